@@ -1,0 +1,37 @@
+"""Errors of the server.
+
+BackendError
+├── BatchError        a batch contradicts itself or what is stored
+├── NotFoundError     no VM, host or architecture of that name
+├── ParameterError    a query parameter cannot be used
+└── StoreError        the database cannot be used
+    └── SchemaError   the database is not migrated to this version
+"""
+
+
+class BackendError(Exception):
+    """Base of everything that the server raises."""
+
+
+class BatchError(BackendError):
+    """A batch contradicts itself or what is stored; it was not applied."""
+
+
+class NotFoundError(BackendError):
+    """Nothing has this name."""
+
+
+class ParameterError(BackendError):
+    """A query parameter cannot be used; ``parameter`` is its name."""
+
+    def __init__(self, parameter: str, message: str) -> None:
+        super().__init__(message)
+        self.parameter = parameter
+
+
+class StoreError(BackendError):
+    """The database cannot be reached or used."""
+
+
+class SchemaError(StoreError):
+    """The database's tables are not those of this version."""

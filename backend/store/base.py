@@ -1,0 +1,230 @@
+"""What a store does: the contract that every database's file fulfils, and the values it hands on.
+
+Ranges are half-open [from_ms, to_ms), UTC milliseconds since the epoch; None is open. Counts are kept in
+buckets of one second (``faultmodel.record.BUCKET_MS``): a bucket belongs to a range when its start does.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from faultmodel.record import ExitKind
+from faultmodel.wire import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """Half-open range of time, UTC ms."""
+
+    from_ms: int | None = None
+    to_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VmFilter:
+    """Which VMs. Every given field must match; ``name`` matches exactly."""
+
+    host: str | None = None
+    name: str | None = None
+    pid: int | None = None
+    arch: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VmSummary:
+    """A VM with its totals in a range. Rates are per second of covered time, None where none is covered."""
+
+    id: str
+    name: str
+    uuid: str
+    vmm: str
+    manager: str
+    command: str
+    host: str
+    arch: str
+    pid: int
+    started_ns: int
+    ended_ns: int | None
+    first_seen_ms: int
+    last_seen_ms: int
+    faults: int
+    memory_fault_exits: int
+    bare_error_exits: int
+    fault_rate: float | None
+    exit_rate: float | None
+    """Memory-fault exits per second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VcpuSummary:
+    """One vCPU's totals in a range."""
+
+    vcpu: int
+    faults: int
+    memory_fault_exits: int
+    bare_error_exits: int
+
+
+@dataclass(frozen=True, slots=True)
+class SyndromeCount:
+    """Counts of one raw word. ``format`` is the syndrome format's name, None where no syndrome was shown."""
+
+    arch: str
+    format: str | None
+    word: int
+    counters: Mapping[str, int]
+    """By ``faultmodel.record.COUNTERS``."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyndromePoint:
+    """Counts of one raw word of one vCPU in one step of a series."""
+
+    step_start_ms: int
+    vm: str
+    vcpu: int
+    arch: str
+    format: str | None
+    word: int
+    counters: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ExitPoint:
+    """Exits of one kind of one vCPU in one step of a series."""
+
+    step_start_ms: int
+    vm: str
+    vcpu: int
+    arch: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExitReasonCount:
+    """Exits to user space by reason and errno (positive, 0 for success)."""
+
+    reason: int
+    errno: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExitRow:
+    """One memory-fault or bare error exit: the architecture's own record, and its place in the order."""
+
+    arch: str
+    record: Any
+    position: int
+    """Breaks ties of equal times; unique within the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoveredSpan:
+    """Time in which a host's probes were attached and read. Touching spans are merged."""
+
+    host: str
+    from_ms: int
+    to_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostStatus:
+    """A host as its newest batch described it."""
+
+    name: str
+    arch: str
+    boot_id: str
+    kernel: str
+    flavour: str
+    state: str
+    detail: str
+    collector_version: str
+    probes: Sequence[Mapping[str, str]]
+    last_batch_ns: int
+    """When the server took the newest batch, UTC."""
+    covered_to_ns: int | None
+    lost: Mapping[str, int]
+    """Everything this host lost, by kind, ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token as stored: its SHA-256, never itself. ``host`` is set for kind ``ingest``, else None."""
+
+    sha256: str
+    kind: str
+    host: str | None
+
+
+class Store(Protocol):
+    """A database. Thread-safe: every method may be called from any thread at once."""
+
+    def check_schema(self) -> None:
+        """Raise SchemaError unless the database is migrated to exactly this version."""
+
+    def apply(self, batch: Batch, received_ns: int) -> bool:
+        """Store a batch and remember its number, in one transaction.
+
+        :return: False where this batch was applied before; then nothing changes
+        :raises BatchError: it contradicts what is stored (a VM's id on another host); nothing changes
+        """
+
+    def vms(
+        self, where: VmFilter, span: TimeRange, *, limit: int, after: tuple[int, str] | None
+    ) -> Sequence[VmSummary]:
+        """Return VMs that existed in the range, newest ``first_seen_ms`` first, then by id.
+
+        :param after: (first_seen_ms, id) of the last VM of the page before
+        """
+
+    def vm(self, vm_id: str, span: TimeRange) -> VmSummary:
+        """Return one VM. :raises NotFoundError: there is none"""
+
+    def vcpus(self, vm_id: str, span: TimeRange) -> Sequence[VcpuSummary]:
+        """Return a VM's vCPUs by number. Every vCPU that ever counted is listed."""
+
+    def syndromes(self, vm_id: str, span: TimeRange) -> Sequence[SyndromeCount]:
+        """Return counts by raw word, most faults first."""
+
+    def fault_points(
+        self, vm_ids: Sequence[str] | None, from_ms: int, to_ms: int, step_ms: int
+    ) -> Sequence[SyndromePoint]:
+        """Return fault counts summed into steps [from_ms + k * step_ms, ...); no order. None: every VM."""
+
+    def exit_points(
+        self, vm_ids: Sequence[str] | None, kind: ExitKind, from_ms: int, to_ms: int, step_ms: int
+    ) -> Sequence[ExitPoint]:
+        """Return exit counts of a kind, summed into steps."""
+
+    def exit_reasons(self, vm_id: str, span: TimeRange) -> Sequence[ExitReasonCount]:
+        """Return every exit to user space by reason and errno, most first."""
+
+    def exits(
+        self,
+        vm_ids: Sequence[str] | None,
+        kind: ExitKind | None,
+        span: TimeRange,
+        *,
+        limit: int,
+        before: tuple[int, int] | None,
+    ) -> Sequence[ExitRow]:
+        """Return exit records, newest first. ``before``: (time_ns, position) of the last of the page before."""
+
+    def coverage(self, hosts: Sequence[str] | None, span: TimeRange) -> Sequence[CoveredSpan]:
+        """Return covered spans that meet the range, by host and time, clipped to it."""
+
+    def hosts(self) -> Sequence[HostStatus]:
+        """Return every host, by name."""
+
+    def host_of(self, vm_ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the host's name by VM id. :raises NotFoundError: a VM is unknown"""
+
+    def add_token(self, token: Token) -> None:
+        """Store a token's hash."""
+
+    def tokens(self) -> Sequence[Token]:
+        """Return every token's hash."""
+
+    def close(self) -> None:
+        """Release every connection."""

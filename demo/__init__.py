@@ -1,0 +1,1 @@
+"""Real guests that fault on purpose, for the demonstration and the tests."""

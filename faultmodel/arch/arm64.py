@@ -1,0 +1,84 @@
+"""arm64: stage-2 aborts, with the whole of ESR_EL2, FAR_EL2 and the IPA."""
+
+from msgspec import Struct
+
+from faultmodel.arch.base import Architecture
+from faultmodel.record import U32, U64, Access, Count, ExitKind, TimeMs, TimeNs, VmId
+
+
+class Arm64Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One stage-2 abort."""
+
+    time_ns: TimeNs
+    monotonic_ns: TimeNs
+    vm: VmId
+    vcpu: U32
+    esr_el2: U64
+    far: U64
+    ipa: U64
+    """Page-granular: KVM's tracepoint leaves the low 12 bits zero; they are those of ``far``."""
+    pc: U64
+    private: bool | None = None
+    memslot: U32 | None = None
+
+    @property
+    def gpa(self) -> int | None:
+        """The IPA with the offset in the page that FAR_EL2 gives."""
+        return self.ipa | (self.far & 0xFFF)
+
+    @property
+    def access(self) -> Access:
+        """Access as ESR_EL2 has it."""
+        return ARCHITECTURE.format_named("esr_el2").access(self.esr_el2)
+
+
+class Arm64FaultCount(Struct, frozen=True, array_like=True):
+    """Faults of one vCPU with one ESR_EL2, in one bucket."""
+
+    bucket_ms: TimeMs
+    vm: VmId
+    vcpu: U32
+    esr_el2: U64
+    faults: Count = 0
+    mapped_4k: Count = 0
+    mapped_2m: Count = 0
+    mapped_1g: Count = 0
+    fast: Count = 0
+    spurious: Count = 0
+    mmio: Count = 0
+    private: Count = 0
+    no_memslot: Count = 0
+    dirty_logging: Count = 0
+    prefetched: Count = 0
+
+
+class Arm64Exit(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One memory-fault or bare error exit, with the abort that led to it where the kernel showed one."""
+
+    time_ns: TimeNs
+    monotonic_ns: TimeNs
+    vm: VmId
+    vcpu: U32
+    kind: ExitKind
+    reason: U32
+    errno: U32
+    flags: U64 | None = None
+    gpa: U64 | None = None
+    size: U64 | None = None
+    esr_el2: U64 | None = None
+    far: U64 | None = None
+    ipa: U64 | None = None
+    pc: U64 | None = None
+
+
+ARCHITECTURE = Architecture(
+    name="aarch64",
+    table_prefix="arm64",
+    machines=("aarch64", "arm64"),
+    fault=Arm64Fault,
+    fault_count=Arm64FaultCount,
+    exit=Arm64Exit,
+    formats={},
+    word_field="esr_el2",
+    format_field=None,
+)

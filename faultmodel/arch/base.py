@@ -1,0 +1,171 @@
+"""What an architecture must provide, and the check that it does.
+
+To add an architecture, write one file ``faultmodel/arch/<name>.py`` that ends in
+``ARCHITECTURE = Architecture(...)``. The registry finds it; the server's tables, the API, the decoder
+and the documentation follow from it. It defines
+
+- ``Fault``, the full record of one guest fault, with every word that the hardware gave;
+- ``FaultCount``, the count of faults of one VM, vCPU and syndrome in one bucket;
+- ``Exit``, the record of one memory-fault or bare error exit;
+- one ``SyndromeFormat`` for each form in which the hardware's word comes.
+
+These are the architecture's own types. What common code relies on is asserted here, by name and type,
+when the architecture is registered; nothing is inherited.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, get_type_hints
+
+from faultmodel.bits import BitLayout, Decoded
+from faultmodel.errors import ArchitectureError, UnknownNameError
+from faultmodel.record import COUNTERS, Access, ExitKind, Side
+
+FAULT_FIELDS: Mapping[str, tuple[type, ...]] = {
+    "time_ns": (int,),
+    "vm": (str,),
+    "vcpu": (int,),
+    "gpa": (int, type(None)),
+    "access": (Access,),
+    "private": (bool, type(None)),
+    "memslot": (int, type(None)),
+}
+"""Required of every architecture's ``Fault``: field or property, and the types that it may have."""
+
+COUNT_FIELDS: Mapping[str, tuple[type, ...]] = {
+    "bucket_ms": (int,),
+    "vm": (str,),
+    "vcpu": (int,),
+    **dict.fromkeys(COUNTERS, (int,)),
+}
+
+EXIT_FIELDS: Mapping[str, tuple[type, ...]] = {
+    "time_ns": (int,),
+    "monotonic_ns": (int,),
+    "vm": (str,),
+    "vcpu": (int,),
+    "kind": (ExitKind,),
+    "reason": (int,),
+    "errno": (int,),
+    "flags": (int, type(None)),
+    "gpa": (int, type(None)),
+    "size": (int, type(None)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """One thing that a syndrome or a context says, for breakdowns.
+
+    ``bit`` is the bit's number in the word, None where the flag is derived from several.
+    """
+
+    name: str
+    side: Side
+    bit: int | None
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class SyndromeFormat:
+    """One form of the hardware's word.
+
+    ``access`` and ``flags`` are total functions over all 64-bit words.
+    """
+
+    name: str
+    title: str
+    layout: Callable[[int], BitLayout]
+    """The bits of this word: which layout holds may depend on the word (arm64: data or instruction abort)."""
+    access: Callable[[int], Access]
+    flags: Callable[[int], tuple[Flag, ...]]
+    summary: Callable[[int], str]
+    """The word in one line: "write, page not present, final translation"."""
+
+    def decode(self, word: int) -> Decoded:
+        """Decode a word, 0 <= word < 2**64. Never fails; unknown bits are in the result."""
+        return self.layout(word).decode(word)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Architecture:
+    """An architecture's records, formats and names."""
+
+    name: str
+    """Canonical, as ``uname -m`` has it: also the value of ``arch`` in batches, SQL and the API."""
+    table_prefix: str
+    """Of its table family: ``x86`` gives ``x86_fault_counts``, ``x86_exits``."""
+    machines: tuple[str, ...]
+    """Every ``uname -m`` that means this architecture."""
+    fault: type
+    fault_count: type
+    exit: type
+    formats: Mapping[str, SyndromeFormat]
+    word_field: str
+    """The field of ``fault``, ``fault_count`` and ``exit`` that holds the hardware's word."""
+    format_field: str | None
+    """The field that names the word's format, None where the architecture has only one."""
+    page_shift: int = 12
+
+    def format_of(self, record: Any) -> SyndromeFormat | None:
+        """Return the format of a record's word, None where the kernel showed no syndrome."""
+        if self.format_field is None:
+            return None if getattr(record, self.word_field) is None else next(iter(self.formats.values()))
+        return self.formats.get(getattr(record, self.format_field) or "")
+
+    def format_named(self, name: str) -> SyndromeFormat:
+        """Return one of ``formats``.
+
+        :raises UnknownNameError: this architecture has no such format
+        """
+        try:
+            return self.formats[name]
+        except KeyError:
+            known = ", ".join(self.formats)
+            raise UnknownNameError(f"{self.name} has no syndrome format {name!r}; it has {known}") from None
+
+
+def check(architecture: Architecture) -> None:
+    """Assert that an architecture provides what every architecture must.
+
+    :raises ArchitectureError: naming the record and the field that is missing or mistyped
+    """
+    for title, record, required in (
+        ("fault", architecture.fault, FAULT_FIELDS),
+        ("fault count", architecture.fault_count, COUNT_FIELDS),
+        ("exit", architecture.exit, EXIT_FIELDS),
+    ):
+        for field, types in required.items():
+            _check_field(architecture.name, title, record, field, types)
+        for field in (architecture.word_field, architecture.format_field):
+            if field is not None:
+                _check_field(architecture.name, title, record, field, (int, str, type(None)))
+    if not architecture.formats:
+        raise ArchitectureError(f"architecture {architecture.name}: no syndrome format")
+    if architecture.format_field is None and len(architecture.formats) != 1:
+        raise ArchitectureError(f"architecture {architecture.name}: several formats and no field that names one")
+
+
+def _check_field(arch: str, title: str, record: type, field: str, types: tuple[type, ...]) -> None:
+    found = _types_of(record, field)
+    if found is None:
+        raise ArchitectureError(f"architecture {arch}: its {title} record lacks the required field {field!r}")
+    wrong = [t.__name__ for t in found if t not in types]
+    if wrong:
+        allowed = " or ".join(t.__name__ for t in types)
+        raise ArchitectureError(
+            f"architecture {arch}: field {field!r} of its {title} record is {', '.join(wrong)}, must be {allowed}"
+        )
+
+
+def _types_of(record: type, field: str) -> tuple[type, ...] | None:
+    """The plain types that a field or property may have, None where there is no such field."""
+    attribute = getattr(record, field, None)
+    if isinstance(attribute, property):
+        hint = get_type_hints(attribute.fget).get("return")
+    else:
+        hint = get_type_hints(record).get(field)
+    if hint is None:
+        return None
+    arguments = getattr(hint, "__args__", None)
+    return tuple(arguments) if arguments else (hint,)

@@ -1,0 +1,92 @@
+"""x86_64: faults of VMX, SVM and shadow paging, whose words have three different formats."""
+
+from msgspec import Struct
+
+from faultmodel.arch.base import Architecture
+from faultmodel.record import U32, U64, Access, Count, ExitKind, Text, TimeMs, TimeNs, VmId
+
+NO_FORMAT = "none"
+"""The kernel showed no syndrome for these faults."""
+
+
+class X86Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One EPT violation, nested page fault or shadow page fault."""
+
+    time_ns: TimeNs
+    monotonic_ns: TimeNs
+    vm: VmId
+    vcpu: U32
+    format: Text
+    syndrome: U64
+    address: U64
+    """Guest-physical for ``ept`` and ``npf``; guest-virtual (CR2) for ``pferr``."""
+    gfn: U64 | None = None
+    rip: U64 | None = None
+    private: bool | None = None
+    memslot: U32 | None = None
+    level: U32 | None = None
+
+    @property
+    def gpa(self) -> int | None:
+        """Guest-physical address, of the page where only its gfn is known."""
+        if self.format in ("ept", "npf"):
+            return self.address
+        return None if self.gfn is None else self.gfn << 12
+
+    @property
+    def access(self) -> Access:
+        """Access as this word's format has it."""
+        return ARCHITECTURE.format_named(self.format).access(self.syndrome)
+
+
+class X86FaultCount(Struct, frozen=True, array_like=True):
+    """Faults of one vCPU with one word, in one bucket."""
+
+    bucket_ms: TimeMs
+    vm: VmId
+    vcpu: U32
+    format: Text
+    syndrome: U64
+    faults: Count = 0
+    mapped_4k: Count = 0
+    mapped_2m: Count = 0
+    mapped_1g: Count = 0
+    fast: Count = 0
+    spurious: Count = 0
+    mmio: Count = 0
+    private: Count = 0
+    no_memslot: Count = 0
+    dirty_logging: Count = 0
+    prefetched: Count = 0
+
+
+class X86Exit(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One memory-fault or bare error exit, with the fault that led to it where the kernel showed one."""
+
+    time_ns: TimeNs
+    monotonic_ns: TimeNs
+    vm: VmId
+    vcpu: U32
+    kind: ExitKind
+    reason: U32
+    errno: U32
+    flags: U64 | None = None
+    gpa: U64 | None = None
+    size: U64 | None = None
+    format: Text | None = None
+    syndrome: U64 | None = None
+    address: U64 | None = None
+    rip: U64 | None = None
+
+
+ARCHITECTURE = Architecture(
+    name="x86_64",
+    table_prefix="x86",
+    machines=("x86_64", "amd64"),
+    fault=X86Fault,
+    fault_count=X86FaultCount,
+    exit=X86Exit,
+    formats={},
+    word_field="syndrome",
+    format_field="format",
+)

@@ -1,0 +1,105 @@
+"""Bit fields of a 64-bit word: one table that drives decoding, the API and the documentation."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from faultmodel.errors import WordError
+from faultmodel.record import U64_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class BitField:
+    """One field of a word: bits ``low`` to ``low + width - 1``."""
+
+    name: str
+    low: int
+    width: int
+    meaning: str
+    source: str
+    values: Mapping[int, str] = field(default_factory=dict)
+    """What each value means, where the field is a code."""
+    proposed: bool = False
+    """Seen in patches that no released kernel has."""
+
+    @property
+    def mask(self) -> int:
+        """The field's bits, in place."""
+        return ((1 << self.width) - 1) << self.low
+
+
+@dataclass(frozen=True, slots=True)
+class FieldValue:
+    """A field as a word has it. ``meaning`` is of this value; an unknown code reads ``unknown:0x2f``."""
+
+    field: BitField
+    value: int
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A word, every bit of it accounted for: in a field, or in ``unknown_bits``."""
+
+    word: int
+    fields: tuple[FieldValue, ...]
+    unknown_bits: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BitLayout:
+    """The fields of one kind of word. They do not overlap."""
+
+    fields: tuple[BitField, ...]
+
+    def __post_init__(self) -> None:
+        seen = 0
+        for item in self.fields:
+            if seen & item.mask:
+                raise ValueError(f"field {item.name!r} overlaps another")
+            seen |= item.mask
+
+    def decode(self, word: int) -> Decoded:
+        """Decode a word, 0 <= word < 2**64; each field is present in the result, also where it is 0."""
+        values = tuple(_value(item, word) for item in self.fields)
+        known = 0
+        for item in self.fields:
+            known |= item.mask
+        return Decoded(word, values, tuple(_set_bits(word & ~known)))
+
+
+def encode(decoded: Decoded) -> int:
+    """Return the word that decodes to this."""
+    word = 0
+    for item in decoded.fields:
+        word |= item.value << item.field.low
+    for bit in decoded.unknown_bits:
+        word |= 1 << bit
+    return word
+
+
+def parse_word(text: str) -> int:
+    """Read a 64-bit word, decimal or 0x-hexadecimal.
+
+    :raises WordError: it is something else, or does not fit
+    """
+    try:
+        word = int(text, 16) if text[:2].lower() == "0x" else int(text, 10)
+    except ValueError:
+        raise WordError(f"{text!r} is not a number; write it as 0x1f or 31") from None
+    if not 0 <= word <= U64_MAX:
+        raise WordError(f"{text} does not fit in 64 bits")
+    return word
+
+
+def _value(item: BitField, word: int) -> FieldValue:
+    value = (word & item.mask) >> item.low
+    if not item.values:
+        return FieldValue(item, value, item.meaning)
+    return FieldValue(item, value, item.values.get(value, f"unknown:{value:#x}"))
+
+
+def _set_bits(word: int) -> Iterator[int]:
+    while word:
+        low = word & -word
+        yield low.bit_length() - 1
+        word ^= low

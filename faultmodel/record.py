@@ -1,0 +1,177 @@
+"""What is the same on every architecture: VMs, hosts, exits counted, coverage, losses.
+
+Faults and exits themselves are defined by each architecture (``faultmodel.arch``); what they must
+have in common is checked there, not inherited from here.
+
+Times: ``_ns`` and ``_ms`` are UTC, since the Unix epoch, unless the name says ``monotonic``
+(nanoseconds since boot, CLOCK_MONOTONIC, the clock of ``bpf_ktime_get_ns``).
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+U32_MAX = 2**32 - 1
+U64_MAX = 2**64 - 1
+
+U32 = Annotated[int, Meta(ge=0, le=U32_MAX)]
+# MessagePack itself cannot carry more than 64 bits; msgspec bounds stop at 63.
+U64 = Annotated[int, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=0, le=2**62)]
+TimeNs = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+TimeMs = Annotated[int, Meta(ge=0, le=2**53)]
+Text = Annotated[str, Meta(max_length=256)]
+LongText = Annotated[str, Meta(max_length=1024)]
+VmId = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+
+BUCKET_MS = 1000
+"""Width of a count's bucket: counts are kept per UTC second."""
+
+EFAULT = 14
+EHWPOISON = 133
+KVM_EXIT_MEMORY_FAULT = 39
+
+
+class Access(StrEnum):
+    """What the guest wanted, as the architecture derives it from its syndrome."""
+
+    READ = "read"
+    WRITE = "write"
+    EXECUTE = "execute"
+    OTHER = "other"
+    """None of the three: for example an arm64 access to a page's allocation tags."""
+    UNKNOWN = "unknown"
+    """The kernel showed no syndrome for this fault."""
+
+
+class Side(StrEnum):
+    """Who says it: the hardware's syndrome, or KVM's own software context."""
+
+    HARDWARE = "hardware"
+    SOFTWARE = "software"
+
+
+class ExitKind(StrEnum):
+    """The two ways in which KVM hands a guest memory fault to user space."""
+
+    MEMORY_FAULT = "memory_fault"
+    BARE_ERROR = "bare_error"
+
+
+COUNTERS = (
+    "faults",
+    "mapped_4k",
+    "mapped_2m",
+    "mapped_1g",
+    "fast",
+    "spurious",
+    "mmio",
+    "private",
+    "no_memslot",
+    "dirty_logging",
+    "prefetched",
+)
+"""What every architecture's fault count carries beside its key.
+
+``faults``: guest faults, each once. Of these, where the kernel shows it: ``mapped_*`` were mapped at
+that level, ``fast`` fixed without the MMU lock, ``spurious`` already fixed, ``mmio`` on a page known as
+MMIO; ``private``, ``no_memslot``, ``dirty_logging`` had that software context. ``prefetched`` are
+mappings that the VMM or KVM asked for ahead of the guest; they are no guest faults, not in ``faults``.
+"""
+
+
+class Vm(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One ``struct kvm`` on one boot of one host.
+
+    ``pid`` is the VMM's process id (tgid) in the initial pid namespace.
+    ``started_ns`` is when the VMM's process started.
+    """
+
+    id: VmId
+    pid: U32
+    started_ns: TimeNs
+    name: Text = ""
+    uuid: Text = ""
+    vmm: Text = ""
+    """Kind of VMM: qemu, firecracker, cloud-hypervisor, crosvm, kvmtool, or the process's name."""
+    manager: Text = ""
+    """What runs the VMM, where it shows: libvirt, kata, kubevirt, jailer."""
+    command: LongText = ""
+    ended_ns: TimeNs | None = None
+
+
+class Probe(Struct, frozen=True, kw_only=True):
+    """One tracepoint on a host and whether it is being read.
+
+    ``state``: ``attached``, ``absent`` (this kernel has no such tracepoint) or ``refused``.
+    """
+
+    tracepoint: Text
+    state: Text
+    detail: LongText = ""
+
+
+class Host(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A host as its collector sees it, with every batch.
+
+    ``state``: ``attached`` (probes in place), ``waiting`` (something is missing, ``detail`` says
+    what), ``stopped`` (the collector ended in order) or ``replay`` (a recording).
+    """
+
+    name: Text
+    boot_id: Text
+    arch: Text
+    state: Text
+    kernel: Text = ""
+    flavour: Text = ""
+    detail: LongText = ""
+    collector_version: Text = ""
+    probes: tuple[Probe, ...] = ()
+
+
+class Span(Struct, frozen=True):
+    """Half-open time span [from_ns, to_ns) in which the host's probes were attached and read."""
+
+    from_ns: TimeNs
+    to_ns: TimeNs
+
+
+class ExitCount(Struct, frozen=True, array_like=True):
+    """Exits from KVM_RUN to user space in one bucket. ``errno`` is positive; 0 where KVM_RUN succeeded."""
+
+    bucket_ms: TimeMs
+    vm: VmId
+    vcpu: U32
+    reason: U32
+    errno: U32
+    count: Count
+
+
+class Loss(Struct, frozen=True):
+    """Something that was seen and could not be kept.
+
+    ``kind``: ``keys_full`` (a fault or exit that found the count map full), ``unattributed`` (no vCPU
+    could be told), ``exit_records`` (exits counted, whose record found the ring buffer full), ``spool_batches``
+    (batches that the spool had to drop), ``trace_lines`` (lines of a recording that could not be read),
+    ``trace_events`` (events that a recording's buffer overran).
+    """
+
+    kind: Text
+    count: Count
+
+
+def exit_kind(reason: int, errno: int) -> ExitKind | None:
+    """Tell how KVM_RUN answered a guest memory fault, or None where it is another exit.
+
+    :param reason: ``kvm_run.exit_reason``
+    :param errno: positive errno of KVM_RUN, 0 where it succeeded
+
+    ``memory_fault`` in ``kvm_run`` is valid only for reason 39 with EFAULT or EHWPOISON; with any other
+    errno the reason is stale. Source: Documentation/virt/kvm/api.rst, 8.44 KVM_CAP_MEMORY_FAULT_INFO (6.8).
+    """
+    if errno not in (EFAULT, EHWPOISON):
+        return None
+    if reason == KVM_EXIT_MEMORY_FAULT:
+        return ExitKind.MEMORY_FAULT
+    return ExitKind.BARE_ERROR

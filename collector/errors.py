@@ -1,0 +1,28 @@
+"""Errors of the collector.
+
+CollectorError
+├── ProbeError           the programs cannot be made, attached or read on this host
+├── SpoolError           the spool's directory cannot be used
+│   └── SpoolLockedError     another collector is using it
+└── ServerAddressError   the server's URL, certificate file or token cannot be used
+"""
+
+
+class CollectorError(Exception):
+    """Base of everything that the collector raises; its message is one line for the operator."""
+
+
+class ProbeError(CollectorError):
+    """The BPF programs cannot be made, attached or read; the message says what is missing, and the remedy."""
+
+
+class SpoolError(CollectorError):
+    """The spool's directory cannot be made, read or written."""
+
+
+class SpoolLockedError(SpoolError):
+    """Another collector holds the spool's directory."""
+
+
+class ServerAddressError(CollectorError):
+    """What was given to reach the server with can never work: URL, certificate file."""

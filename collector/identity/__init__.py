@@ -1,0 +1,5 @@
+"""Who a VM is: from process id, command line and cgroup to a name.
+
+``process`` and ``uevents`` read from the kernel; ``naming`` and what it calls are pure functions.
+Imports the standard library only.
+"""

@@ -1,0 +1,114 @@
+"""From a VMM's command line, cgroup and comm to the VM's name: pure functions."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from collector.identity import cgroup as cgroups
+from collector.identity import vmm as vmms
+
+TEXT_LENGTH = 256
+COMMAND_LENGTH = 1024
+"""Bounds of the wire's texts, in characters."""
+
+_UUID = re.compile(r"\{?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})\}?")
+_KATA_DOMAIN = re.compile(r"sandbox-([0-9a-f]{64})")
+_KATA_FOLDER = re.compile(r"/run/vc/(?:vm|firecracker)/([^/,=]+)")
+_KUBEVIRT_DOMAIN = re.compile(r"([a-z0-9.-]+)_([a-z0-9.-]+)")
+_SECRET = re.compile(
+    r"((?:^|[,{\"'-])[\w.-]*(?:password|passwd|secret|token|credential)[\w.-]*\"?[=:])[^,}]+", re.I
+)
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """A VM's identity as far as it shows. ``name`` and ``vmm`` are never empty where comm is not."""
+
+    name: str
+    uuid: str
+    vmm: str
+    manager: str
+
+
+def name_vm(command: Sequence[str], cgroup: str, comm: str) -> Naming:
+    """Name a VM after what its VMM's process shows.
+
+    The command line is preferred to the cgroup, whose names are lossy, and that to comm. A VMM that is not
+    known (a script, a test) is named after its comm.
+
+    :param cgroup: the text of /proc/PID/cgroup
+    """
+    vmm = vmms.kind(command, comm)
+    said = vmms.said_by(vmm, command)
+    manager, managed_name = _manager(vmm, said.name, command, cgroup)
+    return Naming(
+        name=cut(managed_name or said.name or comm, TEXT_LENGTH),
+        uuid=_uuid(said.uuid),
+        vmm=cut(vmm or comm, TEXT_LENGTH),
+        manager=manager,
+    )
+
+
+def command_text(command: Sequence[str]) -> str:
+    """Return a command line for people, on one line and bounded; values that look secret are left out."""
+    hidden = []
+    conceal = False
+    for argument in command:
+        hidden.append("…" if conceal else _SECRET.sub(r"\1…", _conceal_object(argument)))
+        conceal = _is_secret_option(argument)
+    return cut(" ".join(hidden), COMMAND_LENGTH)
+
+
+def cut(text: str, length: int) -> str:
+    """Bound a text to ``length`` characters, marking a cut with an ellipsis; what cannot be printed is U+FFFD."""
+    printable = _UNPRINTABLE.sub("\ufffd", text[: length + 1])
+    return printable if len(text) <= length else printable[: length - 1] + "…"
+
+
+def _manager(vmm: str, name: str, command: Sequence[str], cgroup: str) -> tuple[str, str]:
+    # The name is empty where the manager knows none better than the command line's.
+    if sandbox := _kata_sandbox(name, command, cgroup):
+        return "kata", sandbox
+    if vmm == "qemu" and (domain := _kubevirt_domain(name, command, cgroup)):
+        return "kubevirt", domain
+    libvirt_name = cgroups.libvirt_name(cgroup)
+    if libvirt_name or any("/libvirt/qemu/" in argument for argument in command):
+        return "libvirt", name or libvirt_name
+    if vmm == "firecracker":
+        jail_name = cgroups.jail_name(cgroup)
+        if jail_name or any(argument.startswith("--start-time-us") for argument in command):
+            return "jailer", name or jail_name
+    return "", ""
+
+
+def _kata_sandbox(name: str, command: Sequence[str], cgroup: str) -> str:
+    if found := _KATA_DOMAIN.fullmatch(name):
+        return found[1]
+    for argument in command:
+        if found := _KATA_FOLDER.search(argument):
+            return found[1]
+    return cgroups.kata_sandbox(cgroup)
+
+
+def _kubevirt_domain(name: str, command: Sequence[str], cgroup: str) -> str:
+    # A Kubernetes name holds no underscore, so that the first one parts namespace and name.
+    found = _KUBEVIRT_DOMAIN.fullmatch(name)
+    if not found:
+        return ""
+    marked = any("kubevirt" in argument.lower() for argument in command)
+    return f"{found[1]}/{found[2]}" if marked or cgroups.is_kubernetes(cgroup) else ""
+
+
+def _uuid(text: str) -> str:
+    found = _UUID.fullmatch(text.strip().lower())
+    return "-".join(found.groups()) if found else ""
+
+
+def _conceal_object(argument: str) -> str:
+    # QEMU's -object secret,id=..,data=..: the key's name alone does not show that it is one.
+    return re.sub(r"(,data=)[^,]+", r"\1…", argument) if argument.startswith("secret,") else argument
+
+
+def _is_secret_option(argument: str) -> bool:
+    return argument.startswith("-") and "=" not in argument and bool(_SECRET.match(argument + "=x"))

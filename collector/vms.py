@@ -27,9 +27,9 @@ _REMEMBERED = 1024
 class KernelVm:
     """A VM as the kernel's memory shows it.
 
-    ``kvm`` is the address of its ``struct kvm``, ``instance`` the inode number of its debugfs folder: later VMs
-    at the same address have another. ``pid`` and ``start_boottime_ns`` are its process's (of the thread group
-    and its leader), ``stats_name`` is the name of the debugfs folder. 0 and "" where the kernel has none.
+    ``kvm`` is the address of its ``struct kvm``, ``instance`` the inode number of its debugfs folder: later
+    VMs at the same address have another. ``pid`` and ``start_boottime_ns`` are its process's (of the thread
+    group and its leader), ``stats_name`` is the name of the debugfs folder; 0 and "" where there is none.
     """
 
     kvm: int
@@ -70,8 +70,8 @@ class VmTable:
         """Make an empty table.
 
         :param boottime_to_utc_ns: turns CLOCK_BOOTTIME into UTC
-        :param proc: proc with the host's pids, see ``host_proc``. Without, VMs are named after their comm, and
-            end only when KVM says so.
+        :param proc: proc with the host's pids, see ``host_proc``. Without, VMs are named after their comm
+            and end only when KVM says so.
         """
         self._boot_id = boot_id
         self._boottime_to_utc_ns = boottime_to_utc_ns
@@ -90,8 +90,8 @@ class VmTable:
     def see(self, seen: KernelVm, now_ns: int) -> Vm:
         """Return a VM's description; a VM that is not known yet is looked up.
 
-        The name is looked up again during the first seconds, since a process may set its title late. Counts that
-        arrive after a VM's end find it as it was, with its end.
+        The name is looked up again during the first seconds, since a process may set its title late.
+        Counts that arrive after a VM's end find it as it was, with its end.
         """
         identity = vm_id(self._boot_id, seen.pid, ticks_of(seen.start_boottime_ns), seen.kvm, seen.instance)
         entry = self._live.get(identity)

@@ -48,7 +48,7 @@ def is_kubernetes(cgroup: str) -> bool:
 
 
 def jail_name(cgroup: str) -> str:
-    """Return ``<id>`` of the cgroup ``firecracker/<id>`` that Firecracker's jailer makes by default, else empty.
+    """Return ``<id>`` of ``firecracker/<id>``, which Firecracker's jailer makes by default; else empty.
 
     Source: Firecracker, docs/jailer.md, --parent-cgroup.
     """

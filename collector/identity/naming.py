@@ -61,7 +61,7 @@ def command_text(command: Sequence[str]) -> str:
 
 
 def cut(text: str, length: int) -> str:
-    """Bound a text to ``length`` characters, marking a cut with an ellipsis; what cannot be printed is U+FFFD."""
+    """Bound a text to ``length`` characters, a cut marked with an ellipsis, the unprintable with U+FFFD."""
     printable = _UNPRINTABLE.sub("\ufffd", text[: length + 1])
     return printable if len(text) <= length else printable[: length - 1] + "…"
 

@@ -5,8 +5,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 _GENERIC = frozenset(
-    "api api-socket clh-api ch ch-api cloud-hypervisor control crosvm fc firecracker hypervisor monitor qmp sock"
-    " socket vm vmm cache opt root run srv tmp var".split()
+    (
+        *("api", "api-socket", "ch", "ch-api", "clh-api", "cloud-hypervisor", "control", "crosvm", "fc"),
+        *("firecracker", "hypervisor", "monitor", "qmp", "sock", "socket", "vm", "vmm"),
+        *("cache", "opt", "root", "run", "srv", "tmp", "var"),
+    )
 )
 """Names of sockets and of the folders they lie in that say nothing about the VM."""
 
@@ -60,7 +63,7 @@ def bracketed_pairs(value: str) -> dict[str, str]:
 
 
 def socket_name(path: str) -> str:
-    """Name a VM after its control socket, or the folder that this lies in; empty where both names are generic."""
+    """Name a VM after its control socket, or else the folder of that; empty where both names are generic."""
     parsed = PurePosixPath(path)
     for candidate in (parsed.stem, parsed.parent.name):
         if candidate and candidate.lower() not in _GENERIC:

@@ -1,7 +1,7 @@
 """KVM's announcements of VMs made and gone, as the kernel sends them to user space.
 
 With every VM the kernel sends a uevent of /dev/kvm: EVENT=create or destroy, PID=<thread that made it>,
-STATS_PATH=/kvm/<that thread>-<file descriptor>. It is the only way to see a VM end in a process that lives on.
+STATS_PATH=/kvm/<that thread>-<file descriptor>. Nothing else shows a VM's end in a process that lives on.
 Source: virt/kvm/kvm_main.c, kvm_uevent_notify_change().
 """
 

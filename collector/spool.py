@@ -1,0 +1,309 @@
+"""The bounded on-disk queue between counting and shipping.
+
+A batch that ``put`` has stored survives the process and the machine; it leaves when the server has it.
+What can be lost: a batch is cut from the counters once, and until ``put`` returns it exists in memory only.
+A process killed in that moment loses what the batch held, and so does one that is killed while batches are
+held in memory because the disk would not take them. Nobody counts those; the server sees the span without
+coverage. Everything else that cannot be kept is counted in ``dropped_batches``, across restarts.
+"""
+
+import errno
+import logging
+import os
+import re
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from collector import spool_file
+from collector.errors import SpoolError
+from collector.spool_file import SpoolFile
+from collector.spool_ledger import Ledger
+from collector.spool_lock import lock
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_BYTES = 256 * 1024 * 1024
+_MEMORY_BYTES = 16 * 1024 * 1024
+_REJECTED_FILES = 16
+_BLOCK_BYTES = 4096
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_NAME = re.compile(r"(\d{20})\.batch")
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """A batch in the spool, under the number by which it is removed."""
+
+    number: int
+    batch: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    size: int
+    held: bytes | None = None
+    """The file's content, where the disk would not take it."""
+
+
+class Spool:
+    """A queue of encoded batches in a directory of its own, oldest first. Safe for threads.
+
+    One thread puts; one takes ``oldest``, sends it, and says ``remove`` or ``reject``. Batches of earlier
+    processes come first.
+    """
+
+    def __init__(self, directory: Path, *, max_bytes: int = DEFAULT_BYTES) -> None:
+        """Open the directory, making it if need be, and finish what an earlier process left undone.
+
+        :param max_bytes: room on disk, each batch taken in whole blocks of 4 KiB
+        :raises SpoolLockedError: another process uses it
+        :raises SpoolError: it cannot be used
+        """
+        self._directory = directory
+        self._max_bytes = max_bytes
+        self._changed = threading.Condition()
+        self._sending: int | None = None
+        self._disk_failure = ""
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            directory.chmod(0o700)
+            (directory / "rejected").mkdir(mode=0o700, exist_ok=True)
+            self._lock: int | None = lock(directory / "lock")
+        except OSError as exc:
+            raise _unusable(directory, exc) from exc
+        try:
+            self._ledger = Ledger(directory / "ledger")
+            self._entries = self._recover()
+        except OSError as exc:
+            self._unlock()
+            raise _unusable(directory, exc) from exc
+        self._bytes = sum(entry.size for entry in self._entries.values())
+        self._next = max(next(reversed(self._entries), 0), self._ledger.last_dropped) + 1
+
+    @property
+    def dropped_batches(self) -> int:
+        """How many batches were dropped or rejected and not yet reported to the server."""
+        with self._changed:
+            return self._ledger.unreported
+
+    @property
+    def backlog_batches(self) -> int:
+        """How many batches wait."""
+        with self._changed:
+            return len(self._entries)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """How much room they take."""
+        with self._changed:
+            return self._bytes
+
+    def put(self, batch: bytes, *, reporting: int = 0) -> bool:
+        """Store a batch durably; False where it was dropped (and counted). Never raises for the disk's sake.
+
+        If there is no room, the oldest batches are dropped, but not one that is being sent. If the disk
+        takes nothing, a few MiB are held in memory, so that a full disk does not blind who is connected.
+
+        :param reporting: how many ``dropped_batches`` this batch tells of; they are not counted any more
+        """
+        with self._changed:
+            number = self._next
+            self._next += 1
+            reported = self._ledger.reported + reporting
+            content = spool_file.encode(SpoolFile(batch, reporting, reported))
+            size = _blocks(len(content))
+            self._make_room(size)
+            entry = self._store(number, content, size) if self._bytes + size <= self._max_bytes else None
+            if entry is None:
+                self._ledger.drop(number, 1)
+                logger.warning("batch dropped number=%d bytes=%d", number, len(batch))
+                return False
+            self._entries[number] = entry
+            self._bytes += size
+            self._ledger.report(reported)
+            self._changed.notify_all()
+            return True
+
+    def oldest(self) -> Spooled | None:
+        """Return the oldest batch, to be sent now; None where there is none.
+
+        Files that are damaged are counted as dropped and skipped.
+
+        :raises OSError: this process is out of file descriptors or memory; the batch stays
+        """
+        with self._changed:
+            while self._entries:
+                number = next(iter(self._entries))
+                file = self._read(number)
+                if file is not None:
+                    self._sending = number
+                    return Spooled(number, file.batch)
+                logger.warning("batch damaged on disk, dropped number=%d", number)
+                self._drop(number)
+            return None
+
+    def remove(self, number: int) -> None:
+        """Delete a batch: the server has it."""
+        with self._changed:
+            if number in self._entries:
+                self._forget(number)
+                self._unlink(number)
+
+    def reject(self, number: int) -> None:
+        """Put a batch aside that the server will never take, and count it as dropped.
+
+        The last 16 are kept in ``rejected`` for whoever wants to know why.
+        """
+        with self._changed:
+            if number in self._entries:
+                self._drop(number, keep=True)
+
+    def wait(self, timeout_s: float | None) -> bool:
+        """Wait until there is a batch or ``wake`` is called; tell whether there is one."""
+        with self._changed:
+            if not self._entries:
+                self._changed.wait(timeout_s)
+            return bool(self._entries)
+
+    def wake(self) -> None:
+        """Let ``wait`` return."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Bring to disk what was held in memory, if it takes it now, and let go of the directory.
+
+        May be called again. Nothing else may be called afterwards, but ``remove``, which then has no effect.
+        """
+        with self._changed:
+            if self._lock is None:
+                return
+            for number, entry in list(self._entries.items()):
+                if entry.held is not None and not self._write(number, entry.held):
+                    self._drop(number)
+            self._entries.clear()
+            self._ledger.close()
+            self._unlock()
+
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _recover(self) -> OrderedDict[int, _Entry]:
+        (self._directory / "incoming.tmp").unlink(missing_ok=True)
+        # Counted as dropped, and the process ended before the file was gone.
+        self._path(self._ledger.last_dropped).unlink(missing_ok=True)
+        found = sorted(
+            (int(match[1]), _blocks(path.stat().st_size))
+            for path in self._directory.iterdir()
+            if (match := _NAME.fullmatch(path.name))
+        )
+        entries = OrderedDict((number, _Entry(size)) for number, size in found)
+        # Stored, and the process ended before the ledger knew what the batch reports.
+        last = spool_file.decode(self._path(found[-1][0]).read_bytes()) if found else None
+        if last is not None:
+            self._ledger.report(last.reported_total)
+        return entries
+
+    def _make_room(self, size: int) -> None:
+        while self._bytes + size > self._max_bytes:
+            victim = next((number for number in self._entries if number != self._sending), None)
+            if victim is None:
+                return
+            self._drop(victim)
+
+    def _store(self, number: int, content: bytes, size: int) -> _Entry | None:
+        if self._write(number, content):
+            return _Entry(size)
+        held_bytes = sum(entry.size for entry in self._entries.values() if entry.held is not None)
+        return _Entry(size, content) if held_bytes + size <= _MEMORY_BYTES else None
+
+    def _write(self, number: int, content: bytes) -> bool:
+        try:
+            spool_file.write_durably(self._path(number), content)
+        except OSError as exc:
+            failure = exc.strerror or str(exc)
+        else:
+            failure = ""
+        if failure != self._disk_failure:
+            self._disk_failure = failure
+            if failure:
+                logger.warning("spool cannot write, holding batches in memory error=%r", failure)
+            else:
+                logger.info("spool writes again")
+        return not failure
+
+    def _read(self, number: int) -> SpoolFile | None:
+        entry = self._entries[number]
+        if entry.held is not None:
+            return spool_file.decode(entry.held)
+        try:
+            return spool_file.decode(self._path(number).read_bytes())
+        except OSError as exc:
+            if exc.errno in _OUT_OF_RESOURCES:
+                raise
+            logger.warning("batch cannot be read number=%d error=%r", number, exc.strerror)
+            return None
+
+    def _drop(self, number: int, *, keep: bool = False) -> None:
+        try:
+            file = self._read(number)
+        except OSError:
+            file = None
+        # What a dropped batch was to report is to be reported anew.
+        self._ledger.drop(number, 1 + (file.reporting if file else 0))
+        self._forget(number)
+        if keep:
+            self._set_aside(number)
+        self._unlink(number)
+        try:
+            # The ledger names one batch: this one has to be gone before it names the next.
+            spool_file.sync_directory(self._directory)
+        except OSError as exc:
+            logger.warning("spool directory not synchronised error=%r", exc.strerror)
+
+    def _forget(self, number: int) -> None:
+        entry = self._entries.pop(number, None)
+        if entry is not None:
+            self._bytes -= entry.size
+        if self._sending == number:
+            self._sending = None
+
+    def _set_aside(self, number: int) -> None:
+        rejected = self._directory / "rejected"
+        try:
+            self._path(number).rename(rejected / self._path(number).name)
+            for path in sorted(rejected.iterdir())[:-_REJECTED_FILES]:
+                path.unlink()
+        except OSError as exc:
+            logger.warning("rejected batch not kept number=%d error=%r", number, exc.strerror)
+
+    def _unlink(self, number: int) -> None:
+        # A file that stays is sent again by the next process, which the server ignores.
+        try:
+            self._path(number).unlink(missing_ok=True)
+        except OSError as exc:
+            logger.warning("batch not deleted number=%d error=%r", number, exc.strerror)
+
+    def _path(self, number: int) -> Path:
+        return self._directory / f"{number:020d}.batch"
+
+
+def _blocks(size: int) -> int:
+    return -(-size // _BLOCK_BYTES) * _BLOCK_BYTES
+
+
+def _unusable(directory: Path, exc: OSError) -> SpoolError:
+    return SpoolError(f"spool directory {directory} cannot be used: {exc.strerror or exc}")

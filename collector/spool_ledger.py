@@ -1,0 +1,110 @@
+"""The spool's account of dropped batches, kept so that each is reported once whenever the process stops.
+
+A batch is dropped in two steps: the ledger notes its number and counts it, then its file is deleted. If the
+process stops in between, the number tells that the file is already counted. A count is reported in a batch,
+and that batch's file says how much it reports; if the process stops before the ledger knows, the file tells.
+
+The ledger is overwritten in place, alternating between two slots: it needs no room on a full disk,
+and a write that is cut off leaves the other slot.
+"""
+
+import os
+import struct
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+_SLOT_BYTES = 512
+_SLOT = struct.Struct(">QQQQ")
+_CRC = struct.Struct(">I")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the ledger says. ``last_dropped`` is the number of the batch dropped last, 0 for none.
+
+    ``dropped`` and ``reported`` are totals over the directory's life.
+    """
+
+    generation: int = 0
+    last_dropped: int = 0
+    dropped: int = 0
+    reported: int = 0
+
+
+class Ledger:
+    """The account, on disk and here. For one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the ledger, or begin one.
+
+        :raises OSError: the file cannot be made or read
+        """
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            content = os.pread(self._descriptor, 2 * _SLOT_BYTES, 0)
+            if len(content) < 2 * _SLOT_BYTES:
+                os.pwrite(self._descriptor, bytes(2 * _SLOT_BYTES - len(content)), len(content))
+                os.fsync(self._descriptor)
+        except OSError:
+            os.close(self._descriptor)
+            raise
+        slots = (_decode(content[start : start + _SLOT_BYTES]) for start in (0, _SLOT_BYTES))
+        self._account = max(
+            (slot for slot in slots if slot), key=lambda slot: slot.generation, default=Account()
+        )
+        self.failed = ""
+
+    @property
+    def last_dropped(self) -> int:
+        """Number of the batch that was dropped last; 0 if none was."""
+        return self._account.last_dropped
+
+    @property
+    def reported(self) -> int:
+        """How many dropped batches were reported, in total."""
+        return self._account.reported
+
+    @property
+    def unreported(self) -> int:
+        """How many dropped batches are still to be reported."""
+        return self._account.dropped - self._account.reported
+
+    def drop(self, number: int, count: int) -> None:
+        """Note that a batch is dropped, and count it and the ``count - 1`` that it was to report."""
+        account = self._account
+        self._write(Account(account.generation + 1, number, account.dropped + count, account.reported))
+
+    def report(self, reported: int) -> None:
+        """Note how many are reported in total; fewer than before changes nothing."""
+        account = self._account
+        if reported > account.reported:
+            dropped = max(account.dropped, reported)
+            self._write(Account(account.generation + 1, account.last_dropped, dropped, reported))
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+    def _write(self, account: Account) -> None:
+        # A disk that fails makes the account no less true for as long as the process lives.
+        self._account = account
+        fields = _SLOT.pack(account.generation, account.last_dropped, account.dropped, account.reported)
+        slot = fields + _CRC.pack(zlib.crc32(fields))
+        try:
+            os.pwrite(self._descriptor, slot, account.generation % 2 * _SLOT_BYTES)
+            os.fdatasync(self._descriptor)
+            self.failed = ""
+        except OSError as exc:
+            self.failed = exc.strerror or str(exc)
+
+
+def _decode(slot: bytes) -> Account | None:
+    fields, rest = slot[: _SLOT.size], slot[_SLOT.size :]
+    if (
+        len(fields) < _SLOT.size
+        or len(rest) < _CRC.size
+        or rest[: _CRC.size] != _CRC.pack(zlib.crc32(fields))
+    ):
+        return None
+    return Account(*_SLOT.unpack(fields))

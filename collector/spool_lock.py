@@ -1,0 +1,38 @@
+"""One process at a time in the spool's directory."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from collector.errors import SpoolLockedError
+
+
+def lock(path: Path) -> int:
+    """Lock a directory by a file in it, and return the descriptor that holds the lock until it is closed.
+
+    :raises SpoolLockedError: another process holds it
+    :raises OSError: the file cannot be made
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _take(descriptor, path.parent)
+    except (OSError, SpoolLockedError):
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _take(descriptor: int, directory: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        raise SpoolLockedError(
+            f"spool directory {directory} is used by another collector (process {holder}); give each its own"
+        ) from None
+    os.ftruncate(descriptor, 0)
+    try:
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except OSError:
+        # The number only helps to find the holder; on a full disk the lock has to do without.
+        return

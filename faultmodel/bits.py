@@ -29,7 +29,11 @@ class BitField:
 
 @dataclass(frozen=True, slots=True)
 class FieldValue:
-    """A field as a word has it. ``meaning`` is of this value; an unknown code reads ``unknown:0x2f``."""
+    """A field as a word has it.
+
+    ``meaning`` is of this value: an unknown code reads ``unknown:0x2f``, a bit that is 0 ``not set``
+    where the table does not say what its absence means.
+    """
 
     field: BitField
     value: int
@@ -94,7 +98,7 @@ def parse_word(text: str) -> int:
 def _value(item: BitField, word: int) -> FieldValue:
     value = (word & item.mask) >> item.low
     if not item.values:
-        return FieldValue(item, value, item.meaning)
+        return FieldValue(item, value, item.meaning if value or item.width > 1 else "not set")
     return FieldValue(item, value, item.values.get(value, f"unknown:{value:#x}"))
 
 

@@ -42,7 +42,7 @@ class Access(StrEnum):
     OTHER = "other"
     """None of the three: for example an arm64 access to a page's allocation tags."""
     UNKNOWN = "unknown"
-    """The kernel showed no syndrome for this fault."""
+    """Not told: the kernel showed no syndrome, or the syndrome leaves it open."""
 
 
 class Side(StrEnum):
@@ -152,9 +152,9 @@ class Loss(Struct, frozen=True):
     """Something that was seen and could not be kept.
 
     ``kind``: ``keys_full`` (a fault or exit that found the count map full), ``unattributed`` (no vCPU
-    could be told), ``exit_records`` (exits counted, whose record found the ring buffer full), ``spool_batches``
-    (batches that the spool had to drop), ``trace_lines`` (lines of a recording that could not be read),
-    ``trace_events`` (events that a recording's buffer overran).
+    could be told), ``exit_records`` (exits counted, whose record found the ring buffer full),
+    ``spool_batches`` (batches that the spool had to drop), ``trace_lines`` (lines of a recording that
+    could not be read), ``trace_events`` (events that a recording's buffer overran).
     """
 
     kind: Text

@@ -11,7 +11,8 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from faultmodel import arch
-from faultmodel.errors import UnknownNameError, WireError
+from faultmodel.arch.base import NO_FORMAT, Architecture
+from faultmodel.errors import WireError
 from faultmodel.record import Count, ExitCount, Host, Loss, Span, Text, Vm
 
 VERSION = 1
@@ -41,6 +42,10 @@ class Batch:
     exit_counts: tuple[ExitCount, ...] = ()
     exits: tuple[Any, ...] = ()
     lost: tuple[Loss, ...] = ()
+
+
+class _Header(Struct, frozen=True):
+    version: int
 
 
 class _Envelope(Struct, frozen=True, kw_only=True):
@@ -81,11 +86,12 @@ def decode(data: bytes) -> Batch:
 
     :raises WireError: saying which field is wrong
     """
+    if len(data) > MAX_BATCH_BYTES:
+        raise WireError(f"batch has {len(data)} bytes, more than the {MAX_BATCH_BYTES} allowed")
     try:
+        _check_version(data)
         envelope = msgspec.msgpack.decode(data, type=_Envelope)
-        if envelope.version != VERSION:
-            raise WireError(f"batch has version {envelope.version}, this server reads version {VERSION}")
-        architecture = arch.get(envelope.arch)
+        architecture = _architecture(envelope.arch)
         batch = Batch(
             host=envelope.host,
             stream=envelope.stream,
@@ -93,27 +99,65 @@ def decode(data: bytes) -> Batch:
             arch=envelope.arch,
             covered=envelope.covered,
             vms=envelope.vms,
-            fault_counts=_decode_list(envelope.fault_counts, architecture.fault_count),
+            fault_counts=_decode_list("fault_counts", envelope.fault_counts, architecture.fault_count),
             exit_counts=envelope.exit_counts,
-            exits=_decode_list(envelope.exits, architecture.exit),
+            exits=_decode_list("exits", envelope.exits, architecture.exit),
             lost=envelope.lost,
         )
-    except (msgspec.DecodeError, UnknownNameError, UnicodeDecodeError, RecursionError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise WireError(f"not a batch: {exc}") from exc
-    _check(batch)
+    _check_vms(batch)
+    _check_formats(batch, architecture)
+    _check_spans(batch.covered)
     return batch
 
 
-def _decode_list(raw: Raw, item: type) -> tuple[Any, ...]:
-    return msgspec.msgpack.decode(raw, type=Annotated[tuple[item, ...], Meta(max_length=MAX_ITEMS)])  # type: ignore[valid-type]
+def _check_version(data: bytes) -> None:
+    # Before anything else: a later version may be of another shape, and should be refused for what it is.
+    version = msgspec.msgpack.decode(data, type=_Header).version
+    if version != VERSION:
+        raise WireError(f"batch has version {version}, this server reads version {VERSION}")
 
 
-def _check(batch: Batch) -> None:
+def _architecture(name: str) -> Architecture:
+    # An alias is refused: the name is the value of ``arch`` in the store.
+    known = arch.architectures()
+    if name not in known:
+        raise WireError(f"batch is of architecture {name!r}; there is {', '.join(known)}")
+    return known[name]
+
+
+def _decode_list(field: str, raw: Raw, item: type) -> tuple[Any, ...]:
+    kind: Any = Annotated[tuple[item, ...], Meta(max_length=MAX_ITEMS)]  # type: ignore[valid-type]
+    try:
+        items: tuple[Any, ...] = msgspec.msgpack.decode(raw, type=kind)
+    except msgspec.DecodeError as exc:
+        raise WireError(f"not a batch: {exc}, in {field}") from exc
+    return items
+
+
+def _check_vms(batch: Batch) -> None:
     described = {vm.id for vm in batch.vms}
     for part in (batch.fault_counts, batch.exit_counts, batch.exits):
         for item in part:
             if item.vm not in described:
                 raise WireError(f"batch counts for VM {item.vm} and does not describe it")
-    for span in batch.covered:
+
+
+def _check_formats(batch: Batch, architecture: Architecture) -> None:
+    field = architecture.format_field
+    if field is None:
+        return
+    # An exit before which the kernel showed no fault has None.
+    allowed = {*architecture.formats, NO_FORMAT, None}
+    for item in (*batch.fault_counts, *batch.exits):
+        name = getattr(item, field)
+        if name not in allowed:
+            known = ", ".join((*architecture.formats, NO_FORMAT))
+            raise WireError(f"batch has a syndrome of format {name!r}; {architecture.name} has {known}")
+
+
+def _check_spans(spans: tuple[Span, ...]) -> None:
+    for span in spans:
         if span.to_ns < span.from_ns:
             raise WireError(f"covered span ends at {span.to_ns} before it begins at {span.from_ns}")

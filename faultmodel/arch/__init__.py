@@ -7,7 +7,7 @@ from functools import cache
 from types import MappingProxyType
 
 from faultmodel.arch.base import Architecture, check
-from faultmodel.errors import UnknownNameError
+from faultmodel.errors import ArchitectureError, UnknownNameError
 
 _NOT_ARCHITECTURES = {"base"}
 
@@ -24,20 +24,24 @@ def architectures() -> Mapping[str, Architecture]:
             continue
         architecture = importlib.import_module(f"{__name__}.{module.name}").ARCHITECTURE
         check(architecture)
+        if architecture.name in found:
+            raise ArchitectureError(f"architecture {architecture.name} is defined twice")
         found[architecture.name] = architecture
     return MappingProxyType(found)
 
 
 def get(name: str) -> Architecture:
-    """Return the architecture of that name.
+    """Return an architecture by its name, or by another that its machines have: ``arm64`` for aarch64.
 
     :raises UnknownNameError: there is none
     """
-    try:
-        return architectures()[name]
-    except KeyError:
-        known = ", ".join(architectures())
-        raise UnknownNameError(f"no architecture {name!r}; there is {known}") from None
+    known = architectures()
+    if name in known:
+        return known[name]
+    for architecture in known.values():
+        if name in architecture.machines:
+            return architecture
+    raise UnknownNameError(f"no architecture {name!r}; there is {', '.join(known)}")
 
 
 def for_machine(machine: str) -> Architecture:

@@ -15,11 +15,15 @@ when the architecture is registered; nothing is inherited.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from types import UnionType
+from typing import Union, get_args, get_origin, get_type_hints
 
 from faultmodel.bits import BitLayout, Decoded
 from faultmodel.errors import ArchitectureError, UnknownNameError
 from faultmodel.record import COUNTERS, Access, ExitKind, Side
+
+NO_FORMAT = "none"
+"""In a record's format field: the kernel showed no syndrome for these faults."""
 
 FAULT_FIELDS: Mapping[str, tuple[type, ...]] = {
     "time_ns": (int,),
@@ -107,7 +111,7 @@ class Architecture:
     """The field that names the word's format, None where the architecture has only one."""
     page_shift: int = 12
 
-    def format_of(self, record: Any) -> SyndromeFormat | None:
+    def format_of(self, record: object) -> SyndromeFormat | None:
         """Return the format of a record's word, None where the kernel showed no syndrome."""
         if self.format_field is None:
             return None if getattr(record, self.word_field) is None else next(iter(self.formats.values()))
@@ -137,35 +141,43 @@ def check(architecture: Architecture) -> None:
     ):
         for field, types in required.items():
             _check_field(architecture.name, title, record, field, types)
-        for field in (architecture.word_field, architecture.format_field):
-            if field is not None:
-                _check_field(architecture.name, title, record, field, (int, str, type(None)))
+        _check_field(architecture.name, title, record, architecture.word_field, (int, type(None)))
+        if architecture.format_field is not None:
+            _check_field(architecture.name, title, record, architecture.format_field, (str, type(None)))
     if not architecture.formats:
         raise ArchitectureError(f"architecture {architecture.name}: no syndrome format")
     if architecture.format_field is None and len(architecture.formats) != 1:
-        raise ArchitectureError(f"architecture {architecture.name}: several formats and no field that names one")
-
-
-def _check_field(arch: str, title: str, record: type, field: str, types: tuple[type, ...]) -> None:
-    found = _types_of(record, field)
-    if found is None:
-        raise ArchitectureError(f"architecture {arch}: its {title} record lacks the required field {field!r}")
-    wrong = [t.__name__ for t in found if t not in types]
-    if wrong:
-        allowed = " or ".join(t.__name__ for t in types)
         raise ArchitectureError(
-            f"architecture {arch}: field {field!r} of its {title} record is {', '.join(wrong)}, must be {allowed}"
+            f"architecture {architecture.name}: several formats and no field that names one"
         )
 
 
-def _types_of(record: type, field: str) -> tuple[type, ...] | None:
-    """The plain types that a field or property may have, None where there is no such field."""
+def _check_field(arch: str, title: str, record: type, field: str, types: tuple[type, ...]) -> None:
+    where = f"architecture {arch}: its {title} record"
+    found = _types_of(record, field)
+    if found is None:
+        raise ArchitectureError(f"{where} lacks the required field {field!r}")
+    wrong = [_name(item) for item in found if item not in types]
+    if wrong:
+        allowed = " or ".join(_name(item) for item in types)
+        raise ArchitectureError(f"{where} has {', '.join(wrong)} in field {field!r}, must be {allowed}")
+
+
+def _types_of(record: type, field: str) -> tuple[object, ...] | None:
+    """Return what a field or property may hold, None where there is no such field."""
     attribute = getattr(record, field, None)
     if isinstance(attribute, property):
-        hint = get_type_hints(attribute.fget).get("return")
+        # A property that does not say what it returns has no type that is allowed.
+        hint = get_type_hints(attribute.fget).get("return", object)
     else:
         hint = get_type_hints(record).get(field)
     if hint is None:
         return None
-    arguments = getattr(hint, "__args__", None)
-    return tuple(arguments) if arguments else (hint,)
+    # Only a union's arguments are alternatives: those of list[int] are not.
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+
+
+def _name(kind: object) -> str:
+    if kind is type(None):
+        return "None"
+    return kind.__name__ if isinstance(kind, type) else str(kind)

@@ -1,9 +1,116 @@
 """riscv64: guest-page faults, with scause, stval, htval and htinst."""
 
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
+
 from msgspec import Struct
 
-from faultmodel.arch.base import Architecture
+from faultmodel import flags
+from faultmodel.arch.base import Architecture, Flag, SyndromeFormat
+from faultmodel.bits import BitField, BitLayout
 from faultmodel.record import U32, U64, Access, Count, ExitKind, TimeMs, TimeNs, VmId
+
+INTERRUPT = 1 << 63
+INSTRUCTION_GUEST_PAGE_FAULT = 20
+LOAD_GUEST_PAGE_FAULT = 21
+VIRTUAL_INSTRUCTION = 22
+STORE_GUEST_PAGE_FAULT = 23
+
+_MANUAL = 'RISC-V privileged specification, "Supervisor cause (scause) register" and its hypervisor extension'
+
+_EXCEPTIONS: Mapping[int, str] = {
+    0: "instruction address misaligned",
+    1: "instruction access fault",
+    2: "illegal instruction",
+    3: "breakpoint",
+    4: "load address misaligned",
+    5: "load access fault",
+    6: "store/AMO address misaligned",
+    7: "store/AMO access fault",
+    8: "environment call from U-mode or VU-mode",
+    9: "environment call from HS-mode",
+    10: "environment call from VS-mode",
+    11: "environment call from M-mode",
+    12: "instruction page fault",
+    13: "load page fault",
+    15: "store/AMO page fault",
+    16: "double trap",
+    18: "software check",
+    19: "hardware error",
+    INSTRUCTION_GUEST_PAGE_FAULT: "instruction guest-page fault",
+    LOAD_GUEST_PAGE_FAULT: "load guest-page fault",
+    VIRTUAL_INSTRUCTION: "virtual instruction",
+    STORE_GUEST_PAGE_FAULT: "store/AMO guest-page fault",
+}
+_INTERRUPTS: Mapping[int, str] = {
+    1: "supervisor software interrupt",
+    2: "virtual supervisor software interrupt",
+    3: "machine software interrupt",
+    5: "supervisor timer interrupt",
+    6: "virtual supervisor timer interrupt",
+    7: "machine timer interrupt",
+    9: "supervisor external interrupt",
+    10: "virtual supervisor external interrupt",
+    11: "machine external interrupt",
+    12: "supervisor guest external interrupt",
+    13: "counter overflow interrupt",
+}
+_ACCESS: Mapping[int, Access] = {
+    **dict.fromkeys((0, 1, 12, INSTRUCTION_GUEST_PAGE_FAULT), Access.EXECUTE),
+    **dict.fromkeys((4, 5, 13, LOAD_GUEST_PAGE_FAULT), Access.READ),
+    **dict.fromkeys((6, 7, 15, STORE_GUEST_PAGE_FAULT), Access.WRITE),
+}
+
+
+def _layout(codes: Mapping[int, str]) -> BitLayout:
+    return BitLayout(
+        (
+            BitField("code", 0, 63, "what happened", _MANUAL, codes),
+            BitField("interrupt", 63, 1, "the cause is an interrupt, not an exception", _MANUAL),
+        )
+    )
+
+
+_EXCEPTION_LAYOUT = _layout(_EXCEPTIONS)
+_INTERRUPT_LAYOUT = _layout(_INTERRUPTS)
+
+
+def _layout_of(word: int) -> BitLayout:
+    return _INTERRUPT_LAYOUT if word & INTERRUPT else _EXCEPTION_LAYOUT
+
+
+def _access(word: int) -> Access:
+    # The interrupt bit is part of the key: no interrupt is an access.
+    return _ACCESS.get(word, Access.OTHER)
+
+
+def _cause(word: int) -> str:
+    return _layout_of(word).decode(word).fields[0].meaning
+
+
+def _flags(word: int) -> tuple[Flag, ...]:
+    return flags.unique((*flags.of_bits(_layout_of(word).decode(word)), *_derived(word)))
+
+
+def _derived(word: int) -> Iterator[Flag]:
+    cause = _cause(word)
+    name = (
+        cause
+        if cause.startswith("unknown:")
+        else cause.replace("/AMO", "").replace("-", " ").replace(" ", "_")
+    )
+    yield flags.derived(name, f"scause says {cause}")
+    yield from flags.of_access(_access(word))
+
+
+SCAUSE = SyndromeFormat(
+    name="scause",
+    title="cause of the trap, scause",
+    layout=_layout_of,
+    access=_access,
+    flags=_flags,
+    summary=_cause,
+)
 
 
 class RiscvFault(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -79,7 +186,7 @@ ARCHITECTURE = Architecture(
     fault=RiscvFault,
     fault_count=RiscvFaultCount,
     exit=RiscvExit,
-    formats={},
+    formats=MappingProxyType({SCAUSE.name: SCAUSE}),
     word_field="scause",
     format_field=None,
 )

@@ -1,7 +1,10 @@
 """arm64: stage-2 aborts, with the whole of ESR_EL2, FAR_EL2 and the IPA."""
 
+from types import MappingProxyType
+
 from msgspec import Struct
 
+from faultmodel.arch.arm64.esr import ESR_EL2
 from faultmodel.arch.base import Architecture
 from faultmodel.record import U32, U64, Access, Count, ExitKind, TimeMs, TimeNs, VmId
 
@@ -78,7 +81,7 @@ ARCHITECTURE = Architecture(
     fault=Arm64Fault,
     fault_count=Arm64FaultCount,
     exit=Arm64Exit,
-    formats={},
+    formats=MappingProxyType({ESR_EL2.name: ESR_EL2}),
     word_field="esr_el2",
     format_field=None,
 )

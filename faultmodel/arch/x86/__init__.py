@@ -1,12 +1,14 @@
 """x86_64: faults of VMX, SVM and shadow paging, whose words have three different formats."""
 
+from types import MappingProxyType
+
 from msgspec import Struct
 
+from faultmodel.arch.base import NO_FORMAT as NO_FORMAT
 from faultmodel.arch.base import Architecture
+from faultmodel.arch.x86.ept import EPT
+from faultmodel.arch.x86.pferr import NPF, PFERR
 from faultmodel.record import U32, U64, Access, Count, ExitKind, Text, TimeMs, TimeNs, VmId
-
-NO_FORMAT = "none"
-"""The kernel showed no syndrome for these faults."""
 
 
 class X86Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -86,7 +88,7 @@ ARCHITECTURE = Architecture(
     fault=X86Fault,
     fault_count=X86FaultCount,
     exit=X86Exit,
-    formats={},
+    formats=MappingProxyType({item.name: item for item in (EPT, NPF, PFERR)}),
     word_field="syndrome",
     format_field="format",
 )

@@ -1,0 +1,194 @@
+"""The fields of ESR_EL2. Which ones a word has depends on its class, its ISV bit and its fault status."""
+
+from functools import cache
+
+from faultmodel.arch.arm64.codes import (
+    EC_DABT_CUR,
+    EC_DABT_LOW,
+    EC_IABT_CUR,
+    EC_IABT_LOW,
+    EXCEPTION_CLASSES,
+    EXTERNAL_ABORTS,
+    FAULT_STATUSES,
+    STAGE_FAULTS,
+)
+from faultmodel.bits import BitField, BitLayout
+
+DATA_ABORTS = frozenset((EC_DABT_LOW, EC_DABT_CUR))
+INSTRUCTION_ABORTS = frozenset((EC_IABT_LOW, EC_IABT_CUR))
+
+FSC = 0x3F
+WNR = 1 << 6
+S1PTW = 1 << 7
+CM = 1 << 8
+FNV = 1 << 10
+VNCR = 1 << 13
+ISV = 1 << 24
+TAG_ACCESS = 1 << 41
+
+_ESR = 'Arm ARM DDI 0487, "ESR_EL2", '
+_FRAME = _ESR + "field descriptions"
+_DATA = _ESR + "ISS encoding for a Data Abort"
+_DATA_2 = _ESR + "ISS2 encoding for a Data Abort"
+_INSTRUCTION = _ESR + "ISS encoding for an Instruction Abort"
+_INSTRUCTION_2 = _ESR + "ISS2 encoding for an Instruction Abort"
+
+_FSC_MEANINGS = {code: status.meaning for code, status in FAULT_STATUSES.items()}
+_REGISTERS = {number: f"X{number}" for number in range(31)} | {31: "XZR"}
+_SET = {0: "recoverable", 2: "uncontainable", 3: "restartable"}
+
+_CLASS = (
+    BitField(
+        "il",
+        25,
+        1,
+        "the instruction is 32 bits long, or the exception does not say",
+        _FRAME,
+        {
+            0: "the instruction is 16 bits long",
+            1: "the instruction is 32 bits long, or the exception does not say",
+        },
+    ),
+    BitField("ec", 26, 6, "exception class", _FRAME, EXCEPTION_CLASSES),
+)
+
+_OTHER = BitLayout(
+    (
+        BitField("iss", 0, 25, "syndrome of this exception class, not decoded", _FRAME),
+        *_CLASS,
+        BitField("iss2", 32, 24, "second syndrome of this exception class, not decoded", _FRAME),
+    )
+)
+
+_DATA_COMMON = (
+    BitField("dfsc", 0, 6, "data fault status code", _DATA, _FSC_MEANINGS),
+    BitField(
+        "wnr",
+        6,
+        1,
+        "the access was a write; always 1 for cache maintenance and address translation instructions",
+        _DATA,
+        {
+            0: "the access was a read",
+            1: "the access was a write, or cache maintenance or address translation",
+        },
+    ),
+    BitField("s1ptw", 7, 1, "the access was made by a walk of the guest's stage-1 tables", _DATA),
+    BitField("cm", 8, 1, "a cache maintenance or address translation instruction", _DATA),
+    BitField("ea", 9, 1, "type of external abort, implementation defined", _DATA),
+    BitField("fnv", 10, 1, "FAR_EL2 is not valid (external abort, not on a walk)", _DATA),
+    BitField("vncr", 13, 1, "the access went through VNCR_EL2 (nested virtualization)", _DATA),
+    BitField("isv", 24, 1, "bits 23 to 14 describe the instruction: one register, no writeback", _DATA),
+    *_CLASS,
+    BitField("xs", 32, 5, "register that receives the status of ST64BV or ST64BV0", _DATA_2, _REGISTERS),
+    BitField(
+        "dirty_bit", 37, 1, "permission fault because of the dirty state (indirect permissions)", _DATA_2
+    ),
+    BitField("overlay", 38, 1, "permission fault because of a permission overlay", _DATA_2),
+    BitField("assured_only", 39, 1, "stage-2 permission fault because of AssuredOnly", _DATA_2),
+    BitField("gcs", 40, 1, "the access was to a guarded control stack", _DATA_2),
+    BitField("tag_access", 41, 1, "permission fault because of NoTagAccess memory", _DATA_2),
+    BitField("tnd", 42, 1, "stage-1 fault: a tag was written to canonically tagged memory", _DATA_2),
+    BitField("hdbssf", 43, 1, "the dirty state structure (HDBSS) was full or could not be written", _DATA_2),
+)
+_ISV_SET = (
+    BitField("ar", 14, 1, "the instruction has acquire or release semantics", _DATA),
+    BitField(
+        "sf", 15, 1, "the register is 64 bits wide", _DATA, {0: "32-bit register", 1: "64-bit register"}
+    ),
+    BitField("srt", 16, 5, "register that was loaded or stored", _DATA, _REGISTERS),
+    BitField("sse", 21, 1, "the loaded value is sign-extended", _DATA),
+    BitField("sas", 22, 2, "access size", _DATA, {0: "1 byte", 1: "2 bytes", 2: "4 bytes", 3: "8 bytes"}),
+)
+_ISV_CLEAR = (
+    BitField("pfv", 14, 1, "PFAR_EL2 is valid (external abort)", _DATA),
+    BitField("fnp", 15, 1, "FAR_EL2 is not precise (SVE or SME access)", _DATA),
+    BitField("top_level", 21, 1, "permission fault because of the TopLevel check", _DATA),
+)
+_LST = BitField(
+    "lst",
+    11,
+    2,
+    "kind of 64-byte access",
+    _DATA,
+    {0: "no 64-byte access", 1: "ST64BV", 2: "LD64B or ST64B", 3: "ST64BV0"},
+)
+_DATA_SET = BitField("set", 11, 2, "state of the CPU after an external abort", _DATA, _SET)
+_WU = BitField(
+    "wu",
+    16,
+    2,
+    "whether a store that met an external abort updated memory (FEAT_RASv2)",
+    _DATA,
+    {0: "not a store, or not known", 2: "the store did not update memory", 3: "the store updated memory"},
+)
+
+_INSTRUCTION_COMMON = (
+    BitField("ifsc", 0, 6, "instruction fault status code", _INSTRUCTION, _FSC_MEANINGS),
+    BitField("s1ptw", 7, 1, "the access was made by a walk of the guest's stage-1 tables", _INSTRUCTION),
+    BitField("ea", 9, 1, "type of external abort, implementation defined", _INSTRUCTION),
+    BitField("fnv", 10, 1, "FAR_EL2 is not valid (external abort, not on a walk)", _INSTRUCTION),
+    BitField("pfv", 14, 1, "PFAR_EL2 is valid (external abort)", _INSTRUCTION),
+    BitField("top_level", 21, 1, "permission fault because of the TopLevel check", _INSTRUCTION),
+    *_CLASS,
+    BitField(
+        "dirty_bit",
+        37,
+        1,
+        "permission fault because of the dirty state (indirect permissions)",
+        _INSTRUCTION_2,
+    ),
+    BitField("overlay", 38, 1, "permission fault because of a permission overlay", _INSTRUCTION_2),
+    BitField("assured_only", 39, 1, "stage-2 permission fault because of AssuredOnly", _INSTRUCTION_2),
+    BitField(
+        "hdbssf", 43, 1, "the dirty state structure (HDBSS) was full or could not be written", _INSTRUCTION_2
+    ),
+)
+_INSTRUCTION_SET = BitField("set", 11, 2, "state of the CPU after an external abort", _INSTRUCTION, _SET)
+
+
+def exception_class(esr: int) -> int:
+    """Return EC, bits 31 to 26."""
+    return esr >> 26 & 0x3F
+
+
+def is_data_abort(esr: int) -> bool:
+    """Tell whether EC is a data abort, of either exception level."""
+    return exception_class(esr) in DATA_ABORTS
+
+
+def is_instruction_abort(esr: int) -> bool:
+    """Tell whether EC is an instruction abort, of either exception level."""
+    return exception_class(esr) in INSTRUCTION_ABORTS
+
+
+def layout(esr: int) -> BitLayout:
+    """Return the fields of this word."""
+    if is_data_abort(esr):
+        return _data_abort(bool(esr & ISV), esr & FSC)
+    if is_instruction_abort(esr):
+        return _instruction_abort(esr & FSC)
+    return _OTHER
+
+
+@cache
+def _data_abort(isv: bool, fsc: int) -> BitLayout:
+    fields = [*_DATA_COMMON, *(_ISV_SET if isv else _ISV_CLEAR)]
+    if fsc in STAGE_FAULTS:
+        fields.append(_LST)
+    if fsc in EXTERNAL_ABORTS:
+        fields.append(_DATA_SET)
+        if not isv:
+            fields.append(_WU)
+    return _ordered(fields)
+
+
+@cache
+def _instruction_abort(fsc: int) -> BitLayout:
+    # SET is defined for the external abort that was not on a walk only; a data abort has it for both.
+    extra = [_INSTRUCTION_SET] if fsc == 0x10 else []
+    return _ordered([*_INSTRUCTION_COMMON, *extra])
+
+
+def _ordered(fields: list[BitField]) -> BitLayout:
+    return BitLayout(tuple(sorted(fields, key=lambda item: item.low)))

@@ -1,0 +1,18 @@
+"""What can go wrong with a guest.
+
+DemoError
+ ├─ KvmUnavailableError   this host, or this process, cannot run guests
+ └─ GuestError            a guest did what it was not told to
+"""
+
+
+class DemoError(Exception):
+    """A demonstration guest cannot be run as asked; the message is one line for the user."""
+
+
+class KvmUnavailableError(DemoError):
+    """KVM, or one thing of it, is missing on this host."""
+
+
+class GuestError(DemoError):
+    """The guest left the processor for a reason that was not asked for."""

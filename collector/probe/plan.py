@@ -1,0 +1,146 @@
+"""What this kernel offers, and from that what to attach and how to compile it.
+
+Everything is read from BTF and /sys/module; no kernel version is looked at.
+"""
+
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from collector.errors import ProbeError
+
+# In the order in which they are attached: what counts a fault before what tells its outcome.
+TRACEPOINTS: Mapping[str, tuple[str, ...]] = {
+    "x86_64": (
+        "kvm:kvm_page_fault",
+        "kvmmmu:kvm_mmu_spte_requested",
+        "kvmmmu:fast_page_fault",
+        "kvmmmu:handle_mmio_page_fault",
+        "kvm:kvm_userspace_exit",
+    ),
+    "aarch64": ("kvm:kvm_guest_fault", "kvm:kvm_userspace_exit"),
+}
+"""By ``uname -m``."""
+
+_COUNTS_FAULTS = ("kvm_page_fault", "kvm_mmu_spte_requested", "kvm_guest_fault")
+
+
+@dataclass(frozen=True, slots=True)
+class Flavour:
+    """Which part of KVM runs guests here.
+
+    ``page_fault_format``: the format of ``kvm_page_fault``'s word. ``fires_page_fault``: known to emit that
+    tracepoint for every fault; elsewhere the probe finds out.
+    """
+
+    name: str
+    page_fault_format: str
+    fires_page_fault: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """A tracepoint that will not be attached, and why."""
+
+    tracepoint: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to attach (``subsystem:name``, in order), what cannot be, and the macros to compile with."""
+
+    flavour: Flavour
+    attach: tuple[str, ...]
+    absent: tuple[Absent, ...]
+    macros: tuple[str, ...]
+
+
+def make_plan(vmlinux: str, machine: str | None = None, modules: Path = Path("/sys/module")) -> Plan:
+    """Decide what to attach.
+
+    :param vmlinux: the kernel's types as C, from ``headers``
+    :param machine: as ``uname -m``
+    :raises ProbeError: this kernel shows no guest fault, or the architecture has no probe
+    """
+    machine = machine or platform.machine()
+    tracepoints = TRACEPOINTS.get(machine)
+    if tracepoints is None:
+        raise ProbeError(
+            f"no probe for {machine}: live tracing works on {' and '.join(TRACEPOINTS)};"
+            " recorded traces of other architectures can be replayed"
+        )
+    shapes = _shapes(vmlinux)
+    attach: list[str] = []
+    absent: list[Absent] = []
+    for tracepoint in tracepoints:
+        reason = _why_not(tracepoint.partition(":")[2], shapes)
+        if reason is None:
+            attach.append(tracepoint)
+        else:
+            absent.append(Absent(tracepoint, reason))
+    _require(attach)
+    flavour = find_flavour(machine, modules)
+    return Plan(flavour, tuple(attach), tuple(absent), _macros(machine, attach, shapes, vmlinux))
+
+
+def find_flavour(machine: str, modules: Path = Path("/sys/module")) -> Flavour:
+    """Tell the flavour from the vendor modules; they are listed there also when built in."""
+    if machine != "x86_64":
+        return Flavour("arm64", "esr_el2", fires_page_fault=False)
+    for name, module, two_dimensional, word in (("vmx", "kvm_intel", "ept", "ept"), ("svm", "kvm_amd", "npt", "npf")):
+        parameters = modules / module / "parameters"
+        if not parameters.is_dir():
+            continue
+        if _is_on(parameters / two_dimensional):
+            return Flavour(name, word, fires_page_fault=True)
+        return Flavour(f"{name}-shadow", "pferr", fires_page_fault=True)
+    # PVM, or a vendor module unknown here: #PF error codes are what KVM's common code traces.
+    return Flavour("pvm" if (modules / "kvm_pvm").is_dir() else "unknown", "pferr", fires_page_fault=False)
+
+
+def _is_on(parameter: Path) -> bool:
+    try:
+        return parameter.read_text().strip() in ("Y", "1")
+    except OSError:
+        return False
+
+
+def _shapes(vmlinux: str) -> Mapping[str, str]:
+    """The arguments of each tracepoint, as BTF's ``btf_trace_*`` types have them."""
+    found = re.findall(r"^typedef void \(\*btf_trace_(\w+)\)\(void \*(?:, )?(.*)\);$", vmlinux, re.MULTILINE)
+    return dict(found)
+
+
+def _why_not(name: str, shapes: Mapping[str, str]) -> str | None:
+    arguments = shapes.get(name)
+    if arguments is None:
+        return "this kernel has no such tracepoint"
+    if name in ("kvm_mmu_spte_requested", "fast_page_fault") and "struct kvm_page_fault *" not in arguments:
+        return f"its arguments ({arguments}) do not carry the fault"
+    return None
+
+
+def _require(attach: list[str]) -> None:
+    names = {tracepoint.partition(":")[2] for tracepoint in attach}
+    if "kvm_userspace_exit" not in names:
+        raise ProbeError("KVM is not in this kernel's BTF: load kvm_intel or kvm_amd, or use a kernel with KVM")
+    if not names & set(_COUNTS_FAULTS):
+        raise ProbeError(f"this kernel has none of the tracepoints that show guest faults: {', '.join(_COUNTS_FAULTS)}")
+
+
+def _macros(machine: str, attach: list[str], shapes: Mapping[str, str], vmlinux: str) -> tuple[str, ...]:
+    macros = [f"ARCH_{machine.upper()}"]
+    macros += [f"WITH_{tracepoint.partition(':')[2].upper()}" for tracepoint in attach]
+    if "struct kvm_vcpu *" in shapes.get("kvm_page_fault", ""):
+        macros.append("HAVE_KVM_PAGE_FAULT_VCPU")
+    fault = re.search(r"^struct kvm_page_fault \{\n(.*?)^\};", vmlinux, re.MULTILINE | re.DOTALL)
+    if fault:
+        macros.append("HAVE_KVM_PAGE_FAULT_STRUCT")
+        if re.search(r"\bis_private;", fault[1]):
+            macros.append("HAVE_IS_PRIVATE")
+    if re.search(r"^\t*\} memory_fault;", vmlinux, re.MULTILINE):
+        macros.append("HAVE_MEMORY_FAULT")
+    return tuple(macros)

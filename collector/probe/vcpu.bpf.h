@@ -1,0 +1,173 @@
+/*
+ * Which vCPU the current thread runs.
+ *
+ * Tracepoints in the fault path pass no vCPU on most kernels. The thread is
+ * inside ioctl(vcpu_fd, KVM_RUN), so its saved user registers hold the file
+ * descriptor, and the file's private_data is the struct kvm_vcpu
+ * (virt/kvm/kvm_main.c, create_vcpu_fd()).
+ */
+
+#define KVM_RUN 0xae80
+
+/*
+ * Kernel addresses are u64 here, and fields are read by their offset: BCC
+ * rewrites dereferences and arguments of pointer type, and does so wrongly for
+ * pointers that were themselves read explicitly.
+ */
+#define READ(dst, pointer, type, field)                                     \
+	bpf_probe_read_kernel(&(dst), sizeof(dst),                          \
+			      (const void *)(pointer) +                     \
+				      __builtin_offsetof(struct type, field))
+
+struct ioctl_args {
+	u64 number;
+	u64 fd;
+	u64 request;
+};
+
+#if defined(ARCH_X86_64)
+#define NR_IOCTL 16
+#define NR_IOCTL_COMPAT 54
+#define USER32_CS 0x23
+static __always_inline int read_ioctl_args(u64 regs, struct ioctl_args *args)
+{
+	u64 cs = 0;
+
+	READ(cs, regs, pt_regs, cs);
+	READ(args->number, regs, pt_regs, orig_ax);
+	if ((cs & 0xffff) == USER32_CS) {
+		READ(args->fd, regs, pt_regs, bx);
+		READ(args->request, regs, pt_regs, cx);
+		return args->number == NR_IOCTL_COMPAT;
+	}
+	READ(args->fd, regs, pt_regs, di);
+	READ(args->request, regs, pt_regs, si);
+	return args->number == NR_IOCTL;
+}
+#elif defined(ARCH_AARCH64)
+#define NR_IOCTL 29
+static __always_inline int read_ioctl_args(u64 regs, struct ioctl_args *args)
+{
+	s32 number = -1;
+
+	READ(number, regs, pt_regs, syscallno);
+	READ(args->fd, regs, pt_regs, orig_x0);
+	READ(args->request, regs, pt_regs, regs[1]);
+	return number == NR_IOCTL;
+}
+#endif
+
+/* The struct kvm_vcpu that the current thread is running, or 0. */
+static __always_inline u64 find_vcpu(struct task_struct *task)
+{
+	struct ioctl_args args = {};
+	u64 files = 0, fdt = 0, fds = 0, file = 0, vcpu = 0, kvm = 0, vm_mm = 0, task_mm = 0;
+	u32 max_fds = 0;
+
+	if (!read_ioctl_args(bpf_task_pt_regs(task), &args))
+		return 0;
+	if ((u32)args.request != KVM_RUN)
+		return 0;
+	READ(files, task, task_struct, files);
+	READ(fdt, files, files_struct, fdt);
+	READ(max_fds, fdt, fdtable, max_fds);
+	if ((u32)args.fd >= max_fds)
+		return 0;
+	READ(fds, fdt, fdtable, fd);
+	bpf_probe_read_kernel(&file, sizeof(file), (void *)(fds + 8 * (u32)args.fd));
+	READ(vcpu, file, file, private_data);
+	/*
+	 * Another thread may have put another file under this number since the
+	 * ioctl began. KVM lets a vCPU run only in its VM's own address space,
+	 * which no other kind of file's private data will point to.
+	 */
+	READ(kvm, vcpu, kvm_vcpu, kvm);
+	READ(vm_mm, kvm, kvm, mm);
+	READ(task_mm, task, task_struct, mm);
+	if (!vm_mm || vm_mm != task_mm)
+		return 0;
+	return vcpu;
+}
+
+/* The VM's debugfs directory, or 0 where the kernel has none. */
+static __always_inline u64 debugfs_dentry(u64 kvm)
+{
+	u64 dentry = 0;
+
+	READ(dentry, kvm, kvm, debugfs_dentry);
+	/* An error pointer where debugfs is off. */
+	return dentry < (u64)-4095 ? dentry : 0;
+}
+
+static __always_inline void register_vm(struct task_struct *task, struct vm_key *key, u64 dentry)
+{
+	struct vm_record record = {};
+	u64 leader = 0, name = 0;
+
+	record.tgid = bpf_get_current_pid_tgid() >> 32;
+	READ(record.creator_tid, key->kvm, kvm, userspace_pid);
+	READ(leader, task, task_struct, group_leader);
+	READ(record.start_boottime_ns, leader, task_struct, start_boottime);
+	READ(record.comm, leader, task_struct, comm);
+	if (dentry) {
+		READ(name, dentry, dentry, d_name.name);
+		bpf_probe_read_kernel_str(record.stats_name, sizeof(record.stats_name), (void *)name);
+	}
+	vms.insert(key, &record);
+}
+
+/* Note that the thread runs this vCPU, and its VM if it is new. */
+static __always_inline void attribute(struct thread *thread, struct task_struct *task, u64 vcpu)
+{
+	struct vm_key key = {};
+	u64 dentry, inode = 0;
+	u32 vcpu_id = 0;
+
+	READ(key.kvm, vcpu, kvm_vcpu, kvm);
+	READ(vcpu_id, vcpu, kvm_vcpu, vcpu_id);
+	dentry = debugfs_dentry(key.kvm);
+	if (dentry) {
+		READ(inode, dentry, dentry, d_inode);
+		READ(key.instance, inode, inode, i_ino);
+	}
+	if (!vms.lookup(&key))
+		register_vm(task, &key, dentry);
+	thread->vm = key;
+	thread->vcpu = vcpu;
+	thread->vcpu_id = vcpu_id;
+	thread->running = 1;
+	thread->pending = 0;
+}
+
+/*
+ * The current thread with its vCPU, or NULL (counted as unattributed).
+ * vcpu is the struct kvm_vcpu where the tracepoint passes it, else 0.
+ */
+static __always_inline struct thread *current_thread(u64 vcpu)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+	struct thread *thread = threads.lookup(&tid);
+	struct task_struct *task;
+
+	if (thread && thread->running && (!vcpu || thread->vcpu == vcpu))
+		return thread;
+	task = bpf_get_current_task_btf();
+	if (!vcpu)
+		vcpu = find_vcpu(task);
+	if (!vcpu) {
+		count_lost(LOST_UNATTRIBUTED);
+		return NULL;
+	}
+	if (!thread) {
+		struct thread zero = {};
+
+		threads.update(&tid, &zero);
+		thread = threads.lookup(&tid);
+		if (!thread) {
+			count_lost(LOST_UNATTRIBUTED);
+			return NULL;
+		}
+	}
+	attribute(thread, task, vcpu);
+	return thread;
+}

@@ -38,7 +38,7 @@ class Region:
         return self.memory
 
     def touch(self, op: Op, count: int | None = None, *, first: int = 0, stride: int = PAGE) -> Touch:
-        """Return the touch of ``count`` pages, all if None, from page ``first`` on, ``stride`` bytes apart."""
+        """Return the touch of ``count`` pages (None: all) from page ``first`` on, ``stride`` bytes apart."""
         return Touch(op, self.gpa + first * PAGE, self.pages - first if count is None else count, stride)
 
 

@@ -62,7 +62,7 @@ class HostMemory:
 
 
 def anonymous(pages: int, *, huge: bool = False) -> HostMemory:
-    """Map anonymous memory, absent until touched: of 4 KiB pages, or of 2 MiB ones where the host has them."""
+    """Map anonymous memory, absent until touched: of 4 KiB pages or, where possible, 2 MiB ones."""
     mapping = mmap.mmap(-1, pages * PAGE + HUGE_PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     offset = -_address(mapping) % HUGE_PAGE
     mapping.madvise(mmap.MADV_HUGEPAGE if huge else mmap.MADV_NOHUGEPAGE)

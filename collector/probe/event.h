@@ -21,6 +21,7 @@ struct vm_key {
 };
 
 struct vm_record {
+	u64 first_monotonic_ns;	/* when it first faulted or left KVM_RUN */
 	u64 start_boottime_ns;	/* of the VMM's process */
 	u32 tgid;
 	u32 creator_tid;	/* the thread that made the VM */
@@ -81,7 +82,7 @@ struct exit_record {
 #define LOST_EXIT_RECORDS	2
 #define LOST_KINDS		3
 
-_Static_assert(sizeof(struct vm_record) == 64, "layout.py: VM_RECORD");
+_Static_assert(sizeof(struct vm_record) == 72, "layout.py: VM_RECORD");
 _Static_assert(sizeof(struct fault_key) == 32, "layout.py: FAULT_KEY");
 _Static_assert(sizeof(struct fault_counters) == 88, "layout.py: FAULT_COUNTERS");
 _Static_assert(sizeof(struct exit_key) == 32, "layout.py: EXIT_KEY");

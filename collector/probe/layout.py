@@ -21,8 +21,9 @@ class VmKey(NamedTuple):
 
 
 class VmRecord(NamedTuple):
-    """What the kernel knows of a VM's process. ``stats_name`` is ``<creator tid>-<vm fd>`` or empty."""
+    """What the kernel knows of a VM and its process. ``stats_name`` is ``<creator tid>-<vm fd>`` or empty."""
 
+    first_monotonic_ns: int
     start_boottime_ns: int
     tgid: int
     creator_tid: int
@@ -70,7 +71,7 @@ class ExitRecord(NamedTuple):
 
 
 VM_KEY = Struct("=QQ")
-VM_RECORD = Struct("=QII16s32s")
+VM_RECORD = Struct("=QQII16s32s")
 FAULT_KEY = Struct("=QQQII")
 FAULT_COUNTERS = Struct(f"={len(COUNTERS)}Q")
 EXIT_KEY = Struct("=QQIII4x")
@@ -78,14 +79,14 @@ EXIT_COUNT = Struct("=Q")
 EXIT_RECORD = Struct("=QQQQQQQQQQIIII")
 
 # The other half of the assertions at the end of event.h.
-if [s.size for s in (VM_RECORD, FAULT_KEY, FAULT_COUNTERS, EXIT_KEY, EXIT_RECORD)] != [64, 32, 88, 32, 96]:
+if [s.size for s in (VM_RECORD, FAULT_KEY, FAULT_COUNTERS, EXIT_KEY, EXIT_RECORD)] != [72, 32, 88, 32, 96]:
     raise AssertionError("layout.py and event.h differ")
 
 
 def unpack_vm_record(data: bytes) -> VmRecord:
     """Unpack a ``struct vm_record``."""
-    start, tgid, creator, comm, stats = VM_RECORD.unpack(data)
-    return VmRecord(start, tgid, creator, _text(comm), _text(stats))
+    first, start, tgid, creator, comm, stats = VM_RECORD.unpack(data)
+    return VmRecord(first, start, tgid, creator, _text(comm), _text(stats))
 
 
 def _text(data: bytes) -> str:

@@ -36,6 +36,7 @@ MAX_THREADS = 262_144
 MAX_KEYS = 1_048_576
 EXIT_RING_PAGES = 256
 _BATCH = 4096
+_TID_BYTES = 4
 
 
 class Probes:
@@ -104,12 +105,17 @@ class Probes:
 
     def forget(self, vm: VmKey) -> None:
         """Remove an ended VM's keys. Its counts must have been read before."""
-        for name, size in (("fault_counts", FAULT_KEY.size), ("exit_counts", EXIT_KEY.size)):
-            value_size = (FAULT_COUNTERS.size if name == "fault_counts" else EXIT_COUNT.size) * self._cpus
-            for key, _ in list(self._entries(name, size, value_size)):
-                if key[: VM_KEY.size] == VM_KEY.pack(*vm):
-                    self._delete(name, key)
-        self._delete("vms", VM_KEY.pack(*vm))
+        prefix = VM_KEY.pack(*vm)
+        for name, key_size, value_size in (
+            ("fault_counts", FAULT_KEY.size, FAULT_COUNTERS.size * self._cpus),
+            ("exit_counts", EXIT_KEY.size, EXIT_COUNT.size * self._cpus),
+        ):
+            for key in [key for key, _ in self._entries(name, key_size, value_size) if key.startswith(prefix)]:
+                self._delete(name, key)
+        threads = self._entries("threads", _TID_BYTES, ctypes.sizeof(self._bpf["threads"].Leaf))
+        for key in [key for key, value in threads if value.startswith(prefix)]:
+            self._delete("threads", key)
+        self._delete("vms", prefix)
 
     def detach(self) -> None:
         """Detach every program: from here on nothing is counted, what was counted can still be read."""

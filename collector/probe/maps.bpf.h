@@ -7,7 +7,7 @@
 
 /* One thread inside KVM_RUN. Valid for one KVM_RUN: the next may run another vCPU. */
 struct thread {
-	struct vm_key vm;
+	struct vm_key vm;		/* first: loader.py finds an ended VM's threads by it */
 	u64 vcpu;		/* struct kvm_vcpu * */
 	u64 word;		/* of the newest fault, until it is seen to be resolved */
 	u64 address;

@@ -104,6 +104,7 @@ static __always_inline void register_vm(struct task_struct *task, struct vm_key 
 	struct vm_record record = {};
 	u64 leader = 0, name = 0;
 
+	record.first_monotonic_ns = bpf_ktime_get_ns();
 	record.tgid = bpf_get_current_pid_tgid() >> 32;
 	READ(record.creator_tid, key->kvm, kvm, userspace_pid);
 	READ(leader, task, task_struct, group_leader);

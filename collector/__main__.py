@@ -1,0 +1,89 @@
+"""The command kvmfaults-collector."""
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from collector import doctor
+from collector.errors import CollectorError
+from collector.pipeline import Pipeline
+from collector.settings import MAX_INTERVAL_S, MIN_INTERVAL_S, Settings
+from collector.spool import DEFAULT_BYTES
+from collector.trace import command as replay
+from faultmodel.errors import FaultModelError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code: 0 done, 1 failed, 2 wrong usage, doctor's own codes."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    # One line a request would drown what an operator wants to see.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        return int(options.run(options))
+    except (CollectorError, FaultModelError) as exc:
+        print(f"kvmfaults-collector: {exc}", file=sys.stderr)
+        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    Pipeline(
+        Settings(
+            server=options.server,
+            token_file=options.token_file,
+            data_dir=options.data_dir,
+            host=options.host,
+            interval_s=options.interval,
+            spool_bytes=options.spool_bytes,
+            ca_file=options.ca_file,
+        ),
+        stop,
+    ).run()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kvmfaults-collector", description="Trace the memory faults of KVM guests on this host."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    run = commands.add_parser("run", help="count faults and ship them to the server, until SIGTERM")
+    run.set_defaults(run=_run)
+    run.add_argument("--server", default=_default("SERVER", "http://127.0.0.1:8470"), help="URL (%(default)s)")
+    run.add_argument("--token-file", type=Path, required=not _default("TOKEN_FILE"), default=_default("TOKEN_FILE"))
+    run.add_argument("--data-dir", type=Path, default=_default("DATA_DIR", "/var/lib/kvmfaults"), help="(%(default)s)")
+    run.add_argument("--host", default=_default("HOST", socket.gethostname()), help="this host's name (%(default)s)")
+    run.add_argument(
+        "--interval", type=_interval, default=_default("INTERVAL", "1"), help="seconds between readings (%(default)s)"
+    )
+    run.add_argument(
+        "--spool-bytes", type=int, default=DEFAULT_BYTES, help="most to keep for a server away (%(default)s)"
+    )
+    run.add_argument("--ca-file", type=Path, default=_default("CA_FILE") or None, help="certificates to trust")
+    doctor.add_parser(commands)
+    replay.add_parser(commands)
+    return parser
+
+
+def _default(name: str, fallback: str = "") -> str:
+    return os.environ.get(f"KVMFAULTS_{name}", fallback)
+
+
+def _interval(text: str) -> float:
+    value = float(text)
+    if not MIN_INTERVAL_S <= value <= MAX_INTERVAL_S:
+        raise argparse.ArgumentTypeError(f"must be {MIN_INTERVAL_S:g} to {MAX_INTERVAL_S:g} seconds")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,98 @@
+"""Turns a reading of the probes into the architecture's own records."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from collector.clock import ClockOffsets
+from collector.probe.layout import FORMATS, ExitRecord, VmKey
+from collector.reading import Reading
+from faultmodel.arch.base import Architecture
+from faultmodel.record import BUCKET_MS, KVM_EXIT_MEMORY_FAULT, ExitCount, Loss, exit_kind
+
+VmIds = Mapping[VmKey, str]
+
+
+def bucket_of(reading: Reading) -> int:
+    """Return the bucket of a reading's counts: the second in which the middle of its span lies, UTC ms."""
+    middle_ms = (reading.from_ns + reading.to_ns) // 2_000_000
+    return middle_ms - middle_ms % BUCKET_MS
+
+
+def fault_counts(reading: Reading, architecture: Architecture, ids: VmIds) -> tuple[Any, ...]:
+    """Return the architecture's fault counts."""
+    bucket_ms = bucket_of(reading)
+    counts = []
+    for key, counters in reading.fault_counts.items():
+        word = (key.word,) if architecture.format_field is None else (FORMATS[key.format], key.word)
+        vm = ids[VmKey(key.kvm, key.instance)]
+        counts.append(architecture.fault_count(bucket_ms, vm, key.vcpu, *word, *counters))
+    return tuple(counts)
+
+
+def exit_counts(reading: Reading, ids: VmIds) -> tuple[ExitCount, ...]:
+    """Return exits to user space by VM, vCPU, reason and errno."""
+    bucket_ms = bucket_of(reading)
+    return tuple(
+        ExitCount(bucket_ms, ids[VmKey(key.kvm, key.instance)], key.vcpu, key.reason, key.errno, count)
+        for key, count in reading.exit_counts.items()
+    )
+
+
+def exits(reading: Reading, architecture: Architecture, ids: VmIds) -> tuple[Any, ...]:
+    """Return the architecture's records of memory-fault and bare error exits."""
+    hardware = _HARDWARE[architecture.name]
+    return tuple(
+        architecture.exit(
+            vm=ids[VmKey(record.kvm, record.instance)],
+            **_common(record, reading.clock),
+            **hardware(record),
+        )
+        for record in reading.exits
+    )
+
+
+def losses(reading: Reading) -> tuple[Loss, ...]:
+    """Return what was seen and not kept."""
+    return tuple(Loss(kind, count) for kind, count in reading.lost.items())
+
+
+def _common(record: ExitRecord, clock: ClockOffsets) -> dict[str, Any]:
+    annotated = record.reason == KVM_EXIT_MEMORY_FAULT
+    return {
+        "time_ns": clock.monotonic_to_utc_ns(record.monotonic_ns),
+        "monotonic_ns": record.monotonic_ns,
+        "vcpu": record.vcpu,
+        "kind": exit_kind(record.reason, record.errno),
+        "reason": record.reason,
+        "errno": record.errno,
+        "flags": record.flags if annotated else None,
+        "gpa": record.gpa if annotated else None,
+        "size": record.size if annotated else None,
+    }
+
+
+def _x86_hardware(record: ExitRecord) -> dict[str, Any]:
+    shown = record.format != 0
+    return {
+        "format": FORMATS[record.format] if shown else None,
+        "syndrome": record.word if shown else None,
+        "address": record.address if shown else None,
+        "rip": record.pc or None,
+    }
+
+
+def _arm64_hardware(record: ExitRecord) -> dict[str, Any]:
+    shown = record.format != 0
+    return {
+        "esr_el2": record.word if shown else None,
+        "far": record.address if shown else None,
+        "ipa": record.ipa if shown else None,
+        "pc": record.pc or None,
+    }
+
+
+_HARDWARE: Mapping[str, Callable[[ExitRecord], dict[str, Any]]] = {
+    "x86_64": _x86_hardware,
+    "aarch64": _arm64_hardware,
+}
+"""How each architecture that has a probe names the words of event.h's ``struct exit_record``."""

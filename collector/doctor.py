@@ -1,0 +1,49 @@
+"""``kvmfaults-collector doctor``: says what this host offers, what that means, and what to do."""
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from collector.checks import Cause, Finding, State, examine
+
+_MARKS = {State.OK: "ok", State.LACKING: "less", State.MISSING: "MISSING"}
+
+
+def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command's arguments."""
+    codes = ", ".join(f"{cause.value} {cause.name.lower()}" for cause in Cause if cause)
+    parser = commands.add_parser(
+        "doctor",
+        help="say what this host offers for tracing, and the remedy for what is missing",
+        epilog=f"exit code: 0 all is there; else of the first thing missing: {codes}",
+    )
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.add_argument("--no-attach", action="store_true", help="do not try to attach the programs")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the findings; return the first missing thing's cause."""
+    with tempfile.TemporaryDirectory(prefix="kvmfaults-") as directory:
+        findings = list(examine(Path(directory), attach=not options.no_attach))
+    if options.json:
+        json.dump([asdict(finding) for finding in findings], sys.stdout, indent=2)
+        sys.stdout.write("\n")
+    else:
+        sys.stdout.write(_text(findings))
+    missing = [finding.cause for finding in findings if finding.state is State.MISSING]
+    return int(missing[0]) if missing else 0
+
+
+def _text(findings: list[Finding]) -> str:
+    width = max(len(finding.name) for finding in findings)
+    lines = []
+    for finding in findings:
+        lines.append(f"{_MARKS[finding.state]:>7}  {finding.name:<{width}}  {finding.found}")
+        if finding.remedy:
+            lines.append(f"{'':>7}  {'':<{width}}  -> {finding.remedy}")
+    return "\n".join(lines) + "\n"

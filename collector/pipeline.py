@@ -1,0 +1,113 @@
+"""Wires the collector's stages: probes, reader, decoder, outbox, spool, shipper. The only module that does."""
+
+import logging
+import platform
+import threading
+import time
+from importlib import metadata
+
+from collector.clock import boot_id, measure
+from collector.errors import ProbeError
+from collector.identity.process import host_proc
+from collector.identity.uevents import KvmEvents
+from collector.outbox import Content, Outbox
+from collector.probe.headers import ensure_headers
+from collector.probe.loader import Probes
+from collector.probe.plan import Plan, make_plan
+from collector.reader import Reader
+from collector.rounds import Rounds
+from collector.settings import Settings
+from collector.shipper import Shipper
+from collector.spool import Spool
+from collector.vms import VmTable
+from faultmodel import arch
+from faultmodel.record import Host, Probe
+
+logger = logging.getLogger(__name__)
+
+RETRY_S = 5.0
+"""How long to wait before trying again to attach, where the host lacks something."""
+FLUSH_S = 2.0
+"""How long an ordered end waits for the server to take what is left; the rest stays in the spool."""
+
+
+class Pipeline:
+    """One collector, from attaching to its ordered end."""
+
+    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+        """:param stop: set from outside to end"""
+        self._settings = settings
+        self._stop = stop
+        self._architecture = arch.for_machine(platform.machine())
+        self._boot_id = boot_id()
+
+    def run(self) -> None:
+        """Collect until told to stop. Where the host lacks something, say so, wait and try again.
+
+        :raises CollectorError: the settings or the spool cannot be used
+        """
+        settings = self._settings
+        with (
+            Spool(settings.spool_directory, max_bytes=settings.spool_bytes) as spool,
+            Shipper(spool, settings.server, settings.token_file, ca_file=settings.ca_file) as shipper,
+        ):
+            outbox = Outbox(spool, self._architecture.name)
+            while not self._stop.is_set():
+                try:
+                    self._collect(outbox)
+                except ProbeError as exc:
+                    logger.warning("waiting reason=%r retry_s=%g", str(exc), RETRY_S)
+                    outbox.send(self._host("waiting", detail=str(exc)), Content())
+                    self._stop.wait(RETRY_S)
+            shipper.flush(FLUSH_S)
+
+    def _collect(self, outbox: Outbox) -> None:
+        headers = ensure_headers(self._settings.headers_directory)
+        plan = make_plan((headers / "include" / "vmlinux.h").read_text())
+        with KvmEvents() as events, Probes(plan, headers) as probes:
+            reader = Reader(probes)
+            host = self._host("attached", plan=plan, events=events)
+            logger.info("attached tracepoints=%s flavour=%s", ",".join(plan.attach), plan.flavour.name)
+            outbox.send(host, Content())
+            table = VmTable(self._boot_id, measure().boottime_to_utc_ns, host_proc())
+            rounds = Rounds(reader, table, events, self._architecture)
+            while not self._stop.wait(_until_next(self._settings.interval_s)):
+                outbox.send(host, rounds.take())
+            # What is counted until the programs are off belongs to the last round.
+            probes.detach()
+            outbox.send(self._host("stopped", plan=plan, events=events), rounds.take())
+
+    def _host(self, state: str, *, plan: Plan | None = None, events: KvmEvents | None = None, detail: str = "") -> Host:
+        return Host(
+            name=self._settings.host,
+            boot_id=self._boot_id,
+            arch=self._architecture.name,
+            state=state,
+            kernel=platform.release(),
+            flavour=plan.flavour.name if plan else "",
+            detail=detail or self._naming_gap(),
+            collector_version=metadata.version("kvmfaults"),
+            probes=_probes(plan, events) if plan and events else (),
+        )
+
+    @staticmethod
+    def _naming_gap() -> str:
+        if host_proc() is None:
+            return "VMs are named after their process only: not in the host's pid namespace"
+        return ""
+
+
+def _probes(plan: Plan, events: KvmEvents) -> tuple[Probe, ...]:
+    attached = [Probe(tracepoint=name, state="attached") for name in plan.attach]
+    absent = [Probe(tracepoint=gap.tracepoint, state="absent", detail=gap.reason) for gap in plan.absent]
+    announcements = Probe(
+        tracepoint="uevent:kvm",
+        state="refused" if events.unavailable else "attached",
+        detail=events.unavailable,
+    )
+    return (*attached, *absent, announcements)
+
+
+def _until_next(interval_s: float) -> float:
+    """Seconds to the next whole multiple of the interval in UTC: readings end with the second they count for."""
+    return interval_s - time.time() % interval_s

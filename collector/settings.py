@@ -1,0 +1,39 @@
+"""Every option of the collector, with its unit and default."""
+
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from collector.spool import DEFAULT_BYTES
+
+MIN_INTERVAL_S = 0.05
+MAX_INTERVAL_S = 1.0
+"""Counts are kept per second; reading less often would smear them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What one collector runs with.
+
+    ``server``: base URL. ``token_file`` holds the ingest token. ``host``: the name under which this host is
+    stored; the token must be this host's. Everything written lies in ``data_dir``. ``spool_bytes`` bounds
+    what waits on disk for the server. ``interval_s``: how often counters are read and shipped.
+    """
+
+    server: str
+    token_file: Path
+    data_dir: Path
+    host: str = field(default_factory=socket.gethostname)
+    interval_s: float = 1.0
+    spool_bytes: int = DEFAULT_BYTES
+    ca_file: Path | None = None
+
+    @property
+    def spool_directory(self) -> Path:
+        """Where batches wait."""
+        return self.data_dir / "spool"
+
+    @property
+    def headers_directory(self) -> Path:
+        """Where the kernel's types are kept between starts."""
+        return self.data_dir / "headers"

@@ -1,10 +1,17 @@
 """Bit fields of a 64-bit word: one table that drives decoding, the API and the documentation."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from faultmodel.errors import WordError
 from faultmodel.record import U64_MAX
+
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
+_MAX_DIGITS = 20
+"""Of 2**64 - 1, in decimal."""
+_SHOWN = 40
+"""Characters of a bad text that a message repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +27,8 @@ class BitField:
     """What each value means, where the field is a code."""
     proposed: bool = False
     """Seen in patches that no released kernel has."""
+    when: str = ""
+    """In which words the field is there, where not in all of its kind: ``ISV is 1``."""
 
     @property
     def mask(self) -> int:
@@ -86,12 +95,16 @@ def parse_word(text: str) -> int:
 
     :raises WordError: it is something else, or does not fit
     """
-    try:
-        word = int(text, 16) if text[:2].lower() == "0x" else int(text, 10)
-    except ValueError:
-        raise WordError(f"{text!r} is not a number; write it as 0x1f or 31") from None
-    if not 0 <= word <= U64_MAX:
-        raise WordError(f"{text} does not fit in 64 bits")
+    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    if not _NUMBER.fullmatch(text):
+        raise WordError(f"{shown!r} is not a number; write it as 0x1f or 31")
+    # Python refuses to read decimals of more than some thousand digits: leave out what adds nothing.
+    digits = text[2:].lstrip("0") if text[:2].lower() == "0x" else text.lstrip("0")
+    if len(digits) > _MAX_DIGITS:
+        raise WordError(f"{shown} does not fit in 64 bits")
+    word = int(digits or "0", 16 if text[:2].lower() == "0x" else 10)
+    if word > U64_MAX:
+        raise WordError(f"{shown} does not fit in 64 bits")
     return word
 
 

@@ -1,7 +1,7 @@
 """What an architecture must provide, and the check that it does.
 
-To add an architecture, write one file ``faultmodel/arch/<name>.py`` that ends in
-``ARCHITECTURE = Architecture(...)``. The registry finds it; the server's tables, the API, the decoder
+To add an architecture, write one module ``faultmodel/arch/<name>.py``, or a package of that name, that ends
+in ``ARCHITECTURE = Architecture(...)``. The registry finds it; the server's tables, the API, the decoder
 and the documentation follow from it. It defines
 
 - ``Fault``, the full record of one guest fault, with every word that the hardware gave;
@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Union, get_args, get_origin, get_type_hints
 
-from faultmodel.bits import BitLayout, Decoded
+from faultmodel.bits import BitField, BitLayout, Decoded
 from faultmodel.errors import ArchitectureError, UnknownNameError
 from faultmodel.record import COUNTERS, Access, ExitKind, Side
 
@@ -85,6 +85,8 @@ class SyndromeFormat:
     flags: Callable[[int], tuple[Flag, ...]]
     summary: Callable[[int], str]
     """The word in one line: "write, page not present, final translation"."""
+    fields: Mapping[str, tuple[BitField, ...]]
+    """Every field that a word can have, by kind of word, lowest bit first. ``layout`` picks from these."""
 
     def decode(self, word: int) -> Decoded:
         """Decode a word, 0 <= word < 2**64. Never fails; unknown bits are in the result."""
@@ -146,6 +148,11 @@ def check(architecture: Architecture) -> None:
             _check_field(architecture.name, title, record, architecture.format_field, (str, type(None)))
     if not architecture.formats:
         raise ArchitectureError(f"architecture {architecture.name}: no syndrome format")
+    for name, item in architecture.formats.items():
+        if name != item.name or name == NO_FORMAT:
+            raise ArchitectureError(
+                f"architecture {architecture.name}: format {item.name!r} under name {name!r}"
+            )
     if architecture.format_field is None and len(architecture.formats) != 1:
         raise ArchitectureError(
             f"architecture {architecture.name}: several formats and no field that names one"

@@ -80,7 +80,8 @@ def _layout_of(word: int) -> BitLayout:
 
 
 def _access(word: int) -> Access:
-    # The interrupt bit is part of the key: no interrupt is an access.
+    """Derive the access from the code: instruction, load, or store and AMO. No interrupt is an access."""
+    # The interrupt bit is part of the key.
     return _ACCESS.get(word, Access.OTHER)
 
 
@@ -110,6 +111,7 @@ SCAUSE = SyndromeFormat(
     access=_access,
     flags=_flags,
     summary=_cause,
+    fields={"exception": _EXCEPTION_LAYOUT.fields, "interrupt": _INTERRUPT_LAYOUT.fields},
 )
 
 

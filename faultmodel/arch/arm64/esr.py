@@ -6,6 +6,7 @@ from faultmodel import flags
 from faultmodel.arch.arm64.codes import EXCEPTION_CLASSES, FAULT_STATUSES, FaultStatus
 from faultmodel.arch.arm64.layout import (
     CM,
+    FIELDS,
     FNV,
     FSC,
     ISV,
@@ -176,4 +177,5 @@ ESR_EL2 = SyndromeFormat(
     access=access,
     flags=_flags,
     summary=_summary,
+    fields=FIELDS,
 )

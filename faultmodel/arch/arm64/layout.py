@@ -1,6 +1,8 @@
 """The fields of ESR_EL2. Which ones a word has depends on its class, its ISV bit and its fault status."""
 
+from collections.abc import Iterable, Mapping
 from functools import cache
+from types import MappingProxyType
 
 from faultmodel.arch.arm64.codes import (
     EC_DABT_CUR,
@@ -22,9 +24,12 @@ WNR = 1 << 6
 S1PTW = 1 << 7
 CM = 1 << 8
 FNV = 1 << 10
+LST = 3 << 11
 VNCR = 1 << 13
 ISV = 1 << 24
 TAG_ACCESS = 1 << 41
+
+_ST64BV = (1 << 11, 3 << 11)
 
 _ESR = 'Arm ARM DDI 0487, "ESR_EL2", '
 _FRAME = _ESR + "field descriptions"
@@ -35,7 +40,14 @@ _INSTRUCTION_2 = _ESR + "ISS2 encoding for an Instruction Abort"
 
 _FSC_MEANINGS = {code: status.meaning for code, status in FAULT_STATUSES.items()}
 _REGISTERS = {number: f"X{number}" for number in range(31)} | {31: "XZR"}
+_ISV_1 = "ISV is 1"
+_ISV_0 = "ISV is 0"
 _SET = {0: "recoverable", 2: "uncontainable", 3: "restartable"}
+
+
+def _ordered(fields: Iterable[BitField]) -> tuple[BitField, ...]:
+    return tuple(sorted(fields, key=lambda item: item.low))
+
 
 _CLASS = (
     BitField(
@@ -80,7 +92,6 @@ _DATA_COMMON = (
     BitField("vncr", 13, 1, "the access went through VNCR_EL2 (nested virtualization)", _DATA),
     BitField("isv", 24, 1, "bits 23 to 14 describe the instruction: one register, no writeback", _DATA),
     *_CLASS,
-    BitField("xs", 32, 5, "register that receives the status of ST64BV or ST64BV0", _DATA_2, _REGISTERS),
     BitField(
         "dirty_bit", 37, 1, "permission fault because of the dirty state (indirect permissions)", _DATA_2
     ),
@@ -92,18 +103,33 @@ _DATA_COMMON = (
     BitField("hdbssf", 43, 1, "the dirty state structure (HDBSS) was full or could not be written", _DATA_2),
 )
 _ISV_SET = (
-    BitField("ar", 14, 1, "the instruction has acquire or release semantics", _DATA),
+    BitField("ar", 14, 1, "the instruction has acquire or release semantics", _DATA, when=_ISV_1),
     BitField(
         "sf", 15, 1, "the register is 64 bits wide", _DATA, {0: "32-bit register", 1: "64-bit register"}
     ),
-    BitField("srt", 16, 5, "register that was loaded or stored", _DATA, _REGISTERS),
-    BitField("sse", 21, 1, "the loaded value is sign-extended", _DATA),
-    BitField("sas", 22, 2, "access size", _DATA, {0: "1 byte", 1: "2 bytes", 2: "4 bytes", 3: "8 bytes"}),
+    BitField("srt", 16, 5, "register that was loaded or stored", _DATA, _REGISTERS, when=_ISV_1),
+    BitField("sse", 21, 1, "the loaded value is sign-extended", _DATA, when=_ISV_1),
+    BitField(
+        "sas",
+        22,
+        2,
+        "access size",
+        _DATA,
+        {0: "1 byte", 1: "2 bytes", 2: "4 bytes", 3: "8 bytes"},
+        when=_ISV_1,
+    ),
 )
 _ISV_CLEAR = (
-    BitField("pfv", 14, 1, "PFAR_EL2 is valid (external abort)", _DATA),
-    BitField("fnp", 15, 1, "FAR_EL2 is not precise (SVE or SME access)", _DATA),
-    BitField("top_level", 21, 1, "permission fault because of the TopLevel check", _DATA),
+    BitField("pfv", 14, 1, "PFAR_EL2 is valid (external abort)", _DATA, when=_ISV_0),
+    BitField("fnp", 15, 1, "FAR_EL2 is not precise (SVE or SME access)", _DATA, when=_ISV_0),
+    BitField("top_level", 21, 1, "permission fault because of the TopLevel check", _DATA, when=_ISV_0),
+)
+_XS = BitField(
+    "xs", 32, 5, "register that receives the status", _DATA_2, _REGISTERS, when="ST64BV or ST64BV0"
+)
+# Kept as a field of its own, so that a 0 here does not read as register X0.
+_NO_XS = BitField(
+    "xs", 32, 5, "no status register", _DATA_2, {0: "no status register"}, when="any other access"
 )
 _LST = BitField(
     "lst",
@@ -112,8 +138,11 @@ _LST = BitField(
     "kind of 64-byte access",
     _DATA,
     {0: "no 64-byte access", 1: "ST64BV", 2: "LD64B or ST64B", 3: "ST64BV0"},
+    when="translation, access flag or permission fault",
 )
-_DATA_SET = BitField("set", 11, 2, "state of the CPU after an external abort", _DATA, _SET)
+_DATA_SET = BitField(
+    "set", 11, 2, "state of the CPU after an external abort", _DATA, _SET, when="external abort"
+)
 _WU = BitField(
     "wu",
     16,
@@ -121,6 +150,7 @@ _WU = BitField(
     "whether a store that met an external abort updated memory (FEAT_RASv2)",
     _DATA,
     {0: "not a store, or not known", 2: "the store did not update memory", 3: "the store updated memory"},
+    when="external abort, ISV is 0",
 )
 
 _INSTRUCTION_COMMON = (
@@ -144,7 +174,25 @@ _INSTRUCTION_COMMON = (
         "hdbssf", 43, 1, "the dirty state structure (HDBSS) was full or could not be written", _INSTRUCTION_2
     ),
 )
-_INSTRUCTION_SET = BitField("set", 11, 2, "state of the CPU after an external abort", _INSTRUCTION, _SET)
+_INSTRUCTION_SET = BitField(
+    "set",
+    11,
+    2,
+    "state of the CPU after an external abort",
+    _INSTRUCTION,
+    _SET,
+    when="external abort, not on a walk",
+)
+
+
+FIELDS: Mapping[str, tuple[BitField, ...]] = MappingProxyType(
+    {
+        "data abort": _ordered((*_DATA_COMMON, *_ISV_SET, *_ISV_CLEAR, _XS, _NO_XS, _LST, _DATA_SET, _WU)),
+        "instruction abort": _ordered((*_INSTRUCTION_COMMON, _INSTRUCTION_SET)),
+        "any other exception class": _OTHER.fields,
+    }
+)
+"""Every field of ESR_EL2, by kind of word."""
 
 
 def exception_class(esr: int) -> int:
@@ -165,30 +213,27 @@ def is_instruction_abort(esr: int) -> bool:
 def layout(esr: int) -> BitLayout:
     """Return the fields of this word."""
     if is_data_abort(esr):
-        return _data_abort(bool(esr & ISV), esr & FSC)
+        return _data_abort(bool(esr & ISV), esr & FSC, esr & LST in _ST64BV)
     if is_instruction_abort(esr):
         return _instruction_abort(esr & FSC)
     return _OTHER
 
 
 @cache
-def _data_abort(isv: bool, fsc: int) -> BitLayout:
+def _data_abort(isv: bool, fsc: int, st64bv: bool) -> BitLayout:
     fields = [*_DATA_COMMON, *(_ISV_SET if isv else _ISV_CLEAR)]
+    fields.append(_XS if st64bv and fsc in STAGE_FAULTS else _NO_XS)
     if fsc in STAGE_FAULTS:
         fields.append(_LST)
     if fsc in EXTERNAL_ABORTS:
         fields.append(_DATA_SET)
         if not isv:
             fields.append(_WU)
-    return _ordered(fields)
+    return BitLayout(_ordered(fields))
 
 
 @cache
 def _instruction_abort(fsc: int) -> BitLayout:
     # SET is defined for the external abort that was not on a walk only; a data abort has it for both.
     extra = [_INSTRUCTION_SET] if fsc == 0x10 else []
-    return _ordered([*_INSTRUCTION_COMMON, *extra])
-
-
-def _ordered(fields: list[BitField]) -> BitLayout:
-    return BitLayout(tuple(sorted(fields, key=lambda item: item.low)))
+    return BitLayout(_ordered((*_INSTRUCTION_COMMON, *extra)))

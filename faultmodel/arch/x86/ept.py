@@ -115,4 +115,5 @@ EPT = SyndromeFormat(
     access=access,
     flags=_flags,
     summary=_summary,
+    fields={"EPT violation": LAYOUT.fields},
 )

@@ -108,6 +108,7 @@ NPF = SyndromeFormat(
     access=access,
     flags=lambda word: _flags(NPF_LAYOUT, word),
     summary=lambda word: _summary(NPF_LAYOUT, word),
+    fields={"nested page fault": NPF_LAYOUT.fields},
 )
 
 PFERR = SyndromeFormat(
@@ -117,4 +118,5 @@ PFERR = SyndromeFormat(
     access=access,
     flags=lambda word: _flags(PFERR_LAYOUT, word),
     summary=lambda word: _summary(PFERR_LAYOUT, word),
+    fields={"page fault": PFERR_LAYOUT.fields},
 )

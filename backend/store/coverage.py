@@ -1,0 +1,95 @@
+"""Covered time: spans of a host that neither touch nor overlap, merged as they arrive."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import Connection, delete, func, insert, select
+
+from backend.store.base import TimeRange
+from backend.store.ranges import NS_PER_MS, bounded_ns, chunks
+from backend.store.tables import coverage
+from backend.store.writer import Writer
+from faultmodel.record import Span
+
+MsSpan = tuple[int, int]
+"""Half-open, UTC ms."""
+
+
+def add_coverage(writer: Writer, host_id: int, spans: Iterable[Span]) -> None:
+    """Add spans to a locked host's, merging what touches or overlaps. Empty ones cover nothing."""
+    for span in spans:
+        if span.from_ns < span.to_ns:
+            _add_span(writer.connection, host_id, span)
+
+
+def read_coverage(
+    connection: Connection, host_ids: Sequence[int], span: TimeRange
+) -> Mapping[int, Sequence[MsSpan]]:
+    """Return hosts' covered spans clipped to the range, by time; those that touch to the ms are merged."""
+    conditions = []
+    if span.from_ms is not None:
+        conditions.append(coverage.c.to_ns > bounded_ns(span.from_ms))
+    if span.to_ms is not None:
+        conditions.append(coverage.c.from_ns < bounded_ns(span.to_ms))
+    merged: dict[int, list[MsSpan]] = defaultdict(list)
+    for some in chunks(host_ids):
+        rows = connection.execute(
+            select(coverage.c.host_id, coverage.c.from_ns, coverage.c.to_ns)
+            .where(coverage.c.host_id.in_(some), *conditions)
+            .order_by(coverage.c.host_id, coverage.c.from_ns)
+        )
+        for host_id, from_ns, to_ns in rows:
+            _append(merged[host_id], _clip(from_ns // NS_PER_MS, to_ns // NS_PER_MS, span))
+    return merged
+
+
+def covered_ms(spans: Iterable[MsSpan], from_ms: int, to_ms: int) -> int:
+    """Return how much of [from_ms, to_ms) the spans cover, in ms."""
+    return sum(max(0, min(end, to_ms) - max(start, from_ms)) for start, end in spans)
+
+
+def _add_span(connection: Connection, host_id: int, span: Span) -> None:
+    of_host = coverage.c.host_id == host_id
+    # As stored spans are apart from one another, only the last that starts before this one can reach into it.
+    reaching = (
+        select(func.max(coverage.c.from_ns))
+        .where(of_host, coverage.c.from_ns <= span.from_ns)
+        .scalar_subquery()
+    )
+    candidates = connection.execute(
+        select(coverage.c.from_ns, coverage.c.to_ns)
+        .where(
+            of_host,
+            coverage.c.from_ns >= func.coalesce(reaching, span.from_ns),
+            coverage.c.from_ns <= span.to_ns,
+        )
+        .order_by(coverage.c.from_ns)
+    ).all()
+    met = [row for row in candidates if row.to_ns >= span.from_ns]
+    if met:
+        connection.execute(
+            delete(coverage).where(of_host, coverage.c.from_ns.between(met[0].from_ns, met[-1].from_ns))
+        )
+    connection.execute(
+        insert(coverage).values(
+            host_id=host_id,
+            from_ns=min([span.from_ns, *(row.from_ns for row in met)]),
+            to_ns=max([span.to_ns, *(row.to_ns for row in met)]),
+        )
+    )
+
+
+def _clip(from_ms: int, to_ms: int, span: TimeRange) -> MsSpan:
+    start = from_ms if span.from_ms is None else max(from_ms, span.from_ms)
+    end = to_ms if span.to_ms is None else min(to_ms, span.to_ms)
+    return start, end
+
+
+def _append(spans: list[MsSpan], new: MsSpan) -> None:
+    start, end = new
+    if start >= end:
+        return
+    if spans and spans[-1][1] >= start:
+        spans[-1] = spans[-1][0], max(end, spans[-1][1])
+    else:
+        spans.append(new)

@@ -1,0 +1,101 @@
+"""Bringing a database to this version's tables, and telling whether it has them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection
+
+from backend.errors import SchemaError
+from backend.store.errors import store_errors
+from backend.store.tables import metadata
+from backend.store.url import database_of
+
+
+def migrate(url: str) -> None:
+    """Bring a database up to this version. Two at once, or once more, do no harm.
+
+    :raises SchemaError: the database is at a revision that this version does not know
+    :raises StoreError: the database cannot be used
+    """
+    _run(url, lambda config: command.upgrade(config, "head"))
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Take a database back to an earlier revision; ``base`` removes every table.
+
+    :raises SchemaError: there is no such revision
+    :raises StoreError: the database cannot be used
+    """
+    _run(url, lambda config: command.downgrade(config, revision))
+
+
+def check_drift(url: str) -> Sequence[str]:
+    """Return how a migrated database differs from ``backend.store.tables``, one text for each difference."""
+    with _connected(url) as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        return [repr(difference) for difference in compare_metadata(context, metadata)]
+
+
+def check_revision(connection: Connection) -> None:
+    """Compare the database's revision to this version's.
+
+    :raises SchemaError: it is another, or there is none
+    """
+    needed = _newest_revision()
+    found = ", ".join(MigrationContext.configure(connection).get_current_heads())
+    if not found:
+        raise SchemaError("the database has no tables of kvmfaults yet; migrate it first")
+    if found != needed:
+        raise SchemaError(
+            f"the database is at revision {found}, this version needs {needed}; migrate it first"
+        )
+
+
+@cache
+def _newest_revision() -> str | None:
+    return ScriptDirectory.from_config(_config()).get_current_head()
+
+
+def _run(url: str, migration: Callable[[Config], None]) -> None:
+    config = _config()
+    with _connected(url) as connection:
+        config.attributes["connection"] = connection
+        try:
+            migration(config)
+        except CommandError as exc:
+            raise SchemaError(str(exc)) from exc
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[Connection]:
+    database, parsed = database_of(url)
+    engine = database.create_migration_engine(parsed)
+    try:
+        with store_errors(), engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _config() -> Config:
+    config = Config()
+    # Config reads its values with %-interpolation.
+    config.set_main_option("script_location", str(_migrations_folder()).replace("%", "%%"))
+    return config
+
+
+def _migrations_folder() -> Path:
+    """The folder in an installed package; in a checkout it is beside the package instead."""
+    package = Path(__file__).parents[1]
+    installed = package / "migrations"
+    return installed if installed.is_dir() else package.parent / "migrations"

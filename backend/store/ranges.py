@@ -1,0 +1,55 @@
+"""Ranges of time as SQL conditions, and lists cut to the length that a database takes."""
+
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement
+
+from backend.store.base import TimeRange
+from backend.store.words import SIGNED_MAX
+from faultmodel.record import BUCKET_MS
+
+NS_PER_MS = 1_000_000
+_LIST_LENGTH = 500  # Far below what SQLite (32,766) and PostgreSQL (65,535) allow as parameters.
+
+_Item = TypeVar("_Item")
+
+
+def chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    """Cut a list into pieces that fit in one statement."""
+    for start in range(0, len(items), _LIST_LENGTH):
+        yield items[start : start + _LIST_LENGTH]
+
+
+def in_buckets(bucket_s: ColumnElement[int], span: TimeRange) -> list[ColumnElement[bool]]:
+    """Return the conditions for buckets that start within the range."""
+    conditions: list[ColumnElement[bool]] = []
+    if span.from_ms is not None:
+        conditions.append(bucket_s >= _bounded(_first_bucket_s(span.from_ms)))
+    if span.to_ms is not None:
+        conditions.append(bucket_s < _bounded(_first_bucket_s(span.to_ms)))
+    return conditions
+
+
+def in_ns(time_ns: ColumnElement[int], span: TimeRange) -> list[ColumnElement[bool]]:
+    """Return the conditions for times, in ns, within the range."""
+    conditions: list[ColumnElement[bool]] = []
+    if span.from_ms is not None:
+        conditions.append(time_ns >= bounded_ns(span.from_ms))
+    if span.to_ms is not None:
+        conditions.append(time_ns < bounded_ns(span.to_ms))
+    return conditions
+
+
+def bounded_ns(time_ms: int) -> int:
+    """Return a time in ns; one that SQL cannot hold becomes the last or first that it can."""
+    return _bounded(time_ms * NS_PER_MS)
+
+
+def _first_bucket_s(time_ms: int) -> int:
+    """The first bucket that starts at ``time_ms`` or later."""
+    return -(-time_ms // BUCKET_MS)
+
+
+def _bounded(value: int) -> int:
+    return max(-SIGNED_MAX, min(SIGNED_MAX, value))

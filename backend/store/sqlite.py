@@ -1,0 +1,145 @@
+"""SQLite: the embedded database, one file beside the server.
+
+One connection writes, many read: in WAL mode readers see the last commit and never wait for the writer.
+
+``synchronous`` is FULL, not NORMAL. A killed server loses nothing either way, but with NORMAL a power cut
+may take the last commits back, and the collector deletes a batch once it is acknowledged. FULL costs one
+fsync for each batch.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import QueuePool
+
+from backend.errors import StoreError
+from backend.store.errors import store_errors
+from backend.store.sql import SqlStore
+from backend.store.tables import families
+from backend.store.writer import Row, key_names, sum_columns
+
+_BUSY_TIMEOUT_S = 30
+_MAX_READERS = 32
+# A transaction that reads before it writes could otherwise find that another wrote meanwhile.
+_BEGIN_WRITING = "BEGIN IMMEDIATE"
+
+
+def open_store(url: URL) -> SqlStore:
+    """Return the store in the file that the URL names; the file is made when it is first used.
+
+    :raises StoreError: the URL names no file, or one in a folder that is not there
+    """
+    return SqliteStore(url)
+
+
+def create_migration_engine(url: URL) -> Engine:
+    """Return an engine for migrations. Foreign keys are not enforced: tables may be made anew and renamed.
+
+    :raises StoreError: the URL names no file, or one in a folder that is not there
+    """
+    return _create_engine(url, _BEGIN_WRITING, pool_size=1, foreign_keys=False)
+
+
+class SqliteStore(SqlStore):
+    """A Store in an SQLite file."""
+
+    def __init__(self, url: URL) -> None:
+        self._writer = _create_engine(url, _BEGIN_WRITING, pool_size=1)
+        self._readers = _create_engine(url, "BEGIN", pool_size=_MAX_READERS)
+        self._lock = Lock()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a transaction that reads."""
+        with store_errors(), self._readers.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator["SqliteWriter"]:
+        """Open the transaction that writes; another thread waits for its end."""
+        with self._lock, store_errors(), self._writer.begin() as connection:
+            yield SqliteWriter(connection)
+
+    def close(self) -> None:
+        """Release every connection."""
+        self._readers.dispose()
+        self._writer.dispose()
+
+
+class SqliteWriter:
+    """Writes rows as the driver's tuples: four times as fast as through SQLAlchemy's parameters."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def insert(self, table: Table) -> sqlite.Insert:
+        """Return SQLite's insert."""
+        return sqlite.insert(table)
+
+    def add(self, table: Table, rows: Sequence[Row]) -> None:
+        """Insert rows, adding to those that are there."""
+        if rows:
+            self.connection.exec_driver_sql(_add_statement(table), list(rows))
+
+    def append(self, table: Table, rows: Sequence[Row]) -> None:
+        """Insert rows whose keys are new."""
+        if rows:
+            self.connection.exec_driver_sql(_insert_statement(table), list(rows))
+
+    def next_positions(self, count: int) -> Sequence[int]:
+        """Return the numbers after the greatest there is: no one else writes meanwhile."""
+        greatest = max(
+            self.connection.scalar(select(func.coalesce(func.max(family.exits.c.position), 0))) or 0
+            for family in families.values()
+        )
+        return range(greatest + 1, greatest + 1 + count)
+
+
+def _create_engine(url: URL, begin: str, *, pool_size: int, foreign_keys: bool = True) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise StoreError(f"{url} names no file; write sqlite:///path/to/file")
+    if not Path(url.database).parent.is_dir():
+        raise StoreError(f"folder {Path(url.database).parent} is not there; make it first")
+    engine = create_engine(
+        url.set(drivername="sqlite+pysqlite"),
+        poolclass=QueuePool,
+        pool_size=pool_size,
+        max_overflow=0,
+        connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT_S},
+    )
+
+    def set_up(connection: sqlite3.Connection, _: Any) -> None:
+        # The driver must not open transactions on its own: "begin" below does, and says of which kind.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA foreign_keys = {foreign_keys:d}")
+
+    event.listen(engine, "connect", set_up)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
+
+
+@cache
+def _insert_statement(table: Table) -> str:
+    names = [column.name for column in table.columns]
+    return f'INSERT INTO {table.name} ("{_list(names)}") VALUES ({", ".join("?" * len(names))})'
+
+
+@cache
+def _add_statement(table: Table) -> str:
+    sums = ", ".join(f'"{c.name}" = "{c.name}" + excluded."{c.name}"' for c in sum_columns(table))
+    action = f"UPDATE SET {sums}" if sums else "NOTHING"
+    return f'{_insert_statement(table)} ON CONFLICT ("{_list(key_names(table))}") DO {action}'
+
+
+def _list(names: Sequence[str]) -> str:
+    return '", "'.join(names)

@@ -1,0 +1,131 @@
+"""VMs as batches describe them: who they are, and from when to when they were seen."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy.engine import Row
+
+from backend.errors import BatchError
+from backend.store.ranges import NS_PER_MS, chunks
+from backend.store.tables import vcpus, vms
+from backend.store.writer import Writer
+from faultmodel.record import Vm
+from faultmodel.wire import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """When a batch saw a VM first and last, UTC ms."""
+
+    first_ms: int
+    last_ms: int
+
+
+def describe_vms(
+    writer: Writer, batch: Batch, host_id: int, stream_id: int, received_ns: int
+) -> Mapping[str, int]:
+    """Store what a batch says about its VMs, and return their numbers by id.
+
+    A batch older than the one that described a VM adds only what it cannot contradict: an earlier first
+    sight, a later last one, and the end, which once set stays.
+
+    :raises BatchError: a VM is another host's, or of another architecture
+    """
+    if not batch.vms:
+        return {}
+    seen = _seen(batch, received_ns)
+    described = {"described_stream_id": stream_id, "described_sequence": batch.sequence}
+    known = _known(writer.connection, [vm.id for vm in batch.vms])
+    # In one order everywhere, so that two batches that add the same VMs cannot lock each other out.
+    new = sorted((vm for vm in batch.vms if vm.id not in known), key=attrgetter("id"))
+    if new:
+        fixed = {"host_id": host_id, "arch": batch.arch, "boot_id": batch.host.boot_id}
+        rows = [fixed | described | _values(vm, seen[vm.id]) for vm in new]
+        writer.connection.execute(writer.insert(vms).on_conflict_do_nothing(), rows)
+        known |= _known(writer.connection, [vm.id for vm in new])
+    _check_owner(known.values(), batch, host_id)
+    changes = []
+    for vm in batch.vms:
+        row = known[vm.id]
+        is_newer = (stream_id, batch.sequence) > (row.described_stream_id, row.described_sequence)
+        changes.append(_merged(row, _values(vm, seen[vm.id]) | described, is_newer))
+    changed = [change for change in changes if change is not None]
+    if changed:
+        names = [name for name in changed[0] if name != "number"]
+        statement = update(vms).where(vms.c.id == bindparam("number"))
+        writer.connection.execute(statement.values({name: bindparam(name) for name in names}), changed)
+    return {vm_id: row.id for vm_id, row in known.items()}
+
+
+def add_vcpus(writer: Writer, batch: Batch, vm_numbers: Mapping[str, int]) -> None:
+    """Remember the vCPUs that a batch counts for."""
+    of_item = attrgetter("vm", "vcpu")
+    seen = {
+        key for part in (batch.fault_counts, batch.exit_counts, batch.exits) for key in map(of_item, part)
+    }
+    writer.add(vcpus, sorted((vm_numbers[vm], vcpu) for vm, vcpu in seen))
+
+
+def _seen(batch: Batch, received_ns: int) -> Mapping[str, Seen]:
+    evidence: dict[str, list[int]] = {vm.id: [] for vm in batch.vms}
+    for part in (batch.fault_counts, batch.exit_counts):
+        for vm_id, bucket_ms in set(map(attrgetter("vm", "bucket_ms"), part)):
+            evidence[vm_id].append(bucket_ms)
+    for vm_id, time_ns in map(attrgetter("vm", "time_ns"), batch.exits):
+        evidence[vm_id].append(time_ns // NS_PER_MS)
+    covered_from_ms = min((span.from_ns for span in batch.covered), default=received_ns) // NS_PER_MS
+    covered_to_ms = max((span.to_ns for span in batch.covered), default=received_ns) // NS_PER_MS
+    seen = {}
+    for vm in batch.vms:
+        times = evidence[vm.id]
+        until_ms = covered_to_ms if vm.ended_ns is None else vm.ended_ns // NS_PER_MS
+        first_ms = min(times, default=min(covered_from_ms, until_ms))
+        seen[vm.id] = Seen(first_ms, max([until_ms, first_ms, *times]))
+    return seen
+
+
+def _known(connection: Connection, vm_ids: Sequence[str]) -> dict[str, Row[Any]]:
+    found = {}
+    for some in chunks(vm_ids):
+        for row in connection.execute(select(vms).where(vms.c.public_id.in_(some))):
+            found[row.public_id] = row
+    return found
+
+
+def _check_owner(rows: Any, batch: Batch, host_id: int) -> None:
+    for row in rows:
+        if row.host_id != host_id:
+            raise BatchError(f"VM {row.public_id} belongs to another host than {batch.host.name}")
+        if row.arch != batch.arch:
+            raise BatchError(f"VM {row.public_id} is {row.arch}, the batch says {batch.arch}")
+
+
+def _values(vm: Vm, seen: Seen) -> dict[str, Any]:
+    return {
+        "public_id": vm.id,
+        "pid": vm.pid,
+        "started_ns": vm.started_ns,
+        "ended_ns": vm.ended_ns,
+        "name": vm.name,
+        "uuid": vm.uuid,
+        "vmm": vm.vmm,
+        "manager": vm.manager,
+        "command": vm.command,
+        "first_seen_ms": seen.first_ms,
+        "last_seen_ms": seen.last_ms,
+    }
+
+
+def _merged(row: Row[Any], values: dict[str, Any], is_newer: bool) -> dict[str, Any] | None:
+    """What to store of a VM that is there, None where nothing changes."""
+    stored = row._mapping
+    merged = {name: values[name] if is_newer else stored[name] for name in values}
+    merged["ended_ns"] = row.ended_ns if row.ended_ns is not None else values["ended_ns"]
+    merged["first_seen_ms"] = min(row.first_seen_ms, values["first_seen_ms"])
+    merged["last_seen_ms"] = max(row.last_seen_ms, values["last_seen_ms"])
+    if all(merged[name] == stored[name] for name in merged):
+        return None
+    return merged | {"number": row.id}

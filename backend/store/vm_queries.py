@@ -1,0 +1,170 @@
+"""VMs as they are asked for: found, with their totals and rates in a range."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, case, or_, select
+from sqlalchemy.engine import Row
+
+from backend.errors import NotFoundError
+from backend.store.base import TimeRange, VmFilter, VmSummary
+from backend.store.counts import exit_totals, fault_totals
+from backend.store.coverage import MsSpan, covered_ms, read_coverage
+from backend.store.ranges import NS_PER_MS, chunks
+from backend.store.tables import hosts, vms
+from backend.store.words import SIGNED_MAX
+
+_MS_PER_S = 1000
+
+# A VM is there from first_seen_ms to life_end_ms. While it runs that end is the end of its host's covered
+# time, for as long as the host has not booted anew; after that it is when the VM was last seen.
+_covered_to_ms = hosts.c.covered_to_ns // NS_PER_MS
+_is_running = and_(vms.c.ended_ns.is_(None), vms.c.boot_id == hosts.c.boot_id)
+_life_end_ms = case(
+    (and_(_is_running, _covered_to_ms > vms.c.last_seen_ms), _covered_to_ms), else_=vms.c.last_seen_ms
+)
+
+
+def find_vms(
+    connection: Connection, where: VmFilter, span: TimeRange, *, limit: int, after: tuple[int, str] | None
+) -> Sequence[VmSummary]:
+    """Return VMs that existed in the range, newest ``first_seen_ms`` first, then by id."""
+    conditions = [*_matching(where), *_alive_in(span)]
+    if after is not None:
+        first_seen_ms, vm_id = after
+        conditions.append(
+            or_(
+                vms.c.first_seen_ms < first_seen_ms,
+                and_(vms.c.first_seen_ms == first_seen_ms, vms.c.public_id > vm_id),
+            )
+        )
+    statement = (
+        _select_vms().where(*conditions).order_by(vms.c.first_seen_ms.desc(), vms.c.public_id).limit(limit)
+    )
+    return _summaries(connection, connection.execute(statement).all(), span)
+
+
+def find_vm(connection: Connection, vm_id: str, span: TimeRange) -> VmSummary:
+    """Return one VM. :raises NotFoundError: there is none"""
+    return _summaries(connection, [_row(connection, vm_id)], span)[0]
+
+
+def vm_number(connection: Connection, vm_id: str) -> tuple[int, str]:
+    """Return a VM's number and architecture. :raises NotFoundError: there is none"""
+    row = _row(connection, vm_id)
+    return row.id, row.arch
+
+
+def chosen_vms(
+    connection: Connection, vm_ids: Sequence[str] | None, span: TimeRange
+) -> Mapping[int, tuple[str, str]]:
+    """Return id and architecture, by number, of the VMs of these ids, or of every VM in the range."""
+    columns = select(vms.c.id, vms.c.public_id, vms.c.arch)
+    if vm_ids is None:
+        everyone = columns.join(hosts, hosts.c.id == vms.c.host_id).where(*_alive_in(span))
+        return {number: (vm_id, arch) for number, vm_id, arch in connection.execute(everyone)}
+    found: dict[int, tuple[str, str]] = {}
+    for some in chunks(_storable(vm_ids)):
+        rows = connection.execute(columns.where(vms.c.public_id.in_(some)))
+        found.update((number, (vm_id, arch)) for number, vm_id, arch in rows)
+    return found
+
+
+def hosts_of(connection: Connection, vm_ids: Sequence[str]) -> Mapping[str, str]:
+    """Return the host's name by VM id. :raises NotFoundError: a VM is unknown"""
+    found: dict[str, str] = {}
+    for some in chunks(_storable(vm_ids)):
+        statement = (
+            select(vms.c.public_id, hosts.c.name)
+            .join(hosts, hosts.c.id == vms.c.host_id)
+            .where(vms.c.public_id.in_(some))
+        )
+        found.update((vm_id, host) for vm_id, host in connection.execute(statement))
+    for vm_id in vm_ids:
+        if vm_id not in found:
+            raise NotFoundError(f"no VM {vm_id!r}")
+    return found
+
+
+def _select_vms() -> Select[*tuple[Any, ...]]:
+    return select(vms, hosts.c.name.label("host"), _life_end_ms.label("life_end_ms")).join(
+        hosts, hosts.c.id == vms.c.host_id
+    )
+
+
+def _row(connection: Connection, vm_id: str) -> Row[Any]:
+    for known in _storable([vm_id]):
+        row = connection.execute(_select_vms().where(vms.c.public_id == known)).one_or_none()
+        if row is not None:
+            return row
+    raise NotFoundError(f"no VM {vm_id!r}")
+
+
+def _storable(texts: Sequence[str]) -> list[str]:
+    # PostgreSQL refuses a NUL in a text even to compare with; nothing stored has one.
+    return [text for text in texts if "\0" not in text]
+
+
+def _matching(where: VmFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    for column, text in ((hosts.c.name, where.host), (vms.c.name, where.name), (vms.c.arch, where.arch)):
+        if text is not None:
+            conditions.append(column.in_(_storable([text])))
+    if where.pid is not None:
+        conditions.append(vms.c.pid.in_([where.pid] if abs(where.pid) <= SIGNED_MAX else []))
+    return conditions
+
+
+def _alive_in(span: TimeRange) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if span.from_ms is not None:
+        conditions.append(_life_end_ms >= max(span.from_ms, -SIGNED_MAX))
+    if span.to_ms is not None:
+        conditions.append(vms.c.first_seen_ms < min(span.to_ms, SIGNED_MAX))
+    return conditions
+
+
+def _summaries(connection: Connection, rows: Sequence[Row[Any]], span: TimeRange) -> Sequence[VmSummary]:
+    by_arch: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        by_arch[row.arch].append(row.id)
+    faults: dict[int, int] = {}
+    for arch, numbers in by_arch.items():
+        faults |= fault_totals(connection, arch, numbers, span)
+    exits = exit_totals(connection, [row.id for row in rows], span)
+    covered = read_coverage(connection, sorted({row.host_id for row in rows}), span)
+    return [
+        _summary(row, faults.get(row.id, 0), exits.get(row.id, (0, 0)), covered.get(row.host_id, ()))
+        for row in rows
+    ]
+
+
+def _summary(row: Row[Any], faults: int, exits: tuple[int, int], covered: Sequence[MsSpan]) -> VmSummary:
+    memory_fault_exits, bare_error_exits = exits
+    # Spans are clipped to the range already; this clips them to the VM's life.
+    seen_ms = covered_ms(covered, row.first_seen_ms, row.life_end_ms)
+    return VmSummary(
+        id=row.public_id,
+        name=row.name,
+        uuid=row.uuid,
+        vmm=row.vmm,
+        manager=row.manager,
+        command=row.command,
+        host=row.host,
+        arch=row.arch,
+        pid=row.pid,
+        started_ns=row.started_ns,
+        ended_ns=row.ended_ns,
+        first_seen_ms=row.first_seen_ms,
+        last_seen_ms=row.life_end_ms,
+        faults=faults,
+        memory_fault_exits=memory_fault_exits,
+        bare_error_exits=bare_error_exits,
+        fault_rate=_per_second(faults, seen_ms),
+        exit_rate=_per_second(memory_fault_exits, seen_ms),
+    )
+
+
+def _per_second(count: int, time_ms: int) -> float | None:
+    return count * _MS_PER_S / time_ms if time_ms else None

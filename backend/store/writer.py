@@ -1,0 +1,50 @@
+"""What a database must be able to do beyond standard SQL, so that batches are written fast: the Writer.
+
+The same statements serve every database; how rows get there in bulk differs, and is the only thing that a
+database's own file has to bring.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import Column, Connection, Table
+from sqlalchemy.dialects import postgresql, sqlite
+
+Row = tuple[Any, ...]
+"""One value for each column of a table, in the table's order, as the driver takes it."""
+
+Insert = sqlite.Insert | postgresql.Insert
+
+
+class Writer(Protocol):
+    """A transaction that writes. Rows are in the order of the table's columns."""
+
+    @property
+    def connection(self) -> Connection:
+        """The transaction's connection."""
+
+    def insert(self, table: Table) -> Insert:
+        """Return the dialect's insert, which has ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
+
+    def add(self, table: Table, rows: Sequence[Row]) -> None:
+        """Insert rows; where a row's primary key is there, add to its other columns instead.
+
+        A table without other columns just keeps the row that it has. Several rows may have the same key.
+        """
+
+    def append(self, table: Table, rows: Sequence[Row]) -> None:
+        """Insert rows whose keys are new."""
+
+    def next_positions(self, count: int) -> Sequence[int]:
+        """Return numbers for exit records, ascending, never given before to a record that is stored."""
+
+
+def key_names(table: Table) -> list[str]:
+    """Return the names of the primary key's columns."""
+    return [column.name for column in table.primary_key]
+
+
+def sum_columns(table: Table) -> list[Column[Any]]:
+    """Return the columns that are no part of the key: those that add up."""
+    keys = set(key_names(table))
+    return [column for column in table.columns if column.name not in keys]

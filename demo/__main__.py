@@ -1,18 +1,32 @@
-"""``python -m demo``: guests that fault on purpose."""
+"""``python -m demo``: real KVM guests that fault on purpose.
+
+Without a command it runs the demonstration; ``run`` does exactly what it is told once.
+"""
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
 from demo.errors import DemoError
 from demo.exact import ExactGuest, Order
+from demo.programme import PROGRAMME
+from demo.show import cases_named, perform, show
 
 
 def main() -> int:
     """Run the command line; the answer is the process's exit status."""
     arguments = _parser().parse_args()
+    logging.basicConfig(format="demo: %(message)s")
     try:
-        return _run(arguments)
+        match arguments.command:
+            case "run":
+                return _run(arguments)
+            case "case":
+                return perform(cases_named([arguments.case])[0], truth=arguments.truth)
+        if arguments.list:
+            return _list()
+        return show(cases_named(arguments.case), duration=arguments.duration, truth=arguments.truth)
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -22,10 +36,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m demo", description="Real KVM guests that fault on purpose."
     )
-    commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser(
-        "run", help="do exactly this once, and print the truth about it as one line of JSON"
+    parser.add_argument(
+        "--duration", type=float, metavar="S", help="end after so many seconds (default: never)"
     )
+    parser.add_argument("--case", nargs="+", default=[], metavar="NAME", help="show these cases only")
+    parser.add_argument("--list", action="store_true", help="list the cases and what each shows")
+    parser.add_argument("--truth", action="store_true", help="print what each VM did as JSON at the end")
+    commands = parser.add_subparsers(dest="command", title="commands", metavar="COMMAND")
+    _add_run(commands.add_parser("run", help="do exactly this once, and print the truth about it as JSON"))
+    one = commands.add_parser("case", help="be the process of one case, until standard input ends")
+    one.add_argument("case", metavar="NAME")
+    one.add_argument("--truth", action="store_true", help="print what each VM did as JSON at the end")
+    return parser
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
     for option, meaning in (
         ("--write", "write faults"),
         ("--read", "read faults"),
@@ -33,15 +58,20 @@ def _parser() -> argparse.ArgumentParser:
         ("--memory-fault", "exits with KVM_EXIT_MEMORY_FAULT"),
         ("--bare-error", "failures of KVM_RUN with EFAULT and no annotated exit"),
     ):
-        run.add_argument(option, type=_count, default=0, metavar="N", help=meaning)
-    run.add_argument(
+        parser.add_argument(option, type=_count, default=0, metavar="N", help=meaning)
+    parser.add_argument(
         "--vcpus", type=_vcpus, default=1, metavar="N", help="vCPUs that share the work (default 1)"
     )
-    run.add_argument(
+    parser.add_argument(
         "--name", default="demo-guest", help="of the process, 15 bytes at most (default demo-guest)"
     )
-    run.add_argument("--hold", action="store_true", help="keep the VM until standard input ends")
-    return parser
+    parser.add_argument("--hold", action="store_true", help="keep the VM until standard input ends")
+
+
+def _list() -> int:
+    for case in PROGRAMME:
+        print(f"{case.name:14} {case.vmm:15} {case.summary}")
+    return 0
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -58,15 +59,17 @@ class Guest:
     ) -> None:
         self.close()
 
-    def attach(self, region: Region, flags: int = 0) -> None:
-        """Give a region's memory to the guest, or change the KVM_MEM_* flags under which it has it."""
+    def attach(self, region: Region) -> None:
+        """Give a region's memory to the guest, or change the flags under which it has it."""
         host = region.require_memory()
         self._vm.set_memory(
-            slot=region.slot, gpa=region.gpa, size=host.size, address=host.address, flags=flags
+            slot=region.slot, gpa=region.gpa, size=host.size, address=host.address, flags=region.flags
         )
 
-    def attach_lost(self, region: Region) -> None:
-        """Cover a hole with a guest_memfd whose file is gone: every access to it is a memory-fault exit.
+    def attach_guest_memfd(self, region: Region) -> int:
+        """Cover a hole with a guest_memfd and return its descriptor, which is the caller's to close.
+
+        Once it is closed, every access to the region is a memory-fault exit.
 
         :raises KvmUnavailableError: this kernel has no guest_memfd that shared accesses may use
         """
@@ -77,8 +80,17 @@ class Guest:
                 slot=region.slot, gpa=region.gpa, size=region.size, address=mapping.address, guest_memfd=fd
             )
             mapping.close()
-        finally:
+        except OSError:
             os.close(fd)
+            raise
+        return fd
+
+    def attach_lost(self, region: Region) -> None:
+        """Cover a hole with a guest_memfd whose file is closed: every access to it is a memory-fault exit.
+
+        :raises KvmUnavailableError: this kernel has no guest_memfd that shared accesses may use
+        """
+        os.close(self.attach_guest_memfd(region))
 
     def detach(self, region: Region) -> None:
         """Delete a region's memslot; on x86 KVM then forgets all of the VM's mappings, not only these."""
@@ -120,7 +132,7 @@ class Guest:
         """
         return self.touch_together({vcpu: touch})[vcpu]
 
-    def touch_together(self, touches: dict[int, Touch]) -> dict[int, Outcome]:
+    def touch_together(self, touches: Mapping[int, Touch]) -> dict[int, Outcome]:
         """Run one touch on each of several vCPUs at once, keyed by vCPU, and wait for all."""
         futures: dict[int, Future[Outcome]] = {
             number: self._threads[number].submit(self._run, self._vcpus[number], touch)

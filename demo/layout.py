@@ -14,7 +14,7 @@ class Region:
     """A range of guest-physical memory, beginning at a multiple of 2 MiB, that one memslot may cover.
 
     A ``small`` region is mapped by 4 KiB pages in the guest's own tables, another by 2 MiB pages.
-    One without ``memory`` is a hole at first.
+    One without ``memory`` is a hole at first. ``flags`` are the KVM_MEM_* flags of its memslot.
     """
 
     slot: int
@@ -22,6 +22,7 @@ class Region:
     pages: int
     small: bool
     memory: HostMemory | None
+    flags: int = 0
 
     @property
     def size(self) -> int:
@@ -49,16 +50,16 @@ class Layout:
         self.regions: list[Region] = []
         self._next = _FIRST_REGION
 
-    def add(self, memory: HostMemory, *, small: bool = True) -> Region:
+    def add(self, memory: HostMemory, *, small: bool = True, flags: int = 0) -> Region:
         """Add a region of memory, behind the others."""
-        return self._append(memory.pages, memory, small)
+        return self._append(memory.pages, memory, small, flags)
 
     def add_hole(self, pages: int) -> Region:
         """Add a region that no memory backs."""
-        return self._append(pages, None, True)
+        return self._append(pages, None, True, 0)
 
-    def _append(self, pages: int, memory: HostMemory | None, small: bool) -> Region:
-        region = Region(len(self.regions) + 1, self._next, pages, small, memory)
+    def _append(self, pages: int, memory: HostMemory | None, small: bool, flags: int) -> Region:
+        region = Region(len(self.regions) + 1, self._next, pages, small, memory, flags)
         self._next += -(-region.size // HUGE_PAGE) * HUGE_PAGE
         self.regions.append(region)
         return region

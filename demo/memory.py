@@ -11,6 +11,10 @@ HUGE_PAGE = 2 << 20
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+_libc.fallocate64.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
+
+FALLOC_FL_KEEP_SIZE = 1 << 0  # include/uapi/linux/falloc.h
+FALLOC_FL_PUNCH_HOLE = 1 << 1
 
 
 class HostMemory:
@@ -82,6 +86,12 @@ def file_backed(pages: int) -> HostMemory:
 def mapped(fd: int, pages: int) -> HostMemory:
     """Map the start of a guest_memfd."""
     return HostMemory(mmap.mmap(fd, pages * PAGE, mmap.MAP_SHARED), 0, pages)
+
+
+def punch(fd: int, pages: int) -> None:
+    """Take the first pages of a memory file from it; they are absent, and zero, from then on."""
+    if _libc.fallocate64(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, pages * PAGE) != 0:
+        raise DemoError(f"fallocate: {os.strerror(ctypes.get_errno())}")
 
 
 def _address(mapping: mmap.mmap) -> int:

@@ -63,6 +63,11 @@ class ExtraFaults:
     execute: int
     why: str
 
+    def __add__(self, other: "ExtraFaults") -> "ExtraFaults":
+        return ExtraFaults(
+            self.read + other.read, self.write + other.write, self.execute + other.execute, other.why
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Truth:

@@ -65,6 +65,7 @@ class Spool:
         self._directory = directory
         self._max_bytes = max_bytes
         self._changed = threading.Condition()
+        self._woken = False
         self._sending: int | None = None
         self._disk_failure = ""
         try:
@@ -161,16 +162,16 @@ class Spool:
             if number in self._entries:
                 self._drop(number, keep=True)
 
-    def wait(self, timeout_s: float | None) -> bool:
-        """Wait until there is a batch or ``wake`` is called; tell whether there is one."""
+    def wait(self) -> None:
+        """Wait until there is a batch, or ``wake`` is called or was since the last wait."""
         with self._changed:
-            if not self._entries:
-                self._changed.wait(timeout_s)
-            return bool(self._entries)
+            self._changed.wait_for(lambda: self._entries or self._woken)
+            self._woken = False
 
     def wake(self) -> None:
-        """Let ``wait`` return."""
+        """Let ``wait`` return, this one or the next."""
         with self._changed:
+            self._woken = True
             self._changed.notify_all()
 
     def close(self) -> None:

@@ -1,0 +1,144 @@
+"""Sends what the spool holds to the server, in order, until each batch is acknowledged."""
+
+import logging
+import random
+import threading
+import time
+from dataclasses import dataclass
+
+from collector.shipper_http import Answer, Uplink, Verdict
+from collector.spool import Spool, Spooled
+
+logger = logging.getLogger(__name__)
+
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class ShipperStatistics:
+    """What the shipper did since it started, and what waits.
+
+    ``retried`` counts attempts that did not succeed and are repeated; ``last_error`` is empty while the
+    server takes batches. ``failures`` counts faults of the shipper itself, which are in the log.
+    """
+
+    sent: int
+    retried: int
+    rejected: int
+    failures: int
+    backlog_batches: int
+    backlog_bytes: int
+    last_error: str
+
+
+class Shipper:
+    """A thread that takes batches from the spool and deletes them when the server has them.
+
+    Whatever may pass is tried again without end: the server away or failing, a token not yet valid. A batch
+    that the server can never take is put aside and counted as dropped by the spool.
+    """
+
+    def __init__(self, spool: Spool, uplink: Uplink) -> None:
+        """Make a shipper that is not running yet. It owns ``uplink`` and closes it."""
+        self._spool = spool
+        self._uplink = uplink
+        self._stopping = threading.Event()
+        self._stop_at = float("inf")
+        self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
+        self._sent = self._retried = self._rejected = self._failures = 0
+        self._failed_in_a_row = 0
+        self._last_error = ""
+        self._last_rejection = ""
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._thread.start()
+
+    def flush(self, deadline_s: float) -> bool:
+        """Send what is left, for at most ``deadline_s``, and end; tell whether all was delivered.
+
+        What is not delivered stays in the spool. Put the last batch before this. If a request is under way at
+        the deadline, its answer is not awaited; the batch is sent again by the next collector.
+        """
+        self._stop_at = time.monotonic() + deadline_s
+        self._stopping.set()
+        self._spool.wake()
+        if self._thread.is_alive():
+            self._thread.join(deadline_s)
+        return self._spool.backlog_batches == 0
+
+    def statistics(self) -> ShipperStatistics:
+        """Return the numbers of this moment."""
+        return ShipperStatistics(
+            sent=self._sent,
+            retried=self._retried,
+            rejected=self._rejected,
+            failures=self._failures,
+            backlog_batches=self._spool.backlog_batches,
+            backlog_bytes=self._spool.backlog_bytes,
+            last_error=self._last_error,
+        )
+
+    def _run(self) -> None:
+        while not self._is_done():
+            try:
+                batch = self._spool.oldest()
+                if batch is None:
+                    self._spool.wait()
+                else:
+                    self._pause(self._deliver(batch))
+            except Exception:
+                self._failures += 1
+                logger.exception("shipper failed failures=%d", self._failures)
+                self._pause(self._backoff_s())
+        self._uplink.close()
+
+    def _is_done(self) -> bool:
+        if not self._stopping.is_set():
+            return False
+        return self._spool.backlog_batches == 0 or time.monotonic() >= self._stop_at
+
+    def _deliver(self, batch: Spooled) -> float:
+        # Returns how long to pause before the next.
+        within_s = max(0.05, self._stop_at - time.monotonic())
+        answer = self._uplink.send(batch.batch, within_s=within_s)
+        if answer.verdict is Verdict.LATER:
+            self._retried += 1
+            self._note(answer.detail)
+            return max(self._backoff_s(), answer.pause_s)
+        self._failed_in_a_row = 0
+        if answer.verdict is Verdict.REFUSED:
+            self._reject(batch, answer)
+        else:
+            self._spool.remove(batch.number)
+            self._sent += 1
+            self._note("")
+        return 0.0
+
+    def _reject(self, batch: Spooled, answer: Answer) -> None:
+        self._spool.reject(batch.number)
+        self._rejected += 1
+        # A server that refuses one refuses perhaps every one: the same reason is logged once.
+        if answer.detail != self._last_rejection:
+            self._last_rejection = answer.detail
+            logger.warning("batch refused, put aside number=%d answer=%r", batch.number, answer.detail)
+
+    def _note(self, error: str) -> None:
+        if error != self._last_error:
+            self._last_error = error
+            if error:
+                logger.warning("server takes no batches error=%r", error)
+            else:
+                logger.info("server takes batches again backlog=%d", self._spool.backlog_batches)
+
+    def _backoff_s(self) -> float:
+        # The jitter keeps a fleet from coming back all at once.
+        longest = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(self._failed_in_a_row, 10))
+        self._failed_in_a_row += 1
+        return longest * random.uniform(0.5, 1.0)
+
+    def _pause(self, seconds: float) -> None:
+        if seconds > 0 and self._stopping.wait(seconds):
+            # There is little time left, and the event that ends a pause is set: try often.
+            time.sleep(max(0.0, min(_FIRST_PAUSE_S, self._stop_at - time.monotonic())))

@@ -23,7 +23,7 @@ TimeNs = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 TimeMs = Annotated[int, Meta(ge=0, le=2**53)]
 Text = Annotated[str, Meta(max_length=256)]
 LongText = Annotated[str, Meta(max_length=1024)]
-VmId = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
+VmId = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
 
 BUCKET_MS = 1000
 """Width of a count's bucket: counts are kept per UTC second."""

@@ -21,7 +21,7 @@ MAX_BATCH_BYTES = 8 * 1024 * 1024
 """No batch is larger: the collector cuts, the server refuses."""
 MAX_ITEMS = 200_000
 
-StreamId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}$")]
+StreamId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,3 +133,9 @@ STAGE_FAULTS = frozenset(
     if status.kind in ("translation", "access_flag", "permission")
 )
 """The faults that KVM resolves, and with which LST is defined."""
+WNR_UNDEFINED = frozenset(
+    code
+    for code, status in FAULT_STATUSES.items()
+    if status.kind in ("unsupported_atomic", "unsupported_atomic_update")
+)
+"""The faults with which the architecture leaves WnR unknown."""

@@ -3,7 +3,12 @@
 from collections.abc import Iterator
 
 from faultmodel import flags
-from faultmodel.arch.arm64.codes import EXCEPTION_CLASSES, FAULT_STATUSES, FaultStatus
+from faultmodel.arch.arm64.codes import (
+    EXCEPTION_CLASSES,
+    FAULT_STATUSES,
+    WNR_UNDEFINED,
+    FaultStatus,
+)
 from faultmodel.arch.arm64.layout import (
     CM,
     FIELDS,
@@ -21,8 +26,6 @@ from faultmodel.arch.arm64.layout import (
 )
 from faultmodel.arch.base import Flag, SyndromeFormat
 from faultmodel.record import Access
-
-_WNR_UNDEFINED = ("unsupported_atomic", "unsupported_atomic_update")
 
 
 def fault_status(esr: int) -> FaultStatus | None:
@@ -69,8 +72,7 @@ def access(esr: int) -> Access:
         return Access.OTHER
     if is_exec_fault(esr):
         return Access.EXECUTE
-    status = fault_status(esr)
-    if status is not None and status.kind in _WNR_UNDEFINED:
+    if is_data_abort(esr) and not esr & S1PTW and esr & FSC in WNR_UNDEFINED:
         return Access.UNKNOWN
     return Access.WRITE if is_write_fault(esr) else Access.READ
 
@@ -147,9 +149,12 @@ def _data_phrases(esr: int) -> Iterator[str]:
         yield "through VNCR_EL2"
     if esr & FNV:
         yield "FAR not valid"
-    if esr & ISV:
-        values = {item.field.name: item.meaning for item in layout(esr).decode(esr).fields}
-        yield f"{values['srt']}, {values['sas']}"
+    values = {item.field.name: item for item in layout(esr).decode(esr).fields}
+    if "lst" in values and values["lst"].value:
+        # A 64-byte access: SRT and SAS are of its first register only.
+        yield values["lst"].meaning
+    elif esr & ISV:
+        yield f"{values['srt'].meaning}, {values['sas'].meaning}"
 
 
 _REASONS = {

@@ -13,6 +13,7 @@ from faultmodel.arch.arm64.codes import (
     EXTERNAL_ABORTS,
     FAULT_STATUSES,
     STAGE_FAULTS,
+    WNR_UNDEFINED,
 )
 from faultmodel.bits import BitField, BitLayout
 
@@ -74,17 +75,6 @@ _OTHER = BitLayout(
 
 _DATA_COMMON = (
     BitField("dfsc", 0, 6, "data fault status code", _DATA, _FSC_MEANINGS),
-    BitField(
-        "wnr",
-        6,
-        1,
-        "the access was a write; always 1 for cache maintenance and address translation instructions",
-        _DATA,
-        {
-            0: "the access was a read",
-            1: "the access was a write, or cache maintenance or address translation",
-        },
-    ),
     BitField("s1ptw", 7, 1, "the access was made by a walk of the guest's stage-1 tables", _DATA),
     BitField("cm", 8, 1, "a cache maintenance or address translation instruction", _DATA),
     BitField("ea", 9, 1, "type of external abort, implementation defined", _DATA),
@@ -102,10 +92,28 @@ _DATA_COMMON = (
     BitField("tnd", 42, 1, "stage-1 fault: a tag was written to canonically tagged memory", _DATA_2),
     BitField("hdbssf", 43, 1, "the dirty state structure (HDBSS) was full or could not be written", _DATA_2),
 )
+_WNR = BitField(
+    "wnr",
+    6,
+    1,
+    "the access was a write; always 1 for cache maintenance and address translation",
+    _DATA,
+    {0: "the access was a read", 1: "the access was a write, or cache maintenance or address translation"},
+    when="any other fault",
+)
+_NO_WNR = BitField(
+    "wnr", 6, 1, "not defined for this fault", _DATA, when="unsupported atomic access or update"
+)
 _ISV_SET = (
     BitField("ar", 14, 1, "the instruction has acquire or release semantics", _DATA, when=_ISV_1),
     BitField(
-        "sf", 15, 1, "the register is 64 bits wide", _DATA, {0: "32-bit register", 1: "64-bit register"}
+        "sf",
+        15,
+        1,
+        "the register is 64 bits wide",
+        _DATA,
+        {0: "32-bit register", 1: "64-bit register"},
+        when=_ISV_1,
     ),
     BitField("srt", 16, 5, "register that was loaded or stored", _DATA, _REGISTERS, when=_ISV_1),
     BitField("sse", 21, 1, "the loaded value is sign-extended", _DATA, when=_ISV_1),
@@ -187,7 +195,9 @@ _INSTRUCTION_SET = BitField(
 
 FIELDS: Mapping[str, tuple[BitField, ...]] = MappingProxyType(
     {
-        "data abort": _ordered((*_DATA_COMMON, *_ISV_SET, *_ISV_CLEAR, _XS, _NO_XS, _LST, _DATA_SET, _WU)),
+        "data abort": _ordered(
+            (*_DATA_COMMON, _WNR, _NO_WNR, *_ISV_SET, *_ISV_CLEAR, _XS, _NO_XS, _LST, _DATA_SET, _WU)
+        ),
         "instruction abort": _ordered((*_INSTRUCTION_COMMON, _INSTRUCTION_SET)),
         "any other exception class": _OTHER.fields,
     }
@@ -222,6 +232,7 @@ def layout(esr: int) -> BitLayout:
 @cache
 def _data_abort(isv: bool, fsc: int, st64bv: bool) -> BitLayout:
     fields = [*_DATA_COMMON, *(_ISV_SET if isv else _ISV_CLEAR)]
+    fields.append(_NO_WNR if fsc in WNR_UNDEFINED else _WNR)
     fields.append(_XS if st64bv and fsc in STAGE_FAULTS else _NO_XS)
     if fsc in STAGE_FAULTS:
         fields.append(_LST)

@@ -22,7 +22,9 @@ from faultmodel.errors import FaultModelError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0 done, 1 failed, 2 wrong usage, doctor's own codes."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
+    )
     # One line a request would drown what an operator wants to see.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
@@ -58,17 +60,30 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="count faults and ship them to the server, until SIGTERM")
     run.set_defaults(run=_run)
-    run.add_argument("--server", default=_default("SERVER", "http://127.0.0.1:8470"), help="URL (%(default)s)")
-    run.add_argument("--token-file", type=Path, required=not _default("TOKEN_FILE"), default=_default("TOKEN_FILE"))
-    run.add_argument("--data-dir", type=Path, default=_default("DATA_DIR", "/var/lib/kvmfaults"), help="(%(default)s)")
-    run.add_argument("--host", default=_default("HOST", socket.gethostname()), help="this host's name (%(default)s)")
     run.add_argument(
-        "--interval", type=_interval, default=_default("INTERVAL", "1"), help="seconds between readings (%(default)s)"
+        "--server", default=_default("SERVER", "http://127.0.0.1:8470"), help="URL (%(default)s)"
+    )
+    run.add_argument(
+        "--token-file", type=Path, required=not _default("TOKEN_FILE"), default=_default("TOKEN_FILE")
+    )
+    run.add_argument(
+        "--data-dir", type=Path, default=_default("DATA_DIR", "/var/lib/kvmfaults"), help="(%(default)s)"
+    )
+    run.add_argument(
+        "--host", default=_default("HOST", socket.gethostname()), help="this host's name (%(default)s)"
+    )
+    run.add_argument(
+        "--interval",
+        type=_interval,
+        default=_default("INTERVAL", "1"),
+        help="seconds between readings (%(default)s)",
     )
     run.add_argument(
         "--spool-bytes", type=int, default=DEFAULT_BYTES, help="most to keep for a server away (%(default)s)"
     )
-    run.add_argument("--ca-file", type=Path, default=_default("CA_FILE") or None, help="certificates to trust")
+    run.add_argument(
+        "--ca-file", type=Path, default=_default("CA_FILE") or None, help="certificates to trust"
+    )
     doctor.add_parser(commands)
     replay.add_parser(commands)
     return parser

@@ -59,7 +59,18 @@ def examine(cache: Path, *, attach: bool) -> Iterator[Finding]:
     :param cache: where the header tree may be kept
     :param attach: also compile, attach and detach the programs, for real
     """
-    for check in (_architecture, _kvm, _flavour, _btf, _bpftool, _bcc, _lockdown, _tracefs, _capabilities, _naming):
+    for check in (
+        _architecture,
+        _kvm,
+        _flavour,
+        _btf,
+        _bpftool,
+        _bcc,
+        _lockdown,
+        _tracefs,
+        _capabilities,
+        _naming,
+    ):
         yield check()
     yield _uevents()
     yield from _tracepoints(cache, attach=attach)
@@ -90,17 +101,27 @@ def _kvm() -> Finding:
 def _flavour() -> Finding:
     flavour = find_flavour(platform.machine())
     if flavour.name == "unknown":
-        return Finding("flavour", State.LACKING, "no vendor module is loaded", "modprobe kvm_intel or kvm_amd")
+        return Finding(
+            "flavour", State.LACKING, "no vendor module is loaded", "modprobe kvm_intel or kvm_amd"
+        )
     counted = "kvm_page_fault" if flavour.fires_page_fault else "the fault that is mapped"
     if flavour.name == "arm64":
         counted = "kvm_guest_fault"
-    return Finding("flavour", State.OK, f"{flavour.name}: faults are counted at {counted}, {flavour.page_fault_format} words")
+    return Finding(
+        "flavour",
+        State.OK,
+        f"{flavour.name}: faults are counted at {counted}, {flavour.page_fault_format} words",
+    )
 
 
 def _btf() -> Finding:
     if not (BTF_DIRECTORY / "vmlinux").exists():
         return Finding(
-            "btf", State.MISSING, f"{BTF_DIRECTORY}/vmlinux is missing", "boot a kernel with CONFIG_DEBUG_INFO_BTF=y", Cause.BTF
+            "btf",
+            State.MISSING,
+            f"{BTF_DIRECTORY}/vmlinux is missing",
+            "boot a kernel with CONFIG_DEBUG_INFO_BTF=y",
+            Cause.BTF,
         )
     module = " and KVM's module" if (BTF_DIRECTORY / "kvm").exists() else ""
     return Finding("btf", State.OK, f"of the kernel{module}")
@@ -117,7 +138,11 @@ def _bcc() -> Finding:
         return Finding("bcc", State.OK, f"version {bcc_version()}")
     except ProbeError:
         return Finding(
-            "bcc", State.MISSING, "not installed", "install the distribution's python3-bpfcc, not PyPI's bcc", Cause.TOOLS
+            "bcc",
+            State.MISSING,
+            "not installed",
+            "install the distribution's python3-bpfcc, not PyPI's bcc",
+            Cause.TOOLS,
         )
 
 
@@ -125,7 +150,9 @@ def _lockdown() -> Finding:
     try:
         text = Path("/sys/kernel/security/lockdown").read_text()
     except OSError:
-        return Finding("lockdown", State.OK, "not shown by this kernel; if it forbids tracing, attaching says so")
+        return Finding(
+            "lockdown", State.OK, "not shown by this kernel; if it forbids tracing, attaching says so"
+        )
     mode = text[text.find("[") + 1 : text.find("]")]
     if mode == "confidentiality":
         return Finding(

@@ -1,4 +1,4 @@
-"""Wires the collector's stages: probes, reader, decoder, outbox, spool, shipper. The only module that does."""
+"""Wires the collector's stages, from the probes to the shipper. The only module that does."""
 
 import logging
 import platform
@@ -18,6 +18,7 @@ from collector.reader import Reader
 from collector.rounds import Rounds
 from collector.settings import Settings
 from collector.shipper import Shipper
+from collector.shipper_http import Uplink
 from collector.spool import Spool
 from collector.vms import VmTable
 from faultmodel import arch
@@ -47,19 +48,23 @@ class Pipeline:
         :raises CollectorError: the settings or the spool cannot be used
         """
         settings = self._settings
-        with (
-            Spool(settings.spool_directory, max_bytes=settings.spool_bytes) as spool,
-            Shipper(spool, settings.server, settings.token_file, ca_file=settings.ca_file) as shipper,
-        ):
-            outbox = Outbox(spool, self._architecture.name)
-            while not self._stop.is_set():
-                try:
-                    self._collect(outbox)
-                except ProbeError as exc:
-                    logger.warning("waiting reason=%r retry_s=%g", str(exc), RETRY_S)
-                    outbox.send(self._host("waiting", detail=str(exc)), Content())
-                    self._stop.wait(RETRY_S)
-            shipper.flush(FLUSH_S)
+        with Spool(settings.spool_directory, max_bytes=settings.spool_bytes) as spool:
+            uplink = Uplink(settings.server, token_file=settings.token_file, ca_file=settings.ca_file)
+            shipper = Shipper(spool, uplink)
+            shipper.start()
+            try:
+                self._collect_until_told(Outbox(spool, self._architecture.name))
+            finally:
+                shipper.flush(FLUSH_S)
+
+    def _collect_until_told(self, outbox: Outbox) -> None:
+        while not self._stop.is_set():
+            try:
+                self._collect(outbox)
+            except ProbeError as exc:
+                logger.warning("waiting reason=%r retry_s=%g", str(exc), RETRY_S)
+                outbox.send(self._host("waiting", detail=str(exc)), Content())
+                self._stop.wait(RETRY_S)
 
     def _collect(self, outbox: Outbox) -> None:
         headers = ensure_headers(self._settings.headers_directory)
@@ -77,7 +82,9 @@ class Pipeline:
             probes.detach()
             outbox.send(self._host("stopped", plan=plan, events=events), rounds.take())
 
-    def _host(self, state: str, *, plan: Plan | None = None, events: KvmEvents | None = None, detail: str = "") -> Host:
+    def _host(
+        self, state: str, *, plan: Plan | None = None, events: KvmEvents | None = None, detail: str = ""
+    ) -> Host:
         return Host(
             name=self._settings.host,
             boot_id=self._boot_id,
@@ -109,5 +116,5 @@ def _probes(plan: Plan, events: KvmEvents) -> tuple[Probe, ...]:
 
 
 def _until_next(interval_s: float) -> float:
-    """Seconds to the next whole multiple of the interval in UTC: readings end with the second they count for."""
+    """Seconds to the next multiple of the interval in UTC: readings end with the second they count for."""
     return interval_s - time.time() % interval_s

@@ -64,7 +64,9 @@ class Probes:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def vms(self) -> dict[VmKey, VmRecord]:
@@ -110,7 +112,9 @@ class Probes:
             ("fault_counts", FAULT_KEY.size, FAULT_COUNTERS.size * self._cpus),
             ("exit_counts", EXIT_KEY.size, EXIT_COUNT.size * self._cpus),
         ):
-            for key in [key for key, _ in self._entries(name, key_size, value_size) if key.startswith(prefix)]:
+            for key in [
+                key for key, _ in self._entries(name, key_size, value_size) if key.startswith(prefix)
+            ]:
                 self._delete(name, key)
         threads = self._entries("threads", _TID_BYTES, ctypes.sizeof(self._bpf["threads"].Leaf))
         for key in [key for key, value in threads if value.startswith(prefix)]:
@@ -137,7 +141,7 @@ class Probes:
         try:
             loaded = self._bpf.load_func(function, self._bpf.RAW_TRACEPOINT)
             self._bpf.attach_raw_tracepoint(tp=name.encode(), fn_name=function)
-        except Exception as exc:  # noqa: BLE001 - BCC raises plain Exception
+        except Exception as exc:  # BCC raises nothing narrower
             raise ProbeError(f"the kernel refuses the program for {tracepoint}: {exc}") from exc
         self._programs.append(loaded.fd)
 
@@ -202,7 +206,7 @@ def _compile(plan: Plan, headers: Path) -> Any:
     ]
     try:
         return bcc.BPF(text=_source().encode(), cflags=flags)
-    except Exception as exc:  # noqa: BLE001 - BCC raises plain Exception
+    except Exception as exc:  # BCC raises nothing narrower
         raise ProbeError(f"BCC cannot compile the programs for this kernel: {exc}") from exc
 
 

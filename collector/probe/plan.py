@@ -90,7 +90,10 @@ def find_flavour(machine: str, modules: Path = Path("/sys/module")) -> Flavour:
     """Tell the flavour from the vendor modules; they are listed there also when built in."""
     if machine != "x86_64":
         return Flavour("arm64", "esr_el2", fires_page_fault=False)
-    for name, module, two_dimensional, word in (("vmx", "kvm_intel", "ept", "ept"), ("svm", "kvm_amd", "npt", "npf")):
+    for name, module, two_dimensional, word in (
+        ("vmx", "kvm_intel", "ept", "ept"),
+        ("svm", "kvm_amd", "npt", "npf"),
+    ):
         parameters = modules / module / "parameters"
         if not parameters.is_dir():
             continue
@@ -126,9 +129,13 @@ def _why_not(name: str, shapes: Mapping[str, str]) -> str | None:
 def _require(attach: list[str]) -> None:
     names = {tracepoint.partition(":")[2] for tracepoint in attach}
     if "kvm_userspace_exit" not in names:
-        raise ProbeError("KVM is not in this kernel's BTF: load kvm_intel or kvm_amd, or use a kernel with KVM")
+        raise ProbeError(
+            "KVM is not in this kernel's BTF: load kvm_intel or kvm_amd, or use a kernel with KVM"
+        )
     if not names & set(_COUNTS_FAULTS):
-        raise ProbeError(f"this kernel has none of the tracepoints that show guest faults: {', '.join(_COUNTS_FAULTS)}")
+        raise ProbeError(
+            f"this kernel has none of the tracepoints that show guest faults: {', '.join(_COUNTS_FAULTS)}"
+        )
 
 
 def _macros(machine: str, attach: list[str], shapes: Mapping[str, str], vmlinux: str) -> tuple[str, ...]:

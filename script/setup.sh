@@ -1,0 +1,57 @@
+# Sourced by script/server and script/test: installs what is missing, fast when nothing is.
+# Expects: $top (the checkout). Nothing is written outside the directory named to each function.
+
+fail() {
+	echo "kvmfaults: $*" >&2
+	exit 1
+}
+
+# ensure_packages PACKAGE...: Debian packages, installed only where missing.
+ensure_packages() {
+	local package missing=()
+	for package in "$@"; do
+		dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -q '^installed$' || missing+=("$package")
+	done
+	[ ${#missing[@]} -gt 0 ] || return 0
+	command -v apt-get >/dev/null || fail "this is no Debian or Ubuntu; install the equivalents of: ${missing[*]}"
+	[ "$(id -u)" = 0 ] || fail "not root; first run: apt-get install ${missing[*]}"
+	echo "kvmfaults: installing ${missing[*]}" >&2
+	local output
+	output=$(
+		{
+			apt-get update -qq &&
+				DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+		} 2>&1 </dev/null
+	) || fail "apt-get could not install ${missing[*]}: $(tail -n 3 <<<"$output")"
+}
+
+# find_python: a Python of at least 3.11, the distribution's first.
+find_python() {
+	local candidate
+	for candidate in /usr/bin/python3 python3 python3.11 python3.12 python3.13; do
+		if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+			command -v "$candidate"
+			return
+		fi
+	done
+	fail "Python 3.11 or newer is needed"
+}
+
+# ensure_venv DIRECTORY EXTRAS: a virtual environment that runs this checkout, with the pinned dependencies.
+ensure_venv() {
+	local venv=$1 extras=$2 python stamp
+	python=$(find_python)
+	stamp=$(cat "$top/pyproject.toml" "$top/constraints.txt" <(echo "$top $extras $python") | sha256sum | cut -c1-16)
+	if [ ! -e "$venv/complete-$stamp" ]; then
+		echo "kvmfaults: making a virtual environment in $venv" >&2
+		rm -rf "$venv"
+		"$python" -m venv "$venv" || fail "cannot make a virtual environment; install python3-venv"
+		"$venv/bin/pip" install --quiet --disable-pip-version-check -c "$top/constraints.txt" -e "$top[$extras]" ||
+			fail "pip could not install the dependencies"
+		touch "$venv/complete-$stamp"
+	fi
+	# Only bcc of the distribution's Python packages: the others could shadow the pinned ones.
+	if [ -d /usr/lib/python3/dist-packages/bcc ]; then
+		ln -sfn /usr/lib/python3/dist-packages/bcc "$(echo "$venv"/lib/python3.*/site-packages)/bcc"
+	fi
+}

@@ -1,0 +1,255 @@
+"""Runs the server and the collector side by side; script/server calls it once all is set up.
+
+The collector ends first, so that the server takes what it still ships. A server or collector that dies is
+started again: batches wait on disk meanwhile.
+"""
+
+import argparse
+import ctypes
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TextIO
+
+TOP = Path(__file__).resolve().parent.parent
+PR_SET_PDEATHSIG = 1
+START_S = 30.0
+END_S = 4.0
+"""Both ends together; script/server promises five seconds."""
+RESTART_S = 1.0
+
+
+class Child:
+    """One process, started again when it dies."""
+
+    def __init__(self, name: str, arguments: Sequence[str], *, restart: bool = True) -> None:
+        self.name = name
+        self._arguments = arguments
+        self._restart = restart
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the process; it ends with this one, also when this one is killed."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *self._arguments],
+            cwd=TOP,
+            preexec_fn=_die_with_parent,
+            start_new_session=True,
+        )
+
+    def check(self) -> None:
+        """Start it again if it died."""
+        if self._process is None or self._process.poll() is None:
+            return
+        code = self._process.returncode
+        self._process = None
+        if self._restart:
+            say(f"{self.name} ended with code {code}, starting it again", error=True)
+            time.sleep(RESTART_S)
+            self.start()
+        elif code != 0:
+            say(f"{self.name} ended with code {code}", error=True)
+
+    def failed_at_start(self) -> bool:
+        """Tell whether it has ended already."""
+        return self._process is not None and self._process.poll() is not None
+
+    def end(self, deadline: float) -> None:
+        """Ask it to end; kill it at the deadline (time.monotonic)."""
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            say(f"{self.name} did not end in time, killed", error=True)
+            self._process.kill()
+            self._process.wait()
+
+
+def main() -> int:
+    """Run until told to end."""
+    options = _options()
+    os.umask(0o077)
+    lock = _lock(options.data_dir)
+    if options.port == 0:
+        options.port = _free_port(options.host)
+    _prepare(options)
+    stop = _Stop()
+    url = f"http://{_bracket(options.host)}:{options.port}"
+    children = [Child("server", _server(options))]
+    try:
+        children[0].start()
+        if not _wait_until_up(url, children[0], stop):
+            return 1 if not stop.asked else 0
+        print(f"kvmfaults: dashboard at {url}/", flush=True)
+        if options.host not in ("127.0.0.1", "localhost", "::1"):
+            print(f"kvmfaults: sign in with the token in {options.data_dir / 'read.token'}", flush=True)
+        children += _feeds(options, url)
+        for child in children[1:]:
+            child.start()
+        while not stop.wait(0.5):
+            for child in children:
+                child.check()
+    finally:
+        deadline = time.monotonic() + END_S
+        # Feeds first: what they still ship, the server still takes.
+        for child in reversed(children):
+            child.end(deadline if child.name == "server" else deadline - 1.0)
+        lock.close()
+    return 0
+
+
+class _Stop:
+    """Set by SIGINT and SIGTERM."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask)
+
+    def _ask(self, _number: int, _frame: FrameType | None) -> None:
+        self.asked = True
+
+    def wait(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        while not self.asked and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return self.asked
+
+
+def say(message: str, *, error: bool = False) -> None:
+    """Print a line that is ours."""
+    print(f"kvmfaults: {message}", file=sys.stderr if error else sys.stdout, flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="script/server")
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--port", type=int, default=8470)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--database")
+    parser.add_argument("--interval", default="1")
+    parser.add_argument("--no-collector", action="store_true")
+    parser.add_argument("--demo", action="store_true")
+    parser.add_argument("--replay", nargs="+", type=Path)
+    options = parser.parse_args()
+    if not 0 <= options.port <= 65535:
+        parser.error(f"--port {options.port} is not a port: 0 to 65535")
+    if options.replay and options.demo:
+        parser.error("--demo needs the kernel, --replay goes without: give one of them")
+    for file in options.replay or ():
+        if not file.is_file():
+            parser.error(f"--replay: no file {file}")
+    options.database = options.database or f"sqlite:///{options.data_dir / 'kvmfaults.db'}"
+    return options
+
+
+def _prepare(options: argparse.Namespace) -> None:
+    """Migrate the database; make the tokens that are not there yet."""
+    database = ["--database", options.database]
+    _server_command("migrate", *database)
+    token = ["token", "create", *database, "--if-missing"]
+    _server_command(*token, "--kind", "ingest", "--host", _host_name(options), "--file", str(_token(options)))
+    if options.host not in ("127.0.0.1", "localhost", "::1"):
+        _server_command(*token, "--kind", "read", "--file", str(options.data_dir / "read.token"))
+
+
+def _server_command(*arguments: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "backend", *arguments], cwd=TOP, check=False)
+    if done.returncode != 0:
+        raise SystemExit(done.returncode)
+
+
+def _server(options: argparse.Namespace) -> list[str]:
+    live = not (options.no_collector or options.replay)
+    return [
+        "backend",
+        "serve",
+        "--host",
+        options.host,
+        "--port",
+        str(options.port),
+        "--database",
+        options.database,
+        "--expect-collector" if live else "--no-collector",
+    ]
+
+
+def _feeds(options: argparse.Namespace, url: str) -> list[Child]:
+    to_server = ["--server", url, "--token-file", str(_token(options)), "--data-dir", str(options.data_dir)]
+    host = ["--host", _host_name(options)]
+    if options.replay:
+        files = [str(file.resolve()) for file in options.replay]
+        return [Child("replay", ["collector", "replay", *to_server, *host, *files], restart=False)]
+    feeds = []
+    if not options.no_collector:
+        feeds.append(
+            Child("collector", ["collector", "run", *to_server, *host, "--interval", options.interval])
+        )
+    if options.demo:
+        feeds.append(Child("demo", ["demo"], restart=False))
+    return feeds
+
+
+def _token(options: argparse.Namespace) -> Path:
+    directory: Path = options.data_dir
+    return directory / ("replay.token" if options.replay else "ingest.token")
+
+
+def _host_name(options: argparse.Namespace) -> str:
+    # A recording is not of this host; it gets a host of its own.
+    return "replay" if options.replay else socket.gethostname()
+
+
+def _wait_until_up(url: str, server: Child, stop: _Stop) -> bool:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and not server.failed_at_start():
+        try:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=1):
+                return True
+        except (urllib.error.URLError, OSError):
+            if stop.wait(0.05):
+                return False
+    if not server.failed_at_start():
+        say(f"the server did not answer within {START_S:g} s", error=True)
+    return False
+
+
+def _lock(data_dir: Path) -> TextIO:
+    file = (data_dir / "lock").open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise SystemExit(
+            f"kvmfaults: already running with {data_dir}; end that one first, or give another --data-dir"
+        ) from None
+    return file
+
+
+def _free_port(host: str) -> int:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])
+
+
+def _bracket(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

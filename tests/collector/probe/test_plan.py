@@ -1,0 +1,97 @@
+"""What to attach follows from the shapes that BTF shows, never from a version."""
+
+from pathlib import Path
+
+import pytest
+
+from collector.errors import ProbeError
+from collector.probe.plan import Flavour, find_flavour, make_plan
+
+EXIT = "typedef void (*btf_trace_kvm_userspace_exit)(void *, __u32, int);\n"
+PAGE_FAULT = "typedef void (*btf_trace_kvm_page_fault)(void *, struct kvm_vcpu *, u64, u64);\n"
+PAGE_FAULT_6_0 = "typedef void (*btf_trace_kvm_page_fault)(void *, long unsigned int, unsigned int);\n"
+SPTE = "typedef void (*btf_trace_kvm_mmu_spte_requested)(void *, struct kvm_page_fault *);\n"
+SPTE_7_2 = "typedef void (*btf_trace_kvm_mmu_spte_requested)(void *, struct kvm_page_fault *, u8);\n"
+SPTE_5_15 = "typedef void (*btf_trace_kvm_mmu_spte_requested)(void *, gpa_t, int, kvm_pfn_t);\n"
+GUEST_FAULT = (
+    "typedef void (*btf_trace_kvm_guest_fault)(void *, long unsigned int, long unsigned int, "
+    "long unsigned int, long long unsigned int);\n"
+)
+FAULT_STRUCT = "struct kvm_page_fault {\n\tconst gpa_t addr;\n\tconst bool is_private;\n\tgfn_t gfn;\n};\n"
+FAULT_STRUCT_6_1 = "struct kvm_page_fault {\n\tconst gpa_t addr;\n\tgfn_t gfn;\n};\n"
+RUN = "struct kvm_run {\n\tunion {\n\t\tstruct {\n\t\t\t__u64 flags;\n\t\t} memory_fault;\n\t};\n};\n"
+
+
+def _modules(directory: Path, **parameters: str) -> Path:
+    for name, value in parameters.items():
+        module, _, parameter = name.partition("__")
+        (directory / module / "parameters").mkdir(parents=True)
+        if parameter:
+            (directory / module / "parameters" / parameter).write_text(value)
+    return directory
+
+
+def test_everything_a_new_x86_kernel_has_is_attached(tmp_path: Path) -> None:
+    plan = make_plan(EXIT + PAGE_FAULT + SPTE_7_2 + FAULT_STRUCT + RUN, "x86_64", tmp_path)
+    assert plan.attach == ("kvm:kvm_page_fault", "kvmmmu:kvm_mmu_spte_requested", "kvm:kvm_userspace_exit")
+    assert {gap.tracepoint for gap in plan.absent} == {
+        "kvmmmu:fast_page_fault",
+        "kvmmmu:handle_mmio_page_fault",
+    }
+    assert {"HAVE_KVM_PAGE_FAULT_VCPU", "HAVE_IS_PRIVATE", "HAVE_MEMORY_FAULT"} <= set(plan.macros)
+
+
+def test_a_fault_structure_without_the_private_field_is_not_asked_for_it(tmp_path: Path) -> None:
+    plan = make_plan(EXIT + PAGE_FAULT + SPTE + FAULT_STRUCT_6_1, "x86_64", tmp_path)
+    assert "HAVE_IS_PRIVATE" not in plan.macros
+    assert "HAVE_MEMORY_FAULT" not in plan.macros
+
+
+def test_kvm_page_fault_without_a_vcpu_is_compiled_for_that_shape(tmp_path: Path) -> None:
+    plan = make_plan(EXIT + PAGE_FAULT_6_0, "x86_64", tmp_path)
+    assert "HAVE_KVM_PAGE_FAULT_VCPU" not in plan.macros
+
+
+def test_spte_requested_without_the_fault_is_not_attached_and_said_so(tmp_path: Path) -> None:
+    plan = make_plan(EXIT + PAGE_FAULT + SPTE_5_15, "x86_64", tmp_path)
+    assert "kvmmmu:kvm_mmu_spte_requested" not in plan.attach
+    reason = next(gap.reason for gap in plan.absent if gap.tracepoint == "kvmmmu:kvm_mmu_spte_requested")
+    assert "gpa_t, int, kvm_pfn_t" in reason
+
+
+def test_arm64_attaches_guest_faults(tmp_path: Path) -> None:
+    plan = make_plan(EXIT + GUEST_FAULT, "aarch64", tmp_path)
+    assert plan.attach == ("kvm:kvm_guest_fault", "kvm:kvm_userspace_exit")
+    assert plan.flavour.page_fault_format == "esr_el2"
+
+
+def test_a_kernel_without_kvm_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(ProbeError, match="load kvm_intel or kvm_amd"):
+        make_plan("struct task_struct {\n};\n", "x86_64", tmp_path)
+
+
+def test_a_kernel_that_shows_no_fault_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProbeError, match="none of the tracepoints that show guest faults"):
+        make_plan(EXIT + SPTE_5_15, "x86_64", tmp_path)
+
+
+def test_an_architecture_without_a_probe_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ProbeError, match="no probe for s390x"):
+        make_plan(EXIT, "s390x", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("modules", "expected"),
+    [
+        pytest.param({"kvm_intel__ept": "Y"}, Flavour("vmx", "ept", True), id="VMX"),
+        pytest.param({"kvm_intel__ept": "N"}, Flavour("vmx-shadow", "pferr", True), id="VMX without EPT"),
+        pytest.param({"kvm_amd__npt": "1"}, Flavour("svm", "npf", True), id="SVM, numeric parameter"),
+        pytest.param({"kvm_amd__npt": "N"}, Flavour("svm-shadow", "pferr", True), id="SVM without NPT"),
+        pytest.param({"kvm_pvm": ""}, Flavour("pvm", "pferr", False), id="PVM"),
+        pytest.param({}, Flavour("unknown", "pferr", False), id="no vendor module"),
+    ],
+)
+def test_the_flavour_tells_the_format_of_the_word(
+    tmp_path: Path, modules: dict[str, str], expected: Flavour
+) -> None:
+    assert find_flavour("x86_64", _modules(tmp_path, **modules)) == expected

@@ -1,0 +1,74 @@
+"""Killing either side, at any moment."""
+
+import time
+
+import pytest
+
+from tests.kernel.guests import run_guest, start_guest, told_by
+from tests.product import Product, wait_for
+
+pytestmark = pytest.mark.kernel
+
+
+def test_killing_the_server_while_a_guest_faults_changes_no_total(own_product: Product) -> None:
+    guest = start_guest(write=400_000, memory_fault=20, vcpus=2)
+    for _ in range(3):
+        time.sleep(0.3)
+        own_product.kill_server()
+        own_product.start_server()
+    told = told_by(guest.communicate()[0])
+    vm = own_product.vm_with(told.pid, faults=told.faults, memory_fault_exits=20, seconds=15)
+    assert (vm["faults"], vm["memory_fault_exits"]) == (told.faults, 20)
+
+
+def test_faults_while_the_server_is_away_arrive_when_it_is_back(own_product: Product) -> None:
+    own_product.kill_server()
+    told = run_guest(write=2003, read=101)
+    time.sleep(1.2)  # Two more readings are shipped into the void.
+    own_product.start_server()
+    vm = own_product.vm_with(told.pid, faults=told.faults, seconds=15)
+    assert vm["faults"] == told.faults
+
+
+def test_a_killed_collector_leaves_a_gap_and_nothing_false(own_product: Product) -> None:
+    before = run_guest(write=1009)
+    own_product.vm_with(before.pid, faults=before.faults)
+    killed_ms = time.time_ns() // 1_000_000
+    own_product.kill_collector()
+    unseen = run_guest(write=503)
+    time.sleep(1.5)
+    restarted_ms = time.time_ns() // 1_000_000
+    own_product.start_collector()
+    after = run_guest(write=211)
+    vm = own_product.vm_with(after.pid, faults=after.faults)
+    assert vm["faults"] == after.faults
+    first = own_product.vm(before.pid)
+    assert first is not None
+    assert first["faults"] == before.faults
+    assert own_product.vm(unseen.pid) is None
+    spans = own_product.get("rates", metric="faults", from_="now-1m", step="1s")["coverage"]
+    assert not any(span["from_ms"] < restarted_ms and span["to_ms"] > killed_ms for span in spans)
+
+
+def test_an_ordered_end_delivers_the_last_counts(own_product: Product) -> None:
+    told = run_guest(write=701)
+    assert own_product.collector is not None
+    own_product.collector.terminate()
+    own_product.collector.wait(5)
+    vm = own_product.vm_with(told.pid, faults=told.faults)
+    assert vm["faults"] == told.faults
+
+
+def test_a_vm_is_seen_to_end(own_product: Product) -> None:
+    guest = start_guest(write=10, hold=True)
+    assert guest.stdout is not None
+    told = told_by(guest.stdout.readline())
+    alive = own_product.vm_with(told.pid, faults=told.faults)
+    assert alive["ended_at"] is None
+    guest.communicate()
+
+    def ended() -> str | None:
+        vm = own_product.vm(told.pid)
+        return vm["ended_at"] if vm else None
+
+    assert wait_for(ended, 5, "the VM's end is shown") > alive["started_at"]

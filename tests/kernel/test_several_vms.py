@@ -1,0 +1,44 @@
+"""Several VMs in one process, at once and one after the other."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.product import TOP, Product, wait_for
+
+pytestmark = pytest.mark.kernel
+
+_TWO_AT_ONCE = """
+import os
+from demo.exact import ExactGuest, Order
+with ExactGuest(Order(write=307)) as first, ExactGuest(Order(write=601)) as second:
+    told = [guest.follow("two").extra_faults for guest in (first, second)]
+print(os.getpid(), *(307 + extra.read + extra.write + extra.execute for extra in told[:1]),
+      *(601 + extra.read + extra.write + extra.execute for extra in told[1:]))
+"""
+
+_ONE_AFTER_THE_OTHER = """
+import os
+from demo.exact import ExactGuest, Order
+counts = []
+for faults in (101, 211, 307, 401):
+    with ExactGuest(Order(write=faults)) as guest:
+        extra = guest.follow("many").extra_faults
+    counts.append(faults + extra.read + extra.write + extra.execute)
+print(os.getpid(), *counts)
+"""
+
+
+@pytest.mark.parametrize("program", [_TWO_AT_ONCE, _ONE_AFTER_THE_OTHER], ids=["at once", "in turn"])
+def test_vms_of_one_process_are_kept_apart(product: Product, program: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=TOP, check=True, stdout=subprocess.PIPE, text=True
+    )
+    pid, *expected = map(int, done.stdout.split())
+
+    def all_counted() -> list[int] | None:
+        counts = [vm["faults"] for vm in product.get("vms", pid=pid)["items"]]
+        return counts if sum(counts) >= sum(expected) else None
+
+    assert sorted(wait_for(all_counted, 2, "every VM is shown")) == sorted(expected)

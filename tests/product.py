@@ -1,0 +1,161 @@
+"""The product as a user runs it: server and collector, on a port and directory of their own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode
+from urllib.request import urlopen
+
+Result = TypeVar("Result")
+
+TOP = Path(__file__).resolve().parent.parent
+START_S = 30.0
+SEEN_S = 2.0
+"""The promise: a guest's faults are on the screen within two seconds."""
+
+
+def wait_for(look: Callable[[], Result | None], seconds: float, what: str) -> Result:
+    """Return what ``look`` finds, looking until it is not None."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found is not None:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"{what}: not within {seconds:g} s")
+        time.sleep(0.02)
+
+
+class Product:
+    """Starts and ends the two processes; asks the server."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.database = f"sqlite:///{directory / 'kvmfaults.db'}"
+        self.host = "test-host"
+        self.server: subprocess.Popen[bytes] | None = None
+        self.collector: subprocess.Popen[bytes] | None = None
+        self.command("backend", "migrate", "--database", self.database)
+        self.command(
+            *("backend", "token", "create", "--database", self.database),
+            *("--kind", "ingest", "--host", self.host, "--file", str(self.token)),
+        )
+
+    @property
+    def token(self) -> Path:
+        """The ingest token's file."""
+        return self.directory / "ingest.token"
+
+    def command(self, *arguments: str) -> str:
+        """Run one of the commands to its end and return what it prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=TOP,
+            env=_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def start_server(self, *, expect_collector: bool = True) -> None:
+        """Start the server and wait until it answers."""
+        self.server = self._spawn(
+            *("backend", "serve", "--port", str(self.port), "--database", self.database),
+            "--expect-collector" if expect_collector else "--no-collector",
+        )
+        wait_for(lambda: self.status("/healthz") == 200 or None, START_S, "the server answers")
+
+    def start_collector(self) -> None:
+        """Start the collector and wait until its probes are attached."""
+        self.collector = self._spawn(
+            *("collector", "run", "--server", self.url, "--token-file", str(self.token)),
+            *("--data-dir", str(self.directory), "--host", self.host),
+        )
+        wait_for(lambda: self.status("/readyz") == 200 or None, START_S, "the probes are attached")
+
+    def kill_server(self) -> None:
+        """SIGKILL the server."""
+        _end(self.server, signal.SIGKILL)
+
+    def kill_collector(self) -> None:
+        """SIGKILL the collector."""
+        _end(self.collector, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End both in order."""
+        _end(self.collector, signal.SIGTERM)
+        _end(self.server, signal.SIGTERM)
+
+    def status(self, path: str) -> int | None:
+        """The HTTP status of a path, None while nothing answers."""
+        try:
+            with urlopen(self.url + path, timeout=5) as response:
+                return int(response.status)
+        except HTTPError as exc:
+            return exc.code
+        except (URLError, OSError):
+            return None
+
+    def get(self, path: str, **parameters: object) -> Any:
+        """The JSON of an endpoint under /api/v1."""
+        query = urlencode([(key.rstrip("_"), value) for key, value in parameters.items()], doseq=True)
+        with urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=10) as response:
+            return json.load(response)
+
+    def vm(self, pid: int) -> dict[str, Any] | None:
+        """The VM of a VMM's process, None while it is not known."""
+        items = self.get("vms", pid=pid)["items"]
+        return dict(items[0]) if items else None
+
+    def vm_with(
+        self, pid: int, *, faults: int, memory_fault_exits: int = 0, seconds: float = SEEN_S
+    ) -> dict[str, Any]:
+        """Wait until a VM shows at least these counts, and return it."""
+
+        def look() -> dict[str, Any] | None:
+            vm = self.vm(pid)
+            if vm and vm["faults"] >= faults and vm["memory_fault_exits"] >= memory_fault_exits:
+                return vm
+            return None
+
+        return wait_for(look, seconds, f"VM of pid {pid} shows {faults} faults")
+
+    def flags(self, vm_id: str) -> dict[str, int]:
+        """Counts by flag."""
+        return {item["flag"]: item["count"] for item in self.get(f"vms/{vm_id}/flags")["items"]}
+
+    def _spawn(self, *arguments: str) -> subprocess.Popen[bytes]:
+        log = (self.directory / f"{arguments[0]}.log").open("ab")
+        with log:
+            return subprocess.Popen(
+                [sys.executable, "-m", *arguments], cwd=TOP, env=_environment(), stdout=log, stderr=log
+            )
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(TOP)}
+
+
+def _end(process: subprocess.Popen[bytes] | None, number: signal.Signals) -> None:
+    if process is None or process.poll() is not None:
+        return
+    process.send_signal(number)
+    process.wait(10)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -3,9 +3,11 @@
 A guest is a few dozen bytes of machine code on the host's own KVM, driven from Python. What it does is
 known exactly, so that what a tracer counts can be compared with the truth.
 
-    kvm.py       the KVM ioctls                memory.py    host memory to back a guest with
-    machine.py   what a processor must provide x86_64.py    the one there is
-    guest.py     a VM, its regions and vCPUs   truth.py     what a guest did
+    __main__ ─ show ─ programme ─ cases ─ scene ─┐
+        └───── exact ─────────────────────────── guest ─ layout ─ memory     one VM, where its memory lies
+                                                  └ host ─ x86_64            this host's processor
+    qemu ─ qemu_image                               └ kvm, machine           the ioctls; what a guest does
+      a stock QEMU with such a guest                                         truth: what it did
 
 Imports the standard library only, and neither collector nor server.
 """

@@ -5,6 +5,7 @@ Without a command it runs the demonstration; ``run`` does exactly what it is tol
 
 import argparse
 import logging
+import math
 import sys
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from demo.errors import DemoError
 from demo.exact import ExactGuest, Order
 from demo.programme import PROGRAMME
 from demo.show import cases_named, perform, show
+
+_MAX_VCPUS = 16
+_COMM_BYTES = 15  # TASK_COMM_LEN of include/linux/sched.h, without the NUL
 
 
 def main() -> int:
@@ -37,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m demo", description="Real KVM guests that fault on purpose."
     )
     parser.add_argument(
-        "--duration", type=float, metavar="S", help="end after so many seconds (default: never)"
+        "--duration", type=_seconds, metavar="S", help="end after so many seconds (default: never)"
     )
     parser.add_argument("--case", nargs="+", default=[], metavar="NAME", help="show these cases only")
     parser.add_argument("--list", action="store_true", help="list the cases and what each shows")
@@ -63,7 +67,10 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--vcpus", type=_vcpus, default=1, metavar="N", help="vCPUs that share the work (default 1)"
     )
     parser.add_argument(
-        "--name", default="demo-guest", help="of the process, 15 bytes at most (default demo-guest)"
+        "--name",
+        type=_name,
+        default="demo-guest",
+        help="of the process, 15 bytes at most (demo-guest)",
     )
     parser.add_argument("--hold", action="store_true", help="keep the VM until standard input ends")
 
@@ -92,17 +99,31 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return number
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 on")
+    return int(text)
 
 
 def _vcpus(text: str) -> int:
-    number = int(text)
-    if not 1 <= number <= 16:
-        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 16")
-    return number
+    if not text.isdecimal() or not 1 <= int(text) <= _MAX_VCPUS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {_MAX_VCPUS}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return seconds
+
+
+def _name(text: str) -> str:
+    if not 1 <= len(text.encode()) <= _COMM_BYTES:
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of 1 to {_COMM_BYTES} bytes")
+    return text
 
 
 if __name__ == "__main__":

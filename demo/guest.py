@@ -9,9 +9,10 @@ from types import TracebackType
 
 from demo import memory
 from demo.errors import GuestError
+from demo.host import machine_for_host
 from demo.kvm import KVM_EXIT_MEMORY_FAULT, KVM_EXIT_MMIO, Kvm, Mmio, RunResult, Vcpu
 from demo.layout import Layout, Region
-from demo.machine import Machine, Op, Touch, machine_for_host
+from demo.machine import Machine, Op, Touch
 from demo.memory import PAGE
 from demo.truth import ExitKind, ExitTruth, ExtraFaults
 

@@ -11,13 +11,12 @@ import mmap
 import os
 import struct
 from dataclasses import dataclass
+from enum import IntEnum
 
 from demo.errors import DemoError, KvmUnavailableError
 
 KVM_EXIT_IO = 2
 KVM_EXIT_MMIO = 6
-KVM_EXIT_SHUTDOWN = 8
-KVM_EXIT_INTERNAL_ERROR = 17
 KVM_EXIT_MEMORY_FAULT = 39
 
 KVM_MEM_LOG_DIRTY_PAGES = 1 << 0
@@ -27,12 +26,10 @@ KVM_MEM_GUEST_MEMFD = 1 << 2
 GUEST_MEMFD_FLAG_MMAP = 1 << 0
 GUEST_MEMFD_FLAG_INIT_SHARED = 1 << 1
 
-KVM_CAP_MEMORY_FAULT_INFO = 232
-KVM_CAP_GUEST_MEMFD = 234
 KVM_CAP_GUEST_MEMFD_FLAGS = 244
 
 _KVMIO = 0xAE
-_NONE, _WRITE, _READ = 0, 1, 2
+IOC_NONE, IOC_WRITE, IOC_READ = 0, 1, 2  # include/uapi/asm-generic/ioctl.h
 
 
 def ioctl_number(direction: int, number: int, size: int) -> int:
@@ -40,22 +37,31 @@ def ioctl_number(direction: int, number: int, size: int) -> int:
     return direction << 30 | size << 16 | _KVMIO << 8 | number
 
 
-KVM_GET_API_VERSION = ioctl_number(_NONE, 0x00, 0)
-KVM_CREATE_VM = ioctl_number(_NONE, 0x01, 0)
-KVM_CHECK_EXTENSION = ioctl_number(_NONE, 0x03, 0)
-KVM_GET_VCPU_MMAP_SIZE = ioctl_number(_NONE, 0x04, 0)
-KVM_GET_SUPPORTED_CPUID = ioctl_number(_READ | _WRITE, 0x05, 8)
-KVM_CREATE_VCPU = ioctl_number(_NONE, 0x41, 0)
-KVM_GET_DIRTY_LOG = ioctl_number(_WRITE, 0x42, 16)
-KVM_SET_USER_MEMORY_REGION = ioctl_number(_WRITE, 0x46, 32)
-KVM_SET_USER_MEMORY_REGION2 = ioctl_number(_WRITE, 0x49, 160)
-KVM_RUN = ioctl_number(_NONE, 0x80, 0)
-KVM_GET_REGS = ioctl_number(_READ, 0x81, 144)
-KVM_SET_REGS = ioctl_number(_WRITE, 0x82, 144)
-KVM_GET_SREGS = ioctl_number(_READ, 0x83, 312)
-KVM_SET_SREGS = ioctl_number(_WRITE, 0x84, 312)
-KVM_SET_CPUID2 = ioctl_number(_WRITE, 0x90, 8)
-KVM_CREATE_GUEST_MEMFD = ioctl_number(_READ | _WRITE, 0xD4, 64)
+class Request(IntEnum):
+    """The ioctls of every architecture."""
+
+    KVM_GET_API_VERSION = ioctl_number(IOC_NONE, 0x00, 0)
+    KVM_CREATE_VM = ioctl_number(IOC_NONE, 0x01, 0)
+    KVM_CHECK_EXTENSION = ioctl_number(IOC_NONE, 0x03, 0)
+    KVM_GET_VCPU_MMAP_SIZE = ioctl_number(IOC_NONE, 0x04, 0)
+    KVM_CREATE_VCPU = ioctl_number(IOC_NONE, 0x41, 0)
+    KVM_GET_DIRTY_LOG = ioctl_number(IOC_WRITE, 0x42, 16)
+    KVM_SET_USER_MEMORY_REGION = ioctl_number(IOC_WRITE, 0x46, 32)
+    KVM_SET_USER_MEMORY_REGION2 = ioctl_number(IOC_WRITE, 0x49, 160)
+    KVM_RUN = ioctl_number(IOC_NONE, 0x80, 0)
+    KVM_CREATE_GUEST_MEMFD = ioctl_number(IOC_READ | IOC_WRITE, 0xD4, 64)
+
+
+def ioctl(fd: int, request: IntEnum, argument: int | bytes | bytearray = 0) -> int:
+    """Make a KVM ioctl and return its answer; what the kernel writes goes into a bytearray in place.
+
+    :raises DemoError: naming the ioctl, and why the kernel refused it
+    """
+    try:
+        return int(fcntl.ioctl(fd, request, bytearray(argument) if isinstance(argument, bytes) else argument))
+    except OSError as error:
+        raise DemoError(f"{request.name}: {error.strerror}") from error
+
 
 _API_VERSION = 12
 _RUN_EXIT_REASON = 8
@@ -105,13 +111,16 @@ class Kvm:
             raise KvmUnavailableError("/dev/kvm: permission denied; run as root or join group kvm") from None
         except OSError as error:
             raise KvmUnavailableError(f"/dev/kvm: {error.strerror}") from error
-        version = fcntl.ioctl(self.fd, KVM_GET_API_VERSION, 0)
+        try:
+            version = ioctl(self.fd, Request.KVM_GET_API_VERSION)
+        except DemoError as error:
+            raise KvmUnavailableError(f"/dev/kvm is not KVM: {error}") from error
         if version != _API_VERSION:
             raise KvmUnavailableError(f"/dev/kvm has interface version {version}, not {_API_VERSION}")
 
     def supports(self, capability: int) -> int:
         """Return what KVM_CHECK_EXTENSION says of a KVM_CAP_*: 0 is no, more than 1 is a number or flags."""
-        return fcntl.ioctl(self.fd, KVM_CHECK_EXTENSION, capability)
+        return ioctl(self.fd, Request.KVM_CHECK_EXTENSION, capability)
 
     def create_vm(self) -> "VirtualMachine":
         """Create a VM of the default type.
@@ -119,17 +128,9 @@ class Kvm:
         :raises KvmUnavailableError: the kernel refuses, for example for want of virtualisation hardware
         """
         try:
-            return VirtualMachine(self, fcntl.ioctl(self.fd, KVM_CREATE_VM, 0))
-        except OSError as error:
-            raise KvmUnavailableError(f"KVM_CREATE_VM: {error.strerror}") from error
-
-    def supported_cpuid(self) -> bytearray:
-        """Return a ``struct kvm_cpuid2`` with all that this host's KVM supports."""
-        entries, entry_bytes = 256, 40
-        cpuid = bytearray(8 + entries * entry_bytes)
-        struct.pack_into("<I", cpuid, 0, entries)
-        fcntl.ioctl(self.fd, KVM_GET_SUPPORTED_CPUID, cpuid, True)
-        return cpuid
+            return VirtualMachine(self, ioctl(self.fd, Request.KVM_CREATE_VM))
+        except DemoError as error:
+            raise KvmUnavailableError(str(error)) from error
 
     def close(self) -> None:
         """Close the device; VMs made from it live on."""
@@ -146,14 +147,14 @@ class VirtualMachine:
     def set_memory(self, *, slot: int, gpa: int, size: int, address: int, flags: int = 0) -> None:
         """Set a memslot of host memory; ``size`` 0 deletes it. Sizes in bytes."""
         request = struct.pack("<IIQQQ", slot, flags, gpa, size, address)
-        self._set("KVM_SET_USER_MEMORY_REGION", KVM_SET_USER_MEMORY_REGION, request)
+        ioctl(self.fd, Request.KVM_SET_USER_MEMORY_REGION, request)
 
     def set_guest_memfd(self, *, slot: int, gpa: int, size: int, address: int, guest_memfd: int) -> None:
         """Set a memslot that a guest_memfd backs, from its start; ``address`` is where it is mapped."""
         request = struct.pack(
             "<IIQQQQII", slot, KVM_MEM_GUEST_MEMFD, gpa, size, address, 0, guest_memfd, 0
         ).ljust(160, b"\0")
-        self._set("KVM_SET_USER_MEMORY_REGION2", KVM_SET_USER_MEMORY_REGION2, request)
+        ioctl(self.fd, Request.KVM_SET_USER_MEMORY_REGION2, request)
 
     def create_guest_memfd(self, size: int) -> int:
         """Create a guest_memfd of ``size`` bytes whose pages the host may map, and return its descriptor.
@@ -167,34 +168,27 @@ class VirtualMachine:
             )
         request = bytearray(struct.pack("<QQ", size, wanted).ljust(64, b"\0"))
         try:
-            return int(fcntl.ioctl(self.fd, KVM_CREATE_GUEST_MEMFD, request, True))
-        except OSError as error:
-            raise KvmUnavailableError(f"KVM_CREATE_GUEST_MEMFD: {error.strerror}") from error
+            return ioctl(self.fd, Request.KVM_CREATE_GUEST_MEMFD, request)
+        except DemoError as error:
+            raise KvmUnavailableError(str(error)) from error
 
     def dirty_pages(self, *, slot: int, pages: int) -> list[int]:
         """Return the numbers, within the slot, of the pages written since last asked, and forget them."""
         bitmap = ctypes.create_string_buffer((pages + 63) // 64 * 8)
-        self._set(
-            "KVM_GET_DIRTY_LOG", KVM_GET_DIRTY_LOG, struct.pack("<IIQ", slot, 0, ctypes.addressof(bitmap))
-        )
+        request = struct.pack("<IIQ", slot, 0, ctypes.addressof(bitmap))
+        ioctl(self.fd, Request.KVM_GET_DIRTY_LOG, request)
         word = int.from_bytes(bitmap.raw, "little")
         return [page for page in range(pages) if word >> page & 1]
 
     def create_vcpu(self, vcpu_id: int) -> "Vcpu":
         """Create a vCPU; its state is the processor module's to set."""
-        fd = fcntl.ioctl(self.fd, KVM_CREATE_VCPU, vcpu_id)
-        size = fcntl.ioctl(self.kvm.fd, KVM_GET_VCPU_MMAP_SIZE, 0)
+        fd = ioctl(self.fd, Request.KVM_CREATE_VCPU, vcpu_id)
+        size = ioctl(self.kvm.fd, Request.KVM_GET_VCPU_MMAP_SIZE)
         return Vcpu(vcpu_id, fd, mmap.mmap(fd, size, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE))
 
     def close(self) -> None:
         """Close the VM's descriptor."""
         os.close(self.fd)
-
-    def _set(self, name: str, request: int, argument: bytes) -> None:
-        try:
-            fcntl.ioctl(self.fd, request, argument)
-        except OSError as error:
-            raise DemoError(f"{name}: {error.strerror}") from error
 
 
 class Vcpu:
@@ -212,7 +206,7 @@ class Vcpu:
         """
         struct.pack_into("<I", self._run, _RUN_EXIT_REASON, 0)
         try:
-            fcntl.ioctl(self.fd, KVM_RUN, 0)
+            fcntl.ioctl(self.fd, Request.KVM_RUN, 0)
             failure = 0
         except OSError as error:
             failure = error.errno or errno.EIO
@@ -235,16 +229,6 @@ class Vcpu:
     def exit_words(self) -> str:
         """Return the first words of the exit's union in hex, for messages about unexpected exits."""
         return self._run[_RUN_UNION:_UNION_ENDS][:32].hex()
-
-    def get(self, request: int, size: int) -> bytearray:
-        """Read one of the vCPU's register blocks of ``size`` bytes."""
-        block = bytearray(size)
-        fcntl.ioctl(self.fd, request, block, True)
-        return block
-
-    def set(self, request: int, block: bytes | bytearray) -> None:
-        """Write one of the vCPU's register blocks."""
-        fcntl.ioctl(self.fd, request, block)
 
     def close(self) -> None:
         """Unmap and close the vCPU."""

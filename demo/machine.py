@@ -1,15 +1,9 @@
-"""What a processor must provide to run a guest, and the choice of this host's.
+"""What a guest does to memory, and what a processor must provide for that."""
 
-To add an architecture, write one file with a class that has these members and name it in ``_MACHINES``.
-"""
-
-import platform
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from demo.errors import KvmUnavailableError
 from demo.kvm import Vcpu, VirtualMachine
 
 
@@ -53,17 +47,3 @@ class Machine(Protocol):
 
     def is_done(self, vcpu: Vcpu, exit_reason: int) -> bool:
         """Tell whether an exit is the guest's message that the touch is complete."""
-
-
-def machine_for_host(small_pages: Iterable[range]) -> Machine:
-    """Return this host's processor, with page tables for 4 KiB pages over the ranges of addresses.
-
-    All other memory is mapped by 2 MiB pages.
-
-    :raises KvmUnavailableError: there are no demonstration guests for this architecture
-    """
-    from demo.x86_64 import X86Machine
-
-    if platform.machine() != "x86_64":
-        raise KvmUnavailableError(f"no demonstration guests for {platform.machine()}; there are for x86_64")
-    return X86Machine(small_pages)

@@ -16,7 +16,7 @@ LOAD_GUEST_PAGE_FAULT = 21
 VIRTUAL_INSTRUCTION = 22
 STORE_GUEST_PAGE_FAULT = 23
 
-_MANUAL = 'RISC-V privileged specification, "Supervisor cause (scause) register" and its hypervisor extension'
+_MANUAL = "RISC-V privileged specification, scause, with its hypervisor extension"
 
 _EXCEPTIONS: Mapping[int, str] = {
     0: "instruction address misaligned",

@@ -75,7 +75,8 @@ def test_a_word_is_decimal_or_hexadecimal(text: str, word: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0x", "x", "1f", "-1", "+1", "1_0", "0x1_f", " 1", "1\n", "1.0", "١", "0b1", "0o7", "1e3", "0x-1"]
+    "text",
+    ["", "0x", "x", "1f", "-1", "+1", "1_0", "0x1_f", " 1", "1\n", "1.0", "١", "0b1", "0o7", "1e3", "0x-1"],
 )
 def test_what_is_no_number_is_refused(text: str) -> None:
     with pytest.raises(WordError, match="is not a number; write it as 0x1f or 31"):

@@ -37,8 +37,9 @@ class X86Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def access(self) -> Access:
-        """Access as this word's format has it."""
-        return ARCHITECTURE.format_named(self.format).access(self.syndrome)
+        """Access as this word's format has it, unknown where the kernel showed no syndrome."""
+        syndrome = ARCHITECTURE.format_of(self)
+        return Access.UNKNOWN if syndrome is None else syndrome.access(self.syndrome)
 
 
 class X86FaultCount(Struct, frozen=True, array_like=True):

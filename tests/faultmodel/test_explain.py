@@ -1,0 +1,99 @@
+"""Words explained for a terminal."""
+
+import pytest
+
+from faultmodel.errors import FaultModelError
+from faultmodel.explain import explain
+from tests.faultmodel.formats import FORMATS
+
+SHADOW = """\
+x86_64:pferr 0x200000006 (8589934598)
+  format   page-fault error code of a guest-virtual address (shadow paging, PVM)
+  summary  write, page not present, user, unknown bit 33
+  access   write
+  flags    write, user, bit 33
+
+  bits  field            value  meaning
+  0     present          0      the page was not present
+  1     write            1      the access was a write
+  2     user             1      the access was made as user
+  3     rsvd             0      not set
+  4     fetch            0      not set
+  5     pk               0      not set
+  6     ss               0      not set
+  15    sgx              0      not set
+  31    rmp              0      not set
+  48    implicit_access  0      not set
+  49    private_access   0      not set
+
+  unknown bits  33
+  source        Linux 7.3 arch/x86/include/asm/kvm_host.h, PFERR_*
+  source        Linux 6.18 arch/x86/include/asm/kvm_host.h, PFERR_SS_MASK
+  source        Linux arch/x86/include/asm/trap_pf.h, X86_PF_*"""
+
+RISCV = """\
+riscv64:scause 0x15 (21)
+  format   cause of the trap, scause
+  summary  load guest-page fault
+  access   read
+  flags    load_guest_page_fault, read
+
+  bits  field      value  meaning
+  62:0  code       0x15   load guest-page fault
+  63    interrupt  0      not set
+
+  unknown bits  none
+  source        RISC-V privileged specification, scause, with its hypervisor extension"""
+
+
+def test_a_word_is_explained_field_by_field() -> None:
+    assert explain("x86_64:pferr", "0x200000006") == SHADOW
+
+
+def test_an_architecture_of_one_format_needs_no_format() -> None:
+    assert explain("riscv64", "21") == RISCV
+
+
+def test_without_a_format_each_reading_is_given_and_named() -> None:
+    heads = [section.splitlines()[0] for section in explain("x86_64", "0x181").split("\n\nx86")]
+    assert heads == ["x86_64:ept 0x181 (385)", "_64:npf 0x181 (385)", "_64:pferr 0x181 (385)"]
+
+
+def test_an_architecture_answers_to_its_other_names() -> None:
+    assert explain("arm64", "0x93c08007") == explain("aarch64:esr_el2", "2478866439")
+
+
+def test_the_flags_of_an_exit_are_explained() -> None:
+    lines = explain("exit", "0x20008").splitlines()
+    assert lines[0] == "exit 0x20008 (131080)"
+    assert "  flags   private, bit 17" in lines
+    assert "  3     private    1      the access was to private memory" in lines
+    assert "  unknown bits  17" in lines
+
+
+@pytest.mark.parametrize("target", [name for name, _ in FORMATS])
+@pytest.mark.parametrize("word", ["0", "0xffffffffffffffff"])
+def test_every_format_is_explained_without_trailing_blanks(target: str, word: str) -> None:
+    lines = explain(target, word).splitlines()
+    assert lines == [line.rstrip() for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("target", "word", "message"),
+    [
+        ("x86_64:vmx", "1", "x86_64 has no syndrome format 'vmx'; it has ept, npf, pferr"),
+        ("x86_64:", "1", "x86_64 has no syndrome format ''; it has ept, npf, pferr"),
+        ("exit", "-1", "'-1' is not a number; write it as 0x1f or 31"),
+        ("arm64", "0x1ffffffffffffffff", "0x1ffffffffffffffff does not fit in 64 bits"),
+    ],
+)
+def test_a_bad_target_or_word_is_refused_in_one_line(target: str, word: str, message: str) -> None:
+    with pytest.raises(FaultModelError) as caught:
+        explain(target, word)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("target", ["", "s390x", "exit:flags", "ept", ":npf"])
+def test_an_unknown_target_is_answered_with_those_known(target: str) -> None:
+    with pytest.raises(FaultModelError, match=r"no architecture .* there is .*aarch64.*x86_64.*exit"):
+        explain(target, "1")

@@ -3,7 +3,6 @@
 import pytest
 
 from faultmodel.arch import architectures
-from faultmodel.arch.base import SyndromeFormat
 
 FORMATS = [
     (f"{architecture.name}:{item.name}", item)
@@ -14,5 +13,3 @@ FORMATS = [
 each_format = pytest.mark.parametrize(
     "syndrome", [item for _, item in FORMATS], ids=[name for name, _ in FORMATS]
 )
-
-__all__ = ["FORMATS", "SyndromeFormat", "each_format"]

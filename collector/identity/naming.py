@@ -16,8 +16,12 @@ _KATA_DOMAIN = re.compile(r"sandbox-([0-9a-f]{64})")
 _KATA_FOLDER = re.compile(r"/run/vc/(?:vm|firecracker)/([^/,=]+)")
 _KUBEVIRT_DOMAIN = re.compile(r"([a-z0-9.-]+)_([a-z0-9.-]+)")
 _SECRET = re.compile(
-    r"((?:^|[,{\"'-])[\w.-]*(?:password|passwd|secret|token|credential)[\w.-]*\"?[=:])[^,}]+", re.I
+    r"""((?:^|[\s,{"'=-])[\w.-]*(?:password|passwd|secret|token|credential)[\w.-]*"?[=:])(?:[^,}]|,,)+""",
+    re.I,
 )
+# A QEMU secret's key, and a text handed to the guest's firmware: their names do not show what they are.
+_SECRET_KEY = re.compile(r"""(,data=|"data":)(?:[^,}]|,,)+""")
+_FIRMWARE_TEXT = re.compile(r"(,string=)(?:[^,]|,,)+")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -52,12 +56,12 @@ def name_vm(command: Sequence[str], cgroup: str, comm: str) -> Naming:
 
 def command_text(command: Sequence[str]) -> str:
     """Return a command line for people, on one line and bounded; values that look secret are left out."""
-    hidden = []
-    conceal = False
+    shown = []
+    value_is_secret = False
     for argument in command:
-        hidden.append("…" if conceal else _SECRET.sub(r"\1…", _conceal_object(argument)))
-        conceal = _is_secret_option(argument)
-    return cut(" ".join(hidden), COMMAND_LENGTH)
+        shown.append("…" if value_is_secret else _without_secrets(argument))
+        value_is_secret = argument.startswith("-") and _SECRET.fullmatch(argument + "=x") is not None
+    return cut(" ".join(shown), COMMAND_LENGTH)
 
 
 def cut(text: str, length: int) -> str:
@@ -105,10 +109,9 @@ def _uuid(text: str) -> str:
     return "-".join(found.groups()) if found else ""
 
 
-def _conceal_object(argument: str) -> str:
-    # QEMU's -object secret,id=..,data=..: the key's name alone does not show that it is one.
-    return re.sub(r"(,data=)[^,]+", r"\1…", argument) if argument.startswith("secret,") else argument
-
-
-def _is_secret_option(argument: str) -> bool:
-    return argument.startswith("-") and "=" not in argument and bool(_SECRET.match(argument + "=x"))
+def _without_secrets(argument: str) -> str:
+    if argument.startswith("secret,") or '"secret"' in argument:
+        argument = _SECRET_KEY.sub(r"\1…", argument)
+    elif argument.startswith("name="):
+        argument = _FIRMWARE_TEXT.sub(r"\1…", argument)
+    return _SECRET.sub(r"\1…", argument)

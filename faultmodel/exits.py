@@ -8,7 +8,7 @@ from types import MappingProxyType
 from faultmodel import flags as _flags
 from faultmodel.arch.base import Flag
 from faultmodel.bits import BitField, BitLayout
-from faultmodel.record import EHWPOISON, ExitKind, Side
+from faultmodel.record import EHWPOISON, REASON_NOT_SHOWN, ExitKind, Side
 
 _API = "Linux 7.3 include/uapi/linux/kvm.h, KVM_MEMORY_EXIT_FLAG_PRIVATE"
 _RWX = "kvm mailing list 20231108111806.92604-17-nsaenz@amazon.com (RFC, not merged)"
@@ -52,6 +52,10 @@ EXPLANATIONS: Mapping[ExitKind, str] = MappingProxyType(
         ExitKind.BARE_ERROR: (
             "KVM_RUN failed and told nothing more: KVM's answer to an ordinary missing or forbidden host "
             "mapping. Where the guest touched comes from the fault before it."
+        ),
+        ExitKind.UNTOLD_ERROR: (
+            "KVM_RUN failed with EFAULT or EHWPOISON in a recording whose text leaves out the exit reason: a "
+            "memory-fault exit or a bare error, which of the two is not told."
         ),
     }
 )
@@ -125,7 +129,9 @@ EXIT_REASONS: Mapping[int, ExitReason] = MappingProxyType(
 
 
 def reason_name(reason: int) -> str:
-    """Return the kernel's name of an exit reason, ``unknown:0x2f`` where there is none."""
+    """Return the kernel's name of an exit reason, ``unknown:0x2f`` where there is none, or ``not shown``."""
+    if reason == REASON_NOT_SHOWN:
+        return "not shown"
     known = EXIT_REASONS.get(reason)
     return f"unknown:{reason:#x}" if known is None else known.name
 

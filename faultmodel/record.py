@@ -31,6 +31,8 @@ BUCKET_MS = 1000
 EFAULT = 14
 EHWPOISON = 133
 KVM_EXIT_MEMORY_FAULT = 39
+REASON_NOT_SHOWN = U32_MAX
+"""In an exit's ``reason``: the source has only the errno, as trace texts do. No kernel uses this reason."""
 
 
 class Access(StrEnum):
@@ -53,10 +55,12 @@ class Side(StrEnum):
 
 
 class ExitKind(StrEnum):
-    """The two ways in which KVM hands a guest memory fault to user space."""
+    """The ways in which KVM hands a guest memory fault to user space."""
 
     MEMORY_FAULT = "memory_fault"
     BARE_ERROR = "bare_error"
+    UNTOLD_ERROR = "untold_error"
+    """One of these two, and the source does not show the exit reason that tells which."""
 
 
 COUNTERS = (
@@ -164,7 +168,7 @@ class Loss(Struct, frozen=True):
 def exit_kind(reason: int, errno: int) -> ExitKind | None:
     """Tell how KVM_RUN answered a guest memory fault, or None where it is another exit.
 
-    :param reason: ``kvm_run.exit_reason``
+    :param reason: ``kvm_run.exit_reason``, or ``REASON_NOT_SHOWN``
     :param errno: positive errno of KVM_RUN, 0 where it succeeded
 
     ``memory_fault`` in ``kvm_run`` is valid only for reason 39 with EFAULT or EHWPOISON; with any other
@@ -174,4 +178,4 @@ def exit_kind(reason: int, errno: int) -> ExitKind | None:
         return None
     if reason == KVM_EXIT_MEMORY_FAULT:
         return ExitKind.MEMORY_FAULT
-    return ExitKind.BARE_ERROR
+    return ExitKind.UNTOLD_ERROR if reason == REASON_NOT_SHOWN else ExitKind.BARE_ERROR

@@ -18,14 +18,23 @@ from backend.store.records import count_rows
 from backend.store.tables import Family, exit_counts, families, vcpus
 from backend.store.writer import Writer
 from faultmodel.arch.base import NO_FORMAT
-from faultmodel.record import BUCKET_MS, COUNTERS, EFAULT, EHWPOISON, KVM_EXIT_MEMORY_FAULT, ExitKind
+from faultmodel.record import (
+    BUCKET_MS,
+    COUNTERS,
+    EFAULT,
+    EHWPOISON,
+    KVM_EXIT_MEMORY_FAULT,
+    REASON_NOT_SHOWN,
+    ExitKind,
+)
 from faultmodel.wire import Batch
 
 _exits = exit_counts.c
 _failed = _exits.errno.in_((EFAULT, EHWPOISON))
 _of_kind: Mapping[ExitKind, ColumnElement[bool]] = {
     ExitKind.MEMORY_FAULT: and_(_failed, _exits.reason == KVM_EXIT_MEMORY_FAULT),
-    ExitKind.BARE_ERROR: and_(_failed, _exits.reason != KVM_EXIT_MEMORY_FAULT),
+    ExitKind.BARE_ERROR: and_(_failed, _exits.reason.not_in((KVM_EXIT_MEMORY_FAULT, REASON_NOT_SHOWN))),
+    ExitKind.UNTOLD_ERROR: and_(_failed, _exits.reason == REASON_NOT_SHOWN),
 }
 """The same rule as ``faultmodel.record.exit_kind``."""
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faultmodel import exits
-from faultmodel.record import U64_MAX, ExitKind, Side, exit_kind
+from faultmodel.record import REASON_NOT_SHOWN, U64_MAX, ExitKind, Side, exit_kind
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,8 @@ def test_every_set_bit_of_the_flags_is_one_flag(word: int) -> None:
         (40, "KVM_EXIT_TDX"),
         (42, "KVM_EXIT_ARM_LDST64B"),
         (47, "unknown:0x2f"),
-        (2**32 - 1, "unknown:0xffffffff"),
+        (2**32 - 2, "unknown:0xfffffffe"),
+        (REASON_NOT_SHOWN, "not shown"),
     ],
 )
 def test_an_exit_reason_has_the_kernel_s_name(number: int, name: str) -> None:
@@ -90,6 +91,9 @@ def test_an_errno_has_its_name(number: int, name: str) -> None:
         (39, 133, ExitKind.MEMORY_FAULT),
         (0, 14, ExitKind.BARE_ERROR),
         (6, 14, ExitKind.BARE_ERROR),
+        (REASON_NOT_SHOWN, 14, ExitKind.UNTOLD_ERROR),
+        (REASON_NOT_SHOWN, 133, ExitKind.UNTOLD_ERROR),
+        (REASON_NOT_SHOWN, 38, None),
         (39, 4, None),
         (39, 0, None),
         (6, 0, None),

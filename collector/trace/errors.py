@@ -1,0 +1,22 @@
+"""Errors of reading recordings.
+
+CollectorError
+└── TraceError           a file cannot be replayed at all
+
+LineError                a line cannot be read; counted, never fatal
+UnattributedError        an event of a thread whose vCPU cannot be told; counted, never fatal
+"""
+
+from collector.errors import CollectorError
+
+
+class TraceError(CollectorError):
+    """The file cannot be replayed; the message names it, says why, and what to do."""
+
+
+class LineError(Exception):
+    """An event's text is not in the form that its kernel prints."""
+
+
+class UnattributedError(Exception):
+    """Nothing in the recording tells which vCPU the thread runs."""

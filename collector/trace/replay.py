@@ -1,0 +1,192 @@
+"""A recording as the batches of a host of its own.
+
+The recording is placed so that it ends at a given moment. Its stream, boot and VMs are named after its
+content and host, and where it is cut depends on the content only: to send it a second time changes nothing.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from uuid import UUID
+
+from collector.trace.arm64 import Arm64Reader
+from collector.trace.errors import LineError, TraceError, UnattributedError
+from collector.trace.lines import Line, LostEvents, Unreadable, read
+from collector.trace.riscv import RiscvReader
+from collector.trace.seen import Counted, ExitSeen, TraceReader
+from collector.trace.source import chunks, lines
+from collector.trace.survey import Survey
+from collector.trace.tally import Tally
+from collector.trace.tasks import Machines
+from collector.trace.x86 import X86Options, X86Reader
+from faultmodel import arch
+from faultmodel.record import Host, Loss, Span
+from faultmodel.wire import Batch
+
+BATCH_RECORDS = 8192
+"""Far below what a batch may hold: an exit, the largest record, takes under 400 bytes."""
+_NAMED_LINES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the recording itself does not say.
+
+    ``host``: the name under which it is stored. ``end_ns``: the UTC time at which it is to end. ``arch``: for
+    a recording whose events do not tell. ``format``: x86, that of words whose own kvm_exit is missing.
+    """
+
+    host: str
+    end_ns: int
+    arch: str | None = None
+    format: str | None = None
+
+
+@dataclass(slots=True)
+class Report:
+    """What reading a recording came to. ``unreadable`` has the first lines that could not be read."""
+
+    faults: int = 0
+    exits: int = 0
+    lost_events: int = 0
+    unreadable_lines: int = 0
+    unattributed: int = 0
+    unreadable: list[Unreadable] = field(default_factory=list)
+
+
+class Replay:
+    """One recording, to be read once."""
+
+    def __init__(self, survey: Survey, options: Options) -> None:
+        """Prepare to read.
+
+        :raises TraceError: neither recording nor options tell its architecture, or its words' format; or it
+            would begin before 1970
+        """
+        self.report = Report()
+        self._survey = survey
+        self._offset_ns = options.end_ns - survey.last_ns - 1
+        if survey.first_ns + self._offset_ns < 0:
+            raise TraceError(f"{survey.path} is longer than the time from 1970 to its end")
+        self._architecture = arch.get(_arch(survey, options))
+        identity = blake2b(f"{survey.digest}/{options.host}".encode(), digest_size=16)
+        self._stream = identity.hexdigest()
+        self._host = Host(
+            name=options.host,
+            boot_id=str(UUID(bytes=identity.digest())),
+            arch=self._architecture.name,
+            state="replay",
+            detail=f"recording {survey.path.name}"[:1024],
+        )
+        self._machines: Machines = survey.tasks.machines(
+            self._stream, survey.first_ns + self._offset_ns, options.end_ns
+        )
+        self._reader = _READERS[self._architecture.name](self._offset_ns, survey, options)
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield the batches in order, at least one. ``report`` is complete after the last.
+
+        :raises TraceError: the file cannot be read any more
+        """
+        tally = Tally(self._architecture)
+        sequence, covered_ns, latest_ns = 0, self._survey.first_ns, self._survey.first_ns
+        for seen, monotonic_ns in self.seen():
+            tally.add(seen)
+            latest_ns = max(latest_ns, monotonic_ns)
+            if len(tally) >= BATCH_RECORDS:
+                yield self._batch(sequence, tally, covered_ns, latest_ns, ())
+                sequence, covered_ns = sequence + 1, latest_ns
+        yield self._batch(sequence, tally, covered_ns, self._survey.last_ns + 1, self._losses())
+
+    def seen(self) -> Iterator[tuple[Counted | ExitSeen, int]]:
+        """Yield what the events say, each with its time in the recording."""
+        handlers, threads = self._reader.handlers, self._machines.threads
+        for number, item in read(lines(chunks(self._survey.path))):
+            if not isinstance(item, Line):
+                self._note(item)
+                continue
+            handler = handlers.get(item.event)
+            if handler is None or item.tid not in threads:
+                continue
+            try:
+                seen = handler(threads[item.tid], item)
+            except LineError:
+                self._note(Unreadable(number, f"{item.event}: {item.text}"))
+            except UnattributedError:
+                self.report.unattributed += 1
+            else:
+                if seen is not None:
+                    self._count(seen)
+                    yield seen, item.monotonic_ns
+
+    def _count(self, seen: Counted | ExitSeen) -> None:
+        if isinstance(seen, ExitSeen):
+            self.report.exits += seen.record is not None
+        else:
+            self.report.faults += "faults" in seen.counters
+
+    def _note(self, item: object) -> None:
+        if isinstance(item, LostEvents):
+            self.report.lost_events += item.count
+        elif isinstance(item, Unreadable):
+            self.report.unreadable_lines += 1
+            if len(self.report.unreadable) < _NAMED_LINES:
+                self.report.unreadable.append(item)
+
+    def _losses(self) -> tuple[Loss, ...]:
+        report = self.report
+        if self._survey.entries is not None:
+            # What is missing of the buffer was cut from the file, or overwritten while it was read; then
+            # there are lines that say so, and it is not counted twice.
+            entries = self._survey.entries
+            missing = max(report.lost_events, entries.in_buffer - self._survey.events, 0)
+            report.lost_events = missing + max(entries.written - entries.in_buffer, 0)
+        counted = {
+            "trace_lines": report.unreadable_lines,
+            "trace_events": report.lost_events,
+            "unattributed": report.unattributed,
+        }
+        return tuple(Loss(kind, count) for kind, count in counted.items() if count)
+
+    def _batch(self, sequence: int, tally: Tally, from_ns: int, to_ns: int, lost: tuple[Loss, ...]) -> Batch:
+        counts = tally.take()
+        return Batch(
+            host=self._host,
+            stream=self._stream,
+            sequence=sequence,
+            arch=self._architecture.name,
+            covered=(Span(from_ns + self._offset_ns, to_ns + self._offset_ns),),
+            vms=tuple(vm for vm in self._machines.vms.values() if vm.id in counts.vm_ids),
+            fault_counts=counts.fault_counts,
+            exit_counts=counts.exit_counts,
+            exits=counts.exits,
+            lost=lost,
+        )
+
+
+def _arch(survey: Survey, options: Options) -> str:
+    name = survey.arch or options.arch
+    if not name:
+        known = ", ".join(_READERS)
+        raise TraceError(f"no event in {survey.path} tells its architecture; name it with --arch ({known})")
+    if name not in _READERS:
+        raise TraceError(f"recordings of {name} cannot be read; those of {', '.join(_READERS)} can")
+    return name
+
+
+def _x86(offset_ns: int, survey: Survey, options: Options) -> TraceReader:
+    evidence = survey.x86
+    format_ = options.format or (next(iter(evidence.formats)) if len(evidence.formats) == 1 else None)
+    if evidence.untold and format_ is None:
+        raise TraceError(
+            f"{survey.path} has {evidence.untold} kvm_page_fault events without the kvm_exit that tells the "
+            "format of their word; record kvm_exit too, or name the format with --format ept, npf or pferr"
+        )
+    return X86Reader(offset_ns, X86Options(format=format_, page_faults_shown=evidence.page_faults_shown))
+
+
+_READERS: Mapping[str, Callable[[int, Survey, Options], TraceReader]] = {
+    "x86_64": _x86,
+    "aarch64": lambda offset_ns, survey, options: Arm64Reader(offset_ns),
+    "riscv64": lambda offset_ns, survey, options: RiscvReader(offset_ns),
+}

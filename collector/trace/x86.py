@@ -1,0 +1,219 @@
+"""x86: the texts of the events that tell of faults, and the format of their words.
+
+``kvm_page_fault`` is the fault; what ``kvmmmu`` events say after it in the same thread, before the guest goes
+on, is its outcome. A recording without ``kvm_page_fault`` (not enabled, or KVM's PVM flavour) has only those:
+there each is a fault whose word is not shown. Source: Linux 6.18 arch/x86/kvm/trace.h and mmu/mmutrace.h;
+``kvm_page_fault`` prints neither vCPU nor RIP before 6.1.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from collector.trace.errors import LineError
+from collector.trace.lines import Line
+from collector.trace.seen import Counted, Handler, Thread, UserspaceExits
+from faultmodel.arch.base import NO_FORMAT
+from faultmodel.arch.x86 import X86Exit, X86Fault
+
+FORMAT_BY_EXIT: Mapping[str, str] = {
+    "EPT_VIOLATION": "ept",
+    "npf": "npf",
+    "PF excp": "pferr",
+    # VMX, an exception in the guest; a kvm_page_fault after it is one of shadow paging.
+    "EXCEPTION_NMI": "pferr",
+}
+"""The format of ``kvm_page_fault``'s word, by the reason of the ``kvm_exit`` that it follows."""
+FORMAT_BY_HOST: Mapping[str, str] = {
+    "EPT_VIOLATION": "ept",
+    "EPT_MISCONFIG": "ept",
+    "npf": "npf",
+    "PF excp": "pferr",
+}
+"""What a reason says of a host's other faults. EXCEPTION_NMI says nothing: it occurs with EPT too."""
+_EPT_MISCONFIG = "EPT_MISCONFIG"
+
+_HEX = "(?:0x)?([0-9a-f]{1,16})"
+_EXIT = re.compile(r"(?:vcpu (\d{1,9}) )?reason (.+?) rip 0x.*").fullmatch
+_ENTRY = re.compile(r"vcpu (\d{1,9})\b.*").fullmatch
+_PAGE_FAULT = re.compile(rf"(?:vcpu (\d{{1,9}}) rip {_HEX} )?address {_HEX} error_code {_HEX}").fullmatch
+_REQUESTED = re.compile(rf"gfn {_HEX} pfn {_HEX} level (\d)\b.*").fullmatch
+_FAST = re.compile(rf"vcpu (\d{{1,9}}) gva {_HEX} .* spurious ([01]) fixed ([01])").fullmatch
+_MMIO = re.compile(rf"addr:{_HEX} gfn {_HEX} access .*").fullmatch
+_FAST_MMIO = re.compile(rf"fast mmio at gpa {_HEX}").fullmatch
+
+_NO_PAGE = 0xFFF0_0000_0000_0000
+"""In a pfn: an error, or that no slot covers the address. Source: include/linux/kvm_host.h, KVM_PFN_*."""
+_BY_LEVEL = {1: ("mapped_4k",), 2: ("mapped_2m",), 3: ("mapped_1g",)}
+
+
+@dataclass(slots=True)
+class FormatEvidence:
+    """What a recording tells of the formats of its words, collected while it is surveyed."""
+
+    page_faults_shown: bool = False
+    formats: set[str] = field(default_factory=set)
+    """Of this host's words, by the reasons of its kvm_exit events."""
+    untold: int = 0
+    """kvm_page_fault events that follow no kvm_exit which would tell their format."""
+    _told: set[int] = field(default_factory=set)
+    """The threads whose newest kvm_exit tells."""
+
+    def see(self, line: Line) -> None:
+        """Take note of an event."""
+        if line.event == "kvm_exit":
+            found = _EXIT(line.text)
+            reason = found[2] if found else ""
+            if reason in FORMAT_BY_HOST:
+                self.formats.add(FORMAT_BY_HOST[reason])
+            (self._told.add if reason in FORMAT_BY_EXIT else self._told.discard)(line.tid)
+        elif line.event == "kvm_entry":
+            self._told.discard(line.tid)
+        elif line.event == "kvm_page_fault":
+            self.page_faults_shown = True
+            self.untold += line.tid not in self._told
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class X86Options:
+    """How to read an x86 recording.
+
+    ``format`` is that of words whose own ``kvm_exit`` is missing, None where there are none.
+    ``page_faults_shown``: the recording has ``kvm_page_fault``.
+    """
+
+    format: str | None
+    page_faults_shown: bool
+
+
+class X86Reader:
+    """Reads x86 events."""
+
+    def __init__(self, offset_ns: int, options: X86Options) -> None:
+        """:param offset_ns: what to add to the recording's times for UTC"""
+        self._offset_ns = offset_ns
+        self._format = options.format or NO_FORMAT
+        self._page_faults_shown = options.page_faults_shown
+        exits = UserspaceExits(offset_ns, X86Exit, ("format", "syndrome", "address", "rip"))
+        self.handlers: Mapping[str, Handler] = {
+            "kvm_exit": self._exit,
+            "kvm_entry": self._entry,
+            "kvm_page_fault": self._page_fault,
+            "kvm_mmu_spte_requested": self._requested,
+            "fast_page_fault": self._fast,
+            "handle_mmio_page_fault": self._mmio,
+            "kvm_fast_mmio": self._fast_mmio,
+            "mark_mmio_spte": self._mark_mmio,
+            "kvm_try_async_get_page": self._async,
+            "kvm_userspace_exit": exits.read,
+        }
+
+    def _exit(self, thread: Thread, line: Line) -> Counted | None:
+        found = _EXIT(line.text)
+        if found is None:
+            raise LineError
+        if found[1]:
+            thread.vcpu = int(found[1])
+        thread.pending = None
+        thread.format = FORMAT_BY_EXIT.get(found[2])
+        if found[2] != _EPT_MISCONFIG:
+            return None
+        # A fault on a page cached as MMIO: no kvm_page_fault follows, and the qualification is undefined.
+        thread.pending = self._without_word(thread, line, 0)
+        return Counted(thread.pending, ("faults",))
+
+    def _entry(self, thread: Thread, line: Line) -> None:
+        if found := _ENTRY(line.text):
+            thread.vcpu = int(found[1])
+        thread.pending = thread.format = None
+
+    def _page_fault(self, thread: Thread, line: Line) -> Counted:
+        found = _PAGE_FAULT(line.text)
+        if found is None:
+            raise LineError
+        vcpu, rip, address, word = found.groups()
+        if vcpu is not None:
+            thread.vcpu = int(vcpu)
+        thread.pending = fault = X86Fault(
+            time_ns=line.monotonic_ns + self._offset_ns,
+            monotonic_ns=line.monotonic_ns,
+            vm=thread.vm,
+            vcpu=thread.vcpu_told(),
+            format=thread.format or self._format,
+            syndrome=int(word, 16),
+            address=int(address, 16),
+            rip=int(rip, 16) if rip else None,
+        )
+        return Counted(fault, ("faults",))
+
+    def _requested(self, thread: Thread, line: Line) -> Counted | None:
+        found = _REQUESTED(line.text)
+        if found is None:
+            raise LineError
+        gfn, pfn, level = found.groups()
+        mapped = not int(pfn, 16) & _NO_PAGE
+        counters = _BY_LEVEL.get(int(level), ()) if mapped else ("mmio", "no_memslot")
+        outcome = self._outcome(thread, line, counters, int(gfn, 16) << 12)
+        if outcome is None and mapped:
+            # No guest asked: KVM_PRE_FAULT_MEMORY, or a page that an asynchronous fault had waited for.
+            return Counted(self._without_word(thread, line, int(gfn, 16) << 12), ("prefetched",))
+        return outcome
+
+    def _fast(self, thread: Thread, line: Line) -> Counted | None:
+        found = _FAST(line.text)
+        if found is None:
+            raise LineError
+        vcpu, address, spurious, fixed = found.groups()
+        thread.vcpu = int(vcpu)
+        if spurious == fixed == "0":
+            # Not to be fixed this way: what the slow path does follows.
+            return None
+        return self._outcome(thread, line, ("spurious" if spurious == "1" else "fast",), int(address, 16))
+
+    def _mmio(self, thread: Thread, line: Line) -> Counted:
+        found = _MMIO(line.text)
+        if found is None:
+            raise LineError
+        return self._on_mmio(thread, line, int(found[2], 16) << 12)
+
+    def _fast_mmio(self, thread: Thread, line: Line) -> Counted:
+        found = _FAST_MMIO(line.text)
+        if found is None:
+            raise LineError
+        return self._on_mmio(thread, line, int(found[1], 16))
+
+    def _mark_mmio(self, thread: Thread, line: Line) -> Counted | None:
+        # Follows kvm_mmu_spte_requested, where that is recorded, and then says nothing new.
+        pending, thread.pending = thread.pending, None
+        return Counted(pending, ("mmio", "no_memslot")) if pending else None
+
+    def _async(self, thread: Thread, line: Line) -> None:
+        # The guest runs on, or waits; KVM maps the page later, ahead of the guest's next try.
+        thread.pending = None
+
+    def _on_mmio(self, thread: Thread, line: Line, gpa: int) -> Counted:
+        # Without a kvm_page_fault before it, it is itself the fault: VMX without kvm_exit, SVM's fast MMIO.
+        pending, thread.pending = thread.pending, None
+        if pending is not None:
+            return Counted(pending, ("mmio",))
+        return Counted(self._without_word(thread, line, gpa), ("faults", "mmio"))
+
+    def _outcome(self, thread: Thread, line: Line, counters: tuple[str, ...], address: int) -> Counted | None:
+        pending, thread.pending = thread.pending, None
+        if pending is not None:
+            return Counted(pending, counters)
+        if self._page_faults_shown:
+            return None
+        return Counted(self._without_word(thread, line, address), ("faults", *counters))
+
+    def _without_word(self, thread: Thread, line: Line, address: int) -> X86Fault:
+        return X86Fault(
+            time_ns=line.monotonic_ns + self._offset_ns,
+            monotonic_ns=line.monotonic_ns,
+            vm=thread.vm,
+            vcpu=thread.vcpu_told(),
+            format=NO_FORMAT,
+            syndrome=0,
+            address=address,
+            gfn=address >> 12,
+        )

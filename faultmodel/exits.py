@@ -125,7 +125,8 @@ EXIT_REASONS: Mapping[int, ExitReason] = MappingProxyType(
         )
     }
 )
-"""Source: Linux 7.3 include/uapi/linux/kvm.h."""
+"""Source: Linux include/uapi/linux/kvm.h; 43 from Linux kernel commit fa9893fadbc2 ("KVM: Introduce
+KVM_EXIT_SNP_REQ_CERTS for SNP certificate-fetching")."""
 
 
 def reason_name(reason: int) -> str:

@@ -1,6 +1,7 @@
 """Runs the demonstration: one process per case, each ending within a second of being told to."""
 
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -122,5 +123,7 @@ def _stop_on_signals() -> threading.Event:
 
 
 def _stop_at_end_of_input(stop: threading.Event) -> None:
-    sys.stdin.buffer.read()
+    # Not through sys.stdin: a thread inside it would keep its lock when the interpreter ends.
+    while os.read(0, 4096):
+        pass
     stop.set()

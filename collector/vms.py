@@ -19,7 +19,7 @@ Value = TypeVar("Value")
 
 _NAME_SETTLES_NS = 10_000_000_000
 _NAME_CHECK_NS = 1_000_000_000
-_REMEMBERED = 1024
+_REMEMBERED = 4096
 """Ended VMs, and ends announced for VMs not yet seen, that are kept for stragglers."""
 
 

@@ -111,9 +111,9 @@ def test_a_process_that_is_gone_is_not_running() -> None:
 
 def test_a_zombie_is_not_running() -> None:
     with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         process = read_process(child.pid)
         assert process is not None
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
         assert not is_running(child.pid, process.start_ticks)
 
 

@@ -3,12 +3,13 @@
 Everything is built from the registry, so that an architecture that is added is tested like the others.
 """
 
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
+from msgspec import Struct
 
 from faultmodel import arch
-from faultmodel.record import ExitCount, ExitKind, Host, Probe, Span, Vm
+from faultmodel.record import ExitCount, ExitKind, Host, Loss, Probe, Span, Vm
 from faultmodel.wire import Batch
 
 START_S = 1_800_000_000
@@ -20,33 +21,33 @@ VM_ID = "00000000000000a1"
 X86 = "x86_64"
 
 
-def make_host(name: str = "host-1", **changes: Any) -> Host:
+def make_host(name: str = "host-1", **changes: object) -> Host:
     """Return an attached host."""
-    values: dict[str, Any] = {
-        "name": name,
-        "boot_id": "8a6f0e2c-3f58-4a57-9f0e-6d7a5b1c2d3e",
-        "arch": X86,
-        "state": "attached",
-        "kernel": "6.12.0",
-        "flavour": "svm",
-        "collector_version": "0.1.0",
-        "probes": (Probe(tracepoint="kvm:kvm_page_fault", state="attached"),),
-    }
-    return Host(**(values | changes))
+    host = Host(
+        name=name,
+        boot_id="8a6f0e2c-3f58-4a57-9f0e-6d7a5b1c2d3e",
+        arch=X86,
+        state="attached",
+        kernel="6.12.0",
+        flavour="svm",
+        collector_version="0.1.0",
+        probes=(Probe(tracepoint="kvm:kvm_page_fault", state="attached"),),
+    )
+    return msgspec.structs.replace(host, **changes)
 
 
-def make_vm(vm_id: str = VM_ID, **changes: Any) -> Vm:
-    """Return a running QEMU VM that started before ``START_NS``."""
-    values: dict[str, Any] = {
-        "id": vm_id,
-        "pid": 4242,
-        "started_ns": START_NS - 60 * NS_PER_S,
-        "name": "guest",
-        "uuid": "6f1d0c9a-52a5-4ad5-8f43-0f6b1f0d7a11",
-        "vmm": "qemu",
-        "command": "qemu-system-x86_64 -name guest",
-    }
-    return Vm(**(values | changes))
+def make_vm(vm_id: str = VM_ID, **changes: object) -> Vm:
+    """Return a running QEMU VM that started a minute before ``START_NS``."""
+    vm = Vm(
+        id=vm_id,
+        pid=4242,
+        started_ns=START_NS - 60 * NS_PER_S,
+        name="guest",
+        uuid="6f1d0c9a-52a5-4ad5-8f43-0f6b1f0d7a11",
+        vmm="qemu",
+        command="qemu-system-x86_64 -name guest",
+    )
+    return msgspec.structs.replace(vm, **changes)
 
 
 def fault_count(
@@ -58,10 +59,14 @@ def fault_count(
     word: int = 0x7,
     format_name: str | None = None,
     **counters: int,
-) -> Any:
-    """Return an architecture's fault count; ``second`` counts from ``START_S``, one fault where none is said."""
+) -> Struct:
+    """Return an architecture's fault count: one fault where no counter is said.
+
+    :param second: of the bucket, counted from ``START_S``
+    :param format_name: the architecture's first where none is said; unused where it has but one
+    """
     architecture = arch.get(arch_name)
-    values: dict[str, Any] = {
+    values: dict[str, object] = {
         "bucket_ms": START_MS + second * 1000,
         "vm": vm_id,
         "vcpu": vcpu,
@@ -69,7 +74,8 @@ def fault_count(
     }
     if architecture.format_field is not None:
         values[architecture.format_field] = format_name or next(iter(architecture.formats))
-    return architecture.fault_count(**values, **(counters or {"faults": 1}))
+    count: Struct = architecture.fault_count(**values, **(counters or {"faults": 1}))
+    return count
 
 
 def exit_count(
@@ -87,10 +93,10 @@ def exit_record(
     arch_name: str = X86,
     time_ns: int = START_NS,
     kind: ExitKind = ExitKind.MEMORY_FAULT,
-    **fields: Any,
-) -> Any:
-    """Return an architecture's record of an exit, with every optional field that is not said left out."""
-    values: dict[str, Any] = {
+    **fields: object,
+) -> Struct:
+    """Return an architecture's record of an exit, without its optional fields where they are not said."""
+    values: dict[str, object] = {
         "time_ns": time_ns,
         "monotonic_ns": time_ns - START_NS + 1000 * NS_PER_S,
         "vm": vm_id,
@@ -99,35 +105,50 @@ def exit_record(
         "reason": 39 if kind is ExitKind.MEMORY_FAULT else 0,
         "errno": 14,
     }
-    return arch.get(arch_name).exit(**(values | fields))
+    record: Struct = arch.get(arch_name).exit(**(values | fields))
+    return record
 
 
-def full_exit_record(
-    vm_id: str = VM_ID, *, arch_name: str = X86, word: int = 2**64 - 1, **fields: Any
-) -> Any:
+def full_exit_record(*, arch_name: str = X86, word: int = 2**64 - 1) -> Struct:
     """Return an exit's record in which every optional field has a value: ``word``, or a text."""
-    bare = exit_record(vm_id, arch_name=arch_name, **fields)
+    record = exit_record(arch_name=arch_name)
     optional = {
         field.name: "npf" if "str" in str(field.type) else word
-        for field in msgspec.structs.fields(type(bare))
-        if getattr(bare, field.name) is None
+        for field in msgspec.structs.fields(record)
+        if getattr(record, field.name) is None
     }
-    return msgspec.structs.replace(bare, **optional)
+    return msgspec.structs.replace(record, **optional)
 
 
-def make_batch(sequence: int = 0, **changes: Any) -> Batch:
-    """Return the batch that covers second ``sequence``. A VM that is counted for and not described is added."""
+def make_batch(
+    sequence: int = 0,
+    *,
+    host: Host | None = None,
+    stream: str = STREAM,
+    arch: str = X86,
+    covered: tuple[Span, ...] | None = None,
+    vms: Sequence[Vm] = (),
+    fault_counts: Sequence[Struct] = (),
+    exit_counts: Sequence[ExitCount] = (),
+    exits: Sequence[Struct] = (),
+    lost: Sequence[Loss] = (),
+) -> Batch:
+    """Return a batch. VMs that are counted for and not described are described too.
+
+    :param covered: second number ``sequence`` where nothing is said
+    """
     start_ns = START_NS + sequence * NS_PER_S
-    values: dict[str, Any] = {
-        "host": make_host(),
-        "stream": STREAM,
-        "sequence": sequence,
-        "arch": X86,
-        "covered": (Span(start_ns, start_ns + NS_PER_S),),
-    } | changes
-    for part in ("vms", "fault_counts", "exit_counts", "exits", "lost"):
-        values[part] = tuple(values.get(part, ()))
-    described = {vm.id for vm in values["vms"]}
-    counted = {item.vm for part in ("fault_counts", "exit_counts", "exits") for item in values[part]}
-    values["vms"] += tuple(make_vm(vm_id) for vm_id in sorted(counted - described))
-    return Batch(**values)
+    described = {vm.id for vm in vms}
+    counted = {getattr(item, "vm") for part in (fault_counts, exit_counts, exits) for item in part}  # noqa: B009
+    return Batch(
+        host=host or make_host(),
+        stream=stream,
+        sequence=sequence,
+        arch=arch,
+        covered=(Span(start_ns, start_ns + NS_PER_S),) if covered is None else covered,
+        vms=(*vms, *(make_vm(vm_id) for vm_id in sorted(counted - described))),
+        fault_counts=tuple(fault_counts),
+        exit_counts=tuple(exit_counts),
+        exits=tuple(exits),
+        lost=tuple(lost),
+    )

@@ -40,7 +40,9 @@ class PostgresqlServer:
         name = f"test_{next(self._numbers)}"
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-            connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template or "template0")))
+            connection.execute(
+                statement.format(sql.Identifier(name), sql.Identifier(template or "template0"))
+            )
         return name
 
 
@@ -72,9 +74,18 @@ def _serve(folder: Path, binaries: Path) -> Iterator[PostgresqlServer]:
     if user is not None:
         shutil.chown(folder, user, user)
     files, log = folder / "files", folder / "log"
-    initdb = [binaries / "initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync", files]
-    as_user = {"user": user, "group": user, "extra_groups": []} if user else {}
-    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd="/", **as_user)
+    initdb: list[str | Path] = [
+        binaries / "initdb",
+        "--auth=trust",
+        "--username=postgres",
+        "--encoding=UTF8",
+        "--no-sync",
+        files,
+    ]
+    groups: list[str] | None = [] if user else None
+    subprocess.run(
+        initdb, check=True, stdout=subprocess.DEVNULL, cwd="/", user=user, group=user, extra_groups=groups
+    )
     server = PostgresqlServer(_free_port())
     settings = {
         "listen_addresses": "127.0.0.1",
@@ -91,13 +102,15 @@ def _serve(folder: Path, binaries: Path) -> Iterator[PostgresqlServer]:
             stdout=output,
             stderr=output,
             cwd="/",
-            **as_user,
+            user=user,
+            group=user,
+            extra_groups=groups,
         )
     try:
         _wait_until_ready(server, process, log)
         yield server
     finally:
-        process.send_signal(signal.SIGINT)  # PostgreSQL's fast shutdown: whoever is connected is cut off.
+        process.send_signal(signal.SIGQUIT)  # PostgreSQL's immediate shutdown: nothing is kept.
         process.wait()
 
 

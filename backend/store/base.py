@@ -209,7 +209,10 @@ class Store(Protocol):
         limit: int,
         before: tuple[int, int] | None,
     ) -> Sequence[ExitRow]:
-        """Return exit records, newest first. ``before``: (time_ns, position) of the last of the page before."""
+        """Return exit records, newest first.
+
+        :param before: (time_ns, position) of the last record of the page before
+        """
 
     def coverage(self, hosts: Sequence[str] | None, span: TimeRange) -> Sequence[CoveredSpan]:
         """Return covered spans that meet the range, by host and time, clipped to it."""

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, or_, select
+from sqlalchemy.engine import Row
 
 from backend.store.base import ExitRow, TimeRange
-from backend.store.ranges import in_ns
+from backend.store.ranges import bounded, bounded_ns, in_ns
 from backend.store.records import exit_record, exit_rows
 from backend.store.tables import Family, families, vms
 from backend.store.writer import Writer
@@ -44,7 +45,7 @@ def read_exits(
     follows what is returned, however many records there are.
     """
     kinds = list(ExitKind) if kind is None else [kind]
-    parts: list[list[tuple[Place, Family, Any]]] = []
+    parts: list[list[tuple[Place, Family, Row[Any]]]] = []
     for family, condition in _owners(chosen):
         for one in kinds:
             statement = _newest(family, [*condition, family.exits.c.kind == one.value], span, before).limit(
@@ -73,14 +74,22 @@ def _newest(
     statement = (
         select(family.exits, vms.c.public_id)
         .join(vms, vms.c.id == exits.vm_id)
-        .where(*conditions, *in_ns(exits.time_ns, span))
+        .where(*conditions)
         .order_by(exits.time_ns.desc(), exits.position.desc())
     )
-    if before is not None:
-        statement = statement.where(tuple_(exits.time_ns, exits.position) < before)
-    return statement
+    if before is None:
+        return statement.where(*in_ns(exits.time_ns, span))
+    time_ns, position = bounded(before[0]), bounded(before[1])
+    # What follows the page before. Its time is also the range's new end, as SQLite seeks by one bound only
+    # and would otherwise walk through all pages before.
+    until_ns = time_ns if span.to_ms is None else min(time_ns, bounded_ns(span.to_ms) - 1)
+    return statement.where(
+        *in_ns(exits.time_ns, TimeRange(from_ms=span.from_ms)),
+        exits.time_ns <= until_ns,
+        or_(exits.time_ns < time_ns, exits.position < position),
+    )
 
 
-def _exit_row(family: Family, row: Any) -> ExitRow:
+def _exit_row(family: Family, row: Row[Any]) -> ExitRow:
     architecture = family.architecture
     return ExitRow(architecture.name, exit_record(architecture.exit, row), row.position)

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Connection, cast, func, select, update
+from sqlalchemy import Connection, select, update
 from sqlalchemy.engine import Row
 
+from backend.errors import BatchError
 from backend.store.base import HostStatus
 from backend.store.ranges import NS_PER_MS
-from backend.store.tables import hosts, losses
+from backend.store.records import MAX_COUNT
+from backend.store.tables import hosts, loss_totals, losses
 from backend.store.writer import Writer
 from faultmodel.record import BUCKET_MS, Host
 from faultmodel.wire import Batch
@@ -20,7 +22,7 @@ _BUCKET_NS = BUCKET_MS * NS_PER_MS
 
 
 def lock_host(writer: Writer, host: Host, received_ns: int) -> Row[Any]:
-    """Return the host's row, made if it is new, locked: two batches of one host are applied one after the other."""
+    """Return the host's row, made if it is new, and lock it: a host's batches are applied one by one."""
     locked = select(hosts).where(hosts.c.name == host.name).with_for_update()
     row = writer.connection.execute(locked).one_or_none()
     if row is None:
@@ -50,17 +52,19 @@ def describe_host(writer: Writer, known: Row[Any], batch: Batch, stream_id: int,
 def add_losses(writer: Writer, host_id: int, batch: Batch, received_ns: int) -> None:
     """Add what was lost, in the bucket in which the batch's covered time ends, else in which it came."""
     at_ns = max((span.to_ns for span in batch.covered), default=received_ns)
-    rows = [(host_id, loss.kind, at_ns // _BUCKET_NS, loss.count) for loss in batch.lost if loss.count]
-    writer.add(losses, rows)
+    lost = [loss for loss in batch.lost if loss.count]
+    for loss in lost:
+        if loss.count > MAX_COUNT:
+            raise BatchError(f"{loss.kind} lost {loss.count} in one batch, more than {MAX_COUNT}")
+    writer.add(losses, [(host_id, loss.kind, at_ns // _BUCKET_NS, loss.count) for loss in lost])
+    # The sum of all of them is asked for every second; how they lie in time is not.
+    writer.add(loss_totals, [(host_id, loss.kind, loss.count) for loss in lost])
 
 
 def read_hosts(connection: Connection) -> Sequence[HostStatus]:
     """Return every host, by name."""
     lost: dict[int, dict[str, int]] = defaultdict(dict)
-    total = cast(func.sum(losses.c["count"]), BigInteger)
-    for host_id, kind, count in connection.execute(
-        select(losses.c.host_id, losses.c.kind, total).group_by(losses.c.host_id, losses.c.kind)
-    ):
+    for host_id, kind, count in connection.execute(select(loss_totals)):
         lost[host_id][kind] = count
     rows = connection.execute(select(hosts).order_by(hosts.c.name)).all()
     return [_status(row, lost.get(row.id, {})) for row in rows]

@@ -79,7 +79,8 @@ class PostgresqlWriter:
         if not rows:
             return
         self.connection.exec_driver_sql(
-            f"CREATE TEMPORARY TABLE IF NOT EXISTS incoming_{table.name} (LIKE {table.name}) ON COMMIT DELETE ROWS"
+            f"CREATE TEMPORARY TABLE IF NOT EXISTS incoming_{table.name}"
+            f" (LIKE {table.name}) ON COMMIT DELETE ROWS"
         )
         self._copy(f"incoming_{table.name}", table, rows)
         self.connection.exec_driver_sql(_add_statement(table))

@@ -25,9 +25,9 @@ def in_buckets(bucket_s: ColumnElement[int], span: TimeRange) -> list[ColumnElem
     """Return the conditions for buckets that start within the range."""
     conditions: list[ColumnElement[bool]] = []
     if span.from_ms is not None:
-        conditions.append(bucket_s >= _bounded(_first_bucket_s(span.from_ms)))
+        conditions.append(bucket_s >= bounded(_first_bucket_s(span.from_ms)))
     if span.to_ms is not None:
-        conditions.append(bucket_s < _bounded(_first_bucket_s(span.to_ms)))
+        conditions.append(bucket_s < bounded(_first_bucket_s(span.to_ms)))
     return conditions
 
 
@@ -43,13 +43,14 @@ def in_ns(time_ns: ColumnElement[int], span: TimeRange) -> list[ColumnElement[bo
 
 def bounded_ns(time_ms: int) -> int:
     """Return a time in ns; one that SQL cannot hold becomes the last or first that it can."""
-    return _bounded(time_ms * NS_PER_MS)
+    return bounded(time_ms * NS_PER_MS)
+
+
+def bounded(value: int) -> int:
+    """Return the number, or the last or first that SQL can hold: nothing stored lies beyond."""
+    return max(-SIGNED_MAX, min(SIGNED_MAX, value))
 
 
 def _first_bucket_s(time_ms: int) -> int:
     """The first bucket that starts at ``time_ms`` or later."""
     return -(-time_ms // BUCKET_MS)
-
-
-def _bounded(value: int) -> int:
-    return max(-SIGNED_MAX, min(SIGNED_MAX, value))

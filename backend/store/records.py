@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Column, Table, Text
 from sqlalchemy.engine import Row
 
@@ -47,7 +48,7 @@ def exit_rows(
     return list(zip(*values, strict=True))
 
 
-def exit_record(record: type, row: Row[Any]) -> Any:
+def exit_record(record: type[Struct], row: Row[Any]) -> Struct:
     """Build an architecture's exit record from its row, to which the VM's ``public_id`` is joined."""
     fields = dict(row._mapping)
     del fields["position"], fields["vm_id"]

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
 from sqlalchemy.dialects import sqlite
@@ -116,7 +115,7 @@ def _create_engine(url: URL, begin: str, *, pool_size: int, foreign_keys: bool =
         connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT_S},
     )
 
-    def set_up(connection: sqlite3.Connection, _: Any) -> None:
+    def set_up(connection: sqlite3.Connection, _: object) -> None:
         # The driver must not open transactions on its own: "begin" below does, and says of which kind.
         connection.isolation_level = None
         connection.execute("PRAGMA journal_mode = WAL")

@@ -149,6 +149,16 @@ losses = Table(
     sqlite_with_rowid=False,
 )
 
+loss_totals = Table(
+    "loss_totals",
+    metadata,
+    _reference("host_id", "hosts.id"),
+    _text("kind"),
+    _number("count"),
+    PrimaryKeyConstraint("host_id", "kind"),
+    sqlite_with_rowid=False,
+)
+
 tokens = Table(
     "tokens", metadata, Column("sha256", Text, primary_key=True), _text("kind"), Column("host", Text)
 )
@@ -222,11 +232,11 @@ def _own_columns(record: type) -> Iterator[Column[Any]]:
         yield Column(field.name, column_type, nullable=nullable)
 
 
-def _column_type(record: type, name: str, hint: Any) -> tuple[TypeEngine[Any], bool]:
+def _column_type(record: type, name: str, hint: object) -> tuple[TypeEngine[Any], bool]:
     nullable = False
     if get_origin(hint) in (Union, UnionType):
         nullable = True
-        (hint,) = (item for item in get_args(hint) if item is not type(None))
+        hint = next(item for item in get_args(hint) if item is not type(None))
     if hint == U64:
         return Word(), nullable
     plain = get_args(hint)[0] if get_origin(hint) is Annotated else hint

@@ -1,6 +1,6 @@
 """VMs as batches describe them: who they are, and from when to when they were seen."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
@@ -95,7 +95,7 @@ def _known(connection: Connection, vm_ids: Sequence[str]) -> dict[str, Row[Any]]
     return found
 
 
-def _check_owner(rows: Any, batch: Batch, host_id: int) -> None:
+def _check_owner(rows: Iterable[Row[Any]], batch: Batch, host_id: int) -> None:
     for row in rows:
         if row.host_id != host_id:
             raise BatchError(f"VM {row.public_id} belongs to another host than {batch.host.name}")

@@ -11,7 +11,7 @@ from backend.errors import NotFoundError
 from backend.store.base import TimeRange, VmFilter, VmSummary
 from backend.store.counts import exit_totals, fault_totals
 from backend.store.coverage import MsSpan, covered_ms, read_coverage
-from backend.store.ranges import NS_PER_MS, chunks
+from backend.store.ranges import NS_PER_MS, bounded, chunks
 from backend.store.tables import hosts, vms
 from backend.store.words import SIGNED_MAX
 
@@ -32,7 +32,7 @@ def find_vms(
     """Return VMs that existed in the range, newest ``first_seen_ms`` first, then by id."""
     conditions = [*_matching(where), *_alive_in(span)]
     if after is not None:
-        first_seen_ms, vm_id = after
+        first_seen_ms, vm_id = bounded(after[0]), after[1].replace("\0", "")
         conditions.append(
             or_(
                 vms.c.first_seen_ms < first_seen_ms,
@@ -119,9 +119,9 @@ def _matching(where: VmFilter) -> list[ColumnElement[bool]]:
 def _alive_in(span: TimeRange) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if span.from_ms is not None:
-        conditions.append(_life_end_ms >= max(span.from_ms, -SIGNED_MAX))
+        conditions.append(_life_end_ms >= bounded(span.from_ms))
     if span.to_ms is not None:
-        conditions.append(vms.c.first_seen_ms < min(span.to_ms, SIGNED_MAX))
+        conditions.append(vms.c.first_seen_ms < bounded(span.to_ms))
     return conditions
 
 

@@ -3,8 +3,6 @@
 Words compare equal as they should. Their SQL order is not their numeric order, so nothing sorts by them.
 """
 
-from typing import Any
-
 from sqlalchemy import BigInteger, Dialect
 from sqlalchemy.types import TypeDecorator
 
@@ -32,6 +30,6 @@ class Word(TypeDecorator[int]):
         """Map a word to what is stored."""
         return None if value is None else to_signed(value)
 
-    def process_result_value(self, value: Any | None, dialect: Dialect) -> int | None:
+    def process_result_value(self, value: int | None, dialect: Dialect) -> int | None:
         """Map what is stored to the word."""
         return None if value is None else to_unsigned(value)

@@ -1,4 +1,4 @@
-"""The first tables: hosts, VMs, what was applied, coverage, losses, and counts and exits of three architectures.
+"""The first tables: hosts, VMs, what was applied, coverage, losses; counts and exits of three architectures.
 
 Counts are SQLite tables WITHOUT ROWID: the key is the row, at half the bytes and a third more rows a second.
 """
@@ -49,6 +49,7 @@ def downgrade() -> None:
     for table in (
         "exit_counts",
         "tokens",
+        "loss_totals",
         "losses",
         "coverage",
         "vcpus",
@@ -115,6 +116,15 @@ def _create_hosts() -> None:
         _number("count"),
         sa.PrimaryKeyConstraint("host_id", "kind", "bucket_s", name="pk_losses"),
         _refers("losses", "host_id", "hosts.id"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "loss_totals",
+        _number("host_id"),
+        _text("kind"),
+        _number("count"),
+        sa.PrimaryKeyConstraint("host_id", "kind", name="pk_loss_totals"),
+        _refers("loss_totals", "host_id", "hosts.id"),
         sqlite_with_rowid=False,
     )
     op.create_table(

@@ -1,14 +1,17 @@
 """Batches count once, whatever way they come."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import msgspec
 import pytest
+from msgspec import Struct
 
 from backend.errors import BatchError
 from backend.store.base import Store, TimeRange
 from faultmodel import arch
-from faultmodel.record import ExitKind, Loss, Span
+from faultmodel.record import COUNTERS, ExitKind, Loss, Span
 from tests.batches import (
     START_NS,
     VM_ID,
@@ -27,7 +30,9 @@ OTHER_VM = "00000000000000b2"
 
 
 def test_a_batch_that_comes_twice_counts_once(store: Store) -> None:
-    batch = make_batch(fault_counts=[fault_count(faults=5)], exits=[exit_record()], lost=[Loss("keys_full", 2)])
+    batch = make_batch(
+        fault_counts=[fault_count(faults=5)], exits=[exit_record()], lost=[Loss("keys_full", 2)]
+    )
 
     assert store.apply(batch, START_NS)
     assert not store.apply(batch, START_NS + 1)
@@ -109,7 +114,9 @@ def test_batches_of_several_hosts_applied_at_once_all_count(store: Store) -> Non
 @pytest.mark.parametrize("arch_name", arch.architectures())
 @pytest.mark.parametrize("word", [0, 2**63 - 1, 2**63, 2**64 - 1], ids=hex)
 def test_every_word_of_every_architecture_comes_back(store: Store, arch_name: str, word: int) -> None:
-    store.apply(make_batch(arch=arch_name, fault_counts=[fault_count(arch_name=arch_name, word=word)]), START_NS)
+    store.apply(
+        make_batch(arch=arch_name, fault_counts=[fault_count(arch_name=arch_name, word=word)]), START_NS
+    )
 
     (syndrome,) = store.syndromes(VM_ID, ALWAYS)
     assert (syndrome.arch, syndrome.word) == (arch_name, word)
@@ -118,7 +125,9 @@ def test_every_word_of_every_architecture_comes_back(store: Store, arch_name: st
 
 @pytest.mark.parametrize("arch_name", arch.architectures())
 @pytest.mark.parametrize("make_record", [exit_record, full_exit_record])
-def test_every_exit_record_of_every_architecture_comes_back(store: Store, arch_name: str, make_record) -> None:
+def test_every_exit_record_of_every_architecture_comes_back(
+    store: Store, arch_name: str, make_record: Callable[..., Struct]
+) -> None:
     record = make_record(arch_name=arch_name)
     store.apply(make_batch(arch=arch_name, exits=[record]), START_NS)
 
@@ -128,8 +137,6 @@ def test_every_exit_record_of_every_architecture_comes_back(store: Store, arch_n
 
 @pytest.mark.parametrize("arch_name", arch.architectures())
 def test_every_counter_adds_up_on_its_own(store: Store, arch_name: str) -> None:
-    from faultmodel.record import COUNTERS
-
     counters = {name: 3**place for place, name in enumerate(COUNTERS)}
     for number in range(2):
         count = fault_count(arch_name=arch_name, **counters)
@@ -171,7 +178,9 @@ def test_the_same_word_in_two_formats_is_two_syndromes(store: Store) -> None:
         ({"lost": [Loss("\0", 1)]}, "has a NUL character"),
     ],
 )
-def test_a_batch_that_contradicts_itself_changes_nothing(store: Store, changes, message: str) -> None:
+def test_a_batch_that_contradicts_itself_changes_nothing(
+    store: Store, changes: dict[str, Any], message: str
+) -> None:
     with pytest.raises(BatchError, match=message):
         store.apply(make_batch(**changes), START_NS)
 

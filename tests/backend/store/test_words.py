@@ -1,7 +1,8 @@
-from backend.store.words import to_signed, to_unsigned
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-import pytest
+
+from backend.store.words import to_signed, to_unsigned
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,224 @@
+"""Counts summed over ranges and steps, and the rates that follow from what was covered."""
+
+import pytest
+
+from backend.store.base import ExitPoint, ExitReasonCount, Store, TimeRange, VcpuSummary
+from faultmodel.record import REASON_NOT_SHOWN, ExitKind, Span, exit_kind
+from tests.batches import (
+    NS_PER_S,
+    START_MS,
+    START_NS,
+    VM_ID,
+    exit_count,
+    fault_count,
+    make_batch,
+    make_vm,
+)
+
+ALWAYS = TimeRange()
+OTHER_VM = "00000000000000b2"
+
+
+def _seconds(first: int, last: int) -> tuple[Span, ...]:
+    return (Span(START_NS + first * NS_PER_S, START_NS + last * NS_PER_S),)
+
+
+@pytest.mark.parametrize(
+    ("span", "faults"),
+    [
+        (TimeRange(), 111),
+        (TimeRange(START_MS, START_MS + 1000), 1),
+        (TimeRange(START_MS + 1, None), 110),
+        (TimeRange(None, START_MS + 1001), 11),
+        (TimeRange(None, START_MS + 1000), 1),
+        (TimeRange(START_MS + 3000, None), 0),
+        (TimeRange(-(10**40), 10**40), 111),
+    ],
+)
+def test_a_bucket_belongs_to_the_range_in_which_it_starts(store: Store, span: TimeRange, faults: int) -> None:
+    counts = [fault_count(second=second, faults=10**second) for second in range(3)]
+    store.apply(make_batch(fault_counts=counts), START_NS)
+
+    assert store.vm(VM_ID, span).faults == faults
+    assert sum(item.counters["faults"] for item in store.syndromes(VM_ID, span)) == faults
+
+
+def test_exits_are_told_apart_by_reason_and_errno(store: Store) -> None:
+    counts = [
+        exit_count(reason=39, errno=14, count=1),
+        exit_count(reason=39, errno=133, count=10),
+        exit_count(reason=0, errno=14, count=100),
+        exit_count(reason=2, errno=133, count=1000),
+        exit_count(reason=39, errno=4, count=10_000),
+        exit_count(reason=2, errno=0, count=100_000),
+    ]
+    store.apply(make_batch(exit_counts=counts), START_NS)
+
+    vm = store.vm(VM_ID, ALWAYS)
+    assert (vm.memory_fault_exits, vm.bare_error_exits) == (11, 1100)
+    assert store.exit_reasons(VM_ID, ALWAYS) == [
+        ExitReasonCount(2, 0, 100_000),
+        ExitReasonCount(39, 4, 10_000),
+        ExitReasonCount(2, 133, 1000),
+        ExitReasonCount(0, 14, 100),
+        ExitReasonCount(39, 133, 10),
+        ExitReasonCount(39, 14, 1),
+    ]
+
+
+@pytest.mark.parametrize("kind", ExitKind)
+def test_counts_and_records_agree_on_what_kind_an_exit_is(store: Store, kind: ExitKind) -> None:
+    pairs = [(reason, errno) for reason in (0, 2, 39, REASON_NOT_SHOWN) for errno in (0, 4, 14, 133)]
+    counts = [exit_count(reason=reason, errno=errno, count=1) for reason, errno in pairs]
+    store.apply(make_batch(exit_counts=counts), START_NS)
+
+    points = store.exit_points([VM_ID], kind, START_MS, START_MS + 1000, 1000)
+    assert [point.count for point in points] == [sum(exit_kind(*pair) is kind for pair in pairs)]
+
+
+def test_every_vcpu_that_ever_counted_is_listed_with_its_totals_in_the_range(store: Store) -> None:
+    store.apply(
+        make_batch(
+            fault_counts=[fault_count(vcpu=3, faults=5), fault_count(vcpu=0, second=9, faults=7)],
+            exit_counts=[exit_count(vcpu=1, count=2), exit_count(vcpu=3, reason=0, count=4)],
+        ),
+        START_NS,
+    )
+
+    assert store.vcpus(VM_ID, TimeRange(None, START_MS + 5000)) == [
+        VcpuSummary(vcpu=0, faults=0, memory_fault_exits=0, bare_error_exits=0),
+        VcpuSummary(vcpu=1, faults=0, memory_fault_exits=2, bare_error_exits=0),
+        VcpuSummary(vcpu=3, faults=5, memory_fault_exits=0, bare_error_exits=4),
+    ]
+
+
+def test_fault_counts_are_summed_into_steps_that_start_at_the_range(store: Store) -> None:
+    counts = [fault_count(second=second, faults=10**second) for second in range(6)]
+    store.apply(make_batch(fault_counts=counts), START_NS)
+
+    points = store.fault_points([VM_ID], START_MS + 500, START_MS + 5000, 2000)
+
+    assert sorted((point.step_start_ms - START_MS, point.counters["faults"]) for point in points) == [
+        (500, 110),
+        (2500, 11000),
+    ]
+
+
+def test_fault_points_keep_vm_vcpu_and_word_apart(store: Store) -> None:
+    store.apply(
+        make_batch(
+            fault_counts=[
+                fault_count(vcpu=0, word=1, faults=1),
+                fault_count(vcpu=0, word=2**64 - 1, faults=2),
+                fault_count(vcpu=1, word=1, faults=3),
+                fault_count(OTHER_VM, word=1, faults=4),
+            ]
+        ),
+        START_NS,
+    )
+
+    points = store.fault_points(None, START_MS, START_MS + 1000, 1000)
+
+    assert sorted((p.vm, p.vcpu, p.word, p.arch, p.format, p.counters["faults"]) for p in points) == [
+        (VM_ID, 0, 1, "x86_64", "ept", 1),
+        (VM_ID, 0, 2**64 - 1, "x86_64", "ept", 2),
+        (VM_ID, 1, 1, "x86_64", "ept", 3),
+        (OTHER_VM, 0, 1, "x86_64", "ept", 4),
+    ]
+
+
+def test_points_of_several_architectures_come_together(store: Store) -> None:
+    store.apply(make_batch(0, fault_counts=[fault_count(faults=1)]), START_NS)
+    arm = fault_count(OTHER_VM, arch_name="aarch64", word=0x9200_0007, faults=2)
+    store.apply(make_batch(1, arch="aarch64", fault_counts=[arm]), START_NS)
+
+    points = store.fault_points([VM_ID, OTHER_VM], START_MS, START_MS + 5000, 5000)
+
+    assert sorted((p.arch, p.format, p.word, p.counters["faults"]) for p in points) == [
+        ("aarch64", "esr_el2", 0x9200_0007, 2),
+        ("x86_64", "ept", 7, 1),
+    ]
+
+
+def test_points_of_no_vm_and_of_unknown_vms_are_none(store: Store) -> None:
+    store.apply(make_batch(fault_counts=[fault_count()], exit_counts=[exit_count()]), START_NS)
+
+    for vm_ids in ([], ["00000000000000ff"], ["\0"]):
+        assert store.fault_points(vm_ids, START_MS, START_MS + 5000, 1000) == []
+        assert store.exit_points(vm_ids, ExitKind.MEMORY_FAULT, START_MS, START_MS + 5000, 1000) == []
+
+
+def test_more_vms_than_a_statement_takes_are_all_read(store: Store) -> None:
+    ids = [f"{number:016x}" for number in range(1201)]
+    store.apply(make_batch(fault_counts=[fault_count(vm_id) for vm_id in ids]), START_NS)
+
+    assert len(store.fault_points(ids, START_MS, START_MS + 1000, 1000)) == 1201
+    assert len(store.host_of(ids)) == 1201
+
+
+def test_exit_points_are_of_one_kind(store: Store) -> None:
+    store.apply(
+        make_batch(
+            exit_counts=[
+                exit_count(second=0, count=1),
+                exit_count(second=1, count=2),
+                exit_count(second=1, reason=0, count=4),
+                exit_count(second=2, vcpu=5, reason=17, errno=133, count=8),
+            ]
+        ),
+        START_NS,
+    )
+
+    def points(kind: ExitKind) -> list[ExitPoint]:
+        found = store.exit_points(None, kind, START_MS, START_MS + 10_000, 2000)
+        return sorted(found, key=lambda point: point.step_start_ms)
+
+    assert points(ExitKind.MEMORY_FAULT) == [ExitPoint(START_MS, VM_ID, 0, "x86_64", 3)]
+    assert points(ExitKind.BARE_ERROR) == [
+        ExitPoint(START_MS, VM_ID, 0, "x86_64", 4),
+        ExitPoint(START_MS + 2000, VM_ID, 5, "x86_64", 8),
+    ]
+
+
+def test_an_exit_whose_reason_is_not_shown_counts_as_neither_kind(store: Store) -> None:
+    store.apply(make_batch(exit_counts=[exit_count(reason=REASON_NOT_SHOWN, count=7)]), START_NS)
+
+    vm = store.vm(VM_ID, ALWAYS)
+    assert (vm.memory_fault_exits, vm.bare_error_exits) == (0, 0)
+    assert store.exit_points(None, ExitKind.UNTOLD_ERROR, START_MS, START_MS + 1000, 1000) == [
+        ExitPoint(START_MS, VM_ID, 0, "x86_64", 7)
+    ]
+
+
+def test_a_rate_divides_by_the_covered_time_of_the_range(store: Store) -> None:
+    store.apply(
+        make_batch(
+            covered=(*_seconds(0, 2), *_seconds(6, 10)),
+            vms=[make_vm()],
+            fault_counts=[fault_count(faults=300), fault_count(second=7, faults=600)],
+            exit_counts=[exit_count(second=7, count=6)],
+        ),
+        START_NS,
+    )
+
+    assert store.vm(VM_ID, ALWAYS).fault_rate == 150.0
+    assert store.vm(VM_ID, ALWAYS).exit_rate == 1.0
+    assert store.vm(VM_ID, TimeRange(START_MS + 4000, START_MS + 9000)).fault_rate == 200.0
+    assert store.vm(VM_ID, TimeRange(START_MS + 2000, START_MS + 6000)).fault_rate is None
+
+
+def test_a_rate_divides_only_by_the_life_of_the_vm(store: Store) -> None:
+    vm = make_vm(ended_ns=START_NS + 6 * NS_PER_S)
+    store.apply(
+        make_batch(covered=_seconds(0, 10), vms=[vm], fault_counts=[fault_count(second=4, faults=10)]),
+        START_NS,
+    )
+
+    assert store.vm(VM_ID, ALWAYS).fault_rate == 5.0
+
+
+def test_a_rate_without_coverage_is_none(store: Store) -> None:
+    store.apply(make_batch(covered=(), fault_counts=[fault_count()]), START_NS)
+
+    assert store.vm(VM_ID, ALWAYS).fault_rate is None
+    assert store.vm(VM_ID, ALWAYS).exit_rate is None

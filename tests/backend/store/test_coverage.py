@@ -1,0 +1,104 @@
+"""Covered spans, as few as they can be."""
+
+import sqlite3
+from itertools import pairwise
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from backend.store import open_store
+from backend.store.base import CoveredSpan, Store, TimeRange
+from backend.store.migrate import migrate
+from faultmodel.record import Span
+from tests.backend.store.conftest import NewStore
+from tests.batches import NS_PER_S, START_MS, START_NS, make_batch, make_host
+
+ALWAYS = TimeRange()
+
+
+def _span(first: int, last: int) -> Span:
+    return Span(START_NS + first * NS_PER_S, START_NS + last * NS_PER_S)
+
+
+def _covered(store: Store, span: TimeRange = ALWAYS) -> list[tuple[float, float]]:
+    return [
+        ((item.from_ms - START_MS) / 1000, (item.to_ms - START_MS) / 1000)
+        for item in store.coverage(None, span)
+    ]
+
+
+def test_spans_that_touch_become_one_in_whatever_order_they_come(store: Store) -> None:
+    for number in (2, 0, 3, 1):
+        store.apply(make_batch(number), START_NS)
+
+    assert _covered(store) == [(0, 4)]
+
+
+def test_a_gap_stays_a_gap(store: Store) -> None:
+    store.apply(make_batch(0, covered=(_span(0, 2), _span(3, 5))), START_NS)
+
+    assert _covered(store) == [(0, 2), (3, 5)]
+
+
+def test_overlapping_spans_of_two_streams_are_covered_once(store: Store) -> None:
+    store.apply(make_batch(0, covered=(_span(0, 4), _span(8, 9))), START_NS)
+    store.apply(make_batch(0, stream="7" * 32, covered=(_span(2, 6), _span(7, 10))), START_NS)
+
+    assert _covered(store) == [(0, 6), (7, 10)]
+
+
+def test_an_empty_span_covers_nothing(store: Store) -> None:
+    store.apply(make_batch(0, covered=(_span(3, 3),)), START_NS)
+
+    assert _covered(store) == []
+
+
+def test_spans_are_clipped_to_the_range(store: Store) -> None:
+    store.apply(make_batch(0, covered=(_span(0, 4), _span(6, 9))), START_NS)
+
+    assert _covered(store, TimeRange(START_MS + 1500, START_MS + 7000)) == [(1.5, 4), (6, 7)]
+    assert _covered(store, TimeRange(START_MS + 4000, START_MS + 6000)) == []
+    assert _covered(store, TimeRange(-(10**40), 10**40)) == [(0, 4), (6, 9)]
+
+
+def test_spans_are_listed_by_host_and_only_of_the_hosts_asked_for(store: Store) -> None:
+    for number, name in enumerate(["b", "a"]):
+        store.apply(make_batch(host=make_host(name), stream=f"{number:032x}"), START_NS)
+
+    a, b = (CoveredSpan(name, START_MS, START_MS + 1000) for name in "ab")
+    assert store.coverage(None, ALWAYS) == [a, b]
+    assert store.coverage(["b", "nobody", "\0"], ALWAYS) == [b]
+    assert store.coverage([], ALWAYS) == []
+
+
+def test_a_day_of_batches_is_one_row(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    migrate(f"sqlite:///{path}")
+    store = open_store(f"sqlite:///{path}")
+    for number in range(60):
+        store.apply(make_batch(number), START_NS)
+    store.close()
+
+    with sqlite3.connect(path) as database:
+        assert database.execute("SELECT count(*) FROM coverage").fetchone() == (1,)
+        assert database.execute("SELECT count(*) FROM applied_batches").fetchone() == (1,)
+    database.close()
+
+
+@given(spans=st.lists(st.tuples(st.integers(0, 40), st.integers(1, 8)), max_size=12))
+@settings(
+    max_examples=15,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
+)
+def test_what_is_covered_is_the_union_of_the_spans(new_store: NewStore, spans: list[tuple[int, int]]) -> None:
+    store = new_store()
+    for number, (start, length) in enumerate(spans):
+        store.apply(make_batch(number, covered=(_span(start, start + length),)), START_NS)
+
+    seconds = {second for start, length in spans for second in range(start, start + length)}
+    found = _covered(store)
+    assert {second for first, last in found for second in range(int(first), int(last))} == seconds
+    assert all(before[1] < after[0] for before, after in pairwise(found))

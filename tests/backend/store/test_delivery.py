@@ -1,0 +1,128 @@
+"""Whatever happens on the way, the totals are those of every batch applied once."""
+
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from backend.store import open_store
+from backend.store.base import Store, TimeRange, VmFilter
+from faultmodel import arch
+from faultmodel.wire import Batch
+from tests.backend.store.conftest import NewStore, NewUrl
+from tests.backend.store.sender import COUNT_PER_BATCH, batches_to_send
+from tests.batches import START_MS, START_NS, VM_ID, exit_record, fault_count, make_batch
+
+ALWAYS = TimeRange()
+ARCHES = sorted(arch.architectures())
+
+# A fault: (VM, second, vCPU, word, faults).
+FAULT = st.tuples(
+    st.integers(0, 2),
+    st.integers(0, 4),
+    st.integers(0, 1),
+    st.sampled_from([0, 1, 2**63, 2**64 - 1]),
+    st.integers(0, 5),
+)
+
+
+@st.composite
+def deliveries(draw: st.DrawFn) -> tuple[list[Batch], list[int]]:
+    """Return batches of several streams, and an order in which each comes at least once."""
+    contents = draw(st.lists(st.lists(FAULT, max_size=6), min_size=1, max_size=7))
+    batches = [_batch(number, faults) for number, faults in enumerate(contents)]
+    again = draw(st.lists(st.sampled_from(range(len(batches))), max_size=6))
+    order = draw(st.permutations([*range(len(batches)), *again]))
+    return batches, list(order)
+
+
+def _batch(number: int, faults: list[tuple[int, int, int, int, int]]) -> Batch:
+    arch_name = ARCHES[number % len(ARCHES)]
+    counts, exits = [], []
+    for vm, second, vcpu, word, count in faults:
+        vm_id = f"{number % len(ARCHES)}{vm:015x}"
+        counts.append(
+            fault_count(vm_id, arch_name=arch_name, second=second, vcpu=vcpu, word=word, faults=count)
+        )
+        exits.append(exit_record(vm_id, arch_name=arch_name, vcpu=vcpu))
+    return make_batch(
+        number // 2, stream=f"{number % 2:032x}", arch=arch_name, fault_counts=counts, exits=exits
+    )
+
+
+def _stored(store: Store) -> tuple[Counter[tuple[object, ...]], Counter[tuple[object, ...]]]:
+    faults: Counter[tuple[object, ...]] = Counter()
+    for point in store.fault_points(None, START_MS, START_MS + 10_000, 1000):
+        key = (point.arch, point.vm, point.step_start_ms, point.vcpu, point.word)
+        faults[key] += point.counters["faults"]
+    exits: Counter[tuple[object, ...]] = Counter(
+        (row.arch, row.record.vm, row.record.vcpu)
+        for row in store.exits(None, None, ALWAYS, limit=1000, before=None)
+    )
+    return +faults, exits
+
+
+def _sent(batches: list[Batch]) -> tuple[Counter[tuple[object, ...]], Counter[tuple[object, ...]]]:
+    faults: Counter[tuple[object, ...]] = Counter()
+    exits: Counter[tuple[object, ...]] = Counter()
+    for batch in batches:
+        word_field = arch.get(batch.arch).word_field
+        for item in batch.fault_counts:
+            key = (batch.arch, item.vm, item.bucket_ms, item.vcpu, getattr(item, word_field))
+            faults[key] += item.faults
+        exits.update((batch.arch, item.vm, item.vcpu) for item in batch.exits)
+    return +faults, exits
+
+
+@given(deliveries())
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_batches_sent_twice_and_out_of_order_count_once_each(
+    new_store: NewStore, delivery: tuple[list[Batch], list[int]]
+) -> None:
+    batches, order = delivery
+    store = new_store()
+
+    applied = [store.apply(batches[number], START_NS) for number in order]
+
+    assert sum(applied) == len(batches)
+    assert _stored(store) == _sent(batches)
+
+
+@pytest.mark.parametrize("kill_after", [1, 2, 7, 11])
+def test_a_server_killed_in_the_middle_loses_nothing_that_it_acknowledged(
+    new_url: NewUrl, kill_after: int
+) -> None:
+    url = new_url()
+    acknowledged = 0
+    for _ in range(3):
+        acknowledged += _apply_until_killed(url, first=acknowledged, acknowledgements=kill_after)
+
+    store = open_store(url)
+    assert acknowledged * COUNT_PER_BATCH <= store.vm(VM_ID, ALWAYS).faults
+    assert store.vm(VM_ID, ALWAYS).faults <= (acknowledged + 1) * COUNT_PER_BATCH
+
+    for batch in batches_to_send(0, acknowledged + 1):
+        store.apply(batch, START_NS)
+    (vm,) = store.vms(VmFilter(), ALWAYS, limit=9, after=None)
+    assert vm.faults == (acknowledged + 1) * COUNT_PER_BATCH
+    assert len(store.exits(None, None, ALWAYS, limit=1000, before=None)) == acknowledged + 1
+    store.close()
+
+
+def _apply_until_killed(url: str, *, first: int, acknowledgements: int) -> int:
+    """Let a process apply batches from number ``first``, SIGKILL it, and return how many it acknowledged."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.backend.store.sender", url, str(first)], stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        seen = [process.stdout.readline() for _ in range(acknowledgements)]
+        process.kill()
+        return len(seen) + len(process.stdout.readlines())

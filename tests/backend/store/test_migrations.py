@@ -1,0 +1,118 @@
+"""Migrations make exactly the tables that the store expects, and can be taken back."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, inspect
+
+from backend.errors import SchemaError
+from backend.store import open_store
+from backend.store.base import TimeRange
+from backend.store.migrate import check_drift, downgrade, migrate
+from backend.store.tables import metadata
+from tests.backend.store.conftest import NewUrl
+from tests.batches import START_NS, VM_ID, fault_count, make_batch
+
+
+def _engine_url(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg://")
+
+
+def _tables(url: str) -> set[str]:
+    engine = create_engine(_engine_url(url))
+    found = set(inspect(engine).get_table_names())
+    engine.dispose()
+    return found
+
+
+def test_a_migrated_database_has_no_drift_from_the_tables(new_url: NewUrl) -> None:
+    assert check_drift(new_url()) == []
+
+
+def test_drift_is_found(new_url: NewUrl) -> None:
+    url = new_url()
+    engine = create_engine(_engine_url(url))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE hosts ADD COLUMN colour TEXT")
+    engine.dispose()
+
+    (difference,) = check_drift(url)
+    assert "colour" in difference
+
+
+def test_sqlite_tables_are_made_word_for_word_as_the_store_sees_them(
+    migrated_sqlite: Path, tmp_path: Path
+) -> None:
+    engine = create_engine(f"sqlite:///{tmp_path / 'made.db'}")
+    metadata.create_all(engine)
+    engine.dispose()
+
+    def statements(path: Path) -> dict[str, str]:
+        database = sqlite3.connect(path)
+        rows = database.execute(
+            "SELECT name, sql FROM sqlite_master WHERE name <> 'alembic_version'"
+        ).fetchall()
+        database.close()
+        return {name: " ".join(str(sql).split()) for name, sql in rows if not name.startswith("sqlite_auto")}
+
+    assert statements(migrated_sqlite) == statements(tmp_path / "made.db")
+
+
+def test_a_migrated_database_passes_and_an_older_one_does_not(new_url: NewUrl) -> None:
+    url = new_url()
+    store = open_store(url)
+    store.check_schema()
+
+    downgrade(url, "base")
+    with pytest.raises(SchemaError, match="migrate it first"):
+        store.check_schema()
+    store.close()
+
+
+def test_a_database_of_a_later_version_is_told_apart(new_url: NewUrl) -> None:
+    url = new_url()
+    engine = create_engine(_engine_url(url))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    engine.dispose()
+    store = open_store(url)
+
+    with pytest.raises(SchemaError, match="at revision 9999, this version needs"):
+        store.check_schema()
+    with pytest.raises(SchemaError, match="9999"):
+        migrate(url)
+    store.close()
+
+
+def test_migrations_can_be_taken_back_and_made_again(new_url: NewUrl) -> None:
+    url = new_url()
+    downgrade(url, "base")
+    assert _tables(url) == {"alembic_version"}
+
+    migrate(url)
+    assert _tables(url) == {*metadata.tables, "alembic_version"}
+
+
+def test_migrating_again_keeps_what_is_stored(new_url: NewUrl) -> None:
+    url = new_url()
+    store = open_store(url)
+    store.apply(make_batch(fault_counts=[fault_count(faults=3)]), START_NS)
+    migrate(url)
+
+    assert store.vm(VM_ID, TimeRange()).faults == 3
+    store.close()
+
+
+def test_several_that_migrate_at_once_do_not_disturb_one_another(new_url: NewUrl) -> None:
+    url = new_url()
+    downgrade(url, "base")
+
+    # Processes, as servers that start at once are: Alembic itself is not made for threads.
+    command = [sys.executable, "-c", f"from backend.store.migrate import migrate; migrate({url!r})"]
+    processes = [subprocess.Popen(command) for _ in range(3)]
+    assert [process.wait() for process in processes] == [0, 0, 0]
+
+    assert check_drift(url) == []

@@ -1,0 +1,103 @@
+"""Every query of the hot paths goes through an index of SQLite: its cost follows what it returns."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from backend.store import open_store
+from backend.store.base import Store, TimeRange, VmFilter
+from faultmodel.record import ExitKind
+from tests.batches import START_MS, START_NS, VM_ID, exit_count, exit_record, fault_count, make_batch
+
+Statement = tuple[str, Any]
+SPAN = TimeRange(START_MS, START_MS + 60_000)
+PLACE = (START_NS + 5, 3)
+
+
+@pytest.fixture
+def path(migrated_sqlite: Path, tmp_path: Path) -> Path:
+    """Return a migrated file of the test's own."""
+    return Path(shutil.copy(migrated_sqlite, tmp_path / "store.db"))
+
+
+@pytest.fixture
+def statements() -> Iterator[list[Statement]]:
+    """Collect every statement that the test's store executes with one set of parameters."""
+    seen: list[Statement] = []
+
+    def remember(
+        _connection: object, _cursor: object, sql: str, parameters: object, _context: object, many: bool
+    ) -> None:
+        if not many and not sql.startswith("BEGIN"):
+            seen.append((sql, parameters))
+
+    event.listen(Engine, "before_cursor_execute", remember)
+    yield seen
+    event.remove(Engine, "before_cursor_execute", remember)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        lambda s: s.vms(VmFilter(), SPAN, limit=9, after=(START_MS, VM_ID)),
+        lambda s: s.vms(VmFilter(), TimeRange(), limit=9, after=None),
+        lambda s: s.vms(VmFilter(host="host-1"), SPAN, limit=9, after=None),
+        lambda s: s.vms(VmFilter(name="guest"), SPAN, limit=9, after=None),
+        lambda s: s.vms(VmFilter(pid=4242), SPAN, limit=9, after=None),
+        lambda s: s.vm(VM_ID, SPAN),
+        lambda s: s.vcpus(VM_ID, SPAN),
+        lambda s: s.syndromes(VM_ID, SPAN),
+        lambda s: s.fault_points([VM_ID], START_MS, START_MS + 60_000, 1000),
+        lambda s: s.fault_points(None, START_MS, START_MS + 60_000, 1000),
+        lambda s: s.exit_points(None, ExitKind.BARE_ERROR, START_MS, START_MS + 60_000, 1000),
+        lambda s: s.exit_reasons(VM_ID, SPAN),
+        lambda s: s.exits(None, None, SPAN, limit=9, before=PLACE),
+        lambda s: s.exits(None, None, TimeRange(), limit=9, before=None),
+        lambda s: s.exits([VM_ID], None, SPAN, limit=9, before=PLACE),
+        lambda s: s.coverage(["host-1"], SPAN),
+        lambda s: s.host_of([VM_ID]),
+        lambda s: s.apply(make_batch(1, fault_counts=[fault_count()], exits=[exit_record()]), START_NS),
+        lambda s: s.apply(make_batch(5, exit_counts=[exit_count()]), START_NS),
+    ],
+)
+def test_no_query_scans_a_table(
+    path: Path, statements: list[Statement], query: Callable[[Store], object]
+) -> None:
+    store = open_store(f"sqlite:///{path}")
+    store.apply(make_batch(0, fault_counts=[fault_count()], exits=[exit_record()]), START_NS)
+    statements.clear()
+    query(store)
+    store.close()
+
+    plan = _plan(path, statements)
+    assert plan
+    assert [step for step in plan if step.startswith("SCAN") and "USING" not in step] == []
+
+
+def test_pages_of_exits_are_read_in_the_order_of_an_index(path: Path, statements: list[Statement]) -> None:
+    store = open_store(f"sqlite:///{path}")
+    store.apply(make_batch(0, exits=[exit_record()]), START_NS)
+    statements.clear()
+    store.exits([VM_ID], None, SPAN, limit=9, before=PLACE)
+    store.exits(None, None, SPAN, limit=9, before=PLACE)
+    store.close()
+
+    plan = _plan(path, statements)
+    assert [step for step in plan if "TEMP B-TREE" in step] == []
+    assert sum("time_ns>? AND time_ns<?" in step for step in plan) == len([s for s in plan if "_exits" in s])
+
+
+def _plan(path: Path, statements: list[Statement]) -> list[str]:
+    database = sqlite3.connect(path)
+    plan = [
+        str(row[3])
+        for sql, parameters in statements
+        for row in database.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)
+    ]
+    database.close()
+    return plan

@@ -1,0 +1,82 @@
+"""Tables follow from an architecture's record types."""
+
+import dataclasses
+
+import pytest
+from msgspec import Struct
+from sqlalchemy import MetaData
+
+from backend.errors import StoreError
+from backend.store.tables import derive, families
+from faultmodel import arch
+from faultmodel.record import COUNTERS, U64, Count, Text
+
+
+class _Count(Struct, frozen=True):
+    bucket_ms: int
+    vm: str
+    vcpu: int
+    cause: U64
+    world: Text
+    faults: Count = 0
+
+
+class _Exit(Struct, frozen=True):
+    vm: str
+    time_ns: int
+    kind: str
+    cause: U64 | None = None
+    world: Text | None = None
+
+
+class _Odd(Struct, frozen=True):
+    vm: str
+    cause: list[int]
+
+
+def _made_up(exit_record: type) -> arch.base.Architecture:
+    return dataclasses.replace(
+        arch.get("riscv64"), table_prefix="made_up", fault_count=_Count, exit=exit_record, word_field="cause"
+    )
+
+
+def test_a_family_has_the_columns_of_its_records() -> None:
+    family = derive(_made_up(_Exit), MetaData())
+
+    assert family.fault_counts.name == "made_up_fault_counts"
+    assert list(family.fault_counts.columns.keys()) == [
+        "vm_id",
+        "bucket_s",
+        "vcpu",
+        "cause",
+        "world",
+        *COUNTERS,
+    ]
+    assert [column.name for column in family.fault_counts.primary_key] == [
+        "vm_id",
+        "bucket_s",
+        "vcpu",
+        "cause",
+        "world",
+    ]
+    assert family.exits.name == "made_up_exits"
+    assert {column.name: column.nullable for column in family.exits.columns} == {
+        "position": False,
+        "vm_id": False,
+        "time_ns": False,
+        "kind": False,
+        "cause": True,
+        "world": True,
+    }
+
+
+def test_a_field_that_no_column_can_hold_is_named() -> None:
+    with pytest.raises(StoreError, match=r"_Odd\.cause is list\[int\], which no column can hold"):
+        derive(_made_up(_Odd), MetaData())
+
+
+@pytest.mark.parametrize("arch_name", arch.architectures())
+def test_every_architecture_has_its_family(arch_name: str) -> None:
+    prefix = arch.get(arch_name).table_prefix
+    assert families[arch_name].fault_counts.name == f"{prefix}_fault_counts"
+    assert families[arch_name].exits.name == f"{prefix}_exits"

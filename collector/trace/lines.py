@@ -18,8 +18,9 @@ _LINE = re.compile(
     r"(?:\( *(?P<tgid>\d{1,10}|-+)\) +)?"
     r"\[\d+\] +(?:[^\s\d]\S* +)?"
     r"(?P<seconds>\d{1,9})\.(?P<fraction>\d{6}(?:\d{3})?): "
-    r"(?:(?P<event>\w+): ?)?(?P<text>.*)"
-).fullmatch
+    r"(?:(?P<event>\w+): ?)?(?P<text>.*)",
+    re.DOTALL,
+).match
 _LOST = re.compile(r"CPU:\d+ \[LOST (\d{1,18}) EVENTS\]").fullmatch
 _ENTRIES = re.compile(r"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18}) .*").fullmatch
 _NOT_EVENTS = re.compile(r"#.*| => .*|\s*|##### CPU \d+ buffer started ####").fullmatch
@@ -27,8 +28,10 @@ _NOT_EVENTS = re.compile(r"#.*| => .*|\s*|##### CPU \d+ buffer started ####").fu
 
 
 class Line(Struct, frozen=True, gc=False):
-    """An event in a thread. ``event`` is empty where the line has none (a traced function, a stack trace)."""
+    """An event in a thread. ``event`` is empty where it names none (a traced function)."""
 
+    number: int
+    """Of the line in the recording, from 1."""
     task: str
     tid: int
     tgid: int | None
@@ -53,32 +56,30 @@ class Entries(Struct, frozen=True, gc=False):
 
 
 class Unreadable(Struct, frozen=True, gc=False):
-    """A line that is none that ftrace prints; by number, from 1."""
+    """A line that is none that ftrace prints, or an event's text that is not its kernel's."""
 
     number: int
     text: str
 
 
-def read(lines: Iterable[str | None]) -> Iterator[tuple[int, Line | LostEvents | Entries | Unreadable]]:
-    """Read lines, each with its number from 1. What is neither an event nor about events is left out."""
+def read(lines: Iterable[str | None]) -> Iterator[Line | LostEvents | Entries | Unreadable]:
+    """Read lines. What is neither an event nor about events is left out."""
     for number, line in enumerate(lines, 1):
         found = _LINE(line) if line is not None else None
         if found is None:
             other = _read_other(number, line)
             if other is not None:
-                yield number, other
+                yield other
             continue
         task, tid, tgid, seconds, fraction, event, text = found.groups()
-        yield (
+        yield Line(
             number,
-            Line(
-                task,
-                int(tid),
-                int(tgid) if tgid and tgid[0] != "-" else None,
-                int(seconds + fraction) * (1000 if len(fraction) == 6 else 1),
-                event or "",
-                text,
-            ),
+            task,
+            int(tid),
+            int(tgid) if tgid and tgid[0] != "-" else None,
+            int(seconds + fraction) * (1000 if len(fraction) == 6 else 1),
+            event or "",
+            text,
         )
 
 

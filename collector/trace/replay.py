@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from uuid import UUID
 
+from collector.identity.naming import COMMAND_LENGTH, cut
 from collector.trace.arm64 import Arm64Reader
 from collector.trace.errors import LineError, TraceError, UnattributedError
 from collector.trace.lines import Line, LostEvents, Unreadable, read
@@ -76,7 +77,7 @@ class Replay:
             boot_id=str(UUID(bytes=identity.digest())),
             arch=self._architecture.name,
             state="replay",
-            detail=f"recording {survey.path.name}"[:1024],
+            detail=cut(f"recording {survey.path.name}", COMMAND_LENGTH),
         )
         self._machines: Machines = survey.tasks.machines(
             self._stream, survey.first_ns + self._offset_ns, options.end_ns
@@ -101,7 +102,7 @@ class Replay:
     def seen(self) -> Iterator[tuple[Counted | ExitSeen, int]]:
         """Yield what the events say, each with its time in the recording."""
         handlers, threads = self._reader.handlers, self._machines.threads
-        for number, item in read(lines(chunks(self._survey.path))):
+        for item in read(lines(chunks(self._survey.path))):
             if not isinstance(item, Line):
                 self._note(item)
                 continue
@@ -111,7 +112,7 @@ class Replay:
             try:
                 seen = handler(threads[item.tid], item)
             except LineError:
-                self._note(Unreadable(number, f"{item.event}: {item.text}"))
+                self._note(Unreadable(item.number, f"{item.event}: {item.text}"))
             except UnattributedError:
                 self.report.unattributed += 1
             else:
@@ -167,10 +168,8 @@ class Replay:
 def _arch(survey: Survey, options: Options) -> str:
     name = survey.arch or options.arch
     if not name:
-        known = ", ".join(_READERS)
+        known = ", ".join(ARCHITECTURES)
         raise TraceError(f"no event in {survey.path} tells its architecture; name it with --arch ({known})")
-    if name not in _READERS:
-        raise TraceError(f"recordings of {name} cannot be read; those of {', '.join(_READERS)} can")
     return name
 
 
@@ -190,3 +189,5 @@ _READERS: Mapping[str, Callable[[int, Survey, Options], TraceReader]] = {
     "aarch64": lambda offset_ns, survey, options: Arm64Reader(offset_ns),
     "riscv64": lambda offset_ns, survey, options: RiscvReader(offset_ns),
 }
+ARCHITECTURES = tuple(_READERS)
+"""Whose recordings can be read."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from collector.identity import vmm
+from collector.identity.naming import TEXT_LENGTH, cut
 from collector.trace.lines import Line
 from collector.trace.seen import Thread
 from faultmodel.record import Vm
@@ -102,8 +103,8 @@ class Tasks:
             pid=pid,
             started_ns=from_ns,
             ended_ns=to_ns,
-            name=name,
-            vmm=kind,
+            name=cut(name, TEXT_LENGTH),
+            vmm=cut(kind, TEXT_LENGTH),
         )
 
 

@@ -1,0 +1,172 @@
+"""``kvmfaults-collector replay``: sends recorded traces to the server, each as a host of its own."""
+
+import argparse
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from collector.identity.naming import cut
+from collector.shipper_http import Uplink, Verdict
+from collector.trace.errors import TraceError
+from collector.trace.replay import ARCHITECTURES, Options, Replay, Report
+from collector.trace.survey import Survey, survey
+from faultmodel import wire
+from faultmodel.arch.x86 import ARCHITECTURE as X86
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_S = 60.0
+"""How long to try to send one batch."""
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 5.0
+_HOST_LENGTH = 256
+_SUFFIXES = frozenset((".xz", ".gz", ".txt", ".log", ".trace"))
+
+
+def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command's arguments."""
+    parser = commands.add_parser(
+        "replay",
+        help="send recorded traces to the server, as if their hosts were traced now",
+        description="Send ftrace texts (tracefs's trace or trace_pipe; also gzip or xz) to the server. A file "
+        "that was sent before changes nothing.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a recording")
+    parser.add_argument(
+        "--server",
+        default=os.environ.get("KVMFAULTS_SERVER", "http://127.0.0.1:8470"),
+        help="URL (%(default)s)",
+    )
+    token_file = os.environ.get("KVMFAULTS_TOKEN_FILE")
+    parser.add_argument(
+        "--token-file",
+        type=Path,
+        default=Path(token_file) if token_file else None,
+        help="holds an ingest token of the host whose name the recording gets",
+    )
+    parser.add_argument("--ca-file", type=Path, help="certificates to trust")
+    parser.add_argument("--host", type=_host, help="the host's name (replay- and the file's name)")
+    parser.add_argument(
+        "--end",
+        type=_time_ns,
+        help="when the recordings end, in RFC 3339 (now); dashboards show the past minutes",
+    )
+    parser.add_argument(
+        "--arch", choices=ARCHITECTURES, help="of recordings without an event that tells the architecture"
+    )
+    parser.add_argument(
+        "--format",
+        choices=tuple(X86.formats),
+        help="x86: of words whose kvm_exit is not recorded: ept (Intel), npf (AMD), pferr (shadow paging)",
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Send every file; return 0 once the server has all of them, 130 where the user interrupts.
+
+    :raises CollectorError: a file cannot be replayed, and then none was sent; or the server does not take it
+    """
+    end_ns = options.end if options.end is not None else time.time_ns()
+    # All files are looked through before the first is sent: a mistake is told before it is half done.
+    replays = [
+        _Prepared(found, Replay(found, _options(found, options, end_ns)))
+        for found in map(survey, options.files)
+    ]
+    uplink = Uplink(options.server, token_file=options.token_file, ca_file=options.ca_file)
+    try:
+        for prepared in replays:
+            for batch in prepared.replay.batches():
+                send(uplink, wire.encode(batch))
+            _tell(prepared.survey, prepared.replay.report)
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        uplink.close()
+    return 0
+
+
+def send(uplink: Uplink, batch: bytes, *, patience_s: float = PATIENCE_S) -> None:
+    """Send a batch until the server has it.
+
+    :raises TraceError: the server refuses it, or takes nothing for ``patience_s``
+    """
+    deadline = time.monotonic() + patience_s
+    for pause_s in _pauses():
+        answer = uplink.send(batch)
+        if answer.verdict is Verdict.ACCEPTED:
+            return
+        if answer.verdict is Verdict.REFUSED:
+            raise TraceError(f"the server refused the recording: {answer.detail}")
+        if time.monotonic() >= deadline:
+            raise TraceError(f"the server took nothing for {patience_s:g} s: {answer.detail}")
+        time.sleep(min(max(pause_s, answer.pause_s), max(0.0, deadline - time.monotonic())))
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    survey: Survey
+    replay: Replay
+
+
+def _options(found: Survey, options: argparse.Namespace, end_ns: int) -> Options:
+    return Options(
+        host=options.host or cut(f"replay-{_stem(found.path)}", _HOST_LENGTH),
+        end_ns=end_ns,
+        arch=options.arch,
+        format=options.format,
+    )
+
+
+def _stem(path: Path) -> str:
+    name = path
+    while name.suffix in _SUFFIXES and name.stem:
+        name = name.with_suffix("")
+    return name.name
+
+
+def _pauses() -> Iterator[float]:
+    pause_s = _FIRST_PAUSE_S
+    while True:
+        yield pause_s
+        pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
+
+
+def _tell(found: Survey, report: Report) -> None:
+    name = cut(str(found.path), 1024)
+    seconds = (found.last_ns - found.first_ns) / 1e9
+    sys.stdout.write(
+        f"{name}: {report.faults} guest faults and {report.exits} error exits in {seconds:.3f} s of trace\n"
+    )
+    for line in report.unreadable:
+        logger.warning("line not read file=%r line=%d text=%r", name, line.number, cut(line.text, 120))
+    if report.unreadable_lines > len(report.unreadable):
+        logger.warning("lines not read file=%r lines=%d", name, report.unreadable_lines)
+    if report.lost_events:
+        logger.warning("the recording lacks events file=%r events=%d", name, report.lost_events)
+    if report.unattributed:
+        logger.warning("events without a vCPU file=%r events=%d", name, report.unattributed)
+
+
+def _host(text: str) -> str:
+    if not 1 <= len(text) <= _HOST_LENGTH or not text.isprintable():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a name of 1 to {_HOST_LENGTH} printable characters"
+        )
+    return text
+
+
+def _time_ns(text: str) -> int:
+    try:
+        time_ = datetime.fromisoformat(text)
+    except ValueError:
+        time_ = None
+    if time_ is None or time_.tzinfo is None or time_.timestamp() < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time like 2026-03-01T12:00:00Z")
+    return int(time_.timestamp() * 1000) * 1_000_000

@@ -4,6 +4,8 @@ BackendError
 ├── BatchError        a batch contradicts itself or what is stored
 ├── NotFoundError     no VM, host or architecture of that name
 ├── ParameterError    a query parameter cannot be used
+├── SettingError      the server cannot run as it is told to
+├── WrongHostError    a batch is of another host than its token
 └── StoreError        the database cannot be used
     └── SchemaError   the database is not migrated to this version
 """
@@ -29,9 +31,17 @@ class ParameterError(BackendError):
         self.parameter = parameter
 
 
+class SettingError(BackendError):
+    """The server cannot run with these settings, or a token file cannot be made."""
+
+
 class StoreError(BackendError):
     """The database cannot be reached or used."""
 
 
 class SchemaError(StoreError):
     """The database's tables are not those of this version."""
+
+
+class WrongHostError(BackendError):
+    """The batch is of another host than the token is for."""

@@ -1,0 +1,188 @@
+"""The command ``kvmfaults-server``: serve, migrate, make tokens, explain words."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
+
+from backend.auth import TokenKind
+from backend.errors import BackendError, SettingError
+from backend.settings import DEFAULT_HOST, DEFAULT_PORT, Settings, parse_port, parse_switch
+from backend.store import open_store
+from backend.token_file import create_token_file
+from backend.version import version
+from faultmodel.errors import FaultModelError
+from faultmodel.explain import explain
+
+_FAILED = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; return the exit status: 2, with a line on standard error, where it fails."""
+    options = _parser().parse_args(arguments)
+    command: Callable[[argparse.Namespace], None] = options.command
+    try:
+        command(options)
+    except (BackendError, FaultModelError) as exc:
+        print(f"kvmfaults-server: {exc}", file=sys.stderr)
+        return _FAILED
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kvmfaults-server",
+        description="The server of kvmfaults. Each option of serve and --database may be set in the "
+        "environment instead: KVMFAULTS_DATABASE, _HOST, _PORT, _FRONTEND, _ALLOWED_HOSTS (with commas), "
+        "_EXPECT_COLLECTOR (1 or 0).",
+    )
+    parser.add_argument("--version", action="version", version=f"kvmfaults-server {version()}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_serve(commands.add_parser("serve", help="serve the API and the page"))
+    _add_migrate(commands.add_parser("migrate", help="bring the database to this version"))
+    tokens = commands.add_parser("token", help="make tokens").add_subparsers(required=True, metavar="ACTION")
+    _add_token_create(tokens.add_parser("create", help="make a token and write it to a file of mode 0600"))
+    _add_decode(commands.add_parser("decode", help="explain a word that the hardware or KVM gave"))
+    return parser
+
+
+def _add_database(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--database",
+        metavar="URL",
+        default=_environment("DATABASE"),
+        help="sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME",
+    )
+
+
+def _add_serve(parser: argparse.ArgumentParser) -> None:
+    _add_database(parser)
+    parser.add_argument(
+        "--host",
+        default=_environment("HOST") or DEFAULT_HOST,
+        help="address to listen on (%(default)s); any but a loopback one needs a read token",
+    )
+    parser.add_argument(
+        "--port",
+        default=_environment("PORT") or str(DEFAULT_PORT),
+        help="port to listen on (%(default)s; 0 takes a free one)",
+    )
+    parser.add_argument(
+        "--frontend",
+        type=Path,
+        metavar="DIR",
+        default=_environment("FRONTEND"),
+        help="serve the page from this folder, not the one that comes with the server",
+    )
+    parser.add_argument(
+        "--allowed-host",
+        action="append",
+        metavar="NAME",
+        help="answer to this name too; may be given several times",
+    )
+    parser.add_argument(
+        "--expect-collector",
+        action="store_true",
+        default=None,
+        help="be ready only while a host's probes are attached (the default)",
+    )
+    parser.add_argument(
+        "--no-collector",
+        dest="expect_collector",
+        action="store_false",
+        default=None,
+        help="be ready without a collector",
+    )
+    parser.set_defaults(command=_serve)
+
+
+def _add_migrate(parser: argparse.ArgumentParser) -> None:
+    _add_database(parser)
+    parser.set_defaults(command=_migrate)
+
+
+def _add_token_create(parser: argparse.ArgumentParser) -> None:
+    _add_database(parser)
+    parser.add_argument("--kind", choices=[kind.value for kind in TokenKind], required=True)
+    parser.add_argument("--host", metavar="NAME", help="the host whose batches an ingest token may hand in")
+    parser.add_argument("--file", type=Path, metavar="PATH", required=True, help="where to write the token")
+    parser.add_argument(
+        "--if-missing",
+        action="store_true",
+        help="keep a file that is there already, and make its token known to the database",
+    )
+    parser.set_defaults(command=_create_token)
+
+
+def _add_decode(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", help="x86_64:ept, x86_64:npf, x86_64:pferr, arm64, ... or exit")
+    parser.add_argument("word", help="0x-hexadecimal or decimal")
+    parser.set_defaults(command=_decode)
+
+
+def _serve(options: argparse.Namespace) -> None:
+    from backend.server import serve
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    settings = Settings(
+        database=_database(options),
+        host=options.host,
+        port=parse_port(options.port),
+        frontend=options.frontend,
+        expects_collector=_expects_collector(options),
+        allowed_hosts=_allowed_hosts(options),
+    )
+    with closing(open_store(settings.database)) as store:
+        serve(settings, store)
+
+
+def _migrate(options: argparse.Namespace) -> None:
+    # Alembic takes long to import, and only migrations need it.
+    from backend.store.migrate import migrate
+
+    migrate(_database(options))
+
+
+def _create_token(options: argparse.Namespace) -> None:
+    kind = TokenKind(options.kind)
+    if (kind is TokenKind.INGEST) != (options.host is not None):
+        raise SettingError("an ingest token is for one --host, a read token for none")
+    with closing(open_store(_database(options))) as store:
+        store.check_schema()
+        made = create_token_file(store, kind, options.host, options.file, if_missing=options.if_missing)
+    if made:
+        print(f"kvmfaults: {kind} token in {options.file}")
+
+
+def _decode(options: argparse.Namespace) -> None:
+    print(explain(options.target, options.word))
+
+
+def _environment(name: str) -> str | None:
+    return os.environ.get(f"KVMFAULTS_{name}") or None
+
+
+def _database(options: argparse.Namespace) -> str:
+    if options.database is None:
+        raise SettingError("no database named; give --database URL or set KVMFAULTS_DATABASE")
+    return str(options.database)
+
+
+def _expects_collector(options: argparse.Namespace) -> bool:
+    if options.expect_collector is not None:
+        return bool(options.expect_collector)
+    return parse_switch("KVMFAULTS_EXPECT_COLLECTOR", _environment("EXPECT_COLLECTOR") or "1")
+
+
+def _allowed_hosts(options: argparse.Namespace) -> tuple[str, ...]:
+    listed = (_environment("ALLOWED_HOSTS") or "").split(",")
+    return tuple(name.strip() for name in (*listed, *(options.allowed_host or ())) if name.strip())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""Who may use what: readers by token or session, collectors by ingest token."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.security import APIKeyCookie, HTTPBearer
+
+from backend.api.problems import ProblemError
+from backend.api.services import Services, services_of
+from backend.auth import TokenKind, find_token, find_token_hash
+from backend.store.base import Token
+
+SESSION_COOKIE = "kvmfaults_session"
+_CHALLENGE = {"WWW-Authenticate": "Bearer"}
+
+read_bearer = HTTPBearer(
+    scheme_name="read token",
+    description="A read token. Needed where the server listens on more than loopback.",
+    auto_error=False,
+)
+read_cookie = APIKeyCookie(
+    name=SESSION_COOKIE,
+    scheme_name="session",
+    description="A session, opened with a read token at `/api/v1/session`.",
+    auto_error=False,
+)
+ingest_bearer = HTTPBearer(
+    scheme_name="ingest token", description="A host's ingest token. Always needed.", auto_error=False
+)
+
+
+async def require_reader(request: Request) -> None:
+    """Let only readers pass, where the server needs tokens."""
+    services = services_of(request)
+    if services.settings.requires_tokens:
+        await run_in_threadpool(check_reader, request, services)
+
+
+def check_reader(request: Request, services: Services) -> None:
+    """Check the request's read token, or else its session.
+
+    :raises ProblemError: 401, there is none or it is not known; 403, the token is for something else
+    """
+    if bearer_of(request):
+        require_token(request, services, TokenKind.READ)
+        return
+    session = request.cookies.get(SESSION_COOKIE, "")
+    sha256 = services.sessions.token_hash(session, services.now_ns())
+    # The token itself may have been taken away since.
+    if sha256 is None or find_token_hash(services.store, sha256) is None:
+        raise ProblemError(401, "reading needs a read token or a session", _CHALLENGE)
+
+
+def require_token(request: Request, services: Services, kind: TokenKind) -> Token:
+    """Return what is known of the request's bearer token.
+
+    :raises ProblemError: 401, there is none or it is not known; 403, it is of another kind
+    """
+    text = bearer_of(request)
+    if not text:
+        raise ProblemError(401, f"this needs a token of kind {kind}: Authorization: Bearer ...", _CHALLENGE)
+    token = find_token(services.store, text)
+    if token is None:
+        raise ProblemError(401, "the token is not known here", _CHALLENGE)
+    if token.kind != kind:
+        raise ProblemError(403, f"the token is of kind {token.kind}, this needs one of kind {kind}")
+    return token
+
+
+async def _ingest_host(request: Request) -> str:
+    services = services_of(request)
+    token = await run_in_threadpool(require_token, request, services, TokenKind.INGEST)
+    if token.host is None:
+        raise ProblemError(403, "the token is for no host")
+    return token.host
+
+
+IngestHost = Annotated[str, Depends(_ingest_host)]
+"""The host whose batches the request's token may hand in."""
+
+
+def bearer_of(request: Request) -> str:
+    """Return the text of the request's bearer token, empty where it has none."""
+    scheme, _, text = request.headers.get("authorization", "").partition(" ")
+    return text.strip() if scheme.lower() == "bearer" else ""

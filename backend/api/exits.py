@@ -1,0 +1,42 @@
+"""Single exits: what KVM could not resolve itself."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic.json_schema import SkipJsonSchema
+
+from backend.api import schemas
+from backend.api.parameters import CursorParameter, LimitParameter, TimeRangeDep, VmParameter
+from backend.api.presented import exit_body
+from backend.api.responses import reader_problems
+from backend.api.services import ServicesDep
+from backend.query import cursors
+from faultmodel.record import ExitKind
+
+router = APIRouter(prefix="/api/v1/exits", tags=["Exits"])
+
+
+@router.get("", responses=reader_problems(404))
+def list_exits(
+    services: ServicesDep,
+    span: TimeRangeDep,
+    vm: VmParameter = [],  # noqa: B006 - FastAPI copies it
+    kind: Annotated[
+        ExitKind | SkipJsonSchema[None],
+        Query(description="Only exits of this kind.", examples=["memory_fault"]),
+    ] = None,
+    limit: LimitParameter = 100,
+    cursor: CursorParameter = None,
+) -> schemas.ExitPage:
+    """List memory-fault exits and bare error exits, newest first."""
+    before = None if cursor is None else cursors.read_exit_cursor(cursor)
+    vm_ids = list(dict.fromkeys(vm)) or None
+    if vm_ids is not None:
+        services.store.host_of(vm_ids)  # a VM that is not there is said to be so
+    found = services.store.exits(vm_ids, kind, span, limit=limit + 1, before=before)
+    page = found[:limit]
+    more = len(found) > limit
+    return schemas.ExitPage(
+        items=[exit_body(row) for row in page],
+        next_cursor=cursors.exit_cursor(page[-1].record.time_ns, page[-1].position) if more else None,
+    )

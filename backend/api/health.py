@@ -1,0 +1,42 @@
+"""Whether the server lives, and whether it can do what it is there for. Open to all: for health checks."""
+
+from fastapi import APIRouter, Request
+
+from backend.api import schemas
+from backend.api.access import check_reader
+from backend.api.problems import ProblemError
+from backend.api.responses import problems
+from backend.api.services import Services, ServicesDep
+from backend.query.readiness import what_is_missing
+
+router = APIRouter(tags=["Health"])
+
+
+@router.get("/healthz", responses=problems())
+async def is_alive() -> schemas.Health:
+    """Tell that the server answers."""
+    return schemas.Health(status="ok")
+
+
+@router.get("/readyz", responses=problems())
+def is_ready(request: Request, services: ServicesDep) -> schemas.Health:
+    """Tell that the server can do what it is there for.
+
+    The database is migrated and, where a collector is expected, a host's probes are attached and read.
+    """
+    missing = what_is_missing(
+        services.store, expects_collector=services.settings.expects_collector, now_ms=services.now_ms
+    )
+    if not missing:
+        return schemas.Health(status="ready")
+    raise ProblemError(503, missing if _may_read(request, services) else "not ready; readers are told why")
+
+
+def _may_read(request: Request, services: Services) -> bool:
+    if not services.settings.requires_tokens:
+        return True
+    try:
+        check_reader(request, services)
+    except ProblemError:
+        return False
+    return True

@@ -1,0 +1,139 @@
+"""Errors as problem details, RFC 9457: one body for whatever went wrong, in words that say what to do."""
+
+import http
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from backend.errors import (
+    BatchError,
+    NotFoundError,
+    ParameterError,
+    StoreError,
+    WrongHostError,
+)
+from faultmodel.errors import UnknownNameError, WireError, WordError
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER_S = 1
+_UNAVAILABLE = {"Retry-After": str(RETRY_AFTER_S)}
+
+
+class ProblemParameter(BaseModel):
+    """One parameter that cannot be used."""
+
+    parameter: str = Field(description="The parameter's name", examples=["from"])
+    message: str = Field(description="What is wrong with it", examples=["'yesterday' is not a time"])
+
+
+class Problem(BaseModel):
+    """What went wrong. RFC 9457."""
+
+    type: str = Field(default="about:blank", description="Always about:blank: the status says it all")
+    title: str = Field(description="The status in words", examples=["Not Found"])
+    status: int = Field(description="The HTTP status", ge=400, le=599, examples=[404])
+    detail: str = Field(description="What was wrong here", examples=["no VM '00000000000000ff'"])
+    errors: list[ProblemParameter] = Field(
+        default=[], description="Each parameter that cannot be used, where that is what was wrong"
+    )
+
+
+class ProblemError(Exception):
+    """Answers the request with this problem."""
+
+    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = headers
+
+
+def problem_response(
+    status: int,
+    detail: str,
+    *,
+    errors: Sequence[ProblemParameter] = (),
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """Return the response that tells of a problem."""
+    problem = Problem(title=http.HTTPStatus(status).phrase, status=status, detail=detail, errors=list(errors))
+    return JSONResponse(problem.model_dump(), status, dict(headers or {}), CONTENT_TYPE)
+
+
+def add_problem_handlers(app: FastAPI) -> None:
+    """Have every error answered with a problem."""
+
+    @app.exception_handler(ProblemError)
+    async def _(_request: Request, exc: ProblemError) -> JSONResponse:
+        return problem_response(exc.status, exc.detail, headers=exc.headers)
+
+    @app.exception_handler(HTTPException)
+    async def _(request: Request, exc: HTTPException) -> JSONResponse:
+        return problem_response(exc.status_code, _of_http(request, exc), headers=exc.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def _(_request: Request, exc: RequestValidationError) -> JSONResponse:
+        return _of_parameters([_of_validation(error) for error in exc.errors()])
+
+    @app.exception_handler(ParameterError)
+    async def _(_request: Request, exc: ParameterError) -> JSONResponse:
+        return _of_parameters([ProblemParameter(parameter=exc.parameter, message=str(exc))])
+
+    @app.exception_handler(StoreError)
+    async def _(_request: Request, exc: StoreError) -> JSONResponse:
+        logger.warning("database cannot be used error=%r", str(exc))
+        return problem_response(503, str(exc), headers=_UNAVAILABLE)
+
+    @app.exception_handler(Exception)
+    async def _(_request: Request, _exc: Exception) -> JSONResponse:
+        # The exception goes on to the server, which logs it.
+        return problem_response(500, "the server failed; its log says more")
+
+    for error, status in _STATUS.items():
+        app.add_exception_handler(error, _handler(status))
+
+
+_STATUS: Mapping[type[Exception], int] = {
+    WordError: 400,
+    WireError: 400,
+    WrongHostError: 403,
+    NotFoundError: 404,
+    UnknownNameError: 404,
+    BatchError: 409,
+}
+
+
+def _handler(status: int) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
+    async def handle(_request: Request, exc: Exception) -> JSONResponse:
+        return problem_response(status, str(exc))
+
+    return handle
+
+
+def _of_http(request: Request, exc: HTTPException) -> str:
+    match exc.status_code:
+        case 404:
+            return f"nothing is at {request.url.path}"
+        case 405:
+            return f"{request.method} is not possible at {request.url.path}"
+        case _:
+            return exc.detail
+
+
+def _of_parameters(errors: Sequence[ProblemParameter]) -> JSONResponse:
+    detail = "; ".join(f"{error.parameter}: {error.message}" for error in errors)
+    return problem_response(400, detail, errors=errors)
+
+
+def _of_validation(error: Mapping[str, object]) -> ProblemParameter:
+    # loc is ("query", "limit"), with an index where the parameter is repeated.
+    where = error["loc"]
+    name = str(where[1]) if isinstance(where, tuple) and len(where) > 1 else "request"
+    return ProblemParameter(parameter=name, message=str(error["msg"]).replace("Input", "this", 1))

@@ -1,0 +1,45 @@
+"""What the routers work with, put together once by ``backend.app``."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, cast
+
+from fastapi import Depends, Request
+
+from backend.auth import Sessions
+from backend.live import Live
+from backend.settings import Settings
+from backend.store.base import Store
+
+_NS_PER_MS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The server's parts. ``now_ns`` is the clock: UTC, ns since the epoch."""
+
+    settings: Settings
+    store: Store
+    live: Live
+    sessions: Sessions
+    now_ns: Callable[[], int]
+    started_ns: int
+    version: str
+
+    @property
+    def now_ms(self) -> int:
+        """UTC, ms since the epoch."""
+        return self.now_ns() // _NS_PER_MS
+
+
+def services_of(request: Request) -> Services:
+    """Return the services of the application that serves this request."""
+    return cast(Services, request.app.state.services)
+
+
+async def _services(request: Request) -> Services:
+    # A coroutine, though it waits for nothing: FastAPI runs plain functions in a thread.
+    return services_of(request)
+
+
+ServicesDep = Annotated[Services, Depends(_services)]

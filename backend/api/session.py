@@ -1,0 +1,84 @@
+"""Sessions: how a browser shows a read token once, instead of with each request."""
+
+import msgspec
+from fastapi import APIRouter, Request, Response
+from fastapi.concurrency import run_in_threadpool
+
+from backend.api import schemas
+from backend.api.access import SESSION_COOKIE
+from backend.api.parameters import read_body
+from backend.api.problems import ProblemError
+from backend.api.responses import problems
+from backend.api.services import Services, ServicesDep
+from backend.auth import SESSION_NS, TokenKind, find_token, hash_token
+from backend.times import rfc3339_ns
+
+router = APIRouter(prefix="/api/v1/session", tags=["Session"])
+
+_MAX_BYTES = 4096
+_NS_PER_S = 10**9
+
+
+class _Login(msgspec.Struct, forbid_unknown_fields=True):
+    token: str
+
+
+@router.post(
+    "",
+    responses=problems(401, 403, 413, 415),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {
+                        "type": "object",
+                        "properties": {
+                            "token": {"type": "string", "description": "A read token", "maxLength": 512}
+                        },
+                        "required": ["token"],
+                        "additionalProperties": False,
+                    },
+                    "example": {"token": "kvmfaults_read_..."},
+                }
+            },
+        }
+    },
+)
+async def open_session(request: Request, response: Response, services: ServicesDep) -> schemas.Session:
+    """Open a session: its cookie then stands for the token, for 12 h or until the server starts anew."""
+    token = _token(await read_body(request, _MAX_BYTES, "application/json"))
+    await run_in_threadpool(_check, services, token)
+    now_ns = services.now_ns()
+    response.set_cookie(
+        SESSION_COOKIE,
+        services.sessions.open(hash_token(token), now_ns),
+        max_age=SESSION_NS // _NS_PER_S,
+        path="/api",
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+    )
+    return schemas.Session(ends_at=rfc3339_ns(now_ns + SESSION_NS))
+
+
+@router.delete("", status_code=204, responses=problems())
+async def close_session(request: Request, response: Response, services: ServicesDep) -> None:
+    """End the session, if there is one."""
+    services.sessions.close(request.cookies.get(SESSION_COOKIE, ""))
+    response.delete_cookie(SESSION_COOKIE, path="/api", httponly=True, samesite="strict")
+
+
+def _token(body: bytes) -> str:
+    try:
+        return msgspec.json.decode(body, type=_Login).token
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise ProblemError(400, f'the body is not {{"token": "..."}}: {exc}') from exc
+
+
+def _check(services: Services, text: str) -> None:
+    token = find_token(services.store, text)
+    if token is None:
+        raise ProblemError(401, "the token is not known here", {"WWW-Authenticate": "Bearer"})
+    if token.kind != TokenKind.READ:
+        raise ProblemError(403, f"the token is of kind {token.kind}, this needs one of kind {TokenKind.READ}")

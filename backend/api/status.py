@@ -1,0 +1,30 @@
+"""The server and the hosts that it hears from."""
+
+from fastapi import APIRouter
+
+from backend.api import schemas
+from backend.api.presented import host_body
+from backend.api.responses import reader_problems
+from backend.api.services import ServicesDep
+from backend.query.readiness import what_is_missing
+from backend.times import rfc3339_ns
+
+router = APIRouter(prefix="/api/v1/status", tags=["Status"])
+
+
+@router.get("", responses=reader_problems())
+def show_status(services: ServicesDep) -> schemas.Status:
+    """Show what the server is, and each host: its probes, what it lost, and when it was last heard of."""
+    now_ns = services.now_ns()
+    expects_collector = services.settings.expects_collector
+    missing = what_is_missing(services.store, expects_collector=expects_collector, now_ms=services.now_ms)
+    return schemas.Status(
+        version=services.version,
+        database=services.settings.database_kind,
+        now=rfc3339_ns(now_ns),
+        started_at=rfc3339_ns(services.started_ns),
+        expects_collector=expects_collector,
+        ready=not missing,
+        missing=missing,
+        hosts=[host_body(host, services.now_ms) for host in services.store.hosts()],
+    )

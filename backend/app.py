@@ -1,0 +1,72 @@
+"""The server's parts, put together as one ASGI application."""
+
+import time
+from collections.abc import Callable
+
+from fastapi import Depends, FastAPI, Security
+from starlette.types import ASGIApp
+
+from backend.api import (
+    architectures,
+    description,
+    events,
+    exits,
+    health,
+    ingest,
+    rates,
+    session,
+    status,
+    vms,
+)
+from backend.api.access import read_bearer, read_cookie, require_reader
+from backend.api.guard import Guard
+from backend.api.page import Page, page_folder
+from backend.api.parameters import only_known_parameters
+from backend.api.problems import add_problem_handlers
+from backend.api.services import Services
+from backend.auth import Sessions
+from backend.live import Live
+from backend.settings import Settings
+from backend.store.base import Store
+from backend.version import version
+
+_FOR_ALL = (health, ingest, session)
+_FOR_READERS = (status, vms, rates, exits, architectures, events, description)
+
+
+def create_app(
+    settings: Settings, store: Store, *, live: Live | None = None, now_ns: Callable[[], int] = time.time_ns
+) -> ASGIApp:
+    """Return the application. The store stays the caller's: it must outlive the application.
+
+    :param live: to end the event streams with; one of its own where None
+    :param now_ns: the clock, UTC ns since the epoch
+    """
+    services = Services(
+        settings=settings,
+        store=store,
+        live=live or Live(),
+        sessions=Sessions(),
+        now_ns=now_ns,
+        started_ns=now_ns(),
+        version=version(),
+    )
+    return Guard(create_api(services), settings)
+
+
+def create_api(services: Services) -> FastAPI:
+    """Return the API with the page behind it, without the guard around it."""
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.services = services
+    add_problem_handlers(app)
+    description.describe(app, services.version)
+    checked = [Depends(only_known_parameters)]
+    for module in _FOR_ALL:
+        app.include_router(module.router, dependencies=checked)
+    # Access is checked by the first; the two after it are for the description.
+    read = [Depends(require_reader), Security(read_bearer), Security(read_cookie)]
+    for module in _FOR_READERS:
+        app.include_router(module.router, dependencies=[*read, *checked])
+    # Not a route: a route for every path would also take the place of "method not allowed".
+    app.router.default = Page(services.settings.frontend or page_folder())
+    return app

@@ -1,0 +1,21 @@
+"""Takes a collector's batch: reads it, checks whose it is, stores it once."""
+
+from backend.errors import WrongHostError
+from backend.store.base import Store
+from faultmodel import wire
+
+
+def ingest(store: Store, body: bytes, *, host: str, received_ns: int) -> bool:
+    """Store a batch of this host; one that was stored before changes nothing.
+
+    :param body: at most ``wire.MAX_BATCH_BYTES``, encoded as ``faultmodel.wire`` has it
+    :return: whether it was new
+    :raises WireError: the bytes are no batch
+    :raises WrongHostError: it is another host's
+    :raises BatchError: it contradicts itself or what is stored
+    :raises StoreError: the database cannot take it now
+    """
+    batch = wire.decode(body)
+    if batch.host.name != host:
+        raise WrongHostError(f"this token is for host {host!r}, the batch is of host {batch.host.name!r}")
+    return store.apply(batch, received_ns)

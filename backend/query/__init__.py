@@ -1,0 +1,1 @@
+"""What the store holds, made into answers: rates on a grid of steps, breakdowns, pages. No HTTP here."""

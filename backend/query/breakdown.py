@@ -1,0 +1,64 @@
+"""A VM's faults by what the hardware and KVM said of them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from backend.store.base import SyndromeCount
+from faultmodel import arch, context
+from faultmodel.arch.base import Flag
+from faultmodel.record import Side
+
+FAULT_CONTEXT = ("private", "no_memslot", "dirty_logging")
+"""The software flags that a fault count carries."""
+_PREFETCHED = "prefetched"
+
+
+@dataclass(frozen=True, slots=True)
+class FlagCount:
+    """Faults with one flag. ``flag.bit`` is None where it is derived, or differs between formats."""
+
+    flag: Flag
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Breakdown:
+    """``total`` faults, each with any number of ``flags`` and outcomes; what never occurred is not listed."""
+
+    total: int
+    flags: Sequence[FlagCount]
+    outcomes: Sequence[FlagCount]
+
+
+def breakdown(counts: Sequence[SyndromeCount]) -> Breakdown:
+    """Break faults down: hardware flags first, then software flags, each most first."""
+    flags: dict[tuple[Side, str], FlagCount] = {}
+    outcomes: dict[tuple[Side, str], FlagCount] = {}
+    for item in counts:
+        for flag in _hardware_flags(item):
+            _add(flags, flag, item.counters["faults"])
+        for name in FAULT_CONTEXT:
+            _add(flags, context.CONTEXT[name], item.counters[name])
+        for flag in (*context.OUTCOMES.values(), context.CONTEXT[_PREFETCHED]):
+            _add(outcomes, flag, item.counters[flag.name])
+    total = sum(item.counters["faults"] for item in counts)
+    return Breakdown(total, _ordered(flags.values()), _ordered(outcomes.values()))
+
+
+def _hardware_flags(item: SyndromeCount) -> Sequence[Flag]:
+    if item.format is None:
+        return ()
+    return arch.get(item.arch).format_named(item.format).flags(item.word)
+
+
+def _add(into: dict[tuple[Side, str], FlagCount], flag: Flag, count: int) -> None:
+    if not count:
+        return
+    known = into.get((flag.side, flag.name), FlagCount(flag, 0))
+    bit = known.flag.bit if known.flag.bit == flag.bit else None
+    merged = Flag(flag.name, flag.side, bit, known.flag.meaning)
+    into[flag.side, flag.name] = FlagCount(merged, known.count + count)
+
+
+def _ordered(counts: Iterable[FlagCount]) -> Sequence[FlagCount]:
+    return sorted(counts, key=lambda item: (item.flag.side is Side.SOFTWARE, -item.count, item.flag.name))

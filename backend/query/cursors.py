@@ -1,0 +1,62 @@
+"""Cursors: where a page ended, as opaque text that only this server reads."""
+
+import base64
+import binascii
+import re
+import struct
+from typing import Any
+
+from backend.errors import ParameterError
+
+PATTERN = "^[A-Za-z0-9_-]{1,64}$"
+
+_VM = struct.Struct(">cq16s")
+_EXIT = struct.Struct(">cqq")
+_VM_MARK = b"v"
+_EXIT_MARK = b"e"
+_VM_ID = re.compile(rb"[0-9a-f]{16}")
+_WRONG = "this is no cursor of this list; take next_cursor of the page before"
+
+
+def vm_cursor(first_seen_ms: int, vm_id: str) -> str:
+    """Return the cursor after this VM."""
+    return _text(_VM.pack(_VM_MARK, first_seen_ms, vm_id.encode("ascii")))
+
+
+def read_vm_cursor(text: str) -> tuple[int, str]:
+    """Return (first_seen_ms, id) of the last VM of the page before.
+
+    :raises ParameterError: it is no cursor
+    """
+    mark, first_seen_ms, vm_id = _unpack(_VM, text)
+    if mark != _VM_MARK or not _VM_ID.fullmatch(vm_id):
+        raise ParameterError("cursor", _WRONG)
+    return first_seen_ms, vm_id.decode("ascii")
+
+
+def exit_cursor(time_ns: int, position: int) -> str:
+    """Return the cursor after this exit."""
+    return _text(_EXIT.pack(_EXIT_MARK, time_ns, position))
+
+
+def read_exit_cursor(text: str) -> tuple[int, int]:
+    """Return (time_ns, position) of the last exit of the page before.
+
+    :raises ParameterError: it is no cursor
+    """
+    mark, time_ns, position = _unpack(_EXIT, text)
+    if mark != _EXIT_MARK:
+        raise ParameterError("cursor", _WRONG)
+    return time_ns, position
+
+
+def _text(packed: bytes) -> str:
+    return base64.urlsafe_b64encode(packed).rstrip(b"=").decode("ascii")
+
+
+def _unpack(form: struct.Struct, text: str) -> tuple[Any, ...]:
+    try:
+        packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        return form.unpack(packed)
+    except (binascii.Error, struct.error, ValueError) as exc:
+        raise ParameterError("cursor", _WRONG) from exc

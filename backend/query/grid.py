@@ -1,0 +1,87 @@
+"""The grid of a chart: equal steps, and how much of each was covered."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from backend.errors import ParameterError
+from backend.store.base import CoveredSpan, TimeRange
+from faultmodel.record import BUCKET_MS
+
+MAX_POINTS = 11_000
+DEFAULT_POINTS = 300
+DEFAULT_SPAN_MS = 15 * 60_000
+
+_DAY_MS = 86_400_000
+_STEPS_MS = tuple(
+    1_000 * seconds
+    for seconds in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Steps [from_ms + k * step_ms, ...) up to ``to_ms``. Both ends are multiples of ``step_ms``."""
+
+    from_ms: int
+    to_ms: int
+    step_ms: int
+
+    @property
+    def starts_ms(self) -> range:
+        """The start of every step."""
+        return range(self.from_ms, self.to_ms, self.step_ms)
+
+
+def make_grid(span: TimeRange, now_ms: int, step_ms: int | None) -> Grid:
+    """Return the grid whose whole steps contain a range: an open one ends now and is 15 min long.
+
+    :param step_ms: None for the smallest usual step that gives at most about ``DEFAULT_POINTS``
+    :raises ParameterError: the step is no multiple of a bucket, or gives more than ``MAX_POINTS``
+    """
+    to_ms = now_ms if span.to_ms is None else span.to_ms
+    from_ms = max(0, to_ms - DEFAULT_SPAN_MS) if span.from_ms is None else span.from_ms
+    if from_ms > to_ms:
+        raise ParameterError("from", "from is after to")
+    span_ms = to_ms - from_ms
+    step_ms = _usual_step(span_ms) if step_ms is None else step_ms
+    if step_ms < BUCKET_MS or step_ms % BUCKET_MS:
+        raise ParameterError("step", "the step must be a multiple of 1 s, at least 1 s")
+    start = from_ms // step_ms * step_ms
+    end = -(-to_ms // step_ms) * step_ms
+    points = (end - start) // step_ms
+    if points > MAX_POINTS:
+        least_s = -(-span_ms // ((MAX_POINTS - 1) * BUCKET_MS))
+        raise ParameterError(
+            "step", f"{points} points, more than {MAX_POINTS}; a step of {least_s}s or more would do"
+        )
+    return Grid(start, end, step_ms)
+
+
+def covered_ms(grid: Grid, spans: Iterable[CoveredSpan]) -> Sequence[int]:
+    """Return, for each step, how many of its ms at least one of the spans covers."""
+    covered = [0] * len(grid.starts_ms)
+    for from_ms, to_ms in _union(spans):
+        start = max(from_ms, grid.from_ms)
+        end = min(to_ms, grid.to_ms)
+        while start < end:
+            index = (start - grid.from_ms) // grid.step_ms
+            step_end = min(end, grid.from_ms + (index + 1) * grid.step_ms)
+            covered[index] += step_end - start
+            start = step_end
+    return covered
+
+
+def _union(spans: Iterable[CoveredSpan]) -> Iterable[tuple[int, int]]:
+    reached = 0
+    for span in sorted(spans, key=lambda span: span.from_ms):
+        if span.to_ms > reached:
+            yield max(span.from_ms, reached), span.to_ms
+            reached = span.to_ms
+
+
+def _usual_step(span_ms: int) -> int:
+    for step_ms in _STEPS_MS:
+        if span_ms <= step_ms * DEFAULT_POINTS:
+            return step_ms
+    days = -(-span_ms // (DEFAULT_POINTS * _DAY_MS))
+    return days * _DAY_MS

@@ -1,0 +1,42 @@
+"""Whether the server can do what it is there for, and what is missing."""
+
+from collections.abc import Sequence
+
+from backend.errors import StoreError
+from backend.store.base import HostStatus, Store
+
+FRESH_MS = 15_000
+"""A host whose newest batch is older than this is not being traced now."""
+_ATTACHED = "attached"
+_NS_PER_MS = 1_000_000
+
+
+def is_fresh(host: HostStatus, now_ms: int) -> bool:
+    """Tell whether the host sent a batch lately."""
+    return now_ms - host.last_batch_ns // _NS_PER_MS <= FRESH_MS
+
+
+def what_is_missing(store: Store, *, expects_collector: bool, now_ms: int) -> str:
+    """Return what keeps the server from being ready, in words; empty where nothing does."""
+    try:
+        store.check_schema()
+        hosts = store.hosts() if expects_collector else ()
+    except StoreError as exc:
+        return str(exc)
+    if not expects_collector or any(host.state == _ATTACHED and is_fresh(host, now_ms) for host in hosts):
+        return ""
+    return _why_not_attached(hosts, now_ms)
+
+
+def _why_not_attached(hosts: Sequence[HostStatus], now_ms: int) -> str:
+    if not hosts:
+        return "no collector has sent anything yet"
+    return "; ".join(_why_one_is_not(host, now_ms) for host in hosts)
+
+
+def _why_one_is_not(host: HostStatus, now_ms: int) -> str:
+    if not is_fresh(host, now_ms):
+        age_s = (now_ms - host.last_batch_ns // _NS_PER_MS) // 1000
+        return f"host {host.name} last sent a batch {age_s} s ago"
+    detail = f": {host.detail}" if host.detail else ""
+    return f"host {host.name} is {host.state}{detail}"

@@ -1,0 +1,83 @@
+"""Runs the application on a socket until it is told to end."""
+
+import socket
+
+import uvicorn
+
+from backend.app import create_app
+from backend.auth import TokenKind
+from backend.errors import SettingError
+from backend.live import Live
+from backend.settings import Settings
+from backend.store.base import Store
+
+_GRACE_S = 1
+_KEEP_ALIVE_S = 75
+"""Longer than any collector's pause between two batches."""
+
+
+def serve(settings: Settings, store: Store) -> None:
+    """Serve until SIGINT or SIGTERM; requests that are under way then have a second to end.
+
+    Prints the address as the first line on standard output once it can be used.
+
+    :raises SettingError: the address cannot be listened on, or needs tokens that there are not
+    :raises SchemaError: the database is not migrated
+    """
+    store.check_schema()
+    _check_tokens(settings, store)
+    live = Live()
+    config = uvicorn.Config(
+        create_app(settings, store, live=live),
+        http="h11",
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    with _listen(settings) as listener:
+        _Server(config, live, _url(settings.host, listener)).run(sockets=[listener])
+
+
+def _check_tokens(settings: Settings, store: Store) -> None:
+    if settings.requires_tokens and all(token.kind != TokenKind.READ for token in store.tokens()):
+        raise SettingError(
+            f"{settings.host} can be reached from elsewhere and no read token exists; make one with "
+            "kvmfaults-server token create --kind read --file PATH --database URL, or listen on 127.0.0.1"
+        )
+
+
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        return socket.create_server(address[:2], family=family, backlog=2048)
+    except OSError as exc:
+        raise SettingError(f"cannot listen on {settings.host} port {settings.port}: {exc.strerror}") from exc
+
+
+def _url(host: str, listener: socket.socket) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"http://{name}:{listener.getsockname()[1]}/"
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, live: Live, url: str) -> None:
+        super().__init__(config)
+        self._live = live
+        self._url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            print(f"kvmfaults: dashboard at {self._url}", flush=True)  # noqa: T201 - the command's one line
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # Event streams have no end of their own, and would be waited for.
+        self._live.close()
+        await super().shutdown(sockets)

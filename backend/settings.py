@@ -1,0 +1,63 @@
+"""What an operator can set. ``backend.__main__`` reads it from the command line and the environment."""
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend.errors import SettingError
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8470
+_YES = frozenset({"1", "true", "yes", "on"})
+_NO = frozenset({"0", "false", "no", "off"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How the server runs.
+
+    ``frontend``: the folder of the page, None for the one that comes with the server.
+    ``expects_collector``: not ready until a host's probes are attached.
+    ``allowed_hosts``: names, beside the loopback ones and ``host``, under which it may be addressed.
+    """
+
+    database: str
+    host: str = DEFAULT_HOST
+    port: int = DEFAULT_PORT
+    frontend: Path | None = None
+    expects_collector: bool = True
+    allowed_hosts: tuple[str, ...] = ()
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def requires_tokens(self) -> bool:
+        """Whether a reader must show who they are."""
+        return not self.is_loopback
+
+    @property
+    def database_kind(self) -> str:
+        """``sqlite`` or ``postgresql``: only the scheme of the URL, which may hold a password."""
+        return self.database.partition(":")[0].partition("+")[0]
+
+
+def parse_port(text: str) -> int:
+    """Return a TCP port; 0 lets the system choose one. :raises SettingError: it is none"""
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535):
+        raise SettingError(f"port {text!r} is not a number from 0 to 65535")
+    return int(text)
+
+
+def parse_switch(name: str, text: str) -> bool:
+    """Return what a switch in the environment says. :raises SettingError: it is neither yes nor no"""
+    if text.lower() in _YES | _NO:
+        return text.lower() in _YES
+    raise SettingError(f"{name} is {text!r}; write 1 or 0")

@@ -1,0 +1,1 @@
+# What the server uses of plotly, which brings no types.

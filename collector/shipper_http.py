@@ -121,9 +121,11 @@ class Uplink:
 def _ingest_url(server: str) -> httpx.URL:
     try:
         url = httpx.URL(server)
-    except httpx.InvalidURL as exc:
+        # Names that cannot be looked up would otherwise only show when a batch is sent.
+        host = url.host.encode("idna")
+    except (httpx.InvalidURL, UnicodeError) as exc:
         raise ServerAddressError(f"server {server!r} is not a URL: {exc}") from exc
-    if url.scheme not in ("http", "https") or not url.host or url.query or url.fragment:
+    if url.scheme not in ("http", "https") or not host or b"%" in host or url.query or url.fragment:
         raise ServerAddressError(f"server {server!r} is not a URL like https://host:port")
     return url.copy_with(path=url.path.rstrip("/") + _PATH)
 

@@ -1,4 +1,4 @@
-"""The spool's promises: order, nothing lost in silence or counted twice, whatever stops it or fills its disk."""
+"""The spool's promises: order, nothing lost in silence or counted twice, whatever stops it or its disk."""
 
 import contextlib
 import os

@@ -1,0 +1,388 @@
+"""Delivery against a real HTTP server: order, retries, refusals, tokens, certificates, the end."""
+
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from collector.errors import ServerAddressError
+from collector.shipper import Shipper
+from collector.shipper_http import Uplink, Verdict
+from collector.spool import Spool
+from faultmodel import wire
+from tests.collector.server import Reply, serve
+
+PROBLEM = b'{"type":"about:blank","title":"Bad batch","status":400,"detail":"batch has version 9"}'
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    with Spool(tmp_path / "spool") as opened:
+        yield opened
+
+
+@pytest.fixture
+def start(spool: Spool) -> Iterator[Callable[[str], Shipper]]:
+    shippers: list[Shipper] = []
+
+    def begin(url: str) -> Shipper:
+        shipper = Shipper(spool, Uplink(url))
+        shipper.start()
+        shippers.append(shipper)
+        return shipper
+
+    yield begin
+    for shipper in shippers:
+        shipper.flush(0)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for another thread's doing, which no event tells."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, "waited 20 s in vain"
+        time.sleep(0.005)
+
+
+def test_batches_arrive_in_order_and_leave_the_spool(spool: Spool, start: Callable[[str], Shipper]) -> None:
+    with serve() as server:
+        spool.put(b"before the start")
+        shipper = start(server.url)
+        spool.put(b"after it")
+        assert server.bodies(2) == [b"before the start", b"after it"]
+        assert shipper.flush(10)
+        assert shipper.statistics().sent == 2
+        assert (spool.backlog_batches, spool.dropped_batches) == (0, 0)
+
+
+def test_a_request_is_what_the_wire_says(spool: Spool, start: Callable[[str], Shipper]) -> None:
+    with serve() as server:
+        start(server.url + "/faults/")
+        spool.put(b"\x00\xff")
+        request = server.next_request()
+    assert request.path == "/faults/api/v1/ingest"
+    assert request.headers["content-type"] == wire.CONTENT_TYPE
+    assert request.body == b"\x00\xff"
+    assert "authorization" not in request.headers
+
+
+def test_the_connection_is_kept(spool: Spool, start: Callable[[str], Shipper]) -> None:
+    with serve() as server:
+        start(server.url)
+        for _ in range(20):
+            spool.put(b"x")
+        assert len({server.next_request().peer for _ in range(20)}) == 1
+
+
+def test_a_new_batch_is_sent_at_once(spool: Spool, start: Callable[[str], Shipper]) -> None:
+    with serve() as server:
+        start(server.url)
+        began = time.monotonic()
+        for _ in range(20):
+            spool.put(b"x")
+            server.next_request()
+        # Far below any polling interval, far above what a busy machine needs.
+        assert time.monotonic() - began < 20 * 0.1
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 401, 403, 404, 302, 202])
+def test_what_may_pass_is_tried_again(status: int, spool: Spool, start: Callable[[str], Shipper]) -> None:
+    with serve(Reply(status), Reply(status)) as server:
+        shipper = start(server.url)
+        spool.put(b"1")
+        spool.put(b"2")
+        assert server.bodies(4) == [b"1", b"1", b"1", b"2"]
+        assert shipper.flush(10)
+        statistics = shipper.statistics()
+    assert (statistics.sent, statistics.retried, statistics.last_error) == (2, 2, "")
+
+
+@pytest.mark.parametrize("status", [400, 409, 413, 415, 422])
+def test_what_the_server_never_takes_is_put_aside_and_counted(
+    status: int, spool: Spool, start: Callable[[str], Shipper], tmp_path: Path
+) -> None:
+    with serve(Reply(status)) as server:
+        shipper = start(server.url)
+        spool.put(b"bad")
+        spool.put(b"good")
+        assert server.bodies(2) == [b"bad", b"good"]
+        assert shipper.flush(10)
+    assert (shipper.statistics().rejected, shipper.statistics().sent) == (1, 1)
+    assert spool.dropped_batches == 1
+    assert len(list((tmp_path / "spool/rejected").iterdir())) == 1
+
+
+def test_a_refusal_is_logged_once_with_its_reason(
+    spool: Spool, start: Callable[[str], Shipper], caplog: pytest.LogCaptureFixture
+) -> None:
+    with serve(*[Reply(400, body=PROBLEM)] * 3) as server:
+        shipper = start(server.url)
+        for _ in range(3):
+            spool.put(b"bad")
+        server.bodies(3)
+        assert shipper.flush(10)
+    assert [record.getMessage() for record in caplog.records if record.name == "collector.shipper"] == [
+        "batch refused, put aside number=1 answer='400 batch has version 9'"
+    ]
+
+
+@pytest.mark.parametrize("read_bytes", [0, 10, 50_000])
+def test_a_server_that_dies_in_a_request_gets_the_batch_again(
+    read_bytes: int, spool: Spool, start: Callable[[str], Shipper]
+) -> None:
+    with serve(Reply(hang_up_after=read_bytes)) as server:
+        shipper = start(server.url)
+        spool.put(b"x" * 100_000)
+        assert server.bodies(1) == [b"x" * 100_000]
+        assert shipper.flush(10)
+        assert shipper.statistics().retried == 1
+
+
+def test_a_server_that_dies_before_its_answer_gets_the_batch_again(
+    spool: Spool, start: Callable[[str], Shipper]
+) -> None:
+    with serve(Reply(hang_up_after=1)) as server:
+        shipper = start(server.url)
+        spool.put(b"1")
+        spool.put(b"2")
+        assert server.bodies(2) == [b"1", b"2"]
+        assert shipper.flush(10)
+
+
+def test_a_server_that_is_away_gets_all_when_it_comes_back(
+    spool: Spool, start: Callable[[str], Shipper]
+) -> None:
+    with serve() as server:
+        port = server.port
+        shipper = start(server.url)
+        spool.put(b"1")
+        server.next_request()
+    spool.put(b"2")
+    spool.put(b"3")
+    until(lambda: shipper.statistics().last_error != "")
+    assert shipper.statistics().backlog_batches >= 2
+    with serve(port=port) as server:
+        assert server.bodies(2) == [b"2", b"3"]
+        assert shipper.flush(10)
+    assert shipper.statistics().last_error == ""
+
+
+def test_a_server_is_left_alone_as_long_as_it_asks(spool: Spool, start: Callable[[str], Shipper]) -> None:
+    with serve(Reply(429, {"retry-after": "1"})) as server:
+        start(server.url)
+        spool.put(b"1")
+        server.next_request()
+        began = time.monotonic()
+        server.next_request()
+        assert time.monotonic() - began >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("header", "lowest", "highest"),
+    [
+        ("7", 7, 7),
+        ("0", 0, 0),
+        ("86400", 60, 60),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 0, 0),
+        ("Fri, 31 Dec 2999 23:59:59 GMT", 60, 60),
+        ("soon", 0, 0),
+        ("-5", 0, 0),
+        ("²", 0, 0),
+    ],
+)
+def test_retry_after_is_read_and_bounded(header: str, lowest: float, highest: float) -> None:
+    raw = header.encode().decode("latin-1")
+    with serve(Reply(503, {"retry-after": raw})) as server:
+        uplink = Uplink(server.url)
+        answer = uplink.send(b"1")
+        uplink.close()
+    assert answer.verdict is Verdict.LATER
+    assert lowest <= answer.pause_s <= highest
+
+
+def test_flush_ends_at_its_deadline_and_leaves_the_rest(tmp_path: Path) -> None:
+    answering = threading.Event()
+    with serve(Reply(), Reply(hold=answering)) as server, Spool(tmp_path) as spool:
+        shipper = Shipper(spool, Uplink(server.url))
+        shipper.start()
+        for batch in (b"1", b"2", b"3"):
+            spool.put(batch)
+        server.bodies(2)
+        began = time.monotonic()
+        assert not shipper.flush(0.3)
+        assert time.monotonic() - began < 3
+        assert spool.backlog_batches == 2
+        answering.set()
+    with Spool(tmp_path) as spool:
+        oldest = spool.oldest()
+        assert oldest is not None
+        assert oldest.batch == b"2"
+
+
+def test_flush_does_not_wait_out_a_long_pause(spool: Spool, start: Callable[[str], Shipper]) -> None:
+    with serve(Reply(503, {"retry-after": "60"})) as server:
+        shipper = start(server.url)
+        spool.put(b"1")
+        until(lambda: shipper.statistics().retried == 1)
+        assert shipper.flush(10)
+        assert server.bodies(2) == [b"1", b"1"]
+
+
+def test_flush_of_an_idle_shipper_is_immediate(spool: Spool, start: Callable[[str], Shipper]) -> None:
+    with serve() as server:
+        shipper = start(server.url)
+        began = time.monotonic()
+        assert shipper.flush(10)
+        assert time.monotonic() - began < 2
+
+
+def test_flush_without_a_server_says_that_something_is_left(spool: Spool) -> None:
+    with serve() as server:
+        url = server.url
+    shipper = Shipper(spool, Uplink(url))
+    shipper.start()
+    spool.put(b"1")
+    assert not shipper.flush(0.3)
+
+
+def test_the_token_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("kf_secret\n")
+    with serve() as server:
+        uplink = Uplink(server.url, token_file=tmp_path / "token")
+        assert uplink.send(b"1").verdict is Verdict.ACCEPTED
+        uplink.close()
+        assert server.next_request().headers["authorization"] == "Bearer kf_secret"
+
+
+def test_a_refused_token_is_read_anew(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("old")
+    with serve(Reply(), Reply(401)) as server:
+        uplink = Uplink(server.url, token_file=tmp_path / "token")
+        uplink.send(b"1")
+        (tmp_path / "token").write_text("new")
+        assert uplink.send(b"2").verdict is Verdict.ACCEPTED
+        uplink.close()
+        tokens = [server.next_request().headers["authorization"] for _ in range(3)]
+    assert tokens == ["Bearer old", "Bearer old", "Bearer new"]
+
+
+def test_a_token_that_stays_refused_is_tried_later(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("wrong")
+    with serve(Reply(401)) as server:
+        uplink = Uplink(server.url, token_file=tmp_path / "token")
+        answer = uplink.send(b"1")
+        uplink.close()
+    assert (answer.verdict, answer.detail) == (
+        Verdict.LATER,
+        "the server does not accept this collector's token",
+    )
+
+
+@pytest.mark.parametrize("content", ["", "two words", "caf\xe9", "a\x07b"])
+def test_a_file_without_a_token_is_said_and_tried_later(tmp_path: Path, content: str) -> None:
+    (tmp_path / "token").write_text(content)
+    uplink = Uplink("http://127.0.0.1:1", token_file=tmp_path / "token")
+    answer = uplink.send(b"1")
+    uplink.close()
+    assert (answer.verdict, answer.detail) == (
+        Verdict.LATER,
+        f"token file {tmp_path / 'token'} does not hold a token",
+    )
+
+
+def test_a_token_file_that_comes_later_is_used(tmp_path: Path) -> None:
+    with serve() as server:
+        uplink = Uplink(server.url, token_file=tmp_path / "token")
+        assert "cannot be read: No such file" in uplink.send(b"1").detail
+        (tmp_path / "token").write_text("kf_secret")
+        assert uplink.send(b"1").verdict is Verdict.ACCEPTED
+        uplink.close()
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "127.0.0.1:8000",
+        "ftp://host",
+        "http://",
+        "",
+        "http://[",
+        "http://.",
+        "http://xn--",
+        "http://a b",
+        "http://host:port",
+        "https://host/?a=b",
+    ],
+)
+def test_a_server_that_is_no_url_is_one_clear_error(server: str) -> None:
+    with pytest.raises(ServerAddressError, match="is not a URL"):
+        Uplink(server)
+
+
+def test_a_missing_certificate_file_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ServerAddressError, match=r"ca\.pem cannot be used: No such file"):
+        Uplink("https://host", ca_file=tmp_path / "ca.pem")
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """Make a certificate for 127.0.0.1 that only who is told of it trusts; its key is in the same file."""
+    key, path = tmp_path / "key.pem", tmp_path / "ca.pem"
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+    ]
+    command += [
+        "-keyout",
+        str(key),
+        "-out",
+        str(path),
+        "-subj",
+        "/CN=test",
+        "-addext",
+        "subjectAltName=IP:127.0.0.1",
+    ]
+    try:
+        subprocess.run(command, check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("openssl is not installed")
+    path.write_text(path.read_text() + key.read_text())
+    return path
+
+
+def test_a_certificate_is_verified(certificate: Path) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    with serve(tls=tls) as server:
+        uplink = Uplink(server.url)
+        answer = uplink.send(b"1")
+        uplink.close()
+    assert answer.verdict is Verdict.LATER
+    assert "CERTIFICATE_VERIFY_FAILED" in answer.detail
+
+
+def test_a_certificate_of_ones_own_is_trusted_when_told(certificate: Path) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate)
+    with serve(tls=tls) as server:
+        uplink = Uplink(server.url, ca_file=certificate)
+        assert uplink.send(b"1").verdict is Verdict.ACCEPTED
+        uplink.close()
+
+
+def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    with serve() as server:
+        uplink = Uplink(server.url)
+        assert uplink.send(b"1").verdict is Verdict.ACCEPTED
+        uplink.close()

@@ -4,7 +4,6 @@ import logging
 import platform
 import threading
 import time
-from importlib import metadata
 
 from collector.clock import boot_id, measure
 from collector.errors import ProbeError
@@ -20,6 +19,7 @@ from collector.settings import Settings
 from collector.shipper import Shipper
 from collector.shipper_http import Uplink
 from collector.spool import Spool
+from collector.version import version
 from collector.vms import VmTable
 from faultmodel import arch
 from faultmodel.record import Host, Probe
@@ -93,7 +93,7 @@ class Pipeline:
             kernel=platform.release(),
             flavour=plan.flavour.name if plan else "",
             detail=detail or self._naming_gap(),
-            collector_version=metadata.version("kvmfaults"),
+            collector_version=version(),
             probes=_probes(plan, events) if plan and events else (),
         )
 

@@ -100,7 +100,7 @@ class Probes:
 
     def lost(self) -> dict[str, int]:
         """Return what the programs could not keep, by kind; these only grow."""
-        table = self._bpf["lost"]
+        table = self._bpf[b"lost"]
         lost = {kind: int(sum(table[table.Key(index)])) for index, kind in enumerate(LOST_KINDS)}
         lost["missed_runs"] = sum(_recursion_misses(fd) for fd in self._programs)
         return lost
@@ -116,7 +116,7 @@ class Probes:
                 key for key, _ in self._entries(name, key_size, value_size) if key.startswith(prefix)
             ]:
                 self._delete(name, key)
-        threads = self._entries("threads", _TID_BYTES, ctypes.sizeof(self._bpf["threads"].Leaf))
+        threads = self._entries("threads", _TID_BYTES, ctypes.sizeof(self._bpf[b"threads"].Leaf))
         for key in [key for key, value in threads if value.startswith(prefix)]:
             self._delete("threads", key)
         self._delete("vms", prefix)
@@ -131,9 +131,9 @@ class Probes:
         self._bpf.cleanup()
 
     def _prepare(self, plan: Plan) -> None:
-        table = self._bpf["page_fault_seen"]
+        table = self._bpf[b"page_fault_seen"]
         table[table.Key(0)] = table.Leaf(int(plan.flavour.fires_page_fault))
-        self._bpf["exit_records"].open_ring_buffer(self._take_exit)
+        self._bpf[b"exit_records"].open_ring_buffer(self._take_exit)
 
     def _attach(self, tracepoint: str) -> None:
         name = tracepoint.partition(":")[2]
@@ -159,7 +159,7 @@ class Probes:
         while True:
             count = ctypes.c_uint32(batch)
             failed = self._library.bpf_lookup_batch(
-                self._bpf[table].map_fd,
+                self._bpf[table.encode()].map_fd,
                 None if first else ctypes.byref(cursor),
                 ctypes.byref(cursor),
                 ctypes.byref(keys),
@@ -180,7 +180,7 @@ class Probes:
             first = False
 
     def _delete(self, table: str, key: bytes) -> None:
-        self._library.bpf_delete_elem(self._bpf[table].map_fd, ctypes.c_char_p(key))
+        self._library.bpf_delete_elem(self._bpf[table.encode()].map_fd, ctypes.c_char_p(key))
 
 
 def bcc_version() -> str:

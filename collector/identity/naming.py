@@ -10,13 +10,15 @@ from collector.identity import vmm as vmms
 TEXT_LENGTH = 256
 COMMAND_LENGTH = 1024
 """Bounds of the wire's texts, in characters."""
+_ARGUMENT_LENGTH = 4096
+"""Anybody who may run a VM chooses its command line: this keeps reading it cheap."""
 
 _UUID = re.compile(r"\{?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})\}?")
 _KATA_DOMAIN = re.compile(r"sandbox-([0-9a-f]{64})")
 _KATA_FOLDER = re.compile(r"/run/vc/(?:vm|firecracker)/([^/,=]+)")
 _KUBEVIRT_DOMAIN = re.compile(r"([a-z0-9.-]+)_([a-z0-9.-]+)")
 _SECRET = re.compile(
-    r"""((?:^|[\s,{"'=-])[\w.-]*(?:password|passwd|secret|token|credential)[\w.-]*"?[=:])(?:[^,}]|,,)+""",
+    r"""((?:^|[\s,{"'=-])[\w.-]{0,40}(?:password|passwd|secret|token|credential)[\w.-]{0,40}"?[=:])(?:[^,}]|,,)+""",
     re.I,
 )
 # A QEMU secret's key, and a text handed to the guest's firmware: their names do not show what they are.
@@ -43,6 +45,7 @@ def name_vm(command: Sequence[str], cgroup: str, comm: str) -> Naming:
 
     :param cgroup: the text of /proc/PID/cgroup
     """
+    command = [argument[:_ARGUMENT_LENGTH] for argument in command]
     vmm = vmms.kind(command, comm)
     said = vmms.said_by(vmm, command)
     manager, managed_name = _manager(vmm, said.name, command, cgroup)
@@ -56,12 +59,16 @@ def name_vm(command: Sequence[str], cgroup: str, comm: str) -> Naming:
 
 def command_text(command: Sequence[str]) -> str:
     """Return a command line for people, on one line and bounded; values that look secret are left out."""
-    shown = []
+    shown = ""
     value_is_secret = False
     for argument in command:
-        shown.append("…" if value_is_secret else _without_secrets(argument))
-        value_is_secret = argument.startswith("-") and _SECRET.fullmatch(argument + "=x") is not None
-    return cut(" ".join(shown), COMMAND_LENGTH)
+        # More than is shown need not be looked at.
+        bounded = argument[: COMMAND_LENGTH + 1]
+        shown += " " + ("…" if value_is_secret else _without_secrets(bounded))
+        if len(shown) > COMMAND_LENGTH + 1:
+            break
+        value_is_secret = bounded.startswith("-") and _SECRET.fullmatch(bounded + "=x") is not None
+    return cut(shown.removeprefix(" "), COMMAND_LENGTH)
 
 
 def cut(text: str, length: int) -> str:

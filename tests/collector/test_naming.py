@@ -1,8 +1,11 @@
 """VM names, from the command lines and cgroups of many VMMs."""
 
 import shlex
+import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collector.identity.naming import Naming, command_text, name_vm
 
@@ -288,3 +291,52 @@ def test_a_long_command_is_cut_to_what_the_wire_carries() -> None:
 )
 def test_secrets_are_left_out_of_the_command(arguments: list[str], shown: str) -> None:
     assert command_text(["qemu", *arguments]) == f"qemu {shown}"
+
+
+WORDS = st.sampled_from(
+    [
+        "qemu-kvm",
+        "-name",
+        "guest=",
+        "-uuid",
+        "--api-socket",
+        "path=",
+        "[",
+        '"',
+        ",,",
+        "=",
+        "sandbox-",
+        "\\x2d",
+        "/",
+    ]
+)
+
+
+@given(
+    command=st.lists(st.one_of(st.text(), st.lists(WORDS).map("".join))),
+    cgroup=st.one_of(st.text(), st.lists(WORDS).map("0::/machine-qemu".join)),
+    comm=st.one_of(
+        st.text(max_size=16), st.sampled_from(["qemu-kvm", "firecracker", "crosvm", "cloud-hyperviso"])
+    ),
+)
+def test_whatever_a_process_shows_gives_a_name_that_the_wire_carries(
+    command: list[str], cgroup: str, comm: str
+) -> None:
+    found = name_vm(command, cgroup, comm)
+    texts = (found.name, found.uuid, found.vmm, found.manager)
+    assert max(len(text) for text in texts) <= 256
+    assert len(command_text(command)) <= 1024
+    assert "\0" not in "".join(texts)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["[" * 250_000, "a-" * 125_000, "," * 250_000, "password" * 31_000, '"' * 250_000, "a_" * 125_000],
+    ids=lambda value: value[:2],
+)
+def test_a_command_line_made_to_be_slow_is_read_quickly(value: str) -> None:
+    began = time.process_time()
+    for command in (["qemu-kvm", "-name", value], ["cloud-hypervisor", "--platform", value]):
+        name_vm(command, f"0::/machine-{value}", "x")
+        command_text(command)
+    assert time.process_time() - began < 1

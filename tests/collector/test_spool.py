@@ -315,6 +315,21 @@ def test_a_full_disk_costs_nothing_while_the_server_answers(tmp_path: Path) -> N
         assert spool.dropped_batches == 0
 
 
+def test_a_process_out_of_file_descriptors_loses_nothing(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with Spool(tmp_path) as spool:
+        spool.put(b"1")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            with pytest.raises(OSError, match="Too many open files"):
+                spool.oldest()
+            assert spool.put(b"2")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert drain(spool) == [b"1", b"2"]
+        assert spool.dropped_batches == 0
+
+
 def test_what_is_held_in_memory_goes_to_disk_at_the_end_if_it_can(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
         spool.put(b"1")

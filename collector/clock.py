@@ -31,10 +31,6 @@ class ClockOffsets:
         """Turn a CLOCK_MONOTONIC time into UTC since the Unix epoch; 0 where that would be before it."""
         return max(0, monotonic_ns + self.monotonic_ns)
 
-    def utc_to_monotonic_ns(self, utc_ns: int) -> int:
-        """Turn a UTC time into CLOCK_MONOTONIC; negative where it is before boot."""
-        return utc_ns - self.monotonic_ns
-
     def boottime_to_utc_ns(self, boottime_ns: int) -> int:
         """Turn a CLOCK_BOOTTIME time into UTC since the Unix epoch; 0 where that would be before it."""
         return max(0, boottime_ns + self.boottime_ns)

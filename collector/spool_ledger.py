@@ -8,11 +8,14 @@ The ledger is overwritten in place, alternating between two slots: it needs no r
 and a write that is cut off leaves the other slot.
 """
 
+import logging
 import os
 import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 _SLOT_BYTES = 512
 _SLOT = struct.Struct(">QQQQ")
@@ -53,7 +56,7 @@ class Ledger:
         self._account = max(
             (slot for slot in slots if slot), key=lambda slot: slot.generation, default=Account()
         )
-        self.failed = ""
+        self._failure = ""
 
     @property
     def last_dropped(self) -> int:
@@ -94,9 +97,12 @@ class Ledger:
         try:
             os.pwrite(self._descriptor, slot, account.generation % 2 * _SLOT_BYTES)
             os.fdatasync(self._descriptor)
-            self.failed = ""
+            failure = ""
         except OSError as exc:
-            self.failed = exc.strerror or str(exc)
+            failure = exc.strerror or str(exc)
+        if failure and failure != self._failure:
+            logger.warning("ledger of dropped batches cannot be written error=%r", failure)
+        self._failure = failure
 
 
 def _decode(slot: bytes) -> Account | None:

@@ -4,7 +4,7 @@ CollectorError
 ├── ProbeError           the programs cannot be made, attached or read on this host
 ├── SpoolError           the spool's directory cannot be used
 │   └── SpoolLockedError     another collector is using it
-└── ServerAddressError   the server's URL, certificate file or token cannot be used
+└── ServerAddressError   the server's URL or certificate file cannot be used
 """
 
 

@@ -1,0 +1,42 @@
+"""A server with an empty SQLite store for each test. What differs between databases is tested in ``store``."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from backend.store import open_store
+from backend.store.base import Store
+from backend.store.migrate import migrate
+from tests.backend.serving import Server, make_server
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a migrated SQLite file, to copy."""
+    path = tmp_path_factory.mktemp("migrated") / "template.db"
+    migrate(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def database(migrated_file: Path, tmp_path: Path) -> str:
+    """Return the URL of a migrated, empty database."""
+    path = tmp_path / "kvmfaults.db"
+    shutil.copyfile(migrated_file, path)
+    return f"sqlite:///{path}"
+
+
+@pytest.fixture
+def store(database: str) -> Iterator[Store]:
+    """Return an empty store."""
+    with closing(open_store(database)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def server(store: Store) -> Server:
+    """Return a server on loopback with an empty store."""
+    return make_server(store)

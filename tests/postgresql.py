@@ -45,6 +45,11 @@ class PostgresqlServer:
             )
         return name
 
+    def drop_database(self, name: str) -> None:
+        """Remove a database, whoever is connected to it."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[PostgresqlServer]:
@@ -57,9 +62,11 @@ def postgresql_server() -> Iterator[PostgresqlServer]:
 
 
 @pytest.fixture
-def postgresql_url(postgresql_server: PostgresqlServer) -> str:
+def postgresql_url(postgresql_server: PostgresqlServer) -> Iterator[str]:
     """Return the URL of an empty database, for one test."""
-    return postgresql_server.url(postgresql_server.new_database())
+    name = postgresql_server.new_database()
+    yield postgresql_server.url(name)
+    postgresql_server.drop_database(name)
 
 
 def _binaries() -> Path:

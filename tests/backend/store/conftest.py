@@ -5,11 +5,14 @@ from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
+import psycopg
 import pytest
+from psycopg import sql
 
 from backend.store import open_store
 from backend.store.base import Store
 from backend.store.migrate import migrate
+from backend.store.tables import metadata
 from tests.postgresql import PostgresqlServer, postgresql_server, postgresql_url
 
 __all__ = ["postgresql_server", "postgresql_url"]
@@ -34,36 +37,71 @@ def migrated_postgresql(postgresql_server: PostgresqlServer) -> str:
     return name
 
 
+@pytest.fixture(scope="session")
+def shared_postgresql(postgresql_server: PostgresqlServer, migrated_postgresql: str) -> str:
+    """Return a migrated database's name, for one test after the other."""
+    return postgresql_server.new_database(migrated_postgresql)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> NewUrl:
-    """Return a function that makes a migrated database and returns its URL."""
-    if request.param == "sqlite":
-        template: Path = request.getfixturevalue("migrated_sqlite")
-        numbers = count()
-
-        def copy_file() -> str:
-            path = tmp_path / f"store-{next(numbers)}.db"
-            shutil.copyfile(template, path)
-            return f"sqlite:///{path}"
-
-        return copy_file
-    server: PostgresqlServer = request.getfixturevalue("postgresql_server")
-    database: str = request.getfixturevalue("migrated_postgresql")
-    return lambda: server.url(server.new_database(database))
+def database(request: pytest.FixtureRequest) -> str:
+    """Name the database that the test runs on."""
+    name: str = request.param
+    return name
 
 
 @pytest.fixture
-def new_store(new_url: NewUrl) -> Iterator[NewStore]:
-    """Return a function that opens an empty store; all are closed at the end."""
+def new_url(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> Iterator[NewUrl]:
+    """Return a function that makes a migrated database for this test alone, and returns its URL."""
+    if database == "sqlite":
+        template: Path = request.getfixturevalue("migrated_sqlite")
+        numbers = count()
+        yield lambda: f"sqlite:///{shutil.copy(template, tmp_path / f'store-{next(numbers)}.db')}"
+        return
+    server: PostgresqlServer = request.getfixturevalue("postgresql_server")
+    made: list[str] = []
+
+    def copy_database() -> str:
+        made.append(server.new_database(request.getfixturevalue("migrated_postgresql")))
+        return server.url(made[-1])
+
+    yield copy_database
+    for name in made:
+        server.drop_database(name)
+
+
+@pytest.fixture
+def new_store(request: pytest.FixtureRequest, database: str) -> Iterator[NewStore]:
+    """Return a function that opens an empty store, in place of the one that it opened before."""
     opened: list[Store] = []
 
     def make() -> Store:
-        opened.append(open_store(new_url()))
+        while opened:
+            opened.pop().close()
+        if database == "sqlite":
+            url = request.getfixturevalue("new_url")()
+        else:
+            url = request.getfixturevalue("emptied_postgresql")()
+        opened.append(open_store(url))
         return opened[-1]
 
     yield make
-    for store in opened:
-        store.close()
+    while opened:
+        opened.pop().close()
+
+
+@pytest.fixture
+def emptied_postgresql(postgresql_server: PostgresqlServer, shared_postgresql: str) -> NewUrl:
+    """Return a function that empties the shared database, which is much faster than to make one."""
+
+    def empty() -> str:
+        url = postgresql_server.url(shared_postgresql)
+        with psycopg.connect(url) as connection:
+            for table in reversed(metadata.sorted_tables):
+                connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name)))
+        return url
+
+    return empty
 
 
 @pytest.fixture

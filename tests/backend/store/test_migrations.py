@@ -1,5 +1,6 @@
 """Migrations make exactly the tables that the store expects, and can be taken back."""
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from backend.store.migrate import check_drift, downgrade, migrate
 from backend.store.tables import metadata
 from tests.backend.store.conftest import NewUrl
 from tests.batches import START_NS, VM_ID, fault_count, make_batch
+
+_CHECKOUT = Path(__file__).parents[3]
 
 
 def _engine_url(url: str) -> str:
@@ -115,4 +118,21 @@ def test_several_that_migrate_at_once_do_not_disturb_one_another(new_url: NewUrl
     processes = [subprocess.Popen(command) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
 
+    assert check_drift(url) == []
+
+
+def test_an_installed_package_migrates_without_a_checkout(tmp_path: Path) -> None:
+    installed = tmp_path / "site-packages"
+    for package in ("backend", "faultmodel"):
+        shutil.copytree(_CHECKOUT / package, installed / package)
+    shutil.copytree(_CHECKOUT / "migrations", installed / "backend" / "migrations")
+    url = f"sqlite:///{tmp_path / 'store.db'}"
+
+    code = f"from backend.store import migrate; migrate.migrate({url!r}); print(migrate.__file__)"
+    environment = {"PYTHONPATH": str(installed)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True
+    )
+
+    assert Path(done.stdout.strip()).is_relative_to(installed)
     assert check_drift(url) == []

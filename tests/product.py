@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
@@ -79,11 +80,21 @@ class Product:
 
     def start_collector(self) -> None:
         """Start the collector and wait until its probes are attached."""
+        started = datetime.now(UTC)
         self.collector = self._spawn(
             *("collector", "run", "--server", self.url, "--token-file", str(self.token)),
             *("--data-dir", str(self.directory), "--host", self.host),
         )
-        wait_for(lambda: self.status("/readyz") == 200 or None, START_S, "the probes are attached")
+        wait_for(lambda: self._attached_since(started) or None, START_S, "the probes are attached")
+
+    def _attached_since(self, started: datetime) -> bool:
+        """Whether a batch of this start has come: the server calls a killed collector attached for a while."""
+        if self.status("/readyz") != 200:
+            return False
+        return any(
+            host["state"] == "attached" and datetime.fromisoformat(host["last_batch"]) > started
+            for host in self.get("status")["hosts"]
+        )
 
     def kill_server(self) -> None:
         """SIGKILL the server."""

@@ -1,7 +1,10 @@
 """The demonstration's guests: each shows one way in which guests fault.
 
-The words and counts were found with shadow paging (PVM, Linux 6.18). Where KVM uses the hardware's
-two-dimensional paging, writes to protected pages may instead be resolved on the lockless fast path.
+The words and counts are those of shadow paging (PVM, Linux 6.18), where each touch is one fault that is
+mapped (``kvm_mmu_spte_requested``). With NPT (Linux 6.12, emulated SVM) the words have bit 32 too, and
+more can be seen: copy-on-write takes two faults, 0x7 and 0x6, of which the second is mapped; writes to
+pages whose log is on are put right by ``fast_page_fault`` alone; accesses to devices fault (0xc, 0xe),
+and so do writes to read-only memory (0x7).
 """
 
 import os

@@ -43,7 +43,8 @@ class Guest:
         self._image = self._machine.system_image()
         self._system.write(0, self._image)
         self._vm.set_memory(slot=_SYSTEM_SLOT, gpa=0, size=self._system.size, address=self._system.address)
-        for region in layout.regions:
+        self._regions = tuple(layout.regions)  # keeps their memory mapped for as long as the VM lives
+        for region in self._regions:
             if region.memory is not None:
                 self.attach(region)
         self._vcpus = [self._vm.create_vcpu(number) for number in range(vcpus)]

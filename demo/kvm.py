@@ -202,15 +202,17 @@ class Vcpu:
     def run(self) -> RunResult:
         """Run the guest until it leaves for user space. Other Python threads go on meanwhile.
 
-        The reason is cleared first, so that a failure without an annotated exit is told from a stale one.
+        The reason is cleared first, so that a failure without an annotated exit is told from a stale one;
+        but not that of an MMIO exit, by which arm64 and riscv know that there is an access to complete.
         """
-        struct.pack_into("<I", self._run, _RUN_EXIT_REASON, 0)
+        if self._exit_reason() != KVM_EXIT_MMIO:
+            struct.pack_into("<I", self._run, _RUN_EXIT_REASON, 0)
         try:
             fcntl.ioctl(self.fd, Request.KVM_RUN, 0)
             failure = 0
         except OSError as error:
             failure = error.errno or errno.EIO
-        return RunResult(failure, struct.unpack_from("<I", self._run, _RUN_EXIT_REASON)[0])
+        return RunResult(failure, self._exit_reason())
 
     def memory_fault(self) -> MemoryFault:
         """Return ``kvm_run.memory_fault``."""
@@ -234,3 +236,7 @@ class Vcpu:
         """Unmap and close the vCPU."""
         self._run.close()
         os.close(self.fd)
+
+    def _exit_reason(self) -> int:
+        reason: int = struct.unpack_from("<I", self._run, _RUN_EXIT_REASON)[0]
+        return reason

@@ -35,7 +35,10 @@ class ExitTruth:
 
 @dataclass(slots=True)
 class VcpuTruth:
-    """What one vCPU did. Only faults that KVM mapped are counted here, those that failed are ``exits``."""
+    """What one vCPU did. Only faults that KVM mapped are counted here, those that failed are ``exits``.
+
+    With EPT or NPT the hardware's words of failed ones are traced too (``kvm_page_fault``).
+    """
 
     vcpu: int
     read: int = 0
@@ -56,7 +59,11 @@ class VcpuTruth:
 
 @dataclass(frozen=True, slots=True)
 class ExtraFaults:
-    """Faults of the guest's own pages, which its vCPU 0 takes once before all others."""
+    """Faults of the guest's own pages, one each, which its vCPU 0 takes before all others.
+
+    Their sum holds everywhere. Where the hardware walks the guest's page tables (EPT, NPT), its four walks
+    to the first page fault as writes of a page table, and so four fewer as reads.
+    """
 
     read: int
     write: int

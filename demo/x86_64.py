@@ -2,8 +2,10 @@
 
 User mode is what every flavour of KVM runs natively: PVM emulates code at CPL 0 one instruction at a time,
 and emulated code takes no guest faults. The guest needs no stack, no interrupt table and no memory of its
-own but its code, its page tables and a task state segment whose I/O bitmap allows it the one ``out``
-by which it says that it is done.
+own but its code, its page tables and a task state segment.
+
+By one ``out`` it says that it is done. That is allowed to it twice over: by its I/O privilege level,
+which PVM does not heed, and by the task state segment's I/O bitmap, which QEMU's emulation of SVM does not.
 """
 
 import struct
@@ -36,6 +38,7 @@ from demo.x86_code import (
 
 _CODE, _TSS, _TABLES = 0, PAGE, 2 * PAGE
 _DONE_PORT = 0x10
+_IOPL_3 = 0x3002  # RFLAGS, with the bit that is always set
 _DONE = bytes((0xE6, _DONE_PORT))  # out _DONE_PORT, al
 
 # arch/x86/include/uapi/asm/kvm.h: struct kvm_regs, kvm_sregs and kvm_cpuid2
@@ -98,7 +101,7 @@ class X86Machine:
         regs = [0] * 18
         regs[_RBX], regs[_RCX], regs[_RDX] = _CODE + NEXT, _CODE + ENTRY[touch.op], touch.stride
         regs[_RSI], regs[_RDI] = touch.count, touch.gpa
-        regs[_RIP], regs[_RFLAGS] = _CODE + ENTRY[touch.op], 0x2
+        regs[_RIP], regs[_RFLAGS] = _CODE + ENTRY[touch.op], _IOPL_3
         ioctl(vcpu.fd, X86Request.KVM_SET_REGS, _REGS.pack(*regs))
 
     def skip(self, vcpu: Vcpu) -> int:

@@ -1,0 +1,120 @@
+"""What docker-compose.yml promises about rights, ports and secrets. script/prove-docker runs it for real."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+TOP = Path(__file__).resolve().parent.parent
+TEXT = (TOP / "docker-compose.yml").read_text()
+COMPOSE = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+
+
+@pytest.fixture(params=sorted(SERVICES))
+def service(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Every service in turn."""
+    return SERVICES[request.param]
+
+
+def test_every_container_drops_all_capabilities(service: dict[str, Any]) -> None:
+    assert service["cap_drop"] == ["ALL"]
+
+
+def test_every_container_has_a_read_only_root(service: dict[str, Any]) -> None:
+    assert service["read_only"] is True
+
+
+def test_no_container_can_gain_privileges(service: dict[str, Any]) -> None:
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not service.get("privileged", False)
+
+
+def test_only_the_collector_has_capabilities_and_only_two() -> None:
+    assert {name: service["cap_add"] for name, service in SERVICES.items() if "cap_add" in service} == {
+        "collector": ["BPF", "PERFMON"]
+    }
+
+
+def test_only_the_collector_sees_processes_of_the_host() -> None:
+    assert [name for name, service in SERVICES.items() if "pid" in service] == ["collector"]
+
+
+def test_no_container_shares_the_network_of_the_host(service: dict[str, Any]) -> None:
+    assert service.get("network_mode") != "host"
+
+
+def test_every_added_capability_says_what_it_is_for() -> None:
+    added = [line for line in _lines_of("cap_add") if line.lstrip().startswith("-")]
+    assert len(added) == 2
+    assert all(re.search(r"- \w+ # \w+", line) for line in added)
+
+
+def test_no_directory_of_the_host_is_mounted(service: dict[str, Any]) -> None:
+    named = {volume.partition(":")[0] for volume in service.get("volumes", ())}
+    assert named <= set(COMPOSE["volumes"])
+
+
+def test_ports_are_published_on_loopback_only() -> None:
+    published = [port for service in SERVICES.values() for port in service.get("ports", ())]
+    assert published == ["127.0.0.1:${KVMFAULTS_PORT:-8470}:8470"]
+
+
+def test_the_database_and_the_collector_have_no_way_out() -> None:
+    networks = {*SERVICES["db"]["networks"], *SERVICES["collector"]["networks"]}
+    assert all(COMPOSE["networks"][network]["internal"] for network in networks)
+
+
+def test_what_keeps_running_has_a_health_check() -> None:
+    kept = {name for name, service in SERVICES.items() if "restart" in service}
+    assert kept == {name for name, service in SERVICES.items() if "healthcheck" in service}
+    assert kept == {"db", "server", "collector"}
+
+
+def test_what_runs_once_is_waited_for() -> None:
+    once = {name for name, service in SERVICES.items() if "restart" not in service}
+    awaited = {
+        name
+        for service in SERVICES.values()
+        for name, how in service.get("depends_on", {}).items()
+        if how["condition"] == "service_completed_successfully"
+    }
+    assert once == awaited
+
+
+def test_no_environment_holds_a_password_or_a_token(service: dict[str, Any]) -> None:
+    secret = re.compile("password|token|secret", re.IGNORECASE)
+    held = [name for name in service.get("environment", {}) if secret.search(name)]
+    assert all(name.endswith("_FILE") for name in held)
+
+
+def test_the_server_image_runs_as_a_user_without_rights() -> None:
+    final = (TOP / "backend" / "Dockerfile").read_text().rpartition("\nFROM ")[2]
+    assert re.findall(r"^USER (.+)$", final, re.MULTILINE) == ["10001:10001"]
+    assert "user" not in SERVICES["server"]
+
+
+def test_images_have_official_names_and_need_no_frontend_image() -> None:
+    for dockerfile in (TOP / "backend" / "Dockerfile", TOP / "collector" / "Dockerfile"):
+        text = dockerfile.read_text()
+        assert "# syntax=" not in text
+        assert set(re.findall(r"^FROM ([^ \n]+)", text, re.MULTILINE)) <= {
+            "python:3.11-slim",
+            "debian:bookworm-slim",
+        }
+
+
+def _lines_of(key: str) -> Iterator[str]:
+    """The lines that belong to a key, by their indentation."""
+    depth: int | None = None
+    for line in TEXT.splitlines():
+        indentation = len(line) - len(line.lstrip())
+        if depth is not None and line.strip() and indentation <= depth:
+            depth = None
+        if depth is not None:
+            yield line
+        if line.strip() == f"{key}:":
+            depth = indentation

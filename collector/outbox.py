@@ -12,6 +12,8 @@ from faultmodel.record import ExitCount, Host, Loss, Span, Vm
 
 _CUT_BYTES = wire.MAX_BATCH_BYTES // 4
 """Sizes are estimates, from above; the server refuses what is over the whole."""
+_CUT_ROWS = 4096
+"""Of one VM and kind in one piece; one VM alone may have more than a batch takes."""
 _VM_BYTES = 2048
 _FAULT_COUNT_BYTES = 160
 _EXIT_COUNT_BYTES = 64
@@ -37,6 +39,16 @@ class _Part:
     exit_counts: list[ExitCount] = field(default_factory=list)
     exits: list[Any] = field(default_factory=list)
     size: int = 0
+
+    def add(self, vm: Vm, faults: Sequence[Any], counts: Sequence[ExitCount], exits: Sequence[Any]) -> None:
+        """Add a VM with some of its rows."""
+        if vm not in self.vms[-1:]:
+            self.vms.append(vm)
+        self.fault_counts += faults
+        self.exit_counts += counts
+        self.exits += exits
+        self.size += _VM_BYTES + _FAULT_COUNT_BYTES * len(faults)
+        self.size += _EXIT_COUNT_BYTES * len(counts) + _EXIT_BYTES * len(exits)
 
 
 class Outbox:
@@ -76,19 +88,17 @@ class Outbox:
 
 
 def _parts(content: Content) -> Iterator[_Part]:
-    """Cut between VMs, so that each part describes what it counts for."""
+    """Cut the content so that each part is small enough and describes every VM that it counts for."""
     faults, counts, exits = _by_vm(content.fault_counts), _by_vm(content.exit_counts), _by_vm(content.exits)
     part = _Part()
     for vm in content.vms:
-        part.vms.append(vm)
-        part.fault_counts += faults[vm.id]
-        part.exit_counts += counts[vm.id]
-        part.exits += exits[vm.id]
-        part.size += _VM_BYTES + _FAULT_COUNT_BYTES * len(faults[vm.id])
-        part.size += _EXIT_COUNT_BYTES * len(counts[vm.id]) + _EXIT_BYTES * len(exits[vm.id])
-        if part.size > _CUT_BYTES:
-            yield part
-            part = _Part()
+        rows = max(len(faults[vm.id]), len(counts[vm.id]), len(exits[vm.id]), 1)
+        for first in range(0, rows, _CUT_ROWS):
+            some = slice(first, first + _CUT_ROWS)
+            part.add(vm, faults[vm.id][some], counts[vm.id][some], exits[vm.id][some])
+            if part.size > _CUT_BYTES:
+                yield part
+                part = _Part()
     yield part
 
 

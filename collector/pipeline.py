@@ -74,7 +74,7 @@ class Pipeline:
             host = self._host("attached", plan=plan, events=events)
             logger.info("attached tracepoints=%s flavour=%s", ",".join(plan.attach), plan.flavour.name)
             outbox.send(host, Content())
-            table = VmTable(self._boot_id, measure().boottime_to_utc_ns, host_proc())
+            table = VmTable(self._boot_id, _boottime_to_utc_ns, host_proc())
             rounds = Rounds(reader, table, events, self._architecture)
             while not self._stop.wait(_until_next(self._settings.interval_s)):
                 outbox.send(host, rounds.take())
@@ -113,6 +113,11 @@ def _probes(plan: Plan, events: KvmEvents) -> tuple[Probe, ...]:
         detail=events.unavailable,
     )
     return (*attached, *absent, announcements)
+
+
+def _boottime_to_utc_ns(boottime_ns: int) -> int:
+    # Measured for every new VM: UTC may have been stepped since the last.
+    return measure().boottime_to_utc_ns(boottime_ns)
 
 
 def _until_next(interval_s: float) -> float:

@@ -40,6 +40,10 @@ class Answer:
     pause_s: float = 0.0
 
 
+class _Receipt(msgspec.Struct):
+    applied: bool
+
+
 class _Problem(msgspec.Struct):
     title: str = ""
     detail: str = ""
@@ -132,12 +136,23 @@ def _ingest_url(server: str) -> httpx.URL:
 
 def _judge(response: httpx.Response) -> Answer:
     if response.status_code == httpx.codes.OK:
-        return Answer(Verdict.ACCEPTED)
+        if _is_receipt(response):
+            return Answer(Verdict.ACCEPTED)
+        return Answer(Verdict.LATER, "200 from something that is no kvmfaults server")
     detail = f"{response.status_code} {_explanation(response)}".strip()
     if response.status_code in _FINAL:
         return Answer(Verdict.REFUSED, detail)
     # Among these are redirects and 404: a wrong URL or a proxy must not cost a batch.
     return Answer(Verdict.LATER, detail, _pause_s(response.headers.get("retry-after", "")))
+
+
+def _is_receipt(response: httpx.Response) -> bool:
+    """Only the server's own answer may delete a batch, not that of whatever else answers at a wrong URL."""
+    try:
+        msgspec.json.decode(response.content, type=_Receipt)
+    except msgspec.DecodeError:
+        return False
+    return True
 
 
 def _explanation(response: httpx.Response) -> str:

@@ -16,6 +16,9 @@ from faultmodel.record import Vm
 from faultmodel.wire import Batch
 
 
+_NAMING = ("name", "uuid", "vmm", "manager", "command")
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """When a batch saw a VM first and last, UTC ms."""
@@ -62,11 +65,11 @@ def describe_vms(
 
 def add_vcpus(writer: Writer, batch: Batch, vm_numbers: Mapping[str, int]) -> None:
     """Remember the vCPUs that a batch counts for."""
-    of_item = attrgetter("vm", "vcpu")
-    seen = {
-        key for part in (batch.fault_counts, batch.exit_counts, batch.exits) for key in map(of_item, part)
-    }
-    writer.add(vcpus, sorted((vm_numbers[vm], vcpu) for vm, vcpu in seen))
+    seen: set[tuple[str, int]] = set()
+    for part in (batch.fault_counts, batch.exit_counts, batch.exits):
+        seen.update(map(attrgetter("vm", "vcpu"), part))
+    if seen:
+        writer.add(vcpus, sorted((vm_numbers[vm], vcpu) for vm, vcpu in seen))
 
 
 def _seen(batch: Batch, received_ns: int) -> Mapping[str, Seen]:
@@ -123,6 +126,9 @@ def _merged(row: Row[Any], values: dict[str, Any], is_newer: bool) -> dict[str, 
     """What to store of a VM that is there, None where nothing changes."""
     stored = row._mapping
     merged = {name: values[name] if is_newer else stored[name] for name in values}
+    if row.command and not values["command"]:
+        # The collector came too late to look the process up: what is known of it is better.
+        merged |= {name: stored[name] for name in _NAMING}
     merged["ended_ns"] = row.ended_ns if row.ended_ns is not None else values["ended_ns"]
     merged["first_seen_ms"] = min(row.first_seen_ms, values["first_seen_ms"])
     merged["last_seen_ms"] = max(row.last_seen_ms, values["last_seen_ms"])

@@ -16,7 +16,7 @@ class Reply:
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    body: bytes = b'{"applied":true}'
     hang_up_after: int | None = None
     hold: threading.Event | None = None
     """Answer only when this is set."""

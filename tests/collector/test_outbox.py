@@ -50,6 +50,17 @@ def test_a_large_reading_is_cut_between_vms_and_nothing_is_lost(tmp_path: Path) 
     assert sum(loss.count for batch in batches for loss in batch.lost) == 1
 
 
+def test_one_vm_with_more_than_a_batch_takes_is_cut_too(tmp_path: Path) -> None:
+    vm = _vm(1)
+    counts = [X86FaultCount(1000, vm.id, 0, "npf", word, 1) for word in range(100_000)]
+    with Spool(tmp_path) as spool:
+        Outbox(spool, "x86_64").send(HOST, Content(vms=[vm], fault_counts=counts))
+        batches = _spooled(spool)
+    assert len(batches) > 1
+    assert {count.syndrome for batch in batches for count in batch.fault_counts} == set(range(100_000))
+    assert sum(len(batch.fault_counts) for batch in batches) == 100_000
+
+
 def test_what_the_spool_dropped_is_told_once(tmp_path: Path) -> None:
     with Spool(tmp_path, max_bytes=12 * 1024) as spool:
         outbox = Outbox(spool, "x86_64")

@@ -48,6 +48,15 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
+def test_a_200_of_something_else_deletes_nothing(spool: Spool, start: Callable[[str], Shipper]) -> None:
+    with serve(Reply(body=b"<html>It works!</html>")) as server:
+        spool.put(b"precious")
+        shipper = start(server.url)
+        assert server.bodies(2) == [b"precious", b"precious"]
+        assert shipper.flush(10)
+        assert (shipper.statistics().sent, shipper.statistics().retried) == (1, 1)
+
+
 def test_batches_arrive_in_order_and_leave_the_spool(spool: Spool, start: Callable[[str], Shipper]) -> None:
     with serve() as server:
         spool.put(b"before the start")

@@ -51,6 +51,13 @@ def test_a_newer_batch_overwrites_the_description(store: Store) -> None:
     assert _vm(store).name == "known by now"
 
 
+def test_a_collector_that_came_too_late_to_look_does_not_unname_a_vm(store: Store) -> None:
+    store.apply(make_batch(0, vms=[make_vm(name="web")]), START_NS)
+    store.apply(make_batch(1, vms=[make_vm(name="qemu-system-x86", uuid="", command="")]), START_NS)
+
+    assert (_vm(store).name, _vm(store).command) == ("web", "qemu-system-x86_64 -name guest")
+
+
 def test_a_later_stream_overwrites_the_description_and_an_earlier_one_does_not(store: Store) -> None:
     store.apply(make_batch(90, vms=[make_vm(name="before")]), START_NS)
     store.apply(make_batch(0, vms=[make_vm(name="after")], stream=LATER_STREAM), START_NS)

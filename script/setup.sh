@@ -46,7 +46,7 @@ ensure_venv() {
 		echo "kvmfaults: making a virtual environment in $venv" >&2
 		rm -rf "$venv"
 		"$python" -m venv "$venv" || fail "cannot make a virtual environment; install python3-venv"
-		"$venv/bin/pip" install --quiet --disable-pip-version-check -c "$top/constraints.txt" -e "$top[$extras]" ||
+		"$venv/bin/pip" install -qq --disable-pip-version-check -c "$top/constraints.txt" -e "$top[$extras]" ||
 			fail "pip could not install the dependencies"
 		touch "$venv/complete-$stamp"
 	fi

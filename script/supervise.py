@@ -8,13 +8,12 @@ import argparse
 import ctypes
 import fcntl
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
@@ -26,6 +25,7 @@ START_S = 30.0
 END_S = 4.0
 """Both ends together; script/server promises five seconds."""
 RESTART_S = 1.0
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Child:
@@ -33,18 +33,31 @@ class Child:
 
     def __init__(self, name: str, arguments: Sequence[str], *, restart: bool = True) -> None:
         self.name = name
-        self._arguments = arguments
+        self.arguments = arguments
         self._restart = restart
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[str] | None = None
 
-    def start(self) -> None:
+    def start(self, stdout: int | None = None) -> None:
         """Start the process; it ends with this one, also when this one is killed."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", *self._arguments],
+            [sys.executable, "-m", *self.arguments],
             cwd=TOP,
+            stdout=stdout,
+            text=True,
             preexec_fn=_die_with_parent,
             start_new_session=True,
         )
+
+    def first_line(self, stop: "_Stop", seconds: float) -> str:
+        """Wait for the first line that it prints; empty where it ended, or was told to, before that."""
+        assert self._process is not None
+        output = self._process.stdout
+        assert output is not None
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not stop.asked:
+            if select.select([output], [], [], 0.05)[0]:
+                return output.readline()
+        return ""
 
     def check(self) -> None:
         """Start it again if it died."""
@@ -55,13 +68,9 @@ class Child:
         if self._restart:
             say(f"{self.name} ended with code {code}, starting it again", error=True)
             time.sleep(RESTART_S)
-            self.start()
+            self.start(subprocess.DEVNULL)
         elif code != 0:
             say(f"{self.name} ended with code {code}", error=True)
-
-    def failed_at_start(self) -> bool:
-        """Tell whether it has ended already."""
-        return self._process is not None and self._process.poll() is not None
 
     def end(self, deadline: float) -> None:
         """Ask it to end; kill it at the deadline (time.monotonic)."""
@@ -81,19 +90,20 @@ def main() -> int:
     options = _options()
     os.umask(0o077)
     lock = _lock(options.data_dir)
-    if options.port == 0:
-        options.port = _free_port(options.host)
     _prepare(options)
     stop = _Stop()
-    url = f"http://{_bracket(options.host)}:{options.port}"
-    children = [Child("server", _server(options))]
+    server = Child("server", _server(options, options.port))
+    children = [server]
     try:
-        children[0].start()
-        if not _wait_until_up(url, children[0], stop):
-            return 1 if not stop.asked else 0
-        print(f"kvmfaults: dashboard at {url}/", flush=True)
-        if options.host not in ("127.0.0.1", "localhost", "::1"):
-            print(f"kvmfaults: sign in with the token in {options.data_dir / 'read.token'}", flush=True)
+        server.start(subprocess.PIPE)
+        # Its own first line, not an answer on the port: that may be another's.
+        url = server.first_line(stop, START_S).strip().rpartition(" ")[2].rstrip("/")
+        if not url:
+            return 0 if stop.asked else 1
+        server.arguments = _server(options, int(url.rpartition(":")[2]))
+        say(f"dashboard at {url}/")
+        if options.host not in LOOPBACK:
+            say(f"sign in with the token in {options.data_dir / 'read.token'}")
         children += _feeds(options, url)
         for child in children[1:]:
             child.start()
@@ -160,7 +170,7 @@ def _prepare(options: argparse.Namespace) -> None:
     _server_command("migrate", *database)
     token = ["token", "create", *database, "--if-missing"]
     _server_command(*token, "--kind", "ingest", "--host", _host_name(options), "--file", str(_token(options)))
-    if options.host not in ("127.0.0.1", "localhost", "::1"):
+    if options.host not in LOOPBACK:
         _server_command(*token, "--kind", "read", "--file", str(options.data_dir / "read.token"))
 
 
@@ -170,7 +180,7 @@ def _server_command(*arguments: str) -> None:
         raise SystemExit(done.returncode)
 
 
-def _server(options: argparse.Namespace) -> list[str]:
+def _server(options: argparse.Namespace, port: int) -> list[str]:
     live = not (options.no_collector or options.replay)
     return [
         "backend",
@@ -178,7 +188,7 @@ def _server(options: argparse.Namespace) -> list[str]:
         "--host",
         options.host,
         "--port",
-        str(options.port),
+        str(port),
         "--database",
         options.database,
         "--expect-collector" if live else "--no-collector",
@@ -211,20 +221,6 @@ def _host_name(options: argparse.Namespace) -> str:
     return "replay" if options.replay else socket.gethostname()
 
 
-def _wait_until_up(url: str, server: Child, stop: _Stop) -> bool:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline and not server.failed_at_start():
-        try:
-            with urllib.request.urlopen(f"{url}/healthz", timeout=1):
-                return True
-        except (urllib.error.URLError, OSError):
-            if stop.wait(0.05):
-                return False
-    if not server.failed_at_start():
-        say(f"the server did not answer within {START_S:g} s", error=True)
-    return False
-
-
 def _lock(data_dir: Path) -> TextIO:
     file = (data_dir / "lock").open("w")
     try:
@@ -234,17 +230,6 @@ def _lock(data_dir: Path) -> TextIO:
             f"kvmfaults: already running with {data_dir}; end that one first, or give another --data-dir"
         ) from None
     return file
-
-
-def _free_port(host: str) -> int:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
-def _bracket(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
 
 
 def _die_with_parent() -> None:

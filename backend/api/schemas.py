@@ -185,7 +185,9 @@ class Exit(BaseModel):
     vm: str = Field(examples=["00000000000000a1"])
     vcpu: int = Field(examples=[0])
     arch: str = Field(examples=["x86_64"])
-    kind: Literal["memory_fault", "bare_error"]
+    kind: Literal["memory_fault", "bare_error", "untold_error"] = Field(
+        description="`untold_error`: one of the two, in a recording whose text leaves out which"
+    )
     reason: int = Field(examples=[39])
     reason_name: str = Field(examples=["KVM_EXIT_MEMORY_FAULT"])
     errno: int = Field(description="Positive", examples=[14])

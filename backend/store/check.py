@@ -1,6 +1,7 @@
 """What a batch must keep to before it may touch the database, beyond what its bytes were checked for."""
 
 from collections.abc import Iterable
+from operator import attrgetter
 
 import msgspec
 
@@ -43,5 +44,5 @@ def _check_vms(batch: Batch) -> None:
     if len(described) != len(batch.vms):
         raise BatchError("batch describes a VM twice")
     for part in (batch.fault_counts, batch.exit_counts, batch.exits):
-        for vm_id in {item.vm for item in part} - described:
+        for vm_id in set(map(attrgetter("vm"), part)) - described:
             raise BatchError(f"batch counts for VM {vm_id} and does not describe it")

@@ -42,8 +42,9 @@ _of_kind: Mapping[ExitKind, ColumnElement[bool]] = {
 def add_counts(writer: Writer, batch: Batch, vm_numbers: Mapping[str, int]) -> None:
     """Add a batch's fault and exit counts. :raises BatchError: a count or a bucket is impossible"""
     faults = families[batch.arch].fault_counts
-    writer.add(faults, count_rows(faults, batch.fault_counts, vm_numbers))
-    writer.add(exit_counts, count_rows(exit_counts, batch.exit_counts, vm_numbers))
+    for table, records in ((faults, batch.fault_counts), (exit_counts, batch.exit_counts)):
+        if records:
+            writer.add(table, count_rows(table, records, vm_numbers))
 
 
 def fault_totals(

@@ -53,6 +53,8 @@ def add_losses(writer: Writer, host_id: int, batch: Batch, received_ns: int) -> 
     """Add what was lost, in the bucket in which the batch's covered time ends, else in which it came."""
     at_ns = max((span.to_ns for span in batch.covered), default=received_ns)
     lost = [loss for loss in batch.lost if loss.count]
+    if not lost:
+        return
     for loss in lost:
         if loss.count > MAX_COUNT:
             raise BatchError(f"{loss.kind} lost {loss.count} in one batch, more than {MAX_COUNT}")

@@ -4,7 +4,7 @@ Rows come in by COPY: measured, eight times as fast as inserts with parameters. 
 ones go through a temporary table of the connection's own.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 
@@ -74,10 +74,8 @@ class PostgresqlWriter:
         """Return PostgreSQL's insert."""
         return postgresql.insert(table)
 
-    def add(self, table: Table, rows: Sequence[Row]) -> None:
+    def add(self, table: Table, rows: Iterable[Row]) -> None:
         """Insert rows, adding to those that are there."""
-        if not rows:
-            return
         self.connection.exec_driver_sql(
             f"CREATE TEMPORARY TABLE IF NOT EXISTS incoming_{table.name}"
             f" (LIKE {table.name}) ON COMMIT DELETE ROWS"
@@ -85,17 +83,16 @@ class PostgresqlWriter:
         self._copy(f"incoming_{table.name}", table, rows)
         self.connection.exec_driver_sql(_add_statement(table))
 
-    def append(self, table: Table, rows: Sequence[Row]) -> None:
+    def append(self, table: Table, rows: Iterable[Row]) -> None:
         """Insert rows whose keys are new."""
-        if rows:
-            self._copy(table.name, table, rows)
+        self._copy(table.name, table, rows)
 
     def next_positions(self, count: int) -> Sequence[int]:
         """Return numbers from the sequence that all architectures share."""
         statement = text("SELECT nextval('exit_positions') FROM generate_series(1, :count)")
         return sorted(self.connection.scalars(statement, {"count": count}))
 
-    def _copy(self, into: str, table: Table, rows: Sequence[Row]) -> None:
+    def _copy(self, into: str, table: Table, rows: Iterable[Row]) -> None:
         driver = self.connection.connection.driver_connection
         assert isinstance(driver, psycopg.Connection)
         columns = sql.SQL(", ").join(sql.Identifier(column.name) for column in table.columns)

@@ -8,7 +8,7 @@ fsync for each batch.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -65,7 +65,10 @@ class SqliteStore(SqlStore):
     def writing(self) -> Iterator["SqliteWriter"]:
         """Open the transaction that writes; another thread waits for its end."""
         with self._lock, store_errors(), self._writer.begin() as connection:
-            yield SqliteWriter(connection)
+            try:
+                yield SqliteWriter(connection)
+            except sqlite3.Error as exc:  # From executemany, which SQLAlchemy has no part in.
+                raise StoreError(f"database: {exc}") from exc
 
     def close(self) -> None:
         """Release every connection."""
@@ -74,7 +77,7 @@ class SqliteStore(SqlStore):
 
 
 class SqliteWriter:
-    """Writes rows as the driver's tuples: four times as fast as through SQLAlchemy's parameters."""
+    """Writes rows by the driver's own ``executemany``: four times as fast as SQLAlchemy's inserts."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -83,15 +86,13 @@ class SqliteWriter:
         """Return SQLite's insert."""
         return sqlite.insert(table)
 
-    def add(self, table: Table, rows: Sequence[Row]) -> None:
+    def add(self, table: Table, rows: Iterable[Row]) -> None:
         """Insert rows, adding to those that are there."""
-        if rows:
-            self.connection.exec_driver_sql(_add_statement(table), list(rows))
+        self._execute_many(_add_statement(table), rows)
 
-    def append(self, table: Table, rows: Sequence[Row]) -> None:
+    def append(self, table: Table, rows: Iterable[Row]) -> None:
         """Insert rows whose keys are new."""
-        if rows:
-            self.connection.exec_driver_sql(_insert_statement(table), list(rows))
+        self._execute_many(_insert_statement(table), rows)
 
     def next_positions(self, count: int) -> Sequence[int]:
         """Return the numbers after the greatest there is: no one else writes meanwhile."""
@@ -100,6 +101,11 @@ class SqliteWriter:
             for family in families.values()
         )
         return range(greatest + 1, greatest + 1 + count)
+
+    def _execute_many(self, statement: str, rows: Iterable[Row]) -> None:
+        driver = self.connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.executemany(statement, rows)
 
 
 def _create_engine(url: URL, begin: str, *, pool_size: int, foreign_keys: bool = True) -> Engine:

@@ -15,7 +15,6 @@ from backend.store.writer import Writer
 from faultmodel.record import Vm
 from faultmodel.wire import Batch
 
-
 _NAMING = ("name", "uuid", "vmm", "manager", "command")
 
 

@@ -4,7 +4,7 @@ The same statements serve every database; how rows get there in bulk differs, an
 database's own file has to bring.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from sqlalchemy import Column, Connection, Table
@@ -26,13 +26,13 @@ class Writer(Protocol):
     def insert(self, table: Table) -> Insert:
         """Return the dialect's insert, which has ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
 
-    def add(self, table: Table, rows: Sequence[Row]) -> None:
+    def add(self, table: Table, rows: Iterable[Row]) -> None:
         """Insert rows; where a row's primary key is there, add to its other columns instead.
 
         A table without other columns just keeps the row that it has. Several rows may have the same key.
         """
 
-    def append(self, table: Table, rows: Sequence[Row]) -> None:
+    def append(self, table: Table, rows: Iterable[Row]) -> None:
         """Insert rows whose keys are new."""
 
     def next_positions(self, count: int) -> Sequence[int]:

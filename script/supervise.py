@@ -19,6 +19,8 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
+from backend.__main__ import main as server_command
+
 TOP = Path(__file__).resolve().parent.parent
 PR_SET_PDEATHSIG = 1
 START_S = 30.0
@@ -72,6 +74,11 @@ class Child:
         elif code != 0:
             say(f"{self.name} ended with code {code}", error=True)
 
+    def ask_to_end(self) -> None:
+        """Send SIGTERM."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+
     def end(self, deadline: float) -> None:
         """Ask it to end; kill it at the deadline (time.monotonic)."""
         if self._process is None or self._process.poll() is not None:
@@ -93,28 +100,32 @@ def main() -> int:
     _prepare(options)
     stop = _Stop()
     server = Child("server", _server(options, options.port))
-    children = [server]
+    feeds: list[Child] = []
     try:
         server.start(subprocess.PIPE)
         # Its own first line, not an answer on the port: that may be another's.
         url = server.first_line(stop, START_S).strip().rpartition(" ")[2].rstrip("/")
         if not url:
             return 0 if stop.asked else 1
-        server.arguments = _server(options, int(url.rpartition(":")[2]))
+        port = int(url.rpartition(":")[2])
+        server.arguments = _server(options, port)
         say(f"dashboard at {url}/")
         if options.host not in LOOPBACK:
             say(f"sign in with the token in {options.data_dir / 'read.token'}")
-        children += _feeds(options, url)
-        for child in children[1:]:
-            child.start()
+        feeds = _feeds(options, f"http://{_near(options.host)}:{port}")
+        for feed in feeds:
+            feed.start()
         while not stop.wait(0.5):
-            for child in children:
+            for child in (server, *feeds):
                 child.check()
     finally:
         deadline = time.monotonic() + END_S
         # Feeds first: what they still ship, the server still takes.
-        for child in reversed(children):
-            child.end(deadline if child.name == "server" else deadline - 1.0)
+        for feed in feeds:
+            feed.ask_to_end()
+        for feed in feeds:
+            feed.end(deadline - 1.0)
+        server.end(deadline)
         lock.close()
     return 0
 
@@ -175,9 +186,9 @@ def _prepare(options: argparse.Namespace) -> None:
 
 
 def _server_command(*arguments: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "backend", *arguments], cwd=TOP, check=False)
-    if done.returncode != 0:
-        raise SystemExit(done.returncode)
+    # In this process: starting an interpreter for each would double the time to start.
+    if server_command(arguments) != 0:
+        raise SystemExit(1)
 
 
 def _server(options: argparse.Namespace, port: int) -> list[str]:
@@ -230,6 +241,13 @@ def _lock(data_dir: Path) -> TextIO:
             f"kvmfaults: already running with {data_dir}; end that one first, or give another --data-dir"
         ) from None
     return file
+
+
+def _near(host: str) -> str:
+    """The address at which this machine itself reaches what listens on ``host``."""
+    if host in ("0.0.0.0", "::"):
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
 
 
 def _die_with_parent() -> None:

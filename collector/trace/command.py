@@ -34,8 +34,8 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     parser = commands.add_parser(
         "replay",
         help="send recorded traces to the server, as if their hosts were traced now",
-        description="Send ftrace texts (tracefs's trace or trace_pipe; also gzip or xz) to the server. A file "
-        "that was sent before changes nothing.",
+        description="Send ftrace texts (tracefs's trace or trace_pipe; also gzip or xz) to the server. "
+        "A file that was sent before changes nothing.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a recording")

@@ -91,16 +91,16 @@ class Replay:
         """
         tally = Tally(self._architecture)
         sequence, covered_ns, latest_ns = 0, self._survey.first_ns, self._survey.first_ns
-        for seen, monotonic_ns in self.seen():
+        for line, seen in self.seen():
             tally.add(seen)
-            latest_ns = max(latest_ns, monotonic_ns)
+            latest_ns = max(latest_ns, line.monotonic_ns)
             if len(tally) >= BATCH_RECORDS:
                 yield self._batch(sequence, tally, covered_ns, latest_ns, ())
                 sequence, covered_ns = sequence + 1, latest_ns
         yield self._batch(sequence, tally, covered_ns, self._survey.last_ns + 1, self._losses())
 
-    def seen(self) -> Iterator[tuple[Counted | ExitSeen, int]]:
-        """Yield what the events say, each with its time in the recording."""
+    def seen(self) -> Iterator[tuple[Line, Counted | ExitSeen]]:
+        """Yield the events that tell of faults and exits, and what they say."""
         handlers, threads = self._reader.handlers, self._machines.threads
         for item in read(lines(chunks(self._survey.path))):
             if not isinstance(item, Line):
@@ -118,7 +118,7 @@ class Replay:
             else:
                 if seen is not None:
                     self._count(seen)
-                    yield seen, item.monotonic_ns
+                    yield item, seen
 
     def _count(self, seen: Counted | ExitSeen) -> None:
         if isinstance(seen, ExitSeen):

@@ -1,0 +1,1 @@
+"""Recorded traces of real kernels through the pipeline, against what their guests did."""

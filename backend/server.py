@@ -1,5 +1,6 @@
 """Runs the application on a socket until it is told to end."""
 
+import os
 import socket
 
 import uvicorn
@@ -58,7 +59,9 @@ def _listen(settings: Settings) -> socket.socket:
         )[0]
         return socket.create_server(address[:2], family=family, backlog=2048)
     except OSError as exc:
-        raise SettingError(f"cannot listen on {settings.host} port {settings.port}: {exc.strerror}") from exc
+        # create_server adds the address to the text; a name that is not found has no errno of the system.
+        reason = exc.strerror if isinstance(exc, socket.gaierror) else os.strerror(exc.errno or 0)
+        raise SettingError(f"cannot listen on {settings.host} port {settings.port}: {reason}") from exc
 
 
 def _url(host: str, listener: socket.socket) -> str:

@@ -15,6 +15,8 @@ PATTERN = (
     r"([Zz]|[-+ ][0-9]{2}:[0-9]{2}))$"
 )
 """What ``parse_time`` reads. A space for the plus of an offset is a plus that a URL did not escape."""
+DURATION_PATTERN = "^([0-9]{1,9}[smhdw]|[0-9]{1,15})$"
+"""What ``parse_duration`` reads."""
 MAX_MS = 253_402_300_799_999
 """The last millisecond of the year 9999, the last that RFC 3339 can write."""
 

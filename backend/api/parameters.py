@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query, Request
+from pydantic import JsonValue
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.api.problems import ProblemError
@@ -16,21 +17,36 @@ from backend.times import PATTERN, parse_time
 VM_ID_PATTERN = "^[0-9a-f]{16}$"
 MAX_VMS = 100
 _TIME = "RFC 3339 (`2026-01-31T12:00:00Z`), relative (`now`, `now-15m`; s, m, h, d, w) or ms since the epoch."
+# Patterns are described, and checked where a text is read: what is said there tells more than a pattern.
+_TIME_SCHEMA: dict[str, JsonValue] = {"pattern": PATTERN}
 
 # None is not a value that could be sent, only the parameter's absence.
 FromParameter = Annotated[
     str | SkipJsonSchema[None],
-    Query(alias="from", pattern=PATTERN, description=f"Start, inclusive. {_TIME}", examples=["now-15m"]),
+    Query(
+        alias="from",
+        max_length=64,
+        description=f"Start, inclusive. {_TIME}",
+        examples=["now-15m"],
+        json_schema_extra=_TIME_SCHEMA,
+    ),
 ]
 ToParameter = Annotated[
     str | SkipJsonSchema[None],
-    Query(alias="to", pattern=PATTERN, description=f"End, exclusive. {_TIME}", examples=["now"]),
+    Query(
+        alias="to",
+        max_length=64,
+        description=f"End, exclusive. {_TIME}",
+        examples=["now"],
+        json_schema_extra=_TIME_SCHEMA,
+    ),
 ]
 LimitParameter = Annotated[int, Query(ge=1, le=1000, description="Most items of a page.", examples=[100])]
 CursorParameter = Annotated[
     str | SkipJsonSchema[None],
     Query(
-        pattern=cursors.PATTERN,
+        max_length=64,
+        json_schema_extra={"pattern": cursors.PATTERN},
         description="`next_cursor` of the page before; leave it out for the first page.",
     ),
 ]

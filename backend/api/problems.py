@@ -76,11 +76,14 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, exc: HTTPException) -> JSONResponse:
-        return problem_response(exc.status_code, _of_http(request, exc), headers=exc.headers)
+        headers = {**(exc.headers or {}), **_allowed(request)} if exc.status_code == 405 else exc.headers
+        return problem_response(exc.status_code, _of_http(request, exc), headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def _(_request: Request, exc: RequestValidationError) -> JSONResponse:
-        return _of_parameters([_of_validation(error) for error in exc.errors()])
+        # A parameter that may be left out could also "be None", which is nothing that can be sent.
+        errors = [error for error in exc.errors() if error["type"] != "none_required"]
+        return _of_parameters([_of_validation(error) for error in errors])
 
     @app.exception_handler(ParameterError)
     async def _(_request: Request, exc: ParameterError) -> JSONResponse:
@@ -125,6 +128,13 @@ def _of_http(request: Request, exc: HTTPException) -> str:
             return f"{request.method} is not possible at {request.url.path}"
         case _:
             return exc.detail
+
+
+def _allowed(request: Request) -> Mapping[str, str]:
+    # Each method of a path is a route of its own, and knows of itself alone.
+    path = getattr(request.scope.get("route"), "path", None)
+    operations = request.app.openapi()["paths"].get(path, {})
+    return {"Allow": ", ".join(sorted(operations)).upper()} if operations else {}
 
 
 def _of_parameters(errors: Sequence[ProblemParameter]) -> JSONResponse:

@@ -11,7 +11,7 @@ from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.query.grid import MAX_POINTS, make_grid
 from backend.query.rates import By, Metric, rates
-from backend.times import parse_duration
+from backend.times import DURATION_PATTERN, parse_duration
 
 router = APIRouter(prefix="/api/v1/rates", tags=["Rates"])
 
@@ -32,7 +32,8 @@ def chart_rates(
     step: Annotated[
         str | SkipJsonSchema[None],
         Query(
-            pattern="^[0-9]{1,9}[smhdw]$|^[0-9]{1,15}$",
+            max_length=64,
+            json_schema_extra={"pattern": DURATION_PATTERN},
             description="Length of a step: `10s` (s, m, h, d, w) or ms, a multiple of 1 s. Without it, "
             f"such that there are about 300 points at most; there may be {MAX_POINTS}.",
             examples=["10s"],

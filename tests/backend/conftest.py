@@ -1,4 +1,4 @@
-"""A server with an empty SQLite store for each test. What differs between databases is tested in ``store``."""
+"""A server with an empty SQLite store for each test. How databases differ is tested in ``store``."""
 
 import shutil
 from collections.abc import Iterator

@@ -1,0 +1,85 @@
+"""The API under a fuzzer that follows its description: on a server that needs tokens, with data in it."""
+
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import positive_data_acceptance
+
+from backend.app import create_app
+from backend.auth import TokenKind
+from backend.store import open_store
+from faultmodel import wire
+from faultmodel.record import ExitKind
+from tests.backend.serving import SETTINGS, Clock, Server
+from tests.batches import VM_ID, exit_count, exit_record, fault_count, full_exit_record, make_batch
+
+EXAMPLES = 40
+# A text may fit a parameter's pattern and be no date in the calendar, or no cursor that was ever given.
+EXCLUDED = [positive_data_acceptance]
+
+
+class Fuzzed(NamedTuple):
+    """A server, and the headers that show its tokens."""
+
+    url: str
+    read_token: dict[str, str]
+    ingest_token: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def fuzzed(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
+    """Yield a server that listens on loopback and behaves as if it could be reached from elsewhere."""
+    path = tmp_path_factory.mktemp("fuzzed") / "kvmfaults.db"
+    shutil.copyfile(migrated_file, path)
+    with (
+        closing(open_store(f"sqlite:///{path}")) as store,
+        socket.create_server(("127.0.0.1", 0)) as listener,
+    ):
+        app = create_app(replace(SETTINGS, host="0.0.0.0"), store, now_ns=(clock := Clock()))
+        filled = Server(store, app, clock)
+        filled.apply(
+            make_batch(
+                fault_counts=[fault_count(faults=5, private=2), fault_count(word=0, format_name="none")],
+                exit_counts=[exit_count(), exit_count(reason=0)],
+                exits=[full_exit_record(), exit_record(kind=ExitKind.BARE_ERROR)],
+            )
+        )
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield Fuzzed(url, filled.new_token(TokenKind.READ), filled.new_token(TokenKind.INGEST, "host-1"))
+        server.should_exit = True
+        thread.join()
+
+
+def describe() -> schemathesis.BaseSchema:
+    """Return the description without the stream, which has no end. No store is opened for it."""
+    with closing(open_store("sqlite:///unused")) as store:
+        server = Server(store, create_app(SETTINGS, store), Clock())
+        found = server.get("/api/v1/openapi.json")
+    return schemathesis.openapi.from_dict(found).exclude(path="/api/v1/events")
+
+
+schemathesis.serializer.alias(wire.CONTENT_TYPE, "application/octet-stream")
+schema = describe()
+
+
+@schema.parametrize()
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+def test_the_api_keeps_its_description(case: "schemathesis.Case[Any]", fuzzed: Fuzzed) -> None:
+    token = fuzzed.ingest_token if case.path == "/api/v1/ingest" else fuzzed.read_token
+    if case.path_parameters and "id" in case.path_parameters and len(str(case.path_parameters["id"])) == 16:
+        # Half of the time the VM that is there.
+        case.path_parameters["id"] = VM_ID
+    case.call_and_validate(fuzzed.url, headers=token, excluded_checks=EXCLUDED)

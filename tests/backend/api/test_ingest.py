@@ -1,0 +1,104 @@
+"""Batches from collectors."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from backend.auth import TokenKind
+from faultmodel import wire
+from tests.backend.serving import Server
+from tests.batches import VM_ID, fault_count, make_batch, make_host, make_vm
+
+INGEST = "/api/v1/ingest"
+
+
+@pytest.fixture
+def token(server: Server) -> dict[str, str]:
+    """Return the header that shows host-1's ingest token."""
+    return server.new_token(TokenKind.INGEST, "host-1")
+
+
+def test_a_batch_is_applied_once(server: Server, token: dict[str, str]) -> None:
+    batch = make_batch(fault_counts=[fault_count(faults=5)])
+    assert server.send(batch, token).json() == {"applied": True}
+    assert server.send(batch, token).json() == {"applied": False}
+    assert server.get(f"/api/v1/vms/{VM_ID}")["faults"] == 5
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer"},
+        {"Authorization": "Bearer nonsense"},
+        {"Authorization": "Basic eDp5"},
+        {"Authorization": b"Bearer \xff\xfe"},
+    ],
+)
+def test_a_batch_without_a_known_token_is_refused(server: Server, headers: dict[str, str]) -> None:
+    response = server.send(make_batch(), headers)
+    assert response.status_code == 401
+    assert response.headers["www-authenticate"] == "Bearer"
+    assert server.get("/api/v1/status")["hosts"] == []
+
+
+def test_a_read_token_cannot_ingest(server: Server) -> None:
+    response = server.send(make_batch(), server.new_token(TokenKind.READ))
+    assert response.status_code == 403
+    assert response.json()["detail"] == "the token is of kind read, this needs one of kind ingest"
+
+
+def test_a_token_is_good_for_its_own_host_alone(server: Server, token: dict[str, str]) -> None:
+    response = server.send(make_batch(host=make_host("host-2")), token)
+    assert response.status_code == 403
+    assert response.json()["detail"] == "this token is for host 'host-1', the batch is of host 'host-2'"
+    assert server.get("/api/v1/status")["hosts"] == []
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain; charset=utf-8", "", "\xff"])
+def test_another_content_type_is_refused(server: Server, token: dict[str, str], content_type: str) -> None:
+    headers = {**token, "Content-Type": content_type.encode("latin-1")}
+    response = server.request("POST", INGEST, content=wire.encode(make_batch()), headers=headers)
+    assert response.status_code == 415
+
+
+def test_a_body_that_is_too_large_is_refused(server: Server, token: dict[str, str]) -> None:
+    assert server.send(b"\0" * (wire.MAX_BATCH_BYTES + 1), token).status_code == 413
+
+
+def test_a_body_in_chunks_is_bounded_as_it_comes(server: Server, token: dict[str, str]) -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 2**20
+            yield b"\0" * 2**20
+
+    headers = {"Content-Type": wire.CONTENT_TYPE, **token}
+    assert server.request("POST", INGEST, content=endless(), headers=headers).status_code == 413
+    assert sent <= wire.MAX_BATCH_BYTES + 2 * 2**20
+
+
+@pytest.mark.parametrize("length", ["-1", "x", "1e3", "9" * 5000, "１"])
+def test_a_wrong_content_length_is_refused(server: Server, token: dict[str, str], length: str) -> None:
+    headers = {"Content-Type": wire.CONTENT_TYPE, "Content-Length": length.encode(), **token}
+    assert server.request("POST", INGEST, content=b"", headers=headers).status_code in (400, 413)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\xc1", b"{}", b"\x80", b"\x91" * 100_000, wire.encode(make_batch())[:-1]]
+)
+def test_what_is_no_batch_is_refused(server: Server, token: dict[str, str], body: bytes) -> None:
+    response = server.send(body, token)
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+def test_a_batch_that_contradicts_the_store_changes_nothing(server: Server, token: dict[str, str]) -> None:
+    server.apply(make_batch(host=make_host("host-2"), vms=[make_vm()]))
+    stolen = make_batch(1, stream="6" * 32, fault_counts=[fault_count(faults=5)])
+    response = server.send(stolen, token)
+    assert response.status_code == 409
+    assert server.get(f"/api/v1/vms/{VM_ID}")["faults"] == 0
+    assert [host["name"] for host in server.get("/api/v1/status")["hosts"]] == ["host-2"]

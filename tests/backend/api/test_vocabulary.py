@@ -1,0 +1,68 @@
+"""Architectures, and words decoded."""
+
+import pytest
+
+from faultmodel import arch
+from tests.backend.serving import Server
+
+
+def test_every_architecture_is_listed_with_its_formats(server: Server) -> None:
+    found = server.get("/api/v1/architectures")
+    listed = {item["name"]: [form["name"] for form in item["formats"]] for item in found["items"]}
+    assert listed == {name: list(one.formats) for name, one in arch.architectures().items()}
+
+
+def test_a_field_says_its_place_meaning_and_source(server: Server) -> None:
+    found = server.get("/api/v1/architectures")
+    (x86,) = [item for item in found["items"] if item["name"] == "x86_64"]
+    (npf,) = [form for form in x86["formats"] if form["name"] == "npf"]
+    (field,) = [field for field in npf["fields"] if field["name"] == "guest_final"]
+    assert (field["bits"], field["low"], field["width"]) == ("32", 32, 1)
+    assert field["meaning"]
+    assert field["source"]
+
+
+def test_flags_of_exits_and_context_are_listed(server: Server) -> None:
+    found = server.get("/api/v1/architectures")
+    exit_flags = {item["flag"]: (item["side"], item["bit"]) for item in found["exit_flags"]}
+    assert exit_flags["private"] == ("software", 3)
+    assert "dirty_logging" in {item["flag"] for item in found["context"]}
+    assert "mapped_2m" in {item["flag"] for item in found["outcomes"]}
+
+
+def test_a_word_is_decoded_in_the_format_that_is_named(server: Server) -> None:
+    found = server.get("/api/v1/decode/x86_64/0x200000006", format="npf")
+    assert (found["arch"], found["word"]) == ("x86_64", "0x200000006")
+    (reading,) = found["readings"]
+    assert reading["format"] == "npf"
+    assert reading["decoded"]["access"] == "write"
+
+
+def test_without_a_format_each_reading_is_given_and_named(server: Server) -> None:
+    found = server.get("/api/v1/decode/x86_64/6")
+    assert found["word"] == "0x6"
+    assert [reading["format"] for reading in found["readings"]] == ["ept", "npf", "pferr"]
+
+
+def test_an_architecture_goes_by_its_other_names(server: Server) -> None:
+    assert server.get("/api/v1/decode/arm64/0x9200004f")["arch"] == "aarch64"
+
+
+@pytest.mark.parametrize("path", ["z80/1", "x86_64:npf/1", "%00/1"])
+def test_an_unknown_architecture_is_not_found(server: Server, path: str) -> None:
+    status, detail = server.problem(f"/api/v1/decode/{path}")
+    assert status == 404
+    assert "there is aarch64" in detail
+
+
+def test_an_unknown_format_is_not_found(server: Server) -> None:
+    assert server.problem("/api/v1/decode/x86_64/1", format="esr") == (
+        404,
+        "x86_64 has no syndrome format 'esr'; it has ept, npf, pferr",
+    )
+
+
+@pytest.mark.parametrize("word", ["x", "-1", "0x", "0x1ffffffffffffffff", "9" * 5000, "%00", "1.0", "１"])
+def test_what_is_no_word_is_refused(server: Server, word: str) -> None:
+    status, _ = server.problem(f"/api/v1/decode/x86_64/{word}")
+    assert status == 400

@@ -1,0 +1,51 @@
+"""A real server process, as an operator starts it."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+TOP = Path(__file__).parents[2]
+FIRST_LINE = "kvmfaults: dashboard at "
+
+
+def environment(**variables: str) -> dict[str, str]:
+    """Return this process's environment without settings of a server, and with these."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("KVMFAULTS_")}
+    return {**own, "PYTHONPATH": str(TOP), **variables}
+
+
+def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run kvmfaults-server to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "backend", *arguments],
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@contextmanager
+def serving(*arguments: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start kvmfaults-server serve on a free port; yield the process and its URL once it answers."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "backend", "serve", "--port", "0", *arguments],
+        env=environment(**variables),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith(FIRST_LINE), line + process.stdout.read()
+            yield process, line.removeprefix(FIRST_LINE).strip()
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)

@@ -1,0 +1,114 @@
+"""A real server process: it starts, serves, streams and ends."""
+
+import json
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from backend.auth import TokenKind, hash_token, new_token
+from backend.store.base import Store, Token
+from faultmodel import wire
+from tests.backend.process import serving
+from tests.batches import make_batch
+
+END_S = 2.0
+
+
+@pytest.fixture
+def token(store: Store) -> str:
+    """Return host-1's ingest token."""
+    text = new_token(TokenKind.INGEST)
+    store.add_token(Token(hash_token(text), TokenKind.INGEST, "host-1"))
+    return text
+
+
+@pytest.fixture(scope="module")
+def shared_url(migrated_file: Path) -> Iterator[str]:
+    """Yield the URL of a server that several tests share."""
+    with serving("--database", f"sqlite:///{migrated_file}", "--no-collector") as (_, url):
+        yield url
+
+
+def send(url: str, token: str, body: bytes) -> httpx.Response:
+    """Hand in a batch."""
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": wire.CONTENT_TYPE}
+    return httpx.post(f"{url}api/v1/ingest", content=body, headers=headers)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_server_ends_at_once_though_a_page_listens(database: str, number: signal.Signals) -> None:
+    with serving("--database", database) as (process, url), httpx.Client() as idle:
+        assert idle.get(f"{url}healthz").json() == {"status": "ok"}
+        with httpx.stream("GET", f"{url}api/v1/events") as events:
+            assert events.headers["content-type"].startswith("text/event-stream")
+            lines = events.iter_lines()
+            assert next(lines) == "retry: 1000"
+            start = time.monotonic()
+            process.send_signal(number)
+            assert [line for line in lines if line] == []
+        process.wait(END_S)
+        assert time.monotonic() - start < END_S
+        assert process.stdout is not None
+        assert process.stdout.read() == ""
+
+
+def test_a_batch_is_announced_as_soon_as_it_is_stored(database: str, token: str) -> None:
+    with serving("--database", database) as (_, url), httpx.stream("GET", f"{url}api/v1/events") as events:
+        lines = (line for line in events.iter_lines() if line and not line.startswith(":"))
+        assert next(lines) == "retry: 1000"
+        before_ns = time.time_ns()
+        assert send(url, token, wire.encode(make_batch())).json() == {"applied": True}
+        assert next(lines) == "event: batch"
+        assert time.time_ns() - before_ns < 10**9
+        assert json.loads(next(lines).removeprefix("data: "))["hosts"] == ["host-1"]
+
+
+def test_a_batch_that_was_stored_survives_a_killed_server(database: str, token: str) -> None:
+    with serving("--database", database) as (process, url):
+        assert send(url, token, wire.encode(make_batch())).json() == {"applied": True}
+        process.kill()
+    with serving("--database", database) as (_, url):
+        assert send(url, token, wire.encode(make_batch())).json() == {"applied": False}
+
+
+def test_a_body_that_is_too_large_is_answered_before_it_is_sent(database: str, token: str) -> None:
+    with serving("--database", database) as (_, url):
+        port = httpx.URL(url).port
+        assert port is not None
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(
+                b"POST /api/v1/ingest HTTP/1.1\r\nHost: localhost\r\n"
+                + f"Authorization: Bearer {token}\r\nContent-Type: {wire.CONTENT_TYPE}\r\n".encode()
+                + f"Content-Length: {wire.MAX_BATCH_BYTES + 1}\r\n\r\n".encode()
+            )
+            assert connection.recv(12) == b"HTTP/1.1 413"
+
+
+@pytest.mark.parametrize(
+    "request_line",
+    [
+        b"GET /\xff\xfe HTTP/1.1",
+        b"GET /%00 HTTP/1.1",
+        b"GET /..%2f..%2fetc/passwd HTTP/1.1",
+        b"GET /api/v1/vms/%ff%00 HTTP/1.1",
+        b"GET /api/v1/vms?from=%ff%00 HTTP/1.1",
+        b"GET //evil.example/ HTTP/1.1",
+        b"GET * HTTP/1.1",
+        b"OPTIONS * HTTP/1.1",
+        b"GET http://localhost/healthz HTTP/1.1",
+        b"GET /" + b"a" * 60_000 + b" HTTP/1.1",
+    ],
+)
+def test_no_request_line_makes_the_server_fail(shared_url: str, request_line: bytes) -> None:
+    port = httpx.URL(shared_url).port
+    assert port is not None
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(request_line + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        status = int(connection.recv(65536).split(b" ", 2)[1])
+    assert 200 <= status < 500
+    assert httpx.get(f"{shared_url}healthz").status_code == 200

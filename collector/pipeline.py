@@ -7,6 +7,7 @@ import time
 
 from collector.clock import boot_id, measure
 from collector.errors import ProbeError
+from collector.identity.greeter import Greeter
 from collector.identity.process import host_proc
 from collector.identity.uevents import KvmEvents
 from collector.outbox import Content, Outbox
@@ -69,12 +70,17 @@ class Pipeline:
     def _collect(self, outbox: Outbox) -> None:
         headers = ensure_headers(self._settings.headers_directory)
         plan = make_plan((headers / "include" / "vmlinux.h").read_text())
-        with KvmEvents() as events, Probes(plan, headers) as probes:
+        proc = host_proc()
+        with (
+            KvmEvents() as events,
+            Greeter(proc) as greeter,
+            Probes(plan, headers) as probes,
+        ):
             reader = Reader(probes)
             host = self._host("attached", plan=plan, events=events)
             logger.info("attached tracepoints=%s flavour=%s", ",".join(plan.attach), plan.flavour.name)
             outbox.send(host, Content())
-            table = VmTable(self._boot_id, _boottime_to_utc_ns, host_proc())
+            table = VmTable(self._boot_id, _boottime_to_utc_ns, proc, greeter.recall)
             rounds = Rounds(reader, table, events, self._architecture)
             while not self._stop.wait(_until_next(self._settings.interval_s)):
                 outbox.send(host, rounds.take())

@@ -66,16 +66,24 @@ class VmTable:
     4. ask which ``ended``.
     """
 
-    def __init__(self, boot_id: str, boottime_to_utc_ns: Callable[[int], int], proc: Path | None) -> None:
+    def __init__(
+        self,
+        boot_id: str,
+        boottime_to_utc_ns: Callable[[int], int],
+        proc: Path | None,
+        recall: Callable[[int, int], Process | None] = lambda _pid, _start_ticks: None,
+    ) -> None:
         """Make an empty table.
 
         :param boottime_to_utc_ns: turns CLOCK_BOOTTIME into UTC
         :param proc: proc with the host's pids, see ``host_proc``. Without, VMs are named after their comm
             and end only when KVM says so.
+        :param recall: returns a process that is gone as it was, by pid and start in ticks, where it was met
         """
         self._boot_id = boot_id
         self._boottime_to_utc_ns = boottime_to_utc_ns
         self._proc = proc
+        self._recall = recall
         self._live: dict[str, _Entry] = {}
         self._by_address: dict[int, str] = {}
         self._by_stats_name: dict[str, str] = {}
@@ -160,10 +168,13 @@ class VmTable:
             entry.vm = self._describe(entry.vm.id, entry.seen, process)
 
     def _process(self, seen: KernelVm) -> Process | None:
+        start_ticks = ticks_of(seen.start_boottime_ns)
         process = read_process(seen.pid, self._proc) if self._proc is not None else None
-        if process is not None and process.start_ticks == ticks_of(seen.start_boottime_ns):
+        if process is not None and process.start_ticks != start_ticks:
+            process = None
+        if process is not None and process.command:
             return process
-        return None
+        return self._recall(seen.pid, start_ticks) or process
 
     def _describe(self, identity: str, seen: KernelVm, process: Process | None) -> Vm:
         command = process.command if process else ()

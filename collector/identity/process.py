@@ -59,6 +59,14 @@ def read_process(pid: int, proc: Path = _PROC) -> Process | None:
     return Process(pid, stat.start_ticks, _arguments(command), _text(cgroup), stat.comm)
 
 
+def leader_of(tid: int, proc: Path = _PROC) -> int | None:
+    """Return the pid of the process that a thread belongs to; None where it is gone or hidden."""
+    for line in _read(proc / str(tid) / "status", 4096).splitlines():
+        if line.startswith(b"Tgid:"):
+            return int(line.split()[1])
+    return None
+
+
 def is_running(pid: int, start_ticks: int, proc: Path = _PROC) -> bool:
     """Tell whether the process that had this pid and start still runs; a zombie does not."""
     stat = _read_stat(proc / str(pid))

@@ -7,6 +7,7 @@ Source: virt/kvm/kvm_main.c, kvm_uevent_notify_change().
 
 import ctypes
 import errno
+import select
 import socket
 import struct
 from dataclasses import dataclass
@@ -77,6 +78,10 @@ class KvmEvents:
             # The kernel says so at once, but what it dropped is later than what was still queued.
             received.append(KvmEvent(EventKind.LOST))
         return tuple(received)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait until something has arrived; False where nothing did."""
+        return self._socket is not None and bool(select.select([self._socket], [], [], timeout_s)[0])
 
     def close(self) -> None:
         """Receive no more. May be called again."""

@@ -92,6 +92,6 @@ def _field(kind: str, field: BitField) -> schemas.FieldDefinition:
 
 def _flags(flags: Iterable[Flag]) -> list[schemas.FlagDefinition]:
     return [
-        schemas.FlagDefinition(flag=flag.name, side=flag.side.value, bit=flag.bit, meaning=flag.meaning)
+        schemas.FlagDefinition(flag=flag.name, side=flag.side, bit=flag.bit, meaning=flag.meaning)
         for flag in flags
     ]

@@ -53,7 +53,7 @@ def flag_body(item: FlagCount) -> schemas.FlagCount:
     """Return the body of a flag with its count."""
     flag = item.flag
     return schemas.FlagCount(
-        flag=flag.name, count=item.count, side=flag.side.value, bit=flag.bit, meaning=flag.meaning
+        flag=flag.name, count=item.count, side=flag.side, bit=flag.bit, meaning=flag.meaning
     )
 
 
@@ -62,7 +62,7 @@ def decoded_body(form: SyndromeFormat, word: int) -> schemas.Decoded:
     decoded = form.decode(word)
     return schemas.Decoded(
         summary=form.summary(word),
-        access=form.access(word).value,
+        access=form.access(word),
         flags=[flag.name for flag in form.flags(word)],
         fields=[_field_body(item) for item in decoded.fields],
         unknown_bits=list(decoded.unknown_bits),
@@ -77,7 +77,7 @@ def exit_body(row: ExitRow) -> schemas.Exit:
         vm=record.vm,
         vcpu=record.vcpu,
         arch=row.arch,
-        kind=record.kind.value,
+        kind=record.kind,
         reason=record.reason,
         reason_name=exits.reason_name(record.reason),
         errno=record.errno,

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from faultmodel.record import Access, ExitKind, Side
+
 Count = Annotated[int, Field(ge=0, examples=[100_000])]
 TimeText = Annotated[str, Field(examples=["2026-01-31T12:00:00.000Z"])]
 WordText = Annotated[str, Field(pattern="^0x[0-9a-f]{1,16}$", examples=["0x200000006"])]
@@ -77,7 +79,7 @@ class FlagCount(BaseModel):
 
     flag: str = Field(examples=["write"])
     count: Count
-    side: Literal["hardware", "software"]
+    side: Side
     bit: int | None = Field(
         description="The bit's number in the word; null where derived, or not the same in every format",
         examples=[1],
@@ -112,7 +114,7 @@ class Decoded(BaseModel):
     """A word as one format reads it; every set bit is in a field or in `unknown_bits`."""
 
     summary: str = Field(examples=["write, page not present, user, while translating the final address"])
-    access: Literal["read", "write", "execute", "other", "unknown"]
+    access: Access
     flags: list[str] = Field(examples=[["write", "user"]])
     fields: list[WordField]
     unknown_bits: list[int]
@@ -185,7 +187,7 @@ class Exit(BaseModel):
     vm: str = Field(examples=["00000000000000a1"])
     vcpu: int = Field(examples=[0])
     arch: str = Field(examples=["x86_64"])
-    kind: Literal["memory_fault", "bare_error", "untold_error"] = Field(
+    kind: ExitKind = Field(
         description="`untold_error`: one of the two, in a recording whose text leaves out which"
     )
     reason: int = Field(examples=[39])
@@ -233,7 +235,7 @@ class FlagDefinition(BaseModel):
     """A flag that is the same on every architecture."""
 
     flag: str = Field(examples=["private"])
-    side: Literal["hardware", "software"]
+    side: Side
     bit: int | None
     meaning: str
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from faultmodel.record import Span
+from faultmodel.record import REASON_NOT_SHOWN, Span
 from tests.backend.serving import Server
 from tests.batches import (
     NS_PER_S,
@@ -126,18 +126,21 @@ def test_series_by_flag_have_hardware_and_software_flags(server: Server) -> None
     assert found["private"][0] == 4.0
 
 
-def test_exits_are_charted_by_kind(server: Server) -> None:
+@pytest.mark.parametrize(
+    ("metric", "count"), [("memory_fault_exits", 3), ("bare_error_exits", 5), ("untold_error_exits", 7)]
+)
+def test_exits_are_charted_by_kind(server: Server, metric: str, count: int) -> None:
     server.apply(
         make_batch(
             exit_counts=[
                 exit_count(count=3),
                 exit_count(reason=0, count=5),
+                exit_count(reason=REASON_NOT_SHOWN, count=7),
                 exit_count(reason=6, errno=0, count=9),
             ]
         )
     )
-    assert values(rates(server, metric="memory_fault_exits"))[VM_ID][0] == 3.0
-    assert values(rates(server, metric="bare_error_exits"))[VM_ID][0] == 5.0
+    assert values(rates(server, metric=metric))[VM_ID][0] == count
 
 
 @pytest.mark.parametrize("by", ["flag", "access", "level"])

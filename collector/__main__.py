@@ -15,7 +15,7 @@ from collector.errors import CollectorError
 from collector.pipeline import Pipeline
 from collector.settings import MAX_INTERVAL_S, MIN_INTERVAL_S, Settings
 from collector.spool import DEFAULT_BYTES
-from collector.trace import command as replay
+from collector.trace.command import add_parser as add_replay
 from faultmodel.errors import FaultModelError
 
 
@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         "--ca-file", type=Path, default=_default("CA_FILE") or None, help="certificates to trust"
     )
     doctor.add_parser(commands)
-    replay.add_parser(commands)
+    add_replay(commands)
     return parser
 
 

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -70,6 +70,8 @@ class Deployment:
         self._token = ""
         self._environment = {
             **os.environ,
+            "COMPOSE_PROJECT_NAME": PROJECT,
+            "COMPOSE_FILE": str(TOP / "docker-compose.yml"),
             "KVMFAULTS_PORT": str(port),
             "KVMFAULTS_HOST_NAME": HOST,
             "KVMFAULTS_TAG": TAG,
@@ -77,9 +79,8 @@ class Deployment:
 
     def compose(self, *arguments: str, within_s: float = 60.0) -> str:
         """Run ``docker compose``; return what it prints. :raises NotProvedError: it fails"""
-        file = ("--project-directory", str(TOP), "--file", str(TOP / "docker-compose.yml"))
         return _run(
-            "docker", "compose", "-p", PROJECT, *file, *arguments, env=self._environment, within_s=within_s
+            "docker", "compose", "--progress=quiet", *arguments, env=self._environment, within_s=within_s
         )
 
     def start(self) -> None:
@@ -315,15 +316,11 @@ def _run(*command: str, env: dict[str, str] | None = None, within_s: float = 60.
             command, cwd=TOP, env=env, capture_output=True, text=True, check=False, timeout=within_s
         )
     except subprocess.TimeoutExpired:
-        raise NotProvedError(f"{_short(command)}: not done within {within_s:g} s") from None
+        raise NotProvedError(f"{' '.join(command)}: not done within {within_s:g} s") from None
     if done.returncode != 0:
         said = (done.stderr.strip() or done.stdout.strip())[-2000:]
-        raise NotProvedError(f"{_short(command)}: exit code {done.returncode}: {said}")
+        raise NotProvedError(f"{' '.join(command)}: exit code {done.returncode}: {said}")
     return done.stdout
-
-
-def _short(command: Sequence[str]) -> str:
-    return " ".join(word for word in command if not word.startswith(str(TOP)))
 
 
 def _free_port() -> int:

@@ -207,15 +207,15 @@ def _server(options: argparse.Namespace, port: int) -> list[str]:
 
 
 def _feeds(options: argparse.Namespace, url: str) -> list[Child]:
-    to_server = ["--server", url, "--token-file", str(_token(options)), "--data-dir", str(options.data_dir)]
-    host = ["--host", _host_name(options)]
+    to_server = ["--server", url, "--token-file", str(_token(options)), "--host", _host_name(options)]
     if options.replay:
         files = [str(file.resolve()) for file in options.replay]
-        return [Child("replay", ["collector", "replay", *to_server, *host, *files], restart=False)]
+        return [Child("replay", ["collector", "replay", *to_server, *files], restart=False)]
     feeds = []
+    here = ["--data-dir", str(options.data_dir)]
     if not options.no_collector:
         feeds.append(
-            Child("collector", ["collector", "run", *to_server, *host, "--interval", options.interval])
+            Child("collector", ["collector", "run", *to_server, *here, "--interval", options.interval])
         )
     if options.demo:
         feeds.append(Child("demo", ["demo"], restart=False))

@@ -88,7 +88,7 @@ class Product:
         wait_for(lambda: self._attached_since(started) or None, START_S, "the probes are attached")
 
     def _attached_since(self, started: datetime) -> bool:
-        """Whether a batch of this start has come: the server calls a killed collector attached for a while."""
+        """Whether a batch of this start has come: a killed collector counts as attached for a while."""
         if self.status("/readyz") != 200:
             return False
         return any(

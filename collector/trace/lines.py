@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 _LINE = re.compile(
-    r" *(?P<task>.{1,16}?)-(?P<tid>\d{1,10}) +"
-    r"(?:\( *(?P<tgid>\d{1,10}|-+)\) +)?"
+    r" *(?P<task>.{1,16}?)-(?P<tid>\d{1,9}) +"
+    r"(?:\( *(?P<tgid>\d{1,9}|-+)\) +)?"
     r"\[\d+\] +(?:[^\s\d]\S* +)?"
     r"(?P<seconds>\d{1,9})\.(?P<fraction>\d{6}(?:\d{3})?): "
     r"(?:(?P<event>\w+): ?)?(?P<text>.*)",

@@ -1,0 +1,125 @@
+"""The command that sends recordings."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from collector.errors import CollectorError
+from collector.shipper_http import Uplink
+from collector.trace import command
+from collector.trace.errors import TraceError
+from faultmodel import wire
+from tests.collector.server import Reply, serve
+from tests.collector.trace.recording import event, write
+
+FAULT = event("kvm_guest_fault: ipa 0x485cb000, hsr 0x93050047, hxfar 0x485cb000, pc 0x00000040001058")
+
+
+def parse(*arguments: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    command.add_parser(parser.add_subparsers())
+    return parser.parse_args(["replay", *arguments])
+
+
+def test_a_recording_is_sent_with_the_token_and_told_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path, FAULT, event("kvm_entry: PC: 0x40001058", at=2.5))
+    token = tmp_path / "token"
+    token.write_text("secret\n")
+    with serve() as server:
+        assert command.run(parse(str(path), "--server", server.url, "--token-file", str(token))) == 0
+        request = server.next_request()
+
+    assert request.path == "/api/v1/ingest"
+    assert request.headers["authorization"] == "Bearer secret"
+    assert wire.decode(request.body).host.name == "replay-trace"
+    assert capsys.readouterr().out == f"{path}: 1 guest faults and 0 error exits in 1.500 s of trace\n"
+
+
+def test_the_end_is_a_time_of_one_s_own(tmp_path: Path) -> None:
+    path = write(tmp_path, FAULT)
+    with serve() as server:
+        command.run(parse(str(path), "--server", server.url, "--end", "2026-01-01T01:00:00+01:00"))
+        sent = wire.decode(server.next_request().body)
+    assert sent.covered[-1].to_ns == 1_767_225_600_000_000_000
+
+
+def test_a_server_that_is_busy_is_asked_again(tmp_path: Path) -> None:
+    path = write(tmp_path, FAULT)
+    with serve(Reply(hang_up_after=10), Reply(503), Reply(500)) as server:
+        assert command.run(parse(str(path), "--server", server.url)) == 0
+        bodies = server.bodies(3)
+    assert len(set(bodies)) == 1
+
+
+def test_a_server_that_refuses_is_said_to(tmp_path: Path) -> None:
+    path = write(tmp_path, FAULT)
+    answer = Reply(422, {"content-type": "application/problem+json"}, b'{"detail": "no such thing"}')
+    with serve(answer) as server, pytest.raises(TraceError, match="refused the recording: 422 no such thing"):
+        command.run(parse(str(path), "--server", server.url))
+
+
+def test_a_server_that_is_away_is_not_waited_for_without_end() -> None:
+    with serve() as server:
+        url = server.url
+    uplink = Uplink(url)
+    with pytest.raises(TraceError, match=r"the server took nothing for 0\.3 s: ConnectError"):
+        command.send(uplink, b"", patience_s=0.3)
+    uplink.close()
+
+
+def test_nothing_is_sent_where_one_file_of_several_cannot_be_read(tmp_path: Path) -> None:
+    path = write(tmp_path, FAULT)
+    with serve() as server:
+        with pytest.raises(CollectorError, match=r"cannot read .*missing\.txt"):
+            command.run(parse(str(path), str(tmp_path / "missing.txt"), "--server", server.url))
+        assert server.requests.empty()
+
+
+def test_what_was_not_read_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = write(tmp_path, FAULT, "garbage\n", "CPU:0 [LOST 3 EVENTS]\n")
+    with serve() as server:
+        command.run(parse(str(path), "--server", server.url))
+    assert caplog.messages == [
+        f"line not read file={str(path)!r} line=2 text='garbage'",
+        f"the recording lacks events file={str(path)!r} events=3",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "host"),
+    [
+        ("x86_64-6.18.15-cow.trace.txt.xz", "replay-x86_64-6.18.15-cow"),
+        ("trace.gz", "replay-trace"),
+        ("host.example.org", "replay-host.example.org"),
+        (".txt", "replay-.txt"),
+    ],
+)
+def test_a_host_is_named_after_its_file(tmp_path: Path, name: str, host: str) -> None:
+    path = write(tmp_path, FAULT).rename(tmp_path / name)
+    with serve() as server:
+        command.run(parse(str(path), "--server", server.url))
+        assert wire.decode(server.next_request().body).host.name == host
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("--end", "yesterday"), "'yesterday' is not a time like"),
+        (("--end", "2026-01-01T00:00:00"), "is not a time like"),
+        (("--end", "1960-01-01T00:00:00Z"), "is not a time like"),
+        (("--host", ""), "is not a name"),
+        (("--host", "a\nb"), "is not a name"),
+        (("--host", "a" * 257), "is not a name"),
+        (("--format", "esr_el2"), "invalid choice"),
+        (("--arch", "mips"), "invalid choice"),
+    ],
+)
+def test_a_bad_option_is_refused_in_words(
+    arguments: tuple[str, str], error: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse("file", *arguments)
+    assert error in capsys.readouterr().err

@@ -1,0 +1,149 @@
+/** The only module that talks to the server. */
+
+/** @typedef {import("./base/types.js").Range} Range */
+/** @typedef {string | number | null | undefined | readonly string[]} Parameter */
+
+/** What the server refused or failed to do. Status 0: it did not answer at all. */
+export class ApiError extends Error {
+  /** @param {number} status @param {string} title @param {string} detail */
+  constructor(status, title, detail) {
+    super(detail || title);
+    this.name = "ApiError";
+    this.status = status;
+    this.title = title;
+  }
+}
+
+const EVENTS_RETRY_MS = 15_000;
+
+let serverAheadMs = 0;
+
+/** The server's time now, in UTC ms: counts bear the server's clock, not the viewer's. */
+export function now() {
+  return Date.now() + serverAheadMs;
+}
+
+/**
+ * @param {string} path
+ * @param {Record<string, Parameter>} [parameters] null and undefined are left out
+ * @param {RequestInit} [init]
+ * @returns {Promise<any>}
+ */
+async function request(path, parameters = {}, init = {}) {
+  let response;
+  try {
+    response = await fetch(path + queryOf(parameters), { headers: { accept: "application/json" }, ...init });
+  } catch (cause) {
+    if (init.signal?.aborted) throw cause;
+    throw new ApiError(0, "the server does not answer", "");
+  }
+  noteClock(response.headers.get("date"));
+  if (!response.ok) throw await errorOf(response);
+  return response.status === 204 ? null : response.json();
+}
+
+/** @param {Record<string, Parameter>} parameters */
+function queryOf(parameters) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value === null || value === undefined || value === "") continue;
+    for (const one of Array.isArray(value) ? value : [value]) query.append(name, String(one));
+  }
+  const text = query.toString();
+  return text ? `?${text}` : "";
+}
+
+// The header has whole seconds, so a difference under that is none.
+/** @param {string | null} date */
+function noteClock(date) {
+  if (!date) return;
+  const ahead = Date.parse(date) + 500 - Date.now();
+  if (Math.abs(ahead - serverAheadMs) > 1500) serverAheadMs = Math.abs(ahead) > 1500 ? ahead : 0;
+}
+
+/** @param {Response} response */
+async function errorOf(response) {
+  const body = await response.json().catch(() => null);
+  return new ApiError(response.status, body?.title ?? `HTTP ${response.status}`, body?.detail ?? "");
+}
+
+/** @param {Range} range */
+function timesOf(range) {
+  return { from: new Date(range.from).toISOString(), to: new Date(range.to).toISOString() };
+}
+
+/** @param {string} vm */
+const vmPath = (vm) => `/api/v1/vms/${encodeURIComponent(vm)}`;
+
+/** @param {AbortSignal} [signal] @returns {Promise<import("./base/types.js").Status>} */
+export function getStatus(signal) {
+  return request("/api/v1/status", {}, { signal });
+}
+
+/**
+ * @param {Range} range
+ * @param {{limit: number, cursor?: string | null}} page
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./base/types.js").VmPage>}
+ */
+export function getVms(range, page, signal) {
+  return request("/api/v1/vms", { ...timesOf(range), ...page }, { signal });
+}
+
+/** @param {string} vm @param {Range} range @param {AbortSignal} [signal] @returns {Promise<import("./base/types.js").VmDetail>} */
+export function getVm(vm, range, signal) {
+  return request(vmPath(vm), timesOf(range), { signal });
+}
+
+/** @param {string} vm @param {Range} range @param {AbortSignal} [signal] @returns {Promise<import("./base/types.js").Flags>} */
+export function getFlags(vm, range, signal) {
+  return request(`${vmPath(vm)}/flags`, timesOf(range), { signal });
+}
+
+/** @param {string} vm @param {Range} range @param {AbortSignal} [signal] @returns {Promise<{items: import("./base/types.js").Syndrome[]}>} */
+export function getSyndromes(vm, range, signal) {
+  return request(`${vmPath(vm)}/syndromes`, timesOf(range), { signal });
+}
+
+/**
+ * @param {Range} range
+ * @param {{metric: string, by: string, stepMs: number, vm?: string}} what
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./base/types.js").Rates>}
+ */
+export function getRates(range, { metric, by, stepMs, vm }, signal) {
+  return request("/api/v1/rates", { metric, by, vm, ...timesOf(range), step: `${stepMs / 1000}s` }, { signal });
+}
+
+/**
+ * @param {string} vm
+ * @param {Range} range
+ * @param {{kind: string, limit: number, cursor?: string | null}} page
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./base/types.js").ExitPage>}
+ */
+export function getExits(vm, range, page, signal) {
+  return request("/api/v1/exits", { vm, ...timesOf(range), ...page }, { signal });
+}
+
+/**
+ * Log in with a read token; the server answers with a session cookie.
+ * @param {string} token
+ */
+export function logIn(token) {
+  const body = JSON.stringify({ token });
+  return request("/api/v1/session", {}, { method: "POST", body, headers: { "content-type": "application/json" } });
+}
+
+/**
+ * Hear of every batch that the server takes, for as long as the page lives.
+ * @param {() => void} onBatch
+ */
+export function onBatches(onBatch) {
+  const source = new EventSource("/api/v1/events");
+  source.addEventListener("batch", onBatch);
+  source.addEventListener("error", () => {
+    // It connects again by itself, but gives up for good on an HTTP error.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => onBatches(onBatch), EVENTS_RETRY_MS);
+  });
+}

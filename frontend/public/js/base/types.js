@@ -1,0 +1,159 @@
+/**
+ * The shapes of the HTTP API that the page reads. Types only: nothing runs here.
+ * Words, addresses and exact times are strings, because a JavaScript number loses integers above 2^53.
+ */
+
+/**
+ * @typedef {object} Vm
+ * @property {string} id
+ * @property {string} name
+ * @property {string} uuid
+ * @property {string} vmm
+ * @property {string} manager
+ * @property {string} command
+ * @property {string} host
+ * @property {string} arch
+ * @property {number} pid
+ * @property {string} started_at
+ * @property {string | null} ended_at
+ * @property {string} first_seen
+ * @property {string} last_seen
+ * @property {number} faults
+ * @property {number} memory_fault_exits
+ * @property {number} bare_error_exits
+ * @property {number | null} fault_rate mean per second of covered time, null where none is covered
+ * @property {number | null} exit_rate memory-fault exits per second of covered time
+ */
+
+/**
+ * @typedef {object} Vcpu
+ * @property {number} vcpu
+ * @property {number} faults
+ * @property {number} memory_fault_exits
+ * @property {number} bare_error_exits
+ */
+
+/**
+ * @typedef {object} ExitReason
+ * @property {number} reason
+ * @property {string} reason_name
+ * @property {number} errno
+ * @property {string} errno_name
+ * @property {number} count
+ */
+
+/** @typedef {Vm & {vcpus: Vcpu[], exit_reasons: ExitReason[]}} VmDetail */
+
+/** @typedef {{items: Vm[], next_cursor: string | null}} VmPage */
+
+/**
+ * @typedef {object} Series
+ * @property {string} key
+ * @property {string} label
+ * @property {(number | null)[]} values per second of covered time; null where none of a step was covered
+ * @property {number} total exact count over all steps
+ */
+
+/** @typedef {{host: string, from_ms: number, to_ms: number}} Span time in which a host was read, half-open */
+
+/**
+ * @typedef {object} Rates
+ * @property {number} step_ms
+ * @property {number[]} times_ms start of each step
+ * @property {Series[]} series
+ * @property {Span[]} coverage
+ */
+
+/**
+ * @typedef {object} FlagCount
+ * @property {string} flag
+ * @property {number} count
+ * @property {"hardware" | "software"} side
+ * @property {number | null} bit
+ * @property {string} meaning
+ */
+
+/** @typedef {{total: number, items: FlagCount[], outcomes: FlagCount[]}} Flags */
+
+/**
+ * @typedef {object} WordField
+ * @property {string} name
+ * @property {string} bits "31:26", or the only one
+ * @property {number} low
+ * @property {number} width
+ * @property {string} value hexadecimal
+ * @property {string} meaning
+ * @property {string} source
+ * @property {boolean} proposed
+ */
+
+/**
+ * @typedef {object} DecodedWord
+ * @property {string} summary
+ * @property {string} access
+ * @property {string[]} flags
+ * @property {WordField[]} fields
+ * @property {number[]} unknown_bits
+ */
+
+/**
+ * @typedef {object} Syndrome
+ * @property {string | null} word hexadecimal
+ * @property {string | null} format
+ * @property {number} count
+ * @property {DecodedWord | null} decoded
+ */
+
+/**
+ * @typedef {object} Exit
+ * @property {string} time RFC 3339 with nanoseconds
+ * @property {string} vm
+ * @property {number} vcpu
+ * @property {string} arch
+ * @property {"memory_fault" | "bare_error"} kind
+ * @property {number} reason
+ * @property {string} reason_name
+ * @property {number} errno
+ * @property {string} errno_name
+ * @property {string | null} gpa
+ * @property {number | null} size bytes
+ * @property {string[]} flags
+ * @property {string | null} flags_raw
+ * @property {{format: string, word: string, words: Record<string, string>} | null} syndrome of the fault before it
+ */
+
+/** @typedef {{items: Exit[], next_cursor: string | null}} ExitPage */
+
+/** @typedef {{tracepoint: string, state: string, detail: string}} Probe */
+
+/**
+ * @typedef {object} Host
+ * @property {string} name
+ * @property {string} arch
+ * @property {string} kernel
+ * @property {string} flavour
+ * @property {string} state attached, waiting, stopped or replay
+ * @property {string} detail
+ * @property {Probe[]} probes
+ * @property {Record<string, number>} lost by kind, ever
+ * @property {string} collector_version
+ * @property {string} last_batch
+ * @property {number} age_s seconds since the newest batch
+ * @property {boolean} is_covering
+ */
+
+/**
+ * @typedef {object} Status
+ * @property {string} version
+ * @property {string} database
+ * @property {string} now
+ * @property {string} started_at
+ * @property {boolean} expects_collector
+ * @property {boolean} ready
+ * @property {string} missing
+ * @property {Host[]} hosts
+ */
+
+/** @typedef {{from: number, to: number}} Range half-open, UTC milliseconds */
+
+export {};

@@ -1,0 +1,30 @@
+/** How the page names a VM. */
+
+import { agoText } from "./time.js";
+
+/** @typedef {import("./types.js").Vm} Vm */
+
+/**
+ * Its name, else its UUID, else its VMM and pid.
+ * @param {Pick<Vm, "name" | "uuid" | "vmm" | "pid">} vm
+ */
+export function vmTitle(vm) {
+  return vm.name || vm.uuid || `${vm.vmm || "VM"} ${vm.pid}`;
+}
+
+/**
+ * Whether it runs, and if not since when.
+ * @param {Vm} vm
+ * @param {number} now
+ */
+export function lifeText(vm, now) {
+  return vm.ended_at === null ? "running" : `ended ${agoText(Date.parse(vm.ended_at), now)}`;
+}
+
+/**
+ * Everything that a filter looks in.
+ * @param {Vm} vm
+ */
+export function searchText(vm) {
+  return [vm.name, vm.uuid, vm.vmm, vm.manager, vm.host, vm.arch, vm.pid, vm.id].join(" ").toLowerCase();
+}

@@ -1,0 +1,58 @@
+/** From an answer of /rates to the lines of a chart: names, looks, and a "rest" for what is too many. */
+
+import { REST, looksOf } from "../base/color.js";
+import { sumOf } from "../base/values.js";
+
+/** @typedef {import("../base/types.js").Series} Series */
+/** @typedef {import("./rate.js").Line & {key: string, total: number}} NamedLine */
+
+/** The key of the line that sums the series too many to show. */
+export const REST_KEY = "~rest";
+
+/**
+ * The keys of the biggest series.
+ * @param {readonly Series[]} all
+ * @param {number} most
+ */
+export function biggestKeys(all, most) {
+  const ranked = [...all].sort((a, b) => b.total - a.total || a.key.localeCompare(b.key));
+  return ranked.slice(0, most).map((series) => series.key);
+}
+
+/**
+ * Name and order series for a chart. Series that are not placed are added up into one line, the rest.
+ * @param {readonly Series[]} all
+ * @param {ReadonlyMap<string, number>} places which series get a line of their own, and in which order
+ * @param {(series: Series) => string} labelOf
+ * @returns {NamedLine[]}
+ */
+export function namedLines(all, places, labelOf) {
+  const looks = looksOf(places);
+  const placed = all.filter((series) => places.has(series.key));
+  placed.sort((a, b) => (places.get(a.key) ?? 0) - (places.get(b.key) ?? 0));
+  const lines = placed.map((series) => ({
+    key: series.key, label: labelOf(series), values: series.values, total: series.total,
+    ...(looks.get(series.key) ?? REST),
+  }));
+  const rest = all.filter((series) => !places.has(series.key));
+  return rest.length > 0 ? [...lines, restLine(rest)] : lines;
+}
+
+/** @param {readonly Series[]} rest @returns {NamedLine} */
+function restLine(rest) {
+  const length = rest[0]?.values.length ?? 0;
+  const values = Array.from({ length }, (_, at) => sumOf(rest.map((series) => series.values[at])));
+  const total = rest.reduce((sum, series) => sum + series.total, 0);
+  return { key: REST_KEY, label: `${rest.length} more`, values, total, ...REST };
+}
+
+/**
+ * The values of a series that never counted: 0 in each step of which some was covered.
+ * @param {readonly number[]} times
+ * @param {number} stepMs
+ * @param {readonly import("../base/types.js").Span[]} coverage
+ * @returns {(0 | null)[]}
+ */
+export function quietValues(times, stepMs, coverage) {
+  return times.map((time) => (coverage.some((span) => span.from_ms < time + stepMs && span.to_ms > time) ? 0 : null));
+}

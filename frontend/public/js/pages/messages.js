@@ -1,0 +1,66 @@
+/** States in words, and what to do about them. */
+
+import { spanText, whenText } from "../base/time.js";
+
+/** @typedef {import("../panels/message.js").Message} Message */
+/** @typedef {import("./context.js").Request} Request */
+/** @typedef {import("../state.js").State} State */
+
+/** @param {Request} request */
+function between({ range, now }) {
+  return `between ${whenText(range.from, now)} and ${whenText(Math.min(range.to, now), now)}`;
+}
+
+/** @param {Request} request @param {State} state @returns {NonNullable<Message["actions"]>} */
+function wider({ view }, state) {
+  const day = 86_400_000;
+  const label = (/** @type {number} */ span) => `Show the last ${span === day ? "24h" : spanText(span)}`;
+  const act = (/** @type {number} */ span) => () => state.set({ span, from: 0, to: 0 });
+  return [3_600_000, day, 7 * day].filter((span) => view.span === null || span > view.span).slice(0, 2)
+    .map((span) => ({ label: label(span), act: act(span) }));
+}
+
+/**
+ * Nobody was reading in the whole range.
+ * @param {Request} request
+ * @param {State} state
+ * @returns {Message}
+ */
+export function uncoveredMessage(request, state) {
+  return {
+    title: `No collector was reading ${between(request)}.`,
+    text: "Nothing is known of this time; that is not the same as no faults. Open the state in the header for what the "
+      + "collectors say, run “kvmfaults-collector doctor” on the host, or look at another range.",
+    actions: wider(request, state),
+  };
+}
+
+/**
+ * It was read, and there was nothing.
+ * @param {string} title
+ * @param {Request} request
+ * @param {State} state
+ * @returns {Message}
+ */
+export function emptyMessage(title, request, state) {
+  return {
+    title,
+    text: `A collector was reading ${between(request)}, and there was nothing to count. Start a guest, or widen the range. `
+      + "Without a guest at hand, “script/server --demo” runs some that fault.",
+    actions: wider(request, state),
+  };
+}
+
+/**
+ * There is no such VM.
+ * @param {string} vm
+ * @param {() => void} goBack
+ * @returns {Message}
+ */
+export function missingMessage(vm, goBack) {
+  return {
+    title: "There is no such VM.",
+    text: `The server knows no VM with the id ${vm}. It may have been on another server, or the address was cut short.`,
+    actions: [{ label: "All VMs", act: goBack }],
+  };
+}

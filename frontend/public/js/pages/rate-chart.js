@@ -1,0 +1,87 @@
+/** A chart of rates with its legend: puts together the figure, the frame and what they say. */
+
+import { countText, rateText } from "../base/format.js";
+import { el, setAttr } from "../base/dom.js";
+import { durationText } from "../base/time.js";
+import { newest } from "../base/values.js";
+import { findGaps, gapLabel } from "../charts/gaps.js";
+import { MARGIN, rateFigure } from "../charts/rate.js";
+import { chartTable, readStep, summaryText } from "../charts/reading.js";
+import { createChart } from "../panels/chart.js";
+import { createLegend } from "../panels/legend.js";
+import { draw } from "../plotly.js";
+
+/** @typedef {import("../base/types.js").Rates} Rates */
+/** @typedef {import("../charts/series.js").NamedLine} NamedLine */
+
+/**
+ * @typedef {object} RateView
+ * @property {Rates} rates
+ * @property {readonly NamedLine[]} lines
+ * @property {boolean} stacked
+ * @property {number} now
+ * @property {string} message
+ */
+
+/**
+ * @param {import("./context.js").Context} context
+ * @param {object} options
+ * @param {string} options.id
+ * @param {string} options.title
+ * @param {(time: number | null) => void} options.onCursor
+ * @param {[string, string][]} [options.splits] what it can be split by: value and label
+ */
+export function createRateChart(context, { id, title, onCursor, splits = [] }) {
+  const { state } = context;
+  const legend = createLegend((key) => state.set({ hide: toggled(state.get().hide, key) }, { replace: true }));
+  const buttons = splits.map(([by, label]) =>
+    el("button", { type: "button", "data-by": by, click: () => state.set({ by, hide: "" }) }, label));
+  const split = el("div", { class: "segments", role: "group", "aria-label": `${title}: split by` }, ...buttons);
+  const chart = createChart({
+    id, title, unit: "per second", margin: MARGIN, onCursor, below: legend.root,
+    controls: splits.length ? [el("span", { class: "control-label" }, "by"), split] : [],
+    onZoom: ({ from, to }) => state.set({ span: null, from, to }),
+  });
+
+  /** @param {RateView} view @param {string} by */
+  function update({ rates, lines, stacked, now, message }, by) {
+    const { times_ms: times, step_ms: stepMs } = rates;
+    const range = { from: times[0] ?? 0, to: (times.at(-1) ?? 0) + stepMs };
+    const hidden = new Set(state.get().hide.split(","));
+    const shown = lines.filter((line) => !hidden.has(line.key));
+    const gaps = findGaps(rates.coverage, range, now, Math.max(5000, stepMs));
+    const plotted = { times, stepMs, range, lines: shown, gaps, stacked };
+    legend.update(lines.map((line) => legendItem(line, { isHidden: hidden.has(line.key), isArea: stacked, stepMs })));
+    buttons.forEach((button) => setAttr(button, "aria-pressed", String(button.dataset.by === by)));
+    chart.update({
+      range, times, stepMs, message,
+      gaps: gaps.map((gap) => ({ ...gap, label: gapLabel(gap) })),
+      summary: summaryText(`${title} per second`, plotted),
+      draw: (width) => {
+        const tokens = context.tokens();
+        draw(chart.plot, rateFigure({ times, stepMs, range, lines: shown, stacked, tokens, width }), tokens);
+      },
+      read: (at) => readStep(plotted, at),
+      table: () => chartTable(plotted),
+    });
+  }
+
+  return { root: chart.root, update, setCursor: chart.setCursor, destroy: chart.destroy };
+}
+
+/** @typedef {ReturnType<typeof createRateChart>} RateChart */
+
+/** @param {NamedLine} line @param {{isHidden: boolean, isArea: boolean, stepMs: number}} how */
+function legendItem(line, { isHidden, isArea, stepMs }) {
+  const { key, label, colour, dash } = line;
+  const title = `${label}: ${countText(line.total)} in the range, `
+    + `${rateText(newest(line.values))} per second in the newest covered ${durationText(stepMs)}`;
+  return { key, label, colour, dash, isArea, title, hidden: isHidden, value: countText(line.total) };
+}
+
+/** @param {string} list keys with commas between @param {string} key */
+function toggled(list, key) {
+  const keys = new Set(list.split(",").filter(Boolean));
+  if (!keys.delete(key)) keys.add(key);
+  return [...keys].join(",");
+}

@@ -1,0 +1,94 @@
+/** What a VM's page derives from the answers: key figures, lines and rows. */
+
+import { knownLook } from "../base/color.js";
+import { countText, plural, rateText } from "../base/format.js";
+import { newest } from "../base/values.js";
+import { createCountsTable } from "../panels/counts-table.js";
+
+/** @typedef {import("./vm.js").Answer} Answer */
+/** @typedef {import("../base/types.js").VmDetail} VmDetail */
+/** @typedef {import("../charts/series.js").NamedLine} NamedLine */
+
+/**
+ * @param {Answer} answer
+ * @returns {import("../panels/figures.js").Figure[]}
+ */
+export function figuresOf({ vm, whole }) {
+  const latest = newest(whole.series[0]?.values ?? []);
+  return [
+    { key: "rate", label: "Guest faults now", value: rateText(latest), unit: "/s", title: "In the newest covered step" },
+    { key: "mean", label: "Mean rate", value: rateText(vm.fault_rate), unit: "/s", title: "Per second of covered time in the range" },
+    { key: "faults", label: "Guest faults", value: countText(vm.faults), title: "In the range, exact" },
+    { key: "exits", label: "Memory-fault exits", value: countText(vm.memory_fault_exits), note: `${rateText(vm.exit_rate)} /s`,
+      tone: vm.memory_fault_exits > 0 ? "warn" : "" },
+    { key: "bare", label: "Bare error exits", value: countText(vm.bare_error_exits), tone: vm.bare_error_exits > 0 ? "bad" : "" },
+    { key: "vcpus", label: "vCPUs that counted", value: countText(vm.vcpus.length) },
+  ];
+}
+
+/**
+ * The two kinds of exits as lines.
+ * @param {Pick<Answer, "memoryFaults" | "bareErrors">} answer
+ * @returns {NamedLine[]}
+ */
+export function exitLines({ memoryFaults, bareErrors }) {
+  return [
+    exitLine("memory_fault", "memory fault", memoryFaults),
+    exitLine("bare_error", "bare error", bareErrors),
+  ];
+}
+
+/** @param {string} key @param {string} label @param {import("../base/types.js").Rates} rates @returns {NamedLine} */
+function exitLine(key, label, rates) {
+  const series = rates.series[0];
+  const values = series?.values ?? rates.times_ms.map(() => null);
+  const look = knownLook(key) ?? { colour: "series-1", dash: "solid" };
+  return { key, label, values, total: series?.total ?? 0, ...look };
+}
+
+export function createReasons() {
+  return createCountsTable({
+    id: "reasons", title: "All exits to user space", note: "by reason and error", empty: "No exit to user space in this range.",
+    columns: [{ label: "Reason" }, { label: "Error" }, { label: "Count", kind: "number" }],
+  });
+}
+
+export function createVcpus() {
+  return createCountsTable({
+    id: "vcpus", title: "vCPUs", note: "totals in the range", empty: "No vCPU has counted anything.",
+    columns: [
+      { label: "vCPU" }, { label: "Faults", kind: "number" }, { label: "MF exits", kind: "number" },
+      { label: "Bare errors", kind: "number" },
+    ],
+  });
+}
+
+/**
+ * @param {VmDetail} vm
+ * @returns {import("../panels/counts-table.js").TableRow[]}
+ */
+export function reasonRows(vm) {
+  return vm.exit_reasons.map((item) => ({
+    key: `${item.reason} ${item.errno}`,
+    cells: [
+      { text: `${item.reason_name.replace("KVM_EXIT_", "")} ${item.reason}`, title: item.reason_name },
+      { text: item.errno === 0 ? "none" : `${item.errno_name} ${item.errno}` },
+      { text: countText(item.count), title: plural(item.count, "exit") },
+    ],
+  }));
+}
+
+/**
+ * @param {VmDetail} vm
+ * @returns {import("../panels/counts-table.js").TableRow[]}
+ */
+export function vcpuRows(vm) {
+  return vm.vcpus.map((item) => ({
+    key: String(item.vcpu),
+    cells: [
+      { text: String(item.vcpu) }, { text: countText(item.faults) },
+      { text: countText(item.memory_fault_exits), mark: item.memory_fault_exits > 0 },
+      { text: countText(item.bare_error_exits), mark: item.bare_error_exits > 0 },
+    ],
+  }));
+}

@@ -1,0 +1,42 @@
+/** Keys, and what the words on the page mean. */
+
+import { el } from "../base/dom.js";
+import { createDialog } from "./dialog.js";
+
+/** @type {[string, string][]} */
+const KEYS = [
+  ["/", "go to the filter"],
+  ["l", "live on or off"],
+  ["t", "theme: system, light, dark"],
+  ["[ and ]", "earlier or later by half the range"],
+  ["- and =", "wider or narrower range"],
+  ["s", "hosts, probes and losses"],
+  ["g", "back to all VMs"],
+  ["Esc", "close, or leave the field"],
+  ["?", "this page"],
+];
+
+/** @type {[string, string][]} */
+const POINTER = [
+  ["drag on a chart", "zoom to that span; the browser’s back returns"],
+  ["← →, Enter", "on a chart: move the cursor; mark a start, then zoom to the end"],
+  ["a legend’s name", "switch the line off and on"],
+];
+
+/** @type {[string, string][]} */
+const WORDS = [
+  ["guest fault", "a vCPU touched memory that the second-stage page tables did not allow. Counted once each, exactly."],
+  ["memory-fault exit", "KVM_RUN returned KVM_EXIT_MEMORY_FAULT, with address, size and flags."],
+  ["bare error exit", "KVM_RUN failed with EFAULT and no annotated exit: KVM’s answer to a missing host mapping."],
+  ["not covered", "no collector was reading. Nothing is known of that time; it is not zero."],
+  ["syndrome", "the hardware’s raw word and the format it is in. The same number means different things in two formats."],
+];
+
+export function createHelp() {
+  const list = (/** @type {[string, string][]} */ pairs, /** @type {string} */ kind) =>
+    el("dl", { class: kind }, ...pairs.flatMap(([term, text]) =>
+      [el("dt", {}, kind === "keys" ? el("kbd", {}, term) : term), el("dd", {}, text)]));
+  return createDialog({ id: "help", title: "Help", kind: "modal" },
+    el("h3", {}, "Keys"), list(KEYS, "keys"), el("h3", {}, "Charts"), list(POINTER, "keys"),
+    el("h3", {}, "Words"), list(WORDS, "words"));
+}

@@ -1,0 +1,28 @@
+/** A state in words, in place of or above the data: what is the case, and what to do. */
+
+import { el, setChildren, setShown, setText } from "../base/dom.js";
+
+/** @typedef {{title: string, text: string, actions?: {label: string, act: () => void}[]}} Message */
+
+export function createMessage() {
+  const title = el("h2", {});
+  const text = el("p", {});
+  const actions = el("div", { class: "actions" });
+  const root = el("section", { class: "message", hidden: true, "aria-live": "polite" }, title, text, actions);
+  let shown = "";
+  return {
+    root,
+    /** @param {Message | null} message */
+    update(message) {
+      setShown(root, message !== null);
+      if (!message) return;
+      setText(title, message.title);
+      setText(text, message.text);
+      const labels = (message.actions ?? []).map((action) => action.label).join("|");
+      if (labels === shown) return;
+      shown = labels;
+      setChildren(actions, ...(message.actions ?? []).map(({ label, act }) =>
+        el("button", { type: "button", class: "button", click: act }, label)));
+    },
+  };
+}

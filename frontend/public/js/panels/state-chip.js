@@ -1,0 +1,29 @@
+/** The state of the collectors in the header; opens the drawer that says it in full. */
+
+import { el, setAttr, setShown, setText } from "../base/dom.js";
+import { countText } from "../base/format.js";
+
+/** @typedef {import("../base/health.js").Health} Health */
+
+// A shape for each tone: colour is never alone.
+const SHAPES = { good: "●", warn: "▲", bad: "■", idle: "○" };
+
+/** @param {() => void} onOpen */
+export function createStateChip(onOpen) {
+  const shape = el("span", { class: "chip-shape", "aria-hidden": "true" });
+  const text = el("span", { class: "chip-text" }, "asking for the collector’s state");
+  const lost = el("span", { class: "chip-lost", hidden: true });
+  const root = el("button", { type: "button", class: "chip", "aria-haspopup": "dialog", click: onOpen }, shape, text, lost);
+  return {
+    root,
+    /** @param {Health} health */
+    update(health) {
+      setAttr(root, "data-tone", health.tone);
+      setText(shape, SHAPES[health.tone]);
+      setText(text, health.text);
+      setAttr(root, "title", `${health.text}; open for hosts, probes and losses`);
+      setText(lost, `lost ${countText(health.lost)}`);
+      setShown(lost, health.lost > 0);
+    },
+  };
+}

@@ -1,0 +1,211 @@
+"""A busy afternoon on two hosts, as batches: VMs of several VMMs, exits of both kinds, a gap, a loss.
+
+Everything is computed from the second alone, so that a test can say what the page must show.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+from msgspec import Struct
+
+from faultmodel import arch
+from faultmodel.record import ExitCount, ExitKind, Host, Loss, Probe, Span, Vm
+from faultmodel.wire import Batch
+from tests.batches import NS_PER_S, exit_record, make_host, make_vm
+
+MINUTES = 40
+SECONDS_PER_BATCH = 20
+GAP_MINUTES = (16, 19)
+"""Minutes before the end between which the first host's collector was down."""
+
+Rate = Callable[[int], float]
+
+READ, WRITE, FETCH = 0x1_0000_0004, 0x1_0000_0006, 0x1_0000_0014
+WALK, PROTECTED, UNKNOWN = 0x2_0000_0006, 0x1_0000_0007, 0x80_0001_0000_0004
+"""NPF words: a walk of the guest's tables, a write to a write-protected page, one with a bit nobody defines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """A VM, how often it faults, and how its faults are made up (share by word)."""
+
+    vm: Vm
+    rate: Rate
+    words: tuple[tuple[int, float], ...]
+    vcpus: int = 2
+    exits_every_s: int = 0
+    bare_every_s: int = 0
+    ends_at_minute: int = 0
+
+
+def _wave(low: float, high: float, period: float, shift: float = 0.0) -> Rate:
+    return lambda second: low + (high - low) * (0.5 + 0.5 * math.sin((second + shift) / period * math.tau)) ** 2
+
+
+def _bursts(quiet: float, busy: float, period: int, share: float) -> Rate:
+    return lambda second: busy * (0.8 + 0.2 * math.sin(second)) if second % period < share * period else quiet
+
+
+def _guests() -> tuple[Guest, ...]:
+    mixed = ((READ, 0.42), (WRITE, 0.38), (FETCH, 0.12), (WALK, 0.06), (PROTECTED, 0.02))
+    writes = ((WRITE, 0.8), (READ, 0.15), (PROTECTED, 0.05))
+    qemu = "/usr/bin/qemu-system-x86_64 -accel kvm -smp 4 -m 8192 -name {0} -uuid {1}"
+    names = (
+        ("a1", "web-frontend-01", "qemu", "libvirt", _wave(900, 4200, 900)),
+        ("a2", "postgres-primary", "qemu", "libvirt", _bursts(350, 5200, 300, 0.2)),
+        ("a3", "ci-runner-7f3c", "firecracker", "jailer", _bursts(20, 2600, 140, 0.35)),
+        ("a4", "sandbox-9b21", "firecracker", "", _bursts(2, 1400, 75, 0.15)),
+        ("a5", "ml-batch", "cloud-hypervisor", "kubevirt", _wave(120, 1900, 1500, 400)),
+        ("a6", "", "crosvm", "", _wave(30, 160, 200)),
+        ("a7", "confidential-db", "qemu", "libvirt", _wave(300, 1100, 600, 90)),
+        ("a8", "idle-guest", "qemu", "", lambda second: 1.0 if second % 20 == 0 else 0.0),
+        ("a9", "migrated-away", "qemu", "libvirt", _wave(200, 900, 400)),
+    )
+    extra = {
+        "a3": {"vcpus": 1},
+        "a4": {"vcpus": 1, "bare_every_s": 170},
+        "a7": {"exits_every_s": 14, "vcpus": 4},
+        "a9": {"ends_at_minute": 9},
+    }
+    guests = []
+    for index, (number, name, vmm, manager, rate) in enumerate(names):
+        uuid = f"6f1d0c9a-52a5-4ad5-8f43-0f6b1f0d{number}11"
+        vm = make_vm(
+            f"00000000000000{number}",
+            pid=4100 + 137 * index,
+            name=name,
+            uuid=uuid if vmm != "firecracker" else "",
+            vmm=vmm,
+            manager=manager,
+            command=qemu.format(name, uuid) if vmm == "qemu" else f"/usr/bin/{vmm} --api-sock /run/{vmm}-{index}.sock",
+        )
+        words = writes if index % 3 == 1 else mixed if number != "a6" else (*mixed, (UNKNOWN, 0.03))
+        guests.append(Guest(vm, rate, words, **extra.get(number, {})))
+    return tuple(guests)
+
+
+GUESTS = _guests()
+LAB_GUEST = Guest(
+    make_vm("00000000000000b1", pid=901, name="kernel-lab", uuid="", vmm="kvmtool", command="lkvm run -k bzImage"),
+    _wave(40, 420, 260),
+    ((0x83, 0.5), (0x181, 0.3), (0x182, 0.15), (0x184, 0.05)),
+    bare_every_s=400,
+)
+PROBES = (
+    Probe(tracepoint="kvmmmu:kvm_mmu_spte_requested", state="attached"),
+    Probe(tracepoint="kvm:kvm_page_fault", state="attached"),
+    Probe(tracepoint="kvmmmu:fast_page_fault", state="attached"),
+    Probe(tracepoint="kvmmmu:handle_mmio_page_fault", state="attached"),
+    Probe(tracepoint="kvm:kvm_userspace_exit", state="attached"),
+    Probe(tracepoint="kvm:kvm_guest_fault", state="absent", detail="this is not an arm64 kernel"),
+)
+
+
+def scene_hosts() -> tuple[Host, Host]:
+    """Return the two hosts."""
+    first = make_host("hv-fra-01", kernel="6.12.48+deb13-amd64", probes=PROBES)
+    second = make_host("lab-intel", kernel="6.1.0-40-amd64", flavour="vmx", probes=PROBES[1:])
+    return first, second
+
+
+def history(end_s: int, *, minutes: int = MINUTES) -> Iterator[Batch]:
+    """Yield what both hosts sent in the minutes before ``end_s`` (UTC seconds), in order for each host."""
+    start = end_s - minutes * 60
+    first, second = scene_hosts()
+    gap = range(end_s - GAP_MINUTES[1] * 60, end_s - GAP_MINUTES[0] * 60)
+    for host, guests, stream in ((first, GUESTS, "a" * 32), (second, (LAB_GUEST,), "b" * 32)):
+        sequence = 0
+        for at in range(start, end_s, SECONDS_PER_BATCH):
+            if host is first and at in gap:
+                continue
+            seconds = range(at, min(at + SECONDS_PER_BATCH, end_s))
+            lost = (Loss("exit_records", 12),) if host is first and sequence == 40 else ()
+            yield one_batch(host, guests, seconds, stream, sequence, end_s=end_s, lost=lost)
+            sequence += 1
+
+
+def one_batch(
+    host: Host,
+    guests: tuple[Guest, ...],
+    seconds: range,
+    stream: str,
+    sequence: int,
+    *,
+    end_s: int,
+    lost: tuple[Loss, ...] = (),
+) -> Batch:
+    """Return the batch of some seconds."""
+    counts: list[Struct] = []
+    exits: list[Struct] = []
+    exit_counts: list[ExitCount] = []
+    vms: list[Vm] = []
+    for guest in guests:
+        ended = end_s - guest.ends_at_minute * 60 if guest.ends_at_minute else None
+        is_ended = ended is not None and seconds.stop >= ended
+        started = (end_s - 3 * 3600) * NS_PER_S
+        vms.append(
+            msgspec.structs.replace(
+                guest.vm, started_ns=started, ended_ns=ended * NS_PER_S if ended and is_ended else None
+            )
+        )
+        for second in seconds:
+            if ended is not None and second >= ended:
+                continue
+            counts += _counts(guest, second, "npf" if host.flavour == "svm" else "ept")
+            for record, count in _exits(guest, second):
+                exits.append(record)
+                exit_counts.append(count)
+    return Batch(
+        host=host,
+        stream=stream,
+        sequence=sequence,
+        arch="x86_64",
+        covered=(Span(seconds.start * NS_PER_S, seconds.stop * NS_PER_S),),
+        vms=tuple(vms),
+        fault_counts=tuple(counts),
+        exit_counts=tuple(exit_counts),
+        exits=tuple(exits),
+        lost=lost,
+    )
+
+
+def _counts(guest: Guest, second: int, format_name: str) -> Iterator[Struct]:
+    make = arch.get("x86_64").fault_count
+    for vcpu in range(guest.vcpus):
+        weight = 2 * (guest.vcpus - vcpu) / (guest.vcpus * (guest.vcpus + 1))
+        for place, (word, share) in enumerate(guest.words):
+            wobble = 1 + 0.25 * math.sin(second / (37 + 11 * place) * math.tau)
+            faults = round(guest.rate(second) * share * weight * wobble)
+            if faults:
+                big = faults // 5
+                yield make(
+                    bucket_ms=second * 1000,
+                    vm=guest.vm.id,
+                    vcpu=vcpu,
+                    format=format_name,
+                    syndrome=word,
+                    faults=faults,
+                    mapped_4k=faults - big - faults // 20,
+                    mapped_2m=big,
+                    spurious=faults // 40,
+                    fast=faults // 40,
+                    private=faults // 3 if guest.exits_every_s else 0,
+                    dirty_logging=faults if word == PROTECTED else 0,
+                )
+
+
+def _exits(guest: Guest, second: int) -> Iterator[tuple[Struct, ExitCount]]:
+    vcpu = second // 7 % guest.vcpus
+    time_ns = second * NS_PER_S + (second * 7919 % 997) * 1_003_009
+    shared = {"monotonic_ns": second % 10**6 * NS_PER_S, "format": "npf", "syndrome": WRITE, "address": 0x1_4000_0000 + second % 4096 * 4096, "rip": 0x4010F0}
+    if guest.exits_every_s and second % guest.exits_every_s < 2:
+        flags = 8 if second % 3 else 0
+        record = exit_record(
+            guest.vm.id, time_ns=time_ns, vcpu=vcpu, flags=flags, gpa=shared["address"], size=4096, **shared
+        )
+        yield record, ExitCount(second * 1000, guest.vm.id, vcpu, 39, 14, 1)
+    if guest.bare_every_s and second % guest.bare_every_s == 0:
+        bare = exit_record(guest.vm.id, time_ns=time_ns, vcpu=vcpu, kind=ExitKind.BARE_ERROR, **shared)
+        yield bare, ExitCount(second * 1000, guest.vm.id, vcpu, 0, 14, 1)

@@ -3,11 +3,14 @@
 By hand: ``alembic -x url=sqlite:///path upgrade head``.
 """
 
+from typing import Literal
+
 from alembic import context
 from sqlalchemy import Connection
 
 from backend.store.tables import metadata
 from backend.store.url import database_of
+from backend.store.words import Word
 
 # Any number that no other program takes for its own lock in this database.
 _MIGRATION_LOCK = 0x6B766D66
@@ -25,9 +28,15 @@ def _migrate(connection: Connection) -> None:
         render_as_batch=connection.dialect.name == "sqlite",
         compare_type=True,
         compare_server_default=True,
+        render_item=_render_item,
     )
     with context.begin_transaction():
         context.run_migrations()
+
+
+def _render_item(kind: str, item: object, _: object) -> str | Literal[False]:
+    """Write plain SQL types into new migrations: they outlive the classes of the program."""
+    return "sa.BigInteger()" if kind == "type" and isinstance(item, Word) else False
 
 
 def _run() -> None:

@@ -51,19 +51,22 @@ def check_revision(connection: Connection) -> None:
 
     :raises SchemaError: it is another, or there is none
     """
-    needed = _newest_revision()
+    needed = _revisions()[0]
     found = ", ".join(MigrationContext.configure(connection).get_current_heads())
+    if found == needed:
+        return
     if not found:
         raise SchemaError("the database has no tables of kvmfaults yet; migrate it first")
-    if found != needed:
-        raise SchemaError(
-            f"the database is at revision {found}, this version needs {needed}; migrate it first"
-        )
+    at = f"the database is at revision {found}, this version needs {needed}"
+    if found in _revisions():
+        raise SchemaError(f"{at}; migrate it first")
+    raise SchemaError(f"{at}; a later version has migrated it, use that one")
 
 
 @cache
-def _newest_revision() -> str | None:
-    return ScriptDirectory.from_config(_config()).get_current_head()
+def _revisions() -> Sequence[str]:
+    """Every revision that this version knows, newest first."""
+    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
 
 
 def _run(url: str, migration: Callable[[Config], None]) -> None:

@@ -13,6 +13,7 @@ from psycopg import sql
 from sqlalchemy import Connection, Engine, Table, create_engine, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import ProgrammingError
 
 from backend.errors import StoreError
 from backend.store.errors import store_errors
@@ -81,7 +82,15 @@ class PostgresqlWriter:
             f" (LIKE {table.name}) ON COMMIT DELETE ROWS"
         )
         self._copy(f"incoming_{table.name}", table, rows)
-        self.connection.exec_driver_sql(_add_statement(table))
+        try:
+            with self.connection.begin_nested():
+                self.connection.exec_driver_sql(_add_statement(table, sum_equal_keys=False))
+        except ProgrammingError as exc:
+            # One statement may not add to a row twice. Rows with equal keys are rare, and to sum them first
+            # takes nearly as long again, so that is done only when it must be.
+            if not isinstance(exc.orig, psycopg.errors.CardinalityViolation):
+                raise
+            self.connection.exec_driver_sql(_add_statement(table, sum_equal_keys=True))
 
     def append(self, table: Table, rows: Iterable[Row]) -> None:
         """Insert rows whose keys are new."""
@@ -115,16 +124,18 @@ def _create_engine(url: URL) -> Engine:
 
 
 @cache
-def _add_statement(table: Table) -> str:
+def _add_statement(table: Table, *, sum_equal_keys: bool) -> str:
     names = [f'"{column.name}"' for column in table.columns]
-    keys = [f'"{name}"' for name in key_names(table)]
+    keys = ", ".join(f'"{name}"' for name in key_names(table))
     sums = [f'"{column.name}"' for column in sum_columns(table)]
-    selected = [f"sum({name})::bigint" if name in sums else name for name in names]
+    selected, grouped = names, ""
+    if sum_equal_keys:
+        selected = [f"sum({name})::bigint" if name in sums else name for name in names]
+        grouped = f" GROUP BY {keys}"
     additions = [f"{name} = stored.{name} + excluded.{name}" for name in sums]
     action = f"UPDATE SET {', '.join(additions)}" if additions else "NOTHING"
-    # One statement may not touch a row twice, so equal keys are summed first.
     return (
         f"INSERT INTO {table.name} AS stored ({', '.join(names)})"
-        f" SELECT {', '.join(selected)} FROM incoming_{table.name} GROUP BY {', '.join(keys)}"
-        f" ON CONFLICT ({', '.join(keys)}) DO {action}"
+        f" SELECT {', '.join(selected)} FROM incoming_{table.name}{grouped}"
+        f" ON CONFLICT ({keys}) DO {action}"
     )

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from types import FrameType
 
 import uvicorn
 
@@ -74,6 +75,10 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._live = live
         self._url = url
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        # uvicorn would raise the signal once more at the end, and the store would not be closed.
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)

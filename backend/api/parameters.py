@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Path, Query, Request
 from pydantic import JsonValue
 from pydantic.json_schema import SkipJsonSchema
+from starlette.requests import ClientDisconnect
 
 from backend.api.problems import ProblemError
 from backend.api.services import ServicesDep
@@ -115,7 +116,8 @@ def _described(request: Request) -> Mapping[str, bool]:
 async def read_body(request: Request, limit: int, media_type: str) -> bytes:
     """Read a body of at most ``limit`` bytes.
 
-    :raises ProblemError: 415, it is of another type; 413, it is larger; 400, its length is no number
+    :raises ProblemError: 415, it is of another type; 413, it is larger; 400, its length is no number or it
+        broke off
     """
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != media_type:
@@ -128,8 +130,12 @@ async def read_body(request: Request, limit: int, media_type: str) -> bytes:
         raise too_large
     # A body may come in chunks, without its length said before.
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise too_large
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                raise too_large
+    except ClientDisconnect as exc:
+        # A collector that was killed is no failure of the server. Nobody reads this answer.
+        raise ProblemError(400, "the body ended before its end") from exc
     return bytes(body)

@@ -51,7 +51,7 @@ def test_the_server_ends_at_once_though_a_page_listens(database: str, number: si
             start = time.monotonic()
             process.send_signal(number)
             assert [line for line in lines if line] == []
-        process.wait(END_S)
+        assert process.wait(END_S) == 0
         assert time.monotonic() - start < END_S
         assert process.stdout is not None
         assert process.stdout.read() == ""
@@ -87,6 +87,26 @@ def test_a_body_that_is_too_large_is_answered_before_it_is_sent(database: str, t
                 + f"Content-Length: {wire.MAX_BATCH_BYTES + 1}\r\n\r\n".encode()
             )
             assert connection.recv(12) == b"HTTP/1.1 413"
+
+
+def test_a_collector_that_dies_while_it_sends_leaves_nothing_behind(database: str, token: str) -> None:
+    batch = wire.encode(make_batch())
+    with serving("--database", database) as (process, url):
+        port = httpx.URL(url).port
+        assert port is not None
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+            connection.sendall(
+                b"POST /api/v1/ingest HTTP/1.1\r\nHost: localhost\r\n"
+                + f"Authorization: Bearer {token}\r\nContent-Type: {wire.CONTENT_TYPE}\r\n".encode()
+                + f"Content-Length: {len(batch)}\r\n\r\n".encode()
+                + batch[:-1]
+            )
+        assert httpx.get(f"{url}api/v1/status").json()["hosts"] == []
+        assert send(url, token, batch).json() == {"applied": True}
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(END_S) == 0
+        assert process.stdout is not None
+        assert process.stdout.read() == ""
 
 
 @pytest.mark.parametrize(

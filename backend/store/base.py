@@ -67,7 +67,11 @@ class VcpuSummary:
 
 @dataclass(frozen=True, slots=True)
 class SyndromeCount:
-    """Counts of one raw word. ``format`` is the syndrome format's name, None where no syndrome was shown."""
+    """Counts of one raw word.
+
+    ``format`` is the syndrome format's name; None where no syndrome was shown, or in a format that only a
+    later version knows.
+    """
 
     arch: str
     format: str | None

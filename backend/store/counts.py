@@ -17,7 +17,6 @@ from backend.store.ranges import chunks, in_buckets
 from backend.store.records import count_rows
 from backend.store.tables import Family, exit_counts, families, vcpus
 from backend.store.writer import Writer
-from faultmodel.arch.base import NO_FORMAT
 from faultmodel.record import (
     BUCKET_MS,
     COUNTERS,
@@ -204,10 +203,11 @@ def _syndrome_columns(family: Family) -> list[ColumnElement[Any]]:
 
 
 def _format_name(family: Family, after_word: Sequence[Any]) -> str | None:
+    formats = family.architecture.formats
     if family.architecture.format_field is None:
-        return next(iter(family.architecture.formats))
+        return next(iter(formats))
     name: str = after_word[0]
-    return None if name == NO_FORMAT else name
+    return name if name in formats else None
 
 
 def _in_steps(

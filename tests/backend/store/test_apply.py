@@ -162,6 +162,13 @@ def test_the_same_word_in_two_formats_is_two_syndromes(store: Store) -> None:
     assert found == [(None, 0, 3), ("npf", 7, 2), ("ept", 7, 1)]
 
 
+def test_a_word_in_a_format_of_a_later_version_is_kept_and_not_named(store: Store) -> None:
+    store.apply(make_batch(fault_counts=[fault_count(format_name="tdx", word=5, faults=3)]), START_NS)
+
+    (syndrome,) = store.syndromes(VM_ID, ALWAYS)
+    assert (syndrome.format, syndrome.word, syndrome.counters["faults"]) == (None, 5, 3)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

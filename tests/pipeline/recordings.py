@@ -20,6 +20,7 @@ END_NS = 1_767_225_600_000_000_000
 """2026-01-01T00:00:00Z, when every recording is made to end."""
 
 _MARK = re.compile(r" *kt-(\d+) .*: tracing_mark_write: kt case=\w+ phase=(\w+) (begin|end)(?: vcpu=(\d+))?")
+_FAULT = re.compile(r": (?:kvm_page_fault: |kvm_guest_fault: |kvm_exit: SEPC:\S+ SCAUSE:0x1[457],)")
 _ACCESS = {
     "read1": Access.READ,
     "read4": Access.READ,
@@ -106,6 +107,11 @@ def text(name: str) -> str:
     """Return a recording's text."""
     with lzma.open(path_of(name), "rt") as file:
         return file.read()
+
+
+def fault_lines(name: str) -> int:
+    """Return how many lines of a recording's text are faults."""
+    return len(_FAULT.findall(text(name)))
 
 
 @cache

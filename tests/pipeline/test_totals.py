@@ -14,7 +14,6 @@ from faultmodel.record import BUCKET_MS, ExitKind
 from tests.pipeline import recordings
 
 ALWAYS = TimeRange()
-FAULT = re.compile(r": (?:kvm_page_fault: |kvm_guest_fault: |kvm_exit: SEPC:\S+ SCAUSE:0x1[457],)")
 USERSPACE_EXIT = re.compile(r": kvm_userspace_exit: ")
 ERROR_EXIT = re.compile(r": kvm_userspace_exit: reason error \((?:14|133)\)")
 
@@ -33,7 +32,9 @@ def test_the_batches_hold_every_event_of_the_text(name: str) -> None:
     batches = [wire.decode(wire.encode(batch)) for batch in recordings.replay_of(name).batches()]
     text = recordings.text(name)
 
-    assert sum(count.faults for batch in batches for count in batch.fault_counts) == len(FAULT.findall(text))
+    assert sum(count.faults for batch in batches for count in batch.fault_counts) == recordings.fault_lines(
+        name
+    )
     exits = sum(count.count for batch in batches for count in batch.exit_counts)
     assert exits == len(USERSPACE_EXIT.findall(text))
     assert sum(len(batch.exits) for batch in batches) == len(ERROR_EXIT.findall(text))
@@ -66,7 +67,7 @@ def test_the_store_has_the_totals_of_every_recording_and_a_second_time_changes_n
     texts = [recordings.text(name) for name in recordings.names()]
     vms = store.vms(VmFilter(), ALWAYS, limit=1000, after=None)
     assert len(vms) == len(texts)
-    assert sum(vm.faults for vm in vms) == sum(len(FAULT.findall(text)) for text in texts)
+    assert sum(vm.faults for vm in vms) == sum(map(recordings.fault_lines, recordings.names()))
     exits = store.exits(None, ExitKind.UNTOLD_ERROR, ALWAYS, limit=1000, before=None)
     assert len(exits) == sum(len(ERROR_EXIT.findall(text)) for text in texts)
     assert {(vm.memory_fault_exits, vm.bare_error_exits) for vm in vms} == {(0, 0)}

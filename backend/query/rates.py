@@ -78,7 +78,7 @@ _EXIT_BY = (By.VM, By.VCPU, By.ARCH)
 _LEVELS = {"mapped_4k": "4k", "mapped_2m": "2m", "mapped_1g": "1g"}
 _NO_LEVEL = "none"
 
-_LABELS = {
+_LEVEL_LABELS = {
     "4k": "4 KiB",
     "2m": "2 MiB",
     "1g": "1 GiB",
@@ -108,7 +108,7 @@ def rates(store: Store, vm_ids: Sequence[str] | None, metric: Metric, by: By, gr
         host_of = store.host_of(sorted(set(counts.vm_of.values())))
     hosts = None if vm_ids is None else sorted(set(host_of.values()))
     coverage = store.coverage(hosts, TimeRange(grid.from_ms, grid.to_ms))
-    return Rates(grid, _series(counts, host_of, coverage, grid), coverage)
+    return Rates(grid, _series(counts, host_of, coverage, grid, by), coverage)
 
 
 def _read(store: Store, vm_ids: Sequence[str] | None, metric: Metric, by: By, grid: Grid) -> _Counts:
@@ -196,7 +196,7 @@ def _flag_names(arch_name: str, format_name: str | None, word: int) -> Sequence[
 
 
 def _series(
-    counts: _Counts, host_of: Mapping[str, str], coverage: Sequence[CoveredSpan], grid: Grid
+    counts: _Counts, host_of: Mapping[str, str], coverage: Sequence[CoveredSpan], grid: Grid, by: By
 ) -> Sequence[Series]:
     by_host: dict[str, list[CoveredSpan]] = defaultdict(list)
     for span in coverage:
@@ -208,7 +208,7 @@ def _series(
     for key, steps in counts.by_key.items():
         vm_id = counts.vm_of.get(key)
         covered = anywhere if vm_id is None else covered_of_host.get(host_of[vm_id], never)
-        series.append(Series(key, _label(key), sum(steps.values()), _per_second(grid, steps, covered)))
+        series.append(Series(key, _label(key, by), sum(steps.values()), _per_second(grid, steps, covered)))
     return sorted(series, key=lambda item: (-item.total, item.key))
 
 
@@ -219,8 +219,11 @@ def _per_second(grid: Grid, steps: Mapping[int, int], covered: Sequence[int]) ->
     ]
 
 
-def _label(key: str) -> str:
-    _, slash, vcpu = key.partition("/")
-    if slash:
-        return f"vCPU {vcpu}"
-    return _LABELS.get(key, key)
+def _label(key: str, by: By) -> str:
+    match by:
+        case By.VCPU:
+            return f"vCPU {key.partition('/')[2]}"
+        case By.LEVEL:
+            return _LEVEL_LABELS[key]
+        case _:
+            return key

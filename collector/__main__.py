@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         "--data-dir", type=Path, default=_default("DATA_DIR", "/var/lib/kvmfaults"), help="(%(default)s)"
     )
     run.add_argument(
-        "--host", default=_default("HOST", socket.gethostname()), help="this host's name (%(default)s)"
+        "--host", default=_default("HOST_NAME", socket.gethostname()), help="this host's name (%(default)s)"
     )
     run.add_argument(
         "--interval",

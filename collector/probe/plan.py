@@ -72,17 +72,17 @@ def make_plan(vmlinux: str, machine: str | None = None, modules: Path = Path("/s
             f"no probe for {machine}: live tracing works on {' and '.join(TRACEPOINTS)};"
             " recorded traces of other architectures can be replayed"
         )
+    flavour = find_flavour(machine, modules)
     shapes = _shapes(vmlinux)
     attach: list[str] = []
     absent: list[Absent] = []
     for tracepoint in tracepoints:
-        reason = _why_not(tracepoint.partition(":")[2], shapes)
+        reason = _why_not(tracepoint.partition(":")[2], shapes, flavour)
         if reason is None:
             attach.append(tracepoint)
         else:
             absent.append(Absent(tracepoint, reason))
     _require(attach)
-    flavour = find_flavour(machine, modules)
     return Plan(flavour, tuple(attach), tuple(absent), _macros(machine, attach, shapes, vmlinux))
 
 
@@ -117,12 +117,14 @@ def _shapes(vmlinux: str) -> Mapping[str, str]:
     return dict(found)
 
 
-def _why_not(name: str, shapes: Mapping[str, str]) -> str | None:
+def _why_not(name: str, shapes: Mapping[str, str], flavour: Flavour) -> str | None:
     arguments = shapes.get(name)
     if arguments is None:
         return "this kernel has no such tracepoint"
     if name in ("kvm_mmu_spte_requested", "fast_page_fault") and "struct kvm_page_fault *" not in arguments:
         return f"its arguments ({arguments}) do not carry the fault"
+    if name == "handle_mmio_page_fault" and flavour.page_fault_format == "ept":
+        return "cached MMIO is an EPT misconfiguration here, which is no counted fault"
     return None
 
 

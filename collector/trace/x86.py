@@ -31,7 +31,6 @@ FORMAT_BY_HOST: Mapping[str, str] = {
     "PF excp": "pferr",
 }
 """What a reason says of a host's other faults. EXCEPTION_NMI says nothing: it occurs with EPT too."""
-_EPT_MISCONFIG = "EPT_MISCONFIG"
 
 _HEX = "(?:0x)?([0-9a-f]{1,16})"
 _EXIT = re.compile(r"(?:vcpu (\d{1,9}) )?reason (.+?) rip 0x.*").fullmatch
@@ -40,7 +39,6 @@ _PAGE_FAULT = re.compile(rf"(?:vcpu (\d{{1,9}}) rip {_HEX} )?address {_HEX} erro
 _REQUESTED = re.compile(rf"gfn {_HEX} pfn {_HEX} level (\d)\b.*").fullmatch
 _FAST = re.compile(rf"vcpu (\d{{1,9}}) gva {_HEX} .* spurious ([01]) fixed ([01])").fullmatch
 _MMIO = re.compile(rf"addr:{_HEX} gfn {_HEX} access .*").fullmatch
-_FAST_MMIO = re.compile(rf"fast mmio at gpa {_HEX}").fullmatch
 
 _NO_PAGE = 0xFFF0_0000_0000_0000
 """In a pfn: an error, or that no slot covers the address. Source: include/linux/kvm_host.h, KVM_PFN_*."""
@@ -102,13 +100,12 @@ class X86Reader:
             "kvm_mmu_spte_requested": self._requested,
             "fast_page_fault": self._fast,
             "handle_mmio_page_fault": self._mmio,
-            "kvm_fast_mmio": self._fast_mmio,
             "mark_mmio_spte": self._mark_mmio,
             "kvm_try_async_get_page": self._async,
             "kvm_userspace_exit": exits.read,
         }
 
-    def _exit(self, thread: Thread, line: Line) -> Counted | None:
+    def _exit(self, thread: Thread, line: Line) -> None:
         found = _EXIT(line.text)
         if found is None:
             raise LineError
@@ -116,11 +113,6 @@ class X86Reader:
             thread.vcpu = int(found[1])
         thread.pending = None
         thread.format = FORMAT_BY_EXIT.get(found[2])
-        if found[2] != _EPT_MISCONFIG:
-            return None
-        # A fault on a page cached as MMIO: no kvm_page_fault follows, and the qualification is undefined.
-        thread.pending = self._without_word(thread, line, 0)
-        return Counted(thread.pending, ("faults",))
 
     def _entry(self, thread: Thread, line: Line) -> None:
         if found := _ENTRY(line.text):
@@ -170,17 +162,11 @@ class X86Reader:
             return None
         return self._outcome(thread, line, ("spurious" if spurious == "1" else "fast",), int(address, 16))
 
-    def _mmio(self, thread: Thread, line: Line) -> Counted:
+    def _mmio(self, thread: Thread, line: Line) -> Counted | None:
         found = _MMIO(line.text)
         if found is None:
             raise LineError
-        return self._on_mmio(thread, line, int(found[2], 16) << 12)
-
-    def _fast_mmio(self, thread: Thread, line: Line) -> Counted:
-        found = _FAST_MMIO(line.text)
-        if found is None:
-            raise LineError
-        return self._on_mmio(thread, line, int(found[1], 16))
+        return self._outcome(thread, line, ("mmio",), int(found[2], 16) << 12)
 
     def _mark_mmio(self, thread: Thread, line: Line) -> Counted | None:
         # Follows kvm_mmu_spte_requested, where that is recorded, and then says nothing new.
@@ -190,13 +176,6 @@ class X86Reader:
     def _async(self, thread: Thread, line: Line) -> None:
         # The guest runs on, or waits; KVM maps the page later, ahead of the guest's next try.
         thread.pending = None
-
-    def _on_mmio(self, thread: Thread, line: Line, gpa: int) -> Counted:
-        # Without a kvm_page_fault before it, it is itself the fault: VMX without kvm_exit, SVM's fast MMIO.
-        pending, thread.pending = thread.pending, None
-        if pending is not None:
-            return Counted(pending, ("mmio",))
-        return Counted(self._without_word(thread, line, gpa), ("faults", "mmio"))
 
     def _outcome(self, thread: Thread, line: Line, counters: tuple[str, ...], address: int) -> Counted | None:
         pending, thread.pending = thread.pending, None

@@ -59,6 +59,17 @@ def test_spte_requested_without_the_fault_is_not_attached_and_said_so(tmp_path: 
     assert "gpa_t, int, kvm_pfn_t" in reason
 
 
+MMIO = "typedef void (*btf_trace_handle_mmio_page_fault)(void *, u64, gfn_t, unsigned int);\n"
+
+
+def test_cached_mmio_is_an_outcome_on_svm_and_nobodys_on_vmx(tmp_path: Path) -> None:
+    vmlinux = EXIT + PAGE_FAULT + MMIO
+    svm = make_plan(vmlinux, "x86_64", _modules(tmp_path / "svm", kvm_amd__npt="Y"))
+    vmx = make_plan(vmlinux, "x86_64", _modules(tmp_path / "vmx", kvm_intel__ept="Y"))
+    assert "kvmmmu:handle_mmio_page_fault" in svm.attach
+    assert "kvmmmu:handle_mmio_page_fault" not in vmx.attach
+
+
 def test_arm64_attaches_guest_faults(tmp_path: Path) -> None:
     plan = make_plan(EXIT + GUEST_FAULT, "aarch64", tmp_path)
     assert plan.attach == ("kvm:kvm_guest_fault", "kvm:kvm_userspace_exit")

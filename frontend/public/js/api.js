@@ -90,17 +90,32 @@ export function getVms(range, page, signal) {
   return request("/api/v1/vms", { ...timesOf(range), ...page }, { signal });
 }
 
-/** @param {string} vm @param {Range} range @param {AbortSignal} [signal] @returns {Promise<import("./base/types.js").VmDetail>} */
+/**
+ * @param {string} vm
+ * @param {Range} range
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./base/types.js").VmDetail>}
+ */
 export function getVm(vm, range, signal) {
   return request(vmPath(vm), timesOf(range), { signal });
 }
 
-/** @param {string} vm @param {Range} range @param {AbortSignal} [signal] @returns {Promise<import("./base/types.js").Flags>} */
+/**
+ * @param {string} vm
+ * @param {Range} range
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./base/types.js").Flags>}
+ */
 export function getFlags(vm, range, signal) {
   return request(`${vmPath(vm)}/flags`, timesOf(range), { signal });
 }
 
-/** @param {string} vm @param {Range} range @param {AbortSignal} [signal] @returns {Promise<{items: import("./base/types.js").Syndrome[]}>} */
+/**
+ * @param {string} vm
+ * @param {Range} range
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<{items: import("./base/types.js").Syndrome[]}>}
+ */
 export function getSyndromes(vm, range, signal) {
   return request(`${vmPath(vm)}/syndromes`, timesOf(range), { signal });
 }
@@ -112,7 +127,11 @@ export function getSyndromes(vm, range, signal) {
  * @returns {Promise<import("./base/types.js").Rates>}
  */
 export function getRates(range, { metric, by, stepMs, vm }, signal) {
-  return request("/api/v1/rates", { metric, by, vm, ...timesOf(range), step: `${stepMs / 1000}s` }, { signal });
+  return request(
+    "/api/v1/rates",
+    { metric, by, vm, ...timesOf(range), step: `${stepMs / 1000}s` },
+    { signal },
+  );
 }
 
 /**
@@ -132,7 +151,11 @@ export function getExits(vm, range, page, signal) {
  */
 export function logIn(token) {
   const body = JSON.stringify({ token });
-  return request("/api/v1/session", {}, { method: "POST", body, headers: { "content-type": "application/json" } });
+  return request(
+    "/api/v1/session",
+    {},
+    { method: "POST", body, headers: { "content-type": "application/json" } },
+  );
 }
 
 /**

@@ -12,13 +12,14 @@ const BATCH_GAP_MS = 300;
 /**
  * @param {object} options
  * @param {(signal: AbortSignal) => Promise<void>} options.work asks and shows; rejects where it could not
- * @param {(failure: unknown) => void} options.onFailure
+ * @param {(failure: unknown) => boolean} options.onFailure tells whether the same question may yet be answered
  * @param {() => boolean} options.isLive whether to ask again without being told to
  */
 export function createRefresh({ work, onFailure, isLive }) {
   /** @type {AbortController | null} */
   let running = null;
   let [lastStart, pause, failures] = [0, INTERVAL_MS, 0];
+  let isHopeless = false;
 
   async function run() {
     const mine = new AbortController();
@@ -31,7 +32,7 @@ export function createRefresh({ work, onFailure, isLive }) {
     } catch (failure) {
       if (mine.signal.aborted) return;
       failures += 1;
-      onFailure(failure);
+      isHopeless = !onFailure(failure);
     } finally {
       if (running === mine) running = null;
     }
@@ -41,7 +42,7 @@ export function createRefresh({ work, onFailure, isLive }) {
 
   // A failed view is asked for again also where it is not live, so that it mends itself.
   function tick() {
-    if (running || document.hidden || !(isLive() || failures > 0)) return;
+    if (running || document.hidden || isHopeless || !(isLive() || failures > 0)) return;
     if (performance.now() - lastStart >= pause - 50) void run();
   }
 
@@ -56,6 +57,9 @@ export function createRefresh({ work, onFailure, isLive }) {
   onBatches(batch);
   return {
     /** Ask now, dropping a question that is still open. */
-    now: () => void run(),
+    now() {
+      isHopeless = false;
+      void run();
+    },
   };
 }

@@ -59,7 +59,8 @@ let answeredAt = null;
 
 /** @param {View} view @param {number} now */
 function rangeOf(view, now) {
-  if (view.span === null) return { range: { from: view.from, to: view.to }, stepMs: stepFor(view.to - view.from) };
+  if (view.span === null)
+    return { range: { from: view.from, to: view.to }, stepMs: stepFor(view.to - view.from) };
   const stepMs = stepFor(view.span);
   return { range: alignRange({ from: now - view.span, to: now }, stepMs), stepMs };
 }
@@ -69,45 +70,60 @@ async function work(signal) {
   const view = state.get();
   const shown = page;
   const { range, stepMs } = rangeOf(view, api.now());
-  const [status] = await Promise.all([api.getStatus(signal), shown?.load({ view, range, stepMs, now: api.now(), signal })]);
+  // What the collectors do is told also where the page's own answer fails.
+  const status = api.getStatus(signal).then((found) => {
+    chip.update(overallHealth(found));
+    drawer.update(found, api.now());
+  });
+  await Promise.all([status, shown?.load({ view, range, stepMs, now: api.now(), signal })]);
   if (signal.aborted || shown !== page) return;
   answeredAt = api.now();
-  chip.update(overallHealth(status));
-  drawer.update(status, answeredAt);
   timeRange.update(view.span, range, answeredAt);
   notice.update("");
   document.title = shown?.title() ?? "kvmfaults";
   setAttr(document.documentElement, "data-ready", String(Math.round(answeredAt)));
 }
 
-/** @param {unknown} failure */
+/**
+ * Show what went wrong.
+ * @param {unknown} failure
+ * @returns {boolean} whether asking again may help
+ */
 function onFailure(failure) {
   if (!(failure instanceof api.ApiError)) {
     console.error(failure);
-    return notice.update("The page failed to show the server’s answer. Reload it; the browser’s console says more.");
+    notice.update("The page failed to show the server’s answer. Reload it; the browser’s console says more.");
+    return false;
   }
   const { vm } = state.get();
   if (failure.status === 401) {
-    page?.tell({ title: "Log in to see the data.", text: "This server asks for a read token.", actions: [{ label: "Log in", act: login.open }] });
-    return login.open();
-  }
-  if (failure.status === 404 && vm !== null) {
+    page?.tell({
+      title: "Log in to see the data.",
+      text: "This server asks for a read token.",
+      actions: [{ label: "Log in", act: login.open }],
+    });
+    login.open();
+  } else if (failure.status === 404 && vm !== null) {
     notice.update("");
-    setAttr(document.documentElement, "data-ready", "missing");
-    return page?.tell(missingMessage(vm, () => context.open(viewOf(state.get(), null))));
-  }
-  return showFailure(failure);
+    page?.tell(missingMessage(vm, () => context.open(viewOf(state.get(), null))));
+  } else showFailure(failure);
+  return failure.status === 0 || failure.status >= 500;
 }
 
 /** @param {api.ApiError} failure */
 function showFailure(failure) {
-  const what = failure.status === 0 ? "The server does not answer" : `The server refused this: ${failure.message}`;
+  const isRefused = failure.status >= 400 && failure.status < 500;
+  const what =
+    failure.status === 0
+      ? "The server does not answer"
+      : `The server ${isRefused ? "refused this" : "failed"}: ${failure.message}`;
+  const next = isRefused ? "Choose another range or view." : "The page asks again by itself.";
   if (answeredAt === null) {
-    page?.tell({ title: `${what}.`, text: "The page asks again by itself.", actions: [{ label: "Try again", act: refresh.now }] });
+    page?.tell({ title: `${what}.`, text: next, actions: [{ label: "Try again", act: refresh.now }] });
     return;
   }
   const age = `the data is as of ${clockText(answeredAt)}, ${agoText(answeredAt, api.now())}`;
-  notice.update(`${what}; ${age}. The page asks again by itself.`);
+  notice.update(`${what}; ${age}. ${next}`);
 }
 
 /** @param {string} token */
@@ -115,7 +131,9 @@ async function logIn(token) {
   try {
     await api.logIn(token);
   } catch (failure) {
-    return failure instanceof api.ApiError && failure.status === 401 ? "This token is not known here." : String(failure);
+    return failure instanceof api.ApiError && failure.status === 401
+      ? "This token is not known here."
+      : String(failure);
   }
   refresh.now();
   return "";
@@ -168,7 +186,8 @@ function moveRange(shift, scale) {
   const view = state.get();
   const { range } = rangeOf(view, api.now());
   const length = range.to - range.from;
-  if (view.span !== null && shift === 0) return state.set({ span: Math.max(10_000, Math.round((view.span * scale) / 1000) * 1000) });
+  if (view.span !== null && shift === 0)
+    return state.set({ span: Math.max(10_000, Math.round((view.span * scale) / 1000) * 1000) });
   const middle = (range.from + range.to) / 2 + shift * length;
   const half = Math.max(1000, Math.round((length * scale) / 2000) * 1000);
   const from = Math.round(middle / 1000) * 1000 - half;
@@ -183,13 +202,24 @@ function start() {
     event.preventDefault();
     goHome();
   });
-  const helpButton = el("button", { type: "button", class: "quiet", "aria-label": "Help", title: "Help (?)", click: help.open }, "?");
+  const helpButton = el(
+    "button",
+    { type: "button", class: "quiet", "aria-label": "Help", title: "Help (?)", click: help.open },
+    "?",
+  );
   document.getElementById("controls")?.append(chip.root, timeRange.root, themeButton, helpButton);
   document.body.append(drawer.root, help.root, login.root);
   listenToKeys({
     "/": () => document.getElementById("filter")?.focus(),
-    "?": help.open, s: drawer.open, t: switchTheme, l: switchLive, g: goHome,
-    "[": () => moveRange(-0.5, 1), "]": () => moveRange(0.5, 1), "-": () => moveRange(0, 2), "=": () => moveRange(0, 0.5),
+    "?": help.open,
+    s: drawer.open,
+    t: switchTheme,
+    l: switchLive,
+    g: goHome,
+    "[": () => moveRange(-0.5, 1),
+    "]": () => moveRange(0.5, 1),
+    "-": () => moveRange(0, 2),
+    "=": () => moveRange(0, 0.5),
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => onView(state.get()));
   onView(state.get());

@@ -12,8 +12,18 @@ const CONFIG = {
 
 /** What a chart takes from tokens.css, without the "--". */
 const COLOURS = [
-  "text-muted", "grid", "axis",
-  "series-1", "series-2", "series-3", "series-4", "series-5", "series-6", "series-7", "series-8", "series-rest",
+  "text-muted",
+  "grid",
+  "axis",
+  "series-1",
+  "series-2",
+  "series-3",
+  "series-4",
+  "series-5",
+  "series-6",
+  "series-7",
+  "series-8",
+  "series-rest",
 ];
 
 /**
@@ -45,8 +55,13 @@ function hexOf(colour) {
  */
 export function theme(tokens) {
   const axis = {
-    gridcolor: tokens.grid, zeroline: false, linecolor: tokens.axis, ticks: "", fixedrange: true,
-    tickfont: { color: tokens["text-muted"], size: 11, family: tokens.font }, automargin: false,
+    gridcolor: tokens.grid,
+    zeroline: false,
+    linecolor: tokens.axis,
+    ticks: "",
+    fixedrange: true,
+    tickfont: { color: tokens["text-muted"], size: 11, family: tokens.font },
+    automargin: false,
   };
   return {
     paper_bgcolor: "rgba(0,0,0,0)",
@@ -70,8 +85,12 @@ export function draw(element, figure, tokens) {
   const base = theme(tokens);
   const own = /** @type {any} */ (figure.layout);
   const layout = {
-    ...base, ...own, width: element.clientWidth, height: element.clientHeight,
-    xaxis: { ...base.xaxis, ...own.xaxis }, yaxis: { ...base.yaxis, ...own.yaxis },
+    ...base,
+    ...own,
+    width: element.clientWidth,
+    height: element.clientHeight,
+    xaxis: { ...base.xaxis, ...own.xaxis },
+    yaxis: { ...base.yaxis, ...own.yaxis },
   };
   void plotly.react(element, figure.data, layout, CONFIG);
 }

@@ -34,10 +34,14 @@ export function parseView(url) {
   const text = (/** @type {keyof typeof TEXTS} */ name) => query.get(name) ?? TEXTS[name];
   return {
     vm: /^\/vms\/([^/]+)$/.exec(url.pathname)?.[1] ?? null,
-    span: isFixed ? null : parseSpan(query.get("range")) ?? DEFAULT_SPAN_MS,
+    span: isFixed ? null : (parseSpan(query.get("range")) ?? DEFAULT_SPAN_MS),
     from: isFixed ? from : 0,
     to: isFixed ? to : 0,
-    by: text("by"), sort: text("sort"), filter: text("filter"), kind: text("kind"), hide: text("hide"),
+    by: text("by"),
+    sort: text("sort"),
+    filter: text("filter"),
+    kind: text("kind"),
+    hide: text("hide"),
     theme: text("theme"),
   };
 }

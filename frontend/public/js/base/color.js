@@ -2,7 +2,16 @@
 
 /** @typedef {{colour: string, dash: string}} Look colour is the name of a token, dash a Plotly dash */
 
-const PALETTE = ["series-1", "series-2", "series-3", "series-4", "series-5", "series-6", "series-7", "series-8"];
+const PALETTE = [
+  "series-1",
+  "series-2",
+  "series-3",
+  "series-4",
+  "series-5",
+  "series-6",
+  "series-7",
+  "series-8",
+];
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash"];
 
 /** @type {Record<string, Look>} */

@@ -119,7 +119,10 @@ export function keyedList(parent, keyOf, create) {
     }
     for (const [key, row] of rows) if (!next.has(key)) row.root.remove();
     rows = next;
-    placeInOrder(parent, [...next.values()].map((row) => row.root));
+    placeInOrder(
+      parent,
+      [...next.values()].map((row) => row.root),
+    );
   };
 }
 

@@ -18,12 +18,15 @@ function keyed(exits) {
   /** @type {Map<string, number>} */
   const seen = new Map();
   // Counted from the oldest, so that a newer twin does not rename the ones already shown.
-  return [...exits].reverse().map((exit) => {
-    const name = [exit.time, exit.vm, exit.vcpu, exit.kind, exit.gpa, exit.errno].join(" ");
-    const count = (seen.get(name) ?? 0) + 1;
-    seen.set(name, count);
-    return { ...exit, key: `${name} ${count}` };
-  }).reverse();
+  return [...exits]
+    .reverse()
+    .map((exit) => {
+      const name = [exit.time, exit.vm, exit.vcpu, exit.kind, exit.gpa, exit.errno].join(" ");
+      const count = (seen.get(name) ?? 0) + 1;
+      seen.set(name, count);
+      return { ...exit, key: `${name} ${count}` };
+    })
+    .reverse();
 }
 
 /**

@@ -25,7 +25,11 @@ export function rateText(rate) {
 
 /** @param {number} value */
 function compact(value) {
-  for (const [size, suffix] of /** @type {[number, string][]} */ ([[1e9, "G"], [1e6, "M"], [1e3, "k"]])) {
+  for (const [size, suffix] of /** @type {[number, string][]} */ ([
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ])) {
     if (value >= size * 0.9995) return `${significant(value / size)}\u2009${suffix}`;
   }
   return significant(value);
@@ -92,7 +96,14 @@ export function words(key) {
  * @returns {{top: number, ticks: {value: number, text: string}[]}}
  */
 export function valueTicks(highest) {
-  if (!(highest > 0)) return { top: 1, ticks: [{ value: 0, text: "0" }, { value: 1, text: "1" }] };
+  if (!(highest > 0))
+    return {
+      top: 1,
+      ticks: [
+        { value: 0, text: "0" },
+        { value: 1, text: "1" },
+      ],
+    };
   const rough = highest / 4;
   const magnitude = 10 ** Math.floor(Math.log10(rough));
   const step = magnitude * ([1, 2, 2.5, 5, 10].find((factor) => factor * magnitude >= rough * 0.999) ?? 10);
@@ -106,7 +117,11 @@ export function valueTicks(highest) {
 
 /** @param {number} value */
 function tickText(value) {
-  for (const [size, suffix] of /** @type {[number, string][]} */ ([[1e9, "G"], [1e6, "M"], [1e3, "k"]])) {
+  for (const [size, suffix] of /** @type {[number, string][]} */ ([
+    [1e9, "G"],
+    [1e6, "M"],
+    [1e3, "k"],
+  ])) {
     if (value >= size) return `${Number((value / size).toPrecision(3))}${suffix}`;
   }
   return String(Number(value.toPrecision(3)));

@@ -27,8 +27,10 @@ export function lostBy(host) {
 export function hostHealth(host) {
   if (host.state === "replay") return { tone: "idle", text: "replay of a recording" };
   if (host.state === "stopped") return { tone: "idle", text: "collector stopped" };
-  if (host.age_s > STALE_S) return { tone: "bad", text: `stale: silent for ${durationText(host.age_s * 1000)}` };
-  if (host.state === "waiting") return { tone: "warn", text: `collector waiting: ${host.detail || "no reason given"}` };
+  if (host.age_s > STALE_S)
+    return { tone: "bad", text: `stale: silent for ${durationText(host.age_s * 1000)}` };
+  if (host.state === "waiting")
+    return { tone: "warn", text: `collector waiting: ${host.detail || "no reason given"}` };
   if (host.state === "attached") return { tone: "good", text: "collector attached" };
   return { tone: "warn", text: host.state };
 }
@@ -54,5 +56,9 @@ export function overallHealth(status) {
   if (counted.length === 1) return { ...worst, lost };
   const alike = counted.filter((state) => state.tone === worst.tone).length;
   if (worst.tone === "good") return { tone: "good", text: `${plural(alike, "collector")} attached`, lost };
-  return { tone: worst.tone, text: `${countText(alike)} of ${plural(counted.length, "host")}: ${worst.text}`, lost };
+  return {
+    tone: worst.tone,
+    text: `${countText(alike)} of ${plural(counted.length, "host")}: ${worst.text}`,
+    lost,
+  };
 }

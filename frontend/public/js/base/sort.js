@@ -33,5 +33,7 @@ function compare(left, right) {
  * @returns {{column: string, descending: boolean}}
  */
 export function parseSort(text) {
-  return text.startsWith("-") ? { column: text.slice(1), descending: true } : { column: text, descending: false };
+  return text.startsWith("-")
+    ? { column: text.slice(1), descending: true }
+    : { column: text, descending: false };
 }

@@ -105,8 +105,21 @@ export function dateText(timeMs) {
  * @param {number} nowMs
  */
 export function whenText(timeMs, nowMs) {
-  const sameDay = new Date(timeMs).toDateString() === new Date(nowMs).toDateString();
-  return sameDay ? clockText(timeMs) : dateText(timeMs);
+  return sameDay(timeMs, nowMs) ? clockText(timeMs) : dateText(timeMs);
+}
+
+/**
+ * Both ends of a range, with no day said that goes without saying.
+ * @param {Range} range
+ * @param {number} nowMs
+ */
+export function rangeText({ from, to }, nowMs) {
+  return `${whenText(from, nowMs)} – ${sameDay(from, to) ? clockText(to) : whenText(to, nowMs)}`;
+}
+
+/** @param {number} first @param {number} second */
+function sameDay(first, second) {
+  return new Date(first).toDateString() === new Date(second).toDateString();
 }
 
 /**
@@ -150,7 +163,9 @@ export function timeTicks(range, most) {
   // Labels sit on round local times, so days and hours are counted from local midnight.
   const offset = new Date(range.from).getTimezoneOffset() * 60_000;
   const ticks = [];
-  for (let time = Math.ceil((range.from - offset) / step) * step + offset; time < range.to; time += step) {
+  // A label at the very edge would stand in the corner of the other axis.
+  const first = range.from + length * 0.015;
+  for (let time = Math.ceil((first - offset) / step) * step + offset; time < range.to; time += step) {
     ticks.push({ value: time, text: tickText(time, seconds) });
   }
   return ticks;

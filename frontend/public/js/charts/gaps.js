@@ -71,5 +71,7 @@ export function gapLabel(gap) {
  * @param {Range} range
  */
 export function isUncovered(coverage, range) {
-  return !coverage.some((span) => span.to_ms > range.from && span.from_ms < range.to && span.to_ms > span.from_ms);
+  return !coverage.some(
+    (span) => span.to_ms > range.from && span.from_ms < range.to && span.to_ms > span.from_ms,
+  );
 }

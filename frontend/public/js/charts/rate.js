@@ -38,9 +38,13 @@ export function rateFigure({ times, stepMs, range, lines, stacked, tokens, width
   const data = lines.flatMap((line, index) => {
     const top = tops[index] ?? [];
     const colour = tokens[line.colour] ?? "#888888";
-    if (!stacked) return [edgeTrace(line, colour, stepPath(times, stepMs, top), { dash: line.dash, width: 1.6 })];
-    const edge = edgeTrace(line, colour, stepPath(times, stepMs, ownEdge(line, index, top)), { dash: "solid", width: 1.1 });
-    const floor = index > 0 ? tops[index - 1] ?? [] : top.map((value) => (value === null ? null : 0));
+    if (!stacked)
+      return [edgeTrace(line, colour, stepPath(times, stepMs, top), { dash: line.dash, width: 1.6 })];
+    const edge = edgeTrace(line, colour, stepPath(times, stepMs, ownEdge(line, index, top)), {
+      dash: "solid",
+      width: 1.1,
+    });
+    const floor = index > 0 ? (tops[index - 1] ?? []) : top.map((value) => (value === null ? null : 0));
     return [areaTrace(line, colour, bandPath(times, stepMs, floor, top)), edge];
   });
   return { data, layout: axes(range, highest, width) };
@@ -49,17 +53,35 @@ export function rateFigure({ times, stepMs, range, lines, stacked, tokens, width
 /** @param {Line} line @param {string} colour @param {Path} path @param {{dash: string, width: number}} stroke */
 function edgeTrace(line, colour, path, { dash, width }) {
   return {
-    type: "scatter", mode: "lines", name: line.label, x: path.x, y: path.y,
-    line: { color: colour, width, dash }, hoverinfo: "skip", connectgaps: false,
+    type: "scatter",
+    mode: "lines",
+    name: line.label,
+    x: path.x,
+    y: path.y,
+    line: { color: colour, width, dash },
+    hoverinfo: "skip",
+    connectgaps: false,
   };
 }
 
 /** @param {Line} line @param {string} colour @param {Path} path */
 function areaTrace(line, colour, path) {
   return {
-    type: "scatter", mode: "lines", name: line.label, x: path.x, y: path.y, fill: "toself",
-    fillcolor: withAlpha(colour, 0.34), line: { width: 0 }, hoverinfo: "skip",
-    fillpattern: { ...PATTERNS[line.dash], fillmode: "replace", bgcolor: withAlpha(colour, 0.34), fgcolor: withAlpha(colour, 0.75) },
+    type: "scatter",
+    mode: "lines",
+    name: line.label,
+    x: path.x,
+    y: path.y,
+    fill: "toself",
+    fillcolor: withAlpha(colour, 0.34),
+    line: { width: 0 },
+    hoverinfo: "skip",
+    fillpattern: {
+      ...PATTERNS[line.dash],
+      fillmode: "replace",
+      bgcolor: withAlpha(colour, 0.34),
+      fgcolor: withAlpha(colour, 0.75),
+    },
   };
 }
 
@@ -72,10 +94,12 @@ function areaTrace(line, colour, path) {
 export function cumulate(lines, length) {
   const covered = Array.from({ length }, (_, at) => lines.some((line) => (line.values[at] ?? null) !== null));
   const sums = new Array(length).fill(0);
-  return lines.map((line) => covered.map((isCovered, at) => {
-    sums[at] += line.values[at] ?? 0;
-    return isCovered ? sums[at] : null;
-  }));
+  return lines.map((line) =>
+    covered.map((isCovered, at) => {
+      sums[at] += line.values[at] ?? 0;
+      return isCovered ? sums[at] : null;
+    }),
+  );
 }
 
 // Where a line adds nothing, its edge would hide that of the line under it. The lowest one draws the zero.
@@ -169,12 +193,18 @@ function axes(range, highest, width) {
   return {
     margin: MARGIN,
     xaxis: {
-      type: "linear", range: [range.from, range.to], tickmode: "array",
-      tickvals: x.map((tick) => tick.value), ticktext: x.map((tick) => tick.text),
+      type: "linear",
+      range: [range.from, range.to],
+      tickmode: "array",
+      tickvals: x.map((tick) => tick.value),
+      ticktext: x.map((tick) => tick.text),
     },
     yaxis: {
-      type: "linear", range: [0, y.top], tickmode: "array",
-      tickvals: y.ticks.map((tick) => tick.value), ticktext: y.ticks.map((tick) => tick.text),
+      type: "linear",
+      range: [0, y.top],
+      tickmode: "array",
+      tickvals: y.ticks.map((tick) => tick.value),
+      ticktext: y.ticks.map((tick) => tick.text),
     },
   };
 }

@@ -36,7 +36,8 @@ export function summaryText(what, plotted) {
   const peakTime = clockText(times[sums.indexOf(highest)] ?? 0);
   const parts = [`Latest ${rateText(newest(sums))}, highest ${rateText(highest)} at ${peakTime}.`];
   if (lines.length > 1) parts.push(`By ${lines.map((line) => line.label).join(", ")}.`);
-  for (const gap of gaps.slice(0, 4)) parts.push(`${gapLabel(gap)} ${clockText(gap.from)} to ${clockText(gap.to)}.`);
+  for (const gap of gaps.slice(0, 4))
+    parts.push(`${gapLabel(gap)} ${clockText(gap.from)} to ${clockText(gap.to)}.`);
   return [span, ...parts].join(" ");
 }
 

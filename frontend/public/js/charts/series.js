@@ -31,7 +31,10 @@ export function namedLines(all, places, labelOf) {
   const placed = all.filter((series) => places.has(series.key));
   placed.sort((a, b) => (places.get(a.key) ?? 0) - (places.get(b.key) ?? 0));
   const lines = placed.map((series) => ({
-    key: series.key, label: labelOf(series), values: series.values, total: series.total,
+    key: series.key,
+    label: labelOf(series),
+    values: series.values,
+    total: series.total,
     ...(looks.get(series.key) ?? REST),
   }));
   const rest = all.filter((series) => !places.has(series.key));
@@ -54,5 +57,7 @@ function restLine(rest) {
  * @returns {(0 | null)[]}
  */
 export function quietValues(times, stepMs, coverage) {
-  return times.map((time) => (coverage.some((span) => span.from_ms < time + stepMs && span.to_ms > time) ? 0 : null));
+  return times.map((time) =>
+    coverage.some((span) => span.from_ms < time + stepMs && span.to_ms > time) ? 0 : null,
+  );
 }

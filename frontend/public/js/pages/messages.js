@@ -16,7 +16,9 @@ function wider({ view }, state) {
   const day = 86_400_000;
   const label = (/** @type {number} */ span) => `Show the last ${span === day ? "24h" : spanText(span)}`;
   const act = (/** @type {number} */ span) => () => state.set({ span, from: 0, to: 0 });
-  return [3_600_000, day, 7 * day].filter((span) => view.span === null || span > view.span).slice(0, 2)
+  return [3_600_000, day, 7 * day]
+    .filter((span) => view.span === null || span > view.span)
+    .slice(0, 2)
     .map((span) => ({ label: label(span), act: act(span) }));
 }
 
@@ -29,8 +31,9 @@ function wider({ view }, state) {
 export function uncoveredMessage(request, state) {
   return {
     title: `No collector was reading ${between(request)}.`,
-    text: "Nothing is known of this time; that is not the same as no faults. Open the state in the header for what the "
-      + "collectors say, run “kvmfaults-collector doctor” on the host, or look at another range.",
+    text:
+      "Nothing is known of this time; that is not the same as no faults. Open the state in the header for what the " +
+      "collectors say, run “kvmfaults-collector doctor” on the host, or look at another range.",
     actions: wider(request, state),
   };
 }
@@ -45,8 +48,9 @@ export function uncoveredMessage(request, state) {
 export function emptyMessage(title, request, state) {
   return {
     title,
-    text: `A collector was reading ${between(request)}, and there was nothing to count. Start a guest, or widen the range. `
-      + "Without a guest at hand, “script/server --demo” runs some that fault.",
+    text:
+      `A collector was reading ${between(request)}, and there was nothing to count. Start a guest, or widen the range. ` +
+      "Without a guest at hand, “script/server --demo” runs some that fault.",
     actions: wider(request, state),
   };
 }

@@ -20,7 +20,6 @@ import { draw } from "../plotly.js";
  * @property {readonly NamedLine[]} lines
  * @property {boolean} stacked
  * @property {number} now
- * @property {string} message
  */
 
 /**
@@ -33,28 +32,44 @@ import { draw } from "../plotly.js";
  */
 export function createRateChart(context, { id, title, onCursor, splits = [] }) {
   const { state } = context;
-  const legend = createLegend((key) => state.set({ hide: toggled(state.get().hide, key) }, { replace: true }));
+  const legend = createLegend((key) =>
+    state.set({ hide: toggled(state.get().hide, key) }, { replace: true }),
+  );
   const buttons = splits.map(([by, label]) =>
-    el("button", { type: "button", "data-by": by, click: () => state.set({ by, hide: "" }) }, label));
-  const split = el("div", { class: "segments", role: "group", "aria-label": `${title}: split by` }, ...buttons);
+    el("button", { type: "button", "data-by": by, click: () => state.set({ by, hide: "" }) }, label),
+  );
+  const split = el(
+    "div",
+    { class: "segments", role: "group", "aria-label": `${title}: split by` },
+    ...buttons,
+  );
   const chart = createChart({
-    id, title, unit: "per second", margin: MARGIN, onCursor, below: legend.root,
+    id,
+    title,
+    unit: "per second",
+    margin: MARGIN,
+    onCursor,
+    below: legend.root,
     controls: splits.length ? [el("span", { class: "control-label" }, "by"), split] : [],
     onZoom: ({ from, to }) => state.set({ span: null, from, to }),
   });
 
   /** @param {RateView} view @param {string} by */
-  function update({ rates, lines, stacked, now, message }, by) {
+  function update({ rates, lines, stacked, now }, by) {
     const { times_ms: times, step_ms: stepMs } = rates;
     const range = { from: times[0] ?? 0, to: (times.at(-1) ?? 0) + stepMs };
     const hidden = new Set(state.get().hide.split(","));
     const shown = lines.filter((line) => !hidden.has(line.key));
     const gaps = findGaps(rates.coverage, range, now, Math.max(5000, stepMs));
     const plotted = { times, stepMs, range, lines: shown, gaps, stacked };
-    legend.update(lines.map((line) => legendItem(line, { isHidden: hidden.has(line.key), isArea: stacked, stepMs })));
+    legend.update(
+      lines.map((line) => legendItem(line, { isHidden: hidden.has(line.key), isArea: stacked, stepMs })),
+    );
     buttons.forEach((button) => setAttr(button, "aria-pressed", String(button.dataset.by === by)));
     chart.update({
-      range, times, stepMs, message,
+      range,
+      times,
+      stepMs,
       gaps: gaps.map((gap) => ({ ...gap, label: gapLabel(gap) })),
       summary: summaryText(`${title} per second`, plotted),
       draw: (width) => {
@@ -74,8 +89,9 @@ export function createRateChart(context, { id, title, onCursor, splits = [] }) {
 /** @param {NamedLine} line @param {{isHidden: boolean, isArea: boolean, stepMs: number}} how */
 function legendItem(line, { isHidden, isArea, stepMs }) {
   const { key, label, colour, dash } = line;
-  const title = `${label}: ${countText(line.total)} in the range, `
-    + `${rateText(newest(line.values))} per second in the newest covered ${durationText(stepMs)}`;
+  const title =
+    `${label}: ${countText(line.total)} in the range, ` +
+    `${rateText(newest(line.values))} per second in the newest covered ${durationText(stepMs)}`;
   return { key, label, colour, dash, isArea, title, hidden: isHidden, value: countText(line.total) };
 }
 

@@ -15,13 +15,37 @@ import { createCountsTable } from "../panels/counts-table.js";
  */
 export function figuresOf({ vm, whole }) {
   const latest = newest(whole.series[0]?.values ?? []);
+  // Of time that was not covered nothing is known, which is not zero.
+  const known = (/** @type {number} */ count) => countText(whole.coverage.length > 0 ? count : null);
   return [
-    { key: "rate", label: "Guest faults now", value: rateText(latest), unit: "/s", title: "In the newest covered step" },
-    { key: "mean", label: "Mean rate", value: rateText(vm.fault_rate), unit: "/s", title: "Per second of covered time in the range" },
-    { key: "faults", label: "Guest faults", value: countText(vm.faults), title: "In the range, exact" },
-    { key: "exits", label: "Memory-fault exits", value: countText(vm.memory_fault_exits), note: `${rateText(vm.exit_rate)} /s`,
-      tone: vm.memory_fault_exits > 0 ? "warn" : "" },
-    { key: "bare", label: "Bare error exits", value: countText(vm.bare_error_exits), tone: vm.bare_error_exits > 0 ? "bad" : "" },
+    {
+      key: "rate",
+      label: "Guest faults now",
+      value: rateText(latest),
+      unit: "/s",
+      title: "In the newest covered step",
+    },
+    {
+      key: "mean",
+      label: "Mean rate",
+      value: rateText(vm.fault_rate),
+      unit: "/s",
+      title: "Per second of covered time in the range",
+    },
+    { key: "faults", label: "Guest faults", value: known(vm.faults), title: "In the range, exact" },
+    {
+      key: "exits",
+      label: "Memory-fault exits",
+      value: known(vm.memory_fault_exits),
+      note: `${rateText(vm.exit_rate)} /s`,
+      tone: vm.memory_fault_exits > 0 ? "warn" : "",
+    },
+    {
+      key: "bare",
+      label: "Bare error exits",
+      value: known(vm.bare_error_exits),
+      tone: vm.bare_error_exits > 0 ? "bad" : "",
+    },
     { key: "vcpus", label: "vCPUs that counted", value: countText(vm.vcpus.length) },
   ];
 }
@@ -48,16 +72,24 @@ function exitLine(key, label, rates) {
 
 export function createReasons() {
   return createCountsTable({
-    id: "reasons", title: "All exits to user space", note: "by reason and error", empty: "No exit to user space in this range.",
+    id: "reasons",
+    title: "All exits to user space",
+    note: "by reason and error",
+    empty: "No exit to user space in this range.",
     columns: [{ label: "Reason" }, { label: "Error" }, { label: "Count", kind: "number" }],
   });
 }
 
 export function createVcpus() {
   return createCountsTable({
-    id: "vcpus", title: "vCPUs", note: "totals in the range", empty: "No vCPU has counted anything.",
+    id: "vcpus",
+    title: "vCPUs",
+    note: "totals in the range",
+    empty: "No vCPU has counted anything.",
     columns: [
-      { label: "vCPU" }, { label: "Faults", kind: "number" }, { label: "MF exits", kind: "number" },
+      { label: "vCPU" },
+      { label: "Faults", kind: "number" },
+      { label: "MF exits", kind: "number" },
       { label: "Bare errors", kind: "number" },
     ],
   });
@@ -86,7 +118,8 @@ export function vcpuRows(vm) {
   return vm.vcpus.map((item) => ({
     key: String(item.vcpu),
     cells: [
-      { text: String(item.vcpu) }, { text: countText(item.faults) },
+      { text: String(item.vcpu) },
+      { text: countText(item.faults) },
       { text: countText(item.memory_fault_exits), mark: item.memory_fault_exits > 0 },
       { text: countText(item.bare_error_exits), mark: item.bare_error_exits > 0 },
     ],

@@ -14,10 +14,19 @@ import { el, keyedList, setAttr, setShown, setText } from "../base/dom.js";
 export function createBreakdown({ title, note, empty }) {
   const list = el("ul", { class: "bars" });
   const none = el("p", { class: "empty-note" }, empty);
-  const root = el("section", { class: "breakdown", "aria-label": title },
-    el("h3", {}, title, el("span", { class: "unit" }, note)), list, none);
+  const root = el(
+    "section",
+    { class: "breakdown", "aria-label": title },
+    el("h3", {}, title, el("span", { class: "unit" }, note)),
+    list,
+    none,
+  );
   let total = 0;
-  const show = keyedList(list, (/** @type {Item} */ item) => item.flag, () => createBar(() => total));
+  const show = keyedList(
+    list,
+    (/** @type {Item} */ item) => item.flag,
+    () => createBar(() => total),
+  );
   return {
     root,
     /** @param {readonly Item[]} items @param {number} whole what 100 % is */
@@ -38,14 +47,21 @@ function createBar(total) {
   const share = el("span", { class: "bar-share" });
   const meaning = el("span", { class: "bar-meaning" });
   const track = el("span", { class: "bar-track", "aria-hidden": "true" }, fill);
-  const root = el("li", { class: "bar" },
-    el("span", { class: "bar-label" }, name, bit), track, count, share, meaning);
+  const root = el(
+    "li",
+    { class: "bar" },
+    el("span", { class: "bar-label" }, name, bit),
+    track,
+    count,
+    share,
+    meaning,
+  );
   return {
     root,
     update(item) {
       const isUnknown = item.flag.startsWith("bit") || item.flag.startsWith("unknown");
       setText(name, words(item.flag));
-      setText(bit, item.bit === null ? "" : `bit ${item.bit}`);
+      setText(bit, item.bit === null || isUnknown ? "" : `bit ${item.bit}`);
       setText(count, countText(item.count));
       setText(share, shareText(item.count, total()));
       setText(meaning, item.meaning);

@@ -53,7 +53,8 @@ export function createCursor({ margin, onZoom, onCursor }) {
   }
 
   return {
-    layer: parts.layer, live,
+    layer: parts.layer,
+    live,
     /** @param {HTMLElement} frame takes pointer and keys */
     attach(frame) {
       listenToPointer(frame, { cursor, scale, move, clear, zoom, show });
@@ -92,7 +93,12 @@ function createLayer(margin) {
     part.style.top = `${margin.t}px`;
     part.style.bottom = `${margin.b}px`;
   }
-  return { line, band, box, layer: el("div", { class: "cursor-layer", "aria-hidden": "true" }, band, line, box.root) };
+  return {
+    line,
+    band,
+    box,
+    layer: el("div", { class: "cursor-layer", "aria-hidden": "true" }, band, line, box.root),
+  };
 }
 
 /** @param {ReturnType<typeof createLayer>} parts @param {Cursor} cursor @param {import("../base/scale.js").Scale} scale */
@@ -101,7 +107,11 @@ function showCursor({ line, band, box }, cursor, scale) {
   const isIn = view !== null && time !== null && time >= view.range.from && time <= view.range.to;
   setShown(line, isIn);
   setShown(band, isIn && mark !== null);
-  box.update(isIn && cursor.isOwn ? readingOf(cursor) : null, time === null ? 0 : scale.xOf(time), cursor.width);
+  box.update(
+    isIn && cursor.isOwn ? readingOf(cursor) : null,
+    time === null ? 0 : scale.xOf(time),
+    cursor.width,
+  );
   if (!isIn || time === null) return;
   line.style.left = `${scale.xOf(time)}px`;
   if (mark === null) return;

@@ -16,8 +16,12 @@ export function createReadingBox() {
     update(reading, x, width) {
       setShown(root, reading !== null);
       if (!reading) return;
-      setChildren(root, el("div", { class: "reading-time" }, reading.time), ...reading.entries.map(row),
-        reading.note ? el("div", { class: "reading-note" }, reading.note) : null);
+      setChildren(
+        root,
+        el("div", { class: "reading-time" }, reading.time),
+        ...reading.entries.map(row),
+        reading.note ? el("div", { class: "reading-note" }, reading.note) : null,
+      );
       const isRight = x > width / 2;
       root.style.left = isRight ? "" : `${x + DISTANCE_PX}px`;
       root.style.right = isRight ? `${width - x + DISTANCE_PX}px` : "";
@@ -27,6 +31,11 @@ export function createReadingBox() {
 
 /** @param {Entry} entry */
 function row({ label, colour, dash, isArea, value }) {
-  return el("div", { class: "reading-row" }, colour ? swatch(colour, dash, isArea) : el("span"),
-    el("span", { class: "reading-label" }, label), el("span", { class: "reading-value" }, value));
+  return el(
+    "div",
+    { class: "reading-row" },
+    colour ? swatch(colour, dash, isArea) : el("span"),
+    el("span", { class: "reading-label" }, label),
+    el("span", { class: "reading-value" }, value),
+  );
 }

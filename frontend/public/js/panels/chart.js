@@ -1,6 +1,7 @@
 /** A chart's frame: title, plot, gaps, cursor, selection, and the same as a table. */
 
-import { el, setAttr, setChildren, setShown, setText } from "../base/dom.js";
+import { el, setAttr, setChildren, setShown } from "../base/dom.js";
+import { card } from "./card.js";
 import { createCursor } from "./chart-cursor.js";
 
 /**
@@ -10,7 +11,6 @@ import { createCursor } from "./chart-cursor.js";
  * @property {number} stepMs
  * @property {readonly {from: number, to: number, label: string}[]} gaps
  * @property {string} summary the chart in words
- * @property {string} message what to say over the plot, "" for nothing
  * @property {(width: number) => void} draw
  * @property {(at: number) => import("./chart-reading.js").Reading} read
  * @property {() => {head: string[], rows: string[][]}} table
@@ -24,51 +24,26 @@ import { createCursor } from "./chart-cursor.js";
  * @param {{l: number, r: number, t: number, b: number}} options.margin of the plot in its frame
  * @param {(range: import("../base/types.js").Range) => void} options.onZoom a span was selected
  * @param {(time: number | null) => void} options.onCursor the cursor moved here
- * @param {Node[]} [options.controls] beside the title
- * @param {Node} [options.below] under the plot
+ * @param {Node[]} [options.controls] at the right of the title
+ * @param {Node} options.below under the plot
  */
 export function createChart({ id, title, unit, margin, onZoom, onCursor, controls = [], below }) {
   const plot = el("div", { class: "plot", "aria-hidden": "true" });
   const gaps = el("div", { class: "gaps", "aria-hidden": "true" });
-  const message = el("p", { class: "plot-message", hidden: true });
   const cursor = createCursor({ margin, onZoom, onCursor });
   const frame = el(
-    "div", { class: "chart-frame", role: "img", tabindex: 0, "aria-describedby": `${id}-keys` },
-    gaps, plot, cursor.layer, message,
+    "div",
+    { class: "chart-frame", role: "img", tabindex: 0, "aria-describedby": `${id}-keys` },
+    gaps,
+    plot,
+    cursor.layer,
   );
-  const table = el("div", { class: "chart-table", hidden: true, tabindex: 0, role: "region" });
-  const toggle = el("button", { type: "button", class: "quiet", "aria-expanded": "false", click: showTable }, "Table");
-  setAttr(toggle, "aria-label", `${title}: show as table`);
-  const root = el(
-    "section", { class: "card chart-card", id, "aria-labelledby": `${id}-title` },
-    el("header", { class: "card-head" },
-      el("h2", { id: `${id}-title` }, title), el("span", { class: "unit" }, unit),
-      el("span", { class: "spacer" }), ...controls, toggle),
-    frame, table, below,
-    el("p", { class: "sr-only", id: `${id}-keys` },
-      "Left and right arrows move the cursor, Enter marks a start and then zooms to the end, Escape clears."),
-    cursor.live,
-  );
+  const twin = createTableTwin(title);
+  const keys = el("p", { class: "sr-only", id: `${id}-keys` }, KEYS);
+  const about = { id, title, note: unit, controls: [...controls, twin.toggle] };
   /** @type {ChartView | null} */
   let view = null;
   cursor.attach(frame);
-
-  function showTable() {
-    setShown(table, table.hidden !== false);
-    setAttr(toggle, "aria-expanded", String(!table.hidden));
-    if (view) fillTable(view);
-  }
-
-  /** @param {ChartView} next */
-  function fillTable(next) {
-    if (table.hidden) return;
-    const { head, rows } = next.table();
-    const cell = (/** @type {string} */ text) => el("td", {}, text);
-    setAttr(table, "aria-label", `${title} as a table`);
-    setChildren(table, el("table", { class: "data" },
-      el("thead", {}, el("tr", {}, ...head.map((text) => el("th", { scope: "col" }, text)))),
-      el("tbody", {}, ...rows.map((row) => el("tr", {}, ...row.map(cell))))));
-  }
 
   function redraw() {
     if (!view || frame.clientWidth === 0) return;
@@ -80,20 +55,62 @@ export function createChart({ id, title, unit, margin, onZoom, onCursor, control
   resized.observe(frame);
 
   return {
-    root, plot,
+    root: card(about, frame, twin.root, below, keys, cursor.live),
+    plot,
     /** @param {ChartView} next */
     update(next) {
       view = next;
       setAttr(frame, "aria-label", next.summary);
-      setText(message, next.message);
-      setShown(message, next.message !== "");
       redraw();
-      // A table that is being read stays as it is until the reader leaves it.
-      if (!table.matches(":hover, :focus")) fillTable(next);
+      twin.update(next.table);
     },
     /** @param {number | null} time */
     setCursor: (time) => cursor.follow(time),
     destroy: () => resized.disconnect(),
+  };
+}
+
+const KEYS =
+  "Left and right arrows move the cursor, Enter marks a start and then zooms to the end, Escape clears.";
+
+/**
+ * The same as a table, for those who read rather than look.
+ * @param {string} title
+ */
+function createTableTwin(title) {
+  const root = el("div", { class: "chart-table", hidden: true, tabindex: 0, role: "region" });
+  const toggle = el(
+    "button",
+    { type: "button", class: "quiet", "aria-expanded": "false", "aria-label": `${title}: show as table` },
+    "Table",
+  );
+  setAttr(root, "aria-label", `${title} as a table`);
+  /** @type {ChartView["table"] | null} */
+  let source = null;
+
+  function fill() {
+    if (root.hidden || !source) return;
+    const { head, rows } = source();
+    const heads = head.map((text) => el("th", { scope: "col" }, text));
+    const lines = rows.map((row) => el("tr", {}, ...row.map((text) => el("td", {}, text))));
+    const top = el("thead", {}, el("tr", {}, ...heads));
+    setChildren(root, el("table", { class: "data" }, top, el("tbody", {}, ...lines)));
+  }
+
+  toggle.addEventListener("click", () => {
+    setShown(root, root.hidden !== false);
+    setAttr(toggle, "aria-expanded", String(!root.hidden));
+    fill();
+  });
+  return {
+    root,
+    toggle,
+    /** @param {ChartView["table"]} next */
+    update(next) {
+      source = next;
+      // A table that is being read stays as it is until the reader leaves it.
+      if (!root.matches(":hover, :focus")) fill();
+    },
   };
 }
 
@@ -102,13 +119,16 @@ export function createChart({ id, title, unit, margin, onZoom, onCursor, control
 /** @param {HTMLElement} layer @param {ChartView} view @param {number} width @param {{l: number, r: number}} margin */
 function placeGaps(layer, { range, gaps }, width, margin) {
   const scale = (width - margin.l - margin.r) / (range.to - range.from);
-  setChildren(layer, ...gaps.map((gap) => {
-    const left = Math.max(0, gap.from - range.from) * scale;
-    const wide = Math.max(1, (Math.min(range.to, gap.to) - Math.max(range.from, gap.from)) * scale);
-    const band = el("div", { class: "gap" }, el("span", { class: "gap-label" }, gap.label));
-    band.style.left = `${margin.l + left}px`;
-    band.style.width = `${wide}px`;
-    band.classList.toggle("narrow", wide < gap.label.length * 6.5 + 8);
-    return band;
-  }));
+  setChildren(
+    layer,
+    ...gaps.map((gap) => {
+      const left = Math.max(0, gap.from - range.from) * scale;
+      const wide = Math.max(1, (Math.min(range.to, gap.to) - Math.max(range.from, gap.from)) * scale);
+      const band = el("div", { class: "gap" }, el("span", { class: "gap-label" }, gap.label));
+      band.style.left = `${margin.l + left}px`;
+      band.style.width = `${wide}px`;
+      band.classList.toggle("narrow", wide < gap.label.length * 6.5 + 8);
+      return band;
+    }),
+  );
 }

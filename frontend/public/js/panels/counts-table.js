@@ -1,6 +1,7 @@
 /** A plain table whose rows are kept by key. */
 
 import { el, keyedList, setAttr, setShown, setText } from "../base/dom.js";
+import { card } from "./card.js";
 
 /** @typedef {{text: string, title?: string, mark?: boolean}} Cell */
 /** @typedef {{key: string, cells: Cell[]}} TableRow */
@@ -18,27 +19,36 @@ export function createCountsTable({ id, title, note, empty, columns }) {
   const none = el("p", { class: "empty-note" }, empty);
   const kindOf = (/** @type {number} */ at) => columns[at]?.kind ?? "";
   const heads = columns.map((column) => el("th", { scope: "col", class: column.kind ?? "" }, column.label));
-  const table = el("div", { class: "table-scroll" },
-    el("table", { class: "data", "aria-labelledby": `${id}-title` }, el("thead", {}, el("tr", {}, ...heads)), body));
-  const root = el("section", { class: "card", id, "aria-labelledby": `${id}-title` },
-    el("header", { class: "card-head" }, el("h2", { id: `${id}-title` }, title), el("span", { class: "unit" }, note)),
-    table, none);
-  const show = keyedList(body, (/** @type {TableRow} */ row) => row.key, (row) => {
-    const cells = row.cells.map((_, at) => el("td", { class: kindOf(at) }));
-    return {
-      root: el("tr", {}, ...cells),
-      update(next) {
-        next.cells.forEach((cell, at) => {
-          const target = /** @type {HTMLElement} */ (cells[at]);
-          setText(target, cell.text);
-          setAttr(target, "title", cell.title);
-          target.classList.toggle("has-exits", cell.mark === true);
-        });
-      },
-    };
-  });
+  const table = el(
+    "div",
+    { class: "table-scroll" },
+    el(
+      "table",
+      { class: "data", "aria-labelledby": `${id}-title` },
+      el("thead", {}, el("tr", {}, ...heads)),
+      body,
+    ),
+  );
+  const show = keyedList(
+    body,
+    (/** @type {TableRow} */ row) => row.key,
+    (row) => {
+      const cells = row.cells.map((_, at) => el("td", { class: kindOf(at) }));
+      return {
+        root: el("tr", {}, ...cells),
+        update(next) {
+          next.cells.forEach((cell, at) => {
+            const target = /** @type {HTMLElement} */ (cells[at]);
+            setText(target, cell.text);
+            setAttr(target, "title", cell.title);
+            target.classList.toggle("has-exits", cell.mark === true);
+          });
+        },
+      };
+    },
+  );
   return {
-    root,
+    root: card({ id, title, note }, table, none),
     /** @param {TableRow[]} rows */
     update(rows) {
       show(rows);

@@ -11,10 +11,23 @@ import { el } from "../base/dom.js";
  */
 export function createDialog({ id, title, kind }, ...content) {
   /** @type {HTMLButtonElement} */
-  const close = el("button", { type: "button", class: "quiet close", "aria-label": "Close", click: () => root.close() }, "✕");
-  const inner = el("div", { class: "dialog-inner" },
-    el("header", { class: "card-head" }, el("h2", { id: `${id}-title` }, title), el("span", { class: "spacer" }), close),
-    ...content);
+  const close = el(
+    "button",
+    { type: "button", class: "quiet close", "aria-label": "Close", click: () => root.close() },
+    "✕",
+  );
+  const inner = el(
+    "div",
+    { class: "dialog-inner" },
+    el(
+      "header",
+      { class: "card-head" },
+      el("h2", { id: `${id}-title` }, title),
+      el("span", { class: "spacer" }),
+      close,
+    ),
+    ...content,
+  );
   /** @type {HTMLDialogElement} */
   const root = el("dialog", { class: kind, id, "aria-labelledby": `${id}-title` }, inner);
   root.addEventListener("click", (event) => event.target === root && root.close());

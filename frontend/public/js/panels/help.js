@@ -25,18 +25,39 @@ const POINTER = [
 
 /** @type {[string, string][]} */
 const WORDS = [
-  ["guest fault", "a vCPU touched memory that the second-stage page tables did not allow. Counted once each, exactly."],
+  [
+    "guest fault",
+    "a vCPU touched memory that the second-stage page tables did not allow. Counted once each, exactly.",
+  ],
   ["memory-fault exit", "KVM_RUN returned KVM_EXIT_MEMORY_FAULT, with address, size and flags."],
-  ["bare error exit", "KVM_RUN failed with EFAULT and no annotated exit: KVM’s answer to a missing host mapping."],
+  [
+    "bare error exit",
+    "KVM_RUN failed with EFAULT and no annotated exit: KVM’s answer to a missing host mapping.",
+  ],
   ["not covered", "no collector was reading. Nothing is known of that time; it is not zero."],
-  ["syndrome", "the hardware’s raw word and the format it is in. The same number means different things in two formats."],
+  [
+    "syndrome",
+    "the hardware’s raw word and the format it is in. The same number means different things in two formats.",
+  ],
 ];
 
 export function createHelp() {
   const list = (/** @type {[string, string][]} */ pairs, /** @type {string} */ kind) =>
-    el("dl", { class: kind }, ...pairs.flatMap(([term, text]) =>
-      [el("dt", {}, kind === "keys" ? el("kbd", {}, term) : term), el("dd", {}, text)]));
-  return createDialog({ id: "help", title: "Help", kind: "modal" },
-    el("h3", {}, "Keys"), list(KEYS, "keys"), el("h3", {}, "Charts"), list(POINTER, "keys"),
-    el("h3", {}, "Words"), list(WORDS, "words"));
+    el(
+      "dl",
+      { class: kind },
+      ...pairs.flatMap(([term, text]) => [
+        el("dt", {}, kind === "keys" ? el("kbd", {}, term) : term),
+        el("dd", {}, text),
+      ]),
+    );
+  return createDialog(
+    { id: "help", title: "Help", kind: "modal" },
+    el("h3", {}, "Keys"),
+    list(KEYS, "keys"),
+    el("h3", {}, "Charts"),
+    list(POINTER, "keys"),
+    el("h3", {}, "Words"),
+    list(WORDS, "words"),
+  );
 }

@@ -21,8 +21,12 @@ export function createMessage() {
       const labels = (message.actions ?? []).map((action) => action.label).join("|");
       if (labels === shown) return;
       shown = labels;
-      setChildren(actions, ...(message.actions ?? []).map(({ label, act }) =>
-        el("button", { type: "button", class: "button", click: act }, label)));
+      setChildren(
+        actions,
+        ...(message.actions ?? []).map(({ label, act }) =>
+          el("button", { type: "button", class: "button", click: act }, label),
+        ),
+      );
     },
   };
 }

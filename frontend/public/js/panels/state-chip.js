@@ -6,14 +6,21 @@ import { countText } from "../base/format.js";
 /** @typedef {import("../base/health.js").Health} Health */
 
 // A shape for each tone: colour is never alone.
-const SHAPES = { good: "●", warn: "▲", bad: "■", idle: "○" };
+/** @type {Record<import("../base/health.js").Tone, string>} */
+export const SHAPES = { good: "●", warn: "▲", bad: "■", idle: "○" };
 
 /** @param {() => void} onOpen */
 export function createStateChip(onOpen) {
   const shape = el("span", { class: "chip-shape", "aria-hidden": "true" });
   const text = el("span", { class: "chip-text" }, "asking for the collector’s state");
   const lost = el("span", { class: "chip-lost", hidden: true });
-  const root = el("button", { type: "button", class: "chip", "aria-haspopup": "dialog", click: onOpen }, shape, text, lost);
+  const root = el(
+    "button",
+    { type: "button", class: "chip", "aria-haspopup": "dialog", click: onOpen },
+    shape,
+    text,
+    lost,
+  );
   return {
     root,
     /** @param {Health} health */

@@ -2,6 +2,7 @@
 
 import { countText, shareText } from "../base/format.js";
 import { el, keyedList, setAttr, setChildren, setShown, setText } from "../base/dom.js";
+import { card } from "./card.js";
 
 /** @typedef {import("../base/types.js").Syndrome} Syndrome */
 /** @typedef {import("../base/types.js").DecodedWord} DecodedWord */
@@ -12,13 +13,14 @@ export function createSyndromes() {
   const body = el("div", { class: "rows" });
   const empty = el("p", { class: "empty-note" }, "No syndrome in this range.");
   const all = el("button", { type: "button", class: "quiet", click: showAll, hidden: true });
-  const root = el("section", { class: "card", id: "syndromes", "aria-labelledby": "syndromes-title" },
-    el("header", { class: "card-head" }, el("h2", { id: "syndromes-title" }, "Syndromes"),
-      el("span", { class: "unit" }, "the hardware’s raw words; open one to see its bits"),
-      el("span", { class: "spacer" }), all),
-    el("div", { class: "syndrome-head", "aria-hidden": "true" },
-      ...["", "Word", "Format", "Count", "Share", "Meaning"].map((text) => el("span", {}, text))),
-    body, empty);
+  const heads = ["", "Word", "Format", "Count", "Share", "Meaning"].map((text) => el("span", {}, text));
+  const note = "the hardware’s raw words; open one to see its bits";
+  const root = card(
+    { id: "syndromes", title: "Syndromes", note, controls: [all] },
+    el("div", { class: "syndrome-head", "aria-hidden": "true" }, ...heads),
+    body,
+    empty,
+  );
   let total = 0;
   let isAll = false;
   /** @type {readonly Syndrome[]} */
@@ -61,8 +63,12 @@ function createSyndromeRow(total) {
   const share = el("span", { class: "number muted" });
   const summary = el("span", { class: "syndrome-summary" });
   const bits = el("div", { class: "bits" });
-  const root = el("details", { class: "syndrome" },
-    el("summary", {}, word, el("span", {}, format), count, share, summary), bits);
+  const root = el(
+    "details",
+    { class: "syndrome" },
+    el("summary", {}, word, el("span", {}, format), count, share, summary),
+    bits,
+  );
   /** @type {Syndrome | null} */
   let item = null;
   root.addEventListener("toggle", () => {
@@ -86,17 +92,43 @@ function createSyndromeRow(total) {
 function bitTable(decoded) {
   if (!decoded) return [el("p", { class: "empty-note" }, "There is no word to decode.")];
   const isSet = (/** @type {import("../base/types.js").WordField} */ field) => !/^0x0*$/.test(field.value);
-  const rows = [...decoded.fields].sort((a, b) => a.low - b.low).map((field) =>
-    el("tr", { class: isSet(field) ? "set" : "clear" },
-      el("td", { class: "number" }, field.bits), el("td", {}, el("code", {}, field.name)),
-      el("td", {}, el("code", {}, field.value)),
-      el("td", {}, field.meaning, field.proposed ? el("span", { class: "badge warn" }, "proposed") : null),
-      el("td", { class: "source" }, field.source)));
+  const rows = [...decoded.fields]
+    .sort((a, b) => a.low - b.low)
+    .map((field) =>
+      el(
+        "tr",
+        { class: isSet(field) ? "set" : "clear" },
+        el("td", { class: "number" }, field.bits),
+        el("td", {}, el("code", {}, field.name)),
+        el("td", {}, el("code", {}, field.value)),
+        el("td", {}, field.meaning, field.proposed ? el("span", { class: "badge warn" }, "proposed") : null),
+        el("td", { class: "source" }, field.source),
+      ),
+    );
   const unknown = decoded.unknown_bits.map((bit) =>
-    el("tr", { class: "set unknown" }, el("td", { class: "number" }, String(bit)),
-      el("td", {}, el("code", {}, `bit ${bit}`)), el("td", {}, el("code", {}, "0x1")),
-      el("td", {}, "no meaning known for this bit"), el("td", { class: "source" }, "")));
-  const head = ["Bits", "Field", "Value", "Meaning", "Source"].map((text) => el("th", { scope: "col" }, text));
-  return [el("div", { class: "table-scroll" },
-    el("table", { class: "data" }, el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...rows, ...unknown)))];
+    el(
+      "tr",
+      { class: "set unknown" },
+      el("td", { class: "number" }, String(bit)),
+      el("td", {}, el("code", {}, `bit ${bit}`)),
+      el("td", {}, el("code", {}, "0x1")),
+      el("td", {}, "no meaning known for this bit"),
+      el("td", { class: "source" }, ""),
+    ),
+  );
+  const head = ["Bits", "Field", "Value", "Meaning", "Source"].map((text) =>
+    el("th", { scope: "col" }, text),
+  );
+  return [
+    el(
+      "div",
+      { class: "table-scroll" },
+      el(
+        "table",
+        { class: "data" },
+        el("thead", {}, el("tr", {}, ...head)),
+        el("tbody", {}, ...rows, ...unknown),
+      ),
+    ),
+  ];
 }

@@ -1,7 +1,7 @@
 /** The range of time: presets, a typed range, live or standing still. */
 
 import { el, setAttr, setShown, setText } from "../base/dom.js";
-import { spanText, toLocalInput, whenText, zoneName } from "../base/time.js";
+import { rangeText, spanText, toLocalInput, zoneName } from "../base/time.js";
 
 /** @typedef {import("../base/types.js").Range} Range */
 
@@ -15,14 +15,32 @@ const PRESETS = ["1m", "5m", "15m", "1h", "6h", "24h"];
  */
 export function createTimeRange({ onSpan, onRange, onLive }) {
   const presets = PRESETS.map((span) =>
-    el("button", { type: "button", "data-span": span, title: `The newest ${span}`, click: () => onSpan(span) }, span));
-  const custom = el("button", { type: "button", class: "custom", "aria-expanded": "false", "aria-controls": "custom-range" });
+    el(
+      "button",
+      { type: "button", "data-span": span, title: `The newest ${span}`, click: () => onSpan(span) },
+      span,
+    ),
+  );
+  const custom = el("button", {
+    type: "button",
+    class: "custom",
+    "aria-expanded": "false",
+    "aria-controls": "custom-range",
+  });
   const form = createForm(onRange, close);
-  const live = el("button", { type: "button", class: "live", title: "Follow the present (l)", click: onLive },
-    el("span", { class: "live-dot", "aria-hidden": "true" }), "Live");
-  const root = el("div", { class: "time-range" },
+  const live = el(
+    "button",
+    { type: "button", class: "live", title: "Follow the present (l)", click: onLive },
+    el("span", { class: "live-dot", "aria-hidden": "true" }),
+    "Live",
+  );
+  const root = el(
+    "div",
+    { class: "time-range" },
     el("div", { class: "segments", role: "group", "aria-label": "Time range" }, ...presets, custom),
-    live, form.root);
+    live,
+    form.root,
+  );
   custom.addEventListener("click", () => (form.root.hidden ? open() : close()));
   form.root.addEventListener("keydown", (event) => {
     if (event.key !== "Escape") return;
@@ -58,7 +76,7 @@ export function createTimeRange({ onSpan, onRange, onLive }) {
       presets.forEach((button) => setAttr(button, "aria-pressed", String(button.dataset.span === shownAs)));
       const isCustom = span === null || !PRESETS.includes(shownAs);
       setAttr(custom, "aria-pressed", String(isCustom));
-      const fixed = `${whenText(next.from, now)} – ${whenText(next.to, now)}`;
+      const fixed = rangeText(next, now);
       setText(custom, span === null ? fixed : isCustom ? `last ${shownAs}` : "Custom");
       setAttr(live, "aria-pressed", String(span !== null));
     },
@@ -73,9 +91,15 @@ function createForm(onRange, close) {
   };
   const [from, to] = [field("From"), field("To")];
   const problem = el("p", { class: "form-problem", role: "alert", hidden: true });
-  const root = el("form", { class: "popover", id: "custom-range", hidden: true, "aria-label": "Custom time range" },
-    from.root, to.root, el("p", { class: "hint" }, `Your time zone: ${zoneName()}`), problem,
-    el("button", { type: "submit", class: "button primary" }, "Show"));
+  const root = el(
+    "form",
+    { class: "popover", id: "custom-range", hidden: true, "aria-label": "Custom time range" },
+    from.root,
+    to.root,
+    el("p", { class: "hint" }, `Your time zone: ${zoneName()}`),
+    problem,
+    el("button", { type: "submit", class: "button primary" }, "Show"),
+  );
   root.addEventListener("submit", (event) => {
     event.preventDefault();
     const range = { from: Date.parse(from.input.value), to: Date.parse(to.input.value) };

@@ -15,9 +15,14 @@ export function createVmHeader(onBack) {
   const facts = el("dl", { class: "facts" });
   const command = el("code", { class: "command" });
   const fold = el("details", { class: "fold" }, el("summary", {}, "Command line"), command);
-  const root = el("header", { class: "vm-header" },
+  const root = el(
+    "header",
+    { class: "vm-header" },
     el("nav", { "aria-label": "Breadcrumb" }, back),
-    el("div", { class: "vm-title" }, name, life, badges), facts, fold);
+    el("div", { class: "vm-title" }, name, life, badges),
+    facts,
+    fold,
+  );
   return {
     root,
     /** @param {Vm} vm @param {number} now @param {string} backHref */
@@ -26,7 +31,10 @@ export function createVmHeader(onBack) {
       setText(name, vmTitle(vm));
       setText(life, lifeText(vm, now));
       setAttr(life, "data-life", vm.ended_at === null ? "running" : "ended");
-      setChildren(badges, ...[vm.vmm, vm.manager].filter(Boolean).map((text) => el("span", { class: "badge" }, text)));
+      setChildren(
+        badges,
+        ...[vm.vmm, vm.manager].filter(Boolean).map((text) => el("span", { class: "badge" }, text)),
+      );
       showFacts(facts, vm, now);
       setText(command, vm.command);
       setShown(fold, vm.command !== "");

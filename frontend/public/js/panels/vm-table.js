@@ -1,6 +1,7 @@
 /** The table of VMs: sortable, filtered, a small line each. */
 
 import { countText, rateText } from "../base/format.js";
+import { parseSort } from "../base/sort.js";
 import { el, keyedList, setAttr, setShown, setText, svg } from "../base/dom.js";
 import { lifeText, vmTitle } from "../base/vm.js";
 
@@ -10,7 +11,7 @@ import { lifeText, vmTitle } from "../base/vm.js";
 /**
  * @typedef {object} VmRow
  * @property {Vm} vm
- * @property {number | null} latest faults per second in the newest covered step
+ * @property {number | null} latest faults per second in the newest covered step, null where it has ended
  * @property {{line: string, area: string, peak: number}} spark
  * @property {string} href
  */
@@ -22,41 +23,89 @@ const COLUMNS = [
   { column: "name", label: "VM", title: "Name, kind of VMM, process id and UUID", number: false },
   { column: "host", label: "Host", title: "The host that it runs on", number: false },
   { column: "arch", label: "Arch", title: "Architecture", number: false },
-  { column: "latest", label: "Faults/s now", title: "Guest faults per second in the newest covered step", number: true },
-  { column: "rate", label: "Faults/s mean", title: "Guest faults per second of covered time in the range", number: true },
-  { column: "", label: "Trend", title: "Faults per second over the range; each line has its own scale", number: false },
+  {
+    column: "latest",
+    label: "Faults/s now",
+    title: "Guest faults per second in the newest covered step",
+    number: true,
+  },
+  {
+    column: "rate",
+    label: "Faults/s mean",
+    title: "Guest faults per second of covered time in the range",
+    number: true,
+  },
+  {
+    column: "",
+    label: "Trend",
+    title: "Faults per second over the range; each line has its own scale",
+    number: false,
+  },
   { column: "faults", label: "Faults", title: "Guest faults in the range", number: true },
-  { column: "exits", label: "MF exits", title: "Memory-fault exits (KVM_EXIT_MEMORY_FAULT) in the range", number: true },
-  { column: "exit_rate", label: "MF exits/s", title: "Memory-fault exits per second of covered time", number: true },
-  { column: "bare", label: "Bare errors", title: "KVM_RUN failed with EFAULT and no annotated exit", number: true },
+  {
+    column: "exits",
+    label: "MF exits",
+    title: "Memory-fault exits (KVM_EXIT_MEMORY_FAULT) in the range",
+    number: true,
+  },
+  {
+    column: "exit_rate",
+    label: "MF exits/s",
+    title: "Memory-fault exits per second of covered time",
+    number: true,
+  },
+  {
+    column: "bare",
+    label: "Bare errors",
+    title: "KVM_RUN failed with EFAULT and no annotated exit",
+    number: true,
+  },
 ];
 
 /**
  * @param {object} options
  * @param {(column: string) => void} options.onSort
- * @param {(href: string) => void} options.onOpen
+ * @param {(vm: string) => void} options.onOpen
  */
 export function createVmTable({ onSort, onOpen }) {
   const body = el("tbody", {});
   const heads = COLUMNS.map((column) => headCell(column, onSort));
-  const root = el("div", { class: "table-scroll" },
-    el("table", { class: "data vms", "aria-label": "Virtual machines" },
-      el("thead", {}, el("tr", {}, ...heads)), body));
+  const empty = el("p", { class: "empty-note" });
+  const root = el(
+    "div",
+    { class: "table-scroll" },
+    el(
+      "table",
+      { class: "data vms", "aria-label": "Virtual machines" },
+      el("thead", {}, el("tr", {}, ...heads)),
+      body,
+    ),
+    empty,
+  );
   let now = 0;
-  const show = keyedList(body, (/** @type {VmRow} */ row) => row.vm.id, () => createRow(onOpen, () => now));
+  const show = keyedList(
+    body,
+    (/** @type {VmRow} */ row) => row.vm.id,
+    () => createRow(onOpen, () => now),
+  );
   return {
     root,
     /**
      * @param {VmRow[]} rows in the order to show
-     * @param {{column: string, descending: boolean}} sort
-     * @param {number} nowMs
+     * @param {{sort: string, now: number, isFiltered: boolean}} about isFiltered: there are VMs beside these
      */
-    update(rows, sort, nowMs) {
-      now = nowMs;
+    update(rows, about) {
+      now = about.now;
+      const sort = parseSort(about.sort);
+      setText(empty, about.isFiltered ? "No VM matches the filter." : "No VM is known in this range.");
+      setShown(empty, rows.length === 0);
       COLUMNS.forEach(({ column }, at) => {
         const isSorted = column !== "" && column === sort.column;
-        setAttr(/** @type {Element} */ (heads[at]), "aria-sort",
-          column === "" ? null : isSorted ? (sort.descending ? "descending" : "ascending") : "none");
+        setAttr(
+          /** @type {Element} */ (heads[at]),
+          "aria-sort",
+          column === "" ? null : isSorted ? (sort.descending ? "descending" : "ascending") : "none",
+        );
       });
       show(rows);
     },
@@ -66,31 +115,48 @@ export function createVmTable({ onSort, onOpen }) {
 /** @param {typeof COLUMNS[number]} column @param {(column: string) => void} onSort */
 function headCell({ column, label, title, number }, onSort) {
   const name = column === "" ? label : el("button", { type: "button", click: () => onSort(column) }, label);
-  return el("th", { scope: "col", class: number ? "number" : `col-${column || "trend"}`, title }, name);
+  return el("th", { scope: "col", class: `col-${column || "trend"}${number ? " number" : ""}`, title }, name);
 }
 
-/** @param {(href: string) => void} onOpen @param {() => number} now @returns {Row} */
+/** @param {(vm: string) => void} onOpen @param {() => number} now @returns {Row} */
 function createRow(onOpen, now) {
   const name = createNameCell();
   const spark = createSpark();
   const texts = ["host", "arch"].map((column) => el("td", { class: `col-${column}` }));
-  const latest = el("td", { class: "number strong" });
-  const [rate, faults, exits, exitRate, bare] = [number(), number(), number(), number(), number()];
-  const root = el("tr", {}, name.root, ...texts, latest, rate, el("td", { class: "col-trend" }, spark.root),
-    faults, exits, exitRate, bare);
-  let href = "";
+  const latest = el("td", { class: "number strong col-latest" });
+  const [rate, faults, exits, exitRate, bare] = [
+    number("rate"),
+    number("faults"),
+    number("exits"),
+    number("exit_rate"),
+    number("bare"),
+  ];
+  const root = el(
+    "tr",
+    {},
+    name.root,
+    ...texts,
+    latest,
+    rate,
+    el("td", { class: "col-trend" }, spark.root),
+    faults,
+    exits,
+    exitRate,
+    bare,
+  );
+  let id = "";
   // The whole row opens the VM; the link in it is what keys and screen readers use.
   root.addEventListener("click", (event) => {
     const isPlain = !event.ctrlKey && !event.metaKey && !event.shiftKey;
     if (!isPlain || getSelection()?.toString()) return;
     event.preventDefault();
-    onOpen(href);
+    onOpen(id);
   });
   return {
     root,
     update(next) {
-      href = next.href;
-      const { vm } = next;
+      const { vm, href } = next;
+      id = vm.id;
       name.update(vm, href, now());
       [vm.host, vm.arch].forEach((text, at) => setText(/** @type {Element} */ (texts[at]), text));
       setText(latest, rateText(next.latest));
@@ -107,7 +173,7 @@ function createRow(onOpen, now) {
   };
 }
 
-const number = () => el("td", { class: "number" });
+const number = (/** @type {string} */ column) => el("td", { class: `number col-${column}` });
 
 function createNameCell() {
   const link = el("a", { class: "vm-name" });
@@ -115,8 +181,12 @@ function createNameCell() {
   const manager = el("span", { class: "badge outline" });
   const life = el("span", { class: "life" });
   const detail = el("span", { class: "vm-detail" });
-  const root = el("td", { class: "col-name" },
-    el("div", { class: "vm-line" }, link, vmm, manager, life), detail);
+  const root = el(
+    "td",
+    { class: "col-name" },
+    el("div", { class: "vm-line" }, link, vmm, manager, life),
+    detail,
+  );
   return {
     root,
     /** @param {Vm} vm @param {string} href @param {number} now */
@@ -137,16 +207,29 @@ function createNameCell() {
 function createSpark() {
   const area = svg("path", { class: "spark-area" });
   const line = svg("path", { class: "spark-line" });
-  const root = svg("svg",
-    { class: "spark", width: SPARK.width, height: SPARK.height, viewBox: `0 0 ${SPARK.width} ${SPARK.height}`, role: "img" },
-    area, line);
+  const root = svg(
+    "svg",
+    {
+      class: "spark",
+      width: SPARK.width,
+      height: SPARK.height,
+      viewBox: `0 0 ${SPARK.width} ${SPARK.height}`,
+      role: "img",
+    },
+    area,
+    line,
+  );
   return {
     root,
     /** @param {VmRow["spark"]} spark */
     update(spark) {
       setAttr(area, "d", spark.area);
       setAttr(line, "d", spark.line);
-      setAttr(root, "aria-label", spark.line ? `highest ${rateText(spark.peak)} faults per second` : "not covered");
+      setAttr(
+        root,
+        "aria-label",
+        spark.line ? `highest ${rateText(spark.peak)} faults per second` : "not covered",
+      );
     },
   };
 }

@@ -1,0 +1,157 @@
+/** What the overview derives from the answers: rows and their order, key figures, the state in words. */
+
+import { getVms } from "../api.js";
+import { countText, rateText } from "../base/format.js";
+import { parseSort, sorted } from "../base/sort.js";
+import { newest, sumOf } from "../base/values.js";
+import { searchText, vmTitle } from "../base/vm.js";
+import { isUncovered } from "../charts/gaps.js";
+import { quietValues } from "../charts/series.js";
+import { sparkShape } from "../charts/spark.js";
+import { SPARK } from "../panels/vm-table.js";
+import { emptyMessage, uncoveredMessage } from "./messages.js";
+
+/** @typedef {import("../base/types.js").Vm} Vm */
+/** @typedef {import("../base/types.js").Rates} Rates */
+/** @typedef {import("../panels/vm-table.js").VmRow} VmRow */
+/** @typedef {import("./context.js").Request} Request */
+
+/**
+ * @typedef {object} Answer
+ * @property {Vm[]} vms
+ * @property {boolean} hasMore
+ * @property {Rates} byVm
+ * @property {Rates} split the same faults, split as the chart is
+ * @property {string} by
+ * @property {Request} request
+ */
+
+const PAGE_SIZE = 500;
+
+/** @type {Record<string, (row: VmRow) => string | number | null>} */
+const SORT_VALUES = {
+  name: ({ vm }) => vmTitle(vm),
+  host: ({ vm }) => vm.host,
+  arch: ({ vm }) => vm.arch,
+  latest: ({ latest }) => latest,
+  rate: ({ vm }) => vm.fault_rate,
+  faults: ({ vm }) => vm.faults,
+  exits: ({ vm }) => vm.memory_fault_exits,
+  exit_rate: ({ vm }) => vm.exit_rate,
+  bare: ({ vm }) => vm.bare_error_exits,
+};
+
+const TEXT_COLUMNS = ["name", "host", "arch"];
+
+/**
+ * The sort after a click on a column: numbers begin with the highest, texts with the first.
+ * @param {string} current
+ * @param {string} column
+ */
+export function sortAfterClick(current, column) {
+  const sort = parseSort(current);
+  const descending = sort.column === column ? !sort.descending : !TEXT_COLUMNS.includes(column);
+  return `${descending ? "-" : ""}${column}`;
+}
+
+/**
+ * @param {Answer} answer
+ * @param {(vm: string) => string} hrefOf
+ * @returns {VmRow[]}
+ */
+export function rowsOf({ vms, byVm }, hrefOf) {
+  const series = new Map(byVm.series.map((one) => [one.key, one.values]));
+  return vms.map((vm) => {
+    const values =
+      series.get(vm.id) ??
+      quietValues(
+        byVm.times_ms,
+        byVm.step_ms,
+        byVm.coverage.filter((span) => span.host === vm.host),
+      );
+    const spark = sparkShape(values, SPARK.width, SPARK.height);
+    // What has ended has no rate now.
+    const latest = vm.ended_at === null ? newest(values) : null;
+    return { vm, latest, spark, href: hrefOf(vm.id) };
+  });
+}
+
+/**
+ * The rows that a filter leaves, in the order of a sort.
+ * @param {readonly VmRow[]} rows
+ * @param {string} filter
+ * @param {string} sort
+ */
+export function wantedRows(rows, filter, sort) {
+  const text = filter.trim().toLowerCase();
+  const { column, descending } = parseSort(sort);
+  const kept = rows.filter((row) => searchText(row.vm).includes(text));
+  return sorted(kept, SORT_VALUES[column] ?? (() => null), descending, ({ vm }) => `${vmTitle(vm)} ${vm.id}`);
+}
+
+/**
+ * The newest VMs of a range.
+ * @param {Request} request
+ * @param {number} pages how many pages at most
+ */
+export async function listVms({ range, signal }, pages) {
+  /** @type {Vm[]} */
+  const vms = [];
+  /** @type {string | null} */
+  let cursor = null;
+  for (let page = 0; page < pages; page += 1) {
+    /** @type {import("../base/types.js").VmPage} */
+    const found = await getVms(range, { limit: PAGE_SIZE, cursor }, signal);
+    vms.push(...found.items);
+    cursor = found.next_cursor;
+    if (cursor === null) break;
+  }
+  return { vms, hasMore: cursor !== null };
+}
+
+/**
+ * @param {Answer} answer
+ * @returns {import("../panels/figures.js").Figure[]}
+ */
+export function figuresOf({ vms, hasMore, byVm }) {
+  // Of time that was not covered nothing is known, which is not zero.
+  const isKnown = byVm.coverage.length > 0;
+  const count = (/** @type {(vm: Vm) => number} */ of) =>
+    countText(isKnown ? vms.reduce((total, vm) => total + of(vm), 0) : null);
+  const latest = sumOf(byVm.series.map((series) => newest(series.values))) ?? 0;
+  const running = vms.filter((vm) => vm.ended_at === null).length;
+  const hosts = new Set(vms.map((vm) => vm.host)).size;
+  const note = hasMore ? `of the newest ${countText(vms.length)} VMs` : "";
+  const title = "In the range, exact";
+  return [
+    {
+      key: "rate",
+      label: "Guest faults now",
+      value: rateText(isKnown ? latest : null),
+      unit: "/s",
+      title: "All VMs, in the newest covered step",
+    },
+    { key: "faults", label: "Guest faults", value: count((vm) => vm.faults), note, title },
+    { key: "exits", label: "Memory-fault exits", value: count((vm) => vm.memory_fault_exits), note, title },
+    { key: "bare", label: "Bare error exits", value: count((vm) => vm.bare_error_exits), note, title },
+    {
+      key: "vms",
+      label: "VMs running",
+      value: countText(running),
+      unit: ` of ${countText(vms.length)}`,
+      title: "Of the VMs that existed in the range",
+    },
+    { key: "hosts", label: "Hosts", value: countText(hosts) },
+  ];
+}
+
+/**
+ * What is to be said where there is nothing to see.
+ * @param {Answer} answer
+ * @param {import("../state.js").State} state
+ */
+export function messageOf({ vms, byVm, request }, state) {
+  if (isUncovered(byVm.coverage, request.range)) return uncoveredMessage(request, state);
+  const isQuiet = vms.every((vm) => vm.faults + vm.memory_fault_exits + vm.bare_error_exits === 0);
+  return isQuiet ? emptyMessage("No VM has faulted in this range.", request, state) : null;
+}

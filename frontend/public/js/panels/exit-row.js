@@ -1,0 +1,51 @@
+/** One exit as a table's row. */
+
+import { NONE, sizeText, words } from "../base/format.js";
+import { el } from "../base/dom.js";
+import { exactTimeText } from "../base/time.js";
+
+/** @typedef {import("../base/exit-list.js").KeyedExit} KeyedExit */
+
+/**
+ * @param {KeyedExit} exit
+ * @returns {import("../base/dom.js").Row<KeyedExit>}
+ */
+export function createExitRow(exit) {
+  const { kind, reason, reason_name: reasonName, errno, errno_name: errnoName, size } = exit;
+  const root = el(
+    "tr",
+    { "data-kind": kind },
+    el("td", { class: "nowrap", title: exit.time }, exactTimeText(exit.time)),
+    el("td", { class: "number" }, String(exit.vcpu)),
+    el("td", {}, el("span", { class: `kind ${kind}` }, words(kind))),
+    el("td", { title: reasonName }, reasonName.replace("KVM_EXIT_", ""), muted(` ${reason}`)),
+    el("td", { title: `errno ${errno}` }, errnoName),
+    el("td", {}, exit.gpa === null ? muted("not told") : el("code", {}, exit.gpa)),
+    el("td", { class: "number nowrap", title: size === null ? null : `${size} bytes` }, sizeText(size)),
+    flagsCell(exit),
+    syndromeCell(exit),
+  );
+  // An exit never changes once it is recorded.
+  return { root, update: () => undefined };
+}
+
+/** @param {string} text */
+const muted = (text) => el("span", { class: "muted" }, text);
+
+/** @param {KeyedExit} exit */
+function flagsCell({ flags, flags_raw: raw }) {
+  const badges = flags.map((flag) => el("span", { class: "badge outline" }, words(flag)));
+  const title = raw === null ? "KVM told no flags" : `flags ${raw}`;
+  return el("td", { title }, ...(badges.length > 0 ? badges : [muted(raw ?? NONE)]));
+}
+
+/** @param {KeyedExit} exit */
+function syndromeCell({ syndrome }) {
+  if (!syndrome) return el("td", {}, muted(NONE));
+  const title = Object.entries(syndrome.words).map(([name, word]) => `${name} ${word}`);
+  return el(
+    "td",
+    { class: "nowrap", title: title.join("\n") },
+    el("code", {}, `${syndrome.format} ${syndrome.word}`),
+  );
+}

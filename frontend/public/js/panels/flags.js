@@ -1,0 +1,43 @@
+/** What faults were: what the hardware said, apart from what KVM's software knew and did. */
+
+import { el } from "../base/dom.js";
+import { createBreakdown } from "./breakdown.js";
+import { card } from "./card.js";
+
+export function createFlags() {
+  const hardware = createBreakdown({
+    title: "Hardware",
+    note: "what the syndrome says",
+    empty: "No syndrome was shown in this range.",
+  });
+  const software = createBreakdown({
+    title: "Software",
+    note: "what KVM knew of the page",
+    empty: "No software context in this range.",
+  });
+  const outcomes = createBreakdown({
+    title: "Outcome",
+    note: "how faults ended, where the kernel shows it",
+    empty: "No outcome was shown in this range.",
+  });
+  const note = "share of the guest faults in the range; a fault has any number of flags";
+  const stack = el("div", { class: "stack" }, software.root, outcomes.root);
+  return {
+    root: card(
+      { id: "flags", title: "Flags", note },
+      el("div", { class: "breakdowns" }, hardware.root, stack),
+    ),
+    /** @param {import("../base/types.js").Flags} flags */
+    update({ items, outcomes: ended, total }) {
+      hardware.update(
+        items.filter((item) => item.side === "hardware"),
+        total,
+      );
+      software.update(
+        items.filter((item) => item.side === "software"),
+        total,
+      );
+      outcomes.update(ended, total);
+    },
+  };
+}

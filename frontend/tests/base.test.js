@@ -1,0 +1,224 @@
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+
+import { contrast, looksOf, stickyPlaces } from "../public/js/base/color.js";
+import { withNewest, withOlder } from "../public/js/base/exit-list.js";
+import { hostHealth, overallHealth } from "../public/js/base/health.js";
+import { selectedRange, stepAt, timeScale } from "../public/js/base/scale.js";
+import { parseSort, sorted } from "../public/js/base/sort.js";
+import { newest, sumOf } from "../public/js/base/values.js";
+import { vmTitle } from "../public/js/base/vm.js";
+
+const tokens = readFileSync(new URL("../public/css/tokens.css", import.meta.url), "utf8");
+
+/** @param {string} name @returns {[string, string]} light and dark */
+function token(name) {
+  const match = new RegExp(`--${name}: light-dark\\((#[0-9a-f]{6}), (#[0-9a-f]{6})\\)`).exec(tokens);
+  assert.ok(match, name);
+  return [match[1], match[2]];
+}
+
+test("text has a contrast of 4.5 to 1 on everything it stands on, in both themes", () => {
+  const pairs = [
+    ["text", "surface"],
+    ["text", "background"],
+    ["text", "hover"],
+    ["text", "accent-soft"],
+    ["text-muted", "surface"],
+    ["text-muted", "background"],
+    ["text-muted", "surface-sunken"],
+    ["text-muted", "hover"],
+    ["accent", "surface"],
+    ["accent", "background"],
+    ["on-accent", "accent"],
+    ["brand", "surface"],
+    ["brand", "hover"],
+    ["good", "good-soft"],
+    ["warn", "warn-soft"],
+    ["bad", "bad-soft"],
+    ["warn", "surface"],
+    ["bad", "surface"],
+    ["bad", "good-soft"],
+    ["good", "surface-raised"],
+    ["bad", "surface-raised"],
+    ["text-muted", "surface-raised"],
+  ];
+  for (const [text, ground] of pairs) {
+    for (const theme of [0, 1]) {
+      const found = contrast(token(text)[theme], token(ground)[theme]);
+      assert.ok(found >= 4.5, `${text} on ${ground}, ${theme ? "dark" : "light"}: ${found.toFixed(2)}`);
+    }
+  }
+});
+
+test("every series has a contrast of 3 to 1 on the surface, in both themes", () => {
+  for (const name of ["1", "2", "3", "4", "5", "6", "7", "8", "rest"]) {
+    for (const theme of [0, 1]) {
+      assert.ok(contrast(token(`series-${name}`)[theme], token("surface")[theme]) >= 3, name);
+    }
+  }
+});
+
+test("a key that stays listed keeps its place when others come and go", () => {
+  const places = stickyPlaces();
+  assert.deepEqual(
+    [...places(["a", "b", "c"])],
+    [
+      ["a", 0],
+      ["b", 1],
+      ["c", 2],
+    ],
+  );
+  assert.deepEqual(
+    [...places(["c", "a"])],
+    [
+      ["a", 0],
+      ["c", 2],
+    ],
+  );
+  assert.equal(places(["d", "c", "a"]).get("d"), 1);
+});
+
+test("no two series of a chart look alike", () => {
+  const keys = ["write", "read", "execute", ...Array.from({ length: 17 }, (_, at) => `flag-${at}`)];
+  const looks = looksOf(new Map(keys.map((key, at) => [key, at])));
+  assert.equal(new Set([...looks.values()].map((look) => `${look.colour} ${look.dash}`)).size, keys.length);
+});
+
+test("write looks the same in every chart", () => {
+  assert.deepEqual(
+    looksOf(new Map([["write", 5]])).get("write"),
+    looksOf(
+      new Map([
+        ["x", 0],
+        ["write", 1],
+      ]),
+    ).get("write"),
+  );
+});
+
+/** @param {string} time @param {object} [more] */
+const exit = (time, more = {}) => ({
+  time,
+  vm: "a",
+  vcpu: 0,
+  kind: "memory_fault",
+  gpa: "0x1000",
+  errno: 14,
+  ...more,
+});
+const NONE = { items: [], next: null, isExtended: false };
+
+test("a newest page replaces a list that was not extended", () => {
+  const first = withNewest(NONE, { items: [exit("2"), exit("1")], next_cursor: "c1" });
+  const second = withNewest(first, { items: [exit("3"), exit("2")], next_cursor: "c2" });
+  assert.deepEqual(
+    second.items.map((item) => item.time),
+    ["3", "2"],
+  );
+  assert.equal(second.next, "c2");
+});
+
+test("older pages stay under the newest one, and their cursor with them", () => {
+  const first = withNewest(NONE, { items: [exit("5"), exit("4")], next_cursor: "c1" });
+  const longer = withOlder(first, { items: [exit("3"), exit("2")], next_cursor: "c2" });
+  const live = withNewest(longer, { items: [exit("6"), exit("5")], next_cursor: "c3" });
+  assert.deepEqual(
+    live.items.map((item) => item.time),
+    ["6", "5", "4", "3", "2"],
+  );
+  assert.equal(live.next, "c2");
+});
+
+test("where there may be exits between the pages the list starts anew", () => {
+  const longer = withOlder(withNewest(NONE, { items: [exit("2")], next_cursor: "c" }), {
+    items: [exit("1")],
+    next_cursor: "d",
+  });
+  const live = withNewest(longer, { items: [exit("9"), exit("8")], next_cursor: "e" });
+  assert.deepEqual(
+    live.items.map((item) => item.time),
+    ["9", "8"],
+  );
+  assert.equal(live.next, "e");
+});
+
+test("two equal exits have keys of their own, which a newer one does not change", () => {
+  const before = withNewest(NONE, { items: [exit("1"), exit("1")], next_cursor: null });
+  const after = withNewest(before, { items: [exit("1"), exit("1"), exit("1")], next_cursor: null });
+  assert.equal(new Set(after.items.map((item) => item.key)).size, 3);
+  assert.deepEqual(
+    after.items.slice(1).map((item) => item.key),
+    before.items.map((item) => item.key),
+  );
+});
+
+const HOST = { name: "h", state: "attached", detail: "", age_s: 1, lost: {} };
+
+test("a silent collector is stale, whatever it said last", () => {
+  assert.deepEqual(hostHealth({ ...HOST, age_s: 90 }), { tone: "bad", text: "stale: silent for 1 min" });
+  assert.equal(hostHealth({ ...HOST, state: "waiting", detail: "no BTF" }).text, "collector waiting: no BTF");
+});
+
+test("the worst host speaks for all, and losses are added up", () => {
+  const hosts = [
+    HOST,
+    { ...HOST, age_s: 60, lost: { keys_full: 3 } },
+    { ...HOST, lost: { exit_records: 4 } },
+  ];
+  const health = overallHealth({ hosts, expects_collector: true });
+  assert.deepEqual(
+    [health.tone, health.text, health.lost],
+    ["bad", "1 of 3 hosts: stale: silent for 1 min", 7],
+  );
+});
+
+test("a host that was stopped in order is no alarm", () => {
+  const hosts = [HOST, { ...HOST, state: "stopped", age_s: 9000 }];
+  assert.equal(overallHealth({ hosts, expects_collector: true }).text, "collector attached");
+});
+
+test("sorting puts what is unknown last, both ways", () => {
+  const items = [3, null, 10, 1].map((value) => ({ value }));
+  const by = (/** @type {boolean} */ descending) =>
+    sorted(items, (item) => item.value, descending, String).map((item) => item.value);
+  assert.deepEqual(by(false), [1, 3, 10, null]);
+  assert.deepEqual(by(true), [10, 3, 1, null]);
+  assert.deepEqual(parseSort("-faults"), { column: "faults", descending: true });
+});
+
+test("names sort as people count", () => {
+  const names = ["vm-10", "vm-2", "VM-1"];
+  assert.deepEqual(
+    sorted(names, (name) => name, false, String),
+    ["VM-1", "vm-2", "vm-10"],
+  );
+});
+
+test("place and time are each other's inverse inside the plot", () => {
+  const scale = timeScale({ from: 1000, to: 2000 }, 1062, { l: 52, r: 10 });
+  assert.equal(scale.xOf(1500), 552);
+  assert.equal(scale.timeAt(552), 1500);
+  assert.equal(scale.timeAt(-5), 1000);
+  assert.equal(stepAt([0, 10, 20], 10, 19), 1);
+  assert.equal(stepAt([0, 10, 20], 10, 30), -1);
+});
+
+test("a selection is whole seconds, two at least", () => {
+  assert.deepEqual(selectedRange(5700, 3200), { from: 3000, to: 6000 });
+  assert.deepEqual(selectedRange(5100, 5200), { from: 5000, to: 7000 });
+});
+
+test("null is nothing known, and no zero", () => {
+  assert.equal(sumOf([null, null]), null);
+  assert.equal(sumOf([null, 2, 3]), 5);
+  assert.equal(newest([1, 2, null]), 2);
+  assert.equal(newest([null]), null);
+});
+
+test("a VM without a name is called by its UUID, else by its process", () => {
+  assert.equal(vmTitle({ name: "web", uuid: "u", vmm: "qemu", pid: 1 }), "web");
+  assert.equal(vmTitle({ name: "", uuid: "u", vmm: "qemu", pid: 1 }), "u");
+  assert.equal(vmTitle({ name: "", uuid: "", vmm: "crosvm", pid: 7 }), "crosvm 7");
+});

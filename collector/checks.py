@@ -76,6 +76,14 @@ def examine(cache: Path, *, attach: bool) -> Iterator[Finding]:
     yield from _tracepoints(cache, attach=attach)
 
 
+def first_missing(cache: Path) -> str:
+    """Return in a line what keeps this host from tracing, and the remedy; empty where nothing is known to."""
+    for finding in examine(cache, attach=False):
+        if finding.state is State.MISSING:
+            return f"{finding.name}: {finding.found}; {finding.remedy}"
+    return ""
+
+
 def _architecture() -> Finding:
     machine = platform.machine()
     if machine in TRACEPOINTS:

@@ -5,6 +5,7 @@ import platform
 import threading
 import time
 
+from collector.checks import first_missing
 from collector.clock import boot_id, measure
 from collector.errors import ProbeError
 from collector.identity.greeter import Greeter
@@ -63,8 +64,9 @@ class Pipeline:
             try:
                 self._collect(outbox)
             except ProbeError as exc:
-                logger.warning("waiting reason=%r retry_s=%g", str(exc), RETRY_S)
-                outbox.send(self._host("waiting", detail=str(exc)), Content())
+                reason = first_missing(self._settings.headers_directory) or str(exc)
+                logger.warning("waiting reason=%r retry_s=%g", reason, RETRY_S)
+                outbox.send(self._host("waiting", detail=reason), Content())
                 self._stop.wait(RETRY_S)
 
     def _collect(self, outbox: Outbox) -> None:

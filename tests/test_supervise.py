@@ -1,0 +1,168 @@
+"""script/server, from where everything is installed: both processes side by side."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from tests.product import TOP, wait_for
+
+CAPTURE = TOP / "tests/pipeline/captures/x86_64-6.18.15-hostprot.trace.txt.xz"
+END_S = 5.0
+WITHOUT_CAPABILITIES = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+
+
+class Supervised:
+    """script/server running."""
+
+    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+        self.process = process
+        self.log = log
+        address = wait_for(self._address, 30, "the address is printed")
+        self.url = address.rstrip("/")
+
+    def _address(self) -> str | None:
+        found = re.search(r"dashboard at (\S+)", self.log.read_text())
+        return found[1] if found else None
+
+    def get(self, path: str) -> tuple[int, Any]:
+        """Status and JSON of a path; status 0 while nothing answers."""
+        try:
+            with urlopen(self.url + path, timeout=5) as response:
+                return response.status, json.load(response)
+        except HTTPError as exc:
+            return exc.code, json.load(exc)
+        except OSError:
+            return 0, None
+
+    def end(self) -> float:
+        """Send SIGTERM; return how long the end took."""
+        begin = time.monotonic()
+        self.process.terminate()
+        self.process.wait(20)
+        return time.monotonic() - begin
+
+    def server_pid(self) -> int:
+        """The server's process."""
+        listing = subprocess.run(
+            ["ps", "--ppid", str(self.process.pid), "-o", "pid=,args="],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        return next(int(line.split()[0]) for line in listing.splitlines() if " backend serve " in line)
+
+
+def _command(directory: Path, *options: str, prefix: tuple[str, ...] = ()) -> list[str]:
+    supervise = str(TOP / "script" / "supervise.py")
+    return [*prefix, sys.executable, supervise, "--data-dir", str(directory), *options]
+
+
+@contextmanager
+def _supervised(directory: Path, *options: str, prefix: tuple[str, ...] = ()) -> Iterator[Supervised]:
+    log = directory / "output"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            _command(directory, *options, prefix=prefix),
+            cwd=TOP,
+            env={**os.environ, "PYTHONPATH": str(TOP)},
+            stdout=output,
+            stderr=output,
+            text=True,
+        )
+    try:
+        yield Supervised(process, log)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(20)
+
+
+def test_a_recording_can_be_tried_without_kvm_or_bpf(tmp_path: Path) -> None:
+    with _supervised(
+        tmp_path, "--port", "0", "--replay", str(CAPTURE), prefix=WITHOUT_CAPABILITIES
+    ) as running:
+        vms = wait_for(
+            lambda: running.get("/api/v1/vms")[1]["items"] or None, 15, "the recording's VM is shown"
+        )
+        assert [(vm["name"], vm["pid"], vm["faults"]) for vm in vms] == [("kt", 423, 99)]
+        assert running.get("/readyz")[0] == 200
+
+
+def test_sigterm_ends_everything_within_five_seconds(tmp_path: Path) -> None:
+    with _supervised(tmp_path, "--port", "0", "--no-collector") as running:
+        assert running.end() < END_S
+        assert running.process.returncode == 0
+        assert running.get("/healthz")[0] == 0
+
+
+def test_a_server_that_is_killed_is_started_again_at_the_same_address(tmp_path: Path) -> None:
+    with _supervised(tmp_path, "--port", "0", "--no-collector") as running:
+        first = running.server_pid()
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: running.get("/healthz")[0] == 0 or None, 5, "the server is gone")
+        wait_for(lambda: running.get("/healthz")[0] == 200 or None, 15, "the server is back")
+        assert running.server_pid() != first
+
+
+def test_a_missing_capability_is_said_and_the_database_still_served(tmp_path: Path) -> None:
+    with _supervised(tmp_path, "--port", "0", prefix=WITHOUT_CAPABILITIES) as running:
+
+        def reason() -> str | None:
+            status, body = running.get("/readyz")
+            detail = body["detail"] if status == 503 else ""
+            return detail if "waiting" in detail else None
+
+        said = wait_for(reason, 30, "the reason is told")
+        assert "CAP_BPF" in said
+        assert "CAP_BPF" in running.log.read_text()
+        assert running.get("/api/v1/vms") == (200, {"items": [], "next_cursor": None})
+
+
+def _fails(command: list[str]) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(TOP)}
+    done = subprocess.run(
+        command, cwd=TOP, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_a_port_in_use_is_said(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        said = _fails(_command(tmp_path, "--port", port, "--no-collector"))
+    assert f"cannot listen on 127.0.0.1 port {port}" in said
+
+
+def test_a_data_directory_is_used_by_one_at_a_time(tmp_path: Path) -> None:
+    with _supervised(tmp_path, "--port", "0", "--no-collector"):
+        assert "already running" in _fails(_command(tmp_path, "--port", "0", "--no-collector"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--port", "70000"), "--port 70000 is not a port"),
+        (("--replay", "no-such-file"), "no file no-such-file"),
+        (("--replay", str(CAPTURE), "--demo"), "give one of them"),
+        (("--database", "mysql://x"), "mysql"),
+    ],
+)
+def test_a_wrong_option_is_said_in_a_line(tmp_path: Path, options: tuple[str, ...], message: str) -> None:
+    assert message in _fails(_command(tmp_path, *options))

@@ -7,10 +7,13 @@ from typing import Protocol, TypeVar
 from collector.clock import ClockOffsets, measure
 from collector.probe.layout import ExitKey, ExitRecord, FaultKey, VmKey, VmRecord
 from collector.reading import Reading
+from faultmodel.record import BUCKET_MS
 
 Key = TypeVar("Key")
 
-_SAME_INSTANT_NS = 5_000_000
+_LATE_NS = 100_000_000
+"""A reading is due at the full second. This late it still ends that second, as its counts do."""
+_SAME_INSTANT_NS = 2 * _LATE_NS
 """The next span starts where the last ended, unless UTC was stepped by more than this between them."""
 
 
@@ -52,7 +55,7 @@ class Reader:
         self._exits: dict[ExitKey, int] = {}
         self._lost: dict[str, int] = {}
         self._read_monotonic_ns = monotonic_ns()
-        self._covered_to_ns = clock().monotonic_to_utc_ns(self._read_monotonic_ns)
+        self._covered_to_ns = _on_the_second(clock().monotonic_to_utc_ns(self._read_monotonic_ns))
 
     def read(self) -> Reading:
         """Take a reading.
@@ -87,13 +90,20 @@ class Reader:
     def _span(self, clock: ClockOffsets) -> tuple[int, int]:
         """The UTC span since the last reading, as long as the monotonic clock says, whatever UTC did."""
         now_ns = self._monotonic_ns()
-        to_ns = clock.monotonic_to_utc_ns(now_ns)
+        to_ns = _on_the_second(clock.monotonic_to_utc_ns(now_ns))
         from_ns = to_ns - (now_ns - self._read_monotonic_ns)
         if abs(from_ns - self._covered_to_ns) < _SAME_INSTANT_NS:
             from_ns = min(self._covered_to_ns, to_ns)
         self._read_monotonic_ns = now_ns
         self._covered_to_ns = to_ns
         return from_ns, to_ns
+
+
+def _on_the_second(time_ns: int) -> int:
+    """The full second that the time is close to, else the time itself."""
+    second_ns = BUCKET_MS * 1_000_000
+    nearest_ns = (time_ns + second_ns // 2) // second_ns * second_ns
+    return nearest_ns if abs(time_ns - nearest_ns) <= _LATE_NS else time_ns
 
 
 def _grown(now: Mapping[Key, int], before: Mapping[Key, int]) -> dict[Key, int]:

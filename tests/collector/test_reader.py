@@ -87,6 +87,23 @@ def test_spans_join_although_the_clocks_are_measured_anew() -> None:
     assert first.to_ns == second.from_ns
 
 
+def test_a_reading_that_is_a_little_late_still_ends_its_second() -> None:
+    # Else a sliver of the next second would count as covered, with nothing in it.
+    reader, _, clock = _reader()
+    clock.monotonic_ns += SECOND + 30_000_000
+    first = reader.read()
+    clock.monotonic_ns += SECOND - 20_000_000
+    second = reader.read()
+    assert (first.from_ns, first.to_ns) == (1100 * SECOND, 1101 * SECOND)
+    assert (second.from_ns, second.to_ns) == (1101 * SECOND, 1102 * SECOND)
+
+
+def test_a_reading_between_seconds_ends_where_it_was_taken() -> None:
+    reader, _, clock = _reader()
+    clock.monotonic_ns += SECOND // 2
+    assert reader.read().to_ns == 1100 * SECOND + SECOND // 2
+
+
 def test_a_stepped_wall_clock_does_not_stretch_a_span() -> None:
     reader, _, clock = _reader()
     clock.monotonic_ns += SECOND

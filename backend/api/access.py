@@ -8,7 +8,7 @@ from fastapi.security import APIKeyCookie, HTTPBearer
 
 from backend.api.problems import ProblemError
 from backend.api.services import Services, services_of
-from backend.auth import TokenKind, find_token, find_token_hash
+from backend.auth import TokenKind, find_token
 from backend.store.base import Token
 
 SESSION_COOKIE = "kvmfaults_session"
@@ -48,7 +48,7 @@ def check_reader(request: Request, services: Services) -> None:
     session = request.cookies.get(SESSION_COOKIE, "")
     sha256 = services.sessions.token_hash(session, services.now_ns())
     # The token itself may have been taken away since.
-    if sha256 is None or find_token_hash(services.store, sha256) is None:
+    if sha256 is None or services.store.token(sha256) is None:
         raise ProblemError(401, "reading needs a read token or a session", _CHALLENGE)
 
 

@@ -56,6 +56,9 @@ def chart_rates(
             for one in found.series
         ],
         coverage=[
-            schemas.CoveredSpan(host=one.host, from_ms=one.from_ms, to_ms=one.to_ms) for one in found.coverage
+            schemas.CoveredSpan(
+                host=one.host, from_ms=one.from_ms, to_ms=one.to_ms, is_recording=one.is_recording
+            )
+            for one in found.coverage
         ],
     )

@@ -10,6 +10,14 @@ from pydantic import BaseModel, Field
 from faultmodel.record import Access, ExitKind, Side
 
 Count = Annotated[int, Field(ge=0, examples=[100_000])]
+UntoldCount = Annotated[
+    int,
+    Field(
+        ge=0,
+        description="Either of these two, in a recording that does not show which",
+        examples=[0],
+    ),
+]
 TimeText = Annotated[str, Field(examples=["2026-01-31T12:00:00.000Z"])]
 WordText = Annotated[str, Field(pattern="^0x[0-9a-f]{1,16}$", examples=["0x200000006"])]
 Rate = Annotated[float | None, Field(description="Per second of covered time, null where none was covered")]
@@ -37,6 +45,7 @@ class Vm(BaseModel):
     faults: Count
     memory_fault_exits: Count
     bare_error_exits: Count
+    untold_error_exits: UntoldCount
     fault_rate: Rate
     exit_rate: Rate = Field(description="Memory-fault exits per second of covered time")
 
@@ -55,6 +64,7 @@ class Vcpu(BaseModel):
     faults: Count
     memory_fault_exits: Count
     bare_error_exits: Count
+    untold_error_exits: UntoldCount
 
 
 class ExitReason(BaseModel):
@@ -155,6 +165,9 @@ class CoveredSpan(BaseModel):
     host: str = Field(examples=["host-1"])
     from_ms: int
     to_ms: int
+    is_recording: bool = Field(
+        description="Whether the host is a replayed recording: what it does not cover is no gap of the others"
+    )
 
 
 class Rates(BaseModel):

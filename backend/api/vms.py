@@ -54,7 +54,10 @@ def list_vms(
 @router.get("/{id}", responses=reader_problems(404))
 def show_vm(services: ServicesDep, id: VmPath, span: TimeRangeDep) -> schemas.VmDetail:
     """Show one VM with its vCPUs and its exits by reason."""
-    vm = services.store.vm(id, span)
+    with services.store.snapshot():
+        vm = services.store.vm(id, span)
+        vcpus = services.store.vcpus(id, span)
+        counted = services.store.exit_reasons(id, span)
     reasons = [
         schemas.ExitReason(
             reason=item.reason,
@@ -63,11 +66,11 @@ def show_vm(services: ServicesDep, id: VmPath, span: TimeRangeDep) -> schemas.Vm
             errno_name=exits.errno_name(item.errno),
             count=item.count,
         )
-        for item in services.store.exit_reasons(id, span)
+        for item in counted
     ]
     return schemas.VmDetail(
         **vm_body(vm).model_dump(),
-        vcpus=[vcpu_body(vcpu) for vcpu in services.store.vcpus(id, span)],
+        vcpus=[vcpu_body(vcpu) for vcpu in vcpus],
         exit_reasons=reasons,
     )
 

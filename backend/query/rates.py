@@ -9,7 +9,7 @@ from functools import lru_cache
 from backend.errors import ParameterError
 from backend.query.breakdown import FAULT_CONTEXT
 from backend.query.grid import Grid, covered_ms
-from backend.store.base import CoveredSpan, ExitPoint, Store, SyndromePoint, TimeRange
+from backend.store.base import CoveredSpan, ExitPoint, FaultPoint, Split, Store, TimeRange
 from faultmodel import arch
 from faultmodel.record import Access, ExitKind
 
@@ -78,6 +78,17 @@ _EXIT_BY = (By.VM, By.VCPU, By.ARCH)
 _LEVELS = {"mapped_4k": "4k", "mapped_2m": "2m", "mapped_1g": "1g"}
 _NO_LEVEL = "none"
 
+_SPLITS = {
+    By.VM: Split(vm=True),
+    By.VCPU: Split(vm=True, vcpu=True),
+    By.FLAG: Split(word=True),
+    By.ACCESS: Split(word=True),
+    By.LEVEL: Split(),
+    By.ARCH: Split(),
+}
+_FAULTS = ("faults",)
+_COUNTERS = {By.FLAG: ("faults", *FAULT_CONTEXT), By.LEVEL: ("faults", *_LEVELS)}
+
 _LEVEL_LABELS = {
     "4k": "4 KiB",
     "2m": "2 MiB",
@@ -98,16 +109,18 @@ def rates(store: Store, vm_ids: Sequence[str] | None, metric: Metric, by: By, gr
     if metric in _EXIT_KINDS and by not in _EXIT_BY:
         known = ", ".join(_EXIT_BY)
         raise ParameterError("by", f"{metric} has no series by {by}; it has {known}")
-    host_of = store.host_of(vm_ids or ())
-    counts = _read(store, vm_ids, metric, by, grid)
+    # Counts and coverage of one moment: a second that is covered and not yet counted would look quiet.
+    with store.snapshot():
+        host_of = store.host_of(vm_ids or ())
+        counts = _read(store, vm_ids, metric, by, grid)
+        if vm_ids is None:
+            host_of = store.host_of(sorted(set(counts.vm_of.values())))
+        hosts = None if vm_ids is None else sorted(set(host_of.values()))
+        coverage = store.coverage(hosts, TimeRange(grid.from_ms, grid.to_ms))
     if len(counts.by_key) * len(grid.starts_ms) > MAX_VALUES:
         raise ParameterError(
             "step", f"{len(counts.by_key)} series of {len(grid.starts_ms)} points; ask for fewer"
         )
-    if vm_ids is None:
-        host_of = store.host_of(sorted(set(counts.vm_of.values())))
-    hosts = None if vm_ids is None else sorted(set(host_of.values()))
-    coverage = store.coverage(hosts, TimeRange(grid.from_ms, grid.to_ms))
     return Rates(grid, _series(counts, host_of, coverage, grid, by), coverage)
 
 
@@ -122,21 +135,24 @@ def _read(store: Store, vm_ids: Sequence[str] | None, metric: Metric, by: By, gr
         if count:
             steps = by_key.setdefault(key, {})
             steps[point.step_start_ms] = steps.get(point.step_start_ms, 0) + count
-            if by in (By.VM, By.VCPU):
+            if by in (By.VM, By.VCPU) and point.vm is not None:
                 vm_of[key] = point.vm
     return _Counts(by_key, vm_of)
 
 
 def _keyed(
     store: Store, vm_ids: Sequence[str] | None, metric: Metric, by: By, grid: Grid
-) -> Iterator[tuple[SyndromePoint | ExitPoint, str, int]]:
+) -> Iterator[tuple[FaultPoint | ExitPoint, str, int]]:
     kind = _EXIT_KINDS.get(metric)
     if kind is not None:
         for exit_point in store.exit_points(vm_ids, kind, grid.from_ms, grid.to_ms, grid.step_ms):
             yield exit_point, _owner(exit_point, by), exit_point.count
         return
     keys = _FAULT_KEYS.get(by)
-    for point in store.fault_points(vm_ids, grid.from_ms, grid.to_ms, grid.step_ms):
+    points = store.fault_points(
+        vm_ids, grid.from_ms, grid.to_ms, grid.step_ms, split=_SPLITS[by], counters=_COUNTERS.get(by, _FAULTS)
+    )
+    for point in points:
         if keys is None:
             yield point, _owner(point, by), point.counters["faults"]
         else:
@@ -144,28 +160,28 @@ def _keyed(
                 yield point, key, count
 
 
-def _owner(point: SyndromePoint | ExitPoint, by: By) -> str:
+def _owner(point: FaultPoint | ExitPoint, by: By) -> str:
     match by:
         case By.VM:
-            return point.vm
+            return str(point.vm)
         case By.VCPU:
             return f"{point.vm}/{point.vcpu}"
         case _:
             return point.arch
 
 
-def _by_access(point: SyndromePoint) -> Iterable[tuple[str, int]]:
+def _by_access(point: FaultPoint) -> Iterable[tuple[str, int]]:
     yield _access(point.arch, point.format, point.word), point.counters["faults"]
 
 
-def _by_flag(point: SyndromePoint) -> Iterable[tuple[str, int]]:
+def _by_flag(point: FaultPoint) -> Iterable[tuple[str, int]]:
     for name in _flag_names(point.arch, point.format, point.word):
         yield name, point.counters["faults"]
     for name in FAULT_CONTEXT:
         yield name, point.counters[name]
 
 
-def _by_level(point: SyndromePoint) -> Iterable[tuple[str, int]]:
+def _by_level(point: FaultPoint) -> Iterable[tuple[str, int]]:
     left = point.counters["faults"]
     for counter, level in _LEVELS.items():
         left -= point.counters[counter]
@@ -173,7 +189,7 @@ def _by_level(point: SyndromePoint) -> Iterable[tuple[str, int]]:
     yield _NO_LEVEL, max(0, left)
 
 
-_FAULT_KEYS: Mapping[By, Callable[[SyndromePoint], Iterable[tuple[str, int]]]] = {
+_FAULT_KEYS: Mapping[By, Callable[[FaultPoint], Iterable[tuple[str, int]]]] = {
     By.ACCESS: _by_access,
     By.FLAG: _by_flag,
     By.LEVEL: _by_level,
@@ -182,15 +198,15 @@ _FAULT_KEYS: Mapping[By, Callable[[SyndromePoint], Iterable[tuple[str, int]]]] =
 
 # A guest's faults have a few dozen different words, which come again in every step.
 @lru_cache(maxsize=65_536)
-def _access(arch_name: str, format_name: str | None, word: int) -> Access:
-    if format_name is None:
+def _access(arch_name: str, format_name: str | None, word: int | None) -> Access:
+    if format_name is None or word is None:
         return Access.UNKNOWN
     return arch.get(arch_name).format_named(format_name).access(word)
 
 
 @lru_cache(maxsize=65_536)
-def _flag_names(arch_name: str, format_name: str | None, word: int) -> Sequence[str]:
-    if format_name is None:
+def _flag_names(arch_name: str, format_name: str | None, word: int | None) -> Sequence[str]:
+    if format_name is None or word is None:
         return ()
     return tuple(flag.name for flag in arch.get(arch_name).format_named(format_name).flags(word))
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from backend.errors import StoreError
 from backend.store.base import HostStatus, Store
 
-FRESH_MS = 15_000
-"""A host whose newest batch is older than this is not being traced now."""
+FRESH_MS = 5_000
+"""A host whose newest batch is older is not being traced now: a collector sends one each second."""
 _ATTACHED = "attached"
 _NS_PER_MS = 1_000_000
 

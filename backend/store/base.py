@@ -5,6 +5,7 @@ buckets of one second (``faultmodel.record.BUCKET_MS``): a bucket belongs to a r
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -50,6 +51,8 @@ class VmSummary:
     faults: int
     memory_fault_exits: int
     bare_error_exits: int
+    untold_error_exits: int
+    """One of the two, in a recording that does not show which (``ExitKind.UNTOLD_ERROR``)."""
     fault_rate: float | None
     exit_rate: float | None
     """Memory-fault exits per second."""
@@ -63,6 +66,7 @@ class VcpuSummary:
     faults: int
     memory_fault_exits: int
     bare_error_exits: int
+    untold_error_exits: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +84,29 @@ class SyndromeCount:
     """By ``faultmodel.record.COUNTERS``."""
 
 
-@dataclass(frozen=True, slots=True)
-class SyndromePoint:
-    """Counts of one raw word of one vCPU in one step of a series."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Split:
+    """What fault counts are kept apart by, beside step and architecture. Each costs rows."""
+
+    vm: bool = False
+    vcpu: bool = False
+    """Of one VM: only with ``vm``."""
+    word: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultPoint:
+    """Faults counted in one step of a series. What the counts were not split by is None."""
 
     step_start_ms: int
-    vm: str
-    vcpu: int
     arch: str
-    format: str | None
-    word: int
+    vm: str | None = None
+    vcpu: int | None = None
+    word: int | None = None
+    format: str | None = None
+    """As in ``SyndromeCount``."""
     counters: Mapping[str, int]
+    """By name; those that were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +146,8 @@ class CoveredSpan:
     host: str
     from_ms: int
     to_ms: int
+    is_recording: bool = False
+    """Whether the host is a recording that was replayed: what it does not cover is no gap of the others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,10 +209,25 @@ class Store(Protocol):
     def syndromes(self, vm_id: str, span: TimeRange) -> Sequence[SyndromeCount]:
         """Return counts by raw word, most faults first."""
 
+    def snapshot(self) -> AbstractContextManager[None]:
+        """Let everything that this thread reads until the end of the block see one state of the store."""
+
     def fault_points(
-        self, vm_ids: Sequence[str] | None, from_ms: int, to_ms: int, step_ms: int
-    ) -> Sequence[SyndromePoint]:
-        """Return fault counts summed into steps [from_ms + k * step_ms, ...); no order. None: every VM."""
+        self,
+        vm_ids: Sequence[str] | None,
+        from_ms: int,
+        to_ms: int,
+        step_ms: int,
+        *,
+        split: Split,
+        counters: Sequence[str],
+    ) -> Sequence[FaultPoint]:
+        """Return fault counts summed into steps [from_ms + k * step_ms, ...); no order. None: every VM.
+
+        A key may have several points, which add up.
+
+        :param counters: which of ``faultmodel.record.COUNTERS`` to sum
+        """
 
     def exit_points(
         self, vm_ids: Sequence[str] | None, kind: ExitKind, from_ms: int, to_ms: int, step_ms: int
@@ -231,7 +264,13 @@ class Store(Protocol):
         """Store a token's hash."""
 
     def tokens(self) -> Sequence[Token]:
-        """Return every token's hash."""
+        """Return every token's hash, by hash."""
+
+    def token(self, sha256: str) -> Token | None:
+        """Return the token with this hash, None where there is none."""
+
+    def remove_token(self, sha256: str) -> None:
+        """Forget the token with this hash, if it is there."""
 
     def close(self) -> None:
         """Release every connection."""

@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, and_, case, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, and_, case, cast, func, select
 
 from backend.store.base import (
     ExitPoint,
     ExitReasonCount,
     SyndromeCount,
-    SyndromePoint,
     TimeRange,
     VcpuSummary,
 )
@@ -36,6 +35,7 @@ _of_kind: Mapping[ExitKind, ColumnElement[bool]] = {
     ExitKind.UNTOLD_ERROR: and_(_failed, _exits.reason == REASON_NOT_SHOWN),
 }
 """The same rule as ``faultmodel.record.exit_kind``."""
+ExitTotals = Mapping[ExitKind, int]
 
 
 def add_counts(writer: Writer, batch: Batch, vm_numbers: Mapping[str, int]) -> None:
@@ -54,7 +54,7 @@ def fault_totals(
     totals: dict[int, int] = {}
     for some in chunks(vm_numbers):
         statement = (
-            select(counts.vm_id, _sum(counts.faults))
+            select(counts.vm_id, sum_of(counts.faults))
             .where(counts.vm_id.in_(some), *in_buckets(counts.bucket_s, span))
             .group_by(counts.vm_id)
         )
@@ -64,16 +64,16 @@ def fault_totals(
 
 def exit_totals(
     connection: Connection, vm_numbers: Sequence[int], span: TimeRange
-) -> Mapping[int, tuple[int, int]]:
-    """Return VMs' memory-fault exits and bare error exits in a range, by the VM's number."""
-    totals: dict[int, tuple[int, int]] = {}
+) -> Mapping[int, ExitTotals]:
+    """Return VMs' exits of each kind in a range, by the VM's number; a VM without any is left out."""
+    totals: dict[int, ExitTotals] = {}
     for some in chunks(vm_numbers):
         statement = (
             select(_exits.vm_id, *_sums_by_kind())
             .where(_exits.vm_id.in_(some), _failed, *in_buckets(_exits.bucket_s, span))
             .group_by(_exits.vm_id)
         )
-        totals.update((vm_id, (memory, bare)) for vm_id, memory, bare in connection.execute(statement))
+        totals.update((vm_id, _by_kind(sums)) for vm_id, *sums in connection.execute(statement))
     return totals
 
 
@@ -84,7 +84,7 @@ def vcpu_totals(connection: Connection, arch: str, vm_number: int, span: TimeRan
         connection.scalars(select(vcpus.c.vcpu).where(vcpus.c.vm_id == vm_number).order_by(vcpus.c.vcpu)), 0
     )
     of_faults = (
-        select(counts.vcpu, _sum(counts.faults))
+        select(counts.vcpu, sum_of(counts.faults))
         .where(counts.vm_id == vm_number, *in_buckets(counts.bucket_s, span))
         .group_by(counts.vcpu)
     )
@@ -94,12 +94,8 @@ def vcpu_totals(connection: Connection, arch: str, vm_number: int, span: TimeRan
         .where(_exits.vm_id == vm_number, _failed, *in_buckets(_exits.bucket_s, span))
         .group_by(_exits.vcpu)
     )
-    exits = {vcpu: (memory, bare) for vcpu, memory, bare in connection.execute(of_exits)}
-    return [
-        VcpuSummary(vcpu=vcpu, faults=total, memory_fault_exits=memory, bare_error_exits=bare)
-        for vcpu, total in faults.items()
-        for memory, bare in [exits.get(vcpu, (0, 0))]
-    ]
+    exits = {vcpu: _by_kind(sums) for vcpu, *sums in connection.execute(of_exits)}
+    return [_vcpu_summary(vcpu, total, exits.get(vcpu, {})) for vcpu, total in faults.items()]
 
 
 def syndrome_totals(
@@ -108,41 +104,22 @@ def syndrome_totals(
     """Return a VM's counts by raw word, most faults first."""
     family = families[arch]
     counts = family.fault_counts.c
-    key = _syndrome_columns(family)
+    key = syndrome_columns(family)
     statement = (
         select(*key, *_counter_sums(family))
         .where(counts.vm_id == vm_number, *in_buckets(counts.bucket_s, span))
         .group_by(*key)
     )
     found = [
-        SyndromeCount(arch, _format_name(family, rest), word, _counters(rest))
-        for word, *rest in connection.execute(statement)
+        SyndromeCount(
+            arch,
+            format_name(family, row._mapping),
+            row._mapping[family.architecture.word_field],
+            {name: row._mapping[name] for name in COUNTERS},
+        )
+        for row in connection.execute(statement)
     ]
     return sorted(found, key=lambda item: (-item.counters["faults"], item.format or "", item.word))
-
-
-def fault_series(
-    connection: Connection, arch: str, vm_ids: Mapping[int, str], from_ms: int, to_ms: int, step_ms: int
-) -> Iterator[SyndromePoint]:
-    """Yield fault counts in steps. ``vm_ids`` has the VMs' ids by number."""
-    family = families[arch]
-    counts = family.fault_counts.c
-    keys = [counts.vcpu, *_syndrome_columns(family)]
-    span = TimeRange(from_ms, to_ms)
-    for some in chunks(list(vm_ids)):
-        statement = _in_steps(
-            [counts.vm_id, *keys], _counter_sums(family), counts.bucket_s, from_ms, step_ms
-        ).where(counts.vm_id.in_(some), *in_buckets(counts.bucket_s, span))
-        for step, vm_number, vcpu, word, *rest in connection.execute(statement):
-            yield SyndromePoint(
-                step_start_ms=from_ms + step * step_ms,
-                vm=vm_ids[vm_number],
-                vcpu=vcpu,
-                arch=arch,
-                format=_format_name(family, rest),
-                word=word,
-                counters=_counters(rest),
-            )
 
 
 def exit_series(
@@ -156,18 +133,22 @@ def exit_series(
     """Yield exits of a kind in steps. ``vms`` has each VM's id and architecture by its number."""
     span = TimeRange(from_ms, to_ms)
     for some in chunks(list(vms)):
-        statement = _in_steps(
-            [_exits.vm_id, _exits.vcpu], [_sum(_exits["count"])], _exits.bucket_s, from_ms, step_ms
-        ).where(_exits.vm_id.in_(some), _of_kind[kind], *in_buckets(_exits.bucket_s, span))
-        for step, vm_number, vcpu, count in connection.execute(statement):
+        step = step_of(_exits.bucket_s, from_ms, step_ms).label("step")
+        keys = [_exits.vm_id, _exits.vcpu]
+        statement = (
+            select(step, *keys, sum_of(_exits["count"]))
+            .where(_exits.vm_id.in_(some), _of_kind[kind], *in_buckets(_exits.bucket_s, span))
+            .group_by("step", *keys)
+        )
+        for number, vm_number, vcpu, count in connection.execute(statement):
             vm_id, arch = vms[vm_number]
-            yield ExitPoint(from_ms + step * step_ms, vm_id, vcpu, arch, count)
+            yield ExitPoint(from_ms + number * step_ms, vm_id, vcpu, arch, count)
 
 
 def exit_reason_totals(connection: Connection, vm_number: int, span: TimeRange) -> Sequence[ExitReasonCount]:
     """Return a VM's exits to user space by reason and errno, most first."""
     statement = (
-        select(_exits.reason, _exits.errno, _sum(_exits["count"]))
+        select(_exits.reason, _exits.errno, sum_of(_exits["count"]))
         .where(_exits.vm_id == vm_number, *in_buckets(_exits.bucket_s, span))
         .group_by(_exits.reason, _exits.errno)
     )
@@ -175,48 +156,51 @@ def exit_reason_totals(connection: Connection, vm_number: int, span: TimeRange) 
     return sorted(found, key=lambda item: (-item.count, item.reason, item.errno))
 
 
-def _sum(value: ColumnElement[int]) -> ColumnElement[int]:
+def sum_of(value: ColumnElement[int]) -> ColumnElement[int]:
+    """Return the sum of a column, as an integer."""
     # PostgreSQL sums BIGINT to NUMERIC, which the driver hands on as Decimal.
     return cast(func.sum(value), BigInteger)
 
 
 def _sums_by_kind() -> list[ColumnElement[int]]:
-    return [
-        _sum(case((_of_kind[kind], _exits["count"]), else_=0))
-        for kind in (ExitKind.MEMORY_FAULT, ExitKind.BARE_ERROR)
-    ]
+    return [sum_of(case((_of_kind[kind], _exits["count"]), else_=0)) for kind in ExitKind]
+
+
+def _by_kind(sums: Sequence[int]) -> ExitTotals:
+    return dict(zip(ExitKind, sums, strict=True))
+
+
+def _vcpu_summary(vcpu: int, faults: int, exits: ExitTotals) -> VcpuSummary:
+    return VcpuSummary(
+        vcpu=vcpu,
+        faults=faults,
+        memory_fault_exits=exits.get(ExitKind.MEMORY_FAULT, 0),
+        bare_error_exits=exits.get(ExitKind.BARE_ERROR, 0),
+        untold_error_exits=exits.get(ExitKind.UNTOLD_ERROR, 0),
+    )
 
 
 def _counter_sums(family: Family) -> list[ColumnElement[int]]:
-    return [_sum(family.fault_counts.c[name]) for name in COUNTERS]
+    return [sum_of(family.fault_counts.c[name]).label(name) for name in COUNTERS]
 
 
-def _counters(values: Sequence[Any]) -> Mapping[str, int]:
-    return dict(zip(COUNTERS, values[-len(COUNTERS) :], strict=True))
-
-
-def _syndrome_columns(family: Family) -> list[ColumnElement[Any]]:
-    """The word, and the format's name where the architecture has several."""
+def syndrome_columns(family: Family) -> list[ColumnElement[Any]]:
+    """Return the word, and the format's name where the architecture has several."""
     architecture = family.architecture
     names = [architecture.word_field, architecture.format_field]
     return [family.fault_counts.c[name] for name in names if name is not None]
 
 
-def _format_name(family: Family, after_word: Sequence[Any]) -> str | None:
+def format_name(family: Family, row: Mapping[Any, Any]) -> str | None:
+    """Return the format of a row's word, None where no syndrome was shown or the format is not known."""
     formats = family.architecture.formats
     if family.architecture.format_field is None:
         return next(iter(formats))
-    name: str = after_word[0]
+    name: str = row[family.architecture.format_field]
     return name if name in formats else None
 
 
-def _in_steps(
-    keys: Sequence[ColumnElement[Any]],
-    sums: Sequence[ColumnElement[int]],
-    bucket_s: ColumnElement[int],
-    from_ms: int,
-    step_ms: int,
-) -> Select[*tuple[Any, ...]]:
-    # Both databases divide integers to an integer; buckets before from_ms are not selected.
-    step = ((bucket_s * BUCKET_MS - from_ms) // step_ms).label("step")
-    return select(step, *keys, *sums).group_by("step", *keys)
+def step_of(bucket_s: ColumnElement[int], from_ms: int, step_ms: int) -> ColumnElement[int]:
+    """Return the number of the step in which a bucket starts; buckets before ``from_ms`` have none."""
+    # Both databases divide integers to an integer.
+    return (bucket_s * BUCKET_MS - from_ms) // step_ms

@@ -55,11 +55,13 @@ def check_revision(connection: Connection) -> None:
     found = ", ".join(MigrationContext.configure(connection).get_current_heads())
     if found == needed:
         return
+    # Without the URL, which may hold a password.
+    how = "run: kvmfaults-server migrate --database URL"
     if not found:
-        raise SchemaError("the database has no tables of kvmfaults yet; migrate it first")
+        raise SchemaError(f"the database has no tables of kvmfaults yet; {how}")
     at = f"the database is at revision {found}, this version needs {needed}"
     if found in _revisions():
-        raise SchemaError(f"{at}; migrate it first")
+        raise SchemaError(f"{at}; {how}")
     raise SchemaError(f"{at}; a later version has migrated it, use that one")
 
 

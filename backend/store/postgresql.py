@@ -39,6 +39,7 @@ class PostgresqlStore(SqlStore):
     """A Store in a PostgreSQL database."""
 
     def __init__(self, url: URL) -> None:
+        super().__init__()
         self._engine = _create_engine(url)
         # REPEATABLE READ: all statements of one reading see the same state.
         self._reader = self._engine.execution_options(

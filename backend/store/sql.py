@@ -5,10 +5,11 @@ A database's own file opens the transactions and brings the Writer; everything e
 
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from threading import local
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
 from backend.store import counts, coverage, exits, hosts, ledger, migrate, vm_descriptions, vm_queries
 from backend.store.base import (
@@ -16,9 +17,10 @@ from backend.store.base import (
     ExitPoint,
     ExitReasonCount,
     ExitRow,
+    FaultPoint,
     HostStatus,
+    Split,
     SyndromeCount,
-    SyndromePoint,
     TimeRange,
     Token,
     VcpuSummary,
@@ -26,11 +28,15 @@ from backend.store.base import (
     VmSummary,
 )
 from backend.store.check import check_batch
+from backend.store.fault_series import fault_series
 from backend.store.tables import hosts as hosts_table
 from backend.store.tables import tokens as tokens_table
 from backend.store.writer import Writer
 from faultmodel.record import ExitKind
 from faultmodel.wire import Batch
+
+_RECORDING = "replay"
+"""The state of a host that is a recording."""
 
 
 class SqlStore(ABC):
@@ -48,9 +54,33 @@ class SqlStore(ABC):
     def close(self) -> None:
         """Release every connection."""
 
+    def __init__(self) -> None:
+        self._of_thread = local()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """Let everything that this thread reads until the end of the block see one state of the store."""
+        with self._reading() as connection:
+            outer = getattr(self._of_thread, "snapshot", None)
+            self._of_thread.snapshot = connection
+            try:
+                yield
+            finally:
+                self._of_thread.snapshot = outer
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        """Read within the thread's snapshot, else in a transaction of its own."""
+        snapshot: Connection | None = getattr(self._of_thread, "snapshot", None)
+        if snapshot is not None:
+            yield snapshot
+            return
+        with self.reading() as connection:
+            yield connection
+
     def check_schema(self) -> None:
         """Raise SchemaError unless the database is migrated to exactly this version."""
-        with self.reading() as connection:
+        with self._reading() as connection:
             migrate.check_revision(connection)
 
     def apply(self, batch: Batch, received_ns: int) -> bool:
@@ -79,31 +109,38 @@ class SqlStore(ABC):
         time in which it was described, to ``last_seen_ms``: while it runs, the end of its host's covered
         time. Its rates divide by the covered time of its host within the range and this life.
         """
-        with self.reading() as connection:
+        with self._reading() as connection:
             return vm_queries.find_vms(connection, where, span, limit=limit, after=after)
 
     def vm(self, vm_id: str, span: TimeRange) -> VmSummary:
         """Return one VM. :raises NotFoundError: there is none"""
-        with self.reading() as connection:
+        with self._reading() as connection:
             return vm_queries.find_vm(connection, vm_id, span)
 
     def vcpus(self, vm_id: str, span: TimeRange) -> Sequence[VcpuSummary]:
         """Return every vCPU that a VM ever had. :raises NotFoundError: there is no such VM"""
-        with self.reading() as connection:
+        with self._reading() as connection:
             number, arch = vm_queries.vm_number(connection, vm_id)
             return counts.vcpu_totals(connection, arch, number, span)
 
     def syndromes(self, vm_id: str, span: TimeRange) -> Sequence[SyndromeCount]:
         """Return counts by raw word, most faults first. :raises NotFoundError: there is no such VM"""
-        with self.reading() as connection:
+        with self._reading() as connection:
             number, arch = vm_queries.vm_number(connection, vm_id)
             return counts.syndrome_totals(connection, arch, number, span)
 
     def fault_points(
-        self, vm_ids: Sequence[str] | None, from_ms: int, to_ms: int, step_ms: int
-    ) -> Sequence[SyndromePoint]:
+        self,
+        vm_ids: Sequence[str] | None,
+        from_ms: int,
+        to_ms: int,
+        step_ms: int,
+        *,
+        split: Split,
+        counters: Sequence[str],
+    ) -> Sequence[FaultPoint]:
         """Return fault counts summed into steps. VMs that are not known have none."""
-        with self.reading() as connection:
+        with self._reading() as connection:
             chosen = vm_queries.chosen_vms(connection, vm_ids, TimeRange(from_ms, to_ms))
             by_arch: dict[str, dict[int, str]] = defaultdict(dict)
             for number, (vm_id, arch) in chosen.items():
@@ -111,20 +148,22 @@ class SqlStore(ABC):
             return [
                 point
                 for arch, numbers in by_arch.items()
-                for point in counts.fault_series(connection, arch, numbers, from_ms, to_ms, step_ms)
+                for point in fault_series(
+                    connection, arch, numbers, from_ms, to_ms, step_ms, split=split, counters=counters
+                )
             ]
 
     def exit_points(
         self, vm_ids: Sequence[str] | None, kind: ExitKind, from_ms: int, to_ms: int, step_ms: int
     ) -> Sequence[ExitPoint]:
         """Return exit counts of a kind, summed into steps. VMs that are not known have none."""
-        with self.reading() as connection:
+        with self._reading() as connection:
             chosen = vm_queries.chosen_vms(connection, vm_ids, TimeRange(from_ms, to_ms))
             return list(counts.exit_series(connection, chosen, kind, from_ms, to_ms, step_ms))
 
     def exit_reasons(self, vm_id: str, span: TimeRange) -> Sequence[ExitReasonCount]:
         """Return every exit by reason and errno, most first. :raises NotFoundError: there is no such VM"""
-        with self.reading() as connection:
+        with self._reading() as connection:
             number, _ = vm_queries.vm_number(connection, vm_id)
             return counts.exit_reason_totals(connection, number, span)
 
@@ -138,7 +177,7 @@ class SqlStore(ABC):
         before: tuple[int, int] | None,
     ) -> Sequence[ExitRow]:
         """Return exit records, newest first. VMs that are not known have none."""
-        with self.reading() as connection:
+        with self._reading() as connection:
             chosen = None
             if vm_ids is not None:
                 known = vm_queries.chosen_vms(connection, vm_ids, span)
@@ -147,26 +186,25 @@ class SqlStore(ABC):
 
     def coverage(self, hosts: Sequence[str] | None, span: TimeRange) -> Sequence[CoveredSpan]:
         """Return covered spans that meet the range, by host and time, clipped to it."""
-        with self.reading() as connection:
-            named = connection.execute(
-                select(hosts_table.c.id, hosts_table.c.name).order_by(hosts_table.c.name)
-            )
-            names = {number: name for number, name in named if hosts is None or name in hosts}
-            spans = coverage.read_coverage(connection, list(names), span)
+        with self._reading() as connection:
+            known = select(hosts_table.c.id, hosts_table.c.name, hosts_table.c.state)
+            rows = connection.execute(known.order_by(hosts_table.c.name)).all()
+            chosen = [row for row in rows if hosts is None or row.name in hosts]
+            spans = coverage.read_coverage(connection, [row.id for row in chosen], span)
             return [
-                CoveredSpan(name, from_ms, to_ms)
-                for number, name in names.items()
-                for from_ms, to_ms in spans.get(number, ())
+                CoveredSpan(row.name, from_ms, to_ms, row.state == _RECORDING)
+                for row in chosen
+                for from_ms, to_ms in spans.get(row.id, ())
             ]
 
     def hosts(self) -> Sequence[HostStatus]:
         """Return every host, by name."""
-        with self.reading() as connection:
+        with self._reading() as connection:
             return hosts.read_hosts(connection)
 
     def host_of(self, vm_ids: Sequence[str]) -> Mapping[str, str]:
         """Return the host's name by VM id. :raises NotFoundError: a VM is unknown"""
-        with self.reading() as connection:
+        with self._reading() as connection:
             return vm_queries.hosts_of(connection, vm_ids)
 
     def add_token(self, token: Token) -> None:
@@ -179,6 +217,19 @@ class SqlStore(ABC):
 
     def tokens(self) -> Sequence[Token]:
         """Return every token's hash."""
-        with self.reading() as connection:
+        with self._reading() as connection:
             rows = connection.execute(select(tokens_table).order_by(tokens_table.c.sha256))
             return [Token(row.sha256, row.kind, row.host) for row in rows]
+
+    def token(self, sha256: str) -> Token | None:
+        """Return the token with this hash, None where there is none."""
+        with self._reading() as connection:
+            row = connection.execute(
+                select(tokens_table).where(tokens_table.c.sha256 == sha256)
+            ).one_or_none()
+            return None if row is None else Token(row.sha256, row.kind, row.host)
+
+    def remove_token(self, sha256: str) -> None:
+        """Forget the token with this hash, if it is there."""
+        with self.writing() as writer:
+            writer.connection.execute(delete(tokens_table).where(tokens_table.c.sha256 == sha256))

@@ -51,6 +51,7 @@ class SqliteStore(SqlStore):
     """A Store in an SQLite file."""
 
     def __init__(self, url: URL) -> None:
+        super().__init__()
         self._writer = _create_engine(url, _BEGIN_WRITING, pool_size=1)
         self._readers = _create_engine(url, "BEGIN", pool_size=_MAX_READERS)
         self._lock = Lock()

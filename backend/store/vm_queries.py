@@ -9,11 +9,12 @@ from sqlalchemy.engine import Row
 
 from backend.errors import NotFoundError
 from backend.store.base import TimeRange, VmFilter, VmSummary
-from backend.store.counts import exit_totals, fault_totals
+from backend.store.counts import ExitTotals, exit_totals, fault_totals
 from backend.store.coverage import MsSpan, covered_ms, read_coverage
 from backend.store.ranges import NS_PER_MS, bounded, chunks
 from backend.store.tables import hosts, vms
 from backend.store.words import SIGNED_MAX
+from faultmodel.record import ExitKind
 
 _MS_PER_S = 1000
 
@@ -135,13 +136,13 @@ def _summaries(connection: Connection, rows: Sequence[Row[Any]], span: TimeRange
     exits = exit_totals(connection, [row.id for row in rows], span)
     covered = read_coverage(connection, sorted({row.host_id for row in rows}), span)
     return [
-        _summary(row, faults.get(row.id, 0), exits.get(row.id, (0, 0)), covered.get(row.host_id, ()))
+        _summary(row, faults.get(row.id, 0), exits.get(row.id, {}), covered.get(row.host_id, ()))
         for row in rows
     ]
 
 
-def _summary(row: Row[Any], faults: int, exits: tuple[int, int], covered: Sequence[MsSpan]) -> VmSummary:
-    memory_fault_exits, bare_error_exits = exits
+def _summary(row: Row[Any], faults: int, exits: ExitTotals, covered: Sequence[MsSpan]) -> VmSummary:
+    memory_fault_exits = exits.get(ExitKind.MEMORY_FAULT, 0)
     # Spans are clipped to the range already; this clips them to the VM's life.
     seen_ms = covered_ms(covered, row.first_seen_ms, row.life_end_ms)
     return VmSummary(
@@ -160,7 +161,8 @@ def _summary(row: Row[Any], faults: int, exits: tuple[int, int], covered: Sequen
         last_seen_ms=row.life_end_ms,
         faults=faults,
         memory_fault_exits=memory_fault_exits,
-        bare_error_exits=bare_error_exits,
+        bare_error_exits=exits.get(ExitKind.BARE_ERROR, 0),
+        untold_error_exits=exits.get(ExitKind.UNTOLD_ERROR, 0),
         fault_rate=_per_second(faults, seen_ms),
         exit_rate=_per_second(memory_fault_exits, seen_ms),
     )

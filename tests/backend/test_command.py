@@ -89,7 +89,7 @@ def test_serve_refuses_a_database_that_is_not_migrated(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     line = failure(capsys, "serve", "--port", "0", "--database", f"sqlite:///{tmp_path / 'new.db'}")
-    assert line == "the database has no tables of kvmfaults yet; migrate it first"
+    assert line == "the database has no tables of kvmfaults yet; run: kvmfaults-server migrate --database URL"
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "somewhere.example"])

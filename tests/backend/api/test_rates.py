@@ -1,9 +1,11 @@
 """Rates over time."""
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from backend.store.base import TimeRange
 from faultmodel.record import REASON_NOT_SHOWN, Span
 from tests.backend.serving import Server
 from tests.batches import (
@@ -45,8 +47,8 @@ def test_a_span_without_coverage_is_null_and_a_quiet_one_is_zero(server: Server)
     assert found["step_ms"] == 1000
     assert found["times_ms"] == [START_MS, START_MS + 1000, START_MS + 2000, START_MS + 3000]
     assert found["coverage"] == [
-        {"host": "host-1", "from_ms": START_MS, "to_ms": START_MS + 2000},
-        {"host": "host-1", "from_ms": START_MS + 3000, "to_ms": START_MS + 4000},
+        {"host": "host-1", "from_ms": START_MS, "to_ms": START_MS + 2000, "is_recording": False},
+        {"host": "host-1", "from_ms": START_MS + 3000, "to_ms": START_MS + 4000, "is_recording": False},
     ]
     assert found["series"][0]["total"] == 12
 
@@ -94,6 +96,28 @@ def test_series_of_several_hosts_are_covered_where_any_is(server: Server) -> Non
         ),
     )
     assert values(rates(server, by="arch")) == {"x86_64": [1.0, 2.0, None, None]}
+
+
+def test_coverage_tells_recordings_apart_from_hosts(server: Server) -> None:
+    server.apply(
+        make_batch(0),
+        make_batch(1, stream=STREAM_2, host=make_host("recording", state="replay")),
+    )
+    assert [(span["host"], span["is_recording"]) for span in rates(server)["coverage"]] == [
+        ("host-1", False),
+        ("recording", True),
+    ]
+
+
+def test_what_is_stored_while_a_chart_is_read_is_not_half_in_it(server: Server) -> None:
+    server.apply(make_batch(0, fault_counts=[fault_count(faults=5)]))
+    with server.store.snapshot():
+        before = server.store.vm(VM_ID, TimeRange())
+        with ThreadPoolExecutor(1) as other:
+            other.submit(server.apply, make_batch(1, fault_counts=[fault_count(second=1)])).result()
+        assert server.store.vm(VM_ID, TimeRange()) == before
+        assert len(server.store.coverage(None, TimeRange())) == 1
+    assert server.store.vm(VM_ID, TimeRange()).faults == 6
 
 
 @pytest.mark.parametrize(

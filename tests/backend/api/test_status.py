@@ -30,7 +30,10 @@ def test_without_a_collector_to_expect_a_migrated_database_is_enough(server: Ser
 def test_without_a_migrated_database_the_server_is_not_ready(tmp_path: Path) -> None:
     server = make_server(open_store(f"sqlite:///{tmp_path / 'empty.db'}"))
     status, detail = server.problem("/readyz")
-    assert (status, detail) == (503, "the database has no tables of kvmfaults yet; migrate it first")
+    assert (status, detail) == (
+        503,
+        "the database has no tables of kvmfaults yet; run: kvmfaults-server migrate --database URL",
+    )
 
 
 def test_a_server_that_expects_a_collector_waits_for_it(expecting: Server) -> None:
@@ -54,10 +57,10 @@ def test_one_attached_host_is_enough(expecting: Server) -> None:
 
 def test_a_host_that_fell_silent_is_not_attached_any_more(expecting: Server) -> None:
     expecting.apply(make_batch())
-    expecting.clock.now_ns += 15 * NS_PER_S
+    expecting.clock.now_ns += 5 * NS_PER_S
     assert expecting.get("/readyz") == {"status": "ready"}
     expecting.clock.now_ns += NS_PER_S
-    assert expecting.problem("/readyz") == (503, "host host-1 last sent a batch 16 s ago")
+    assert expecting.problem("/readyz") == (503, "host host-1 last sent a batch 6 s ago")
 
 
 def test_status_describes_the_server_and_its_hosts(expecting: Server) -> None:
@@ -107,7 +110,7 @@ def test_status_says_what_is_missing(expecting: Server) -> None:
         ("replay", 0, True),
         ("waiting", 0, False),
         ("stopped", 0, False),
-        ("attached", 16, False),
+        ("attached", 6, False),
     ],
 )
 def test_a_host_covers_while_it_is_attached_and_heard_of(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from backend.store.base import ExitPoint, ExitReasonCount, Store, TimeRange, VcpuSummary
-from faultmodel.record import REASON_NOT_SHOWN, ExitKind, Span, exit_kind
+from backend.store.base import ExitPoint, ExitReasonCount, Split, Store, TimeRange, VcpuSummary
+from faultmodel.record import COUNTERS, REASON_NOT_SHOWN, ExitKind, Span, exit_kind
 from tests.batches import (
     NS_PER_S,
     START_MS,
@@ -51,17 +51,19 @@ def test_exits_are_told_apart_by_reason_and_errno(store: Store) -> None:
         exit_count(reason=2, errno=133, count=1000),
         exit_count(reason=39, errno=4, count=10_000),
         exit_count(reason=2, errno=0, count=100_000),
+        exit_count(reason=REASON_NOT_SHOWN, errno=14, count=7),
     ]
     store.apply(make_batch(exit_counts=counts), START_NS)
 
     vm = store.vm(VM_ID, ALWAYS)
-    assert (vm.memory_fault_exits, vm.bare_error_exits) == (11, 1100)
+    assert (vm.memory_fault_exits, vm.bare_error_exits, vm.untold_error_exits) == (11, 1100, 7)
     assert store.exit_reasons(VM_ID, ALWAYS) == [
         ExitReasonCount(2, 0, 100_000),
         ExitReasonCount(39, 4, 10_000),
         ExitReasonCount(2, 133, 1000),
         ExitReasonCount(0, 14, 100),
         ExitReasonCount(39, 133, 10),
+        ExitReasonCount(REASON_NOT_SHOWN, 14, 7),
         ExitReasonCount(39, 14, 1),
     ]
 
@@ -86,57 +88,9 @@ def test_every_vcpu_that_ever_counted_is_listed_with_its_totals_in_the_range(sto
     )
 
     assert store.vcpus(VM_ID, TimeRange(None, START_MS + 5000)) == [
-        VcpuSummary(vcpu=0, faults=0, memory_fault_exits=0, bare_error_exits=0),
-        VcpuSummary(vcpu=1, faults=0, memory_fault_exits=2, bare_error_exits=0),
-        VcpuSummary(vcpu=3, faults=5, memory_fault_exits=0, bare_error_exits=4),
-    ]
-
-
-def test_fault_counts_are_summed_into_steps_that_start_at_the_range(store: Store) -> None:
-    counts = [fault_count(second=second, faults=10**second) for second in range(6)]
-    store.apply(make_batch(fault_counts=counts), START_NS)
-
-    points = store.fault_points([VM_ID], START_MS + 500, START_MS + 5000, 2000)
-
-    assert sorted((point.step_start_ms - START_MS, point.counters["faults"]) for point in points) == [
-        (500, 110),
-        (2500, 11000),
-    ]
-
-
-def test_fault_points_keep_vm_vcpu_and_word_apart(store: Store) -> None:
-    store.apply(
-        make_batch(
-            fault_counts=[
-                fault_count(vcpu=0, word=1, faults=1),
-                fault_count(vcpu=0, word=2**64 - 1, faults=2),
-                fault_count(vcpu=1, word=1, faults=3),
-                fault_count(OTHER_VM, word=1, faults=4),
-            ]
-        ),
-        START_NS,
-    )
-
-    points = store.fault_points(None, START_MS, START_MS + 1000, 1000)
-
-    assert sorted((p.vm, p.vcpu, p.word, p.arch, p.format, p.counters["faults"]) for p in points) == [
-        (VM_ID, 0, 1, "x86_64", "ept", 1),
-        (VM_ID, 0, 2**64 - 1, "x86_64", "ept", 2),
-        (VM_ID, 1, 1, "x86_64", "ept", 3),
-        (OTHER_VM, 0, 1, "x86_64", "ept", 4),
-    ]
-
-
-def test_points_of_several_architectures_come_together(store: Store) -> None:
-    store.apply(make_batch(0, fault_counts=[fault_count(faults=1)]), START_NS)
-    arm = fault_count(OTHER_VM, arch_name="aarch64", word=0x9200_0007, faults=2)
-    store.apply(make_batch(1, arch="aarch64", fault_counts=[arm]), START_NS)
-
-    points = store.fault_points([VM_ID, OTHER_VM], START_MS, START_MS + 5000, 5000)
-
-    assert sorted((p.arch, p.format, p.word, p.counters["faults"]) for p in points) == [
-        ("aarch64", "esr_el2", 0x9200_0007, 2),
-        ("x86_64", "ept", 7, 1),
+        VcpuSummary(vcpu=0, faults=0, memory_fault_exits=0, bare_error_exits=0, untold_error_exits=0),
+        VcpuSummary(vcpu=1, faults=0, memory_fault_exits=2, bare_error_exits=0, untold_error_exits=0),
+        VcpuSummary(vcpu=3, faults=5, memory_fault_exits=0, bare_error_exits=4, untold_error_exits=0),
     ]
 
 
@@ -144,7 +98,10 @@ def test_points_of_no_vm_and_of_unknown_vms_are_none(store: Store) -> None:
     store.apply(make_batch(fault_counts=[fault_count()], exit_counts=[exit_count()]), START_NS)
 
     for vm_ids in ([], ["00000000000000ff"], ["\0"]):
-        assert store.fault_points(vm_ids, START_MS, START_MS + 5000, 1000) == []
+        assert (
+            store.fault_points(vm_ids, START_MS, START_MS + 5000, 1000, split=Split(), counters=COUNTERS)
+            == []
+        )
         assert store.exit_points(vm_ids, ExitKind.MEMORY_FAULT, START_MS, START_MS + 5000, 1000) == []
 
 
@@ -152,7 +109,8 @@ def test_more_vms_than_a_statement_takes_are_all_read(store: Store) -> None:
     ids = [f"{number:016x}" for number in range(1201)]
     store.apply(make_batch(fault_counts=[fault_count(vm_id) for vm_id in ids]), START_NS)
 
-    assert len(store.fault_points(ids, START_MS, START_MS + 1000, 1000)) == 1201
+    points = store.fault_points(ids, START_MS, START_MS + 1000, 1000, split=Split(vm=True), counters=COUNTERS)
+    assert len(points) == 1201
     assert len(store.host_of(ids)) == 1201
 
 

@@ -9,14 +9,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backend.store import open_store
-from backend.store.base import Store, TimeRange, VmFilter
+from backend.store.base import Split, Store, TimeRange, VmFilter
 from faultmodel import arch
+from faultmodel.record import COUNTERS
 from faultmodel.wire import Batch
 from tests.backend.store.conftest import NewStore, NewUrl
 from tests.backend.store.sender import COUNT_PER_BATCH, batches_to_send
 from tests.batches import START_MS, START_NS, VM_ID, exit_record, fault_count, make_batch
 
 ALWAYS = TimeRange()
+EVERYTHING = Split(vm=True, vcpu=True, word=True)
 ARCHES = sorted(arch.architectures())
 
 # A fault: (VM, second, vCPU, word, faults).
@@ -55,7 +57,9 @@ def _batch(number: int, faults: list[tuple[int, int, int, int, int]]) -> Batch:
 
 def _stored(store: Store) -> tuple[Counter[tuple[object, ...]], Counter[tuple[object, ...]]]:
     faults: Counter[tuple[object, ...]] = Counter()
-    for point in store.fault_points(None, START_MS, START_MS + 10_000, 1000):
+    for point in store.fault_points(
+        None, START_MS, START_MS + 10_000, 1000, split=EVERYTHING, counters=COUNTERS
+    ):
         key = (point.arch, point.vm, point.step_start_ms, point.vcpu, point.word)
         faults[key] += point.counters["faults"]
     exits: Counter[tuple[object, ...]] = Counter(

@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import Engine, event
 
 from backend.store import open_store
-from backend.store.base import Store, TimeRange, VmFilter
-from faultmodel.record import ExitKind
+from backend.store.base import Split, Store, TimeRange, VmFilter
+from faultmodel.record import COUNTERS, ExitKind
 from tests.batches import START_MS, START_NS, VM_ID, exit_count, exit_record, fault_count, make_batch
 
 Statement = tuple[str, Any]
+STEPS = (START_MS, START_MS + 60_000, 1000)
 SPAN = TimeRange(START_MS, START_MS + 60_000)
 PLACE = (START_NS + 5, 3)
 
@@ -52,8 +53,9 @@ def statements() -> Iterator[list[Statement]]:
         lambda s: s.vm(VM_ID, SPAN),
         lambda s: s.vcpus(VM_ID, SPAN),
         lambda s: s.syndromes(VM_ID, SPAN),
-        lambda s: s.fault_points([VM_ID], START_MS, START_MS + 60_000, 1000),
-        lambda s: s.fault_points(None, START_MS, START_MS + 60_000, 1000),
+        lambda s: s.fault_points([VM_ID], *STEPS, split=Split(word=True), counters=COUNTERS),
+        lambda s: s.fault_points(None, *STEPS, split=Split(vm=True, vcpu=True), counters=COUNTERS),
+        lambda s: s.fault_points(None, *STEPS, split=Split(), counters=COUNTERS),
         lambda s: s.exit_points(None, ExitKind.BARE_ERROR, START_MS, START_MS + 60_000, 1000),
         lambda s: s.exit_reasons(VM_ID, SPAN),
         lambda s: s.exits(None, None, SPAN, limit=9, before=PLACE),
@@ -76,7 +78,9 @@ def test_no_query_scans_a_table(
 
     plan = _plan(path, statements)
     assert plan
-    assert [step for step in plan if step.startswith("SCAN") and "USING" not in step] == []
+    # What a query has summed itself, it may read through.
+    scans = [step for step in plan if step.startswith("SCAN") and "USING" not in step]
+    assert [step for step in scans if "SUBQUERY" not in step and "anon_1" not in step] == []
 
 
 def test_pages_of_exits_are_read_in_the_order_of_an_index(path: Path, statements: list[Statement]) -> None:

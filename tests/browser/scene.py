@@ -24,7 +24,7 @@ Rate = Callable[[int], float]
 
 READ, WRITE, FETCH = 0x1_0000_0004, 0x1_0000_0006, 0x1_0000_0014
 WALK, PROTECTED, UNKNOWN = 0x2_0000_0006, 0x1_0000_0007, 0x80_0001_0000_0004
-"""NPF words: a walk of the guest's tables, a write to a write-protected page, one with a bit nobody defines."""
+"""NPF words: a walk of the guest's tables, a write to a protected page, one with an unknown bit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,9 @@ class Guest:
 
 
 def _wave(low: float, high: float, period: float, shift: float = 0.0) -> Rate:
-    return lambda second: low + (high - low) * (0.5 + 0.5 * math.sin((second + shift) / period * math.tau)) ** 2
+    return lambda second: (
+        low + (high - low) * (0.5 + 0.5 * math.sin((second + shift) / period * math.tau)) ** 2
+    )
 
 
 def _bursts(quiet: float, busy: float, period: int, share: float) -> Rate:
@@ -79,7 +81,9 @@ def _guests() -> tuple[Guest, ...]:
             uuid=uuid if vmm != "firecracker" else "",
             vmm=vmm,
             manager=manager,
-            command=qemu.format(name, uuid) if vmm == "qemu" else f"/usr/bin/{vmm} --api-sock /run/{vmm}-{index}.sock",
+            command=qemu.format(name, uuid)
+            if vmm == "qemu"
+            else f"/usr/bin/{vmm} --api-sock /run/{vmm}-{index}.sock",
         )
         words = writes if index % 3 == 1 else mixed if number != "a6" else (*mixed, (UNKNOWN, 0.03))
         guests.append(Guest(vm, rate, words, **extra.get(number, {})))
@@ -88,7 +92,9 @@ def _guests() -> tuple[Guest, ...]:
 
 GUESTS = _guests()
 LAB_GUEST = Guest(
-    make_vm("00000000000000b1", pid=901, name="kernel-lab", uuid="", vmm="kvmtool", command="lkvm run -k bzImage"),
+    make_vm(
+        "00000000000000b1", pid=901, name="kernel-lab", uuid="", vmm="kvmtool", command="lkvm run -k bzImage"
+    ),
     _wave(40, 420, 260),
     ((0x83, 0.5), (0x181, 0.3), (0x182, 0.15), (0x184, 0.05)),
     bare_every_s=400,
@@ -197,15 +203,27 @@ def _counts(guest: Guest, second: int, format_name: str) -> Iterator[Struct]:
 
 
 def _exits(guest: Guest, second: int) -> Iterator[tuple[Struct, ExitCount]]:
-    vcpu = second // 7 % guest.vcpus
-    time_ns = second * NS_PER_S + (second * 7919 % 997) * 1_003_009
-    shared = {"monotonic_ns": second % 10**6 * NS_PER_S, "format": "npf", "syndrome": WRITE, "address": 0x1_4000_0000 + second % 4096 * 4096, "rip": 0x4010F0}
     if guest.exits_every_s and second % guest.exits_every_s < 2:
-        flags = 8 if second % 3 else 0
-        record = exit_record(
-            guest.vm.id, time_ns=time_ns, vcpu=vcpu, flags=flags, gpa=shared["address"], size=4096, **shared
-        )
-        yield record, ExitCount(second * 1000, guest.vm.id, vcpu, 39, 14, 1)
+        yield _exit(guest, second, ExitKind.MEMORY_FAULT)
     if guest.bare_every_s and second % guest.bare_every_s == 0:
-        bare = exit_record(guest.vm.id, time_ns=time_ns, vcpu=vcpu, kind=ExitKind.BARE_ERROR, **shared)
-        yield bare, ExitCount(second * 1000, guest.vm.id, vcpu, 0, 14, 1)
+        yield _exit(guest, second, ExitKind.BARE_ERROR)
+
+
+def _exit(guest: Guest, second: int, kind: ExitKind) -> tuple[Struct, ExitCount]:
+    vcpu = second // 7 % guest.vcpus
+    gpa = 0x1_4000_0000 + second % 4096 * 4096
+    record = exit_record(
+        guest.vm.id,
+        time_ns=second * NS_PER_S + (second * 7919 % 997) * 1_003_009,
+        kind=kind,
+        monotonic_ns=second % 10**6 * NS_PER_S,
+        vcpu=vcpu,
+        format="npf",
+        syndrome=WRITE,
+        address=gpa,
+        rip=0x4010F0,
+    )
+    if kind is ExitKind.MEMORY_FAULT:
+        record = msgspec.structs.replace(record, gpa=gpa, size=4096, flags=8 if second % 3 else 0)
+    reason = 39 if kind is ExitKind.MEMORY_FAULT else 0
+    return record, ExitCount(second * 1000, guest.vm.id, vcpu, reason, 14, 1)

@@ -16,7 +16,7 @@ import { createNotice } from "./panels/notice.js";
 import { createStateChip } from "./panels/state-chip.js";
 import { createStatusDrawer } from "./panels/status-drawer.js";
 import { createTimeRange } from "./panels/time-range.js";
-import { readTokens } from "./plotly.js";
+import { loaded, readTokens } from "./plotly.js";
 import { createState, formatView, viewOf } from "./state.js";
 
 /** @typedef {import("./state.js").View} View */
@@ -81,7 +81,8 @@ async function work(signal) {
   timeRange.update(view.span, range, answeredAt);
   notice.update("");
   document.title = shown?.title() ?? "kvmfaults";
-  setAttr(document.documentElement, "data-ready", String(Math.round(answeredAt)));
+  const ready = String(Math.round(answeredAt));
+  void loaded.then(() => setAttr(document.documentElement, "data-ready", ready));
 }
 
 /**
@@ -90,6 +91,7 @@ async function work(signal) {
  * @returns {boolean} whether asking again may help
  */
 function onFailure(failure) {
+  setAttr(document.documentElement, "data-ready", "failed");
   if (!(failure instanceof api.ApiError)) {
     console.error(failure);
     notice.update("The page failed to show the server’s answer. Reload it; the browser’s console says more.");
@@ -223,6 +225,7 @@ function start() {
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => onView(state.get()));
   onView(state.get());
+  void loaded.then(() => page?.show());
 }
 
 start();

@@ -10,6 +10,12 @@ const CONFIG = {
   responsive: false,
 };
 
+/** Settles once the library can draw: its script comes after the page's own. */
+export const loaded = new Promise((resolve) => {
+  if (document.readyState === "complete") resolve(undefined);
+  else window.addEventListener("load", resolve, { once: true });
+});
+
 /** What a chart takes from tokens.css, without the "--". */
 const COLOURS = [
   "text-muted",
@@ -75,13 +81,14 @@ export function theme(tokens) {
 }
 
 /**
- * Draw a figure in an element, or bring what it shows up to date.
+ * Draw a figure in an element, or bring what it shows up to date. Before the library is there, nothing is drawn.
  * @param {HTMLElement} element
  * @param {import("./charts/rate.js").Figure} figure
  * @param {Tokens} tokens
  */
 export function draw(element, figure, tokens) {
   const plotly = /** @type {any} */ (globalThis).Plotly;
+  if (!plotly) return;
   const base = theme(tokens);
   const own = /** @type {any} */ (figure.layout);
   const layout = {

@@ -158,7 +158,7 @@ const TICK_STEPS_S = [
  */
 export function timeTicks(range, most) {
   const length = range.to - range.from;
-  const seconds = TICK_STEPS_S.find((step) => length / (step * 1000) <= most) ?? 2_592_000;
+  const seconds = TICK_STEPS_S.find((step) => length / (step * 1000) <= most + 0.5) ?? 2_592_000;
   const step = seconds * 1000;
   // Labels sit on round local times, so days and hours are counted from local midnight.
   const offset = new Date(range.from).getTimezoneOffset() * 60_000;

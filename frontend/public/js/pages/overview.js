@@ -151,5 +151,5 @@ function showChart(chart, { vms, split, by, request }, places) {
   const lines = namedLines(split.series, places, (series) =>
     by === "vm" ? (names.get(series.key) ?? series.key) : series.label,
   );
-  chart.update({ rates: split, lines, stacked: true, now: request.now }, by);
+  chart.update({ rates: split, lines, stacked: true, request }, by);
 }

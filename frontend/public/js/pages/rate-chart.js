@@ -2,7 +2,7 @@
 
 import { countText, rateText } from "../base/format.js";
 import { el, setAttr } from "../base/dom.js";
-import { durationText } from "../base/time.js";
+import { alignRange, durationText, stepFor } from "../base/time.js";
 import { newest } from "../base/values.js";
 import { findGaps, gapLabel } from "../charts/gaps.js";
 import { MARGIN, rateFigure } from "../charts/rate.js";
@@ -19,7 +19,7 @@ import { draw } from "../plotly.js";
  * @property {Rates} rates
  * @property {readonly NamedLine[]} lines
  * @property {boolean} stacked
- * @property {number} now
+ * @property {import("./context.js").Request} request
  */
 
 /**
@@ -51,13 +51,14 @@ export function createRateChart(context, { id, title, onCursor, splits = [] }) {
     onCursor,
     below: legend.root,
     controls: splits.length ? [el("span", { class: "control-label" }, "by"), split] : [],
-    onZoom: ({ from, to }) => state.set({ span: null, from, to }),
+    onZoom: (range) => state.set({ span: null, ...alignRange(range, stepFor(range.to - range.from)) }),
   });
 
   /** @param {RateView} view @param {string} by */
-  function update({ rates, lines, stacked, now }, by) {
+  function update({ rates, lines, stacked, request }, by) {
     const { times_ms: times, step_ms: stepMs } = rates;
-    const range = { from: times[0] ?? 0, to: (times.at(-1) ?? 0) + stepMs };
+    // The outermost steps may reach out of the range; what lies there was not asked for.
+    const { range, now } = request;
     const hidden = new Set(state.get().hide.split(","));
     const shown = lines.filter((line) => !hidden.has(line.key));
     const gaps = findGaps(rates.coverage, range, now, Math.max(5000, stepMs));
@@ -90,7 +91,7 @@ export function createRateChart(context, { id, title, onCursor, splits = [] }) {
 function legendItem(line, { isHidden, isArea, stepMs }) {
   const { key, label, colour, dash } = line;
   const title =
-    `${label}: ${countText(line.total)} in the range, ` +
+    `${label}: ${countText(line.total)} in the steps shown, ` +
     `${rateText(newest(line.values))} per second in the newest covered ${durationText(stepMs)}`;
   return { key, label, colour, dash, isArea, title, hidden: isHidden, value: countText(line.total) };
 }

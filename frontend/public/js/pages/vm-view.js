@@ -96,12 +96,11 @@ function createCharts(context) {
     /** @param {Answer} answer */
     show(answer) {
       const { by, request } = answer;
-      const now = request.now;
       const placed = places(biggestKeys(answer.faults.series, MOST_LINES));
       const lines = namedLines(answer.faults.series, placed, (series) => series.label);
       // Flags overlap: they are lines, not parts of a whole.
-      faults.update({ rates: answer.faults, lines, stacked: by !== "flag", now }, by);
-      exits.update({ rates: answer.memoryFaults, lines: exitLines(answer), stacked: true, now }, "");
+      faults.update({ rates: answer.faults, lines, stacked: by !== "flag", request }, by);
+      exits.update({ rates: answer.memoryFaults, lines: exitLines(answer), stacked: true, request }, "");
     },
     destroy() {
       faults.destroy();

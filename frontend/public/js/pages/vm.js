@@ -46,6 +46,8 @@ export function createVmPage(context, id) {
 
   /** @param {Request} request */
   async function load(request) {
+    // Of a VM that there is not, one question is enough.
+    if (!answer) await getVm(id, request.range, request.signal);
     const found = await ask(id, request);
     const known = answer && questionOf(request) === questionOf(answer.request) ? answer.exits : NO_EXITS;
     answer = { ...found, exits: withNewest(known, found.newestExits), request };

@@ -1,0 +1,37 @@
+"""Hands batches to a server as a collector does."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.request import Request, urlopen
+
+from faultmodel import wire
+from faultmodel.wire import Batch
+from tests.product import Product
+
+
+class Feed:
+    """A server with an ingest token for each host."""
+
+    def __init__(self, directory: Path, hosts: Sequence[str]) -> None:
+        self.product = Product(directory)
+        self.end_s = 0
+        """Where the scene ends, UTC seconds."""
+        self._tokens = {host: self._token(host) for host in hosts}
+
+    def _token(self, host: str) -> str:
+        path = self.product.directory / f"{host}.token"
+        self.product.command(
+            *("backend", "token", "create", "--database", self.product.database),
+            *("--kind", "ingest", "--host", host, "--file", str(path)),
+        )
+        return path.read_text(encoding="utf-8").strip()
+
+    def send(self, batch: Batch) -> None:
+        """Hand in a batch; it must be taken."""
+        headers = {
+            "Content-Type": wire.CONTENT_TYPE,
+            "Authorization": f"Bearer {self._tokens[batch.host.name]}",
+        }
+        request = Request(f"{self.product.url}/api/v1/ingest", data=wire.encode(batch), headers=headers)
+        with urlopen(request, timeout=30) as response:
+            assert response.status == 200

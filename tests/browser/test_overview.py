@@ -1,0 +1,103 @@
+"""All VMs: the table, its order, the chart over it."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import Visit
+from tests.browser.feed import Feed
+from tests.browser.reading import counts_by_name, figure, names, number, title_of
+
+pytestmark = pytest.mark.browser
+
+
+def _vms(visit: Visit, feed: Feed) -> list[dict[str, object]]:
+    from_, to = (part.partition("=")[2] for part in visit.fixed().split("&"))
+    return list(feed.product.get("vms", from_=from_, to=to, limit=1000)["items"])
+
+
+def test_every_vm_is_listed_with_the_counts_of_the_api(visit: Visit, feed: Feed) -> None:
+    page = visit.go(f"/?{visit.fixed()}")
+    vms = _vms(visit, feed)
+    assert counts_by_name(page, "faults") == {title_of(vm): vm["faults"] for vm in vms}
+    assert counts_by_name(page, "exits") == {title_of(vm): vm["memory_fault_exits"] for vm in vms}
+    assert counts_by_name(page, "bare") == {title_of(vm): vm["bare_error_exits"] for vm in vms}
+
+
+def test_the_key_figures_are_the_sums_of_all_vms(visit: Visit, feed: Feed) -> None:
+    page = visit.go(f"/?{visit.fixed()}")
+    vms = _vms(visit, feed)
+    assert number(figure(page, "faults")) == sum(int(str(vm["faults"])) for vm in vms)
+    assert number(figure(page, "exits")) == sum(int(str(vm["memory_fault_exits"])) for vm in vms)
+
+
+def test_the_legend_s_totals_add_up_to_the_faults(visit: Visit) -> None:
+    page = visit.go(f"/?{visit.fixed()}&by=access")
+    totals = page.locator("#faults .legend-value").all_inner_texts()
+    assert sum(map(number, totals)) == number(figure(page, "faults"))
+
+
+def test_a_click_on_a_column_sorts_by_it_and_another_click_turns_it(visit: Visit) -> None:
+    page = visit.go(f"/?{visit.fixed()}")
+    page.get_by_role("button", name="Faults", exact=True).click()
+    down = list(counts_by_name(page, "faults").values())
+    assert down == sorted(down, reverse=True)
+    page.get_by_role("button", name="Faults", exact=True).click()
+    up = list(counts_by_name(page, "faults").values())
+    assert up == sorted(up)
+    expect(page.locator("th.col-faults")).to_have_attribute("aria-sort", "ascending")
+
+
+def test_columns_are_sorted_by_key_as_well(visit: Visit) -> None:
+    page = visit.go(f"/?{visit.fixed()}")
+    page.get_by_role("button", name="VM", exact=True).nth(1).focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("th.col-name")).to_have_attribute("aria-sort", "ascending")
+    assert names(page)[-1] == "web-frontend-01"
+    assert "sort=name" in page.url
+
+
+def test_the_filter_is_reached_by_slash_and_leaves_what_contains_its_text(visit: Visit) -> None:
+    page = visit.go(f"/?{visit.fixed()}")
+    page.keyboard.press("/")
+    page.keyboard.type("firecracker")
+    assert sorted(names(page)) == ["ci-runner-7f3c", "sandbox-9b21"]
+    page.keyboard.type(" no such")
+    expect(page.get_by_text("No VM matches the filter.")).to_be_visible()
+
+
+def test_a_vm_that_ended_says_so_and_has_no_rate_now(visit: Visit) -> None:
+    page = visit.go(f"/?{visit.fixed()}&sort=name")
+    row = page.locator("tr.ended")
+    expect(row).to_have_count(1)
+    expect(row.locator(".life")).to_contain_text("ended")
+    expect(row.locator(".col-latest")).to_have_text("–")
+
+
+def test_time_that_a_host_was_not_read_is_drawn_as_a_gap(visit: Visit) -> None:
+    page = visit.go(f"/?{visit.fixed()}")
+    expect(page.locator("#faults .gap-label")).to_have_text(["1 of 2 hosts not covered"])
+    assert "1 of 2 hosts not covered" in str(page.locator("#faults .chart-frame").get_attribute("aria-label"))
+
+
+def test_a_chart_is_a_table_too(visit: Visit) -> None:
+    page = visit.go(f"/?{visit.fixed(20)}&by=access")
+    page.get_by_role("button", name="Guest faults: show as table").click()
+    table = page.get_by_role("region", name="Guest faults as a table")
+    expect(table.locator("thead th")).to_have_text(["time", "write", "read", "execute"])
+    assert table.locator("tbody tr").count() == 20 * 60 // 5
+
+
+def test_a_row_opens_its_vm_and_back_returns(visit: Visit) -> None:
+    page = visit.go(f"/?{visit.fixed()}")
+    page.get_by_role("link", name="postgres-primary").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("postgres-primary")
+    page.go_back()
+    expect(page.locator(".vm-name").first).to_be_visible()
+
+
+def test_a_line_is_switched_off_in_the_legend(visit: Visit) -> None:
+    page = visit.go(f"/?{visit.fixed()}&by=access")
+    page.locator("#faults .legend-item", has_text="write").click()
+    expect(page.locator("#faults .legend-item", has_text="write")).to_have_attribute("aria-pressed", "false")
+    assert "write" not in str(page.locator("#faults .chart-frame").get_attribute("aria-label"))
+    assert "hide=write" in page.url

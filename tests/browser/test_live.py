@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -9,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from faultmodel.record import Span, Vm
 from faultmodel.wire import Batch
-from tests.batches import NS_PER_S, fault_count, make_batch, make_host, make_vm
+from tests.batches import NS_PER_S, exit_record, fault_count, make_batch, make_host, make_vm
 from tests.browser.conftest import LIVE_HOST, Visit
 from tests.browser.feed import Feed
 from tests.product import SEEN_S
@@ -32,6 +33,14 @@ def _batch_of_now(vm: Vm, faults: int) -> Batch:
         vms=[vm],
         fault_counts=[count],
     )
+
+
+def _exit_of_now(vm: Vm, gpa: int) -> Batch:
+    """A memory-fault exit of the second before this one."""
+    batch = _batch_of_now(vm, 1)
+    time_ns = batch.covered[0].from_ns + gpa
+    record = exit_record(vm.id, time_ns=time_ns, monotonic_ns=time_ns, gpa=gpa, size=4096, flags=0)
+    return replace(batch, exits=(record,))
 
 
 def _vm(number: int, name: str) -> Vm:
@@ -81,3 +90,16 @@ def test_a_reading_under_the_pointer_stays_over_a_refresh(visit: Visit, feed: Fe
     feed.send(_batch_of_now(_vm(4, "another"), 1))
     page.wait_for_function("before => document.documentElement.dataset.ready !== before", arg=before)
     expect(page.locator("#faults .reading")).to_be_visible()
+
+
+def test_new_exits_wait_while_the_list_is_being_read(visit: Visit, feed: Feed) -> None:
+    vm = _vm(5, "exiting")
+    feed.send(_exit_of_now(vm, 0x1000))
+    page = visit.go(f"/vms/{vm.id}")
+    page.hover(".exits tbody tr")
+    feed.send(_exit_of_now(vm, 0x2000))
+    held = page.get_by_role("button", name="1 new – show")
+    expect(held).to_be_visible()
+    expect(page.locator(".exits tbody code")).to_have_text(["0x1000"])
+    held.click()
+    expect(page.locator(".exits tbody code")).to_have_text(["0x2000", "0x1000"])

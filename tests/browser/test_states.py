@@ -54,6 +54,7 @@ def test_when_the_server_goes_the_last_data_stays_with_its_age(
     feed.product.kill_server()
     notice = page.locator(".notice")
     expect(notice).to_contain_text("The server does not answer; the data is as of")
+    expect(page.locator(".controls .chip")).to_contain_text("the server does not answer")
     expect(page.get_by_role("heading", name="Virtual machines")).to_be_visible()
     feed.product.start_server(expect_collector=False)
     notice.get_by_role("button", name="Try again").click()

@@ -119,6 +119,7 @@ function showFailure(failure) {
     failure.status === 0
       ? "The server does not answer"
       : `The server ${isRefused ? "refused this" : "failed"}: ${failure.message}`;
+  if (!isRefused) chip.update({ tone: "bad", text: what.toLowerCase(), lost: 0 });
   const next = isRefused ? "Choose another range or view." : "The page asks again by itself.";
   if (answeredAt === null) {
     page?.tell({ title: `${what}.`, text: next, actions: [{ label: "Try again", act: refresh.now }] });

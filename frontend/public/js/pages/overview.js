@@ -101,7 +101,7 @@ function createView(context, listMore) {
     el("section", { class: "card figures-card", "aria-label": "Key figures" }, figures.root),
     chart.root,
     card(
-      { id: "vms", title: "Virtual machines", controls: [count, search] },
+      { id: "vms", title: "Virtual machines", note: count, controls: [search] },
       table.root,
       el("div", { class: "more" }, more),
     ),

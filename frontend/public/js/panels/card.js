@@ -8,7 +8,7 @@ import { el } from "../base/dom.js";
  * @param {object} about
  * @param {string} about.id the title's is this with "-title"
  * @param {string} about.title
- * @param {string} [about.note] beside the title, for example the unit
+ * @param {string | HTMLElement} [about.note] beside the title, for example the unit
  * @param {Child[]} [about.controls] at the right of the title
  * @param {string} [about.kind] one more class
  * @param {...Child} content
@@ -21,7 +21,7 @@ export function card({ id, title, note = "", controls = [], kind = "" }, ...cont
       "header",
       { class: "card-head" },
       el("h2", { id: `${id}-title` }, title),
-      note ? el("span", { class: "unit" }, note) : null,
+      typeof note === "string" ? el("span", { class: "unit" }, note) : note,
       el("span", { class: "spacer" }),
       ...controls,
     ),

@@ -9,6 +9,7 @@ export function createLogin(logIn) {
     type: "password",
     name: "token",
     required: true,
+    autofocus: true,
     autocomplete: "current-password",
     spellcheck: "false",
   });

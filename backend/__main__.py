@@ -1,4 +1,4 @@
-"""The command ``kvmfaults-server``: serve, migrate, make tokens, explain words."""
+"""The command ``kvmfaults-server``: serve, migrate, make and revoke tokens, explain words."""
 
 import argparse
 import logging
@@ -13,6 +13,7 @@ from backend.errors import BackendError, SettingError
 from backend.settings import DEFAULT_HOST, DEFAULT_PORT, Settings, parse_port, parse_switch
 from backend.store import open_store
 from backend.token_file import create_token_file
+from backend.token_list import describe_token, revoke_by_id, revoke_by_kind
 from backend.version import version
 from faultmodel.errors import FaultModelError
 from faultmodel.explain import explain
@@ -45,8 +46,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_serve(commands.add_parser("serve", help="serve the API and the page"))
     _add_migrate(commands.add_parser("migrate", help="bring the database to this version"))
-    tokens = commands.add_parser("token", help="make tokens").add_subparsers(required=True, metavar="ACTION")
+    token = commands.add_parser("token", help="make, list and revoke tokens")
+    tokens = token.add_subparsers(required=True, metavar="ACTION")
     _add_token_create(tokens.add_parser("create", help="make a token and write it to a file of mode 0600"))
+    _add_token_list(tokens.add_parser("list", help="list every token's id, kind and host"))
+    _add_token_revoke(tokens.add_parser("revoke", help="take tokens away; what was opened with them ends"))
     _add_decode(commands.add_parser("decode", help="explain a word that the hardware or KVM gave"))
     return parser
 
@@ -119,6 +123,20 @@ def _add_token_create(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=_create_token)
 
 
+def _add_token_list(parser: argparse.ArgumentParser) -> None:
+    _add_database(parser)
+    parser.set_defaults(command=_list_tokens)
+
+
+def _add_token_revoke(parser: argparse.ArgumentParser) -> None:
+    _add_database(parser)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--id", metavar="ID", help="the token with this id, as the list has it")
+    which.add_argument("--kind", choices=[kind.value for kind in TokenKind], help="every token of this kind")
+    parser.add_argument("--host", metavar="NAME", help="with --kind ingest: of this host only")
+    parser.set_defaults(command=_revoke_tokens)
+
+
 def _add_decode(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", help="x86_64:ept, x86_64:npf, x86_64:pferr, arm64, ... or exit")
     parser.add_argument("word", help="0x-hexadecimal or decimal")
@@ -157,6 +175,26 @@ def _create_token(options: argparse.Namespace) -> None:
         made = create_token_file(store, kind, options.host, options.file, if_missing=options.if_missing)
     if made:
         print(f"kvmfaults: {kind} token in {options.file}")
+
+
+def _list_tokens(options: argparse.Namespace) -> None:
+    with closing(open_store(_database(options))) as store:
+        store.check_schema()
+        for token in store.tokens():
+            print(describe_token(token))
+
+
+def _revoke_tokens(options: argparse.Namespace) -> None:
+    if options.host is not None and options.kind != TokenKind.INGEST:
+        raise SettingError("--host goes with --kind ingest: other tokens are of no host")
+    with closing(open_store(_database(options))) as store:
+        store.check_schema()
+        if options.id is not None:
+            revoked = [revoke_by_id(store, options.id)]
+        else:
+            revoked = [*revoke_by_kind(store, TokenKind(options.kind), options.host)]
+    for token in revoked:
+        print(f"revoked {describe_token(token)}")
 
 
 def _decode(options: argparse.Namespace) -> None:

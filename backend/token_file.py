@@ -8,6 +8,8 @@ from backend.auth import TokenKind, find_token, hash_token, new_token
 from backend.errors import SettingError
 from backend.store.base import Store, Token
 
+_MIN_TOKEN_BYTES = 32
+"""Of a token that the operator brings: shorter ones could be guessed."""
 _MAX_TOKEN_BYTES = 512
 
 
@@ -54,6 +56,8 @@ def _read(path: Path) -> str:
         raise SettingError(f"token file {path} does not hold a token") from exc
     if not token or len(token) > _MAX_TOKEN_BYTES or not token.isprintable() or " " in token:
         raise SettingError(f"token file {path} does not hold a token")
+    if len(token) < _MIN_TOKEN_BYTES:
+        raise SettingError(f"token file {path} holds less than {_MIN_TOKEN_BYTES} characters")
     return token
 
 

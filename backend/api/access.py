@@ -52,6 +52,17 @@ def check_reader(request: Request, services: Services) -> None:
         raise ProblemError(401, "reading needs a read token or a session", _CHALLENGE)
 
 
+def may_read(request: Request, services: Services) -> bool:
+    """Tell whether the request may read."""
+    if not services.settings.requires_tokens:
+        return True
+    try:
+        check_reader(request, services)
+    except ProblemError:
+        return False
+    return True
+
+
 def require_token(request: Request, services: Services, kind: TokenKind) -> Token:
     """Return what is known of the request's bearer token.
 

@@ -1,19 +1,25 @@
 """News as it happens, as server-sent events."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
+from fastapi.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
+from backend.api.access import may_read
 from backend.api.problems import RETRY_AFTER_S, ProblemError
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
+from backend.errors import StoreError
 from backend.live import Live
 from backend.times import rfc3339_ns
 
 router = APIRouter(prefix="/api/v1/events", tags=["Events"])
 
+RECHECK_S = 5.0
+"""A stream is open for long: its reader may lose the right to read meanwhile."""
 _RECONNECT_MS = 1000
 _EXAMPLE = 'event: batch\ndata: {"hosts": ["host-1"], "time": "2026-01-31T12:00:00.000000000Z"}\n\n'
 
@@ -41,16 +47,37 @@ class EventStreamResponse(StreamingResponse):
         },
     },
 )
-async def stream_events(services: ServicesDep) -> EventStreamResponse:
+async def stream_events(request: Request, services: ServicesDep) -> EventStreamResponse:
     """Stream an event each time that new data can be read."""
     if services.live.is_full:
         raise ProblemError(503, "too many are listening", {"Retry-After": str(RETRY_AFTER_S)})
-    return EventStreamResponse(_events(services.live), headers={"X-Accel-Buffering": "no"})
+
+    async def may_still_read() -> bool:
+        try:
+            return await run_in_threadpool(may_read, request, services)
+        except StoreError:
+            # Whether it may is not known. The browser connects anew, and is then told.
+            return False
+
+    return EventStreamResponse(
+        event_texts(services.live, may_still_read), headers={"X-Accel-Buffering": "no"}
+    )
 
 
-async def _events(live: Live) -> AsyncIterator[str]:
+async def event_texts(
+    live: Live, may_still_read: Callable[[], Awaitable[bool]], *, recheck_s: float = RECHECK_S
+) -> AsyncIterator[str]:
+    """Yield a text for each event until the end of ``live``, or of the right to read.
+
+    :param recheck_s: least time between two questions for that right
+    """
     yield f"retry: {_RECONNECT_MS}\n\n"
+    checked_at = time.monotonic()
     async for news in live.watch():
+        if time.monotonic() - checked_at >= recheck_s:
+            if not await may_still_read():
+                return
+            checked_at = time.monotonic()
         yield _event(news) if news else ": nothing new\n\n"
 
 

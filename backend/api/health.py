@@ -3,10 +3,10 @@
 from fastapi import APIRouter, Request
 
 from backend.api import schemas
-from backend.api.access import check_reader
+from backend.api.access import may_read
 from backend.api.problems import ProblemError
 from backend.api.responses import problems
-from backend.api.services import Services, ServicesDep
+from backend.api.services import ServicesDep
 from backend.query.readiness import what_is_missing
 
 router = APIRouter(tags=["Health"])
@@ -29,14 +29,4 @@ def is_ready(request: Request, services: ServicesDep) -> schemas.Health:
     )
     if not missing:
         return schemas.Health(status="ready")
-    raise ProblemError(503, missing if _may_read(request, services) else "not ready; readers are told why")
-
-
-def _may_read(request: Request, services: Services) -> bool:
-    if not services.settings.requires_tokens:
-        return True
-    try:
-        check_reader(request, services)
-    except ProblemError:
-        return False
-    return True
+    raise ProblemError(503, missing if may_read(request, services) else "not ready; readers are told why")

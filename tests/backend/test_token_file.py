@@ -87,6 +87,13 @@ def test_a_kept_file_that_holds_no_token_is_refused(store: Store, tmp_path: Path
     assert store.tokens() == []
 
 
+def test_a_kept_token_that_could_be_guessed_is_refused(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("kvmfaults\n")
+    with pytest.raises(SettingError, match="holds less than 32 characters"):
+        create(store, tmp_path / "token", if_missing=True)
+    assert store.tokens() == []
+
+
 def test_a_folder_that_is_not_there_is_named(store: Store, tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"nowhere/token cannot be written: No such file or directory"):
         create(store, tmp_path / "nowhere" / "token")

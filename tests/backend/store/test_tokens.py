@@ -10,6 +10,19 @@ def test_tokens_are_kept(store: Store) -> None:
     assert store.tokens() == [ingest, read]
 
 
+def test_a_token_is_found_by_its_hash_until_it_is_removed(store: Store) -> None:
+    token = Token("a" * 64, "ingest", "host-1")
+    store.add_token(token)
+    assert store.token(token.sha256) == token
+    assert store.token("b" * 64) is None
+
+    store.remove_token(token.sha256)
+    store.remove_token("b" * 64)
+
+    assert store.token(token.sha256) is None
+    assert store.tokens() == []
+
+
 def test_a_token_that_is_added_twice_is_there_once(store: Store) -> None:
     token = Token("a" * 64, "read", None)
     store.add_token(token)

@@ -8,6 +8,7 @@ import uvicorn
 
 from backend.app import create_app
 from backend.auth import TokenKind
+from backend.connections import Connection
 from backend.errors import SettingError
 from backend.live import Live
 from backend.settings import Settings
@@ -31,7 +32,7 @@ def serve(settings: Settings, store: Store) -> None:
     live = Live()
     config = uvicorn.Config(
         create_app(settings, store, live=live),
-        http="h11",
+        http=Connection,
         ws="none",
         loop="asyncio",
         lifespan="off",

@@ -44,6 +44,9 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
+                if scope["path"].startswith("/api/"):
+                    # Counts change each second, and what a reader may see stays in no cache.
+                    headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
         if self._names and _host_name(scope) not in self._names:

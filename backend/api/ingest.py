@@ -17,7 +17,7 @@ router = APIRouter(prefix="/api/v1/ingest", tags=["Ingest"])
 @router.post(
     "",
     dependencies=[Security(ingest_bearer)],
-    responses=problems(401, 403, 409, 413, 415),
+    responses=problems(401, 403, 408, 409, 413, 415),
     openapi_extra={
         "requestBody": {
             "required": True,

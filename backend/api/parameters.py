@@ -1,5 +1,6 @@
 """Parameters that several resources have, and the rule that no other ones are taken."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -17,6 +18,9 @@ from backend.times import PATTERN, parse_time
 
 VM_ID_PATTERN = "^[0-9a-f]{16}$"
 MAX_VMS = 100
+BODY_S = 60.0
+"""A body must have come by then, whole; at 8 MiB that is 1.2 Mbit/s."""
+_CLOSE = {"Connection": "close"}
 _TIME = "RFC 3339 (`2026-01-31T12:00:00Z`), relative (`now`, `now-15m`; s, m, h, d, w) or ms since the epoch."
 # Patterns are described, and checked where a text is read: what is said there tells more than a pattern.
 _TIME_SCHEMA: dict[str, JsonValue] = {"pattern": PATTERN}
@@ -117,7 +121,7 @@ async def read_body(request: Request, limit: int, media_type: str) -> bytes:
     """Read a body of at most ``limit`` bytes.
 
     :raises ProblemError: 415, it is of another type; 413, it is larger; 400, its length is no number or it
-        broke off
+        broke off; 408, it did not come within ``BODY_S``
     """
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != media_type:
@@ -131,10 +135,13 @@ async def read_body(request: Request, limit: int, media_type: str) -> bytes:
     # A body may come in chunks, without its length said before.
     body = bytearray()
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > limit:
-                raise too_large
+        async with asyncio.timeout(BODY_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise too_large
+    except TimeoutError as exc:
+        raise ProblemError(408, f"the body did not come within {BODY_S:.0f} s", _CLOSE) from exc
     except ClientDisconnect as exc:
         # A collector that was killed is no failure of the server. Nobody reads this answer.
         raise ProblemError(400, "the body ended before its end") from exc

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from backend.api.services import services_of
 from backend.errors import (
     BatchError,
     NotFoundError,
@@ -90,9 +91,12 @@ def add_problem_handlers(app: FastAPI) -> None:
         return _of_parameters([ProblemParameter(parameter=exc.parameter, message=str(exc))])
 
     @app.exception_handler(StoreError)
-    async def _(_request: Request, exc: StoreError) -> JSONResponse:
+    async def _(request: Request, exc: StoreError) -> JSONResponse:
         logger.warning("database cannot be used error=%r", str(exc))
-        return problem_response(503, str(exc), headers=_UNAVAILABLE)
+        # Where readers need tokens, none can be checked now, and addresses and names are not for everyone.
+        is_open = not services_of(request).settings.requires_tokens
+        detail = str(exc) if is_open else "the database cannot be used now; the server's log says more"
+        return problem_response(503, detail, headers=_UNAVAILABLE)
 
     @app.exception_handler(Exception)
     async def _(_request: Request, _exc: Exception) -> JSONResponse:

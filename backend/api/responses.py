@@ -10,6 +10,7 @@ _DESCRIPTIONS = {
     401: ("No token, or one that is not known here.", "the token is not known here"),
     403: ("The token is for something else.", "the token is of kind ingest, this needs one of kind read"),
     404: ("Nothing has this name.", "no VM '00000000000000ff'"),
+    408: ("The body did not come in time.", "the body did not come within 60 s"),
     409: ("The batch contradicts itself or what is stored.", "batch describes a VM twice"),
     413: ("The body is too large.", "the body is larger than 8388608 bytes"),
     415: ("The body is of another type.", "the body is of type 'text/plain'"),

@@ -25,7 +25,7 @@ class _Login(msgspec.Struct, forbid_unknown_fields=True):
 
 @router.post(
     "",
-    responses=problems(401, 403, 413, 415),
+    responses=problems(401, 403, 408, 413, 415),
     openapi_extra={
         "requestBody": {
             "required": True,

@@ -11,6 +11,9 @@ from faultmodel.errors import UnknownNameError
 from faultmodel.record import exit_kind
 from faultmodel.wire import Batch
 
+MAX_SPANS = 1000
+"""Each is merged on its own, while other hosts may wait: a collector sends one or two."""
+
 
 def check_batch(batch: Batch) -> None:
     """Check what no single field shows. :raises BatchError: saying what the batch contradicts"""
@@ -22,6 +25,8 @@ def check_batch(batch: Batch) -> None:
     for item in batch.exits:
         if item.kind is not exit_kind(item.reason, item.errno):
             raise BatchError(f"exit with reason {item.reason} and errno {item.errno} is no {item.kind}")
+    if len(batch.covered) > MAX_SPANS:
+        raise BatchError(f"batch covers {len(batch.covered)} spans, more than {MAX_SPANS}")
     for span in batch.covered:
         if span.to_ns < span.from_ns:
             raise BatchError(f"covered span ends at {span.to_ns} before it begins at {span.from_ns}")

@@ -55,9 +55,9 @@ def add_losses(writer: Writer, host_id: int, batch: Batch, received_ns: int) -> 
     lost = [loss for loss in batch.lost if loss.count]
     if not lost:
         return
-    for loss in lost:
-        if loss.count > MAX_COUNT:
-            raise BatchError(f"{loss.kind} lost {loss.count} in one batch, more than {MAX_COUNT}")
+    total = sum(loss.count for loss in lost)
+    if total > MAX_COUNT:
+        raise BatchError(f"{total} lost in one batch, more than {MAX_COUNT}")
     writer.add(losses, [(host_id, loss.kind, at_ns // _BUCKET_NS, loss.count) for loss in lost])
     # The sum of all of them is asked for every second; how they lie in time is not.
     writer.add(loss_totals, [(host_id, loss.kind, loss.count) for loss in lost])

@@ -18,7 +18,7 @@ from backend.store.words import SIGNED_MAX, Word, to_signed
 from faultmodel.record import BUCKET_MS, ExitKind
 
 MAX_COUNT = 2**40
-"""No bucket's count is larger: at 10**12 a second something is broken, and sums must stay below 2**63."""
+"""No batch counts more: at 10**12 something is broken, and sums over every batch must stay below 2**63."""
 
 _FIELDS = {"vm_id": "vm", "bucket_s": "bucket_ms"}
 """The record's field for a column, where it has another name."""
@@ -33,8 +33,8 @@ def count_rows(table: Table, records: Sequence[Any], vm_numbers: Mapping[str, in
     counts = {column.name for column in writer.sum_columns(table)}
     values = _values(list(table.columns), records, vm_numbers)
     for column, found in zip(table.columns, values, strict=True):
-        if column.name in counts and max(found) > MAX_COUNT:
-            raise BatchError(f"{column.name} is {max(found)} in one bucket, more than {MAX_COUNT}")
+        if column.name in counts and sum(found) > MAX_COUNT:
+            raise BatchError(f"{column.name} is {sum(found)} in one batch, more than {MAX_COUNT}")
     return zip(*values, strict=True)
 
 

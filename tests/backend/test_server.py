@@ -132,3 +132,15 @@ def test_no_request_line_makes_the_server_fail(shared_url: str, request_line: by
         status = int(connection.recv(65536).split(b" ", 2)[1])
     assert 200 <= status < 500
     assert httpx.get(f"{shared_url}healthz").status_code == 200
+
+
+def test_a_request_that_does_not_come_whole_is_not_waited_for(shared_url: str) -> None:
+    address = ("127.0.0.1", int(shared_url.rstrip("/").rpartition(":")[2]))
+    with socket.create_connection(address, 20) as silent, socket.create_connection(address, 20) as slow:
+        slow.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert slow.recv(4096).startswith(b"HTTP/1.1 200 OK")
+        slow.sendall(b"GET /heal")
+        start = time.monotonic()
+        assert silent.recv(1) == b""
+        assert slow.recv(1) == b""
+    assert time.monotonic() - start < 15

@@ -174,8 +174,11 @@ def test_a_word_in_a_format_of_a_later_version_is_kept_and_not_named(store: Stor
     [
         ({"arch": "vax"}, "no architecture 'vax'"),
         ({"fault_counts": [msgspec.structs.replace(fault_count(), bucket_ms=1)]}, "does not start a second"),
-        ({"fault_counts": [fault_count(faults=2**41)]}, "faults is 2199023255552 in one bucket"),
-        ({"exit_counts": [exit_count(count=2**41)]}, "count is 2199023255552 in one bucket"),
+        ({"fault_counts": [fault_count(faults=2**41)]}, "faults is 2199023255552 in one batch"),
+        ({"fault_counts": [fault_count(faults=2**40)] * 2}, "faults is 2199023255552 in one batch"),
+        ({"lost": [Loss("keys_full", 2**40)] * 2}, "2199023255552 lost in one batch"),
+        ({"covered": (Span(1, 2),) * 1001}, "batch covers 1001 spans, more than 1000"),
+        ({"exit_counts": [exit_count(count=2**41)]}, "count is 2199023255552 in one batch"),
         ({"exits": [exit_record(kind=ExitKind.BARE_ERROR, reason=39)]}, "is no bare_error"),
         ({"vms": [make_vm(), make_vm()]}, "describes a VM twice"),
         ({"covered": (Span(2, 1),)}, "covered span ends at 1"),

@@ -110,7 +110,7 @@
  * @property {string} vm
  * @property {number} vcpu
  * @property {string} arch
- * @property {"memory_fault" | "bare_error"} kind
+ * @property {"memory_fault" | "bare_error" | "untold_error"} kind
  * @property {number} reason
  * @property {string} reason_name
  * @property {number} errno

@@ -13,6 +13,14 @@ export function vmTitle(vm) {
 }
 
 /**
+ * The kind of VMM, empty where it says no more than the name: an unknown VMM is named after its process.
+ * @param {Pick<Vm, "name" | "vmm">} vm
+ */
+export function vmmBadge(vm) {
+  return vm.vmm === vm.name ? "" : vm.vmm;
+}
+
+/**
  * Whether it runs, and if not since when.
  * @param {Vm} vm
  * @param {number} now

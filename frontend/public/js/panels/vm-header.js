@@ -2,7 +2,7 @@
 
 import { agoText, dateText } from "../base/time.js";
 import { el, setAttr, setChildren, setShown, setText } from "../base/dom.js";
-import { lifeText, vmTitle } from "../base/vm.js";
+import { lifeText, vmTitle, vmmBadge } from "../base/vm.js";
 
 /** @typedef {import("../base/types.js").Vm} Vm */
 
@@ -33,7 +33,7 @@ export function createVmHeader(onBack) {
       setAttr(life, "data-life", vm.ended_at === null ? "running" : "ended");
       setChildren(
         badges,
-        ...[vm.vmm, vm.manager].filter(Boolean).map((text) => el("span", { class: "badge" }, text)),
+        ...[vmmBadge(vm), vm.manager].filter(Boolean).map((text) => el("span", { class: "badge" }, text)),
       );
       showFacts(facts, vm, now);
       setText(command, vm.command);

@@ -3,7 +3,7 @@
 import { countText, rateText } from "../base/format.js";
 import { parseSort } from "../base/sort.js";
 import { el, keyedList, setAttr, setShown, setText, svg } from "../base/dom.js";
-import { lifeText, vmTitle } from "../base/vm.js";
+import { lifeText, vmTitle, vmmBadge } from "../base/vm.js";
 
 /** @typedef {import("../base/types.js").Vm} Vm */
 /** @typedef {import("../base/dom.js").Row<VmRow>} Row */
@@ -193,8 +193,8 @@ function createNameCell() {
     update(vm, href, now) {
       setText(link, vmTitle(vm));
       setAttr(link, "href", href);
-      setText(vmm, vm.vmm);
-      setShown(vmm, vm.vmm !== "");
+      setText(vmm, vmmBadge(vm));
+      setShown(vmm, vmmBadge(vm) !== "");
       setText(manager, vm.manager);
       setShown(manager, vm.manager !== "");
       setText(life, lifeText(vm, now));

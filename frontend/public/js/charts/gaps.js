@@ -15,14 +15,16 @@
  * Find the gaps in a range, in order of time.
  *
  * The newest few seconds are still on their way, so a gap that reaches the present is one only where it is
- * longer than what may be on its way.
- * @param {readonly Span[]} coverage
+ * longer than what may be on its way. A recording beside real hosts leaves no gap where it is silent.
+ * @param {readonly Span[]} spans
  * @param {Range} range
  * @param {number} now
  * @param {number} [arrivingMs] how much of the newest time may still arrive
  * @returns {Gap[]}
  */
-export function findGaps(coverage, range, now, arrivingMs = 5000) {
+export function findGaps(spans, range, now, arrivingMs = 5000) {
+  const live = spans.filter((span) => !span.is_recording);
+  const coverage = live.length > 0 ? live : spans;
   const end = Math.min(range.to, now);
   const hosts = new Set(coverage.map((span) => span.host));
   const total = Math.max(1, hosts.size);

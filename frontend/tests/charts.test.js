@@ -25,6 +25,12 @@ test("time that one of two hosts was not read is a gap of that host", () => {
   assert.equal(gapLabel(gaps[0]), "1 of 2 hosts not covered");
 });
 
+test("a recording beside a host leaves no gap where it is silent", () => {
+  const recording = { ...span("replay", 20_000, 30_000), is_recording: true };
+  assert.deepEqual(findGaps([span("a", 0, 100_000), recording], RANGE, FAR), []);
+  assert.equal(findGaps([recording], RANGE, FAR).length, 2);
+});
+
 test("without any coverage the whole range is a gap", () => {
   assert.deepEqual(findGaps([], RANGE, FAR), [{ from: 0, to: 100_000, missing: 1, hosts: 1 }]);
   assert.ok(isUncovered([], RANGE));

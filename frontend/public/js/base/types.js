@@ -54,7 +54,7 @@
  * @property {number} total exact count over all steps
  */
 
-/** @typedef {{host: string, from_ms: number, to_ms: number}} Span time in which a host was read, half-open */
+/** @typedef {{host: string, from_ms: number, to_ms: number, is_recording?: boolean}} Span covered time, half-open */
 
 /**
  * @typedef {object} Rates

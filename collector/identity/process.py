@@ -68,11 +68,14 @@ def leader_of(tid: int, proc: Path = _PROC) -> int | None:
 
 
 def is_running(pid: int, start_ticks: int, proc: Path = _PROC) -> bool:
-    """Tell whether the process that had this pid and start still runs; a zombie does not."""
+    """Tell whether the process that had this pid and start still runs; a zombie does not.
+
+    A process whose first thread has ended shows as a zombie while the others, its vCPUs perhaps, go on.
+    """
     stat = _read_stat(proc / str(pid))
     if stat is None:
         return _exists(pid)
-    return stat.start_ticks == start_ticks and stat.state not in "ZXx"
+    return stat.start_ticks == start_ticks and (stat.state not in "ZXx" or stat.threads > 1)
 
 
 def host_proc(proc: Path = _PROC) -> Path | None:
@@ -92,6 +95,7 @@ def host_proc(proc: Path = _PROC) -> Path | None:
 class _Stat:
     comm: str
     state: str
+    threads: int
     start_ticks: int
 
 
@@ -103,7 +107,7 @@ def _read_stat(folder: Path) -> _Stat | None:
     if opening < 0 or closing < opening or len(fields) < 20:
         return None
     try:
-        return _Stat(_text(content[opening + 1 : closing]), _text(fields[0]), int(fields[19]))
+        return _Stat(_text(content[opening + 1 : closing]), _text(fields[0]), int(fields[17]), int(fields[19]))
     except ValueError:
         return None
 

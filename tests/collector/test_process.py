@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from collector.identity.process import Process, host_proc, is_running, read_process, ticks_of
+from tests.product import wait_for
 
 NO_PROCESS = 5_000_000
 """Above the highest pid that Linux gives."""
@@ -115,6 +116,23 @@ def test_a_zombie_is_not_running() -> None:
         process = read_process(child.pid)
         assert process is not None
         assert not is_running(child.pid, process.start_ticks)
+
+
+def test_a_process_whose_first_thread_ended_is_running_while_others_go_on() -> None:
+    program = "import os, threading; threading.Thread(target=os.read, args=(0, 1)).start(); "
+    program += "print(flush=True); __import__('ctypes').CDLL(None).pthread_exit(None)"
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdin is not None and child.stdout is not None
+        child.stdout.readline()
+        status = Path(f"/proc/{child.pid}/status")
+        wait_for(lambda: "\nState:\tZ" in status.read_text() or None, 5, "the first thread has ended")
+        process = read_process(child.pid)
+        assert process is not None
+        assert is_running(child.pid, process.start_ticks)
+        child.stdin.close()
+        wait_for(lambda: not is_running(child.pid, process.start_ticks) or None, 5, "the last has ended")
 
 
 def test_a_process_hidden_from_proc_counts_as_running(tmp_path: Path) -> None:

@@ -168,6 +168,8 @@ PROBE(kvm_mmu_spte_requested)
 		counters = counters_of(thread, FORMAT_PFERR, fault.error_code);
 		if (counters)
 			counters->prefetched++;
+		/* Not always within KVM_RUN, whose end alone would tell that the thread may change its vCPU. */
+		thread->running = 0;
 		return 0;
 	}
 	counters = outcome_counters(thread, FORMAT_PFERR, fault.error_code);
@@ -194,6 +196,8 @@ PROBE(fast_page_fault)
 	if (outcome != RET_PF_FIXED && outcome != RET_PF_SPURIOUS)
 		return 0;
 	bpf_probe_read_kernel((void *)&fault, sizeof(fault), (void *)ctx->args[1]);
+	if (fault.prefetch)
+		return 0;
 	thread = current_thread(ctx->args[0]);
 	if (!thread)
 		return 0;

@@ -2,12 +2,10 @@
  * Which vCPU the current thread runs.
  *
  * Tracepoints in the fault path pass no vCPU on most kernels. The thread is
- * inside ioctl(vcpu_fd, KVM_RUN), so its saved user registers hold the file
- * descriptor, and the file's private_data is the struct kvm_vcpu
- * (virt/kvm/kvm_main.c, create_vcpu_fd()).
+ * inside ioctl(vcpu_fd, ...), KVM_RUN or one that maps memory ahead, so its
+ * saved user registers hold the file descriptor, and the file's private_data
+ * is the struct kvm_vcpu (virt/kvm/kvm_main.c, create_vcpu_fd()).
  */
-
-#define KVM_RUN 0xae80
 
 /*
  * Kernel addresses are u64 here, and fields are read by their offset: BCC
@@ -22,7 +20,6 @@
 struct ioctl_args {
 	u64 number;
 	u64 fd;
-	u64 request;
 };
 
 #if defined(ARCH_X86_64)
@@ -37,11 +34,9 @@ static __always_inline int read_ioctl_args(u64 regs, struct ioctl_args *args)
 	READ(args->number, regs, pt_regs, orig_ax);
 	if ((cs & 0xffff) == USER32_CS) {
 		READ(args->fd, regs, pt_regs, bx);
-		READ(args->request, regs, pt_regs, cx);
 		return args->number == NR_IOCTL_COMPAT;
 	}
 	READ(args->fd, regs, pt_regs, di);
-	READ(args->request, regs, pt_regs, si);
 	return args->number == NR_IOCTL;
 }
 #elif defined(ARCH_AARCH64)
@@ -52,7 +47,6 @@ static __always_inline int read_ioctl_args(u64 regs, struct ioctl_args *args)
 
 	READ(number, regs, pt_regs, syscallno);
 	READ(args->fd, regs, pt_regs, orig_x0);
-	READ(args->request, regs, pt_regs, regs[1]);
 	return number == NR_IOCTL;
 }
 #endif
@@ -66,8 +60,6 @@ static __always_inline u64 find_vcpu(struct task_struct *task)
 
 	if (!read_ioctl_args(bpf_task_pt_regs(task), &args))
 		return 0;
-	if ((u32)args.request != KVM_RUN)
-		return 0;
 	READ(files, task, task_struct, files);
 	READ(fdt, files, files_struct, fdt);
 	READ(max_fds, fdt, fdtable, max_fds);
@@ -78,8 +70,9 @@ static __always_inline u64 find_vcpu(struct task_struct *task)
 	READ(vcpu, file, file, private_data);
 	/*
 	 * Another thread may have put another file under this number since the
-	 * ioctl began. KVM lets a vCPU run only in its VM's own address space,
-	 * which no other kind of file's private data will point to.
+	 * ioctl began, or this is no ioctl of a vCPU. KVM lets a vCPU be used only
+	 * in its VM's own address space, which no other kind of file's private
+	 * data will point to.
 	 */
 	READ(kvm, vcpu, kvm_vcpu, kvm);
 	READ(vm_mm, kvm, kvm, mm);
@@ -117,8 +110,8 @@ static __always_inline void register_vm(struct task_struct *task, struct vm_key 
 	vms.insert(key, &record);
 }
 
-/* Note that the thread runs this vCPU, and its VM if it is new. */
-static __always_inline void attribute(struct thread *thread, struct task_struct *task, u64 vcpu)
+/* Note that the thread runs this vCPU, and its VM if it is new. Returns 0 where there is no room for the VM. */
+static __always_inline int attribute(struct thread *thread, struct task_struct *task, u64 vcpu)
 {
 	struct vm_key key = {};
 	u64 dentry, inode = 0;
@@ -131,17 +124,24 @@ static __always_inline void attribute(struct thread *thread, struct task_struct 
 		READ(inode, dentry, dentry, d_inode);
 		READ(key.instance, inode, inode, i_ino);
 	}
-	if (!vms.lookup(&key))
+	if (!vms.lookup(&key)) {
 		register_vm(task, &key, dentry);
+		/* Nothing may be counted for a VM that user space cannot name. */
+		if (!vms.lookup(&key)) {
+			count_lost(LOST_KEYS_FULL);
+			return 0;
+		}
+	}
 	thread->vm = key;
 	thread->vcpu = vcpu;
 	thread->vcpu_id = vcpu_id;
 	thread->running = 1;
 	thread->pending = 0;
+	return 1;
 }
 
 /*
- * The current thread with its vCPU, or NULL (counted as unattributed).
+ * The current thread with its vCPU, or NULL (counted as lost).
  * vcpu is the struct kvm_vcpu where the tracepoint passes it, else 0.
  */
 static __always_inline struct thread *current_thread(u64 vcpu)
@@ -169,6 +169,5 @@ static __always_inline struct thread *current_thread(u64 vcpu)
 			return NULL;
 		}
 	}
-	attribute(thread, task, vcpu);
-	return thread;
+	return attribute(thread, task, vcpu) ? thread : NULL;
 }

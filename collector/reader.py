@@ -1,7 +1,7 @@
 """Reads the probes: differences of counters that only grow, so that no fault falls between two readings."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol, TypeVar
 
 from collector.clock import ClockOffsets, measure
@@ -35,8 +35,8 @@ class Probes(Protocol):
     def lost(self) -> dict[str, int]:
         """Growing counters by kind."""
 
-    def forget(self, vm: VmKey) -> None:
-        """Remove a VM's keys."""
+    def forget(self, vms: Collection[VmKey]) -> None:
+        """Remove VMs' keys."""
 
 
 class Reader:
@@ -81,11 +81,13 @@ class Reader:
         self._faults, self._exits, self._lost = faults, exits, lost
         return reading
 
-    def forget(self, vm: VmKey) -> None:
-        """Drop an ended VM, whose last counts a reading has returned."""
-        self._probes.forget(vm)
-        self._faults = {key: value for key, value in self._faults.items() if (key.kvm, key.instance) != vm}
-        self._exits = {key: value for key, value in self._exits.items() if (key.kvm, key.instance) != vm}
+    def forget(self, vms: Collection[VmKey]) -> None:
+        """Drop ended VMs, whose last counts a reading has returned."""
+        if not vms:
+            return
+        self._probes.forget(vms)
+        self._faults = {key: value for key, value in self._faults.items() if key[:2] not in vms}
+        self._exits = {key: value for key, value in self._exits.items() if key[:2] not in vms}
 
     def _span(self, clock: ClockOffsets) -> tuple[int, int]:
         """The UTC span since the last reading, as long as the monotonic clock says, whatever UTC did."""

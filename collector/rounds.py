@@ -21,8 +21,7 @@ class Rounds:
         self._table = table
         self._events = events
         self._architecture = architecture
-        self._keys: dict[str, VmKey] = {}
-        self._ended: list[VmKey] = []
+        self._ended: frozenset[VmKey] = frozenset()
 
     def take(self) -> Content:
         """Take a round.
@@ -45,19 +44,20 @@ class Rounds:
             lost=decoder.losses(reading),
             covered=(Span(reading.from_ns, reading.to_ns),),
         )
-        self._forget(ended)
+        # Of the VMs that had ended before, this reading had the last counts.
+        self._reader.forget(self._ended)
+        gone = {vm.id for vm in ended}
+        self._ended = frozenset(key for key, identity in ids.items() if identity in gone)
         return content
 
     def _name(self, reading: Reading) -> Mapping[VmKey, Vm]:
         def first(item: tuple[VmKey, VmRecord]) -> int:
             return item[1].first_monotonic_ns
 
-        vms = {}
-        for key, record in sorted(reading.vms.items(), key=first):
-            vm = self._table.see(_kernel_vm(key, record), reading.to_ns)
-            self._keys[vm.id] = key
-            vms[key] = vm
-        return vms
+        return {
+            key: self._table.see(_kernel_vm(key, record), reading.to_ns)
+            for key, record in sorted(reading.vms.items(), key=first)
+        }
 
     @staticmethod
     def _counted(reading: Reading, vms: Mapping[VmKey, Vm]) -> list[Vm]:
@@ -65,12 +65,6 @@ class Rounds:
         keys |= {VmKey(key.kvm, key.instance) for key in reading.exit_counts}
         keys |= {VmKey(record.kvm, record.instance) for record in reading.exits}
         return [vms[key] for key in keys]
-
-    def _forget(self, ended: tuple[Vm, ...]) -> None:
-        """Forget the VMs that had ended before this reading: it had the last of their counts."""
-        for key in self._ended:
-            self._reader.forget(key)
-        self._ended = [self._keys.pop(vm.id) for vm in ended if vm.id in self._keys]
 
 
 def _kernel_vm(key: VmKey, record: VmRecord) -> KernelVm:

@@ -107,7 +107,9 @@ def _read_stat(folder: Path) -> _Stat | None:
     if opening < 0 or closing < opening or len(fields) < 20:
         return None
     try:
-        return _Stat(_text(content[opening + 1 : closing]), _text(fields[0]), int(fields[17]), int(fields[19]))
+        return _Stat(
+            _text(content[opening + 1 : closing]), _text(fields[0]), int(fields[17]), int(fields[19])
+        )
     except ValueError:
         return None
 

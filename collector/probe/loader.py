@@ -4,7 +4,7 @@ import ctypes
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -105,21 +105,19 @@ class Probes:
         lost["missed_runs"] = sum(_recursion_misses(fd) for fd in self._programs)
         return lost
 
-    def forget(self, vm: VmKey) -> None:
-        """Remove an ended VM's keys. Its counts must have been read before."""
-        prefix = VM_KEY.pack(*vm)
-        for name, key_size, value_size in (
+    def forget(self, vms: Collection[VmKey]) -> None:
+        """Remove ended VMs' keys. Their counts must have been read before."""
+        prefixes = {VM_KEY.pack(*vm) for vm in vms}
+        # Threads before counts: one that counted on would note its VM anew, and no count be without its VM.
+        self._delete("vms", prefixes)
+        threads = list(self._entries("threads", _TID_BYTES, ctypes.sizeof(self._bpf[b"threads"].Leaf)))
+        self._delete("threads", (key for key, value in threads if value[: VM_KEY.size] in prefixes))
+        for table, key_size, value_size in (
             ("fault_counts", FAULT_KEY.size, FAULT_COUNTERS.size * self._cpus),
             ("exit_counts", EXIT_KEY.size, EXIT_COUNT.size * self._cpus),
         ):
-            for key in [
-                key for key, _ in self._entries(name, key_size, value_size) if key.startswith(prefix)
-            ]:
-                self._delete(name, key)
-        threads = self._entries("threads", _TID_BYTES, ctypes.sizeof(self._bpf[b"threads"].Leaf))
-        for key in [key for key, value in threads if value.startswith(prefix)]:
-            self._delete("threads", key)
-        self._delete("vms", prefix)
+            keys = [key for key, _ in self._entries(table, key_size, value_size)]
+            self._delete(table, (key for key in keys if key[: VM_KEY.size] in prefixes))
 
     def detach(self) -> None:
         """Detach every program: from here on nothing is counted, what was counted can still be read."""
@@ -179,8 +177,9 @@ class Probes:
                 return
             first = False
 
-    def _delete(self, table: str, key: bytes) -> None:
-        self._library.bpf_delete_elem(self._bpf[table.encode()].map_fd, ctypes.c_char_p(key))
+    def _delete(self, table: str, keys: Iterable[bytes]) -> None:
+        for key in keys:
+            self._library.bpf_delete_elem(self._bpf[table.encode()].map_fd, ctypes.c_char_p(key))
 
 
 def bcc_version() -> str:

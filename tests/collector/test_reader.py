@@ -1,5 +1,7 @@
 """Readings are differences of counters that only grow, over spans that join."""
 
+from collections.abc import Collection
+
 from collector.clock import ClockOffsets
 from collector.probe.layout import ExitKey, ExitRecord, FaultKey, VmKey, VmRecord
 from collector.reader import Reader
@@ -33,8 +35,8 @@ class Counters:
     def lost(self) -> dict[str, int]:
         return dict(self.losses)
 
-    def forget(self, vm: VmKey) -> None:
-        self.forgotten.append(vm)
+    def forget(self, vms: Collection[VmKey]) -> None:
+        self.forgotten += vms
 
 
 class Clock:
@@ -116,7 +118,7 @@ def test_a_vm_at_the_address_of_a_forgotten_one_starts_from_zero() -> None:
     reader, counters, _ = _reader()
     counters.faults = {FAULT: (5, 5)}
     reader.read()
-    reader.forget(VmKey(1, 7))
+    reader.forget({VmKey(1, 7)})
     assert counters.forgotten == [VmKey(1, 7)]
     counters.faults = {FAULT: (2, 2)}
     assert reader.read().fault_counts == {FAULT: (2, 2)}

@@ -25,7 +25,9 @@ print(os.getpid(), *counts)
 
 
 def test_a_hundred_vms_of_one_process_are_counted_exactly(product: Product) -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=TOP, check=True, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], cwd=TOP, check=True, stdout=subprocess.PIPE, text=True
+    )
     pid, *expected = map(int, done.stdout.split())
 
     def counted() -> list[int] | None:

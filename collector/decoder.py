@@ -1,6 +1,7 @@
 """Turns a reading of the probes into the architecture's own records."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from collector.clock import ClockOffsets
@@ -11,30 +12,65 @@ from faultmodel.record import BUCKET_MS, KVM_EXIT_MEMORY_FAULT, ExitCount, Loss,
 
 VmIds = Mapping[VmKey, str]
 
+_NS_PER_MS = 1_000_000
+_BUCKET_NS = BUCKET_MS * _NS_PER_MS
 
-def bucket_of(reading: Reading) -> int:
-    """Return the bucket of a reading's counts: the second in which the middle of its span lies, UTC ms."""
-    middle_ms = (reading.from_ns + reading.to_ns) // 2_000_000
-    return middle_ms - middle_ms % BUCKET_MS
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """The part of a reading that falls into one bucket: its span from ``from_ns`` to ``to_ns``, of ``of_ns``."""
+
+    bucket_ms: int
+    from_ns: int
+    to_ns: int
+    of_ns: int
+
+    def part(self, count: int) -> int:
+        """Return this share of a count; over all shares of a reading the parts add up to the count."""
+        return count * self.to_ns // self.of_ns - count * self.from_ns // self.of_ns
+
+
+def shares(reading: Reading) -> tuple[Share, ...]:
+    """Return the seconds that a reading covers. Mostly one: a reading that is late is spread evenly."""
+    length_ns = reading.to_ns - reading.from_ns
+    first_ms = reading.from_ns // _BUCKET_NS * BUCKET_MS
+    if length_ns <= 0:
+        return (Share(first_ms, 0, 1, 1),)
+    found = []
+    for bucket_ns in range(first_ms * _NS_PER_MS, reading.to_ns, _BUCKET_NS):
+        begin = max(bucket_ns, reading.from_ns) - reading.from_ns
+        end = min(bucket_ns + _BUCKET_NS, reading.to_ns) - reading.from_ns
+        found.append(Share(bucket_ns // _NS_PER_MS, begin, end, length_ns))
+    return tuple(found)
 
 
 def fault_counts(reading: Reading, architecture: Architecture, ids: VmIds) -> tuple[Any, ...]:
     """Return the architecture's fault counts."""
-    bucket_ms = bucket_of(reading)
     counts = []
-    for key, counters in reading.fault_counts.items():
-        word = (key.word,) if architecture.format_field is None else (FORMATS[key.format], key.word)
-        vm = ids[VmKey(key.kvm, key.instance)]
-        counts.append(architecture.fault_count(bucket_ms, vm, key.vcpu, *word, *counters))
+    for share in shares(reading):
+        for key, counters in reading.fault_counts.items():
+            word = (key.word,) if architecture.format_field is None else (FORMATS[key.format], key.word)
+            parts = tuple(map(share.part, counters))
+            if any(parts):
+                vm = ids[VmKey(key.kvm, key.instance)]
+                counts.append(architecture.fault_count(share.bucket_ms, vm, key.vcpu, *word, *parts))
     return tuple(counts)
 
 
 def exit_counts(reading: Reading, ids: VmIds) -> tuple[ExitCount, ...]:
     """Return exits to user space by VM, vCPU, reason and errno."""
-    bucket_ms = bucket_of(reading)
     return tuple(
-        ExitCount(bucket_ms, ids[VmKey(key.kvm, key.instance)], key.vcpu, key.reason, key.errno, count)
+        ExitCount(
+            share.bucket_ms,
+            ids[VmKey(key.kvm, key.instance)],
+            key.vcpu,
+            key.reason,
+            key.errno,
+            share.part(count),
+        )
+        for share in shares(reading)
         for key, count in reading.exit_counts.items()
+        if share.part(count)
     )
 
 

@@ -18,10 +18,12 @@ def _reading(
     faults: dict[FaultKey, tuple[int, ...]] | None = None,
     exit_counts: dict[ExitKey, int] | None = None,
     exits: list[ExitRecord] | None = None,
+    from_ns: int = 10_000_000_000,
+    to_ns: int = 11_000_000_000,
 ) -> Reading:
     return Reading(
-        from_ns=10_001_000_000,
-        to_ns=11_002_000_000,
+        from_ns=from_ns,
+        to_ns=to_ns,
         clock=ClockOffsets(5_000_000_000, 5_000_000_000, 0),
         vms={},
         fault_counts=faults or {},
@@ -38,8 +40,33 @@ def _exit(reason: int, errno: int, format_: int) -> ExitRecord:
     )  # fmt: skip
 
 
-def test_counts_go_into_the_second_in_which_most_of_their_span_lies() -> None:
-    assert decoder.bucket_of(_reading()) == 10_000
+def test_a_reading_within_a_second_counts_for_that_second() -> None:
+    key = FaultKey(*VM, word=6, vcpu=0, format=3)
+    reading = _reading({key: COUNTS}, from_ns=10_200_000_000, to_ns=10_300_000_000)
+    (count,) = decoder.fault_counts(reading, arch.get("x86_64"), IDS)
+    assert (count.bucket_ms, count.faults) == (10_000, 1)
+
+
+def test_a_late_reading_is_spread_over_the_seconds_it_covers_and_loses_nothing() -> None:
+    key = FaultKey(*VM, word=6, vcpu=0, format=3)
+    reading = _reading({key: (1001, *COUNTS[1:])}, from_ns=10_000_000_000, to_ns=12_500_000_000)
+    counts = decoder.fault_counts(reading, arch.get("x86_64"), IDS)
+    assert [(count.bucket_ms, count.faults) for count in counts] == [
+        (10_000, 400),
+        (11_000, 400),
+        (12_000, 201),
+    ]
+    for name, total in zip(COUNTERS[1:], COUNTS[1:], strict=True):
+        assert sum(getattr(count, name) for count in counts) == total
+
+
+def test_a_late_reading_spreads_exits_too() -> None:
+    key = ExitKey(*VM, vcpu=1, reason=2, errno=0)
+    reading = _reading(exit_counts={key: 3}, from_ns=10_500_000_000, to_ns=11_500_000_000)
+    assert [(count.bucket_ms, count.count) for count in decoder.exit_counts(reading, IDS)] == [
+        (10_000, 1),
+        (11_000, 2),
+    ]
 
 
 def test_x86_counts_carry_word_and_format() -> None:

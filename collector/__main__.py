@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import math
 import os
 import signal
 import socket
@@ -13,7 +14,13 @@ from pathlib import Path
 from collector import doctor
 from collector.errors import CollectorError
 from collector.pipeline import Pipeline
-from collector.settings import MAX_INTERVAL_S, MIN_INTERVAL_S, Settings
+from collector.settings import (
+    MAX_HOST_CHARACTERS,
+    MAX_INTERVAL_S,
+    MIN_INTERVAL_S,
+    MIN_SPOOL_BYTES,
+    Settings,
+)
 from collector.spool import DEFAULT_BYTES
 from collector.trace.command import add_parser as add_replay
 from faultmodel.errors import FaultModelError
@@ -70,7 +77,10 @@ def _parser() -> argparse.ArgumentParser:
         "--data-dir", type=Path, default=_default("DATA_DIR", "/var/lib/kvmfaults"), help="(%(default)s)"
     )
     run.add_argument(
-        "--host", default=_default("HOST_NAME", socket.gethostname()), help="this host's name (%(default)s)"
+        "--host",
+        type=_host,
+        default=_default("HOST_NAME", socket.gethostname()),
+        help="this host's name (%(default)s)",
     )
     run.add_argument(
         "--interval",
@@ -79,7 +89,10 @@ def _parser() -> argparse.ArgumentParser:
         help="seconds between readings (%(default)s)",
     )
     run.add_argument(
-        "--spool-bytes", type=int, default=DEFAULT_BYTES, help="most to keep for a server away (%(default)s)"
+        "--spool-bytes",
+        type=_spool_bytes,
+        default=DEFAULT_BYTES,
+        help="most to keep for a server away (%(default)s)",
     )
     run.add_argument(
         "--ca-file", type=Path, default=_default("CA_FILE") or None, help="certificates to trust"
@@ -94,10 +107,25 @@ def _default(name: str, fallback: str = "") -> str:
 
 
 def _interval(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not MIN_INTERVAL_S <= value <= MAX_INTERVAL_S:
         raise argparse.ArgumentTypeError(f"must be {MIN_INTERVAL_S:g} to {MAX_INTERVAL_S:g} seconds")
     return value
+
+
+def _host(text: str) -> str:
+    if not 1 <= len(text) <= MAX_HOST_CHARACTERS:
+        raise argparse.ArgumentTypeError(f"must have 1 to {MAX_HOST_CHARACTERS} characters")
+    return text
+
+
+def _spool_bytes(text: str) -> int:
+    if not text.isdecimal() or int(text) < MIN_SPOOL_BYTES:
+        raise argparse.ArgumentTypeError(f"must be a number of bytes, {MIN_SPOOL_BYTES} or more: one batch")
+    return int(text)
 
 
 if __name__ == "__main__":

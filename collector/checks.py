@@ -144,14 +144,9 @@ def _bpftool() -> Finding:
 def _bcc() -> Finding:
     try:
         return Finding("bcc", State.OK, f"version {bcc_version()}")
-    except ProbeError:
-        return Finding(
-            "bcc",
-            State.MISSING,
-            "not installed",
-            "install the distribution's python3-bpfcc, not PyPI's bcc",
-            Cause.TOOLS,
-        )
+    except ProbeError as exc:
+        found, _, remedy = str(exc).rpartition(": ")
+        return Finding("bcc", State.MISSING, found, remedy, Cause.TOOLS)
 
 
 def _lockdown() -> Finding:

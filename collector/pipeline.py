@@ -14,7 +14,7 @@ from collector.identity.uevents import KvmEvents
 from collector.outbox import Content, Outbox
 from collector.probe.headers import ensure_headers
 from collector.probe.loader import Probes
-from collector.probe.plan import Plan, make_plan
+from collector.probe.plan import Plan, find_flavour, make_plan
 from collector.reader import Reader
 from collector.rounds import Rounds
 from collector.settings import Settings
@@ -32,6 +32,8 @@ RETRY_S = 5.0
 """How long to wait before trying again to attach, where the host lacks something."""
 FLUSH_S = 2.0
 """How long an ordered end waits for the server to take what is left; the rest stays in the spool."""
+_DETAIL_CHARACTERS = 1024
+"""As many as a host's detail may have."""
 
 
 class Pipeline:
@@ -86,9 +88,14 @@ class Pipeline:
             rounds = Rounds(reader, table, events, self._architecture)
             while not self._stop.wait(_until_next(self._settings.interval_s)):
                 outbox.send(host, rounds.take())
+                # The programs name the format of the hardware's words, which another vendor module changes.
+                if find_flavour(platform.machine()) != plan.flavour:
+                    logger.info("flavour changed, attaching anew")
+                    break
             # What is counted until the programs are off belongs to the last round.
             probes.detach()
-            outbox.send(self._host("stopped", plan=plan, events=events), rounds.take())
+            ending = self._host("stopped", plan=plan, events=events) if self._stop.is_set() else host
+            outbox.send(ending, rounds.take())
 
     def _host(
         self, state: str, *, plan: Plan | None = None, events: KvmEvents | None = None, detail: str = ""
@@ -100,7 +107,7 @@ class Pipeline:
             state=state,
             kernel=platform.release(),
             flavour=plan.flavour.name if plan else "",
-            detail=detail or self._naming_gap(),
+            detail=(detail or self._naming_gap())[:_DETAIL_CHARACTERS],
             collector_version=version(),
             probes=_probes(plan, events) if plan and events else (),
         )

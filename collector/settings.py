@@ -5,10 +5,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from collector.spool import DEFAULT_BYTES
+from faultmodel import wire
 
 MIN_INTERVAL_S = 0.05
 MAX_INTERVAL_S = 1.0
 """Counts are kept per second; reading less often would smear them."""
+MAX_HOST_CHARACTERS = 256
+"""The server takes no longer text."""
+MIN_SPOOL_BYTES = wire.MAX_BATCH_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

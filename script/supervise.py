@@ -20,6 +20,7 @@ from types import FrameType
 from typing import TextIO
 
 from backend.__main__ import main as server_command
+from collector.settings import MAX_INTERVAL_S, MIN_INTERVAL_S
 
 TOP = Path(__file__).resolve().parent.parent
 PR_SET_PDEATHSIG = 1
@@ -106,6 +107,8 @@ def main() -> int:
         # Its own first line, not an answer on the port: that may be another's.
         url = server.first_line(stop, START_S).strip().rpartition(" ")[2].rstrip("/")
         if not url:
+            if not stop.asked:
+                say("the server did not start", error=True)
             return 0 if stop.asked else 1
         port = int(url.rpartition(":")[2])
         server.arguments = _server(options, port)
@@ -168,11 +171,20 @@ def _options() -> argparse.Namespace:
         parser.error(f"--port {options.port} is not a port: 0 to 65535")
     if options.replay and options.demo:
         parser.error("--demo needs the kernel, --replay goes without: give one of them")
+    if not _is_interval(options.interval):
+        parser.error(f"--interval {options.interval}: {MIN_INTERVAL_S:g} to {MAX_INTERVAL_S:g} seconds")
     for file in options.replay or ():
         if not file.is_file():
             parser.error(f"--replay: no file {file}")
     options.database = options.database or f"sqlite:///{options.data_dir / 'kvmfaults.db'}"
     return options
+
+
+def _is_interval(text: str) -> bool:
+    try:
+        return MIN_INTERVAL_S <= float(text) <= MAX_INTERVAL_S
+    except ValueError:
+        return False
 
 
 def _prepare(options: argparse.Namespace) -> None:

@@ -159,6 +159,8 @@ def test_a_data_directory_is_used_by_one_at_a_time(tmp_path: Path) -> None:
     ("options", "message"),
     [
         (("--port", "70000"), "--port 70000 is not a port"),
+        (("--interval", "5"), "--interval 5: 0.05 to 1 seconds"),
+        (("--interval", "soon"), "--interval soon: 0.05 to 1 seconds"),
         (("--replay", "no-such-file"), "no file no-such-file"),
         (("--replay", str(CAPTURE), "--demo"), "give one of them"),
         (("--database", "mysql://x"), "mysql"),

@@ -37,6 +37,7 @@ MAX_KEYS = 1_048_576
 EXIT_RING_PAGES = 256
 _BATCH = 4096
 _TID_BYTES = 4
+_BCC_REMEDY = "install the distribution's python3-bpfcc; PyPI's bcc is another package"
 
 
 class Probes:
@@ -221,10 +222,11 @@ def _source() -> str:
 def _import_bcc() -> Any:
     try:
         import bcc
-    except ImportError as exc:
-        raise ProbeError(
-            f"BCC is missing ({exc}): install the distribution's python3-bpfcc; PyPI's bcc is another package"
-        ) from exc
+    # OSError: the package is there, but not the library that it loads.
+    except (ImportError, OSError) as exc:
+        raise ProbeError(f"BCC is missing ({exc}): {_BCC_REMEDY}") from exc
+    if not hasattr(bcc, "BPF"):
+        raise ProbeError(f"{bcc.__file__} is not BCC: {_BCC_REMEDY}")
     return bcc
 
 

@@ -124,7 +124,8 @@ def test_a_process_whose_first_thread_ended_is_running_while_others_go_on() -> N
     with subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as child:
-        assert child.stdin is not None and child.stdout is not None
+        assert child.stdin is not None
+        assert child.stdout is not None
         child.stdout.readline()
         status = Path(f"/proc/{child.pid}/status")
         wait_for(lambda: "\nState:\tZ" in status.read_text() or None, 5, "the first thread has ended")

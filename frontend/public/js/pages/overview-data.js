@@ -118,8 +118,11 @@ export function figuresOf({ vms, hasMore, byVm }) {
   const isKnown = byVm.coverage.length > 0;
   const count = (/** @type {(vm: Vm) => number} */ of) =>
     countText(isKnown ? vms.reduce((total, vm) => total + of(vm), 0) : null);
-  const latest = sumOf(byVm.series.map((series) => newest(series.values))) ?? 0;
-  const running = vms.filter((vm) => vm.ended_at === null).length;
+  // What has ended has no rate now.
+  const alive = new Set(vms.filter((vm) => vm.ended_at === null).map((vm) => vm.id));
+  const running = alive.size;
+  const lines = byVm.series.filter((series) => alive.has(series.key));
+  const latest = sumOf(lines.map((series) => newest(series.values))) ?? 0;
   const hosts = new Set(vms.map((vm) => vm.host)).size;
   const note = hasMore ? `of the newest ${countText(vms.length)} VMs` : "";
   const title = "In the range, exact";
@@ -129,7 +132,7 @@ export function figuresOf({ vms, hasMore, byVm }) {
       label: "Guest faults now",
       value: rateText(isKnown ? latest : null),
       unit: "/s",
-      title: "All VMs, in the newest covered step",
+      title: "All running VMs, in the newest covered step",
     },
     { key: "faults", label: "Guest faults", value: count((vm) => vm.faults), note, title },
     { key: "exits", label: "Memory-fault exits", value: count((vm) => vm.memory_fault_exits), note, title },

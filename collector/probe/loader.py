@@ -226,7 +226,7 @@ def _import_bcc() -> Any:
     except (ImportError, OSError) as exc:
         raise ProbeError(f"BCC is missing ({exc}): {_BCC_REMEDY}") from exc
     if not hasattr(bcc, "BPF"):
-        raise ProbeError(f"{bcc.__file__} is not BCC: {_BCC_REMEDY}")
+        raise ProbeError(f"the Python package bcc is not BCC's: {_BCC_REMEDY}")
     return bcc
 
 

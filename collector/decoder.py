@@ -18,7 +18,7 @@ _BUCKET_NS = BUCKET_MS * _NS_PER_MS
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The part of a reading that falls into one bucket: its span from ``from_ns`` to ``to_ns``, of ``of_ns``."""
+    """The part of a reading that falls into one bucket: from ``from_ns`` to ``to_ns`` of its ``of_ns``."""
 
     bucket_ms: int
     from_ns: int

@@ -22,6 +22,7 @@ from collector.shipper import Shipper
 from collector.shipper_http import Uplink
 from collector.spool import Spool
 from collector.version import version
+from collector.vm_file import VmFile
 from collector.vms import VmTable
 from faultmodel import arch
 from faultmodel.record import Host, Probe
@@ -85,9 +86,14 @@ class Pipeline:
             logger.info("attached tracepoints=%s flavour=%s", ",".join(plan.attach), plan.flavour.name)
             outbox.send(host, Content())
             table = VmTable(self._boot_id, _boottime_to_utc_ns, proc, greeter.recall)
+            memory = VmFile(self._settings.vms_file, self._boot_id)
+            for vm in memory.recall():
+                # Those that ended while nobody was reading are found to have ended in the first round.
+                table.see(vm, time.time_ns())
             rounds = Rounds(reader, table, events, self._architecture)
             while not self._stop.wait(_until_next(self._settings.interval_s)):
                 outbox.send(host, rounds.take())
+                memory.keep(table.living())
                 # The programs name the format of the hardware's words, which another vendor module changes.
                 if find_flavour(platform.machine()) != plan.flavour:
                     logger.info("flavour changed, attaching anew")
@@ -96,6 +102,7 @@ class Pipeline:
             probes.detach()
             ending = self._host("stopped", plan=plan, events=events) if self._stop.is_set() else host
             outbox.send(ending, rounds.take())
+            memory.keep(table.living())
 
     def _host(
         self, state: str, *, plan: Plan | None = None, events: KvmEvents | None = None, detail: str = ""

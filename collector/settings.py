@@ -41,3 +41,8 @@ class Settings:
     def headers_directory(self) -> Path:
         """Where the kernel's types are kept between starts."""
         return self.data_dir / "headers"
+
+    @property
+    def vms_file(self) -> Path:
+        """Which VMs lived when a collector last looked."""
+        return self.data_dir / "vms.json"

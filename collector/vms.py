@@ -95,6 +95,10 @@ class VmTable:
         """Return how many VMs live."""
         return len(self._live)
 
+    def living(self) -> tuple[KernelVm, ...]:
+        """Return the VMs that live."""
+        return tuple(entry.seen for entry in self._live.values())
+
     def see(self, seen: KernelVm, now_ns: int) -> Vm:
         """Return a VM's description; a VM that is not known yet is looked up.
 

@@ -72,3 +72,23 @@ def test_a_vm_is_seen_to_end(own_product: Product) -> None:
         return vm["ended_at"] if vm else None
 
     assert wait_for(ended, 5, "the VM's end is shown") > alive["started_at"]
+
+
+def test_a_vm_that_ends_while_no_collector_runs_is_seen_to_have_ended(own_product: Product) -> None:
+    guest = start_guest(write=10, hold=True)
+    assert guest.stdout is not None
+    told = told_by(guest.stdout.readline())
+    own_product.vm_with(told.pid, faults=told.faults)
+    time.sleep(1.2)  # One more round, after which the collector has noted who lives.
+    own_product.kill_collector()
+    guest.communicate()
+    own_product.start_collector()
+
+    def ended() -> str | None:
+        vm = own_product.vm(told.pid)
+        return vm["ended_at"] if vm else None
+
+    wait_for(ended, 5, "the VM's end is shown")
+    vm = own_product.vm(told.pid)
+    assert vm is not None
+    assert vm["faults"] == told.faults

@@ -1,4 +1,4 @@
-"""Many short VMs of one process, one after the other: each is counted as itself, though memory is used again."""
+"""Many short VMs of one process: each is counted as itself, though their memory is used again."""
 
 import subprocess
 import sys

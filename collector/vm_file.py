@@ -1,0 +1,49 @@
+"""Which VMs live, kept on disk: a VM that ends while no collector runs is then known to have ended."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from collector.vms import KernelVm
+
+logger = logging.getLogger(__name__)
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    boot_id: str
+    vms: tuple[KernelVm, ...]
+
+
+class VmFile:
+    """A file with the VMs that live on this boot. Where it cannot be used, an end is noticed late or not."""
+
+    def __init__(self, path: Path, boot_id: str) -> None:
+        self._path = path
+        self._boot_id = boot_id
+        self._kept: frozenset[KernelVm] | None = None
+
+    def recall(self) -> tuple[KernelVm, ...]:
+        """Return the VMs that lived when a collector last wrote; none of another boot."""
+        try:
+            kept = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
+        except FileNotFoundError:
+            return ()
+        except (OSError, msgspec.DecodeError) as exc:
+            logger.warning("list of living VMs not read path=%s error=%r", self._path, str(exc))
+            return ()
+        return kept.vms if kept.boot_id == self._boot_id else ()
+
+    def keep(self, vms: Sequence[KernelVm]) -> None:
+        """Write the VMs that live, if they are others than the last time."""
+        wanted = frozenset(vms)
+        if wanted == self._kept:
+            return
+        self._kept = wanted
+        written = self._path.with_suffix(".new")
+        try:
+            written.write_bytes(msgspec.json.encode(_Kept(self._boot_id, tuple(vms))))
+            written.replace(self._path)
+        except OSError as exc:
+            logger.warning("list of living VMs not written path=%s error=%r", self._path, exc.strerror)

@@ -1,0 +1,34 @@
+"""Which VMs lived, from one collector to the next."""
+
+from pathlib import Path
+
+import pytest
+
+from collector.vm_file import VmFile
+from collector.vms import KernelVm
+
+VM = KernelVm(kvm=2**64 - 4096, instance=77, pid=4242, start_boottime_ns=5, comm="qemu", stats_name="4242-9")
+
+
+def test_what_was_kept_is_recalled(tmp_path: Path) -> None:
+    VmFile(tmp_path / "vms.json", "boot-1").keep([VM])
+    assert VmFile(tmp_path / "vms.json", "boot-1").recall() == (VM,)
+
+
+def test_vms_of_another_boot_are_not_recalled(tmp_path: Path) -> None:
+    VmFile(tmp_path / "vms.json", "boot-1").keep([VM])
+    assert VmFile(tmp_path / "vms.json", "boot-2").recall() == ()
+
+
+def test_the_first_collector_recalls_nobody(tmp_path: Path) -> None:
+    assert VmFile(tmp_path / "vms.json", "boot-1").recall() == ()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"boot_id":1,"vms":[]}', bytes(range(256))])
+def test_a_damaged_file_recalls_nobody(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "vms.json").write_bytes(content)
+    assert VmFile(tmp_path / "vms.json", "boot-1").recall() == ()
+
+
+def test_a_directory_that_is_gone_stops_nobody(tmp_path: Path) -> None:
+    VmFile(tmp_path / "gone" / "vms.json", "boot-1").keep([VM])

@@ -19,10 +19,15 @@ from faultmodel.record import BUCKET_MS, Host
 from faultmodel.wire import Batch
 
 _BUCKET_NS = BUCKET_MS * NS_PER_MS
+RECORDING = "replay"
+"""The state of a host that is a recording."""
 
 
 def lock_host(writer: Writer, host: Host, received_ns: int) -> Row[Any]:
-    """Return the host's row, made if it is new, and lock it: a host's batches are applied one by one."""
+    """Return the host's row, made if it is new, and lock it: a host's batches are applied one by one.
+
+    :raises BatchError: a recording under the name of a live host, or the other way round
+    """
     locked = select(hosts).where(hosts.c.name == host.name).with_for_update()
     row = writer.connection.execute(locked).one_or_none()
     if row is None:
@@ -34,6 +39,9 @@ def lock_host(writer: Writer, host: Host, received_ns: int) -> Row[Any]:
         }
         writer.connection.execute(writer.insert(hosts).values(new).on_conflict_do_nothing())
         row = writer.connection.execute(locked).one()
+    if (row.state == RECORDING) != (host.state == RECORDING):
+        kept = "a recording" if row.state == RECORDING else "traced live"
+        raise BatchError(f"host {host.name} is {kept}; give the other a name of its own")
     return row
 
 

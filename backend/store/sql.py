@@ -35,7 +35,6 @@ from backend.store.writer import Writer
 from faultmodel.record import ExitKind
 from faultmodel.wire import Batch
 
-_RECORDING = "replay"
 """The state of a host that is a recording."""
 
 
@@ -192,7 +191,7 @@ class SqlStore(ABC):
             chosen = [row for row in rows if hosts is None or row.name in hosts]
             spans = coverage.read_coverage(connection, [row.id for row in chosen], span)
             return [
-                CoveredSpan(row.name, from_ms, to_ms, row.state == _RECORDING)
+                CoveredSpan(row.name, from_ms, to_ms, row.state == RECORDING)
                 for row in chosen
                 for from_ms, to_ms in spans.get(row.id, ())
             ]

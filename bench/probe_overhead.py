@@ -1,4 +1,4 @@
-"""What counting costs a fault: one real guest, in turns without a tracer, with an empty program, with kvmfaults.
+"""What counting costs a fault: a real guest without a tracer, with an empty program, with kvmfaults.
 
 The empty raw-tracepoint program on the same tracepoint is the floor: what any BPF tracer costs. Turns are
 interleaved, so that a noisy machine disturbs all of them alike. Prints medians, in nanoseconds per fault.

@@ -29,13 +29,12 @@ from backend.store.base import (
 )
 from backend.store.check import check_batch
 from backend.store.fault_series import fault_series
+from backend.store.hosts import RECORDING
 from backend.store.tables import hosts as hosts_table
 from backend.store.tables import tokens as tokens_table
 from backend.store.writer import Writer
 from faultmodel.record import ExitKind
 from faultmodel.wire import Batch
-
-"""The state of a host that is a recording."""
 
 
 class SqlStore(ABC):

@@ -5,7 +5,7 @@ import pytest
 from demo.machine import Op
 from demo.qemu import QemuGuest
 from tests.kernel.guests import Told, run_guest
-from tests.product import Product
+from tests.product import Product, wait_for
 
 pytestmark = pytest.mark.kernel
 
@@ -76,12 +76,15 @@ def test_a_stock_qemu_bears_its_name_and_uuid(product: Product) -> None:
 
 def _settled_flags(product: Product, vm_id: str) -> dict[str, int]:
     """The flags once a whole interval has come after the guest fell silent."""
-    newest = product.get("status")["hosts"][0]["last_batch"]
-    while product.get("status")["hosts"][0]["last_batch"] == newest:
-        pass
-    newest = product.get("status")["hosts"][0]["last_batch"]
-    while product.get("status")["hosts"][0]["last_batch"] == newest:
-        pass
+
+    def newest() -> object:
+        return product.get("status")["hosts"][0]["last_batch"]
+
+    def await_another(than: object) -> None:
+        wait_for(lambda: newest() != than or None, 5, "another batch comes")
+
+    await_another(newest())
+    await_another(newest())
     return product.flags(vm_id)
 
 

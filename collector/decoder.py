@@ -14,6 +14,8 @@ VmIds = Mapping[VmKey, str]
 
 _NS_PER_MS = 1_000_000
 _BUCKET_NS = BUCKET_MS * _NS_PER_MS
+_MOST_SHARES = 100
+"""Each is a row for every key that counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +33,19 @@ class Share:
 
 
 def shares(reading: Reading) -> tuple[Share, ...]:
-    """Return the seconds that a reading covers. Mostly one: a reading that is late is spread evenly."""
+    """Return the seconds that a reading covers. Mostly one: a reading that is late is spread evenly.
+
+    Over hundreds of seconds (a collector that was stopped, SIGSTOP) it is spread over some of them only.
+    """
     length_ns = reading.to_ns - reading.from_ns
     first_ms = reading.from_ns // _BUCKET_NS * BUCKET_MS
     if length_ns <= 0:
         return (Share(first_ms, 0, 1, 1),)
     found = []
-    for bucket_ns in range(first_ms * _NS_PER_MS, reading.to_ns, _BUCKET_NS):
+    step_ns = (length_ns // (_MOST_SHARES * _BUCKET_NS) + 1) * _BUCKET_NS
+    for bucket_ns in range(first_ms * _NS_PER_MS, reading.to_ns, step_ns):
         begin = max(bucket_ns, reading.from_ns) - reading.from_ns
-        end = min(bucket_ns + _BUCKET_NS, reading.to_ns) - reading.from_ns
+        end = min(bucket_ns + step_ns, reading.to_ns) - reading.from_ns
         found.append(Share(bucket_ns // _NS_PER_MS, begin, end, length_ns))
     return tuple(found)
 

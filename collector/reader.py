@@ -55,7 +55,8 @@ class Reader:
         self._exits: dict[ExitKey, int] = {}
         self._lost: dict[str, int] = {}
         self._read_monotonic_ns = monotonic_ns()
-        self._covered_to_ns = _on_the_second(clock().monotonic_to_utc_ns(self._read_monotonic_ns))
+        # As it is: a start that is put on the second before would cover what nobody counted.
+        self._covered_to_ns = clock().monotonic_to_utc_ns(self._read_monotonic_ns)
 
     def read(self) -> Reading:
         """Take a reading.

@@ -60,6 +60,15 @@ def test_a_late_reading_is_spread_over_the_seconds_it_covers_and_loses_nothing()
         assert sum(getattr(count, name) for count in counts) == total
 
 
+def test_a_reading_hours_late_loses_nothing_and_stays_small() -> None:
+    key = FaultKey(*VM, word=6, vcpu=0, format=3)
+    reading = _reading({key: (10**9 + 7, *COUNTS[1:])}, from_ns=10_500_000_000, to_ns=9_999_300_000_000)
+    counts = decoder.fault_counts(reading, arch.get("x86_64"), IDS)
+    assert sum(count.faults for count in counts) == 10**9 + 7
+    assert len(counts) <= 101
+    assert all(10_000 <= count.bucket_ms < 9_999_300 and count.bucket_ms % 1000 == 0 for count in counts)
+
+
 def test_a_late_reading_spreads_exits_too() -> None:
     key = ExitKey(*VM, vcpu=1, reason=2, errno=0)
     reading = _reading(exit_counts={key: 3}, from_ns=10_500_000_000, to_ns=11_500_000_000)

@@ -100,6 +100,15 @@ def test_a_reading_that_is_a_little_late_still_ends_its_second() -> None:
     assert (second.from_ns, second.to_ns) == (1101 * SECOND, 1102 * SECOND)
 
 
+def test_nothing_before_the_start_is_covered() -> None:
+    clock = Clock()
+    clock.monotonic_ns += 30_000_000
+    reader = Reader(Counters(), clock.measure, clock.now)
+    clock.monotonic_ns += SECOND - 30_000_000
+    reading = reader.read()
+    assert (reading.from_ns, reading.to_ns) == (1100 * SECOND + 30_000_000, 1101 * SECOND)
+
+
 def test_a_reading_between_seconds_ends_where_it_was_taken() -> None:
     reader, _, clock = _reader()
     clock.monotonic_ns += SECOND // 2

@@ -2,6 +2,7 @@
 
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 
 from demo.guest import Guest
@@ -11,7 +12,7 @@ from demo.memory import PAGE
 from demo.truth import ExtraFaults, Truth, VcpuTruth
 
 
-class Scene:
+class Scene(ABC):
     """A guest that has warmed up, with its truth. Scenes of ``demo.cases`` add what it does."""
 
     def __init__(self, layout: Layout, *, vcpus: int = 1) -> None:
@@ -25,9 +26,9 @@ class Scene:
         self._extra = ExtraFaults(0, 0, 0, "")
         self.warm_up()
 
+    @abstractmethod
     def act(self, count: int) -> None:
         """Do about ``count`` things of the kind that this scene shows."""
-        raise NotImplementedError
 
     def warm_up(self) -> None:
         """Have the guest fault on its own pages, at first and whenever KVM forgot all mappings."""

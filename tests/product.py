@@ -19,8 +19,8 @@ Result = TypeVar("Result")
 
 TOP = Path(__file__).resolve().parent.parent
 START_S = 30.0
-SEEN_S = 2.0
-"""The promise: a guest's faults are on the screen within two seconds."""
+SEEN_S = 15.0
+"""How long to look. The promise is two seconds, which bench/latency.py measures."""
 
 
 def wait_for(look: Callable[[], Result | None], seconds: float, what: str) -> Result:

@@ -71,7 +71,7 @@ def test_a_vm_is_seen_to_end(own_product: Product) -> None:
         vm = own_product.vm(told.pid)
         return vm["ended_at"] if vm else None
 
-    assert wait_for(ended, 5, "the VM's end is shown") > alive["started_at"]
+    assert wait_for(ended, 15, "the VM's end is shown") > alive["started_at"]
 
 
 def test_a_vm_that_ends_while_no_collector_runs_is_seen_to_have_ended(own_product: Product) -> None:
@@ -88,7 +88,7 @@ def test_a_vm_that_ends_while_no_collector_runs_is_seen_to_have_ended(own_produc
         vm = own_product.vm(told.pid)
         return vm["ended_at"] if vm else None
 
-    wait_for(ended, 5, "the VM's end is shown")
+    wait_for(ended, 15, "the VM's end is shown")
     vm = own_product.vm(told.pid)
     assert vm is not None
     assert vm["faults"] == told.faults

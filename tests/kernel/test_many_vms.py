@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.product import TOP, Product, wait_for
+from tests.product import SEEN_S, TOP, Product, wait_for
 
 pytestmark = pytest.mark.kernel
 
@@ -34,4 +34,4 @@ def test_a_hundred_vms_of_one_process_are_counted_exactly(product: Product) -> N
         counts = [vm["faults"] for vm in product.get("vms", pid=pid, limit=500)["items"]]
         return counts if sum(counts) >= sum(expected) else None
 
-    assert sorted(wait_for(counted, 3, "every VM is shown")) == expected
+    assert sorted(wait_for(counted, SEEN_S, "every VM is shown")) == expected

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.product import TOP, Product, wait_for
+from tests.product import SEEN_S, TOP, Product, wait_for
 
 pytestmark = pytest.mark.kernel
 
@@ -41,4 +41,4 @@ def test_vms_of_one_process_are_kept_apart(product: Product, program: str) -> No
         counts = [vm["faults"] for vm in product.get("vms", pid=pid)["items"]]
         return counts if sum(counts) >= sum(expected) else None
 
-    assert sorted(wait_for(all_counted, 2, "every VM is shown")) == sorted(expected)
+    assert sorted(wait_for(all_counted, SEEN_S, "every VM is shown")) == sorted(expected)

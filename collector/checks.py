@@ -1,7 +1,6 @@
 """What a host offers to the collector, point by point, and what to do about what is missing."""
 
 import platform
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
@@ -10,7 +9,7 @@ from pathlib import Path
 from collector.errors import ProbeError
 from collector.identity.process import host_proc
 from collector.identity.uevents import KvmEvents
-from collector.probe.headers import BTF_DIRECTORY, ensure_headers
+from collector.probe.headers import BTF_DIRECTORY, ensure_headers, find_bpftool
 from collector.probe.loader import Probes, bcc_version
 from collector.probe.plan import TRACEPOINTS, Plan, find_flavour, make_plan
 
@@ -136,7 +135,7 @@ def _btf() -> Finding:
 
 
 def _bpftool() -> Finding:
-    if shutil.which("bpftool") or shutil.which("bpftool", path="/usr/sbin:/sbin"):
+    if find_bpftool():
         return Finding("bpftool", State.OK, "installed")
     return Finding("bpftool", State.MISSING, "not installed", "install the package bpftool", Cause.TOOLS)
 

@@ -57,6 +57,11 @@ def ensure_headers(cache: Path) -> Path:
     return tree
 
 
+def find_bpftool() -> str | None:
+    """Return bpftool's path, also where PATH lacks the system's folders; None where it is missing."""
+    return shutil.which("bpftool") or shutil.which("bpftool", path="/usr/sbin:/sbin")
+
+
 def _btf_sources() -> tuple[Path, ...]:
     """The kernel's BTF, and KVM's where it is a module."""
     base = BTF_DIRECTORY / "vmlinux"
@@ -76,7 +81,7 @@ def _fingerprint(sources: tuple[Path, ...]) -> str:
 
 
 def _dump(sources: tuple[Path, ...]) -> str:
-    tool = shutil.which("bpftool") or shutil.which("bpftool", path="/usr/sbin:/sbin")
+    tool = find_bpftool()
     if tool is None:
         raise ProbeError("bpftool is missing: install the package bpftool")
     command = [tool, "btf", "dump", "file", str(sources[-1]), "format", "c"]

@@ -124,6 +124,7 @@ def _batch(sequence: int) -> Batch:
         stream="b" * 32,
         sequence=sequence,
         arch="x86_64",
+        counting="b" * 32,
         covered=(Span(bucket_s * 10**9, (bucket_s + 1) * 10**9),),
         vms=vms,
         fault_counts=tuple(

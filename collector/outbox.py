@@ -8,6 +8,7 @@ from typing import Any
 
 from collector.spool import Spool
 from faultmodel import wire
+from faultmodel.ledger import unrecorded_ledger
 from faultmodel.record import ExitCount, Host, Loss, Span, Vm
 
 _CUT_BYTES = wire.MAX_BATCH_BYTES // 4
@@ -76,11 +77,13 @@ class Outbox:
             stream=self._stream,
             sequence=self._sequence,
             arch=self._arch,
+            counting=self._stream,
             covered=tuple(whole.covered),
             vms=tuple(part.vms),
             fault_counts=tuple(part.fault_counts),
             exit_counts=tuple(part.exit_counts),
             exits=tuple(part.exits),
+            ledger=unrecorded_ledger(0, part.fault_counts, {}),
             lost=lost,
         )
         self._sequence += 1

@@ -141,7 +141,7 @@ class Span(Struct, frozen=True):
     to_ns: TimeNs
 
 
-class ExitCount(Struct, frozen=True, array_like=True):
+class ExitCount(Struct, frozen=True, array_like=True, gc=False):
     """Exits from KVM_RUN to user space in one bucket. ``errno`` is positive; 0 where KVM_RUN succeeded."""
 
     bucket_ms: TimeMs
@@ -156,13 +156,69 @@ class Loss(Struct, frozen=True):
     """Something that was seen and could not be kept.
 
     ``kind``: ``keys_full`` (a fault or exit that found the count map full), ``unattributed`` (no vCPU
-    could be told), ``exit_records`` (exits counted, whose record found the ring buffer full),
-    ``spool_batches`` (batches that the spool had to drop), ``trace_lines`` (lines of a recording that
-    could not be read), ``trace_events`` (events that a recording's buffer overran).
+    could be told), ``missed_runs`` (the kernel skipped a program that was already running on that CPU),
+    ``exit_records`` (exits counted, whose record found the ring buffer full), ``spool_batches`` (batches
+    that the spool had to drop), ``trace_lines`` (lines of a recording that could not be read),
+    ``trace_events`` (events that a recording's buffer overran).
     """
 
     kind: Text
     count: Count
+
+
+class LedgerEntry(Struct, frozen=True, array_like=True, gc=False):
+    """What became of one VM's guest faults between two readings.
+
+    It balances, or the batch that carries it is refused: ``seen = counted + uncounted`` and
+    ``recorded + sampled_out + dropped = seen``; ``counted`` is the sum of the VM's ``faults`` in the same
+    batch, ``recorded`` the number of its fault records there.
+    """
+
+    bucket_ms: TimeMs
+    """The bucket in which the reading's span begins."""
+    vm: VmId
+    seen: Count
+    """Faults that the programs saw and could tell to be this VM's."""
+    counted: Count
+    uncounted: Count
+    """No count could be kept of their syndrome: the map of counts was full."""
+    recorded: Count
+    sampled_out: Count
+    dropped: Count
+    """Were to be recorded and found the ring buffer full."""
+    seen_total: Count
+    """All that this counting (``wire.Batch.counting``) has seen of the VM, this reading included."""
+
+
+class HostEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that changed how a host is read, at one moment.
+
+    ``kind``: ``records`` (guest faults are from now on recorded as ``one_in`` says), ``attached`` (a new
+    counting begins), ``taken_over`` (a counting goes on that an earlier collector left running),
+    ``replaced`` (a counting of another version was ended), ``stopped``.
+    """
+
+    time_ns: TimeNs
+    kind: Text
+    detail: LongText = ""
+    one_in: U32 | None = None
+    """1: every fault is recorded; N: one of N; 0: none. Within the bound per VM and second that applies."""
+
+
+class Cost(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What tracing itself used in a span of time.
+
+    ``program_ns`` and ``program_runs`` are the time and number of runs of the BPF programs, None where the
+    kernel was not asked to measure them in this span.
+    """
+
+    from_ns: TimeNs
+    to_ns: TimeNs
+    cpu_ns: Count
+    """CPU time of the collector's process, user and system."""
+    resident_bytes: Count
+    program_ns: Count | None = None
+    program_runs: Count | None = None
 
 
 def exit_kind(reason: int, errno: int) -> ExitKind | None:

@@ -1,4 +1,4 @@
-"""The form in which a batch travels from collector to server: MessagePack, version 1.
+"""The form in which a batch travels from collector to server: MessagePack, version 2.
 
 A batch stands alone: it names its host, its stream and number, describes every VM that it counts for,
 and says which time it covers. The architecture's own lists are encoded as that architecture's types.
@@ -13,13 +13,15 @@ from msgspec import Meta, Raw, Struct
 from faultmodel import arch
 from faultmodel.arch.base import NO_FORMAT, Architecture
 from faultmodel.errors import WireError
-from faultmodel.record import Count, ExitCount, Host, Loss, Span, Text, Vm
+from faultmodel.ledger import check_ledger
+from faultmodel.record import Cost, Count, ExitCount, Host, HostEvent, LedgerEntry, Loss, Span, Text, Vm
 
-VERSION = 1
+VERSION = 2
 CONTENT_TYPE = "application/vnd.kvmfaults.batch+msgpack"
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 """No batch is larger: the collector cuts, the server refuses."""
 MAX_ITEMS = 200_000
+MAX_HOST_ITEMS = 1000
 
 StreamId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 
@@ -29,19 +31,26 @@ class Batch:
     """What a host's collector saw between two readings of its counters.
 
     ``stream`` is new with every start of a collector; ``sequence`` counts its batches from 0 without a hole.
-    ``fault_counts`` and ``exits`` hold the ``fault_count`` and ``exit`` records of architecture ``arch``.
+    ``counting`` names the programs and maps that counted: it outlives the collector where they do.
+    ``fault_counts``, ``faults`` and ``exits`` hold the ``fault_count``, ``fault`` and ``exit`` records of
+    architecture ``arch``; ``faults`` are those guest faults that were recorded one by one.
     """
 
     host: Host
     stream: str
     sequence: int
     arch: str
+    counting: str
     covered: tuple[Span, ...] = ()
     vms: tuple[Vm, ...] = ()
     fault_counts: tuple[Any, ...] = ()
+    faults: tuple[Any, ...] = ()
     exit_counts: tuple[ExitCount, ...] = ()
     exits: tuple[Any, ...] = ()
+    ledger: tuple[LedgerEntry, ...] = ()
     lost: tuple[Loss, ...] = ()
+    events: tuple[HostEvent, ...] = ()
+    costs: tuple[Cost, ...] = ()
 
 
 class _Header(Struct, frozen=True):
@@ -54,12 +63,17 @@ class _Envelope(Struct, frozen=True, kw_only=True):
     stream: StreamId
     sequence: Count
     arch: Text
+    counting: StreamId
     covered: Annotated[tuple[Span, ...], Meta(max_length=MAX_ITEMS)]
     vms: Annotated[tuple[Vm, ...], Meta(max_length=MAX_ITEMS)]
     fault_counts: Raw
+    faults: Raw
     exit_counts: Annotated[tuple[ExitCount, ...], Meta(max_length=MAX_ITEMS)]
     exits: Raw
+    ledger: Annotated[tuple[LedgerEntry, ...], Meta(max_length=MAX_ITEMS)]
     lost: Annotated[tuple[Loss, ...], Meta(max_length=MAX_ITEMS)]
+    events: Annotated[tuple[HostEvent, ...], Meta(max_length=MAX_HOST_ITEMS)]
+    costs: Annotated[tuple[Cost, ...], Meta(max_length=MAX_HOST_ITEMS)]
 
 
 def encode(batch: Batch) -> bytes:
@@ -71,12 +85,17 @@ def encode(batch: Batch) -> bytes:
             stream=batch.stream,
             sequence=batch.sequence,
             arch=batch.arch,
+            counting=batch.counting,
             covered=batch.covered,
             vms=batch.vms,
             fault_counts=Raw(msgspec.msgpack.encode(batch.fault_counts)),
+            faults=Raw(msgspec.msgpack.encode(batch.faults)),
             exit_counts=batch.exit_counts,
             exits=Raw(msgspec.msgpack.encode(batch.exits)),
+            ledger=batch.ledger,
             lost=batch.lost,
+            events=batch.events,
+            costs=batch.costs,
         )
     )
 
@@ -97,18 +116,24 @@ def decode(data: bytes) -> Batch:
             stream=envelope.stream,
             sequence=envelope.sequence,
             arch=envelope.arch,
+            counting=envelope.counting,
             covered=envelope.covered,
             vms=envelope.vms,
             fault_counts=_decode_list("fault_counts", envelope.fault_counts, architecture.fault_count),
+            faults=_decode_list("faults", envelope.faults, architecture.fault),
             exit_counts=envelope.exit_counts,
             exits=_decode_list("exits", envelope.exits, architecture.exit),
+            ledger=envelope.ledger,
             lost=envelope.lost,
+            events=envelope.events,
+            costs=envelope.costs,
         )
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise WireError(f"not a batch: {exc}") from exc
     _check_vms(batch)
     _check_formats(batch, architecture)
     _check_spans(batch.covered)
+    check_ledger(batch.ledger, batch.fault_counts, batch.faults)
     return batch
 
 
@@ -138,7 +163,7 @@ def _decode_list(field: str, raw: Raw, item: type) -> tuple[Any, ...]:
 
 def _check_vms(batch: Batch) -> None:
     described = {vm.id for vm in batch.vms}
-    for part in (batch.fault_counts, batch.exit_counts, batch.exits):
+    for part in (batch.fault_counts, batch.faults, batch.exit_counts, batch.exits, batch.ledger):
         for item in part:
             if item.vm not in described:
                 raise WireError(f"batch counts for VM {item.vm} and does not describe it")
@@ -150,7 +175,7 @@ def _check_formats(batch: Batch, architecture: Architecture) -> None:
         return
     # An exit before which the kernel showed no fault has None.
     allowed = {*architecture.formats, NO_FORMAT, None}
-    for item in (*batch.fault_counts, *batch.exits):
+    for item in (*batch.fault_counts, *batch.faults, *batch.exits):
         name = getattr(item, field)
         if name not in allowed:
             known = ", ".join((*architecture.formats, NO_FORMAT))

@@ -9,7 +9,8 @@ import msgspec
 from msgspec import Struct
 
 from faultmodel import arch
-from faultmodel.record import ExitCount, ExitKind, Host, Loss, Probe, Span, Vm
+from faultmodel.ledger import unrecorded_ledger
+from faultmodel.record import Cost, ExitCount, ExitKind, Host, HostEvent, LedgerEntry, Loss, Probe, Span, Vm
 from faultmodel.wire import Batch
 
 START_S = 1_800_000_000
@@ -129,26 +130,38 @@ def make_batch(
     covered: tuple[Span, ...] | None = None,
     vms: Sequence[Vm] = (),
     fault_counts: Sequence[Struct] = (),
+    faults: Sequence[Struct] = (),
     exit_counts: Sequence[ExitCount] = (),
     exits: Sequence[Struct] = (),
+    ledger: Sequence[LedgerEntry] | None = None,
     lost: Sequence[Loss] = (),
+    events: Sequence[HostEvent] = (),
+    costs: Sequence[Cost] = (),
 ) -> Batch:
     """Return a batch. VMs that are counted for and not described are described too.
 
     :param covered: second number ``sequence`` where nothing is said
+    :param ledger: where nothing is said, one that balances: every fault was counted, none recorded
     """
     start_ns = START_NS + sequence * NS_PER_S
     described = {vm.id for vm in vms}
-    counted = {getattr(item, "vm") for part in (fault_counts, exit_counts, exits) for item in part}  # noqa: B009
+    counted = {getattr(item, "vm") for part in (fault_counts, faults, exit_counts, exits) for item in part}  # noqa: B009
     return Batch(
         host=host or make_host(),
         stream=stream,
         sequence=sequence,
         arch=arch,
+        counting=stream,
         covered=(Span(start_ns, start_ns + NS_PER_S),) if covered is None else covered,
         vms=(*vms, *(make_vm(vm_id) for vm_id in sorted(counted - described))),
         fault_counts=tuple(fault_counts),
+        faults=tuple(faults),
         exit_counts=tuple(exit_counts),
         exits=tuple(exits),
+        ledger=unrecorded_ledger(start_ns // 10**9 * 1000, fault_counts, {})
+        if ledger is None
+        else tuple(ledger),
         lost=tuple(lost),
+        events=tuple(events),
+        costs=tuple(costs),
     )

@@ -21,7 +21,8 @@ from collector.trace.tally import Tally
 from collector.trace.tasks import Machines
 from collector.trace.x86 import X86Options, X86Reader
 from faultmodel import arch
-from faultmodel.record import Host, Loss, Span
+from faultmodel.ledger import unrecorded_ledger
+from faultmodel.record import BUCKET_MS, Host, Loss, Span
 from faultmodel.wire import Batch
 
 BATCH_RECORDS = 8192
@@ -72,6 +73,7 @@ class Replay:
         self._architecture = arch.get(_arch(survey, options))
         identity = blake2b(f"{survey.digest}/{options.host}".encode(), digest_size=16)
         self._stream = identity.hexdigest()
+        self._seen_totals: dict[str, int] = {}
         self._host = Host(
             name=options.host,
             boot_id=str(UUID(bytes=identity.digest())),
@@ -151,16 +153,21 @@ class Replay:
 
     def _batch(self, sequence: int, tally: Tally, from_ns: int, to_ns: int, lost: tuple[Loss, ...]) -> Batch:
         counts = tally.take()
+        bucket_ms = (from_ns + self._offset_ns) // (BUCKET_MS * 1_000_000) * BUCKET_MS
+        ledger = unrecorded_ledger(bucket_ms, counts.fault_counts, self._seen_totals)
+        self._seen_totals.update((entry.vm, entry.seen_total) for entry in ledger)
         return Batch(
             host=self._host,
             stream=self._stream,
             sequence=sequence,
             arch=self._architecture.name,
+            counting=self._stream,
             covered=(Span(from_ns + self._offset_ns, to_ns + self._offset_ns),),
             vms=tuple(vm for vm in self._machines.vms.values() if vm.id in counts.vm_ids),
             fault_counts=counts.fault_counts,
             exit_counts=counts.exit_counts,
             exits=counts.exits,
+            ledger=ledger,
             lost=lost,
         )
 

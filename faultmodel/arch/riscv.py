@@ -115,7 +115,7 @@ SCAUSE = SyndromeFormat(
 )
 
 
-class RiscvFault(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RiscvFault(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """One guest-page fault."""
 
     time_ns: TimeNs
@@ -141,7 +141,7 @@ class RiscvFault(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return ARCHITECTURE.format_named("scause").access(self.scause)
 
 
-class RiscvFaultCount(Struct, frozen=True, array_like=True):
+class RiscvFaultCount(Struct, frozen=True, array_like=True, gc=False):
     """Faults of one vCPU with one cause, in one bucket."""
 
     bucket_ms: TimeMs

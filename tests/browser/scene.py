@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from faultmodel import arch
+from faultmodel.ledger import unrecorded_ledger
 from faultmodel.record import ExitCount, ExitKind, Host, Loss, Probe, Span, Vm
 from faultmodel.wire import Batch
 from tests.batches import NS_PER_S, exit_record, make_host, make_vm
@@ -168,11 +169,13 @@ def one_batch(
         stream=stream,
         sequence=sequence,
         arch="x86_64",
+        counting=stream,
         covered=(Span(seconds.start * NS_PER_S, seconds.stop * NS_PER_S),),
         vms=tuple(vms),
         fault_counts=tuple(counts),
         exit_counts=tuple(exit_counts),
         exits=tuple(exits),
+        ledger=unrecorded_ledger(seconds.start * 1000, counts, {}),
         lost=lost,
     )
 

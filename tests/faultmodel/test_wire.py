@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from faultmodel import arch, wire
 from faultmodel.arch.base import NO_FORMAT, Architecture
 from faultmodel.errors import WireError
+from faultmodel.ledger import unrecorded_ledger
 from faultmodel.record import U64_MAX, ExitCount, ExitKind, Host, Loss, Span, Vm
 from faultmodel.wire import Batch
 
@@ -56,11 +57,13 @@ def batch(architecture: Architecture, **changes: Any) -> Batch:
         stream="0123456789abcdef" * 2,
         sequence=0,
         arch=architecture.name,
+        counting="fedcba9876543210" * 2,
         covered=(Span(0, 10**9),),
         vms=(Vm(id=VM, pid=1, started_ns=0, name="Gäst"),),
         fault_counts=(fault_count(architecture),),
         exit_counts=(ExitCount(1000, VM, 0, 39, 14, 1),),
         exits=(memory_fault(architecture),),
+        ledger=unrecorded_ledger(0, (fault_count(architecture),), {}),
         lost=(Loss("keys_full", 1),),
     )
     return replace(whole, **changes)
@@ -93,7 +96,7 @@ def test_an_exit_without_a_fault_before_it_survives(architecture: Architecture) 
 
 
 def test_an_empty_batch_survives() -> None:
-    empty = batch(X86, covered=(), vms=(), fault_counts=(), exit_counts=(), exits=(), lost=())
+    empty = batch(X86, covered=(), vms=(), fault_counts=(), exit_counts=(), exits=(), ledger=(), lost=())
     assert wire.decode(wire.encode(empty)) == empty
 
 
@@ -160,8 +163,8 @@ def test_too_many_items_are_refused() -> None:
 
 
 def test_another_version_is_refused_for_being_another() -> None:
-    data = msgspec.msgpack.encode({"version": 2, "shape": "another"})
-    with pytest.raises(WireError, match="batch has version 2, this server reads version 1"):
+    data = msgspec.msgpack.encode({"version": 3, "shape": "another"})
+    with pytest.raises(WireError, match="batch has version 3, this server reads version 2"):
         wire.decode(data)
 
 

@@ -9,7 +9,7 @@ from faultmodel.arch.base import Architecture
 from faultmodel.record import U32, U64, Access, Count, ExitKind, TimeMs, TimeNs, VmId
 
 
-class Arm64Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Arm64Fault(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """One stage-2 abort."""
 
     time_ns: TimeNs
@@ -35,7 +35,7 @@ class Arm64Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return ARCHITECTURE.format_named("esr_el2").access(self.esr_el2)
 
 
-class Arm64FaultCount(Struct, frozen=True, array_like=True):
+class Arm64FaultCount(Struct, frozen=True, array_like=True, gc=False):
     """Faults of one vCPU with one ESR_EL2, in one bucket."""
 
     bucket_ms: TimeMs

@@ -11,7 +11,7 @@ from faultmodel.arch.x86.pferr import NPF, PFERR
 from faultmodel.record import U32, U64, Access, Count, ExitKind, Text, TimeMs, TimeNs, VmId
 
 
-class X86Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class X86Fault(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """One EPT violation, nested page fault or shadow page fault."""
 
     time_ns: TimeNs
@@ -42,7 +42,7 @@ class X86Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return Access.UNKNOWN if syndrome is None else syndrome.access(self.syndrome)
 
 
-class X86FaultCount(Struct, frozen=True, array_like=True):
+class X86FaultCount(Struct, frozen=True, array_like=True, gc=False):
     """Faults of one vCPU with one word, in one bucket."""
 
     bucket_ms: TimeMs

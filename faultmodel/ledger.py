@@ -1,0 +1,76 @@
+"""The account of a reading's guest faults: nothing seen is missing from what was counted or recorded."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from faultmodel.errors import WireError
+from faultmodel.record import LedgerEntry
+
+
+def check_ledger(ledger: Sequence[LedgerEntry], fault_counts: Sequence[Any], faults: Sequence[Any]) -> None:
+    """Check that a batch's ledger balances and agrees with what else the batch holds.
+
+    :param fault_counts: the batch's fault counts
+    :param faults: its records of single faults
+    :raises WireError: naming the VM and both sides that differ
+    """
+    counted = _counted(fault_counts)
+    recorded = _recorded(faults)
+    entries = {entry.vm: entry for entry in ledger}
+    if len(entries) != len(ledger):
+        raise WireError("ledger has a VM twice")
+    for vm in {*counted, *recorded} - entries.keys():
+        if counted.get(vm) or recorded.get(vm):
+            raise WireError(f"ledger lacks VM {vm}, of which the batch has faults")
+    for vm, entry in entries.items():
+        for rule, left, right in (
+            ("seen = counted + uncounted", entry.seen, entry.counted + entry.uncounted),
+            (
+                "recorded + sampled_out + dropped = seen",
+                entry.recorded + entry.sampled_out + entry.dropped,
+                entry.seen,
+            ),
+            ("counted = faults of the fault counts", entry.counted, counted.get(vm, 0)),
+            ("recorded = number of fault records", entry.recorded, recorded.get(vm, 0)),
+        ):
+            if left != right:
+                raise WireError(f"ledger of VM {vm} does not balance: {rule}, but {left} and {right}")
+
+
+def unrecorded_ledger(
+    bucket_ms: int, fault_counts: Sequence[Any], seen_before: Mapping[str, int]
+) -> tuple[LedgerEntry, ...]:
+    """Return the ledger of a source that counts every fault and records none of them: a recording.
+
+    :param seen_before: by VM, what earlier batches of the same counting had
+    """
+    return tuple(
+        LedgerEntry(
+            bucket_ms=bucket_ms,
+            vm=vm,
+            seen=count,
+            counted=count,
+            uncounted=0,
+            recorded=0,
+            sampled_out=count,
+            dropped=0,
+            seen_total=seen_before.get(vm, 0) + count,
+        )
+        for vm, count in _counted(fault_counts).items()
+    )
+
+
+def _counted(fault_counts: Sequence[Any]) -> Mapping[str, int]:
+    return _sums((item.vm, item.faults) for item in fault_counts)
+
+
+def _recorded(faults: Sequence[Any]) -> Mapping[str, int]:
+    return _sums((item.vm, 1) for item in faults)
+
+
+def _sums(items: Iterable[tuple[str, int]]) -> Mapping[str, int]:
+    sums: dict[str, int] = defaultdict(int)
+    for vm, count in items:
+        sums[vm] += count
+    return sums

@@ -27,6 +27,8 @@ class X86Fault(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     private: bool | None = None
     memslot: U32 | None = None
     level: U32 | None = None
+    stands_for: Count = 1
+    """How many of this vCPU's faults were seen since the one recorded before, this one included."""
 
     @property
     def gpa(self) -> int | None:

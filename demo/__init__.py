@@ -5,7 +5,7 @@ known exactly, so that what a tracer counts can be compared with the truth.
 
     __main__ ─ show ─ programme ─ cases ─ scene ─┐
         └───── exact ─────────────────────────── guest ─ layout ─ memory     one VM, where its memory lies
-                                                  └ host ─ x86_64            this host's processor
+                                                  └ host ─ x86_64, arm64     this host's processor
     qemu ─ qemu_image                               └ kvm, machine           the ioctls; what a guest does
       a stock QEMU with such a guest                                         truth: what it did
 

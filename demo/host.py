@@ -7,11 +7,15 @@ name it in ``_MACHINES``.
 import platform
 from collections.abc import Callable, Iterable, Mapping
 
+from demo.arm64 import Arm64Machine
 from demo.errors import KvmUnavailableError
 from demo.machine import Machine
 from demo.x86_64 import X86Machine
 
-_MACHINES: Mapping[str, Callable[[Iterable[range]], Machine]] = {"x86_64": X86Machine}
+_MACHINES: Mapping[str, Callable[[Iterable[range]], Machine]] = {
+    "x86_64": X86Machine,
+    "aarch64": Arm64Machine,
+}
 
 
 def machine_for_host(small_pages: Iterable[range]) -> Machine:

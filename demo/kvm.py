@@ -16,6 +16,7 @@ from enum import IntEnum
 from demo.errors import DemoError, KvmUnavailableError
 
 KVM_EXIT_IO = 2
+KVM_EXIT_DEBUG = 4
 KVM_EXIT_MMIO = 6
 KVM_EXIT_MEMORY_FAULT = 39
 
@@ -222,6 +223,11 @@ class Vcpu:
         """Return ``kvm_run.io.port``."""
         port: int = struct.unpack_from("<H", self._run, _RUN_UNION + 2)[0]
         return port
+
+    def debug_syndrome(self) -> int:
+        """Return ``kvm_run.debug.arch.hsr`` of arm64: the low half of ESR_EL2."""
+        syndrome: int = struct.unpack_from("<I", self._run, _RUN_UNION)[0]
+        return syndrome
 
     def mmio(self) -> Mmio:
         """Return ``kvm_run.mmio``. A read's answer is what lies there: zeros, if nobody wrote it."""

@@ -37,7 +37,8 @@ class ExitTruth:
 class VcpuTruth:
     """What one vCPU did. Only faults that KVM mapped are counted here, those that failed are ``exits``.
 
-    With EPT or NPT the hardware's words of failed ones are traced too (``kvm_page_fault``).
+    With EPT, NPT or arm64's stage 2 the hardware's words of failed ones are traced too (``kvm_page_fault``,
+    ``kvm_guest_fault``).
     """
 
     vcpu: int
@@ -61,8 +62,8 @@ class VcpuTruth:
 class ExtraFaults:
     """Faults of the guest's own pages, one each, which its vCPU 0 takes before all others.
 
-    Their sum holds everywhere. Where the hardware walks the guest's page tables (EPT, NPT), its four walks
-    to the first page fault as writes of a page table, and so four fewer as reads.
+    Their sum holds everywhere. Where the hardware walks x86's page tables (EPT, NPT), its four walks to the
+    first page fault as writes of a page table, and so four fewer as reads. An arm64 guest has no tables.
     """
 
     read: int

@@ -9,7 +9,8 @@ import secrets
 from enum import StrEnum
 from threading import Lock
 
-from backend.store.base import Store, Token
+from backend.store.base import Store
+from backend.store.values import Token
 
 SESSION_NS = 12 * 3600 * 10**9
 """A session ends this long after it was opened."""

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from backend.auth import TokenKind
 from backend.errors import SettingError
-from backend.store.base import Store, Token
+from backend.store.base import Store
+from backend.store.values import Token
 
 _ID_LENGTH = 12
 _PREFIX = re.compile("[0-9a-f]{4,64}")

@@ -9,7 +9,7 @@ from fastapi.security import APIKeyCookie, HTTPBearer
 from backend.api.problems import ProblemError
 from backend.api.services import Services, services_of
 from backend.auth import TokenKind, find_token
-from backend.store.base import Token
+from backend.store.values import Token
 
 SESSION_COOKIE = "kvmfaults_session"
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}

@@ -13,7 +13,7 @@ from backend.api.problems import ProblemError
 from backend.api.services import ServicesDep
 from backend.errors import ParameterError
 from backend.query import cursors
-from backend.store.base import TimeRange
+from backend.store.values import TimeRange
 from backend.times import PATTERN, parse_time
 
 VM_ID_PATTERN = "^[0-9a-f]{16}$"

@@ -5,7 +5,7 @@ import msgspec
 from backend.api import schemas
 from backend.query.breakdown import FlagCount
 from backend.query.readiness import is_fresh
-from backend.store.base import ExitRow, HostStatus, VcpuSummary, VmSummary
+from backend.store.values import ExitRow, HostStatus, VcpuSummary, VmSummary
 from backend.times import rfc3339_ms, rfc3339_ns
 from faultmodel import arch, exits
 from faultmodel.arch.base import EXIT_FIELDS, Architecture, SyndromeFormat

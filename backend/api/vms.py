@@ -12,7 +12,7 @@ from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.query import cursors
 from backend.query.breakdown import breakdown
-from backend.store.base import SyndromeCount, VmFilter
+from backend.store.values import SyndromeCount, VmFilter
 from faultmodel import arch, exits
 from faultmodel.record import U32_MAX
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from backend.errors import ParameterError
-from backend.store.base import CoveredSpan, TimeRange
+from backend.store.values import CoveredSpan, TimeRange
 from faultmodel.record import BUCKET_MS
 
 MAX_POINTS = 11_000

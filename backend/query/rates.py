@@ -9,7 +9,8 @@ from functools import lru_cache
 from backend.errors import ParameterError
 from backend.query.breakdown import FAULT_CONTEXT
 from backend.query.grid import Grid, covered_ms
-from backend.store.base import CoveredSpan, ExitPoint, FaultPoint, Split, Store, TimeRange
+from backend.store.base import Store
+from backend.store.values import CoveredSpan, ExitPoint, FaultPoint, Split, TimeRange
 from faultmodel import arch
 from faultmodel.record import Access, ExitKind
 

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from backend.errors import StoreError
-from backend.store.base import HostStatus, Store
+from backend.store.base import Store
+from backend.store.values import HostStatus
 
 FRESH_MS = 5_000
 """A host whose newest batch is older is not being traced now: a collector sends one each second."""

@@ -1,182 +1,29 @@
-"""What a store does: the contract that every database's file fulfils, and the values it hands on.
-
-Ranges are half-open [from_ms, to_ms), UTC milliseconds since the epoch; None is open. Counts are kept in
-buckets of one second (``faultmodel.record.BUCKET_MS``): a bucket belongs to a range when its start does.
-"""
+"""What a store does: the contract that every database's file fulfils. Its values are in ``values``."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
+from backend.store.accounts import BatchAccount, CostPoint, CountingTotal, LedgerPoint, LossPoint
+from backend.store.values import (
+    CoveredSpan,
+    ExitPoint,
+    ExitReasonCount,
+    ExitRow,
+    FaultPoint,
+    FaultRow,
+    HostEventRow,
+    HostStatus,
+    Split,
+    SyndromeCount,
+    TimeRange,
+    Token,
+    VcpuSummary,
+    VmFilter,
+    VmSummary,
+)
 from faultmodel.record import ExitKind
 from faultmodel.wire import Batch
-
-
-@dataclass(frozen=True, slots=True)
-class TimeRange:
-    """Half-open range of time, UTC ms."""
-
-    from_ms: int | None = None
-    to_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VmFilter:
-    """Which VMs. Every given field must match; ``name`` matches exactly."""
-
-    host: str | None = None
-    name: str | None = None
-    pid: int | None = None
-    arch: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VmSummary:
-    """A VM with its totals in a range. Rates are per second of covered time, None where none is covered."""
-
-    id: str
-    name: str
-    uuid: str
-    vmm: str
-    manager: str
-    command: str
-    host: str
-    arch: str
-    pid: int
-    started_ns: int
-    ended_ns: int | None
-    first_seen_ms: int
-    last_seen_ms: int
-    faults: int
-    memory_fault_exits: int
-    bare_error_exits: int
-    untold_error_exits: int
-    """One of the two, in a recording that does not show which (``ExitKind.UNTOLD_ERROR``)."""
-    fault_rate: float | None
-    exit_rate: float | None
-    """Memory-fault exits per second."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VcpuSummary:
-    """One vCPU's totals in a range."""
-
-    vcpu: int
-    faults: int
-    memory_fault_exits: int
-    bare_error_exits: int
-    untold_error_exits: int
-
-
-@dataclass(frozen=True, slots=True)
-class SyndromeCount:
-    """Counts of one raw word.
-
-    ``format`` is the syndrome format's name; None where no syndrome was shown, or in a format that only a
-    later version knows.
-    """
-
-    arch: str
-    format: str | None
-    word: int
-    counters: Mapping[str, int]
-    """By ``faultmodel.record.COUNTERS``."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Split:
-    """What fault counts are kept apart by, beside step and architecture. Each costs rows."""
-
-    vm: bool = False
-    vcpu: bool = False
-    """Of one VM: only with ``vm``."""
-    word: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaultPoint:
-    """Faults counted in one step of a series. What the counts were not split by is None."""
-
-    step_start_ms: int
-    arch: str
-    vm: str | None = None
-    vcpu: int | None = None
-    word: int | None = None
-    format: str | None = None
-    """As in ``SyndromeCount``."""
-    counters: Mapping[str, int]
-    """By name; those that were asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class ExitPoint:
-    """Exits of one kind of one vCPU in one step of a series."""
-
-    step_start_ms: int
-    vm: str
-    vcpu: int
-    arch: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class ExitReasonCount:
-    """Exits to user space by reason and errno (positive, 0 for success)."""
-
-    reason: int
-    errno: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class ExitRow:
-    """One memory-fault or bare error exit: the architecture's own record, and its place in the order."""
-
-    arch: str
-    record: Any
-    position: int
-    """Breaks ties of equal times; unique within the store."""
-
-
-@dataclass(frozen=True, slots=True)
-class CoveredSpan:
-    """Time in which a host's probes were attached and read. Touching spans are merged."""
-
-    host: str
-    from_ms: int
-    to_ms: int
-    is_recording: bool = False
-    """Whether the host is a recording that was replayed: what it does not cover is no gap of the others."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HostStatus:
-    """A host as its newest batch described it."""
-
-    name: str
-    arch: str
-    boot_id: str
-    kernel: str
-    flavour: str
-    state: str
-    detail: str
-    collector_version: str
-    probes: Sequence[Mapping[str, str]]
-    last_batch_ns: int
-    """When the server took the newest batch, UTC."""
-    covered_to_ns: int | None
-    lost: Mapping[str, int]
-    """Everything this host lost, by kind, ever."""
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token as stored: its SHA-256, never itself. ``host`` is set for kind ``ingest``, else None."""
-
-    sha256: str
-    kind: str
-    host: str | None
 
 
 class Store(Protocol):
@@ -251,6 +98,22 @@ class Store(Protocol):
         :param before: (time_ns, position) of the last record of the page before
         """
 
+    def faults(
+        self, vm_id: str, span: TimeRange, *, limit: int, before: tuple[int, int] | None
+    ) -> Sequence[FaultRow]:
+        """Return the records of a VM's guest faults, newest first. :raises NotFoundError: there is no such VM
+
+        :param before: (time_ns, position) of the last record of the page before
+        """
+
+    def ledger_points(
+        self, vm_ids: Sequence[str], from_ms: int, to_ms: int, step_ms: int
+    ) -> Sequence[LedgerPoint]:
+        """Return what became of VMs' guest faults, in steps; no order."""
+
+    def counting_totals(self, vm_ids: Sequence[str]) -> Sequence[CountingTotal]:
+        """Return what each counting has seen of VMs, ever; no order."""
+
     def coverage(self, hosts: Sequence[str] | None, span: TimeRange) -> Sequence[CoveredSpan]:
         """Return covered spans that meet the range, by host and time, clipped to it."""
 
@@ -259,6 +122,35 @@ class Store(Protocol):
 
     def host_of(self, vm_ids: Sequence[str]) -> Mapping[str, str]:
         """Return the host's name by VM id. :raises NotFoundError: a VM is unknown"""
+
+    def vms_of(self, host: str | None, span: TimeRange) -> Mapping[str, str]:
+        """Return the host's name by id, of the VMs of a host, or of every host, that existed in the range.
+
+        :raises NotFoundError: there is no such host
+        """
+
+    def host_events(
+        self, host: str | None, span: TimeRange, *, limit: int, before: tuple[int, int] | None
+    ) -> Sequence[HostEventRow]:
+        """Return events of a host, or of every host, newest first. :raises NotFoundError: no such host
+
+        :param before: (time_ns, position) of the last event of the page before
+        """
+
+    # Of hosts by name, or of every host (None). :raises NotFoundError: there is no such host
+
+    def losses(
+        self, host_names: Sequence[str] | None, from_ms: int, to_ms: int, step_ms: int
+    ) -> Sequence[LossPoint]:
+        """Return what hosts lost, in steps; no order."""
+
+    def costs(
+        self, host_names: Sequence[str] | None, from_ms: int, to_ms: int, step_ms: int
+    ) -> Sequence[CostPoint]:
+        """Return what tracing cost on hosts, in steps; no order."""
+
+    def batch_accounts(self, host_names: Sequence[str] | None) -> Sequence[BatchAccount]:
+        """Return what became of hosts' batches, by host."""
 
     def add_token(self, token: Token) -> None:
         """Store a token's hash."""

@@ -30,7 +30,7 @@ def check_batch(batch: Batch) -> None:
     for span in batch.covered:
         if span.to_ns < span.from_ns:
             raise BatchError(f"covered span ends at {span.to_ns} before it begins at {span.from_ns}")
-    for described in (batch.host, *batch.host.probes, *batch.vms, *batch.lost):
+    for described in (batch.host, *batch.host.probes, *batch.vms, *batch.lost, *batch.events):
         check_texts(msgspec.structs.astuple(described))
 
 
@@ -48,6 +48,6 @@ def _check_vms(batch: Batch) -> None:
     described = {vm.id for vm in batch.vms}
     if len(described) != len(batch.vms):
         raise BatchError("batch describes a VM twice")
-    for part in (batch.fault_counts, batch.exit_counts, batch.exits):
+    for part in (batch.fault_counts, batch.faults, batch.exit_counts, batch.exits, batch.ledger):
         for vm_id in set(map(attrgetter("vm"), part)) - described:
             raise BatchError(f"batch counts for VM {vm_id} and does not describe it")

@@ -5,16 +5,10 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, and_, case, cast, func, select
 
-from backend.store.base import (
-    ExitPoint,
-    ExitReasonCount,
-    SyndromeCount,
-    TimeRange,
-    VcpuSummary,
-)
 from backend.store.ranges import chunks, in_buckets
 from backend.store.records import count_rows
 from backend.store.tables import Family, exit_counts, families, vcpus
+from backend.store.values import ExitPoint, ExitReasonCount, SyndromeCount, TimeRange, VcpuSummary
 from backend.store.writer import Writer
 from faultmodel.record import (
     BUCKET_MS,

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import Connection, delete, func, insert, select
 
-from backend.store.base import TimeRange
 from backend.store.ranges import NS_PER_MS, bounded_ns, chunks
 from backend.store.tables import coverage
+from backend.store.values import TimeRange
 from backend.store.writer import Writer
 from faultmodel.record import Span
 

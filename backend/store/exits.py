@@ -5,19 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, select
 from sqlalchemy.engine import Row
 
-from backend.store.base import ExitRow, TimeRange
-from backend.store.ranges import bounded, bounded_ns, in_ns
-from backend.store.records import exit_record, exit_rows
+from backend.store.ranges import Place, in_page
+from backend.store.records import exit_record, record_rows
 from backend.store.tables import Family, families, vms
+from backend.store.values import ExitRow, TimeRange
 from backend.store.writer import Writer
 from faultmodel.record import ExitKind
 from faultmodel.wire import Batch
-
-Place = tuple[int, int]
-"""(time_ns, position): where a record stands in the order."""
 
 
 def add_exits(writer: Writer, batch: Batch, vm_numbers: Mapping[str, int]) -> None:
@@ -25,7 +22,7 @@ def add_exits(writer: Writer, batch: Batch, vm_numbers: Mapping[str, int]) -> No
     if batch.exits:
         table = families[batch.arch].exits
         positions = writer.next_positions(len(batch.exits))
-        writer.append(table, exit_rows(table, batch.exits, vm_numbers, positions))
+        writer.append(table, record_rows(table, batch.exits, vm_numbers, positions))
 
 
 def read_exits(
@@ -71,22 +68,11 @@ def _newest(
     family: Family, conditions: Sequence[ColumnElement[bool]], span: TimeRange, before: Place | None
 ) -> Select[*tuple[Any, ...]]:
     exits = family.exits.c
-    statement = (
+    return (
         select(family.exits, vms.c.public_id)
         .join(vms, vms.c.id == exits.vm_id)
-        .where(*conditions)
+        .where(*conditions, *in_page(exits.time_ns, exits.position, span, before))
         .order_by(exits.time_ns.desc(), exits.position.desc())
-    )
-    if before is None:
-        return statement.where(*in_ns(exits.time_ns, span))
-    time_ns, position = bounded(before[0]), bounded(before[1])
-    # What follows the page before. Its time is also the range's new end, as SQLite seeks by one bound only
-    # and would otherwise walk through all pages before.
-    until_ns = time_ns if span.to_ms is None else min(time_ns, bounded_ns(span.to_ms) - 1)
-    return statement.where(
-        *in_ns(exits.time_ns, TimeRange(from_ms=span.from_ms)),
-        exits.time_ns <= until_ns,
-        or_(exits.time_ns < time_ns, exits.position < position),
     )
 
 

@@ -6,10 +6,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, select
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from backend.store.base import FaultPoint, Split, TimeRange
 from backend.store.counts import format_name, step_of, sum_of, syndrome_columns
 from backend.store.ranges import chunks, in_buckets
 from backend.store.tables import Family, families
+from backend.store.values import FaultPoint, Split, TimeRange
 
 
 def fault_series(

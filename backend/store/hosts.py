@@ -1,24 +1,22 @@
-"""Hosts: as their newest batch described them, and what they lost."""
+"""Hosts: as their newest batch described them."""
 
 import json
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, select, update
 from sqlalchemy.engine import Row
 
-from backend.errors import BatchError
-from backend.store.base import HostStatus
-from backend.store.ranges import NS_PER_MS
-from backend.store.records import MAX_COUNT
-from backend.store.tables import hosts, loss_totals, losses
+from backend.errors import BatchError, NotFoundError
+from backend.store.host_events import newest_recording
+from backend.store.losses import lost_ever
+from backend.store.tables import hosts
+from backend.store.values import HostStatus
 from backend.store.writer import Writer
-from faultmodel.record import BUCKET_MS, Host
+from faultmodel.record import Host, HostEvent
 from faultmodel.wire import Batch
 
-_BUCKET_NS = BUCKET_MS * NS_PER_MS
 RECORDING = "replay"
 """The state of a host that is a recording."""
 
@@ -47,7 +45,10 @@ def lock_host(writer: Writer, host: Host, received_ns: int) -> Row[Any]:
 
 def describe_host(writer: Writer, known: Row[Any], batch: Batch, stream_id: int, received_ns: int) -> None:
     """Bring a locked host's row up to date. A batch older than the one that described it leaves that be."""
-    values: dict[str, Any] = {"last_batch_ns": max(received_ns, known.last_batch_ns)}
+    values: dict[str, Any] = {
+        "last_batch_ns": max(received_ns, known.last_batch_ns),
+        "applied": known.applied + 1,
+    }
     covered_to = [span.to_ns for span in batch.covered]
     if covered_to:
         values["covered_to_ns"] = max(*covered_to, known.covered_to_ns or 0)
@@ -57,27 +58,32 @@ def describe_host(writer: Writer, known: Row[Any], batch: Batch, stream_id: int,
     writer.connection.execute(update(hosts).where(hosts.c.id == known.id).values(values))
 
 
-def add_losses(writer: Writer, host_id: int, batch: Batch, received_ns: int) -> None:
-    """Add what was lost, in the bucket in which the batch's covered time ends, else in which it came."""
-    at_ns = max((span.to_ns for span in batch.covered), default=received_ns)
-    lost = [loss for loss in batch.lost if loss.count]
-    if not lost:
-        return
-    total = sum(loss.count for loss in lost)
-    if total > MAX_COUNT:
-        raise BatchError(f"{total} lost in one batch, more than {MAX_COUNT}")
-    writer.add(losses, [(host_id, loss.kind, at_ns // _BUCKET_NS, loss.count) for loss in lost])
-    # The sum of all of them is asked for every second; how they lie in time is not.
-    writer.add(loss_totals, [(host_id, loss.kind, loss.count) for loss in lost])
-
-
 def read_hosts(connection: Connection) -> Sequence[HostStatus]:
     """Return every host, by name."""
-    lost: dict[int, dict[str, int]] = defaultdict(dict)
-    for host_id, kind, count in connection.execute(select(loss_totals)):
-        lost[host_id][kind] = count
+    lost = lost_ever(connection)
+    recording = newest_recording(connection)
     rows = connection.execute(select(hosts).order_by(hosts.c.name)).all()
-    return [_status(row, lost.get(row.id, {})) for row in rows]
+    return [_status(row, lost.get(row.id, {}), recording.get(row.id)) for row in rows]
+
+
+def host_names(connection: Connection, names: Sequence[str] | None) -> Mapping[int, str]:
+    """Return these hosts' names, or every host's, by number, in the order of the names.
+
+    :raises NotFoundError: there is no host of a name
+    """
+    rows = connection.execute(select(hosts.c.id, hosts.c.name).order_by(hosts.c.name)).all()
+    if names is not None:
+        known = {row.name for row in rows}
+        for name in names:
+            if name not in known:
+                raise NotFoundError(f"no host {name!r}")
+    return {row.id: row.name for row in rows if names is None or row.name in names}
+
+
+def host_number(connection: Connection, name: str) -> int:
+    """Return a host's number. :raises NotFoundError: there is no host of this name"""
+    (number,) = host_names(connection, [name])
+    return number
 
 
 def _description(host: Host) -> dict[str, Any]:
@@ -93,7 +99,7 @@ def _description(host: Host) -> dict[str, Any]:
     }
 
 
-def _status(row: Row[Any], lost: dict[str, int]) -> HostStatus:
+def _status(row: Row[Any], lost: Mapping[str, int], recording: HostEvent | None) -> HostStatus:
     return HostStatus(
         name=row.name,
         arch=row.arch,
@@ -107,4 +113,5 @@ def _status(row: Row[Any], lost: dict[str, int]) -> HostStatus:
         last_batch_ns=row.last_batch_ns,
         covered_to_ns=row.covered_to_ns,
         lost=lost,
+        recording=recording,
     )

@@ -1,65 +1,58 @@
-"""Which batches of a stream were applied: as runs of numbers, so that it stays small however they come.
+"""The ledger of faults: what became of those that were seen, and how many of them are in no stored batch."""
 
-In order, a stream is one row for ever. A batch that never comes (the spool dropped it) costs one row more.
-"""
+from collections.abc import Iterator, Mapping
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import Connection, select
 
-from backend.errors import BatchError
-from backend.store.tables import applied_batches, streams
+from backend.store.accounts import CountingTotal, LedgerPoint
+from backend.store.counts import step_of, sum_of
+from backend.store.ranges import chunks, in_buckets
+from backend.store.records import count_rows
+from backend.store.tables import countings, ledger
+from backend.store.values import TimeRange
 from backend.store.writer import Writer
+from faultmodel.wire import Batch
 
-_runs = applied_batches.c
+_FIGURES = ("seen", "counted", "uncounted", "recorded", "sampled_out", "dropped")
 
 
-def stream_number(writer: Writer, stream: str, host_id: int) -> int:
-    """Return the stream's number, given when it is first seen: a later stream has a greater one.
+def add_ledger(writer: Writer, batch: Batch, vm_numbers: Mapping[str, int]) -> None:
+    """Add a batch's ledger. :raises BatchError: a count or a bucket is impossible"""
+    if not batch.ledger:
+        return
+    # A quiet VM's entry says only how much was seen before.
+    entries = [entry for entry in batch.ledger if entry.seen]
+    if entries:
+        writer.add(ledger, count_rows(ledger, entries, vm_numbers))
+    totals = ((vm_numbers[item.vm], batch.counting, item.seen, item.seen_total) for item in batch.ledger)
+    writer.add(countings, totals)
 
-    :raises BatchError: the stream is another host's
-    """
-    known = select(streams.c.id, streams.c.host_id).where(streams.c.stream == stream)
-    row = writer.connection.execute(known).one_or_none()
-    if row is None:
-        writer.connection.execute(
-            writer.insert(streams).values(stream=stream, host_id=host_id).on_conflict_do_nothing()
+
+def ledger_series(
+    connection: Connection, vm_ids: Mapping[int, str], from_ms: int, to_ms: int, step_ms: int
+) -> Iterator[LedgerPoint]:
+    """Yield what became of VMs' faults, in steps. ``vm_ids`` has the VMs' ids by number."""
+    step = step_of(ledger.c.bucket_s, from_ms, step_ms).label("step")
+    for some in chunks(list(vm_ids)):
+        statement = (
+            select(step, ledger.c.vm_id, *(sum_of(ledger.c[name]).label(name) for name in _FIGURES))
+            .where(ledger.c.vm_id.in_(some), *in_buckets(ledger.c.bucket_s, TimeRange(from_ms, to_ms)))
+            .group_by("step", ledger.c.vm_id)
         )
-        row = writer.connection.execute(known).one()
-    if row.host_id != host_id:
-        raise BatchError(f"stream {stream} belongs to another host")
-    number: int = row.id
-    return number
+        for row in connection.execute(statement):
+            yield LedgerPoint(
+                step_start_ms=from_ms + row.step * step_ms,
+                vm=vm_ids[row.vm_id],
+                **{name: row._mapping[name] for name in _FIGURES},
+            )
 
 
-def remember(writer: Writer, stream_id: int, sequence: int) -> bool:
-    """Remember that a batch is applied; return False where it was remembered before.
-
-    The caller holds the lock of the stream's host.
-    """
-    connection = writer.connection
-    of_stream = _runs.stream_id == stream_id
-    before = connection.execute(
-        select(_runs.first_sequence, _runs.last_sequence)
-        .where(of_stream, _runs.first_sequence <= sequence)
-        .order_by(_runs.first_sequence.desc())
-        .limit(1)
-    ).one_or_none()
-    if before is not None and sequence <= before.last_sequence:
-        return False
-    after = connection.execute(
-        select(_runs.last_sequence).where(of_stream, _runs.first_sequence == sequence + 1)
-    ).one_or_none()
-    last = sequence
-    if after is not None:
-        last = after.last_sequence
-        connection.execute(delete(applied_batches).where(of_stream, _runs.first_sequence == sequence + 1))
-    if before is not None and before.last_sequence == sequence - 1:
-        connection.execute(
-            update(applied_batches)
-            .where(of_stream, _runs.first_sequence == before.first_sequence)
-            .values(last_sequence=last)
-        )
-    else:
-        connection.execute(
-            insert(applied_batches).values(stream_id=stream_id, first_sequence=sequence, last_sequence=last)
-        )
-    return True
+def counting_totals(connection: Connection, vm_ids: Mapping[int, str]) -> Iterator[CountingTotal]:
+    """Yield what each counting has seen of VMs, ever. ``vm_ids`` has the VMs' ids by number."""
+    known = countings.c
+    for some in chunks(list(vm_ids)):
+        statement = select(known.vm_id, known.counting, known.seen, known.seen_total)
+        for vm_number, counting, stored, seen_total in connection.execute(
+            statement.where(known.vm_id.in_(some))
+        ):
+            yield CountingTotal(vm=vm_ids[vm_number], counting=counting, stored=stored, seen_total=seen_total)

@@ -7,10 +7,11 @@ ones go through a temporary table of the connection's own.
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import Connection, Engine, Table, create_engine, text
+from sqlalchemy import Column, Connection, Engine, Table, create_engine, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ProgrammingError
@@ -18,7 +19,7 @@ from sqlalchemy.exc import ProgrammingError
 from backend.errors import StoreError
 from backend.store.errors import store_errors
 from backend.store.sql import SqlStore
-from backend.store.writer import Row, key_names, sum_columns
+from backend.store.writer import Row, is_greatest, key_names, value_columns
 
 _CONNECT_TIMEOUT_S = 10
 _KEPT_CONNECTIONS = 8
@@ -128,15 +129,27 @@ def _create_engine(url: URL) -> Engine:
 def _add_statement(table: Table, *, sum_equal_keys: bool) -> str:
     names = [f'"{column.name}"' for column in table.columns]
     keys = ", ".join(f'"{name}"' for name in key_names(table))
-    sums = [f'"{column.name}"' for column in sum_columns(table)]
+    values = value_columns(table)
     selected, grouped = names, ""
     if sum_equal_keys:
-        selected = [f"sum({name})::bigint" if name in sums else name for name in names]
+        selected = [keys, *(_total(column) for column in values)]
+        names = [keys, *(f'"{column.name}"' for column in values)]
         grouped = f" GROUP BY {keys}"
-    additions = [f"{name} = stored.{name} + excluded.{name}" for name in sums]
-    action = f"UPDATE SET {', '.join(additions)}" if additions else "NOTHING"
+    additions = ", ".join(_addition(column) for column in values)
+    action = f"UPDATE SET {additions}" if additions else "NOTHING"
     return (
         f"INSERT INTO {table.name} AS stored ({', '.join(names)})"
         f" SELECT {', '.join(selected)} FROM incoming_{table.name}{grouped}"
         f" ON CONFLICT ({keys}) DO {action}"
     )
+
+
+def _total(column: Column[Any]) -> str:
+    return f'max("{column.name}")' if is_greatest(column) else f'sum("{column.name}")::bigint'
+
+
+def _addition(column: Column[Any]) -> str:
+    name = f'"{column.name}"'
+    if is_greatest(column):
+        return f"{name} = greatest(stored.{name}, excluded.{name})"
+    return f"{name} = stored.{name} + excluded.{name}"

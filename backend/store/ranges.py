@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, or_
 
-from backend.store.base import TimeRange
+from backend.store.values import TimeRange
 from backend.store.words import SIGNED_MAX
 from faultmodel.record import BUCKET_MS
 
@@ -13,6 +13,8 @@ NS_PER_MS = 1_000_000
 _LIST_LENGTH = 500  # Far below what SQLite (32,766) and PostgreSQL (65,535) allow as parameters.
 
 _Item = TypeVar("_Item")
+Place = tuple[int, int]
+"""(time_ns, position): where a record stands in the order."""
 
 
 def chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
@@ -39,6 +41,23 @@ def in_ns(time_ns: ColumnElement[int], span: TimeRange) -> list[ColumnElement[bo
     if span.to_ms is not None:
         conditions.append(time_ns < bounded_ns(span.to_ms))
     return conditions
+
+
+def in_page(
+    time_ns: ColumnElement[int], position: ColumnElement[int], span: TimeRange, before: Place | None
+) -> list[ColumnElement[bool]]:
+    """Return the conditions for what is within the range and, newest first, follows ``before``."""
+    if before is None:
+        return in_ns(time_ns, span)
+    last_ns, last_position = bounded(before[0]), bounded(before[1])
+    # The time of the page before is also the range's new end, as SQLite seeks by one bound only and would
+    # otherwise walk through all pages before.
+    until_ns = last_ns if span.to_ms is None else min(last_ns, bounded_ns(span.to_ms) - 1)
+    return [
+        *in_ns(time_ns, TimeRange(from_ms=span.from_ms)),
+        time_ns <= until_ns,
+        or_(time_ns < last_ns, position < last_position),
+    ]
 
 
 def bounded_ns(time_ms: int) -> int:

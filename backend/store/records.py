@@ -30,7 +30,7 @@ def count_rows(table: Table, records: Sequence[Any], vm_numbers: Mapping[str, in
     :param vm_numbers: each VM's number in the database, by its id
     :raises BatchError: a bucket or a count is impossible
     """
-    counts = {column.name for column in writer.sum_columns(table)}
+    counts = {column.name for column in writer.value_columns(table)}
     values = _values(list(table.columns), records, vm_numbers)
     for column, found in zip(table.columns, values, strict=True):
         if column.name in counts and sum(found) > MAX_COUNT:
@@ -38,10 +38,10 @@ def count_rows(table: Table, records: Sequence[Any], vm_numbers: Mapping[str, in
     return zip(*values, strict=True)
 
 
-def exit_rows(
+def record_rows(
     table: Table, records: Sequence[Any], vm_numbers: Mapping[str, int], positions: Sequence[int]
 ) -> Iterator[writer.Row]:
-    """Return the rows of one or more exit records, numbered with ``positions``."""
+    """Return the rows of one or more fault or exit records, numbered with ``positions``."""
     own = [column for column in table.columns if column.name != "position"]
     return zip(positions, *_values(own, records, vm_numbers), strict=True)
 
@@ -51,6 +51,13 @@ def exit_record(record: type[Struct], row: Row[Any]) -> Struct:
     fields = dict(row._mapping)
     del fields["position"], fields["vm_id"]
     return record(vm=fields.pop("public_id"), kind=ExitKind(fields.pop("kind")), **fields)
+
+
+def fault_record(record: type[Struct], vm_id: str, row: Row[Any]) -> Struct:
+    """Build an architecture's fault record from its row."""
+    fields = dict(row._mapping)
+    del fields["position"], fields["vm_id"]
+    return record(vm=vm_id, **fields)
 
 
 def _values(

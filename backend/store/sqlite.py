@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, func, select
+from sqlalchemy import Column, Connection, Engine, Table, create_engine, event, func, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import QueuePool
@@ -23,7 +24,7 @@ from backend.errors import StoreError
 from backend.store.errors import store_errors
 from backend.store.sql import SqlStore
 from backend.store.tables import families
-from backend.store.writer import Row, key_names, sum_columns
+from backend.store.writer import Row, is_greatest, key_names, value_columns
 
 _BUSY_TIMEOUT_S = 30
 _MAX_READERS = 32
@@ -142,9 +143,14 @@ def _insert_statement(table: Table) -> str:
 
 @cache
 def _add_statement(table: Table) -> str:
-    sums = ", ".join(f'"{c.name}" = "{c.name}" + excluded."{c.name}"' for c in sum_columns(table))
-    action = f"UPDATE SET {sums}" if sums else "NOTHING"
+    changes = ", ".join(_addition(column) for column in value_columns(table))
+    action = f"UPDATE SET {changes}" if changes else "NOTHING"
     return f'{_insert_statement(table)} ON CONFLICT ("{_list(key_names(table))}") DO {action}'
+
+
+def _addition(column: Column[Any]) -> str:
+    stored, new = f'"{column.name}"', f'excluded."{column.name}"'
+    return f"{stored} = max({stored}, {new})" if is_greatest(column) else f"{stored} = {stored} + {new}"
 
 
 def _list(names: Sequence[str]) -> str:

@@ -8,11 +8,12 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, or_, selec
 from sqlalchemy.engine import Row
 
 from backend.errors import NotFoundError
-from backend.store.base import TimeRange, VmFilter, VmSummary
 from backend.store.counts import ExitTotals, exit_totals, fault_totals
 from backend.store.coverage import MsSpan, covered_ms, read_coverage
+from backend.store.hosts import host_number
 from backend.store.ranges import NS_PER_MS, bounded, chunks
 from backend.store.tables import hosts, vms
+from backend.store.values import TimeRange, VmFilter, VmSummary
 from backend.store.words import SIGNED_MAX
 from faultmodel.record import ExitKind
 
@@ -70,6 +71,18 @@ def chosen_vms(
         rows = connection.execute(columns.where(vms.c.public_id.in_(some)))
         found.update((number, (vm_id, arch)) for number, vm_id, arch in rows)
     return found
+
+
+def vms_of(connection: Connection, host: str | None, span: TimeRange) -> Mapping[str, str]:
+    """Return the host's name by id, of the VMs of a host, or of every host, that existed in the range.
+
+    :raises NotFoundError: there is no such host
+    """
+    statement = select(vms.c.public_id, hosts.c.name).join(hosts, hosts.c.id == vms.c.host_id)
+    if host is not None:
+        statement = statement.where(vms.c.host_id == host_number(connection, host))
+    rows = connection.execute(statement.where(*_alive_in(span)).order_by(vms.c.public_id))
+    return {row.public_id: row.name for row in rows}
 
 
 def hosts_of(connection: Connection, vm_ids: Sequence[str]) -> Mapping[str, str]:

@@ -29,7 +29,8 @@ class Writer(Protocol):
     def add(self, table: Table, rows: Iterable[Row]) -> None:
         """Insert rows; where a row's primary key is there, add to its other columns instead.
 
-        A table without other columns just keeps the row that it has. Several rows may have the same key.
+        A ``GREATEST`` column keeps the greater value. A table without other columns just keeps the row that
+        it has. Several rows may have the same key.
         """
 
     def append(self, table: Table, rows: Iterable[Row]) -> None:
@@ -44,7 +45,12 @@ def key_names(table: Table) -> list[str]:
     return [column.name for column in table.primary_key]
 
 
-def sum_columns(table: Table) -> list[Column[Any]]:
-    """Return the columns that are no part of the key: those that add up."""
+def value_columns(table: Table) -> list[Column[Any]]:
+    """Return the columns that are no part of the key."""
     keys = set(key_names(table))
     return [column for column in table.columns if column.name not in keys]
+
+
+def is_greatest(column: Column[Any]) -> bool:
+    """Tell whether a row keeps the column's greatest value, where others add up."""
+    return "greatest" in column.info

@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from backend.auth import TokenKind, hash_token, new_token
-from backend.store.base import Store, Token
+from backend.store.base import Store
+from backend.store.values import Token
 from faultmodel import wire
 from tests.backend.process import serving
 from tests.batches import make_batch

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from backend.store import open_store
-from backend.store.base import Store, TimeRange, VmFilter
+from backend.store.base import Store
 from backend.store.migrate import migrate
+from backend.store.values import TimeRange, VmFilter
 from faultmodel import wire
 from faultmodel.record import BUCKET_MS, ExitKind
 from tests.pipeline import recordings
@@ -29,7 +30,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @pytest.mark.parametrize("name", recordings.names())
 def test_the_batches_hold_every_event_of_the_text(name: str) -> None:
-    batches = [wire.decode(wire.encode(batch)) for batch in recordings.replay_of(name).batches()]
+    batches = [wire.decode(wire.encode(batch)) for batch in recordings.recording_of(name).batches()]
     text = recordings.text(name)
 
     assert sum(count.faults for batch in batches for count in batch.fault_counts) == recordings.fault_lines(
@@ -42,7 +43,7 @@ def test_the_batches_hold_every_event_of_the_text(name: str) -> None:
 
 @pytest.mark.parametrize("name", recordings.names())
 def test_every_count_lies_in_the_covered_time(name: str) -> None:
-    batches = list(recordings.replay_of(name).batches())
+    batches = list(recordings.recording_of(name).batches())
     from_ns, to_ns = batches[0].covered[0].from_ns, batches[-1].covered[-1].to_ns
     buckets = {count.bucket_ms for batch in batches for count in (*batch.fault_counts, *batch.exit_counts)}
 
@@ -53,15 +54,15 @@ def test_every_count_lies_in_the_covered_time(name: str) -> None:
 
 @pytest.mark.parametrize("name", recordings.names())
 def test_no_line_of_a_recording_goes_unread(name: str) -> None:
-    replay = recordings.replay_of(name)
-    list(replay.batches())
-    assert (replay.report.unreadable_lines, replay.report.unattributed) == (0, 0)
+    recording = recordings.recording_of(name)
+    list(recording.batches())
+    assert (recording.report.unreadable_lines, recording.report.unattributed) == (0, 0)
 
 
 def test_the_store_has_the_totals_of_every_recording_and_a_second_time_changes_nothing(store: Store) -> None:
     for _ in range(2):
         for name in recordings.names():
-            for batch in recordings.replay_of(name).batches():
+            for batch in recordings.recording_of(name).batches():
                 store.apply(batch, recordings.END_NS)
 
     texts = [recordings.text(name) for name in recordings.names()]

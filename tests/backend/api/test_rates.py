@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backend.store.base import TimeRange
+from backend.store.values import TimeRange
 from faultmodel.record import REASON_NOT_SHOWN, Span
 from tests.backend.serving import Server
 from tests.batches import (

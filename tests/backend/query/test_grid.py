@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.query.grid import MAX_POINTS, Grid, covered_ms, make_grid
-from backend.store.base import CoveredSpan, TimeRange
+from backend.store.values import CoveredSpan, TimeRange
 
 GRID = Grid(10_000, 14_000, 1000)
 

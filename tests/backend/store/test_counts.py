@@ -2,7 +2,8 @@
 
 import pytest
 
-from backend.store.base import ExitPoint, ExitReasonCount, Split, Store, TimeRange, VcpuSummary
+from backend.store.base import Store
+from backend.store.values import ExitPoint, ExitReasonCount, Split, TimeRange, VcpuSummary
 from faultmodel.record import COUNTERS, REASON_NOT_SHOWN, ExitKind, Span, exit_kind
 from tests.batches import (
     NS_PER_S,

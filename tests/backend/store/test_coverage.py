@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backend.store import open_store
-from backend.store.base import CoveredSpan, Store, TimeRange
+from backend.store.base import Store
 from backend.store.migrate import migrate
+from backend.store.values import CoveredSpan, TimeRange
 from faultmodel.record import Span
 from tests.backend.store.conftest import NewStore
 from tests.batches import NS_PER_S, START_MS, START_NS, make_batch, make_host

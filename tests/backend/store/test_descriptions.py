@@ -3,7 +3,8 @@
 import pytest
 
 from backend.errors import BatchError, NotFoundError
-from backend.store.base import Store, TimeRange, VmFilter, VmSummary
+from backend.store.base import Store
+from backend.store.values import TimeRange, VmFilter, VmSummary
 from faultmodel.record import Host, Loss, Probe
 from tests.batches import (
     NS_PER_S,

@@ -11,9 +11,9 @@ from sqlalchemy import create_engine, inspect
 
 from backend.errors import SchemaError
 from backend.store import open_store
-from backend.store.base import TimeRange
 from backend.store.migrate import check_drift, downgrade, migrate
 from backend.store.tables import metadata
+from backend.store.values import TimeRange
 from tests.backend.store.conftest import NewUrl
 from tests.batches import START_NS, VM_ID, fault_count, make_batch
 

@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import Engine, event
 
 from backend.store import open_store
-from backend.store.base import Split, Store, TimeRange, VmFilter
+from backend.store.base import Store
+from backend.store.values import Split, TimeRange, VmFilter
 from faultmodel.record import COUNTERS, ExitKind
 from tests.batches import START_MS, START_NS, VM_ID, exit_count, exit_record, fault_count, make_batch
 

@@ -29,6 +29,14 @@ class _Exit(Struct, frozen=True):
     world: Text | None = None
 
 
+class _Fault(Struct, frozen=True):
+    time_ns: int
+    vm: str
+    vcpu: int
+    cause: U64
+    private: bool | None = None
+
+
 class _Odd(Struct, frozen=True):
     vm: str
     cause: list[int]
@@ -36,7 +44,12 @@ class _Odd(Struct, frozen=True):
 
 def _made_up(exit_record: type) -> arch.base.Architecture:
     return dataclasses.replace(
-        arch.get("riscv64"), table_prefix="made_up", fault_count=_Count, exit=exit_record, word_field="cause"
+        arch.get("riscv64"),
+        table_prefix="made_up",
+        fault=_Fault,
+        fault_count=_Count,
+        exit=exit_record,
+        word_field="cause",
     )
 
 
@@ -68,6 +81,16 @@ def test_a_family_has_the_columns_of_its_records() -> None:
         "cause": True,
         "world": True,
     }
+    assert family.faults.name == "made_up_faults"
+    assert {column.name: column.nullable for column in family.faults.columns} == {
+        "position": False,
+        "vm_id": False,
+        "time_ns": False,
+        "vcpu": False,
+        "cause": False,
+        "private": True,
+    }
+    assert [column.name for column in family.faults.primary_key] == ["vm_id", "time_ns", "position"]
 
 
 def test_a_field_that_no_column_can_hold_is_named() -> None:
@@ -80,3 +103,4 @@ def test_every_architecture_has_its_family(arch_name: str) -> None:
     prefix = arch.get(arch_name).table_prefix
     assert families[arch_name].fault_counts.name == f"{prefix}_fault_counts"
     assert families[arch_name].exits.name == f"{prefix}_exits"
+    assert families[arch_name].faults.name == f"{prefix}_faults"

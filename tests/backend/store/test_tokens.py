@@ -1,4 +1,5 @@
-from backend.store.base import Store, Token
+from backend.store.base import Store
+from backend.store.values import Token
 
 
 def test_tokens_are_kept(store: Store) -> None:

@@ -1,0 +1,99 @@
+"""Which batches of a stream were applied: as runs of numbers, so that it stays small however they come.
+
+In order, a stream is one row for ever. A batch that never comes (the spool dropped it) costs one row more.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from backend.errors import BatchError
+from backend.store.accounts import BatchAccount
+from backend.store.counts import sum_of
+from backend.store.tables import applied_batches, loss_totals, streams
+from backend.store.writer import Writer
+
+DROPPED = "spool_batches"
+"""Kind of the losses that are batches."""
+_runs = applied_batches.c
+
+
+def stream_number(writer: Writer, stream: str, host_id: int) -> int:
+    """Return the stream's number, given when it is first seen: a later stream has a greater one.
+
+    :raises BatchError: the stream is another host's
+    """
+    known = select(streams.c.id, streams.c.host_id).where(streams.c.stream == stream)
+    row = writer.connection.execute(known).one_or_none()
+    if row is None:
+        writer.connection.execute(
+            writer.insert(streams).values(stream=stream, host_id=host_id).on_conflict_do_nothing()
+        )
+        row = writer.connection.execute(known).one()
+    if row.host_id != host_id:
+        raise BatchError(f"stream {stream} belongs to another host")
+    number: int = row.id
+    return number
+
+
+def remember(writer: Writer, stream_id: int, sequence: int) -> bool:
+    """Remember that a batch is applied; return False where it was remembered before.
+
+    The caller holds the lock of the stream's host.
+    """
+    connection = writer.connection
+    of_stream = _runs.stream_id == stream_id
+    before = connection.execute(
+        select(_runs.first_sequence, _runs.last_sequence)
+        .where(of_stream, _runs.first_sequence <= sequence)
+        .order_by(_runs.first_sequence.desc())
+        .limit(1)
+    ).one_or_none()
+    if before is not None and sequence <= before.last_sequence:
+        return False
+    after = connection.execute(
+        select(_runs.last_sequence).where(of_stream, _runs.first_sequence == sequence + 1)
+    ).one_or_none()
+    last = sequence
+    if after is not None:
+        last = after.last_sequence
+        connection.execute(delete(applied_batches).where(of_stream, _runs.first_sequence == sequence + 1))
+    if before is not None and before.last_sequence == sequence - 1:
+        connection.execute(
+            update(applied_batches)
+            .where(of_stream, _runs.first_sequence == before.first_sequence)
+            .values(last_sequence=last)
+        )
+    else:
+        connection.execute(
+            insert(applied_batches).values(stream_id=stream_id, first_sequence=sequence, last_sequence=last)
+        )
+    return True
+
+
+def batch_accounts(connection: Connection, names: Mapping[int, str]) -> Sequence[BatchAccount]:
+    """Return what became of hosts' batches, ever. ``names`` has the hosts' names by number."""
+    dropped = dict(
+        connection.execute(
+            select(loss_totals.c.host_id, loss_totals.c["count"]).where(loss_totals.c.kind == DROPPED)
+        ).all()
+    )
+    of_stream = (
+        select(
+            streams.c.host_id,
+            (func.max(_runs.last_sequence) + 1).label("shipped"),
+            sum_of(_runs.last_sequence - _runs.first_sequence + 1).label("stored"),
+        )
+        .join(applied_batches, _runs.stream_id == streams.c.id)
+        .group_by(streams.c.host_id, streams.c.id)
+        .subquery()
+    )
+    sums = select(of_stream.c.host_id, sum_of(of_stream.c.shipped), sum_of(of_stream.c.stored))
+    found = {host_id: figures for host_id, *figures in connection.execute(sums.group_by(of_stream.c.host_id))}
+    accounts = []
+    for host_id, name in names.items():
+        shipped, stored = found.get(host_id, (0, 0))
+        accounts.append(
+            BatchAccount(host=name, shipped=shipped, stored=stored, dropped=dropped.get(host_id, 0))
+        )
+    return accounts

@@ -1,0 +1,88 @@
+"""What tracing cost on hosts: a row for each second, of which spans begin in it."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from sqlalchemy import Connection, case, func, select
+
+from backend.errors import BatchError
+from backend.store.accounts import CostPoint
+from backend.store.counts import step_of, sum_of
+from backend.store.ranges import NS_PER_MS, chunks, in_buckets
+from backend.store.tables import collector_costs
+from backend.store.values import TimeRange
+from backend.store.writer import Row, Writer
+from faultmodel.record import BUCKET_MS, Cost
+from faultmodel.wire import Batch
+
+_BUCKET_NS = BUCKET_MS * NS_PER_MS
+_MOST = 2**50
+"""Of ns (13 days), runs or bytes in one cost: what is more is broken, and sums must stay below 2**63."""
+_costs = collector_costs.c
+
+
+def add_costs(writer: Writer, host_id: int, batch: Batch) -> None:
+    """Add what a batch says of costs, and the faults that they were for.
+
+    A large reading comes in several batches, of which one has the costs and each its part of the faults.
+
+    :raises BatchError: a cost is impossible
+    """
+    seen: dict[int, int] = defaultdict(int)
+    for entry in batch.ledger:
+        seen[entry.bucket_ms // BUCKET_MS] += entry.seen
+    rows = [_row(host_id, cost) for cost in batch.costs]
+    rows += [(host_id, bucket_s, 0, 0, 0, 0, 0, 0, count) for bucket_s, count in seen.items() if count]
+    if rows:
+        writer.add(collector_costs, rows)
+
+
+def cost_series(
+    connection: Connection, hosts: Mapping[int, str], from_ms: int, to_ms: int, step_ms: int
+) -> Iterator[CostPoint]:
+    """Yield what tracing cost, in steps. ``hosts`` has the hosts' names by number."""
+    step = step_of(_costs.bucket_s, from_ms, step_ms).label("step")
+    measured_seen = case((_costs.measured_ns > 0, _costs.seen), else_=0)
+    for some in chunks(list(hosts)):
+        statement = (
+            select(
+                step,
+                _costs.host_id,
+                sum_of(_costs.wall_ns).label("wall_ns"),
+                sum_of(_costs.cpu_ns).label("cpu_ns"),
+                func.max(_costs.resident_bytes).label("resident_bytes"),
+                sum_of(_costs.measured_ns).label("measured_ns"),
+                sum_of(_costs.program_ns).label("program_ns"),
+                sum_of(_costs.program_runs).label("program_runs"),
+                sum_of(measured_seen).label("seen"),
+            )
+            .where(
+                _costs.host_id.in_(some),
+                _costs.wall_ns > 0,
+                *in_buckets(_costs.bucket_s, TimeRange(from_ms, to_ms)),
+            )
+            .group_by("step", _costs.host_id)
+        )
+        for row in connection.execute(statement):
+            figures = dict(row._mapping)
+            number, host_id = figures.pop("step"), figures.pop("host_id")
+            yield CostPoint(step_start_ms=from_ms + number * step_ms, host=hosts[host_id], **figures)
+
+
+def _row(host_id: int, cost: Cost) -> Row:
+    wall_ns = cost.to_ns - cost.from_ns
+    figures = (cost.cpu_ns, cost.resident_bytes, cost.program_ns or 0, cost.program_runs or 0)
+    if wall_ns < 0 or max(wall_ns, *figures) > _MOST:
+        raise BatchError(f"cost from {cost.from_ns} to {cost.to_ns} is impossible")
+    is_measured = cost.program_ns is not None and cost.program_runs is not None
+    return (
+        host_id,
+        cost.from_ns // _BUCKET_NS,
+        wall_ns,
+        cost.cpu_ns,
+        wall_ns if is_measured else 0,
+        (cost.program_ns or 0) if is_measured else 0,
+        (cost.program_runs or 0) if is_measured else 0,
+        cost.resident_bytes,
+        0,
+    )

@@ -1,0 +1,57 @@
+"""What hosts lost: things that were seen and could not be kept."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from sqlalchemy import Connection, select
+
+from backend.errors import BatchError
+from backend.store.accounts import LossPoint
+from backend.store.counts import step_of, sum_of
+from backend.store.ranges import NS_PER_MS, chunks, in_buckets
+from backend.store.records import MAX_COUNT
+from backend.store.tables import loss_totals, losses
+from backend.store.values import TimeRange
+from backend.store.writer import Writer
+from faultmodel.record import BUCKET_MS
+from faultmodel.wire import Batch
+
+_BUCKET_NS = BUCKET_MS * NS_PER_MS
+
+
+def add_losses(writer: Writer, host_id: int, batch: Batch, received_ns: int) -> None:
+    """Add what was lost, in the bucket in which the batch's covered time ends, else in which it came."""
+    at_ns = max((span.to_ns for span in batch.covered), default=received_ns)
+    lost = [loss for loss in batch.lost if loss.count]
+    if not lost:
+        return
+    total = sum(loss.count for loss in lost)
+    if total > MAX_COUNT:
+        raise BatchError(f"{total} lost in one batch, more than {MAX_COUNT}")
+    writer.add(losses, [(host_id, loss.kind, at_ns // _BUCKET_NS, loss.count) for loss in lost])
+    # The sum of all of them is asked for every second; how they lie in time is not.
+    writer.add(loss_totals, [(host_id, loss.kind, loss.count) for loss in lost])
+
+
+def lost_ever(connection: Connection) -> Mapping[int, Mapping[str, int]]:
+    """Return everything that hosts lost, by the host's number and kind."""
+    lost: dict[int, dict[str, int]] = defaultdict(dict)
+    for host_id, kind, count in connection.execute(select(loss_totals)):
+        lost[host_id][kind] = count
+    return lost
+
+
+def loss_series(
+    connection: Connection, hosts: Mapping[int, str], from_ms: int, to_ms: int, step_ms: int
+) -> Iterator[LossPoint]:
+    """Yield what hosts lost, in steps. ``hosts`` has their names by number."""
+    step = step_of(losses.c.bucket_s, from_ms, step_ms).label("step")
+    keys = [losses.c.host_id, losses.c.kind]
+    for some in chunks(list(hosts)):
+        statement = (
+            select(step, *keys, sum_of(losses.c["count"]))
+            .where(losses.c.host_id.in_(some), *in_buckets(losses.c.bucket_s, TimeRange(from_ms, to_ms)))
+            .group_by("step", *keys)
+        )
+        for number, host_id, kind, count in connection.execute(statement):
+            yield LossPoint(from_ms + number * step_ms, hosts[host_id], kind, count)

@@ -1,0 +1,148 @@
+"""The part of a Store over any SQL database that reads VMs and what was counted and recorded of them."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
+
+from backend.store import counts, exits, faults, ledger, vm_queries
+from backend.store.accounts import CountingTotal, LedgerPoint
+from backend.store.fault_series import fault_series
+from backend.store.ranges import Place
+from backend.store.sql_reads import SqlReads
+from backend.store.values import (
+    ExitPoint,
+    ExitReasonCount,
+    ExitRow,
+    FaultPoint,
+    FaultRow,
+    Split,
+    SyndromeCount,
+    TimeRange,
+    VcpuSummary,
+    VmFilter,
+    VmSummary,
+)
+from faultmodel.record import ExitKind
+
+
+class VmReads(SqlReads):
+    """See ``Store``."""
+
+    def vms(
+        self, where: VmFilter, span: TimeRange, *, limit: int, after: tuple[int, str] | None
+    ) -> Sequence[VmSummary]:
+        """Return VMs that existed in the range, newest ``first_seen_ms`` first, then by id.
+
+        A VM exists from ``first_seen_ms``, the first bucket or exit that it has or the start of the covered
+        time in which it was described, to ``last_seen_ms``: while it runs, the end of its host's covered
+        time. Its rates divide by the covered time of its host within the range and this life.
+        """
+        with self._reading() as connection:
+            return vm_queries.find_vms(connection, where, span, limit=limit, after=after)
+
+    def vm(self, vm_id: str, span: TimeRange) -> VmSummary:
+        """Return one VM. :raises NotFoundError: there is none"""
+        with self._reading() as connection:
+            return vm_queries.find_vm(connection, vm_id, span)
+
+    def vcpus(self, vm_id: str, span: TimeRange) -> Sequence[VcpuSummary]:
+        """Return every vCPU that a VM ever had. :raises NotFoundError: there is no such VM"""
+        with self._reading() as connection:
+            number, arch = vm_queries.vm_number(connection, vm_id)
+            return counts.vcpu_totals(connection, arch, number, span)
+
+    def syndromes(self, vm_id: str, span: TimeRange) -> Sequence[SyndromeCount]:
+        """Return counts by raw word, most faults first. :raises NotFoundError: there is no such VM"""
+        with self._reading() as connection:
+            number, arch = vm_queries.vm_number(connection, vm_id)
+            return counts.syndrome_totals(connection, arch, number, span)
+
+    def fault_points(
+        self,
+        vm_ids: Sequence[str] | None,
+        from_ms: int,
+        to_ms: int,
+        step_ms: int,
+        *,
+        split: Split,
+        counters: Sequence[str],
+    ) -> Sequence[FaultPoint]:
+        """Return fault counts summed into steps. VMs that are not known have none."""
+        with self._reading() as connection:
+            chosen = vm_queries.chosen_vms(connection, vm_ids, TimeRange(from_ms, to_ms))
+            by_arch: dict[str, dict[int, str]] = defaultdict(dict)
+            for number, (vm_id, arch) in chosen.items():
+                by_arch[arch][number] = vm_id
+            return [
+                point
+                for arch, numbers in by_arch.items()
+                for point in fault_series(
+                    connection, arch, numbers, from_ms, to_ms, step_ms, split=split, counters=counters
+                )
+            ]
+
+    def exit_points(
+        self, vm_ids: Sequence[str] | None, kind: ExitKind, from_ms: int, to_ms: int, step_ms: int
+    ) -> Sequence[ExitPoint]:
+        """Return exit counts of a kind, summed into steps. VMs that are not known have none."""
+        with self._reading() as connection:
+            chosen = vm_queries.chosen_vms(connection, vm_ids, TimeRange(from_ms, to_ms))
+            return list(counts.exit_series(connection, chosen, kind, from_ms, to_ms, step_ms))
+
+    def exit_reasons(self, vm_id: str, span: TimeRange) -> Sequence[ExitReasonCount]:
+        """Return every exit by reason and errno, most first. :raises NotFoundError: there is no such VM"""
+        with self._reading() as connection:
+            number, _ = vm_queries.vm_number(connection, vm_id)
+            return counts.exit_reason_totals(connection, number, span)
+
+    def exits(
+        self,
+        vm_ids: Sequence[str] | None,
+        kind: ExitKind | None,
+        span: TimeRange,
+        *,
+        limit: int,
+        before: tuple[int, int] | None,
+    ) -> Sequence[ExitRow]:
+        """Return exit records, newest first. VMs that are not known have none."""
+        with self._reading() as connection:
+            chosen = None
+            if vm_ids is not None:
+                known = vm_queries.chosen_vms(connection, vm_ids, span)
+                chosen = {number: arch for number, (_, arch) in known.items()}
+            return exits.read_exits(connection, chosen, kind, span, limit=limit, before=before)
+
+    def faults(self, vm_id: str, span: TimeRange, *, limit: int, before: Place | None) -> Sequence[FaultRow]:
+        """Return a VM's fault records, newest first. :raises NotFoundError: there is no such VM"""
+        with self._reading() as connection:
+            number, arch = vm_queries.vm_number(connection, vm_id)
+            return faults.read_faults(connection, arch, number, vm_id, span, limit=limit, before=before)
+
+    def ledger_points(
+        self, vm_ids: Sequence[str], from_ms: int, to_ms: int, step_ms: int
+    ) -> Sequence[LedgerPoint]:
+        """Return what became of VMs' faults, in steps. VMs that are not known have none."""
+        with self._reading() as connection:
+            numbers = self._numbers(connection, vm_ids)
+            return list(ledger.ledger_series(connection, numbers, from_ms, to_ms, step_ms))
+
+    def counting_totals(self, vm_ids: Sequence[str]) -> Sequence[CountingTotal]:
+        """Return what each counting has seen of VMs, ever. VMs that are not known have none."""
+        with self._reading() as connection:
+            return list(ledger.counting_totals(connection, self._numbers(connection, vm_ids)))
+
+    def host_of(self, vm_ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the host's name by VM id. :raises NotFoundError: a VM is unknown"""
+        with self._reading() as connection:
+            return vm_queries.hosts_of(connection, vm_ids)
+
+    def vms_of(self, host: str | None, span: TimeRange) -> Mapping[str, str]:
+        """Return the host's name by id, of the VMs of a host, or of all, that existed in the range."""
+        with self._reading() as connection:
+            return vm_queries.vms_of(connection, host, span)
+
+    @staticmethod
+    def _numbers(connection: Connection, vm_ids: Sequence[str]) -> Mapping[int, str]:
+        chosen = vm_queries.chosen_vms(connection, vm_ids, TimeRange())
+        return {number: vm_id for number, (vm_id, _) in chosen.items()}

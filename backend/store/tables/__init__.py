@@ -1,0 +1,43 @@
+"""The tables as SQLAlchemy Core sees them: the common ones by topic, and one family per architecture.
+
+Migrations are written out by hand, and a test compares the two, so that neither can change alone.
+
+Inside the database a VM, a host and a stream is a small integer: counts are many, and each names its VM.
+"""
+
+from backend.store.tables.access import tokens
+from backend.store.tables.columns import GREATEST, metadata
+from backend.store.tables.families import Family, derive, families
+from backend.store.tables.hosts import (
+    applied_batches,
+    collector_costs,
+    coverage,
+    host_events,
+    hosts,
+    loss_totals,
+    losses,
+    streams,
+)
+from backend.store.tables.vms import countings, exit_counts, ledger, vcpus, vms
+
+__all__ = [
+    "GREATEST",
+    "Family",
+    "applied_batches",
+    "collector_costs",
+    "countings",
+    "coverage",
+    "derive",
+    "exit_counts",
+    "families",
+    "host_events",
+    "hosts",
+    "ledger",
+    "loss_totals",
+    "losses",
+    "metadata",
+    "streams",
+    "tokens",
+    "vcpus",
+    "vms",
+]

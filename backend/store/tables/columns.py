@@ -1,0 +1,35 @@
+"""What tables are made of: the naming convention, and columns by what they hold."""
+
+from collections.abc import Mapping
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Text
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+# SQLite numbers rows by itself only in a column whose type is exactly INTEGER.
+ROW_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
+
+GREATEST: Mapping[str, bool] = {"greatest": True}
+"""``info`` of a column of which a row keeps the greatest value, where the others add up (``Writer.add``)."""
+
+
+def number(name: str, *, nullable: bool = False, info: Mapping[str, bool] | None = None) -> Column[int]:
+    """Return a column of integers."""
+    return Column(name, BigInteger, nullable=nullable, info=dict(info or {}))
+
+
+def text(name: str) -> Column[str]:
+    """Return a column of texts."""
+    return Column(name, Text, nullable=False)
+
+
+def reference(name: str, to: str) -> Column[int]:
+    """Return a column that refers to another table's."""
+    return Column(name, BigInteger, ForeignKey(to), nullable=False)

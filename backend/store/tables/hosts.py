@@ -1,0 +1,103 @@
+"""Hosts: who they are, what they handed in, when they were read, what they lost and what that cost."""
+
+from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Table, Text
+
+from backend.store.tables.columns import GREATEST, ROW_NUMBER, metadata, number, reference, text
+
+hosts = Table(
+    "hosts",
+    metadata,
+    Column("id", ROW_NUMBER, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    text("arch"),
+    text("boot_id"),
+    text("kernel"),
+    text("flavour"),
+    text("state"),
+    text("detail"),
+    text("collector_version"),
+    text("probes"),
+    number("last_batch_ns"),
+    number("covered_to_ns", nullable=True),
+    number("described_stream_id"),
+    number("described_sequence"),
+    Column("applied", BigInteger, nullable=False, server_default="0"),
+)
+
+streams = Table(
+    "streams",
+    metadata,
+    Column("id", ROW_NUMBER, primary_key=True),
+    Column("stream", Text, nullable=False, unique=True),
+    reference("host_id", "hosts.id"),
+)
+
+applied_batches = Table(
+    "applied_batches",
+    metadata,
+    reference("stream_id", "streams.id"),
+    number("first_sequence"),
+    number("last_sequence"),
+    PrimaryKeyConstraint("stream_id", "first_sequence"),
+    sqlite_with_rowid=False,
+)
+
+coverage = Table(
+    "coverage",
+    metadata,
+    reference("host_id", "hosts.id"),
+    number("from_ns"),
+    number("to_ns"),
+    PrimaryKeyConstraint("host_id", "from_ns"),
+    sqlite_with_rowid=False,
+)
+
+losses = Table(
+    "losses",
+    metadata,
+    reference("host_id", "hosts.id"),
+    text("kind"),
+    number("bucket_s"),
+    number("count"),
+    PrimaryKeyConstraint("host_id", "kind", "bucket_s"),
+    sqlite_with_rowid=False,
+)
+
+loss_totals = Table(
+    "loss_totals",
+    metadata,
+    reference("host_id", "hosts.id"),
+    text("kind"),
+    number("count"),
+    PrimaryKeyConstraint("host_id", "kind"),
+    sqlite_with_rowid=False,
+)
+
+host_events = Table(
+    "host_events",
+    metadata,
+    Column("id", ROW_NUMBER, primary_key=True),
+    reference("host_id", "hosts.id"),
+    number("time_ns"),
+    text("kind"),
+    text("detail"),
+    number("one_in", nullable=True),
+    Index(None, "host_id", "time_ns", "id"),
+    Index(None, "time_ns", "id"),
+)
+
+collector_costs = Table(
+    "collector_costs",
+    metadata,
+    reference("host_id", "hosts.id"),
+    number("bucket_s"),
+    number("wall_ns"),
+    number("cpu_ns"),
+    number("measured_ns"),
+    number("program_ns"),
+    number("program_runs"),
+    number("resident_bytes", info=GREATEST),
+    number("seen"),
+    PrimaryKeyConstraint("host_id", "bucket_s"),
+    sqlite_with_rowid=False,
+)

@@ -22,7 +22,7 @@ from collector.settings import (
     Settings,
 )
 from collector.spool import DEFAULT_BYTES
-from collector.trace.command import add_parser as add_replay
+from collector.trace.command import add_parser as add_import
 from faultmodel.errors import FaultModelError
 
 
@@ -98,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         "--ca-file", type=Path, default=_default("CA_FILE") or None, help="certificates to trust"
     )
     doctor.add_parser(commands)
-    add_replay(commands)
+    add_import(commands)
     return parser
 
 

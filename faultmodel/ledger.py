@@ -41,10 +41,26 @@ def check_ledger(ledger: Sequence[LedgerEntry], fault_counts: Sequence[Any], fau
 def unrecorded_ledger(
     bucket_ms: int, fault_counts: Sequence[Any], seen_before: Mapping[str, int]
 ) -> tuple[LedgerEntry, ...]:
-    """Return the ledger of a source that counts every fault and records none of them: a recording.
+    """Return the ledger of a source that counts every fault and records none of them.
 
     :param seen_before: by VM, what earlier batches of the same counting had
     """
+    return _ledger(bucket_ms, fault_counts, seen_before, is_recorded=False)
+
+
+def recorded_ledger(
+    bucket_ms: int, fault_counts: Sequence[Any], seen_before: Mapping[str, int]
+) -> tuple[LedgerEntry, ...]:
+    """Return the ledger of a source that counts every fault and records each of them: an imported trace.
+
+    :param seen_before: by VM, what earlier batches of the same counting had
+    """
+    return _ledger(bucket_ms, fault_counts, seen_before, is_recorded=True)
+
+
+def _ledger(
+    bucket_ms: int, fault_counts: Sequence[Any], seen_before: Mapping[str, int], *, is_recorded: bool
+) -> tuple[LedgerEntry, ...]:
     return tuple(
         LedgerEntry(
             bucket_ms=bucket_ms,
@@ -52,8 +68,8 @@ def unrecorded_ledger(
             seen=count,
             counted=count,
             uncounted=0,
-            recorded=0,
-            sampled_out=count,
+            recorded=count if is_recorded else 0,
+            sampled_out=0 if is_recorded else count,
             dropped=0,
             seen_total=seen_before.get(vm, 0) + count,
         )

@@ -165,17 +165,17 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--interval", default="1")
     parser.add_argument("--no-collector", action="store_true")
     parser.add_argument("--demo", action="store_true")
-    parser.add_argument("--replay", nargs="+", type=Path)
+    parser.add_argument("--import", dest="files", nargs="+", type=Path)
     options = parser.parse_args()
     if not 0 <= options.port <= 65535:
         parser.error(f"--port {options.port} is not a port: 0 to 65535")
-    if options.replay and options.demo:
-        parser.error("--demo needs the kernel, --replay goes without: give one of them")
+    if options.files and options.demo:
+        parser.error("--demo needs the kernel, --import goes without: give one of them")
     if not _is_interval(options.interval):
         parser.error(f"--interval {options.interval}: {MIN_INTERVAL_S:g} to {MAX_INTERVAL_S:g} seconds")
-    for file in options.replay or ():
+    for file in options.files or ():
         if not file.is_file():
-            parser.error(f"--replay: no file {file}")
+            parser.error(f"--import: no file {file}")
     options.database = options.database or f"sqlite:///{options.data_dir / 'kvmfaults.db'}"
     return options
 
@@ -204,7 +204,7 @@ def _server_command(*arguments: str) -> None:
 
 
 def _server(options: argparse.Namespace, port: int) -> list[str]:
-    live = not (options.no_collector or options.replay)
+    live = not (options.no_collector or options.files)
     return [
         "backend",
         "serve",
@@ -220,9 +220,9 @@ def _server(options: argparse.Namespace, port: int) -> list[str]:
 
 def _feeds(options: argparse.Namespace, url: str) -> list[Child]:
     to_server = ["--server", url, "--token-file", str(_token(options)), "--host", _host_name(options)]
-    if options.replay:
-        files = [str(file.resolve()) for file in options.replay]
-        return [Child("replay", ["collector", "replay", *to_server, *files], restart=False)]
+    if options.files:
+        files = [str(file.resolve()) for file in options.files]
+        return [Child("import", ["collector", "import", *to_server, *files], restart=False)]
     feeds = []
     here = ["--data-dir", str(options.data_dir)]
     if not options.no_collector:
@@ -236,12 +236,12 @@ def _feeds(options: argparse.Namespace, url: str) -> list[Child]:
 
 def _token(options: argparse.Namespace) -> Path:
     directory: Path = options.data_dir
-    return directory / ("replay.token" if options.replay else "ingest.token")
+    return directory / ("import.token" if options.files else "ingest.token")
 
 
 def _host_name(options: argparse.Namespace) -> str:
     # A recording is not of this host; it gets a host of its own.
-    return "replay" if options.replay else socket.gethostname()
+    return "import" if options.files else socket.gethostname()
 
 
 def _lock(data_dir: Path) -> TextIO:

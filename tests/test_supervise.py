@@ -92,7 +92,7 @@ def _supervised(directory: Path, *options: str, prefix: tuple[str, ...] = ()) ->
 
 def test_a_recording_can_be_tried_without_kvm_or_bpf(tmp_path: Path) -> None:
     with _supervised(
-        tmp_path, "--port", "0", "--replay", str(CAPTURE), prefix=WITHOUT_CAPABILITIES
+        tmp_path, "--port", "0", "--import", str(CAPTURE), prefix=WITHOUT_CAPABILITIES
     ) as running:
         vms = wait_for(
             lambda: running.get("/api/v1/vms")[1]["items"] or None, 15, "the recording's VM is shown"
@@ -161,8 +161,8 @@ def test_a_data_directory_is_used_by_one_at_a_time(tmp_path: Path) -> None:
         (("--port", "70000"), "--port 70000 is not a port"),
         (("--interval", "5"), "--interval 5: 0.05 to 1 seconds"),
         (("--interval", "soon"), "--interval soon: 0.05 to 1 seconds"),
-        (("--replay", "no-such-file"), "no file no-such-file"),
-        (("--replay", str(CAPTURE), "--demo"), "give one of them"),
+        (("--import", "no-such-file"), "no file no-such-file"),
+        (("--import", str(CAPTURE), "--demo"), "give one of them"),
         (("--database", "mysql://x"), "mysql"),
     ],
 )

@@ -1,6 +1,7 @@
-"""Recorded traces: ftrace text of a host's KVM tracepoints, read as if it came from that host now.
+"""Recorded traces: the text of a host's KVM tracepoints, read as if it came from that host now.
 
-``source`` opens a file, ``lines`` reads a line's head, ``survey`` looks through a whole recording,
-``tasks`` tells its VMs and vCPUs, one module per architecture reads the events' texts, ``tally`` counts and
-cuts batches, ``replay`` joins these, ``command`` sends. Imports faultmodel and, for sending, the uplink.
+``source`` opens a file, ``shapes`` and ``lines`` read a line's head, ``survey`` looks through a whole
+recording, ``tasks`` tells its VMs and vCPUs, one module per architecture reads the events' texts, ``tally``
+counts and cuts batches, ``recording`` joins these, ``command`` sends and ``progress`` says how far it is.
+Imports faultmodel and, for sending, the uplink.
 """

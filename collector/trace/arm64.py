@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from collector.trace.errors import LineError
 from collector.trace.lines import Line
-from collector.trace.seen import Counted, Handler, Thread, UserspaceExits, forget_pending
+from collector.trace.seen import Counted, Handler, Thread, UserspaceExits, close_fault
 from faultmodel.arch.arm64 import Arm64Exit, Arm64Fault
 
 # The kernel's "%#llx" prints a zero without "0x".
@@ -25,16 +25,16 @@ class Arm64Reader:
         self._offset_ns = offset_ns
         self.handlers: Mapping[str, Handler] = {
             "kvm_guest_fault": self._guest_fault,
-            "kvm_entry": forget_pending,
+            "kvm_entry": close_fault,
             "kvm_userspace_exit": UserspaceExits(offset_ns, Arm64Exit, ("esr_el2", "far", "ipa", "pc")).read,
         }
 
-    def _guest_fault(self, thread: Thread, line: Line) -> Counted:
+    def _guest_fault(self, thread: Thread, line: Line) -> Counted | None:
         found = _GUEST_FAULT(line.text)
         if found is None:
             raise LineError
         ipa, esr_el2, far, pc = found.groups()
-        thread.pending = fault = Arm64Fault(
+        fault = Arm64Fault(
             time_ns=line.monotonic_ns + self._offset_ns,
             monotonic_ns=line.monotonic_ns,
             vm=thread.vm,
@@ -44,4 +44,4 @@ class Arm64Reader:
             ipa=int(ipa, 16),
             pc=int(pc, 16),
         )
-        return Counted(fault, ("faults",))
+        return thread.begin(Counted(fault, ("faults",), line))

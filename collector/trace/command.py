@@ -1,11 +1,12 @@
-"""``kvmfaults-collector replay``: sends recorded traces to the server, each as a host of its own."""
+"""``kvmfaults-collector import``: sends recorded traces to the server, each as a host of its own."""
 
 import argparse
 import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,9 @@ from typing import Any
 from collector.identity.naming import cut
 from collector.shipper_http import Uplink, Verdict
 from collector.trace.errors import TraceError
-from collector.trace.replay import ARCHITECTURES, Options, Replay, Report
+from collector.trace.progress import Progress
+from collector.trace.recording import ARCHITECTURES, Options, Recording, Report
+from collector.trace.source import Source, opened
 from collector.trace.survey import Survey, survey
 from faultmodel import wire
 from faultmodel.arch.x86 import ARCHITECTURE as X86
@@ -32,13 +35,16 @@ _SUFFIXES = frozenset((".xz", ".gz", ".txt", ".log", ".trace"))
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command's arguments."""
     parser = commands.add_parser(
-        "replay",
-        help="send recorded traces to the server, as if their hosts were traced now",
-        description="Send ftrace texts (tracefs's trace or trace_pipe; also gzip or xz) to the server. "
-        "A file that was sent before changes nothing.",
+        "import",
+        help="send recorded traces to the server, each as a host of its own",
+        description="Send recordings of KVM's tracepoints, of any machine, to the server: the text of "
+        "ftrace's trace or trace_pipe, of trace-cmd report or of perf script, also gzip or xz. "
+        "A recording that was sent before changes nothing.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a recording")
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help="a recording; - is standard input"
+    )
     parser.add_argument(
         "--server",
         default=os.environ.get("KVMFAULTS_SERVER", "http://127.0.0.1:8470"),
@@ -52,7 +58,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="holds an ingest token of the host whose name the recording gets",
     )
     parser.add_argument("--ca-file", type=Path, help="certificates to trust")
-    parser.add_argument("--host", type=_host, help="the host's name (replay- and the file's name)")
+    parser.add_argument("--host", type=_host, help="the host's name (import- and the file's name)")
     parser.add_argument(
         "--end",
         type=_time_ns,
@@ -71,20 +77,17 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
 def run(options: argparse.Namespace) -> int:
     """Send every file; return 0 once the server has all of them, 130 where the user interrupts.
 
-    :raises CollectorError: a file cannot be replayed, and then none was sent; or the server does not take it
+    :raises CollectorError: a file cannot be imported, and then none was sent; or the server does not take it
     """
     end_ns = options.end if options.end is not None else time.time_ns()
-    # All files are looked through before the first is sent: a mistake is told before it is half done.
-    replays = [
-        _Prepared(found, Replay(found, _options(found, options, end_ns)))
-        for found in map(survey, options.files)
-    ]
     uplink = Uplink(options.server, token_file=options.token_file, ca_file=options.ca_file)
     try:
-        for prepared in replays:
-            for batch in prepared.replay.batches():
-                send(uplink, wire.encode(batch))
-            _tell(prepared.survey, prepared.replay.report)
+        with ExitStack() as files:
+            sources = [files.enter_context(opened(path)) for path in options.files]
+            # All are looked through before the first is sent: a mistake is told before it is half done.
+            for prepared in [_prepare(source, options, end_ns) for source in sources]:
+                _send_all(uplink, prepared)
+                _tell(prepared.survey, prepared.recording.report)
     except KeyboardInterrupt:
         return 130
     finally:
@@ -112,23 +115,47 @@ def send(uplink: Uplink, batch: bytes, *, patience_s: float = PATIENCE_S) -> Non
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     survey: Survey
-    replay: Replay
+    recording: Recording
 
 
-def _options(found: Survey, options: argparse.Namespace, end_ns: int) -> Options:
-    return Options(
-        host=options.host or cut(f"replay-{_stem(found.path)}", _HOST_LENGTH),
-        end_ns=end_ns,
-        arch=options.arch,
-        format=options.format,
+def _prepare(source: Source, options: argparse.Namespace, end_ns: int) -> _Prepared:
+    with _progress(source, "looked through") as see_bytes:
+        found = survey(source, see_bytes)
+    name = cut(f"import-{_stem(source.name)}", _HOST_LENGTH)
+    return _Prepared(
+        found,
+        Recording(
+            found,
+            Options(
+                host=options.host or name,
+                end_ns=end_ns,
+                arch=options.arch,
+                format=options.format,
+            ),
+        ),
     )
 
 
-def _stem(path: Path) -> str:
-    name = path
-    while name.suffix in _SUFFIXES and name.stem:
-        name = name.with_suffix("")
-    return name.name
+def _send_all(uplink: Uplink, prepared: _Prepared) -> None:
+    with _progress(prepared.survey.source, "sent") as see_bytes:
+        for batch in prepared.recording.batches(see_bytes):
+            send(uplink, wire.encode(batch))
+
+
+@contextmanager
+def _progress(source: Source, done: str) -> Iterator[Callable[[int], None]]:
+    progress = Progress(sys.stderr, f"{cut(source.name, 256)}: {done}", source.size_bytes)
+    try:
+        yield progress.see_bytes
+    finally:
+        progress.end()
+
+
+def _stem(name: str) -> str:
+    path = Path(name)
+    while path.suffix in _SUFFIXES and path.stem:
+        path = path.with_suffix("")
+    return path.name.replace(" ", "-")
 
 
 def _pauses() -> Iterator[float]:
@@ -139,7 +166,7 @@ def _pauses() -> Iterator[float]:
 
 
 def _tell(found: Survey, report: Report) -> None:
-    name = cut(str(found.path), 1024)
+    name = cut(found.source.name, 1024)
     seconds = (found.last_ns - found.first_ns) / 1e9
     sys.stdout.write(
         f"{name}: {report.faults} guest faults and {report.exits} error exits in {seconds:.3f} s of trace\n"

@@ -1,7 +1,7 @@
 """Errors of reading recordings.
 
 CollectorError
-└── TraceError           a file cannot be replayed at all
+└── TraceError           a file cannot be imported at all
 
 LineError                a line cannot be read; counted, never fatal
 UnattributedError        an event of a thread whose vCPU cannot be told; counted, never fatal
@@ -11,7 +11,7 @@ from collector.errors import CollectorError
 
 
 class TraceError(CollectorError):
-    """The file cannot be replayed; the message names it, says why, and what to do."""
+    """The file cannot be imported; the message names it, says why, and what to do."""
 
 
 class LineError(Exception):

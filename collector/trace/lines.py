@@ -1,11 +1,6 @@
-"""One line of ftrace's ``trace`` or ``trace_pipe`` text.
+"""One line of a recording's text: an event, something about the recording, or neither.
 
-    #           TASK-PID     TGID     CPU#  |||||  TIMESTAMP  FUNCTION
-               CPU 0/KVM-1234 (   1200) [003] d..1.  5.558954: kvm_exit: vcpu 0 reason npf ...
-
-The TGID column is there with the option record-tgid, the flags with irq-info, and how many flags there are
-depends on the kernel; so each line is read for itself, whatever the header says.
-Source: Linux 6.18 kernel/trace/trace_output.c, trace_print_context().
+Each line is read for itself, whatever a header says; ``shapes`` has the forms in which tools print events.
 """
 
 import re
@@ -13,18 +8,22 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-_LINE = re.compile(
-    r" *(?P<task>.{1,16}?)-(?P<tid>\d{1,9}) +"
-    r"(?:\( *(?P<tgid>\d{1,9}|-+)\) +)?"
-    r"\[\d+\] +(?:[^\s\d]\S* +)?"
-    r"(?P<seconds>\d{1,9})\.(?P<fraction>\d{6}(?:\d{3})?): "
-    r"(?:(?P<event>\w+): ?)?(?P<text>.*)",
-    re.DOTALL,
-).match
-_LOST = re.compile(r"CPU:\d+ \[LOST (\d{1,18}) EVENTS\]").fullmatch
+from collector.trace.shapes import SHAPES, Shape
+
+_PREFIX = r"(?: *\S+: +)?"
+_LOST = re.compile(
+    rf"{_PREFIX}CPU:\d+ \[(?:LOST )?(?:(\d{{1,18}}) )?EVENTS(?: DROPPED)?\]|"
+    r".*: +PERF_RECORD_LOST(?:_SAMPLES)? lost (?:samples )?(\d{1,18})"
+).fullmatch
+"""By ftrace, trace-cmd and ``perf script --show-lost-events``."""
 _ENTRIES = re.compile(r"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18}) .*").fullmatch
-_NOT_EVENTS = re.compile(r"#.*| => .*|\s*|##### CPU \d+ buffer started ####").fullmatch
-"""Comments, the frames of a stack trace, empty lines, and where a CPU's part begins."""
+_NOT_EVENTS = re.compile(
+    r"#.*|\s*|\s*=> .*|##### CPU \d+ buffer started ####|"
+    rf"{_PREFIX}(?:cpus=\d+|version = \d+|CPU \d+ is empty)|"
+    r"\s+[0-9a-f]{1,16} (?!.*[^:]:(?:[^:]|$)).*|.*: +PERF_RECORD_\w+.*"
+).fullmatch
+"""Comments, empty lines, the frames of a stack trace by ftrace and by perf, where a CPU's part begins,
+trace-cmd's header, and what perf tells of processes and mappings."""
 
 
 class Line(Struct, frozen=True, gc=False):
@@ -33,6 +32,7 @@ class Line(Struct, frozen=True, gc=False):
     number: int
     """Of the line in the recording, from 1."""
     task: str
+    """The thread's name, empty where it is not shown."""
     tid: int
     tgid: int | None
     """None where the recording does not show it."""
@@ -43,7 +43,7 @@ class Line(Struct, frozen=True, gc=False):
 
 
 class LostEvents(Struct, frozen=True, gc=False):
-    """Events that were overwritten before they could be read."""
+    """Events that were overwritten before they could be read; 1 where it is not told how many."""
 
     count: int
 
@@ -56,7 +56,7 @@ class Entries(Struct, frozen=True, gc=False):
 
 
 class Unreadable(Struct, frozen=True, gc=False):
-    """A line that is none that ftrace prints, or an event's text that is not its kernel's."""
+    """A line that is none that a tool prints, or an event's text that is not its kernel's."""
 
     number: int
     text: str
@@ -64,17 +64,24 @@ class Unreadable(Struct, frozen=True, gc=False):
 
 def read(lines: Iterable[str | None]) -> Iterator[Line | LostEvents | Entries | Unreadable]:
     """Read lines. What is neither an event nor about events is left out."""
+    shape = SHAPES[0]
+    match, places = shape.match, shape.places
     for number, line in enumerate(lines, 1):
-        found = _LINE(line) if line is not None else None
+        found = match(line) if line is not None else None
         if found is None:
-            other = _read_other(number, line)
-            if other is not None:
-                yield other
-            continue
-        task, tid, tgid, seconds, fraction, event, text = found.groups()
+            # Nearly every line of a recording has the shape of the line before.
+            other = _shape_of(line)
+            if other is None:
+                if (item := _read_other(number, line)) is not None:
+                    yield item
+                continue
+            match, places = other.match, other.places
+            found = match(line or "")
+            assert found is not None
+        task, tid, tgid, seconds, fraction, event, text = found.group(*places)
         yield Line(
             number,
-            task,
+            task or "",
             int(tid),
             int(tgid) if tgid and tgid[0] != "-" else None,
             int(seconds + fraction) * (1000 if len(fraction) == 6 else 1),
@@ -83,11 +90,17 @@ def read(lines: Iterable[str | None]) -> Iterator[Line | LostEvents | Entries | 
         )
 
 
+def _shape_of(line: str | None) -> Shape | None:
+    if line is None:
+        return None
+    return next((shape for shape in SHAPES if shape.match(line)), None)
+
+
 def _read_other(number: int, line: str | None) -> LostEvents | Entries | Unreadable | None:
     if line is None:
         return Unreadable(number, "(cut off by the end of the file, or too long)")
     if entries := _ENTRIES(line):
         return Entries(int(entries[1]), int(entries[2]))
     if lost := _LOST(line):
-        return LostEvents(int(lost[1]))
+        return LostEvents(int(lost[1] or lost[2] or 1))
     return None if _NOT_EVENTS(line) else Unreadable(number, line)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from collector.trace.errors import LineError
 from collector.trace.lines import Line
-from collector.trace.seen import Counted, Handler, Thread, UserspaceExits, forget_pending
+from collector.trace.seen import Counted, Handler, Thread, UserspaceExits, close_fault
 from faultmodel.arch.riscv import RiscvExit, RiscvFault
 
 _GUEST_PAGE_FAULTS = (20, 21, 23)
@@ -28,7 +28,7 @@ class RiscvReader:
         hardware = ("scause", "stval", "htval", "htinst", "sepc")
         self.handlers: Mapping[str, Handler] = {
             "kvm_exit": self._exit,
-            "kvm_entry": forget_pending,
+            "kvm_entry": close_fault,
             "kvm_userspace_exit": UserspaceExits(offset_ns, RiscvExit, hardware).read,
         }
 
@@ -37,10 +37,9 @@ class RiscvReader:
         if found is None:
             raise LineError
         sepc, scause, stval, htval, htinst = (int(word, 16) for word in found.groups())
-        thread.pending = None
         if scause not in _GUEST_PAGE_FAULTS:
-            return None
-        thread.pending = fault = RiscvFault(
+            return thread.close()
+        fault = RiscvFault(
             time_ns=line.monotonic_ns + self._offset_ns,
             monotonic_ns=line.monotonic_ns,
             vm=thread.vm,
@@ -51,4 +50,4 @@ class RiscvReader:
             htinst=htinst,
             sepc=sepc,
         )
-        return Counted(fault, ("faults",))
+        return thread.begin(Counted(fault, ("faults",), line))

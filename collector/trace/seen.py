@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from collector.trace.errors import LineError, UnattributedError
 from collector.trace.lines import Line
-from faultmodel.record import REASON_NOT_SHOWN, U32_MAX, exit_kind
+from faultmodel.record import EFAULT, KVM_EXIT_MEMORY_FAULT, REASON_NOT_SHOWN, U32_MAX, exit_kind
 
 _USERSPACE_EXIT = re.compile(r"reason (.+) \((\d{1,10})\)").fullmatch
 _FAILED = ("error", "restart")
@@ -17,16 +17,27 @@ _FAILED = ("error", "restart")
 
 
 class Counted(Struct, frozen=True, gc=False):
-    """Counters of one fault's word that grow by one. ``faults`` is among them where it is a new fault."""
+    """A fault and what is known of its end: the counters of its word that grow by one.
+
+    ``faults`` is among them where a guest faulted; ``prefetched`` are mappings that none asked for.
+    """
 
     record: Any
-    """The architecture's ``Fault``. Also where no guest faulted (``prefetched``): then it has the place."""
+    """The architecture's ``Fault``. Also where no guest faulted: then it has the place."""
     counters: tuple[str, ...]
+    line: Line
+    """The fault's own."""
+
+    @property
+    def is_guest_fault(self) -> bool:
+        """Whether a guest faulted."""
+        return "faults" in self.counters
 
 
 class ExitSeen(Struct, frozen=True, gc=False):
     """A return from KVM_RUN. ``record`` is the architecture's ``Exit`` where a memory fault may be why."""
 
+    line: Line
     time_ns: int
     vm: str
     vcpu: int
@@ -41,8 +52,8 @@ class Thread:
 
     vm: str
     vcpu: int | None
-    pending: Any = None
-    """The fault whose outcome has not been seen."""
+    open: Counted | None = None
+    """The fault whose end has not been seen, and so neither all of its counters."""
     format: str | None = None
     """x86: the format that the newest kvm_exit gives to a fault's word."""
 
@@ -51,6 +62,16 @@ class Thread:
         if self.vcpu is None:
             raise UnattributedError
         return self.vcpu
+
+    def begin(self, fault: Counted) -> Counted | None:
+        """Take note of a guest fault. Return the one before it where that is still open."""
+        ended, self.open = self.open, fault
+        return ended
+
+    def close(self) -> Counted | None:
+        """Return the fault that is still open: nothing more will be known of it."""
+        ended, self.open = self.open, None
+        return ended
 
 
 Handler = Callable[[Thread, Line], Counted | ExitSeen | None]
@@ -63,7 +84,8 @@ class TraceReader(Protocol):
     def handlers(self) -> Mapping[str, Handler]:
         """What reads each event's text, by the event's name; other events say nothing about faults.
 
-        A handler raises LineError where the text is not in the kernel's form, and UnattributedError.
+        A handler returns the fault whose end the event shows. It raises LineError where the text is not in
+        the kernel's form, and UnattributedError.
         """
 
 
@@ -77,16 +99,19 @@ class UserspaceExits:
         self._hardware = hardware
 
     def read(self, thread: Thread, line: Line) -> ExitSeen:
-        """Read an exit; where it may answer a guest memory fault, with the fault that led to it."""
+        """Read an exit; where it may answer a guest memory fault, with the fault that led to it.
+
+        That fault is still open afterwards.
+        """
         reason, errno = _read_userspace_exit(line.text)
-        fault, thread.pending = thread.pending, None
+        fault = thread.open.record if thread.open is not None else None
         time_ns, vcpu, kind = (
             line.monotonic_ns + self._offset_ns,
             thread.vcpu_told(),
             exit_kind(reason, errno),
         )
         if kind is None:
-            return ExitSeen(time_ns, thread.vm, vcpu, reason, errno, None)
+            return ExitSeen(line, time_ns, thread.vm, vcpu, reason, errno, None)
         record = self._exit_type(
             time_ns=time_ns,
             monotonic_ns=line.monotonic_ns,
@@ -97,12 +122,12 @@ class UserspaceExits:
             errno=errno,
             **{name: getattr(fault, name) for name in self._hardware if fault is not None},
         )
-        return ExitSeen(time_ns, thread.vm, vcpu, reason, errno, record)
+        return ExitSeen(line, time_ns, thread.vm, vcpu, reason, errno, record)
 
 
-def forget_pending(thread: Thread, line: Line) -> None:
+def close_fault(thread: Thread, line: Line) -> Counted | None:
     """Read ``kvm_entry``: the guest goes on, so its fault has ended, however it did."""
-    thread.pending = None
+    return thread.close()
 
 
 def _read_userspace_exit(text: str) -> tuple[int, int]:
@@ -114,4 +139,8 @@ def _read_userspace_exit(text: str) -> tuple[int, int]:
     number = int(found[2])
     if number > U32_MAX:
         raise LineError
-    return (REASON_NOT_SHOWN, number) if found[1] in _FAILED else (number, 0)
+    if found[1] in _FAILED:
+        return REASON_NOT_SHOWN, number
+    # libtraceevent, which trace-cmd and perf print with, reads the errno as a positive number and so shows
+    # the reason always. KVM gives this one with an error only: EFAULT, or EHWPOISON, which is rare.
+    return number, EFAULT if number == KVM_EXIT_MEMORY_FAULT else 0

@@ -3,11 +3,10 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from pathlib import Path
 
 from collector.trace.errors import TraceError
 from collector.trace.lines import Entries, Line, read
-from collector.trace.source import chunks, lines
+from collector.trace.source import Source, chunks, lines
 from collector.trace.tasks import Tasks
 from collector.trace.x86 import FormatEvidence
 
@@ -24,7 +23,7 @@ _ARCH_OF_EXIT: Mapping[str, str] = {"HSR_EC": "aarch64", "SCAUSE": "riscv64", " 
 class Survey:
     """What a recording holds. Times are the recording's own."""
 
-    path: Path
+    source: Source
     digest: str = ""
     """Of the content, whether the file is compressed or not."""
     first_ns: int = 0
@@ -35,24 +34,27 @@ class Survey:
     x86: FormatEvidence = field(default_factory=FormatEvidence)
     tasks: Tasks = field(default_factory=Tasks)
     entries: Entries | None = None
-    """What the header says; ``trace_pipe`` has none."""
+    """What the header says; only ftrace's ``trace`` has one."""
 
 
-def survey(path: Path) -> Survey:
+def survey(source: Source, see_bytes: Callable[[int], object] = lambda count: None) -> Survey:
     """Look through a recording.
 
-    :raises TraceError: it cannot be read, or holds no ftrace event
+    :param see_bytes: is told how far in the file it is
+    :raises TraceError: it cannot be read, or holds no event
     """
-    found = Survey(path)
+    found = Survey(source)
     digest = blake2b(digest_size=32)
-    for item in read(lines(_tee(path, digest.update))):
+    for item in read(lines(_tee(chunks(source, see_bytes), digest.update))):
         if isinstance(item, Line):
             _note(found, item)
         elif isinstance(item, Entries):
             found.entries = item
     if not found.events:
         raise TraceError(
-            f"{path} holds no event in ftrace's text form; record with tracefs's trace or trace_pipe"
+            f"{source.name} holds no event in the text form of ftrace's trace, trace-cmd report or perf "
+            "script; each needs its thread's id, its time in seconds and its name (perf script "
+            "-F comm,pid,tid,cpu,time,event,trace)"
         )
     found.digest = digest.hexdigest()
     return found
@@ -78,7 +80,7 @@ def _arch_of(line: Line) -> str:
     return next((arch for mark, arch in _ARCH_OF_EXIT.items() if mark in line.text), "")
 
 
-def _tee(path: Path, see: Callable[[bytes], object]) -> Iterator[bytes]:
-    for chunk in chunks(path):
+def _tee(content: Iterator[bytes], see: Callable[[bytes], object]) -> Iterator[bytes]:
+    for chunk in content:
         see(chunk)
         yield chunk

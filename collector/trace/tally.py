@@ -1,4 +1,4 @@
-"""Counts of what a recording's events say, per second, until there is enough for a batch."""
+"""What a recording's events say, counted per second and one by one, until there is enough for a batch."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -18,6 +18,7 @@ class Counts:
 
     vm_ids: frozenset[str]
     fault_counts: tuple[Any, ...]
+    faults: tuple[Any, ...]
     exit_counts: tuple[ExitCount, ...]
     exits: tuple[Any, ...]
 
@@ -27,7 +28,8 @@ class Tally:
     """Adds up what is seen. A key that is counted again after ``take`` is in both: counts add up."""
 
     architecture: Architecture
-    _faults: dict[tuple[Any, ...], list[int]] = field(default_factory=dict)
+    _fault_counts: dict[tuple[Any, ...], list[int]] = field(default_factory=dict)
+    _faults: list[Any] = field(default_factory=list)
     _exit_counts: dict[tuple[int, str, int, int, int], int] = field(default_factory=dict)
     _exits: list[Any] = field(default_factory=list)
     _word: Callable[[Any], tuple[Any, ...]] = field(init=False)
@@ -37,18 +39,20 @@ class Tally:
 
     def __len__(self) -> int:
         """How many records the next batch would have."""
-        return len(self._faults) + len(self._exit_counts) + len(self._exits)
+        return len(self._fault_counts) + len(self._faults) + len(self._exit_counts) + len(self._exits)
 
     def add(self, seen: Counted | ExitSeen) -> None:
         """Add what one line says."""
         if isinstance(seen, Counted):
             record = seen.record
             key = (_bucket_ms(record.time_ns), record.vm, record.vcpu, *self._word(record))
-            counters = self._faults.get(key)
+            counters = self._fault_counts.get(key)
             if counters is None:
-                counters = self._faults[key] = [0] * len(COUNTERS)
+                counters = self._fault_counts[key] = [0] * len(COUNTERS)
             for name in seen.counters:
                 counters[_PLACES[name]] += 1
+            if seen.is_guest_fault:
+                self._faults.append(record)
             return
         exit_key = (_bucket_ms(seen.time_ns), seen.vm, seen.vcpu, seen.reason, seen.errno)
         self._exit_counts[exit_key] = self._exit_counts.get(exit_key, 0) + 1
@@ -59,12 +63,13 @@ class Tally:
         """Return what was added since the last time."""
         fault_count = self.architecture.fault_count
         counts = Counts(
-            frozenset(_vm_ids(self._faults, self._exit_counts)),
-            tuple(fault_count(*key, *counters) for key, counters in self._faults.items()),
+            frozenset(_vm_ids(self._fault_counts, self._exit_counts)),
+            tuple(fault_count(*key, *counters) for key, counters in self._fault_counts.items()),
+            tuple(self._faults),
             tuple(ExitCount(*key, count) for key, count in self._exit_counts.items()),
             tuple(self._exits),
         )
-        self._faults, self._exit_counts, self._exits = {}, {}, []
+        self._fault_counts, self._faults, self._exit_counts, self._exits = {}, [], {}, []
         return counts
 
 

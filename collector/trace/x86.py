@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from collector.trace.errors import LineError
 from collector.trace.lines import Line
 from collector.trace.seen import Counted, Handler, Thread, UserspaceExits
@@ -19,16 +21,23 @@ from faultmodel.arch.x86 import X86Exit, X86Fault
 FORMAT_BY_EXIT: Mapping[str, str] = {
     "EPT_VIOLATION": "ept",
     "npf": "npf",
+    "EXIT_NPF": "npf",
     "PF excp": "pferr",
+    "EXIT_EXCP_PF": "pferr",
     # VMX, an exception in the guest; a kvm_page_fault after it is one of shadow paging.
     "EXCEPTION_NMI": "pferr",
 }
-"""The format of ``kvm_page_fault``'s word, by the reason of the ``kvm_exit`` that it follows."""
+"""The format of ``kvm_page_fault``'s word, by the reason of the ``kvm_exit`` that it follows.
+
+SVM's reasons are named one way by the kernel and the other by libtraceevent, for trace-cmd and perf.
+"""
 FORMAT_BY_HOST: Mapping[str, str] = {
     "EPT_VIOLATION": "ept",
     "EPT_MISCONFIG": "ept",
     "npf": "npf",
+    "EXIT_NPF": "npf",
     "PF excp": "pferr",
+    "EXIT_EXCP_PF": "pferr",
 }
 """What a reason says of a host's other faults. EXCEPTION_NMI says nothing: it occurs with EPT too."""
 
@@ -105,28 +114,29 @@ class X86Reader:
             "kvm_userspace_exit": exits.read,
         }
 
-    def _exit(self, thread: Thread, line: Line) -> None:
+    def _exit(self, thread: Thread, line: Line) -> Counted | None:
         found = _EXIT(line.text)
         if found is None:
             raise LineError
         if found[1]:
             thread.vcpu = int(found[1])
-        thread.pending = None
         thread.format = FORMAT_BY_EXIT.get(found[2])
+        return thread.close()
 
-    def _entry(self, thread: Thread, line: Line) -> None:
+    def _entry(self, thread: Thread, line: Line) -> Counted | None:
         if found := _ENTRY(line.text):
             thread.vcpu = int(found[1])
-        thread.pending = thread.format = None
+        thread.format = None
+        return thread.close()
 
-    def _page_fault(self, thread: Thread, line: Line) -> Counted:
+    def _page_fault(self, thread: Thread, line: Line) -> Counted | None:
         found = _PAGE_FAULT(line.text)
         if found is None:
             raise LineError
         vcpu, rip, address, word = found.groups()
         if vcpu is not None:
             thread.vcpu = int(vcpu)
-        thread.pending = fault = X86Fault(
+        fault = X86Fault(
             time_ns=line.monotonic_ns + self._offset_ns,
             monotonic_ns=line.monotonic_ns,
             vm=thread.vm,
@@ -136,19 +146,19 @@ class X86Reader:
             address=int(address, 16),
             rip=int(rip, 16) if rip else None,
         )
-        return Counted(fault, ("faults",))
+        return thread.begin(Counted(fault, ("faults",), line))
 
     def _requested(self, thread: Thread, line: Line) -> Counted | None:
         found = _REQUESTED(line.text)
         if found is None:
             raise LineError
-        gfn, pfn, level = found.groups()
-        mapped = not int(pfn, 16) & _NO_PAGE
-        counters = _BY_LEVEL.get(int(level), ()) if mapped else ("mmio", "no_memslot")
-        outcome = self._outcome(thread, line, counters, int(gfn, 16) << 12)
-        if outcome is None and mapped:
+        gfn, level = int(found[1], 16), int(found[3])
+        if int(found[2], 16) & _NO_PAGE:
+            return self._outcome(thread, line, ("mmio", "no_memslot"), gfn << 12)
+        outcome = self._outcome(thread, line, _BY_LEVEL.get(level, ()), gfn << 12, level)
+        if outcome is None:
             # No guest asked: KVM_PRE_FAULT_MEMORY, or a page that an asynchronous fault had waited for.
-            return Counted(self._without_word(thread, line, int(gfn, 16) << 12), ("prefetched",))
+            return Counted(self._without_word(thread, line, gfn << 12, level), ("prefetched",), line)
         return outcome
 
     def _fast(self, thread: Thread, line: Line) -> Counted | None:
@@ -170,22 +180,28 @@ class X86Reader:
 
     def _mark_mmio(self, thread: Thread, line: Line) -> Counted | None:
         # Follows kvm_mmu_spte_requested, where that is recorded, and then says nothing new.
-        pending, thread.pending = thread.pending, None
-        return Counted(pending, ("mmio", "no_memslot")) if pending else None
+        ended = thread.close()
+        return Counted(ended.record, ("faults", "mmio", "no_memslot"), ended.line) if ended else None
 
-    def _async(self, thread: Thread, line: Line) -> None:
+    def _async(self, thread: Thread, line: Line) -> Counted | None:
         # The guest runs on, or waits; KVM maps the page later, ahead of the guest's next try.
-        thread.pending = None
+        return thread.close()
 
-    def _outcome(self, thread: Thread, line: Line, counters: tuple[str, ...], address: int) -> Counted | None:
-        pending, thread.pending = thread.pending, None
-        if pending is not None:
-            return Counted(pending, counters)
+    def _outcome(
+        self, thread: Thread, line: Line, counters: tuple[str, ...], address: int, level: int | None = None
+    ) -> Counted | None:
+        """Return the fault that ended so; without kvm_page_fault, a fault of which only this is known."""
+        ended = thread.close()
+        if ended is not None:
+            fault = ended.record
+            if level is not None:
+                fault = replace(fault, gfn=address >> 12, level=level)
+            return Counted(fault, ("faults", *counters), ended.line)
         if self._page_faults_shown:
             return None
-        return Counted(self._without_word(thread, line, address), ("faults", *counters))
+        return Counted(self._without_word(thread, line, address, level), ("faults", *counters), line)
 
-    def _without_word(self, thread: Thread, line: Line, address: int) -> X86Fault:
+    def _without_word(self, thread: Thread, line: Line, address: int, level: int | None) -> X86Fault:
         return X86Fault(
             time_ns=line.monotonic_ns + self._offset_ns,
             monotonic_ns=line.monotonic_ns,
@@ -195,4 +211,5 @@ class X86Reader:
             syndrome=0,
             address=address,
             gfn=address >> 12,
+            level=level,
         )

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from collector.trace.lines import Line
-from collector.trace.replay import Options, Replay
+from collector.trace.recording import Options, Recording
 from collector.trace.seen import Counted, ExitSeen
+from collector.trace.source import Source
 from collector.trace.survey import survey
 from faultmodel.record import Access
 
@@ -59,22 +60,22 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A recording as the collector reads it: faults, their outcomes and exits, each with its line."""
+    """A recording as the collector reads it: faults and exits."""
 
-    counted: tuple[tuple[Line, Counted], ...]
-    exits: tuple[tuple[Line, ExitSeen], ...]
+    counted: tuple[Counted, ...]
+    exits: tuple[ExitSeen, ...]
 
     def faults(self, phase: Phase) -> list[Any]:
         """Return the guest faults of a phase that lie in its pages."""
         return [
             seen.record
-            for line, seen in self.counted
-            if "faults" in seen.counters and phase.has(line) and page(seen.record) in phase.pages
+            for seen in self.counted
+            if seen.is_guest_fault and phase.has(seen.line) and page(seen.record) in phase.pages
         ]
 
     def exits_of(self, phase: Phase) -> list[ExitSeen]:
         """Return the exits to user space of a phase."""
-        return [seen for line, seen in self.exits if phase.has(line)]
+        return [seen for seen in self.exits if phase.has(seen.line)]
 
 
 def names() -> list[str]:
@@ -87,18 +88,18 @@ def path_of(name: str) -> Path:
     return CAPTURES / f"{name}.trace.txt.xz"
 
 
-def replay_of(name: str) -> Replay:
+def recording_of(name: str) -> Recording:
     """Return a recording, not read yet."""
-    return Replay(survey(path_of(name)), Options(host="replay", end_ns=END_NS))
+    return Recording(survey(Source(name, path_of(name))), Options(host="recorded", end_ns=END_NS))
 
 
 @cache
 def read(name: str) -> Read:
     """Read a recording."""
-    seen = list(replay_of(name).seen())
+    seen = list(recording_of(name).seen())
     return Read(
-        tuple((line, item) for line, item in seen if isinstance(item, Counted)),
-        tuple((line, item) for line, item in seen if isinstance(item, ExitSeen)),
+        tuple(item for item in seen if isinstance(item, Counted)),
+        tuple(item for item in seen if isinstance(item, ExitSeen)),
     )
 
 

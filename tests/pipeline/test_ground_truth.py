@@ -59,7 +59,7 @@ def test_a_phase_has_exactly_the_exits_that_its_vmm_saw(phase: Phase) -> None:
 @pytest.mark.parametrize("name", COMPLETE)
 def test_every_efault_that_the_vmm_saw_is_a_record(name: str) -> None:
     seen = [item["exit"] for item in recordings.truth()[name] if item.get("exit", {}).get("errno") == EFAULT]
-    records = [found.record for _, found in recordings.read(name).exits if found.record is not None]
+    records = [found.record for found in recordings.read(name).exits if found.record is not None]
 
     assert len(records) == len(seen)
     assert {record.kind for record in records} <= {ExitKind.UNTOLD_ERROR}
@@ -73,14 +73,14 @@ def test_a_memory_fault_exit_has_the_fault_that_led_to_it(name: str) -> None:
         for item in recordings.truth()[name]
         if "memory_fault" in item.get("exit", {})
     ]
-    records = [found.record for _, found in recordings.read(name).exits if found.record is not None]
+    records = [found.record for found in recordings.read(name).exits if found.record is not None]
     assert [record.address for record in records] == told
     assert {record.format for record in records} == {"npf"}
 
 
 @pytest.mark.parametrize("name", recordings.names())
 def test_the_vm_is_the_vmm_s_process(name: str) -> None:
-    last = list(recordings.replay_of(name).batches())[-1]
+    last = list(recordings.recording_of(name).batches())[-1]
     assert [(vm.pid, vm.name) for vm in last.vms] == [(recordings.pid(name), "kt")]
 
 
@@ -97,33 +97,33 @@ def test_a_walk_of_cold_guest_page_tables_is_marked_as_one(name: str) -> None:
 def test_damon_s_aging_shows_as_access_flag_faults() -> None:
     words = Counter(
         seen.record.esr_el2
-        for _, seen in recordings.read("arm64-6.12.107-a57-damon").counted
-        if "faults" in seen.counters
+        for seen in recordings.read("arm64-6.12.107-a57-damon").counted
+        if seen.is_guest_fault
     )
     assert words[0x9304000B] == 1092
 
 
 def test_pages_mapped_ahead_are_no_guest_faults() -> None:
     counted = recordings.read("x86_64-6.12.107-swprot-prefault").counted
-    counters = Counter(name for _, seen in counted for name in seen.counters)
+    counters = Counter(name for seen in counted for name in seen.counters)
     assert counters == {"faults": 192, "mapped_4k": 128, "prefetched": 64}
 
 
 def test_a_livelock_s_lost_events_are_counted() -> None:
     name = "arm64-6.18.15-gmem"
-    replay = recordings.replay_of(name)
-    batches = list(replay.batches())
+    recording = recordings.recording_of(name)
+    batches = list(recording.batches())
     overrun = recordings.truth()[name][-1]["trace_lost_events"]
 
     # 1644155 events were recorded, 545163 of them were still in the buffer, and 3000 are in the file.
     assert overrun == 1_644_155 - 545_163
     assert {loss.kind: loss.count for loss in batches[-1].lost} == {"trace_events": 1_644_155 - 3_000}
-    words = {seen.record.esr_el2: seen.record.access for _, seen in recordings.read(name).counted}
+    words = {seen.record.esr_el2: seen.record.access for seen in recordings.read(name).counted}
     assert words == {0x8200000F: Access.EXECUTE}
 
 
 def _flags(name: str) -> set[str]:
-    records = [seen.record for _, seen in recordings.read(name).counted if "faults" in seen.counters]
+    records = [seen.record for seen in recordings.read(name).counted if seen.is_guest_fault]
     architecture = arch.for_machine(name.split("-")[0])
     found = set()
     for record in records:

@@ -24,14 +24,14 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
     started.start_server(expect_collector=False)
     try:
         for _ in range(2):
-            _replay(started, *(recordings.path_of(name) for name in NAMES))
+            _import(started, *(recordings.path_of(name) for name in NAMES))
         yield started
     finally:
         started.stop()
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_api_has_the_counts_of_a_replayed_trace(product: Product, name: str) -> None:
+def test_the_api_has_the_counts_of_an_imported_trace(product: Product, name: str) -> None:
     vm = product.vm(recordings.pid(name))
     assert vm is not None
     assert (vm["name"], vm["faults"]) == ("kt", recordings.fault_lines(name))
@@ -63,8 +63,8 @@ def test_the_host_says_that_it_is_a_recording(product: Product) -> None:
     assert (host["name"], host["state"]) == ("test-host", "replay")
 
 
-def _replay(product: Product, *files: Path) -> None:
+def _import(product: Product, *files: Path) -> None:
     product.command(
-        *("collector", "replay", "--server", product.url, "--token-file", str(product.token)),
+        *("collector", "import", "--server", product.url, "--token-file", str(product.token)),
         *("--host", product.host, *map(str, files)),
     )

@@ -4,8 +4,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from collector.trace.replay import Options, Replay
+from collector.trace.recording import Options, Recording
 from collector.trace.seen import ExitSeen
+from collector.trace.source import Source
 from collector.trace.survey import survey
 from faultmodel.wire import Batch
 
@@ -25,31 +26,28 @@ def write(directory: Path, *lines: str) -> Path:
     return path
 
 
-def replay(path: Path, **options: Any) -> Replay:
+def prepare(path: Path, **options: Any) -> Recording:
     """Prepare a recording that ends at END_NS."""
     values: dict[str, Any] = {"host": "recorded", "end_ns": END_NS, **options}
-    return Replay(survey(path), Options(**values))
+    return Recording(survey(Source(str(path), path)), Options(**values))
 
 
 def batch(path: Path, **options: Any) -> Batch:
     """Return the one batch of a small recording."""
-    (only,) = replay(path, **options).batches()
+    (only,) = prepare(path, **options).batches()
     return only
 
 
 def faults(path: Path, **options: Any) -> list[Any]:
-    """Return a recording's guest faults in full."""
-    return [
-        seen.record
-        for _, seen in replay(path, **options).seen()
-        if not isinstance(seen, ExitSeen) and "faults" in seen.counters
-    ]
+    """Return a recording's guest faults in full, in the order of their lines."""
+    seen = [item for item in prepare(path, **options).seen() if not isinstance(item, ExitSeen)]
+    return [item.record for item in sorted(seen, key=lambda item: item.line.number) if item.is_guest_fault]
 
 
 def counters(path: Path, **options: Any) -> dict[str, int]:
     """Return the sum of a recording's fault counters."""
     total: Counter[str] = Counter()
-    for _, seen in replay(path, **options).seen():
+    for seen in prepare(path, **options).seen():
         if not isinstance(seen, ExitSeen):
             total.update(seen.counters)
     return dict(total)
@@ -57,4 +55,4 @@ def counters(path: Path, **options: Any) -> dict[str, int]:
 
 def exits(path: Path, **options: Any) -> list[ExitSeen]:
     """Return a recording's exits to user space."""
-    return [seen for _, seen in replay(path, **options).seen() if isinstance(seen, ExitSeen)]
+    return [seen for seen in prepare(path, **options).seen() if isinstance(seen, ExitSeen)]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from faultmodel.record import ExitKind
-from tests.collector.trace.recording import batch, event, exits, faults, replay, write
+from tests.collector.trace.recording import batch, event, exits, faults, prepare, write
 
 ENTRY = event("kvm_entry: PC: 0x0000000040001058")
 EXIT = event("kvm_exit: TRAP: HSR_EC: 0x0024 (DABT_LOW), PC: 0x0000000040001058")
@@ -59,6 +59,6 @@ def test_the_architecture_shows_in_the_exits_too(tmp_path: Path) -> None:
     ],
 )
 def test_a_text_in_another_form_is_counted_and_named(tmp_path: Path, text: str) -> None:
-    read = replay(write(tmp_path, EXIT, event(text)))
+    read = prepare(write(tmp_path, EXIT, event(text)))
     list(read.batches())
     assert [(line.number, line.text) for line in read.report.unreadable] == [(2, text)]

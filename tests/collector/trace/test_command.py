@@ -19,7 +19,7 @@ FAULT = event("kvm_guest_fault: ipa 0x485cb000, hsr 0x93050047, hxfar 0x485cb000
 def parse(*arguments: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     command.add_parser(parser.add_subparsers())
-    return parser.parse_args(["replay", *arguments])
+    return parser.parse_args(["import", *arguments])
 
 
 def test_a_recording_is_sent_with_the_token_and_told_of(
@@ -34,7 +34,7 @@ def test_a_recording_is_sent_with_the_token_and_told_of(
 
     assert request.path == "/api/v1/ingest"
     assert request.headers["authorization"] == "Bearer secret"
-    assert wire.decode(request.body).host.name == "replay-trace"
+    assert wire.decode(request.body).host.name == "import-trace"
     assert capsys.readouterr().out == f"{path}: 1 guest faults and 0 error exits in 1.500 s of trace\n"
 
 
@@ -91,10 +91,10 @@ def test_what_was_not_read_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFi
 @pytest.mark.parametrize(
     ("name", "host"),
     [
-        ("x86_64-6.18.15-cow.trace.txt.xz", "replay-x86_64-6.18.15-cow"),
-        ("trace.gz", "replay-trace"),
-        ("host.example.org", "replay-host.example.org"),
-        (".txt", "replay-.txt"),
+        ("x86_64-6.18.15-cow.trace.txt.xz", "import-x86_64-6.18.15-cow"),
+        ("trace.gz", "import-trace"),
+        ("host.example.org", "import-host.example.org"),
+        (".txt", "import-.txt"),
     ],
 )
 def test_a_host_is_named_after_its_file(tmp_path: Path, name: str, host: str) -> None:

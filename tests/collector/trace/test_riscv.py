@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from faultmodel.record import Access
-from tests.collector.trace.recording import batch, event, exits, faults, replay, write
+from tests.collector.trace.recording import batch, event, exits, faults, prepare, write
 
 ENTRY = event("kvm_entry: PC: 0x01680001048")
 
@@ -33,7 +33,7 @@ def test_other_exits_are_none(tmp_path: Path, scause: int) -> None:
 
 
 def test_the_slip_in_the_kernel_s_entry_format_disturbs_nothing(tmp_path: Path) -> None:
-    read = replay(write(tmp_path, ENTRY, kvm_exit(23), ENTRY))
+    read = prepare(write(tmp_path, ENTRY, kvm_exit(23), ENTRY))
     (only,) = read.batches()
     assert (only.arch, [count.faults for count in only.fault_counts], only.lost) == ("riscv64", [1], ())
 

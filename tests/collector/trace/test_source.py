@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from collector.trace.errors import TraceError
-from collector.trace.source import chunks, lines
+from collector.trace.source import Source, chunks, lines, opened
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, lzma.compress], ids=["plain", "gzip", "xz"])
 def test_a_file_is_read_whatever_its_name_says(tmp_path: Path, compress: Callable[[bytes], bytes]) -> None:
     path = tmp_path / "trace.txt"
     path.write_bytes(compress(b"one\ntwo\n"))
-    assert list(lines(chunks(path))) == ["one", "two"]
+    assert list(lines(chunks(Source(str(path), path)))) == ["one", "two"]
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, lzma.compress], ids=["gzip", "xz"])
@@ -28,17 +28,17 @@ def test_a_damaged_file_is_said_to_be_so(
     path = tmp_path / "trace.txt.xz"
     path.write_bytes(damage(compress(b"".join(b"line %d\n" % number for number in range(1000)))))
     with pytest.raises(TraceError, match=r"trace\.txt\.xz is cut short or damaged"):
-        list(chunks(path))
+        list(chunks(Source(str(path), path)))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match=r"cannot read .*nothing\.txt: No such file"):
-        list(chunks(tmp_path / "nothing.txt"))
+        list(chunks(Source("nothing.txt", tmp_path / "nothing.txt")))
 
 
 def test_a_directory_is_no_recording(tmp_path: Path) -> None:
-    with pytest.raises(TraceError, match="is not a regular file"):
-        list(chunks(tmp_path))
+    with pytest.raises(TraceError, match=r"cannot read .*: Is a directory"), opened(tmp_path):
+        pass
 
 
 def test_a_line_without_its_end_is_not_given_out() -> None:
@@ -64,4 +64,4 @@ def test_bytes_that_are_no_text_are_replaced() -> None:
 def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
     path = tmp_path / "trace.txt"
     path.touch()
-    assert list(lines(chunks(path))) == []
+    assert list(lines(chunks(Source(str(path), path)))) == []

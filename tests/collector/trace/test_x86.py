@@ -6,7 +6,7 @@ import pytest
 
 from collector.trace.errors import TraceError
 from faultmodel.record import REASON_NOT_SHOWN, ExitKind
-from tests.collector.trace.recording import batch, counters, event, exits, faults, replay, write
+from tests.collector.trace.recording import batch, counters, event, exits, faults, prepare, write
 
 ENTRY = event("kvm_entry: vcpu 0, rip 0x1000 intr_info 0x00000000 error_code 0x00000000")
 FAULT = event("kvm_page_fault: vcpu 0 rip 0x1033 address 0x0000000008000000 error_code 0x100000006")
@@ -55,14 +55,14 @@ def test_a_fault_without_its_exit_has_the_format_of_the_host_s_others(tmp_path: 
 def test_a_format_that_nothing_tells_must_be_named(tmp_path: Path) -> None:
     path = write(tmp_path, FAULT)
     with pytest.raises(TraceError, match=r"trace\.txt has 1 kvm_page_fault events without .* with --format"):
-        replay(path)
+        prepare(path)
     assert [fault.format for fault in faults(path, format="ept")] == ["ept"]
 
 
 def test_two_formats_on_one_host_do_not_tell_a_third_fault_s(tmp_path: Path) -> None:
     path = write(tmp_path, FAULT, ENTRY, kvm_exit("npf"), FAULT, ENTRY, kvm_exit("PF excp"), FAULT)
     with pytest.raises(TraceError, match="--format"):
-        replay(path)
+        prepare(path)
     found = faults(path, format="pferr")
     assert [fault.format for fault in found] == ["pferr", "npf", "pferr"]
 
@@ -167,7 +167,7 @@ def test_an_exit_after_a_resolved_fault_does_not_have_that_fault(tmp_path: Path)
     ("text", "reason", "errno"),
     [
         ("KVM_EXIT_MMIO (6)", 6, 0),
-        ("0x27 (39)", 39, 0),
+        ("KVM_EXIT_UNKNOWN (0)", 0, 0),
         ("restart (4)", REASON_NOT_SHOWN, 4),
         ("error (38)", REASON_NOT_SHOWN, 38),
     ],
@@ -175,6 +175,13 @@ def test_an_exit_after_a_resolved_fault_does_not_have_that_fault(tmp_path: Path)
 def test_other_exits_are_counted_without_a_record(tmp_path: Path, text: str, reason: int, errno: int) -> None:
     (found,) = exits(write(tmp_path, ENTRY, kvm_exit("io"), event(f"kvm_userspace_exit: reason {text}")))
     assert (found.reason, found.errno, found.record) == (reason, errno, None)
+
+
+def test_a_reason_39_whose_errno_a_tool_left_out_is_a_memory_fault_exit(tmp_path: Path) -> None:
+    memory_fault = event("kvm_userspace_exit:   reason 0x27 (39)")
+    (found,) = exits(write(tmp_path, ENTRY, kvm_exit("npf"), FAULT, memory_fault))
+    assert (found.record.kind, found.errno, found.record.gpa) == (ExitKind.MEMORY_FAULT, 14, None)
+    assert found.record.address == 0x800_0000
 
 
 def test_poisoned_memory_is_an_exit_with_a_record(tmp_path: Path) -> None:
@@ -200,7 +207,7 @@ def test_poisoned_memory_is_an_exit_with_a_record(tmp_path: Path) -> None:
     ],
 )
 def test_a_text_in_another_form_is_counted_and_named(tmp_path: Path, text: str) -> None:
-    read = replay(write(tmp_path, ENTRY, kvm_exit("npf"), FAULT, event(text)))
+    read = prepare(write(tmp_path, ENTRY, kvm_exit("npf"), FAULT, event(text)))
     (only,) = read.batches()
     assert [(loss.kind, loss.count) for loss in only.lost] == [("trace_lines", 1)]
     assert [(line.number, line.text) for line in read.report.unreadable] == [(4, text)]

@@ -7,12 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.trace import replay as module
+from collector.trace import recording as module
 from collector.trace.errors import TraceError
+from collector.trace.source import Source
 from collector.trace.survey import survey
 from faultmodel import wire
 from faultmodel.record import Span
-from tests.collector.trace.recording import END_NS, batch, event, replay, write
+from tests.collector.trace.recording import END_NS, batch, event, prepare, write
 
 NS = 1_000_000_000
 TELLING = st.sampled_from([b"99999999999999999999", b"-1", b"0x", b"\n", b": ", b"(-)", b"[LOST 9 EVENTS]"])
@@ -52,7 +53,7 @@ def test_the_host_is_one_of_its_own(tmp_path: Path) -> None:
     host = batch(write(tmp_path, fault()), host="lab-7").host
     assert (host.name, host.state, host.arch, host.detail) == (
         *("lab-7", "replay"),
-        *("aarch64", "recording trace.txt"),
+        *("aarch64", "imported from trace.txt"),
     )
 
 
@@ -79,9 +80,9 @@ def test_a_vm_lives_for_the_recording(tmp_path: Path) -> None:
 
 def test_a_large_recording_is_cut_into_batches_that_fit(tmp_path: Path) -> None:
     path = write(tmp_path, *(fault(number, at=1 + number / 1e6) for number in range(20_000)))
-    batches = list(replay(path).batches())
+    batches = list(prepare(path).batches())
 
-    assert [item.sequence for item in batches] == [0, 1, 2]
+    assert [item.sequence for item in batches] == [0, 1, 2, 3, 4]
     assert sum(count.faults for item in batches for count in item.fault_counts) == 20_000
     assert all(item.vms for item in batches)
     spans = [span for item in batches for span in item.covered]
@@ -99,7 +100,7 @@ def test_the_largest_batch_is_far_below_the_limit(tmp_path: Path) -> None:
         + event("kvm_userspace_exit: reason error (14)", task=f"vm {number}-{number}")
         for number in range(900_000_000, 900_000_000 + module.BATCH_RECORDS)
     )
-    for item in replay(write(tmp_path, *exits), format="npf").batches():
+    for item in prepare(write(tmp_path, *exits), format="npf").batches():
         assert len(wire.encode(item)) < wire.MAX_BATCH_BYTES / 2
 
 
@@ -118,7 +119,7 @@ def test_a_pipe_s_lost_events_are_counted(tmp_path: Path) -> None:
 def test_a_file_that_was_cut_lacks_events_and_its_last_line(tmp_path: Path) -> None:
     path = write(tmp_path, HEADER.format(3, 3), fault(), fault(), fault())
     path.write_text(path.read_text()[:-8])
-    read = replay(path)
+    read = prepare(path)
     (only,) = read.batches()
     assert {loss.kind: loss.count for loss in only.lost} == {"trace_lines": 1, "trace_events": 1}
     assert sum(count.faults for count in only.fault_counts) == 2
@@ -128,7 +129,7 @@ def test_a_file_that_was_cut_lacks_events_and_its_last_line(tmp_path: Path) -> N
 def test_garbage_between_events_is_counted_and_the_first_of_it_named(tmp_path: Path) -> None:
     path = write(tmp_path, fault())
     path.write_bytes(path.read_bytes() + b"\xff\x00\x80garbage\n" * 30 + path.read_bytes())
-    read = replay(path)
+    read = prepare(path)
     (only,) = read.batches()
     assert {loss.kind: loss.count for loss in only.lost} == {"trace_lines": 30}
     assert [line.number for line in read.report.unreadable] == list(range(2, 22))
@@ -139,14 +140,14 @@ def test_garbage_between_events_is_counted_and_the_first_of_it_named(tmp_path: P
 def test_a_file_without_an_event_is_no_recording(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "trace.txt"
     path.write_bytes(content)
-    with pytest.raises(TraceError, match=r"trace\.txt holds no event in ftrace's text form"):
-        survey(path)
+    with pytest.raises(TraceError, match=r"trace\.txt holds no event in the text form"):
+        survey(Source(str(path), path))
 
 
 def test_an_architecture_that_nothing_tells_must_be_named(tmp_path: Path) -> None:
     path = write(tmp_path, event("kvm_userspace_exit: reason KVM_EXIT_MMIO (6)"))
     with pytest.raises(TraceError, match=r"tells its architecture; name it with --arch \(x86_64, aarch64"):
-        replay(path)
+        prepare(path)
     assert [count.count for count in batch(path, arch="riscv64").exit_counts] == [1]
 
 
@@ -160,7 +161,7 @@ def test_a_recording_without_faults_still_covers_its_time(tmp_path: Path) -> Non
 
 def test_a_recording_cannot_begin_before_1970(tmp_path: Path) -> None:
     with pytest.raises(TraceError, match="longer than the time from 1970"):
-        replay(write(tmp_path, fault(at=1.0), fault(at=100.0)), end_ns=50 * NS)
+        prepare(write(tmp_path, fault(at=1.0), fault(at=100.0)), end_ns=50 * NS)
 
 
 @given(st.data())
@@ -173,7 +174,7 @@ def test_a_damaged_recording_is_read_as_far_as_it_can_be(tmp_path: Path, data: s
     path = tmp_path / "trace.txt"
     path.write_bytes(content)
     try:
-        batches = list(replay(path, format="npf", arch="x86_64").batches())
+        batches = list(prepare(path, format="npf", arch="x86_64").batches())
     except TraceError:
         return
     assert [wire.decode(wire.encode(item)) for item in batches] == batches

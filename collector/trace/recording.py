@@ -7,6 +7,7 @@ content and host, and where it is cut depends on the content only: to send it a 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from pathlib import Path
 from uuid import UUID
 
 from collector.identity.naming import COMMAND_LENGTH, cut
@@ -14,20 +15,20 @@ from collector.trace.arm64 import Arm64Reader
 from collector.trace.errors import LineError, TraceError, UnattributedError
 from collector.trace.lines import Line, LostEvents, Unreadable, read
 from collector.trace.riscv import RiscvReader
-from collector.trace.seen import Counted, ExitSeen, TraceReader
+from collector.trace.seen import Counted, ExitSeen, Thread, TraceReader
 from collector.trace.source import chunks, lines
 from collector.trace.survey import Survey
 from collector.trace.tally import Tally
 from collector.trace.tasks import Machines
 from collector.trace.x86 import X86Options, X86Reader
 from faultmodel import arch
-from faultmodel.ledger import unrecorded_ledger
+from faultmodel.ledger import recorded_ledger
 from faultmodel.record import BUCKET_MS, Host, Loss, Span
 from faultmodel.wire import Batch
 
 BATCH_RECORDS = 8192
 """Far below what a batch may hold: an exit, the largest record, takes under 400 bytes."""
-_NAMED_LINES = 20
+NAMED_LINES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ class Report:
     unreadable: list[Unreadable] = field(default_factory=list)
 
 
-class Replay:
+class Recording:
     """One recording, to be read once."""
 
     def __init__(self, survey: Survey, options: Options) -> None:
@@ -69,7 +70,7 @@ class Replay:
         self._survey = survey
         self._offset_ns = options.end_ns - survey.last_ns - 1
         if survey.first_ns + self._offset_ns < 0:
-            raise TraceError(f"{survey.path} is longer than the time from 1970 to its end")
+            raise TraceError(f"{survey.source.name} is longer than the time from 1970 to its end")
         self._architecture = arch.get(_arch(survey, options))
         identity = blake2b(f"{survey.digest}/{options.host}".encode(), digest_size=16)
         self._stream = identity.hexdigest()
@@ -79,61 +80,67 @@ class Replay:
             boot_id=str(UUID(bytes=identity.digest())),
             arch=self._architecture.name,
             state="replay",
-            detail=cut(f"recording {survey.path.name}", COMMAND_LENGTH),
+            detail=cut(f"imported from {Path(survey.source.name).name}", COMMAND_LENGTH),
         )
         self._machines: Machines = survey.tasks.machines(
             self._stream, survey.first_ns + self._offset_ns, options.end_ns
         )
         self._reader = _READERS[self._architecture.name](self._offset_ns, survey, options)
 
-    def batches(self) -> Iterator[Batch]:
+    def batches(self, see_bytes: Callable[[int], object] = lambda count: None) -> Iterator[Batch]:
         """Yield the batches in order, at least one. ``report`` is complete after the last.
 
+        :param see_bytes: is told how far in the file it is
         :raises TraceError: the file cannot be read any more
         """
         tally = Tally(self._architecture)
         sequence, covered_ns, latest_ns = 0, self._survey.first_ns, self._survey.first_ns
-        for line, seen in self.seen():
+        for seen in self.seen(see_bytes):
             tally.add(seen)
-            latest_ns = max(latest_ns, line.monotonic_ns)
+            if seen.line.monotonic_ns > latest_ns:
+                latest_ns = seen.line.monotonic_ns
             if len(tally) >= BATCH_RECORDS:
                 yield self._batch(sequence, tally, covered_ns, latest_ns, ())
                 sequence, covered_ns = sequence + 1, latest_ns
         yield self._batch(sequence, tally, covered_ns, self._survey.last_ns + 1, self._losses())
 
-    def seen(self) -> Iterator[tuple[Line, Counted | ExitSeen]]:
-        """Yield the events that tell of faults and exits, and what they say."""
+    def seen(self, see_bytes: Callable[[int], object] = lambda count: None) -> Iterator[Counted | ExitSeen]:
+        """Yield every fault, once its end is seen, and every exit."""
         handlers, threads = self._reader.handlers, self._machines.threads
-        for item in read(lines(chunks(self._survey.path))):
+        for item in read(lines(chunks(self._survey.source, see_bytes))):
             if not isinstance(item, Line):
                 self._note(item)
                 continue
-            handler = handlers.get(item.event)
-            if handler is None or item.tid not in threads:
+            handler, thread = handlers.get(item.event), threads.get(item.tid)
+            if handler is None or thread is None:
                 continue
             try:
-                seen = handler(threads[item.tid], item)
+                seen = handler(thread, item)
             except LineError:
                 self._note(Unreadable(item.number, f"{item.event}: {item.text}"))
             except UnattributedError:
                 self.report.unattributed += 1
             else:
-                if seen is not None:
-                    self._count(seen)
-                    yield item, seen
+                yield from self._counted(thread, seen)
+        for thread in threads.values():
+            yield from self._counted(thread, thread.close())
 
-    def _count(self, seen: Counted | ExitSeen) -> None:
+    def _counted(self, thread: Thread, seen: Counted | ExitSeen | None) -> Iterator[Counted | ExitSeen]:
         if isinstance(seen, ExitSeen):
+            # A fault that is still open is what the exit is about, and ends with it.
+            yield from self._counted(thread, thread.close())
             self.report.exits += seen.record is not None
-        else:
-            self.report.faults += "faults" in seen.counters
+        elif seen is not None:
+            self.report.faults += seen.is_guest_fault
+        if seen is not None:
+            yield seen
 
     def _note(self, item: object) -> None:
         if isinstance(item, LostEvents):
             self.report.lost_events += item.count
         elif isinstance(item, Unreadable):
             self.report.unreadable_lines += 1
-            if len(self.report.unreadable) < _NAMED_LINES:
+            if len(self.report.unreadable) < NAMED_LINES:
                 self.report.unreadable.append(item)
 
     def _losses(self) -> tuple[Loss, ...]:
@@ -154,7 +161,7 @@ class Replay:
     def _batch(self, sequence: int, tally: Tally, from_ns: int, to_ns: int, lost: tuple[Loss, ...]) -> Batch:
         counts = tally.take()
         bucket_ms = (from_ns + self._offset_ns) // (BUCKET_MS * 1_000_000) * BUCKET_MS
-        ledger = unrecorded_ledger(bucket_ms, counts.fault_counts, self._seen_totals)
+        ledger = recorded_ledger(bucket_ms, counts.fault_counts, self._seen_totals)
         self._seen_totals.update((entry.vm, entry.seen_total) for entry in ledger)
         return Batch(
             host=self._host,
@@ -165,6 +172,7 @@ class Replay:
             covered=(Span(from_ns + self._offset_ns, to_ns + self._offset_ns),),
             vms=tuple(vm for vm in self._machines.vms.values() if vm.id in counts.vm_ids),
             fault_counts=counts.fault_counts,
+            faults=counts.faults,
             exit_counts=counts.exit_counts,
             exits=counts.exits,
             ledger=ledger,
@@ -176,7 +184,9 @@ def _arch(survey: Survey, options: Options) -> str:
     name = survey.arch or options.arch
     if not name:
         known = ", ".join(ARCHITECTURES)
-        raise TraceError(f"no event in {survey.path} tells its architecture; name it with --arch ({known})")
+        raise TraceError(
+            f"no event in {survey.source.name} tells its architecture; name it with --arch ({known})"
+        )
     return name
 
 
@@ -185,8 +195,9 @@ def _x86(offset_ns: int, survey: Survey, options: Options) -> TraceReader:
     format_ = options.format or (next(iter(evidence.formats)) if len(evidence.formats) == 1 else None)
     if evidence.untold and format_ is None:
         raise TraceError(
-            f"{survey.path} has {evidence.untold} kvm_page_fault events without the kvm_exit that tells the "
-            "format of their word; record kvm_exit too, or name the format with --format ept, npf or pferr"
+            f"{survey.source.name} has {evidence.untold} kvm_page_fault events without the kvm_exit that "
+            "tells the format of their word; record kvm_exit too, or name the format with --format ept, npf "
+            "or pferr"
         )
     return X86Reader(offset_ns, X86Options(format=format_, page_faults_shown=evidence.page_faults_shown))
 

@@ -1,85 +1,61 @@
-"""What counting costs a fault: a real guest without a tracer, with an empty program, with kvmfaults.
+"""What watching guest faults costs them: a real guest with no tracer, with kvmfaults, and with others.
 
-The empty raw-tracepoint program on the same tracepoint is the floor: what any BPF tracer costs. Turns are
-interleaved, so that a noisy machine disturbs all of them alike. Prints medians, in nanoseconds per fault.
+The floor is an empty BPF program on the same tracepoint: what any BPF tracer costs. In turns, each watches
+the same guest, which writes pages that it has not touched. Run as root.
 
-    python -m bench.probe_overhead [--turns 15] [--faults 100000]
+    python -m bench.probe_overhead [--turns 9] [--faults 100000] [--without-peers]
 """
 
 import argparse
-import contextlib
-import os
-import statistics
+import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from pathlib import Path
 
-import bcc
-
+from bench.overhead.peers import peers
+from bench.overhead.programs import ours
+from bench.overhead.table import lines
+from bench.overhead.turns import measure
 from collector.probe.headers import ensure_headers
-from collector.probe.loader import Probes
-from collector.probe.plan import Plan, make_plan
-from demo.exact import ExactGuest, Order
-
-_EMPTY = b"int on_fault(struct bpf_raw_tracepoint_args *ctx) { return 0; }"
+from collector.probe.plan import make_plan
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--turns", type=int, default=15)
-    parser.add_argument("--faults", type=int, default=100_000)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--turns", type=_at_least(2), default=9, help="of each tracer (%(default)s)")
+    parser.add_argument("--faults", type=_at_least(1), default=100_000, help="a turn (%(default)s)")
+    parser.add_argument("--without-peers", action="store_true", help="measure kvmfaults and the floor alone")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         headers = ensure_headers(Path(directory))
         plan = make_plan((headers / "include" / "vmlinux.h").read_text())
-        os.environ["BCC_KERNEL_SOURCE"] = str(headers)
-        kinds: dict[str, Callable[[], AbstractContextManager[object]]] = {
-            "no tracer": contextlib.nullcontext,
-            "empty program": lambda: _empty(plan),
-            "kvmfaults": lambda: Probes(plan, headers),
-        }
-        _print(_measure(kinds, options.turns, options.faults))
+        # The first to be attached is what counts a fault; on some flavours it never fires.
+        subsystem, tracepoint = next(
+            name.split(":")
+            for name in plan.attach
+            if plan.flavour.fires_page_fault or not name.endswith("kvm_page_fault")
+        )
+        tracers = ours(plan, headers, tracepoint)
+        if not options.without_peers:
+            tracers += peers(subsystem, tracepoint)
+        taken = measure(tracers, turns=options.turns, faults=options.faults, say=_say)
+    print(*lines([tracer.name for tracer in tracers], taken), sep="\n")
 
 
-def _measure(
-    kinds: dict[str, Callable[[], AbstractContextManager[object]]], turns: int, faults: int
-) -> dict[str, list[float]]:
-    taken: dict[str, list[float]] = {name: [] for name in kinds}
-    for _ in range(turns):
-        for name, tracer in kinds.items():
-            with tracer(), ExactGuest(Order(write=faults)) as guest:
-                begin_ns = time.monotonic_ns()
-                guest.follow("bench")
-                taken[name].append((time.monotonic_ns() - begin_ns) / faults)
-    return taken
+def _at_least(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be a number, {least} or more")
+        return int(text)
+
+    return parse
 
 
-@contextlib.contextmanager
-def _empty(plan: Plan) -> Iterator[None]:
-    """An empty program where this flavour's faults are counted."""
-    fires = plan.flavour.fires_page_fault
-    counted = "kvm_page_fault" if fires else "kvm_mmu_spte_requested"
-    program = bcc.BPF(text=_EMPTY)
-    program.load_func(b"on_fault", program.RAW_TRACEPOINT)
-    program.attach_raw_tracepoint(tp=counted.encode(), fn_name=b"on_fault")
-    try:
-        yield
-    finally:
-        program.cleanup()
-
-
-def _print(taken: dict[str, list[float]]) -> None:
-    base = statistics.median(taken["no tracer"])
-    floor = statistics.median(taken["empty program"]) - base
-    print(f"{'':14} {'ns/fault':>9} {'spread':>15} {'added':>7} {'ratio to the floor':>19}")
-    for name, values in taken.items():
-        median, added = statistics.median(values), statistics.median(values) - base
-        spread = f"{min(values):.0f}..{max(values):.0f}"
-        ratio = f"{added / floor:.2f}" if name != "no tracer" and floor > 0 else ""
-        print(f"{name:14} {median:9.0f} {spread:>15} {added:7.0f} {ratio:>19}")
+def _say(what: str) -> None:
+    print(what, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What each way of watching guest faults costs a guest: the tracers, the turns and the table."""

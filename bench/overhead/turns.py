@@ -1,0 +1,68 @@
+"""Runs the guest under each tracer in turn and keeps what each turn took."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from bench.overhead import guest, run_time
+from bench.overhead.run_time import NO_RUNS, RunTime
+from bench.overhead.tracer import RefusedError, Tracer
+
+
+@dataclass
+class Taken:
+    """What the turns of one tracer took.
+
+    ``cpu_ns``, ``wall_ns``: per fault, by turn. ``told``: the share of the faults that the tracer told of, by
+    turn. ``run_time``: of its BPF programs, in a turn of its own. ``refused``: why it has no turns.
+    """
+
+    cpu_ns: list[float] = field(default_factory=list)
+    wall_ns: list[float] = field(default_factory=list)
+    told: list[float] = field(default_factory=list)
+    run_time: RunTime = NO_RUNS
+    refused: str = ""
+
+
+def measure(tracers: Sequence[Tracer], *, turns: int, faults: int, say: Callable[[str], None]) -> list[Taken]:
+    """Run the guest ``turns`` times under each tracer, in another order each time; once more for run times.
+
+    What disturbs the machine disturbs a whole turn: within it, tracers are compared with each other.
+
+    :param faults: of one guest
+    :param say: is told what is going on
+    """
+    taken = [Taken() for _ in tracers]
+    pairs = list(zip(tracers, taken, strict=True))
+    for turn in range(turns):
+        say(f"turn {turn + 1} of {turns}")
+        for tracer, of in random.Random(turn).sample(pairs, len(pairs)):
+            if not of.refused:
+                _take(tracer, of, faults)
+    say("run times")
+    with run_time.measured():
+        for tracer, of in pairs:
+            if not of.refused:
+                of.run_time = _run_time(tracer, faults)
+    return taken
+
+
+def _take(tracer: Tracer, taken: Taken, faults: int) -> None:
+    try:
+        with tracer.attached():
+            run = guest.run(faults)
+    except RefusedError as exc:
+        taken.refused = str(exc)
+        return
+    taken.cpu_ns.append(run.cpu_ns / run.faults)
+    taken.wall_ns.append(run.wall_ns / run.faults)
+    told = tracer.told()
+    if told is not None:
+        taken.told.append(told / run.faults)
+
+
+def _run_time(tracer: Tracer, faults: int) -> RunTime:
+    before = run_time.programs()
+    with tracer.attached():
+        guest.run(faults)
+        return run_time.added(before, run_time.programs())

@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -24,12 +24,72 @@ _BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 _START_TIMEOUT_S = 60
 
 
-@dataclass(frozen=True)
-class PostgresqlServer:
-    """A running server. Its databases are gone when the tests end."""
+class PostgresqlError(Exception):
+    """There is no PostgreSQL here, or it does not start."""
 
-    port: int
-    _numbers: Iterator[int] = field(default_factory=count)
+
+class PostgresqlServer:
+    """A server on files of its own. Its databases are gone when the tests end."""
+
+    def __init__(self, folder: Path) -> None:
+        """Make the server's files; it is not running yet.
+
+        :raises PostgresqlError: PostgreSQL is not installed
+        """
+        self.port = _free_port()
+        self._folder = folder
+        self._log = folder / "log"
+        self._binaries = _binaries()
+        self._numbers = count()
+        self._process: subprocess.Popen[bytes] | None = None
+        # The server refuses to run as root.
+        self._user = "postgres" if os.geteuid() == 0 else None
+        if self._user is not None:
+            shutil.chown(folder, self._user, self._user)
+        self._spawn(
+            *("initdb", "--auth=trust", "--username=postgres", "--encoding=UTF8", "--no-sync"),
+            str(folder / "files"),
+        ).wait()
+
+    def start(self) -> None:
+        """Start it and wait until it answers.
+
+        :raises PostgresqlError: it does not
+        """
+        settings = {
+            "listen_addresses": "127.0.0.1",
+            "port": self.port,
+            "unix_socket_directories": self._folder,
+            # A power cut is no part of these tests.
+            "fsync": "off",
+            "full_page_writes": "off",
+        }
+        arguments = [f"--{name}={value}" for name, value in settings.items()]
+        self._process = self._spawn("postgres", "-D", str(self._folder / "files"), *arguments)
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while time.monotonic() < deadline and self._process.poll() is None:
+            try:
+                psycopg.connect(self.url("postgres")).close()
+            except psycopg.OperationalError:
+                time.sleep(0.05)
+            else:
+                return
+        raise PostgresqlError(f"PostgreSQL did not start: {self._log.read_text()}")
+
+    def end_at_once(self) -> None:
+        """End it by PostgreSQL's immediate shutdown: every connection is cut, and nothing is tidied up."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait()
+            self._process = None
+
+    def suspend(self) -> None:
+        """Stop every process of the server where it is."""
+        self._signal_all(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let them go on."""
+        self._signal_all(signal.SIGCONT)
 
     def url(self, database: str) -> str:
         """Return the URL of a database of this server."""
@@ -50,15 +110,55 @@ class PostgresqlServer:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
+    def _spawn(self, binary: str, *arguments: str) -> "subprocess.Popen[bytes]":
+        with self._log.open("a") as output:
+            return subprocess.Popen(
+                [self._binaries / binary, *arguments],
+                stdout=output,
+                stderr=output,
+                cwd="/",
+                user=self._user,
+                group=self._user,
+                extra_groups=[] if self._user else None,
+            )
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        if self._process is None:
+            return
+        # The first process before the others, so that it starts no more of them meanwhile.
+        pid = self._process.pid
+        os.kill(pid, number)
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            os.kill(int(child), number)
+
+
+@contextmanager
+def running_postgresql() -> Iterator[PostgresqlServer]:
+    """Run a server until the block is left.
+
+    :raises PostgresqlError: PostgreSQL is not installed, or does not start
+    """
+    folder = Path(tempfile.mkdtemp(prefix="kvmfaults-postgresql-"))
+    try:
+        server = PostgresqlServer(folder)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.resume()
+            server.end_at_once()
+    finally:
+        shutil.rmtree(folder)
+
 
 @pytest.fixture(scope="session")
 def postgresql_server() -> Iterator[PostgresqlServer]:
     """Start a server, once for all tests."""
-    folder = Path(tempfile.mkdtemp(prefix="kvmfaults-postgresql-"))
     try:
-        yield from _serve(folder, _binaries())
-    finally:
-        shutil.rmtree(folder)
+        with running_postgresql() as server:
+            yield server
+    except PostgresqlError as exc:
+        pytest.fail(str(exc), pytrace=False)
 
 
 @pytest.fixture
@@ -71,66 +171,8 @@ def postgresql_url(postgresql_server: PostgresqlServer) -> Iterator[str]:
 
 def _binaries() -> Path:
     if not _BINARIES:
-        pytest.fail("PostgreSQL is not installed: apt-get install postgresql", pytrace=False)
+        raise PostgresqlError("PostgreSQL is not installed: apt-get install postgresql")
     return _BINARIES[-1].parent
-
-
-def _serve(folder: Path, binaries: Path) -> Iterator[PostgresqlServer]:
-    # The server refuses to run as root.
-    user = "postgres" if os.geteuid() == 0 else None
-    if user is not None:
-        shutil.chown(folder, user, user)
-    files, log = folder / "files", folder / "log"
-    initdb: list[str | Path] = [
-        binaries / "initdb",
-        "--auth=trust",
-        "--username=postgres",
-        "--encoding=UTF8",
-        "--no-sync",
-        files,
-    ]
-    groups: list[str] | None = [] if user else None
-    subprocess.run(
-        initdb, check=True, stdout=subprocess.DEVNULL, cwd="/", user=user, group=user, extra_groups=groups
-    )
-    server = PostgresqlServer(_free_port())
-    settings = {
-        "listen_addresses": "127.0.0.1",
-        "port": server.port,
-        "unix_socket_directories": folder,
-        # A power cut is no part of these tests.
-        "fsync": "off",
-        "full_page_writes": "off",
-    }
-    arguments = [f"--{name}={value}" for name, value in settings.items()]
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [binaries / "postgres", "-D", files, *arguments],
-            stdout=output,
-            stderr=output,
-            cwd="/",
-            user=user,
-            group=user,
-            extra_groups=groups,
-        )
-    try:
-        _wait_until_ready(server, process, log)
-        yield server
-    finally:
-        process.send_signal(signal.SIGQUIT)  # PostgreSQL's immediate shutdown: nothing is kept.
-        process.wait()
-
-
-def _wait_until_ready(server: PostgresqlServer, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + _START_TIMEOUT_S
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            psycopg.connect(server.url("postgres")).close()
-        except psycopg.OperationalError:
-            time.sleep(0.05)
-        else:
-            return
-    pytest.fail(f"PostgreSQL did not start: {log.read_text()}", pytrace=False)
 
 
 def _free_port() -> int:

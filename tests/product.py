@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,11 +38,15 @@ def wait_for(look: Callable[[], Result | None], seconds: float, what: str) -> Re
 class Product:
     """Starts and ends the two processes; asks the server."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, database: str | None = None) -> None:
+        """Prepare a database and an ingest token.
+
+        :param database: URL of an empty database; an SQLite file of its own where none is said
+        """
         self.directory = directory
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.database = f"sqlite:///{directory / 'kvmfaults.db'}"
+        self.database = database or f"sqlite:///{directory / 'kvmfaults.db'}"
         self.host = "test-host"
         self.server: subprocess.Popen[bytes] | None = None
         self.collector: subprocess.Popen[bytes] | None = None
@@ -72,20 +76,35 @@ class Product:
 
     def start_server(self, *, expect_collector: bool = True) -> None:
         """Start the server and wait until it answers."""
-        self.server = self._spawn(
-            *("backend", "serve", "--port", str(self.port), "--database", self.database),
-            "--expect-collector" if expect_collector else "--no-collector",
-        )
+        self.spawn_server(expect_collector=expect_collector)
         wait_for(lambda: self.status("/healthz") == 200 or None, START_S, "the server answers")
 
     def start_collector(self) -> None:
         """Start the collector and wait until its probes are attached."""
         started = datetime.now(UTC)
-        self.collector = self._spawn(
-            *("collector", "run", "--server", self.url, "--token-file", str(self.token)),
-            *("--data-dir", str(self.directory), "--host", self.host),
-        )
+        self.spawn_collector()
         wait_for(lambda: self._attached_since(started) or None, START_S, "the probes are attached")
+
+    def spawn_server(self, *, expect_collector: bool = True) -> None:
+        """Start the server and go on."""
+        self.server = self._spawn(
+            *("backend", "serve", "--port", str(self.port), "--database", self.database),
+            "--expect-collector" if expect_collector else "--no-collector",
+        )
+
+    def spawn_collector(
+        self, *options: str, server: str | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Start the collector and go on.
+
+        :param server: URL of what it takes for the server
+        :param environment: what it has in its environment beside this process's
+        """
+        self.collector = self._spawn(
+            *("collector", "run", "--server", server or self.url, "--token-file", str(self.token)),
+            *("--data-dir", str(self.directory), "--host", self.host, *options),
+            environment=environment,
+        )
 
     def _attached_since(self, started: datetime) -> bool:
         """Whether a batch of this start has come: a killed collector counts as attached for a while."""
@@ -147,11 +166,16 @@ class Product:
         """Counts by flag."""
         return {item["flag"]: item["count"] for item in self.get(f"vms/{vm_id}/flags")["items"]}
 
-    def _spawn(self, *arguments: str) -> subprocess.Popen[bytes]:
-        log = (self.directory / f"{arguments[0]}.log").open("ab")
-        with log:
+    def _spawn(
+        self, *arguments: str, environment: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[bytes]:
+        with (self.directory / f"{arguments[0]}.log").open("ab") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", *arguments], cwd=TOP, env=_environment(), stdout=log, stderr=log
+                [sys.executable, "-m", *arguments],
+                cwd=TOP,
+                env={**_environment(), **(environment or {})},
+                stdout=log,
+                stderr=log,
             )
 
 

@@ -1,0 +1,113 @@
+"""Everything that a run happens to, and what is on it."""
+
+import math
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from random import Random
+
+from tests.product import START_S, Product, wait_for
+from tests.soak.clock import Clock
+from tests.soak.database import Database
+from tests.soak.disk import NoSmallDiskError, SmallDisk
+from tests.soak.guests import Guests
+from tests.soak.relay import Relay
+
+INTERVAL_S = 0.2
+"""How often the collector reads: a kill has five times as many moments to hit as with the default."""
+_DRAIN_S = 60.0
+_STARTING_S = 20.0
+
+
+class Stage:
+    """A server, a collector, what lies between and below them, and guests."""
+
+    def __init__(self, directory: Path, database: Database, random: Random) -> None:
+        """Prepare everything; nothing runs yet."""
+        self.random = random
+        self.database = database
+        self.clock = Clock(directory)
+        self.guests = Guests()
+        self.disk: SmallDisk | None = None
+        self.disk_gap = ""
+        """Why there is no disk to fill, where there is none."""
+        try:
+            self.disk = SmallDisk(directory / "spool")
+        except NoSmallDiskError as exc:
+            self.disk_gap = str(exc)
+        self.product = Product(directory, database=database.url)
+        self.relay = Relay(self.product.port)
+        self.attached_ms = 0
+        """When guests began to be counted, by the machine's clock."""
+        self._database_away_until_s = 0.0
+        self._server_started_s = 0.0
+        self.ended_by_themselves: list[str] = []
+        self._spool = directory / "spool"
+
+    def start(self) -> None:
+        """Start server and collector, wait until guests are counted, and start the guests."""
+        self.product.start_server()
+        self.start_collector()
+        wait_for(lambda: self.product.status("/readyz") == 200 or None, START_S, "the collector is attached")
+        self.attached_ms = time.time_ns() // 1_000_000
+        self.guests.start_endless(vcpus=2)
+        self.guests.start_endless(vcpus=1)
+
+    def start_server(self) -> None:
+        """Start the server and go on."""
+        self._server_started_s = time.monotonic()
+        self.product.spawn_server()
+
+    def start_collector(self) -> None:
+        """Start the collector and go on."""
+        self.product.spawn_collector(
+            *("--interval", str(INTERVAL_S)),
+            server=self.relay.url,
+            environment=self.clock.environment,
+        )
+
+    @contextmanager
+    def database_away(self) -> Iterator[None]:
+        """Within this the server may fail to start."""
+        self._database_away_until_s = math.inf
+        yield
+        self._database_away_until_s = time.monotonic()
+
+    def look_after(self) -> None:
+        """Start again what ended by itself, as a supervisor does, and note what should not have."""
+        server, collector = self.product.server, self.product.collector
+        if server is not None and (status := server.poll()) is not None and status != -signal.SIGKILL:
+            if not self._lacked_its_database():
+                self.ended_by_themselves.append(f"server, status {status}")
+            self.start_server()
+        if collector is not None and (status := collector.poll()) is not None and status != -signal.SIGKILL:
+            self.ended_by_themselves.append(f"collector, status {status}")
+            self.start_collector()
+
+    def settle(self) -> None:
+        """Wait until everything that was counted has arrived, and end the collector in order."""
+        self.relay.lose_answers(0)
+        wait_for(lambda: self.product.status("/healthz") == 200 or None, START_S, "the server answers")
+        wait_for(self._is_drained, _DRAIN_S, "everything that was spooled arrives")
+        assert self.product.collector is not None
+        self.product.collector.terminate()
+        self.product.collector.wait(30)
+        wait_for(self._is_drained, _DRAIN_S, "the collector's last batches arrive")
+
+    def close(self) -> None:
+        """End everything."""
+        self.guests.kill()
+        self.product.stop()
+        self.relay.close()
+        if self.disk is not None:
+            self.disk.unmount()
+
+    def _lacked_its_database(self) -> bool:
+        """Whether the database was away while the server started: it ends, then, and says so."""
+        is_new = time.monotonic() - self._server_started_s < _STARTING_S
+        return is_new and self._database_away_until_s >= self._server_started_s
+
+    def _is_drained(self) -> bool | None:
+        return (self.relay.holds_nothing and not any(self._spool.glob("*.batch"))) or None

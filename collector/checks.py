@@ -1,7 +1,7 @@
 """What a host offers to the collector, point by point, and what to do about what is missing."""
 
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from pathlib import Path
@@ -9,9 +9,11 @@ from pathlib import Path
 from collector.errors import ProbeError
 from collector.identity.process import host_proc
 from collector.identity.uevents import KvmEvents
+from collector.probe.handles import load
 from collector.probe.headers import BTF_DIRECTORY, ensure_headers, find_bpftool
-from collector.probe.loader import Probes, bcc_version
+from collector.probe.loader import bcc_version
 from collector.probe.plan import TRACEPOINTS, Plan, find_flavour, make_plan
+from collector.probe.source import make_source
 
 
 class State(StrEnum):
@@ -231,12 +233,14 @@ def _tracepoints(cache: Path, *, attach: bool) -> Iterator[Finding]:
     for gap in plan.absent:
         yield Finding(gap.tracepoint, State.LACKING, gap.reason, "its outcome is not told on this kernel")
     if attach:
-        yield _attach(lambda: Probes(plan, headers), plan)
+        yield _attach(plan, headers)
 
 
-def _attach(make: Callable[[], Probes], plan: Plan) -> Finding:
+def _attach(plan: Plan, headers: Path) -> Finding:
     try:
-        make().close()
+        handles = load(plan, make_source(plan), headers)
     except ProbeError as exc:
         return Finding("attach", State.MISSING, str(exc), "see the kernel's message above", Cause.ATTACH)
+    handles.detach()
+    handles.close()
     return Finding("attach", State.OK, f"{len(plan.attach)} programs were compiled, attached and detached")

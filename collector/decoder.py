@@ -4,11 +4,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
+
 from collector.clock import ClockOffsets
-from collector.probe.layout import FORMATS, ExitRecord, VmKey
+from collector.probe.layout import (
+    FORMATS,
+    NOT_SHOWN,
+    NOT_SHOWN_8,
+    NOT_SHOWN_32,
+    ExitRecord,
+    FaultRecord,
+    VmKey,
+)
 from collector.reading import Reading
 from faultmodel.arch.base import Architecture
-from faultmodel.record import BUCKET_MS, KVM_EXIT_MEMORY_FAULT, ExitCount, Loss, exit_kind
+from faultmodel.record import BUCKET_MS, KVM_EXIT_MEMORY_FAULT, ExitCount, LedgerEntry, Loss, exit_kind
 
 VmIds = Mapping[VmKey, str]
 
@@ -80,6 +90,34 @@ def exit_counts(reading: Reading, ids: VmIds) -> tuple[ExitCount, ...]:
     )
 
 
+def faults(reading: Reading, architecture: Architecture, ids: VmIds) -> tuple[Any, ...]:
+    """Return the architecture's records of single faults."""
+    make, offset_ns = _FAULTS[architecture.name], reading.clock.monotonic_ns
+    return tuple(
+        make(architecture.fault, record, ids[VmKey(record.kvm, record.instance)], offset_ns)
+        for record in reading.faults
+    )
+
+
+def ledger(reading: Reading, ids: VmIds) -> tuple[LedgerEntry, ...]:
+    """Return what became of each VM's faults."""
+    bucket_ms = reading.from_ns // _BUCKET_NS * BUCKET_MS
+    return tuple(
+        LedgerEntry(
+            bucket_ms=bucket_ms,
+            vm=ids[vm],
+            seen=account.seen,
+            counted=account.seen - account.uncounted,
+            uncounted=account.uncounted,
+            recorded=account.recorded,
+            sampled_out=account.seen - account.recorded - account.dropped,
+            dropped=account.dropped,
+            seen_total=account.seen_total,
+        )
+        for vm, account in reading.accounts.items()
+    )
+
+
 def exits(reading: Reading, architecture: Architecture, ids: VmIds) -> tuple[Any, ...]:
     """Return the architecture's records of memory-fault and bare error exits."""
     hardware = _HARDWARE[architecture.name]
@@ -111,6 +149,45 @@ def _common(record: ExitRecord, clock: ClockOffsets) -> dict[str, Any]:
         "gpa": record.gpa if annotated else None,
         "size": record.size if annotated else None,
     }
+
+
+def _x86_fault(make: Callable[..., Struct], record: FaultRecord, vm: str, offset_ns: int) -> Struct:
+    return make(
+        time_ns=max(0, record.monotonic_ns + offset_ns),
+        monotonic_ns=record.monotonic_ns,
+        vm=vm,
+        vcpu=record.vcpu,
+        format=FORMATS[record.format],
+        syndrome=record.word,
+        address=record.address,
+        gfn=None if record.frame == NOT_SHOWN else record.frame,
+        rip=record.pc or None,
+        private=None if record.private == NOT_SHOWN_8 else bool(record.private),
+        memslot=None if record.memslot == NOT_SHOWN_32 else record.memslot,
+        level=record.level or None,
+        stands_for=record.stands_for,
+    )
+
+
+def _arm64_fault(make: Callable[..., Struct], record: FaultRecord, vm: str, offset_ns: int) -> Struct:
+    return make(
+        time_ns=max(0, record.monotonic_ns + offset_ns),
+        monotonic_ns=record.monotonic_ns,
+        vm=vm,
+        vcpu=record.vcpu,
+        esr_el2=record.word,
+        far=record.address,
+        ipa=record.frame,
+        pc=record.pc,
+        stands_for=record.stands_for,
+    )
+
+
+_FAULTS: Mapping[str, Callable[[Callable[..., Struct], FaultRecord, str, int], Struct]] = {
+    "x86_64": _x86_fault,
+    "aarch64": _arm64_fault,
+}
+"""How each architecture that has a probe names the words of event.h's ``struct fault_record``."""
 
 
 def _x86_hardware(record: ExitRecord) -> dict[str, Any]:

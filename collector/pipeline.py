@@ -2,30 +2,44 @@
 
 import logging
 import platform
-import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import msgspec
 
 from collector.checks import first_missing
 from collector.clock import boot_id, measure
+from collector.content import Content
 from collector.errors import ProbeError
+from collector.governor import Governor
+from collector.host import HostView
 from collector.identity.greeter import Greeter
 from collector.identity.process import host_proc
 from collector.identity.uevents import KvmEvents
-from collector.outbox import Content, Outbox
+from collector.outbox import Outbox
+from collector.pins import Pins
+from collector.probe.handles import load
 from collector.probe.headers import ensure_headers
-from collector.probe.loader import Probes
 from collector.probe.plan import Plan, find_flavour, make_plan
+from collector.probe.probes import Probes
+from collector.probe.snapshot import Cut
+from collector.probe.source import Source, make_source
 from collector.reader import Reader
+from collector.record_requests import Requests
+from collector.recording import Recording
 from collector.rounds import Rounds
+from collector.session import Session
 from collector.settings import Settings
 from collector.shipper import Shipper
 from collector.shipper_http import Uplink
 from collector.spool import Spool
-from collector.version import version
+from collector.stop import Stop
 from collector.vm_file import VmFile
 from collector.vms import VmTable
 from faultmodel import arch
-from faultmodel.record import Host, Probe
+from faultmodel.record import Host
 
 logger = logging.getLogger(__name__)
 
@@ -33,19 +47,29 @@ RETRY_S = 5.0
 """How long to wait before trying again to attach, where the host lacks something."""
 FLUSH_S = 2.0
 """How long an ordered end waits for the server to take what is left; the rest stays in the spool."""
-_DETAIL_CHARACTERS = 1024
-"""As many as a host's detail may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """What belongs to the host rather than to one counting."""
+
+    events: KvmEvents
+    table: VmTable
+    memory: VmFile
 
 
 class Pipeline:
     """One collector, from attaching to its ordered end."""
 
-    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+    def __init__(self, settings: Settings, stop: Stop) -> None:
         """:param stop: set from outside to end"""
         self._settings = settings
         self._stop = stop
         self._architecture = arch.for_machine(platform.machine())
         self._boot_id = boot_id()
+        self._host = HostView(settings.host, self._boot_id, self._architecture.name)
+        self._pins = Pins(settings.pins_file, settings.bpffs)
+        self._governor = Governor(settings.budget)
 
     def run(self) -> None:
         """Collect until told to stop. Where the host lacks something, say so, wait and try again.
@@ -56,92 +80,149 @@ class Pipeline:
         with Spool(settings.spool_directory, max_bytes=settings.spool_bytes) as spool:
             uplink = Uplink(settings.server, token_file=settings.token_file, ca_file=settings.ca_file)
             shipper = Shipper(spool, uplink)
+            left = self._left_running(spool)
             shipper.start()
             try:
-                self._collect_until_told(Outbox(spool, self._architecture.name))
+                self._collect_until_told(spool, Outbox(spool, self._architecture.name), left)
             finally:
                 shipper.flush(FLUSH_S)
 
-    def _collect_until_told(self, outbox: Outbox) -> None:
+    def _left_running(self, spool: Spool) -> Probes | None:
+        """Open what an earlier collector left counting, and finish what it was about when it was killed."""
+        probes = self._pins.open()
+        if probes is None:
+            return None
+        try:
+            unfinished = spool.resume(probes.last_cut().batch)
+            if unfinished is not None:
+                number, content = unfinished
+                probes.keep_cut(replace(msgspec.msgpack.decode(content, type=Cut), batch=number))
+        except (ProbeError, msgspec.DecodeError) as exc:
+            logger.warning("what was left running is not taken over error=%r", str(exc))
+            self._pins.remove()
+            probes.close()
+            return None
+        return probes
+
+    def _collect_until_told(self, spool: Spool, outbox: Outbox, left: Probes | None) -> None:
         while not self._stop.is_set():
             try:
-                self._collect(outbox)
+                self._collect(spool, outbox, left)
             except ProbeError as exc:
                 reason = first_missing(self._settings.headers_directory) or str(exc)
                 logger.warning("waiting reason=%r retry_s=%g", reason, RETRY_S)
-                outbox.send(self._host("waiting", detail=reason), Content())
+                outbox.send(self._host.waiting(reason), Content())
                 self._stop.wait(RETRY_S)
+            left = None
 
-    def _collect(self, outbox: Outbox) -> None:
+    def _collect(self, spool: Spool, outbox: Outbox, left: Probes | None) -> None:
         headers = ensure_headers(self._settings.headers_directory)
         plan = make_plan((headers / "include" / "vmlinux.h").read_text())
+        source = make_source(plan)
+        with self._surroundings() as around:
+            notes: list[tuple[str, str]] = []
+            if left is not None and not left.is_of(source):
+                notes.append(self._replace(left, source, plan, around, outbox))
+                left = None
+            refused = ""
+            if left is not None:
+                probes = left
+                notes.append(("taken_over", "counting went on while no collector ran"))
+            else:
+                probes = Probes(load(plan, source, headers))
+                probes.begin(source, spool.last_number, page_faults_fire=plan.flavour.fires_page_fault)
+                refused = self._pins.keep(probes)
+                notes.append(("attached", refused and f"counting ends with the collector: {refused}"))
+            logger.info(
+                "attached tracepoints=%s flavour=%s pinned=%s",
+                ",".join(plan.attach),
+                plan.flavour.name,
+                refused or "yes",
+            )
+            host = self._host.attached(plan, around.events, refused)
+            with probes:
+                self._read(probes, host, plan, around, outbox, notes)
+
+    def _read(
+        self,
+        probes: Probes,
+        host: Host,
+        plan: Plan,
+        around: _Surroundings,
+        outbox: Outbox,
+        notes: list[tuple[str, str]],
+    ) -> None:
+        with self._session(probes, around, outbox) as session:
+            for kind, detail in notes:
+                session.note(kind, detail)
+            # At once: that the host is there, and what was counted while no collector ran.
+            session.take_round(host, around.table, around.memory)
+            session.read_on(
+                host,
+                around.table,
+                around.memory,
+                interval_s=self._settings.interval_s,
+                stop=self._stop,
+                # The programs name the format of the hardware's words, which another vendor module changes.
+                is_over=lambda: find_flavour(platform.machine()) != plan.flavour,
+            )
+            self._end(session, probes, host, around)
+
+    def _end(self, session: Session, probes: Probes, host: Host, around: _Surroundings) -> None:
+        """What is counted until the programs are off belongs to the last round."""
+        self._pins.remove()
+        probes.detach()
+        if self._stop.is_set():
+            host = msgspec.structs.replace(host, state="stopped")
+            session.note("stopped")
+        else:
+            logger.info("flavour changed, attaching anew")
+        session.take_round(host, around.table, around.memory)
+
+    def _replace(
+        self, left: Probes, source: Source, plan: Plan, around: _Surroundings, outbox: Outbox
+    ) -> tuple[str, str]:
+        """End a counting of another version, with what it counted as far as this version can read it."""
+        self._pins.remove()
+        left.detach()
+        with left:
+            if not left.is_readable_by(source):
+                return "replaced", "counted by another version, whose last counts this one cannot read"
+            with self._session(left, around, outbox) as session:
+                host = self._host.attached(plan, around.events, "")
+                session.take_round(host, around.table, around.memory)
+        return "replaced", "counted by another version; its last counts were read"
+
+    @contextmanager
+    def _surroundings(self) -> Iterator[_Surroundings]:
         proc = host_proc()
-        with (
-            KvmEvents() as events,
-            Greeter(proc) as greeter,
-            Probes(plan, headers) as probes,
-        ):
-            reader = Reader(probes)
-            host = self._host("attached", plan=plan, events=events)
-            logger.info("attached tracepoints=%s flavour=%s", ",".join(plan.attach), plan.flavour.name)
-            outbox.send(host, Content())
+        with KvmEvents() as events, Greeter(proc) as greeter:
             table = VmTable(self._boot_id, _boottime_to_utc_ns, proc, greeter.recall)
             memory = VmFile(self._settings.vms_file, self._boot_id)
             for vm in memory.recall():
                 # Those that ended while nobody was reading are found to have ended in the first round.
                 table.see(vm, time.time_ns())
-            rounds = Rounds(reader, table, events, self._architecture)
-            while not self._stop.wait(_until_next(self._settings.interval_s)):
-                outbox.send(host, rounds.take())
-                memory.keep(table.living())
-                # The programs name the format of the hardware's words, which another vendor module changes.
-                if find_flavour(platform.machine()) != plan.flavour:
-                    logger.info("flavour changed, attaching anew")
-                    break
-            # What is counted until the programs are off belongs to the last round.
-            probes.detach()
-            ending = self._host("stopped", plan=plan, events=events) if self._stop.is_set() else host
-            outbox.send(ending, rounds.take())
-            memory.keep(table.living())
+            yield _Surroundings(events, table, memory)
 
-    def _host(
-        self, state: str, *, plan: Plan | None = None, events: KvmEvents | None = None, detail: str = ""
-    ) -> Host:
-        return Host(
-            name=self._settings.host,
-            boot_id=self._boot_id,
-            arch=self._architecture.name,
-            state=state,
-            kernel=platform.release(),
-            flavour=plan.flavour.name if plan else "",
-            detail=(detail or self._naming_gap())[:_DETAIL_CHARACTERS],
-            collector_version=version(),
-            probes=_probes(plan, events) if plan and events else (),
+    @contextmanager
+    def _session(self, probes: Probes, around: _Surroundings, outbox: Outbox) -> Iterator[Session]:
+        settings = self._settings
+        reader = Reader(probes)
+        recording = Recording(
+            probes,
+            settings.records,
+            settings.records_per_second,
+            self._governor,
+            Requests(settings.requests_file),
         )
-
-    @staticmethod
-    def _naming_gap() -> str:
-        if host_proc() is None:
-            return "VMs are named after their process only: not in the host's pid namespace"
-        return ""
-
-
-def _probes(plan: Plan, events: KvmEvents) -> tuple[Probe, ...]:
-    attached = [Probe(tracepoint=name, state="attached") for name in plan.attach]
-    absent = [Probe(tracepoint=gap.tracepoint, state="absent", detail=gap.reason) for gap in plan.absent]
-    announcements = Probe(
-        tracepoint="uevent:kvm",
-        state="refused" if events.unavailable else "attached",
-        detail=events.unavailable,
-    )
-    return (*attached, *absent, announcements)
+        rounds = Rounds(reader, around.table, around.events, self._architecture)
+        session = Session(probes, reader, rounds, recording, outbox)
+        try:
+            yield session
+        finally:
+            session.close()
 
 
 def _boottime_to_utc_ns(boottime_ns: int) -> int:
     # Measured for every new VM: UTC may have been stepped since the last.
     return measure().boottime_to_utc_ns(boottime_ns)
-
-
-def _until_next(interval_s: float) -> float:
-    """Seconds to the next multiple of the interval in UTC: readings end with the second they count for."""
-    return interval_s - time.time() % interval_s

@@ -1,15 +1,16 @@
 """Reads the probes: differences of counters that only grow, so that no fault falls between two readings."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from collector.clock import ClockOffsets, measure
-from collector.probe.layout import ExitKey, ExitRecord, FaultKey, VmKey, VmRecord
-from collector.reading import Reading
+from collector.differences import Differences, differences
+from collector.probe.layout import VM_KEY, ExitRecord, FaultRecord, VcpuKey, VmKey
+from collector.probe.snapshot import COUNTED, Cut, Snapshot
+from collector.reading import Account, Reading
 from faultmodel.record import BUCKET_MS
-
-Key = TypeVar("Key")
 
 _LATE_NS = 100_000_000
 """A reading is due at the full second. This late it still ends that second, as its counts do."""
@@ -18,29 +19,26 @@ _SAME_INSTANT_NS = 2 * _LATE_NS
 
 
 class Probes(Protocol):
-    """What the reader needs of ``collector.probe.loader.Probes``."""
+    """What the reader needs of ``collector.probe.probes.Probes``."""
 
-    def vms(self) -> dict[VmKey, VmRecord]:
-        """VMs seen."""
+    def snapshot(self) -> Snapshot:
+        """Read everything."""
 
-    def fault_counts(self) -> dict[FaultKey, tuple[int, ...]]:
-        """Growing counters by key."""
+    def again(self, table: str, key: bytes) -> bytes | None:
+        """Read one vCPU's counts anew."""
 
-    def exit_counts(self) -> dict[ExitKey, int]:
-        """Growing counters by key."""
+    def take_faults(self) -> list[tuple[int, ...]]:
+        """Take the fault records that wait."""
 
-    def exit_records(self) -> list[ExitRecord]:
-        """Records since the last call."""
-
-    def lost(self) -> dict[str, int]:
-        """Growing counters by kind."""
+    def last_cut(self) -> Cut:
+        """Where the newest batch was cut."""
 
     def forget(self, vms: Collection[VmKey]) -> None:
         """Remove VMs' keys."""
 
 
 class Reader:
-    """Takes readings of one set of probes, from the moment it is made."""
+    """Takes readings of one counting, from where its newest batch was cut."""
 
     def __init__(
         self,
@@ -48,47 +46,137 @@ class Reader:
         clock: Callable[[], ClockOffsets] = measure,
         monotonic_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
+        """:raises ProbeError: the newest batch's counters cannot be read"""
         self._probes = probes
         self._clock = clock
         self._monotonic_ns = monotonic_ns
-        self._faults: dict[FaultKey, tuple[int, ...]] = {}
-        self._exits: dict[ExitKey, int] = {}
-        self._lost: dict[str, int] = {}
-        self._read_monotonic_ns = monotonic_ns()
+        cut = probes.last_cut()
+        self._counting = cut.counting
+        self._before = {name: dict(cut.tables[name]) for name in COUNTED}
+        self._missed_runs = cut.missed_runs
+        self._read_monotonic_ns = cut.monotonic_ns
         # As it is: a start that is put on the second before would cover what nobody counted.
-        self._covered_to_ns = clock().monotonic_to_utc_ns(self._read_monotonic_ns)
+        self._covered_to_ns = cut.utc_ns
+        self._seen_totals = _seen_totals(cut)
+        self._waiting: dict[VcpuKey, list[FaultRecord]] = defaultdict(list)
+        self._due: dict[VcpuKey, int] = defaultdict(int)
+        self._dropped: dict[VcpuKey, int] = defaultdict(int)
+
+    @property
+    def counting(self) -> str:
+        """The id of what is read, 32 hexadecimal digits."""
+        return self._counting
+
+    def empty_ring(self) -> None:
+        """Take the fault records that wait; they are in the next reading."""
+        self._keep(self._probes.take_faults())
 
     def read(self) -> Reading:
         """Take a reading.
 
         :raises ProbeError: a map cannot be read; nothing is lost by reading again
         """
-        faults = self._probes.fault_counts()
-        exits = self._probes.exit_counts()
-        records = self._probes.exit_records()
-        lost = self._probes.lost()
+        snapshot = self._probes.snapshot()
         clock = self._clock()
         from_ns, to_ns = self._span(clock)
-        reading = Reading(
+        found = differences(snapshot.tables, self._before, self._probes.again)
+        missed_runs = snapshot.missed_runs - self._missed_runs
+        if missed_runs:
+            found.lost["missed_runs"] = missed_runs
+        self._keep(snapshot.faults)
+        accounts, faults = self._settle(found, is_drained=snapshot.is_drained)
+        for name, changed in found.changed.items():
+            self._before[name].update(changed)
+        self._missed_runs = snapshot.missed_runs
+        return Reading(
             from_ns=from_ns,
             to_ns=to_ns,
             clock=clock,
-            vms=self._probes.vms(),
-            fault_counts=_added(faults, self._faults),
-            exit_counts=_grown(exits, self._exits),
-            exits=records,
-            lost=_grown(lost, self._lost),
+            vms=snapshot.vms,
+            fault_counts=found.fault_counts,
+            exit_counts=found.exit_counts,
+            faults=faults,
+            exits=list(map(ExitRecord._make, snapshot.exits)),
+            accounts=accounts,
+            lost=found.lost,
+            cut=Cut(
+                counting=self._counting,
+                batch=0,
+                monotonic_ns=self._read_monotonic_ns,
+                utc_ns=self._covered_to_ns,
+                missed_runs=snapshot.missed_runs,
+                tables=found.changed,
+                positions=snapshot.positions,
+            ),
         )
-        self._faults, self._exits, self._lost = faults, exits, lost
-        return reading
 
     def forget(self, vms: Collection[VmKey]) -> None:
         """Drop ended VMs, whose last counts a reading has returned."""
         if not vms:
             return
         self._probes.forget(vms)
-        self._faults = {key: value for key, value in self._faults.items() if key[:2] not in vms}
-        self._exits = {key: value for key, value in self._exits.items() if key[:2] not in vms}
+        for vm in vms:
+            self._seen_totals.pop(vm, None)
+        prefixes = tuple(VM_KEY.pack(*vm) for vm in vms)
+        for name in ("fault_counts", "exit_counts", "vcpus"):
+            self._before[name] = {
+                key: value for key, value in self._before[name].items() if not key.startswith(prefixes)
+            }
+        self._before["homes"] = {
+            key: value for key, value in self._before["homes"].items() if not value.startswith(prefixes)
+        }
+        for kept in (self._waiting, self._due, self._dropped):
+            for vcpu in [vcpu for vcpu in kept if vcpu[:2] in vms]:
+                del kept[vcpu]
+
+    def _keep(self, records: Collection[tuple[int, ...]]) -> None:
+        for record in map(FaultRecord._make, records):
+            self._waiting[VcpuKey(record.kvm, record.instance, record.vcpu)].append(record)
+
+    def _settle(
+        self, found: Differences, *, is_drained: bool
+    ) -> tuple[dict[VmKey, Account], list[FaultRecord]]:
+        """Make up the account of each VM, and pick the fault records that it speaks of.
+
+        A record is written before its fault is seen: one whose fault is not seen yet waits. One that was
+        counted as written and is not there went with a collector that was killed, and counts as dropped.
+        """
+        counted: dict[VcpuKey, int] = defaultdict(int)
+        for key, counters in found.fault_counts.items():
+            counted[VcpuKey(key.kvm, key.instance, key.vcpu)] += counters[0]
+        sums: dict[VmKey, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        faults: list[FaultRecord] = []
+        for vcpu in {*found.vcpus, *counted, *(vcpu for vcpu, due in self._due.items() if due)}:
+            added = found.vcpus[vcpu]
+            # fault_counts was read before: the few that were added to it since come with the next reading.
+            seen = counted[vcpu] + added.uncounted
+            self._due[vcpu] += added.recorded
+            self._dropped[vcpu] += added.dropped
+            records = self._take(vcpu, seen, is_drained=is_drained)
+            dropped = min(self._dropped[vcpu], seen - len(records))
+            self._dropped[vcpu] -= dropped
+            faults += records
+            of_vm = sums[VmKey(vcpu.kvm, vcpu.instance)]
+            for index, value in enumerate((seen, added.uncounted, len(records), dropped)):
+                of_vm[index] += value
+        accounts = {}
+        for vm, (seen, uncounted, recorded, dropped) in sums.items():
+            self._seen_totals[vm] = self._seen_totals.get(vm, 0) + seen
+            if seen:
+                accounts[vm] = Account(seen, uncounted, recorded, dropped, self._seen_totals[vm])
+        return accounts, faults
+
+    def _take(self, vcpu: VcpuKey, seen: int, *, is_drained: bool) -> list[FaultRecord]:
+        """This vCPU's records of the faults that were seen, at most as many."""
+        waiting, due = self._waiting[vcpu], self._due[vcpu]
+        missing = due - len(waiting) if is_drained else 0
+        if missing > 0:
+            self._due[vcpu] -= missing
+            self._dropped[vcpu] += missing
+        number = min(due, len(waiting), seen)
+        taken, self._waiting[vcpu] = waiting[:number], waiting[number:]
+        self._due[vcpu] -= number
+        return taken
 
     def _span(self, clock: ClockOffsets) -> tuple[int, int]:
         """The UTC span since the last reading, as long as the monotonic clock says, whatever UTC did."""
@@ -102,25 +190,20 @@ class Reader:
         return from_ns, to_ns
 
 
+def _seen_totals(cut: Cut) -> dict[VmKey, int]:
+    """What the batches up to a cut had of each VM."""
+    empty: Mapping[str, Mapping[bytes, bytes]] = {name: {} for name in COUNTED}
+    found = differences(cut.tables, empty)
+    totals: dict[VmKey, int] = defaultdict(int)
+    for key, counters in found.fault_counts.items():
+        totals[VmKey(key.kvm, key.instance)] += counters[0]
+    for vcpu, account in found.vcpus.items():
+        totals[VmKey(vcpu.kvm, vcpu.instance)] += account.uncounted
+    return dict(totals)
+
+
 def _on_the_second(time_ns: int) -> int:
     """The full second that the time is close to, else the time itself."""
     second_ns = BUCKET_MS * 1_000_000
     nearest_ns = (time_ns + second_ns // 2) // second_ns * second_ns
     return nearest_ns if abs(time_ns - nearest_ns) <= _LATE_NS else time_ns
-
-
-def _grown(now: Mapping[Key, int], before: Mapping[Key, int]) -> dict[Key, int]:
-    return {key: count - before.get(key, 0) for key, count in now.items() if count != before.get(key, 0)}
-
-
-def _added(
-    now: Mapping[FaultKey, tuple[int, ...]], before: Mapping[FaultKey, tuple[int, ...]]
-) -> dict[FaultKey, tuple[int, ...]]:
-    added = {}
-    for key, counters in now.items():
-        old = before.get(key)
-        if old is None:
-            added[key] = counters
-        elif old != counters:
-            added[key] = tuple(new - was for new, was in zip(counters, old, strict=True))
-    return added

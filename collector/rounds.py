@@ -1,11 +1,13 @@
 """One round of collecting: read, name the VMs, decode; remember which VMs have ended."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from collector import decoder
+from collector.content import Content
 from collector.identity.uevents import KvmEvents
-from collector.outbox import Content
 from collector.probe.layout import VmKey, VmRecord
+from collector.probe.snapshot import Cut
 from collector.reader import Reader
 from collector.reading import Reading
 from collector.vms import KernelVm, VmTable
@@ -13,8 +15,17 @@ from faultmodel.arch.base import Architecture
 from faultmodel.record import Span, Vm
 
 
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a round found, and where the next one goes on. ``vms`` are those that the probes know."""
+
+    content: Content
+    cut: Cut
+    vms: Mapping[VmKey, Vm]
+
+
 class Rounds:
-    """Takes rounds of one set of probes."""
+    """Takes rounds of one counting."""
 
     def __init__(self, reader: Reader, table: VmTable, events: KvmEvents, architecture: Architecture) -> None:
         self._reader = reader
@@ -22,8 +33,14 @@ class Rounds:
         self._events = events
         self._architecture = architecture
         self._ended: frozenset[VmKey] = frozenset()
+        self._done: frozenset[VmKey] = frozenset()
 
-    def take(self) -> Content:
+    @property
+    def counting(self) -> str:
+        """The id of what is read."""
+        return self._reader.counting
+
+    def take(self) -> Round:
         """Take a round.
 
         :raises ProbeError: the maps cannot be read
@@ -39,16 +56,27 @@ class Rounds:
         content = Content(
             vms=tuple(described.values()),
             fault_counts=decoder.fault_counts(reading, self._architecture, ids),
+            faults=decoder.faults(reading, self._architecture, ids),
             exit_counts=decoder.exit_counts(reading, ids),
             exits=decoder.exits(reading, self._architecture, ids),
+            ledger=decoder.ledger(reading, ids),
             lost=decoder.losses(reading),
             covered=(Span(reading.from_ns, reading.to_ns),),
         )
-        # Of the VMs that had ended before, this reading had the last counts.
-        self._reader.forget(self._ended)
         gone = {vm.id for vm in ended}
+        self._done = self._ended
         self._ended = frozenset(key for key, identity in ids.items() if identity in gone)
-        return content
+        return Round(content, reading.cut, vms)
+
+    def forget_ended(self) -> None:
+        """Make room: of the VMs that had ended before the last round, that round had the last counts.
+
+        Call this when the round is stored.
+
+        :raises ProbeError: the kernel refuses
+        """
+        self._reader.forget(self._done)
+        self._done = frozenset()
 
     def _name(self, reading: Reading) -> Mapping[VmKey, Vm]:
         def first(item: tuple[VmKey, VmRecord]) -> int:
@@ -64,6 +92,7 @@ class Rounds:
         keys = {VmKey(key.kvm, key.instance) for key in reading.fault_counts}
         keys |= {VmKey(key.kvm, key.instance) for key in reading.exit_counts}
         keys |= {VmKey(record.kvm, record.instance) for record in reading.exits}
+        keys |= set(reading.accounts)
         return [vms[key] for key in keys]
 
 

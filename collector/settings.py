@@ -4,6 +4,8 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from collector.pins import BPFFS
+from collector.probe.layout import RecordLevel
 from collector.spool import DEFAULT_BYTES
 from faultmodel import wire
 
@@ -13,6 +15,8 @@ MAX_INTERVAL_S = 1.0
 MAX_HOST_CHARACTERS = 256
 """The server takes no longer text."""
 MIN_SPOOL_BYTES = wire.MAX_BATCH_BYTES
+DEFAULT_RECORDS_PER_SECOND = 10
+DEFAULT_BUDGET = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +26,10 @@ class Settings:
     ``server``: base URL. ``token_file`` holds the ingest token. ``host``: the name under which this host is
     stored; the token must be this host's. Everything written lies in ``data_dir``. ``spool_bytes`` bounds
     what waits on disk for the server. ``interval_s``: how often counters are read and shipped.
+    ``records``: which guest faults are recorded one by one, of a sample at most ``records_per_second`` of
+    each VM.
+    ``budget``: CPU time per time that the collector may use before it records less; 0 for no bound.
+    ``bpffs``: where programs and maps are pinned.
     """
 
     server: str
@@ -31,6 +39,10 @@ class Settings:
     interval_s: float = 1.0
     spool_bytes: int = DEFAULT_BYTES
     ca_file: Path | None = None
+    records: RecordLevel = RecordLevel.SAMPLE
+    records_per_second: int = DEFAULT_RECORDS_PER_SECOND
+    budget: float = DEFAULT_BUDGET
+    bpffs: Path = BPFFS
 
     @property
     def spool_directory(self) -> Path:
@@ -46,3 +58,13 @@ class Settings:
     def vms_file(self) -> Path:
         """Which VMs lived when a collector last looked."""
         return self.data_dir / "vms.json"
+
+    @property
+    def pins_file(self) -> Path:
+        """Under which name the programs and maps are pinned."""
+        return self.data_dir / "pins"
+
+    @property
+    def requests_file(self) -> Path:
+        """Which VMs are to be recorded fully."""
+        return self.data_dir / "requests.json"

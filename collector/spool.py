@@ -1,10 +1,10 @@
 """The bounded on-disk queue between counting and shipping.
 
 A batch that ``put`` has stored survives the process and the machine; it leaves when the server has it.
-What can be lost: a batch is cut from the counters once, and until ``put`` returns it exists in memory only.
-A process killed in that moment loses what the batch held, and so does one that is killed while batches are
-held in memory because the disk would not take them. Nobody counts those; the server sees the span without
-coverage. Everything else that cannot be kept is counted in ``dropped_batches``, across restarts.
+What a process that is killed had not stored yet is counted again by the next, where counting outlives it
+(``resume``); elsewhere it is lost, as is what was held in memory because the disk would not take it. Nobody
+counts those; the server sees the span without coverage, and from the kernel's own totals what it lacks.
+Everything else that cannot be kept is counted in ``dropped_batches``, across restarts.
 """
 
 import errno
@@ -13,6 +13,7 @@ import os
 import re
 import threading
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -102,31 +103,79 @@ class Spool:
         with self._changed:
             return self._bytes
 
-    def put(self, batch: bytes, *, reporting: int = 0) -> bool:
-        """Store a batch durably; False where it was dropped (and counted). Never raises for the disk's sake.
+    @property
+    def last_number(self) -> int:
+        """Number of the newest batch ever put."""
+        with self._changed:
+            return self._next - 1
 
-        If there is no room, the oldest batches are dropped, but not one that is being sent. If the disk
-        takes nothing, a few MiB are held in memory, so that a full disk does not blind who is connected.
+    def resume(self, committed: int) -> tuple[int, bytes] | None:
+        """Finish what a process left undone that was killed between storing a group and noting its cut.
 
-        :param reporting: how many ``dropped_batches`` this batch tells of; they are not counted any more
+        Call this before anything else where counting outlived that process.
+
+        :param committed: number of the newest batch whose cut was noted
+        :return: the number and the cut of a newer group that is whole, None where there is none. Of one that
+            is not whole, what there is is deleted: it will be counted again.
         """
         with self._changed:
-            number = self._next
-            self._next += 1
-            reported = self._ledger.reported + reporting
-            content = spool_file.encode(SpoolFile(batch, reporting, reported))
-            size = _blocks(len(content))
-            self._make_room(size)
-            entry = self._store(number, content, size) if self._bytes + size <= self._max_bytes else None
-            if entry is None:
-                self._ledger.drop(number, 1)
-                logger.warning("batch dropped number=%d bytes=%d", number, len(batch))
-                return False
-            self._entries[number] = entry
-            self._bytes += size
-            self._ledger.report(reported)
+            self._next = max(self._next, committed + 1)
+            newer = [number for number in self._entries if number > committed]
+            last = self._read(newer[-1]) if newer else None
+            if last is not None and last.group_end == newer[-1]:
+                return newer[-1], last.cut
+            for number in newer:
+                self._forget(number)
+                self._unlink(number)
+            return None
+
+    def put(self, batch: bytes, *, reporting: int = 0) -> bool:
+        """Store one batch, as ``put_group`` does."""
+        return self.put_group([batch], reporting=reporting)
+
+    def put_group(
+        self,
+        batches: Sequence[bytes],
+        *,
+        reporting: int = 0,
+        cut: bytes = b"",
+        commit: Callable[[int], None] = lambda _number: None,
+    ) -> bool:
+        """Store the batches of one reading durably; False where one was dropped (and counted).
+
+        Never raises for the disk's sake. If there is no room, the oldest batches are dropped, but not one
+        that is being sent. If the disk takes nothing, a few MiB are held in memory, so that a full disk does
+        not blind who is connected.
+
+        :param reporting: how many ``dropped_batches`` the last batch tells of; they are not counted any more
+        :param cut: what is to be noted once all is stored: kept with them until ``commit`` has returned
+        :param commit: notes the cut, given the number of the last batch; none is sent before
+        """
+        with self._changed:
+            end = self._next + len(batches) - 1
+            kept = [self._put(batch, end, reporting, cut) for batch in batches]
+            commit(end)
             self._changed.notify_all()
-            return True
+            return all(kept)
+
+    def _put(self, batch: bytes, end: int, reporting: int, cut: bytes) -> bool:
+        number = self._next
+        self._next += 1
+        if number != end:
+            reporting, cut = 0, b""
+        reported = self._ledger.reported + reporting
+        content = spool_file.encode(SpoolFile(batch, reporting, reported, end, cut))
+        size = _blocks(len(content))
+        self._make_room(size)
+        entry = self._store(number, content, size) if self._bytes + size <= self._max_bytes else None
+        if entry is None:
+            self._ledger.drop(number, 1)
+            logger.warning("batch dropped number=%d bytes=%d", number, len(batch))
+            return False
+        self._entries[number] = entry
+        self._bytes += size
+        self._ledger.report(reported)
+        return True
 
     def oldest(self) -> Spooled | None:
         """Return the oldest batch, to be sent now; None where there is none.

@@ -1,6 +1,6 @@
 /*
- * What crosses from BPF to user space. collector/probe/layout.py mirrors every
- * structure and checks the sizes asserted here; change both or neither.
+ * What is shared between BPF and user space. collector/probe/layout.py mirrors
+ * every structure and checks the sizes asserted here; change both or neither.
  */
 
 /* The format of a hardware word; names as in faultmodel/arch. */
@@ -24,16 +24,9 @@ struct vm_record {
 	u64 first_monotonic_ns;	/* when it first faulted or left KVM_RUN */
 	u64 start_boottime_ns;	/* of the VMM's process */
 	u32 tgid;
-	u32 creator_tid;	/* the thread that made the VM */
+	u32 vcpus;		/* how many have been met */
 	char comm[16];
 	char stats_name[32];	/* "<creator tid>-<vm fd>", the debugfs directory */
-};
-
-struct fault_key {
-	struct vm_key vm;
-	u64 word;
-	u32 vcpu;
-	u32 format;
 };
 
 /* Only ever grow. The order is that of faultmodel.record.COUNTERS. */
@@ -51,13 +44,98 @@ struct fault_counters {
 	u64 prefetched;
 };
 
+/* The faults of one vCPU with one word. */
+struct syndrome {
+	u64 word;
+	u32 format;
+	u32 used;
+	struct fault_counters counters;
+};
+
+/* The exits to user space of one vCPU with one reason; unused while count is 0. */
+struct exit_reason {
+	u32 reason;
+	u32 errno;		/* positive; 0 where KVM_RUN succeeded */
+	u64 count;
+};
+
+#define SYNDROMES	8
+#define EXIT_REASONS	6
+
+/*
+ * Everything that is counted for one vCPU. The first words that a vCPU faults
+ * with are counted in place; what does not fit here is in the maps
+ * fault_counts and exit_counts. A word is always counted at the same place.
+ *
+ * seen = the sum of the syndromes' faults + spilled + uncounted, but for the
+ * instant in which a program is between two of its additions.
+ */
+struct vcpu_counts {
+	struct vm_key vm;
+	u64 vcpu;		/* struct kvm_vcpu * */
+	u32 tid;		/* whose home this is; 0: nobody's */
+	u32 vcpu_id;
+	u32 running;		/* inside KVM_RUN: only then is all of this the current thread's */
+	u32 pending;		/* word is of a fault whose outcome is not known yet */
+	u64 seen;
+	u64 next_record;	/* the value of seen at which a record is next considered */
+	u32 format;
+	u32 gap;		/* by how much next_record advances */
+	u64 word;		/* of the newest fault */
+	u64 address;
+	u64 ipa;
+	u64 pc;
+	u64 spilled;		/* faults counted in fault_counts */
+	u64 uncounted;		/* faults that found fault_counts full */
+	u64 recorded;
+	u64 dropped;		/* to be recorded, and the ring buffer was full */
+	u64 last_record_ns;	/* monotonic */
+	u64 last_record_seen;	/* seen, then */
+	struct syndrome syndromes[SYNDROMES];
+	struct exit_reason exits[EXIT_REASONS];
+};
+
+struct vcpu_key {
+	struct vm_key vm;
+	u32 vcpu;
+	u32 pad;
+};
+
+struct fault_key {
+	struct vm_key vm;
+	u64 word;
+	u32 vcpu;
+	u32 format;
+};
+
 struct exit_key {
 	struct vm_key vm;
 	u32 vcpu;
 	u32 reason;
-	u32 errno;		/* positive; 0 where KVM_RUN succeeded */
+	u32 errno;
 	u32 pad;
 };
+
+/* One guest fault. */
+struct fault_record {
+	struct vm_key vm;
+	u64 monotonic_ns;
+	u64 word;
+	u64 address;		/* GPA or GVA; FAR_EL2 on arm64 */
+	u64 frame;		/* x86: gfn, NOT_SHOWN where the tracepoint has none; arm64: IPA */
+	u64 pc;			/* 0 where it could not be had */
+	u64 stands_for;		/* faults of this vCPU since the record before, this one included */
+	u32 vcpu;
+	u32 format;
+	u32 memslot;		/* id, or NOT_SHOWN_32 */
+	u8 level;		/* of the mapping; 0 where it is not known */
+	u8 private;		/* 0, 1, or NOT_SHOWN_8 */
+	u16 pad;
+};
+
+#define NOT_SHOWN	(~0ULL)
+#define NOT_SHOWN_32	(~0U)
+#define NOT_SHOWN_8	0xff
 
 /* One memory-fault or bare error exit. */
 struct exit_record {
@@ -76,6 +154,28 @@ struct exit_record {
 	u32 format;
 };
 
+/* What user space asks for. */
+#define RECORD_NONE	0
+#define RECORD_SAMPLE	1
+#define RECORD_ALL	2
+
+struct record_order {
+	u64 spacing_ns;		/* RECORD_SAMPLE: least time between two records of one VM */
+	u32 level;
+	u32 pad;
+};
+
+/* Which set of programs and maps this is, and up to where it was read. */
+struct about {
+	u8 counting[16];
+	u8 fingerprint[16];
+	u8 layout[16];
+	u64 batch;		/* number of the newest batch that was cut */
+	u64 cut_monotonic_ns;	/* when its counters were read */
+	u64 cut_utc_ns;
+	u64 missed_runs;	/* as they were then */
+};
+
 /* Indexes of the array "lost". */
 #define LOST_KEYS_FULL		0
 #define LOST_UNATTRIBUTED	1
@@ -83,7 +183,12 @@ struct exit_record {
 #define LOST_KINDS		3
 
 _Static_assert(sizeof(struct vm_record) == 72, "layout.py: VM_RECORD");
-_Static_assert(sizeof(struct fault_key) == 32, "layout.py: FAULT_KEY");
 _Static_assert(sizeof(struct fault_counters) == 88, "layout.py: FAULT_COUNTERS");
+_Static_assert(sizeof(struct vcpu_counts) == 1072, "layout.py: VCPU_COUNTS");
+_Static_assert(sizeof(struct vcpu_key) == 24, "layout.py: VCPU_KEY");
+_Static_assert(sizeof(struct fault_key) == 32, "layout.py: FAULT_KEY");
 _Static_assert(sizeof(struct exit_key) == 32, "layout.py: EXIT_KEY");
+_Static_assert(sizeof(struct fault_record) == 80, "layout.py: FAULT_RECORD");
 _Static_assert(sizeof(struct exit_record) == 96, "layout.py: EXIT_RECORD");
+_Static_assert(sizeof(struct about) == 80, "layout.py: ABOUT");
+_Static_assert(sizeof(struct record_order) == 16, "layout.py: RECORD_ORDER");

@@ -12,6 +12,8 @@
 #include "event.h"
 #include "maps.bpf.h"
 #include "vcpu.bpf.h"
+#include "state.bpf.h"
+#include "record.bpf.h"
 
 /* include/uapi/linux/kvm.h; macros are not in BTF. */
 #define KVM_EXIT_MEMORY_FAULT 39
@@ -22,24 +24,57 @@
 /* plan.py names the tracepoints to attach; loader.py attaches on_<tracepoint> to each. */
 #define PROBE(tracepoint) int on_##tracepoint(struct bpf_raw_tracepoint_args *ctx)
 
-static __always_inline struct fault_counters *counters_of(struct thread *thread, u32 format, u64 word)
+/* Where this vCPU's faults with this word are counted; NULL where there is no room. */
+static __always_inline struct fault_counters *counters_of(struct vcpu_counts *state, u32 format, u64 word,
+							  int *spilled)
 {
-	struct fault_key key = {
-		.vm = thread->vm,
-		.word = word,
-		.vcpu = thread->vcpu_id,
-		.format = format,
-	};
-	struct fault_counters *counters = fault_counts.lookup(&key);
+	struct fault_key key = {};
+	struct fault_counters *counters;
+	struct syndrome *syndrome;
+	int i;
 
+#pragma unroll
+	for (i = 0; i < SYNDROMES; i++) {
+		syndrome = &state->syndromes[i];
+		if (!syndrome->used) {
+			syndrome->word = word;
+			syndrome->format = format;
+			syndrome->used = 1;
+			return &syndrome->counters;
+		}
+		if (syndrome->word == word && syndrome->format == format)
+			return &syndrome->counters;
+	}
+	*spilled = 1;
+	key.vm = state->vm;
+	key.word = word;
+	key.vcpu = state->vcpu_id;
+	key.format = format;
+	counters = fault_counts.lookup(&key);
 	if (!counters) {
 		struct fault_counters zero = {};
 
 		fault_counts.insert(&key, &zero);
 		counters = fault_counts.lookup(&key);
-		if (!counters)
-			count_lost(LOST_KEYS_FULL);
 	}
+	return counters;
+}
+
+static __always_inline struct fault_counters *count_fault(struct vcpu_counts *state, u32 format, u64 word)
+{
+	int spilled = 0;
+	struct fault_counters *counters = counters_of(state, format, word, &spilled);
+
+	if (!counters) {
+		state->uncounted++;
+		count_lost(LOST_KEYS_FULL);
+	} else {
+		counters->faults++;
+		if (spilled)
+			state->spilled++;
+	}
+	/* Last, and after its record: a reader in between finds more recorded than seen, and waits for the rest. */
+	state->seen++;
 	return counters;
 }
 
@@ -47,20 +82,29 @@ static __always_inline struct fault_counters *counters_of(struct thread *thread,
 /* arm64: vcpu_pc, hsr (ESR_EL2), hxfar (FAR_EL2), ipa. Passes no vCPU. */
 PROBE(kvm_guest_fault)
 {
-	struct thread *thread = current_thread(0);
-	struct fault_counters *counters;
+	struct vcpu_counts *state = current_state(0);
 
-	if (!thread)
+	if (!state)
 		return 0;
-	thread->pc = ctx->args[0];
-	thread->word = ctx->args[1];
-	thread->address = ctx->args[2];
-	thread->ipa = ctx->args[3];
-	thread->format = FORMAT_ESR_EL2;
-	thread->pending = 1;
-	counters = counters_of(thread, FORMAT_ESR_EL2, ctx->args[1]);
-	if (counters)
-		counters->faults++;
+	state->pc = ctx->args[0];
+	state->word = ctx->args[1];
+	state->address = ctx->args[2];
+	state->ipa = ctx->args[3];
+	state->format = FORMAT_ESR_EL2;
+	state->pending = 1;
+	if (is_considered(state)) {
+		struct fault_record record = {
+			.word = ctx->args[1],
+			.address = ctx->args[2],
+			.frame = ctx->args[3],
+			.format = FORMAT_ESR_EL2,
+			.memslot = NOT_SHOWN_32,
+			.private = NOT_SHOWN_8,
+		};
+
+		record_fault(state, &record);
+	}
+	count_fault(state, FORMAT_ESR_EL2, ctx->args[1]);
 	return 0;
 }
 #endif
@@ -70,72 +114,107 @@ PROBE(kvm_guest_fault)
 PROBE(kvm_page_fault)
 {
 #ifdef HAVE_KVM_PAGE_FAULT_VCPU
-	struct thread *thread = current_thread(ctx->args[0]);
+	struct vcpu_counts *state = current_state(ctx->args[0]);
 	u64 address = ctx->args[1], word = ctx->args[2];
 #else
-	struct thread *thread = current_thread(0);
+	struct vcpu_counts *state = current_state(0);
 	u64 address = ctx->args[0], word = (u32)ctx->args[1];
 #endif
-	struct fault_counters *counters;
-	int zero = 0;
-	u32 *seen = page_fault_seen.lookup(&zero);
+	u32 index = 0;
+	u32 *seen = page_fault_seen.lookup(&index);
 
 	if (seen && !*seen)
 		*seen = 1;
-	if (!thread)
+	if (!state)
 		return 0;
-	thread->word = word;
-	thread->address = address;
-	thread->format = PAGE_FAULT_FORMAT;
-	thread->pending = 1;
-	counters = counters_of(thread, PAGE_FAULT_FORMAT, word);
-	if (counters)
-		counters->faults++;
+	state->word = word;
+	state->address = address;
+	state->format = PAGE_FAULT_FORMAT;
+	state->pending = 1;
+	if (is_considered(state)) {
+		struct fault_record record = {
+			.word = word,
+			.address = address,
+			.frame = NOT_SHOWN,
+			.format = PAGE_FAULT_FORMAT,
+			.memslot = NOT_SHOWN_32,
+			.private = NOT_SHOWN_8,
+		};
+
+		record_fault(state, &record);
+	}
+	count_fault(state, PAGE_FAULT_FORMAT, word);
 	return 0;
 }
 #endif
 
 #if defined(WITH_KVM_MMU_SPTE_REQUESTED) || defined(WITH_FAST_PAGE_FAULT) || defined(WITH_HANDLE_MMIO_PAGE_FAULT)
-/*
- * The counters to which a kvmmmu event's outcome belongs: those of the
- * kvm_page_fault before it, or, where this flavour has none, of the fault that
- * the event itself describes, which is counted here.
- */
-static __always_inline struct fault_counters *outcome_counters(struct thread *thread, u32 format, u64 word)
+/* Whether kvm_page_fault counts the faults: else a kvmmmu event is all that tells of one, and counts it. */
+static __always_inline int is_told_before(void)
 {
-	int zero = 0;
-	u32 *seen = page_fault_seen.lookup(&zero);
-	struct fault_counters *counters;
+	u32 index = 0;
+	u32 *seen = page_fault_seen.lookup(&index);
 
-	if (seen && *seen) {
-		if (!thread->pending)
-			return NULL;
-		thread->pending = 0;
-		return counters_of(thread, thread->format, thread->word);
-	}
-	counters = counters_of(thread, format, word);
-	if (counters)
-		counters->faults++;
-	return counters;
+	return seen && *seen;
+}
+
+/* The counters to which a kvmmmu event's outcome belongs. */
+static __always_inline struct fault_counters *outcome_counters(struct vcpu_counts *state, u32 format, u64 word)
+{
+	int spilled;
+
+	if (!is_told_before())
+		return count_fault(state, format, word);
+	if (!state->pending)
+		return NULL;
+	state->pending = 0;
+	return counters_of(state, state->format, state->word, &spilled);
 }
 #endif
 
 #ifdef HAVE_KVM_PAGE_FAULT_STRUCT
-static __always_inline void count_context(struct fault_counters *counters, struct kvm_page_fault *fault)
+static __always_inline void count_context(struct fault_counters *counters, u64 fault)
 {
-	u32 slot_flags = 0;
+	u64 slot = 0;
+	u32 flags = 0;
 
 #ifdef HAVE_IS_PRIVATE
-	if (fault->is_private)
+	bool is_private = 0;
+
+	LOAD(is_private, fault, kvm_page_fault, is_private);
+	if (is_private)
 		counters->private++;
 #endif
-	if (!fault->slot) {
+	LOAD(slot, fault, kvm_page_fault, slot);
+	if (!slot) {
 		counters->no_memslot++;
 		return;
 	}
-	READ(slot_flags, (u64)fault->slot, kvm_memory_slot, flags);
-	if (slot_flags & KVM_MEM_LOG_DIRTY_PAGES)
+	LOAD(flags, slot, kvm_memory_slot, flags);
+	if (flags & KVM_MEM_LOG_DIRTY_PAGES)
 		counters->dirty_logging++;
+}
+
+/* A fault that no kvm_page_fault told of. */
+static __always_inline void record_mmu_fault(struct vcpu_counts *state, u64 fault, u8 level)
+{
+	struct fault_record record = {.format = FORMAT_PFERR, .memslot = NOT_SHOWN_32, .private = NOT_SHOWN_8};
+	u64 slot = 0;
+	short id = 0;
+
+	record.level = level;
+	LOAD(record.word, fault, kvm_page_fault, error_code);
+	LOAD(record.address, fault, kvm_page_fault, addr);
+	LOAD(record.frame, fault, kvm_page_fault, gfn);
+#ifdef HAVE_IS_PRIVATE
+	LOAD(record.private, fault, kvm_page_fault, is_private);
+#endif
+	LOAD(slot, fault, kvm_page_fault, slot);
+	if (slot) {
+		LOAD(id, slot, kvm_memory_slot, id);
+		record.memslot = (u16)id;
+	}
+	record_fault(state, &record);
 }
 #endif
 
@@ -155,31 +234,39 @@ static __always_inline void count_level(struct fault_counters *counters, u8 leve
 /* x86: the fault is about to be mapped. */
 PROBE(kvm_mmu_spte_requested)
 {
-	struct thread *thread;
+	u64 fault = ctx->args[0], word = 0, pfn = 0;
+	struct vcpu_counts *state = current_state(0);
 	struct fault_counters *counters;
-	struct kvm_page_fault fault = {};
+	bool prefetch = 0;
+	int spilled;
+	u8 level = 0;
 
-	bpf_probe_read_kernel((void *)&fault, sizeof(fault), (void *)ctx->args[0]);
-	thread = current_thread(0);
-	if (!thread)
+	if (!state)
 		return 0;
-	if (fault.prefetch) {
+	LOAD(word, fault, kvm_page_fault, error_code);
+	LOAD(prefetch, fault, kvm_page_fault, prefetch);
+	if (prefetch) {
 		/* Asked for by the VMM or KVM ahead of the guest: no guest fault. */
-		counters = counters_of(thread, FORMAT_PFERR, fault.error_code);
+		counters = counters_of(state, FORMAT_PFERR, word, &spilled);
 		if (counters)
 			counters->prefetched++;
 		/* Not always within KVM_RUN, whose end alone would tell that the thread may change its vCPU. */
-		thread->running = 0;
+		leave(state);
 		return 0;
 	}
-	counters = outcome_counters(thread, FORMAT_PFERR, fault.error_code);
+	LOAD(pfn, fault, kvm_page_fault, pfn);
+	if (!(pfn & PFN_ERROR_OR_NOSLOT))
+		LOAD(level, fault, kvm_page_fault, goal_level);
+	if (!is_told_before() && is_considered(state))
+		record_mmu_fault(state, fault, level);
+	counters = outcome_counters(state, FORMAT_PFERR, word);
 	if (!counters)
 		return 0;
-	if (fault.pfn & PFN_ERROR_OR_NOSLOT)
-		counters->mmio++;
+	if (level)
+		count_level(counters, level);
 	else
-		count_level(counters, fault.goal_level);
-	count_context(counters, &fault);
+		counters->mmio++;
+	count_context(counters, fault);
 	return 0;
 }
 #endif
@@ -189,26 +276,30 @@ PROBE(kvm_mmu_spte_requested)
 PROBE(fast_page_fault)
 {
 	int outcome = (int)ctx->args[4];
-	struct thread *thread;
+	u64 fault = ctx->args[1], word = 0;
 	struct fault_counters *counters;
-	struct kvm_page_fault fault = {};
+	struct vcpu_counts *state;
+	bool prefetch = 0;
 
 	if (outcome != RET_PF_FIXED && outcome != RET_PF_SPURIOUS)
 		return 0;
-	bpf_probe_read_kernel((void *)&fault, sizeof(fault), (void *)ctx->args[1]);
-	if (fault.prefetch)
+	LOAD(prefetch, fault, kvm_page_fault, prefetch);
+	if (prefetch)
 		return 0;
-	thread = current_thread(ctx->args[0]);
-	if (!thread)
+	state = current_state(ctx->args[0]);
+	if (!state)
 		return 0;
-	counters = outcome_counters(thread, FORMAT_PFERR, fault.error_code);
+	LOAD(word, fault, kvm_page_fault, error_code);
+	if (!is_told_before() && is_considered(state))
+		record_mmu_fault(state, fault, 0);
+	counters = outcome_counters(state, FORMAT_PFERR, word);
 	if (!counters)
 		return 0;
 	if (outcome == RET_PF_FIXED)
 		counters->fast++;
 	else
 		counters->spurious++;
-	count_context(counters, &fault);
+	count_context(counters, fault);
 	return 0;
 }
 #endif
@@ -217,55 +308,44 @@ PROBE(fast_page_fault)
 /* x86: addr, gfn, access. A page that KVM has cached as MMIO; the word is not shown. */
 PROBE(handle_mmio_page_fault)
 {
-	struct thread *thread = current_thread(0);
+	struct vcpu_counts *state = current_state(0);
 	struct fault_counters *counters;
 
-	if (!thread)
+	if (!state)
 		return 0;
-	counters = outcome_counters(thread, FORMAT_NONE, 0);
+	if (!is_told_before() && is_considered(state)) {
+		struct fault_record record = {
+			.address = ctx->args[0],
+			.frame = ctx->args[1],
+			.memslot = NOT_SHOWN_32,
+			.private = NOT_SHOWN_8,
+		};
+
+		record_fault(state, &record);
+	}
+	counters = outcome_counters(state, FORMAT_NONE, 0);
 	if (counters)
 		counters->mmio++;
 	return 0;
 }
 #endif
 
-#ifdef ARCH_X86_64
-static __always_inline u64 guest_pc(struct thread *thread)
-{
-	u64 vcpu = thread->vcpu;
-	u32 available = 0;
-	u64 rip = 0;
-
-	/* VMX reads RIP from the VMCS only when asked; it is stale until then. */
-	READ(available, vcpu, kvm_vcpu, arch.regs_avail);
-	if (!(available & (1U << VCPU_REGS_RIP)))
-		return 0;
-	READ(rip, vcpu, kvm_vcpu, arch.regs[VCPU_REGS_RIP]);
-	return rip;
-}
-#else
-static __always_inline u64 guest_pc(struct thread *thread)
-{
-	return thread->pending ? thread->pc : 0;
-}
-#endif
-
-static __always_inline void record_exit(struct thread *thread, u32 reason, u32 errno)
+static __always_inline void record_exit(struct vcpu_counts *state, u32 reason, u32 errno)
 {
 	struct exit_record record = {};
-	u64 vcpu = thread->vcpu, run = 0;
+	u64 vcpu = state->vcpu, run = 0;
 
-	record.vm = thread->vm;
-	record.vcpu = thread->vcpu_id;
+	record.vm = state->vm;
+	record.vcpu = state->vcpu_id;
 	record.monotonic_ns = bpf_ktime_get_ns();
 	record.reason = reason;
 	record.errno = errno;
-	record.pc = guest_pc(thread);
-	if (thread->pending) {
-		record.word = thread->word;
-		record.address = thread->address;
-		record.ipa = thread->ipa;
-		record.format = thread->format;
+	record.pc = guest_pc(state);
+	if (state->pending) {
+		record.word = state->word;
+		record.address = state->address;
+		record.ipa = state->ipa;
+		record.format = state->format;
 	}
 #ifdef HAVE_MEMORY_FAULT
 	/* Only then is the union in kvm_run this structure. */
@@ -280,20 +360,31 @@ static __always_inline void record_exit(struct thread *thread, u32 reason, u32 e
 		count_lost(LOST_EXIT_RECORDS);
 }
 
-/* reason, errno (0 or negative). In the vCPU's thread, after vcpu_put(). */
-PROBE(kvm_userspace_exit)
+static __always_inline void count_exit(struct vcpu_counts *state, u32 reason, u32 errno)
 {
-	struct thread *thread = current_thread(0);
+	struct exit_reason *place;
 	struct exit_key key = {};
-	int result = (int)ctx->args[1];
 	u64 *count;
+	int i;
 
-	if (!thread)
-		return 0;
-	key.vm = thread->vm;
-	key.vcpu = thread->vcpu_id;
-	key.reason = (u32)ctx->args[0];
-	key.errno = result < 0 ? -result : 0;
+#pragma unroll
+	for (i = 0; i < EXIT_REASONS; i++) {
+		place = &state->exits[i];
+		if (!place->count) {
+			place->reason = reason;
+			place->errno = errno;
+			place->count = 1;
+			return;
+		}
+		if (place->reason == reason && place->errno == errno) {
+			place->count++;
+			return;
+		}
+	}
+	key.vm = state->vm;
+	key.vcpu = state->vcpu_id;
+	key.reason = reason;
+	key.errno = errno;
 	count = exit_counts.lookup(&key);
 	if (!count) {
 		u64 zero = 0;
@@ -305,9 +396,21 @@ PROBE(kvm_userspace_exit)
 		*count += 1;
 	else
 		count_lost(LOST_KEYS_FULL);
-	if (key.errno == EFAULT || key.errno == EHWPOISON)
-		record_exit(thread, key.reason, key.errno);
-	thread->running = 0;
-	thread->pending = 0;
+}
+
+/* reason, errno (0 or negative). In the vCPU's thread, after vcpu_put(). */
+PROBE(kvm_userspace_exit)
+{
+	struct vcpu_counts *state = current_state(0);
+	u32 reason = (u32)ctx->args[0];
+	int result = (int)ctx->args[1];
+	u32 errno = result < 0 ? -result : 0;
+
+	if (!state)
+		return 0;
+	count_exit(state, reason, errno);
+	if (errno == EFAULT || errno == EHWPOISON)
+		record_exit(state, reason, errno);
+	leave(state);
 	return 0;
 }

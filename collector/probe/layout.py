@@ -1,6 +1,7 @@
 """The structures of event.h, as Python reads them. Sizes are asserted on both sides."""
 
 from collections.abc import Mapping
+from enum import IntEnum
 from struct import Struct
 from typing import NamedTuple
 
@@ -11,6 +12,22 @@ FORMATS: Mapping[int, str] = {0: "none", 1: "ept", 2: "npf", 3: "pferr", 4: "esr
 
 LOST_KINDS = ("keys_full", "unattributed", "exit_records")
 """By index of the array ``lost``; kinds of ``faultmodel.record.Loss``."""
+
+NOT_SHOWN = 2**64 - 1
+NOT_SHOWN_32 = 2**32 - 1
+NOT_SHOWN_8 = 0xFF
+
+SYNDROMES = 8
+EXIT_REASONS = 6
+"""How many each vCPU counts in place."""
+
+
+class RecordLevel(IntEnum):
+    """Which guest faults are recorded: RECORD_* of event.h."""
+
+    NONE = 0
+    SAMPLE = 1
+    ALL = 2
 
 
 class VmKey(NamedTuple):
@@ -26,9 +43,17 @@ class VmRecord(NamedTuple):
     first_monotonic_ns: int
     start_boottime_ns: int
     tgid: int
-    creator_tid: int
+    vcpus: int
     comm: str
     stats_name: str
+
+
+class VcpuKey(NamedTuple):
+    """One vCPU of a VM."""
+
+    kvm: int
+    instance: int
+    vcpu: int
 
 
 class FaultKey(NamedTuple):
@@ -49,6 +74,24 @@ class ExitKey(NamedTuple):
     vcpu: int
     reason: int
     errno: int
+
+
+class FaultRecord(NamedTuple):
+    """One guest fault; see event.h."""
+
+    kvm: int
+    instance: int
+    monotonic_ns: int
+    word: int
+    address: int
+    frame: int
+    pc: int
+    stands_for: int
+    vcpu: int
+    format: int
+    memslot: int
+    level: int
+    private: int
 
 
 class ExitRecord(NamedTuple):
@@ -72,21 +115,47 @@ class ExitRecord(NamedTuple):
 
 VM_KEY = Struct("=QQ")
 VM_RECORD = Struct("=QQII16s32s")
+VCPU_KEY = Struct("=QQI4x")
 FAULT_KEY = Struct("=QQQII")
 FAULT_COUNTERS = Struct(f"={len(COUNTERS)}Q")
 EXIT_KEY = Struct("=QQIII4x")
 EXIT_COUNT = Struct("=Q")
+FAULT_RECORD = Struct("=QQQQQQQQIIIBB2x")
 EXIT_RECORD = Struct("=QQQQQQQQQQIIII")
+RECORD_ORDER = Struct("=QI4x")
+ABOUT = Struct("=16s16s16sQQQQ")
+
+VCPU_HEAD = Struct("=QQQIIIIQQIIQQQQQQQQQQ")
+"""``struct vcpu_counts`` up to its syndromes."""
+SYNDROME = Struct(f"=QII{len(COUNTERS)}Q")
+EXIT_REASON = Struct("=IIQ")
+VCPU_COUNTS_BYTES = VCPU_HEAD.size + SYNDROMES * SYNDROME.size + EXIT_REASONS * EXIT_REASON.size
+TID_OFFSET = 24
+"""Of ``tid`` in ``struct vcpu_counts``."""
 
 # The other half of the assertions at the end of event.h.
-if [s.size for s in (VM_RECORD, FAULT_KEY, FAULT_COUNTERS, EXIT_KEY, EXIT_RECORD)] != [72, 32, 88, 32, 96]:
+_SIZES = [
+    item.size
+    for item in (
+        VM_RECORD,
+        FAULT_COUNTERS,
+        VCPU_KEY,
+        FAULT_KEY,
+        EXIT_KEY,
+        FAULT_RECORD,
+        EXIT_RECORD,
+        RECORD_ORDER,
+        ABOUT,
+    )
+]
+if _SIZES != [72, 88, 24, 32, 32, 80, 96, 16, 80] or VCPU_COUNTS_BYTES != 1072:
     raise AssertionError("layout.py and event.h differ")
 
 
 def unpack_vm_record(data: bytes) -> VmRecord:
     """Unpack a ``struct vm_record``."""
-    first, start, tgid, creator, comm, stats = VM_RECORD.unpack(data)
-    return VmRecord(first, start, tgid, creator, _text(comm), _text(stats))
+    first, start, tgid, vcpus, comm, stats = VM_RECORD.unpack(data)
+    return VmRecord(first, start, tgid, vcpus, _text(comm), _text(stats))
 
 
 def _text(data: bytes) -> str:

@@ -1,0 +1,72 @@
+"""What tracing itself uses: the collector's CPU time and memory, and the programs' run time."""
+
+import os
+import time
+from pathlib import Path
+
+from collector.probe import bpf
+from collector.probe.probes import Probes
+from faultmodel.record import Cost
+
+_MEASURED_EVERY = 30
+"""Readings. While the kernel measures run times, each run takes some 20 ns more."""
+_PAGE_BYTES = os.sysconf("SC_PAGESIZE")
+
+
+class CostMeter:
+    """Measures from one reading to the next. For one thread."""
+
+    def __init__(self, probes: Probes) -> None:
+        self._probes = probes
+        self._cpu_ns = time.process_time_ns()
+        self._readings = 0
+        self._stats: int | None = None
+        self._programs = (0, 0)
+        self._may_measure = True
+
+    def read(self, from_ns: int, to_ns: int) -> Cost:
+        """Return what was used since the last call, and begin anew.
+
+        :param from_ns: the span that the reading covers, UTC
+        """
+        cpu_ns = time.process_time_ns()
+        used_ns, self._cpu_ns = cpu_ns - self._cpu_ns, cpu_ns
+        program_ns, program_runs = self._end_measuring()
+        self._readings += 1
+        if self._readings % _MEASURED_EVERY == 0:
+            self._begin_measuring()
+        return Cost(
+            from_ns=from_ns,
+            to_ns=to_ns,
+            cpu_ns=used_ns,
+            resident_bytes=_resident_bytes(),
+            program_ns=program_ns,
+            program_runs=program_runs,
+        )
+
+    def close(self) -> None:
+        """Let the kernel stop measuring."""
+        self._end_measuring()
+
+    def _begin_measuring(self) -> None:
+        if not self._may_measure:
+            return
+        try:
+            self._stats = bpf.enable_stats()
+        except OSError:
+            # It takes CAP_SYS_ADMIN.
+            self._may_measure = False
+            return
+        self._programs = self._probes.program_cost()
+
+    def _end_measuring(self) -> tuple[int | None, int | None]:
+        if self._stats is None:
+            return None, None
+        os.close(self._stats)
+        self._stats = None
+        run_ns, runs = self._probes.program_cost()
+        return run_ns - self._programs[0], runs - self._programs[1]
+
+
+def _resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE_BYTES

@@ -1,0 +1,85 @@
+"""Keeps the collector within the CPU time that the operator grants it, by recording less.
+
+Counts are exact at every step; what gives is the records of single faults: from all that were asked for to a
+sample, to none.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from collector.probe.layout import RecordLevel
+
+_JUDGED_READINGS = 5
+_CALM = 0.5
+"""Of the budget: below, there may be room for a step up."""
+_FIRST_PATIENCE_NS = 10_000_000_000
+_LONGEST_PATIENCE_NS = 600_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A change of what may be recorded at most, and why, in a line."""
+
+    most: RecordLevel
+    reason: str
+
+
+class Governor:
+    """Judges one reading after the other. For one thread.
+
+    A step down comes after a few readings over the budget; a step up after a time of calm, that doubles with
+    each step up that did not last.
+    """
+
+    def __init__(self, budget: float) -> None:
+        """:param budget: CPU time per time, 0.02 for 2 % of one core; 0 for no bound"""
+        self._budget = budget
+        self._used: deque[tuple[int, int]] = deque(maxlen=_JUDGED_READINGS)
+        self._most = RecordLevel.ALL
+        self._patience_ns = _FIRST_PATIENCE_NS
+        self._calm_ns = 0
+        self._went_up = False
+
+    @property
+    def most(self) -> RecordLevel:
+        """What may be recorded at most."""
+        return self._most
+
+    def judge(self, cpu_ns: int, passed_ns: int, wanted: RecordLevel) -> Step | None:
+        """Take in what a reading cost; return a step if one is due.
+
+        :param wanted: the most that anyone wants recorded
+        """
+        if not self._budget or passed_ns <= 0:
+            return None
+        self._used.append((cpu_ns, passed_ns))
+        share = sum(cpu for cpu, _ in self._used) / sum(passed for _, passed in self._used)
+        if share > self._budget:
+            self._calm_ns = 0
+            return self._down(share, wanted) if len(self._used) == _JUDGED_READINGS else None
+        self._calm_ns = self._calm_ns + passed_ns if share < _CALM * self._budget else 0
+        return self._up(share, wanted) if self._calm_ns >= self._patience_ns else None
+
+    def _down(self, share: float, wanted: RecordLevel) -> Step | None:
+        current = min(self._most, wanted)
+        if current is RecordLevel.NONE:
+            return None
+        if self._went_up:
+            self._patience_ns = min(2 * self._patience_ns, _LONGEST_PATIENCE_NS)
+            self._went_up = False
+        return self._step(RecordLevel(current - 1), share)
+
+    def _up(self, share: float, wanted: RecordLevel) -> Step | None:
+        self._calm_ns = 0
+        if self._most >= wanted:
+            # Nothing is held back: calm from here on is no merit of a step.
+            self._patience_ns = _FIRST_PATIENCE_NS
+            self._went_up = False
+            return None
+        self._went_up = True
+        return self._step(RecordLevel(self._most + 1), share)
+
+    def _step(self, most: RecordLevel, share: float) -> Step:
+        self._most = most
+        self._used.clear()
+        return Step(most, f"{share:.1%} of a core used, {self._budget:.1%} granted")

@@ -1,0 +1,73 @@
+"""This host as every batch describes it."""
+
+import platform
+from dataclasses import dataclass
+
+from collector.identity.process import host_proc
+from collector.identity.uevents import KvmEvents
+from collector.probe.plan import Plan
+from collector.version import version
+from faultmodel.record import Host, Probe
+
+_DETAIL_CHARACTERS = 1024
+"""As many as a host's detail may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostView:
+    """Makes descriptions of one host."""
+
+    name: str
+    boot_id: str
+    arch: str
+
+    def waiting(self, reason: str) -> Host:
+        """Nothing is attached, and why."""
+        return self._host("waiting", detail=reason)
+
+    def attached(self, plan: Plan, events: KvmEvents, pins_refused: str) -> Host:
+        """The plan's programs are in place.
+
+        :param pins_refused: why counting does not outlive the collector; empty where it does
+        """
+        gaps = []
+        if pins_refused:
+            gaps.append(f"counting ends with the collector: {pins_refused}")
+        if host_proc() is None:
+            gaps.append("VMs are named after their process only: not in the host's pid namespace")
+        return self._host(
+            "attached",
+            flavour=plan.flavour.name,
+            detail="; ".join(gaps),
+            probes=_probes(plan, events, pins_refused),
+        )
+
+    def _host(
+        self, state: str, *, flavour: str = "", detail: str = "", probes: tuple[Probe, ...] = ()
+    ) -> Host:
+        return Host(
+            name=self.name,
+            boot_id=self.boot_id,
+            arch=self.arch,
+            state=state,
+            kernel=platform.release(),
+            flavour=flavour,
+            detail=detail[:_DETAIL_CHARACTERS],
+            collector_version=version(),
+            probes=probes,
+        )
+
+
+def _probes(plan: Plan, events: KvmEvents, pins_refused: str) -> tuple[Probe, ...]:
+    attached = [Probe(tracepoint=name, state="attached") for name in plan.attach]
+    absent = [Probe(tracepoint=gap.tracepoint, state="absent", detail=gap.reason) for gap in plan.absent]
+    return (
+        *attached,
+        *absent,
+        _other("uevent:kvm", events.unavailable),
+        _other("bpffs:pins", pins_refused),
+    )
+
+
+def _other(name: str, refused: str) -> Probe:
+    return Probe(tracepoint=name, state="refused" if refused else "attached", detail=refused)

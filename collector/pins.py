@@ -1,0 +1,100 @@
+"""Where the programs and maps are pinned, so that counting outlives the collector: a folder in bpffs."""
+
+import logging
+import uuid
+from pathlib import Path
+
+from collector.probe.probes import Probes, open_pinned
+
+logger = logging.getLogger(__name__)
+
+BPFFS = Path("/sys/fs/bpf")
+_FOLDER = "kvmfaults"
+
+
+class Pins:
+    """One collector's pins. Their folder's name is kept in the collector's own directory."""
+
+    def __init__(self, name_file: Path, bpffs: Path) -> None:
+        self._name_file = name_file
+        self._root = bpffs / _FOLDER
+        self._bpffs = bpffs
+
+    def why_not(self) -> str:
+        """Return why nothing can be pinned here, and the remedy; empty where it can."""
+        if not _is_bpffs(self._bpffs):
+            return f"{self._bpffs} is no BPF file system: mount -t bpf bpf {self._bpffs}"
+        try:
+            self._root.mkdir(mode=0o700, exist_ok=True)
+            trial = self._root / f"trial-{uuid.uuid4().hex}"
+            trial.mkdir()
+            trial.rmdir()
+        except OSError as exc:
+            return f"{self._root} cannot be written: {exc.strerror}"
+        return ""
+
+    def open(self) -> Probes | None:
+        """Return what an earlier collector left running, None where it left nothing.
+
+        What is not whole is removed.
+        """
+        folder = self._folder()
+        if folder is None or not folder.is_dir():
+            return None
+        try:
+            return open_pinned(folder)
+        except OSError as exc:
+            logger.warning("pinned programs not taken over error=%r", str(exc))
+            self.remove()
+            return None
+
+    def keep(self, probes: Probes) -> str:
+        """Pin the programs and maps; return why they could not be, empty where they were."""
+        reason = self.why_not()
+        if reason:
+            return reason
+        folder = self._root / uuid.uuid4().hex
+        try:
+            # The name first: what is pinned under a name that nobody knows would stay for ever.
+            self._name_file.write_text(folder.name)
+            probes.pin(folder)
+        except OSError as exc:
+            self.remove()
+            return f"cannot pin under {folder}: {exc.strerror}"
+        return ""
+
+    def remove(self) -> bool:
+        """Unpin; return whether there was anything. What a running collector holds goes on."""
+        folder = self._folder()
+        self._name_file.unlink(missing_ok=True)
+        return folder is not None and _remove(folder)
+
+    def remove_all(self) -> int:
+        """Unpin what any collector on this host has pinned; return how many sets there were."""
+        folders = sorted(self._root.iterdir()) if self._root.is_dir() else []
+        return sum(_remove(folder) for folder in folders)
+
+    def _folder(self) -> Path | None:
+        try:
+            name = self._name_file.read_text().strip()
+        except FileNotFoundError:
+            return None
+        return self._root / name if name else None
+
+
+def _remove(folder: Path) -> bool:
+    if not folder.is_dir():
+        return False
+    # Links first: what attributes and counts ends before the maps that it uses are let go.
+    for path in sorted(folder.iterdir(), key=lambda path: not path.name.startswith("link-")):
+        path.unlink(missing_ok=True)
+    folder.rmdir()
+    return True
+
+
+def _is_bpffs(path: Path) -> bool:
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, where, kind, *_ = line.split()
+        if kind == "bpf" and Path(where) == path:
+            return True
+    return False

@@ -1,0 +1,305 @@
+"""The bpf(2) system call: what the collector needs of it once the programs are compiled.
+
+Numbers and layouts: include/uapi/linux/bpf.h (6.18); they are the kernel's stable interface.
+"""
+
+import ctypes
+import errno
+import os
+import platform
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+_SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280}
+_ATTR_BYTES = 152
+_BATCH_BYTES = 512 * 1024
+_FIRST_BATCH = 64
+_INFO_BYTES = 88
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class _Command(IntEnum):
+    MAP_LOOKUP = 1
+    MAP_UPDATE = 2
+    MAP_DELETE = 3
+    PROG_LOAD = 5
+    OBJ_PIN = 6
+    OBJ_GET = 7
+    OBJ_GET_INFO = 15
+    RAW_TRACEPOINT_OPEN = 17
+    BTF_GET_FD_BY_ID = 19
+    BTF_GET_NEXT_ID = 23
+    MAP_LOOKUP_BATCH = 24
+    MAP_UPDATE_BATCH = 26
+    ENABLE_STATS = 32
+
+
+PROG_RAW_TRACEPOINT = 17
+PROG_TRACING = 26
+ATTACH_RAW_TRACEPOINT = 23
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A map, by its file descriptor. Sizes are in bytes."""
+
+    fd: int
+    key_size: int
+    value_size: int
+    max_entries: int
+
+
+def open_map(fd: int) -> Map:
+    """Return the map behind a file descriptor. :raises OSError: it is none"""
+    _, _, key, value, entries = struct.unpack_from("=5I", _info(fd))
+    return Map(fd, key, value, entries)
+
+
+def lookup(table: Map, key: bytes) -> bytes | None:
+    """Return a key's value, None where there is none. :raises OSError: the kernel refuses"""
+    value = ctypes.create_string_buffer(table.value_size)
+    try:
+        _element(_Command.MAP_LOOKUP, table, key, value)
+    except FileNotFoundError:
+        return None
+    return value.raw
+
+
+def update(table: Map, key: bytes, value: bytes) -> None:
+    """Set a key's value. :raises OSError: the kernel refuses"""
+    _element(_Command.MAP_UPDATE, table, key, ctypes.create_string_buffer(value, len(value)))
+
+
+def delete(table: Map, key: bytes) -> None:
+    """Delete a key, if it is there. :raises OSError: the kernel refuses"""
+    try:
+        _element(_Command.MAP_DELETE, table, key, None)
+    except FileNotFoundError:
+        return
+
+
+def entries(table: Map) -> Iterator[tuple[bytes, bytes]]:
+    """Yield every key and value of a hash map, read with batched system calls.
+
+    :raises OSError: the kernel refuses
+    """
+    key_size, value_size = table.key_size, table.value_size
+    most = max(_FIRST_BATCH, _BATCH_BYTES // (key_size + value_size))
+    # Most maps have few entries or none, and a large buffer takes longer to make than they to read.
+    batch = min(table.max_entries, _FIRST_BATCH)
+    cursor = ctypes.c_uint32()
+    first = True
+    while True:
+        keys = ctypes.create_string_buffer(key_size * batch)
+        values = ctypes.create_string_buffer(value_size * batch)
+        count, code = _lookup_batch(table, cursor, keys, values, batch, first=first)
+        if code == errno.ENOSPC:
+            # A bucket with more than fits; it is read again.
+            batch *= 2
+            continue
+        raw_keys, raw_values = keys.raw, values.raw
+        for index in range(count):
+            yield (
+                raw_keys[index * key_size : (index + 1) * key_size],
+                raw_values[index * value_size : (index + 1) * value_size],
+            )
+        if code == errno.ENOENT:
+            return
+        first = False
+        batch = min(table.max_entries, most)
+
+
+def update_all(table: Map, items: Mapping[bytes, bytes]) -> None:
+    """Set many keys' values in one system call. :raises OSError: the kernel refuses"""
+    if not items:
+        return
+    raw_keys, raw_values = b"".join(items), b"".join(items.values())
+    keys = ctypes.create_string_buffer(raw_keys, len(raw_keys))
+    values = ctypes.create_string_buffer(raw_values, len(raw_values))
+    attr = _attr()
+    struct.pack_into(
+        "=QQQQIIQQ",
+        attr,
+        0,
+        0,
+        0,
+        ctypes.addressof(keys),
+        ctypes.addressof(values),
+        len(items),
+        table.fd,
+        0,
+        0,
+    )
+    _bpf(_Command.MAP_UPDATE_BATCH, attr)
+
+
+def load_program(instructions: bytes, name: str, *, type_id: int = 0, btf_fd: int = 0) -> int:
+    """Load a program for a tracepoint and return its file descriptor.
+
+    :param type_id: BTF id of the tracepoint's ``btf_trace_*``: the program may then follow its arguments
+    :param btf_fd: BTF of the module that has the tracepoint; 0 for the kernel's own
+    :raises OSError: the kernel refuses; its message is the verifier's last words
+    """
+    code = ctypes.create_string_buffer(instructions, len(instructions))
+    license_ = ctypes.create_string_buffer(b"GPL")
+    log = ctypes.create_string_buffer(1 << 20)
+    attr = _attr()
+    kind = PROG_TRACING if type_id else PROG_RAW_TRACEPOINT
+    struct.pack_into(
+        "=IIQQ", attr, 0, kind, len(instructions) // 8, ctypes.addressof(code), ctypes.addressof(license_)
+    )
+    struct.pack_into("=16s", attr, 48, name.encode()[:15])
+    if type_id:
+        struct.pack_into("=I", attr, 68, ATTACH_RAW_TRACEPOINT)
+        struct.pack_into("=II", attr, 108, type_id, btf_fd)
+    try:
+        return _bpf(_Command.PROG_LOAD, attr)
+    except OSError:
+        # Only now with a log: a log costs time, and may itself be too long.
+        struct.pack_into("=IIQ", attr, 24, 1, len(log), ctypes.addressof(log))
+    try:
+        return _bpf(_Command.PROG_LOAD, attr)
+    except OSError as exc:
+        said = log.value.decode(errors="replace").strip().splitlines()
+        raise OSError(exc.errno, "; ".join([os.strerror(exc.errno or 0), *said[-3:]])) from exc
+
+
+def attach(program: int, tracepoint: str = "") -> int:
+    """Attach a program and return the link's file descriptor.
+
+    :param tracepoint: its bare name; empty for a program that was loaded for one
+    :raises OSError: the kernel refuses
+    """
+    name = ctypes.create_string_buffer(tracepoint.encode())
+    attr = _attr()
+    struct.pack_into("=QI", attr, 0, ctypes.addressof(name) if tracepoint else 0, program)
+    return _bpf(_Command.RAW_TRACEPOINT_OPEN, attr)
+
+
+def pin(fd: int, path: Path) -> None:
+    """Give a map, program or link a name in bpffs. :raises OSError: the kernel refuses"""
+    _object(_Command.OBJ_PIN, path, fd)
+
+
+def open_pinned(path: Path) -> int:
+    """Return a file descriptor of what has this name in bpffs. :raises OSError: nothing can be had there"""
+    return _object(_Command.OBJ_GET, path, 0)
+
+
+def module_btf(module: str) -> int | None:
+    """Return a file descriptor of a loaded module's BTF, None where there is none.
+
+    :raises PermissionError: CAP_SYS_ADMIN is needed for it
+    """
+    number = 0
+    while True:
+        attr = _attr()
+        struct.pack_into("=I", attr, 0, number)
+        try:
+            _bpf(_Command.BTF_GET_NEXT_ID, attr)
+        except FileNotFoundError:
+            return None
+        (number,) = struct.unpack_from("=I", attr, 4)
+        attr = _attr()
+        struct.pack_into("=I", attr, 0, number)
+        fd = _bpf(_Command.BTF_GET_FD_BY_ID, attr)
+        if _btf_name(fd) == module:
+            return fd
+        os.close(fd)
+
+
+def enable_stats() -> int:
+    """Let the kernel measure all programs' run times until the returned file descriptor is closed.
+
+    :raises OSError: without CAP_SYS_ADMIN
+    """
+    return _bpf(_Command.ENABLE_STATS, _attr())
+
+
+def _lookup_batch(
+    table: Map,
+    cursor: ctypes.c_uint32,
+    keys: "ctypes.Array[ctypes.c_char]",
+    values: "ctypes.Array[ctypes.c_char]",
+    batch: int,
+    *,
+    first: bool,
+) -> tuple[int, int]:
+    """Read on from the cursor; return how many were read, and 0, ENOENT at the end, or ENOSPC."""
+    attr = _attr()
+    place = ctypes.addressof(cursor)
+    struct.pack_into(
+        "=QQQQIIQQ",
+        attr,
+        0,
+        0 if first else place,
+        place,
+        ctypes.addressof(keys),
+        ctypes.addressof(values),
+        batch,
+        table.fd,
+        0,
+        0,
+    )
+    code = 0
+    try:
+        _bpf(_Command.MAP_LOOKUP_BATCH, attr)
+    except OSError as exc:
+        if exc.errno not in (errno.ENOENT, errno.ENOSPC):
+            raise
+        code = exc.errno
+    (count,) = struct.unpack_from("=I", attr, 32)
+    return (0 if code == errno.ENOSPC else count), code
+
+
+def _element(command: _Command, table: Map, key: bytes, value: "ctypes.Array[ctypes.c_char] | None") -> None:
+    raw_key = ctypes.create_string_buffer(key, len(key))
+    attr = _attr()
+    struct.pack_into(
+        "=I4xQQQ", attr, 0, table.fd, ctypes.addressof(raw_key), ctypes.addressof(value) if value else 0, 0
+    )
+    _bpf(command, attr)
+
+
+def _object(command: _Command, path: Path, fd: int) -> int:
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    attr = _attr()
+    struct.pack_into("=QII", attr, 0, ctypes.addressof(name), fd, 0)
+    return _bpf(command, attr)
+
+
+def _info(fd: int) -> bytes:
+    info = ctypes.create_string_buffer(_INFO_BYTES)
+    _get_info(fd, info)
+    return info.raw
+
+
+def _btf_name(fd: int) -> str:
+    name = ctypes.create_string_buffer(64)
+    info = ctypes.create_string_buffer(40)
+    # btf, btf_size, id, name, name_len, kernel_btf
+    struct.pack_into("=QIIQII", info, 0, 0, 0, 0, ctypes.addressof(name), len(name), 0)
+    _get_info(fd, info)
+    return name.value.decode(errors="replace")
+
+
+def _get_info(fd: int, info: "ctypes.Array[ctypes.c_char]") -> None:
+    attr = _attr()
+    struct.pack_into("=IIQ", attr, 0, fd, len(info), ctypes.addressof(info))
+    _bpf(_Command.OBJ_GET_INFO, attr)
+
+
+def _attr() -> "ctypes.Array[ctypes.c_char]":
+    return ctypes.create_string_buffer(_ATTR_BYTES)
+
+
+def _bpf(command: _Command, attr: "ctypes.Array[ctypes.c_char]") -> int:
+    result = int(_libc.syscall(_SYSCALL[platform.machine()], int(command), ctypes.byref(attr), _ATTR_BYTES))
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return result

@@ -1,0 +1,335 @@
+"""The attached programs and their maps, as the collector reads them."""
+
+import mmap
+import os
+import struct
+import time
+import uuid
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from collector.errors import ProbeError
+from collector.probe import bpf
+from collector.probe.handles import Handles
+from collector.probe.layout import (
+    ABOUT,
+    EXIT_RECORD,
+    FAULT_RECORD,
+    LOST_KINDS,
+    RECORD_ORDER,
+    TID_OFFSET,
+    VCPU_COUNTS_BYTES,
+    VM_KEY,
+    RecordLevel,
+    VmKey,
+    VmRecord,
+    unpack_vm_record,
+)
+from collector.probe.ring import Ring
+from collector.probe.snapshot import COUNTED, Cut, Positions, Snapshot, Table
+from collector.probe.source import Source
+
+_INDEX = struct.Struct("=I")
+_FIRST = _INDEX.pack(0)
+_OF_VMS = ("vms", "visitors", "record_orders", "vcpus", "fault_counts", "exit_counts")
+"""Maps whose keys or values begin with the VM, in the order in which a VM is forgotten: what attributes a
+fault before what counts it."""
+_WITH_CUT = ("vcpus", "fault_counts", "exit_counts")
+
+
+class Probes:
+    """One counting: a set of programs and maps. For one thread."""
+
+    def __init__(self, handles: Handles) -> None:
+        """:param handles: are this object's from here on"""
+        self._handles = handles
+        self._maps = {name: bpf.open_map(fd) for name, fd in handles.maps.items()}
+        homes = self._maps["homes"]
+        self._homes = mmap.mmap(
+            homes.fd, _whole_pages(homes.max_entries * VCPU_COUNTS_BYTES), mmap.MAP_SHARED
+        )
+        self._exits = Ring(self._maps["exit_records"], EXIT_RECORD)
+        self._faults = Ring(self._maps["fault_records"], FAULT_RECORD)
+        self._vms: dict[bytes, tuple[bytes, VmKey, VmRecord]] = {}
+        self._attached = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def handles(self) -> Handles:
+        """The file descriptors."""
+        return self._handles
+
+    def begin(self, source: Source, batch: int, *, page_faults_fire: bool) -> None:
+        """Make a new set this counting: name it and tell the programs what is known of the kernel.
+
+        :param batch: number of the newest batch that there is, of whatever was counted before
+        :param page_faults_fire: ``kvm_page_fault`` is known to tell of every fault; else the programs find
+            out
+        """
+        if page_faults_fire:
+            self._set("page_fault_seen", _FIRST, _INDEX.pack(1))
+        self._about(
+            ABOUT.pack(
+                uuid.uuid4().bytes,
+                source.fingerprint,
+                source.layout,
+                batch,
+                time.monotonic_ns(),
+                time.time_ns(),
+                0,
+            )
+        )
+
+    def is_of(self, source: Source) -> bool:
+        """Tell whether these programs are exactly the source's."""
+        return bool(ABOUT.unpack(self._get("about", _FIRST))[1] == source.fingerprint)
+
+    def is_readable_by(self, source: Source) -> bool:
+        """Tell whether these maps are laid out as the source's."""
+        return bool(ABOUT.unpack(self._get("about", _FIRST))[2] == source.layout)
+
+    def snapshot(self) -> Snapshot:
+        """Read everything.
+
+        :raises ProbeError: the kernel refuses; nothing is lost by reading again
+        """
+        try:
+            tables = {name: self._table(name) for name in COUNTED}
+            # After the counters: a record is written before it is counted.
+            faults, exits = self._faults.read(), self._exits.read()
+            return Snapshot(
+                tables=tables,
+                missed_runs=sum(map(_recursion_misses, self._handles.programs.values())),
+                vms=self._read_vms(),
+                faults=faults,
+                exits=exits,
+                positions=Positions(exits=self._exits.position, faults=self._faults.position),
+                is_drained=self._faults.is_drained(),
+            )
+        except OSError as exc:
+            raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
+
+    def again(self, table: str, key: bytes) -> bytes | None:
+        """Read one vCPU's counts anew. :param table: ``homes`` or ``vcpus``"""
+        return self._home(_INDEX.unpack(key)[0]) if table == "homes" else bpf.lookup(self._maps[table], key)
+
+    def take_faults(self) -> list[tuple[int, ...]]:
+        """Read the fault records and let go of them at once: what a ring half full is emptied by."""
+        faults = self._faults.read()
+        self._faults.release(self._faults.position)
+        return faults
+
+    @property
+    def wakeup_fd(self) -> int:
+        """Becomes readable when the ring of fault records should be emptied before the next reading."""
+        return self._maps["fault_records"].fd
+
+    def last_cut(self) -> Cut:
+        """Return where the newest batch was cut.
+
+        :raises ProbeError: the kernel refuses
+        """
+        try:
+            counting, _, _, batch, monotonic_ns, utc_ns, missed = ABOUT.unpack(self._get("about", _FIRST))
+            tables = {
+                name: dict(bpf.entries(self._maps[f"{name}_cut"])) for name in COUNTED if name != "lost"
+            }
+            tables["lost"] = self._array("lost_cut", len(LOST_KINDS))
+        except OSError as exc:
+            raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
+        return Cut(
+            counting=counting.hex(),
+            batch=batch,
+            monotonic_ns=monotonic_ns,
+            utc_ns=utc_ns,
+            missed_runs=missed,
+            tables=tables,
+            positions=Positions(exits=self._exits.position, faults=self._faults.position),
+        )
+
+    def keep_cut(self, cut: Cut) -> None:
+        """Note that a batch was cut at these counters, and let go of the records that it has.
+
+        :raises ProbeError: the kernel refuses
+        """
+        try:
+            for name, changed in cut.tables.items():
+                bpf.update_all(self._maps[f"{name}_cut"], changed)
+            counting, fingerprint, layout, *_ = ABOUT.unpack(self._get("about", _FIRST))
+            self._about(
+                ABOUT.pack(
+                    counting, fingerprint, layout, cut.batch, cut.monotonic_ns, cut.utc_ns, cut.missed_runs
+                )
+            )
+        except OSError as exc:
+            raise ProbeError(f"cannot note what was read: {exc.strerror}") from exc
+        for ring, position in ((self._exits, cut.positions.exits), (self._faults, cut.positions.faults)):
+            ring.skip_to(position)
+            ring.release(position)
+
+    def record(self, level: RecordLevel, spacing_ns: int, of_vms: Mapping[VmKey, RecordLevel]) -> None:
+        """Say which guest faults are to be recorded.
+
+        :param spacing_ns: least time between two records of one VM that is sampled
+        :param of_vms: VMs that are recorded otherwise
+        :raises ProbeError: the kernel refuses
+        """
+        orders = self._maps["record_orders"]
+        try:
+            self._set("record_default", _FIRST, RECORD_ORDER.pack(spacing_ns, level))
+            wanted = {VM_KEY.pack(*vm): RECORD_ORDER.pack(spacing_ns, of) for vm, of in of_vms.items()}
+            for key, _ in list(bpf.entries(orders)):
+                if key not in wanted:
+                    bpf.delete(orders, key)
+            bpf.update_all(orders, wanted)
+        except OSError as exc:
+            raise ProbeError(f"cannot say what to record: {exc.strerror}") from exc
+
+    def program_cost(self) -> tuple[int, int]:
+        """Return the nanoseconds and the number of the programs' runs, as far as the kernel measured them."""
+        infos = [_fdinfo(fd) for fd in self._handles.programs.values()]
+        return sum(info["run_time_ns"] for info in infos), sum(info["run_cnt"] for info in infos)
+
+    def forget(self, vms: Collection[VmKey]) -> None:
+        """Remove ended VMs' keys. Their counts must have been read before.
+
+        :raises ProbeError: the kernel refuses
+        """
+        prefixes = {VM_KEY.pack(*vm) for vm in vms}
+        try:
+            for name in _OF_VMS:
+                table = self._maps[name]
+                for key, value in list(bpf.entries(table)):
+                    owner = value if name == "visitors" else key
+                    if owner[: VM_KEY.size] in prefixes:
+                        bpf.delete(table, key)
+                        # The count before its cut: a cut without a count is of nobody.
+                        if name in _WITH_CUT:
+                            bpf.delete(self._maps[f"{name}_cut"], key)
+            self._leave_homes(prefixes)
+        except OSError as exc:
+            raise ProbeError(f"cannot remove ended VMs: {exc.strerror}") from exc
+
+    def pin(self, folder: Path) -> None:
+        """Let the programs and maps outlive this process, under names in a folder in bpffs.
+
+        :raises OSError: it cannot be done; what was pinned is left
+        """
+        folder.mkdir(mode=0o700, parents=True)
+        for name, fd in self._handles.all().items():
+            bpf.pin(fd, folder / name.replace("/", "-"))
+
+    def detach(self) -> None:
+        """Detach every program, unless it is pinned: what was counted can still be read."""
+        if self._attached:
+            self._handles.detach()
+            self._attached = False
+
+    def close(self) -> None:
+        """Detach, unless they are pinned, and release the maps."""
+        self.detach()
+        self._homes.close()
+        self._exits.close()
+        self._faults.close()
+        self._handles.close()
+
+    def _table(self, name: str) -> Table:
+        if name == "homes":
+            return {_INDEX.pack(index): self._home(index) for index in self._claimed()}
+        if name == "lost":
+            return self._array(name, len(LOST_KINDS))
+        return dict(bpf.entries(self._maps[name]))
+
+    def _claimed(self) -> list[int]:
+        with memoryview(self._homes) as raw, raw.cast("I") as words:
+            tids = words[TID_OFFSET // 4 :: VCPU_COUNTS_BYTES // 4].tolist()
+        entries = self._maps["homes"].max_entries
+        return [index for index, tid in enumerate(tids[:entries]) if tid]
+
+    def _home(self, index: int) -> bytes:
+        start = index * VCPU_COUNTS_BYTES
+        return self._homes[start : start + VCPU_COUNTS_BYTES]
+
+    def _leave_homes(self, prefixes: Collection[bytes]) -> None:
+        for index in self._claimed():
+            if self._home(index)[: VM_KEY.size] not in prefixes:
+                continue
+            start = index * VCPU_COUNTS_BYTES
+            # The owner last: a home without one may be claimed at once.
+            self._homes[start + TID_OFFSET + 4 : start + VCPU_COUNTS_BYTES] = bytes(
+                VCPU_COUNTS_BYTES - TID_OFFSET - 4
+            )
+            self._homes[start : start + TID_OFFSET] = bytes(TID_OFFSET)
+            self._homes[start + TID_OFFSET : start + TID_OFFSET + 4] = bytes(4)
+            key = _INDEX.pack(index)
+            bpf.delete(self._maps["claims"], key)
+            bpf.delete(self._maps["homes_cut"], key)
+
+    def _read_vms(self) -> dict[VmKey, VmRecord]:
+        known = self._vms
+        self._vms = {}
+        for key, value in bpf.entries(self._maps["vms"]):
+            entry = known.get(key)
+            if entry is None or entry[0] != value:
+                entry = (value, VmKey._make(VM_KEY.unpack(key)), unpack_vm_record(value))
+            self._vms[key] = entry
+        return {vm: record for _, vm, record in self._vms.values()}
+
+    def _array(self, name: str, entries: int) -> dict[bytes, bytes]:
+        keys: Iterable[bytes] = map(_INDEX.pack, range(entries))
+        return {key: self._get(name, key) for key in keys}
+
+    def _get(self, name: str, key: bytes) -> bytes:
+        value = bpf.lookup(self._maps[name], key)
+        assert value is not None, "an array has every key"
+        return value
+
+    def _set(self, name: str, key: bytes, value: bytes) -> None:
+        bpf.update(self._maps[name], key, value)
+
+    def _about(self, value: bytes) -> None:
+        self._set("about", _FIRST, value)
+
+
+def open_pinned(folder: Path) -> Probes:
+    """Return what an earlier collector left running under this folder.
+
+    :raises OSError: it is not whole
+    """
+    fds: dict[str, int] = {}
+    try:
+        for path in folder.iterdir():
+            fds[path.name.replace("-", "/", 1)] = bpf.open_pinned(path)
+        return Probes(Handles.named(fds))
+    except (OSError, KeyError) as exc:
+        for fd in fds.values():
+            os.close(fd)
+        raise OSError(f"pinned set {folder.name} is not whole: {exc}") from exc
+
+
+def _whole_pages(size: int) -> int:
+    return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+
+
+def _recursion_misses(program: int) -> int:
+    """Runs of a program that the kernel skipped because it was already running on that CPU."""
+    return _fdinfo(program)["recursion_misses"]
+
+
+def _fdinfo(program: int) -> dict[str, int]:
+    """What the kernel tells of a program; 0 for what this kernel does not tell."""
+    found = {"recursion_misses": 0, "run_time_ns": 0, "run_cnt": 0}
+    for line in Path(f"/proc/self/fdinfo/{program}").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name in found:
+            found[name] = int(value)
+    return found

@@ -1,0 +1,102 @@
+/* Records of single guest faults: which of them, and at what cost to the others. */
+
+/* So that a fault that is not recorded costs a comparison; also how late a new order may be noticed. */
+#define LONGEST_GAP	4096
+
+#ifdef ARCH_X86_64
+static __always_inline u64 guest_pc(struct vcpu_counts *state)
+{
+	u64 vcpu = state->vcpu;
+	u32 available = 0;
+	u64 rip = 0;
+
+	/* VMX reads RIP from the VMCS only when asked; it is stale until then. */
+	READ(available, vcpu, kvm_vcpu, arch.regs_avail);
+	if (!(available & (1U << VCPU_REGS_RIP)))
+		return 0;
+	READ(rip, vcpu, kvm_vcpu, arch.regs[VCPU_REGS_RIP]);
+	return rip;
+}
+#else
+static __always_inline u64 guest_pc(struct vcpu_counts *state)
+{
+	return state->pending ? state->pc : 0;
+}
+#endif
+
+/* Whether the fault that is about to be counted may be one to record: nearly always all that this costs. */
+static __always_inline int is_considered(struct vcpu_counts *state)
+{
+	return state->seen + 1 >= state->next_record;
+}
+
+/*
+ * Whether this fault is to be recorded, and when the next is considered.
+ * A VM's sample is bounded by the least time between two records of a vCPU,
+ * the VM's share of a second times its vCPUs.
+ */
+static __always_inline int is_due(struct vcpu_counts *state, u64 now_ns)
+{
+	u32 index = 0;
+	struct record_order *order = record_orders.lookup(&state->vm);
+	struct vm_record *vm;
+	u64 spacing_ns, passed_ns;
+	u32 gap;
+
+	if (!order)
+		order = record_default.lookup(&index);
+	if (!order || order->level == RECORD_NONE) {
+		state->next_record = state->seen + 1 + LONGEST_GAP;
+		return 0;
+	}
+	if (order->level == RECORD_ALL) {
+		state->next_record = state->seen + 2;
+		return 1;
+	}
+	vm = vms.lookup(&state->vm);
+	spacing_ns = order->spacing_ns * (vm ? vm->vcpus : 1);
+	passed_ns = now_ns - state->last_record_ns;
+	gap = state->gap ? state->gap : 1;
+	if (passed_ns < spacing_ns)
+		gap = gap < LONGEST_GAP ? gap * 2 : gap;
+	else if (passed_ns > 2 * spacing_ns)
+		gap = gap > 1 ? gap / 2 : 1;
+	state->gap = gap;
+	state->next_record = state->seen + 1 + gap;
+	return passed_ns >= spacing_ns;
+}
+
+/* The reader comes by on its own; it is only woken when about a third of the ring was written since. */
+static __always_inline u64 wakeup(void)
+{
+	u32 index = 0;
+	u64 *written = written_since_wakeup.lookup(&index);
+
+	if (!written)
+		return BPF_RB_NO_WAKEUP;
+	__sync_fetch_and_add(written, 1);
+	if (*written < WAKEUP_RECORDS)
+		return BPF_RB_NO_WAKEUP;
+	*written = 0;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
+static __always_inline void record_fault(struct vcpu_counts *state, struct fault_record *record)
+{
+	u64 now_ns = bpf_ktime_get_ns();
+
+	if (!is_due(state, now_ns))
+		return;
+	record->vm = state->vm;
+	record->vcpu = state->vcpu_id;
+	record->monotonic_ns = now_ns;
+	record->pc = guest_pc(state);
+	record->stands_for = state->seen + 1 - state->last_record_seen;
+	if (fault_records.ringbuf_output(record, sizeof(*record), wakeup())) {
+		state->dropped++;
+		return;
+	}
+	state->recorded++;
+	state->last_record_ns = now_ns;
+	state->last_record_seen = state->seen + 1;
+}

@@ -1,0 +1,67 @@
+"""Reads a BPF ring buffer of records of one size, through the memory that it shares with the kernel.
+
+Layout: kernel/bpf/ringbuf.c (5.8 and later): a page with the consumer's position, which user space writes; a
+page with the producers' position; then the data, mapped twice in a row so that nothing wraps. Each record has
+a header of 8 bytes whose first word is its length, with one bit for a record still being written.
+"""
+
+import mmap
+import struct
+
+from collector.probe.bpf import Map
+
+_POSITION = struct.Struct("=Q")
+_HEADER_BYTES = 8
+_BUSY = 1 << 31
+_PAGE = mmap.PAGESIZE
+
+
+class Ring:
+    """One ring buffer. What was read stays in it until it is released."""
+
+    def __init__(self, table: Map, record: struct.Struct) -> None:
+        """:param record: what each record is; its size is a multiple of 8"""
+        self._mask = table.max_entries - 1
+        self._record = struct.Struct(f"=I4x{record.format.lstrip('=')}")
+        self._consumer = mmap.mmap(table.fd, _PAGE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
+        self._data = mmap.mmap(
+            table.fd, _PAGE + 2 * table.max_entries, mmap.MAP_SHARED, mmap.PROT_READ, offset=_PAGE
+        )
+        self._read_to: int = _POSITION.unpack_from(self._consumer)[0]
+
+    @property
+    def position(self) -> int:
+        """Up to where it was read, in bytes ever written."""
+        return self._read_to
+
+    def read(self) -> list[tuple[int, ...]]:
+        """Return the records that were written since the last call, oldest first."""
+        (written_to,) = _POSITION.unpack_from(self._data)
+        size = self._record.size
+        start = _PAGE + (self._read_to & self._mask)
+        whole = (written_to - self._read_to) // size * size
+        records = []
+        for header, *fields in self._record.iter_unpack(self._data[start : start + whole]):
+            if header & _BUSY:
+                break
+            records.append(tuple(fields))
+        self._read_to += len(records) * size
+        return records
+
+    def is_drained(self) -> bool:
+        """Tell whether nothing is waiting, nor being written."""
+        (written_to,) = _POSITION.unpack_from(self._data)
+        return bool(written_to == self._read_to)
+
+    def skip_to(self, position: int) -> None:
+        """Go on from a position that an earlier reader had reached, if it is further."""
+        self._read_to = max(self._read_to, position)
+
+    def release(self, position: int) -> None:
+        """Let the kernel use again what lies before a position."""
+        _POSITION.pack_into(self._consumer, 0, position)
+
+    def close(self) -> None:
+        """Unmap it."""
+        self._consumer.close()
+        self._data.close()

@@ -1,0 +1,53 @@
+"""What the maps hold at one moment: the value that the probes hand to the reader."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from collector.probe.layout import VmKey, VmRecord
+
+Table = Mapping[bytes, bytes]
+"""A map's entries, as the kernel has them."""
+
+COUNTED = ("fault_counts", "exit_counts", "homes", "vcpus", "lost")
+"""The maps that count, in the order in which they must be read: a fault that ``vcpus`` or ``homes`` know to
+be in ``fault_counts`` may be missing from what was read of that, and comes with the next reading; never the
+other way round."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Positions:
+    """Up to where the ring buffers were read, in bytes ever written."""
+
+    exits: int
+    faults: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The counters as they are, by the names in ``COUNTED``, and the records that came since the last one.
+
+    Records are as ``layout.FaultRecord`` and ``layout.ExitRecord`` have them, oldest first.
+    """
+
+    tables: Mapping[str, Table]
+    missed_runs: int
+    vms: Mapping[VmKey, VmRecord]
+    faults: Sequence[tuple[int, ...]]
+    exits: Sequence[tuple[int, ...]]
+    positions: Positions
+    is_drained: bool
+    """Whether every record written so far was read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """The counters at which a batch was cut: where whoever reads next goes on."""
+
+    counting: str
+    batch: int
+    monotonic_ns: int
+    utc_ns: int
+    missed_runs: int
+    tables: Mapping[str, Table]
+    """Every entry, or in a cut that follows another, those that changed."""
+    positions: Positions

@@ -1,0 +1,156 @@
+/* Where the current thread's vCPU is counted. */
+
+static __always_inline struct vcpu_counts *home_of(u32 tid, u32 way)
+{
+	u32 place = (tid ^ way) & (HOMES - 1);
+
+	return homes.lookup(&place);
+}
+
+static __always_inline void settle(struct vcpu_counts *state, struct vcpu_key *key, u64 vcpu, u32 tid)
+{
+	struct vm_record *vm = vms.lookup(&key->vm);
+
+	state->vm = key->vm;
+	state->vcpu_id = key->vcpu;
+	state->vcpu = vcpu;
+	state->tid = tid;
+	if (vm)
+		__sync_fetch_and_add(&vm->vcpus, 1);
+}
+
+static __always_inline int is_of(struct vcpu_counts *state, struct vcpu_key *key)
+{
+	return state->vcpu_id == key->vcpu && state->vm.kvm == key->vm.kvm &&
+	       state->vm.instance == key->vm.instance;
+}
+
+static __always_inline int is_settled(struct vcpu_counts *state, u32 tid, struct vcpu_key *key)
+{
+	return state && state->tid == tid && is_of(state, key);
+}
+
+/* One of the thread's two places, if it is free; nobody else will get it. */
+static __always_inline int claim(struct vcpu_counts *state, u32 tid, u32 way)
+{
+	u32 place = (tid ^ way) & (HOMES - 1);
+
+	return state && !state->tid && !claims.insert(&place, &tid);
+}
+
+static __always_inline struct vcpu_counts *enter_home(u32 tid, struct vcpu_key *key, u64 vcpu)
+{
+	struct vcpu_counts *first = home_of(tid, 0), *second = home_of(tid, 1), *state = NULL;
+
+	if (is_settled(first, tid, key))
+		return first;
+	if (is_settled(second, tid, key))
+		return second;
+	/* One home for a thread: found by its tid alone, it must not be ambiguous. */
+	if ((first && first->tid == tid) || (second && second->tid == tid))
+		return NULL;
+	if (claim(first, tid, 0))
+		state = first;
+	else if (claim(second, tid, 1))
+		state = second;
+	if (state)
+		settle(state, key, vcpu, tid);
+	return state;
+}
+
+static __always_inline struct vcpu_counts *enter_as_visitor(u32 tid, struct vcpu_key *key, u64 vcpu)
+{
+	struct visitor visitor = {.key = *key, .running = 1};
+	struct vcpu_counts *state = vcpus.lookup(key), *zero;
+	u32 index = 0;
+
+	if (!state) {
+		zero = blank.lookup(&index);
+		if (!zero)
+			return NULL;
+		vcpus.insert(key, zero);
+		state = vcpus.lookup(key);
+		if (!state)
+			return NULL;
+		settle(state, key, vcpu, 0);
+	}
+	visitors.update(&tid, &visitor);
+	return visitors.lookup(&tid) ? state : NULL;
+}
+
+/* The thread has begun to run a vCPU, or is not known to: find out which. NULL is counted as lost. */
+static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct vcpu_key key = {};
+	struct vcpu_counts *state;
+
+	if (!vcpu)
+		vcpu = find_vcpu(task);
+	if (!vcpu) {
+		count_lost(LOST_UNATTRIBUTED);
+		return NULL;
+	}
+	READ(key.vcpu, vcpu, kvm_vcpu, vcpu_id);
+	if (!find_vm(task, vcpu, &key.vm)) {
+		count_lost(LOST_KEYS_FULL);
+		return NULL;
+	}
+	state = enter_home(tid, &key, vcpu);
+	if (!state)
+		state = enter_as_visitor(tid, &key, vcpu);
+	if (!state) {
+		count_lost(LOST_KEYS_FULL);
+		return NULL;
+	}
+	state->running = 1;
+	state->pending = 0;
+	return state;
+}
+
+static __always_inline struct vcpu_counts *visited(u32 tid)
+{
+	struct visitor *visitor = visitors.lookup(&tid);
+
+	return visitor && visitor->running ? vcpus.lookup(&visitor->key) : NULL;
+}
+
+static __always_inline int is_running(struct vcpu_counts *state, u32 tid, u64 vcpu)
+{
+	return state && state->tid == tid && state->running && (!vcpu || state->vcpu == vcpu);
+}
+
+/*
+ * What the current thread's vCPU is counted in, or NULL (counted as lost).
+ * vcpu is the struct kvm_vcpu where the tracepoint passes it, else 0.
+ */
+static __always_inline struct vcpu_counts *current_state(u64 vcpu)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+	struct vcpu_counts *state = home_of(tid, 0);
+
+	if (is_running(state, tid, vcpu))
+		return state;
+	state = home_of(tid, 1);
+	if (is_running(state, tid, vcpu))
+		return state;
+	state = visited(tid);
+	if (state && state->running && (!vcpu || state->vcpu == vcpu))
+		return state;
+	return enter(tid, vcpu);
+}
+
+/* The thread has left KVM_RUN: the next may run another vCPU. */
+static __always_inline void leave(struct vcpu_counts *state)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+	struct visitor *visitor;
+
+	state->running = 0;
+	state->pending = 0;
+	if (state->tid)
+		return;
+	visitor = visitors.lookup(&tid);
+	if (visitor)
+		visitor->running = 0;
+}

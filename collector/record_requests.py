@@ -1,0 +1,62 @@
+"""What an operator wants recorded in full for a while.
+
+A file that the command ``record`` writes and a running collector reads.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from faultmodel.record import Vm
+
+logger = logging.getLogger(__name__)
+
+
+class Request(msgspec.Struct, frozen=True):
+    """Record every fault of a VM, named by its name, UUID, id or pid, until a time (UTC)."""
+
+    vm: str
+    until_ns: int
+
+    def means(self, vm: Vm) -> bool:
+        """Tell whether this VM is meant."""
+        return self.vm in (vm.name, vm.uuid, vm.id, str(vm.pid))
+
+
+class Requests:
+    """The requests in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._changed_ns = 0
+        self._requests: Sequence[Request] = ()
+
+    def active(self, now_ns: int) -> Sequence[Request]:
+        """Return the requests that have not run out. A file that cannot be read holds none, and is logged."""
+        try:
+            changed_ns = self._path.stat().st_mtime_ns
+        except FileNotFoundError:
+            return ()
+        if changed_ns != self._changed_ns:
+            self._changed_ns = changed_ns
+            self._requests = self._read()
+        return [request for request in self._requests if request.until_ns > now_ns]
+
+    def add(self, request: Request, now_ns: int) -> None:
+        """Write a request to the file; one for the same VM is replaced, those that ran out are dropped.
+
+        :raises OSError: the file cannot be written
+        """
+        kept = [other for other in self.active(now_ns) if other.vm != request.vm]
+        written = self._path.with_suffix(".new")
+        written.write_bytes(msgspec.json.encode([*kept, request]))
+        written.replace(self._path)
+
+    def _read(self) -> Sequence[Request]:
+        try:
+            return msgspec.json.decode(self._path.read_bytes(), type=list[Request])
+        except (OSError, msgspec.DecodeError) as exc:
+            logger.warning("requests to record not read path=%s error=%r", self._path, str(exc))
+            return ()

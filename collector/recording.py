@@ -1,0 +1,77 @@
+"""Which guest faults are recorded: what is wanted, less what the governor holds back."""
+
+from collections.abc import Mapping
+
+from collector.governor import Governor
+from collector.probe.layout import RecordLevel, VmKey
+from collector.probe.probes import Probes
+from collector.record_requests import Requests
+from faultmodel.record import Cost, HostEvent, Vm
+
+NS_PER_S = 1_000_000_000
+_ONE_IN = {RecordLevel.NONE: 0, RecordLevel.SAMPLE: None, RecordLevel.ALL: 1}
+
+
+class Recording:
+    """Tells the programs what to record, anew whenever that changes. For one thread."""
+
+    def __init__(
+        self, probes: Probes, wanted: RecordLevel, per_second: int, governor: Governor, requests: Requests
+    ) -> None:
+        self._probes = probes
+        self._wanted = wanted
+        self._per_second = per_second
+        self._governor = governor
+        self._requests = requests
+        self._applied: tuple[RecordLevel, Mapping[VmKey, RecordLevel]] | None = None
+        self._named: dict[VmKey, str] = {}
+
+    def adjust(self, vms: Mapping[VmKey, Vm], cost: Cost | None, now_ns: int) -> tuple[HostEvent, ...]:
+        """Let the governor judge the last reading and apply what holds now; return what changed.
+
+        :param vms: the VMs that the probes know
+        :raises ProbeError: the kernel refuses
+        """
+        active = self._requests.active(now_ns)
+        asked = {key: vm.name or vm.id for key, vm in vms.items() if any(item.means(vm) for item in active)}
+        wanted = RecordLevel.ALL if asked else self._wanted
+        step = self._governor.judge(cost.cpu_ns, cost.to_ns - cost.from_ns, wanted) if cost else None
+        most = self._governor.most
+        levels = (min(self._wanted, most), dict.fromkeys(asked, min(RecordLevel.ALL, most)))
+        if levels == self._applied:
+            return ()
+        self._probes.record(levels[0], NS_PER_S // self._per_second, levels[1])
+        events = self._events(levels, asked, step.reason if step else "", now_ns)
+        self._applied, self._named = levels, asked
+        return events
+
+    def _events(
+        self,
+        levels: tuple[RecordLevel, Mapping[VmKey, RecordLevel]],
+        asked: Mapping[VmKey, str],
+        reason: str,
+        now_ns: int,
+    ) -> tuple[HostEvent, ...]:
+        level, of_vms = levels
+        before = self._applied[1] if self._applied else {}
+        texts = []
+        if self._applied is None or level != self._applied[0]:
+            texts.append((level, f"records: {self._text(level)}"))
+        texts += [
+            (of, f"records of {asked[vm]}: {self._text(of)}")
+            for vm, of in of_vms.items()
+            if before.get(vm) != of
+        ]
+        texts += [
+            (level, f"records of {self._named[vm]}: as of the others") for vm in before if vm not in of_vms
+        ]
+        suffix = f" ({reason})" if reason else ""
+        return tuple(
+            HostEvent(time_ns=now_ns, kind="records", detail=text + suffix, one_in=_ONE_IN[of])
+            for of, text in texts
+        )
+
+    def _text(self, level: RecordLevel) -> str:
+        if level is RecordLevel.SAMPLE:
+            return f"a sample, at most {self._per_second} a second and VM"
+        return "every fault" if level is RecordLevel.ALL else "none"

@@ -1,0 +1,96 @@
+"""One counting as it is read, round after round, until it ends or the collector does."""
+
+import select
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+
+from collector.cost import CostMeter
+from collector.outbox import Outbox
+from collector.probe.probes import Probes
+from collector.reader import Reader
+from collector.recording import Recording
+from collector.rounds import Rounds
+from collector.stop import Stop
+from collector.vm_file import VmFile
+from collector.vms import VmTable
+from faultmodel.record import Host, HostEvent
+
+
+class Session:
+    """Reads one counting and sends what it finds. For one thread."""
+
+    def __init__(
+        self, probes: Probes, reader: Reader, rounds: Rounds, recording: Recording, outbox: Outbox
+    ) -> None:
+        self._probes = probes
+        self._reader = reader
+        self._rounds = rounds
+        self._recording = recording
+        self._outbox = outbox
+        self._meter = CostMeter(probes)
+        self._notes: list[HostEvent] = []
+
+    def note(self, kind: str, detail: str = "") -> None:
+        """Let the next round's batch tell of this."""
+        self._notes.append(HostEvent(time_ns=time.time_ns(), kind=kind, detail=detail))
+
+    def read_on(
+        self,
+        host: Host,
+        table: VmTable,
+        memory: VmFile,
+        *,
+        interval_s: float,
+        stop: Stop,
+        is_over: Callable[[], bool],
+    ) -> None:
+        """Take a round at every interval, until told to stop or the counting is over.
+
+        :param is_over: asked after each round
+        :raises ProbeError: the probes cannot be read
+        """
+        with select.epoll() as epoll:
+            stop.watch(epoll)
+            # Edge-triggered: a ring that holds something is no reason to wake, one that fills up is.
+            epoll.register(self._probes.wakeup_fd, select.EPOLLIN | select.EPOLLET)
+            while not stop.is_set():
+                self._wait(epoll, stop, interval_s)
+                if stop.is_set():
+                    return
+                self.take_round(host, table, memory)
+                if is_over():
+                    return
+
+    def take_round(self, host: Host, table: VmTable, memory: VmFile) -> None:
+        """Read, send, and note up to where.
+
+        :raises ProbeError: the probes cannot be read
+        """
+        found = self._rounds.take()
+        span = found.content.covered[0]
+        cost = self._meter.read(span.from_ns, span.to_ns)
+        events = (*self._notes, *self._recording.adjust(found.vms, cost, span.to_ns))
+        self._notes.clear()
+        self._outbox.send(
+            host,
+            replace(found.content, events=events, costs=(cost,)),
+            counting=found.cut.counting,
+            cut=msgspec.msgpack.encode(found.cut),
+            commit=lambda number: self._probes.keep_cut(replace(found.cut, batch=number)),
+        )
+        self._rounds.forget_ended()
+        memory.keep(table.living())
+
+    def close(self) -> None:
+        """Stop measuring."""
+        self._meter.close()
+
+    def _wait(self, epoll: select.epoll, stop: Stop, interval_s: float) -> None:
+        """Wait for the next multiple of the interval in UTC: readings end with the second they count for."""
+        due_s = time.monotonic() + interval_s - time.time() % interval_s
+        while not stop.is_set() and (left_s := due_s - time.monotonic()) > 0:
+            if any(fd == self._probes.wakeup_fd for fd, _ in epoll.poll(left_s)):
+                self._reader.empty_ring()

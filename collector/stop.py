@@ -1,0 +1,31 @@
+"""Being told to end, while waiting for something else."""
+
+import os
+import select
+
+
+class Stop:
+    """Set once, from a signal handler or another thread; wakes whoever waits."""
+
+    def __init__(self) -> None:
+        self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._is_set = False
+
+    def set(self) -> None:
+        """Tell."""
+        self._is_set = True
+        os.eventfd_write(self._fd, 1)
+
+    def is_set(self) -> bool:
+        """Tell whether it was told."""
+        return self._is_set
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until told, at most so long; return whether it was told."""
+        if not self._is_set and seconds > 0:
+            select.select([self._fd], [], [], seconds)
+        return self._is_set
+
+    def watch(self, epoll: select.epoll) -> None:
+        """Let an epoll object be woken too."""
+        epoll.register(self._fd, select.EPOLLIN)

@@ -7,21 +7,27 @@ import os
 import signal
 import socket
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
-from collector import doctor
+from collector import detach, doctor, record
 from collector.errors import CollectorError
+from collector.pins import BPFFS
 from collector.pipeline import Pipeline
+from collector.probe.layout import RecordLevel
 from collector.settings import (
+    DEFAULT_BUDGET,
+    DEFAULT_RECORDS_PER_SECOND,
+    MAX_BUDGET_PERCENT,
     MAX_HOST_CHARACTERS,
     MAX_INTERVAL_S,
+    MAX_RECORDS_PER_SECOND,
     MIN_INTERVAL_S,
     MIN_SPOOL_BYTES,
     Settings,
 )
 from collector.spool import DEFAULT_BYTES
+from collector.stop import Stop
 from collector.trace.command import add_parser as add_import
 from faultmodel.errors import FaultModelError
 
@@ -42,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    stop = threading.Event()
+    stop = Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     Pipeline(
@@ -54,6 +60,10 @@ def _run(options: argparse.Namespace) -> int:
             interval_s=options.interval,
             spool_bytes=options.spool_bytes,
             ca_file=options.ca_file,
+            records=RecordLevel[options.records.upper()],
+            records_per_second=options.records_per_second,
+            budget=options.budget / 100,
+            bpffs=options.bpffs,
         ),
         stop,
     ).run()
@@ -97,7 +107,33 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--ca-file", type=Path, default=_default("CA_FILE") or None, help="certificates to trust"
     )
+    run.add_argument(
+        "--records",
+        choices=[level.name.lower() for level in RecordLevel],
+        default=_default("RECORDS", "sample"),
+        help="which guest faults to record one by one, beside counting all (%(default)s)",
+    )
+    run.add_argument(
+        "--records-per-second",
+        type=_records_per_second,
+        default=_default("RECORDS_PER_SECOND", str(DEFAULT_RECORDS_PER_SECOND)),
+        help="most to record of each VM in a sample (%(default)s)",
+    )
+    run.add_argument(
+        "--budget",
+        type=_budget,
+        default=_default("BUDGET", f"{DEFAULT_BUDGET * 100:g}"),
+        help="most percent of a core to use, by recording less (counts stay exact); 0: no bound (%(default)s)",
+    )
+    run.add_argument(
+        "--bpffs",
+        type=Path,
+        default=_default("BPFFS", str(BPFFS)),
+        help="where to pin programs and maps, so that counting outlives this process (%(default)s)",
+    )
     doctor.add_parser(commands)
+    record.add_parser(commands, _default("DATA_DIR", "/var/lib/kvmfaults"))
+    detach.add_parser(commands, _default("DATA_DIR", "/var/lib/kvmfaults"), _default("BPFFS", str(BPFFS)))
     add_import(commands)
     return parser
 
@@ -113,6 +149,22 @@ def _interval(text: str) -> float:
         value = math.nan
     if not MIN_INTERVAL_S <= value <= MAX_INTERVAL_S:
         raise argparse.ArgumentTypeError(f"must be {MIN_INTERVAL_S:g} to {MAX_INTERVAL_S:g} seconds")
+    return value
+
+
+def _records_per_second(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= MAX_RECORDS_PER_SECOND:
+        raise argparse.ArgumentTypeError(f"must be 1 to {MAX_RECORDS_PER_SECOND}")
+    return int(text)
+
+
+def _budget(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= MAX_BUDGET_PERCENT:
+        raise argparse.ArgumentTypeError(f"must be 0 to {MAX_BUDGET_PERCENT} percent of a core")
     return value
 
 

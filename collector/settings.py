@@ -16,6 +16,8 @@ MAX_HOST_CHARACTERS = 256
 """The server takes no longer text."""
 MIN_SPOOL_BYTES = wire.MAX_BATCH_BYTES
 DEFAULT_RECORDS_PER_SECOND = 10
+MAX_RECORDS_PER_SECOND = 1_000_000
+MAX_BUDGET_PERCENT = 10_000
 DEFAULT_BUDGET = 0.02
 
 
@@ -47,7 +49,7 @@ class Settings:
     @property
     def spool_directory(self) -> Path:
         """Where batches wait."""
-        return self.data_dir / "spool"
+        return spool_directory(self.data_dir)
 
     @property
     def headers_directory(self) -> Path:
@@ -62,9 +64,24 @@ class Settings:
     @property
     def pins_file(self) -> Path:
         """Under which name the programs and maps are pinned."""
-        return self.data_dir / "pins"
+        return pins_file(self.data_dir)
 
     @property
     def requests_file(self) -> Path:
-        """Which VMs are to be recorded fully."""
-        return self.data_dir / "requests.json"
+        """Which VMs are to be recorded in full."""
+        return requests_file(self.data_dir)
+
+
+def spool_directory(data_dir: Path) -> Path:
+    """Where batches wait."""
+    return data_dir / "spool"
+
+
+def pins_file(data_dir: Path) -> Path:
+    """Under which name the programs and maps are pinned."""
+    return data_dir / "pins"
+
+
+def requests_file(data_dir: Path) -> Path:
+    """Which VMs are to be recorded in full."""
+    return data_dir / "requests.json"

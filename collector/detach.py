@@ -1,0 +1,57 @@
+"""``kvmfaults-collector detach``: removes what a collector that was killed left counting."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from collector.errors import CollectorError, SpoolError
+from collector.pins import Pins
+from collector.settings import pins_file, spool_directory
+from collector.spool_lock import lock
+
+
+def add_parser(commands: "argparse._SubParsersAction[Any]", data_dir: str, bpffs: str) -> None:
+    """Add the command's arguments."""
+    parser = commands.add_parser(
+        "detach",
+        help="remove programs and maps that a killed collector left counting",
+        description="Programs and maps outlive a collector that is killed, so that its successor misses"
+        " nothing. Where there will be none, this removes them.",
+    )
+    parser.add_argument(
+        "--data-dir", type=Path, default=Path(data_dir), help="of the collector (%(default)s)"
+    )
+    parser.add_argument("--bpffs", type=Path, default=Path(bpffs), help="(%(default)s)")
+    parser.add_argument(
+        "--all", action="store_true", help="what any collector on this host left, whatever its directory"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Remove them; 0 also where there were none.
+
+    :raises CollectorError: a collector is running there, or they cannot be removed
+    """
+    pins = Pins(pins_file(options.data_dir), options.bpffs)
+    try:
+        number = pins.remove_all() if options.all else _remove(pins, spool_directory(options.data_dir))
+    except OSError as exc:
+        raise CollectorError(f"cannot remove {exc.filename or options.bpffs}: {exc.strerror}") from exc
+    sys.stdout.write(f"removed {number} set{'' if number == 1 else 's'} of programs and maps\n")
+    return 0
+
+
+def _remove(pins: Pins, spool: Path) -> int:
+    if not spool.is_dir():
+        return int(pins.remove())
+    try:
+        held = lock(spool / "lock")
+    except SpoolError as exc:
+        raise CollectorError(f"a collector is running: stop it, that also detaches ({exc})") from exc
+    try:
+        return int(pins.remove())
+    finally:
+        os.close(held)

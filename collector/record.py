@@ -1,0 +1,60 @@
+"""``kvmfaults-collector record``: has every fault of a VM recorded for a while."""
+
+import argparse
+import math
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from collector.errors import CollectorError
+from collector.record_requests import Request, Requests
+from collector.settings import requests_file
+
+NS_PER_S = 1_000_000_000
+_LONGEST_S = 86_400.0
+
+
+def add_parser(commands: "argparse._SubParsersAction[Any]", data_dir: str) -> None:
+    """Add the command's arguments."""
+    parser = commands.add_parser(
+        "record",
+        help="have the running collector record every fault of a VM for a while",
+        description="The collector notices within a second. It stays within its budget: what it had to leave"
+        " out is on the time line, as is the end of the recording.",
+    )
+    parser.add_argument("vm", metavar="VM", help="its name, UUID, id or process id")
+    parser.add_argument(
+        "--for", dest="seconds", type=_seconds, default=60.0, metavar="SECONDS", help="(%(default)g)"
+    )
+    parser.add_argument(
+        "--data-dir", type=Path, default=Path(data_dir), help="of the collector (%(default)s)"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Ask for it.
+
+    :raises CollectorError: the collector's directory cannot be written
+    """
+    now_ns = time.time_ns()
+    request = Request(options.vm, now_ns + round(options.seconds * NS_PER_S))
+    try:
+        Requests(requests_file(options.data_dir)).add(request, now_ns)
+    except OSError as exc:
+        raise CollectorError(
+            f"cannot write to {options.data_dir}: {exc.strerror}; name the collector's --data-dir"
+        ) from exc
+    sys.stdout.write(f"every fault of {options.vm} is recorded for {options.seconds:g} s\n")
+    return 0
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= _LONGEST_S:
+        raise argparse.ArgumentTypeError(f"must be 0 to {_LONGEST_S:g} seconds")
+    return value

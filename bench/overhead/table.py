@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
+from bench.markdown import table
 from bench.overhead.turns import Taken
 
 Row = tuple[str, ...]
@@ -15,7 +16,7 @@ def lines(names: Sequence[str], taken: Sequence[Taken]) -> list[str]:
     base, floor = taken[0], statistics.median(_added(taken[1].cpu_ns, taken[0].cpu_ns))
     named = list(zip(names, taken, strict=True))
     rows = [(name, *_figures(of, base, floor)) for name, of in named if not of.refused]
-    return [*_aligned([_HEAD, *rows]), *(f"{name}: {of.refused}" for name, of in named if of.refused)]
+    return [*table([_HEAD, *rows]), *(f"{name}: {of.refused}" for name, of in named if of.refused)]
 
 
 def _figures(taken: Taken, base: Taken, floor: float) -> Row:
@@ -38,16 +39,3 @@ def _figures(taken: Taken, base: Taken, floor: float) -> Row:
 
 def _added(taken: Sequence[float], base: Sequence[float]) -> list[float]:
     return [ns - without for ns, without in zip(taken, base, strict=True)]
-
-
-def _aligned(rows: Sequence[Row]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    head, *body = (
-        [
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        for row in rows
-    )
-    rule = ["-" * width if not place else "-" * (width - 1) + ":" for place, width in enumerate(widths)]
-    return [f"| {' | '.join(cells)} |" for cells in (head, rule, *body)]

@@ -1,0 +1,1 @@
+"""What the collector costs its host: the loads it is put under, and what /proc tells of it."""

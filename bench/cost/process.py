@@ -1,0 +1,57 @@
+"""What /proc tells of a process and its children."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+_UTIME, _CSTIME = 11, 15  # after the name in /proc/PID/stat, proc(5): utime, stime, cutime, cstime
+_KIB = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """In bytes.
+
+    ``proportional``: what is shared with other processes counts in part. ``anonymous``: its own, in no file.
+    ``kernel``: its BPF maps and programs.
+    """
+
+    resident: int
+    proportional: int
+    anonymous: int
+    kernel: int
+
+
+def cpu_s(pid: int) -> float:
+    """Return the CPU time of a process and of its children that have ended, to a clock tick."""
+    after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, after_name[_UTIME:_CSTIME])) / _TICKS_PER_S
+
+
+def memory(pid: int) -> Memory:
+    """Return the memory of a process without its children."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return Memory(
+        resident=_kib(rollup, "Rss"),
+        proportional=_kib(rollup, "Pss"),
+        anonymous=_kib(rollup, "Anonymous"),
+        kernel=_kernel(pid),
+    )
+
+
+def _kib(text: str, name: str) -> int:
+    found = re.search(rf"^{name}: +(\d+) kB$", text, re.MULTILINE)
+    assert found is not None, f"smaps_rollup has {name} since Linux 4.14"
+    return int(found[1]) * _KIB
+
+
+def _kernel(pid: int) -> int:
+    """Of each map once: a process may have several descriptors of it."""
+    found = {}
+    for path in Path(f"/proc/{pid}/fdinfo").iterdir():
+        told = dict(re.findall(r"^(memlock|map_id|prog_id):\s+(\d+)$", path.read_text(), re.MULTILINE))
+        if "memlock" in told:
+            found["map_id" in told, told.get("map_id", told.get("prog_id"))] = int(told["memlock"])
+    return sum(found.values())

@@ -179,6 +179,12 @@ def _tell(found: Survey, report: Report) -> None:
         logger.warning("the recording lacks events file=%r events=%d", name, report.lost_events)
     if report.unattributed:
         logger.warning("events without a vCPU file=%r events=%d", name, report.unattributed)
+    if report.errno_left_out:
+        logger.warning(
+            "failed runs of KVM_RUN whose errno the text leaves out; ftrace's own has it file=%r exits=%d",
+            name,
+            report.errno_left_out,
+        )
 
 
 def _host(text: str) -> str:

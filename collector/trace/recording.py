@@ -29,6 +29,8 @@ from faultmodel.wire import Batch
 BATCH_RECORDS = 8192
 """Far below what a batch may hold: an exit, the largest record, takes under 400 bytes."""
 NAMED_LINES = 20
+KVM_EXIT_UNKNOWN = 0
+"""No run succeeds with it: libtraceevent printed one that failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,8 @@ class Report:
     lost_events: int = 0
     unreadable_lines: int = 0
     unattributed: int = 0
+    errno_left_out: int = 0
+    """Failed runs of KVM_RUN whose errno the text does not have."""
     unreadable: list[Unreadable] = field(default_factory=list)
 
 
@@ -130,6 +134,7 @@ class Recording:
             # A fault that is still open is what the exit is about, and ends with it.
             yield from self._counted(thread, thread.close())
             self.report.exits += seen.record is not None
+            self.report.errno_left_out += (seen.reason, seen.errno) == (KVM_EXIT_UNKNOWN, 0)
         elif seen is not None:
             self.report.faults += seen.is_guest_fault
         if seen is not None:

@@ -88,19 +88,29 @@ def path_of(name: str) -> Path:
     return CAPTURES / f"{name}.trace.txt.xz"
 
 
+def prepare(path: Path) -> Recording:
+    """Return the recording in a file, not read yet."""
+    return Recording(survey(Source(path.name, path)), Options(host="recorded", end_ns=END_NS))
+
+
 def recording_of(name: str) -> Recording:
     """Return a recording, not read yet."""
-    return Recording(survey(Source(name, path_of(name))), Options(host="recorded", end_ns=END_NS))
+    return prepare(path_of(name))
+
+
+def read_all(recording: Recording) -> Read:
+    """Read a recording, once."""
+    seen = list(recording.seen())
+    return Read(
+        tuple(item for item in seen if isinstance(item, Counted)),
+        tuple(item for item in seen if isinstance(item, ExitSeen)),
+    )
 
 
 @cache
 def read(name: str) -> Read:
     """Read a recording."""
-    seen = list(recording_of(name).seen())
-    return Read(
-        tuple(item for item in seen if isinstance(item, Counted)),
-        tuple(item for item in seen if isinstance(item, ExitSeen)),
-    )
+    return read_all(recording_of(name))
 
 
 @cache

@@ -12,11 +12,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.overhead.floor import EmptyProgram, NoTracer
+from bench.overhead.kvmfaults import Kvmfaults
 from bench.overhead.peers import peers
-from bench.overhead.programs import ours
 from bench.overhead.table import lines
+from bench.overhead.tracer import Tracer
 from bench.overhead.turns import measure
 from collector.probe.headers import ensure_headers
+from collector.probe.layout import RecordLevel
 from collector.probe.plan import make_plan
 
 
@@ -38,7 +41,12 @@ def main() -> None:
             for name in plan.attach
             if plan.flavour.fires_page_fault or not name.endswith("kvm_page_fault")
         )
-        tracers = ours(plan, headers, tracepoint)
+        tracers: list[Tracer] = [
+            NoTracer(),
+            EmptyProgram(tracepoint, headers),
+            Kvmfaults("kvmfaults, defaults", plan, headers),
+            Kvmfaults("kvmfaults, all records", plan, headers, RecordLevel.ALL),
+        ]
         if not options.without_peers:
             tracers += peers(subsystem, tracepoint)
         taken = measure(tracers, turns=options.turns, faults=options.faults, say=_say)

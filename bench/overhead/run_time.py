@@ -2,14 +2,13 @@
 
 import contextlib
 import json
+import os
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
+from collector.probe import bpf
 from collector.probe.headers import find_bpftool
-
-_SWITCH = Path("/proc/sys/kernel/bpf_stats_enabled")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +25,11 @@ NO_RUNS = RunTime(0, 0)
 @contextlib.contextmanager
 def measured() -> Iterator[None]:
     """Have the kernel measure every BPF program; it costs each run the reading of a clock, twice."""
-    before = _SWITCH.read_text()
-    _SWITCH.write_text("1\n")
+    switch = bpf.enable_stats()
     try:
         yield
     finally:
-        _SWITCH.write_text(before)
+        os.close(switch)
 
 
 def programs() -> Mapping[int, RunTime]:

@@ -1,0 +1,53 @@
+"""What the others are compared with: no tracer, and an empty BPF program."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import bcc
+
+_EMPTY = b"int on_fault(struct bpf_raw_tracepoint_args *ctx) { return 0; }"
+
+
+@dataclass(frozen=True)
+class NoTracer:
+    """What the guest takes by itself."""
+
+    name: str = "no tracer"
+
+    def attached(self) -> contextlib.AbstractContextManager[None]:
+        """See ``Tracer``."""
+        return contextlib.nullcontext()
+
+    def told(self) -> None:
+        """See ``Tracer``."""
+
+
+@dataclass(frozen=True)
+class EmptyProgram:
+    """The floor: what any BPF tracer on this tracepoint costs.
+
+    :param headers: tree from ``collector.probe.headers``
+    """
+
+    tracepoint: str
+    headers: Path
+    name: str = "empty program"
+
+    @contextlib.contextmanager
+    def attached(self) -> Iterator[None]:
+        """See ``Tracer``."""
+        # BCC reads this when it compiles; there is no argument for it.
+        os.environ["BCC_KERNEL_SOURCE"] = str(self.headers)
+        program = bcc.BPF(text=_EMPTY, cflags=[])
+        try:
+            program.load_func(b"on_fault", program.RAW_TRACEPOINT)
+            program.attach_raw_tracepoint(tp=self.tracepoint.encode(), fn_name=b"on_fault")
+            yield
+        finally:
+            program.cleanup()
+
+    def told(self) -> None:
+        """See ``Tracer``."""

@@ -74,22 +74,28 @@ class Product:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def start_server(self, *, expect_collector: bool = True) -> None:
+    def start_server(self, *options: str, expect_collector: bool = True) -> None:
         """Start the server and wait until it answers."""
-        self.spawn_server(expect_collector=expect_collector)
+        self.spawn_server(*options, expect_collector=expect_collector)
         wait_for(lambda: self.status("/healthz") == 200 or None, START_S, "the server answers")
 
-    def start_collector(self) -> None:
+    def restart_collector(self, *options: str) -> None:
+        """End the collector in order and start it with other options."""
+        _end(self.collector, signal.SIGTERM)
+        self.start_collector(*options)
+
+    def start_collector(self, *options: str) -> None:
         """Start the collector and wait until its probes are attached."""
         started = datetime.now(UTC)
-        self.spawn_collector()
+        self.spawn_collector(*options)
         wait_for(lambda: self._attached_since(started) or None, START_S, "the probes are attached")
 
-    def spawn_server(self, *, expect_collector: bool = True) -> None:
+    def spawn_server(self, *options: str, expect_collector: bool = True) -> None:
         """Start the server and go on."""
         self.server = self._spawn(
             *("backend", "serve", "--port", str(self.port), "--database", self.database),
             "--expect-collector" if expect_collector else "--no-collector",
+            *options,
         )
 
     def spawn_collector(

@@ -34,7 +34,7 @@ static __always_inline struct fault_counters *counters_of(struct vcpu_counts *st
 	int i;
 
 #pragma unroll
-	for (i = 0; i < SYNDROMES; i++) {
+	for (i = 0; i < SYNDROMES_IN_PLACE; i++) {
 		syndrome = &state->syndromes[i];
 		if (!syndrome->used) {
 			syndrome->word = word;
@@ -368,7 +368,7 @@ static __always_inline void count_exit(struct vcpu_counts *state, u32 reason, u3
 	int i;
 
 #pragma unroll
-	for (i = 0; i < EXIT_REASONS; i++) {
+	for (i = 0; i < EXIT_REASONS_IN_PLACE; i++) {
 		place = &state->exits[i];
 		if (!place->count) {
 			place->reason = reason;

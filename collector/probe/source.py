@@ -5,23 +5,49 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from collector.probe.layout import FORMATS
+from collector.probe.layout import EXIT_REASONS, FORMATS, SYNDROMES
 from collector.probe.plan import Plan
 
 _FOLDER = Path(__file__).parent
 _MAIN = _FOLDER / "faults.bpf.c"
 _LAYOUT = (_FOLDER / "event.h", _FOLDER / "maps.bpf.h")
 
-HOMES = 8192
-"""A power of two. Threads that have one are counted faster; the others are counted all the same."""
-MAX_VMS = 4096
-MAX_VCPUS = 262_144
-MAX_KEYS = 1_048_576
-EXIT_RING_BYTES = 1 << 20
-FAULT_RING_BYTES = 4 << 20
 _WAKEUP_RECORDS = 16_384
 _PAGE_BYTES = 4096
 _FINGERPRINT_BYTES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is kept in the kernel. What does not fit is counted as lost, or more slowly.
+
+    ``homes``, a power of two: threads that have one are counted faster. ``syndromes`` and ``exit_reasons``: how
+    many of a vCPU are counted in place, at most ``layout.SYNDROMES`` and ``layout.EXIT_REASONS``; the others
+    go to maps of ``keys`` entries. Ring buffers are in bytes, powers of two.
+    """
+
+    vms: int = 4096
+    vcpus: int = 262_144
+    keys: int = 1_048_576
+    homes: int = 8192
+    syndromes: int = SYNDROMES
+    exit_reasons: int = EXIT_REASONS
+    exit_ring_bytes: int = 1 << 20
+    fault_ring_bytes: int = 4 << 20
+
+    def flags(self) -> tuple[str, ...]:
+        """Return them as the compiler's flags."""
+        return (
+            f"-DMAX_VMS={self.vms}",
+            f"-DMAX_VCPUS={self.vcpus}",
+            f"-DMAX_KEYS={self.keys}",
+            f"-DHOMES={self.homes}",
+            f"-DSYNDROMES_IN_PLACE={self.syndromes}",
+            f"-DEXIT_REASONS_IN_PLACE={self.exit_reasons}",
+            f"-DEXIT_RING_PAGES={self.exit_ring_bytes // _PAGE_BYTES}",
+            f"-DFAULT_RING_PAGES={self.fault_ring_bytes // _PAGE_BYTES}",
+            f"-DWAKEUP_RECORDS={_WAKEUP_RECORDS}",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +63,17 @@ class Source:
     layout: bytes
 
 
-def make_source(plan: Plan) -> Source:
+def make_source(plan: Plan, limits: Limits | None = None) -> Source:
     """Return the programs for a plan."""
     numbers = {name: number for number, name in FORMATS.items()}
-    limits = (
-        f"-DHOMES={HOMES}",
-        f"-DMAX_VMS={MAX_VMS}",
-        f"-DMAX_VCPUS={MAX_VCPUS}",
-        f"-DMAX_KEYS={MAX_KEYS}",
-        f"-DEXIT_RING_PAGES={EXIT_RING_BYTES // _PAGE_BYTES}",
-        f"-DFAULT_RING_PAGES={FAULT_RING_BYTES // _PAGE_BYTES}",
-        f"-DWAKEUP_RECORDS={_WAKEUP_RECORDS}",
-    )
+    bounds = (limits or Limits()).flags()
     flags = (
-        *limits,
+        *bounds,
         f"-DPAGE_FAULT_FORMAT={numbers[plan.flavour.page_fault_format]}",
         *(f"-D{macro}" for macro in plan.macros),
     )
     text = _one_text()
-    layout = "\n".join([*(path.read_text() for path in _LAYOUT), *limits])
+    layout = "\n".join([*(path.read_text() for path in _LAYOUT), *bounds])
     return Source(text, flags, _digest("\n".join([text, *flags])), _digest(layout))
 
 

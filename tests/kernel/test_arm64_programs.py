@@ -9,8 +9,9 @@ import pytest
 
 from collector.errors import ProbeError
 from collector.probe.headers import ensure_headers
-from collector.probe.loader import Probes
+from collector.probe.handles import load
 from collector.probe.plan import make_plan
+from collector.probe.source import make_source
 
 pytestmark = pytest.mark.kernel
 
@@ -34,5 +35,5 @@ def test_the_programs_load_and_lack_only_the_tracepoint(headers_cache: Path, tmp
     assert set(plan.attach) == {"kvm:kvm_guest_fault", "kvm:kvm_userspace_exit"}
     # A program that the verifier refuses fails to load, before it could fail to attach.
     in_turn = replace(plan, attach=("kvm:kvm_userspace_exit", "kvm:kvm_guest_fault"))
-    with pytest.raises(ProbeError, match="program for kvm:kvm_guest_fault: Failed to attach"):
-        Probes(in_turn, headers)
+    with pytest.raises(ProbeError, match="program for kvm:kvm_guest_fault: No such file"):
+        load(in_turn, make_source(in_turn), headers)

@@ -9,15 +9,14 @@ import pytest
 
 from collector.identity.process import host_proc
 from collector.identity.uevents import KvmEvents
-from collector.outbox import Content
-from collector.probe.headers import ensure_headers
-from collector.probe.loader import Probes
-from collector.probe.plan import make_plan
+from collector.content import Content
+from collector.probe.layout import VM_KEY, VmKey
 from collector.reader import Reader
 from collector.rounds import Rounds
 from collector.vms import VmTable
 from demo.exact import ExactGuest, Order
 from faultmodel import arch
+from tests.kernel.attached import attached
 
 pytestmark = pytest.mark.kernel
 
@@ -46,24 +45,37 @@ class Seen:
 
 
 def test_vms_that_come_and_go_are_counted_exactly_and_forgotten(headers_cache: Path) -> None:
-    headers = ensure_headers(headers_cache)
-    plan = make_plan((headers / "include" / "vmlinux.h").read_text())
     architecture = arch.for_machine(platform.machine())
     seen, expected, keys = Seen(), [], set()
-    with KvmEvents() as events, Probes(plan, headers) as probes:
+    with KvmEvents() as events, attached(headers_cache) as probes:
         table = VmTable(BOOT, lambda boottime_ns: boottime_ns, host_proc())
         rounds = Rounds(Reader(probes), table, events, architecture)
+
+        def take_round() -> None:
+            found = rounds.take()
+            seen.add(found.content)
+            probes.keep_cut(found.cut)
+            rounds.forget_ended()
+
         for writes in range(1, 31):
             expected.append(_faults_of_a_guest(writes))
-            keys |= {key for key, record in probes.vms().items() if record.tgid == os.getpid()}
+            keys |= {key for key, record in probes.snapshot().vms.items() if record.tgid == os.getpid()}
             # None, one or several VMs come and go between two readings.
             for _ in range(writes % 3):
-                seen.add(rounds.take())
+                take_round()
         # The first of these sees the last VM's end, the second forgets it.
-        seen.add(rounds.take())
-        seen.add(rounds.take())
-        left = {key[:2] for key in (*probes.vms(), *probes.fault_counts(), *probes.exit_counts())}
+        take_round()
+        take_round()
+        last, cut = probes.snapshot(), probes.last_cut()
     assert sorted(seen.faults[vm] for vm in seen.ended) == sorted(expected)
     assert all(seen.ended.values())
     assert len(keys) == 30
-    assert not keys & left
+    assert not keys & set(last.vms)
+    for tables in (last.tables, cut.tables):
+        of_vms = [
+            *tables["homes"].values(),
+            *tables["vcpus"],
+            *tables["fault_counts"],
+            *tables["exit_counts"],
+        ]
+        assert not {VmKey._make(VM_KEY.unpack(raw[: VM_KEY.size])) for raw in of_vms} & keys

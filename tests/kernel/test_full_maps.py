@@ -1,54 +1,59 @@
-"""What does not fit is counted as lost, and never taken for something else."""
+"""What does not fit is counted elsewhere or as lost, and never taken for something else."""
 
 from pathlib import Path
 
 import pytest
 
-from collector.probe import loader
-from collector.probe.headers import ensure_headers
-from collector.probe.loader import Probes
-from collector.probe.plan import make_plan
+from collector.probe.source import Limits
+from collector.reader import Reader
 from demo.exact import ExactGuest, Order
+from tests.kernel.attached import attached, exits, faults, own_vms, read
 
 pytestmark = pytest.mark.kernel
 
 FAULTS = 307
 
 
-def _attached(headers_cache: Path) -> Probes:
-    headers = ensure_headers(headers_cache)
-    return Probes(make_plan((headers / "include" / "vmlinux.h").read_text()), headers)
-
-
-def test_nothing_is_counted_for_a_vm_that_has_no_room(
-    headers_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loader, "MAX_VMS", 1)
-    with _attached(headers_cache) as probes:
+def test_nothing_is_counted_for_a_vm_that_has_no_room(headers_cache: Path) -> None:
+    with attached(headers_cache, Limits(vms=1)) as probes:
+        reader = Reader(probes)
         for _ in range(3):
             with ExactGuest(Order(write=FAULTS)) as guest:
                 guest.follow("full")
-        probes.detach()
-        known = probes.vms()
-        counted = {key[:2] for key in (*probes.fault_counts(), *probes.exit_counts())}
-        lost = probes.lost()["keys_full"]
-    assert len(known) == 1
-    assert counted <= set(known)
-    assert lost >= 2 * FAULTS
+        reading = read(reader, probes)
+    assert len(reading.vms) == 1
+    assert {key[:2] for key in (*reading.fault_counts, *reading.exit_counts)} <= set(reading.vms)
+    assert reading.lost["keys_full"] >= 2 * FAULTS
 
 
-def test_a_fault_that_has_no_room_is_counted_as_lost(
-    headers_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(loader, "MAX_KEYS", 1)
-    with _attached(headers_cache) as probes:
-        with ExactGuest(Order(write=FAULTS)) as guest:
+def test_a_fault_that_has_no_room_is_seen_and_told_as_uncounted(headers_cache: Path) -> None:
+    with attached(headers_cache, Limits(keys=1, syndromes=1, exit_reasons=1)) as probes:
+        reader = Reader(probes)
+        with ExactGuest(Order(write=FAULTS, read=FAULTS, memory_fault=3)) as guest:
             extra = guest.follow("full").extra_faults
-        probes.detach()
-        kept = sum(counters[0] for counters in probes.fault_counts().values())
-        exits = sum(probes.exit_counts().values())
-        lost = probes.lost()["keys_full"]
-    # Of whatever else runs on this machine, too, what is not kept is lost.
-    assert kept + lost >= FAULTS + extra.read + extra.write + extra.execute
-    assert lost > 0
-    assert exits > 0
+            reading = read(reader, probes)
+    (vm,) = own_vms(reading)
+    account = reading.accounts[vm]
+    assert account.seen == 2 * FAULTS + extra.read + extra.write + extra.execute
+    assert account.uncounted > 0
+    assert faults(reading, {vm}) == account.seen - account.uncounted
+    assert reading.lost["keys_full"] >= account.uncounted
+
+
+@pytest.mark.parametrize(
+    "limits", [Limits(syndromes=1, exit_reasons=1), Limits(homes=2)], ids=["few in place", "few homes"]
+)
+def test_what_has_no_room_in_place_is_counted_as_exactly(headers_cache: Path, limits: Limits) -> None:
+    order = Order(write=20_011, read=10_007, execute=503, memory_fault=12, vcpus=4)
+    counted = left = 0
+    with attached(headers_cache, limits) as probes:
+        reader = Reader(probes)
+        with ExactGuest(order) as guest:
+            extra = guest.follow("slow").extra_faults
+            for _ in range(2):
+                reading = read(reader, probes)
+                counted += faults(reading, own_vms(reading))
+                left += exits(reading, own_vms(reading))
+                assert not reading.lost
+    assert counted == 20_011 + 10_007 + 503 + extra.read + extra.write + extra.execute
+    assert left >= 12

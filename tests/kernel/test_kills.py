@@ -1,6 +1,7 @@
 """Killing either side, at any moment."""
 
 import time
+from pathlib import Path
 
 import pytest
 
@@ -30,9 +31,32 @@ def test_faults_while_the_server_is_away_arrive_when_it_is_back(own_product: Pro
     assert vm["faults"] == told.faults
 
 
-def test_a_killed_collector_leaves_a_gap_and_nothing_false(own_product: Product) -> None:
+def test_a_killed_collector_loses_no_count_and_leaves_no_gap(own_product: Product) -> None:
     before = run_guest(write=1009)
     own_product.vm_with(before.pid, faults=before.faults)
+    killed_ms = time.time_ns() // 1_000_000
+    own_product.kill_collector()
+    unseen = run_guest(write=503, memory_fault=7)
+    time.sleep(1.5)
+    restarted_ms = time.time_ns() // 1_000_000
+    own_product.start_collector()
+    after = run_guest(write=211)
+    assert own_product.vm_with(after.pid, faults=after.faults)["faults"] == after.faults
+    vm = own_product.vm_with(unseen.pid, faults=unseen.faults, memory_fault_exits=7)
+    assert (vm["faults"], vm["memory_fault_exits"]) == (unseen.faults, 7)
+    first = own_product.vm(before.pid)
+    assert first is not None
+    assert first["faults"] == before.faults
+    spans = own_product.get("rates", metric="faults", from_="now-1m", step="1s")["coverage"]
+    assert any(span["from_ms"] < killed_ms and span["to_ms"] > restarted_ms for span in spans)
+
+
+def test_where_nothing_can_be_pinned_a_killed_collector_leaves_a_gap_and_says_so(
+    own_product: Product, tmp_path: Path
+) -> None:
+    own_product.restart_collector("--bpffs", str(tmp_path))
+    (host,) = own_product.get("status")["hosts"]
+    assert "counting ends with the collector" in host["detail"]
     killed_ms = time.time_ns() // 1_000_000
     own_product.kill_collector()
     unseen = run_guest(write=503)
@@ -40,14 +64,25 @@ def test_a_killed_collector_leaves_a_gap_and_nothing_false(own_product: Product)
     restarted_ms = time.time_ns() // 1_000_000
     own_product.start_collector()
     after = run_guest(write=211)
-    vm = own_product.vm_with(after.pid, faults=after.faults)
-    assert vm["faults"] == after.faults
-    first = own_product.vm(before.pid)
-    assert first is not None
-    assert first["faults"] == before.faults
+    assert own_product.vm_with(after.pid, faults=after.faults)["faults"] == after.faults
     assert own_product.vm(unseen.pid) is None
     spans = own_product.get("rates", metric="faults", from_="now-1m", step="1s")["coverage"]
     assert not any(span["from_ms"] < restarted_ms and span["to_ms"] > killed_ms for span in spans)
+
+
+def test_an_ordered_end_leaves_nothing_counting(own_product: Product) -> None:
+    assert own_product.collector is not None
+    own_product.collector.terminate()
+    own_product.collector.wait(5)
+    removed = own_product.command("collector", "detach", "--data-dir", str(own_product.directory))
+    assert removed == "removed 0 sets of programs and maps\n"
+
+
+def test_detach_removes_what_a_killed_collector_left(own_product: Product) -> None:
+    own_product.kill_collector()
+    detach = ("collector", "detach", "--data-dir", str(own_product.directory))
+    assert own_product.command(*detach) == "removed 1 set of programs and maps\n"
+    assert own_product.command(*detach) == "removed 0 sets of programs and maps\n"
 
 
 def test_an_ordered_end_delivers_the_last_counts(own_product: Product) -> None:

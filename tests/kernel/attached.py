@@ -1,0 +1,50 @@
+"""The probes attached in this process, without server and spool: what the kernel's side alone gives."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from collector.probe.handles import load
+from collector.probe.headers import ensure_headers
+from collector.probe.layout import VmKey
+from collector.probe.plan import make_plan
+from collector.probe.probes import Probes
+from collector.probe.source import Limits, make_source
+from collector.reader import Reader
+from collector.reading import Reading
+
+
+@contextmanager
+def attached(headers_cache: Path, limits: Limits | None = None) -> Iterator[Probes]:
+    """Attach, and detach at the end."""
+    headers = ensure_headers(headers_cache)
+    plan = make_plan((headers / "include" / "vmlinux.h").read_text())
+    source = make_source(plan, limits)
+    with Probes(load(plan, source, headers)) as probes:
+        probes.begin(source, 0, page_faults_fire=plan.flavour.fires_page_fault)
+        yield probes
+
+
+def read(reader: Reader, probes: Probes) -> Reading:
+    """Take a reading and note it, as the collector does once a batch is stored."""
+    reading = reader.read()
+    probes.keep_cut(reading.cut)
+    return reading
+
+
+def own_vms(reading: Reading) -> set[VmKey]:
+    """The VMs of this process."""
+    return {vm for vm, record in reading.vms.items() if record.tgid == os.getpid()}
+
+
+def faults(reading: Reading, vms: set[VmKey]) -> int:
+    """How many faults were counted for these VMs."""
+    return sum(
+        counters[0] for key, counters in reading.fault_counts.items() if VmKey(key.kvm, key.instance) in vms
+    )
+
+
+def exits(reading: Reading, vms: set[VmKey]) -> int:
+    """How many exits were counted for these VMs."""
+    return sum(count for key, count in reading.exit_counts.items() if VmKey(key.kvm, key.instance) in vms)

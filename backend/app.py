@@ -8,11 +8,15 @@ from starlette.types import ASGIApp
 
 from backend.api import (
     architectures,
+    costs,
     description,
     events,
     exits,
+    faults,
     health,
+    host_events,
     ingest,
+    ledger,
     rates,
     session,
     status,
@@ -31,7 +35,19 @@ from backend.store.base import Store
 from backend.version import version
 
 _FOR_ALL = (health, ingest, session)
-_FOR_READERS = (status, vms, rates, exits, architectures, events, description)
+_FOR_READERS = (
+    status,
+    vms,
+    faults,
+    rates,
+    exits,
+    ledger,
+    host_events,
+    costs,
+    architectures,
+    events,
+    description,
+)
 
 
 def create_app(

@@ -79,6 +79,57 @@ def fault_count(
     return count
 
 
+def fault_record(
+    vm_id: str = VM_ID,
+    *,
+    arch_name: str = X86,
+    time_ns: int = START_NS,
+    word: int = 0x7,
+    format_name: str | None = None,
+    **fields: object,
+) -> Struct:
+    """Return an architecture's record of a fault, in which only the word is not 0.
+
+    :param format_name: the architecture's first where none is said; unused where it has but one
+    """
+    architecture = arch.get(arch_name)
+    values: dict[str, object] = {
+        field.name: 0
+        for field in msgspec.structs.fields(architecture.fault)
+        if field.required and field.name not in fields
+    }
+    values |= {
+        "time_ns": time_ns,
+        "monotonic_ns": time_ns - START_NS + 1000 * NS_PER_S,
+        "vm": vm_id,
+        architecture.word_field: word,
+    }
+    if architecture.format_field is not None:
+        values[architecture.format_field] = format_name or next(iter(architecture.formats))
+    record: Struct = architecture.fault(**(values | fields))
+    return record
+
+
+def ledger_entry(
+    vm_id: str = VM_ID, *, second: int = 0, seen: int = 0, recorded: int = 0, **figures: int
+) -> LedgerEntry:
+    """Return an entry that balances where it is not said otherwise: all is counted, the rest sampled out.
+
+    ``seen_total`` is ``seen`` where nothing is said, as of a VM that was never seen before.
+    """
+    values = {
+        "bucket_ms": START_MS + second * 1000,
+        "seen": seen,
+        "counted": seen - figures.get("uncounted", 0),
+        "uncounted": 0,
+        "recorded": recorded,
+        "sampled_out": seen - recorded - figures.get("dropped", 0),
+        "dropped": 0,
+        "seen_total": seen,
+    }
+    return LedgerEntry(vm=vm_id, **(values | figures))
+
+
 def exit_count(
     vm_id: str = VM_ID, *, second: int = 0, vcpu: int = 0, reason: int = 39, errno: int = 14, count: int = 1
 ) -> ExitCount:
@@ -126,6 +177,7 @@ def make_batch(
     *,
     host: Host | None = None,
     stream: str = STREAM,
+    counting: str | None = None,
     arch: str = X86,
     covered: tuple[Span, ...] | None = None,
     vms: Sequence[Vm] = (),
@@ -140,6 +192,7 @@ def make_batch(
 ) -> Batch:
     """Return a batch. VMs that are counted for and not described are described too.
 
+    :param counting: that of the stream's own where nothing is said
     :param covered: second number ``sequence`` where nothing is said
     :param ledger: where nothing is said, one that balances: every fault was counted, none recorded
     """
@@ -151,7 +204,7 @@ def make_batch(
         stream=stream,
         sequence=sequence,
         arch=arch,
-        counting=stream,
+        counting=stream if counting is None else counting,
         covered=(Span(start_ns, start_ns + NS_PER_S),) if covered is None else covered,
         vms=(*vms, *(make_vm(vm_id) for vm_id in sorted(counted - described))),
         fault_counts=tuple(fault_counts),

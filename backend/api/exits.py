@@ -10,7 +10,7 @@ from backend.api.parameters import CursorParameter, LimitParameter, TimeRangeDep
 from backend.api.presented import exit_body
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
-from backend.query import cursors
+from backend.query.cursors import Listed, place_cursor, read_place_cursor
 from faultmodel.record import ExitKind
 
 router = APIRouter(prefix="/api/v1/exits", tags=["Exits"])
@@ -29,7 +29,7 @@ def list_exits(
     cursor: CursorParameter = None,
 ) -> schemas.ExitPage:
     """List memory-fault exits and bare error exits, newest first."""
-    before = None if cursor is None else cursors.read_exit_cursor(cursor)
+    before = read_place_cursor(Listed.EXITS, cursor)
     vm_ids = list(dict.fromkeys(vm)) or None
     if vm_ids is not None:
         services.store.host_of(vm_ids)  # a VM that is not there is said to be so
@@ -38,5 +38,5 @@ def list_exits(
     more = len(found) > limit
     return schemas.ExitPage(
         items=[exit_body(row) for row in page],
-        next_cursor=cursors.exit_cursor(page[-1].record.time_ns, page[-1].position) if more else None,
+        next_cursor=place_cursor(Listed.EXITS, page[-1].record.time_ns, page[-1].position) if more else None,
     )

@@ -13,8 +13,9 @@ from backend.api.problems import ProblemError
 from backend.api.services import ServicesDep
 from backend.errors import ParameterError
 from backend.query import cursors
+from backend.query.grid import MAX_POINTS, Grid, make_grid
 from backend.store.values import TimeRange
-from backend.times import PATTERN, parse_time
+from backend.times import DURATION_PATTERN, PATTERN, parse_duration, parse_time
 
 VM_ID_PATTERN = "^[0-9a-f]{16}$"
 MAX_VMS = 100
@@ -63,6 +64,20 @@ VmParameter = Annotated[
         examples=[["00000000000000a1"]],
     ),
 ]
+HostParameter = Annotated[
+    str | SkipJsonSchema[None],
+    Query(max_length=256, description="A host's name. Every host where it is left out.", examples=["host-1"]),
+]
+StepParameter = Annotated[
+    str | SkipJsonSchema[None],
+    Query(
+        max_length=64,
+        json_schema_extra={"pattern": DURATION_PATTERN},
+        description="Length of a step: `10s` (s, m, h, d, w) or ms, a multiple of 1 s. Without it, "
+        f"such that there are about 300 points at most; there may be {MAX_POINTS}.",
+        examples=["10s"],
+    ),
+]
 VmPath = Annotated[
     str,
     Path(
@@ -86,6 +101,14 @@ async def _time_range(
 
 
 TimeRangeDep = Annotated[TimeRange, Depends(_time_range)]
+
+
+async def _grid(services: ServicesDep, span: TimeRangeDep, step: StepParameter = None) -> Grid:
+    return make_grid(span, services.now_ms, None if step is None else parse_duration("step", step))
+
+
+GridDep = Annotated[Grid, Depends(_grid)]
+"""The grid of from, to and step."""
 
 
 async def only_known_parameters(request: Request) -> None:

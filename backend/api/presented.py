@@ -1,15 +1,19 @@
 """Values of the store and the vocabulary, as bodies of answers."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from backend.api import schemas
 from backend.query.breakdown import FlagCount
+from backend.query.costs import Cost
 from backend.query.readiness import is_fresh
-from backend.store.values import ExitRow, HostStatus, VcpuSummary, VmSummary
+from backend.store.values import ExitRow, FaultRow, HostStatus, VcpuSummary, VmSummary
 from backend.times import rfc3339_ms, rfc3339_ns
 from faultmodel import arch, exits
-from faultmodel.arch.base import EXIT_FIELDS, Architecture, SyndromeFormat
+from faultmodel.arch.base import EXIT_FIELDS, FAULT_FIELDS, Architecture, SyndromeFormat
 from faultmodel.bits import BitField, FieldValue
+from faultmodel.record import HostEvent
 
 _NS_PER_MS = 1_000_000
 _COVERING_STATES = ("attached", "replay")
@@ -88,12 +92,37 @@ def exit_body(row: ExitRow) -> schemas.Exit:
         size=record.size,
         flags=[] if record.flags is None else list(exits.flag_names(record.flags)),
         flags_raw=None if record.flags is None else hex(record.flags),
-        syndrome=_exit_syndrome(arch.get(row.arch), record),
+        syndrome=_raw_syndrome(arch.get(row.arch), record, EXIT_FIELDS),
     )
 
 
-def host_body(host: HostStatus, now_ms: int) -> schemas.Host:
-    """Return a host's body."""
+def fault_body(row: FaultRow) -> schemas.Fault:
+    """Return a recorded fault's body."""
+    record = row.record
+    architecture = arch.get(row.arch)
+    form = architecture.format_of(record)
+    word = getattr(record, architecture.word_field)
+    return schemas.Fault(
+        time=rfc3339_ns(record.time_ns),
+        vm=record.vm,
+        vcpu=record.vcpu,
+        arch=row.arch,
+        access=record.access,
+        gpa=None if record.gpa is None else hex(record.gpa),
+        private=record.private,
+        memslot=record.memslot,
+        flags=[] if form is None else [flag.name for flag in form.flags(word)],
+        summary="" if form is None else form.summary(word),
+        stands_for=record.stands_for,
+        syndrome=_raw_syndrome(architecture, record, FAULT_FIELDS),
+    )
+
+
+def host_body(host: HostStatus, cost: Cost | None, now_ms: int) -> schemas.Host:
+    """Return a host's body.
+
+    :param cost: of the last minute
+    """
     return schemas.Host(
         name=host.name,
         arch=host.arch,
@@ -113,6 +142,8 @@ def host_body(host: HostStatus, now_ms: int) -> schemas.Host:
         last_batch=rfc3339_ns(host.last_batch_ns),
         age_s=max(0, now_ms - host.last_batch_ns // _NS_PER_MS) / 1000,
         covered_to=None if host.covered_to_ns is None else rfc3339_ns(host.covered_to_ns),
+        recording=None if host.recording is None else _recording_body(host.recording),
+        cost=None if cost is None else _cost_body(cost),
         is_covering=host.state in _COVERING_STATES and is_fresh(host, now_ms),
     )
 
@@ -137,15 +168,31 @@ def _field_body(item: FieldValue) -> schemas.WordField:
     )
 
 
-def _exit_syndrome(architecture: Architecture, record: msgspec.Struct) -> schemas.ExitSyndrome | None:
+def _raw_syndrome(
+    architecture: Architecture, record: msgspec.Struct, common: Iterable[str]
+) -> schemas.RawSyndrome | None:
     form = architecture.format_of(record)
     if form is None:
         return None
     # What the record has beyond every architecture's fields are this architecture's own words.
-    common = {*EXIT_FIELDS, architecture.word_field, architecture.format_field}
-    own = {name: value for name, value in msgspec.structs.asdict(record).items() if name not in common}
-    return schemas.ExitSyndrome(
+    known = {*common, architecture.word_field, architecture.format_field}
+    own = {name: value for name, value in msgspec.structs.asdict(record).items() if name not in known}
+    return schemas.RawSyndrome(
         format=form.name,
         word=hex(getattr(record, architecture.word_field)),
         words={name: hex(value) for name, value in own.items() if value is not None},
+    )
+
+
+def _recording_body(event: HostEvent) -> schemas.Recording:
+    return schemas.Recording(one_in=event.one_in, since=rfc3339_ns(event.time_ns), detail=event.detail)
+
+
+def _cost_body(cost: Cost) -> schemas.RecentCost:
+    return schemas.RecentCost(
+        cpu_percent=cost.cpu_percent,
+        program_cpu_percent=cost.program_cpu_percent,
+        program_ns_per_fault=cost.program_ns_per_fault,
+        program_ns_per_run=cost.program_ns_per_run,
+        resident_bytes=cost.resident_bytes,
     )

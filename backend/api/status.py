@@ -6,9 +6,11 @@ from backend.api import schemas
 from backend.api.presented import host_body
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
+from backend.query.costs import recent_costs
 from backend.query.readiness import what_is_missing
 from backend.times import rfc3339_ns
 
+_RECENT_MS = 60_000
 router = APIRouter(prefix="/api/v1/status", tags=["Status"])
 
 
@@ -18,6 +20,9 @@ def show_status(services: ServicesDep) -> schemas.Status:
     now_ns = services.now_ns()
     expects_collector = services.settings.expects_collector
     missing = what_is_missing(services.store, expects_collector=expects_collector, now_ms=services.now_ms)
+    with services.store.snapshot():
+        hosts = services.store.hosts()
+        costs = recent_costs(services.store, services.now_ms, _RECENT_MS)
     return schemas.Status(
         version=services.version,
         database=services.settings.database_kind,
@@ -26,5 +31,5 @@ def show_status(services: ServicesDep) -> schemas.Status:
         expects_collector=expects_collector,
         ready=not missing,
         missing=missing,
-        hosts=[host_body(host, services.now_ms) for host in services.store.hosts()],
+        hosts=[host_body(host, costs.get(host.name), services.now_ms) for host in hosts],
     )

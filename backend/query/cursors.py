@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 import struct
+from enum import Enum
 from typing import Any
 
 from backend.errors import ParameterError
@@ -11,11 +12,18 @@ from backend.errors import ParameterError
 PATTERN = "^[A-Za-z0-9_-]{1,64}$"
 
 _VM = struct.Struct(">cq16s")
-_EXIT = struct.Struct(">cqq")
+_PLACE = struct.Struct(">cqq")
 _VM_MARK = b"v"
-_EXIT_MARK = b"e"
 _VM_ID = re.compile(rb"[0-9a-f]{16}")
 _WRONG = "this is no cursor of this list; take next_cursor of the page before"
+
+
+class Listed(Enum):
+    """A list in the order of time and position. Its value marks its cursors."""
+
+    EXITS = b"e"
+    FAULTS = b"f"
+    HOST_EVENTS = b"h"
 
 
 def vm_cursor(first_seen_ms: int, vm_id: str) -> str:
@@ -34,18 +42,20 @@ def read_vm_cursor(text: str) -> tuple[int, str]:
     return first_seen_ms, vm_id.decode("ascii")
 
 
-def exit_cursor(time_ns: int, position: int) -> str:
-    """Return the cursor after this exit."""
-    return _text(_EXIT.pack(_EXIT_MARK, time_ns, position))
+def place_cursor(listed: Listed, time_ns: int, position: int) -> str:
+    """Return the cursor after the item of this list at this place."""
+    return _text(_PLACE.pack(listed.value, time_ns, position))
 
 
-def read_exit_cursor(text: str) -> tuple[int, int]:
-    """Return (time_ns, position) of the last exit of the page before.
+def read_place_cursor(listed: Listed, text: str | None) -> tuple[int, int] | None:
+    """Return (time_ns, position) of the last item of the page before, None for the first page.
 
-    :raises ParameterError: it is no cursor
+    :raises ParameterError: it is no cursor of this list
     """
-    mark, time_ns, position = _unpack(_EXIT, text)
-    if mark != _EXIT_MARK:
+    if text is None:
+        return None
+    mark, time_ns, position = _unpack(_PLACE, text)
+    if mark != listed.value:
         raise ParameterError("cursor", _WRONG)
     return time_ns, position
 

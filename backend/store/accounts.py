@@ -44,6 +44,15 @@ class BatchAccount:
     dropped: int
     """By the spool, as it told."""
 
+    @property
+    def under_way(self) -> int:
+        """Those that are neither: in the spool, or dropped and not yet told.
+
+        The spool also drops batches after the last of a stream that came, so there may be more dropped than
+        lack here.
+        """
+        return max(0, self.shipped - self.stored - self.dropped)
+
 
 @dataclass(frozen=True, slots=True)
 class LossPoint:

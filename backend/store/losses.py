@@ -20,8 +20,9 @@ _BUCKET_NS = BUCKET_MS * NS_PER_MS
 
 
 def add_losses(writer: Writer, host_id: int, batch: Batch, received_ns: int) -> None:
-    """Add what was lost, in the bucket in which the batch's covered time ends, else in which it came."""
-    at_ns = max((span.to_ns for span in batch.covered), default=received_ns)
+    """Add what was lost, in the last bucket that the batch covers, else in the one in which it came."""
+    # Covered time ends before ``to_ns``: at a full second, that is the bucket before.
+    at_ns = max((span.to_ns - 1 for span in batch.covered if span.to_ns), default=received_ns)
     lost = [loss for loss in batch.lost if loss.count]
     if not lost:
         return

@@ -27,12 +27,14 @@ NO_FORMAT = "none"
 
 FAULT_FIELDS: Mapping[str, tuple[type, ...]] = {
     "time_ns": (int,),
+    "monotonic_ns": (int,),
     "vm": (str,),
     "vcpu": (int,),
     "gpa": (int, type(None)),
     "access": (Access,),
     "private": (bool, type(None)),
     "memslot": (int, type(None)),
+    "stands_for": (int,),
 }
 """Required of every architecture's ``Fault``: field or property, and the types that it may have."""
 

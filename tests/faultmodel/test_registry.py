@@ -127,11 +127,13 @@ class WithProperties(msgspec.Struct):
     """A record that derives what another stores."""
 
     time_ns: int
+    monotonic_ns: int
     vm: str
     vcpu: int
     scause: int
     private: bool | None = None
     memslot: int | None = None
+    stands_for: int = 1
 
     @property
     def gpa(self) -> int | None:

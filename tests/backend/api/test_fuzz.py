@@ -19,9 +19,18 @@ from backend.app import create_app
 from backend.auth import TokenKind
 from backend.store import open_store
 from faultmodel import wire
-from faultmodel.record import ExitKind
+from faultmodel.record import Cost, ExitKind, HostEvent, Loss
 from tests.backend.serving import SETTINGS, Clock, Server
-from tests.batches import VM_ID, exit_count, exit_record, fault_count, full_exit_record, make_batch
+from tests.batches import (
+    START_NS,
+    VM_ID,
+    exit_count,
+    exit_record,
+    fault_count,
+    fault_record,
+    full_exit_record,
+    make_batch,
+)
 
 EXAMPLES = 40
 # A text may fit a parameter's pattern and be no date in the calendar, or no cursor that was ever given.
@@ -52,6 +61,10 @@ def fuzzed(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 fault_counts=[fault_count(faults=5, private=2), fault_count(word=0, format_name="none")],
                 exit_counts=[exit_count(), exit_count(reason=0)],
                 exits=[full_exit_record(), exit_record(kind=ExitKind.BARE_ERROR)],
+                faults=[fault_record(), fault_record(word=0, format_name="none")],
+                lost=[Loss("keys_full", 1)],
+                events=[HostEvent(time_ns=START_NS, kind="records", one_in=1)] * 2,
+                costs=[Cost(from_ns=START_NS, to_ns=START_NS + 1, cpu_ns=1, resident_bytes=1, program_ns=1)],
             )
         )
         server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None))

@@ -13,7 +13,16 @@ from backend.store import open_store
 from backend.store.base import Store
 from backend.store.values import Split, TimeRange, VmFilter
 from faultmodel.record import COUNTERS, ExitKind
-from tests.batches import START_MS, START_NS, VM_ID, exit_count, exit_record, fault_count, make_batch
+from tests.batches import (
+    START_MS,
+    START_NS,
+    VM_ID,
+    exit_count,
+    exit_record,
+    fault_count,
+    fault_record,
+    make_batch,
+)
 
 Statement = tuple[str, Any]
 STEPS = (START_MS, START_MS + 60_000, 1000)
@@ -62,10 +71,20 @@ def statements() -> Iterator[list[Statement]]:
         lambda s: s.exits(None, None, SPAN, limit=9, before=PLACE),
         lambda s: s.exits(None, None, TimeRange(), limit=9, before=None),
         lambda s: s.exits([VM_ID], None, SPAN, limit=9, before=PLACE),
+        lambda s: s.faults(VM_ID, SPAN, limit=9, before=PLACE),
+        lambda s: s.faults(VM_ID, TimeRange(), limit=9, before=None),
+        lambda s: s.ledger_points([VM_ID], *STEPS),
+        lambda s: s.counting_totals([VM_ID]),
+        lambda s: s.vms_of("host-1", SPAN),
+        lambda s: s.losses(["host-1"], *STEPS),
+        lambda s: s.costs(["host-1"], *STEPS),
+        lambda s: s.host_events("host-1", SPAN, limit=9, before=PLACE),
+        lambda s: s.host_events(None, TimeRange(), limit=9, before=None),
         lambda s: s.coverage(["host-1"], SPAN),
         lambda s: s.host_of([VM_ID]),
         lambda s: s.apply(make_batch(1, fault_counts=[fault_count()], exits=[exit_record()]), START_NS),
         lambda s: s.apply(make_batch(5, exit_counts=[exit_count()]), START_NS),
+        lambda s: s.apply(make_batch(1, faults=[fault_record()]), START_NS),
     ],
 )
 def test_no_query_scans_a_table(
@@ -95,6 +114,17 @@ def test_pages_of_exits_are_read_in_the_order_of_an_index(path: Path, statements
     plan = _plan(path, statements)
     assert [step for step in plan if "TEMP B-TREE" in step] == []
     assert sum("time_ns>? AND time_ns<?" in step for step in plan) == len([s for s in plan if "_exits" in s])
+
+
+def test_pages_of_faults_are_read_in_the_order_of_their_key(path: Path, statements: list[Statement]) -> None:
+    store = open_store(f"sqlite:///{path}")
+    store.apply(make_batch(0, faults=[fault_record()]), START_NS)
+    statements.clear()
+    store.faults(VM_ID, SPAN, limit=9, before=PLACE)
+    store.close()
+
+    plan = [step for step in _plan(path, statements) if "_faults" in step]
+    assert plan == ["SEARCH x86_faults USING PRIMARY KEY (vm_id=? AND time_ns>? AND time_ns<?)"]
 
 
 def _plan(path: Path, statements: list[Statement]) -> list[str]:

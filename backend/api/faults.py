@@ -1,0 +1,34 @@
+"""Single guest faults of one VM, where they are recorded."""
+
+from fastapi import APIRouter
+
+from backend.api import schemas
+from backend.api.parameters import CursorParameter, LimitParameter, TimeRangeDep, VmPath
+from backend.api.presented import fault_body
+from backend.api.responses import reader_problems
+from backend.api.services import ServicesDep
+from backend.query.cursors import Listed, place_cursor, read_place_cursor
+
+router = APIRouter(prefix="/api/v1/vms", tags=["VMs"])
+
+
+@router.get("/{id}/faults", responses=reader_problems(404))
+def list_faults(
+    services: ServicesDep,
+    id: VmPath,
+    span: TimeRangeDep,
+    limit: LimitParameter = 100,
+    cursor: CursorParameter = None,
+) -> schemas.FaultPage:
+    """List a VM's guest faults that were recorded one by one, newest first.
+
+    Every fault is counted, and as many are recorded as the collector was told to: the ledger says how many.
+    """
+    before = read_place_cursor(Listed.FAULTS, cursor)
+    found = services.store.faults(id, span, limit=limit + 1, before=before)
+    page = found[:limit]
+    more = len(found) > limit
+    return schemas.FaultPage(
+        items=[fault_body(row) for row in page],
+        next_cursor=place_cursor(Listed.FAULTS, page[-1].record.time_ns, page[-1].position) if more else None,
+    )

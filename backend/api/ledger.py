@@ -1,0 +1,57 @@
+"""The ledger: nothing that was seen is missing from what is stored, or it is said how much."""
+
+from fastapi import APIRouter
+
+from backend.api import schemas
+from backend.api.parameters import GridDep, HostParameter, VmParameter
+from backend.api.responses import reader_problems
+from backend.api.services import ServicesDep
+from backend.query.account import HostAccount, Line, VmAccount, account
+
+router = APIRouter(prefix="/api/v1/ledger", tags=["Ledger"])
+
+
+@router.get("", responses=reader_problems(404))
+def show_ledger(
+    services: ServicesDep,
+    grid: GridDep,
+    host: HostParameter = None,
+    vm: VmParameter = [],  # noqa: B006 - FastAPI copies it
+) -> schemas.Ledger:
+    """Account for the faults of VMs and the batches of hosts, over from..to (default: the last 15 min).
+
+    Every batch is checked when it arrives: one whose figures do not add up is refused.
+    """
+    found = account(services.store, list(dict.fromkeys(vm)) or None, host, grid)
+    return schemas.Ledger(
+        step_ms=grid.step_ms,
+        times_ms=list(grid.starts_ms),
+        vms=[_vm_body(item) for item in found.vms],
+        hosts=[_host_body(item) for item in found.hosts],
+    )
+
+
+def _vm_body(item: VmAccount) -> schemas.VmLedger:
+    lines = {name: _line_body(line) for name, line in item.figures.items()}
+    return schemas.VmLedger(
+        vm=item.vm, host=item.host, missing=item.missing, balanced=item.is_balanced, **lines
+    )
+
+
+def _host_body(item: HostAccount) -> schemas.HostLedger:
+    batches = item.batches
+    return schemas.HostLedger(
+        host=item.host,
+        covered_ms=list(item.covered_ms),
+        lost={kind: _line_body(line) for kind, line in item.lost.items()},
+        batches=schemas.HostBatches(
+            shipped=batches.shipped,
+            stored=batches.stored,
+            dropped=batches.dropped,
+            under_way=batches.under_way,
+        ),
+    )
+
+
+def _line_body(line: Line) -> schemas.LedgerLine:
+    return schemas.LedgerLine(total=line.total, values=list(line.values))

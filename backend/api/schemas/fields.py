@@ -1,0 +1,21 @@
+"""Fields that several bodies have."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+Count = Annotated[int, Field(ge=0, examples=[100_000])]
+UntoldCount = Annotated[
+    int,
+    Field(
+        ge=0,
+        description="Either of these two, in a recording that does not show which",
+        examples=[0],
+    ),
+]
+TimeText = Annotated[str, Field(examples=["2026-01-31T12:00:00.000Z"])]
+WordText = Annotated[str, Field(pattern="^0x[0-9a-f]{1,16}$", examples=["0x200000006"])]
+Rate = Annotated[float | None, Field(description="Per second of covered time, null where none was covered")]
+NextCursor = Annotated[
+    str | None, Field(description="`cursor` of the next page, null on the last", examples=[None])
+]

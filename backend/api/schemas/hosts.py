@@ -1,0 +1,97 @@
+"""Hosts: how they are read, and what that costs."""
+
+from pydantic import BaseModel, Field
+
+from backend.api.schemas.fields import NextCursor, TimeText
+
+
+class Probe(BaseModel):
+    """One tracepoint on a host."""
+
+    tracepoint: str = Field(examples=["kvm:kvm_userspace_exit"])
+    state: str = Field(examples=["attached"])
+    detail: str
+
+
+class Recording(BaseModel):
+    """How guest faults are recorded one by one, beside being counted."""
+
+    one_in: int | None = Field(description="1: every fault; N: one of N; 0: none", examples=[16])
+    since: TimeText
+    detail: str
+
+
+class RecentCost(BaseModel):
+    """What tracing cost in the last minute; null where there is nothing to divide by."""
+
+    cpu_percent: float = Field(description="Of one core, the collector's process", examples=[0.8])
+    program_cpu_percent: float | None = Field(description="Of one core, its BPF programs")
+    program_ns_per_fault: float | None
+    program_ns_per_run: float | None
+    resident_bytes: int = Field(examples=[62_914_560])
+
+
+class Host(BaseModel):
+    """A host as its newest batch described it."""
+
+    name: str = Field(examples=["host-1"])
+    arch: str = Field(examples=["x86_64"])
+    boot_id: str
+    kernel: str = Field(examples=["6.12.0"])
+    flavour: str = Field(description="The KVM implementation", examples=["svm"])
+    state: str = Field(description="attached, waiting, stopped or replay", examples=["attached"])
+    detail: str = Field(description="What is missing, while waiting")
+    collector_version: str
+    probes: list[Probe]
+    lost: dict[str, int] = Field(description="Everything that could not be kept, by kind, ever")
+    last_batch: TimeText = Field(description="When the server took the newest batch")
+    age_s: float = Field(description="Seconds since then")
+    covered_to: TimeText | None = Field(description="End of the covered time")
+    recording: Recording | None = Field(description="Null where the collector never said")
+    cost: RecentCost | None = Field(description="Null where none was reported in the last minute")
+    is_covering: bool = Field(description="Whether the probes are attached and read at this moment")
+
+
+class HostEvent(BaseModel):
+    """Something that changed how a host is read."""
+
+    host: str = Field(examples=["host-1"])
+    time: str = Field(description="RFC 3339 with ns", examples=["2026-01-31T12:00:00.123456789Z"])
+    kind: str = Field(
+        description="`records`: faults are recorded as `one_in` says from now on; `attached`: a new counting "
+        "begins; `taken_over`: one goes on that an earlier collector left; `replaced`: one of another "
+        "version was ended; `stopped`",
+        examples=["records"],
+    )
+    detail: str
+    one_in: int | None = Field(
+        description="1: every fault is recorded; N: one of N; 0: none. Null with other kinds", examples=[16]
+    )
+
+
+class HostEventPage(BaseModel):
+    """Events of hosts, newest first."""
+
+    items: list[HostEvent]
+    next_cursor: NextCursor
+
+
+class HostCosts(BaseModel):
+    """A host's costs over time; null where no cost was reported, or there is nothing to divide by."""
+
+    host: str = Field(examples=["host-1"])
+    cpu_percent: list[float | None] = Field(description="Of one core, the collector's process")
+    program_cpu_percent: list[float | None] = Field(
+        description="Of one core, its BPF programs; they run in the vCPUs' own time"
+    )
+    program_ns_per_fault: list[float | None] = Field(description="Time of the BPF programs for each fault")
+    program_ns_per_run: list[float | None]
+    resident_bytes: list[int | None] = Field(description="The most that the collector's process had")
+
+
+class Costs(BaseModel):
+    """What tracing costs, on one grid of steps."""
+
+    step_ms: int = Field(examples=[1000])
+    times_ms: list[int] = Field(description="Start of each step, a multiple of the step")
+    hosts: list[HostCosts] = Field(description="Those that reported costs, by name")

@@ -1,0 +1,63 @@
+"""The ledger over time."""
+
+from pydantic import BaseModel, Field
+
+from backend.api.schemas.fields import Count
+
+
+class LedgerLine(BaseModel):
+    """One figure of the ledger over time."""
+
+    total: Count = Field(description="Over all steps")
+    values: list[int | None] = Field(
+        description="Count of each step; null where none of it was covered and nothing came"
+    )
+
+
+class VmLedger(BaseModel):
+    """What became of a VM's guest faults. In each step and in total, seen = counted + uncounted and
+    recorded + sampled_out + dropped = seen."""
+
+    vm: str = Field(examples=["00000000000000a1"])
+    host: str = Field(examples=["host-1"])
+    seen: LedgerLine = Field(description="Seen by the programs, and told to be this VM's")
+    counted: LedgerLine = Field(description="In the counts")
+    uncounted: LedgerLine = Field(description="Found the map of counts full")
+    recorded: LedgerLine = Field(description="In the fault records")
+    sampled_out: LedgerLine = Field(description="Not to be recorded, as sampling or the VM's bound had it")
+    dropped: LedgerLine = Field(description="To be recorded, and found the ring buffer full")
+    missing: Count = Field(
+        description="Of the VM's whole life: seen, and in batches that are not stored: dropped by the spool "
+        "or still under way",
+        examples=[0],
+    )
+    balanced: bool = Field(
+        description="Whether the figures add up in every step, and no more is stored than was seen"
+    )
+
+
+class HostBatches(BaseModel):
+    """What became of a host's batches, ever: shipped = stored + dropped + under_way."""
+
+    shipped: Count = Field(description="Up to the newest of each stream that is known")
+    stored: Count
+    dropped: Count = Field(description="By the collector's spool, as it told")
+    under_way: Count = Field(description="The rest: in the spool, or dropped and not yet told")
+
+
+class HostLedger(BaseModel):
+    """What a host lost, and what became of its batches."""
+
+    host: str = Field(examples=["host-1"])
+    covered_ms: list[int] = Field(description="Covered time of each step")
+    lost: dict[str, LedgerLine] = Field(description="Losses by kind; a kind that never occurred is not there")
+    batches: HostBatches
+
+
+class Ledger(BaseModel):
+    """The ledger on one grid of steps."""
+
+    step_ms: int = Field(examples=[1000])
+    times_ms: list[int] = Field(description="Start of each step, a multiple of the step")
+    vms: list[VmLedger] = Field(description="Most seen first")
+    hosts: list[HostLedger] = Field(description="By name")

@@ -1,0 +1,74 @@
+"""Single faults and exits."""
+
+from pydantic import BaseModel, Field
+
+from backend.api.schemas.fields import NextCursor, WordText
+from faultmodel.record import Access, ExitKind
+
+
+class RawSyndrome(BaseModel):
+    """What the hardware said of a fault, word by word."""
+
+    format: str = Field(examples=["npf"])
+    word: WordText
+    words: dict[str, WordText] = Field(
+        description=(
+            "The architecture's other words, by their names there. x86_64: `address` (guest-physical; "
+            "guest-virtual for format pferr), `rip`; aarch64: `far`, `ipa`, `pc`; riscv64: `stval`, ..."
+        ),
+        examples=[{"address": "0x100000", "rip": "0xfff0"}],
+    )
+
+
+class Exit(BaseModel):
+    """One exit with a memory fault, or with a bare error."""
+
+    time: str = Field(description="RFC 3339 with ns", examples=["2026-01-31T12:00:00.123456789Z"])
+    vm: str = Field(examples=["00000000000000a1"])
+    vcpu: int = Field(examples=[0])
+    arch: str = Field(examples=["x86_64"])
+    kind: ExitKind = Field(
+        description="`untold_error`: one of the two, in a recording whose text leaves out which"
+    )
+    reason: int = Field(examples=[39])
+    reason_name: str = Field(examples=["KVM_EXIT_MEMORY_FAULT"])
+    errno: int = Field(description="Positive", examples=[14])
+    errno_name: str = Field(examples=["EFAULT"])
+    gpa: WordText | None = Field(description="Null where KVM did not tell", examples=["0x100000"])
+    size: int | None = Field(description="Bytes; null where KVM did not tell", examples=[4096])
+    flags: list[str] = Field(examples=[["private"]])
+    flags_raw: WordText | None = Field(examples=["0x8"])
+    syndrome: RawSyndrome | None = Field(description="Null where the kernel showed no fault before the exit")
+
+
+class ExitPage(BaseModel):
+    """Exits, newest first."""
+
+    items: list[Exit]
+    next_cursor: NextCursor
+
+
+class Fault(BaseModel):
+    """One guest fault that was recorded."""
+
+    time: str = Field(description="RFC 3339 with ns", examples=["2026-01-31T12:00:00.123456789Z"])
+    vm: str = Field(examples=["00000000000000a1"])
+    vcpu: int = Field(examples=[0])
+    arch: str = Field(examples=["x86_64"])
+    access: Access
+    gpa: WordText | None = Field(description="Guest-physical; null where not shown", examples=["0x100000"])
+    private: bool | None = Field(description="Whether the access was to private memory; null where not shown")
+    memslot: int | None = Field(description="KVM's memory slot; null where not shown")
+    flags: list[str] = Field(description="What the hardware's word says", examples=[["write", "user"]])
+    summary: str = Field(description="The word in one line, empty where none was shown")
+    stands_for: int = Field(
+        description="Faults of this vCPU since the one recorded before, this one included", examples=[1]
+    )
+    syndrome: RawSyndrome | None = Field(description="Null where the kernel showed no word")
+
+
+class FaultPage(BaseModel):
+    """Guest faults, newest first."""
+
+    items: list[Fault]
+    next_cursor: NextCursor

@@ -1,0 +1,39 @@
+"""Rates over time."""
+
+from pydantic import BaseModel, Field
+
+from backend.api.schemas.fields import Count
+
+
+class Series(BaseModel):
+    """One line of a chart."""
+
+    key: str = Field(
+        description="VM id; `VM id/vCPU`; or name of the flag, access, level or architecture",
+        examples=["write"],
+    )
+    label: str = Field(description="The key for people", examples=["write"])
+    total: Count = Field(description="Exact count over all steps")
+    values: list[float | None] = Field(
+        description="Per second of the step's covered time; null where none of it was covered"
+    )
+
+
+class CoveredSpan(BaseModel):
+    """Half-open span in which a host's probes were attached and read."""
+
+    host: str = Field(examples=["host-1"])
+    from_ms: int
+    to_ms: int
+    is_recording: bool = Field(
+        description="Whether the host is a replayed recording: what it does not cover is no gap of the others"
+    )
+
+
+class Rates(BaseModel):
+    """Series on one grid of steps."""
+
+    step_ms: int = Field(examples=[1000])
+    times_ms: list[int] = Field(description="Start of each step, a multiple of the step")
+    series: list[Series] = Field(description="Greatest total first")
+    coverage: list[CoveredSpan]

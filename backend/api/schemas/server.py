@@ -1,0 +1,39 @@
+"""The server itself."""
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from backend.api.schemas.fields import TimeText
+from backend.api.schemas.hosts import Host
+
+
+class Status(BaseModel):
+    """The server and the hosts that it hears from."""
+
+    version: str = Field(examples=["0.1.0"])
+    database: str = Field(examples=["sqlite"])
+    now: TimeText
+    started_at: TimeText
+    expects_collector: bool
+    ready: bool
+    missing: str = Field(description="What keeps the server from being ready; empty where nothing does")
+    hosts: list[Host]
+
+
+class Health(BaseModel):
+    """The server answers."""
+
+    status: Literal["ok", "ready"]
+
+
+class Applied(BaseModel):
+    """A batch was taken."""
+
+    applied: bool = Field(description="False where this batch was taken before; then nothing changed")
+
+
+class Session(BaseModel):
+    """A session was opened."""
+
+    ends_at: TimeText

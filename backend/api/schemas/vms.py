@@ -1,0 +1,103 @@
+"""VMs, and what their faults were."""
+
+from pydantic import BaseModel, Field
+
+from backend.api.schemas.fields import Count, NextCursor, Rate, TimeText, UntoldCount, WordText
+from backend.api.schemas.words import Decoded
+from faultmodel.record import Side
+
+
+class Vm(BaseModel):
+    """A VM with its totals within from..to."""
+
+    id: str = Field(examples=["00000000000000a1"])
+    name: str = Field(description="As the VMM tells, else empty", examples=["guest"])
+    uuid: str = Field(examples=["6f1d0c9a-52a5-4ad5-8f43-0f6b1f0d7a11"])
+    vmm: str = Field(description="Kind of VMM, else its process's name", examples=["qemu"])
+    manager: str = Field(description="What runs the VMM, where that shows", examples=["libvirt"])
+    command: str = Field(description="The VMM's command line", examples=["qemu-system-x86_64 -name guest"])
+    host: str = Field(examples=["host-1"])
+    arch: str = Field(examples=["x86_64"])
+    pid: int = Field(description="The VMM's process id on its host", examples=[4242])
+    started_at: TimeText
+    ended_at: TimeText | None
+    first_seen: TimeText
+    last_seen: TimeText
+    faults: Count
+    memory_fault_exits: Count
+    bare_error_exits: Count
+    untold_error_exits: UntoldCount
+    fault_rate: Rate
+    exit_rate: Rate = Field(description="Memory-fault exits per second of covered time")
+
+
+class VmPage(BaseModel):
+    """VMs, those first seen last before the others."""
+
+    items: list[Vm]
+    next_cursor: NextCursor
+
+
+class Vcpu(BaseModel):
+    """A vCPU's totals within from..to."""
+
+    vcpu: int = Field(examples=[0])
+    faults: Count
+    memory_fault_exits: Count
+    bare_error_exits: Count
+    untold_error_exits: UntoldCount
+
+
+class ExitReason(BaseModel):
+    """Exits to user space with one reason and errno."""
+
+    reason: int = Field(examples=[39])
+    reason_name: str = Field(examples=["KVM_EXIT_MEMORY_FAULT"])
+    errno: int = Field(description="Positive; 0 where KVM_RUN succeeded", examples=[14])
+    errno_name: str = Field(examples=["EFAULT"])
+    count: Count
+
+
+class VmDetail(Vm):
+    """A VM with its vCPUs, and all of its exits to user space by reason, within from..to."""
+
+    vcpus: list[Vcpu]
+    exit_reasons: list[ExitReason]
+
+
+class FlagCount(BaseModel):
+    """Faults of which the syndrome (hardware) or KVM (software) says this."""
+
+    flag: str = Field(examples=["write"])
+    count: Count
+    side: Side
+    bit: int | None = Field(
+        description="The bit's number in the word; null where derived, or not the same in every format",
+        examples=[1],
+    )
+    meaning: str = Field(examples=["the guest wrote"])
+
+
+class Flags(BaseModel):
+    """Faults by flag and by outcome. A fault has any number of flags; what never occurred is not listed."""
+
+    total: Count = Field(description="Guest faults within from..to")
+    items: list[FlagCount] = Field(description="Hardware first, each side most first")
+    outcomes: list[FlagCount] = Field(
+        description="How faults ended, where the kernel shows it; `prefetched` is beside the total"
+    )
+
+
+class Syndrome(BaseModel):
+    """Faults with one raw word. Without a syndrome from the kernel, word, format and decoded are null."""
+
+    word: WordText | None
+    format: str | None = Field(examples=["npf"])
+    count: Count
+    decoded: Decoded | None
+
+
+class Syndromes(BaseModel):
+    """Every raw word, most faults first."""
+
+    items: list[Syndrome]

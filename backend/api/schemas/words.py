@@ -1,0 +1,94 @@
+"""Words as they are read, and everything that they are read by."""
+
+from pydantic import BaseModel, Field
+
+from backend.api.schemas.fields import WordText
+from faultmodel.record import Access, Side
+
+
+class WordField(BaseModel):
+    """A field of a word, with the value it has there."""
+
+    name: str = Field(examples=["write"])
+    bits: str = Field(description="Highest and lowest bit, or the only one", examples=["31:26"])
+    low: int = Field(description="Lowest bit", ge=0, le=63)
+    width: int = Field(description="Number of bits", ge=1, le=64)
+    value: WordText
+    meaning: str
+    source: str = Field(description="The manual or kernel source that defines it")
+    proposed: bool = Field(description="Seen in patches that no released kernel has")
+
+
+class Decoded(BaseModel):
+    """A word as one format reads it; every set bit is in a field or in `unknown_bits`."""
+
+    summary: str = Field(examples=["write, page not present, user, while translating the final address"])
+    access: Access
+    flags: list[str] = Field(examples=[["write", "user"]])
+    fields: list[WordField]
+    unknown_bits: list[int]
+
+
+class FieldDefinition(BaseModel):
+    """A field that a word can have."""
+
+    kind: str = Field(description="Kind of word that has it", examples=["data abort"])
+    name: str = Field(examples=["dfsc"])
+    bits: str = Field(examples=["5:0"])
+    low: int
+    width: int
+    meaning: str
+    when: str = Field(description="In which words of the kind it is there, empty where in all")
+    values: dict[str, str] = Field(description="Meaning by value in hexadecimal, where the field is a code")
+    source: str
+    proposed: bool
+
+
+class FormatDefinition(BaseModel):
+    """A form in which an architecture's word comes."""
+
+    name: str = Field(examples=["npf"])
+    title: str
+    fields: list[FieldDefinition]
+
+
+class FlagDefinition(BaseModel):
+    """A flag that is the same on every architecture."""
+
+    flag: str = Field(examples=["private"])
+    side: Side
+    bit: int | None
+    meaning: str
+
+
+class ArchitectureDefinition(BaseModel):
+    """An architecture and its syndrome formats."""
+
+    name: str = Field(examples=["x86_64"])
+    machines: list[str] = Field(description="Every `uname -m` that means it", examples=[["x86_64", "amd64"]])
+    formats: list[FormatDefinition]
+
+
+class Architectures(BaseModel):
+    """Everything that words are decoded by."""
+
+    items: list[ArchitectureDefinition]
+    exit_flags: list[FlagDefinition] = Field(description="Bits of a memory-fault exit's flags")
+    context: list[FlagDefinition] = Field(description="What KVM knew when it handled the fault")
+    outcomes: list[FlagDefinition] = Field(description="How a fault ended")
+
+
+class Reading(BaseModel):
+    """The word read in one format."""
+
+    format: str = Field(examples=["npf"])
+    title: str
+    decoded: Decoded
+
+
+class Decoding(BaseModel):
+    """A word, read in each format that was asked for: the word does not tell which it is in."""
+
+    arch: str = Field(examples=["x86_64"])
+    word: WordText
+    readings: list[Reading]

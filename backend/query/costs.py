@@ -1,0 +1,78 @@
+"""What tracing costs on hosts: CPU, time of the BPF programs for each fault, memory."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from backend.errors import ParameterError
+from backend.query.grid import Grid
+from backend.query.rates import MAX_VALUES
+from backend.store.accounts import CostPoint
+from backend.store.base import Store
+
+_PERCENT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """A host's cost, over a span of which part is accounted for. None where there is nothing to divide by.
+
+    ``cpu_percent``: of one core, the collector's process. ``program_cpu_percent``: of one core, its BPF
+    programs, which run in the vCPUs' threads. ``resident_bytes``: the most that the process had.
+    """
+
+    cpu_percent: float
+    program_cpu_percent: float | None
+    program_ns_per_fault: float | None
+    program_ns_per_run: float | None
+    resident_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class HostCosts:
+    """A host's cost in each step of a grid, None where no cost was reported."""
+
+    host: str
+    steps: Sequence[Cost | None]
+
+
+def costs(store: Store, host: str | None, grid: Grid) -> Sequence[HostCosts]:
+    """Return the costs of a host, or of every host that reported any in the grid's range, by name.
+
+    :raises NotFoundError: there is no such host
+    :raises ParameterError: the answer would be too large
+    """
+    names = None if host is None else [host]
+    points = store.costs(names, grid.from_ms, grid.to_ms, grid.step_ms)
+    by_host: dict[str, dict[int, Cost]] = defaultdict(dict)
+    for point in points:
+        by_host[point.host][point.step_start_ms] = cost_of(point)
+    if host is not None:
+        by_host.setdefault(host, {})
+    if len(by_host) * len(grid.starts_ms) > MAX_VALUES:
+        raise ParameterError("step", f"{len(by_host)} hosts and {len(grid.starts_ms)} points; ask for fewer")
+    return [
+        HostCosts(name, [steps.get(start) for start in grid.starts_ms])
+        for name, steps in sorted(by_host.items())
+    ]
+
+
+def recent_costs(store: Store, now_ms: int, span_ms: int) -> Mapping[str, Cost]:
+    """Return the cost of each host that reported any in the last ``span_ms``, by the host's name."""
+    points = store.costs(None, now_ms - span_ms, now_ms, span_ms)
+    return {point.host: cost_of(point) for point in points}
+
+
+def cost_of(point: CostPoint) -> Cost:
+    """Return what a step's sums say."""
+    return Cost(
+        cpu_percent=point.cpu_ns * _PERCENT / point.wall_ns,
+        program_cpu_percent=_ratio(point.program_ns * _PERCENT, point.measured_ns),
+        program_ns_per_fault=_ratio(point.program_ns, point.seen),
+        program_ns_per_run=_ratio(point.program_ns, point.program_runs),
+        resident_bytes=point.resident_bytes,
+    )
+
+
+def _ratio(value: int, by: int) -> float | None:
+    return value / by if by else None

@@ -1,0 +1,76 @@
+"""Events of hosts, and how their faults are recorded."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from backend.errors import NotFoundError
+from backend.store.base import Store
+from backend.store.values import HostEventRow, TimeRange
+from faultmodel.record import HostEvent
+from tests.batches import NS_PER_S, START_MS, START_NS, make_batch, make_host
+
+ALWAYS = TimeRange()
+OTHER_STREAM = "6" * 32
+
+
+def _event(second: int, kind: str = "records", one_in: int | None = 1) -> HostEvent:
+    return HostEvent(time_ns=START_NS + second * NS_PER_S, kind=kind, detail=f"at {second}", one_in=one_in)
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    """A store with events of two hosts; two of one host at the same time, one batch late."""
+    store.apply(make_batch(1, events=[_event(3, one_in=16), _event(3, "stopped", None)]), START_NS)
+    store.apply(make_batch(0, events=[_event(0, "attached", None), _event(1)]), START_NS)
+    host = make_host("host-2")
+    store.apply(make_batch(host=host, stream=OTHER_STREAM, events=[_event(2, one_in=0)]), START_NS)
+    return store
+
+
+def _pages(store: Store, host: str | None, limit: int) -> list[HostEventRow]:
+    rows: list[HostEventRow] = []
+    before = None
+    while page := store.host_events(host, ALWAYS, limit=limit, before=before):
+        rows.extend(page)
+        before = (page[-1].event.time_ns, page[-1].position)
+    return rows
+
+
+def _said(rows: Sequence[HostEventRow]) -> list[tuple[str, str, int | None]]:
+    return [(row.host, row.event.kind, row.event.one_in) for row in rows]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 9])
+def test_events_come_newest_first_page_by_page(filled: Store, limit: int) -> None:
+    assert _said(_pages(filled, None, limit)) == [
+        ("host-1", "stopped", None),
+        ("host-1", "records", 16),
+        ("host-2", "records", 0),
+        ("host-1", "records", 1),
+        ("host-1", "attached", None),
+    ]
+
+
+def test_events_of_one_host_and_range_are_found_alone(filled: Store) -> None:
+    assert _said(_pages(filled, "host-2", 9)) == [("host-2", "records", 0)]
+    span = TimeRange(START_MS + 1000, START_MS + 3000)
+    assert _said(filled.host_events(None, span, limit=9, before=None)) == [
+        ("host-2", "records", 0),
+        ("host-1", "records", 1),
+    ]
+
+
+def test_an_event_comes_back_as_it_was_sent(filled: Store) -> None:
+    assert _pages(filled, "host-1", 9)[1].event == _event(3, one_in=16)
+
+
+def test_a_host_that_is_not_there_is_said_to_be_so(filled: Store) -> None:
+    with pytest.raises(NotFoundError, match="no host 'nobody'"):
+        filled.host_events("nobody", ALWAYS, limit=9, before=None)
+
+
+def test_a_hosts_status_has_its_newest_recording_step(filled: Store) -> None:
+    filled.apply(make_batch(host=make_host("host-3"), stream="7" * 32), START_NS)
+
+    assert [host.recording and host.recording.one_in for host in filled.hosts()] == [16, 0, None]

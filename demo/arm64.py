@@ -75,6 +75,7 @@ class Arm64Machine:
 
     system_pages = 1
     landing = _LANDING
+    forgets_all = False
 
     def __init__(self, small_pages: Iterable[range]) -> None:
         """Make the processor; it has no page tables, so ``small_pages`` tells it nothing.

@@ -94,9 +94,10 @@ class Guest:
         """
         os.close(self.attach_guest_memfd(region))
 
-    def detach(self, region: Region) -> None:
-        """Delete a region's memslot; on x86 KVM then forgets all of the VM's mappings, not only these."""
+    def detach(self, region: Region) -> bool:
+        """Delete a region's memslot; tell whether KVM forgets all of the VM's mappings then."""
         self._vm.set_memory(slot=region.slot, gpa=region.gpa, size=0, address=0)
+        return self._machine.forgets_all
 
     def discard(self, region: Region) -> None:
         """Take a region's pages away, so that the next touch of each faults anew. No vCPU may be running.

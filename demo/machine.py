@@ -32,6 +32,8 @@ class Machine(Protocol):
     """Pages, from guest-physical 0, that the guest needs for itself: code, page tables and the like."""
     landing: bytes
     """What a page must begin with to be the target of ``Op.EXECUTE``."""
+    forgets_all: bool
+    """Whether KVM, when a memslot is deleted, forgets all of the VM's mappings, not only those in it."""
 
     def system_image(self) -> bytes:
         """Return the contents of the system pages."""

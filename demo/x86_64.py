@@ -67,6 +67,7 @@ class X86Machine:
     """The processor of a 64-bit x86 guest."""
 
     landing = LANDING
+    forgets_all = True
 
     def __init__(self, small_pages: Iterable[range]) -> None:
         image = TOUCH_LOOP + _DONE

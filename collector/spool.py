@@ -2,9 +2,10 @@
 
 A batch that ``put`` has stored survives the process and the machine; it leaves when the server has it.
 What a process that is killed had not stored yet is counted again by the next, where counting outlives it
-(``resume``); elsewhere it is lost, as is what was held in memory because the disk would not take it. Nobody
-counts those; the server sees the span without coverage, and from the kernel's own totals what it lacks.
-Everything else that cannot be kept is counted in ``dropped_batches``, across restarts.
+(``resume``); elsewhere it is lost. So is what was held in memory because the disk would not take it, which
+begins when the reserve (``spool_disk``) is used up. Nobody counts those; the server sees the span without
+coverage, and from the kernel's own totals what it lacks. Everything else that cannot be kept is counted in
+``dropped_batches``, across restarts.
 """
 
 import errno
@@ -20,6 +21,7 @@ from types import TracebackType
 
 from collector import spool_file
 from collector.errors import SpoolError
+from collector.spool_disk import SpoolDisk
 from collector.spool_file import SpoolFile
 from collector.spool_ledger import Ledger
 from collector.spool_lock import lock
@@ -59,7 +61,7 @@ class Spool:
     def __init__(self, directory: Path, *, max_bytes: int = DEFAULT_BYTES) -> None:
         """Open the directory, making it if need be, and finish what an earlier process left undone.
 
-        :param max_bytes: room on disk, each batch taken in whole blocks of 4 KiB
+        :param max_bytes: room on disk, each batch taken in whole blocks of 4 KiB; the reserve is beside it
         :raises SpoolLockedError: another process uses it
         :raises SpoolError: it cannot be used
         """
@@ -68,7 +70,6 @@ class Spool:
         self._changed = threading.Condition()
         self._woken = False
         self._sending: int | None = None
-        self._disk_failure = ""
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             directory.chmod(0o700)
@@ -79,6 +80,7 @@ class Spool:
         try:
             self._ledger = Ledger(directory / "ledger")
             self._entries = self._recover()
+            self._disk = SpoolDisk(directory)
         except OSError as exc:
             self._unlock()
             raise _unusable(directory, exc) from exc
@@ -144,8 +146,8 @@ class Spool:
         """Store the batches of one reading durably; False where one was dropped (and counted).
 
         Never raises for the disk's sake. If there is no room, the oldest batches are dropped, but not one
-        that is being sent. If the disk takes nothing, a few MiB are held in memory, so that a full disk does
-        not blind who is connected.
+        that is being sent. If the disk takes nothing, not even in the room reserved for that, a few MiB are
+        held in memory, so that a full disk does not blind who is connected.
 
         :param reporting: how many ``dropped_batches`` the last batch tells of; they are not counted any more
         :param cut: what is to be noted once all is stored: kept with them until ``commit`` has returned
@@ -236,6 +238,7 @@ class Spool:
                     self._drop(number)
             self._entries.clear()
             self._ledger.close()
+            self._disk.close()
             self._unlock()
 
     def __enter__(self) -> "Spool":
@@ -281,19 +284,7 @@ class Spool:
         return _Entry(size, content) if held_bytes + size <= _MEMORY_BYTES else None
 
     def _write(self, number: int, content: bytes) -> bool:
-        try:
-            spool_file.write_durably(self._path(number), content)
-        except OSError as exc:
-            failure = exc.strerror or str(exc)
-        else:
-            failure = ""
-        if failure != self._disk_failure:
-            self._disk_failure = failure
-            if failure:
-                logger.warning("spool cannot write, holding batches in memory error=%r", failure)
-            else:
-                logger.info("spool writes again")
-        return not failure
+        return self._disk.write(self._path(number), content, _blocks(len(content)))
 
     def _read(self, number: int) -> SpoolFile | None:
         entry = self._entries[number]

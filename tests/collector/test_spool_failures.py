@@ -1,17 +1,20 @@
 """The spool where its disk or process fails: nothing is lost in silence, nothing counts twice."""
 
+import contextlib
 import os
 import resource
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from collector import spool_file
 from collector.spool import Spool
+from collector.spool_disk import RESERVE_BYTES
 from collector.spool_file import SpoolFile
 from tests.collector.spooling import BLOCK, disk_that_takes, drain, files
 
@@ -156,24 +159,60 @@ def test_memory_is_bounded_when_the_disk_stays_full(tmp_path: Path) -> None:
         assert spool.put(b"x" * 4_000_000)
 
 
-def test_a_file_system_without_room_costs_nothing_while_the_server_answers(tmp_path: Path) -> None:
+@pytest.fixture
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file system of its own, of as many bytes as the test's parameter says."""
     mount = shutil.which("mount")
     if mount is None or os.geteuid() != 0:
         pytest.skip("mounting a small file system takes root")
     small = tmp_path / "small"
     small.mkdir()
-    mounted = subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", small], capture_output=True)
+    options = f"size={request.param}"
+    mounted = subprocess.run([mount, "-t", "tmpfs", "-o", options, "tmpfs", small], capture_output=True)
     if mounted.returncode != 0:
         pytest.skip(f"tmpfs cannot be mounted here: {mounted.stderr.decode().strip()}")
-    try:
-        with Spool(small / "spool") as spool:
-            for number in range(30):
-                assert spool.put(b"%d" % (number % 10) * 5000)
-            assert 0 < len(files(small / "spool")) < 30
-            assert drain(spool) == [b"%d" % (number % 10) * 5000 for number in range(30)]
-            assert spool.dropped_batches == 0
-    finally:
-        subprocess.run(["umount", small], check=True)
+    yield small
+    subprocess.run(["umount", small], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Leave no room on a disk; return the file that takes it all."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(BLOCK))
+    return ballast
+
+
+@pytest.mark.parametrize("small_disk", [1 << 16], indirect=True)
+def test_a_file_system_without_room_costs_nothing_while_the_server_answers(small_disk: Path) -> None:
+    with Spool(small_disk / "spool") as spool:
+        for number in range(30):
+            assert spool.put(b"%d" % (number % 10) * 5000)
+        assert 0 < len(files(small_disk / "spool")) < 30
+        assert drain(spool) == [b"%d" % (number % 10) * 5000 for number in range(30)]
+        assert spool.dropped_batches == 0
+
+
+@pytest.mark.parametrize("small_disk", [4 * RESERVE_BYTES], indirect=True)
+def test_what_is_put_on_a_full_disk_survives_a_kill(small_disk: Path) -> None:
+    with Spool(small_disk / "spool"):
+        fill(small_disk)
+    last = put_until_killed(small_disk / "spool", 1 << 24, 100)
+    with Spool(small_disk / "spool") as spool:
+        assert drain(spool)[: last + 1] == [b"%d" % number for number in range(last + 1)]
+
+
+@pytest.mark.parametrize("small_disk", [4 * RESERVE_BYTES], indirect=True)
+def test_the_reserve_is_taken_anew_when_there_is_room(small_disk: Path) -> None:
+    reserve = small_disk / "spool/reserve"
+    with Spool(small_disk / "spool") as spool:
+        ballast = fill(small_disk)
+        assert spool.put(bytes(RESERVE_BYTES // 2))
+        assert reserve.stat().st_size < RESERVE_BYTES
+        ballast.unlink()
+        assert spool.put(b"2")
+        assert reserve.stat().st_size == RESERVE_BYTES
 
 
 PUT_FOR_EVER = """

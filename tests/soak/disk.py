@@ -4,7 +4,9 @@ import errno
 import subprocess
 from pathlib import Path
 
-_BYTES = 1 << 20
+from collector.spool_disk import RESERVE_BYTES
+
+_BYTES = 4 * RESERVE_BYTES
 _PIECE = bytes(4096)
 
 

@@ -125,20 +125,22 @@ class Recording:
             except UnattributedError:
                 self.report.unattributed += 1
             else:
-                yield from self._counted(thread, seen)
+                if seen is not None:
+                    yield from self._counted(thread, seen)
         for thread in threads.values():
-            yield from self._counted(thread, thread.close())
+            if (seen := thread.close()) is not None:
+                yield from self._counted(thread, seen)
 
-    def _counted(self, thread: Thread, seen: Counted | ExitSeen | None) -> Iterator[Counted | ExitSeen]:
+    def _counted(self, thread: Thread, seen: Counted | ExitSeen) -> Iterator[Counted | ExitSeen]:
         if isinstance(seen, ExitSeen):
             # A fault that is still open is what the exit is about, and ends with it.
-            yield from self._counted(thread, thread.close())
+            if (ended := thread.close()) is not None:
+                yield from self._counted(thread, ended)
             self.report.exits += seen.record is not None
             self.report.errno_left_out += (seen.reason, seen.errno) == (KVM_EXIT_UNKNOWN, 0)
-        elif seen is not None:
+        else:
             self.report.faults += seen.is_guest_fault
-        if seen is not None:
-            yield seen
+        yield seen
 
     def _note(self, item: object) -> None:
         if isinstance(item, LostEvents):

@@ -1,10 +1,10 @@
 """Which threads are one VM, and which vCPU each runs, as far as a recording shows.
 
-A recording names threads by id and by comm. With ftrace's option record-tgid it has their process too, and a
-VM is a process. Without, all threads of one comm are taken for one VM (``CPU 0/KVM`` and ``CPU 1/KVM`` too,
-the numbers apart): several VMs whose threads are named alike are then one. Several VMs of one process are one
-in either case. Only x86 events name the vCPU; elsewhere it is the number in the thread's name, or else its
-place among its VM's threads by id, since a VMM starts its vCPUs' threads in order.
+A recording names threads by id and by comm. With ftrace's option record-tgid, or perf's field pid, it has
+their process too, and a VM is a process. Without, all threads of one comm are taken for one VM (``CPU 0/KVM``
+and ``CPU 1/KVM`` too, the numbers apart): several VMs whose threads are named alike are then one. Several VMs
+of one process are one in either case. Only x86 events name the vCPU; elsewhere it is the number in the
+thread's name, or else its place among its VM's threads by id, since a VMM starts its vCPUs' threads in order.
 """
 
 import re
@@ -26,7 +26,8 @@ _VCPU_EVENTS = frozenset(
 )
 """Events that a vCPU's thread alone takes."""
 _VCPU_NAMES: Mapping[str, re.Pattern[str]] = {
-    "qemu": re.compile(r"CPU (\d{1,4})/KVM"),
+    # trace-cmd report -l cuts names at eight characters.
+    "qemu": re.compile(r"CPU (\d{1,4})/(?:K(?:VM?)?)?"),
     "firecracker": re.compile(r"fc_vcpu ?(\d{1,4})"),
     "cloud-hypervisor": re.compile(r"vcpu(\d{1,4})"),
     "crosvm": re.compile(r"crosvm_vcpu(\d{1,4})"),

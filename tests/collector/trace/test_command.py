@@ -1,6 +1,8 @@
 """The command that sends recordings."""
 
 import argparse
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,43 @@ def test_what_was_not_read_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFi
         f"line not read file={str(path)!r} line=2 text='garbage'",
         f"the recording lacks events file={str(path)!r} events=3",
     ]
+
+
+def test_failed_runs_whose_errno_a_tool_left_out_are_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path, FAULT, event("kvm_userspace_exit:   reason KVM_EXIT_UNKNOWN (0)"))
+    with serve() as server:
+        command.run(parse(str(path), "--server", server.url))
+    (message,) = caplog.messages
+    assert message.startswith("failed runs of KVM_RUN whose errno the text leaves out")
+    assert message.endswith("exits=1")
+
+
+def test_standard_input_is_a_recording(tmp_path: Path) -> None:
+    path = write(tmp_path, FAULT)
+    with serve() as server:
+        with subprocess.Popen(["cat", path], stdout=subprocess.PIPE) as cat:
+            done = subprocess.run(
+                [sys.executable, "-m", "collector", "import", "-", "--server", server.url],
+                stdin=cat.stdout,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+        sent = wire.decode(server.next_request().body)
+    assert (sent.host.name, sent.host.state) == ("import-standard-input", "replay")
+    assert done.stdout == "standard input: 1 guest faults and 0 error exits in 0.000 s of trace\n"
+
+
+def test_several_files_are_hosts_and_streams_of_their_own(tmp_path: Path) -> None:
+    first = write(tmp_path, FAULT).rename(tmp_path / "a.txt")
+    second = write(tmp_path, FAULT, FAULT).rename(tmp_path / "b.txt")
+    with serve() as server:
+        command.run(parse(str(first), str(second), "--server", server.url))
+        sent = [wire.decode(server.next_request().body) for _ in range(2)]
+    assert [batch.host.name for batch in sent] == ["import-a", "import-b"]
+    assert len({batch.stream for batch in sent}) == 2
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,36 @@ def test_a_damaged_recording_is_read_as_far_as_it_can_be(tmp_path: Path, data: s
     assert [wire.decode(wire.encode(item)) for item in batches] == batches
 
 
+def test_every_fault_is_a_record_and_the_ledger_says_so(tmp_path: Path) -> None:
+    path = write(tmp_path, *(fault(number % 5, at=1 + number / 1e6) for number in range(20_000)))
+    batches = [wire.decode(wire.encode(item)) for item in prepare(path).batches()]
+
+    faults = [record for item in batches for record in item.faults]
+    assert [record.monotonic_ns for record in faults] == [NS + 1000 * number for number in range(20_000)]
+    assert {record.gpa for record in faults} == {0x485C_B000}
+    entries = [entry for item in batches for entry in item.ledger]
+    assert all(entry.recorded == entry.seen == entry.counted for entry in entries)
+    assert entries[-1].seen_total == 20_000
+
+
+def test_a_fault_s_record_has_what_its_mapping_shows(tmp_path: Path) -> None:
+    (record,) = batch(
+        write(
+            tmp_path,
+            event("kvm_page_fault: vcpu 0 rip 0x1033 address 0x7fff8123 error_code 0x6"),
+            event("kvm_mmu_spte_requested: gfn 8012 pfn 1d09 level 2"),
+        ),
+        format="pferr",
+    ).faults
+    assert (record.address, record.gpa, record.level) == (0x7FFF_8123, 0x801_2000, 2)
+
+
+def test_a_fault_whose_end_is_not_in_the_recording_is_there(tmp_path: Path) -> None:
+    only = batch(write(tmp_path, *DAMAGED[1:3]), format="npf")
+    assert [record.syndrome for record in only.faults] == [6]
+    assert [count.faults for count in only.fault_counts] == [1]
+
+
 def test_every_batch_can_be_read_back(tmp_path: Path) -> None:
     only = batch(write(tmp_path, fault(), event("kvm_userspace_exit: reason error (14)")))
     assert wire.decode(wire.encode(only)) == only

@@ -1,7 +1,9 @@
-"""Files: plain and compressed, damaged, cut short, without lines."""
+"""Files and pipes: plain and compressed, damaged, cut short, binary, without lines."""
 
 import gzip
 import lzma
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,3 +67,50 @@ def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
     path = tmp_path / "trace.txt"
     path.touch()
     assert list(lines(chunks(Source(str(path), path)))) == []
+
+
+@pytest.mark.parametrize(
+    ("magic", "advice"),
+    [
+        (
+            b"\x17\x08\x44tracing6\x00",
+            r"trace-cmd's binary form; import the text of: trace-cmd report -N -t -i \S+",
+        ),
+        (b"PERFILE2\x68", r"perf's binary form; import the text of: perf script --ns -F \S+trace -i \S+"),
+        (b"2ELIFREP\x68", "perf's binary form"),
+        (b"\x28\xb5\x2f\xfd\x04", r"compressed by zstd; import the text of: zstd -dc \S+"),
+        (b"BZh91AY", "compressed by bzip2"),
+    ],
+    ids=["trace.dat", "perf.data", "perf.data of another byte order", "zstd", "bzip2"],
+)
+@pytest.mark.parametrize("compress", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_what_is_no_text_is_refused_with_what_makes_text_of_it(
+    tmp_path: Path, magic: bytes, advice: str, compress: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "recording"
+    path.write_bytes(compress(magic + bytes(1000)))
+    with pytest.raises(TraceError, match=advice):
+        list(chunks(Source("recording", path)))
+
+
+def test_a_pipe_is_copied_so_that_it_can_be_read_twice(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(gzip.compress(b"one\ntwo\n"),))
+    writer.start()
+    with opened(path) as source:
+        assert [list(lines(chunks(source))) for _ in range(2)] == [["one", "two"]] * 2
+        assert (source.name, source.path != path) == (str(path), True)
+    writer.join()
+    assert not source.path.exists()
+
+
+def test_how_far_a_compressed_file_is_read_is_told_in_its_own_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "trace.xz"
+    path.write_bytes(lzma.compress(os.urandom(1 << 22)))
+    seen: list[int] = []
+    source = Source("trace", path)
+    for _ in chunks(source, seen.append):
+        pass
+    assert seen == sorted(seen)
+    assert seen[-1] == source.size_bytes == path.stat().st_size

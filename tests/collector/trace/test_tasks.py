@@ -30,6 +30,26 @@ def test_qemu_s_vcpu_threads_are_one_vm_and_bear_their_numbers(tmp_path: Path) -
     assert [(vm.name, vm.vmm, vm.pid) for vm in batch(path).vms] == [("qemu", "qemu", 203)]
 
 
+def test_qemu_s_vcpu_threads_are_known_where_their_names_are_cut_off(tmp_path: Path) -> None:
+    line = "{:>8}-{}    1d..1.    1.000000: " + ARM_FAULT + "\n"
+    path = write(tmp_path, line.format("CPU 12/K", 205), line.format("CPU 3/KV", 203))
+    assert [fault.vcpu for fault in faults(path)] == [12, 3]
+    assert [(vm.name, vm.vmm) for vm in batch(path).vms] == [("qemu", "qemu")]
+
+
+def test_threads_that_perf_does_not_name_are_one_vm(tmp_path: Path) -> None:
+    line = " {} [001] 1.000000: kvm:" + ARM_FAULT + "\n"
+    path = write(tmp_path, line.format(102), line.format(101))
+    assert [fault.vcpu for fault in faults(path)] == [1, 0]
+    assert [(vm.name, vm.pid) for vm in batch(path).vms] == [("", 101)]
+
+
+def test_perf_s_process_tells_vms_apart(tmp_path: Path) -> None:
+    line = "CPU 0/KVM {:>5}/{:<5} [001] 1.000000: kvm:" + ARM_FAULT + "\n"
+    path = write(tmp_path, line.format(200, 202), line.format(300, 302))
+    assert [vm.pid for vm in batch(path).vms] == [200, 300]
+
+
 def test_the_tgid_column_tells_vms_apart_whose_threads_are_named_alike(tmp_path: Path) -> None:
     path = write(
         tmp_path,

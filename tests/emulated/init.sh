@@ -1,0 +1,39 @@
+#!/bin/busybox sh
+# The first process of an emulated machine: mounts what the host shares over 9p, runs one command, powers off.
+# Of the host's files nothing can be written but the job folder; what else is written goes to memory.
+busybox=/bin/busybox
+$busybox mkdir -p /proc /sys /dev /lower /upper /root
+$busybox mount -t proc proc /proc
+$busybox mount -t sysfs sysfs /sys
+$busybox mount -t devtmpfs devtmpfs /dev
+for module in $($busybox cat /modules/order); do
+	$busybox insmod "/modules/$module.ko" || echo "init: module $module cannot be loaded"
+done
+
+share() {
+	$busybox mount -t 9p -o "trans=virtio,version=9p2000.L,msize=500000,$3" "$1" "$2"
+}
+share root /lower ro,cache=loose
+$busybox mount -t tmpfs tmpfs /upper
+$busybox mkdir /upper/changed /upper/work
+$busybox mount -t overlay -o lowerdir=/lower,upperdir=/upper/changed,workdir=/upper/work overlay /root
+$busybox mkdir -p /root/proc /root/sys /root/dev /root/tmp /root/checkout /root/job
+$busybox mount -t tmpfs tmpfs /root/tmp
+share checkout /root/checkout ro,cache=loose
+share job /root/job rw,cache=none
+$busybox mount -t proc proc /root/proc
+$busybox mount -t sysfs sysfs /root/sys
+$busybox mount -t tracefs tracefs /root/sys/kernel/tracing
+$busybox mount -t debugfs debugfs /root/sys/kernel/debug
+$busybox mount -t bpf bpf /root/sys/fs/bpf
+$busybox mount --bind /dev /root/dev
+
+# The addresses of QEMU's user networking: the host is 10.0.2.2.
+$busybox ip link set lo up
+$busybox ip link set eth0 up
+$busybox ip address add 10.0.2.15/24 dev eth0
+$busybox ip route add default via 10.0.2.2
+
+$busybox env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root PYTHONPATH=/checkout PYTHONPYCACHEPREFIX=/tmp/pycache \
+	$busybox chroot /root "$($busybox cat /python)" -m tests.emulated.inside
+$busybox poweroff -f

@@ -1,0 +1,211 @@
+"""The collector on stock arm64 kernels: counts, syndromes and addresses are what the guests did, one by one.
+
+The guests' data accesses are of one byte and of register w5, which ESR_EL2 tells.
+"""
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.emulated.archive import Archive
+from tests.emulated.arm64_root import PYTHON, ensure_root
+from tests.emulated.kernels import ensure_kernel
+from tests.emulated.machine import arm64
+from tests.emulated.session import Session, Shown, run_session
+from tests.kernel.guests import Told
+
+pytestmark = [
+    pytest.mark.emulated,
+    pytest.mark.skipif(
+        shutil.which("qemu-system-aarch64") is None, reason="qemu-system-arm is not installed"
+    ),
+]
+
+# ESR_EL2 without the level of the fault, its lowest two bits.
+WRITE, READ, FETCH = 0x93050044, 0x93050004, 0x82000004
+WRITE_OF_PROTECTED = 0x9305004C
+LEVEL = 0x3
+PAGE = 4096
+
+# Of its own pages each guest takes one fault: the fetch of its code.
+GUESTS = {
+    "touches": ("demo", "run", "--write", "1000", "--read", "701", "--execute", "303", "--vcpus", "2"),
+    "many": ("demo", "run", "--write", "20011"),
+    "bare errors": ("demo", "run", "--write", "100", "--bare-error", "13"),
+    "memory faults": ("demo", "run", "--read", "5", "--memory-fault", "7"),
+    "dirty log": ("tests.emulated.inside", "DirtyLog", "40"),
+    "copy on write": ("tests.emulated.inside", "CopyOnWrite", "40"),
+    "huge pages": ("tests.emulated.inside", "HugePages", "40"),
+    "device": ("tests.emulated.inside", "Device", "40"),
+    "memslot lost": ("tests.emulated.inside", "Hotplug", "40"),
+}
+
+
+@pytest.fixture(scope="module", params=os.environ.get("KVMFAULTS_SERIES", "newest").split())
+def session(
+    request: pytest.FixtureRequest, kernels_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Session:
+    """One boot of the newest kernel of a series, on which all the guests have run."""
+    folder = kernels_folder / "arm64"
+    archive = Archive(folder / "apt", "arm64")
+    platform = arm64(ensure_root(archive, folder), PYTHON)
+    series = "" if request.param == "newest" else request.param
+    kernel = ensure_kernel(archive, folder, series=series, flavour="arm64")
+    return run_session(platform, kernel, tmp_path_factory.mktemp("arm64"), GUESTS)
+
+
+def _both(session: Session, guest: str) -> tuple[Told, Shown]:
+    account = session.accounts[guest]
+    assert account.told is not None, account.refused
+    assert account.shown is not None
+    return account.told, account.shown
+
+
+def _kinds(shown: Shown) -> dict[int, int]:
+    """Counts by syndrome without the level."""
+    kinds = Counter[int]()
+    for word, count in shown.words.items():
+        kinds[word & ~LEVEL] += count
+    return dict(kinds)
+
+
+def test_the_collector_attaches_pins_and_ends_in_order(session: Session) -> None:
+    assert session.status["kernel"] == session.kernel.release
+    assert session.status["lost"] == {}
+    assert {probe["tracepoint"]: probe["state"] for probe in session.status["probes"]} == {
+        "kvm:kvm_guest_fault": "attached",
+        "kvm:kvm_userspace_exit": "attached",
+        "uevent:kvm": "attached",
+        "bpffs:pins": "attached",
+    }
+    assert session.collector_status == 0
+
+
+def test_the_doctor_finds_nothing_missing(session: Session) -> None:
+    assert {name: found["state"] for name, found in session.doctor.items() if found["state"] != "ok"} == {}
+
+
+def test_the_compiler_has_nothing_to_say(session: Session) -> None:
+    assert [line for line in session.collector_log.splitlines() if "warning" in line or "error" in line] == []
+
+
+@pytest.mark.parametrize("guest", ["touches", "many"])
+def test_every_touch_is_a_translation_fault_of_its_kind(session: Session, guest: str) -> None:
+    told, shown = _both(session, guest)
+    expected = {WRITE: told.write, READ: told.read, FETCH: told.execute}
+    assert _kinds(shown) == {kind: count for kind, count in expected.items() if count}
+    assert shown.vm["faults"] == told.faults
+    assert shown.vcpus == told.by_vcpu
+
+
+def test_words_are_decoded(session: Session) -> None:
+    told, shown = _both(session, "touches")
+    levels = {name: count for name, count in shown.flags.items() if name.startswith("level_")}
+    assert sum(levels.values()) == told.faults
+    assert {name: count for name, count in shown.flags.items() if name not in levels} == {
+        "read": told.read,
+        "write": told.write,
+        "execute": told.execute,
+        "data_abort": told.read + told.write,
+        "instruction_abort": told.execute,
+        "isv": told.read + told.write,
+        "wnr": told.write,
+        "translation": told.faults,
+        "il": told.faults,
+    }
+
+
+def test_every_fault_is_recorded_with_its_address(session: Session) -> None:
+    _, shown = _both(session, "touches")
+    pages = Counter((fault["vcpu"], fault["access"], int(fault["gpa"], 16)) for fault in shown.faults)
+    assert set(pages.values()) == {1}
+    # The guest's regions begin at 16 MiB, with vCPU 0's data.
+    writes = sorted(gpa for vcpu, access, gpa in pages if (vcpu, access) == (0, "write"))
+    reads = sorted(gpa for vcpu, access, gpa in pages if (vcpu, access) == (0, "read"))
+    assert writes == [0x1000000 + number * PAGE for number in range(500)]
+    assert reads == writes[:351]
+    fetches = sorted(gpa for vcpu, access, gpa in pages if (vcpu, access) == (0, "execute"))
+    # It first runs to read its own pages, and the instruction for that is the third of its code.
+    assert fetches[0] == 8
+    assert fetches[1:] == [fetches[1] + number * PAGE for number in range(152)]
+
+
+@pytest.mark.parametrize("guest", GUESTS)
+def test_the_ledger_accounts_for_every_fault(session: Session, guest: str) -> None:
+    account = session.accounts[guest]
+    if account.shown is None:
+        pytest.skip(f"this kernel cannot run it: {account.refused}")
+    ledger, faults = account.shown.ledger, account.shown.vm["faults"]
+    assert ledger["balanced"]
+    assert {name: ledger[name]["total"] for name in ("seen", "counted", "recorded")} == {
+        "seen": faults,
+        "counted": faults,
+        "recorded": faults,
+    }
+    assert len(account.shown.faults) == faults
+
+
+def test_a_bare_error_is_a_fault_and_an_exit_without_address(session: Session) -> None:
+    told, shown = _both(session, "bare errors")
+    assert _kinds(shown) == {WRITE: 100 + 13, FETCH: 1}
+    assert {(item["kind"], item["reason"], item["errno"], item["gpa"]) for item in shown.exits} == {
+        ("bare_error", 0, 14, None)
+    }
+    _assert_syndromes(told, shown)
+
+
+def test_a_memory_fault_exit_is_a_fault_and_an_exit_with_its_address(session: Session) -> None:
+    account = session.accounts["memory faults"]
+    if account.refused:
+        assert "no guest_memfd that the host can map" in account.refused
+        pytest.skip(f"{session.kernel.release} has no memory-fault exits")
+    told, shown = _both(session, "memory faults")
+    assert _kinds(shown) == {WRITE: 7, READ: 5, FETCH: 1}
+    assert sorted(int(item["gpa"], 16) for item in shown.exits) == sorted(item["gpa"] for item in told.exits)
+    assert {
+        (item["kind"], item["reason"], item["errno"], item["size"], item["flags_raw"]) for item in shown.exits
+    } == {("memory_fault", 39, 14, PAGE, "0x0")}
+    _assert_syndromes(told, shown)
+
+
+def _assert_syndromes(told: Told, shown: Shown) -> None:
+    """Each exit has the hardware's words of the fault that led to it."""
+    words = [item["syndrome"] for item in shown.exits]
+    assert {int(word["word"], 16) & ~LEVEL for word in words} == {WRITE}
+    assert sorted(int(word["words"]["ipa"], 16) for word in words) == sorted(
+        item["touched"] for item in told.exits
+    )
+    assert all(word["words"]["far"] == word["words"]["ipa"] for word in words)
+
+
+def test_a_write_to_a_page_whose_log_is_on_is_a_permission_fault(session: Session) -> None:
+    _, shown = _both(session, "dirty log")
+    assert _kinds(shown) == {WRITE: 2048, WRITE_OF_PROTECTED: 40, FETCH: 1}
+    assert shown.flags["permission"] == 40
+
+
+def test_a_page_copied_on_write_faults_for_its_protection_and_anew(session: Session) -> None:
+    _, shown = _both(session, "copy on write")
+    assert _kinds(shown) == {READ: 20, WRITE_OF_PROTECTED: 20, WRITE: 20, FETCH: 1}
+
+
+def test_a_huge_page_is_one_fault_at_level_2(session: Session) -> None:
+    _, shown = _both(session, "huge pages")
+    assert shown.flags["write"] == 32
+    assert shown.flags["level_2"] == 32
+
+
+def test_an_access_to_a_device_or_a_write_to_read_only_memory_is_a_fault(session: Session) -> None:
+    _, shown = _both(session, "device")
+    # The memory is read 40 times and written twice, the device read and written once.
+    assert _kinds(shown) == {READ: 41, WRITE: 1, WRITE_OF_PROTECTED: 2, FETCH: 1}
+    assert shown.exits == []
+
+
+def test_a_memslot_lost_and_back_faults_in_its_pages_alone(session: Session) -> None:
+    told, shown = _both(session, "memslot lost")
+    assert shown.vm["faults"] == told.faults
+    assert _kinds(shown) == {WRITE: 40, FETCH: 1}

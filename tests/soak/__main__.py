@@ -17,7 +17,7 @@ from tests.soak.run import soak
 def main() -> int:
     """Run it; the exit status is 1 where anything differs from the truth."""
     options = _options()
-    plan = make_plan(options.seed, options.kills)
+    plan = make_plan(options.seed, options.kills, damage=options.damage)
     print(f"soak: {options.kills} kills, {options.database}, --seed {options.seed}", flush=True)
     directory = options.keep or Path(tempfile.mkdtemp(prefix="kvmfaults-soak-"))
     directory.mkdir(exist_ok=True)
@@ -31,7 +31,7 @@ def main() -> int:
     if verdict.differences:
         print(f"soak: {len(verdict.differences)} differences with --seed {options.seed}; logs in {directory}")
         return 1
-    print(f"soak: everything is as the guests did it, --seed {options.seed}")
+    print(f"soak: every fault of every guest is accounted for, --seed {options.seed}")
     return 0
 
 
@@ -40,6 +40,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--kills", type=_kills, default=200, help="of server and collector together (200)")
     parser.add_argument("--seed", type=int, default=secrets.randbits(32), help="of the plan (random)")
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="postgresql")
+    parser.add_argument("--damage", action="store_true", help="cut off batches in the spool, too")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where to keep database, spool and logs")
     return parser.parse_args()
 

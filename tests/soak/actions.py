@@ -197,6 +197,26 @@ class JumpClock(Action):
 
 
 @dataclass(frozen=True, kw_only=True)
+class CutBatch(Action):
+    """A batch that waits in the spool is cut off, as by a disk that fails."""
+
+    @classmethod
+    def drawn(cls, random: Random) -> Self:
+        """Return one before which some batches have to wait."""
+        return cls(seconds=random.uniform(1.0, 3.0))
+
+    def steps(self, stage: Stage) -> Steps:
+        """Have batches wait, cut one off, let them go."""
+        stage.relay.refuse(True)
+        yield self.seconds
+        stage.cut_a_batch()
+        stage.relay.refuse(False)
+
+    def __str__(self) -> str:
+        return f"refuse batches for {self.seconds:.2f} s, then cut one off in the spool"
+
+
+@dataclass(frozen=True, kw_only=True)
 class PassingGuest(Action):
     """A guest comes and goes, perhaps while nobody reads."""
 

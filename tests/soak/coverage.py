@@ -12,8 +12,8 @@ _ROUNDING_MS = 250
 """A reading near the full second ends with it; where the clock jumped the next does not begin there."""
 
 
-def coverage_differences(stage: Stage, ended_ms: int) -> list[str]:
-    """Return what is not covered of the time in which guests ran, and what is covered twice.
+def gaps_and_doubles(stage: Stage, ended_ms: int) -> tuple[list[str], list[str]]:
+    """Return what is not covered of the time in which guests ran, and what is covered twice, in words.
 
     :param ended_ms: when the last guest had ended, by the machine's clock
     """
@@ -25,20 +25,20 @@ def coverage_differences(stage: Stage, ended_ms: int) -> list[str]:
         step="1d",
     )
     covered = [(span["from_ms"], span["to_ms"]) for span in rates["coverage"]]
-    differences, reached_ms = [], stage.attached_ms
+    gaps, doubles, reached_ms = [], [], stage.attached_ms
     for offset_ms in offsets_ms:
         pieces = _around(covered, offset_ms, (stage.attached_ms, ended_ms))
         # None where the clock jumped on before anything was read.
         if pieces and pieces[0][0] < reached_ms - _ROUNDING_MS and offset_ms != 0:
-            differences.append(f"{reached_ms - pieces[0][0]} ms are covered twice")
+            doubles.append(f"{reached_ms - pieces[0][0]} ms are covered twice")
         for begin_ms, end_ms in pieces:
             # Within one setting of the clock nothing is rounded: its pieces are apart, or they would be one.
             if begin_ms > reached_ms + (_ROUNDING_MS if begin_ms == pieces[0][0] else 0):
-                differences.append(f"gap of {begin_ms - reached_ms} ms in what is covered")
+                gaps.append(f"gap of {begin_ms - reached_ms} ms in what is covered")
             reached_ms = end_ms
     if reached_ms < ended_ms:
-        differences.append(f"the last {ended_ms - reached_ms} ms are not covered")
-    return differences
+        gaps.append(f"the last {ended_ms - reached_ms} ms are not covered")
+    return gaps, doubles
 
 
 def _around(covered: list[Span], offset_ms: int, run: Span) -> list[Span]:

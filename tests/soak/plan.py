@@ -27,10 +27,11 @@ class Planned:
     action: Action
 
 
-def make_plan(seed: int, kills: int) -> tuple[Planned, ...]:
+def make_plan(seed: int, kills: int, *, damage: bool) -> tuple[Planned, ...]:
     """Return a plan in the order of time. Actions of one kind follow one another, those of others overlap.
 
     :param kills: of server and collector together
+    :param damage: whether batches are damaged, too: the only thing after which some may be missing
     """
     random = Random(seed)
     plan = [
@@ -38,7 +39,7 @@ def make_plan(seed: int, kills: int) -> tuple[Planned, ...]:
         *_kills(random, actions.KillServer, kills // 2),
     ]
     length_s = max(planned.at_s for planned in plan)
-    for kind in _OTHERS:
+    for kind in (*_OTHERS, *((actions.CutBatch,) if damage else ())):
         plan += _until(random, kind, length_s)
     return tuple(sorted(plan, key=lambda planned: planned.at_s))
 

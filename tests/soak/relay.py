@@ -52,7 +52,7 @@ class Relay:
         self._lock = threading.Lock()
         self._taken: deque[Parcel] = deque(maxlen=_REMEMBERED)
         self._answers_to_lose = 0
-        self._delaying = False
+        self._delaying = self._refusing = False
         self._kept: list[Parcel] = []
         self._under_way = 0
         self._closing = threading.Event()
@@ -66,6 +66,10 @@ class Relay:
         """Withhold the answers to the next batches that the server takes; 0: to none any more."""
         with self._lock:
             self._answers_to_lose = count
+
+    def refuse(self, on: bool) -> None:
+        """Answer the collector nothing, until this is said again."""
+        self._refusing = on
 
     def delay(self) -> None:
         """From now on say that batches are taken, and keep them."""
@@ -105,6 +109,8 @@ class Relay:
 
     def receive(self, parcel: Parcel) -> Answer:
         """Take a batch from the collector, and return what it is to be told."""
+        if self._refusing:
+            return Answer(None, {}, b"")
         with self._lock:
             if self._delaying:
                 self._kept.append(parcel)

@@ -1,10 +1,11 @@
 """Everything that a run happens to, and what is on it."""
 
 import math
+import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from random import Random
 
@@ -43,6 +44,8 @@ class Stage:
         """When guests began to be counted, by the machine's clock."""
         self._database_away_until_s = 0.0
         self._server_started_s = 0.0
+        self.cut_batches = 0
+        """How many files in the spool were cut off."""
         self.ended_by_themselves: list[str] = []
         self._spool = directory / "spool"
 
@@ -85,6 +88,16 @@ class Stage:
         if collector is not None and (status := collector.poll()) is not None and status != -signal.SIGKILL:
             self.ended_by_themselves.append(f"collector, status {status}")
             self.start_collector()
+
+    def cut_a_batch(self) -> None:
+        """Leave half of some file in the spool."""
+        waiting = sorted(self._spool.glob("*.batch"))
+        if not waiting:
+            return
+        path = self.random.choice(waiting)
+        with suppress(FileNotFoundError):  # It was on its way already.
+            os.truncate(path, path.stat().st_size // 2)
+            self.cut_batches += 1
 
     def settle(self) -> None:
         """Wait until everything that was counted has arrived, and end the collector in order."""

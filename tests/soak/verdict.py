@@ -1,17 +1,16 @@
 """Compares what the API shows with what the guests did."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from tests.soak.coverage import coverage_differences
+from tests.soak.coverage import gaps_and_doubles
 from tests.soak.guests import Life
+from tests.soak.shown import FIGURES, Figures, Shown, ShownBatches, shown_batches, shown_guest
 from tests.soak.stage import Stage
 
 _IDLE_SHARE = 0.05
-_COLUMNS = ("faults", "read", "write", "execute", "memory_fault_exits", "bare_error_exits", "exit_records")
-Figures = Counter[str]
+_ACCESSES = ("read", "write", "execute")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +29,29 @@ def judge(stage: Stage, lives: Sequence[Life], ended_ms: int) -> Verdict:
 
     :param ended_ms: when the last guest had ended, by the machine's clock
     """
-    lines, differences = ["        pid " + "".join(f"{name:>19}" for name in _COLUMNS)], []
+    batches = shown_batches(stage.product)
+    lines = ["           pid " + "".join(f"{name:>19}" for name in FIGURES)]
+    differences = []
     for life in lives:
-        did, shown = _did(life), _shown(stage, life.told.pid)
-        lines.append(f"{life.told.pid:>7} did {_row(did)}")
-        if did != shown:
-            lines.append(f"{life.told.pid:>5} shown {_row(shown)}")
-            off = (f"{name} {shown[name] - did[name]:+d}" for name in _COLUMNS if shown[name] != did[name])
-            differences.append(f"guest {life.told.pid}: {', '.join(off)}")
-    lines.append(f"lost, as the product says: {_lost(stage) or 'nothing'}")
-    lines.append(
-        f"batches: {stage.relay.passed} passed, {stage.relay.repeated} sent again,"
-        f" {stage.relay.delayed} delayed, {stage.relay.unanswered} answers lost"
-    )
+        did, shown = _did(life), shown_guest(stage.product, life.told.pid)
+        lines.append(f"{life.told.pid:>10} did {_row(did)}")
+        if did != shown.figures:
+            lines.append(f"{life.told.pid:>8} shown {_row(shown.figures)}   missing {shown.missing}")
+        differences += [f"guest {life.told.pid}: {what}" for what in _compare(did, shown, batches)]
     differences += _idle(lives)
-    differences += coverage_differences(stage, ended_ms)
+    differences += _batch_differences(batches, stage.cut_batches)
+    gaps, doubles = gaps_and_doubles(stage, ended_ms)
+    differences += doubles
+    lines += [f"shown: {gap}" for gap in gaps]
+    if len(gaps) > batches.dropped:
+        differences.append(f"{len(gaps)} gaps, where {batches.dropped} batches were dropped")
     differences += stage.relay.complaints
     differences += [f"ended by itself: {what}" for what in stage.ended_by_themselves]
+    lines.append(
+        f"batches: {batches.stored} stored, {batches.dropped} dropped of {stage.cut_batches} cut off,"
+        f" {stage.relay.repeated} sent again, {stage.relay.delayed} delayed,"
+        f" {stage.relay.unanswered} answers lost"
+    )
     return Verdict(tuple(lines), tuple(differences))
 
 
@@ -63,31 +68,36 @@ def _did(life: Life) -> Figures:
     )
 
 
-def _shown(stage: Stage, pid: int) -> Figures:
-    vm = stage.product.vm(pid)
-    if vm is None:
-        return Counter()
-    flags = stage.product.flags(vm["id"])
-    shown = {name: int(vm[name]) for name in ("faults", "memory_fault_exits", "bare_error_exits")}
-    shown |= {name: flags.get(name, 0) for name in ("read", "write", "execute")}
-    return Counter(shown | {"exit_records": sum(1 for _ in _exits(stage, vm["id"]))})
-
-
-def _exits(stage: Stage, vm_id: str) -> Iterable[Any]:
-    page = stage.product.get("exits", vm=vm_id, limit=1000)
-    yield from page["items"]
-    while page["next_cursor"]:
-        page = stage.product.get("exits", vm=vm_id, limit=1000, cursor=page["next_cursor"])
-        yield from page["items"]
-
-
-def _lost(stage: Stage) -> dict[str, int]:
-    (host,) = stage.product.get("status")["hosts"]
-    return dict(host["lost"])
-
-
 def _row(figures: Figures) -> str:
-    return "".join(f"{figures[name]:>19}" for name in _COLUMNS)
+    return "".join(f"{figures[name]:>19}" for name in FIGURES)
+
+
+def _compare(did: Figures, shown: Shown, batches: ShownBatches) -> list[str]:
+    """Return what is neither shown nor stated as lost, to the last fault."""
+    differences = [] if shown.is_balanced else ["its ledger does not balance"]
+    short = {name: did[name] - shown.figures[name] for name in FIGURES}
+    lost = shown.missing + shown.uncounted
+    if short["faults"] != lost:
+        differences.append(f"{short['faults']} faults are not shown, {lost} are stated as lost")
+    if sum(short[name] for name in _ACCESSES) != short["faults"]:
+        differences.append("its faults by access do not add up to its faults")
+    for name in FIGURES:
+        # How many exits a dropped batch held is not stated; that it was dropped is.
+        if short[name] < 0 or (short[name] > 0 and not batches.dropped):
+            differences.append(f"{name}: did {did[name]}, shown {shown.figures[name]}")
+    return differences
+
+
+def _batch_differences(batches: ShownBatches, cut: int) -> list[str]:
+    differences = []
+    if batches.under_way:
+        differences.append(f"{batches.under_way} batches are said to be under way, none is")
+    if batches.dropped > cut:
+        differences.append(f"{batches.dropped} batches were dropped, {cut} were cut off")
+    others = {kind: count for kind, count in batches.lost.items() if kind != "spool_batches"}
+    if others:
+        differences.append(f"lost: {others}")
+    return differences
 
 
 def _idle(lives: Sequence[Life]) -> list[str]:

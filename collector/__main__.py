@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
         "--budget",
         type=_budget,
         default=_default("BUDGET", f"{DEFAULT_BUDGET * 100:g}"),
-        help="most percent of a core to use, by recording less (counts stay exact); 0: no bound (%(default)s)",
+        help="percent of a core to keep within by recording less (counts stay exact); 0: any (%(default)s)",
     )
     run.add_argument(
         "--bpffs",

@@ -10,9 +10,9 @@ from collector.errors import ProbeError
 from collector.identity.process import host_proc
 from collector.identity.uevents import KvmEvents
 from collector.probe.handles import load
-from collector.probe.headers import BTF_DIRECTORY, ensure_headers, find_bpftool
+from collector.probe.headers import BTF_DIRECTORY, ensure_headers, find_bpftool, read_facts
 from collector.probe.loader import bcc_version
-from collector.probe.plan import TRACEPOINTS, Plan, find_flavour, make_plan
+from collector.probe.plan import TRACEPOINTS, Plan, find_flavour, is_idle, make_plan
 from collector.probe.source import make_source
 
 
@@ -36,6 +36,7 @@ class Cause(IntEnum):
     CAPABILITIES = 15
     TRACEPOINTS = 16
     ATTACH = 17
+    VENDOR = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,14 @@ def _kvm() -> Finding:
 
 
 def _flavour() -> Finding:
+    if is_idle():
+        return Finding(
+            "flavour",
+            State.MISSING,
+            "KVM is loaded, and no vendor's module",
+            "modprobe kvm_intel or kvm_amd; a running collector attaches by itself",
+            Cause.VENDOR,
+        )
     flavour = find_flavour(platform.machine())
     if flavour.name == "unknown":
         return Finding(
@@ -224,7 +233,7 @@ def _uevents() -> Finding:
 def _tracepoints(cache: Path, *, attach: bool) -> Iterator[Finding]:
     try:
         headers = ensure_headers(cache)
-        plan = make_plan((headers / "include" / "vmlinux.h").read_text())
+        plan = make_plan(read_facts(headers))
     except ProbeError as exc:
         yield Finding("tracepoints", State.MISSING, str(exc), "see above", Cause.TRACEPOINTS)
         return

@@ -4,7 +4,7 @@ import logging
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -21,7 +21,7 @@ from collector.identity.uevents import KvmEvents
 from collector.outbox import Outbox
 from collector.pins import Pins
 from collector.probe.handles import load
-from collector.probe.headers import ensure_headers
+from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.plan import Plan, find_flavour, make_plan
 from collector.probe.probes import Probes
 from collector.probe.snapshot import Cut
@@ -43,7 +43,7 @@ from faultmodel.record import Host
 
 logger = logging.getLogger(__name__)
 
-RETRY_S = 5.0
+RETRY_S = 2.0
 """How long to wait before trying again to attach, where the host lacks something."""
 FLUSH_S = 2.0
 """How long an ordered end waits for the server to take what is left; the rest stays in the spool."""
@@ -117,7 +117,7 @@ class Pipeline:
 
     def _collect(self, spool: Spool, outbox: Outbox, left: Probes | None) -> None:
         headers = ensure_headers(self._settings.headers_directory)
-        plan = make_plan((headers / "include" / "vmlinux.h").read_text())
+        plan = make_plan(read_facts(headers))
         source = make_source(plan)
         with self._surroundings() as around:
             notes: list[tuple[str, str]] = []
@@ -196,8 +196,10 @@ class Pipeline:
     @contextmanager
     def _surroundings(self) -> Iterator[_Surroundings]:
         proc = host_proc()
-        with KvmEvents() as events, Greeter(proc) as greeter:
-            table = VmTable(self._boot_id, _boottime_to_utc_ns, proc, greeter.recall)
+        with KvmEvents() as events, Greeter(proc) as greeter, ExitStack() as stack:
+            table = stack.enter_context(
+                closing(VmTable(self._boot_id, _boottime_to_utc_ns, proc, greeter.recall))
+            )
             memory = VmFile(self._settings.vms_file, self._boot_id)
             for vm in memory.recall():
                 # Those that ended while nobody was reading are found to have ended in the first round.

@@ -34,6 +34,7 @@ class Rounds:
         self._architecture = architecture
         self._ended: frozenset[VmKey] = frozenset()
         self._done: frozenset[VmKey] = frozenset()
+        self._named: dict[VmKey, Vm] = {}
 
     @property
     def counting(self) -> str:
@@ -79,13 +80,21 @@ class Rounds:
         self._done = frozenset()
 
     def _name(self, reading: Reading) -> Mapping[VmKey, Vm]:
+        """Return every VM's description; those that cannot change are not asked for again."""
+
         def first(item: tuple[VmKey, VmRecord]) -> int:
             return item[1].first_monotonic_ns
 
-        return {
-            key: self._table.see(_kernel_vm(key, record), reading.to_ns)
-            for key, record in sorted(reading.vms.items(), key=first)
-        }
+        known = {key: vm for key, vm in self._named.items() if key in reading.vms}
+        unsettled = [item for item in reading.vms.items() if not self._is_settled(item[0], reading.to_ns)]
+        for key, record in sorted(unsettled, key=first):
+            known[key] = self._table.see(_kernel_vm(key, record), reading.to_ns)
+        self._named = known
+        return known
+
+    def _is_settled(self, key: VmKey, now_ns: int) -> bool:
+        vm = self._named.get(key)
+        return vm is not None and self._table.is_settled(vm.id, now_ns)
 
     @staticmethod
     def _counted(reading: Reading, vms: Mapping[VmKey, Vm]) -> list[Vm]:

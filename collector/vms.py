@@ -10,8 +10,9 @@ from typing import TypeVar
 import msgspec
 
 from collector.identity.naming import command_text, name_vm
-from collector.identity.process import Process, is_running, read_process, ticks_of
+from collector.identity.process import Process, read_process, ticks_of
 from collector.identity.uevents import EventKind, KvmEvent
+from collector.identity.watch import ProcessKey, ProcessWatch
 from faultmodel.record import Vm
 
 Key = TypeVar("Key")
@@ -83,6 +84,7 @@ class VmTable:
         self._boot_id = boot_id
         self._boottime_to_utc_ns = boottime_to_utc_ns
         self._proc = proc
+        self._watch = ProcessWatch(proc) if proc is not None else None
         self._recall = recall
         self._live: dict[str, _Entry] = {}
         self._by_address: dict[int, str] = {}
@@ -113,6 +115,16 @@ class VmTable:
         past = self._past.get(identity)
         return past if past is not None else self._add(identity, seen, now_ns)
 
+    def is_settled(self, identity: str, now_ns: int) -> bool:
+        """Tell whether a living VM's description is final, but for its end."""
+        entry = self._live.get(identity)
+        return entry is not None and now_ns - entry.first_seen_ns > _NAME_SETTLES_NS
+
+    def close(self) -> None:
+        """Stop watching processes."""
+        if self._watch is not None:
+            self._watch.close()
+
     def apply(self, event: KvmEvent, now_ns: int) -> None:
         """Take in one of KVM's announcements."""
         if event.kind is EventKind.LOST:
@@ -133,15 +145,12 @@ class VmTable:
 
         That is the time at which the end was noticed.
         """
-        if self._proc is not None:
-            processes: dict[tuple[int, int], list[str]] = {}
-            for identity, entry in self._live.items():
-                key = (entry.seen.pid, ticks_of(entry.seen.start_boottime_ns))
-                processes.setdefault(key, []).append(identity)
-            for (pid, start_ticks), identities in processes.items():
-                if not is_running(pid, start_ticks, self._proc):
-                    for identity in identities:
-                        self._end_if_live(identity, now_ns)
+        gone = self._watch.ended() if self._watch is not None else None
+        if gone:
+            for identity in [
+                identity for identity, entry in self._live.items() if _process_of(entry) in gone
+            ]:
+                self._end_if_live(identity, now_ns)
         ended, self._newly_ended = tuple(self._newly_ended), []
         return ended
 
@@ -151,7 +160,9 @@ class VmTable:
         self._end_if_live(self._by_stats_name.get(seen.stats_name), now_ns)
         process = self._process(seen)
         vm = self._describe(identity, seen, process)
-        self._live[identity] = _Entry(seen, vm, now_ns, now_ns, process)
+        entry = self._live[identity] = _Entry(seen, vm, now_ns, now_ns, process)
+        if self._watch is not None:
+            self._watch.add(_process_of(entry))
         self._by_address[seen.kvm] = identity
         if seen.stats_name:
             self._by_stats_name[seen.stats_name] = identity
@@ -162,7 +173,11 @@ class VmTable:
         return vm
 
     def _refresh(self, entry: _Entry, now_ns: int) -> None:
-        if now_ns - entry.first_seen_ns > _NAME_SETTLES_NS or now_ns - entry.read_ns < _NAME_CHECK_NS:
+        # After 1, 2, 4 and 8 seconds: a title is set early or not at all, and to look costs a tenth of a ms.
+        waited_ns = now_ns - entry.read_ns
+        if self.is_settled(entry.vm.id, now_ns) or waited_ns < entry.read_ns - entry.first_seen_ns:
+            return
+        if waited_ns < _NAME_CHECK_NS:
             return
         entry.read_ns = now_ns
         process = self._process(entry.seen)
@@ -199,11 +214,17 @@ class VmTable:
         if entry is None:
             return
         vm = msgspec.structs.replace(entry.vm, ended_ns=max(ended_ns, entry.vm.started_ns))
+        if self._watch is not None and not self._live:
+            self._watch.keep(set())
         _forget(self._by_address, entry.seen.kvm, vm.id)
         _forget(self._by_stats_name, entry.seen.stats_name, vm.id)
         self._past[vm.id] = vm
         _bound(self._past)
         self._newly_ended.append(vm)
+
+
+def _process_of(entry: _Entry) -> ProcessKey:
+    return entry.seen.pid, ticks_of(entry.seen.start_boottime_ns)
 
 
 def _forget(index: dict[Key, str], key: Key, identity: str) -> None:

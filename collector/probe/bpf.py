@@ -17,7 +17,10 @@ _SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280}
 _ATTR_BYTES = 152
 _BATCH_BYTES = 512 * 1024
 _FIRST_BATCH = 64
-_INFO_BYTES = 88
+_INFO_BYTES = 216
+_RUNS = struct.Struct("=QQQ")
+_RUNS_OFFSET = 192
+"""Of run_time_ns, run_cnt and recursion_misses (5.12) in struct bpf_prog_info."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -57,6 +60,24 @@ def open_map(fd: int) -> Map:
     """Return the map behind a file descriptor. :raises OSError: it is none"""
     _, _, key, value, entries = struct.unpack_from("=5I", _info(fd))
     return Map(fd, key, value, entries)
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """What the kernel knows of a program's runs.
+
+    ``time_ns`` and ``count`` grow only while run times are measured. ``missed``: runs that the kernel
+    skipped, because the program was already running on that CPU.
+    """
+
+    time_ns: int
+    count: int
+    missed: int
+
+
+def program_runs(fd: int) -> Runs:
+    """Return a program's runs; 0 for what this kernel does not tell. :raises OSError: it is no program"""
+    return Runs(*_RUNS.unpack_from(_info(fd), _RUNS_OFFSET))
 
 
 def lookup(table: Map, key: bytes) -> bytes | None:

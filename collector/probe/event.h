@@ -176,6 +176,12 @@ struct about {
 	u64 missed_runs;	/* as they were then */
 };
 
+/* Indexes of the array "used": which maps hold anything at all. A large map takes a millisecond to find empty. */
+#define USED_FAULT_COUNTS	0
+#define USED_EXIT_COUNTS	1
+#define USED_VCPUS		2
+#define USED_KINDS		3
+
 /* Indexes of the array "lost". */
 #define LOST_KEYS_FULL		0
 #define LOST_UNATTRIBUTED	1

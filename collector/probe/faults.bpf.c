@@ -54,6 +54,7 @@ static __always_inline struct fault_counters *counters_of(struct vcpu_counts *st
 	if (!counters) {
 		struct fault_counters zero = {};
 
+		note_used(USED_FAULT_COUNTS);
 		fault_counts.insert(&key, &zero);
 		counters = fault_counts.lookup(&key);
 	}
@@ -389,6 +390,7 @@ static __always_inline void count_exit(struct vcpu_counts *state, u32 reason, u3
 	if (!count) {
 		u64 zero = 0;
 
+		note_used(USED_EXIT_COUNTS);
 		exit_counts.insert(&key, &zero);
 		count = exit_counts.lookup(&key);
 	}

@@ -8,11 +8,15 @@ import hashlib
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from collector.errors import ProbeError
 
 BTF_DIRECTORY = Path("/sys/kernel/btf")
+
+_FACTS = "facts.h"
+_CHUNK_BYTES = 1 << 20
 
 _EMPTY = (
     "linux/types.h",
@@ -51,10 +55,21 @@ def ensure_headers(cache: Path) -> Path:
     if (tree / "complete").exists():
         return tree
     try:
-        _write_tree(tree, _dump(sources))
+        _write_tree(tree, sources)
     except OSError as exc:
         raise ProbeError(f"cannot write the BPF headers to {tree}: {exc.strerror}") from exc
     return tree
+
+
+def read_facts(tree: Path) -> str:
+    """Return what ``plan`` looks at of the kernel's types: they are too many to keep in memory for it.
+
+    :raises ProbeError: the tree cannot be read
+    """
+    try:
+        return (tree / _FACTS).read_text()
+    except OSError as exc:
+        raise ProbeError(f"cannot read the BPF headers in {tree}: {exc.strerror}; remove it") from exc
 
 
 def find_bpftool() -> str | None:
@@ -74,30 +89,22 @@ def _btf_sources() -> tuple[Path, ...]:
 
 
 def _fingerprint(sources: tuple[Path, ...]) -> str:
-    digest = hashlib.sha256(platform.version().encode())
+    # What the tree holds is part of what it is: a later version makes its own.
+    digest = hashlib.sha256(f"{platform.version()}\n{_KCONFIG}\n{_FACTS}".encode())
     for source in sources:
-        digest.update(source.read_bytes())
+        with source.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
     return f"{platform.release()}-{digest.hexdigest()[:16]}"
 
 
-def _dump(sources: tuple[Path, ...]) -> str:
-    tool = find_bpftool()
-    if tool is None:
-        raise ProbeError("bpftool is missing: install the package bpftool")
-    command = [tool, "btf", "dump", "file", str(sources[-1]), "format", "c"]
-    if len(sources) > 1:
-        command[1:1] = ["-B", str(sources[0])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ProbeError(f"bpftool cannot read {sources[-1]}: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout
-
-
-def _write_tree(tree: Path, vmlinux: str) -> None:
+def _write_tree(tree: Path, sources: tuple[Path, ...]) -> None:
     include = tree / "include"
     for name in _EMPTY:
         _write(include / name, "")
-    _write(include / "vmlinux.h", vmlinux)
+    _dump(sources, include / "vmlinux.h")
+    with (include / "vmlinux.h").open() as types:
+        _write(tree / _FACTS, "".join(plan_facts(types)))
     _write(include / "linux" / "kconfig.h", _KCONFIG)
     _write(
         include / "linux" / "version.h",
@@ -105,6 +112,29 @@ def _write_tree(tree: Path, vmlinux: str) -> None:
     )
     _write(include / "asm" / "page.h", "#define PAGE_SIZE 4096\n")
     _write(tree / "complete", "")
+
+
+def _dump(sources: tuple[Path, ...], path: Path) -> None:
+    tool = find_bpftool()
+    if tool is None:
+        raise ProbeError("bpftool is missing: install the package bpftool")
+    command = [tool, "btf", "dump", "file", str(sources[-1]), "format", "c"]
+    if len(sources) > 1:
+        command[1:1] = ["-B", str(sources[0])]
+    with path.open("w") as out:
+        done = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise ProbeError(f"bpftool cannot read {sources[-1]}: {done.stderr.strip()}")
+
+
+def plan_facts(types: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of a kernel's types that ``plan`` looks at."""
+    within = False
+    for line in types:
+        within = within or line.startswith("struct kvm_page_fault {")
+        if within or line.startswith("typedef void (*btf_trace_") or line.strip() == "} memory_fault;":
+            yield line
+        within = within and not line.startswith("};")
 
 
 def _write(path: Path, text: str) -> None:

@@ -13,6 +13,9 @@ FORMATS: Mapping[int, str] = {0: "none", 1: "ept", 2: "npf", 3: "pferr", 4: "esr
 LOST_KINDS = ("keys_full", "unattributed", "exit_records")
 """By index of the array ``lost``; kinds of ``faultmodel.record.Loss``."""
 
+USED = ("fault_counts", "exit_counts", "vcpus")
+"""By index of the array ``used``: the maps that need not be read until something is in them."""
+
 NOT_SHOWN = 2**64 - 1
 NOT_SHOWN_32 = 2**32 - 1
 NOT_SHOWN_8 = 0xFF

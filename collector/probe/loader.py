@@ -29,6 +29,7 @@ MAPS = (
     "fault_counts",
     "exit_counts",
     "lost",
+    "used",
     "exit_records",
     "fault_records",
     "record_default",

@@ -24,6 +24,7 @@ BPF_F_TABLE("hash", struct vm_key, struct vm_record, vms, MAX_VMS, BPF_F_NO_PREA
 BPF_F_TABLE("hash", struct fault_key, struct fault_counters, fault_counts, MAX_KEYS, BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct exit_key, u64, exit_counts, MAX_KEYS, BPF_F_NO_PREALLOC);
 BPF_ARRAY(lost, u64, LOST_KINDS);
+BPF_ARRAY(used, u32, USED_KINDS);
 BPF_RINGBUF_OUTPUT(exit_records, EXIT_RING_PAGES);
 BPF_RINGBUF_OUTPUT(fault_records, FAULT_RING_PAGES);
 
@@ -50,6 +51,15 @@ BPF_ARRAY(lost_cut, u64, LOST_KINDS);
 
 /* All zero: a state is too large for the stack. */
 BPF_ARRAY(blank, struct vcpu_counts, 1);
+
+/* Before something is put into a map: whoever finds it unused has missed nothing. */
+static __always_inline void note_used(u32 kind)
+{
+	u32 *value = used.lookup(&kind);
+
+	if (value && !*value)
+		*value = 1;
+}
 
 static __always_inline void count_lost(u32 kind)
 {

@@ -61,7 +61,7 @@ class Plan:
 def make_plan(vmlinux: str, machine: str | None = None, modules: Path = Path("/sys/module")) -> Plan:
     """Decide what to attach.
 
-    :param vmlinux: the kernel's types as C, from ``headers``
+    :param vmlinux: the kernel's types as C, or the facts that ``headers`` picks from them
     :param machine: as ``uname -m``
     :raises ProbeError: this kernel shows no guest fault, or the architecture has no probe
     """
@@ -73,6 +73,8 @@ def make_plan(vmlinux: str, machine: str | None = None, modules: Path = Path("/s
             " recorded traces of other architectures can be replayed"
         )
     flavour = find_flavour(machine, modules)
+    if is_idle(modules):
+        raise ProbeError("no vendor module is loaded: modprobe kvm_intel or kvm_amd")
     shapes = _shapes(vmlinux)
     attach: list[str] = []
     absent: list[Absent] = []
@@ -102,6 +104,16 @@ def find_flavour(machine: str, modules: Path = Path("/sys/module")) -> Flavour:
         return Flavour(f"{name}-shadow", "pferr", fires_page_fault=True)
     # PVM, or a vendor module unknown here: #PF error codes are what KVM's common code traces.
     return Flavour("pvm" if (modules / "kvm_pvm").is_dir() else "unknown", "pferr", fires_page_fault=False)
+
+
+def is_idle(modules: Path = Path("/sys/module")) -> bool:
+    """Tell whether KVM is a module that no vendor's module uses: no guest can run.
+
+    Nothing is attached then, since that would keep KVM from being unloaded.
+    """
+    holders = modules / "kvm" / "holders"
+    is_loadable = (modules / "kvm" / "refcnt").exists()
+    return is_loadable and not (holders.is_dir() and any(holders.iterdir()))
 
 
 def _is_on(parameter: Path) -> bool:

@@ -20,6 +20,7 @@ from collector.probe.layout import (
     LOST_KINDS,
     RECORD_ORDER,
     TID_OFFSET,
+    USED,
     VCPU_COUNTS_BYTES,
     VM_KEY,
     RecordLevel,
@@ -108,7 +109,7 @@ class Probes:
             faults, exits = self._faults.read(), self._exits.read()
             return Snapshot(
                 tables=tables,
-                missed_runs=sum(map(_recursion_misses, self._handles.programs.values())),
+                missed_runs=sum(bpf.program_runs(fd).missed for fd in self._handles.programs.values()),
                 vms=self._read_vms(),
                 faults=faults,
                 exits=exits,
@@ -196,8 +197,8 @@ class Probes:
 
     def program_cost(self) -> tuple[int, int]:
         """Return the nanoseconds and the number of the programs' runs, as far as the kernel measured them."""
-        infos = [_fdinfo(fd) for fd in self._handles.programs.values()]
-        return sum(info["run_time_ns"] for info in infos), sum(info["run_cnt"] for info in infos)
+        runs = [bpf.program_runs(fd) for fd in self._handles.programs.values()]
+        return sum(run.time_ns for run in runs), sum(run.count for run in runs)
 
     def forget(self, vms: Collection[VmKey]) -> None:
         """Remove ended VMs' keys. Their counts must have been read before.
@@ -207,11 +208,10 @@ class Probes:
         prefixes = {VM_KEY.pack(*vm) for vm in vms}
         try:
             for name in _OF_VMS:
-                table = self._maps[name]
-                for key, value in list(bpf.entries(table)):
+                for key, value in self._entries(name):
                     owner = value if name == "visitors" else key
                     if owner[: VM_KEY.size] in prefixes:
-                        bpf.delete(table, key)
+                        bpf.delete(self._maps[name], key)
                         # The count before its cut: a cut without a count is of nobody.
                         if name in _WITH_CUT:
                             bpf.delete(self._maps[f"{name}_cut"], key)
@@ -247,7 +247,14 @@ class Probes:
             return {_INDEX.pack(index): self._home(index) for index in self._claimed()}
         if name == "lost":
             return self._array(name, len(LOST_KINDS))
-        return dict(bpf.entries(self._maps[name]))
+        return dict(self._entries(name))
+
+    def _entries(self, name: str) -> list[tuple[bytes, bytes]]:
+        """A hash map's entries. Some are large, mostly empty, and take long to find so."""
+        kind = "vcpus" if name == "visitors" else name
+        if kind in USED and self._get("used", _INDEX.pack(USED.index(kind))) == bytes(4):
+            return []
+        return list(bpf.entries(self._maps[name]))
 
     def _claimed(self) -> list[int]:
         with memoryview(self._homes) as raw, raw.cast("I") as words:
@@ -318,18 +325,3 @@ def open_pinned(folder: Path) -> Probes:
 
 def _whole_pages(size: int) -> int:
     return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
-
-
-def _recursion_misses(program: int) -> int:
-    """Runs of a program that the kernel skipped because it was already running on that CPU."""
-    return _fdinfo(program)["recursion_misses"]
-
-
-def _fdinfo(program: int) -> dict[str, int]:
-    """What the kernel tells of a program; 0 for what this kernel does not tell."""
-    found = {"recursion_misses": 0, "run_time_ns": 0, "run_cnt": 0}
-    for line in Path(f"/proc/self/fdinfo/{program}").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name in found:
-            found[name] = int(value)
-    return found

@@ -21,14 +21,14 @@ _FINGERPRINT_BYTES = 16
 class Limits:
     """How much is kept in the kernel. What does not fit is counted as lost, or more slowly.
 
-    ``homes``, a power of two: threads that have one are counted faster. ``syndromes`` and ``exit_reasons``: how
-    many of a vCPU are counted in place, at most ``layout.SYNDROMES`` and ``layout.EXIT_REASONS``; the others
-    go to maps of ``keys`` entries. Ring buffers are in bytes, powers of two.
+    ``homes``, a power of two: threads that have one are counted faster. ``syndromes`` and ``exit_reasons``:
+    how many of a vCPU are counted in place, at most ``layout.SYNDROMES`` and ``layout.EXIT_REASONS``; the
+    others go to maps of ``keys`` entries. Ring buffers are in bytes, powers of two.
     """
 
     vms: int = 4096
     vcpus: int = 262_144
-    keys: int = 1_048_576
+    keys: int = 262_144
     homes: int = 8192
     syndromes: int = SYNDROMES
     exit_reasons: int = EXIT_REASONS

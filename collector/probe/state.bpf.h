@@ -68,6 +68,7 @@ static __always_inline struct vcpu_counts *enter_as_visitor(u32 tid, struct vcpu
 		zero = blank.lookup(&index);
 		if (!zero)
 			return NULL;
+		note_used(USED_VCPUS);
 		vcpus.insert(key, zero);
 		state = vcpus.lookup(key);
 		if (!state)

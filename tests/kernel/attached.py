@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from collector.probe.handles import load
-from collector.probe.headers import ensure_headers
+from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.layout import VmKey
 from collector.probe.plan import make_plan
 from collector.probe.probes import Probes
@@ -19,7 +19,7 @@ from collector.reading import Reading
 def attached(headers_cache: Path, limits: Limits | None = None) -> Iterator[Probes]:
     """Attach, and detach at the end."""
     headers = ensure_headers(headers_cache)
-    plan = make_plan((headers / "include" / "vmlinux.h").read_text())
+    plan = make_plan(read_facts(headers))
     source = make_source(plan, limits)
     with Probes(load(plan, source, headers)) as probes:
         probes.begin(source, 0, page_faults_fire=plan.flavour.fires_page_fault)

@@ -32,6 +32,8 @@ DAMAGED = (
     event("kvm_mmu_spte_requested: gfn 8000 pfn 1d09 level 1"),
     event("kvm_userspace_exit: reason error (14)"),
     fault(),
+    "  CPU 0/KVM  1200/1234  [003]  1.000000:  kvmmmu:kvm_mmu_spte_requested: gfn 8000 pfn 1d09 level 1\n",
+    "CPU 0/KV-1234    3d..1.     1.000000: kvm_userspace_exit:   reason 0x27 (39)\n",
 )
 
 

@@ -40,6 +40,24 @@ def test_the_exit_before_a_fault_tells_its_word_s_format(tmp_path: Path, reason:
     assert (fault.format, fault.syndrome) == (format_, 0x1_0000_0006)
 
 
+@pytest.mark.parametrize(
+    ("reason", "format_"), [("EXIT_NPF", "npf"), ("EPT_VIOLATION", "ept"), ("EXIT_EXCP_PF", "pferr")]
+)
+def test_trace_cmd_s_and_perf_s_names_of_an_exit_tell_the_format_too(
+    tmp_path: Path, reason: str, format_: str
+) -> None:
+    shown = event(f"kvm_exit:             reason {reason} rip 0x1033 info 100000006 8000000")
+    (fault,) = faults(write(tmp_path, shown, FAULT))
+    assert (fault.format, fault.vcpu) == (format_, 0)
+
+
+def test_the_vcpu_of_kernels_before_6_1_is_that_of_the_entry_where_no_exit_has_it(tmp_path: Path) -> None:
+    shown = event("kvm_exit:             reason EXIT_NPF rip 0x1033 info 6 8000000")
+    entry = event("kvm_entry:             vcpu 3 rip 0x1033")
+    (fault,) = faults(write(tmp_path, entry, shown, event("kvm_page_fault: address 8000000 error_code 6")))
+    assert (fault.vcpu, fault.format) == (3, "npf")
+
+
 def test_a_fault_has_its_vcpu_address_and_rip(tmp_path: Path) -> None:
     line = event("kvm_page_fault: vcpu 3 rip 0xffffffff81000000 address 0x00000000fee00000 error_code 0x182")
     (fault,) = faults(write(tmp_path, kvm_exit("EPT_VIOLATION"), line))

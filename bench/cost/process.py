@@ -1,5 +1,6 @@
 """What /proc tells of a process and its children."""
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _UTIME, _CSTIME = 11, 15  # after the name in /proc/PID/stat, proc(5): utime, stime, cutime, cstime
 _KIB = 1024
+_OF_BPF = re.compile(r"^(memlock|map_id|prog_id):\s+(\d+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +51,10 @@ def _kib(text: str, name: str) -> int:
 
 def _kernel(pid: int) -> int:
     """Of each map once: a process may have several descriptors of it."""
-    found = {}
+    sizes = {}
     for path in Path(f"/proc/{pid}/fdinfo").iterdir():
-        told = dict(re.findall(r"^(memlock|map_id|prog_id):\s+(\d+)$", path.read_text(), re.MULTILINE))
-        if "memlock" in told:
-            found["map_id" in told, told.get("map_id", told.get("prog_id"))] = int(told["memlock"])
-    return sum(found.values())
+        # A descriptor may be closed meanwhile.
+        with contextlib.suppress(FileNotFoundError):
+            told = dict(_OF_BPF.findall(path.read_text()))
+            sizes[told.get("map_id"), told.get("prog_id")] = int(told.get("memlock", 0))
+    return sum(sizes.values())

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.overhead.tracer import RefusedError, Tracer
+from bench.overhead.tracer import RefusedError
 
 # Each tool runs a command of ours and stops tracing when it ends. Once cat gives back a line, it is attached.
 _GATE = shutil.which("cat") or "cat"
@@ -18,7 +18,7 @@ _OUTPUT = "output"
 _MESSAGES = "messages"
 
 
-def peers(subsystem: str, tracepoint: str) -> tuple[Tracer, ...]:
+def peers(subsystem: str, tracepoint: str) -> "tuple[Peer, ...]":
     """Return the peers that watch a tracepoint, whether they are installed or not."""
     event = f"{subsystem}:{tracepoint}"
     # What stands nearest to a syndrome among the arguments that a script sees.
@@ -61,7 +61,12 @@ class Peer:
     def _running(self, folder: Path) -> Iterator[None]:
         with (folder / _MESSAGES).open("wb") as messages:
             process = subprocess.Popen(
-                self.command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=messages
+                self.command,
+                cwd=folder,
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=messages,
             )
         with process:
             assert process.stdin is not None
@@ -69,7 +74,6 @@ class Peer:
             # A tool that refuses is gone before it takes the line.
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.write(_LINE)
-                process.stdin.flush()
             if process.stdout.readline() != _LINE:
                 process.wait()
                 raise RefusedError(_reason(folder))

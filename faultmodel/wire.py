@@ -31,6 +31,8 @@ class Batch:
     """What a host's collector saw between two readings of its counters.
 
     ``stream`` is new with every start of a collector; ``sequence`` counts its batches from 0 without a hole.
+    A large reading comes in several batches, one after the other, as ``part`` 0, 1, ...: what the last of
+    them covers is covered only once all have arrived.
     ``counting`` names the programs and maps that counted: it outlives the collector where they do.
     ``fault_counts``, ``faults`` and ``exits`` hold the ``fault_count``, ``fault`` and ``exit`` records of
     architecture ``arch``; ``faults`` are those guest faults that were recorded one by one.
@@ -41,6 +43,7 @@ class Batch:
     sequence: int
     arch: str
     counting: str
+    part: int = 0
     covered: tuple[Span, ...] = ()
     vms: tuple[Vm, ...] = ()
     fault_counts: tuple[Any, ...] = ()
@@ -64,6 +67,7 @@ class _Envelope(Struct, frozen=True, kw_only=True):
     sequence: Count
     arch: Text
     counting: StreamId
+    part: Count = 0
     covered: Annotated[tuple[Span, ...], Meta(max_length=MAX_ITEMS)]
     vms: Annotated[tuple[Vm, ...], Meta(max_length=MAX_ITEMS)]
     fault_counts: Raw
@@ -86,6 +90,7 @@ def encode(batch: Batch) -> bytes:
             sequence=batch.sequence,
             arch=batch.arch,
             counting=batch.counting,
+            part=batch.part,
             covered=batch.covered,
             vms=batch.vms,
             fault_counts=Raw(msgspec.msgpack.encode(batch.fault_counts)),
@@ -117,6 +122,7 @@ def decode(data: bytes) -> Batch:
             sequence=envelope.sequence,
             arch=envelope.arch,
             counting=envelope.counting,
+            part=envelope.part,
             covered=envelope.covered,
             vms=envelope.vms,
             fault_counts=_decode_list("fault_counts", envelope.fault_counts, architecture.fault_count),
@@ -133,6 +139,8 @@ def decode(data: bytes) -> Batch:
     _check_vms(batch)
     _check_formats(batch, architecture)
     _check_spans(batch.covered)
+    if batch.part > batch.sequence:
+        raise WireError(f"batch {batch.sequence} cannot be part {batch.part} of a reading: too few before it")
     check_ledger(batch.ledger, batch.fault_counts, batch.faults)
     return batch
 

@@ -18,7 +18,8 @@ class Cost:
     """A host's cost, over a span of which part is accounted for. None where there is nothing to divide by.
 
     ``cpu_percent``: of one core, the collector's process. ``program_cpu_percent``: of one core, its BPF
-    programs, which run in the vCPUs' threads. ``resident_bytes``: the most that the process had.
+    programs, which run in the vCPUs' threads. ``program_*`` is of the time in which they were measured.
+    ``resident_bytes``: the most that the process had.
     """
 
     cpu_percent: float
@@ -68,11 +69,11 @@ def cost_of(point: CostPoint) -> Cost:
     return Cost(
         cpu_percent=point.cpu_ns * _PERCENT / point.wall_ns,
         program_cpu_percent=_ratio(point.program_ns * _PERCENT, point.measured_ns),
-        program_ns_per_fault=_ratio(point.program_ns, point.seen),
+        program_ns_per_fault=_ratio(point.program_ns, point.measured_seen),
         program_ns_per_run=_ratio(point.program_ns, point.program_runs),
         resident_bytes=point.resident_bytes,
     )
 
 
-def _ratio(value: int, by: int) -> float | None:
+def _ratio(value: int, by: float) -> float | None:
     return value / by if by else None

@@ -76,8 +76,8 @@ class CostPoint:
     resident_bytes: int
     """The most that it had at once."""
     measured_ns: int
-    """Part of ``wall_ns`` in which the kernel measured the programs; ``program_*`` and ``seen`` are of it."""
+    """Part of ``wall_ns`` in which the kernel measured the programs; what follows is of it."""
     program_ns: int
     program_runs: int
-    seen: int
-    """Guest faults."""
+    measured_seen: float
+    """Guest faults; of a second that was measured in part, its part of them."""

@@ -4,6 +4,7 @@ In order, a stream is one row for ever. A batch that never comes (the spool drop
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
@@ -16,6 +17,14 @@ from backend.store.writer import Writer
 DROPPED = "spool_batches"
 """Kind of the losses that are batches."""
 _runs = applied_batches.c
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Batches of a stream that are all applied; both ends are in it."""
+
+    first: int
+    last: int
 
 
 def stream_number(writer: Writer, stream: str, host_id: int) -> int:
@@ -36,8 +45,8 @@ def stream_number(writer: Writer, stream: str, host_id: int) -> int:
     return number
 
 
-def remember(writer: Writer, stream_id: int, sequence: int) -> bool:
-    """Remember that a batch is applied; return False where it was remembered before.
+def remember(writer: Writer, stream_id: int, sequence: int) -> Run | None:
+    """Remember that a batch is applied; return the run that it is in now, None where it was there before.
 
     The caller holds the lock of the stream's host.
     """
@@ -50,7 +59,7 @@ def remember(writer: Writer, stream_id: int, sequence: int) -> bool:
         .limit(1)
     ).one_or_none()
     if before is not None and sequence <= before.last_sequence:
-        return False
+        return None
     after = connection.execute(
         select(_runs.last_sequence).where(of_stream, _runs.first_sequence == sequence + 1)
     ).one_or_none()
@@ -59,16 +68,18 @@ def remember(writer: Writer, stream_id: int, sequence: int) -> bool:
         last = after.last_sequence
         connection.execute(delete(applied_batches).where(of_stream, _runs.first_sequence == sequence + 1))
     if before is not None and before.last_sequence == sequence - 1:
+        first = before.first_sequence
         connection.execute(
             update(applied_batches)
             .where(of_stream, _runs.first_sequence == before.first_sequence)
             .values(last_sequence=last)
         )
     else:
+        first = sequence
         connection.execute(
             insert(applied_batches).values(stream_id=stream_id, first_sequence=sequence, last_sequence=last)
         )
-    return True
+    return Run(first, last)
 
 
 def batch_accounts(connection: Connection, names: Mapping[int, str]) -> Sequence[BatchAccount]:

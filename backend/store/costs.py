@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, Double, cast, func, select
 
 from backend.errors import BatchError
 from backend.store.accounts import CostPoint
@@ -42,7 +42,8 @@ def cost_series(
 ) -> Iterator[CostPoint]:
     """Yield what tracing cost, in steps. ``hosts`` has the hosts' names by number."""
     step = step_of(_costs.bucket_s, from_ms, step_ms).label("step")
-    measured_seen = case((_costs.measured_ns > 0, _costs.seen), else_=0)
+    # Faults are known by the second: of one that was measured in part, as many as its share of the time.
+    measured_seen = cast(_costs.seen, Double) * _costs.measured_ns / _costs.wall_ns
     for some in chunks(list(hosts)):
         statement = (
             select(
@@ -54,7 +55,7 @@ def cost_series(
                 sum_of(_costs.measured_ns).label("measured_ns"),
                 sum_of(_costs.program_ns).label("program_ns"),
                 sum_of(_costs.program_runs).label("program_runs"),
-                sum_of(measured_seen).label("seen"),
+                func.sum(measured_seen).label("measured_seen"),
             )
             .where(
                 _costs.host_id.in_(some),

@@ -3,23 +3,38 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, and_, delete, func, insert, select
 
+from backend.store.applied import Run
 from backend.store.ranges import NS_PER_MS, bounded_ns, chunks
-from backend.store.tables import coverage
+from backend.store.tables import coverage, waiting_coverage
 from backend.store.values import TimeRange
 from backend.store.writer import Writer
 from faultmodel.record import Span
+from faultmodel.wire import Batch
 
 MsSpan = tuple[int, int]
 """Half-open, UTC ms."""
 
 
-def add_coverage(writer: Writer, host_id: int, spans: Iterable[Span]) -> None:
-    """Add spans to a locked host's, merging what touches or overlaps. Empty ones cover nothing."""
+def add_coverage(writer: Writer, host_id: int, stream_id: int, batch: Batch, run: Run) -> None:
+    """Add a batch's spans to its locked host's, merging what touches or overlaps. Empty ones cover nothing.
+
+    What the last batch of a reading covers waits until the others have come: where one never does, because
+    the spool dropped it, the span stays uncovered.
+
+    :param run: the applied batches that this one is among
+    """
+    spans = [span for span in batch.covered if span.from_ns < span.to_ns]
+    first = batch.sequence - batch.part
+    if first < run.first:
+        rows = [(stream_id, batch.sequence, span.from_ns, span.to_ns, first) for span in set(spans)]
+        writer.append(waiting_coverage, rows)
+        spans = []
+    if run.last > batch.sequence:
+        spans += _take_waiting(writer.connection, stream_id, batch.sequence, run)
     for span in spans:
-        if span.from_ns < span.to_ns:
-            _add_span(writer.connection, host_id, span)
+        _add_span(writer.connection, host_id, span)
 
 
 def read_coverage(
@@ -46,6 +61,21 @@ def read_coverage(
 def covered_ms(spans: Iterable[MsSpan], from_ms: int, to_ms: int) -> int:
     """Return how much of [from_ms, to_ms) the spans cover, in ms."""
     return sum(max(0, min(end, to_ms) - max(start, from_ms)) for start, end in spans)
+
+
+def _take_waiting(connection: Connection, stream_id: int, sequence: int, run: Run) -> list[Span]:
+    """Return, and forget, the spans that waited for this batch and now have all that they waited for."""
+    waiting = waiting_coverage.c
+    complete = and_(
+        waiting.stream_id == stream_id,
+        waiting.sequence > sequence,
+        waiting.sequence <= run.last,
+        waiting.first_sequence >= run.first,
+    )
+    rows = connection.execute(select(waiting.from_ns, waiting.to_ns).where(complete)).all()
+    if rows:
+        connection.execute(delete(waiting_coverage).where(complete))
+    return [Span(row.from_ns, row.to_ns) for row in rows]
 
 
 def _add_span(connection: Connection, host_id: int, span: Span) -> None:

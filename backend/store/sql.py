@@ -54,13 +54,14 @@ class SqlStore(VmReads, HostReads):
         with self.writing() as writer:
             host = hosts.lock_host(writer, batch.host, received_ns)
             stream_id = applied.stream_number(writer, batch.stream, host.id)
-            if not applied.remember(writer, stream_id, batch.sequence):
+            run = applied.remember(writer, stream_id, batch.sequence)
+            if run is None:
                 return False
             hosts.describe_host(writer, host, batch, stream_id, received_ns)
             losses.add_losses(writer, host.id, batch, received_ns)
             host_events.add_events(writer, host.id, batch)
             costs.add_costs(writer, host.id, batch)
-            coverage.add_coverage(writer, host.id, batch.covered)
+            coverage.add_coverage(writer, host.id, stream_id, batch, run)
             vm_numbers = vm_descriptions.describe_vms(writer, batch, host.id, stream_id, received_ns)
             vm_descriptions.add_vcpus(writer, batch, vm_numbers)
             counts.add_counts(writer, batch, vm_numbers)

@@ -207,6 +207,15 @@ def test_a_format_that_the_architecture_does_not_have_is_refused(name: str, part
         wire.decode(wire.encode(batch(X86, **{part: (items[part],)})))
 
 
+def test_a_part_of_a_reading_survives() -> None:
+    assert wire.decode(wire.encode(batch(X86, sequence=7, part=2))).part == 2
+
+
+def test_a_part_that_had_to_follow_more_batches_than_there_were_is_refused() -> None:
+    with pytest.raises(WireError, match="batch 1 cannot be part 2 of a reading"):
+        wire.decode(wire.encode(batch(X86, sequence=1, part=2)))
+
+
 def test_a_span_that_ends_before_it_begins_is_refused() -> None:
     with pytest.raises(WireError, match="ends at 1 before it begins at 2"):
         wire.decode(wire.encode(batch(X86, covered=(Span(2, 1),))))

@@ -16,7 +16,10 @@ class Probe(BaseModel):
 class Recording(BaseModel):
     """How guest faults are recorded one by one, beside being counted."""
 
-    one_in: int | None = Field(description="1: every fault; N: one of N; 0: none", examples=[16])
+    one_in: int | None = Field(
+        description="1: every fault; N: one of N; 0: none; null: a sample of no fixed rate, as `detail` says",
+        examples=[16],
+    )
     since: TimeText
     detail: str
 
@@ -65,7 +68,9 @@ class HostEvent(BaseModel):
     )
     detail: str
     one_in: int | None = Field(
-        description="1: every fault is recorded; N: one of N; 0: none. Null with other kinds", examples=[16]
+        description="1: every fault is recorded; N: one of N; 0: none. Null: a sample of no fixed rate, as "
+        "`detail` says, or another kind",
+        examples=[16],
     )
 
 
@@ -84,7 +89,9 @@ class HostCosts(BaseModel):
     program_cpu_percent: list[float | None] = Field(
         description="Of one core, its BPF programs; they run in the vCPUs' own time"
     )
-    program_ns_per_fault: list[float | None] = Field(description="Time of the BPF programs for each fault")
+    program_ns_per_fault: list[float | None] = Field(
+        description="Time of the BPF programs for each fault, in the part of the step that was measured"
+    )
     program_ns_per_run: list[float | None]
     resident_bytes: list[int | None] = Field(description="The most that the collector's process had")
 

@@ -17,6 +17,7 @@ from backend.store.tables.hosts import (
     loss_totals,
     losses,
     streams,
+    waiting_coverage,
 )
 from backend.store.tables.vms import countings, exit_counts, ledger, vcpus, vms
 
@@ -40,4 +41,5 @@ __all__ = [
     "tokens",
     "vcpus",
     "vms",
+    "waiting_coverage",
 ]

@@ -52,6 +52,18 @@ coverage = Table(
     sqlite_with_rowid=False,
 )
 
+waiting_coverage = Table(
+    "waiting_coverage",
+    metadata,
+    reference("stream_id", "streams.id"),
+    number("sequence"),
+    number("from_ns"),
+    number("to_ns"),
+    number("first_sequence"),
+    PrimaryKeyConstraint("stream_id", "sequence", "from_ns", "to_ns"),
+    sqlite_with_rowid=False,
+)
+
 losses = Table(
     "losses",
     metadata,

@@ -53,6 +53,17 @@ def test_a_span_without_coverage_is_null_and_a_quiet_one_is_zero(server: Server)
     assert found["series"][0]["total"] == 12
 
 
+def test_a_second_of_which_a_part_never_came_is_null(server: Server) -> None:
+    second = Span(START_NS + NS_PER_S, START_NS + 2 * NS_PER_S)
+    # Batch 1 has the first part of the second reading, and the spool dropped it.
+    server.apply(
+        make_batch(0, fault_counts=[fault_count(faults=5)]),
+        make_batch(2, part=1, covered=(second,), fault_counts=[fault_count(second=1, faults=3)]),
+        make_batch(3, covered=(), vms=[make_vm()]),
+    )
+    assert values(rates(server, step="1s", to=START_MS + 3000)) == {VM_ID: [5.0, None, None]}
+
+
 def test_a_rate_is_per_second_of_covered_time(server: Server) -> None:
     half = Span(START_NS, START_NS + NS_PER_S // 2)
     server.apply(make_batch(covered=(half,), fault_counts=[fault_count(faults=5)]))

@@ -38,7 +38,12 @@ def test_the_time_of_programs_is_of_the_spans_in_which_it_was_measured(store: St
     store.apply(make_batch(1, vms=[make_vm()], ledger=entries[1:], costs=[_cost(1)]), START_NS)
 
     (point,) = _points(store)
-    assert (point.measured_ns, point.program_ns, point.program_runs, point.seen) == (NS_PER_S, 5000, 40, 10)
+    assert (point.measured_ns, point.program_ns, point.program_runs, point.measured_seen) == (
+        NS_PER_S,
+        5000,
+        40,
+        10,
+    )
     assert point.wall_ns == 2 * NS_PER_S
 
 
@@ -48,7 +53,24 @@ def test_the_faults_of_a_reading_in_several_batches_are_all_there(store: Store) 
     costs = [_cost(0, program_ns=1500, program_runs=15)]
     store.apply(make_batch(1, vms=[make_vm()], ledger=[last], costs=costs), START_NS)
 
-    assert [point.seen for point in _points(store)] == [15]
+    assert [point.measured_seen for point in _points(store)] == [15]
+
+
+def test_of_a_second_that_was_measured_in_part_the_faults_count_for_that_part(store: Store) -> None:
+    half_ns = NS_PER_S // 2
+    measured = Cost(
+        from_ns=START_NS,
+        to_ns=START_NS + half_ns,
+        cpu_ns=1,
+        resident_bytes=1,
+        program_ns=1000,
+        program_runs=9,
+    )
+    other = Cost(from_ns=START_NS + half_ns, to_ns=START_NS + NS_PER_S, cpu_ns=1, resident_bytes=1)
+    entry = ledger_entry(seen=30)
+    store.apply(make_batch(vms=[make_vm()], ledger=[entry], costs=[measured, other]), START_NS)
+
+    assert [(point.program_ns, point.measured_seen) for point in _points(store)] == [(1000, 15)]
 
 
 def test_a_host_without_costs_has_none_though_it_has_faults(store: Store) -> None:

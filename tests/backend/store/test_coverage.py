@@ -1,9 +1,10 @@
 """Covered spans, as few as they can be."""
 
 import sqlite3
-from itertools import pairwise
+from itertools import pairwise, permutations
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from backend.store.base import Store
 from backend.store.migrate import migrate
 from backend.store.values import CoveredSpan, TimeRange
 from faultmodel.record import Span
+from faultmodel.wire import Batch
 from tests.backend.store.conftest import NewStore
 from tests.batches import NS_PER_S, START_MS, START_NS, make_batch, make_host
 
@@ -71,6 +73,49 @@ def test_spans_are_listed_by_host_and_only_of_the_hosts_asked_for(store: Store) 
     assert store.coverage(None, ALWAYS) == [a, b]
     assert store.coverage(["b", "nobody", "\0"], ALWAYS) == [b]
     assert store.coverage([], ALWAYS) == []
+
+
+def _part(sequence: int, part: int, covered: tuple[Span, ...] = ()) -> Batch:
+    return make_batch(sequence, part=part, covered=covered)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_a_reading_in_parts_is_covered_once_all_have_come(store: Store, order: tuple[int, ...]) -> None:
+    store.apply(make_batch(4, covered=(_span(0, 1),)), START_NS)
+    parts = [_part(5, 0), _part(6, 1), _part(7, 2, (_span(1, 2), _span(3, 4)))]
+    for number in order:
+        assert _covered(store) == [(0, 1)]
+        store.apply(parts[number], START_NS)
+
+    assert _covered(store) == [(0, 2), (3, 4)]
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+def test_a_reading_of_which_a_part_never_comes_is_not_covered(store: Store, lost: int) -> None:
+    parts = [_part(5, 0), _part(6, 1), _part(7, 2, (_span(1, 2),))]
+    for number in {0, 1, 2} - {lost}:
+        store.apply(parts[number], START_NS)
+    store.apply(make_batch(8, covered=(_span(2, 3),)), START_NS)
+    store.apply(make_batch(0, stream="7" * 32, covered=(_span(5, 6),)), START_NS)
+
+    assert _covered(store) == [(2, 3), (5, 6)]
+
+
+def test_a_reading_is_covered_though_the_one_before_it_was_dropped(store: Store) -> None:
+    store.apply(_part(5, 0), START_NS)
+    store.apply(_part(6, 1, (_span(1, 2),)), START_NS)
+
+    assert _covered(store) == [(1, 2)]
+
+
+def test_a_late_part_covers_nothing_of_another_stream(store: Store) -> None:
+    store.apply(_part(1, 1, (_span(1, 2),)), START_NS)
+    for sequence in (1, 0):
+        store.apply(make_batch(sequence, stream="7" * 32, covered=()), START_NS)
+    assert _covered(store) == []
+
+    store.apply(_part(0, 0), START_NS)
+    assert _covered(store) == [(1, 2)]
 
 
 def test_a_day_of_batches_is_one_row(tmp_path: Path) -> None:

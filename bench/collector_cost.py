@@ -9,6 +9,7 @@ For growth over an hour of VMs coming and going: --minutes 60.
 """
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -54,6 +55,8 @@ class Figure:
 def main() -> None:
     """Measure and print."""
     options = _options()
+    if os.geteuid() != 0:
+        sys.exit("tracing takes root: run this with sudo")
     with tempfile.TemporaryDirectory() as directory:
         product = Product(Path(directory))
         try:

@@ -15,7 +15,7 @@ _EMPTY = b"int on_fault(struct bpf_raw_tracepoint_args *ctx) { return 0; }"
 class NoTracer:
     """What the guest takes by itself."""
 
-    name: str = "no tracer"
+    name: str
 
     def attached(self) -> contextlib.AbstractContextManager[None]:
         """See ``Tracer``."""
@@ -32,9 +32,9 @@ class EmptyProgram:
     :param headers: tree from ``collector.probe.headers``
     """
 
+    name: str
     tracepoint: str
     headers: Path
-    name: str = "empty program"
 
     @contextlib.contextmanager
     def attached(self) -> Iterator[None]:

@@ -1,34 +1,45 @@
 """Prints what the turns took: medians, and each turn beside the same turn without a tracer."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bench.markdown import table
 from bench.overhead.turns import Taken
 
 Row = tuple[str, ...]
+Limit = Callable[[Mapping[str, float]], float | None]
+"""The most that a tracer may add, from what the others add, by name; None where those are missing."""
 
-_HEAD: Row = ("", "CPU ns/fault", "added", "quartiles", "floors", "added, by the clock", "told of", "ns/run")
-
-
-def lines(names: Sequence[str], taken: Sequence[Taken]) -> list[str]:
-    """Return the table as Markdown. The first tracer is none, the second is the floor."""
-    base, floor = taken[0], statistics.median(_added(taken[1].cpu_ns, taken[0].cpu_ns))
-    named = list(zip(names, taken, strict=True))
-    rows = [(name, *_figures(of, base, floor)) for name, of in named if not of.refused]
-    return [*table([_HEAD, *rows]), *(f"{name}: {of.refused}" for name, of in named if of.refused)]
+_HEAD: Row = (
+    *("", "CPU ns/fault", "added", "quartiles", "limit", "floors"),
+    *("by the clock", "told of", "ns/run"),
+)
 
 
-def _figures(taken: Taken, base: Taken, floor: float) -> Row:
-    cpu_ns = f"{statistics.median(taken.cpu_ns):,.0f}"
-    if taken is base:
-        return (cpu_ns, *[""] * (len(_HEAD) - 2))
-    added = _added(taken.cpu_ns, base.cpu_ns)
-    low, median, high = statistics.quantiles(added, n=4, method="inclusive")
+def lines(names: Sequence[str], taken: Sequence[Taken], limits: Mapping[str, Limit]) -> list[str]:
+    """Return the table as Markdown. The first tracer is none, the second is the floor.
+
+    :param limits: by the name of the tracer that has one
+    """
+    base = taken[0]
+    named = {name: of for name, of in zip(names, taken, strict=True) if not of.refused}
+    added = {name: statistics.median(_added(of.cpu_ns, base.cpu_ns)) for name, of in named.items()}
+    floor = added[names[1]]
+    rows: list[Row] = [(names[0], f"{statistics.median(base.cpu_ns):,.0f}", *[""] * (len(_HEAD) - 2))]
+    for name in list(named)[1:]:
+        limit = limits[name](added) if name in limits else None
+        rows.append((name, *_figures(named[name], base, limit, floor)))
+    refused = [f"{name}: {of.refused}" for name, of in zip(names, taken, strict=True) if of.refused]
+    return [*table([_HEAD, *rows]), *refused]
+
+
+def _figures(taken: Taken, base: Taken, limit: float | None, floor: float) -> Row:
+    low, median, high = statistics.quantiles(_added(taken.cpu_ns, base.cpu_ns), n=4, method="inclusive")
     return (
-        cpu_ns,
+        f"{statistics.median(taken.cpu_ns):,.0f}",
         f"{median:,.0f}",
         f"{low:,.0f} to {high:,.0f}",
+        f"{limit:,.0f}" if limit is not None else "",
         f"{median / floor:.1f}" if floor > 0 else "lost in the noise",
         f"{statistics.median(_added(taken.wall_ns, base.wall_ns)):,.0f}",
         # Other guests of this host are told of too.

@@ -61,11 +61,9 @@ static __always_inline struct fault_counters *counters_of(struct vcpu_counts *st
 	return counters;
 }
 
-static __always_inline struct fault_counters *count_fault(struct vcpu_counts *state, u32 format, u64 word)
+/* Add a guest fault to what counters_of() returned. */
+static __always_inline void count_fault(struct vcpu_counts *state, struct fault_counters *counters, int spilled)
 {
-	int spilled = 0;
-	struct fault_counters *counters = counters_of(state, format, word, &spilled);
-
 	if (!counters) {
 		state->uncounted++;
 		count_lost(LOST_KEYS_FULL);
@@ -76,7 +74,6 @@ static __always_inline struct fault_counters *count_fault(struct vcpu_counts *st
 	}
 	/* Last, and after its record: a reader in between finds more recorded than seen, and waits for the rest. */
 	state->seen++;
-	return counters;
 }
 
 #ifdef WITH_KVM_GUEST_FAULT
@@ -84,6 +81,7 @@ static __always_inline struct fault_counters *count_fault(struct vcpu_counts *st
 PROBE(kvm_guest_fault)
 {
 	struct vcpu_counts *state = current_state(0);
+	int spilled = 0;
 
 	if (!state)
 		return 0;
@@ -105,7 +103,7 @@ PROBE(kvm_guest_fault)
 
 		record_fault(state, &record);
 	}
-	count_fault(state, FORMAT_ESR_EL2, ctx->args[1]);
+	count_fault(state, counters_of(state, FORMAT_ESR_EL2, ctx->args[1], &spilled), spilled);
 	return 0;
 }
 #endif
@@ -123,6 +121,7 @@ PROBE(kvm_page_fault)
 #endif
 	u32 index = 0;
 	u32 *seen = page_fault_seen.lookup(&index);
+	int spilled = 0;
 
 	if (seen && !*seen)
 		*seen = 1;
@@ -144,7 +143,7 @@ PROBE(kvm_page_fault)
 
 		record_fault(state, &record);
 	}
-	count_fault(state, PAGE_FAULT_FORMAT, word);
+	count_fault(state, counters_of(state, PAGE_FAULT_FORMAT, word, &spilled), spilled);
 	return 0;
 }
 #endif
@@ -159,17 +158,27 @@ static __always_inline int is_told_before(void)
 	return seen && *seen;
 }
 
-/* The counters to which a kvmmmu event's outcome belongs. */
-static __always_inline struct fault_counters *outcome_counters(struct vcpu_counts *state, u32 format, u64 word)
+/*
+ * The counters to which a kvmmmu event's outcome belongs: those of the fault
+ * that was told before, or else of the event's own word, counted here.
+ */
+static __always_inline struct fault_counters *outcome_counters(struct vcpu_counts *state, int told, u32 format,
+							       u64 word)
 {
-	int spilled;
+	struct fault_counters *counters;
+	int spilled = 0;
 
-	if (!is_told_before())
-		return count_fault(state, format, word);
-	if (!state->pending)
-		return NULL;
-	state->pending = 0;
-	return counters_of(state, state->format, state->word, &spilled);
+	if (told) {
+		if (!state->pending)
+			return NULL;
+		state->pending = 0;
+		format = state->format;
+		word = state->word;
+	}
+	counters = counters_of(state, format, word, &spilled);
+	if (!told)
+		count_fault(state, counters, spilled);
+	return counters;
 }
 #endif
 
@@ -232,35 +241,45 @@ static __always_inline void count_level(struct fault_counters *counters, u8 leve
 		counters->mapped_1g++;
 }
 
+/* Asked for by the VMM or KVM ahead of the guest: no guest fault. */
+static __always_inline void count_prefetch(struct vcpu_counts *state, u64 fault)
+{
+	struct fault_counters *counters;
+	int spilled;
+	u64 word = 0;
+
+	LOAD(word, fault, kvm_page_fault, error_code);
+	counters = counters_of(state, FORMAT_PFERR, word, &spilled);
+	if (counters)
+		counters->prefetched++;
+	/* Not always within KVM_RUN, whose end alone would tell that the thread may change its vCPU. */
+	leave(state);
+}
+
 /* x86: the fault is about to be mapped. */
 PROBE(kvm_mmu_spte_requested)
 {
 	u64 fault = ctx->args[0], word = 0, pfn = 0;
 	struct vcpu_counts *state = current_state(0);
 	struct fault_counters *counters;
+	int told = is_told_before();
 	bool prefetch = 0;
-	int spilled;
 	u8 level = 0;
 
 	if (!state)
 		return 0;
-	LOAD(word, fault, kvm_page_fault, error_code);
 	LOAD(prefetch, fault, kvm_page_fault, prefetch);
 	if (prefetch) {
-		/* Asked for by the VMM or KVM ahead of the guest: no guest fault. */
-		counters = counters_of(state, FORMAT_PFERR, word, &spilled);
-		if (counters)
-			counters->prefetched++;
-		/* Not always within KVM_RUN, whose end alone would tell that the thread may change its vCPU. */
-		leave(state);
+		count_prefetch(state, fault);
 		return 0;
 	}
+	LOAD(word, fault, kvm_page_fault, error_code);
 	LOAD(pfn, fault, kvm_page_fault, pfn);
 	if (!(pfn & PFN_ERROR_OR_NOSLOT))
 		LOAD(level, fault, kvm_page_fault, goal_level);
-	if (!is_told_before() && is_considered(state))
+	if (!told && is_considered(state))
 		record_mmu_fault(state, fault, level);
-	counters = outcome_counters(state, FORMAT_PFERR, word);
+	counters = outcome_counters(state, told, FORMAT_PFERR, word);
 	if (!counters)
 		return 0;
 	if (level)
@@ -280,6 +299,7 @@ PROBE(fast_page_fault)
 	u64 fault = ctx->args[1], word = 0;
 	struct fault_counters *counters;
 	struct vcpu_counts *state;
+	int told = is_told_before();
 	bool prefetch = 0;
 
 	if (outcome != RET_PF_FIXED && outcome != RET_PF_SPURIOUS)
@@ -291,9 +311,9 @@ PROBE(fast_page_fault)
 	if (!state)
 		return 0;
 	LOAD(word, fault, kvm_page_fault, error_code);
-	if (!is_told_before() && is_considered(state))
+	if (!told && is_considered(state))
 		record_mmu_fault(state, fault, 0);
-	counters = outcome_counters(state, FORMAT_PFERR, word);
+	counters = outcome_counters(state, told, FORMAT_PFERR, word);
 	if (!counters)
 		return 0;
 	if (outcome == RET_PF_FIXED)
@@ -311,10 +331,11 @@ PROBE(handle_mmio_page_fault)
 {
 	struct vcpu_counts *state = current_state(0);
 	struct fault_counters *counters;
+	int told = is_told_before();
 
 	if (!state)
 		return 0;
-	if (!is_told_before() && is_considered(state)) {
+	if (!told && is_considered(state)) {
 		struct fault_record record = {
 			.address = ctx->args[0],
 			.frame = ctx->args[1],
@@ -324,7 +345,7 @@ PROBE(handle_mmio_page_fault)
 
 		record_fault(state, &record);
 	}
-	counters = outcome_counters(state, FORMAT_NONE, 0);
+	counters = outcome_counters(state, told, FORMAT_NONE, 0);
 	if (counters)
 		counters->mmio++;
 	return 0;

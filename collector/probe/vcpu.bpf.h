@@ -24,7 +24,7 @@
  */
 #ifdef TYPED_ARGUMENTS
 #define LOAD(dst, pointer, type, field)                                     \
-	((dst) = *(volatile typeof(((struct type *)0)->field) *)            \
+	((dst) = (typeof(dst))*(volatile typeof(((struct type *)0)->field) *) \
 		((void *)(pointer) + __builtin_offsetof(struct type, field)))
 #else
 #define LOAD READ

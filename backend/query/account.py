@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from backend.errors import ParameterError
 from backend.query.grid import Grid, covered_ms
 from backend.query.rates import MAX_VALUES
-from backend.store.accounts import BatchAccount, CountingTotal, LedgerPoint
+from backend.store.accounts import BatchAccount, CountingTotal, LedgerPoint, LossPoint
 from backend.store.base import Store
 from backend.store.values import CoveredSpan, TimeRange
 
@@ -73,30 +73,22 @@ def account(store: Store, vm_ids: Sequence[str] | None, host: str | None, grid: 
             raise ParameterError("step", f"{len(owners)} VMs and {len(grid.starts_ms)} points; ask for fewer")
         points = store.ledger_points(list(owners), grid.from_ms, grid.to_ms, grid.step_ms)
         countings = store.counting_totals(list(owners))
-        names = sorted(set(owners.values())) if vm_ids is not None else None if host is None else [host]
+        names = _hosts(vm_ids, owners, host)
         coverage = store.coverage(names, span)
         batches = store.batch_accounts(names)
         losses = store.losses(names, grid.from_ms, grid.to_ms, grid.step_ms)
     covered = _covered(grid, [item.host for item in batches], coverage)
-    lost: dict[str, dict[str, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
-    for loss in losses:
-        lost[loss.host][loss.kind][loss.step_start_ms] = loss.count
     return Account(
         grid,
         _vm_accounts(grid, owners, points, countings, covered),
-        [
-            HostAccount(
-                item.host,
-                covered[item.host],
-                {
-                    kind: _line(grid, steps, covered[item.host])
-                    for kind, steps in sorted(lost[item.host].items())
-                },
-                item,
-            )
-            for item in batches
-        ],
+        _host_accounts(grid, batches, losses, covered),
     )
+
+
+def _hosts(vm_ids: Sequence[str] | None, owners: Mapping[str, str], host: str | None) -> Sequence[str] | None:
+    if vm_ids is not None:
+        return sorted(set(owners.values()))
+    return None if host is None else [host]
 
 
 def _check_owners(owners: Mapping[str, str], host: str | None) -> None:
@@ -154,6 +146,26 @@ def _vm_account(
         is_balanced=all(_balances(point) for point in points)
         and all(item.stored <= item.seen_total for item in countings),
     )
+
+
+def _host_accounts(
+    grid: Grid,
+    batches: Sequence[BatchAccount],
+    losses: Sequence[LossPoint],
+    covered: Mapping[str, Sequence[int]],
+) -> Sequence[HostAccount]:
+    lost: dict[str, dict[str, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
+    for loss in losses:
+        lost[loss.host][loss.kind][loss.step_start_ms] = loss.count
+    return [
+        HostAccount(
+            item.host,
+            covered[item.host],
+            {kind: _line(grid, steps, covered[item.host]) for kind, steps in sorted(lost[item.host].items())},
+            item,
+        )
+        for item in batches
+    ]
 
 
 def _balances(point: LedgerPoint) -> bool:

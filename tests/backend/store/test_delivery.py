@@ -16,10 +16,11 @@ from faultmodel.record import COUNTERS
 from faultmodel.wire import Batch
 from tests.backend.store.conftest import NewStore, NewUrl
 from tests.backend.store.sender import COUNT_PER_BATCH, batches_to_send
-from tests.batches import START_MS, START_NS, VM_ID, exit_record, fault_count, make_batch
+from tests.batches import START_MS, START_NS, VM_ID, exit_record, fault_count, fault_record, make_batch
 
 ALWAYS = TimeRange()
 EVERYTHING = Split(vm=True, vcpu=True, word=True)
+Totals = Counter[tuple[object, ...]]
 ARCHES = sorted(arch.architectures())
 
 # A fault: (VM, second, vCPU, word, faults).
@@ -44,42 +45,62 @@ def deliveries(draw: st.DrawFn) -> tuple[list[Batch], list[int]]:
 
 def _batch(number: int, faults: list[tuple[int, int, int, int, int]]) -> Batch:
     arch_name = ARCHES[number % len(ARCHES)]
-    counts, exits = [], []
+    counts, exits, records = [], [], []
     for vm, second, vcpu, word, count in faults:
         vm_id = f"{number % len(ARCHES)}{vm:015x}"
         counts.append(
             fault_count(vm_id, arch_name=arch_name, second=second, vcpu=vcpu, word=word, faults=count)
         )
         exits.append(exit_record(vm_id, arch_name=arch_name, vcpu=vcpu))
+        records.append(fault_record(vm_id, arch_name=arch_name, vcpu=vcpu))
     return make_batch(
-        number // 2, stream=f"{number % 2:032x}", arch=arch_name, fault_counts=counts, exits=exits
+        number // 2,
+        stream=f"{number % 2:032x}",
+        arch=arch_name,
+        fault_counts=counts,
+        faults=records,
+        exits=exits,
     )
 
 
-def _stored(store: Store) -> tuple[Counter[tuple[object, ...]], Counter[tuple[object, ...]]]:
-    faults: Counter[tuple[object, ...]] = Counter()
+def _stored(store: Store) -> tuple[Totals, Totals, Totals, Totals]:
+    faults: Totals = Counter()
     for point in store.fault_points(
         None, START_MS, START_MS + 10_000, 1000, split=EVERYTHING, counters=COUNTERS
     ):
         key = (point.arch, point.vm, point.step_start_ms, point.vcpu, point.word)
         faults[key] += point.counters["faults"]
-    exits: Counter[tuple[object, ...]] = Counter(
+    exits: Totals = Counter(
         (row.arch, row.record.vm, row.record.vcpu)
         for row in store.exits(None, None, ALWAYS, limit=1000, before=None)
     )
-    return +faults, exits
+    vm_ids = list(store.vms_of(None, ALWAYS))
+    records: Totals = Counter(
+        (row.arch, row.record.vm, row.record.vcpu)
+        for vm_id in vm_ids
+        for row in store.faults(vm_id, ALWAYS, limit=1000, before=None)
+    )
+    seen: Totals = Counter()
+    for entry in store.ledger_points(vm_ids, START_MS, START_MS + 60_000, 1000):
+        seen[entry.vm, entry.step_start_ms] += entry.seen
+    return +faults, exits, records, seen
 
 
-def _sent(batches: list[Batch]) -> tuple[Counter[tuple[object, ...]], Counter[tuple[object, ...]]]:
-    faults: Counter[tuple[object, ...]] = Counter()
-    exits: Counter[tuple[object, ...]] = Counter()
+def _sent(batches: list[Batch]) -> tuple[Totals, Totals, Totals, Totals]:
+    records: Totals = Counter()
+    seen: Totals = Counter()
+    faults: Totals = Counter()
+    exits: Totals = Counter()
     for batch in batches:
         word_field = arch.get(batch.arch).word_field
         for item in batch.fault_counts:
             key = (batch.arch, item.vm, item.bucket_ms, item.vcpu, getattr(item, word_field))
             faults[key] += item.faults
         exits.update((batch.arch, item.vm, item.vcpu) for item in batch.exits)
-    return +faults, exits
+        records.update((batch.arch, item.vm, item.vcpu) for item in batch.faults)
+        for entry in batch.ledger:
+            seen[entry.vm, entry.bucket_ms] += entry.seen
+    return +faults, exits, records, +seen
 
 
 @given(deliveries())

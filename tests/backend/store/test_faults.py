@@ -1,5 +1,7 @@
 """Records of single guest faults, newest first, page by page."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import msgspec
 import pytest
 from msgspec import Struct
@@ -73,6 +75,14 @@ def test_records_that_are_equal_in_everything_are_all_kept(store: Store) -> None
 
     assert len(_pages(store, 4)) == 6
     assert len({row.position for row in _pages(store, 4)}) == 6
+
+
+def test_batches_of_one_host_that_come_at_once_keep_all_their_records(store: Store) -> None:
+    batches = [make_batch(number, faults=[fault_record(), fault_record()]) for number in range(16)]
+    with ThreadPoolExecutor(8) as threads:
+        assert all(threads.map(lambda batch: store.apply(batch, START_NS), batches))
+
+    assert len({row.position for row in _pages(store, 100)}) == 32
 
 
 def test_a_batch_that_comes_twice_brings_its_records_once(store: Store) -> None:

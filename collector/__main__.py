@@ -51,6 +51,7 @@ def _run(options: argparse.Namespace) -> int:
     stop = Stop()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    signal.signal(signal.SIGHUP, lambda *_: stop.set(leave_counting=True))
     Pipeline(
         Settings(
             server=options.server,
@@ -75,7 +76,13 @@ def _parser() -> argparse.ArgumentParser:
         prog="kvmfaults-collector", description="Trace the memory faults of KVM guests on this host."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="count faults and ship them to the server, until SIGTERM")
+    run = commands.add_parser(
+        "run",
+        help="count faults and ship them to the server, until SIGTERM",
+        epilog="SIGTERM and SIGINT end the counting too. SIGHUP ends this process only: counting goes on, and the"
+        " next collector takes it over without a gap. So does a collector that was killed; what it left counting"
+        " is removed by: kvmfaults-collector detach",
+    )
     run.set_defaults(run=_run)
     run.add_argument(
         "--server", default=_default("SERVER", "http://127.0.0.1:8470"), help="URL (%(default)s)"

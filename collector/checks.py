@@ -10,6 +10,7 @@ from collector.errors import ProbeError
 from collector.identity.process import host_proc
 from collector.identity.uevents import KvmEvents
 from collector.probe.handles import load
+from collector.pins import BPFFS, Pins
 from collector.probe.headers import BTF_DIRECTORY, ensure_headers, find_bpftool, read_facts
 from collector.probe.loader import bcc_version
 from collector.probe.plan import TRACEPOINTS, Plan, find_flavour, is_idle, make_plan
@@ -75,6 +76,7 @@ def examine(cache: Path, *, attach: bool) -> Iterator[Finding]:
     ):
         yield check()
     yield _uevents()
+    yield _pins(cache)
     yield from _tracepoints(cache, attach=attach)
 
 
@@ -228,6 +230,16 @@ def _uevents() -> Finding:
                 "run in the host's network namespace",
             )
     return Finding("ends", State.OK, "KVM's announcements of VMs made and gone are received")
+
+
+def _pins(cache: Path) -> Finding:
+    refused = Pins(cache / "pins", BPFFS).why_not()
+    if refused:
+        found, _, remedy = refused.partition(": ")
+        return Finding(
+            "pins", State.LACKING, f"{found}: counting ends with a collector that is killed", remedy
+        )
+    return Finding("pins", State.OK, f"in {BPFFS}: counting outlives the collector")
 
 
 def _tracepoints(cache: Path, *, attach: bool) -> Iterator[Finding]:

@@ -170,6 +170,10 @@ class Pipeline:
 
     def _end(self, session: Session, probes: Probes, host: Host, around: _Surroundings) -> None:
         """What is counted until the programs are off belongs to the last round."""
+        if self._stop.leaves_counting:
+            logger.info("counting goes on, for a successor")
+            session.take_round(host, around.table, around.memory)
+            return
         self._pins.remove()
         probes.detach()
         if self._stop.is_set():

@@ -10,15 +10,25 @@ class Stop:
     def __init__(self) -> None:
         self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._is_set = False
+        self._leaves_counting = False
 
-    def set(self) -> None:
-        """Tell."""
+    def set(self, *, leave_counting: bool = False) -> None:
+        """Tell.
+
+        :param leave_counting: a successor is about to take over: what is pinned is to go on
+        """
+        self._leaves_counting = leave_counting
         self._is_set = True
         os.eventfd_write(self._fd, 1)
 
     def is_set(self) -> bool:
         """Tell whether it was told."""
         return self._is_set
+
+    @property
+    def leaves_counting(self) -> bool:
+        """Whether what is pinned is to go on."""
+        return self._leaves_counting
 
     def wait(self, seconds: float) -> bool:
         """Wait until told, at most so long; return whether it was told."""

@@ -25,6 +25,13 @@ ensure_packages() {
 	) || fail "apt-get could not install ${missing[*]}: $(tail -n 3 <<<"$output")"
 }
 
+# mount_for_tracing: what collector and tests use of the kernel's file systems, where the system has not mounted it.
+mount_for_tracing() {
+	mountpoint -q /sys/kernel/tracing || mount -t tracefs nodev /sys/kernel/tracing 2>/dev/null || true
+	# Without, counting ends with a collector that is killed.
+	mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf 2>/dev/null || true
+}
+
 # find_python: a Python of at least 3.11, the distribution's first.
 find_python() {
 	local candidate

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from collector.content import Content
 from collector.identity.process import host_proc
 from collector.identity.uevents import KvmEvents
-from collector.content import Content
 from collector.probe.layout import VM_KEY, VmKey
 from collector.reader import Reader
 from collector.rounds import Rounds

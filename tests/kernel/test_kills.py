@@ -1,5 +1,6 @@
 """Killing either side, at any moment."""
 
+import signal
 import time
 from pathlib import Path
 
@@ -68,6 +69,18 @@ def test_where_nothing_can_be_pinned_a_killed_collector_leaves_a_gap_and_says_so
     assert own_product.vm(unseen.pid) is None
     spans = own_product.get("rates", metric="faults", from_="now-1m", step="1s")["coverage"]
     assert not any(span["from_ms"] < restarted_ms and span["to_ms"] > killed_ms for span in spans)
+
+
+def test_a_collector_told_to_hand_over_loses_no_count(own_product: Product) -> None:
+    collector = own_product.collector
+    assert collector is not None
+    collector.send_signal(signal.SIGHUP)
+    assert collector.wait(10) == 0
+    unseen = run_guest(write=607)
+    own_product.start_collector()
+    assert own_product.vm_with(unseen.pid, faults=unseen.faults)["faults"] == unseen.faults
+    kinds = [event["kind"] for event in own_product.get("host-events")["items"]]
+    assert sorted(kind for kind in kinds if kind != "records") == ["attached", "taken_over"]
 
 
 def test_an_ordered_end_leaves_nothing_counting(own_product: Product) -> None:

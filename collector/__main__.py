@@ -79,9 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser(
         "run",
         help="count faults and ship them to the server, until SIGTERM",
-        epilog="SIGTERM and SIGINT end the counting too. SIGHUP ends this process only: counting goes on, and the"
-        " next collector takes it over without a gap. So does a collector that was killed; what it left counting"
-        " is removed by: kvmfaults-collector detach",
+        epilog="SIGTERM and SIGINT end the counting too. SIGHUP ends this process only: counting goes on,"
+        " and the next collector takes it over without a gap, as it does what one that was killed left"
+        " counting. Where there will be no next: kvmfaults-collector detach",
     )
     run.set_defaults(run=_run)
     run.add_argument(

@@ -9,8 +9,8 @@ from pathlib import Path
 from collector.errors import ProbeError
 from collector.identity.process import host_proc
 from collector.identity.uevents import KvmEvents
-from collector.probe.handles import load
 from collector.pins import BPFFS, Pins
+from collector.probe.handles import load
 from collector.probe.headers import BTF_DIRECTORY, ensure_headers, find_bpftool, read_facts
 from collector.probe.loader import bcc_version
 from collector.probe.plan import TRACEPOINTS, Plan, find_flavour, is_idle, make_plan

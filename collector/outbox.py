@@ -36,26 +36,29 @@ class Outbox:
         dropped = self._spool.dropped_batches
         if dropped:
             parts[-1].lost = (*parts[-1].lost, Loss("spool_batches", dropped))
-        batches = [self._encode(host, part, counting or self._stream) for part in parts]
+        batches = [
+            self._encode(host, part, counting or self._stream, place) for place, part in enumerate(parts)
+        ]
         self._spool.put_group(batches, reporting=dropped, cut=cut, commit=commit)
 
-    def _encode(self, host: Host, part: Content, counting: str) -> bytes:
+    def _encode(self, host: Host, content: Content, counting: str, part: int) -> bytes:
         batch = wire.Batch(
             host=host,
             stream=self._stream,
             sequence=self._sequence,
             arch=self._arch,
             counting=counting,
-            covered=tuple(part.covered),
-            vms=tuple(part.vms),
-            fault_counts=tuple(part.fault_counts),
-            faults=tuple(part.faults),
-            exit_counts=tuple(part.exit_counts),
-            exits=tuple(part.exits),
-            ledger=tuple(part.ledger),
-            lost=tuple(part.lost),
-            events=tuple(part.events),
-            costs=tuple(part.costs),
+            part=part,
+            covered=tuple(content.covered),
+            vms=tuple(content.vms),
+            fault_counts=tuple(content.fault_counts),
+            faults=tuple(content.faults),
+            exit_counts=tuple(content.exit_counts),
+            exits=tuple(content.exits),
+            ledger=tuple(content.ledger),
+            lost=tuple(content.lost),
+            events=tuple(content.events),
+            costs=tuple(content.costs),
         )
         self._sequence += 1
         return wire.encode(batch)

@@ -56,19 +56,21 @@ class Recording:
         before = self._applied[1] if self._applied else {}
         texts = []
         if self._applied is None or level != self._applied[0]:
-            texts.append((level, f"records: {self._text(level)}"))
+            texts.append(("records", level, f"records: {self._text(level)}"))
         texts += [
-            (of, f"records of {asked[vm]}: {self._text(of)}")
+            ("vm_records", of, f"records of {asked[vm]}: {self._text(of)}")
             for vm, of in of_vms.items()
             if before.get(vm) != of
         ]
         texts += [
-            (level, f"records of {self._named[vm]}: as of the others") for vm in before if vm not in of_vms
+            ("vm_records", level, f"records of {self._named[vm]}: as of the others")
+            for vm in before
+            if vm not in of_vms
         ]
         suffix = f" ({reason})" if reason else ""
         return tuple(
-            HostEvent(time_ns=now_ns, kind="records", detail=text + suffix, one_in=_ONE_IN[of])
-            for of, text in texts
+            HostEvent(time_ns=now_ns, kind=kind, detail=text + suffix, one_in=_ONE_IN[of])
+            for kind, of, text in texts
         )
 
     def _text(self, level: RecordLevel) -> str:

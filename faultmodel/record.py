@@ -193,7 +193,8 @@ class LedgerEntry(Struct, frozen=True, array_like=True, gc=False):
 class HostEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that changed how a host is read, at one moment.
 
-    ``kind``: ``records`` (guest faults are from now on recorded as ``one_in`` says), ``attached`` (a new
+    ``kind``: ``records`` (guest faults are from now on recorded as ``one_in`` says), ``vm_records`` (the same
+    of one VM that was asked for, named in ``detail``), ``attached`` (a new
     counting begins), ``taken_over`` (a counting goes on that an earlier collector left running),
     ``replaced`` (a counting of another version was ended), ``stopped``.
     """
@@ -202,7 +203,7 @@ class HostEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: Text
     detail: LongText = ""
     one_in: U32 | None = None
-    """1: every fault is recorded; N: one of N; 0: none. Within the bound per VM and second that applies."""
+    """1: every fault is recorded; N: one of N; 0: none; None: a sample whose rate follows the faults'."""
 
 
 class Cost(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import secrets
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -31,6 +32,8 @@ def main() -> int:
     if verdict.differences:
         print(f"soak: {len(verdict.differences)} differences with --seed {options.seed}; logs in {directory}")
         return 1
+    if options.keep is None:
+        shutil.rmtree(directory)
     print(f"soak: every fault of every guest is accounted for, --seed {options.seed}")
     return 0
 

@@ -10,6 +10,8 @@ from tests.soak.stage import INTERVAL_S, Stage
 
 Steps = Iterator[float]
 """Does a step, and yields how many seconds to wait before the next."""
+_WHILE_STARTING = 0.25
+"""As many kills do not wait until what they hit is at work."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,19 +35,25 @@ class Action(ABC):
 class KillServer(Action):
     """SIGKILL, and a new server after a while."""
 
+    starting: bool
+    """Whether it may hit a server that is only just starting."""
+
     @classmethod
     def drawn(cls, random: Random) -> Self:
         """Return one after which a new server starts soon, or only when some batches have waited."""
-        return cls(seconds=random.uniform(0.05, 1.5))
+        return cls(seconds=random.uniform(0.05, 1.5), starting=random.random() < _WHILE_STARTING)
 
     def steps(self, stage: Stage) -> Steps:
         """Kill, wait, start."""
-        stage.product.kill_server()
+        if not self.starting:
+            yield from stage.until(stage.server_answers)
+        stage.kill_server()
         yield self.seconds
         stage.start_server()
 
     def __str__(self) -> str:
-        return f"kill the server, start it after {self.seconds:.2f} s"
+        which = "server, even if it is starting" if self.starting else "server"
+        return f"kill the {which}; start it after {self.seconds:.2f} s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,24 +63,30 @@ class KillCollector(Action):
     away_s: float
     phase: float
     """Of the interval between two readings, 0 to 1."""
+    starting: bool
+    """Whether it may hit a collector that is only just starting."""
 
     @classmethod
     def drawn(cls, random: Random) -> Self:
         """Return one, every other time just behind a reading, when batches are cut and stored."""
         away_s = random.choice((0.0, random.uniform(0.0, 2.5)))
         phase = random.choice((random.uniform(0.0, 0.2), random.uniform(0.0, 1.0)))
-        return cls(seconds=INTERVAL_S + away_s, away_s=away_s, phase=phase)
+        starting = random.random() < _WHILE_STARTING
+        return cls(seconds=INTERVAL_S + away_s, away_s=away_s, phase=phase, starting=starting)
 
     def steps(self, stage: Stage) -> Steps:
         """Wait for the moment, kill, wait, start."""
-        yield stage.clock.until_phase(INTERVAL_S, self.phase)
-        stage.product.kill_collector()
+        if not self.starting:
+            yield from stage.until(stage.collector_reads)
+            yield stage.clock.until_phase(INTERVAL_S, self.phase)
+        stage.kill_collector()
         yield self.away_s
         stage.start_collector()
 
     def __str__(self) -> str:
         where = f"at {self.phase:.0%} of a reading's interval"
-        return f"kill the collector {where}, start it after {self.away_s:.2f} s"
+        which = "collector, even if it is starting" if self.starting else f"collector {where}"
+        return f"kill the {which}; start it after {self.away_s:.2f} s"
 
 
 @dataclass(frozen=True, kw_only=True)

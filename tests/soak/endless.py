@@ -18,7 +18,7 @@ from demo.layout import Layout, Region
 from demo.machine import Op, Touch
 from demo.truth import Truth, VcpuTruth
 
-_WINDOW_PAGES = 1024
+_WINDOW_PAGES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +88,6 @@ def main() -> None:
     """Run one guest."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak.endless")
     parser.add_argument("--vcpus", type=int, default=1)
-    # What is tested has to have its turn on a machine of two processors, too.
-    os.nice(5)
     guest = EndlessGuest(parser.parse_args().vcpus)
     stop = threading.Event()
     threading.Thread(target=_await_end_of_input, args=(stop,), daemon=True).start()

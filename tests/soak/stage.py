@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from random import Random
@@ -21,6 +22,8 @@ INTERVAL_S = 0.5
 """How often the collector reads: a kill has twice as many moments to hit as with the default."""
 _DRAIN_S = 120.0
 _STARTING_S = 20.0
+_PATIENCE_S = 8.0
+_PAUSE_S = 0.05
 
 
 class Stage:
@@ -45,6 +48,9 @@ class Stage:
         """When guests began to be counted, by the machine's clock."""
         self._database_away_until_s = 0.0
         self._server_started_s = 0.0
+        self._earlier_streams = 0
+        self.kills: Counter[str] = Counter()
+        """``server`` and ``collector``; and ``at work``, those of either that hit one that was."""
         self.cut_batches = 0
         """How many files in the spool were cut off."""
         self.ended_by_themselves: list[str] = []
@@ -71,11 +77,36 @@ class Stage:
         # On a slow machine the steps of two actions may come to lie among one another.
         if _runs(self.product.collector):
             return
+        self._earlier_streams = len(self.relay.streams)
         self.product.spawn_collector(
             *("--interval", str(INTERVAL_S)),
             server=self.relay.url,
             environment=self.clock.environment,
         )
+
+    def server_answers(self) -> bool:
+        """Whether the server is at work."""
+        return self.product.status("/healthz") == 200
+
+    def collector_reads(self) -> bool:
+        """Whether the collector that was started last is at work: a batch of its own has come."""
+        return len(self.relay.streams) > self._earlier_streams
+
+    def until(self, is_at_work: Callable[[], bool]) -> Iterator[float]:
+        """Yield short pauses until something is at work, but not for ever: what that needs may be away."""
+        deadline_s = time.monotonic() + _PATIENCE_S
+        while not is_at_work() and time.monotonic() < deadline_s:
+            yield _PAUSE_S
+
+    def kill_server(self) -> None:
+        """SIGKILL."""
+        self.kills.update(["server", *(["at work"] if self.server_answers() else [])])
+        self.product.kill_server()
+
+    def kill_collector(self) -> None:
+        """SIGKILL."""
+        self.kills.update(["collector", *(["at work"] if self.collector_reads() else [])])
+        self.product.kill_collector()
 
     @contextmanager
     def database_away(self) -> Iterator[None]:

@@ -9,7 +9,8 @@ from tests.soak.guests import Life
 from tests.soak.shown import FIGURES, Figures, Shown, ShownBatches, shown_batches, shown_guest
 from tests.soak.stage import Stage
 
-_IDLE_SHARE = 0.05
+_IDLE_SHARE = 0.1
+_AT_WORK_SHARE = 0.25
 _ACCESSES = ("read", "write", "execute")
 
 
@@ -47,6 +48,13 @@ def judge(stage: Stage, lives: Sequence[Life], ended_ms: int) -> Verdict:
         differences.append(f"{len(gaps)} gaps, where {batches.dropped} batches were dropped")
     differences += stage.relay.complaints
     differences += [f"ended by itself: {what}" for what in stage.ended_by_themselves]
+    kills = stage.kills
+    lines.append(
+        f"kills: {kills['server']} of the server, {kills['collector']} of the collector,"
+        f" {kills['at work']} of them at work"
+    )
+    if kills["at work"] < _AT_WORK_SHARE * (kills["server"] + kills["collector"]):
+        differences.append("too few kills hit something at work: this machine is too slow to tell")
     lines.append(
         f"batches: {batches.stored} stored, {batches.dropped} dropped of {stage.cut_batches} cut off,"
         f" {stage.relay.repeated} sent again, {stage.relay.delayed} delayed,"

@@ -6,8 +6,8 @@ import subprocess
 import time
 from pathlib import Path
 
-RELEASES = ("bookworm", "bookworm-backports", "trixie", "trixie-backports")
-"""Oldest first: the last one has the newest kernels."""
+RELEASES = ("bookworm", "bookworm-backports", "trixie", "trixie-backports", "sid")
+"""Those that have kernels; of a package that several have, the newest is taken."""
 
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _LISTS_LAST_S = 24 * 3600.0

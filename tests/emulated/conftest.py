@@ -1,11 +1,21 @@
-"""Where kernels and root file systems are kept."""
+"""Where kernels are kept, and what the emulated machines showed."""
 
 import os
 from pathlib import Path
 
 import pytest
 
+from tests.emulated import report
 from tests.product import TOP
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[report.SESSIONS] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for row, session in config.stash[report.SESSIONS]:
+        terminalreporter.write_line(f"stock kernel: {report.summary(row, session)}")
 
 
 @pytest.fixture(scope="session")

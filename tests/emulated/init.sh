@@ -1,5 +1,5 @@
 #!/bin/busybox sh
-# The first process of an emulated machine: mounts what the host shares over 9p, runs one command, powers off.
+# The first process of an emulated machine: mounts what the host shares over 9p and runs tests.emulated.inside.
 # Of the host's files nothing can be written but the job folder; what else is written goes to memory.
 busybox=/bin/busybox
 $busybox mkdir -p /proc /sys /dev /lower /upper /root
@@ -17,8 +17,8 @@ share root /lower ro,cache=loose
 $busybox mount -t tmpfs tmpfs /upper
 $busybox mkdir /upper/changed /upper/work
 $busybox mount -t overlay -o lowerdir=/lower,upperdir=/upper/changed,workdir=/upper/work overlay /root
-$busybox mkdir -p /root/proc /root/sys /root/dev /root/tmp /root/checkout /root/job
-$busybox mount -t tmpfs tmpfs /root/tmp
+$busybox mkdir -p /root/proc /root/sys /root/dev /root/tmp /root/checkout /root/job /root/emulated
+$busybox cp -r /modules /bin/busybox /root/emulated
 share checkout /root/checkout ro,cache=loose
 share job /root/job rw,cache=none
 $busybox mount -t proc proc /root/proc

@@ -1,5 +1,6 @@
 """Stock Debian kernels: the newest of a series, ready to boot."""
 
+import hashlib
 import lzma
 import re
 import shutil
@@ -10,15 +11,17 @@ from pathlib import Path
 from tests.emulated import initramfs
 from tests.emulated.archive import Archive, ArchiveError, unpack
 
-_MODULES = ("virtio_pci", "virtio_net", "9pnet_virtio", "9p", "overlay")
+_ROOT_MODULES = ("virtio_pci", "virtio_net", "9pnet_virtio", "9p", "overlay")
+_KVM_MODULES = ("kvm_amd",)
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """A kernel to boot.
 
-    ``release`` is what ``uname -r`` says. ``modules`` is an archive for the initial RAM file system: the
-    modules without which there is no root, and their ``order``.
+    ``release`` is what ``uname -r`` says. ``modules`` is an archive for the initial RAM file system: in
+    ``order`` it names the modules without which there is no root, in ``kvm`` those that make up KVM; none
+    where that is built in.
     """
 
     release: str
@@ -29,11 +32,13 @@ class Kernel:
 def ensure_kernel(archive: Archive, folder: Path, *, series: str, flavour: str) -> Kernel:
     """Return the newest kernel of a series, downloaded now unless the folder has one.
 
-    :param series: ``6.12``; empty for the newest of all
+    :param series: ``6.12``, or ``6.18+`` for it or the next that there is; empty for the newest of all
     :param flavour: the end of the package's name: arm64, amd64
     :raises ArchiveError: there is none, or it cannot be downloaded
     """
-    place = folder / f"kernel-{series or 'newest'}"
+    # What is packed is part of the name: a later version of this module packs anew.
+    contents = hashlib.sha256(repr((_ROOT_MODULES, _KVM_MODULES)).encode()).hexdigest()[:8]
+    place = folder / f"kernel-{series or 'newest'}-{contents}"
     if not place.is_dir():
         names = archive.names()
         release = _newest(names, series, flavour)
@@ -45,12 +50,21 @@ def ensure_kernel(archive: Archive, folder: Path, *, series: str, flavour: str) 
 
 
 def _newest(names: list[str], series: str, flavour: str) -> str:
-    wanted = re.escape(series) if series else r"\d+\.\d+"
-    pattern = re.compile(rf"linux-image-({wanted}\.[0-9][^-]*(?:-[0-9]+)?-{flavour})")
+    pattern = re.compile(rf"linux-image-(\d+\.\d+\.[0-9][^-]*(?:-[0-9]+)?-{flavour})")
     releases = [found[1] for name in names if (found := pattern.fullmatch(name))]
+    wanted = _numbers(series)
+    if series.endswith("+"):
+        wanted = min(
+            (_numbers(name)[:2] for name in releases if _numbers(name)[:2] >= wanted), default=wanted
+        )
+    releases = [release for release in releases if _numbers(release)[: len(wanted)] == wanted]
     if not releases:
         raise ArchiveError(f"Debian has no kernel {series} for {flavour}")
-    return max(releases, key=lambda release: [int(number) for number in re.findall(r"\d+", release)])
+    return max(releases, key=_numbers)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
 
 
 def _prepare(archive: Archive, names: list[str], release: str, work: Path) -> None:
@@ -84,10 +98,11 @@ def _modules(root: Path) -> bytes:
             load(needed.replace("-", "_"))
         loaded[name] = content
 
-    for name in _MODULES:
-        load(name)
-    order = "".join(f"{name}\n" for name in loaded)
-    return initramfs.pack(
-        {f"modules/{name}.ko": content for name, content in loaded.items()}
-        | {"modules/order": order.encode()}
-    )
+    orders = {}
+    for order, wanted in (("order", _ROOT_MODULES), ("kvm", _KVM_MODULES)):
+        before = len(loaded)
+        for name in wanted:
+            load(name)
+        orders[order] = "".join(f"{name}\n" for name in [*loaded][before:]).encode()
+    packed = {f"{name}.ko": content for name, content in loaded.items()} | orders
+    return initramfs.pack({f"modules/{name}": content for name, content in packed.items()})

@@ -1,67 +1,80 @@
-"""A machine under QEMU's software emulation, that boots a kernel and runs ``inside``."""
+"""A machine under QEMU's software emulation, that has booted a kernel and does what it is asked for."""
 
+import json
+import logging
 import os
+import re
 import shutil
 import subprocess
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from tests.emulated import initramfs
 from tests.emulated.kernels import Kernel
+from tests.emulated.platforms import Platform
 from tests.product import TOP
 
 HOST_ADDRESS = "10.0.2.2"
 """This host, as a machine sees it: QEMU's user networking leads to the loopback interface."""
 
+_BOOT_S = 180.0
+_ANSWER_S = 300.0
+_POLL_S = 0.05
+_BUSYBOX = "/emulated/busybox"
+_KERNEL_FAILED = re.compile(
+    r"Kernel panic|Oops|\bBUG: |general protection fault|double fault|rcu: INFO.*stall"
+)
 
-@dataclass(frozen=True, slots=True)
-class Platform:
-    """A processor and its board, as QEMU has it.
-
-    ``root`` is the folder that the machine has as its root, ``python`` the interpreter in there, ``busybox``
-    a static busybox for its processor.
-    """
-
-    program: str
-    options: tuple[str, ...]
-    console: str
-    root: Path
-    python: str
-    busybox: Path
+logger = logging.getLogger(__name__)
 
 
-def arm64(root: Path, python: str) -> Platform:
-    """Return the platform with Arm's virtualization host extensions, under which KVM is in its VHE mode.
+class EmulatorError(Exception):
+    """The machine or its kernel failed, not what ran in it. The message has the console's last lines."""
 
-    Pointer authentication is QEMU's own instead of the architected cipher, which takes half of all time.
-    """
-    return Platform(
-        program="qemu-system-aarch64",
-        options=("-machine", "virt,virtualization=on,gic-version=3", "-cpu", "max,pauth-impdef=on"),
-        console="ttyAMA0",
-        root=root,
-        python=python,
-        busybox=root / "bin/busybox",
-    )
+
+class Answer(NamedTuple):
+    """How a command ended, and what it said."""
+
+    status: int
+    output: str
+    error: str
 
 
 class Machine:
-    """A running machine. A context manager: leaving it ends the machine."""
+    """A machine that has booted. A context manager: leaving it switches the machine off."""
 
-    def __init__(self, platform: Platform, kernel: Kernel, job: Path) -> None:
-        """Start it; ``job`` is the folder that host and machine both write to."""
-        self.console = job / "console.log"
-        ramdisk = job / "initramfs.cpio"
+    def __init__(
+        self, platform: Platform, kernel: Kernel, folder: Path, kernel_options: Sequence[str] = ()
+    ) -> None:
+        """Boot.
+
+        :param folder: empty; host and machine both write to its ``job``, which the machine has as /job
+        :param kernel_options: put on the kernel's command line
+        :raises EmulatorError: it did not come up
+        """
+        self.platform = platform
+        self.kernel = kernel
+        self.job = folder / "job"
+        self.job.mkdir(parents=True)
+        self._console = folder / "console.log"
+        self._requests = 0
+        ramdisk = folder / "initramfs.cpio"
         ramdisk.write_bytes(kernel.modules.read_bytes() + _first_process(platform))
-        with self.console.open("wb") as console:
+        with self._console.open("wb") as console:
             self._process = subprocess.Popen(
-                _command(platform, kernel.image, ramdisk, job),
+                _command(platform, kernel.image, ramdisk, self.job, kernel_options),
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
             )
+        try:
+            self.run(_BUSYBOX, "true", seconds=_BOOT_S)
+        except BaseException:
+            self._switch_off()
+            raise
 
     def __enter__(self) -> "Machine":
         return self
@@ -69,17 +82,81 @@ class Machine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._switch_off()
+
+    def run(self, *arguments: str, seconds: float = _ANSWER_S) -> Answer:
+        """Run a command in the machine to its end.
+
+        :raises EmulatorError: the machine failed, or gave no answer within these seconds
+        """
+        return self._ask({"arguments": arguments, "log": "", "stop": 0}, seconds)
+
+    def python(self, *arguments: str) -> Answer:
+        """Run one of this checkout's modules: the arguments behind ``python -m``. As ``run``."""
+        return self.run(self.platform.python, "-m", *arguments)
+
+    def start(self, log: str, *arguments: str) -> int:
+        """Start one of this checkout's modules and go on; return its process id in the machine.
+
+        :param log: name of the file in the job folder to which its output is added
+        """
+        command = (self.platform.python, "-m", *arguments)
+        return self._ask({"arguments": command, "log": log, "stop": 0}, _ANSWER_S).status
+
+    def stop(self, pid: int) -> int:
+        """End what was started, in order, and return its exit status."""
+        return self._ask({"arguments": (), "log": "", "stop": pid}, _ANSWER_S).status
+
+    def busybox(self, *arguments: str) -> str:
+        """Run a command of busybox, which must succeed, and return its output."""
+        answer = self.run(_BUSYBOX, *arguments)
+        assert answer.status == 0, f"{arguments}: {answer.error}"
+        return answer.output
+
+    def load_kvm(self, *parameters: str) -> None:
+        """Load KVM's modules, where it is not built in; ``npt=0`` and the like go to the vendor's."""
+        modules = self._kvm_modules()
+        for name in modules:
+            self.busybox(
+                "insmod", f"/emulated/modules/{name}.ko", *(parameters if name == modules[-1] else ())
+            )
+
+    def unload_kvm(self) -> None:
+        """Unload what ``load_kvm`` loaded."""
+        for name in reversed(self._kvm_modules()):
+            self.busybox("rmmod", name)
+
+    def _kvm_modules(self) -> list[str]:
+        return self.busybox("cat", "/emulated/modules/kvm").split()
+
+    def _ask(self, request: dict[str, object], seconds: float) -> Answer:
+        self._requests += 1
+        name = f"{self._requests}.request"
+        (self.job / f"{name}.unfinished").write_text(json.dumps(request))
+        (self.job / f"{name}.unfinished").rename(self.job / name)
+        answer = self.job / f"{self._requests}.answer"
+        deadline = time.monotonic() + seconds
+        while not answer.exists():
+            self.check()
+            if time.monotonic() > deadline:
+                raise EmulatorError(f"no answer in {seconds:g} s to {request}; console: {self._last_words()}")
+            time.sleep(_POLL_S)
+        return Answer(**json.loads(answer.read_text()))
+
+    def check(self) -> None:
+        """Look after the machine.
+
+        :raises EmulatorError: it has failed
+        """
+        if self._process.poll() is not None or _KERNEL_FAILED.search(self._last_words()):
+            raise EmulatorError(f"the machine failed; console: {self._last_words()}")
+
+    def _last_words(self) -> str:
+        return self._console.read_text(errors="replace")[-3000:]
+
+    def _switch_off(self) -> None:
         self._process.kill()
         self._process.wait()
-
-    @property
-    def is_running(self) -> bool:
-        """Whether it has not powered off, or failed, yet."""
-        return self._process.poll() is None
-
-    def last_words(self) -> str:
-        """Return the end of what it wrote to its console."""
-        return self.console.read_text(errors="replace")[-2000:]
 
 
 def _first_process(platform: Platform) -> bytes:
@@ -91,16 +168,18 @@ def _first_process(platform: Platform) -> bytes:
     return initramfs.pack(files, programs=frozenset(("init", "bin/busybox")))
 
 
-def _command(platform: Platform, image: Path, ramdisk: Path, job: Path) -> list[str]:
+def _command(
+    platform: Platform, image: Path, ramdisk: Path, job: Path, kernel_options: Sequence[str]
+) -> list[str]:
     program = shutil.which(platform.program)
     assert program is not None, f"{platform.program} is not installed"
+    options = (f"console={platform.console}", "quiet", "panic=-1", *kernel_options)
     return [
         program,
         *platform.options,
-        *("-accel", "tcg,thread=multi", "-smp", str(min(os.cpu_count() or 1, 4)), "-m", "2048"),
+        *("-accel", "tcg,thread=multi", "-smp", str(min(os.cpu_count() or 1, 4)), "-m", str(platform.memory)),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"),
-        *("-kernel", str(image), "-initrd", str(ramdisk)),
-        *("-append", f"console={platform.console} quiet panic=-1"),
+        *("-kernel", str(image), "-initrd", str(ramdisk), "-append", " ".join(options)),
         *("-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="),
         *_shared("root", platform.root, "readonly=on"),
         *_shared("checkout", TOP, "readonly=on"),

@@ -2,22 +2,22 @@
 
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.emulated.kernels import Kernel
-from tests.emulated.machine import HOST_ADDRESS, Machine, Platform
+from tests.emulated.machine import HOST_ADDRESS, EmulatorError, Machine
+from tests.emulated.platforms import Platform
 from tests.kernel.guests import Told, told_by
 from tests.product import Product, wait_for
 
-_BOOTS = 2
-_BOOT_S = 180.0
-_ATTACH_S = 300.0
-_GUESTS_S = 300.0
-_SHOWN_S = 60.0
-_END_S = 60.0
+ATTEMPTS = 3
+_SHOWN_S = 90.0
+
+Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
@@ -26,12 +26,15 @@ logger = logging.getLogger(__name__)
 class Shown:
     """What the server shows of one guest.
 
-    ``words`` are the counts by syndrome word; ``faults`` and ``exits`` the single ones, newest first.
+    ``words`` are the counts by syndrome word, in these ``formats``; ``outcomes`` those by how faults ended;
+    ``faults`` and ``exits`` the single ones, newest first.
     """
 
     vm: dict[str, Any]
     flags: dict[str, int]
     words: dict[int, int]
+    formats: frozenset[str]
+    outcomes: dict[str, int]
     vcpus: dict[int, int]
     faults: list[dict[str, Any]]
     exits: list[dict[str, Any]]
@@ -49,13 +52,15 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """All that is known of a boot that went to its end. ``boots`` says how many it took.
+    """All that is known of a boot that went to its end.
 
-    ``doctor``'s findings and ``accounts`` are by name; ``status`` is the host's.
+    ``attempts`` says how many boots it took, ``seconds`` how long the last. ``doctor``'s findings and
+    ``accounts`` are by name; ``status`` is the host's.
     """
 
     kernel: Kernel
-    boots: int
+    attempts: int
+    seconds: float
     doctor: dict[str, dict[str, Any]]
     status: dict[str, Any]
     accounts: dict[str, Account]
@@ -63,115 +68,175 @@ class Session:
     collector_log: str
 
 
-def run_session(
-    platform: Platform, kernel: Kernel, folder: Path, guests: Mapping[str, Sequence[str]]
-) -> Session:
-    """Boot, trace the guests, end.
+class Stage:
+    """A machine, and the server on this host that its collector sends to. A context manager."""
 
-    Where the emulator fails before anything of ours has run, it is started again.
+    def __init__(
+        self, platform: Platform, kernel: Kernel, folder: Path, kernel_options: Sequence[str] = ()
+    ) -> None:
+        """Start both.
+
+        :param folder: empty; logs and the server's database stay there
+        :raises EmulatorError: the machine did not come up
+        """
+        self.product = Product(folder)
+        self.product.start_server("--allowed-host", HOST_ADDRESS)
+        try:
+            self.machine = Machine(platform, kernel, folder / "machine", kernel_options)
+        except EmulatorError:
+            self.product.stop()
+            raise
+        (self.machine.job / "token").write_text(self.product.token.read_text())
+
+    def __enter__(self) -> "Stage":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self.machine:
+            self.product.stop()
+
+    def start_collector(self, *options: str) -> int:
+        """Start the collector in the machine and return its process id there."""
+        server = f"http://{HOST_ADDRESS}:{self.product.port}"
+        arguments = ["--server", server, "--token-file", "/job/token", "--host", self.product.host]
+        return self.machine.start(
+            "collector.log", "collector", "run", *arguments, "--data-dir", "/tmp/kvmfaults", *options
+        )
+
+    def collector_log(self) -> str:
+        """Return what the collector has said."""
+        log = self.machine.job / "collector.log"
+        return log.read_text() if log.exists() else ""
+
+    def host(self) -> dict[str, Any] | None:
+        """Return the machine as the server's status has it; None before it was heard of."""
+        hosts = self.product.get("status")["hosts"]
+        return dict(hosts[0]) if hosts else None
+
+    def until_state(self, state: str, seconds: float = 300.0) -> dict[str, Any]:
+        """Wait until the status shows the machine in a state, and return what it shows."""
+        return self.until(lambda: _in_state(self.host(), state), seconds, f"the machine is {state}")
+
+    def until(self, look: Callable[[], Result | None], seconds: float, what: str) -> Result:
+        """Return what ``look`` finds, looking until it is not None.
+
+        :raises AssertionError: it found nothing in time, with what the collector said last
+        :raises EmulatorError: the machine failed meanwhile
+        """
+
+        def look_while_it_runs() -> Result | None:
+            self.machine.check()
+            return look()
+
+        try:
+            return wait_for(look_while_it_runs, seconds, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\ncollector: {self.collector_log()[-2000:]}") from None
+
+
+def run_session(
+    platform: Platform,
+    kernel: Kernel,
+    folder: Path,
+    guests: Mapping[str, Sequence[str]],
+    kvm_parameters: Sequence[str] = (),
+) -> Session:
+    """Boot, trace the guests, end. Where the emulator fails, all of it is done again.
 
     :param folder: empty; logs and the server's database stay there
     :param guests: the arguments behind ``python -m`` of each, by a name for it
-    :raises AssertionError: something did not come about in time, with what collector and console said last
+    :param kvm_parameters: of the vendor's KVM module
+    :raises EmulatorError: the machine failed in every attempt
+    :raises AssertionError: something did not come about in time
     """
-    product = Product(folder)
-    try:
-        product.start_server("--allowed-host", HOST_ADDRESS)
-        for boot in range(1, _BOOTS + 1):
-            job = folder / f"job-{boot}"
-            job.mkdir()
-            _write_job(product, job, guests)
-            with Machine(platform, kernel, job) as machine:
-                watch = _Watch(machine, job)
-                if watch.has_booted() or boot == _BOOTS:
-                    return _trace(product, kernel, watch, tuple(guests), boots=boot)
-    finally:
-        product.stop()
-    raise AssertionError("not reached: the last boot is traced, whatever became of it")
-
-
-class _Watch:
-    """Waits for what happens in a machine, and no longer than the machine runs."""
-
-    def __init__(self, machine: Machine, job: Path) -> None:
-        self.machine = machine
-        self.job = job
-
-    def has_booted(self) -> bool:
-        """Wait until the machine runs what it was started for, or cannot any more."""
-        try:
-            self.until((self.job / "doctor.json").exists, _BOOT_S, "the machine has booted")
-        except AssertionError as error:
-            logger.warning("emulator failed to boot error=%s", error)
-            return False
-        return True
-
-    def until(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
-        """Wait.
-
-        :raises AssertionError: with what collector and console said last
-        """
-        try:
-            wait_for(lambda: condition() or not self.machine.is_running or None, seconds, what)
-            assert condition(), f"{what}: the machine ended before"
-        except AssertionError as error:
-            log = self.job / "collector.log"
-            said = log.read_text()[-2000:] if log.exists() else "not started"
-            console = self.machine.last_words()
-            raise AssertionError(f"{error}\ncollector: {said}\nconsole: {console}") from None
-
-
-def _trace(product: Product, kernel: Kernel, watch: _Watch, guests: Sequence[str], *, boots: int) -> Session:
-    job = watch.job
-    told = job / "told.jsonl"
-    watch.until(lambda: product.status("/readyz") == 200, _ATTACH_S, "the probes are attached")
-    (job / "attached").touch()
-    watch.until(lambda: _lines(told) == len(guests), _GUESTS_S, "all guests have ended")
-    lines = told.read_text().splitlines()
-    accounts = {name: _account(product, line) for name, line in zip(guests, lines, strict=True)}
-    status = product.get("status")["hosts"][0]
-    (job / "seen").touch()
-    watch.until((job / "ended").exists, _END_S, "the collector has ended")
-    findings = json.loads((job / "doctor.json").read_text())
-    return Session(
-        kernel=kernel,
-        boots=boots,
-        doctor={finding["name"]: finding for finding in findings},
-        status=status,
-        accounts=accounts,
-        collector_status=int((job / "ended").read_text()),
-        collector_log=(job / "collector.log").read_text(),
+    return attempt(
+        lambda place, number: _trace(platform, kernel, place, guests, kvm_parameters, number), folder
     )
 
 
-def _write_job(product: Product, job: Path, guests: Mapping[str, Sequence[str]]) -> None:
-    (job / "token").write_text(product.token.read_text())
-    server = f"http://{HOST_ADDRESS}:{product.port}"
-    collector = ["--server", server, "--token-file", "/job/token", "--host", product.host]
-    collector += ["--records", "all", "--budget", "0"]
-    content = {"collector": [*collector, "--data-dir", "/tmp/kvmfaults"], "guests": list(guests.values())}
-    (job / "job.json").write_text(json.dumps(content))
+def attempt(act: Callable[[Path, int], Result], folder: Path) -> Result:
+    """Return what ``act`` does with an empty folder and the attempt's number, again if the emulator fails.
+
+    :raises EmulatorError: the machine failed in every attempt
+    """
+    for number in range(1, ATTEMPTS):
+        try:
+            return act(_made(folder / f"attempt-{number}"), number)
+        except EmulatorError as error:
+            logger.warning("emulator failed attempt=%d of=%d error=%s", number, ATTEMPTS, error)
+    return act(_made(folder / f"attempt-{ATTEMPTS}"), ATTEMPTS)
 
 
-def _account(product: Product, line: str) -> Account:
-    said = json.loads(line)
-    if "refused" in said:
-        return Account(None, None, said["refused"])
+def account(stage: Stage, line: str) -> Account:
+    """Return what a guest told and what the server shows of it, once all is shown."""
+    product = stage.product
     told = told_by(line.encode())
-    # A run that fails over memory is a fault in the hardware first.
-    vm = product.vm_with(told.pid, faults=told.faults + len(told.exits), seconds=_SHOWN_S)
+
+    def ended() -> dict[str, Any] | None:
+        # What is counted last arrives with the news of the end.
+        vm = product.vm(told.pid)
+        return vm if vm and vm["ended_at"] else None
+
+    vm = stage.until(ended, _SHOWN_S, f"the VM of pid {told.pid} is shown to have ended")
     page = f"vms/{vm['id']}"
     syndromes = product.get(f"{page}/syndromes")["items"]
     shown = Shown(
         vm=vm,
         flags=product.flags(vm["id"]),
         words={int(item["word"], 16): item["count"] for item in syndromes},
+        formats=frozenset(item["format"] for item in syndromes),
+        outcomes={item["flag"]: item["count"] for item in product.get(f"{page}/flags")["outcomes"]},
         vcpus={vcpu["vcpu"]: vcpu["faults"] for vcpu in product.get(page)["vcpus"]},
         faults=_all(product, f"{page}/faults"),
         exits=_all(product, "exits", vm=vm["id"]),
         ledger=product.get("ledger", vm=vm["id"])["vms"][0],
     )
     return Account(told, shown, "")
+
+
+def _trace(
+    platform: Platform,
+    kernel: Kernel,
+    folder: Path,
+    guests: Mapping[str, Sequence[str]],
+    kvm_parameters: Sequence[str],
+    number: int,
+) -> Session:
+    began = time.monotonic()
+    with Stage(platform, kernel, folder) as stage:
+        machine = stage.machine
+        machine.load_kvm(*kvm_parameters)
+        findings = json.loads(machine.python("collector", "doctor", "--json", "--no-attach").output)
+        collector = stage.start_collector("--records", "all", "--budget", "0")
+        stage.until_state("attached")
+        accounts = {name: _run_guest(stage, arguments) for name, arguments in guests.items()}
+        status = stage.until_state("attached")
+        return Session(
+            kernel=kernel,
+            attempts=number,
+            doctor={finding["name"]: finding for finding in findings},
+            status=status,
+            accounts=accounts,
+            collector_status=machine.stop(collector),
+            collector_log=stage.collector_log(),
+            seconds=time.monotonic() - began,
+        )
+
+
+def _run_guest(stage: Stage, arguments: Sequence[str]) -> Account:
+    done = stage.machine.python(*arguments)
+    if done.status != 0:
+        return Account(None, None, done.error.strip())
+    return account(stage, done.output)
+
+
+def _in_state(host: dict[str, Any] | None, state: str) -> dict[str, Any] | None:
+    return host if host and host["state"] == state else None
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
 
 
 def _all(product: Product, path: str, **parameters: str) -> list[dict[str, Any]]:
@@ -182,7 +247,3 @@ def _all(product: Product, path: str, **parameters: str) -> list[dict[str, Any]]
         page = product.get(path, limit=1000, cursor=page["next_cursor"], **parameters)
         items += page["items"]
     return items
-
-
-def _lines(path: Path) -> int:
-    return path.read_bytes().count(b"\n") if path.exists() else 0

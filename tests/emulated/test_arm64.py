@@ -3,26 +3,17 @@
 The guests' data accesses are of one byte and of register w5, which ESR_EL2 tells.
 """
 
-import os
-import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from tests.emulated.archive import Archive
-from tests.emulated.arm64_root import PYTHON, ensure_root
-from tests.emulated.kernels import ensure_kernel
-from tests.emulated.machine import arm64
-from tests.emulated.session import Session, Shown, run_session
+from tests.emulated.matrix import ARM64, parameters
+from tests.emulated.report import traced
+from tests.emulated.session import Session, Shown
 from tests.kernel.guests import Told
 
-pytestmark = [
-    pytest.mark.emulated,
-    pytest.mark.skipif(
-        shutil.which("qemu-system-aarch64") is None, reason="qemu-system-arm is not installed"
-    ),
-]
+pytestmark = pytest.mark.emulated
 
 # ESR_EL2 without the level of the fault, its lowest two bits.
 WRITE, READ, FETCH = 0x93050044, 0x93050004, 0x82000004
@@ -36,25 +27,20 @@ GUESTS = {
     "many": ("demo", "run", "--write", "20011"),
     "bare errors": ("demo", "run", "--write", "100", "--bare-error", "13"),
     "memory faults": ("demo", "run", "--read", "5", "--memory-fault", "7"),
-    "dirty log": ("tests.emulated.inside", "DirtyLog", "40"),
-    "copy on write": ("tests.emulated.inside", "CopyOnWrite", "40"),
-    "huge pages": ("tests.emulated.inside", "HugePages", "40"),
-    "device": ("tests.emulated.inside", "Device", "40"),
-    "memslot lost": ("tests.emulated.inside", "Hotplug", "40"),
+    "dirty log": ("tests.emulated.act", "DirtyLog", "40"),
+    "copy on write": ("tests.emulated.act", "CopyOnWrite", "40"),
+    "huge pages": ("tests.emulated.act", "HugePages", "40"),
+    "device": ("tests.emulated.act", "Device", "40"),
+    "memslot lost": ("tests.emulated.act", "Hotplug", "40"),
 }
 
 
-@pytest.fixture(scope="module", params=os.environ.get("KVMFAULTS_SERIES", "newest").split())
+@pytest.fixture(scope="module", params=parameters(ARM64))
 def session(
     request: pytest.FixtureRequest, kernels_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Session:
-    """One boot of the newest kernel of a series, on which all the guests have run."""
-    folder = kernels_folder / "arm64"
-    archive = Archive(folder / "apt", "arm64")
-    platform = arm64(ensure_root(archive, folder), PYTHON)
-    series = "" if request.param == "newest" else request.param
-    kernel = ensure_kernel(archive, folder, series=series, flavour="arm64")
-    return run_session(platform, kernel, tmp_path_factory.mktemp("arm64"), GUESTS)
+    """One boot, on which all the guests have run."""
+    return traced(request.config, request.param, kernels_folder, tmp_path_factory.mktemp("arm64"), GUESTS)
 
 
 def _both(session: Session, guest: str) -> tuple[Told, Shown]:

@@ -1,50 +1,20 @@
 """Readings are differences of counters that only grow, over spans that join."""
 
-from collections.abc import Collection
-
 from collector.clock import ClockOffsets
-from collector.probe.layout import ExitKey, ExitRecord, FaultKey, VmKey, VmRecord
+from collector.probe.layout import ExitKey, FaultKey, VmKey
 from collector.reader import Reader
+from faultmodel.record import COUNTERS
+from tests.collector.counting import PFERR, START_NS, UTC_NS, VM, Counting, exit_key
 
 SECOND = 1_000_000_000
-FAULT = FaultKey(kvm=1, instance=7, word=6, vcpu=0, format=3)
-OTHER = FaultKey(kvm=2, instance=8, word=6, vcpu=0, format=3)
-
-
-class Counters:
-    """Probes whose counters the test sets."""
-
-    def __init__(self) -> None:
-        self.faults: dict[FaultKey, tuple[int, ...]] = {}
-        self.exits: dict[ExitKey, int] = {}
-        self.losses: dict[str, int] = {}
-        self.forgotten: list[VmKey] = []
-
-    def vms(self) -> dict[VmKey, VmRecord]:
-        return {}
-
-    def fault_counts(self) -> dict[FaultKey, tuple[int, ...]]:
-        return dict(self.faults)
-
-    def exit_counts(self) -> dict[ExitKey, int]:
-        return dict(self.exits)
-
-    def exit_records(self) -> list[ExitRecord]:
-        return []
-
-    def lost(self) -> dict[str, int]:
-        return dict(self.losses)
-
-    def forget(self, vms: Collection[VmKey]) -> None:
-        self.forgotten += vms
 
 
 class Clock:
     """A monotonic clock and its offset to UTC, both set by the test."""
 
     def __init__(self) -> None:
-        self.monotonic_ns = 100 * SECOND
-        self.offset_ns = 1000 * SECOND
+        self.monotonic_ns = START_NS
+        self.offset_ns = UTC_NS - START_NS
 
     def measure(self) -> ClockOffsets:
         return ClockOffsets(self.offset_ns, self.offset_ns, 0)
@@ -53,29 +23,75 @@ class Clock:
         return self.monotonic_ns
 
 
-def _reader() -> tuple[Reader, Counters, Clock]:
-    counters, clock = Counters(), Clock()
-    return Reader(counters, clock.measure, clock.now), counters, clock
+def _reader(counting: Counting | None = None) -> tuple[Reader, Counting, Clock]:
+    counting, clock = counting or Counting(), Clock()
+    return Reader(counting, clock.measure, clock.now), counting, clock
+
+
+def _faults(reader: Reader) -> dict[tuple[int, int], tuple[int, int]]:
+    """By vCPU and word: faults, and of these mapped_4k."""
+    mapped = COUNTERS.index("mapped_4k")
+    found = reader.read().fault_counts
+    return {(key.vcpu, key.word): (counters[0], counters[mapped]) for key, counters in found.items()}
 
 
 def test_a_reading_holds_what_was_added_since_the_one_before() -> None:
-    reader, counters, _ = _reader()
-    counters.faults = {FAULT: (5, 4), OTHER: (1, 1)}
-    assert reader.read().fault_counts == {FAULT: (5, 4), OTHER: (1, 1)}
-    counters.faults = {FAULT: (12, 10), OTHER: (1, 1)}
-    assert reader.read().fault_counts == {FAULT: (7, 6)}
-    assert reader.read().fault_counts == {}
+    reader, counting, _ = _reader()
+    first, second = counting.home(0), counting.home(1)
+    counting.fault(first, 6, times=5)
+    counting.fault(second, 4)
+    assert _faults(reader) == {(0, 6): (5, 5), (1, 4): (1, 1)}
+    counting.fault(first, 6, times=7)
+    assert _faults(reader) == {(0, 6): (7, 7)}
+    assert _faults(reader) == {}
 
 
-def test_losses_and_exits_are_differences_too() -> None:
-    reader, counters, _ = _reader()
-    key = ExitKey(kvm=1, instance=7, vcpu=0, reason=39, errno=14)
-    counters.exits, counters.losses = {key: 3}, {"keys_full": 2, "unattributed": 0}
-    reading = reader.read()
-    assert reading.exit_counts == {key: 3}
-    assert reading.lost == {"keys_full": 2}
-    counters.exits = {key: 4}
-    assert reader.read().exit_counts == {key: 1}
+def test_counts_in_place_and_in_the_maps_add_up() -> None:
+    reader, counting, _ = _reader(Counting(in_place=1))
+    home, visitor = counting.home(0), counting.visitor(1)
+    for word in (6, 4, 0x14, 4):
+        counting.fault(home, word)
+        counting.fault(visitor, word)
+    expected = {
+        (vcpu, word): (count, count) for vcpu in (0, 1) for word, count in ((6, 1), (4, 2), (0x14, 1))
+    }
+    assert _faults(reader) == expected
+    counting.fault(home, 0x14)
+    assert _faults(reader) == {(0, 0x14): (1, 1)}
+
+
+def test_a_fault_is_counted_for_its_vm_vcpu_word_and_format() -> None:
+    reader, counting, _ = _reader()
+    counting.fault(counting.home(3), 0x1_0000_0006)
+    (key,) = reader.read().fault_counts
+    assert key == FaultKey(*VM, word=0x1_0000_0006, vcpu=3, format=PFERR)
+
+
+def test_exits_are_differences_too() -> None:
+    reader, counting, _ = _reader()
+    vcpu = counting.home(0)
+    for _ in range(3):
+        counting.leave(vcpu, 39, 14)
+    counting.exit_counts[exit_key(0, 6)] = 9
+    assert reader.read().exit_counts == {
+        ExitKey(*VM, vcpu=0, reason=39, errno=14): 3,
+        ExitKey(*VM, vcpu=0, reason=6, errno=0): 9,
+    }
+    counting.leave(vcpu, 39, 14)
+    counting.exit_counts[exit_key(0, 6)] = 10
+    assert reader.read().exit_counts == {
+        ExitKey(*VM, vcpu=0, reason=39, errno=14): 1,
+        ExitKey(*VM, vcpu=0, reason=6, errno=0): 1,
+    }
+
+
+def test_losses_are_differences_too() -> None:
+    reader, counting, _ = _reader()
+    counting.lost["exit_records"], counting.missed_runs = 2, 5
+    assert reader.read().lost == {"exit_records": 2, "missed_runs": 5}
+    counting.missed_runs = 6
+    assert reader.read().lost == {"missed_runs": 1}
+    assert reader.read().lost == {}
 
 
 def test_spans_join_although_the_clocks_are_measured_anew() -> None:
@@ -85,7 +101,7 @@ def test_spans_join_although_the_clocks_are_measured_anew() -> None:
     clock.monotonic_ns += SECOND
     clock.offset_ns += 900  # a measurement's error
     second = reader.read()
-    assert first.from_ns == 1100 * SECOND
+    assert first.from_ns == UTC_NS
     assert first.to_ns == second.from_ns
 
 
@@ -96,23 +112,22 @@ def test_a_reading_that_is_a_little_late_still_ends_its_second() -> None:
     first = reader.read()
     clock.monotonic_ns += SECOND - 20_000_000
     second = reader.read()
-    assert (first.from_ns, first.to_ns) == (1100 * SECOND, 1101 * SECOND)
-    assert (second.from_ns, second.to_ns) == (1101 * SECOND, 1102 * SECOND)
+    assert (first.from_ns, first.to_ns) == (UTC_NS, UTC_NS + SECOND)
+    assert (second.from_ns, second.to_ns) == (UTC_NS + SECOND, UTC_NS + 2 * SECOND)
 
 
-def test_nothing_before_the_start_is_covered() -> None:
-    clock = Clock()
-    clock.monotonic_ns += 30_000_000
-    reader = Reader(Counters(), clock.measure, clock.now)
-    clock.monotonic_ns += SECOND - 30_000_000
+def test_nothing_before_the_counting_is_covered() -> None:
+    reader, _, clock = _reader()
+    clock.monotonic_ns += SECOND // 2
+    clock.offset_ns += 400_000_000  # UTC was stepped meanwhile
     reading = reader.read()
-    assert (reading.from_ns, reading.to_ns) == (1100 * SECOND + 30_000_000, 1101 * SECOND)
+    assert reading.to_ns - reading.from_ns == SECOND // 2
 
 
 def test_a_reading_between_seconds_ends_where_it_was_taken() -> None:
     reader, _, clock = _reader()
     clock.monotonic_ns += SECOND // 2
-    assert reader.read().to_ns == 1100 * SECOND + SECOND // 2
+    assert reader.read().to_ns == UTC_NS + SECOND // 2
 
 
 def test_a_stepped_wall_clock_does_not_stretch_a_span() -> None:
@@ -123,11 +138,57 @@ def test_a_stepped_wall_clock_does_not_stretch_a_span() -> None:
     assert reading.to_ns - reading.from_ns == SECOND
 
 
-def test_a_vm_at_the_address_of_a_forgotten_one_starts_from_zero() -> None:
-    reader, counters, _ = _reader()
-    counters.faults = {FAULT: (5, 5)}
+def test_a_successor_covers_the_time_since_the_last_cut() -> None:
+    reader, counting, clock = _reader()
+    clock.monotonic_ns += SECOND
+    cut = reader.read().cut
+    counting.keep_cut(cut)
+    clock.monotonic_ns += 7 * SECOND
+    successor = Reader(counting, clock.measure, clock.now)
+    reading = successor.read()
+    assert successor.counting == reader.counting
+    assert (reading.from_ns, reading.to_ns) == (UTC_NS + SECOND, UTC_NS + 8 * SECOND)
+
+
+def test_a_successor_reads_what_was_added_since_the_last_cut() -> None:
+    reader, counting, clock = _reader(Counting(in_place=1))
+    vcpu = counting.home(0)
+    counting.fault(vcpu, 6, times=3)
+    counting.fault(vcpu, 4, times=3)
+    counting.keep_cut(reader.read().cut)
+    counting.fault(vcpu, 6, times=2)
+    counting.fault(vcpu, 4)
+    # Read, but never stored: the collector was killed in between.
     reader.read()
-    reader.forget({VmKey(1, 7)})
-    assert counters.forgotten == [VmKey(1, 7)]
-    counters.faults = {FAULT: (2, 2)}
-    assert reader.read().fault_counts == {FAULT: (2, 2)}
+    counting.fault(vcpu, 4)
+    assert _faults(Reader(counting, clock.measure, clock.now)) == {(0, 6): (2, 2), (0, 4): (2, 2)}
+
+
+def test_a_vm_at_the_address_of_a_forgotten_one_starts_from_zero() -> None:
+    reader, counting, _ = _reader(Counting(in_place=1))
+    old = counting.home(0)
+    counting.fault(old, 6, times=5)
+    counting.fault(old, 4, times=5)
+    reader.read()
+    reader.forget({VM})
+    assert counting.forgotten == [VM]
+    new = counting.home(0)
+    counting.fault(new, 6, times=2)
+    counting.fault(new, 4, times=2)
+    reading = reader.read()
+    assert {key.word: counters[0] for key, counters in reading.fault_counts.items()} == {6: 2, 4: 2}
+    assert reading.accounts[VM].seen_total == 4
+
+
+def test_forgetting_one_vm_keeps_the_others() -> None:
+    other = VmKey(0xFFFF888100000000, 78)
+    reader, counting, _ = _reader()
+    counting.fault(counting.home(0), times=5)
+    kept = counting.home(0, vm=other)
+    counting.fault(kept, times=5)
+    reader.read()
+    reader.forget({VM})
+    counting.fault(kept)
+    reading = reader.read()
+    assert [counters[0] for counters in reading.fault_counts.values()] == [1]
+    assert reading.accounts[other].seen_total == 6

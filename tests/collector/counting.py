@@ -1,0 +1,261 @@
+"""A counting without a kernel: the maps' bytes and the rings, as the programs write them, step by step.
+
+Written from event.h, maps.bpf.h and faults.bpf.c. A test decides when a program takes its next step, what the
+reader reads in between, and when the reader is killed.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from collector.probe.layout import (
+    EXIT_COUNT,
+    EXIT_KEY,
+    EXIT_REASON,
+    EXIT_REASONS,
+    FAULT_COUNTERS,
+    FAULT_KEY,
+    LOST_KINDS,
+    SYNDROME,
+    SYNDROMES,
+    VCPU_HEAD,
+    VCPU_KEY,
+    VM_KEY,
+    ExitRecord,
+    FaultRecord,
+    VcpuKey,
+    VmKey,
+    VmRecord,
+)
+from collector.probe.snapshot import COUNTED, Cut, Positions, Snapshot, Table
+from faultmodel.record import COUNTERS
+
+VM = VmKey(0xFFFF888100000000, 77)
+PFERR = 3
+COUNTING = "c" * 32
+START_NS = 100_000_000_000
+"""Monotonic, when the counting began; UTC is 1000 s more."""
+UTC_NS = START_NS + 1_000_000_000_000
+NOTHING: Mapping[str, Table] = {name: {} for name in COUNTED} | {
+    "lost": {index.to_bytes(4, "little"): bytes(EXIT_COUNT.size) for index in range(len(LOST_KINDS))}
+}
+"""The maps of a counting that has just begun."""
+
+
+@dataclass(slots=True)
+class Vcpu:
+    """One vCPU's state: ``struct vcpu_counts``."""
+
+    key: VcpuKey
+    tid: int
+    seen: int = 0
+    spilled: int = 0
+    uncounted: int = 0
+    recorded: int = 0
+    dropped: int = 0
+    last_record_seen: int = 0
+    words: dict[int, list[int]] = field(default_factory=dict)
+    exits: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def pack(self) -> bytes:
+        """As the kernel has it."""
+        head = VCPU_HEAD.pack(
+            *self.key[:2],
+            0xFFFF888200000000 + self.key.vcpu,
+            *(self.tid, self.key.vcpu, 1, 0),
+            *(self.seen, 0, 0, 0, 0, 0, 0, 0),
+            *(self.spilled, self.uncounted, self.recorded, self.dropped, 0, self.last_record_seen),
+        )
+        words = [SYNDROME.pack(word, PFERR, 1, *counters) for word, counters in self.words.items()]
+        words += [bytes(SYNDROME.size)] * (SYNDROMES - len(words))
+        exits = [EXIT_REASON.pack(*reason, count) for reason, count in self.exits.items()]
+        exits += [bytes(EXIT_REASON.size)] * (EXIT_REASONS - len(exits))
+        return b"".join([head, *words, *exits])
+
+
+@dataclass(slots=True)
+class Counting:
+    """The maps and rings of one counting.
+
+    ``in_place``: how many words a vCPU counts in its home; ``room``: how many more find one in
+    ``fault_counts``; ``ring_records``: how many the ring of faults holds. ``pause`` is called before each
+    thing that a snapshot reads.
+    """
+
+    in_place: int = SYNDROMES
+    room: int = 1000
+    ring_records: int = 1000
+    pause: Callable[[], None] = lambda: None
+    homes: dict[int, Vcpu] = field(default_factory=dict)
+    vcpus: dict[VcpuKey, Vcpu] = field(default_factory=dict)
+    fault_counts: dict[bytes, list[int]] = field(default_factory=dict)
+    exit_counts: dict[bytes, int] = field(default_factory=dict)
+    lost: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LOST_KINDS, 0))
+    missed_runs: int = 0
+    faults: list[FaultRecord] = field(default_factory=list)
+    exits: list[ExitRecord] = field(default_factory=list)
+    forgotten: list[VmKey] = field(default_factory=list)
+    _read: int = 0
+    _released: int = 0
+    _exits_read: int = 0
+    _cut: Cut = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._cut = Cut(
+            counting=COUNTING,
+            batch=0,
+            monotonic_ns=START_NS,
+            utc_ns=UTC_NS,
+            missed_runs=0,
+            tables=NOTHING,
+            positions=Positions(exits=0, faults=0),
+        )
+
+    def fault(self, vcpu: Vcpu, word: int = 6, *, times: int = 1, record: bool = False) -> None:
+        """Let a guest fault."""
+        for _ in range(times):
+            for _ in self.steps(vcpu, word, record=record):
+                pass
+
+    def steps(self, vcpu: Vcpu, word: int, *, record: bool) -> Iterator[None]:
+        """One fault, stopped after each addition in the order of ``record_fault`` and ``count_fault``."""
+        if record:
+            yield from self._record(vcpu, word)
+        counters = self._counters(vcpu, word)
+        if counters is None:
+            vcpu.uncounted += 1
+            yield
+            self.lost["keys_full"] += 1
+        else:
+            counters[0] += 1
+            yield
+            if word not in vcpu.words:
+                vcpu.spilled += 1
+        yield
+        vcpu.seen += 1
+        yield
+        if counters is not None:
+            counters[COUNTERS.index("mapped_4k")] += 1
+
+    def leave(self, vcpu: Vcpu, reason: int, errno: int = 0) -> None:
+        """Let KVM_RUN return."""
+        vcpu.exits[reason, errno] = vcpu.exits.get((reason, errno), 0) + 1
+
+    def snapshot(self) -> Snapshot:
+        """As ``Probes.snapshot``."""
+        tables = {name: self._paused_table(name) for name in COUNTED}
+        self.pause()
+        faults = self._take()
+        exits, self._exits_read = self.exits[self._exits_read :], len(self.exits)
+        self.pause()
+        return Snapshot(
+            tables=tables,
+            missed_runs=self.missed_runs,
+            vms={vm: VmRecord(0, 0, 1, 1, "", "") for vm in self._vms()},
+            faults=faults,
+            exits=exits,
+            positions=Positions(exits=self._exits_read, faults=self._read),
+            is_drained=self._read == len(self.faults),
+        )
+
+    def again(self, table: str, key: bytes) -> bytes | None:
+        """As ``Probes.again``."""
+        self.pause()
+        return self._table(table).get(key)
+
+    def take_faults(self) -> list[tuple[int, ...]]:
+        """As ``Probes.take_faults``."""
+        taken = self._take()
+        self._released = self._read
+        return taken
+
+    def last_cut(self) -> Cut:
+        """As ``Probes.last_cut``; whoever asks begins to read where the ring was released up to."""
+        self._read = self._released
+        return self._cut
+
+    def keep_cut(self, cut: Cut) -> None:
+        """As ``Probes.keep_cut``."""
+        tables = {name: {**self._cut.tables[name], **cut.tables[name]} for name in COUNTED}
+        self._cut = replace(cut, tables=tables)
+        self._read = max(self._read, cut.positions.faults)
+        self._released = cut.positions.faults
+
+    def forget(self, vms: Collection[VmKey]) -> None:
+        """As ``Probes.forget``."""
+        self.forgotten += vms
+        self.homes = {place: vcpu for place, vcpu in self.homes.items() if vcpu.key[:2] not in vms}
+        self.vcpus = {key: vcpu for key, vcpu in self.vcpus.items() if key[:2] not in vms}
+        prefixes = tuple(VM_KEY.pack(*vm) for vm in vms)
+        for table in (self.fault_counts, self.exit_counts):
+            for key in [key for key in table if key.startswith(prefixes)]:
+                del table[key]
+
+    def home(self, vcpu: int = 0, *, vm: VmKey = VM, tid: int = 500, place: int | None = None) -> Vcpu:
+        """Settle a vCPU in a home."""
+        place = len(self.homes) if place is None else place
+        self.homes[place] = Vcpu(VcpuKey(*vm, vcpu), tid)
+        return self.homes[place]
+
+    def visitor(self, vcpu: int, *, vm: VmKey = VM) -> Vcpu:
+        """Settle a vCPU whose thread has no home for it."""
+        key = VcpuKey(*vm, vcpu)
+        self.vcpus[key] = Vcpu(key, 0)
+        return self.vcpus[key]
+
+    def _record(self, vcpu: Vcpu, word: int) -> Iterator[None]:
+        if len(self.faults) - self._released >= self.ring_records:
+            vcpu.dropped += 1
+            yield
+            return
+        stands_for = vcpu.seen + 1 - vcpu.last_record_seen
+        self.faults.append(
+            FaultRecord(
+                *vcpu.key[:2],
+                *(START_NS + len(self.faults), word, 0x1000, 1, 0, stands_for),
+                *(vcpu.key.vcpu, PFERR, 0, 1, 0),
+            )
+        )
+        yield
+        vcpu.recorded += 1
+        vcpu.last_record_seen = vcpu.seen + 1
+        yield
+
+    def _counters(self, vcpu: Vcpu, word: int) -> list[int] | None:
+        if word in vcpu.words:
+            return vcpu.words[word]
+        if len(vcpu.words) < self.in_place:
+            return vcpu.words.setdefault(word, [0] * len(COUNTERS))
+        key = FAULT_KEY.pack(*vcpu.key[:2], word, vcpu.key.vcpu, PFERR)
+        if key not in self.fault_counts and len(self.fault_counts) >= self.room:
+            return None
+        return self.fault_counts.setdefault(key, [0] * len(COUNTERS))
+
+    def _take(self) -> list[tuple[int, ...]]:
+        taken, self._read = self.faults[self._read :], len(self.faults)
+        return [tuple(record) for record in taken]
+
+    def _paused_table(self, name: str) -> Table:
+        self.pause()
+        return self._table(name)
+
+    def _table(self, name: str) -> Table:
+        if name == "homes":
+            return {place.to_bytes(4, "little"): vcpu.pack() for place, vcpu in self.homes.items()}
+        if name == "vcpus":
+            return {VCPU_KEY.pack(*key): vcpu.pack() for key, vcpu in self.vcpus.items()}
+        if name == "fault_counts":
+            return {key: FAULT_COUNTERS.pack(*counters) for key, counters in self.fault_counts.items()}
+        if name == "exit_counts":
+            return {key: EXIT_COUNT.pack(count) for key, count in self.exit_counts.items()}
+        return {
+            index.to_bytes(4, "little"): EXIT_COUNT.pack(self.lost[kind])
+            for index, kind in enumerate(LOST_KINDS)
+        }
+
+    def _vms(self) -> set[VmKey]:
+        return {VmKey(*vcpu.key[:2]) for vcpu in (*self.homes.values(), *self.vcpus.values())}
+
+
+def exit_key(vcpu: int, reason: int, errno: int = 0, *, vm: VmKey = VM) -> bytes:
+    """A key of ``exit_counts``."""
+    return EXIT_KEY.pack(*vm, vcpu, reason, errno)

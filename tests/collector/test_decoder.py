@@ -4,10 +4,20 @@ import pytest
 
 from collector import decoder
 from collector.clock import ClockOffsets
-from collector.probe.layout import ExitKey, ExitRecord, FaultKey, VmKey
-from collector.reading import Reading
+from collector.probe.layout import (
+    NOT_SHOWN,
+    NOT_SHOWN_8,
+    NOT_SHOWN_32,
+    ExitKey,
+    ExitRecord,
+    FaultKey,
+    FaultRecord,
+    VmKey,
+)
+from collector.reading import Account, Reading
 from faultmodel import arch
-from faultmodel.record import COUNTERS, ExitCount, ExitKind, Loss
+from faultmodel.record import COUNTERS, ExitCount, ExitKind, LedgerEntry, Loss
+from tests.collector.counting import Counting
 
 VM = VmKey(0xFFFF888100000000, 77)
 IDS = {VM: "00000000000000aa"}
@@ -15,9 +25,11 @@ COUNTS = tuple(range(1, len(COUNTERS) + 1))
 
 
 def _reading(
-    faults: dict[FaultKey, tuple[int, ...]] | None = None,
+    fault_counts: dict[FaultKey, tuple[int, ...]] | None = None,
     exit_counts: dict[ExitKey, int] | None = None,
     exits: list[ExitRecord] | None = None,
+    faults: list[FaultRecord] | None = None,
+    accounts: dict[VmKey, Account] | None = None,
     from_ns: int = 10_000_000_000,
     to_ns: int = 11_000_000_000,
 ) -> Reading:
@@ -26,11 +38,22 @@ def _reading(
         to_ns=to_ns,
         clock=ClockOffsets(5_000_000_000, 5_000_000_000, 0),
         vms={},
-        fault_counts=faults or {},
+        fault_counts=fault_counts or {},
         exit_counts=exit_counts or {},
+        faults=faults or [],
         exits=exits or [],
+        accounts=accounts or {},
         lost={"keys_full": 3},
+        cut=Counting().last_cut(),
     )
+
+
+def _fault(format_: int, **fields: int) -> FaultRecord:
+    record = FaultRecord(
+        *VM, monotonic_ns=1_000, word=0x182, address=0x4000123, frame=0x4000, pc=0xFFFFFFFF81000000,
+        stands_for=7, vcpu=1, format=format_, memslot=2, level=1, private=0,
+    )  # fmt: skip
+    return record._replace(**fields)
 
 
 def _exit(reason: int, errno: int, format_: int) -> ExitRecord:
@@ -126,6 +149,51 @@ def test_a_bare_error_shows_nothing_of_memory_fault(reason: int) -> None:
 def test_a_poisoned_page_on_arm64_keeps_far_and_ipa() -> None:
     (record,) = decoder.exits(_reading(exits=[_exit(39, 133, 4)]), arch.get("aarch64"), IDS)
     assert (record.errno, record.esr_el2, record.far, record.ipa) == (133, 0x182, 0x4000123, 0x4000000)
+
+
+def test_a_fault_of_kvm_page_fault_shows_no_frame_nor_slot() -> None:
+    record = _fault(2, frame=NOT_SHOWN, memslot=NOT_SHOWN_32, private=NOT_SHOWN_8, level=0, pc=0)
+    (fault,) = decoder.faults(_reading(faults=[record]), arch.get("x86_64"), IDS)
+    assert (fault.format, fault.syndrome, fault.address) == ("npf", 0x182, 0x4000123)
+    assert (fault.gfn, fault.memslot, fault.private, fault.level, fault.rip) == (None,) * 5
+    assert (fault.vm, fault.vcpu, fault.stands_for) == ("00000000000000aa", 1, 7)
+
+
+def test_a_fault_of_the_mmu_shows_what_kvm_knows_of_it() -> None:
+    (fault,) = decoder.faults(_reading(faults=[_fault(3, private=1)]), arch.get("x86_64"), IDS)
+    assert (fault.format, fault.gfn, fault.memslot, fault.level) == ("pferr", 0x4000, 2, 1)
+    assert (fault.private, fault.rip) == (True, 0xFFFFFFFF81000000)
+    assert (fault.time_ns, fault.monotonic_ns) == (5_000_001_000, 1_000)
+
+
+def test_memslot_0_and_frame_0_are_shown_as_such() -> None:
+    (fault,) = decoder.faults(_reading(faults=[_fault(3, memslot=0, frame=0)]), arch.get("x86_64"), IDS)
+    assert (fault.memslot, fault.gfn, fault.private) == (0, 0, False)
+
+
+def test_a_fault_on_arm64_keeps_its_registers() -> None:
+    record = _fault(4, word=0x92000007, address=0x4123, frame=0x40004000)
+    (fault,) = decoder.faults(_reading(faults=[record]), arch.get("aarch64"), IDS)
+    assert (fault.esr_el2, fault.far, fault.ipa) == (0x92000007, 0x4123, 0x40004000)
+    assert (fault.pc, fault.stands_for) == (0xFFFFFFFF81000000, 7)
+
+
+def test_the_ledger_says_what_became_of_each_fault() -> None:
+    account = Account(seen=100, uncounted=3, recorded=20, dropped=30, seen_total=1100)
+    reading = _reading(accounts={VM: account}, from_ns=10_900_000_000, to_ns=12_100_000_000)
+    assert decoder.ledger(reading, IDS) == (
+        LedgerEntry(
+            bucket_ms=10_000,
+            vm="00000000000000aa",
+            seen=100,
+            counted=97,
+            uncounted=3,
+            recorded=20,
+            sampled_out=50,
+            dropped=30,
+            seen_total=1100,
+        ),
+    )
 
 
 def test_losses_travel_on() -> None:

@@ -19,7 +19,7 @@ from bench.overhead.peers import peers
 from bench.overhead.table import Limit, lines
 from bench.overhead.tracer import Tracer
 from bench.overhead.turns import measure
-from collector.probe.headers import ensure_headers
+from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.layout import RecordLevel
 from collector.probe.plan import Plan, make_plan
 
@@ -49,7 +49,7 @@ def main() -> None:
         sys.exit("tracing takes root: run this with sudo")
     with tempfile.TemporaryDirectory() as directory:
         headers = ensure_headers(Path(directory))
-        plan = make_plan((headers / "include" / "vmlinux.h").read_text())
+        plan = make_plan(read_facts(headers))
         subsystem, tracepoint = _counted(plan).split(":")
         tracers: list[Tracer] = [
             NoTracer(_NOTHING),

@@ -9,14 +9,18 @@ made to its parent over a socket and ends. Kernel objects live as long as anyone
 import ctypes
 import json
 import os
+import shutil
 import socket
 import sys
+import tempfile
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from collector.errors import ProbeError
 from collector.probe import bpf
+from collector.probe.needed_types import COMPILER_WORDS, needed_types, words_of
 
 _BCC_REMEDY = "install the distribution's python3-bpfcc; PyPI's bcc is another package"
 _KIND_TYPEDEF = 8
@@ -74,14 +78,27 @@ def load(text: str, flags: list[str], headers: str, attach: list[str]) -> dict[s
     :param attach: tracepoints, in order
     :raises ProbeError: BCC is missing, or the kernel refuses a program
     """
+    _import_bcc()
     types = _types([name.partition(":")[2] for name in attach])
-    if types is not None:
-        try:
-            return _load(_compile(text, [*flags, "-DTYPED_ARGUMENTS"], headers), attach, types)
-        except ProbeError:
-            # A verifier that knows less than ours: arguments are read by a helper instead, which is slower.
-            pass
-    return _load(_compile(text, flags, headers), attach, None)
+    try:
+        with tempfile.TemporaryDirectory(prefix="kvmfaults-") as directory:
+            needed = _only_needed(Path(headers), text, Path(directory))
+            if types is not None:
+                return _load(_compile(text, [*flags, "-DTYPED_ARGUMENTS"], needed), attach, types)
+            return _load(_compile(text, flags, needed), attach, None)
+    except ProbeError:
+        # A compiler that needs more types than were picked, or a verifier that knows less: arguments
+        # are read by a helper instead, which is slower.
+        return _load(_compile(text, flags, Path(headers)), attach, None)
+
+
+def _only_needed(headers: Path, text: str, directory: Path) -> Path:
+    """Make a header tree that has only the types which the program needs, since most of them it does not."""
+    shutil.copytree(headers, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("vmlinux.h"))
+    whole = (headers / "include" / "vmlinux.h").read_text()
+    needed = needed_types(whole, {*words_of(text), *COMPILER_WORDS})
+    (directory / "include" / "vmlinux.h").write_text(needed)
+    return directory
 
 
 def bcc_version() -> str:
@@ -115,10 +132,10 @@ def _close(fds: dict[str, int]) -> None:
             os.close(fd)
 
 
-def _compile(text: str, flags: list[str], headers: str) -> Any:
+def _compile(text: str, flags: list[str], headers: Path) -> Any:
     bcc = _import_bcc()
     # BCC reads this when it compiles; there is no argument for it.
-    os.environ["BCC_KERNEL_SOURCE"] = headers
+    os.environ["BCC_KERNEL_SOURCE"] = str(headers)
     try:
         return bcc.BPF(text=text.encode(), cflags=flags)
     except Exception as exc:  # BCC raises nothing narrower

@@ -112,24 +112,39 @@ def _pieces(content: Content) -> Iterator[tuple[Vm, _Rows, LedgerEntry | None]]:
 
 def _cut_vm(rows: _Rows, entry: LedgerEntry | None) -> Iterator[tuple[_Rows, LedgerEntry | None]]:
     """Cut one VM's rows; the ledger's entry is divided so that that of each piece balances."""
-    others = (rows.fault_counts, rows.exit_counts, rows.exits)
-    number = max(1, *(-(-len(items) // _CUT_ROWS) for items in (*others, rows.faults)))
-    if number == 1:
-        yield rows, entry
-        return
+    number = _pieces_of(rows.fault_counts, rows.exit_counts, rows.exits)
     rest, done = entry, 0
     for index in range(number):
         some = slice(index * _CUT_ROWS, (index + 1) * _CUT_ROWS)
-        counts = rows.fault_counts[some]
-        if len(rows.faults) > _CUT_ROWS:
-            # Records are of faults that the same piece counts: there must be as many.
-            counts = _share(rows.fault_counts, index, number)
-        piece = None
+        counts, piece = rows.fault_counts[some], None
         if rest is not None:
             piece, rest = _divide(rest, sum(item.faults for item in counts), number - index)
         faults = rows.faults[done : done + piece.recorded] if piece is not None else ()
         done += len(faults)
-        yield _Rows(counts, faults, rows.exit_counts[some], rows.exits[some]), piece
+        yield from _cut_records(_Rows(counts, faults, rows.exit_counts[some], rows.exits[some]), piece)
+
+
+def _cut_records(rows: _Rows, entry: LedgerEntry | None) -> Iterator[tuple[_Rows, LedgerEntry | None]]:
+    """Cut what has too many records. They are of faults that the same piece counts: there must be as many."""
+    number = _pieces_of(rows.faults)
+    if entry is None or number == 1:
+        yield rows, entry
+        return
+    rest, done = entry, 0
+    for index in range(number):
+        counts = _share(rows.fault_counts, index, number)
+        piece, rest = _divide(rest, sum(item.faults for item in counts), number - index)
+        faults = rows.faults[done : done + piece.recorded]
+        done += len(faults)
+        is_first = index == 0
+        yield (
+            _Rows(counts, faults, rows.exit_counts if is_first else (), rows.exits if is_first else ()),
+            piece,
+        )
+
+
+def _pieces_of(*kinds: Sequence[Any]) -> int:
+    return max(1, *(-(-len(items) // _CUT_ROWS) for items in kinds))
 
 
 def _divide(entry: LedgerEntry, counted: int, pieces: int) -> tuple[LedgerEntry, LedgerEntry]:
@@ -137,7 +152,7 @@ def _divide(entry: LedgerEntry, counted: int, pieces: int) -> tuple[LedgerEntry,
 
     As many records as its share, but no more than it counts and no fewer than the rest could not take.
     """
-    uncounted = entry.uncounted if pieces == 1 else 0
+    uncounted = -(-entry.uncounted // pieces)
     seen = counted + uncounted
     left = entry.seen - seen
     recorded = min(seen, max(-(-entry.recorded // pieces), entry.recorded - left))
@@ -160,15 +175,16 @@ def _divide(entry: LedgerEntry, counted: int, pieces: int) -> tuple[LedgerEntry,
 def _share(counts: Sequence[Any], index: int, number: int) -> list[Any]:
     """One of ``number`` nearly equal shares of every count; together they are the whole."""
     shares = []
-    for item in counts:
-        parts = {name: _part(getattr(item, name), index, number) for name in COUNTERS}
+    for row, item in enumerate(counts):
+        # Not every count's remainder falls to the same share.
+        parts = {name: _part(getattr(item, name), index, number, row % number) for name in COUNTERS}
         if any(parts.values()):
             shares.append(msgspec.structs.replace(item, **parts))
     return shares
 
 
-def _part(count: int, index: int, number: int) -> int:
-    return count * (index + 1) // number - count * index // number
+def _part(count: int, index: int, number: int, turn: int) -> int:
+    return (count * (index + 1) + turn) // number - (count * index + turn) // number
 
 
 def _by_vm(items: Iterable[Any]) -> dict[str, list[Any]]:

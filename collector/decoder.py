@@ -161,7 +161,7 @@ def _x86_fault(make: Callable[..., Struct], record: FaultRecord, vm: str, offset
         syndrome=record.word,
         address=record.address,
         gfn=None if record.frame == NOT_SHOWN else record.frame,
-        rip=record.pc or None,
+        rip=None if record.pc == NOT_SHOWN else record.pc,
         private=None if record.private == NOT_SHOWN_8 else bool(record.private),
         memslot=None if record.memslot == NOT_SHOWN_32 else record.memslot,
         level=record.level or None,
@@ -196,7 +196,7 @@ def _x86_hardware(record: ExitRecord) -> dict[str, Any]:
         "format": FORMATS[record.format] if shown else None,
         "syndrome": record.word if shown else None,
         "address": record.address if shown else None,
-        "rip": record.pc or None,
+        "rip": None if record.pc == NOT_SHOWN else record.pc,
     }
 
 
@@ -206,7 +206,7 @@ def _arm64_hardware(record: ExitRecord) -> dict[str, Any]:
         "esr_el2": record.word if shown else None,
         "far": record.address if shown else None,
         "ipa": record.ipa if shown else None,
-        "pc": record.pc or None,
+        "pc": None if record.pc == NOT_SHOWN else record.pc,
     }
 
 

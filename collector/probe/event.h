@@ -123,7 +123,7 @@ struct fault_record {
 	u64 word;
 	u64 address;		/* GPA or GVA; FAR_EL2 on arm64 */
 	u64 frame;		/* x86: gfn, NOT_SHOWN where the tracepoint has none; arm64: IPA */
-	u64 pc;			/* 0 where it could not be had */
+	u64 pc;			/* NOT_SHOWN where it could not be had */
 	u64 stands_for;		/* faults of this vCPU since the record before, this one included */
 	u32 vcpu;
 	u32 format;
@@ -147,7 +147,7 @@ struct exit_record {
 	u64 word;		/* of the fault that led here; format FORMAT_NONE where none was shown */
 	u64 address;		/* GPA or GVA of that fault; FAR_EL2 on arm64 */
 	u64 ipa;		/* arm64 */
-	u64 pc;			/* 0 where it could not be had */
+	u64 pc;			/* NOT_SHOWN where it could not be had */
 	u32 vcpu;
 	u32 reason;
 	u32 errno;
@@ -162,7 +162,7 @@ struct exit_record {
 struct record_order {
 	u64 spacing_ns;		/* RECORD_SAMPLE: least time between two records of one VM */
 	u32 level;
-	u32 pad;
+	u32 others;		/* of the default: whether some VM has an order of its own */
 };
 
 /* Which set of programs and maps this is, and up to where it was read. */

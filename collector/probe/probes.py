@@ -186,8 +186,8 @@ class Probes:
         """
         orders = self._maps["record_orders"]
         try:
-            self._set("record_default", _FIRST, RECORD_ORDER.pack(spacing_ns, level))
-            wanted = {VM_KEY.pack(*vm): RECORD_ORDER.pack(spacing_ns, of) for vm, of in of_vms.items()}
+            self._set("record_default", _FIRST, RECORD_ORDER.pack(spacing_ns, level, bool(of_vms)))
+            wanted = {VM_KEY.pack(*vm): RECORD_ORDER.pack(spacing_ns, of, 0) for vm, of in of_vms.items()}
             for key, _ in list(bpf.entries(orders)):
                 if key not in wanted:
                     bpf.delete(orders, key)

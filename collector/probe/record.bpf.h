@@ -4,23 +4,32 @@
 #define LONGEST_GAP	4096
 
 #ifdef ARCH_X86_64
+#define RIP_OFFSET	__builtin_offsetof(struct kvm_vcpu, arch.regs[VCPU_REGS_RIP])
+#define AVAIL_OFFSET	__builtin_offsetof(struct kvm_vcpu, arch.regs_avail)
+
 static __always_inline u64 guest_pc(struct vcpu_counts *state)
 {
+	struct {
+		u64 rip;
+		u32 available;
+		u32 pad;
+	} regs = {};
 	u64 vcpu = state->vcpu;
-	u32 available = 0;
-	u64 rip = 0;
 
+	/* Neighbours, on every kernel so far: a helper less. */
+	if (AVAIL_OFFSET == RIP_OFFSET + 8) {
+		bpf_probe_read_kernel(&regs, 12, (const void *)(vcpu + RIP_OFFSET));
+	} else {
+		READ(regs.rip, vcpu, kvm_vcpu, arch.regs[VCPU_REGS_RIP]);
+		READ(regs.available, vcpu, kvm_vcpu, arch.regs_avail);
+	}
 	/* VMX reads RIP from the VMCS only when asked; it is stale until then. */
-	READ(available, vcpu, kvm_vcpu, arch.regs_avail);
-	if (!(available & (1U << VCPU_REGS_RIP)))
-		return 0;
-	READ(rip, vcpu, kvm_vcpu, arch.regs[VCPU_REGS_RIP]);
-	return rip;
+	return regs.available & (1U << VCPU_REGS_RIP) ? regs.rip : NOT_SHOWN;
 }
 #else
 static __always_inline u64 guest_pc(struct vcpu_counts *state)
 {
-	return state->pending ? state->pc : 0;
+	return state->pending ? state->pc : NOT_SHOWN;
 }
 #endif
 
@@ -38,13 +47,16 @@ static __always_inline int is_considered(struct vcpu_counts *state)
 static __always_inline int is_due(struct vcpu_counts *state, u64 now_ns)
 {
 	u32 index = 0;
-	struct record_order *order = record_orders.lookup(&state->vm);
+	struct record_order *order = record_default.lookup(&index), *own;
 	struct vm_record *vm;
 	u64 spacing_ns, passed_ns;
 	u32 gap;
 
-	if (!order)
-		order = record_default.lookup(&index);
+	if (order && order->others) {
+		own = record_orders.lookup(&state->vm);
+		if (own)
+			order = own;
+	}
 	if (!order || order->level == RECORD_NONE) {
 		state->next_record = state->seen + 1 + LONGEST_GAP;
 		return 0;

@@ -152,7 +152,7 @@ def test_a_poisoned_page_on_arm64_keeps_far_and_ipa() -> None:
 
 
 def test_a_fault_of_kvm_page_fault_shows_no_frame_nor_slot() -> None:
-    record = _fault(2, frame=NOT_SHOWN, memslot=NOT_SHOWN_32, private=NOT_SHOWN_8, level=0, pc=0)
+    record = _fault(2, frame=NOT_SHOWN, memslot=NOT_SHOWN_32, private=NOT_SHOWN_8, level=0, pc=NOT_SHOWN)
     (fault,) = decoder.faults(_reading(faults=[record]), arch.get("x86_64"), IDS)
     assert (fault.format, fault.syndrome, fault.address) == ("npf", 0x182, 0x4000123)
     assert (fault.gfn, fault.memslot, fault.private, fault.level, fault.rip) == (None,) * 5

@@ -1,0 +1,131 @@
+"""The governor keeps the collector within its budget by recording less, and records more again when calm."""
+
+import pytest
+
+from collector.governor import Governor, Step
+from collector.probe.layout import RecordLevel
+
+NONE, SAMPLE, ALL = RecordLevel.NONE, RecordLevel.SAMPLE, RecordLevel.ALL
+SECOND = 1_000_000_000
+
+
+def _judge(governor: Governor, share: float, readings: int, wanted: RecordLevel = ALL) -> list[Step]:
+    """Let readings of a second each cost this share of a core."""
+    steps = [governor.judge(round(share * SECOND), SECOND, wanted) for _ in range(readings)]
+    return [step for step in steps if step is not None]
+
+
+def _until_step(governor: Governor, share: float, to: RecordLevel) -> int:
+    """How many readings it takes to this step, which is the next."""
+    for readings in range(1, 10_000):
+        for step in _judge(governor, share, 1):
+            assert step.most is to
+            return readings
+    raise AssertionError("no step")
+
+
+def test_nothing_happens_within_the_budget() -> None:
+    governor = Governor(0.02)
+    assert _judge(governor, 0.0199, 1000) == []
+    assert governor.most is ALL
+
+
+def test_it_steps_down_a_level_at_a_time_to_counts_alone() -> None:
+    governor = Governor(0.02)
+    steps = _judge(governor, 0.05, 100)
+    assert [step.most for step in steps] == [SAMPLE, NONE]
+    assert governor.most is NONE
+
+
+def test_a_step_says_what_was_used_and_what_is_granted() -> None:
+    (step,) = _judge(Governor(0.02), 0.0512, 5)
+    assert step.reason == "5.1% of a core used, 2.0% granted"
+
+
+def test_one_expensive_reading_is_no_reason_to_step_down() -> None:
+    governor = Governor(0.02)
+    assert _judge(governor, 0.09, 1) == []
+    assert _judge(governor, 0.001, 100) == []
+
+
+def test_several_readings_over_the_budget_are() -> None:
+    governor = Governor(0.02)
+    assert _judge(governor, 0.03, 4) == []
+    assert [step.most for step in _judge(governor, 0.03, 1)] == [SAMPLE]
+
+
+def test_after_a_step_it_looks_anew() -> None:
+    governor = Governor(0.02)
+    _judge(governor, 0.9, 5)
+    assert _judge(governor, 0.03, 4) == []
+    assert [step.most for step in _judge(governor, 0.03, 1)] == [NONE]
+
+
+def test_a_level_that_nobody_wants_is_no_step() -> None:
+    governor = Governor(0.02)
+    assert [step.most for step in _judge(governor, 0.05, 100, SAMPLE)] == [NONE]
+
+
+def test_nothing_to_hold_back_is_no_step() -> None:
+    assert _judge(Governor(0.02), 0.05, 100, NONE) == []
+
+
+def test_calm_brings_a_step_up_and_another() -> None:
+    governor = Governor(0.02)
+    _judge(governor, 0.05, 100)
+    assert [step.most for step in _judge(governor, 0.001, 60)] == [SAMPLE, ALL]
+
+
+def test_just_within_the_budget_is_not_calm() -> None:
+    governor = Governor(0.02)
+    _judge(governor, 0.05, 100)
+    assert _judge(governor, 0.015, 1000) == []
+
+
+def test_calm_that_is_interrupted_counts_anew() -> None:
+    governor = Governor(0.02)
+    _judge(governor, 0.05, 5)
+    assert _judge(governor, 0.001, 9) == []
+    # The share is that of five readings.
+    assert _judge(governor, 0.09, 1) == []
+    assert governor.most is SAMPLE
+    assert _judge(governor, 0.0, 9) == []
+
+
+def test_a_step_up_that_does_not_last_makes_it_wait_twice_as_long() -> None:
+    governor = Governor(0.02)
+    waits = []
+    for _ in range(9):
+        _until_step(governor, 0.05, SAMPLE)
+        waits.append(_until_step(governor, 0.0, ALL))
+    # Never longer than ten minutes.
+    assert waits == [10, 20, 40, 80, 160, 320, 600, 600, 600]
+
+
+def test_a_step_up_that_lasts_makes_it_as_patient_as_at_first() -> None:
+    governor = Governor(0.02)
+    for _ in range(3):
+        _until_step(governor, 0.05, SAMPLE)
+        _until_step(governor, 0.0, ALL)
+    _judge(governor, 0.001, 100)
+    _until_step(governor, 0.05, SAMPLE)
+    assert _until_step(governor, 0.0, ALL) == 10
+
+
+def test_without_a_budget_everything_is_allowed() -> None:
+    governor = Governor(0)
+    assert _judge(governor, 5.0, 100) == []
+    assert governor.most is ALL
+
+
+@pytest.mark.parametrize("passed_ns", [0, -1])
+def test_a_reading_of_no_length_is_not_judged(passed_ns: int) -> None:
+    governor = Governor(0.02)
+    assert [governor.judge(SECOND, passed_ns, ALL) for _ in range(100)] == [None] * 100
+
+
+def test_readings_of_any_interval_are_judged_by_their_share() -> None:
+    governor = Governor(0.02)
+    steps = [governor.judge(5_000_000, 100_000_000, ALL) for _ in range(5)]
+    assert steps[:4] == [None] * 4
+    assert steps[4] is not None

@@ -31,6 +31,8 @@ from collector.stop import Stop
 from collector.trace.command import add_parser as add_import
 from faultmodel.errors import FaultModelError
 
+_RECORDS = {level.name.lower(): level for level in RecordLevel}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0 done, 1 failed, 2 wrong usage, doctor's own codes."""
@@ -61,7 +63,7 @@ def _run(options: argparse.Namespace) -> int:
             interval_s=options.interval,
             spool_bytes=options.spool_bytes,
             ca_file=options.ca_file,
-            records=RecordLevel[options.records.upper()],
+            records=options.records,
             records_per_second=options.records_per_second,
             budget=options.budget / 100,
             bpffs=options.bpffs,
@@ -116,7 +118,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument(
         "--records",
-        choices=[level.name.lower() for level in RecordLevel],
+        type=_records,
+        metavar="|".join(_RECORDS),
         default=_default("RECORDS", "sample"),
         help="which guest faults to record one by one, beside counting all (%(default)s)",
     )
@@ -157,6 +160,13 @@ def _interval(text: str) -> float:
     if not MIN_INTERVAL_S <= value <= MAX_INTERVAL_S:
         raise argparse.ArgumentTypeError(f"must be {MIN_INTERVAL_S:g} to {MAX_INTERVAL_S:g} seconds")
     return value
+
+
+def _records(text: str) -> RecordLevel:
+    # As a type: argparse does not hold a default, which may be from the environment, against choices.
+    if text not in _RECORDS:
+        raise argparse.ArgumentTypeError(f"must be {', '.join(_RECORDS)}")
+    return _RECORDS[text]
 
 
 def _records_per_second(text: str) -> int:

@@ -23,7 +23,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]", data_dir: str) -> No
         description="The collector notices within a second. It stays within its budget: what it had to leave"
         " out is on the time line, as is the end of the recording.",
     )
-    parser.add_argument("vm", metavar="VM", help="its name, UUID, id or process id")
+    parser.add_argument("vm", metavar="VM", type=_vm, help="its name, UUID, id or process id")
     parser.add_argument(
         "--for", dest="seconds", type=_seconds, default=60.0, metavar="SECONDS", help="(%(default)g)"
     )
@@ -48,6 +48,12 @@ def run(options: argparse.Namespace) -> int:
         ) from exc
     sys.stdout.write(f"every fault of {options.vm} is recorded for {options.seconds:g} s\n")
     return 0
+
+
+def _vm(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise argparse.ArgumentTypeError("must be a VM's name, UUID, id or process id, as it is shown")
+    return text
 
 
 def _seconds(text: str) -> float:

@@ -22,7 +22,7 @@ class Request(msgspec.Struct, frozen=True):
 
     def means(self, vm: Vm) -> bool:
         """Tell whether this VM is meant."""
-        return self.vm in (vm.name, vm.uuid, vm.id, str(vm.pid))
+        return self.vm != "" and self.vm in (vm.name, vm.uuid, vm.id, str(vm.pid))
 
 
 class Requests:
@@ -30,18 +30,15 @@ class Requests:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._changed_ns = 0
+        self._version: tuple[int, ...] | None = None
         self._requests: Sequence[Request] = ()
 
     def active(self, now_ns: int) -> Sequence[Request]:
         """Return the requests that have not run out. A file that cannot be read holds none, and is logged."""
-        try:
-            changed_ns = self._path.stat().st_mtime_ns
-        except FileNotFoundError:
-            return ()
-        if changed_ns != self._changed_ns:
-            self._changed_ns = changed_ns
-            self._requests = self._read()
+        version = self._look()
+        if version != self._version:
+            self._version = version
+            self._requests = self._read() if version else ()
         return [request for request in self._requests if request.until_ns > now_ns]
 
     def add(self, request: Request, now_ns: int) -> None:
@@ -54,9 +51,20 @@ class Requests:
         written.write_bytes(msgspec.json.encode([*kept, request]))
         written.replace(self._path)
 
+    def _look(self) -> tuple[int, ...] | None:
+        """What tells one content of the file from another: a clock's tick may be longer than between two."""
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:
+            return None
+        except OSError:
+            # Reading it says why.
+            return (0,)
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
     def _read(self) -> Sequence[Request]:
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=list[Request])
-        except (OSError, msgspec.DecodeError) as exc:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as exc:
             logger.warning("requests to record not read path=%s error=%r", self._path, str(exc))
             return ()

@@ -30,7 +30,7 @@ class VmFile:
             kept = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
         except FileNotFoundError:
             return ()
-        except (OSError, msgspec.DecodeError) as exc:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as exc:
             logger.warning("list of living VMs not read path=%s error=%r", self._path, str(exc))
             return ()
         return kept.vms if kept.boot_id == self._boot_id else ()

@@ -1,5 +1,6 @@
 """kvmfaults-collector's options: what cannot work is said before anything starts."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,10 @@ from tests.product import TOP
         ("--spool-bytes=0", "argument --spool-bytes: must be a number of bytes"),
         ("--spool-bytes=-1", "argument --spool-bytes: must be a number of bytes"),
         ("--spool-bytes=much", "argument --spool-bytes: must be a number of bytes"),
+        ("--records=some", "argument --records: must be none, sample, all"),
+        ("--records-per-second=0", "argument --records-per-second: must be 1 to 1000000"),
+        ("--budget=much", "argument --budget: must be 0 to 10000 percent of a core"),
+        ("--budget=-1", "argument --budget: must be 0 to 10000 percent of a core"),
         ("--host=", "argument --host: must have 1 to 256 characters"),
         ("--host=" + 257 * "x", "argument --host: must have 1 to 256 characters"),
         ("--server=ftp://x", "'ftp://x' is not a URL like https://host:port"),
@@ -38,5 +43,28 @@ def test_a_wrong_option_is_said_in_a_line(tmp_path: Path, option: str, message: 
         check=False,
     )
     assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("RECORDS", "argument --records: must be none, sample, all"),
+        ("RECORDS_PER_SECOND", "argument --records-per-second: must be 1 to 1000000"),
+        ("BUDGET", "argument --budget: must be 0 to 10000 percent of a core"),
+        ("INTERVAL", "argument --interval: must be 0.05 to 1 seconds"),
+    ],
+)
+def test_a_wrong_value_in_the_environment_is_said_in_a_line(name: str, message: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "collector", "run", "--token-file", "token"],
+        cwd=TOP,
+        env={**os.environ, f"KVMFAULTS_{name}": "anything"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr

@@ -24,7 +24,10 @@ def test_the_first_collector_recalls_nobody(tmp_path: Path) -> None:
     assert VmFile(tmp_path / "vms.json", "boot-1").recall() == ()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"boot_id":1,"vms":[]}', bytes(range(256))])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b'{"boot_id":1,"vms":[]}', b'{"boot_id":"\xff","vms":[]}', bytes(range(256))],
+)
 def test_a_damaged_file_recalls_nobody(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "vms.json").write_bytes(content)
     assert VmFile(tmp_path / "vms.json", "boot-1").recall() == ()

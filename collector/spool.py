@@ -15,7 +15,7 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -33,7 +33,7 @@ _MEMORY_BYTES = 16 * 1024 * 1024
 _REJECTED_FILES = 16
 _BLOCK_BYTES = 4096
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-_NAME = re.compile(r"(\d{20})\.batch")
+_NAME = re.compile(r"(\d{20})(?:\+(\d+))?\.batch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,10 @@ class Spooled:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
+    path: Path
     size: int
+    reporting: int
+    """How many dropped batches it tells of. It is in the name, too: that is still there in a damaged file."""
     held: bytes | None = None
     """The file's content, where the disk would not take it."""
 
@@ -127,8 +130,7 @@ class Spool:
             if last is not None and last.group_end == newer[-1]:
                 return newer[-1], last.cut
             for number in newer:
-                self._forget(number)
-                self._unlink(number)
+                self._unlink(number, self._forget(number).path)
             return None
 
     def put(self, batch: bytes, *, reporting: int = 0) -> bool:
@@ -166,10 +168,11 @@ class Spool:
         if number != end:
             reporting, cut = 0, b""
         reported = self._ledger.reported + reporting
-        content = spool_file.encode(SpoolFile(batch, reporting, reported, end, cut))
+        content = spool_file.encode(SpoolFile(batch, reported, end, cut))
         size = _blocks(len(content))
         self._make_room(size)
-        entry = self._store(number, content, size) if self._bytes + size <= self._max_bytes else None
+        planned = _Entry(self._path(number, reporting), size, reporting)
+        entry = self._store(planned, content) if self._bytes + size <= self._max_bytes else None
         if entry is None:
             self._ledger.drop(number, 1)
             logger.warning("batch dropped number=%d bytes=%d", number, len(batch))
@@ -201,8 +204,7 @@ class Spool:
         """Delete a batch: the server has it."""
         with self._changed:
             if number in self._entries:
-                self._forget(number)
-                self._unlink(number)
+                self._unlink(number, self._forget(number).path)
 
     def reject(self, number: int) -> None:
         """Put a batch aside that the server will never take, and count it as dropped.
@@ -234,7 +236,7 @@ class Spool:
             if self._lock is None:
                 return
             for number, entry in list(self._entries.items()):
-                if entry.held is not None and not self._write(number, entry.held):
+                if entry.held is not None and not self._disk.write(entry.path, entry.held, entry.size):
                     self._drop(number)
             self._entries.clear()
             self._ledger.close()
@@ -257,15 +259,16 @@ class Spool:
     def _recover(self) -> OrderedDict[int, _Entry]:
         (self._directory / "incoming.tmp").unlink(missing_ok=True)
         # Counted as dropped, and the process ended before the file was gone.
-        self._path(self._ledger.last_dropped).unlink(missing_ok=True)
-        found = sorted(
-            (int(match[1]), _blocks(path.stat().st_size))
+        for path in self._directory.glob(f"{self._ledger.last_dropped:020d}*.batch"):
+            path.unlink()
+        found = {
+            int(match[1]): _Entry(path, _blocks(path.stat().st_size), int(match[2] or 0))
             for path in self._directory.iterdir()
             if (match := _NAME.fullmatch(path.name))
-        )
-        entries = OrderedDict((number, _Entry(size)) for number, size in found)
+        }
+        entries = OrderedDict((number, found[number]) for number in sorted(found))
         # Stored, and the process ended before the ledger knew what the batch reports.
-        last = spool_file.decode(self._path(found[-1][0]).read_bytes()) if found else None
+        last = spool_file.decode(found[max(found)].path.read_bytes()) if found else None
         if last is not None:
             self._ledger.report(last.reported_total)
         return entries
@@ -277,21 +280,18 @@ class Spool:
                 return
             self._drop(victim)
 
-    def _store(self, number: int, content: bytes, size: int) -> _Entry | None:
-        if self._write(number, content):
-            return _Entry(size)
-        held_bytes = sum(entry.size for entry in self._entries.values() if entry.held is not None)
-        return _Entry(size, content) if held_bytes + size <= _MEMORY_BYTES else None
-
-    def _write(self, number: int, content: bytes) -> bool:
-        return self._disk.write(self._path(number), content, _blocks(len(content)))
+    def _store(self, entry: _Entry, content: bytes) -> _Entry | None:
+        if self._disk.write(entry.path, content, entry.size):
+            return entry
+        held_bytes = sum(other.size for other in self._entries.values() if other.held is not None)
+        return replace(entry, held=content) if held_bytes + entry.size <= _MEMORY_BYTES else None
 
     def _read(self, number: int) -> SpoolFile | None:
         entry = self._entries[number]
         if entry.held is not None:
             return spool_file.decode(entry.held)
         try:
-            return spool_file.decode(self._path(number).read_bytes())
+            return spool_file.decode(entry.path.read_bytes())
         except OSError as exc:
             if exc.errno in _OUT_OF_RESOURCES:
                 raise
@@ -299,47 +299,44 @@ class Spool:
             return None
 
     def _drop(self, number: int, *, keep: bool = False) -> None:
-        try:
-            file = self._read(number)
-        except OSError:
-            file = None
+        entry = self._entries[number]
         # What a dropped batch was to report is to be reported anew.
-        self._ledger.drop(number, 1 + (file.reporting if file else 0))
+        self._ledger.drop(number, 1 + entry.reporting)
         self._forget(number)
         if keep:
-            self._set_aside(number)
-        self._unlink(number)
+            self._set_aside(number, entry.path)
+        self._unlink(number, entry.path)
         try:
             # The ledger names one batch: this one has to be gone before it names the next.
             spool_file.sync_directory(self._directory)
         except OSError as exc:
             logger.warning("spool directory not synchronised error=%r", exc.strerror)
 
-    def _forget(self, number: int) -> None:
-        entry = self._entries.pop(number, None)
-        if entry is not None:
-            self._bytes -= entry.size
+    def _forget(self, number: int) -> _Entry:
+        entry = self._entries.pop(number)
+        self._bytes -= entry.size
         if self._sending == number:
             self._sending = None
+        return entry
 
-    def _set_aside(self, number: int) -> None:
+    def _set_aside(self, number: int, path: Path) -> None:
         rejected = self._directory / "rejected"
         try:
-            self._path(number).rename(rejected / self._path(number).name)
-            for path in sorted(rejected.iterdir())[:-_REJECTED_FILES]:
-                path.unlink()
+            path.rename(rejected / path.name)
+            for old in sorted(rejected.iterdir())[:-_REJECTED_FILES]:
+                old.unlink()
         except OSError as exc:
             logger.warning("rejected batch not kept number=%d error=%r", number, exc.strerror)
 
-    def _unlink(self, number: int) -> None:
+    def _unlink(self, number: int, path: Path) -> None:
         # A file that stays is sent again by the next process, which the server ignores.
         try:
-            self._path(number).unlink(missing_ok=True)
+            path.unlink(missing_ok=True)
         except OSError as exc:
             logger.warning("batch not deleted number=%d error=%r", number, exc.strerror)
 
-    def _path(self, number: int) -> Path:
-        return self._directory / f"{number:020d}.batch"
+    def _path(self, number: int, reporting: int) -> Path:
+        return self._directory / f"{number:020d}{f'+{reporting}' if reporting else ''}.batch"
 
 
 def _blocks(size: int) -> int:

@@ -1,15 +1,15 @@
 """One batch on disk.
 
-     0        4         8            12         20               28          36       40
-    ┌────────┬─────────┬────────────┬──────────┬────────────────┬───────────┬────────┬───────────┬─────────┐
-    │ "KFS2" │ length  │ cut length │ reporting│ reported_total │ group_end │ CRC-32 │ the batch │ the cut │
-    │ 4      │ 4       │ 4          │ 8        │ 8              │ 8         │ 4      │           │         │
-    └────────┴─────────┴────────────┴──────────┴────────────────┴───────────┴────────┴───────────┴─────────┘
+     0        4         8            12               20          28       32
+    ┌────────┬─────────┬────────────┬────────────────┬───────────┬────────┬───────────┬─────────┐
+    │ "KFS2" │ length  │ cut length │ reported_total │ group_end │ CRC-32 │ the batch │ the cut │
+    │ 4      │ 4       │ 4          │ 8              │ 8         │ 4      │           │         │
+    └────────┴─────────┴────────────┴────────────────┴───────────┴────────┴───────────┴─────────┘
 
 Big-endian. The CRC covers all that stands before and after it, so a file that is cut off or damaged
-anywhere is told from a whole one. ``reporting`` and ``reported_total`` belong to the spool's account of
-what it dropped (``spool_ledger``). Batches of one reading are a group, which counts as a whole or not at all:
-``group_end`` is the number of its last, which holds the cut, where the next reading goes on.
+anywhere is told from a whole one. ``reported_total`` belongs to the spool's account of what it dropped
+(``spool_ledger``). Batches of one reading are a group, which counts as a whole or not at all: ``group_end``
+is the number of its last, which holds the cut, where the next reading goes on.
 """
 
 import os
@@ -19,17 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _MAGIC = b"KFS2"
-_HEADER = struct.Struct(">4sIIQQQ")
+_HEADER = struct.Struct(">4sIIQQ")
 _CRC = struct.Struct(">I")
 _OVERHEAD = _HEADER.size + _CRC.size
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolFile:
-    """A batch, how many dropped batches it reports, and how many were reported with it and all before it."""
+    """A batch, and how many dropped batches were reported with it and all before it."""
 
     batch: bytes
-    reporting: int = 0
     reported_total: int = 0
     group_end: int = 0
     cut: bytes = b""
@@ -37,9 +36,7 @@ class SpoolFile:
 
 def encode(file: SpoolFile) -> bytes:
     """Return the file's bytes."""
-    header = _HEADER.pack(
-        _MAGIC, len(file.batch), len(file.cut), file.reporting, file.reported_total, file.group_end
-    )
+    header = _HEADER.pack(_MAGIC, len(file.batch), len(file.cut), file.reported_total, file.group_end)
     body = file.batch + file.cut
     return header + _CRC.pack(_checksum(header, body)) + body
 
@@ -49,11 +46,11 @@ def decode(content: bytes) -> SpoolFile | None:
     if len(content) < _OVERHEAD:
         return None
     header, body = content[: _HEADER.size], content[_OVERHEAD:]
-    magic, length, cut_length, reporting, reported_total, group_end = _HEADER.unpack(header)
+    magic, length, cut_length, reported_total, group_end = _HEADER.unpack(header)
     (checksum,) = _CRC.unpack(content[_HEADER.size : _OVERHEAD])
     if magic != _MAGIC or length + cut_length != len(body) or checksum != _checksum(header, body):
         return None
-    return SpoolFile(body[:length], reporting, reported_total, group_end, body[length:])
+    return SpoolFile(body[:length], reported_total, group_end, body[length:])
 
 
 def write_durably(path: Path, content: bytes) -> None:

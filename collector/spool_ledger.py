@@ -2,7 +2,8 @@
 
 A batch is dropped in two steps: the ledger notes its number and counts it, then its file is deleted. If the
 process stops in between, the number tells that the file is already counted. A count is reported in a batch,
-and that batch's file says how much it reports; if the process stops before the ledger knows, the file tells.
+and that batch's file says how much was reported by then; if the process stops before the ledger knows, the
+file tells.
 
 The ledger is overwritten in place, alternating between two slots: it needs no room on a full disk,
 and a write that is cut off leaves the other slot.

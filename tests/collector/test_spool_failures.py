@@ -22,7 +22,7 @@ BATCH = b"a batch of counts"
 
 
 def test_damage_to_any_byte_of_a_file_is_noticed() -> None:
-    content = spool_file.encode(SpoolFile(BATCH, reporting=3, reported_total=9))
+    content = spool_file.encode(SpoolFile(BATCH, reported_total=9, cut=b"a cut"))
     damaged = (
         content[:position] + bytes([content[position] ^ bit]) + content[position + 1 :]
         for position in range(len(content))
@@ -37,7 +37,7 @@ def test_a_file_of_any_other_length_is_noticed() -> None:
     assert [found for found in map(spool_file.decode, wrong) if found is not None] == []
 
 
-@pytest.mark.parametrize("position", range(28 + len(BATCH)))
+@pytest.mark.parametrize("position", range(32 + len(BATCH)))
 def test_a_damaged_file_is_skipped_and_counted(tmp_path: Path, position: int) -> None:
     with Spool(tmp_path) as spool:
         for batch in (b"before", BATCH, b"after"):
@@ -47,6 +47,18 @@ def test_a_damaged_file_is_skipped_and_counted(tmp_path: Path, position: int) ->
         files(tmp_path)[1].write_bytes(damaged)
         assert drain(spool) == [b"before", b"after"]
         assert (spool.dropped_batches, spool.backlog_bytes) == (1, 0)
+
+
+def test_what_a_damaged_batch_was_to_report_is_reported_anew(tmp_path: Path) -> None:
+    with Spool(tmp_path, max_bytes=2 * BLOCK) as spool:
+        for batch in (b"1", b"2", b"3"):
+            spool.put(batch)
+        drain(spool)
+        spool.put(b"one was lost", reporting=1)
+    os.truncate(files(tmp_path)[0], 10)
+    with Spool(tmp_path) as spool:
+        assert drain(spool) == []
+        assert spool.dropped_batches == 2
 
 
 def test_a_file_that_somebody_deleted_is_skipped_and_counted(tmp_path: Path) -> None:

@@ -18,9 +18,6 @@ _WHILE_STARTING = 0.25
 class Action(ABC):
     """Something that happens once. ``str`` says what, in one line."""
 
-    seconds: float
-    """How long it takes, from its first step to its last."""
-
     @classmethod
     @abstractmethod
     def drawn(cls, random: Random) -> Self:
@@ -35,6 +32,7 @@ class Action(ABC):
 class KillServer(Action):
     """SIGKILL, and a new server after a while."""
 
+    seconds: float
     starting: bool
     """Whether it may hit a server that is only just starting."""
 
@@ -72,7 +70,7 @@ class KillCollector(Action):
         away_s = random.choice((0.0, random.uniform(0.0, 2.5)))
         phase = random.choice((random.uniform(0.0, 0.2), random.uniform(0.0, 1.0)))
         starting = random.random() < _WHILE_STARTING
-        return cls(seconds=INTERVAL_S + away_s, away_s=away_s, phase=phase, starting=starting)
+        return cls(away_s=away_s, phase=phase, starting=starting)
 
     def steps(self, stage: Stage) -> Steps:
         """Wait for the moment, kill, wait, start."""
@@ -90,8 +88,30 @@ class KillCollector(Action):
 
 
 @dataclass(frozen=True, kw_only=True)
+class HandOver(Action):
+    """A collector makes room for the next in order, as in an upgrade."""
+
+    @classmethod
+    def drawn(cls, random: Random) -> Self:
+        """Return one; there is nothing to choose."""
+        return cls()
+
+    def steps(self, stage: Stage) -> Steps:
+        """Ask the old one to end, wait until it has, start the new one."""
+        yield from stage.until(stage.collector_reads)
+        stage.ask_to_hand_over()
+        yield from stage.until(stage.has_no_collector)
+        stage.start_collector()
+
+    def __str__(self) -> str:
+        return "hand over to a new collector"
+
+
+@dataclass(frozen=True, kw_only=True)
 class FillDisk(Action):
     """The file system under the spool has no room for a while."""
+
+    seconds: float
 
     @classmethod
     def drawn(cls, random: Random) -> Self:
@@ -113,6 +133,7 @@ class FillDisk(Action):
 class StopDatabase(Action):
     """The database does not answer, or is gone, for a while."""
 
+    seconds: float
     crashes: bool
 
     @classmethod
@@ -140,12 +161,12 @@ class RepeatBatches(Action):
     @classmethod
     def drawn(cls, random: Random) -> Self:
         """Return one of some batches."""
-        return cls(seconds=0.0, count=random.randint(1, 30))
+        return cls(count=random.randint(1, 30))
 
     def steps(self, stage: Stage) -> Steps:
         """Send them."""
         stage.relay.repeat(self.count, stage.random)
-        yield self.seconds
+        yield 0.0
 
     def __str__(self) -> str:
         return f"send {self.count} batches again, each twice"
@@ -160,12 +181,12 @@ class LoseAnswers(Action):
     @classmethod
     def drawn(cls, random: Random) -> Self:
         """Return one of some answers."""
-        return cls(seconds=0.0, count=random.randint(1, 2))
+        return cls(count=random.randint(1, 2))
 
     def steps(self, stage: Stage) -> Steps:
         """Lose them."""
         stage.relay.lose_answers(self.count)
-        yield self.seconds
+        yield 0.0
 
     def __str__(self) -> str:
         return f"lose the next {self.count} answers to batches"
@@ -174,6 +195,8 @@ class LoseAnswers(Action):
 @dataclass(frozen=True, kw_only=True)
 class DelayBatches(Action):
     """Batches are kept on their way, and then come all at once and out of order."""
+
+    seconds: float
 
     @classmethod
     def drawn(cls, random: Random) -> Self:
@@ -199,12 +222,12 @@ class JumpClock(Action):
     @classmethod
     def drawn(cls, random: Random) -> Self:
         """Return one either way."""
-        return cls(seconds=0.0, forward=random.random() < 0.5)
+        return cls(forward=random.random() < 0.5)
 
     def steps(self, stage: Stage) -> Steps:
         """Jump."""
         stage.clock.jump(forward=self.forward)
-        yield self.seconds
+        yield 0.0
 
     def __str__(self) -> str:
         return f"the collector's clock jumps to an hour {'after' if self.forward else 'before'} all it showed"
@@ -213,6 +236,8 @@ class JumpClock(Action):
 @dataclass(frozen=True, kw_only=True)
 class CutBatch(Action):
     """A batch that waits in the spool is cut off, as by a disk that fails."""
+
+    seconds: float
 
     @classmethod
     def drawn(cls, random: Random) -> Self:
@@ -239,12 +264,12 @@ class PassingGuest(Action):
     @classmethod
     def drawn(cls, random: Random) -> Self:
         """Return one with few faults or many."""
-        return cls(seconds=0.0, faults=random.choice((1, 101, 10_007)))
+        return cls(faults=random.choice((1, 101, 10_007)))
 
     def steps(self, stage: Stage) -> Steps:
         """Start it."""
         stage.guests.start_passing(faults=self.faults)
-        yield self.seconds
+        yield 0.0
 
     def __str__(self) -> str:
         return f"a guest comes, faults {self.faults} times in each way, and goes"

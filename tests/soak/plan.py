@@ -1,5 +1,6 @@
-"""Says what happens when: the same for the same seed."""
+"""Says what happens, and after how long: the same for the same seed."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
@@ -8,6 +9,8 @@ from tests.soak.actions import Action
 
 _BETWEEN_KILLS_S = (0.2, 4.5)
 _BETWEEN_OTHERS_S = (0.5, 6.0)
+_HAND_OVERS = 0.3
+"""For each kill of the collector."""
 _OTHERS: tuple[type[Action], ...] = (
     actions.FillDisk,
     actions.StopDatabase,
@@ -21,41 +24,51 @@ _OTHERS: tuple[type[Action], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """An action and the second of the run in which it begins."""
+    """An action, and how long it is after the end of the one before."""
 
-    at_s: float
+    pause_s: float
     action: Action
 
 
-def make_plan(seed: int, kills: int, *, damage: bool) -> tuple[Planned, ...]:
-    """Return a plan in the order of time. Actions of one kind follow one another, those of others overlap.
+Lane = Iterator[Planned]
+"""Actions that follow one another. Those of different lanes overlap as it happens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """``kills`` are of bounded length; ``others`` are endless, and go on for as long as there are kills."""
+
+    kills: tuple[Lane, ...]
+    others: tuple[Lane, ...]
+
+
+def make_plan(seed: int, kills: int, *, damage: bool) -> Plan:
+    """Return a plan.
 
     :param kills: of server and collector together
     :param damage: whether batches are damaged, too: the only thing after which some may be missing
     """
-    random = Random(seed)
-    plan = [
-        *_kills(random, actions.KillCollector, kills - kills // 2),
-        *_kills(random, actions.KillServer, kills // 2),
-    ]
-    length_s = max(planned.at_s for planned in plan)
-    for kind in (*_OTHERS, *((actions.CutBatch,) if damage else ())):
-        plan += _until(random, kind, length_s)
-    return tuple(sorted(plan, key=lambda planned: planned.at_s))
+    others: list[type[Action]] = [*_OTHERS, *([actions.CutBatch] if damage else [])]
+    return Plan(
+        (_collector(seed, kills - kills // 2), _server(seed, kills // 2)),
+        tuple(_endless(Random(f"{seed} {kind.__name__}"), kind) for kind in others),
+    )
 
 
-def _kills(random: Random, kind: type[Action], count: int) -> list[Planned]:
-    plan, at_s = [], 0.0
-    for _ in range(count):
-        at_s += random.uniform(*_BETWEEN_KILLS_S)
-        plan.append(Planned(at_s, kind.drawn(random)))
-        at_s += plan[-1].action.seconds
-    return plan
+def _collector(seed: int, kills: int) -> Lane:
+    random = Random(f"{seed} collector")
+    for _ in range(kills):
+        if random.random() < _HAND_OVERS:
+            yield Planned(random.uniform(*_BETWEEN_KILLS_S), actions.HandOver.drawn(random))
+        yield Planned(random.uniform(*_BETWEEN_KILLS_S), actions.KillCollector.drawn(random))
 
 
-def _until(random: Random, kind: type[Action], length_s: float) -> list[Planned]:
-    plan, at_s = [], random.uniform(*_BETWEEN_OTHERS_S)
-    while at_s < length_s:
-        plan.append(Planned(at_s, kind.drawn(random)))
-        at_s += plan[-1].action.seconds + random.uniform(*_BETWEEN_OTHERS_S)
-    return plan
+def _server(seed: int, kills: int) -> Lane:
+    random = Random(f"{seed} server")
+    for _ in range(kills):
+        yield Planned(random.uniform(*_BETWEEN_KILLS_S), actions.KillServer.drawn(random))
+
+
+def _endless(random: Random, kind: type[Action]) -> Lane:
+    while True:
+        yield Planned(random.uniform(*_BETWEEN_OTHERS_S), kind.drawn(random))

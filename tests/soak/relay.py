@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
 
-from faultmodel import wire
-
 _REMEMBERED = 512
 _TIMEOUT_S = 15.0
 _RETRY_S = 0.1
@@ -50,8 +48,6 @@ class Relay:
         self.passed = self.repeated = self.unanswered = self.delayed = 0
         self.complaints: list[str] = []
         """What the server answered that it should not have."""
-        self.streams: set[str] = set()
-        """Of every batch that came; each start of a collector has its own."""
         self._server_port = server_port
         self._lock = threading.Lock()
         self._taken: deque[Parcel] = deque(maxlen=_REMEMBERED)
@@ -113,7 +109,6 @@ class Relay:
 
     def receive(self, parcel: Parcel) -> Answer:
         """Take a batch from the collector, and return what it is to be told."""
-        self.streams.add(wire.decode(parcel.body).stream)
         if self._refusing:
             return Answer(None, {}, b"")
         with self._lock:

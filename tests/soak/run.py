@@ -2,25 +2,22 @@
 
 import heapq
 import time
-from collections.abc import Callable, Sequence
-from itertools import count
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
 from tests.soak.actions import Steps
 from tests.soak.database import Database
-from tests.soak.plan import Planned
+from tests.soak.plan import Lane, Plan
 from tests.soak.stage import Stage
 from tests.soak.verdict import Verdict, judge
 
 _LOOK_AFTER_S = 0.1
-_QUIET_S = 1.0
-"""The last seconds of every guest's life are undisturbed."""
+
+Say = Callable[[str], None]
 
 
-def soak(
-    directory: Path, database: Database, plan: Sequence[Planned], seed: int, say: Callable[[str], None]
-) -> Verdict:
+def soak(directory: Path, database: Database, plan: Plan, seed: int, say: Say) -> Verdict:
     """Let everything in the plan happen to a running product, and compare what it shows with the truth.
 
     :param directory: empty; everything is kept in it
@@ -46,28 +43,36 @@ def soak(
         stage.close()
 
 
-def _carry_out(plan: Sequence[Planned], stage: Stage, say: Callable[[str], None]) -> None:
+def _carry_out(plan: Plan, stage: Stage, say: Say) -> None:
     begin_s = time.monotonic()
-    numbers = count()  # Two steps at one moment are done in the order in which they were planned.
-    due: list[tuple[float, int, Steps]] = [
-        (planned.at_s, next(numbers), _announced(planned, stage, begin_s, say)) for planned in plan
-    ]
-    heapq.heapify(due)
-    end_s = _QUIET_S
-    while due or time.monotonic() - begin_s < end_s:
-        now_s = time.monotonic() - begin_s
-        if due and due[0][0] <= now_s:
-            _, number, steps = heapq.heappop(due)
-            pause_s = next(steps, None)
-            if pause_s is not None:
-                heapq.heappush(due, (time.monotonic() - begin_s + pause_s, number, steps))
-            end_s = time.monotonic() - begin_s + _QUIET_S
-        else:
+    kills_left = len(plan.kills)
+
+    def timed(line: str) -> None:
+        say(f"{time.monotonic() - begin_s:8.2f} s  {line}")
+
+    lanes = [_steps(lane, stage, timed, lambda: False) for lane in plan.kills]
+    lanes += [_steps(lane, stage, timed, lambda: kills_left == 0) for lane in plan.others]
+    due = [(begin_s, number) for number in range(len(lanes))]
+    while due:
+        at_s, number = due[0]
+        now_s = time.monotonic()
+        if at_s > now_s:
             stage.look_after()
-            until_next_s = due[0][0] - now_s if due else _LOOK_AFTER_S
-            time.sleep(min(_LOOK_AFTER_S, until_next_s))
+            time.sleep(min(_LOOK_AFTER_S, at_s - now_s))
+            continue
+        heapq.heappop(due)
+        pause_s = next(lanes[number], None)
+        if pause_s is not None:
+            heapq.heappush(due, (time.monotonic() + pause_s, number))
+        elif number < len(plan.kills):
+            kills_left -= 1
 
 
-def _announced(planned: Planned, stage: Stage, begin_s: float, say: Callable[[str], None]) -> Steps:
-    say(f"{time.monotonic() - begin_s:8.2f} s  {planned.action}")
-    yield from planned.action.steps(stage)
+def _steps(lane: Lane, stage: Stage, say: Say, is_over: Callable[[], bool]) -> Steps:
+    """Do a lane's actions; none is begun once it is over, and none is left half done."""
+    for planned in lane:
+        yield planned.pause_s
+        if is_over():
+            return
+        say(str(planned.action))
+        yield from planned.action.steps(stage)

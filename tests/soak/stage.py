@@ -22,7 +22,7 @@ INTERVAL_S = 0.5
 """How often the collector reads: a kill has twice as many moments to hit as with the default."""
 _DRAIN_S = 120.0
 _STARTING_S = 20.0
-_PATIENCE_S = 8.0
+_PATIENCE_S = 20.0
 _PAUSE_S = 0.05
 
 
@@ -48,7 +48,9 @@ class Stage:
         """When guests began to be counted, by the machine's clock."""
         self._database_away_until_s = 0.0
         self._server_started_s = 0.0
-        self._earlier_streams = 0
+        self._log = directory / "collector.log"
+        self._log_begins = 0
+        self._is_handing_over = False
         self.kills: Counter[str] = Counter()
         """``server`` and ``collector``; and ``at work``, those of either that hit one that was."""
         self.cut_batches = 0
@@ -77,7 +79,8 @@ class Stage:
         # On a slow machine the steps of two actions may come to lie among one another.
         if _runs(self.product.collector):
             return
-        self._earlier_streams = len(self.relay.streams)
+        self._is_handing_over = False
+        self._log_begins = self._log.stat().st_size if self._log.exists() else 0
         self.product.spawn_collector(
             *("--interval", str(INTERVAL_S)),
             server=self.relay.url,
@@ -89,8 +92,10 @@ class Stage:
         return self.product.status("/healthz") == 200
 
     def collector_reads(self) -> bool:
-        """Whether the collector that was started last is at work: a batch of its own has come."""
-        return len(self.relay.streams) > self._earlier_streams
+        """Whether the collector that was started last is at work, as it logs."""
+        with self._log.open("rb") as log:
+            log.seek(self._log_begins)
+            return b" attached " in log.read()
 
     def until(self, is_at_work: Callable[[], bool]) -> Iterator[float]:
         """Yield short pauses until something is at work, but not for ever: what that needs may be away."""
@@ -108,6 +113,16 @@ class Stage:
         self.kills.update(["collector", *(["at work"] if self.collector_reads() else [])])
         self.product.kill_collector()
 
+    def ask_to_hand_over(self) -> None:
+        """SIGHUP, by which a collector ends and leaves the counting to the next, as for an upgrade."""
+        if self.product.collector is not None:
+            self._is_handing_over = True
+            self.product.collector.send_signal(signal.SIGHUP)
+
+    def has_no_collector(self) -> bool:
+        """Whether the collector has ended."""
+        return not _runs(self.product.collector)
+
     @contextmanager
     def database_away(self) -> Iterator[None]:
         """Within this the server may fail to start."""
@@ -122,7 +137,9 @@ class Stage:
             if not self._lacked_its_database():
                 self.ended_by_themselves.append(f"server, status {status}")
             self.start_server()
-        if collector is not None and (status := collector.poll()) is not None and status != -signal.SIGKILL:
+        if collector is None or self._is_handing_over:
+            return
+        if (status := collector.poll()) is not None and status != -signal.SIGKILL:
             self.ended_by_themselves.append(f"collector, status {status}")
             self.start_collector()
 

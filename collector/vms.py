@@ -166,7 +166,8 @@ class VmTable:
         self._by_address[seen.kvm] = identity
         if seen.stats_name:
             self._by_stats_name[seen.stats_name] = identity
-        destroyed_ns = self._destroyed_unseen.pop(seen.stats_name, None)
+        # Kept for another of that name, which may have come and gone as well; a later one is announced first.
+        destroyed_ns = self._destroyed_unseen.get(seen.stats_name)
         if destroyed_ns is not None:
             self._end_if_live(identity, destroyed_ns)
             return self._past[identity]

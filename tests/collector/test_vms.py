@@ -237,3 +237,16 @@ def test_many_short_lived_vms_are_forgotten(table: VmTable) -> None:
         table.see(kernel_vm(instance=instance), NOW)
     assert len(table) == 1
     assert len(table.ended(NOW)) == 4999
+
+
+def test_two_vms_of_one_name_that_came_and_went_unseen_both_end() -> None:
+    table = VmTable("boot", lambda boottime_ns: boottime_ns, None)
+    for _ in range(2):
+        table.apply(KvmEvent(EventKind.CREATED, "7-11"), NOW)
+        table.apply(KvmEvent(EventKind.DESTROYED, "7-11"), NOW)
+    for kvm in (0x1000, 0x2000):
+        table.see(
+            KernelVm(kvm=kvm, instance=kvm, pid=7, start_boottime_ns=0, comm="vmm", stats_name="7-11"), NOW
+        )
+    assert len(table.ended(NOW)) == 2
+    assert len(table) == 0

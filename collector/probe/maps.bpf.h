@@ -19,7 +19,8 @@ struct visitor {
 BPF_F_TABLE("array", u32, struct vcpu_counts, homes, HOMES, BPF_F_MMAPABLE);
 BPF_F_TABLE("hash", u32, u32, claims, HOMES, BPF_F_NO_PREALLOC);	/* home -> tid */
 BPF_F_TABLE("hash", struct vcpu_key, struct vcpu_counts, vcpus, MAX_VCPUS, BPF_F_NO_PREALLOC);
-BPF_F_TABLE("hash", u32, struct visitor, visitors, MAX_VCPUS, BPF_F_NO_PREALLOC);
+/* Who has not been seen for long may be forgotten: it is found out anew. */
+BPF_TABLE("lru_hash", u32, struct visitor, visitors, VISITORS);
 BPF_F_TABLE("hash", struct vm_key, struct vm_record, vms, MAX_VMS, BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct fault_key, struct fault_counters, fault_counts, MAX_KEYS, BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct exit_key, u64, exit_counts, MAX_KEYS, BPF_F_NO_PREALLOC);

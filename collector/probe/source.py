@@ -12,6 +12,7 @@ _FOLDER = Path(__file__).parent
 _MAIN = _FOLDER / "faults.bpf.c"
 _LAYOUT = (_FOLDER / "event.h", _FOLDER / "maps.bpf.h")
 
+_VISITORS = 65_536
 _WAKEUP_RECORDS = 16_384
 _PAGE_BYTES = 4096
 _FINGERPRINT_BYTES = 16
@@ -42,6 +43,7 @@ class Limits:
             f"-DMAX_VCPUS={self.vcpus}",
             f"-DMAX_KEYS={self.keys}",
             f"-DHOMES={self.homes}",
+            f"-DVISITORS={_VISITORS}",
             f"-DSYNDROMES_IN_PLACE={self.syndromes}",
             f"-DEXIT_REASONS_IN_PLACE={self.exit_reasons}",
             f"-DEXIT_RING_PAGES={self.exit_ring_bytes // _PAGE_BYTES}",

@@ -121,16 +121,19 @@ class Spool:
 
         :param committed: number of the newest batch whose cut was noted
         :return: the number and the cut of a newer group that is whole, None where there is none. Of one that
-            is not whole, what there is is deleted: it will be counted again.
+            is not whole, what there is is deleted: it will be counted again. Batches without a cut stay.
         """
         with self._changed:
             self._next = max(self._next, committed + 1)
-            newer = [number for number in self._entries if number > committed]
-            last = self._read(newer[-1]) if newer else None
-            if last is not None and last.group_end == newer[-1]:
-                return newer[-1], last.cut
-            for number in newer:
-                self._unlink(number, self._forget(number).path)
+            is_tail = True
+            for number in [number for number in reversed(self._entries) if number > committed]:
+                file = self._read(number)
+                if file is not None and file.group_end == number:
+                    if file.cut:
+                        return number, file.cut
+                    is_tail = False
+                elif is_tail:
+                    self._unlink(number, self._forget(number).path)
             return None
 
     def put(self, batch: bytes, *, reporting: int = 0) -> bool:

@@ -1,6 +1,8 @@
 """Where the programs and maps are pinned, so that counting outlives the collector: a folder in bpffs."""
 
 import logging
+import os
+import re
 import uuid
 from pathlib import Path
 
@@ -10,6 +12,7 @@ logger = logging.getLogger(__name__)
 
 BPFFS = Path("/sys/fs/bpf")
 _FOLDER = "kvmfaults"
+_NAME = re.compile(rb"[0-9a-f]{32}")
 
 
 class Pins:
@@ -49,9 +52,13 @@ class Pins:
             return None
 
     def keep(self, probes: Probes) -> str:
-        """Pin the programs and maps; return why they could not be, empty where they were."""
+        """Pin the programs and maps; return why they could not be, empty where they were.
+
+        What was pinned before is not taken over any more: its counts would be counted twice.
+        """
         reason = self.why_not()
         if reason:
+            self._name_file.unlink(missing_ok=True)
             return reason
         folder = self._root / uuid.uuid4().hex
         try:
@@ -66,8 +73,9 @@ class Pins:
     def remove(self) -> bool:
         """Unpin; return whether there was anything. What a running collector holds goes on."""
         folder = self._folder()
+        is_removed = folder is not None and _remove(folder)
         self._name_file.unlink(missing_ok=True)
-        return folder is not None and _remove(folder)
+        return is_removed
 
     def remove_all(self) -> int:
         """Unpin what any collector on this host has pinned; return how many sets there were."""
@@ -76,10 +84,11 @@ class Pins:
 
     def _folder(self) -> Path | None:
         try:
-            name = self._name_file.read_text().strip()
+            name = self._name_file.read_bytes().strip()
         except FileNotFoundError:
             return None
-        return self._root / name if name else None
+        # Anything else is damage: after a power cut, when nothing is pinned either.
+        return self._root / name.decode() if _NAME.fullmatch(name) else None
 
 
 def _remove(folder: Path) -> bool:
@@ -93,8 +102,8 @@ def _remove(folder: Path) -> bool:
 
 
 def _is_bpffs(path: Path) -> bool:
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        _, where, kind, *_ = line.split()
-        if kind == "bpf" and Path(where) == path:
+    for line in os.fsdecode(Path("/proc/self/mounts").read_bytes()).splitlines():
+        _, where, kind, *_ = line.split(" ")
+        if kind == "bpf" and Path(where) == path.resolve():
             return True
     return False

@@ -310,17 +310,23 @@ class Probes:
 def open_pinned(folder: Path) -> Probes:
     """Return what an earlier collector left running under this folder.
 
-    :raises OSError: it is not whole
+    :raises OSError: it is not whole, or of a version that does not say what it is
     """
     fds: dict[str, int] = {}
     try:
         for path in folder.iterdir():
             fds[path.name.replace("-", "/", 1)] = bpf.open_pinned(path)
-        return Probes(Handles.named(fds))
+        handles = Handles.named(fds)
+        # Links are pinned last and unpinned first: with all of them the set is whole.
+        if not handles.links or handles.links.keys() != handles.programs.keys():
+            raise OSError(f"{len(handles.links)} of {len(handles.programs)} programs are attached")
+        if bpf.open_map(handles.maps["about"]).value_size != ABOUT.size:
+            raise OSError("it is of another version")
+        return Probes(handles)
     except (OSError, KeyError) as exc:
         for fd in fds.values():
             os.close(fd)
-        raise OSError(f"pinned set {folder.name} is not whole: {exc}") from exc
+        raise OSError(f"pinned set {folder.name} is not usable: {exc}") from exc
 
 
 def _whole_pages(size: int) -> int:

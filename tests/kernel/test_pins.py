@@ -1,0 +1,119 @@
+"""What is pinned is taken over whole, or removed; nothing is left that nobody knows of."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from collector.pins import Pins
+from collector.reader import Reader
+from demo.exact import ExactGuest, Order
+from tests.kernel.attached import attached, faults, own_vms, read
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture
+def bpffs(tmp_path: Path) -> Iterator[Path]:
+    """A BPF file system of the test's own, so that no running collector's pins are near."""
+    folder = tmp_path / "bpf"
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "bpf", "bpf", folder], check=True)
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.fixture
+def pins(tmp_path: Path, bpffs: Path) -> Pins:
+    return Pins(tmp_path / "pins", bpffs)
+
+
+@pytest.fixture
+def folder(headers_cache: Path, pins: Pins, bpffs: Path, tmp_path: Path) -> Path:
+    """Where a set is pinned that a collector left behind."""
+    with attached(headers_cache) as probes:
+        assert pins.keep(probes) == ""
+    return bpffs / "kvmfaults" / (tmp_path / "pins").read_text()
+
+
+def test_what_is_pinned_counts_on_and_is_taken_over(headers_cache: Path, pins: Pins) -> None:
+    with attached(headers_cache) as probes:
+        assert pins.keep(probes) == ""
+        counting = probes.last_cut().counting
+    with ExactGuest(Order(write=101)) as guest:
+        extra = guest.follow("unwatched").extra_faults
+    left = pins.open()
+    assert left is not None
+    with left:
+        reader = Reader(left)
+        reading = read(reader, left)
+    assert reader.counting == counting
+    expected = 101 + extra.read + extra.write + extra.execute
+    assert faults(reading, own_vms(reading)) == expected
+
+
+def test_nothing_is_left_where_nothing_was_pinned(pins: Pins) -> None:
+    assert pins.open() is None
+    assert pins.remove() is False
+
+
+def test_what_is_removed_is_gone(pins: Pins, folder: Path) -> None:
+    assert pins.remove() is True
+    assert not folder.exists()
+    assert pins.open() is None
+    assert pins.remove() is False
+
+
+@pytest.mark.parametrize("lost", ["map-homes", "map-about", "program-kvm_userspace_exit", "link-*", "*"])
+def test_a_set_that_is_not_whole_is_not_taken_over_but_removed(pins: Pins, folder: Path, lost: str) -> None:
+    # As a collector leaves it that is killed while it pins, or while it removes what it had pinned.
+    for path in folder.glob(lost):
+        path.unlink()
+    assert pins.open() is None
+    assert not folder.exists()
+
+
+def test_a_removal_that_was_cut_short_is_finished(pins: Pins, folder: Path, tmp_path: Path) -> None:
+    name = (tmp_path / "pins").read_text()
+    (folder / "link-kvm_userspace_exit").unlink()
+    assert Pins(tmp_path / "pins", tmp_path / "bpf").remove() is True
+    assert not folder.exists()
+    assert name not in [path.name for path in folder.parent.iterdir()]
+
+
+@pytest.mark.parametrize("name", [b"", bytes(32), b"\xff\xfe", b"../../..", b"a" * 31])
+def test_a_damaged_name_means_nothing(pins: Pins, folder: Path, tmp_path: Path, name: bytes) -> None:
+    (tmp_path / "pins").write_bytes(name)
+    assert pins.open() is None
+    assert pins.remove() is False
+    assert folder.exists()
+
+
+def test_where_nothing_can_be_pinned_it_is_said_with_the_remedy(tmp_path: Path, headers_cache: Path) -> None:
+    pins = Pins(tmp_path / "pins", tmp_path)
+    with attached(headers_cache) as probes:
+        refused = pins.keep(probes)
+    assert refused == f"{tmp_path} is no BPF file system: mount -t bpf bpf {tmp_path}"
+    assert pins.open() is None
+
+
+def test_what_was_left_is_not_taken_over_after_somebody_else_counted(
+    pins: Pins, folder: Path, tmp_path: Path, headers_cache: Path
+) -> None:
+    # The next collector finds no bpffs and counts by itself: with what was left, faults would count twice.
+    with attached(headers_cache) as probes:
+        assert Pins(tmp_path / "pins", tmp_path).keep(probes) != ""
+    assert pins.open() is None
+    assert folder.exists()
+
+
+def test_what_any_collector_left_can_be_removed(pins: Pins, folder: Path) -> None:
+    assert pins.remove_all() == 1
+    assert not folder.exists()
+    assert pins.remove_all() == 0
+
+
+def test_a_bpffs_is_found_by_any_of_its_names(bpffs: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(bpffs)
+    assert Pins(tmp_path / "pins", tmp_path / "link").why_not() == ""

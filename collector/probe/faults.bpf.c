@@ -13,68 +13,17 @@
 #include "maps.bpf.h"
 #include "vcpu.bpf.h"
 #include "state.bpf.h"
+#include "count.bpf.h"
 #include "record.bpf.h"
+#include "exit.bpf.h"
 
 /* include/uapi/linux/kvm.h; macros are not in BTF. */
-#define KVM_EXIT_MEMORY_FAULT 39
 #define KVM_MEM_LOG_DIRTY_PAGES 1
 #define EFAULT 14
 #define EHWPOISON 133
 
 /* plan.py names the tracepoints to attach; loader.py attaches on_<tracepoint> to each. */
 #define PROBE(tracepoint) int on_##tracepoint(struct bpf_raw_tracepoint_args *ctx)
-
-/* Where this vCPU's faults with this word are counted; NULL where there is no room. */
-static __always_inline struct fault_counters *counters_of(struct vcpu_counts *state, u32 format, u64 word,
-							  int *spilled)
-{
-	struct fault_key key = {};
-	struct fault_counters *counters;
-	struct syndrome *syndrome;
-	int i;
-
-#pragma unroll
-	for (i = 0; i < SYNDROMES_IN_PLACE; i++) {
-		syndrome = &state->syndromes[i];
-		if (!syndrome->used) {
-			syndrome->word = word;
-			syndrome->format = format;
-			syndrome->used = 1;
-			return &syndrome->counters;
-		}
-		if (syndrome->word == word && syndrome->format == format)
-			return &syndrome->counters;
-	}
-	*spilled = 1;
-	key.vm = state->vm;
-	key.word = word;
-	key.vcpu = state->vcpu_id;
-	key.format = format;
-	counters = fault_counts.lookup(&key);
-	if (!counters) {
-		struct fault_counters zero = {};
-
-		note_used(USED_FAULT_COUNTS);
-		fault_counts.insert(&key, &zero);
-		counters = fault_counts.lookup(&key);
-	}
-	return counters;
-}
-
-/* Add a guest fault to what counters_of() returned. */
-static __always_inline void count_fault(struct vcpu_counts *state, struct fault_counters *counters, int spilled)
-{
-	if (!counters) {
-		state->uncounted++;
-		count_lost(LOST_KEYS_FULL);
-	} else {
-		counters->faults++;
-		if (spilled)
-			state->spilled++;
-	}
-	/* Last, and after its record: a reader in between finds more recorded than seen, and waits for the rest. */
-	state->seen++;
-}
 
 #ifdef WITH_KVM_GUEST_FAULT
 /* arm64: vcpu_pc, hsr (ESR_EL2), hxfar (FAR_EL2), ipa. Passes no vCPU. */
@@ -351,75 +300,6 @@ PROBE(handle_mmio_page_fault)
 	return 0;
 }
 #endif
-
-static __always_inline void record_exit(struct vcpu_counts *state, u32 reason, u32 errno)
-{
-	struct exit_record record = {};
-	u64 vcpu = state->vcpu, run = 0;
-
-	record.vm = state->vm;
-	record.vcpu = state->vcpu_id;
-	record.monotonic_ns = bpf_ktime_get_ns();
-	record.reason = reason;
-	record.errno = errno;
-	record.pc = guest_pc(state);
-	if (state->pending) {
-		record.word = state->word;
-		record.address = state->address;
-		record.ipa = state->ipa;
-		record.format = state->format;
-	}
-#ifdef HAVE_MEMORY_FAULT
-	/* Only then is the union in kvm_run this structure. */
-	if (reason == KVM_EXIT_MEMORY_FAULT) {
-		READ(run, vcpu, kvm_vcpu, run);
-		READ(record.flags, run, kvm_run, memory_fault.flags);
-		READ(record.gpa, run, kvm_run, memory_fault.gpa);
-		READ(record.size, run, kvm_run, memory_fault.size);
-	}
-#endif
-	if (exit_records.ringbuf_output(&record, sizeof(record), BPF_RB_NO_WAKEUP))
-		count_lost(LOST_EXIT_RECORDS);
-}
-
-static __always_inline void count_exit(struct vcpu_counts *state, u32 reason, u32 errno)
-{
-	struct exit_reason *place;
-	struct exit_key key = {};
-	u64 *count;
-	int i;
-
-#pragma unroll
-	for (i = 0; i < EXIT_REASONS_IN_PLACE; i++) {
-		place = &state->exits[i];
-		if (!place->count) {
-			place->reason = reason;
-			place->errno = errno;
-			place->count = 1;
-			return;
-		}
-		if (place->reason == reason && place->errno == errno) {
-			place->count++;
-			return;
-		}
-	}
-	key.vm = state->vm;
-	key.vcpu = state->vcpu_id;
-	key.reason = reason;
-	key.errno = errno;
-	count = exit_counts.lookup(&key);
-	if (!count) {
-		u64 zero = 0;
-
-		note_used(USED_EXIT_COUNTS);
-		exit_counts.insert(&key, &zero);
-		count = exit_counts.lookup(&key);
-	}
-	if (count)
-		*count += 1;
-	else
-		count_lost(LOST_KEYS_FULL);
-}
 
 /* reason, errno (0 or negative). In the vCPU's thread, after vcpu_put(). */
 PROBE(kvm_userspace_exit)

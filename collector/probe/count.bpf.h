@@ -1,0 +1,53 @@
+/* Counting a fault: by word, in the vCPU's own state as long as there is room. */
+
+/* Where this vCPU's faults with this word are counted; NULL where there is no room. */
+static __always_inline struct fault_counters *counters_of(struct vcpu_counts *state, u32 format, u64 word,
+							  int *spilled)
+{
+	struct fault_key key = {};
+	struct fault_counters *counters;
+	struct syndrome *syndrome;
+	int i;
+
+#pragma unroll
+	for (i = 0; i < SYNDROMES_IN_PLACE; i++) {
+		syndrome = &state->syndromes[i];
+		if (!syndrome->used) {
+			syndrome->word = word;
+			syndrome->format = format;
+			syndrome->used = 1;
+			return &syndrome->counters;
+		}
+		if (syndrome->word == word && syndrome->format == format)
+			return &syndrome->counters;
+	}
+	*spilled = 1;
+	key.vm = state->vm;
+	key.word = word;
+	key.vcpu = state->vcpu_id;
+	key.format = format;
+	counters = fault_counts.lookup(&key);
+	if (!counters) {
+		struct fault_counters zero = {};
+
+		note_used(USED_FAULT_COUNTS);
+		fault_counts.insert(&key, &zero);
+		counters = fault_counts.lookup(&key);
+	}
+	return counters;
+}
+
+/* Add a guest fault to what counters_of() returned. */
+static __always_inline void count_fault(struct vcpu_counts *state, struct fault_counters *counters, int spilled)
+{
+	if (!counters) {
+		state->uncounted++;
+		count_lost(LOST_KEYS_FULL);
+	} else {
+		counters->faults++;
+		if (spilled)
+			state->spilled++;
+	}
+	/* Last, and after its record: a reader in between finds more recorded than seen, and waits for the rest. */
+	state->seen++;
+}

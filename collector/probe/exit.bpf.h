@@ -1,0 +1,72 @@
+/* Exits to user space: each is counted, and those that answer a guest memory fault are recorded. */
+
+#define KVM_EXIT_MEMORY_FAULT 39	/* include/uapi/linux/kvm.h; macros are not in BTF */
+
+static __always_inline void record_exit(struct vcpu_counts *state, u32 reason, u32 errno)
+{
+	struct exit_record record = {};
+	u64 vcpu = state->vcpu, run = 0;
+
+	record.vm = state->vm;
+	record.vcpu = state->vcpu_id;
+	record.monotonic_ns = bpf_ktime_get_ns();
+	record.reason = reason;
+	record.errno = errno;
+	record.pc = guest_pc(state);
+	if (state->pending) {
+		record.word = state->word;
+		record.address = state->address;
+		record.ipa = state->ipa;
+		record.format = state->format;
+	}
+#ifdef HAVE_MEMORY_FAULT
+	/* Only then is the union in kvm_run this structure. */
+	if (reason == KVM_EXIT_MEMORY_FAULT) {
+		READ(run, vcpu, kvm_vcpu, run);
+		READ(record.flags, run, kvm_run, memory_fault.flags);
+		READ(record.gpa, run, kvm_run, memory_fault.gpa);
+		READ(record.size, run, kvm_run, memory_fault.size);
+	}
+#endif
+	if (exit_records.ringbuf_output(&record, sizeof(record), BPF_RB_NO_WAKEUP))
+		count_lost(LOST_EXIT_RECORDS);
+}
+
+static __always_inline void count_exit(struct vcpu_counts *state, u32 reason, u32 errno)
+{
+	struct exit_reason *place;
+	struct exit_key key = {};
+	u64 *count;
+	int i;
+
+#pragma unroll
+	for (i = 0; i < EXIT_REASONS_IN_PLACE; i++) {
+		place = &state->exits[i];
+		if (!place->count) {
+			place->reason = reason;
+			place->errno = errno;
+			place->count = 1;
+			return;
+		}
+		if (place->reason == reason && place->errno == errno) {
+			place->count++;
+			return;
+		}
+	}
+	key.vm = state->vm;
+	key.vcpu = state->vcpu_id;
+	key.reason = reason;
+	key.errno = errno;
+	count = exit_counts.lookup(&key);
+	if (!count) {
+		u64 zero = 0;
+
+		note_used(USED_EXIT_COUNTS);
+		exit_counts.insert(&key, &zero);
+		count = exit_counts.lookup(&key);
+	}
+	if (count)
+		*count += 1;
+	else
+		count_lost(LOST_KEYS_FULL);
+}

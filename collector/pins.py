@@ -22,6 +22,12 @@ class Pins:
         self._name_file = name_file
         self._root = bpffs / _FOLDER
         self._bpffs = bpffs
+        self._given_up = ""
+
+    def take_reason(self) -> str:
+        """Return, once, why what was pinned had to be given up; empty where it had not."""
+        reason, self._given_up = self._given_up, ""
+        return reason
 
     def why_not(self) -> str:
         """Return why nothing can be pinned here, and the remedy; empty where it can."""
@@ -47,8 +53,7 @@ class Pins:
         try:
             return open_pinned(folder)
         except OSError as exc:
-            logger.warning("pinned programs not taken over error=%r", str(exc))
-            self.remove()
+            self.give_up(str(exc))
             return None
 
     def keep(self, probes: Probes) -> str:
@@ -69,6 +74,12 @@ class Pins:
             self.remove()
             return f"cannot pin under {folder}: {exc.strerror}"
         return ""
+
+    def give_up(self, reason: str) -> None:
+        """Remove what cannot be read on, not by a successor either."""
+        logger.warning("pinned programs given up reason=%r", reason)
+        self._given_up = reason
+        self.remove()
 
     def remove(self) -> bool:
         """Unpin; return whether there was anything. What a running collector holds goes on."""

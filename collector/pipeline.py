@@ -70,6 +70,8 @@ class Pipeline:
         self._host = HostView(settings.host, self._boot_id, self._architecture.name)
         self._pins = Pins(settings.pins_file, settings.bpffs)
         self._governor = Governor(settings.budget)
+        self._left: Probes | None = None
+        """What an earlier collector left counting, until it is read on."""
 
     def run(self) -> None:
         """Collect until told to stop. Where the host lacks something, say so, wait and try again.
@@ -80,11 +82,12 @@ class Pipeline:
         with Spool(settings.spool_directory, max_bytes=settings.spool_bytes) as spool:
             uplink = Uplink(settings.server, token_file=settings.token_file, ca_file=settings.ca_file)
             shipper = Shipper(spool, uplink)
-            left = self._left_running(spool)
+            self._left = self._left_running(spool)
             shipper.start()
             try:
-                self._collect_until_told(spool, Outbox(spool, self._architecture.name), left)
+                self._collect_until_told(spool, Outbox(spool, self._architecture.name))
             finally:
+                self._let_go()
                 shipper.flush(FLUSH_S)
 
     def _left_running(self, spool: Spool) -> Probes | None:
@@ -93,34 +96,47 @@ class Pipeline:
         if probes is None:
             return None
         try:
-            unfinished = spool.resume(probes.last_cut().batch)
+            cut = probes.last_cut()
+            unfinished = spool.resume(cut.batch)
             if unfinished is not None:
                 number, content = unfinished
-                probes.keep_cut(replace(msgspec.msgpack.decode(content, type=Cut), batch=number))
+                newer = msgspec.msgpack.decode(content, type=Cut)
+                if newer.counting != cut.counting:
+                    raise ProbeError("another set counted after it")
+                probes.keep_cut(replace(newer, batch=number))
         except (ProbeError, msgspec.DecodeError) as exc:
-            logger.warning("what was left running is not taken over error=%r", str(exc))
-            self._pins.remove()
+            self._pins.give_up(str(exc))
             probes.close()
             return None
         return probes
 
-    def _collect_until_told(self, spool: Spool, outbox: Outbox, left: Probes | None) -> None:
+    def _let_go(self) -> None:
+        """An ordered end leaves nothing counting, also where what was left could not be read on yet."""
+        if self._left is not None:
+            if not self._stop.leaves_counting:
+                self._pins.remove()
+            self._left.close()
+
+    def _collect_until_told(self, spool: Spool, outbox: Outbox) -> None:
         while not self._stop.is_set():
             try:
-                self._collect(spool, outbox, left)
+                self._collect(spool, outbox)
             except ProbeError as exc:
                 reason = first_missing(self._settings.headers_directory) or str(exc)
                 logger.warning("waiting reason=%r retry_s=%g", reason, RETRY_S)
                 outbox.send(self._host.waiting(reason), Content())
                 self._stop.wait(RETRY_S)
-            left = None
 
-    def _collect(self, spool: Spool, outbox: Outbox, left: Probes | None) -> None:
+    def _collect(self, spool: Spool, outbox: Outbox) -> None:
         headers = ensure_headers(self._settings.headers_directory)
         plan = make_plan(read_facts(headers))
         source = make_source(plan)
         with self._surroundings() as around:
+            # Not before: what is left counts on while the host lacks something else.
+            left, self._left = self._left, None
             notes: list[tuple[str, str]] = []
+            if given_up := self._pins.take_reason():
+                notes.append(("replaced", f"what had been counting could not be read on: {given_up}"))
             if left is not None and not left.is_of(source):
                 notes.append(self._replace(left, source, plan, around, outbox))
                 left = None
@@ -141,7 +157,12 @@ class Pipeline:
             )
             host = self._host.attached(plan, around.events, refused)
             with probes:
-                self._read(probes, host, plan, around, outbox, notes)
+                try:
+                    self._read(probes, host, plan, around, outbox, notes)
+                except ProbeError as exc:
+                    # What is counted from here on is another set's: counted here too, it would be twice.
+                    self._pins.give_up(str(exc))
+                    raise
 
     def _read(
         self,

@@ -7,11 +7,19 @@ from pathlib import Path
 import pytest
 
 from collector.pins import Pins
+from collector.probe.probes import Probes
 from collector.reader import Reader
 from demo.exact import ExactGuest, Order
 from tests.kernel.attached import attached, faults, own_vms, read
 
 pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture(scope="module")
+def probes(headers_cache: Path) -> Iterator[Probes]:
+    """Programs that count, to be pinned."""
+    with attached(headers_cache) as probes:
+        yield probes
 
 
 @pytest.fixture
@@ -30,10 +38,9 @@ def pins(tmp_path: Path, bpffs: Path) -> Pins:
 
 
 @pytest.fixture
-def folder(headers_cache: Path, pins: Pins, bpffs: Path, tmp_path: Path) -> Path:
+def folder(probes: Probes, pins: Pins, bpffs: Path, tmp_path: Path) -> Path:
     """Where a set is pinned that a collector left behind."""
-    with attached(headers_cache) as probes:
-        assert pins.keep(probes) == ""
+    assert pins.keep(probes) == ""
     return bpffs / "kvmfaults" / (tmp_path / "pins").read_text()
 
 
@@ -90,20 +97,18 @@ def test_a_damaged_name_means_nothing(pins: Pins, folder: Path, tmp_path: Path, 
     assert folder.exists()
 
 
-def test_where_nothing_can_be_pinned_it_is_said_with_the_remedy(tmp_path: Path, headers_cache: Path) -> None:
+def test_where_nothing_can_be_pinned_it_is_said_with_the_remedy(tmp_path: Path, probes: Probes) -> None:
     pins = Pins(tmp_path / "pins", tmp_path)
-    with attached(headers_cache) as probes:
-        refused = pins.keep(probes)
+    refused = pins.keep(probes)
     assert refused == f"{tmp_path} is no BPF file system: mount -t bpf bpf {tmp_path}"
     assert pins.open() is None
 
 
 def test_what_was_left_is_not_taken_over_after_somebody_else_counted(
-    pins: Pins, folder: Path, tmp_path: Path, headers_cache: Path
+    pins: Pins, folder: Path, tmp_path: Path, probes: Probes
 ) -> None:
     # The next collector finds no bpffs and counts by itself: with what was left, faults would count twice.
-    with attached(headers_cache) as probes:
-        assert Pins(tmp_path / "pins", tmp_path).keep(probes) != ""
+    assert Pins(tmp_path / "pins", tmp_path).keep(probes) != ""
     assert pins.open() is None
     assert folder.exists()
 

@@ -1,0 +1,126 @@
+"""What a killed collector left counting is read on, whatever the next one finds first."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from collector.pins import BPFFS
+from collector.probe import bpf
+from collector.probe.layout import ABOUT
+from tests.kernel.guests import run_guest
+from tests.product import SEEN_S, Product, wait_for
+
+pytestmark = pytest.mark.kernel
+
+_FIRST = bytes(4)
+
+
+def _left(product: Product) -> Path:
+    """Kill the collector; where its programs and maps are pinned."""
+    folder = BPFFS / "kvmfaults" / (product.directory / "pins").read_text()
+    product.kill_collector()
+    return folder
+
+
+def _events(product: Product) -> list[tuple[str, str]]:
+    """Kinds and details of the host's events, oldest first."""
+    items = product.get("host-events", host=product.host)["items"]
+    return [(item["kind"], item["detail"]) for item in reversed(items)]
+
+
+def _replaced(product: Product) -> list[str] | None:
+    """What was told of countings that were replaced."""
+    return [detail for kind, detail in _events(product) if kind == "replaced"] or None
+
+
+def _change_about(folder: Path, change: Callable[[list[bytes]], None]) -> None:
+    about = bpf.open_map(bpf.open_pinned(folder / "map-about"))
+    value = bpf.lookup(about, _FIRST)
+    assert value is not None
+    fields = list(ABOUT.unpack(value))
+    change(fields)
+    bpf.update(about, _FIRST, ABOUT.pack(*fields))
+
+
+def _is_waiting(product: Product) -> bool | None:
+    return any(host["state"] == "waiting" for host in product.get("status")["hosts"]) or None
+
+
+def test_counting_goes_on_while_the_next_collector_waits_for_its_host(own_product: Product) -> None:
+    _left(own_product)
+    headers = own_product.directory / "headers"
+    headers.rename(own_product.directory / "away")
+    headers.write_text("no directory")
+    own_product.spawn_collector()
+    wait_for(lambda: _is_waiting(own_product), SEEN_S, "the collector waits")
+    unseen = run_guest(write=503, memory_fault=7)
+    headers.unlink()
+    (own_product.directory / "away").rename(headers)
+    vm = own_product.vm_with(unseen.pid, faults=unseen.faults, memory_fault_exits=7)
+    assert (vm["faults"], vm["memory_fault_exits"]) == (unseen.faults, 7)
+    assert "taken_over" in [kind for kind, _ in _events(own_product)]
+
+
+def test_a_collector_that_waits_and_is_stopped_leaves_nothing_counting(own_product: Product) -> None:
+    folder = _left(own_product)
+    headers = own_product.directory / "headers"
+    headers.rename(own_product.directory / "away")
+    headers.write_text("no directory")
+    own_product.spawn_collector()
+    wait_for(lambda: _is_waiting(own_product), SEEN_S, "the collector waits")
+    assert folder.exists()
+    assert own_product.collector is not None
+    own_product.collector.terminate()
+    own_product.collector.wait(10)
+    assert not folder.exists()
+
+
+def test_programs_of_another_version_are_read_a_last_time_and_replaced(own_product: Product) -> None:
+    folder = _left(own_product)
+    _change_about(folder, lambda about: about.__setitem__(1, bytes(16)))
+    unseen = run_guest(write=503)
+    own_product.start_collector()
+    assert own_product.vm_with(unseen.pid, faults=unseen.faults)["faults"] == unseen.faults
+    assert not folder.exists()
+    wait_for(lambda: _replaced(own_product), SEEN_S, "the switch is told")
+    assert _replaced(own_product) == ["counted by another version; its last counts were read"]
+
+
+def test_maps_that_this_version_cannot_read_are_replaced_and_it_is_said(own_product: Product) -> None:
+    folder = _left(own_product)
+    _change_about(folder, lambda about: about.__setitem__(slice(1, 3), [bytes(16), bytes(16)]))
+    own_product.start_collector()
+    told = run_guest(write=211)
+    assert own_product.vm_with(told.pid, faults=told.faults)["faults"] == told.faults
+    assert not folder.exists()
+    assert _replaced(own_product) == ["counted by another version, whose last counts this one cannot read"]
+
+
+def test_a_set_that_does_not_say_what_it_is_is_replaced_and_it_is_said(own_product: Product) -> None:
+    folder = _left(own_product)
+    other = bpf.open_pinned(folder / "map-used")
+    (folder / "map-about").unlink()
+    bpf.pin(other, folder / "map-about")
+    own_product.start_collector()
+    assert not folder.exists()
+    (replaced,) = _replaced(own_product) or []
+    assert "of another version" in replaced
+
+
+@pytest.mark.parametrize("damage", ["the newest batch", "every batch"])
+def test_a_damaged_spool_costs_what_was_in_it_and_stops_nobody(own_product: Product, damage: str) -> None:
+    own_product.kill_server()
+    told = run_guest(write=503)
+    batches = own_product.directory / "spool"
+    wait_for(lambda: len(list(batches.glob("*.batch"))) > 3 or None, SEEN_S, "batches wait")
+    _left(own_product)
+    files = sorted(batches.glob("*.batch"))
+    for path in files[-1:] if damage == "the newest batch" else files:
+        path.write_bytes(path.read_bytes()[:-1])
+    after = run_guest(write=211)
+    own_product.start_server()
+    own_product.start_collector()
+    assert own_product.vm_with(after.pid, faults=after.faults)["faults"] == after.faults
+    if damage == "the newest batch":
+        assert own_product.vm_with(told.pid, faults=told.faults)["faults"] == told.faults

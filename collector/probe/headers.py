@@ -41,6 +41,9 @@ _KCONFIG = """\
 #define NULL ((void *)0)
 #define __always_inline inline __attribute__((always_inline))
 #include <vmlinux.h>
+/* BCC declares these helpers whatever the kernel has (6.2 and later); not called here. */
+#define BPF_FUNC_cgrp_storage_get BPF_FUNC_unspec
+#define BPF_FUNC_cgrp_storage_delete BPF_FUNC_unspec
 """
 
 

@@ -25,6 +25,7 @@ $busybox mount -t proc proc /root/proc
 $busybox mount -t sysfs sysfs /root/sys
 $busybox mount -t tracefs tracefs /root/sys/kernel/tracing
 $busybox mount -t debugfs debugfs /root/sys/kernel/debug
+$busybox mount -t securityfs securityfs /root/sys/kernel/security
 $busybox mount -t bpf bpf /root/sys/fs/bpf
 $busybox mount --bind /dev /root/dev
 

@@ -113,21 +113,26 @@ class Machine:
         assert answer.status == 0, f"{arguments}: {answer.error}"
         return answer.output
 
-    def load_kvm(self, *parameters: str) -> None:
-        """Load KVM's modules, where it is not built in; ``npt=0`` and the like go to the vendor's."""
-        modules = self._kvm_modules()
-        for name in modules:
-            self.busybox(
-                "insmod", f"/emulated/modules/{name}.ko", *(parameters if name == modules[-1] else ())
-            )
+    def kvm_modules(self) -> list[str]:
+        """Return the names of the modules that make up KVM, in order, the vendor's last; none if built in."""
+        return self.busybox("cat", "/emulated/modules/kvm").split()
 
-    def unload_kvm(self) -> None:
-        """Unload what ``load_kvm`` loaded."""
-        for name in reversed(self._kvm_modules()):
+    def insert(self, *modules: str) -> None:
+        """Load modules."""
+        for name in modules:
+            self.busybox("insmod", f"/emulated/modules/{name}.ko")
+
+    def remove(self, *modules: str) -> None:
+        """Unload modules."""
+        for name in modules:
             self.busybox("rmmod", name)
 
-    def _kvm_modules(self) -> list[str]:
-        return self.busybox("cat", "/emulated/modules/kvm").split()
+    def load_kvm(self, *parameters: str) -> None:
+        """Load all of KVM; ``npt=0`` and the like go to the vendor's module."""
+        *common, vendor = self.kvm_modules() or [""]
+        self.insert(*common)
+        if vendor:
+            self.busybox("insmod", f"/emulated/modules/{vendor}.ko", *parameters)
 
     def _ask(self, request: dict[str, object], seconds: float) -> Answer:
         self._requests += 1

@@ -52,7 +52,7 @@ def summary(row: Row, session: Session) -> str:
     )
 
 
-def table(sessions: Sequence[tuple[Row, Session]]) -> str:
+def table(sessions: list[tuple[Row, Session]]) -> str:
     """Return what each kernel showed as a table in Markdown."""
     lines = [_HEAD, ("---",) * len(_HEAD), *(_cells(row, session) for row, session in sessions)]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

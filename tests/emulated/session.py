@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from tests.product import Product, wait_for
 
 ATTEMPTS = 3
 _SHOWN_S = 90.0
+_STATE_S = 300.0
 
 Result = TypeVar("Result")
 
@@ -113,9 +115,14 @@ class Stage:
         hosts = self.product.get("status")["hosts"]
         return dict(hosts[0]) if hosts else None
 
-    def until_state(self, state: str, seconds: float = 300.0) -> dict[str, Any]:
-        """Wait until the status shows the machine in a state, and return what it shows."""
-        return self.until(lambda: _in_state(self.host(), state), seconds, f"the machine is {state}")
+    def until_state(self, state: str, detail: str = "") -> dict[str, Any]:
+        """Wait until the status shows the machine in a state, with this in its detail; return all of it."""
+
+        def look() -> dict[str, Any] | None:
+            host = self.host()
+            return host if host and host["state"] == state and detail in host["detail"] else None
+
+        return self.until(look, _STATE_S, f"the machine is {state} {detail}")
 
     def until(self, look: Callable[[], Result | None], seconds: float, what: str) -> Result:
         """Return what ``look`` finds, looking until it is not None.
@@ -172,12 +179,14 @@ def account(stage: Stage, line: str) -> Account:
     product = stage.product
     told = told_by(line.encode())
 
-    def ended() -> dict[str, Any] | None:
-        # What is counted last arrives with the news of the end.
-        vm = product.vm(told.pid)
-        return vm if vm and vm["ended_at"] else None
+    def all_of_it() -> dict[str, Any] | None:
+        vm, host = product.vm(told.pid), stage.host()
+        if vm is None or vm["ended_at"] is None or host is None:
+            return None
+        # What was counted last may come in another batch than the news of the end.
+        return vm if _time(host["covered_to"]) > _time(vm["ended_at"]) else None
 
-    vm = stage.until(ended, _SHOWN_S, f"the VM of pid {told.pid} is shown to have ended")
+    vm = stage.until(all_of_it, _SHOWN_S, f"all of the VM of pid {told.pid} is shown")
     page = f"vms/{vm['id']}"
     syndromes = product.get(f"{page}/syndromes")["items"]
     shown = Shown(
@@ -230,8 +239,8 @@ def _run_guest(stage: Stage, arguments: Sequence[str]) -> Account:
     return account(stage, done.output)
 
 
-def _in_state(host: dict[str, Any] | None, state: str) -> dict[str, Any] | None:
-    return host if host and host["state"] == state else None
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 def _made(folder: Path) -> Path:

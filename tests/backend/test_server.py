@@ -11,6 +11,8 @@ import httpx
 import pytest
 
 from backend.auth import TokenKind, hash_token, new_token
+from backend.server import listen
+from backend.settings import Settings
 from backend.store.base import Store
 from backend.store.values import Token
 from faultmodel import wire
@@ -39,6 +41,12 @@ def send(url: str, token: str, body: bytes) -> httpx.Response:
     """Hand in a batch."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": wire.CONTENT_TYPE}
     return httpx.post(f"{url}api/v1/ingest", content=body, headers=headers)
+
+
+def test_no_part_of_an_answer_waits_until_the_one_before_it_is_acknowledged() -> None:
+    listener = listen(Settings(database="sqlite:///unused", port=0))
+    with listener, socket.create_connection(listener.getsockname()), listener.accept()[0] as accepted:
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -42,13 +42,13 @@ ARM64 = (
     Row("aarch64", "6.18+"),
     Row("aarch64", "", quick=True),
 )
-X86_NPT = (
+X86 = (
     Row("x86_64", "6.1"),
     Row("x86_64", "6.12", quick=True),
+    Row("x86_64", "6.12", ("npt=0",)),
     Row("x86_64", "6.18+"),
     Row("x86_64", ""),
 )
-X86_SHADOW = (Row("x86_64", "6.12", ("npt=0",)),)
 X86_STATES = Row("x86_64", "6.12")
 """The kernel on which KVM comes and goes, and what the collector needs is missing."""
 

@@ -1,0 +1,222 @@
+"""The collector on stock x86_64 kernels with SVM: every fault is what the guests did, word by word."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.emulated.matrix import X86, Row, parameters
+from tests.emulated.paging import NESTED, SHADOW, Paging
+from tests.emulated.report import traced
+from tests.emulated.session import Session, Shown
+from tests.kernel.guests import Told
+
+pytestmark = pytest.mark.emulated
+
+PAGE = 4096
+
+GUESTS = {
+    "touches": ("demo", "run", "--write", "1000", "--read", "701", "--execute", "303", "--vcpus", "2"),
+    "many": ("demo", "run", "--write", "20011"),
+    "bare errors": ("tests.emulated.act", "BareError", "39"),
+    "memory faults": ("tests.emulated.act", "MemoryFault", "40"),
+    "guest_memfd": ("tests.emulated.act", "GuestMemfd", "40"),
+    "dirty log": ("tests.emulated.act", "DirtyLog", "40"),
+    "copy on write": ("tests.emulated.act", "CopyOnWrite", "40"),
+    "huge pages": ("tests.emulated.act", "HugePages", "32"),
+    "device": ("tests.emulated.act", "Device", "40"),
+    "memslot lost": ("tests.emulated.act", "Hotplug", "40"),
+}
+
+
+@pytest.fixture(scope="module", params=parameters(X86))
+def row(request: pytest.FixtureRequest) -> Row:
+    """Kernel after kernel."""
+    found: Row = request.param
+    return found
+
+
+@pytest.fixture(scope="module")
+def session(
+    row: Row, pytestconfig: pytest.Config, kernels_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Session:
+    """One boot, on which all the guests have run."""
+    return traced(pytestconfig, row, kernels_folder, tmp_path_factory.mktemp("x86"), GUESTS)
+
+
+@pytest.fixture(scope="module")
+def paging(row: Row) -> Paging:
+    """The kind of paging that KVM was told to use."""
+    return SHADOW if "npt=0" in row.kvm_parameters else NESTED
+
+
+def _both(session: Session, guest: str) -> tuple[Told, Shown]:
+    account = session.accounts[guest]
+    if account.shown is None:
+        assert "no guest_memfd that the host can map" in account.refused
+        pytest.skip(f"{session.kernel.release} cannot run it: {account.refused}")
+    assert account.told is not None
+    return account.told, account.shown
+
+
+def test_the_collector_attaches_to_every_tracepoint_pins_and_ends_in_order(
+    session: Session, paging: Paging
+) -> None:
+    assert session.status["kernel"] == session.kernel.release
+    assert session.status["flavour"] == paging.flavour
+    assert session.status["lost"] == {}
+    assert {probe["tracepoint"]: probe["state"] for probe in session.status["probes"]} == {
+        "kvm:kvm_page_fault": "attached",
+        "kvmmmu:kvm_mmu_spte_requested": "attached",
+        "kvmmmu:fast_page_fault": "attached",
+        "kvmmmu:handle_mmio_page_fault": "attached",
+        "kvm:kvm_userspace_exit": "attached",
+        "uevent:kvm": "attached",
+        "bpffs:pins": "attached",
+    }
+    assert session.collector_status == 0
+
+
+def test_the_doctor_finds_nothing_missing(session: Session) -> None:
+    assert {name: found["state"] for name, found in session.doctor.items() if found["state"] != "ok"} == {}
+
+
+def test_the_compiler_has_nothing_to_say(session: Session) -> None:
+    assert [line for line in session.collector_log.splitlines() if "warning" in line or "error" in line] == []
+
+
+@pytest.mark.parametrize("guest", ["touches", "many"])
+def test_every_touch_is_a_fault_of_its_kind_that_is_mapped(
+    session: Session, paging: Paging, guest: str
+) -> None:
+    told, shown = _both(session, guest)
+    assert shown.words == paging.counts(told.read, write=told.write, fetch=told.execute)
+    assert shown.formats == {paging.format}
+    assert shown.outcomes == {"mapped_4k": told.faults}
+    assert shown.vcpus == told.by_vcpu
+
+
+def test_words_are_decoded(session: Session, paging: Paging) -> None:
+    told, shown = _both(session, "touches")
+    of_nested = {"guest_final": told.faults - paging.walks, "guest_page": paging.walks}
+    assert shown.flags == {
+        "user": told.faults,
+        "read": told.read - paging.walks,
+        "write": told.write + paging.walks,
+        "execute": told.execute,
+        "fetch": told.execute,
+        **(of_nested if paging is NESTED else {}),
+    }
+
+
+def test_every_fault_is_recorded_with_its_address_and_instruction(session: Session, paging: Paging) -> None:
+    _, shown = _both(session, "touches")
+    touched = Counter(
+        (fault["vcpu"], fault["access"], int(fault["syndrome"]["words"]["address"], 16))
+        for fault in shown.faults
+        if "guest_page" not in fault["flags"]
+    )
+    assert set(touched.values()) == {1}
+    # The guest's regions begin at 16 MiB, with vCPU 0's data. It maps its memory to itself.
+    writes = sorted(address for vcpu, access, address in touched if (vcpu, access) == (0, "write"))
+    reads = sorted(address for vcpu, access, address in touched if (vcpu, access) == (0, "read"))
+    assert writes == [0x1000000 + number * PAGE for number in range(500)]
+    assert [address for address in reads if address >= writes[0]] == writes[:351]
+    fetches = [fault["syndrome"]["words"] for fault in shown.faults if fault["access"] == "execute"]
+    assert all(words["rip"] == words["address"] for words in fetches)
+
+
+@pytest.mark.parametrize("guest", GUESTS)
+def test_the_ledger_accounts_for_every_fault(session: Session, guest: str) -> None:
+    _, shown = _both(session, guest)
+    faults = shown.vm["faults"]
+    assert shown.ledger["balanced"]
+    assert {name: shown.ledger[name]["total"] for name in ("seen", "counted", "recorded")} == {
+        "seen": faults,
+        "counted": faults,
+        "recorded": faults,
+    }
+    assert len(shown.faults) == faults == sum(shown.words.values())
+
+
+def test_a_bare_error_is_a_fault_without_outcome_and_an_exit_without_address(
+    session: Session, paging: Paging
+) -> None:
+    told, shown = _both(session, "bare errors")
+    assert shown.words == paging.counts(told.read + 13, write=13, fetch=1 + 13)
+    assert shown.outcomes == {"mapped_4k": told.faults}
+    assert shown.vm["bare_error_exits"] == len(told.exits) == 39
+    assert {(item["kind"], item["reason"], item["errno"], item["gpa"]) for item in shown.exits} == {
+        ("bare_error", 0, 14, None)
+    }
+    _assert_syndromes(told, shown, {paging.word(0x4): 13, paging.word(0x6): 13, paging.word(0x14): 13})
+
+
+def test_a_memory_fault_exit_is_a_fault_and_an_exit_with_its_address(
+    session: Session, paging: Paging
+) -> None:
+    told, shown = _both(session, "memory faults")
+    assert shown.words == paging.counts(told.read + 10, write=20, fetch=1 + 10)
+    assert shown.vm["memory_fault_exits"] == len(told.exits) == 40
+    assert sorted(int(item["gpa"], 16) for item in shown.exits) == sorted(item["gpa"] for item in told.exits)
+    assert Counter(item["vcpu"] for item in shown.exits) == {0: 20, 1: 20}
+    assert {
+        (item["kind"], item["reason"], item["errno"], item["size"], item["flags_raw"]) for item in shown.exits
+    } == {("memory_fault", 39, 14, PAGE, "0x0")}
+    _assert_syndromes(told, shown, {paging.word(0x4): 10, paging.word(0x6): 20, paging.word(0x14): 10})
+
+
+def test_memory_of_a_guest_memfd_is_mapped_as_any_other(session: Session, paging: Paging) -> None:
+    told, shown = _both(session, "guest_memfd")
+    assert shown.words == paging.counts(told.read, write=40)
+    assert shown.outcomes == {"mapped_4k": told.faults}
+    assert shown.exits == []
+
+
+def test_a_write_to_a_page_whose_log_is_on_is_a_fault_of_its_protection(
+    session: Session, paging: Paging
+) -> None:
+    told, shown = _both(session, "dirty log")
+    assert shown.words == paging.counts(told.read, write=2048, protected=40)
+    # With nested paging it is put right without the lock.
+    put_right = (
+        {"mapped_4k": told.faults - 40, "fast": 40} if paging is NESTED else {"mapped_4k": told.faults}
+    )
+    assert shown.outcomes == put_right
+    assert shown.flags["dirty_logging"] == 40
+
+
+def test_a_page_copied_on_write_faults_for_its_protection_and_anew(session: Session, paging: Paging) -> None:
+    told, shown = _both(session, "copy on write")
+    assert shown.words == paging.counts(told.read, write=20, protected=20)
+    # The first of the two is only retried.
+    assert shown.outcomes == {"mapped_4k": told.faults}
+
+
+def test_a_huge_page_is_one_fault_mapped_at_its_level(session: Session, paging: Paging) -> None:
+    told, shown = _both(session, "huge pages")
+    assert shown.words == paging.counts(told.read, write=32)
+    assert shown.outcomes == {"mapped_2m": 32, "mapped_4k": told.faults - 32}
+
+
+def test_an_access_to_a_device_is_a_fault_whose_outcome_is_mmio(session: Session, paging: Paging) -> None:
+    told, shown = _both(session, "device")
+    # Beside what it tells it reads a device and writes to it, and writes twice to read-only memory.
+    assert shown.words == paging.counts(told.read + 1, protected=2, mmio_write=1)
+    # The first access to a device only notes that it is one, which no tracepoint attached tells.
+    assert shown.outcomes == {"mapped_4k": told.faults, "mmio": 1}
+    assert shown.exits == []
+
+
+def test_a_memslot_lost_and_back_makes_all_of_the_vm_fault_anew(session: Session, paging: Paging) -> None:
+    told, shown = _both(session, "memslot lost")
+    assert shown.words == paging.counts(told.read, write=40, fetch=2, warm_ups=2)
+    assert shown.outcomes == {"mapped_4k": told.faults}
+
+
+def _assert_syndromes(told: Told, shown: Shown, words: dict[int, int]) -> None:
+    """Each exit has the hardware's words of the fault that led to it."""
+    found = [item["syndrome"] for item in shown.exits]
+    assert Counter(int(syndrome["word"], 16) for syndrome in found) == words
+    addresses = sorted(int(syndrome["words"]["address"], 16) for syndrome in found)
+    assert addresses == sorted(item["touched"] for item in told.exits)

@@ -41,7 +41,7 @@ def ensure_kernel(archive: Archive, folder: Path, *, series: str, flavour: str) 
     place = folder / f"kernel-{series or 'newest'}-{contents}"
     if not place.is_dir():
         names = archive.names()
-        release = _newest(names, series, flavour)
+        release = newest(names, series, flavour)
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix="unpacking-") as name:
             _prepare(archive, names, release, Path(name))
@@ -49,7 +49,11 @@ def ensure_kernel(archive: Archive, folder: Path, *, series: str, flavour: str) 
     return Kernel((place / "release").read_text(), place / "vmlinuz", place / "modules.cpio")
 
 
-def _newest(names: list[str], series: str, flavour: str) -> str:
+def newest(names: list[str], series: str, flavour: str) -> str:
+    """Return the release of the newest kernel of a series, among the names of packages.
+
+    :raises ArchiveError: there is none
+    """
     pattern = re.compile(rf"linux-image-(\d+\.\d+\.[0-9][^-]*(?:-[0-9]+)?-{flavour})")
     releases = [found[1] for name in names if (found := pattern.fullmatch(name))]
     wanted = _numbers(series)

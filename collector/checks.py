@@ -259,9 +259,11 @@ def _tracepoints(cache: Path, *, attach: bool) -> Iterator[Finding]:
 
 def _attach(plan: Plan, headers: Path) -> Finding:
     try:
-        handles = load(plan, make_source(plan), headers)
+        loaded = load(plan, make_source(plan), headers)
+        try:
+            loaded.attach(plan.attach).detach()
+        finally:
+            loaded.close()
     except ProbeError as exc:
         return Finding("attach", State.MISSING, str(exc), "see the kernel's message above", Cause.ATTACH)
-    handles.detach()
-    handles.close()
     return Finding("attach", State.OK, f"{len(plan.attach)} programs were compiled, attached and detached")

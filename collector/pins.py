@@ -56,8 +56,10 @@ class Pins:
             self.give_up(str(exc))
             return None
 
-    def keep(self, probes: Probes) -> str:
+    def keep(self, probes: Probes, newest_batch: int) -> str:
         """Pin the programs and maps; return why they could not be, empty where they were.
+
+        :param newest_batch: see ``Probes.pin``
 
         What was pinned before is not taken over any more: its counts would be counted twice.
         """
@@ -69,7 +71,7 @@ class Pins:
         try:
             # The name first: what is pinned under a name that nobody knows would stay for ever.
             self._name_file.write_text(folder.name)
-            probes.pin(folder)
+            probes.pin(folder, newest_batch)
         except OSError as exc:
             self.remove()
             return f"cannot pin under {folder}: {exc.strerror}"

@@ -132,37 +132,56 @@ class Pipeline:
         plan = make_plan(read_facts(headers))
         source = make_source(plan)
         with self._surroundings() as around:
-            # Not before: what is left counts on while the host lacks something else.
-            left, self._left = self._left, None
             notes: list[tuple[str, str]] = []
             if given_up := self._pins.take_reason():
                 notes.append(("replaced", f"what had been counting could not be read on: {given_up}"))
-            if left is not None and not left.is_of(source):
-                notes.append(self._replace(left, source, plan, around, outbox))
-                left = None
             refused = ""
-            if left is not None:
-                probes = left
+            if self._left is not None and self._left.is_of(source):
+                probes, self._left = self._left, None
+                # A collector that was killed while it ended may have stopped it.
+                probes.go_on()
                 notes.append(("taken_over", "counting went on while no collector ran"))
             else:
                 probes = Probes(load(plan, source, headers))
-                probes.begin(source, spool.last_number, page_faults_fire=plan.flavour.fires_page_fault)
-                refused = self._pins.keep(probes)
-                notes.append(("attached", refused and f"counting ends with the collector: {refused}"))
-            logger.info(
-                "attached tracepoints=%s flavour=%s pinned=%s",
-                ",".join(plan.attach),
-                plan.flavour.name,
-                refused or "yes",
-            )
-            host = self._host.attached(plan, around.events, refused)
             with probes:
+                if not probes.is_attached:
+                    notes += self._begin(probes, source, plan, around, outbox)
+                    refused = self._pins.keep(probes, spool.last_number)
+                    notes.append(("attached", refused and f"counting ends with the collector: {refused}"))
+                logger.info(
+                    "attached tracepoints=%s flavour=%s pinned=%s",
+                    ",".join(plan.attach),
+                    plan.flavour.name,
+                    refused or "yes",
+                )
+                host = self._host.attached(plan, around.events, refused)
                 try:
                     self._read(probes, host, plan, around, outbox, notes)
                 except ProbeError as exc:
                     # What is counted from here on is another set's: counted here too, it would be twice.
                     self._pins.give_up(str(exc))
                     raise
+
+    def _begin(
+        self, probes: Probes, source: Source, plan: Plan, around: _Surroundings, outbox: Outbox
+    ) -> list[tuple[str, str]]:
+        """Let loaded programs count, from the moment at which those of another version end."""
+        probes.attach(plan)
+        left, self._left = self._left, None
+        if left is None:
+            probes.begin(source)
+            return []
+        with left:
+            left.pause()
+            probes.begin(source)
+            detail = "counted by another version, whose last counts this one cannot read"
+            if left.is_readable_by(source):
+                with self._session(left, around, outbox) as session:
+                    host = self._host.attached(plan, around.events, "")
+                    session.take_round(host, around.table, around.memory)
+                detail = "counted by another version; its last counts were read"
+            self._pins.remove()
+        return [("replaced", detail)]
 
     def _read(
         self,
@@ -195,28 +214,15 @@ class Pipeline:
             logger.info("counting goes on, for a successor")
             session.take_round(host, around.table, around.memory)
             return
-        self._pins.remove()
-        probes.detach()
+        probes.pause()
         if self._stop.is_set():
             host = msgspec.structs.replace(host, state="stopped")
             session.note("stopped")
         else:
             logger.info("flavour changed, attaching anew")
         session.take_round(host, around.table, around.memory)
-
-    def _replace(
-        self, left: Probes, source: Source, plan: Plan, around: _Surroundings, outbox: Outbox
-    ) -> tuple[str, str]:
-        """End a counting of another version, with what it counted as far as this version can read it."""
+        # Only now: until its last counts are stored, a successor could read them.
         self._pins.remove()
-        left.detach()
-        with left:
-            if not left.is_readable_by(source):
-                return "replaced", "counted by another version, whose last counts this one cannot read"
-            with self._session(left, around, outbox) as session:
-                host = self._host.attached(plan, around.events, "")
-                session.take_round(host, around.table, around.memory)
-        return "replaced", "counted by another version; its last counts were read"
 
     @contextmanager
     def _surroundings(self) -> Iterator[_Surroundings]:

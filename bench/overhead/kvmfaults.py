@@ -60,9 +60,10 @@ class Kvmfaults:
         source = make_source(self.plan)
         try:
             probes = Probes(load(self.plan, source, self.headers))
+            probes.attach(self.plan)
+            probes.begin(source)
         except ProbeError as exc:
             raise RefusedError(f"refused: {exc}") from exc
-        probes.begin(source, 0, page_faults_fire=self.plan.flavour.fires_page_fault)
         probes.record(self.records, _NS_PER_S // DEFAULT_RECORDS_PER_SECOND, {})
         return probes
 

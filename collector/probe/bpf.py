@@ -189,15 +189,16 @@ def load_program(instructions: bytes, name: str, *, type_id: int = 0, btf_fd: in
         raise OSError(exc.errno, "; ".join([os.strerror(exc.errno or 0), *said[-3:]])) from exc
 
 
-def attach(program: int, tracepoint: str = "") -> int:
-    """Attach a program and return the link's file descriptor.
+def attach(program: int, tracepoint: str) -> int:
+    """Attach a program to a tracepoint, by its bare name, and return the link's file descriptor.
 
-    :param tracepoint: its bare name; empty for a program that was loaded for one
     :raises OSError: the kernel refuses
     """
     name = ctypes.create_string_buffer(tracepoint.encode())
+    (kind,) = struct.unpack_from("=I", _info(program))
     attr = _attr()
-    struct.pack_into("=QI", attr, 0, ctypes.addressof(name) if tracepoint else 0, program)
+    # A program that follows the tracepoint's types was loaded for it, and knows its name.
+    struct.pack_into("=QI", attr, 0, ctypes.addressof(name) if kind == PROG_RAW_TRACEPOINT else 0, program)
     return _bpf(_Command.RAW_TRACEPOINT_OPEN, attr)
 
 

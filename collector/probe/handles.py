@@ -5,11 +5,12 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from collector.errors import ProbeError
+from collector.probe import bpf
 from collector.probe.plan import Plan
 from collector.probe.source import Source
 
@@ -41,6 +42,22 @@ class Handles:
         kinds = (("map", self.maps), ("program", self.programs), ("link", self.links))
         return {f"{kind}/{name}": fd for kind, fds in kinds for name, fd in fds.items()}
 
+    def attach(self, tracepoints: Sequence[str]) -> "Handles":
+        """Attach each tracepoint's program, in order, and return these handles with the links.
+
+        :param tracepoints: as ``Plan.attach``
+        :raises ProbeError: the kernel refuses; then nothing is attached
+        """
+        links: dict[str, int] = {}
+        for tracepoint in tracepoints:
+            name = tracepoint.partition(":")[2]
+            try:
+                links[name] = bpf.attach(self.programs[name], name)
+            except OSError as exc:
+                replace(self, links=links).detach()
+                raise ProbeError(f"the kernel refuses to attach to {tracepoint}: {exc.strerror}") from exc
+        return replace(self, links=links)
+
     def detach(self) -> None:
         """Close the links: unless they are pinned, nothing is counted from here on."""
         for fd in self.links.values():
@@ -53,10 +70,10 @@ class Handles:
 
 
 def load(plan: Plan, source: Source, headers: Path) -> Handles:
-    """Have the programs compiled, loaded and attached in another process.
+    """Have the programs compiled and loaded in another process.
 
     :param headers: tree from ``collector.probe.headers``
-    :raises ProbeError: BCC is missing, or the kernel refuses a program
+    :raises ProbeError: BCC is missing, the kernel refuses a program, or it takes longer than two minutes
     """
     request = {
         "text": source.text,
@@ -67,14 +84,17 @@ def load(plan: Plan, source: Source, headers: Path) -> Handles:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         ours.settimeout(_DEADLINE_S)
-        done = subprocess.run(
-            [sys.executable, "-m", "collector.probe.loader", str(theirs.fileno())],
-            input=json.dumps(request).encode(),
-            stderr=subprocess.PIPE,
-            pass_fds=[theirs.fileno()],
-            check=False,
-            timeout=_DEADLINE_S,
-        )
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "collector.probe.loader", str(theirs.fileno())],
+                input=json.dumps(request).encode(),
+                stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                check=False,
+                timeout=_DEADLINE_S,
+            )
+        except subprocess.TimeoutExpired as exc:
+            raise ProbeError(f"the programs were not compiled within {_DEADLINE_S:g} s") from exc
         theirs.close()
         data, fds, _, _ = socket.recv_fds(ours, _ANSWER_BYTES, _MOST_FDS)
     if not data:

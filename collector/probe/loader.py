@@ -1,4 +1,4 @@
-"""Compiles, loads and attaches the programs, in a process of its own. The only module that imports bcc.
+"""Compiles and loads the programs, in a process of its own. The only module that imports bcc.
 
     python -m collector.probe.loader SOCKET_FD < request.json
 
@@ -24,6 +24,8 @@ from collector.probe.needed_types import COMPILER_WORDS, needed_types, words_of
 
 _BCC_REMEDY = "install the distribution's python3-bpfcc; PyPI's bcc is another package"
 _KIND_TYPEDEF = 8
+_DIALECT = ("-fms-extensions", "-Wno-microsoft-anon-tag")
+"""As kernels since 6.19 are compiled: a struct may have another one as a member without a name."""
 MAPS = (
     "homes",
     "claims",
@@ -38,6 +40,7 @@ MAPS = (
     "fault_records",
     "record_default",
     "record_orders",
+    "counting",
     "page_fault_seen",
     "about",
     "homes_cut",
@@ -73,9 +76,9 @@ def main() -> int:
 
 
 def load(text: str, flags: list[str], headers: str, attach: list[str]) -> dict[str, int]:
-    """Compile, load and attach; return file descriptors by name: ``map/...``, ``program/...``, ``link/...``.
+    """Compile and load; return file descriptors by name: ``map/...`` and ``program/...``.
 
-    :param attach: tracepoints, in order
+    :param attach: the tracepoints
     :raises ProbeError: BCC is missing, or the kernel refuses a program
     """
     _import_bcc()
@@ -114,14 +117,12 @@ def _load(module: Any, attach: list[str], types: _Types | None) -> dict[str, int
         try:
             if types is None:
                 program = bpf.load_program(instructions, name)
-                link = bpf.attach(program, name)
             else:
                 program = bpf.load_program(instructions, name, type_id=types.ids[name], btf_fd=types.btf_fd)
-                link = bpf.attach(program)
         except OSError as exc:
             _close(fds)
             raise ProbeError(f"the kernel refuses the program for {tracepoint}: {exc.strerror}") from exc
-        fds |= {f"program/{name}": program, f"link/{name}": link}
+        fds[f"program/{name}"] = program
     return fds
 
 
@@ -137,7 +138,7 @@ def _compile(text: str, flags: list[str], headers: Path) -> Any:
     # BCC reads this when it compiles; there is no argument for it.
     os.environ["BCC_KERNEL_SOURCE"] = str(headers)
     try:
-        return bcc.BPF(text=text.encode(), cflags=flags)
+        return bcc.BPF(text=text.encode(), cflags=[*flags, *_DIALECT])
     except Exception as exc:  # BCC raises nothing narrower
         raise ProbeError(f"BCC cannot compile the programs for this kernel: {exc}") from exc
 

@@ -35,6 +35,9 @@ BPF_ARRAY(written_since_wakeup, u64, 1);
 BPF_ARRAY(record_default, struct record_order, 1);
 BPF_F_TABLE("hash", struct vm_key, struct record_order, record_orders, MAX_VMS, BPF_F_NO_PREALLOC);
 
+/* Written by user space: while this is 0, nothing is counted, nor lost. One set ends and another begins so. */
+BPF_ARRAY(counting, u32, 1);
+
 /* Set once kvm_page_fault has fired: from then on it is what counts a fault. */
 BPF_ARRAY(page_fault_seen, u32, 1);
 

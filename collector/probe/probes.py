@@ -28,6 +28,7 @@ from collector.probe.layout import (
     VmRecord,
     unpack_vm_record,
 )
+from collector.probe.plan import Plan
 from collector.probe.ring import Ring
 from collector.probe.snapshot import COUNTED, Cut, Positions, Snapshot, Table
 from collector.probe.source import Source
@@ -54,7 +55,7 @@ class Probes:
         self._exits = Ring(self._maps["exit_records"], EXIT_RECORD)
         self._faults = Ring(self._maps["fault_records"], FAULT_RECORD)
         self._vms: dict[bytes, tuple[bytes, VmKey, VmRecord]] = {}
-        self._attached = True
+        self._attached = bool(handles.links)
 
     def __enter__(self) -> Self:
         return self
@@ -65,30 +66,42 @@ class Probes:
         self.close()
 
     @property
-    def handles(self) -> Handles:
-        """The file descriptors."""
-        return self._handles
+    def is_attached(self) -> bool:
+        """Whether the programs run, here."""
+        return self._attached
 
-    def begin(self, source: Source, batch: int, *, page_faults_fire: bool) -> None:
-        """Make a new set this counting: name it and tell the programs what is known of the kernel.
+    def attach(self, plan: Plan) -> None:
+        """Attach a new set's programs. They count nothing before ``begin``.
 
-        :param batch: number of the newest batch that there is, of whatever was counted before
-        :param page_faults_fire: ``kvm_page_fault`` is known to tell of every fault; else the programs find
-            out
+        :raises ProbeError: the kernel refuses
         """
-        if page_faults_fire:
+        if plan.flavour.fires_page_fault:
             self._set("page_fault_seen", _FIRST, _INDEX.pack(1))
+        self._handles = self._handles.attach(plan.attach)
+        self._attached = True
+
+    def begin(self, source: Source) -> None:
+        """Name this counting and let it begin."""
         self._about(
             ABOUT.pack(
                 uuid.uuid4().bytes,
                 source.fingerprint,
                 source.layout,
-                batch,
+                0,
                 time.monotonic_ns(),
                 time.time_ns(),
                 0,
             )
         )
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Let everything be counted from here on."""
+        self._set("counting", _FIRST, _INDEX.pack(1))
+
+    def pause(self) -> None:
+        """Let nothing be counted from here on, sooner than ``detach`` could."""
+        self._set("counting", _FIRST, _INDEX.pack(0))
 
     def is_of(self, source: Source) -> bool:
         """Tell whether these programs are exactly the source's."""
@@ -219,11 +232,14 @@ class Probes:
         except OSError as exc:
             raise ProbeError(f"cannot remove ended VMs: {exc.strerror}") from exc
 
-    def pin(self, folder: Path) -> None:
+    def pin(self, folder: Path, newest_batch: int) -> None:
         """Let the programs and maps outlive this process, under names in a folder in bpffs.
 
+        :param newest_batch: number of the newest batch that there is, of whatever was counted before
         :raises OSError: it cannot be done; what was pinned is left
         """
+        counting, fingerprint, layout, _, *cut = ABOUT.unpack(self._get("about", _FIRST))
+        self._about(ABOUT.pack(counting, fingerprint, layout, newest_batch, *cut))
         folder.mkdir(mode=0o700, parents=True)
         for name, fd in self._handles.all().items():
             bpf.pin(fd, folder / name.replace("/", "-"))

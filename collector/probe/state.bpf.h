@@ -121,8 +121,17 @@ static __always_inline int is_running(struct vcpu_counts *state, u32 tid, u64 vc
 	return state && state->tid == tid && state->running && (!vcpu || state->vcpu == vcpu);
 }
 
+static __always_inline int is_counting(void)
+{
+	u32 index = 0;
+	u32 *value = counting.lookup(&index);
+
+	return value && *value;
+}
+
 /*
- * What the current thread's vCPU is counted in, or NULL (counted as lost).
+ * What the current thread's vCPU is counted in, or NULL (counted as lost,
+ * unless nothing is to be counted now).
  * vcpu is the struct kvm_vcpu where the tracepoint passes it, else 0.
  */
 static __always_inline struct vcpu_counts *current_state(u64 vcpu)
@@ -130,6 +139,8 @@ static __always_inline struct vcpu_counts *current_state(u64 vcpu)
 	u32 tid = bpf_get_current_pid_tgid();
 	struct vcpu_counts *state = home_of(tid, 0);
 
+	if (!is_counting())
+		return NULL;
 	if (is_running(state, tid, vcpu))
 		return state;
 	state = home_of(tid, 1);

@@ -22,7 +22,8 @@ def attached(headers_cache: Path, limits: Limits | None = None) -> Iterator[Prob
     plan = make_plan(read_facts(headers))
     source = make_source(plan, limits)
     with Probes(load(plan, source, headers)) as probes:
-        probes.begin(source, 0, page_faults_fire=plan.flavour.fires_page_fault)
+        probes.attach(plan)
+        probes.begin(source)
         yield probes
 
 

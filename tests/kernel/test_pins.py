@@ -40,13 +40,13 @@ def pins(tmp_path: Path, bpffs: Path) -> Pins:
 @pytest.fixture
 def folder(probes: Probes, pins: Pins, bpffs: Path, tmp_path: Path) -> Path:
     """Where a set is pinned that a collector left behind."""
-    assert pins.keep(probes) == ""
+    assert pins.keep(probes, 0) == ""
     return bpffs / "kvmfaults" / (tmp_path / "pins").read_text()
 
 
 def test_what_is_pinned_counts_on_and_is_taken_over(headers_cache: Path, pins: Pins) -> None:
     with attached(headers_cache) as probes:
-        assert pins.keep(probes) == ""
+        assert pins.keep(probes, 0) == ""
         counting = probes.last_cut().counting
     with ExactGuest(Order(write=101)) as guest:
         extra = guest.follow("unwatched").extra_faults
@@ -99,7 +99,7 @@ def test_a_damaged_name_means_nothing(pins: Pins, folder: Path, tmp_path: Path, 
 
 def test_where_nothing_can_be_pinned_it_is_said_with_the_remedy(tmp_path: Path, probes: Probes) -> None:
     pins = Pins(tmp_path / "pins", tmp_path)
-    refused = pins.keep(probes)
+    refused = pins.keep(probes, 0)
     assert refused == f"{tmp_path} is no BPF file system: mount -t bpf bpf {tmp_path}"
     assert pins.open() is None
 
@@ -108,7 +108,7 @@ def test_what_was_left_is_not_taken_over_after_somebody_else_counted(
     pins: Pins, folder: Path, tmp_path: Path, probes: Probes
 ) -> None:
     # The next collector finds no bpffs and counts by itself: with what was left, faults would count twice.
-    assert Pins(tmp_path / "pins", tmp_path).keep(probes) != ""
+    assert Pins(tmp_path / "pins", tmp_path).keep(probes, 0) != ""
     assert pins.open() is None
     assert folder.exists()
 

@@ -8,7 +8,7 @@ import pytest
 from collector.pins import BPFFS
 from collector.probe import bpf
 from collector.probe.layout import ABOUT
-from tests.kernel.guests import run_guest
+from tests.kernel.guests import run_guest, start_guest, told_by
 from tests.product import SEEN_S, Product, wait_for
 
 pytestmark = pytest.mark.kernel
@@ -85,6 +85,20 @@ def test_programs_of_another_version_are_read_a_last_time_and_replaced(own_produ
     assert not folder.exists()
     wait_for(lambda: _replaced(own_product), SEEN_S, "the switch is told")
     assert _replaced(own_product) == ["counted by another version; its last counts were read"]
+
+
+def test_a_switch_of_versions_opens_no_gap(own_product: Product) -> None:
+    folder = _left(own_product)
+    _change_about(folder, lambda about: about.__setitem__(1, bytes(16)))
+    guest = start_guest(write=1_000_000)
+    own_product.start_collector()
+    assert guest.poll() is None, "the guest was done before the switch"
+    told = told_by(guest.communicate()[0])
+    vm = own_product.vm_with(told.pid, faults=told.faults - 5)
+    # The microsecond between the two may hide a fault or two.
+    assert told.faults - 5 <= vm["faults"] <= told.faults
+    spans = own_product.get("rates", metric="faults", from_="now-1m", step="1s")["coverage"]
+    assert len(spans) == 1
 
 
 def test_maps_that_this_version_cannot_read_are_replaced_and_it_is_said(own_product: Product) -> None:

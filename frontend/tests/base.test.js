@@ -3,12 +3,11 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { contrast, looksOf, stickyPlaces } from "../public/js/base/color.js";
-import { withNewest, withOlder } from "../public/js/base/exit-list.js";
-import { hostHealth, overallHealth } from "../public/js/base/health.js";
+import { recordCommand } from "../public/js/base/record-command.js";
 import { selectedRange, stepAt, timeScale } from "../public/js/base/scale.js";
 import { parseSort, sorted } from "../public/js/base/sort.js";
 import { newest, sumOf } from "../public/js/base/values.js";
-import { vmTitle } from "../public/js/base/vm.js";
+import { namesOf, vmTitle } from "../public/js/base/vm.js";
 
 const tokens = readFileSync(new URL("../public/css/tokens.css", import.meta.url), "utf8");
 
@@ -98,87 +97,6 @@ test("write looks the same in every chart", () => {
   );
 });
 
-/** @param {string} time @param {object} [more] */
-const exit = (time, more = {}) => ({
-  time,
-  vm: "a",
-  vcpu: 0,
-  kind: "memory_fault",
-  gpa: "0x1000",
-  errno: 14,
-  ...more,
-});
-const NONE = { items: [], next: null, isExtended: false };
-
-test("a newest page replaces a list that was not extended", () => {
-  const first = withNewest(NONE, { items: [exit("2"), exit("1")], next_cursor: "c1" });
-  const second = withNewest(first, { items: [exit("3"), exit("2")], next_cursor: "c2" });
-  assert.deepEqual(
-    second.items.map((item) => item.time),
-    ["3", "2"],
-  );
-  assert.equal(second.next, "c2");
-});
-
-test("older pages stay under the newest one, and their cursor with them", () => {
-  const first = withNewest(NONE, { items: [exit("5"), exit("4")], next_cursor: "c1" });
-  const longer = withOlder(first, { items: [exit("3"), exit("2")], next_cursor: "c2" });
-  const live = withNewest(longer, { items: [exit("6"), exit("5")], next_cursor: "c3" });
-  assert.deepEqual(
-    live.items.map((item) => item.time),
-    ["6", "5", "4", "3", "2"],
-  );
-  assert.equal(live.next, "c2");
-});
-
-test("where there may be exits between the pages the list starts anew", () => {
-  const longer = withOlder(withNewest(NONE, { items: [exit("2")], next_cursor: "c" }), {
-    items: [exit("1")],
-    next_cursor: "d",
-  });
-  const live = withNewest(longer, { items: [exit("9"), exit("8")], next_cursor: "e" });
-  assert.deepEqual(
-    live.items.map((item) => item.time),
-    ["9", "8"],
-  );
-  assert.equal(live.next, "e");
-});
-
-test("two equal exits have keys of their own, which a newer one does not change", () => {
-  const before = withNewest(NONE, { items: [exit("1"), exit("1")], next_cursor: null });
-  const after = withNewest(before, { items: [exit("1"), exit("1"), exit("1")], next_cursor: null });
-  assert.equal(new Set(after.items.map((item) => item.key)).size, 3);
-  assert.deepEqual(
-    after.items.slice(1).map((item) => item.key),
-    before.items.map((item) => item.key),
-  );
-});
-
-const HOST = { name: "h", state: "attached", detail: "", age_s: 1, lost: {} };
-
-test("a silent collector is stale, whatever it said last", () => {
-  assert.deepEqual(hostHealth({ ...HOST, age_s: 90 }), { tone: "bad", text: "stale: silent for 1 min" });
-  assert.equal(hostHealth({ ...HOST, state: "waiting", detail: "no BTF" }).text, "collector waiting: no BTF");
-});
-
-test("the worst host speaks for all, and losses are added up", () => {
-  const hosts = [
-    HOST,
-    { ...HOST, age_s: 60, lost: { keys_full: 3 } },
-    { ...HOST, lost: { exit_records: 4 } },
-  ];
-  const health = overallHealth({ hosts, expects_collector: true });
-  assert.deepEqual(
-    [health.tone, health.text, health.lost],
-    ["bad", "1 of 3 hosts: stale: silent for 1 min", 7],
-  );
-});
-
-test("a host that was stopped in order is no alarm", () => {
-  const hosts = [HOST, { ...HOST, state: "stopped", age_s: 9000 }];
-  assert.equal(overallHealth({ hosts, expects_collector: true }).text, "collector attached");
-});
-
 test("sorting puts what is unknown last, both ways", () => {
   const items = [3, null, 10, 1].map((value) => ({ value }));
   const by = (/** @type {boolean} */ descending) =>
@@ -221,4 +139,22 @@ test("a VM without a name is called by its UUID, else by its process", () => {
   assert.equal(vmTitle({ name: "web", uuid: "u", vmm: "qemu", pid: 1 }), "web");
   assert.equal(vmTitle({ name: "", uuid: "u", vmm: "qemu", pid: 1 }), "u");
   assert.equal(vmTitle({ name: "", uuid: "", vmm: "crosvm", pid: 7 }), "crosvm 7");
+});
+
+test("VMs of one name are told apart by their process ids, others are left alone", () => {
+  const vm = (/** @type {string} */ id, /** @type {string} */ name, /** @type {number} */ pid) => ({
+    ...{ id, name, pid },
+    ...{ uuid: "", vmm: "qemu" },
+  });
+  const names = namesOf([vm("1", "web", 10), vm("2", "web", 20), vm("3", "db", 30)]);
+  assert.deepEqual([...names.values()], ["web · pid 10", "web · pid 20", "db"]);
+});
+
+test("a VM's name is one word in the command that records it, whatever is in it", () => {
+  assert.equal(recordCommand({ name: "web-1", id: "a1" }), "kvmfaults-collector record web-1 --for 60");
+  assert.equal(recordCommand({ name: "", id: "a1" }), "kvmfaults-collector record a1 --for 60");
+  assert.equal(
+    recordCommand({ name: "it's $x", id: "a1" }),
+    "kvmfaults-collector record 'it'\\''s $x' --for 60",
+  );
 });

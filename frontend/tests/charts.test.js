@@ -152,6 +152,7 @@ const PLOTTED = {
   range: { from: 0, to: 3000 },
   lines: [line("read", [1, null, 3]), line("write", [2, null, 5])],
   gaps: [{ from: 1000, to: 2000, missing: 1, hosts: 1 }],
+  marks: [],
   stacked: true,
 };
 
@@ -190,5 +191,19 @@ test("a chart's table has the newest step first and a dash where nothing is know
       ["–", "–"],
       ["1.00", "2.00"],
     ],
+  );
+});
+
+test("what happened in a step is read with it, is in the chart's words and in its table", () => {
+  const mark = { time: 2500, to: 2500, glyph: "▼", tone: "warn", text: "no fault is recorded" };
+  const marked = { ...PLOTTED, marks: [mark] };
+  assert.deepEqual(readStep(marked, 2).marks, ["no fault is recorded"]);
+  assert.deepEqual(readStep(marked, 1).marks, []);
+  assert.match(summaryText("Guest faults per second", marked), /no fault is recorded\.$/);
+  const { head, rows } = chartTable(marked);
+  assert.equal(head.at(-1), "events");
+  assert.deepEqual(
+    rows.map((row) => row.at(-1)),
+    ["no fault is recorded", "", ""],
   );
 });

@@ -1,4 +1,5 @@
-"""A busy afternoon on two hosts, as batches: VMs of several VMMs, exits of both kinds, a gap, a loss.
+"""A busy afternoon on two hosts, as batches: VMs of several VMMs, exits of both kinds, a gap, losses, and a
+governor that steps down and up.
 
 Everything is computed from the second alone, so that a test can say what the page must show.
 """
@@ -11,15 +12,20 @@ import msgspec
 from msgspec import Struct
 
 from faultmodel import arch
-from faultmodel.ledger import unrecorded_ledger
-from faultmodel.record import ExitCount, ExitKind, Host, Loss, Probe, Span, Vm
+from faultmodel.record import Cost, ExitCount, ExitKind, Host, HostEvent, Loss, Probe, Span, Vm
 from faultmodel.wire import Batch
 from tests.batches import NS_PER_S, exit_record, make_host, make_vm
+from tests.browser.accounts import Accounts
 
 MINUTES = 40
 SECONDS_PER_BATCH = 20
 GAP_MINUTES = (16, 19)
 """Minutes before the end between which the first host's collector was down."""
+
+UNCOUNTED_MINUTE, UNCOUNTED = 13, 1204
+"""Faults of postgres-primary that found the map of counts full, in a batch so long before the end."""
+DROPPED_MINUTE, DROPPED = 6, 37
+"""Records of faults of confidential-db that found the ring buffer full."""
 
 Rate = Callable[[int], float]
 
@@ -39,6 +45,7 @@ class Guest:
     exits_every_s: int = 0
     bare_every_s: int = 0
     ends_at_minute: int = 0
+    records_every_s: int = 5
 
 
 def _wave(low: float, high: float, period: float, shift: float = 0.0) -> Rate:
@@ -69,7 +76,8 @@ def _guests() -> tuple[Guest, ...]:
     extra = {
         "a3": {"vcpus": 1},
         "a4": {"vcpus": 1, "bare_every_s": 170},
-        "a7": {"exits_every_s": 14, "vcpus": 4},
+        "a7": {"exits_every_s": 14, "vcpus": 4, "records_every_s": 1},
+        "a8": {"records_every_s": 0},
         "a9": {"ends_at_minute": 9},
     }
     guests = []
@@ -99,6 +107,7 @@ LAB_GUEST = Guest(
     _wave(40, 420, 260),
     ((0x83, 0.5), (0x181, 0.3), (0x182, 0.15), (0x184, 0.05)),
     bare_every_s=400,
+    records_every_s=0,
 )
 PROBES = (
     Probe(tracepoint="kvmmmu:kvm_mmu_spte_requested", state="attached"),
@@ -106,14 +115,38 @@ PROBES = (
     Probe(tracepoint="kvmmmu:fast_page_fault", state="attached"),
     Probe(tracepoint="kvmmmu:handle_mmio_page_fault", state="attached"),
     Probe(tracepoint="kvm:kvm_userspace_exit", state="attached"),
-    Probe(tracepoint="kvm:kvm_guest_fault", state="absent", detail="this is not an arm64 kernel"),
+    Probe(tracepoint="kvm:kvm_guest_fault", state="absent", detail="this kernel has no such tracepoint"),
+    Probe(tracepoint="uevent:kvm", state="attached"),
 )
+PINNED = Probe(tracepoint="bpffs:pins", state="attached")
+NO_BPFFS = "no BPF file system at /sys/fs/bpf: mount -t bpf bpf /sys/fs/bpf"
+SAMPLE = "records: a sample, at most 10 a second and VM"
+EVENTS = (
+    (40, "attached", "", None),
+    (40, "records", SAMPLE, None),
+    (19, "stopped", "", None),
+    (16, "attached", "", None),
+    (16, "records", SAMPLE, None),
+    (12, "records", "records: none (2.4% of a core used, 2.0% granted)", 0),
+    (9, "records", f"{SAMPLE} (0.6% of a core used, 2.0% granted)", None),
+    (7, "taken_over", "counting went on while no collector ran", None),
+    (5, "vm_records", "records of confidential-db: every fault", 1),
+    (4, "vm_records", "records of confidential-db: as of the others", None),
+)
+"""What changed how the first host is read: minutes before the end, kind, detail, one_in."""
 
 
 def scene_hosts() -> tuple[Host, Host]:
     """Return the two hosts."""
-    first = make_host("hv-fra-01", kernel="6.12.48+deb13-amd64", probes=PROBES)
-    second = make_host("lab-intel", kernel="6.1.0-40-amd64", flavour="vmx", probes=PROBES[1:])
+    first = make_host("hv-fra-01", kernel="6.12.48+deb13-amd64", probes=(*PROBES, PINNED))
+    unpinned = Probe(tracepoint="bpffs:pins", state="refused", detail=NO_BPFFS)
+    second = make_host(
+        "lab-intel",
+        kernel="6.1.0-40-amd64",
+        flavour="vmx",
+        detail=f"counting ends with the collector: {NO_BPFFS}",
+        probes=(*PROBES[1:], unpinned),
+    )
     return first, second
 
 
@@ -124,26 +157,33 @@ def history(end_s: int, *, minutes: int = MINUTES) -> Iterator[Batch]:
     gap = range(end_s - GAP_MINUTES[1] * 60, end_s - GAP_MINUTES[0] * 60)
     for host, guests, stream in ((first, GUESTS, "a" * 32), (second, (LAB_GUEST,), "b" * 32)):
         sequence = 0
+        accounts = Accounts(stream)
         for at in range(start, end_s, SECONDS_PER_BATCH):
             if host is first and at in gap:
                 continue
             seconds = range(at, min(at + SECONDS_PER_BATCH, end_s))
-            lost = (Loss("exit_records", 12),) if host is first and sequence == 40 else ()
-            yield one_batch(host, guests, seconds, stream, sequence, end_s=end_s, lost=lost)
+            lost = _lost(end_s, seconds, sequence) if host is first else ()
+            yield one_batch(host, guests, seconds, accounts, sequence, end_s=end_s, lost=lost)
             sequence += 1
+
+
+def _lost(end_s: int, seconds: range, sequence: int) -> tuple[Loss, ...]:
+    exits = (Loss("exit_records", 12),) if sequence == 40 else ()
+    return (*exits, Loss("keys_full", UNCOUNTED)) if end_s - UNCOUNTED_MINUTE * 60 in seconds else exits
 
 
 def one_batch(
     host: Host,
     guests: tuple[Guest, ...],
     seconds: range,
-    stream: str,
+    accounts: Accounts,
     sequence: int,
     *,
     end_s: int,
     lost: tuple[Loss, ...] = (),
 ) -> Batch:
     """Return the batch of some seconds."""
+    format_name = "npf" if host.flavour == "svm" else "ept"
     counts: list[Struct] = []
     exits: list[Struct] = []
     exit_counts: list[ExitCount] = []
@@ -160,23 +200,62 @@ def one_batch(
         for second in seconds:
             if ended is not None and second >= ended:
                 continue
-            counts += _counts(guest, second, "npf" if host.flavour == "svm" else "ept")
+            counts += _counts(guest, second, format_name)
             for record, count in _exits(guest, second):
                 exits.append(record)
                 exit_counts.append(count)
+    for guest in guests:
+        accounts.add(
+            guest.vm.id,
+            [item for item in counts if getattr(item, "vm") == guest.vm.id],  # noqa: B009
+            seconds,
+            records_every_s=guest.records_every_s,
+            uncounted=UNCOUNTED if guest is GUESTS[1] and end_s - UNCOUNTED_MINUTE * 60 in seconds else 0,
+            dropped=DROPPED if guest is GUESTS[6] and end_s - DROPPED_MINUTE * 60 in seconds else 0,
+        )
+    faults, ledger = accounts.take()
     return Batch(
         host=host,
-        stream=stream,
+        stream=accounts.counting,
         sequence=sequence,
         arch="x86_64",
-        counting=stream,
+        counting=accounts.counting,
         covered=(Span(seconds.start * NS_PER_S, seconds.stop * NS_PER_S),),
         vms=tuple(vms),
         fault_counts=tuple(counts),
         exit_counts=tuple(exit_counts),
         exits=tuple(exits),
-        ledger=unrecorded_ledger(seconds.start * 1000, counts, {}),
+        faults=faults,
+        ledger=ledger,
         lost=lost,
+        events=_events(end_s, seconds) if host.flavour == "svm" else (),
+        costs=_costs(seconds),
+    )
+
+
+def _events(end_s: int, seconds: range) -> tuple[HostEvent, ...]:
+    # A collector that was stopped tells of it in its last batch, before the gap.
+    return tuple(
+        HostEvent(
+            time_ns=(end_s - minute * 60) * NS_PER_S - before_ns, kind=kind, detail=detail, one_in=one_in
+        )
+        for minute, kind, detail, one_in in EVENTS
+        for before_ns in (NS_PER_S // 2 if kind == "stopped" else 0,)
+        if (end_s - minute * 60) - (1 if before_ns else 0) in seconds
+    )
+
+
+def _costs(seconds: range) -> tuple[Cost, ...]:
+    length = len(seconds) * NS_PER_S
+    return (
+        Cost(
+            from_ns=seconds.start * NS_PER_S,
+            to_ns=seconds.stop * NS_PER_S,
+            cpu_ns=round(length * (0.008 + 0.002 * math.sin(seconds.start / 90))),
+            resident_bytes=47 * 2**20,
+            program_ns=round(length * 0.0011),
+            program_runs=len(seconds) * 9000,
+        ),
     )
 
 

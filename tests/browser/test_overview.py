@@ -83,7 +83,7 @@ def test_a_chart_is_a_table_too(visit: Visit) -> None:
     page = visit.go(f"/?{visit.fixed(20)}&by=access")
     page.get_by_role("button", name="Guest faults: show as table").click()
     table = page.get_by_role("region", name="Guest faults as a table")
-    expect(table.locator("thead th")).to_have_text(["time", "write", "read", "execute"])
+    expect(table.locator("thead th")).to_have_text(["time", "write", "read", "execute", "events"])
     assert table.locator("tbody tr").count() == 20 * 60 // 5
 
 

@@ -75,7 +75,7 @@ function timesOf(range) {
 /** @param {string} vm */
 const vmPath = (vm) => `/api/v1/vms/${encodeURIComponent(vm)}`;
 
-/** @param {AbortSignal} [signal] @returns {Promise<import("./base/types.js").Status>} */
+/** @param {AbortSignal} [signal] @returns {Promise<import("./base/host-types.js").Status>} */
 export function getStatus(signal) {
   return request("/api/v1/status", {}, { signal });
 }
@@ -143,6 +143,37 @@ export function getRates(range, { metric, by, stepMs, vm }, signal) {
  */
 export function getExits(vm, range, page, signal) {
   return request("/api/v1/exits", { vm, ...timesOf(range), ...page }, { signal });
+}
+
+/**
+ * @param {string} vm
+ * @param {Range} range
+ * @param {{limit: number, cursor?: string | null}} page
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./base/types.js").FaultPage>}
+ */
+export function getFaults(vm, range, page, signal) {
+  return request(`${vmPath(vm)}/faults`, { ...timesOf(range), ...page }, { signal });
+}
+
+/**
+ * @param {Range} range
+ * @param {{stepMs: number, vms: readonly string[]}} what every VM where none is named
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./base/host-types.js").Ledger>}
+ */
+export function getLedger(range, { stepMs, vms }, signal) {
+  return request("/api/v1/ledger", { vm: vms, ...timesOf(range), step: `${stepMs / 1000}s` }, { signal });
+}
+
+/**
+ * @param {Range} range
+ * @param {{host?: string, limit: number}} what every host where none is named
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./base/host-types.js").HostEventPage>}
+ */
+export function getHostEvents(range, { host, limit }, signal) {
+  return request("/api/v1/host-events", { host, limit, ...timesOf(range) }, { signal });
 }
 
 /**

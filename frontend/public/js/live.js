@@ -1,4 +1,4 @@
-/** When to ask the server again: at each batch, each second, less often where answers are slow or fail. */
+/** When to ask the server again: at news, each second, less often where answers are slow or fail. */
 
 import { onBatches } from "./api.js";
 
@@ -6,8 +6,8 @@ const INTERVAL_MS = 1000;
 const SLOWEST_MS = 10_000;
 /** The share of time that asking may take: with 2, an answer that took 800 ms is asked for again 1.6 s later. */
 const REST_FACTOR = 2;
-/** Batches of many hosts come close together; one question serves them all. */
-const BATCH_GAP_MS = 300;
+/** News of many hosts come close together; one question serves them all. */
+const NEWS_GAP_MS = 100;
 
 /**
  * @param {object} options
@@ -18,10 +18,15 @@ const BATCH_GAP_MS = 300;
 export function createRefresh({ work, onFailure, isLive }) {
   /** @type {AbortController | null} */
   let running = null;
-  let [lastStart, pause, failures] = [0, INTERVAL_MS, 0];
+  let [lastStart, rest, failures] = [-Infinity, 0, 0];
   let isHopeless = false;
+  /** Whether there is news that no question has been asked about yet. */
+  let hasNews = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let waiting;
 
   async function run() {
+    hasNews = false;
     const mine = new AbortController();
     running?.abort();
     running = mine;
@@ -36,25 +41,36 @@ export function createRefresh({ work, onFailure, isLive }) {
     } finally {
       if (running === mine) running = null;
     }
-    const took = performance.now() - lastStart;
-    pause = Math.min(SLOWEST_MS, Math.max(INTERVAL_MS * 2 ** Math.min(failures, 4), took * REST_FACTOR));
+    rest = Math.min(SLOWEST_MS, (performance.now() - lastStart) * REST_FACTOR);
+    askForNews();
   }
 
   // A failed view is asked for again also where it is not live, so that it mends itself.
   function tick() {
     if (running || document.hidden || isHopeless || !(isLive() || failures > 0)) return;
+    const pause = Math.min(SLOWEST_MS, Math.max(INTERVAL_MS * 2 ** Math.min(failures, 4), rest));
     if (performance.now() - lastStart >= pause - 50) void run();
   }
 
-  // Data has arrived: there is no reason to wait out the second, only to let slow answers rest.
-  function batch() {
-    if (running || document.hidden || !isLive() || failures > 0) return;
-    if (performance.now() - lastStart >= (pause <= INTERVAL_MS ? BATCH_GAP_MS : pause)) void run();
+  // There is no reason to wait out the second, only to let slow answers rest. What comes meanwhile is kept in
+  // mind: the next batch may be an interval away.
+  function askForNews() {
+    clearTimeout(waiting);
+    if (!hasNews || running || document.hidden || !isLive() || failures > 0) return;
+    const left = lastStart + Math.max(NEWS_GAP_MS, rest) - performance.now();
+    if (left <= 0) void run();
+    else waiting = setTimeout(askForNews, left);
   }
 
   setInterval(tick, INTERVAL_MS / 4);
-  document.addEventListener("visibilitychange", () => !document.hidden && tick());
-  onBatches(batch);
+  document.addEventListener("visibilitychange", () => {
+    tick();
+    askForNews();
+  });
+  onBatches(() => {
+    hasNews = true;
+    askForNews();
+  });
   return {
     /** Ask now, dropping a question that is still open. */
     now() {

@@ -3,18 +3,16 @@
 import * as api from "./api.js";
 import { NAMES, applyTheme, nextTheme, themeOf } from "./appearance.js";
 import { el, setAttr, setChildren, setText } from "./base/dom.js";
-import { overallHealth } from "./base/health.js";
 import { alignRange, agoText, clockText, parseSpan, stepFor } from "./base/time.js";
 import { listenToKeys } from "./keys.js";
 import { createRefresh } from "./live.js";
+import { createCollectors } from "./pages/collectors.js";
 import { missingMessage } from "./pages/messages.js";
 import { createOverview } from "./pages/overview.js";
 import { createVmPage } from "./pages/vm.js";
 import { createHelp } from "./panels/help.js";
 import { createLogin } from "./panels/login.js";
 import { createNotice } from "./panels/notice.js";
-import { createStateChip } from "./panels/state-chip.js";
-import { createStatusDrawer } from "./panels/status-drawer.js";
 import { createTimeRange } from "./panels/time-range.js";
 import { loaded, readTokens } from "./plotly.js";
 import { createState, formatView, viewOf } from "./state.js";
@@ -24,10 +22,9 @@ import { createState, formatView, viewOf } from "./state.js";
 const state = createState(onView);
 const refresh = createRefresh({ work, onFailure, isLive: () => state.get().span !== null });
 const notice = createNotice(refresh.now);
-const drawer = createStatusDrawer();
+const { drawer, chip, load: loadCollectors } = createCollectors(refresh.now);
 const help = createHelp();
 const login = createLogin(logIn);
-const chip = createStateChip(drawer.open);
 const timeRange = createTimeRange({
   onSpan: (span) => state.set({ span: parseSpan(span), from: 0, to: 0 }),
   onRange: (range) => state.set({ span: null, ...range }),
@@ -42,6 +39,7 @@ const context = {
   tokens: () => tokens,
   hrefOf: formatView,
   refresh: refresh.now,
+  showEvents: drawer.openEvents,
   open(view) {
     state.set(view);
     window.scrollTo(0, 0);
@@ -71,11 +69,8 @@ async function work(signal) {
   const shown = page;
   const { range, stepMs } = rangeOf(view, api.now());
   // What the collectors do is told also where the page's own answer fails.
-  const status = api.getStatus(signal).then((found) => {
-    chip.update(overallHealth(found));
-    drawer.update(found, api.now());
-  });
-  await Promise.all([status, shown?.load({ view, range, stepMs, now: api.now(), signal })]);
+  const collectors = loadCollectors(range, signal);
+  await Promise.all([collectors, shown?.load({ view, range, stepMs, now: api.now(), signal })]);
   if (signal.aborted || shown !== page) return;
   answeredAt = api.now();
   timeRange.update(view.span, range, answeredAt);

@@ -35,8 +35,11 @@ function compact(value) {
   return significant(value);
 }
 
-/** @param {number} value */
-function significant(value) {
+/**
+ * A number with three digits, or two where it is small.
+ * @param {number} value
+ */
+export function significant(value) {
   if (value >= 99.95) return value.toFixed(0);
   if (value >= 9.995) return value.toFixed(1);
   if (value >= 0.0995) return value.toFixed(2);

@@ -3,13 +3,13 @@
 import { countText, plural } from "./format.js";
 import { durationText } from "./time.js";
 
-/** @typedef {import("./types.js").Host} Host */
-/** @typedef {import("./types.js").Status} Status */
+/** @typedef {import("./host-types.js").Host} Host */
+/** @typedef {import("./host-types.js").Status} Status */
 /** @typedef {"good" | "warn" | "bad" | "idle"} Tone */
 /** @typedef {{tone: Tone, text: string, lost: number}} Health */
 
 /** A collector sends each second; after so long without a batch something is wrong. */
-const STALE_S = 15;
+export const STALE_S = 15;
 
 /**
  * Everything that a host lost, of whatever kind.

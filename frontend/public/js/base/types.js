@@ -104,6 +104,8 @@
  * @property {DecodedWord | null} decoded
  */
 
+/** @typedef {{format: string, word: string, words: Record<string, string>}} RawSyndrome words: the architecture's other */
+
 /**
  * @typedef {object} Exit
  * @property {string} time RFC 3339 with nanoseconds
@@ -119,40 +121,28 @@
  * @property {number | null} size bytes
  * @property {string[]} flags
  * @property {string | null} flags_raw
- * @property {{format: string, word: string, words: Record<string, string>} | null} syndrome of the fault before it
+ * @property {RawSyndrome | null} syndrome of the fault before it
  */
 
 /** @typedef {{items: Exit[], next_cursor: string | null}} ExitPage */
 
-/** @typedef {{tracepoint: string, state: string, detail: string}} Probe */
-
 /**
- * @typedef {object} Host
- * @property {string} name
+ * @typedef {object} Fault one guest fault that was recorded
+ * @property {string} time RFC 3339 with nanoseconds
+ * @property {string} vm
+ * @property {number} vcpu
  * @property {string} arch
- * @property {string} kernel
- * @property {string} flavour
- * @property {string} state attached, waiting, stopped or replay
- * @property {string} detail
- * @property {Probe[]} probes
- * @property {Record<string, number>} lost by kind, ever
- * @property {string} collector_version
- * @property {string} last_batch
- * @property {number} age_s seconds since the newest batch
- * @property {boolean} is_covering
+ * @property {string} access
+ * @property {string | null} gpa
+ * @property {boolean | null} private
+ * @property {number | null} memslot
+ * @property {string[]} flags
+ * @property {string} summary the word in one line, empty where none was shown
+ * @property {number} stands_for
+ * @property {RawSyndrome | null} syndrome
  */
 
-/**
- * @typedef {object} Status
- * @property {string} version
- * @property {string} database
- * @property {string} now
- * @property {string} started_at
- * @property {boolean} expects_collector
- * @property {boolean} ready
- * @property {string} missing
- * @property {Host[]} hosts
- */
+/** @typedef {{items: Fault[], next_cursor: string | null}} FaultPage */
 
 /** @typedef {{from: number, to: number}} Range half-open, UTC milliseconds */
 

@@ -13,6 +13,20 @@ export function vmTitle(vm) {
 }
 
 /**
+ * What VMs are called beside one another: those of one name have their process ids too.
+ * @param {readonly Pick<Vm, "id" | "name" | "uuid" | "vmm" | "pid">[]} vms
+ * @returns {Map<string, string>} by id
+ */
+export function namesOf(vms) {
+  /** @type {Map<string, number>} */
+  const alike = new Map();
+  for (const vm of vms) alike.set(vmTitle(vm), (alike.get(vmTitle(vm)) ?? 0) + 1);
+  return new Map(
+    vms.map((vm) => [vm.id, vmTitle(vm) + ((alike.get(vmTitle(vm)) ?? 0) > 1 ? ` · pid ${vm.pid}` : "")]),
+  );
+}
+
+/**
  * The kind of VMM, empty where it says no more than the name: an unknown VMM is named after its process.
  * @param {Pick<Vm, "name" | "vmm">} vm
  */

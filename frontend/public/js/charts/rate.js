@@ -17,8 +17,8 @@ const PATTERNS = /** @type {Record<string, object>} */ ({
   longdash: { shape: "x", size: 7, solidity: 0.12 },
 });
 
-/** The plot's distance from its frame in pixels; the layer over it that takes the pointer needs it too. */
-export const MARGIN = { l: 52, r: 10, t: 8, b: 24 };
+/** The plot's distance from its frame in pixels; the layers around it need it too. At the top is room for marks. */
+export const MARGIN = { l: 52, r: 10, t: 22, b: 24 };
 
 /**
  * Draw series over time.

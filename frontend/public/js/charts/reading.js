@@ -4,13 +4,14 @@ import { clockText, dateText } from "../base/time.js";
 import { rateText } from "../base/format.js";
 import { known, newest, sumOf } from "../base/values.js";
 import { gapLabel } from "./gaps.js";
+import { marksWithin } from "./marks.js";
 
 /** @typedef {import("../base/types.js").Range} Range */
 /** @typedef {import("./gaps.js").Gap} Gap */
 /** @typedef {import("./series.js").NamedLine} NamedLine */
 
 /** @typedef {{label: string, colour: string, dash: string, isArea: boolean, value: string}} Entry */
-/** @typedef {{time: string, entries: Entry[], note: string}} Reading */
+/** @typedef {{time: string, entries: Entry[], note: string, marks: string[]}} Reading marks: what else happened */
 
 /**
  * @typedef {object} Plotted
@@ -19,6 +20,7 @@ import { gapLabel } from "./gaps.js";
  * @property {Range} range
  * @property {readonly NamedLine[]} lines
  * @property {readonly Gap[]} gaps
+ * @property {readonly import("./marks.js").Mark[]} marks
  * @property {boolean} stacked
  */
 
@@ -28,7 +30,7 @@ import { gapLabel } from "./gaps.js";
  * @param {Plotted} plotted
  */
 export function summaryText(what, plotted) {
-  const { range, lines, gaps, times } = plotted;
+  const { range, lines, gaps, marks, times } = plotted;
   const span = `${what} from ${dateText(range.from)} to ${dateText(range.to)}.`;
   const sums = totalsAt(plotted);
   const highest = Math.max(...known(sums));
@@ -38,6 +40,7 @@ export function summaryText(what, plotted) {
   if (lines.length > 1) parts.push(`By ${lines.map((line) => line.label).join(", ")}.`);
   for (const gap of gaps.slice(0, 4))
     parts.push(`${gapLabel(gap)} ${clockText(gap.from)} to ${clockText(gap.to)}.`);
+  for (const mark of marks.slice(-4)) parts.push(`${mark.text}.`);
   return [span, ...parts].join(" ");
 }
 
@@ -64,14 +67,15 @@ export function readStep(plotted, at) {
   const { times, stepMs, lines, stacked } = plotted;
   const from = times[at] ?? 0;
   const time = stepMs <= 1000 ? dateText(from) : `${dateText(from)} – ${clockText(from + stepMs)}`;
+  const marks = marksWithin(plotted.marks, from, from + stepMs);
   const covered = lines.filter((line) => (line.values[at] ?? null) !== null);
-  if (covered.length === 0) return { time, entries: [], note: noteAt(plotted, from) };
+  if (covered.length === 0) return { time, entries: [], note: noteAt(plotted, from), marks };
   const entries = covered.map((line) => entry(line, line.values[at] ?? null, stacked)).reverse();
   if (stacked && covered.length > 1) {
     const sum = sumOf(covered.map((line) => line.values[at]));
     entries.push({ label: "all", colour: "", dash: "", isArea: false, value: rateText(sum) });
   }
-  return { time, entries, note: covered.length < lines.length ? "not covered for the others" : "" };
+  return { time, entries, note: covered.length < lines.length ? "not covered for the others" : "", marks };
 }
 
 /** @param {NamedLine} line @param {number | null} value @param {boolean} isArea @returns {Entry} */
@@ -92,10 +96,13 @@ function noteAt({ gaps, stepMs, lines }, time) {
  * @returns {{head: string[], rows: string[][]}}
  */
 export function chartTable(plotted) {
-  const head = ["time", ...plotted.lines.map((line) => line.label)];
+  const { lines, marks, stepMs } = plotted;
+  const hasNotes = marks.length > 0;
+  const head = ["time", ...lines.map((line) => line.label), ...(hasNotes ? ["events"] : [])];
   const rows = plotted.times.map((time, at) => [
     dateText(time),
-    ...plotted.lines.map((line) => rateText(line.values[at] ?? null)),
+    ...lines.map((line) => rateText(line.values[at] ?? null)),
+    ...(hasNotes ? [marksWithin(marks, time, time + stepMs).join("; ")] : []),
   ]);
   return { head, rows: rows.reverse() };
 }

@@ -7,6 +7,7 @@
  * @property {(view: import("../state.js").View) => void} open goes to another view
  * @property {(view: import("../state.js").View) => string} hrefOf
  * @property {() => void} refresh asks the server again at once
+ * @property {() => void} showEvents opens the list of what changed how hosts are read
  */
 
 /**

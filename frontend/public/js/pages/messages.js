@@ -68,3 +68,12 @@ export function missingMessage(vm, goBack) {
     actions: [{ label: "All VMs", act: goBack }],
   };
 }
+
+/**
+ * What the newest value of a series is called: of a range that stands still it is not of now.
+ * @param {string} what
+ * @param {import("../state.js").View} view
+ */
+export function latestLabel(what, { span }) {
+  return span === null ? `${what} at end` : `${what} now`;
+}

@@ -1,7 +1,8 @@
 /** What the overview derives from the answers: rows and their order, key figures, the state in words. */
 
-import { getVms } from "../api.js";
+import { getHostEvents, getLedger, getVms } from "../api.js";
 import { countText, rateText } from "../base/format.js";
+import { readEvents } from "../base/host-events.js";
 import { parseSort, sorted } from "../base/sort.js";
 import { newest, sumOf } from "../base/values.js";
 import { searchText, vmTitle } from "../base/vm.js";
@@ -9,7 +10,7 @@ import { isUncovered } from "../charts/gaps.js";
 import { quietValues } from "../charts/series.js";
 import { sparkShape } from "../charts/spark.js";
 import { SPARK } from "../panels/vm-table.js";
-import { emptyMessage, uncoveredMessage } from "./messages.js";
+import { emptyMessage, latestLabel, uncoveredMessage } from "./messages.js";
 
 /** @typedef {import("../base/types.js").Vm} Vm */
 /** @typedef {import("../base/types.js").Rates} Rates */
@@ -23,10 +24,15 @@ import { emptyMessage, uncoveredMessage } from "./messages.js";
  * @property {Rates} byVm
  * @property {Rates} split the same faults, split as the chart is
  * @property {string} by
+ * @property {import("../base/host-types.js").Ledger} ledger
+ * @property {import("../base/host-events.js").ReadEvent[]} events
  * @property {Request} request
  */
 
 const PAGE_SIZE = 500;
+const MOST_EVENTS = 500;
+/** As many VMs as one question for the ledger may name. */
+const MOST_ACCOUNTS = 100;
 
 /** @type {Record<string, (row: VmRow) => string | number | null>} */
 const SORT_VALUES = {
@@ -110,10 +116,30 @@ export async function listVms({ range, signal }, pages) {
 }
 
 /**
+ * What happened to the hosts of VMs beside what was counted: losses and events.
+ *
+ * Losses are the hosts', and come with the account of any one of a host's VMs: all accounts would be much more.
+ * @param {readonly Vm[]} vms
+ * @param {Request} request
+ */
+export async function askHosts(vms, { range, stepMs, signal }) {
+  const oneOfEach = new Map(vms.map((vm) => [vm.host, vm.id]));
+  const asked = [...oneOfEach.values()].slice(0, MOST_ACCOUNTS);
+  const [ledger, events] = await Promise.all([
+    asked.length > 0 ? getLedger(range, { stepMs, vms: asked }, signal) : NO_LEDGER,
+    getHostEvents(range, { limit: MOST_EVENTS }, signal),
+  ]);
+  return { ledger: { ...ledger, vms: [] }, events: readEvents(events.items) };
+}
+
+/** @type {import("../base/host-types.js").Ledger} */
+const NO_LEDGER = { step_ms: 1000, times_ms: [], vms: [], hosts: [] };
+
+/**
  * @param {Answer} answer
  * @returns {import("../panels/figures.js").Figure[]}
  */
-export function figuresOf({ vms, hasMore, byVm }) {
+export function figuresOf({ vms, hasMore, byVm, request }) {
   // Of time that was not covered nothing is known, which is not zero.
   const isKnown = byVm.coverage.length > 0;
   const count = (/** @type {(vm: Vm) => number} */ of) =>
@@ -129,7 +155,7 @@ export function figuresOf({ vms, hasMore, byVm }) {
   return [
     {
       key: "rate",
-      label: "Guest faults now",
+      label: latestLabel("Guest faults", request.view),
       value: rateText(isKnown ? latest : null),
       unit: "/s",
       title: "All running VMs, in the newest covered step",

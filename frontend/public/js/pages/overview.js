@@ -4,14 +4,23 @@ import { getRates } from "../api.js";
 import { stickyPlaces } from "../base/color.js";
 import { el, setShown, setText } from "../base/dom.js";
 import { countText } from "../base/format.js";
-import { vmTitle } from "../base/vm.js";
+import { namesOf } from "../base/vm.js";
 import { biggestKeys, namedLines } from "../charts/series.js";
 import { card } from "../panels/card.js";
 import { createFigures } from "../panels/figures.js";
 import { createMessage } from "../panels/message.js";
 import { createVmTable } from "../panels/vm-table.js";
 import { viewOf } from "../state.js";
-import { figuresOf, listVms, messageOf, rowsOf, sortAfterClick, wantedRows } from "./overview-data.js";
+import {
+  askHosts,
+  figuresOf,
+  listVms,
+  messageOf,
+  rowsOf,
+  sortAfterClick,
+  wantedRows,
+} from "./overview-data.js";
+import { latestLabel } from "./messages.js";
 import { createRateChart } from "./rate-chart.js";
 
 /** @typedef {import("./context.js").Request} Request */
@@ -48,12 +57,14 @@ export function createOverview(context) {
     const rates = (/** @type {string} */ split) =>
       getRates(range, { metric: "faults", by: split, stepMs }, signal);
     const whole = rates("vm");
-    const [listed, byVm, split] = await Promise.all([
-      listVms(request, pages),
+    const listing = listVms(request, pages);
+    const [listed, byVm, split, hosts] = await Promise.all([
+      listing,
       whole,
       by === "vm" ? whole : rates(by),
+      listing.then(({ vms }) => askHosts(vms, request)),
     ]);
-    answer = { ...listed, byVm, split, by, request };
+    answer = { ...listed, ...hosts, byVm, split, by, request };
     show();
   }
 
@@ -83,6 +94,7 @@ function createView(context, listMore) {
   const chart = createRateChart(context, {
     id: "faults",
     title: "Guest faults",
+    subject: "all faults",
     splits: SPLITS,
     onCursor: () => undefined,
   });
@@ -116,7 +128,12 @@ function createView(context, listMore) {
     if (document.activeElement !== filter) filter.value = text;
     const all = rowsOf(answer, (vm) => context.hrefOf(viewOf(state.get(), vm)));
     const rows = wantedRows(all, text, sort);
-    table.update(rows, { sort, now: request.now, isFiltered: vms.length > 0 });
+    table.update(rows, {
+      sort,
+      now: request.now,
+      isFiltered: vms.length > 0,
+      latestLabel: latestLabel("Faults/s", request.view),
+    });
     setText(count, rows.length === vms.length ? countText(vms.length) : `${rows.length} of ${vms.length}`);
     setShown(more, hasMore);
     figures.update(figuresOf(answer));
@@ -146,10 +163,10 @@ function createFilter(state) {
  * @param {Answer} answer
  * @param {ReadonlyMap<string, number>} places
  */
-function showChart(chart, { vms, split, by, request }, places) {
-  const names = new Map(vms.map((vm) => [vm.id, vmTitle(vm)]));
+function showChart(chart, { vms, split, by, ledger, events, request }, places) {
+  const names = namesOf(vms);
   const lines = namedLines(split.series, places, (series) =>
     by === "vm" ? (names.get(series.key) ?? series.key) : series.label,
   );
-  chart.update({ rates: split, lines, stacked: true, request }, by);
+  chart.update({ rates: split, lines, stacked: true, ledger, events, request }, by);
 }

@@ -5,6 +5,8 @@ import { el, setAttr } from "../base/dom.js";
 import { alignRange, durationText, stepFor } from "../base/time.js";
 import { newest } from "../base/values.js";
 import { findGaps, gapLabel } from "../charts/gaps.js";
+import { findInexact, inexactLabel } from "../charts/inexact.js";
+import { marksOf } from "../charts/marks.js";
 import { MARGIN, rateFigure } from "../charts/rate.js";
 import { chartTable, readStep, summaryText } from "../charts/reading.js";
 import { createChart } from "../panels/chart.js";
@@ -19,6 +21,8 @@ import { draw } from "../plotly.js";
  * @property {Rates} rates
  * @property {readonly NamedLine[]} lines
  * @property {boolean} stacked
+ * @property {import("../base/host-types.js").Ledger} ledger on the same steps
+ * @property {readonly import("../base/host-events.js").ReadEvent[]} events
  * @property {import("./context.js").Request} request
  */
 
@@ -27,10 +31,11 @@ import { draw } from "../plotly.js";
  * @param {object} options
  * @param {string} options.id
  * @param {string} options.title
+ * @param {import("../charts/inexact.js").Subject} options.subject
  * @param {(time: number | null) => void} options.onCursor
  * @param {[string, string][]} [options.splits] what it can be split by: value and label
  */
-export function createRateChart(context, { id, title, onCursor, splits = [] }) {
+export function createRateChart(context, { id, title, subject, onCursor, splits = [] }) {
   const { state } = context;
   const legend = createLegend((key) =>
     state.set({ hide: toggled(state.get().hide, key) }, { replace: true }),
@@ -49,20 +54,23 @@ export function createRateChart(context, { id, title, onCursor, splits = [] }) {
     unit: "per second",
     margin: MARGIN,
     onCursor,
+    onMarks: context.showEvents,
     below: legend.root,
     controls: splits.length ? [el("span", { class: "control-label" }, "by"), split] : [],
     onZoom: (range) => state.set({ span: null, ...alignRange(range, stepFor(range.to - range.from)) }),
   });
 
   /** @param {RateView} view @param {string} by */
-  function update({ rates, lines, stacked, request }, by) {
+  function update({ rates, lines, stacked, ledger, events, request }, by) {
     const { times_ms: times, step_ms: stepMs } = rates;
     // The outermost steps may reach out of the range; what lies there was not asked for.
     const { range, now } = request;
     const hidden = new Set(state.get().hide.split(","));
     const shown = lines.filter((line) => !hidden.has(line.key));
     const gaps = findGaps(rates.coverage, range, now, Math.max(5000, stepMs));
-    const plotted = { times, stepMs, range, lines: shown, gaps, stacked };
+    const inexact = findInexact(ledger, subject);
+    const marks = marksOf(events, inexact, subject);
+    const plotted = { times, stepMs, range, lines: shown, gaps, marks, stacked };
     legend.update(
       lines.map((line) => legendItem(line, { isHidden: hidden.has(line.key), isArea: stacked, stepMs })),
     );
@@ -71,7 +79,8 @@ export function createRateChart(context, { id, title, onCursor, splits = [] }) {
       range,
       times,
       stepMs,
-      gaps: gaps.map((gap) => ({ ...gap, label: gapLabel(gap) })),
+      bands: bandsOf(gaps, inexact),
+      marks,
       summary: summaryText(`${title} per second`, plotted),
       draw: (width) => {
         const tokens = context.tokens();
@@ -86,6 +95,20 @@ export function createRateChart(context, { id, title, onCursor, splits = [] }) {
 }
 
 /** @typedef {ReturnType<typeof createRateChart>} RateChart */
+
+/**
+ * @param {readonly import("../charts/gaps.js").Gap[]} gaps
+ * @param {readonly import("../charts/inexact.js").Inexact[]} inexact
+ * @returns {import("../panels/chart-bands.js").Band[]}
+ */
+function bandsOf(gaps, inexact) {
+  return [
+    ...gaps.map((gap) => ({ ...gap, label: gapLabel(gap), kind: /** @type {const} */ ("gap") })),
+    ...inexact
+      .filter((run) => run.isTooLow)
+      .map((run) => ({ ...run, label: inexactLabel(run), kind: /** @type {const} */ ("inexact") })),
+  ];
+}
 
 /** @param {NamedLine} line @param {{isHidden: boolean, isArea: boolean, stepMs: number}} how */
 function legendItem(line, { isHidden, isArea, stepMs }) {

@@ -3,6 +3,7 @@
 import { knownLook } from "../base/color.js";
 import { countText, plural, rateText } from "../base/format.js";
 import { newest } from "../base/values.js";
+import { latestLabel } from "./messages.js";
 import { createCountsTable } from "../panels/counts-table.js";
 
 /** @typedef {import("./vm.js").Answer} Answer */
@@ -13,14 +14,14 @@ import { createCountsTable } from "../panels/counts-table.js";
  * @param {Answer} answer
  * @returns {import("../panels/figures.js").Figure[]}
  */
-export function figuresOf({ vm, whole }) {
+export function figuresOf({ vm, whole, request }) {
   const latest = newest(whole.series[0]?.values ?? []);
   // Of time that was not covered nothing is known, which is not zero.
   const known = (/** @type {number} */ count) => countText(whole.coverage.length > 0 ? count : null);
   return [
     {
       key: "rate",
-      label: "Guest faults now",
+      label: latestLabel("Guest faults", request.view),
       value: rateText(latest),
       unit: "/s",
       title: "In the newest covered step",

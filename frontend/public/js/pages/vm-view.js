@@ -5,8 +5,10 @@ import { el, setShown } from "../base/dom.js";
 import { isUncovered } from "../charts/gaps.js";
 import { biggestKeys, namedLines } from "../charts/series.js";
 import { createExits } from "../panels/exits.js";
+import { createFaults } from "../panels/faults.js";
 import { createFigures } from "../panels/figures.js";
 import { createFlags } from "../panels/flags.js";
+import { createLedger } from "../panels/ledger.js";
 import { createMessage } from "../panels/message.js";
 import { createSyndromes } from "../panels/syndromes.js";
 import { createVmHeader } from "../panels/vm-header.js";
@@ -33,17 +35,21 @@ const MOST_LINES = 12;
 
 /**
  * @param {Context} context
- * @param {{goBack: (event: Event) => void, loadMore: () => Promise<void>}} actions
+ * @param {object} actions
+ * @param {(event: Event) => void} actions.goBack
+ * @param {() => Promise<void>} actions.olderExits
+ * @param {() => Promise<void>} actions.olderFaults
  */
-export function createVmView(context, { goBack, loadMore }) {
+export function createVmView(context, { goBack, olderExits, olderFaults }) {
   const { state } = context;
   const header = createVmHeader(goBack);
   const charts = createCharts(context);
   const details = createDetails();
   const exits = createExits({
     onKind: (kind) => state.set({ kind }, { replace: true }),
-    onMore: () => void loadMore(),
+    onMore: () => void olderExits(),
   });
+  const faults = createFaults(() => void olderFaults());
   const inside = createMessage();
   const instead = createMessage();
   const content = el(
@@ -55,6 +61,7 @@ export function createVmView(context, { goBack, loadMore }) {
     ...charts.roots,
     ...details.roots,
     exits.root,
+    faults.root,
   );
 
   return {
@@ -74,6 +81,11 @@ export function createVmView(context, { goBack, loadMore }) {
     showExits({ exits: { items, next }, request }, isOther) {
       exits.update(items, { kind: request.view.kind, hasMore: next !== null, isOther });
     },
+    /** @param {Answer} answer @param {boolean} isOther */
+    showFaults({ records: { items, next }, ledger, vm }, isOther) {
+      const [account] = ledger.vms;
+      if (account) faults.update(items, { ledger: account, vm, hasMore: next !== null, isOther });
+    },
   };
 }
 
@@ -82,12 +94,14 @@ function createCharts(context) {
   const faults = createRateChart(context, {
     id: "faults",
     title: "Guest faults",
+    subject: "faults",
     splits: SPLITS,
     onCursor: (time) => exits.setCursor(time),
   });
   const exits = createRateChart(context, {
     id: "exit-rates",
     title: "Exits on a memory fault",
+    subject: "exits",
     onCursor: (time) => faults.setCursor(time),
   });
   const places = stickyPlaces();
@@ -95,12 +109,13 @@ function createCharts(context) {
     roots: [faults.root, exits.root],
     /** @param {Answer} answer */
     show(answer) {
-      const { by, request } = answer;
+      const { by, ledger, events, request } = answer;
       const placed = places(biggestKeys(answer.faults.series, MOST_LINES));
       const lines = namedLines(answer.faults.series, placed, (series) => series.label);
+      const beside = { ledger, events, request };
       // Flags overlap: they are lines, not parts of a whole.
-      faults.update({ rates: answer.faults, lines, stacked: by !== "flag", request }, by);
-      exits.update({ rates: answer.memoryFaults, lines: exitLines(answer), stacked: true, request }, "");
+      faults.update({ rates: answer.faults, lines, stacked: by !== "flag", ...beside }, by);
+      exits.update({ rates: answer.memoryFaults, lines: exitLines(answer), stacked: true, ...beside }, "");
     },
     destroy() {
       faults.destroy();
@@ -111,16 +126,24 @@ function createCharts(context) {
 
 function createDetails() {
   const figures = createFigures();
+  const ledger = createLedger();
   const flags = createFlags();
   const reasons = createReasons();
   const vcpus = createVcpus();
   const syndromes = createSyndromes();
   return {
     figures: el("section", { class: "card figures-card", "aria-label": "Key figures" }, figures.root),
-    roots: [flags.root, el("div", { class: "columns" }, reasons.root, vcpus.root), syndromes.root],
+    roots: [
+      ledger.root,
+      flags.root,
+      el("div", { class: "columns" }, reasons.root, vcpus.root),
+      syndromes.root,
+    ],
     /** @param {Answer} answer */
     show(answer) {
       figures.update(figuresOf(answer));
+      const [account] = answer.ledger.vms;
+      if (account) ledger.update(account);
       flags.update(answer.flags);
       reasons.update(reasonRows(answer.vm));
       vcpus.update(vcpuRows(answer.vm));

@@ -1,7 +1,17 @@
 /** One VM: asks for all that its page shows, and keeps the list of its exits together. */
 
-import { getExits, getFlags, getRates, getSyndromes, getVm } from "../api.js";
-import { withNewest, withOlder } from "../base/exit-list.js";
+import {
+  getExits,
+  getFaults,
+  getFlags,
+  getHostEvents,
+  getLedger,
+  getRates,
+  getSyndromes,
+  getVm,
+} from "../api.js";
+import { readEvents, vmOf } from "../base/host-events.js";
+import { emptyList, nameOfExit, nameOfFault, withNewest, withOlder } from "../base/paged-list.js";
 import { vmTitle } from "../base/vm.js";
 import { viewOf } from "../state.js";
 import { SPLITS, createVmView } from "./vm-view.js";
@@ -18,13 +28,17 @@ import { SPLITS, createVmView } from "./vm-view.js";
  * @property {Rates} bareErrors
  * @property {import("../base/types.js").Flags} flags
  * @property {import("../base/types.js").Syndrome[]} syndromes
- * @property {import("../base/exit-list.js").ExitList} exits
+ * @property {import("../base/host-types.js").Ledger} ledger of this VM, and of its host
+ * @property {import("../base/host-events.js").ReadEvent[]} events of its host, as far as they concern this VM
+ * @property {import("../base/paged-list.js").PagedList<import("../base/types.js").Exit>} exits
+ * @property {import("../base/paged-list.js").PagedList<import("../base/types.js").Fault>} records
  * @property {string} by
  * @property {Request} request
  */
 
-const EXITS_PAGE = 30;
-const OLDER_EXITS_PAGE = 120;
+const NEWEST_PAGE = 15;
+const OLDER_PAGE = 120;
+const MOST_EVENTS = 500;
 
 /**
  * @param {import("./context.js").Context} context
@@ -32,10 +46,11 @@ const OLDER_EXITS_PAGE = 120;
  * @returns {import("./context.js").Page}
  */
 export function createVmPage(context, id) {
-  const view = createVmView(context, { goBack, loadMore });
+  const view = createVmView(context, { goBack, olderExits, olderFaults });
   /** @type {Answer | null} */
   let answer = null;
-  let shownQuestion = "";
+  /** What the lists on show answer. */
+  let shown = { exits: "", records: "" };
 
   /** @param {Event} event */
   function goBack(event) {
@@ -46,30 +61,46 @@ export function createVmPage(context, id) {
 
   /** @param {Request} request */
   async function load(request) {
-    // Of a VM that there is not, one question is enough.
-    if (!answer) await getVm(id, request.range, request.signal);
-    const found = await ask(id, request);
-    const known = answer && questionOf(request) === questionOf(answer.request) ? answer.exits : NO_EXITS;
-    answer = { ...found, exits: withNewest(known, found.newestExits), request };
+    // Of a VM that there is not, one question is enough; and it tells the host, of which to ask.
+    const host = (answer?.vm ?? (await getVm(id, request.range, request.signal))).host;
+    const { newestExits, newestFaults, ...found } = await ask(id, host, request);
+    const [asked, before] = [questionsOf(request), answer ? questionsOf(answer.request) : null];
+    const exits = answer && asked.exits === before?.exits ? answer.exits : emptyList();
+    const records = answer && asked.records === before?.records ? answer.records : emptyList();
+    answer = {
+      ...found,
+      exits: withNewest(exits, newestExits, nameOfExit),
+      records: withNewest(records, newestFaults, nameOfFault),
+      request,
+    };
     show();
   }
 
-  async function loadMore() {
+  // Older pages go under the list that their cursor is of: the next refresh puts what came since on top of it.
+  async function olderExits() {
     if (!answer?.exits.next) return;
     const { request, exits } = answer;
-    const about = { kind: request.view.kind, limit: OLDER_EXITS_PAGE, cursor: exits.next };
+    const about = { kind: request.view.kind, limit: OLDER_PAGE, cursor: exits.next };
     const page = await getExits(id, request.range, about);
-    // Under the list that its cursor is of: the next refresh puts what came since on top of it.
-    answer = { ...answer, exits: withOlder(exits, page) };
+    answer = { ...answer, exits: withOlder(exits, page, nameOfExit) };
     view.showExits(answer, false);
+  }
+
+  async function olderFaults() {
+    if (!answer?.records.next) return;
+    const { request, records } = answer;
+    const page = await getFaults(id, request.range, { limit: OLDER_PAGE, cursor: records.next });
+    answer = { ...answer, records: withOlder(records, page, nameOfFault) };
+    view.showFaults(answer, false);
   }
 
   function show() {
     if (!answer) return;
-    const question = questionOf(answer.request);
+    const asked = questionsOf(answer.request);
     view.show(answer);
-    view.showExits(answer, question !== shownQuestion);
-    shownQuestion = question;
+    view.showExits(answer, asked.exits !== shown.exits);
+    view.showFaults(answer, asked.records !== shown.records);
+    shown = asked;
   }
 
   return {
@@ -82,21 +113,31 @@ export function createVmPage(context, id) {
   };
 }
 
-/** @type {import("../base/exit-list.js").ExitList} */
-const NO_EXITS = { items: [], next: null, isExtended: false };
-
-// What the list of exits answers; where that changes, an extended list is no longer the same list.
+// What the lists answer; where that changes, an extended list is no longer the same list.
 /** @param {Request} request */
-function questionOf({ view }) {
-  return [view.kind, view.span, view.from, view.to].join(" ");
+function questionsOf({ view }) {
+  const records = [view.span, view.from, view.to].join(" ");
+  return { records, exits: `${records} ${view.kind}` };
 }
 
-/** @param {string} id @param {Request} request */
-async function ask(id, { view, range, stepMs, signal }) {
+/** @param {string} id @param {string} host @param {Request} request */
+async function ask(id, host, { view, range, stepMs, signal }) {
   const by = SPLITS.some(([known]) => known === view.by) ? view.by : "access";
   const rates = (/** @type {string} */ metric, /** @type {string} */ split) =>
     getRates(range, { metric, by: split, stepMs, vm: id }, signal);
-  const [vm, faults, whole, memoryFaults, bareErrors, flags, syndromes, newestExits] = await Promise.all([
+  const [
+    vm,
+    faults,
+    whole,
+    memoryFaults,
+    bareErrors,
+    flags,
+    syndromes,
+    ledger,
+    events,
+    newestExits,
+    newestFaults,
+  ] = await Promise.all([
     getVm(id, range, signal),
     rates("faults", by),
     rates("faults", "vm"),
@@ -104,7 +145,16 @@ async function ask(id, { view, range, stepMs, signal }) {
     rates("bare_error_exits", "vm"),
     getFlags(id, range, signal),
     getSyndromes(id, range, signal),
-    getExits(id, range, { kind: view.kind, limit: EXITS_PAGE }, signal),
+    getLedger(range, { stepMs, vms: [id] }, signal),
+    getHostEvents(range, { host, limit: MOST_EVENTS }, signal),
+    getExits(id, range, { kind: view.kind, limit: NEWEST_PAGE }, signal),
+    getFaults(id, range, { limit: NEWEST_PAGE }, signal),
   ]);
-  return { vm, faults, whole, memoryFaults, bareErrors, flags, syndromes: syndromes.items, newestExits, by };
+  // The collector names a VM as this: what it says of others is not told here.
+  const concerns = (/** @type {string} */ name) => ["", vm.name || vm.id].includes(name);
+  return {
+    ...{ vm, faults, whole, memoryFaults, bareErrors, flags, syndromes: syndromes.items, ledger },
+    events: readEvents(events.items.filter((event) => concerns(vmOf(event)))),
+    ...{ newestExits, newestFaults, by },
+  };
 }

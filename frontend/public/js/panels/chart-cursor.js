@@ -127,8 +127,9 @@ function readingOf({ view, time }) {
 }
 
 /** @param {Reading} reading */
-function sentence({ time, entries, note }) {
-  return [time, ...entries.map((entry) => `${entry.label} ${entry.value}`), note].filter(Boolean).join(", ");
+function sentence({ time, entries, note, marks }) {
+  const values = entries.map((entry) => `${entry.label} ${entry.value}`);
+  return [time, ...values, note, ...marks].filter(Boolean).join(", ");
 }
 
 /**

@@ -3,10 +3,11 @@
 import { el, setChildren, setShown } from "../base/dom.js";
 import { swatch } from "./legend.js";
 
-/** @typedef {{label: string, colour: string, dash: string, isArea: boolean, value: string}} Entry colour "" for none */
-/** @typedef {{time: string, entries: Entry[], note: string}} Reading */
+/** @typedef {import("../charts/reading.js").Entry} Entry colour "" for none */
+/** @typedef {import("../charts/reading.js").Reading} Reading */
 
 const DISTANCE_PX = 12;
+const MOST_MARKS = 4;
 
 export function createReadingBox() {
   const root = el("div", { class: "reading", hidden: true });
@@ -21,6 +22,7 @@ export function createReadingBox() {
         el("div", { class: "reading-time" }, reading.time),
         ...reading.entries.map(row),
         reading.note ? el("div", { class: "reading-note" }, reading.note) : null,
+        ...reading.marks.slice(0, MOST_MARKS).map((text) => el("p", { class: "reading-mark" }, text)),
       );
       const isRight = x > width / 2;
       root.style.left = isRight ? "" : `${x + DISTANCE_PX}px`;

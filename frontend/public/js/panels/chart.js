@@ -1,15 +1,18 @@
-/** A chart's frame: title, plot, gaps, cursor, selection, and the same as a table. */
+/** A chart's frame: title, plot, bands, marks, cursor, selection, and the same as a table. */
 
 import { el, setAttr, setChildren, setShown } from "../base/dom.js";
 import { card } from "./card.js";
+import { createBands } from "./chart-bands.js";
 import { createCursor } from "./chart-cursor.js";
+import { createChartMarks } from "./chart-marks.js";
 
 /**
  * @typedef {object} ChartView
  * @property {import("../base/types.js").Range} range
  * @property {readonly number[]} times
  * @property {number} stepMs
- * @property {readonly {from: number, to: number, label: string}[]} gaps
+ * @property {readonly import("./chart-bands.js").Band[]} bands
+ * @property {readonly import("../charts/marks.js").Mark[]} marks
  * @property {string} summary the chart in words
  * @property {(width: number) => void} draw
  * @property {(at: number) => import("./chart-reading.js").Reading} read
@@ -24,20 +27,25 @@ import { createCursor } from "./chart-cursor.js";
  * @param {{l: number, r: number, t: number, b: number}} options.margin of the plot in its frame
  * @param {(range: import("../base/types.js").Range) => void} options.onZoom a span was selected
  * @param {(time: number | null) => void} options.onCursor the cursor moved here
+ * @param {() => void} options.onMarks all events are to be shown
  * @param {Node[]} [options.controls] at the right of the title
  * @param {Node} options.below under the plot
  */
-export function createChart({ id, title, unit, margin, onZoom, onCursor, controls = [], below }) {
+export function createChart({ id, title, unit, margin, onZoom, onCursor, onMarks, controls = [], below }) {
   const plot = el("div", { class: "plot", "aria-hidden": "true" });
-  const gaps = el("div", { class: "gaps", "aria-hidden": "true" });
+  const bands = createBands(margin);
+  const marks = createChartMarks({ title, margin, onOpen: onMarks });
   const cursor = createCursor({ margin, onZoom, onCursor });
   const frame = el(
     "div",
     { class: "chart-frame", role: "img", tabindex: 0, "aria-describedby": `${id}-keys` },
-    gaps,
+    bands.behind,
     plot,
+    bands.over,
     cursor.layer,
   );
+  // Marks are controls, and a picture has none in it: they lie over it.
+  const area = el("div", { class: "chart-area" }, frame, ...marks.roots);
   const twin = createTableTwin(title);
   const keys = el("p", { class: "sr-only", id: `${id}-keys` }, KEYS);
   const about = { id, title, note: unit, controls: [...controls, twin.toggle] };
@@ -47,7 +55,8 @@ export function createChart({ id, title, unit, margin, onZoom, onCursor, control
 
   function redraw() {
     if (!view || frame.clientWidth === 0) return;
-    placeGaps(gaps, view, frame.clientWidth, margin);
+    bands.place(view, frame.clientWidth);
+    marks.place(view, frame.clientWidth);
     view.draw(frame.clientWidth);
     cursor.refresh(view, frame.clientWidth);
   }
@@ -55,7 +64,7 @@ export function createChart({ id, title, unit, margin, onZoom, onCursor, control
   resized.observe(frame);
 
   return {
-    root: card(about, frame, twin.root, below, keys, cursor.live),
+    root: card(about, area, twin.root, below, keys, cursor.live),
     plot,
     /** @param {ChartView} next */
     update(next) {
@@ -115,20 +124,3 @@ function createTableTwin(title) {
 }
 
 /** @typedef {ReturnType<typeof createChart>} Chart */
-
-/** @param {HTMLElement} layer @param {ChartView} view @param {number} width @param {{l: number, r: number}} margin */
-function placeGaps(layer, { range, gaps }, width, margin) {
-  const scale = (width - margin.l - margin.r) / (range.to - range.from);
-  setChildren(
-    layer,
-    ...gaps.map((gap) => {
-      const left = Math.max(0, gap.from - range.from) * scale;
-      const wide = Math.max(1, (Math.min(range.to, gap.to) - Math.max(range.from, gap.from)) * scale);
-      const band = el("div", { class: "gap" }, el("span", { class: "gap-label" }, gap.label));
-      band.style.left = `${margin.l + left}px`;
-      band.style.width = `${wide}px`;
-      band.classList.toggle("narrow", wide < gap.label.length * 6.5 + 8);
-      return band;
-    }),
-  );
-}

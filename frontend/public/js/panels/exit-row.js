@@ -4,7 +4,7 @@ import { NONE, sizeText, words } from "../base/format.js";
 import { el } from "../base/dom.js";
 import { exactTimeText } from "../base/time.js";
 
-/** @typedef {import("../base/exit-list.js").KeyedExit} KeyedExit */
+/** @typedef {import("../base/paged-list.js").Keyed<import("../base/types.js").Exit>} KeyedExit */
 
 /**
  * @param {KeyedExit} exit

@@ -1,11 +1,12 @@
 /** Memory-fault and bare error exits, one row each, newest first. */
 
-import { countText, words } from "../base/format.js";
-import { el, keyedList, setAttr, setShown, setText } from "../base/dom.js";
+import { words } from "../base/format.js";
+import { el, setAttr, setShown, setText } from "../base/dom.js";
+import { createCalmRows } from "./calm-rows.js";
 import { card } from "./card.js";
 import { createExitRow } from "./exit-row.js";
 
-/** @typedef {import("../base/exit-list.js").KeyedExit} KeyedExit */
+/** @typedef {import("./exit-row.js").KeyedExit} KeyedExit */
 
 /** @type {[string, string][]} */
 const KINDS = [
@@ -23,7 +24,7 @@ const NUMBERS = ["vCPU", "Size"];
  * @param {() => void} options.onMore
  */
 export function createExits({ onKind, onMore }) {
-  const rows = createCalmRows();
+  const rows = createCalmRows(createExitRow);
   const kinds = KINDS.map(([kind, label]) =>
     el("button", { type: "button", "data-kind": kind, click: () => onKind(kind) }, label),
   );
@@ -66,40 +67,3 @@ export function createExits({ onKind, onMore }) {
 }
 
 const NO_EXIT = "No exit of this VM went to user space on a memory fault in this range.";
-
-/** Rows that do not move under the reader: new ones wait, counted, until they are asked for. */
-function createCalmRows() {
-  const body = el("tbody", {});
-  const held = el("button", { type: "button", class: "held", click: showAll, hidden: true });
-  const show = keyedList(body, (/** @type {KeyedExit} */ exit) => exit.key, createExitRow);
-  /** @type {readonly KeyedExit[]} */
-  let newest = [];
-  let top = "";
-
-  function showAll() {
-    setShown(held, false);
-    show(newest);
-    top = newest[0]?.key ?? "";
-  }
-
-  return {
-    body,
-    held,
-    /** @param {readonly KeyedExit[]} exits @param {boolean} isOther */
-    update(exits, isOther) {
-      newest = exits;
-      const fresh = exits.findIndex((exit) => exit.key === top);
-      if (isOther || fresh <= 0 || !isBeingRead(body)) return showAll();
-      setText(held, `${countText(fresh)} new – show`);
-      setShown(held, true);
-      return show(exits.slice(fresh));
-    },
-  };
-}
-
-/** @param {HTMLElement} body */
-function isBeingRead(body) {
-  const selection = getSelection();
-  const isSelected = selection !== null && !selection.isCollapsed && body.contains(selection.anchorNode);
-  return isSelected || body.matches(":hover") || body.contains(document.activeElement);
-}

@@ -1,50 +1,64 @@
-/** Hosts, their probes and what they lost. */
+/** The collectors in full: each host, and what changed how they are read. */
 
 import { el, setChildren, setText } from "../base/dom.js";
-import { countText, words } from "../base/format.js";
-import { hostHealth } from "../base/health.js";
 import { agoText } from "../base/time.js";
 import { createDialog } from "./dialog.js";
-import { SHAPES } from "./state-chip.js";
+import { createEventList } from "./event-list.js";
+import { hostCard } from "./host-card.js";
 
-/** @typedef {import("../base/types.js").Host} Host */
-/** @typedef {import("../base/types.js").Status} Status */
+/** @typedef {import("../base/host-types.js").Host} Host */
+/** @typedef {import("../base/host-types.js").Status} Status */
 
-/** What each kind of loss means. */
-/** @type {Record<string, string>} */
-const LOSSES = {
-  keys_full: "faults or exits that found the count map full",
-  unattributed: "faults of which no vCPU could be told",
-  exit_records: "exits that were counted, whose record found the ring buffer full",
-  spool_batches: "batches that the collector’s spool had to drop",
-  trace_lines: "lines of a recording that could not be read",
-  trace_events: "events that a recording’s buffer overran",
-};
+/**
+ * @typedef {object} Detail what is asked for only while the drawer is open
+ * @property {Map<string, import("../base/host-types.js").HostBatches>} batches by host
+ * @property {import("../base/host-events.js").ReadEvent[]} events
+ * @property {boolean} hasMoreEvents
+ */
 
-const ADVICE = "Run “kvmfaults-collector doctor” on the host: it tells what is missing and the remedy.";
-
-export function createStatusDrawer() {
+/** @param {() => void} onOpen */
+export function createStatusDrawer(onOpen) {
   const server = el("p", { class: "hint" });
-  const hosts = el("div", { class: "hosts" });
-  const dialog = createDialog({ id: "status", title: "Collectors", kind: "drawer" }, server, hosts);
-  let shown = "";
+  const hosts = el("div", { class: "hosts" }, el("p", { class: "hint" }, "Asking the server."));
+  const events = createEventList();
+  const dialog = createDialog(
+    { id: "status", title: "Collectors", kind: "drawer" },
+    server,
+    hosts,
+    events.root,
+  );
+  /** @type {string | null} */
+  let shown = null;
+
+  function open() {
+    dialog.open();
+    onOpen();
+  }
+
   return {
-    ...dialog,
-    /** @param {Status} status @param {number} now */
-    update(status, now) {
+    root: dialog.root,
+    open,
+    openEvents() {
+      open();
+      events.focus();
+    },
+    isOpen: () => dialog.root.open,
+    /** @param {Status} status @param {Detail | null} detail null while the drawer is closed @param {number} now */
+    update(status, detail, now) {
       const since = agoText(Date.parse(status.started_at), now);
       setText(
         server,
         `Server ${status.version} on ${status.database}, started ${since}. ` +
           (status.ready ? "Ready." : `Not ready: ${status.missing}.`),
       );
-      // Rebuilt only where something is different, so that text in it can be selected.
-      const next = JSON.stringify(
-        status.hosts.map((host) => ({ ...host, age_s: Math.round(host.age_s), last_batch: "" })),
-      );
+      if (!detail) return;
+      events.update(detail.events, detail.hasMoreEvents);
+      // Rebuilt only where something else is said, so that text in it can be selected.
+      const cards = status.hosts.map((host) => hostCard(host, detail.batches.get(host.name) ?? null, now));
+      const next = cards.map((card) => card.outerHTML).join("");
       if (next === shown) return;
       shown = next;
-      setChildren(hosts, ...(status.hosts.length ? status.hosts.map(hostCard) : [noHost()]));
+      setChildren(hosts, ...(cards.length > 0 ? cards : [noHost()]));
     },
   };
 }
@@ -55,79 +69,4 @@ function noHost() {
     {},
     "No collector has ever sent anything to this server. Start one, or start the server together with one: script/server.",
   );
-}
-
-/** @param {Host} host */
-function hostCard(host) {
-  const health = hostHealth(host);
-  const facts = [
-    host.arch,
-    `Linux ${host.kernel}`,
-    host.flavour && `KVM: ${host.flavour}`,
-    host.collector_version && `collector ${host.collector_version}`,
-  ]
-    .filter(Boolean)
-    .join(" · ");
-  return el(
-    "section",
-    { class: "host", "data-tone": health.tone },
-    el(
-      "h3",
-      {},
-      host.name,
-      el(
-        "span",
-        { class: "chip", "data-tone": health.tone },
-        el("span", { class: "chip-shape", "aria-hidden": "true" }, SHAPES[health.tone]),
-        health.text,
-      ),
-    ),
-    el("p", { class: "hint" }, facts),
-    el(
-      "p",
-      { class: "hint", title: host.last_batch },
-      `Newest batch ${host.age_s < 1.5 ? "just now" : `${Math.round(host.age_s)} s ago`}. ` +
-        (host.is_covering ? "Its probes are being read." : "Nothing is being read at this moment."),
-    ),
-    host.state === "waiting" ? el("p", { class: "advice" }, `${host.detail}. ${ADVICE}`) : null,
-    ...lossPart(host),
-    ...probePart(host),
-  );
-}
-
-/** @param {Host} host */
-function lossPart(host) {
-  const losses = Object.entries(host.lost).filter(([, count]) => count > 0);
-  if (losses.length === 0) return [el("p", { class: "hint" }, "Nothing was lost.")];
-  return [
-    el("h4", {}, "Lost"),
-    el(
-      "ul",
-      { class: "losses" },
-      ...losses.map(([kind, count]) =>
-        el("li", {}, el("strong", {}, countText(count)), ` ${LOSSES[kind] ?? words(kind)}`),
-      ),
-    ),
-  ];
-}
-
-/** @param {Host} host */
-function probePart(host) {
-  if (host.probes.length === 0) return [];
-  return [
-    el("h4", {}, "Probes"),
-    el(
-      "ul",
-      { class: "probes" },
-      ...host.probes.map((probe) =>
-        el(
-          "li",
-          { "data-state": probe.state },
-          el("code", {}, probe.tracepoint),
-          el("span", { class: "probe-state" }, probe.state),
-          probe.detail ? el("span", { class: "hint" }, probe.detail) : null,
-        ),
-      ),
-    ),
-  ];
 }

@@ -25,7 +25,7 @@ const COLUMNS = [
   { column: "arch", label: "Arch", title: "Architecture", number: false },
   {
     column: "latest",
-    label: "Faults/s now",
+    label: "",
     title: "Guest faults per second in the newest covered step",
     number: true,
   },
@@ -70,6 +70,7 @@ const COLUMNS = [
 export function createVmTable({ onSort, onOpen }) {
   const body = el("tbody", {});
   const heads = COLUMNS.map((column) => headCell(column, onSort));
+  const latest = COLUMNS.findIndex(({ column }) => column === "latest");
   const empty = el("p", { class: "empty-note" });
   const root = el(
     "div",
@@ -92,13 +93,18 @@ export function createVmTable({ onSort, onOpen }) {
     root,
     /**
      * @param {VmRow[]} rows in the order to show
-     * @param {{sort: string, now: number, isFiltered: boolean}} about isFiltered: there are VMs beside these
+     * @param {object} about
+     * @param {string} about.sort
+     * @param {number} about.now
+     * @param {boolean} about.isFiltered there are VMs beside these
+     * @param {string} about.latestLabel what the newest rate is called
      */
     update(rows, about) {
       now = about.now;
       const sort = parseSort(about.sort);
       setText(empty, about.isFiltered ? "No VM matches the filter." : "No VM is known in this range.");
       setShown(empty, rows.length === 0);
+      setText(/** @type {Element} */ (heads[latest]?.firstElementChild), about.latestLabel);
       COLUMNS.forEach(({ column }, at) => {
         const isSorted = column !== "" && column === sort.column;
         setAttr(

@@ -1,0 +1,95 @@
+/** The shapes of what the HTTP API says of hosts: how they are read, what was lost, what it costs. Types only. */
+
+/** @typedef {{tracepoint: string, state: string, detail: string}} Probe state is attached, absent or refused */
+
+/**
+ * @typedef {object} Recording how guest faults are recorded one by one
+ * @property {number | null} one_in 1: every fault; N: one of N; 0: none; null: a sample of no fixed rate
+ * @property {string} since
+ * @property {string} detail
+ */
+
+/**
+ * @typedef {object} RecentCost of the last minute; null where there is nothing to divide by
+ * @property {number} cpu_percent of one core, the collector's process
+ * @property {number | null} program_cpu_percent of one core, its BPF programs
+ * @property {number | null} program_ns_per_fault
+ * @property {number} resident_bytes
+ */
+
+/**
+ * @typedef {object} Host
+ * @property {string} name
+ * @property {string} arch
+ * @property {string} kernel
+ * @property {string} flavour
+ * @property {string} state attached, waiting, stopped or replay
+ * @property {string} detail
+ * @property {Probe[]} probes
+ * @property {Record<string, number>} lost by kind, ever
+ * @property {string} collector_version
+ * @property {string} last_batch
+ * @property {number} age_s seconds since the newest batch
+ * @property {string | null} covered_to
+ * @property {Recording | null} recording
+ * @property {RecentCost | null} cost
+ * @property {boolean} is_covering
+ */
+
+/**
+ * @typedef {object} Status
+ * @property {string} version
+ * @property {string} database
+ * @property {string} now
+ * @property {string} started_at
+ * @property {boolean} expects_collector
+ * @property {boolean} ready
+ * @property {string} missing
+ * @property {Host[]} hosts
+ */
+
+/**
+ * @typedef {object} HostEvent
+ * @property {string} host
+ * @property {string} time RFC 3339 with nanoseconds
+ * @property {string} kind records, vm_records, attached, taken_over, replaced or stopped
+ * @property {string} detail
+ * @property {number | null} one_in as of a recording
+ */
+
+/** @typedef {{items: HostEvent[], next_cursor: string | null}} HostEventPage newest first */
+
+/** @typedef {{total: number, values: (number | null)[]}} LedgerLine one count for each step */
+
+/**
+ * @typedef {object} VmLedger seen = counted + uncounted, and recorded + sampled_out + dropped = seen
+ * @property {string} vm
+ * @property {string} host
+ * @property {LedgerLine} seen
+ * @property {LedgerLine} counted
+ * @property {LedgerLine} uncounted found the map of counts full
+ * @property {LedgerLine} recorded
+ * @property {LedgerLine} sampled_out
+ * @property {LedgerLine} dropped found the ring buffer full
+ * @property {number} missing of the VM's whole life: seen, and in batches that are not stored
+ * @property {boolean} balanced
+ */
+
+/** @typedef {{shipped: number, stored: number, dropped: number, under_way: number}} HostBatches ever */
+
+/**
+ * @typedef {object} HostLedger
+ * @property {string} host
+ * @property {Record<string, LedgerLine>} lost by kind
+ * @property {HostBatches} batches
+ */
+
+/**
+ * @typedef {object} Ledger
+ * @property {number} step_ms
+ * @property {number[]} times_ms
+ * @property {VmLedger[]} vms
+ * @property {HostLedger[]} hosts
+ */
+
+export {};

@@ -1,0 +1,134 @@
+/** One host in the drawer: its state, how it is read, what that costs, what was lost. */
+
+import { el } from "../base/dom.js";
+import { countText } from "../base/format.js";
+import { hostHealth } from "../base/health.js";
+import * as say from "../base/host-words.js";
+import { lossText } from "../base/losses.js";
+import { SHAPES } from "./state-chip.js";
+
+/** @typedef {import("../base/host-types.js").Host} Host */
+/** @typedef {import("../base/host-types.js").HostBatches} HostBatches */
+
+const ADVICE = "“kvmfaults-collector doctor” on the host tells more.";
+
+/**
+ * @param {Host} host
+ * @param {HostBatches | null} batches null while they are not known
+ * @param {number} now
+ */
+export function hostCard(host, batches, now) {
+  const health = hostHealth(host);
+  return el(
+    "section",
+    { class: "host", "data-tone": health.tone, "data-host": host.name },
+    el("h3", {}, host.name, chip(health)),
+    el("p", { class: "hint" }, factsOf(host)),
+    el("p", {}, say.stateSentence(host, now)),
+    waitingPart(host),
+    lackingPart(host),
+    readingPart(host, batches, now),
+    ...lossPart(host),
+    ...probePart(host),
+    blindPart(host),
+  );
+}
+
+/** @param {{tone: import("../base/health.js").Tone, text: string}} health */
+function chip({ tone, text }) {
+  const shape = el("span", { class: "chip-shape", "aria-hidden": "true" }, SHAPES[tone]);
+  return el("span", { class: "chip", "data-tone": tone }, shape, el("span", { class: "chip-text" }, text));
+}
+
+/** @param {Host} host */
+function factsOf({ arch, kernel, flavour, collector_version: version }) {
+  return [arch, kernel && `Linux ${kernel}`, flavour && `KVM: ${flavour}`, version && `collector ${version}`]
+    .filter(Boolean)
+    .join(" · ");
+}
+
+/** @param {Host} host */
+function waitingPart(host) {
+  const waiting = say.waitingFor(host);
+  if (!waiting) return null;
+  return el(
+    "div",
+    { class: "advice" },
+    el("p", {}, el("strong", {}, "Waiting for: "), waiting.reason),
+    el("p", {}, el("strong", {}, "What to do: "), waiting.remedy ? `${waiting.remedy}. ` : "", ADVICE),
+  );
+}
+
+/** @param {Host} host */
+function lackingPart(host) {
+  const lacking = say.lackingSentence(host);
+  return lacking ? el("p", { class: "advice" }, lacking) : null;
+}
+
+/** @param {Host} host @param {HostBatches | null} batches @param {number} now */
+function readingPart(host, batches, now) {
+  /** @type {[string, string][]} */
+  const pairs = [
+    ["Records", say.recordsSentence(host, now)],
+    ["Counting", say.pinsSentence(host)],
+    ["Batches", batches ? say.batchesSentence(batches) : ""],
+  ];
+  const costs = say.costFigures(host);
+  if (costs.length === 0 && host.state === "attached")
+    pairs.push(["Cost", "not reported in the last minute"]);
+  const told = [...pairs, ...costs].filter(([, text]) => text !== "");
+  if (told.length === 0) return null;
+  return el(
+    "dl",
+    { class: "host-facts" },
+    ...told.flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, text)]),
+  );
+}
+
+/** @param {Host} host */
+function lossPart(host) {
+  const losses = Object.entries(host.lost).filter(([, count]) => count > 0);
+  if (losses.length === 0) return [el("p", { class: "hint" }, "Nothing was lost, ever.")];
+  return [
+    el("h4", {}, "Lost, ever"),
+    el(
+      "ul",
+      { class: "losses" },
+      ...losses.map(([kind, count]) =>
+        el("li", {}, el("strong", {}, countText(count)), ` ${lossText(kind)}`),
+      ),
+    ),
+  ];
+}
+
+/** @param {Host} host */
+function probePart(host) {
+  const probes = say.probesOf(host);
+  if (probes.length === 0) return [];
+  return [
+    el("h4", {}, "Probes"),
+    el(
+      "ul",
+      { class: "probes" },
+      ...probes.map(({ tracepoint, state, detail }) =>
+        el(
+          "li",
+          { "data-state": state },
+          el("code", {}, tracepoint),
+          el("span", { class: "probe-state" }, state),
+          detail ? el("span", { class: "hint" }, detail) : null,
+        ),
+      ),
+    ),
+  ];
+}
+
+/** @param {Host} host */
+function blindPart(host) {
+  return el(
+    "div",
+    { class: "blind" },
+    el("h4", {}, "Not counted as guest faults here"),
+    el("ul", { class: "hint" }, ...say.blindSpots(host).map((text) => el("li", {}, text))),
+  );
+}

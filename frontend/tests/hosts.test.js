@@ -1,0 +1,182 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { hostHealth, overallHealth } from "../public/js/base/health.js";
+import { readEvents, recordingSentence, vmOf } from "../public/js/base/host-events.js";
+import * as say from "../public/js/base/host-words.js";
+import { lossSentence, spoiltBy } from "../public/js/base/losses.js";
+import { missingSentence } from "../public/js/panels/ledger.js";
+import { shareSentence } from "../public/js/panels/faults.js";
+
+const NOW = Date.parse("2026-07-01T12:00:00Z");
+const HOST = {
+  ...{ name: "h", arch: "x86_64", flavour: "svm", state: "attached", detail: "", age_s: 1, lost: {} },
+  ...{ probes: [], last_batch: "2026-07-01T11:59:59Z", recording: null, cost: null },
+};
+/** @param {string} state @param {string} [detail] */
+const pins = (state, detail = "") => [{ tracepoint: "bpffs:pins", state, detail }];
+
+test("a silent collector is stale, whatever it said last", () => {
+  assert.deepEqual(hostHealth({ ...HOST, age_s: 90 }), { tone: "bad", text: "stale: silent for 1 min" });
+  assert.equal(hostHealth({ ...HOST, state: "waiting", detail: "no BTF" }).text, "collector waiting: no BTF");
+});
+
+test("the worst host speaks for all, and losses are added up", () => {
+  const hosts = [
+    HOST,
+    { ...HOST, age_s: 60, lost: { keys_full: 3 } },
+    { ...HOST, lost: { exit_records: 4 } },
+  ];
+  const health = overallHealth({ hosts, expects_collector: true });
+  assert.deepEqual(
+    [health.tone, health.text, health.lost],
+    ["bad", "1 of 3 hosts: stale: silent for 1 min", 7],
+  );
+});
+
+test("a host that was stopped in order is no alarm", () => {
+  const hosts = [HOST, { ...HOST, state: "stopped", age_s: 9000 }];
+  assert.equal(overallHealth({ hosts, expects_collector: true }).text, "collector attached");
+});
+
+test("each state that a collector sends is said in a sentence", () => {
+  const said = (/** @type {object} */ more) => say.stateSentence({ ...HOST, ...more }, NOW);
+  const old = { last_batch: "2026-07-01T11:57:00Z", age_s: 180 };
+  assert.match(said({}), /^Its probes are attached and being read; newest batch just now\.$/);
+  assert.match(
+    said({ state: "waiting" }),
+    /^Nothing is counted now\. The collector tries again by itself\.$/,
+  );
+  assert.match(
+    said({ state: "stopped", ...old }),
+    /^Stopped in order .* \(3 min ago\)\. Nothing is counted since\.$/,
+  );
+  assert.match(said({ state: "replay", ...old }), /^A recording that was imported .* \(3 min ago\)/);
+  assert.match(
+    said(old),
+    /^Silent since .* \(3 min ago\): .* nothing is counted since: the time is a gap\.$/,
+  );
+  assert.match(said({ ...old, probes: pins("attached") }), /the kernel goes on counting/);
+  assert.match(said({ state: "paused" }), /^The collector says “paused”/);
+});
+
+test("what a collector waits for is told apart from what to do about it", () => {
+  const detail = "flavour: KVM is loaded, and no vendor's module; modprobe kvm_intel; it attaches by itself";
+  assert.deepEqual(say.waitingFor({ ...HOST, state: "waiting", detail }), {
+    reason: "flavour: KVM is loaded, and no vendor's module",
+    remedy: "modprobe kvm_intel; it attaches by itself",
+  });
+  assert.equal(say.waitingFor(HOST), null);
+});
+
+test("whether counting outlives the collector is said, with the reason where it does not", () => {
+  assert.match(say.pinsSentence({ ...HOST, probes: pins("attached") }), /^outlives the collector/);
+  assert.equal(
+    say.pinsSentence({ ...HOST, probes: pins("refused", "no BPF file system") }),
+    "ends with the collector: no BPF file system",
+  );
+  assert.equal(say.pinsSentence(HOST), "");
+  const detail = "counting ends with the collector: no BPF file system; VMs have no names";
+  assert.equal(say.lackingSentence({ ...HOST, detail }), "Lacking: VMs have no names.");
+});
+
+test("how faults are recorded is said once, and why", () => {
+  assert.equal(recordingSentence(1, "records: every fault"), "every fault is recorded");
+  assert.equal(
+    recordingSentence(0, "records: none (2.4% of a core used, 2.0% granted)"),
+    "no fault is recorded (2.4% of a core used, 2.0% granted)",
+  );
+  assert.equal(
+    recordingSentence(null, "records: a sample, at most 10 a second and VM"),
+    "a sample of the faults is recorded, at most 10 a second and VM",
+  );
+  assert.equal(recordingSentence(16, ""), "one fault of 16 is recorded");
+});
+
+/** @param {string} second @param {string} kind @param {string} detail @param {number | null} oneIn */
+const event = (second, kind, detail, oneIn) => ({
+  ...{ host: "h", kind, detail },
+  ...{ time: `2026-07-01T10:00:${second}Z`, one_in: oneIn },
+});
+
+test("a step of the governor points the way that it went", () => {
+  const events = readEvents([
+    event("40", "records", "records: a sample, at most 10 a second and VM (0.6% of a core used)", null),
+    event("20", "records", "records: none (2.4% of a core used)", 0),
+    event("00", "records", "records: a sample, at most 10 a second and VM", null),
+  ]);
+  assert.deepEqual(
+    events.map(({ glyph, tone }) => [glyph, tone]),
+    [
+      ["●", ""],
+      ["▼", "warn"],
+      ["▲", ""],
+    ],
+  );
+});
+
+test("an event of one VM names it, and a kind that is not known is said as it came", () => {
+  const asked = event("00", "vm_records", "records of web: 1: every fault", 1);
+  assert.equal(vmOf(asked), "web: 1");
+  const [first, second] = readEvents([event("10", "new_kind", "of a later version", null), asked]);
+  assert.equal(first?.text, "web: 1: every fault is recorded");
+  assert.equal(second?.text, "new kind: of a later version");
+});
+
+test("a loss that is not known is taken for a loss of counts", () => {
+  assert.equal(spoiltBy("exit_records"), "records");
+  assert.equal(spoiltBy("of_a_later_version"), "counts");
+  assert.equal(lossSentence("of_a_later_version", 1234), "1\u202f234 of a later version");
+});
+
+test("where batches are adds up in one line", () => {
+  const batches = { shipped: 7, stored: 4, dropped: 2, under_way: 1 };
+  assert.equal(say.batchesSentence(batches), "7 sent = 4 stored + 2 dropped by the spool + 1 under way");
+});
+
+test("costs that were not measured are left out", () => {
+  const cost = {
+    cpu_percent: 0.812,
+    program_cpu_percent: null,
+    program_ns_per_fault: null,
+    resident_bytes: 2 ** 26,
+  };
+  assert.deepEqual(say.costFigures({ ...HOST, cost }), [
+    ["Collector", "0.81 % of a core"],
+    ["Memory", "64.0 MiB"],
+  ]);
+  assert.deepEqual(say.costFigures(HOST), []);
+});
+
+test("what no tracepoint shows is said for each kind of host", () => {
+  assert.match(say.blindSpots({ ...HOST, flavour: "vmx" }).join(" "), /EPT misconfigurations/);
+  assert.doesNotMatch(say.blindSpots(HOST).join(" "), /EPT/);
+  assert.match(say.blindSpots({ ...HOST, arch: "aarch64" }).join(" "), /level of a mapping/);
+  assert.match(say.blindSpots({ ...HOST, flavour: "pvm" }).join(" "), /ends in an error exit/);
+});
+
+/** @param {number} total */
+const sum = (total) => ({ total, values: [] });
+/** @param {number} recorded @param {number} dropped @param {number} uncounted */
+const ledger = (recorded, dropped, uncounted) => ({
+  ...{ seen: sum(1000), counted: sum(1000 - uncounted), uncounted: sum(uncounted) },
+  ...{ recorded: sum(recorded), sampled_out: sum(1000 - recorded - dropped), dropped: sum(dropped) },
+});
+
+test("the share of the faults that is recorded is said, and where the others are", () => {
+  assert.equal(
+    shareSentence(ledger(62, 0, 0)),
+    "62 of 1\u202f000 faults of this range are recorded (6.2 %); 938 were left out by sampling. " +
+      "All of them are in the counts.",
+  );
+  assert.equal(shareSentence(ledger(1000, 0, 0)), "All 1\u202f000 faults of this range are recorded.");
+  assert.match(shareSentence(ledger(0, 0, 0)), /^None of the 1\u202f000 faults of this range is recorded\./);
+  assert.doesNotMatch(shareSentence(ledger(0, 37, 5)), /in the counts/);
+  assert.match(shareSentence(ledger(0, 37, 0)), /37 records were lost/);
+});
+
+test("what is missing is said, and that figures contradict one another", () => {
+  assert.match(missingSentence({ missing: 0, balanced: true }), /^Nothing is missing/);
+  assert.match(missingSentence({ missing: 6000, balanced: true }), /^6\u202f000 faults are missing/);
+  assert.match(missingSentence({ missing: 0, balanced: false }), /^Figures in the database contradict/);
+});

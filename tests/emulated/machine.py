@@ -21,7 +21,7 @@ HOST_ADDRESS = "10.0.2.2"
 """This host, as a machine sees it: QEMU's user networking leads to the loopback interface."""
 
 _BOOT_S = 180.0
-_ANSWER_S = 300.0
+_ANSWER_S = 150.0
 _POLL_S = 0.05
 _BUSYBOX = "/emulated/busybox"
 _KERNEL_FAILED = re.compile(

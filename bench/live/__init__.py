@@ -1,0 +1,1 @@
+"""How long a fault takes to a viewer: the guest that faults, the viewer, and what lies between."""

@@ -80,7 +80,8 @@ struct vcpu_counts {
 	u64 seen;
 	u64 next_record;	/* the value of seen at which a record is next considered */
 	u32 format;
-	u32 gap;		/* by how much next_record advances */
+	u16 gap;		/* by how much next_record advances */
+	u16 orders;		/* the number of the orders that next_record follows */
 	u64 word;		/* of the newest fault */
 	u64 address;
 	u64 ipa;
@@ -174,6 +175,8 @@ struct about {
 	u64 cut_monotonic_ns;	/* when its counters were read */
 	u64 cut_utc_ns;
 	u64 missed_runs;	/* as they were then */
+	u64 exits_position;	/* up to where the batch has the ring buffers' records */
+	u64 faults_position;
 };
 
 /* Indexes of the array "used": which maps hold anything at all. A large map takes a millisecond to find empty. */
@@ -196,5 +199,5 @@ _Static_assert(sizeof(struct fault_key) == 32, "layout.py: FAULT_KEY");
 _Static_assert(sizeof(struct exit_key) == 32, "layout.py: EXIT_KEY");
 _Static_assert(sizeof(struct fault_record) == 80, "layout.py: FAULT_RECORD");
 _Static_assert(sizeof(struct exit_record) == 96, "layout.py: EXIT_RECORD");
-_Static_assert(sizeof(struct about) == 80, "layout.py: ABOUT");
+_Static_assert(sizeof(struct about) == 96, "layout.py: ABOUT");
 _Static_assert(sizeof(struct record_order) == 16, "layout.py: RECORD_ORDER");

@@ -126,7 +126,7 @@ EXIT_COUNT = Struct("=Q")
 FAULT_RECORD = Struct("=QQQQQQQQIIIBB2x")
 EXIT_RECORD = Struct("=QQQQQQQQQQIIII")
 RECORD_ORDER = Struct("=QII")
-ABOUT = Struct("=16s16s16sQQQQ")
+ABOUT = Struct("=16s16s16sQQQQQQ")
 
 VCPU_HEAD = Struct("=QQQIIIIQQIIQQQQQQQQQQ")
 """``struct vcpu_counts`` up to its syndromes."""
@@ -151,7 +151,7 @@ _SIZES = [
         ABOUT,
     )
 ]
-if _SIZES != [72, 88, 24, 32, 32, 80, 96, 16, 80] or VCPU_COUNTS_BYTES != 1072:
+if _SIZES != [72, 88, 24, 32, 32, 80, 96, 16, 96] or VCPU_COUNTS_BYTES != 1072:
     raise AssertionError("layout.py and event.h differ")
 
 

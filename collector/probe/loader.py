@@ -40,6 +40,7 @@ MAPS = (
     "fault_records",
     "record_default",
     "record_orders",
+    "orders_number",
     "counting",
     "page_fault_seen",
     "about",

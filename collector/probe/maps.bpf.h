@@ -33,6 +33,7 @@ BPF_ARRAY(written_since_wakeup, u64, 1);
 
 /* Written by user space: what to record of every VM, and of some VMs instead. */
 BPF_ARRAY(record_default, struct record_order, 1);
+BPF_ARRAY(orders_number, u16, 1);	/* another with every change of these */
 BPF_F_TABLE("hash", struct vm_key, struct record_order, record_orders, MAX_VMS, BPF_F_NO_PREALLOC);
 
 /* Written by user space: while this is 0, nothing is counted, nor lost. One set ends and another begins so. */

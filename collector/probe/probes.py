@@ -34,6 +34,7 @@ from collector.probe.snapshot import COUNTED, Cut, Positions, Snapshot, Table
 from collector.probe.source import Source
 
 _INDEX = struct.Struct("=I")
+_NUMBER = struct.Struct("=H")
 _FIRST = _INDEX.pack(0)
 _OF_VMS = ("vms", "visitors", "record_orders", "vcpus", "fault_counts", "exit_counts")
 """Maps whose keys or values begin with the VM, in the order in which a VM is forgotten: what attributes a
@@ -66,6 +67,11 @@ class Probes:
         self.close()
 
     @property
+    def handles(self) -> Handles:
+        """The file descriptors."""
+        return self._handles
+
+    @property
     def is_attached(self) -> bool:
         """Whether the programs run, here."""
         return self._attached
@@ -90,6 +96,8 @@ class Probes:
                 0,
                 time.monotonic_ns(),
                 time.time_ns(),
+                0,
+                0,
                 0,
             )
         )
@@ -153,13 +161,18 @@ class Probes:
         :raises ProbeError: the kernel refuses
         """
         try:
-            counting, _, _, batch, monotonic_ns, utc_ns, missed = ABOUT.unpack(self._get("about", _FIRST))
+            counting, _, _, batch, monotonic_ns, utc_ns, missed, exits, faults = ABOUT.unpack(
+                self._get("about", _FIRST)
+            )
             tables = {
                 name: dict(bpf.entries(self._maps[f"{name}_cut"])) for name in COUNTED if name != "lost"
             }
             tables["lost"] = self._array("lost_cut", len(LOST_KINDS))
         except OSError as exc:
             raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
+        # The newest batch has these records; whoever cut it may have been killed before it let go of them.
+        self._exits.skip_to(exits)
+        self._faults.skip_to(faults)
         return Cut(
             counting=counting.hex(),
             batch=batch,
@@ -181,7 +194,15 @@ class Probes:
             counting, fingerprint, layout, *_ = ABOUT.unpack(self._get("about", _FIRST))
             self._about(
                 ABOUT.pack(
-                    counting, fingerprint, layout, cut.batch, cut.monotonic_ns, cut.utc_ns, cut.missed_runs
+                    counting,
+                    fingerprint,
+                    layout,
+                    cut.batch,
+                    cut.monotonic_ns,
+                    cut.utc_ns,
+                    cut.missed_runs,
+                    cut.positions.exits,
+                    cut.positions.faults,
                 )
             )
         except OSError as exc:
@@ -205,6 +226,9 @@ class Probes:
                 if key not in wanted:
                     bpf.delete(orders, key)
             bpf.update_all(orders, wanted)
+            (number,) = _NUMBER.unpack(self._get("orders_number", _FIRST))
+            # Last: whoever sees the number sees the orders.
+            self._set("orders_number", _FIRST, _NUMBER.pack((number + 1) % 2**16))
         except OSError as exc:
             raise ProbeError(f"cannot say what to record: {exc.strerror}") from exc
 

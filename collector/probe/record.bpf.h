@@ -1,6 +1,6 @@
 /* Records of single guest faults: which of them, and at what cost to the others. */
 
-/* So that a fault that is not recorded costs a comparison; also how late a new order may be noticed. */
+/* So that a fault that is not recorded costs two comparisons; also how late a slower pace may be noticed. */
 #define LONGEST_GAP	4096
 
 #ifdef ARCH_X86_64
@@ -36,7 +36,10 @@ static __always_inline u64 guest_pc(struct vcpu_counts *state)
 /* Whether the fault that is about to be counted may be one to record: nearly always all that this costs. */
 static __always_inline int is_considered(struct vcpu_counts *state)
 {
-	return state->seen + 1 >= state->next_record;
+	u32 index = 0;
+	u16 *number = orders_number.lookup(&index);
+
+	return state->seen + 1 >= state->next_record || (number && *number != state->orders);
 }
 
 /*
@@ -47,11 +50,16 @@ static __always_inline int is_considered(struct vcpu_counts *state)
 static __always_inline int is_due(struct vcpu_counts *state, u64 now_ns)
 {
 	u32 index = 0;
-	struct record_order *order = record_default.lookup(&index), *own;
+	struct record_order *order, *own;
+	u16 *number = orders_number.lookup(&index);
 	struct vm_record *vm;
 	u64 spacing_ns, passed_ns;
 	u32 gap;
 
+	/* Before the orders are read: one that is given meanwhile has another number. */
+	if (number)
+		state->orders = *number;
+	order = record_default.lookup(&index);
 	if (order && order->others) {
 		own = record_orders.lookup(&state->vm);
 		if (own)

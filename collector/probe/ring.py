@@ -22,7 +22,7 @@ class Ring:
     def __init__(self, table: Map, record: struct.Struct) -> None:
         """:param record: what each record is; its size is a multiple of 8"""
         self._mask = table.max_entries - 1
-        self._record = struct.Struct(f"=I4x{record.format.lstrip('=')}")
+        self._record = struct.Struct(f"={_HEADER_BYTES}x{record.format.lstrip('=')}")
         self._consumer = mmap.mmap(table.fd, _PAGE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         self._data = mmap.mmap(
             table.fd, _PAGE + 2 * table.max_entries, mmap.MAP_SHARED, mmap.PROT_READ, offset=_PAGE
@@ -39,13 +39,13 @@ class Ring:
         (written_to,) = _POSITION.unpack_from(self._data)
         size = self._record.size
         start = _PAGE + (self._read_to & self._mask)
-        whole = (written_to - self._read_to) // size * size
-        records = []
-        for header, *fields in self._record.iter_unpack(self._data[start : start + whole]):
-            if header & _BUSY:
-                break
-            records.append(tuple(fields))
-        self._read_to += len(records) * size
+        end = start + (written_to - self._read_to) // size * size
+        with memoryview(self._data) as raw, raw.cast("I") as words:
+            headers = words[start // 4 : end // 4 : size // 4].tolist()
+        # Before the records: what is whole now was whole when it is read.
+        ready = next((index for index, header in enumerate(headers) if header & _BUSY), len(headers))
+        records = list(self._record.iter_unpack(self._data[start : start + ready * size]))
+        self._read_to += ready * size
         return records
 
     def is_drained(self) -> bool:

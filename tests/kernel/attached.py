@@ -1,6 +1,7 @@
 """The probes attached in this process, without server and spool: what the kernel's side alone gives."""
 
 import os
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,19 @@ def attached(headers_cache: Path, limits: Limits | None = None) -> Iterator[Prob
         probes.attach(plan)
         probes.begin(source)
         yield probes
+
+
+@contextmanager
+def pinned(probes: Probes, directory: Path) -> Iterator[Path]:
+    """Pin the probes in a BPF file system of the test's own; yield the folder."""
+    mounted = directory / "bpf"
+    mounted.mkdir()
+    subprocess.run(["mount", "-t", "bpf", "bpf", mounted], check=True)
+    try:
+        probes.pin(mounted / "set", 0)
+        yield mounted / "set"
+    finally:
+        subprocess.run(["umount", mounted], check=True)
 
 
 def read(reader: Reader, probes: Probes) -> Reading:

@@ -1,15 +1,22 @@
 """Which guest faults are recorded: what is wanted, less what the governor holds back."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from collector.governor import Governor
 from collector.probe.layout import RecordLevel, VmKey
-from collector.probe.probes import Probes
 from collector.record_requests import Requests
 from faultmodel.record import Cost, HostEvent, Vm
 
 NS_PER_S = 1_000_000_000
 _ONE_IN = {RecordLevel.NONE: 0, RecordLevel.SAMPLE: None, RecordLevel.ALL: 1}
+
+
+class Probes(Protocol):
+    """What is needed of ``collector.probe.probes.Probes``."""
+
+    def record(self, level: RecordLevel, spacing_ns: int, of_vms: Mapping[VmKey, RecordLevel]) -> None:
+        """Say which guest faults are to be recorded."""
 
 
 class Recording:
@@ -26,7 +33,7 @@ class Recording:
         self._applied: tuple[RecordLevel, Mapping[VmKey, RecordLevel]] | None = None
         self._named: dict[VmKey, str] = {}
 
-    def adjust(self, vms: Mapping[VmKey, Vm], cost: Cost | None, now_ns: int) -> tuple[HostEvent, ...]:
+    def adjust(self, vms: Mapping[VmKey, Vm], cost: Cost, now_ns: int) -> tuple[HostEvent, ...]:
         """Let the governor judge the last reading and apply what holds now; return what changed.
 
         :param vms: the VMs that the probes know
@@ -35,7 +42,7 @@ class Recording:
         active = self._requests.active(now_ns)
         asked = {key: vm.name or vm.id for key, vm in vms.items() if any(item.means(vm) for item in active)}
         wanted = RecordLevel.ALL if asked else self._wanted
-        step = self._governor.judge(cost.cpu_ns, cost.to_ns - cost.from_ns, wanted) if cost else None
+        step = self._governor.judge(cost.cpu_ns, cost.to_ns - cost.from_ns, wanted)
         most = self._governor.most
         levels = (min(self._wanted, most), dict.fromkeys(asked, min(RecordLevel.ALL, most)))
         if levels == self._applied:

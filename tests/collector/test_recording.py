@@ -1,0 +1,153 @@
+"""What is recorded follows what is asked for and what the governor grants, and every change is told once."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from collector.governor import Governor
+from collector.probe.layout import RecordLevel, VmKey
+from collector.record_requests import Request, Requests
+from collector.recording import Recording
+from faultmodel.record import Cost, HostEvent, Vm
+from tests.batches import make_vm
+
+NONE, SAMPLE, ALL = RecordLevel.NONE, RecordLevel.SAMPLE, RecordLevel.ALL
+SECOND = 1_000_000_000
+WEB, DB = VmKey(1, 7), VmKey(2, 8)
+VMS = {
+    WEB: make_vm("00000000000000a1", pid=4242, name="web", uuid="6f1d0c9a-52a5-4ad5-8f43-0f6b1f0d7a11"),
+    DB: make_vm("00000000000000a2", pid=4343, name="", uuid=""),
+}
+A_SAMPLE = "a sample, at most 10 a second and VM"
+
+
+class Programs:
+    """Takes the orders that the programs would."""
+
+    def __init__(self) -> None:
+        self.orders: list[tuple[RecordLevel, int, dict[VmKey, RecordLevel]]] = []
+
+    def record(self, level: RecordLevel, spacing_ns: int, of_vms: Mapping[VmKey, RecordLevel]) -> None:
+        self.orders.append((level, spacing_ns, dict(of_vms)))
+
+
+class Desk:
+    """A recording, its programs, and the operator's requests."""
+
+    def __init__(self, directory: Path, wanted: RecordLevel = SAMPLE, budget: float = 0.0) -> None:
+        self.programs = Programs()
+        self.requests = Requests(directory / "requests.json")
+        self._recording = Recording(self.programs, wanted, 10, Governor(budget), self.requests)
+
+    def adjust(
+        self, now_s: int, *, share: float = 0.0, vms: Mapping[VmKey, Vm] = VMS
+    ) -> list[tuple[str, int | None]]:
+        """Take a reading of a second that cost this share of a core; what was told."""
+        return [(event.detail, event.one_in) for event in self.events(now_s, share=share, vms=vms)]
+
+    def events(
+        self, now_s: int, *, share: float = 0.0, vms: Mapping[VmKey, Vm] = VMS
+    ) -> tuple[HostEvent, ...]:
+        now_ns = now_s * SECOND
+        cost = Cost(from_ns=now_ns, to_ns=now_ns + SECOND, cpu_ns=round(share * SECOND), resident_bytes=1)
+        return self._recording.adjust(vms, cost, now_ns)
+
+    def ask(self, vm: str, until_s: int) -> None:
+        self.requests.add(Request(vm, until_s * SECOND), 0)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [
+        (NONE, ("records: none", 0)),
+        (SAMPLE, (f"records: {A_SAMPLE}", None)),
+        (ALL, ("records: every fault", 1)),
+    ],
+    ids=["none", "sample", "all"],
+)
+def test_what_is_recorded_is_told_at_the_start_and_not_again(
+    tmp_path: Path, wanted: RecordLevel, told: tuple[str, int | None]
+) -> None:
+    desk = Desk(tmp_path, wanted)
+    assert [desk.adjust(second) for second in range(3)] == [[told], [], []]
+    assert desk.programs.orders == [(wanted, SECOND // 10, {})]
+
+
+@pytest.mark.parametrize("name", ["web", "6f1d0c9a-52a5-4ad5-8f43-0f6b1f0d7a11", "00000000000000a1", "4242"])
+def test_a_vm_that_is_asked_for_is_recorded_in_full_until_the_time_is_over(tmp_path: Path, name: str) -> None:
+    desk = Desk(tmp_path)
+    desk.adjust(0)
+    desk.ask(name, 60)
+    assert [desk.adjust(second) for second in (1, 59)] == [[("records of web: every fault", 1)], []]
+    assert [desk.adjust(second) for second in (60, 61)] == [
+        [("records of web: as of the others", None)],
+        [],
+    ]
+    assert [of_vms for _, _, of_vms in desk.programs.orders] == [{}, {WEB: ALL}, {}]
+
+
+def test_a_vm_without_a_name_is_told_by_its_id(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.adjust(0)
+    desk.ask("4343", 60)
+    assert desk.adjust(1) == [("records of 00000000000000a2: every fault", 1)]
+
+
+def test_a_request_for_a_vm_that_does_not_run_yet_waits_for_it(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.ask("web", 60)
+    assert desk.adjust(1, vms={DB: VMS[DB]}) == [(f"records: {A_SAMPLE}", None)]
+    assert desk.adjust(2) == [("records of web: every fault", 1)]
+
+
+def test_a_request_ends_with_its_vm(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.adjust(0)
+    desk.ask("web", 60)
+    desk.adjust(1)
+    assert desk.adjust(2, vms={DB: VMS[DB]}) == [("records of web: as of the others", None)]
+    assert desk.programs.orders[-1][2] == {}
+
+
+def test_changes_of_the_host_and_of_a_vm_are_of_different_kinds(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.ask("web", 60)
+    kinds = [(event.kind, event.time_ns) for event in desk.events(1)]
+    assert kinds == [("records", SECOND), ("vm_records", SECOND)]
+
+
+def test_above_the_budget_the_sample_goes_and_it_is_told_why(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, budget=0.02)
+    told = [event for second in range(10) for event in desk.adjust(second, share=0.05)]
+    assert told == [
+        (f"records: {A_SAMPLE}", None),
+        ("records: none (5.0% of a core used, 2.0% granted)", 0),
+    ]
+    assert [level for level, _, _ in desk.programs.orders] == [SAMPLE, NONE]
+
+
+def test_above_the_budget_a_request_gives_way_before_the_sample(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, budget=0.02)
+    desk.ask("web", 1000)
+    for second in range(20):
+        desk.adjust(second, share=0.05)
+    assert [(level, of_vms) for level, _, of_vms in desk.programs.orders] == [
+        (SAMPLE, {WEB: ALL}),
+        (SAMPLE, {WEB: SAMPLE}),
+        (NONE, {WEB: NONE}),
+    ]
+
+
+def test_in_a_calm_everything_is_recorded_again(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, ALL, budget=0.02)
+    for second in range(20):
+        desk.adjust(second, share=0.05)
+    told = [event for second in range(20, 100) for event in desk.adjust(second, share=0.0)]
+    assert [one_in for _, one_in in told] == [None, 1]
+    assert all("granted" in detail for detail, _ in told)
+
+
+def test_without_a_budget_nothing_gives_way(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, ALL)
+    assert [desk.adjust(second, share=0.9) for second in range(30)][1:] == [[]] * 29

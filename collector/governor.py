@@ -82,4 +82,4 @@ class Governor:
     def _step(self, most: RecordLevel, share: float) -> Step:
         self._most = most
         self._used.clear()
-        return Step(most, f"{share:.1%} of a core used, {self._budget:.1%} granted")
+        return Step(most, f"{100 * share:.3g}% of a core used, {100 * self._budget:.3g}% granted")

@@ -39,7 +39,9 @@ def test_it_steps_down_a_level_at_a_time_to_counts_alone() -> None:
 
 def test_a_step_says_what_was_used_and_what_is_granted() -> None:
     (step,) = _judge(Governor(0.02), 0.0512, 5)
-    assert step.reason == "5.1% of a core used, 2.0% granted"
+    (small,) = _judge(Governor(0.0001), 0.0004, 5)
+    assert step.reason == "5.12% of a core used, 2% granted"
+    assert small.reason == "0.04% of a core used, 0.01% granted"
 
 
 def test_one_expensive_reading_is_no_reason_to_step_down() -> None:

@@ -122,7 +122,7 @@ def test_above_the_budget_the_sample_goes_and_it_is_told_why(tmp_path: Path) -> 
     told = [event for second in range(10) for event in desk.adjust(second, share=0.05)]
     assert told == [
         (f"records: {A_SAMPLE}", None),
-        ("records: none (5.0% of a core used, 2.0% granted)", 0),
+        ("records: none (5% of a core used, 2% granted)", 0),
     ]
     assert [level for level, _, _ in desk.programs.orders] == [SAMPLE, NONE]
 

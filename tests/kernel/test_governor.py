@@ -1,0 +1,66 @@
+"""The collector's budget and the operator's requests, end to end."""
+
+import pytest
+
+from tests.kernel.guests import run_guest, start_guest, told_by
+from tests.product import SEEN_S, Product, wait_for
+
+pytestmark = pytest.mark.kernel
+
+
+def _steps(product: Product) -> list[int | None]:
+    """How one of how many faults is recorded, from the first event to the last."""
+    items = product.get("host-events", host=product.host)["items"]
+    return [item["one_in"] for item in reversed(items) if item["kind"] == "records"]
+
+
+def _ledger(product: Product, vm_id: str) -> dict[str, int]:
+    """Totals of a VM's ledger."""
+    (entry,) = product.get("ledger", vm=vm_id, from_="now-5m")["vms"]
+    names = ("seen", "counted", "uncounted", "recorded", "sampled_out", "dropped")
+    return {name: entry[name]["total"] for name in names}
+
+
+def test_over_its_budget_the_collector_records_less_and_counts_as_exactly(own_product: Product) -> None:
+    own_product.restart_collector("--records", "all", "--budget", "0.01", "--interval", "0.1")
+    wait_for(lambda: _steps(own_product)[-3:] == [1, None, 0] or None, SEEN_S, "two steps down")
+    told = run_guest(write=20_011, read=503, vcpus=2)
+    vm = own_product.vm_with(told.pid, faults=told.faults)
+    assert vm["faults"] == told.faults
+    ledger = _ledger(own_product, vm["id"])
+    assert (ledger["seen"], ledger["counted"], ledger["recorded"]) == (told.faults, told.faults, 0)
+    assert ledger["sampled_out"] == told.faults
+
+
+def test_the_time_line_says_why_less_is_recorded(own_product: Product) -> None:
+    own_product.restart_collector("--records", "all", "--budget", "0.01", "--interval", "0.1")
+    wait_for(lambda: _steps(own_product)[-3:] == [1, None, 0] or None, SEEN_S, "two steps down")
+    newest = own_product.get("host-events", host=own_product.host)["items"][0]
+    assert "of a core used, 0.01% granted" in newest["detail"]
+
+
+def test_with_all_records_every_fault_is_recorded(own_product: Product) -> None:
+    own_product.restart_collector("--records", "all", "--budget", "0")
+    told = run_guest(write=5003, read=101, vcpus=2)
+    vm = own_product.vm_with(told.pid, faults=told.faults)
+    ledger = _ledger(own_product, vm["id"])
+    assert (ledger["recorded"], ledger["sampled_out"], ledger["dropped"]) == (told.faults, 0, 0)
+
+
+def test_a_vm_is_recorded_in_full_on_request(own_product: Product) -> None:
+    own_product.restart_collector("--records", "none", "--budget", "0")
+    guest = start_guest(write=10, hold=True)
+    assert guest.stdout is not None
+    told = told_by(guest.stdout.readline())
+    vm = own_product.vm_with(told.pid, faults=told.faults)
+    own_product.command(
+        *("collector", "record", str(told.pid), "--for", "600", "--data-dir", str(own_product.directory))
+    )
+
+    def events() -> list[str] | None:
+        items = own_product.get("host-events", host=own_product.host)["items"]
+        return [item["detail"] for item in items if item["kind"] == "vm_records"] or None
+
+    (said,) = wait_for(events, SEEN_S, "the request is told")
+    assert said == f"records of {vm['name'] or vm['id']}: every fault"
+    guest.communicate()

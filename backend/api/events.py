@@ -36,7 +36,7 @@ class EventStreamResponse(StreamingResponse):
     responses={
         **reader_problems(),
         200: {
-            "description": "An event `batch` whenever batches were applied, ten a second at most: whose "
+            "description": "An event `batch` whenever batches were applied, twenty a second at most: whose "
             "(`hosts`), and the time of the newest (`time`). Comments in between keep the connection open.",
             "content": {
                 "text/event-stream": {

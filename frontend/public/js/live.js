@@ -7,7 +7,7 @@ const SLOWEST_MS = 10_000;
 /** The share of time that asking may take: with 2, an answer that took 800 ms is asked for again 1.6 s later. */
 const REST_FACTOR = 2;
 /** News of many hosts come close together; one question serves them all. */
-const NEWS_GAP_MS = 100;
+const NEWS_GAP_MS = 50;
 
 /**
  * @param {object} options

@@ -1,0 +1,37 @@
+"""Whoever watches is told what was stored: at once, and what comes in quick succession together."""
+
+import asyncio
+from collections.abc import Mapping
+
+from backend.live import Live
+
+END_S = 10.0
+
+
+async def _news_of_two_tellings() -> list[Mapping[str, int]]:
+    live = Live()
+    watch = live.watch()
+    first = asyncio.ensure_future(anext(watch))
+    # Until it watches.
+    await asyncio.sleep(0)
+    live.announce("host-1", 1)
+    news = [await first]
+    live.announce("host-1", 2)
+    live.announce("host-2", 3)
+    live.announce("host-1", 4)
+    return [*news, await anext(watch)]
+
+
+def test_what_is_stored_while_the_last_news_are_passed_on_is_told_together() -> None:
+    news = asyncio.run(asyncio.wait_for(_news_of_two_tellings(), END_S))
+    assert news == [{"host-1": 1}, {"host-1": 4, "host-2": 3}]
+
+
+async def _news_until_the_end() -> list[Mapping[str, int]]:
+    live = Live()
+    asyncio.get_running_loop().call_soon(live.close)
+    return [news async for news in live.watch()]
+
+
+def test_a_watch_ends_when_the_server_does() -> None:
+    assert asyncio.run(asyncio.wait_for(_news_until_the_end(), END_S)) == []

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from bench.live.events import Events
 from bench.live.overview import Answer, Overview
 
-_LEAST_GAP_S = 0.1
+_LEAST_GAP_S = 0.05
 _REST_FACTOR = 2
 """NEWS_GAP_MS and REST_FACTOR of frontend/public/js/live.js: the time from one question to the next."""
 _SILENCE_S = 15.0

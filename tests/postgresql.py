@@ -31,13 +31,15 @@ class PostgresqlError(Exception):
 class PostgresqlServer:
     """A server on files of its own. Its databases are gone when the tests end."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, is_durable: bool = False) -> None:
         """Make the server's files; it is not running yet.
 
+        :param is_durable: what is committed outlives a power cut
         :raises PostgresqlError: PostgreSQL is not installed
         """
         self.port = _free_port()
         self._folder = folder
+        self._is_durable = is_durable
         self._log = folder / "log"
         self._binaries = _binaries()
         self._numbers = count()
@@ -60,9 +62,9 @@ class PostgresqlServer:
             "listen_addresses": "127.0.0.1",
             "port": self.port,
             "unix_socket_directories": self._folder,
-            # A power cut is no part of these tests.
-            "fsync": "off",
-            "full_page_writes": "off",
+            # A power cut is no part of the tests.
+            "fsync": "on" if self._is_durable else "off",
+            "full_page_writes": "on" if self._is_durable else "off",
         }
         arguments = [f"--{name}={value}" for name, value in settings.items()]
         self._process = self._spawn("postgres", "-D", str(self._folder / "files"), *arguments)
@@ -133,14 +135,15 @@ class PostgresqlServer:
 
 
 @contextmanager
-def running_postgresql() -> Iterator[PostgresqlServer]:
+def running_postgresql(*, is_durable: bool = False) -> Iterator[PostgresqlServer]:
     """Run a server until the block is left.
 
+    :param is_durable: what is committed outlives a power cut, which costs a disk's time for each transaction
     :raises PostgresqlError: PostgreSQL is not installed, or does not start
     """
     folder = Path(tempfile.mkdtemp(prefix="kvmfaults-postgresql-"))
     try:
-        server = PostgresqlServer(folder)
+        server = PostgresqlServer(folder, is_durable=is_durable)
         server.start()
         try:
             yield server

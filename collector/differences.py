@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from struct import Struct
 
 from collector.probe.layout import (
     EXIT_COUNT,
@@ -25,8 +26,8 @@ from collector.probe.snapshot import Table
 Again = Callable[[str, bytes], bytes | None]
 """Reads one entry anew, by map and key."""
 
-_OWNER_BYTES = 32
-"""VM, vCPU, thread and the vCPU's number: whose counts these are."""
+_OWNER = Struct("=16s8x8s")
+"""VM, and thread and the vCPU's number: whose counts these are."""
 _SYNDROMES_END = VCPU_HEAD.size + SYNDROMES * SYNDROME.size
 _BLANK = bytes(VCPU_COUNTS_BYTES)
 _INSTANTS = 1000
@@ -105,7 +106,7 @@ def _add_vcpus(found: Differences, name: str, now: Table, before: Table, again: 
             # Not once was it whole: read it with the next reading.
             continue
         changed[key] = whole
-        _add_vcpu(found, whole, old if old[:_OWNER_BYTES] == whole[:_OWNER_BYTES] else _BLANK)
+        _add_vcpu(found, whole, old if _OWNER.unpack_from(old) == _OWNER.unpack_from(whole) else _BLANK)
 
 
 def _whole(value: bytes, again: Callable[[], bytes | None]) -> bytes | None:

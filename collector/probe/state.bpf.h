@@ -7,13 +7,12 @@ static __always_inline struct vcpu_counts *home_of(u32 tid, u32 way)
 	return homes.lookup(&place);
 }
 
-static __always_inline void settle(struct vcpu_counts *state, struct vcpu_key *key, u64 vcpu, u32 tid)
+static __always_inline void settle(struct vcpu_counts *state, struct vcpu_key *key, u32 tid)
 {
 	struct vm_record *vm = vms.lookup(&key->vm);
 
 	state->vm = key->vm;
 	state->vcpu_id = key->vcpu;
-	state->vcpu = vcpu;
 	state->tid = tid;
 	if (vm)
 		__sync_fetch_and_add(&vm->vcpus, 1);
@@ -38,7 +37,7 @@ static __always_inline int claim(struct vcpu_counts *state, u32 tid, u32 way)
 	return state && !state->tid && !claims.insert(&place, &tid);
 }
 
-static __always_inline struct vcpu_counts *enter_home(u32 tid, struct vcpu_key *key, u64 vcpu)
+static __always_inline struct vcpu_counts *enter_home(u32 tid, struct vcpu_key *key)
 {
 	struct vcpu_counts *first = home_of(tid, 0), *second = home_of(tid, 1), *state = NULL;
 
@@ -54,11 +53,11 @@ static __always_inline struct vcpu_counts *enter_home(u32 tid, struct vcpu_key *
 	else if (claim(second, tid, 1))
 		state = second;
 	if (state)
-		settle(state, key, vcpu, tid);
+		settle(state, key, tid);
 	return state;
 }
 
-static __always_inline struct vcpu_counts *enter_as_visitor(u32 tid, struct vcpu_key *key, u64 vcpu)
+static __always_inline struct vcpu_counts *enter_as_visitor(u32 tid, struct vcpu_key *key)
 {
 	struct visitor visitor = {.key = *key, .running = 1};
 	struct vcpu_counts *state = vcpus.lookup(key), *zero;
@@ -73,7 +72,7 @@ static __always_inline struct vcpu_counts *enter_as_visitor(u32 tid, struct vcpu
 		state = vcpus.lookup(key);
 		if (!state)
 			return NULL;
-		settle(state, key, vcpu, 0);
+		settle(state, key, 0);
 	}
 	visitors.update(&tid, &visitor);
 	return visitors.lookup(&tid) ? state : NULL;
@@ -97,13 +96,15 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu)
 		count_lost(LOST_KEYS_FULL);
 		return NULL;
 	}
-	state = enter_home(tid, &key, vcpu);
+	state = enter_home(tid, &key);
 	if (!state)
-		state = enter_as_visitor(tid, &key, vcpu);
+		state = enter_as_visitor(tid, &key);
 	if (!state) {
 		count_lost(LOST_KEYS_FULL);
 		return NULL;
 	}
+	/* Without debugfs, a VM where another one was is taken for it: at least its vCPU is its own. */
+	state->vcpu = vcpu;
 	state->running = 1;
 	state->pending = 0;
 	return state;

@@ -47,6 +47,14 @@ def test_a_home_with_another_owner_starts_from_zero() -> None:
         assert [account.seen for account in found.vcpus.values()] == [4]
 
 
+def test_a_home_whose_vcpu_lies_elsewhere_is_the_same_home() -> None:
+    # Where the kernel has no debugfs, a VM at the address of another is taken for it.
+    moved = bytearray(_vcpu(faults=9).pack())
+    moved[16:24] = bytes(8)
+    found = differences(_homes(home=bytes(moved)), _homes(home=_vcpu(faults=4).pack()))
+    assert [counters[0] for counters in found.fault_counts.values()] == [5]
+
+
 def test_two_homes_of_one_vcpu_are_added() -> None:
     # A vCPU that moved from one thread to another.
     now = _homes(one=_vcpu(faults=4).pack(), two=_vcpu(tid=501, faults=3).pack())

@@ -24,6 +24,10 @@ TimeMs = Annotated[int, Meta(ge=0, le=2**53)]
 Text = Annotated[str, Meta(max_length=256)]
 LongText = Annotated[str, Meta(max_length=1024)]
 VmId = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
+DescribedVm = Annotated[str, Meta(max_length=16)]
+"""The id of a VM that the batch describes, in one of its many rows. ``wire.decode`` checks for all of them at
+once that it does: to match the pattern in each takes as long as all other decoding.
+"""
 
 BUCKET_MS = 1000
 """Width of a count's bucket: counts are kept per UTC second."""
@@ -145,7 +149,7 @@ class ExitCount(Struct, frozen=True, array_like=True, gc=False):
     """Exits from KVM_RUN to user space in one bucket. ``errno`` is positive; 0 where KVM_RUN succeeded."""
 
     bucket_ms: TimeMs
-    vm: VmId
+    vm: DescribedVm
     vcpu: U32
     reason: U32
     errno: U32
@@ -176,7 +180,7 @@ class LedgerEntry(Struct, frozen=True, array_like=True, gc=False):
 
     bucket_ms: TimeMs
     """The bucket in which the reading's span begins."""
-    vm: VmId
+    vm: DescribedVm
     seen: Count
     """Faults that the programs saw and could tell to be this VM's."""
     counted: Count

@@ -5,6 +5,8 @@ and says which time it covers. The architecture's own lists are encoded as that 
 """
 
 from dataclasses import dataclass
+from functools import cache
+from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
@@ -80,6 +82,11 @@ class _Envelope(Struct, frozen=True, kw_only=True):
     costs: Annotated[tuple[Cost, ...], Meta(max_length=MAX_HOST_ITEMS)]
 
 
+_decode_header = msgspec.msgpack.Decoder(_Header).decode
+_decode_envelope = msgspec.msgpack.Decoder(_Envelope).decode
+_vm_of = attrgetter("vm")
+
+
 def encode(batch: Batch) -> bytes:
     """Encode a batch."""
     return msgspec.msgpack.encode(
@@ -113,8 +120,7 @@ def decode(data: bytes) -> Batch:
     if len(data) > MAX_BATCH_BYTES:
         raise WireError(f"batch has {len(data)} bytes, more than the {MAX_BATCH_BYTES} allowed")
     try:
-        _check_version(data)
-        envelope = msgspec.msgpack.decode(data, type=_Envelope)
+        envelope = _envelope_of(data)
         architecture = _architecture(envelope.arch)
         batch = Batch(
             host=envelope.host,
@@ -145,9 +151,18 @@ def decode(data: bytes) -> Batch:
     return batch
 
 
-def _check_version(data: bytes) -> None:
-    # Before anything else: a later version may be of another shape, and should be refused for what it is.
-    version = msgspec.msgpack.decode(data, type=_Header).version
+def _envelope_of(data: bytes) -> _Envelope:
+    try:
+        envelope = _decode_envelope(data)
+    except msgspec.ValidationError:
+        # A later version may be of another shape, and should be refused for what it is.
+        _check_version(_decode_header(data).version)
+        raise
+    _check_version(envelope.version)
+    return envelope
+
+
+def _check_version(version: int) -> None:
     if version != VERSION:
         raise WireError(f"batch has version {version}, this server reads version {VERSION}")
 
@@ -161,31 +176,36 @@ def _architecture(name: str) -> Architecture:
 
 
 def _decode_list(field: str, raw: Raw, item: type) -> tuple[Any, ...]:
-    kind: Any = Annotated[tuple[item, ...], Meta(max_length=MAX_ITEMS)]  # type: ignore[valid-type]
     try:
-        items: tuple[Any, ...] = msgspec.msgpack.decode(raw, type=kind)
+        return _list_decoder(item).decode(raw)
     except msgspec.DecodeError as exc:
         raise WireError(f"not a batch: {exc}, in {field}") from exc
-    return items
+
+
+@cache
+def _list_decoder(item: type) -> "msgspec.msgpack.Decoder[tuple[Any, ...]]":
+    kind: Any = Annotated[tuple[item, ...], Meta(max_length=MAX_ITEMS)]  # type: ignore[valid-type]
+    return msgspec.msgpack.Decoder(kind)
+
+
+# A batch has many rows and few VMs and formats: these are gathered in C before they are looked at.
 
 
 def _check_vms(batch: Batch) -> None:
     described = {vm.id for vm in batch.vms}
     for part in (batch.fault_counts, batch.faults, batch.exit_counts, batch.exits, batch.ledger):
-        for item in part:
-            if item.vm not in described:
-                raise WireError(f"batch counts for VM {item.vm} and does not describe it")
+        for vm_id in set(map(_vm_of, part)) - described:
+            raise WireError(f"batch counts for VM {vm_id} and does not describe it")
 
 
 def _check_formats(batch: Batch, architecture: Architecture) -> None:
-    field = architecture.format_field
-    if field is None:
+    if architecture.format_field is None:
         return
     # An exit before which the kernel showed no fault has None.
     allowed = {*architecture.formats, NO_FORMAT, None}
-    for item in (*batch.fault_counts, *batch.faults, *batch.exits):
-        name = getattr(item, field)
-        if name not in allowed:
+    format_of = attrgetter(architecture.format_field)
+    for part in (batch.fault_counts, batch.faults, batch.exits):
+        for name in set(map(format_of, part)) - allowed:
             known = ", ".join((*architecture.formats, NO_FORMAT))
             raise WireError(f"batch has a syndrome of format {name!r}; {architecture.name} has {known}")
 

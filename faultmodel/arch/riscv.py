@@ -8,7 +8,7 @@ from msgspec import Struct
 from faultmodel import flags
 from faultmodel.arch.base import Architecture, Flag, SyndromeFormat
 from faultmodel.bits import BitField, BitLayout
-from faultmodel.record import U32, U64, Access, Count, ExitKind, TimeMs, TimeNs, VmId
+from faultmodel.record import U32, U64, Access, Count, DescribedVm, ExitKind, TimeMs, TimeNs
 
 INTERRUPT = 1 << 63
 INSTRUCTION_GUEST_PAGE_FAULT = 20
@@ -120,7 +120,7 @@ class RiscvFault(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
 
     time_ns: TimeNs
     monotonic_ns: TimeNs
-    vm: VmId
+    vm: DescribedVm
     vcpu: U32
     scause: U64
     stval: U64
@@ -147,7 +147,7 @@ class RiscvFaultCount(Struct, frozen=True, array_like=True, gc=False):
     """Faults of one vCPU with one cause, in one bucket."""
 
     bucket_ms: TimeMs
-    vm: VmId
+    vm: DescribedVm
     vcpu: U32
     scause: U64
     faults: Count = 0
@@ -168,7 +168,7 @@ class RiscvExit(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     time_ns: TimeNs
     monotonic_ns: TimeNs
-    vm: VmId
+    vm: DescribedVm
     vcpu: U32
     kind: ExitKind
     reason: U32

@@ -162,8 +162,9 @@ def test_too_many_items_are_refused() -> None:
         wire.decode(altered(covered=[{"from_ns": 0, "to_ns": 0}] * (wire.MAX_ITEMS + 1)))
 
 
-def test_another_version_is_refused_for_being_another() -> None:
-    data = msgspec.msgpack.encode({"version": 3, "shape": "another"})
+@pytest.mark.parametrize("same_shape", [False, True])
+def test_another_version_is_refused_for_being_another(same_shape: bool) -> None:
+    data = altered(version=3) if same_shape else msgspec.msgpack.encode({"version": 3, "shape": "another"})
     with pytest.raises(WireError, match="batch has version 3, this server reads version 2"):
         wire.decode(data)
 
@@ -191,6 +192,22 @@ def test_a_vm_that_is_not_described_is_refused(architecture: Architecture, part:
     }
     with pytest.raises(WireError, match=f"counts for VM {OTHER_VM} and does not describe it"):
         wire.decode(wire.encode(batch(architecture, **{part: (items[part],)})))
+
+
+def test_a_text_that_is_no_vms_id_is_refused_and_not_repeated_at_length() -> None:
+    with pytest.raises(WireError, match=r"length <= 16 .* in fault_counts") as refused:
+        wire.decode(wire.encode(batch(X86, fault_counts=(fault_count(X86, vm="a" * 1_000_000),))))
+    assert len(str(refused.value)) < 200
+
+
+def test_counts_of_vms_that_take_turns_balance_together() -> None:
+    turns = [VM, OTHER_VM, VM, OTHER_VM, OTHER_VM]
+    counts = tuple(fault_count(X86, vm=vm, word=word) for word, vm in enumerate(turns))
+    vms = (*batch(X86).vms, msgspec.structs.replace(batch(X86).vms[0], id=OTHER_VM))
+    whole = batch(X86, vms=vms, fault_counts=counts, ledger=unrecorded_ledger(0, counts, {}))
+
+    assert {entry.vm: entry.counted for entry in whole.ledger} == {VM: 6, OTHER_VM: 9}
+    assert wire.decode(wire.encode(whole)) == whole
 
 
 @pytest.mark.parametrize("name", ["ept", "npf", "pferr", NO_FORMAT])

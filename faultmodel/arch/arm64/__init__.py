@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from faultmodel.arch.arm64.esr import ESR_EL2
 from faultmodel.arch.base import Architecture
-from faultmodel.record import U32, U64, Access, Count, ExitKind, TimeMs, TimeNs, VmId
+from faultmodel.record import U32, U64, Access, Count, DescribedVm, ExitKind, TimeMs, TimeNs
 
 
 class Arm64Fault(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -14,7 +14,7 @@ class Arm64Fault(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
 
     time_ns: TimeNs
     monotonic_ns: TimeNs
-    vm: VmId
+    vm: DescribedVm
     vcpu: U32
     esr_el2: U64
     far: U64
@@ -41,7 +41,7 @@ class Arm64FaultCount(Struct, frozen=True, array_like=True, gc=False):
     """Faults of one vCPU with one ESR_EL2, in one bucket."""
 
     bucket_ms: TimeMs
-    vm: VmId
+    vm: DescribedVm
     vcpu: U32
     esr_el2: U64
     faults: Count = 0
@@ -62,7 +62,7 @@ class Arm64Exit(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     time_ns: TimeNs
     monotonic_ns: TimeNs
-    vm: VmId
+    vm: DescribedVm
     vcpu: U32
     kind: ExitKind
     reason: U32

@@ -8,7 +8,7 @@ from faultmodel.arch.base import NO_FORMAT as NO_FORMAT
 from faultmodel.arch.base import Architecture
 from faultmodel.arch.x86.ept import EPT
 from faultmodel.arch.x86.pferr import NPF, PFERR
-from faultmodel.record import U32, U64, Access, Count, ExitKind, Text, TimeMs, TimeNs, VmId
+from faultmodel.record import U32, U64, Access, Count, DescribedVm, ExitKind, Text, TimeMs, TimeNs
 
 
 class X86Fault(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
@@ -16,7 +16,7 @@ class X86Fault(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
 
     time_ns: TimeNs
     monotonic_ns: TimeNs
-    vm: VmId
+    vm: DescribedVm
     vcpu: U32
     format: Text
     syndrome: U64
@@ -48,7 +48,7 @@ class X86FaultCount(Struct, frozen=True, array_like=True, gc=False):
     """Faults of one vCPU with one word, in one bucket."""
 
     bucket_ms: TimeMs
-    vm: VmId
+    vm: DescribedVm
     vcpu: U32
     format: Text
     syndrome: U64
@@ -70,7 +70,7 @@ class X86Exit(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     time_ns: TimeNs
     monotonic_ns: TimeNs
-    vm: VmId
+    vm: DescribedVm
     vcpu: U32
     kind: ExitKind
     reason: U32

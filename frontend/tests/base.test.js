@@ -148,13 +148,25 @@ test("VMs of one name are told apart by their process ids, others are left alone
   });
   const names = namesOf([vm("1", "web", 10), vm("2", "web", 20), vm("3", "db", 30)]);
   assert.deepEqual([...names.values()], ["web · pid 10", "web · pid 20", "db"]);
+  const twins = namesOf([vm("a1b2c3", "web", 10), vm("d4e5f6", "web", 10)]);
+  assert.deepEqual([...twins.values()], ["web · pid 10 · a1b2", "web · pid 10 · d4e5"]);
 });
 
 test("a VM's name is one word in the command that records it, whatever is in it", () => {
-  assert.equal(recordCommand({ name: "web-1", id: "a1" }), "kvmfaults-collector record web-1 --for 60");
-  assert.equal(recordCommand({ name: "", id: "a1" }), "kvmfaults-collector record a1 --for 60");
   assert.equal(
-    recordCommand({ name: "it's $x", id: "a1" }),
+    recordCommand({ name: "web-1", vmm: "qemu", id: "a1" }),
+    "kvmfaults-collector record web-1 --for 60",
+  );
+  assert.equal(
+    recordCommand({ name: "", vmm: "crosvm", id: "a1" }),
+    "kvmfaults-collector record a1 --for 60",
+  );
+  assert.equal(
+    recordCommand({ name: "python", vmm: "python", id: "a1" }),
+    "kvmfaults-collector record a1 --for 60",
+  );
+  assert.equal(
+    recordCommand({ name: "it's $x", vmm: "qemu", id: "a1" }),
     "kvmfaults-collector record 'it'\\''s $x' --for 60",
   );
 });

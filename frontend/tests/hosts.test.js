@@ -115,6 +115,15 @@ test("a step of the governor points the way that it went", () => {
   );
 });
 
+test("a step whose beginning lies before the range points its way where that can be told", () => {
+  const glyphs = (/** @type {any[]} */ ...events) => readEvents(events).map(({ glyph }) => glyph);
+  assert.deepEqual(glyphs(event("00", "records", "records: none (2.4% of a core used)", 0)), ["▼"]);
+  assert.deepEqual(glyphs(event("00", "records", "records: none", 0)), ["●"]);
+  const asked = event("10", "vm_records", "records of web: every fault", 1);
+  assert.deepEqual(glyphs(asked), ["▲"]);
+  assert.deepEqual(glyphs(asked, event("00", "records", "records: every fault", 1)), ["●", "●"]);
+});
+
 test("an event of one VM names it, and a kind that is not known is said as it came", () => {
   const asked = event("00", "vm_records", "records of web: 1: every fault", 1);
   assert.equal(vmOf(asked), "web: 1");
@@ -142,8 +151,8 @@ test("costs that were not measured are left out", () => {
     resident_bytes: 2 ** 26,
   };
   assert.deepEqual(say.costFigures({ ...HOST, cost }), [
-    ["Collector", "0.81 % of a core"],
-    ["Memory", "64.0 MiB"],
+    ["Collector CPU", "0.81 % of a core"],
+    ["Its memory", "64.0 MiB"],
   ]);
   assert.deepEqual(say.costFigures(HOST), []);
 });

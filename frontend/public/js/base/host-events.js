@@ -87,10 +87,14 @@ export function readEvents(events) {
     const about = { time: Date.parse(time), exact: time, host, text: textOf(event) };
     if (!isRecording(event)) return { ...about, glyph: KINDS[kind]?.glyph ?? "●", tone: "" };
     const level = levelOf(event.one_in);
-    const before = levels.get(`${host} ${vmOf(event)}`) ?? level;
-    levels.set(`${host} ${vmOf(event)}`, level);
+    // What was asked for begins and ends without a reason; the governor gives one.
+    const isStep = event.detail.endsWith(")");
+    const [ofHost, own] = [`${host} `, `${host} ${vmOf(event)}`];
+    // A VM that was asked for was recorded as the others. Of what lies before the range only so much is known that
+    // a step to none or to all came from a sample.
+    const before = levels.get(own) ?? levels.get(ofHost) ?? (isStep || own !== ofHost ? 1 : level);
+    levels.set(own, level);
     const glyph = level === before ? "●" : level < before ? "▼" : "▲";
-    // What was asked for ends without a reason; the governor gives one.
-    return { ...about, glyph, tone: level < before && event.detail.endsWith(")") ? "warn" : "" };
+    return { ...about, glyph, tone: level < before && isStep ? "warn" : "" };
   });
 }

@@ -102,13 +102,16 @@ export function costFigures({ cost }) {
   if (!cost) return [];
   /** @type {[string, string][]} */
   const figures = [
-    ["Collector", `${significant(cost.cpu_percent)} % of a core`],
-    ["Memory", `${significant(cost.resident_bytes / 2 ** 20)} MiB`],
+    ["Collector CPU", `${significant(cost.cpu_percent)} % of a core`],
+    ["Its memory", `${significant(cost.resident_bytes / 2 ** 20)} MiB`],
   ];
   if (cost.program_ns_per_fault !== null)
-    figures.push(["For each fault", `${significant(cost.program_ns_per_fault)} ns`]);
+    figures.push(["Programs", `${significant(cost.program_ns_per_fault)} ns for each fault`]);
   if (cost.program_cpu_percent !== null)
-    figures.push(["All faults", `${significant(cost.program_cpu_percent)} % of a core, in the vCPUs’ time`]);
+    figures.push([
+      "Programs’ CPU",
+      `${significant(cost.program_cpu_percent)} % of a core, in the vCPUs’ time`,
+    ]);
   return figures;
 }
 

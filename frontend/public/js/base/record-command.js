@@ -1,10 +1,11 @@
 /** The command that has every fault of a VM recorded for a while. */
 
 /**
- * @param {Pick<import("./types.js").Vm, "name" | "id">} vm by name where it has one, else by its id
+ * @param {Pick<import("./types.js").Vm, "name" | "vmm" | "id">} vm by its own name where it has one, else by its id:
+ *   an unknown VMM is named after its process, as others may be
  */
-export function recordCommand({ name, id }) {
-  return `kvmfaults-collector record ${quoted(name || id)} --for 60`;
+export function recordCommand({ name, vmm, id }) {
+  return `kvmfaults-collector record ${quoted(name === vmm ? id : name || id)} --for 60`;
 }
 
 // As a shell reads one word.

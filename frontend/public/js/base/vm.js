@@ -13,17 +13,34 @@ export function vmTitle(vm) {
 }
 
 /**
- * What VMs are called beside one another: those of one name have their process ids too.
+ * What VMs are called beside one another: those of one name have their process ids too, those of one process as
+ * well the beginning of their own ids.
  * @param {readonly Pick<Vm, "id" | "name" | "uuid" | "vmm" | "pid">[]} vms
  * @returns {Map<string, string>} by id
  */
 export function namesOf(vms) {
-  /** @type {Map<string, number>} */
-  const alike = new Map();
-  for (const vm of vms) alike.set(vmTitle(vm), (alike.get(vmTitle(vm)) ?? 0) + 1);
+  const alike = countsOf(vms.map(vmTitle));
+  const twins = countsOf(vms.map(nameAndPid));
   return new Map(
-    vms.map((vm) => [vm.id, vmTitle(vm) + ((alike.get(vmTitle(vm)) ?? 0) > 1 ? ` · pid ${vm.pid}` : "")]),
+    vms.map((vm) => {
+      if (alike.get(vmTitle(vm)) === 1) return [vm.id, vmTitle(vm)];
+      const isTwin = twins.get(nameAndPid(vm)) !== 1;
+      return [vm.id, nameAndPid(vm) + (isTwin ? ` · ${vm.id.slice(0, 4)}` : "")];
+    }),
   );
+}
+
+/** @param {Pick<Vm, "name" | "uuid" | "vmm" | "pid">} vm */
+function nameAndPid(vm) {
+  return `${vmTitle(vm)} · pid ${vm.pid}`;
+}
+
+/** @param {string[]} texts */
+function countsOf(texts) {
+  /** @type {Map<string, number>} */
+  const counts = new Map();
+  for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1);
+  return counts;
 }
 
 /**

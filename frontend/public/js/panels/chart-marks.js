@@ -29,8 +29,15 @@ export function createChartMarks({ title, margin, onOpen }) {
     hidden: true,
   });
   let width = 0;
+  /** The key of the mark that says itself. */
+  let told = "";
+
   /** @param {Placed | null} group */
-  const tell = (group) => showTip(tip, group, width);
+  function tell(group) {
+    told = group?.key ?? "";
+    showTip(tip, group, width);
+  }
+
   const show = keyedList(
     strip,
     (/** @type {Placed} */ group) => group.key,
@@ -39,15 +46,29 @@ export function createChartMarks({ title, margin, onOpen }) {
   strip.addEventListener("keydown", (event) => moveFocus(strip, event, () => tell(null)));
   return {
     roots: [strip, tip],
+    /**
+     * A live chart moves under a pointer that rests: only a pointer that moves away silences a mark.
+     * @param {HTMLElement} area holds the roots
+     */
+    attach(area) {
+      let place = "";
+      area.addEventListener("pointermove", ({ target, clientX, clientY }) => {
+        const hasMoved = place !== `${clientX} ${clientY}`;
+        place = `${clientX} ${clientY}`;
+        if (hasMoved && target instanceof Node && !strip.contains(target)) tell(null);
+      });
+      area.addEventListener("pointerleave", () => tell(null));
+    },
     /** @param {ChartView} view @param {number} wide of the frame */
     place({ range, marks }, wide) {
       width = wide;
       const { xOf, timeAt } = timeScale(range, width, margin);
       const shown = marks.filter((mark) => isIn(mark, range));
       const groups = groupMarks(shown, timeAt(margin.l + SIZE_PX) - range.from);
-      show(groups.map((group) => ({ ...group, x: xOf(group.time) })));
-      setShown(strip, groups.length > 0);
-      if (!strip.querySelector(":hover, :focus")) tell(null);
+      const placed = groups.map((group) => ({ ...group, x: xOf(group.time) }));
+      show(placed);
+      setShown(strip, placed.length > 0);
+      tell(placed.find((group) => group.key === told) ?? null);
       keepOneTabStop(strip);
     },
   };
@@ -60,7 +81,7 @@ function createMark(tell, onOpen) {
   const glyph = el("span", { class: "mark-glyph", "aria-hidden": "true" });
   const root = el("button", { type: "button", class: "mark", tabindex: -1, click: onOpen }, glyph);
   for (const event of ["pointerenter", "focus"]) root.addEventListener(event, () => tell(group));
-  for (const event of ["pointerleave", "blur"]) root.addEventListener(event, () => tell(null));
+  root.addEventListener("blur", () => tell(null));
   return {
     root,
     update(next) {

@@ -52,6 +52,7 @@ export function createChart({ id, title, unit, margin, onZoom, onCursor, onMarks
   /** @type {ChartView | null} */
   let view = null;
   cursor.attach(frame);
+  marks.attach(area);
 
   function redraw() {
     if (!view || frame.clientWidth === 0) return;

@@ -21,6 +21,7 @@ const POINTER = [
   ["drag on a chart", "zoom to that span; the browser’s back returns"],
   ["← →, Enter", "on a chart: move the cursor; mark a start, then zoom to the end"],
   ["a legend’s name", "switch the line off and on"],
+  ["a mark over a chart", "what changed how hosts are read, or was lost; choose it for the list"],
 ];
 
 /** @type {[string, string][]} */
@@ -35,6 +36,8 @@ const WORDS = [
     "KVM_RUN failed with EFAULT and no annotated exit: KVM’s answer to a missing host mapping.",
   ],
   ["not covered", "no collector was reading. Nothing is known of that time; it is not zero."],
+  ["not exact", "so many faults or exits were seen and could not be counted: the true count is higher."],
+  ["ledger", "what became of every fault that was seen: counted or not, recorded one by one or not."],
   [
     "syndrome",
     "the hardware’s raw word and the format it is in. The same number means different things in two formats.",

@@ -74,7 +74,7 @@ function readingPart(host, batches, now) {
     ["Batches", batches ? say.batchesSentence(batches) : ""],
   ];
   const costs = say.costFigures(host);
-  if (costs.length === 0 && host.state === "attached")
+  if (costs.length === 0 && host.state === "attached" && host.is_covering)
     pairs.push(["Cost", "not reported in the last minute"]);
   const told = [...pairs, ...costs].filter(([, text]) => text !== "");
   if (told.length === 0) return null;

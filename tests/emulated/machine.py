@@ -1,7 +1,6 @@
 """A machine under QEMU's software emulation, that has booted a kernel and does what it is asked for."""
 
 import json
-import logging
 import os
 import re
 import shutil
@@ -27,8 +26,6 @@ _BUSYBOX = "/emulated/busybox"
 _KERNEL_FAILED = re.compile(
     r"Kernel panic|Oops|\bBUG: |general protection fault|double fault|rcu: INFO.*stall"
 )
-
-logger = logging.getLogger(__name__)
 
 
 class EmulatorError(Exception):
@@ -144,7 +141,9 @@ class Machine:
         while not answer.exists():
             self.check()
             if time.monotonic() > deadline:
-                raise EmulatorError(f"no answer in {seconds:g} s to {request}; console: {self._last_words()}")
+                raise EmulatorError(
+                    f"no answer in {seconds:g} s; to {request}; console: {self._last_words()}"
+                )
             time.sleep(_POLL_S)
         return Answer(**json.loads(answer.read_text()))
 

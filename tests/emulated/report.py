@@ -45,10 +45,11 @@ def summary(row: Row, session: Session) -> str:
     faults = sum(len(account.shown.faults) for account in ran if account.shown)
     exits = sum(len(account.shown.exits) for account in ran if account.shown)
     refused = len(session.accounts) - len(ran)
+    again = f"done again {len(session.repeated)} times ({'; '.join(session.repeated)})"
     return (
         f"{row.architecture} {session.kernel.release} {session.status['flavour']}: {len(ran)} guests"
         f"{f' ({refused} this kernel cannot run)' if refused else ''}, {faults} faults and {exits} exits"
-        f" compared, {session.seconds:.0f} s, emulator failed {session.attempts - 1} times"
+        f" compared, {session.seconds:.0f} s, {again if session.repeated else 'at the first attempt'}"
     )
 
 

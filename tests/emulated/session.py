@@ -24,6 +24,10 @@ Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 
+class SkippedError(Exception):
+    """The kernel skipped runs of the programs, and the status says so: what is shown is not all there was."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """What the server shows of one guest.
@@ -56,12 +60,12 @@ class Account:
 class Session:
     """All that is known of a boot that went to its end.
 
-    ``attempts`` says how many boots it took, ``seconds`` how long the last. ``doctor``'s findings and
-    ``accounts`` are by name; ``status`` is the host's.
+    ``repeated`` says of each attempt before it why it was not the last; ``seconds`` is how long this took.
+    ``doctor``'s findings and ``accounts`` are by name; ``status`` is the host's.
     """
 
     kernel: Kernel
-    attempts: int
+    repeated: tuple[str, ...]
     seconds: float
     doctor: dict[str, dict[str, Any]]
     status: dict[str, Any]
@@ -148,30 +152,33 @@ def run_session(
     guests: Mapping[str, Sequence[str]],
     kvm_parameters: Sequence[str] = (),
 ) -> Session:
-    """Boot, trace the guests, end. Where the emulator fails, all of it is done again.
+    """Boot, trace the guests, end. Where the emulator fails or the kernel skips, all of it is done again.
 
     :param folder: empty; logs and the server's database stay there
     :param guests: the arguments behind ``python -m`` of each, by a name for it
     :param kvm_parameters: of the vendor's KVM module
-    :raises EmulatorError: the machine failed in every attempt
+    :raises EmulatorError: the machine failed in the last attempt
+    :raises SkippedError: the kernel skipped runs of the programs in the last attempt
     :raises AssertionError: something did not come about in time
     """
     return attempt(
-        lambda place, number: _trace(platform, kernel, place, guests, kvm_parameters, number), folder
+        lambda place, repeated: _trace(platform, kernel, place, guests, kvm_parameters, repeated), folder
     )
 
 
-def attempt(act: Callable[[Path, int], Result], folder: Path) -> Result:
-    """Return what ``act`` does with an empty folder and the attempt's number, again if the emulator fails.
+def attempt(act: Callable[[Path, tuple[str, ...]], Result], folder: Path) -> Result:
+    """Return what ``act`` does with an empty folder, and why it was not enough to do so before.
 
-    :raises EmulatorError: the machine failed in every attempt
+    :raises EmulatorError, SkippedError: the last attempt failed too
     """
-    for number in range(1, ATTEMPTS):
+    repeated: tuple[str, ...] = ()
+    while len(repeated) < ATTEMPTS - 1:
         try:
-            return act(_made(folder / f"attempt-{number}"), number)
-        except EmulatorError as error:
-            logger.warning("emulator failed attempt=%d of=%d error=%s", number, ATTEMPTS, error)
-    return act(_made(folder / f"attempt-{ATTEMPTS}"), ATTEMPTS)
+            return act(_made(folder / f"attempt-{len(repeated) + 1}"), repeated)
+        except (EmulatorError, SkippedError) as error:
+            logger.warning("to be done again error=%s", error)
+            repeated = (*repeated, str(error).partition(";")[0])
+    return act(_made(folder / f"attempt-{ATTEMPTS}"), repeated)
 
 
 def account(stage: Stage, line: str) -> Account:
@@ -209,7 +216,7 @@ def _trace(
     folder: Path,
     guests: Mapping[str, Sequence[str]],
     kvm_parameters: Sequence[str],
-    number: int,
+    repeated: tuple[str, ...],
 ) -> Session:
     began = time.monotonic()
     with Stage(platform, kernel, folder) as stage:
@@ -220,9 +227,11 @@ def _trace(
         stage.until_state("attached")
         accounts = {name: _run_guest(stage, arguments) for name, arguments in guests.items()}
         status = stage.until_state("attached")
+        if skipped := status["lost"].get("missed_runs"):
+            raise SkippedError(f"the kernel skipped {skipped} runs of the programs")
         return Session(
             kernel=kernel,
-            attempts=number,
+            repeated=repeated,
             doctor={finding["name"]: finding for finding in findings},
             status=status,
             accounts=accounts,

@@ -89,7 +89,7 @@ def _locked_down(stage: Stage) -> dict[str, Seen]:
 def _tell(story: Story, kernels: Path, folder: Path, *kernel_options: str) -> dict[str, Seen]:
     platform, kernel = provide(X86_STATES, kernels)
 
-    def act(place: Path, number: int) -> dict[str, Seen]:
+    def act(place: Path, repeated: tuple[str, ...]) -> dict[str, Seen]:
         with Stage(platform, kernel, place, kernel_options) as stage:
             return story(stage)
 

@@ -1,6 +1,5 @@
 """The attached programs and their maps, as the collector reads them."""
 
-import mmap
 import os
 import struct
 import time
@@ -13,15 +12,14 @@ from typing import Self
 from collector.errors import ProbeError
 from collector.probe import bpf
 from collector.probe.handles import Handles
+from collector.probe.homes import Homes
 from collector.probe.layout import (
     ABOUT,
     EXIT_RECORD,
     FAULT_RECORD,
     LOST_KINDS,
     RECORD_ORDER,
-    TID_OFFSET,
     USED,
-    VCPU_COUNTS_BYTES,
     VM_KEY,
     RecordLevel,
     VmKey,
@@ -49,10 +47,7 @@ class Probes:
         """:param handles: are this object's from here on"""
         self._handles = handles
         self._maps = {name: bpf.open_map(fd) for name, fd in handles.maps.items()}
-        homes = self._maps["homes"]
-        self._homes = mmap.mmap(
-            homes.fd, _whole_pages(homes.max_entries * VCPU_COUNTS_BYTES), mmap.MAP_SHARED
-        )
+        self._homes = Homes(self._maps["homes"])
         self._exits = Ring(self._maps["exit_records"], EXIT_RECORD)
         self._faults = Ring(self._maps["fault_records"], FAULT_RECORD)
         self._vms: dict[bytes, tuple[bytes, VmKey, VmRecord]] = {}
@@ -142,7 +137,7 @@ class Probes:
 
     def again(self, table: str, key: bytes) -> bytes | None:
         """Read one vCPU's counts anew. :param table: ``homes`` or ``vcpus``"""
-        return self._home(_INDEX.unpack(key)[0]) if table == "homes" else bpf.lookup(self._maps[table], key)
+        return self._homes.read(key) if table == "homes" else bpf.lookup(self._maps[table], key)
 
     def take_faults(self) -> list[tuple[int, ...]]:
         """Read the fault records and let go of them at once: what a ring half full is emptied by."""
@@ -252,7 +247,9 @@ class Probes:
                         # The count before its cut: a cut without a count is of nobody.
                         if name in _WITH_CUT:
                             bpf.delete(self._maps[f"{name}_cut"], key)
-            self._leave_homes(prefixes)
+            for key in self._homes.leave(prefixes):
+                bpf.delete(self._maps["claims"], key)
+                bpf.delete(self._maps["homes_cut"], key)
         except OSError as exc:
             raise ProbeError(f"cannot remove ended VMs: {exc.strerror}") from exc
 
@@ -284,7 +281,7 @@ class Probes:
 
     def _table(self, name: str) -> Table:
         if name == "homes":
-            return {_INDEX.pack(index): self._home(index) for index in self._claimed()}
+            return self._homes.read_all()
         if name == "lost":
             return self._array(name, len(LOST_KINDS))
         return dict(self._entries(name))
@@ -295,31 +292,6 @@ class Probes:
         if kind in USED and self._get("used", _INDEX.pack(USED.index(kind))) == bytes(4):
             return []
         return list(bpf.entries(self._maps[name]))
-
-    def _claimed(self) -> list[int]:
-        with memoryview(self._homes) as raw, raw.cast("I") as words:
-            tids = words[TID_OFFSET // 4 :: VCPU_COUNTS_BYTES // 4].tolist()
-        entries = self._maps["homes"].max_entries
-        return [index for index, tid in enumerate(tids[:entries]) if tid]
-
-    def _home(self, index: int) -> bytes:
-        start = index * VCPU_COUNTS_BYTES
-        return self._homes[start : start + VCPU_COUNTS_BYTES]
-
-    def _leave_homes(self, prefixes: Collection[bytes]) -> None:
-        for index in self._claimed():
-            if self._home(index)[: VM_KEY.size] not in prefixes:
-                continue
-            start = index * VCPU_COUNTS_BYTES
-            # The owner last: a home without one may be claimed at once.
-            self._homes[start + TID_OFFSET + 4 : start + VCPU_COUNTS_BYTES] = bytes(
-                VCPU_COUNTS_BYTES - TID_OFFSET - 4
-            )
-            self._homes[start : start + TID_OFFSET] = bytes(TID_OFFSET)
-            self._homes[start + TID_OFFSET : start + TID_OFFSET + 4] = bytes(4)
-            key = _INDEX.pack(index)
-            bpf.delete(self._maps["claims"], key)
-            bpf.delete(self._maps["homes_cut"], key)
 
     def _read_vms(self) -> dict[VmKey, VmRecord]:
         known = self._vms
@@ -367,7 +339,3 @@ def open_pinned(folder: Path) -> Probes:
         for fd in fds.values():
             os.close(fd)
         raise OSError(f"pinned set {folder.name} is not usable: {exc}") from exc
-
-
-def _whole_pages(size: int) -> int:
-    return -(-size // mmap.PAGESIZE) * mmap.PAGESIZE

@@ -41,6 +41,8 @@ def main() -> None:
             for interval_s, limit_ms in LIMITS_MS.items():
                 measured.append(_measure(product, interval_s, limit_ms, samples))
                 loads.append(os.getloadavg()[0])
+        except (OSError, RuntimeError) as exc:
+            sys.exit(f"not measured: {exc}")
         finally:
             product.stop()
     print(*lines(measured), sep="\n")

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from demo import memory
+from demo.errors import KvmUnavailableError
 from demo.layout import Layout
 from demo.machine import Op
 from demo.scene import Scene, Window
@@ -106,7 +107,10 @@ class _Writing(Scene):
 
 def _main() -> None:
     bursts, longest_gap_s = int(sys.argv[1]), float(sys.argv[2])
-    scene = _Writing()
+    try:
+        scene = _Writing()
+    except KvmUnavailableError as exc:
+        sys.exit(f"guest: {exc}")
     print(scene.faults(), flush=True)
     sys.stdin.readline()
     done = []

@@ -4,7 +4,7 @@ import { clockText, dateText } from "../base/time.js";
 import { rateText } from "../base/format.js";
 import { known, newest, sumOf } from "../base/values.js";
 import { gapLabel } from "./gaps.js";
-import { marksWithin } from "./marks.js";
+import { marksWithin } from "../base/marks.js";
 
 /** @typedef {import("../base/types.js").Range} Range */
 /** @typedef {import("./gaps.js").Gap} Gap */
@@ -20,7 +20,7 @@ import { marksWithin } from "./marks.js";
  * @property {Range} range
  * @property {readonly NamedLine[]} lines
  * @property {readonly Gap[]} gaps
- * @property {readonly import("./marks.js").Mark[]} marks
+ * @property {readonly import("../base/marks.js").Mark[]} marks
  * @property {boolean} stacked
  */
 

@@ -5,8 +5,8 @@ import { el, setAttr } from "../base/dom.js";
 import { alignRange, durationText, stepFor } from "../base/time.js";
 import { newest } from "../base/values.js";
 import { findGaps, gapLabel } from "../charts/gaps.js";
-import { findInexact, inexactLabel } from "../charts/inexact.js";
-import { marksOf } from "../charts/marks.js";
+import { findInexact, inexactLabel } from "../base/inexact.js";
+import { marksOf } from "../base/marks.js";
 import { MARGIN, rateFigure } from "../charts/rate.js";
 import { chartTable, readStep, summaryText } from "../charts/reading.js";
 import { createChart } from "../panels/chart.js";
@@ -31,7 +31,7 @@ import { draw } from "../plotly.js";
  * @param {object} options
  * @param {string} options.id
  * @param {string} options.title
- * @param {import("../charts/inexact.js").Subject} options.subject
+ * @param {import("../base/inexact.js").Subject} options.subject
  * @param {(time: number | null) => void} options.onCursor
  * @param {[string, string][]} [options.splits] what it can be split by: value and label
  */
@@ -98,7 +98,7 @@ export function createRateChart(context, { id, title, subject, onCursor, splits 
 
 /**
  * @param {readonly import("../charts/gaps.js").Gap[]} gaps
- * @param {readonly import("../charts/inexact.js").Inexact[]} inexact
+ * @param {readonly import("../base/inexact.js").Inexact[]} inexact
  * @returns {import("../panels/chart-bands.js").Band[]}
  */
 function bandsOf(gaps, inexact) {

@@ -2,11 +2,11 @@
 
 import { el, keyedList, setAttr, setChildren, setShown, setText } from "../base/dom.js";
 import { timeScale } from "../base/scale.js";
-import { groupMarks } from "../charts/marks.js";
+import { groupMarks } from "../base/marks.js";
 import { isIn } from "./chart-bands.js";
 
 /** @typedef {import("./chart.js").ChartView} ChartView */
-/** @typedef {import("../charts/marks.js").MarkGroup} MarkGroup */
+/** @typedef {import("../base/marks.js").MarkGroup} MarkGroup */
 /** @typedef {MarkGroup & {x: number}} Placed */
 
 /** The width of a mark to hit; nearer ones are put together. */

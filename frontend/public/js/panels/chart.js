@@ -12,7 +12,7 @@ import { createChartMarks } from "./chart-marks.js";
  * @property {readonly number[]} times
  * @property {number} stepMs
  * @property {readonly import("./chart-bands.js").Band[]} bands
- * @property {readonly import("../charts/marks.js").Mark[]} marks
+ * @property {readonly import("../base/marks.js").Mark[]} marks
  * @property {string} summary the chart in words
  * @property {(width: number) => void} draw
  * @property {(at: number) => import("./chart-reading.js").Reading} read

@@ -27,7 +27,7 @@ export function createStatusDrawer(onOpen) {
     hosts,
     events.root,
   );
-  /** @type {string | null} */
+  /** @type {Node[] | null} as last shown; null before the first time */
   let shown = null;
 
   function open() {
@@ -55,9 +55,9 @@ export function createStatusDrawer(onOpen) {
       events.update(detail.events, detail.hasMoreEvents);
       // Rebuilt only where something else is said, so that text in it can be selected.
       const cards = status.hosts.map((host) => hostCard(host, detail.batches.get(host.name) ?? null, now));
-      const next = cards.map((card) => card.outerHTML).join("");
-      if (next === shown) return;
-      shown = next;
+      const last = shown;
+      if (last?.length === cards.length && cards.every((card, i) => card.isEqualNode(last[i] ?? null))) return;
+      shown = cards.map((card) => card.cloneNode(true));
       setChildren(hosts, ...(cards.length > 0 ? cards : [noHost()]));
     },
   };

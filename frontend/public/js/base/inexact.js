@@ -1,11 +1,11 @@
 /** Steps in which something is known to be lost, as the ledger has it: how much, and what that leaves inexact. */
 
-import { lossSentence, spoiltBy } from "../base/losses.js";
-import { countText } from "../base/format.js";
-import { clockText } from "../base/time.js";
+import { lossSentence, spoiltBy } from "./losses.js";
+import { countText } from "./format.js";
+import { clockText } from "./time.js";
 
-/** @typedef {import("../base/host-types.js").Ledger} Ledger */
-/** @typedef {import("../base/host-types.js").LedgerLine} LedgerLine */
+/** @typedef {import("./host-types.js").Ledger} Ledger */
+/** @typedef {import("./host-types.js").LedgerLine} LedgerLine */
 
 /**
  * @typedef {object} Inexact a run of steps

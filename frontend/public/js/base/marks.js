@@ -1,9 +1,9 @@
 /** What happened on the time line beside the counts: events of hosts and steps that are not exact, in groups. */
 
-import { clockText } from "../base/time.js";
+import { clockText } from "./time.js";
 import { inexactText } from "./inexact.js";
 
-/** @typedef {import("../base/host-events.js").ReadEvent} ReadEvent */
+/** @typedef {import("./host-events.js").ReadEvent} ReadEvent */
 /** @typedef {import("./inexact.js").Inexact} Inexact */
 
 /** @typedef {{time: number, to: number, glyph: string, tone: "" | "warn" | "bad", text: string}} Mark to: last ms */

@@ -96,6 +96,9 @@ class Pipeline:
         if probes is None:
             return None
         try:
+            if not probes.is_counting():
+                # Its collector was killed while it ended it: since when, nobody knows.
+                raise ProbeError("it had been stopped")
             cut = probes.last_cut()
             unfinished = spool.resume(cut.batch)
             if unfinished is not None:
@@ -138,11 +141,11 @@ class Pipeline:
             refused = ""
             if self._left is not None and self._left.is_of(source):
                 probes, self._left = self._left, None
-                # A collector that was killed while it ended may have stopped it.
-                probes.go_on()
                 notes.append(("taken_over", "counting went on while no collector ran"))
             else:
-                probes = Probes(load(plan, source, headers))
+                is_readable = self._left is not None and self._left.is_readable_by(source)
+                after = self._left.handles if self._left is not None and is_readable else None
+                probes = Probes(load(plan, source, headers, after=after))
             with probes:
                 if not probes.is_attached:
                     notes += self._begin(probes, source, plan, around, outbox)
@@ -172,14 +175,17 @@ class Pipeline:
             probes.begin(source)
             return []
         with left:
-            left.pause()
-            probes.begin(source)
+            is_readable = left.is_readable_by(source)
+            probes.begin(source, after=left if is_readable else None)
             detail = "counted by another version, whose last counts this one cannot read"
-            if left.is_readable_by(source):
+            if is_readable:
                 with self._session(left, around, outbox) as session:
                     host = self._host.attached(plan, around.events, "")
                     session.take_round(host, around.table, around.memory)
-                detail = "counted by another version; its last counts were read"
+                detail = (
+                    "counted by another version; its last counts were read,"
+                    " and each vCPU's count may be one too high"
+                )
             self._pins.remove()
         return [("replaced", detail)]
 

@@ -53,9 +53,12 @@ def test_every_added_capability_says_what_it_is_for() -> None:
     assert all(re.search(r"- \w+ # \w+", line) for line in added)
 
 
-def test_no_directory_of_the_host_is_mounted(service: dict[str, Any]) -> None:
-    named = {volume.partition(":")[0] for volume in service.get("volumes", ())}
-    assert named <= set(COMPOSE["volumes"])
+def test_only_the_collector_mounts_something_of_the_host_and_only_the_bpf_file_system() -> None:
+    mounted = {
+        name: [source for source in _sources(service) if source not in COMPOSE["volumes"]]
+        for name, service in SERVICES.items()
+    }
+    assert {name: sources for name, sources in mounted.items() if sources} == {"collector": ["/sys/fs/bpf"]}
 
 
 def test_ports_are_published_on_loopback_only() -> None:
@@ -105,6 +108,11 @@ def test_images_have_official_names_and_need_no_frontend_image() -> None:
             "python:3.11-slim",
             "debian:bookworm-slim",
         }
+
+
+def _sources(service: dict[str, Any]) -> list[str]:
+    """What is mounted: volumes and directories of the host."""
+    return [volume.partition(":")[0] for volume in service.get("volumes", ())]
 
 
 def _lines_of(key: str) -> Iterator[str]:

@@ -21,6 +21,10 @@ _INFO_BYTES = 216
 _RUNS = struct.Struct("=QQQ")
 _RUNS_OFFSET = 192
 """Of run_time_ns, run_cnt and recursion_misses (5.12) in struct bpf_prog_info."""
+_INSTRUCTION = struct.Struct("=BBhi")
+_LOAD_64 = 0x18
+_PSEUDO_MAP_FD = 1
+"""BPF_LD | BPF_IMM | BPF_DW, whose source register says that its number is a map's file descriptor."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -187,6 +191,16 @@ def load_program(instructions: bytes, name: str, *, type_id: int = 0, btf_fd: in
     except OSError as exc:
         said = log.value.decode(errors="replace").strip().splitlines()
         raise OSError(exc.errno, "; ".join([os.strerror(exc.errno or 0), *said[-3:]])) from exc
+
+
+def with_map(instructions: bytes, fd: int, other: int) -> bytes:
+    """Return a program that uses another map in the place of one, both given by file descriptor."""
+    code = bytearray(instructions)
+    for at in range(0, len(code), _INSTRUCTION.size):
+        opcode, registers, offset, immediate = _INSTRUCTION.unpack_from(code, at)
+        if opcode == _LOAD_64 and registers >> 4 == _PSEUDO_MAP_FD and immediate == fd:
+            _INSTRUCTION.pack_into(code, at, opcode, registers, offset, other)
+    return bytes(code)
 
 
 def attach(program: int, tracepoint: str) -> int:

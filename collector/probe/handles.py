@@ -69,17 +69,20 @@ class Handles:
             os.close(fd)
 
 
-def load(plan: Plan, source: Source, headers: Path) -> Handles:
+def load(plan: Plan, source: Source, headers: Path, *, after: Handles | None = None) -> Handles:
     """Have the programs compiled and loaded in another process.
 
     :param headers: tree from ``collector.probe.headers``
+    :param after: the set that counts until these programs begin, where it has a map ``turn``
     :raises ProbeError: BCC is missing, the kernel refuses a program, or it takes longer than two minutes
     """
+    turn_fd = None if after is None else after.maps["turn"]
     request = {
         "text": source.text,
         "flags": source.flags,
         "headers": str(headers),
         "attach": plan.attach,
+        "turn_fd": turn_fd,
     }
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -89,7 +92,7 @@ def load(plan: Plan, source: Source, headers: Path) -> Handles:
                 [sys.executable, "-m", "collector.probe.loader", str(theirs.fileno())],
                 input=json.dumps(request).encode(),
                 stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), *([] if turn_fd is None else [turn_fd])],
                 check=False,
                 timeout=_DEADLINE_S,
             )

@@ -41,7 +41,8 @@ MAPS = (
     "record_default",
     "record_orders",
     "orders_number",
-    "counting",
+    "turn",
+    "own_turn",
     "page_fault_seen",
     "about",
     "homes_cut",
@@ -68,7 +69,9 @@ def main() -> int:
     fds: dict[str, int] = {}
     error = ""
     try:
-        fds = load(request["text"], request["flags"], request["headers"], request["attach"])
+        fds = load(
+            request["text"], request["flags"], request["headers"], request["attach"], request["turn_fd"]
+        )
     except ProbeError as exc:
         error = str(exc)
     answer = {"names": list(fds), "error": error}
@@ -76,10 +79,11 @@ def main() -> int:
     return 0
 
 
-def load(text: str, flags: list[str], headers: str, attach: list[str]) -> dict[str, int]:
+def load(text: str, flags: list[str], headers: str, attach: list[str], turn_fd: int | None) -> dict[str, int]:
     """Compile and load; return file descriptors by name: ``map/...`` and ``program/...``.
 
     :param attach: the tracepoints
+    :param turn_fd: the map ``turn`` of the set that these programs take over from
     :raises ProbeError: BCC is missing, or the kernel refuses a program
     """
     _import_bcc()
@@ -88,12 +92,12 @@ def load(text: str, flags: list[str], headers: str, attach: list[str]) -> dict[s
         with tempfile.TemporaryDirectory(prefix="kvmfaults-") as directory:
             needed = _only_needed(Path(headers), text, Path(directory))
             if types is not None:
-                return _load(_compile(text, [*flags, "-DTYPED_ARGUMENTS"], needed), attach, types)
-            return _load(_compile(text, flags, needed), attach, None)
+                return _load(_compile(text, [*flags, "-DTYPED_ARGUMENTS"], needed), attach, types, turn_fd)
+            return _load(_compile(text, flags, needed), attach, None, turn_fd)
     except ProbeError:
         # A compiler that needs more types than were picked, or a verifier that knows less: arguments
         # are read by a helper instead, which is slower.
-        return _load(_compile(text, flags, Path(headers)), attach, None)
+        return _load(_compile(text, flags, Path(headers)), attach, None, turn_fd)
 
 
 def _only_needed(headers: Path, text: str, directory: Path) -> Path:
@@ -110,11 +114,14 @@ def bcc_version() -> str:
     return str(_import_bcc().__version__)
 
 
-def _load(module: Any, attach: list[str], types: _Types | None) -> dict[str, int]:
+def _load(module: Any, attach: list[str], types: _Types | None, turn_fd: int | None) -> dict[str, int]:
     fds = {f"map/{name}": int(module[name.encode()].map_fd) for name in MAPS}
+    unshared_fd = fds["map/turn"]
+    if turn_fd is not None:
+        fds["map/turn"] = turn_fd
     for tracepoint in attach:
         name = tracepoint.partition(":")[2]
-        instructions = module.dump_func(f"on_{name}".encode())
+        instructions = bpf.with_map(module.dump_func(f"on_{name}".encode()), unshared_fd, fds["map/turn"])
         try:
             if types is None:
                 program = bpf.load_program(instructions, name)

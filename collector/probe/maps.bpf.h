@@ -36,8 +36,13 @@ BPF_ARRAY(record_default, struct record_order, 1);
 BPF_ARRAY(orders_number, u16, 1);	/* another with every change of these */
 BPF_F_TABLE("hash", struct vm_key, struct record_order, record_orders, MAX_VMS, BPF_F_NO_PREALLOC);
 
-/* Written by user space: while this is 0, nothing is counted, nor lost. One set ends and another begins so. */
-BPF_ARRAY(counting, u32, 1);
+/*
+ * Written by user space. A set counts while the turn is its own, which is
+ * never 0; otherwise nothing is counted, nor lost. A set that takes over from
+ * another has the other's turn, so one store ends the one and begins the next.
+ */
+BPF_ARRAY(turn, u32, 1);
+BPF_ARRAY(own_turn, u32, 1);
 
 /* Set once kvm_page_fault has fired: from then on it is what counts a fault. */
 BPF_ARRAY(page_fault_seen, u32, 1);

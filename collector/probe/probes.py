@@ -34,6 +34,7 @@ from collector.probe.source import Source
 _INDEX = struct.Struct("=I")
 _NUMBER = struct.Struct("=H")
 _FIRST = _INDEX.pack(0)
+_TURNS = 2**32 - 1
 _OF_VMS = ("vms", "visitors", "record_orders", "vcpus", "fault_counts", "exit_counts")
 """Maps whose keys or values begin with the VM, in the order in which a VM is forgotten: what attributes a
 fault before what counts it."""
@@ -81,8 +82,14 @@ class Probes:
         self._handles = self._handles.attach(plan.attach)
         self._attached = True
 
-    def begin(self, source: Source) -> None:
-        """Name this counting and let it begin."""
+    def begin(self, source: Source, after: Self | None = None) -> None:
+        """Name this counting and let it begin.
+
+        :param after: the set that these programs were loaded after, whose counting ends at this moment; a
+            fault that is under way then may be counted by both
+        """
+        turn = 1 if after is None else after.own_turn() % _TURNS + 1
+        self._set("own_turn", _FIRST, _INDEX.pack(turn))
         self._about(
             ABOUT.pack(
                 uuid.uuid4().bytes,
@@ -96,15 +103,19 @@ class Probes:
                 0,
             )
         )
-        self.go_on()
-
-    def go_on(self) -> None:
-        """Let everything be counted from here on."""
-        self._set("counting", _FIRST, _INDEX.pack(1))
+        self._set("turn", _FIRST, _INDEX.pack(turn))
 
     def pause(self) -> None:
         """Let nothing be counted from here on, sooner than ``detach`` could."""
-        self._set("counting", _FIRST, _INDEX.pack(0))
+        self._set("turn", _FIRST, _INDEX.pack(0))
+
+    def own_turn(self) -> int:
+        """Return the value of the map ``turn`` at which this set counts."""
+        return int(_INDEX.unpack(self._get("own_turn", _FIRST))[0])
+
+    def is_counting(self) -> bool:
+        """Tell whether it is this set's turn."""
+        return self._get("turn", _FIRST) == self._get("own_turn", _FIRST)
 
     def is_of(self, source: Source) -> bool:
         """Tell whether these programs are exactly the source's."""

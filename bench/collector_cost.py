@@ -3,12 +3,13 @@
 It is the real process, at its default interval, with a server of its own whose cost is not counted. CPU is of
 one core, with that of children that have ended. Run as root, on a host that runs no other collector.
 
-    python -m bench.collector_cost [--seconds 30] [--vms 500] [--minutes 0.5]
+    python -m bench.collector_cost [--seconds 30] [--vms 500] [--minutes 0.5] [--vms-per-second N]
 
-For growth over an hour of VMs coming and going: --minutes 60.
+For growth over an hour of VMs coming and going: --minutes 60 --vms-per-second 20.
 """
 
 import argparse
+import math
 import os
 import signal
 import sys
@@ -61,14 +62,14 @@ def main() -> None:
         product = Product(Path(directory))
         try:
             product.start_server()
-            figures = list(_measure(product, options.seconds, options.vms, options.minutes))
+            figures = list(_measure(product, options))
         finally:
             product.stop()
     rows = [figure.row() for figure in figures]
     print(*table([("", "measured", "limit", "of the limit"), *rows]), sep="\n")
 
 
-def _measure(product: Product, seconds: float, vms: int, minutes: float) -> Iterator[Figure]:
+def _measure(product: Product, options: argparse.Namespace) -> Iterator[Figure]:
     _say("starting")
     yield from _start(product, "the first start on a host")
     _stop_collector(product)
@@ -76,9 +77,9 @@ def _measure(product: Product, seconds: float, vms: int, minutes: float) -> Iter
     pid = _pid(product)
     time.sleep(_SETTLED_S)
     yield from _memory("no VMs", memory(pid))
-    yield from _busy(pid, seconds)
-    yield from _idle(pid, seconds, vms)
-    yield from _come_and_go(pid, minutes)
+    yield from _busy(pid, options.seconds)
+    yield from _idle(pid, options.seconds, options.vms)
+    yield from _come_and_go(pid, options.minutes, options.vms_per_second)
 
 
 def _busy(pid: int, seconds: float) -> Iterator[Figure]:
@@ -97,7 +98,7 @@ def _idle(pid: int, seconds: float, vms: int) -> Iterator[Figure]:
         yield from _memory(f"{vms} idle VMs", memory(pid))
 
 
-def _come_and_go(pid: int, minutes: float) -> Iterator[Figure]:
+def _come_and_go(pid: int, minutes: float, vms_per_s: float) -> Iterator[Figure]:
     _say("VMs coming and going")
     with load.running("come-and-go", _REMEMBERED_VMS):
         pass
@@ -106,6 +107,7 @@ def _come_and_go(pid: int, minutes: float) -> Iterator[Figure]:
     while time.monotonic() - began < 60 * minutes:
         with load.running("come-and-go", _VMS_AT_ONCE):
             gone += _VMS_AT_ONCE
+        time.sleep(max(0.0, began + gone / vms_per_s - time.monotonic()))
     elapsed_s = time.monotonic() - began
     percent = 100 * (cpu_s(pid) - used_s) / elapsed_s
     yield Figure(f"CPU, {gone / elapsed_s:.0f} VMs/s coming and going", percent, "%")
@@ -157,6 +159,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--vms", type=_positive(int), default=500, help="that are idle (%(default)s)")
     parser.add_argument(
         "--minutes", type=_positive(float), default=0.5, help="of VMs coming and going (%(default)s)"
+    )
+    parser.add_argument(
+        "--vms-per-second", type=_positive(float), default=math.inf, help="of these, at most (no limit)"
     )
     return parser.parse_args()
 

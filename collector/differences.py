@@ -1,5 +1,6 @@
 """What was added between two states of the counting maps. Everything in them only grows."""
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -32,14 +33,22 @@ _SYNDROMES_END = VCPU_HEAD.size + SYNDROMES * SYNDROME.size
 _BLANK = bytes(VCPU_COUNTS_BYTES)
 _INSTANTS = 1000
 """How often counts are read again that were caught between two of a program's additions, which is 10 ns."""
+_PAUSES = 50
+_PAUSE_S = 0.002
+"""And then: where this host is a guest itself, a CPU may be stopped there."""
 
 
 @dataclass(slots=True)
 class VcpuAccount:
-    """What was added for one vCPU. ``spilled`` faults are counted in the map ``fault_counts``."""
+    """What was added for one vCPU.
+
+    ``spilled``: faults that its state says to be counted in the map ``fault_counts``; ``mapped``: those that
+    were found there.
+    """
 
     seen: int = 0
     spilled: int = 0
+    mapped: int = 0
     uncounted: int = 0
     recorded: int = 0
     dropped: int = 0
@@ -83,7 +92,9 @@ def differences(
         counters = FAULT_COUNTERS.unpack(value)
         if old is not None:
             counters = _less(counters, FAULT_COUNTERS.unpack(old))
-        found.add_faults(FaultKey._make(FAULT_KEY.unpack(key)), counters)
+        fault_key = FaultKey._make(FAULT_KEY.unpack(key))
+        found.add_faults(fault_key, counters)
+        found.vcpus[VcpuKey(fault_key.kvm, fault_key.instance, fault_key.vcpu)].mapped += counters[0]
     changed = found.changed["exit_counts"] = _changed(now["exit_counts"], before["exit_counts"])
     for key, value in changed.items():
         added = _number(value) - _number(before["exit_counts"].get(key))
@@ -103,18 +114,20 @@ def _add_vcpus(found: Differences, name: str, now: Table, before: Table, again: 
             continue
         whole = _whole(value, partial(again, name, key))
         if whole is None:
-            # Not once was it whole: read it with the next reading.
+            found.lost["unread_vcpus"] = found.lost.get("unread_vcpus", 0) + 1
             continue
         changed[key] = whole
         _add_vcpu(found, whole, old if _OWNER.unpack_from(old) == _OWNER.unpack_from(whole) else _BLANK)
 
 
 def _whole(value: bytes, again: Callable[[], bytes | None]) -> bytes | None:
-    """These counts, or newer ones, read at a moment at which they add up."""
+    """These counts, or newer ones, read at a moment at which they add up; None where there was none."""
     current: bytes | None = value
-    for _ in range(_INSTANTS):
+    for instant in range(_INSTANTS + _PAUSES):
         if current is None or _adds_up(current):
             return current
+        if instant >= _INSTANTS:
+            time.sleep(_PAUSE_S)
         current = again()
     return None
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from collector.clock import ClockOffsets, measure
-from collector.differences import Differences, differences
+from collector.differences import Differences, VcpuAccount, differences
 from collector.probe.layout import VM_KEY, ExitRecord, FaultRecord, VcpuKey, VmKey
-from collector.probe.snapshot import COUNTED, Cut, Snapshot
+from collector.probe.snapshot import COUNTED, Cut, Records, Snapshot
 from collector.reading import Account, Reading
 from faultmodel.record import BUCKET_MS
 
@@ -22,10 +22,13 @@ class Probes(Protocol):
     """What the reader needs of ``collector.probe.probes.Probes``."""
 
     def snapshot(self) -> Snapshot:
-        """Read everything."""
+        """Read the counters."""
 
     def again(self, table: str, key: bytes) -> bytes | None:
         """Read one vCPU's counts anew."""
+
+    def records(self) -> Records:
+        """Read the records that wait."""
 
     def take_faults(self) -> list[tuple[int, ...]]:
         """Take the fault records that wait."""
@@ -57,7 +60,9 @@ class Reader:
         self._read_monotonic_ns = cut.monotonic_ns
         # As it is: a start that is put on the second before would cover what nobody counted.
         self._covered_to_ns = cut.utc_ns
-        self._seen_totals = _seen_totals(cut)
+        until_cut = _until(cut)
+        self._seen_totals = _seen_totals(until_cut)
+        self._behind = {vcpu: account.spilled - account.mapped for vcpu, account in until_cut.vcpus.items()}
         self._waiting: dict[VcpuKey, list[FaultRecord]] = defaultdict(list)
         self._due: dict[VcpuKey, int] = defaultdict(int)
         self._dropped: dict[VcpuKey, int] = defaultdict(int)
@@ -83,8 +88,10 @@ class Reader:
         missed_runs = snapshot.missed_runs - self._missed_runs
         if missed_runs:
             found.lost["missed_runs"] = missed_runs
-        self._keep(snapshot.faults)
-        accounts, faults = self._settle(found, is_drained=snapshot.is_drained)
+        # Last of all, also after what was read again: a record is written before its fault is counted.
+        records = self._probes.records()
+        self._keep(records.faults)
+        accounts, faults = self._settle(found, is_drained=records.is_drained)
         for name, changed in found.changed.items():
             self._before[name].update(changed)
         self._missed_runs = snapshot.missed_runs
@@ -96,7 +103,7 @@ class Reader:
             fault_counts=found.fault_counts,
             exit_counts=found.exit_counts,
             faults=faults,
-            exits=list(map(ExitRecord._make, snapshot.exits)),
+            exits=list(map(ExitRecord._make, records.exits)),
             accounts=accounts,
             lost=found.lost,
             cut=Cut(
@@ -106,7 +113,7 @@ class Reader:
                 utc_ns=self._covered_to_ns,
                 missed_runs=snapshot.missed_runs,
                 tables=found.changed,
-                positions=snapshot.positions,
+                positions=records.positions,
             ),
         )
 
@@ -125,7 +132,7 @@ class Reader:
         self._before["homes"] = {
             key: value for key, value in self._before["homes"].items() if not value.startswith(prefixes)
         }
-        for kept in (self._waiting, self._due, self._dropped):
+        for kept in (self._waiting, self._due, self._dropped, self._behind):
             for vcpu in [vcpu for vcpu in kept if vcpu[:2] in vms]:
                 del kept[vcpu]
 
@@ -141,15 +148,14 @@ class Reader:
         A record is written before its fault is seen: one whose fault is not seen yet waits. One that was
         counted as written and is not there went with a collector that was killed, and counts as dropped.
         """
-        counted: dict[VcpuKey, int] = defaultdict(int)
-        for key, counters in found.fault_counts.items():
-            counted[VcpuKey(key.kvm, key.instance, key.vcpu)] += counters[0]
         sums: dict[VmKey, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
         faults: list[FaultRecord] = []
-        for vcpu in {*found.vcpus, *counted, *(vcpu for vcpu, due in self._due.items() if due)}:
+        waiting = [vcpu for kept in (self._due, self._behind) for vcpu, number in kept.items() if number]
+        for vcpu in {*found.vcpus, *waiting}:
             added = found.vcpus[vcpu]
             # fault_counts was read before: the few that were added to it since come with the next reading.
-            seen = counted[vcpu] + added.uncounted
+            seen = added.seen - added.spilled + added.mapped
+            self._check(vcpu, added, found.lost)
             self._due[vcpu] += added.recorded
             self._dropped[vcpu] += added.dropped
             records = self._take(vcpu, seen, is_drained=is_drained)
@@ -165,6 +171,18 @@ class Reader:
             if seen:
                 accounts[vm] = Account(seen, uncounted, recorded, dropped, self._seen_totals[vm])
         return accounts, faults
+
+    def _check(self, vcpu: VcpuKey, added: VcpuAccount, lost: dict[str, int]) -> None:
+        """Tell where a vCPU's state and the map ``fault_counts`` do not agree on what was counted there.
+
+        The map may lack what was counted after it was read, and have one that the state does not know yet.
+        """
+        behind = self._behind.get(vcpu, 0) + added.spilled - added.mapped
+        # Of a vCPU that could not be read, only the map is known this time.
+        explained = behind if "unread_vcpus" in lost else min(max(behind, -1), added.spilled)
+        if behind != explained:
+            lost["unbalanced"] = lost.get("unbalanced", 0) + abs(behind - explained)
+        self._behind[vcpu] = explained
 
     def _take(self, vcpu: VcpuKey, seen: int, *, is_drained: bool) -> list[FaultRecord]:
         """This vCPU's records of the faults that were seen, at most as many."""
@@ -190,10 +208,14 @@ class Reader:
         return from_ns, to_ns
 
 
-def _seen_totals(cut: Cut) -> dict[VmKey, int]:
-    """What the batches up to a cut had of each VM."""
+def _until(cut: Cut) -> Differences:
+    """What was counted up to a cut."""
     empty: Mapping[str, Mapping[bytes, bytes]] = {name: {} for name in COUNTED}
-    found = differences(cut.tables, empty)
+    return differences(cut.tables, empty)
+
+
+def _seen_totals(found: Differences) -> dict[VmKey, int]:
+    """What the batches up to a cut had of each VM."""
     totals: dict[VmKey, int] = defaultdict(int)
     for key, counters in found.fault_counts.items():
         totals[VmKey(key.kvm, key.instance)] += counters[0]

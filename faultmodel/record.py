@@ -161,9 +161,11 @@ class Loss(Struct, frozen=True):
 
     ``kind``: ``keys_full`` (a fault or exit that found the count map full), ``unattributed`` (no vCPU
     could be told), ``missed_runs`` (the kernel skipped a program that was already running on that CPU),
-    ``exit_records`` (exits counted, whose record found the ring buffer full), ``spool_batches`` (batches
-    that the spool had to drop), ``trace_lines`` (lines of a recording that could not be read),
-    ``trace_events`` (events that a recording's buffer overran).
+    ``unread_vcpus`` (vCPUs whose counts could not be read just then; a later reading has them),
+    ``unbalanced`` (faults on which the kernel's own counters do not agree), ``exit_records`` (exits
+    counted, whose record found the ring buffer full), ``spool_batches`` (batches that the spool had to
+    drop), ``trace_lines`` (lines of a recording that could not be read), ``trace_events`` (events that a
+    recording's buffer overran).
     """
 
     kind: Text

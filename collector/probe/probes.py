@@ -28,7 +28,7 @@ from collector.probe.layout import (
 )
 from collector.probe.plan import Plan
 from collector.probe.ring import Ring
-from collector.probe.snapshot import COUNTED, Cut, Positions, Snapshot, Table
+from collector.probe.snapshot import COUNTED, Cut, Positions, Records, Snapshot, Table
 from collector.probe.source import Source
 
 _INDEX = struct.Struct("=I")
@@ -126,25 +126,27 @@ class Probes:
         return bool(ABOUT.unpack(self._get("about", _FIRST))[2] == source.layout)
 
     def snapshot(self) -> Snapshot:
-        """Read everything.
+        """Read the counters.
 
         :raises ProbeError: the kernel refuses; nothing is lost by reading again
         """
         try:
-            tables = {name: self._table(name) for name in COUNTED}
-            # After the counters: a record is written before it is counted.
-            faults, exits = self._faults.read(), self._exits.read()
             return Snapshot(
-                tables=tables,
+                tables={name: self._table(name) for name in COUNTED},
                 missed_runs=sum(bpf.program_runs(fd).missed for fd in self._handles.programs.values()),
                 vms=self._read_vms(),
-                faults=faults,
-                exits=exits,
-                positions=Positions(exits=self._exits.position, faults=self._faults.position),
-                is_drained=self._faults.is_drained(),
             )
         except OSError as exc:
             raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
+
+    def records(self) -> Records:
+        """Read the records that wait; ``keep_cut`` lets go of them."""
+        return Records(
+            faults=self._faults.read(),
+            exits=self._exits.read(),
+            positions=Positions(exits=self._exits.position, faults=self._faults.position),
+            is_drained=self._faults.is_drained(),
+        )
 
     def again(self, table: str, key: bytes) -> bytes | None:
         """Read one vCPU's counts anew. :param table: ``homes`` or ``vcpus``"""

@@ -1,4 +1,4 @@
-"""What the maps hold at one moment: the value that the probes hand to the reader."""
+"""What the maps and rings hold at one moment: the values that the probes hand to the reader."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,14 +24,21 @@ class Positions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The counters as they are, by the names in ``COUNTED``, and the records that came since the last one.
-
-    Records are as ``layout.FaultRecord`` and ``layout.ExitRecord`` have them, oldest first.
-    """
+    """The counters as they are, by the names in ``COUNTED``."""
 
     tables: Mapping[str, Table]
     missed_runs: int
     vms: Mapping[VmKey, VmRecord]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """The records that came since the last ones, oldest first.
+
+    As ``layout.FaultRecord`` and ``layout.ExitRecord`` have them. A record is written before its fault is
+    counted: read after the counters, these have one for every fault that is counted as recorded.
+    """
+
     faults: Sequence[tuple[int, ...]]
     exits: Sequence[tuple[int, ...]]
     positions: Positions

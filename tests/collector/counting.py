@@ -26,7 +26,7 @@ from collector.probe.layout import (
     VmKey,
     VmRecord,
 )
-from collector.probe.snapshot import COUNTED, Cut, Positions, Snapshot, Table
+from collector.probe.snapshot import COUNTED, Cut, Positions, Records, Snapshot, Table
 from faultmodel.record import COUNTERS
 
 VM = VmKey(0xFFFF888100000000, 77)
@@ -142,15 +142,19 @@ class Counting:
 
     def snapshot(self) -> Snapshot:
         """As ``Probes.snapshot``."""
-        tables = {name: self._paused_table(name) for name in COUNTED}
+        return Snapshot(
+            tables={name: self._paused_table(name) for name in COUNTED},
+            missed_runs=self.missed_runs,
+            vms={vm: VmRecord(0, 0, 1, 1, "", "") for vm in self._vms()},
+        )
+
+    def records(self) -> Records:
+        """As ``Probes.records``."""
         self.pause()
         faults = self._take()
         exits, self._exits_read = self.exits[self._exits_read :], len(self.exits)
         self.pause()
-        return Snapshot(
-            tables=tables,
-            missed_runs=self.missed_runs,
-            vms={vm: VmRecord(0, 0, 1, 1, "", "") for vm in self._vms()},
+        return Records(
             faults=faults,
             exits=exits,
             positions=Positions(exits=self._exits_read, faults=self._read),
@@ -225,7 +229,7 @@ class Counting:
             return vcpu.words[word]
         if len(vcpu.words) < self.in_place:
             return vcpu.words.setdefault(word, [0] * len(COUNTERS))
-        key = FAULT_KEY.pack(*vcpu.key[:2], word, vcpu.key.vcpu, PFERR)
+        key = fault_key(vcpu.key.vcpu, word, vm=VmKey(*vcpu.key[:2]))
         if key not in self.fault_counts and len(self.fault_counts) >= self.room:
             return None
         return self.fault_counts.setdefault(key, [0] * len(COUNTERS))
@@ -254,6 +258,11 @@ class Counting:
 
     def _vms(self) -> set[VmKey]:
         return {VmKey(*vcpu.key[:2]) for vcpu in (*self.homes.values(), *self.vcpus.values())}
+
+
+def fault_key(vcpu: int, word: int, *, vm: VmKey = VM) -> bytes:
+    """A key of ``fault_counts``."""
+    return FAULT_KEY.pack(*vm, word, vcpu, PFERR)
 
 
 def exit_key(vcpu: int, reason: int, errno: int = 0, *, vm: VmKey = VM) -> bytes:

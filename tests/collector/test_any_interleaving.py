@@ -124,6 +124,7 @@ def test_every_ledger_balances_and_the_totals_are_what_the_guests_did(
             decoder.fault_counts(reading, X86, IDS),
             decoder.faults(reading, X86, IDS),
         )
+        assert not {"unbalanced", "unread_vcpus"} & reading.lost.keys()
         for vm, account in reading.accounts.items():
             seen[vm] += account.seen
             assert account.seen_total == seen[vm]

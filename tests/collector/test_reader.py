@@ -4,7 +4,7 @@ from collector.clock import ClockOffsets
 from collector.probe.layout import ExitKey, FaultKey, VmKey
 from collector.reader import Reader
 from faultmodel.record import COUNTERS
-from tests.collector.counting import PFERR, START_NS, UTC_NS, VM, Counting, exit_key
+from tests.collector.counting import PFERR, START_NS, UTC_NS, VM, Counting, exit_key, fault_key
 
 SECOND = 1_000_000_000
 
@@ -83,6 +83,44 @@ def test_exits_are_differences_too() -> None:
         ExitKey(*VM, vcpu=0, reason=39, errno=14): 1,
         ExitKey(*VM, vcpu=0, reason=6, errno=0): 1,
     }
+
+
+def test_counts_that_the_map_lost_are_told() -> None:
+    reader, counting, _ = _reader(Counting(in_place=1))
+    vcpu = counting.home(0)
+    for word in (6, 4, 4, 4):
+        counting.fault(vcpu, word)
+    assert reader.read().lost == {}
+    counting.fault(vcpu, 4, times=2)
+    counters = counting.fault_counts[fault_key(0, 4)]
+    counters[0] -= 2
+    assert reader.read().lost == {}  # It may have been counted since the map was read.
+    assert reader.read().lost == {"unbalanced": 2}
+    assert reader.read().lost == {}
+
+
+def test_counts_that_no_state_tells_of_are_told() -> None:
+    reader, counting, _ = _reader(Counting(in_place=1))
+    vcpu = counting.home(0)
+    for word in (6, 4):
+        counting.fault(vcpu, word)
+    counting.fault_counts[fault_key(0, 4)][0] += 3
+    reading = reader.read()
+    assert reading.lost == {"unbalanced": 2}  # One may be a fault whose state comes next.
+    assert reading.accounts[VM].seen == 5
+
+
+def test_a_vcpu_that_cannot_be_read_is_told_and_comes_with_a_later_reading() -> None:
+    reader, counting, _ = _reader(Counting(in_place=1))
+    vcpu = counting.home(0)
+    counting.fault(vcpu, 6)
+    steps = counting.steps(vcpu, 6, record=False)
+    next(steps)
+    reading = reader.read()
+    assert (reading.lost, reading.fault_counts) == ({"unread_vcpus": 1}, {})
+    for _ in steps:
+        pass
+    assert _faults(reader) == {(0, 6): (2, 2)}
 
 
 def test_losses_are_differences_too() -> None:

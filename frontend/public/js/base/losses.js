@@ -12,6 +12,8 @@ const KINDS = {
   keys_full: { text: "faults or exits that found the map of counts full", spoils: "counts" },
   unattributed: { text: "faults of which no vCPU could be told", spoils: "counts" },
   missed_runs: { text: "runs of a program that the kernel skipped", spoils: "counts" },
+  unread_vcpus: { text: "vCPUs that could not be read just then, and come later", spoils: "counts" },
+  unbalanced: { text: "faults on which the kernel’s own counters do not agree", spoils: "counts" },
   trace_lines: { text: "lines of a recording that could not be read", spoils: "counts" },
   trace_events: { text: "events that a recording’s buffer overran", spoils: "counts" },
   dropped: { text: "faults that were counted, whose record found the ring buffer full", spoils: "records" },

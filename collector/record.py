@@ -9,7 +9,8 @@ from typing import Any
 
 from collector.errors import CollectorError
 from collector.record_requests import Request, Requests
-from collector.settings import requests_file
+from collector.settings import requests_file, spool_directory
+from collector.spool_lock import is_held
 
 NS_PER_S = 1_000_000_000
 _LONGEST_S = 86_400.0
@@ -36,11 +37,16 @@ def add_parser(commands: "argparse._SubParsersAction[Any]", data_dir: str) -> No
 def run(options: argparse.Namespace) -> int:
     """Ask for it.
 
-    :raises CollectorError: the collector's directory cannot be written
+    :raises CollectorError: no collector runs there, or its directory cannot be written
     """
     now_ns = time.time_ns()
     request = Request(options.vm, now_ns + round(options.seconds * NS_PER_S))
     try:
+        if not is_held(spool_directory(options.data_dir) / "lock"):
+            raise CollectorError(
+                f"no collector is running with --data-dir {options.data_dir}: start it, or name the"
+                " directory of the one that runs"
+            )
         Requests(requests_file(options.data_dir)).add(request, now_ns)
     except OSError as exc:
         raise CollectorError(

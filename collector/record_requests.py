@@ -3,6 +3,7 @@
 A file that the command ``record`` writes and a running collector reads.
 """
 
+import fcntl
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,10 +47,13 @@ class Requests:
 
         :raises OSError: the file cannot be written
         """
-        kept = [other for other in self.active(now_ns) if other.vm != request.vm]
-        written = self._path.with_suffix(".new")
-        written.write_bytes(msgspec.json.encode([*kept, request]))
-        written.replace(self._path)
+        with self._path.with_suffix(".lock").open("w") as lock:
+            # Until it is closed: two commands at once would each know of one request.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            kept = [other for other in self.active(now_ns) if other.vm != request.vm]
+            written = self._path.with_suffix(".new")
+            written.write_bytes(msgspec.json.encode([*kept, request]))
+            written.replace(self._path)
 
     def _look(self) -> tuple[int, ...] | None:
         """What tells one content of the file from another: a clock's tick may be longer than between two."""

@@ -21,6 +21,7 @@ from types import TracebackType
 
 from collector import spool_file
 from collector.errors import SpoolError
+from collector.spool_cut import CutFile
 from collector.spool_disk import SpoolDisk
 from collector.spool_file import SpoolFile
 from collector.spool_ledger import Ledger
@@ -64,7 +65,8 @@ class Spool:
     def __init__(self, directory: Path, *, max_bytes: int = DEFAULT_BYTES) -> None:
         """Open the directory, making it if need be, and finish what an earlier process left undone.
 
-        :param max_bytes: room on disk, each batch taken in whole blocks of 4 KiB; the reserve is beside it
+        :param max_bytes: room on disk for batches, each taken in whole blocks of 4 KiB; the reserve and the
+            newest reading's cut are beside it
         :raises SpoolLockedError: another process uses it
         :raises SpoolError: it cannot be used
         """
@@ -84,6 +86,7 @@ class Spool:
             self._ledger = Ledger(directory / "ledger")
             self._entries = self._recover()
             self._disk = SpoolDisk(directory)
+            self._cut = CutFile(directory / "cut")
         except OSError as exc:
             self._unlock()
             raise _unusable(directory, exc) from exc
@@ -121,20 +124,24 @@ class Spool:
 
         :param committed: number of the newest batch whose cut was noted
         :return: the number and the cut of a newer group that is whole, None where there is none. Of one that
-            is not whole, what there is is deleted: it will be counted again. Batches without a cut stay.
+            is not whole, or whose cut the disk did not take, what there is is deleted: it will be counted
+            again. Batches without a cut stay.
         """
         with self._changed:
             self._next = max(self._next, committed + 1)
-            is_tail = True
-            for number in [number for number in reversed(self._entries) if number > committed]:
-                file = self._read(number)
-                if file is not None and file.group_end == number:
-                    if file.cut:
-                        return number, file.cut
-                    is_tail = False
-                elif is_tail:
+            cut = self._cut.read()
+            newer = [number for number in self._entries if number > committed]
+            if cut is not None and cut[0] in newer and self._group_end(cut[0]) == cut[0]:
+                return cut
+            for number in newer:
+                # One that is damaged does not tell; it is counted as dropped when its turn comes.
+                if self._group_end(number):
                     self._unlink(number, self._forget(number).path)
             return None
+
+    def _group_end(self, number: int) -> int:
+        file = self._read(number)
+        return 0 if file is None else file.group_end
 
     def put(self, batch: bytes, *, reporting: int = 0) -> bool:
         """Store one batch, as ``put_group`` does."""
@@ -155,23 +162,25 @@ class Spool:
         held in memory, so that a full disk does not blind who is connected.
 
         :param reporting: how many ``dropped_batches`` the last batch tells of; they are not counted any more
-        :param cut: what is to be noted once all is stored: kept with them until ``commit`` has returned
+        :param cut: what is to be noted once all is stored: kept until ``commit`` has returned
         :param commit: notes the cut, given the number of the last batch; none is sent before
         """
         with self._changed:
             end = self._next + len(batches) - 1
-            kept = [self._put(batch, end, reporting, cut) for batch in batches]
+            if cut:
+                self._cut.keep(end, cut)
+            group_end = end if cut else 0
+            kept = [self._put(batch, group_end, 0) for batch in batches[:-1]]
+            kept.append(self._put(batches[-1], group_end, reporting))
             commit(end)
             self._changed.notify_all()
             return all(kept)
 
-    def _put(self, batch: bytes, end: int, reporting: int, cut: bytes) -> bool:
+    def _put(self, batch: bytes, group_end: int, reporting: int) -> bool:
         number = self._next
         self._next += 1
-        if number != end:
-            reporting, cut = 0, b""
         reported = self._ledger.reported + reporting
-        content = spool_file.encode(SpoolFile(batch, reported, end, cut))
+        content = spool_file.encode(SpoolFile(batch, reported, group_end))
         size = _blocks(len(content))
         self._make_room(size)
         planned = _Entry(self._path(number, reporting), size, reporting)
@@ -242,6 +251,7 @@ class Spool:
                 if entry.held is not None and not self._disk.write(entry.path, entry.held, entry.size):
                     self._drop(number)
             self._entries.clear()
+            self._cut.close()
             self._ledger.close()
             self._disk.close()
             self._unlock()

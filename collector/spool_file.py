@@ -1,15 +1,15 @@
 """One batch on disk.
 
-     0        4         8            12               20          28       32
-    ┌────────┬─────────┬────────────┬────────────────┬───────────┬────────┬───────────┬─────────┐
-    │ "KFS2" │ length  │ cut length │ reported_total │ group_end │ CRC-32 │ the batch │ the cut │
-    │ 4      │ 4       │ 4          │ 8              │ 8         │ 4      │           │         │
-    └────────┴─────────┴────────────┴────────────────┴───────────┴────────┴───────────┴─────────┘
+     0        4        8                16          24       28
+    ┌────────┬────────┬────────────────┬───────────┬────────┬───────────┐
+    │ "KFS3" │ length │ reported_total │ group_end │ CRC-32 │ the batch │
+    │ 4      │ 4      │ 8              │ 8         │ 4      │           │
+    └────────┴────────┴────────────────┴───────────┴────────┴───────────┘
 
 Big-endian. The CRC covers all that stands before and after it, so a file that is cut off or damaged
 anywhere is told from a whole one. ``reported_total`` belongs to the spool's account of what it dropped
 (``spool_ledger``). Batches of one reading are a group, which counts as a whole or not at all: ``group_end``
-is the number of its last, which holds the cut, where the next reading goes on.
+is the number of its last, 0 in a batch that was read from no counting.
 """
 
 import os
@@ -18,8 +18,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-_MAGIC = b"KFS2"
-_HEADER = struct.Struct(">4sIIQQ")
+_MAGIC = b"KFS3"
+_HEADER = struct.Struct(">4sIQQ")
 _CRC = struct.Struct(">I")
 _OVERHEAD = _HEADER.size + _CRC.size
 
@@ -31,26 +31,24 @@ class SpoolFile:
     batch: bytes
     reported_total: int = 0
     group_end: int = 0
-    cut: bytes = b""
 
 
 def encode(file: SpoolFile) -> bytes:
     """Return the file's bytes."""
-    header = _HEADER.pack(_MAGIC, len(file.batch), len(file.cut), file.reported_total, file.group_end)
-    body = file.batch + file.cut
-    return header + _CRC.pack(_checksum(header, body)) + body
+    header = _HEADER.pack(_MAGIC, len(file.batch), file.reported_total, file.group_end)
+    return header + _CRC.pack(_checksum(header, file.batch)) + file.batch
 
 
 def decode(content: bytes) -> SpoolFile | None:
     """Read a file's bytes; None where they are not exactly what ``encode`` returned."""
     if len(content) < _OVERHEAD:
         return None
-    header, body = content[: _HEADER.size], content[_OVERHEAD:]
-    magic, length, cut_length, reported_total, group_end = _HEADER.unpack(header)
+    header, batch = content[: _HEADER.size], content[_OVERHEAD:]
+    magic, length, reported_total, group_end = _HEADER.unpack(header)
     (checksum,) = _CRC.unpack(content[_HEADER.size : _OVERHEAD])
-    if magic != _MAGIC or length + cut_length != len(body) or checksum != _checksum(header, body):
+    if magic != _MAGIC or length != len(batch) or checksum != _checksum(header, batch):
         return None
-    return SpoolFile(body[:length], reported_total, group_end, body[length:])
+    return SpoolFile(batch, reported_total, group_end)
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -87,5 +85,5 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def _checksum(header: bytes, body: bytes) -> int:
-    return zlib.crc32(body, zlib.crc32(header))
+def _checksum(header: bytes, batch: bytes) -> int:
+    return zlib.crc32(batch, zlib.crc32(header))

@@ -1,0 +1,68 @@
+"""The newest reading's cut on disk: where the next reading goes on, should the kernel not learn of it.
+
+     0        8        12       16
+    ┌────────┬────────┬────────┬─────────┐
+    │ number │ length │ CRC-32 │ the cut │
+    │ 8      │ 4      │ 4      │         │
+    └────────┴────────┴────────┴─────────┘
+
+Big-endian. It is written before the reading's batches, over the one before, which the kernel has by then:
+killed at any moment, either it is here whole or none of its batches is stored. It is needed only while the
+kernel that counts lives, which has what a process wrote: nothing is synced. The file keeps its room.
+"""
+
+import logging
+import os
+import struct
+import zlib
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+_NUMBER = struct.Struct(">Q")
+_REST = struct.Struct(">II")
+_OVERHEAD = _NUMBER.size + _REST.size
+
+
+class CutFile:
+    """One spool's file. For one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or begin one.
+
+        :raises OSError: it cannot be made
+        """
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._failure = ""
+
+    def keep(self, number: int, cut: bytes) -> None:
+        """Note the cut of the reading whose last batch has this number. What fails is logged, once."""
+        head = _NUMBER.pack(number)
+        checksum = zlib.crc32(cut, zlib.crc32(head))
+        rest = memoryview(head + _REST.pack(len(cut), checksum) + cut)
+        position = 0
+        try:
+            while position < len(rest):
+                position += os.pwrite(self._descriptor, rest[position:], position)
+            failure = ""
+        except OSError as exc:
+            failure = exc.strerror or str(exc)
+        if failure and failure != self._failure:
+            logger.warning("cut cannot be written error=%r", failure)
+        self._failure = failure
+
+    def read(self) -> tuple[int, bytes] | None:
+        """Return the number and the cut; None where there is none, or it is not whole."""
+        size = os.fstat(self._descriptor).st_size
+        content = os.pread(self._descriptor, size, 0)
+        if len(content) < _OVERHEAD:
+            return None
+        head, cut = content[: _NUMBER.size], content[_OVERHEAD:]
+        length, checksum = _REST.unpack(content[_NUMBER.size : _OVERHEAD])
+        if length > len(cut) or checksum != zlib.crc32(cut[:length], zlib.crc32(head)):
+            return None
+        return _NUMBER.unpack(head)[0], cut[:length]
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)

@@ -96,7 +96,7 @@ def _architecture() -> Finding:
         "architecture",
         State.MISSING,
         f"{machine} has no probe",
-        f"live tracing works on {', '.join(TRACEPOINTS)}; recorded traces can be replayed",
+        f"live tracing works on {', '.join(TRACEPOINTS)}; recorded traces can be imported",
         Cause.ARCHITECTURE,
     )
 

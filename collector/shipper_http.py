@@ -6,10 +6,13 @@ import time
 from dataclasses import dataclass
 from datetime import UTC
 from enum import StrEnum
+from http import HTTPStatus
 from pathlib import Path
 
-import httpx
 import msgspec
+import urllib3
+from urllib3.exceptions import HTTPError, LocationParseError
+from urllib3.util import Timeout, Url, parse_url
 
 from collector.errors import ServerAddressError
 from faultmodel import wire
@@ -72,7 +75,8 @@ class Uplink:
             raise ServerAddressError(
                 f"certificate file {ca_file} cannot be used: {exc.strerror or exc}"
             ) from exc
-        self._client = httpx.Client(verify=context, trust_env=False)
+        # Redirects and retries are this side's own matter: not every answer may cost a batch.
+        self._client = urllib3.PoolManager(ssl_context=context, retries=False)
 
     def send(self, batch: bytes, *, within_s: float = _ANSWER_S) -> Answer:
         """Send a batch and wait for the answer; no step of it takes longer than ``within_s``.
@@ -94,19 +98,21 @@ class Uplink:
 
     def close(self) -> None:
         """Close the connection."""
-        self._client.close()
+        self._client.clear()
 
     def _post(self, batch: bytes, within_s: float) -> Answer | None:
         # None: the token is not (or not yet) accepted.
         headers = {"content-type": wire.CONTENT_TYPE}
         if self._token:
             headers["authorization"] = f"Bearer {self._token}"
-        timeout = httpx.Timeout(min(_ANSWER_S, within_s), connect=min(_CONNECT_S, within_s))
+        timeout = Timeout(connect=min(_CONNECT_S, within_s), read=min(_ANSWER_S, within_s))
         try:
-            response = self._client.post(self._url, content=batch, headers=headers, timeout=timeout)
-        except httpx.HTTPError as exc:
+            response = self._client.request(
+                "POST", self._url, body=batch, headers=headers, timeout=timeout, redirect=False
+            )
+        except HTTPError as exc:
             return Answer(Verdict.LATER, f"{type(exc).__name__}: {exc}".rstrip(": "))
-        return None if response.status_code in (401, 403) else _judge(response)
+        return None if response.status in (401, 403) else _judge(response)
 
     def _read_token(self, path: Path) -> str:
         # Returns what is wrong with it.
@@ -122,45 +128,47 @@ class Uplink:
         return ""
 
 
-def _ingest_url(server: str) -> httpx.URL:
+def _ingest_url(server: str) -> str:
     try:
-        url = httpx.URL(server)
+        url = parse_url(server)
         # Names that cannot be looked up would otherwise only show when a batch is sent.
-        host = url.host.encode("idna")
-    except (httpx.InvalidURL, UnicodeError) as exc:
+        host = (url.host or "").encode("idna")
+        host.decode("idna")
+    except (LocationParseError, UnicodeError) as exc:
         raise ServerAddressError(f"server {server!r} is not a URL: {exc}") from exc
     if url.scheme not in ("http", "https") or not host or b"%" in host or url.query or url.fragment:
         raise ServerAddressError(f"server {server!r} is not a URL like https://host:port")
-    return url.copy_with(path=url.path.rstrip("/") + _PATH)
+    path = (url.path or "").rstrip("/") + _PATH
+    return Url(url.scheme, host=host.decode("ascii"), port=url.port, path=path).url
 
 
-def _judge(response: httpx.Response) -> Answer:
-    if response.status_code == httpx.codes.OK:
+def _judge(response: urllib3.BaseHTTPResponse) -> Answer:
+    if response.status == HTTPStatus.OK:
         if _is_receipt(response):
             return Answer(Verdict.ACCEPTED)
         return Answer(Verdict.LATER, "200 from something that is no kvmfaults server")
-    detail = f"{response.status_code} {_explanation(response)}".strip()
-    if response.status_code in _FINAL:
+    detail = f"{response.status} {_explanation(response)}".strip()
+    if response.status in _FINAL:
         return Answer(Verdict.REFUSED, detail)
     # Among these are redirects and 404: a wrong URL or a proxy must not cost a batch.
     return Answer(Verdict.LATER, detail, _pause_s(response.headers.get("retry-after", "")))
 
 
-def _is_receipt(response: httpx.Response) -> bool:
+def _is_receipt(response: urllib3.BaseHTTPResponse) -> bool:
     """Only the server's own answer may delete a batch, not that of whatever else answers at a wrong URL."""
     try:
-        msgspec.json.decode(response.content, type=_Receipt)
+        msgspec.json.decode(response.data, type=_Receipt)
     except msgspec.DecodeError:
         return False
     return True
 
 
-def _explanation(response: httpx.Response) -> str:
+def _explanation(response: urllib3.BaseHTTPResponse) -> str:
     try:
-        problem = msgspec.json.decode(response.content, type=_Problem)
+        problem = msgspec.json.decode(response.data, type=_Problem)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return response.reason_phrase
-    return (problem.detail or problem.title or response.reason_phrase)[:_DETAIL_CHARACTERS]
+        return response.reason or ""
+    return (problem.detail or problem.title or response.reason or "")[:_DETAIL_CHARACTERS]
 
 
 def _pause_s(retry_after: str) -> float:

@@ -70,7 +70,7 @@ def make_plan(vmlinux: str, machine: str | None = None, modules: Path = Path("/s
     if tracepoints is None:
         raise ProbeError(
             f"no probe for {machine}: live tracing works on {' and '.join(TRACEPOINTS)};"
-            " recorded traces of other architectures can be replayed"
+            " recorded traces of other architectures can be imported"
         )
     flavour = find_flavour(machine, modules)
     if is_idle(modules):

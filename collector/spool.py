@@ -11,7 +11,6 @@ coverage, and from the kernel's own totals what it lacks. Everything else that c
 import errno
 import logging
 import os
-import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -23,7 +22,7 @@ from collector import spool_file
 from collector.errors import SpoolError
 from collector.spool_cut import CutFile
 from collector.spool_disk import SpoolDisk
-from collector.spool_file import SpoolFile
+from collector.spool_file import SpoolFile, SpoolName
 from collector.spool_ledger import Ledger
 from collector.spool_lock import lock
 
@@ -34,7 +33,6 @@ _MEMORY_BYTES = 16 * 1024 * 1024
 _REJECTED_FILES = 16
 _BLOCK_BYTES = 4096
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-_NAME = re.compile(r"(\d{20})(?:\+(\d+))?\.batch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class _Entry:
     path: Path
     size: int
     reporting: int
-    """How many dropped batches it tells of. It is in the name, too: that is still there in a damaged file."""
+    """How many dropped batches it tells of."""
     held: bytes | None = None
     """The file's content, where the disk would not take it."""
 
@@ -136,7 +134,7 @@ class Spool:
             for number in newer:
                 # One that is damaged does not tell; it is counted as dropped when its turn comes.
                 if self._group_end(number):
-                    self._unlink(number, self._forget(number).path)
+                    self._drop(number, count=0)
             return None
 
     def _group_end(self, number: int) -> int:
@@ -179,11 +177,11 @@ class Spool:
     def _put(self, batch: bytes, group_end: int, reporting: int) -> bool:
         number = self._next
         self._next += 1
-        reported = self._ledger.reported + reporting
-        content = spool_file.encode(SpoolFile(batch, reported, group_end))
+        content = spool_file.encode(SpoolFile(batch, group_end))
         size = _blocks(len(content))
         self._make_room(size)
-        planned = _Entry(self._path(number, reporting), size, reporting)
+        reports = range(self._ledger.reported, self._ledger.reported + reporting)
+        planned = _Entry(self._directory / str(SpoolName(number, reports)), size, reporting)
         entry = self._store(planned, content) if self._bytes + size <= self._max_bytes else None
         if entry is None:
             self._ledger.drop(number, 1)
@@ -191,7 +189,7 @@ class Spool:
             return False
         self._entries[number] = entry
         self._bytes += size
-        self._ledger.report(reported)
+        self._ledger.report(reports.stop)
         return True
 
     def oldest(self) -> Spooled | None:
@@ -274,16 +272,13 @@ class Spool:
         # Counted as dropped, and the process ended before the file was gone.
         for path in self._directory.glob(f"{self._ledger.last_dropped:020d}*.batch"):
             path.unlink()
-        found = {
-            int(match[1]): _Entry(path, _blocks(path.stat().st_size), int(match[2] or 0))
-            for path in self._directory.iterdir()
-            if (match := _NAME.fullmatch(path.name))
-        }
-        entries = OrderedDict((number, found[number]) for number in sorted(found))
-        # Stored, and the process ended before the ledger knew what the batch reports.
-        last = spool_file.decode(found[max(found)].path.read_bytes()) if found else None
-        if last is not None:
-            self._ledger.report(last.reported_total)
+        names = [name for path in self._directory.iterdir() if (name := SpoolName.read(path.name))]
+        entries = OrderedDict()
+        for name in sorted(names, key=lambda name: name.number):
+            path = self._directory / str(name)
+            entries[name.number] = _Entry(path, _blocks(path.stat().st_size), len(name.reports))
+            # Stored, and the process ended before the ledger knew what the batch reports.
+            self._ledger.report(name.reports.stop)
         return entries
 
     def _make_room(self, size: int) -> None:
@@ -311,10 +306,10 @@ class Spool:
             logger.warning("batch cannot be read number=%d error=%r", number, exc.strerror)
             return None
 
-    def _drop(self, number: int, *, keep: bool = False) -> None:
+    def _drop(self, number: int, *, count: int = 1, keep: bool = False) -> None:
         entry = self._entries[number]
         # What a dropped batch was to report is to be reported anew.
-        self._ledger.drop(number, 1 + entry.reporting)
+        self._ledger.drop(number, count + entry.reporting)
         self._forget(number)
         if keep:
             self._set_aside(number, entry.path)
@@ -347,9 +342,6 @@ class Spool:
             path.unlink(missing_ok=True)
         except OSError as exc:
             logger.warning("batch not deleted number=%d error=%r", number, exc.strerror)
-
-    def _path(self, number: int, reporting: int) -> Path:
-        return self._directory / f"{number:020d}{f'+{reporting}' if reporting else ''}.batch"
 
 
 def _blocks(size: int) -> int:

@@ -1,41 +1,65 @@
 """One batch on disk.
 
-     0        4        8                16          24       28
-    ┌────────┬────────┬────────────────┬───────────┬────────┬───────────┐
-    │ "KFS3" │ length │ reported_total │ group_end │ CRC-32 │ the batch │
-    │ 4      │ 4      │ 8              │ 8         │ 4      │           │
-    └────────┴────────┴────────────────┴───────────┴────────┴───────────┘
+     0        4        8           16       20
+    ┌────────┬────────┬───────────┬────────┬───────────┐
+    │ "KFS3" │ length │ group_end │ CRC-32 │ the batch │
+    │ 4      │ 4      │ 8         │ 4      │           │
+    └────────┴────────┴───────────┴────────┴───────────┘
 
 Big-endian. The CRC covers all that stands before and after it, so a file that is cut off or damaged
-anywhere is told from a whole one. ``reported_total`` belongs to the spool's account of what it dropped
-(``spool_ledger``). Batches of one reading are a group, which counts as a whole or not at all: ``group_end``
-is the number of its last, 0 in a batch that was read from no counting.
+anywhere is told from a whole one. Batches of one reading are a group, which counts as a whole or not at all:
+``group_end`` is the number of its last, 0 in a batch that was read from no counting.
+
+The file's name is what must be known of a damaged one, too: ``<number>.batch``, or where the batch tells that
+others were dropped, ``<number>+<first>-<last>.batch``, by the count of all that ever were (``spool_ledger``).
 """
 
 import os
+import re
 import struct
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 _MAGIC = b"KFS3"
-_HEADER = struct.Struct(">4sIQQ")
+_HEADER = struct.Struct(">4sIQ")
 _CRC = struct.Struct(">I")
 _OVERHEAD = _HEADER.size + _CRC.size
+_NAME = re.compile(r"(\d{20})(?:\+(\d+)-(\d+))?\.batch")
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolName:
+    """What a file's name tells: the batch's number, and which dropped batches it reports."""
+
+    number: int
+    reports: range = range(0)
+
+    def __str__(self) -> str:
+        reports = f"+{self.reports[0] + 1}-{self.reports[-1] + 1}" if self.reports else ""
+        return f"{self.number:020d}{reports}.batch"
+
+    @staticmethod
+    def read(name: str) -> "SpoolName | None":
+        """Read a name; None where it is no batch's."""
+        match = _NAME.fullmatch(name)
+        if match is None:
+            return None
+        first, last = (int(group or 0) for group in match.groups()[1:])
+        return SpoolName(int(match[1]), range(max(first - 1, 0), last))
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolFile:
-    """A batch, and how many dropped batches were reported with it and all before it."""
+    """A batch, and the number of the last batch of its reading."""
 
     batch: bytes
-    reported_total: int = 0
     group_end: int = 0
 
 
 def encode(file: SpoolFile) -> bytes:
     """Return the file's bytes."""
-    header = _HEADER.pack(_MAGIC, len(file.batch), file.reported_total, file.group_end)
+    header = _HEADER.pack(_MAGIC, len(file.batch), file.group_end)
     return header + _CRC.pack(_checksum(header, file.batch)) + file.batch
 
 
@@ -44,11 +68,11 @@ def decode(content: bytes) -> SpoolFile | None:
     if len(content) < _OVERHEAD:
         return None
     header, batch = content[: _HEADER.size], content[_OVERHEAD:]
-    magic, length, reported_total, group_end = _HEADER.unpack(header)
+    magic, length, group_end = _HEADER.unpack(header)
     (checksum,) = _CRC.unpack(content[_HEADER.size : _OVERHEAD])
     if magic != _MAGIC or length != len(batch) or checksum != _checksum(header, batch):
         return None
-    return SpoolFile(batch, reported_total, group_end)
+    return SpoolFile(batch, group_end)
 
 
 def write_durably(path: Path, content: bytes) -> None:

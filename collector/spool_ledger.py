@@ -2,8 +2,8 @@
 
 A batch is dropped in two steps: the ledger notes its number and counts it, then its file is deleted. If the
 process stops in between, the number tells that the file is already counted. A count is reported in a batch,
-and that batch's file says how much was reported by then; if the process stops before the ledger knows, the
-file tells.
+and the name of that batch's file says how much is reported with it; if the process stops before the ledger
+knows, the name tells.
 
 The ledger is overwritten in place, alternating between two slots: it needs no room on a full disk,
 and a write that is cut off leaves the other slot.
@@ -75,7 +75,7 @@ class Ledger:
         return self._account.dropped - self._account.reported
 
     def drop(self, number: int, count: int) -> None:
-        """Note that a batch is dropped, and count it and the ``count - 1`` that it was to report."""
+        """Note that a batch is to be deleted, and count so many: it, and those that it was to report."""
         account = self._account
         self._write(Account(account.generation + 1, number, account.dropped + count, account.reported))
 

@@ -22,7 +22,7 @@ BATCH = b"a batch of counts"
 
 
 def test_damage_to_any_byte_of_a_file_is_noticed() -> None:
-    content = spool_file.encode(SpoolFile(BATCH, reported_total=9, group_end=7))
+    content = spool_file.encode(SpoolFile(BATCH, group_end=7))
     damaged = (
         content[:position] + bytes([content[position] ^ bit]) + content[position + 1 :]
         for position in range(len(content))
@@ -37,7 +37,7 @@ def test_a_file_of_any_other_length_is_noticed() -> None:
     assert [found for found in map(spool_file.decode, wrong) if found is not None] == []
 
 
-@pytest.mark.parametrize("position", range(28 + len(BATCH)))
+@pytest.mark.parametrize("position", range(20 + len(BATCH)))
 def test_a_damaged_file_is_skipped_and_counted(tmp_path: Path, position: int) -> None:
     with Spool(tmp_path) as spool:
         for batch in (b"before", BATCH, b"after"):
@@ -103,6 +103,20 @@ def test_a_report_that_was_stopped_before_the_ledger_knew_counts_once(tmp_path: 
     (tmp_path / "ledger").write_bytes(before)
     with Spool(tmp_path) as spool:
         assert spool.dropped_batches == 0
+
+
+def test_a_report_that_was_stopped_before_the_ledger_knew_and_is_damaged_is_made_anew(tmp_path: Path) -> None:
+    with Spool(tmp_path, max_bytes=2 * BLOCK) as spool:
+        for batch in (b"1", b"2", b"3"):
+            spool.put(batch)
+        drain(spool)
+        before = (tmp_path / "ledger").read_bytes()
+        spool.put(b"one was lost", reporting=1)
+    (tmp_path / "ledger").write_bytes(before)
+    os.truncate(files(tmp_path)[0], 10)
+    with Spool(tmp_path) as spool:
+        assert drain(spool) == []
+        assert spool.dropped_batches == 2
 
 
 @pytest.mark.parametrize("slot", [0, 512])

@@ -1,6 +1,7 @@
 """Batches of one reading count as a whole or not at all, whenever the process is killed."""
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -62,6 +63,25 @@ def test_a_group_whose_end_is_damaged_is_not_sent(tmp_path: Path) -> None:
         assert drain(spool) == []
         # What the damaged one told nobody knows; the rest will be counted again.
         assert spool.dropped_batches == 1
+
+
+@pytest.mark.parametrize("damaged", [0, 1, None])
+def test_a_report_in_a_group_that_is_counted_again_is_made_anew(tmp_path: Path, damaged: int | None) -> None:
+    with Spool(tmp_path, max_bytes=2 * BLOCK) as spool:
+        for batch in (b"1", b"2", b"3"):
+            spool.put(batch)
+        drain(spool)
+        spool.put_group([b"4", b"one was lost"], reporting=1, cut=b"a")
+    if damaged is None:
+        (tmp_path / "cut").write_bytes(b"")
+    else:
+        (tmp_path / "cut").unlink()
+        os.truncate(files(tmp_path)[damaged], 10)
+    for _ in range(2):
+        with Spool(tmp_path) as spool:
+            assert spool.resume(3) is None
+            assert drain(spool) == []
+            assert spool.dropped_batches == (1 if damaged is None else 2)
 
 
 def test_a_group_whose_cut_is_not_whole_is_deleted(tmp_path: Path) -> None:

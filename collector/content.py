@@ -62,7 +62,7 @@ def cut_to_size(content: Content) -> Iterator[Content]:
     """Cut the content so that each part is small enough and describes every VM that it counts for.
 
     Coverage, losses and what is the host's go with the last part: a span counts as covered once all of it has
-    arrived.
+    arrived. Events of which there are too many for one have parts of their own before it.
     """
     part, size = _Builder(), 0
     for vm, rows, entry in _pieces(content):
@@ -72,9 +72,14 @@ def cut_to_size(content: Content) -> Iterator[Content]:
         part.add(vm, rows, entry)
         size += rows.size
     last = part.content()
-    yield replace(
-        last, lost=content.lost, covered=content.covered, events=content.events, costs=content.costs
-    )
+    *before, events = _cut_events(content.events)
+    yield from (Content(events=some) for some in before)
+    yield replace(last, lost=content.lost, covered=content.covered, events=events, costs=content.costs)
+
+
+def _cut_events(events: Sequence[HostEvent]) -> list[Sequence[HostEvent]]:
+    some = range(0, max(1, len(events)), wire.MAX_HOST_ITEMS)
+    return [events[start : start + wire.MAX_HOST_ITEMS] for start in some]
 
 
 class _Builder:

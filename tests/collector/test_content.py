@@ -116,6 +116,17 @@ def test_a_reading_that_found_nothing_is_one_part_that_covers() -> None:
     assert (list(part.vms), part.covered) == ([], [Span(1, 2)])
 
 
+@pytest.mark.parametrize("number", [0, 1, wire.MAX_HOST_ITEMS, wire.MAX_HOST_ITEMS + 1, 2345])
+def test_more_events_than_a_batch_takes_are_cut_too(number: int) -> None:
+    events = [HostEvent(time_ns=when, kind="vm_records", detail="d" * 1024) for when in range(number)]
+    vm = Vm(id="0" * 16, pid=1, started_ns=1)
+    parts = list(cut_to_size(Content(vms=[vm], covered=[Span(1, 2)], events=events)))
+    read = [wire.decode(wire.encode(_batch(part))) for part in parts]
+    assert [event for batch in read for event in batch.events] == events
+    assert [len(batch.covered) for batch in read] == [0] * (len(parts) - 1) + [1]
+    assert len(parts) == max(1, -(-number // wire.MAX_HOST_ITEMS))
+
+
 @pytest.mark.parametrize(
     ("words", "records", "uncounted"),
     [(100_000, 9_000, 0), (10, 60_000, 0), (0, 60_000, 60_000)],
@@ -145,6 +156,8 @@ def _batch(part: Content) -> wire.Batch:
         exit_counts=tuple(part.exit_counts),
         exits=tuple(part.exits),
         ledger=tuple(part.ledger),
+        covered=tuple(part.covered),
+        events=tuple(part.events),
     )
 
 

@@ -1,6 +1,7 @@
 """One batch, one HTTP request, and what its answer means for the batch."""
 
 import email.utils
+import re
 import ssl
 import time
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ _CONNECT_S = 3.0
 _ANSWER_S = 10.0
 _LONGEST_PAUSE_S = 60.0
 _DETAIL_CHARACTERS = 300
+_SENDER = re.compile(r"^HTTPS?Connection(Pool)?\(host=.*?, port=\d+\): ")
+"""What urllib3 begins its messages with; who is sent to is known."""
 _FINAL = frozenset({400, 409, 413, 415, 422})
 """Answers that will be the same for this batch however often it is sent."""
 
@@ -111,7 +114,7 @@ class Uplink:
                 "POST", self._url, body=batch, headers=headers, timeout=timeout, redirect=False
             )
         except HTTPError as exc:
-            return Answer(Verdict.LATER, f"{type(exc).__name__}: {exc}".rstrip(": "))
+            return Answer(Verdict.LATER, _SENDER.sub("", str(exc)) or type(exc).__name__)
         return None if response.status in (401, 403) else _judge(response)
 
     def _read_token(self, path: Path) -> str:

@@ -67,7 +67,7 @@ def test_a_server_that_is_away_is_not_waited_for_without_end() -> None:
     with serve() as server:
         url = server.url
     uplink = Uplink(url)
-    with pytest.raises(TraceError, match=r"the server took nothing for 0\.3 s: ConnectError"):
+    with pytest.raises(TraceError, match=r"the server took nothing for 0\.3 s: .*Connection refused"):
         command.send(uplink, b"", patience_s=0.3)
     uplink.close()
 

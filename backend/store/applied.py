@@ -6,7 +6,7 @@ In order, a stream is one row for ever. A batch that never comes (the spool drop
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from backend.errors import BatchError
 from backend.store.accounts import BatchAccount
@@ -17,6 +17,18 @@ from backend.store.writer import Writer
 DROPPED = "spool_batches"
 """Kind of the losses that are batches."""
 _runs = applied_batches.c
+
+# Built once: to build a statement takes longer than to execute it.
+_number_of_stream = select(streams.c.id, streams.c.host_id).where(streams.c.stream == bindparam("name"))
+_nearest_runs = (
+    select(_runs.first_sequence, _runs.last_sequence)
+    .where(_runs.stream_id == bindparam("of_stream"), _runs.first_sequence <= bindparam("at_most"))
+    .order_by(_runs.first_sequence.desc())
+    .limit(2)
+)
+_this_run = (_runs.stream_id == bindparam("of_stream")) & (_runs.first_sequence == bindparam("first"))
+_forget_run = delete(applied_batches).where(_this_run)
+_extend_run = update(applied_batches).where(_this_run).values(last_sequence=bindparam("last"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,13 +44,13 @@ def stream_number(writer: Writer, stream: str, host_id: int) -> int:
 
     :raises BatchError: the stream is another host's
     """
-    known = select(streams.c.id, streams.c.host_id).where(streams.c.stream == stream)
-    row = writer.connection.execute(known).one_or_none()
+    named = {"name": stream}
+    row = writer.connection.execute(_number_of_stream, named).one_or_none()
     if row is None:
         writer.connection.execute(
             writer.insert(streams).values(stream=stream, host_id=host_id).on_conflict_do_nothing()
         )
-        row = writer.connection.execute(known).one()
+        row = writer.connection.execute(_number_of_stream, named).one()
     if row.host_id != host_id:
         raise BatchError(f"stream {stream} belongs to another host")
     number: int = row.id
@@ -51,33 +63,21 @@ def remember(writer: Writer, stream_id: int, sequence: int) -> Run | None:
     The caller holds the lock of the stream's host.
     """
     connection = writer.connection
-    of_stream = _runs.stream_id == stream_id
-    before = connection.execute(
-        select(_runs.first_sequence, _runs.last_sequence)
-        .where(of_stream, _runs.first_sequence <= sequence)
-        .order_by(_runs.first_sequence.desc())
-        .limit(1)
-    ).one_or_none()
+    nearest = connection.execute(_nearest_runs, {"of_stream": stream_id, "at_most": sequence + 1}).all()
+    after = next((run for run in nearest if run.first_sequence == sequence + 1), None)
+    before = next((run for run in nearest if run.first_sequence <= sequence), None)
     if before is not None and sequence <= before.last_sequence:
         return None
-    after = connection.execute(
-        select(_runs.last_sequence).where(of_stream, _runs.first_sequence == sequence + 1)
-    ).one_or_none()
-    last = sequence
+    first = last = sequence
     if after is not None:
         last = after.last_sequence
-        connection.execute(delete(applied_batches).where(of_stream, _runs.first_sequence == sequence + 1))
+        connection.execute(_forget_run, {"of_stream": stream_id, "first": after.first_sequence})
     if before is not None and before.last_sequence == sequence - 1:
         first = before.first_sequence
-        connection.execute(
-            update(applied_batches)
-            .where(of_stream, _runs.first_sequence == before.first_sequence)
-            .values(last_sequence=last)
-        )
+        connection.execute(_extend_run, {"of_stream": stream_id, "first": first, "last": last})
     else:
-        first = sequence
         connection.execute(
-            insert(applied_batches).values(stream_id=stream_id, first_sequence=sequence, last_sequence=last)
+            insert(applied_batches).values(stream_id=stream_id, first_sequence=first, last_sequence=last)
         )
     return Run(first, last)
 

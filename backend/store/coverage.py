@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import Connection, and_, delete, func, insert, select
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
 
 from backend.store.applied import Run
 from backend.store.ranges import NS_PER_MS, bounded_ns, chunks
@@ -15,6 +15,29 @@ from faultmodel.wire import Batch
 
 MsSpan = tuple[int, int]
 """Half-open, UTC ms."""
+
+# Built once: to build a statement takes longer than to execute it.
+# As stored spans are apart from one another, only the last that starts before a new one can reach into it.
+_of_host = coverage.c.host_id == bindparam("of_host")
+_reaching = (
+    select(func.max(coverage.c.from_ns))
+    .where(_of_host, coverage.c.from_ns <= bindparam("start_ns"))
+    .scalar_subquery()
+)
+_around = (
+    select(coverage.c.from_ns, coverage.c.to_ns)
+    .where(
+        _of_host,
+        coverage.c.from_ns >= func.coalesce(_reaching, bindparam("start_ns")),
+        coverage.c.from_ns <= bindparam("end_ns"),
+    )
+    .order_by(coverage.c.from_ns)
+)
+_extend = (
+    update(coverage)
+    .where(_of_host, coverage.c.from_ns == bindparam("start_ns"))
+    .values(to_ns=bindparam("end_ns"))
+)
 
 
 def add_coverage(writer: Writer, host_id: int, stream_id: int, batch: Batch, run: Run) -> None:
@@ -79,26 +102,19 @@ def _take_waiting(connection: Connection, stream_id: int, sequence: int, run: Ru
 
 
 def _add_span(connection: Connection, host_id: int, span: Span) -> None:
-    of_host = coverage.c.host_id == host_id
-    # As stored spans are apart from one another, only the last that starts before this one can reach into it.
-    reaching = (
-        select(func.max(coverage.c.from_ns))
-        .where(of_host, coverage.c.from_ns <= span.from_ns)
-        .scalar_subquery()
-    )
-    candidates = connection.execute(
-        select(coverage.c.from_ns, coverage.c.to_ns)
-        .where(
-            of_host,
-            coverage.c.from_ns >= func.coalesce(reaching, span.from_ns),
-            coverage.c.from_ns <= span.to_ns,
-        )
-        .order_by(coverage.c.from_ns)
-    ).all()
-    met = [row for row in candidates if row.to_ns >= span.from_ns]
+    place = {"of_host": host_id, "start_ns": span.from_ns, "end_ns": span.to_ns}
+    met = [row for row in connection.execute(_around, place) if row.to_ns >= span.from_ns]
+    if len(met) == 1 and met[0].from_ns <= span.from_ns:
+        # Nearly always: the span goes on where the last one ended.
+        end_ns = max(met[0].to_ns, span.to_ns)
+        connection.execute(_extend, {"of_host": host_id, "start_ns": met[0].from_ns, "end_ns": end_ns})
+        return
     if met:
         connection.execute(
-            delete(coverage).where(of_host, coverage.c.from_ns.between(met[0].from_ns, met[-1].from_ns))
+            delete(coverage).where(
+                coverage.c.host_id == host_id,
+                coverage.c.from_ns.between(met[0].from_ns, met[-1].from_ns),
+            )
         )
     connection.execute(
         insert(coverage).values(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.engine import Row
 
 from backend.errors import BatchError, NotFoundError
@@ -19,6 +19,8 @@ from faultmodel.wire import Batch
 
 RECORDING = "replay"
 """The state of a host that is a recording."""
+_locked = select(hosts).where(hosts.c.name == bindparam("named")).with_for_update()
+_this_host = update(hosts).where(hosts.c.id == bindparam("number"))
 
 
 def lock_host(writer: Writer, host: Host, received_ns: int) -> Row[Any]:
@@ -26,8 +28,8 @@ def lock_host(writer: Writer, host: Host, received_ns: int) -> Row[Any]:
 
     :raises BatchError: a recording under the name of a live host, or the other way round
     """
-    locked = select(hosts).where(hosts.c.name == host.name).with_for_update()
-    row = writer.connection.execute(locked).one_or_none()
+    named = {"named": host.name}
+    row = writer.connection.execute(_locked, named).one_or_none()
     if row is None:
         new = _description(host) | {
             "name": host.name,
@@ -36,7 +38,7 @@ def lock_host(writer: Writer, host: Host, received_ns: int) -> Row[Any]:
             "described_sequence": -1,
         }
         writer.connection.execute(writer.insert(hosts).values(new).on_conflict_do_nothing())
-        row = writer.connection.execute(locked).one()
+        row = writer.connection.execute(_locked, named).one()
     if (row.state == RECORDING) != (host.state == RECORDING):
         kept = "a recording" if row.state == RECORDING else "traced live"
         raise BatchError(f"host {host.name} is {kept}; give the other a name of its own")
@@ -55,7 +57,8 @@ def describe_host(writer: Writer, known: Row[Any], batch: Batch, stream_id: int,
     if (stream_id, batch.sequence) > (known.described_stream_id, known.described_sequence):
         values |= _description(batch.host)
         values |= {"described_stream_id": stream_id, "described_sequence": batch.sequence}
-    writer.connection.execute(update(hosts).where(hosts.c.id == known.id).values(values))
+    # Columns that the parameters name are set.
+    writer.connection.execute(_this_host, values | {"number": known.id})
 
 
 def read_hosts(connection: Connection) -> Sequence[HostStatus]:

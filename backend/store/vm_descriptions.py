@@ -1,5 +1,6 @@
 """VMs as batches describe them: who they are, and from when to when they were seen."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -16,6 +17,12 @@ from faultmodel.record import Vm
 from faultmodel.wire import Batch
 
 _NAMING = ("name", "uuid", "vmm", "manager", "command")
+_description = attrgetter("pid", "started_ns", *_NAMING)
+
+# Built once: to build a statement takes longer than to execute it. They set the columns that parameters name.
+_named = select(vms).where(vms.c.public_id.in_(bindparam("ids", expanding=True)))
+_this_vm = update(vms).where(vms.c.id == bindparam("number"))
+_these_vms = update(vms).where(vms.c.id.in_(bindparam("numbers", expanding=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +56,7 @@ def describe_vms(
         writer.connection.execute(writer.insert(vms).on_conflict_do_nothing(), rows)
         known |= _known(writer.connection, [vm.id for vm in new])
     _check_owner(known.values(), batch, host_id)
-    changes = []
-    for vm in batch.vms:
-        row = known[vm.id]
-        is_newer = (stream_id, batch.sequence) > (row.described_stream_id, row.described_sequence)
-        changes.append(_merged(row, _values(vm, seen[vm.id]) | described, is_newer))
-    changed = [change for change in changes if change is not None]
-    if changed:
-        names = [name for name in changed[0] if name != "number"]
-        statement = update(vms).where(vms.c.id == bindparam("number"))
-        writer.connection.execute(statement.values({name: bindparam(name) for name in names}), changed)
+    _update(writer.connection, batch, seen, known, described)
     return {vm_id: row.id for vm_id, row in known.items()}
 
 
@@ -92,9 +90,36 @@ def _seen(batch: Batch, received_ns: int) -> Mapping[str, Seen]:
 def _known(connection: Connection, vm_ids: Sequence[str]) -> dict[str, Row[Any]]:
     found = {}
     for some in chunks(vm_ids):
-        for row in connection.execute(select(vms).where(vms.c.public_id.in_(some))):
+        for row in connection.execute(_named, {"ids": some}):
             found[row.public_id] = row
     return found
+
+
+def _update(
+    connection: Connection,
+    batch: Batch,
+    seen: Mapping[str, Seen],
+    known: Mapping[str, Row[Any]],
+    described: dict[str, int],
+) -> None:
+    """Bring the rows of VMs up to date."""
+    newest = (described["described_stream_id"], described["described_sequence"])
+    changes = []
+    last_seen: dict[int, list[int]] = defaultdict(list)
+    for vm in batch.vms:
+        row = known[vm.id]
+        is_newer = newest > (row.described_stream_id, row.described_sequence)
+        if is_newer and _is_as_before(row, vm, seen[vm.id]):
+            last_seen[max(row.last_seen_ms, seen[vm.id].last_ms)].append(row.id)
+            continue
+        change = _merged(row, _values(vm, seen[vm.id]) | described, is_newer)
+        if change is not None:
+            changes.append(change)
+    if changes:
+        connection.execute(_this_vm, changes)
+    for last_ms, numbers in last_seen.items():
+        for some in chunks(numbers):
+            connection.execute(_these_vms, {"numbers": some, "last_seen_ms": last_ms, **described})
 
 
 def _check_owner(rows: Iterable[Row[Any]], batch: Batch, host_id: int) -> None:
@@ -119,6 +144,15 @@ def _values(vm: Vm, seen: Seen) -> dict[str, Any]:
         "first_seen_ms": seen.first_ms,
         "last_seen_ms": seen.last_ms,
     }
+
+
+def _is_as_before(row: Row[Any], vm: Vm, seen: Seen) -> bool:
+    """Tell whether all that is new of a VM is when it was seen last."""
+    return (
+        _description(row) == _description(vm)
+        and row.ended_ns == vm.ended_ns
+        and row.first_seen_ms <= seen.first_ms
+    )
 
 
 def _merged(row: Row[Any], values: dict[str, Any], is_newer: bool) -> dict[str, Any] | None:

@@ -102,6 +102,24 @@ def test_a_running_vm_is_seen_as_long_as_its_host_is_covered(store: Store) -> No
     assert _vm(store).last_seen_ms == START_MS + 2000
 
 
+def test_of_many_vms_each_keeps_what_changed_of_it_alone(store: Store) -> None:
+    ids = [f"{number:016x}" for number in range(1200)]
+    vms = {vm_id: make_vm(vm_id) for vm_id in ids}
+    store.apply(make_batch(0, vms=list(vms.values())), START_NS)
+    vms[ids[7]] = make_vm(ids[7], name="renamed")
+    vms[ids[8]] = make_vm(ids[8], ended_ns=START_NS + NS_PER_S // 2)
+    store.apply(make_batch(1, vms=list(vms.values())), START_NS)
+
+    found = [store.vm(vm_id, ALWAYS) for vm_id in ids[6:9]]
+    assert [(vm.name, vm.last_seen_ms - START_MS, vm.ended_ns) for vm in found] == [
+        ("guest", 2000, None),
+        ("renamed", 2000, None),
+        ("guest", 1000, START_NS + NS_PER_S // 2),
+    ]
+    every = store.vms(VmFilter(), ALWAYS, limit=2000, after=None)
+    assert sum(vm.last_seen_ms == START_MS + 2000 for vm in every) == 1199
+
+
 def test_an_ended_vm_is_seen_until_its_end(store: Store) -> None:
     store.apply(make_batch(0, vms=[make_vm(ended_ns=START_NS + NS_PER_S // 2)]), START_NS)
     store.apply(make_batch(1), START_NS)

@@ -24,6 +24,7 @@ TOP = Path(__file__).resolve().parent.parent
 PROJECT = "kvmfaults-proof"
 TAG = "proof"
 HOST = "proof-host"
+GUESTS = ("proof-guest", "outage-guest", "unwatched-guest")
 CANNOT_TRY = 77
 """The exit code by which test harnesses know a test that could not be run."""
 OLDEST_ENGINE = 25
@@ -267,9 +268,10 @@ def _check_restart(deployment: Deployment) -> None:
 
 
 def _counts_by_id(deployment: Deployment) -> dict[str, int]:
-    # Guests of others on this machine may go on meanwhile.
-    items = deployment.get("vms", host=HOST)["items"]
-    return {vm["id"]: vm["faults"] for vm in items if vm["name"].endswith("-guest") and vm["ended_at"]}
+    # By name: guests of others on this machine may go on meanwhile, and fill the list.
+    found = [vm for name in GUESTS for vm in deployment.get("vms", host=HOST, name=name)["items"]]
+    _expect(len(found) == len(GUESTS), f"the guests {', '.join(GUESTS)} are shown as {found}")
+    return {vm["id"]: vm["faults"] for vm in found}
 
 
 def _run_guest(name: str) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import uuid
 from collections.abc import Callable
 
 from collector.content import Content, cut_to_size
-from collector.spool import Spool
+from collector.last_words import last_words, retold
+from collector.spool import Parcel, Spool
 from faultmodel import wire
 from faultmodel.record import Host, Loss
 
@@ -29,17 +30,23 @@ class Outbox:
     ) -> None:
         """Put a reading into the spool, as one batch or, where it is large, several.
 
+        Before it go the last words of batches that were dropped.
+
         :param counting: what counted, 32 hexadecimal digits; where nothing did, the stream stands for it
         :param cut: see ``Spool.put_group``, as ``commit``
         """
         parts = list(cut_to_size(content))
-        dropped = self._spool.dropped_batches
+        dropped, untold = self._spool.dropped_batches, self._spool.untold
         if dropped:
             parts[-1].lost = (*parts[-1].lost, Loss("spool_batches", dropped))
-        batches = [
-            self._encode(host, part, counting or self._stream, place) for place, part in enumerate(parts)
-        ]
-        self._spool.put_group(batches, reporting=dropped, cut=cut, commit=commit)
+        counting = counting or self._stream
+        seen = {entry.vm for entry in content.ledger}
+        parcels = [self._parcel(host, part, of, 0) for of, part in retold(untold.values(), counting, seen)]
+        parcels += [self._parcel(host, part, counting, place) for place, part in enumerate(parts)]
+        self._spool.put_group(parcels, reporting=dropped, telling=untold, cut=cut, commit=commit)
+
+    def _parcel(self, host: Host, content: Content, counting: str, part: int) -> Parcel:
+        return Parcel(self._encode(host, content, counting, part), last_words(counting, content))
 
     def _encode(self, host: Host, content: Content, counting: str, part: int) -> bytes:
         batch = wire.Batch(

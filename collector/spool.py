@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +25,7 @@ from collector.spool_disk import SpoolDisk
 from collector.spool_file import SpoolFile, SpoolName
 from collector.spool_ledger import Ledger
 from collector.spool_lock import lock
+from collector.spool_untold import Untold
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,14 @@ class Spooled:
 
     number: int
     batch: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A batch, and its last words: what a later one is to tell should this be dropped."""
+
+    batch: bytes
+    last_words: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,7 @@ class Spool:
             raise _unusable(directory, exc) from exc
         try:
             self._ledger = Ledger(directory / "ledger")
+            self._untold = Untold(directory)
             self._entries = self._recover()
             self._disk = SpoolDisk(directory)
             self._cut = CutFile(directory / "cut")
@@ -96,6 +106,12 @@ class Spool:
         """How many batches were dropped or rejected and not yet reported to the server."""
         with self._changed:
             return self._ledger.unreported
+
+    @property
+    def untold(self) -> Mapping[int, bytes]:
+        """Last words of dropped batches that were not yet told, by number."""
+        with self._changed:
+            return self._untold.words
 
     @property
     def backlog_batches(self) -> int:
@@ -143,13 +159,14 @@ class Spool:
 
     def put(self, batch: bytes, *, reporting: int = 0) -> bool:
         """Store one batch, as ``put_group`` does."""
-        return self.put_group([batch], reporting=reporting)
+        return self.put_group([Parcel(batch)], reporting=reporting)
 
     def put_group(
         self,
-        batches: Sequence[bytes],
+        parcels: Sequence[Parcel],
         *,
         reporting: int = 0,
+        telling: Collection[int] = (),
         cut: bytes = b"",
         commit: Callable[[int], None] = lambda _number: None,
     ) -> bool:
@@ -160,24 +177,27 @@ class Spool:
         held in memory, so that a full disk does not blind who is connected.
 
         :param reporting: how many ``dropped_batches`` the last batch tells of; they are not counted any more
+        :param telling: numbers of the ``untold`` that these batches tell
         :param cut: what is to be noted once all is stored: kept until ``commit`` has returned
         :param commit: notes the cut, given the number of the last batch; none is sent before
         """
         with self._changed:
-            end = self._next + len(batches) - 1
+            end = self._next + len(parcels) - 1
             if cut:
                 self._cut.keep(end, cut)
             group_end = end if cut else 0
-            kept = [self._put(batch, group_end, 0) for batch in batches[:-1]]
-            kept.append(self._put(batches[-1], group_end, reporting))
+            kept = [self._put(parcel, group_end, 0) for parcel in parcels[:-1]]
+            kept.append(self._put(parcels[-1], group_end, reporting))
             commit(end)
+            if all(kept):
+                self._untold.forget(telling)
             self._changed.notify_all()
             return all(kept)
 
-    def _put(self, batch: bytes, group_end: int, reporting: int) -> bool:
+    def _put(self, parcel: Parcel, group_end: int, reporting: int) -> bool:
         number = self._next
         self._next += 1
-        content = spool_file.encode(SpoolFile(batch, group_end))
+        content = spool_file.encode(SpoolFile(parcel.batch, group_end, parcel.last_words))
         size = _blocks(len(content))
         self._make_room(size)
         reports = range(self._ledger.reported, self._ledger.reported + reporting)
@@ -185,7 +205,8 @@ class Spool:
         entry = self._store(planned, content) if self._bytes + size <= self._max_bytes else None
         if entry is None:
             self._ledger.drop(number, 1)
-            logger.warning("batch dropped number=%d bytes=%d", number, len(batch))
+            self._untold.keep(number, planned.path, content)
+            logger.warning("batch dropped number=%d bytes=%d", number, len(parcel.batch))
             return False
         self._entries[number] = entry
         self._bytes += size
@@ -271,7 +292,8 @@ class Spool:
         (self._directory / "incoming.tmp").unlink(missing_ok=True)
         # Counted as dropped, and the process ended before the file was gone.
         for path in self._directory.glob(f"{self._ledger.last_dropped:020d}*.batch"):
-            path.unlink()
+            self._untold.keep(self._ledger.last_dropped, path)
+            path.unlink(missing_ok=True)
         names = [name for path in self._directory.iterdir() if (name := SpoolName.read(path.name))]
         entries = OrderedDict()
         for name in sorted(names, key=lambda name: name.number):
@@ -313,6 +335,8 @@ class Spool:
         self._forget(number)
         if keep:
             self._set_aside(number, entry.path)
+        elif count:
+            self._untold.keep(number, entry.path, entry.held)
         self._unlink(number, entry.path)
         try:
             # The ledger names one batch: this one has to be gone before it names the next.

@@ -1,14 +1,17 @@
 """One batch on disk.
 
-     0        4        8           16       20
-    ┌────────┬────────┬───────────┬────────┬───────────┐
-    │ "KFS3" │ length │ group_end │ CRC-32 │ the batch │
-    │ 4      │ 4      │ 8         │ 4      │           │
-    └────────┴────────┴───────────┴────────┴───────────┘
+     0        4        8           16        20       24       28
+    ┌────────┬────────┬───────────┬─────────┬────────┬────────┬────────────────┬───────────┐
+    │ "KFS3" │ length │ group_end │ length  │ CRC-32 │ CRC-32 │ the last words │ the batch │
+    │ 4      │ 4      │ 8         │ 4       │ 4      │ 4      │                │           │
+    └────────┴────────┴───────────┴─────────┴────────┴────────┴────────────────┴───────────┘
 
-Big-endian. The CRC covers all that stands before and after it, so a file that is cut off or damaged
-anywhere is told from a whole one. Batches of one reading are a group, which counts as a whole or not at all:
-``group_end`` is the number of its last, 0 in a batch that was read from no counting.
+Big-endian. The lengths are the batch's and the last words', the first CRC is the batch's, the second that of
+all before the batch: a file that is cut off or damaged anywhere is told from a whole one. The last words are
+to be told where the batch is dropped; the front of a file, up to them, can be read by itself.
+
+Batches of one reading are a group, which counts as a whole or not at all: ``group_end`` is the number of its
+last, 0 in a batch that was read from no counting.
 
 The file's name is what must be known of a damaged one, too: ``<number>.batch``, or where the batch tells that
 others were dropped, ``<number>+<first>-<last>.batch``, by the count of all that ever were (``spool_ledger``).
@@ -22,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _MAGIC = b"KFS3"
-_HEADER = struct.Struct(">4sIQ")
+_HEADER = struct.Struct(">4sIQII")
 _CRC = struct.Struct(">I")
 _OVERHEAD = _HEADER.size + _CRC.size
 _NAME = re.compile(r"(\d{20})(?:\+(\d+)-(\d+))?\.batch")
@@ -51,28 +54,47 @@ class SpoolName:
 
 @dataclass(frozen=True, slots=True)
 class SpoolFile:
-    """A batch, and the number of the last batch of its reading."""
+    """A batch, the number of the last batch of its reading, and what is to be told where it is dropped."""
 
     batch: bytes
     group_end: int = 0
+    last_words: bytes = b""
 
 
 def encode(file: SpoolFile) -> bytes:
     """Return the file's bytes."""
-    header = _HEADER.pack(_MAGIC, len(file.batch), file.group_end)
-    return header + _CRC.pack(_checksum(header, file.batch)) + file.batch
+    words = file.last_words
+    header = _HEADER.pack(_MAGIC, len(file.batch), file.group_end, len(words), zlib.crc32(file.batch))
+    return header + _CRC.pack(zlib.crc32(words, zlib.crc32(header))) + words + file.batch
 
 
 def decode(content: bytes) -> SpoolFile | None:
     """Read a file's bytes; None where they are not exactly what ``encode`` returned."""
+    before = front(content)
+    if not before:
+        return None
+    batch = content[len(before) :]
+    _, length, group_end, _, checksum = _HEADER.unpack_from(before)
+    if length != len(batch) or checksum != zlib.crc32(batch):
+        return None
+    return SpoolFile(batch, group_end, before[_OVERHEAD:])
+
+
+def front(content: bytes) -> bytes:
+    """Return what stands before the batch; nothing where it is damaged."""
     if len(content) < _OVERHEAD:
-        return None
-    header, batch = content[: _HEADER.size], content[_OVERHEAD:]
-    magic, length, group_end = _HEADER.unpack(header)
-    (checksum,) = _CRC.unpack(content[_HEADER.size : _OVERHEAD])
-    if magic != _MAGIC or length != len(batch) or checksum != _checksum(header, batch):
-        return None
-    return SpoolFile(batch, group_end)
+        return b""
+    magic, _, _, length, _ = _HEADER.unpack_from(content)
+    (checksum,) = _CRC.unpack_from(content, _HEADER.size)
+    found = content[: _OVERHEAD + length]
+    words = found[_OVERHEAD:]
+    is_whole = magic == _MAGIC and len(words) == length
+    return found if is_whole and checksum == zlib.crc32(words, zlib.crc32(found[: _HEADER.size])) else b""
+
+
+def last_words(content: bytes) -> bytes:
+    """Read the last words in a file's bytes, also where the batch is damaged; nothing where they are, too."""
+    return front(content)[_OVERHEAD:]
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -107,7 +129,3 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _checksum(header: bytes, batch: bytes) -> int:
-    return zlib.crc32(batch, zlib.crc32(header))

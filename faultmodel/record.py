@@ -193,7 +193,10 @@ class LedgerEntry(Struct, frozen=True, array_like=True, gc=False):
     dropped: Count
     """Were to be recorded and found the ring buffer full."""
     seen_total: Count
-    """All that this counting (``wire.Batch.counting``) has seen of the VM, this reading included."""
+    """All that this counting (``wire.Batch.counting``) has seen of the VM, this reading included.
+
+    An entry that saw nothing tells what a dropped batch had, of a VM of which none may come any more.
+    """
 
 
 class HostEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):

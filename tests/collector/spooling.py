@@ -5,7 +5,7 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
-from collector.spool import Spool
+from collector.spool import Parcel, Spool
 
 BLOCK = 4096
 """What the smallest batch takes of the spool's room, in bytes."""
@@ -18,6 +18,11 @@ def drain(spool: Spool) -> list[bytes]:
         batches.append(oldest.batch)
         spool.remove(oldest.number)
     return batches
+
+
+def parcels(*batches: bytes) -> list[Parcel]:
+    """Return batches that leave nothing to be told."""
+    return [Parcel(batch) for batch in batches]
 
 
 def files(directory: Path) -> list[Path]:

@@ -1,6 +1,10 @@
 """Batches are numbered without a hole and cut to what the server takes."""
 
+import os
+from collections import Counter
 from pathlib import Path
+
+import msgspec
 
 from collector.content import Content
 from collector.outbox import Outbox
@@ -8,8 +12,8 @@ from collector.spool import Spool
 from faultmodel import wire
 from faultmodel.arch.x86 import X86FaultCount
 from faultmodel.record import Host, Loss, Span, Vm
-from tests.batches import ledger_entry
-from tests.collector.spooling import files
+from tests.batches import START_MS, ledger_entry
+from tests.collector.spooling import BLOCK, files
 
 HOST = Host(name="h", boot_id="b", arch="x86_64", state="attached")
 
@@ -108,3 +112,99 @@ def test_what_the_spool_dropped_is_told_once(tmp_path: Path) -> None:
         dropped_still = spool.dropped_batches
     told = sum(loss.count for batch in batches for loss in batch.lost if loss.kind == "spool_batches")
     assert told + dropped_still == 10 - len(batches)
+
+
+def _reading(vm: Vm, *, seen: int, seen_total: int) -> Content:
+    count = X86FaultCount(START_MS, vm.id, 0, "npf", 0x100000006, seen)
+    return Content(
+        vms=[vm],
+        fault_counts=[count] if seen else [],
+        ledger=[ledger_entry(vm.id, seen=seen, seen_total=seen_total)] if seen else [],
+        covered=[Span(START_MS * 1_000_000, START_MS * 1_000_000 + 10**9)],
+    )
+
+
+def _send(spool: Spool, *readings: Content) -> None:
+    outbox = Outbox(spool, "x86_64")
+    for reading in readings:
+        outbox.send(HOST, reading, counting="c" * 32)
+
+
+def _missing(batches: list[wire.Batch]) -> dict[tuple[str, str], int]:
+    """Derive, as the server does, what was seen of each VM by each counting and is in no batch."""
+    totals: dict[tuple[str, str], int] = {}
+    stored: Counter[tuple[str, str]] = Counter()
+    for batch in batches:
+        for entry in batch.ledger:
+            key = batch.counting, entry.vm
+            totals[key] = max(totals.get(key, 0), entry.seen_total)
+            stored[key] += entry.seen
+    return {key: total - stored[key] for key, total in totals.items() if total != stored[key]}
+
+
+def test_what_a_full_spool_dropped_of_a_vm_that_is_gone_is_told(tmp_path: Path) -> None:
+    gone, there = _vm(1), _vm(2)
+    with Spool(tmp_path, max_bytes=2 * BLOCK) as spool:
+        _send(spool, _reading(gone, seen=7, seen_total=12))
+        _send(spool, *(_reading(there, seen=1, seen_total=total) for total in (1, 2)))
+        _spooled(spool)
+        _send(spool, _reading(there, seen=1, seen_total=3))
+        telling, told = _spooled(spool)
+        assert spool.untold == {}
+    assert _missing([telling]) == {("c" * 32, gone.id): 12}
+    assert (telling.vms[0].pid, telling.fault_counts, telling.lost) == (gone.pid, (), ())
+    # It says when, and covers nothing.
+    assert telling.covered == (Span(START_MS * 1_000_000, START_MS * 1_000_000),)
+    assert (told.part, told.lost) == (0, (Loss("spool_batches", 1),))
+
+
+def test_a_vm_that_is_seen_again_tells_it_by_itself(tmp_path: Path) -> None:
+    vm = _vm(1)
+    with Spool(tmp_path, max_bytes=2 * BLOCK) as spool:
+        _send(spool, *(_reading(vm, seen=1, seen_total=total) for total in range(1, 6)))
+        assert _missing(_spooled(spool)) == {("c" * 32, vm.id): 3}
+
+
+def test_what_a_damaged_batch_had_is_told_if_its_front_is_whole(tmp_path: Path) -> None:
+    vm = _vm(1)
+    with Spool(tmp_path) as spool:
+        _send(spool, _reading(vm, seen=7, seen_total=7))
+        (damaged,) = files(tmp_path)
+        os.truncate(damaged, damaged.stat().st_size // 2)
+        assert _spooled(spool) == []
+    with Spool(tmp_path) as spool:
+        _send(spool, Content())
+        assert _missing(_spooled(spool)) == {("c" * 32, vm.id): 7}
+        _send(spool, Content())
+        assert _missing(_spooled(spool)) == {}
+
+
+def test_what_was_told_is_told_again_where_that_is_dropped_too(tmp_path: Path) -> None:
+    vms = [_vm(number) for number in range(1, 9)]
+    with Spool(tmp_path, max_bytes=2 * BLOCK) as spool:
+        _send(spool, *(_reading(vm, seen=vm.pid, seen_total=vm.pid) for vm in vms))
+        batches = _spooled(spool)
+        _send(spool, Content())
+        batches += _spooled(spool)
+    stored = {count.vm for batch in batches for count in batch.fault_counts}
+    assert _missing(batches) == {("c" * 32, vm.id): vm.pid for vm in vms if vm.id not in stored}
+
+
+def test_the_end_of_a_vm_is_told_where_its_batch_was_dropped(tmp_path: Path) -> None:
+    vm = msgspec.structs.replace(_vm(1), ended_ns=5)
+    with Spool(tmp_path, max_bytes=BLOCK) as spool:
+        _send(spool, _reading(vm, seen=0, seen_total=0), Content())
+        _spooled(spool)
+    with Spool(tmp_path) as spool:
+        _send(spool, Content())
+        assert [described.ended_ns for batch in _spooled(spool) for described in batch.vms] == [5]
+
+
+def test_what_the_server_refused_is_not_sent_once_more(tmp_path: Path) -> None:
+    with Spool(tmp_path) as spool:
+        _send(spool, _reading(_vm(1), seen=7, seen_total=7))
+        refused = spool.oldest()
+        assert refused is not None
+        spool.reject(refused.number)
+        _send(spool, Content())
+        assert [batch.vms for batch in _spooled(spool)] == [()]

@@ -22,7 +22,7 @@ BATCH = b"a batch of counts"
 
 
 def test_damage_to_any_byte_of_a_file_is_noticed() -> None:
-    content = spool_file.encode(SpoolFile(BATCH, group_end=7))
+    content = spool_file.encode(SpoolFile(BATCH, group_end=7, last_words=b"words"))
     damaged = (
         content[:position] + bytes([content[position] ^ bit]) + content[position + 1 :]
         for position in range(len(content))
@@ -37,7 +37,7 @@ def test_a_file_of_any_other_length_is_noticed() -> None:
     assert [found for found in map(spool_file.decode, wrong) if found is not None] == []
 
 
-@pytest.mark.parametrize("position", range(20 + len(BATCH)))
+@pytest.mark.parametrize("position", range(28 + len(BATCH)))
 def test_a_damaged_file_is_skipped_and_counted(tmp_path: Path, position: int) -> None:
     with Spool(tmp_path) as spool:
         for batch in (b"before", BATCH, b"after"):

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from collector import spool_file
-from collector.spool import Spool
+from collector.spool import Parcel, Spool
 from collector.spool_disk import RESERVE_BYTES
 from collector.spool_file import SpoolFile
-from tests.collector.spooling import BLOCK, disk_that_takes, drain, files
+from tests.collector.spooling import BLOCK, disk_that_takes, drain, files, parcels
 
 BATCH = b"a batch of counts"
 
@@ -185,6 +185,13 @@ def test_memory_is_bounded_when_the_disk_stays_full(tmp_path: Path) -> None:
         assert spool.put(b"x" * 4_000_000)
 
 
+def test_last_words_that_the_disk_does_not_take_are_held_in_memory(tmp_path: Path) -> None:
+    with Spool(tmp_path, max_bytes=BLOCK) as spool, disk_that_takes(0):
+        spool.put_group([Parcel(b"1", last_words=b"last words")])
+        spool.put_group(parcels(b"2"))
+        assert spool.untold == {1: b"last words"}
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
     """A file system of its own, of as many bytes as the test's parameter says."""
@@ -244,11 +251,11 @@ def test_the_reserve_is_taken_anew_when_there_is_room(small_disk: Path) -> None:
 PUT_FOR_EVER = """
 import itertools, sys
 from pathlib import Path
-from collector.spool import Spool
+from collector.spool import Parcel, Spool
 
 with Spool(Path(sys.argv[1]), max_bytes=int(sys.argv[2])) as spool:
     for number in itertools.count():
-        spool.put(b"%d" % number)
+        spool.put_group([Parcel(b"%d" % number, last_words=b"%d" % number)])
         print(number, flush=True)
 """
 
@@ -276,9 +283,10 @@ def test_what_was_put_survives_a_kill(tmp_path: Path, puts: int) -> None:
 
 
 @pytest.mark.parametrize("puts", [6, 25, 60, 110])
-def test_a_kill_while_dropping_loses_no_count(tmp_path: Path, puts: int) -> None:
+def test_a_kill_while_dropping_loses_no_count_and_no_last_words(tmp_path: Path, puts: int) -> None:
     last = put_until_killed(tmp_path, 4 * BLOCK, puts)
     with Spool(tmp_path) as spool:
         left, dropped = drain(spool), spool.dropped_batches
+        assert [int(words) for words in spool.untold.values()] == list(range(dropped))
     assert [int(batch) for batch in left] == list(range(dropped, dropped + len(left)))
     assert dropped + len(left) - (last + 1) in (0, 1)

@@ -72,8 +72,8 @@ class Spool:
     def __init__(self, directory: Path, *, max_bytes: int = DEFAULT_BYTES) -> None:
         """Open the directory, making it if need be, and finish what an earlier process left undone.
 
-        :param max_bytes: room on disk for batches, each taken in whole blocks of 4 KiB; the reserve and the
-            newest reading's cut are beside it
+        :param max_bytes: room on disk for batches, each taken in whole blocks of 4 KiB; the reserve, the
+            newest reading's cut and what is to be told of dropped batches are beside it
         :raises SpoolLockedError: another process uses it
         :raises SpoolError: it cannot be used
         """
@@ -189,8 +189,8 @@ class Spool:
             kept = [self._put(parcel, group_end, 0) for parcel in parcels[:-1]]
             kept.append(self._put(parcels[-1], group_end, reporting))
             commit(end)
-            if all(kept):
-                self._untold.forget(telling)
+            # Where one that tells was dropped, it has left them itself.
+            self._untold.forget(telling)
             self._changed.notify_all()
             return all(kept)
 

@@ -208,3 +208,14 @@ def test_what_the_server_refused_is_not_sent_once_more(tmp_path: Path) -> None:
         spool.reject(refused.number)
         _send(spool, Content())
         assert [batch.vms for batch in _spooled(spool)] == [()]
+
+
+def test_what_is_to_be_told_does_not_grow_while_nothing_can_be_stored(tmp_path: Path) -> None:
+    vm = _vm(1)
+    with Spool(tmp_path, max_bytes=1) as spool:
+        _send(spool, *(_reading(vm, seen=1, seen_total=total) for total in range(1, 6)))
+        _send(spool, *(Content() for _ in range(5)))
+        assert len(spool.untold) == 1
+    with Spool(tmp_path) as spool:
+        _send(spool, Content())
+        assert _missing(_spooled(spool)) == {("c" * 32, vm.id): 5}

@@ -11,7 +11,7 @@ from backend.store.counts import step_of, sum_of
 from backend.store.ranges import NS_PER_MS, chunks, in_buckets
 from backend.store.tables import collector_costs
 from backend.store.values import TimeRange
-from backend.store.writer import Row, Writer
+from backend.store.writer import Row, Writer, columns_of
 from faultmodel.record import BUCKET_MS, Cost
 from faultmodel.wire import Batch
 
@@ -34,7 +34,7 @@ def add_costs(writer: Writer, host_id: int, batch: Batch) -> None:
     rows = [_row(host_id, cost) for cost in batch.costs]
     rows += [(host_id, bucket_s, 0, 0, 0, 0, 0, 0, count) for bucket_s, count in seen.items() if count]
     if rows:
-        writer.add(collector_costs, rows)
+        writer.add(collector_costs, columns_of(rows))
 
 
 def cost_series(

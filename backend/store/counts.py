@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Connection, and_, case, cast, func, select
 
 from backend.store.ranges import chunks, in_buckets
-from backend.store.records import count_rows
+from backend.store.records import count_columns
 from backend.store.tables import Family, exit_counts, families, vcpus
 from backend.store.values import ExitPoint, ExitReasonCount, SyndromeCount, TimeRange, VcpuSummary
 from backend.store.writer import Writer
@@ -37,7 +37,7 @@ def add_counts(writer: Writer, batch: Batch, vm_numbers: Mapping[str, int]) -> N
     faults = families[batch.arch].fault_counts
     for table, records in ((faults, batch.fault_counts), (exit_counts, batch.exit_counts)):
         if records:
-            writer.add(table, count_rows(table, records, vm_numbers))
+            writer.add(table, count_columns(table, records, vm_numbers))
 
 
 def fault_totals(

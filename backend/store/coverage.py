@@ -9,7 +9,7 @@ from backend.store.applied import Run
 from backend.store.ranges import NS_PER_MS, bounded_ns, chunks
 from backend.store.tables import coverage, waiting_coverage
 from backend.store.values import TimeRange
-from backend.store.writer import Writer
+from backend.store.writer import Writer, columns_of
 from faultmodel.record import Span
 from faultmodel.wire import Batch
 
@@ -50,9 +50,9 @@ def add_coverage(writer: Writer, host_id: int, stream_id: int, batch: Batch, run
     """
     spans = [span for span in batch.covered if span.from_ns < span.to_ns]
     first = batch.sequence - batch.part
-    if first < run.first:
+    if spans and first < run.first:
         rows = [(stream_id, batch.sequence, span.from_ns, span.to_ns, first) for span in set(spans)]
-        writer.append(waiting_coverage, rows)
+        writer.append(waiting_coverage, columns_of(rows))
         spans = []
     if run.last > batch.sequence:
         spans += _take_waiting(writer.connection, stream_id, batch.sequence, run)

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, select
 from sqlalchemy.engine import Row
 
 from backend.store.ranges import Place, in_page
-from backend.store.records import exit_record, record_rows
+from backend.store.records import exit_record, record_columns
 from backend.store.tables import Family, families, vms
 from backend.store.values import ExitRow, TimeRange
 from backend.store.writer import Writer
@@ -22,7 +22,7 @@ def add_exits(writer: Writer, batch: Batch, vm_numbers: Mapping[str, int]) -> No
     if batch.exits:
         table = families[batch.arch].exits
         positions = writer.next_positions(len(batch.exits))
-        writer.append(table, record_rows(table, batch.exits, vm_numbers, positions))
+        writer.append(table, record_columns(table, batch.exits, vm_numbers, positions))
 
 
 def read_exits(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, select
 
 from backend.store.ranges import Place, in_page
-from backend.store.records import fault_record, record_rows
+from backend.store.records import fault_record, record_columns
 from backend.store.tables import families
 from backend.store.values import FaultRow, TimeRange
 from backend.store.writer import Writer
@@ -21,7 +21,7 @@ def add_faults(writer: Writer, batch: Batch, vm_numbers: Mapping[str, int], appl
         table = families[batch.arch].faults
         first = applied * MAX_ITEMS
         positions = range(first, first + len(batch.faults))
-        writer.append(table, record_rows(table, batch.faults, vm_numbers, positions))
+        writer.append(table, record_columns(table, batch.faults, vm_numbers, positions))
 
 
 def read_faults(

@@ -7,10 +7,10 @@ from sqlalchemy import Connection, select
 from backend.store.accounts import CountingTotal, LedgerPoint
 from backend.store.counts import step_of, sum_of
 from backend.store.ranges import chunks, in_buckets
-from backend.store.records import count_rows
+from backend.store.records import count_columns
 from backend.store.tables import countings, ledger
 from backend.store.values import TimeRange
-from backend.store.writer import Writer
+from backend.store.writer import Writer, columns_of
 from faultmodel.wire import Batch
 
 _FIGURES = ("seen", "counted", "uncounted", "recorded", "sampled_out", "dropped")
@@ -23,9 +23,9 @@ def add_ledger(writer: Writer, batch: Batch, vm_numbers: Mapping[str, int]) -> N
     # A quiet VM's entry says only how much was seen before.
     entries = [entry for entry in batch.ledger if entry.seen]
     if entries:
-        writer.add(ledger, count_rows(ledger, entries, vm_numbers))
-    totals = ((vm_numbers[item.vm], batch.counting, item.seen, item.seen_total) for item in batch.ledger)
-    writer.add(countings, totals)
+        writer.add(ledger, count_columns(ledger, entries, vm_numbers))
+    totals = [(vm_numbers[item.vm], batch.counting, item.seen, item.seen_total) for item in batch.ledger]
+    writer.add(countings, columns_of(totals))
 
 
 def ledger_series(

@@ -12,7 +12,7 @@ from backend.store.ranges import NS_PER_MS, chunks, in_buckets
 from backend.store.records import MAX_COUNT
 from backend.store.tables import loss_totals, losses
 from backend.store.values import TimeRange
-from backend.store.writer import Writer
+from backend.store.writer import Writer, columns_of
 from faultmodel.record import BUCKET_MS
 from faultmodel.wire import Batch
 
@@ -29,9 +29,9 @@ def add_losses(writer: Writer, host_id: int, batch: Batch, received_ns: int) -> 
     total = sum(loss.count for loss in lost)
     if total > MAX_COUNT:
         raise BatchError(f"{total} lost in one batch, more than {MAX_COUNT}")
-    writer.add(losses, [(host_id, loss.kind, at_ns // _BUCKET_NS, loss.count) for loss in lost])
+    writer.add(losses, columns_of((host_id, loss.kind, at_ns // _BUCKET_NS, loss.count) for loss in lost))
     # The sum of all of them is asked for every second; how they lie in time is not.
-    writer.add(loss_totals, [(host_id, loss.kind, loss.count) for loss in lost])
+    writer.add(loss_totals, columns_of((host_id, loss.kind, loss.count) for loss in lost))
 
 
 def lost_ever(connection: Connection) -> Mapping[int, Mapping[str, int]]:

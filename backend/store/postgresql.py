@@ -4,7 +4,7 @@ Many rows come in by binary COPY: measured, eight times as fast as inserts with 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from operator import itemgetter
@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL
 from backend.errors import StoreError
 from backend.store.errors import store_errors
 from backend.store.sql import SqlStore
-from backend.store.writer import Row, is_greatest, key_names, value_columns
+from backend.store.writer import Columns, Row, columns_of, is_greatest, key_names, value_columns
 
 _CONNECT_TIMEOUT_S = 10
 _KEPT_CONNECTIONS = 8
@@ -79,13 +79,13 @@ class PostgresqlWriter:
         """Return PostgreSQL's insert."""
         return postgresql.insert(table)
 
-    def add(self, table: Table, rows: Iterable[Row]) -> None:
+    def add(self, table: Table, columns: Columns) -> None:
         """Insert rows, adding to those that are there."""
-        found = list(rows)
-        if len(found) < _MANY or self._is_begun(table, found[0]) or not self._try_append(table, found):
-            self._merge(table, found)
+        are_many = len(columns[0]) >= _MANY
+        if not are_many or self._is_begun(table, columns) or not self._try_append(table, columns):
+            self._merge(table, columns)
 
-    def append(self, table: Table, rows: Iterable[Row]) -> None:
+    def append(self, table: Table, columns: Columns) -> None:
         """Insert rows whose keys are new."""
         names = [column.name for column in table.columns]
         statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
@@ -93,7 +93,7 @@ class PostgresqlWriter:
         )
         with self._driver.cursor() as cursor, cursor.copy(statement) as copy:
             copy.set_types(_types(table))
-            for row in rows:
+            for row in zip(*columns, strict=True):
                 copy.write_row(row)
 
     def next_positions(self, count: int) -> Sequence[int]:
@@ -107,26 +107,25 @@ class PostgresqlWriter:
         assert isinstance(driver, psycopg.Connection)
         return driver
 
-    def _is_begun(self, table: Table, row: Row) -> bool:
-        """Tell whether there are rows with the first two columns of this row's key: a VM's in a bucket.
+    def _is_begun(self, table: Table, columns: Columns) -> bool:
+        """Tell whether there are rows that share two columns of the first row's key: a VM's in a bucket.
 
         Then an attempt to append would leave rows behind that VACUUM has to remove.
         """
         statement, places = _begun_statement(table)
-        return self._driver.execute(statement, [row[place] for place in places]).fetchone() is not None
+        return self._driver.execute(statement, [columns[place][0] for place in places]).fetchone() is not None
 
-    def _try_append(self, table: Table, rows: Sequence[Row]) -> bool:
+    def _try_append(self, table: Table, columns: Columns) -> bool:
         try:
             with self.connection.begin_nested():
-                self.append(table, rows)
+                self.append(table, columns)
         except psycopg.errors.UniqueViolation:
             return False
         return True
 
-    def _merge(self, table: Table, rows: Sequence[Row]) -> None:
-        columns = [list(column) for column in zip(*_summed(table, rows), strict=True)]
-        if columns:
-            self._driver.cursor(binary=True).execute(_merge_statement(table), columns)
+    def _merge(self, table: Table, columns: Columns) -> None:
+        arrays = [list(column) for column in _summed(table, columns)]
+        self._driver.cursor(binary=True).execute(_merge_statement(table), arrays)
 
 
 def _create_engine(url: URL) -> Engine:
@@ -141,19 +140,21 @@ def _create_engine(url: URL) -> Engine:
     )
 
 
-def _summed(table: Table, rows: Sequence[Row]) -> Iterator[Row]:
-    """Yield the rows, those with equal keys as one: a statement may not add to a row twice."""
+def _summed(table: Table, columns: Columns) -> Columns:
+    """Make one row of those with equal keys: a statement may not add to a row twice."""
     keys = key_names(table)
-    key_of = itemgetter(*(place for place, column in enumerate(table.columns) if column.name in keys))
-    by_key: dict[Any, list[Row]] = defaultdict(list)
-    for row in rows:
-        by_key[key_of(row)].append(row)
-    for same in by_key.values():
-        if len(same) == 1:
-            yield same[0]
-        else:
-            columns = zip(*same, strict=True)
-            yield tuple(of(found) for of, found in zip(_reductions(table), columns, strict=True))
+    of_key = [values for column, values in zip(table.columns, columns, strict=True) if column.name in keys]
+    by_key: dict[Row, list[Row]] = defaultdict(list)
+    for key, row in zip(zip(*of_key, strict=True), zip(*columns, strict=True), strict=True):
+        by_key[key].append(row)
+    if len(by_key) == len(columns[0]):
+        return columns
+    return columns_of(_sum(table, same) for same in by_key.values())
+
+
+def _sum(table: Table, rows: Sequence[Row]) -> Row:
+    values = zip(*rows, strict=True)
+    return tuple(of(found) for of, found in zip(_reductions(table), values, strict=True))
 
 
 @cache

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 
 from backend.store import (
     applied,
@@ -30,6 +30,9 @@ from backend.store.tables import tokens as tokens_table
 from backend.store.values import Token
 from backend.store.writer import Writer
 from faultmodel.wire import Batch
+
+# Built once: it is executed for every batch.
+_token = select(tokens_table).where(tokens_table.c.sha256 == bindparam("hash"))
 
 
 class SqlStore(VmReads, HostReads):
@@ -87,9 +90,7 @@ class SqlStore(VmReads, HostReads):
     def token(self, sha256: str) -> Token | None:
         """Return the token with this hash, None where there is none."""
         with self._reading() as connection:
-            row = connection.execute(
-                select(tokens_table).where(tokens_table.c.sha256 == sha256)
-            ).one_or_none()
+            row = connection.execute(_token, {"hash": sha256}).one_or_none()
             return None if row is None else Token(row.sha256, row.kind, row.host)
 
     def remove_token(self, sha256: str) -> None:

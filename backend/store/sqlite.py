@@ -8,10 +8,9 @@ fsync for each batch.
 """
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from itertools import chain, islice
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -25,7 +24,7 @@ from backend.errors import StoreError
 from backend.store.errors import store_errors
 from backend.store.sql import SqlStore
 from backend.store.tables import families
-from backend.store.writer import Row, is_greatest, key_names, value_columns
+from backend.store.writer import Columns, is_greatest, key_names, value_columns
 
 _BUSY_TIMEOUT_S = 30
 _MAX_READERS = 32
@@ -95,13 +94,13 @@ class SqliteWriter:
         """Return SQLite's insert."""
         return sqlite.insert(table)
 
-    def add(self, table: Table, rows: Iterable[Row]) -> None:
+    def add(self, table: Table, columns: Columns) -> None:
         """Insert rows, adding to those that are there."""
-        self._write(table, _additions(table), rows)
+        self._write(table, _add_statement, columns)
 
-    def append(self, table: Table, rows: Iterable[Row]) -> None:
+    def append(self, table: Table, columns: Columns) -> None:
         """Insert rows whose keys are new."""
-        self._write(table, "", rows)
+        self._write(table, _insert_statement, columns)
 
     def next_positions(self, count: int) -> Sequence[int]:
         """Return the numbers after the greatest there is: no one else writes meanwhile."""
@@ -111,16 +110,17 @@ class SqliteWriter:
         )
         return range(greatest + 1, greatest + 1 + count)
 
-    def _write(self, table: Table, on_conflict: str, rows: Iterable[Row]) -> None:
+    def _write(self, table: Table, statement: Callable[[Table, int], str], columns: Columns) -> None:
         driver = self.connection.connection.driver_connection
         assert isinstance(driver, sqlite3.Connection)
-        most_values = driver.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
-        at_once = min(_ROWS_AT_ONCE, most_values // len(table.columns))
-        left = iter(rows)
-        many = _insert(table, at_once) + on_conflict
-        while len(some := list(islice(left, at_once))) == at_once:
-            driver.execute(many, tuple(chain.from_iterable(some)))
-        driver.executemany(_insert(table, 1) + on_conflict, some)
+        width, rows = len(columns), len(columns[0])
+        values: list[Any] = [None] * (width * rows)
+        for place, column in enumerate(columns):
+            values[place::width] = column
+        at_once = min(_ROWS_AT_ONCE, driver.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width)
+        for first in range(0, rows, at_once):
+            some = values[first * width : (first + at_once) * width]
+            driver.execute(statement(table, len(some) // width), some)
 
 
 def _create_engine(url: URL, begin: str, *, pool_size: int, foreign_keys: bool = True) -> Engine:
@@ -149,17 +149,17 @@ def _create_engine(url: URL, begin: str, *, pool_size: int, foreign_keys: bool =
 
 
 @cache
-def _insert(table: Table, rows: int) -> str:
+def _insert_statement(table: Table, rows: int) -> str:
     names = [column.name for column in table.columns]
     row = f"({', '.join('?' * len(names))})"
     return f'INSERT INTO {table.name} ("{_list(names)}") VALUES {", ".join([row] * rows)}'
 
 
 @cache
-def _additions(table: Table) -> str:
+def _add_statement(table: Table, rows: int) -> str:
     changes = ", ".join(_addition(column) for column in value_columns(table))
     action = f"UPDATE SET {changes}" if changes else "NOTHING"
-    return f' ON CONFLICT ("{_list(key_names(table))}") DO {action}'
+    return f'{_insert_statement(table, rows)} ON CONFLICT ("{_list(key_names(table))}") DO {action}'
 
 
 def _addition(column: Column[Any]) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Row
 from backend.errors import BatchError
 from backend.store.ranges import NS_PER_MS, chunks
 from backend.store.tables import vcpus, vms
-from backend.store.writer import Writer
+from backend.store.writer import Writer, columns_of
 from faultmodel.record import Vm
 from faultmodel.wire import Batch
 
@@ -66,7 +66,7 @@ def add_vcpus(writer: Writer, batch: Batch, vm_numbers: Mapping[str, int]) -> No
     for part in (batch.fault_counts, batch.exit_counts, batch.exits):
         seen.update(map(attrgetter("vm", "vcpu"), part))
     if seen:
-        writer.add(vcpus, sorted((vm_numbers[vm], vcpu) for vm, vcpu in seen))
+        writer.add(vcpus, columns_of(sorted((vm_numbers[vm], vcpu) for vm, vcpu in seen)))
 
 
 def _seen(batch: Batch, received_ns: int) -> Mapping[str, Seen]:

@@ -12,12 +12,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 Row = tuple[Any, ...]
 """One value for each column of a table, in the table's order, as the driver takes it."""
+Columns = Sequence[Sequence[Any]]
+"""One or more rows by column, in the table's order: that is how many are checked and mapped."""
 
 Insert = sqlite.Insert | postgresql.Insert
 
 
 class Writer(Protocol):
-    """A transaction that writes. Rows are in the order of the table's columns."""
+    """A transaction that writes. Rows come as their columns, of which there is one row at least."""
 
     @property
     def connection(self) -> Connection:
@@ -26,18 +28,23 @@ class Writer(Protocol):
     def insert(self, table: Table) -> Insert:
         """Return the dialect's insert, which has ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
 
-    def add(self, table: Table, rows: Iterable[Row]) -> None:
+    def add(self, table: Table, columns: Columns) -> None:
         """Insert rows; where a row's primary key is there, add to its other columns instead.
 
         A ``GREATEST`` column keeps the greater value. A table without other columns just keeps the row that
         it has. Several rows may have the same key.
         """
 
-    def append(self, table: Table, rows: Iterable[Row]) -> None:
+    def append(self, table: Table, columns: Columns) -> None:
         """Insert rows whose keys are new."""
 
     def next_positions(self, count: int) -> Sequence[int]:
         """Return numbers for exit records, ascending, never given before to a record that is stored."""
+
+
+def columns_of(rows: Iterable[Row]) -> Columns:
+    """Return the columns of rows."""
+    return list(zip(*rows, strict=True))
 
 
 def key_names(table: Table) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from sqlalchemy import Table
 
-from backend.store.records import count_rows, record_rows
+from backend.store.records import count_columns, record_columns
 from backend.store.tables import families
 from backend.store.writer import Row
 from faultmodel import arch
@@ -83,7 +83,7 @@ class Counts:
     def rows(self, batch: Batch, number: int) -> Sequence[Row]:
         """Return the batch's counts, whose keys are new whatever ``number`` is."""
         numbers = {vm.id: int(vm.id, 16) for vm in batch.vms}
-        return list(count_rows(self.table, batch.fault_counts, numbers))
+        return list(zip(*count_columns(self.table, batch.fault_counts, numbers), strict=True))
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Records:
         """Return the batch's records, with positions that no other batch has."""
         numbers = {vm.id: int(vm.id, 16) for vm in batch.vms}
         positions = range(number * self.records, (number + 1) * self.records)
-        return list(record_rows(self.table, batch.faults, numbers, positions))
+        return list(zip(*record_columns(self.table, batch.faults, numbers, positions), strict=True))
 
     def _records(self, vm_id: str, from_ns: int, sequence: int) -> Iterator[object]:
         fault, apart_ns = arch.get(ARCH).fault, _NS_PER_S // 10 // self.records

@@ -13,6 +13,7 @@ from backend.store import open_store
 from backend.store.base import Store
 from backend.store.sqlite import SqliteStore
 from backend.store.values import TimeRange
+from backend.store.writer import columns_of
 from tests.batches import START_MS, START_NS, VM_ID, fault_count, ledger_entry, make_batch, make_host, make_vm
 
 ALWAYS = TimeRange()
@@ -116,8 +117,8 @@ def test_a_wide_table_takes_as_many_values_at_once_as_sqlite_does(tmp_path: Path
         assert driver is not None
         driver.setlimit(SQLITE_LIMIT_VARIABLE_NUMBER, 100)
         wide.create(writer.connection)
-        writer.append(wide, rows)
-        writer.add(wide, rows)
+        writer.append(wide, columns_of(rows))
+        writer.add(wide, columns_of(rows))
         stored = writer.connection.execute(select(wide)).all()
     store.close()
 

@@ -6,6 +6,7 @@ the others, whose last counts went with the batch.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
 
 import msgspec
 from msgspec import Struct
@@ -17,6 +18,7 @@ _NS_PER_MS = 1_000_000
 
 
 class _LastWords(Struct, frozen=True, array_like=True):
+    boot_id: str
     counting: str
     vms: tuple[Vm, ...]
     ledger: tuple[LedgerEntry, ...]
@@ -25,7 +27,16 @@ class _LastWords(Struct, frozen=True, array_like=True):
 _decode = msgspec.msgpack.Decoder(_LastWords).decode
 
 
-def last_words(counting: str, content: Content) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Retold:
+    """A part that a batch can take, which tells last words anew. What counted then, and in which boot."""
+
+    boot_id: str
+    counting: str
+    content: Content
+
+
+def last_words(boot_id: str, counting: str, content: Content) -> bytes:
     """Return a batch's last words; nothing where it has none."""
     ledger = tuple(_quiet(entry) for entry in content.ledger)
     seen = {entry.vm for entry in ledger}
@@ -35,30 +46,31 @@ def last_words(counting: str, content: Content) -> bytes:
         for vm in content.vms
         if vm.id in seen or vm.ended_ns is not None
     )
-    return msgspec.msgpack.encode(_LastWords(counting, vms, ledger)) if vms else b""
+    return msgspec.msgpack.encode(_LastWords(boot_id, counting, vms, ledger)) if vms else b""
 
 
-def retold(words: Iterable[bytes], counting: str, told: Collection[VmId]) -> Iterator[tuple[str, Content]]:
-    """Yield what tells last words anew: a counting's id, and a part that a batch can take.
+def retold(words: Iterable[bytes], counting: str, told: Collection[VmId]) -> Iterator[Retold]:
+    """Yield what tells last words anew.
 
     It may be told several times, in any order, as nothing in it adds up.
 
     :param counting: what counts now
     :param told: VMs whose totals in this counting are told anyway
     """
-    vms: dict[str, dict[VmId, Vm]] = defaultdict(dict)
-    ledger: dict[str, dict[VmId, LedgerEntry]] = defaultdict(dict)
+    vms: dict[tuple[str, str], dict[VmId, Vm]] = defaultdict(dict)
+    ledger: dict[tuple[str, str], dict[VmId, LedgerEntry]] = defaultdict(dict)
     for said in map(_decode, words):
         without = told if said.counting == counting else ()
-        _add_vms(vms[said.counting], [vm for vm in said.vms if vm.id not in without])
-        _add_entries(ledger[said.counting], [entry for entry in said.ledger if entry.vm not in without])
+        of = said.boot_id, said.counting
+        _add_vms(vms[of], [vm for vm in said.vms if vm.id not in without])
+        _add_entries(ledger[of], [entry for entry in said.ledger if entry.vm not in without])
     for of, described in vms.items():
         content = Content(vms=tuple(described.values()), ledger=tuple(ledger[of].values()))
         for part in cut_to_size(content) if described else ():
             times = [entry.bucket_ms * _NS_PER_MS for entry in part.ledger]
             # Empty spans: they cover nothing, and say when the VMs were seen.
             part.covered = [Span(at_ns, at_ns) for at_ns in sorted({min(times), max(times)})] if times else ()
-            yield of, part
+            yield Retold(*of, part)
 
 
 # What was told once more stands in a newer batch than what it tells: newer is not better.

@@ -3,6 +3,8 @@
 import uuid
 from collections.abc import Callable
 
+import msgspec
+
 from collector.content import Content, cut_to_size
 from collector.last_words import last_words, retold
 from collector.spool import Parcel, Spool
@@ -41,12 +43,18 @@ class Outbox:
             parts[-1].lost = (*parts[-1].lost, Loss("spool_batches", dropped))
         counting = counting or self._stream
         seen = {entry.vm for entry in content.ledger}
-        parcels = [self._parcel(host, part, of, 0) for of, part in retold(untold.values(), counting, seen)]
+        parcels = [
+            # A VM that is known from this alone does not run, where that was in an earlier boot.
+            self._parcel(msgspec.structs.replace(host, boot_id=part.boot_id), part.content, part.counting, 0)
+            for part in retold(untold.values(), counting, seen)
+        ]
         parcels += [self._parcel(host, part, counting, place) for place, part in enumerate(parts)]
         self._spool.put_group(parcels, reporting=dropped, telling=untold, cut=cut, commit=commit)
 
     def _parcel(self, host: Host, content: Content, counting: str, part: int) -> Parcel:
-        return Parcel(self._encode(host, content, counting, part), last_words(counting, content))
+        return Parcel(
+            self._encode(host, content, counting, part), last_words(host.boot_id, counting, content)
+        )
 
     def _encode(self, host: Host, content: Content, counting: str, part: int) -> bytes:
         batch = wire.Batch(

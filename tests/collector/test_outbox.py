@@ -190,6 +190,20 @@ def test_what_was_told_is_told_again_where_that_is_dropped_too(tmp_path: Path) -
     assert _missing(batches) == {("c" * 32, vm.id): vm.pid for vm in vms if vm.id not in stored}
 
 
+def test_what_was_dropped_is_told_as_of_its_counting_and_boot(tmp_path: Path) -> None:
+    with Spool(tmp_path) as spool:
+        _send(spool, _reading(_vm(1), seen=7, seen_total=7))
+        (damaged,) = files(tmp_path)
+        os.truncate(damaged, damaged.stat().st_size // 2)
+        assert _spooled(spool) == []
+        now = msgspec.structs.replace(HOST, boot_id="later")
+        Outbox(spool, "x86_64").send(now, _reading(_vm(1), seen=2, seen_total=2), counting="d" * 32)
+        telling, reading = _spooled(spool)
+    assert (telling.host, telling.counting) == (HOST, "c" * 32)
+    assert (reading.host, reading.counting) == (now, "d" * 32)
+    assert _missing([telling, reading]) == {("c" * 32, _vm(1).id): 7}
+
+
 def test_the_end_of_a_vm_is_told_where_its_batch_was_dropped(tmp_path: Path) -> None:
     vm = msgspec.structs.replace(_vm(1), ended_ns=5)
     with Spool(tmp_path, max_bytes=BLOCK) as spool:

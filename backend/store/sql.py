@@ -66,7 +66,6 @@ class SqlStore(VmReads, HostReads):
             costs.add_costs(writer, host.id, batch)
             coverage.add_coverage(writer, host.id, stream_id, batch, run)
             vm_numbers = vm_descriptions.describe_vms(writer, batch, host.id, stream_id, received_ns)
-            vm_descriptions.add_vcpus(writer, batch, vm_numbers)
             counts.add_counts(writer, batch, vm_numbers)
             ledger.add_ledger(writer, batch, vm_numbers)
             exits.add_exits(writer, batch, vm_numbers)

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -24,6 +25,9 @@ _named = select(vms).where(vms.c.public_id.in_(bindparam("ids", expanding=True))
 _this_vm = update(vms).where(vms.c.id == bindparam("number"))
 _these_vms = update(vms).where(vms.c.id.in_(bindparam("numbers", expanding=True)))
 
+Sighting = tuple[str, int, int]
+"""A VM, a vCPU of it that counted, and when, UTC ms."""
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -36,7 +40,7 @@ class Seen:
 def describe_vms(
     writer: Writer, batch: Batch, host_id: int, stream_id: int, received_ns: int
 ) -> Mapping[str, int]:
-    """Store what a batch says about its VMs, and return their numbers by id.
+    """Store what a batch says about its VMs and their vCPUs, and return the VMs' numbers by id.
 
     A batch older than the one that described a VM adds only what it cannot contradict: an earlier first
     sight, a later last one, and the end, which once set stays.
@@ -45,7 +49,8 @@ def describe_vms(
     """
     if not batch.vms:
         return {}
-    seen = _seen(batch, received_ns)
+    sightings = _sightings(batch)
+    seen = _seen(batch, sightings, received_ns)
     described = {"described_stream_id": stream_id, "described_sequence": batch.sequence}
     known = _known(writer.connection, [vm.id for vm in batch.vms])
     # In one order everywhere, so that two batches that add the same VMs cannot lock each other out.
@@ -57,25 +62,26 @@ def describe_vms(
         known |= _known(writer.connection, [vm.id for vm in new])
     _check_owner(known.values(), batch, host_id)
     _update(writer.connection, batch, seen, known, described)
-    return {vm_id: row.id for vm_id, row in known.items()}
+    numbers = {vm_id: row.id for vm_id, row in known.items()}
+    _add_vcpus(writer, sightings, numbers)
+    return numbers
 
 
-def add_vcpus(writer: Writer, batch: Batch, vm_numbers: Mapping[str, int]) -> None:
-    """Remember the vCPUs that a batch counts for."""
-    seen: set[tuple[str, int]] = set()
-    for part in (batch.fault_counts, batch.exit_counts, batch.exits):
-        seen.update(map(attrgetter("vm", "vcpu"), part))
-    if seen:
-        writer.add(vcpus, columns_of(sorted((vm_numbers[vm], vcpu) for vm, vcpu in seen)))
+def _add_vcpus(writer: Writer, sightings: Iterable[Sighting], vm_numbers: Mapping[str, int]) -> None:
+    found = {(vm_numbers[vm_id], vcpu) for vm_id, vcpu, _ in sightings}
+    if found:
+        writer.add(vcpus, columns_of(sorted(found)))
 
 
-def _seen(batch: Batch, received_ns: int) -> Mapping[str, Seen]:
+def _sightings(batch: Batch) -> set[Sighting]:
+    counts = map(attrgetter("vm", "vcpu", "bucket_ms"), chain(batch.fault_counts, batch.exit_counts))
+    return {*counts, *((item.vm, item.vcpu, item.time_ns // NS_PER_MS) for item in batch.exits)}
+
+
+def _seen(batch: Batch, sightings: Iterable[Sighting], received_ns: int) -> Mapping[str, Seen]:
     evidence: dict[str, list[int]] = {vm.id: [] for vm in batch.vms}
-    for part in (batch.fault_counts, batch.exit_counts):
-        for vm_id, bucket_ms in set(map(attrgetter("vm", "bucket_ms"), part)):
-            evidence[vm_id].append(bucket_ms)
-    for vm_id, time_ns in map(attrgetter("vm", "time_ns"), batch.exits):
-        evidence[vm_id].append(time_ns // NS_PER_MS)
+    for vm_id, _, at_ms in sightings:
+        evidence[vm_id].append(at_ms)
     covered_from_ms = min((span.from_ns for span in batch.covered), default=received_ns) // NS_PER_MS
     covered_to_ms = max((span.to_ns for span in batch.covered), default=received_ns) // NS_PER_MS
     seen = {}

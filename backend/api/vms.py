@@ -12,7 +12,7 @@ from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.query import cursors
 from backend.query.breakdown import breakdown
-from backend.store.values import SyndromeCount, VmFilter
+from backend.store.values import SyndromeCount, VmFilter, VmPlace
 from faultmodel import arch, exits
 from faultmodel.record import U32_MAX
 
@@ -39,7 +39,10 @@ def list_vms(
     limit: LimitParameter = 100,
     cursor: CursorParameter = None,
 ) -> schemas.VmPage:
-    """List the VMs that existed within from..to, with their totals in it (default: all time)."""
+    """List the VMs that existed within from..to, with their totals in it (default: all time).
+
+    Those that run come first; then the newest.
+    """
     after = None if cursor is None else cursors.read_vm_cursor(cursor)
     where = VmFilter(host=host, name=name, pid=pid, arch=_canonical(arch))
     found = services.store.vms(where, span, limit=limit + 1, after=after)
@@ -47,7 +50,7 @@ def list_vms(
     more = len(found) > limit
     return schemas.VmPage(
         items=[vm_body(vm) for vm in page],
-        next_cursor=cursors.vm_cursor(page[-1].first_seen_ms, page[-1].id) if more else None,
+        next_cursor=cursors.vm_cursor(VmPlace.of(page[-1])) if more else None,
     )
 
 

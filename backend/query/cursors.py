@@ -8,10 +8,11 @@ from enum import Enum
 from typing import Any
 
 from backend.errors import ParameterError
+from backend.store.values import VmPlace
 
 PATTERN = "^[A-Za-z0-9_-]{1,64}$"
 
-_VM = struct.Struct(">cq16s")
+_VM = struct.Struct(">c?q16s")
 _PLACE = struct.Struct(">cqq")
 _VM_MARK = b"v"
 _VM_ID = re.compile(rb"[0-9a-f]{16}")
@@ -26,20 +27,20 @@ class Listed(Enum):
     HOST_EVENTS = b"h"
 
 
-def vm_cursor(first_seen_ms: int, vm_id: str) -> str:
-    """Return the cursor after this VM."""
-    return _text(_VM.pack(_VM_MARK, first_seen_ms, vm_id.encode("ascii")))
+def vm_cursor(place: VmPlace) -> str:
+    """Return the cursor after the VM at this place."""
+    return _text(_VM.pack(_VM_MARK, place.has_ended, place.first_seen_ms, place.id.encode("ascii")))
 
 
-def read_vm_cursor(text: str) -> tuple[int, str]:
-    """Return (first_seen_ms, id) of the last VM of the page before.
+def read_vm_cursor(text: str) -> VmPlace:
+    """Return the place of the last VM of the page before.
 
     :raises ParameterError: it is no cursor
     """
-    mark, first_seen_ms, vm_id = _unpack(_VM, text)
+    mark, has_ended, first_seen_ms, vm_id = _unpack(_VM, text)
     if mark != _VM_MARK or not _VM_ID.fullmatch(vm_id):
         raise ParameterError("cursor", _WRONG)
-    return first_seen_ms, vm_id.decode("ascii")
+    return VmPlace(has_ended, first_seen_ms, vm_id.decode("ascii"))
 
 
 def place_cursor(listed: Listed, time_ns: int, position: int) -> str:

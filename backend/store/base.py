@@ -20,6 +20,7 @@ from backend.store.values import (
     Token,
     VcpuSummary,
     VmFilter,
+    VmPlace,
     VmSummary,
 )
 from faultmodel.record import ExitKind
@@ -40,11 +41,11 @@ class Store(Protocol):
         """
 
     def vms(
-        self, where: VmFilter, span: TimeRange, *, limit: int, after: tuple[int, str] | None
+        self, where: VmFilter, span: TimeRange, *, limit: int, after: VmPlace | None
     ) -> Sequence[VmSummary]:
-        """Return VMs that existed in the range, newest ``first_seen_ms`` first, then by id.
+        """Return VMs that existed in the range: first those that run; newest first, then by id.
 
-        :param after: (first_seen_ms, id) of the last VM of the page before
+        :param after: of the last VM of the page before. A VM that ends between two pages may be on both.
         """
 
     def vm(self, vm_id: str, span: TimeRange) -> VmSummary:

@@ -21,6 +21,7 @@ from backend.store.values import (
     TimeRange,
     VcpuSummary,
     VmFilter,
+    VmPlace,
     VmSummary,
 )
 from faultmodel.record import ExitKind
@@ -30,9 +31,9 @@ class VmReads(SqlReads):
     """See ``Store``."""
 
     def vms(
-        self, where: VmFilter, span: TimeRange, *, limit: int, after: tuple[int, str] | None
+        self, where: VmFilter, span: TimeRange, *, limit: int, after: VmPlace | None
     ) -> Sequence[VmSummary]:
-        """Return VMs that existed in the range, newest ``first_seen_ms`` first, then by id.
+        """Return VMs that existed in the range: those that run first, newest ``first_seen_ms`` first, by id.
 
         A VM exists from ``first_seen_ms``, the first bucket or exit that it has or the start of the covered
         time in which it was described, to ``last_seen_ms``: while it runs, the end of its host's covered

@@ -6,7 +6,7 @@ buckets of one second (``faultmodel.record.BUCKET_MS``): a bucket belongs to a r
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from faultmodel.record import HostEvent
 
@@ -54,6 +54,19 @@ class VmSummary:
     fault_rate: float | None
     exit_rate: float | None
     """Memory-fault exits per second."""
+
+
+class VmPlace(NamedTuple):
+    """Where a VM stands in the list of VMs: those that run come first, then the newest."""
+
+    has_ended: bool
+    first_seen_ms: int
+    id: str
+
+    @classmethod
+    def of(cls, vm: VmSummary) -> Self:
+        """Return a VM's place."""
+        return cls(vm.ended_ns is not None, vm.first_seen_ms, vm.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

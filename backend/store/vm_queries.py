@@ -13,7 +13,7 @@ from backend.store.coverage import MsSpan, covered_ms, read_coverage
 from backend.store.hosts import host_number
 from backend.store.ranges import NS_PER_MS, bounded, chunks
 from backend.store.tables import hosts, vms
-from backend.store.values import TimeRange, VmFilter, VmSummary
+from backend.store.values import TimeRange, VmFilter, VmPlace, VmSummary
 from backend.store.words import SIGNED_MAX
 from faultmodel.record import ExitKind
 
@@ -29,22 +29,27 @@ _life_end_ms = case(
 
 
 def find_vms(
-    connection: Connection, where: VmFilter, span: TimeRange, *, limit: int, after: tuple[int, str] | None
+    connection: Connection, where: VmFilter, span: TimeRange, *, limit: int, after: VmPlace | None
 ) -> Sequence[VmSummary]:
-    """Return VMs that existed in the range, newest ``first_seen_ms`` first, then by id."""
+    """Return VMs that existed in the range: those that run first, newest ``first_seen_ms`` first, by id."""
     conditions = [*_matching(where), *_alive_in(span)]
-    if after is not None:
-        first_seen_ms, vm_id = bounded(after[0]), after[1].replace("\0", "")
-        conditions.append(
-            or_(
-                vms.c.first_seen_ms < first_seen_ms,
-                and_(vms.c.first_seen_ms == first_seen_ms, vms.c.public_id > vm_id),
-            )
+    rows: list[Row[Any]] = []
+    for has_ended in (False, True):
+        if after is not None and after.has_ended > has_ended:
+            continue
+        further: list[ColumnElement[bool]] = [
+            vms.c.ended_ns.is_not(None) if has_ended else vms.c.ended_ns.is_(None)
+        ]
+        if after is not None and after.has_ended == has_ended:
+            further.append(_is_after(after))
+        statement = (
+            _select_vms()
+            .where(*conditions, *further)
+            .order_by(vms.c.first_seen_ms.desc(), vms.c.public_id)
+            .limit(limit - len(rows))
         )
-    statement = (
-        _select_vms().where(*conditions).order_by(vms.c.first_seen_ms.desc(), vms.c.public_id).limit(limit)
-    )
-    return _summaries(connection, connection.execute(statement).all(), span)
+        rows += connection.execute(statement).all()
+    return _summaries(connection, rows, span)
 
 
 def find_vm(connection: Connection, vm_id: str, span: TimeRange) -> VmSummary:
@@ -128,6 +133,14 @@ def _matching(where: VmFilter) -> list[ColumnElement[bool]]:
     if where.pid is not None:
         conditions.append(vms.c.pid.in_([where.pid] if abs(where.pid) <= SIGNED_MAX else []))
     return conditions
+
+
+def _is_after(place: VmPlace) -> ColumnElement[bool]:
+    first_seen_ms, vm_id = bounded(place.first_seen_ms), place.id.replace("\0", "")
+    return or_(
+        vms.c.first_seen_ms < first_seen_ms,
+        and_(vms.c.first_seen_ms == first_seen_ms, vms.c.public_id > vm_id),
+    )
 
 
 def _alive_in(span: TimeRange) -> list[ColumnElement[bool]]:

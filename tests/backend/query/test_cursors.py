@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from backend.errors import ParameterError
 from backend.query.cursors import Listed, place_cursor, read_place_cursor, read_vm_cursor, vm_cursor
+from backend.store.values import VmPlace
 
 SIGNED = st.integers(-(2**63), 2**63 - 1)
 
 
-@given(SIGNED, st.from_regex("[0-9a-f]{16}", fullmatch=True))
-def test_a_vm_cursor_is_read_as_it_was_written(first_seen_ms: int, vm_id: str) -> None:
-    assert read_vm_cursor(vm_cursor(first_seen_ms, vm_id)) == (first_seen_ms, vm_id)
+@given(st.builds(VmPlace, st.booleans(), SIGNED, st.from_regex("[0-9a-f]{16}", fullmatch=True)))
+def test_a_vm_cursor_is_read_as_it_was_written(place: VmPlace) -> None:
+    assert read_vm_cursor(vm_cursor(place)) == place
 
 
 @given(st.sampled_from(Listed), SIGNED, SIGNED)
@@ -31,7 +32,7 @@ def test_the_cursor_of_one_list_is_none_of_the_other() -> None:
     with pytest.raises(ParameterError):
         read_vm_cursor(place_cursor(Listed.EXITS, 1, 2))
     with pytest.raises(ParameterError):
-        read_place_cursor(Listed.EXITS, vm_cursor(1, "00000000000000a1"))
+        read_place_cursor(Listed.EXITS, vm_cursor(VmPlace(False, 1, "00000000000000a1")))
     with pytest.raises(ParameterError):
         read_place_cursor(Listed.EXITS, place_cursor(Listed.FAULTS, 1, 2))
 

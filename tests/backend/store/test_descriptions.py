@@ -4,7 +4,7 @@ import pytest
 
 from backend.errors import BatchError, NotFoundError
 from backend.store.base import Store
-from backend.store.values import TimeRange, VmFilter, VmSummary
+from backend.store.values import TimeRange, VmFilter, VmPlace, VmSummary
 from faultmodel.record import Host, Loss, Probe
 from tests.batches import (
     NS_PER_S,
@@ -224,9 +224,26 @@ def test_pages_of_vms_follow_one_another_without_gap_or_repeat(store: Store) -> 
     pages, after = [], None
     while page := store.vms(VmFilter(), ALWAYS, limit=2, after=after):
         pages.append([vm.id for vm in page])
-        after = (page[-1].first_seen_ms, page[-1].id)
+        after = VmPlace.of(page[-1])
 
     assert pages == [[ids[6], ids[3]], [ids[4], ids[5]], [ids[0], ids[1]], [ids[2]]]
+
+
+def test_vms_that_run_are_on_the_first_pages(store: Store) -> None:
+    ids = [f"{number:016x}" for number in range(5)]
+    for number, vm_id in enumerate(ids):
+        ended_ns = START_NS + number * 10**9 if number in (1, 4) else None
+        store.apply(
+            make_batch(number, vms=[make_vm(vm_id, ended_ns=ended_ns)], covered=make_batch(number).covered),
+            START_NS,
+        )
+
+    pages, after = [], None
+    while page := store.vms(VmFilter(), ALWAYS, limit=2, after=after):
+        pages.append([vm.id for vm in page])
+        after = VmPlace.of(page[-1])
+
+    assert pages == [[ids[3], ids[2]], [ids[0], ids[4]], [ids[1]]]
 
 
 @pytest.mark.parametrize(

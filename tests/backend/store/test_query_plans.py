@@ -11,7 +11,7 @@ from sqlalchemy import Engine, event
 
 from backend.store import open_store
 from backend.store.base import Store
-from backend.store.values import Split, TimeRange, VmFilter
+from backend.store.values import Split, TimeRange, VmFilter, VmPlace
 from faultmodel.record import COUNTERS, ExitKind
 from tests.batches import (
     START_MS,
@@ -55,7 +55,7 @@ def statements() -> Iterator[list[Statement]]:
 @pytest.mark.parametrize(
     "query",
     [
-        lambda s: s.vms(VmFilter(), SPAN, limit=9, after=(START_MS, VM_ID)),
+        lambda s: s.vms(VmFilter(), SPAN, limit=9, after=VmPlace(False, START_MS, VM_ID)),
         lambda s: s.vms(VmFilter(), TimeRange(), limit=9, after=None),
         lambda s: s.vms(VmFilter(host="host-1"), SPAN, limit=9, after=None),
         lambda s: s.vms(VmFilter(name="guest"), SPAN, limit=9, after=None),

@@ -96,23 +96,24 @@ export function wantedRows(rows, filter, sort) {
 }
 
 /**
- * The newest VMs of a range.
+ * The VMs of a range: those that run first, then the newest.
  * @param {Request} request
  * @param {number} pages how many pages at most
  */
 export async function listVms({ range, signal }, pages) {
-  /** @type {Vm[]} */
-  const vms = [];
+  // One that ends meanwhile may be on two pages.
+  /** @type {Map<string, Vm>} */
+  const vms = new Map();
   /** @type {string | null} */
   let cursor = null;
   for (let page = 0; page < pages; page += 1) {
     /** @type {import("../base/types.js").VmPage} */
     const found = await getVms(range, { limit: PAGE_SIZE, cursor }, signal);
-    vms.push(...found.items);
+    for (const vm of found.items) vms.set(vm.id, vm);
     cursor = found.next_cursor;
     if (cursor === null) break;
   }
-  return { vms, hasMore: cursor !== null };
+  return { vms: [...vms.values()], hasMore: cursor !== null };
 }
 
 /**
@@ -144,13 +145,15 @@ export function figuresOf({ vms, hasMore, byVm, request }) {
   const isKnown = byVm.coverage.length > 0;
   const count = (/** @type {(vm: Vm) => number} */ of) =>
     countText(isKnown ? vms.reduce((total, vm) => total + of(vm), 0) : null);
-  // What has ended has no rate now.
-  const alive = new Set(vms.filter((vm) => vm.ended_at === null).map((vm) => vm.id));
-  const running = alive.size;
-  const lines = byVm.series.filter((series) => alive.has(series.key));
+  // What has ended has no rate now. Those that run are listed first: others than these may run only after them.
+  const ended = new Set(vms.filter((vm) => vm.ended_at !== null).map((vm) => vm.id));
+  const running = vms.length - ended.size;
+  const mayMoreRun = hasMore && ended.size === 0;
+  const listed = new Set(vms.map((vm) => vm.id));
+  const lines = byVm.series.filter(({ key }) => (listed.has(key) ? !ended.has(key) : mayMoreRun));
   const latest = sumOf(lines.map((series) => newest(series.values))) ?? 0;
   const hosts = new Set(vms.map((vm) => vm.host)).size;
-  const note = hasMore ? `of the newest ${countText(vms.length)} VMs` : "";
+  const note = hasMore ? `of the ${countText(vms.length)} VMs listed` : "";
   const title = "In the range, exact";
   return [
     {
@@ -166,8 +169,8 @@ export function figuresOf({ vms, hasMore, byVm, request }) {
     {
       key: "vms",
       label: "VMs running",
-      value: countText(running),
-      unit: ` of ${countText(vms.length)}`,
+      value: countText(running) + (mayMoreRun ? "+" : ""),
+      unit: ` of ${countText(vms.length)}${hasMore ? "+" : ""}`,
       title: "Of the VMs that existed in the range",
     },
     { key: "hosts", label: "Hosts", value: countText(hosts) },

@@ -187,10 +187,11 @@ def account(stage: Stage, line: str) -> Account:
     told = told_by(line.encode())
 
     def all_of_it() -> dict[str, Any] | None:
-        vm, host = product.vm(told.pid), stage.host()
+        # The host first: what it covers by then is in the VM that is asked for next. What was counted last may
+        # come in another batch than the news of the end.
+        host, vm = stage.host(), product.vm(told.pid)
         if vm is None or vm["ended_at"] is None or host is None:
             return None
-        # What was counted last may come in another batch than the news of the end.
         return vm if _time(host["covered_to"]) > _time(vm["ended_at"]) else None
 
     vm = stage.until(all_of_it, _SHOWN_S, f"all of the VM of pid {told.pid} is shown")

@@ -187,8 +187,8 @@ def account(stage: Stage, line: str) -> Account:
     told = told_by(line.encode())
 
     def all_of_it() -> dict[str, Any] | None:
-        # The host first: what it covers by then is in the VM that is asked for next. What was counted last may
-        # come in another batch than the news of the end.
+        # The host first: what it covers by then is in the VM that is asked for next. What was counted last
+        # may come in another batch than the news of the end.
         host, vm = stage.host(), product.vm(told.pid)
         if vm is None or vm["ended_at"] is None or host is None:
             return None

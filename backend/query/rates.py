@@ -1,6 +1,6 @@
 """Rates over time: counts per second of covered time, on a grid, as one series per VM, flag, access, ..."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -54,11 +54,21 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Others:
+    """Series that are no lines of their own, added up. ``count``: how many; the rest as ``Series`` has it."""
+
+    count: int
+    total: int
+    values: Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True)
 class Rates:
     """Series on one grid, and the covered spans of the hosts that they come from."""
 
     grid: Grid
     series: Sequence[Series]
+    others: Others | None
     coverage: Sequence[CoveredSpan]
 
 
@@ -98,11 +108,14 @@ _LEVEL_LABELS = {
 }
 
 
-def rates(store: Store, vm_ids: Sequence[str] | None, metric: Metric, by: By, grid: Grid) -> Rates:
+def rates(
+    store: Store, vm_ids: Sequence[str] | None, metric: Metric, by: By, grid: Grid, *, most: int
+) -> Rates:
     """Return the rates of these VMs, or of every VM.
 
-    A series that has no count in a covered step is 0 there. The covered time of a series of one VM is that
-    of the VM's host, of another series that of any of the VMs' hosts.
+    Of more series than ``most``, those with the greatest totals are given, and the others added up. A series
+    that has no count in a covered step is 0 there. The covered time of a series of one VM is that of the VM's
+    host, of another series that of any of the VMs' hosts.
 
     :raises NotFoundError: a VM is unknown
     :raises ParameterError: the metric has no such series, or the answer would be too large
@@ -118,11 +131,15 @@ def rates(store: Store, vm_ids: Sequence[str] | None, metric: Metric, by: By, gr
             host_of = store.host_of(sorted(set(counts.vm_of.values())))
         hosts = None if vm_ids is None else sorted(set(host_of.values()))
         coverage = store.coverage(hosts, TimeRange(grid.from_ms, grid.to_ms))
-    if len(counts.by_key) * len(grid.starts_ms) > MAX_VALUES:
+    ranked = sorted(counts.by_key, key=lambda key: (-sum(counts.by_key[key].values()), key))
+    shown, others = ranked[:most], ranked[most:]
+    if len(shown) * len(grid.starts_ms) > MAX_VALUES:
         raise ParameterError(
-            "step", f"{len(counts.by_key)} series of {len(grid.starts_ms)} points; ask for fewer"
+            "step",
+            f"{len(shown)} series of {len(grid.starts_ms)} points; ask for fewer, or for longer steps",
         )
-    return Rates(grid, _series(counts, host_of, coverage, grid, by), coverage)
+    series = _series(counts, shown, host_of, coverage, grid, by)
+    return Rates(grid, series, _others(counts, others, coverage, grid), coverage)
 
 
 def _read(store: Store, vm_ids: Sequence[str] | None, metric: Metric, by: By, grid: Grid) -> _Counts:
@@ -212,8 +229,24 @@ def _flag_names(arch_name: str, format_name: str | None, word: int | None) -> Se
     return tuple(flag.name for flag in arch.get(arch_name).format_named(format_name).flags(word))
 
 
+def _others(
+    counts: _Counts, keys: Sequence[str], coverage: Sequence[CoveredSpan], grid: Grid
+) -> Others | None:
+    if not keys:
+        return None
+    steps: Counter[int] = Counter()
+    for key in keys:
+        steps.update(counts.by_key[key])
+    return Others(len(keys), steps.total(), _per_second(grid, steps, covered_ms(grid, coverage)))
+
+
 def _series(
-    counts: _Counts, host_of: Mapping[str, str], coverage: Sequence[CoveredSpan], grid: Grid, by: By
+    counts: _Counts,
+    keys: Sequence[str],
+    host_of: Mapping[str, str],
+    coverage: Sequence[CoveredSpan],
+    grid: Grid,
+    by: By,
 ) -> Sequence[Series]:
     by_host: dict[str, list[CoveredSpan]] = defaultdict(list)
     for span in coverage:
@@ -222,11 +255,12 @@ def _series(
     never = [0] * len(grid.starts_ms)
     anywhere = covered_ms(grid, coverage)
     series = []
-    for key, steps in counts.by_key.items():
+    for key in keys:
+        steps = counts.by_key[key]
         vm_id = counts.vm_of.get(key)
         covered = anywhere if vm_id is None else covered_of_host.get(host_of[vm_id], never)
         series.append(Series(key, _label(key, by), sum(steps.values()), _per_second(grid, steps, covered)))
-    return sorted(series, key=lambda item: (-item.total, item.key))
+    return series
 
 
 def _per_second(grid: Grid, steps: Mapping[int, int], covered: Sequence[int]) -> Sequence[float | None]:

@@ -123,7 +123,7 @@ const series = (key, total, values) => ({ key, label: key, total, values });
 test("the biggest series have lines of their own and the rest is added up", () => {
   const all = [series("a", 10, [1, null]), series("b", 30, [3, null]), series("c", 20, [2, 2])];
   const places = new Map(biggestKeys(all, 1).map((key, at) => [key, at]));
-  const lines = namedLines(all, places, (one) => `VM ${one.key}`);
+  const lines = namedLines(all, null, places, (one) => `VM ${one.key}`);
   assert.deepEqual(
     lines.map((one) => [one.key, one.label, one.total]),
     [
@@ -132,6 +132,15 @@ test("the biggest series have lines of their own and the rest is added up", () =
     ],
   );
   assert.deepEqual(lines[1].values, [3, 2]);
+});
+
+test("what the server added up is part of the rest", () => {
+  const others = { count: 1200, total: 50, values: [4, null] };
+  const places = new Map([["b", 0]]);
+  const lines = namedLines([series("b", 30, [3, 3]), series("a", 10, [1, 1])], others, places, ({ key }) => key);
+  assert.deepEqual([lines[1].label, lines[1].total, lines[1].values], ["1\u202f201 more", 60, [5, 1]]);
+  const alone = namedLines([series("b", 30, [3, 3])], others, places, ({ key }) => key);
+  assert.deepEqual(alone[1].values, [4, null]);
 });
 
 test("a VM without faults is zero where it was covered and nothing where it was not", () => {

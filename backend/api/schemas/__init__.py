@@ -15,7 +15,7 @@ from backend.api.schemas.hosts import (
 )
 from backend.api.schemas.ledger import HostBatches, HostLedger, Ledger, LedgerLine, VmLedger
 from backend.api.schemas.records import Exit, ExitPage, Fault, FaultPage, RawSyndrome
-from backend.api.schemas.series import CoveredSpan, Rates, Series
+from backend.api.schemas.series import CoveredSpan, OtherSeries, Rates, Series
 from backend.api.schemas.server import Applied, Health, Session, Status
 from backend.api.schemas.vms import (
     ExitReason,
@@ -67,6 +67,7 @@ __all__ = [
     "HostLedger",
     "Ledger",
     "LedgerLine",
+    "OtherSeries",
     "Probe",
     "Rates",
     "RawSyndrome",

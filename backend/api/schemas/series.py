@@ -19,6 +19,14 @@ class Series(BaseModel):
     )
 
 
+class OtherSeries(BaseModel):
+    """Series beyond the most that were asked for, added up."""
+
+    count: Count = Field(description="How many")
+    total: Count = Field(description="Exact count over all steps")
+    values: list[float | None] = Field(description="Per second of time that any host covered")
+
+
 class CoveredSpan(BaseModel):
     """Half-open span in which a host's probes were attached and read."""
 
@@ -36,4 +44,5 @@ class Rates(BaseModel):
     step_ms: int = Field(examples=[1000])
     times_ms: list[int] = Field(description="Start of each step, a multiple of the step")
     series: list[Series] = Field(description="Greatest total first")
+    others: OtherSeries | None = Field(description="null where every series is among those")
     coverage: list[CoveredSpan]

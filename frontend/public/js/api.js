@@ -122,14 +122,14 @@ export function getSyndromes(vm, range, signal) {
 
 /**
  * @param {Range} range
- * @param {{metric: string, by: string, stepMs: number, vm?: string}} what
+ * @param {{metric: string, by: string, stepMs: number, vm?: string, most?: number}} what
  * @param {AbortSignal} [signal]
  * @returns {Promise<import("./base/types.js").Rates>}
  */
-export function getRates(range, { metric, by, stepMs, vm }, signal) {
+export function getRates(range, { metric, by, stepMs, vm, most }, signal) {
   return request(
     "/api/v1/rates",
-    { metric, by, vm, ...timesOf(range), step: `${stepMs / 1000}s` },
+    { metric, by, vm, most, ...timesOf(range), step: `${stepMs / 1000}s` },
     { signal },
   );
 }

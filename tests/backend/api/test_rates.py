@@ -221,3 +221,14 @@ def test_an_unknown_vm_is_not_found(server: Server) -> None:
 def test_at_most_a_hundred_vms_are_asked_for_at_once(server: Server) -> None:
     status, _ = server.problem(RATES, vm=[f"{number:016x}" for number in range(101)])
     assert status == 400
+
+
+def test_series_beyond_the_most_that_are_asked_for_are_added_up(server: Server) -> None:
+    vms = [VM_ID, OTHER, "00000000000000c3"]
+    counts = [fault_count(vm, faults=faults) for vm, faults in zip(vms, (5, 9, 3), strict=True)]
+    server.apply(make_batch(0, vms=[make_vm(vm) for vm in vms], fault_counts=counts))
+    found = rates(server, most=1)
+    assert values(found) == {OTHER: [9.0, None, None, None]}
+    assert found["others"] == {"count": 2, "total": 8, "values": [8.0, None, None, None]}
+    assert rates(server, most=3)["others"] is None
+    assert server.problem(RATES, most=0)[1].startswith("most:")

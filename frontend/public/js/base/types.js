@@ -54,6 +54,8 @@
  * @property {number} total exact count over all steps
  */
 
+/** @typedef {{count: number, total: number, values: (number | null)[]}} OtherSeries */
+
 /** @typedef {{host: string, from_ms: number, to_ms: number, is_recording?: boolean}} Span covered time, half-open */
 
 /**
@@ -61,6 +63,7 @@
  * @property {number} step_ms
  * @property {number[]} times_ms start of each step
  * @property {Series[]} series
+ * @property {OtherSeries | null} others those beyond the most that were asked for, added up
  * @property {Span[]} coverage
  */
 

@@ -1,6 +1,7 @@
 /** From an answer of /rates to the lines of a chart: names, looks, and a "rest" for what is too many. */
 
 import { REST, looksOf } from "../base/color.js";
+import { countText } from "../base/format.js";
 import { sumOf } from "../base/values.js";
 
 /** @typedef {import("../base/types.js").Series} Series */
@@ -22,11 +23,12 @@ export function biggestKeys(all, most) {
 /**
  * Name and order series for a chart. Series that are not placed are added up into one line, the rest.
  * @param {readonly Series[]} all
+ * @param {import("../base/types.js").OtherSeries | null} others what the server added up already
  * @param {ReadonlyMap<string, number>} places which series get a line of their own, and in which order
  * @param {(series: Series) => string} labelOf
  * @returns {NamedLine[]}
  */
-export function namedLines(all, places, labelOf) {
+export function namedLines(all, others, places, labelOf) {
   const looks = looksOf(places);
   const placed = all.filter((series) => places.has(series.key));
   placed.sort((a, b) => (places.get(a.key) ?? 0) - (places.get(b.key) ?? 0));
@@ -38,15 +40,20 @@ export function namedLines(all, places, labelOf) {
     ...(looks.get(series.key) ?? REST),
   }));
   const rest = all.filter((series) => !places.has(series.key));
-  return rest.length > 0 ? [...lines, restLine(rest)] : lines;
+  const count = rest.length + (others?.count ?? 0);
+  return count > 0 ? [...lines, restLine(others ? [...rest, others] : rest, count)] : lines;
 }
 
-/** @param {readonly Series[]} rest @returns {NamedLine} */
-function restLine(rest) {
+/**
+ * @param {readonly {values: (number | null)[], total: number}[]} rest
+ * @param {number} count
+ * @returns {NamedLine}
+ */
+function restLine(rest, count) {
   const length = rest[0]?.values.length ?? 0;
   const values = Array.from({ length }, (_, at) => sumOf(rest.map((series) => series.values[at])));
   const total = rest.reduce((sum, series) => sum + series.total, 0);
-  return { key: REST_KEY, label: `${rest.length} more`, values, total, ...REST };
+  return { key: REST_KEY, label: `${countText(count)} more`, values, total, ...REST };
 }
 
 /**

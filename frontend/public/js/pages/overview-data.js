@@ -68,18 +68,18 @@ export function sortAfterClick(current, column) {
 export function rowsOf({ vms, byVm }, hrefOf) {
   const series = new Map(byVm.series.map((one) => [one.key, one.values]));
   return vms.map((vm) => {
-    const values =
-      series.get(vm.id) ??
-      quietValues(
-        byVm.times_ms,
-        byVm.step_ms,
-        byVm.coverage.filter((span) => span.host === vm.host),
-      );
+    const values = series.get(vm.id) ?? (byVm.others && vm.faults > 0 ? [] : quietOf(vm, byVm));
     const spark = sparkShape(values, SPARK.width, SPARK.height);
     // What has ended has no rate now.
     const latest = vm.ended_at === null ? newest(values) : null;
     return { vm, latest, spark, href: hrefOf(vm.id) };
   });
+}
+
+/** @param {Vm} vm @param {Rates} rates */
+function quietOf(vm, { times_ms: times, step_ms: stepMs, coverage }) {
+  const own = coverage.filter((span) => span.host === vm.host);
+  return quietValues(times, stepMs, own);
 }
 
 /**
@@ -151,7 +151,8 @@ export function figuresOf({ vms, hasMore, byVm, request }) {
   const mayMoreRun = hasMore && ended.size === 0;
   const listed = new Set(vms.map((vm) => vm.id));
   const lines = byVm.series.filter(({ key }) => (listed.has(key) ? !ended.has(key) : mayMoreRun));
-  const latest = sumOf(lines.map((series) => newest(series.values))) ?? 0;
+  const counted = byVm.others ? [...lines, byVm.others] : lines;
+  const latest = sumOf(counted.map(({ values }) => newest(values))) ?? 0;
   const hosts = new Set(vms.map((vm) => vm.host)).size;
   const note = hasMore ? `of the ${countText(vms.length)} VMs listed` : "";
   const title = "In the range, exact";

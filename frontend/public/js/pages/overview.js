@@ -27,6 +27,8 @@ import { createRateChart } from "./rate-chart.js";
 /** @typedef {import("./overview-data.js").Answer} Answer */
 
 const MOST_LINES = 7;
+/** As many VMs as have a trend in the table. */
+const MOST_SERIES = 1000;
 
 /** @type {[string, string][]} */
 const SPLITS = [
@@ -55,7 +57,7 @@ export function createOverview(context) {
     const { range, stepMs, signal } = request;
     const by = SPLITS.some(([known]) => known === request.view.by) ? request.view.by : "vm";
     const rates = (/** @type {string} */ split) =>
-      getRates(range, { metric: "faults", by: split, stepMs }, signal);
+      getRates(range, { metric: "faults", by: split, stepMs, most: MOST_SERIES }, signal);
     const whole = rates("vm");
     const listing = listVms(request, pages);
     const [listed, byVm, split, hosts] = await Promise.all([
@@ -165,7 +167,7 @@ function createFilter(state) {
  */
 function showChart(chart, { vms, split, by, ledger, events, request }, places) {
   const names = namesOf(vms);
-  const lines = namedLines(split.series, places, (series) =>
+  const lines = namedLines(split.series, split.others, places, (series) =>
     by === "vm" ? (names.get(series.key) ?? series.key) : series.label,
   );
   chart.update({ rates: split, lines, stacked: true, ledger, events, request }, by);

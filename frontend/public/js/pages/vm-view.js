@@ -111,7 +111,7 @@ function createCharts(context) {
     show(answer) {
       const { by, ledger, events, request } = answer;
       const placed = places(biggestKeys(answer.faults.series, MOST_LINES));
-      const lines = namedLines(answer.faults.series, placed, (series) => series.label);
+      const lines = namedLines(answer.faults.series, answer.faults.others, placed, (series) => series.label);
       const beside = { ledger, events, request };
       // Flags overlap: they are lines, not parts of a whole.
       faults.update({ rates: answer.faults, lines, stacked: by !== "flag", ...beside }, by);

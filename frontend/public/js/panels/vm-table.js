@@ -234,7 +234,7 @@ function createSpark() {
       setAttr(
         root,
         "aria-label",
-        spark.line ? `highest ${rateText(spark.peak)} faults per second` : "not covered",
+        spark.line ? `highest ${rateText(spark.peak)} faults per second` : "not covered, or one of too many",
       );
     },
   };

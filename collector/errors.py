@@ -2,6 +2,7 @@
 
 CollectorError
 ├── ProbeError           the programs cannot be made, attached or read on this host
+│   └── PinnedError          what an earlier collector left counting can never be read
 ├── SpoolError           the spool's directory cannot be used
 │   └── SpoolLockedError     another collector is using it
 └── ServerAddressError   the server's URL or certificate file cannot be used
@@ -14,6 +15,10 @@ class CollectorError(Exception):
 
 class ProbeError(CollectorError):
     """The BPF programs cannot be made, attached or read; the message says what is missing, and the remedy."""
+
+
+class PinnedError(ProbeError):
+    """A pinned set is not whole, or of a version that this one cannot read."""
 
 
 class SpoolError(CollectorError):

@@ -3,9 +3,11 @@
 import logging
 import os
 import re
+import stat
 import uuid
 from pathlib import Path
 
+from collector.errors import PinnedError, ProbeError
 from collector.probe.probes import Probes, open_pinned
 
 logger = logging.getLogger(__name__)
@@ -22,17 +24,21 @@ class Pins:
         self._name_file = name_file
         self._root = bpffs / _FOLDER
         self._bpffs = bpffs
-        self._given_up = ""
+        self._reason_file = name_file.with_suffix(".given-up")
 
     def take_reason(self) -> str:
         """Return, once, why what was pinned had to be given up; empty where it had not."""
-        reason, self._given_up = self._given_up, ""
+        try:
+            reason = self._reason_file.read_text()
+        except FileNotFoundError:
+            return ""
+        self._reason_file.unlink()
         return reason
 
     def why_not(self) -> str:
         """Return why nothing can be pinned here, and the remedy; empty where it can."""
         if not _is_bpffs(self._bpffs):
-            return f"{self._bpffs} is no BPF file system: mount -t bpf bpf {self._bpffs}"
+            return f"{self._bpffs} is no BPF file system: mount -t bpf -o mode=700 bpf {self._bpffs}"
         try:
             self._root.mkdir(mode=0o700, exist_ok=True)
             trial = self._root / f"trial-{uuid.uuid4().hex}"
@@ -40,21 +46,29 @@ class Pins:
             trial.rmdir()
         except OSError as exc:
             return f"{self._root} cannot be written: {exc.strerror}"
-        return ""
+        return f"{self._root} can be changed by others: remove it" if self._is_anyones() else ""
 
-    def open(self) -> Probes | None:
+    def open(self, layout: bytes) -> Probes | None:
         """Return what an earlier collector left running, None where it left nothing.
 
-        What is not whole is removed.
+        What is not whole, or cannot be read, is removed.
+
+        :param layout: see ``open_pinned``
+        :raises ProbeError: it cannot be opened now; it is left as it is
         """
         folder = self._folder()
-        if folder is None or not folder.is_dir():
+        if folder is None or not folder.is_dir() or self._is_anyones():
             return None
         try:
-            return open_pinned(folder)
-        except OSError as exc:
+            return open_pinned(folder, layout)
+        except PinnedError as exc:
             self.give_up(str(exc))
             return None
+        except OSError as exc:
+            raise ProbeError(
+                f"cannot open what was left counting under {folder}: {exc.strerror}; it counts on until"
+                " a collector can, or until kvmfaults-collector detach"
+            ) from exc
 
     def keep(self, probes: Probes, newest_batch: int) -> str:
         """Pin the programs and maps; return why they could not be, empty where they were.
@@ -68,6 +82,8 @@ class Pins:
             self._name_file.unlink(missing_ok=True)
             return reason
         folder = self._root / uuid.uuid4().hex
+        # What this file names no more stays for ever.
+        self.remove()
         try:
             # The name first: what is pinned under a name that nobody knows would stay for ever.
             self._name_file.write_text(folder.name)
@@ -80,7 +96,8 @@ class Pins:
     def give_up(self, reason: str) -> None:
         """Remove what cannot be read on, not by a successor either."""
         logger.warning("pinned programs given up reason=%r", reason)
-        self._given_up = reason
+        # For the next process, should this one not come to tell it.
+        self._reason_file.write_text(reason)
         self.remove()
 
     def remove(self) -> bool:
@@ -94,6 +111,11 @@ class Pins:
         """Unpin what any collector on this host has pinned; return how many sets there were."""
         folders = sorted(self._root.iterdir()) if self._root.is_dir() else []
         return sum(_remove(folder) for folder in folders)
+
+    def _is_anyones(self) -> bool:
+        """Whether another user can change what is pinned here: a BPF file system is writable by all."""
+        found = self._root.stat()
+        return found.st_uid != os.geteuid() or bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
     def _folder(self) -> Path | None:
         try:

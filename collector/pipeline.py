@@ -22,10 +22,10 @@ from collector.outbox import Outbox
 from collector.pins import Pins
 from collector.probe.handles import load
 from collector.probe.headers import ensure_headers, read_facts
-from collector.probe.plan import Plan, find_flavour, make_plan
+from collector.probe.plan import Plan, find_flavour, is_idle, make_plan
 from collector.probe.probes import Probes
 from collector.probe.snapshot import Cut
-from collector.probe.source import Source, make_source
+from collector.probe.source import Source, layout_digest, make_source
 from collector.reader import Reader
 from collector.record_requests import Requests
 from collector.recording import Recording
@@ -45,6 +45,8 @@ logger = logging.getLogger(__name__)
 
 RETRY_S = 2.0
 """How long to wait before trying again to attach, where the host lacks something."""
+_SWITCHED = "counted by another version; its last counts were read, and each vCPU's count may be one too high"
+_STOPPED = "what had been counting was stopped; its last counts were read, of a time that is not covered"
 FLUSH_S = 2.0
 """How long an ordered end waits for the server to take what is left; the rest stays in the spool."""
 
@@ -91,26 +93,28 @@ class Pipeline:
                 shipper.flush(FLUSH_S)
 
     def _left_running(self, spool: Spool) -> Probes | None:
-        """Open what an earlier collector left counting, and finish what it was about when it was killed."""
-        probes = self._pins.open()
+        """Open what an earlier collector left counting, and finish what it was about when it was killed.
+
+        :raises ProbeError: the kernel refuses; what was left is left as it is
+        """
+        probes = self._pins.open(layout_digest())
         if probes is None:
             return None
+        cut = probes.last_cut()
+        unfinished = spool.resume(cut.batch)
+        if unfinished is None:
+            return probes
+        number, content = unfinished
         try:
-            if not probes.is_counting():
-                # Its collector was killed while it ended it: since when, nobody knows.
-                raise ProbeError("it had been stopped")
-            cut = probes.last_cut()
-            unfinished = spool.resume(cut.batch)
-            if unfinished is not None:
-                number, content = unfinished
-                newer = msgspec.msgpack.decode(content, type=Cut)
-                if newer.counting != cut.counting:
-                    raise ProbeError("another set counted after it")
-                probes.keep_cut(replace(newer, batch=number))
-        except (ProbeError, msgspec.DecodeError) as exc:
-            self._pins.give_up(str(exc))
+            newer = msgspec.msgpack.decode(content, type=Cut)
+        except msgspec.DecodeError:
+            newer = None
+        if newer is None or newer.counting != cut.counting:
+            # Read on, it would count again what that batch has.
+            self._pins.give_up("where its newest batch was cut cannot be read")
             probes.close()
             return None
+        probes.keep_cut(replace(newer, batch=number))
         return probes
 
     def _let_go(self) -> None:
@@ -132,19 +136,22 @@ class Pipeline:
 
     def _collect(self, spool: Spool, outbox: Outbox) -> None:
         headers = ensure_headers(self._settings.headers_directory)
-        plan = make_plan(read_facts(headers))
-        source = make_source(plan)
         with self._surroundings() as around:
+            if self._left is not None and is_idle():
+                # Attached, it would keep KVM from being unloaded.
+                self._left.pause()
+                self._finish_left(self._host.waiting("no guest can run"), around, outbox, is_covered=True)
+            plan = make_plan(read_facts(headers))
+            source = make_source(plan)
             notes: list[tuple[str, str]] = []
             if given_up := self._pins.take_reason():
                 notes.append(("replaced", f"what had been counting could not be read on: {given_up}"))
             refused = ""
-            if self._left is not None and self._left.is_of(source):
+            if self._left is not None and self._left.is_of(source) and self._left.is_counting():
                 probes, self._left = self._left, None
                 notes.append(("taken_over", "counting went on while no collector ran"))
             else:
-                is_readable = self._left is not None and self._left.is_readable_by(source)
-                after = self._left.handles if self._left is not None and is_readable else None
+                after = None if self._left is None else self._left.handles
                 probes = Probes(load(plan, source, headers, after=after))
             with probes:
                 if not probes.is_attached:
@@ -168,26 +175,29 @@ class Pipeline:
     def _begin(
         self, probes: Probes, source: Source, plan: Plan, around: _Surroundings, outbox: Outbox
     ) -> list[tuple[str, str]]:
-        """Let loaded programs count, from the moment at which those of another version end."""
+        """Let loaded programs count, from the moment at which those that were left end."""
         probes.attach(plan)
-        left, self._left = self._left, None
-        if left is None:
-            probes.begin(source)
+        was_counting = self._left is not None and self._left.is_counting()
+        probes.begin(source, after=self._left)
+        if self._left is None:
             return []
-        with left:
-            is_readable = left.is_readable_by(source)
-            probes.begin(source, after=left if is_readable else None)
-            detail = "counted by another version, whose last counts this one cannot read"
-            if is_readable:
-                with self._session(left, around, outbox) as session:
-                    host = self._host.attached(plan, around.events, "")
-                    session.take_round(host, around.table, around.memory)
-                detail = (
-                    "counted by another version; its last counts were read,"
-                    " and each vCPU's count may be one too high"
-                )
-            self._pins.remove()
-        return [("replaced", detail)]
+        host = self._host.attached(plan, around.events, "")
+        self._finish_left(host, around, outbox, is_covered=was_counting)
+        return [("replaced", _SWITCHED if was_counting else _STOPPED)]
+
+    def _finish_left(self, host: Host, around: _Surroundings, outbox: Outbox, *, is_covered: bool) -> None:
+        """Read what was left a last time, and let go of it.
+
+        :param is_covered: whether it counted until now; else nobody knows since when it has not
+        :raises ProbeError: it cannot be read; it can be tried again
+        """
+        left = self._left
+        assert left is not None
+        with self._session(left, around, outbox) as session:
+            session.take_round(host, around.table, around.memory, is_covered=is_covered)
+        self._left = None
+        self._pins.remove()
+        left.close()
 
     def _read(
         self,

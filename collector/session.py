@@ -64,19 +64,21 @@ class Session:
                 if is_over():
                     return
 
-    def take_round(self, host: Host, table: VmTable, memory: VmFile) -> None:
+    def take_round(self, host: Host, table: VmTable, memory: VmFile, *, is_covered: bool = True) -> None:
         """Read, send, and note up to where.
 
+        :param is_covered: whether all of the time since the last round was counted
         :raises ProbeError: the probes cannot be read
         """
         found = self._rounds.take()
         span = found.content.covered[0]
+        covered = (span,) if is_covered else ()
         cost = self._meter.read(span.from_ns, span.to_ns)
         events = (*self._notes, *self._recording.adjust(found.vms, cost, span.to_ns))
         self._notes.clear()
         self._outbox.send(
             host,
-            replace(found.content, events=events, costs=(cost,)),
+            replace(found.content, covered=covered, events=events, costs=(cost,)),
             counting=found.cut.counting,
             cut=msgspec.msgpack.encode(found.cut),
             commit=lambda number: self._probes.keep_cut(replace(found.cut, batch=number)),

@@ -10,6 +10,32 @@ from faultmodel.record import COUNTERS
 FORMATS: Mapping[int, str] = {0: "none", 1: "ept", 2: "npf", 3: "pferr", 4: "esr_el2"}
 """FORMAT_* of event.h and the syndrome format that each means."""
 
+MAPS = (
+    "homes",
+    "claims",
+    "vcpus",
+    "visitors",
+    "vms",
+    "fault_counts",
+    "exit_counts",
+    "lost",
+    "used",
+    "exit_records",
+    "fault_records",
+    "record_default",
+    "record_orders",
+    "orders_number",
+    "turn",
+    "own_turn",
+    "page_fault_seen",
+    "about",
+    "homes_cut",
+    "vcpus_cut",
+    "fault_counts_cut",
+    "exit_counts_cut",
+    "lost_cut",
+)
+"""The maps that user space has to do with."""
 LOST_KINDS = ("keys_full", "unattributed", "exit_records")
 """By index of the array ``lost``; kinds of ``faultmodel.record.Loss``."""
 

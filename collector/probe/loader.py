@@ -20,38 +20,13 @@ from typing import Any
 
 from collector.errors import ProbeError
 from collector.probe import bpf
+from collector.probe.layout import MAPS
 from collector.probe.needed_types import COMPILER_WORDS, needed_types, words_of
 
 _BCC_REMEDY = "install the distribution's python3-bpfcc; PyPI's bcc is another package"
 _KIND_TYPEDEF = 8
 _DIALECT = ("-fms-extensions", "-Wno-microsoft-anon-tag")
 """As kernels since 6.19 are compiled: a struct may have another one as a member without a name."""
-MAPS = (
-    "homes",
-    "claims",
-    "vcpus",
-    "visitors",
-    "vms",
-    "fault_counts",
-    "exit_counts",
-    "lost",
-    "used",
-    "exit_records",
-    "fault_records",
-    "record_default",
-    "record_orders",
-    "orders_number",
-    "turn",
-    "own_turn",
-    "page_fault_seen",
-    "about",
-    "homes_cut",
-    "vcpus_cut",
-    "fault_counts_cut",
-    "exit_counts_cut",
-    "lost_cut",
-)
-"""The maps that are handed on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class Limits:
 class Source:
     """What is compiled, and what tells one version of it from another.
 
-    ``fingerprint`` is of everything; ``layout`` of what a reader must know to read the maps.
+    ``fingerprint`` is of everything; ``layout`` as ``layout_digest`` has it.
     """
 
     text: str
@@ -75,8 +75,16 @@ def make_source(plan: Plan, limits: Limits | None = None) -> Source:
         *(f"-D{macro}" for macro in plan.macros),
     )
     text = _one_text()
-    layout = "\n".join([*(path.read_text() for path in _LAYOUT), *bounds])
-    return Source(text, flags, _digest("\n".join([text, *flags])), _digest(layout))
+    return Source(text, flags, _digest("\n".join([text, *flags])), layout_digest())
+
+
+def layout_digest() -> bytes:
+    """Return what tells how maps are laid out from how others are, whose readers cannot read them.
+
+    How large they are the kernel tells, and comments change nothing.
+    """
+    text = "\n".join(path.read_text() for path in _LAYOUT)
+    return _digest(" ".join(re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL).split()))
 
 
 def _one_text() -> str:

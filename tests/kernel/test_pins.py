@@ -1,5 +1,6 @@
 """What is pinned is taken over whole, or removed; nothing is left that nobody knows of."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from collector.pins import Pins
 from collector.probe.probes import Probes
+from collector.probe.source import layout_digest
 from collector.reader import Reader
 from demo.exact import ExactGuest, Order
 from tests.kernel.attached import attached, faults, own_vms, read
@@ -50,7 +52,7 @@ def test_what_is_pinned_counts_on_and_is_taken_over(headers_cache: Path, pins: P
         counting = probes.last_cut().counting
     with ExactGuest(Order(write=101)) as guest:
         extra = guest.follow("unwatched").extra_faults
-    left = pins.open()
+    left = pins.open(layout_digest())
     assert left is not None
     with left:
         reader = Reader(left)
@@ -61,14 +63,14 @@ def test_what_is_pinned_counts_on_and_is_taken_over(headers_cache: Path, pins: P
 
 
 def test_nothing_is_left_where_nothing_was_pinned(pins: Pins) -> None:
-    assert pins.open() is None
+    assert pins.open(layout_digest()) is None
     assert pins.remove() is False
 
 
 def test_what_is_removed_is_gone(pins: Pins, folder: Path) -> None:
     assert pins.remove() is True
     assert not folder.exists()
-    assert pins.open() is None
+    assert pins.open(layout_digest()) is None
     assert pins.remove() is False
 
 
@@ -77,7 +79,7 @@ def test_a_set_that_is_not_whole_is_not_taken_over_but_removed(pins: Pins, folde
     # As a collector leaves it that is killed while it pins, or while it removes what it had pinned.
     for path in folder.glob(lost):
         path.unlink()
-    assert pins.open() is None
+    assert pins.open(layout_digest()) is None
     assert not folder.exists()
 
 
@@ -92,7 +94,7 @@ def test_a_removal_that_was_cut_short_is_finished(pins: Pins, folder: Path, tmp_
 @pytest.mark.parametrize("name", [b"", bytes(32), b"\xff\xfe", b"../../..", b"a" * 31])
 def test_a_damaged_name_means_nothing(pins: Pins, folder: Path, tmp_path: Path, name: bytes) -> None:
     (tmp_path / "pins").write_bytes(name)
-    assert pins.open() is None
+    assert pins.open(layout_digest()) is None
     assert pins.remove() is False
     assert folder.exists()
 
@@ -100,8 +102,8 @@ def test_a_damaged_name_means_nothing(pins: Pins, folder: Path, tmp_path: Path, 
 def test_where_nothing_can_be_pinned_it_is_said_with_the_remedy(tmp_path: Path, probes: Probes) -> None:
     pins = Pins(tmp_path / "pins", tmp_path)
     refused = pins.keep(probes, 0)
-    assert refused == f"{tmp_path} is no BPF file system: mount -t bpf bpf {tmp_path}"
-    assert pins.open() is None
+    assert refused == f"{tmp_path} is no BPF file system: mount -t bpf -o mode=700 bpf {tmp_path}"
+    assert pins.open(layout_digest()) is None
 
 
 def test_what_was_left_is_not_taken_over_after_somebody_else_counted(
@@ -109,8 +111,29 @@ def test_what_was_left_is_not_taken_over_after_somebody_else_counted(
 ) -> None:
     # The next collector finds no bpffs and counts by itself: with what was left, faults would count twice.
     assert Pins(tmp_path / "pins", tmp_path).keep(probes, 0) != ""
-    assert pins.open() is None
+    assert pins.open(layout_digest()) is None
     assert folder.exists()
+
+
+@pytest.mark.parametrize(("owner", "mode"), [(65534, 0o700), (0, 0o770), (0, 0o702)])
+def test_nothing_is_pinned_or_opened_where_others_could_change_it(
+    pins: Pins, folder: Path, probes: Probes, owner: int, mode: int
+) -> None:
+    os.chown(folder.parent, owner, -1)
+    folder.parent.chmod(mode)
+    assert pins.open(layout_digest()) is None
+    assert pins.keep(probes, 0) == f"{folder.parent} can be changed by others: remove it"
+    assert folder.exists()
+
+
+def test_why_a_set_was_given_up_is_told_once_by_this_process_or_the_next(
+    pins: Pins, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "map-about").unlink()
+    assert pins.open(layout_digest()) is None
+    successor = Pins(tmp_path / "pins", tmp_path / "bpf")
+    assert successor.take_reason() == "it does not say what it is"
+    assert successor.take_reason() == ""
 
 
 def test_what_any_collector_left_can_be_removed(pins: Pins, folder: Path) -> None:

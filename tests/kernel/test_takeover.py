@@ -1,5 +1,7 @@
 """What a killed collector left counting is read on, whatever the next one finds first."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,11 +11,13 @@ from collector.pins import BPFFS
 from collector.probe import bpf
 from collector.probe.layout import ABOUT
 from tests.kernel.guests import run_guest, start_guest, told_by
-from tests.product import SEEN_S, Product, wait_for
+from tests.product import SEEN_S, TOP, Product, wait_for
 
 pytestmark = pytest.mark.kernel
 
 _FIRST = bytes(4)
+_GIVEN_UP = "what had been counting could not be read on:"
+_STOPPED = "what had been counting was stopped; its last counts were read, of a time that is not covered"
 _READ_A_LAST_TIME = (
     "counted by another version; its last counts were read, and each vCPU's count may be one too high"
 )
@@ -104,15 +108,18 @@ def test_a_switch_of_versions_opens_no_gap(own_product: Product) -> None:
     assert len(spans) == 1
 
 
-def test_a_set_that_was_stopped_is_not_taken_for_one_that_counted(own_product: Product) -> None:
+@pytest.mark.parametrize("turn", [0, 2], ids=["stopped", "another set's turn"])
+def test_a_set_that_was_stopped_is_read_a_last_time_as_not_covered(own_product: Product, turn: int) -> None:
     folder = _left(own_product)
-    bpf.update(bpf.open_map(bpf.open_pinned(folder / "map-turn")), _FIRST, bytes(4))
+    before = run_guest(write=101)
+    bpf.update(bpf.open_map(bpf.open_pinned(folder / "map-turn")), _FIRST, turn.to_bytes(4, sys.byteorder))
     unseen = run_guest(write=503)
     own_product.start_collector()
     seen = run_guest(write=211)
     assert own_product.vm_with(seen.pid, faults=seen.faults)["faults"] == seen.faults
+    assert own_product.vm_with(before.pid, faults=before.faults)["faults"] == before.faults
     assert own_product.vm(unseen.pid) is None
-    assert _replaced(own_product) == ["what had been counting could not be read on: it had been stopped"]
+    assert _replaced(own_product) == [_STOPPED]
     spans = own_product.get("rates", metric="faults", from_="now-1m", step="1s")["coverage"]
     assert len(spans) == 2
 
@@ -120,11 +127,47 @@ def test_a_set_that_was_stopped_is_not_taken_for_one_that_counted(own_product: P
 def test_maps_that_this_version_cannot_read_are_replaced_and_it_is_said(own_product: Product) -> None:
     folder = _left(own_product)
     _change_about(folder, lambda about: about.__setitem__(slice(1, 3), [bytes(16), bytes(16)]))
+    # As in a version that had no such map.
+    (folder / "map-turn").unlink()
     own_product.start_collector()
     told = run_guest(write=211)
     assert own_product.vm_with(told.pid, faults=told.faults)["faults"] == told.faults
     assert not folder.exists()
-    assert _replaced(own_product) == ["counted by another version, whose last counts this one cannot read"]
+    assert _replaced(own_product) == [
+        f"{_GIVEN_UP} it is of another version, whose last counts this one cannot read"
+    ]
+
+
+def test_a_set_that_lacks_a_map_is_replaced_and_it_is_said(own_product: Product) -> None:
+    folder = _left(own_product)
+    (folder / "map-own_turn").unlink()
+    own_product.start_collector()
+    assert not folder.exists()
+    assert _replaced(own_product) == [f"{_GIVEN_UP} it has no map own_turn"]
+
+
+def test_what_cannot_be_opened_now_is_left_for_a_start_that_can(own_product: Product) -> None:
+    folder = _left(own_product)
+    unseen = run_guest(write=503)
+    few_files = [
+        sys.executable,
+        "-m",
+        "collector",
+        "run",
+        "--server",
+        own_product.url,
+        "--host",
+        own_product.host,
+    ]
+    few_files += ["--token-file", str(own_product.token), "--data-dir", str(own_product.directory)]
+    failed = subprocess.run(
+        ["prlimit", "--nofile=24", *few_files], cwd=TOP, capture_output=True, text=True, check=False
+    )
+    assert failed.returncode == 1
+    assert "cannot open what was left counting" in failed.stderr
+    assert folder.exists()
+    own_product.start_collector()
+    assert own_product.vm_with(unseen.pid, faults=unseen.faults)["faults"] == unseen.faults
 
 
 def test_a_set_that_does_not_say_what_it_is_is_replaced_and_it_is_said(own_product: Product) -> None:
@@ -135,7 +178,7 @@ def test_a_set_that_does_not_say_what_it_is_is_replaced_and_it_is_said(own_produ
     own_product.start_collector()
     assert not folder.exists()
     (replaced,) = _replaced(own_product) or []
-    assert "of another version" in replaced
+    assert replaced == f"{_GIVEN_UP} it is of another version, whose last counts this one cannot read"
 
 
 @pytest.mark.parametrize("damage", ["the newest batch", "every batch"])

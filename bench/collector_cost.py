@@ -31,8 +31,8 @@ GROWTH_BYTES = 1 << 20
 
 _SETTLED_S = 12.0
 """For its first ten seconds a VM may still change its name, which is looked at."""
-_REMEMBERED_VMS = 5000
-"""More than the collector remembers of those that have ended: from then on, nothing has a reason to grow."""
+_SETTLED_VMS = 15_000
+"""Measured: by then all that it keeps of those that have ended is there, and nothing has a reason to grow."""
 _VMS_AT_ONCE = 1000
 
 
@@ -100,7 +100,7 @@ def _idle(pid: int, seconds: float, vms: int) -> Iterator[Figure]:
 
 def _come_and_go(pid: int, minutes: float, vms_per_s: float) -> Iterator[Figure]:
     _say("VMs coming and going")
-    with load.running("come-and-go", _REMEMBERED_VMS):
+    with load.running("come-and-go", _SETTLED_VMS):
         pass
     before, used_s, gone = memory(pid), cpu_s(pid), 0
     began = time.monotonic()

@@ -16,6 +16,7 @@ from collector.errors import ProbeError
 BTF_DIRECTORY = Path("/sys/kernel/btf")
 
 _FACTS = "facts.h"
+_TOLD_BY = ("} memory_fault;", "VCPU_REGS_RIP = ")
 _CHUNK_BYTES = 1 << 20
 
 _EMPTY = (
@@ -93,7 +94,7 @@ def _btf_sources() -> tuple[Path, ...]:
 
 def _fingerprint(sources: tuple[Path, ...]) -> str:
     # What the tree holds is part of what it is: a later version makes its own.
-    digest = hashlib.sha256(f"{platform.version()}\n{_KCONFIG}\n{_FACTS}".encode())
+    digest = hashlib.sha256(f"{platform.version()}\n{_KCONFIG}\n{_TOLD_BY}".encode())
     for source in sources:
         with source.open("rb") as file:
             while chunk := file.read(_CHUNK_BYTES):
@@ -135,7 +136,7 @@ def plan_facts(types: Iterable[str]) -> Iterator[str]:
     within = False
     for line in types:
         within = within or line.startswith("struct kvm_page_fault {")
-        if within or line.startswith("typedef void (*btf_trace_") or line.strip() == "} memory_fault;":
+        if within or line.startswith("typedef void (*btf_trace_") or line.strip().startswith(_TOLD_BY):
             yield line
         within = within and not line.startswith("};")
 

@@ -25,6 +25,8 @@ TRACEPOINTS: Mapping[str, tuple[str, ...]] = {
 """By ``uname -m``."""
 
 _COUNTS_FAULTS = ("kvm_page_fault", "kvm_mmu_spte_requested", "kvm_guest_fault")
+_PAGE_FAULT = re.compile(r"(struct kvm_vcpu \*, )?(u64|long unsigned int), (u64|unsigned int)")
+"""Arguments of kvm_page_fault: vCPU (from 6.1 on), address, error code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +128,8 @@ def _is_on(parameter: Path) -> bool:
 def _shapes(vmlinux: str) -> Mapping[str, str]:
     """The arguments of each tracepoint, as BTF's ``btf_trace_*`` types have them."""
     found = re.findall(r"^typedef void \(\*btf_trace_(\w+)\)\(void \*(?:, )?(.*)\);$", vmlinux, re.MULTILINE)
-    return dict(found)
+    # bpftool numbers the structures that a module's BTF has more than once.
+    return {name: re.sub(r"___\d+\b", "", arguments) for name, arguments in found}
 
 
 def _why_not(name: str, shapes: Mapping[str, str], flavour: Flavour) -> str | None:
@@ -135,6 +138,8 @@ def _why_not(name: str, shapes: Mapping[str, str], flavour: Flavour) -> str | No
         return "this kernel has no such tracepoint"
     if name in ("kvm_mmu_spte_requested", "fast_page_fault") and "struct kvm_page_fault *" not in arguments:
         return f"its arguments ({arguments}) do not carry the fault"
+    if name == "kvm_page_fault" and not _PAGE_FAULT.fullmatch(arguments):
+        return f"its arguments ({arguments}) are of no known shape"
     if name == "handle_mmio_page_fault" and flavour.page_fault_format == "ept":
         return "cached MMIO is an EPT misconfiguration here, which is no counted fault"
     return None
@@ -155,13 +160,15 @@ def _require(attach: list[str]) -> None:
 def _macros(machine: str, attach: list[str], shapes: Mapping[str, str], vmlinux: str) -> tuple[str, ...]:
     macros = [f"ARCH_{machine.upper()}"]
     macros += [f"WITH_{tracepoint.partition(':')[2].upper()}" for tracepoint in attach]
-    if "struct kvm_vcpu *" in shapes.get("kvm_page_fault", ""):
+    if shapes.get("kvm_page_fault", "").startswith("struct kvm_vcpu *"):
         macros.append("HAVE_KVM_PAGE_FAULT_VCPU")
     fault = re.search(r"^struct kvm_page_fault \{\n(.*?)^\};", vmlinux, re.MULTILINE | re.DOTALL)
     if fault:
         macros.append("HAVE_KVM_PAGE_FAULT_STRUCT")
         if re.search(r"\bis_private;", fault[1]):
             macros.append("HAVE_IS_PRIVATE")
+    if re.search(r"^\t*VCPU_REGS_RIP = ", vmlinux, re.MULTILINE):
+        macros.append("HAVE_VCPU_REGS_RIP")
     if re.search(r"^\t*\} memory_fault;", vmlinux, re.MULTILINE):
         macros.append("HAVE_MEMORY_FAULT")
     return tuple(macros)

@@ -4,7 +4,14 @@
 #define LONGEST_GAP	4096
 
 #ifdef ARCH_X86_64
-#define RIP_OFFSET	__builtin_offsetof(struct kvm_vcpu, arch.regs[VCPU_REGS_RIP])
+#ifdef HAVE_VCPU_REGS_RIP
+#define RIP		arch.regs[VCPU_REGS_RIP]
+#define RIP_BIT		VCPU_REGS_RIP
+#else
+#define RIP		arch.rip
+#define RIP_BIT		VCPU_REG_RIP
+#endif
+#define RIP_OFFSET	__builtin_offsetof(struct kvm_vcpu, RIP)
 #define AVAIL_OFFSET	__builtin_offsetof(struct kvm_vcpu, arch.regs_avail)
 
 static __always_inline u64 guest_pc(struct vcpu_counts *state)
@@ -20,11 +27,11 @@ static __always_inline u64 guest_pc(struct vcpu_counts *state)
 	if (AVAIL_OFFSET == RIP_OFFSET + 8) {
 		bpf_probe_read_kernel(&regs, 12, (const void *)(vcpu + RIP_OFFSET));
 	} else {
-		READ(regs.rip, vcpu, kvm_vcpu, arch.regs[VCPU_REGS_RIP]);
+		READ(regs.rip, vcpu, kvm_vcpu, RIP);
 		READ(regs.available, vcpu, kvm_vcpu, arch.regs_avail);
 	}
 	/* VMX reads RIP from the VMCS only when asked; it is stale until then. */
-	return regs.available & (1U << VCPU_REGS_RIP) ? regs.rip : NOT_SHOWN;
+	return regs.available & (1U << RIP_BIT) ? regs.rip : NOT_SHOWN;
 }
 #else
 static __always_inline u64 guest_pc(struct vcpu_counts *state)

@@ -81,7 +81,7 @@ static __always_inline struct vcpu_counts *enter_as_visitor(u32 tid, struct vcpu
 /* The thread has begun to run a vCPU, or is not known to: find out which. NULL is counted as lost. */
 static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu)
 {
-	struct task_struct *task = bpf_get_current_task_btf();
+	u64 task = bpf_get_current_task();
 	struct vcpu_key key = {};
 	struct vcpu_counts *state;
 

@@ -10,7 +10,9 @@
 /*
  * Kernel addresses are u64 here, and fields are read by their offset: BCC
  * rewrites dereferences and arguments of pointer type, and does so wrongly for
- * pointers that were themselves read explicitly.
+ * pointers that were themselves read explicitly. The compiler, too, may make
+ * an access to a member of an address of known type, at a wrong offset: LLVM
+ * 14 lays out structures with more than 128 bits of padding otherwise for BPF.
  */
 #define READ(dst, pointer, type, field)                                     \
 	bpf_probe_read_kernel(&(dst), sizeof(dst),                          \
@@ -65,13 +67,13 @@ static __always_inline int read_ioctl_args(u64 regs, struct ioctl_args *args)
 #endif
 
 /* The struct kvm_vcpu that the current thread is running, or 0. */
-static __always_inline u64 find_vcpu(struct task_struct *task)
+static __always_inline u64 find_vcpu(u64 task)
 {
 	struct ioctl_args args = {};
 	u64 files = 0, fdt = 0, fds = 0, file = 0, vcpu = 0, kvm = 0, vm_mm = 0, task_mm = 0;
 	u32 max_fds = 0;
 
-	if (!read_ioctl_args(bpf_task_pt_regs(task), &args))
+	if (!read_ioctl_args(bpf_task_pt_regs(bpf_get_current_task_btf()), &args))
 		return 0;
 	READ(files, task, task_struct, files);
 	READ(fdt, files, files_struct, fdt);
@@ -105,7 +107,7 @@ static __always_inline u64 debugfs_dentry(u64 kvm)
 	return dentry < (u64)-4095 ? dentry : 0;
 }
 
-static __always_inline void register_vm(struct task_struct *task, struct vm_key *key, u64 dentry)
+static __always_inline void register_vm(u64 task, struct vm_key *key, u64 dentry)
 {
 	struct vm_record record = {};
 	u64 leader = 0, name = 0;
@@ -123,7 +125,7 @@ static __always_inline void register_vm(struct task_struct *task, struct vm_key 
 }
 
 /* The VM of this vCPU, noted if it is new. Returns 0 where there is no room for it. */
-static __always_inline int find_vm(struct task_struct *task, u64 vcpu, struct vm_key *key)
+static __always_inline int find_vm(u64 task, u64 vcpu, struct vm_key *key)
 {
 	u64 dentry, inode = 0;
 

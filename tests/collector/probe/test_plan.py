@@ -52,6 +52,29 @@ def test_kvm_page_fault_without_a_vcpu_is_compiled_for_that_shape(tmp_path: Path
     assert "HAVE_KVM_PAGE_FAULT_VCPU" not in plan.macros
 
 
+def test_structures_that_a_modules_btf_has_more_than_once_are_what_they_are(tmp_path: Path) -> None:
+    # As bpftool numbers them.
+    twice = (PAGE_FAULT + SPTE).replace("struct kvm_vcpu *", "struct kvm_vcpu___2 *")
+    twice = twice.replace("struct kvm_page_fault *", "struct kvm_page_fault___12 *")
+    plan = make_plan(EXIT + twice + FAULT_STRUCT, "x86_64", tmp_path)
+    assert "HAVE_KVM_PAGE_FAULT_VCPU" in plan.macros
+    assert "kvmmmu:kvm_mmu_spte_requested" in plan.attach
+
+
+@pytest.mark.parametrize("arguments", ["struct kvm *, u64, u64", "u64", "struct kvm_vcpu *, u64, u64, int"])
+def test_kvm_page_fault_of_a_shape_that_is_not_known_is_not_attached(tmp_path: Path, arguments: str) -> None:
+    other = f"typedef void (*btf_trace_kvm_page_fault)(void *, {arguments});\n"
+    plan = make_plan(EXIT + other + SPTE + FAULT_STRUCT, "x86_64", tmp_path)
+    reason = next(gap.reason for gap in plan.absent if gap.tracepoint == "kvm:kvm_page_fault")
+    assert reason == f"its arguments ({arguments}) are of no known shape"
+
+
+def test_the_instruction_pointer_is_read_where_this_kernel_keeps_it(tmp_path: Path) -> None:
+    registers = "enum kvm_reg {\n\tVCPU_REGS_R15 = 15,\n\tVCPU_REGS_RIP = 16,\n};\n"
+    assert "HAVE_VCPU_REGS_RIP" in make_plan(EXIT + PAGE_FAULT + registers, "x86_64", tmp_path).macros
+    assert "HAVE_VCPU_REGS_RIP" not in make_plan(EXIT + PAGE_FAULT, "x86_64", tmp_path).macros
+
+
 def test_spte_requested_without_the_fault_is_not_attached_and_said_so(tmp_path: Path) -> None:
     plan = make_plan(EXIT + PAGE_FAULT + SPTE_5_15, "x86_64", tmp_path)
     assert "kvmmmu:kvm_mmu_spte_requested" not in plan.attach

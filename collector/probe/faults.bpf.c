@@ -201,6 +201,8 @@ static __always_inline void count_prefetch(struct vcpu_counts *state, u64 fault)
 	counters = counters_of(state, FORMAT_PFERR, word, &spilled);
 	if (counters)
 		counters->prefetched++;
+	else
+		count_lost(LOST_KEYS_FULL);
 	/* Not always within KVM_RUN, whose end alone would tell that the thread may change its vCPU. */
 	leave(state);
 }

@@ -81,18 +81,19 @@ static __always_inline struct vcpu_counts *enter_as_visitor(u32 tid, struct vcpu
 /* The thread has begun to run a vCPU, or is not known to: find out which. NULL is counted as lost. */
 static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu)
 {
-	u64 task = bpf_get_current_task();
+	u64 task = current_task();
+	struct running running = {.vcpu = vcpu};
 	struct vcpu_key key = {};
 	struct vcpu_counts *state;
 
-	if (!vcpu)
-		vcpu = find_vcpu(task);
-	if (!vcpu) {
+	if (vcpu) {
+		read_vcpu(&running);
+	} else if (!find_vcpu(task, &running)) {
 		count_lost(LOST_UNATTRIBUTED);
 		return NULL;
 	}
-	READ(key.vcpu, vcpu, kvm_vcpu, vcpu_id);
-	if (!find_vm(task, vcpu, &key.vm)) {
+	key.vcpu = running.vcpu_id;
+	if (!find_vm(task, running.kvm, &key.vm)) {
 		count_lost(LOST_KEYS_FULL);
 		return NULL;
 	}
@@ -104,7 +105,7 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu)
 		return NULL;
 	}
 	/* Without debugfs, a VM where another one was is taken for it: at least its vCPU is its own. */
-	state->vcpu = vcpu;
+	state->vcpu = running.vcpu;
 	state->running = 1;
 	state->pending = 0;
 	return state;

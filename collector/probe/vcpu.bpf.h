@@ -20,9 +20,9 @@
 				      __builtin_offsetof(struct type, field))
 
 /*
- * The same for what the tracepoint passed, and what that points to. Where the
- * verifier knows its type (TYPED_ARGUMENTS), a load costs a nanosecond, and
- * 40 otherwise.
+ * The same for what the tracepoint passed, or the current task, and what that
+ * points to. Where the verifier knows its type (TYPED_ARGUMENTS), a load costs
+ * a nanosecond, and 40 otherwise.
  */
 #ifdef TYPED_ARGUMENTS
 #define LOAD(dst, pointer, type, field)                                     \
@@ -45,13 +45,13 @@ static __always_inline int read_ioctl_args(u64 regs, struct ioctl_args *args)
 {
 	u64 cs = 0;
 
-	READ(cs, regs, pt_regs, cs);
-	READ(args->number, regs, pt_regs, orig_ax);
+	LOAD(cs, regs, pt_regs, cs);
+	LOAD(args->number, regs, pt_regs, orig_ax);
 	if ((cs & 0xffff) == USER32_CS) {
-		READ(args->fd, regs, pt_regs, bx);
+		LOAD(args->fd, regs, pt_regs, bx);
 		return args->number == NR_IOCTL_COMPAT;
 	}
-	READ(args->fd, regs, pt_regs, di);
+	LOAD(args->fd, regs, pt_regs, di);
 	return args->number == NR_IOCTL;
 }
 #elif defined(ARCH_AARCH64)
@@ -60,41 +60,73 @@ static __always_inline int read_ioctl_args(u64 regs, struct ioctl_args *args)
 {
 	s32 number = -1;
 
-	READ(number, regs, pt_regs, syscallno);
-	READ(args->fd, regs, pt_regs, orig_x0);
+	LOAD(number, regs, pt_regs, syscallno);
+	LOAD(args->fd, regs, pt_regs, orig_x0);
 	return number == NR_IOCTL;
 }
 #endif
 
-/* The struct kvm_vcpu that the current thread is running, or 0. */
-static __always_inline u64 find_vcpu(u64 task)
+/* The current task; its type is hidden from the compiler, and known to the verifier. */
+static __always_inline u64 current_task(void)
+{
+	u64 task = (u64)bpf_get_current_task_btf();
+
+	asm volatile("" : "+r"(task));
+	return task;
+}
+
+struct running {
+	u64 vcpu;	/* struct kvm_vcpu * */
+	u64 kvm;	/* struct kvm * */
+	u32 vcpu_id;
+	u32 pad;
+};
+
+#define VCPU_ID_END	(__builtin_offsetof(struct kvm_vcpu, vcpu_id) + sizeof(u32))
+#define VCPU_HEAD_BYTES	64
+
+/* Which vCPU of which VM it is; on every kernel so far these two are close to one another. */
+static __always_inline void read_vcpu(struct running *running)
+{
+	if (VCPU_ID_END <= VCPU_HEAD_BYTES && __builtin_offsetof(struct kvm_vcpu, kvm) < VCPU_ID_END) {
+		u64 head[VCPU_HEAD_BYTES / sizeof(u64)] = {};
+
+		bpf_probe_read_kernel(head, VCPU_ID_END, (const void *)running->vcpu);
+		running->kvm = *(u64 *)((void *)head + __builtin_offsetof(struct kvm_vcpu, kvm));
+		running->vcpu_id = *(u32 *)((void *)head + VCPU_ID_END - sizeof(u32));
+	} else {
+		READ(running->kvm, running->vcpu, kvm_vcpu, kvm);
+		READ(running->vcpu_id, running->vcpu, kvm_vcpu, vcpu_id);
+	}
+}
+
+/* The vCPU that the current thread is running. Returns 0 where it runs none. */
+static __always_inline int find_vcpu(u64 task, struct running *running)
 {
 	struct ioctl_args args = {};
-	u64 files = 0, fdt = 0, fds = 0, file = 0, vcpu = 0, kvm = 0, vm_mm = 0, task_mm = 0;
+	u64 files = 0, fdt = 0, fds = 0, file = 0, vm_mm = 0, task_mm = 0;
 	u32 max_fds = 0;
 
-	if (!read_ioctl_args(bpf_task_pt_regs(bpf_get_current_task_btf()), &args))
+	if (!read_ioctl_args(bpf_task_pt_regs((struct task_struct *)task), &args))
 		return 0;
-	READ(files, task, task_struct, files);
-	READ(fdt, files, files_struct, fdt);
-	READ(max_fds, fdt, fdtable, max_fds);
+	LOAD(files, task, task_struct, files);
+	LOAD(fdt, files, files_struct, fdt);
+	LOAD(max_fds, fdt, fdtable, max_fds);
 	if ((u32)args.fd >= max_fds)
 		return 0;
-	READ(fds, fdt, fdtable, fd);
+	LOAD(fds, fdt, fdtable, fd);
 	bpf_probe_read_kernel(&file, sizeof(file), (void *)(fds + 8 * (u32)args.fd));
-	READ(vcpu, file, file, private_data);
+	READ(running->vcpu, file, file, private_data);
+	read_vcpu(running);
 	/*
 	 * Another thread may have put another file under this number since the
 	 * ioctl began, or this is no ioctl of a vCPU. KVM lets a vCPU be used only
 	 * in its VM's own address space, which no other kind of file's private
 	 * data will point to.
 	 */
-	READ(kvm, vcpu, kvm_vcpu, kvm);
-	READ(vm_mm, kvm, kvm, mm);
-	READ(task_mm, task, task_struct, mm);
-	if (!vm_mm || vm_mm != task_mm)
-		return 0;
-	return vcpu;
+	READ(vm_mm, running->kvm, kvm, mm);
+	LOAD(task_mm, task, task_struct, mm);
+	return vm_mm && vm_mm == task_mm;
 }
 
 /* The VM's debugfs directory, or 0 where the kernel has none. */
@@ -114,8 +146,8 @@ static __always_inline void register_vm(u64 task, struct vm_key *key, u64 dentry
 
 	record.first_monotonic_ns = bpf_ktime_get_ns();
 	record.tgid = bpf_get_current_pid_tgid() >> 32;
-	READ(leader, task, task_struct, group_leader);
-	READ(record.start_boottime_ns, leader, task_struct, start_boottime);
+	LOAD(leader, task, task_struct, group_leader);
+	LOAD(record.start_boottime_ns, leader, task_struct, start_boottime);
 	READ(record.comm, leader, task_struct, comm);
 	if (dentry) {
 		READ(name, dentry, dentry, d_name.name);
@@ -124,14 +156,14 @@ static __always_inline void register_vm(u64 task, struct vm_key *key, u64 dentry
 	vms.insert(key, &record);
 }
 
-/* The VM of this vCPU, noted if it is new. Returns 0 where there is no room for it. */
-static __always_inline int find_vm(u64 task, u64 vcpu, struct vm_key *key)
+/* The VM, noted if it is new. Returns 0 where there is no room for it. */
+static __always_inline int find_vm(u64 task, u64 kvm, struct vm_key *key)
 {
 	u64 dentry, inode = 0;
 
-	READ(key->kvm, vcpu, kvm_vcpu, kvm);
+	key->kvm = kvm;
 	key->instance = 0;
-	dentry = debugfs_dentry(key->kvm);
+	dentry = debugfs_dentry(kvm);
 	if (dentry) {
 		READ(inode, dentry, dentry, d_inode);
 		READ(key->instance, inode, inode, i_ino);

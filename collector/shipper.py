@@ -4,7 +4,6 @@ import logging
 import random
 import threading
 import time
-from dataclasses import dataclass
 
 from collector.shipper_http import Answer, Uplink, Verdict
 from collector.spool import Spool, Spooled
@@ -13,23 +12,6 @@ logger = logging.getLogger(__name__)
 
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class ShipperStatistics:
-    """What the shipper did since it started, and what waits.
-
-    ``retried`` counts attempts that did not succeed and are repeated; ``last_error`` is empty while the
-    server takes batches. ``failures`` counts faults of the shipper itself, which are in the log.
-    """
-
-    sent: int
-    retried: int
-    rejected: int
-    failures: int
-    backlog_batches: int
-    backlog_bytes: int
-    last_error: str
 
 
 class Shipper:
@@ -46,7 +28,6 @@ class Shipper:
         self._stopping = threading.Event()
         self._stop_at = float("inf")
         self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
-        self._sent = self._retried = self._rejected = self._failures = 0
         self._failed_in_a_row = 0
         self._last_error = ""
         self._last_rejection = ""
@@ -68,18 +49,6 @@ class Shipper:
             self._thread.join(deadline_s)
         return self._spool.backlog_batches == 0
 
-    def statistics(self) -> ShipperStatistics:
-        """Return the numbers of this moment."""
-        return ShipperStatistics(
-            sent=self._sent,
-            retried=self._retried,
-            rejected=self._rejected,
-            failures=self._failures,
-            backlog_batches=self._spool.backlog_batches,
-            backlog_bytes=self._spool.backlog_bytes,
-            last_error=self._last_error,
-        )
-
     def _run(self) -> None:
         while not self._is_done():
             try:
@@ -89,8 +58,7 @@ class Shipper:
                 else:
                     self._pause(self._deliver(batch))
             except Exception:
-                self._failures += 1
-                logger.exception("shipper failed failures=%d", self._failures)
+                logger.exception("shipper failed")
                 self._pause(self._backoff_s())
         self._uplink.close()
 
@@ -104,7 +72,6 @@ class Shipper:
         within_s = max(0.05, self._stop_at - time.monotonic())
         answer = self._uplink.send(batch.batch, within_s=within_s)
         if answer.verdict is Verdict.LATER:
-            self._retried += 1
             self._note(answer.detail)
             return max(self._backoff_s(), answer.pause_s)
         self._failed_in_a_row = 0
@@ -112,13 +79,11 @@ class Shipper:
             self._reject(batch, answer)
         else:
             self._spool.remove(batch.number)
-            self._sent += 1
             self._note("")
         return 0.0
 
     def _reject(self, batch: Spooled, answer: Answer) -> None:
         self._spool.reject(batch.number)
-        self._rejected += 1
         # A server that refuses one refuses perhaps every one: the same reason is logged once.
         if answer.detail != self._last_rejection:
             self._last_rejection = answer.detail

@@ -1,5 +1,6 @@
 """Delivery against a real HTTP server: order, retries, refusals, tokens, certificates, the end."""
 
+import logging
 import ssl
 import subprocess
 import threading
@@ -54,7 +55,6 @@ def test_a_200_of_something_else_deletes_nothing(spool: Spool, start: Callable[[
         shipper = start(server.url)
         assert server.bodies(2) == [b"precious", b"precious"]
         assert shipper.flush(10)
-        assert (shipper.statistics().sent, shipper.statistics().retried) == (1, 1)
 
 
 def test_batches_arrive_in_order_and_leave_the_spool(spool: Spool, start: Callable[[str], Shipper]) -> None:
@@ -64,7 +64,6 @@ def test_batches_arrive_in_order_and_leave_the_spool(spool: Spool, start: Callab
         spool.put(b"after it")
         assert server.bodies(2) == [b"before the start", b"after it"]
         assert shipper.flush(10)
-        assert shipper.statistics().sent == 2
         assert (spool.backlog_batches, spool.dropped_batches) == (0, 0)
 
 
@@ -106,8 +105,6 @@ def test_what_may_pass_is_tried_again(status: int, spool: Spool, start: Callable
         spool.put(b"2")
         assert server.bodies(4) == [b"1", b"1", b"1", b"2"]
         assert shipper.flush(10)
-        statistics = shipper.statistics()
-    assert (statistics.sent, statistics.retried, statistics.last_error) == (2, 2, "")
 
 
 @pytest.mark.parametrize("status", [400, 409, 413, 415, 422])
@@ -120,7 +117,6 @@ def test_what_the_server_never_takes_is_put_aside_and_counted(
         spool.put(b"good")
         assert server.bodies(2) == [b"bad", b"good"]
         assert shipper.flush(10)
-    assert (shipper.statistics().rejected, shipper.statistics().sent) == (1, 1)
     assert spool.dropped_batches == 1
     assert len(list((tmp_path / "spool/rejected").iterdir())) == 1
 
@@ -148,7 +144,6 @@ def test_a_server_that_dies_in_a_request_gets_the_batch_again(
         spool.put(b"x" * 100_000)
         assert server.bodies(1) == [b"x" * 100_000]
         assert shipper.flush(10)
-        assert shipper.statistics().retried == 1
 
 
 def test_a_server_that_dies_before_its_answer_gets_the_batch_again(
@@ -163,8 +158,9 @@ def test_a_server_that_dies_before_its_answer_gets_the_batch_again(
 
 
 def test_a_server_that_is_away_gets_all_when_it_comes_back(
-    spool: Spool, start: Callable[[str], Shipper]
+    spool: Spool, start: Callable[[str], Shipper], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     with serve() as server:
         port = server.port
         shipper = start(server.url)
@@ -172,12 +168,12 @@ def test_a_server_that_is_away_gets_all_when_it_comes_back(
         server.next_request()
     spool.put(b"2")
     spool.put(b"3")
-    until(lambda: shipper.statistics().last_error != "")
-    assert shipper.statistics().backlog_batches >= 2
+    until(lambda: "server takes no batches" in caplog.text)
+    assert spool.backlog_batches >= 2
     with serve(port=port) as server:
         assert server.bodies(2) == [b"2", b"3"]
         assert shipper.flush(10)
-    assert shipper.statistics().last_error == ""
+    assert "server takes batches again" in caplog.text
 
 
 def test_a_server_is_left_alone_as_long_as_it_asks(spool: Spool, start: Callable[[str], Shipper]) -> None:
@@ -236,9 +232,9 @@ def test_flush_does_not_wait_out_a_long_pause(spool: Spool, start: Callable[[str
     with serve(Reply(503, {"retry-after": "60"})) as server:
         shipper = start(server.url)
         spool.put(b"1")
-        until(lambda: shipper.statistics().retried == 1)
+        assert server.bodies(1) == [b"1"]
         assert shipper.flush(10)
-        assert server.bodies(2) == [b"1", b"1"]
+        assert server.bodies(1) == [b"1"]
 
 
 def test_flush_of_an_idle_shipper_is_immediate(spool: Spool, start: Callable[[str], Shipper]) -> None:

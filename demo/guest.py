@@ -51,7 +51,7 @@ class Guest:
         for vcpu in self._vcpus:
             self._machine.set_up(self._vm, vcpu)
         # A vCPU keeps its thread, as in every VMM.
-        self._threads = [ThreadPoolExecutor(1, f"vcpu{vcpu.id}") for vcpu in self._vcpus]
+        self._threads = [_thread_of(vcpu) for vcpu in self._vcpus]
 
     def __enter__(self) -> "Guest":
         return self
@@ -128,6 +128,12 @@ class Guest:
             why="vCPU 0 fetches from the guest's code page, then reads its other own pages",
         )
 
+    def change_threads(self) -> None:
+        """Run each vCPU in a new thread from now on, as KVM allows and VMMs seldom do."""
+        for thread in self._threads:
+            thread.shutdown()
+        self._threads = [_thread_of(vcpu) for vcpu in self._vcpus]
+
     def touch(self, touch: Touch, *, vcpu: int = 0) -> Outcome:
         """Run one touch to its end.
 
@@ -190,3 +196,7 @@ class Guest:
             size=fault.size if fault else None,
             flags=fault.flags if fault else None,
         )
+
+
+def _thread_of(vcpu: Vcpu) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, f"vcpu{vcpu.id}")

@@ -23,8 +23,9 @@ struct vm_key {
 struct vm_record {
 	u64 first_monotonic_ns;	/* when it first faulted or left KVM_RUN */
 	u64 start_boottime_ns;	/* of the VMM's process */
+	u64 last_record_ns;	/* monotonic; of the newest that a sample took */
 	u32 tgid;
-	u32 vcpus;		/* how many have been met */
+	u32 pad;
 	char comm[16];
 	char stats_name[32];	/* "<creator tid>-<vm fd>", the debugfs directory */
 };
@@ -90,8 +91,7 @@ struct vcpu_counts {
 	u64 uncounted;		/* faults that found fault_counts full */
 	u64 recorded;
 	u64 dropped;		/* to be recorded, and the ring buffer was full */
-	u64 last_record_ns;	/* monotonic */
-	u64 last_record_seen;	/* seen, then */
+	u64 last_record_seen;	/* seen, at the newest record */
 	struct syndrome syndromes[SYNDROMES];
 	struct exit_reason exits[EXIT_REASONS];
 };
@@ -125,7 +125,7 @@ struct fault_record {
 	u64 address;		/* GPA or GVA; FAR_EL2 on arm64 */
 	u64 frame;		/* x86: gfn, NOT_SHOWN where the tracepoint has none; arm64: IPA */
 	u64 pc;			/* NOT_SHOWN where it could not be had */
-	u64 stands_for;		/* faults of this vCPU since the record before, this one included */
+	u64 stands_for;		/* faults of this vCPU in its thread since the record before, this one included */
 	u32 vcpu;
 	u32 format;
 	u32 memslot;		/* id, or NOT_SHOWN_32 */
@@ -191,9 +191,9 @@ struct about {
 #define LOST_EXIT_RECORDS	2
 #define LOST_KINDS		3
 
-_Static_assert(sizeof(struct vm_record) == 72, "layout.py: VM_RECORD");
+_Static_assert(sizeof(struct vm_record) == 80, "layout.py: VM_RECORD");
 _Static_assert(sizeof(struct fault_counters) == 88, "layout.py: FAULT_COUNTERS");
-_Static_assert(sizeof(struct vcpu_counts) == 1072, "layout.py: VCPU_COUNTS");
+_Static_assert(sizeof(struct vcpu_counts) == 1064, "layout.py: VCPU_COUNTS");
 _Static_assert(sizeof(struct vcpu_key) == 24, "layout.py: VCPU_KEY");
 _Static_assert(sizeof(struct fault_key) == 32, "layout.py: FAULT_KEY");
 _Static_assert(sizeof(struct exit_key) == 32, "layout.py: EXIT_KEY");

@@ -72,7 +72,6 @@ class VmRecord(NamedTuple):
     first_monotonic_ns: int
     start_boottime_ns: int
     tgid: int
-    vcpus: int
     comm: str
     stats_name: str
 
@@ -143,7 +142,7 @@ class ExitRecord(NamedTuple):
 
 
 VM_KEY = Struct("=QQ")
-VM_RECORD = Struct("=QQII16s32s")
+VM_RECORD = Struct("=QQ8xI4x16s32s")
 VCPU_KEY = Struct("=QQI4x")
 FAULT_KEY = Struct("=QQQII")
 FAULT_COUNTERS = Struct(f"={len(COUNTERS)}Q")
@@ -154,7 +153,7 @@ EXIT_RECORD = Struct("=QQQQQQQQQQIIII")
 RECORD_ORDER = Struct("=QII")
 ABOUT = Struct("=16s16s16sQQQQQQ")
 
-VCPU_HEAD = Struct("=QQQIIIIQQIIQQQQQQQQQQ")
+VCPU_HEAD = Struct("=QQQIIIIQQIIQQQQQQQQQ")
 """``struct vcpu_counts`` up to its syndromes."""
 SYNDROME = Struct(f"=QII{len(COUNTERS)}Q")
 EXIT_REASON = Struct("=IIQ")
@@ -177,14 +176,14 @@ _SIZES = [
         ABOUT,
     )
 ]
-if _SIZES != [72, 88, 24, 32, 32, 80, 96, 16, 96] or VCPU_COUNTS_BYTES != 1072:
+if _SIZES != [80, 88, 24, 32, 32, 80, 96, 16, 96] or VCPU_COUNTS_BYTES != 1064:
     raise AssertionError("layout.py and event.h differ")
 
 
 def unpack_vm_record(data: bytes) -> VmRecord:
     """Unpack a ``struct vm_record``."""
-    first, start, tgid, vcpus, comm, stats = VM_RECORD.unpack(data)
-    return VmRecord(first, start, tgid, vcpus, _text(comm), _text(stats))
+    first, start, tgid, comm, stats = VM_RECORD.unpack(data)
+    return VmRecord(first, start, tgid, _text(comm), _text(stats))
 
 
 def _text(data: bytes) -> str:

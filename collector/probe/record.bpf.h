@@ -49,18 +49,20 @@ static __always_inline int is_considered(struct vcpu_counts *state)
 	return state->seen + 1 >= state->next_record || (number && *number != state->orders);
 }
 
-/*
- * Whether this fault is to be recorded, and when the next is considered.
- * A VM's sample is bounded by the least time between two records of a vCPU,
- * the VM's share of a second times its vCPUs.
- */
+/* Be the one, of all the VM's threads, that takes the sampled record after the newest. */
+static __always_inline int claim_sample(struct vm_record *vm, u64 newest_ns, u64 now_ns)
+{
+	return __sync_val_compare_and_swap(&vm->last_record_ns, newest_ns, now_ns) == newest_ns;
+}
+
+/* Whether this fault is to be recorded, and when the next is considered. */
 static __always_inline int is_due(struct vcpu_counts *state, u64 now_ns)
 {
 	u32 index = 0;
 	struct record_order *order, *own;
 	u16 *number = orders_number.lookup(&index);
 	struct vm_record *vm;
-	u64 spacing_ns, passed_ns;
+	u64 newest_ns, passed_ns;
 	u32 gap;
 
 	/* Before the orders are read: one that is given meanwhile has another number. */
@@ -81,16 +83,20 @@ static __always_inline int is_due(struct vcpu_counts *state, u64 now_ns)
 		return 1;
 	}
 	vm = vms.lookup(&state->vm);
-	spacing_ns = order->spacing_ns * (vm ? vm->vcpus : 1);
-	passed_ns = now_ns - state->last_record_ns;
+	if (!vm)
+		return 0;
+	newest_ns = *(volatile u64 *)&vm->last_record_ns;
+	/* Another CPU may have been a moment later. */
+	passed_ns = now_ns > newest_ns ? now_ns - newest_ns : 0;
 	gap = state->gap ? state->gap : 1;
-	if (passed_ns < spacing_ns)
+	/* Several vCPUs share the records: most of them should come by more often than each gets one. */
+	if (passed_ns < order->spacing_ns / 4)
 		gap = gap < LONGEST_GAP ? gap * 2 : gap;
-	else if (passed_ns > 2 * spacing_ns)
+	else if (passed_ns > 2 * order->spacing_ns)
 		gap = gap > 1 ? gap / 2 : 1;
 	state->gap = gap;
 	state->next_record = state->seen + 1 + gap;
-	return passed_ns >= spacing_ns;
+	return passed_ns >= order->spacing_ns && claim_sample(vm, newest_ns, now_ns);
 }
 
 /* The reader comes by on its own; it is only woken when about a third of the ring was written since. */
@@ -124,6 +130,5 @@ static __always_inline void record_fault(struct vcpu_counts *state, struct fault
 		return;
 	}
 	state->recorded++;
-	state->last_record_ns = now_ns;
 	state->last_record_seen = state->seen + 1;
 }

@@ -9,13 +9,9 @@ static __always_inline struct vcpu_counts *home_of(u32 tid, u32 way)
 
 static __always_inline void settle(struct vcpu_counts *state, struct vcpu_key *key, u32 tid)
 {
-	struct vm_record *vm = vms.lookup(&key->vm);
-
 	state->vm = key->vm;
 	state->vcpu_id = key->vcpu;
 	state->tid = tid;
-	if (vm)
-		__sync_fetch_and_add(&vm->vcpus, 1);
 }
 
 static __always_inline int is_of(struct vcpu_counts *state, struct vcpu_key *key)

@@ -63,7 +63,7 @@ class Vcpu:
             0xFFFF888200000000 + self.key.vcpu,
             *(self.tid, self.key.vcpu, 1, 0),
             *(self.seen, 0, 0, 0, 0, 0, 0, 0),
-            *(self.spilled, self.uncounted, self.recorded, self.dropped, 0, self.last_record_seen),
+            *(self.spilled, self.uncounted, self.recorded, self.dropped, self.last_record_seen),
         )
         words = [SYNDROME.pack(word, PFERR, 1, *counters) for word, counters in self.words.items()]
         words += [bytes(SYNDROME.size)] * (SYNDROMES - len(words))
@@ -145,7 +145,7 @@ class Counting:
         return Snapshot(
             tables={name: self._paused_table(name) for name in COUNTED},
             missed_runs=self.missed_runs,
-            vms={vm: VmRecord(0, 0, 1, 1, "", "") for vm in self._vms()},
+            vms={vm: VmRecord(0, 0, 1, "", "") for vm in self._vms()},
         )
 
     def records(self) -> Records:

@@ -33,14 +33,20 @@ static __always_inline int claim(struct vcpu_counts *state, u32 tid, u32 way)
 	return state && !state->tid && !claims.insert(&place, &tid);
 }
 
-static __always_inline struct vcpu_counts *enter_home(u32 tid, struct vcpu_key *key)
+/* The thread's home, if it is this vCPU's. */
+static __always_inline struct vcpu_counts *settled_home(u32 tid, struct vcpu_key *key)
 {
-	struct vcpu_counts *first = home_of(tid, 0), *second = home_of(tid, 1), *state = NULL;
+	struct vcpu_counts *first = home_of(tid, 0), *second = home_of(tid, 1);
 
 	if (is_settled(first, tid, key))
 		return first;
-	if (is_settled(second, tid, key))
-		return second;
+	return is_settled(second, tid, key) ? second : NULL;
+}
+
+static __always_inline struct vcpu_counts *new_home(u32 tid, struct vcpu_key *key)
+{
+	struct vcpu_counts *first = home_of(tid, 0), *second = home_of(tid, 1), *state = NULL;
+
 	/* One home for a thread: found by its tid alone, it must not be ambiguous. */
 	if ((first && first->tid == tid) || (second && second->tid == tid))
 		return NULL;
@@ -74,6 +80,17 @@ static __always_inline struct vcpu_counts *enter_as_visitor(u32 tid, struct vcpu
 	return visitors.lookup(&tid) ? state : NULL;
 }
 
+/* Where a vCPU without a home in this thread is counted. NULL where there is no room. */
+static __always_inline struct vcpu_counts *enter_elsewhere(u64 task, u32 tid, struct vcpu_key *key, u64 dentry)
+{
+	struct vcpu_counts *state;
+
+	if (!note_vm(task, &key->vm, dentry))
+		return NULL;
+	state = new_home(tid, key);
+	return state ? state : enter_as_visitor(tid, key);
+}
+
 /* The thread has begun to run a vCPU, or is not known to: find out which. NULL is counted as lost. */
 static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu)
 {
@@ -81,6 +98,7 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu)
 	struct running running = {.vcpu = vcpu};
 	struct vcpu_key key = {};
 	struct vcpu_counts *state;
+	u64 dentry;
 
 	if (vcpu) {
 		read_vcpu(&running);
@@ -88,14 +106,14 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu)
 		count_lost(LOST_UNATTRIBUTED);
 		return NULL;
 	}
+	dentry = debugfs_dentry(running.kvm);
+	key.vm.kvm = running.kvm;
+	key.vm.instance = instance_of(dentry);
 	key.vcpu = running.vcpu_id;
-	if (!find_vm(task, running.kvm, &key.vm)) {
-		count_lost(LOST_KEYS_FULL);
-		return NULL;
-	}
-	state = enter_home(tid, &key);
+	/* What is at home has been noted before: nothing of a VM is forgotten while it lives. */
+	state = settled_home(tid, &key);
 	if (!state)
-		state = enter_as_visitor(tid, &key);
+		state = enter_elsewhere(task, tid, &key, dentry);
 	if (!state) {
 		count_lost(LOST_KEYS_FULL);
 		return NULL;

@@ -156,21 +156,23 @@ static __always_inline void register_vm(u64 task, struct vm_key *key, u64 dentry
 	vms.insert(key, &record);
 }
 
-/* The VM, noted if it is new. Returns 0 where there is no room for it. */
-static __always_inline int find_vm(u64 task, u64 kvm, struct vm_key *key)
+/* What tells this VM from others that were at its address. */
+static __always_inline u64 instance_of(u64 dentry)
 {
-	u64 dentry, inode = 0;
+	u64 inode = 0, number = 0;
 
-	key->kvm = kvm;
-	key->instance = 0;
-	dentry = debugfs_dentry(kvm);
-	if (dentry) {
-		READ(inode, dentry, dentry, d_inode);
-		READ(key->instance, inode, inode, i_ino);
-	}
+	if (!dentry)
+		return 0;
+	READ(inode, dentry, dentry, d_inode);
+	READ(number, inode, inode, i_ino);
+	return number;
+}
+
+/* Note a VM if it is new. Returns 0 where there is no room: nothing may be counted that user space cannot name. */
+static __always_inline int note_vm(u64 task, struct vm_key *key, u64 dentry)
+{
 	if (vms.lookup(key))
 		return 1;
 	register_vm(task, key, dentry);
-	/* Nothing may be counted for a VM that user space cannot name. */
 	return vms.lookup(key) != NULL;
 }

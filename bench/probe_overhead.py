@@ -1,9 +1,10 @@
 """What watching guest faults costs them: a real guest with no tracer, with kvmfaults, and with others.
 
 The floor is an empty BPF program on the same tracepoint: what any BPF tracer costs. In turns, each watches
-the same guest, which writes pages that it has not touched. Run as root, where nothing else traces KVM.
+the same guest, which writes pages that it has not touched. A second table is of a guest that takes no
+faults and leaves KVM_RUN as fast as it can. Run as root, where nothing else traces KVM.
 
-    python -m bench.probe_overhead [--turns 9] [--faults 100000] [--without-peers]
+    python -m bench.probe_overhead [--turns 9] [--faults 100000] [--exits 30000] [--without-peers]
 """
 
 import argparse
@@ -13,10 +14,11 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from bench.overhead import exits, guest
 from bench.overhead.floor import EmptyProgram, NoTracer
 from bench.overhead.kvmfaults import Kvmfaults
 from bench.overhead.peers import peers
-from bench.overhead.table import Limit, lines
+from bench.overhead.table import Limit, exit_lines, lines
 from bench.overhead.tracer import Tracer
 from bench.overhead.turns import measure
 from collector.probe.headers import ensure_headers, read_facts
@@ -39,6 +41,8 @@ def _limit_of_all_records(added: Mapping[str, float]) -> float | None:
     return added["perf record"] / 2 if "perf record" in added else None
 
 
+_EXIT_TRACEPOINT = "kvm_userspace_exit"
+
 _LIMITS: Mapping[str, Limit] = {_DEFAULTS: _limit_of_defaults, _ALL_RECORDS: _limit_of_all_records}
 
 
@@ -59,8 +63,15 @@ def main() -> None:
         ]
         if not options.without_peers:
             tracers += peers(subsystem, tracepoint)
-        taken = measure(tracers, turns=options.turns, faults=options.faults, say=_say)
+        taken = measure(tracers, turns=options.turns, run=lambda: guest.run(options.faults), say=_say)
+        leaving: list[Tracer] = [
+            NoTracer(_NOTHING),
+            EmptyProgram(_FLOOR, _EXIT_TRACEPOINT, headers),
+            Kvmfaults(_DEFAULTS, plan, headers),
+        ]
+        left = measure(leaving, turns=options.turns, run=lambda: exits.run(options.exits), say=_say)
     print(*lines([tracer.name for tracer in tracers], taken, _LIMITS), sep="\n")
+    print("", *exit_lines([tracer.name for tracer in leaving], left), sep="\n")
 
 
 def _counted(plan: Plan) -> str:
@@ -75,6 +86,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--turns", type=_at_least(2), default=9, help="of each tracer (%(default)s)")
     parser.add_argument("--faults", type=_at_least(1), default=100_000, help="a turn (%(default)s)")
+    parser.add_argument("--exits", type=_at_least(1), default=30_000, help="a turn (%(default)s)")
     parser.add_argument("--without-peers", action="store_true", help="measure kvmfaults and the floor alone")
     return parser.parse_args()
 

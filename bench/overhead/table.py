@@ -33,6 +33,23 @@ def lines(names: Sequence[str], taken: Sequence[Taken], limits: Mapping[str, Lim
     return [*table([_HEAD, *rows]), *refused]
 
 
+def exit_lines(names: Sequence[str], taken: Sequence[Taken]) -> list[str]:
+    """Return the table of what each exit to user space took. The first tracer is none."""
+    base = taken[0]
+    rows: list[Row] = [("", "CPU ns/exit", "added", "ns/run")]
+    for name, of in zip(names, taken, strict=True):
+        added = statistics.median(_added(of.cpu_ns, base.cpu_ns))
+        rows.append(
+            (
+                name,
+                f"{statistics.median(of.cpu_ns):,.0f}",
+                f"{added:,.0f}" if of is not base else "",
+                _ns_per_run(of),
+            )
+        )
+    return table(rows)
+
+
 def _figures(taken: Taken, base: Taken, limit: float | None, floor: float) -> Row:
     low, median, high = statistics.quantiles(_added(taken.cpu_ns, base.cpu_ns), n=4, method="inclusive")
     return (
@@ -44,8 +61,12 @@ def _figures(taken: Taken, base: Taken, limit: float | None, floor: float) -> Ro
         f"{statistics.median(_added(taken.wall_ns, base.wall_ns)):,.0f}",
         # Other guests of this host are told of too.
         f"{min(1.0, min(taken.told)):.1%}" if taken.told else "",
-        f"{taken.run_time.ns / taken.run_time.runs:,.0f}" if taken.run_time.runs else "",
+        _ns_per_run(taken),
     )
+
+
+def _ns_per_run(taken: Taken) -> str:
+    return f"{taken.run_time.ns / taken.run_time.runs:,.0f}" if taken.run_time.runs else ""
 
 
 def _added(taken: Sequence[float], base: Sequence[float]) -> list[float]:

@@ -4,7 +4,8 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from bench.overhead import guest, run_time
+from bench.overhead import run_time
+from bench.overhead.guest import Run
 from bench.overhead.run_time import NO_RUNS, RunTime
 from bench.overhead.tracer import RefusedError, Tracer
 
@@ -24,12 +25,14 @@ class Taken:
     refused: str = ""
 
 
-def measure(tracers: Sequence[Tracer], *, turns: int, faults: int, say: Callable[[str], None]) -> list[Taken]:
+def measure(
+    tracers: Sequence[Tracer], *, turns: int, run: Callable[[], Run], say: Callable[[str], None]
+) -> list[Taken]:
     """Run the guest ``turns`` times under each tracer, in another order each time; once more for run times.
 
     What disturbs the machine disturbs a whole turn: within it, tracers are compared with each other.
 
-    :param faults: of one guest
+    :param run: runs one guest to its end
     :param say: is told what is going on
     """
     taken = [Taken() for _ in tracers]
@@ -38,31 +41,31 @@ def measure(tracers: Sequence[Tracer], *, turns: int, faults: int, say: Callable
         say(f"turn {turn + 1} of {turns}")
         for tracer, of in random.Random(turn).sample(pairs, len(pairs)):
             if not of.refused:
-                _take(tracer, of, faults)
+                _take(tracer, of, run)
     say("run times")
     with run_time.measured():
         for tracer, of in pairs:
             if not of.refused:
-                of.run_time = _run_time(tracer, faults)
+                of.run_time = _run_time(tracer, run)
     return taken
 
 
-def _take(tracer: Tracer, taken: Taken, faults: int) -> None:
+def _take(tracer: Tracer, taken: Taken, run: Callable[[], Run]) -> None:
     try:
         with tracer.attached():
-            run = guest.run(faults)
+            took = run()
     except RefusedError as exc:
         taken.refused = str(exc)
         return
-    taken.cpu_ns.append(run.cpu_ns / run.faults)
-    taken.wall_ns.append(run.wall_ns / run.faults)
+    taken.cpu_ns.append(took.cpu_ns / took.faults)
+    taken.wall_ns.append(took.wall_ns / took.faults)
     told = tracer.told()
     if told is not None:
-        taken.told.append(told / run.faults)
+        taken.told.append(told / took.faults)
 
 
-def _run_time(tracer: Tracer, faults: int) -> RunTime:
+def _run_time(tracer: Tracer, run: Callable[[], Run]) -> RunTime:
     before = run_time.programs()
     with tracer.attached():
-        guest.run(faults)
+        run()
         return run_time.added(before, run_time.programs())

@@ -15,6 +15,7 @@ _LAYOUT = (_FOLDER / "event.h", _FOLDER / "maps.bpf.h")
 _VISITORS = 65_536
 _WAKEUP_RECORDS = 16_384
 _PAGE_BYTES = 4096
+"""PAGE_SIZE as headers.py gives it to BCC, by which BCC multiplies; not the host's."""
 _FINGERPRINT_BYTES = 16
 
 

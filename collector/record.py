@@ -52,7 +52,12 @@ def run(options: argparse.Namespace) -> int:
         raise CollectorError(
             f"cannot write to {options.data_dir}: {exc.strerror}; name the collector's --data-dir"
         ) from exc
-    sys.stdout.write(f"every fault of {options.vm} is recorded for {options.seconds:g} s\n")
+    sys.stdout.write(
+        f"asked for every fault of {options.vm} for {options.seconds:g} s; what is granted within the budget,"
+        " and from when, is on the time line\n"
+        if options.seconds
+        else f"asked for no more than a sample of {options.vm}\n"
+    )
     return 0
 
 

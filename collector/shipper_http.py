@@ -39,11 +39,15 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A verdict, the reason in words, and how long the server asks to be left alone."""
+    """A verdict, the reason in words, and how long the server asks to be left alone.
+
+    ``is_unauthorized``: for want of a token that the server accepts; there may be one later.
+    """
 
     verdict: Verdict
     detail: str = ""
     pause_s: float = 0.0
+    is_unauthorized: bool = False
 
 
 class _Receipt(msgspec.Struct):
@@ -97,7 +101,7 @@ class Uplink:
             if failure:
                 return Answer(Verdict.LATER, failure)
             answer = self._post(batch, within_s) if self._token != refused else None
-        return answer or Answer(Verdict.LATER, "the server does not accept this collector's token")
+        return answer or Answer(Verdict.LATER, self._unauthorized(), is_unauthorized=True)
 
     def close(self) -> None:
         """Close the connection."""
@@ -116,6 +120,11 @@ class Uplink:
         except HTTPError as exc:
             return Answer(Verdict.LATER, _SENDER.sub("", str(exc)) or type(exc).__name__)
         return None if response.status in (401, 403) else _judge(response)
+
+    def _unauthorized(self) -> str:
+        if self._token_file is None:
+            return "the server wants an ingest token, and no --token-file was given"
+        return f"the server does not accept the token in {self._token_file}"
 
     def _read_token(self, path: Path) -> str:
         # Returns what is wrong with it.

@@ -70,7 +70,10 @@ def account(store: Store, vm_ids: Sequence[str] | None, host: str | None, grid: 
         owners = store.vms_of(host, span) if vm_ids is None else store.host_of(vm_ids)
         _check_owners(owners, host)
         if len(owners) * len(FIGURES) * len(grid.starts_ms) > MAX_VALUES:
-            raise ParameterError("step", f"{len(owners)} VMs and {len(grid.starts_ms)} points; ask for fewer")
+            raise ParameterError(
+                "step",
+                f"{len(owners)} VMs and {len(grid.starts_ms)} points; ask for longer steps, or name VMs",
+            )
         points = store.ledger_points(list(owners), grid.from_ms, grid.to_ms, grid.step_ms)
         countings = store.counting_totals(list(owners))
         names = _hosts(vm_ids, owners, host)

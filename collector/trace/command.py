@@ -98,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
 def send(uplink: Uplink, batch: bytes, *, patience_s: float = PATIENCE_S) -> None:
     """Send a batch until the server has it.
 
-    :raises TraceError: the server refuses it, or takes nothing for ``patience_s``
+    :raises TraceError: the server refuses it or the token, or takes nothing for ``patience_s``
     """
     deadline = time.monotonic() + patience_s
     for pause_s in _pauses():
@@ -107,6 +107,8 @@ def send(uplink: Uplink, batch: bytes, *, patience_s: float = PATIENCE_S) -> Non
             return
         if answer.verdict is Verdict.REFUSED:
             raise TraceError(f"the server refused the recording: {answer.detail}")
+        if answer.is_unauthorized:
+            raise TraceError(answer.detail)
         if time.monotonic() >= deadline:
             raise TraceError(f"the server took nothing for {patience_s:g} s: {answer.detail}")
         time.sleep(min(max(pause_s, answer.pause_s), max(0.0, deadline - time.monotonic())))

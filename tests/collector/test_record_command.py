@@ -35,7 +35,8 @@ def test_a_vm_is_asked_for_until_the_time_is_over(collector_dir: Path) -> None:
     before_ns = time.time_ns()
     done = _record("guest", "--for", "90", "--data-dir", str(collector_dir))
     after_ns = time.time_ns()
-    assert (done.returncode, done.stdout) == (0, "every fault of guest is recorded for 90 s\n")
+    assert done.returncode == 0
+    assert done.stdout.startswith("asked for every fault of guest for 90 s;")
     (request,) = _asked(collector_dir, before_ns)
     assert request.vm == "guest"
     assert before_ns <= request.until_ns - 90 * 10**9 <= after_ns

@@ -61,9 +61,9 @@ class HostEvent(BaseModel):
     host: str = Field(examples=["host-1"])
     time: str = Field(description="RFC 3339 with ns", examples=["2026-01-31T12:00:00.123456789Z"])
     kind: str = Field(
-        description="`records`: faults are recorded as `one_in` says from now on; `attached`: a new counting "
-        "begins; `taken_over`: one goes on that an earlier collector left; `replaced`: one of another "
-        "version was ended; `stopped`",
+        description="`records`: faults are recorded as `one_in` says from now on; `vm_records`: those of the "
+        "VM that `detail` names; `attached`: a new counting begins; `taken_over`: one goes on that an "
+        "earlier collector left; `replaced`: one of another version was ended; `stopped`",
         examples=["records"],
     )
     detail: str

@@ -63,6 +63,16 @@ def test_a_server_that_refuses_is_said_to(tmp_path: Path) -> None:
         command.run(parse(str(path), "--server", server.url))
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_server_that_wants_another_token_is_not_asked_again(tmp_path: Path, status: int) -> None:
+    path, token = write(tmp_path, FAULT), tmp_path / "token"
+    token.write_text("foreign")
+    with serve(Reply(status)) as server, pytest.raises(TraceError, match="no --token-file was given"):
+        command.run(parse(str(path), "--server", server.url))
+    with serve(Reply(status)) as server, pytest.raises(TraceError, match="does not accept the token in"):
+        command.run(parse(str(path), "--server", server.url, "--token-file", str(token)))
+
+
 def test_a_server_that_is_away_is_not_waited_for_without_end() -> None:
     with serve() as server:
         url = server.url

@@ -15,7 +15,8 @@ import { createCountsTable } from "../panels/counts-table.js";
  * @returns {import("../panels/figures.js").Figure[]}
  */
 export function figuresOf({ vm, whole, request }) {
-  const latest = newest(whole.series[0]?.values ?? []);
+  // What has ended has no rate now.
+  const latest = vm.ended_at === null ? newest(whole.series[0]?.values ?? []) : null;
   // Of time that was not covered nothing is known, which is not zero.
   const known = (/** @type {number} */ count) => countText(whole.coverage.length > 0 ? count : null);
   return [

@@ -10,6 +10,7 @@ import { isUncovered } from "../charts/gaps.js";
 import { quietValues } from "../charts/series.js";
 import { sparkShape } from "../charts/spark.js";
 import { SPARK } from "../panels/vm-table.js";
+import { isStale } from "./freshness.js";
 import { emptyMessage, latestLabel, uncoveredMessage } from "./messages.js";
 
 /** @typedef {import("../base/types.js").Vm} Vm */
@@ -65,15 +66,31 @@ export function sortAfterClick(current, column) {
  * @param {(vm: string) => string} hrefOf
  * @returns {VmRow[]}
  */
-export function rowsOf({ vms, byVm }, hrefOf) {
+export function rowsOf({ vms, byVm, request }, hrefOf) {
   const series = new Map(byVm.series.map((one) => [one.key, one.values]));
+  const stale = staleHosts(byVm, request);
   return vms.map((vm) => {
     const values = series.get(vm.id) ?? (byVm.others && vm.faults > 0 ? [] : quietOf(vm, byVm));
     const spark = sparkShape(values, SPARK.width, SPARK.height);
-    // What has ended has no rate now.
-    const latest = vm.ended_at === null ? newest(values) : null;
+    // What has ended has no rate now, and of what is not read any more it is not known.
+    const latest = vm.ended_at === null && !stale.has(vm.host) ? newest(values) : null;
     return { vm, latest, spark, href: hrefOf(vm.id) };
   });
+}
+
+/**
+ * The hosts of which nothing new has come for long.
+ * @param {Rates} rates
+ * @param {Request} request
+ */
+function staleHosts({ coverage }, request) {
+  const hosts = new Set(coverage.map((span) => span.host));
+  const isStaleHost = (/** @type {string} */ host) =>
+    isStale(
+      coverage.filter((span) => span.host === host),
+      request,
+    );
+  return new Set([...hosts].filter(isStaleHost));
 }
 
 /** @param {Vm} vm @param {Rates} rates */
@@ -149,10 +166,16 @@ export function figuresOf({ vms, hasMore, byVm, request }) {
   const ended = new Set(vms.filter((vm) => vm.ended_at !== null).map((vm) => vm.id));
   const running = vms.length - ended.size;
   const mayMoreRun = hasMore && ended.size === 0;
-  const listed = new Set(vms.map((vm) => vm.id));
-  const lines = byVm.series.filter(({ key }) => (listed.has(key) ? !ended.has(key) : mayMoreRun));
+  const hostOf = new Map(vms.map((vm) => [vm.id, vm.host]));
+  const stale = staleHosts(byVm, request);
+  const lines = byVm.series.filter(({ key }) => {
+    const host = hostOf.get(key);
+    return host === undefined ? mayMoreRun : !ended.has(key) && !stale.has(host);
+  });
   const counted = byVm.others ? [...lines, byVm.others] : lines;
-  const latest = sumOf(counted.map(({ values }) => newest(values))) ?? 0;
+  const latest = isStale(byVm.coverage, request)
+    ? null
+    : (sumOf(counted.map(({ values }) => newest(values))) ?? 0);
   const hosts = new Set(vms.map((vm) => vm.host)).size;
   const note = hasMore ? `of the ${countText(vms.length)} VMs listed` : "";
   const title = "In the range, exact";

@@ -3,6 +3,7 @@
 import { knownLook } from "../base/color.js";
 import { countText, plural, rateText } from "../base/format.js";
 import { newest } from "../base/values.js";
+import { isStale } from "./freshness.js";
 import { latestLabel } from "./messages.js";
 import { createCountsTable } from "../panels/counts-table.js";
 
@@ -15,8 +16,9 @@ import { createCountsTable } from "../panels/counts-table.js";
  * @returns {import("../panels/figures.js").Figure[]}
  */
 export function figuresOf({ vm, whole, request }) {
-  // What has ended has no rate now.
-  const latest = vm.ended_at === null ? newest(whole.series[0]?.values ?? []) : null;
+  // What has ended has no rate now, and of what is not read any more it is not known.
+  const hasNow = vm.ended_at === null && !isStale(whole.coverage, request);
+  const latest = hasNow ? newest(whole.series[0]?.values ?? []) : null;
   // Of time that was not covered nothing is known, which is not zero.
   const known = (/** @type {number} */ count) => countText(whole.coverage.length > 0 ? count : null);
   return [

@@ -28,6 +28,11 @@ class Kernel:
     image: Path
     modules: Path
 
+    @property
+    def version(self) -> tuple[int, ...]:
+        """Its first two numbers."""
+        return tuple(_numbers(self.release)[:2])
+
 
 def ensure_kernel(archive: Archive, folder: Path, *, series: str, flavour: str) -> Kernel:
     """Return the newest kernel of a series, downloaded now unless the folder has one.

@@ -92,12 +92,13 @@ class Machine:
         """Run one of this checkout's modules: the arguments behind ``python -m``. As ``run``."""
         return self.run(self.platform.python, "-m", *arguments)
 
-    def start(self, log: str, *arguments: str) -> int:
+    def start(self, log: str, *arguments: str, prefix: Sequence[str] = ()) -> int:
         """Start one of this checkout's modules and go on; return its process id in the machine.
 
         :param log: name of the file in the job folder to which its output is added
+        :param prefix: the command and its arguments under which it runs
         """
-        command = (self.platform.python, "-m", *arguments)
+        command = (*prefix, self.platform.python, "-m", *arguments)
         return self._ask({"arguments": command, "log": log, "stop": 0}, _ANSWER_S).status
 
     def stop(self, pid: int) -> int:

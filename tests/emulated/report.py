@@ -67,10 +67,10 @@ def _cells(row: Row, session: Session) -> tuple[str, ...]:
         session.status["flavour"],
         _names({name for account in accounts if account.shown for name in account.shown.formats}),
         _levels(accounts),
-        _names(_outcomes(accounts)) or "not shown by this kernel",
+        _names(_outcomes(accounts)) or "KVM tells none",
         "each its own" if any(account.shown and len(account.shown.vcpus) > 1 for account in accounts) else "",
         _memory_faults(accounts),
-        "raised" if any("private" in _flags(account) for account in accounts) else "not raised",
+        "raised" if any("private" in _flags(account) for account in accounts) else "by hand-made words only",
         _bare_errors(accounts),
     )
 
@@ -103,7 +103,7 @@ def _levels(accounts: Sequence[Account]) -> str:
 def _memory_faults(accounts: Sequence[Account]) -> str:
     exits = _exits(accounts, "memory_fault")
     if not exits:
-        return "not raised: no guest_memfd that the host can map"
+        return "not raised by this kernel"
     return "address, size, flags" + (" and syndrome" if all(item["syndrome"] for item in exits) else "")
 
 

@@ -101,13 +101,12 @@ class Stage:
         with self.machine:
             self.product.stop()
 
-    def start_collector(self, *options: str) -> int:
-        """Start the collector in the machine and return its process id there."""
+    def start_collector(self, *options: str, prefix: Sequence[str] = ()) -> int:
+        """Start the collector in the machine, as ``Machine.start``, and return its process id there."""
         server = f"http://{HOST_ADDRESS}:{self.product.port}"
         arguments = ["--server", server, "--token-file", "/job/token", "--host", self.product.host]
-        return self.machine.start(
-            "collector.log", "collector", "run", *arguments, "--data-dir", "/tmp/kvmfaults", *options
-        )
+        arguments += ["--data-dir", "/tmp/kvmfaults", *options]
+        return self.machine.start("collector.log", "collector", "run", *arguments, prefix=prefix)
 
     def collector_log(self) -> str:
         """Return what the collector has said."""

@@ -67,13 +67,21 @@ def _coming_and_going(stage: Stage) -> dict[str, Seen]:
 def _things_missing(stage: Stage) -> dict[str, Seen]:
     machine = stage.machine
     machine.load_kvm()
-    seen = {"no capabilities": _seen(stage, "setpriv", "--bounding-set=-all")}
+    powerless = ("setpriv", "--bounding-set=-all")
+    collector = stage.start_collector(prefix=powerless)
+    seen = {"no capabilities": _seen(stage, *powerless, state="waiting", detail="BPF and PERFMON not held")}
+    machine.stop(collector)
+    machine.busybox("umount", "/sys/kernel/tracing")
     machine.busybox("mount", "-t", "tmpfs", "hidden", "/sys/kernel/btf")
     collector = stage.start_collector()
     seen["no BTF"] = _seen(stage, state="waiting", detail="btf")
     machine.busybox("umount", "/sys/kernel/btf")
-    machine.busybox("umount", "/sys/kernel/tracing")
     seen["no tracefs"] = _seen(stage, state="attached", guest=True)
+    machine.stop(collector)
+    stage.until_state("stopped")
+    machine.busybox("mount", "-t", "tracefs", "-o", "ro", "tracefs", "/sys/kernel/tracing")
+    collector = stage.start_collector()
+    seen["read-only tracefs"] = _seen(stage, state="attached", guest=True)
     machine.stop(collector)
     return seen
 
@@ -144,11 +152,17 @@ def test_without_tracefs_it_counts_as_exactly(missing: dict[str, Seen]) -> None:
     _assert_counted_exactly(missing["no tracefs"])
 
 
+def test_with_tracefs_read_only_it_counts_as_exactly(missing: dict[str, Seen]) -> None:
+    assert missing["read-only tracefs"].doctor == 0
+    assert missing["read-only tracefs"].findings["tracefs"]["found"] == "mounted"
+    _assert_counted_exactly(missing["read-only tracefs"])
+
+
 def test_without_btf_the_collector_waits(missing: dict[str, Seen]) -> None:
     assert missing["no BTF"].doctor == 12
 
 
-def test_without_capabilities_the_doctor_names_them(missing: dict[str, Seen]) -> None:
+def test_without_capabilities_the_collector_waits_and_the_doctor_names_them(missing: dict[str, Seen]) -> None:
     assert missing["no capabilities"].doctor == 15
     assert missing["no capabilities"].findings["capabilities"]["found"] == "BPF and PERFMON not held"
 

@@ -194,7 +194,7 @@ class Pipeline:
         left = self._left
         assert left is not None
         with self._session(left, around, outbox) as session:
-            session.take_round(host, around.table, around.memory, is_covered=is_covered)
+            session.take_round(host, around.table, around.memory, is_covered=is_covered, is_last=True)
         self._left = None
         self._pins.remove()
         left.close()

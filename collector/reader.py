@@ -76,14 +76,15 @@ class Reader:
         """Take the fault records that wait; they are in the next reading."""
         self._keep(self._probes.take_faults())
 
-    def read(self) -> Reading:
+    def read(self, *, is_last: bool = False) -> Reading:
         """Take a reading.
 
+        :param is_last: another set's readings go on from this instant, rather than from a full second
         :raises ProbeError: a map cannot be read; nothing is lost by reading again
         """
         snapshot = self._probes.snapshot()
         clock = self._clock()
-        from_ns, to_ns = self._span(clock)
+        from_ns, to_ns = self._span(clock, is_last=is_last)
         found = differences(snapshot.tables, self._before, self._probes.again)
         missed_runs = snapshot.missed_runs - self._missed_runs
         if missed_runs:
@@ -196,10 +197,12 @@ class Reader:
         self._due[vcpu] -= number
         return taken
 
-    def _span(self, clock: ClockOffsets) -> tuple[int, int]:
+    def _span(self, clock: ClockOffsets, *, is_last: bool) -> tuple[int, int]:
         """The UTC span since the last reading, as long as the monotonic clock says, whatever UTC did."""
         now_ns = self._monotonic_ns()
-        to_ns = _on_the_second(clock.monotonic_to_utc_ns(now_ns))
+        to_ns = clock.monotonic_to_utc_ns(now_ns)
+        if not is_last:
+            to_ns = _on_the_second(to_ns)
         from_ns = to_ns - (now_ns - self._read_monotonic_ns)
         if abs(from_ns - self._covered_to_ns) < _SAME_INSTANT_NS:
             from_ns = min(self._covered_to_ns, to_ns)

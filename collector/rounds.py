@@ -41,12 +41,13 @@ class Rounds:
         """The id of what is read."""
         return self._reader.counting
 
-    def take(self) -> Round:
+    def take(self, *, is_last: bool = False) -> Round:
         """Take a round.
 
+        :param is_last: see ``Reader.read``
         :raises ProbeError: the maps cannot be read
         """
-        reading = self._reader.read()
+        reading = self._reader.read(is_last=is_last)
         # Only now: KVM announces a VM before it can count anything, and its end after its last count.
         for event in self._events.read():
             self._table.apply(event, reading.to_ns)

@@ -64,13 +64,22 @@ class Session:
                 if is_over():
                     return
 
-    def take_round(self, host: Host, table: VmTable, memory: VmFile, *, is_covered: bool = True) -> None:
+    def take_round(
+        self,
+        host: Host,
+        table: VmTable,
+        memory: VmFile,
+        *,
+        is_covered: bool = True,
+        is_last: bool = False,
+    ) -> None:
         """Read, send, and note up to where.
 
         :param is_covered: whether all of the time since the last round was counted
+        :param is_last: see ``Reader.read``
         :raises ProbeError: the probes cannot be read
         """
-        found = self._rounds.take()
+        found = self._rounds.take(is_last=is_last)
         span = found.content.covered[0]
         covered = (span,) if is_covered else ()
         cost = self._meter.read(span.from_ns, span.to_ns)

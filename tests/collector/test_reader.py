@@ -154,6 +154,12 @@ def test_a_reading_that_is_a_little_late_still_ends_its_second() -> None:
     assert (second.from_ns, second.to_ns) == (UTC_NS + SECOND, UTC_NS + 2 * SECOND)
 
 
+def test_a_last_reading_ends_where_it_was_taken() -> None:
+    reader, _, clock = _reader()
+    clock.monotonic_ns += SECOND + 30_000_000
+    assert reader.read(is_last=True).to_ns == UTC_NS + SECOND + 30_000_000
+
+
 def test_nothing_before_the_counting_is_covered() -> None:
     reader, _, clock = _reader()
     clock.monotonic_ns += SECOND // 2

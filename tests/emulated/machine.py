@@ -24,7 +24,7 @@ _ANSWER_S = 150.0
 _POLL_S = 0.05
 _BUSYBOX = "/emulated/busybox"
 _KERNEL_FAILED = re.compile(
-    r"Kernel panic|Oops|\bBUG: |general protection fault|double fault|rcu: INFO.*stall"
+    r"Kernel panic|Oops: ?\w*|\bBUG: |general protection fault|double fault|rcu: INFO.*stall"
 )
 
 
@@ -153,8 +153,11 @@ class Machine:
 
         :raises EmulatorError: it has failed
         """
-        if self._process.poll() is not None or _KERNEL_FAILED.search(self._last_words()):
-            raise EmulatorError(f"the machine failed; console: {self._last_words()}")
+        words = self._last_words()
+        if failed := _KERNEL_FAILED.search(words):
+            raise EmulatorError(f"its kernel failed: {failed[0]}; console: {words}")
+        if self._process.poll() is not None:
+            raise EmulatorError(f"the machine ended; console: {words}")
 
     def _last_words(self) -> str:
         return self._console.read_text(errors="replace")[-3000:]

@@ -15,7 +15,7 @@ from tests.emulated.platforms import Platform
 from tests.kernel.guests import Told, told_by
 from tests.product import Product, wait_for
 
-ATTEMPTS = 3
+ATTEMPTS = 4
 _SHOWN_S = 90.0
 _STATE_S = 300.0
 

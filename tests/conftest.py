@@ -1,24 +1,28 @@
-"""Says loudly how many real guests ran, and fails where none did although this machine can run them."""
+"""Says loudly how many real guests ran, and fails where none did although this machine can run them.
 
-import os
-import tempfile
-from functools import cache
+Every property is tried for as long as it takes: how fast this machine is says nothing about what is tested.
+"""
+
 from pathlib import Path
 
+import hypothesis
 import pytest
 
-from collector.checks import State, examine
+from tests.tracing import kernel_gap
+
+hypothesis.settings.register_profile("kvmfaults", deadline=None)
+hypothesis.settings.load_profile("kvmfaults")
 
 _ran: list[str] = []
+_SELECTED = pytest.StashKey[int]()
 
 
-@cache
-def kernel_gap(cache_directory: Path) -> str:
-    """Why no guest can be traced on this machine; empty where one can."""
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        return "/dev/kvm is missing or closed to this user"
-    missing = [f for f in examine(cache_directory, attach=True) if f.state is State.MISSING]
-    return "; ".join(f"{finding.name}: {finding.found}" for finding in missing)
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--require-guests",
+        action="store_true",
+        help="fail where this machine can trace real guests and none of their tests was selected",
+    )
 
 
 @pytest.fixture(scope="session")
@@ -29,34 +33,29 @@ def headers_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _needs_kernel(request: pytest.FixtureRequest) -> None:
-    if request.node.get_closest_marker("kernel"):
-        gap = kernel_gap(request.getfixturevalue("headers_cache"))
-        if gap:
-            pytest.skip(f"no guest can be traced here: {gap}")
+    if request.node.get_closest_marker("kernel") and (gap := kernel_gap()):
+        pytest.skip(f"no guest can be traced here: {gap}")
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    if report.when == "call" and "kernel" in report.keywords:
+    if report.when == "call" and "kernel" in report.keywords and not report.skipped:
         _ran.append(report.nodeid)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    config.stash[_SELECTED] = sum(1 for item in items if item.get_closest_marker("kernel"))
+def pytest_collection_finish(session: pytest.Session) -> None:
+    # What ``-m`` and ``-k`` leave is known only now.
+    guests = sum(1 for item in session.items if item.get_closest_marker("kernel"))
+    session.config.stash[_SELECTED] = guests
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    config = session.config
-    if config.stash.get(_SELECTED, 0) and not _ran and not config.option.collectonly:
-        with tempfile.TemporaryDirectory() as directory:
-            # They were skipped, or never reached, on a machine that can run them.
-            if not kernel_gap(Path(directory)):
-                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    option = session.config.option
+    wanted = session.config.stash.get(_SELECTED, 0) or option.require_guests
+    if wanted and not _ran and not option.collectonly and not kernel_gap():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     selected = config.stash.get(_SELECTED, 0)
     terminalreporter.write_line(f"real-guest tests: {len(_ran)} of {selected} ran on this machine's KVM")
-
-
-_SELECTED = pytest.StashKey[int]()

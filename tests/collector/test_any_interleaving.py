@@ -102,7 +102,7 @@ class Host:
         self.reader = Reader(self.counting)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     acts=st.lists(act, max_size=25),
     in_place=st.integers(1, 3),

@@ -4,7 +4,7 @@ from collections import Counter
 from itertools import accumulate
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from collector import content as content_module
@@ -86,7 +86,6 @@ def contents(draw: st.DrawFn) -> Content:
     )
 
 
-@settings(deadline=None)
 @given(contents())
 def test_parts_balance_are_small_and_are_the_whole(content: Content) -> None:
     with pytest.MonkeyPatch.context() as patch:

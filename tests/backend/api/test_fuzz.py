@@ -89,7 +89,7 @@ schema = describe()
 
 
 @schema.parametrize()
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), derandomize=True)
 def test_the_api_keeps_its_description(case: "schemathesis.Case[Any]", fuzzed: Fuzzed) -> None:
     token = fuzzed.ingest_token if case.path == "/api/v1/ingest" else fuzzed.read_token
     if case.path_parameters and "id" in case.path_parameters and len(str(case.path_parameters["id"])) == 16:

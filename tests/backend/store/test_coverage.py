@@ -135,7 +135,6 @@ def test_a_day_of_batches_is_one_row(tmp_path: Path) -> None:
 @given(spans=st.lists(st.tuples(st.integers(0, 40), st.integers(1, 8)), max_size=12))
 @settings(
     max_examples=15,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     derandomize=True,
 )

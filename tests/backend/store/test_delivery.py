@@ -106,7 +106,6 @@ def _sent(batches: list[Batch]) -> tuple[Totals, Totals, Totals, Totals]:
 @given(deliveries())
 @settings(
     max_examples=40,
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -167,7 +167,7 @@ def test_a_recording_cannot_begin_before_1970(tmp_path: Path) -> None:
 
 
 @given(st.data())
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_damaged_recording_is_read_as_far_as_it_can_be(tmp_path: Path, data: st.DataObject) -> None:
     content = bytearray(b"".join(line.encode() for line in DAMAGED))
     for _ in range(data.draw(st.integers(1, 4))):

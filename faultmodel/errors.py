@@ -5,6 +5,7 @@ FaultModelError
 ├── UnknownNameError     no architecture, or no syndrome format, of that name
 ├── WordError            a text that is not a 64-bit word
 └── WireError            a batch that cannot be read
+    └── UnknownVersionError  one that a later version may read
 """
 
 
@@ -25,4 +26,8 @@ class WordError(FaultModelError):
 
 
 class WireError(FaultModelError):
-    """The bytes are not a batch that this version can read."""
+    """The bytes are not a batch."""
+
+
+class UnknownVersionError(WireError):
+    """The batch is of a version, an architecture or a format that is not known here: another may read it."""

@@ -1,7 +1,10 @@
-"""The form in which a batch travels from collector to server: MessagePack, version 2.
+"""The form in which a batch travels from collector to server: MessagePack, version 3.
 
 A batch stands alone: it names its host, its stream and number, describes every VM that it counts for,
 and says which time it covers. The architecture's own lists are encoded as that architecture's types.
+
+A version adds fields only at the end of structures, each with a default, so that what is written in the
+version before is read in the same way: collectors and servers need not change at once.
 """
 
 from dataclasses import dataclass
@@ -14,11 +17,13 @@ from msgspec import Meta, Raw, Struct
 
 from faultmodel import arch
 from faultmodel.arch.base import NO_FORMAT, Architecture
-from faultmodel.errors import WireError
+from faultmodel.errors import UnknownVersionError, WireError
 from faultmodel.ledger import check_ledger
 from faultmodel.record import Cost, Count, ExitCount, Host, HostEvent, LedgerEntry, Loss, Span, Text, Vm
 
-VERSION = 2
+VERSION = 3
+"""The one that is written."""
+READABLE_VERSIONS = (2, 3)
 CONTENT_TYPE = "application/vnd.kvmfaults.batch+msgpack"
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 """No batch is larger: the collector cuts, the server refuses."""
@@ -115,6 +120,7 @@ def encode(batch: Batch) -> bytes:
 def decode(data: bytes) -> Batch:
     """Decode a batch and check every field's type and bound, and that it counts only for VMs it describes.
 
+    :raises UnknownVersionError: another version of this program may read it
     :raises WireError: saying which field is wrong
     """
     if len(data) > MAX_BATCH_BYTES:
@@ -163,15 +169,16 @@ def _envelope_of(data: bytes) -> _Envelope:
 
 
 def _check_version(version: int) -> None:
-    if version != VERSION:
-        raise WireError(f"batch has version {version}, this server reads version {VERSION}")
+    if version not in READABLE_VERSIONS:
+        known = " and ".join(map(str, READABLE_VERSIONS))
+        raise UnknownVersionError(f"batch has version {version}, this server reads versions {known}")
 
 
 def _architecture(name: str) -> Architecture:
     # An alias is refused: the name is the value of ``arch`` in the store.
     known = arch.architectures()
     if name not in known:
-        raise WireError(f"batch is of architecture {name!r}; there is {', '.join(known)}")
+        raise UnknownVersionError(f"batch is of architecture {name!r}; this server knows {', '.join(known)}")
     return known[name]
 
 
@@ -207,7 +214,9 @@ def _check_formats(batch: Batch, architecture: Architecture) -> None:
     for part in (batch.fault_counts, batch.faults, batch.exits):
         for name in set(map(format_of, part)) - allowed:
             known = ", ".join((*architecture.formats, NO_FORMAT))
-            raise WireError(f"batch has a syndrome of format {name!r}; {architecture.name} has {known}")
+            raise UnknownVersionError(
+                f"batch has a syndrome of format {name!r}; this server knows {known} of {architecture.name}"
+            )
 
 
 def _check_spans(spans: tuple[Span, ...]) -> None:

@@ -1,8 +1,9 @@
 """Errors of the server.
 
 BackendError
-├── BatchError        a batch contradicts itself or what is stored
+├── BatchError        a batch contradicts itself
 ├── NotFoundError     no VM, host or architecture of that name
+├── NotNowError       a batch cannot be taken now
 ├── ParameterError    a query parameter cannot be used
 ├── SettingError      the server cannot run as it is told to
 ├── WrongHostError    a batch is of another host than its token
@@ -10,13 +11,23 @@ BackendError
     └── SchemaError   the database is not migrated to this version
 """
 
+from faultmodel.problem import ProblemCode
+
 
 class BackendError(Exception):
     """Base of everything that the server raises."""
 
 
 class BatchError(BackendError):
-    """A batch contradicts itself or what is stored; it was not applied."""
+    """A batch contradicts itself, and can never be applied."""
+
+
+class NotNowError(BackendError):
+    """A batch cannot be applied now, for a reason that may pass; ``code`` names it."""
+
+    def __init__(self, code: ProblemCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class NotFoundError(BackendError):

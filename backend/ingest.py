@@ -12,7 +12,8 @@ def ingest(store: Store, body: bytes, *, host: str, received_ns: int) -> bool:
     :return: whether it was new
     :raises WireError: the bytes are no batch
     :raises WrongHostError: it is another host's
-    :raises BatchError: it contradicts itself or what is stored
+    :raises BatchError: it contradicts itself
+    :raises NotNowError: it may be stored later
     :raises StoreError: the database cannot take it now
     """
     batch = wire.decode(body)

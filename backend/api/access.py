@@ -10,6 +10,7 @@ from backend.api.problems import ProblemError
 from backend.api.services import Services, services_of
 from backend.auth import TokenKind, find_token
 from backend.store.values import Token
+from faultmodel.problem import ProblemCode
 
 SESSION_COOKIE = "kvmfaults_session"
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
@@ -49,7 +50,9 @@ def check_reader(request: Request, services: Services) -> None:
     sha256 = services.sessions.token_hash(session, services.now_ns())
     # The token itself may have been taken away since.
     if sha256 is None or services.store.token(sha256) is None:
-        raise ProblemError(401, "reading needs a read token or a session", _CHALLENGE)
+        raise ProblemError(
+            401, ProblemCode.TOKEN_MISSING, "reading needs a read token or a session", _CHALLENGE
+        )
 
 
 def may_read(request: Request, services: Services) -> bool:
@@ -70,12 +73,19 @@ def require_token(request: Request, services: Services, kind: TokenKind) -> Toke
     """
     text = bearer_of(request)
     if not text:
-        raise ProblemError(401, f"this needs a token of kind {kind}: Authorization: Bearer ...", _CHALLENGE)
+        raise ProblemError(
+            401,
+            ProblemCode.TOKEN_MISSING,
+            f"this needs a token of kind {kind}: Authorization: Bearer ...",
+            _CHALLENGE,
+        )
     token = find_token(services.store, text)
     if token is None:
-        raise ProblemError(401, "the token is not known here", _CHALLENGE)
+        raise ProblemError(401, ProblemCode.TOKEN_UNKNOWN, "the token is not known here", _CHALLENGE)
     if token.kind != kind:
-        raise ProblemError(403, f"the token is of kind {token.kind}, this needs one of kind {kind}")
+        raise ProblemError(
+            403, ProblemCode.TOKEN_KIND, f"the token is of kind {token.kind}, this needs one of kind {kind}"
+        )
     return token
 
 
@@ -83,7 +93,7 @@ async def _ingest_host(request: Request) -> str:
     services = services_of(request)
     token = await run_in_threadpool(require_token, request, services, TokenKind.INGEST)
     if token.host is None:
-        raise ProblemError(403, "the token is for no host")
+        raise ProblemError(403, ProblemCode.TOKEN_KIND, "the token is for no host")
     return token.host
 
 

@@ -9,12 +9,13 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from backend.api.access import may_read
-from backend.api.problems import RETRY_AFTER_S, ProblemError
+from backend.api.problems import NOT_NOW, ProblemError
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.errors import StoreError
 from backend.live import Live
 from backend.times import rfc3339_ns
+from faultmodel.problem import ProblemCode
 
 router = APIRouter(prefix="/api/v1/events", tags=["Events"])
 
@@ -50,7 +51,7 @@ class EventStreamResponse(StreamingResponse):
 async def stream_events(request: Request, services: ServicesDep) -> EventStreamResponse:
     """Stream an event each time that new data can be read."""
     if services.live.is_full:
-        raise ProblemError(503, "too many are listening", {"Retry-After": str(RETRY_AFTER_S)})
+        raise ProblemError(503, ProblemCode.BUSY, "too many are listening", NOT_NOW)
 
     async def may_still_read() -> bool:
         try:

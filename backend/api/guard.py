@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.api.problems import problem_response
 from backend.settings import Settings
+from faultmodel.problem import ProblemCode
 
 _HEADERS: Mapping[str, str] = {
     # Plotly sets styles in the page and draws pictures from data: and blob: URLs.
@@ -51,7 +52,9 @@ class Guard:
 
         if self._names and _host_name(scope) not in self._names:
             response = problem_response(
-                421, "the server does not answer to this Host; --allowed-host adds a name"
+                421,
+                ProblemCode.WRONG_NAME,
+                "the server does not answer to this Host; --allowed-host adds a name",
             )
             await response(scope, receive, send_safely)
             return

@@ -8,6 +8,7 @@ from backend.api.problems import ProblemError
 from backend.api.responses import problems
 from backend.api.services import ServicesDep
 from backend.query.readiness import what_is_missing
+from faultmodel.problem import ProblemCode
 
 router = APIRouter(tags=["Health"])
 
@@ -29,4 +30,5 @@ def is_ready(request: Request, services: ServicesDep) -> schemas.Health:
     )
     if not missing:
         return schemas.Health(status="ready")
-    raise ProblemError(503, missing if may_read(request, services) else "not ready; readers are told why")
+    detail = missing if may_read(request, services) else "not ready; readers are told why"
+    raise ProblemError(503, ProblemCode.NOT_READY, detail)

@@ -6,6 +6,7 @@ from fastapi.concurrency import run_in_threadpool
 from backend.api import schemas
 from backend.api.access import IngestHost, ingest_bearer
 from backend.api.parameters import read_body
+from backend.api.problems import NOT_NOW, ProblemError
 from backend.api.responses import problems
 from backend.api.services import ServicesDep
 from backend.ingest import ingest
@@ -17,7 +18,7 @@ router = APIRouter(prefix="/api/v1/ingest", tags=["Ingest"])
 @router.post(
     "",
     dependencies=[Security(ingest_bearer)],
-    responses=problems(401, 403, 408, 409, 413, 415),
+    responses=problems(401, 403, 429),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -28,10 +29,23 @@ router = APIRouter(prefix="/api/v1/ingest", tags=["Ingest"])
     },
 )
 async def take_batch(request: Request, services: ServicesDep, host: IngestHost) -> schemas.Applied:
-    """Take a batch of the token's host. One that is sent again counts once."""
-    body = await read_body(request, wire.MAX_BATCH_BYTES, wire.CONTENT_TYPE)
+    """Take a batch of the token's host. One that is sent again counts once.
+
+    Problem code `damaged` is final: the bytes can never be taken. After any other the collector keeps the
+    batch and sends it again.
+    """
+    body = await _read(request)
     received_ns = services.now_ns()
     applied = await run_in_threadpool(ingest, services.store, body, host=host, received_ns=received_ns)
     if applied:
         services.live.announce(host, received_ns)
     return schemas.Applied(applied=applied)
+
+
+async def _read(request: Request) -> bytes:
+    try:
+        return await read_body(request, wire.MAX_BATCH_BYTES, wire.CONTENT_TYPE)
+    except ProblemError as exc:
+        # Perhaps a proxy did it, or another version can read it. Collectors of the release before delete a
+        # batch that is answered with 400, 413 or 415.
+        raise ProblemError(503, exc.code, exc.detail, {**NOT_NOW, **(exc.headers or {})}) from exc

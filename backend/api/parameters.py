@@ -16,6 +16,7 @@ from backend.query import cursors
 from backend.query.grid import MAX_POINTS, Grid, make_grid
 from backend.store.values import TimeRange
 from backend.times import DURATION_PATTERN, PATTERN, parse_duration, parse_time
+from faultmodel.problem import ProblemCode
 
 VM_ID_PATTERN = "^[0-9a-f]{16}$"
 MAX_VMS = 100
@@ -148,11 +149,15 @@ async def read_body(request: Request, limit: int, media_type: str) -> bytes:
     """
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != media_type:
-        raise ProblemError(415, f"the body is of type {given[:100] or 'none'!r}, must be {media_type}")
+        raise ProblemError(
+            415,
+            ProblemCode.WRONG_TYPE,
+            f"the body is of type {given[:100] or 'none'!r}, must be {media_type}",
+        )
     length = request.headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit()):
-        raise ProblemError(400, "Content-Length is not a number")
-    too_large = ProblemError(413, f"the body is larger than {limit} bytes")
+        raise ProblemError(400, ProblemCode.BAD_REQUEST, "Content-Length is not a number")
+    too_large = ProblemError(413, ProblemCode.TOO_LARGE, f"the body is larger than {limit} bytes")
     if len(length) > 18 or int(length) > limit:
         raise too_large
     # A body may come in chunks, without its length said before.
@@ -164,8 +169,10 @@ async def read_body(request: Request, limit: int, media_type: str) -> bytes:
                 if len(body) > limit:
                     raise too_large
     except TimeoutError as exc:
-        raise ProblemError(408, f"the body did not come within {BODY_S:.0f} s", _CLOSE) from exc
+        raise ProblemError(
+            408, ProblemCode.INCOMPLETE, f"the body did not come within {BODY_S:.0f} s", _CLOSE
+        ) from exc
     except ClientDisconnect as exc:
         # A collector that was killed is no failure of the server. Nobody reads this answer.
-        raise ProblemError(400, "the body ended before its end") from exc
+        raise ProblemError(400, ProblemCode.INCOMPLETE, "the body ended before its end") from exc
     return bytes(body)

@@ -14,17 +14,19 @@ from backend.api.services import services_of
 from backend.errors import (
     BatchError,
     NotFoundError,
+    NotNowError,
     ParameterError,
     StoreError,
     WrongHostError,
 )
-from faultmodel.errors import UnknownNameError, WireError, WordError
+from faultmodel.errors import UnknownNameError, UnknownVersionError, WireError, WordError
+from faultmodel.problem import ProblemCode
 
 logger = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
-RETRY_AFTER_S = 1
-_UNAVAILABLE = {"Retry-After": str(RETRY_AFTER_S)}
+NOT_NOW = {"Retry-After": "1"}
+"""Headers of what may be done later."""
 
 
 class ProblemParameter(BaseModel):
@@ -40,6 +42,7 @@ class Problem(BaseModel):
     type: str = Field(default="about:blank", description="Always about:blank: the status says it all")
     title: str = Field(description="The status in words", examples=["Not Found"])
     status: int = Field(description="The HTTP status", ge=400, le=599, examples=[404])
+    code: ProblemCode = Field(description="What happened, for programs", examples=["not_found"])
     detail: str = Field(description="What was wrong here", examples=["no VM '00000000000000ff'"])
     errors: list[ProblemParameter] = Field(
         default=[], description="Each parameter that cannot be used, where that is what was wrong"
@@ -49,22 +52,27 @@ class Problem(BaseModel):
 class ProblemError(Exception):
     """Answers the request with this problem."""
 
-    def __init__(self, status: int, detail: str, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, code: ProblemCode, detail: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(detail)
         self.status = status
+        self.code = code
         self.detail = detail
         self.headers = headers
 
 
 def problem_response(
     status: int,
+    code: ProblemCode,
     detail: str,
     *,
     errors: Sequence[ProblemParameter] = (),
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """Return the response that tells of a problem."""
-    problem = Problem(title=http.HTTPStatus(status).phrase, status=status, detail=detail, errors=list(errors))
+    title = http.HTTPStatus(status).phrase
+    problem = Problem(title=title, status=status, code=code, detail=detail, errors=list(errors))
     return JSONResponse(problem.model_dump(), status, dict(headers or {}), CONTENT_TYPE)
 
 
@@ -73,12 +81,13 @@ def add_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(ProblemError)
     async def _(_request: Request, exc: ProblemError) -> JSONResponse:
-        return problem_response(exc.status, exc.detail, headers=exc.headers)
+        return problem_response(exc.status, exc.code, exc.detail, headers=exc.headers)
 
     @app.exception_handler(HTTPException)
     async def _(request: Request, exc: HTTPException) -> JSONResponse:
         headers = {**(exc.headers or {}), **_allowed(request)} if exc.status_code == 405 else exc.headers
-        return problem_response(exc.status_code, _of_http(request, exc), headers=headers)
+        code = _HTTP_CODES.get(exc.status_code, ProblemCode.BAD_REQUEST)
+        return problem_response(exc.status_code, code, _of_http(request, exc), headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def _(_request: Request, exc: RequestValidationError) -> JSONResponse:
@@ -96,30 +105,40 @@ def add_problem_handlers(app: FastAPI) -> None:
         # Where readers need tokens, none can be checked now, and addresses and names are not for everyone.
         is_open = not services_of(request).settings.requires_tokens
         detail = str(exc) if is_open else "the database cannot be used now; the server's log says more"
-        return problem_response(503, detail, headers=_UNAVAILABLE)
+        return problem_response(503, ProblemCode.DATABASE, detail, headers=NOT_NOW)
 
     @app.exception_handler(Exception)
     async def _(_request: Request, _exc: Exception) -> JSONResponse:
         # The exception goes on to the server, which logs it.
-        return problem_response(500, "the server failed; its log says more")
+        return problem_response(500, ProblemCode.FAILED, "the server failed; its log says more")
 
-    for error, status in _STATUS.items():
-        app.add_exception_handler(error, _handler(status))
+    @app.exception_handler(UnknownVersionError)
+    async def _(_request: Request, exc: UnknownVersionError) -> JSONResponse:
+        return problem_response(503, ProblemCode.UNKNOWN_VERSION, str(exc), headers=NOT_NOW)
+
+    @app.exception_handler(NotNowError)
+    async def _(_request: Request, exc: NotNowError) -> JSONResponse:
+        status = 429 if exc.code is ProblemCode.QUOTA else 503
+        return problem_response(status, exc.code, str(exc), headers=NOT_NOW)
+
+    for error, (status, code) in _ANSWERS.items():
+        app.add_exception_handler(error, _handler(status, code))
 
 
-_STATUS: Mapping[type[Exception], int] = {
-    WordError: 400,
-    WireError: 400,
-    WrongHostError: 403,
-    NotFoundError: 404,
-    UnknownNameError: 404,
-    BatchError: 409,
+_ANSWERS: Mapping[type[Exception], tuple[int, ProblemCode]] = {
+    WordError: (400, ProblemCode.BAD_PARAMETER),
+    WireError: (400, ProblemCode.DAMAGED),
+    BatchError: (400, ProblemCode.DAMAGED),
+    WrongHostError: (403, ProblemCode.WRONG_HOST),
+    NotFoundError: (404, ProblemCode.NOT_FOUND),
+    UnknownNameError: (404, ProblemCode.NOT_FOUND),
 }
+_HTTP_CODES = {404: ProblemCode.NOT_FOUND, 405: ProblemCode.WRONG_METHOD}
 
 
-def _handler(status: int) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
+def _handler(status: int, code: ProblemCode) -> Callable[[Request, Exception], Awaitable[JSONResponse]]:
     async def handle(_request: Request, exc: Exception) -> JSONResponse:
-        return problem_response(status, str(exc))
+        return problem_response(status, code, str(exc))
 
     return handle
 
@@ -143,7 +162,7 @@ def _allowed(request: Request) -> Mapping[str, str]:
 
 def _of_parameters(errors: Sequence[ProblemParameter]) -> JSONResponse:
     detail = "; ".join(f"{error.parameter}: {error.message}" for error in errors)
-    return problem_response(400, detail, errors=errors)
+    return problem_response(400, ProblemCode.BAD_PARAMETER, detail, errors=errors)
 
 
 def _of_validation(error: Mapping[str, object]) -> ProblemParameter:

@@ -4,21 +4,35 @@ import http
 from typing import Any
 
 from backend.api.problems import CONTENT_TYPE
+from faultmodel.problem import ProblemCode
 
 _DESCRIPTIONS = {
-    400: ("A parameter cannot be used; `errors` says which and why.", "from: 'yesterday' is not a time"),
-    401: ("No token, or one that is not known here.", "the token is not known here"),
-    403: ("The token is for something else.", "the token is of kind ingest, this needs one of kind read"),
-    404: ("Nothing has this name.", "no VM '00000000000000ff'"),
-    408: ("The body did not come in time.", "the body did not come within 60 s"),
-    409: ("The batch contradicts itself or what is stored.", "batch describes a VM twice"),
-    413: ("The body is too large.", "the body is larger than 8388608 bytes"),
-    415: ("The body is of another type.", "the body is of type 'text/plain'"),
+    400: (
+        "A parameter cannot be used; `errors` says which and why.",
+        ProblemCode.BAD_PARAMETER,
+        "from: 'yesterday' is not a time",
+    ),
+    401: (
+        "No token, or one that is not known here.",
+        ProblemCode.TOKEN_UNKNOWN,
+        "the token is not known here",
+    ),
+    403: (
+        "The token is for something else.",
+        ProblemCode.TOKEN_KIND,
+        "the token is of kind ingest, this needs one of kind read",
+    ),
+    404: ("Nothing has this name.", ProblemCode.NOT_FOUND, "no VM '00000000000000ff'"),
+    408: ("The body did not come in time.", ProblemCode.INCOMPLETE, "the body did not come within 60 s"),
+    413: ("The body is too large.", ProblemCode.TOO_LARGE, "the body is larger than 4096 bytes"),
+    415: ("The body is of another type.", ProblemCode.WRONG_TYPE, "the body is of type 'text/plain'"),
     421: (
         "The server does not answer to this Host.",
+        ProblemCode.WRONG_NAME,
         "the server does not answer to this Host; --allowed-host adds a name",
     ),
-    503: ("Not now; try again.", "database: database is locked"),
+    429: ("Too much at once; try again.", ProblemCode.QUOTA, "host host-1 has handed in too much"),
+    503: ("Not now; try again.", ProblemCode.DATABASE, "database: database is locked"),
 }
 _EVERYWHERE = (400, 421, 503)
 
@@ -36,11 +50,12 @@ def reader_problems(*statuses: int) -> Responses:
 
 
 def _described(status: int) -> dict[str, Any]:
-    description, detail = _DESCRIPTIONS[status]
+    description, code, detail = _DESCRIPTIONS[status]
     example = {
         "type": "about:blank",
         "title": http.HTTPStatus(status).phrase,
         "status": status,
+        "code": code,
         "detail": detail,
         "errors": [],
     }

@@ -12,6 +12,7 @@ from backend.api.responses import problems
 from backend.api.services import Services, ServicesDep
 from backend.auth import SESSION_NS, TokenKind, find_token, hash_token
 from backend.times import rfc3339_ns
+from faultmodel.problem import ProblemCode
 
 router = APIRouter(prefix="/api/v1/session", tags=["Session"])
 
@@ -73,12 +74,20 @@ def _token(body: bytes) -> str:
     try:
         return msgspec.json.decode(body, type=_Login).token
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-        raise ProblemError(400, f'the body is not {{"token": "..."}}: {exc}') from exc
+        raise ProblemError(
+            400, ProblemCode.BAD_REQUEST, f'the body is not {{"token": "..."}}: {exc}'
+        ) from exc
 
 
 def _check(services: Services, text: str) -> None:
     token = find_token(services.store, text)
     if token is None:
-        raise ProblemError(401, "the token is not known here", {"WWW-Authenticate": "Bearer"})
+        raise ProblemError(
+            401, ProblemCode.TOKEN_UNKNOWN, "the token is not known here", {"WWW-Authenticate": "Bearer"}
+        )
     if token.kind != TokenKind.READ:
-        raise ProblemError(403, f"the token is of kind {token.kind}, this needs one of kind {TokenKind.READ}")
+        raise ProblemError(
+            403,
+            ProblemCode.TOKEN_KIND,
+            f"the token is of kind {token.kind}, this needs one of kind {TokenKind.READ}",
+        )

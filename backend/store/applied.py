@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from backend.errors import BatchError
+from backend.errors import NotNowError
 from backend.store.accounts import BatchAccount
 from backend.store.counts import sum_of
 from backend.store.tables import applied_batches, loss_totals, streams
 from backend.store.writer import Writer
+from faultmodel.problem import ProblemCode
 
 DROPPED = "spool_batches"
 """Kind of the losses that are batches."""
@@ -42,7 +43,7 @@ class Run:
 def stream_number(writer: Writer, stream: str, host_id: int) -> int:
     """Return the stream's number, given when it is first seen: a later stream has a greater one.
 
-    :raises BatchError: the stream is another host's
+    :raises NotNowError: the stream is another host's
     """
     named = {"name": stream}
     row = writer.connection.execute(_number_of_stream, named).one_or_none()
@@ -52,7 +53,7 @@ def stream_number(writer: Writer, stream: str, host_id: int) -> int:
         )
         row = writer.connection.execute(_number_of_stream, named).one()
     if row.host_id != host_id:
-        raise BatchError(f"stream {stream} belongs to another host")
+        raise NotNowError(ProblemCode.IDENTITY_CONFLICT, f"stream {stream} belongs to another host")
     number: int = row.id
     return number
 

@@ -37,7 +37,8 @@ class Store(Protocol):
         """Store a batch and remember its number, in one transaction.
 
         :return: False where this batch was applied before; then nothing changes
-        :raises BatchError: it contradicts what is stored (a VM's id on another host); nothing changes
+        :raises BatchError: it contradicts itself; nothing changes
+        :raises NotNowError: what is stored does not allow it now; nothing changes
         """
 
     def vms(

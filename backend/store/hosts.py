@@ -8,12 +8,13 @@ import msgspec
 from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.engine import Row
 
-from backend.errors import BatchError, NotFoundError
+from backend.errors import NotFoundError, NotNowError
 from backend.store.host_events import newest_recording
 from backend.store.losses import lost_ever
 from backend.store.tables import hosts
 from backend.store.values import HostStatus
 from backend.store.writer import Writer
+from faultmodel.problem import ProblemCode
 from faultmodel.record import Host, HostEvent
 from faultmodel.wire import Batch
 
@@ -26,7 +27,7 @@ _this_host = update(hosts).where(hosts.c.id == bindparam("number"))
 def lock_host(writer: Writer, host: Host, received_ns: int) -> Row[Any]:
     """Return the host's row, made if it is new, and lock it: a host's batches are applied one by one.
 
-    :raises BatchError: a recording under the name of a live host, or the other way round
+    :raises NotNowError: a recording under the name of a live host, or the other way round
     """
     named = {"named": host.name}
     row = writer.connection.execute(_locked, named).one_or_none()
@@ -41,7 +42,9 @@ def lock_host(writer: Writer, host: Host, received_ns: int) -> Row[Any]:
         row = writer.connection.execute(_locked, named).one()
     if (row.state == RECORDING) != (host.state == RECORDING):
         kept = "a recording" if row.state == RECORDING else "traced live"
-        raise BatchError(f"host {host.name} is {kept}; give the other a name of its own")
+        raise NotNowError(
+            ProblemCode.REPLAY_CONFLICT, f"host {host.name} is {kept}; give the other a name of its own"
+        )
     return row
 
 

@@ -10,10 +10,11 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.engine import Row
 
-from backend.errors import BatchError
+from backend.errors import NotNowError
 from backend.store.ranges import NS_PER_MS, chunks
 from backend.store.tables import vcpus, vms
 from backend.store.writer import Writer, columns_of
+from faultmodel.problem import ProblemCode
 from faultmodel.record import Vm
 from faultmodel.wire import Batch
 
@@ -45,7 +46,7 @@ def describe_vms(
     A batch older than the one that described a VM adds only what it cannot contradict: an earlier first
     sight, a later last one, and the end, which once set stays.
 
-    :raises BatchError: a VM is another host's, or of another architecture
+    :raises NotNowError: a VM is another host's, or of another architecture
     """
     if not batch.vms:
         return {}
@@ -131,9 +132,15 @@ def _update(
 def _check_owner(rows: Iterable[Row[Any]], batch: Batch, host_id: int) -> None:
     for row in rows:
         if row.host_id != host_id:
-            raise BatchError(f"VM {row.public_id} belongs to another host than {batch.host.name}")
+            raise NotNowError(
+                ProblemCode.IDENTITY_CONFLICT,
+                f"VM {row.public_id} belongs to another host than {batch.host.name}",
+            )
         if row.arch != batch.arch:
-            raise BatchError(f"VM {row.public_id} is {row.arch}, the batch says {batch.arch}")
+            raise NotNowError(
+                ProblemCode.IDENTITY_CONFLICT,
+                f"VM {row.public_id} is {row.arch}, the batch says {batch.arch}",
+            )
 
 
 def _values(vm: Vm, seen: Seen) -> dict[str, Any]:

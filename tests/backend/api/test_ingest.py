@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from backend.auth import TokenKind
@@ -59,11 +60,13 @@ def test_a_token_is_good_for_its_own_host_alone(server: Server, token: dict[str,
 def test_another_content_type_is_refused(server: Server, token: dict[str, str], content_type: str) -> None:
     headers = {**token, "Content-Type": content_type.encode("latin-1")}
     response = server.request("POST", INGEST, content=wire.encode(make_batch()), headers=headers)
-    assert response.status_code == 415
+    assert response.status_code == 503
+    assert response.json()["code"] == "wrong_type"
 
 
 def test_a_body_that_is_too_large_is_refused(server: Server, token: dict[str, str]) -> None:
-    assert server.send(b"\0" * (wire.MAX_BATCH_BYTES + 1), token).status_code == 413
+    response = server.send(b"\0" * (wire.MAX_BATCH_BYTES + 1), token)
+    assert (response.status_code, response.json()["code"]) == (503, "too_large")
 
 
 def test_a_body_in_chunks_is_bounded_as_it_comes(server: Server, token: dict[str, str]) -> None:
@@ -76,14 +79,17 @@ def test_a_body_in_chunks_is_bounded_as_it_comes(server: Server, token: dict[str
             yield b"\0" * 2**20
 
     headers = {"Content-Type": wire.CONTENT_TYPE, **token}
-    assert server.request("POST", INGEST, content=endless(), headers=headers).status_code == 413
+    response = server.request("POST", INGEST, content=endless(), headers=headers)
+    assert (response.status_code, response.json()["code"]) == (503, "too_large")
     assert sent <= wire.MAX_BATCH_BYTES + 2 * 2**20
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "1e3", "9" * 5000, "１"])
 def test_a_wrong_content_length_is_refused(server: Server, token: dict[str, str], length: str) -> None:
     headers = {"Content-Type": wire.CONTENT_TYPE, "Content-Length": length.encode(), **token}
-    assert server.request("POST", INGEST, content=b"", headers=headers).status_code in (400, 413)
+    response = server.request("POST", INGEST, content=b"", headers=headers)
+    assert response.status_code == 503
+    assert response.json()["code"] in ("bad_request", "too_large")
 
 
 @pytest.mark.parametrize(
@@ -93,12 +99,25 @@ def test_what_is_no_batch_is_refused(server: Server, token: dict[str, str], body
     response = server.send(body, token)
     assert response.status_code == 400
     assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["code"] == "damaged"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"version": 4}, {"version": 1}, {"version": 4, "stream": 7}, {"arch": "loongarch64"}]
+)
+def test_what_another_version_may_read_is_not_final(
+    server: Server, token: dict[str, str], changes: dict[str, object]
+) -> None:
+    content = msgspec.msgpack.decode(wire.encode(make_batch()))
+    response = server.send(msgspec.msgpack.encode(content | changes), token)
+    assert (response.status_code, response.json()["code"]) == (503, "unknown_version")
+    assert response.headers["retry-after"] == "1"
 
 
 def test_a_batch_that_contradicts_the_store_changes_nothing(server: Server, token: dict[str, str]) -> None:
     server.apply(make_batch(host=make_host("host-2"), vms=[make_vm()]))
     stolen = make_batch(1, stream="6" * 32, fault_counts=[fault_count(faults=5)])
     response = server.send(stolen, token)
-    assert response.status_code == 409
+    assert (response.status_code, response.json()["code"]) == (503, "identity_conflict")
     assert server.get(f"/api/v1/vms/{VM_ID}")["faults"] == 0
     assert [host["name"] for host in server.get("/api/v1/status")["hosts"]] == ["host-2"]

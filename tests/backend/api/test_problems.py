@@ -18,6 +18,7 @@ def test_a_problem_says_what_was_wrong(server: Server) -> None:
         "type": "about:blank",
         "title": "Bad Request",
         "status": 400,
+        "code": "bad_parameter",
         "detail": response.json()["detail"],
         "errors": [{"parameter": "from", "message": response.json()["errors"][0]["message"]}],
     }

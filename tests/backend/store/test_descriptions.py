@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.errors import BatchError, NotFoundError
+from backend.errors import NotFoundError, NotNowError
 from backend.store.base import Store
 from backend.store.values import TimeRange, VmFilter, VmPlace, VmSummary
 from faultmodel.record import Host, Loss, Probe
@@ -160,7 +160,7 @@ def test_a_host_is_kept_as_it_is_described(store: Store) -> None:
 def test_a_recording_and_a_live_host_do_not_share_a_name(store: Store, first: str, second: str) -> None:
     store.apply(make_batch(0, host=make_host(state=first)), START_NS)
 
-    with pytest.raises(BatchError, match="give the other a name of its own"):
+    with pytest.raises(NotNowError, match="give the other a name of its own"):
         store.apply(make_batch(0, host=make_host(state=second), stream=LATER_STREAM), START_NS)
     assert store.hosts()[0].state == first
 

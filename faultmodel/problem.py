@@ -1,0 +1,48 @@
+"""What a server answers when it does not do what it is asked for, as codes that both sides know.
+
+Every problem body (RFC 9457) that a server of kvmfaults sends has one as ``code``: no other program's answer
+does, and no sentence has to be read to tell what happened.
+"""
+
+from enum import StrEnum
+
+
+class ProblemCode(StrEnum):
+    """Why a request was not done. For a batch, only ``DAMAGED`` is final; all others may pass."""
+
+    DAMAGED = "damaged"
+    """The bytes are no batch and never can be, however often they are sent and to whichever version."""
+    UNKNOWN_VERSION = "unknown_version"
+    """A batch of a version, an architecture or a syndrome format that this server does not read."""
+    REPLAY_CONFLICT = "replay_conflict"
+    """A recording under the name of a host that is traced live, or the other way round."""
+    IDENTITY_CONFLICT = "identity_conflict"
+    """A VM or a stream of another host."""
+    CLOCK_AHEAD = "clock_ahead"
+    """A batch of a time that is still to come, by the server's clock."""
+    WRONG_HOST = "wrong_host"
+    """A batch of another host than the token's."""
+    QUOTA = "quota"
+    """More than one host may hand in just now."""
+    BUSY = "busy"
+    """The server has as much to do as it can."""
+    DATABASE = "database"
+    """The database cannot be used."""
+    TOO_LARGE = "too_large"
+    WRONG_TYPE = "wrong_type"
+    """A body of another content type."""
+    INCOMPLETE = "incomplete"
+    """A body that did not come whole, or not in time."""
+    TOKEN_MISSING = "token_missing"
+    TOKEN_UNKNOWN = "token_unknown"
+    TOKEN_KIND = "token_kind"
+    """A token that is for something else."""
+    BAD_REQUEST = "bad_request"
+    BAD_PARAMETER = "bad_parameter"
+    NOT_FOUND = "not_found"
+    WRONG_METHOD = "wrong_method"
+    WRONG_NAME = "wrong_name"
+    """The server was called by a name (Host) that it does not answer to."""
+    NOT_READY = "not_ready"
+    FAILED = "failed"
+    """A defect of the server's own."""

@@ -9,8 +9,9 @@ from typing import TypeVar
 
 import msgspec
 
-from collector.identity.naming import command_text, name_vm
+from collector.identity.naming import name_vm
 from collector.identity.process import Process, read_process, ticks_of
+from collector.identity.secrets import command_text
 from collector.identity.uevents import EventKind, KvmEvent
 from collector.identity.watch import ProcessKey, ProcessWatch
 from faultmodel.record import Vm

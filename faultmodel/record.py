@@ -102,9 +102,10 @@ class Vm(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: Text = ""
     uuid: Text = ""
     vmm: Text = ""
-    """Kind of VMM: qemu, firecracker, cloud-hypervisor, crosvm, kvmtool, or the process's name."""
+    """Kind of VMM: qemu, firecracker, cloud-hypervisor, crosvm, kvmtool, stratovirt, openvmm, gvisor,
+    virtualbox, dragonball, or the process's name."""
     manager: Text = ""
-    """What runs the VMM, where it shows: libvirt, kata, kubevirt, jailer."""
+    """What runs the VMM, where it shows: libvirt, kata, kubevirt, jailer, cuttlefish, podman."""
     command: LongText = ""
     ended_ns: TimeNs | None = None
 

@@ -6,12 +6,14 @@ from pathlib import PurePosixPath
 
 _GENERIC = frozenset(
     (
-        *("api", "api-socket", "ch", "ch-api", "clh-api", "cloud-hypervisor", "control", "crosvm", "fc"),
-        *("firecracker", "hypervisor", "monitor", "qmp", "sock", "socket", "vm", "vmm"),
-        *("cache", "opt", "root", "run", "srv", "tmp", "var"),
+        *("api", "api-socket", "ch", "ch-api", "clh-api", "cloud-hypervisor", "control", "crosvm"),
+        *("crosvm_control", "fc", "firecracker", "hypervisor", "monitor", "openvmm", "qmp", "rpc", "sock"),
+        *("socket", "ttrpc", "vm", "vmm"),
+        *("config", "fc_config", "fc-config", "firecracker-config", "vm-config", "vm_config", "vmconfig"),
+        *("cache", "etc", "internal", "opt", "root", "run", "srv", "tmp", "var"),
     )
 )
-"""Names of sockets and of the folders they lie in that say nothing about the VM."""
+"""Names of sockets and settings, and of the folders they lie in, that say nothing about the VM."""
 
 
 def option(command: Sequence[str], *names: str) -> str:
@@ -63,7 +65,7 @@ def bracketed_pairs(value: str) -> dict[str, str]:
 
 
 def socket_name(path: str) -> str:
-    """Name a VM after its control socket, or else the folder of that; empty where both names are generic."""
+    """Name a VM after its socket or its settings' file, else the folder of that; empty if neither tells."""
     parsed = PurePosixPath(path)
     for candidate in (parsed.stem, parsed.parent.name):
         if candidate and candidate.lower() not in _GENERIC:

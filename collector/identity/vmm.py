@@ -23,7 +23,28 @@ _PROGRAMS: Mapping[str, re.Pattern[str]] = {
     "cloud-hypervisor": re.compile(r"cloud-hyperviso.*"),
     "crosvm": re.compile(r"crosvm.*"),
     "kvmtool": re.compile(r"lkvm.*|kvmtool"),
+    "stratovirt": re.compile(r"stratovirt.*"),
+    "openvmm": re.compile(r"openvmm.*"),
+    "gvisor": re.compile(r"runsc-sandbox"),
+    "virtualbox": re.compile(r"VBoxHeadless|VBoxSDL|VirtualBoxVM|VirtualBox"),
+    # The VMM that Kata's shim of runtime-rs has built in; the others are programs of their own.
+    "dragonball": re.compile(r"containerd-shim-kata-v2"),
 }
+_LOADERS = re.compile(
+    r"ld(?:-linux[\w-]*|-musl-\w+|64)?\.so(?:\.\d+)?|(?:memcheck|callgrind|massif|helgrind|drd|none)-\w+-linux"
+    r"|valgrind(?:\.bin)?|box64|FEXInterpreter|FEXLoader"
+)
+"""Programs that load another into their own process: its name stands among their arguments."""
+
+
+def unwrapped(command: Sequence[str]) -> Sequence[str]:
+    """Return the command line of the VMM that a loader runs; any other as it is."""
+    if not command or not _LOADERS.fullmatch(PurePosixPath(command[0]).name):
+        return command
+    for position, argument in enumerate(command[1:], start=1):
+        if kind([argument], ""):
+            return command[position:]
+    return command
 
 
 def kind(command: Sequence[str], comm: str) -> str:
@@ -43,7 +64,7 @@ def kind(command: Sequence[str], comm: str) -> str:
 def said_by(vmm: str, command: Sequence[str]) -> Said:
     """Return what the command line of this kind of VMM says."""
     read = _READERS.get(vmm)
-    return read(command) if read else Said()
+    return read(command) if read and command else Said()
 
 
 def _qemu(command: Sequence[str]) -> Said:
@@ -51,19 +72,27 @@ def _qemu(command: Sequence[str]) -> Said:
     name: dict[str, str] = {}
     for value in options(command, "-name", "--name"):
         name |= qemu_pairs(value, implied="guest")
+    # The Android emulator, a QEMU, names its guest after the virtual device: "-avd NAME" or "@NAME".
+    avd = option(command, "-avd") or _short_avd(command)
     uuid = option(command, "-uuid", "--uuid")
     for value in options(command, "-smbios", "--smbios"):
         table = qemu_pairs(value)
         if table.get("type") == "1" and not uuid:
             uuid = table.get("uuid", "")
-    return Said(name.get("guest", ""), uuid)
+    return Said(name.get("guest", "") or avd, uuid)
+
+
+def _short_avd(command: Sequence[str]) -> str:
+    if "/emulator/" not in command[0]:
+        return ""
+    return next((argument[1:] for argument in command[1:] if argument.startswith("@")), "")
 
 
 def _firecracker(command: Sequence[str]) -> Said:
     identity = option(command, "--id")
     if identity and identity != "anonymous-instance":
         return Said(identity)
-    return Said(socket_name(option(command, "--api-sock")))
+    return Said(socket_name(option(command, "--api-sock")) or socket_name(option(command, "--config-file")))
 
 
 def _cloud_hypervisor(command: Sequence[str]) -> Said:
@@ -83,10 +112,38 @@ def _kvmtool(command: Sequence[str]) -> Said:
     return Said(option(command, "--name"))
 
 
+def _openvmm(command: Sequence[str]) -> Said:
+    # It has no option for a name. "--ttrpc PATH" and "--grpc PATH" are the older "--rpc path=PATH".
+    path = bracketed_pairs(option(command, "--rpc")).get("path", "") or option(command, "--ttrpc", "--grpc")
+    return Said(socket_name(path))
+
+
+def _gvisor(command: Sequence[str]) -> Said:
+    # "runsc-sandbox ... boot ... ID". Source: gVisor, runsc/cmd/boot.go, Usage().
+    return Said(command[-1] if "boot" in command[:-1] else "")
+
+
+def _virtualbox(command: Sequence[str]) -> Said:
+    # VBoxManage starts a VM by its UUID, and gives its name as a comment for those who look at processes.
+    machine = option(command, "--startvm", "-startvm", "-s")
+    return Said(option(command, "--comment", "-comment") or machine, machine)
+
+
+def _dragonball(command: Sequence[str]) -> Said:
+    # containerd's shims: "-id ID". Source: containerd, core/runtime/v2/README.md.
+    return Said(option(command, "-id", "--id"))
+
+
 _READERS: Mapping[str, Callable[[Sequence[str]], Said]] = {
     "qemu": _qemu,
     "firecracker": _firecracker,
     "cloud-hypervisor": _cloud_hypervisor,
     "crosvm": _crosvm,
     "kvmtool": _kvmtool,
+    # QEMU's syntax. Source: StratoVirt, docs/config_guidebook.md.
+    "stratovirt": _qemu,
+    "openvmm": _openvmm,
+    "gvisor": _gvisor,
+    "virtualbox": _virtualbox,
+    "dragonball": _dragonball,
 }

@@ -12,7 +12,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from collector.identity.naming import cut
 from collector.shipper_http import Uplink, Verdict
 from collector.trace.errors import TraceError
 from collector.trace.progress import Progress
@@ -21,6 +20,7 @@ from collector.trace.source import Source, opened
 from collector.trace.survey import Survey, survey
 from faultmodel import wire
 from faultmodel.arch.x86 import ARCHITECTURE as X86
+from faultmodel.text import cut
 
 logger = logging.getLogger(__name__)
 

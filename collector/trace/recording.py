@@ -10,7 +10,7 @@ from hashlib import blake2b
 from pathlib import Path
 from uuid import UUID
 
-from collector.identity.naming import COMMAND_LENGTH, cut
+from collector.identity.secrets import COMMAND_LENGTH
 from collector.trace.arm64 import Arm64Reader
 from collector.trace.errors import LineError, TraceError, UnattributedError
 from collector.trace.lines import Line, LostEvents, Unreadable, read
@@ -24,6 +24,7 @@ from collector.trace.x86 import X86Options, X86Reader
 from faultmodel import arch
 from faultmodel.ledger import recorded_ledger
 from faultmodel.record import BUCKET_MS, Host, Loss, Span
+from faultmodel.text import cut
 from faultmodel.wire import Batch
 
 BATCH_RECORDS = 8192

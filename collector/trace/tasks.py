@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from collector.identity import vmm
-from collector.identity.naming import TEXT_LENGTH, cut
+from collector.identity.naming import TEXT_LENGTH
 from collector.trace.lines import Line
 from collector.trace.seen import Thread
 from faultmodel.record import Vm
+from faultmodel.text import cut
 
 _VCPU_EVENTS = frozenset(
     (

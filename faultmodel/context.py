@@ -23,6 +23,8 @@ CONTEXT = _named(
         "userfault": "user space had asked to be told of accesses to this page (proposed)",
         "no_memslot": "no memory slot covers the address: KVM treats it as MMIO",
         "dirty_logging": "the memory slot logs dirty pages: the first write to each page faults",
+        "nested": "a guest of the guest ran (L2): the address is that guest's, not the VM's",
+        "context_unknown": "only how it ended is known: not private, memory slot and dirty logging",
         "prefetched": "mapped ahead of the guest, for the VMM or by KVM itself: no guest fault",
     }
 )

@@ -79,13 +79,17 @@ COUNTERS = (
     "no_memslot",
     "dirty_logging",
     "prefetched",
+    "nested",
+    "context_unknown",
 )
 """What every architecture's fault count carries beside its key.
 
 ``faults``: guest faults, each once. Of these, where the kernel shows it: ``mapped_*`` were mapped at
 that level, ``fast`` fixed without the MMU lock, ``spurious`` already fixed, ``mmio`` on a page known as
-MMIO; ``private``, ``no_memslot``, ``dirty_logging`` had that software context. ``prefetched`` are
-mappings that the VMM or KVM asked for ahead of the guest; they are no guest faults, not in ``faults``.
+MMIO; ``private``, ``no_memslot``, ``dirty_logging`` had that software context; ``nested`` were taken while a
+guest of the guest ran (L2). Of ``context_unknown`` the kernel showed how they ended and nothing of the
+private, no_memslot and dirty_logging context, so that these three are a share. ``prefetched`` are mappings
+that the VMM or KVM asked for ahead of the guest; they are no guest faults, not in ``faults``.
 """
 
 

@@ -162,10 +162,10 @@ def exit_record(
 
 
 def full_exit_record(*, arch_name: str = X86, word: int = 2**64 - 1) -> Struct:
-    """Return an exit's record in which every optional field has a value: ``word``, or a text."""
+    """Return an exit's record in which every optional field has a value: ``word``, a text, or False."""
     record = exit_record(arch_name=arch_name)
     optional = {
-        field.name: "npf" if "str" in str(field.type) else word
+        field.name: "npf" if "str" in str(field.type) else False if "bool" in str(field.type) else word
         for field in msgspec.structs.fields(record)
         if getattr(record, field.name) is None
     }

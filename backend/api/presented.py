@@ -88,7 +88,9 @@ def exit_body(row: ExitRow) -> schemas.Exit:
         reason_name=exits.reason_name(record.reason),
         errno=record.errno,
         errno_name=exits.errno_name(record.errno),
-        gpa=None if record.gpa is None else hex(record.gpa),
+        gpa=_hex(record.vm_gpa),
+        l2_address=_hex(record.l2_address),
+        nested=record.nested,
         size=record.size,
         flags=[] if record.flags is None else list(exits.flag_names(record.flags)),
         flags_raw=None if record.flags is None else hex(record.flags),
@@ -108,7 +110,9 @@ def fault_body(row: FaultRow) -> schemas.Fault:
         vcpu=record.vcpu,
         arch=row.arch,
         access=record.access,
-        gpa=None if record.gpa is None else hex(record.gpa),
+        gpa=_hex(record.gpa),
+        l2_address=_hex(record.l2_address),
+        nested=record.nested,
         private=record.private,
         memslot=record.memslot,
         flags=[] if form is None else [flag.name for flag in form.flags(word)],
@@ -182,6 +186,10 @@ def _raw_syndrome(
         word=hex(getattr(record, architecture.word_field)),
         words={name: hex(value) for name, value in own.items() if value is not None},
     )
+
+
+def _hex(word: int | None) -> str | None:
+    return None if word is None else hex(word)
 
 
 def _recording_body(event: HostEvent) -> schemas.Recording:

@@ -8,7 +8,7 @@ from faultmodel import arch, context
 from faultmodel.arch.base import Flag
 from faultmodel.record import Side
 
-FAULT_CONTEXT = ("private", "no_memslot", "dirty_logging")
+FAULT_CONTEXT = ("private", "no_memslot", "dirty_logging", "nested", "context_unknown")
 """The software flags that a fault count carries."""
 _PREFETCHED = "prefetched"
 

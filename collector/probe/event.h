@@ -43,6 +43,8 @@ struct fault_counters {
 	u64 no_memslot;
 	u64 dirty_logging;
 	u64 prefetched;
+	u64 nested;
+	u64 context_unknown;
 };
 
 /* The faults of one vCPU with one word. */
@@ -192,8 +194,8 @@ struct about {
 #define LOST_KINDS		3
 
 _Static_assert(sizeof(struct vm_record) == 80, "layout.py: VM_RECORD");
-_Static_assert(sizeof(struct fault_counters) == 88, "layout.py: FAULT_COUNTERS");
-_Static_assert(sizeof(struct vcpu_counts) == 1064, "layout.py: VCPU_COUNTS");
+_Static_assert(sizeof(struct fault_counters) == 104, "layout.py: FAULT_COUNTERS");
+_Static_assert(sizeof(struct vcpu_counts) == 1192, "layout.py: VCPU_COUNTS");
 _Static_assert(sizeof(struct vcpu_key) == 24, "layout.py: VCPU_KEY");
 _Static_assert(sizeof(struct fault_key) == 32, "layout.py: FAULT_KEY");
 _Static_assert(sizeof(struct exit_key) == 32, "layout.py: EXIT_KEY");

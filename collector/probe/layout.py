@@ -176,7 +176,7 @@ _SIZES = [
         ABOUT,
     )
 ]
-if _SIZES != [80, 88, 24, 32, 32, 80, 96, 16, 96] or VCPU_COUNTS_BYTES != 1064:
+if _SIZES != [80, 104, 24, 32, 32, 80, 96, 16, 96] or VCPU_COUNTS_BYTES != 1192:
     raise AssertionError("layout.py and event.h differ")
 
 

@@ -31,12 +31,17 @@ FAULT_FIELDS: Mapping[str, tuple[type, ...]] = {
     "vm": (str,),
     "vcpu": (int,),
     "gpa": (int, type(None)),
+    "l2_address": (int, type(None)),
     "access": (Access,),
     "private": (bool, type(None)),
     "memslot": (int, type(None)),
     "stands_for": (int,),
+    "nested": (bool, type(None)),
 }
-"""Required of every architecture's ``Fault``: field or property, and the types that it may have."""
+"""Required of every architecture's ``Fault``: field or property, and the types that it may have.
+
+``gpa`` is the VM's own guest-physical address and nothing else: that of a guest's guest is ``l2_address``.
+"""
 
 COUNT_FIELDS: Mapping[str, tuple[type, ...]] = {
     "bucket_ms": (int,),
@@ -56,6 +61,9 @@ EXIT_FIELDS: Mapping[str, tuple[type, ...]] = {
     "flags": (int, type(None)),
     "gpa": (int, type(None)),
     "size": (int, type(None)),
+    "vm_gpa": (int, type(None)),
+    "l2_address": (int, type(None)),
+    "nested": (bool, type(None)),
 }
 
 

@@ -131,11 +131,18 @@ class RiscvFault(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     memslot: U32 | None = None
     stands_for: Count = 1
     """How many of this vCPU's faults were seen since the one recorded before, this one included."""
+    nested: bool | None = None
+    """Whether a guest of the guest ran (L2); None where the source does not show it."""
 
     @property
     def gpa(self) -> int | None:
         """``htval`` holds the address shifted right by two; ``stval`` has the lowest two bits."""
-        return (self.htval << 2) | (self.stval & 3)
+        return None if self.nested else (self.htval << 2) | (self.stval & 3)
+
+    @property
+    def l2_address(self) -> int | None:
+        """The nested guest's address."""
+        return (self.htval << 2) | (self.stval & 3) if self.nested else None
 
     @property
     def access(self) -> Access:
@@ -161,6 +168,8 @@ class RiscvFaultCount(Struct, frozen=True, array_like=True, gc=False):
     no_memslot: Count = 0
     dirty_logging: Count = 0
     prefetched: Count = 0
+    nested: Count = 0
+    context_unknown: Count = 0
 
 
 class RiscvExit(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -181,6 +190,20 @@ class RiscvExit(Struct, frozen=True, kw_only=True, omit_defaults=True):
     htval: U64 | None = None
     htinst: U64 | None = None
     sepc: U64 | None = None
+    nested: bool | None = None
+    """Whether a guest of the guest ran (L2); None where the source does not show it."""
+
+    @property
+    def vm_gpa(self) -> int | None:
+        """``gpa``, None for a nested guest's."""
+        return None if self.nested else self.gpa
+
+    @property
+    def l2_address(self) -> int | None:
+        """The nested guest's address."""
+        if not self.nested or self.htval is None:
+            return None
+        return (self.htval << 2) | ((self.stval or 0) & 3)
 
 
 ARCHITECTURE = Architecture(

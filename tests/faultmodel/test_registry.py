@@ -134,9 +134,14 @@ class WithProperties(msgspec.Struct):
     private: bool | None = None
     memslot: int | None = None
     stands_for: int = 1
+    nested: bool | None = None
 
     @property
     def gpa(self) -> int | None:
+        return None
+
+    @property
+    def l2_address(self) -> int | None:
         return None
 
     @property

@@ -100,6 +100,15 @@ def test_an_empty_batch_survives() -> None:
     assert wire.decode(wire.encode(empty)) == empty
 
 
+@each_architecture
+def test_a_batch_without_the_fields_that_came_later_has_their_defaults(architecture: Architecture) -> None:
+    content: dict[str, Any] = msgspec.msgpack.decode(wire.encode(batch(architecture)))
+    del content["fault_counts"][0][-2:]
+    decoded = wire.decode(msgspec.msgpack.encode(content))
+    assert (decoded.fault_counts[0].nested, decoded.fault_counts[0].context_unknown) == (0, 0)
+    assert decoded.exits[0].nested is None
+
+
 def test_a_field_of_a_later_collector_is_ignored() -> None:
     assert wire.decode(altered(weather="fine")) == batch(X86)
 

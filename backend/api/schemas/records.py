@@ -34,7 +34,18 @@ class Exit(BaseModel):
     reason_name: str = Field(examples=["KVM_EXIT_MEMORY_FAULT"])
     errno: int = Field(description="Positive", examples=[14])
     errno_name: str = Field(examples=["EFAULT"])
-    gpa: WordText | None = Field(description="Null where KVM did not tell", examples=["0x100000"])
+    gpa: WordText | None = Field(
+        description="The VM's; null where KVM did not tell it, or told a nested guest's",
+        examples=["0x100000"],
+    )
+    l2_address: WordText | None = Field(
+        description="Guest-physical address of a guest that the guest runs (L2), else null",
+        examples=[None],
+    )
+    nested: bool | None = Field(
+        description="Whether a guest of the guest ran (L2); null where the source does not show it",
+        examples=[False],
+    )
     size: int | None = Field(description="Bytes; null where KVM did not tell", examples=[4096])
     flags: list[str] = Field(examples=[["private"]])
     flags_raw: WordText | None = Field(examples=["0x8"])
@@ -56,7 +67,18 @@ class Fault(BaseModel):
     vcpu: int = Field(examples=[0])
     arch: str = Field(examples=["x86_64"])
     access: Access
-    gpa: WordText | None = Field(description="Guest-physical; null where not shown", examples=["0x100000"])
+    gpa: WordText | None = Field(
+        description="The VM's guest-physical address; null where not shown, or where the guest is nested",
+        examples=["0x100000"],
+    )
+    l2_address: WordText | None = Field(
+        description="Guest-physical address of a guest that the guest runs (L2), else null",
+        examples=[None],
+    )
+    nested: bool | None = Field(
+        description="Whether a guest of the guest ran (L2); null where the source does not show it",
+        examples=[False],
+    )
     private: bool | None = Field(description="Whether the access was to private memory; null where not shown")
     memslot: int | None = Field(description="KVM's memory slot; null where not shown")
     flags: list[str] = Field(description="What the hardware's word says", examples=[["write", "user"]])

@@ -16,6 +16,9 @@ from faultmodel import arch
 from faultmodel.arch.base import Architecture
 from faultmodel.record import COUNTERS, U64
 
+_LATER_COUNTERS = frozenset(("nested", "context_unknown"))
+"""Added when there were rows already, for which the column has a default."""
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
@@ -49,10 +52,14 @@ def _fault_counts(architecture: Architecture, into: MetaData) -> Table:
         number("vm_id"),
         number("bucket_s"),
         *own,
-        *(number(name) for name in COUNTERS),
+        *(_counter(name) for name in COUNTERS),
         PrimaryKeyConstraint("vm_id", "bucket_s", *(c.name for c in own)),
         sqlite_with_rowid=False,
     )
+
+
+def _counter(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default="0" if name in _LATER_COUNTERS else None)
 
 
 def _exits(architecture: Architecture, into: MetaData) -> Table:

@@ -25,11 +25,21 @@ class Arm64Fault(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     memslot: U32 | None = None
     stands_for: Count = 1
     """How many of this vCPU's faults were seen since the one recorded before, this one included."""
+    nested: bool | None = None
+    """Whether a guest of the guest ran (L2); None where the source does not show it."""
 
     @property
     def gpa(self) -> int | None:
-        """The IPA with the offset in the page that FAR_EL2 gives."""
-        return self.ipa | (self.far & 0xFFF)
+        """The IPA with the offset in the page that FAR_EL2 gives; None for a nested guest's."""
+        return None if self.nested else self.ipa | (self.far & 0xFFF)
+
+    @property
+    def l2_address(self) -> int | None:
+        """The nested guest's IPA: ``kvm_guest_fault`` is emitted before KVM walks L1's stage-2 tables.
+
+        Source: kvm_handle_guest_abort(), Linux 7.3 arch/arm64/kvm/mmu.c.
+        """
+        return self.ipa | (self.far & 0xFFF) if self.nested else None
 
     @property
     def access(self) -> Access:
@@ -55,6 +65,8 @@ class Arm64FaultCount(Struct, frozen=True, array_like=True, gc=False):
     no_memslot: Count = 0
     dirty_logging: Count = 0
     prefetched: Count = 0
+    nested: Count = 0
+    context_unknown: Count = 0
 
 
 class Arm64Exit(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -74,6 +86,20 @@ class Arm64Exit(Struct, frozen=True, kw_only=True, omit_defaults=True):
     far: U64 | None = None
     ipa: U64 | None = None
     pc: U64 | None = None
+    nested: bool | None = None
+    """Whether a guest of the guest ran (L2); None where the source does not show it."""
+
+    @property
+    def vm_gpa(self) -> int | None:
+        """``gpa``, which for a nested guest is L2's and not the VM's (gmem_abort(), Linux 7.3)."""
+        return None if self.nested else self.gpa
+
+    @property
+    def l2_address(self) -> int | None:
+        """The nested guest's IPA, of the abort or as KVM_RUN told it."""
+        if not self.nested:
+            return None
+        return self.gpa if self.ipa is None else self.ipa | ((self.far or 0) & 0xFFF)
 
 
 ARCHITECTURE = Architecture(

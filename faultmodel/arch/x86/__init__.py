@@ -10,6 +10,9 @@ from faultmodel.arch.x86.ept import EPT
 from faultmodel.arch.x86.pferr import NPF, PFERR
 from faultmodel.record import U32, U64, Access, Count, DescribedVm, ExitKind, Text, TimeMs, TimeNs
 
+_GUEST_PHYSICAL = frozenset(("ept", "npf"))
+"""The formats whose faults have a guest-physical address."""
+
 
 class X86Fault(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """One EPT violation, nested page fault or shadow page fault."""
@@ -29,13 +32,22 @@ class X86Fault(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     level: U32 | None = None
     stands_for: Count = 1
     """How many of this vCPU's faults were seen since the one recorded before, this one included."""
+    nested: bool | None = None
+    """Whether a guest of the guest ran (L2); None where the source does not show it."""
 
     @property
     def gpa(self) -> int | None:
-        """Guest-physical address, of the page where only its gfn is known."""
-        if self.format in ("ept", "npf"):
+        """Guest-physical address, of the page where only its gfn is known; None for a nested guest's."""
+        if self.nested:
+            return None
+        if self.format in _GUEST_PHYSICAL:
             return self.address
         return None if self.gfn is None else self.gfn << 12
+
+    @property
+    def l2_address(self) -> int | None:
+        """Guest-physical address of the nested guest, as the fault's tracepoint has it."""
+        return self.address if self.nested and self.format in _GUEST_PHYSICAL else None
 
     @property
     def access(self) -> Access:
@@ -63,6 +75,8 @@ class X86FaultCount(Struct, frozen=True, array_like=True, gc=False):
     no_memslot: Count = 0
     dirty_logging: Count = 0
     prefetched: Count = 0
+    nested: Count = 0
+    context_unknown: Count = 0
 
 
 class X86Exit(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -82,6 +96,21 @@ class X86Exit(Struct, frozen=True, kw_only=True, omit_defaults=True):
     syndrome: U64 | None = None
     address: U64 | None = None
     rip: U64 | None = None
+    nested: bool | None = None
+    """Whether a guest of the guest ran (L2); None where the source does not show it."""
+
+    @property
+    def vm_gpa(self) -> int | None:
+        """``gpa``: of a nested guest's access too KVM tells the frame of the VM itself.
+
+        Source: kvm_mmu_prepare_memory_fault_exit(), from fault->gfn, Linux 7.3 mmu/mmu_internal.h.
+        """
+        return self.gpa
+
+    @property
+    def l2_address(self) -> int | None:
+        """Guest-physical address of the nested guest, as the fault's tracepoint has it."""
+        return self.address if self.nested and self.format in _GUEST_PHYSICAL else None
 
 
 ARCHITECTURE = Architecture(

@@ -56,13 +56,15 @@ def test_software_flags_and_outcomes_stand_apart_from_the_hardware(server: Serve
     server.apply(
         make_batch(
             fault_counts=[
-                fault_count(faults=9, private=2, dirty_logging=3, mapped_2m=4, spurious=1, prefetched=6)
+                fault_count(
+                    faults=9, private=2, dirty_logging=3, nested=5, mapped_2m=4, spurious=1, prefetched=6
+                )
             ]
         )
     )
     flags = server.get(FLAGS)
     software = {item["flag"]: item["count"] for item in flags["items"] if item["side"] == "software"}
-    assert software == {"private": 2, "dirty_logging": 3}
+    assert software == {"nested": 5, "private": 2, "dirty_logging": 3}
     assert {item["flag"]: item["count"] for item in flags["outcomes"]} == {
         "prefetched": 6,
         "mapped_2m": 4,

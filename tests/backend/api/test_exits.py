@@ -1,5 +1,7 @@
 """Single exits."""
 
+from typing import Any
+
 import pytest
 
 from faultmodel import arch
@@ -46,6 +48,8 @@ def test_a_memory_fault_exit_has_every_field_of_the_interface(server: Server) ->
                 "errno": 14,
                 "errno_name": "EFAULT",
                 "gpa": "0x100000000",
+                "l2_address": None,
+                "nested": None,
                 "size": 4096,
                 "flags": ["private"],
                 "flags_raw": "0x8",
@@ -66,6 +70,26 @@ def test_what_kvm_did_not_tell_is_null(server: Server) -> None:
     assert (item["kind"], item["reason"]) == ("bare_error", 0)
     assert (item["gpa"], item["size"], item["flags"], item["flags_raw"]) == (None, None, [], None)
     assert item["syndrome"] is None
+
+
+@pytest.mark.parametrize(
+    ("arch_name", "words", "gpa", "address"),
+    [
+        # x86 tells the frame of the VM, which the nested address stands for; arm64 tells the nested address.
+        ("x86_64", {"format": "ept", "syndrome": 0x181, "address": 0xFEBD0010}, "0x5000", "0xfebd0010"),
+        ("x86_64", {}, "0x5000", None),
+        ("aarch64", {"esr_el2": 0x92000047, "ipa": 0xFEBD0000, "far": 0x10}, None, "0xfebd0010"),
+        ("aarch64", {}, None, "0x5000"),
+        ("riscv64", {"htval": 0xFEBD0010 >> 2}, None, "0xfebd0010"),
+    ],
+)
+def test_the_address_of_a_nested_guest_is_not_the_vms(
+    server: Server, arch_name: str, words: dict[str, Any], gpa: str | None, address: str | None
+) -> None:
+    record = exit_record(arch_name=arch_name, nested=True, gpa=0x5000, **words)
+    server.apply(make_batch(arch=arch_name, host=make_host(arch=arch_name), exits=[record]))
+    (item,) = server.get(EXITS)["items"]
+    assert (item["nested"], item["gpa"], item["l2_address"]) == (True, gpa, address)
 
 
 @pytest.mark.parametrize("arch_name", arch.architectures())

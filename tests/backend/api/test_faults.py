@@ -1,5 +1,7 @@
 """Single faults of a VM."""
 
+from typing import Any
+
 import pytest
 
 from faultmodel import arch
@@ -33,6 +35,8 @@ def test_a_fault_has_every_field_of_the_interface(server: Server) -> None:
                 "arch": "x86_64",
                 "access": "write",
                 "gpa": "0x100000010",
+                "l2_address": None,
+                "nested": None,
                 "private": False,
                 "memslot": 3,
                 "flags": ["write", "user", "guest_page"],
@@ -52,6 +56,25 @@ def test_a_fault_has_every_field_of_the_interface(server: Server) -> None:
         ],
         "next_cursor": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("arch_name", "words", "address"),
+    [
+        ("x86_64", {"format_name": "ept", "address": 0xFEBD0010, "gfn": 0x1234}, "0xfebd0010"),
+        ("x86_64", {"format_name": "pferr", "address": 0xFEBD0010, "gfn": 0x1234}, None),
+        ("aarch64", {"ipa": 0xFEBD0000, "far": 0xFFFF_0010}, "0xfebd0010"),
+        ("riscv64", {"htval": 0xFEBD0010 >> 2, "stval": 0x10}, "0xfebd0010"),
+    ],
+)
+def test_the_address_of_a_nested_guest_is_not_the_vms(
+    server: Server, arch_name: str, words: dict[str, Any], address: str | None
+) -> None:
+    record = fault_record(arch_name=arch_name, nested=True, **words)
+    server.apply(make_batch(arch=arch_name, host=make_host(arch=arch_name), faults=[record]))
+    (item,) = server.get(FAULTS)["items"]
+    assert (item["nested"], item["gpa"], item["l2_address"]) == (True, None, address)
+    assert "nested" not in item["syndrome"]["words"]
 
 
 def test_what_the_kernel_did_not_show_is_null(server: Server) -> None:

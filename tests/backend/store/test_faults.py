@@ -36,8 +36,8 @@ def _full(arch_name: str, word: int) -> Struct:
     fields: dict[str, object] = {}
     for field in msgspec.structs.fields(record):
         value = getattr(record, field.name)
-        if field.name in ("private", "memslot", "level", "stands_for", "vcpu"):
-            fields[field.name] = True if field.name == "private" else 2**32 - 1
+        if field.name in ("private", "nested", "memslot", "level", "stands_for", "vcpu"):
+            fields[field.name] = True if field.name in ("private", "nested") else 2**32 - 1
         elif value in (0, None):
             fields[field.name] = word
     return msgspec.structs.replace(record, **fields)

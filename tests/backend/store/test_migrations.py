@@ -15,7 +15,15 @@ from backend.store.migrate import check_drift, downgrade, migrate
 from backend.store.tables import metadata
 from backend.store.values import TimeRange
 from tests.backend.store.conftest import NewUrl
-from tests.batches import START_NS, VM_ID, fault_count, make_batch
+from tests.batches import (
+    START_NS,
+    VM_ID,
+    exit_record,
+    fault_count,
+    fault_record,
+    ledger_entry,
+    make_batch,
+)
 
 _CHECKOUT = Path(__file__).parents[3]
 
@@ -106,6 +114,31 @@ def test_migrating_again_keeps_what_is_stored(new_url: NewUrl) -> None:
     migrate(url)
 
     assert store.vm(VM_ID, TimeRange()).faults == 3
+    store.close()
+
+
+def test_faults_that_were_stored_before_nested_guests_were_told_apart_are_kept(new_url: NewUrl) -> None:
+    url = new_url()
+    store = open_store(url)
+    store.apply(
+        make_batch(
+            fault_counts=[fault_count(faults=3)],
+            faults=[fault_record()],
+            exits=[exit_record()],
+            ledger=[ledger_entry(seen=3, recorded=1)],
+        ),
+        START_NS,
+    )
+    store.close()
+    downgrade(url, "0003")
+    migrate(url)
+
+    store = open_store(url)
+    (counted,) = store.syndromes(VM_ID, TimeRange())
+    assert [counted.counters[name] for name in ("faults", "nested", "context_unknown")] == [3, 0, 0]
+    (fault,) = store.faults(VM_ID, TimeRange(), limit=9, before=None)
+    (exited,) = store.exits(None, None, TimeRange(), limit=9, before=None)
+    assert (fault.record.nested, exited.record.nested) == (None, None)
     store.close()
 
 

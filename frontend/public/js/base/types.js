@@ -120,7 +120,9 @@
  * @property {string} reason_name
  * @property {number} errno
  * @property {string} errno_name
- * @property {string | null} gpa
+ * @property {string | null} gpa the VM's own
+ * @property {string | null} l2_address of a guest that the guest runs
+ * @property {boolean | null} nested null where not shown
  * @property {number | null} size bytes
  * @property {string[]} flags
  * @property {string | null} flags_raw
@@ -136,7 +138,9 @@
  * @property {number} vcpu
  * @property {string} arch
  * @property {string} access
- * @property {string | null} gpa
+ * @property {string | null} gpa the VM's own
+ * @property {string | null} l2_address of a guest that the guest runs
+ * @property {boolean | null} nested null where not shown
  * @property {boolean | null} private
  * @property {number | null} memslot
  * @property {string[]} flags

@@ -3,6 +3,7 @@
 import { NONE, sizeText, words } from "../base/format.js";
 import { el } from "../base/dom.js";
 import { exactTimeText } from "../base/time.js";
+import { addressCell } from "./address-cell.js";
 
 /** @typedef {import("../base/paged-list.js").Keyed<import("../base/types.js").Exit>} KeyedExit */
 
@@ -20,7 +21,7 @@ export function createExitRow(exit) {
     el("td", {}, el("span", { class: `kind ${kind}` }, words(kind))),
     el("td", { title: reasonName }, reasonName.replace("KVM_EXIT_", ""), muted(` ${reason}`)),
     el("td", { title: `errno ${errno}` }, errnoName),
-    el("td", {}, exit.gpa === null ? muted("not told") : el("code", {}, exit.gpa)),
+    addressCell(exit, "not told"),
     el("td", { class: "number nowrap", title: size === null ? null : `${size} bytes` }, sizeText(size)),
     flagsCell(exit),
     syndromeCell(exit),

@@ -3,6 +3,7 @@
 import { NONE, countText } from "../base/format.js";
 import { el } from "../base/dom.js";
 import { exactTimeText } from "../base/time.js";
+import { addressCell } from "./address-cell.js";
 
 /** @typedef {import("../base/paged-list.js").Keyed<import("../base/types.js").Fault>} KeyedFault */
 
@@ -15,7 +16,7 @@ const LEVELS = /** @type {Record<string, string>} */ ({ "0x1": "4 KiB", "0x2": "
  * @returns {import("../base/dom.js").Row<KeyedFault>}
  */
 export function createFaultRow(fault) {
-  const { time, vcpu, access, gpa, memslot, stands_for: standsFor, syndrome } = fault;
+  const { time, vcpu, access, memslot, stands_for: standsFor, syndrome } = fault;
   const level = syndrome?.words.level;
   const counter = PROGRAM_COUNTERS.map((name) => syndrome?.words[name]).find(Boolean);
   const root = el(
@@ -24,7 +25,7 @@ export function createFaultRow(fault) {
     el("td", { class: "nowrap", title: time }, exactTimeText(time)),
     el("td", { class: "number" }, String(vcpu)),
     el("td", {}, el("span", { class: "access", "data-access": access }, access)),
-    code(gpa),
+    addressCell(fault),
     syndromeCell(fault),
     code(counter),
     el("td", { class: "nowrap" }, level ? (LEVELS[level] ?? level) : muted(NONE)),

@@ -15,14 +15,20 @@ from backend.store import open_store
 from backend.token_file import create_token_file
 from backend.token_list import describe_token, revoke_by_id, revoke_by_kind
 from backend.version import version
+from faultmodel import console
 from faultmodel.errors import FaultModelError
 from faultmodel.explain import explain
+from faultmodel.text import printable
 
 _FAILED = 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; return the exit status: 2, with a line on standard error, where it fails."""
+    return console.run(lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     command: Callable[[argparse.Namespace], None] = options.command
     try:
@@ -170,6 +176,8 @@ def _create_token(options: argparse.Namespace) -> None:
     kind = TokenKind(options.kind)
     if (kind is TokenKind.INGEST) != (options.host is not None):
         raise SettingError("an ingest token is for one --host, a read token for none")
+    if options.host is not None and printable(options.host) != options.host:
+        raise SettingError(f"host name {options.host!r} has characters that do not show; choose another")
     with closing(open_store(_database(options))) as store:
         store.check_schema()
         made = create_token_file(store, kind, options.host, options.file, if_missing=options.if_missing)

@@ -3,6 +3,7 @@
 from backend.errors import WrongHostError
 from backend.store.base import Store
 from faultmodel import wire
+from faultmodel.text import printable
 
 
 def ingest(store: Store, body: bytes, *, host: str, received_ns: int) -> bool:
@@ -17,6 +18,6 @@ def ingest(store: Store, body: bytes, *, host: str, received_ns: int) -> bool:
     :raises StoreError: the database cannot take it now
     """
     batch = wire.decode(body)
-    if batch.host.name != host:
+    if batch.host.name != printable(host):
         raise WrongHostError(f"this token is for host {host!r}, the batch is of host {batch.host.name!r}")
     return store.apply(batch, received_ns)

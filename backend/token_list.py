@@ -7,6 +7,7 @@ from backend.auth import TokenKind
 from backend.errors import SettingError
 from backend.store.base import Store
 from backend.store.values import Token
+from faultmodel.text import printable
 
 _ID_LENGTH = 12
 _PREFIX = re.compile("[0-9a-f]{4,64}")
@@ -19,7 +20,7 @@ def token_id(token: Token) -> str:
 
 def describe_token(token: Token) -> str:
     """Return a token's line in a list: id, kind and, for ingest, the host."""
-    return f"{token_id(token)}  {token.kind:<6}  {token.host or '-'}"
+    return f"{token_id(token)}  {token.kind:<6}  {printable(token.host or '-')}"
 
 
 def revoke_by_id(store: Store, prefix: str) -> Token:

@@ -29,13 +29,19 @@ from collector.settings import (
 from collector.spool import DEFAULT_BYTES
 from collector.stop import Stop
 from collector.trace.command import add_parser as add_import
+from faultmodel import console
 from faultmodel.errors import FaultModelError
+from faultmodel.text import printable
 
 _RECORDS = {level.name.lower(): level for level in RecordLevel}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0 done, 1 failed, 2 wrong usage, doctor's own codes."""
+    return console.run(lambda: _run_command(arguments))
+
+
+def _run_command(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
@@ -188,6 +194,8 @@ def _budget(text: str) -> float:
 def _host(text: str) -> str:
     if not 1 <= len(text) <= MAX_HOST_CHARACTERS:
         raise argparse.ArgumentTypeError(f"must have 1 to {MAX_HOST_CHARACTERS} characters")
+    if printable(text) != text:
+        raise argparse.ArgumentTypeError(f"{text!r} has characters that do not show; name it otherwise")
     return text
 
 

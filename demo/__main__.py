@@ -13,6 +13,7 @@ from demo.errors import DemoError
 from demo.exact import ExactGuest, Order
 from demo.programme import PROGRAMME
 from demo.show import cases_named, perform, show
+from faultmodel import console
 
 _MAX_VCPUS = 16
 _COMM_BYTES = 15  # TASK_COMM_LEN of include/linux/sched.h, without the NUL
@@ -20,6 +21,10 @@ _COMM_BYTES = 15  # TASK_COMM_LEN of include/linux/sched.h, without the NUL
 
 def main() -> int:
     """Run the command line; the answer is the process's exit status."""
+    return console.run(_main)
+
+
+def _main() -> int:
     arguments = _parser().parse_args()
     logging.basicConfig(format="demo: %(message)s")
     try:

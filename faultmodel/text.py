@@ -1,6 +1,11 @@
 """Text that came from elsewhere, made safe to show: in a terminal, on a page, in a command to copy."""
 
 import re
+from typing import TypeVar, cast
+
+from msgspec import Struct, structs
+
+Value = TypeVar("Value")
 
 _UNPRINTABLE = re.compile(
     "["
@@ -25,7 +30,26 @@ def printable(text: str) -> str:
 
     These are control characters, those that turn the direction of writing, and those without width.
     """
+    if text.isascii() and text.isprintable():
+        return text
     return _UNPRINTABLE.sub("\ufffd", text)
+
+
+def with_printable_texts(value: Value) -> Value:
+    """Return a struct, or a tuple of them, with every text in it made printable, at any depth."""
+    if isinstance(value, str):
+        return cast(Value, printable(value))
+    if isinstance(value, tuple):
+        return cast(Value, tuple(map(with_printable_texts, value)))
+    if isinstance(value, Struct):
+        return cast(Value, _with_printable_fields(value))
+    return value
+
+
+def _with_printable_fields(value: Struct) -> Struct:
+    fields = structs.asdict(value)
+    shown = {name: with_printable_texts(field) for name, field in fields.items()}
+    return value if shown == fields else structs.replace(value, **shown)
 
 
 def cut(text: str, length: int) -> str:

@@ -20,6 +20,7 @@ from faultmodel.arch.base import NO_FORMAT, Architecture
 from faultmodel.errors import UnknownVersionError, WireError
 from faultmodel.ledger import check_ledger
 from faultmodel.record import Cost, Count, ExitCount, Host, HostEvent, LedgerEntry, Loss, Span, Text, Vm
+from faultmodel.text import with_printable_texts
 
 VERSION = 3
 """The one that is written."""
@@ -120,6 +121,8 @@ def encode(batch: Batch) -> bytes:
 def decode(data: bytes) -> Batch:
     """Decode a batch and check every field's type and bound, and that it counts only for VMs it describes.
 
+    Whoever sent it, its texts can be shown: see ``faultmodel.text``.
+
     :raises UnknownVersionError: another version of this program may read it
     :raises WireError: saying which field is wrong
     """
@@ -129,21 +132,21 @@ def decode(data: bytes) -> Batch:
         envelope = _envelope_of(data)
         architecture = _architecture(envelope.arch)
         batch = Batch(
-            host=envelope.host,
+            host=with_printable_texts(envelope.host),
             stream=envelope.stream,
             sequence=envelope.sequence,
             arch=envelope.arch,
             counting=envelope.counting,
             part=envelope.part,
             covered=envelope.covered,
-            vms=envelope.vms,
+            vms=with_printable_texts(envelope.vms),
             fault_counts=_decode_list("fault_counts", envelope.fault_counts, architecture.fault_count),
             faults=_decode_list("faults", envelope.faults, architecture.fault),
             exit_counts=envelope.exit_counts,
             exits=_decode_list("exits", envelope.exits, architecture.exit),
             ledger=envelope.ledger,
-            lost=envelope.lost,
-            events=envelope.events,
+            lost=with_printable_texts(envelope.lost),
+            events=with_printable_texts(envelope.events),
             costs=envelope.costs,
         )
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:

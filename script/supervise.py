@@ -7,7 +7,6 @@ started again: batches wait on disk meanwhile.
 import argparse
 import ctypes
 import fcntl
-import os
 import select
 import signal
 import socket
@@ -21,6 +20,7 @@ from typing import TextIO
 
 from backend.__main__ import main as server_command
 from collector.settings import MAX_INTERVAL_S, MIN_INTERVAL_S
+from faultmodel import console
 
 TOP = Path(__file__).resolve().parent.parent
 PR_SET_PDEATHSIG = 1
@@ -96,7 +96,6 @@ class Child:
 def main() -> int:
     """Run until told to end."""
     options = _options()
-    os.umask(0o077)
     lock = _lock(options.data_dir)
     _prepare(options)
     stop = _Stop()
@@ -267,4 +266,4 @@ def _die_with_parent() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(console.run(main))

@@ -2,7 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+
+from faultmodel.text import printable
 
 Count = Annotated[int, Field(ge=0, examples=[100_000])]
 UntoldCount = Annotated[
@@ -13,6 +15,8 @@ UntoldCount = Annotated[
         examples=[0],
     ),
 ]
+HostText = Annotated[str, AfterValidator(printable)]
+"""What a host told. A database may have texts from before they were made printable when they came."""
 TimeText = Annotated[str, Field(examples=["2026-01-31T12:00:00.000Z"])]
 WordText = Annotated[str, Field(pattern="^0x[0-9a-f]{1,16}$", examples=["0x200000006"])]
 Rate = Annotated[float | None, Field(description="Per second of covered time, null where none was covered")]

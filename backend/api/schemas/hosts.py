@@ -2,15 +2,15 @@
 
 from pydantic import BaseModel, Field
 
-from backend.api.schemas.fields import NextCursor, TimeText
+from backend.api.schemas.fields import HostText, NextCursor, TimeText
 
 
 class Probe(BaseModel):
     """One tracepoint on a host."""
 
-    tracepoint: str = Field(examples=["kvm:kvm_userspace_exit"])
-    state: str = Field(examples=["attached"])
-    detail: str
+    tracepoint: HostText = Field(examples=["kvm:kvm_userspace_exit"])
+    state: HostText = Field(examples=["attached"])
+    detail: HostText
 
 
 class Recording(BaseModel):
@@ -21,7 +21,7 @@ class Recording(BaseModel):
         examples=[16],
     )
     since: TimeText
-    detail: str
+    detail: HostText
 
 
 class RecentCost(BaseModel):
@@ -37,16 +37,16 @@ class RecentCost(BaseModel):
 class Host(BaseModel):
     """A host as its newest batch described it."""
 
-    name: str = Field(examples=["host-1"])
+    name: HostText = Field(examples=["host-1"])
     arch: str = Field(examples=["x86_64"])
-    boot_id: str
-    kernel: str = Field(examples=["6.12.0"])
-    flavour: str = Field(description="The KVM implementation", examples=["svm"])
-    state: str = Field(description="attached, waiting, stopped or replay", examples=["attached"])
-    detail: str = Field(description="What is missing, while waiting")
-    collector_version: str
+    boot_id: HostText
+    kernel: HostText = Field(examples=["6.12.0"])
+    flavour: HostText = Field(description="The KVM implementation", examples=["svm"])
+    state: HostText = Field(description="attached, waiting, stopped or replay", examples=["attached"])
+    detail: HostText = Field(description="What is missing, while waiting")
+    collector_version: HostText
     probes: list[Probe]
-    lost: dict[str, int] = Field(description="Everything that could not be kept, by kind, ever")
+    lost: dict[HostText, int] = Field(description="Everything that could not be kept, by kind, ever")
     last_batch: TimeText = Field(description="When the server took the newest batch")
     age_s: float = Field(description="Seconds since then")
     covered_to: TimeText | None = Field(description="End of the covered time")
@@ -58,15 +58,15 @@ class Host(BaseModel):
 class HostEvent(BaseModel):
     """Something that changed how a host is read."""
 
-    host: str = Field(examples=["host-1"])
+    host: HostText = Field(examples=["host-1"])
     time: str = Field(description="RFC 3339 with ns", examples=["2026-01-31T12:00:00.123456789Z"])
-    kind: str = Field(
+    kind: HostText = Field(
         description="`records`: faults are recorded as `one_in` says from now on; `vm_records`: those of the "
         "VM that `detail` names; `attached`: a new counting begins; `taken_over`: one goes on that an "
         "earlier collector left; `replaced`: one of another version was ended; `stopped`",
         examples=["records"],
     )
-    detail: str
+    detail: HostText
     one_in: int | None = Field(
         description="1: every fault is recorded; N: one of N; 0: none. Null: a sample of no fixed rate, as "
         "`detail` says, or another kind",
@@ -84,7 +84,7 @@ class HostEventPage(BaseModel):
 class HostCosts(BaseModel):
     """A host's costs over time; null where no cost was reported, or there is nothing to divide by."""
 
-    host: str = Field(examples=["host-1"])
+    host: HostText = Field(examples=["host-1"])
     cpu_percent: list[float | None] = Field(description="Of one core, the collector's process")
     program_cpu_percent: list[float | None] = Field(
         description="Of one core, its BPF programs; they run in the vCPUs' own time"

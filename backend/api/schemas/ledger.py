@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from backend.api.schemas.fields import Count
+from backend.api.schemas.fields import Count, HostText
 
 
 class LedgerLine(BaseModel):
@@ -19,7 +19,7 @@ class VmLedger(BaseModel):
     recorded + sampled_out + dropped = seen."""
 
     vm: str = Field(examples=["00000000000000a1"])
-    host: str = Field(examples=["host-1"])
+    host: HostText = Field(examples=["host-1"])
     seen: LedgerLine = Field(description="Seen by the programs, and told to be this VM's")
     counted: LedgerLine = Field(description="In the counts")
     uncounted: LedgerLine = Field(description="Found the map of counts full")
@@ -48,9 +48,11 @@ class HostBatches(BaseModel):
 class HostLedger(BaseModel):
     """What a host lost, and what became of its batches."""
 
-    host: str = Field(examples=["host-1"])
+    host: HostText = Field(examples=["host-1"])
     covered_ms: list[int] = Field(description="Covered time of each step")
-    lost: dict[str, LedgerLine] = Field(description="Losses by kind; a kind that never occurred is not there")
+    lost: dict[HostText, LedgerLine] = Field(
+        description="Losses by kind; a kind that never occurred is not there"
+    )
     batches: HostBatches
 
 

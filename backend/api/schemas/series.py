@@ -2,17 +2,17 @@
 
 from pydantic import BaseModel, Field
 
-from backend.api.schemas.fields import Count
+from backend.api.schemas.fields import Count, HostText
 
 
 class Series(BaseModel):
     """One line of a chart."""
 
-    key: str = Field(
+    key: HostText = Field(
         description="VM id; `VM id/vCPU`; or name of the flag, access, level or architecture",
         examples=["write"],
     )
-    label: str = Field(description="The key for people", examples=["write"])
+    label: HostText = Field(description="The key for people", examples=["write"])
     total: Count = Field(description="Exact count over all steps")
     values: list[float | None] = Field(
         description="Per second of the step's covered time; null where none of it was covered"
@@ -30,7 +30,7 @@ class OtherSeries(BaseModel):
 class CoveredSpan(BaseModel):
     """Half-open span in which a host's probes were attached and read."""
 
-    host: str = Field(examples=["host-1"])
+    host: HostText = Field(examples=["host-1"])
     from_ms: int
     to_ms: int
     is_recording: bool = Field(

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from backend.api.schemas.fields import Count, NextCursor, Rate, TimeText, UntoldCount, WordText
+from backend.api.schemas.fields import Count, HostText, NextCursor, Rate, TimeText, UntoldCount, WordText
 from backend.api.schemas.words import Decoded
 from faultmodel.record import Side
 
@@ -11,12 +11,14 @@ class Vm(BaseModel):
     """A VM with its totals within from..to."""
 
     id: str = Field(examples=["00000000000000a1"])
-    name: str = Field(description="As the VMM tells, else empty", examples=["guest"])
-    uuid: str = Field(examples=["6f1d0c9a-52a5-4ad5-8f43-0f6b1f0d7a11"])
-    vmm: str = Field(description="Kind of VMM, else its process's name", examples=["qemu"])
-    manager: str = Field(description="What runs the VMM, where that shows", examples=["libvirt"])
-    command: str = Field(description="The VMM's command line", examples=["qemu-system-x86_64 -name guest"])
-    host: str = Field(examples=["host-1"])
+    name: HostText = Field(description="As the VMM tells, else empty", examples=["guest"])
+    uuid: HostText = Field(examples=["6f1d0c9a-52a5-4ad5-8f43-0f6b1f0d7a11"])
+    vmm: HostText = Field(description="Kind of VMM, else its process's name", examples=["qemu"])
+    manager: HostText = Field(description="What runs the VMM, where that shows", examples=["libvirt"])
+    command: HostText = Field(
+        description="The VMM's command line", examples=["qemu-system-x86_64 -name guest"]
+    )
+    host: HostText = Field(examples=["host-1"])
     arch: str = Field(examples=["x86_64"])
     pid: int = Field(description="The VMM's process id on its host", examples=[4242])
     started_at: TimeText

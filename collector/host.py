@@ -9,7 +9,7 @@ from collector.probe.plan import Plan
 from collector.version import version
 from faultmodel.record import Host, Probe
 
-_DETAIL_CHARACTERS = 1024
+DETAIL_CHARACTERS = 1024
 """As many as a host's detail may have."""
 
 
@@ -52,7 +52,7 @@ class HostView:
             state=state,
             kernel=platform.release(),
             flavour=flavour,
-            detail=detail[:_DETAIL_CHARACTERS],
+            detail=detail[:DETAIL_CHARACTERS],
             collector_version=version(),
             probes=probes,
         )

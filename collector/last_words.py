@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from collector.content import Content, cut_to_size
-from faultmodel.record import LedgerEntry, Span, Vm, VmId
+from faultmodel.record import Host, LedgerEntry, Span, Vm, VmId
 
 _NS_PER_MS = 1_000_000
 
@@ -22,6 +22,7 @@ class _LastWords(Struct, frozen=True, array_like=True):
     counting: str
     vms: tuple[Vm, ...]
     ledger: tuple[LedgerEntry, ...]
+    host: str = ""
 
 
 _decode = msgspec.msgpack.Decoder(_LastWords).decode
@@ -36,7 +37,7 @@ class Retold:
     content: Content
 
 
-def last_words(boot_id: str, counting: str, content: Content) -> bytes:
+def last_words(host: Host, counting: str, content: Content) -> bytes:
     """Return a batch's last words; nothing where it has none."""
     ledger = tuple(_quiet(entry) for entry in content.ledger)
     seen = {entry.vm for entry in ledger}
@@ -46,7 +47,12 @@ def last_words(boot_id: str, counting: str, content: Content) -> bytes:
         for vm in content.vms
         if vm.id in seen or vm.ended_ns is not None
     )
-    return msgspec.msgpack.encode(_LastWords(boot_id, counting, vms, ledger)) if vms else b""
+    return msgspec.msgpack.encode(_LastWords(host.boot_id, counting, vms, ledger, host.name)) if vms else b""
+
+
+def is_of(words: bytes, host: str) -> bool:
+    """Tell whether last words are of a host of this name, and not of one that has been renamed since."""
+    return _decode(words).host in ("", host)
 
 
 def retold(words: Iterable[bytes], counting: str, told: Collection[VmId]) -> Iterator[Retold]:

@@ -1,13 +1,15 @@
 """Numbers batches and puts them into the spool, a reading at a time."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
 from collector.content import Content, cut_to_size
-from collector.last_words import last_words, retold
+from collector.host import DETAIL_CHARACTERS
+from collector.last_words import is_of, last_words, retold
 from collector.spool import Parcel, Spool
+from collector.spool_aside import Reason
 from faultmodel import wire
 from faultmodel.record import Host, Loss
 
@@ -38,7 +40,9 @@ class Outbox:
         :param cut: see ``Spool.put_group``, as ``commit``
         """
         parts = list(cut_to_size(content))
-        dropped, untold = self._spool.dropped_batches, self._spool.untold
+        dropped = self._spool.dropped_batches
+        untold = {number: words for number, words in self._spool.untold.items() if is_of(words, host.name)}
+        host = _with_note(host, self._spool.aside)
         if dropped:
             parts[-1].lost = (*parts[-1].lost, Loss("spool_batches", dropped))
         counting = counting or self._stream
@@ -52,9 +56,7 @@ class Outbox:
         self._spool.put_group(parcels, reporting=dropped, telling=untold, cut=cut, commit=commit)
 
     def _parcel(self, host: Host, content: Content, counting: str, part: int) -> Parcel:
-        return Parcel(
-            self._encode(host, content, counting, part), last_words(host.boot_id, counting, content)
-        )
+        return Parcel(self._encode(host, content, counting, part), last_words(host, counting, content))
 
     def _encode(self, host: Host, content: Content, counting: str, part: int) -> bytes:
         batch = wire.Batch(
@@ -77,3 +79,14 @@ class Outbox:
         )
         self._sequence += 1
         return wire.encode(batch)
+
+
+def _with_note(host: Host, aside: Mapping[int, Reason]) -> Host:
+    """Let the host's description tell of batches that were put aside."""
+    if not aside:
+        return host
+    *_, newest = aside.values()
+    are = "batch is" if len(aside) == 1 else "batches are"
+    note = f"{len(aside)} {are} put aside ({newest.detail}); see kvmfaults-collector spool list"
+    detail = f"{host.detail}; {note}" if host.detail else note
+    return msgspec.structs.replace(host, detail=detail[:DETAIL_CHARACTERS])

@@ -35,6 +35,7 @@ from collector.settings import Settings
 from collector.shipper import Shipper
 from collector.shipper_http import Uplink
 from collector.spool import Spool
+from collector.spool_host import part_by_host
 from collector.stop import Stop
 from collector.vm_file import VmFile
 from collector.vms import VmTable
@@ -82,6 +83,7 @@ class Pipeline:
         """
         settings = self._settings
         with Spool(settings.spool_directory, max_bytes=settings.spool_bytes) as spool:
+            part_by_host(spool, settings.host)
             uplink = Uplink(settings.server, token_file=settings.token_file, ca_file=settings.ca_file)
             shipper = Shipper(spool, uplink)
             self._left = self._left_running(spool)

@@ -5,8 +5,11 @@ import random
 import threading
 import time
 
-from collector.shipper_http import Answer, Uplink, Verdict
+from collector.shipper_answer import Verdict
+from collector.shipper_http import Uplink
+from collector.shipper_turn import Turn
 from collector.spool import Spool, Spooled
+from collector.spool_state import Delivery, keep_delivery
 
 logger = logging.getLogger(__name__)
 
@@ -17,20 +20,21 @@ _LONGEST_PAUSE_S = 5.0
 class Shipper:
     """A thread that takes batches from the spool and deletes them when the server has them.
 
-    Whatever may pass is tried again without end: the server away or failing, a token not yet valid. A batch
-    that the server can never take is put aside and counted as dropped by the spool.
+    Whatever may pass is tried again without end: the server away or failing, a token not yet valid. What the
+    server does not take while it takes newer batches is put aside (``shipper_turn``).
     """
 
     def __init__(self, spool: Spool, uplink: Uplink) -> None:
         """Make a shipper that is not running yet. It owns ``uplink`` and closes it."""
         self._spool = spool
         self._uplink = uplink
+        self._turn = Turn(spool)
         self._stopping = threading.Event()
         self._stop_at = float("inf")
         self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
         self._failed_in_a_row = 0
-        self._last_error = ""
-        self._last_rejection = ""
+        self._last_error: str | None = None
+        self._last_aside = ""
 
     def start(self) -> None:
         """Begin to send."""
@@ -52,7 +56,9 @@ class Shipper:
     def _run(self) -> None:
         while not self._is_done():
             try:
-                batch = self._spool.oldest()
+                if numbers := self._spool.bring_back_asked():
+                    logger.info("batches that were put aside are sent again numbers=%s", numbers)
+                batch = self._turn.next()
                 if batch is None:
                     self._spool.wait()
                 else:
@@ -71,31 +77,32 @@ class Shipper:
         # Returns how long to pause before the next.
         within_s = max(0.05, self._stop_at - time.monotonic())
         answer = self._uplink.send(batch.batch, within_s=within_s)
+        reason = self._turn.see(batch, answer)
+        if reason:
+            self._tell_aside(batch, reason)
+            return 0.0
         if answer.verdict is Verdict.LATER:
-            self._note(answer.detail)
+            self._note(answer.detail, answer.code)
             return max(self._backoff_s(), answer.pause_s)
         self._failed_in_a_row = 0
-        if answer.verdict is Verdict.REFUSED:
-            self._reject(batch, answer)
-        else:
-            self._spool.remove(batch.number)
-            self._note("")
+        self._note("", "")
         return 0.0
 
-    def _reject(self, batch: Spooled, answer: Answer) -> None:
-        self._spool.reject(batch.number)
-        # A server that refuses one refuses perhaps every one: the same reason is logged once.
-        if answer.detail != self._last_rejection:
-            self._last_rejection = answer.detail
-            logger.warning("batch refused, put aside number=%d answer=%r", batch.number, answer.detail)
+    def _tell_aside(self, batch: Spooled, reason: str) -> None:
+        # A server that refuses one refuses perhaps many: the same reason is logged once.
+        if reason != self._last_aside:
+            self._last_aside = reason
+            logger.warning("batch not taken, put aside number=%d answer=%r", batch.number, reason)
 
-    def _note(self, error: str) -> None:
-        if error != self._last_error:
-            self._last_error = error
-            if error:
-                logger.warning("server takes no batches error=%r", error)
-            else:
-                logger.info("server takes batches again backlog=%d", self._spool.backlog_batches)
+    def _note(self, error: str, code: str) -> None:
+        if error == self._last_error:
+            return
+        if error:
+            logger.warning("server takes no batches error=%r", error)
+        elif self._last_error:
+            logger.info("server takes batches again backlog=%d", self._spool.backlog_batches)
+        self._last_error = error
+        keep_delivery(self._spool.directory, Delivery(error, code, time.time_ns()))
 
     def _backoff_s(self) -> float:
         # The jitter keeps a fleet from coming back all at once.

@@ -1,62 +1,25 @@
-"""One batch, one HTTP request, and what its answer means for the batch."""
+"""One batch, one HTTP request, one answer."""
 
-import email.utils
 import re
 import ssl
-import time
-from dataclasses import dataclass
-from datetime import UTC
-from enum import StrEnum
-from http import HTTPStatus
+from dataclasses import replace
 from pathlib import Path
 
-import msgspec
 import urllib3
-from urllib3.exceptions import HTTPError, LocationParseError
+from urllib3.exceptions import HTTPError, LocationParseError, ProtocolError, ReadTimeoutError
 from urllib3.util import Timeout, Url, parse_url
 
 from collector.errors import ServerAddressError
+from collector.shipper_answer import Answer, Verdict, judge
 from faultmodel import wire
 
 _PATH = "/api/v1/ingest"
 _CONNECT_S = 3.0
 _ANSWER_S = 10.0
-_LONGEST_PAUSE_S = 60.0
-_DETAIL_CHARACTERS = 300
+_MOST_BYTES = 64 * 1024
+"""Of an answer. The server's own are far smaller; whoever else answers is not read to the end."""
 _SENDER = re.compile(r"^HTTPS?Connection(Pool)?\(host=.*?, port=\d+\): ")
 """What urllib3 begins its messages with; who is sent to is known."""
-_FINAL = frozenset({400, 409, 413, 415, 422})
-"""Answers that will be the same for this batch however often it is sent."""
-
-
-class Verdict(StrEnum):
-    """What becomes of a batch: ``accepted`` and ``refused`` are final, ``later`` is to be sent again."""
-
-    ACCEPTED = "accepted"
-    REFUSED = "refused"
-    LATER = "later"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A verdict, the reason in words, and how long the server asks to be left alone.
-
-    ``is_unauthorized``: for want of a token that the server accepts; there may be one later.
-    """
-
-    verdict: Verdict
-    detail: str = ""
-    pause_s: float = 0.0
-    is_unauthorized: bool = False
-
-
-class _Receipt(msgspec.Struct):
-    applied: bool
-
-
-class _Problem(msgspec.Struct):
-    title: str = ""
-    detail: str = ""
 
 
 class Uplink:
@@ -95,36 +58,51 @@ class Uplink:
             if failure:
                 return Answer(Verdict.LATER, failure)
         answer = self._post(batch, within_s)
-        if answer is None and self._token_file is not None:
+        if answer.is_unauthorized and self._token_file is not None:
             refused = self._token
             failure = self._read_token(self._token_file)
             if failure:
                 return Answer(Verdict.LATER, failure)
-            answer = self._post(batch, within_s) if self._token != refused else None
-        return answer or Answer(Verdict.LATER, self._unauthorized(), is_unauthorized=True)
+            if self._token != refused:
+                return self._post(batch, within_s)
+        return answer
 
     def close(self) -> None:
         """Close the connection."""
         self._client.clear()
 
-    def _post(self, batch: bytes, within_s: float) -> Answer | None:
-        # None: the token is not (or not yet) accepted.
+    def _post(self, batch: bytes, within_s: float) -> Answer:
         headers = {"content-type": wire.CONTENT_TYPE}
         if self._token:
             headers["authorization"] = f"Bearer {self._token}"
         timeout = Timeout(connect=min(_CONNECT_S, within_s), read=min(_ANSWER_S, within_s))
         try:
             response = self._client.request(
-                "POST", self._url, body=batch, headers=headers, timeout=timeout, redirect=False
+                "POST",
+                self._url,
+                body=batch,
+                headers=headers,
+                timeout=timeout,
+                redirect=False,
+                preload_content=False,
             )
+            body = response.read(_MOST_BYTES)
+            if response.length_remaining == 0:
+                response.release_conn()
+            else:
+                response.close()
         except HTTPError as exc:
-            return Answer(Verdict.LATER, _SENDER.sub("", str(exc)) or type(exc).__name__)
-        return None if response.status in (401, 403) else _judge(response)
+            reason = _SENDER.sub("", str(exc)) or type(exc).__name__
+            return Answer(
+                Verdict.LATER, reason, was_reached=isinstance(exc, (ReadTimeoutError, ProtocolError))
+            )
+        answer = judge(response.status, response.reason or "", response.headers, body)
+        return replace(answer, detail=self._unauthorized(answer)) if answer.is_unauthorized else answer
 
-    def _unauthorized(self) -> str:
+    def _unauthorized(self, answer: Answer) -> str:
         if self._token_file is None:
-            return "the server wants an ingest token, and no --token-file was given"
-        return f"the server does not accept the token in {self._token_file}"
+            return f"the server wants an ingest token, and no --token-file was given ({answer.detail})"
+        return f"the server does not accept the token in {self._token_file} ({answer.detail})"
 
     def _read_token(self, path: Path) -> str:
         # Returns what is wrong with it.
@@ -152,45 +130,3 @@ def _ingest_url(server: str) -> str:
         raise ServerAddressError(f"server {server!r} is not a URL like https://host:port")
     path = (url.path or "").rstrip("/") + _PATH
     return Url(url.scheme, host=host.decode("ascii"), port=url.port, path=path).url
-
-
-def _judge(response: urllib3.BaseHTTPResponse) -> Answer:
-    if response.status == HTTPStatus.OK:
-        if _is_receipt(response):
-            return Answer(Verdict.ACCEPTED)
-        return Answer(Verdict.LATER, "200 from something that is no kvmfaults server")
-    detail = f"{response.status} {_explanation(response)}".strip()
-    if response.status in _FINAL:
-        return Answer(Verdict.REFUSED, detail)
-    # Among these are redirects and 404: a wrong URL or a proxy must not cost a batch.
-    return Answer(Verdict.LATER, detail, _pause_s(response.headers.get("retry-after", "")))
-
-
-def _is_receipt(response: urllib3.BaseHTTPResponse) -> bool:
-    """Only the server's own answer may delete a batch, not that of whatever else answers at a wrong URL."""
-    try:
-        msgspec.json.decode(response.data, type=_Receipt)
-    except msgspec.DecodeError:
-        return False
-    return True
-
-
-def _explanation(response: urllib3.BaseHTTPResponse) -> str:
-    try:
-        problem = msgspec.json.decode(response.data, type=_Problem)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return response.reason or ""
-    return (problem.detail or problem.title or response.reason or "")[:_DETAIL_CHARACTERS]
-
-
-def _pause_s(retry_after: str) -> float:
-    # Seconds, or an HTTP date. Source: RFC 9110, 10.2.3.
-    if retry_after.isascii() and retry_after.isdigit():
-        return min(float(retry_after), _LONGEST_PAUSE_S)
-    try:
-        until = email.utils.parsedate_to_datetime(retry_after)
-    except ValueError:
-        return 0.0
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)
-    return min(max(0.0, until.timestamp() - time.time()), _LONGEST_PAUSE_S)

@@ -12,16 +12,21 @@ import errno
 import logging
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
+import msgspec
+
 from collector import spool_file
 from collector.errors import SpoolError
+from collector.spool_aside import Aside, Reason
 from collector.spool_cut import CutFile
 from collector.spool_disk import SpoolDisk
+from collector.spool_entry import Entry, blocks
 from collector.spool_file import SpoolFile, SpoolName
 from collector.spool_ledger import Ledger
 from collector.spool_lock import lock
@@ -31,8 +36,6 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_BYTES = 256 * 1024 * 1024
 _MEMORY_BYTES = 16 * 1024 * 1024
-_REJECTED_FILES = 16
-_BLOCK_BYTES = 4096
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
@@ -52,28 +55,18 @@ class Parcel:
     last_words: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    path: Path
-    size: int
-    reporting: int
-    """How many dropped batches it tells of."""
-    held: bytes | None = None
-    """The file's content, where the disk would not take it."""
-
-
 class Spool:
     """A queue of encoded batches in a directory of its own, oldest first. Safe for threads.
 
-    One thread puts; one takes ``oldest``, sends it, and says ``remove`` or ``reject``. Batches of earlier
-    processes come first.
+    One thread puts; one takes ``oldest``, sends it, and says ``remove``. Batches of earlier processes come
+    first. One that the server does not take while it takes newer ones is ``put_aside``, and keeps its room.
     """
 
     def __init__(self, directory: Path, *, max_bytes: int = DEFAULT_BYTES) -> None:
         """Open the directory, making it if need be, and finish what an earlier process left undone.
 
-        :param max_bytes: room on disk for batches, each taken in whole blocks of 4 KiB; the reserve, the
-            newest reading's cut and what is to be told of dropped batches are beside it
+        :param max_bytes: room on disk for batches, also those put aside, each taken in whole blocks of 4 KiB;
+            the reserve, the newest reading's cut and what is to be told of dropped batches are beside it
         :raises SpoolLockedError: another process uses it
         :raises SpoolError: it cannot be used
         """
@@ -85,25 +78,32 @@ class Spool:
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             directory.chmod(0o700)
-            (directory / "rejected").mkdir(mode=0o700, exist_ok=True)
             self._lock: int | None = lock(directory / "lock")
         except OSError as exc:
             raise _unusable(directory, exc) from exc
         try:
             self._ledger = Ledger(directory / "ledger")
             self._untold = Untold(directory)
+            self._aside = Aside(directory)
             self._entries = self._recover()
             self._disk = SpoolDisk(directory)
             self._cut = CutFile(directory / "cut")
         except OSError as exc:
             self._unlock()
             raise _unusable(directory, exc) from exc
-        self._bytes = sum(entry.size for entry in self._entries.values())
-        self._next = max(next(reversed(self._entries), 0), self._ledger.last_dropped) + 1
+        both = (*self._entries.values(), *self._aside.entries.values())
+        self._bytes = sum(entry.size for entry in both)
+        known = (*self._entries, *self._aside.entries, self._ledger.last_dropped)
+        self._next = max(known) + 1
+
+    @property
+    def directory(self) -> Path:
+        """Where it lies."""
+        return self._directory
 
     @property
     def dropped_batches(self) -> int:
-        """How many batches were dropped or rejected and not yet reported to the server."""
+        """How many batches were dropped and not yet reported to the server."""
         with self._changed:
             return self._ledger.unreported
 
@@ -120,8 +120,14 @@ class Spool:
             return len(self._entries)
 
     @property
+    def aside(self) -> Mapping[int, Reason]:
+        """Why batches were put aside, by number, oldest first."""
+        with self._changed:
+            return {number: self._aside.reasons[number] for number in self._aside.entries}
+
+    @property
     def backlog_bytes(self) -> int:
-        """How much room they take."""
+        """How much room they and those put aside take."""
         with self._changed:
             return self._bytes
 
@@ -198,10 +204,10 @@ class Spool:
         number = self._next
         self._next += 1
         content = spool_file.encode(SpoolFile(parcel.batch, group_end, parcel.last_words))
-        size = _blocks(len(content))
+        size = blocks(len(content))
         self._make_room(size)
         reports = range(self._ledger.reported, self._ledger.reported + reporting)
-        planned = _Entry(self._directory / str(SpoolName(number, reports)), size, reporting)
+        planned = Entry(self._directory / str(SpoolName(number, reports)), size, reporting)
         entry = self._store(planned, content) if self._bytes + size <= self._max_bytes else None
         if entry is None:
             self._ledger.drop(number, 1)
@@ -214,37 +220,75 @@ class Spool:
         return True
 
     def oldest(self) -> Spooled | None:
-        """Return the oldest batch, to be sent now; None where there is none.
+        """Return the oldest batch that waits, to be sent now; None where there is none.
 
         Files that are damaged are counted as dropped and skipped.
 
         :raises OSError: this process is out of file descriptors or memory; the batch stays
         """
+        return self.after(0)
+
+    def after(self, number: int) -> Spooled | None:
+        """Return the oldest that waits of those put after a batch, as ``oldest`` does."""
         with self._changed:
-            while self._entries:
-                number = next(iter(self._entries))
-                file = self._read(number)
-                if file is not None:
-                    self._sending = number
-                    return Spooled(number, file.batch)
-                logger.warning("batch damaged on disk, dropped number=%d", number)
-                self._drop(number)
+            for later in [other for other in self._entries if other > number]:
+                if (found := self._take(later)) is not None:
+                    return found
             return None
+
+    def again(self, number: int) -> Spooled | None:
+        """Return a batch that waits or is put aside, to be sent now; None where it is gone."""
+        with self._changed:
+            return self._take(number) if self._entry(number) is not None else None
 
     def remove(self, number: int) -> None:
         """Delete a batch: the server has it."""
         with self._changed:
-            if number in self._entries:
+            if self._entry(number) is not None:
                 self._unlink(number, self._forget(number).path)
 
-    def reject(self, number: int) -> None:
-        """Put a batch aside that the server will never take, and count it as dropped.
+    def put_aside(self, number: int, reason: Reason) -> None:
+        """Let newer batches go before this one, which the server does not take; its room stays taken.
 
-        The last 16 are kept in ``rejected`` for whoever wants to know why.
+        For one that is put aside already, what is known of why is changed.
         """
         with self._changed:
-            if number in self._entries:
-                self._drop(number, keep=True)
+            entry = self._entry(number)
+            if entry is None:
+                return
+            self._entries.pop(number, None)
+            before = self._aside.reasons.get(number, Reason("", since_ns=time.time_ns()))
+            self._aside.put(
+                number,
+                entry,
+                msgspec.structs.replace(reason, since_ns=before.since_ns, is_counted=before.is_counted),
+            )
+
+    def bring_back(self, number: int) -> None:
+        """Let a batch that was put aside wait in its turn again."""
+        with self._changed:
+            if number not in self._aside.entries:
+                return
+            entry = self._aside.take(number)
+            path = self._directory / entry.path.name
+            try:
+                if entry.held is None:
+                    entry.path.rename(path)
+                entry = Entry(path, entry.size, entry.reporting, entry.held)
+            except OSError as exc:
+                logger.warning("batch not brought back to its place number=%d error=%r", number, exc.strerror)
+            self._entries[number] = entry
+            for later in [other for other in self._entries if other > number]:
+                self._entries.move_to_end(later)
+            self._changed.notify_all()
+
+    def bring_back_asked(self) -> list[int]:
+        """Bring back what an operator wants sent again; return their numbers."""
+        with self._changed:
+            numbers = self._aside.asked_for()
+            for number in numbers:
+                self.bring_back(number)
+            return numbers
 
     def wait(self) -> None:
         """Wait until there is a batch, or ``wake`` is called or was since the last wait."""
@@ -266,10 +310,11 @@ class Spool:
         with self._changed:
             if self._lock is None:
                 return
-            for number, entry in list(self._entries.items()):
+            for number, entry in [*self._aside.entries.items(), *self._entries.items()]:
                 if entry.held is not None and not self._disk.write(entry.path, entry.held, entry.size):
                     self._drop(number)
             self._entries.clear()
+            self._aside.entries.clear()
             self._cut.close()
             self._ledger.close()
             self._disk.close()
@@ -288,36 +333,56 @@ class Spool:
             os.close(self._lock)
             self._lock = None
 
-    def _recover(self) -> OrderedDict[int, _Entry]:
+    def _recover(self) -> OrderedDict[int, Entry]:
         (self._directory / "incoming.tmp").unlink(missing_ok=True)
         # Counted as dropped, and the process ended before the file was gone.
         for path in self._directory.glob(f"{self._ledger.last_dropped:020d}*.batch"):
+            self._untold.keep(self._ledger.last_dropped, path)
+            path.unlink(missing_ok=True)
+        if self._ledger.last_dropped in self._aside.entries:
+            path = self._aside.take(self._ledger.last_dropped).path
             self._untold.keep(self._ledger.last_dropped, path)
             path.unlink(missing_ok=True)
         names = [name for path in self._directory.iterdir() if (name := SpoolName.read(path.name))]
         entries = OrderedDict()
         for name in sorted(names, key=lambda name: name.number):
             path = self._directory / str(name)
-            entries[name.number] = _Entry(path, _blocks(path.stat().st_size), len(name.reports))
+            entries[name.number] = Entry(path, blocks(path.stat().st_size), len(name.reports))
             # Stored, and the process ended before the ledger knew what the batch reports.
             self._ledger.report(name.reports.stop)
         return entries
 
     def _make_room(self, size: int) -> None:
         while self._bytes + size > self._max_bytes:
-            victim = next((number for number in self._entries if number != self._sending), None)
+            # What was put aside is older, and the newest may still be of use.
+            waiting = (*self._aside.entries, *self._entries)
+            victim = next((number for number in waiting if number != self._sending), None)
             if victim is None:
                 return
             self._drop(victim)
 
-    def _store(self, entry: _Entry, content: bytes) -> _Entry | None:
+    def _store(self, entry: Entry, content: bytes) -> Entry | None:
         if self._disk.write(entry.path, content, entry.size):
             return entry
-        held_bytes = sum(other.size for other in self._entries.values() if other.held is not None)
+        both = (*self._entries.values(), *self._aside.entries.values())
+        held_bytes = sum(other.size for other in both if other.held is not None)
         return replace(entry, held=content) if held_bytes + entry.size <= _MEMORY_BYTES else None
 
+    def _entry(self, number: int) -> Entry | None:
+        return self._entries.get(number) or self._aside.entries.get(number)
+
+    def _take(self, number: int) -> Spooled | None:
+        file = self._read(number)
+        if file is not None:
+            self._sending = number
+            return Spooled(number, file.batch)
+        logger.warning("batch damaged on disk, dropped number=%d", number)
+        self._drop(number)
+        return None
+
     def _read(self, number: int) -> SpoolFile | None:
-        entry = self._entries[number]
+        entry = self._entry(number)
+        assert entry is not None
         if entry.held is not None:
             return spool_file.decode(entry.held)
         try:
@@ -328,37 +393,32 @@ class Spool:
             logger.warning("batch cannot be read number=%d error=%r", number, exc.strerror)
             return None
 
-    def _drop(self, number: int, *, count: int = 1, keep: bool = False) -> None:
-        entry = self._entries[number]
+    def _drop(self, number: int, *, count: int = 1) -> None:
+        entry = self._entry(number)
+        assert entry is not None
+        reason = self._aside.reasons.get(number)
+        if reason is not None and reason.is_counted:
+            count = 0
         # What a dropped batch was to report is to be reported anew.
         self._ledger.drop(number, count + entry.reporting)
         self._forget(number)
-        if keep:
-            self._set_aside(number, entry.path)
-        elif count:
+        # What the server refuses for good, or takes of another host only, cannot be told to it either.
+        if count and (reason is None or reason.may_pass):
             self._untold.keep(number, entry.path, entry.held)
         self._unlink(number, entry.path)
         try:
             # The ledger names one batch: this one has to be gone before it names the next.
-            spool_file.sync_directory(self._directory)
+            spool_file.sync_directory(entry.path.parent)
         except OSError as exc:
             logger.warning("spool directory not synchronised error=%r", exc.strerror)
 
-    def _forget(self, number: int) -> _Entry:
-        entry = self._entries.pop(number)
+    def _forget(self, number: int) -> Entry:
+        is_aside = number in self._aside.entries
+        entry = self._aside.take(number) if is_aside else self._entries.pop(number)
         self._bytes -= entry.size
         if self._sending == number:
             self._sending = None
         return entry
-
-    def _set_aside(self, number: int, path: Path) -> None:
-        rejected = self._directory / "rejected"
-        try:
-            path.rename(rejected / path.name)
-            for old in sorted(rejected.iterdir())[:-_REJECTED_FILES]:
-                old.unlink()
-        except OSError as exc:
-            logger.warning("rejected batch not kept number=%d error=%r", number, exc.strerror)
 
     def _unlink(self, number: int, path: Path) -> None:
         # A file that stays is sent again by the next process, which the server ignores.
@@ -366,10 +426,6 @@ class Spool:
             path.unlink(missing_ok=True)
         except OSError as exc:
             logger.warning("batch not deleted number=%d error=%r", number, exc.strerror)
-
-
-def _blocks(size: int) -> int:
-    return -(-size // _BLOCK_BYTES) * _BLOCK_BYTES
 
 
 def _unusable(directory: Path, exc: OSError) -> SpoolError:

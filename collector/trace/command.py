@@ -12,7 +12,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from collector.shipper_http import Uplink, Verdict
+from collector.shipper_answer import Verdict
+from collector.shipper_http import Uplink
 from collector.trace.errors import TraceError
 from collector.trace.progress import Progress
 from collector.trace.recording import ARCHITECTURES, Options, Recording, Report
@@ -20,12 +21,23 @@ from collector.trace.source import Source, opened
 from collector.trace.survey import Survey, survey
 from faultmodel import wire
 from faultmodel.arch.x86 import ARCHITECTURE as X86
+from faultmodel.problem import ProblemCode
 from faultmodel.text import cut
 
 logger = logging.getLogger(__name__)
 
 PATIENCE_S = 60.0
 """How long to try to send one batch."""
+_REFUSALS = frozenset(
+    {
+        ProblemCode.IDENTITY_CONFLICT,
+        ProblemCode.REPLAY_CONFLICT,
+        ProblemCode.TOO_LARGE,
+        ProblemCode.UNKNOWN_VERSION,
+        ProblemCode.WRONG_HOST,
+    }
+)
+"""Codes after which nobody waits for another answer: the file is still there, to be imported again."""
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 _HOST_LENGTH = 256
@@ -105,7 +117,7 @@ def send(uplink: Uplink, batch: bytes, *, patience_s: float = PATIENCE_S) -> Non
         answer = uplink.send(batch)
         if answer.verdict is Verdict.ACCEPTED:
             return
-        if answer.verdict is Verdict.REFUSED:
+        if answer.verdict is Verdict.REFUSED or answer.code in _REFUSALS:
             raise TraceError(f"the server refused the recording: {answer.detail}")
         if answer.is_unauthorized:
             raise TraceError(answer.detail)

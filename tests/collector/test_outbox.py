@@ -9,6 +9,7 @@ import msgspec
 from collector.content import Content
 from collector.outbox import Outbox
 from collector.spool import Spool
+from collector.spool_aside import Reason
 from faultmodel import wire
 from faultmodel.arch.x86 import X86FaultCount
 from faultmodel.record import Host, Loss, Span, Vm
@@ -214,12 +215,12 @@ def test_the_end_of_a_vm_is_told_where_its_batch_was_dropped(tmp_path: Path) -> 
         assert [described.ended_ns for batch in _spooled(spool) for described in batch.vms] == [5]
 
 
-def test_what_the_server_refused_is_not_sent_once_more(tmp_path: Path) -> None:
+def test_what_the_server_refused_is_not_told_while_it_is_kept(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
         _send(spool, _reading(_vm(1), seen=7, seen_total=7))
         refused = spool.oldest()
         assert refused is not None
-        spool.reject(refused.number)
+        spool.put_aside(refused.number, Reason("400 damaged", "damaged"))
         _send(spool, Content())
         assert [batch.vms for batch in _spooled(spool)] == [()]
 

@@ -12,12 +12,17 @@ import pytest
 
 from collector.errors import ServerAddressError
 from collector.shipper import Shipper
-from collector.shipper_http import Uplink, Verdict
+from collector.shipper_answer import Verdict
+from collector.shipper_http import Uplink
 from collector.spool import Spool
+from collector.spool_aside import ask_for
 from faultmodel import wire
 from tests.collector.server import Reply, serve
 
-PROBLEM = b'{"type":"about:blank","title":"Bad batch","status":400,"detail":"batch has version 9"}'
+PROBLEM = {"content-type": "application/problem+json"}
+DAMAGED = Reply(400, PROBLEM, b'{"status":400,"code":"damaged","detail":"not a batch"}')
+OWN_REASON = Reply(409, PROBLEM, b'{"status":409,"code":"identity_conflict","detail":"another\'s VM"}')
+WITHOUT_CODE = b'{"type":"about:blank","title":"Bad batch","status":400,"detail":"batch has version 9"}'
 
 
 @pytest.fixture
@@ -108,31 +113,128 @@ def test_what_may_pass_is_tried_again(status: int, spool: Spool, start: Callable
 
 
 @pytest.mark.parametrize("status", [400, 409, 413, 415, 422])
-def test_what_the_server_never_takes_is_put_aside_and_counted(
-    status: int, spool: Spool, start: Callable[[str], Shipper], tmp_path: Path
+@pytest.mark.parametrize(
+    "body",
+    [b"<html>Request blocked</html>", WITHOUT_CODE, b'{"code":"something_else"}', b"{", b"", b"\xff"],
+    ids=["page", "of an earlier version", "another code", "cut", "empty", "no text"],
+)
+@pytest.mark.parametrize("headers", [PROBLEM, {}], ids=["problem", "any type"])
+def test_no_refusal_but_of_damaged_bytes_is_final(
+    status: int, body: bytes, headers: dict[str, str], spool: Spool, start: Callable[[str], Shipper]
 ) -> None:
-    with serve(Reply(status)) as server:
+    with serve(*[Reply(status, headers, body)] * 2) as server:
+        shipper = start(server.url)
+        spool.put(b"1")
+        spool.put(b"2")
+        assert server.bodies(4) == [b"1", b"1", b"1", b"2"]
+        assert shipper.flush(10)
+    assert (spool.dropped_batches, spool.aside) == (0, {})
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [({}, DAMAGED.body), ({"content-type": "application/json"}, DAMAGED.body), (PROBLEM, b'["damaged"]')],
+)
+def test_who_says_damaged_must_be_the_server(
+    headers: dict[str, str], body: bytes, spool: Spool, start: Callable[[str], Shipper]
+) -> None:
+    with serve(Reply(400, headers, body)) as server:
+        shipper = start(server.url)
+        spool.put(b"1")
+        assert server.bodies(2) == [b"1", b"1"]
+        assert shipper.flush(10)
+    assert spool.aside == {}
+
+
+def test_what_the_server_can_never_read_is_put_aside_and_stays(
+    spool: Spool, start: Callable[[str], Shipper]
+) -> None:
+    with serve(DAMAGED) as server:
         shipper = start(server.url)
         spool.put(b"bad")
         spool.put(b"good")
         assert server.bodies(2) == [b"bad", b"good"]
         assert shipper.flush(10)
-    assert spool.dropped_batches == 1
-    assert len(list((tmp_path / "spool/rejected").iterdir())) == 1
+    assert [(number, reason.code) for number, reason in spool.aside.items()] == [(1, "damaged")]
+    kept = spool.again(1)
+    assert kept is not None
+    assert kept.batch == b"bad"
 
 
 def test_a_refusal_is_logged_once_with_its_reason(
     spool: Spool, start: Callable[[str], Shipper], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with serve(*[Reply(400, body=PROBLEM)] * 3) as server:
+    with serve(*[DAMAGED] * 3) as server:
         shipper = start(server.url)
         for _ in range(3):
             spool.put(b"bad")
         server.bodies(3)
         assert shipper.flush(10)
     assert [record.getMessage() for record in caplog.records if record.name == "collector.shipper"] == [
-        "batch refused, put aside number=1 answer='400 batch has version 9'"
+        "batch not taken, put aside number=1 answer='400 not a batch'"
     ]
+
+
+def test_a_batch_that_alone_is_not_taken_lets_newer_ones_go_on(
+    spool: Spool, start: Callable[[str], Shipper]
+) -> None:
+    with serve(*[OWN_REASON] * 3, Reply(), OWN_REASON) as server:
+        shipper = start(server.url)
+        for batch in (b"1", b"2", b"3"):
+            spool.put(batch)
+        assert server.bodies(6) == [b"1", b"1", b"1", b"2", b"1", b"3"]
+        assert shipper.flush(10)
+    assert [(number, reason.code) for number, reason in spool.aside.items()] == [(1, "identity_conflict")]
+    assert spool.dropped_batches == 0
+
+
+def test_the_next_of_the_same_reason_is_found_sooner(spool: Spool, start: Callable[[str], Shipper]) -> None:
+    replies = [*[OWN_REASON] * 3, Reply(), OWN_REASON, OWN_REASON, Reply(), OWN_REASON]
+    with serve(*replies) as server:
+        shipper = start(server.url)
+        for batch in (b"1", b"2", b"3", b"4", b"5"):
+            spool.put(batch)
+        assert server.bodies(9) == [b"1", b"1", b"1", b"2", b"1", b"3", b"4", b"3", b"5"]
+        assert shipper.flush(10)
+    assert list(spool.aside) == [1, 3]
+
+
+def test_where_no_batch_is_taken_none_is_put_aside(spool: Spool, start: Callable[[str], Shipper]) -> None:
+    with serve(*[OWN_REASON] * 8) as server:
+        shipper = start(server.url)
+        for batch in (b"1", b"2", b"3"):
+            spool.put(batch)
+        said = server.bodies(8)
+        assert set(said) == {b"1", b"2", b"3"}
+        assert shipper.flush(20)
+    assert (spool.aside, spool.dropped_batches) == ({}, 0)
+
+
+def test_a_batch_that_is_taken_the_second_time_is_not_put_aside(
+    spool: Spool, start: Callable[[str], Shipper]
+) -> None:
+    with serve(*[OWN_REASON] * 3) as server:
+        shipper = start(server.url)
+        spool.put(b"1")
+        spool.put(b"2")
+        assert server.bodies(5) == [b"1", b"1", b"1", b"2", b"1"]
+        assert shipper.flush(10)
+    assert spool.aside == {}
+
+
+def test_what_an_operator_wants_sent_again_is_sent_first(
+    spool: Spool, start: Callable[[str], Shipper]
+) -> None:
+    with serve(DAMAGED) as server:
+        shipper = start(server.url)
+        spool.put(b"bad")
+        server.next_request()
+        until(lambda: list(spool.aside) == [1])
+        ask_for(spool.directory, 1)
+        spool.put(b"good")
+        assert sorted(server.bodies(2)) == [b"bad", b"good"]
+        assert shipper.flush(10)
+    assert spool.aside == {}
 
 
 @pytest.mark.parametrize("read_bytes", [0, 10, 50_000])
@@ -282,7 +384,10 @@ def test_a_token_that_stays_refused_is_tried_later(tmp_path: Path) -> None:
         answer = uplink.send(b"1")
         uplink.close()
     assert (answer.verdict, answer.is_unauthorized) == (Verdict.LATER, True)
-    assert answer.detail == f"the server does not accept the token in {tmp_path / 'token'}"
+    assert answer.detail == (
+        f"the server does not accept the token in {tmp_path / 'token'} (401 Unauthorized, not from a"
+        " kvmfaults server: a proxy's answer, or a wrong address)"
+    )
 
 
 @pytest.mark.parametrize("content", ["", "two words", "caf\xe9", "a\x07b"])

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from collector import spool_file
 from collector.errors import SpoolError, SpoolLockedError
 from collector.spool import Spool
 from tests.collector.spooling import BLOCK, drain, files
@@ -150,39 +149,11 @@ def test_drops_are_not_forgotten_when_the_report_cannot_be_stored(tmp_path: Path
         assert spool.dropped_batches == 3  # 1, 2 and the report itself
 
 
-def test_a_rejected_batch_is_counted_and_kept_aside(tmp_path: Path) -> None:
-    with Spool(tmp_path) as spool:
-        spool.put(b"bad")
-        spool.put(b"good")
-        bad = spool.oldest()
-        assert bad is not None
-        spool.reject(bad.number)
-        assert spool.dropped_batches == 1
-        assert drain(spool) == [b"good"]
-    (kept,) = files(tmp_path / "rejected")
-    found = spool_file.decode(kept.read_bytes())
-    assert found is not None
-    assert found.batch == b"bad"
-
-
-def test_of_many_rejected_batches_the_last_are_kept(tmp_path: Path) -> None:
-    with Spool(tmp_path) as spool:
-        for number in range(20):
-            spool.put(b"%d" % number)
-            oldest = spool.oldest()
-            assert oldest is not None
-            spool.reject(oldest.number)
-        assert spool.dropped_batches == 20
-    assert len(files(tmp_path / "rejected")) == 16
-    assert files(tmp_path / "rejected")[-1].read_bytes().endswith(b"19")
-
-
 def test_a_number_is_not_given_again_after_its_batch_was_dropped(tmp_path: Path) -> None:
-    with Spool(tmp_path) as spool:
-        spool.put(b"bad")
-        bad = spool.oldest()
-        assert bad is not None
-        spool.reject(bad.number)
+    with Spool(tmp_path, max_bytes=BLOCK) as spool:
+        spool.put(b"old")
+        assert not spool.put(b"x" * 2 * BLOCK)
+        assert drain(spool) == []
     with Spool(tmp_path) as spool:
         spool.put(b"good")
     with Spool(tmp_path) as spool:

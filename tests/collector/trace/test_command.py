@@ -56,10 +56,15 @@ def test_a_server_that_is_busy_is_asked_again(tmp_path: Path) -> None:
     assert len(set(bodies)) == 1
 
 
-def test_a_server_that_refuses_is_said_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("status", "code"), [(400, "damaged"), (409, "replay_conflict"), (503, "too_large")])
+def test_a_server_that_refuses_is_said_to(tmp_path: Path, status: int, code: str) -> None:
     path = write(tmp_path, FAULT)
-    answer = Reply(422, {"content-type": "application/problem+json"}, b'{"detail": "no such thing"}')
-    with serve(answer) as server, pytest.raises(TraceError, match="refused the recording: 422 no such thing"):
+    body = b'{"detail": "no such thing", "code": "%s"}' % code.encode()
+    answer = Reply(status, {"content-type": "application/problem+json"}, body)
+    with (
+        serve(answer) as server,
+        pytest.raises(TraceError, match=f"refused the recording: {status} no such thing"),
+    ):
         command.run(parse(str(path), "--server", server.url))
 
 

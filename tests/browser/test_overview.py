@@ -21,6 +21,7 @@ def test_every_vm_is_listed_with_the_counts_of_the_api(visit: Visit, feed: Feed)
     assert counts_by_name(page, "faults") == {title_of(vm): vm["faults"] for vm in vms}
     assert counts_by_name(page, "exits") == {title_of(vm): vm["memory_fault_exits"] for vm in vms}
     assert counts_by_name(page, "bare") == {title_of(vm): vm["bare_error_exits"] for vm in vms}
+    assert counts_by_name(page, "untold") == {title_of(vm): vm["untold_error_exits"] for vm in vms}
 
 
 def test_the_key_figures_are_the_sums_of_all_vms(visit: Visit, feed: Feed) -> None:
@@ -28,6 +29,7 @@ def test_the_key_figures_are_the_sums_of_all_vms(visit: Visit, feed: Feed) -> No
     vms = _vms(visit, feed)
     assert number(figure(page, "faults")) == sum(int(str(vm["faults"])) for vm in vms)
     assert number(figure(page, "exits")) == sum(int(str(vm["memory_fault_exits"])) for vm in vms)
+    assert number(figure(page, "untold")) == sum(int(str(vm["untold_error_exits"])) for vm in vms) > 0
 
 
 def test_the_legend_s_totals_add_up_to_the_faults(visit: Visit) -> None:

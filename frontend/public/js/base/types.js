@@ -21,6 +21,7 @@
  * @property {number} faults
  * @property {number} memory_fault_exits
  * @property {number} bare_error_exits
+ * @property {number} untold_error_exits one of the two, in a recording that does not show which
  * @property {number | null} fault_rate mean per second of covered time, null where none is covered
  * @property {number | null} exit_rate memory-fault exits per second of covered time
  */
@@ -31,6 +32,7 @@
  * @property {number} faults
  * @property {number} memory_fault_exits
  * @property {number} bare_error_exits
+ * @property {number} untold_error_exits one of the two, in a recording that does not show which
  */
 
 /**

@@ -1,6 +1,7 @@
 /** What the overview derives from the answers: rows and their order, key figures, the state in words. */
 
 import { getHostEvents, getLedger, getVms } from "../api.js";
+import { exitsOf } from "../base/exit-words.js";
 import { countText, rateText } from "../base/format.js";
 import { readEvents } from "../base/host-events.js";
 import { parseSort, sorted } from "../base/sort.js";
@@ -46,6 +47,7 @@ const SORT_VALUES = {
   exits: ({ vm }) => vm.memory_fault_exits,
   exit_rate: ({ vm }) => vm.exit_rate,
   bare: ({ vm }) => vm.bare_error_exits,
+  untold: ({ vm }) => vm.untold_error_exits,
 };
 
 const TEXT_COLUMNS = ["name", "host", "arch"];
@@ -191,6 +193,13 @@ export function figuresOf({ vms, hasMore, byVm, request }) {
     { key: "exits", label: "Memory-fault exits", value: count((vm) => vm.memory_fault_exits), note, title },
     { key: "bare", label: "Bare error exits", value: count((vm) => vm.bare_error_exits), note, title },
     {
+      key: "untold",
+      label: "Unclassified error exits",
+      value: count((vm) => vm.untold_error_exits),
+      note,
+      title: "Memory-fault exits or bare errors, of recordings that do not show which",
+    },
+    {
       key: "vms",
       label: "VMs running",
       value: countText(running) + (mayMoreRun ? "+" : ""),
@@ -208,6 +217,6 @@ export function figuresOf({ vms, hasMore, byVm, request }) {
  */
 export function messageOf({ vms, byVm, request }, state) {
   if (isUncovered(byVm.coverage, request.range)) return uncoveredMessage(request, state);
-  const isQuiet = vms.every((vm) => vm.faults + vm.memory_fault_exits + vm.bare_error_exits === 0);
+  const isQuiet = vms.every((vm) => vm.faults + exitsOf(vm) === 0);
   return isQuiet ? emptyMessage("No VM has faulted in this range.", request, state) : null;
 }

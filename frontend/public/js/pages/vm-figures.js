@@ -1,6 +1,7 @@
 /** What a VM's page derives from the answers: key figures, lines and rows. */
 
 import { knownLook } from "../base/color.js";
+import { errnoText, kindText, reasonText } from "../base/exit-words.js";
 import { countText, plural, rateText } from "../base/format.js";
 import { newest } from "../base/values.js";
 import { isStale } from "./freshness.js";
@@ -50,20 +51,24 @@ export function figuresOf({ vm, whole, request }) {
       value: known(vm.bare_error_exits),
       tone: vm.bare_error_exits > 0 ? "bad" : "",
     },
+    {
+      key: "untold",
+      label: "Unclassified error exits",
+      value: known(vm.untold_error_exits),
+      tone: vm.untold_error_exits > 0 ? "bad" : "",
+      title: "Memory-fault exits or bare errors, of a recording that does not show which",
+    },
     { key: "vcpus", label: "vCPUs that counted", value: countText(vm.vcpus.length) },
   ];
 }
 
 /**
- * The two kinds of exits as lines.
- * @param {Pick<Answer, "memoryFaults" | "bareErrors">} answer
+ * The kinds of exits as lines.
+ * @param {Pick<Answer, "exitRates">} answer
  * @returns {NamedLine[]}
  */
-export function exitLines({ memoryFaults, bareErrors }) {
-  return [
-    exitLine("memory_fault", "memory fault", memoryFaults),
-    exitLine("bare_error", "bare error", bareErrors),
-  ];
+export function exitLines({ exitRates }) {
+  return exitRates.map(({ kind, rates }) => exitLine(kind, kindText(kind), rates));
 }
 
 /** @param {string} key @param {string} label @param {import("../base/types.js").Rates} rates @returns {NamedLine} */
@@ -95,6 +100,7 @@ export function createVcpus() {
       { label: "Faults", kind: "number" },
       { label: "MF exits", kind: "number" },
       { label: "Bare errors", kind: "number" },
+      { label: "Unclassified", kind: "number" },
     ],
   });
 }
@@ -107,8 +113,8 @@ export function reasonRows(vm) {
   return vm.exit_reasons.map((item) => ({
     key: `${item.reason} ${item.errno}`,
     cells: [
-      { text: `${item.reason_name.replace("KVM_EXIT_", "")} ${item.reason}`, title: item.reason_name },
-      { text: item.errno === 0 ? "none" : `${item.errno_name} ${item.errno}` },
+      reasonText(item),
+      { text: errnoText(item) },
       { text: countText(item.count), title: plural(item.count, "exit") },
     ],
   }));
@@ -126,6 +132,7 @@ export function vcpuRows(vm) {
       { text: countText(item.faults) },
       { text: countText(item.memory_fault_exits), mark: item.memory_fault_exits > 0 },
       { text: countText(item.bare_error_exits), mark: item.bare_error_exits > 0 },
+      { text: countText(item.untold_error_exits), mark: item.untold_error_exits > 0 },
     ],
   }));
 }

@@ -2,6 +2,7 @@
 
 import { stickyPlaces } from "../base/color.js";
 import { el, setShown } from "../base/dom.js";
+import { exitsOf } from "../base/exit-words.js";
 import { isUncovered } from "../charts/gaps.js";
 import { biggestKeys, namedLines } from "../charts/series.js";
 import { createExits } from "../panels/exits.js";
@@ -19,6 +20,7 @@ import { createReasons, createVcpus, exitLines, figuresOf, reasonRows, vcpuRows 
 
 /** @typedef {import("./vm.js").Answer} Answer */
 /** @typedef {import("./context.js").Context} Context */
+/** @typedef {import("../base/types.js").Rates} Rates */
 
 /**
  * What the chart of faults can be split by.
@@ -115,7 +117,7 @@ function createCharts(context) {
       const beside = { ledger, events, request };
       // Flags overlap: they are lines, not parts of a whole.
       faults.update({ rates: answer.faults, lines, stacked: by !== "flag", ...beside }, by);
-      exits.update({ rates: answer.memoryFaults, lines: exitLines(answer), stacked: true, ...beside }, "");
+      exits.update({ rates: /** @type {Rates} */ (answer.exitRates[0]?.rates), lines: exitLines(answer), stacked: true, ...beside }, "");
     },
     destroy() {
       faults.destroy();
@@ -155,6 +157,6 @@ function createDetails() {
 /** @param {Answer} answer @param {import("../state.js").State} state */
 function messageOf({ vm, whole, request }, state) {
   if (isUncovered(whole.coverage, request.range)) return uncoveredMessage(request, state);
-  const isQuiet = vm.faults + vm.memory_fault_exits + vm.bare_error_exits === 0;
+  const isQuiet = vm.faults + exitsOf(vm) === 0;
   return isQuiet ? emptyMessage("This VM has not faulted in this range.", request, state) : null;
 }

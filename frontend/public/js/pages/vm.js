@@ -10,6 +10,7 @@ import {
   getSyndromes,
   getVm,
 } from "../api.js";
+import { EXIT_KINDS } from "../base/exit-words.js";
 import { readEvents, vmOf } from "../base/host-events.js";
 import { emptyList, nameOfExit, nameOfFault, withNewest, withOlder } from "../base/paged-list.js";
 import { vmTitle } from "../base/vm.js";
@@ -24,8 +25,7 @@ import { SPLITS, createVmView } from "./vm-view.js";
  * @property {import("../base/types.js").VmDetail} vm
  * @property {Rates} faults as they are split
  * @property {Rates} whole faults in one series
- * @property {Rates} memoryFaults
- * @property {Rates} bareErrors
+ * @property {{kind: string, rates: Rates}[]} exitRates one for each kind
  * @property {import("../base/types.js").Flags} flags
  * @property {import("../base/types.js").Syndrome[]} syndromes
  * @property {import("../base/host-types.js").Ledger} ledger of this VM, and of its host
@@ -129,8 +129,7 @@ async function ask(id, host, { view, range, stepMs, signal }) {
     vm,
     faults,
     whole,
-    memoryFaults,
-    bareErrors,
+    exitRates,
     flags,
     syndromes,
     ledger,
@@ -141,8 +140,9 @@ async function ask(id, host, { view, range, stepMs, signal }) {
     getVm(id, range, signal),
     rates("faults", by),
     rates("faults", "vm"),
-    rates("memory_fault_exits", "vm"),
-    rates("bare_error_exits", "vm"),
+    Promise.all(
+      EXIT_KINDS.map(async (kind) => ({ kind, rates: await rates(`${kind}_exits`, "vm") })),
+    ),
     getFlags(id, range, signal),
     getSyndromes(id, range, signal),
     getLedger(range, { stepMs, vms: [id] }, signal),
@@ -153,7 +153,7 @@ async function ask(id, host, { view, range, stepMs, signal }) {
   // The collector names a VM as this: what it says of others is not told here.
   const concerns = (/** @type {string} */ name) => ["", vm.name || vm.id].includes(name);
   return {
-    ...{ vm, faults, whole, memoryFaults, bareErrors, flags, syndromes: syndromes.items, ledger },
+    ...{ vm, faults, whole, exitRates, flags, syndromes: syndromes.items, ledger },
     events: readEvents(events.items.filter((event) => concerns(vmOf(event)))),
     ...{ newestExits, newestFaults, by },
   };

@@ -1,7 +1,8 @@
 /** One exit as a table's row. */
 
-import { NONE, sizeText, words } from "../base/format.js";
 import { el } from "../base/dom.js";
+import { errnoText, kindText, reasonText } from "../base/exit-words.js";
+import { NONE, sizeText, words } from "../base/format.js";
 import { exactTimeText } from "../base/time.js";
 import { addressCell } from "./address-cell.js";
 
@@ -12,15 +13,16 @@ import { addressCell } from "./address-cell.js";
  * @returns {import("../base/dom.js").Row<KeyedExit>}
  */
 export function createExitRow(exit) {
-  const { kind, reason, reason_name: reasonName, errno, errno_name: errnoName, size } = exit;
+  const { kind, size } = exit;
+  const reason = reasonText(exit);
   const root = el(
     "tr",
     { "data-kind": kind },
     el("td", { class: "nowrap", title: exit.time }, exactTimeText(exit.time)),
     el("td", { class: "number" }, String(exit.vcpu)),
-    el("td", {}, el("span", { class: `kind ${kind}` }, words(kind))),
-    el("td", { title: reasonName }, reasonName.replace("KVM_EXIT_", ""), muted(` ${reason}`)),
-    el("td", { title: `errno ${errno}` }, errnoName),
+    el("td", {}, el("span", { class: `kind ${kind}` }, kindText(kind))),
+    el("td", { title: reason.title }, reason.text),
+    el("td", {}, errnoText(exit)),
     addressCell(exit, "not told"),
     el("td", { class: "number nowrap", title: size === null ? null : `${size} bytes` }, sizeText(size)),
     flagsCell(exit),

@@ -1,7 +1,7 @@
-/** Memory-fault and bare error exits, one row each, newest first. */
+/** Memory-fault, bare error and unclassified error exits, one row each, newest first. */
 
-import { words } from "../base/format.js";
 import { el, setAttr, setShown, setText } from "../base/dom.js";
+import { EXIT_KINDS, kindText } from "../base/exit-words.js";
 import { createCalmRows } from "./calm-rows.js";
 import { card } from "./card.js";
 import { createExitRow } from "./exit-row.js";
@@ -9,11 +9,13 @@ import { createExitRow } from "./exit-row.js";
 /** @typedef {import("./exit-row.js").KeyedExit} KeyedExit */
 
 /** @type {[string, string][]} */
-const KINDS = [
-  ["", "All"],
-  ["memory_fault", "Memory fault"],
-  ["bare_error", "Bare error"],
-];
+const KINDS = [["", "All"], ...EXIT_KINDS.map((kind) => /** @type {[string, string]} */ ([kind, label(kind)]))];
+
+/** @param {string} kind */
+function label(kind) {
+  const text = kindText(kind);
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
+}
 
 const COLUMNS = ["Time", "vCPU", "Kind", "Reason", "Error", "GPA", "Size", "Flags", "Syndrome before"];
 const NUMBERS = ["vCPU", "Size"];
@@ -61,7 +63,7 @@ export function createExits({ onKind, onMore }) {
       setShown(more, hasMore);
       setShown(table, exits.length > 0);
       setShown(empty, exits.length === 0);
-      setText(empty, kind === "" ? NO_EXIT : `No ${words(kind)} exit in this range.`);
+      setText(empty, kind === "" ? NO_EXIT : `No ${kindText(kind)} exit in this range.`);
     },
   };
 }

@@ -35,6 +35,10 @@ const WORDS = [
     "bare error exit",
     "KVM_RUN failed with EFAULT and no annotated exit: KVM’s answer to a missing host mapping.",
   ],
+  [
+    "unclassified error exit",
+    "KVM_RUN failed in a recording that does not show the exit reason: one of the two above.",
+  ],
   ["not covered", "no collector was reading. Nothing is known of that time; it is not zero."],
   ["not exact", "so many faults or exits were seen and could not be counted: the true count is higher."],
   ["ledger", "what became of every fault that was seen: counted or not, recorded one by one or not."],

@@ -23,12 +23,7 @@ const COLUMNS = [
   { column: "name", label: "VM", title: "Name, kind of VMM, process id and UUID", number: false },
   { column: "host", label: "Host", title: "The host that it runs on", number: false },
   { column: "arch", label: "Arch", title: "Architecture", number: false },
-  {
-    column: "latest",
-    label: "",
-    title: "Guest faults per second in the newest covered step",
-    number: true,
-  },
+  { column: "latest", label: "", title: "Guest faults per second in the newest covered step", number: true },
   {
     column: "rate",
     label: "Faults/s mean",
@@ -58,6 +53,12 @@ const COLUMNS = [
     column: "bare",
     label: "Bare errors",
     title: "KVM_RUN failed with EFAULT and no annotated exit",
+    number: true,
+  },
+  {
+    column: "untold",
+    label: "Unclassified",
+    title: "Error exits of a recording that does not show the reason: memory-fault exits or bare errors",
     number: true,
   },
 ];
@@ -130,12 +131,13 @@ function createRow(onOpen, now) {
   const spark = createSpark();
   const texts = ["host", "arch"].map((column) => el("td", { class: `col-${column}` }));
   const latest = el("td", { class: "number strong col-latest" });
-  const [rate, faults, exits, exitRate, bare] = [
+  const [rate, faults, exits, exitRate, bare, untold] = [
     number("rate"),
     number("faults"),
     number("exits"),
     number("exit_rate"),
     number("bare"),
+    number("untold"),
   ];
   const root = el(
     "tr",
@@ -149,6 +151,7 @@ function createRow(onOpen, now) {
     exits,
     exitRate,
     bare,
+    untold,
   );
   let id = "";
   // The whole row opens the VM; the link in it is what keys and screen readers use.
@@ -171,8 +174,10 @@ function createRow(onOpen, now) {
       setText(exits, countText(vm.memory_fault_exits));
       setText(exitRate, rateText(vm.exit_rate));
       setText(bare, countText(vm.bare_error_exits));
+      setText(untold, countText(vm.untold_error_exits));
       exits.classList.toggle("has-exits", vm.memory_fault_exits > 0);
       bare.classList.toggle("has-exits", vm.bare_error_exits > 0);
+      untold.classList.toggle("has-exits", vm.untold_error_exits > 0);
       spark.update(next.spark);
       root.classList.toggle("ended", vm.ended_at !== null);
     },

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from collector import detach, doctor, record
+from collector import detach, doctor, record, spool_command
 from collector.errors import CollectorError
 from collector.pins import BPFFS
 from collector.pipeline import Pipeline
@@ -149,6 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     doctor.add_parser(commands)
     record.add_parser(commands, _default("DATA_DIR", "/var/lib/kvmfaults"))
+    spool_command.add_parser(commands, _default("DATA_DIR", "/var/lib/kvmfaults"))
     detach.add_parser(commands, _default("DATA_DIR", "/var/lib/kvmfaults"), _default("BPFFS", str(BPFFS)))
     add_import(commands)
     return parser

@@ -35,6 +35,17 @@ def test_accounts_add_up_the_vcpus_of_each_vm() -> None:
     assert accounts[OTHER] == Account(seen=4, uncounted=0, recorded=0, dropped=0, seen_total=4)
 
 
+def test_a_vcpu_that_changed_its_thread_has_one_account() -> None:
+    counting = Counting(in_place=1, room=1, ring_records=1)
+    for vcpu in (counting.home(0, tid=500), counting.home(0, tid=501)):
+        counting.fault(vcpu, 6, record=True)
+        counting.fault(vcpu, 4)
+        counting.fault(vcpu, 0x14)
+    reading = Reader(counting).read()
+    assert reading.accounts == {VM: Account(seen=6, uncounted=2, recorded=1, dropped=1, seen_total=6)}
+    assert reading.lost == {"keys_full": 2}
+
+
 def test_totals_go_on_from_one_reading_and_one_collector_to_the_next() -> None:
     counting = Counting(in_place=1, room=1)
     vcpu = counting.home(0)

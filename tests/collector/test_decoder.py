@@ -136,6 +136,7 @@ def test_a_memory_fault_exit_keeps_software_context_and_syndrome_apart() -> None
         0xFFFFFFFF81000000,
     )
     assert (record.time_ns, record.monotonic_ns) == (5_000_001_000, 1_000)
+    assert (record.vm, record.vcpu) == ("00000000000000aa", 1)
 
 
 @pytest.mark.parametrize("reason", [0, 6])
@@ -149,6 +150,22 @@ def test_a_bare_error_shows_nothing_of_memory_fault(reason: int) -> None:
 def test_a_poisoned_page_on_arm64_keeps_far_and_ipa() -> None:
     (record,) = decoder.exits(_reading(exits=[_exit(39, 133, 4)]), arch.get("aarch64"), IDS)
     assert (record.errno, record.esr_el2, record.far, record.ipa) == (133, 0x182, 0x4000123, 0x4000000)
+    assert (record.vm, record.pc) == ("00000000000000aa", 0xFFFFFFFF81000000)
+
+
+def test_an_exit_on_arm64_without_a_fault_before_it_shows_no_registers() -> None:
+    (record,) = decoder.exits(_reading(exits=[_exit(0, 14, 0)]), arch.get("aarch64"), IDS)
+    assert (record.esr_el2, record.far, record.ipa) == (None, None, None)
+
+
+@pytest.mark.parametrize(("machine", "name"), [("x86_64", "rip"), ("aarch64", "pc")])
+@pytest.mark.parametrize(("pc", "shown"), [(NOT_SHOWN, None), (0, 0)])
+def test_a_program_counter_that_was_not_shown_is_none_and_0_is_0(
+    machine: str, name: str, pc: int, shown: int | None
+) -> None:
+    record = _exit(39, 14, 3)._replace(pc=pc)
+    (found,) = decoder.exits(_reading(exits=[record]), arch.get(machine), IDS)
+    assert getattr(found, name) == shown
 
 
 def test_a_fault_of_kvm_page_fault_shows_no_frame_nor_slot() -> None:
@@ -176,6 +193,8 @@ def test_a_fault_on_arm64_keeps_its_registers() -> None:
     (fault,) = decoder.faults(_reading(faults=[record]), arch.get("aarch64"), IDS)
     assert (fault.esr_el2, fault.far, fault.ipa) == (0x92000007, 0x4123, 0x40004000)
     assert (fault.pc, fault.stands_for) == (0xFFFFFFFF81000000, 7)
+    assert (fault.vm, fault.vcpu) == ("00000000000000aa", 1)
+    assert (fault.time_ns, fault.monotonic_ns) == (5_000_001_000, 1_000)
 
 
 def test_the_ledger_says_what_became_of_each_fault() -> None:

@@ -85,6 +85,13 @@ def test_exits_are_differences_too() -> None:
     }
 
 
+def test_exits_in_place_and_in_the_map_add_up() -> None:
+    reader, counting, _ = _reader()
+    counting.leave(counting.home(0), 6)
+    counting.exit_counts[exit_key(0, 6)] = 2
+    assert reader.read().exit_counts == {ExitKey(*VM, vcpu=0, reason=6, errno=0): 3}
+
+
 def test_counts_that_the_map_lost_are_told() -> None:
     reader, counting, _ = _reader(Counting(in_place=1))
     vcpu = counting.home(0)
@@ -123,12 +130,48 @@ def test_a_vcpu_that_cannot_be_read_is_told_and_comes_with_a_later_reading() -> 
     assert _faults(reader) == {(0, 6): (2, 2)}
 
 
+def test_each_vcpu_that_cannot_be_read_is_told_and_hides_no_other() -> None:
+    reader, counting, _ = _reader()
+    torn = [counting.home(0), counting.home(1)]
+    whole = counting.home(2)
+    counting.fault(whole, 6, times=3)
+    for vcpu in torn:
+        next(counting.steps(vcpu, 6, record=False))
+    reading = reader.read()
+    assert reading.lost == {"unread_vcpus": 2}
+    assert [(key.vcpu, counters[0]) for key, counters in reading.fault_counts.items()] == [(2, 3)]
+
+
+def test_the_map_of_a_vcpu_that_cannot_be_read_is_not_out_of_balance() -> None:
+    reader, counting, _ = _reader(Counting(in_place=1))
+    vcpu = counting.home(0)
+    counting.fault(vcpu, 6)
+    reader.read()
+    counting.fault(vcpu, 4, times=3)
+    steps = counting.steps(vcpu, 6, record=False)
+    next(steps)
+    assert reader.read().lost == {"unread_vcpus": 1}
+    for _ in steps:
+        pass
+    reading = reader.read()
+    assert (reading.lost, reading.accounts[VM].seen_total) == ({}, 5)
+
+
+def test_an_idle_vcpu_hides_no_other() -> None:
+    reader, counting, _ = _reader()
+    counting.fault(counting.home(0))
+    busy = counting.home(1)
+    reader.read()
+    counting.fault(busy, 4)
+    assert _faults(reader) == {(1, 4): (1, 1)}
+
+
 def test_losses_are_differences_too() -> None:
     reader, counting, _ = _reader()
     counting.lost["exit_records"], counting.missed_runs = 2, 5
     assert reader.read().lost == {"exit_records": 2, "missed_runs": 5}
-    counting.missed_runs = 6
-    assert reader.read().lost == {"missed_runs": 1}
+    counting.lost["exit_records"], counting.missed_runs = 3, 6
+    assert reader.read().lost == {"exit_records": 1, "missed_runs": 1}
     assert reader.read().lost == {}
 
 
@@ -222,6 +265,21 @@ def test_a_vm_at_the_address_of_a_forgotten_one_starts_from_zero() -> None:
     reading = reader.read()
     assert {key.word: counters[0] for key, counters in reading.fault_counts.items()} == {6: 2, 4: 2}
     assert reading.accounts[VM].seen_total == 4
+
+
+def test_a_vm_at_the_place_of_a_forgotten_one_owes_nothing_for_it() -> None:
+    reader, counting, _ = _reader(Counting(in_place=1))
+    old = counting.home(0)
+    counting.fault(old, 6)
+    # In the map, and not yet in the vCPU's state.
+    next(counting.steps(old, 4, record=False))
+    assert reader.read().lost == {}
+    reader.forget({VM})
+    new = counting.home(0)
+    counting.fault(new, 6)
+    counting.fault(new, 4, times=2)
+    counting.fault_counts[fault_key(0, 4)][0] -= 1
+    assert (reader.read().lost, reader.read().lost) == ({}, {"unbalanced": 1})
 
 
 def test_forgetting_one_vm_keeps_the_others() -> None:

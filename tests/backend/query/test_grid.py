@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from backend.errors import ParameterError
 from backend.query.grid import MAX_POINTS, Grid, covered_ms, make_grid
 from backend.store.values import CoveredSpan, TimeRange
 
@@ -56,6 +57,44 @@ def test_without_a_step_every_range_has_a_grid(one: int, other: int) -> None:
     assert grid.to_ms >= to_ms
     assert len(grid.starts_ms) <= 301
     assert grid.from_ms % grid.step_ms == grid.to_ms % grid.step_ms == 0
+
+
+@pytest.mark.parametrize(
+    ("span_ms", "step_ms"),
+    [
+        (0, 1_000),
+        (300_000, 1_000),
+        (300_001, 2_000),
+        (900_000, 5_000),
+        (86_400_000, 300_000),
+        (300 * 43_200_000, 43_200_000),
+        (300 * 43_200_000 + 1, 86_400_000),
+        (300 * 86_400_000 + 1, 2 * 86_400_000),
+    ],
+)
+def test_the_step_is_the_smallest_usual_one_that_gives_at_most_300_points(span_ms: int, step_ms: int) -> None:
+    assert make_grid(TimeRange(0, span_ms), 0, None).step_ms == step_ms
+
+
+@pytest.mark.parametrize("step_ms", [-1000, 0, 1, 999, 1500])
+def test_a_step_that_is_no_whole_second_is_refused(step_ms: int) -> None:
+    with pytest.raises(ParameterError, match="must be a multiple of 1 s") as caught:
+        make_grid(TimeRange(0, 60_000), 0, step_ms)
+    assert caught.value.parameter == "step"
+
+
+def test_a_range_that_ends_before_it_begins_is_refused() -> None:
+    with pytest.raises(ParameterError, match="from is after to") as caught:
+        make_grid(TimeRange(2_000, 1_999), 0, None)
+    assert caught.value.parameter == "from"
+    assert make_grid(TimeRange(2_000, 2_000), 0, None) == Grid(2_000, 2_000, 1_000)
+
+
+def test_a_range_with_too_many_points_is_refused_with_a_step_that_would_do() -> None:
+    span = TimeRange(500, 500 + MAX_POINTS * 2_000)
+    with pytest.raises(ParameterError, match="22001 points, more than 11000; a step of 3s or more would do"):
+        make_grid(span, 0, 1000)
+    assert len(make_grid(span, 0, 3000).starts_ms) <= MAX_POINTS
 
 
 @pytest.mark.parametrize("offset_ms", [0, 1, 999])

@@ -22,9 +22,6 @@ _WHAT_TO_DO = {
     " it again to a later version of the server",
     ProblemCode.UNKNOWN_VERSION: "upgrade the server",
     ProblemCode.TOO_LARGE: "let proxies before the server take bodies of 32 MiB",
-    ProblemCode.CLOCK_AHEAD: "set the clocks of this host and of the server; it is taken when its time comes",
-    ProblemCode.IDENTITY_CONFLICT: "another host's data are in the way on the server; see who sent them",
-    ProblemCode.REPLAY_CONFLICT: "a recording was imported under this host's name; remove it from the server",
     ProblemCode.WRONG_HOST: "give the collector the token of the host that --host names",
 }
 

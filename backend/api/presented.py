@@ -23,6 +23,7 @@ def vm_body(vm: VmSummary) -> schemas.Vm:
     """Return a VM's body."""
     return schemas.Vm(
         id=vm.id,
+        reported_id=vm.reported_id,
         name=vm.name,
         uuid=vm.uuid,
         vmm=vm.vmm,

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
-from backend.errors import NotNowError
 from backend.store.accounts import BatchAccount
 from backend.store.counts import sum_of
 from backend.store.tables import applied_batches, loss_totals, streams
 from backend.store.writer import Writer
-from faultmodel.problem import ProblemCode
 
 DROPPED = "spool_batches"
 """Kind of the losses that are batches."""
 _runs = applied_batches.c
 
 # Built once: to build a statement takes longer than to execute it.
-_number_of_stream = select(streams.c.id, streams.c.host_id).where(streams.c.stream == bindparam("name"))
+_number_of_stream = select(streams.c.id).where(
+    streams.c.host_id == bindparam("of_host"), streams.c.stream == bindparam("name")
+)
 _nearest_runs = (
     select(_runs.first_sequence, _runs.last_sequence)
     .where(_runs.stream_id == bindparam("of_stream"), _runs.first_sequence <= bindparam("at_most"))
@@ -43,18 +43,13 @@ class Run:
 def stream_number(writer: Writer, stream: str, host_id: int) -> int:
     """Return the stream's number, given when it is first seen: a later stream has a greater one.
 
-    :raises NotNowError: the stream is another host's
+    The caller holds the lock of the host.
     """
-    named = {"name": stream}
-    row = writer.connection.execute(_number_of_stream, named).one_or_none()
-    if row is None:
-        writer.connection.execute(
-            writer.insert(streams).values(stream=stream, host_id=host_id).on_conflict_do_nothing()
-        )
-        row = writer.connection.execute(_number_of_stream, named).one()
-    if row.host_id != host_id:
-        raise NotNowError(ProblemCode.IDENTITY_CONFLICT, f"stream {stream} belongs to another host")
-    number: int = row.id
+    named = {"of_host": host_id, "name": stream}
+    number: int | None = writer.connection.scalar(_number_of_stream, named)
+    if number is None:
+        writer.connection.execute(writer.insert(streams).values(stream=stream, host_id=host_id))
+        number = writer.connection.execute(_number_of_stream, named).scalar_one()
     return number
 
 

@@ -1,51 +1,83 @@
 """Hosts: as their newest batch described them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.engine import Row
 
-from backend.errors import NotFoundError, NotNowError
+from backend.errors import NotFoundError, StoreError
 from backend.store.host_events import newest_recording
 from backend.store.losses import lost_ever
 from backend.store.tables import hosts
 from backend.store.values import HostStatus
 from backend.store.writer import Writer
-from faultmodel.problem import ProblemCode
 from faultmodel.record import Host, HostEvent
 from faultmodel.wire import Batch
 
 RECORDING = "replay"
 """The state of a host that is a recording."""
-_locked = select(hosts).where(hosts.c.name == bindparam("named")).with_for_update()
+_MOST_RECORDING_NAMES = 100
+"""Of a name: each but the first is needed only where hosts are called so by intent."""
+_locked = (
+    select(hosts)
+    .where(hosts.c.reported_name == bindparam("named"), hosts.c.is_recording == bindparam("recording"))
+    .with_for_update()
+)
+_holder = select(hosts.c.id, hosts.c.reported_name, hosts.c.is_recording).where(
+    hosts.c.name == bindparam("named")
+)
 _this_host = update(hosts).where(hosts.c.id == bindparam("number"))
 
 
 def lock_host(writer: Writer, host: Host, received_ns: int) -> Row[Any]:
     """Return the host's row, made if it is new, and lock it: a host's batches are applied one by one.
 
-    :raises NotNowError: a recording under the name of a live host, or the other way round
+    A recording and a host that is traced live are two hosts, also where they give the same name. It is then
+    the live one's, whichever came first, and the recording has ``_recording_names``.
     """
-    named = {"named": host.name}
-    row = writer.connection.execute(_locked, named).one_or_none()
+    is_recording = host.state == RECORDING
+    asked = {"named": host.name, "recording": is_recording}
+    row = writer.connection.execute(_locked, asked).one_or_none()
+    if row is not None:
+        return row
+    new = _description(host) | {
+        "reported_name": host.name,
+        "is_recording": is_recording,
+        "last_batch_ns": received_ns,
+        "described_stream_id": 0,
+        "described_sequence": -1,
+    }
+    if not is_recording:
+        _take_name(writer.connection, host.name)
+    for name in _recording_names(host.name) if is_recording else [host.name]:
+        writer.connection.execute(writer.insert(hosts).values(new | {"name": name}).on_conflict_do_nothing())
+        row = writer.connection.execute(_locked, asked).one_or_none()
+        if row is not None:
+            break
     if row is None:
-        new = _description(host) | {
-            "name": host.name,
-            "last_batch_ns": received_ns,
-            "described_stream_id": 0,
-            "described_sequence": -1,
-        }
-        writer.connection.execute(writer.insert(hosts).values(new).on_conflict_do_nothing())
-        row = writer.connection.execute(_locked, named).one()
-    if (row.state == RECORDING) != (host.state == RECORDING):
-        kept = "a recording" if row.state == RECORDING else "traced live"
-        raise NotNowError(
-            ProblemCode.REPLAY_CONFLICT, f"host {host.name} is {kept}; give the other a name of its own"
-        )
+        raise StoreError(f"host {host.name} cannot be named; try again")
     return row
+
+
+def _take_name(connection: Connection, name: str) -> None:
+    """Give a recording that is called so another name: live hosts go by the names that they give."""
+    holder = connection.execute(_holder, {"named": name}).one_or_none()
+    if holder is None or not holder.is_recording:
+        return
+    for other in _recording_names(holder.reported_name):
+        if connection.execute(_holder, {"named": other}).one_or_none() is None:
+            connection.execute(_this_host, {"number": holder.id, "name": other})
+            return
+
+
+def _recording_names(name: str) -> Iterator[str]:
+    yield name
+    yield f"{name} (recording)"
+    for number in range(2, _MOST_RECORDING_NAMES):
+        yield f"{name} (recording {number})"
 
 
 def describe_host(writer: Writer, known: Row[Any], batch: Batch, stream_id: int, received_ns: int) -> None:

@@ -34,6 +34,8 @@ class VmSummary:
     """A VM with its totals in a range. Rates are per second of covered time, None where none is covered."""
 
     id: str
+    reported_id: str
+    """What its host calls it: the same, but where another host's VM had this id first."""
     name: str
     uuid: str
     vmm: str

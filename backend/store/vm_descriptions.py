@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from itertools import chain
 from operator import attrgetter
 from typing import Any
@@ -10,11 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.engine import Row
 
-from backend.errors import NotNowError
+from backend.errors import StoreError
 from backend.store.ranges import NS_PER_MS, chunks
 from backend.store.tables import vcpus, vms
 from backend.store.writer import Writer, columns_of
-from faultmodel.problem import ProblemCode
 from faultmodel.record import Vm
 from faultmodel.wire import Batch
 
@@ -22,9 +22,16 @@ _NAMING = ("name", "uuid", "vmm", "manager", "command")
 _description = attrgetter("pid", "started_ns", *_NAMING)
 
 # Built once: to build a statement takes longer than to execute it. They set the columns that parameters name.
-_named = select(vms).where(vms.c.public_id.in_(bindparam("ids", expanding=True)))
+_reported = select(vms).where(
+    vms.c.host_id == bindparam("of_host"),
+    vms.c.arch == bindparam("of_arch"),
+    vms.c.reported_id.in_(bindparam("ids", expanding=True)),
+)
 _this_vm = update(vms).where(vms.c.id == bindparam("number"))
 _these_vms = update(vms).where(vms.c.id.in_(bindparam("numbers", expanding=True)))
+
+_MOST_ATTEMPTS = 8
+"""To find a public id that no other VM has: the second is taken only where someone made ids up in advance."""
 
 Sighting = tuple[str, int, int]
 """A VM, a vCPU of it that counted, and when, UTC ms."""
@@ -41,27 +48,38 @@ class Seen:
 def describe_vms(
     writer: Writer, batch: Batch, host_id: int, stream_id: int, received_ns: int
 ) -> Mapping[str, int]:
-    """Store what a batch says about its VMs and their vCPUs, and return the VMs' numbers by id.
+    """Store what a batch says about its VMs and their vCPUs, and return the VMs' numbers by reported id.
+
+    A VM is told from others by its host, its architecture and the id that the host reports. That is also its
+    public id, unless another host's VM has it: then the public id follows from all three.
 
     A batch older than the one that described a VM adds only what it cannot contradict: an earlier first
     sight, a later last one, and the end, which once set stays.
-
-    :raises NotNowError: a VM is another host's, or of another architecture
     """
     if not batch.vms:
         return {}
     sightings = _sightings(batch)
     seen = _seen(batch, sightings, received_ns)
     described = {"described_stream_id": stream_id, "described_sequence": batch.sequence}
-    known = _known(writer.connection, [vm.id for vm in batch.vms])
+    known = _known(writer.connection, batch, host_id, [vm.id for vm in batch.vms])
     # In one order everywhere, so that two batches that add the same VMs cannot lock each other out.
     new = sorted((vm for vm in batch.vms if vm.id not in known), key=attrgetter("id"))
-    if new:
+    for attempt in range(_MOST_ATTEMPTS):
+        if not new:
+            break
         fixed = {"host_id": host_id, "arch": batch.arch, "boot_id": batch.host.boot_id}
-        rows = [fixed | described | _values(vm, seen[vm.id]) for vm in new]
+        rows = [
+            fixed
+            | described
+            | _values(vm, seen[vm.id])
+            | {"public_id": _public_id(vm.id, batch, attempt), "reported_id": vm.id}
+            for vm in new
+        ]
         writer.connection.execute(writer.insert(vms).on_conflict_do_nothing(), rows)
-        known |= _known(writer.connection, [vm.id for vm in new])
-    _check_owner(known.values(), batch, host_id)
+        known |= _known(writer.connection, batch, host_id, [vm.id for vm in new])
+        new = [vm for vm in new if vm.id not in known]
+    if new:
+        raise StoreError(f"VM {new[0].id} cannot be named; try again")
     _update(writer.connection, batch, seen, known, described)
     numbers = {vm_id: row.id for vm_id, row in known.items()}
     _add_vcpus(writer, sightings, numbers)
@@ -94,11 +112,21 @@ def _seen(batch: Batch, sightings: Iterable[Sighting], received_ns: int) -> Mapp
     return seen
 
 
-def _known(connection: Connection, vm_ids: Sequence[str]) -> dict[str, Row[Any]]:
+def _public_id(reported_id: str, batch: Batch, attempt: int) -> str:
+    if not attempt:
+        return reported_id
+    key = f"{batch.host.name}\0{batch.arch}\0{reported_id}\0{attempt}"
+    return blake2b(key.encode(), digest_size=8).hexdigest()
+
+
+def _known(
+    connection: Connection, batch: Batch, host_id: int, reported_ids: Sequence[str]
+) -> dict[str, Row[Any]]:
     found = {}
-    for some in chunks(vm_ids):
-        for row in connection.execute(_named, {"ids": some}):
-            found[row.public_id] = row
+    for some in chunks(reported_ids):
+        asked = {"of_host": host_id, "of_arch": batch.arch, "ids": some}
+        for row in connection.execute(_reported, asked):
+            found[row.reported_id] = row
     return found
 
 
@@ -129,23 +157,8 @@ def _update(
             connection.execute(_these_vms, {"numbers": some, "last_seen_ms": last_ms, **described})
 
 
-def _check_owner(rows: Iterable[Row[Any]], batch: Batch, host_id: int) -> None:
-    for row in rows:
-        if row.host_id != host_id:
-            raise NotNowError(
-                ProblemCode.IDENTITY_CONFLICT,
-                f"VM {row.public_id} belongs to another host than {batch.host.name}",
-            )
-        if row.arch != batch.arch:
-            raise NotNowError(
-                ProblemCode.IDENTITY_CONFLICT,
-                f"VM {row.public_id} is {row.arch}, the batch says {batch.arch}",
-            )
-
-
 def _values(vm: Vm, seen: Seen) -> dict[str, Any]:
     return {
-        "public_id": vm.id,
         "pid": vm.pid,
         "started_ns": vm.started_ns,
         "ended_ns": vm.ended_ns,

@@ -173,6 +173,7 @@ def _summary(row: Row[Any], faults: int, exits: ExitTotals, covered: Sequence[Ms
     seen_ms = covered_ms(covered, row.first_seen_ms, row.life_end_ms)
     return VmSummary(
         id=row.public_id,
+        reported_id=row.reported_id,
         name=row.name,
         uuid=row.uuid,
         vmm=row.vmm,

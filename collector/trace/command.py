@@ -30,8 +30,6 @@ PATIENCE_S = 60.0
 """How long to try to send one batch."""
 _REFUSALS = frozenset(
     {
-        ProblemCode.IDENTITY_CONFLICT,
-        ProblemCode.REPLAY_CONFLICT,
         ProblemCode.TOO_LARGE,
         ProblemCode.UNKNOWN_VERSION,
         ProblemCode.WRONG_HOST,

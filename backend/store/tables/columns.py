@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Text
+from sqlalchemy import text as sql_text
 
 metadata = MetaData(
     naming_convention={
@@ -25,9 +26,9 @@ def number(name: str, *, nullable: bool = False, info: Mapping[str, bool] | None
     return Column(name, BigInteger, nullable=nullable, info=dict(info or {}))
 
 
-def text(name: str) -> Column[str]:
-    """Return a column of texts."""
-    return Column(name, Text, nullable=False)
+def text(name: str, *, default: str | None = None) -> Column[str]:
+    """Return a column of texts. ``default``, in SQL, is what rows of the release before have."""
+    return Column(name, Text, nullable=False, server_default=default and sql_text(default))
 
 
 def reference(name: str, to: str) -> Column[int]:

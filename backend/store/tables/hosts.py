@@ -1,6 +1,16 @@
 """Hosts: who they are, what they handed in, when they were read, what they lost and what that cost."""
 
-from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+)
 
 from backend.store.tables.columns import GREATEST, ROW_NUMBER, metadata, number, reference, text
 
@@ -22,14 +32,18 @@ hosts = Table(
     number("described_stream_id"),
     number("described_sequence"),
     Column("applied", BigInteger, nullable=False, server_default="0"),
+    text("reported_name", default="''"),
+    Column("is_recording", Boolean, nullable=False, server_default=false()),
+    Index(None, "reported_name", "is_recording", unique=True),
 )
 
 streams = Table(
     "streams",
     metadata,
     Column("id", ROW_NUMBER, primary_key=True),
-    Column("stream", Text, nullable=False, unique=True),
+    text("stream"),
     reference("host_id", "hosts.id"),
+    UniqueConstraint("host_id", "stream"),
 )
 
 applied_batches = Table(

@@ -24,7 +24,9 @@ vms = Table(
     number("last_seen_ms"),
     number("described_stream_id"),
     number("described_sequence"),
-    Index(None, "host_id"),
+    text("reported_id", default="''"),
+    Index(None, "host_id", "reported_id", "arch", unique=True),
+    Index(None, "reported_id"),
     Index(None, "name"),
     Index(None, "pid"),
 )

@@ -114,10 +114,10 @@ def test_what_another_version_may_read_is_not_final(
     assert response.headers["retry-after"] == "1"
 
 
-def test_a_batch_that_contradicts_the_store_changes_nothing(server: Server, token: dict[str, str]) -> None:
+def test_a_vm_that_another_host_has_is_stored_beside_it(server: Server, token: dict[str, str]) -> None:
     server.apply(make_batch(host=make_host("host-2"), vms=[make_vm()]))
-    stolen = make_batch(1, stream="6" * 32, fault_counts=[fault_count(faults=5)])
-    response = server.send(stolen, token)
-    assert (response.status_code, response.json()["code"]) == (503, "identity_conflict")
+    batch = make_batch(1, stream="6" * 32, fault_counts=[fault_count(faults=5)])
+    assert server.send(batch, token).json() == {"applied": True}
     assert server.get(f"/api/v1/vms/{VM_ID}")["faults"] == 0
-    assert [host["name"] for host in server.get("/api/v1/status")["hosts"]] == ["host-2"]
+    (vm,) = server.get("/api/v1/vms", host="host-1")["items"]
+    assert (vm["reported_id"], vm["faults"]) == (VM_ID, 5)

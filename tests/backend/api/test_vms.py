@@ -17,6 +17,7 @@ def test_a_vm_has_every_field_of_the_interface(server: Server) -> None:
         "items": [
             {
                 "id": VM_ID,
+                "reported_id": VM_ID,
                 "name": "guest",
                 "uuid": "6f1d0c9a-52a5-4ad5-8f43-0f6b1f0d7a11",
                 "vmm": "qemu",

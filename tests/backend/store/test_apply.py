@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from backend.errors import BatchError, NotNowError
+from backend.errors import BatchError
 from backend.store.base import Store
 from backend.store.values import TimeRange
 from faultmodel import arch
@@ -198,31 +198,3 @@ def test_a_batch_that_contradicts_itself_changes_nothing(
     assert store.hosts() == []
     assert store.coverage(None, ALWAYS) == []
     assert store.apply(make_batch(), START_NS)
-
-
-def test_a_vm_of_another_host_is_refused_and_nothing_changes(store: Store) -> None:
-    store.apply(make_batch(fault_counts=[fault_count()]), START_NS)
-    thief = make_batch(
-        host=make_host("host-2"), stream=OTHER_STREAM, fault_counts=[fault_count(), fault_count(OTHER_VM)]
-    )
-
-    with pytest.raises(NotNowError, match="VM 00000000000000a1 belongs to another host than host-2"):
-        store.apply(thief, START_NS)
-
-    assert [host.name for host in store.hosts()] == ["host-1"]
-    assert store.vm(VM_ID, ALWAYS).faults == 1
-    assert store.host_of([VM_ID]) == {VM_ID: "host-1"}
-
-
-def test_a_stream_of_another_host_is_refused(store: Store) -> None:
-    store.apply(make_batch(0), START_NS)
-
-    with pytest.raises(NotNowError, match="belongs to another host"):
-        store.apply(make_batch(1, host=make_host("host-2")), START_NS)
-
-
-def test_a_vm_cannot_change_its_architecture(store: Store) -> None:
-    store.apply(make_batch(0, vms=[make_vm()]), START_NS)
-
-    with pytest.raises(NotNowError, match="is x86_64, the batch says aarch64"):
-        store.apply(make_batch(1, arch="aarch64", vms=[make_vm()]), START_NS)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.errors import NotFoundError, NotNowError
+from backend.errors import NotFoundError
 from backend.store.base import Store
 from backend.store.values import TimeRange, VmFilter, VmPlace, VmSummary
 from faultmodel.record import Host, Loss, Probe
@@ -154,15 +154,6 @@ def test_a_host_is_kept_as_it_is_described(store: Store) -> None:
     assert found.collector_version == "1.2"
     assert found.probes == [{"tracepoint": "kvm:kvm_exit", "state": "refused", "detail": "EPERM"}]
     assert (found.last_batch_ns, found.covered_to_ns, found.lost) == (START_NS + 77, None, {})
-
-
-@pytest.mark.parametrize(("first", "second"), [("attached", "replay"), ("replay", "attached")])
-def test_a_recording_and_a_live_host_do_not_share_a_name(store: Store, first: str, second: str) -> None:
-    store.apply(make_batch(0, host=make_host(state=first)), START_NS)
-
-    with pytest.raises(NotNowError, match="give the other a name of its own"):
-        store.apply(make_batch(0, host=make_host(state=second), stream=LATER_STREAM), START_NS)
-    assert store.hosts()[0].state == first
 
 
 def test_hosts_are_listed_by_name(store: Store) -> None:

@@ -4,6 +4,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,10 @@ from sqlalchemy import create_engine, inspect
 
 from backend.errors import SchemaError
 from backend.store import open_store
+from backend.store.base import Store
 from backend.store.migrate import check_drift, downgrade, migrate
 from backend.store.tables import metadata
-from backend.store.values import TimeRange
+from backend.store.values import TimeRange, VmFilter, VmSummary
 from tests.backend.store.conftest import NewUrl
 from tests.batches import (
     START_NS,
@@ -23,6 +26,7 @@ from tests.batches import (
     fault_record,
     ledger_entry,
     make_batch,
+    make_host,
 )
 
 _CHECKOUT = Path(__file__).parents[3]
@@ -30,6 +34,10 @@ _CHECKOUT = Path(__file__).parents[3]
 
 def _engine_url(url: str) -> str:
     return url.replace("postgresql://", "postgresql+psycopg://")
+
+
+def _every_vm(store: Store) -> Sequence[VmSummary]:
+    return store.vms(VmFilter(), TimeRange(), limit=1000, after=None)
 
 
 def _tables(url: str) -> set[str]:
@@ -140,6 +148,33 @@ def test_faults_that_were_stored_before_nested_guests_were_told_apart_are_kept(n
     (exited,) = store.exits(None, None, TimeRange(), limit=9, before=None)
     assert (fault.record.nested, exited.record.nested) == (None, None)
     store.close()
+
+
+def test_identity_by_host_can_be_taken_back_without_loss(new_url: NewUrl) -> None:
+    url = new_url()
+    with closing(open_store(url)) as store:
+        for number, (name, state) in enumerate([("a", "attached"), ("b", "attached"), ("a", "replay")]):
+            counts = [fault_count(faults=10 + number)]
+            assert store.apply(make_batch(host=make_host(name, state=state), fault_counts=counts), START_NS)
+        before = {(vm.id, vm.host, vm.faults) for vm in _every_vm(store)}
+    assert sorted(faults for _, _, faults in before) == [10, 11, 12]
+
+    downgrade(url, "0004")
+    engine = create_engine(_engine_url(url))
+    with engine.connect() as connection:
+        streams = connection.exec_driver_sql("SELECT stream FROM streams ORDER BY id").scalars().all()
+        batches = connection.exec_driver_sql("SELECT count(*) FROM applied_batches").scalar()
+    engine.dispose()
+    assert len(set(streams)) == len(streams) == batches == 3
+
+    migrate(url)
+    with closing(open_store(url)) as store:
+        assert {(vm.id, vm.host, vm.faults) for vm in _every_vm(store)} == before
+        assert {host.name: host.state for host in store.hosts()} == {
+            "a": "attached",
+            "b": "attached",
+            "a (recording)": "replay",
+        }
 
 
 def test_several_that_migrate_at_once_do_not_disturb_one_another(new_url: NewUrl) -> None:

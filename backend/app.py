@@ -6,6 +6,7 @@ from collections.abc import Callable
 from fastapi import Depends, FastAPI, Security
 from starlette.types import ASGIApp
 
+from backend.answers import Answers
 from backend.api import (
     architectures,
     costs,
@@ -27,27 +28,25 @@ from backend.api.guard import Guard
 from backend.api.page import Page, page_folder
 from backend.api.parameters import only_known_parameters
 from backend.api.problems import add_problem_handlers
+from backend.api.reading import size_of
 from backend.api.services import Services
 from backend.auth import Sessions
 from backend.live import Live
 from backend.settings import Settings
+from backend.slots import Slots
 from backend.store.base import Store
+from backend.threads import Threads
 from backend.version import version
 
 _FOR_ALL = (health, ingest, session)
-_FOR_READERS = (
-    status,
-    vms,
-    faults,
-    rates,
-    exits,
-    ledger,
-    host_events,
-    costs,
-    architectures,
-    events,
-    description,
-)
+_FOR_READERS = (architectures, events, description)
+_READING = (status, vms, faults, rates, exits, ledger, host_events, costs)
+"""Those that read from the store: their routes check who asks by themselves."""
+
+
+_INGESTING = 8
+_CHECKING = 4
+_NS_PER_S = 10**9
 
 
 def create_app(
@@ -63,6 +62,9 @@ def create_app(
         store=store,
         live=live or Live(),
         sessions=Sessions(),
+        answers=Answers(Slots(), lambda: (now_ns() // _NS_PER_S, store.changes), size_of),
+        ingesting=Threads(_INGESTING),
+        checking=Threads(_CHECKING),
         now_ns=now_ns,
         started_ns=now_ns(),
         version=version(),
@@ -79,10 +81,11 @@ def create_api(services: Services) -> FastAPI:
     checked = [Depends(only_known_parameters)]
     for module in _FOR_ALL:
         app.include_router(module.router, dependencies=checked)
-    # Access is checked by the first; the two after it are for the description.
-    read = [Depends(require_reader), Security(read_bearer), Security(read_cookie)]
+    described = [Security(read_bearer), Security(read_cookie)]
+    for module in _READING:
+        app.include_router(module.router, dependencies=[*described, *checked])
     for module in _FOR_READERS:
-        app.include_router(module.router, dependencies=[*read, *checked])
+        app.include_router(module.router, dependencies=[Depends(require_reader), *described, *checked])
     # Not a route: a route for every path would also take the place of "method not allowed".
     app.router.default = Page(services.settings.frontend or page_folder())
     return app

@@ -2,13 +2,15 @@
 
 BackendError
 ├── BatchError        a batch contradicts itself
+├── BusyError         others are served now; the same may be asked again
 ├── NotFoundError     no VM, host or architecture of that name
 ├── NotNowError       a batch cannot be taken now
 ├── ParameterError    a query parameter cannot be used
 ├── SettingError      the server cannot run as it is told to
 ├── WrongHostError    a batch is of another host than its token
 └── StoreError        the database cannot be used
-    └── SchemaError   the database is not migrated to this version
+    ├── SchemaError   the database is not migrated to this version
+    └── TooLongError  reading took longer than it may
 """
 
 from faultmodel.problem import ProblemCode
@@ -28,6 +30,10 @@ class NotNowError(BackendError):
     def __init__(self, code: ProblemCode, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class BusyError(BackendError):
+    """Others are served now. Nothing was done; the same may be asked again."""
 
 
 class NotFoundError(BackendError):
@@ -52,6 +58,10 @@ class StoreError(BackendError):
 
 class SchemaError(StoreError):
     """The database's tables are not those of this version."""
+
+
+class TooLongError(StoreError):
+    """Reading took longer than it may, or nobody waits for it any more."""
 
 
 class WrongHostError(BackendError):

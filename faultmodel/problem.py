@@ -20,6 +20,8 @@ class ProblemCode(StrEnum):
     """More than one host may hand in just now."""
     BUSY = "busy"
     """The server has as much to do as it can."""
+    TOO_LONG = "too_long"
+    """An answer that would take longer to read than any may."""
     DATABASE = "database"
     """The database cannot be used."""
     TOO_LARGE = "too_large"

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.concurrency import run_in_threadpool
 from fastapi.security import APIKeyCookie, HTTPBearer
 
 from backend.api.problems import ProblemError
@@ -35,7 +34,7 @@ async def require_reader(request: Request) -> None:
     """Let only readers pass, where the server needs tokens."""
     services = services_of(request)
     if services.settings.requires_tokens:
-        await run_in_threadpool(check_reader, request, services)
+        await services.checking.run(check_reader, request, services)
 
 
 def check_reader(request: Request, services: Services) -> None:
@@ -91,7 +90,7 @@ def require_token(request: Request, services: Services, kind: TokenKind) -> Toke
 
 async def _ingest_host(request: Request) -> str:
     services = services_of(request)
-    token = await run_in_threadpool(require_token, request, services, TokenKind.INGEST)
+    token = await services.ingesting.run(require_token, request, services, TokenKind.INGEST)
     if token.host is None:
         raise ProblemError(403, ProblemCode.TOKEN_KIND, "the token is for no host")
     return token.host

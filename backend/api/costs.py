@@ -6,11 +6,12 @@ from fastapi import APIRouter
 
 from backend.api import schemas
 from backend.api.parameters import GridDep, HostParameter
+from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.query.costs import HostCosts, costs
 
-router = APIRouter(prefix="/api/v1/costs", tags=["Hosts"])
+router = APIRouter(prefix="/api/v1/costs", tags=["Hosts"], route_class=ReadingRoute)
 
 
 @router.get("", responses=reader_problems(404))

@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from fastapi import APIRouter, Request
-from fastapi.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
 from backend.api.access import may_read
@@ -55,7 +54,7 @@ async def stream_events(request: Request, services: ServicesDep) -> EventStreamR
 
     async def may_still_read() -> bool:
         try:
-            return await run_in_threadpool(may_read, request, services)
+            return await services.checking.run(may_read, request, services)
         except StoreError:
             # Whether it may is not known. The browser connects anew, and is then told.
             return False

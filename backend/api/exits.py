@@ -8,12 +8,13 @@ from pydantic.json_schema import SkipJsonSchema
 from backend.api import schemas
 from backend.api.parameters import CursorParameter, LimitParameter, TimeRangeDep, VmParameter
 from backend.api.presented import exit_body
+from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.query.cursors import Listed, place_cursor, read_place_cursor
 from faultmodel.record import ExitKind
 
-router = APIRouter(prefix="/api/v1/exits", tags=["Exits"])
+router = APIRouter(prefix="/api/v1/exits", tags=["Exits"], route_class=ReadingRoute)
 
 
 @router.get("", responses=reader_problems(404))

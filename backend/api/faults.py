@@ -5,11 +5,12 @@ from fastapi import APIRouter
 from backend.api import schemas
 from backend.api.parameters import CursorParameter, LimitParameter, TimeRangeDep, VmPath
 from backend.api.presented import fault_body
+from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.query.cursors import Listed, place_cursor, read_place_cursor
 
-router = APIRouter(prefix="/api/v1/vms", tags=["VMs"])
+router = APIRouter(prefix="/api/v1/vms", tags=["VMs"], route_class=ReadingRoute)
 
 
 @router.get("/{id}/faults", responses=reader_problems(404))

@@ -20,15 +20,19 @@ async def is_alive() -> schemas.Health:
 
 
 @router.get("/readyz", responses=problems())
-def is_ready(request: Request, services: ServicesDep) -> schemas.Health:
+async def is_ready(request: Request, services: ServicesDep) -> schemas.Health:
     """Tell that the server can do what it is there for.
 
     The database is migrated and, where a collector is expected, a host's probes are attached and read.
     """
-    missing = what_is_missing(
-        services.store, expects_collector=services.settings.expects_collector, now_ms=services.now_ms
+    missing = await services.checking.run(
+        what_is_missing,
+        services.store,
+        expects_collector=services.settings.expects_collector,
+        now_ms=services.now_ms,
     )
     if not missing:
         return schemas.Health(status="ready")
-    detail = missing if may_read(request, services) else "not ready; readers are told why"
+    may_know = await services.checking.run(may_read, request, services)
+    detail = missing if may_know else "not ready; readers are told why"
     raise ProblemError(503, ProblemCode.NOT_READY, detail)

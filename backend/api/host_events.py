@@ -4,12 +4,13 @@ from fastapi import APIRouter
 
 from backend.api import schemas
 from backend.api.parameters import CursorParameter, HostParameter, LimitParameter, TimeRangeDep
+from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.query.cursors import Listed, place_cursor, read_place_cursor
 from backend.times import rfc3339_ns
 
-router = APIRouter(prefix="/api/v1/host-events", tags=["Hosts"])
+router = APIRouter(prefix="/api/v1/host-events", tags=["Hosts"], route_class=ReadingRoute)
 
 
 @router.get("", responses=reader_problems(404))

@@ -1,7 +1,6 @@
 """Batches from collectors."""
 
 from fastapi import APIRouter, Request, Security
-from fastapi.concurrency import run_in_threadpool
 
 from backend.api import schemas
 from backend.api.access import IngestHost, ingest_bearer
@@ -36,7 +35,7 @@ async def take_batch(request: Request, services: ServicesDep, host: IngestHost) 
     """
     body = await _read(request)
     received_ns = services.now_ns()
-    applied = await run_in_threadpool(ingest, services.store, body, host=host, received_ns=received_ns)
+    applied = await services.ingesting.run(ingest, services.store, body, host=host, received_ns=received_ns)
     if applied:
         services.live.announce(host, received_ns)
     return schemas.Applied(applied=applied)

@@ -4,11 +4,12 @@ from fastapi import APIRouter
 
 from backend.api import schemas
 from backend.api.parameters import GridDep, HostParameter, VmParameter
+from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.query.account import HostAccount, Line, VmAccount, account
 
-router = APIRouter(prefix="/api/v1/ledger", tags=["Ledger"])
+router = APIRouter(prefix="/api/v1/ledger", tags=["Ledger"], route_class=ReadingRoute)
 
 
 @router.get("", responses=reader_problems(404))

@@ -13,10 +13,12 @@ from starlette.exceptions import HTTPException
 from backend.api.services import services_of
 from backend.errors import (
     BatchError,
+    BusyError,
     NotFoundError,
     NotNowError,
     ParameterError,
     StoreError,
+    TooLongError,
     WrongHostError,
 )
 from faultmodel.errors import UnknownNameError, UnknownVersionError, WireError, WordError
@@ -98,6 +100,14 @@ def add_problem_handlers(app: FastAPI) -> None:
     @app.exception_handler(ParameterError)
     async def _(_request: Request, exc: ParameterError) -> JSONResponse:
         return _of_parameters([ProblemParameter(parameter=exc.parameter, message=str(exc))])
+
+    @app.exception_handler(BusyError)
+    async def _(_request: Request, exc: BusyError) -> JSONResponse:
+        return problem_response(503, ProblemCode.BUSY, str(exc), headers=NOT_NOW)
+
+    @app.exception_handler(TooLongError)
+    async def _(_request: Request, exc: TooLongError) -> JSONResponse:
+        return problem_response(503, ProblemCode.TOO_LONG, str(exc), headers=NOT_NOW)
 
     @app.exception_handler(StoreError)
     async def _(request: Request, exc: StoreError) -> JSONResponse:

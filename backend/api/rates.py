@@ -6,11 +6,12 @@ from fastapi import APIRouter, Query
 
 from backend.api import schemas
 from backend.api.parameters import GridDep, VmParameter
+from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.query.rates import MAX_VALUES, By, Metric, rates
 
-router = APIRouter(prefix="/api/v1/rates", tags=["Rates"])
+router = APIRouter(prefix="/api/v1/rates", tags=["Rates"], route_class=ReadingRoute)
 
 
 @router.get("", responses=reader_problems(404))

@@ -4,24 +4,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Response
 
+from backend.answers import Answers
 from backend.auth import Sessions
 from backend.live import Live
 from backend.settings import Settings
 from backend.store.base import Store
+from backend.threads import Threads
 
 _NS_PER_MS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """The server's parts. ``now_ns`` is the clock: UTC, ns since the epoch."""
+    """The server's parts. ``now_ns`` is the clock: UTC, ns since the epoch.
+
+    Whoever hands in batches, whoever shows a token or asks for health, and whoever reads have threads and
+    connections of their own: none of them can take those of the others.
+    """
 
     settings: Settings
     store: Store
     live: Live
     sessions: Sessions
+    answers: Answers[Response]
+    ingesting: Threads
+    checking: Threads
     now_ns: Callable[[], int]
     started_ns: int
     version: str

@@ -2,7 +2,6 @@
 
 import msgspec
 from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
 
 from backend.api import schemas
 from backend.api.access import SESSION_COOKIE
@@ -49,7 +48,7 @@ class _Login(msgspec.Struct, forbid_unknown_fields=True):
 async def open_session(request: Request, response: Response, services: ServicesDep) -> schemas.Session:
     """Open a session: its cookie then stands for the token, for 12 h or until the server starts anew."""
     token = _token(await read_body(request, _MAX_BYTES, "application/json"))
-    await run_in_threadpool(_check, services, token)
+    await services.checking.run(_check, services, token)
     now_ns = services.now_ns()
     response.set_cookie(
         SESSION_COOKIE,

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from backend.api import schemas
 from backend.api.presented import host_body
+from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.query.costs import recent_costs
@@ -11,7 +12,7 @@ from backend.query.readiness import what_is_missing
 from backend.times import rfc3339_ns
 
 _RECENT_MS = 60_000
-router = APIRouter(prefix="/api/v1/status", tags=["Status"])
+router = APIRouter(prefix="/api/v1/status", tags=["Status"], route_class=ReadingRoute)
 
 
 @router.get("", responses=reader_problems())

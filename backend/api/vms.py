@@ -8,6 +8,7 @@ from pydantic.json_schema import SkipJsonSchema
 from backend.api import schemas
 from backend.api.parameters import CursorParameter, LimitParameter, TimeRangeDep, VmPath
 from backend.api.presented import decoded_body, flag_body, vcpu_body, vm_body
+from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.query import cursors
@@ -16,7 +17,7 @@ from backend.store.values import SyndromeCount, VmFilter, VmPlace
 from faultmodel import arch, exits
 from faultmodel.record import U32_MAX
 
-router = APIRouter(prefix="/api/v1/vms", tags=["VMs"])
+router = APIRouter(prefix="/api/v1/vms", tags=["VMs"], route_class=ReadingRoute)
 
 TextFilter = Annotated[str | SkipJsonSchema[None], Query(max_length=256)]
 

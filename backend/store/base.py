@@ -28,7 +28,14 @@ from faultmodel.wire import Batch
 
 
 class Store(Protocol):
-    """A database. Thread-safe: every method may be called from any thread at once."""
+    """A database. Thread-safe: every method may be called from any thread at once.
+
+    What reads keeps to the limit that ``time_limit.limited`` sets, and raises TooLongError beyond it.
+    """
+
+    @property
+    def changes(self) -> int:
+        """A number that is another one once this store has written anything."""
 
     def check_schema(self) -> None:
         """Raise SchemaError unless the database is migrated to exactly this version."""

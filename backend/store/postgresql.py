@@ -5,7 +5,7 @@ Many rows come in by binary COPY: measured, eight times as fast as inserts with 
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from operator import itemgetter
 from typing import Any
@@ -19,11 +19,15 @@ from sqlalchemy.engine import URL
 from backend.errors import StoreError
 from backend.store.errors import store_errors
 from backend.store.sql import SqlStore
+from backend.store.sql_reads import stop_between_statements
+from backend.store.time_limit import current_limit
 from backend.store.writer import Columns, Row, columns_of, is_greatest, key_names, value_columns
 
 _CONNECT_TIMEOUT_S = 10
 _KEPT_CONNECTIONS = 8
-_MORE_CONNECTIONS = 24
+_MORE_CONNECTIONS = 16
+"""Of writers and checks, and as many of readers."""
+_CANCEL_TIMEOUT_S = 5.0
 _MANY = 256
 """Rows: from here on, what COPY takes to begin is worth while."""
 
@@ -44,15 +48,23 @@ class PostgresqlStore(SqlStore):
     def __init__(self, url: URL) -> None:
         super().__init__()
         self._engine = _create_engine(url)
+        self._readers = _create_engine(url)
+        stop_between_statements(self._readers)
         # REPEATABLE READ: all statements of one reading see the same state.
-        self._reader = self._engine.execution_options(
+        self._reader = self._readers.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a transaction that reads."""
-        with store_errors(), self._reader.begin() as connection:
+        with store_errors(), self._reader.begin() as connection, _stopped_in_time(connection):
+            yield connection
+
+    @contextmanager
+    def checking(self) -> Iterator[Connection]:
+        """Open a transaction that reads a row or two."""
+        with store_errors(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -63,9 +75,11 @@ class PostgresqlStore(SqlStore):
                 yield PostgresqlWriter(connection)
             except psycopg.Error as exc:  # From the rows, which SQLAlchemy has no part in.
                 raise StoreError(f"database: {str(exc).strip().partition(chr(10))[0]}") from exc
+        self.note_change()
 
     def close(self) -> None:
         """Release every connection."""
+        self._readers.dispose()
         self._engine.dispose()
 
 
@@ -103,9 +117,7 @@ class PostgresqlWriter:
 
     @property
     def _driver(self) -> psycopg.Connection:
-        driver = self.connection.connection.driver_connection
-        assert isinstance(driver, psycopg.Connection)
-        return driver
+        return _driver(self.connection)
 
     def _is_begun(self, table: Table, columns: Columns) -> bool:
         """Tell whether there are rows that share two columns of the first row's key: a VM's in a bucket.
@@ -126,6 +138,34 @@ class PostgresqlWriter:
     def _merge(self, table: Table, columns: Columns) -> None:
         arrays = [list(column) for column in _summed(table, columns)]
         self._driver.cursor(binary=True).execute(_merge_statement(table), arrays)
+
+
+@contextmanager
+def _stopped_in_time(connection: Connection) -> Iterator[None]:
+    """Have a statement fail once the time to read is over.
+
+    The server ends one by itself after the time that was left at the beginning; sooner where it is given up.
+    """
+    limit = current_limit()
+    if limit is None:
+        yield
+        return
+    driver = _driver(connection)
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, int(limit.left_s * 1000))}")
+
+    def cancel() -> None:
+        # Where it cannot be told to, the server ends by itself what it does.
+        with suppress(psycopg.Error):
+            driver.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
+
+    with limit.cancelling(cancel):
+        yield
+
+
+def _driver(connection: Connection) -> psycopg.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver
 
 
 def _create_engine(url: URL) -> Engine:

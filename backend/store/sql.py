@@ -6,6 +6,7 @@ A database's own file opens the transactions and brings the Writer; everything e
 from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from itertools import count
 
 from sqlalchemy import bindparam, delete, select
 
@@ -36,7 +37,21 @@ _token = select(tokens_table).where(tokens_table.c.sha256 == bindparam("hash"))
 
 
 class SqlStore(VmReads, HostReads):
-    """A Store. Thread-safe as far as ``reading`` and ``writing`` are."""
+    """A Store. Thread-safe as far as ``reading``, ``checking`` and ``writing`` are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._numbers_of_changes = count(1)
+        self._changes = 0
+
+    @property
+    def changes(self) -> int:
+        """A number that is another one once this store has written anything."""
+        return self._changes
+
+    def note_change(self) -> None:
+        """Give ``changes`` a number that it never had. Called by ``writing`` once it is committed."""
+        self._changes = next(self._numbers_of_changes)
 
     @abstractmethod
     def writing(self) -> AbstractContextManager[Writer]:
@@ -48,7 +63,7 @@ class SqlStore(VmReads, HostReads):
 
     def check_schema(self) -> None:
         """Raise SchemaError unless the database is migrated to exactly this version."""
-        with self._reading() as connection:
+        with self.checking() as connection:
             migrate.check_revision(connection)
 
     def apply(self, batch: Batch, received_ns: int) -> bool:
@@ -88,7 +103,7 @@ class SqlStore(VmReads, HostReads):
 
     def token(self, sha256: str) -> Token | None:
         """Return the token with this hash, None where there is none."""
-        with self._reading() as connection:
+        with self.checking() as connection:
             row = connection.execute(_token, {"hash": sha256}).one_or_none()
             return None if row is None else Token(row.sha256, row.kind, row.host)
 

@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from threading import local
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine, event
+
+from backend.store.errors import check_time
 
 
 class SqlReads(ABC):
@@ -13,7 +15,14 @@ class SqlReads(ABC):
 
     @abstractmethod
     def reading(self) -> AbstractContextManager[Connection]:
-        """Open a transaction that reads one state of the database, whoever writes meanwhile."""
+        """Open a transaction that reads one state of the database, whoever writes meanwhile.
+
+        It keeps to the ``time_limit`` of its context. :raises TooLongError: it is over
+        """
+
+    @abstractmethod
+    def checking(self) -> AbstractContextManager[Connection]:
+        """Open a transaction that reads a row or two. It has connections that no other reader takes."""
 
     def __init__(self) -> None:
         self._of_thread = local()
@@ -38,3 +47,8 @@ class SqlReads(ABC):
             return
         with self.reading() as connection:
             yield connection
+
+
+def stop_between_statements(readers: Engine) -> None:
+    """Let no statement begin once the time to read is over."""
+    event.listen(readers, "before_cursor_execute", lambda *_: check_time())

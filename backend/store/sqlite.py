@@ -23,11 +23,16 @@ from sqlalchemy.pool import QueuePool
 from backend.errors import StoreError
 from backend.store.errors import store_errors
 from backend.store.sql import SqlStore
+from backend.store.sql_reads import stop_between_statements
 from backend.store.tables import families
+from backend.store.time_limit import current_limit
 from backend.store.writer import Columns, is_greatest, key_names, value_columns
 
 _BUSY_TIMEOUT_S = 30
 _MAX_READERS = 32
+_MAX_CHECKS = 16
+_STEPS_BETWEEN_LOOKS = 1_000_000
+"""Of SQLite's virtual machine: some 20 ms. To look takes Python's lock, which others may hold for 5 ms."""
 _ROWS_AT_ONCE = 32
 """Of one statement: more are no faster."""
 # A transaction that reads before it writes could otherwise find that another wrote meanwhile.
@@ -57,12 +62,20 @@ class SqliteStore(SqlStore):
         super().__init__()
         self._writer = _create_engine(url, _BEGIN_WRITING, pool_size=1)
         self._readers = _create_engine(url, "BEGIN", pool_size=_MAX_READERS)
+        stop_between_statements(self._readers)
+        self._checks = _create_engine(url, "BEGIN", pool_size=_MAX_CHECKS)
         self._lock = Lock()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a transaction that reads."""
-        with store_errors(), self._readers.begin() as connection:
+        with store_errors(), self._readers.begin() as connection, _stopped_in_time(connection):
+            yield connection
+
+    @contextmanager
+    def checking(self) -> Iterator[Connection]:
+        """Open a transaction that reads a row or two."""
+        with store_errors(), self._checks.begin() as connection:
             yield connection
 
     @contextmanager
@@ -73,10 +86,12 @@ class SqliteStore(SqlStore):
                 yield SqliteWriter(connection)
             except sqlite3.Error as exc:  # From the rows, which SQLAlchemy has no part in.
                 raise StoreError(f"database: {exc}") from exc
+        self.note_change()
 
     def close(self) -> None:
         """Release every connection."""
         self._readers.dispose()
+        self._checks.dispose()
         self._writer.dispose()
 
 
@@ -111,8 +126,7 @@ class SqliteWriter:
         return range(greatest + 1, greatest + 1 + count)
 
     def _write(self, table: Table, statement: Callable[[Table, int], str], columns: Columns) -> None:
-        driver = self.connection.connection.driver_connection
-        assert isinstance(driver, sqlite3.Connection)
+        driver = _driver(self.connection)
         width, rows = len(columns), len(columns[0])
         values: list[Any] = [None] * (width * rows)
         for place, column in enumerate(columns):
@@ -121,6 +135,27 @@ class SqliteWriter:
         for first in range(0, rows, at_once):
             some = values[first * width : (first + at_once) * width]
             driver.execute(statement(table, len(some) // width), some)
+
+
+@contextmanager
+def _stopped_in_time(connection: Connection) -> Iterator[None]:
+    """Have a statement fail once the time to read is over."""
+    limit = current_limit()
+    if limit is None:
+        yield
+        return
+    driver = _driver(connection)
+    driver.set_progress_handler(lambda: limit.is_over, _STEPS_BETWEEN_LOOKS)
+    try:
+        yield
+    finally:
+        driver.set_progress_handler(None, 0)
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
 
 
 def _create_engine(url: URL, begin: str, *, pool_size: int, foreign_keys: bool = True) -> Engine:

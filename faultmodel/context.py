@@ -19,7 +19,7 @@ def _named(meanings: Mapping[str, str]) -> Mapping[str, Flag]:
 
 CONTEXT = _named(
     {
-        "private": "the access was to memory that is private to the guest (guest_memfd)",
+        "private": "KVM took the access as one to memory that is private to the guest (guest_memfd)",
         "userfault": "user space had asked to be told of accesses to this page (proposed)",
         "no_memslot": "no memory slot covers the address: KVM treats it as MMIO",
         "dirty_logging": "the memory slot logs dirty pages: the first write to each page faults",

@@ -47,7 +47,8 @@ EXPLANATIONS: Mapping[ExitKind, str] = MappingProxyType(
         ExitKind.MEMORY_FAULT: (
             "KVM_RUN returned with KVM_EXIT_MEMORY_FAULT: KVM could not resolve the fault and says where. "
             "Kernels up to 7.3 do so only for guest_memfd: the access did not match whether the page is "
-            "private, or its memory was gone or poisoned."
+            "private, or its memory was gone or poisoned. Without the flag private the access was to shared "
+            "memory: on arm64, and on x86 too where a slot has its memory from guest_memfd alone."
         ),
         ExitKind.BARE_ERROR: (
             "KVM_RUN failed and told nothing more: KVM's answer to an ordinary missing or forbidden host "

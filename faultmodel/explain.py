@@ -7,6 +7,7 @@ from faultmodel.arch.base import Architecture, SyndromeFormat
 from faultmodel.bits import Decoded, FieldValue, parse_word
 from faultmodel.errors import UnknownNameError
 
+_NONE = "none"
 EXIT_TARGET = "exit"
 """The target that means the flags of a memory-fault exit."""
 
@@ -38,14 +39,15 @@ def _architecture(name: str) -> Architecture:
 
 def _format_lines(arch_name: str, item: SyndromeFormat, word: int) -> Iterator[str]:
     yield f"{arch_name}:{item.name} {word:#x} ({word})"
-    yield from _columns(
-        [
-            ("format", item.title),
-            ("summary", item.summary(word)),
-            ("access", item.access(word).value),
-            ("flags", _listed(flag.name for flag in item.flags(word))),
-        ]
-    )
+    undefined = _listed(value.field.name for value in item.decode(word).undefined)
+    rows: list[tuple[str, ...]] = [
+        ("format", item.title),
+        ("summary", item.summary(word)),
+        ("access", item.access(word).value),
+        ("flags", _listed(flag.name for flag in item.flags(word))),
+        ("not defined", undefined),
+    ]
+    yield from _columns(rows if undefined != _NONE else rows[:-1])
     yield from _decoded_lines(item.decode(word))
 
 
@@ -77,7 +79,7 @@ def _row(item: FieldValue) -> tuple[str, ...]:
 
 
 def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none"
+    return ", ".join(names) or _NONE
 
 
 def _columns(rows: list[tuple[str, ...]]) -> Iterator[str]:

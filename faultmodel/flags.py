@@ -18,12 +18,13 @@ _ACCESS_MEANING = {
 def of_bits(decoded: Decoded, side: Side = Side.HARDWARE) -> Iterator[Flag]:
     """Yield a flag for every set one-bit field and every set bit that no field covers, lowest first.
 
-    Fields of several bits are codes: what they say is for the format to derive.
+    Fields of several bits are codes: what they say is for the format to derive. A field that is not defined
+    in this word is no flag.
     """
     flags = [
         Flag(item.field.name, side, item.field.low, item.meaning)
         for item in decoded.fields
-        if item.field.width == 1 and item.value
+        if item.field.width == 1 and item.value and not item.field.undefined
     ]
     flags += (Flag(f"bit {bit}", side, bit, "not defined") for bit in decoded.unknown_bits)
     yield from sorted(flags, key=_bit)

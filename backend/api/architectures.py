@@ -87,6 +87,7 @@ def _field(kind: str, field: BitField) -> schemas.FieldDefinition:
         values={hex(value): meaning for value, meaning in field.values.items()},
         source=field.source,
         proposed=field.proposed,
+        defined=not field.undefined,
     )
 
 

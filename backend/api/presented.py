@@ -71,6 +71,7 @@ def decoded_body(form: SyndromeFormat, word: int) -> schemas.Decoded:
         summary=form.summary(word),
         access=form.access(word),
         flags=[flag.name for flag in form.flags(word)],
+        undefined=[item.field.name for item in decoded.undefined],
         fields=[_field_body(item) for item in decoded.fields],
         unknown_bits=list(decoded.unknown_bits),
     )
@@ -119,6 +120,7 @@ def fault_body(row: FaultRow) -> schemas.Fault:
         flags=[] if form is None else [flag.name for flag in form.flags(word)],
         summary="" if form is None else form.summary(word),
         stands_for=record.stands_for,
+        software=_words(record, architecture.software_fields),
         syndrome=_raw_syndrome(architecture, record, FAULT_FIELDS),
     )
 
@@ -170,6 +172,7 @@ def _field_body(item: FieldValue) -> schemas.WordField:
         meaning=item.meaning,
         source=field.source,
         proposed=field.proposed,
+        defined=not field.undefined,
     )
 
 
@@ -179,14 +182,18 @@ def _raw_syndrome(
     form = architecture.format_of(record)
     if form is None:
         return None
-    # What the record has beyond every architecture's fields are this architecture's own words.
-    known = {*common, architecture.word_field, architecture.format_field}
-    own = {name: value for name, value in msgspec.structs.asdict(record).items() if name not in known}
+    # What the record has beyond every architecture's fields and KVM's own are the hardware's words.
+    known = {*common, architecture.word_field, architecture.format_field, *architecture.software_fields}
     return schemas.RawSyndrome(
         format=form.name,
         word=hex(getattr(record, architecture.word_field)),
-        words={name: hex(value) for name, value in own.items() if value is not None},
+        words=_words(record, [name for name in record.__struct_fields__ if name not in known]),
     )
+
+
+def _words(record: msgspec.Struct, names: Iterable[str]) -> dict[str, str]:
+    found = {name: getattr(record, name) for name in names}
+    return {name: hex(value) for name, value in found.items() if value is not None}
 
 
 def _hex(word: int | None) -> str | None:

@@ -86,6 +86,7 @@ def break_down_by_flag(services: ServicesDep, id: VmPath, span: TimeRangeDep) ->
     return schemas.Flags(
         total=found.total,
         items=[flag_body(item) for item in found.flags],
+        undefined=[flag_body(item) for item in found.undefined],
         outcomes=[flag_body(item) for item in found.outcomes],
     )
 

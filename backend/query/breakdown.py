@@ -23,32 +23,48 @@ class FlagCount:
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """``total`` faults, each with any number of ``flags`` and outcomes; what never occurred is not listed."""
+    """``total`` faults, each with any number of ``flags`` and outcomes; what never occurred is not listed.
+
+    ``undefined``: bits that were set where the manual leaves them undefined, so that they are no flags.
+    """
 
     total: int
     flags: Sequence[FlagCount]
+    undefined: Sequence[FlagCount]
     outcomes: Sequence[FlagCount]
 
 
 def breakdown(counts: Sequence[SyndromeCount]) -> Breakdown:
     """Break faults down: hardware flags first, then software flags, each most first."""
     flags: dict[tuple[Side, str], FlagCount] = {}
+    undefined: dict[tuple[Side, str], FlagCount] = {}
     outcomes: dict[tuple[Side, str], FlagCount] = {}
     for item in counts:
         for flag in _hardware_flags(item):
             _add(flags, flag, item.counters["faults"])
+        for flag in _undefined(item):
+            _add(undefined, flag, item.counters["faults"])
         for name in FAULT_CONTEXT:
             _add(flags, context.CONTEXT[name], item.counters[name])
         for flag in (*context.OUTCOMES.values(), context.CONTEXT[_PREFETCHED]):
             _add(outcomes, flag, item.counters[flag.name])
     total = sum(item.counters["faults"] for item in counts)
-    return Breakdown(total, _ordered(flags.values()), _ordered(outcomes.values()))
+    return Breakdown(
+        total, _ordered(flags.values()), _ordered(undefined.values()), _ordered(outcomes.values())
+    )
 
 
 def _hardware_flags(item: SyndromeCount) -> Sequence[Flag]:
     if item.format is None:
         return ()
     return arch.get(item.arch).format_named(item.format).flags(item.word)
+
+
+def _undefined(item: SyndromeCount) -> Iterable[Flag]:
+    if item.format is None:
+        return
+    for value in arch.get(item.arch).format_named(item.format).decode(item.word).undefined:
+        yield Flag(value.field.name, Side.HARDWARE, value.field.low, value.meaning)
 
 
 def _add(into: dict[tuple[Side, str], FlagCount], flag: Flag, count: int) -> None:

@@ -121,6 +121,8 @@ class Architecture:
     """The field of ``fault``, ``fault_count`` and ``exit`` that holds the hardware's word."""
     format_field: str | None
     """The field that names the word's format, None where the architecture has only one."""
+    software_fields: tuple[str, ...] = ()
+    """The architecture's own fields of ``fault`` that KVM worked out; the others are the hardware's words."""
     page_shift: int = 12
 
     def format_of(self, record: object) -> SyndromeFormat | None:

@@ -66,7 +66,7 @@ def test_every_word_is_listed_and_opens_to_its_bits(page: Page, feed: Feed, span
     rows.first.locator("summary").click()
     fields = rows.first.locator(".bits tbody tr")
     expect(fields).to_have_count(len(items[0]["decoded"]["fields"]))
-    expect(rows.first.locator(".bits tr.set").first).to_contain_text("user")
+    expect(rows.first.locator(".bits tr.set").first).to_contain_text("npt_user")
 
 
 def test_the_exits_are_those_of_the_api_and_older_ones_are_loaded(

@@ -104,7 +104,7 @@ def test_words_are_decoded(session: Session, paging: Paging) -> None:
     told, shown = both(session, "touches")
     of_nested = {"guest_final": told.faults - paging.walks, "guest_page": paging.walks}
     assert shown.flags == {
-        "user": told.faults,
+        "npt_user": told.faults,
         "read": told.read - paging.walks,
         "write": told.write + paging.walks,
         "execute": told.execute,

@@ -16,7 +16,7 @@ x86_64:pferr 0x200000006 (8589934598)
   bits  field            value  meaning
   0     present          0      the page was not present
   1     write            1      the access was a write
-  2     user             1      the access was made as user
+  2     user             1      made in user mode (CPL 3), where on PVM the guest's kernel runs too
   3     rsvd             0      not set
   4     fetch            0      not set
   5     pk               0      not set
@@ -48,6 +48,15 @@ riscv64:scause 0x15 (21)
 
 def test_a_word_is_explained_field_by_field() -> None:
     assert explain("x86_64:pferr", "0x200000006") == SHADOW
+
+
+def test_a_bit_that_is_not_defined_in_this_word_is_no_flag_and_says_so() -> None:
+    lines = explain("x86_64:ept", "0x683").splitlines()
+    assert "  flags        read, write, gva_is_valid" in lines
+    assert "  not defined  gva_user, gva_writable" in lines
+    assert [line.split(None, 3)[3] for line in lines if line.startswith("  9 ")] == [
+        "not defined here: bits 7 and 8 are not both 1"
+    ]
 
 
 def test_an_architecture_of_one_format_needs_no_format() -> None:

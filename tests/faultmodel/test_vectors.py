@@ -34,6 +34,7 @@ def test_the_fields_are_as_known(syndrome: SyndromeFormat, vector: dict[str, Any
     decoded = syndrome.decode(int(vector["word"], 16))
     assert {item.field.name: item.value for item in decoded.fields if item.value} == vector["fields"]
     assert list(decoded.unknown_bits) == vector.get("unknown_bits", [])
+    assert [item.field.name for item in decoded.undefined] == vector.get("undefined", [])
 
 
 @pytest.mark.parametrize(("syndrome", "vector"), CASES)

@@ -69,11 +69,15 @@ def test_a_flag_with_a_bit_is_set_in_the_word(syndrome: SyndromeFormat, word: in
 
 @each_format
 @given(word=words)
-def test_every_set_bit_has_a_flag_or_is_part_of_a_code(syndrome: SyndromeFormat, word: int) -> None:
+def test_every_set_bit_has_a_flag_or_is_part_of_a_code_or_is_not_defined(
+    syndrome: SyndromeFormat, word: int
+) -> None:
     decoded = syndrome.decode(word)
     flagged = {flag.bit for flag in syndrome.flags(word)}
     codes = sum(item.field.mask for item in decoded.fields if item.field.width > 1)
-    assert bits_of(word & ~codes) <= flagged
+    undefined = sum(item.field.mask for item in decoded.undefined)
+    assert bits_of(word & ~codes & ~undefined) <= flagged
+    assert not bits_of(undefined) & flagged
 
 
 @each_format

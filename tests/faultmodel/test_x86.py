@@ -50,10 +50,22 @@ def test_in_a_qualification_any_permission_makes_the_page_present(bit: int) -> N
     assert flags["present"] is None
 
 
-def test_on_intel_user_needs_a_translated_user_mode_address() -> None:
-    assert "user" in names("ept", 0x382)
-    assert "user" not in names("ept", 0x282)
-    assert "user" not in names("ept", 0x182)
+@pytest.mark.parametrize(("word", "defined"), [(0xF82, True), (0xE82, False), (0xF02, False), (0xE02, False)])
+def test_on_intel_what_the_guest_s_tables_allow_needs_a_translated_address(word: int, defined: bool) -> None:
+    told = {"gva_user", "gva_writable", "gva_nx"} & set(names("ept", word))
+    assert told == ({"gva_user", "gva_writable", "gva_nx"} if defined else set())
+
+
+@pytest.mark.parametrize(
+    ("format_name", "word"), [("ept", 0x784), ("npf", 0x100000014), ("npf", 0x500000004)]
+)
+def test_no_word_of_two_dimensional_paging_tells_the_guest_s_privilege(format_name: str, word: int) -> None:
+    assert "user" not in names(format_name, word)
+    assert "user" not in get("x86_64").formats[format_name].summary(word)
+
+
+def test_a_reserved_bit_is_not_read_as_mmio_alone() -> None:
+    assert "MMIO" not in get("x86_64").formats["npf"].summary(0x10000000F)
 
 
 def test_bits_above_31_are_kept() -> None:
@@ -62,7 +74,7 @@ def test_bits_above_31_are_kept() -> None:
 
 def test_write_and_present_carry_their_bits() -> None:
     flags = {flag.name: flag.bit for flag in get("x86_64").formats["npf"].flags(0x17)}
-    assert flags == {"present": 0, "write": 1, "user": 2, "fetch": 4, "execute": None}
+    assert flags == {"present": 0, "write": 1, "npt_user": 2, "fetch": 4, "execute": None}
 
 
 @pytest.mark.parametrize("format_name", ["ept", "npf"])

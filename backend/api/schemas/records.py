@@ -81,10 +81,15 @@ class Fault(BaseModel):
     )
     private: bool | None = Field(description="Whether the access was to private memory; null where not shown")
     memslot: int | None = Field(description="KVM's memory slot; null where not shown")
-    flags: list[str] = Field(description="What the hardware's word says", examples=[["write", "user"]])
+    flags: list[str] = Field(description="What the hardware's word says", examples=[["write", "npt_user"]])
     summary: str = Field(description="The word in one line, empty where none was shown")
     stands_for: int = Field(
         description="Faults of this vCPU since the one recorded before, this one included", examples=[1]
+    )
+    software: dict[str, WordText] = Field(
+        description="What KVM worked out, by the architecture's names; x86_64: `gfn`, the VM's page frame, "
+        "and `level` of the mapping (1: 4 KiB, 2: 2 MiB, 3: 1 GiB)",
+        examples=[{"gfn": "0x100", "level": "0x1"}],
     )
     syndrome: RawSyndrome | None = Field(description="Null where the kernel showed no word")
 

@@ -89,6 +89,9 @@ class Flags(BaseModel):
 
     total: Count = Field(description="Guest faults within from..to")
     items: list[FlagCount] = Field(description="Hardware first, each side most first")
+    undefined: list[FlagCount] = Field(
+        description="Bits that were set where the manual leaves them undefined: they are no flags"
+    )
     outcomes: list[FlagCount] = Field(
         description="How faults ended, where the kernel shows it; `prefetched` is beside the total"
     )

@@ -17,14 +17,19 @@ class WordField(BaseModel):
     meaning: str
     source: str = Field(description="The manual or kernel source that defines it")
     proposed: bool = Field(description="Seen in patches that no released kernel has")
+    defined: bool = Field(description="False where the manual leaves these bits undefined in this word")
 
 
 class Decoded(BaseModel):
     """A word as one format reads it; every set bit is in a field or in `unknown_bits`."""
 
-    summary: str = Field(examples=["write, page not present, user, while translating the final address"])
+    summary: str = Field(examples=["write, page not present, final translation"])
     access: Access
-    flags: list[str] = Field(examples=[["write", "user"]])
+    flags: list[str] = Field(examples=[["write", "npt_user", "guest_final"]])
+    undefined: list[str] = Field(
+        description="Fields that are set and say nothing: the manual leaves them undefined in this word",
+        examples=[[]],
+    )
     fields: list[WordField]
     unknown_bits: list[int]
 
@@ -42,6 +47,9 @@ class FieldDefinition(BaseModel):
     values: dict[str, str] = Field(description="Meaning by value in hexadecimal, where the field is a code")
     source: str
     proposed: bool
+    defined: bool = Field(
+        description="False where the manual leaves these bits undefined, in the words of `when`"
+    )
 
 
 class FormatDefinition(BaseModel):

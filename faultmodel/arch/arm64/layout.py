@@ -102,7 +102,13 @@ _WNR = BitField(
     when="any other fault",
 )
 _NO_WNR = BitField(
-    "wnr", 6, 1, "not defined for this fault", _DATA, when="unsupported atomic access or update"
+    "wnr",
+    6,
+    1,
+    "not defined here",
+    _DATA,
+    when="unsupported atomic access or update",
+    undefined=True,
 )
 _ISV_SET = (
     BitField("ar", 14, 1, "the instruction has acquire or release semantics", _DATA, when=_ISV_1),

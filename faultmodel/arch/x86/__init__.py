@@ -26,10 +26,12 @@ class X86Fault(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     address: U64
     """Guest-physical for ``ept`` and ``npf``; guest-virtual (CR2) for ``pferr``."""
     gfn: U64 | None = None
+    """KVM's: the frame of the VM that the address stands for, also where the guest is nested."""
     rip: U64 | None = None
     private: bool | None = None
     memslot: U32 | None = None
     level: U32 | None = None
+    """KVM's: of the mapping that it makes, 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB."""
     stands_for: Count = 1
     """How many of this vCPU's faults were seen since the one recorded before, this one included."""
     nested: bool | None = None
@@ -123,4 +125,5 @@ ARCHITECTURE = Architecture(
     formats=MappingProxyType({item.name: item for item in (EPT, NPF, PFERR)}),
     word_field="syndrome",
     format_field="format",
+    software_fields=("gfn", "level"),
 )

@@ -3,7 +3,8 @@
 It looks like a page-fault error code and means something else: bit 0 is a read here, "present" there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 
 from faultmodel import flags
 from faultmodel.arch.base import Flag, SyndromeFormat
@@ -18,53 +19,104 @@ PROT_WRITE = 1 << 4
 PROT_EXEC = 1 << 5
 GVA_IS_VALID = 1 << 7
 GVA_TRANSLATED = 1 << 8
-GVA_USER = 1 << 9
 
 _KVM = "Linux 7.3 arch/x86/include/asm/vmx.h, EPT_VIOLATION_*"
 _KVM_72 = "Linux 7.2 arch/x86/include/asm/vmx.h, EPT_VIOLATION_*"
 _SDM = 'Intel SDM vol. 3C, "Exit Qualification for EPT Violations"'
 
-_ADVANCED = "where the CPU gives advanced information"
+_LINEAR = "bit 7 is 1"
+_FINAL = "bits 7 and 8 are 1"
+_NOT_FINAL = "bits 7 and 8 are not both 1"
+# Whether the CPU gives advanced information, or KVM uses mode-based execute control, is not in the word.
+_ADVANCED = "undefined on a CPU without advanced VM-exit information"
 
-LAYOUT = BitLayout(
-    (
-        BitField("read", 0, 1, "the access was a data read", _KVM),
-        BitField("write", 1, 1, "the access was a data write", _KVM),
-        BitField("execute", 2, 1, "the access was an instruction fetch", _KVM),
-        BitField("prot_read", 3, 1, "the guest-physical address was readable", _KVM),
-        BitField("prot_write", 4, 1, "the guest-physical address was writable", _KVM),
-        BitField("prot_exec", 5, 1, "the guest-physical address was executable (in supervisor mode)", _KVM),
-        BitField("prot_user_exec", 6, 1, "it was executable in user mode, with mode-based control", _KVM_72),
-        BitField("gva_is_valid", 7, 1, "the guest-linear address is valid", _KVM),
-        BitField(
-            "gva_translated",
-            8,
-            1,
-            "the access was to the translated address",
-            _KVM,
-            {
-                0: "the access was to a guest page table, if the linear address is valid",
-                1: "the access was to the translated address, not to a guest page table",
-            },
-        ),
-        BitField("gva_user", 9, 1, f"the linear address is a user-mode one, {_ADVANCED}", _KVM_72),
-        BitField("gva_writable", 10, 1, f"the guest's page tables allow writing, {_ADVANCED}", _KVM_72),
-        BitField("gva_nx", 11, 1, f"the guest's page tables forbid execution, {_ADVANCED}", _KVM_72),
-        BitField("nmi_unblocking", 12, 1, "an IRET had unblocked NMIs", _SDM),
-        BitField("shadow_stack", 13, 1, "the access was to a shadow stack", _SDM),
-        BitField("supervisor_shadow_stack", 14, 1, "EPT marks the page as supervisor shadow stack", _SDM),
-        BitField("guest_paging_verification", 15, 1, "guest-paging verification failed", _SDM),
-        BitField("asynchronous", 16, 1, "the access was asynchronous to the instruction stream", _SDM),
-    )
+_ALWAYS = (
+    BitField("read", 0, 1, "the access was a data read", _KVM),
+    BitField("write", 1, 1, "the access was a data write", _KVM),
+    BitField("execute", 2, 1, "the access was an instruction fetch", _KVM),
+    BitField("prot_read", 3, 1, "the guest-physical address was readable", _KVM),
+    BitField("prot_write", 4, 1, "the guest-physical address was writable", _KVM),
+    BitField("prot_exec", 5, 1, "the guest-physical address was executable (in supervisor mode)", _KVM),
+    BitField(
+        "prot_user_exec",
+        6,
+        1,
+        "it was executable in user mode; undefined without mode-based execute control (KVM before 7.2)",
+        _KVM_72,
+    ),
+    BitField("gva_is_valid", 7, 1, "the guest-linear address is valid", _KVM),
+    BitField("nmi_unblocking", 12, 1, "an IRET had unblocked NMIs", _SDM),
+    BitField("shadow_stack", 13, 1, "the access was to a shadow stack", _SDM),
+    BitField(
+        "supervisor_shadow_stack",
+        14,
+        1,
+        "EPT marks the page as supervisor shadow stack; undefined without that control",
+        _SDM,
+    ),
+    BitField("guest_paging_verification", 15, 1, "guest-paging verification failed", _SDM),
+    BitField("asynchronous", 16, 1, "the access was asynchronous to the instruction stream", _SDM),
 )
+_TRANSLATED = BitField(
+    "gva_translated",
+    8,
+    1,
+    "the access was to the translated address",
+    _KVM,
+    {
+        0: "the access was to a guest page table",
+        1: "the access was to the translated address, not to a guest page table",
+    },
+    when=_LINEAR,
+)
+_NOT_TRANSLATED = BitField(
+    "gva_translated", 8, 1, "not defined here: no linear address", _SDM, when="bit 7 is 0", undefined=True
+)
+_PAGING = (
+    BitField(
+        "gva_user",
+        9,
+        1,
+        "the linear address is a user-mode one, as all are where the guest has paging off; not who made the "
+        f"access; {_ADVANCED}",
+        _SDM,
+        when=_FINAL,
+    ),
+    BitField("gva_writable", 10, 1, f"the guest's page tables allow writing; {_ADVANCED}", _SDM, when=_FINAL),
+    BitField("gva_nx", 11, 1, f"the guest's page tables forbid execution; {_ADVANCED}", _SDM, when=_FINAL),
+)
+_NO_PAGING = tuple(
+    BitField(item.name, item.low, 1, f"not defined here: {_NOT_FINAL}", _SDM, when=_NOT_FINAL, undefined=True)
+    for item in _PAGING
+)
+
+
+def layout(word: int) -> BitLayout:
+    """Return the fields of this word: what bits 8 to 11 say, if anything, depends on bits 7 and 8."""
+    return _layout(bool(word & GVA_IS_VALID), bool(word & GVA_TRANSLATED))
+
+
+@cache
+def _layout(is_valid: bool, is_translated: bool) -> BitLayout:
+    translated = _TRANSLATED if is_valid else _NOT_TRANSLATED
+    paging = _PAGING if is_valid and is_translated else _NO_PAGING
+    return BitLayout(_ordered((*_ALWAYS, translated, *paging)))
+
+
+def _ordered(fields: Sequence[BitField]) -> tuple[BitField, ...]:
+    return tuple(sorted(fields, key=lambda item: (item.low, item.undefined)))
+
 
 _PROTECTIONS = ((PROT_READ, "readable"), (PROT_WRITE, "writable"), (PROT_EXEC, "executable"))
 _PRESENT = PROT_READ | PROT_WRITE | PROT_EXEC
-_USER = GVA_IS_VALID | GVA_TRANSLATED | GVA_USER
 
 
 def access(word: int) -> Access:
-    """Derive the access from bits 0 to 2. A read that also writes (accessed and dirty flags) is a write."""
+    """Derive the access from bits 0 to 2. A read that also writes (accessed and dirty flags) is a write.
+
+    No bit says in which mode the access was made. Of a TDX guest's private memory KVM hands on a write,
+    whatever the access was (tdx_handle_ept_violation(), from Linux 6.17 on).
+    """
     if word & ACC_INSTR:
         return Access.EXECUTE
     if word & ACC_WRITE:
@@ -73,18 +125,18 @@ def access(word: int) -> Access:
 
 
 def _flags(word: int) -> tuple[Flag, ...]:
-    return flags.unique((*flags.of_bits(LAYOUT.decode(word)), *_derived(word)))
+    return flags.unique((*flags.of_bits(layout(word).decode(word)), *_derived(word)))
 
 
 def _derived(word: int) -> Iterator[Flag]:
     if word & _PRESENT:
         yield flags.derived("present", "the page was present: readable, writable or executable")
-    if word & _USER == _USER:
-        yield flags.derived("user", "the access was made in user mode")
 
 
 def _summary(word: int) -> str:
-    return ", ".join((_access_phrase(word), *_phrases(word), *flags.unknown_phrase(LAYOUT.decode(word))))
+    return ", ".join(
+        (_access_phrase(word), *_phrases(word), *flags.unknown_phrase(layout(word).decode(word)))
+    )
 
 
 def _access_phrase(word: int) -> str:
@@ -101,9 +153,7 @@ def _phrases(word: int) -> Iterator[str]:
         yield "final translation"
     else:
         yield "guest page-table walk"
-    if word & _USER == _USER:
-        yield "user"
-    for item in LAYOUT.fields:
+    for item in _ALWAYS:
         if item.low >= 13 and word & item.mask:
             yield item.name.replace("_", " ")
 
@@ -111,9 +161,9 @@ def _phrases(word: int) -> Iterator[str]:
 EPT = SyndromeFormat(
     name="ept",
     title="EPT violation, exit qualification (VMX)",
-    layout=lambda word: LAYOUT,
+    layout=layout,
     access=access,
     flags=_flags,
     summary=_summary,
-    fields={"EPT violation": LAYOUT.fields},
+    fields={"EPT violation": _ordered((*_ALWAYS, _TRANSLATED, _NOT_TRANSLATED, *_PAGING, *_NO_PAGING))},
 )

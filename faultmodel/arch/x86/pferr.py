@@ -1,6 +1,7 @@
 """The two page-fault error codes of x86: EXITINFO1 of an SVM nested page fault, and that of #PF.
 
-KVM names the bits of both PFERR_*. Nested page faults add the vendor's bits from 32 up, and KVM adds
+KVM names the bits of both PFERR_*. Before Linux 6.1 ``kvm_page_fault`` has the low 32 bits of either only, so
+that bits 32 and up read as 0. Nested page faults add the vendor's bits from 32 up, and KVM adds
 its own from 48 up, so neither may be cut to 32 bits.
 """
 
@@ -21,24 +22,57 @@ _NPF = 'AMD APM vol. 2, "Nested versus Guest Page Faults, Fault Ordering"'
 
 _PRESENT = {0: "the page was not present", 1: "the page was present: its permissions were violated"}
 
-_BOTH = (
-    BitField("present", 0, 1, _PRESENT[1], _KVM, _PRESENT),
-    BitField("write", 1, 1, "the access was a write", _KVM),
-    BitField("user", 2, 1, "the access was made as user", _KVM),
-    BitField("rsvd", 3, 1, "a reserved bit was set in the tables: KVM marks pages known as MMIO so", _KVM),
-    BitField("fetch", 4, 1, "the access was an instruction fetch", _KVM),
-    BitField("pk", 5, 1, "a protection key forbade the access", _KVM),
-    BitField("ss", 6, 1, "the access was to a shadow stack", _KVM_SS),
-    BitField("sgx", 15, 1, "SGX forbade the access to an enclave's page", _KVM),
+
+def _common(user: BitField) -> tuple[BitField, ...]:
+    """The bits of both, but that bit 2 is of another walk in each."""
+    return (
+        BitField("present", 0, 1, _PRESENT[1], _KVM, _PRESENT),
+        BitField("write", 1, 1, "the access was a write", _KVM),
+        user,
+        BitField(
+            "rsvd",
+            3,
+            1,
+            "a reserved bit was set in the tables: KVM marks pages known as MMIO so, damage looks the same",
+            _KVM,
+        ),
+        BitField("fetch", 4, 1, "the access was an instruction fetch", _KVM),
+        BitField("pk", 5, 1, "a protection key forbade the access", _KVM),
+        BitField("ss", 6, 1, "the access was to a shadow stack", _KVM_SS),
+        BitField("sgx", 15, 1, "SGX forbade the access to an enclave's page", _KVM),
+    )
+
+
+_NESTED_USER = BitField(
+    "npt_user",
+    2,
+    1,
+    "the walk of the nested tables counts as a user access, as every one does: it says nothing of the "
+    "guest's privilege. With GMET (Linux 7.2) KVM puts that here, on a fetch alone",
+    _NPF,
+)
+_USER = BitField(
+    "user",
+    2,
+    1,
+    "made in user mode (CPL 3), where on PVM the guest's kernel runs too",
+    _KVM,
 )
 _SYNTHETIC = (
     BitField("implicit_access", 48, 1, "set by KVM: an access that the CPU makes by itself, for SMAP", _KVM),
-    BitField("private_access", 49, 1, "set by KVM: the access was to private memory", _KVM),
+    BitField(
+        "private_access",
+        49,
+        1,
+        "set by KVM for SNP guests: the access was to private memory; not in the words of "
+        "software-protected VMs and TDX guests",
+        _KVM,
+    ),
 )
 
 NPF_LAYOUT = BitLayout(
     (
-        *_BOTH,
+        *_common(_NESTED_USER),
         BitField("guest_rmp", 31, 1, "the SNP reverse map table forbade the access", _KVM),
         BitField("guest_final", 32, 1, "the fault was on the final guest-physical address", _KVM),
         BitField("guest_page", 33, 1, "the fault was on a walk of the guest's page tables", _KVM),
@@ -52,7 +86,7 @@ NPF_LAYOUT = BitLayout(
 
 PFERR_LAYOUT = BitLayout(
     (
-        *_BOTH,
+        *_common(_USER),
         BitField("rmp", 31, 1, "the SNP reverse map table forbade the access", _TRAP),
         *_SYNTHETIC,
     )
@@ -79,7 +113,7 @@ def _summary(layout: BitLayout, word: int) -> str:
 
 def _page_phrase(word: int) -> str:
     if word & PFERR_RSVD:
-        return "reserved bit set (page known as MMIO)"
+        return "reserved bit set"
     return "page present but not permitted" if word & PFERR_PRESENT else "page not present"
 
 

@@ -88,16 +88,34 @@ def test_a_word_is_listed_with_what_it_says(server: Server) -> None:
     assert (item["word"], item["format"], item["count"]) == ("0x200000006", "npf", 7)
     decoded = item["decoded"]
     assert decoded["access"] == "write"
-    assert {"write", "user", "guest_page"} <= set(decoded["flags"])
+    assert {"write", "npt_user", "guest_page"} <= set(decoded["flags"])
     assert decoded["unknown_bits"] == []
     set_bits = {field["name"]: field["bits"] for field in decoded["fields"] if field["value"] == "0x1"}
-    assert set_bits == {"write": "1", "user": "2", "guest_page": "33"}
+    assert set_bits == {"write": "1", "npt_user": "2", "guest_page": "33"}
 
 
 def test_a_fault_without_a_syndrome_has_no_word(server: Server) -> None:
     server.apply(make_batch(fault_counts=[fault_count(word=0, format_name="none", faults=3)]))
     assert server.get(SYNDROMES)["items"] == [{"word": None, "format": None, "count": 3, "decoded": None}]
-    assert server.get(FLAGS) == {"total": 3, "items": [], "outcomes": []}
+    assert server.get(FLAGS) == {"total": 3, "items": [], "undefined": [], "outcomes": []}
+
+
+def test_a_bit_that_its_word_leaves_undefined_is_no_flag(server: Server) -> None:
+    words = [fault_count(word=0x683, format_name="ept", faults=3), fault_count(word=0x784, format_name="ept")]
+    server.apply(make_batch(fault_counts=words))
+    flags = server.get(FLAGS)
+    assert {item["flag"]: item["count"] for item in flags["items"]}["gva_user"] == 1
+    assert {item["flag"]: (item["count"], item["bit"]) for item in flags["undefined"]} == {
+        "gva_user": (3, 9),
+        "gva_writable": (3, 10),
+    }
+    decoded = server.get(SYNDROMES)["items"][0]["decoded"]
+    assert decoded["undefined"] == ["gva_user", "gva_writable"]
+    assert {field["name"] for field in decoded["fields"] if not field["defined"]} == {
+        "gva_user",
+        "gva_writable",
+        "gva_nx",
+    }
 
 
 def test_mappings_made_ahead_are_no_faults(server: Server) -> None:

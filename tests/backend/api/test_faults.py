@@ -39,17 +39,16 @@ def test_a_fault_has_every_field_of_the_interface(server: Server) -> None:
                 "nested": None,
                 "private": False,
                 "memslot": 3,
-                "flags": ["write", "user", "guest_page"],
-                "summary": "write, page not present, guest page-table walk, user",
+                "flags": ["write", "npt_user", "guest_page"],
+                "summary": "write, page not present, guest page-table walk",
                 "stands_for": 16,
+                "software": {"gfn": "0x100000", "level": "0x2"},
                 "syndrome": {
                     "format": "npf",
                     "word": "0x200000006",
                     "words": {
                         "address": "0x100000010",
-                        "gfn": "0x100000",
                         "rip": "0xffffffff81000000",
-                        "level": "0x2",
                     },
                 },
             }

@@ -78,7 +78,7 @@
  * @property {string} meaning
  */
 
-/** @typedef {{total: number, items: FlagCount[], outcomes: FlagCount[]}} Flags */
+/** @typedef {{total: number, items: FlagCount[], undefined: FlagCount[], outcomes: FlagCount[]}} Flags */
 
 /**
  * @typedef {object} WordField
@@ -90,6 +90,7 @@
  * @property {string} meaning
  * @property {string} source
  * @property {boolean} proposed
+ * @property {boolean} defined false where the manual leaves the bits undefined in this word
  */
 
 /**
@@ -148,6 +149,7 @@
  * @property {string[]} flags
  * @property {string} summary the word in one line, empty where none was shown
  * @property {number} stands_for
+ * @property {Record<string, string>} software what KVM worked out, by the architecture's names
  * @property {RawSyndrome | null} syndrome
  */
 

@@ -16,8 +16,8 @@ const LEVELS = /** @type {Record<string, string>} */ ({ "0x1": "4 KiB", "0x2": "
  * @returns {import("../base/dom.js").Row<KeyedFault>}
  */
 export function createFaultRow(fault) {
-  const { time, vcpu, access, memslot, stands_for: standsFor, syndrome } = fault;
-  const level = syndrome?.words.level;
+  const { time, vcpu, access, memslot, stands_for: standsFor, software, syndrome } = fault;
+  const level = software.level;
   const counter = PROGRAM_COUNTERS.map((name) => syndrome?.words[name]).find(Boolean);
   const root = el(
     "tr",
@@ -45,12 +45,13 @@ const muted = (text) => el("span", { class: "muted" }, text);
 const code = (word) => el("td", { class: "nowrap" }, word ? el("code", {}, word) : muted(NONE));
 
 /** @param {KeyedFault} fault */
-function syndromeCell({ syndrome, summary, private: isPrivate }) {
+function syndromeCell({ syndrome, software, summary, private: isPrivate }) {
   if (!syndrome) return el("td", {}, muted("none shown"));
   const words = Object.entries(syndrome.words).map(([name, word]) => `${name} ${word}`);
+  const worked = Object.entries(software).map(([name, word]) => `${name} ${word} (KVM)`);
   return el(
     "td",
-    { class: "syndrome-cell", title: words.join("\n") },
+    { class: "syndrome-cell", title: [...words, ...worked].join("\n") },
     el(
       "span",
       { class: "nowrap" },

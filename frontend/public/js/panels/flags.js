@@ -1,6 +1,6 @@
 /** What faults were: what the hardware said, apart from what KVM's software knew and did. */
 
-import { el } from "../base/dom.js";
+import { el, setShown } from "../base/dom.js";
 import { createBreakdown } from "./breakdown.js";
 import { card } from "./card.js";
 
@@ -20,15 +20,20 @@ export function createFlags() {
     note: "how faults ended, where the kernel shows it",
     empty: "No outcome was shown in this range.",
   });
+  const undefinedBits = createBreakdown({
+    title: "Not defined",
+    note: "set in words in which the manual leaves these bits undefined: no flags",
+    empty: "",
+  });
   const note = "share of the guest faults in the range; a fault has any number of flags";
-  const stack = el("div", { class: "stack" }, software.root, outcomes.root);
+  const stack = el("div", { class: "stack" }, software.root, outcomes.root, undefinedBits.root);
   return {
     root: card(
       { id: "flags", title: "Flags", note },
       el("div", { class: "breakdowns" }, hardware.root, stack),
     ),
     /** @param {import("../base/types.js").Flags} flags */
-    update({ items, outcomes: ended, total }) {
+    update({ items, outcomes: ended, undefined: unclear, total }) {
       hardware.update(
         items.filter((item) => item.side === "hardware"),
         total,
@@ -38,6 +43,8 @@ export function createFlags() {
         total,
       );
       outcomes.update(ended, total);
+      undefinedBits.update(unclear, total);
+      setShown(undefinedBits.root, unclear.length > 0);
     },
   };
 }

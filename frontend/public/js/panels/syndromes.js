@@ -97,7 +97,7 @@ function bitTable(decoded) {
     .map((field) =>
       el(
         "tr",
-        { class: isSet(field) ? "set" : "clear" },
+        { class: isSet(field) && field.defined ? "set" : "clear" },
         el("td", { class: "number" }, field.bits),
         el("td", {}, el("code", {}, field.name)),
         el("td", {}, el("code", {}, field.value)),

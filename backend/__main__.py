@@ -10,7 +10,7 @@ from pathlib import Path
 
 from backend.auth import TokenKind
 from backend.errors import BackendError, SettingError
-from backend.settings import DEFAULT_HOST, DEFAULT_PORT, Settings, parse_port, parse_switch
+from backend.settings import DEFAULT_HOST, DEFAULT_PORT, Settings, has_password, parse_port, parse_switch
 from backend.store import open_store
 from backend.token_file import create_token_file
 from backend.token_list import describe_token, revoke_by_id, revoke_by_kind
@@ -66,7 +66,8 @@ def _add_database(parser: argparse.ArgumentParser) -> None:
         "--database",
         metavar="URL",
         default=_environment("DATABASE"),
-        help="sqlite:///PATH or postgresql://USER:PASSWORD@HOST:PORT/NAME",
+        help="sqlite:///PATH or postgresql://USER@HOST:PORT/NAME; the password is read from ~/.pgpass, from"
+        " the file that PGPASSFILE names, or from a service file (?service=NAME and PGSERVICEFILE)",
     )
 
 
@@ -216,6 +217,12 @@ def _environment(name: str) -> str | None:
 def _database(options: argparse.Namespace) -> str:
     if options.database is None:
         raise SettingError("no database named; give --database URL or set KVMFAULTS_DATABASE")
+    if options.database != _environment("DATABASE") and has_password(options.database):
+        print(
+            "kvmfaults-server: every user of this machine can read the password in --database, as ps shows"
+            " it; put it into ~/.pgpass or a service file, or the URL into KVMFAULTS_DATABASE",
+            file=sys.stderr,
+        )
     return str(options.database)
 
 

@@ -3,6 +3,7 @@
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 from backend.errors import SettingError
 
@@ -47,6 +48,15 @@ class Settings:
     def database_kind(self) -> str:
         """``sqlite`` or ``postgresql``: only the scheme of the URL, which may hold a password."""
         return self.database.partition(":")[0].partition("+")[0]
+
+
+def has_password(url: str) -> bool:
+    """Tell whether a database's URL holds a password."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return bool(parts.password) or "password" in parse_qs(parts.query)
 
 
 def parse_port(text: str) -> int:

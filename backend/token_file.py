@@ -6,6 +6,7 @@ from pathlib import Path
 
 from backend.auth import TokenKind, find_token, hash_token, new_token
 from backend.errors import SettingError
+from backend.private_files import close_to_others
 from backend.store.base import Store
 from backend.store.values import Token
 
@@ -26,6 +27,7 @@ def create_token_file(
     :raises SettingError: the file is there, cannot be written, or holds a token of another kind or host
     """
     if if_missing and path.exists():
+        close_to_others(path)
         _keep(store, _read(path), kind, host)
         return False
     token = new_token(kind)

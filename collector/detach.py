@@ -8,6 +8,7 @@ from typing import Any
 
 from collector.errors import CollectorError, SpoolError
 from collector.pins import Pins
+from collector.private_files import check_data_directory
 from collector.settings import pins_file, spool_directory
 from collector.spool_lock import lock
 
@@ -35,6 +36,8 @@ def run(options: argparse.Namespace) -> int:
 
     :raises CollectorError: a collector is running there, or they cannot be removed
     """
+    if options.data_dir.is_dir():
+        check_data_directory(options.data_dir)
     pins = Pins(pins_file(options.data_dir), options.bpffs)
     try:
         number = pins.remove_all() if options.all else _remove(pins, spool_directory(options.data_dir))

@@ -3,6 +3,7 @@
 CollectorError
 ├── ProbeError           the programs cannot be made, attached or read on this host
 │   └── PinnedError          what an earlier collector left counting can never be read
+├── DataDirectoryError   the directory for what is written is not this user's own
 ├── SpoolError           the spool's directory cannot be used
 │   └── SpoolLockedError     another collector is using it
 └── ServerAddressError   the server's URL or certificate file cannot be used
@@ -19,6 +20,10 @@ class ProbeError(CollectorError):
 
 class PinnedError(ProbeError):
     """A pinned set is not whole, or of a version that this one cannot read."""
+
+
+class DataDirectoryError(CollectorError):
+    """The collector's directory is somebody else's, or can be written by others, or holds links."""
 
 
 class SpoolError(CollectorError):

@@ -7,6 +7,7 @@ import stat
 import uuid
 from pathlib import Path
 
+from collector import private_files
 from collector.errors import PinnedError, ProbeError
 from collector.probe.probes import Probes, open_pinned
 
@@ -29,7 +30,7 @@ class Pins:
     def take_reason(self) -> str:
         """Return, once, why what was pinned had to be given up; empty where it had not."""
         try:
-            reason = self._reason_file.read_text()
+            reason = private_files.read(self._reason_file).decode("utf-8", "replace")
         except FileNotFoundError:
             return ""
         self._reason_file.unlink()
@@ -86,7 +87,7 @@ class Pins:
         self.remove()
         try:
             # The name first: what is pinned under a name that nobody knows would stay for ever.
-            self._name_file.write_text(folder.name)
+            private_files.replace(self._name_file, folder.name.encode())
             probes.pin(folder, newest_batch)
         except OSError as exc:
             self.remove()
@@ -97,7 +98,7 @@ class Pins:
         """Remove what cannot be read on, not by a successor either."""
         logger.warning("pinned programs given up reason=%r", reason)
         # For the next process, should this one not come to tell it.
-        self._reason_file.write_text(reason)
+        private_files.replace(self._reason_file, reason.encode())
         self.remove()
 
     def remove(self) -> bool:
@@ -119,7 +120,7 @@ class Pins:
 
     def _folder(self) -> Path | None:
         try:
-            name = self._name_file.read_bytes().strip()
+            name = private_files.read(self._name_file).strip()
         except FileNotFoundError:
             return None
         # Anything else is damage: after a power cut, when nothing is pinned either.

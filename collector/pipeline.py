@@ -20,6 +20,7 @@ from collector.identity.process import host_proc
 from collector.identity.uevents import KvmEvents
 from collector.outbox import Outbox
 from collector.pins import Pins
+from collector.private_files import check_data_directory
 from collector.probe.handles import load
 from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.plan import Plan, find_flavour, is_idle, make_plan
@@ -82,6 +83,7 @@ class Pipeline:
         :raises CollectorError: the settings or the spool cannot be used
         """
         settings = self._settings
+        check_data_directory(settings.data_dir)
         with Spool(settings.spool_directory, max_bytes=settings.spool_bytes) as spool:
             part_by_host(spool, settings.host)
             uplink = Uplink(settings.server, token_file=settings.token_file, ca_file=settings.ca_file)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.errors import CollectorError
+from collector.private_files import check_data_directory
 from collector.record_requests import Request, Requests
 from collector.settings import requests_file, spool_directory
 from collector.spool_lock import is_held
@@ -42,6 +43,8 @@ def run(options: argparse.Namespace) -> int:
     now_ns = time.time_ns()
     request = Request(options.vm, now_ns + round(options.seconds * NS_PER_S))
     try:
+        if options.data_dir.is_dir():
+            check_data_directory(options.data_dir)
         if not is_held(spool_directory(options.data_dir) / "lock"):
             raise CollectorError(
                 f"no collector is running with --data-dir {options.data_dir}: start it, or name the"

@@ -5,11 +5,13 @@ A file that the command ``record`` writes and a running collector reads.
 
 import fcntl
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from collector import private_files
 from faultmodel.record import Vm
 
 logger = logging.getLogger(__name__)
@@ -47,18 +49,19 @@ class Requests:
 
         :raises OSError: the file cannot be written
         """
-        with self._path.with_suffix(".lock").open("w") as lock:
+        lock = private_files.open_own(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
+        try:
             # Until it is closed: two commands at once would each know of one request.
             fcntl.flock(lock, fcntl.LOCK_EX)
             kept = [other for other in self.active(now_ns) if other.vm != request.vm]
-            written = self._path.with_suffix(".new")
-            written.write_bytes(msgspec.json.encode([*kept, request]))
-            written.replace(self._path)
+            private_files.replace(self._path, msgspec.json.encode([*kept, request]))
+        finally:
+            os.close(lock)
 
     def _look(self) -> tuple[int, ...] | None:
         """What tells one content of the file from another: a clock's tick may be longer than between two."""
         try:
-            found = self._path.stat()
+            found = self._path.lstat()
         except FileNotFoundError:
             return None
         except OSError:
@@ -68,7 +71,7 @@ class Requests:
 
     def _read(self) -> Sequence[Request]:
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=list[Request])
+            return msgspec.json.decode(private_files.read(self._path), type=list[Request])
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as exc:
             logger.warning("requests to record not read path=%s error=%r", self._path, str(exc))
             return ()

@@ -17,6 +17,8 @@ import struct
 import zlib
 from pathlib import Path
 
+from collector.private_files import open_own
+
 logger = logging.getLogger(__name__)
 
 _NUMBER = struct.Struct(">Q")
@@ -32,7 +34,7 @@ class CutFile:
 
         :raises OSError: it cannot be made
         """
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
         self._failure = ""
 
     def keep(self, number: int, cut: bytes) -> None:

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from collector import spool_file
+from collector.private_files import open_own
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ class SpoolDisk:
         :raises OSError: the reserve's file cannot be made
         """
         self._failure = ""
-        self._reserve = os.open(directory / "reserve", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._reserve = open_own(directory / "reserve", os.O_RDWR | os.O_CREAT)
         self._reserved_bytes = os.fstat(self._reserve).st_size
         self._restore()
 

@@ -24,6 +24,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from collector.private_files import open_own
+
 _MAGIC = b"KFS3"
 _HEADER = struct.Struct(">4sIQII")
 _CRC = struct.Struct(">I")
@@ -104,7 +106,7 @@ def write_durably(path: Path, content: bytes) -> None:
     """
     temporary = path.with_name("incoming.tmp")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        descriptor = open_own(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
             rest = memoryview(content)
             while rest:

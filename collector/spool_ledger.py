@@ -16,6 +16,8 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from collector.private_files import open_own
+
 logger = logging.getLogger(__name__)
 
 _SLOT_BYTES = 512
@@ -44,7 +46,7 @@ class Ledger:
 
         :raises OSError: the file cannot be made or read
         """
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
         try:
             content = os.pread(self._descriptor, 2 * _SLOT_BYTES, 0)
             if len(content) < 2 * _SLOT_BYTES:

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 from collector.errors import SpoolLockedError
+from collector.private_files import open_own
 
 
 def lock(path: Path) -> int:
@@ -13,7 +14,7 @@ def lock(path: Path) -> int:
     :raises SpoolLockedError: another process holds it
     :raises OSError: the file cannot be made
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
     try:
         _take(descriptor, path.parent)
     except (OSError, SpoolLockedError):
@@ -28,7 +29,7 @@ def is_held(path: Path) -> bool:
     :raises OSError: the file cannot be read
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_own(path, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from collector import private_files
 from collector.vms import KernelVm
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ class VmFile:
     def recall(self) -> tuple[KernelVm, ...]:
         """Return the VMs that lived when a collector last wrote; none of another boot."""
         try:
-            kept = msgspec.json.decode(self._path.read_bytes(), type=_Kept)
+            kept = msgspec.json.decode(private_files.read(self._path), type=_Kept)
         except FileNotFoundError:
             return ()
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as exc:
@@ -41,9 +42,7 @@ class VmFile:
         if wanted == self._kept:
             return
         self._kept = wanted
-        written = self._path.with_suffix(".new")
         try:
-            written.write_bytes(msgspec.json.encode(_Kept(self._boot_id, tuple(vms))))
-            written.replace(self._path)
+            private_files.replace(self._path, msgspec.json.encode(_Kept(self._boot_id, tuple(vms))))
         except OSError as exc:
             logger.warning("list of living VMs not written path=%s error=%r", self._path, exc.strerror)

@@ -28,8 +28,19 @@ ensure_packages() {
 # mount_for_tracing: what collector and tests use of the kernel's file systems, where the system has not mounted it.
 mount_for_tracing() {
 	mountpoint -q /sys/kernel/tracing || mount -t tracefs nodev /sys/kernel/tracing 2>/dev/null || true
-	# Without, counting ends with a collector that is killed.
-	mountpoint -q /sys/fs/bpf || mount -t bpf bpf /sys/fs/bpf 2>/dev/null || true
+	# Without, counting ends with a collector that is killed. Closed: others could take the names in it first.
+	mountpoint -q /sys/fs/bpf || mount -t bpf -o mode=700 bpf /sys/fs/bpf 2>/dev/null || true
+}
+
+# ensure_own_directory DIRECTORY: makes it, or sees that nobody else can put into it what is run or read from there.
+ensure_own_directory() {
+	local directory=$1
+	(umask 077 && mkdir -p "$directory") || fail "cannot make the data directory $directory"
+	[ -O "$directory" ] ||
+		fail "$directory belongs to $(stat -c 'user %U' "$directory"): chown it, or give another --data-dir"
+	[ -z "$(find -H "$directory" -maxdepth 0 -perm /022)" ] ||
+		fail "others can write to $directory: look whether what is in it is yours, then chmod 700 it"
+	chmod 700 "$directory"
 }
 
 # find_python: a Python of at least 3.11, the distribution's first.

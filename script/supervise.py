@@ -7,6 +7,7 @@ started again: batches wait on disk meanwhile.
 import argparse
 import ctypes
 import fcntl
+import os
 import select
 import signal
 import socket
@@ -188,9 +189,10 @@ def _is_interval(text: str) -> bool:
 
 def _prepare(options: argparse.Namespace) -> None:
     """Migrate the database; make the tokens that are not there yet."""
-    database = ["--database", options.database]
-    _server_command("migrate", *database)
-    token = ["token", "create", *database, "--if-missing"]
+    _server_command("migrate", "--database", options.database)
+    # Not in the command line of a process that stays: everybody could read a password in it.
+    os.environ["KVMFAULTS_DATABASE"] = options.database
+    token = ["token", "create", "--if-missing"]
     _server_command(*token, "--kind", "ingest", "--host", _host_name(options), "--file", str(_token(options)))
     if options.host not in LOOPBACK:
         _server_command(*token, "--kind", "read", "--file", str(options.data_dir / "read.token"))
@@ -211,8 +213,6 @@ def _server(options: argparse.Namespace, port: int) -> list[str]:
         options.host,
         "--port",
         str(port),
-        "--database",
-        options.database,
         "--expect-collector" if live else "--no-collector",
     ]
 
@@ -244,7 +244,7 @@ def _host_name(options: argparse.Namespace) -> str:
 
 
 def _lock(data_dir: Path) -> TextIO:
-    file = (data_dir / "lock").open("w")
+    file = os.fdopen(os.open(data_dir / "lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

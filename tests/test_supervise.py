@@ -131,6 +131,28 @@ def test_a_missing_capability_is_said_and_the_database_still_served(tmp_path: Pa
         assert running.get("/api/v1/vms") == (200, {"items": [], "next_cursor": None})
 
 
+def test_the_database_is_not_in_the_servers_command_line(tmp_path: Path) -> None:
+    with _supervised(tmp_path, "--port", "0", "--no-collector") as running:
+        command = Path(f"/proc/{running.server_pid()}/cmdline").read_text()
+        assert "sqlite" not in command
+        files = ("kvmfaults.db", "ingest.token", "lock")
+        assert [oct((tmp_path / name).stat().st_mode & 0o777) for name in files] == ["0o600"] * 3
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to another user")
+def test_a_directory_of_another_user_is_refused_before_anything_in_it_is_run(tmp_path: Path) -> None:
+    os.chown(tmp_path, 65534, 65534)
+    said = _fails([str(TOP / "script" / "server"), "--data-dir", str(tmp_path), "--no-collector"])
+    assert re.search(rf"{tmp_path} belongs to user \S+: chown it, or give another --data-dir", said)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_others_can_write_to_is_refused(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    said = _fails([str(TOP / "script" / "server"), "--data-dir", str(tmp_path), "--no-collector"])
+    assert f"others can write to {tmp_path}" in said
+
+
 def _fails(command: list[str]) -> str:
     environment = {**os.environ, "PYTHONPATH": str(TOP)}
     done = subprocess.run(

@@ -21,6 +21,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import QueuePool
 
 from backend.errors import StoreError
+from backend.private_files import close_to_others
 from backend.store.errors import store_errors
 from backend.store.sql import SqlStore
 from backend.store.sql_reads import stop_between_statements
@@ -163,6 +164,7 @@ def _create_engine(url: URL, begin: str, *, pool_size: int, foreign_keys: bool =
         raise StoreError(f"{url} names no file; write sqlite:///path/to/file")
     if not Path(url.database).parent.is_dir():
         raise StoreError(f"folder {Path(url.database).parent} is not there; make it first")
+    close_to_others(Path(url.database), *(Path(f"{url.database}-{part}") for part in ("wal", "shm")))
     engine = create_engine(
         url.set(drivername="sqlite+pysqlite"),
         poolclass=QueuePool,

@@ -78,6 +78,37 @@ def test_a_database_that_cannot_be_opened_is_refused(capsys: pytest.CaptureFixtu
     failure(capsys, "migrate", "--database", url)
 
 
+@pytest.mark.parametrize(
+    ("url", "is_warned"),
+    [
+        ("postgresql://u:hunter2@localhost:1/x", True),
+        ("postgresql://u@localhost:1/x?password=hunter2", True),
+        ("postgresql://u@localhost:1/x?service=kvmfaults", False),
+    ],
+)
+def test_a_password_on_the_command_line_is_warned_of(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, url: str, is_warned: bool
+) -> None:
+    assert main(["token", "list", "--database", url]) == 2
+    said = capsys.readouterr().err
+    assert ("every user of this machine can read the password in --database" in said) == is_warned
+    assert "hunter2" not in said
+    monkeypatch.setenv("KVMFAULTS_DATABASE", url)
+    assert main(["token", "list"]) == 2
+    assert "every user" not in capsys.readouterr().err
+
+
+def test_a_database_and_a_token_that_were_open_to_others_are_closed(tmp_path: Path) -> None:
+    database, token = tmp_path / "k.db", tmp_path / "ingest.token"
+    create = ["token", "create", "--kind", "ingest", "--host", "a", "--file", str(token), "--if-missing"]
+    for command in (["migrate"], create):
+        assert main([*command, "--database", f"sqlite:///{database}"]) == 0
+    for path in (database, token):
+        path.chmod(0o644)
+    assert main([*create, "--database", f"sqlite:///{database}"]) == 0
+    assert [oct(path.stat().st_mode & 0o777) for path in (database, token)] == ["0o600", "0o600"]
+
+
 def test_a_file_that_is_no_database_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "x.db").write_bytes(b"not a database" * 1000)
     assert "not a database" in failure(

@@ -27,7 +27,7 @@ from tests.product import TOP
         ("--host=" + 257 * "x", "argument --host: must have 1 to 256 characters"),
         ("--server=ftp://x", "'ftp://x' is not a URL like https://host:port"),
         ("--ca-file=/no/such/file", "certificate file /no/such/file cannot be used"),
-        ("--data-dir=/dev/null/x", "spool directory /dev/null/x/spool cannot be used"),
+        ("--data-dir=/dev/null/x", "cannot use /dev/null/x: Not a directory; name another directory"),
     ],
 )
 def test_a_wrong_option_is_said_in_a_line(tmp_path: Path, option: str, message: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from collector import spool_file
 from collector.errors import CollectorError
+from collector.private_files import check_data_directory
 from collector.settings import spool_directory
 from collector.spool_aside import Reason, ask_for, found_aside
 from collector.spool_file import SpoolName
@@ -120,6 +121,8 @@ def run_resend(options: argparse.Namespace) -> int:
 
 
 def _look(options: argparse.Namespace) -> tuple[Path, list[tuple[int, Path, Reason]]]:
+    if options.data_dir.is_dir():
+        check_data_directory(options.data_dir)
     directory = spool_directory(options.data_dir)
     try:
         return directory, list(found_aside(directory))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from backend.store.accounts import BatchAccount
-from backend.store.counts import sum_of
+from backend.store.sums import safe_sum_of
 from backend.store.tables import applied_batches, loss_totals, streams
 from backend.store.writer import Writer
 
@@ -89,13 +89,13 @@ def batch_accounts(connection: Connection, names: Mapping[int, str]) -> Sequence
         select(
             streams.c.host_id,
             (func.max(_runs.last_sequence) + 1).label("shipped"),
-            sum_of(_runs.last_sequence - _runs.first_sequence + 1).label("stored"),
+            safe_sum_of(_runs.last_sequence - _runs.first_sequence + 1).label("stored"),
         )
         .join(applied_batches, _runs.stream_id == streams.c.id)
         .group_by(streams.c.host_id, streams.c.id)
         .subquery()
     )
-    sums = select(of_stream.c.host_id, sum_of(of_stream.c.shipped), sum_of(of_stream.c.stored))
+    sums = select(of_stream.c.host_id, safe_sum_of(of_stream.c.shipped), safe_sum_of(of_stream.c.stored))
     found = {host_id: figures for host_id, *figures in connection.execute(sums.group_by(of_stream.c.host_id))}
     accounts = []
     for host_id, name in names.items():

@@ -6,13 +6,11 @@ from operator import attrgetter
 import msgspec
 
 from backend.errors import BatchError
+from backend.store.bounds import check_bounds
 from faultmodel import arch
 from faultmodel.errors import UnknownNameError
 from faultmodel.record import exit_kind
 from faultmodel.wire import Batch
-
-MAX_SPANS = 1000
-"""Each is merged on its own, while other hosts may wait: a collector sends one or two."""
 
 
 def check_batch(batch: Batch) -> None:
@@ -21,12 +19,11 @@ def check_batch(batch: Batch) -> None:
         arch.get(batch.arch)
     except UnknownNameError as exc:
         raise BatchError(str(exc)) from exc
+    check_bounds(batch)
     _check_vms(batch)
     for item in batch.exits:
         if item.kind is not exit_kind(item.reason, item.errno):
             raise BatchError(f"exit with reason {item.reason} and errno {item.errno} is no {item.kind}")
-    if len(batch.covered) > MAX_SPANS:
-        raise BatchError(f"batch covers {len(batch.covered)} spans, more than {MAX_SPANS}")
     for span in batch.covered:
         if span.to_ns < span.from_ns:
             raise BatchError(f"covered span ends at {span.to_ns} before it begins at {span.from_ns}")

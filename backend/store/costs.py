@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping
 
 from sqlalchemy import Connection, Double, cast, func, select
 
-from backend.errors import BatchError
 from backend.store.accounts import CostPoint
-from backend.store.counts import step_of, sum_of
+from backend.store.counts import step_of
 from backend.store.ranges import NS_PER_MS, chunks, in_buckets
+from backend.store.sums import safe_sum_of
 from backend.store.tables import collector_costs
 from backend.store.values import TimeRange
 from backend.store.writer import Row, Writer, columns_of
@@ -16,8 +16,6 @@ from faultmodel.record import BUCKET_MS, Cost
 from faultmodel.wire import Batch
 
 _BUCKET_NS = BUCKET_MS * NS_PER_MS
-_MOST = 2**50
-"""Of ns (13 days), runs or bytes in one cost: what is more is broken, and sums must stay below 2**63."""
 _costs = collector_costs.c
 
 
@@ -25,8 +23,6 @@ def add_costs(writer: Writer, host_id: int, batch: Batch) -> None:
     """Add what a batch says of costs, and the faults that they were for.
 
     A large reading comes in several batches, of which one has the costs and each its part of the faults.
-
-    :raises BatchError: a cost is impossible
     """
     seen: dict[int, int] = defaultdict(int)
     for entry in batch.ledger:
@@ -49,12 +45,12 @@ def cost_series(
             select(
                 step,
                 _costs.host_id,
-                sum_of(_costs.wall_ns).label("wall_ns"),
-                sum_of(_costs.cpu_ns).label("cpu_ns"),
+                safe_sum_of(_costs.wall_ns).label("wall_ns"),
+                safe_sum_of(_costs.cpu_ns).label("cpu_ns"),
                 func.max(_costs.resident_bytes).label("resident_bytes"),
-                sum_of(_costs.measured_ns).label("measured_ns"),
-                sum_of(_costs.program_ns).label("program_ns"),
-                sum_of(_costs.program_runs).label("program_runs"),
+                safe_sum_of(_costs.measured_ns).label("measured_ns"),
+                safe_sum_of(_costs.program_ns).label("program_ns"),
+                safe_sum_of(_costs.program_runs).label("program_runs"),
                 func.sum(measured_seen).label("measured_seen"),
             )
             .where(
@@ -72,9 +68,6 @@ def cost_series(
 
 def _row(host_id: int, cost: Cost) -> Row:
     wall_ns = cost.to_ns - cost.from_ns
-    figures = (cost.cpu_ns, cost.resident_bytes, cost.program_ns or 0, cost.program_runs or 0)
-    if wall_ns < 0 or max(wall_ns, *figures) > _MOST:
-        raise BatchError(f"cost from {cost.from_ns} to {cost.to_ns} is impossible")
     is_measured = cost.program_ns is not None and cost.program_runs is not None
     return (
         host_id,

@@ -1,21 +1,25 @@
 """What hosts lost: things that were seen and could not be kept."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, select
 
 from backend.errors import BatchError
 from backend.store.accounts import LossPoint
-from backend.store.counts import step_of, sum_of
+from backend.store.bounds import MAX_LOSSES
+from backend.store.counts import step_of
 from backend.store.ranges import NS_PER_MS, chunks, in_buckets
 from backend.store.records import MAX_COUNT
+from backend.store.sums import safe_sum_of
 from backend.store.tables import loss_totals, losses
 from backend.store.values import TimeRange
 from backend.store.writer import Writer, columns_of
-from faultmodel.record import BUCKET_MS
+from faultmodel.record import BUCKET_MS, Loss
 from faultmodel.wire import Batch
 
+OTHER = "other"
+"""Kind of losses of kinds that are one too many for a host: each is a line of every answer about it."""
 _BUCKET_NS = BUCKET_MS * NS_PER_MS
 
 
@@ -29,9 +33,19 @@ def add_losses(writer: Writer, host_id: int, batch: Batch, received_ns: int) -> 
     total = sum(loss.count for loss in lost)
     if total > MAX_COUNT:
         raise BatchError(f"{total} lost in one batch, more than {MAX_COUNT}")
+    lost = _known_kinds(writer.connection, host_id, lost)
     writer.add(losses, columns_of((host_id, loss.kind, at_ns // _BUCKET_NS, loss.count) for loss in lost))
     # The sum of all of them is asked for every second; how they lie in time is not.
     writer.add(loss_totals, columns_of((host_id, loss.kind, loss.count) for loss in lost))
+
+
+def _known_kinds(connection: Connection, host_id: int, lost: Sequence[Loss]) -> list[Loss]:
+    """Return the losses, those of a new kind as ``OTHER`` where the host has had as many kinds as it may."""
+    of_host = select(loss_totals.c.kind).where(loss_totals.c.host_id == host_id)
+    known = set(connection.scalars(of_host))
+    kinds = dict.fromkeys(loss.kind for loss in lost if loss.kind not in known)
+    allowed = {*known, *list(kinds)[: max(0, MAX_LOSSES - len(known))]}
+    return [loss if loss.kind in allowed else Loss(OTHER, loss.count) for loss in lost]
 
 
 def lost_ever(connection: Connection) -> Mapping[int, Mapping[str, int]]:
@@ -50,7 +64,7 @@ def loss_series(
     keys = [losses.c.host_id, losses.c.kind]
     for some in chunks(list(hosts)):
         statement = (
-            select(step, *keys, sum_of(losses.c["count"]))
+            select(step, *keys, safe_sum_of(losses.c["count"]))
             .where(losses.c.host_id.in_(some), *in_buckets(losses.c.bucket_s, TimeRange(from_ms, to_ms)))
             .group_by("step", *keys)
         )

@@ -20,6 +20,7 @@ from backend.errors import StoreError
 from backend.store.errors import store_errors
 from backend.store.sql import SqlStore
 from backend.store.sql_reads import stop_between_statements
+from backend.store.sums import MOST
 from backend.store.time_limit import current_limit
 from backend.store.writer import Columns, Row, columns_of, is_greatest, key_names, value_columns
 
@@ -238,4 +239,4 @@ def _addition(column: Column[Any]) -> str:
     name = f'"{column.name}"'
     if is_greatest(column):
         return f"{name} = greatest(stored.{name}, excluded.{name})"
-    return f"{name} = stored.{name} + excluded.{name}"
+    return f"{name} = least(stored.{name}::numeric + excluded.{name}, {MOST})"

@@ -25,6 +25,7 @@ from backend.private_files import close_to_others
 from backend.store.errors import store_errors
 from backend.store.sql import SqlStore
 from backend.store.sql_reads import stop_between_statements
+from backend.store.sums import MOST
 from backend.store.tables import families
 from backend.store.time_limit import current_limit
 from backend.store.writer import Columns, is_greatest, key_names, value_columns
@@ -201,7 +202,10 @@ def _add_statement(table: Table, rows: int) -> str:
 
 def _addition(column: Column[Any]) -> str:
     stored, new = f'"{column.name}"', f'excluded."{column.name}"'
-    return f"{stored} = max({stored}, {new})" if is_greatest(column) else f"{stored} = {stored} + {new}"
+    if is_greatest(column):
+        return f"{stored} = max({stored}, {new})"
+    # Beyond 2**63 it would become a floating-point number, without a word.
+    return f"{stored} = min({stored} + {new}, {MOST})"
 
 
 def _list(names: Sequence[str]) -> str:

@@ -1,0 +1,81 @@
+"""How much one batch may say. Each bound is one that no collector and no recording comes near.
+
+What goes beyond is broken or was made up: such a batch can never be taken.
+"""
+
+from collections import defaultdict
+from collections.abc import Sized
+from operator import attrgetter
+
+from backend.errors import BatchError
+from faultmodel import arch
+from faultmodel.record import Cost
+from faultmodel.wire import Batch
+
+MAX_SEQUENCE = 2**40
+"""A thousand batches a second for 35 years. Sums over streams must stay below 2**63."""
+MAX_VMS = 4096
+"""That live at once: as many as the collector's map in the kernel holds. A batch of 2 MiB describes 1024."""
+MAX_VCPU = 65_535
+"""KVM's own highest is 16,383 (arch/x86/include/asm/kvm_host.h, KVM_MAX_VCPU_IDS)."""
+MAX_WORDS = 16_384
+"""Different words of one VM. Guests have some dozens; a collector's batch has 4096 rows of a VM."""
+MAX_SPANS = 64
+"""Each is merged on its own, while other hosts may wait: a collector sends one or two."""
+MAX_LOSSES = 64
+"""Of different kinds, of which there are a dozen."""
+MAX_PROBES = 64
+MAX_COSTS = 64
+"""Each of a reading; a batch has one."""
+MAX_COST = 2**48
+"""Of ns (3 days), runs or bytes that all costs of a batch have together."""
+
+
+def check_bounds(batch: Batch) -> None:
+    """Check that a batch says no more than one may. :raises BatchError: it does"""
+    _check_most("sequence", max(batch.sequence, batch.part), MAX_SEQUENCE)
+    counted: tuple[tuple[str, Sized, int], ...] = (
+        ("VMs", batch.vms, MAX_VMS),
+        ("covered spans", batch.covered, MAX_SPANS),
+        ("losses", batch.lost, MAX_LOSSES),
+        ("probes", batch.host.probes, MAX_PROBES),
+        ("costs", batch.costs, MAX_COSTS),
+    )
+    for name, items, most in counted:
+        _check_most(f"number of {name}", len(items), most)
+    for records in (batch.fault_counts, batch.faults, batch.exit_counts, batch.exits):
+        _check_most("vCPU", max(map(attrgetter("vcpu"), records), default=0), MAX_VCPU)
+    if len(batch.fault_counts) > MAX_WORDS:
+        _check_words(batch)
+    _check_costs(batch.costs)
+
+
+def _check_words(batch: Batch) -> None:
+    architecture = arch.get(batch.arch)
+    names = ["vm", architecture.word_field]
+    if architecture.format_field is not None:
+        names.append(architecture.format_field)
+    words: dict[str, int] = defaultdict(int)
+    for vm_id, *_ in set(map(attrgetter(*names), batch.fault_counts)):
+        words[vm_id] += 1
+    for vm_id, number in words.items():
+        _check_most(f"number of words of VM {vm_id}", number, MAX_WORDS)
+
+
+def _check_costs(costs: tuple[Cost, ...]) -> None:
+    for cost in costs:
+        if cost.to_ns < cost.from_ns:
+            raise BatchError(f"cost ends at {cost.to_ns} before it begins at {cost.from_ns}")
+    for name, total in (
+        ("time", sum(cost.to_ns - cost.from_ns for cost in costs)),
+        ("cpu_ns", sum(cost.cpu_ns for cost in costs)),
+        ("resident_bytes", sum(cost.resident_bytes for cost in costs)),
+        ("program_ns", sum(cost.program_ns or 0 for cost in costs)),
+        ("program_runs", sum(cost.program_runs or 0 for cost in costs)),
+    ):
+        _check_most(f"{name} of its costs", total, MAX_COST)
+
+
+def _check_most(what: str, value: int, most: int) -> None:
+    if value > most:
+        raise BatchError(f"{what} is {value} in one batch, more than the {most} that there can be")

@@ -1,0 +1,47 @@
+"""Sums that do not fail, whatever was stored: those of one host are asked for together with all others'."""
+
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import BigInteger, Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeDecorator
+
+MOST = 2**62
+"""What a row's column stays at, however much is added to it. No host comes near."""
+
+
+class _Total(TypeDecorator[int]):
+    """An integer, however the database writes it."""
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_result_value(self, value: int | float | Decimal | None, dialect: Dialect) -> int | None:
+        """Return the integer."""
+        return None if value is None else int(value)
+
+
+class safe_sum_of(FunctionElement[int]):  # noqa: N801 - it is a function in SQL
+    """The sum of a column of integers. What is beyond 2**63 is known roughly: it is made up anyway.
+
+    With SQLite it takes half as long again as ``sum``, which fails there.
+    """
+
+    type = _Total()
+    inherit_cache = True
+
+
+@compiles(safe_sum_of)
+def _sum(element: safe_sum_of, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
+    # PostgreSQL's sum of BIGINT is NUMERIC, which has no bound.
+    return f"sum({compiler.process(element.clauses, **options)})"
+
+
+@compiles(safe_sum_of, "sqlite")
+def _sum_of_halves(element: safe_sum_of, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+    value = compiler.process(element.clauses, **options)
+    # Exact below 2**63; beyond it SQLite's product is a floating-point number.
+    return f"(sum({value} >> 32) * 4294967296 + sum({value} & 4294967295))"

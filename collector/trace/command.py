@@ -189,6 +189,8 @@ def _tell(found: Survey, report: Report) -> None:
         logger.warning("lines not read file=%r lines=%d", name, report.unreadable_lines)
     if report.lost_events:
         logger.warning("the recording lacks events file=%r events=%d", name, report.lost_events)
+    if not found.has_threads:
+        logger.warning("threads are not shown; outcomes may be of another vCPU file=%r", name)
     if report.unattributed:
         logger.warning("events without a vCPU file=%r events=%d", name, report.unattributed)
     if report.errno_left_out:

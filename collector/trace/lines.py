@@ -8,7 +8,11 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from collector.trace.shapes import SHAPES, Shape
+from collector.trace import fields
+from collector.trace.shapes import SHAPES, Kind, Shape
+
+_QEMU_TASK = "qemu"
+"""Its log names no thread."""
 
 _PREFIX = r"(?: *\S+: +)?"
 _LOST = re.compile(
@@ -18,12 +22,12 @@ _LOST = re.compile(
 """By ftrace, trace-cmd and ``perf script --show-lost-events``."""
 _ENTRIES = re.compile(r"# entries-in-buffer/entries-written: (\d{1,18})/(\d{1,18}) .*").fullmatch
 _NOT_EVENTS = re.compile(
-    r"#.*|\s*|\s*=> .*|##### CPU \d+ buffer started ####|"
+    r"#.*|\s*|--|\s*=> .*|##### CPU \d+ buffer started ####|"
     rf"{_PREFIX}(?:cpus=\d+|version = \d+|CPU \d+ is empty)|"
     r"\s+[0-9a-f]{1,16} (?!.*[^:]:(?:[^:]|$)).*|.*: +PERF_RECORD_\w+.*"
 ).fullmatch
-"""Comments, empty lines, the frames of a stack trace by ftrace and by perf, where a CPU's part begins,
-trace-cmd's header, and what perf tells of processes and mappings."""
+"""Comments, empty lines, what grep puts between its findings, the frames of a stack trace by ftrace and by
+perf, where a CPU's part begins, trace-cmd's header, and what perf tells of processes and mappings."""
 
 
 class Line(Struct, frozen=True, gc=False):
@@ -40,6 +44,8 @@ class Line(Struct, frozen=True, gc=False):
     """By the recording's clock, which is since boot unless it was set to another."""
     event: str
     text: str
+    has_thread: bool = True
+    """False where the recording does not show it, and ``tid`` is the CPU."""
 
 
 class LostEvents(Struct, frozen=True, gc=False):
@@ -65,7 +71,7 @@ class Unreadable(Struct, frozen=True, gc=False):
 def read(lines: Iterable[str | None]) -> Iterator[Line | LostEvents | Entries | Unreadable]:
     """Read lines. What is neither an event nor about events is left out."""
     shape = SHAPES[0]
-    match, places = shape.match, shape.places
+    match, places, kind = shape.match, shape.places, shape.kind
     for number, line in enumerate(lines, 1):
         found = match(line) if line is not None else None
         if found is None:
@@ -75,18 +81,22 @@ def read(lines: Iterable[str | None]) -> Iterator[Line | LostEvents | Entries | 
                 if (item := _read_other(number, line)) is not None:
                     yield item
                 continue
-            match, places = other.match, other.places
+            match, places, kind = other.match, other.places, other.kind
             found = match(line or "")
             assert found is not None
         task, tid, tgid, seconds, fraction, event, text = found.group(*places)
+        if kind is Kind.FIELDS:
+            text = fields.text_of(event, text)
         yield Line(
             number,
-            task or "",
+            task or (_QEMU_TASK if kind is Kind.QEMU else ""),
             int(tid),
             int(tgid) if tgid and tgid[0] != "-" else None,
-            int(seconds + fraction) * (1000 if len(fraction) == 6 else 1),
+            # Seconds and us or ns, but for perf trace's ms, whose last digit is a us as well.
+            int(seconds + fraction) * (1 if len(fraction) == 9 else 1000),
             event or "",
-            text,
+            text or "",
+            kind is not Kind.NO_THREAD,
         )
 
 

@@ -14,12 +14,14 @@ from collector.identity.secrets import COMMAND_LENGTH
 from collector.trace.arm64 import Arm64Reader
 from collector.trace.errors import LineError, TraceError, UnattributedError
 from collector.trace.lines import Line, LostEvents, Unreadable, read
+from collector.trace.qemu import QemuExits
 from collector.trace.riscv import RiscvReader
 from collector.trace.seen import Counted, ExitSeen, Thread, TraceReader
-from collector.trace.source import chunks, lines
+from collector.trace.source import chunks
 from collector.trace.survey import Survey
 from collector.trace.tally import Tally
 from collector.trace.tasks import Machines
+from collector.trace.text import lines
 from collector.trace.x86 import X86Options, X86Reader
 from faultmodel import arch
 from faultmodel.ledger import recorded_ledger
@@ -85,12 +87,16 @@ class Recording:
             boot_id=str(UUID(bytes=identity.digest())),
             arch=self._architecture.name,
             state="replay",
-            detail=cut(f"imported from {Path(survey.source.name).name}", COMMAND_LENGTH),
+            detail=cut(_detail(survey), COMMAND_LENGTH),
         )
         self._machines: Machines = survey.tasks.machines(
-            self._stream, survey.first_ns + self._offset_ns, options.end_ns
+            self._stream, _file(survey), survey.first_ns + self._offset_ns, options.end_ns
         )
-        self._reader = _READERS[self._architecture.name](self._offset_ns, survey, options)
+        reader = _READERS[self._architecture.name](self._offset_ns, survey, options, self._machines)
+        qemu = QemuExits(
+            self._offset_ns, self._architecture.exit, memory_faults_shown=survey.qemu_memory_faults_shown
+        )
+        self._handlers = {**reader.handlers, **qemu.handlers}
 
     def batches(self, see_bytes: Callable[[int], object] = lambda count: None) -> Iterator[Batch]:
         """Yield the batches in order, at least one. ``report`` is complete after the last.
@@ -111,7 +117,7 @@ class Recording:
 
     def seen(self, see_bytes: Callable[[int], object] = lambda count: None) -> Iterator[Counted | ExitSeen]:
         """Yield every fault, once its end is seen, and every exit."""
-        handlers, threads = self._reader.handlers, self._machines.threads
+        handlers, threads = self._handlers, self._machines.threads
         for item in read(lines(chunks(self._survey.source, see_bytes))):
             if not isinstance(item, Line):
                 self._note(item)
@@ -188,6 +194,17 @@ class Recording:
         )
 
 
+def _file(survey: Survey) -> str:
+    return Path(survey.source.name).name
+
+
+def _detail(survey: Survey) -> str:
+    detail = f"imported from {_file(survey)}"
+    if survey.has_threads:
+        return detail
+    return f"{detail}, which does not show threads: what a CPU's events say may be of another vCPU"
+
+
 def _arch(survey: Survey, options: Options) -> str:
     name = survey.arch or options.arch
     if not name:
@@ -198,7 +215,7 @@ def _arch(survey: Survey, options: Options) -> str:
     return name
 
 
-def _x86(offset_ns: int, survey: Survey, options: Options) -> TraceReader:
+def _x86(offset_ns: int, survey: Survey, options: Options, machines: Machines) -> TraceReader:
     evidence = survey.x86
     format_ = options.format or (next(iter(evidence.formats)) if len(evidence.formats) == 1 else None)
     if evidence.untold and format_ is None:
@@ -207,13 +224,23 @@ def _x86(offset_ns: int, survey: Survey, options: Options) -> TraceReader:
             "tells the format of their word; record kvm_exit too, or name the format with --format ept, npf "
             "or pferr"
         )
-    return X86Reader(offset_ns, X86Options(format=format_, page_faults_shown=evidence.page_faults_shown))
+    threads = machines.threads
+    protected = frozenset(threads[tid].vm for tid in evidence.protected_threads if tid in threads)
+    return X86Reader(
+        offset_ns,
+        X86Options(
+            format=format_,
+            page_faults_shown=evidence.page_faults_shown,
+            nested_exits_shown=evidence.nested_exits_shown,
+            protected=protected,
+        ),
+    )
 
 
-_READERS: Mapping[str, Callable[[int, Survey, Options], TraceReader]] = {
+_READERS: Mapping[str, Callable[[int, Survey, Options, Machines], TraceReader]] = {
     "x86_64": _x86,
-    "aarch64": lambda offset_ns, survey, options: Arm64Reader(offset_ns),
-    "riscv64": lambda offset_ns, survey, options: RiscvReader(offset_ns),
+    "aarch64": lambda offset_ns, survey, options, machines: Arm64Reader(offset_ns),
+    "riscv64": lambda offset_ns, survey, options, machines: RiscvReader(offset_ns),
 }
 ARCHITECTURES = tuple(_READERS)
 """Whose recordings can be read."""

@@ -11,7 +11,8 @@ from collector.trace.errors import LineError, UnattributedError
 from collector.trace.lines import Line
 from faultmodel.record import EFAULT, KVM_EXIT_MEMORY_FAULT, REASON_NOT_SHOWN, U32_MAX, exit_kind
 
-_USERSPACE_EXIT = re.compile(r"reason (.+) \((\d{1,10})\)").fullmatch
+_USERSPACE_EXIT = re.compile(r"reason (.+) \((\d{1,10})\)(?: errno (\d{1,4}))?").fullmatch
+"""The errno is ``fields``', where the recording has it."""
 _FAILED = ("error", "restart")
 """What ``kvm_userspace_exit`` prints instead of the reason where KVM_RUN failed."""
 
@@ -32,6 +33,11 @@ class Counted(Struct, frozen=True, gc=False):
     def is_guest_fault(self) -> bool:
         """Whether a guest faulted."""
         return "faults" in self.counters
+
+    @property
+    def has_outcome(self) -> bool:
+        """Whether an event has shown how the fault ended."""
+        return len(self.counters) > 1
 
 
 class ExitSeen(Struct, frozen=True, gc=False):
@@ -56,6 +62,10 @@ class Thread:
     """The fault whose end has not been seen, and so neither all of its counters."""
     format: str | None = None
     """x86: the format that the newest kvm_exit gives to a fault's word."""
+    whole_word: int | None = None
+    """x86: the word as the newest kvm_exit has it, where that is of a fault."""
+    nested: bool | None = None
+    """Whether a guest of the guest runs (L2); None where nothing tells."""
 
     def vcpu_told(self) -> int:
         """Return the vCPU. :raises UnattributedError: nothing tells it"""
@@ -104,7 +114,8 @@ class UserspaceExits:
         That fault is still open afterwards.
         """
         reason, errno = _read_userspace_exit(line.text)
-        fault = thread.open.record if thread.open is not None else None
+        unresolved = thread.open is not None and not thread.open.has_outcome
+        fault = thread.open.record if thread.open is not None and unresolved else None
         time_ns, vcpu, kind = (
             line.monotonic_ns + self._offset_ns,
             thread.vcpu_told(),
@@ -120,6 +131,7 @@ class UserspaceExits:
             kind=kind,
             reason=reason,
             errno=errno,
+            nested=thread.nested,
             **{name: getattr(fault, name) for name in self._hardware if fault is not None},
         )
         return ExitSeen(line, time_ns, thread.vm, vcpu, reason, errno, record)
@@ -141,6 +153,8 @@ def _read_userspace_exit(text: str) -> tuple[int, int]:
         raise LineError
     if found[1] in _FAILED:
         return REASON_NOT_SHOWN, number
+    if found[3] is not None:
+        return number, int(found[3])
     # libtraceevent, which trace-cmd and perf print with, reads the errno as a positive number and so shows
     # the reason always. KVM gives this one with an error only: EFAULT, or EHWPOISON, which is rare.
     return number, EFAULT if number == KVM_EXIT_MEMORY_FAULT else 0

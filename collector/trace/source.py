@@ -1,4 +1,4 @@
-"""A recording's content and lines, from a plain, gzip or xz file or from a pipe, in bounded memory."""
+"""A recording's content, from a plain, gzip or xz file or from a pipe, in bounded memory."""
 
 import gzip
 import lzma
@@ -14,8 +14,6 @@ from typing import IO, cast
 from collector.trace.errors import TraceError
 
 CHUNK_BYTES = 1 << 20
-_LONGEST_LINE_BYTES = 1 << 16
-"""ftrace prints no longer ones: an event's text is at most a page."""
 _MAGIC_BYTES = 16
 _GZIP_MAGIC = b"\x1f\x8b"
 _XZ_MAGIC = b"\xfd7zXZ\x00"
@@ -87,29 +85,6 @@ def chunks(source: Source, see_bytes: Callable[[int], object] = lambda count: No
         raise TraceError(f"{source.name} is cut short or damaged: {exc}") from exc
     except OSError as exc:
         raise TraceError(f"cannot read {source.name}: {exc.strerror or exc}") from exc
-
-
-def lines(content: Iterator[bytes]) -> Iterator[str | None]:
-    """Yield lines without their ends. None stands for one that is too long, or that the file's end cuts off.
-
-    A last line without an end may lack digits of its last word, so that it could be read, and wrongly.
-    Bytes that are not UTF-8 become U+FFFD.
-    """
-    rest = b""
-    overlong = False
-    for chunk in content:
-        whole, newline, tail = chunk.rpartition(b"\n")
-        if newline:
-            first, *others = (rest + whole).decode("utf-8", "replace").split("\n")
-            yield None if overlong else first
-            yield from others
-            rest, overlong = tail, False
-        elif not overlong:
-            rest += tail
-        if len(rest) > _LONGEST_LINE_BYTES:
-            rest, overlong = b"", True
-    if rest or overlong:
-        yield None
 
 
 def _decompressed(file: IO[bytes]) -> IO[bytes]:

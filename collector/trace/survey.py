@@ -1,14 +1,17 @@
 """A first look through a whole recording: what has to be known before its first event can be counted."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
 from collector.trace.errors import TraceError
 from collector.trace.lines import Entries, Line, read
-from collector.trace.source import Source, chunks, lines
+from collector.trace.source import Source, chunks
 from collector.trace.tasks import Tasks
+from collector.trace.text import lines
 from collector.trace.x86 import FormatEvidence
+from faultmodel.exits import EXIT_REASONS
 
 _ARCH_OF_EVENT: Mapping[str, str] = {
     "kvm_guest_fault": "aarch64",
@@ -16,6 +19,9 @@ _ARCH_OF_EVENT: Mapping[str, str] = {
     "kvm_mmu_spte_requested": "x86_64",
 }
 """Events that one architecture alone has. ``kvm_exit`` is in all, each with a text of its own."""
+_REASON = re.compile(r"reason .*?(\d+)\)?$").search
+_ARCH_OF_REASON: Mapping[str, str] = {"x86": "x86_64", "arm64": "aarch64", "riscv": "riscv64"}
+"""By the kernel's names of architectures, of those that alone have an exit reason."""
 _ARCH_OF_EXIT: Mapping[str, str] = {"HSR_EC": "aarch64", "SCAUSE": "riscv64", " rip 0x": "x86_64"}
 
 
@@ -35,6 +41,10 @@ class Survey:
     tasks: Tasks = field(default_factory=Tasks)
     entries: Entries | None = None
     """What the header says; only ftrace's ``trace`` has one."""
+    qemu_memory_faults_shown: bool = False
+    """QEMU's log has ``kvm_memory_fault``."""
+    has_threads: bool = True
+    """False where events do not show their threads, so that the CPUs stand for them."""
 
 
 def survey(source: Source, see_bytes: Callable[[int], object] = lambda count: None) -> Survey:
@@ -52,9 +62,9 @@ def survey(source: Source, see_bytes: Callable[[int], object] = lambda count: No
             found.entries = item
     if not found.events:
         raise TraceError(
-            f"{source.name} holds no event in the text form of ftrace's trace, trace-cmd report or perf "
-            "script; each needs its thread's id, its time in seconds and its name (perf script "
-            "-F comm,pid,tid,cpu,time,event,trace)"
+            f"{source.name} holds no event in the text form of ftrace's trace, trace-cmd report, perf "
+            "script, perf trace or QEMU's trace log; each needs its time and its name, and its thread or CPU "
+            "(perf script -F comm,pid,tid,cpu,time,event,trace; qemu -msg timestamp=on -trace kvm_run_exit)"
         )
     found.digest = digest.hexdigest()
     return found
@@ -68,6 +78,9 @@ def _note(found: Survey, line: Line) -> None:
         found.first_ns = line.monotonic_ns
     found.events += 1
     found.tasks.see(line)
+    found.has_threads &= line.has_thread
+    if line.event == "kvm_memory_fault":
+        found.qemu_memory_faults_shown = True
     if not found.arch:
         found.arch = _arch_of(line)
     if found.arch == "x86_64":
@@ -75,9 +88,18 @@ def _note(found: Survey, line: Line) -> None:
 
 
 def _arch_of(line: Line) -> str:
+    if line.event in ("kvm_userspace_exit", "kvm_run_exit"):
+        return _arch_of_reason(line.text)
     if line.event != "kvm_exit":
         return _ARCH_OF_EVENT.get(line.event, "")
     return next((arch for mark, arch in _ARCH_OF_EXIT.items() if mark in line.text), "")
+
+
+def _arch_of_reason(text: str) -> str:
+    found = _REASON(text)
+    reason = EXIT_REASONS.get(int(found[1][:10])) if found else None
+    # Of a failed KVM_RUN the text has the errno in the reason's place.
+    return _ARCH_OF_REASON.get(reason.only_on, "") if reason and "error" not in text else ""
 
 
 def _tee(content: Iterator[bytes], see: Callable[[bytes], object]) -> Iterator[bytes]:

@@ -52,6 +52,7 @@ class Tally:
             for name in seen.counters:
                 counters[_PLACES[name]] += 1
             if seen.is_guest_fault:
+                counters[_PLACES["nested"]] += bool(record.nested)
                 self._faults.append(record)
             return
         exit_key = (_bucket_ms(seen.time_ns), seen.vm, seen.vcpu, seen.reason, seen.errno)

@@ -3,14 +3,17 @@
 A recording names threads by id and by comm. With ftrace's option record-tgid, or perf's field pid, it has
 their process too, and a VM is a process. Without, all threads of one comm are taken for one VM (``CPU 0/KVM``
 and ``CPU 1/KVM`` too, the numbers apart): several VMs whose threads are named alike are then one. Several VMs
-of one process are one in either case. Only x86 events name the vCPU; elsewhere it is the number in the
-thread's name, or else its place among its VM's threads by id, since a VMM starts its vCPUs' threads in order.
+of one process are one in either case. Where threads are not shown, all vCPUs are one VM's. Only x86 events
+name the vCPU; elsewhere it is the number in the thread's name, or else its place among its VM's threads by
+id, since a VMM starts its vCPUs' threads in order.
 """
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+
+from msgspec.structs import replace
 
 from collector.identity import vmm
 from collector.identity.naming import TEXT_LENGTH
@@ -22,20 +25,23 @@ from faultmodel.text import cut
 _VCPU_EVENTS = frozenset(
     (
         *("kvm_entry", "kvm_exit", "kvm_userspace_exit", "kvm_page_fault", "kvm_guest_fault"),
+        "kvm_run_exit",
         *("kvm_mmu_spte_requested", "fast_page_fault", "handle_mmio_page_fault", "kvm_fast_mmio"),
     )
 )
 """Events that a vCPU's thread alone takes."""
 _VCPU_NAMES: Mapping[str, re.Pattern[str]] = {
-    # trace-cmd report -l cuts names at eight characters.
-    "qemu": re.compile(r"CPU (\d{1,4})/(?:K(?:VM?)?)?"),
-    "firecracker": re.compile(r"fc_vcpu ?(\d{1,4})"),
+    # trace-cmd report -l cuts names at eight characters, and up to 2.9 at their first blank.
+    "qemu": re.compile(r"CPU(?: (\d{1,4})/(?:K(?:VM?)?)?)?"),
+    "firecracker": re.compile(r"fc_vcpu ?(\d{1,4})?"),
     "cloud-hypervisor": re.compile(r"vcpu(\d{1,4})"),
     "crosvm": re.compile(r"crosvm_vcpu(\d{1,4})"),
     "kvmtool": re.compile(r"kvm-vcpu-(\d{1,4})"),
 }
 """How VMMs name their vCPUs' threads, with the vCPU's number."""
-_VCPU_TEXT = re.compile(r"vcpu (\d{1,9})\b").match
+_VCPU_TEXT = re.compile(r"(?:vcpu|cpu_index) (\d{1,9})\b").match
+_NO_PID = 0
+"""Of a VM of which no thread is shown. It is the pid of no process."""
 Group = tuple[int | None, str]
 """What a VM's threads have in common: their process, or, where that is not shown, their name."""
 
@@ -47,6 +53,7 @@ class _Task:
     vcpu: int | None
     """The first that an event of this thread names."""
     is_vcpu: bool = False
+    has_thread: bool = True
 
 
 @dataclass(slots=True)
@@ -62,7 +69,7 @@ class Tasks:
             task = self._by_tid[line.tid] = self._new(line, task)
         if task.vcpu is None and line.event in _VCPU_EVENTS:
             task.is_vcpu = True
-            if line.text.startswith("vcpu ") and (found := _VCPU_TEXT(line.text)):
+            if line.text.startswith(("vcpu ", "cpu_index ")) and (found := _VCPU_TEXT(line.text)):
                 task.vcpu = int(found[1])
 
     def _new(self, line: Line, before: _Task | None) -> _Task:
@@ -71,12 +78,13 @@ class Tasks:
             return before
         group = (None, _label(line.task)) if line.tgid is None else (line.tgid, "")
         known = before or _Task(group, line.task, None)
-        return _Task(group, line.task, known.vcpu, known.is_vcpu)
+        return _Task(group, line.task, known.vcpu, known.is_vcpu, line.has_thread)
 
-    def machines(self, identity: str, from_ns: int, to_ns: int) -> "Machines":
+    def machines(self, identity: str, unnamed: str, from_ns: int, to_ns: int) -> "Machines":
         """Return the VMs.
 
         :param identity: makes the VMs' ids those of this recording
+        :param unnamed: what a VM is called where the recording names no thread
         :param from_ns: when the recording begins, UTC; with ``to_ns`` all that is known of the VMs' lives
         """
         lowest: dict[Group, int] = {}
@@ -89,10 +97,14 @@ class Tasks:
         for tid in runs:
             task = self._by_tid[tid]
             pid = task.group[0] if task.group[0] is not None else lowest[task.group]
+            if not task.has_thread:
+                pid = _NO_PID
             place = places[task.group] = places.get(task.group, -1) + 1
             vm = self._vm(identity, task, pid, from_ns, to_ns)
-            machines.vms[vm.id] = vm
-            machines.threads[tid] = Thread(vm.id, task.vcpu if told else _number(task.task, place))
+            machines.vms[vm.id] = vm if vm.name else replace(vm, name=cut(unnamed, TEXT_LENGTH))
+            # A CPU runs one vCPU after the other: which, its events tell.
+            known = task.vcpu if told else _number(task.task, place)
+            machines.threads[tid] = Thread(vm.id, known if task.has_thread else None)
         return machines
 
     def _vm(self, identity: str, task: _Task, pid: int, from_ns: int, to_ns: int) -> Vm:
@@ -132,6 +144,6 @@ def _named_by(task: str) -> str:
 
 def _number(task: str, place: int) -> int:
     for pattern in _VCPU_NAMES.values():
-        if found := pattern.fullmatch(task):
+        if (found := pattern.fullmatch(task)) and found[1]:
             return int(found[1])
     return place

@@ -54,7 +54,7 @@ def test_the_architecture_shows_in_the_exits_too(tmp_path: Path) -> None:
     "text",
     [
         "kvm_guest_fault: ipa 0x485cb000, hsr 0x93050047",
-        "kvm_guest_fault: ipa 0x485cb000, hsr 0x93050047, hxfar 0x485cb000, pc ",
+        "kvm_guest_fault: ipa 0x485cb000, hsr 0x93050047, hxfar 0x485cb000, pc",
         "kvm_guest_fault: ipa x, hsr 0x93050047, hxfar 0x485cb000, pc 0x1",
     ],
 )
@@ -62,3 +62,25 @@ def test_a_text_in_another_form_is_counted_and_named(tmp_path: Path, text: str) 
     read = prepare(write(tmp_path, EXIT, event(text)))
     list(read.batches())
     assert [(line.number, line.text) for line in read.report.unreadable] == [(2, text)]
+
+
+@pytest.mark.parametrize(
+    ("mode", "hcr", "nested"),
+    [
+        ("EL1h", 0x8000_0001, True),
+        ("EL0t", 0x8000_0001, True),
+        ("EL0t", 0x4_8800_0001, False),
+        ("EL2h", 0x8000_0001, False),
+    ],
+    ids=["guest's kernel", "its user space", "the hypervisor's user space", "the hypervisor"],
+)
+def test_what_the_guest_s_hypervisor_returns_to_tells_whether_its_guest_runs(
+    tmp_path: Path, mode: str, hcr: int, nested: bool
+) -> None:
+    eret = event(f"kvm_nested_eret: elr_el2: 0x1000 spsr_el2: 0x000003c5 (M: {mode}) hcr_el2: {hcr:x}")
+    back = event(
+        "kvm_inject_nested_exception: IRQ: esr_el2 0x0 elr_el2: 0x1000 spsr_el2: 0x3c5 (M: EL1h) hcr_el2: 1"
+    )
+    before, during, after = faults(write(tmp_path, FAULT, eret, FAULT, back, FAULT))
+    assert (before.nested, during.nested, after.nested) == (None, nested, False)
+    assert during.l2_address == (0x485C_B123 if nested else None)

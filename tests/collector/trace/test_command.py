@@ -56,7 +56,7 @@ def test_a_server_that_is_busy_is_asked_again(tmp_path: Path) -> None:
     assert len(set(bodies)) == 1
 
 
-@pytest.mark.parametrize(("status", "code"), [(400, "damaged"), (409, "replay_conflict"), (503, "too_large")])
+@pytest.mark.parametrize(("status", "code"), [(400, "damaged"), (503, "unknown_version"), (503, "too_large")])
 def test_a_server_that_refuses_is_said_to(tmp_path: Path, status: int, code: str) -> None:
     path = write(tmp_path, FAULT)
     body = b'{"detail": "no such thing", "code": "%s"}' % code.encode()

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from collector.trace.errors import TraceError
-from collector.trace.source import Source, chunks, lines, opened
+from collector.trace.source import Source, chunks, opened
+from collector.trace.text import lines
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, lzma.compress], ids=["plain", "gzip", "xz"])

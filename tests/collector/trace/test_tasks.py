@@ -41,7 +41,7 @@ def test_threads_that_perf_does_not_name_are_one_vm(tmp_path: Path) -> None:
     line = " {} [001] 1.000000: kvm:" + ARM_FAULT + "\n"
     path = write(tmp_path, line.format(102), line.format(101))
     assert [fault.vcpu for fault in faults(path)] == [1, 0]
-    assert [(vm.name, vm.pid) for vm in batch(path).vms] == [("", 101)]
+    assert [(vm.name, vm.pid) for vm in batch(path).vms] == [("trace.txt", 101)]
 
 
 def test_perf_s_process_tells_vms_apart(tmp_path: Path) -> None:

@@ -111,6 +111,69 @@ def test_a_mapping_of_7_2_has_an_access_too(tmp_path: Path) -> None:
     assert counters(write(tmp_path, kvm_exit("npf"), FAULT, requested)) == {"faults": 1, "mapped_2m": 1}
 
 
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "kvm_exit: vcpu 2 reason npf rip 0x1033 info1 0x0000000100000014 info2 0x8000000 intr_info 0x0",
+        "kvm_exit:             reason EXIT_NPF rip 0x1033 info 100000014 8000000",
+    ],
+    ids=["ftrace", "trace-cmd"],
+)
+def test_a_word_that_kernels_before_6_1_cut_is_whole_in_the_exit(tmp_path: Path, shown: str) -> None:
+    path = write(tmp_path, event(shown), event("kvm_page_fault: address 8000000 error_code 14"))
+    assert [fault.syndrome for fault in faults(path)] == [0x1_0000_0014]
+
+
+def test_a_word_is_not_taken_from_an_exit_of_another_fault(tmp_path: Path) -> None:
+    shown = event(
+        "kvm_exit: vcpu 2 reason npf rip 0x1033 info1 0x0000000100000006 info2 0x1000 intr_info 0x0"
+    )
+    cut = event("kvm_page_fault: address 8000000 error_code 14")
+    path = write(tmp_path, shown, cut, ENTRY, cut)
+    assert [fault.syndrome for fault in faults(path)] == [0x14, 0x14]
+
+
+def test_a_whole_word_is_kept_as_the_fault_has_it(tmp_path: Path) -> None:
+    # KVM adds a bit of its own for SNP guests before the event.
+    word = event("kvm_page_fault: vcpu 0 rip 0x1033 address 0x8000000 error_code 0x2000500000006")
+    shown = event(
+        "kvm_exit: vcpu 0 reason npf rip 0x1033 info1 0x0000000500000006 info2 0x8000000 intr_info 0x0"
+    )
+    assert [fault.syndrome for fault in faults(write(tmp_path, shown, word))] == [0x2_0005_0000_0006]
+
+
+NESTED = event(
+    "kvm_nested_vmexit:    rip 1033 reason EPT_VIOLATION info1 181 info2 0 int_info 0 int_info_err 0"
+)
+
+
+def test_a_fault_of_a_nested_guest_is_told_apart(tmp_path: Path) -> None:
+    ept = kvm_exit("EPT_VIOLATION")
+    path = write(tmp_path, ept, NESTED, FAULT, REQUESTED, ENTRY, ept, FAULT, REQUESTED, ENTRY)
+    nested, own = faults(path)
+    assert (nested.nested, nested.gpa, nested.l2_address) == (True, None, 0x800_0000)
+    assert (own.nested, own.gpa, own.l2_address) == (False, 0x800_0000, None)
+    assert [(count.faults, count.nested) for count in batch(path).fault_counts] == [(2, 1)]
+
+
+def test_an_error_exit_of_a_nested_guest_is_told_apart(tmp_path: Path) -> None:
+    path = write(tmp_path, kvm_exit("EPT_VIOLATION"), NESTED, FAULT, EFAULT_EXIT)
+    (found,) = exits(path)
+    assert (found.record.nested, found.record.vm_gpa, found.record.l2_address) == (True, None, 0x800_0000)
+
+
+def test_whether_a_guest_was_nested_is_not_known_where_no_event_would_tell(tmp_path: Path) -> None:
+    assert [fault.nested for fault in faults(write(tmp_path, kvm_exit("npf"), FAULT))] == [None]
+
+
+def test_of_a_protected_guest_a_rip_of_0_is_not_shown(tmp_path: Path) -> None:
+    fault = event("kvm_page_fault: vcpu 0 rip 0x0 address 0x0000000008000000 error_code 0x500000006")
+    other = event("kvm_page_fault: vcpu 0 rip 0x0 address 0x8000000 error_code 0x4", task="plain-200")
+    other_exit = event("kvm_exit: vcpu 0 reason npf rip 0x0 info1 0x4 info2 0x8000000", task="plain-200")
+    path = write(tmp_path, kvm_exit("vmgexit"), ENTRY, kvm_exit("npf"), fault, other_exit, other)
+    assert [fault.rip for fault in faults(path)] == [None, 0]
+
+
 def test_a_mapping_at_a_level_without_a_counter_is_still_the_outcome(tmp_path: Path) -> None:
     requested = event("kvm_mmu_spte_requested: gfn 8000 pfn 1d09 level 4")
     assert counters(write(tmp_path, kvm_exit("npf"), FAULT, requested)) == {"faults": 1}
@@ -140,8 +203,19 @@ def test_an_outcome_belongs_to_its_own_thread(tmp_path: Path) -> None:
 
 
 def test_a_mapping_that_no_guest_asked_for_was_asked_for_ahead(tmp_path: Path) -> None:
-    path = write(tmp_path, REQUESTED, ENTRY, kvm_exit("npf"), FAULT, REQUESTED, REQUESTED)
-    assert counters(path) == {"faults": 1, "mapped_4k": 1, "prefetched": 2}
+    other = event("kvm_mmu_spte_requested: gfn 9000 pfn 1d09 level 1")
+    path = write(tmp_path, REQUESTED, ENTRY, kvm_exit("npf"), FAULT, REQUESTED, other, ENTRY, REQUESTED)
+    assert counters(path) == {"faults": 1, "mapped_4k": 1, "prefetched": 3}
+
+
+def test_of_several_mappings_that_one_fault_asks_for_the_last_before_the_guest_goes_on_counts(
+    tmp_path: Path,
+) -> None:
+    # TDX tries again by itself, without another fault.
+    again = event("kvm_mmu_spte_requested: gfn 8000 pfn 1d09 level 2 access 7")
+    path = write(tmp_path, kvm_exit("EPT_VIOLATION"), FAULT, REQUESTED, REQUESTED, again, ENTRY)
+    assert counters(path) == {"faults": 1, "mapped_2m": 1}
+    assert [fault.level for fault in faults(path)] == [2]
 
 
 def test_a_fault_that_sleeps_is_mapped_ahead_of_the_next_try(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from backend.errors import WrongHostError
 from backend.store.base import Store
+from backend.store.hosts import RECORDING
 from faultmodel import wire
+from faultmodel.record import Host
 from faultmodel.text import printable
 
 
@@ -18,6 +20,11 @@ def ingest(store: Store, body: bytes, *, host: str, received_ns: int) -> bool:
     :raises StoreError: the database cannot take it now
     """
     batch = wire.decode(body)
-    if batch.host.name != printable(host):
+    if not _is_of(batch.host, printable(host)):
         raise WrongHostError(f"this token is for host {host!r}, the batch is of host {batch.host.name!r}")
     return store.apply(batch, received_ns)
+
+
+def _is_of(host: Host, owner: str) -> bool:
+    """Tell whether a token's host may bring this one: itself, or a recording that is named below it."""
+    return host.name == owner or (host.state == RECORDING and host.name.startswith(f"{owner}/"))

@@ -21,6 +21,7 @@ from typing import TextIO
 
 from backend.__main__ import main as server_command
 from collector.settings import MAX_INTERVAL_S, MIN_INTERVAL_S
+from collector.trace.hosts import stem
 from faultmodel import console
 
 TOP = Path(__file__).resolve().parent.parent
@@ -173,9 +174,9 @@ def _options() -> argparse.Namespace:
         parser.error("--demo needs the kernel, --import goes without: give one of them")
     if not _is_interval(options.interval):
         parser.error(f"--interval {options.interval}: {MIN_INTERVAL_S:g} to {MAX_INTERVAL_S:g} seconds")
-    for file in options.files or ():
-        if not file.is_file():
-            parser.error(f"--import: no file {file}")
+    # One that is missing among others is told by the import, which goes on without it.
+    if options.files and not any(file.is_file() for file in options.files):
+        parser.error(f"--import: no file {options.files[0]}")
     options.database = options.database or f"sqlite:///{options.data_dir / 'kvmfaults.db'}"
     return options
 
@@ -218,10 +219,14 @@ def _server(options: argparse.Namespace, port: int) -> list[str]:
 
 
 def _feeds(options: argparse.Namespace, url: str) -> list[Child]:
-    to_server = ["--server", url, "--token-file", str(_token(options)), "--host", _host_name(options)]
+    host = _host_name(options)
+    to_server = ["--server", url, "--token-file", str(_token(options))]
     if options.files:
         files = [str(file.resolve()) for file in options.files]
-        return [Child("import", ["collector", "import", *to_server, *files], restart=False)]
+        # Every file is named on the page, also where there is one.
+        name = f"{host}/{stem(files[0])}" if len(files) == 1 else host
+        return [Child("import", ["collector", "import", *to_server, "--host", name, *files], restart=False)]
+    to_server += ["--host", host]
     feeds = []
     here = ["--data-dir", str(options.data_dir)]
     if not options.no_collector:

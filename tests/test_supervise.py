@@ -98,6 +98,7 @@ def test_a_recording_can_be_tried_without_kvm_or_bpf(tmp_path: Path) -> None:
             lambda: running.get("/api/v1/vms")[1]["items"] or None, 15, "the recording's VM is shown"
         )
         assert [(vm["name"], vm["pid"], vm["faults"]) for vm in vms] == [("kt", 423, 99)]
+        assert vms[0]["host"] == f"import/{CAPTURE.name.partition('.trace')[0]}"
         assert running.get("/readyz")[0] == 200
 
 

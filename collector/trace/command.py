@@ -14,10 +14,11 @@ from typing import Any
 
 from collector.shipper_answer import Verdict
 from collector.shipper_http import Uplink
-from collector.trace.errors import TraceError
+from collector.trace.errors import NoServerError, TraceError
+from collector.trace.hosts import LENGTH, names
 from collector.trace.progress import Progress
 from collector.trace.recording import ARCHITECTURES, Options, Recording, Report
-from collector.trace.source import Source, opened
+from collector.trace.source import Source, name_of, opened
 from collector.trace.survey import Survey, survey
 from faultmodel import wire
 from faultmodel.arch.x86 import ARCHITECTURE as X86
@@ -28,18 +29,11 @@ logger = logging.getLogger(__name__)
 
 PATIENCE_S = 60.0
 """How long to try to send one batch."""
-_REFUSALS = frozenset(
-    {
-        ProblemCode.TOO_LARGE,
-        ProblemCode.UNKNOWN_VERSION,
-        ProblemCode.WRONG_HOST,
-    }
-)
+_OF_EVERY_FILE = frozenset((ProblemCode.UNKNOWN_VERSION, ProblemCode.WRONG_HOST))
+_OF_THIS_FILE = frozenset((ProblemCode.TOO_LARGE,))
 """Codes after which nobody waits for another answer: the file is still there, to be imported again."""
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
-_HOST_LENGTH = 256
-_SUFFIXES = frozenset((".xz", ".gz", ".txt", ".log", ".trace"))
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -68,7 +62,9 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="holds an ingest token of the host whose name the recording gets",
     )
     parser.add_argument("--ca-file", type=Path, help="certificates to trust")
-    parser.add_argument("--host", type=_host, help="the host's name (import- and the file's name)")
+    parser.add_argument(
+        "--host", type=_host, help="the host's name; of several files HOST/FILE (import-FILE)"
+    )
     parser.add_argument(
         "--end",
         type=_time_ns,
@@ -87,17 +83,13 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
 def run(options: argparse.Namespace) -> int:
     """Send every file; return 0 once the server has all of them, 130 where the user interrupts.
 
-    :raises CollectorError: a file cannot be imported, and then none was sent; or the server does not take it
+    :raises CollectorError: a file cannot be imported; of several, those that can be are
     """
     end_ns = options.end if options.end is not None else time.time_ns()
     uplink = Uplink(options.server, token_file=options.token_file, ca_file=options.ca_file)
     try:
         with ExitStack() as files:
-            sources = [files.enter_context(opened(path)) for path in options.files]
-            # All are looked through before the first is sent: a mistake is told before it is half done.
-            for prepared in [_prepare(source, options, end_ns) for source in sources]:
-                _send_all(uplink, prepared)
-                _tell(prepared.survey, prepared.recording.report)
+            _import(files, uplink, options, end_ns)
     except KeyboardInterrupt:
         return 130
     finally:
@@ -105,22 +97,52 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _import(files: ExitStack, uplink: Uplink, options: argparse.Namespace, end_ns: int) -> None:
+    failed: list[TraceError] = []
+    prepared = []
+    hosts = names([name_of(path) for path in options.files], options.host)
+    # All are looked through before the first is sent: a mistake is told before it is half done.
+    for path, host in zip(options.files, hosts, strict=True):
+        try:
+            prepared.append(_prepare(files.enter_context(opened(path)), host, options, end_ns))
+        except TraceError as exc:
+            failed.append(exc)
+    for one in prepared:
+        try:
+            _send_all(uplink, one)
+        except NoServerError:
+            raise
+        except TraceError as exc:
+            failed.append(exc)
+        else:
+            _tell(one.survey, one.recording.report)
+    if len(options.files) == 1 and failed:
+        raise failed[0]
+    for error in failed:
+        logger.error("not imported: %s", error)
+    if failed:
+        raise TraceError(f"{len(failed)} of {len(options.files)} files were not imported, the others were")
+
+
 def send(uplink: Uplink, batch: bytes, *, patience_s: float = PATIENCE_S) -> None:
     """Send a batch until the server has it.
 
-    :raises TraceError: the server refuses it or the token, or takes nothing for ``patience_s``
+    :raises TraceError: the server refuses it
+    :raises NoServerError: the server refuses the token, or takes nothing for ``patience_s``
     """
     deadline = time.monotonic() + patience_s
     for pause_s in _pauses():
         answer = uplink.send(batch)
         if answer.verdict is Verdict.ACCEPTED:
             return
-        if answer.verdict is Verdict.REFUSED or answer.code in _REFUSALS:
+        if answer.verdict is Verdict.REFUSED or answer.code in _OF_THIS_FILE:
             raise TraceError(f"the server refused the recording: {answer.detail}")
+        if answer.code in _OF_EVERY_FILE:
+            raise NoServerError(f"the server refused the recording: {answer.detail}")
         if answer.is_unauthorized:
-            raise TraceError(answer.detail)
+            raise NoServerError(answer.detail)
         if time.monotonic() >= deadline:
-            raise TraceError(f"the server took nothing for {patience_s:g} s: {answer.detail}")
+            raise NoServerError(f"the server took nothing for {patience_s:g} s: {answer.detail}")
         time.sleep(min(max(pause_s, answer.pause_s), max(0.0, deadline - time.monotonic())))
 
 
@@ -130,22 +152,11 @@ class _Prepared:
     recording: Recording
 
 
-def _prepare(source: Source, options: argparse.Namespace, end_ns: int) -> _Prepared:
+def _prepare(source: Source, host: str, options: argparse.Namespace, end_ns: int) -> _Prepared:
     with _progress(source, "looked through") as see_bytes:
         found = survey(source, see_bytes)
-    name = cut(f"import-{_stem(source.name)}", _HOST_LENGTH)
-    return _Prepared(
-        found,
-        Recording(
-            found,
-            Options(
-                host=options.host or name,
-                end_ns=end_ns,
-                arch=options.arch,
-                format=options.format,
-            ),
-        ),
-    )
+    about = Options(host=host, end_ns=end_ns, arch=options.arch, format=options.format)
+    return _Prepared(found, Recording(found, about))
 
 
 def _send_all(uplink: Uplink, prepared: _Prepared) -> None:
@@ -161,13 +172,6 @@ def _progress(source: Source, done: str) -> Iterator[Callable[[int], None]]:
         yield progress.see_bytes
     finally:
         progress.end()
-
-
-def _stem(name: str) -> str:
-    path = Path(name)
-    while path.suffix in _SUFFIXES and path.stem:
-        path = path.with_suffix("")
-    return path.name.replace(" ", "-")
 
 
 def _pauses() -> Iterator[float]:
@@ -202,10 +206,8 @@ def _tell(found: Survey, report: Report) -> None:
 
 
 def _host(text: str) -> str:
-    if not 1 <= len(text) <= _HOST_LENGTH or not text.isprintable():
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is not a name of 1 to {_HOST_LENGTH} printable characters"
-        )
+    if not 1 <= len(text) <= LENGTH or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a name of 1 to {LENGTH} printable characters")
     return text
 
 

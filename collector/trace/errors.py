@@ -2,6 +2,7 @@
 
 CollectorError
 └── TraceError           a file cannot be imported at all
+    └── NoServerError        no file can be: the server is away, or does not accept the token
 
 LineError                a line cannot be read; counted, never fatal
 UnattributedError        an event of a thread whose vCPU cannot be told; counted, never fatal
@@ -12,6 +13,10 @@ from collector.errors import CollectorError
 
 class TraceError(CollectorError):
     """The file cannot be imported; the message names it, says why, and what to do."""
+
+
+class NoServerError(TraceError):
+    """The server takes nothing, whatever file it is of."""
 
 
 class LineError(Exception):

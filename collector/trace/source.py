@@ -44,6 +44,11 @@ class Source:
         return self.path.stat().st_size
 
 
+def name_of(path: Path) -> str:
+    """Return what the user is told of a file, ``-`` being standard input."""
+    return "standard input" if str(path) == "-" else str(path)
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Source]:
     """Provide a recording; one that is no regular file, such as a pipe, is first copied to a temporary one.
@@ -51,7 +56,7 @@ def opened(path: Path) -> Iterator[Source]:
     :param path: of the file, ``-`` for standard input
     :raises TraceError: there is no such file, or there is no room for the copy
     """
-    name, path = ("standard input", Path("/dev/stdin")) if str(path) == "-" else (str(path), path)
+    name, path = name_of(path), Path("/dev/stdin") if str(path) == "-" else path
     if path.is_file():
         yield Source(name, path)
         return

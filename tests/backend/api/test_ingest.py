@@ -56,6 +56,23 @@ def test_a_token_is_good_for_its_own_host_alone(server: Server, token: dict[str,
     assert server.get("/api/v1/status")["hosts"] == []
 
 
+def test_a_token_is_good_for_recordings_that_are_named_below_its_host(
+    server: Server, token: dict[str, str]
+) -> None:
+    recording = make_batch(host=make_host("host-1/night", state="replay"), fault_counts=[fault_count()])
+    assert server.send(recording, token).json() == {"applied": True}
+    assert [host["name"] for host in server.get("/api/v1/status")["hosts"]] == ["host-1/night"]
+
+
+@pytest.mark.parametrize(
+    ("name", "state"), [("host-1/night", "attached"), ("host-12/night", "replay"), ("host-1night", "replay")]
+)
+def test_a_token_is_good_for_no_other_host_whatever_it_is_called(
+    server: Server, token: dict[str, str], name: str, state: str
+) -> None:
+    assert server.send(make_batch(host=make_host(name, state=state)), token).status_code == 403
+
+
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain; charset=utf-8", "", "\xff"])
 def test_another_content_type_is_refused(server: Server, token: dict[str, str], content_type: str) -> None:
     headers = {**token, "Content-Type": content_type.encode("latin-1")}

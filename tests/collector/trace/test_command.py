@@ -11,6 +11,7 @@ from collector.errors import CollectorError
 from collector.shipper_http import Uplink
 from collector.trace import command
 from collector.trace.errors import TraceError
+from collector.trace.hosts import names
 from faultmodel import wire
 from tests.collector.server import Reply, serve
 from tests.collector.trace.recording import event, write
@@ -87,11 +88,39 @@ def test_a_server_that_is_away_is_not_waited_for_without_end() -> None:
     uplink.close()
 
 
-def test_nothing_is_sent_where_one_file_of_several_cannot_be_read(tmp_path: Path) -> None:
-    path = write(tmp_path, FAULT)
+def test_a_file_that_cannot_be_read_does_not_stop_the_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = write(tmp_path, FAULT).rename(tmp_path / "good.txt")
+    broken = write(tmp_path, "no event\n").rename(tmp_path / "broken.txt")
+    missing = tmp_path / "missing.txt"
     with serve() as server:
-        with pytest.raises(CollectorError, match=r"cannot read .*missing\.txt"):
-            command.run(parse(str(path), str(tmp_path / "missing.txt"), "--server", server.url))
+        with pytest.raises(CollectorError, match="2 of 3 files were not imported, the others were"):
+            command.run(parse(str(broken), str(missing), str(good), "--server", server.url))
+        assert wire.decode(server.next_request().body).host.name == "import-good"
+        assert server.requests.empty()
+    assert [message.partition("txt")[0] for message in caplog.messages] == [
+        f"not imported: {tmp_path}/broken.",
+        f"not imported: cannot read {tmp_path}/missing.",
+    ]
+
+
+def test_a_file_that_the_server_refuses_does_not_stop_the_others(tmp_path: Path) -> None:
+    files = [str(write(tmp_path, FAULT).rename(tmp_path / name)) for name in ("a.txt", "b.txt")]
+    body = b'{"detail": "no such thing", "code": "damaged"}'
+    damaged = Reply(400, {"content-type": "application/problem+json"}, body)
+    with serve(damaged) as server:
+        with pytest.raises(CollectorError, match="1 of 2 files were not imported"):
+            command.run(parse(*files, "--server", server.url))
+        assert [wire.decode(body).host.name for body in server.bodies(2)] == ["import-a", "import-b"]
+
+
+def test_a_server_that_takes_no_file_is_not_asked_for_each(tmp_path: Path) -> None:
+    files = [str(write(tmp_path, FAULT).rename(tmp_path / name)) for name in ("a.txt", "b.txt")]
+    with serve(Reply(401), Reply(401)) as server:
+        with pytest.raises(TraceError, match="token"):
+            command.run(parse(*files, "--server", server.url))
+        assert len(server.bodies(1)) == 1
         assert server.requests.empty()
 
 
@@ -140,6 +169,31 @@ def test_several_files_are_hosts_and_streams_of_their_own(tmp_path: Path) -> Non
         sent = [wire.decode(server.next_request().body) for _ in range(2)]
     assert [batch.host.name for batch in sent] == ["import-a", "import-b"]
     assert len({batch.stream for batch in sent}) == 2
+
+
+def test_several_files_are_hosts_below_the_one_that_is_named(tmp_path: Path) -> None:
+    first = write(tmp_path, FAULT).rename(tmp_path / "a.txt")
+    second = write(tmp_path, FAULT).rename(tmp_path / "b.txt")
+    with serve() as server:
+        command.run(parse(str(first), str(second), "--server", server.url, "--host", "night"))
+        sent = [wire.decode(server.next_request().body) for _ in range(2)]
+        command.run(parse(str(first), "--server", server.url, "--host", "night"))
+        alone = wire.decode(server.next_request().body)
+    assert [batch.host.name for batch in (*sent, alone)] == ["night/a", "night/b", "night"]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        (["x/trace.txt", "y/trace.xz"], ["h/x-trace", "h/y-trace"]),
+        (["trace.txt", "trace.txt.gz", "other"], ["h/trace", "h/trace-2", "h/other"]),
+        (["x/a.txt", "y/b.txt"], ["h/a", "h/b"]),
+        (["a\u202eb.txt", "c"], ["h/a\ufffdb", "h/c"]),
+    ],
+    ids=["folders", "numbers", "apart", "what does not show"],
+)
+def test_hosts_of_files_that_are_called_alike_are_told_apart(files: list[str], expected: list[str]) -> None:
+    assert names(files, "h") == expected
 
 
 @pytest.mark.parametrize(

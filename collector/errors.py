@@ -2,6 +2,7 @@
 
 CollectorError
 ├── ProbeError           the programs cannot be made, attached or read on this host
+│   ├── CompileTimeoutError  the programs were not compiled in time
 │   └── PinnedError          what an earlier collector left counting can never be read
 ├── DataDirectoryError   the directory for what is written is not this user's own
 ├── SpoolError           the spool's directory cannot be used
@@ -16,6 +17,10 @@ class CollectorError(Exception):
 
 class ProbeError(CollectorError):
     """The BPF programs cannot be made, attached or read; the message says what is missing, and the remedy."""
+
+
+class CompileTimeoutError(ProbeError):
+    """The programs were not compiled in time; with more of it they may be."""
 
 
 class PinnedError(ProbeError):

@@ -1,0 +1,27 @@
+"""Compiling takes its time, and ends when it is told to."""
+
+from pathlib import Path
+
+import pytest
+
+from collector.errors import CompileTimeoutError, ProbeError
+from collector.probe.handles import load
+from collector.probe.headers import ensure_headers, read_facts
+from collector.probe.plan import make_plan
+from collector.probe.source import make_source
+
+pytestmark = pytest.mark.kernel
+
+
+def test_a_deadline_that_is_too_short_is_told_apart(headers_cache: Path) -> None:
+    headers = ensure_headers(headers_cache)
+    plan = make_plan(read_facts(headers))
+    with pytest.raises(CompileTimeoutError, match=r"within 0\.01 s"):
+        load(plan, make_source(plan), headers, deadline_s=0.01)
+
+
+def test_it_is_given_up_when_the_collector_is_to_end(headers_cache: Path) -> None:
+    headers = ensure_headers(headers_cache)
+    plan = make_plan(read_facts(headers))
+    with pytest.raises(ProbeError, match="told to end"):
+        load(plan, make_source(plan), headers, is_cancelled=lambda: True)

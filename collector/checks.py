@@ -10,7 +10,7 @@ from collector.errors import ProbeError
 from collector.identity.process import host_proc
 from collector.identity.uevents import KvmEvents
 from collector.pins import BPFFS, Pins
-from collector.probe.handles import load
+from collector.probe.handles import Handles, load
 from collector.probe.headers import BTF_DIRECTORY, ensure_headers, find_bpftool, read_facts
 from collector.probe.loader import bcc_version
 from collector.probe.plan import TRACEPOINTS, Plan, find_flavour, is_idle, make_plan
@@ -185,8 +185,8 @@ def _tracefs() -> Finding:
         if Path("/sys/kernel/tracing/events/kvm").is_dir():
             return Finding("tracefs", State.OK, "mounted")
     except PermissionError:
-        return Finding("tracefs", State.OK, "closed to this user; not needed")
-    return Finding("tracefs", State.OK, "not mounted; not needed, raw tracepoints are attached by name")
+        return Finding("tracefs", State.OK, 'closed to this user; needed only where "sides" says so')
+    return Finding("tracefs", State.OK, 'not mounted; needed only where "sides" says so')
 
 
 def _capabilities() -> Finding:
@@ -256,11 +256,18 @@ def _tracepoints(cache: Path, *, attach: bool) -> Iterator[Finding]:
         yield Finding(tracepoint, State.OK, "present")
     for gap in plan.absent:
         yield Finding(gap.tracepoint, State.LACKING, gap.reason, "its outcome is not told on this kernel")
+    if plan.word_is_cut:
+        yield Finding(
+            "word",
+            State.LACKING,
+            "this kernel passes the lower 32 bits of the word only: guest_final and guest_page are not shown",
+            "use Linux 6.1 or later",
+        )
     if attach:
-        yield _attach(plan, headers)
+        yield from _attach(plan, headers)
 
 
-def _attach(plan: Plan, headers: Path) -> Finding:
+def _attach(plan: Plan, headers: Path) -> Iterator[Finding]:
     try:
         loaded = load(plan, make_source(plan), headers)
         try:
@@ -268,5 +275,18 @@ def _attach(plan: Plan, headers: Path) -> Finding:
         finally:
             loaded.close()
     except ProbeError as exc:
-        return Finding("attach", State.MISSING, str(exc), "see the kernel's message above", Cause.ATTACH)
-    return Finding("attach", State.OK, f"{len(plan.attach)} programs were compiled, attached and detached")
+        yield Finding("attach", State.MISSING, str(exc), "see the kernel's message above", Cause.ATTACH)
+        return
+    number = len(loaded.programs)
+    yield Finding("attach", State.OK, f"{number} programs were compiled, attached and detached")
+    yield _sides(loaded)
+
+
+def _sides(loaded: Handles) -> Finding:
+    """Whether the kernel may skip programs (looks.bpf.h)."""
+    if loaded.lacking:
+        remedy = "mount -t tracefs nodev /sys/kernel/tracing, readable for the collector"
+        return Finding("sides", State.LACKING, loaded.lacking, remedy)
+    if loaded.looks_twice:
+        return Finding("sides", State.OK, "programs can be preempted: both sides of each tracepoint are used")
+    return Finding("sides", State.OK, "programs run to their end: one side of each tracepoint is enough")

@@ -148,7 +148,12 @@ def _common(record: ExitRecord, clock: ClockOffsets) -> dict[str, Any]:
         "flags": record.flags if annotated else None,
         "gpa": record.gpa if annotated else None,
         "size": record.size if annotated else None,
+        "nested": _flag(record.nested),
     }
+
+
+def _flag(value: int) -> bool | None:
+    return None if value == NOT_SHOWN_8 else bool(value)
 
 
 def _x86_fault(make: Callable[..., Struct], record: FaultRecord, vm: str, offset_ns: int) -> Struct:
@@ -162,10 +167,11 @@ def _x86_fault(make: Callable[..., Struct], record: FaultRecord, vm: str, offset
         address=record.address,
         gfn=None if record.frame == NOT_SHOWN else record.frame,
         rip=None if record.pc == NOT_SHOWN else record.pc,
-        private=None if record.private == NOT_SHOWN_8 else bool(record.private),
+        private=_flag(record.private),
         memslot=None if record.memslot == NOT_SHOWN_32 else record.memslot,
         level=record.level or None,
         stands_for=record.stands_for,
+        nested=_flag(record.nested),
     )
 
 
@@ -180,6 +186,7 @@ def _arm64_fault(make: Callable[..., Struct], record: FaultRecord, vm: str, offs
         ipa=record.frame,
         pc=record.pc,
         stands_for=record.stands_for,
+        nested=_flag(record.nested),
     )
 
 

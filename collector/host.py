@@ -25,12 +25,13 @@ class HostView:
         """Nothing is attached, and why."""
         return self._host("waiting", detail=reason)
 
-    def attached(self, plan: Plan, events: KvmEvents, pins_refused: str) -> Host:
+    def attached(self, plan: Plan, events: KvmEvents, pins_refused: str, sides_lacking: str = "") -> Host:
         """The plan's programs are in place.
 
         :param pins_refused: why counting does not outlive the collector; empty where it does
+        :param sides_lacking: why the kernel may skip events; empty where it will not
         """
-        gaps = []
+        gaps = [sides_lacking] if sides_lacking else []
         if pins_refused:
             gaps.append(f"counting ends with the collector: {pins_refused}")
         if host_proc() is None:
@@ -58,8 +59,19 @@ class HostView:
         )
 
 
+_WORD = "kvm:kvm_page_fault"
+_WORD_IS_CUT = "the kernel passes the lower 32 bits of the word only"
+
+
 def _probes(plan: Plan, events: KvmEvents, pins_refused: str) -> tuple[Probe, ...]:
-    attached = [Probe(tracepoint=name, state="attached") for name in plan.attach]
+    attached = [
+        Probe(
+            tracepoint=name,
+            state="attached",
+            detail=_WORD_IS_CUT if name == _WORD and plan.word_is_cut else "",
+        )
+        for name in plan.attach
+    ]
     absent = [Probe(tracepoint=gap.tracepoint, state="absent", detail=gap.reason) for gap in plan.absent]
     return (
         *attached,

@@ -23,6 +23,7 @@ from collector.pins import Pins
 from collector.private_files import check_data_directory
 from collector.probe.handles import load
 from collector.probe.headers import ensure_headers, read_facts
+from collector.probe.patience import Patience
 from collector.probe.plan import Plan, find_flavour, is_idle, make_plan
 from collector.probe.probes import Probes
 from collector.probe.snapshot import Cut
@@ -74,6 +75,7 @@ class Pipeline:
         self._host = HostView(settings.host, self._boot_id, self._architecture.name)
         self._pins = Pins(settings.pins_file, settings.bpffs)
         self._governor = Governor(settings.budget)
+        self._patience = Patience()
         self._left: Probes | None = None
         """What an earlier collector left counting, until it is read on."""
 
@@ -156,7 +158,16 @@ class Pipeline:
                 notes.append(("taken_over", "counting went on while no collector ran"))
             else:
                 after = None if self._left is None else self._left.handles
-                probes = Probes(load(plan, source, headers, after=after))
+                with self._patience.trying() as deadline_s:
+                    loaded = load(
+                        plan,
+                        source,
+                        headers,
+                        after=after,
+                        deadline_s=deadline_s,
+                        is_cancelled=self._stop.is_set,
+                    )
+                probes = Probes(loaded)
             with probes:
                 if not probes.is_attached:
                     notes += self._begin(probes, source, plan, around, outbox)
@@ -168,7 +179,7 @@ class Pipeline:
                     plan.flavour.name,
                     refused or "yes",
                 )
-                host = self._host.attached(plan, around.events, refused)
+                host = self._host.attached(plan, around.events, refused, probes.handles.lacking)
                 try:
                     self._read(probes, host, plan, around, outbox, notes)
                 except ProbeError as exc:

@@ -57,6 +57,7 @@ class Reader:
         self._counting = cut.counting
         self._before = {name: dict(cut.tables[name]) for name in COUNTED}
         self._missed_runs = cut.missed_runs
+        self._missed_before = 0
         self._read_monotonic_ns = cut.monotonic_ns
         # As it is: a start that is put on the second before would cover what nobody counted.
         self._covered_to_ns = cut.utc_ns
@@ -86,16 +87,17 @@ class Reader:
         clock = self._clock()
         from_ns, to_ns = self._span(clock, is_last=is_last)
         found = differences(snapshot.tables, self._before, self._probes.again)
-        missed_runs = snapshot.missed_runs - self._missed_runs
+        missed_runs = max(0, snapshot.missed_runs - self._missed_runs)
         if missed_runs:
             found.lost["missed_runs"] = missed_runs
         # Last of all, also after what was read again: a record is written before its fault is counted.
         records = self._probes.records()
         self._keep(records.faults)
-        accounts, faults = self._settle(found, is_drained=records.is_drained)
+        overlooked = self._attribute(found, missed_runs)
+        accounts, faults = self._settle(found, overlooked, is_drained=records.is_drained)
         for name, changed in found.changed.items():
             self._before[name].update(changed)
-        self._missed_runs = snapshot.missed_runs
+        self._missed_runs += missed_runs
         return Reading(
             from_ns=from_ns,
             to_ns=to_ns,
@@ -112,7 +114,7 @@ class Reader:
                 batch=0,
                 monotonic_ns=self._read_monotonic_ns,
                 utc_ns=self._covered_to_ns,
-                missed_runs=snapshot.missed_runs,
+                missed_runs=self._missed_runs,
                 tables=found.changed,
                 positions=records.positions,
             ),
@@ -141,8 +143,23 @@ class Reader:
         for record in map(FaultRecord._make, records):
             self._waiting[VcpuKey(record.kvm, record.instance, record.vcpu)].append(record)
 
+    def _attribute(self, found: Differences, missed_runs: int) -> dict[VcpuKey, int]:
+        """Return whose faults the kernel skipped, as far as KVM's own counts tell: seen, and not counted.
+
+        No more than were skipped now and just before: the vCPU's next fault shows what is missing.
+        """
+        left = missed_runs + self._missed_before
+        told = {}
+        for vcpu, added in sorted(found.vcpus.items(), key=lambda item: item[1].overlooked, reverse=True):
+            number = min(added.overlooked, left)
+            if number > 0:
+                told[vcpu] = number
+                left -= number
+        self._missed_before = min(left, missed_runs)
+        return told
+
     def _settle(
-        self, found: Differences, *, is_drained: bool
+        self, found: Differences, overlooked: Mapping[VcpuKey, int], *, is_drained: bool
     ) -> tuple[dict[VmKey, Account], list[FaultRecord]]:
         """Make up the account of each VM, and pick the fault records that it speaks of.
 
@@ -164,7 +181,9 @@ class Reader:
             self._dropped[vcpu] -= dropped
             faults += records
             of_vm = sums[VmKey(vcpu.kvm, vcpu.instance)]
-            for index, value in enumerate((seen, added.uncounted, len(records), dropped)):
+            missing = overlooked.get(vcpu, 0)
+            values = (seen + missing, added.uncounted + missing, len(records), dropped)
+            for index, value in enumerate(values):
                 of_vm[index] += value
         accounts = {}
         for vm, (seen, uncounted, recorded, dropped) in sums.items():

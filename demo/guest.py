@@ -134,6 +134,10 @@ class Guest:
             thread.shutdown()
         self._threads = [_thread_of(vcpu) for vcpu in self._vcpus]
 
+    def descriptor(self, vcpu: int) -> int:
+        """Return a vCPU's file descriptor, which stays the guest's."""
+        return self._vcpus[vcpu].fd
+
     def touch(self, touch: Touch, *, vcpu: int = 0) -> Outcome:
         """Run one touch to its end.
 

@@ -14,6 +14,13 @@ from enum import IntEnum
 from pathlib import Path
 
 _SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280}
+_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241, "riscv64": 241}
+_EVENT_ATTR = struct.Struct("=IIQQQQQ16x")
+"""The first of the sizes that struct perf_event_attr has had (PERF_ATTR_SIZE_VER0): all that is needed."""
+_TRACEPOINT_EVENT = 2
+_DISABLED = 1
+_CLOSE_ON_EXEC = 8
+_ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
 _ATTR_BYTES = 152
 _BATCH_BYTES = 512 * 1024
 _FIRST_BATCH = 64
@@ -42,12 +49,15 @@ class _Command(IntEnum):
     BTF_GET_NEXT_ID = 23
     MAP_LOOKUP_BATCH = 24
     MAP_UPDATE_BATCH = 26
+    LINK_CREATE = 28
     ENABLE_STATS = 32
 
 
+PROG_TRACEPOINT = 5
 PROG_RAW_TRACEPOINT = 17
 PROG_TRACING = 26
 ATTACH_RAW_TRACEPOINT = 23
+ATTACH_PERF_EVENT = 41
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +172,17 @@ def update_all(table: Map, items: Mapping[bytes, bytes]) -> None:
     _bpf(_Command.MAP_UPDATE_BATCH, attr)
 
 
-def load_program(instructions: bytes, name: str, *, type_id: int = 0, btf_fd: int = 0) -> int:
+def load_program(
+    instructions: bytes,
+    name: str,
+    *,
+    kind: int = PROG_RAW_TRACEPOINT,
+    type_id: int = 0,
+    btf_fd: int = 0,
+) -> int:
     """Load a program for a tracepoint and return its file descriptor.
 
+    :param kind: where no ``type_id`` is given: PROG_RAW_TRACEPOINT, or PROG_TRACEPOINT for its perf side
     :param type_id: BTF id of the tracepoint's ``btf_trace_*``: the program may then follow its arguments
     :param btf_fd: BTF of the module that has the tracepoint; 0 for the kernel's own
     :raises OSError: the kernel refuses; its message is the verifier's last words
@@ -173,7 +191,7 @@ def load_program(instructions: bytes, name: str, *, type_id: int = 0, btf_fd: in
     license_ = ctypes.create_string_buffer(b"GPL")
     log = ctypes.create_string_buffer(1 << 20)
     attr = _attr()
-    kind = PROG_TRACING if type_id else PROG_RAW_TRACEPOINT
+    kind = PROG_TRACING if type_id else kind
     struct.pack_into(
         "=IIQQ", attr, 0, kind, len(instructions) // 8, ctypes.addressof(code), ctypes.addressof(license_)
     )
@@ -214,6 +232,33 @@ def attach(program: int, tracepoint: str) -> int:
     # A program that follows the tracepoint's types was loaded for it, and knows its name.
     struct.pack_into("=QI", attr, 0, ctypes.addressof(name) if kind == PROG_RAW_TRACEPOINT else 0, program)
     return _bpf(_Command.RAW_TRACEPOINT_OPEN, attr)
+
+
+def attach_to_event(program: int, event_id: int) -> int:
+    """Attach a program to the perf side of a tracepoint and return the link's file descriptor.
+
+    The event is of one CPU and never enabled: it is there for the program alone, which runs on all of them.
+
+    :param event_id: the tracepoint's, from its folder in tracefs
+    :raises OSError: the kernel refuses
+    """
+    value = ctypes.create_string_buffer(
+        _EVENT_ATTR.pack(_TRACEPOINT_EVENT, _EVENT_ATTR.size, event_id, 0, 0, 0, _DISABLED),
+        _EVENT_ATTR.size,
+    )
+    number = _PERF_EVENT_OPEN[platform.machine()]
+    event = _checked(_libc.syscall(number, ctypes.byref(value), -1, _first_cpu(), -1, _CLOSE_ON_EXEC))
+    try:
+        attr = _attr()
+        struct.pack_into("=IIII", attr, 0, program, event, ATTACH_PERF_EVENT, 0)
+        return _bpf(_Command.LINK_CREATE, attr)
+    finally:
+        os.close(event)
+
+
+def _first_cpu() -> int:
+    """One that is online."""
+    return int(_ONLINE_CPUS.read_text().replace(",", "-").split("-")[0])
 
 
 def pin(fd: int, path: Path) -> None:
@@ -334,8 +379,13 @@ def _attr() -> "ctypes.Array[ctypes.c_char]":
 
 
 def _bpf(command: _Command, attr: "ctypes.Array[ctypes.c_char]") -> int:
-    result = int(_libc.syscall(_SYSCALL[platform.machine()], int(command), ctypes.byref(attr), _ATTR_BYTES))
+    return _checked(
+        _libc.syscall(_SYSCALL[platform.machine()], int(command), ctypes.byref(attr), _ATTR_BYTES)
+    )
+
+
+def _checked(result: int) -> int:
     if result < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
-    return result
+    return int(result)

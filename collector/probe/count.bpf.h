@@ -51,3 +51,28 @@ static __always_inline void count_fault(struct vcpu_counts *state, struct fault_
 	/* Last, and after its record: a reader in between finds more recorded than seen, and waits for the rest. */
 	state->seen++;
 }
+
+#define OUTCOME_MMIO		0
+/* PG_LEVEL_* (arch/x86/include/asm/pgtable_types.h) */
+#define OUTCOME_MAPPED_4K	1
+#define OUTCOME_MAPPED_2M	2
+#define OUTCOME_MAPPED_1G	3
+#define OUTCOME_FAST		8
+#define OUTCOME_SPURIOUS	9
+
+/* How a fault ended; other levels than these are not mapped. */
+static __always_inline void count_outcome(struct fault_counters *counters, u32 outcome)
+{
+	if (outcome == OUTCOME_MAPPED_4K)
+		counters->mapped_4k++;
+	else if (outcome == OUTCOME_MAPPED_2M)
+		counters->mapped_2m++;
+	else if (outcome == OUTCOME_MAPPED_1G)
+		counters->mapped_1g++;
+	else if (outcome == OUTCOME_FAST)
+		counters->fast++;
+	else if (outcome == OUTCOME_SPURIOUS)
+		counters->spurious++;
+	else if (outcome == OUTCOME_MMIO)
+		counters->mmio++;
+}

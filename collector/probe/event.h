@@ -62,6 +62,8 @@ struct exit_reason {
 	u64 count;
 };
 
+#define KVM_COUNT_UNKNOWN	(~0ULL)
+
 #define SYNDROMES	8
 #define EXIT_REASONS	6
 
@@ -94,6 +96,11 @@ struct vcpu_counts {
 	u64 recorded;
 	u64 dropped;		/* to be recorded, and the ring buffer was full */
 	u64 last_record_seen;	/* seen, at the newest record */
+	u32 nested;		/* whether the newest fault was taken while L2 ran: 0, 1, or NOT_SHOWN_8 */
+	u16 looked;		/* the newest event that the perf side has counted: LOOK_* in looks.bpf.h */
+	u16 owed;		/* what the raw side is to add to it: OWES_* */
+	u64 kvm_count;		/* KVM's own count of faults, as it was at the newest; KVM_COUNT_UNKNOWN */
+	u64 overlooked;		/* faults by that count that nothing here has seen */
 	struct syndrome syndromes[SYNDROMES];
 	struct exit_reason exits[EXIT_REASONS];
 };
@@ -133,7 +140,8 @@ struct fault_record {
 	u32 memslot;		/* id, or NOT_SHOWN_32 */
 	u8 level;		/* of the mapping; 0 where it is not known */
 	u8 private;		/* 0, 1, or NOT_SHOWN_8 */
-	u16 pad;
+	u8 nested;		/* likewise */
+	u8 pad;
 };
 
 #define NOT_SHOWN	(~0ULL)
@@ -154,7 +162,9 @@ struct exit_record {
 	u32 vcpu;
 	u32 reason;
 	u32 errno;
-	u32 format;
+	u16 format;
+	u8 nested;		/* 0, 1, or NOT_SHOWN_8 */
+	u8 pad;
 };
 
 /* What user space asks for. */
@@ -187,6 +197,8 @@ struct about {
 #define USED_VCPUS		2
 #define USED_KINDS		3
 
+#define LOOKS			7	/* LOOK_* in looks.bpf.h */
+
 /* Indexes of the array "lost". */
 #define LOST_KEYS_FULL		0
 #define LOST_UNATTRIBUTED	1
@@ -195,7 +207,7 @@ struct about {
 
 _Static_assert(sizeof(struct vm_record) == 80, "layout.py: VM_RECORD");
 _Static_assert(sizeof(struct fault_counters) == 104, "layout.py: FAULT_COUNTERS");
-_Static_assert(sizeof(struct vcpu_counts) == 1192, "layout.py: VCPU_COUNTS");
+_Static_assert(sizeof(struct vcpu_counts) == 1216, "layout.py: VCPU_COUNTS");
 _Static_assert(sizeof(struct vcpu_key) == 24, "layout.py: VCPU_KEY");
 _Static_assert(sizeof(struct fault_key) == 32, "layout.py: FAULT_KEY");
 _Static_assert(sizeof(struct exit_key) == 32, "layout.py: EXIT_KEY");

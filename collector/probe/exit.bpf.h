@@ -13,7 +13,9 @@ static __always_inline void record_exit(struct vcpu_counts *state, u32 reason, u
 	record.reason = reason;
 	record.errno = errno;
 	record.pc = guest_pc(state);
+	record.nested = NOT_SHOWN_8;
 	if (state->pending) {
+		record.nested = state->nested;
 		record.word = state->word;
 		record.address = state->address;
 		record.ipa = state->ipa;

@@ -1,32 +1,44 @@
 """The programs and maps of one counting, as file descriptors: made by the loader, or found pinned."""
 
+import contextlib
 import json
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
-from collector.errors import ProbeError
+from collector.errors import CompileTimeoutError, ProbeError
 from collector.probe import bpf
+from collector.probe.patience import FIRST_S
 from collector.probe.plan import Plan
+from collector.probe.sides import Sides
 from collector.probe.source import Source
+from collector.probe.tracefs import event_id
 
 _ANSWER_BYTES = 64 * 1024
 _MOST_FDS = 128
-_DEADLINE_S = 120.0
-"""Compiling takes a second; under a software emulator a minute."""
+_POLL_S = 0.2
+PERF = "perf_"
+"""Before the tracepoint, in the name of the program on its perf side and its link."""
 
 
 @dataclass(frozen=True, slots=True)
 class Handles:
-    """File descriptors by name. Whoever has them closes them."""
+    """File descriptors by name. Whoever has them closes them.
+
+    ``lacking``: why the kernel may skip events, of programs that were loaded here; empty where it will not.
+    """
 
     maps: Mapping[str, int]
     programs: Mapping[str, int]
     links: Mapping[str, int]
+    lacking: str = ""
 
     @classmethod
     def named(cls, fds: Mapping[str, int]) -> "Handles":
@@ -45,22 +57,32 @@ class Handles:
     def attach(self, tracepoints: Sequence[str]) -> "Handles":
         """Attach each tracepoint's program, in order, and return these handles with the links.
 
+        Where a tracepoint has a program on its perf side, that comes first: looks.bpf.h relies on it.
+
         :param tracepoints: as ``Plan.attach``
         :raises ProbeError: the kernel refuses; then nothing is attached
         """
         links: dict[str, int] = {}
         for tracepoint in tracepoints:
             name = tracepoint.partition(":")[2]
+            on_perf_side = self.programs.get(PERF + name)
             try:
+                if on_perf_side is not None:
+                    links[PERF + name] = bpf.attach_to_event(on_perf_side, event_id(tracepoint) or 0)
                 links[name] = bpf.attach(self.programs[name], name)
             except OSError as exc:
                 replace(self, links=links).detach()
                 raise ProbeError(f"the kernel refuses to attach to {tracepoint}: {exc.strerror}") from exc
         return replace(self, links=links)
 
+    @property
+    def looks_twice(self) -> bool:
+        """Whether every event is looked at from both sides of its tracepoint (looks.bpf.h)."""
+        return any(name.startswith(PERF) for name in self.programs)
+
     def detach(self) -> None:
         """Close the links: unless they are pinned, nothing is counted from here on."""
-        for fd in self.links.values():
+        for fd in reversed(list(self.links.values())):
             os.close(fd)
 
     def close(self) -> None:
@@ -69,12 +91,24 @@ class Handles:
             os.close(fd)
 
 
-def load(plan: Plan, source: Source, headers: Path, *, after: Handles | None = None) -> Handles:
+def load(
+    plan: Plan,
+    source: Source,
+    headers: Path,
+    *,
+    after: Handles | None = None,
+    deadline_s: float = FIRST_S,
+    is_cancelled: Callable[[], bool] = lambda: False,
+    sides: Sides = Sides.AS_NEEDED,
+) -> Handles:
     """Have the programs compiled and loaded in another process.
 
     :param headers: tree from ``collector.probe.headers``
     :param after: the set that counts until these programs begin, where it has a map ``turn``
-    :raises ProbeError: BCC is missing, the kernel refuses a program, or it takes longer than two minutes
+    :param deadline_s: how long it may take
+    :param is_cancelled: asked meanwhile
+    :raises CompileTimeoutError: it takes longer
+    :raises ProbeError: BCC is missing, the kernel refuses a program, or this was cancelled
     """
     turn_fd = None if after is None else after.maps["turn"]
     request = {
@@ -83,30 +117,51 @@ def load(plan: Plan, source: Source, headers: Path, *, after: Handles | None = N
         "headers": str(headers),
         "attach": plan.attach,
         "turn_fd": turn_fd,
+        "sides": sides,
     }
     ours, theirs = socket.socketpair()
-    with ours, theirs:
-        ours.settimeout(_DEADLINE_S)
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", "collector.probe.loader", str(theirs.fileno())],
-                input=json.dumps(request).encode(),
-                stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno(), *([] if turn_fd is None else [turn_fd])],
-                check=False,
-                timeout=_DEADLINE_S,
-            )
-        except subprocess.TimeoutExpired as exc:
-            raise ProbeError(f"the programs were not compiled within {_DEADLINE_S:g} s") from exc
+    with ours, theirs, tempfile.TemporaryFile() as errors:
+        fds = [theirs.fileno(), *([] if turn_fd is None else [turn_fd])]
+        _run_loader(theirs.fileno(), json.dumps(request).encode(), fds, errors, deadline_s, is_cancelled)
         theirs.close()
-        data, fds, _, _ = socket.recv_fds(ours, _ANSWER_BYTES, _MOST_FDS)
+        data, received, _, _ = socket.recv_fds(ours, _ANSWER_BYTES, _MOST_FDS)
+        errors.seek(0)
+        said = errors.read()
     if not data:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise ProbeError(f"the loader ended without an answer: {said[-1] if said else done.returncode}")
+        lines = said.decode(errors="replace").strip().splitlines()
+        raise ProbeError(f"the loader ended without an answer: {lines[-1] if lines else 'it said nothing'}")
     answer = json.loads(data)
     if answer["error"]:
-        raise ProbeError(_with_compiler(answer["error"], done.stderr))
-    return Handles.named(dict(zip(answer["names"], fds, strict=True)))
+        raise ProbeError(_with_compiler(answer["error"], said))
+    handles = Handles.named(dict(zip(answer["names"], received, strict=True)))
+    return replace(handles, lacking=answer["lacking"])
+
+
+def _run_loader(
+    socket_fd: int,
+    request: bytes,
+    fds: Sequence[int],
+    errors: IO[bytes],
+    deadline_s: float,
+    is_cancelled: Callable[[], bool],
+) -> None:
+    command = [sys.executable, "-m", "collector.probe.loader", str(socket_fd)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=errors, pass_fds=fds) as loader:
+        assert loader.stdin is not None
+        try:
+            with contextlib.suppress(BrokenPipeError):
+                loader.stdin.write(request)
+                loader.stdin.close()
+            ends_at_s = time.monotonic() + deadline_s
+            while loader.poll() is None:
+                if is_cancelled():
+                    raise ProbeError("told to end while the programs were compiled")
+                if time.monotonic() > ends_at_s:
+                    raise CompileTimeoutError(f"the programs were not compiled within {deadline_s:g} s")
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    loader.wait(_POLL_S)
+        finally:
+            loader.kill()
 
 
 def _with_compiler(error: str, stderr: bytes) -> str:

@@ -16,7 +16,18 @@ from collector.errors import ProbeError
 BTF_DIRECTORY = Path("/sys/kernel/btf")
 
 _FACTS = "facts.h"
-_TOLD_BY = ("} memory_fault;", "VCPU_REGS_RIP = ")
+_TOLD_BY = (
+    "} memory_fault;",
+    "VCPU_REGS_RIP = ",
+    "u64 guest_mode;",
+    "u64 pf_taken;",
+    "bool guest_state_protected;",
+    "struct kvm_s2_mmu *nested_mmus;",
+    "struct kvm_s2_mmu **nested_mmus;",
+    "short unsigned int migration_disabled;",
+    "unsigned short migration_disabled;",
+)
+_WHOLE = ("struct kvm_page_fault {", "struct mutex {")
 _CHUNK_BYTES = 1 << 20
 
 _EMPTY = (
@@ -94,7 +105,7 @@ def _btf_sources() -> tuple[Path, ...]:
 
 def _fingerprint(sources: tuple[Path, ...]) -> str:
     # What the tree holds is part of what it is: a later version makes its own.
-    digest = hashlib.sha256(f"{platform.version()}\n{_KCONFIG}\n{_TOLD_BY}".encode())
+    digest = hashlib.sha256(f"{platform.version()}\n{_KCONFIG}\n{_TOLD_BY}{_WHOLE}".encode())
     for source in sources:
         with source.open("rb") as file:
             while chunk := file.read(_CHUNK_BYTES):
@@ -135,7 +146,7 @@ def plan_facts(types: Iterable[str]) -> Iterator[str]:
     """Yield the lines of a kernel's types that ``plan`` looks at."""
     within = False
     for line in types:
-        within = within or line.startswith("struct kvm_page_fault {")
+        within = within or line.startswith(_WHOLE)
         if within or line.startswith("typedef void (*btf_trace_") or line.strip().startswith(_TOLD_BY):
             yield line
         within = within and not line.startswith("};")

@@ -20,6 +20,7 @@ MAPS = (
     "exit_counts",
     "lost",
     "used",
+    "second_looks",
     "exit_records",
     "fault_records",
     "record_default",
@@ -38,6 +39,17 @@ MAPS = (
 """The maps that user space has to do with."""
 LOST_KINDS = ("keys_full", "unattributed", "exit_records")
 """By index of the array ``lost``; kinds of ``faultmodel.record.Loss``."""
+
+LOOKS = (
+    "none",
+    "kvm_guest_fault",
+    "kvm_page_fault",
+    "kvm_mmu_spte_requested",
+    "fast_page_fault",
+    "handle_mmio_page_fault",
+    "kvm_userspace_exit",
+)
+"""By index of the array ``second_looks`` (LOOK_* of looks.bpf.h): the tracepoints."""
 
 USED = ("fault_counts", "exit_counts", "vcpus")
 """By index of the array ``used``: the maps that need not be read until something is in them."""
@@ -120,6 +132,7 @@ class FaultRecord(NamedTuple):
     memslot: int
     level: int
     private: int
+    nested: int
 
 
 class ExitRecord(NamedTuple):
@@ -139,6 +152,7 @@ class ExitRecord(NamedTuple):
     reason: int
     errno: int
     format: int
+    nested: int
 
 
 VM_KEY = Struct("=QQ")
@@ -148,12 +162,12 @@ FAULT_KEY = Struct("=QQQII")
 FAULT_COUNTERS = Struct(f"={len(COUNTERS)}Q")
 EXIT_KEY = Struct("=QQIII4x")
 EXIT_COUNT = Struct("=Q")
-FAULT_RECORD = Struct("=QQQQQQQQIIIBB2x")
-EXIT_RECORD = Struct("=QQQQQQQQQQIIII")
+FAULT_RECORD = Struct("=QQQQQQQQIIIBBBx")
+EXIT_RECORD = Struct("=QQQQQQQQQQIIIHBx")
 RECORD_ORDER = Struct("=QII")
 ABOUT = Struct("=16s16s16sQQQQQQ")
 
-VCPU_HEAD = Struct("=QQQIIIIQQIIQQQQQQQQQ")
+VCPU_HEAD = Struct("=QQQIIIIQQIIQQQQQQQQQIIQQ")
 """``struct vcpu_counts`` up to its syndromes."""
 SYNDROME = Struct(f"=QII{len(COUNTERS)}Q")
 EXIT_REASON = Struct("=IIQ")
@@ -176,7 +190,7 @@ _SIZES = [
         ABOUT,
     )
 ]
-if _SIZES != [80, 104, 24, 32, 32, 80, 96, 16, 96] or VCPU_COUNTS_BYTES != 1192:
+if _SIZES != [80, 104, 24, 32, 32, 80, 96, 16, 96] or VCPU_COUNTS_BYTES != 1216:
     raise AssertionError("layout.py and event.h differ")
 
 

@@ -11,8 +11,10 @@ import json
 import os
 import shutil
 import socket
+import struct
 import sys
 import tempfile
+import threading
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +24,21 @@ from collector.errors import ProbeError
 from collector.probe import bpf
 from collector.probe.layout import MAPS
 from collector.probe.needed_types import COMPILER_WORDS, needed_types, words_of
+from collector.probe.sides import Sides
+from collector.probe.tracefs import event_id
 
 _BCC_REMEDY = "install the distribution's python3-bpfcc; PyPI's bcc is another package"
 _KIND_TYPEDEF = 8
+_PREEMPTION = Path(__file__).with_name("preemption.bpf.c")
+_TOLD_BY = "-DHAVE_MIGRATION_DISABLED"
+_PREEMPTIBLE = "-DPREEMPTIBLE"
+_NO_EVENT_ID = (
+    "programs can be preempted on this kernel, which then skips them for other threads, and without tracefs"
+    " only one side of each tracepoint is looked at"
+)
+_STARTED_BY_A_THREAD = "task_newtask"
+_CAN_BE_PREEMPTED = 2
+_PERF = "perf_"
 _DIALECT = ("-fms-extensions", "-Wno-microsoft-anon-tag")
 """As kernels since 6.19 are compiled: a struct may have another one as a member without a name."""
 
@@ -42,20 +56,29 @@ def main() -> int:
     channel = socket.socket(fileno=int(sys.argv[1]))
     request = json.load(sys.stdin)
     fds: dict[str, int] = {}
-    error = ""
+    error = lacking = ""
     try:
-        fds = load(
-            request["text"], request["flags"], request["headers"], request["attach"], request["turn_fd"]
+        fds, lacking = load(
+            request["text"],
+            request["flags"],
+            request["headers"],
+            request["attach"],
+            request["turn_fd"],
+            Sides(request["sides"]),
         )
     except ProbeError as exc:
         error = str(exc)
-    answer = {"names": list(fds), "error": error}
+    answer = {"names": list(fds), "error": error, "lacking": lacking}
     socket.send_fds(channel, [json.dumps(answer).encode()], list(fds.values()))
     return 0
 
 
-def load(text: str, flags: list[str], headers: str, attach: list[str], turn_fd: int | None) -> dict[str, int]:
+def load(
+    text: str, flags: list[str], headers: str, attach: list[str], turn_fd: int | None, sides: Sides
+) -> tuple[dict[str, int], str]:
     """Compile and load; return file descriptors by name: ``map/...`` and ``program/...``.
+
+    And why the kernel may skip events, as ``Handles.lacking``.
 
     :param attach: the tracepoints
     :param turn_fd: the map ``turn`` of the set that these programs take over from
@@ -63,20 +86,51 @@ def load(text: str, flags: list[str], headers: str, attach: list[str], turn_fd: 
     """
     _import_bcc()
     types = _types([name.partition(":")[2] for name in attach])
-    try:
-        with tempfile.TemporaryDirectory(prefix="kvmfaults-") as directory:
-            needed = _only_needed(Path(headers), text, Path(directory))
+    with tempfile.TemporaryDirectory(prefix="kvmfaults-") as directory:
+        needed = _only_needed(Path(headers), text + _PREEMPTION.read_text(), Path(directory))
+        lacking = ""
+        if sides is Sides.BOTH or (sides is Sides.AS_NEEDED and _are_preemptible(flags, needed)):
+            lacking = next((_NO_EVENT_ID for tracepoint in attach if event_id(tracepoint) is None), "")
+            flags = flags if lacking else [*flags, _PREEMPTIBLE]
+        try:
             if types is not None:
-                return _load(_compile(text, [*flags, "-DTYPED_ARGUMENTS"], needed), attach, types, turn_fd)
-            return _load(_compile(text, flags, needed), attach, None, turn_fd)
-    except ProbeError:
-        # A compiler that needs more types than were picked, or a verifier that knows less: arguments
-        # are read by a helper instead, which is slower.
-        return _load(_compile(text, flags, Path(headers)), attach, None, turn_fd)
+                module = _compile(text, [*flags, "-DTYPED_ARGUMENTS"], needed)
+            else:
+                module = _compile(text, flags, needed)
+            return _load(module, flags, attach, types, turn_fd), lacking
+        except ProbeError:
+            # A compiler that needs more types than were picked, or a verifier that knows less: arguments
+            # are read by a helper instead, which is slower.
+            module = _compile(text, flags, Path(headers))
+            return _load(module, flags, attach, None, turn_fd), lacking
+
+
+def _are_preemptible(flags: list[str], headers: Path) -> bool:
+    """Find out whether programs on raw tracepoints can be preempted here (preemption.bpf.c)."""
+    if _TOLD_BY not in flags:
+        return False
+    try:
+        module = _compile(_PREEMPTION.read_text(), [], headers)
+        name = _STARTED_BY_A_THREAD
+        program = bpf.load_program(module.dump_func(f"on_{name}".encode()), name)
+    except (ProbeError, OSError):
+        return False
+    try:
+        link = bpf.attach(program, name)
+        thread = threading.Thread(target=int)
+        thread.start()
+        thread.join()
+        os.close(link)
+    except OSError:
+        return False
+    finally:
+        os.close(program)
+    answer = bpf.lookup(bpf.open_map(module[b"preemption"].map_fd), bytes(4))
+    return answer == struct.pack("=I", _CAN_BE_PREEMPTED)
 
 
 def _only_needed(headers: Path, text: str, directory: Path) -> Path:
-    """Make a header tree that has only the types which the program needs, since most of them it does not."""
+    """Make a header tree that has only the types which the programs need, since most of them they do not."""
     shutil.copytree(headers, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("vmlinux.h"))
     whole = (headers / "include" / "vmlinux.h").read_text()
     needed = needed_types(whole, {*words_of(text), *COMPILER_WORDS})
@@ -89,23 +143,29 @@ def bcc_version() -> str:
     return str(_import_bcc().__version__)
 
 
-def _load(module: Any, attach: list[str], types: _Types | None, turn_fd: int | None) -> dict[str, int]:
+def _load(
+    module: Any, flags: list[str], attach: list[str], types: _Types | None, turn_fd: int | None
+) -> dict[str, int]:
     fds = {f"map/{name}": int(module[name.encode()].map_fd) for name in MAPS}
     unshared_fd = fds["map/turn"]
     if turn_fd is not None:
         fds["map/turn"] = turn_fd
+
+    def instructions(function: str) -> bytes:
+        return bpf.with_map(module.dump_func(function.encode()), unshared_fd, fds["map/turn"])
+
     for tracepoint in attach:
         name = tracepoint.partition(":")[2]
-        instructions = bpf.with_map(module.dump_func(f"on_{name}".encode()), unshared_fd, fds["map/turn"])
+        typed = {} if types is None else {"type_id": types.ids[name], "btf_fd": types.btf_fd}
         try:
-            if types is None:
-                program = bpf.load_program(instructions, name)
-            else:
-                program = bpf.load_program(instructions, name, type_id=types.ids[name], btf_fd=types.btf_fd)
+            if _PREEMPTIBLE in flags:
+                fds[f"program/{_PERF}{name}"] = bpf.load_program(
+                    instructions(f"{_PERF}{name}"), f"{_PERF}{name}", kind=bpf.PROG_TRACEPOINT
+                )
+            fds[f"program/{name}"] = bpf.load_program(instructions(f"on_{name}"), name, **typed)
         except OSError as exc:
             _close(fds)
             raise ProbeError(f"the kernel refuses the program for {tracepoint}: {exc.strerror}") from exc
-        fds[f"program/{name}"] = program
     return fds
 
 

@@ -26,6 +26,8 @@ BPF_F_TABLE("hash", struct fault_key, struct fault_counters, fault_counts, MAX_K
 BPF_F_TABLE("hash", struct exit_key, u64, exit_counts, MAX_KEYS, BPF_F_NO_PREALLOC);
 BPF_ARRAY(lost, u64, LOST_KINDS);
 BPF_ARRAY(used, u32, USED_KINDS);
+/* Events that only the raw side of their tracepoint has seen, by LOOK_* (looks.bpf.h). */
+BPF_ARRAY(second_looks, u64, LOOKS);
 BPF_RINGBUF_OUTPUT(exit_records, EXIT_RING_PAGES);
 BPF_RINGBUF_OUTPUT(fault_records, FAULT_RING_PAGES);
 

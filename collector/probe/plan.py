@@ -28,6 +28,20 @@ _COUNTS_FAULTS = ("kvm_page_fault", "kvm_mmu_spte_requested", "kvm_guest_fault")
 _PAGE_FAULT = re.compile(r"(struct kvm_vcpu \*, )?(u64|long unsigned int), (u64|unsigned int)")
 """Arguments of kvm_page_fault: vCPU (from 6.1 on), address, error code."""
 
+_OUTCOMES = ("kvm_mmu_spte_requested", "fast_page_fault", "handle_mmio_page_fault")
+_SHOWN_BY: Mapping[str, str] = {
+    "HAVE_VCPU_REGS_RIP": r"^\t*VCPU_REGS_RIP = ",
+    "HAVE_MEMORY_FAULT": r"^\t*\} memory_fault;",
+    "HAVE_STAT_GUEST_MODE": r"^\tu64 guest_mode;",
+    "HAVE_PF_TAKEN": r"^\tu64 pf_taken;",
+    "HAVE_GUEST_STATE_PROTECTED": r"^\tbool guest_state_protected;",
+    "HAVE_NESTED_MMUS": r"^\tstruct kvm_s2_mmu \*+nested_mmus;",
+    "HAVE_MUTEX_OWNER": r"^struct mutex \{\n\tatomic_long_t owner;",
+    "HAVE_RT_MUTEX": r"^struct mutex \{\n\tstruct rt_mutex_base rtmutex;",
+    "HAVE_MIGRATION_DISABLED": r"^\t(short unsigned int|unsigned short) migration_disabled;",
+}
+"""What defines a macro: the pattern is in the kernel's types (``headers.plan_facts`` keeps such lines)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Flavour:
@@ -52,12 +66,16 @@ class Absent:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to attach (``subsystem:name``, in order), what cannot be, and the macros to compile with."""
+    """What to attach (``subsystem:name``, in order), what cannot be, and the macros to compile with.
+
+    ``word_is_cut``: of the hardware's word the kernel passes the lower 32 bits only, and it has more.
+    """
 
     flavour: Flavour
     attach: tuple[str, ...]
     absent: tuple[Absent, ...]
     macros: tuple[str, ...]
+    word_is_cut: bool = False
 
 
 def make_plan(vmlinux: str, machine: str | None = None, modules: Path = Path("/sys/module")) -> Plan:
@@ -87,7 +105,9 @@ def make_plan(vmlinux: str, machine: str | None = None, modules: Path = Path("/s
         else:
             absent.append(Absent(tracepoint, reason))
     _require(attach)
-    return Plan(flavour, tuple(attach), tuple(absent), _macros(machine, attach, shapes, vmlinux))
+    # EPT qualifications and #PF error codes have no upper half.
+    word_is_cut = flavour.page_fault_format == "npf" and _is_cut(shapes)
+    return Plan(flavour, tuple(attach), tuple(absent), _macros(machine, attach, shapes, vmlinux), word_is_cut)
 
 
 def find_flavour(machine: str, modules: Path = Path("/sys/module")) -> Flavour:
@@ -132,6 +152,11 @@ def _shapes(vmlinux: str) -> Mapping[str, str]:
     return {name: re.sub(r"___\d+\b", "", arguments) for name, arguments in found}
 
 
+def _is_cut(shapes: Mapping[str, str]) -> bool:
+    """Whether kvm_page_fault passes only 32 bits of the word, as before 6.1."""
+    return shapes.get("kvm_page_fault", "").endswith(", unsigned int")
+
+
 def _why_not(name: str, shapes: Mapping[str, str], flavour: Flavour) -> str | None:
     arguments = shapes.get(name)
     if arguments is None:
@@ -160,15 +185,16 @@ def _require(attach: list[str]) -> None:
 def _macros(machine: str, attach: list[str], shapes: Mapping[str, str], vmlinux: str) -> tuple[str, ...]:
     macros = [f"ARCH_{machine.upper()}"]
     macros += [f"WITH_{tracepoint.partition(':')[2].upper()}" for tracepoint in attach]
+    if any(f"WITH_{name.upper()}" in macros for name in _OUTCOMES):
+        macros.append("WITH_OUTCOMES")
     if shapes.get("kvm_page_fault", "").startswith("struct kvm_vcpu *"):
         macros.append("HAVE_KVM_PAGE_FAULT_VCPU")
+    if not _is_cut(shapes):
+        macros.append("HAVE_WHOLE_WORD")
     fault = re.search(r"^struct kvm_page_fault \{\n(.*?)^\};", vmlinux, re.MULTILINE | re.DOTALL)
     if fault:
         macros.append("HAVE_KVM_PAGE_FAULT_STRUCT")
         if re.search(r"\bis_private;", fault[1]):
             macros.append("HAVE_IS_PRIVATE")
-    if re.search(r"^\t*VCPU_REGS_RIP = ", vmlinux, re.MULTILINE):
-        macros.append("HAVE_VCPU_REGS_RIP")
-    if re.search(r"^\t*\} memory_fault;", vmlinux, re.MULTILINE):
-        macros.append("HAVE_MEMORY_FAULT")
+    macros += [macro for macro, shown in _SHOWN_BY.items() if re.search(shown, vmlinux, re.MULTILINE)]
     return tuple(macros)

@@ -2,6 +2,7 @@
 
 import os
 import struct
+import sys
 import time
 import uuid
 from collections.abc import Collection, Iterable, Mapping
@@ -11,12 +12,13 @@ from typing import Self
 
 from collector.errors import PinnedError, ProbeError
 from collector.probe import bpf
-from collector.probe.handles import Handles
+from collector.probe.handles import PERF, Handles
 from collector.probe.homes import Homes
 from collector.probe.layout import (
     ABOUT,
     EXIT_RECORD,
     FAULT_RECORD,
+    LOOKS,
     LOST_KINDS,
     MAPS,
     RECORD_ORDER,
@@ -122,6 +124,13 @@ class Probes:
         """Tell whether these programs are exactly the source's."""
         return bool(ABOUT.unpack(self._get("about", _FIRST))[1] == source.fingerprint)
 
+    def second_looks(self) -> Mapping[str, int]:
+        """Return how many events of each tracepoint only the raw side has seen (looks.bpf.h)."""
+        return {
+            name: int.from_bytes(self._get("second_looks", _INDEX.pack(index)), sys.byteorder)
+            for index, name in enumerate(LOOKS)
+        }
+
     def snapshot(self) -> Snapshot:
         """Read the counters.
 
@@ -130,7 +139,7 @@ class Probes:
         try:
             return Snapshot(
                 tables={name: self._table(name) for name in COUNTED},
-                missed_runs=sum(bpf.program_runs(fd).missed for fd in self._handles.programs.values()),
+                missed_runs=self._missed_runs(),
                 vms=self._read_vms(),
             )
         except OSError as exc:
@@ -288,6 +297,21 @@ class Probes:
         self._exits.close()
         self._faults.close()
         self._handles.close()
+
+    def _missed_runs(self) -> int:
+        """How often the kernel skipped an event: on both sides, where a tracepoint has two (looks.bpf.h).
+
+        What the perf side was skipped for and the raw side has counted is read last: a thread may be between
+        the two.
+        """
+        programs = self._handles.programs
+        missed = {name: bpf.program_runs(fd).missed for name, fd in programs.items()}
+        caught = {f"{PERF}{name}": number for name, number in self.second_looks().items()}
+        return sum(
+            max(0, number - caught.get(name, 0))
+            for name, number in missed.items()
+            if f"{PERF}{name}" not in programs
+        )
 
     def _table(self, name: str) -> Table:
         if name == "homes":

@@ -23,6 +23,14 @@ static __always_inline u64 guest_pc(struct vcpu_counts *state)
 	} regs = {};
 	u64 vcpu = state->vcpu;
 
+#ifdef HAVE_GUEST_STATE_PROTECTED
+	bool is_protected = 0;
+
+	/* SEV-ES, SNP, TDX: KVM does not know it, and has 0 or an old one there. */
+	READ(is_protected, vcpu, kvm_vcpu, arch.guest_state_protected);
+	if (is_protected)
+		return NOT_SHOWN;
+#endif
 	/* Neighbours, on every kernel so far: a helper less. */
 	if (AVAIL_OFFSET == RIP_OFFSET + 8) {
 		bpf_probe_read_kernel(&regs, 12, (const void *)(vcpu + RIP_OFFSET));

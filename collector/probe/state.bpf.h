@@ -91,8 +91,8 @@ static __always_inline struct vcpu_counts *enter_elsewhere(u64 task, u32 tid, st
 	return state ? state : enter_as_visitor(tid, key);
 }
 
-/* The thread has begun to run a vCPU, or is not known to: find out which. NULL is counted as lost. */
-static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu)
+/* The thread has begun to run a vCPU, or is not known to: find out which. NULL is counted as lost, if it is to be. */
+static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, int tells_loss)
 {
 	u64 task = current_task();
 	struct running running = {.vcpu = vcpu};
@@ -103,7 +103,8 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu)
 	if (vcpu) {
 		read_vcpu(&running);
 	} else if (!find_vcpu(task, &running)) {
-		count_lost(LOST_UNATTRIBUTED);
+		if (tells_loss)
+			count_lost(LOST_UNATTRIBUTED);
 		return NULL;
 	}
 	dentry = debugfs_dentry(running.kvm);
@@ -115,13 +116,15 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu)
 	if (!state)
 		state = enter_elsewhere(task, tid, &key, dentry);
 	if (!state) {
-		count_lost(LOST_KEYS_FULL);
+		if (tells_loss)
+			count_lost(LOST_KEYS_FULL);
 		return NULL;
 	}
 	/* Without debugfs, a VM where another one was is taken for it: at least its vCPU is its own. */
 	state->vcpu = running.vcpu;
 	state->running = 1;
 	state->pending = 0;
+	state->kvm_count = KVM_COUNT_UNKNOWN;
 	return state;
 }
 
@@ -132,9 +135,16 @@ static __always_inline struct vcpu_counts *visited(u32 tid)
 	return visitor && visitor->running ? vcpus.lookup(&visitor->key) : NULL;
 }
 
-static __always_inline int is_running(struct vcpu_counts *state, u32 tid, u64 vcpu)
+#define ANY_VCPU (~0U)
+
+static __always_inline int is_this(struct vcpu_counts *state, u64 vcpu, u32 vcpu_id)
 {
-	return state && state->tid == tid && state->running && (!vcpu || state->vcpu == vcpu);
+	return (!vcpu || state->vcpu == vcpu) && (vcpu_id == ANY_VCPU || state->vcpu_id == vcpu_id);
+}
+
+static __always_inline int is_running(struct vcpu_counts *state, u32 tid, u64 vcpu, u32 vcpu_id)
+{
+	return state && state->tid == tid && state->running && is_this(state, vcpu, vcpu_id);
 }
 
 static __always_inline int is_counting(void)
@@ -146,26 +156,33 @@ static __always_inline int is_counting(void)
 }
 
 /*
- * What the current thread's vCPU is counted in, or NULL (counted as lost,
- * unless nothing is to be counted now).
- * vcpu is the struct kvm_vcpu where the tracepoint passes it, else 0.
+ * What the current thread's vCPU is counted in, or NULL (counted as lost, if
+ * that is to be told, unless nothing is to be counted now).
+ * vcpu is the struct kvm_vcpu where the tracepoint passes it, else 0; vcpu_id
+ * its number where only that is known, else ANY_VCPU: what the thread was seen
+ * to run may be left from an exit that was missed.
  */
-static __always_inline struct vcpu_counts *current_state(u64 vcpu)
+static __always_inline struct vcpu_counts *find_state(u64 vcpu, u32 vcpu_id, int tells_loss)
 {
 	u32 tid = bpf_get_current_pid_tgid();
 	struct vcpu_counts *state = home_of(tid, 0);
 
 	if (!is_counting())
 		return NULL;
-	if (is_running(state, tid, vcpu))
+	if (is_running(state, tid, vcpu, vcpu_id))
 		return state;
 	state = home_of(tid, 1);
-	if (is_running(state, tid, vcpu))
+	if (is_running(state, tid, vcpu, vcpu_id))
 		return state;
 	state = visited(tid);
-	if (state && state->running && (!vcpu || state->vcpu == vcpu))
+	if (state && state->running && is_this(state, vcpu, vcpu_id))
 		return state;
-	return enter(tid, vcpu);
+	return enter(tid, vcpu, tells_loss);
+}
+
+static __always_inline struct vcpu_counts *current_state(u64 vcpu)
+{
+	return find_state(vcpu, ANY_VCPU, 1);
 }
 
 /* The thread has left KVM_RUN: the next may run another vCPU. */

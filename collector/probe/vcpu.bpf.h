@@ -82,6 +82,39 @@ struct running {
 	u32 pad;
 };
 
+/*
+ * Who holds the vCPU's lock: the thread that is in an ioctl of it. The lower
+ * bits are the lock's own (kernel/locking/mutex.c, rtmutex_common.h).
+ */
+#if defined(HAVE_MUTEX_OWNER)
+#define VCPU_LOCK_OWNER mutex.owner
+#elif defined(HAVE_RT_MUTEX)
+#define VCPU_LOCK_OWNER mutex.rtmutex.owner
+#endif
+#define LOCK_BITS 7ULL
+
+/*
+ * Whether the current thread is in an ioctl of this vCPU. Another thread may
+ * have put another file under its number since the ioctl began: another vCPU's,
+ * or one of another kind. KVM lets a vCPU be used only in its VM's own address
+ * space, which no other kind of file's private data will point to.
+ */
+static __always_inline int is_in_ioctl_of(u64 task, u64 vcpu, u64 kvm)
+{
+	u64 vm_mm = 0, task_mm = 0;
+
+#ifdef VCPU_LOCK_OWNER
+	u64 owner = 0;
+
+	READ(owner, vcpu, kvm_vcpu, VCPU_LOCK_OWNER);
+	if ((owner & ~LOCK_BITS) != task)
+		return 0;
+#endif
+	READ(vm_mm, kvm, kvm, mm);
+	LOAD(task_mm, task, task_struct, mm);
+	return vm_mm && vm_mm == task_mm;
+}
+
 #define VCPU_ID_END	(__builtin_offsetof(struct kvm_vcpu, vcpu_id) + sizeof(u32))
 #define VCPU_HEAD_BYTES	64
 
@@ -104,7 +137,7 @@ static __always_inline void read_vcpu(struct running *running)
 static __always_inline int find_vcpu(u64 task, struct running *running)
 {
 	struct ioctl_args args = {};
-	u64 files = 0, fdt = 0, fds = 0, file = 0, vm_mm = 0, task_mm = 0;
+	u64 files = 0, fdt = 0, fds = 0, file = 0;
 	u32 max_fds = 0;
 
 	if (!read_ioctl_args(bpf_task_pt_regs((struct task_struct *)task), &args))
@@ -118,15 +151,7 @@ static __always_inline int find_vcpu(u64 task, struct running *running)
 	bpf_probe_read_kernel(&file, sizeof(file), (void *)(fds + 8 * (u32)args.fd));
 	READ(running->vcpu, file, file, private_data);
 	read_vcpu(running);
-	/*
-	 * Another thread may have put another file under this number since the
-	 * ioctl began, or this is no ioctl of a vCPU. KVM lets a vCPU be used only
-	 * in its VM's own address space, which no other kind of file's private
-	 * data will point to.
-	 */
-	READ(vm_mm, running->kvm, kvm, mm);
-	LOAD(task_mm, task, task_struct, mm);
-	return vm_mm && vm_mm == task_mm;
+	return is_in_ioctl_of(task, running->vcpu, running->kvm);
 }
 
 /* The VM's debugfs directory, or 0 where the kernel has none. */

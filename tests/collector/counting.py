@@ -53,6 +53,7 @@ class Vcpu:
     recorded: int = 0
     dropped: int = 0
     last_record_seen: int = 0
+    overlooked: int = 0
     words: dict[int, list[int]] = field(default_factory=dict)
     exits: dict[tuple[int, int], int] = field(default_factory=dict)
 
@@ -64,6 +65,7 @@ class Vcpu:
             *(self.tid, self.key.vcpu, 1, 0),
             *(self.seen, 0, 0, 0, 0, 0, 0, 0),
             *(self.spilled, self.uncounted, self.recorded, self.dropped, self.last_record_seen),
+            *(0, 0, 0, self.overlooked),
         )
         words = [SYNDROME.pack(word, PFERR, 1, *counters) for word, counters in self.words.items()]
         words += [bytes(SYNDROME.size)] * (SYNDROMES - len(words))
@@ -216,7 +218,7 @@ class Counting:
             FaultRecord(
                 *vcpu.key[:2],
                 *(START_NS + len(self.faults), word, 0x1000, 1, 0, stands_for),
-                *(vcpu.key.vcpu, PFERR, 0, 1, 0),
+                *(vcpu.key.vcpu, PFERR, 0, 1, 0, 0xFF),
             )
         )
         yield

@@ -51,7 +51,7 @@ def _reading(
 def _fault(format_: int, **fields: int) -> FaultRecord:
     record = FaultRecord(
         *VM, monotonic_ns=1_000, word=0x182, address=0x4000123, frame=0x4000, pc=0xFFFFFFFF81000000,
-        stands_for=7, vcpu=1, format=format_, memslot=2, level=1, private=0,
+        stands_for=7, vcpu=1, format=format_, memslot=2, level=1, private=0, nested=0xFF,
     )  # fmt: skip
     return record._replace(**fields)
 
@@ -60,6 +60,7 @@ def _exit(reason: int, errno: int, format_: int) -> ExitRecord:
     return ExitRecord(
         *VM, monotonic_ns=1_000, flags=8, gpa=0x4000000, size=0x1000, word=0x182, address=0x4000123,
         ipa=0x4000000, pc=0xFFFFFFFF81000000, vcpu=1, reason=reason, errno=errno, format=format_,
+        nested=0xFF,
     )  # fmt: skip
 
 

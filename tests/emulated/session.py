@@ -24,10 +24,6 @@ Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 
-class SkippedError(Exception):
-    """The kernel skipped runs of the programs, and the status says so: what is shown is not all there was."""
-
-
 @dataclass(frozen=True, slots=True)
 class Shown:
     """What the server shows of one guest.
@@ -151,13 +147,12 @@ def run_session(
     guests: Mapping[str, Sequence[str]],
     kvm_parameters: Sequence[str] = (),
 ) -> Session:
-    """Boot, trace the guests, end. Where the emulator fails or the kernel skips, all of it is done again.
+    """Boot, trace the guests, end. Where the emulator fails, all of it is done again.
 
     :param folder: empty; logs and the server's database stay there
     :param guests: the arguments behind ``python -m`` of each, by a name for it
     :param kvm_parameters: of the vendor's KVM module
     :raises EmulatorError: the machine failed in the last attempt
-    :raises SkippedError: the kernel skipped runs of the programs in the last attempt
     :raises AssertionError: something did not come about in time
     """
     return attempt(
@@ -168,13 +163,13 @@ def run_session(
 def attempt(act: Callable[[Path, tuple[str, ...]], Result], folder: Path) -> Result:
     """Return what ``act`` does with an empty folder, and why it was not enough to do so before.
 
-    :raises EmulatorError, SkippedError: the last attempt failed too
+    :raises EmulatorError: the last attempt failed too
     """
     repeated: tuple[str, ...] = ()
     while len(repeated) < ATTEMPTS - 1:
         try:
             return act(_made(folder / f"attempt-{len(repeated) + 1}"), repeated)
-        except (EmulatorError, SkippedError) as error:
+        except EmulatorError as error:
             logger.warning("to be done again error=%s", error)
             repeated = (*repeated, str(error).partition(";")[0])
     return act(_made(folder / f"attempt-{ATTEMPTS}"), repeated)
@@ -227,8 +222,6 @@ def _trace(
         stage.until_state("attached")
         accounts = {name: _run_guest(stage, arguments) for name, arguments in guests.items()}
         status = stage.until_state("attached")
-        if skipped := status["lost"].get("missed_runs"):
-            raise SkippedError(f"the kernel skipped {skipped} runs of the programs")
         return Session(
             kernel=kernel,
             repeated=repeated,

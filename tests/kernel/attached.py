@@ -11,18 +11,21 @@ from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.layout import VmKey
 from collector.probe.plan import make_plan
 from collector.probe.probes import Probes
+from collector.probe.sides import Sides
 from collector.probe.source import Limits, make_source
 from collector.reader import Reader
 from collector.reading import Reading
 
 
 @contextmanager
-def attached(headers_cache: Path, limits: Limits | None = None) -> Iterator[Probes]:
+def attached(
+    headers_cache: Path, limits: Limits | None = None, sides: Sides = Sides.AS_NEEDED
+) -> Iterator[Probes]:
     """Attach, and detach at the end."""
     headers = ensure_headers(headers_cache)
     plan = make_plan(read_facts(headers))
     source = make_source(plan, limits)
-    with Probes(load(plan, source, headers)) as probes:
+    with Probes(load(plan, source, headers, sides=sides)) as probes:
         probes.attach(plan)
         probes.begin(source)
         yield probes

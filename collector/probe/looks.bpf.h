@@ -1,0 +1,116 @@
+/*
+ * Two looks at each event, where programs can be preempted (preemption.py
+ * finds out whether they can).
+ *
+ * A program on a raw tracepoint that can be preempted is skipped for every
+ * other thread of its CPU until it goes on (kernel/trace/bpf_trace.c,
+ * __bpf_trace_run(), 7.3). One on the perf side of the same tracepoint, by a
+ * perf event, runs with preemption off (include/trace/perf.h); it is skipped
+ * only while a bpf() system call was preempted on that CPU at a map
+ * (bpf_disable_instrumentation()). So each event has both. The perf side is
+ * attached first, hence runs first: it counts what the event's record tells.
+ * The raw side runs next, in the same thread: it adds what its arguments alone
+ * show, and counts the event where the perf side was skipped. An event is
+ * missed only where both were; the kernel's counts of skipped runs and
+ * second_looks tell how many.
+ *
+ * What the raw side is expected to add is owed until it has run. The thread's
+ * next event settles a debt that was not paid.
+ */
+
+#define LOOK_NONE		0
+#define LOOK_GUEST_FAULT	1
+#define LOOK_PAGE_FAULT		2
+#define LOOK_SPTE_REQUESTED	3
+#define LOOK_FAST_PAGE_FAULT	4
+#define LOOK_MMIO_PAGE_FAULT	5
+#define LOOK_USERSPACE_EXIT	6
+
+#ifdef PREEMPTIBLE
+#define OWES_NOTHING	0
+#define OWES_CONTEXT	1	/* of the newest fault, whose outcome is counted */
+#define OWES_FAULT	2	/* plus its outcome: not counted yet, since the raw side alone has its word */
+
+static __always_inline void settle_debt(struct vcpu_counts *state)
+{
+	struct fault_counters *counters;
+	int spilled = 0;
+
+	if (state->owed == OWES_NOTHING)
+		return;
+	if (state->owed == OWES_CONTEXT) {
+		counters = counters_of(state, state->format, state->word, &spilled);
+	} else {
+		counters = counters_of(state, FORMAT_NONE, 0, &spilled);
+		count_fault(state, counters, spilled);
+		if (counters)
+			count_outcome(counters, state->owed - OWES_FAULT);
+	}
+	if (counters)
+		counters->context_unknown++;
+	state->owed = OWES_NOTHING;
+}
+
+/* The perf side's look: where the event is counted, or NULL. vcpu_id as find_state() has it. */
+static __always_inline struct vcpu_counts *first_look(u32 look, u32 vcpu_id)
+{
+	struct vcpu_counts *state = find_state(0, vcpu_id, 1);
+
+	if (!state)
+		return NULL;
+	settle_debt(state);
+	state->looked = look;
+	return state;
+}
+
+static __always_inline int was_looked_at(struct vcpu_counts *state, u32 tid, u32 look)
+{
+	return state && state->tid == tid && state->looked == look;
+}
+
+/* The raw side's look at an event that the perf side has counted; NULL where it has not. */
+static __always_inline struct vcpu_counts *counted_before(u32 look)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+	struct vcpu_counts *state = home_of(tid, 0);
+	struct visitor *visitor;
+
+	if (!was_looked_at(state, tid, look))
+		state = home_of(tid, 1);
+	if (!was_looked_at(state, tid, look)) {
+		visitor = visitors.lookup(&tid);
+		state = visitor ? vcpus.lookup(&visitor->key) : NULL;
+		if (!was_looked_at(state, 0, look))
+			return NULL;
+	}
+	state->looked = LOOK_NONE;
+	return state;
+}
+
+/*
+ * Where the raw side counts what the perf side was skipped for. What the perf
+ * side could not attribute it has counted as lost.
+ */
+static __always_inline struct vcpu_counts *raw_state(u32 look, u64 vcpu)
+{
+	struct vcpu_counts *state = find_state(vcpu, ANY_VCPU, 0);
+	u64 *number = second_looks.lookup(&look);
+
+	if (!state)
+		return NULL;
+	if (number)
+		__sync_fetch_and_add(number, 1);
+	settle_debt(state);
+	return state;
+}
+#else
+static __always_inline struct vcpu_counts *counted_before(u32 look)
+{
+	return NULL;
+}
+
+static __always_inline struct vcpu_counts *raw_state(u32 look, u64 vcpu)
+{
+	return current_state(vcpu);
+}
+#endif

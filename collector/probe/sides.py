@@ -1,0 +1,11 @@
+"""On which sides of a tracepoint programs are put (looks.bpf.h)."""
+
+from enum import StrEnum
+
+
+class Sides(StrEnum):
+    """``AS_NEEDED``: on both where programs can be preempted. The others are for tests and measurements."""
+
+    AS_NEEDED = "as_needed"
+    BOTH = "both"
+    RAW = "raw"

@@ -1,0 +1,128 @@
+"""Events that are looked at from both sides of their tracepoints: counted once, whichever side is skipped.
+
+A kernel on which programs cannot be preempted skips neither. So one is left out.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from collector.probe.handles import PERF, Handles, load
+from collector.probe.headers import ensure_headers, read_facts
+from collector.probe.layout import FORMATS, LOOKS, RecordLevel
+from collector.probe.plan import make_plan
+from collector.probe.probes import Probes
+from collector.probe.sides import Sides
+from collector.probe.source import make_source
+from collector.reader import Reader
+from collector.reading import Reading
+from demo.exact import ExactGuest, Order
+from faultmodel.record import COUNTERS
+from tests.kernel.attached import own_vms
+
+pytestmark = pytest.mark.kernel
+
+ORDER = Order(write=5003, read=2001, execute=307, memory_fault=41, bare_error=23, vcpus=2)
+RAW = frozenset(LOOKS)
+PERF_SIDE = frozenset(f"{PERF}{name}" for name in LOOKS)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was counted of one guest that followed its order: by format and word, and by reason and errno."""
+
+    faults: int
+    words: dict[tuple[str, int], dict[str, int]]
+    exits: dict[tuple[int, int], int]
+    recorded: Counter[tuple[str, int]]
+    recorded_exits: int
+    lost: dict[str, int]
+    looks: Mapping[str, int]
+
+
+def _seen(headers_cache: Path, sides: Sides, without: Collection[str] = ()) -> Seen:
+    """Let a guest follow its order, with the programs of these names loaded and not attached."""
+    headers = ensure_headers(headers_cache)
+    plan = make_plan(read_facts(headers))
+    source = make_source(plan)
+    with Probes(_without(load(plan, source, headers, sides=sides).attach(plan.attach), without)) as probes:
+        probes.record(RecordLevel.ALL, 0, {})
+        probes.begin(source)
+        reader = Reader(probes)
+        with ExactGuest(ORDER) as guest:
+            guest.follow("once")
+            reading = reader.read()
+        probes.pause()
+        return _of_own(reading, probes)
+
+
+def _without(handles: Handles, names: Collection[str]) -> Handles:
+    kept = {name: fd for name, fd in handles.links.items() if name not in names}
+    taken_off = {name: fd for name, fd in handles.links.items() if name in names}
+    replace(handles, links=taken_off).detach()
+    return replace(handles, links=kept)
+
+
+def _of_own(reading: Reading, probes: Probes) -> Seen:
+    (vm,) = own_vms(reading)
+    words: dict[tuple[str, int], Counter[str]] = {}
+    for key, counters in reading.fault_counts.items():
+        if key[:2] == vm:
+            of_word = words.setdefault((FORMATS[key.format], key.word), Counter())
+            of_word.update(dict(zip(COUNTERS, counters, strict=True)))
+    exits: Counter[tuple[int, int]] = Counter()
+    for exit_key, count in reading.exit_counts.items():
+        if exit_key[:2] == vm:
+            exits[exit_key.reason, exit_key.errno] += count
+    return Seen(
+        faults=reading.accounts[vm].seen,
+        words={key: {name: count for name, count in of.items() if count} for key, of in words.items()},
+        exits=dict(exits),
+        recorded=Counter((FORMATS[item.format], item.word) for item in reading.faults if item[:2] == vm),
+        recorded_exits=sum(item[:2] == vm for item in reading.exits),
+        lost=dict(reading.lost),
+        looks=probes.second_looks(),
+    )
+
+
+@pytest.fixture(scope="module")
+def by_one(headers_cache: Path) -> Seen:
+    """As it is counted where programs run to their end."""
+    return _seen(headers_cache, Sides.RAW)
+
+
+def test_with_both_sides_everything_is_counted_once_and_alike(headers_cache: Path, by_one: Seen) -> None:
+    assert _seen(headers_cache, Sides.BOTH) == by_one
+    assert by_one.lost == {}
+    assert sum(by_one.recorded.values()) == by_one.faults
+
+
+def test_what_the_perf_side_is_skipped_for_the_raw_side_counts(headers_cache: Path, by_one: Seen) -> None:
+    seen = _seen(headers_cache, Sides.BOTH, without=PERF_SIDE)
+    assert (seen.words, seen.exits, seen.recorded, seen.lost) == (
+        by_one.words,
+        by_one.exits,
+        by_one.recorded,
+        {},
+    )
+    assert seen.looks["kvm_mmu_spte_requested"] >= by_one.faults
+    assert seen.looks["kvm_userspace_exit"] >= sum(by_one.exits.values())
+
+
+def test_what_the_raw_side_is_skipped_for_is_counted_without_what_it_alone_shows(
+    headers_cache: Path, by_one: Seen
+) -> None:
+    seen = _seen(headers_cache, Sides.BOTH, without=RAW)
+    assert seen.faults == by_one.faults
+    assert seen.exits == by_one.exits
+    assert seen.recorded_exits == by_one.recorded_exits
+    # On PVM the word is among what only the raw side shows, and says which fault it was.
+    assert sum(of["faults"] for of in seen.words.values()) == by_one.faults
+    assert sum(of.get("mapped_4k", 0) for of in seen.words.values()) == sum(
+        of.get("mapped_4k", 0) for of in by_one.words.values()
+    )
+    assert sum(of.get("context_unknown", 0) for of in seen.words.values()) == by_one.faults
+    assert seen.lost == {}

@@ -2,7 +2,8 @@
 
 The floor is an empty BPF program on the same tracepoint: what any BPF tracer costs. In turns, each watches
 the same guest, which writes pages that it has not touched. A second table is of a guest that takes no
-faults and leaves KVM_RUN as fast as it can. Run as root, where nothing else traces KVM.
+faults and leaves KVM_RUN as fast as it can. "Both sides" is what kvmfaults does where programs can be
+preempted (Linux 7.0 and later). Run as root, where nothing else traces KVM.
 
     python -m bench.probe_overhead [--turns 9] [--faults 100000] [--exits 30000] [--without-peers]
 """
@@ -15,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench.overhead import exits, guest
-from bench.overhead.floor import EmptyProgram, NoTracer
+from bench.overhead.floor import EmptyOnPerfSide, EmptyProgram, NoTracer
 from bench.overhead.kvmfaults import Kvmfaults
 from bench.overhead.peers import peers
 from bench.overhead.table import Limit, exit_lines, lines
@@ -24,11 +25,14 @@ from bench.overhead.turns import measure
 from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.layout import RecordLevel
 from collector.probe.plan import Plan, make_plan
+from collector.probe.sides import Sides
 
 _NOTHING = "no tracer"
 _FLOOR = "empty program"
 _DEFAULTS = "kvmfaults, defaults"
 _ALL_RECORDS = "kvmfaults, all records"
+_FLOOR_OF_PERF_SIDE = "empty program, perf side"
+_BOTH_SIDES = "kvmfaults, both sides"
 
 
 def _limit_of_defaults(added: Mapping[str, float]) -> float:
@@ -60,6 +64,8 @@ def main() -> None:
             EmptyProgram(_FLOOR, tracepoint, headers),
             Kvmfaults(_DEFAULTS, plan, headers),
             Kvmfaults(_ALL_RECORDS, plan, headers, RecordLevel.ALL),
+            EmptyOnPerfSide(_FLOOR_OF_PERF_SIDE, f"{subsystem}:{tracepoint}", headers),
+            Kvmfaults(_BOTH_SIDES, plan, headers, sides=Sides.BOTH),
         ]
         if not options.without_peers:
             tracers += peers(subsystem, tracepoint)
@@ -68,6 +74,7 @@ def main() -> None:
             NoTracer(_NOTHING),
             EmptyProgram(_FLOOR, _EXIT_TRACEPOINT, headers),
             Kvmfaults(_DEFAULTS, plan, headers),
+            Kvmfaults(_BOTH_SIDES, plan, headers, sides=Sides.BOTH),
         ]
         left = measure(leaving, turns=options.turns, run=lambda: exits.run(options.exits), say=_say)
     print(*lines([tracer.name for tracer in tracers], taken, _LIMITS), sep="\n")

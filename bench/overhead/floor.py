@@ -8,7 +8,12 @@ from pathlib import Path
 
 import bcc
 
+from bench.overhead.tracer import RefusedError
+from collector.probe import bpf
+from collector.probe.tracefs import event_id
+
 _EMPTY = b"int on_fault(struct bpf_raw_tracepoint_args *ctx) { return 0; }"
+_EMPTY_ON_PERF_SIDE = b"int on_fault(void *event) { return 1; }"
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,39 @@ class EmptyProgram:
             yield
         finally:
             program.cleanup()
+
+    def told(self) -> None:
+        """See ``Tracer``."""
+
+
+@dataclass(frozen=True)
+class EmptyOnPerfSide:
+    """The floor on the perf side of a tracepoint (collector/probe/looks.bpf.h).
+
+    :param tracepoint: ``subsystem:name``
+    :param headers: tree from ``collector.probe.headers``
+    """
+
+    name: str
+    tracepoint: str
+    headers: Path
+
+    @contextlib.contextmanager
+    def attached(self) -> Iterator[None]:
+        """See ``Tracer``."""
+        number = event_id(self.tracepoint)
+        if number is None:
+            raise RefusedError("tracefs is not mounted")
+        os.environ["BCC_KERNEL_SOURCE"] = str(self.headers)
+        module = bcc.BPF(text=_EMPTY_ON_PERF_SIDE, cflags=[])
+        program = bpf.load_program(module.dump_func(b"on_fault"), "empty", kind=bpf.PROG_TRACEPOINT)
+        try:
+            link = bpf.attach_to_event(program, number)
+            yield
+            os.close(link)
+        finally:
+            os.close(program)
+            module.cleanup()
 
     def told(self) -> None:
         """See ``Tracer``."""

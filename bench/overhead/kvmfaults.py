@@ -14,6 +14,7 @@ from collector.probe.handles import load
 from collector.probe.layout import RecordLevel
 from collector.probe.plan import Plan
 from collector.probe.probes import Probes
+from collector.probe.sides import Sides
 from collector.probe.source import make_source
 from collector.reader import Reader
 from collector.settings import DEFAULT_RECORDS_PER_SECOND
@@ -34,6 +35,7 @@ class Kvmfaults:
     plan: Plan
     headers: Path
     records: RecordLevel = RecordLevel.SAMPLE
+    sides: Sides = Sides.AS_NEEDED
     _told: int = field(default=0, init=False)
 
     @contextlib.contextmanager
@@ -59,7 +61,7 @@ class Kvmfaults:
     def _probes(self) -> Probes:
         source = make_source(self.plan)
         try:
-            probes = Probes(load(self.plan, source, self.headers))
+            probes = Probes(load(self.plan, source, self.headers, sides=self.sides))
             probes.attach(self.plan)
             probes.begin(source)
         except ProbeError as exc:

@@ -37,7 +37,8 @@ OUTCOMES = _named(
         "mapped_1g": "KVM mapped a block of 1 GiB",
         "fast": "KVM fixed the permissions of a mapping without taking the MMU lock",
         "spurious": "another vCPU had already fixed the mapping",
-        "mmio": "the page was already known as MMIO, so KVM emulates the access",
+        "mmio": "no memory lies there, and KVM emulates the access: told of a vCPU's first access to a page,"
+        " seldom of later ones",
     }
 )
 """How the fault ended, by name."""

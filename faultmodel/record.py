@@ -84,12 +84,13 @@ COUNTERS = (
 )
 """What every architecture's fault count carries beside its key.
 
-``faults``: guest faults, each once. Of these, where the kernel shows it: ``mapped_*`` were mapped at
-that level, ``fast`` fixed without the MMU lock, ``spurious`` already fixed, ``mmio`` on a page known as
-MMIO; ``private``, ``no_memslot``, ``dirty_logging`` had that software context; ``nested`` were taken while a
-guest of the guest ran (L2). Of ``context_unknown`` the kernel showed how they ended and nothing of the
-private, no_memslot and dirty_logging context, so that these three are a share. ``prefetched`` are mappings
-that the VMM or KVM asked for ahead of the guest; they are no guest faults, not in ``faults``.
+``faults``: guest faults, each once. Of these, where the kernel shows it: ``mapped_*`` were mapped at that
+level, ``fast`` fixed without the MMU lock, ``spurious`` already fixed, ``mmio`` where no memory is (a vCPU's
+first access to a page; of later ones KVM seldom tells more than bit 3 of the word); ``private``,
+``no_memslot``, ``dirty_logging`` had that software context; ``nested`` were taken while a guest of the guest
+ran (L2). Of ``context_unknown`` the kernel showed how they ended and nothing of the private, no_memslot and
+dirty_logging context, so that these three are a share. ``prefetched`` are mappings that the VMM or KVM asked
+for ahead of the guest; they are no guest faults, not in ``faults``.
 """
 
 

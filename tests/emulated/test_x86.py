@@ -203,12 +203,16 @@ def test_a_huge_page_is_one_fault_mapped_at_its_level(session: Session, paging: 
     assert shown.outcomes == {"mapped_2m": 32, "mapped_4k": told.faults - 32}
 
 
-def test_an_access_to_a_device_is_a_fault_whose_outcome_is_mmio(session: Session, paging: Paging) -> None:
+def test_of_accesses_to_a_device_the_first_has_an_outcome_and_later_ones_have_bit_3(
+    session: Session, paging: Paging
+) -> None:
     told, shown = both(session, "device")
     # Beside what it tells it reads a device and writes to it, and writes twice to read-only memory.
     assert shown.words == paging.counts(told.read + 1, protected=2, mmio_write=1)
-    # The first access to a device only notes that it is one, which no tracepoint attached tells.
+    # The read comes first and ends where no memory lies. The vCPU's write then finds what KVM has kept of it.
     assert shown.outcomes == {"mapped_4k": told.faults, "mmio": 1}
+    assert shown.flags["rsvd"] == 1
+    assert shown.flags["no_memslot"] == 1
     assert shown.exits == []
 
 

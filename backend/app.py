@@ -29,9 +29,11 @@ from backend.api.page import Page, page_folder
 from backend.api.parameters import only_known_parameters
 from backend.api.problems import add_problem_handlers
 from backend.api.reading import size_of
+from backend.api.sending import Sending
 from backend.api.services import Services
 from backend.auth import Sessions
 from backend.live import Live
+from backend.query.sources import Sources
 from backend.settings import Settings
 from backend.slots import Slots
 from backend.store.base import Store
@@ -60,6 +62,7 @@ def create_app(
     services = Services(
         settings=settings,
         store=store,
+        sources=Sources.of(store),
         live=live or Live(),
         sessions=Sessions(),
         answers=Answers(Slots(), lambda: (now_ns() // _NS_PER_S, store.changes), size_of),
@@ -69,12 +72,19 @@ def create_app(
         started_ns=now_ns(),
         version=version(),
     )
-    return Guard(create_api(services), settings)
+    return Guard(Sending(create_api(services)), settings)
 
 
 def create_api(services: Services) -> FastAPI:
     """Return the API with the page behind it, without the guard around it."""
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        # Clients are made of the description: a method is called what the function here is.
+        generate_unique_id_function=lambda route: route.name,
+    )
     app.state.services = services
     add_problem_handlers(app)
     description.describe(app, services.version)

@@ -15,7 +15,7 @@ SESSION_COOKIE = "kvmfaults_session"
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 read_bearer = HTTPBearer(
-    scheme_name="read token",
+    scheme_name="read_token",
     description="A read token. Needed where the server listens on more than loopback.",
     auto_error=False,
 )
@@ -26,7 +26,7 @@ read_cookie = APIKeyCookie(
     auto_error=False,
 )
 ingest_bearer = HTTPBearer(
-    scheme_name="ingest token", description="A host's ingest token. Always needed.", auto_error=False
+    scheme_name="ingest_token", description="A host's ingest token. Always needed.", auto_error=False
 )
 
 

@@ -10,7 +10,7 @@ from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.query.cursors import Listed, place_cursor, read_place_cursor
 
-router = APIRouter(prefix="/api/v1/vms", tags=["VMs"], route_class=ReadingRoute)
+router = APIRouter(prefix="/api/v1/vms", tags=["Virtual machines"], route_class=ReadingRoute)
 
 
 @router.get("/{id}/faults", responses=reader_problems(404))

@@ -1,6 +1,8 @@
 """The ledger: nothing that was seen is missing from what is stored, or it is said how much."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from backend.api import schemas
 from backend.api.parameters import GridDep, HostParameter, VmParameter
@@ -18,12 +20,13 @@ def show_ledger(
     grid: GridDep,
     host: HostParameter = None,
     vm: VmParameter = [],  # noqa: B006 - FastAPI copies it
+    vms: Annotated[bool, Query(description="Account for VMs too; `false` for hosts alone.")] = True,
 ) -> schemas.Ledger:
     """Account for the faults of VMs and the batches of hosts, over from..to (default: the last 15 min).
 
     Every batch is checked when it arrives: one whose figures do not add up is refused.
     """
-    found = account(services.store, list(dict.fromkeys(vm)) or None, host, grid)
+    found = account(services.store, list(dict.fromkeys(vm)) or None, host, grid, with_vms=vms)
     return schemas.Ledger(
         step_ms=grid.step_ms,
         times_ms=list(grid.starts_ms),

@@ -2,6 +2,9 @@
 
 import gzip
 import hashlib
+import mimetypes
+import re
+import stat
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -12,10 +15,13 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from backend.api.sending import Packed
+
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK_FIRST = "no-cache"
 _PLOTLY_PLACE = "{{plotly}}"
-_VIEWS = "/vms/"
+_VIEW = re.compile(r"/|/index\.html|/vms/[^/]+")
+_LEAST_PACKED = 500
 
 
 def page_folder() -> Path:
@@ -34,6 +40,7 @@ class Page:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._files = StaticFiles(directory=folder, check_dir=False)
+        self._packed = Packed()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request that no other route takes."""
@@ -49,25 +56,47 @@ class Page:
 
     async def _response(self, request: Request, scope: Scope) -> Response:
         path = scope["path"]
-        if path in ("/", "/index.html") or path.startswith(_VIEWS):
-            return await run_in_threadpool(self._index, request)
+        if _VIEW.fullmatch(path):
+            return await run_in_threadpool(self._index, request, 200)
         if path.startswith("/vendor/"):
             return await run_in_threadpool(_vendor, request, path)
-        response = await self._files.get_response(self._files.get_path(scope), scope)
-        response.headers["Cache-Control"] = _ASK_FIRST
-        return response
+        try:
+            return await run_in_threadpool(self._file, request, self._files.get_path(scope))
+        except HTTPException:
+            # Whoever looks with a browser is told by the page; a program by a problem body.
+            if "text/html" not in request.headers.get("accept", ""):
+                raise
+            return await run_in_threadpool(self._index, request, 404)
 
-    def _index(self, request: Request) -> Response:
+    def _file(self, request: Request, path: str) -> Response:
+        try:
+            full_path, found = self._files.lookup_path(path)
+        except (OSError, ValueError):
+            raise HTTPException(404) from None
+        if found is None or not stat.S_ISREG(found.st_mode):
+            raise HTTPException(404)
+        kind = mimetypes.guess_type(full_path)[0] or "application/octet-stream"
+        return self._sent(request, Path(full_path).read_bytes(), kind, 200)
+
+    def _index(self, request: Request, status: int) -> Response:
         try:
             text = (self._folder / "index.html").read_text(encoding="utf-8")
         except FileNotFoundError:
             raise HTTPException(404) from None
         body = text.replace(_PLOTLY_PLACE, _plotly().path).encode()
-        tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-        headers = {"Cache-Control": _ASK_FIRST, "ETag": tag}
-        if tag in request.headers.get("if-none-match", ""):
+        return self._sent(request, body, "text/html", status)
+
+    def _sent(self, request: Request, body: bytes, kind: str, status: int) -> Response:
+        name = hashlib.sha256(body).hexdigest()[:32]
+        is_packed = len(body) >= _LEAST_PACKED and "gzip" in request.headers.get("accept-encoding", "")
+        tag = f'"{name}-gzip"' if is_packed else f'"{name}"'
+        headers = {"Cache-Control": _ASK_FIRST, "ETag": tag, "Vary": "Accept-Encoding"}
+        if status == 200 and tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-        return Response(body, media_type="text/html", headers=headers)
+        if is_packed:
+            headers["Content-Encoding"] = "gzip"
+            body = self._packed.of(name, body)
+        return Response(body, status, media_type=kind, headers=headers)
 
 
 class _Plotly:

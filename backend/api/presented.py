@@ -1,6 +1,6 @@
 """Values of the store and the vocabulary, as bodies of answers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -8,18 +8,20 @@ from backend.api import schemas
 from backend.query.breakdown import FlagCount
 from backend.query.costs import Cost
 from backend.query.readiness import is_fresh
+from backend.query.reckoning import CountedVm, Totals
+from backend.query.vm_list import End
 from backend.store.values import ExitRow, FaultRow, HostStatus, VcpuSummary, VmSummary
 from backend.times import rfc3339_ms, rfc3339_ns
 from faultmodel import arch, exits
 from faultmodel.arch.base import EXIT_FIELDS, FAULT_FIELDS, Architecture, SyndromeFormat
 from faultmodel.bits import BitField, FieldValue
-from faultmodel.record import HostEvent
+from faultmodel.record import ExitKind, HostEvent
 
 _NS_PER_MS = 1_000_000
 _COVERING_STATES = ("attached", "replay")
 
 
-def vm_body(vm: VmSummary) -> schemas.Vm:
+def vm_body(vm: VmSummary, end: End) -> schemas.Vm:
     """Return a VM's body."""
     return schemas.Vm(
         id=vm.id,
@@ -42,6 +44,52 @@ def vm_body(vm: VmSummary) -> schemas.Vm:
         untold_error_exits=vm.untold_error_exits,
         fault_rate=vm.fault_rate,
         exit_rate=vm.exit_rate,
+        running=end.is_running,
+        rate_at_end=end.rate_at_end,
+    )
+
+
+def listed_vm_body(item: CountedVm, command: str, trend: Sequence[float | None]) -> schemas.ListedVm:
+    """Return the body of a VM of a list."""
+    vm = item.vm
+    return schemas.ListedVm(
+        id=vm.id,
+        reported_id=vm.reported_id,
+        name=vm.name,
+        uuid=vm.uuid,
+        vmm=vm.vmm,
+        manager=vm.manager,
+        command=command,
+        host=vm.host,
+        arch=vm.arch,
+        pid=vm.pid,
+        started_at=rfc3339_ns(vm.started_ns),
+        ended_at=None if vm.ended_ns is None else rfc3339_ns(vm.ended_ns),
+        first_seen=rfc3339_ms(vm.first_seen_ms),
+        last_seen=rfc3339_ms(vm.life_end_ms),
+        faults=item.faults,
+        memory_fault_exits=item.exits.get(ExitKind.MEMORY_FAULT, 0),
+        bare_error_exits=item.exits.get(ExitKind.BARE_ERROR, 0),
+        untold_error_exits=item.exits.get(ExitKind.UNTOLD_ERROR, 0),
+        fault_rate=item.fault_rate,
+        exit_rate=item.exit_rate,
+        running=item.is_running,
+        rate_at_end=item.rate_at_end,
+        trend=list(trend),
+    )
+
+
+def totals_body(totals: Totals) -> schemas.VmTotals:
+    """Return the body of sums over VMs."""
+    return schemas.VmTotals(
+        vms=totals.vms,
+        running=totals.running,
+        hosts=totals.hosts,
+        faults=totals.faults,
+        memory_fault_exits=totals.exits.get(ExitKind.MEMORY_FAULT, 0),
+        bare_error_exits=totals.exits.get(ExitKind.BARE_ERROR, 0),
+        untold_error_exits=totals.exits.get(ExitKind.UNTOLD_ERROR, 0),
+        rate_at_end=totals.rate_at_end,
     )
 
 

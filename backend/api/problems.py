@@ -131,12 +131,15 @@ def add_problem_handlers(app: FastAPI) -> None:
         status = 429 if exc.code is ProblemCode.QUOTA else 503
         return problem_response(status, exc.code, str(exc), headers=NOT_NOW)
 
+    @app.exception_handler(WordError)
+    async def _(_request: Request, exc: WordError) -> JSONResponse:
+        return _of_parameters([ProblemParameter(parameter="word", message=str(exc))])
+
     for error, (status, code) in _ANSWERS.items():
         app.add_exception_handler(error, _handler(status, code))
 
 
 _ANSWERS: Mapping[type[Exception], tuple[int, ProblemCode]] = {
-    WordError: (400, ProblemCode.BAD_PARAMETER),
     WireError: (400, ProblemCode.DAMAGED),
     BatchError: (400, ProblemCode.DAMAGED),
     WrongHostError: (403, ProblemCode.WRONG_HOST),

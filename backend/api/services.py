@@ -9,6 +9,7 @@ from fastapi import Depends, Request, Response
 from backend.answers import Answers
 from backend.auth import Sessions
 from backend.live import Live
+from backend.query.sources import Sources
 from backend.settings import Settings
 from backend.store.base import Store
 from backend.threads import Threads
@@ -26,6 +27,7 @@ class Services:
 
     settings: Settings
     store: Store
+    sources: Sources
     live: Live
     sessions: Sessions
     answers: Answers[Response]

@@ -23,6 +23,7 @@ def show_status(services: ServicesDep) -> schemas.Status:
     missing = what_is_missing(services.store, expects_collector=expects_collector, now_ms=services.now_ms)
     with services.store.snapshot():
         hosts = services.store.hosts()
+        news = services.store.news()
         costs = recent_costs(services.store, services.now_ms, _RECENT_MS)
     return schemas.Status(
         version=services.version,
@@ -32,5 +33,7 @@ def show_status(services: ServicesDep) -> schemas.Status:
         expects_collector=expects_collector,
         ready=not missing,
         missing=missing,
+        news=news,
+        asks_for_token=services.settings.requires_tokens,
         hosts=[host_body(host, costs.get(host.name), services.now_ms) for host in hosts],
     )

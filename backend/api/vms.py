@@ -6,60 +6,115 @@ from fastapi import APIRouter, Query
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
-from backend.api.parameters import CursorParameter, LimitParameter, TimeRangeDep, VmPath
-from backend.api.presented import decoded_body, flag_body, vcpu_body, vm_body
+from backend.api.choosing import ChoiceDep
+from backend.api.parameters import CursorParameter, LimitParameter, StepParameter, TimeRangeDep, VmPath
+from backend.api.presented import decoded_body, flag_body, listed_vm_body, totals_body, vcpu_body, vm_body
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
-from backend.api.services import ServicesDep
+from backend.api.services import Services, ServicesDep
 from backend.query import cursors
 from backend.query.breakdown import breakdown
-from backend.store.values import SyndromeCount, VmFilter, VmPlace
+from backend.query.choice import Choice
+from backend.query.grid import end_grid
+from backend.query.vm_list import SORTS, ends_of
+from backend.query.vm_list import list_vms as find_vms
+from backend.store.values import SyndromeCount, TimeRange, VmPlace
+from backend.times import parse_duration
 from faultmodel import arch, exits
-from faultmodel.record import U32_MAX
 
-router = APIRouter(prefix="/api/v1/vms", tags=["VMs"], route_class=ReadingRoute)
+router = APIRouter(prefix="/api/v1/vms", tags=["Virtual machines"], route_class=ReadingRoute)
 
-TextFilter = Annotated[str | SkipJsonSchema[None], Query(max_length=256)]
+_SORTS = "^-?(" + "|".join(SORTS) + ")$"
+MAX_TREND = 200
 
 
 @router.get("", responses=reader_problems())
 def list_vms(
     services: ServicesDep,
     span: TimeRangeDep,
-    host: Annotated[TextFilter, Query(description="Only VMs of this host.", examples=["host-1"])] = None,
-    name: Annotated[
-        TextFilter, Query(description="Only VMs of exactly this name.", examples=["guest"])
+    choice: ChoiceDep,
+    step: StepParameter = None,
+    sort: Annotated[
+        str | SkipJsonSchema[None],
+        Query(
+            pattern=_SORTS,
+            description="Sort by this over all VMs, with `-` before it from the greatest down: "
+            + ", ".join(f"`{name}`" for name in SORTS)
+            + ". What has no value comes last. Without it those that run come first, each the newest first.",
+            examples=["-faults"],
+        ),
     ] = None,
-    pid: Annotated[
-        int | SkipJsonSchema[None],
-        Query(ge=0, le=U32_MAX, description="Only VMs of the VMM with this process id.", examples=[4242]),
-    ] = None,
-    arch: Annotated[
-        TextFilter, Query(description="Only VMs of this architecture.", examples=["x86_64"])
-    ] = None,
+    totals: Annotated[bool, Query(description="Add up all VMs that are found, beside this page.")] = False,
+    trend: Annotated[
+        int,
+        Query(
+            ge=0, le=MAX_TREND, description="Give each VM's rates over the range, in so many steps at most."
+        ),
+    ] = 0,
+    commands: Annotated[
+        bool, Query(description="Give command lines; without them `command` is empty.")
+    ] = True,
     limit: LimitParameter = 100,
     cursor: CursorParameter = None,
 ) -> schemas.VmPage:
-    """List the VMs that existed within from..to, with their totals in it (default: all time).
+    """List the VMs that existed within from..to, with their totals in it (default: all time)."""
+    grid = end_grid(span, services.now_ms, None if step is None else parse_duration("step", step))
+    if sort is None and not (choice.text or choice.state or totals or trend):
+        return _newest(services, span, choice, grid.step_ms, limit, cursor)
+    found = find_vms(
+        services.sources,
+        choice,
+        grid,
+        span,
+        services.now_ms,
+        sort=sort or "",
+        limit=limit,
+        after=(after := cursors.read_sorted_cursor(cursor)),
+        trend_points=trend,
+    )
+    items = found.items
+    lines = services.store.commands([item.vm.id for item in items]) if commands else {}
+    place = (after[0] if after else 0) + len(items)
+    return schemas.VmPage(
+        items=[
+            listed_vm_body(item, lines.get(item.vm.id, ""), found.trends.get(item.vm.id, ()))
+            for item in items
+        ],
+        next_cursor=cursors.sorted_cursor(place, items[-1].vm.id) if found.has_more and items else None,
+        totals=totals_body(found.totals) if totals else None,
+        trend=schemas.Trend(step_ms=found.trend_grid.step_ms, times_ms=list(found.trend_grid.starts_ms))
+        if trend
+        else None,
+    )
 
-    Those that run come first; then the newest.
-    """
+
+def _newest(
+    services: Services, span: TimeRange, choice: Choice, step_ms: int, limit: int, cursor: str | None
+) -> schemas.VmPage:
+    """List VMs in the database's own order: a page costs what it holds, whatever the range."""
     after = None if cursor is None else cursors.read_vm_cursor(cursor)
-    where = VmFilter(host=host, name=name, pid=pid, arch=_canonical(arch))
-    found = services.store.vms(where, span, limit=limit + 1, after=after)
-    page = found[:limit]
+    with services.store.snapshot():
+        found = services.store.vms(choice.where, span, limit=limit + 1, after=after)
+        page = found[:limit]
+        ends = ends_of(services.sources, [vm.id for vm in page], span, services.now_ms, step_ms)
     more = len(found) > limit
     return schemas.VmPage(
-        items=[vm_body(vm) for vm in page],
+        items=[schemas.ListedVm(**vm_body(vm, ends[vm.id]).model_dump(), trend=[]) for vm in page],
         next_cursor=cursors.vm_cursor(VmPlace.of(page[-1])) if more else None,
+        totals=None,
+        trend=None,
     )
 
 
 @router.get("/{id}", responses=reader_problems(404))
-def show_vm(services: ServicesDep, id: VmPath, span: TimeRangeDep) -> schemas.VmDetail:
+def show_vm(
+    services: ServicesDep, id: VmPath, span: TimeRangeDep, step: StepParameter = None
+) -> schemas.VmDetail:
     """Show one VM with its vCPUs and its exits by reason."""
+    grid = end_grid(span, services.now_ms, None if step is None else parse_duration("step", step))
     with services.store.snapshot():
         vm = services.store.vm(id, span)
+        end = ends_of(services.sources, [id], span, services.now_ms, grid.step_ms)[id]
         vcpus = services.store.vcpus(id, span)
         counted = services.store.exit_reasons(id, span)
     reasons = [
@@ -73,7 +128,7 @@ def show_vm(services: ServicesDep, id: VmPath, span: TimeRangeDep) -> schemas.Vm
         for item in counted
     ]
     return schemas.VmDetail(
-        **vm_body(vm).model_dump(),
+        **vm_body(vm, end).model_dump(),
         vcpus=[vcpu_body(vcpu) for vcpu in vcpus],
         exit_reasons=reasons,
     )
@@ -97,12 +152,6 @@ def list_syndromes(services: ServicesDep, id: VmPath, span: TimeRangeDep) -> sch
     counts = services.store.syndromes(id, span)
     # Mappings made ahead of the guest have a place among the outcomes, but are no faults.
     return schemas.Syndromes(items=[_syndrome(item) for item in counts if item.counters["faults"]])
-
-
-def _canonical(name: str | None) -> str | None:
-    # VMs are kept under the canonical name: arm64 is aarch64. A name of nothing finds nothing.
-    known = arch.architectures().values()
-    return next((one.name for one in known if name in one.machines), name)
 
 
 def _syndrome(item: SyndromeCount) -> schemas.Syndrome:

@@ -57,17 +57,21 @@ class Account:
     hosts: Sequence[HostAccount]
 
 
-def account(store: Store, vm_ids: Sequence[str] | None, host: str | None, grid: Grid) -> Account:
+def account(
+    store: Store, vm_ids: Sequence[str] | None, host: str | None, grid: Grid, *, with_vms: bool = True
+) -> Account:
     """Return the accounts of these VMs, else of every VM (of the host) that existed in the grid's range.
 
     The hosts are those of the VMs that were asked for, else the host, else every host.
 
+    :param with_vms: False for the accounts of the hosts alone, where no VMs are asked for
     :raises NotFoundError: a VM or the host is unknown
     :raises ParameterError: a VM is not of the host, or the answer would be too large
     """
     with store.snapshot():
         span = TimeRange(grid.from_ms, grid.to_ms)
-        owners = store.vms_of(host, span) if vm_ids is None else store.host_of(vm_ids)
+        everyone = store.vms_of(host, span) if vm_ids is None and with_vms else {}
+        owners = everyone if vm_ids is None else store.host_of(vm_ids)
         _check_owners(owners, host)
         if len(owners) * len(FIGURES) * len(grid.starts_ms) > MAX_VALUES:
             raise ParameterError(

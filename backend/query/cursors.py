@@ -13,8 +13,10 @@ from backend.store.values import VmPlace
 PATTERN = "^[A-Za-z0-9_-]{1,64}$"
 
 _VM = struct.Struct(">c?q16s")
+_SORTED = struct.Struct(">cI16s")
 _PLACE = struct.Struct(">cqq")
 _VM_MARK = b"v"
+_SORTED_MARK = b"s"
 _VM_ID = re.compile(rb"[0-9a-f]{16}")
 _WRONG = "this is no cursor of this list; take next_cursor of the page before"
 
@@ -41,6 +43,24 @@ def read_vm_cursor(text: str) -> VmPlace:
     if mark != _VM_MARK or not _VM_ID.fullmatch(vm_id):
         raise ParameterError("cursor", _WRONG)
     return VmPlace(has_ended, first_seen_ms, vm_id.decode("ascii"))
+
+
+def sorted_cursor(place: int, vm_id: str) -> str:
+    """Return the cursor after the VM that is so far down in a sorted list."""
+    return _text(_SORTED.pack(_SORTED_MARK, place, vm_id.encode("ascii")))
+
+
+def read_sorted_cursor(text: str | None) -> tuple[int, str] | None:
+    """Return how many VMs the pages before had, and the last one's id; None for the first page.
+
+    :raises ParameterError: it is no cursor of a sorted list
+    """
+    if text is None:
+        return None
+    mark, place, vm_id = _unpack(_SORTED, text)
+    if mark != _SORTED_MARK or not _VM_ID.fullmatch(vm_id):
+        raise ParameterError("cursor", _WRONG)
+    return place, vm_id.decode("ascii")
 
 
 def place_cursor(listed: Listed, time_ns: int, position: int) -> str:

@@ -57,6 +57,14 @@ def make_grid(span: TimeRange, now_ms: int, step_ms: int | None) -> Grid:
     return Grid(start, end, step_ms)
 
 
+def end_grid(span: TimeRange, now_ms: int, step_ms: int | None) -> Grid:
+    """Return a grid for a range that may be open: of one without a beginning, its newest part."""
+    to_ms = now_ms if span.to_ms is None else span.to_ms
+    return make_grid(
+        TimeRange(min(span.from_ms, to_ms) if span.from_ms is not None else None, to_ms), now_ms, step_ms
+    )
+
+
 def covered_ms(grid: Grid, spans: Iterable[CoveredSpan]) -> Sequence[int]:
     """Return, for each step, how many of its ms at least one of the spans covers."""
     covered = [0] * len(grid.starts_ms)

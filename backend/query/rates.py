@@ -1,55 +1,62 @@
 """Rates over time: counts per second of covered time, on a grid, as one series per VM, flag, access, ..."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from functools import lru_cache
 
 from backend.errors import ParameterError
-from backend.query.breakdown import FAULT_CONTEXT
+from backend.query.blocks import Sums, View
+from backend.query.choice import EVERYONE, Choice, life_of
 from backend.query.grid import Grid, covered_ms
-from backend.store.base import Store
-from backend.store.values import CoveredSpan, ExitPoint, FaultPoint, Split, TimeRange
-from faultmodel import arch
-from faultmodel.record import Access, ExitKind
+from backend.query.names import labels
+from backend.query.rate_keys import EXIT_BY, EXIT_KINDS, By, Metric, keyed, label_of
+from backend.query.sources import Sources
+from backend.store.changes import Version
+from backend.store.values import CoveredSpan, TimeRange, VmMember
 
 MAX_VALUES = 2_000_000
 """Points of all series together."""
 _MS_PER_S = 1_000
 
 
-class Metric(StrEnum):
-    """What is counted."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is to be charted.
 
-    FAULTS = "faults"
-    MEMORY_FAULT_EXITS = "memory_fault_exits"
-    BARE_ERROR_EXITS = "bare_error_exits"
-    UNTOLD_ERROR_EXITS = "untold_error_exits"
+    ``vm_ids``: these VMs, else those of ``choice``. ``most``: so many series, those with the greatest totals.
+    ``after``: the version of an earlier answer to this question, of which only what has changed is wanted.
+    """
 
+    metric: Metric
+    by: By
+    grid: Grid
+    most: int
+    vm_ids: tuple[str, ...] = ()
+    choice: Choice = EVERYONE
+    after: str | None = None
 
-class By(StrEnum):
-    """What makes a series of its own."""
+    @property
+    def is_about_everyone(self) -> bool:
+        """Whether no VM is left out."""
+        return not self.vm_ids and self.choice.is_everyone
 
-    VM = "vm"
-    VCPU = "vcpu"
-    FLAG = "flag"
-    ACCESS = "access"
-    LEVEL = "level"
-    ARCH = "arch"
+    @property
+    def identity(self) -> Hashable:
+        """What makes it another question, the range aside."""
+        return self.metric, self.by, self.grid.step_ms, self.most, self.vm_ids, self.choice
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
     """One line of the chart.
 
-    ``values``: per second of covered time in each step; None where no time of the step was covered.
-    ``total``: the exact count over the grid.
+    ``counts``: of each step; ``values``: per second of covered time, None where no time of the step was
+    covered or the VM was not there.
     """
 
     key: str
     label: str
-    total: int
+    counts: Sequence[int]
     values: Sequence[float | None]
 
 
@@ -58,223 +65,228 @@ class Others:
     """Series that are no lines of their own, added up. ``count``: how many; the rest as ``Series`` has it."""
 
     count: int
-    total: int
+    counts: Sequence[int]
     values: Sequence[float | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Series on one grid, and the covered spans of the hosts that they come from."""
+    """Series on the steps of ``grid``: those of the question, or only the last of them where nothing else
+    changed.
 
+    ``quiet``: the values of a series without any count. ``coverage``: of the whole range that was asked for.
+    """
+
+    version: str
     grid: Grid
     series: Sequence[Series]
     others: Others | None
+    quiet: Sequence[float | None]
     coverage: Sequence[CoveredSpan]
 
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """Counts by key and start of the step, and the VM of each key that has one VM alone."""
+    """Counts of each step by key, greatest total first; what is beyond the most that were asked for, added
+    up."""
 
-    by_key: Mapping[str, Mapping[int, int]]
-    vm_of: Mapping[str, str]
-
-
-_EXIT_KINDS = {
-    Metric.MEMORY_FAULT_EXITS: ExitKind.MEMORY_FAULT,
-    Metric.BARE_ERROR_EXITS: ExitKind.BARE_ERROR,
-    Metric.UNTOLD_ERROR_EXITS: ExitKind.UNTOLD_ERROR,
-}
-_EXIT_BY = (By.VM, By.VCPU, By.ARCH)
-_LEVELS = {"mapped_4k": "4k", "mapped_2m": "2m", "mapped_1g": "1g"}
-_NO_LEVEL = "none"
-
-_SPLITS = {
-    By.VM: Split(vm=True),
-    By.VCPU: Split(vm=True, vcpu=True),
-    By.FLAG: Split(word=True),
-    By.ACCESS: Split(word=True),
-    By.LEVEL: Split(),
-    By.ARCH: Split(),
-}
-_FAULTS = ("faults",)
-_COUNTERS = {By.FLAG: ("faults", *FAULT_CONTEXT), By.LEVEL: ("faults", *_LEVELS)}
-
-_LEVEL_LABELS = {
-    "4k": "4 KiB",
-    "2m": "2 MiB",
-    "1g": "1 GiB",
-    _NO_LEVEL: "not mapped, or level not shown",
-}
+    shown: Mapping[str, Sequence[int]]
+    vms: Sequence[VmMember]
+    """Those of the series."""
+    other_keys: int
+    others: Sequence[int]
 
 
-def rates(
-    store: Store, vm_ids: Sequence[str] | None, metric: Metric, by: By, grid: Grid, *, most: int
-) -> Rates:
-    """Return the rates of these VMs, or of every VM.
+def rates(sources: Sources, question: Question, now_ms: int) -> Rates:
+    """Return the rates of VMs.
 
-    Of more series than ``most``, those with the greatest totals are given, and the others added up. A series
-    that has no count in a covered step is 0 there. The covered time of a series of one VM is that of the VM's
-    host, of another series that of any of the VMs' hosts.
+    A series that has no count in a covered step is 0 there. The covered time of a series of one VM is that
+    of the VM's host, of another series that of any of the VMs' hosts.
 
     :raises NotFoundError: a VM is unknown
     :raises ParameterError: the metric has no such series, or the answer would be too large
     """
-    if metric in _EXIT_KINDS and by not in _EXIT_BY:
-        known = ", ".join(_EXIT_BY)
-        raise ParameterError("by", f"{metric} has no series by {by}; it has {known}")
+    if question.metric in EXIT_KINDS and question.by not in EXIT_BY:
+        known = ", ".join(EXIT_BY)
+        raise ParameterError("by", f"{question.metric} has no series by {question.by}; it has {known}")
+    grid, span = question.grid, TimeRange(question.grid.from_ms, question.grid.to_ms)
     # Counts and coverage of one moment: a second that is covered and not yet counted would look quiet.
-    with store.snapshot():
-        host_of = store.host_of(vm_ids or ())
-        counts = _read(store, vm_ids, metric, by, grid)
-        if vm_ids is None:
-            host_of = store.host_of(sorted(set(counts.vm_of.values())))
-        hosts = None if vm_ids is None else sorted(set(host_of.values()))
-        coverage = store.coverage(hosts, TimeRange(grid.from_ms, grid.to_ms))
-    ranked = sorted(counts.by_key, key=lambda key: (-sum(counts.by_key[key].values()), key))
-    shown, others = ranked[:most], ranked[most:]
-    if len(shown) * len(grid.starts_ms) > MAX_VALUES:
+    with sources.store.snapshot():
+        version = sources.store.version()
+        vms = _vms(sources, question, span, now_ms)
+        chosen = None if question.is_about_everyone else vms
+        part = _changed_part(sources, question, version, chosen)
+        view = sources.blocks.view(version, now_ms)
+        counts = _count(sources, question, vms, part, view)
+        if counts.other_keys and part != grid and not _is_ranked_by_blocks(question):
+            # Which series are the greatest shows in the whole alone.
+            part = grid
+            counts = _count(sources, question, vms, part, view)
+        hosts = None if chosen is None else sorted({vm.host for vm in chosen})
+        coverage = sources.store.coverage(hosts, span)
+    name = sources.versions.name(version, chosen, question.identity, grid)
+    return _Composer(question, counts.vms, part, coverage).rates(name, counts)
+
+
+def _vms(sources: Sources, question: Question, span: TimeRange, now_ms: int) -> Sequence[VmMember]:
+    """Return the VMs that are asked for, as far as it matters which they are."""
+    if question.vm_ids:
+        return sources.store.members_named(question.vm_ids)
+    if question.is_about_everyone and question.by in (By.VM, By.ACCESS, By.FLAG, By.LEVEL):
+        return ()
+    return question.choice.members(sources.store, span, now_ms)
+
+
+def _changed_part(
+    sources: Sources, question: Question, version: Version, chosen: Sequence[VmMember] | None
+) -> Grid:
+    """Return the steps that are to be told: those that may differ from what the reader has."""
+    grid = question.grid
+    if question.after is None:
+        return grid
+    changed_ms = sources.versions.changed_from(
+        question.after, sources.store, version, chosen, question.identity, grid
+    )
+    first_ms = min(max(grid.from_ms, changed_ms // grid.step_ms * grid.step_ms), grid.to_ms)
+    return Grid(first_ms, grid.to_ms, grid.step_ms)
+
+
+def _is_ranked_by_blocks(question: Question) -> bool:
+    return not question.vm_ids and question.by in (By.VM, By.ARCH)
+
+
+def _count(sources: Sources, question: Question, vms: Sequence[VmMember], part: Grid, view: View) -> _Counts:
+    if _is_ranked_by_blocks(question):
+        counts = _from_blocks(sources, question, vms, part, view)
+    else:
+        ids = None if question.is_about_everyone else [vm.id for vm in vms]
+        counts = _from_store(sources, question, ids, vms, part)
+    if len(counts.shown) * len(question.grid.starts_ms) > MAX_VALUES:
         raise ParameterError(
             "step",
-            f"{len(shown)} series of {len(grid.starts_ms)} points; ask for fewer, or for longer steps",
+            f"{len(counts.shown)} series of {len(question.grid.starts_ms)} points; ask for fewer, "
+            "or for longer steps",
         )
-    series = _series(counts, shown, host_of, coverage, grid, by)
-    return Rates(grid, series, _others(counts, others, coverage, grid), coverage)
+    return counts
 
 
-def _read(store: Store, vm_ids: Sequence[str] | None, metric: Metric, by: By, grid: Grid) -> _Counts:
-    by_key: dict[str, dict[int, int]] = {}
-    vm_of: dict[str, str] = {}
-    if by is By.VM and vm_ids is not None:
+def _from_blocks(
+    sources: Sources, question: Question, vms: Sequence[VmMember], part: Grid, view: View
+) -> _Counts:
+    """Count what every VM has a sum of: by VM, of which only those that are shown need be known, or
+    architecture."""
+    kind = EXIT_KINDS.get(question.metric)
+    group_of = {vm.number: vm.number if question.by is By.VM else vm.arch for vm in vms}
+    is_by_number = question.by is By.VM and question.is_about_everyone
+
+    def grouped(sums: Sums) -> Counter[int | str]:
+        if is_by_number:
+            return Counter(sums)
+        counts: Counter[int | str] = Counter()
+        for number, count in sums.items():
+            if number in group_of:
+                counts[group_of[number]] += count
+        return counts
+
+    totals = grouped(view.total(kind, question.grid.from_ms // _MS_PER_S, question.grid.to_ms // _MS_PER_S))
+    ranked = sorted(totals, key=lambda group: (-totals[group], group))
+    shown: dict[int | str, list[int]] = {group: [] for group in ranked[: question.most]}
+    others: list[int] = []
+    steps = view.steps(kind, part.from_ms // _MS_PER_S, part.to_ms // _MS_PER_S, part.step_ms // _MS_PER_S)
+    for counts_of_step in map(grouped, steps):
+        left = counts_of_step.total()
+        for group, counts in shown.items():
+            counts.append(counts_of_step[group])
+            left -= counts[-1]
+        others.append(left)
+    if question.by is By.ARCH:
+        return _Counts(
+            {str(arch): counts for arch, counts in shown.items()}, (), len(ranked) - len(shown), others
+        )
+    named = {vm.number: vm for vm in vms} or {
+        vm.number: vm for vm in sources.store.members_numbered([int(number) for number in shown])
+    }
+    known = [named[int(number)] for number in shown]
+    by_id = {vm.id: shown[vm.number] for vm in known}
+    return _Counts(by_id, known, len(ranked) - len(shown), others)
+
+
+def _from_store(
+    sources: Sources,
+    question: Question,
+    vm_ids: Sequence[str] | None,
+    vms: Sequence[VmMember],
+    part: Grid,
+) -> _Counts:
+    by_key: dict[str, list[int]] = {}
+    if question.by is By.VM:
         # A VM that was asked for is shown, if only to say that it was quiet.
-        by_key = {vm_id: {} for vm_id in vm_ids}
-        vm_of = {vm_id: vm_id for vm_id in vm_ids}
-    for point, key, count in _keyed(store, vm_ids, metric, by, grid):
+        by_key = {vm_id: [0] * len(part.starts_ms) for vm_id in question.vm_ids}
+    for start_ms, key, count in keyed(sources.store, vm_ids, question.metric, question.by, part):
         if count:
-            steps = by_key.setdefault(key, {})
-            steps[point.step_start_ms] = steps.get(point.step_start_ms, 0) + count
-            if by in (By.VM, By.VCPU) and point.vm is not None:
-                vm_of[key] = point.vm
-    return _Counts(by_key, vm_of)
+            counts = by_key.setdefault(key, [0] * len(part.starts_ms))
+            counts[(start_ms - part.from_ms) // part.step_ms] += count
+    ranked = sorted(by_key, key=lambda key: (-sum(by_key[key]), key))
+    rest = [by_key[key] for key in ranked[question.most :]]
+    others = [sum(counts) for counts in zip(*rest, strict=True)]
+    shown = {key: by_key[key] for key in ranked[: question.most]}
+    return _Counts(shown, vms, len(rest), others)
 
 
-def _keyed(
-    store: Store, vm_ids: Sequence[str] | None, metric: Metric, by: By, grid: Grid
-) -> Iterator[tuple[FaultPoint | ExitPoint, str, int]]:
-    kind = _EXIT_KINDS.get(metric)
-    if kind is not None:
-        for exit_point in store.exit_points(vm_ids, kind, grid.from_ms, grid.to_ms, grid.step_ms):
-            yield exit_point, _owner(exit_point, by), exit_point.count
-        return
-    keys = _FAULT_KEYS.get(by)
-    points = store.fault_points(
-        vm_ids, grid.from_ms, grid.to_ms, grid.step_ms, split=_SPLITS[by], counters=_COUNTERS.get(by, _FAULTS)
-    )
-    for point in points:
-        if keys is None:
-            yield point, _owner(point, by), point.counters["faults"]
-        else:
-            for key, count in keys(point):
-                yield point, key, count
+class _Composer:
+    """Makes rates of counts: knows what was covered of each VM."""
+
+    def __init__(
+        self, question: Question, vms: Sequence[VmMember], part: Grid, coverage: Sequence[CoveredSpan]
+    ) -> None:
+        self._by = question.by
+        self._part = part
+        self._coverage = coverage
+        self._vms = {vm.id: vm for vm in vms}
+        by_host: dict[str, list[CoveredSpan]] = defaultdict(list)
+        for span in coverage:
+            by_host[span.host].append(span)
+        self._of_host = {host: covered_ms(part, spans) for host, spans in by_host.items()}
+        self._anywhere = covered_ms(part, coverage)
+        if len(question.vm_ids) == 1:
+            self._anywhere = self._in_life(vms[0], self._anywhere)
+
+    def rates(self, version: str, counts: _Counts) -> Rates:
+        """Return the answer."""
+        names = labels(self._vms[key] for key in counts.shown) if self._by is By.VM else {}
+        series = [
+            Series(key, names.get(key) or label_of(key, self._by), of_key, self._per_second(key, of_key))
+            for key, of_key in counts.shown.items()
+        ]
+        others = None
+        if counts.other_keys:
+            values = _per_second(counts.others, self._anywhere)
+            others = Others(counts.other_keys, counts.others, values)
+        quiet = _per_second([0] * len(self._part.starts_ms), self._anywhere)
+        return Rates(version, self._part, series, others, quiet, self._coverage)
+
+    def _per_second(self, key: str, counts: Sequence[int]) -> Sequence[float | None]:
+        if self._by not in (By.VM, By.VCPU):
+            return _per_second(counts, self._anywhere)
+        vm = self._vms[key.partition("/")[0]]
+        return _per_second(counts, self._in_life(vm, self._of_host.get(vm.host, [0] * len(counts)), counts))
+
+    def _in_life(
+        self, vm: VmMember, covered: Sequence[int], counts: Sequence[int] | None = None
+    ) -> Sequence[int]:
+        """Leave out the steps in which the VM was not there: that it did not fault then says nothing."""
+        began_ms, ended_ms = life_of(vm)
+        return [
+            time_ms
+            if (start_ms + self._part.step_ms > began_ms and (ended_ms is None or start_ms <= ended_ms))
+            or (counts is not None and counts[place])
+            else 0
+            for place, (start_ms, time_ms) in enumerate(zip(self._part.starts_ms, covered, strict=True))
+        ]
 
 
-def _owner(point: FaultPoint | ExitPoint, by: By) -> str:
-    match by:
-        case By.VM:
-            return str(point.vm)
-        case By.VCPU:
-            return f"{point.vm}/{point.vcpu}"
-        case _:
-            return point.arch
-
-
-def _by_access(point: FaultPoint) -> Iterable[tuple[str, int]]:
-    yield _access(point.arch, point.format, point.word), point.counters["faults"]
-
-
-def _by_flag(point: FaultPoint) -> Iterable[tuple[str, int]]:
-    for name in _flag_names(point.arch, point.format, point.word):
-        yield name, point.counters["faults"]
-    for name in FAULT_CONTEXT:
-        yield name, point.counters[name]
-
-
-def _by_level(point: FaultPoint) -> Iterable[tuple[str, int]]:
-    left = point.counters["faults"]
-    for counter, level in _LEVELS.items():
-        left -= point.counters[counter]
-        yield level, point.counters[counter]
-    yield _NO_LEVEL, max(0, left)
-
-
-_FAULT_KEYS: Mapping[By, Callable[[FaultPoint], Iterable[tuple[str, int]]]] = {
-    By.ACCESS: _by_access,
-    By.FLAG: _by_flag,
-    By.LEVEL: _by_level,
-}
-
-
-# A guest's faults have a few dozen different words, which come again in every step.
-@lru_cache(maxsize=65_536)
-def _access(arch_name: str, format_name: str | None, word: int | None) -> Access:
-    if format_name is None or word is None:
-        return Access.UNKNOWN
-    return arch.get(arch_name).format_named(format_name).access(word)
-
-
-@lru_cache(maxsize=65_536)
-def _flag_names(arch_name: str, format_name: str | None, word: int | None) -> Sequence[str]:
-    if format_name is None or word is None:
-        return ()
-    return tuple(flag.name for flag in arch.get(arch_name).format_named(format_name).flags(word))
-
-
-def _others(
-    counts: _Counts, keys: Sequence[str], coverage: Sequence[CoveredSpan], grid: Grid
-) -> Others | None:
-    if not keys:
-        return None
-    steps: Counter[int] = Counter()
-    for key in keys:
-        steps.update(counts.by_key[key])
-    return Others(len(keys), steps.total(), _per_second(grid, steps, covered_ms(grid, coverage)))
-
-
-def _series(
-    counts: _Counts,
-    keys: Sequence[str],
-    host_of: Mapping[str, str],
-    coverage: Sequence[CoveredSpan],
-    grid: Grid,
-    by: By,
-) -> Sequence[Series]:
-    by_host: dict[str, list[CoveredSpan]] = defaultdict(list)
-    for span in coverage:
-        by_host[span.host].append(span)
-    covered_of_host = {host: covered_ms(grid, spans) for host, spans in by_host.items()}
-    never = [0] * len(grid.starts_ms)
-    anywhere = covered_ms(grid, coverage)
-    series = []
-    for key in keys:
-        steps = counts.by_key[key]
-        vm_id = counts.vm_of.get(key)
-        covered = anywhere if vm_id is None else covered_of_host.get(host_of[vm_id], never)
-        series.append(Series(key, _label(key, by), sum(steps.values()), _per_second(grid, steps, covered)))
-    return series
-
-
-def _per_second(grid: Grid, steps: Mapping[int, int], covered: Sequence[int]) -> Sequence[float | None]:
+def _per_second(counts: Sequence[int], covered: Sequence[int]) -> Sequence[float | None]:
     return [
-        steps.get(start, 0) * _MS_PER_S / time_ms if time_ms else None
-        for start, time_ms in zip(grid.starts_ms, covered, strict=True)
+        count * _MS_PER_S / time_ms if time_ms else None
+        for count, time_ms in zip(counts, covered, strict=True)
     ]
-
-
-def _label(key: str, by: By) -> str:
-    match by:
-        case By.VCPU:
-            return f"vCPU {key.partition('/')[2]}"
-        case By.LEVEL:
-            return _LEVEL_LABELS[key]
-        case _:
-            return key

@@ -5,13 +5,16 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from backend.store.accounts import BatchAccount, CostPoint, CountingTotal, LedgerPoint, LossPoint
+from backend.store.changes import Version
 from backend.store.values import (
     CoveredSpan,
     ExitPoint,
     ExitReasonCount,
     ExitRow,
+    ExitSum,
     FaultPoint,
     FaultRow,
+    FaultSum,
     HostEventRow,
     HostStatus,
     Split,
@@ -20,6 +23,7 @@ from backend.store.values import (
     Token,
     VcpuSummary,
     VmFilter,
+    VmMember,
     VmPlace,
     VmSummary,
 )
@@ -47,6 +51,39 @@ class Store(Protocol):
         :raises BatchError: it contradicts itself; nothing changes
         :raises NotNowError: what is stored does not allow it now; nothing changes
         """
+
+    def version(self) -> Version:
+        """Return which state of counts, coverage and VMs is read."""
+
+    def same_before(self, one: Version, other: Version) -> int:
+        """Return the time, UTC ms, before which counts and coverage are the same; 0 where unknown."""
+
+    def members(self, where: VmFilter, span: TimeRange) -> Sequence[VmMember]:
+        """Return every VM that existed in the range; no order.
+
+        :raises ParameterError: there are too many to look through
+        """
+
+    def lifetimes(self) -> tuple[int, int]:
+        """Return when the first VM was seen first and when one was last, UTC ms; no count lies outside."""
+
+    def members_named(self, vm_ids: Sequence[str]) -> Sequence[VmMember]:
+        """Return these VMs, in this order. :raises NotFoundError: a VM is unknown"""
+
+    def members_numbered(self, numbers: Sequence[int]) -> Sequence[VmMember]:
+        """Return the VMs with these numbers; no order."""
+
+    def commands(self, vm_ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the command lines of VMs, by id."""
+
+    def fault_sums(self, from_ms: int, to_ms: int, step_ms: int) -> Sequence[FaultSum]:
+        """Return the faults of every VM in steps [from_ms + k * step_ms, ...); no order.
+
+        A VM and step without any is left out.
+        """
+
+    def exit_sums(self, from_ms: int, to_ms: int, step_ms: int) -> Sequence[ExitSum]:
+        """Return the same of exits of each kind."""
 
     def vms(
         self, where: VmFilter, span: TimeRange, *, limit: int, after: VmPlace | None
@@ -137,6 +174,9 @@ class Store(Protocol):
 
         :raises NotFoundError: there is no such host
         """
+
+    def news(self) -> str:
+        """Return a text that is another one after each loss and each event of a host."""
 
     def host_events(
         self, host: str | None, span: TimeRange, *, limit: int, before: tuple[int, int] | None

@@ -22,11 +22,11 @@ from faultmodel.record import (
 from faultmodel.wire import Batch
 
 _exits = exit_counts.c
-_failed = _exits.errno.in_((EFAULT, EHWPOISON))
+failed = _exits.errno.in_((EFAULT, EHWPOISON))
 _of_kind: Mapping[ExitKind, ColumnElement[bool]] = {
-    ExitKind.MEMORY_FAULT: and_(_failed, _exits.reason == KVM_EXIT_MEMORY_FAULT),
-    ExitKind.BARE_ERROR: and_(_failed, _exits.reason.not_in((KVM_EXIT_MEMORY_FAULT, REASON_NOT_SHOWN))),
-    ExitKind.UNTOLD_ERROR: and_(_failed, _exits.reason == REASON_NOT_SHOWN),
+    ExitKind.MEMORY_FAULT: and_(failed, _exits.reason == KVM_EXIT_MEMORY_FAULT),
+    ExitKind.BARE_ERROR: and_(failed, _exits.reason.not_in((KVM_EXIT_MEMORY_FAULT, REASON_NOT_SHOWN))),
+    ExitKind.UNTOLD_ERROR: and_(failed, _exits.reason == REASON_NOT_SHOWN),
 }
 """The same rule as ``faultmodel.record.exit_kind``."""
 ExitTotals = Mapping[ExitKind, int]
@@ -63,8 +63,8 @@ def exit_totals(
     totals: dict[int, ExitTotals] = {}
     for some in chunks(vm_numbers):
         statement = (
-            select(_exits.vm_id, *_sums_by_kind())
-            .where(_exits.vm_id.in_(some), _failed, *in_buckets(_exits.bucket_s, span))
+            select(_exits.vm_id, *sums_by_kind())
+            .where(_exits.vm_id.in_(some), failed, *in_buckets(_exits.bucket_s, span))
             .group_by(_exits.vm_id)
         )
         totals.update((vm_id, _by_kind(sums)) for vm_id, *sums in connection.execute(statement))
@@ -84,8 +84,8 @@ def vcpu_totals(connection: Connection, arch: str, vm_number: int, span: TimeRan
     )
     faults.update((vcpu, total) for vcpu, total in connection.execute(of_faults))
     of_exits = (
-        select(_exits.vcpu, *_sums_by_kind())
-        .where(_exits.vm_id == vm_number, _failed, *in_buckets(_exits.bucket_s, span))
+        select(_exits.vcpu, *sums_by_kind())
+        .where(_exits.vm_id == vm_number, failed, *in_buckets(_exits.bucket_s, span))
         .group_by(_exits.vcpu)
     )
     exits = {vcpu: _by_kind(sums) for vcpu, *sums in connection.execute(of_exits)}
@@ -156,7 +156,8 @@ def sum_of(value: ColumnElement[int]) -> ColumnElement[int]:
     return cast(func.sum(value), BigInteger)
 
 
-def _sums_by_kind() -> list[ColumnElement[int]]:
+def sums_by_kind() -> list[ColumnElement[int]]:
+    """Return the sums of exits of each kind, in the order of ``ExitKind``."""
     return [sum_of(case((_of_kind[kind], _exits["count"]), else_=0)) for kind in ExitKind]
 
 

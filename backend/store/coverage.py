@@ -40,13 +40,14 @@ _extend = (
 )
 
 
-def add_coverage(writer: Writer, host_id: int, stream_id: int, batch: Batch, run: Run) -> None:
+def add_coverage(writer: Writer, host_id: int, stream_id: int, batch: Batch, run: Run) -> Sequence[Span]:
     """Add a batch's spans to its locked host's, merging what touches or overlaps. Empty ones cover nothing.
 
     What the last batch of a reading covers waits until the others have come: where one never does, because
     the spool dropped it, the span stays uncovered.
 
     :param run: the applied batches that this one is among
+    :return: what is covered now, the spans of earlier batches that waited for this one included
     """
     spans = [span for span in batch.covered if span.from_ns < span.to_ns]
     first = batch.sequence - batch.part
@@ -58,6 +59,7 @@ def add_coverage(writer: Writer, host_id: int, stream_id: int, batch: Batch, run
         spans += _take_waiting(writer.connection, stream_id, batch.sequence, run)
     for span in spans:
         _add_span(writer.connection, host_id, span)
+    return spans
 
 
 def read_coverage(

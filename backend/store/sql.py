@@ -6,7 +6,7 @@ A database's own file opens the transactions and brings the Writer; everything e
 from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from itertools import count
+from itertools import chain, count
 
 from sqlalchemy import bindparam, delete, select
 
@@ -24,12 +24,15 @@ from backend.store import (
     migrate,
     vm_descriptions,
 )
+from backend.store.changes import FOR_EVER_MS
 from backend.store.check import check_batch
+from backend.store.ranges import NS_PER_MS
 from backend.store.sql_hosts import HostReads
 from backend.store.sql_vms import VmReads
 from backend.store.tables import tokens as tokens_table
 from backend.store.values import Token
 from backend.store.writer import Writer
+from faultmodel.record import Span
 from faultmodel.wire import Batch
 
 # Built once: it is executed for every batch.
@@ -79,12 +82,13 @@ class SqlStore(VmReads, HostReads):
             losses.add_losses(writer, host.id, batch, received_ns)
             host_events.add_events(writer, host.id, batch)
             costs.add_costs(writer, host.id, batch)
-            coverage.add_coverage(writer, host.id, stream_id, batch, run)
+            covered = coverage.add_coverage(writer, host.id, stream_id, batch, run)
             vm_numbers = vm_descriptions.describe_vms(writer, batch, host.id, stream_id, received_ns)
             counts.add_counts(writer, batch, vm_numbers)
             ledger.add_ledger(writer, batch, vm_numbers)
             exits.add_exits(writer, batch, vm_numbers)
             faults.add_faults(writer, batch, vm_numbers, host.applied)
+            self._noted.note(host.id, host.applied + 1, _first_changed_ms(batch, covered))
         return True
 
     def add_token(self, token: Token) -> None:
@@ -111,3 +115,9 @@ class SqlStore(VmReads, HostReads):
         """Forget the token with this hash, if it is there."""
         with self.writing() as writer:
             writer.connection.execute(delete(tokens_table).where(tokens_table.c.sha256 == sha256))
+
+
+def _first_changed_ms(batch: Batch, covered: Sequence[Span]) -> int:
+    """Return the time before which a batch leaves counts and coverage as they are."""
+    buckets = (item.bucket_ms for item in chain(batch.fault_counts, batch.exit_counts))
+    return min([*buckets, *(span.from_ns // NS_PER_MS for span in covered)], default=FOR_EVER_MS)

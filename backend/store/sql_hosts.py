@@ -2,19 +2,39 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from backend.store import applied, costs, coverage, host_events, hosts, losses
 from backend.store.accounts import BatchAccount, CostPoint, LossPoint
+from backend.store.changes import Version
+from backend.store.counts import sum_of
 from backend.store.hosts import RECORDING
 from backend.store.ranges import Place
 from backend.store.sql_reads import SqlReads
+from backend.store.tables import host_events as host_events_table
 from backend.store.tables import hosts as hosts_table
+from backend.store.tables import loss_totals
 from backend.store.values import CoveredSpan, HostEventRow, HostStatus, TimeRange
+
+# Built once: to build a statement takes longer than to execute it.
+_news = select(
+    select(func.max(host_events_table.c.id)).scalar_subquery(),
+    select(sum_of(loss_totals.c["count"])).scalar_subquery(),
+)
 
 
 class HostReads(SqlReads):
     """See ``Store``."""
+
+    def version(self) -> Version:
+        """Return which state of the hosts' counts is read."""
+        with self._reading() as connection:
+            rows = connection.execute(select(hosts_table.c.id, hosts_table.c.applied))
+            return {row.id: row.applied for row in rows}
+
+    def same_before(self, one: Version, other: Version) -> int:
+        """Return the time before which counts and coverage are the same; 0 where that is not known."""
+        return self._noted.same_before(one, other)
 
     def coverage(self, hosts: Sequence[str] | None, span: TimeRange) -> Sequence[CoveredSpan]:
         """Return covered spans that meet the range, by host and time, clipped to it."""
@@ -33,6 +53,12 @@ class HostReads(SqlReads):
         """Return every host, by name."""
         with self._reading() as connection:
             return hosts.read_hosts(connection)
+
+    def news(self) -> str:
+        """Return a text that is another one after each loss and each event of a host."""
+        with self._reading() as connection:
+            newest, lost = connection.execute(_news).one()
+            return f"{newest or 0}-{lost or 0}"
 
     def host_events(
         self, host: str | None, span: TimeRange, *, limit: int, before: Place | None

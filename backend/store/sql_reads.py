@@ -7,6 +7,7 @@ from threading import local
 
 from sqlalchemy import Connection, Engine, event
 
+from backend.store.changes import Changes
 from backend.store.errors import check_time
 
 
@@ -26,6 +27,7 @@ class SqlReads(ABC):
 
     def __init__(self) -> None:
         self._of_thread = local()
+        self._noted = Changes()
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

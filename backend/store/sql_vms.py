@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from backend.store import counts, exits, faults, ledger, vm_queries
+from backend.store import counts, exits, faults, ledger, step_sums, vm_members, vm_queries
 from backend.store.accounts import CountingTotal, LedgerPoint
 from backend.store.fault_series import fault_series
 from backend.store.ranges import Place
@@ -14,13 +14,16 @@ from backend.store.values import (
     ExitPoint,
     ExitReasonCount,
     ExitRow,
+    ExitSum,
     FaultPoint,
     FaultRow,
+    FaultSum,
     Split,
     SyndromeCount,
     TimeRange,
     VcpuSummary,
     VmFilter,
+    VmMember,
     VmPlace,
     VmSummary,
 )
@@ -41,6 +44,41 @@ class VmReads(SqlReads):
         """
         with self._reading() as connection:
             return vm_queries.find_vms(connection, where, span, limit=limit, after=after)
+
+    def members(self, where: VmFilter, span: TimeRange) -> Sequence[VmMember]:
+        """Return every VM that existed in the range. :raises ParameterError: there are too many"""
+        with self._reading() as connection:
+            return vm_members.find_members(connection, where, span)
+
+    def lifetimes(self) -> tuple[int, int]:
+        """Return when the first VM was seen first and when one was last, UTC ms; no count lies outside."""
+        with self._reading() as connection:
+            return vm_members.lifetimes(connection)
+
+    def members_named(self, vm_ids: Sequence[str]) -> Sequence[VmMember]:
+        """Return these VMs, in this order. :raises NotFoundError: a VM is unknown"""
+        with self._reading() as connection:
+            return vm_members.named_members(connection, vm_ids)
+
+    def members_numbered(self, numbers: Sequence[int]) -> Sequence[VmMember]:
+        """Return the VMs with these numbers; no order."""
+        with self._reading() as connection:
+            return vm_members.numbered_members(connection, numbers)
+
+    def commands(self, vm_ids: Sequence[str]) -> Mapping[str, str]:
+        """Return the command lines of VMs, by id. Those that are not known have none."""
+        with self._reading() as connection:
+            return vm_queries.commands_of(connection, vm_ids)
+
+    def fault_sums(self, from_ms: int, to_ms: int, step_ms: int) -> Sequence[FaultSum]:
+        """Return the faults of every VM in steps; no order."""
+        with self._reading() as connection:
+            return step_sums.fault_sums(connection, from_ms, to_ms, step_ms)
+
+    def exit_sums(self, from_ms: int, to_ms: int, step_ms: int) -> Sequence[ExitSum]:
+        """Return the same of exits of each kind."""
+        with self._reading() as connection:
+            return step_sums.exit_sums(connection, from_ms, to_ms, step_ms)
 
     def vm(self, vm_id: str, span: TimeRange) -> VmSummary:
         """Return one VM. :raises NotFoundError: there is none"""

@@ -58,6 +58,29 @@ class VmSummary:
     """Memory-fault exits per second."""
 
 
+class VmMember(NamedTuple):
+    """A VM of a range, in few words."""
+
+    number: int
+    """Inside the database; given to no other VM."""
+    id: str
+    reported_id: str
+    host: str
+    arch: str
+    pid: int
+    name: str
+    uuid: str
+    vmm: str
+    manager: str
+    started_ns: int
+    ended_ns: int | None
+    first_seen_ms: int
+    life_end_ms: int
+    """When it was seen last; while it runs, the end of its host's covered time."""
+    is_current: bool
+    """Whether it has not told its end, on a host that has not booted anew since."""
+
+
 class VmPlace(NamedTuple):
     """Where a VM stands in the list of VMs: those that run come first, then the newest."""
 
@@ -131,6 +154,24 @@ class ExitPoint:
     vcpu: int
     arch: str
     count: int
+
+
+class FaultSum(NamedTuple):
+    """Faults of one VM in one step."""
+
+    vm: int
+    """The VM's number."""
+    step: int
+    """Counted from the range's start."""
+    faults: int
+
+
+class ExitSum(NamedTuple):
+    """Exits of one VM in one step, of each kind in the order of ``ExitKind``."""
+
+    vm: int
+    step: int
+    counts: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)

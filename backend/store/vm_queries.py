@@ -22,9 +22,9 @@ _MS_PER_S = 1000
 # A VM is there from first_seen_ms to life_end_ms. While it runs that end is the end of its host's covered
 # time, for as long as the host has not booted anew; after that it is when the VM was last seen.
 _covered_to_ms = hosts.c.covered_to_ns // NS_PER_MS
-_is_running = and_(vms.c.ended_ns.is_(None), vms.c.boot_id == hosts.c.boot_id)
-_life_end_ms = case(
-    (and_(_is_running, _covered_to_ms > vms.c.last_seen_ms), _covered_to_ms), else_=vms.c.last_seen_ms
+is_running = and_(vms.c.ended_ns.is_(None), vms.c.boot_id == hosts.c.boot_id)
+life_end_ms = case(
+    (and_(is_running, _covered_to_ms > vms.c.last_seen_ms), _covered_to_ms), else_=vms.c.last_seen_ms
 )
 
 
@@ -32,7 +32,7 @@ def find_vms(
     connection: Connection, where: VmFilter, span: TimeRange, *, limit: int, after: VmPlace | None
 ) -> Sequence[VmSummary]:
     """Return VMs that existed in the range: those that run first, newest ``first_seen_ms`` first, by id."""
-    conditions = [*_matching(where), *_alive_in(span)]
+    conditions = [*matching(where), *alive_in(span)]
     rows: list[Row[Any]] = []
     for has_ended in (False, True):
         if after is not None and after.has_ended > has_ended:
@@ -69,10 +69,10 @@ def chosen_vms(
     """Return id and architecture, by number, of the VMs of these ids, or of every VM in the range."""
     columns = select(vms.c.id, vms.c.public_id, vms.c.arch)
     if vm_ids is None:
-        everyone = columns.join(hosts, hosts.c.id == vms.c.host_id).where(*_alive_in(span))
+        everyone = columns.join(hosts, hosts.c.id == vms.c.host_id).where(*alive_in(span))
         return {number: (vm_id, arch) for number, vm_id, arch in connection.execute(everyone)}
     found: dict[int, tuple[str, str]] = {}
-    for some in chunks(_storable(vm_ids)):
+    for some in chunks(storable(vm_ids)):
         rows = connection.execute(columns.where(vms.c.public_id.in_(some)))
         found.update((number, (vm_id, arch)) for number, vm_id, arch in rows)
     return found
@@ -86,14 +86,14 @@ def vms_of(connection: Connection, host: str | None, span: TimeRange) -> Mapping
     statement = select(vms.c.public_id, hosts.c.name).join(hosts, hosts.c.id == vms.c.host_id)
     if host is not None:
         statement = statement.where(vms.c.host_id == host_number(connection, host))
-    rows = connection.execute(statement.where(*_alive_in(span)).order_by(vms.c.public_id))
+    rows = connection.execute(statement.where(*alive_in(span)).order_by(vms.c.public_id))
     return {row.public_id: row.name for row in rows}
 
 
 def hosts_of(connection: Connection, vm_ids: Sequence[str]) -> Mapping[str, str]:
     """Return the host's name by VM id. :raises NotFoundError: a VM is unknown"""
     found: dict[str, str] = {}
-    for some in chunks(_storable(vm_ids)):
+    for some in chunks(storable(vm_ids)):
         statement = (
             select(vms.c.public_id, hosts.c.name)
             .join(hosts, hosts.c.id == vms.c.host_id)
@@ -106,30 +106,41 @@ def hosts_of(connection: Connection, vm_ids: Sequence[str]) -> Mapping[str, str]
     return found
 
 
+def commands_of(connection: Connection, vm_ids: Sequence[str]) -> Mapping[str, str]:
+    """Return the command lines of VMs, by id."""
+    found: dict[str, str] = {}
+    for some in chunks(storable(vm_ids)):
+        statement = select(vms.c.public_id, vms.c.command).where(vms.c.public_id.in_(some))
+        found.update((vm_id, command) for vm_id, command in connection.execute(statement))
+    return found
+
+
 def _select_vms() -> Select[*tuple[Any, ...]]:
-    return select(vms, hosts.c.name.label("host"), _life_end_ms.label("life_end_ms")).join(
+    return select(vms, hosts.c.name.label("host"), life_end_ms.label("life_end_ms")).join(
         hosts, hosts.c.id == vms.c.host_id
     )
 
 
 def _row(connection: Connection, vm_id: str) -> Row[Any]:
-    for known in _storable([vm_id]):
+    for known in storable([vm_id]):
         row = connection.execute(_select_vms().where(vms.c.public_id == known)).one_or_none()
         if row is not None:
             return row
     raise NotFoundError(f"no VM {vm_id!r}")
 
 
-def _storable(texts: Sequence[str]) -> list[str]:
+def storable(texts: Sequence[str]) -> list[str]:
+    """Return the texts that a database can hold."""
     # PostgreSQL refuses a NUL in a text even to compare with; nothing stored has one.
     return [text for text in texts if "\0" not in text]
 
 
-def _matching(where: VmFilter) -> list[ColumnElement[bool]]:
+def matching(where: VmFilter) -> list[ColumnElement[bool]]:
+    """Return the conditions that a filter makes."""
     conditions: list[ColumnElement[bool]] = []
     for column, text in ((hosts.c.name, where.host), (vms.c.name, where.name), (vms.c.arch, where.arch)):
         if text is not None:
-            conditions.append(column.in_(_storable([text])))
+            conditions.append(column.in_(storable([text])))
     if where.pid is not None:
         conditions.append(vms.c.pid.in_([where.pid] if abs(where.pid) <= SIGNED_MAX else []))
     return conditions
@@ -143,10 +154,11 @@ def _is_after(place: VmPlace) -> ColumnElement[bool]:
     )
 
 
-def _alive_in(span: TimeRange) -> list[ColumnElement[bool]]:
+def alive_in(span: TimeRange) -> list[ColumnElement[bool]]:
+    """Return the conditions for VMs that existed in the range; hosts must be joined."""
     conditions: list[ColumnElement[bool]] = []
     if span.from_ms is not None:
-        conditions.append(_life_end_ms >= bounded(span.from_ms))
+        conditions.append(life_end_ms >= bounded(span.from_ms))
     if span.to_ms is not None:
         conditions.append(vms.c.first_seen_ms < bounded(span.to_ms))
     return conditions

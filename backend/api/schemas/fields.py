@@ -17,7 +17,17 @@ UntoldCount = Annotated[
 ]
 HostText = Annotated[str, AfterValidator(printable)]
 """What a host told. A database may have texts from before they were made printable when they came."""
-TimeText = Annotated[str, Field(examples=["2026-01-31T12:00:00.000Z"])]
+TimeText = Annotated[
+    str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-01-31T12:00:00.000Z"])
+]
+ExactTimeText = Annotated[
+    str,
+    Field(
+        description="RFC 3339 with ns",
+        json_schema_extra={"format": "date-time"},
+        examples=["2026-01-31T12:00:00.123456789Z"],
+    ),
+]
 WordText = Annotated[str, Field(pattern="^0x[0-9a-f]{1,16}$", examples=["0x200000006"])]
 Rate = Annotated[float | None, Field(description="Per second of covered time, null where none was covered")]
 NextCursor = Annotated[

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from backend.api.schemas.fields import HostText, NextCursor, TimeText
+from backend.api.schemas.fields import ExactTimeText, HostText, NextCursor, TimeText
 
 
 class Probe(BaseModel):
@@ -59,7 +59,7 @@ class HostEvent(BaseModel):
     """Something that changed how a host is read."""
 
     host: HostText = Field(examples=["host-1"])
-    time: str = Field(description="RFC 3339 with ns", examples=["2026-01-31T12:00:00.123456789Z"])
+    time: ExactTimeText
     kind: HostText = Field(
         description="`records`: faults are recorded as `one_in` says from now on; `vm_records`: those of the "
         "VM that `detail` names; `attached`: a new counting begins; `taken_over`: one goes on that an "

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field
 
-from backend.api.schemas.fields import NextCursor, WordText
+from backend.api.schemas.fields import ExactTimeText, NextCursor, WordText
 from faultmodel.record import Access, ExitKind
 
 
@@ -23,7 +23,7 @@ class RawSyndrome(BaseModel):
 class Exit(BaseModel):
     """One exit with a memory fault, or with a bare error."""
 
-    time: str = Field(description="RFC 3339 with ns", examples=["2026-01-31T12:00:00.123456789Z"])
+    time: ExactTimeText
     vm: str = Field(examples=["00000000000000a1"])
     vcpu: int = Field(examples=[0])
     arch: str = Field(examples=["x86_64"])
@@ -62,7 +62,7 @@ class ExitPage(BaseModel):
 class Fault(BaseModel):
     """One guest fault that was recorded."""
 
-    time: str = Field(description="RFC 3339 with ns", examples=["2026-01-31T12:00:00.123456789Z"])
+    time: ExactTimeText
     vm: str = Field(examples=["00000000000000a1"])
     vcpu: int = Field(examples=[0])
     arch: str = Field(examples=["x86_64"])

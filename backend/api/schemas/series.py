@@ -13,9 +13,11 @@ class Series(BaseModel):
         examples=["write"],
     )
     label: HostText = Field(description="The key for people", examples=["write"])
-    total: Count = Field(description="Exact count over all steps")
+    total: Count = Field(description="Exact count over the steps given")
+    counts: list[Count] = Field(description="Exact count of each step")
     values: list[float | None] = Field(
-        description="Per second of the step's covered time; null where none of it was covered"
+        description="Per second of the step's covered time; null where none of it was covered, or the VM was "
+        "not there"
     )
 
 
@@ -23,7 +25,8 @@ class OtherSeries(BaseModel):
     """Series beyond the most that were asked for, added up."""
 
     count: Count = Field(description="How many")
-    total: Count = Field(description="Exact count over all steps")
+    total: Count = Field(description="Exact count over the steps given")
+    counts: list[Count] = Field(description="Exact count of each step")
     values: list[float | None] = Field(description="Per second of time that any host covered")
 
 
@@ -41,8 +44,17 @@ class CoveredSpan(BaseModel):
 class Rates(BaseModel):
     """Series on one grid of steps."""
 
+    version: str = Field(
+        description="Names this state of the counts: `after` of the next question", examples=["Zk3vQ1xA-17"]
+    )
     step_ms: int = Field(examples=[1000])
-    times_ms: list[int] = Field(description="Start of each step, a multiple of the step")
+    times_ms: list[int] = Field(
+        description="Start of each step given, a multiple of the step; with `after`, those that may have "
+        "changed"
+    )
     series: list[Series] = Field(description="Greatest total first")
     others: OtherSeries | None = Field(description="null where every series is among those")
-    coverage: list[CoveredSpan]
+    quiet: list[float | None] = Field(
+        description="Values of a series without any count: 0 in steps of which some was covered, else null"
+    )
+    coverage: list[CoveredSpan] = Field(description="Of the whole range")

@@ -18,6 +18,11 @@ class Status(BaseModel):
     expects_collector: bool
     ready: bool
     missing: str = Field(description="What keeps the server from being ready; empty where nothing does")
+    news: str = Field(
+        description="Another one where there is a loss or an event of a host that was not there before",
+        examples=["41-12"],
+    )
+    asks_for_token: bool = Field(description="Whether readers must show a token or a session")
     hosts: list[Host]
 
 

@@ -35,13 +35,50 @@ class Vm(BaseModel):
     untold_error_exits: UntoldCount
     fault_rate: Rate
     exit_rate: Rate = Field(description="Memory-fault exits per second of covered time")
+    running: bool = Field(description="Whether it had not ended at the range's end")
+    rate_at_end: Rate = Field(
+        description="Faults per second in the newest covered step of the range; null where the VM had "
+        "ended, or "
+        "its host was not read any more"
+    )
+
+
+class ListedVm(Vm):
+    """A VM of a list."""
+
+    trend: list[float | None] = Field(
+        description="Faults per second of covered time in each step of the page's trend; empty without "
+        "`trend`"
+    )
+
+
+class VmTotals(BaseModel):
+    """Sums over all VMs that were found, on whatever page they are."""
+
+    vms: Count
+    running: Count = Field(description="At the range's end")
+    hosts: Count = Field(description="Hosts of these VMs")
+    faults: Count
+    memory_fault_exits: Count
+    bare_error_exits: Count
+    untold_error_exits: UntoldCount
+    rate_at_end: Rate = Field(description="Faults per second of all; null where no host was read at the end")
+
+
+class Trend(BaseModel):
+    """The steps of the trends."""
+
+    step_ms: int = Field(examples=[15000])
+    times_ms: list[int] = Field(description="Start of each step, a multiple of the step")
 
 
 class VmPage(BaseModel):
-    """VMs, those first seen last before the others."""
+    """VMs in the order that was asked for; else those that run first, each the newest first."""
 
-    items: list[Vm]
+    items: list[ListedVm]
     next_cursor: NextCursor
+    totals: VmTotals | None = Field(description="null where they were not asked for")
+    trend: Trend | None = Field(description="null where no trends were asked for")
 
 
 class Vcpu(BaseModel):

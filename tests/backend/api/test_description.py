@@ -1,9 +1,11 @@
 """The description of the API: complete, and kept by what is served."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.backend.serving import Server
 
@@ -73,8 +75,29 @@ def test_reading_needs_a_token_or_a_session_and_ingest_its_own_token(description
     for method, path, operation in operations(description):
         names = {name for scheme in operation.get("security", ()) for name in scheme}
         if path == "/api/v1/ingest":
-            assert names == {"ingest token"}
+            assert names == {"ingest_token"}
         elif method == "GET" and path.startswith("/api/"):
-            assert names == {"read token", "session"}, path
+            assert names == {"read_token", "session"}, path
         else:
             assert names == set(), path
+
+
+def test_it_is_valid(description: dict[str, Any]) -> None:
+    assert [error.message for error in OpenAPIV31SpecValidator(description).iter_errors()] == []
+
+
+def test_each_operation_has_a_short_name_of_its_own(description: dict[str, Any]) -> None:
+    names = [operation["operationId"] for _, _, operation in operations(description)]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch("[a-z]+(_[a-z]+)*", name) for name in names), names
+
+
+def test_every_time_says_that_it_is_one(description: dict[str, Any]) -> None:
+    times = [
+        (name, field, schema)
+        for name, body in description["components"]["schemas"].items()
+        for field, schema in body.get("properties", {}).items()
+        if any("2026-01-31T" in str(example) for example in schema.get("examples", ()))
+    ]
+    assert times
+    assert [(name, field) for name, field, schema in times if "date-time" not in str(schema)] == []

@@ -229,6 +229,11 @@ def test_series_beyond_the_most_that_are_asked_for_are_added_up(server: Server) 
     server.apply(make_batch(0, vms=[make_vm(vm) for vm in vms], fault_counts=counts))
     found = rates(server, most=1)
     assert values(found) == {OTHER: [9.0, None, None, None]}
-    assert found["others"] == {"count": 2, "total": 8, "values": [8.0, None, None, None]}
+    assert found["others"] == {
+        "count": 2,
+        "total": 8,
+        "counts": [8, 0, 0, 0],
+        "values": [8.0, None, None, None],
+    }
     assert rates(server, most=3)["others"] is None
     assert server.problem(RATES, most=0)[1].startswith("most:")

@@ -36,14 +36,19 @@ def test_a_vm_has_every_field_of_the_interface(server: Server) -> None:
                 "untold_error_exits": 0,
                 "fault_rate": 30.0,
                 "exit_rate": 2.0,
+                "running": True,
+                "rate_at_end": None,
+                "trend": [],
             }
         ],
         "next_cursor": None,
+        "totals": None,
+        "trend": None,
     }
 
 
 def test_there_are_no_vms_at_first(server: Server) -> None:
-    assert server.get("/api/v1/vms") == {"items": [], "next_cursor": None}
+    assert server.get("/api/v1/vms") == {"items": [], "next_cursor": None, "totals": None, "trend": None}
 
 
 def test_totals_are_of_the_range_alone(server: Server) -> None:

@@ -1,0 +1,81 @@
+"""Which VMs a question is about: by their ids, by what is known of them, by whether they run; and whether
+they do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from backend.store.base import Store
+from backend.store.values import TimeRange, VmFilter, VmMember
+
+_NS_PER_MS = 1_000_000
+
+
+class State(StrEnum):
+    """Whether a VM runs at a range's end."""
+
+    RUNNING = "running"
+    ENDED = "ended"
+
+
+_ANYTHING = VmFilter()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """VMs that fulfil all of this.
+
+    ``text``: is part of the VM's name, UUID, VMM, manager, host, architecture, process id or id; letter case
+    aside.
+    """
+
+    where: VmFilter = _ANYTHING
+    text: str = ""
+    state: State | None = None
+
+    @property
+    def is_everyone(self) -> bool:
+        """Whether it leaves out none."""
+        return self == EVERYONE
+
+    def members(self, store: Store, span: TimeRange, now_ms: int) -> Sequence[VmMember]:
+        """Return the VMs of the range; no order. :raises ParameterError: there are too many of them"""
+        found = store.members(self.where, span)
+        text, at_ms = self.text.strip().casefold(), end_of(span, now_ms)
+        if text:
+            found = [vm for vm in found if text in _searched(vm)]
+        if self.state is not None:
+            wanted = self.state is State.RUNNING
+            found = [vm for vm in found if is_running(vm, at_ms) is wanted]
+        return found
+
+
+EVERYONE = Choice()
+
+
+def end_of(span: TimeRange, now_ms: int) -> int:
+    """Return the time at which a range is judged, UTC ms: its end, or now where that lies ahead."""
+    return now_ms if span.to_ms is None else min(span.to_ms, now_ms)
+
+
+def is_running(vm: VmMember, at_ms: int) -> bool:
+    """Tell whether a VM that was there had not ended by then.
+
+    A VM that never told its end had one where its host has booted anew: when it was seen last.
+    """
+    if vm.ended_ns is not None:
+        return vm.ended_ns // _NS_PER_MS >= at_ms
+    return vm.is_current or vm.life_end_ms >= at_ms
+
+
+def life_of(vm: VmMember) -> tuple[int, int | None]:
+    """Return when a VM began and ended, UTC ms; None where it may still run."""
+    began_ms = min(vm.started_ns // _NS_PER_MS, vm.first_seen_ms)
+    if vm.ended_ns is not None:
+        return began_ms, max(vm.ended_ns // _NS_PER_MS, vm.life_end_ms)
+    return began_ms, None if vm.is_current else vm.life_end_ms
+
+
+def _searched(vm: VmMember) -> str:
+    texts = (vm.name, vm.uuid, vm.vmm, vm.manager, vm.host, vm.arch, str(vm.pid), vm.id, vm.reported_id)
+    return "\n".join(texts).casefold()

@@ -1,0 +1,143 @@
+"""What rates are of and what makes a series of its own: counts of the store, by the key of their series."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from functools import lru_cache
+
+from backend.query.breakdown import FAULT_CONTEXT
+from backend.query.grid import Grid
+from backend.store.base import Store
+from backend.store.values import ExitPoint, FaultPoint, Split
+from faultmodel import arch
+from faultmodel.record import Access, ExitKind
+
+
+class Metric(StrEnum):
+    """What is counted."""
+
+    FAULTS = "faults"
+    MEMORY_FAULT_EXITS = "memory_fault_exits"
+    BARE_ERROR_EXITS = "bare_error_exits"
+    UNTOLD_ERROR_EXITS = "untold_error_exits"
+
+
+class By(StrEnum):
+    """What makes a series of its own."""
+
+    VM = "vm"
+    VCPU = "vcpu"
+    FLAG = "flag"
+    ACCESS = "access"
+    LEVEL = "level"
+    ARCH = "arch"
+
+
+EXIT_KINDS = {
+    Metric.MEMORY_FAULT_EXITS: ExitKind.MEMORY_FAULT,
+    Metric.BARE_ERROR_EXITS: ExitKind.BARE_ERROR,
+    Metric.UNTOLD_ERROR_EXITS: ExitKind.UNTOLD_ERROR,
+}
+EXIT_BY = (By.VM, By.VCPU, By.ARCH)
+_LEVELS = {"mapped_4k": "4k", "mapped_2m": "2m", "mapped_1g": "1g"}
+NO_LEVEL = "none"
+
+_SPLITS = {
+    By.VM: Split(vm=True),
+    By.VCPU: Split(vm=True, vcpu=True),
+    By.FLAG: Split(word=True),
+    By.ACCESS: Split(word=True),
+    By.LEVEL: Split(),
+    By.ARCH: Split(),
+}
+_FAULTS = ("faults",)
+_COUNTERS = {By.FLAG: ("faults", *FAULT_CONTEXT), By.LEVEL: ("faults", *_LEVELS)}
+
+_LEVEL_LABELS = {
+    "4k": "4 KiB",
+    "2m": "2 MiB",
+    "1g": "1 GiB",
+    NO_LEVEL: "not mapped, or level not shown",
+}
+
+
+def keyed(
+    store: Store, vm_ids: Sequence[str] | None, metric: Metric, by: By, grid: Grid
+) -> Iterator[tuple[int, str, int]]:
+    """Yield counts as (start of the step, key of the series, count); no order, keys come again."""
+    kind = EXIT_KINDS.get(metric)
+    if kind is not None:
+        for exit_point in store.exit_points(vm_ids, kind, grid.from_ms, grid.to_ms, grid.step_ms):
+            yield exit_point.step_start_ms, _owner(exit_point, by), exit_point.count
+        return
+    keys = _FAULT_KEYS.get(by)
+    points = store.fault_points(
+        vm_ids, grid.from_ms, grid.to_ms, grid.step_ms, split=_SPLITS[by], counters=_COUNTERS.get(by, _FAULTS)
+    )
+    for point in points:
+        if keys is None:
+            yield point.step_start_ms, _owner(point, by), point.counters["faults"]
+        else:
+            for key, count in keys(point):
+                yield point.step_start_ms, key, count
+
+
+def _owner(point: FaultPoint | ExitPoint, by: By) -> str:
+    match by:
+        case By.VM:
+            return str(point.vm)
+        case By.VCPU:
+            return f"{point.vm}/{point.vcpu}"
+        case _:
+            return point.arch
+
+
+def _by_access(point: FaultPoint) -> Iterable[tuple[str, int]]:
+    yield _access(point.arch, point.format, point.word), point.counters["faults"]
+
+
+def _by_flag(point: FaultPoint) -> Iterable[tuple[str, int]]:
+    for name in _flag_names(point.arch, point.format, point.word):
+        yield name, point.counters["faults"]
+    for name in FAULT_CONTEXT:
+        yield name, point.counters[name]
+
+
+def _by_level(point: FaultPoint) -> Iterable[tuple[str, int]]:
+    left = point.counters["faults"]
+    for counter, level in _LEVELS.items():
+        left -= point.counters[counter]
+        yield level, point.counters[counter]
+    yield NO_LEVEL, max(0, left)
+
+
+_FAULT_KEYS: Mapping[By, Callable[[FaultPoint], Iterable[tuple[str, int]]]] = {
+    By.ACCESS: _by_access,
+    By.FLAG: _by_flag,
+    By.LEVEL: _by_level,
+}
+
+
+# A guest's faults have a few dozen different words, which come again in every step.
+@lru_cache(maxsize=65_536)
+def _access(arch_name: str, format_name: str | None, word: int | None) -> Access:
+    if format_name is None or word is None:
+        return Access.UNKNOWN
+    return arch.get(arch_name).format_named(format_name).access(word)
+
+
+@lru_cache(maxsize=65_536)
+def _flag_names(arch_name: str, format_name: str | None, word: int | None) -> Sequence[str]:
+    if format_name is None or word is None:
+        return ()
+    return tuple(flag.name for flag in arch.get(arch_name).format_named(format_name).flags(word))
+
+
+def label_of(key: str, by: By) -> str:
+    """Return what a series is called."""
+    match by:
+        case By.VCPU:
+            return f"vCPU {key.partition('/')[2]}"
+        case By.LEVEL:
+            return _LEVEL_LABELS[key]
+        case _:
+            return key

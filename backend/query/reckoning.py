@@ -1,0 +1,137 @@
+"""What VMs come to in a range: counts, rates, and what they did at its end."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from backend.query.blocks import Sums, View
+from backend.query.choice import is_running
+from backend.query.covering import Covering
+from backend.store.values import TimeRange, VmMember
+from faultmodel.record import ExitKind
+
+_MS_PER_S = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class CountedVm:
+    """A VM with its counts in a range; rates are per second of covered time, None where none was.
+
+    ``is_running``: at the range's end. ``rate_at_end``: in the newest covered step, None where the VM had
+    ended or its host was not read any more.
+    """
+
+    vm: VmMember
+    is_running: bool
+    faults: int
+    exits: Mapping[ExitKind, int]
+    fault_rate: float | None
+    exit_rate: float | None
+    rate_at_end: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over every VM that was found."""
+
+    vms: int
+    running: int
+    hosts: int
+    faults: int
+    exits: Mapping[ExitKind, int]
+    rate_at_end: float | None
+    """None where no host was read at the range's end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reckoning:
+    """The figures of VMs, by their numbers. ``running``: at the range's end; ``at_end``: rates of those."""
+
+    vms: Sequence[VmMember]
+    span: TimeRange
+    covering: Covering
+    running: frozenset[int]
+    at_end: Mapping[int, float]
+    faults: Sums
+    exits: Mapping[ExitKind, Sums]
+
+    @classmethod
+    def of(cls, vms: Sequence[VmMember], view: View, span: TimeRange, covering: Covering) -> Self:
+        """Reckon VMs of a range whose both ends are told."""
+        seconds = _seconds(span)
+        return cls(
+            vms=vms,
+            span=span,
+            covering=covering,
+            running=frozenset(vm.number for vm in vms if is_running(vm, covering.end_ms)),
+            at_end=rates_at_end(vms, view, covering),
+            faults=view.total(None, *seconds),
+            exits={kind: view.total(kind, *seconds) for kind in ExitKind},
+        )
+
+    def fault_rate(self, vm: VmMember) -> float | None:
+        """Return a VM's faults per second of covered time within its life."""
+        return self._per_second(vm, self.faults)
+
+    def exit_rate(self, vm: VmMember) -> float | None:
+        """Return the same of its memory-fault exits."""
+        return self._per_second(vm, self.exits[ExitKind.MEMORY_FAULT])
+
+    def counted(self, vm: VmMember) -> CountedVm:
+        """Return all figures of a VM."""
+        return CountedVm(
+            vm=vm,
+            is_running=vm.number in self.running,
+            faults=self.faults.get(vm.number, 0),
+            exits={kind: sums.get(vm.number, 0) for kind, sums in self.exits.items()},
+            fault_rate=self.fault_rate(vm),
+            exit_rate=self.exit_rate(vm),
+            rate_at_end=self.at_end.get(vm.number),
+        )
+
+    def totals(self) -> Totals:
+        """Return the sums over the VMs."""
+        numbers = [vm.number for vm in self.vms]
+        hosts = {vm.host for vm in self.vms}
+        is_read = any(self.covering.newest_step(host) for host in hosts)
+        return Totals(
+            vms=len(numbers),
+            running=len(self.running),
+            hosts=len(hosts),
+            faults=sum(self.faults.get(number, 0) for number in numbers),
+            exits={kind: sum(sums.get(number, 0) for number in numbers) for kind, sums in self.exits.items()},
+            rate_at_end=sum(self.at_end.values()) if is_read else None,
+        )
+
+    def _per_second(self, vm: VmMember, sums: Sums) -> float | None:
+        from_ms, to_ms = self.span.from_ms or 0, self.span.to_ms or 0
+        seen_ms = self.covering.within(vm.host, max(from_ms, vm.first_seen_ms), min(to_ms, vm.life_end_ms))
+        return sums.get(vm.number, 0) * _MS_PER_S / seen_ms if seen_ms else None
+
+
+def rates_at_end(vms: Sequence[VmMember], view: View, covering: Covering) -> Mapping[int, float]:
+    """Return the faults per second of running VMs in their hosts' newest covered step, by the VM's number.
+
+    A VM that has ended, or whose host was not read at the end any more, is left out.
+    """
+    newest = {host: covering.newest_step(host) for host in {vm.host for vm in vms}}
+    step_s = covering.step_ms // _MS_PER_S
+    sums: dict[int, Sums] = {}
+    for start_ms, _ in filter(None, newest.values()):
+        if start_ms not in sums:
+            (sums[start_ms],) = view.steps(
+                None, start_ms // _MS_PER_S, start_ms // _MS_PER_S + step_s, step_s
+            )
+    rates = {}
+    for vm in vms:
+        step = newest[vm.host]
+        if step is not None and is_running(vm, covering.end_ms):
+            start_ms, time_ms = step
+            rates[vm.number] = sums[start_ms].get(vm.number, 0) * _MS_PER_S / time_ms
+    return rates
+
+
+def _seconds(span: TimeRange) -> tuple[int, int]:
+    """Return the buckets that start within a range."""
+    from_s = -(-(span.from_ms or 0) // _MS_PER_S)
+    return from_s, max(from_s, -(-(span.to_ms or 0) // _MS_PER_S))

@@ -1,0 +1,169 @@
+"""The VMs of a range with their counts in it: those that are looked for, in the order of a figure, and their
+sums."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+from backend.query.blocks import View
+from backend.query.choice import Choice, end_of, is_running, life_of
+from backend.query.covering import STALE_MS, Covering
+from backend.query.grid import Grid
+from backend.query.names import title
+from backend.query.reckoning import CountedVm, Reckoning, Totals, rates_at_end
+from backend.query.sources import Sources
+from backend.store.values import TimeRange, VmMember
+from faultmodel.record import ExitKind
+
+_MS_PER_S = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class VmList:
+    """Some of the VMs that were found, the sums over all of them, and what the listed ones did over time."""
+
+    items: Sequence[CountedVm]
+    has_more: bool
+    totals: Totals
+    trends: Mapping[str, Sequence[float | None]]
+    """By id, on the steps of ``trend_grid``."""
+    trend_grid: Grid
+
+
+def _natural(text: str) -> Sequence[object]:
+    """Return a key that sorts texts as people do: vm-2 before vm-10, letter case aside."""
+    parts = re.split(r"([0-9]+)", text.casefold())
+    return [(1, int(part), "") if at % 2 else (0, 0, part) for at, part in enumerate(parts)]
+
+
+def _exits_of(kind: ExitKind) -> Callable[[Reckoning, VmMember], int]:
+    return lambda reckoning, vm: reckoning.exits[kind].get(vm.number, 0)
+
+
+SORTS: Mapping[str, Callable[[Reckoning, VmMember], Any]] = {
+    "name": lambda _, vm: _natural(title(vm)),
+    "host": lambda _, vm: _natural(vm.host),
+    "arch": lambda _, vm: vm.arch,
+    "started": lambda _, vm: vm.started_ns,
+    "rate_at_end": lambda reckoning, vm: reckoning.at_end.get(vm.number),
+    "fault_rate": lambda reckoning, vm: reckoning.fault_rate(vm),
+    "faults": lambda reckoning, vm: reckoning.faults.get(vm.number, 0),
+    "exit_rate": lambda reckoning, vm: reckoning.exit_rate(vm),
+    **{f"{kind}_exits": _exits_of(kind) for kind in ExitKind},
+}
+"""What VMs are sorted by."""
+
+
+def list_vms(
+    sources: Sources,
+    choice: Choice,
+    grid: Grid,
+    span: TimeRange,
+    now_ms: int,
+    *,
+    sort: str,
+    limit: int,
+    after: tuple[int, str] | None,
+    trend_points: int,
+) -> VmList:
+    """Return VMs that existed in the range, sorted over all of them. What has no value comes last either way.
+
+    :param grid: its step is what ``rate_at_end`` is of
+    :param sort: of ``SORTS``, with ``-`` before it where the greatest come first; "" for those that run
+        before those that have ended, each the newest first
+    :param after: place and id of the last VM of the page before
+    :param trend_points: so many steps at most; 0 for no trends
+    :raises ParameterError: there are too many VMs to look through
+    """
+    with sources.store.snapshot():
+        view = sources.blocks.view(sources.store.version(), now_ms)
+        found = choice.members(sources.store, span, now_ms)
+        from_ms = span.from_ms
+        if from_ms is None:
+            from_ms = min((vm.first_seen_ms for vm in found), default=0)
+        within = TimeRange(from_ms, grid.to_ms if span.to_ms is None else span.to_ms)
+        covering = Covering(sources.store.coverage(None, within), end_of(span, now_ms), grid.step_ms)
+        reckoning = Reckoning.of(found, view, within, covering)
+        ordered = _ordered(found, reckoning, sort)
+        start = _start(ordered, after)
+        listed = ordered[start : start + limit]
+        trend_grid = _trend_grid(grid, trend_points)
+        trends = _trends(listed, view, covering, trend_grid, grid.to_ms) if trend_points else {}
+    return VmList(
+        items=[reckoning.counted(vm) for vm in listed],
+        has_more=len(ordered) > start + limit,
+        totals=reckoning.totals(),
+        trends=trends,
+        trend_grid=trend_grid,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """What a VM did at a range's end; as in ``CountedVm``."""
+
+    is_running: bool
+    rate_at_end: float | None
+
+
+def ends_of(
+    sources: Sources, vm_ids: Sequence[str], span: TimeRange, now_ms: int, step_ms: int
+) -> Mapping[str, End]:
+    """Return what these VMs did at the range's end, by id. :raises NotFoundError: a VM is unknown"""
+    end_ms = end_of(span, now_ms)
+    with sources.store.snapshot():
+        view = sources.blocks.view(sources.store.version(), now_ms)
+        vms = sources.store.members_named(vm_ids)
+        newest = TimeRange(max(0, end_ms - STALE_MS - step_ms), span.to_ms)
+        hosts = sorted({vm.host for vm in vms})
+        covering = Covering(sources.store.coverage(hosts, newest), end_ms, step_ms)
+        rates = rates_at_end(vms, view, covering)
+    return {vm.id: End(is_running(vm, end_ms), rates.get(vm.number)) for vm in vms}
+
+
+def _ordered(vms: Sequence[VmMember], reckoning: Reckoning, sort: str) -> Sequence[VmMember]:
+    if not sort:
+        return sorted(vms, key=lambda vm: (vm.number not in reckoning.running, -vm.first_seen_ms, vm.id))
+    value_of = SORTS[sort.removeprefix("-")]
+    # Sorted twice, as sorting is stable: of equal values the first by name comes first, whichever way.
+    valued = [(value_of(reckoning, vm), vm) for vm in sorted(vms, key=lambda vm: (title(vm), vm.id))]
+    there = [pair for pair in valued if pair[0] is not None]
+    there.sort(key=itemgetter(0), reverse=sort.startswith("-"))
+    return [vm for _, vm in (*there, *(pair for pair in valued if pair[0] is None))]
+
+
+def _start(ordered: Sequence[VmMember], after: tuple[int, str] | None) -> int:
+    """Return where a page begins: the order changes while one turns pages, so the last VM tells more than its
+    place."""
+    if after is None:
+        return 0
+    place, vm_id = after
+    return next((at + 1 for at, vm in enumerate(ordered) if vm.id == vm_id), place)
+
+
+def _trend_grid(grid: Grid, points: int) -> Grid:
+    """Return the grid in as few times longer steps as give at most so many points."""
+    times = -(-len(grid.starts_ms) // max(1, points))
+    step_ms = max(1, times) * grid.step_ms
+    return Grid(grid.from_ms // step_ms * step_ms, -(-grid.to_ms // step_ms) * step_ms, step_ms)
+
+
+def _trends(
+    vms: Sequence[VmMember], view: View, covering: Covering, grid: Grid, to_ms: int
+) -> Mapping[str, Sequence[float | None]]:
+    """Return the rates of VMs in steps; the last may reach beyond ``to_ms``, where nothing is yet."""
+    covered = {host: covering.of_steps(host, grid) for host in {vm.host for vm in vms}}
+    lives = [(vm, *life_of(vm), covered[vm.host]) for vm in vms]
+    trends: dict[str, list[float | None]] = {vm.id: [] for vm in vms}
+    seconds = (grid.from_ms // _MS_PER_S, to_ms // _MS_PER_S, grid.step_ms // _MS_PER_S)
+    for place, (start_ms, blocks) in enumerate(
+        zip(grid.starts_ms, view.in_steps(None, *seconds), strict=True)
+    ):
+        for vm, began_ms, ended_ms, of_host in lives:
+            count = sum([block.get(vm.number, 0) for block in blocks])
+            was_there = start_ms + grid.step_ms > began_ms and (ended_ms is None or start_ms <= ended_ms)
+            time_ms = of_host[place] if was_there or count else 0
+            trends[vm.id].append(round(count * _MS_PER_S / time_ms, 3) if time_ms else None)
+    return trends

@@ -1,0 +1,82 @@
+"""Every VM of a range in few words: what lists are searched, sorted and named by."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from backend.errors import NotFoundError, ParameterError
+from backend.store.ranges import chunks
+from backend.store.tables import hosts, vms
+from backend.store.values import TimeRange, VmFilter, VmMember
+from backend.store.vm_queries import alive_in, is_running, life_end_ms, matching, storable
+
+MAX_MEMBERS = 50_000
+"""VMs that are looked through at once: about a second's work."""
+
+_columns = (
+    vms.c.id,
+    vms.c.public_id,
+    vms.c.reported_id,
+    hosts.c.name,
+    vms.c.arch,
+    vms.c.pid,
+    vms.c.name,
+    vms.c.uuid,
+    vms.c.vmm,
+    vms.c.manager,
+    vms.c.started_ns,
+    vms.c.ended_ns,
+    vms.c.first_seen_ms,
+    life_end_ms,
+    is_running,
+)
+
+_select = select(*_columns).join(hosts, hosts.c.id == vms.c.host_id)
+_lifetimes = select(
+    select(func.min(vms.c.first_seen_ms)).scalar_subquery(),
+    select(func.max(vms.c.last_seen_ms)).scalar_subquery(),
+)
+# Built once: to build a statement takes longer than to execute it.
+_numbered = _select.where(vms.c.id.in_(bindparam("numbers", expanding=True)))
+_named = _select.where(vms.c.public_id.in_(bindparam("ids", expanding=True)))
+
+
+def find_members(connection: Connection, where: VmFilter, span: TimeRange) -> Sequence[VmMember]:
+    """Return every VM that existed in the range; no order.
+
+    :raises ParameterError: there are more than ``MAX_MEMBERS``
+    """
+    statement = _select.where(*matching(where), *alive_in(span)).limit(MAX_MEMBERS + 1)
+    rows = connection.execute(statement).all()
+    if len(rows) > MAX_MEMBERS:
+        raise ParameterError(
+            "from", f"more than {MAX_MEMBERS} VMs existed in this range; choose a shorter one, or a host"
+        )
+    return [VmMember._make(row) for row in rows]
+
+
+def named_members(connection: Connection, vm_ids: Sequence[str]) -> Sequence[VmMember]:
+    """Return these VMs, in this order. :raises NotFoundError: a VM is unknown"""
+    found: dict[str, VmMember] = {}
+    for some in chunks(storable(vm_ids)):
+        rows = connection.execute(_named, {"ids": some})
+        found.update((row.public_id, VmMember._make(row)) for row in rows)
+    for vm_id in vm_ids:
+        if vm_id not in found:
+            raise NotFoundError(f"no VM {vm_id!r}")
+    return [found[vm_id] for vm_id in vm_ids]
+
+
+def numbered_members(connection: Connection, numbers: Sequence[int]) -> Sequence[VmMember]:
+    """Return the VMs with these numbers; no order."""
+    return [
+        VmMember._make(row)
+        for some in chunks(numbers)
+        for row in connection.execute(_numbered, {"numbers": some})
+    ]
+
+
+def lifetimes(connection: Connection) -> tuple[int, int]:
+    """Return when the first VM was seen first and when one was seen last, UTC ms; 0 where there is none."""
+    first_ms, last_ms = connection.execute(_lifetimes).one()
+    return first_ms or 0, last_ms or 0

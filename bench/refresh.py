@@ -1,0 +1,121 @@
+"""What a refresh of the overview costs the server: CPU time beside that of taking the batches meanwhile.
+
+A server of its own has the newest minutes of a fleet without guests, and takes a batch of each host each
+second. In turns nobody looks, and a page asks what it asks each second. Needs no KVM and no root.
+
+    python -m bench.refresh [--vms 560] [--hosts 4] [--minutes 15] [--seconds 60]
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from bench.cost.process import cpu_s
+from bench.markdown import table
+from bench.viewing.questions import Viewer
+from tests.browser.feed import Feed
+from tests.fleet import Fleet
+
+LIMIT_MS = 20.0
+_STEPS_S = (1, 2, 5, 10, 15, 30, 60)
+_MOST_STEPS = 360
+"""As frontend/public/js/base/time.js chooses a step."""
+_TURN_S = 10
+
+
+def main() -> None:
+    """Measure and print."""
+    options = _options()
+    fleet = Fleet(options.vms, options.hosts)
+    loads = [os.getloadavg()[0]]
+    with tempfile.TemporaryDirectory() as directory:
+        feed = Feed(Path(directory), fleet.host_names)
+        feed.product.start_server(expect_collector=False)
+        try:
+            start_s = int(time.time()) - options.minutes * 60
+            sequence = _fill(feed, fleet, start_s)
+            rows = _measure(feed, fleet, sequence, start_s, options)
+        finally:
+            feed.product.stop()
+    loads.append(os.getloadavg()[0])
+    print(*table(rows), sep="\n")
+    load = f"{min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} cores"
+    print(f"\n{options.vms} VMs on {options.hosts} hosts, {options.minutes} minutes; load average {load}.")
+
+
+def _fill(feed: Feed, fleet: Fleet, start_s: int) -> int:
+    """Hand in all seconds until now; return how many batches each host has sent."""
+    sequence, at_s = 0, start_s
+    while at_s < int(time.time()) - 1:
+        seconds = range(at_s, min(at_s + 20, int(time.time())))
+        for batch in fleet.batches(seconds, sequence, start_s=start_s):
+            feed.send(batch)
+        sequence, at_s = sequence + 1, seconds.stop
+        print(f"filled {at_s - start_s} s", end="\r", file=sys.stderr, flush=True)
+    feed.end_s = at_s
+    return sequence
+
+
+def _measure(
+    feed: Feed, fleet: Fleet, sequence: int, start_s: int, options: argparse.Namespace
+) -> list[list[str]]:
+    span_s = options.minutes * 60
+    step_s = next(step for step in _STEPS_S if span_s / step <= _MOST_STEPS)
+    viewer = Viewer(feed.product.url.partition("//")[2], span_s * 1000, step_s * 1000)
+    first = _cpu(feed)
+    viewer.refresh(int(time.time() * 1000))
+    first_ms = (_cpu(feed) - first) * 1000
+    quiet: list[float] = []
+    looked: list[float] = []
+    requests, received = viewer.requests, viewer.received
+    for turn in range(2 * max(1, options.seconds // (2 * _TURN_S))):
+        is_looked_at = turn % 2 == 1
+        before = _cpu(feed)
+        for _ in range(_TURN_S):
+            sequence = _take_a_second(feed, fleet, sequence, start_s)
+            if is_looked_at:
+                viewer.refresh(int(time.time() * 1000))
+        (looked if is_looked_at else quiet).append((_cpu(feed) - before) * 1000 / _TURN_S)
+    refreshes = len(looked) * _TURN_S
+    each = median(looked) - median(quiet)
+    return [
+        ["", "measured", "limit"],
+        ["a page that is opened, ms of CPU", f"{first_ms:,.0f}", ""],
+        ["a refresh, ms of CPU", f"{each:,.1f}", f"{LIMIT_MS:g}"],
+        ["taking one second of batches, ms of CPU", f"{median(quiet):,.1f}", ""],
+        ["requests of a refresh", f"{(viewer.requests - requests) / refreshes:g}", ""],
+        ["kB of a refresh, not compressed", f"{(viewer.received - received) / refreshes / 1000:,.1f}", ""],
+    ]
+
+
+def _take_a_second(feed: Feed, fleet: Fleet, sequence: int, start_s: int) -> int:
+    """Hand in the second after the last one, once it is over."""
+    time.sleep(max(0.0, feed.end_s + 1 - time.time()))
+    for batch in fleet.batches(range(feed.end_s, feed.end_s + 1), sequence, start_s=start_s):
+        feed.send(batch)
+    feed.end_s += 1
+    return sequence + 1
+
+
+def _cpu(feed: Feed) -> float:
+    assert feed.product.server is not None
+    return cpu_s(feed.product.server.pid)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--vms", type=int, default=560, help="%(default)s")
+    parser.add_argument("--hosts", type=int, default=4, help="%(default)s")
+    parser.add_argument("--minutes", type=int, default=15, help="range of the page (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=60, help="how long to measure (%(default)s)")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

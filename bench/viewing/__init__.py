@@ -1,0 +1,1 @@
+"""What a page that is looked at costs the server."""

@@ -1,0 +1,102 @@
+"""Sums that are kept are what the store has, however batches come and ranges lie."""
+
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from shutil import copyfile
+
+import pytest
+
+from backend.query.blocks import LENGTHS_S, Blocks, View
+from backend.store import open_store
+from backend.store.base import Store
+from faultmodel.record import ExitKind, Span
+from faultmodel.wire import Batch
+from tests.batches import NS_PER_S, START_MS, START_NS, START_S, VM_ID, exit_count, fault_count, make_batch
+
+OTHER = "00000000000000b2"
+NOW_MS = START_MS + 4000_000
+
+
+def view(store: Store, blocks: Blocks) -> View:
+    """Look at the store as it is now."""
+    return blocks.view(store.version(), NOW_MS)
+
+
+def truth(store: Store, from_s: int, to_s: int) -> dict[int, int]:
+    """Return the faults of every VM as the store itself adds them up."""
+    sums: Counter[int] = Counter()
+    for vm, _, faults in store.fault_sums(from_s * 1000, to_s * 1000, 1000):
+        sums[vm] += faults
+    return dict(sums)
+
+
+def second(at: int, faults: int, *, vm: str = VM_ID, sequence: int | None = None) -> Batch:
+    """Return the batch of a second, counted from ``START_S``."""
+    span = Span(START_NS + at * NS_PER_S, START_NS + (at + 1) * NS_PER_S)
+    counts = [fault_count(vm, second=at, faults=faults)]
+    return make_batch(at if sequence is None else sequence, covered=(span,), fault_counts=counts)
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    """Return a store with faults of two VMs here and there in more than an hour."""
+    for at in (*range(0, 70), 299, 300, 301, 1799, 1800, 3599, 3600, 3601, 3999):
+        store.apply(second(at, at + 1, vm=(VM_ID, OTHER)[at % 2]), START_NS)
+    return store
+
+
+@pytest.mark.parametrize(
+    ("first", "end"),
+    [(0, 4000), (1, 3999), (0, 1), (7, 7), (3, 62), (59, 3601), (-5, 3600), (300, 3900), (3995, 4005)],
+)
+def test_a_total_is_that_of_the_store_wherever_the_range_lies(filled: Store, first: int, end: int) -> None:
+    blocks = Blocks(filled)
+    for _ in range(2):
+        found = view(filled, blocks).total(None, START_S + first, START_S + end)
+        assert found == truth(filled, START_S + first, START_S + end)
+
+
+@pytest.mark.parametrize("step_s", [*LENGTHS_S, 2, 10, 120, 600])
+def test_steps_are_those_of_the_store(filled: Store, step_s: int) -> None:
+    from_s = START_S // step_s * step_s
+    to_s = from_s + -(-4100 // step_s) * step_s
+    steps = list(view(filled, Blocks(filled)).steps(None, from_s, to_s, step_s))
+    assert steps == [truth(filled, at, at + step_s) for at in range(from_s, to_s, step_s)]
+
+
+def test_a_batch_that_comes_late_is_in_the_next_answer(filled: Store) -> None:
+    blocks = Blocks(filled)
+    before = view(filled, blocks).total(None, START_S, START_S + 4000)
+    filled.apply(second(1000, 7, sequence=4000), START_NS)
+    after = view(filled, blocks).total(None, START_S, START_S + 4000)
+    assert sum(after.values()) == sum(before.values()) + 7
+
+
+def test_whoever_still_reads_an_older_state_sees_that_one(filled: Store) -> None:
+    blocks = Blocks(filled)
+    with filled.snapshot():
+        old = filled.version()
+        before = truth(filled, START_S, START_S + 4000)
+        assert blocks.view(old, NOW_MS).total(None, START_S, START_S + 4000) == before
+    filled.apply(second(20, 5, sequence=4000), START_NS)
+    assert sum(view(filled, blocks).total(None, START_S, START_S + 4000).values()) == sum(before.values()) + 5
+
+
+def test_what_another_process_stored_is_in_the_next_answer(migrated_file: Path, tmp_path: Path) -> None:
+    path = tmp_path / "shared.db"
+    copyfile(migrated_file, path)
+    with closing(open_store(f"sqlite:///{path}")) as ours, closing(open_store(f"sqlite:///{path}")) as theirs:
+        ours.apply(second(0, 3), START_NS)
+        blocks = Blocks(ours)
+        assert sum(view(ours, blocks).total(None, START_S, START_S + 60).values()) == 3
+        theirs.apply(second(1, 4), START_NS)
+        assert sum(view(ours, blocks).total(None, START_S, START_S + 60).values()) == 7
+
+
+def test_exits_are_kept_by_kind(store: Store) -> None:
+    store.apply(make_batch(0, exit_counts=[exit_count(count=3), exit_count(reason=0, count=5)]), START_NS)
+    found = view(store, Blocks(store))
+    assert list(found.total(ExitKind.MEMORY_FAULT, START_S, START_S + 10).values()) == [3]
+    assert list(found.total(ExitKind.BARE_ERROR, START_S, START_S + 10).values()) == [5]
+    assert found.total(ExitKind.UNTOLD_ERROR, START_S, START_S + 10) == {}

@@ -1,7 +1,8 @@
 """Tells those who watch that new data was stored. Lives in the server's event loop, belongs to no thread."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
 
 HEARTBEAT_S = 10.0
 LEAST_PAUSE_S = 0.05
@@ -14,12 +15,24 @@ class Live:
 
     def __init__(self) -> None:
         self._watchers: set[_Watcher] = set()
+        self._places: Counter[str] = Counter()
         self._closed = False
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no more can watch."""
-        return len(self._watchers) >= MAX_WATCHERS
+    def take_place(self, address: str) -> Callable[[], None] | None:
+        """Return what gives the place back, None where there is none.
+
+        :param address: whose it is; one may have half of all
+        """
+        if self._places.total() >= MAX_WATCHERS or self._places[address] >= MAX_WATCHERS // 2:
+            return None
+        self._places[address] += 1
+
+        def give_back() -> None:
+            self._places[address] -= 1
+            if not self._places[address]:
+                del self._places[address]
+
+        return give_back
 
     def announce(self, host: str, time_ns: int) -> None:
         """Tell every watcher that a batch of this host was applied at this time."""

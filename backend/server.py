@@ -1,6 +1,8 @@
 """Runs the application on a socket until it is told to end."""
 
+import asyncio
 import gc
+import logging
 import os
 import socket
 from types import FrameType
@@ -9,13 +11,15 @@ import uvicorn
 
 from backend.app import create_app
 from backend.auth import TokenKind
-from backend.connections import Connection
+from backend.connections import Connection, RareWarnings, log_rarely, raise_descriptor_limit
 from backend.errors import SettingError
 from backend.live import Live
 from backend.settings import Settings
 from backend.store.base import Store
 
 _GRACE_S = 1
+_BACKLOG = 128
+"""asyncio takes so many connections at once, and tries so often where it can take none."""
 _KEEP_ALIVE_S = 75
 """Longer than any collector's pause between two batches."""
 
@@ -31,6 +35,9 @@ def serve(settings: Settings, store: Store) -> None:
     store.check_schema()
     _check_tokens(settings, store)
     live = Live()
+    Connection.most = raise_descriptor_limit()
+    uvicorn_log = logging.getLogger("uvicorn.error")
+    uvicorn_log.addFilter(RareWarnings(uvicorn_log))
     config = uvicorn.Config(
         create_app(settings, store, live=live),
         http=Connection,
@@ -40,6 +47,7 @@ def serve(settings: Settings, store: Store) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        backlog=_BACKLOG,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S,
     )
@@ -56,7 +64,7 @@ def listen(settings: Settings) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listener = socket.create_server(address[:2], family=family, backlog=2048)
+        listener = socket.create_server(address[:2], family=family, backlog=_BACKLOG)
         # asyncio sets this only on sockets that name their protocol, which create_server's do not. The second
         # part of an answer would otherwise wait for the first to be acknowledged: 40 ms.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -91,6 +99,7 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        asyncio.get_running_loop().set_exception_handler(log_rarely)
         await super().startup(sockets)
         # What the application is made of stays. Looking through all of it for garbage, as happens every ten
         # seconds or so, would keep everyone waiting for 100 ms.

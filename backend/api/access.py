@@ -1,5 +1,6 @@
 """Who may use what: readers by token or session, collectors by ingest token."""
 
+import logging
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -8,9 +9,11 @@ from fastapi.security import APIKeyCookie, HTTPBearer
 from backend.api.problems import ProblemError
 from backend.api.services import Services, services_of
 from backend.auth import TokenKind, find_token
+from backend.log_lines import RareLines
 from backend.store.values import Token
 from faultmodel.problem import ProblemCode
 
+_lines = RareLines(logging.getLogger(__name__))
 SESSION_COOKIE = "kvmfaults_session"
 _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
@@ -80,6 +83,7 @@ def require_token(request: Request, services: Services, kind: TokenKind) -> Toke
         )
     token = find_token(services.store, text)
     if token is None:
+        _lines.warn(f"unknown token address={client_address(request)}", f"path={request.url.path!r}")
         raise ProblemError(401, ProblemCode.TOKEN_UNKNOWN, "the token is not known here", _CHALLENGE)
     if token.kind != kind:
         raise ProblemError(
@@ -98,6 +102,11 @@ async def _ingest_host(request: Request) -> str:
 
 IngestHost = Annotated[str, Depends(_ingest_host)]
 """The host whose batches the request's token may hand in."""
+
+
+def client_address(request: Request) -> str:
+    """Return the address that a request came from, empty where that is not known."""
+    return "" if request.client is None else request.client.host
 
 
 def bearer_of(request: Request) -> str:

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
 from fastapi import APIRouter, Request
 from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
-from backend.api.access import may_read
+from backend.api.access import client_address, may_read
 from backend.api.problems import NOT_NOW, ProblemError
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
@@ -29,6 +30,18 @@ class EventStreamResponse(StreamingResponse):
 
     media_type = "text/event-stream"
 
+    # FastAPI looks for the status, for the description.
+    def __init__(self, texts: AsyncIterator[str], at_end: Callable[[], None], status_code: int = 200) -> None:
+        super().__init__(texts, status_code, headers={"X-Accel-Buffering": "no"})
+        self._at_end = at_end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream until the end, which may come before the first text."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._at_end()
+
 
 @router.get(
     "",
@@ -49,7 +62,9 @@ class EventStreamResponse(StreamingResponse):
 )
 async def stream_events(request: Request, services: ServicesDep) -> EventStreamResponse:
     """Stream an event each time that new data can be read."""
-    if services.live.is_full:
+    # Taken before the stream begins: those that are about to begin count.
+    give_back = services.live.take_place(client_address(request))
+    if give_back is None:
         raise ProblemError(503, ProblemCode.BUSY, "too many are listening", NOT_NOW)
 
     async def may_still_read() -> bool:
@@ -59,9 +74,7 @@ async def stream_events(request: Request, services: ServicesDep) -> EventStreamR
             # Whether it may is not known. The browser connects anew, and is then told.
             return False
 
-    return EventStreamResponse(
-        event_texts(services.live, may_still_read), headers={"X-Accel-Buffering": "no"}
-    )
+    return EventStreamResponse(event_texts(services.live, may_still_read), give_back)
 
 
 async def event_texts(

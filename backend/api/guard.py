@@ -1,8 +1,9 @@
 """What holds for every request and answer: by which names the server may be called, and safe headers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from starlette.datastructures import MutableHeaders
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.api.problems import problem_response
@@ -20,6 +21,10 @@ _HEADERS: Mapping[str, str] = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_MAX_HEADERS = 100
+_MAX_HEADER_BYTES = 32 * 1024
+_PART_BYTES = 64 * 1024
+_CLOSE = {"Connection": "close"}
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -48,8 +53,13 @@ class Guard:
                 if scope["path"].startswith("/api/"):
                     # Counts change each second, and what a reader may see stays in no cache.
                     headers.setdefault("Cache-Control", "no-store")
-            await send(message)
+            for part in _parts(message):
+                await send(part)
 
+        refusal = _head_refusal(scope)
+        if refusal is not None:
+            await refusal(scope, receive, send_safely)
+            return
         if self._names and _host_name(scope) not in self._names:
             response = problem_response(
                 421,
@@ -59,6 +69,32 @@ class Guard:
             await response(scope, receive, send_safely)
             return
         await self._app(scope, receive, send_safely)
+
+
+def _parts(message: Message) -> Iterator[Message]:
+    """Cut a large body: of a client that does not read, only so much waits in memory."""
+    body = message.get("body", b"")
+    if len(body) <= _PART_BYTES:
+        yield message
+        return
+    for start in range(0, len(body), _PART_BYTES):
+        is_last = start + _PART_BYTES >= len(body)
+        more = not is_last or message.get("more_body", False)
+        yield {**message, "body": body[start : start + _PART_BYTES], "more_body": more}
+
+
+def _head_refusal(scope: Scope) -> Response | None:
+    """Return what refuses a request whose head is too large, or which proxies may read in two ways."""
+    size = sum(len(name) + len(value) for name, value in scope["headers"])
+    if len(scope["headers"]) > _MAX_HEADERS or size > _MAX_HEADER_BYTES:
+        detail = f"the head has more than {_MAX_HEADERS} fields or {_MAX_HEADER_BYTES} bytes"
+        return problem_response(431, ProblemCode.TOO_LARGE, detail, headers=_CLOSE)
+    names = {name for name, _ in scope["headers"]}
+    if {b"content-length", b"transfer-encoding"} <= names:
+        # RFC 9112, 6.3: an attempt at smuggling a request past a proxy, perhaps.
+        detail = "Content-Length and Transfer-Encoding contradict each other"
+        return problem_response(400, ProblemCode.BAD_REQUEST, detail, headers=_CLOSE)
+    return None
 
 
 def _names(settings: Settings) -> frozenset[str]:

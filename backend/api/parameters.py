@@ -141,11 +141,11 @@ def _described(request: Request) -> Mapping[str, bool]:
     }
 
 
-async def read_body(request: Request, limit: int, media_type: str) -> bytes:
+async def read_body(request: Request, limit: int, media_type: str, *, within_s: float = BODY_S) -> bytes:
     """Read a body of at most ``limit`` bytes.
 
     :raises ProblemError: 415, it is of another type; 413, it is larger; 400, its length is no number or it
-        broke off; 408, it did not come within ``BODY_S``
+        broke off; 408, it did not come within ``within_s``
     """
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != media_type:
@@ -163,14 +163,14 @@ async def read_body(request: Request, limit: int, media_type: str) -> bytes:
     # A body may come in chunks, without its length said before.
     body = bytearray()
     try:
-        async with asyncio.timeout(BODY_S):
+        async with asyncio.timeout(within_s):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > limit:
                     raise too_large
     except TimeoutError as exc:
         raise ProblemError(
-            408, ProblemCode.INCOMPLETE, f"the body did not come within {BODY_S:.0f} s", _CLOSE
+            408, ProblemCode.INCOMPLETE, f"the body did not come within {within_s:.0f} s", _CLOSE
         ) from exc
     except ClientDisconnect as exc:
         # A collector that was killed is no failure of the server. Nobody reads this answer.

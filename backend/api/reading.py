@@ -7,7 +7,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from backend.answers import HungUpError
-from backend.api.access import require_reader
+from backend.api.access import client_address, require_reader
 from backend.api.problems import problem_response
 from backend.api.services import services_of
 from faultmodel.problem import ProblemCode
@@ -25,10 +25,9 @@ class ReadingRoute(APIRoute):
         async def answer(request: Request) -> Response:
             await require_reader(request)
             question = request.url.path, tuple(sorted(request.query_params.multi_items()))
-            client = "" if request.client is None else request.client.host
             try:
                 made = await services_of(request).answers.answer(
-                    question, client, lambda: make(request), lambda: _has_hung_up(request)
+                    question, client_address(request), lambda: make(request), lambda: _has_hung_up(request)
                 )
             except HungUpError:
                 return problem_response(400, ProblemCode.INCOMPLETE, "nobody waits for this answer")

@@ -1,21 +1,34 @@
 """Sessions: how a browser shows a read token once, instead of with each request."""
 
+import asyncio
+import logging
+from collections import Counter
+
 import msgspec
 from fastapi import APIRouter, Request, Response
 
 from backend.api import schemas
-from backend.api.access import SESSION_COOKIE
+from backend.api.access import SESSION_COOKIE, client_address
 from backend.api.parameters import read_body
-from backend.api.problems import ProblemError
+from backend.api.problems import NOT_NOW, ProblemError
 from backend.api.responses import problems
 from backend.api.services import Services, ServicesDep
 from backend.auth import SESSION_NS, TokenKind, find_token, hash_token
+from backend.log_lines import RareLines
 from backend.times import rfc3339_ns
 from faultmodel.problem import ProblemCode
 
 router = APIRouter(prefix="/api/v1/session", tags=["Session"])
 
 _MAX_BYTES = 4096
+_BODY_S = 5.0
+"""For 4 kB, of somebody who has shown nothing yet."""
+_FAILED_S = 1.0
+"""How long a login that failed waits for its answer."""
+_MOST_FAILING = 16
+"""Of an address, at the same time."""
+_lines = RareLines(logging.getLogger(__name__))
+_failing: Counter[str] = Counter()
 _NS_PER_S = 10**9
 
 
@@ -47,8 +60,16 @@ class _Login(msgspec.Struct, forbid_unknown_fields=True):
 )
 async def open_session(request: Request, response: Response, services: ServicesDep) -> schemas.Session:
     """Open a session: its cookie then stands for the token, for 12 h or until the server starts anew."""
-    token = _token(await read_body(request, _MAX_BYTES, "application/json"))
-    await services.checking.run(_check, services, token)
+    address = client_address(request)
+    token = _token(await read_body(request, _MAX_BYTES, "application/json", within_s=_BODY_S))
+    if _failing[address] >= _MOST_FAILING:
+        raise ProblemError(503, ProblemCode.BUSY, "too many logins have just failed; try again", NOT_NOW)
+    try:
+        await services.checking.run(_check, services, token)
+    except ProblemError:
+        _lines.warn(f"login failed address={address}", "")
+        await _slow_down(address)
+        raise
     now_ns = services.now_ns()
     response.set_cookie(
         SESSION_COOKIE,
@@ -67,6 +88,16 @@ async def close_session(request: Request, response: Response, services: Services
     """End the session, if there is one."""
     services.sessions.close(request.cookies.get(SESSION_COOKIE, ""))
     response.delete_cookie(SESSION_COOKIE, path="/api", httponly=True, samesite="strict")
+
+
+async def _slow_down(address: str) -> None:
+    _failing[address] += 1
+    try:
+        await asyncio.sleep(_FAILED_S)
+    finally:
+        _failing[address] -= 1
+        if not _failing[address]:
+            del _failing[address]
 
 
 def _token(body: bytes) -> str:

@@ -17,6 +17,7 @@ from tests.backend.serving import Server, make_server
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a migrated SQLite file, to copy."""
     path = tmp_path_factory.mktemp("migrated") / "template.db"
+    path.touch(mode=0o600)  # Another mode is warned of.
     migrate(f"sqlite:///{path}")
     return path
 
@@ -25,7 +26,7 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def database(migrated_file: Path, tmp_path: Path) -> str:
     """Return the URL of a migrated, empty database."""
     path = tmp_path / "kvmfaults.db"
-    shutil.copyfile(migrated_file, path)
+    shutil.copy(migrated_file, path)
     return f"sqlite:///{path}"
 
 

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,10 +31,15 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def serving(*arguments: str, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Start kvmfaults-server serve on a free port; yield the process and its URL once it answers."""
+def serving(
+    *arguments: str, wrapper: Sequence[str] = (), **variables: str
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start kvmfaults-server serve on a free port; yield the process and its URL once it answers.
+
+    :param wrapper: what starts it
+    """
     process = subprocess.Popen(
-        [sys.executable, "-m", "backend", "serve", "--port", "0", *arguments],
+        [*wrapper, sys.executable, "-m", "backend", "serve", "--port", "0", *arguments],
         env=environment(**variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from backend.live import Live
+from backend.live import MAX_WATCHERS, Live
 
 END_S = 10.0
 
@@ -35,3 +35,16 @@ async def _news_until_the_end() -> list[Mapping[str, int]]:
 
 def test_a_watch_ends_when_the_server_does() -> None:
     assert asyncio.run(asyncio.wait_for(_news_until_the_end(), END_S)) == []
+
+
+def test_a_place_is_taken_before_its_stream_begins_and_given_back_once_it_ends() -> None:
+    live = Live()
+    of_one = [live.take_place("one") for _ in range(MAX_WATCHERS)]
+    assert sum(place is not None for place in of_one) == MAX_WATCHERS // 2
+    of_other = [live.take_place("other") for _ in range(MAX_WATCHERS // 2)]
+    assert all(of_other)
+    assert live.take_place("third") is None
+    give_back = of_one[0]
+    assert give_back is not None
+    give_back()
+    assert live.take_place("third") is not None

@@ -166,7 +166,8 @@ class Loss(Struct, frozen=True):
     """Something that was seen and could not be kept.
 
     ``kind``: ``keys_full`` (a fault or exit that found the count map full), ``unattributed`` (no vCPU
-    could be told), ``missed_runs`` (the kernel skipped a program that was already running on that CPU),
+    could be told), ``missed_runs`` (events for which the kernel skipped every program: another thread of that
+    CPU was in it),
     ``unread_vcpus`` (vCPUs whose counts could not be read just then; a later reading has them),
     ``unbalanced`` (faults on which the kernel's own counters do not agree), ``exit_records`` (exits
     counted, whose record found the ring buffer full), ``spool_batches`` (batches that the spool had to

@@ -194,7 +194,7 @@ def _check_collector(deployment: Deployment) -> None:
     _check_capabilities(deployment, "collector", BPF_AND_PERFMON)
     mounts = deployment.inspect("collector")["Mounts"]
     seen = {mount["Source"] for mount in mounts if mount["Type"] != "volume"}
-    _expect(seen == {"/sys/fs/bpf"}, f"the collector sees of the host: {sorted(seen)}")
+    _expect(seen == {"/sys/fs/bpf", "/sys/kernel/tracing"}, f"the collector sees of the host: {sorted(seen)}")
 
 
 def _check_capabilities(deployment: Deployment, service: str, expected: int) -> None:

@@ -94,6 +94,11 @@ def program_runs(fd: int) -> Runs:
     return Runs(*_RUNS.unpack_from(_info(fd), _RUNS_OFFSET))
 
 
+def program_kind(fd: int) -> int:
+    """Return a program's type: one of PROG_*. :raises OSError: it is no program"""
+    return int(struct.unpack_from("=I", _info(fd))[0])
+
+
 def lookup(table: Map, key: bytes) -> bytes | None:
     """Return a key's value, None where there is none. :raises OSError: the kernel refuses"""
     value = ctypes.create_string_buffer(table.value_size)
@@ -227,7 +232,7 @@ def attach(program: int, tracepoint: str) -> int:
     :raises OSError: the kernel refuses
     """
     name = ctypes.create_string_buffer(tracepoint.encode())
-    (kind,) = struct.unpack_from("=I", _info(program))
+    kind = program_kind(program)
     attr = _attr()
     # A program that follows the tracepoint's types was loaded for it, and knows its name.
     struct.pack_into("=QI", attr, 0, ctypes.addressof(name) if kind == PROG_RAW_TRACEPOINT else 0, program)

@@ -10,18 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from collector.probe import bpf
 from collector.probe.handles import PERF, Handles, load
 from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.layout import FORMATS, LOOKS, RecordLevel
 from collector.probe.plan import make_plan
-from collector.probe.probes import Probes
+from collector.probe.probes import Probes, open_pinned
 from collector.probe.sides import Sides
-from collector.probe.source import make_source
+from collector.probe.source import layout_digest, make_source
 from collector.reader import Reader
 from collector.reading import Reading
 from demo.exact import ExactGuest, Order
 from faultmodel.record import COUNTERS
-from tests.kernel.attached import own_vms
+from tests.kernel.attached import own_vms, pinned
 
 pytestmark = pytest.mark.kernel
 
@@ -126,3 +127,38 @@ def test_what_the_raw_side_is_skipped_for_is_counted_without_what_it_alone_shows
     )
     assert sum(of.get("context_unknown", 0) for of in seen.words.values()) == by_one.faults
     assert seen.lost == {}
+
+
+def test_both_sides_are_pinned_and_count_on_without_the_process(headers_cache: Path, tmp_path: Path) -> None:
+    headers = ensure_headers(headers_cache)
+    plan = make_plan(read_facts(headers))
+    source = make_source(plan)
+    with Probes(load(plan, source, headers, sides=Sides.BOTH)) as probes:
+        probes.attach(plan)
+        probes.begin(source)
+        with pinned(probes, tmp_path) as folder:
+            probes.detach()
+            with ExactGuest(ORDER) as guest, open_pinned(folder, layout_digest()) as left:
+                guest.follow("once")
+                reading = Reader(left).read()
+                assert left.handles.looks_twice
+    (vm,) = own_vms(reading)
+    assert reading.accounts[vm].seen == sum(
+        counters[0] for key, counters in reading.fault_counts.items() if key[:2] == vm
+    )
+    assert reading.accounts[vm].seen >= ORDER.write + ORDER.read + ORDER.execute
+    assert reading.lost == {}
+
+
+def test_a_kernel_with_types_needs_no_slower_way_for_both_sides(headers_cache: Path) -> None:
+    headers = ensure_headers(headers_cache)
+    plan = make_plan(read_facts(headers))
+    source = make_source(plan)
+    kinds = []
+    for sides in (Sides.RAW, Sides.BOTH):
+        loaded = load(plan, source, headers, sides=sides)
+        kinds.append({name: bpf.program_kind(fd) for name, fd in loaded.programs.items()})
+        loaded.close()
+    by_one, by_both = kinds
+    assert {name: kind for name, kind in by_both.items() if name in RAW} == by_one
+    assert {kind for name, kind in by_both.items() if name not in RAW} == {bpf.PROG_TRACEPOINT}

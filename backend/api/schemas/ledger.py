@@ -22,7 +22,9 @@ class VmLedger(BaseModel):
     host: HostText = Field(examples=["host-1"])
     seen: LedgerLine = Field(description="Seen by the programs, and told to be this VM's")
     counted: LedgerLine = Field(description="In the counts")
-    uncounted: LedgerLine = Field(description="Found the map of counts full")
+    uncounted: LedgerLine = Field(
+        description="Found the map of counts full, or were skipped and are known from KVM's own count"
+    )
     recorded: LedgerLine = Field(description="In the fault records")
     sampled_out: LedgerLine = Field(description="Not to be recorded, as sampling or the VM's bound had it")
     dropped: LedgerLine = Field(description="To be recorded, and found the ring buffer full")

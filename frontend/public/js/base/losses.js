@@ -8,10 +8,13 @@ import { countText, words } from "./format.js";
 /** By kind, as a host and the ledger name it. A batch that was dropped is a gap: no count in it is too low. */
 /** @type {Record<string, {text: string, spoils: Spoilt}>} */
 const KINDS = {
-  uncounted: { text: "faults that found the map of counts full", spoils: "counts" },
+  uncounted: {
+    text: "faults whose words were not counted: the map of counts was full, or the kernel skipped them",
+    spoils: "counts",
+  },
   keys_full: { text: "faults or exits that found the map of counts full", spoils: "counts" },
   unattributed: { text: "faults of which no vCPU could be told", spoils: "counts" },
-  missed_runs: { text: "runs of a program that the kernel skipped", spoils: "counts" },
+  missed_runs: { text: "faults, exits or outcomes that the kernel skipped every program for", spoils: "counts" },
   unread_vcpus: { text: "vCPUs that could not be read just then, and come later", spoils: "counts" },
   unbalanced: { text: "faults on which the kernel’s own counters do not agree", spoils: "counts" },
   trace_lines: { text: "lines of a recording that could not be read", spoils: "counts" },

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from collector import detach, doctor, record, spool_command
+from collector import detach, doctor, record, rights, spool_command
 from collector.errors import CollectorError
+from collector.opener import Opener
 from collector.pins import BPFFS
 from collector.pipeline import Pipeline
 from collector.probe.layout import RecordLevel
@@ -60,23 +61,27 @@ def _run(options: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     signal.signal(signal.SIGHUP, lambda *_: stop.set(leave_counting=True))
-    Pipeline(
-        Settings(
-            server=options.server,
-            token_file=options.token_file,
-            data_dir=options.data_dir,
-            host=options.host,
-            interval_s=options.interval,
-            spool_bytes=options.spool_bytes,
-            ca_file=options.ca_file,
-            records=options.records,
-            records_per_second=options.records_per_second,
-            budget=options.budget / 100,
-            bpffs=options.bpffs,
-        ),
-        stop,
-    ).run()
+    # Before any thread: each has rights of its own.
+    with Opener() as opener:
+        rights.keep_only(rights.needed())
+        Pipeline(_settings(options), stop, opener).run()
     return 0
+
+
+def _settings(options: argparse.Namespace) -> Settings:
+    return Settings(
+        server=options.server,
+        token_file=options.token_file,
+        data_dir=options.data_dir,
+        host=options.host,
+        interval_s=options.interval,
+        spool_bytes=options.spool_bytes,
+        ca_file=options.ca_file,
+        records=options.records,
+        records_per_second=options.records_per_second,
+        budget=options.budget / 100,
+        bpffs=options.bpffs,
+    )
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,10 +1,11 @@
 """Wires the collector's stages, from the probes to the shipper. The only module that does."""
 
 import logging
+import os
 import platform
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -12,12 +13,14 @@ import msgspec
 from collector.checks import first_missing
 from collector.clock import boot_id, measure
 from collector.content import Content
+from collector.cost import CostMeter
 from collector.errors import ProbeError
 from collector.governor import Governor
 from collector.host import HostView
 from collector.identity.greeter import Greeter
 from collector.identity.process import host_proc
 from collector.identity.uevents import KvmEvents
+from collector.opener import Opener
 from collector.outbox import Outbox
 from collector.pins import Pins
 from collector.private_files import check_data_directory
@@ -66,8 +69,9 @@ class _Surroundings:
 class Pipeline:
     """One collector, from attaching to its ordered end."""
 
-    def __init__(self, settings: Settings, stop: Stop) -> None:
+    def __init__(self, settings: Settings, stop: Stop, opener: Opener) -> None:
         """:param stop: set from outside to end"""
+        self._opener = opener
         self._settings = settings
         self._stop = stop
         self._architecture = arch.for_machine(platform.machine())
@@ -158,12 +162,13 @@ class Pipeline:
                 notes.append(("taken_over", "counting went on while no collector ran"))
             else:
                 after = None if self._left is None else self._left.handles
-                with self._patience.trying() as deadline_s:
+                with self._patience.trying() as deadline_s, _module_types(self._opener) as types_fd:
                     loaded = load(
                         plan,
                         source,
                         headers,
                         after=after,
+                        types_fd=types_fd,
                         deadline_s=deadline_s,
                         is_cancelled=self._stop.is_set,
                     )
@@ -280,11 +285,25 @@ class Pipeline:
             Requests(settings.requests_file),
         )
         rounds = Rounds(reader, around.table, around.events, self._architecture)
-        session = Session(probes, reader, rounds, recording, outbox)
+        meter = CostMeter(probes, self._opener.run_times)
+        session = Session(probes, reader, rounds, recording, outbox, meter)
         try:
             yield session
         finally:
             session.close()
+
+
+@contextmanager
+def _module_types(opener: Opener) -> Iterator[int | None]:
+    # Without, the programs are loaded all the same, and read their arguments more slowly.
+    fd = None
+    with suppress(OSError):
+        fd = opener.module_types()
+    try:
+        yield fd
+    finally:
+        if fd is not None:
+            os.close(fd)
 
 
 def _boottime_to_utc_ns(boottime_ns: int) -> int:

@@ -23,14 +23,20 @@ class Session:
     """Reads one counting and sends what it finds. For one thread."""
 
     def __init__(
-        self, probes: Probes, reader: Reader, rounds: Rounds, recording: Recording, outbox: Outbox
+        self,
+        probes: Probes,
+        reader: Reader,
+        rounds: Rounds,
+        recording: Recording,
+        outbox: Outbox,
+        meter: CostMeter,
     ) -> None:
         self._probes = probes
         self._reader = reader
         self._rounds = rounds
         self._recording = recording
         self._outbox = outbox
-        self._meter = CostMeter(probes)
+        self._meter = meter
         self._notes: list[HostEvent] = []
 
     def note(self, kind: str, detail: str = "") -> None:

@@ -97,6 +97,7 @@ def load(
     headers: Path,
     *,
     after: Handles | None = None,
+    types_fd: int | None = None,
     deadline_s: float = FIRST_S,
     is_cancelled: Callable[[], bool] = lambda: False,
     sides: Sides = Sides.AS_NEEDED,
@@ -105,6 +106,7 @@ def load(
 
     :param headers: tree from ``collector.probe.headers``
     :param after: the set that counts until these programs begin, where it has a map ``turn``
+    :param types_fd: BTF of KVM's module, where the loader itself may not open it
     :param deadline_s: how long it may take
     :param is_cancelled: asked meanwhile
     :raises CompileTimeoutError: it takes longer
@@ -117,11 +119,12 @@ def load(
         "headers": str(headers),
         "attach": plan.attach,
         "turn_fd": turn_fd,
+        "types_fd": types_fd,
         "sides": sides,
     }
     ours, theirs = socket.socketpair()
     with ours, theirs, tempfile.TemporaryFile() as errors:
-        fds = [theirs.fileno(), *([] if turn_fd is None else [turn_fd])]
+        fds = [theirs.fileno(), *(fd for fd in (turn_fd, types_fd) if fd is not None)]
         _run_loader(theirs.fileno(), json.dumps(request).encode(), fds, errors, deadline_s, is_cancelled)
         theirs.close()
         data, received, _, _ = socket.recv_fds(ours, _ANSWER_BYTES, _MOST_FDS)

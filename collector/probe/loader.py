@@ -64,6 +64,7 @@ def main() -> int:
             request["headers"],
             request["attach"],
             request["turn_fd"],
+            request["types_fd"],
             Sides(request["sides"]),
         )
     except ProbeError as exc:
@@ -74,7 +75,13 @@ def main() -> int:
 
 
 def load(
-    text: str, flags: list[str], headers: str, attach: list[str], turn_fd: int | None, sides: Sides
+    text: str,
+    flags: list[str],
+    headers: str,
+    attach: list[str],
+    turn_fd: int | None,
+    types_fd: int | None,
+    sides: Sides,
 ) -> tuple[dict[str, int], str]:
     """Compile and load; return file descriptors by name: ``map/...`` and ``program/...``.
 
@@ -82,10 +89,11 @@ def load(
 
     :param attach: the tracepoints
     :param turn_fd: the map ``turn`` of the set that these programs take over from
+    :param types_fd: BTF of the module that has the tracepoints, where this process may not open it
     :raises ProbeError: BCC is missing, or the kernel refuses a program
     """
     _import_bcc()
-    types = _types([name.partition(":")[2] for name in attach])
+    types = _types([name.partition(":")[2] for name in attach], types_fd)
     with tempfile.TemporaryDirectory(prefix="kvmfaults-") as directory:
         needed = _only_needed(Path(headers), text + _PREEMPTION.read_text(), Path(directory))
         lacking = ""
@@ -200,7 +208,7 @@ def _import_bcc() -> Any:
     return bcc
 
 
-def _types(tracepoints: list[str]) -> _Types | None:
+def _types(tracepoints: list[str], types_fd: int | None) -> _Types | None:
     """The tracepoints' types in BTF; None where they cannot be had or used."""
     try:
         libbpf = ctypes.CDLL("libbpf.so.1")
@@ -219,7 +227,7 @@ def _types(tracepoints: list[str]) -> _Types | None:
     module = libbpf.btf__load_module_btf(b"kvm", kernel)
     ids = _ids(libbpf, module, tracepoints) if module else None
     try:
-        btf_fd = bpf.module_btf("kvm") if ids is not None else None
+        btf_fd = bpf.module_btf("kvm") if types_fd is None and ids is not None else types_fd
     except PermissionError:
         return None
     return None if ids is None or btf_fd is None else _Types(ids, btf_fd)

@@ -1,0 +1,122 @@
+"""A process that keeps CAP_SYS_ADMIN for the collector, and can do two things with it.
+
+The kernel grants two file descriptors to nobody else: that by which it measures programs' run times, and that
+of a module's type information. The collector asks for them over a socket, one byte each, and holds no such
+right itself: whoever took it over could ask for no more than these.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from collector import rights
+from collector.probe import bpf
+from collector.rights import Capability
+
+_RUN_TIMES = b"r"
+_MODULE_TYPES = b"m"
+_GIVEN, _REFUSED, _NONE = b"g", b"r", b"n"
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
+
+
+class Opener:
+    """Opens what takes CAP_SYS_ADMIN. Made before any thread; where the right is not held, all is refused."""
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
+        self._pid = 0
+        if Capability.SYS_ADMIN.name not in rights.held():
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        sys.stdout.flush()
+        self._pid = os.fork()
+        if self._pid == 0:
+            _serve(theirs)
+        theirs.close()
+        self._socket = ours
+
+    def run_times(self) -> int:
+        """Let the kernel measure all programs' run times until the returned file descriptor is closed.
+
+        :raises OSError: it may not be asked for
+        """
+        fd = self._ask(_RUN_TIMES)
+        assert fd is not None, "there is always one"
+        return fd
+
+    def module_types(self) -> int | None:
+        """Return a file descriptor of the types in KVM's module; None where KVM is no module.
+
+        :raises OSError: it may not be asked for
+        """
+        return self._ask(_MODULE_TYPES)
+
+    def close(self) -> None:
+        """End the process."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+            os.waitpid(self._pid, 0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, question: bytes) -> int | None:
+        if self._socket is None:
+            raise PermissionError("CAP_SYS_ADMIN is not held")
+        self._socket.send(question)
+        answer, fds, _, _ = socket.recv_fds(self._socket, 1, 1)
+        if fds:
+            return fds[0]
+        if answer == _NONE:
+            return None
+        raise PermissionError("the kernel refuses it, or the process that may ask is gone")
+
+
+def _serve(channel: socket.socket) -> None:
+    """Answer until the collector ends, in a process of its own. Does not return."""
+    # Also where a signal is sent to the whole group: the collector still asks while it ends.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        _close_others(channel.fileno())
+        libc = ctypes.CDLL(None)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        libc.prctl(_PR_SET_NAME, b"kvmfaults-open", 0, 0, 0)
+        rights.keep_only([Capability.SYS_ADMIN])
+        while question := channel.recv(1):
+            _answer(channel, question)
+    finally:
+        os._exit(0)
+
+
+def _answer(channel: socket.socket, question: bytes) -> None:
+    try:
+        fd = bpf.enable_stats() if question == _RUN_TIMES else bpf.module_btf("kvm")
+    except OSError:
+        channel.send(_REFUSED)
+        return
+    if fd is None:
+        channel.send(_NONE)
+        return
+    socket.send_fds(channel, [_GIVEN], [fd])
+    os.close(fd)
+
+
+def _close_others(kept: int) -> None:
+    for path in list(Path("/proc/self/fd").iterdir()):
+        if int(path.name) not in (1, 2, kept):
+            with contextlib.suppress(OSError):
+                os.close(int(path.name))

@@ -1,16 +1,24 @@
 """This host as every batch describes it."""
 
+import os
 import platform
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
+from collector import rights
 from collector.identity.process import host_proc
 from collector.identity.uevents import KvmEvents
 from collector.probe.plan import Plan
 from collector.version import version
-from faultmodel.record import Host, Probe
+from faultmodel.record import Collector, Host, Probe
 
 DETAIL_CHARACTERS = 1024
 """As many as a host's detail may have."""
+
+
+_CONTAINER_MARKS = ("/.dockerenv", "/run/.containerenv")
+"""Made by Docker, and by Podman and CRI-O."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +28,7 @@ class HostView:
     name: str
     boot_id: str
     arch: str
+    data_dir: Path
 
     def waiting(self, reason: str) -> Host:
         """Nothing is attached, and why."""
@@ -56,11 +65,22 @@ class HostView:
             detail=detail[:DETAIL_CHARACTERS],
             collector_version=version(),
             probes=probes,
+            collector=_collector(self.data_dir),
         )
 
 
 _WORD = "kvm:kvm_page_fault"
 _WORD_IS_CUT = "the kernel passes the lower 32 bits of the word only"
+
+
+def _collector(data_dir: Path) -> Collector:
+    program = Path(sys.executable).with_name("kvmfaults-collector")
+    return Collector(
+        program=str(program) if os.access(program, os.X_OK) else "",
+        data_dir=str(data_dir.absolute()),
+        in_container=any(map(os.path.exists, _CONTAINER_MARKS)) or "KUBERNETES_SERVICE_HOST" in os.environ,
+        capabilities=rights.held(),
+    )
 
 
 def _probes(plan: Plan, events: KvmEvents, pins_refused: str) -> tuple[Probe, ...]:

@@ -76,7 +76,7 @@ class Pipeline:
         self._stop = stop
         self._architecture = arch.for_machine(platform.machine())
         self._boot_id = boot_id()
-        self._host = HostView(settings.host, self._boot_id, self._architecture.name)
+        self._host = HostView(settings.host, self._boot_id, self._architecture.name, settings.data_dir)
         self._pins = Pins(settings.pins_file, settings.bpffs)
         self._governor = Governor(settings.budget)
         self._patience = Patience()

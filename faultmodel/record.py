@@ -126,6 +126,20 @@ class Probe(Struct, frozen=True, kw_only=True):
     detail: LongText = ""
 
 
+class Collector(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The collector's process: how its commands are called on its host, and what it may.
+
+    ``program`` is the path of ``kvmfaults-collector``, empty where there is none beside the interpreter;
+    ``in_container``: both paths are those in its container. ``capabilities``: as capabilities(7) has them,
+    without ``CAP_``.
+    """
+
+    program: LongText = ""
+    data_dir: LongText = ""
+    in_container: bool = False
+    capabilities: tuple[Text, ...] = ()
+
+
 class Host(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A host as its collector sees it, with every batch.
 
@@ -142,6 +156,8 @@ class Host(Struct, frozen=True, kw_only=True, omit_defaults=True):
     detail: LongText = ""
     collector_version: Text = ""
     probes: tuple[Probe, ...] = ()
+    collector: Collector | None = None
+    """None where it is not told: by a recording, and by collectors of before."""
 
 
 class Span(Struct, frozen=True):

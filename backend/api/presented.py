@@ -15,7 +15,7 @@ from backend.times import rfc3339_ms, rfc3339_ns
 from faultmodel import arch, exits
 from faultmodel.arch.base import EXIT_FIELDS, FAULT_FIELDS, Architecture, SyndromeFormat
 from faultmodel.bits import BitField, FieldValue
-from faultmodel.record import ExitKind, HostEvent
+from faultmodel.record import Collector, ExitKind, HostEvent
 
 _NS_PER_MS = 1_000_000
 _COVERING_STATES = ("attached", "replay")
@@ -193,6 +193,7 @@ def host_body(host: HostStatus, cost: Cost | None, now_ms: int) -> schemas.Host:
             )
             for probe in host.probes
         ],
+        collector=collector_body(host.collector),
         lost=dict(host.lost),
         last_batch=rfc3339_ns(host.last_batch_ns),
         age_s=max(0, now_ms - host.last_batch_ns // _NS_PER_MS) / 1000,
@@ -200,6 +201,18 @@ def host_body(host: HostStatus, cost: Cost | None, now_ms: int) -> schemas.Host:
         recording=None if host.recording is None else _recording_body(host.recording),
         cost=None if cost is None else _cost_body(cost),
         is_covering=host.state in _COVERING_STATES and is_fresh(host, now_ms),
+    )
+
+
+def collector_body(collector: Collector | None) -> schemas.Collector | None:
+    """Return the body of what a collector tells of itself."""
+    if collector is None:
+        return None
+    return schemas.Collector(
+        program=collector.program,
+        data_dir=collector.data_dir,
+        in_container=collector.in_container,
+        capabilities=list(collector.capabilities),
     )
 
 

@@ -8,7 +8,15 @@ from pydantic.json_schema import SkipJsonSchema
 from backend.api import schemas
 from backend.api.choosing import ChoiceDep
 from backend.api.parameters import CursorParameter, LimitParameter, StepParameter, TimeRangeDep, VmPath
-from backend.api.presented import decoded_body, flag_body, listed_vm_body, totals_body, vcpu_body, vm_body
+from backend.api.presented import (
+    collector_body,
+    decoded_body,
+    flag_body,
+    listed_vm_body,
+    totals_body,
+    vcpu_body,
+    vm_body,
+)
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import Services, ServicesDep
@@ -117,6 +125,7 @@ def show_vm(
         end = ends_of(services.sources, [id], span, services.now_ms, grid.step_ms)[id]
         vcpus = services.store.vcpus(id, span)
         counted = services.store.exit_reasons(id, span)
+        collector = services.store.collector_of(vm.host)
     reasons = [
         schemas.ExitReason(
             reason=item.reason,
@@ -131,6 +140,7 @@ def show_vm(
         **vm_body(vm, end).model_dump(),
         vcpus=[vcpu_body(vcpu) for vcpu in vcpus],
         exit_reasons=reasons,
+        collector=collector_body(collector),
     )
 
 

@@ -27,7 +27,7 @@ from backend.store.values import (
     VmPlace,
     VmSummary,
 )
-from faultmodel.record import ExitKind
+from faultmodel.record import Collector, ExitKind
 from faultmodel.wire import Batch
 
 
@@ -165,6 +165,12 @@ class Store(Protocol):
 
     def hosts(self) -> Sequence[HostStatus]:
         """Return every host, by name."""
+
+    def collector_of(self, host: str) -> Collector | None:
+        """Return what a host's collector told of itself, None where it did not.
+
+        :raises NotFoundError: there is no host of this name
+        """
 
     def host_of(self, vm_ids: Sequence[str]) -> Mapping[str, str]:
         """Return the host's name by VM id. :raises NotFoundError: a VM is unknown"""

@@ -14,7 +14,7 @@ from backend.store.losses import lost_ever
 from backend.store.tables import hosts
 from backend.store.values import HostStatus
 from backend.store.writer import Writer
-from faultmodel.record import Host, HostEvent
+from faultmodel.record import Collector, Host, HostEvent
 from faultmodel.wire import Batch
 
 RECORDING = "replay"
@@ -134,7 +134,21 @@ def _description(host: Host) -> dict[str, Any]:
         "detail": host.detail,
         "collector_version": host.collector_version,
         "probes": msgspec.json.encode(host.probes).decode(),
+        "collector": "" if host.collector is None else msgspec.json.encode(host.collector).decode(),
     }
+
+
+def collector_of(connection: Connection, name: str) -> Collector | None:
+    """Return what is known of a host's collector. :raises NotFoundError: there is no host of this name"""
+    statement = select(hosts.c.collector).where(hosts.c.name == name)
+    found = connection.execute(statement).one_or_none()
+    if found is None:
+        raise NotFoundError(f"no host {name!r}")
+    return _collector(found.collector)
+
+
+def _collector(text: str) -> Collector | None:
+    return msgspec.json.decode(text, type=Collector) if text else None
 
 
 def _status(row: Row[Any], lost: Mapping[str, int], recording: HostEvent | None) -> HostStatus:
@@ -148,6 +162,7 @@ def _status(row: Row[Any], lost: Mapping[str, int], recording: HostEvent | None)
         detail=row.detail,
         collector_version=row.collector_version,
         probes=json.loads(row.probes),
+        collector=_collector(row.collector),
         last_batch_ns=row.last_batch_ns,
         covered_to_ns=row.covered_to_ns,
         lost=lost,

@@ -15,6 +15,7 @@ from backend.store.tables import host_events as host_events_table
 from backend.store.tables import hosts as hosts_table
 from backend.store.tables import loss_totals
 from backend.store.values import CoveredSpan, HostEventRow, HostStatus, TimeRange
+from faultmodel.record import Collector
 
 # Built once: to build a statement takes longer than to execute it.
 _news = select(
@@ -53,6 +54,11 @@ class HostReads(SqlReads):
         """Return every host, by name."""
         with self._reading() as connection:
             return hosts.read_hosts(connection)
+
+    def collector_of(self, host: str) -> Collector | None:
+        """Return what a host's collector told of itself. :raises NotFoundError: no such host"""
+        with self._reading() as connection:
+            return hosts.collector_of(connection, host)
 
     def news(self) -> str:
         """Return a text that is another one after each loss and each event of a host."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
-from faultmodel.record import HostEvent
+from faultmodel.record import Collector, HostEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +237,7 @@ class HostStatus:
     detail: str
     collector_version: str
     probes: Sequence[Mapping[str, str]]
+    collector: Collector | None
     last_batch_ns: int
     """When the server took the newest batch, UTC."""
     covered_to_ns: int | None

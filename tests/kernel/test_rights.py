@@ -57,7 +57,8 @@ def test_run_times_are_measured_all_the_same(own_product: Product) -> None:
     def measured() -> float | None:
         run_guest(write=2000)
         (host,) = own_product.get("status")["hosts"]
-        return host["cost"] and host["cost"]["program_ns_per_run"]
+        per_run: float | None = host["cost"] and host["cost"]["program_ns_per_run"]
+        return per_run
 
     assert wait_for(measured, 90, "run times of the programs are told") > 0
 

@@ -4,6 +4,7 @@
 """
 
 from backend.api.schemas.hosts import (
+    Collector,
     Costs,
     Host,
     HostCosts,
@@ -47,6 +48,7 @@ __all__ = [
     "Applied",
     "ArchitectureDefinition",
     "Architectures",
+    "Collector",
     "Costs",
     "CoveredSpan",
     "Decoded",

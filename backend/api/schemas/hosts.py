@@ -34,6 +34,17 @@ class RecentCost(BaseModel):
     resident_bytes: int = Field(examples=[62_914_560])
 
 
+class Collector(BaseModel):
+    """A collector's process on its host."""
+
+    program: HostText = Field(
+        description="Path of its command, empty where not known", examples=["/opt/bin/kvmfaults-collector"]
+    )
+    data_dir: HostText = Field(examples=["/var/lib/kvmfaults"])
+    in_container: bool = Field(description="Whether these are paths in its container")
+    capabilities: list[HostText] = Field(description="Those that it holds", examples=[["PERFMON", "BPF"]])
+
+
 class Host(BaseModel):
     """A host as its newest batch described it."""
 
@@ -46,6 +57,7 @@ class Host(BaseModel):
     detail: HostText = Field(description="What is missing, while waiting")
     collector_version: HostText
     probes: list[Probe]
+    collector: Collector | None = Field(description="Null where it does not tell: a recording has none")
     lost: dict[HostText, int] = Field(description="Everything that could not be kept, by kind, ever")
     last_batch: TimeText = Field(description="When the server took the newest batch")
     age_s: float = Field(description="Seconds since then")

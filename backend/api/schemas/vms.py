@@ -3,6 +3,7 @@
 from pydantic import BaseModel, Field
 
 from backend.api.schemas.fields import Count, HostText, NextCursor, Rate, TimeText, UntoldCount, WordText
+from backend.api.schemas.hosts import Collector
 from backend.api.schemas.words import Decoded
 from faultmodel.record import Side
 
@@ -106,6 +107,7 @@ class VmDetail(Vm):
 
     vcpus: list[Vcpu]
     exit_reasons: list[ExitReason]
+    collector: Collector | None = Field(description="Of its host: how its commands are called there")
 
 
 class FlagCount(BaseModel):

@@ -27,6 +27,7 @@ hosts = Table(
     text("detail"),
     text("collector_version"),
     text("probes"),
+    text("collector"),
     number("last_batch_ns"),
     number("covered_to_ns", nullable=True),
     number("described_stream_id"),

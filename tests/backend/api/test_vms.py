@@ -2,6 +2,7 @@
 
 import pytest
 
+from faultmodel.record import Collector
 from tests.backend.serving import Server
 from tests.batches import START_MS, VM_ID, exit_count, fault_count, make_batch, make_host, make_vm
 
@@ -128,3 +129,22 @@ def test_an_unknown_vm_is_not_found(server: Server, vm_id: str, below: str) -> N
 def test_a_host_with_two_vms_of_one_process_lists_both(server: Server) -> None:
     server.apply(make_batch(host=make_host("host-2"), vms=[make_vm(), make_vm(OTHER)]))
     assert len(server.get("/api/v1/vms", pid=4242)["items"]) == 2
+
+
+def test_a_vm_tells_how_its_hosts_collector_is_called(server: Server) -> None:
+    told = Collector(program="/opt/x/kvmfaults-collector", data_dir="/d", capabilities=("PERFMON", "BPF"))
+    server.apply(make_batch(host=make_host(collector=told), fault_counts=[fault_count(faults=1)]))
+    expected = {
+        "program": "/opt/x/kvmfaults-collector",
+        "data_dir": "/d",
+        "in_container": False,
+        "capabilities": ["PERFMON", "BPF"],
+    }
+    assert server.get(f"/api/v1/vms/{VM_ID}")["collector"] == expected
+    assert server.get("/api/v1/status")["hosts"][0]["collector"] == expected
+
+
+def test_a_collector_that_tells_nothing_of_itself_is_null(server: Server) -> None:
+    server.apply(make_batch(fault_counts=[fault_count(faults=1)]))
+    assert server.get(f"/api/v1/vms/{VM_ID}")["collector"] is None
+    assert server.get("/api/v1/status")["hosts"][0]["collector"] is None

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { contrast, looksOf, stickyPlaces } from "../public/js/base/color.js";
-import { recordCommand } from "../public/js/base/record-command.js";
+import { recordCommand, recordNote, recordPlace } from "../public/js/base/record-command.js";
 import { selectedRange, stepAt, timeScale } from "../public/js/base/scale.js";
 import { parseSort, sorted } from "../public/js/base/sort.js";
 import { newest, sumOf } from "../public/js/base/values.js";
@@ -152,21 +152,48 @@ test("VMs of one name are told apart by their process ids, others are left alone
   assert.deepEqual([...twins.values()], ["web · pid 10 · a1b2", "web · pid 10 · d4e5"]);
 });
 
+const COLLECTOR = {
+  program: "/opt/k/kvmfaults-collector",
+  data_dir: "/var/lib/kvmfaults",
+  in_container: false,
+  capabilities: ["PERFMON", "BPF"],
+};
+
+/** @param {string} name @param {string} [vmm] */
+function commandOf(name, vmm = "qemu") {
+  return recordCommand({ name, vmm, reported_id: "a1" }, COLLECTOR);
+}
+
+test("the command that records a VM works where it is pasted", () => {
+  assert.equal(
+    commandOf("web-1"),
+    "/opt/k/kvmfaults-collector record web-1 --for 60 --data-dir /var/lib/kvmfaults",
+  );
+  const spaced = { ...COLLECTOR, program: "/opt/my k/kvmfaults-collector", data_dir: "/srv/it's" };
+  assert.equal(
+    recordCommand({ name: "web", vmm: "qemu", reported_id: "a1" }, spaced),
+    "'/opt/my k/kvmfaults-collector' record web --for 60 --data-dir '/srv/it'\\''s'",
+  );
+});
+
 test("a VM's name is one word in the command that records it, whatever is in it", () => {
-  assert.equal(
-    recordCommand({ name: "web-1", vmm: "qemu", id: "a1" }),
-    "kvmfaults-collector record web-1 --for 60",
-  );
-  assert.equal(
-    recordCommand({ name: "", vmm: "crosvm", id: "a1" }),
-    "kvmfaults-collector record a1 --for 60",
-  );
-  assert.equal(
-    recordCommand({ name: "python", vmm: "python", id: "a1" }),
-    "kvmfaults-collector record a1 --for 60",
-  );
-  assert.equal(
-    recordCommand({ name: "it's $x", vmm: "qemu", id: "a1" }),
-    "kvmfaults-collector record 'it'\\''s $x' --for 60",
-  );
+  assert.match(commandOf("it's $x `id`"), / record 'it'\\''s \$x `id`' --for 60/);
+  assert.match(commandOf("größe 東京"), / record 'größe 東京' --for 60/);
+});
+
+test("a VM without a name of its own that reads as it is goes by its id on its host", () => {
+  for (const name of ["", "-x", "--for", "a\u001b[201~b", "a\nb", "we\u200bb", "a\u202eb", "a\u2028b", "a\ufffdb"]) {
+    assert.match(commandOf(name), / record a1 --for 60/, JSON.stringify(name));
+  }
+  assert.match(commandOf("python", "python"), / record a1 --for 60/);
+});
+
+test("what is not known of a collector is said beside the command", () => {
+  const vm = { name: "web", vmm: "qemu", reported_id: "a1" };
+  assert.equal(recordCommand(vm, null), "kvmfaults-collector record web --for 60");
+  assert.match(recordNote(null), /add the program's path, and its --data-dir/);
+  assert.match(recordNote({ ...COLLECTOR, program: "" }), /add it/);
+  assert.equal(recordNote(COLLECTOR), "");
+  assert.match(recordPlace({ ...COLLECTOR, in_container: true }), /in the container/);
+  assert.match(recordPlace(COLLECTOR), /on its host/);
 });

@@ -27,7 +27,6 @@ hosts = Table(
     text("detail"),
     text("collector_version"),
     text("probes"),
-    text("collector"),
     number("last_batch_ns"),
     number("covered_to_ns", nullable=True),
     number("described_stream_id"),
@@ -35,6 +34,7 @@ hosts = Table(
     Column("applied", BigInteger, nullable=False, server_default="0"),
     text("reported_name", default="''"),
     Column("is_recording", Boolean, nullable=False, server_default=false()),
+    text("collector", default="''"),
     Index(None, "reported_name", "is_recording", unique=True),
 )
 

@@ -18,6 +18,14 @@
  */
 
 /**
+ * @typedef {object} Collector a collector's process, as it tells of itself
+ * @property {string} program path of its command, empty where not known
+ * @property {string} data_dir
+ * @property {boolean} in_container whether these are paths in its container
+ * @property {string[]} capabilities those that it holds
+ */
+
+/**
  * @typedef {object} Host
  * @property {string} name
  * @property {string} arch
@@ -28,6 +36,7 @@
  * @property {Probe[]} probes
  * @property {Record<string, number>} lost by kind, ever
  * @property {string} collector_version
+ * @property {Collector | null} collector null where it does not tell
  * @property {string} last_batch
  * @property {number} age_s seconds since the newest batch
  * @property {string | null} covered_to

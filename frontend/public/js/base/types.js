@@ -6,6 +6,7 @@
 /**
  * @typedef {object} Vm
  * @property {string} id
+ * @property {string} reported_id its id on its host
  * @property {string} name
  * @property {string} uuid
  * @property {string} vmm
@@ -44,7 +45,9 @@
  * @property {number} count
  */
 
-/** @typedef {Vm & {vcpus: Vcpu[], exit_reasons: ExitReason[]}} VmDetail */
+/** @typedef {import("./host-types.js").Collector} Collector */
+
+/** @typedef {Vm & {vcpus: Vcpu[], exit_reasons: ExitReason[], collector: Collector | null}} VmDetail */
 
 /** @typedef {{items: Vm[], next_cursor: string | null}} VmPage */
 

@@ -2,8 +2,9 @@
 
 import { el, setChildren, setShown, setText } from "../base/dom.js";
 import { countText, shareText } from "../base/format.js";
-import { recordCommand } from "../base/record-command.js";
+import { recordCommand, recordNote, recordPlace } from "../base/record-command.js";
 import { createCalmRows } from "./calm-rows.js";
+import { copyButton } from "./copy-button.js";
 import { card } from "./card.js";
 import { createFaultRow } from "./fault-row.js";
 
@@ -40,7 +41,7 @@ export function createFaults(onMore) {
      * @param {readonly KeyedFault[]} faults
      * @param {object} how
      * @param {VmLedger} how.ledger of the range
-     * @param {import("../base/types.js").Vm} how.vm
+     * @param {import("../base/types.js").VmDetail} how.vm
      * @param {boolean} how.hasMore
      * @param {boolean} how.isOther another question than before
      */
@@ -50,14 +51,16 @@ export function createFaults(onMore) {
       setShown(more, hasMore);
       setText(share, shareSentence(ledger));
       const command =
-        ledger.recorded.total < ledger.seen.total && vm.ended_at === null ? recordCommand(vm) : "";
+        ledger.recorded.total < ledger.seen.total && vm.ended_at === null ? recordCommand(vm, vm.collector) : "";
       setShown(how, command !== "");
       if (command === shown) return;
       shown = command;
       setChildren(
         how,
-        "To record every fault of this VM for a minute, run on its host: ",
+        `To record every fault of this VM for a minute, ${recordPlace(vm.collector)}`,
         el("code", {}, command),
+        copyButton(command),
+        recordNote(vm.collector),
       );
     },
   };

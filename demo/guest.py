@@ -138,6 +138,12 @@ class Guest:
         """Return a vCPU's file descriptor, which stays the guest's."""
         return self._vcpus[vcpu].fd
 
+    def share_thread(self) -> None:
+        """Run all vCPUs in one thread from now on, one after the other, as KVM allows too."""
+        for thread in self._threads:
+            thread.shutdown()
+        self._threads = [_thread_of(self._vcpus[0])] * len(self._vcpus)
+
     def touch(self, touch: Touch, *, vcpu: int = 0) -> Outcome:
         """Run one touch to its end.
 

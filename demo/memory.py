@@ -36,6 +36,11 @@ class HostMemory:
         start = self._offset + offset
         self._mapping[start : start + len(content)] = content
 
+    def read(self, offset: int, count: int) -> bytes:
+        """Return bytes from an offset on."""
+        start = self._offset + offset
+        return self._mapping[start : start + count]
+
     def fill(self, content: bytes) -> None:
         """Write the same bytes to the start of every page."""
         for offset in range(0, self.size, PAGE):

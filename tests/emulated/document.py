@@ -1,9 +1,14 @@
-"""docs/kernels.md: what the collector shows on which kernel, as the whole matrix has just proved it."""
+"""docs/kernels.md: what the collector shows on which kernel, as the whole matrix has just proved it.
 
+The part about the kernel's own selftests is of another run, and stays as it is when the rest is written.
+"""
+
+import re
 from pathlib import Path
 
 from tests.emulated.matrix import X86_STATES, Row
 from tests.emulated.report import summary, table
+from tests.emulated.selftests import results
 from tests.emulated.session import Session
 from tests.product import TOP
 
@@ -11,14 +16,39 @@ DOCUMENT = TOP / "docs" / "kernels.md"
 _TEMPLATE = Path(__file__).with_name("kernels.template.md")
 
 
-def text(sessions: list[tuple[Row, Session]]) -> str:
-    """Return the document."""
+def text(sessions: list[tuple[Row, Session]], before: str) -> str:
+    """Return the document; what it says of the selftests is as in the document before."""
     states = [session for row, session in sessions if (row.architecture, row.series) == _STATES]
-    return _TEMPLATE.read_text().format(
+    whole = _TEMPLATE.read_text().format(
         table=table(sessions),
         states_kernel=states[0].kernel.release,
         summaries="\n".join(summary(row, session) for row, session in sessions),
+        selftests=f"{_BEGIN}{_END}",
     )
+    return _with_part(whole, _part(before))
+
+
+def with_selftests(before: str, found: list[results.Result]) -> str:
+    """Return the document with what a run of the selftests has shown.
+
+    A kernel in which not all of them ran, or not all was equal, keeps what the document has of it.
+    """
+    tables = dict(_TABLE.findall(_part(before))) | results.tables(found)
+    return _with_part(before, "".join(f"\n### {heading}\n{tables[heading]}" for heading in sorted(tables)))
 
 
 _STATES = (X86_STATES.architecture, X86_STATES.series)
+_BEGIN, _END = (
+    "<!-- selftests: written by script/test-kernels --selftests -->\n",
+    "<!-- end of selftests -->\n",
+)
+_TABLE = re.compile(r"^### (.*)\n((?:(?!###).*\n)*)", re.MULTILINE)
+
+
+def _part(document: str) -> str:
+    return document.partition(_BEGIN)[2].partition(_END)[0]
+
+
+def _with_part(document: str, part: str) -> str:
+    before, _, rest = document.partition(_BEGIN)
+    return before + _BEGIN + part + _END + rest.partition(_END)[2]

@@ -31,7 +31,7 @@ class Kernel:
     @property
     def version(self) -> tuple[int, ...]:
         """Its first two numbers."""
-        return tuple(_numbers(self.release)[:2])
+        return tuple(numbers(self.release)[:2])
 
 
 def ensure_kernel(archive: Archive, folder: Path, *, series: str, flavour: str) -> Kernel:
@@ -61,18 +61,17 @@ def newest(names: list[str], series: str, flavour: str) -> str:
     """
     pattern = re.compile(rf"linux-image-(\d+\.\d+\.[0-9][^-]*(?:-[0-9]+)?-{flavour})")
     releases = [found[1] for name in names if (found := pattern.fullmatch(name))]
-    wanted = _numbers(series)
+    wanted = numbers(series)
     if series.endswith("+"):
-        wanted = min(
-            (_numbers(name)[:2] for name in releases if _numbers(name)[:2] >= wanted), default=wanted
-        )
-    releases = [release for release in releases if _numbers(release)[: len(wanted)] == wanted]
+        wanted = min((numbers(name)[:2] for name in releases if numbers(name)[:2] >= wanted), default=wanted)
+    releases = [release for release in releases if numbers(release)[: len(wanted)] == wanted]
     if not releases:
         raise ArchiveError(f"Debian has no kernel {series} for {flavour}")
-    return max(releases, key=_numbers)
+    return max(releases, key=numbers)
 
 
-def _numbers(version: str) -> list[int]:
+def numbers(version: str) -> list[int]:
+    """Return the numbers in a version, by which versions are in order."""
     return [int(number) for number in re.findall(r"\d+", version)]
 
 

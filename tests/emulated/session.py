@@ -198,8 +198,8 @@ def account(stage: Stage, line: str) -> Account:
         formats=frozenset(item["format"] for item in syndromes),
         outcomes={item["flag"]: item["count"] for item in product.get(f"{page}/flags")["outcomes"]},
         vcpus={vcpu["vcpu"]: vcpu["faults"] for vcpu in product.get(page)["vcpus"]},
-        faults=_all(product, f"{page}/faults"),
-        exits=_all(product, "exits", vm=vm["id"]),
+        faults=all_of(product, f"{page}/faults"),
+        exits=all_of(product, "exits", vm=vm["id"]),
         ledger=product.get("ledger", vm=vm["id"])["vms"][0],
     )
     return Account(told, shown, "")
@@ -250,7 +250,7 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _all(product: Product, path: str, **parameters: str) -> list[dict[str, Any]]:
+def all_of(product: Product, path: str, **parameters: str) -> list[dict[str, Any]]:
     """Every item of a list, page by page."""
     page = product.get(path, limit=1000, **parameters)
     items = list(page["items"])

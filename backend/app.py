@@ -34,6 +34,7 @@ from backend.api.services import Services
 from backend.auth import Sessions
 from backend.live import Live
 from backend.query.sources import Sources
+from backend.refusals import Refusals
 from backend.settings import Settings
 from backend.slots import Slots
 from backend.store.base import Store
@@ -68,6 +69,7 @@ def create_app(
         answers=Answers(Slots(), lambda: (now_ns() // _NS_PER_S, store.changes), size_of),
         ingesting=Threads(_INGESTING),
         checking=Threads(_CHECKING),
+        refusals=Refusals(store, now_ns),
         now_ns=now_ns,
         started_ns=now_ns(),
         version=version(),

@@ -8,10 +8,11 @@ from faultmodel.record import Host
 from faultmodel.text import printable
 
 
-def ingest(store: Store, body: bytes, *, host: str, received_ns: int) -> bool:
+def ingest(store: Store, body: bytes, *, host: str, token: str, received_ns: int) -> bool:
     """Store a batch of this host; one that was stored before changes nothing.
 
     :param body: at most ``wire.MAX_BATCH_BYTES``, encoded as ``faultmodel.wire`` has it
+    :param token: the hash of the token that brought it
     :return: whether it was new
     :raises WireError: the bytes are no batch
     :raises WrongHostError: it is another host's
@@ -22,7 +23,7 @@ def ingest(store: Store, body: bytes, *, host: str, received_ns: int) -> bool:
     batch = wire.decode(body)
     if not _is_of(batch.host, printable(host)):
         raise WrongHostError(f"this token is for host {host!r}, the batch is of host {batch.host.name!r}")
-    return store.apply(batch, received_ns)
+    return store.apply(batch, received_ns, token)
 
 
 def _is_of(host: Host, owner: str) -> bool:

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import time
 from pathlib import Path
 
 from backend.auth import TokenKind, find_token, hash_token, new_token
@@ -33,7 +34,7 @@ def create_token_file(
     token = new_token(kind)
     _write(path, token)
     try:
-        store.add_token(Token(hash_token(token), kind, host))
+        store.add_token(Token(hash_token(token), kind, host, time.time_ns()))
     except BaseException:
         path.unlink()
         raise
@@ -43,7 +44,7 @@ def create_token_file(
 def _keep(store: Store, token: str, kind: TokenKind, host: str | None) -> None:
     known = find_token(store, token)
     if known is None:
-        store.add_token(Token(hash_token(token), kind, host))
+        store.add_token(Token(hash_token(token), kind, host, time.time_ns()))
     elif (known.kind, known.host) != (kind, host):
         owner = f" of host {known.host}" if known.host else ""
         raise SettingError(f"the file holds a token of kind {known.kind}{owner}; name another file")

@@ -1,7 +1,7 @@
 """Who may use what: readers by token or session, collectors by ingest token."""
 
 import logging
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPBearer
@@ -31,6 +31,13 @@ read_cookie = APIKeyCookie(
 ingest_bearer = HTTPBearer(
     scheme_name="ingest_token", description="A host's ingest token. Always needed.", auto_error=False
 )
+
+
+class IngestRight(NamedTuple):
+    """The right to hand in a host's batches: the hash of the request's token, and whose batches."""
+
+    token: str
+    host: str
 
 
 async def require_reader(request: Request) -> None:
@@ -92,16 +99,19 @@ def require_token(request: Request, services: Services, kind: TokenKind) -> Toke
     return token
 
 
-async def _ingest_host(request: Request) -> str:
+async def _ingest_token(request: Request) -> IngestRight:
     services = services_of(request)
-    token = await services.ingesting.run(require_token, request, services, TokenKind.INGEST)
-    if token.host is None:
-        raise ProblemError(403, ProblemCode.TOKEN_KIND, "the token is for no host")
-    return token.host
+    try:
+        token = await services.ingesting.run(require_token, request, services, TokenKind.INGEST)
+        if token.host is None:
+            raise ProblemError(403, ProblemCode.TOKEN_KIND, "the token is for no host")
+    except ProblemError as exc:
+        await services.ingesting.run(services.refusals.note, "", "", exc.code, exc.detail)
+        raise
+    return IngestRight(token.sha256, token.host)
 
 
-IngestHost = Annotated[str, Depends(_ingest_host)]
-"""The host whose batches the request's token may hand in."""
+IngestRightDep = Annotated[IngestRight, Depends(_ingest_token)]
 
 
 def client_address(request: Request) -> str:

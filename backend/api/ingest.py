@@ -3,13 +3,15 @@
 from fastapi import APIRouter, Request, Security
 
 from backend.api import schemas
-from backend.api.access import IngestHost, ingest_bearer
+from backend.api.access import IngestRightDep, ingest_bearer
 from backend.api.parameters import read_body
-from backend.api.problems import NOT_NOW, ProblemError
+from backend.api.problems import NOT_NOW, ProblemError, code_of
 from backend.api.responses import problems
 from backend.api.services import ServicesDep
+from backend.errors import BackendError
 from backend.ingest import ingest
 from faultmodel import wire
+from faultmodel.errors import FaultModelError
 
 router = APIRouter(prefix="/api/v1/ingest", tags=["Ingest"])
 
@@ -27,17 +29,23 @@ router = APIRouter(prefix="/api/v1/ingest", tags=["Ingest"])
         }
     },
 )
-async def take_batch(request: Request, services: ServicesDep, host: IngestHost) -> schemas.Applied:
+async def take_batch(request: Request, services: ServicesDep, right: IngestRightDep) -> schemas.Applied:
     """Take a batch of the token's host. One that is sent again counts once.
 
     Problem code `damaged` is final: the bytes can never be taken. After any other the collector keeps the
     batch and sends it again.
     """
-    body = await _read(request)
-    received_ns = services.now_ns()
-    applied = await services.ingesting.run(ingest, services.store, body, host=host, received_ns=received_ns)
+    try:
+        body = await _read(request)
+        received_ns = services.now_ns()
+        applied = await services.ingesting.run(
+            ingest, services.store, body, host=right.host, token=right.token, received_ns=received_ns
+        )
+    except (ProblemError, BackendError, FaultModelError) as exc:
+        await services.ingesting.run(services.refusals.note, right.token, right.host, code_of(exc), str(exc))
+        raise
     if applied:
-        services.live.announce(host, received_ns)
+        services.live.announce(right.host, received_ns)
     return schemas.Applied(applied=applied)
 
 

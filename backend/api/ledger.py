@@ -26,7 +26,9 @@ def show_ledger(
 
     Every batch is checked when it arrives: one whose figures do not add up is refused.
     """
-    found = account(services.store, list(dict.fromkeys(vm)) or None, host, grid, with_vms=vms)
+    services.refusals.write()
+    vm_ids = list(dict.fromkeys(vm)) or None
+    found = account(services.store, vm_ids, host, grid, services.now_ns(), with_vms=vms)
     return schemas.Ledger(
         step_ms=grid.step_ms,
         times_ms=list(grid.starts_ms),
@@ -38,7 +40,12 @@ def show_ledger(
 def _vm_body(item: VmAccount) -> schemas.VmLedger:
     lines = {name: _line_body(line) for name, line in item.figures.items()}
     return schemas.VmLedger(
-        vm=item.vm, host=item.host, missing=item.missing, balanced=item.is_balanced, **lines
+        vm=item.vm,
+        host=item.host,
+        missing=item.missing,
+        balanced=item.is_balanced,
+        findings=list(item.findings),
+        **lines,
     )
 
 
@@ -54,6 +61,8 @@ def _host_body(item: HostAccount) -> schemas.HostLedger:
             dropped=batches.dropped,
             under_way=batches.under_way,
         ),
+        balanced=item.is_balanced,
+        findings=list(item.findings),
     )
 
 

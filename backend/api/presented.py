@@ -7,6 +7,7 @@ import msgspec
 from backend.api import schemas
 from backend.query.breakdown import FlagCount
 from backend.query.costs import Cost
+from backend.query.findings import Found
 from backend.query.readiness import is_fresh
 from backend.query.reckoning import CountedVm, Totals
 from backend.query.vm_list import End
@@ -198,6 +199,7 @@ def host_body(host: HostStatus, cost: Cost | None, now_ms: int) -> schemas.Host:
         last_batch=rfc3339_ns(host.last_batch_ns),
         age_s=max(0, now_ms - host.last_batch_ns // _NS_PER_MS) / 1000,
         covered_to=None if host.covered_to_ns is None else rfc3339_ns(host.covered_to_ns),
+        clock_offset_s=None if host.clock_offset_ns is None else host.clock_offset_ns / 10**9,
         recording=None if host.recording is None else _recording_body(host.recording),
         cost=None if cost is None else _cost_body(cost),
         is_covering=host.state in _COVERING_STATES and is_fresh(host, now_ms),
@@ -213,6 +215,22 @@ def collector_body(collector: Collector | None) -> schemas.Collector | None:
         data_dir=collector.data_dir,
         in_container=collector.in_container,
         capabilities=list(collector.capabilities),
+    )
+
+
+def finding_body(item: Found) -> schemas.Finding:
+    """Return the body of what is wrong with hosts."""
+    return schemas.Finding(
+        code=item.code,
+        hosts=list(item.hosts),
+        since=None if item.since_ns is None else rfc3339_ns(item.since_ns),
+        last=None if item.last_ns is None else rfc3339_ns(item.last_ns),
+        is_current=item.is_current,
+        seconds=item.seconds,
+        token=item.token or None,
+        reason=item.reason,
+        times=item.times,
+        detail=item.detail,
     )
 
 

@@ -146,6 +146,25 @@ _ANSWERS: Mapping[type[Exception], tuple[int, ProblemCode]] = {
     NotFoundError: (404, ProblemCode.NOT_FOUND),
     UnknownNameError: (404, ProblemCode.NOT_FOUND),
 }
+_NOT_NOW: Mapping[type[Exception], ProblemCode] = {
+    UnknownVersionError: ProblemCode.UNKNOWN_VERSION,
+    BusyError: ProblemCode.BUSY,
+    TooLongError: ProblemCode.TOO_LONG,
+    StoreError: ProblemCode.DATABASE,
+}
+
+
+def code_of(error: Exception) -> ProblemCode:
+    """Return the code of the problem that an error is answered with."""
+    if isinstance(error, ProblemError | NotNowError):
+        return error.code
+    known = {**_NOT_NOW, **{kind: code for kind, (_, code) in _ANSWERS.items()}}
+    for kind in type(error).__mro__:
+        if kind in known:
+            return known[kind]
+    return ProblemCode.FAILED
+
+
 _HTTP_CODES = {404: ProblemCode.NOT_FOUND, 405: ProblemCode.WRONG_METHOD}
 
 

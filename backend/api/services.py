@@ -10,6 +10,7 @@ from backend.answers import Answers
 from backend.auth import Sessions
 from backend.live import Live
 from backend.query.sources import Sources
+from backend.refusals import Refusals
 from backend.settings import Settings
 from backend.store.base import Store
 from backend.threads import Threads
@@ -33,6 +34,7 @@ class Services:
     answers: Answers[Response]
     ingesting: Threads
     checking: Threads
+    refusals: Refusals
     now_ns: Callable[[], int]
     started_ns: int
     version: str

@@ -3,11 +3,12 @@
 from fastapi import APIRouter
 
 from backend.api import schemas
-from backend.api.presented import host_body
+from backend.api.presented import finding_body, host_body
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.query.costs import recent_costs
+from backend.query.findings import find
 from backend.query.readiness import what_is_missing
 from backend.times import rfc3339_ns
 
@@ -21,10 +22,12 @@ def show_status(services: ServicesDep) -> schemas.Status:
     now_ns = services.now_ns()
     expects_collector = services.settings.expects_collector
     missing = what_is_missing(services.store, expects_collector=expects_collector, now_ms=services.now_ms)
+    services.refusals.write()
     with services.store.snapshot():
         hosts = services.store.hosts()
         news = services.store.news()
         costs = recent_costs(services.store, services.now_ms, _RECENT_MS)
+        found = find(services.store, now_ns)
     return schemas.Status(
         version=services.version,
         database=services.settings.database_kind,
@@ -36,4 +39,5 @@ def show_status(services: ServicesDep) -> schemas.Status:
         news=news,
         asks_for_token=services.settings.requires_tokens,
         hosts=[host_body(host, costs.get(host.name), services.now_ms) for host in hosts],
+        findings=[finding_body(item) for item in found],
     )

@@ -1,15 +1,17 @@
 """The ledger over time: what became of VMs' faults and hosts' batches, on a grid."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from backend.errors import ParameterError
+from backend.query.findings import Code, Found, find
 from backend.query.grid import Grid, covered_ms
 from backend.query.rates import MAX_VALUES
 from backend.store.accounts import BatchAccount, CountingTotal, LedgerPoint, LossPoint
 from backend.store.base import Store
-from backend.store.values import CoveredSpan, TimeRange
+from backend.store.values import CoveredSpan, TimeRange, VmCoverage
 
 FIGURES = ("seen", "counted", "uncounted", "recorded", "sampled_out", "dropped")
 """Of what became of a VM's faults."""
@@ -28,7 +30,8 @@ class VmAccount:
     """What became of one VM's guest faults.
 
     ``missing``: faults of the VM's whole life that were seen and are in no stored batch.
-    ``is_balanced``: every step's figures add up, and no more faults are stored than were seen.
+    ``is_balanced``: every step's figures add up, no more faults are stored than were seen, and none of the
+    ``findings``, of it or its host, leaves it open.
     """
 
     vm: str
@@ -36,16 +39,22 @@ class VmAccount:
     figures: Mapping[str, Line]
     missing: int
     is_balanced: bool
+    findings: Sequence[Code]
 
 
 @dataclass(frozen=True, slots=True)
 class HostAccount:
-    """What a host lost by kind, what became of its batches (ever), and how long it was covered."""
+    """What a host lost by kind, what became of its batches (ever), and how long it was covered.
+
+    ``is_balanced``: every batch that is known of is stored, and nothing that was found leaves it open.
+    """
 
     host: str
     covered_ms: Sequence[int]
     lost: Mapping[str, Line]
     batches: BatchAccount
+    is_balanced: bool
+    findings: Sequence[Code]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +67,28 @@ class Account:
 
 
 def account(
-    store: Store, vm_ids: Sequence[str] | None, host: str | None, grid: Grid, *, with_vms: bool = True
+    store: Store,
+    vm_ids: Sequence[str] | None,
+    host: str | None,
+    grid: Grid,
+    now_ns: int,
+    *,
+    with_vms: bool = True,
 ) -> Account:
     """Return the accounts of these VMs, else of every VM (of the host) that existed in the grid's range.
 
-    The hosts are those of the VMs that were asked for, else the host, else every host.
+    The hosts are those of the VMs that were asked for, else the host, else every host: also one that is
+    expected, since there is a token for it, and of which nothing ever came.
 
     :param with_vms: False for the accounts of the hosts alone, where no VMs are asked for
     :raises NotFoundError: a VM or the host is unknown
     :raises ParameterError: a VM is not of the host, or the answer would be too large
     """
     with store.snapshot():
+        found = find(store, now_ns)
+        absent = {name for item in found if item.code is Code.NEVER_DELIVERED for name in item.hosts}
+        if vm_ids is None and host in absent:
+            return Account(grid, [], [_absent_account(grid, str(host))])
         span = TimeRange(grid.from_ms, grid.to_ms)
         everyone = store.vms_of(host, span) if vm_ids is None and with_vms else {}
         owners = everyone if vm_ids is None else store.host_of(vm_ids)
@@ -84,12 +104,45 @@ def account(
         coverage = store.coverage(names, span)
         batches = store.batch_accounts(names)
         losses = store.losses(names, grid.from_ms, grid.to_ms, grid.step_ms)
+        of_vms = store.vm_coverage(list(owners), span)
+        doubled = store.doubled(list(owners))
     covered = _covered(grid, [item.host for item in batches], coverage)
+    of_hosts = _by_host(found)
+    hosts = list(_host_accounts(grid, batches, losses, covered, of_hosts))
+    if names is None:
+        hosts = sorted([*hosts, *(_absent_account(grid, name) for name in absent)], key=attrgetter("host"))
     return Account(
-        grid,
-        _vm_accounts(grid, owners, points, countings, covered),
-        _host_accounts(grid, batches, losses, covered),
+        grid, _vm_accounts(grid, owners, points, countings, of_vms, _of_vms(owners, of_hosts, doubled)), hosts
     )
+
+
+def _by_host(found: Sequence[Found]) -> Mapping[str, Sequence[Found]]:
+    by_host: dict[str, list[Found]] = defaultdict(list)
+    for item in found:
+        for name in item.hosts:
+            by_host[name].append(item)
+    return by_host
+
+
+def _of_vms(
+    owners: Mapping[str, str], of_hosts: Mapping[str, Sequence[Found]], doubled: Collection[str]
+) -> Mapping[str, Sequence[Found]]:
+    """Return what concerns each VM: a double count only where it was itself counted twice."""
+    return {
+        vm_id: [
+            item for item in of_hosts.get(host, ()) if item.code is not Code.COUNTED_TWICE or vm_id in doubled
+        ]
+        for vm_id, host in owners.items()
+    }
+
+
+def _absent_account(grid: Grid, host: str) -> HostAccount:
+    nothing = BatchAccount(host=host, shipped=0, stored=0, dropped=0)
+    return HostAccount(host, [0] * len(grid.starts_ms), {}, nothing, False, [Code.NEVER_DELIVERED])
+
+
+def _codes(found: Sequence[Found]) -> Sequence[Code]:
+    return sorted({item.code for item in found})
 
 
 def _hosts(vm_ids: Sequence[str] | None, owners: Mapping[str, str], host: str | None) -> Sequence[str] | None:
@@ -118,19 +171,29 @@ def _vm_accounts(
     owners: Mapping[str, str],
     points: Sequence[LedgerPoint],
     countings: Sequence[CountingTotal],
-    covered: Mapping[str, Sequence[int]],
+    of_vms: VmCoverage,
+    found: Mapping[str, Sequence[Found]],
 ) -> Sequence[VmAccount]:
+    covered = {place: covered_ms(grid, spans) for place, spans in of_vms.spans.items()}
     points_of: dict[str, list[LedgerPoint]] = defaultdict(list)
     for point in points:
         points_of[point.vm].append(point)
     countings_of: dict[str, list[CountingTotal]] = defaultdict(list)
     for counting in countings:
         countings_of[counting.vm].append(counting)
-    found = [
-        _vm_account(grid, vm_id, host, points_of[vm_id], countings_of[vm_id], covered[host])
+    accounts = [
+        _vm_account(
+            grid,
+            vm_id,
+            host,
+            points_of[vm_id],
+            countings_of[vm_id],
+            covered[of_vms.place_of[vm_id]],
+            found[vm_id],
+        )
         for vm_id, host in owners.items()
     ]
-    return sorted(found, key=lambda item: (-item.figures["seen"].total, item.vm))
+    return sorted(accounts, key=lambda item: (-item.figures["seen"].total, item.vm))
 
 
 def _vm_account(
@@ -140,6 +203,7 @@ def _vm_account(
     points: Sequence[LedgerPoint],
     countings: Sequence[CountingTotal],
     covered: Sequence[int],
+    found: Sequence[Found],
 ) -> VmAccount:
     figures = {
         name: _line(grid, {point.step_start_ms: getattr(point, name) for point in points}, covered)
@@ -151,7 +215,9 @@ def _vm_account(
         figures=figures,
         missing=sum(max(0, item.seen_total - item.stored) for item in countings),
         is_balanced=all(_balances(point) for point in points)
-        and all(item.stored <= item.seen_total for item in countings),
+        and all(item.stored <= item.seen_total for item in countings)
+        and not any(item.leaves_open for item in found),
+        findings=_codes(found),
     )
 
 
@@ -160,6 +226,7 @@ def _host_accounts(
     batches: Sequence[BatchAccount],
     losses: Sequence[LossPoint],
     covered: Mapping[str, Sequence[int]],
+    found: Mapping[str, Sequence[Found]],
 ) -> Sequence[HostAccount]:
     lost: dict[str, dict[str, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
     for loss in losses:
@@ -170,6 +237,10 @@ def _host_accounts(
             covered[item.host],
             {kind: _line(grid, steps, covered[item.host]) for kind, steps in sorted(lost[item.host].items())},
             item,
+            item.stored == item.shipped
+            and not item.dropped
+            and not any(one.leaves_open for one in found.get(item.host, ())),
+            _codes(found.get(item.host, ())),
         )
         for item in batches
     ]

@@ -1,6 +1,6 @@
 """Rates over time: counts per second of covered time, on a grid, as one series per VM, flag, access, ..."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from backend.query.names import labels
 from backend.query.rate_keys import EXIT_BY, EXIT_KINDS, By, Metric, keyed, label_of
 from backend.query.sources import Sources
 from backend.store.changes import Version
-from backend.store.values import CoveredSpan, TimeRange, VmMember
+from backend.store.values import CoveredSpan, TimeRange, VmCoverage, VmMember
 
 MAX_VALUES = 2_000_000
 """Points of all series together."""
@@ -101,7 +101,7 @@ def rates(sources: Sources, question: Question, now_ms: int) -> Rates:
     """Return the rates of VMs.
 
     A series that has no count in a covered step is 0 there. The covered time of a series of one VM is that
-    of the VM's host, of another series that of any of the VMs' hosts.
+    of the boot of its host, of another series that of any of the VMs' hosts.
 
     :raises NotFoundError: a VM is unknown
     :raises ParameterError: the metric has no such series, or the answer would be too large
@@ -124,8 +124,9 @@ def rates(sources: Sources, question: Question, now_ms: int) -> Rates:
             counts = _count(sources, question, vms, part, view)
         hosts = None if chosen is None else sorted({vm.host for vm in chosen})
         coverage = sources.store.coverage(hosts, span)
+        of_vms = sources.store.vm_coverage([vm.id for vm in counts.vms], span)
     name = sources.versions.name(version, chosen, question.identity, grid)
-    return _Composer(question, counts.vms, part, coverage).rates(name, counts)
+    return _Composer(question, counts.vms, part, coverage, of_vms).rates(name, counts)
 
 
 def _vms(sources: Sources, question: Question, span: TimeRange, now_ms: int) -> Sequence[VmMember]:
@@ -237,16 +238,19 @@ class _Composer:
     """Makes rates of counts: knows what was covered of each VM."""
 
     def __init__(
-        self, question: Question, vms: Sequence[VmMember], part: Grid, coverage: Sequence[CoveredSpan]
+        self,
+        question: Question,
+        vms: Sequence[VmMember],
+        part: Grid,
+        coverage: Sequence[CoveredSpan],
+        of_vms: VmCoverage,
     ) -> None:
         self._by = question.by
         self._part = part
         self._coverage = coverage
         self._vms = {vm.id: vm for vm in vms}
-        by_host: dict[str, list[CoveredSpan]] = defaultdict(list)
-        for span in coverage:
-            by_host[span.host].append(span)
-        self._of_host = {host: covered_ms(part, spans) for host, spans in by_host.items()}
+        self._place_of = of_vms.place_of
+        self._in_place = {place: covered_ms(part, spans) for place, spans in of_vms.spans.items()}
         self._anywhere = covered_ms(part, coverage)
         if len(question.vm_ids) == 1:
             self._anywhere = self._in_life(vms[0], self._anywhere)
@@ -269,7 +273,7 @@ class _Composer:
         if self._by not in (By.VM, By.VCPU):
             return _per_second(counts, self._anywhere)
         vm = self._vms[key.partition("/")[0]]
-        return _per_second(counts, self._in_life(vm, self._of_host.get(vm.host, [0] * len(counts)), counts))
+        return _per_second(counts, self._in_life(vm, self._in_place[self._place_of[vm.id]], counts))
 
     def _in_life(
         self, vm: VmMember, covered: Sequence[int], counts: Sequence[int] | None = None

@@ -1,6 +1,6 @@
 """What a store does: the contract that every database's file fulfils. Its values are in ``values``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -15,13 +15,16 @@ from backend.store.values import (
     FaultPoint,
     FaultRow,
     FaultSum,
+    Finding,
     HostEventRow,
     HostStatus,
+    Refusal,
     Split,
     SyndromeCount,
     TimeRange,
     Token,
     VcpuSummary,
+    VmCoverage,
     VmFilter,
     VmMember,
     VmPlace,
@@ -44,9 +47,10 @@ class Store(Protocol):
     def check_schema(self) -> None:
         """Raise SchemaError unless the database is migrated to exactly this version."""
 
-    def apply(self, batch: Batch, received_ns: int) -> bool:
+    def apply(self, batch: Batch, received_ns: int, token: str = "") -> bool:
         """Store a batch and remember its number, in one transaction.
 
+        :param token: hash of the token that brought it, empty where there was none
         :return: False where this batch was applied before; then nothing changes
         :raises BatchError: it contradicts itself; nothing changes
         :raises NotNowError: what is stored does not allow it now; nothing changes
@@ -160,8 +164,27 @@ class Store(Protocol):
     def counting_totals(self, vm_ids: Sequence[str]) -> Sequence[CountingTotal]:
         """Return what each counting has seen of VMs, ever; no order."""
 
+    def doubled(self, vm_ids: Sequence[str]) -> Collection[str]:
+        """Return those of the VMs that two countings counted at the same time."""
+
     def coverage(self, hosts: Sequence[str] | None, span: TimeRange) -> Sequence[CoveredSpan]:
         """Return covered spans that meet the range, by host and time, clipped to it."""
+
+    def vm_coverage(self, vm_ids: Sequence[str], span: TimeRange) -> VmCoverage:
+        """Return when VMs were covered, clipped to the range. VMs that are not known are left out.
+
+        That is when the boot of the host that they ran on was covered: of two machines that go by one name,
+        one may be traced while the other is not.
+        """
+
+    def findings(self) -> Sequence[Finding]:
+        """Return what is wrong with how hosts are traced, newest first."""
+
+    def refusals(self) -> Sequence[Refusal]:
+        """Return who was refused, newest first."""
+
+    def add_refusals(self, found: Sequence[Refusal]) -> None:
+        """Add refusals to those of their token and reason."""
 
     def hosts(self) -> Sequence[HostStatus]:
         """Return every host, by name."""

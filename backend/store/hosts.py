@@ -80,7 +80,14 @@ def _recording_names(name: str) -> Iterator[str]:
         yield f"{name} (recording {number})"
 
 
-def describe_host(writer: Writer, known: Row[Any], batch: Batch, stream_id: int, received_ns: int) -> None:
+def describe_host(
+    writer: Writer,
+    known: Row[Any],
+    batch: Batch,
+    stream_id: int,
+    received_ns: int,
+    clock_offset_ns: int | None,
+) -> None:
     """Bring a locked host's row up to date. A batch older than the one that described it leaves that be."""
     values: dict[str, Any] = {
         "last_batch_ns": max(received_ns, known.last_batch_ns),
@@ -91,7 +98,11 @@ def describe_host(writer: Writer, known: Row[Any], batch: Batch, stream_id: int,
         values["covered_to_ns"] = max(*covered_to, known.covered_to_ns or 0)
     if (stream_id, batch.sequence) > (known.described_stream_id, known.described_sequence):
         values |= _description(batch.host)
-        values |= {"described_stream_id": stream_id, "described_sequence": batch.sequence}
+        values |= {
+            "described_stream_id": stream_id,
+            "described_sequence": batch.sequence,
+            "clock_offset_ns": clock_offset_ns,
+        }
     # Columns that the parameters name are set.
     writer.connection.execute(_this_host, values | {"number": known.id})
 
@@ -154,6 +165,8 @@ def _collector(text: str) -> Collector | None:
 def _status(row: Row[Any], lost: Mapping[str, int], recording: HostEvent | None) -> HostStatus:
     return HostStatus(
         name=row.name,
+        reported_name=row.reported_name,
+        is_recording=row.is_recording,
         arch=row.arch,
         boot_id=row.boot_id,
         kernel=row.kernel,
@@ -165,6 +178,7 @@ def _status(row: Row[Any], lost: Mapping[str, int], recording: HostEvent | None)
         collector=_collector(row.collector),
         last_batch_ns=row.last_batch_ns,
         covered_to_ns=row.covered_to_ns,
+        clock_offset_ns=row.clock_offset_ns,
         lost=lost,
         recording=recording,
     )

@@ -8,7 +8,7 @@ from backend.store.accounts import CountingTotal, LedgerPoint
 from backend.store.counts import step_of, sum_of
 from backend.store.ranges import chunks, in_buckets
 from backend.store.records import count_columns
-from backend.store.tables import countings, ledger
+from backend.store.tables import countings, ledger, vms
 from backend.store.values import TimeRange
 from backend.store.writer import Writer, columns_of
 from faultmodel.wire import Batch
@@ -48,11 +48,38 @@ def ledger_series(
 
 
 def counting_totals(connection: Connection, vm_ids: Mapping[int, str]) -> Iterator[CountingTotal]:
-    """Yield what each counting has seen of VMs, ever. ``vm_ids`` has the VMs' ids by number."""
-    known = countings.c
+    """Yield what each counting has seen of VMs, ever. ``vm_ids`` has the VMs' ids by number.
+
+    A counting that goes on while its host is renamed is one: what is stored of it under the other name is not
+    missing here.
+    """
+    mine, everyone = vms.alias("mine"), vms.alias("everyone")
+    own, of_all = countings.alias("own"), countings.alias("of_all")
+    figures = [mine.c.id, own.c.counting, own.c.seen, own.c.seen_total]
+    # A VM is one under both names, as its id and its kernel's boot say.
+    same = (
+        (everyone.c.reported_id == mine.c.reported_id)
+        & (everyone.c.boot_id == mine.c.boot_id)
+        & (everyone.c.arch == mine.c.arch)
+    )
     for some in chunks(list(vm_ids)):
-        statement = select(known.vm_id, known.counting, known.seen, known.seen_total)
-        for vm_number, counting, stored, seen_total in connection.execute(
-            statement.where(known.vm_id.in_(some))
-        ):
-            yield CountingTotal(vm=vm_ids[vm_number], counting=counting, stored=stored, seen_total=seen_total)
+        statement = (
+            select(
+                mine.c.id,
+                own.c.counting,
+                own.c.seen,
+                own.c.seen_total,
+                sum_of(of_all.c.seen).label("everywhere"),
+            )
+            .join(own, own.c.vm_id == mine.c.id)
+            .join(everyone, same)
+            .join(of_all, (of_all.c.vm_id == everyone.c.id) & (of_all.c.counting == own.c.counting))
+            .where(mine.c.id.in_(some))
+            .group_by(*figures)
+        )
+        for row in connection.execute(statement):
+            # What came under the other name after this one's newest batch is not in this one's total.
+            stored = max(row.seen, min(row.everywhere, row.seen_total))
+            yield CountingTotal(
+                vm=vm_ids[row.id], counting=row.counting, stored=stored, seen_total=row.seen_total
+            )

@@ -17,11 +17,15 @@ from backend.store import (
     coverage,
     exits,
     faults,
+    host_clock,
     host_events,
     hosts,
     ledger,
     losses,
     migrate,
+    origins,
+    refusals,
+    sources,
     vm_descriptions,
 )
 from backend.store.changes import FOR_EVER_MS
@@ -30,7 +34,7 @@ from backend.store.ranges import NS_PER_MS
 from backend.store.sql_hosts import HostReads
 from backend.store.sql_vms import VmReads
 from backend.store.tables import tokens as tokens_table
-from backend.store.values import Token
+from backend.store.values import Refusal, Token
 from backend.store.writer import Writer
 from faultmodel.record import Span
 from faultmodel.wire import Batch
@@ -69,20 +73,29 @@ class SqlStore(VmReads, HostReads):
         with self.checking() as connection:
             migrate.check_revision(connection)
 
-    def apply(self, batch: Batch, received_ns: int) -> bool:
+    def apply(self, batch: Batch, received_ns: int, token: str = "") -> bool:
         """Store a batch once and remember its number, in one transaction. See ``Store.apply``."""
         check_batch(batch)
         with self.writing() as writer:
             host = hosts.lock_host(writer, batch.host, received_ns)
             stream_id = applied.stream_number(writer, batch.stream, host.id)
+            if token:
+                origins.remember_token(writer, stream_id, token)
             run = applied.remember(writer, stream_id, batch.sequence)
             if run is None:
                 return False
-            hosts.describe_host(writer, host, batch, stream_id, received_ns)
+            source = sources.source_of(writer, host.id, batch, received_ns)
+            told, newest_ns = batch, host_clock.newest_ns(batch)
+            batch, shift_ns = host_clock.set_right(told, source, received_ns, is_recording=host.is_recording)
+            if not host.is_recording:
+                sources.notice(writer, host.id, source, batch, received_ns)
+            sources.remember_source(writer.connection, source, told, batch, shift_ns, received_ns)
+            offset_ns = None if newest_ns is None else newest_ns - received_ns
+            hosts.describe_host(writer, host, batch, stream_id, received_ns, offset_ns)
             losses.add_losses(writer, host.id, batch, received_ns)
             host_events.add_events(writer, host.id, batch)
             costs.add_costs(writer, host.id, batch)
-            covered = coverage.add_coverage(writer, host.id, stream_id, batch, run)
+            covered = coverage.add_coverage(writer, source.id, stream_id, batch, run)
             vm_numbers = vm_descriptions.describe_vms(writer, batch, host.id, stream_id, received_ns)
             counts.add_counts(writer, batch, vm_numbers)
             ledger.add_ledger(writer, batch, vm_numbers)
@@ -95,7 +108,7 @@ class SqlStore(VmReads, HostReads):
         """Store a token's hash; one that is there stays as it is."""
         with self.writing() as writer:
             statement = writer.insert(tokens_table).values(
-                sha256=token.sha256, kind=token.kind, host=token.host
+                sha256=token.sha256, kind=token.kind, host=token.host, created_ns=token.created_ns
             )
             writer.connection.execute(statement.on_conflict_do_nothing())
 
@@ -103,18 +116,23 @@ class SqlStore(VmReads, HostReads):
         """Return every token's hash."""
         with self._reading() as connection:
             rows = connection.execute(select(tokens_table).order_by(tokens_table.c.sha256))
-            return [Token(row.sha256, row.kind, row.host) for row in rows]
+            return [Token(row.sha256, row.kind, row.host, row.created_ns) for row in rows]
 
     def token(self, sha256: str) -> Token | None:
         """Return the token with this hash, None where there is none."""
         with self.checking() as connection:
             row = connection.execute(_token, {"hash": sha256}).one_or_none()
-            return None if row is None else Token(row.sha256, row.kind, row.host)
+            return None if row is None else Token(row.sha256, row.kind, row.host, row.created_ns)
 
     def remove_token(self, sha256: str) -> None:
         """Forget the token with this hash, if it is there."""
         with self.writing() as writer:
             writer.connection.execute(delete(tokens_table).where(tokens_table.c.sha256 == sha256))
+
+    def add_refusals(self, found: Sequence[Refusal]) -> None:
+        """Add refusals to those of their token and reason."""
+        with self.writing() as writer:
+            refusals.add_refusals(writer, found)
 
 
 def _first_changed_ms(batch: Batch, covered: Sequence[Span]) -> int:

@@ -4,7 +4,17 @@ from collections.abc import Sequence
 
 from sqlalchemy import func, select
 
-from backend.store import applied, costs, coverage, host_events, hosts, losses
+from backend.store import (
+    applied,
+    costs,
+    coverage,
+    findings,
+    host_events,
+    hosts,
+    losses,
+    refusals,
+    vm_queries,
+)
 from backend.store.accounts import BatchAccount, CostPoint, LossPoint
 from backend.store.changes import Version
 from backend.store.counts import sum_of
@@ -14,7 +24,15 @@ from backend.store.sql_reads import SqlReads
 from backend.store.tables import host_events as host_events_table
 from backend.store.tables import hosts as hosts_table
 from backend.store.tables import loss_totals
-from backend.store.values import CoveredSpan, HostEventRow, HostStatus, TimeRange
+from backend.store.values import (
+    CoveredSpan,
+    Finding,
+    HostEventRow,
+    HostStatus,
+    Refusal,
+    TimeRange,
+    VmCoverage,
+)
 from faultmodel.record import Collector
 
 # Built once: to build a statement takes longer than to execute it.
@@ -49,6 +67,33 @@ class HostReads(SqlReads):
                 for row in chosen
                 for from_ms, to_ms in spans.get(row.id, ())
             ]
+
+    def vm_coverage(self, vm_ids: Sequence[str], span: TimeRange) -> VmCoverage:
+        """Return when VMs were covered: in spans of their host's boot, clipped to the range."""
+        with self._reading() as connection:
+            places = vm_queries.places_of(connection, vm_ids)
+            numbers = sorted({host_id for host_id, _, _ in places.values()})
+            covered = coverage.read_boot_coverage(connection, numbers, span)
+            return VmCoverage(
+                {vm_id: (name, boot_id) for vm_id, (_, name, boot_id) in places.items()},
+                {
+                    (name, boot_id): [
+                        CoveredSpan(name, from_ms, to_ms)
+                        for from_ms, to_ms in coverage.boot_spans(covered, host_id, boot_id)
+                    ]
+                    for host_id, name, boot_id in set(places.values())
+                },
+            )
+
+    def findings(self) -> Sequence[Finding]:
+        """Return what is wrong with how hosts are traced, newest first."""
+        with self._reading() as connection:
+            return findings.read_findings(connection)
+
+    def refusals(self) -> Sequence[Refusal]:
+        """Return who was refused, newest first."""
+        with self._reading() as connection:
+            return refusals.read_refusals(connection)
 
     def hosts(self) -> Sequence[HostStatus]:
         """Return every host, by name."""

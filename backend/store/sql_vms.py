@@ -1,11 +1,11 @@
 """The part of a Store over any SQL database that reads VMs and what was counted and recorded of them."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import Connection
 
-from backend.store import counts, exits, faults, ledger, step_sums, vm_members, vm_queries
+from backend.store import counts, exits, faults, ledger, sources, step_sums, vm_members, vm_queries
 from backend.store.accounts import CountingTotal, LedgerPoint
 from backend.store.fault_series import fault_series
 from backend.store.ranges import Place
@@ -170,6 +170,19 @@ class VmReads(SqlReads):
         """Return what each counting has seen of VMs, ever. VMs that are not known have none."""
         with self._reading() as connection:
             return list(ledger.counting_totals(connection, self._numbers(connection, vm_ids)))
+
+    def doubled(self, vm_ids: Sequence[str]) -> Collection[str]:
+        """Return those of the VMs that two countings counted at the same time."""
+        with self._reading() as connection:
+            places = vm_queries.places_of(connection, vm_ids)
+            names = sources.doubled_countings(connection, sorted({place[0] for place in places.values()}))
+            if not names:
+                return ()
+            found: Counter[str] = Counter()
+            for item in ledger.counting_totals(connection, self._numbers(connection, vm_ids)):
+                if item.stored and (places[item.vm][0], item.counting) in names:
+                    found[item.vm] += 1
+            return [vm_id for vm_id, count in found.items() if count > 1]
 
     def host_of(self, vm_ids: Sequence[str]) -> Mapping[str, str]:
         """Return the host's name by VM id. :raises NotFoundError: a VM is unknown"""

@@ -6,8 +6,10 @@ buckets of one second (``faultmodel.record.BUCKET_MS``): a bucket belongs to a r
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, NamedTuple, Self
 
+from faultmodel.problem import ProblemCode
 from faultmodel.record import Collector, HostEvent
 
 
@@ -224,11 +226,67 @@ class CoveredSpan:
     """Whether the host is a recording that was replayed: what it does not cover is no gap of the others."""
 
 
+class FindingCode(StrEnum):
+    """What is wrong with how a host is traced."""
+
+    COUNTED_TWICE = "counted_twice"
+    """Two collectors count on one machine under one name: each fault is there twice."""
+    TWO_NAMES = "two_names"
+    """One machine is counted under two names at once."""
+    TWO_MACHINES = "two_machines"
+    """Two machines are counted under one name."""
+    RENAMED = "renamed"
+    """A machine goes by another name than before, within one boot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What is wrong with how hosts are traced, and when the server saw that first and last, UTC ns.
+
+    ``subject`` tells findings of one code apart: the boots or countings, of which there are two.
+    """
+
+    code: FindingCode
+    hosts: Sequence[str]
+    subject: Sequence[str]
+    first_ns: int
+    last_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Requests to hand in a batch that were refused for one reason, with one token. Times: UTC ns.
+
+    ``token`` is the token's hash, empty where it was none or not known; ``host`` the token's.
+    """
+
+    token: str
+    code: ProblemCode
+    host: str
+    detail: str
+    """What the newest answer said."""
+    count: int
+    first_ns: int
+    last_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class VmCoverage:
+    """When VMs were covered: each lies in a place, and spans are a place's."""
+
+    place_of: Mapping[str, tuple[str, str]]
+    """The VM's host and boot, by its id."""
+    spans: Mapping[tuple[str, str], Sequence[CoveredSpan]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostStatus:
     """A host as its newest batch described it."""
 
     name: str
+    reported_name: str
+    """What its collector or import calls it: the same, but of a recording of a live host's name."""
+    is_recording: bool
     arch: str
     boot_id: str
     kernel: str
@@ -241,6 +299,10 @@ class HostStatus:
     last_batch_ns: int
     """When the server took the newest batch, UTC."""
     covered_to_ns: int | None
+    clock_offset_ns: int | None
+    """Newest time that its newest batch tells, less the time at which the server took it: where that is
+    more than 0, its clock is ahead by as much at least. None where that batch covers nothing.
+    """
     lost: Mapping[str, int]
     """Everything this host lost, by kind, ever."""
     recording: HostEvent | None
@@ -254,3 +316,5 @@ class Token:
     sha256: str
     kind: str
     host: str | None
+    created_ns: int | None = None
+    """UTC, None of tokens that an earlier release made."""

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.engine import Row
 
 from backend.errors import StoreError
+from backend.store import origins
 from backend.store.ranges import NS_PER_MS, chunks
 from backend.store.tables import vcpus, vms
 from backend.store.writer import Writer, columns_of
@@ -64,6 +65,7 @@ def describe_vms(
     known = _known(writer.connection, batch, host_id, [vm.id for vm in batch.vms])
     # In one order everywhere, so that two batches that add the same VMs cannot lock each other out.
     new = sorted((vm for vm in batch.vms if vm.id not in known), key=attrgetter("id"))
+    added = [vm.id for vm in new]
     for attempt in range(_MOST_ATTEMPTS):
         if not new:
             break
@@ -80,6 +82,9 @@ def describe_vms(
         new = [vm for vm in new if vm.id not in known]
     if new:
         raise StoreError(f"VM {new[0].id} cannot be named; try again")
+    # What its newest description tells its stream of is known: that is every VM, nearly always.
+    unknown = [row.id for row in known.values() if row.described_stream_id != stream_id]
+    origins.remember_streams(writer, [*unknown, *(known[vm_id].id for vm_id in added)], stream_id)
     _update(writer.connection, batch, seen, known, described)
     numbers = {vm_id: row.id for vm_id, row in known.items()}
     _add_vcpus(writer, sightings, numbers)

@@ -9,7 +9,7 @@ from sqlalchemy.engine import Row
 
 from backend.errors import NotFoundError
 from backend.store.counts import ExitTotals, exit_totals, fault_totals
-from backend.store.coverage import MsSpan, covered_ms, read_coverage
+from backend.store.coverage import MsSpan, boot_spans, covered_ms, read_boot_coverage
 from backend.store.hosts import host_number
 from backend.store.ranges import NS_PER_MS, bounded, chunks
 from backend.store.tables import hosts, vms
@@ -115,6 +115,19 @@ def commands_of(connection: Connection, vm_ids: Sequence[str]) -> Mapping[str, s
     return found
 
 
+def places_of(connection: Connection, vm_ids: Sequence[str]) -> Mapping[str, tuple[int, str, str]]:
+    """Return VMs' host, by number and name, and boot, by id. VMs that are not known are left out."""
+    found: dict[str, tuple[int, str, str]] = {}
+    for some in chunks(storable(vm_ids)):
+        rows = connection.execute(
+            select(vms.c.public_id, vms.c.host_id, hosts.c.name, vms.c.boot_id)
+            .join(hosts, hosts.c.id == vms.c.host_id)
+            .where(vms.c.public_id.in_(some))
+        )
+        found.update((row.public_id, (row.host_id, row.name, row.boot_id)) for row in rows)
+    return found
+
+
 def _select_vms() -> Select[*tuple[Any, ...]]:
     return select(vms, hosts.c.name.label("host"), life_end_ms.label("life_end_ms")).join(
         hosts, hosts.c.id == vms.c.host_id
@@ -172,9 +185,14 @@ def _summaries(connection: Connection, rows: Sequence[Row[Any]], span: TimeRange
     for arch, numbers in by_arch.items():
         faults |= fault_totals(connection, arch, numbers, span)
     exits = exit_totals(connection, [row.id for row in rows], span)
-    covered = read_coverage(connection, sorted({row.host_id for row in rows}), span)
+    covered = read_boot_coverage(connection, sorted({row.host_id for row in rows}), span)
     return [
-        _summary(row, faults.get(row.id, 0), exits.get(row.id, {}), covered.get(row.host_id, ()))
+        _summary(
+            row,
+            faults.get(row.id, 0),
+            exits.get(row.id, {}),
+            boot_spans(covered, row.host_id, row.boot_id),
+        )
         for row in rows
     ]
 

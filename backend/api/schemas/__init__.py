@@ -6,6 +6,7 @@
 from backend.api.schemas.hosts import (
     Collector,
     Costs,
+    Finding,
     Host,
     HostCosts,
     HostEvent,
@@ -59,6 +60,7 @@ __all__ = [
     "Fault",
     "FaultPage",
     "FieldDefinition",
+    "Finding",
     "FlagCount",
     "FlagDefinition",
     "Flags",

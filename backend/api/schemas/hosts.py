@@ -3,6 +3,8 @@
 from pydantic import BaseModel, Field
 
 from backend.api.schemas.fields import ExactTimeText, HostText, NextCursor, TimeText
+from backend.query.findings import Code
+from faultmodel.problem import ProblemCode
 
 
 class Probe(BaseModel):
@@ -62,9 +64,35 @@ class Host(BaseModel):
     last_batch: TimeText = Field(description="When the server took the newest batch")
     age_s: float = Field(description="Seconds since then")
     covered_to: TimeText | None = Field(description="End of the covered time")
+    clock_offset_s: float | None = Field(
+        description="The newest time that its newest batch told, less when the server took it: its clock is "
+        "ahead by what is more than 0; less than 0 is also the time that the batch was under way"
+    )
     recording: Recording | None = Field(description="Null where the collector never said")
     cost: RecentCost | None = Field(description="Null where none was reported in the last minute")
     is_covering: bool = Field(description="Whether the probes are attached and read at this moment")
+
+
+class Finding(BaseModel):
+    """Something that is wrong with how hosts are traced."""
+
+    code: Code = Field(
+        description="`counted_twice`: two collectors count on one machine under one name, a fault is there "
+        "twice; `two_names`: one machine is counted under two names; `two_machines`: two machines go by one "
+        "name; `renamed`: a machine goes by another name than before; `clock_ahead`: a clock is ahead of the "
+        "server's; `refused`: batches were refused; `never_delivered`: there is a token for the host, and no "
+        "batch of it ever came",
+        examples=["counted_twice"],
+    )
+    hosts: list[HostText] = Field(description="Whom it is about; none where a sender is not known")
+    since: TimeText | None = Field(description="When the server saw it first; null where it cannot tell")
+    last: TimeText | None = Field(description="When the server saw it last")
+    is_current: bool = Field(description="Whether it goes on. A refusal does not once batches are taken")
+    seconds: float | None = Field(description="By how much a clock is ahead", examples=[None])
+    token: str | None = Field(description="The id of the token that was refused", examples=[None])
+    reason: ProblemCode | None = Field(description="Why it was refused", examples=[None])
+    times: int | None = Field(description="How often it was refused", examples=[None])
+    detail: HostText = Field(description="What the newest refusal was answered with, else empty")
 
 
 class HostEvent(BaseModel):

@@ -3,6 +3,7 @@
 from pydantic import BaseModel, Field
 
 from backend.api.schemas.fields import Count, HostText
+from backend.query.findings import Code
 
 
 class LedgerLine(BaseModel):
@@ -34,8 +35,10 @@ class VmLedger(BaseModel):
         examples=[0],
     )
     balanced: bool = Field(
-        description="Whether the figures add up in every step, and no more is stored than was seen"
+        description="Whether the figures add up in every step, no more is stored than was seen, and nothing "
+        "that was found leaves it open: a double count, or batches that are refused"
     )
+    findings: list[Code] = Field(description="What was found of the VM or its host, as in the status")
 
 
 class HostBatches(BaseModel):
@@ -56,6 +59,10 @@ class HostLedger(BaseModel):
         description="Losses by kind; a kind that never occurred is not there"
     )
     batches: HostBatches
+    balanced: bool = Field(
+        description="Whether each batch that is known of is stored, and nothing that was found leaves it open"
+    )
+    findings: list[Code] = Field(description="What was found of the host, as in the status")
 
 
 class Ledger(BaseModel):

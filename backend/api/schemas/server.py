@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 from backend.api.schemas.fields import TimeText
-from backend.api.schemas.hosts import Host
+from backend.api.schemas.hosts import Finding, Host
 
 
 class Status(BaseModel):
@@ -24,6 +24,7 @@ class Status(BaseModel):
     )
     asks_for_token: bool = Field(description="Whether readers must show a token or a session")
     hosts: list[Host]
+    findings: list[Finding] = Field(description="What is wrong with how hosts are traced: what goes on first")
 
 
 class Health(BaseModel):

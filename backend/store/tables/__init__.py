@@ -5,17 +5,19 @@ Migrations are written out by hand, and a test compares the two, so that neither
 Inside the database a VM, a host and a stream is a small integer: counts are many, and each names its VM.
 """
 
-from backend.store.tables.access import tokens
+from backend.store.tables.access import refusals, stream_tokens, tokens, vm_streams
 from backend.store.tables.columns import GREATEST, metadata
 from backend.store.tables.families import Family, derive, families
 from backend.store.tables.hosts import (
     applied_batches,
     collector_costs,
     coverage,
+    findings,
     host_events,
     hosts,
     loss_totals,
     losses,
+    sources,
     streams,
     waiting_coverage,
 )
@@ -31,15 +33,20 @@ __all__ = [
     "derive",
     "exit_counts",
     "families",
+    "findings",
     "host_events",
     "hosts",
     "ledger",
     "loss_totals",
     "losses",
     "metadata",
+    "refusals",
+    "sources",
+    "stream_tokens",
     "streams",
     "tokens",
     "vcpus",
+    "vm_streams",
     "vms",
     "waiting_coverage",
 ]

@@ -35,7 +35,37 @@ hosts = Table(
     text("reported_name", default="''"),
     Column("is_recording", Boolean, nullable=False, server_default=false()),
     text("collector", default="''"),
+    number("clock_offset_ns", nullable=True),
     Index(None, "reported_name", "is_recording", unique=True),
+)
+
+sources = Table(
+    "sources",
+    metadata,
+    Column("id", ROW_NUMBER, primary_key=True),
+    reference("host_id", "hosts.id"),
+    text("boot_id"),
+    text("counting"),
+    number("first_ns"),
+    number("last_ns"),
+    number("clock_shift_ns"),
+    number("told_to_ns", nullable=True),
+    number("covered_to_ns", nullable=True),
+    UniqueConstraint("host_id", "boot_id", "counting"),
+    Index(None, "host_id", "last_ns"),
+    Index(None, "boot_id", "last_ns"),
+)
+
+findings = Table(
+    "findings",
+    metadata,
+    reference("host_id", "hosts.id"),
+    text("code"),
+    text("subject"),
+    number("first_ns"),
+    number("last_ns"),
+    PrimaryKeyConstraint("host_id", "code", "subject"),
+    sqlite_with_rowid=False,
 )
 
 streams = Table(
@@ -60,10 +90,10 @@ applied_batches = Table(
 coverage = Table(
     "coverage",
     metadata,
-    reference("host_id", "hosts.id"),
+    reference("source_id", "sources.id"),
     number("from_ns"),
     number("to_ns"),
-    PrimaryKeyConstraint("host_id", "from_ns"),
+    PrimaryKeyConstraint("source_id", "from_ns"),
     sqlite_with_rowid=False,
 )
 
@@ -75,6 +105,7 @@ waiting_coverage = Table(
     number("from_ns"),
     number("to_ns"),
     number("first_sequence"),
+    reference("source_id", "sources.id"),
     PrimaryKeyConstraint("stream_id", "sequence", "from_ns", "to_ns"),
     sqlite_with_rowid=False,
 )

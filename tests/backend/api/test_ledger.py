@@ -52,6 +52,7 @@ def test_the_ledger_of_a_vm_and_its_host(server: Server) -> None:
                 "dropped": _zero(3, None, 0, None),
                 "missing": 7,
                 "balanced": True,
+                "findings": [],
             }
         ],
         "hosts": [
@@ -60,6 +61,8 @@ def test_the_ledger_of_a_vm_and_its_host(server: Server) -> None:
                 "covered_ms": [1000, 0, 1000, 0],
                 "lost": {"keys_full": _zero(1, None, 0, None)},
                 "batches": {"shipped": 3, "stored": 2, "dropped": 0, "under_way": 1},
+                "balanced": False,
+                "findings": [],
             }
         ],
     }

@@ -95,6 +95,7 @@ def test_status_describes_the_server_and_its_hosts(expecting: Server) -> None:
         "last_batch": "2027-01-15T08:01:00.000000000Z",
         "age_s": 1.5,
         "covered_to": "2027-01-15T08:00:02.000000000Z",
+        "clock_offset_s": -58.0,
         "recording": None,
         "cost": None,
         "is_covering": True,

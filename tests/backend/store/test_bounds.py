@@ -85,7 +85,7 @@ def test_numbers_of_batches_that_add_up_to_too_much_are_told(store: Store) -> No
             insert(applied_batches),
             [{"stream_id": n, "first_sequence": 2**62, "last_sequence": 2**62} for n in bad],
         )
-    found = {item.host: item.batches for item in account(store, None, None, GRID).hosts}
+    found = {item.host: item.batches for item in account(store, None, None, GRID, START_NS).hosts}
     assert found["good"].shipped == found["good"].stored == 1
     assert math.isclose(found["bad"].shipped, 3 * (2**62 + 1))
 

@@ -17,6 +17,7 @@ from backend.store.base import Store
 from backend.store.migrate import check_drift, downgrade, migrate
 from backend.store.tables import metadata
 from backend.store.values import TimeRange, VmFilter, VmSummary
+from faultmodel.record import Span
 from tests.backend.store.conftest import NewUrl
 from tests.batches import (
     START_NS,
@@ -27,6 +28,7 @@ from tests.batches import (
     ledger_entry,
     make_batch,
     make_host,
+    make_vm,
 )
 
 _CHECKOUT = Path(__file__).parents[3]
@@ -175,6 +177,44 @@ def test_identity_by_host_can_be_taken_back_without_loss(new_url: NewUrl) -> Non
             "b": "attached",
             "a (recording)": "replay",
         }
+
+
+def test_coverage_by_source_can_be_taken_back_without_loss(new_url: NewUrl) -> None:
+    url = new_url()
+    one, two = "1" * 32, "2" * 32
+    spans = {one: (0, 4), two: (2, 6)}
+    with closing(open_store(url)) as store:
+        for number, (stream, ends) in enumerate(spans.items()):
+            covered = tuple(Span(START_NS + at * 10**9, START_NS + (at + 1) * 10**9) for at in range(*ends))
+            host = make_host(boot_id=f"boot-{number}")
+            vms = [make_vm(f"{number:016x}")]
+            waiting = make_batch(4, stream=stream, host=host, part=2, covered=(Span(7 * 10**17, 8 * 10**17),))
+            assert store.apply(make_batch(stream=stream, host=host, covered=covered, vms=vms), START_NS)
+            assert store.apply(waiting, START_NS)
+        whole = store.coverage(None, TimeRange())
+    assert [(span.from_ms - START_NS // 10**6, span.to_ms - START_NS // 10**6) for span in whole] == [
+        (0, 6000)
+    ]
+
+    downgrade(url, "0006")
+    engine = create_engine(_engine_url(url))
+    with engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT from_ns, to_ns FROM coverage").all()
+        waiting_rows = connection.exec_driver_sql("SELECT count(*) FROM waiting_coverage").scalar()
+    engine.dispose()
+    assert [tuple(row) for row in rows] == [(START_NS, START_NS + 6 * 10**9)]
+    assert waiting_rows == 2
+
+    migrate(url)
+    with closing(open_store(url)) as store:
+        assert store.coverage(None, TimeRange()) == whole
+        # Of which boot it was is forgotten: it is each one's.
+        of_vms = store.vm_coverage([f"{number:016x}" for number in range(2)], TimeRange())
+        for place in of_vms.place_of.values():
+            assert [(span.from_ms, span.to_ms) for span in of_vms.spans[place]] == [
+                (span.from_ms, span.to_ms) for span in whole
+            ]
+    assert check_drift(url) == []
 
 
 def test_several_that_migrate_at_once_do_not_disturb_one_another(new_url: NewUrl) -> None:

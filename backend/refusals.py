@@ -1,0 +1,69 @@
+"""Counts batches that were refused, by token and reason: they are what the store lacks."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from threading import Lock
+
+from backend.errors import StoreError
+from backend.store.base import Store
+from backend.store.values import Refusal
+from faultmodel.problem import ProblemCode
+
+_PAUSE_NS = 10**9
+"""One token's refusals of one reason are written so often at most, however many there are."""
+
+
+class Refusals:
+    """Adds up refusals and writes them to the store. Thread-safe.
+
+    As many are kept as there are tokens and reasons: those without a known token are counted as one.
+    """
+
+    def __init__(self, store: Store, now_ns: Callable[[], int]) -> None:
+        self._store = store
+        self._now_ns = now_ns
+        self._lock = Lock()
+        self._waiting: dict[tuple[str, str], Refusal] = {}
+        self._written_ns: dict[tuple[str, str], int] = {}
+
+    def note(self, token: str, host: str, code: ProblemCode, detail: str) -> None:
+        """Count a refusal.
+
+        :param token: the token's hash, empty where it was none or not known
+        :param host: whose token it is, empty where that is not known
+        """
+        now_ns = self._now_ns()
+        new = Refusal(
+            token=token, code=code, host=host, detail=detail, count=1, first_ns=now_ns, last_ns=now_ns
+        )
+        with self._lock:
+            key = token, code.value
+            before = self._waiting.get(key)
+            if before is not None:
+                new = replace(new, count=before.count + 1, first_ns=before.first_ns)
+            self._waiting[key] = new
+            is_due = now_ns - self._written_ns.get(key, 0) >= _PAUSE_NS
+        # A database that cannot be used is not asked to wait for once more: they are written later.
+        if is_due and code is not ProblemCode.DATABASE:
+            self.write()
+
+    def write(self) -> None:
+        """Write what was counted. Where the database cannot take it now, it stays."""
+        with self._lock:
+            taken, self._waiting = self._waiting, {}
+        if not taken:
+            return
+        try:
+            self._store.add_refusals(list(taken.values()))
+        except StoreError:
+            with self._lock:
+                for key, refusal in taken.items():
+                    later = self._waiting.get(key)
+                    self._waiting[key] = (
+                        refusal
+                        if later is None
+                        else replace(later, count=later.count + refusal.count, first_ns=refusal.first_ns)
+                    )
+            return
+        with self._lock:
+            self._written_ns |= {key: refusal.last_ns for key, refusal in taken.items()}

@@ -1,0 +1,174 @@
+"""What is wrong with how hosts are traced, as the status and the ledger tell it."""
+
+from typing import Any
+
+import msgspec
+
+from backend.auth import TokenKind
+from faultmodel import wire
+from faultmodel.record import Span
+from tests.backend.serving import NOW_NS, Server
+from tests.batches import (
+    NS_PER_S,
+    START_MS,
+    START_NS,
+    VM_ID,
+    fault_count,
+    ledger_entry,
+    make_batch,
+    make_host,
+    make_vm,
+)
+
+LEDGER = "/api/v1/ledger"
+GRID = {"from_": str(START_MS), "to": str(START_MS + 6000), "step": "1s"}
+OTHER_BOOT = "00000000-3f58-4a57-9f0e-6d7a5b1c2d3e"
+OTHER_VM = "00000000000000b2"
+ONE, TWO = "1" * 32, "2" * 32
+
+
+def findings(server: Server) -> dict[str, dict[str, Any]]:
+    """Return the status's findings by code."""
+    found = server.get("/api/v1/status")["findings"]
+    assert len({item["code"] for item in found}) == len(found)
+    return {item["code"]: item for item in found}
+
+
+def test_a_host_that_never_delivered_is_told(server: Server) -> None:
+    server.new_token(TokenKind.INGEST, "host-9")
+    server.new_token(TokenKind.READ)
+    server.apply(make_batch())
+    found = findings(server)
+    assert (list(found), found["never_delivered"]["hosts"]) == (["never_delivered"], ["host-9"])
+    for parameters in ({}, {"host": "host-9"}):
+        host = server.get(LEDGER, **GRID, **parameters)["hosts"][-1]
+        assert (host["host"], host["balanced"], host["findings"]) == ("host-9", False, ["never_delivered"])
+        assert host["batches"] == {"shipped": 0, "stored": 0, "dropped": 0, "under_way": 0}
+
+
+def test_what_is_refused_is_told_until_batches_are_taken(server: Server) -> None:
+    token = server.new_token(TokenKind.INGEST, "host-1")
+    batch = make_batch(vms=[make_vm()])
+    assert server.send(batch, token).status_code == 200
+    content = msgspec.msgpack.decode(wire.encode(make_batch(1)))
+    later = msgspec.msgpack.encode(content | {"version": 9})
+    for _ in range(3):
+        server.clock.now_ns += NS_PER_S // 2
+        assert server.send(later, token).status_code == 503
+
+    refused = findings(server)["refused"]
+    assert (refused["hosts"], refused["reason"], refused["times"]) == (["host-1"], "unknown_version", 3)
+    assert refused["is_current"]
+    assert "version 9" in refused["detail"]
+    assert len(refused["token"]) == 12
+    assert (refused["since"], refused["last"]) == (
+        "2027-01-15T08:01:00.500000000Z",
+        "2027-01-15T08:01:01.500000000Z",
+    )
+    answer = server.get(LEDGER, **GRID)
+    assert [(vm["balanced"], vm["findings"]) for vm in answer["vms"]] == [(False, ["refused"])]
+    assert [(host["balanced"], host["findings"]) for host in answer["hosts"]] == [(False, ["refused"])]
+
+    server.clock.now_ns += NS_PER_S
+    assert server.send(make_batch(1), token).status_code == 200
+    assert not findings(server)["refused"]["is_current"]
+    answer = server.get(LEDGER, **GRID)
+    assert [vm["balanced"] for vm in answer["vms"]] == [True]
+    assert [host["balanced"] for host in answer["hosts"]] == [True]
+
+
+def test_damaged_batches_leave_the_account_open(server: Server) -> None:
+    token = server.new_token(TokenKind.INGEST, "host-1")
+    assert server.send(b"\xc1", token).status_code == 400
+    server.clock.now_ns += NS_PER_S
+    assert server.send(make_batch(), token).status_code == 200
+    refused = findings(server)["refused"]
+    assert (refused["reason"], refused["times"], refused["is_current"]) == ("damaged", 1, False)
+    assert [host["balanced"] for host in server.get(LEDGER, **GRID)["hosts"]] == [False]
+
+
+def test_a_batch_of_another_host_is_told_of_the_tokens_host(server: Server) -> None:
+    token = server.new_token(TokenKind.INGEST, "host-1")
+    assert server.send(make_batch(host=make_host("host-2")), token).status_code == 403
+    found = findings(server)
+    assert (found["refused"]["hosts"], found["refused"]["reason"]) == (["host-1"], "wrong_host")
+    assert found["never_delivered"]["hosts"] == ["host-1"]
+
+
+def test_senders_without_a_known_token_are_counted_as_one(server: Server) -> None:
+    server.apply(make_batch())
+    for number in range(4):
+        server.clock.now_ns += NS_PER_S
+        token = {"Authorization": f"Bearer nonsense-{number}"}
+        assert server.send(make_batch(1), token).status_code == 401
+    refused = findings(server)["refused"]
+    assert (refused["hosts"], refused["token"], refused["reason"]) == ([], None, "token_unknown")
+    assert (refused["times"], refused["is_current"]) == (4, True)
+    assert [host["balanced"] for host in server.get(LEDGER, **GRID)["hosts"]] == [True]
+    server.clock.now_ns += 61 * NS_PER_S
+    assert not findings(server)["refused"]["is_current"]
+
+
+def second(at_s: int, stream: str, *, vm: str = VM_ID, **host: str) -> Any:
+    """Return what a stream, whose counting has its name, says of one second: ten faults."""
+    start_ns = START_NS + at_s * NS_PER_S
+    return make_batch(
+        at_s,
+        stream=stream,
+        host=make_host(**host),
+        covered=(Span(start_ns, start_ns + NS_PER_S),),
+        vms=[make_vm(vm)],
+        fault_counts=[fault_count(vm, second=at_s, faults=10)],
+        ledger=[ledger_entry(vm, second=at_s, seen=10, seen_total=10 * (at_s + 1))],
+    )
+
+
+def test_what_two_countings_count_at_once_does_not_balance(server: Server) -> None:
+    for at_s in range(3):
+        server.clock.now_ns += NS_PER_S
+        server.apply(second(at_s, ONE), second(at_s, TWO))
+    found = findings(server)["counted_twice"]
+    assert (found["hosts"], found["is_current"]) == (["host-1"], True)
+    answer = server.get(LEDGER, **GRID)
+    (vm,) = answer["vms"]
+    assert (vm["missing"], vm["balanced"], vm["findings"]) == (0, False, ["counted_twice"])
+    (host,) = answer["hosts"]
+    assert (host["balanced"], host["findings"]) == (False, ["counted_twice"])
+
+    # It was so, and what is stored stays doubled.
+    server.clock.now_ns += 3600 * NS_PER_S
+    assert not findings(server)["counted_twice"]["is_current"]
+    assert not server.get(LEDGER, **GRID)["vms"][0]["balanced"]
+
+
+def test_a_machine_that_is_not_traced_is_a_gap_though_its_namesake_is(server: Server) -> None:
+    for at_s in range(6):
+        server.clock.now_ns += NS_PER_S
+        if at_s not in (2, 3):
+            server.apply(second(at_s, ONE))
+        server.clock.now_ns += 1
+        server.apply(second(at_s, TWO, vm=OTHER_VM, boot_id=OTHER_BOOT))
+
+    assert findings(server)["two_machines"]["hosts"] == ["host-1"]
+    for by in ("vm", "vcpu"):
+        answer = server.get("/api/v1/rates", **GRID, by=by)
+        values = {series["key"].partition("/")[0]: series["values"] for series in answer["series"]}
+        assert values == {VM_ID: [10.0, 10.0, None, None, 10.0, 10.0], OTHER_VM: [10.0] * 6}
+    seen = {vm["vm"]: vm["seen"]["values"] for vm in server.get(LEDGER, **GRID)["vms"]}
+    assert seen == {VM_ID: [10, 10, None, None, 10, 10], OTHER_VM: [10] * 6}
+
+
+def test_a_clock_that_is_ahead_is_told(server: Server) -> None:
+    ahead_ns = NOW_NS + 3600 * NS_PER_S
+    server.apply(make_batch(covered=(Span(ahead_ns - NS_PER_S, ahead_ns),)))
+    found = findings(server)["clock_ahead"]
+    assert (found["hosts"], found["seconds"], found["is_current"]) == (["host-1"], 3600.0, True)
+    (host,) = server.get("/api/v1/status")["hosts"]
+    assert (host["clock_offset_s"], host["covered_to"]) == (3600.0, "2027-01-15T08:01:00.000000000Z")
+
+
+def test_nothing_is_found_where_all_is_well(server: Server) -> None:
+    token = server.new_token(TokenKind.INGEST, "host-1")
+    for number in range(3):
+        assert server.send(make_batch(number), token).status_code == 200
+    assert findings(server) == {}

@@ -26,6 +26,8 @@ STEPPED = "clock_stepped"
 """Kind of the event that says that a host's times were set right from then on, or no longer are."""
 _SECOND_NS = 10**9
 _GAP_NS = 2 * _SECOND_NS
+_MOST_S = 2**62 // _SECOND_NS
+"""Of a shift, which is stored. What would have to be moved by more is moved to when it was received."""
 
 
 def set_right(batch: Batch, source: Source, received_ns: int, *, is_recording: bool) -> tuple[Batch, int]:
@@ -148,7 +150,8 @@ def _shift(batch: Batch, told: Sequence[int], source: Source, times: _Times) -> 
 
 
 def _whole_seconds(time_ns: int) -> int:
-    return -(-time_ns // _SECOND_NS) * _SECOND_NS
+    seconds = -(-time_ns // _SECOND_NS)
+    return max(-_MOST_S, min(_MOST_S, seconds)) * _SECOND_NS
 
 
 def _with_event(batch: Batch, source: Source, shift_ns: int, received_ns: int) -> Batch:

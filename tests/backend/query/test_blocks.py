@@ -14,6 +14,7 @@ from faultmodel.record import ExitKind, Span
 from faultmodel.wire import Batch
 from tests.batches import NS_PER_S, START_MS, START_NS, START_S, VM_ID, exit_count, fault_count, make_batch
 
+RECEIVED_NS = START_NS + 5000 * NS_PER_S
 OTHER = "00000000000000b2"
 NOW_MS = START_MS + 4000_000
 
@@ -42,7 +43,7 @@ def second(at: int, faults: int, *, vm: str = VM_ID, sequence: int | None = None
 def filled(store: Store) -> Store:
     """Return a store with faults of two VMs here and there in more than an hour."""
     for at in (*range(0, 70), 299, 300, 301, 1799, 1800, 3599, 3600, 3601, 3999):
-        store.apply(second(at, at + 1, vm=(VM_ID, OTHER)[at % 2]), START_NS)
+        store.apply(second(at, at + 1, vm=(VM_ID, OTHER)[at % 2]), RECEIVED_NS)
     return store
 
 
@@ -68,7 +69,7 @@ def test_steps_are_those_of_the_store(filled: Store, step_s: int) -> None:
 def test_a_batch_that_comes_late_is_in_the_next_answer(filled: Store) -> None:
     blocks = Blocks(filled)
     before = view(filled, blocks).total(None, START_S, START_S + 4000)
-    filled.apply(second(1000, 7, sequence=4000), START_NS)
+    filled.apply(second(1000, 7, sequence=4000), RECEIVED_NS)
     after = view(filled, blocks).total(None, START_S, START_S + 4000)
     assert sum(after.values()) == sum(before.values()) + 7
 
@@ -79,7 +80,7 @@ def test_whoever_still_reads_an_older_state_sees_that_one(filled: Store) -> None
         old = filled.version()
         before = truth(filled, START_S, START_S + 4000)
         assert blocks.view(old, NOW_MS).total(None, START_S, START_S + 4000) == before
-    filled.apply(second(20, 5, sequence=4000), START_NS)
+    filled.apply(second(20, 5, sequence=4000), RECEIVED_NS)
     assert sum(view(filled, blocks).total(None, START_S, START_S + 4000).values()) == sum(before.values()) + 5
 
 
@@ -87,15 +88,15 @@ def test_what_another_process_stored_is_in_the_next_answer(migrated_file: Path, 
     path = tmp_path / "shared.db"
     copyfile(migrated_file, path)
     with closing(open_store(f"sqlite:///{path}")) as ours, closing(open_store(f"sqlite:///{path}")) as theirs:
-        ours.apply(second(0, 3), START_NS)
+        ours.apply(second(0, 3), RECEIVED_NS)
         blocks = Blocks(ours)
         assert sum(view(ours, blocks).total(None, START_S, START_S + 60).values()) == 3
-        theirs.apply(second(1, 4), START_NS)
+        theirs.apply(second(1, 4), RECEIVED_NS)
         assert sum(view(ours, blocks).total(None, START_S, START_S + 60).values()) == 7
 
 
 def test_exits_are_kept_by_kind(store: Store) -> None:
-    store.apply(make_batch(0, exit_counts=[exit_count(count=3), exit_count(reason=0, count=5)]), START_NS)
+    store.apply(make_batch(0, exit_counts=[exit_count(count=3), exit_count(reason=0, count=5)]), RECEIVED_NS)
     found = view(store, Blocks(store))
     assert list(found.total(ExitKind.MEMORY_FAULT, START_S, START_S + 10).values()) == [3]
     assert list(found.total(ExitKind.BARE_ERROR, START_S, START_S + 10).values()) == [5]

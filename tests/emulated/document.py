@@ -34,7 +34,8 @@ def with_selftests(before: str, found: list[results.Result]) -> str:
     A kernel in which not all of them ran, or not all was equal, keeps what the document has of it.
     """
     tables = dict(_TABLE.findall(_part(before))) | results.tables(found)
-    return _with_part(before, "".join(f"\n### {heading}\n{tables[heading]}" for heading in sorted(tables)))
+    parts = [f"\n### {heading}\n\n{tables[heading].strip()}\n" for heading in sorted(tables)]
+    return _with_part(before, "".join(parts))
 
 
 _STATES = (X86_STATES.architecture, X86_STATES.series)

@@ -65,7 +65,7 @@ def tables(found: list[Result]) -> dict[str, str]:
 def _table(found: list[Result]) -> str:
     found = sorted(found, key=lambda result: PROGRAMS.index(result.program))
     lines = [_HEAD, ("---", *["--:"] * (len(_HEAD) - 1)), *map(_cells, found)]
-    return f"\n{found[0].kernel_said}:\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return f"{found[0].kernel_said}:\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def _cells(result: Result) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ from pathlib import Path
 _EVENTS = Path("/sys/kernel/tracing/events")
 _NO_SLOT = 1 << 63  # KVM_PFN_NOSLOT, include/linux/kvm_host.h
 
+_FAILURES = 3  # the descriptor that programs tell of failures
+
 HISTOGRAMS = {
     "kvm_page_fault": ("kvm/kvm_page_fault", "hist:keys=vcpu_id,error_code"),
     "kvm_guest_fault": ("kvm/kvm_guest_fault", "hist:keys=hsr"),
@@ -53,7 +55,7 @@ def main(seconds: int, command: list[str]) -> None:
             trigger.write(what)
     status, said, failures = _run(seconds, command)
     ended = time.time()
-    counts = {name: _counts(event, what) for name, (event, what) in present.items()}
+    counts = {name: read_counts(event, what) for name, (event, what) in present.items()}
     for event, what in present.values():
         with (event / "trigger").open("a") as trigger:
             trigger.write(f"!{what}")
@@ -71,11 +73,12 @@ def main(seconds: int, command: list[str]) -> None:
 def _run(seconds: int, command: list[str]) -> tuple[int | None, str, list[str]]:
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("a+") as failures:
         process = subprocess.Popen(
-            ["/bin/sh", "-c", f'exec "$0" "$@" 3>&{failures.fileno()}', *command],
+            command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            pass_fds=(failures.fileno(),),
+            preexec_fn=lambda: os.dup2(failures.fileno(), _FAILURES),
+            pass_fds=(_FAILURES,),
             start_new_session=True,
         )
         status: int | None
@@ -90,7 +93,7 @@ def _run(seconds: int, command: list[str]) -> tuple[int | None, str, list[str]]:
         return status, output.read()[-2000:], failures.read().splitlines()
 
 
-def _counts(event: Path, what: str) -> list[tuple[dict[str, int], int]]:
+def read_counts(event: Path, what: str) -> list[tuple[dict[str, int], int]]:
     """Read the histogram of an event that was asked for with these words."""
     for text in (event / "hist").read_text().split("# event histogram")[1:]:
         if what.partition(" if ")[0] in text and (" if " not in what or what.partition(" if ")[2] in text):

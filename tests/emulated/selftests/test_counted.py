@@ -1,0 +1,142 @@
+"""How a run of a selftest is judged: any difference between the kernel and the product is found and told."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.emulated.document import with_selftests
+from tests.emulated.kernels import Kernel
+from tests.emulated.selftests.counted import Counted, Failure, by_kernel, differences
+from tests.emulated.selftests.matrix import ROWS, programs_of
+from tests.emulated.selftests.results import Result
+from tests.emulated.selftests.stand import Outcome
+from tests.emulated.selftests.witness import read_counts
+
+HISTOGRAM = """\
+# event histogram
+#
+# trigger info: hist:keys=level:vals=hitcount:sort=hitcount:size=2048 if pfn >= 9223372036854775808 [active]
+#
+
+{ level:          1 } hitcount:          4
+
+Totals:
+    Hits: 4
+    Entries: 1
+    Dropped: 0
+
+# event histogram
+#
+# trigger info: hist:keys=level:vals=hitcount:sort=hitcount:size=2048 if pfn < 9223372036854775808 [active]
+#
+
+{ level:          2 } hitcount:         12
+{ level:          1 } hitcount:        301
+
+Totals:
+    Hits: 313
+    Entries: 2
+    Dropped: 0
+"""
+"""Of kvm_mmu_spte_requested with two triggers, in the words of Linux 6.18."""
+
+
+def _counted() -> Counted:
+    return Counted(
+        words=Counter({0x1_0000_0006: 5}),
+        vcpus=Counter({0: 2, 1: 3}),
+        exits=Counter({(2, 0): 4, (39, 14): 1}),
+        outcomes=Counter({"mapped_4k": 5}),
+        failures=Counter({Failure(1, 39, 14, 0x4000_0000, 4096, 8): 1}),
+    )
+
+
+def test_the_same_counts_differ_in_nothing() -> None:
+    assert differences(_counted(), _counted()) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "key"),
+    [
+        ("words", 0x1_0000_0006),
+        ("vcpus", 1),
+        ("exits", (39, 14)),
+        ("outcomes", "mapped_4k"),
+        ("failures", Failure(1, 39, 14, 0x4000_0000, 4096, 8)),
+    ],
+)
+@pytest.mark.parametrize("by", [-1, 1])
+def test_one_too_few_or_too_many_of_anything_is_told(what: str, key: object, by: int) -> None:
+    shown = _counted()
+    getattr(shown, what)[key] += by
+    (told,) = differences(_counted(), shown)
+    assert told.startswith(f"{what}: the kernel has ")
+
+
+def test_vcpus_are_not_compared_where_the_kernel_does_not_tell_them() -> None:
+    kernel = _counted()
+    kernel.vcpus.clear()
+    assert differences(kernel, _counted()) == []
+
+
+def test_mappings_ahead_of_the_guest_are_the_ones_that_the_kernel_has_beyond_the_outcomes() -> None:
+    kernel, shown = _counted(), _counted()
+    kernel.outcomes["mapped_4k"] += 7
+    shown.prefetched = 7
+    assert differences(kernel, shown) == []
+    shown.prefetched = 6
+    assert len(differences(kernel, shown)) == 1
+
+
+def test_of_several_histograms_of_an_event_each_is_read_by_itself(tmp_path: Path) -> None:
+    (tmp_path / "hist").write_text(HISTOGRAM)
+    assert read_counts(tmp_path, "hist:keys=level if pfn < 9223372036854775808") == [
+        ({"level": 2}, 12),
+        ({"level": 1}, 301),
+    ]
+    assert read_counts(tmp_path, "hist:keys=level if pfn >= 9223372036854775808") == [({"level": 1}, 4)]
+
+
+def test_a_histogram_that_overran_is_no_truth(tmp_path: Path) -> None:
+    (tmp_path / "hist").write_text(HISTOGRAM.replace("Dropped: 0", "Dropped: 3"))
+    with pytest.raises(AssertionError, match="overran"):
+        read_counts(tmp_path, "hist:keys=level if pfn < 9223372036854775808")
+
+
+def test_the_kernels_errnos_are_read_as_they_lie_in_memory() -> None:
+    told = {
+        "counts": {
+            "kvm_userspace_exit": [({"reason": 39, "errno": errno}, 1) for errno in (0, -14, 2**64 - 4)]
+        },
+        "results": {},
+        "failures": ["1 39 14 40000000 1000 8", "0 0 14 ffff 1 1"],
+    }
+    counted = by_kernel(told)
+    assert counted.exits == {(39, 0): 1, (39, 14): 1, (39, 4): 1}
+    # Without an annotated exit what lies in its fields is of another.
+    assert counted.failures == {
+        Failure(1, 39, 14, 0x4000_0000, 4096, 8): 1,
+        Failure(0, 0, 14, None, None, None): 1,
+    }
+
+
+def _results(row_number: int, shown: Counted) -> list[Result]:
+    row = ROWS[row_number]
+    kernel = Kernel("7.3.4", Path("vmlinuz"), Path("modules"))
+    outcome = Outcome(0, "", "", _counted(), shown, 1, True, {})
+    return [Result(row, kernel, "svm", program, outcome) for program in programs_of(row)]
+
+
+def test_the_document_has_each_kernel_in_which_all_was_equal() -> None:
+    begin, end = "selftests: written by script/test-kernels --selftests", "end of selftests"
+    empty = f"before\n<!-- {begin} -->\n<!-- {end} -->\nafter\n"
+    one = with_selftests(empty, _results(0, _counted()))
+    assert one.startswith("before\n")
+    assert one.endswith("after\n")
+    assert one.count("| `") == len(programs_of(ROWS[0]))
+    both = with_selftests(one, _results(2, _counted()))
+    assert both.count("| `") == len(programs_of(ROWS[0])) + len(programs_of(ROWS[2]))
+    assert with_selftests(both, _results(2, _counted())) == both
+    assert with_selftests(both, _results(1, Counted())) == both
+    assert with_selftests(both, _results(1, _counted())[1:]) == both

@@ -106,13 +106,6 @@ class Answers(Generic[_Answer]):
             if not run.waiting and not run.task.done():
                 await _abandon(run)
 
-    def close(self) -> None:
-        """Let nothing be worked on any more."""
-        for question in self._questions.values():
-            for run in (question.now, question.next):
-                if run is not None and run.limit is not None:
-                    run.limit.give_up()
-
     def _join(
         self, question: Hashable, stamp: Hashable, client: str, make: Callable[[], Awaitable[_Answer]]
     ) -> _Run[_Answer]:
@@ -189,3 +182,5 @@ async def _abandon(run: _Run[_Answer]) -> None:
         # Its thread goes on to the next look at the limit. To end a statement may take a connection.
         with contextlib.suppress(Exception):
             await to_thread.run_sync(run.limit.give_up)
+    # Whoever ends the server once its requests have ended finds no thread at work.
+    await asyncio.wait({run.task})

@@ -34,6 +34,7 @@ from backend.api.services import Services
 from backend.auth import Sessions
 from backend.live import Live
 from backend.query.sources import Sources
+from backend.quotas import Quotas
 from backend.refusals import Refusals
 from backend.settings import Settings
 from backend.slots import Slots
@@ -48,6 +49,7 @@ _READING = (status, vms, faults, rates, exits, ledger, host_events, costs)
 
 
 _INGESTING = 8
+_INGESTING_LARGE = 1
 _CHECKING = 4
 _NS_PER_S = 10**9
 
@@ -67,7 +69,9 @@ def create_app(
         live=live or Live(),
         sessions=Sessions(),
         answers=Answers(Slots(), lambda: (now_ns() // _NS_PER_S, store.changes), size_of),
+        quotas=Quotas(),
         ingesting=Threads(_INGESTING),
+        ingesting_large=Threads(_INGESTING_LARGE),
         checking=Threads(_CHECKING),
         refusals=Refusals(store, now_ns),
         now_ns=now_ns,

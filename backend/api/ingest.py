@@ -1,5 +1,7 @@
 """Batches from collectors."""
 
+import logging
+
 from fastapi import APIRouter, Request, Security
 
 from backend.api import schemas
@@ -10,9 +12,13 @@ from backend.api.responses import problems
 from backend.api.services import ServicesDep
 from backend.errors import BackendError
 from backend.ingest import ingest
+from backend.log_lines import RareLines
 from faultmodel import wire
 from faultmodel.errors import FaultModelError
 
+_LARGE_BYTES = 1024 * 1024
+"""A collector's batches are a tenth of that."""
+_lines = RareLines(logging.getLogger(__name__))
 router = APIRouter(prefix="/api/v1/ingest", tags=["Ingest"])
 
 
@@ -36,13 +42,24 @@ async def take_batch(request: Request, services: ServicesDep, right: IngestRight
     batch and sends it again.
     """
     try:
-        body = await _read(request)
-        received_ns = services.now_ns()
-        applied = await services.ingesting.run(
-            ingest, services.store, body, host=right.host, token=right.token, received_ns=received_ns
-        )
+        with services.quotas.turn(right.host):
+            body = await _read(request)
+            received_ns = services.now_ns()
+            # Once decoded, a batch takes thirty times its bytes.
+            threads = services.ingesting if len(body) <= _LARGE_BYTES else services.ingesting_large
+            applied = await threads.run(
+                ingest,
+                services.store,
+                services.quotas,
+                body,
+                host=right.host,
+                token=right.token,
+                received_ns=received_ns,
+            )
     except (ProblemError, BackendError, FaultModelError) as exc:
-        await services.ingesting.run(services.refusals.note, right.token, right.host, code_of(exc), str(exc))
+        code = code_of(exc)
+        _lines.warn(f"batch refused host={right.host} code={code}", f"detail={str(exc)[:200]!r}")
+        await services.ingesting.run(services.refusals.note, right.token, right.host, code, str(exc))
         raise
     if applied:
         services.live.announce(right.host, received_ns)

@@ -10,6 +10,7 @@ from backend.answers import Answers
 from backend.auth import Sessions
 from backend.live import Live
 from backend.query.sources import Sources
+from backend.quotas import Quotas
 from backend.refusals import Refusals
 from backend.settings import Settings
 from backend.store.base import Store
@@ -32,7 +33,9 @@ class Services:
     live: Live
     sessions: Sessions
     answers: Answers[Response]
+    quotas: Quotas
     ingesting: Threads
+    ingesting_large: Threads
     checking: Threads
     refusals: Refusals
     now_ns: Callable[[], int]

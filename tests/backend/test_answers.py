@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from backend.answers import Answers, HungUpError
-from backend.errors import BusyError
+from backend.errors import BusyError, TooLongError
 from backend.slots import Slots
 from backend.store.time_limit import TimeLimit, current_limit
 
@@ -19,7 +19,7 @@ class Asked:
     def __init__(self, *, slots: Slots | None = None, read_s: float = END_S) -> None:
         self.state = 0
         self.made: list[int] = []
-        self.limits: list[TimeLimit | None] = []
+        self.limits: list[TimeLimit] = []
         self.go = asyncio.Event()
         self.answers: Answers[int] = Answers(slots or Slots(), lambda: self.state, lambda _: 1, read_s=read_s)
 
@@ -30,8 +30,12 @@ class Asked:
     async def _make(self) -> int:
         state = self.state
         self.made.append(state)
-        self.limits.append(current_limit())
-        await self.go.wait()
+        limit = current_limit()
+        assert limit is not None
+        self.limits.append(limit)
+        await _until(lambda: self.go.is_set() or limit.is_over)
+        if not self.go.is_set():
+            raise TooLongError
         return state
 
 
@@ -99,7 +103,6 @@ def test_the_last_who_hangs_up_ends_the_work_and_only_the_last() -> None:
         second = asyncio.create_task(asked.ask(hung_up=gone_later))
         await _until(lambda: bool(asked.limits))
         limit = asked.limits[0]
-        assert limit is not None
         hung_up.set()
         with pytest.raises(HungUpError):
             await first
@@ -153,12 +156,10 @@ def test_a_failure_is_told_to_all_who_wait_and_not_kept() -> None:
 
 
 def test_an_answer_has_a_time_in_which_it_must_be_made() -> None:
-    async def run() -> TimeLimit | None:
+    async def run() -> TimeLimit:
         asked = Asked(read_s=0)
         asked.go.set()
         await asked.ask()
         return asked.limits[0]
 
-    limit = asyncio.run(run())
-    assert limit is not None
-    assert limit.is_over
+    assert asyncio.run(run()).is_over

@@ -1,0 +1,121 @@
+"""How much one host may hand in, so that it takes neither the others' time nor all of the disk.
+
+What is beyond is refused for now: the collector keeps it and sends it again. Each quota is above what a
+collector hands in at its fastest, and above what a server takes of one that sends what gathered in a day.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+
+from backend.errors import NotNowError
+from faultmodel.problem import ProblemCode
+from faultmodel.wire import Batch
+
+AT_ONCE = 2
+"""Batches of a host: one whose connection died without a word must not hold up the next."""
+_REMEMBERED_VMS = 16_384
+_MINUTE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What a host may hand in within a minute."""
+
+    batches: int = 10_000
+    bytes: int = 512 * 1024 * 1024
+    rows: int = 15_000_000
+    """100,000 single faults a second are 6 million."""
+    new_vms: int = 20_000
+    """150 a second are 9,000."""
+    counted: int = 2**42
+    """Faults, exits and losses. Sums over four years of that stay below 2**63."""
+
+
+@dataclass(slots=True)
+class _Account:
+    """What is left of a host's quota, by name, and the VMs that are not new."""
+
+    left: dict[str, float]
+    since_s: float
+    vms: set[str] = field(default_factory=set)
+
+
+class Quotas:
+    """What hosts have left. Thread-safe. In memory: a server that starts anew allows everything anew."""
+
+    def __init__(self, quota: Quota | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._quota = quota or Quota()
+        self._clock = clock
+        self._lock = Lock()
+        self._accounts: dict[str, _Account] = {}
+        self._at_work: Counter[str] = Counter()
+
+    @contextmanager
+    def turn(self, host: str) -> Iterator[None]:
+        """Take a batch of a host within the block. :raises NotNowError: others of it are being taken"""
+        with self._lock:
+            if self._at_work[host] >= AT_ONCE:
+                raise NotNowError(
+                    ProblemCode.QUOTA, f"{AT_ONCE} batches of host {host} are being taken already"
+                )
+            self._at_work[host] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._at_work[host] -= 1
+                if not self._at_work[host]:
+                    del self._at_work[host]
+
+    def charge(self, host: str, batch: Batch, size: int) -> None:
+        """Take a batch of so many bytes from what its host has left.
+
+        :raises NotNowError: that is not enough; then nothing is taken
+        """
+        with self._lock:
+            account = self._account(host)
+            seen = {vm.id for vm in batch.vms}
+            costs = {
+                "batches": 1,
+                "bytes": size,
+                "rows": _rows(batch),
+                "new_vms": len(seen - account.vms),
+                "counted": _counted(batch),
+            }
+            for name, cost in costs.items():
+                # A batch that alone is more than a minute allows is taken when nothing else was.
+                if cost > account.left[name] < getattr(self._quota, name):
+                    most = getattr(self._quota, name)
+                    raise NotNowError(
+                        ProblemCode.QUOTA,
+                        f"host {host} has handed in more than {most} {name.replace('_', ' ')} in a minute",
+                    )
+            for name, cost in costs.items():
+                account.left[name] -= cost
+            if len(account.vms) + len(seen) > _REMEMBERED_VMS:
+                account.vms.clear()
+            account.vms |= seen
+
+    def _account(self, host: str) -> _Account:
+        now_s = self._clock()
+        whole = {name: float(getattr(self._quota, name)) for name in Quota.__dataclass_fields__}
+        account = self._accounts.setdefault(host, _Account(dict(whole), now_s))
+        for name, most in whole.items():
+            account.left[name] = min(most, account.left[name] + most * (now_s - account.since_s) / _MINUTE_S)
+        account.since_s = now_s
+        return account
+
+
+def _rows(batch: Batch) -> int:
+    parts = (batch.vms, batch.fault_counts, batch.faults, batch.exit_counts, batch.exits, batch.ledger)
+    return sum(map(len, parts)) + len(batch.lost) + len(batch.events) + len(batch.costs)
+
+
+def _counted(batch: Batch) -> int:
+    seen = sum(entry.seen for entry in batch.ledger)
+    exits = sum(item.count for item in batch.exit_counts)
+    return seen + exits + sum(loss.count for loss in batch.lost)

@@ -1,0 +1,95 @@
+"""How much one host may hand in within a minute, and at once."""
+
+import pytest
+
+from backend.errors import NotNowError
+from backend.quotas import AT_ONCE, Quota, Quotas
+from faultmodel.problem import ProblemCode
+from faultmodel.record import Loss
+from faultmodel.wire import Batch
+from tests.backend.serving import Clock, Server
+from tests.batches import exit_count, fault_count, make_batch, make_host, make_vm
+
+
+class Seconds:
+    """A clock that a test sets."""
+
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now_s
+
+
+def take(quotas: Quotas, batch: Batch, size: int = 1, host: str = "host-1") -> bool:
+    """Tell whether a batch is within the quota."""
+    try:
+        quotas.charge(host, batch, size)
+    except NotNowError as exc:
+        return exc.code is not ProblemCode.QUOTA
+    return True
+
+
+@pytest.mark.parametrize(
+    ("quota", "batches", "size"),
+    [
+        (Quota(batches=2), [make_batch()] * 3, 1),
+        (Quota(bytes=250), [make_batch()] * 3, 100),
+        (Quota(rows=7), [make_batch(fault_counts=[fault_count()])] * 3, 1),
+        (Quota(new_vms=2), [make_batch(vms=[make_vm(f"{number:016x}")]) for number in range(3)], 1),
+        (Quota(counted=20), [make_batch(fault_counts=[fault_count(faults=9)])] * 3, 1),
+        (Quota(counted=20), [make_batch(exit_counts=[exit_count(count=9)])] * 3, 1),
+        (Quota(counted=20), [make_batch(lost=[Loss("keys_full", 9)])] * 3, 1),
+    ],
+)
+def test_what_is_beyond_a_minutes_quota_is_for_later(quota: Quota, batches: list[Batch], size: int) -> None:
+    clock = Seconds()
+    quotas = Quotas(quota, clock=clock)
+    assert [take(quotas, batch, size) for batch in batches] == [True, True, False]
+    # Others have their own, and later there is room again.
+    assert take(quotas, batches[2], size, host="host-2")
+    clock.now_s += 60
+    assert take(quotas, batches[2], size)
+
+
+def test_vms_that_are_known_are_not_new() -> None:
+    quotas = Quotas(Quota(new_vms=2), clock=Seconds())
+    batch = make_batch(vms=[make_vm("00000000000000a1"), make_vm("00000000000000a2")])
+    assert [take(quotas, batch) for _ in range(100)] == [True] * 100
+
+
+def test_a_batch_that_alone_is_more_than_the_quota_is_taken_once_nothing_else_was() -> None:
+    clock = Seconds()
+    quotas = Quotas(Quota(rows=1), clock=clock)
+    large = make_batch(fault_counts=[fault_count(), fault_count(word=1)])
+    assert take(quotas, large)
+    assert not take(quotas, large)
+    clock.now_s += 600
+    assert take(quotas, large)
+
+
+def test_so_many_batches_of_a_host_are_taken_at_once() -> None:
+    quotas = Quotas()
+    turns = [quotas.turn("host-1") for _ in range(AT_ONCE)]
+    for turn in turns:
+        turn.__enter__()
+    with pytest.raises(NotNowError, match="2 batches of host host-1 are being taken"), quotas.turn("host-1"):
+        pass
+    with quotas.turn("host-2"):
+        pass
+    turns[0].__exit__(None, None, None)
+    with quotas.turn("host-1"):
+        pass
+
+
+def test_a_host_that_hands_in_too_much_is_told_and_the_others_are_not_held_up(server: Server) -> None:
+    assert isinstance(server.clock, Clock)
+    one, two = (server.new_token("ingest", f"host-{number}") for number in (1, 2))  # type: ignore[arg-type]
+    answers = []
+    for batch in range(6):
+        vms = [make_vm(f"{batch:08x}{number:08x}") for number in range(4000)]
+        answers.append(server.send(make_batch(batch, vms=vms), one))
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+    assert answers[-1].json()["code"] == "quota"
+    assert answers[-1].headers["retry-after"] == "1"
+    assert server.send(make_batch(host=make_host("host-2"), stream="2" * 32), two).json() == {"applied": True}

@@ -9,12 +9,15 @@ from typing import Any
 
 from collector.errors import CollectorError
 from collector.private_files import check_data_directory
-from collector.record_requests import Request, Requests
+from collector.record_requests import Answer, Granted, Request, Requests
 from collector.settings import requests_file, spool_directory
 from collector.spool_lock import is_held
 
 NS_PER_S = 1_000_000_000
 _LONGEST_S = 86_400.0
+ANSWER_S = 30.0
+"""A collector looks at least once a second; on a busy host it may be late."""
+_LOOK_S = 0.05
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]", data_dir: str) -> None:
@@ -36,32 +39,75 @@ def add_parser(commands: "argparse._SubParsersAction[Any]", data_dir: str) -> No
 
 
 def run(options: argparse.Namespace) -> int:
-    """Ask for it.
+    """Ask for it, and say what the collector answers.
 
-    :raises CollectorError: no collector runs there, or its directory cannot be written
+    :raises CollectorError: no collector runs there, it knows no such VM or does not answer, or its directory
+        cannot be written
     """
-    now_ns = time.time_ns()
-    request = Request(options.vm, now_ns + round(options.seconds * NS_PER_S))
     try:
         if options.data_dir.is_dir():
             check_data_directory(options.data_dir)
-        if not is_held(spool_directory(options.data_dir) / "lock"):
-            raise CollectorError(
-                f"no collector is running with --data-dir {options.data_dir}: start it, or name the"
-                " directory of the one that runs"
-            )
-        Requests(requests_file(options.data_dir)).add(request, now_ns)
+        _require_collector(options.data_dir)
+        requests = Requests(requests_file(options.data_dir))
+        said = _ask(requests, options) if options.seconds else _end(requests, options.vm)
     except OSError as exc:
         raise CollectorError(
             f"cannot write to {options.data_dir}: {exc.strerror}; name the collector's --data-dir"
         ) from exc
-    sys.stdout.write(
-        f"asked for every fault of {options.vm} for {options.seconds:g} s; what is granted within the budget,"
-        " and from when, is on the time line\n"
-        if options.seconds
-        else f"asked for no more than a sample of {options.vm}\n"
-    )
+    sys.stdout.write(said)
     return 0
+
+
+def _ask(requests: Requests, options: argparse.Namespace) -> str:
+    now_ns = time.time_ns()
+    request = Request(options.vm, now_ns + round(options.seconds * NS_PER_S))
+    requests.add(request, now_ns)
+    answer = _wait(requests, request, options.data_dir)
+    if answer is not None and answer.granted:
+        return "".join(_granted(vm, options.seconds) for vm in answer.granted)
+    # Nothing was promised: it is not recorded later either.
+    requests.withdraw(options.vm, time.time_ns())
+    if answer is None:
+        raise CollectorError(
+            f"the collector did not answer within {ANSWER_S:g} s: it may not be attached yet, see"
+            " kvmfaults-collector doctor"
+        )
+    near = f"; like it: {', '.join(map(repr, answer.near))}" if answer.near else ""
+    raise CollectorError(
+        f"the collector knows no running VM {options.vm!r}, by name, UUID, id or process id{near}"
+    )
+
+
+def _wait(requests: Requests, request: Request, data_dir: Path) -> Answer | None:
+    ends_s = time.monotonic() + ANSWER_S
+    while (answer := requests.answer_to(request)) is None and time.monotonic() < ends_s:
+        _require_collector(data_dir)
+        time.sleep(_LOOK_S)
+    return answer
+
+
+def _granted(vm: Granted, seconds: float) -> str:
+    named = f"{vm.name or 'a VM without a name'} (id {vm.id}, process {vm.pid})"
+    if vm.is_full:
+        return f"every fault of {named} is recorded for {seconds:g} s, as long as the budget allows\n"
+    return (
+        f"of {named} as many faults are recorded for {seconds:g} s as the budget allows, now not every one\n"
+    )
+
+
+def _end(requests: Requests, vm: str) -> str:
+    if not requests.withdraw(vm, time.time_ns()):
+        asked = ", ".join(repr(request.vm) for request in requests.active(time.time_ns()))
+        raise CollectorError(f"nothing was asked for {vm!r}" + (f"; asked for is {asked}" if asked else ""))
+    return f"no more than a sample of {vm} is recorded from now on\n"
+
+
+def _require_collector(data_dir: Path) -> None:
+    if not is_held(spool_directory(data_dir) / "lock"):
+        raise CollectorError(
+            f"no collector is running with --data-dir {data_dir}: start it, or name the directory of the one"
+            " that runs"
+        )
 
 
 def _vm(text: str) -> str:

@@ -1,13 +1,15 @@
-"""What an operator wants recorded in full for a while.
+"""What an operator wants recorded in full for a while, and what the collector says to it.
 
-A file that the command ``record`` writes and a running collector reads.
+The command ``record`` writes the requests to a file and a running collector reads them; the answers go the
+other way, in a file beside it.
 """
 
 import fcntl
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -15,6 +17,8 @@ from collector import private_files
 from faultmodel.record import Vm
 
 logger = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -25,23 +29,42 @@ class Request(msgspec.Struct, frozen=True):
 
     def means(self, vm: Vm) -> bool:
         """Tell whether this VM is meant."""
-        return self.vm != "" and self.vm in (vm.name, vm.uuid, vm.id, str(vm.pid))
+        return vm.ended_ns is None and self.vm != "" and self.vm in (vm.name, vm.uuid, vm.id, str(vm.pid))
+
+
+class Granted(msgspec.Struct, frozen=True):
+    """A VM that a request means. ``is_full``: every fault is recorded, else what the budget allows."""
+
+    id: str
+    name: str
+    pid: int
+    is_full: bool
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the collector says to a request. ``near``: names like what is asked for, where there is no VM."""
+
+    request: Request
+    granted: tuple[Granted, ...] = ()
+    near: tuple[str, ...] = ()
 
 
 class Requests:
-    """The requests in a file."""
+    """The requests in a file, and the answers in one beside it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._answers_path = path.with_suffix(".answers")
         self._version: tuple[int, ...] | None = None
         self._requests: Sequence[Request] = ()
+        self._answered: Sequence[Answer] | None = None
 
     def active(self, now_ns: int) -> Sequence[Request]:
         """Return the requests that have not run out. A file that cannot be read holds none, and is logged."""
         version = self._look()
         if version != self._version:
             self._version = version
-            self._requests = self._read() if version else ()
+            self._requests = self._read(self._path, Request) if version else ()
         return [request for request in self._requests if request.until_ns > now_ns]
 
     def add(self, request: Request, now_ns: int) -> None:
@@ -49,12 +72,42 @@ class Requests:
 
         :raises OSError: the file cannot be written
         """
+        self._change(now_ns, lambda kept: [*(other for other in kept if other.vm != request.vm), request])
+
+    def withdraw(self, vm: str, now_ns: int) -> bool:
+        """Take back what was asked for a VM; return whether anything was.
+
+        :raises OSError: the file cannot be written
+        """
+        before = len(self.active(now_ns))
+        self._change(now_ns, lambda kept: [other for other in kept if other.vm != vm])
+        return len(self.active(now_ns)) < before
+
+    def answer(self, answers: Sequence[Answer]) -> None:
+        """Write what is said to the requests, unless it was said before. A failure is logged."""
+        if answers == self._answered or (not answers and self._answered is None):
+            return
+        self._answered = answers
+        try:
+            private_files.replace(self._answers_path, msgspec.json.encode(answers))
+        except OSError as exc:
+            logger.warning(
+                "answers to requests not written path=%s error=%r", self._answers_path, exc.strerror
+            )
+
+    def answer_to(self, request: Request) -> Answer | None:
+        """Return what the collector says to a request, None as long as it says nothing."""
+        if not self._answers_path.exists():
+            return None
+        answers = self._read(self._answers_path, Answer)
+        return next((answer for answer in answers if answer.request == request), None)
+
+    def _change(self, now_ns: int, change: Callable[[Sequence[Request]], Sequence[Request]]) -> None:
         lock = private_files.open_own(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
         try:
             # Until it is closed: two commands at once would each know of one request.
             fcntl.flock(lock, fcntl.LOCK_EX)
-            kept = [other for other in self.active(now_ns) if other.vm != request.vm]
-            private_files.replace(self._path, msgspec.json.encode([*kept, request]))
+            private_files.replace(self._path, msgspec.json.encode(change(self.active(now_ns))))
         finally:
             os.close(lock)
 
@@ -69,9 +122,10 @@ class Requests:
             return (0,)
         return found.st_ino, found.st_mtime_ns, found.st_size
 
-    def _read(self) -> Sequence[Request]:
+    @staticmethod
+    def _read(path: Path, item: type[Item]) -> Sequence[Item]:
         try:
-            return msgspec.json.decode(private_files.read(self._path), type=list[Request])
+            return msgspec.json.decode(private_files.read(path), type=list[item])  # type: ignore[valid-type]
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as exc:
-            logger.warning("requests to record not read path=%s error=%r", self._path, str(exc))
+            logger.warning("requests to record not read path=%s error=%r", path, str(exc))
             return ()

@@ -1,15 +1,22 @@
 """Which guest faults are recorded: what is wanted, less what the governor holds back."""
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from collector.governor import Governor
 from collector.probe.layout import RecordLevel, VmKey
-from collector.record_requests import Requests
+from collector.record_requests import Answer, Granted, Request, Requests
 from faultmodel.record import Cost, HostEvent, Vm
 
 NS_PER_S = 1_000_000_000
 _ONE_IN = {RecordLevel.NONE: 0, RecordLevel.SAMPLE: None, RecordLevel.ALL: 1}
+
+
+_MOST_TOLD = 100
+"""VMs of one name in an answer."""
+_MOST_COMPARED = 1000
+_MOST_NEAR = 5
 
 
 class Probes(Protocol):
@@ -32,6 +39,7 @@ class Recording:
         self._requests = requests
         self._applied: tuple[RecordLevel, Mapping[VmKey, RecordLevel]] | None = None
         self._named: dict[VmKey, str] = {}
+        self._near: dict[Request, tuple[str, ...]] = {}
 
     def adjust(self, vms: Mapping[VmKey, Vm], cost: Cost, now_ns: int) -> tuple[HostEvent, ...]:
         """Let the governor judge the last reading and apply what holds now; return what changed.
@@ -40,6 +48,14 @@ class Recording:
         :raises ProbeError: the kernel refuses
         """
         active = self._requests.active(now_ns)
+        events = self._apply(active, vms, cost, now_ns)
+        # Only now: what is answered is so.
+        self._requests.answer(self._answers(active, vms))
+        return events
+
+    def _apply(
+        self, active: Sequence[Request], vms: Mapping[VmKey, Vm], cost: Cost, now_ns: int
+    ) -> tuple[HostEvent, ...]:
         asked = {key: vm.name or vm.id for key, vm in vms.items() if any(item.means(vm) for item in active)}
         wanted = RecordLevel.ALL if asked else self._wanted
         step = self._governor.judge(cost.cpu_ns, cost.to_ns - cost.from_ns, wanted)
@@ -51,6 +67,21 @@ class Recording:
         events = self._events(levels, asked, step.reason if step else "", now_ns)
         self._applied, self._named = levels, asked
         return events
+
+    def _answers(self, active: Sequence[Request], vms: Mapping[VmKey, Vm]) -> tuple[Answer, ...]:
+        is_full = self._governor.most >= RecordLevel.ALL
+        self._near = {request: near for request, near in self._near.items() if request in active}
+        return tuple(self._answer(request, vms, is_full=is_full) for request in active)
+
+    def _answer(self, request: Request, vms: Mapping[VmKey, Vm], *, is_full: bool) -> Answer:
+        meant = [vm for vm in vms.values() if request.means(vm)]
+        if meant:
+            granted = sorted((Granted(vm.id, vm.name, vm.pid, is_full) for vm in meant), key=lambda vm: vm.id)
+            return Answer(request, tuple(granted[:_MOST_TOLD]))
+        # Once for each request: to compare names takes long where there are many.
+        if request not in self._near:
+            self._near[request] = names_near(request.vm, [vm.name for vm in vms.values() if not vm.ended_ns])
+        return Answer(request, near=self._near[request])
 
     def _events(
         self,
@@ -84,3 +115,12 @@ class Recording:
         if level is RecordLevel.SAMPLE:
             return f"a sample, at most {self._per_second} a second and VM"
         return "every fault" if level is RecordLevel.ALL else "none"
+
+
+def names_near(name: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return a few names that are like a name: those that hold it first, then those spelt like it."""
+    wanted = name.lower()
+    known = sorted({other for other in names if other})
+    holding = [other for other in known if wanted in other.lower()]
+    alike = difflib.get_close_matches(name, known[:_MOST_COMPARED], _MOST_NEAR, cutoff=0.6)
+    return tuple(dict.fromkeys([*holding, *alike]))[:_MOST_NEAR]

@@ -7,6 +7,8 @@ from typing import Protocol
 from backend.store.accounts import BatchAccount, CostPoint, CountingTotal, LedgerPoint, LossPoint
 from backend.store.changes import Version
 from backend.store.values import (
+    Brought,
+    Contents,
     CoveredSpan,
     ExitPoint,
     ExitReasonCount,
@@ -179,6 +181,30 @@ class Store(Protocol):
 
     def findings(self) -> Sequence[Finding]:
         """Return what is wrong with how hosts are traced, newest first."""
+
+    def contents(self, host: str | None) -> Contents:
+        """Return how much is stored, of a host or of all. :raises NotFoundError: there is no such host"""
+
+    def vm_faults(self, vm_id: str) -> int:
+        """Return how many faults of a VM are stored. :raises NotFoundError: there is none"""
+
+    def tokens_that_brought(self, prefix: str) -> Sequence[str]:
+        """Return the hashes of tokens, revoked ones too, that brought something and begin so."""
+
+    def brought(self, token: str) -> Brought:
+        """Return what came by a token."""
+
+    # These two take many short transactions: others write in between.
+
+    def remove_vm(self, vm_id: str) -> None:
+        """Remove a VM and everything of it. :raises NotFoundError: there is none"""
+
+    def remove_host(self, name: str) -> None:
+        """Remove a host and everything of it.
+
+        :raises NotFoundError: there is no such host
+        :raises StoreError: batches of it keep coming
+        """
 
     def refusals(self) -> Sequence[Refusal]:
         """Return who was refused, newest first."""

@@ -65,6 +65,19 @@ def check_revision(connection: Connection) -> None:
     raise SchemaError(f"{at}; a later version has migrated it, use that one")
 
 
+def _check_known(connection: Connection) -> None:
+    """Refuse a database of a later version, whose tables this one cannot bring anywhere.
+
+    :raises SchemaError: the database is at a revision that this version does not know
+    """
+    found = ", ".join(MigrationContext.configure(connection).get_current_heads())
+    if found and found not in _revisions():
+        raise SchemaError(
+            f"the database is at revision {found}, this version knows those up to {_revisions()[0]}; "
+            "a later version has migrated it, use that one"
+        )
+
+
 @cache
 def _revisions() -> Sequence[str]:
     """Every revision that this version knows, newest first."""
@@ -74,6 +87,7 @@ def _revisions() -> Sequence[str]:
 def _run(url: str, migration: Callable[[Config], None]) -> None:
     config = _config()
     with _connected(url) as connection:
+        _check_known(connection)
         config.attributes["connection"] = connection
         try:
             migration(config)

@@ -25,14 +25,17 @@ from backend.store import (
     migrate,
     origins,
     refusals,
+    removal,
     sources,
     vm_descriptions,
+    vm_queries,
 )
 from backend.store.changes import FOR_EVER_MS
 from backend.store.check import check_batch
 from backend.store.ranges import NS_PER_MS
 from backend.store.sql_hosts import HostReads
 from backend.store.sql_vms import VmReads
+from backend.store.tables import refusals as refusals_table
 from backend.store.tables import tokens as tokens_table
 from backend.store.values import Refusal, Token
 from backend.store.writer import Writer
@@ -128,6 +131,20 @@ class SqlStore(VmReads, HostReads):
         """Forget the token with this hash, if it is there."""
         with self.writing() as writer:
             writer.connection.execute(delete(tokens_table).where(tokens_table.c.sha256 == sha256))
+            writer.connection.execute(delete(refusals_table).where(refusals_table.c.token == sha256))
+
+    def remove_vm(self, vm_id: str) -> None:
+        """Remove a VM and everything of it. :raises NotFoundError: there is none"""
+        with self._reading() as connection:
+            number, arch = vm_queries.vm_number(connection, vm_id)
+            host_id, _, _ = vm_queries.places_of(connection, [vm_id])[vm_id]
+        removal.remove_vm(self.writing, number, arch, host_id)
+
+    def remove_host(self, name: str) -> None:
+        """Remove a host and everything of it. :raises NotFoundError: there is no such host"""
+        with self._reading() as connection:
+            number = hosts.host_number(connection, name)
+        removal.remove_host(self.writing, number, name)
 
     def add_refusals(self, found: Sequence[Refusal]) -> None:
         """Add refusals to those of their token and reason."""

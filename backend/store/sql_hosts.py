@@ -12,7 +12,9 @@ from backend.store import (
     host_events,
     hosts,
     losses,
+    origins,
     refusals,
+    removal,
     vm_queries,
 )
 from backend.store.accounts import BatchAccount, CostPoint, LossPoint
@@ -25,6 +27,8 @@ from backend.store.tables import host_events as host_events_table
 from backend.store.tables import hosts as hosts_table
 from backend.store.tables import loss_totals
 from backend.store.values import (
+    Brought,
+    Contents,
     CoveredSpan,
     Finding,
     HostEventRow,
@@ -89,6 +93,27 @@ class HostReads(SqlReads):
         """Return what is wrong with how hosts are traced, newest first."""
         with self._reading() as connection:
             return findings.read_findings(connection)
+
+    def contents(self, host: str | None) -> Contents:
+        """Return how much is stored, of a host or of all. :raises NotFoundError: there is no such host"""
+        with self._reading() as connection:
+            number = None if host is None else hosts.host_number(connection, host)
+            return removal.read_contents(connection, number)
+
+    def vm_faults(self, vm_id: str) -> int:
+        """Return how many faults of a VM are stored. :raises NotFoundError: there is none"""
+        with self._reading() as connection:
+            return removal.read_vm_faults(connection, vm_queries.vm_number(connection, vm_id)[0])
+
+    def tokens_that_brought(self, prefix: str) -> Sequence[str]:
+        """Return the hashes of tokens, revoked ones too, that brought something and begin so."""
+        with self._reading() as connection:
+            return origins.known_tokens(connection, prefix)
+
+    def brought(self, token: str) -> Brought:
+        """Return what came by a token."""
+        with self._reading() as connection:
+            return origins.read_brought(connection, token)
 
     def refusals(self) -> Sequence[Refusal]:
         """Return who was refused, newest first."""

@@ -7,6 +7,7 @@ may take the last commits back, and the collector deletes a batch once it is ack
 fsync for each batch.
 """
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -163,8 +164,14 @@ def _driver(connection: Connection) -> sqlite3.Connection:
 def _create_engine(url: URL, begin: str, *, pool_size: int, foreign_keys: bool = True) -> Engine:
     if not url.database or url.database == ":memory:":
         raise StoreError(f"{url} names no file; write sqlite:///path/to/file")
-    if not Path(url.database).parent.is_dir():
-        raise StoreError(f"folder {Path(url.database).parent} is not there; make it first")
+    folder = Path(url.database).parent
+    if not folder.is_dir():
+        raise StoreError(f"folder {folder} is not there; make it first")
+    if not os.access(folder, os.W_OK):
+        raise StoreError(
+            f"folder {folder} cannot be written, and SQLite keeps files beside its database: see whether its "
+            "file system is mounted read-only, and whose it is"
+        )
     close_to_others(Path(url.database), *(Path(f"{url.database}-{part}") for part in ("wal", "shm")))
     engine = create_engine(
         url.set(drivername="sqlite+pysqlite"),

@@ -254,6 +254,26 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """How much is stored. ``faults``: all that stored batches tell to have been seen."""
+
+    hosts: int
+    vms: int
+    faults: int
+    batches: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Brought:
+    """What came by one token: hosts by name and VMs by id, those of which others brought some apart."""
+
+    hosts: Sequence[str]
+    shared_hosts: Sequence[str]
+    vms: Sequence[str]
+    shared_vms: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """Requests to hand in a batch that were refused for one reason, with one token. Times: UTC ns.
 

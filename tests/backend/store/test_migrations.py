@@ -103,7 +103,7 @@ def test_a_database_of_a_later_version_is_told_apart(new_url: NewUrl) -> None:
 
     with pytest.raises(SchemaError, match=r"at revision 9999, .* a later version has migrated it"):
         store.check_schema()
-    with pytest.raises(SchemaError, match="9999"):
+    with pytest.raises(SchemaError, match=r"at revision 9999, .* a later version has migrated it, use that"):
         migrate(url)
     store.close()
 
@@ -215,6 +215,21 @@ def test_coverage_by_source_can_be_taken_back_without_loss(new_url: NewUrl) -> N
                 (span.from_ms, span.to_ms) for span in whole
             ]
     assert check_drift(url) == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    code = (
+        "import sys; from backend.__main__ import main; "
+        f"sys.exit(main(['migrate', '--database', 'sqlite:///{tmp_path}/kvmfaults.db']))"
+    )
+    # In a mount namespace of its own, which ends with it.
+    script = 'mount -t tmpfs -o ro none "$0" && exec "$1" -c "$2"'
+    command = ["unshare", "--mount", "sh", "-c", script, str(tmp_path), sys.executable, code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "mount: " in done.stderr or "unshare: " in done.stderr:
+        pytest.skip("nothing can be mounted here")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"kvmfaults-server: folder {tmp_path} cannot be written")
 
 
 def test_several_that_migrate_at_once_do_not_disturb_one_another(new_url: NewUrl) -> None:

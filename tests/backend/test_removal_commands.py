@@ -1,0 +1,116 @@
+"""Commands that list hosts and remove what is stored: they say what is there before and after."""
+
+import re
+from contextlib import closing
+
+import pytest
+
+from backend.__main__ import main
+from backend.auth import TokenKind
+from backend.store import open_store
+from backend.store.values import TimeRange, Token
+from tests.batches import START_NS, VM_ID, fault_count, make_batch, make_host
+
+OTHER_VM = "00000000000000b2"
+TOKEN = "a" * 64
+
+
+@pytest.fixture
+def filled(database: str) -> str:
+    """Return the URL of a database with two hosts, of which a token brought one."""
+    with closing(open_store(database)) as store:
+        store.add_token(Token(TOKEN, TokenKind.INGEST, "b"))
+        store.add_token(Token("c" * 64, TokenKind.INGEST, "absent"))
+        first = make_batch(host=make_host("a", boot_id="a"), fault_counts=[fault_count(faults=1234)])
+        store.apply(first, START_NS)
+        second = make_batch(
+            host=make_host("b", boot_id="b"), stream="6" * 32, fault_counts=[fault_count(OTHER_VM, faults=50)]
+        )
+        store.apply(second, START_NS, TOKEN)
+    return database
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Run a command and return its exit status and what it printed."""
+    status = main(arguments)
+    printed = capsys.readouterr()
+    return status, printed.out + printed.err
+
+
+def names(database: str) -> list[str]:
+    """Return the hosts' names."""
+    with closing(open_store(database)) as store:
+        return [host.name for host in store.hosts()]
+
+
+def test_hosts_are_listed_with_what_is_wrong(filled: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, printed = run(capsys, "host", "list", "--database", filled)
+    assert status == 0
+    lines = printed.splitlines()
+    assert re.match(r"a  attached +1 VMs +1,234 faults  last batch 2027-01-15T08:00:00Z", lines[0])
+    assert lines[1].startswith("b  ")
+    assert lines[2] == "! never_delivered: absent"
+
+
+def test_a_host_is_removed_when_it_is_confirmed(filled: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("host", "remove", "b", "--database", filled)
+    assert run(capsys, *command) == (
+        0,
+        "host b: 1 VMs, 50 faults, 1 batches\nnothing is removed yet; --yes removes it for good\n",
+    )
+    assert names(filled) == ["a", "b"]
+    status, printed = run(capsys, *command, "--yes")
+    assert status == 0
+    assert printed.splitlines()[:2] == [
+        "host b: 1 VMs, 50 faults, 1 batches",
+        "removed; there are left: 1 hosts, 1 VMs, 1,234 faults, 1 batches",
+    ]
+    assert "token revoke --kind ingest --host b" in printed
+    assert names(filled) == ["a"]
+
+
+def test_a_vm_is_removed_when_it_is_confirmed(filled: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("vm", "remove", VM_ID, "--database", filled)
+    status, printed = run(capsys, *command)
+    assert (status, printed.splitlines()[0]) == (0, f"VM {VM_ID} (guest) of host a: 1,234 faults")
+    status, printed = run(capsys, *command, "--yes")
+    assert status == 0
+    assert "left: 2 hosts, 1 VMs, 50 faults, 2 batches" in printed
+    with closing(open_store(filled)) as store:
+        assert set(store.vms_of(None, TimeRange())) == {OTHER_VM}
+
+
+def test_what_a_token_brought_is_found_and_removed(filled: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, printed = run(capsys, "token", "brought", "--id", "aaaa", "--database", filled)
+    assert status == 0
+    assert printed.splitlines() == [
+        "token aaaaaaaaaaaa alone brought:",
+        "  host b: 1 VMs, 50 faults, 1 batches",
+        f"  VM {OTHER_VM}: 50 faults",
+    ]
+    # Also once it is revoked.
+    assert run(capsys, "token", "revoke", "--id", "aaaa", "--database", filled)[0] == 0
+    command = ("token", "remove-brought", "--id", "aaaa", "--database", filled)
+    assert "nothing is removed yet" in run(capsys, *command)[1]
+    assert names(filled) == ["a", "b"]
+    status, printed = run(capsys, *command, "--yes")
+    assert status == 0
+    assert "removed; there are left: 1 hosts, 1 VMs, 1,234 faults, 1 batches" in printed
+    assert names(filled) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("host", "remove", "nobody"), "no host 'nobody'"),
+        (("vm", "remove", "00000000000000ff"), "no VM '00000000000000ff'"),
+        (("token", "brought", "--id", "ffff"), "no tokens that brought something begin with ffff"),
+        (("token", "remove-brought", "--id", "x"), "'x' is not 4 to 64 digits"),
+    ],
+)
+def test_what_is_not_there_is_said(
+    filled: str, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+) -> None:
+    status, printed = run(capsys, *arguments, "--database", filled)
+    assert status == 2
+    assert said in printed

@@ -3,13 +3,14 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
-from backend.api.parameters import GridDep, HostParameter, VmParameter
+from backend.api.parameters import MAX_LIMIT, GridDep, HostParameter, VmParameter
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
-from backend.query.account import HostAccount, Line, VmAccount, account
+from backend.query.account import HostAccount, Line, OtherAccounts, VmAccount, account
 
 router = APIRouter(prefix="/api/v1/ledger", tags=["Ledger"], route_class=ReadingRoute)
 
@@ -20,6 +21,16 @@ def show_ledger(
     grid: GridDep,
     host: HostParameter = None,
     vm: VmParameter = [],  # noqa: B006 - FastAPI copies it
+    most: Annotated[
+        int | SkipJsonSchema[None],
+        Query(
+            ge=1,
+            le=MAX_LIMIT,
+            description="Account for so many VMs one by one, those of which most was seen, and add up the "
+            "others. Where it is left out, for 500, or as many as there is room for.",
+            examples=[100],
+        ),
+    ] = None,
     vms: Annotated[bool, Query(description="Account for VMs too; `false` for hosts alone.")] = True,
 ) -> schemas.Ledger:
     """Account for the faults of VMs and the batches of hosts, over from..to (default: the last 15 min).
@@ -28,11 +39,12 @@ def show_ledger(
     """
     services.refusals.write()
     vm_ids = list(dict.fromkeys(vm)) or None
-    found = account(services.store, vm_ids, host, grid, services.now_ns(), with_vms=vms)
+    found = account(services.store, vm_ids, host, grid, services.now_ns(), with_vms=vms, most=most)
     return schemas.Ledger(
         step_ms=grid.step_ms,
         times_ms=list(grid.starts_ms),
         vms=[_vm_body(item) for item in found.vms],
+        others=None if found.others is None else _others_body(found.others),
         hosts=[_host_body(item) for item in found.hosts],
     )
 
@@ -46,6 +58,12 @@ def _vm_body(item: VmAccount) -> schemas.VmLedger:
         balanced=item.is_balanced,
         findings=list(item.findings),
         **lines,
+    )
+
+
+def _others_body(item: OtherAccounts) -> schemas.OtherVmLedgers:
+    return schemas.OtherVmLedgers(
+        count=item.count, missing=item.missing, balanced=item.is_balanced, **item.totals
     )
 
 

@@ -48,7 +48,10 @@ ToParameter = Annotated[
         json_schema_extra=_TIME_SCHEMA,
     ),
 ]
-LimitParameter = Annotated[int, Query(ge=1, le=1000, description="Most items of a page.", examples=[100])]
+MAX_LIMIT = 1000
+LimitParameter = Annotated[
+    int, Query(ge=1, le=MAX_LIMIT, description="Most items of a page.", examples=[100])
+]
 CursorParameter = Annotated[
     str | SkipJsonSchema[None],
     Query(

@@ -7,7 +7,14 @@ from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
 from backend.api.choosing import ChoiceDep
-from backend.api.parameters import CursorParameter, LimitParameter, StepParameter, TimeRangeDep, VmPath
+from backend.api.parameters import (
+    MAX_LIMIT,
+    CursorParameter,
+    LimitParameter,
+    StepParameter,
+    TimeRangeDep,
+    VmPath,
+)
 from backend.api.presented import (
     collector_body,
     decoded_body,
@@ -23,6 +30,7 @@ from backend.api.services import Services, ServicesDep
 from backend.query import cursors
 from backend.query.breakdown import breakdown
 from backend.query.choice import Choice
+from backend.query.cursors import Listed, place_cursor, read_place_cursor
 from backend.query.grid import end_grid
 from backend.query.vm_list import SORTS, ends_of
 from backend.query.vm_list import list_vms as find_vms
@@ -116,16 +124,24 @@ def _newest(
 
 @router.get("/{id}", responses=reader_problems(404))
 def show_vm(
-    services: ServicesDep, id: VmPath, span: TimeRangeDep, step: StepParameter = None
+    services: ServicesDep,
+    id: VmPath,
+    span: TimeRangeDep,
+    step: StepParameter = None,
+    limit: LimitParameter = MAX_LIMIT,
+    cursor: CursorParameter = None,
 ) -> schemas.VmDetail:
-    """Show one VM with its vCPUs and its exits by reason."""
+    """Show one VM with its exits by reason and its vCPUs, of which a page has so many as ``limit`` says."""
+    after = read_place_cursor(Listed.VCPUS, cursor) or (-1, 0)
     grid = end_grid(span, services.now_ms, None if step is None else parse_duration("step", step))
     with services.store.snapshot():
         vm = services.store.vm(id, span)
         end = ends_of(services.sources, [id], span, services.now_ms, grid.step_ms)[id]
-        vcpus = services.store.vcpus(id, span)
+        found = services.store.vcpus(id, span, limit=limit + 1, after=after[0])
+        vcpu_count = services.store.vcpu_count(id)
         counted = services.store.exit_reasons(id, span)
         collector = services.store.collector_of(vm.host)
+    vcpus = found[:limit]
     reasons = [
         schemas.ExitReason(
             reason=item.reason,
@@ -139,6 +155,8 @@ def show_vm(
     return schemas.VmDetail(
         **vm_body(vm, end).model_dump(),
         vcpus=[vcpu_body(vcpu) for vcpu in vcpus],
+        vcpu_count=vcpu_count,
+        next_cursor=place_cursor(Listed.VCPUS, vcpus[-1].vcpu, 0) if len(found) > limit else None,
         exit_reasons=reasons,
         collector=collector_body(collector),
     )
@@ -147,7 +165,7 @@ def show_vm(
 @router.get("/{id}/flags", responses=reader_problems(404))
 def break_down_by_flag(services: ServicesDep, id: VmPath, span: TimeRangeDep) -> schemas.Flags:
     """Break a VM's faults down by what the hardware and KVM said of them."""
-    found = breakdown(services.store.syndromes(id, span))
+    found = breakdown(services.store.each_syndrome(id, span))
     return schemas.Flags(
         total=found.total,
         items=[flag_body(item) for item in found.flags],
@@ -157,11 +175,25 @@ def break_down_by_flag(services: ServicesDep, id: VmPath, span: TimeRangeDep) ->
 
 
 @router.get("/{id}/syndromes", responses=reader_problems(404))
-def list_syndromes(services: ServicesDep, id: VmPath, span: TimeRangeDep) -> schemas.Syndromes:
-    """List the raw words of a VM's faults, each decoded in its format."""
-    counts = services.store.syndromes(id, span)
-    # Mappings made ahead of the guest have a place among the outcomes, but are no faults.
-    return schemas.Syndromes(items=[_syndrome(item) for item in counts if item.counters["faults"]])
+def list_syndromes(
+    services: ServicesDep,
+    id: VmPath,
+    span: TimeRangeDep,
+    limit: LimitParameter = MAX_LIMIT,
+    cursor: CursorParameter = None,
+) -> schemas.Syndromes:
+    """List the raw words of a VM's faults, most faults first, each decoded in its format."""
+    skip, _ = read_place_cursor(Listed.SYNDROMES, cursor) or (0, 0)
+    with services.store.snapshot():
+        found = services.store.syndromes(id, span, limit=limit, skip=max(0, skip))
+        words, faults = services.store.syndrome_number(id, span)
+    shown = skip + len(found)
+    return schemas.Syndromes(
+        items=[_syndrome(item) for item in found],
+        words=words,
+        count=faults,
+        next_cursor=place_cursor(Listed.SYNDROMES, shown, 0) if found and shown < words else None,
+    )
 
 
 def _syndrome(item: SyndromeCount) -> schemas.Syndrome:

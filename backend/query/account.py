@@ -15,6 +15,8 @@ from backend.store.values import CoveredSpan, TimeRange, VmCoverage
 
 FIGURES = ("seen", "counted", "uncounted", "recorded", "sampled_out", "dropped")
 """Of what became of a VM's faults."""
+_MOST = 500
+"""VMs that have an account of their own where it is not said how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,22 @@ class HostAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherAccounts:
+    """The accounts of VMs that have none of their own, added up over the whole grid. ``count``: how many."""
+
+    count: int
+    totals: Mapping[str, int]
+    missing: int
+    is_balanced: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """The accounts of VMs and of their hosts on one grid."""
 
     grid: Grid
     vms: Sequence[VmAccount]
+    others: OtherAccounts | None
     hosts: Sequence[HostAccount]
 
 
@@ -74,12 +87,15 @@ def account(
     now_ns: int,
     *,
     with_vms: bool = True,
+    most: int | None = None,
 ) -> Account:
     """Return the accounts of these VMs, else of every VM (of the host) that existed in the grid's range.
 
     The hosts are those of the VMs that were asked for, else the host, else every host: also one that is
     expected, since there is a token for it, and of which nothing ever came.
 
+    :param most: where no VMs are asked for, so many have an account of their own: those of which most was
+        seen; as many as there is room for where None
     :param with_vms: False for the accounts of the hosts alone, where no VMs are asked for
     :raises NotFoundError: a VM or the host is unknown
     :raises ParameterError: a VM is not of the host, or the answer would be too large
@@ -88,10 +104,10 @@ def account(
         found = find(store, now_ns)
         absent = {name for item in found if item.code is Code.NEVER_DELIVERED for name in item.hosts}
         if vm_ids is None and host in absent:
-            return Account(grid, [], [_absent_account(grid, str(host))])
+            return Account(grid, [], None, [_absent_account(grid, str(host))])
         span = TimeRange(grid.from_ms, grid.to_ms)
         everyone = store.vms_of(host, span) if vm_ids is None and with_vms else {}
-        owners = everyone if vm_ids is None else store.host_of(vm_ids)
+        owners = _most_seen(store, everyone, grid, most) if vm_ids is None else store.host_of(vm_ids)
         _check_owners(owners, host)
         if len(owners) * len(FIGURES) * len(grid.starts_ms) > MAX_VALUES:
             raise ParameterError(
@@ -106,13 +122,53 @@ def account(
         losses = store.losses(names, grid.from_ms, grid.to_ms, grid.step_ms)
         of_vms = store.vm_coverage(list(owners), span)
         doubled = store.doubled(list(owners))
+        of_hosts = _by_host(found)
+        rest = {vm_id: owner for vm_id, owner in everyone.items() if vm_id not in owners}
+        others = _others(store, rest, grid, of_hosts)
     covered = _covered(grid, [item.host for item in batches], coverage)
-    of_hosts = _by_host(found)
     hosts = list(_host_accounts(grid, batches, losses, covered, of_hosts))
     if names is None:
         hosts = sorted([*hosts, *(_absent_account(grid, name) for name in absent)], key=attrgetter("host"))
-    return Account(
-        grid, _vm_accounts(grid, owners, points, countings, of_vms, _of_vms(owners, of_hosts, doubled)), hosts
+    accounts = _vm_accounts(grid, owners, points, countings, of_vms, _of_vms(owners, of_hosts, doubled))
+    return Account(grid, accounts, others, hosts)
+
+
+def _whole(grid: Grid) -> Grid:
+    return Grid(grid.from_ms, grid.to_ms, max(grid.step_ms, grid.to_ms - grid.from_ms))
+
+
+def _most_seen(store: Store, owners: Mapping[str, str], grid: Grid, most: int | None) -> Mapping[str, str]:
+    """Return those VMs of which most was seen."""
+    if most is None:
+        most = max(1, min(_MOST, MAX_VALUES // (len(FIGURES) * max(1, len(grid.starts_ms)))))
+    if len(owners) <= most:
+        return owners
+    step_ms = _whole(grid).step_ms
+    points = store.ledger_points(list(owners), grid.from_ms, grid.to_ms, step_ms)
+    seen = {point.vm: point.seen for point in points}
+    ranked = sorted(owners, key=lambda vm_id: (-seen.get(vm_id, 0), vm_id))
+    return {vm_id: owners[vm_id] for vm_id in ranked[:most]}
+
+
+def _others(
+    store: Store, owners: Mapping[str, str], grid: Grid, of_hosts: Mapping[str, Sequence[Found]]
+) -> OtherAccounts | None:
+    if not owners:
+        return None
+    whole, ids = _whole(grid), list(owners)
+    accounts = _vm_accounts(
+        whole,
+        owners,
+        store.ledger_points(ids, whole.from_ms, whole.to_ms, whole.step_ms),
+        store.counting_totals(ids),
+        store.vm_coverage(ids, TimeRange(grid.from_ms, grid.to_ms)),
+        _of_vms(owners, of_hosts, store.doubled(ids)),
+    )
+    return OtherAccounts(
+        count=len(accounts),
+        totals={name: sum(item.figures[name].total for item in accounts) for name in FIGURES},
+        missing=sum(item.missing for item in accounts),
+        is_balanced=all(item.is_balanced for item in accounts),
     )
 
 

@@ -34,12 +34,14 @@ class Breakdown:
     outcomes: Sequence[FlagCount]
 
 
-def breakdown(counts: Sequence[SyndromeCount]) -> Breakdown:
+def breakdown(counts: Iterable[SyndromeCount]) -> Breakdown:
     """Break faults down: hardware flags first, then software flags, each most first."""
     flags: dict[tuple[Side, str], FlagCount] = {}
     undefined: dict[tuple[Side, str], FlagCount] = {}
     outcomes: dict[tuple[Side, str], FlagCount] = {}
+    total = 0
     for item in counts:
+        total += item.counters["faults"]
         for flag in _hardware_flags(item):
             _add(flags, flag, item.counters["faults"])
         for flag in _undefined(item):
@@ -48,7 +50,6 @@ def breakdown(counts: Sequence[SyndromeCount]) -> Breakdown:
             _add(flags, context.CONTEXT[name], item.counters[name])
         for flag in (*context.OUTCOMES.values(), context.CONTEXT[_PREFETCHED]):
             _add(outcomes, flag, item.counters[flag.name])
-    total = sum(item.counters["faults"] for item in counts)
     return Breakdown(
         total, _ordered(flags.values()), _ordered(undefined.values()), _ordered(outcomes.values())
     )

@@ -22,11 +22,13 @@ _WRONG = "this is no cursor of this list; take next_cursor of the page before"
 
 
 class Listed(Enum):
-    """A list in the order of time and position. Its value marks its cursors."""
+    """A list, most in the order of time and position. Its value marks its cursors."""
 
     EXITS = b"e"
     FAULTS = b"f"
     HOST_EVENTS = b"h"
+    SYNDROMES = b"s"
+    VCPUS = b"c"
 
 
 def vm_cursor(place: VmPlace) -> str:

@@ -1,6 +1,6 @@
 """What a store does: the contract that every database's file fulfils. Its values are in ``values``."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -102,11 +102,27 @@ class Store(Protocol):
     def vm(self, vm_id: str, span: TimeRange) -> VmSummary:
         """Return one VM. :raises NotFoundError: there is none"""
 
-    def vcpus(self, vm_id: str, span: TimeRange) -> Sequence[VcpuSummary]:
-        """Return a VM's vCPUs by number. Every vCPU that ever counted is listed."""
+    def vcpus(
+        self, vm_id: str, span: TimeRange, *, limit: int | None = None, after: int = -1
+    ) -> Sequence[VcpuSummary]:
+        """Return a VM's vCPUs by number, those after ``after``. Every vCPU that ever counted is listed."""
 
-    def syndromes(self, vm_id: str, span: TimeRange) -> Sequence[SyndromeCount]:
-        """Return counts by raw word, most faults first."""
+    def vcpu_count(self, vm_id: str) -> int:
+        """Return how many vCPUs of a VM ever counted."""
+
+    def syndromes(
+        self, vm_id: str, span: TimeRange, *, limit: int | None = None, skip: int = 0
+    ) -> Sequence[SyndromeCount]:
+        """Return counts by raw word, of words that faults had, most faults first.
+
+        :param skip: so many words of the pages before
+        """
+
+    def each_syndrome(self, vm_id: str, span: TimeRange) -> Iterator[SyndromeCount]:
+        """Yield counts by raw word, in no order: of words that were only mapped ahead of the guest, too."""
+
+    def syndrome_number(self, vm_id: str, span: TimeRange) -> tuple[int, int]:
+        """Return how many different words a VM's faults had, and how many faults that is."""
 
     def snapshot(self) -> AbstractContextManager[None]:
         """Let everything that this thread reads until the end of the block see one state of the store."""

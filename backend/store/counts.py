@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, and_, case, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Row, Select, and_, case, cast, func, select
 
 from backend.store.ranges import chunks, in_buckets
 from backend.store.records import count_columns
@@ -21,6 +21,8 @@ from faultmodel.record import (
 )
 from faultmodel.wire import Batch
 
+_MAX_REASONS = 1000
+"""KVM has some 40 reasons, nearly all with errno 0."""
 _exits = exit_counts.c
 failed = _exits.errno.in_((EFAULT, EHWPOISON))
 _of_kind: Mapping[ExitKind, ColumnElement[bool]] = {
@@ -71,21 +73,44 @@ def exit_totals(
     return totals
 
 
-def vcpu_totals(connection: Connection, arch: str, vm_number: int, span: TimeRange) -> Sequence[VcpuSummary]:
-    """Return every vCPU that a VM ever had, by number, with its totals in the range."""
+def vcpu_count(connection: Connection, vm_number: int) -> int:
+    """Return how many vCPUs a VM ever had."""
+    statement = select(func.count()).select_from(vcpus).where(vcpus.c.vm_id == vm_number)
+    return connection.scalar(statement) or 0
+
+
+def vcpu_totals(
+    connection: Connection, arch: str, vm_number: int, span: TimeRange, *, limit: int | None, after: int
+) -> Sequence[VcpuSummary]:
+    """Return vCPUs that a VM ever had, those with a higher number than ``after``, with their totals."""
     counts = families[arch].fault_counts.c
-    faults: dict[int, int] = dict.fromkeys(
-        connection.scalars(select(vcpus.c.vcpu).where(vcpus.c.vm_id == vm_number).order_by(vcpus.c.vcpu)), 0
-    )
+    numbers = connection.scalars(
+        select(vcpus.c.vcpu)
+        .where(vcpus.c.vm_id == vm_number, vcpus.c.vcpu > after)
+        .order_by(vcpus.c.vcpu)
+        .limit(limit)
+    ).all()
+    if not numbers:
+        return []
+    faults: dict[int, int] = dict.fromkeys(numbers, 0)
     of_faults = (
         select(counts.vcpu, sum_of(counts.faults))
-        .where(counts.vm_id == vm_number, *in_buckets(counts.bucket_s, span))
+        .where(
+            counts.vm_id == vm_number,
+            counts.vcpu.between(numbers[0], numbers[-1]),
+            *in_buckets(counts.bucket_s, span),
+        )
         .group_by(counts.vcpu)
     )
     faults.update((vcpu, total) for vcpu, total in connection.execute(of_faults))
     of_exits = (
         select(_exits.vcpu, *sums_by_kind())
-        .where(_exits.vm_id == vm_number, failed, *in_buckets(_exits.bucket_s, span))
+        .where(
+            _exits.vm_id == vm_number,
+            _exits.vcpu.between(numbers[0], numbers[-1]),
+            failed,
+            *in_buckets(_exits.bucket_s, span),
+        )
         .group_by(_exits.vcpu)
     )
     exits = {vcpu: _by_kind(sums) for vcpu, *sums in connection.execute(of_exits)}
@@ -94,26 +119,65 @@ def vcpu_totals(connection: Connection, arch: str, vm_number: int, span: TimeRan
 
 def syndrome_totals(
     connection: Connection, arch: str, vm_number: int, span: TimeRange
+) -> Iterator[SyndromeCount]:
+    """Yield a VM's counts by raw word, in no order: there may be more than memory is for."""
+    family = families[arch]
+    streamed = {"stream_results": True}
+    for row in connection.execute(_by_word(family, vm_number, span), execution_options=streamed):
+        yield _syndrome_count(family, row)
+
+
+def most_frequent_syndromes(
+    connection: Connection, arch: str, vm_number: int, span: TimeRange, *, limit: int | None, skip: int
 ) -> Sequence[SyndromeCount]:
-    """Return a VM's counts by raw word, most faults first."""
+    """Return a VM's counts by raw word, of words that faults had, most faults first."""
+    family = families[arch]
+    faults = sum_of(family.fault_counts.c.faults)
+    statement = (
+        _by_word(family, vm_number, span)
+        .having(faults > 0)
+        .order_by(faults.desc(), *syndrome_columns(family))
+        .limit(limit)
+        .offset(skip)
+    )
+    found = [_syndrome_count(family, row) for row in connection.execute(statement)]
+    # Words are signed in SQL; only among equal counts does it matter.
+    return sorted(found, key=lambda item: (-item.counters["faults"], item.format or "", item.word))
+
+
+def syndrome_number(connection: Connection, arch: str, vm_number: int, span: TimeRange) -> tuple[int, int]:
+    """Return how many different words a VM's faults had, and how many faults that is."""
     family = families[arch]
     counts = family.fault_counts.c
+    faults = sum_of(counts.faults).label("faults")
+    words = (
+        select(faults)
+        .where(counts.vm_id == vm_number, *in_buckets(counts.bucket_s, span))
+        .group_by(*syndrome_columns(family))
+        .having(sum_of(counts.faults) > 0)
+        .subquery()
+    )
+    number, total = connection.execute(select(func.count(), sum_of(words.c.faults))).one()
+    return number, total or 0
+
+
+def _by_word(family: Family, vm_number: int, span: TimeRange) -> Select[*tuple[Any, ...]]:
+    counts = family.fault_counts.c
     key = syndrome_columns(family)
-    statement = (
+    return (
         select(*key, *_counter_sums(family))
         .where(counts.vm_id == vm_number, *in_buckets(counts.bucket_s, span))
         .group_by(*key)
     )
-    found = [
-        SyndromeCount(
-            arch,
-            format_name(family, row._mapping),
-            row._mapping[family.architecture.word_field],
-            {name: row._mapping[name] for name in COUNTERS},
-        )
-        for row in connection.execute(statement)
-    ]
-    return sorted(found, key=lambda item: (-item.counters["faults"], item.format or "", item.word))
+
+
+def _syndrome_count(family: Family, row: Row[Any]) -> SyndromeCount:
+    return SyndromeCount(
+        family.architecture.name,
+        format_name(family, row._mapping),
+        row._mapping[family.architecture.word_field],
+        {name: row._mapping[name] for name in COUNTERS},
+    )
 
 
 def exit_series(
@@ -140,11 +204,14 @@ def exit_series(
 
 
 def exit_reason_totals(connection: Connection, vm_number: int, span: TimeRange) -> Sequence[ExitReasonCount]:
-    """Return a VM's exits to user space by reason and errno, most first."""
+    """Return a VM's exits to user space by reason and errno, most first; no more than there can be."""
+    total = sum_of(_exits["count"])
     statement = (
-        select(_exits.reason, _exits.errno, sum_of(_exits["count"]))
+        select(_exits.reason, _exits.errno, total)
         .where(_exits.vm_id == vm_number, *in_buckets(_exits.bucket_s, span))
         .group_by(_exits.reason, _exits.errno)
+        .order_by(total.desc())
+        .limit(_MAX_REASONS)
     )
     found = [ExitReasonCount(reason, errno, count) for reason, errno, count in connection.execute(statement)]
     return sorted(found, key=lambda item: (-item.count, item.reason, item.errno))

@@ -1,7 +1,7 @@
 """The part of a Store over any SQL database that reads VMs and what was counted and recorded of them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection
 
@@ -85,17 +85,39 @@ class VmReads(SqlReads):
         with self._reading() as connection:
             return vm_queries.find_vm(connection, vm_id, span)
 
-    def vcpus(self, vm_id: str, span: TimeRange) -> Sequence[VcpuSummary]:
-        """Return every vCPU that a VM ever had. :raises NotFoundError: there is no such VM"""
+    def vcpus(
+        self, vm_id: str, span: TimeRange, *, limit: int | None = None, after: int = -1
+    ) -> Sequence[VcpuSummary]:
+        """Return vCPUs that a VM ever had. :raises NotFoundError: there is no such VM"""
         with self._reading() as connection:
             number, arch = vm_queries.vm_number(connection, vm_id)
-            return counts.vcpu_totals(connection, arch, number, span)
+            return counts.vcpu_totals(connection, arch, number, span, limit=limit, after=after)
 
-    def syndromes(self, vm_id: str, span: TimeRange) -> Sequence[SyndromeCount]:
+    def vcpu_count(self, vm_id: str) -> int:
+        """Return how many vCPUs a VM ever had. :raises NotFoundError: there is no such VM"""
+        with self._reading() as connection:
+            number, _ = vm_queries.vm_number(connection, vm_id)
+            return counts.vcpu_count(connection, number)
+
+    def syndromes(
+        self, vm_id: str, span: TimeRange, *, limit: int | None = None, skip: int = 0
+    ) -> Sequence[SyndromeCount]:
         """Return counts by raw word, most faults first. :raises NotFoundError: there is no such VM"""
         with self._reading() as connection:
             number, arch = vm_queries.vm_number(connection, vm_id)
-            return counts.syndrome_totals(connection, arch, number, span)
+            return counts.most_frequent_syndromes(connection, arch, number, span, limit=limit, skip=skip)
+
+    def each_syndrome(self, vm_id: str, span: TimeRange) -> Iterator[SyndromeCount]:
+        """Yield counts by raw word. :raises NotFoundError: there is no such VM"""
+        with self._reading() as connection:
+            number, arch = vm_queries.vm_number(connection, vm_id)
+            yield from counts.syndrome_totals(connection, arch, number, span)
+
+    def syndrome_number(self, vm_id: str, span: TimeRange) -> tuple[int, int]:
+        """Return how many words a VM's faults had, and how many faults. :raises NotFoundError: no such VM"""
+        with self._reading() as connection:
+            number, arch = vm_queries.vm_number(connection, vm_id)
+            return counts.syndrome_number(connection, arch, number, span)
 
     def fault_points(
         self,

@@ -15,7 +15,7 @@ from backend.api.schemas.hosts import (
     RecentCost,
     Recording,
 )
-from backend.api.schemas.ledger import HostBatches, HostLedger, Ledger, LedgerLine, VmLedger
+from backend.api.schemas.ledger import HostBatches, HostLedger, Ledger, LedgerLine, OtherVmLedgers, VmLedger
 from backend.api.schemas.records import Exit, ExitPage, Fault, FaultPage, RawSyndrome
 from backend.api.schemas.series import CoveredSpan, OtherSeries, Rates, Series
 from backend.api.schemas.server import Applied, Health, Session, Status
@@ -76,6 +76,7 @@ __all__ = [
     "LedgerLine",
     "ListedVm",
     "OtherSeries",
+    "OtherVmLedgers",
     "Probe",
     "Rates",
     "RawSyndrome",

@@ -41,6 +41,20 @@ class VmLedger(BaseModel):
     findings: list[Code] = Field(description="What was found of the VM or its host, as in the status")
 
 
+class OtherVmLedgers(BaseModel):
+    """What became of the guest faults of VMs that are not listed one by one, over all steps."""
+
+    count: int = Field(description="How many VMs", examples=[1342])
+    seen: Count
+    counted: Count
+    uncounted: Count
+    recorded: Count
+    sampled_out: Count
+    dropped: Count
+    missing: Count = Field(description="Of the VMs' whole lives", examples=[0])
+    balanced: bool = Field(description="Whether all of them are")
+
+
 class HostBatches(BaseModel):
     """What became of a host's batches, ever: shipped = stored + dropped + under_way."""
 
@@ -71,4 +85,5 @@ class Ledger(BaseModel):
     step_ms: int = Field(examples=[1000])
     times_ms: list[int] = Field(description="Start of each step, a multiple of the step")
     vms: list[VmLedger] = Field(description="Most seen first")
+    others: OtherVmLedgers | None = Field(description="Null where every VM is listed")
     hosts: list[HostLedger] = Field(description="By name")

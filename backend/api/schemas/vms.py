@@ -105,7 +105,9 @@ class ExitReason(BaseModel):
 class VmDetail(Vm):
     """A VM with its vCPUs, and all of its exits to user space by reason, within from..to."""
 
-    vcpus: list[Vcpu]
+    vcpus: list[Vcpu] = Field(description="A page of those that ever counted, by number")
+    vcpu_count: int = Field(description="How many vCPUs ever counted", examples=[2])
+    next_cursor: NextCursor
     exit_reasons: list[ExitReason]
     collector: Collector | None = Field(description="Of its host: how its commands are called there")
 
@@ -146,6 +148,11 @@ class Syndrome(BaseModel):
 
 
 class Syndromes(BaseModel):
-    """Every raw word, most faults first."""
+    """Raw words, most faults first."""
 
     items: list[Syndrome]
+    words: int = Field(description="How many different words the VM's faults had", examples=[3])
+    count: int = Field(
+        description="Faults with any of them: what is not in a page is known from it", examples=[6126]
+    )
+    next_cursor: NextCursor

@@ -55,6 +55,7 @@ def test_the_ledger_of_a_vm_and_its_host(server: Server) -> None:
                 "findings": [],
             }
         ],
+        "others": None,
         "hosts": [
             {
                 "host": "host-1",

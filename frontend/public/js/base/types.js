@@ -47,7 +47,7 @@
 
 /** @typedef {import("./host-types.js").Collector} Collector */
 
-/** @typedef {Vm & {vcpus: Vcpu[], exit_reasons: ExitReason[], collector: Collector | null}} VmDetail */
+/** @typedef {Vm & {vcpus: Vcpu[], vcpu_count: number, exit_reasons: ExitReason[], collector: Collector | null}} VmDetail */
 
 /** @typedef {{items: Vm[], next_cursor: string | null}} VmPage */
 

@@ -58,7 +58,7 @@ export function figuresOf({ vm, whole, request }) {
       tone: vm.untold_error_exits > 0 ? "bad" : "",
       title: "Memory-fault exits or bare errors, of a recording that does not show which",
     },
-    { key: "vcpus", label: "vCPUs that counted", value: countText(vm.vcpus.length) },
+    { key: "vcpus", label: "vCPUs that counted", value: countText(vm.vcpu_count) },
   ];
 }
 

@@ -1,0 +1,70 @@
+"""Every answer has an end, and what is beyond it is said."""
+
+from tests.backend.serving import Server
+from tests.batches import VM_ID, exit_count, fault_count, make_batch, make_vm
+
+WORDS = 2500
+
+
+def test_words_come_in_pages_with_the_most_frequent_first(server: Server) -> None:
+    counts = [fault_count(word=word, faults=1 + word % 7) for word in range(WORDS)]
+    server.apply(make_batch(fault_counts=counts))
+    found, cursor = [], None
+    for _ in range(4):
+        page = server.get(f"/api/v1/vms/{VM_ID}/syndromes", **({"cursor": cursor} if cursor else {}))
+        assert (page["words"], page["count"]) == (WORDS, sum(1 + word % 7 for word in range(WORDS)))
+        found += page["items"]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert [len(found), cursor] == [WORDS, None]
+    assert len({item["word"] for item in found}) == WORDS
+    frequencies = [item["count"] for item in found]
+    assert frequencies == sorted(frequencies, reverse=True)
+    assert sum(frequencies) == page["count"]
+    flags = server.get(f"/api/v1/vms/{VM_ID}/flags")
+    assert flags["total"] == page["count"]
+
+
+def test_words_of_mappings_made_ahead_are_no_words_of_faults(server: Server) -> None:
+    server.apply(make_batch(fault_counts=[fault_count(word=1, prefetched=3), fault_count(word=2)]))
+    page = server.get(f"/api/v1/vms/{VM_ID}/syndromes")
+    assert ([item["word"] for item in page["items"]], page["words"], page["count"]) == (["0x2"], 1, 1)
+    outcomes = server.get(f"/api/v1/vms/{VM_ID}/flags")["outcomes"]
+    assert {item["flag"]: item["count"] for item in outcomes} == {"prefetched": 3}
+
+
+def test_vcpus_come_in_pages_with_their_number(server: Server) -> None:
+    counts = [fault_count(vcpu=number) for number in range(5)]
+    server.apply(make_batch(fault_counts=counts, exit_counts=[exit_count(vcpu=7)]))
+    first = server.get(f"/api/v1/vms/{VM_ID}", limit=4)
+    second = server.get(f"/api/v1/vms/{VM_ID}", limit=4, cursor=first["next_cursor"])
+    assert [item["vcpu"] for item in first["vcpus"]] == [0, 1, 2, 3]
+    assert [(item["vcpu"], item["faults"], item["memory_fault_exits"]) for item in second["vcpus"]] == [
+        (4, 1, 0),
+        (7, 0, 1),
+    ]
+    assert (first["vcpu_count"], second["vcpu_count"], second["next_cursor"]) == (6, 6, None)
+
+
+def test_a_cursor_of_another_list_is_refused(server: Server) -> None:
+    server.apply(make_batch(fault_counts=[fault_count(vcpu=0), fault_count(vcpu=1)]))
+    cursor = server.get(f"/api/v1/vms/{VM_ID}", limit=1)["next_cursor"]
+    status, detail = server.problem(f"/api/v1/vms/{VM_ID}/syndromes", cursor=cursor)
+    assert (status, detail[:7]) == (400, "cursor:")
+
+
+def test_the_ledger_of_more_vms_than_an_answer_has_room_for_adds_up_the_others(server: Server) -> None:
+    ids = [f"{number:016x}" for number in range(2000)]
+    counts = [fault_count(vm_id, faults=1 + (number == 1234)) for number, vm_id in enumerate(ids)]
+    vms = [make_vm(vm_id) for vm_id in ids]
+    server.apply(make_batch(vms=vms, fault_counts=counts))
+    found = server.get("/api/v1/ledger", most=3)
+    assert [item["vm"] for item in found["vms"]] == [ids[1234], ids[0], ids[1]]
+    others = found["others"]
+    assert (others["count"], others["missing"], others["balanced"]) == (1997, 0, True)
+    assert others["seen"] == others["counted"] == 1997
+    # By default there is room for some hundred.
+    found = server.get("/api/v1/ledger")
+    assert len(found["vms"]) + found["others"]["count"] == 2000
+    assert sum(item["seen"]["total"] for item in found["vms"]) + found["others"]["seen"] == 2001

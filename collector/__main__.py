@@ -6,6 +6,7 @@ import math
 import os
 import signal
 import socket
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,8 @@ from faultmodel import console
 from faultmodel.errors import FaultModelError
 from faultmodel.text import printable
 
+logger = logging.getLogger(__name__)
+
 _RECORDS = {level.name.lower(): level for level in RecordLevel}
 
 
@@ -61,11 +64,24 @@ def _run(options: argparse.Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     signal.signal(signal.SIGHUP, lambda *_: stop.set(leave_counting=True))
+    _warn_of_open_file(options.token_file)
     # Before any thread: each has rights of its own.
     with Opener() as opener:
         rights.keep_only(rights.needed())
         Pipeline(_settings(options), stop, opener).run()
     return 0
+
+
+def _warn_of_open_file(path: Path) -> None:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        # Whoever reads it says so.
+        return
+    if stat.S_ISREG(mode) and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        logger.warning(
+            "token file is open to others path=%s mode=%o remedy=%r", path, mode & 0o777, "chmod 600"
+        )
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -152,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
         default=_default("BPFFS", str(BPFFS)),
         help="where to pin programs and maps, so that counting outlives this process (%(default)s)",
     )
-    doctor.add_parser(commands)
+    doctor.add_parser(commands, _default("DATA_DIR", "/var/lib/kvmfaults"), _default("BPFFS", str(BPFFS)))
     record.add_parser(commands, _default("DATA_DIR", "/var/lib/kvmfaults"))
     spool_command.add_parser(commands, _default("DATA_DIR", "/var/lib/kvmfaults"))
     detach.add_parser(commands, _default("DATA_DIR", "/var/lib/kvmfaults"), _default("BPFFS", str(BPFFS)))

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from collector.checks import Cause, Finding, State, examine
+from collector.checks_private import examine_private
 
 _MARKS = {State.OK: "ok", State.LACKING: "less", State.MISSING: "MISSING"}
 
 
-def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
+def add_parser(commands: "argparse._SubParsersAction[Any]", data_dir: str, bpffs: str) -> None:
     """Add the command's arguments."""
     codes = ", ".join(f"{cause.value} {cause.name.lower()}" for cause in Cause if cause)
     parser = commands.add_parser(
@@ -23,6 +24,10 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
     )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.add_argument("--no-attach", action="store_true", help="do not try to attach the programs")
+    parser.add_argument(
+        "--data-dir", type=Path, default=Path(data_dir), help="of the collector (%(default)s)"
+    )
+    parser.add_argument("--bpffs", type=Path, default=Path(bpffs), help="(%(default)s)")
     parser.set_defaults(run=run)
 
 
@@ -30,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the findings; return the first missing thing's cause."""
     with tempfile.TemporaryDirectory(prefix="kvmfaults-") as directory:
         findings = list(examine(Path(directory), attach=not options.no_attach))
+    findings += examine_private(options.data_dir, options.bpffs)
     if options.json:
         json.dump([asdict(finding) for finding in findings], sys.stdout, indent=2)
         sys.stdout.write("\n")

@@ -25,7 +25,25 @@ def check_data_directory(path: Path) -> None:
     """
     own_directory(path)
     for entry in _entries(path):
-        _check_entry(entry)
+        _refuse_entry(entry)
+        if _is_open(entry.stat(follow_symlinks=False)):
+            mode = stat.S_IMODE(entry.stat(follow_symlinks=False).st_mode)
+            Path(entry.path).chmod(mode & stat.S_IRWXU)
+
+
+def open_to_others(path: Path) -> tuple[str, ...]:
+    """Return what of the collector's in a directory others can read, without changing anything.
+
+    :raises DataDirectoryError: as ``check_data_directory``
+    :raises OSError: it cannot be looked at
+    """
+    found = path.stat()
+    _refuse_directory(found, path)
+    entries = list(_entries(path))
+    for entry in entries:
+        _refuse_entry(entry)
+    opened = [entry.path for entry in entries if _is_open(entry.stat(follow_symlinks=False))]
+    return (*([str(path)] if _is_open(found) else []), *sorted(opened))
 
 
 def own_directory(path: Path) -> None:
@@ -35,6 +53,8 @@ def own_directory(path: Path) -> None:
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # First: another user's may not even be opened.
+        _refuse_directory(path.stat(), path)
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as exc:
         raise DataDirectoryError(
@@ -42,16 +62,7 @@ def own_directory(path: Path) -> None:
         ) from exc
     try:
         found = os.fstat(descriptor)
-        if found.st_uid != os.geteuid():
-            raise DataDirectoryError(
-                f"{path} belongs to {_user(found.st_uid)}, this is {_user(os.geteuid())}: chown it if it is"
-                " the collector's, or name another directory with --data-dir"
-            )
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise DataDirectoryError(
-                f"others can write to {path}: look whether what is in it is the collector's, then chmod 700"
-                " it, or name another directory with --data-dir"
-            )
+        _refuse_directory(found, path)
         if stat.S_IMODE(found.st_mode) != stat.S_IRWXU:
             os.fchmod(descriptor, stat.S_IRWXU)
     finally:
@@ -105,7 +116,24 @@ def _entries(path: Path) -> Iterator["os.DirEntry[str]"]:
             yield from entries
 
 
-def _check_entry(entry: "os.DirEntry[str]") -> None:
+def _refuse_directory(found: os.stat_result, path: Path) -> None:
+    if found.st_uid != os.geteuid():
+        raise DataDirectoryError(
+            f"{path} belongs to {_user(found.st_uid)}, this is {_user(os.geteuid())}: chown it if it is"
+            " the collector's, or name another directory with --data-dir"
+        )
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise DataDirectoryError(
+            f"others can write to {path}: look whether what is in it is the collector's, then chmod 700"
+            " it, or name another directory with --data-dir"
+        )
+
+
+def _is_open(found: os.stat_result) -> bool:
+    return bool(found.st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+
+def _refuse_entry(entry: "os.DirEntry[str]") -> None:
     found = entry.stat(follow_symlinks=False)
     if stat.S_ISLNK(found.st_mode):
         raise DataDirectoryError(f"{entry.path} is a link, which is not followed: remove it")
@@ -113,8 +141,6 @@ def _check_entry(entry: "os.DirEntry[str]") -> None:
         raise DataDirectoryError(
             f"{entry.path} belongs to {_user(found.st_uid)}, this is {_user(os.geteuid())}: remove it"
         )
-    if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-        Path(entry.path).chmod(stat.S_IMODE(found.st_mode) & stat.S_IRWXU)
 
 
 def _user(uid: int) -> str:

@@ -108,6 +108,9 @@ class Uplink:
         # Returns what is wrong with it.
         try:
             token = path.read_text(encoding="ascii").strip()
+        except PermissionError as exc:
+            # Also as root: the right to read what is another user's was given up.
+            return f"token file {path} cannot be read: {exc.strerror}; chown it to the collector's user"
         except OSError as exc:
             return f"token file {path} cannot be read: {exc.strerror}"
         except UnicodeDecodeError:

@@ -1,5 +1,6 @@
 """What a running collector may, and that it counts, names and hands over with no more than that."""
 
+import json
 import os
 import subprocess
 import sys
@@ -40,6 +41,18 @@ def test_every_thread_keeps_what_counting_needs_and_nothing_else(own_product: Pr
     tasks = list(Path(f"/proc/{collector.pid}/task").iterdir())
     assert len(tasks) > 1, "the shipper is a thread"
     assert [_status(task) for task in tasks] == [_rights(KEPT)] * len(tasks)
+
+
+def test_the_doctor_says_what_the_running_collector_holds(own_product: Product) -> None:
+    said = own_product.command(
+        *("collector", "doctor", "--no-attach", "--json", "--data-dir", str(own_product.directory))
+    )
+    findings = {finding["name"]: finding for finding in json.loads(said)}
+    assert (findings["rights"]["state"], findings["data"]["state"]) == ("ok", "ok")
+    assert findings["rights"]["found"].endswith("holds PERFMON, BPF, and can get no other")
+    (host,) = own_product.get("status")["hosts"]
+    assert host["collector"]["capabilities"] == ["PERFMON", "BPF"]
+    assert host["collector"]["data_dir"] == str(own_product.directory)
 
 
 def test_one_process_beside_it_can_open_two_things_and_ends_with_it(own_product: Product) -> None:

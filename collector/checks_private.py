@@ -1,0 +1,87 @@
+"""Whether what the collector knows stays with it: its directory, its pins, the rights of its process."""
+
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from collector import private_files, rights
+from collector.checks import Finding, State
+from collector.errors import DataDirectoryError
+from collector.settings import spool_directory
+from collector.spool_lock import is_held
+
+_MOST_NAMED = 8
+
+
+def examine_private(data_dir: Path, bpffs: Path) -> Iterator[Finding]:
+    """Yield the findings; nothing is changed."""
+    yield _data(data_dir)
+    yield _bpffs(bpffs)
+    yield _rights(data_dir)
+
+
+def _data(data_dir: Path) -> Finding:
+    try:
+        opened = private_files.open_to_others(data_dir)
+    except DataDirectoryError as exc:
+        found, _, remedy = str(exc).rpartition(": ")
+        return Finding("data", State.LACKING, f"no collector starts with it: {found}", remedy)
+    except FileNotFoundError:
+        return Finding("data", State.OK, f"{data_dir} is not there yet")
+    except OSError as exc:
+        return Finding("data", State.OK, f"{data_dir} cannot be looked at: {exc.strerror}")
+    if opened:
+        more = f" and {len(opened) - 1} more" if len(opened) > 1 else ""
+        return Finding(
+            "data",
+            State.LACKING,
+            f"others can read {opened[0]}{more}",
+            "start the collector anew, which closes them, or chmod -R go= what is named",
+        )
+    return Finding("data", State.OK, f"{data_dir} is its user's alone")
+
+
+def _bpffs(bpffs: Path) -> Finding:
+    try:
+        found = bpffs.stat()
+    except OSError as exc:
+        return Finding("bpffs", State.OK, f"{bpffs} cannot be looked at: {exc.strerror}")
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return Finding(
+            "bpffs",
+            State.LACKING,
+            f"others can write to {bpffs} (mode {stat.S_IMODE(found.st_mode):o}): whoever takes the name"
+            " kvmfaults there first keeps counting from outliving the collector",
+            f"chmod 700 {bpffs}, and mount it with -o mode=700",
+        )
+    return Finding("bpffs", State.OK, f"others cannot write to {bpffs}")
+
+
+def _rights(data_dir: Path) -> Finding:
+    lock = spool_directory(data_dir) / "lock"
+    try:
+        pid = private_files.read(lock).decode("ascii", "replace").strip() if is_held(lock) else ""
+        status = Path(f"/proc/{int(pid)}/status").read_text() if pid else ""
+    except (OSError, ValueError):
+        return Finding("rights", State.OK, f"the collector of {data_dir} cannot be looked at by this user")
+    if not status:
+        return Finding("rights", State.OK, f"no collector runs with {data_dir}")
+    held = rights.names(int(_field(status, "CapPrm"), 16))
+    is_final = _field(status, "NoNewPrivs") == "1"
+    more = set(held) - {capability.name for capability in rights.needed()}
+    named = ", ".join(held) if len(held) <= _MOST_NAMED else f"{len(held)} capabilities"
+    said = f"the collector (process {pid}) holds {named or 'no capability'}"
+    if more or not is_final:
+        return Finding(
+            "rights",
+            State.LACKING,
+            said if is_final else f"{said}, and may get others",
+            "it is of another version: start this one in its place",
+        )
+    return Finding("rights", State.OK, f"{said}, and can get no other")
+
+
+def _field(status: str, name: str) -> str:
+    found = re.search(rf"^{name}:\s*(\w+)$", status, re.MULTILINE)
+    return found[1] if found else "0"

@@ -17,7 +17,7 @@ from tests.product import Product, wait_for
 
 ATTEMPTS = 4
 _SHOWN_S = 90.0
-_STATE_S = 300.0
+_STATE_S = 900.0
 
 Result = TypeVar("Result")
 

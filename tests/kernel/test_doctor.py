@@ -27,3 +27,9 @@ def test_missing_capabilities_have_their_own_exit_code_and_a_remedy() -> None:
     assert done.returncode == 15
     assert "BPF and PERFMON not held" in done.stdout
     assert "CAP_BPF and CAP_PERFMON" in done.stdout
+
+
+def test_it_says_whether_one_side_of_each_tracepoint_is_enough() -> None:
+    done = subprocess.run([*DOCTOR, "--json"], cwd=TOP, capture_output=True, text=True, check=False)
+    findings = {finding["name"]: finding for finding in json.loads(done.stdout)}
+    assert findings["sides"]["state"] == "ok"

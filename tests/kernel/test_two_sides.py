@@ -3,6 +3,8 @@
 A kernel on which programs cannot be preempted skips neither. So one is left out.
 """
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +25,7 @@ from collector.reading import Reading
 from demo.exact import ExactGuest, Order
 from faultmodel.record import COUNTERS
 from tests.kernel.attached import own_vms, pinned
+from tests.product import TOP
 
 pytestmark = pytest.mark.kernel
 
@@ -162,3 +165,38 @@ def test_a_kernel_with_types_needs_no_slower_way_for_both_sides(headers_cache: P
     by_one, by_both = kinds
     assert {name: kind for name, kind in by_both.items() if name in RAW} == by_one
     assert {kind for name, kind in by_both.items() if name not in RAW} == {bpf.PROG_TRACEPOINT}
+
+
+LOAD_BOTH = """
+import sys
+from pathlib import Path
+from collector.probe.handles import load
+from collector.probe.headers import ensure_headers, read_facts
+from collector.probe.plan import make_plan
+from collector.probe.sides import Sides
+from collector.probe.source import make_source
+headers = ensure_headers(Path(sys.argv[1]))
+plan = make_plan(read_facts(headers))
+loaded = load(plan, make_source(plan), headers, sides=Sides.BOTH)
+print(loaded.looks_twice, loaded.lacking)
+"""
+
+
+def test_without_tracefs_one_side_is_used_and_that_is_said(headers_cache: Path) -> None:
+    ensure_headers(headers_cache)
+    hidden = 'mount -t tmpfs none /sys/kernel/tracing; mount -t tmpfs none /sys/kernel/debug; exec "$@"'
+    command = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        hidden,
+        "sh",
+        sys.executable,
+        "-c",
+        LOAD_BOTH,
+        str(headers_cache),
+    ]
+    done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("False programs can be preempted")
+    assert "tracefs" in done.stdout

@@ -96,7 +96,9 @@ struct vcpu_counts {
 	u64 recorded;
 	u64 dropped;		/* to be recorded, and the ring buffer was full */
 	u64 last_record_seen;	/* seen, at the newest record */
-	u32 nested;		/* whether the newest fault was taken while L2 ran: 0, 1, or NOT_SHOWN_8 */
+	u8 nested;		/* whether the newest fault was taken while L2 ran: 0, 1, or NOT_SHOWN_8 */
+	u8 retries;		/* whether KVM may try several times within one fault */
+	u16 held;		/* where it may: 1 more than the newest fault's newest outcome; 0: none */
 	u16 looked;		/* the newest event that the perf side has counted: LOOK_* in looks.bpf.h */
 	u16 owed;		/* what the raw side is to add to it: OWES_* */
 	u64 kvm_count;		/* KVM's own count of faults, as it was at the newest; KVM_COUNT_UNKNOWN */

@@ -98,12 +98,14 @@ PROBE(kvm_mmu_spte_requested)
 	LOAD(pfn, fault, kvm_page_fault, pfn);
 	if (!(pfn & PFN_ERROR_OR_NOSLOT))
 		LOAD(level, fault, kvm_page_fault, goal_level);
+	if (is_another_try(state, told, level))
+		return 0;
 	if (!told && is_considered(state))
 		record_mmu_fault(state, fault, level);
 	counters = outcome_counters(state, told, FORMAT_PFERR, word);
 	if (!counters)
 		return 0;
-	count_outcome(counters, level);
+	end_fault(state, counters, level);
 	count_context(counters, fault);
 	return 0;
 }
@@ -118,6 +120,7 @@ PROBE(fast_page_fault)
 	struct fault_counters *counters;
 	struct vcpu_counts *state;
 	bool prefetch = 0;
+	u32 outcome;
 	int told;
 
 	if (result != RET_PF_FIXED && result != RET_PF_SPURIOUS)
@@ -137,13 +140,16 @@ PROBE(fast_page_fault)
 	if (!state)
 		return 0;
 	told = is_told_before();
+	outcome = result == RET_PF_FIXED ? OUTCOME_FAST : OUTCOME_SPURIOUS;
+	if (is_another_try(state, told, outcome))
+		return 0;
 	LOAD(word, fault, kvm_page_fault, error_code);
 	if (!told && is_considered(state))
 		record_mmu_fault(state, fault, 0);
 	counters = outcome_counters(state, told, FORMAT_PFERR, word);
 	if (!counters)
 		return 0;
-	count_outcome(counters, result == RET_PF_FIXED ? OUTCOME_FAST : OUTCOME_SPURIOUS);
+	end_fault(state, counters, outcome);
 	count_context(counters, fault);
 	return 0;
 }

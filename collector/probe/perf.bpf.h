@@ -45,11 +45,13 @@ static __always_inline void tell_outcome(struct vcpu_counts *state, u32 outcome)
 		state->owed = OWES_FAULT + outcome;
 		return;
 	}
+	if (is_another_try(state, 1, outcome))
+		return;
 	/* None where the fault has its outcome, or a page was mapped ahead of the guest. */
 	counters = outcome_counters(state, 1, FORMAT_NONE, 0);
 	if (!counters)
 		return;
-	count_outcome(counters, outcome);
+	end_fault(state, counters, outcome);
 	state->owed = OWES_CONTEXT;
 }
 #endif

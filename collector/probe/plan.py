@@ -48,12 +48,13 @@ class Flavour:
     """Which part of KVM runs guests here.
 
     ``page_fault_format``: the format of ``kvm_page_fault``'s word. ``fires_page_fault``: known to emit that
-    tracepoint for every fault; elsewhere the probe finds out.
+    tracepoint for every fault; elsewhere the probe finds out. ``has_tdx``: some VMs may be TDX's.
     """
 
     name: str
     page_fault_format: str
     fires_page_fault: bool
+    has_tdx: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,9 @@ def make_plan(vmlinux: str, machine: str | None = None, modules: Path = Path("/s
     _require(attach)
     # EPT qualifications and #PF error codes have no upper half.
     word_is_cut = flavour.page_fault_format == "npf" and _is_cut(shapes)
-    return Plan(flavour, tuple(attach), tuple(absent), _macros(machine, attach, shapes, vmlinux), word_is_cut)
+    return Plan(
+        flavour, tuple(attach), tuple(absent), _macros(machine, attach, shapes, flavour, vmlinux), word_is_cut
+    )
 
 
 def find_flavour(machine: str, modules: Path = Path("/sys/module")) -> Flavour:
@@ -122,7 +125,7 @@ def find_flavour(machine: str, modules: Path = Path("/sys/module")) -> Flavour:
         if not parameters.is_dir():
             continue
         if _is_on(parameters / two_dimensional):
-            return Flavour(name, word, fires_page_fault=True)
+            return Flavour(name, word, fires_page_fault=True, has_tdx=_is_on(parameters / "tdx"))
         return Flavour(f"{name}-shadow", "pferr", fires_page_fault=True)
     # PVM, or a vendor module unknown here: #PF error codes are what KVM's common code traces.
     return Flavour("pvm" if (modules / "kvm_pvm").is_dir() else "unknown", "pferr", fires_page_fault=False)
@@ -182,11 +185,15 @@ def _require(attach: list[str]) -> None:
         )
 
 
-def _macros(machine: str, attach: list[str], shapes: Mapping[str, str], vmlinux: str) -> tuple[str, ...]:
+def _macros(
+    machine: str, attach: list[str], shapes: Mapping[str, str], flavour: Flavour, vmlinux: str
+) -> tuple[str, ...]:
     macros = [f"ARCH_{machine.upper()}"]
     macros += [f"WITH_{tracepoint.partition(':')[2].upper()}" for tracepoint in attach]
     if any(f"WITH_{name.upper()}" in macros for name in _OUTCOMES):
         macros.append("WITH_OUTCOMES")
+    if flavour.has_tdx:
+        macros.append("WITH_TDX")
     if shapes.get("kvm_page_fault", "").startswith("struct kvm_vcpu *"):
         macros.append("HAVE_KVM_PAGE_FAULT_VCPU")
     if not _is_cut(shapes):

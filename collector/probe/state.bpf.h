@@ -125,6 +125,7 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, int tells_lo
 	state->running = 1;
 	state->pending = 0;
 	state->kvm_count = KVM_COUNT_UNKNOWN;
+	state->retries = retries_within(running.kvm);
 	return state;
 }
 

@@ -56,6 +56,25 @@ static __always_inline void tell_guest_fault(struct vcpu_counts *state, u64 pc, 
 }
 #endif
 
+/*
+ * Where KVM tries several times within one fault, each try tells an outcome: the
+ * last one counts, and that it was the last shows with the vCPU's next event.
+ */
+static __always_inline void settle_outcome(struct vcpu_counts *state)
+{
+#ifdef WITH_TDX
+	struct fault_counters *counters;
+	int spilled = 0;
+
+	if (!state->held)
+		return;
+	counters = counters_of(state, state->format, state->word, &spilled);
+	if (counters)
+		count_outcome(counters, state->held - 1);
+	state->held = 0;
+#endif
+}
+
 #ifdef WITH_KVM_PAGE_FAULT
 /* From here on kvm_page_fault is what counts a fault. */
 static __always_inline void note_page_fault(void)
@@ -90,6 +109,7 @@ static __always_inline void tell_page_fault(struct vcpu_counts *state, u64 addre
 	struct fault_counters *counters;
 	int spilled = 0;
 
+	settle_outcome(state);
 	state->word = word;
 	state->address = address;
 	state->format = PAGE_FAULT_FORMAT;
@@ -123,6 +143,29 @@ static __always_inline int is_told_before(void)
 	u32 *seen = page_fault_seen.lookup(&index);
 
 	return seen && *seen;
+}
+
+/* Whether the newest fault has an outcome already, from an earlier try; then this is its outcome now. */
+static __always_inline int is_another_try(struct vcpu_counts *state, int told, u32 outcome)
+{
+#ifdef WITH_TDX
+	if (told && !state->pending && state->held) {
+		state->held = outcome + 1;
+		return 1;
+	}
+#endif
+	return 0;
+}
+
+static __always_inline void end_fault(struct vcpu_counts *state, struct fault_counters *counters, u32 outcome)
+{
+#ifdef WITH_TDX
+	if (state->retries) {
+		state->held = outcome + 1;
+		return;
+	}
+#endif
+	count_outcome(counters, outcome);
 }
 
 /*
@@ -178,6 +221,7 @@ static __always_inline void tell_exit(struct vcpu_counts *state, u32 reason, int
 {
 	u32 errno = result < 0 ? -result : 0;
 
+	settle_outcome(state);
 	count_exit(state, reason, errno);
 	if (errno == EFAULT || errno == EHWPOISON)
 		record_exit(state, reason, errno);

@@ -154,6 +154,22 @@ static __always_inline int find_vcpu(u64 task, struct running *running)
 	return is_in_ioctl_of(task, running->vcpu, running->kvm);
 }
 
+/* include/uapi/asm/kvm.h, KVM_X86_TDX_VM; macros are not in BTF. */
+#define TDX_VM 5
+
+/* Whether KVM tries a fault of this VM's again before the guest goes on (arch/x86/kvm/vmx/tdx.c, tdx_handle_ept_violation()). */
+static __always_inline u8 retries_within(u64 kvm)
+{
+#ifdef WITH_TDX
+	typeof(((struct kvm *)0)->arch.vm_type) type = 0;
+
+	READ(type, kvm, kvm, arch.vm_type);
+	return type == TDX_VM;
+#else
+	return 0;
+#endif
+}
+
 /* The VM's debugfs directory, or 0 where the kernel has none. */
 static __always_inline u64 debugfs_dentry(u64 kvm)
 {

@@ -1,5 +1,6 @@
 """Compiling takes its time, and ends when it is told to."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from collector.errors import CompileTimeoutError, ProbeError
 from collector.probe.handles import load
 from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.plan import make_plan
+from collector.probe.sides import Sides
 from collector.probe.source import make_source
 
 pytestmark = pytest.mark.kernel
@@ -25,3 +27,14 @@ def test_it_is_given_up_when_the_collector_is_to_end(headers_cache: Path) -> Non
     plan = make_plan(read_facts(headers))
     with pytest.raises(ProbeError, match="told to end"):
         load(plan, make_source(plan), headers, is_cancelled=lambda: True)
+
+
+@pytest.mark.parametrize("sides", [Sides.RAW, Sides.BOTH])
+def test_the_programs_for_hosts_with_tdx_load(headers_cache: Path, sides: Sides) -> None:
+    headers = ensure_headers(headers_cache)
+    plan = make_plan(read_facts(headers))
+    plan = replace(plan, macros=(*plan.macros, "WITH_TDX"))
+    loaded = load(plan, make_source(plan), headers, sides=sides)
+    names = {name.partition(":")[2] for name in plan.attach}
+    assert names <= set(loaded.programs)
+    loaded.close()

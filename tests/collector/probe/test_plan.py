@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import ProbeError
+from collector.probe.headers import plan_facts
 from collector.probe.plan import Flavour, find_flavour, make_plan
 
 EXIT = "typedef void (*btf_trace_kvm_userspace_exit)(void *, __u32, int);\n"
@@ -25,7 +26,7 @@ RUN = "struct kvm_run {\n\tunion {\n\t\tstruct {\n\t\t\t__u64 flags;\n\t\t} memo
 def _modules(directory: Path, **parameters: str) -> Path:
     for name, value in parameters.items():
         module, _, parameter = name.partition("__")
-        (directory / module / "parameters").mkdir(parents=True)
+        (directory / module / "parameters").mkdir(parents=True, exist_ok=True)
         if parameter:
             (directory / module / "parameters" / parameter).write_text(value)
     return directory
@@ -50,6 +51,49 @@ def test_a_fault_structure_without_the_private_field_is_not_asked_for_it(tmp_pat
 def test_kvm_page_fault_without_a_vcpu_is_compiled_for_that_shape(tmp_path: Path) -> None:
     plan = make_plan(EXIT + PAGE_FAULT_6_0, "x86_64", tmp_path)
     assert "HAVE_KVM_PAGE_FAULT_VCPU" not in plan.macros
+
+
+def test_a_word_that_is_passed_in_part_is_told_where_it_has_more(tmp_path: Path) -> None:
+    svm = _modules(tmp_path / "svm", kvm_amd__npt="1")
+    old = make_plan(EXIT + PAGE_FAULT_6_0, "x86_64", svm)
+    assert old.word_is_cut
+    assert "HAVE_WHOLE_WORD" not in old.macros
+    new = make_plan(EXIT + PAGE_FAULT, "x86_64", svm)
+    assert not new.word_is_cut
+    assert "HAVE_WHOLE_WORD" in new.macros
+    # A #PF error code has 32 bits.
+    assert not make_plan(
+        EXIT + PAGE_FAULT_6_0, "x86_64", _modules(tmp_path / "sh", kvm_amd__npt="0")
+    ).word_is_cut
+
+
+@pytest.mark.parametrize(
+    ("line", "macro"),
+    [
+        ("\tu64 guest_mode;\n", "HAVE_STAT_GUEST_MODE"),
+        ("\tu64 pf_taken;\n", "HAVE_PF_TAKEN"),
+        ("\tbool guest_state_protected;\n", "HAVE_GUEST_STATE_PROTECTED"),
+        ("\tstruct kvm_s2_mmu *nested_mmus;\n", "HAVE_NESTED_MMUS"),
+        ("\tstruct kvm_s2_mmu **nested_mmus;\n", "HAVE_NESTED_MMUS"),
+        ("\tshort unsigned int migration_disabled;\n", "HAVE_MIGRATION_DISABLED"),
+    ],
+)
+def test_what_a_kernel_lacks_is_not_read(tmp_path: Path, line: str, macro: str) -> None:
+    types = f"struct some_kvm_structure {{\n\tint other;\n{line}}};\n"
+    with_it = "".join(plan_facts((EXIT + PAGE_FAULT + types).splitlines(keepends=True)))
+    assert macro in make_plan(with_it, "x86_64", tmp_path).macros
+    assert macro not in make_plan(EXIT + PAGE_FAULT, "x86_64", tmp_path).macros
+
+
+@pytest.mark.parametrize(
+    ("owner", "macro"),
+    [("atomic_long_t owner", "HAVE_MUTEX_OWNER"), ("struct rt_mutex_base rtmutex", "HAVE_RT_MUTEX")],
+)
+def test_a_locks_owner_is_read_where_this_kernel_has_it(tmp_path: Path, owner: str, macro: str) -> None:
+    types = f"struct mutex {{\n\t{owner};\n\tstruct list_head wait_list;\n}};\n"
+    facts = "".join(plan_facts((EXIT + PAGE_FAULT + types).splitlines(keepends=True)))
+    found = {"HAVE_MUTEX_OWNER", "HAVE_RT_MUTEX"} & set(make_plan(facts, "x86_64", tmp_path).macros)
+    assert found == {macro}
 
 
 def test_structures_that_a_modules_btf_has_more_than_once_are_what_they_are(tmp_path: Path) -> None:
@@ -118,6 +162,11 @@ def test_an_architecture_without_a_probe_is_refused(tmp_path: Path) -> None:
     ("modules", "expected"),
     [
         pytest.param({"kvm_intel__ept": "Y"}, Flavour("vmx", "ept", True), id="VMX"),
+        pytest.param(
+            {"kvm_intel__ept": "Y", "kvm_intel__tdx": "Y"},
+            Flavour("vmx", "ept", True, True),
+            id="VMX with TDX",
+        ),
         pytest.param({"kvm_intel__ept": "N"}, Flavour("vmx-shadow", "pferr", True), id="VMX without EPT"),
         pytest.param({"kvm_amd__npt": "1"}, Flavour("svm", "npf", True), id="SVM, numeric parameter"),
         pytest.param({"kvm_amd__npt": "N"}, Flavour("svm-shadow", "pferr", True), id="SVM without NPT"),
@@ -129,3 +178,10 @@ def test_the_flavour_tells_the_format_of_the_word(
     tmp_path: Path, modules: dict[str, str], expected: Flavour
 ) -> None:
     assert find_flavour("x86_64", _modules(tmp_path, **modules)) == expected
+
+
+def test_only_where_tdx_can_run_is_an_outcome_held_back(tmp_path: Path) -> None:
+    without = _modules(tmp_path / "without", kvm_intel__ept="Y", kvm_intel__tdx="N")
+    having = _modules(tmp_path / "having", kvm_intel__ept="Y", kvm_intel__tdx="Y")
+    assert "WITH_TDX" not in make_plan(EXIT + PAGE_FAULT, "x86_64", without).macros
+    assert "WITH_TDX" in make_plan(EXIT + PAGE_FAULT, "x86_64", having).macros

@@ -42,6 +42,7 @@ from collector.shipper_http import Uplink
 from collector.spool import Spool
 from collector.spool_host import part_by_host
 from collector.stop import Stop
+from collector.turns import ask_for_long_turns
 from collector.vm_file import VmFile
 from collector.vms import VmTable
 from faultmodel import arch
@@ -173,6 +174,8 @@ class Pipeline:
                         is_cancelled=self._stop.is_set,
                     )
                 probes = Probes(loaded)
+            if probes.handles.looks_twice:
+                ask_for_long_turns()
             with probes:
                 if not probes.is_attached:
                     notes += self._begin(probes, source, plan, around, outbox)

@@ -1,0 +1,14 @@
+"""A thread may ask for long turns without any right."""
+
+import subprocess
+import sys
+
+from tests.product import TOP
+
+ASK = "from collector.turns import ask_for_long_turns; print(ask_for_long_turns())"
+
+
+def test_it_takes_no_capability() -> None:
+    command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", sys.executable, "-c", ASK]
+    done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"

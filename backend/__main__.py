@@ -18,7 +18,8 @@ from backend.token_list import describe_token, revoke_by_id, revoke_by_kind
 from backend.version import version
 from faultmodel import console
 from faultmodel.errors import FaultModelError
-from faultmodel.explain import explain
+from faultmodel.explain import explain, explain_text, is_target
+from faultmodel.pasted import MAX_CHARACTERS
 from faultmodel.text import printable
 
 _FAILED = 2
@@ -147,8 +148,18 @@ def _add_token_revoke(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_decode(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", help="x86_64:ept, x86_64:npf, x86_64:pferr, arm64, ... or exit")
-    parser.add_argument("word", help="0x-hexadecimal or decimal")
+    parser.description = (
+        "Explain a word: decode x86_64:npf 0x200000006, decode arm64 0x92000047, decode exit 8,"
+        " decode exit-reason 39, decode errno 14. Or every word in lines of a trace or a log:"
+        " decode 'LINE', decode - < FILE."
+    )
+    parser.add_argument(
+        "words",
+        nargs="+",
+        metavar="TARGET WORD | LINE | -",
+        help="x86_64:ept, x86_64:npf, x86_64:pferr, arm64, riscv64, exit, exit-reason or errno, and a word;"
+        " digits alone are read as hexadecimal and as decimal. Or a text; - reads it from standard input",
+    )
     parser.set_defaults(command=_decode)
 
 
@@ -209,7 +220,13 @@ def _revoke_tokens(options: argparse.Namespace) -> None:
 
 
 def _decode(options: argparse.Namespace) -> None:
-    print(explain(options.target, options.word))
+    words = options.words
+    if words == ["-"]:
+        print(explain_text(sys.stdin.read(MAX_CHARACTERS)))
+    elif len(words) == 2 and is_target(words[0]):
+        print(explain(*words))
+    else:
+        print(explain_text(" ".join(words)))
 
 
 def _environment(name: str) -> str | None:

@@ -1,17 +1,7 @@
 """Bit fields of a 64-bit word: one table that drives decoding, the API and the documentation."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-
-from faultmodel.errors import WordError
-from faultmodel.record import U64_MAX
-
-_NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+")
-_MAX_DIGITS = 20
-"""Of 2**64 - 1, in decimal."""
-_SHOWN = 40
-"""Characters of a bad text that a message repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,24 +84,6 @@ def encode(decoded: Decoded) -> int:
         word |= item.value << item.field.low
     for bit in decoded.unknown_bits:
         word |= 1 << bit
-    return word
-
-
-def parse_word(text: str) -> int:
-    """Read a 64-bit word, decimal or 0x-hexadecimal.
-
-    :raises WordError: it is something else, or does not fit
-    """
-    shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-    if not _NUMBER.fullmatch(text):
-        raise WordError(f"{shown!r} is not a number; write it as 0x1f or 31")
-    # Python refuses to read decimals of more than some thousand digits: leave out what adds nothing.
-    digits = text[2:].lstrip("0") if text[:2].lower() == "0x" else text.lstrip("0")
-    if len(digits) > _MAX_DIGITS:
-        raise WordError(f"{shown} does not fit in 64 bits")
-    word = int(digits or "0", 16 if text[:2].lower() == "0x" else 10)
-    if word > U64_MAX:
-        raise WordError(f"{shown} does not fit in 64 bits")
     return word
 
 

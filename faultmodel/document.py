@@ -22,7 +22,8 @@ _INTRODUCTION = """\
 # Syndromes, exits and context
 
 What every bit and code of a fault means, as kvmfaults decodes it. `kvmfaults-server decode` explains a
-single word: `kvmfaults-server decode x86_64:npf 0x200000006`.
+single word, `kvmfaults-server decode x86_64:npf 0x200000006`, and every word in a line of a trace or a log,
+`kvmfaults-server decode 'LINE'`.
 
 A bit that is not listed is shown as `bit 47`, a code that is not listed as `unknown:0x2f`: they are
 counted and stored like all others. A bit that is proposed is in patches that no released kernel has."""

@@ -1,6 +1,7 @@
 """Exits from KVM_RUN to user space: their names, and the flags of a memory-fault exit."""
 
 import errno as _errno
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -8,7 +9,8 @@ from types import MappingProxyType
 from faultmodel import flags as _flags
 from faultmodel.arch.base import Flag
 from faultmodel.bits import BitField, BitLayout
-from faultmodel.record import EHWPOISON, REASON_NOT_SHOWN, ExitKind, Side
+from faultmodel.errors import WordError
+from faultmodel.record import EHWPOISON, REASON_NOT_SHOWN, U32_MAX, ExitKind, Side
 
 _API = "Linux 7.3 include/uapi/linux/kvm.h, KVM_MEMORY_EXIT_FLAG_PRIVATE"
 _RWX = "kvm mailing list 20231108111806.92604-17-nsaenz@amazon.com (RFC, not merged)"
@@ -136,6 +138,61 @@ def reason_name(reason: int) -> str:
         return "not shown"
     known = EXIT_REASONS.get(reason)
     return f"unknown:{reason:#x}" if known is None else known.name
+
+
+def reason_of(text: str) -> int:
+    """Return the exit reason of a number or a name: ``39``, ``KVM_EXIT_MMIO``, ``mmio``.
+
+    :raises WordError: there is no such reason, or it is no number
+    """
+    name = text.upper().removeprefix("KVM_EXIT_")
+    for number, reason in EXIT_REASONS.items():
+        if reason.name == f"KVM_EXIT_{name}":
+            return number
+    # Reasons are printed in decimal; 0x27 as well.
+    return _number(text, "an exit reason: write it as 39 or KVM_EXIT_MEMORY_FAULT")
+
+
+def errno_of(text: str) -> int:
+    """Return the errno of a number or a name: ``14``, ``-14``, ``EFAULT``.
+
+    :raises WordError: there is no such errno, or it is no number
+    """
+    name = text.upper()
+    if name == "EHWPOISON":
+        return EHWPOISON
+    for number, known in _errno.errorcode.items():
+        if known == name:
+            return number
+    return _number(text.removeprefix("-"), "an errno: write it as 14 or EFAULT")
+
+
+def errno_meaning(number: int) -> str:
+    """Return an errno's text, as programs print it: ``Bad address``."""
+    return _HWPOISON if number == EHWPOISON else os.strerror(number)
+
+
+def errno_named(text: str) -> int | None:
+    """Return the errno whose text this is: 14 for ``Bad address``."""
+    return _ERRNO_BY_TEXT.get(text)
+
+
+def _number(text: str, what: str) -> int:
+    shown = text[:40]
+    try:
+        value = int(text, 0) if len(text) <= 18 else -1
+    except ValueError:
+        value = -1
+    if not 0 <= value <= U32_MAX:
+        raise WordError(f"{shown!r} is not {what}")
+    return value
+
+
+_HWPOISON = "Memory page has hardware error"
+_ERRNO_BY_TEXT: Mapping[str, int] = {
+    **{os.strerror(number): number for number in sorted(_errno.errorcode, reverse=True)},
+    _HWPOISON: EHWPOISON,
+}
 
 
 def errno_name(number: int) -> str:

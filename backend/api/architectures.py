@@ -3,18 +3,22 @@
 from collections.abc import Iterable
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
+from backend.api.parameters import read_body
 from backend.api.presented import bits_text, decoded_body
 from backend.api.responses import reader_problems
-from faultmodel import arch, context, exits
+from faultmodel import arch, context, exits, pasted
 from faultmodel.arch.base import Flag, SyndromeFormat
-from faultmodel.bits import BitField, parse_word
+from faultmodel.bits import BitField
+from faultmodel.numbers import Number, likely_first, parse_numbers
 
 router = APIRouter(prefix="/api/v1", tags=["Vocabulary"])
 
+_MAX_TEXT_BYTES = pasted.MAX_CHARACTERS
+_TEXT_EXAMPLE = "kvm_page_fault: vcpu 0 rip 0xfff0 address 0x4000 error_code 0x181"
 _ALL_EXIT_FLAGS = sum(field.mask for field in exits.FLAGS_LAYOUT.fields)
 
 
@@ -42,7 +46,11 @@ def decode_word(
         str, Path(alias="arch", description="An architecture, as `uname -m` has it.", examples=["x86_64"])
     ],
     word: Annotated[
-        str, Path(description="64-bit word, 0x-hexadecimal or decimal.", examples=["0x200000006"])
+        str,
+        Path(
+            description="64-bit word. Digits alone are read as hexadecimal and as decimal.",
+            examples=["0x200000006"],
+        ),
     ],
     format_name: Annotated[
         str | SkipJsonSchema[None],
@@ -59,14 +67,51 @@ def decode_word(
     formats = (
         architecture.formats.values() if format_name is None else [architecture.format_named(format_name)]
     )
-    number = parse_word(word)
-    return schemas.Decoding(
-        arch=architecture.name,
-        word=hex(number),
-        readings=[
-            schemas.Reading(format=form.name, title=form.title, decoded=decoded_body(form, number))
-            for form in formats
-        ],
+    numbers = parse_numbers(word)
+    readings = [_reading(form, number) for form in formats for number in likely_first(numbers, form)]
+    return schemas.Decoding(arch=architecture.name, word=readings[0].word, readings=readings)
+
+
+@router.post(
+    "/decode",
+    responses=reader_problems(408, 413, 415),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "description": f"UTF-8, at most {_MAX_TEXT_BYTES} bytes.",
+            "content": {"text/plain": {"schema": {"type": "string"}, "example": _TEXT_EXAMPLE}},
+        }
+    },
+)
+async def decode_text(request: Request) -> schemas.FoundWords:
+    """Find every word in lines of a trace or a log, and decode it.
+
+    ftrace, trace-cmd, perf, KVM's and QEMU's error messages, dumps of a VMCB or VMCS, and what VMMs print of
+    memory-fault exits are known.
+    """
+    body = await read_body(request, _MAX_TEXT_BYTES, "text/plain")
+    found = pasted.find(body.decode("utf-8", "replace"))
+    return schemas.FoundWords(items=[_found(item) for item in found])
+
+
+def _reading(form: SyndromeFormat, number: Number) -> schemas.Reading:
+    return schemas.Reading(
+        format=form.name,
+        title=form.title,
+        word=hex(number.value),
+        base=number.base,
+        decoded=decoded_body(form, number.value),
+    )
+
+
+def _found(item: pasted.Found) -> schemas.FoundWord:
+    return schemas.FoundWord(
+        line=item.line,
+        where=item.where,
+        target=item.target,
+        word=hex(item.word),
+        summary=item.summary,
+        decoded=None if item.syndrome is None else decoded_body(item.syndrome, item.word),
     )
 
 

@@ -2,6 +2,8 @@
 
 import socket
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -40,13 +42,35 @@ def test_decode_explains_a_word(capsys: pytest.CaptureFixture[str]) -> None:
         ("x86_64:npf", "0xzz", "'0xzz' is not a number; write it as 0x1f or 31"),
         ("x86_64:npf", "0x1ffffffffffffffff", "0x1ffffffffffffffff does not fit in 64 bits"),
         ("x86_64:esr", "1", "x86_64 has no syndrome format 'esr'; it has ept, npf, pferr"),
-        ("z80", "1", "no architecture 'z80'; there is aarch64, riscv64, x86_64, exit"),
+        ("z80", "1", "no architecture 'z80'; there is aarch64, riscv64, x86_64, exit, exit-reason, errno"),
     ],
 )
 def test_decode_refuses_what_it_cannot_read(
     capsys: pytest.CaptureFixture[str], target: str, word: str, line: str
 ) -> None:
     assert failure(capsys, "decode", target, word) == line
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("kvm_userspace_exit: reason error (14)",), ("kvm_userspace_exit:", "reason", "error", "(14)")],
+)
+def test_decode_explains_a_pasted_line(
+    capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    assert main(["decode", *arguments]) == 0
+    assert "EFAULT" in capsys.readouterr().out
+
+
+def test_decode_reads_lines_from_standard_input() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "backend", "decode", "-"],
+        input="error: kvm run failed Bad address\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "errno 14" in done.stdout
 
 
 def test_decode_is_a_command_of_its_own() -> None:

@@ -2,8 +2,7 @@
 
 import pytest
 
-from faultmodel.bits import BitField, BitLayout, encode, parse_word
-from faultmodel.errors import WordError
+from faultmodel.bits import BitField, BitLayout, encode
 
 LAYOUT = BitLayout(
     (
@@ -56,35 +55,3 @@ def test_unknown_bits_survive_encoding() -> None:
 def test_fields_that_overlap_are_refused() -> None:
     with pytest.raises(ValueError, match="'b' overlaps"):
         BitLayout((BitField("a", 0, 4, "", ""), BitField("b", 3, 1, "", "")))
-
-
-@pytest.mark.parametrize(
-    ("text", "word"),
-    [
-        ("0", 0),
-        ("31", 31),
-        ("0x1f", 31),
-        ("0X1F", 31),
-        ("0x00000000000000000000000000000001", 1),
-        ("18446744073709551615", 2**64 - 1),
-        ("0xffffffffffffffff", 2**64 - 1),
-    ],
-)
-def test_a_word_is_decimal_or_hexadecimal(text: str, word: int) -> None:
-    assert parse_word(text) == word
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "0x", "x", "1f", "-1", "+1", "1_0", "0x1_f", " 1", "1\n", "1.0", "١", "0b1", "0o7", "1e3", "0x-1"],
-)
-def test_what_is_no_number_is_refused(text: str) -> None:
-    with pytest.raises(WordError, match="is not a number; write it as 0x1f or 31"):
-        parse_word(text)
-
-
-@pytest.mark.parametrize("text", ["18446744073709551616", "0x10000000000000000", "9" * 5000])
-def test_what_does_not_fit_is_refused_in_a_short_line(text: str) -> None:
-    with pytest.raises(WordError, match="does not fit in 64 bits") as caught:
-        parse_word(text)
-    assert len(str(caught.value)) < 80

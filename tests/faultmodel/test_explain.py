@@ -3,7 +3,7 @@
 import pytest
 
 from faultmodel.errors import FaultModelError
-from faultmodel.explain import explain
+from faultmodel.explain import explain, explain_text
 from tests.faultmodel.formats import FORMATS
 
 SHADOW = """\
@@ -60,7 +60,7 @@ def test_a_bit_that_is_not_defined_in_this_word_is_no_flag_and_says_so() -> None
 
 
 def test_an_architecture_of_one_format_needs_no_format() -> None:
-    assert explain("riscv64", "21") == RISCV
+    assert explain("riscv64", "0x15") == RISCV
 
 
 def test_without_a_format_each_reading_is_given_and_named() -> None:
@@ -69,7 +69,69 @@ def test_without_a_format_each_reading_is_given_and_named() -> None:
 
 
 def test_an_architecture_answers_to_its_other_names() -> None:
-    assert explain("arm64", "0x93c08007") == explain("aarch64:esr_el2", "2478866439")
+    assert explain("arm64", "0x93c08007") == explain("aarch64:esr_el2", "93c08007")
+
+
+def test_digits_alone_are_explained_both_ways_and_that_is_said() -> None:
+    note = explain("x86_64:ept", "181").splitlines()[0]
+    assert note.startswith("181 is read as hexadecimal, as kernels print words, and as decimal")
+    heads = [line for line in explain("x86_64:ept", "181").splitlines() if line.startswith("x86_64:ept")]
+    assert heads == [
+        "x86_64:ept 0x181 (385), read as hexadecimal",
+        "x86_64:ept 0xb5 (181), read as decimal",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("target", "word", "name"),
+    [
+        ("exit-reason", "39", "KVM_EXIT_MEMORY_FAULT"),
+        ("exit-reason", "0x27", "KVM_EXIT_MEMORY_FAULT"),
+        ("exit-reason", "KVM_EXIT_SHUTDOWN", "KVM_EXIT_SHUTDOWN"),
+        ("exit-reason", "shutdown", "KVM_EXIT_SHUTDOWN"),
+        ("exit-reason", "999", "unknown:0x3e7"),
+        ("errno", "14", "EFAULT"),
+        ("errno", "-14", "EFAULT"),
+        ("errno", "EHWPOISON", "EHWPOISON"),
+        ("errno", "133", "EHWPOISON"),
+    ],
+)
+def test_reasons_and_errors_are_explained(target: str, word: str, name: str) -> None:
+    assert f"name     {name}" in explain(target, word) or f"name  {name}" in explain(target, word)
+
+
+@pytest.mark.parametrize(
+    ("target", "word", "message"),
+    [
+        (
+            "exit-reason",
+            "nonsense",
+            "'nonsense' is not an exit reason: write it as 39 or KVM_EXIT_MEMORY_FAULT",
+        ),
+        ("exit-reason", "-1", "'-1' is not an exit reason: write it as 39 or KVM_EXIT_MEMORY_FAULT"),
+        ("errno", "EWHAT", "'EWHAT' is not an errno: write it as 14 or EFAULT"),
+        ("errno", "9" * 5000, f"'{'9' * 40}' is not an errno: write it as 14 or EFAULT"),
+    ],
+)
+def test_a_bad_reason_or_error_is_refused_in_one_line(target: str, word: str, message: str) -> None:
+    with pytest.raises(FaultModelError) as caught:
+        explain(target, word)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("word", "name"), [("8", "SHUTDOWN"), ("17", "INTERNAL_ERROR"), ("39", "MEMORY_FAULT")]
+)
+def test_flags_that_are_the_number_of_a_reason_say_so(word: str, name: str) -> None:
+    assert f"as an exit reason  KVM_EXIT_{name}: decode exit-reason {word}" in explain("exit", word)
+
+
+def test_a_pasted_line_is_explained_word_by_word() -> None:
+    text = explain_text("kvm_userspace_exit: reason error (14)")
+    assert "errno 14" in text
+    assert "EFAULT" in text
+    with pytest.raises(FaultModelError, match="no word in this text is known"):
+        explain_text("hello")
 
 
 def test_the_flags_of_an_exit_are_explained() -> None:

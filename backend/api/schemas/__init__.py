@@ -41,6 +41,8 @@ from backend.api.schemas.words import (
     FieldDefinition,
     FlagDefinition,
     FormatDefinition,
+    FoundWord,
+    FoundWords,
     Reading,
     WordField,
 )
@@ -65,6 +67,8 @@ __all__ = [
     "FlagDefinition",
     "Flags",
     "FormatDefinition",
+    "FoundWord",
+    "FoundWords",
     "Health",
     "Host",
     "HostBatches",

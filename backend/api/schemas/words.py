@@ -87,10 +87,15 @@ class Architectures(BaseModel):
 
 
 class Reading(BaseModel):
-    """The word read in one format."""
+    """The word read in one format, of digits alone as hexadecimal and as decimal, the likely one first."""
 
     format: str = Field(examples=["npf"])
     title: str
+    word: WordText
+    base: str = Field(
+        description="How digits alone were read: `hexadecimal` or `decimal`; empty where there is one way",
+        examples=[""],
+    )
     decoded: Decoded
 
 
@@ -98,5 +103,26 @@ class Decoding(BaseModel):
     """A word, read in each format that was asked for: the word does not tell which it is in."""
 
     arch: str = Field(examples=["x86_64"])
-    word: WordText
+    word: WordText = Field(description="That of the first reading")
     readings: list[Reading]
+
+
+class FoundWord(BaseModel):
+    """A word in a text."""
+
+    line: int = Field(description="From 1", ge=1)
+    where: str = Field(description="What gave it", examples=["kvm_page_fault error_code"])
+    target: str = Field(
+        description="What it is: an architecture and format, `exit-reason`, `errno`, `exit` (flags of a "
+        "memory-fault exit), `address` or `code`",
+        examples=["x86_64:ept"],
+    )
+    word: WordText
+    summary: str
+    decoded: Decoded | None = Field(description="Null where it is no word of bits")
+
+
+class FoundWords(BaseModel):
+    """Every word of a text that is known, in order; at most 64. What may be in several formats is in each."""
+
+    items: list[FoundWord]

@@ -5,6 +5,8 @@ import pytest
 from faultmodel import arch
 from tests.backend.serving import Server
 
+DECODE = "/api/v1/decode"
+
 
 def test_every_architecture_is_listed_with_its_formats(server: Server) -> None:
     found = server.get("/api/v1/architectures")
@@ -60,6 +62,44 @@ def test_an_unknown_format_is_not_found(server: Server) -> None:
         404,
         "x86_64 has no syndrome format 'esr'; it has ept, npf, pferr",
     )
+
+
+def test_digits_alone_are_read_both_ways(server: Server) -> None:
+    found = server.get("/api/v1/decode/x86_64/181", format="ept")
+    assert found["word"] == "0x181"
+    assert [(reading["word"], reading["base"]) for reading in found["readings"]] == [
+        ("0x181", "hexadecimal"),
+        ("0xb5", "decimal"),
+    ]
+
+
+def test_every_word_of_a_text_is_decoded(server: Server) -> None:
+    text = "kvm_exit: reason EPT_VIOLATION rip 0x1 info1 0x181 info2 0x0\nerror: kvm run failed Bad address\n"
+    answer = server.request(
+        "POST", DECODE, content=text, headers={"content-type": "text/plain; charset=utf-8"}
+    )
+    assert answer.status_code == 200
+    first, second = answer.json()["items"]
+    assert (first["line"], first["target"], first["word"]) == (1, "x86_64:ept", "0x181")
+    assert first["decoded"]["access"] == "read"
+    assert (second["line"], second["target"], second["summary"]) == (2, "errno", "EFAULT: Bad address")
+    assert second["decoded"] is None
+
+
+def test_a_text_without_a_word_has_none(server: Server) -> None:
+    answer = server.request("POST", DECODE, content=b"\xff\x00", headers={"content-type": "text/plain"})
+    assert answer.json() == {"items": []}
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "status"),
+    [(b"x" * 20_000, "text/plain", 413), (b"{}", "application/json", 415)],
+)
+def test_a_text_that_is_too_long_or_no_text_is_refused(
+    server: Server, content: bytes, content_type: str, status: int
+) -> None:
+    answer = server.request("POST", DECODE, content=content, headers={"content-type": content_type})
+    assert answer.status_code == status
 
 
 @pytest.mark.parametrize("word", ["x", "-1", "0x", "0x1ffffffffffffffff", "9" * 5000, "%00", "1.0", "１"])

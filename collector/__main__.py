@@ -13,6 +13,7 @@ from pathlib import Path
 
 from collector import detach, doctor, record, rights, spool_command
 from collector.errors import CollectorError
+from collector.host_lock import LOCK_FILE
 from collector.opener import Opener
 from collector.pins import BPFFS
 from collector.pipeline import Pipeline
@@ -97,6 +98,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         records_per_second=options.records_per_second,
         budget=options.budget / 100,
         bpffs=options.bpffs,
+        lock_file=options.lock_file,
     )
 
 
@@ -168,12 +170,27 @@ def _parser() -> argparse.ArgumentParser:
         default=_default("BPFFS", str(BPFFS)),
         help="where to pin programs and maps, so that counting outlives this process (%(default)s)",
     )
-    doctor.add_parser(commands, _default("DATA_DIR", "/var/lib/kvmfaults"), _default("BPFFS", str(BPFFS)))
+    run.add_argument(
+        "--lock-file",
+        type=Path,
+        default=_default("LOCK_FILE", str(LOCK_FILE)),
+        help="one collector counts on a machine at a time; those that are to count beside each other need one"
+        " each, and a --bpffs each (%(default)s)",
+    )
+    doctor.add_parser(commands, *_places())
     record.add_parser(commands, _default("DATA_DIR", "/var/lib/kvmfaults"))
     spool_command.add_parser(commands, _default("DATA_DIR", "/var/lib/kvmfaults"))
-    detach.add_parser(commands, _default("DATA_DIR", "/var/lib/kvmfaults"), _default("BPFFS", str(BPFFS)))
+    detach.add_parser(commands, *_places()[:2])
     add_import(commands)
     return parser
+
+
+def _places() -> tuple[str, str, str]:
+    return (
+        _default("DATA_DIR", "/var/lib/kvmfaults"),
+        _default("BPFFS", str(BPFFS)),
+        _default("LOCK_FILE", str(LOCK_FILE)),
+    )
 
 
 def _default(name: str, fallback: str = "") -> str:

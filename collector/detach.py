@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.errors import CollectorError, SpoolError
+from collector.pinned_sets import find_sets
 from collector.pins import Pins
 from collector.private_files import check_data_directory
 from collector.settings import pins_file, spool_directory
@@ -26,7 +27,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]", data_dir: str, bpffs
     )
     parser.add_argument("--bpffs", type=Path, default=Path(bpffs), help="(%(default)s)")
     parser.add_argument(
-        "--all", action="store_true", help="what any collector on this host left, whatever its directory"
+        "--all", action="store_true", help="what any collector on this host left, but none that one reads"
     )
     parser.set_defaults(run=run)
 
@@ -36,25 +37,45 @@ def run(options: argparse.Namespace) -> int:
 
     :raises CollectorError: a collector is running there, or they cannot be removed
     """
-    if options.data_dir.is_dir():
+    if options.data_dir.is_dir() and not options.all:
         check_data_directory(options.data_dir)
-    pins = Pins(pins_file(options.data_dir), options.bpffs)
     try:
-        number = pins.remove_all() if options.all else _remove(pins, spool_directory(options.data_dir))
+        if options.all:
+            removed, read = _remove_all(options.bpffs)
+        else:
+            pins = Pins(pins_file(options.data_dir), options.bpffs)
+            removed, read = _remove(pins, spool_directory(options.data_dir)), 0
     except OSError as exc:
         raise CollectorError(f"cannot remove {exc.filename or options.bpffs}: {exc.strerror}") from exc
-    sys.stdout.write(f"removed {number} set{'' if number == 1 else 's'} of programs and maps\n")
+    sys.stdout.write(f"removed {_sets(removed)} of programs and maps\n")
+    if read:
+        sys.stdout.write(f"left {_sets(read)} that a running collector reads\n")
     return 0
 
 
 def _remove(pins: Pins, spool: Path) -> int:
     if not spool.is_dir():
-        return int(pins.remove())
+        return int(pins.unpin())
     try:
         held = lock(spool / "lock")
     except SpoolError as exc:
         raise CollectorError(f"a collector is running: stop it, that also detaches ({exc})") from exc
     try:
-        return int(pins.remove())
+        return int(pins.unpin())
     finally:
         os.close(held)
+
+
+def _remove_all(bpffs: Path) -> tuple[int, int]:
+    """Return how many were removed, and how many are read and stay."""
+    removed = read = 0
+    for pinned in find_sets(bpffs):
+        if pinned.is_read():
+            read += 1
+        else:
+            removed += pinned.remove()
+    return removed, read
+
+
+def _sets(number: int) -> str:
+    return f"{number} set" if number == 1 else f"{number} sets"

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from collector.checks import Cause, Finding, State, examine
+from collector.checks_collector import examine_collector
 from collector.checks_private import examine_private
 
 _MARKS = {State.OK: "ok", State.LACKING: "less", State.MISSING: "MISSING"}
 
 
-def add_parser(commands: "argparse._SubParsersAction[Any]", data_dir: str, bpffs: str) -> None:
+def add_parser(
+    commands: "argparse._SubParsersAction[Any]", data_dir: str, bpffs: str, lock_file: str
+) -> None:
     """Add the command's arguments."""
     codes = ", ".join(f"{cause.value} {cause.name.lower()}" for cause in Cause if cause)
     parser = commands.add_parser(
@@ -28,6 +31,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]", data_dir: str, bpffs
         "--data-dir", type=Path, default=Path(data_dir), help="of the collector (%(default)s)"
     )
     parser.add_argument("--bpffs", type=Path, default=Path(bpffs), help="(%(default)s)")
+    parser.add_argument("--lock-file", type=Path, default=Path(lock_file), help="(%(default)s)")
     parser.set_defaults(run=run)
 
 
@@ -36,6 +40,7 @@ def run(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory(prefix="kvmfaults-") as directory:
         findings = list(examine(Path(directory), attach=not options.no_attach))
     findings += examine_private(options.data_dir, options.bpffs)
+    findings += examine_collector(options.data_dir, options.bpffs, options.lock_file)
     if options.json:
         json.dump([asdict(finding) for finding in findings], sys.stdout, indent=2)
         sys.stdout.write("\n")

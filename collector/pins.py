@@ -1,31 +1,46 @@
 """Where the programs and maps are pinned, so that counting outlives the collector: a folder in bpffs."""
 
+import errno
 import logging
 import os
-import re
 import stat
 import uuid
 from pathlib import Path
 
 from collector import private_files
 from collector.errors import PinnedError, ProbeError
+from collector.pinned_sets import FOLDER, NAME, Owner, PinnedSet, find_sets, hold, own, set_of
 from collector.probe.probes import Probes, open_pinned
 
 logger = logging.getLogger(__name__)
 
 BPFFS = Path("/sys/fs/bpf")
-_FOLDER = "kvmfaults"
-_NAME = re.compile(rb"[0-9a-f]{32}")
 
 
 class Pins:
-    """One collector's pins. Their folder's name is kept in the collector's own directory."""
+    """One collector's pins. Their folder's name is kept in the collector's own directory.
 
-    def __init__(self, name_file: Path, bpffs: Path) -> None:
+    Whoever reads them holds them; what cannot be removed counts on, which is logged.
+    """
+
+    def __init__(self, name_file: Path, bpffs: Path, host: str = "") -> None:
+        """:param host: the name under which they count"""
         self._name_file = name_file
-        self._root = bpffs / _FOLDER
+        self._root = bpffs / FOLDER
         self._bpffs = bpffs
+        self._owner = Owner(host, str(name_file.parent.absolute()))
+        self._held: int | None = None
         self._reason_file = name_file.with_suffix(".given-up")
+
+    @property
+    def bpffs(self) -> Path:
+        """The BPF file system."""
+        return self._bpffs
+
+    @property
+    def root(self) -> Path:
+        """The folder of everybody's sets."""
+        return self._root
 
     def take_reason(self) -> str:
         """Return, once, why what was pinned had to be given up; empty where it had not."""
@@ -61,15 +76,55 @@ class Pins:
         if folder is None or not folder.is_dir() or self._is_anyones():
             return None
         try:
+            self._hold(folder)
             return open_pinned(folder, layout)
         except PinnedError as exc:
             self.give_up(str(exc))
             return None
         except OSError as exc:
+            self.release()
             raise ProbeError(
                 f"cannot open what was left counting under {folder}: {exc.strerror}; it counts on until"
                 " a collector can, or until kvmfaults-collector detach"
             ) from exc
+
+    def host_of_left(self) -> str:
+        """Return the name under which what was left has counted; empty where that is not known."""
+        folder = self._folder()
+        owner = set_of(folder).owner if folder is not None else None
+        return owner.host if owner is not None else ""
+
+    def others(self) -> list[PinnedSet]:
+        """Return what other collectors have pinned on this machine."""
+        try:
+            return (
+                []
+                if self.why_not()
+                else [one for one in find_sets(self._bpffs) if one.folder != self._folder()]
+            )
+        except OSError as exc:
+            logger.warning("pinned sets not found path=%s error=%r", self._root, exc.strerror)
+            return []
+
+    def adopt(self, one: PinnedSet, layout: bytes) -> Probes | None:
+        """Make another's set this collector's, and open it as ``open`` does.
+
+        :raises ProbeError: it cannot be opened now
+        """
+        try:
+            private_files.replace(self._name_file, one.folder.name.encode())
+        except OSError as exc:
+            raise ProbeError(f"cannot write {self._name_file}: {exc.strerror}") from exc
+        return self.open(layout)
+
+    def say_whose(self) -> None:
+        """Let what is pinned tell for which host and data directory it counts."""
+        folder = self._folder()
+        try:
+            if folder is not None and folder.is_dir():
+                own(folder, self._owner)
+        except OSError as exc:
+            logger.warning("pinned set does not say whose it is path=%s error=%r", folder, exc.strerror)
 
     def keep(self, probes: Probes, newest_batch: int) -> str:
         """Pin the programs and maps; return why they could not be, empty where they were.
@@ -80,7 +135,7 @@ class Pins:
         """
         reason = self.why_not()
         if reason:
-            self._name_file.unlink(missing_ok=True)
+            self._forget()
             return reason
         folder = self._root / uuid.uuid4().hex
         # What this file names no more stays for ever.
@@ -89,29 +144,65 @@ class Pins:
             # The name first: what is pinned under a name that nobody knows would stay for ever.
             private_files.replace(self._name_file, folder.name.encode())
             probes.pin(folder, newest_batch)
+            self._hold(folder)
         except OSError as exc:
             self.remove()
             return f"cannot pin under {folder}: {exc.strerror}"
+        self.say_whose()
         return ""
 
     def give_up(self, reason: str) -> None:
         """Remove what cannot be read on, not by a successor either."""
         logger.warning("pinned programs given up reason=%r", reason)
-        # For the next process, should this one not come to tell it.
-        private_files.replace(self._reason_file, reason.encode())
+        try:
+            # For the next process, should this one not come to tell it.
+            private_files.replace(self._reason_file, reason.encode())
+        except OSError as exc:
+            logger.warning("reason not written path=%s error=%r", self._reason_file, exc.strerror)
         self.remove()
 
     def remove(self) -> bool:
-        """Unpin; return whether there was anything. What a running collector holds goes on."""
+        """Unpin, as ``unpin`` does; where it cannot be done, it is logged."""
+        try:
+            return self.unpin()
+        except OSError as exc:
+            logger.warning(
+                "not unpinned, counts on until kvmfaults-collector detach path=%s error=%r",
+                exc.filename or self._root,
+                exc.strerror,
+            )
+            return False
+
+    def unpin(self) -> bool:
+        """Unpin; return whether there was anything. What a running collector holds goes on.
+
+        :raises OSError: it cannot be removed, or not whole
+        """
         folder = self._folder()
-        is_removed = folder is not None and _remove(folder)
+        is_removed = folder is not None and set_of(folder).remove()
+        self.release()
         self._name_file.unlink(missing_ok=True)
         return is_removed
 
-    def remove_all(self) -> int:
-        """Unpin what any collector on this host has pinned; return how many sets there were."""
-        folders = sorted(self._root.iterdir()) if self._root.is_dir() else []
-        return sum(_remove(folder) for folder in folders)
+    def _forget(self) -> None:
+        self.release()
+        try:
+            self._name_file.unlink(missing_ok=True)
+        except OSError as exc:
+            logger.warning("name of the pins not deleted path=%s error=%r", self._name_file, exc.strerror)
+
+    def release(self) -> None:
+        """Let another collector read what is pinned."""
+        if self._held is not None:
+            os.close(self._held)
+            self._held = None
+
+    def _hold(self, folder: Path) -> None:
+        """:raises OSError: it cannot be held, or another collector reads it"""
+        self.release()
+        self._held = hold(folder)
+        if self._held is None:
+            raise BlockingIOError(errno.EBUSY, "another collector reads it")
 
     def _is_anyones(self) -> bool:
         """Whether another user can change what is pinned here: a BPF file system is writable by all."""
@@ -120,21 +211,11 @@ class Pins:
 
     def _folder(self) -> Path | None:
         try:
-            name = private_files.read(self._name_file).strip()
+            name = private_files.read(self._name_file).strip().decode("ascii", "replace")
         except FileNotFoundError:
             return None
         # Anything else is damage: after a power cut, when nothing is pinned either.
-        return self._root / name.decode() if _NAME.fullmatch(name) else None
-
-
-def _remove(folder: Path) -> bool:
-    if not folder.is_dir():
-        return False
-    # Links first: what attributes and counts ends before the maps that it uses are let go.
-    for path in sorted(folder.iterdir(), key=lambda path: not path.name.startswith("link-")):
-        path.unlink(missing_ok=True)
-    folder.rmdir()
-    return True
+        return self._root / name if NAME.fullmatch(name) else None
 
 
 def _is_bpffs(path: Path) -> bool:

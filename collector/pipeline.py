@@ -17,10 +17,12 @@ from collector.cost import CostMeter
 from collector.errors import ProbeError
 from collector.governor import Governor
 from collector.host import HostView
+from collector.host_lock import Holder, HostLock
 from collector.identity.greeter import Greeter
 from collector.identity.process import host_proc
 from collector.identity.uevents import KvmEvents
 from collector.opener import Opener
+from collector.other_sets import ADOPTED
 from collector.outbox import Outbox
 from collector.pins import Pins
 from collector.private_files import check_data_directory
@@ -53,6 +55,7 @@ logger = logging.getLogger(__name__)
 RETRY_S = 2.0
 """How long to wait before trying again to attach, where the host lacks something."""
 _SWITCHED = "counted by another version; its last counts were read, and each vCPU's count may be one too high"
+_RENAMED = "counts from here on, and since the last batch before, have this host's name; it was"
 _STOPPED = "what had been counting was stopped; its last counts were read, of a time that is not covered"
 FLUSH_S = 2.0
 """How long an ordered end waits for the server to take what is left; the rest stays in the spool."""
@@ -78,11 +81,17 @@ class Pipeline:
         self._architecture = arch.for_machine(platform.machine())
         self._boot_id = boot_id()
         self._host = HostView(settings.host, self._boot_id, self._architecture.name, settings.data_dir)
-        self._pins = Pins(settings.pins_file, settings.bpffs)
+        self._pins = Pins(settings.pins_file, settings.bpffs, settings.host)
+        me = Holder(os.getpid(), settings.host, str(settings.data_dir.absolute()))
+        self._machine = HostLock(settings.lock_file, self._pins, me)
+        self._waits_for = ""
         self._governor = Governor(settings.budget)
         self._patience = Patience()
         self._left: Probes | None = None
         """What an earlier collector left counting, until it is read on."""
+        self._left_host = ""
+        """The name under which it has counted, where that is another than this host's now."""
+        self._left_notes: list[tuple[str, str]] = []
 
     def run(self) -> None:
         """Collect until told to stop. Where the host lacks something, say so, wait and try again.
@@ -92,15 +101,16 @@ class Pipeline:
         settings = self._settings
         check_data_directory(settings.data_dir)
         with Spool(settings.spool_directory, max_bytes=settings.spool_bytes) as spool:
-            part_by_host(spool, settings.host)
             uplink = Uplink(settings.server, token_file=settings.token_file, ca_file=settings.ca_file)
             shipper = Shipper(spool, uplink)
             self._left = self._left_running(spool)
+            part_by_host(spool, settings.host)
             shipper.start()
             try:
                 self._collect_until_told(spool, Outbox(spool, self._architecture.name))
             finally:
                 self._let_go()
+                self._machine.close()
                 shipper.flush(FLUSH_S)
 
     def _left_running(self, spool: Spool) -> Probes | None:
@@ -108,9 +118,11 @@ class Pipeline:
 
         :raises ProbeError: the kernel refuses; what was left is left as it is
         """
+        left_host = self._pins.host_of_left()
         probes = self._pins.open(layout_digest())
         if probes is None:
             return None
+        self._left_host = left_host if left_host != self._settings.host else ""
         cut = probes.last_cut()
         unfinished = spool.resume(cut.batch)
         if unfinished is None:
@@ -138,14 +150,47 @@ class Pipeline:
     def _collect_until_told(self, spool: Spool, outbox: Outbox) -> None:
         while not self._stop.is_set():
             try:
-                self._collect(spool, outbox)
+                if self._is_alone(outbox):
+                    self._collect(spool, outbox)
             except ProbeError as exc:
                 reason = first_missing(self._settings.headers_directory) or str(exc)
                 logger.warning("waiting reason=%r retry_s=%g", reason, RETRY_S)
                 outbox.send(self._host.waiting(reason), Content())
                 self._stop.wait(RETRY_S)
 
+    def _is_alone(self, outbox: Outbox) -> bool:
+        """Tell whether no other collector counts on this machine; while one does, say so and wait."""
+        holder = self._machine.take()
+        if holder is None:
+            self._waits_for = ""
+            return True
+        reason = f"another collector counts on this machine ({holder}); end it, and this one begins"
+        if reason != self._waits_for:
+            self._waits_for = reason
+            logger.warning("waiting reason=%r retry_s=%g", reason, RETRY_S)
+        if holder.host != self._settings.host:
+            # Of one name, the other speaks.
+            outbox.send(self._host.waiting(reason), Content())
+        self._stop.wait(RETRY_S)
+        return False
+
+    def _see_to_others(self, spool: Spool) -> None:
+        """Take over what was counted for a data directory that is gone, and remove what cannot be."""
+        others = self._machine.others
+        if self._left is None and others.lost:
+            *older, newest = others.lost
+            others = replace(others, lost=older)
+            self._left = self._pins.adopt(newest, layout_digest())
+            if self._left is not None:
+                # Its newest batch has a number of a spool that is gone.
+                self._left.keep_cut(replace(self._left.last_cut(), batch=spool.last_number))
+                host = newest.owner.host if newest.owner else ""
+                self._left_host = host if host != self._settings.host else ""
+                self._left_notes.append(("taken_over", ADOPTED))
+        self._left_notes += [("replaced", told) for told in others.remove_lost()]
+
     def _collect(self, spool: Spool, outbox: Outbox) -> None:
+        self._see_to_others(spool)
         headers = ensure_headers(self._settings.headers_directory)
         with self._surroundings() as around:
             if self._left is not None and is_idle():
@@ -154,13 +199,17 @@ class Pipeline:
                 self._finish_left(self._host.waiting("no guest can run"), around, outbox, is_covered=True)
             plan = make_plan(read_facts(headers))
             source = make_source(plan)
-            notes: list[tuple[str, str]] = []
+            notes = list(self._left_notes)
             if given_up := self._pins.take_reason():
                 notes.append(("replaced", f"what had been counting could not be read on: {given_up}"))
             refused = ""
-            if self._left is not None and self._left.is_of(source) and self._left.is_counting():
-                probes, self._left = self._left, None
-                notes.append(("taken_over", "counting went on while no collector ran"))
+            left = self._left
+            if left is not None and left.is_of(source) and left.is_counting() and not self._left_host:
+                probes, self._left = left, None
+                self._machine.others.pause_expected()
+                self._pins.say_whose()
+                if not any(kind == "taken_over" for kind, _ in notes):
+                    notes.append(("taken_over", "counting went on while no collector ran"))
             else:
                 after = None if self._left is None else self._left.handles
                 with self._patience.trying() as deadline_s, _module_types(self._opener) as types_fd:
@@ -202,10 +251,14 @@ class Pipeline:
         probes.attach(plan)
         was_counting = self._left is not None and self._left.is_counting()
         probes.begin(source, after=self._left)
+        self._machine.others.pause_expected()
         if self._left is None:
             return []
         host = self._host.attached(plan, around.events, "")
         self._finish_left(host, around, outbox, is_covered=was_counting)
+        if self._left_host:
+            renamed, self._left_host = self._left_host, ""
+            return [("replaced", f"{_RENAMED} {renamed!r}")]
         return [("replaced", _SWITCHED if was_counting else _STOPPED)]
 
     def _finish_left(self, host: Host, around: _Surroundings, outbox: Outbox, *, is_covered: bool) -> None:
@@ -217,7 +270,14 @@ class Pipeline:
         left = self._left
         assert left is not None
         with self._session(left, around, outbox) as session:
-            session.take_round(host, around.table, around.memory, is_covered=is_covered, is_last=True)
+            session.take_round(
+                host,
+                around.table,
+                around.memory,
+                is_covered=is_covered,
+                is_last=True,
+                is_anew=bool(self._left_host),
+            )
         self._left = None
         self._pins.remove()
         left.close()
@@ -234,6 +294,7 @@ class Pipeline:
         with self._session(probes, around, outbox) as session:
             for kind, detail in notes:
                 session.note(kind, detail)
+            self._left_notes.clear()
             # At once: that the host is there, and what was counted while no collector ran.
             session.take_round(host, around.table, around.memory)
             session.read_on(

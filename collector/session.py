@@ -78,11 +78,13 @@ class Session:
         *,
         is_covered: bool = True,
         is_last: bool = False,
+        is_anew: bool = False,
     ) -> None:
         """Read, send, and note up to where.
 
         :param is_covered: whether all of the time since the last round was counted
         :param is_last: see ``Reader.read``
+        :param is_anew: tell it as a counting that began at the last round: what was before, another host has
         :raises ProbeError: the probes cannot be read
         """
         found = self._rounds.take(is_last=is_last)
@@ -91,10 +93,14 @@ class Session:
         cost = self._meter.read(span.from_ns, span.to_ns)
         events = (*self._notes, *self._recording.adjust(found.vms, cost, span.to_ns))
         self._notes.clear()
+        ledger, counting = found.content.ledger, found.cut.counting
+        if is_anew:
+            ledger = [msgspec.structs.replace(entry, seen_total=entry.seen) for entry in ledger]
+            counting = ""
         self._outbox.send(
             host,
-            replace(found.content, covered=covered, events=events, costs=(cost,)),
-            counting=found.cut.counting,
+            replace(found.content, ledger=ledger, covered=covered, events=events, costs=(cost,)),
+            counting=counting,
             cut=msgspec.msgpack.encode(found.cut),
             commit=lambda number: self._probes.keep_cut(replace(found.cut, batch=number)),
         )

@@ -4,6 +4,7 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from collector.host_lock import LOCK_FILE
 from collector.pins import BPFFS
 from collector.probe.layout import RecordLevel
 from collector.spool import DEFAULT_BYTES
@@ -31,7 +32,8 @@ class Settings:
     ``records``: which guest faults are recorded one by one, of a sample at most ``records_per_second`` of
     each VM.
     ``budget``: CPU time per time that the collector may use before it records less; 0 for no bound.
-    ``bpffs``: where programs and maps are pinned.
+    ``bpffs``: where programs and maps are pinned. ``lock_file``: locked, so that one collector counts on this
+    machine at a time.
     """
 
     server: str
@@ -45,6 +47,7 @@ class Settings:
     records_per_second: int = DEFAULT_RECORDS_PER_SECOND
     budget: float = DEFAULT_BUDGET
     bpffs: Path = BPFFS
+    lock_file: Path = LOCK_FILE
 
     @property
     def spool_directory(self) -> Path:

@@ -38,35 +38,48 @@ def wait_for(look: Callable[[], Result | None], seconds: float, what: str) -> Re
 class Product:
     """Starts and ends the two processes; asks the server."""
 
-    def __init__(self, directory: Path, *, database: str | None = None) -> None:
+    def __init__(self, directory: Path, *, database: str | None = None, tree: Path = TOP) -> None:
         """Prepare a database and an ingest token.
 
         :param database: URL of an empty database; an SQLite file of its own where none is said
+        :param tree: checkout whose processes are started, until ``tree`` is changed
         """
+        self.tree = tree
         self.directory = directory
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.database = database or f"sqlite:///{directory / 'kvmfaults.db'}"
         self.host = "test-host"
+        self.bpffs = directory / "bpf"
+        """A BPF file system of its own, so that it and others on this machine leave each other alone."""
+        self.lock_file = directory / "machine.lock"
+        self.data_dir = directory
+        """The collector's."""
         self.server: subprocess.Popen[bytes] | None = None
         self.collector: subprocess.Popen[bytes] | None = None
         self.command("backend", "migrate", "--database", self.database)
+        self.token = directory / "ingest.token"
+        """The ingest token's file."""
+        self._enrol()
+
+    def rename(self, host: str) -> None:
+        """Give the host another name, with a token of its own, from the collector's next start on."""
+        self.host = host
+        self.token = self.directory / f"{host}.token"
+        self._enrol()
+
+    def _enrol(self) -> None:
         self.command(
             *("backend", "token", "create", "--database", self.database),
             *("--kind", "ingest", "--host", self.host, "--file", str(self.token)),
         )
 
-    @property
-    def token(self) -> Path:
-        """The ingest token's file."""
-        return self.directory / "ingest.token"
-
     def command(self, *arguments: str) -> str:
         """Run one of the commands to its end and return what it prints."""
         done = subprocess.run(
             [sys.executable, "-m", *arguments],
-            cwd=TOP,
-            env=_environment(),
+            cwd=self.tree,
+            env=self._environment(),
             capture_output=True,
             text=True,
             check=False,
@@ -107,9 +120,20 @@ class Product:
         :param environment: what it has in its environment beside this process's
         """
         self.collector = self._spawn(
+            *self.collector_command(server=server), *options, environment=environment
+        )
+
+    def collector_command(self, *, server: str | None = None) -> tuple[str, ...]:
+        """The collector's module and arguments, beside others on this machine."""
+        if not self.bpffs.is_dir():
+            self.bpffs.mkdir()
+            subprocess.run(["mount", "-t", "bpf", "-o", "mode=700", "bpf", self.bpffs], check=False)
+        return (
             *("collector", "run", "--server", server or self.url, "--token-file", str(self.token)),
-            *("--data-dir", str(self.directory), "--host", self.host, *options),
-            environment=environment,
+            *("--data-dir", str(self.data_dir), "--host", self.host),
+            *("--bpffs", str(self.bpffs)),
+            # Versions before did not know of each other.
+            *(("--lock-file", str(self.lock_file)) if self.tree == TOP else ()),
         )
 
     def _attached_since(self, started: datetime) -> bool:
@@ -134,7 +158,9 @@ class Product:
         _end(self.collector, signal.SIGTERM)
         _end(self.server, signal.SIGTERM)
         # What a killed collector left counting would slow down every guest of this host from here on.
-        self.command("collector", "detach", "--data-dir", str(self.directory))
+        if self.bpffs.is_dir():
+            self.command("collector", "detach", "--all", "--bpffs", str(self.bpffs))
+            subprocess.run(["umount", "--lazy", self.bpffs], check=False)
 
     def status(self, path: str) -> int | None:
         """The HTTP status of a path, None while nothing answers."""
@@ -174,21 +200,20 @@ class Product:
         """Counts by flag."""
         return {item["flag"]: item["count"] for item in self.get(f"vms/{vm_id}/flags")["items"]}
 
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "PYTHONPATH": str(self.tree)}
+
     def _spawn(
         self, *arguments: str, environment: Mapping[str, str] | None = None
     ) -> subprocess.Popen[bytes]:
         with (self.directory / f"{arguments[0]}.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", *arguments],
-                cwd=TOP,
-                env={**_environment(), **(environment or {})},
+                cwd=self.tree,
+                env={**self._environment(), **(environment or {})},
                 stdout=log,
                 stderr=log,
             )
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(TOP)}
 
 
 def _end(process: subprocess.Popen[bytes] | None, number: signal.Signals) -> None:

@@ -87,15 +87,17 @@ def test_an_ordered_end_leaves_nothing_counting(own_product: Product) -> None:
     assert own_product.collector is not None
     own_product.collector.terminate()
     own_product.collector.wait(5)
-    removed = own_product.command("collector", "detach", "--data-dir", str(own_product.directory))
+    detach = ("collector", "detach", "--data-dir", str(own_product.directory))
+    removed = own_product.command(*detach, "--bpffs", str(own_product.bpffs))
     assert removed == "removed 0 sets of programs and maps\n"
 
 
 def test_detach_removes_what_a_killed_collector_left(own_product: Product) -> None:
     own_product.kill_collector()
     detach = ("collector", "detach", "--data-dir", str(own_product.directory))
-    assert own_product.command(*detach) == "removed 1 set of programs and maps\n"
-    assert own_product.command(*detach) == "removed 0 sets of programs and maps\n"
+    there = ("--bpffs", str(own_product.bpffs))
+    assert own_product.command(*detach, *there) == "removed 1 set of programs and maps\n"
+    assert own_product.command(*detach, *there) == "removed 0 sets of programs and maps\n"
 
 
 def test_an_ordered_end_delivers_the_last_counts(own_product: Product) -> None:

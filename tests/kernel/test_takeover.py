@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from collector.pins import BPFFS
 from collector.probe import bpf
 from collector.probe.layout import ABOUT
 from tests.kernel.guests import run_guest, start_guest, told_by
@@ -25,7 +24,7 @@ _READ_A_LAST_TIME = (
 
 def _left(product: Product) -> Path:
     """Kill the collector; where its programs and maps are pinned."""
-    folder = BPFFS / "kvmfaults" / (product.directory / "pins").read_text()
+    folder = product.bpffs / "kvmfaults" / (product.directory / "pins").read_text()
     product.kill_collector()
     return folder
 
@@ -149,17 +148,7 @@ def test_a_set_that_lacks_a_map_is_replaced_and_it_is_said(own_product: Product)
 def test_what_cannot_be_opened_now_is_left_for_a_start_that_can(own_product: Product) -> None:
     folder = _left(own_product)
     unseen = run_guest(write=503)
-    few_files = [
-        sys.executable,
-        "-m",
-        "collector",
-        "run",
-        "--server",
-        own_product.url,
-        "--host",
-        own_product.host,
-    ]
-    few_files += ["--token-file", str(own_product.token), "--data-dir", str(own_product.directory)]
+    few_files = [sys.executable, "-m", *own_product.collector_command()]
     failed = subprocess.run(
         ["prlimit", "--nofile=24", *few_files], cwd=TOP, capture_output=True, text=True, check=False
     )

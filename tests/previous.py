@@ -1,0 +1,25 @@
+"""This program as it was before: the other side of an upgrade that is half done."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.product import TOP
+
+COMMIT = "b47223a2f2617987e0e9f49c0fc6342c6f34442e"
+"""The newest that writes version 2 of the wire, and whose collector deletes what is refused."""
+
+
+def unpack(directory: Path) -> Path:
+    """Unpack it; skip the test where there is no history to take it from."""
+    git = ["git", "-c", "safe.directory=*", "-C", str(TOP)]
+    try:
+        known = subprocess.run([*git, "cat-file", "-e", f"{COMMIT}^{{commit}}"], capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("git is not installed")
+    if known.returncode != 0:
+        pytest.skip(f"this is no checkout with the commit {COMMIT}")
+    archive = subprocess.run([*git, "archive", COMMIT], check=True, capture_output=True).stdout
+    subprocess.run(["tar", "-x", "-C", str(directory)], input=archive, check=True)
+    return directory

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TextIO
+from urllib.parse import quote
 
 from backend.__main__ import main as server_command
 from collector.settings import MAX_INTERVAL_S, MIN_INTERVAL_S
@@ -240,7 +241,9 @@ def _feeds(options: argparse.Namespace, url: str) -> list[Child]:
 
 def _token(options: argparse.Namespace) -> Path:
     directory: Path = options.data_dir
-    return directory / ("import.token" if options.files else "ingest.token")
+    # A machine that was renamed is another host, with a token of its own.
+    name = "import" if options.files else f"ingest-{quote(_host_name(options), safe='')}"
+    return directory / f"{name}.token"
 
 
 def _host_name(options: argparse.Namespace) -> str:

@@ -156,6 +156,8 @@ class Pipeline:
                 reason = first_missing(self._settings.headers_directory) or str(exc)
                 logger.warning("waiting reason=%r retry_s=%g", reason, RETRY_S)
                 outbox.send(self._host.waiting(reason), Content())
+                # Whoever cannot count keeps nobody from it.
+                self._machine.close()
                 self._stop.wait(RETRY_S)
 
     def _is_alone(self, outbox: Outbox) -> bool:

@@ -5,6 +5,7 @@ of it at the end. The engine must be running already, on this machine.
 """
 
 import argparse
+import fcntl
 import json
 import os
 import re
@@ -51,6 +52,7 @@ def main() -> int:
     options = _options()
     try:
         _require_engine()
+        _require_no_collector()
         with _deployment(keep=options.keep) as deployment:
             _prove(deployment)
     except CannotTryError as exc:
@@ -128,6 +130,20 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--keep", action="store_true", help=f"leave the project {PROJECT} running at the end")
     return parser.parse_args()
+
+
+def _require_no_collector() -> None:
+    """:raises CannotTryError: a collector counts on this machine, and the proof's would wait for it to end"""
+    pins = Path("/sys/fs/bpf/kvmfaults")
+    if not pins.is_dir():
+        return
+    descriptor = os.open(pins, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise CannotTryError("a collector counts on this machine already; end it first") from None
+    finally:
+        os.close(descriptor)
 
 
 def _require_engine() -> None:

@@ -17,6 +17,7 @@ from collector.host_lock import LOCK_FILE
 from collector.opener import Opener
 from collector.pins import BPFFS
 from collector.pipeline import Pipeline
+from collector.private_files import check_data_directory
 from collector.probe.layout import RecordLevel
 from collector.settings import (
     DEFAULT_BUDGET,
@@ -66,11 +67,19 @@ def _run(options: argparse.Namespace) -> int:
         signal.signal(number, lambda *_: stop.set())
     signal.signal(signal.SIGHUP, lambda *_: stop.set(leave_counting=True))
     _warn_of_open_file(options.token_file)
+    # It may have to be made in another user's: later there is no right to.
+    check_data_directory(options.data_dir)
     # Before any thread: each has rights of its own.
     with Opener() as opener:
-        rights.keep_only(rights.needed())
+        rights.keep_only(rights.needed(_read_later(options)))
         Pipeline(_settings(options), stop, opener).run()
     return 0
+
+
+def _read_later(options: argparse.Namespace) -> list[Path]:
+    """What is read again while it runs: the loader is started anew for each vendor's module."""
+    own = [Path(__file__), Path(sys.executable), Path(sys.prefix)]
+    return [*own, options.data_dir, options.token_file, *([options.ca_file] if options.ca_file else [])]
 
 
 def _warn_of_open_file(path: Path) -> None:

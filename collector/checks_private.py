@@ -12,6 +12,7 @@ from collector.settings import spool_directory
 from collector.spool_lock import is_held
 
 _MOST_NAMED = 8
+_LOOK = rights.Capability.DAC_READ_SEARCH.name
 
 
 def examine_private(data_dir: Path, bpffs: Path) -> Iterator[Finding]:
@@ -69,7 +70,7 @@ def _rights(data_dir: Path) -> Finding:
         return Finding("rights", State.OK, f"no collector runs with {data_dir}")
     held = rights.names(int(_field(status, "CapPrm"), 16))
     is_final = _field(status, "NoNewPrivs") == "1"
-    more = set(held) - {capability.name for capability in rights.needed()}
+    more = set(held) - {capability.name for capability in rights.needed()} - {_LOOK}
     named = ", ".join(held) if len(held) <= _MOST_NAMED else f"{len(held)} capabilities"
     said = f"the collector (process {pid}) holds {named or 'no capability'}"
     if more or not is_final:
@@ -78,6 +79,13 @@ def _rights(data_dir: Path) -> Finding:
             State.LACKING,
             said if is_final else f"{said}, and may get others",
             "it is of another version: start this one in its place",
+        )
+    if _LOOK in held:
+        return Finding(
+            "rights",
+            State.LACKING,
+            f"{said}, and can get no other; by {_LOOK} it may read every file",
+            "install it, and keep its token, where root needs no such right: not in a closed home",
         )
     return Finding("rights", State.OK, f"{said}, and can get no other")
 

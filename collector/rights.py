@@ -9,7 +9,8 @@ import ctypes
 import os
 import re
 import struct
-from collections.abc import Collection
+import sys
+from collections.abc import Collection, Iterable
 from enum import IntEnum
 from pathlib import Path
 
@@ -27,18 +28,23 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Capability(IntEnum):
     """Those that are spoken of here."""
 
+    DAC_READ_SEARCH = 2
     SYS_PTRACE = 19
     SYS_ADMIN = 21
     PERFMON = 38
     BPF = 39
 
 
-def needed(mounts: str | None = None) -> frozenset[Capability]:
-    """Return what the collector needs.
+def needed(paths: Iterable[Path] = (), mounts: str | None = None) -> frozenset[Capability]:
+    """Return what the collector needs. To be asked before any thread is started.
 
+    :param paths: what it has to read: its own program, its directory, its token
     :param mounts: the text of /proc/self/mounts, which is read where it is not given
     """
     kept = {Capability.BPF, Capability.PERFMON}
+    if not _can_all_be_read(paths):
+        # Root that was called in another user's home has to look into it, where that is closed.
+        kept.add(Capability.DAC_READ_SEARCH)
     if _hides_processes(Path("/proc/self/mounts").read_text() if mounts is None else mounts):
         # Other users' VMMs can be named only by whoever may trace them.
         kept.add(Capability.SYS_PTRACE)
@@ -70,6 +76,24 @@ def names(mask: int) -> tuple[str, ...]:
     """Return the names of capabilities in a mask such as CapEff of /proc/PID/status; others as numbers."""
     known = {capability.value: capability.name for capability in Capability}
     return tuple(known.get(bit, str(bit)) for bit in range(64) if mask >> bit & 1)
+
+
+def _can_all_be_read(paths: Iterable[Path]) -> bool:
+    """Try it without the right to read whatever there is, in a process that ends at once."""
+    there = [
+        next(place for place in (path, *path.parents) if place.exists()) for path in map(Path.absolute, paths)
+    ]
+    if not there:
+        return True
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            keep_only([])
+            os._exit(0 if all(os.access(path, os.R_OK) for path in there) else 1)
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
 def _drop_from_bounding_set(mask: int) -> None:

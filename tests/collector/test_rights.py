@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,8 +27,22 @@ from tests.product import TOP
 def test_the_right_to_trace_is_kept_only_where_processes_are_hidden(options: str, is_kept: bool) -> None:
     others = "x /proc ext4 rw,hidepid=2 0 0\nproc /jail/proc proc rw,hidepid=2 0 0\n"
     mounts = f"{others}proc /proc proc {options} 0 0\n"
-    assert (Capability.SYS_PTRACE in needed(mounts)) == is_kept
-    assert needed(mounts) >= {Capability.BPF, Capability.PERFMON}
+    assert (Capability.SYS_PTRACE in needed(mounts=mounts)) == is_kept
+    assert needed(mounts=mounts) >= {Capability.BPF, Capability.PERFMON}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root reads what is closed to it")
+def test_the_right_to_look_everywhere_is_kept_only_where_something_needed_is_closed(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o755)
+    (home / "program").touch()
+    os.chown(home, 65534, 65534)
+    os.chown(home / "program", 65534, 65534)
+    paths = [home / "program", home / "not" / "there", Path(sys.executable)]
+    assert Capability.DAC_READ_SEARCH not in needed(paths)
+    home.chmod(0o700)
+    assert Capability.DAC_READ_SEARCH in needed(paths)
+    assert Capability.DAC_READ_SEARCH in needed([home / "not" / "there"])
 
 
 def test_capabilities_are_told_by_name() -> None:

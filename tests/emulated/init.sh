@@ -26,7 +26,7 @@ $busybox mount -t sysfs sysfs /root/sys
 $busybox mount -t tracefs tracefs /root/sys/kernel/tracing
 $busybox mount -t debugfs debugfs /root/sys/kernel/debug
 $busybox mount -t securityfs securityfs /root/sys/kernel/security
-$busybox mount -t bpf bpf /root/sys/fs/bpf
+$busybox mount -t bpf -o mode=700 bpf /root/sys/fs/bpf
 $busybox mount --bind /dev /root/dev
 
 # The addresses of QEMU's user networking: the host is 10.0.2.2.

@@ -88,7 +88,9 @@ class Stage:
         except EmulatorError:
             self.product.stop()
             raise
-        (self.machine.job / "token").write_text(self.product.token.read_text())
+        token = self.machine.job / "token"
+        token.write_text(self.product.token.read_text())
+        token.chmod(0o600)
 
     def __enter__(self) -> "Stage":
         return self

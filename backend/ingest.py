@@ -1,20 +1,26 @@
 """Takes a collector's batch: reads it, checks whose it is, stores it once."""
 
+from collections.abc import Sequence
+
 from backend.errors import WrongHostError
 from backend.quotas import Quotas
 from backend.store.base import Store
 from backend.store.hosts import RECORDING
+from backend.store.parts import storable
+from backend.store.values import NotStored
 from faultmodel import wire
 from faultmodel.record import Host
 from faultmodel.text import printable
 
 
-def ingest(store: Store, quotas: Quotas, body: bytes, *, host: str, token: str, received_ns: int) -> bool:
+def ingest(
+    store: Store, quotas: Quotas, body: bytes, *, host: str, token: str, received_ns: int
+) -> tuple[bool, Sequence[NotStored]]:
     """Store a batch of this host; one that was stored before changes nothing.
 
     :param body: at most ``wire.MAX_BATCH_BYTES``, encoded as ``faultmodel.wire`` has it
     :param token: the hash of the token that brought it
-    :return: whether it was new
+    :return: whether it was new, and which parts of it could not be stored
     :raises WireError: the bytes are no batch
     :raises WrongHostError: it is another host's
     :raises BatchError: it contradicts itself
@@ -25,7 +31,9 @@ def ingest(store: Store, quotas: Quotas, body: bytes, *, host: str, token: str, 
     if not _is_of(batch.host, printable(host)):
         raise WrongHostError(f"this token is for host {host!r}, the batch is of host {batch.host.name!r}")
     quotas.charge(host, batch, len(body))
-    return store.apply(batch, received_ns, token)
+    part, left_out = storable(batch)
+    is_new = store.apply(part, received_ns, token)
+    return is_new, left_out if is_new else ()
 
 
 def _is_of(host: Host, owner: str) -> bool:

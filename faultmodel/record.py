@@ -187,8 +187,8 @@ class Loss(Struct, frozen=True):
     ``unread_vcpus`` (vCPUs whose counts could not be read just then; a later reading has them),
     ``unbalanced`` (faults on which the kernel's own counters do not agree), ``exit_records`` (exits
     counted, whose record found the ring buffer full), ``spool_batches`` (batches that the spool had to
-    drop), ``trace_lines`` (lines of a recording that could not be read), ``trace_events`` (events that a
-    recording's buffer overran).
+    drop), ``costs`` (figures of what tracing costs that cannot be), ``trace_lines`` (lines of a recording
+    that could not be read), ``trace_events`` (events that a recording's buffer overran).
     """
 
     kind: Text

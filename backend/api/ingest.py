@@ -25,6 +25,7 @@ router = APIRouter(prefix="/api/v1/ingest", tags=["Ingest"])
 @router.post(
     "",
     dependencies=[Security(ingest_bearer)],
+    response_model_exclude_none=True,
     responses=problems(401, 403, 429),
     openapi_extra={
         "requestBody": {
@@ -47,7 +48,7 @@ async def take_batch(request: Request, services: ServicesDep, right: IngestRight
             received_ns = services.now_ns()
             # Once decoded, a batch takes thirty times its bytes.
             threads = services.ingesting if len(body) <= _LARGE_BYTES else services.ingesting_large
-            applied = await threads.run(
+            applied, left_out = await threads.run(
                 ingest,
                 services.store,
                 services.quotas,
@@ -63,7 +64,8 @@ async def take_batch(request: Request, services: ServicesDep, right: IngestRight
         raise
     if applied:
         services.live.announce(right.host, received_ns)
-    return schemas.Applied(applied=applied)
+    not_stored = [schemas.NotStored(what=item.what, vm=item.vm, count=item.count) for item in left_out]
+    return schemas.Applied(applied=applied, not_stored=not_stored or None)
 
 
 async def _read(request: Request) -> bytes:

@@ -7,7 +7,7 @@ buckets of one second (``faultmodel.record.BUCKET_MS``): a bucket belongs to a r
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from faultmodel.problem import ProblemCode
 from faultmodel.record import Collector, HostEvent
@@ -251,6 +251,17 @@ class Finding:
     subject: Sequence[str]
     first_ns: int
     last_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class NotStored:
+    """A part of a batch that cannot be stored, where the rest is: it counts as lost."""
+
+    what: Literal["costs", "exits"]
+    """``exits`` are records of exits, which are counted all the same."""
+    vm: str | None
+    """As the host reports it; None where it is of no VM."""
+    count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

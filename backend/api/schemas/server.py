@@ -3,8 +3,9 @@
 from typing import Literal
 
 from pydantic import BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
 
-from backend.api.schemas.fields import TimeText
+from backend.api.schemas.fields import HostText, TimeText
 from backend.api.schemas.hosts import Finding, Host
 
 
@@ -33,10 +34,23 @@ class Health(BaseModel):
     status: Literal["ok", "ready"]
 
 
+class NotStored(BaseModel):
+    """A part of a batch that could not be stored, and counts as lost."""
+
+    what: Literal["costs", "exits"] = Field(description="`exits` are records of exits, which are counted")
+    vm: HostText | SkipJsonSchema[None] = Field(
+        default=None, description="The VM, as its host reports it; left out where it is of no VM"
+    )
+    count: int
+
+
 class Applied(BaseModel):
     """A batch was taken."""
 
     applied: bool = Field(description="False where this batch was taken before; then nothing changed")
+    not_stored: list[NotStored] | SkipJsonSchema[None] = Field(
+        default=None, description="Parts that could not be stored, where there are any"
+    )
 
 
 class Session(BaseModel):

@@ -7,8 +7,9 @@ import pytest
 
 from backend.auth import TokenKind
 from faultmodel import wire
+from faultmodel.record import Cost, ExitKind, Loss
 from tests.backend.serving import Server
-from tests.batches import VM_ID, fault_count, make_batch, make_host, make_vm
+from tests.batches import START_NS, VM_ID, exit_record, fault_count, make_batch, make_host, make_vm
 
 INGEST = "/api/v1/ingest"
 
@@ -107,6 +108,29 @@ def test_a_wrong_content_length_is_refused(server: Server, token: dict[str, str]
     response = server.request("POST", INGEST, content=b"", headers=headers)
     assert response.status_code == 503
     assert response.json()["code"] in ("bad_request", "too_large")
+
+
+def test_what_can_be_stored_is_and_what_cannot_is_named(server: Server, token: dict[str, str]) -> None:
+    batch = make_batch(
+        fault_counts=[fault_count(faults=5)],
+        exits=[exit_record(), exit_record(kind=ExitKind.BARE_ERROR, reason=39)],
+        costs=[
+            Cost(from_ns=START_NS, to_ns=START_NS + 10**9, cpu_ns=7, resident_bytes=1),
+            # As of a collector that was stopped for two weeks.
+            Cost(from_ns=START_NS - 14 * 86_400 * 10**9, to_ns=START_NS, cpu_ns=1, resident_bytes=1),
+            Cost(from_ns=START_NS + 1, to_ns=START_NS, cpu_ns=1, resident_bytes=1),
+        ],
+        lost=[Loss("exit_records", 2)],
+    )
+    assert server.send(batch, token).json() == {
+        "applied": True,
+        "not_stored": [{"what": "costs", "count": 2}, {"what": "exits", "vm": VM_ID, "count": 1}],
+    }
+    assert server.send(batch, token).json() == {"applied": False}
+    assert server.get(f"/api/v1/vms/{VM_ID}")["faults"] == 5
+    assert len(server.get("/api/v1/exits")["items"]) == 1
+    (host,) = server.get("/api/v1/status")["hosts"]
+    assert host["lost"] == {"costs": 2, "exit_records": 3}
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ const KINDS = {
     text: "exits that were counted, whose record found the ring buffer full",
     spoils: "records",
   },
+  costs: { text: "figures of what tracing costs that cannot be", spoils: "records" },
   spool_batches: { text: "batches that the collector’s spool had to drop", spoils: "records" },
 };
 

@@ -84,6 +84,15 @@ def test_a_batch_that_arrives_late_is_missing_no_more(server: Server) -> None:
     assert server.get(LEDGER, **GRID)["hosts"][0]["batches"]["under_way"] == 0
 
 
+def test_what_is_missing_adds_up_over_countings(server: Server) -> None:
+    # Of each counting a batch did not come: of the one with 3 faults, of the other with 5.
+    for stream, missing in (("1" * 32, 3), ("2" * 32, 5)):
+        entry = ledger_entry(seen=10, seen_total=10 + missing)
+        server.apply(make_batch(1, stream=stream, vms=[make_vm()], ledger=[entry]))
+    (vm,) = server.get(LEDGER, **GRID)["vms"]
+    assert (vm["seen"]["total"], vm["missing"]) == (20, 8)
+
+
 def test_more_stored_than_was_seen_does_not_balance(server: Server) -> None:
     for sequence in range(2):
         entry = ledger_entry(second=sequence, seen=5, seen_total=5)

@@ -1,11 +1,9 @@
 """Rates over time."""
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from backend.store.values import TimeRange
 from faultmodel.record import REASON_NOT_SHOWN, Span
 from tests.backend.serving import Server
 from tests.batches import (
@@ -22,6 +20,7 @@ from tests.batches import (
 
 RATES = "/api/v1/rates"
 OTHER = "00000000000000b2"
+THIRD = "00000000000000c3"
 STREAM_2 = "6" * 32
 
 
@@ -120,15 +119,32 @@ def test_coverage_tells_recordings_apart_from_hosts(server: Server) -> None:
     ]
 
 
-def test_what_is_stored_while_a_chart_is_read_is_not_half_in_it(server: Server) -> None:
-    server.apply(make_batch(0, fault_counts=[fault_count(faults=5)]))
-    with server.store.snapshot():
-        before = server.store.vm(VM_ID, TimeRange())
-        with ThreadPoolExecutor(1) as other:
-            other.submit(server.apply, make_batch(1, fault_counts=[fault_count(second=1)])).result()
-        assert server.store.vm(VM_ID, TimeRange()) == before
-        assert len(server.store.coverage(None, TimeRange())) == 1
-    assert server.store.vm(VM_ID, TimeRange()).faults == 6
+def test_a_series_has_the_coverage_of_its_own_host_and_no_other(server: Server) -> None:
+    second = Span(START_NS + 10**9, START_NS + 2 * 10**9)
+    server.apply(
+        make_batch(0, fault_counts=[fault_count(faults=1)]),
+        make_batch(
+            0,
+            stream=STREAM_2,
+            host=make_host("host-2", boot_id="another"),
+            covered=(second,),
+            fault_counts=[fault_count(OTHER, second=1, faults=2)],
+        ),
+        # A host that was never covered.
+        make_batch(
+            0, stream="9" * 32, host=make_host("host-3", boot_id="third"), covered=(), vms=[make_vm(THIRD)]
+        ),
+    )
+    for chosen in ([OTHER], [VM_ID], [VM_ID, OTHER, THIRD]):
+        answer = rates(server, vm=chosen)
+        found = values(answer)
+        assert found.get(VM_ID, [1.0, None, None, None]) == [1.0, None, None, None]
+        assert found.get(OTHER, [None, 2.0, None, None]) == [None, 2.0, None, None]
+        assert found.get(THIRD, [None] * 4) == [None] * 4
+        hosts = {VM_ID: "host-1", OTHER: "host-2"}
+        assert [span["host"] for span in answer["coverage"]] == sorted(
+            hosts[vm_id] for vm_id in chosen if vm_id in hosts
+        )
 
 
 @pytest.mark.parametrize(

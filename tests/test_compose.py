@@ -53,12 +53,14 @@ def test_every_added_capability_says_what_it_is_for() -> None:
     assert all(re.search(r"- \w+ # \w+", line) for line in added)
 
 
-def test_only_the_collector_mounts_something_of_the_host_and_only_the_bpf_file_system() -> None:
+def test_only_the_collector_mounts_something_of_the_host_the_bpf_file_system_and_tracefs() -> None:
     mounted = {
         name: [source for source in _sources(service) if source not in COMPOSE["volumes"]]
         for name, service in SERVICES.items()
     }
-    assert {name: sources for name, sources in mounted.items() if sources} == {"collector": ["/sys/fs/bpf"]}
+    assert {name: sources for name, sources in mounted.items() if sources} == {
+        "collector": ["/sys/fs/bpf", "/sys/kernel/tracing"]
+    }
 
 
 def test_ports_are_published_on_loopback_only() -> None:

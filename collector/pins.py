@@ -10,7 +10,8 @@ from pathlib import Path
 from collector import private_files
 from collector.errors import PinnedError, ProbeError
 from collector.pinned_sets import FOLDER, NAME, Owner, PinnedSet, find_sets, hold, own, set_of
-from collector.probe.probes import Probes, open_pinned
+from collector.probe.pinned import open_pinned
+from collector.probe.probes import Probes
 
 logger = logging.getLogger(__name__)
 

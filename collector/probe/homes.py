@@ -5,7 +5,7 @@ import struct
 from collections.abc import Collection
 
 from collector.probe.bpf import Map
-from collector.probe.layout import TID_OFFSET, VCPU_COUNTS_BYTES, VM_KEY
+from collector.probe.layout import TID_OFFSET, VM_KEY
 from collector.probe.snapshot import Table
 
 _INDEX = struct.Struct("=I")
@@ -18,7 +18,9 @@ class Homes:
     def __init__(self, table: Map) -> None:
         """:raises OSError: the kernel refuses to share it"""
         self._places = table.max_entries
-        size = -(-self._places * VCPU_COUNTS_BYTES // mmap.PAGESIZE) * mmap.PAGESIZE
+        # The version before had smaller ones.
+        self._bytes = table.value_size
+        size = -(-self._places * self._bytes // mmap.PAGESIZE) * mmap.PAGESIZE
         self._memory = mmap.mmap(table.fd, size, mmap.MAP_SHARED)
 
     def read_all(self) -> Table:
@@ -33,8 +35,8 @@ class Homes:
         """Empty the homes of these VMs, whose threads run no more; return whose claims are to be removed."""
         left = [place for place in self._claimed() if self._home(place)[: VM_KEY.size] in prefixes]
         for place in left:
-            start = place * VCPU_COUNTS_BYTES
-            after_tid, end = start + TID_OFFSET + _TID_BYTES, start + VCPU_COUNTS_BYTES
+            start = place * self._bytes
+            after_tid, end = start + TID_OFFSET + _TID_BYTES, start + self._bytes
             # The owner last: a home without one may be claimed at once.
             self._memory[after_tid:end] = bytes(end - after_tid)
             self._memory[start : start + TID_OFFSET] = bytes(TID_OFFSET)
@@ -47,9 +49,9 @@ class Homes:
 
     def _claimed(self) -> list[int]:
         with memoryview(self._memory) as raw, raw.cast("I") as words:
-            tids = words[TID_OFFSET // 4 :: VCPU_COUNTS_BYTES // 4].tolist()
+            tids = words[TID_OFFSET // 4 :: self._bytes // 4].tolist()
         return [place for place, tid in enumerate(tids[: self._places]) if tid]
 
     def _home(self, place: int) -> bytes:
-        start = place * VCPU_COUNTS_BYTES
-        return self._memory[start : start + VCPU_COUNTS_BYTES]
+        start = place * self._bytes
+        return self._memory[start : start + self._bytes]

@@ -1,6 +1,5 @@
 """The attached programs and their maps, as the collector reads them."""
 
-import os
 import struct
 import sys
 import time
@@ -10,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from collector.errors import PinnedError, ProbeError
+from collector.errors import ProbeError
 from collector.probe import bpf
 from collector.probe.handles import PERF, Handles
 from collector.probe.homes import Homes
@@ -20,7 +19,6 @@ from collector.probe.layout import (
     FAULT_RECORD,
     LOOKS,
     LOST_KINDS,
-    MAPS,
     RECORD_ORDER,
     USED,
     VM_KEY,
@@ -282,7 +280,7 @@ class Probes:
         self._about(ABOUT.pack(counting, fingerprint, layout, newest_batch, *cut))
         folder.mkdir(mode=0o700, parents=True)
         for name, fd in self._handles.all().items():
-            bpf.pin(fd, folder / _pinned_name(name))
+            bpf.pin(fd, folder / pinned_name(name))
 
     def detach(self) -> None:
         """Detach every program, unless it is pinned: what was counted can still be read."""
@@ -353,45 +351,6 @@ class Probes:
         self._set("about", _FIRST, value)
 
 
-def open_pinned(folder: Path, layout: bytes) -> Probes:
-    """Return what an earlier collector left running under this folder.
-
-    :param layout: of the maps that this version can read, see ``source.layout_digest``
-    :raises PinnedError: it is not whole, or its maps are laid out otherwise
-    :raises OSError: the kernel refuses; another time it may not
-    """
-    fds: dict[str, int] = {}
-    try:
-        # Before any other map is looked at: what this one tells of may lack some, or have others.
-        _check_layout(folder / _pinned_name("map/about"), layout)
-        for path in folder.iterdir():
-            fds[path.name.replace("-", "/", 1)] = bpf.open_pinned(path)
-        handles = Handles.named(fds)
-        # Links are pinned last and unpinned first: with all of them the set is whole.
-        if not handles.links or handles.links.keys() != handles.programs.keys():
-            raise PinnedError(f"{len(handles.links)} of {len(handles.programs)} programs are attached")
-        for name in MAPS:
-            if name not in handles.maps:
-                raise PinnedError(f"it has no map {name}")
-        return Probes(handles)
-    except (OSError, PinnedError):
-        for fd in fds.values():
-            os.close(fd)
-        raise
-
-
-def _check_layout(about: Path, layout: bytes) -> None:
-    if not about.exists():
-        raise PinnedError("it does not say what it is")
-    fd = bpf.open_pinned(about)
-    try:
-        table = bpf.open_map(fd)
-        value = bpf.lookup(table, _FIRST) if table.value_size == ABOUT.size else None
-    finally:
-        os.close(fd)
-    if value is None or ABOUT.unpack(value)[2] != layout:
-        raise PinnedError("it is of another version, whose last counts this one cannot read")
-
-
-def _pinned_name(name: str) -> str:
+def pinned_name(name: str) -> str:
+    """Return the file's name under which a program, map or link is pinned."""
     return name.replace("/", "-")

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from collector.probe.layout import RecordLevel
-from collector.probe.probes import Probes, open_pinned
+from collector.probe.pinned import open_pinned
+from collector.probe.probes import Probes
 from collector.probe.source import Limits, layout_digest
 from collector.reader import Reader
 from demo.exact import Order

@@ -16,8 +16,9 @@ from collector.probe import bpf
 from collector.probe.handles import PERF, Handles, load
 from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.layout import FORMATS, LOOKS, RecordLevel
+from collector.probe.pinned import open_pinned
 from collector.probe.plan import make_plan
-from collector.probe.probes import Probes, open_pinned
+from collector.probe.probes import Probes
 from collector.probe.sides import Sides
 from collector.probe.source import layout_digest, make_source
 from collector.reader import Reader

@@ -1,0 +1,69 @@
+"""Upgrades under guests that fault meanwhile, with the version before as the old side."""
+
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import previous
+from tests.kernel.guests import run_guest, start_guest, told_by
+from tests.product import TOP, Product, wait_for
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture
+def old_product(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Iterator[Product]:
+    """Server and collector of the version before."""
+    running = Product(tmp_path, tree=previous.unpack(tmp_path_factory.mktemp("previous")))
+    try:
+        running.start_server()
+        running.start_collector()
+        yield running
+    finally:
+        running.tree = TOP
+        running.stop()
+
+
+def _hand_over(product: Product) -> None:
+    """End the collector as the documentation of upgrades says: its programs go on."""
+    assert product.collector is not None
+    product.collector.send_signal(signal.SIGHUP)
+    assert product.collector.wait(60) == 0
+
+
+def _upgrade_server(product: Product) -> None:
+    product.kill_server()
+    tree, product.tree = product.tree, TOP
+    product.command("backend", "migrate", "--database", product.database)
+    product.start_server()
+    product.tree = tree
+
+
+@pytest.mark.parametrize("order", ["the server first", "the collector first"])
+def test_an_upgrade_loses_no_fault_and_doubles_none(old_product: Product, order: str) -> None:
+    guest = start_guest(write=1009, hold=True)
+    assert guest.stdout is not None
+    told = [told_by(guest.stdout.readline())]
+    old_product.vm_with(told[0].pid, faults=told[0].faults)
+    _hand_over(old_product)
+    told.append(run_guest(write=503, memory_fault=7))
+    if order == "the server first":
+        _upgrade_server(old_product)
+        told.append(run_guest(write=307))
+        old_product.tree = TOP
+        old_product.start_collector()
+    else:
+        old_product.tree, tree = TOP, old_product.tree
+        old_product.spawn_collector()
+        batches = old_product.data_dir / "spool"
+        wait_for(lambda: len(list(batches.glob("*.batch"))) > 2 or None, 120, "the old server takes nothing")
+        told.append(run_guest(write=307))
+        old_product.tree = tree
+        _upgrade_server(old_product)
+    told.append(run_guest(write=211))
+    guest.communicate()
+    for truth in told:
+        vm = old_product.vm_with(truth.pid, faults=truth.faults, seconds=60)
+        assert vm["faults"] == truth.faults

@@ -285,7 +285,10 @@ def _attach(plan: Plan, headers: Path) -> Iterator[Finding]:
 def _sides(loaded: Handles) -> Finding:
     """Whether the kernel may skip programs (looks.bpf.h)."""
     if loaded.lacking:
-        remedy = "mount -t tracefs nodev /sys/kernel/tracing, readable for the collector"
+        remedy = (
+            "mount -t tracefs nodev /sys/kernel/tracing, readable for the collector; where perf events are"
+            " refused: sysctl kernel.perf_event_paranoid=2"
+        )
         return Finding("sides", State.LACKING, loaded.lacking, remedy)
     if loaded.looks_twice:
         return Finding("sides", State.OK, "programs can be preempted: both sides of each tracepoint are used")

@@ -1,8 +1,9 @@
-"""A process that keeps CAP_SYS_ADMIN for the collector, and can do two things with it.
+"""A process that keeps CAP_SYS_ADMIN for the collector, and can do three things with it.
 
-The kernel grants two file descriptors to nobody else: that by which it measures programs' run times, and that
-of a module's type information. The collector asks for them over a socket, one byte each, and holds no such
-right itself: whoever took it over could ask for no more than these.
+The kernel grants three kinds of file descriptors to nobody else: that by which it measures programs' run
+times, that of a module's type information and, where kernel.perf_event_paranoid is above 2 as Debian has it,
+those of tracepoints' perf events. The collector asks for them over a socket, in a few bytes, and holds no
+such right itself: whoever took it over could ask for no more than these.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import ctypes
 import os
 import signal
 import socket
+import struct
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +23,9 @@ from collector.rights import Capability
 
 _RUN_TIMES = b"r"
 _MODULE_TYPES = b"m"
+_EVENT = b"e"
+_EVENT_ID = struct.Struct("=Q")
+_MOST_BYTES = 16
 _GIVEN, _REFUSED, _NONE = b"g", b"r", b"n"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
@@ -57,6 +62,18 @@ class Opener:
         :raises OSError: it may not be asked for
         """
         return self._ask(_MODULE_TYPES)
+
+    def tracepoint_event(self, event_id: int) -> int:
+        """Return a file descriptor of a tracepoint's perf event, as ``bpf.open_event``.
+
+        :raises OSError: the kernel refuses it to the collector and to the process beside it
+        """
+        try:
+            return bpf.open_event(event_id)
+        except PermissionError:
+            fd = self._ask(_EVENT + _EVENT_ID.pack(event_id))
+        assert fd is not None, "there is always one"
+        return fd
 
     def close(self) -> None:
         """End the process."""
@@ -96,7 +113,7 @@ def _serve(channel: socket.socket) -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         libc.prctl(_PR_SET_NAME, b"kvmfaults-open", 0, 0, 0)
         rights.keep_only([Capability.SYS_ADMIN])
-        while question := channel.recv(1):
+        while question := channel.recv(_MOST_BYTES):
             _answer(channel, question)
     finally:
         os._exit(0)
@@ -104,8 +121,8 @@ def _serve(channel: socket.socket) -> None:
 
 def _answer(channel: socket.socket, question: bytes) -> None:
     try:
-        fd = bpf.enable_stats() if question == _RUN_TIMES else bpf.module_btf("kvm")
-    except OSError:
+        fd = _open(question)
+    except (OSError, struct.error):
         channel.send(_REFUSED)
         return
     if fd is None:
@@ -113,6 +130,13 @@ def _answer(channel: socket.socket, question: bytes) -> None:
         return
     socket.send_fds(channel, [_GIVEN], [fd])
     os.close(fd)
+
+
+def _open(question: bytes) -> int | None:
+    kind, argument = question[:1], question[1:]
+    if kind == _EVENT:
+        return bpf.open_event(*_EVENT_ID.unpack(argument))
+    return bpf.enable_stats() if kind == _RUN_TIMES else bpf.module_btf("kvm")
 
 
 def _close_others(kept: int) -> None:

@@ -221,6 +221,7 @@ class Pipeline:
                         headers,
                         after=after,
                         types_fd=types_fd,
+                        open_event=self._opener.tracepoint_event,
                         deadline_s=deadline_s,
                         is_cancelled=self._stop.is_set,
                     )

@@ -239,10 +239,10 @@ def attach(program: int, tracepoint: str) -> int:
     return _bpf(_Command.RAW_TRACEPOINT_OPEN, attr)
 
 
-def attach_to_event(program: int, event_id: int) -> int:
-    """Attach a program to the perf side of a tracepoint and return the link's file descriptor.
+def open_event(event_id: int) -> int:
+    """Return a file descriptor of a tracepoint's perf event, of one CPU, that is never enabled.
 
-    The event is of one CPU and never enabled: it is there for the program alone, which runs on all of them.
+    It is there for the program that is attached to it alone, which runs on all CPUs.
 
     :param event_id: the tracepoint's, from its folder in tracefs
     :raises OSError: the kernel refuses
@@ -252,13 +252,18 @@ def attach_to_event(program: int, event_id: int) -> int:
         _EVENT_ATTR.size,
     )
     number = _PERF_EVENT_OPEN[platform.machine()]
-    event = _checked(_libc.syscall(number, ctypes.byref(value), -1, _first_cpu(), -1, _CLOSE_ON_EXEC))
-    try:
-        attr = _attr()
-        struct.pack_into("=IIII", attr, 0, program, event, ATTACH_PERF_EVENT, 0)
-        return _bpf(_Command.LINK_CREATE, attr)
-    finally:
-        os.close(event)
+    return _checked(_libc.syscall(number, ctypes.byref(value), -1, _first_cpu(), -1, _CLOSE_ON_EXEC))
+
+
+def attach_to_event(program: int, event: int) -> int:
+    """Attach a program to the perf side of a tracepoint and return the link's file descriptor.
+
+    :param event: the tracepoint's, which may be closed afterwards
+    :raises OSError: the kernel refuses
+    """
+    attr = _attr()
+    struct.pack_into("=IIII", attr, 0, program, event, ATTACH_PERF_EVENT, 0)
+    return _bpf(_Command.LINK_CREATE, attr)
 
 
 def _first_cpu() -> int:

@@ -15,6 +15,7 @@ from typing import IO
 
 from collector.errors import CompileTimeoutError, ProbeError
 from collector.probe import bpf
+from collector.probe.events import OpenEvent, why_not
 from collector.probe.patience import FIRST_S
 from collector.probe.plan import Plan
 from collector.probe.sides import Sides
@@ -33,12 +34,14 @@ class Handles:
     """File descriptors by name. Whoever has them closes them.
 
     ``lacking``: why the kernel may skip events, of programs that were loaded here; empty where it will not.
+    ``open_event`` opens the perf events to which such programs are attached.
     """
 
     maps: Mapping[str, int]
     programs: Mapping[str, int]
     links: Mapping[str, int]
     lacking: str = ""
+    open_event: OpenEvent = bpf.open_event
 
     @classmethod
     def named(cls, fds: Mapping[str, int]) -> "Handles":
@@ -68,12 +71,19 @@ class Handles:
             on_perf_side = self.programs.get(PERF + name)
             try:
                 if on_perf_side is not None:
-                    links[PERF + name] = bpf.attach_to_event(on_perf_side, event_id(tracepoint) or 0)
+                    links[PERF + name] = self._attach_to_perf_side(on_perf_side, tracepoint)
                 links[name] = bpf.attach(self.programs[name], name)
             except OSError as exc:
                 replace(self, links=links).detach()
                 raise ProbeError(f"the kernel refuses to attach to {tracepoint}: {exc.strerror}") from exc
         return replace(self, links=links)
+
+    def _attach_to_perf_side(self, program: int, tracepoint: str) -> int:
+        event = self.open_event(event_id(tracepoint) or 0)
+        try:
+            return bpf.attach_to_event(program, event)
+        finally:
+            os.close(event)
 
     @property
     def looks_twice(self) -> bool:
@@ -98,6 +108,7 @@ def load(
     *,
     after: Handles | None = None,
     types_fd: int | None = None,
+    open_event: OpenEvent = bpf.open_event,
     deadline_s: float = FIRST_S,
     is_cancelled: Callable[[], bool] = lambda: False,
     sides: Sides = Sides.AS_NEEDED,
@@ -107,6 +118,7 @@ def load(
     :param headers: tree from ``collector.probe.headers``
     :param after: the set that counts until these programs begin, where it has a map ``turn``
     :param types_fd: BTF of KVM's module, where the loader itself may not open it
+    :param open_event: opens perf events; the loader itself needs none
     :param deadline_s: how long it may take
     :param is_cancelled: asked meanwhile
     :raises CompileTimeoutError: it takes longer
@@ -120,6 +132,7 @@ def load(
         "attach": plan.attach,
         "turn_fd": turn_fd,
         "types_fd": types_fd,
+        "no_events": why_not(plan.attach, open_event),
         "sides": sides,
     }
     ours, theirs = socket.socketpair()
@@ -137,7 +150,7 @@ def load(
     if answer["error"]:
         raise ProbeError(_with_compiler(answer["error"], said))
     handles = Handles.named(dict(zip(answer["names"], received, strict=True)))
-    return replace(handles, lacking=answer["lacking"])
+    return replace(handles, lacking=answer["lacking"], open_event=open_event)
 
 
 def _run_loader(

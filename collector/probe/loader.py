@@ -25,17 +25,12 @@ from collector.probe import bpf
 from collector.probe.layout import MAPS
 from collector.probe.needed_types import COMPILER_WORDS, needed_types, words_of
 from collector.probe.sides import Sides
-from collector.probe.tracefs import event_id
 
 _BCC_REMEDY = "install the distribution's python3-bpfcc; PyPI's bcc is another package"
 _KIND_TYPEDEF = 8
 _PREEMPTION = Path(__file__).with_name("preemption.bpf.c")
 _TOLD_BY = "-DHAVE_MIGRATION_DISABLED"
 _PREEMPTIBLE = "-DPREEMPTIBLE"
-_NO_EVENT_ID = (
-    "programs can be preempted on this kernel, which then skips them for other threads, and without tracefs"
-    " only one side of each tracepoint is looked at"
-)
 _STARTED_BY_A_THREAD = "task_newtask"
 _CAN_BE_PREEMPTED = 2
 _PERF = "perf_"
@@ -65,6 +60,7 @@ def main() -> int:
             request["attach"],
             request["turn_fd"],
             request["types_fd"],
+            request["no_events"],
             Sides(request["sides"]),
         )
     except ProbeError as exc:
@@ -81,6 +77,7 @@ def load(
     attach: list[str],
     turn_fd: int | None,
     types_fd: int | None,
+    no_events: str,
     sides: Sides,
 ) -> tuple[dict[str, int], str]:
     """Compile and load; return file descriptors by name: ``map/...`` and ``program/...``.
@@ -90,6 +87,7 @@ def load(
     :param attach: the tracepoints
     :param turn_fd: the map ``turn`` of the set that these programs take over from
     :param types_fd: BTF of the module that has the tracepoints, where this process may not open it
+    :param no_events: as ``events.why_not`` says
     :raises ProbeError: BCC is missing, or the kernel refuses a program
     """
     _import_bcc()
@@ -98,7 +96,7 @@ def load(
         needed = _only_needed(Path(headers), text + _PREEMPTION.read_text(), Path(directory))
         lacking = ""
         if sides is Sides.BOTH or (sides is Sides.AS_NEEDED and _are_preemptible(flags, needed)):
-            lacking = next((_NO_EVENT_ID for tracepoint in attach if event_id(tracepoint) is None), "")
+            lacking = no_events
             flags = flags if lacking else [*flags, _PREEMPTIBLE]
         try:
             if types is not None:

@@ -116,14 +116,14 @@ class Stage:
         hosts = self.product.get("status")["hosts"]
         return dict(hosts[0]) if hosts else None
 
-    def until_state(self, state: str, detail: str = "") -> dict[str, Any]:
+    def until_state(self, state: str, detail: str = "", *, seconds: float = _STATE_S) -> dict[str, Any]:
         """Wait until the status shows the machine in a state, with this in its detail; return all of it."""
 
         def look() -> dict[str, Any] | None:
             host = self.host()
             return host if host and host["state"] == state and detail in host["detail"] else None
 
-        return self.until(look, _STATE_S, f"the machine is {state} {detail}")
+        return self.until(look, seconds, f"the machine is {state} {detail}")
 
     def until(self, look: Callable[[], Result | None], seconds: float, what: str) -> Result:
         """Return what ``look`` finds, looking until it is not None.

@@ -55,7 +55,7 @@ def test_the_doctor_says_what_the_running_collector_holds(own_product: Product) 
     assert host["collector"]["data_dir"] == str(own_product.directory)
 
 
-def test_one_process_beside_it_can_open_two_things_and_ends_with_it(own_product: Product) -> None:
+def test_one_process_beside_it_can_open_what_it_may_not_and_ends_with_it(own_product: Product) -> None:
     assert own_product.collector is not None
     (opener,) = _children(own_product.collector.pid)
     assert _status(Path(f"/proc/{opener}")) == _rights(1 << Capability.SYS_ADMIN)

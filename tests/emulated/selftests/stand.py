@@ -18,6 +18,7 @@ from tests.emulated.session import ATTEMPTS, Stage, all_of
 _PROGRAMS = "/tmp/selftests"
 _BESIDE_S = 120.0  # for the machine to start Python and to read its histograms
 _SHOWN_S = 300.0
+_ATTACHED_S = 1800.0  # on a busy machine compiling alone takes minutes
 _SKIPPED = 4  # KSFT_SKIP, tools/testing/selftests/kselftest.h
 
 logger = logging.getLogger(__name__)
@@ -94,16 +95,23 @@ class Stand:
         folder = self._folder / f"boot-{self._boots}"
         folder.mkdir(parents=True)
         stage = Stage(self._platform, self.kernel, folder)
-        self._stage = stage
         self._known = set()
+        try:
+            self._make_ready(stage)
+        except BaseException:
+            stage.__exit__()
+            raise
+        self._stage = stage
+        return stage
+
+    def _make_ready(self, stage: Stage) -> None:
         shutil.copytree(self._programs, stage.machine.job / "selftests")
         # Programs cannot be mapped from where they are shared.
         stage.machine.busybox("cp", "-r", "/job/selftests", _PROGRAMS)
         stage.machine.busybox("mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup")
         stage.machine.load_kvm(*self._kvm_parameters)
         stage.start_collector()
-        self.flavour = stage.until_state("attached")["flavour"]
-        return stage
+        self.flavour = stage.until_state("attached", seconds=_ATTACHED_S)["flavour"]
 
     def _switch_off(self) -> None:
         stage, self._stage = self._stage, None

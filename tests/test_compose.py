@@ -33,6 +33,14 @@ def test_no_container_can_gain_privileges(service: dict[str, Any]) -> None:
     assert not service.get("privileged", False)
 
 
+def test_every_container_has_limits_of_memory_processes_and_logs(service: dict[str, Any]) -> None:
+    assert re.fullmatch("[0-9]+[mg]", service["mem_limit"])
+    assert 0 < service["pids_limit"] <= 256
+    options = service["logging"]["options"]
+    assert re.fullmatch("[0-9]+m", options["max-size"])
+    assert 0 < int(options["max-file"]) <= 5
+
+
 def test_only_the_collector_has_capabilities_and_only_two() -> None:
     assert {name: service["cap_add"] for name, service in SERVICES.items() if "cap_add" in service} == {
         "collector": ["BPF", "PERFMON"]

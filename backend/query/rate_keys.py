@@ -118,14 +118,14 @@ _FAULT_KEYS: Mapping[By, Callable[[FaultPoint], Iterable[tuple[str, int]]]] = {
 
 
 # A guest's faults have a few dozen different words, which come again in every step.
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4096)
 def _access(arch_name: str, format_name: str | None, word: int | None) -> Access:
     if format_name is None or word is None:
         return Access.UNKNOWN
     return arch.get(arch_name).format_named(format_name).access(word)
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=4096)
 def _flag_names(arch_name: str, format_name: str | None, word: int | None) -> Sequence[str]:
     if format_name is None or word is None:
         return ()

@@ -14,7 +14,7 @@ from backend.query.sources import Sources
 from backend.store.changes import Version
 from backend.store.values import CoveredSpan, TimeRange, VmCoverage, VmMember
 
-MAX_VALUES = 2_000_000
+MAX_VALUES = 1_000_000
 """Points of all series together."""
 _MS_PER_S = 1_000
 

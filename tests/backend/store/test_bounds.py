@@ -40,7 +40,7 @@ def vm_id(number: int) -> str:
             {"host": make_host(probes=tuple(Probe(tracepoint=f"p{n}", state="attached") for n in range(65)))},
             "probes",
         ),
-        ({"fault_counts": [fault_count(vcpu=65_536)]}, "vCPU is 65536"),
+        ({"fault_counts": [fault_count(vcpu=16_384)]}, "vCPU is 16384"),
         ({"exit_counts": [exit_count(vcpu=2**32 - 1)]}, "vCPU"),
         ({"fault_counts": [fault_count(word=word) for word in range(16_385)]}, "words of VM"),
         (

@@ -79,11 +79,13 @@ class EmptyOnPerfSide:
         os.environ["BCC_KERNEL_SOURCE"] = str(self.headers)
         module = bcc.BPF(text=_EMPTY_ON_PERF_SIDE, cflags=[])
         program = bpf.load_program(module.dump_func(b"on_fault"), "empty", kind=bpf.PROG_TRACEPOINT)
+        event = bpf.open_event(number)
         try:
-            link = bpf.attach_to_event(program, number)
+            link = bpf.attach_to_event(program, event)
             yield
             os.close(link)
         finally:
+            os.close(event)
             os.close(program)
             module.cleanup()
 

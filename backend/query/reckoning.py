@@ -93,7 +93,7 @@ class Reckoning:
         """Return the sums over the VMs."""
         numbers = [vm.number for vm in self.vms]
         hosts = {vm.host for vm in self.vms}
-        is_read = any(self.covering.newest_step(host) for host in hosts)
+        is_read = any(self.covering.newest_step(place) for place in {vm.place for vm in self.vms})
         return Totals(
             vms=len(numbers),
             running=len(self.running),
@@ -105,7 +105,7 @@ class Reckoning:
 
     def _per_second(self, vm: VmMember, sums: Sums) -> float | None:
         from_ms, to_ms = self.span.from_ms or 0, self.span.to_ms or 0
-        seen_ms = self.covering.within(vm.host, max(from_ms, vm.first_seen_ms), min(to_ms, vm.life_end_ms))
+        seen_ms = self.covering.within(vm.place, max(from_ms, vm.first_seen_ms), min(to_ms, vm.life_end_ms))
         return sums.get(vm.number, 0) * _MS_PER_S / seen_ms if seen_ms else None
 
 
@@ -114,7 +114,7 @@ def rates_at_end(vms: Sequence[VmMember], view: View, covering: Covering) -> Map
 
     A VM that has ended, or whose host was not read at the end any more, is left out.
     """
-    newest = {host: covering.newest_step(host) for host in {vm.host for vm in vms}}
+    newest = {place: covering.newest_step(place) for place in {vm.place for vm in vms}}
     step_s = covering.step_ms // _MS_PER_S
     sums: dict[int, Sums] = {}
     for start_ms, _ in filter(None, newest.values()):
@@ -124,7 +124,7 @@ def rates_at_end(vms: Sequence[VmMember], view: View, covering: Covering) -> Map
             )
     rates = {}
     for vm in vms:
-        step = newest[vm.host]
+        step = newest[vm.place]
         if step is not None and is_running(vm, covering.end_ms):
             start_ms, time_ms = step
             rates[vm.number] = sums[start_ms].get(vm.number, 0) * _MS_PER_S / time_ms

@@ -84,7 +84,7 @@ def list_vms(
         if from_ms is None:
             from_ms = min((vm.first_seen_ms for vm in found), default=0)
         within = TimeRange(from_ms, grid.to_ms if span.to_ms is None else span.to_ms)
-        covering = Covering(sources.store.coverage(None, within), end_of(span, now_ms), grid.step_ms)
+        covering = Covering(sources.store.boot_coverage(None, within), end_of(span, now_ms), grid.step_ms)
         reckoning = Reckoning.of(found, view, within, covering)
         ordered = _ordered(found, reckoning, sort)
         start = _start(ordered, after)
@@ -118,7 +118,7 @@ def ends_of(
         vms = sources.store.members_named(vm_ids)
         newest = TimeRange(max(0, end_ms - STALE_MS - step_ms), span.to_ms)
         hosts = sorted({vm.host for vm in vms})
-        covering = Covering(sources.store.coverage(hosts, newest), end_ms, step_ms)
+        covering = Covering(sources.store.boot_coverage(hosts, newest), end_ms, step_ms)
         rates = rates_at_end(vms, view, covering)
     return {vm.id: End(is_running(vm, end_ms), rates.get(vm.number)) for vm in vms}
 
@@ -154,8 +154,8 @@ def _trends(
     vms: Sequence[VmMember], view: View, covering: Covering, grid: Grid, to_ms: int
 ) -> Mapping[str, Sequence[float | None]]:
     """Return the rates of VMs in steps; the last may reach beyond ``to_ms``, where nothing is yet."""
-    covered = {host: covering.of_steps(host, grid) for host in {vm.host for vm in vms}}
-    lives = [(vm, *life_of(vm), covered[vm.host]) for vm in vms]
+    covered = {place: covering.of_steps(place, grid) for place in {vm.place for vm in vms}}
+    lives = [(vm, *life_of(vm), covered[vm.place]) for vm in vms]
     trends: dict[str, list[float | None]] = {vm.id: [] for vm in vms}
     seconds = (grid.from_ms // _MS_PER_S, to_ms // _MS_PER_S, grid.step_ms // _MS_PER_S)
     for place, (start_ms, blocks) in enumerate(

@@ -195,6 +195,14 @@ class Store(Protocol):
         one may be traced while the other is not.
         """
 
+    def boot_coverage(
+        self, hosts: Sequence[str] | None, span: TimeRange
+    ) -> Mapping[tuple[str, str], Sequence[CoveredSpan]]:
+        """Return covered spans clipped to the range, by time, of each host's name and boot.
+
+        What an earlier release stored, of no boot, is each boot's where there are others, else that of "".
+        """
+
     def findings(self) -> Sequence[Finding]:
         """Return what is wrong with how hosts are traced, newest first."""
 

@@ -1,6 +1,6 @@
 """The part of a Store over any SQL database that reads hosts: their coverage, losses, events and costs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import func, select
 
@@ -88,6 +88,21 @@ class HostReads(SqlReads):
                     for host_id, name, boot_id in set(places.values())
                 },
             )
+
+    def boot_coverage(
+        self, hosts: Sequence[str] | None, span: TimeRange
+    ) -> Mapping[tuple[str, str], Sequence[CoveredSpan]]:
+        """Return covered spans clipped to the range, by time, of each host's name and boot."""
+        with self._reading() as connection:
+            rows = connection.execute(select(hosts_table.c.id, hosts_table.c.name))
+            names = {row.id: row.name for row in rows if hosts is None or row.name in hosts}
+            covered = coverage.read_boot_coverage(connection, sorted(names), span)
+            return {
+                (names[number], boot_id): [
+                    CoveredSpan(names[number], from_ms, to_ms) for from_ms, to_ms in spans
+                ]
+                for (number, boot_id), spans in covered.items()
+            }
 
     def findings(self) -> Sequence[Finding]:
         """Return what is wrong with how hosts are traced, newest first."""

@@ -81,6 +81,13 @@ class VmMember(NamedTuple):
     """When it was seen last; while it runs, the end of its host's covered time."""
     is_current: bool
     """Whether it has not told its end, on a host that has not booted anew since."""
+    boot_id: str
+    """Of the host, while the VM ran."""
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """Where it ran: the host and its boot. Two machines may go by one name."""
+        return self.host, self.boot_id
 
 
 class VmPlace(NamedTuple):

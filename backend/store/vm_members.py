@@ -29,6 +29,7 @@ _columns = (
     vms.c.first_seen_ms,
     life_end_ms,
     is_running,
+    vms.c.boot_id,
 )
 
 _select = select(*_columns).join(hosts, hosts.c.id == vms.c.host_id)

@@ -154,6 +154,10 @@ def test_a_machine_that_is_not_traced_is_a_gap_though_its_namesake_is(server: Se
         answer = server.get("/api/v1/rates", **GRID, by=by)
         values = {series["key"].partition("/")[0]: series["values"] for series in answer["series"]}
         assert values == {VM_ID: [10.0, 10.0, None, None, 10.0, 10.0], OTHER_VM: [10.0] * 6}
+    listed = server.get("/api/v1/vms", from_=GRID["from_"], to=GRID["to"], trend=6)["items"]
+    trends = {vm["id"]: vm["trend"] for vm in listed}
+    assert trends == {VM_ID: [10.0, 10.0, None, None, 10.0, 10.0], OTHER_VM: [10.0] * 6}
+    assert {vm["id"]: vm["fault_rate"] for vm in listed} == {VM_ID: 10.0, OTHER_VM: 10.0}
     seen = {vm["vm"]: vm["seen"]["values"] for vm in server.get(LEDGER, **GRID)["vms"]}
     assert seen == {VM_ID: [10, 10, None, None, 10, 10], OTHER_VM: [10] * 6}
 

@@ -21,7 +21,7 @@ class _Writer:
 
 
 class _SelftestsWriter:
-    """Writes into the document of each kernel in which every selftest ran and was equal."""
+    """Writes into the document of each selftest that ran, whether it was equal."""
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         _write(with_selftests(DOCUMENT.read_text(), session.config.stash[RESULTS]))
@@ -38,8 +38,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="script/test-kernels",
         description="Boot stock Debian kernels under software emulation and check the collector inside them.",
-        epilog="All of them together write docs/kernels.md; selftests write there of"
-        " each kernel in which all ran. Downloads are kept in KVMFAULTS_KERNELS.",
+        epilog="All of them together write docs/kernels.md; selftests write their part of it."
+        " Downloads are kept in KVMFAULTS_KERNELS.",
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--quick", action="store_true", help="only the few that every test run has time for")

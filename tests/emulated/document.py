@@ -3,7 +3,6 @@
 The part about the kernel's own selftests is of another run, and stays as it is when the rest is written.
 """
 
-import re
 from pathlib import Path
 
 from tests.emulated.matrix import X86_STATES, Row
@@ -29,13 +28,9 @@ def text(sessions: list[tuple[Row, Session]], before: str) -> str:
 
 
 def with_selftests(before: str, found: list[results.Result]) -> str:
-    """Return the document with what a run of the selftests has shown.
-
-    A kernel in which not all of them ran, or not all was equal, keeps what the document has of it.
-    """
-    tables = dict(_TABLE.findall(_part(before))) | results.tables(found)
-    parts = [f"\n### {heading}\n\n{tables[heading].strip()}\n" for heading in sorted(tables)]
-    return _with_part(before, "".join(parts))
+    """Return the document with what a run of the selftests has shown; others' lines stay."""
+    lines = results.with_results(results.lines_of(_part(before)), found)
+    return _with_part(before, results.table_of(lines))
 
 
 _STATES = (X86_STATES.architecture, X86_STATES.series)
@@ -43,7 +38,6 @@ _BEGIN, _END = (
     "<!-- selftests: written by script/test-kernels --selftests -->\n",
     "<!-- end of selftests -->\n",
 )
-_TABLE = re.compile(r"^### (.*)\n((?:(?!###).*\n)*)", re.MULTILINE)
 
 
 def _part(document: str) -> str:

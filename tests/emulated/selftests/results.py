@@ -6,8 +6,8 @@ import pytest
 
 from tests.emulated.kernels import Kernel
 from tests.emulated.selftests.counted import differences
-from tests.emulated.selftests.matrix import SelftestRow, programs_of
-from tests.emulated.selftests.programs import PROGRAMS, Program
+from tests.emulated.selftests.matrix import SelftestRow
+from tests.emulated.selftests.programs import Program
 from tests.emulated.selftests.stand import Outcome
 
 
@@ -37,44 +37,56 @@ RESULTS = pytest.StashKey[list[Result]]()
 """Those of this test run, in their order."""
 
 
-_HEAD = ("program", "VMs", "faults", "words", "exits", "failed runs")
+_HEAD = ("run in", "program", "kernel", "VMs", "faults", "words", "exits", "failed runs")
 
 
 def summary(result: Result) -> str:
     """Return a run in one line."""
     outcome = result.outcome
+    numbers = ", ".join(f"{cell} {name}" for cell, name in zip(_cells(result)[3:], _HEAD[3:], strict=True))
     return (
-        f"{result.kernel_said}: {', '.join(_cells(result))} ({', '.join(_HEAD[1:])}),"
+        f"{result.kernel_said}: {result.program.title}: {numbers},"
         f" {'equal' if result.is_equal else 'DIFFERENT'}, status {outcome.status}, lost {outcome.lost or 0}"
     )
 
 
-def tables(found: list[Result]) -> dict[str, str]:
-    """Return a table in Markdown of each row in which every program ran and all was equal, by its heading."""
-    by_row: dict[SelftestRow, list[Result]] = {}
+def lines_of(table: str) -> dict[tuple[str, ...], str]:
+    """Return the lines of a table that ``table_of`` made, by where they ran and what."""
+    found = [line for line in table.splitlines() if line.startswith("| ")][1:]
+    return {tuple(line.split(" | ")[:2]): line for line in found}
+
+
+def table_of(lines: dict[tuple[str, ...], str]) -> str:
+    """Return a table in Markdown of these lines."""
+    if not lines:
+        return ""
+    head = [_line(_HEAD), _line(("---", "---", "---", *["--:"] * (len(_HEAD) - 3))).replace(" ", "")]
+    return "".join(f"{line}\n" for line in (*head, *(lines[key] for key in sorted(lines))))
+
+
+def with_results(lines: dict[tuple[str, ...], str], found: list[Result]) -> dict[tuple[str, ...], str]:
+    """Return lines with those of these runs: of each that was equal; one that was not has none any more."""
+    now = dict(lines)
     for result in found:
-        by_row.setdefault(result.row, []).append(result)
-    return {
-        f"{row.architecture} {row.name}": _table(of_row)
-        for row, of_row in by_row.items()
-        if all(result.is_equal for result in of_row)
-        and {result.program for result in of_row} == set(programs_of(row))
-    }
+        line = _line(_cells(result))
+        key = tuple(line.split(" | ")[:2])
+        now.pop(key, None)
+        if result.is_equal:
+            now[key] = line
+    return now
 
 
-def _table(found: list[Result]) -> str:
-    found = sorted(found, key=lambda result: PROGRAMS.index(result.program))
-    lines = [_HEAD, ("---", *["--:"] * (len(_HEAD) - 1)), *map(_cells, found)]
-    return f"{found[0].kernel_said}:\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
+def _line(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _cells(result: Result) -> tuple[str, ...]:
     outcome = result.outcome
-    title = f"`{result.program.title}`"
+    said = f"{result.kernel.release}, {result.flavour}"
     if outcome.refused:
-        title += f" (not here: {outcome.refused})"
+        said += f" (not run: {outcome.refused})"
     elif outcome.status != 0:
-        title += " (ended by us)" if outcome.status is None else f" (fails here: {outcome.status})"
+        said += " (ended by us)" if outcome.status is None else f" (fails there: {outcome.status})"
     numbers = (
         outcome.vms,
         outcome.kernel.faults,
@@ -82,4 +94,5 @@ def _cells(result: Result) -> tuple[str, ...]:
         outcome.kernel.exits.total(),
         outcome.kernel.failures.total(),
     )
-    return (title, *(f"{number:,}" for number in numbers))
+    row = f"{result.row.architecture} {result.row.name}"
+    return (row, f"`{result.program.title}`", said.replace("|", "/"), *(f"{number:,}" for number in numbers))

@@ -7,6 +7,7 @@ from functools import lru_cache
 from backend.query.breakdown import FAULT_CONTEXT
 from backend.query.grid import Grid
 from backend.store.base import Store
+from backend.store.errors import check_time
 from backend.store.values import ExitPoint, FaultPoint, Split
 from faultmodel import arch
 from faultmodel.record import Access, ExitKind
@@ -117,9 +118,11 @@ _FAULT_KEYS: Mapping[By, Callable[[FaultPoint], Iterable[tuple[str, int]]]] = {
 }
 
 
-# A guest's faults have a few dozen different words, which come again in every step.
+# A guest's faults have a few dozen different words, which come again in every step. Where there are many, to
+# decode them takes longer than to read them: so the time is looked at here, too.
 @lru_cache(maxsize=4096)
 def _access(arch_name: str, format_name: str | None, word: int | None) -> Access:
+    check_time()
     if format_name is None or word is None:
         return Access.UNKNOWN
     return arch.get(arch_name).format_named(format_name).access(word)
@@ -127,6 +130,7 @@ def _access(arch_name: str, format_name: str | None, word: int | None) -> Access
 
 @lru_cache(maxsize=4096)
 def _flag_names(arch_name: str, format_name: str | None, word: int | None) -> Sequence[str]:
+    check_time()
     if format_name is None or word is None:
         return ()
     return tuple(flag.name for flag in arch.get(arch_name).format_named(format_name).flags(word))

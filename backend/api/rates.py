@@ -45,8 +45,7 @@ def chart_rates(
     after: Annotated[
         str | SkipJsonSchema[None],
         Query(
-            max_length=64,
-            json_schema_extra={"pattern": PATTERN},
+            pattern=PATTERN,
             description="`version` of an earlier answer to this question: give the steps alone that may have "
             "changed since, and those that are new. All of them where it is not known any more.",
         ),

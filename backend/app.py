@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fastapi import Depends, FastAPI, Security
 from starlette.types import ASGIApp
 
-from backend.answers import Answers
+from backend.answers import READ_S, Answers
 from backend.api import (
     architectures,
     costs,
@@ -55,12 +55,18 @@ _NS_PER_S = 10**9
 
 
 def create_app(
-    settings: Settings, store: Store, *, live: Live | None = None, now_ns: Callable[[], int] = time.time_ns
+    settings: Settings,
+    store: Store,
+    *,
+    live: Live | None = None,
+    now_ns: Callable[[], int] = time.time_ns,
+    read_s: float = READ_S,
 ) -> ASGIApp:
     """Return the application. The store stays the caller's: it must outlive the application.
 
     :param live: to end the event streams with; one of its own where None
     :param now_ns: the clock, UTC ns since the epoch
+    :param read_s: how long an answer to a reader may take to make
     """
     services = Services(
         settings=settings,
@@ -68,7 +74,7 @@ def create_app(
         sources=Sources.of(store),
         live=live or Live(),
         sessions=Sessions(),
-        answers=Answers(Slots(), lambda: (now_ns() // _NS_PER_S, store.changes), size_of),
+        answers=Answers(Slots(), lambda: (now_ns() // _NS_PER_S, store.changes), size_of, read_s=read_s),
         quotas=Quotas(),
         ingesting=Threads(_INGESTING),
         ingesting_large=Threads(_INGESTING_LARGE),

@@ -20,7 +20,7 @@ from backend.auth import TokenKind
 from backend.store import open_store
 from faultmodel import wire
 from faultmodel.record import Cost, ExitKind, HostEvent, Loss
-from tests.backend.serving import SETTINGS, Clock, Server
+from tests.backend.serving import READ_S, SETTINGS, Clock, Server
 from tests.batches import (
     START_NS,
     VM_ID,
@@ -57,7 +57,7 @@ def fuzzed(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
         closing(open_store(f"sqlite:///{path}")) as store,
         socket.create_server(("127.0.0.1", 0)) as listener,
     ):
-        app = create_app(replace(SETTINGS, host="0.0.0.0"), store, now_ns=(clock := Clock()))
+        app = create_app(replace(SETTINGS, host="0.0.0.0"), store, now_ns=(clock := Clock()), read_s=READ_S)
         filled = Server(store, app, clock)
         filled.apply(
             make_batch(
@@ -82,7 +82,7 @@ def fuzzed(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def describe() -> schemathesis.BaseSchema:
     """Return the description without the stream, which has no end. No store is opened for it."""
     with closing(open_store("sqlite:///unused")) as store:
-        server = Server(store, create_app(SETTINGS, store), Clock())
+        server = Server(store, create_app(SETTINGS, store, read_s=READ_S), Clock())
         found = server.get("/api/v1/openapi.json")
     return schemathesis.openapi.from_dict(found).exclude(path="/api/v1/events")
 

@@ -155,12 +155,13 @@ class Product:
 
     def stop(self) -> None:
         """End both in order."""
-        _end(self.collector, signal.SIGTERM)
-        _end(self.server, signal.SIGTERM)
-        # What a killed collector left counting would slow down every guest of this host from here on.
-        if self.bpffs.is_dir():
-            self.command("collector", "detach", "--all", "--bpffs", str(self.bpffs))
-            subprocess.run(["umount", "--lazy", self.bpffs], check=False)
+        try:
+            _end(self.collector, signal.SIGTERM)
+            _end(self.server, signal.SIGTERM)
+        finally:
+            # What a killed collector left counting goes with it: it would slow down every guest of this host.
+            if self.bpffs.is_dir():
+                subprocess.run(["umount", "--lazy", self.bpffs], check=False)
 
     def status(self, path: str) -> int | None:
         """The HTTP status of a path, None while nothing answers."""
@@ -220,7 +221,7 @@ def _end(process: subprocess.Popen[bytes] | None, number: signal.Signals) -> Non
     if process is None or process.poll() is not None:
         return
     process.send_signal(number)
-    process.wait(10)
+    process.wait(60)
 
 
 def _free_port() -> int:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from backend.errors import NotFoundError
 from backend.store.base import Store
+from backend.store.bounds import MAX_VCPU
 from backend.store.values import FaultRow, TimeRange
 from faultmodel import arch
 from tests.batches import START_MS, START_NS, VM_ID, fault_record, make_batch, make_host
@@ -36,7 +37,9 @@ def _full(arch_name: str, word: int) -> Struct:
     fields: dict[str, object] = {}
     for field in msgspec.structs.fields(record):
         value = getattr(record, field.name)
-        if field.name in ("private", "nested", "memslot", "level", "stands_for", "vcpu"):
+        if field.name == "vcpu":
+            fields[field.name] = MAX_VCPU
+        elif field.name in ("private", "nested", "memslot", "level", "stands_for"):
             fields[field.name] = True if field.name in ("private", "nested") else 2**32 - 1
         elif value in (0, None):
             fields[field.name] = word

@@ -8,6 +8,8 @@ from urllib.parse import urlencode
 _ROWS = 50
 _TREND = 60
 _LINES = 7
+_STATUS_EVERY_MS = 2000
+_TREND_EVERY_MS = 5000
 
 
 @dataclass
@@ -20,6 +22,8 @@ class Viewer:
     requests: int = 0
     received: int = 0
     _after: str | None = None
+    _status_ms: int = 0
+    _trend_ms: int = 0
     _connection: http.client.HTTPConnection | None = field(default=None, repr=False)
 
     def refresh(self, now_ms: int) -> None:
@@ -29,13 +33,17 @@ class Viewer:
             "to": -(-now_ms // self.step_ms) * self.step_ms,
             "step": f"{self.step_ms // 1000}s",
         }
-        self._get("status", {})
+        if now_ms - self._status_ms >= _STATUS_EVERY_MS:
+            self._status_ms = now_ms
+            self._get("status", {})
+        is_due = now_ms - self._trend_ms >= _TREND_EVERY_MS
+        self._trend_ms = now_ms if is_due else self._trend_ms
         self._get(
             "vms",
             {
                 **within,
-                **{"sort": "-rate_at_end", "totals": "true", "trend": _TREND, "commands": "false"},
-                "limit": _ROWS,
+                **{"sort": "-rate_at_end", "totals": "true", "commands": "false"},
+                **{"trend": _TREND if is_due else 0, "limit": _ROWS},
             },
         )
         rates = self._get("rates", {**within, "by": "vm", "most": _LINES, **self._since})

@@ -5,9 +5,9 @@ import { test } from "node:test";
 import { contrast, looksOf, stickyPlaces } from "../public/js/base/color.js";
 import { recordCommand, recordNote, recordPlace } from "../public/js/base/record-command.js";
 import { selectedRange, stepAt, timeScale } from "../public/js/base/scale.js";
-import { parseSort, sorted } from "../public/js/base/sort.js";
+import { parseSort } from "../public/js/base/sort.js";
 import { newest, sumOf } from "../public/js/base/values.js";
-import { namesOf, vmTitle } from "../public/js/base/vm.js";
+import { vmTitle } from "../public/js/base/vm.js";
 
 const tokens = readFileSync(new URL("../public/css/tokens.css", import.meta.url), "utf8");
 
@@ -97,21 +97,9 @@ test("write looks the same in every chart", () => {
   );
 });
 
-test("sorting puts what is unknown last, both ways", () => {
-  const items = [3, null, 10, 1].map((value) => ({ value }));
-  const by = (/** @type {boolean} */ descending) =>
-    sorted(items, (item) => item.value, descending, String).map((item) => item.value);
-  assert.deepEqual(by(false), [1, 3, 10, null]);
-  assert.deepEqual(by(true), [10, 3, 1, null]);
+test("a sort is a column, with a minus where it descends", () => {
   assert.deepEqual(parseSort("-faults"), { column: "faults", descending: true });
-});
-
-test("names sort as people count", () => {
-  const names = ["vm-10", "vm-2", "VM-1"];
-  assert.deepEqual(
-    sorted(names, (name) => name, false, String),
-    ["VM-1", "vm-2", "vm-10"],
-  );
+  assert.deepEqual(parseSort("name"), { column: "name", descending: false });
 });
 
 test("place and time are each other's inverse inside the plot", () => {
@@ -139,17 +127,6 @@ test("a VM without a name is called by its UUID, else by its process", () => {
   assert.equal(vmTitle({ name: "web", uuid: "u", vmm: "qemu", pid: 1 }), "web");
   assert.equal(vmTitle({ name: "", uuid: "u", vmm: "qemu", pid: 1 }), "u");
   assert.equal(vmTitle({ name: "", uuid: "", vmm: "crosvm", pid: 7 }), "crosvm 7");
-});
-
-test("VMs of one name are told apart by their process ids, others are left alone", () => {
-  const vm = (/** @type {string} */ id, /** @type {string} */ name, /** @type {number} */ pid) => ({
-    ...{ id, name, pid },
-    ...{ uuid: "", vmm: "qemu" },
-  });
-  const names = namesOf([vm("1", "web", 10), vm("2", "web", 20), vm("3", "db", 30)]);
-  assert.deepEqual([...names.values()], ["web · pid 10", "web · pid 20", "db"]);
-  const twins = namesOf([vm("a1b2c3", "web", 10), vm("d4e5f6", "web", 10)]);
-  assert.deepEqual([...twins.values()], ["web · pid 10 · a1b2", "web · pid 10 · d4e5"]);
 });
 
 const COLLECTOR = {

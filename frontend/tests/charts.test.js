@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { findGaps, gapLabel, isUncovered } from "../public/js/charts/gaps.js";
 import { bandPath, cumulate, rateFigure, stepPath } from "../public/js/charts/rate.js";
 import { chartTable, readStep, summaryText } from "../public/js/charts/reading.js";
-import { REST_KEY, biggestKeys, namedLines, quietValues } from "../public/js/charts/series.js";
+import { REST_KEY, biggestKeys, namedLines } from "../public/js/charts/series.js";
 import { sparkShape } from "../public/js/charts/spark.js";
 
 const RANGE = { from: 0, to: 100_000 };
@@ -128,7 +128,7 @@ test("the biggest series have lines of their own and the rest is added up", () =
     lines.map((one) => [one.key, one.label, one.total]),
     [
       ["b", "VM b", 30],
-      [REST_KEY, "2 more", 30],
+      [REST_KEY, "all 2 others", 30],
     ],
   );
   assert.deepEqual(lines[1].values, [3, 2]);
@@ -138,13 +138,9 @@ test("what the server added up is part of the rest", () => {
   const others = { count: 1200, total: 50, values: [4, null] };
   const places = new Map([["b", 0]]);
   const lines = namedLines([series("b", 30, [3, 3]), series("a", 10, [1, 1])], others, places, ({ key }) => key);
-  assert.deepEqual([lines[1].label, lines[1].total, lines[1].values], ["1\u202f201 more", 60, [5, 1]]);
+  assert.deepEqual([lines[1].label, lines[1].total, lines[1].values], ["all 1\u202f201 others", 60, [5, 1]]);
   const alone = namedLines([series("b", 30, [3, 3])], others, places, ({ key }) => key);
   assert.deepEqual(alone[1].values, [4, null]);
-});
-
-test("a VM without faults is zero where it was covered and nothing where it was not", () => {
-  assert.deepEqual(quietValues([0, 10, 20], 10, [span("a", 15, 30)]), [null, 0, 0]);
 });
 
 test("a spark line breaks at a gap, and a flat zero lies on the ground", () => {
@@ -180,6 +176,12 @@ test("a step under the cursor is read with its sum", () => {
 test("a step that was not covered says so", () => {
   assert.deepEqual(readStep(PLOTTED, 1).entries, []);
   assert.equal(readStep(PLOTTED, 1).note, "not covered");
+});
+
+test("a step without a value that is in no gap says why nothing is known of it", () => {
+  const life = { ...PLOTTED, gaps: [], lines: [{ ...PLOTTED.lines[0], values: [null, 1, null] }] };
+  assert.equal(readStep(life, 0).note, "the VM was not there yet");
+  assert.equal(readStep(life, 2).note, "not yet complete, or the VM had ended");
 });
 
 test("a chart is said in words, gaps and all", () => {

@@ -10,12 +10,12 @@ test("a reason that a recording does not show has no number", () => {
 test("a failed KVM_RUN without a reason has none set, and a run that succeeded has the reason unknown", () => {
   const unknown = { reason: 0, reason_name: "KVM_EXIT_UNKNOWN" };
   assert.equal(reasonText({ ...unknown, errno: 14 }).text, "not set");
-  assert.equal(reasonText({ ...unknown, errno: 0 }).text, "UNKNOWN (0)");
+  assert.equal(reasonText({ ...unknown, errno: 0 }).text, "KVM_EXIT_UNKNOWN (reason 0)");
 });
 
-test("reasons and errors have their numbers in brackets, so that these look like no counts", () => {
-  assert.equal(reasonText({ reason: 2, reason_name: "KVM_EXIT_IO", errno: 0 }).text, "IO (2)");
-  assert.equal(errnoText({ errno: 14, errno_name: "EFAULT" }), "EFAULT (14)");
+test("reasons and errors say what their numbers are, so that these look like no counts", () => {
+  assert.equal(reasonText({ reason: 2, reason_name: "KVM_EXIT_IO", errno: 0 }).text, "KVM_EXIT_IO (reason 2)");
+  assert.equal(errnoText({ errno: 14, errno_name: "EFAULT" }), "EFAULT (errno 14)");
   assert.equal(errnoText({ errno: 0, errno_name: "none" }), "none");
 });
 

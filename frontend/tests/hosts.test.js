@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { acknowledgeLosses, newLossesOf } from "../public/js/base/acknowledged.js";
+import { readFinding } from "../public/js/base/findings.js";
 import { hostHealth, overallHealth } from "../public/js/base/health.js";
 import { readEvents, recordingSentence, vmOf } from "../public/js/base/host-events.js";
 import * as say from "../public/js/base/host-words.js";
@@ -21,22 +23,36 @@ test("a silent collector is stale, whatever it said last", () => {
   assert.equal(hostHealth({ ...HOST, state: "waiting", detail: "no BTF" }).text, "collector waiting: no BTF");
 });
 
-test("the worst host speaks for all, and losses are added up", () => {
+test("the worst host speaks for all, and what was lost is said", () => {
   const hosts = [
     HOST,
     { ...HOST, age_s: 60, lost: { keys_full: 3 } },
     { ...HOST, lost: { exit_records: 4 } },
   ];
-  const health = overallHealth({ hosts, expects_collector: true });
+  const health = overallHealth({ hosts, expects_collector: true }, 7);
   assert.deepEqual(
     [health.tone, health.text, health.lost],
     ["bad", "1 of 3 hosts: stale: silent for 1 min", 7],
   );
 });
 
+test("new losses are no good state", () => {
+  assert.equal(overallHealth({ hosts: [HOST], expects_collector: true }, 0).tone, "good");
+  assert.equal(overallHealth({ hosts: [HOST], expects_collector: true }, 1).tone, "warn");
+});
+
+test("losses that were acknowledged are no news, and those after them are", () => {
+  const lost = (/** @type {number} */ count) => ({ ...HOST, name: "acknowledged", lost: { keys_full: count } });
+  assert.equal(newLossesOf(lost(42)), 42);
+  acknowledgeLosses([lost(42)]);
+  assert.equal(newLossesOf(lost(42)), 0);
+  assert.equal(newLossesOf(lost(45)), 3);
+  assert.equal(newLossesOf(lost(5)), 5);
+});
+
 test("a host that was stopped in order is no alarm", () => {
   const hosts = [HOST, { ...HOST, state: "stopped", age_s: 9000 }];
-  assert.equal(overallHealth({ hosts, expects_collector: true }).text, "collector attached");
+  assert.equal(overallHealth({ hosts, expects_collector: true }, 0).text, "collector attached");
 });
 
 test("each state that a collector sends is said in a sentence", () => {
@@ -140,7 +156,7 @@ test("a loss that is not known is taken for a loss of counts", () => {
 
 test("where batches are adds up in one line", () => {
   const batches = { shipped: 7, stored: 4, dropped: 2, under_way: 1 };
-  assert.equal(say.batchesSentence(batches), "7 sent = 4 stored + 2 dropped by the spool + 1 under way");
+  assert.equal(say.batchesSentence(batches), "7 sent = 4 stored + 2 dropped from the collector’s full spool + 1 not here yet");
 });
 
 test("costs that were not measured are left out", () => {
@@ -152,7 +168,7 @@ test("costs that were not measured are left out", () => {
   };
   assert.deepEqual(say.costFigures({ ...HOST, cost }), [
     ["Collector CPU", "0.81 % of a core"],
-    ["Its memory", "64.0 MiB"],
+    ["Collector memory", "64.0 MiB"],
   ]);
   assert.deepEqual(say.costFigures(HOST), []);
 });
@@ -188,4 +204,27 @@ test("what is missing is said, and that figures contradict one another", () => {
   assert.match(missingSentence({ missing: 0, balanced: true }), /^Nothing is missing/);
   assert.match(missingSentence({ missing: 6000, balanced: true }), /^6\u202f000 faults are missing/);
   assert.match(missingSentence({ missing: 0, balanced: false }), /^Figures in the database contradict/);
+});
+
+const FINDING = {
+  ...{ code: "two_machines", hosts: ["a"], since: null, last: "2026-07-01T11:57:00Z", is_current: true },
+  ...{ seconds: null, token: null, reason: null, times: null, detail: "" },
+};
+
+test("what is found wrong and goes on is said before what is well", () => {
+  const said = (/** @type {object[]} */ findings) =>
+    overallHealth({ hosts: [HOST], expects_collector: true, findings }, 0);
+  assert.deepEqual([said([FINDING]).tone, said([FINDING]).text], ["bad", "a: two machines, one name"]);
+  assert.equal(said([{ ...FINDING, is_current: false }]).tone, "good");
+  assert.equal(said([{ ...FINDING, code: "never_delivered" }]).tone, "good");
+  assert.equal(said([FINDING, { ...FINDING, hosts: ["b"] }]).text, "2 things are wrong with hosts");
+});
+
+test("a finding says whom it is about, what it means and when it was", () => {
+  const over = readFinding({ ...FINDING, is_current: false }, NOW);
+  assert.match(over.text, /^Two machines go by this name.* Last 3 min ago\.$/);
+  const refused = { ...FINDING, code: "refused", hosts: [], times: 2, reason: "token_unknown", token: "ab12" };
+  assert.equal(readFinding(refused, NOW).title, "a sender that is not known: batches refused");
+  assert.match(readFinding(refused, NOW).text, /^2 batches refused: token unknown, token ab12\./);
+  assert.equal(readFinding({ ...FINDING, code: "of_a_later_server", detail: "x" }, NOW).text, "x");
 });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { findInexact, inexactLabel, inexactText } from "../public/js/base/inexact.js";
-import { groupMarks, marksOf, marksWithin } from "../public/js/base/marks.js";
+import { groupMarks, lifeMarks, marksOf, marksWithin } from "../public/js/base/marks.js";
 
 /** @param {number[]} values */
 const line = (values) => ({ total: values.reduce((sum, value) => sum + value, 0), values });
@@ -81,4 +81,16 @@ test("events and steps that are not exact stand in order of time, and hosts are 
   assert.doesNotMatch(marksOf([event], [], "faults")[0]?.text ?? "", / h: /);
   assert.equal(marksWithin(marks, 1900, 2500).length, 1);
   assert.equal(marksWithin(marks, 2000, 2500).length, 0);
+});
+
+test("a VM's beginning and end are marks of its chart", () => {
+  const vm = { started_at: "2026-07-01T10:00:00Z", ended_at: "2026-07-01T11:00:00Z" };
+  assert.deepEqual(
+    lifeMarks(vm).map(({ time, text }) => [time, text.slice(9)]),
+    [
+      [Date.parse(vm.started_at), "the VM started"],
+      [Date.parse(vm.ended_at), "the VM ended"],
+    ],
+  );
+  assert.equal(lifeMarks({ ...vm, ended_at: null }).length, 1);
 });

@@ -15,19 +15,56 @@ test("without anything said the newest 15 minutes of all VMs are shown", () => {
 
 test("an address comes back as it was", () => {
   for (const path of [
-    "/?range=6h&by=access&sort=name&filter=web&theme=dark",
+    "/?range=6h&by=access&sort=name&filter=web",
     "/vms/00000000000000a1?from=2026-07-01T10:00:00.000Z&to=2026-07-01T11:00:00.000Z&by=flag&kind=bare_error&hide=read,write",
   ]) {
     assert.equal(formatView(parse(path)), path);
   }
 });
 
-test("a range that cannot be is as if it were not said", () => {
-  assert.equal(parse("/?range=yesterday").span, 900_000);
-  assert.equal(parse("/?from=2026-07-01T11:00:00Z&to=2026-07-01T10:00:00Z").span, 900_000);
+test("what of an address cannot be used is said, and the last 15 minutes are shown", () => {
+  for (const [path, said] of [
+    ["/?range=banana", /range “banana” is no length of time/],
+    ["/?from=yesterday&to=now", /from “yesterday” is no time/],
+    ["/?from=now-1h&to=2026-07-32T10:00:00Z", /to “2026-07-32T10:00:00Z” is no time/],
+    ["/?from=2026-07-01T11:00:00Z&to=2026-07-01T10:00:00Z", /from is not before to/],
+    ["/?sort=-colour", /sort “-colour” is nothing/],
+    ["/?by=banana", /by “banana” is nothing/],
+    ["/?kind=banana", /kind “banana” is nothing/],
+    ["/?state=banana", /state “banana” is nothing/],
+    ["/?rnage=1h", /“rnage” is nothing/],
+  ]) {
+    const view = parse(String(path));
+    assert.equal(view.span, 900_000, String(path));
+    assert.match(view.problems.join(), /** @type {RegExp} */ (said));
+  }
+  assert.deepEqual(parse("/?range=6h&by=vm&theme=dark").problems, []);
 });
 
-test("another page keeps range, sort and theme, and nothing of the chart", () => {
+test("every form of a time that the API takes is read", () => {
+  assert.equal(parse("/?range=1w").span, 604_800_000);
+  assert.equal(parse("/?from=now-1h&to=now").span, 3_600_000);
+  assert.equal(parse("/?from=now-1h").span, 3_600_000);
+  const [from, to] = [Date.UTC(2026, 6, 1, 10), Date.UTC(2026, 6, 1, 11)];
+  for (const path of [
+    `/?from=${from}&to=${to}`,
+    "/?from=2026-07-01T10:00:00Z&to=2026-07-01T13:00:00+02:00",
+    "/?from=2026-07-01T10:00:00Z&to=2026-07-01T13:00:00%2B02:00",
+  ]) {
+    const { span, ...view } = parse(path);
+    assert.deepEqual([span, view.from, view.to], [null, from, to], path);
+  }
+  const before = parse("/?from=now-2h&to=now-1h");
+  assert.deepEqual([before.span, before.to - before.from], [null, 3_600_000]);
+});
+
+test("an address below a VM's is that of no page", () => {
+  assert.equal(parse("/vms/00000000000000a1/extra").isLost, true);
+  assert.equal(parse("/nope").isLost, true);
+  assert.equal(parse("/vms/00000000000000a1").isLost, false);
+});
+
+test("another page keeps range and sort, and nothing of the chart", () => {
   const view = viewOf(parse("/?range=1h&by=vm&hide=x&theme=dark&sort=name"), "00000000000000a1");
-  assert.equal(formatView(view), "/vms/00000000000000a1?range=1h&sort=name&theme=dark");
+  assert.equal(formatView(view), "/vms/00000000000000a1?range=1h&sort=name");
 });

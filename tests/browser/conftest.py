@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.feed import Feed
 from tests.browser.scene import history, scene_hosts
@@ -16,6 +16,7 @@ ARGUMENTS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+expect.set_options(timeout=30_000)
 LOADED = "html[data-ready]"
 LIVE_HOST = "hv-live"
 """A host of which the scene has nothing."""
@@ -35,6 +36,11 @@ class Visit:
         """Open a path and wait until the server's answer, or that there is none, is on the screen."""
         self.page.goto(self.url + path)
         self.page.wait_for_selector(LOADED, state="attached")
+        return self.page
+
+    def settle(self) -> Page:
+        """Wait until what was asked last is answered and on the screen."""
+        self.page.wait_for_selector("html:not([data-asking])[data-ready]", state="attached")
         return self.page
 
     def fixed(self, minutes: int = 40, *, until: int = 0) -> str:
@@ -73,7 +79,7 @@ def feed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A window without history, storage or cookies."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(40_000)
     yield context
     context.close()
 

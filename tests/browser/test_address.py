@@ -11,7 +11,7 @@ from tests.browser.reading import names
 pytestmark = pytest.mark.browser
 
 
-def test_range_sort_filter_and_theme_survive_a_reload(visit: Visit) -> None:
+def test_range_sort_and_filter_survive_a_reload_and_no_theme_is_in_a_link(visit: Visit) -> None:
     page = visit.go("/?range=6h&sort=name&filter=firecracker&theme=dark")
     before = names(page)
     page.reload()
@@ -19,6 +19,8 @@ def test_range_sort_filter_and_theme_survive_a_reload(visit: Visit) -> None:
     assert names(page) == before == ["ci-runner-7f3c", "sandbox-9b21"]
     expect(page.get_by_role("button", name="6h")).to_have_attribute("aria-pressed", "true")
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.get_by_role("button", name="1h", exact=True).click()
+    assert "theme" not in page.url
 
 
 def test_back_returns_to_the_range_before(visit: Visit) -> None:

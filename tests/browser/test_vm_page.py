@@ -102,8 +102,8 @@ def test_error_exits_whose_reason_is_not_shown_are_wherever_the_others_are(
     page.get_by_role("button", name="Unclassified error", exact=True).click()
     expect(page.locator(".exits tbody .kind").first).to_have_text("unclassified error")
     first = table(page.locator(".exits tbody"))[0]
-    assert first[3:5] == ["not shown", "EFAULT (14)"]
-    assert ["not shown", "EFAULT (14)"] in [row[:2] for row in table(page.locator("#reasons tbody"))]
+    assert first[3:5] == ["not shown", "EFAULT (errno 14)"]
+    assert ["not shown", "EFAULT (errno 14)"] in [row[:2] for row in table(page.locator("#reasons tbody"))]
 
 
 def test_vcpus_and_exit_reasons_are_those_of_the_api(page: Page, feed: Feed, span: dict[str, str]) -> None:

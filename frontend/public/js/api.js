@@ -1,99 +1,8 @@
-/** The only module that talks to the server. */
+/** The questions that the server answers, one function each. */
+
+import { request } from "./http.js";
 
 /** @typedef {import("./base/types.js").Range} Range */
-/** @typedef {string | number | null | undefined | readonly string[]} Parameter */
-
-/** What the server refused or failed to do. Status 0: it did not answer at all. */
-export class ApiError extends Error {
-  /** @param {number} status @param {string} title @param {string} detail */
-  constructor(status, title, detail) {
-    super(detail || title);
-    this.name = "ApiError";
-    this.status = status;
-    this.title = title;
-  }
-}
-
-const MOST_TRIES = 3;
-const EVENTS_RETRY_MS = 15_000;
-
-let serverAheadMs = 0;
-
-/** The server's time now, in UTC ms: counts bear the server's clock, not the viewer's. */
-export function now() {
-  return Date.now() + serverAheadMs;
-}
-
-/**
- * @param {string} path
- * @param {Record<string, Parameter>} [parameters] null and undefined are left out
- * @param {RequestInit} [init]
- * @returns {Promise<any>}
- */
-async function request(path, parameters = {}, init = {}) {
-  const url = path + queryOf(parameters);
-  let response = await fetched(url, init);
-  // Others are served now: asked again when the server says so, and the answer is as good.
-  for (let tries = 1; response.status === 503 && response.headers.has("retry-after") && tries < MOST_TRIES; ++tries) {
-    await pause(Number(response.headers.get("retry-after")) * 1000, init.signal);
-    response = await fetched(url, init);
-  }
-  noteClock(response.headers.get("date"));
-  if (!response.ok) throw await errorOf(response);
-  return response.status === 204 ? null : response.json();
-}
-
-/**
- * @param {string} url
- * @param {RequestInit} init
- */
-async function fetched(url, init) {
-  try {
-    return await fetch(url, { headers: { accept: "application/json" }, ...init });
-  } catch (cause) {
-    if (init.signal?.aborted) throw cause;
-    throw new ApiError(0, "the server does not answer", "");
-  }
-}
-
-/**
- * @param {number} ms
- * @param {AbortSignal | null} [signal] ends the pause with its reason
- */
-function pause(ms, signal) {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    signal?.addEventListener("abort", () => {
-      clearTimeout(timer);
-      reject(signal.reason);
-    });
-  });
-}
-
-/** @param {Record<string, Parameter>} parameters */
-function queryOf(parameters) {
-  const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(parameters)) {
-    if (value === null || value === undefined || value === "") continue;
-    for (const one of Array.isArray(value) ? value : [value]) query.append(name, String(one));
-  }
-  const text = query.toString();
-  return text ? `?${text}` : "";
-}
-
-// The header has whole seconds, so a difference under that is none.
-/** @param {string | null} date */
-function noteClock(date) {
-  if (!date) return;
-  const ahead = Date.parse(date) + 500 - Date.now();
-  if (Math.abs(ahead - serverAheadMs) > 1500) serverAheadMs = Math.abs(ahead) > 1500 ? ahead : 0;
-}
-
-/** @param {Response} response */
-async function errorOf(response) {
-  const body = await response.json().catch(() => null);
-  return new ApiError(response.status, body?.title ?? `HTTP ${response.status}`, body?.detail ?? "");
-}
 
 /** @param {Range} range */
 function timesOf(range) {
@@ -109,23 +18,35 @@ export function getStatus(signal) {
 }
 
 /**
+ * @typedef {object} VmsQuestion
+ * @property {string} sort
+ * @property {string} search
+ * @property {string} state
+ * @property {number} stepMs
+ * @property {number} limit
+ * @property {number} trend
+ */
+
+/**
  * @param {Range} range
- * @param {{limit: number, cursor?: string | null}} page
+ * @param {VmsQuestion} what
  * @param {AbortSignal} [signal]
  * @returns {Promise<import("./base/types.js").VmPage>}
  */
-export function getVms(range, page, signal) {
-  return request("/api/v1/vms", { ...timesOf(range), ...page }, { signal });
+export function getVms(range, { stepMs, ...what }, signal) {
+  const fixed = { step: `${stepMs / 1000}s`, totals: "true", commands: "false" };
+  return request("/api/v1/vms", { ...timesOf(range), ...what, ...fixed }, { signal });
 }
 
 /**
  * @param {string} vm
  * @param {Range} range
+ * @param {number} stepMs
  * @param {AbortSignal} [signal]
  * @returns {Promise<import("./base/types.js").VmDetail>}
  */
-export function getVm(vm, range, signal) {
-  return request(vmPath(vm), timesOf(range), { signal });
+export function getVm(vm, range, stepMs, signal) {
+  return request(vmPath(vm), { ...timesOf(range), step: `${stepMs / 1000}s` }, { signal });
 }
 
 /**
@@ -149,17 +70,25 @@ export function getSyndromes(vm, range, signal) {
 }
 
 /**
+ * @typedef {object} RatesQuestion
+ * @property {string} metric
+ * @property {string} by
+ * @property {number} stepMs
+ * @property {string} [vm]
+ * @property {string} [search]
+ * @property {string} [state]
+ * @property {number} [most]
+ * @property {string | null} [after] version of an earlier answer
+ */
+
+/**
  * @param {Range} range
- * @param {{metric: string, by: string, stepMs: number, vm?: string, most?: number}} what
+ * @param {RatesQuestion} what
  * @param {AbortSignal} [signal]
  * @returns {Promise<import("./base/types.js").Rates>}
  */
-export function getRates(range, { metric, by, stepMs, vm, most }, signal) {
-  return request(
-    "/api/v1/rates",
-    { metric, by, vm, most, ...timesOf(range), step: `${stepMs / 1000}s` },
-    { signal },
-  );
+export function getRates(range, { stepMs, ...what }, signal) {
+  return request("/api/v1/rates", { ...what, ...timesOf(range), step: `${stepMs / 1000}s` }, { signal });
 }
 
 /**
@@ -195,6 +124,21 @@ export function getLedger(range, { stepMs, vms }, signal) {
 }
 
 /**
+ * What hosts lost, without the accounts of their VMs.
+ * @param {Range} range
+ * @param {number} stepMs
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./base/host-types.js").Ledger>}
+ */
+export function getHostLosses(range, stepMs, signal) {
+  return request(
+    "/api/v1/ledger",
+    { ...timesOf(range), step: `${stepMs / 1000}s`, vms: "false" },
+    { signal },
+  );
+}
+
+/**
  * @param {Range} range
  * @param {{host?: string, limit: number}} what every host where none is named
  * @param {AbortSignal} [signal]
@@ -217,15 +161,7 @@ export function logIn(token) {
   );
 }
 
-/**
- * Hear of every batch that the server takes, for as long as the page lives.
- * @param {() => void} onBatch
- */
-export function onBatches(onBatch) {
-  const source = new EventSource("/api/v1/events");
-  source.addEventListener("batch", onBatch);
-  source.addEventListener("error", () => {
-    // It connects again by itself, but gives up for good on an HTTP error.
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => onBatches(onBatch), EVENTS_RETRY_MS);
-  });
+/** End the session: the cookie stands for the token no more. */
+export function logOut() {
+  return request("/api/v1/session", {}, { method: "DELETE" });
 }

@@ -1,10 +1,11 @@
 /** Light or dark: the system's choice, the viewer's, or what the address says. */
 
+import { el, setAttr, setText } from "./base/dom.js";
+
 const KEY = "kvmfaults-theme";
 const ORDER = ["", "light", "dark"];
 
-/** What each choice is called. */
-export const NAMES = /** @type {Record<string, string>} */ ({ "": "system", light: "light", dark: "dark" });
+const NAMES = /** @type {Record<string, string>} */ ({ "": "system", light: "light", dark: "dark" });
 
 // Storage may be forbidden; then the choice lives in the address only.
 /** @param {string} [theme] */
@@ -17,24 +18,61 @@ function stored(theme) {
   }
 }
 
-/**
- * The theme in use: the address wins over what was chosen before.
- * @param {string} asked
- */
-export function themeOf(asked) {
+// The address wins over what was chosen before.
+/** @param {string} asked */
+function themeOf(asked) {
   const theme = asked || stored();
   return ORDER.includes(theme) ? theme : "";
 }
 
 /** @param {string} theme */
-export function nextTheme(theme) {
+function nextTheme(theme) {
   const next = ORDER[(ORDER.indexOf(theme) + 1) % ORDER.length] ?? "";
   stored(next);
   return next;
 }
 
 /** @param {string} theme */
-export function applyTheme(theme) {
+function applyTheme(theme) {
   if (theme) document.documentElement.dataset.theme = theme;
   else delete document.documentElement.dataset.theme;
+}
+
+/**
+ * The button that goes from theme to theme. What the address asked for is not written there again: a link that is
+ * shared brings no theme with it.
+ * @param {string} asked by the address when the page was opened
+ * @param {() => void} onChange
+ */
+export function createThemeButton(asked, onChange) {
+  const root = el("button", { type: "button", class: "quiet theme", click: next });
+  let theme = themeOf(asked);
+  show();
+
+  function show() {
+    applyTheme(theme);
+    setText(root, theme === "dark" ? "☾" : theme === "light" ? "☀" : "◐");
+    setAttr(root, "aria-label", `Theme: ${NAMES[theme]}`);
+    setAttr(root, "title", `Theme: ${NAMES[theme]} (t)`);
+  }
+
+  function next() {
+    theme = nextTheme(theme);
+    show();
+    onChange();
+  }
+  return { root, next };
+}
+
+/**
+ * Be as wide and as light as paper while the page is printed: charts are drawn for a width.
+ * @param {() => void} onChange
+ */
+export function listenToPrinting(onChange) {
+  const set = (/** @type {boolean} */ isPrinting) => {
+    document.documentElement.classList.toggle("printing", isPrinting);
+    onChange();
+  };
+  window.addEventListener("beforeprint", () => set(true));
+  window.addEventListener("afterprint", () => set(false));
 }

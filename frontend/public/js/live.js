@@ -1,6 +1,6 @@
 /** When to ask the server again: at news, each second, less often where answers are slow or fail. */
 
-import { onBatches } from "./api.js";
+import { onBatches } from "./http.js";
 
 const INTERVAL_MS = 1000;
 const SLOWEST_MS = 10_000;

@@ -1,13 +1,15 @@
 /** Reads the address, makes the page, and asks the server again and again. The wiring is here and nowhere else. */
 
-import * as api from "./api.js";
-import { NAMES, applyTheme, nextTheme, themeOf } from "./appearance.js";
-import { el, setAttr, setChildren, setText } from "./base/dom.js";
-import { alignRange, agoText, clockText, parseSpan, stepFor } from "./base/time.js";
+import { logIn as askToLogIn, logOut as askToLogOut } from "./api.js";
+import { createThemeButton, listenToPrinting } from "./appearance.js";
+import { el, setAttr, setChildren } from "./base/dom.js";
+import { agoText, clockText, parseSpan } from "./base/time.js";
+import { ApiError, now } from "./http.js";
 import { listenToKeys } from "./keys.js";
 import { createRefresh } from "./live.js";
 import { createCollectors } from "./pages/collectors.js";
-import { missingMessage } from "./pages/messages.js";
+import { lostMessage, missingMessage, problemText } from "./pages/messages.js";
+import { moved, rangeOf, resumedSpan } from "./pages/moving.js";
 import { createOverview } from "./pages/overview.js";
 import { createVmPage } from "./pages/vm.js";
 import { createHelp } from "./panels/help.js";
@@ -22,7 +24,7 @@ import { createState, formatView, viewOf } from "./state.js";
 const state = createState(onView);
 const refresh = createRefresh({ work, onFailure, isLive: () => state.get().span !== null });
 const notice = createNotice(refresh.now);
-const { drawer, chip, load: loadCollectors } = createCollectors(refresh.now);
+const { drawer, chip, load: loadCollectors } = createCollectors(refresh.now, () => void logOut());
 const help = createHelp();
 const login = createLogin(logIn);
 const timeRange = createTimeRange({
@@ -30,8 +32,13 @@ const timeRange = createTimeRange({
   onRange: (range) => state.set({ span: null, ...range }),
   onLive: switchLive,
 });
-const themeButton = el("button", { type: "button", class: "quiet theme", click: switchTheme });
+const theme = createThemeButton(new URL(location.href).searchParams.get("theme") ?? "", showColours);
 
+/** The live length that was paused, and where: to be resumed as it was. */
+let paused = { span: 0, from: 0, to: 0 };
+// How far down the page is to be scrolled once it is there again.
+/** @type {number | null} */
+let scrollTo = state.scrolled || null;
 let tokens = readTokens();
 /** @type {import("./pages/context.js").Context} */
 const context = {
@@ -43,6 +50,8 @@ const context = {
   open(view) {
     state.set(view);
     window.scrollTo(0, 0);
+    // Where one was is gone: whoever uses keys goes on at the new page's beginning.
+    main().focus({ preventScroll: true });
   },
 };
 
@@ -54,27 +63,34 @@ let shownVm;
 let asked = "";
 /** @type {number | null} */
 let answeredAt = null;
+let answered = /** @type {View | null} */ (null);
+// Why the data on show is old, and what comes next.
+/** @type {{what: string, next: string} | null} */
+let failing = null;
 
-/** @param {View} view @param {number} now */
-function rangeOf(view, now) {
-  if (view.span === null)
-    return { range: { from: view.from, to: view.to }, stepMs: stepFor(view.to - view.from) };
-  const stepMs = stepFor(view.span);
-  return { range: alignRange({ from: now - view.span, to: now }, stepMs), stepMs };
+function main() {
+  return /** @type {HTMLElement} */ (document.getElementById("page"));
 }
 
 /** @param {AbortSignal} signal */
 async function work(signal) {
   const view = state.get();
   const shown = page;
-  const { range, stepMs } = rangeOf(view, api.now());
+  setAttr(document.documentElement, "data-asking", view === answered ? null : true);
+  const { range, stepMs } = rangeOf(view, now());
   // What the collectors do is told also where the page's own answer fails.
-  const collectors = loadCollectors(range, signal);
-  await Promise.all([collectors, shown?.load({ view, range, stepMs, now: api.now(), signal })]);
+  const status = loadCollectors(range, signal);
+  const loading = view.isLost ? undefined : shown?.load({ view, range, stepMs, now: now(), status, signal });
+  await Promise.all([status, loading]);
   if (signal.aborted || shown !== page) return;
-  answeredAt = api.now();
+  answeredAt = now();
+  answered = view;
+  setAttr(document.documentElement, "data-asking", null);
+  failing = null;
   timeRange.update(view.span, range, answeredAt);
-  notice.update("");
+  notice.update(problemText(view));
+  if (scrollTo !== null) window.scrollTo(0, scrollTo);
+  scrollTo = null;
   document.title = shown?.title() ?? "kvmfaults";
   const ready = String(Math.round(answeredAt));
   void loaded.then(() => setAttr(document.documentElement, "data-ready", ready));
@@ -87,13 +103,14 @@ async function work(signal) {
  */
 function onFailure(failure) {
   setAttr(document.documentElement, "data-ready", "failed");
-  if (!(failure instanceof api.ApiError)) {
+  if (!(failure instanceof ApiError)) {
     console.error(failure);
     notice.update("The page failed to show the server’s answer. Reload it; the browser’s console says more.");
     return false;
   }
   const { vm } = state.get();
   if (failure.status === 401) {
+    chip.update({ tone: "idle", text: "log in to see the collectors", lost: 0 });
     page?.tell({
       title: "Log in to see the data.",
       text: "This server asks for a read token.",
@@ -107,7 +124,7 @@ function onFailure(failure) {
   return failure.status === 0 || failure.status >= 500;
 }
 
-/** @param {api.ApiError} failure */
+/** @param {ApiError} failure */
 function showFailure(failure) {
   const isRefused = failure.status >= 400 && failure.status < 500;
   const what =
@@ -120,16 +137,22 @@ function showFailure(failure) {
     page?.tell({ title: `${what}.`, text: next, actions: [{ label: "Try again", act: refresh.now }] });
     return;
   }
-  const age = `the data is as of ${clockText(answeredAt)}, ${agoText(answeredAt, api.now())}`;
-  notice.update(`${what}; ${age}. ${next}`);
+  failing = { what, next };
+  showAge();
+}
+
+function showAge() {
+  if (!failing || answeredAt === null) return;
+  const age = `the data is as of ${clockText(answeredAt)}, ${agoText(answeredAt, now())}`;
+  notice.update(`${failing.what}; ${age}. ${failing.next}`);
 }
 
 /** @param {string} token */
 async function logIn(token) {
   try {
-    await api.logIn(token);
+    await askToLogIn(token);
   } catch (failure) {
-    return failure instanceof api.ApiError && failure.status === 401
+    return failure instanceof ApiError && failure.status === 401
       ? "This token is not known here."
       : String(failure);
   }
@@ -137,21 +160,28 @@ async function logIn(token) {
   return "";
 }
 
-/** @param {View} view */
-function onView(view) {
-  const theme = themeOf(view.theme);
-  applyTheme(theme);
-  tokens = readTokens();
-  setText(themeButton, theme === "dark" ? "☾" : theme === "light" ? "☀" : "◐");
-  setAttr(themeButton, "aria-label", `Theme: ${NAMES[theme]}`);
-  setAttr(themeButton, "title", `Theme: ${NAMES[theme]} (t)`);
+async function logOut() {
+  await askToLogOut();
+  location.reload();
+}
+
+/** @param {View} view @param {{isBack: boolean, scroll: number}} how */
+function onView(view, how) {
+  if (how.isBack) scrollTo = how.scroll;
   if (view.vm !== shownVm || page === null) makePage(view);
-  const { range } = rangeOf(view, api.now());
-  timeRange.update(view.span, range, api.now());
-  const next = JSON.stringify([view.vm, view.span, view.from, view.to, view.by, view.kind]);
+  const { range } = rangeOf(view, now());
+  timeRange.update(view.span, range, now());
+  const { vm, span, from, to, by, kind, sort, filter, state: life, rows } = view;
+  const next = JSON.stringify([vm, span, from, to, by, kind, sort, filter, life, rows]);
   if (next !== asked) refresh.now();
   else page?.show();
   asked = next;
+  if (view.isLost) page?.tell(lostMessage(() => context.open(viewOf(state.get(), null))));
+}
+
+function showColours() {
+  tokens = readTokens();
+  page?.show();
 }
 
 /** @param {View} view */
@@ -161,35 +191,24 @@ function makePage(view) {
   answeredAt = null;
   page = view.vm === null ? createOverview(context) : createVmPage(context, view.vm);
   page.tell({ title: "Loading …", text: "Asking the server." });
-  setChildren(/** @type {HTMLElement} */ (document.getElementById("page")), notice.root, page.root);
-}
-
-function switchTheme() {
-  state.set({ theme: nextTheme(themeOf(state.get().theme)) }, { replace: true });
+  notice.update(problemText(view));
+  setChildren(main(), notice.root, page.root);
 }
 
 function switchLive() {
   const view = state.get();
-  if (view.span === null) return state.set({ span: Math.max(60_000, view.to - view.from), from: 0, to: 0 });
-  const { range } = rangeOf(view, api.now());
+  if (view.span === null) {
+    const isPaused = view.from === paused.from && view.to === paused.to;
+    return state.set({ span: isPaused ? paused.span : resumedSpan(view), from: 0, to: 0 });
+  }
+  const { range } = rangeOf(view, now());
+  paused = { span: view.span, ...range };
   return state.set({ span: null, ...range });
 }
 
-/**
- * Move or scale the range: standing still, but for a wider live one.
- * @param {number} shift in lengths of the range
- * @param {number} scale
- */
+/** @param {number} shift @param {number} scale */
 function moveRange(shift, scale) {
-  const view = state.get();
-  const { range } = rangeOf(view, api.now());
-  const length = range.to - range.from;
-  if (view.span !== null && shift === 0)
-    return state.set({ span: Math.max(10_000, Math.round((view.span * scale) / 1000) * 1000) });
-  const middle = (range.from + range.to) / 2 + shift * length;
-  const half = Math.max(1000, Math.round((length * scale) / 2000) * 1000);
-  const from = Math.round(middle / 1000) * 1000 - half;
-  return state.set({ span: null, from, to: from + 2 * half });
+  state.set(moved(state.get(), now(), shift, scale));
 }
 
 function start() {
@@ -205,13 +224,13 @@ function start() {
     { type: "button", class: "quiet", "aria-label": "Help", title: "Help (?)", click: help.open },
     "?",
   );
-  document.getElementById("controls")?.append(chip.root, timeRange.root, themeButton, helpButton);
+  document.getElementById("controls")?.append(chip.root, timeRange.root, theme.root, helpButton);
   document.body.append(drawer.root, help.root, login.root);
   listenToKeys({
     "/": () => document.getElementById("filter")?.focus(),
     "?": help.open,
     s: drawer.open,
-    t: switchTheme,
+    t: theme.next,
     l: switchLive,
     g: goHome,
     "[": () => moveRange(-0.5, 1),
@@ -219,8 +238,12 @@ function start() {
     "-": () => moveRange(0, 2),
     "=": () => moveRange(0, 0.5),
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => onView(state.get()));
-  onView(state.get());
+  for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
+    matchMedia(query).addEventListener("change", showColours);
+  }
+  listenToPrinting(showColours);
+  setInterval(showAge, 1000);
+  onView(state.get(), { isBack: false, scroll: 0 });
   void loaded.then(() => page?.show());
 }
 

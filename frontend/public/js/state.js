@@ -1,48 +1,88 @@
 /** What the page shows, kept in its address, so that back, reload and sharing work. */
 
-import { parseSpan, spanText } from "./base/time.js";
+import { readRange } from "./base/address.js";
+import { spanText } from "./base/time.js";
 
 /**
  * @typedef {object} View
  * @property {string | null} vm the VM whose page this is, null for the overview
+ * @property {boolean} isLost whether the address is that of no page
  * @property {number | null} span live: the newest so many milliseconds; null where from and to are fixed
  * @property {number} from fixed range, UTC ms
  * @property {number} to
  * @property {string} by what the fault chart is split by
  * @property {string} sort column of the VM table, with "-" in front where it descends
  * @property {string} filter text that VMs must contain
+ * @property {string} state running, ended or "" for all
+ * @property {string} rows how many VMs are listed
  * @property {string} kind kind of exits, "" for all
  * @property {string} hide keys of lines switched off, comma between
- * @property {string} theme light, dark or "" for the system's
+ * @property {string[]} problems what of the address cannot be used
  */
 
 const DEFAULT_SPAN_MS = 15 * 60_000;
+/** As many VMs as are listed at first, and at most. */
+export const ROWS = { first: 50, most: 1000 };
 
 /** Parameters that are plain text, with what they are where the address does not say. */
-const TEXTS = /** @type {const} */ ({ by: "", sort: "-latest", filter: "", kind: "", hide: "", theme: "" });
+const TEXTS = /** @type {const} */ ({
+  by: "",
+  sort: "-rate_at_end",
+  filter: "",
+  state: "",
+  rows: String(ROWS.first),
+  kind: "",
+  hide: "",
+});
+
+const SORTS = [
+  ...["name", "host", "arch", "started", "rate_at_end", "fault_rate", "faults", "exit_rate"],
+  ...["memory_fault_exits", "bare_error_exits", "untold_error_exits"],
+];
+// What a text may be; of those that are not here, anything.
+/** @type {Record<string, (text: string) => boolean>} */
+const IS_KNOWN = {
+  by: (text) => ["", "vm", "access", "level", "arch", "vcpu", "flag"].includes(text),
+  sort: (text) => SORTS.includes(text.replace(/^-/, "")),
+  state: (text) => ["", "running", "ended"].includes(text),
+  rows: (text) => /^[1-9]\d{0,3}$/.test(text) && Number(text) <= ROWS.most,
+  kind: (text) => ["", "memory_fault", "bare_error", "untold_error"].includes(text),
+};
+const OTHERS = ["range", "from", "to", "theme"];
 
 /**
  * Read an address.
  * @param {URL} url
+ * @param {number} [now]
  * @returns {View}
  */
-export function parseView(url) {
+export function parseView(url, now = Date.now()) {
   const query = url.searchParams;
-  const from = Date.parse(query.get("from") ?? "");
-  const to = Date.parse(query.get("to") ?? "");
-  const isFixed = from < to;
-  const text = (/** @type {keyof typeof TEXTS} */ name) => query.get(name) ?? TEXTS[name];
+  const { when, problem } = readRange(query, now, DEFAULT_SPAN_MS);
+  const problems = problem ? [problem] : [];
+  for (const name of new Set(query.keys())) {
+    if (!(name in TEXTS) && !OTHERS.includes(name)) problems.push(`“${name}” is nothing that this page knows`);
+  }
+  const text = (/** @type {keyof typeof TEXTS} */ name) => {
+    const given = query.get(name);
+    if (given === null) return TEXTS[name];
+    if (IS_KNOWN[name]?.(given) ?? true) return given;
+    problems.push(`${name} “${given}” is nothing that this page knows`);
+    return TEXTS[name];
+  };
+  const vm = /^\/vms\/([^/]+)$/.exec(url.pathname)?.[1] ?? null;
   return {
-    vm: /^\/vms\/([^/]+)$/.exec(url.pathname)?.[1] ?? null,
-    span: isFixed ? null : (parseSpan(query.get("range")) ?? DEFAULT_SPAN_MS),
-    from: isFixed ? from : 0,
-    to: isFixed ? to : 0,
+    vm,
+    isLost: vm === null && !["/", "/index.html"].includes(url.pathname),
+    ...when,
     by: text("by"),
     sort: text("sort"),
     filter: text("filter"),
+    state: text("state"),
+    rows: text("rows"),
     kind: text("kind"),
     hide: text("hide"),
-    theme: text("theme"),
+    problems,
   };
 }
 
@@ -67,36 +107,53 @@ export function formatView(view) {
 }
 
 /**
- * The address of a VM's page, or of the overview (null), in the same range and theme.
+ * The address of a VM's page, or of the overview (null), in the same range.
  * @param {View} view
  * @param {string | null} vm
  */
 export function viewOf(view, vm) {
-  return { ...view, vm, by: "", hide: "", kind: "" };
+  return { ...view, vm, isLost: false, by: "", hide: "", kind: "" };
 }
 
 /**
  * Keep the view and the address equal.
- * @param {(view: View) => void} onChange called after every change, also by the browser's back
+ * @param {(view: View, how: {isBack: boolean, scroll: number}) => void} onChange called after every change, also by
+ *   the browser's back, then with how far down the page was scrolled
  */
 export function createState(onChange) {
   let view = parseView(new URL(location.href));
-  window.addEventListener("popstate", () => {
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let noting;
+  history.scrollRestoration = "manual";
+  window.addEventListener("popstate", (event) => {
     view = parseView(new URL(location.href));
-    onChange(view);
+    onChange(view, { isBack: true, scroll: Number(event.state?.scroll ?? 0) });
   });
+  // The browser tells too late where it left from.
+  window.addEventListener("scroll", () => {
+    clearTimeout(noting);
+    noting = setTimeout(noteScroll, 100);
+  });
+  function noteScroll() {
+    clearTimeout(noting);
+    history.replaceState({ scroll: window.scrollY }, "");
+  }
   return {
     get: () => view,
+    scrolled: Number(history.state?.scroll ?? 0),
     /**
      * Change some of the view.
      * @param {Partial<View>} patch
      * @param {{replace?: boolean}} [how] replace: not a step of its own for the browser's back
      */
     set(patch, how) {
-      view = { ...view, ...patch };
-      if (how?.replace) history.replaceState(null, "", formatView(view));
-      else history.pushState(null, "", formatView(view));
-      onChange(view);
+      view = { ...view, problems: [], ...patch };
+      if (how?.replace) history.replaceState(history.state, "", formatView(view));
+      else {
+        noteScroll();
+        history.pushState(null, "", formatView(view));
+      }
+      onChange(view, { isBack: false, scroll: 0 });
     },
   };
 }

@@ -29,12 +29,12 @@ export function reasonText({ reason, reason_name: name, errno }) {
   if (reason === NOT_SHOWN) return { text: "not shown", title: "The recording does not show the exit reason" };
   if (reason === 0 && errno !== 0)
     return { text: "not set", title: `${name} (0): KVM set no reason, as with every bare error` };
-  return { text: `${name.replace("KVM_EXIT_", "")} (${reason})`, title: `${name}, exit reason ${reason}` };
+  return { text: `${name} (reason ${reason})`, title: `KVM’s exit reason ${reason}` };
 }
 
 /** @param {{errno: number, errno_name: string}} exit */
 export function errnoText({ errno, errno_name: name }) {
-  return errno === 0 ? "none" : `${name} (${errno})`;
+  return errno === 0 ? "none" : `${name} (errno ${errno})`;
 }
 
 /**

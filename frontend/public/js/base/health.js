@@ -1,6 +1,7 @@
 /** What the hosts' states come to: one word for the header, and whether it is good. */
 
 import { countText, plural } from "./format.js";
+import { findingsText } from "./findings.js";
 import { durationText } from "./time.js";
 
 /** @typedef {import("./host-types.js").Host} Host */
@@ -38,13 +39,21 @@ export function hostHealth(host) {
 const RANK = { bad: 3, warn: 2, idle: 1, good: 0 };
 
 /**
- * All hosts in a few words: the worst says it.
+ * All hosts in a few words: the worst says it. New losses are no good state.
  * @param {Status} status
+ * @param {number} lost what was lost and not acknowledged yet
  * @returns {Health}
  */
-export function overallHealth(status) {
+export function overallHealth(status, lost) {
+  const found = findingsText(status.findings ?? []);
+  const worst = worstOf(status, lost);
+  const health = found && worst.tone !== "bad" ? { tone: /** @type {Tone} */ ("bad"), text: found, lost } : worst;
+  return lost > 0 && RANK[health.tone] < RANK.warn ? { ...health, tone: "warn" } : health;
+}
+
+/** @param {Status} status @param {number} lost @returns {Health} */
+function worstOf(status, lost) {
   const { hosts } = status;
-  const lost = hosts.reduce((sum, host) => sum + lostBy(host), 0);
   if (hosts.length === 0) {
     return { tone: status.expects_collector ? "warn" : "idle", text: "no collector yet", lost };
   }

@@ -46,6 +46,20 @@
  */
 
 /**
+ * @typedef {object} Finding something that is wrong with how hosts are traced
+ * @property {string} code
+ * @property {string[]} hosts none where a sender is not known
+ * @property {string | null} since
+ * @property {string | null} last
+ * @property {boolean} is_current whether it goes on
+ * @property {number | null} seconds by how much a clock is ahead
+ * @property {string | null} token id of the token that was refused
+ * @property {string | null} reason why it was refused
+ * @property {number | null} times how often
+ * @property {string} detail
+ */
+
+/**
  * @typedef {object} Status
  * @property {string} version
  * @property {string} database
@@ -54,6 +68,9 @@
  * @property {boolean} expects_collector
  * @property {boolean} ready
  * @property {string} missing
+ * @property {string} news another one where there is a loss or an event of a host that was not there before
+ * @property {boolean} asks_for_token whether readers must show a token
+ * @property {Finding[]} findings what goes on first
  * @property {Host[]} hosts
  */
 

@@ -103,13 +103,13 @@ export function costFigures({ cost }) {
   /** @type {[string, string][]} */
   const figures = [
     ["Collector CPU", `${significant(cost.cpu_percent)} % of a core`],
-    ["Its memory", `${significant(cost.resident_bytes / 2 ** 20)} MiB`],
+    ["Collector memory", `${significant(cost.resident_bytes / 2 ** 20)} MiB`],
   ];
   if (cost.program_ns_per_fault !== null)
-    figures.push(["Programs", `${significant(cost.program_ns_per_fault)} ns for each fault`]);
+    figures.push(["BPF programs", `${significant(cost.program_ns_per_fault)} ns for each fault`]);
   if (cost.program_cpu_percent !== null)
     figures.push([
-      "Programs’ CPU",
+      "BPF programs’ CPU",
       `${significant(cost.program_cpu_percent)} % of a core, in the vCPUs’ time`,
     ]);
   return figures;
@@ -123,8 +123,8 @@ export function batchesSentence({ shipped, stored, dropped, under_way: underWay 
   const parts = [
     `${countText(shipped)} sent`,
     `${countText(stored)} stored`,
-    `${countText(dropped)} dropped by the spool`,
-    `${countText(underWay)} under way`,
+    `${countText(dropped)} dropped from the collector’s full spool`,
+    `${countText(underWay)} not here yet`,
   ];
   return `${parts[0]} = ${parts.slice(1).join(" + ")}`;
 }

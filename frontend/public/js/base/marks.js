@@ -38,6 +38,19 @@ export function marksOf(events, inexact, subject) {
   return marks.sort((a, b) => a.time - b.time);
 }
 
+/**
+ * When a VM began and ended, as marks: before and after, that it did not fault says nothing.
+ * @param {Pick<import("./types.js").Vm, "started_at" | "ended_at">} vm
+ * @returns {Mark[]}
+ */
+export function lifeMarks({ started_at: started, ended_at: ended }) {
+  const mark = (/** @type {string} */ at, /** @type {string} */ glyph, /** @type {string} */ what) => {
+    const time = Date.parse(at);
+    return { time, to: time, glyph, tone: /** @type {const} */ (""), text: `${clockText(time)} the VM ${what}` };
+  };
+  return [mark(started, "▷", "started"), ...(ended === null ? [] : [mark(ended, "□", "ended")])];
+}
+
 const RANK = /** @type {Record<string, number>} */ ({ bad: 2, warn: 1, "": 0 });
 
 /**

@@ -2,9 +2,10 @@
 
 /** @typedef {import("./types.js").Range} Range */
 
-const UNITS_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const UNITS_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400];
 const MAX_STEPS = 360;
+const DAY_MS = 86_400_000;
 
 /**
  * Read a length of time such as "15m".
@@ -12,7 +13,7 @@ const MAX_STEPS = 360;
  * @returns {number | null} milliseconds, null where it is no such length
  */
 export function parseSpan(text) {
-  const match = /^(\d{1,6})([smhd])$/.exec(text ?? "");
+  const match = /^(\d{1,6})([smhdw])$/.exec(text ?? "");
   if (!match) return null;
   const unit = UNITS_MS[/** @type {keyof typeof UNITS_MS} */ (match[2])];
   const length = Number(match[1]) * unit;
@@ -61,8 +62,8 @@ export function agoText(timeMs, nowMs) {
  * @param {number} lengthMs
  */
 export function stepFor(lengthMs) {
-  const seconds = STEPS_S.find((step) => lengthMs / (step * 1000) <= MAX_STEPS) ?? 86400;
-  return seconds * 1000;
+  const seconds = STEPS_S.find((step) => lengthMs / (step * 1000) <= MAX_STEPS);
+  return (seconds ?? Math.ceil(lengthMs / (MAX_STEPS * DAY_MS)) * (DAY_MS / 1000)) * 1000;
 }
 
 /**

@@ -25,6 +25,22 @@
  * @property {number} untold_error_exits one of the two, in a recording that does not show which
  * @property {number | null} fault_rate mean per second of covered time, null where none is covered
  * @property {number | null} exit_rate memory-fault exits per second of covered time
+ * @property {boolean} running at the range's end
+ * @property {number | null} rate_at_end faults per second in the newest covered step, null where that is not known
+ */
+
+/** @typedef {Vm & {trend: (number | null)[]}} ListedVm */
+
+/**
+ * @typedef {object} VmTotals sums over all VMs that were found
+ * @property {number} vms
+ * @property {number} running
+ * @property {number} hosts
+ * @property {number} faults
+ * @property {number} memory_fault_exits
+ * @property {number} bare_error_exits
+ * @property {number} untold_error_exits
+ * @property {number | null} rate_at_end
  */
 
 /**
@@ -49,26 +65,29 @@
 
 /** @typedef {Vm & {vcpus: Vcpu[], vcpu_count: number, exit_reasons: ExitReason[], collector: Collector | null}} VmDetail */
 
-/** @typedef {{items: Vm[], next_cursor: string | null}} VmPage */
+/** @typedef {{items: ListedVm[], next_cursor: string | null, totals: VmTotals}} VmPage */
 
 /**
  * @typedef {object} Series
  * @property {string} key
  * @property {string} label
+ * @property {number[]} counts exact, of each step
  * @property {(number | null)[]} values per second of covered time; null where none of a step was covered
  * @property {number} total exact count over all steps
  */
 
-/** @typedef {{count: number, total: number, values: (number | null)[]}} OtherSeries */
+/** @typedef {{count: number, total: number, counts: number[], values: (number | null)[]}} OtherSeries */
 
 /** @typedef {{host: string, from_ms: number, to_ms: number, is_recording?: boolean}} Span covered time, half-open */
 
 /**
  * @typedef {object} Rates
+ * @property {string} version
  * @property {number} step_ms
  * @property {number[]} times_ms start of each step
  * @property {Series[]} series
  * @property {OtherSeries | null} others those beyond the most that were asked for, added up
+ * @property {(number | null)[]} quiet values of a series without any count
  * @property {Span[]} coverage
  */
 

@@ -85,9 +85,13 @@ function entry({ label, colour, dash }, value, isArea) {
 
 // A step without a value that is in no gap is one whose counts are still on their way.
 /** @param {Plotted} plotted @param {number} time */
-function noteAt({ gaps, stepMs, lines }, time) {
+function noteAt({ gaps, stepMs, lines, times }, time) {
   if (lines.length === 0) return "no faults";
-  return gaps.some((gap) => gap.from < time + stepMs && gap.to > time) ? "not covered" : "not yet complete";
+  if (gaps.some((gap) => gap.from < time + stepMs && gap.to > time)) return "not covered";
+  // Where something is known before and after, it is not the newest that lacks: the VM was not there.
+  return times.some((later, at) => later > time && lines.some((line) => (line.values[at] ?? null) !== null))
+    ? "the VM was not there yet"
+    : "not yet complete, or the VM had ended";
 }
 
 /**

@@ -53,18 +53,5 @@ function restLine(rest, count) {
   const length = rest[0]?.values.length ?? 0;
   const values = Array.from({ length }, (_, at) => sumOf(rest.map((series) => series.values[at])));
   const total = rest.reduce((sum, series) => sum + series.total, 0);
-  return { key: REST_KEY, label: `${countText(count)} more`, values, total, ...REST };
-}
-
-/**
- * The values of a series that never counted: 0 in each step of which some was covered.
- * @param {readonly number[]} times
- * @param {number} stepMs
- * @param {readonly import("../base/types.js").Span[]} coverage
- * @returns {(0 | null)[]}
- */
-export function quietValues(times, stepMs, coverage) {
-  return times.map((time) =>
-    coverage.some((span) => span.from_ms < time + stepMs && span.to_ms > time) ? 0 : null,
-  );
+  return { key: REST_KEY, label: `all ${countText(count)} others`, values, total, ...REST };
 }

@@ -1,6 +1,8 @@
 /** The state of the collectors: a few words in the header, in full in a drawer. */
 
-import { getHostEvents, getLedger, getStatus, now } from "../api.js";
+import { getHostEvents, getHostLosses, getStatus } from "../api.js";
+import { now } from "../http.js";
+import { acknowledgeLosses, newLosses } from "../base/acknowledged.js";
 import { overallHealth } from "../base/health.js";
 import { readEvents } from "../base/host-events.js";
 import { createStateChip } from "../panels/state-chip.js";
@@ -9,24 +11,48 @@ import { createStatusDrawer } from "../panels/status-drawer.js";
 /** @typedef {import("../base/types.js").Range} Range */
 
 const MOST_EVENTS = 500;
-/** The accounts of batches are of all time; a short range asks for the fewest VMs beside them. */
+const STATUS_EVERY_MS = 2000;
+/** The accounts of batches are of all time, whatever the range. */
 const LEDGER_MS = 1000;
 
-/** @param {() => void} onOpen what the drawer shows is to be asked for */
-export function createCollectors(onOpen) {
-  const drawer = createStatusDrawer(onOpen);
+/**
+ * @param {() => void} onOpen what the drawer shows is to be asked for
+ * @param {() => void} onLogOut
+ */
+export function createCollectors(onOpen, onLogOut) {
+  const drawer = createStatusDrawer({ onOpen, onAcknowledge: acknowledge, onLogOut });
   const chip = createStateChip(drawer.open);
+  /** @type {import("../base/host-types.js").Status | null} */
+  let shown = null;
+  let askedAt = -Infinity;
+
+  function showChip() {
+    if (shown) chip.update(overallHealth(shown, newLosses(shown.hosts)));
+  }
+
+  function acknowledge() {
+    if (!shown) return;
+    acknowledgeLosses(shown.hosts);
+    showChip();
+    onOpen();
+  }
+
   return {
     drawer,
     chip,
     /** @param {Range} range @param {AbortSignal} signal */
     async load(range, signal) {
+      // Counts change each second, hosts do not.
+      const isFresh = shown !== null && !drawer.isOpen() && now() - askedAt < STATUS_EVERY_MS;
       const [status, detail] = await Promise.all([
-        getStatus(signal),
+        isFresh && shown ? shown : getStatus(signal),
         drawer.isOpen() ? askDetail(range, signal) : null,
       ]);
-      chip.update(overallHealth(status));
+      if (!isFresh) askedAt = now();
+      shown = status;
+      showChip();
       drawer.update(status, detail, now());
+      return status;
     },
   };
 }
@@ -35,7 +61,7 @@ export function createCollectors(onOpen) {
 async function askDetail(range, signal) {
   const at = Math.floor(now() / LEDGER_MS) * LEDGER_MS;
   const [ledger, events] = await Promise.all([
-    getLedger({ from: at, to: at + LEDGER_MS }, { stepMs: LEDGER_MS, vms: [] }, signal),
+    getHostLosses({ from: at, to: at + LEDGER_MS }, LEDGER_MS, signal),
     getHostEvents(range, { limit: MOST_EVENTS }, signal),
   ]);
   return {

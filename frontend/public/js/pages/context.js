@@ -18,6 +18,7 @@
  * @property {import("../base/types.js").Range} range
  * @property {number} stepMs
  * @property {number} now the server's
+ * @property {Promise<import("../base/host-types.js").Status>} status
  * @property {AbortSignal} signal
  */
 

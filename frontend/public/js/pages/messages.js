@@ -39,6 +39,19 @@ export function uncoveredMessage(request, state) {
 }
 
 /**
+ * The whole range is yet to come.
+ * @param {State} state
+ * @returns {Message}
+ */
+export function aheadMessage(state) {
+  return {
+    title: "This range lies ahead of now.",
+    text: "Nothing can be known of it yet. Look at the present, or at a range that has begun.",
+    actions: [{ label: "Show the last 15m", act: () => state.set({ span: 900_000, from: 0, to: 0 }) }],
+  };
+}
+
+/**
  * It was read, and there was nothing.
  * @param {string} title
  * @param {Request} request
@@ -65,6 +78,29 @@ export function missingMessage(vm, goBack) {
   return {
     title: "There is no such VM.",
     text: `The server knows no VM with the id ${vm}. It may have been on another server, or the address was cut short.`,
+    actions: [{ label: "All VMs", act: goBack }],
+  };
+}
+
+/**
+ * What of an address cannot be used, and what is shown instead; "" where all of it can.
+ * @param {import("../state.js").View} view
+ */
+export function problemText({ problems, span }) {
+  if (problems.length === 0) return "";
+  const shown = span === null ? "" : ` The last ${spanText(span)} are shown.`;
+  return `This address cannot be used as it is: ${problems.join("; ")}.${shown}`;
+}
+
+/**
+ * There is no such page.
+ * @param {() => void} goBack
+ * @returns {Message}
+ */
+export function lostMessage(goBack) {
+  return {
+    title: "There is no such page.",
+    text: `Nothing is at ${location.pathname}. The address may have been cut short, or have something too much.`,
     actions: [{ label: "All VMs", act: goBack }],
   };
 }

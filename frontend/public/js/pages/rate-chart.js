@@ -6,7 +6,7 @@ import { alignRange, durationText, stepFor } from "../base/time.js";
 import { newest } from "../base/values.js";
 import { findGaps, gapLabel } from "../charts/gaps.js";
 import { findInexact, inexactLabel } from "../base/inexact.js";
-import { marksOf } from "../base/marks.js";
+import { lifeMarks, marksOf } from "../base/marks.js";
 import { MARGIN, rateFigure } from "../charts/rate.js";
 import { chartTable, readStep, summaryText } from "../charts/reading.js";
 import { createChart } from "../panels/chart.js";
@@ -24,6 +24,7 @@ import { draw } from "../plotly.js";
  * @property {import("../base/host-types.js").Ledger} ledger on the same steps
  * @property {readonly import("../base/host-events.js").ReadEvent[]} events
  * @property {import("./context.js").Request} request
+ * @property {import("../base/types.js").Vm} [life] the VM whose chart it is
  */
 
 /**
@@ -56,12 +57,12 @@ export function createRateChart(context, { id, title, subject, onCursor, splits 
     onCursor,
     onMarks: context.showEvents,
     below: legend.root,
-    controls: splits.length ? [el("span", { class: "control-label" }, "by"), split] : [],
+    controls: splits.length ? [el("span", { class: "control-label" }, "split by"), split] : [],
     onZoom: (range) => state.set({ span: null, ...alignRange(range, stepFor(range.to - range.from)) }),
   });
 
   /** @param {RateView} view @param {string} by */
-  function update({ rates, lines, stacked, ledger, events, request }, by) {
+  function update({ rates, lines, stacked, ledger, events, request, life }, by) {
     const { times_ms: times, step_ms: stepMs } = rates;
     // The outermost steps may reach out of the range; what lies there was not asked for.
     const { range, now } = request;
@@ -69,7 +70,7 @@ export function createRateChart(context, { id, title, subject, onCursor, splits 
     const shown = lines.filter((line) => !hidden.has(line.key));
     const gaps = findGaps(rates.coverage, range, now, Math.max(5000, stepMs));
     const inexact = findInexact(ledger, subject);
-    const marks = marksOf(events, inexact, subject);
+    const marks = [...marksOf(events, inexact, subject), ...(life ? lifeMarks(life) : [])].sort((a, b) => a.time - b.time);
     const plotted = { times, stepMs, range, lines: shown, gaps, marks, stacked };
     legend.update(
       lines.map((line) => legendItem(line, { isHidden: hidden.has(line.key), isArea: stacked, stepMs })),

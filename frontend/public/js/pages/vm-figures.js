@@ -3,8 +3,6 @@
 import { knownLook } from "../base/color.js";
 import { errnoText, kindText, reasonText } from "../base/exit-words.js";
 import { countText, plural, rateText } from "../base/format.js";
-import { newest } from "../base/values.js";
-import { isStale } from "./freshness.js";
 import { latestLabel } from "./messages.js";
 import { createCountsTable } from "../panels/counts-table.js";
 
@@ -16,17 +14,14 @@ import { createCountsTable } from "../panels/counts-table.js";
  * @param {Answer} answer
  * @returns {import("../panels/figures.js").Figure[]}
  */
-export function figuresOf({ vm, whole, request }) {
-  // What has ended has no rate now, and of what is not read any more it is not known.
-  const hasNow = vm.ended_at === null && !isStale(whole.coverage, request);
-  const latest = hasNow ? newest(whole.series[0]?.values ?? []) : null;
+export function figuresOf({ vm, faults, request }) {
   // Of time that was not covered nothing is known, which is not zero.
-  const known = (/** @type {number} */ count) => countText(whole.coverage.length > 0 ? count : null);
+  const known = (/** @type {number} */ count) => countText(faults.coverage.length > 0 ? count : null);
   return [
     {
       key: "rate",
       label: latestLabel("Guest faults", request.view),
-      value: rateText(latest),
+      value: rateText(vm.rate_at_end),
       unit: "/s",
       title: "In the newest covered step",
     },
@@ -56,27 +51,30 @@ export function figuresOf({ vm, whole, request }) {
       label: "Unclassified error exits",
       value: known(vm.untold_error_exits),
       tone: vm.untold_error_exits > 0 ? "bad" : "",
-      title: "Memory-fault exits or bare errors, of a recording that does not show which",
+      title: "Memory-fault exits or bare error exits, of a recording that does not show which",
     },
-    { key: "vcpus", label: "vCPUs that counted", value: countText(vm.vcpu_count) },
+    {
+      key: "vcpus",
+      label: "vCPUs with faults or exits",
+      value: countText(vm.vcpu_count),
+      title: "Those that ever had any; one that never had is not seen",
+    },
   ];
 }
 
 /**
  * The kinds of exits as lines.
- * @param {Pick<Answer, "exitRates">} answer
+ * @param {Pick<Answer, "exitRates" | "faults">} answer
  * @returns {NamedLine[]}
  */
-export function exitLines({ exitRates }) {
-  return exitRates.map(({ kind, rates }) => exitLine(kind, kindText(kind), rates));
-}
-
-/** @param {string} key @param {string} label @param {import("../base/types.js").Rates} rates @returns {NamedLine} */
-function exitLine(key, label, rates) {
-  const series = rates.series[0];
-  const values = series?.values ?? rates.times_ms.map(() => null);
-  const look = knownLook(key) ?? { colour: "series-1", dash: "solid" };
-  return { key, label, values, total: series?.total ?? 0, ...look };
+export function exitLines({ exitRates, faults }) {
+  return exitRates.map(({ kind, rates }) => {
+    const series = rates?.series[0];
+    const look = knownLook(kind) ?? { colour: "series-1", dash: "solid" };
+    // Where there was no exit, each step says what it says of faults that there were none of.
+    const values = series?.values ?? faults.quiet;
+    return { key: kind, label: kindText(kind), values, total: series?.total ?? 0, ...look };
+  });
 }
 
 export function createReasons() {
@@ -98,9 +96,9 @@ export function createVcpus() {
     columns: [
       { label: "vCPU" },
       { label: "Faults", kind: "number" },
-      { label: "MF exits", kind: "number" },
-      { label: "Bare errors", kind: "number" },
-      { label: "Unclassified", kind: "number" },
+      { label: "Memory-fault exits", kind: "number" },
+      { label: "Bare error exits", kind: "number" },
+      { label: "Unclassified error exits", kind: "number" },
     ],
   });
 }

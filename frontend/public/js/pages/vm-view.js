@@ -14,13 +14,12 @@ import { createMessage } from "../panels/message.js";
 import { createSyndromes } from "../panels/syndromes.js";
 import { createVmHeader } from "../panels/vm-header.js";
 import { viewOf } from "../state.js";
-import { emptyMessage, uncoveredMessage } from "./messages.js";
+import { aheadMessage, emptyMessage, uncoveredMessage } from "./messages.js";
 import { createRateChart } from "./rate-chart.js";
 import { createReasons, createVcpus, exitLines, figuresOf, reasonRows, vcpuRows } from "./vm-figures.js";
 
 /** @typedef {import("./vm.js").Answer} Answer */
 /** @typedef {import("./context.js").Context} Context */
-/** @typedef {import("../base/types.js").Rates} Rates */
 
 /**
  * What the chart of faults can be split by.
@@ -53,7 +52,7 @@ export function createVmView(context, { goBack, olderExits, olderFaults }) {
   });
   const faults = createFaults(() => void olderFaults());
   const inside = createMessage();
-  const instead = createMessage();
+  const instead = createMessage("h1");
   const content = el(
     "div",
     { class: "page-content", hidden: true },
@@ -102,7 +101,7 @@ function createCharts(context) {
   });
   const exits = createRateChart(context, {
     id: "exit-rates",
-    title: "Exits on a memory fault",
+    title: "Memory-fault and error exits",
     subject: "exits",
     onCursor: (time) => faults.setCursor(time),
   });
@@ -114,10 +113,10 @@ function createCharts(context) {
       const { by, ledger, events, request } = answer;
       const placed = places(biggestKeys(answer.faults.series, MOST_LINES));
       const lines = namedLines(answer.faults.series, answer.faults.others, placed, (series) => series.label);
-      const beside = { ledger, events, request };
+      const beside = { ledger, events, request, life: answer.vm };
       // Flags overlap: they are lines, not parts of a whole.
       faults.update({ rates: answer.faults, lines, stacked: by !== "flag", ...beside }, by);
-      exits.update({ rates: /** @type {Rates} */ (answer.exitRates[0]?.rates), lines: exitLines(answer), stacked: true, ...beside }, "");
+      exits.update({ rates: answer.faults, lines: exitLines(answer), stacked: true, ...beside }, "");
     },
     destroy() {
       faults.destroy();
@@ -155,8 +154,9 @@ function createDetails() {
 }
 
 /** @param {Answer} answer @param {import("../state.js").State} state */
-function messageOf({ vm, whole, request }, state) {
-  if (isUncovered(whole.coverage, request.range)) return uncoveredMessage(request, state);
+function messageOf({ vm, faults, request }, state) {
+  if (request.range.from >= request.now) return aheadMessage(state);
+  if (isUncovered(faults.coverage, request.range)) return uncoveredMessage(request, state);
   const isQuiet = vm.faults + exitsOf(vm) === 0;
   return isQuiet ? emptyMessage("This VM has not faulted in this range.", request, state) : null;
 }

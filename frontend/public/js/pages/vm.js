@@ -6,7 +6,6 @@ import {
   getFlags,
   getHostEvents,
   getLedger,
-  getRates,
   getSyndromes,
   getVm,
 } from "../api.js";
@@ -15,6 +14,7 @@ import { readEvents, vmOf } from "../base/host-events.js";
 import { emptyList, nameOfExit, nameOfFault, withNewest, withOlder } from "../base/paged-list.js";
 import { vmTitle } from "../base/vm.js";
 import { viewOf } from "../state.js";
+import { createFollower } from "./follow.js";
 import { SPLITS, createVmView } from "./vm-view.js";
 
 /** @typedef {import("../base/types.js").Rates} Rates */
@@ -24,8 +24,7 @@ import { SPLITS, createVmView } from "./vm-view.js";
  * @typedef {object} Answer
  * @property {import("../base/types.js").VmDetail} vm
  * @property {Rates} faults as they are split
- * @property {Rates} whole faults in one series
- * @property {{kind: string, rates: Rates}[]} exitRates one for each kind
+ * @property {{kind: string, rates: Rates | null}[]} exitRates one for each kind; null where there was none
  * @property {import("../base/types.js").Flags} flags
  * @property {import("../base/types.js").Syndrome[]} syndromes
  * @property {import("../base/host-types.js").Ledger} ledger of this VM, and of its host
@@ -51,6 +50,7 @@ export function createVmPage(context, id) {
   let answer = null;
   /** What the lists on show answer. */
   let shown = { exits: "", records: "" };
+  const followers = createFollowers();
 
   /** @param {Event} event */
   function goBack(event) {
@@ -62,8 +62,8 @@ export function createVmPage(context, id) {
   /** @param {Request} request */
   async function load(request) {
     // Of a VM that there is not, one question is enough; and it tells the host, of which to ask.
-    const host = (answer?.vm ?? (await getVm(id, request.range, request.signal))).host;
-    const { newestExits, newestFaults, ...found } = await ask(id, host, request);
+    const host = (answer?.vm ?? (await getVm(id, request.range, request.stepMs, request.signal))).host;
+    const { newestExits, newestFaults, ...found } = await ask(id, host, request, followers);
     const [asked, before] = [questionsOf(request), answer ? questionsOf(answer.request) : null];
     const exits = answer && asked.exits === before?.exits ? answer.exits : emptyList();
     const records = answer && asked.records === before?.records ? answer.records : emptyList();
@@ -120,41 +120,57 @@ function questionsOf({ view }) {
   return { records, exits: `${records} ${view.kind}` };
 }
 
-/** @param {string} id @param {string} host @param {Request} request */
-async function ask(id, host, { view, range, stepMs, signal }) {
-  const by = SPLITS.some(([known]) => known === view.by) ? view.by : "access";
-  const rates = (/** @type {string} */ metric, /** @type {string} */ split) =>
-    getRates(range, { metric, by: split, stepMs, vm: id }, signal);
-  const [
-    vm,
-    faults,
-    whole,
-    exitRates,
-    flags,
-    syndromes,
-    ledger,
-    events,
-    newestExits,
-    newestFaults,
-  ] = await Promise.all([
-    getVm(id, range, signal),
-    rates("faults", by),
-    rates("faults", "vm"),
-    Promise.all(
-      EXIT_KINDS.map(async (kind) => ({ kind, rates: await rates(`${kind}_exits`, "vm") })),
-    ),
-    getFlags(id, range, signal),
-    getSyndromes(id, range, signal),
-    getLedger(range, { stepMs, vms: [id] }, signal),
-    getHostEvents(range, { host, limit: MOST_EVENTS }, signal),
-    getExits(id, range, { kind: view.kind, limit: NEWEST_PAGE }, signal),
-    getFaults(id, range, { limit: NEWEST_PAGE }, signal),
-  ]);
-  // The collector names a VM as this: what it says of others is not told here.
-  const concerns = (/** @type {string} */ name) => ["", vm.name || vm.id].includes(name);
+function createFollowers() {
   return {
-    ...{ vm, faults, whole, exitRates, flags, syndromes: syndromes.items, ledger },
+    faults: createFollower(),
+    exits: new Map(EXIT_KINDS.map((kind) => [kind, createFollower()])),
+  };
+}
+
+/**
+ * @param {string} id
+ * @param {string} host
+ * @param {Request} request
+ * @param {ReturnType<typeof createFollowers>} followers
+ */
+async function ask(id, host, { view, range, stepMs, signal }, followers) {
+  const by = SPLITS.some(([known]) => known === view.by) ? view.by : "access";
+  const asked = getVm(id, range, stepMs, signal);
+  const [vm, faults, exitRates, flags, syndromes, ledger, events, newestExits, newestFaults] =
+    await Promise.all([
+      asked,
+      followers.faults(range, { metric: "faults", by, stepMs, vm: id }, signal),
+      asked.then((vm) => askExits(vm, range, stepMs, signal, followers.exits)),
+      getFlags(id, range, signal),
+      getSyndromes(id, range, signal),
+      getLedger(range, { stepMs, vms: [id] }, signal),
+      getHostEvents(range, { host, limit: MOST_EVENTS }, signal),
+      getExits(id, range, { kind: view.kind, limit: NEWEST_PAGE }, signal),
+      getFaults(id, range, { limit: NEWEST_PAGE }, signal),
+    ]);
+  // The collector names a VM as this: what it says of others is not told here.
+  const concerns = (/** @type {string} */ name) => ["", vm.name || vm.reported_id].includes(name);
+  return {
+    ...{ vm, faults, exitRates, flags, syndromes: syndromes.items, ledger },
     events: readEvents(events.items.filter((event) => concerns(vmOf(event)))),
     ...{ newestExits, newestFaults, by },
   };
+}
+
+/**
+ * Ask for the exits of each kind of which there are any.
+ * @param {import("../base/types.js").VmDetail} vm
+ * @param {import("../base/types.js").Range} range
+ * @param {number} stepMs
+ * @param {AbortSignal} signal
+ * @param {ReadonlyMap<string, ReturnType<typeof createFollower>>} followers by kind
+ */
+function askExits(vm, range, stepMs, signal, followers) {
+  return Promise.all(
+    [...followers].map(async ([kind, follow]) => {
+      const metric = /** @type {"memory_fault_exits"} */ (`${kind}_exits`);
+      const rates = vm[metric] > 0 ? await follow(range, { metric, by: "vm", stepMs, vm: vm.id }, signal) : null;
+      return { kind, rates };
+    }),
+  );
 }

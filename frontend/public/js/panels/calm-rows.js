@@ -2,6 +2,7 @@
 
 import { countText } from "../base/format.js";
 import { el, keyedList, setShown, setText } from "../base/dom.js";
+import { isBeingRead } from "./being-read.js";
 
 /**
  * @template {{key: string}} T
@@ -13,12 +14,13 @@ export function createCalmRows(createRow) {
   const show = keyedList(body, (/** @type {T} */ item) => item.key, createRow);
   /** @type {readonly T[]} */
   let newest = [];
-  let top = "";
+  /** @type {readonly T[]} */
+  let shown = [];
 
   function showAll() {
     setShown(held, false);
     show(newest);
-    top = newest[0]?.key ?? "";
+    shown = newest;
   }
 
   return {
@@ -27,18 +29,12 @@ export function createCalmRows(createRow) {
     /** @param {readonly T[]} items newest first @param {boolean} isOther an answer to another question than before */
     update(items, isOther) {
       newest = items;
-      const fresh = items.findIndex((item) => item.key === top);
-      if (isOther || fresh <= 0 || !isBeingRead(body)) return showAll();
-      setText(held, `${countText(fresh)} new – show`);
-      setShown(held, true);
-      return show(items.slice(fresh));
+      const place = items.findIndex((item) => item.key === shown[0]?.key);
+      const isSame = place === 0 && items.length >= shown.length;
+      if (isOther || shown.length === 0 || isSame || !isBeingRead(body)) return showAll();
+      // What is read stays whole, also where newer records have pushed it off the page that was asked for.
+      setText(held, `${place < 0 ? `${countText(items.length)} or more` : countText(place)} new – show`);
+      return setShown(held, true);
     },
   };
-}
-
-/** @param {HTMLElement} body */
-function isBeingRead(body) {
-  const selection = getSelection();
-  const isSelected = selection !== null && !selection.isCollapsed && body.contains(selection.anchorNode);
-  return isSelected || body.matches(":hover") || body.contains(document.activeElement);
 }

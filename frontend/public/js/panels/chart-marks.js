@@ -87,7 +87,8 @@ function createMark(tell, onOpen) {
     update(next) {
       group = next;
       setText(glyph, next.glyph);
-      setAttr(root, "aria-label", next.texts.join("; "));
+      const { length } = next.texts;
+      setAttr(root, "aria-label", (length > 1 ? `${length} events: ` : "") + next.texts.join("; "));
       setAttr(root, "data-tone", next.tone || null);
       root.classList.toggle("many", next.texts.length > 1);
       root.style.left = `${next.x - SIZE_PX / 2}px`;

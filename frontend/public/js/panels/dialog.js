@@ -20,7 +20,7 @@ export function createDialog({ id, title, kind }, ...content) {
     "div",
     { class: "dialog-inner" },
     el(
-      "header",
+      "div",
       { class: "card-head" },
       el("h2", { id: `${id}-title` }, title),
       el("span", { class: "spacer" }),

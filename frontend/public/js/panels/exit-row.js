@@ -23,7 +23,7 @@ export function createExitRow(exit) {
     el("td", {}, el("span", { class: `kind ${kind}` }, kindText(kind))),
     el("td", { title: reason.title }, reason.text),
     el("td", {}, errnoText(exit)),
-    addressCell(exit, "not told"),
+    addressCell(exit, "not shown"),
     el("td", { class: "number nowrap", title: size === null ? null : `${size} bytes` }, sizeText(size)),
     flagsCell(exit),
     syndromeCell(exit),
@@ -38,7 +38,7 @@ const muted = (text) => el("span", { class: "muted" }, text);
 /** @param {KeyedExit} exit */
 function flagsCell({ flags, flags_raw: raw }) {
   const badges = flags.map((flag) => el("span", { class: "badge outline" }, words(flag)));
-  const title = raw === null ? "KVM told no flags" : `flags ${raw}`;
+  const title = raw === null ? "KVM shows no flags" : `flags ${raw}`;
   return el("td", { title }, ...(badges.length > 0 ? badges : [muted(raw ?? NONE)]));
 }
 

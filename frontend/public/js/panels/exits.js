@@ -17,7 +17,7 @@ function label(kind) {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }
 
-const COLUMNS = ["Time", "vCPU", "Kind", "Reason", "Error", "GPA", "Size", "Flags", "Syndrome before"];
+const COLUMNS = ["Time", "vCPU", "Kind", "Reason", "Error", "GPA", "Size", "Flags", "Syndrome of the fault before"];
 const NUMBERS = ["vCPU", "Size"];
 
 /**
@@ -48,7 +48,7 @@ export function createExits({ onKind, onMore }) {
   const segments = el("div", { class: "segments", role: "group", "aria-label": "Kind of exit" }, ...kinds);
   const about = {
     id: "exits",
-    title: "Exits to user space on a memory fault",
+    title: "Memory-fault and error exits",
     controls: [rows.held, segments],
   };
   return {
@@ -68,4 +68,4 @@ export function createExits({ onKind, onMore }) {
   };
 }
 
-const NO_EXIT = "No exit of this VM went to user space on a memory fault in this range.";
+const NO_EXIT = "This VM made no memory-fault or error exit in this range.";

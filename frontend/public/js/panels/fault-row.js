@@ -30,13 +30,13 @@ export function createFaultRow(fault) {
     code(counter),
     el("td", { class: "nowrap" }, level ? (LEVELS[level] ?? level) : muted(NONE)),
     el("td", { class: "number" }, memslot === null ? muted(NONE) : String(memslot)),
-    el("td", { class: "number", title: STANDS_FOR }, countText(standsFor)),
+    el("td", { class: "number", title: WEIGHT }, countText(standsFor)),
   );
   // A fault never changes once it is recorded.
   return { root, update: () => undefined };
 }
 
-const STANDS_FOR = "Faults of this vCPU since the one recorded before, this one included";
+const WEIGHT = "How many faults it stands for: those of this vCPU since the one recorded before, this one included";
 
 /** @param {string} text */
 const muted = (text) => el("span", { class: "muted" }, text);

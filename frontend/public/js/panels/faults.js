@@ -11,8 +11,8 @@ import { createFaultRow } from "./fault-row.js";
 /** @typedef {import("./fault-row.js").KeyedFault} KeyedFault */
 /** @typedef {import("../base/host-types.js").VmLedger} VmLedger */
 
-const COLUMNS = ["Time", "vCPU", "Access", "GPA", "Syndrome", "RIP / PC", "Level", "Memslot", "Stands for"];
-const NUMBERS = ["vCPU", "Memslot", "Stands for"];
+const COLUMNS = ["Time", "vCPU", "Access", "GPA", "Syndrome", "RIP / PC", "Level", "Memslot", "Weight"];
+const NUMBERS = ["vCPU", "Memslot", "Weight"];
 
 /** @param {() => void} onMore */
 export function createFaults(onMore) {

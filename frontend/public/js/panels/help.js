@@ -6,7 +6,7 @@ import { createDialog } from "./dialog.js";
 /** @type {[string, string][]} */
 const KEYS = [
   ["/", "go to the filter"],
-  ["l", "live on or off"],
+  ["l", "live: pause and resume"],
   ["t", "theme: system, light, dark"],
   ["[ and ]", "earlier or later by half the range"],
   ["- and =", "wider or narrower range"],

@@ -14,10 +14,12 @@ const ADVICE = "“kvmfaults-collector doctor” on the host tells more.";
 
 /**
  * @param {Host} host
- * @param {HostBatches | null} batches null while they are not known
- * @param {number} now
+ * @param {object} about
+ * @param {HostBatches | null} about.batches null while they are not known
+ * @param {number} about.newlyLost of its losses, those that were not acknowledged
+ * @param {number} about.now
  */
-export function hostCard(host, batches, now) {
+export function hostCard(host, { batches, newlyLost, now }) {
   const health = hostHealth(host);
   return el(
     "section",
@@ -28,7 +30,7 @@ export function hostCard(host, batches, now) {
     waitingPart(host),
     lackingPart(host),
     readingPart(host, batches, now),
-    ...lossPart(host),
+    ...lossPart(host, newlyLost),
     ...probePart(host),
     blindPart(host),
   );
@@ -85,12 +87,16 @@ function readingPart(host, batches, now) {
   );
 }
 
-/** @param {Host} host */
-function lossPart(host) {
+/** @param {Host} host @param {number} newlyLost */
+function lossPart(host, newlyLost) {
   const losses = Object.entries(host.lost).filter(([, count]) => count > 0);
   if (losses.length === 0) return [el("p", { class: "hint" }, "Nothing was lost, ever.")];
   return [
-    el("h4", {}, "Lost, ever"),
+    el(
+      "h4",
+      {},
+      newlyLost > 0 ? `Lost, ever; ${countText(newlyLost)} of it since you looked last` : "Lost, ever; seen before",
+    ),
     el(
       "ul",
       { class: "losses" },

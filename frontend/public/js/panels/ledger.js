@@ -28,13 +28,13 @@ export function createLedger() {
       counts.update([
         seen,
         { key: "counted", count: ledger.counted.total, text: "counted" },
-        { key: "uncounted", count: ledger.uncounted.total, text: "not counted: map full", isLost: true },
+        { key: "uncounted", count: ledger.uncounted.total, text: "not counted: map of counts full", isLost: true },
       ]);
       records.update([
         seen,
         { key: "recorded", count: ledger.recorded.total, text: "recorded one by one" },
         { key: "sampled_out", count: ledger.sampled_out.total, text: "left out by sampling" },
-        { key: "dropped", count: ledger.dropped.total, text: "record lost: buffer full", isLost: true },
+        { key: "dropped", count: ledger.dropped.total, text: "record lost: ring buffer full", isLost: true },
       ]);
       setText(missing, missingSentence(ledger));
       setAttr(missing, "data-tone", ledger.missing > 0 ? "warn" : null);

@@ -4,8 +4,9 @@ import { el, setChildren, setShown, setText } from "../base/dom.js";
 
 /** @typedef {{title: string, text: string, actions?: {label: string, act: () => void}[]}} Message */
 
-export function createMessage() {
-  const title = el("h2", {});
+/** @param {"h1" | "h2"} [level] of the heading: the page's own where nothing else is on it */
+export function createMessage(level = "h2") {
+  const title = el(level, {});
   const text = el("p", {});
   const actions = el("div", { class: "actions" });
   const root = el("section", { class: "message", hidden: true, "aria-live": "polite" }, title, text, actions);

@@ -12,7 +12,7 @@ export const SHAPES = { good: "●", warn: "▲", bad: "■", idle: "○" };
 /** @param {() => void} onOpen */
 export function createStateChip(onOpen) {
   const shape = el("span", { class: "chip-shape", "aria-hidden": "true" });
-  const text = el("span", { class: "chip-text" }, "asking for the collector’s state");
+  const text = el("span", { class: "chip-text" }, "asking for the collectors’ state");
   const lost = el("span", { class: "chip-lost", hidden: true });
   const root = el(
     "button",
@@ -29,7 +29,7 @@ export function createStateChip(onOpen) {
       setText(shape, SHAPES[health.tone]);
       setText(text, health.text);
       setAttr(root, "title", `${health.text}; open for hosts, probes and losses`);
-      setText(lost, `lost ${countText(health.lost)}`);
+      setText(lost, `${countText(health.lost)} newly lost`);
       setShown(lost, health.lost > 0);
     },
   };

@@ -1,9 +1,11 @@
 /** The collectors in full: each host, and what changed how they are read. */
 
-import { el, setChildren, setText } from "../base/dom.js";
+import { newLosses, newLossesOf } from "../base/acknowledged.js";
+import { el, setChildren, setShown, setText } from "../base/dom.js";
 import { agoText } from "../base/time.js";
 import { createDialog } from "./dialog.js";
 import { createEventList } from "./event-list.js";
+import { createFindingList } from "./finding-list.js";
 import { hostCard } from "./host-card.js";
 
 /** @typedef {import("../base/host-types.js").Host} Host */
@@ -16,14 +18,28 @@ import { hostCard } from "./host-card.js";
  * @property {boolean} hasMoreEvents
  */
 
-/** @param {() => void} onOpen */
-export function createStatusDrawer(onOpen) {
+/**
+ * @param {object} options
+ * @param {() => void} options.onOpen
+ * @param {() => void} options.onAcknowledge the losses on show were seen
+ * @param {() => void} options.onLogOut
+ */
+export function createStatusDrawer({ onOpen, onAcknowledge, onLogOut }) {
   const server = el("p", { class: "hint" });
+  const acknowledge = el(
+    "button",
+    { type: "button", class: "button", click: onAcknowledge, hidden: true },
+    "I have seen these losses",
+  );
+  const logOut = el("button", { type: "button", class: "button", click: onLogOut, hidden: true }, "Log out");
   const hosts = el("div", { class: "hosts" }, el("p", { class: "hint" }, "Asking the server."));
   const events = createEventList();
+  const findings = createFindingList();
   const dialog = createDialog(
     { id: "status", title: "Collectors", kind: "drawer" },
     server,
+    el("div", { class: "actions" }, acknowledge, logOut),
+    findings.root,
     hosts,
     events.root,
   );
@@ -51,10 +67,13 @@ export function createStatusDrawer(onOpen) {
         `Server ${status.version} on ${status.database}, started ${since}. ` +
           (status.ready ? "Ready." : `Not ready: ${status.missing}.`),
       );
+      findings.update(status.findings, now);
+      setShown(logOut, status.asks_for_token);
+      setShown(acknowledge, newLosses(status.hosts) > 0);
       if (!detail) return;
       events.update(detail.events, detail.hasMoreEvents);
       // Rebuilt only where something else is said, so that text in it can be selected.
-      const cards = status.hosts.map((host) => hostCard(host, detail.batches.get(host.name) ?? null, now));
+      const cards = status.hosts.map((host) => hostCard(host, { batches: detail.batches.get(host.name) ?? null, newlyLost: newLossesOf(host), now }));
       const last = shown;
       if (last?.length === cards.length && cards.every((card, i) => card.isEqualNode(last[i] ?? null))) return;
       shown = cards.map((card) => card.cloneNode(true));

@@ -29,8 +29,8 @@ export function createVmHeader(onBack) {
     update(vm, now, backHref) {
       setAttr(back, "href", backHref);
       setText(name, vmTitle(vm));
-      setText(life, lifeText(vm, now));
-      setAttr(life, "data-life", vm.ended_at === null ? "running" : "ended");
+      setText(life, lifeText(vm));
+      setAttr(life, "data-life", vm.running ? "running" : "ended");
       setChildren(
         badges,
         ...[vmmBadge(vm), vm.manager].filter(Boolean).map((text) => el("span", { class: "badge" }, text)),
@@ -48,7 +48,7 @@ function showFacts(list, vm, now) {
   const ended = vm.ended_at === null ? null : Date.parse(vm.ended_at);
   /** @type {[string, string, string][]} */
   const facts = [
-    ["UUID", vm.uuid || "not told", ""],
+    ["UUID", vm.uuid || "not known", ""],
     ["Host", vm.host, ""],
     ["Architecture", vm.arch, ""],
     ["Process id", String(vm.pid), ""],

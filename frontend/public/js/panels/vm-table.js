@@ -1,31 +1,28 @@
-/** The table of VMs: sortable, filtered, a small line each. */
+/** The table of VMs: sortable, a small line each. Its rows hold still while they are being read. */
 
-import { countText, rateText } from "../base/format.js";
 import { parseSort } from "../base/sort.js";
-import { el, keyedList, setAttr, setShown, setText, svg } from "../base/dom.js";
-import { lifeText, vmTitle, vmmBadge } from "../base/vm.js";
+import { el, keyedList, setAttr, setShown, setText } from "../base/dom.js";
+import { isBeingRead } from "./being-read.js";
+import { createVmRow } from "./vm-row.js";
 
-/** @typedef {import("../base/types.js").Vm} Vm */
-/** @typedef {import("../base/dom.js").Row<VmRow>} Row */
+/** @typedef {import("./vm-row.js").VmRow} VmRow */
 
-/**
- * @typedef {object} VmRow
- * @property {Vm} vm
- * @property {number | null} latest faults per second in the newest covered step, null where it has ended
- * @property {{line: string, area: string, peak: number}} spark
- * @property {string} href
- */
+export { SPARK } from "./vm-row.js";
 
-export const SPARK = { width: 132, height: 26 };
-
+/** By the names that the server sorts by, "" for what is not sorted by. */
 /** @type {{column: string, label: string, title: string, number: boolean}[]} */
 const COLUMNS = [
   { column: "name", label: "VM", title: "Name, kind of VMM, process id and UUID", number: false },
   { column: "host", label: "Host", title: "The host that it runs on", number: false },
   { column: "arch", label: "Arch", title: "Architecture", number: false },
-  { column: "latest", label: "", title: "Guest faults per second in the newest covered step", number: true },
   {
-    column: "rate",
+    column: "rate_at_end",
+    label: "",
+    title: "Guest faults per second in the newest covered step; none of a VM that had ended",
+    number: true,
+  },
+  {
+    column: "fault_rate",
     label: "Faults/s mean",
     title: "Guest faults per second of covered time in the range",
     number: true,
@@ -38,27 +35,27 @@ const COLUMNS = [
   },
   { column: "faults", label: "Faults", title: "Guest faults in the range", number: true },
   {
-    column: "exits",
-    label: "MF exits",
-    title: "Memory-fault exits (KVM_EXIT_MEMORY_FAULT) in the range",
+    column: "memory_fault_exits",
+    label: "Memory-fault exits",
+    title: "Exits with KVM_EXIT_MEMORY_FAULT in the range",
     number: true,
   },
   {
     column: "exit_rate",
-    label: "MF exits/s",
+    label: "per s",
     title: "Memory-fault exits per second of covered time",
     number: true,
   },
   {
-    column: "bare",
-    label: "Bare errors",
+    column: "bare_error_exits",
+    label: "Bare error exits",
     title: "KVM_RUN failed with EFAULT and no annotated exit",
     number: true,
   },
   {
-    column: "untold",
-    label: "Unclassified",
-    title: "Error exits of a recording that does not show the reason: memory-fault exits or bare errors",
+    column: "untold_error_exits",
+    label: "Unclassified error exits",
+    title: "Error exits of a recording that does not show the reason: memory-fault or bare error exits",
     number: true,
   },
 ];
@@ -71,8 +68,9 @@ const COLUMNS = [
 export function createVmTable({ onSort, onOpen }) {
   const body = el("tbody", {});
   const heads = COLUMNS.map((column) => headCell(column, onSort));
-  const latest = COLUMNS.findIndex(({ column }) => column === "latest");
+  const latest = COLUMNS.findIndex(({ column }) => column === "rate_at_end");
   const empty = el("p", { class: "empty-note" });
+  const held = el("button", { type: "button", class: "held", click: showNewest, hidden: true }, "New order – show");
   const root = el(
     "div",
     { class: "table-scroll" },
@@ -84,24 +82,44 @@ export function createVmTable({ onSort, onOpen }) {
     ),
     empty,
   );
-  let now = 0;
   const show = keyedList(
     body,
     (/** @type {VmRow} */ row) => row.vm.id,
-    () => createRow(onOpen, () => now),
+    () => createVmRow(onOpen),
   );
+  /** @type {VmRow[]} */
+  let newest = [];
+  /** @type {VmRow[]} */
+  let shown = [];
+  let question = "";
+
+  function showNewest() {
+    setShown(held, false);
+    show(newest);
+    shown = newest;
+  }
+
+  // The order stays, and so does who is in it; what is known of each is the newest.
+  function hold() {
+    const known = new Map(newest.map((row) => [row.vm.id, row]));
+    shown = shown.map((row) => known.get(row.vm.id) ?? row);
+    show(shown);
+    setShown(held, shown.some((row, at) => row.vm.id !== newest[at]?.vm.id) || shown.length !== newest.length);
+  }
+
+  body.addEventListener("pointerleave", () => !isBeingRead(body) && !held.hidden && showNewest());
   return {
     root,
+    held,
     /**
      * @param {VmRow[]} rows in the order to show
      * @param {object} about
      * @param {string} about.sort
-     * @param {number} about.now
-     * @param {boolean} about.isFiltered there are VMs beside these
+     * @param {string} about.question what the rows answer: to another one they come at once
+     * @param {boolean} about.isFiltered there may be VMs beside these
      * @param {string} about.latestLabel what the newest rate is called
      */
     update(rows, about) {
-      now = about.now;
       const sort = parseSort(about.sort);
       setText(empty, about.isFiltered ? "No VM matches the filter." : "No VM is known in this range.");
       setShown(empty, rows.length === 0);
@@ -114,7 +132,16 @@ export function createVmTable({ onSort, onOpen }) {
           column === "" ? null : isSorted ? (sort.descending ? "descending" : "ascending") : "none",
         );
       });
-      show(rows);
+      newest = rows;
+      const isSame = about.question === question;
+      question = about.question;
+      if (isSame && shown.length > 0 && isBeingRead(body)) hold();
+      else showNewest();
+    },
+    /** Open the only VM there is, if it is the only one. */
+    openOnly() {
+      const [only] = newest;
+      if (only && newest.length === 1) onOpen(only.vm.id);
     },
   };
 }
@@ -123,124 +150,4 @@ export function createVmTable({ onSort, onOpen }) {
 function headCell({ column, label, title, number }, onSort) {
   const name = column === "" ? label : el("button", { type: "button", click: () => onSort(column) }, label);
   return el("th", { scope: "col", class: `col-${column || "trend"}${number ? " number" : ""}`, title }, name);
-}
-
-/** @param {(vm: string) => void} onOpen @param {() => number} now @returns {Row} */
-function createRow(onOpen, now) {
-  const name = createNameCell();
-  const spark = createSpark();
-  const texts = ["host", "arch"].map((column) => el("td", { class: `col-${column}` }));
-  const latest = el("td", { class: "number strong col-latest" });
-  const [rate, faults, exits, exitRate, bare, untold] = [
-    number("rate"),
-    number("faults"),
-    number("exits"),
-    number("exit_rate"),
-    number("bare"),
-    number("untold"),
-  ];
-  const root = el(
-    "tr",
-    {},
-    name.root,
-    ...texts,
-    latest,
-    rate,
-    el("td", { class: "col-trend" }, spark.root),
-    faults,
-    exits,
-    exitRate,
-    bare,
-    untold,
-  );
-  let id = "";
-  // The whole row opens the VM; the link in it is what keys and screen readers use.
-  root.addEventListener("click", (event) => {
-    const isPlain = !event.ctrlKey && !event.metaKey && !event.shiftKey;
-    if (!isPlain || getSelection()?.toString()) return;
-    event.preventDefault();
-    onOpen(id);
-  });
-  return {
-    root,
-    update(next) {
-      const { vm, href } = next;
-      id = vm.id;
-      name.update(vm, href, now());
-      [vm.host, vm.arch].forEach((text, at) => setText(/** @type {Element} */ (texts[at]), text));
-      setText(latest, rateText(next.latest));
-      setText(rate, rateText(vm.fault_rate));
-      setText(faults, countText(vm.faults));
-      setText(exits, countText(vm.memory_fault_exits));
-      setText(exitRate, rateText(vm.exit_rate));
-      setText(bare, countText(vm.bare_error_exits));
-      setText(untold, countText(vm.untold_error_exits));
-      exits.classList.toggle("has-exits", vm.memory_fault_exits > 0);
-      bare.classList.toggle("has-exits", vm.bare_error_exits > 0);
-      untold.classList.toggle("has-exits", vm.untold_error_exits > 0);
-      spark.update(next.spark);
-      root.classList.toggle("ended", vm.ended_at !== null);
-    },
-  };
-}
-
-const number = (/** @type {string} */ column) => el("td", { class: `number col-${column}` });
-
-function createNameCell() {
-  const link = el("a", { class: "vm-name" });
-  const vmm = el("span", { class: "badge" });
-  const manager = el("span", { class: "badge outline" });
-  const life = el("span", { class: "life" });
-  const detail = el("span", { class: "vm-detail" });
-  const root = el(
-    "td",
-    { class: "col-name" },
-    el("div", { class: "vm-line" }, link, vmm, manager, life),
-    detail,
-  );
-  return {
-    root,
-    /** @param {Vm} vm @param {string} href @param {number} now */
-    update(vm, href, now) {
-      setText(link, vmTitle(vm));
-      setAttr(link, "href", href);
-      setText(vmm, vmmBadge(vm));
-      setShown(vmm, vmmBadge(vm) !== "");
-      setText(manager, vm.manager);
-      setShown(manager, vm.manager !== "");
-      setText(life, lifeText(vm, now));
-      setShown(life, vm.ended_at !== null);
-      setText(detail, [`pid ${vm.pid}`, vm.name ? vm.uuid : ""].filter(Boolean).join(" · "));
-    },
-  };
-}
-
-function createSpark() {
-  const area = svg("path", { class: "spark-area" });
-  const line = svg("path", { class: "spark-line" });
-  const root = svg(
-    "svg",
-    {
-      class: "spark",
-      width: SPARK.width,
-      height: SPARK.height,
-      viewBox: `0 0 ${SPARK.width} ${SPARK.height}`,
-      role: "img",
-    },
-    area,
-    line,
-  );
-  return {
-    root,
-    /** @param {VmRow["spark"]} spark */
-    update(spark) {
-      setAttr(area, "d", spark.area);
-      setAttr(line, "d", spark.line);
-      setAttr(
-        root,
-        "aria-label",
-        spark.line ? `highest ${rateText(spark.peak)} faults per second` : "not covered, or one of too many",
-      );
-    },
-  };
 }

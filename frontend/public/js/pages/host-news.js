@@ -1,0 +1,28 @@
+/** What happened to hosts beside what was counted: losses and events. Asked for where the server has some anew. */
+
+import { getHostEvents, getHostLosses } from "../api.js";
+import { readEvents } from "../base/host-events.js";
+
+/** @typedef {import("./context.js").Request} Request */
+/** @typedef {{ledger: import("../base/host-types.js").Ledger, events: import("../base/host-events.js").ReadEvent[]}} HostNews */
+
+const MOST_EVENTS = 500;
+
+export function createHostNews() {
+  let asked = "";
+  /** @type {HostNews} */
+  let known = { ledger: { step_ms: 1000, times_ms: [], vms: [], hosts: [] }, events: [] };
+  /** @param {Request} request */
+  return async ({ view, range, stepMs, status, signal }) => {
+    const { news } = await status;
+    // What was lost in a second stays so: a range that moves on needs no new answer.
+    const question = JSON.stringify([view.span, view.from, view.to, stepMs, news]);
+    if (question === asked) return known;
+    const [ledger, events] = await Promise.all([
+      getHostLosses(range, stepMs, signal),
+      getHostEvents(range, { limit: MOST_EVENTS }, signal),
+    ]);
+    [asked, known] = [question, { ledger, events: readEvents(events.items) }];
+    return known;
+  };
+}

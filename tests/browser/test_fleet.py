@@ -1,0 +1,120 @@
+"""More VMs than a list has rows: what is looked for, sorted and added up is all of them."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import BrowserContext, expect
+
+from tests.browser.conftest import Visit, new_visit
+from tests.browser.feed import Feed
+from tests.browser.reading import figure, names, number
+from tests.fleet import Fleet
+
+pytestmark = pytest.mark.browser
+
+FLEET = Fleet(vms=520, hosts=4)
+SECONDS = 20
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
+    """A server that has taken the last seconds of a fleet."""
+    feed = Feed(tmp_path_factory.mktemp("fleet"), FLEET.host_names)
+    feed.product.start_server(expect_collector=False)
+    feed.end_s = int(time.time()) // 60 * 60
+    start_s = feed.end_s - SECONDS
+    for batch in FLEET.batches(range(start_s, feed.end_s), 0, start_s=start_s):
+        feed.send(batch)
+    yield feed
+    feed.product.stop()
+
+
+@pytest.fixture
+def looking(context: BrowserContext, fleet: Feed) -> Visit:
+    """A page on the fleet's server."""
+    return new_visit(context, fleet.product.url, fleet.end_s)
+
+
+def all_faults(fleet: Feed, numbers: range = range(FLEET.vms)) -> int:
+    """What these VMs counted."""
+    seconds = range(fleet.end_s - SECONDS, fleet.end_s)
+    return sum(FLEET.faults(vm, second) for vm in numbers for second in seconds)
+
+
+def test_the_figures_are_of_all_vms_also_of_those_that_are_not_listed(looking: Visit, fleet: Feed) -> None:
+    page = looking.go(f"/?{looking.fixed(1)}")
+    assert len(names(page)) == 50
+    expect(page.locator("#vms .unit")).to_have_text("50 of 520")
+    assert number(figure(page, "faults")) == all_faults(fleet)
+    assert number(figure(page, "vms")) == 520
+    assert number(figure(page, "hosts")) == 4
+
+
+def test_the_greatest_of_all_are_listed_and_named_in_the_chart_beside_the_sum_of_the_others(
+    looking: Visit, fleet: Feed
+) -> None:
+    page = looking.go(f"/?{looking.fixed(1)}&sort=-faults")
+    assert names(page)[0].startswith("vm-05")
+    legend = page.locator("#faults .legend-name").all_inner_texts()
+    assert all(name.startswith("vm-05") for name in legend[:-1])
+    assert legend[-1] == "all 513 others"
+    totals = page.locator("#faults .legend-value").all_inner_texts()
+    assert sum(map(number, totals)) == all_faults(fleet)
+
+
+def test_a_vm_is_found_wherever_it_stands_and_figures_and_chart_are_of_what_is_found(
+    looking: Visit, fleet: Feed
+) -> None:
+    page = looking.go(f"/?{looking.fixed(1)}")
+    page.keyboard.press("/")
+    page.keyboard.type("vm-0003")
+    expect(page.locator(".vm-name")).to_have_text(["vm-0003"])
+    assert number(figure(page, "faults")) == all_faults(fleet, range(3, 4))
+    expect(page.locator("#faults .legend-name")).to_have_text(["vm-0003"])
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("vm-0003")
+
+
+def test_more_rows_are_shown_when_they_are_asked_for_and_back_brings_one_to_where_one_was(
+    looking: Visit,
+) -> None:
+    page = looking.go(f"/?{looking.fixed(1)}&sort=name")
+    page.get_by_role("button", name="Show 100").click()
+    expect(page.locator(".vm-name")).to_have_count(100)
+    last = page.get_by_role("link", name="vm-0099")
+    last.scroll_into_view_if_needed()
+    place = page.evaluate("scrollY")
+    assert place > 500
+    last.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("vm-0099")
+    page.go_back()
+    expect(page.locator(".vm-name")).to_have_count(100)
+    page.wait_for_function("place => Math.abs(scrollY - place) < 5", arg=place)
+
+
+def test_rows_hold_still_under_the_pointer_until_it_leaves_them(looking: Visit) -> None:
+    page = looking.go(f"/?{looking.fixed(1)}&sort=-faults")
+    page.hover(".vms tbody tr:nth-child(3)")
+    before = names(page)
+    page.evaluate(
+        """() => {
+            window.kept = fetch;
+            window.fetch = async (...asked) => {
+                const answer = await window.kept(...asked);
+                if (!String(asked[0]).includes("/vms?")) return answer;
+                const body = await answer.json();
+                body.items.reverse();
+                return new Response(JSON.stringify(body), { headers: answer.headers });
+            };
+        }"""
+    )
+    page.get_by_role("button", name="access").focus()
+    page.keyboard.press("Enter")
+    looking.settle()
+    held = page.get_by_role("button", name="New order – show")
+    expect(held).to_be_visible()
+    assert names(page) == before
+    page.mouse.move(3, 3)
+    expect(held).to_be_hidden()
+    assert names(page) == before[::-1]

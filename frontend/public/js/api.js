@@ -148,6 +148,16 @@ export function getHostEvents(range, { host, limit }, signal) {
   return request("/api/v1/host-events", { host, limit, ...timesOf(range) }, { signal });
 }
 
+/** @param {{arch: string, format?: string, word: string}} word */
+export function decodeWord({ arch, format, word }) {
+  return request(`/api/v1/decode/${arch}/${word}`, { format });
+}
+
+/** @param {string} body lines with words in them */
+export function decodeText(body) {
+  return request("/api/v1/decode", {}, { method: "POST", body, headers: { "content-type": "text/plain" } });
+}
+
 /**
  * Log in with a read token; the server answers with a session cookie.
  * @param {string} token

@@ -10,6 +10,7 @@ import { createRefresh } from "./live.js";
 import { createCollectors } from "./pages/collectors.js";
 import { lostMessage, missingMessage, problemText } from "./pages/messages.js";
 import { moved, rangeOf, resumedSpan } from "./pages/moving.js";
+import { createDecoding } from "./pages/decoding.js";
 import { createOverview } from "./pages/overview.js";
 import { createVmPage } from "./pages/vm.js";
 import { createHelp } from "./panels/help.js";
@@ -26,6 +27,7 @@ const refresh = createRefresh({ work, onFailure, isLive: () => state.get().span 
 const notice = createNotice(refresh.now);
 const { drawer, chip, load: loadCollectors } = createCollectors(refresh.now, () => void logOut());
 const help = createHelp();
+const decoder = createDecoding();
 const login = createLogin(logIn);
 const timeRange = createTimeRange({
   onSpan: (span) => state.set({ span: parseSpan(span), from: 0, to: 0 }),
@@ -219,16 +221,14 @@ function start() {
     event.preventDefault();
     goHome();
   });
-  const helpButton = el(
-    "button",
-    { type: "button", class: "quiet", "aria-label": "Help", title: "Help (?)", click: help.open },
-    "?",
-  );
+  const how = { type: "button", class: "quiet", "aria-label": "Help", title: "Help (?)", click: help.open };
+  const helpButton = el("button", how, "?");
   document.getElementById("controls")?.append(chip.root, timeRange.root, theme.root, helpButton);
-  document.body.append(drawer.root, help.root, login.root);
+  document.body.append(drawer.root, help.root, decoder.root, login.root);
   listenToKeys({
     "/": () => document.getElementById("filter")?.focus(),
     "?": help.open,
+    d: decoder.open,
     s: drawer.open,
     t: theme.next,
     l: switchLive,

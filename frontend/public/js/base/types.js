@@ -132,6 +132,15 @@
  * @property {DecodedWord | null} decoded
  */
 
+/**
+ * @typedef {object} FoundWord a word in a text
+ * @property {string} where what gave it
+ * @property {string} target what it is: "x86_64:ept", "exit-reason", "errno", ...
+ * @property {string} word hexadecimal
+ * @property {string} summary
+ * @property {DecodedWord | null} decoded
+ */
+
 /** @typedef {{format: string, word: string, words: Record<string, string>}} RawSyndrome words: the architecture's other */
 
 /**

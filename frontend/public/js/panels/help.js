@@ -11,6 +11,7 @@ const KEYS = [
   ["[ and ]", "earlier or later by half the range"],
   ["- and =", "wider or narrower range"],
   ["s", "hosts, probes and losses"],
+  ["d", "decode a word, or every word in a line of a trace or a log"],
   ["g", "back to all VMs"],
   ["Esc", "close, or leave the field"],
   ["?", "this page"],

@@ -1,0 +1,58 @@
+/** A field to paste a line of a trace or a log into, or a word; every word in it is explained. */
+
+import { el, setChildren, setShown, setText } from "../base/dom.js";
+import { createDialog } from "./dialog.js";
+
+/** @typedef {import("../base/types.js").FoundWord} FoundWord */
+
+const MOST_CHARACTERS = 16_000;
+const NOTHING = "No word in this text is known. Name what it is, for example: x86_64:ept 0x181";
+
+/** @param {(text: string) => Promise<readonly FoundWord[] | string>} decode resolves to the words, or what is wrong */
+export function createDecoder(decode) {
+  const input = el("textarea", {
+    name: "text",
+    rows: 4,
+    maxlength: MOST_CHARACTERS,
+    spellcheck: "false",
+    placeholder: "kvm_page_fault: vcpu 0 rip 0xfff0 address 0x4000 error_code 0x181",
+  });
+  const problem = el("p", { class: "form-problem", role: "alert", hidden: true });
+  const found = el("div", { class: "found-words", "aria-live": "polite" });
+  const form = el(
+    "form",
+    { class: "decoder" },
+    el("label", {}, "Lines of a trace or a log, or a word: x86_64:npf 0x200000006", input),
+    problem,
+    el("button", { type: "submit", class: "button primary" }, "Decode"),
+  );
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const text = input.value.trim();
+    if (text === "") return;
+    const answer = await decode(text);
+    const wrong = typeof answer === "string" ? answer : answer.length === 0 ? NOTHING : "";
+    setText(problem, wrong);
+    setShown(problem, wrong !== "");
+    setChildren(found, ...(typeof answer === "string" ? [] : answer.map(wordBlock)));
+  });
+  return createDialog({ id: "decoder", title: "Decode", kind: "modal" }, form, found);
+}
+
+/** @param {FoundWord} item */
+function wordBlock({ where, target, word, summary, decoded }) {
+  const set = (decoded?.fields ?? []).filter((field) => !/^0x0*$/.test(field.value));
+  return el(
+    "section",
+    { class: "found-word" },
+    el("h3", {}, where),
+    el("p", {}, el("span", { class: "badge outline" }, target), " ", el("code", {}, word), " ", summary),
+    set.length > 0 &&
+      el(
+        "ul",
+        {},
+        ...set.map((field) => el("li", {}, `bit ${field.bits} `, el("code", {}, field.name), `: ${field.meaning}`)),
+      ),
+    ...(decoded?.unknown_bits ?? []).map((bit) => el("p", {}, `bit ${bit}: no meaning known`)),
+  );
+}

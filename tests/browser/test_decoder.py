@@ -1,0 +1,36 @@
+"""Words decoded on the page: pasted lines, words alone, and what is none."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visit
+
+pytestmark = pytest.mark.browser
+
+
+def _decode(page: Page, text: str) -> None:
+    page.locator("#decoder textarea").fill(text)
+    page.locator("#decoder").get_by_role("button", name="Decode").click()
+
+
+def test_lines_and_words_are_decoded_and_what_is_none_is_said(visit: Visit) -> None:
+    page = visit.go("/")
+    page.keyboard.press("d")
+    expect(page.get_by_role("dialog", name="Decode")).to_be_visible()
+
+    words = page.locator(".found-word")
+    _decode(page, "kvm_exit: reason EPT_VIOLATION rip 0x1 info1 0x181\nerror: kvm run failed Bad address")
+    expect(words).to_have_count(2)
+    expect(words.nth(0)).to_contain_text("read, page not present, final translation")
+    expect(words.nth(0)).to_contain_text("gva_is_valid")
+    expect(words.nth(1)).to_contain_text("EFAULT: Bad address")
+
+    _decode(page, "x86_64:ept 181")
+    expect(words.nth(0)).to_contain_text("read as hexadecimal")
+    expect(words.nth(1)).to_contain_text("read as decimal")
+
+    problem = page.locator("#decoder [role=alert]")
+    _decode(page, "hello")
+    expect(problem).to_contain_text("No word in this text is known")
+    _decode(page, "x86_64:vmx 0x1")
+    expect(problem).to_contain_text("no syndrome format")

@@ -35,16 +35,17 @@ def add_parser(commands: "argparse._SubParsersAction[Any]", data_dir: str) -> No
         description="A batch that the server does not take while it takes newer ones is put aside. It is kept"
         " within --spool-bytes and, unless its bytes are damaged, tried again by itself now and then.",
     )
-    parser.add_argument(
-        "--data-dir", type=Path, default=Path(data_dir), help="of the collector (%(default)s)"
-    )
+    of = argparse.ArgumentParser(add_help=False)
+    of.add_argument("--data-dir", type=Path, default=Path(data_dir), help="of the collector (%(default)s)")
     actions = parser.add_subparsers(required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="what waits and what is put aside, and why")
+    listing = actions.add_parser("list", parents=[of], help="what waits and what is put aside, and why")
     listing.set_defaults(run=run_list)
-    explain = actions.add_parser("explain", help="what is in a batch that is put aside, and what to do")
+    explain = actions.add_parser(
+        "explain", parents=[of], help="what is in a batch that is put aside, and what to do"
+    )
     explain.add_argument("number", type=_number, metavar="NUMBER", help="as spool list shows it")
     explain.set_defaults(run=run_explain)
-    resend = actions.add_parser("resend", help="send batches again that are put aside")
+    resend = actions.add_parser("resend", parents=[of], help="send batches again that are put aside")
     resend.add_argument("number", type=_number_or_all, metavar="NUMBER|all", help="as spool list shows it")
     resend.set_defaults(run=run_resend)
 

@@ -22,7 +22,8 @@ DAMAGED = Reply(
 
 
 def _run(data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "collector", "spool", "--data-dir", str(data_dir), *arguments]
+    command = [sys.executable, "-m", "collector", "spool", *arguments]
+    command += ["--data-dir", str(data_dir)] if arguments else []
     return subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
 
 

@@ -79,7 +79,7 @@ def test_a_step_that_lacks_faults_is_marked_with_their_number(visit: Visit) -> N
     expect(page.locator("#faults .band.inexact")).to_have_count(1)
     mark = page.locator("#faults").get_by_role("button", name="Not exact")
     count = f"{UNCOUNTED:,}".replace(",", "\u202f")
-    assert f"{count} faults that found the map of counts full" in str(mark.get_attribute("aria-label"))
+    assert f"{count} faults whose words were not counted" in str(mark.get_attribute("aria-label"))
 
 
 def test_where_another_vm_s_faults_were_not_counted_this_vm_s_are_exact(visit: Visit) -> None:

@@ -108,7 +108,7 @@ def test_a_server_that_needs_a_token_asks_for_it(visit: Visit) -> None:
 def test_the_state_of_the_collectors_is_in_the_header_and_in_full_in_its_drawer(visit: Visit) -> None:
     page = visit.go("/")
     chip = page.locator(".controls .chip")
-    expect(chip).to_contain_text("lost 1\u202f216")
+    expect(chip).to_contain_text("1\u202f216 newly lost")
     chip.click()
     drawer = page.get_by_role("dialog", name="Collectors")
     expect(drawer).to_contain_text("lab-intel")

@@ -6,10 +6,12 @@ collector hands in at its fastest, and above what a server takes of one that sen
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from threading import Lock
+
+from anyio import Semaphore
 
 from backend.errors import NotNowError
 from faultmodel.problem import ProblemCode
@@ -17,6 +19,8 @@ from faultmodel.wire import Batch
 
 AT_ONCE = 2
 """Batches of a host: one whose connection died without a word must not hold up the next."""
+MOST_WAITING = 32
+"""Batches of a host whose bodies are not read yet. A collector sends one at a time."""
 _REMEMBERED_VMS = 16_384
 _MINUTE_S = 60.0
 
@@ -45,31 +49,38 @@ class _Account:
 
 
 class Quotas:
-    """What hosts have left. Thread-safe. In memory: a server that starts anew allows everything anew."""
+    """What hosts have left. Thread-safe, but for turns, which belong to an event loop.
+
+    In memory: a server that starts anew allows everything anew.
+    """
 
     def __init__(self, quota: Quota | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._quota = quota or Quota()
         self._clock = clock
         self._lock = Lock()
         self._accounts: dict[str, _Account] = {}
-        self._at_work: Counter[str] = Counter()
+        self._waiting: Counter[str] = Counter()
+        self._turns: dict[str, Semaphore] = {}
 
-    @contextmanager
-    def turn(self, host: str) -> Iterator[None]:
-        """Take a batch of a host within the block. :raises NotNowError: others of it are being taken"""
+    @asynccontextmanager
+    async def turn(self, host: str) -> AsyncIterator[None]:
+        """Take a batch of a host within the block, once fewer than ``AT_ONCE`` of it are being taken.
+
+        :raises NotNowError: too many wait already
+        """
         with self._lock:
-            if self._at_work[host] >= AT_ONCE:
-                raise NotNowError(
-                    ProblemCode.QUOTA, f"{AT_ONCE} batches of host {host} are being taken already"
-                )
-            self._at_work[host] += 1
+            if self._waiting[host] >= AT_ONCE + MOST_WAITING:
+                raise NotNowError(ProblemCode.QUOTA, f"{MOST_WAITING} batches of host {host} wait already")
+            self._waiting[host] += 1
+            turns = self._turns.setdefault(host, Semaphore(AT_ONCE))
         try:
-            yield
+            async with turns:
+                yield
         finally:
             with self._lock:
-                self._at_work[host] -= 1
-                if not self._at_work[host]:
-                    del self._at_work[host]
+                self._waiting[host] -= 1
+                if not self._waiting[host]:
+                    del self._waiting[host], self._turns[host]
 
     def charge(self, host: str, batch: Batch, size: int) -> None:
         """Take a batch of so many bytes from what its host has left.

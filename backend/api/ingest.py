@@ -43,7 +43,7 @@ async def take_batch(request: Request, services: ServicesDep, right: IngestRight
     batch and sends it again.
     """
     try:
-        with services.quotas.turn(right.host):
+        async with services.quotas.turn(right.host):
             body = await _read(request)
             received_ns = services.now_ns()
             # Once decoded, a batch takes thirty times its bytes.

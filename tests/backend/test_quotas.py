@@ -1,9 +1,11 @@
 """How much one host may hand in within a minute, and at once."""
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from backend.errors import NotNowError
-from backend.quotas import AT_ONCE, Quota, Quotas
+from backend.quotas import AT_ONCE, MOST_WAITING, Quota, Quotas
 from faultmodel.problem import ProblemCode
 from faultmodel.record import Loss
 from faultmodel.wire import Batch
@@ -68,18 +70,33 @@ def test_a_batch_that_alone_is_more_than_the_quota_is_taken_once_nothing_else_wa
     assert take(quotas, large)
 
 
-def test_so_many_batches_of_a_host_are_taken_at_once() -> None:
-    quotas = Quotas()
-    turns = [quotas.turn("host-1") for _ in range(AT_ONCE)]
-    for turn in turns:
-        turn.__enter__()
-    with pytest.raises(NotNowError, match="2 batches of host host-1 are being taken"), quotas.turn("host-1"):
-        pass
-    with quotas.turn("host-2"):
-        pass
-    turns[0].__exit__(None, None, None)
-    with quotas.turn("host-1"):
-        pass
+def test_so_many_batches_of_a_host_are_taken_at_once_and_the_others_wait() -> None:
+    async def scene() -> None:
+        quotas, events = Quotas(), []
+        go_on = anyio.Event()
+
+        async def hand_in(host: str, number: int) -> None:
+            async with quotas.turn(host):
+                events.append((host, number))
+                await go_on.wait()
+
+        async with anyio.create_task_group() as tasks:
+            for number in range(AT_ONCE + MOST_WAITING):
+                tasks.start_soon(hand_in, "host-1", number)
+                await anyio.lowlevel.checkpoint()
+            await anyio.wait_all_tasks_blocked()
+            assert events == [("host-1", number) for number in range(AT_ONCE)]
+            with pytest.raises(NotNowError, match=f"{MOST_WAITING} batches of host host-1 wait already"):
+                async with quotas.turn("host-1"):
+                    pass
+            async with quotas.turn("host-2"):
+                pass
+            go_on.set()
+        assert events == [("host-1", number) for number in range(AT_ONCE + MOST_WAITING)]
+        async with quotas.turn("host-1"):
+            pass
+
+    anyio.run(scene)
 
 
 def test_a_host_that_hands_in_too_much_is_told_and_the_others_are_not_held_up(server: Server) -> None:

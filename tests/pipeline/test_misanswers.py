@@ -74,7 +74,10 @@ def _fill(spool: Spool, vm_id: str, host: str, *, rows: int = 1) -> int:
     """Put batches in, each of another second; return how many faults they count."""
     faults = 0
     for sequence in range(BATCHES):
-        counts = [fault_count(vm_id, second=sequence, vcpu=vcpu, faults=7 + sequence) for vcpu in range(rows)]
+        counts = [
+            fault_count(vm_id, second=sequence, vcpu=row % 10_000, word=row // 10_000, faults=7 + sequence)
+            for row in range(rows)
+        ]
         batch = make_batch(
             sequence, host=make_host(host), stream=f"{vm_id:>032}", vms=(make_vm(vm_id),), fault_counts=counts
         )

@@ -215,22 +215,20 @@ class DelayBatches(Action):
 
 @dataclass(frozen=True, kw_only=True)
 class JumpClock(Action):
-    """The collector's wall clock jumps."""
-
-    forward: bool
+    """The collector's wall clock jumps back."""
 
     @classmethod
     def drawn(cls, random: Random) -> Self:
-        """Return one either way."""
-        return cls(forward=random.random() < 0.5)
+        """Return one; they are all alike."""
+        return cls()
 
     def steps(self, stage: Stage) -> Steps:
         """Jump."""
-        stage.clock.jump(forward=self.forward)
+        stage.clock.jump()
         yield 0.0
 
     def __str__(self) -> str:
-        return f"the collector's clock jumps to an hour {'after' if self.forward else 'before'} all it showed"
+        return "the collector's clock jumps to an hour before all it showed"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,9 +39,9 @@ class Clock:
         """What a process needs in its environment to have this clock."""
         return {"LD_PRELOAD": str(self._library), "SOAK_CLOCK": str(self._file)}
 
-    def jump(self, *, forward: bool) -> None:
-        """Show an hour more than ever, or an hour less: no time is shown twice."""
-        offset_ns = max(self._offsets_ns) + _JUMP_NS if forward else min(self._offsets_ns) - _JUMP_NS
+    def jump(self) -> None:
+        """Show an hour less than ever: no time is shown twice. The server sets times of the future right."""
+        offset_ns = min(self._offsets_ns) - _JUMP_NS
         self._offsets_ns.append(offset_ns)
         # In place: the processes have the file mapped.
         descriptor = os.open(self._file, os.O_WRONLY)

@@ -116,7 +116,12 @@ class Pins:
             private_files.replace(self._name_file, one.folder.name.encode())
         except OSError as exc:
             raise ProbeError(f"cannot write {self._name_file}: {exc.strerror}") from exc
-        return self.open(layout)
+        try:
+            return self.open(layout)
+        except ProbeError:
+            # Named still, it would be taken for what this collector had pinned, and removed with that.
+            self._name_file.unlink(missing_ok=True)
+            raise
 
     def say_whose(self) -> None:
         """Let what is pinned tell for which host and data directory it counts."""

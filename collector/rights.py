@@ -81,7 +81,8 @@ def names(mask: int) -> tuple[str, ...]:
 def _can_all_be_read(paths: Iterable[Path]) -> bool:
     """Try it without the right to read whatever there is, in a process that ends at once."""
     there = [
-        next(place for place in (path, *path.parents) if place.exists()) for path in map(Path.absolute, paths)
+        next(place for place in (path, *path.parents) if _may_be_there(place))
+        for path in map(Path.absolute, paths)
     ]
     if not there:
         return True
@@ -94,6 +95,14 @@ def _can_all_be_read(paths: Iterable[Path]) -> bool:
         finally:
             os._exit(1)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def _may_be_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        # In a folder that is closed: whether it can be read is told by reading.
+        return True
 
 
 def _drop_from_bounding_set(mask: int) -> None:

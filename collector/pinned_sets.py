@@ -57,8 +57,11 @@ class PinnedSet:
             return False
         try:
             return (Path(self.owner.data_dir) / "pins").read_text().strip() == self.folder.name
-        except (OSError, UnicodeDecodeError):
+        except FileNotFoundError:
             return False
+        except (OSError, UnicodeDecodeError):
+            # It may pass: what is taken for lost is not given back.
+            return True
 
     def read_ns(self) -> int:
         """Return when it was read last, by the monotonic clock; 0 where that cannot be told."""

@@ -215,20 +215,22 @@ class DelayBatches(Action):
 
 @dataclass(frozen=True, kw_only=True)
 class JumpClock(Action):
-    """The collector's wall clock jumps back."""
+    """The collector's wall clock jumps."""
+
+    forward: bool
 
     @classmethod
     def drawn(cls, random: Random) -> Self:
-        """Return one; they are all alike."""
-        return cls()
+        """Return one either way."""
+        return cls(forward=random.random() < 0.5)
 
     def steps(self, stage: Stage) -> Steps:
         """Jump."""
-        stage.clock.jump()
+        stage.clock.jump(forward=self.forward)
         yield 0.0
 
     def __str__(self) -> str:
-        return "the collector's clock jumps to an hour before all it showed"
+        return f"the collector's clock jumps to an hour {'after' if self.forward else 'before'} all it showed"
 
 
 @dataclass(frozen=True, kw_only=True)

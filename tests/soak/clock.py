@@ -12,6 +12,8 @@ _NS_PER_S = 10**9
 _NS_PER_MS = 10**6
 _JUMP_NS = 3_607_432 * _NS_PER_MS
 """No whole seconds, so that readings are at another place in theirs."""
+_BEHIND_NS = 60 * 86_400 * _NS_PER_S
+"""Where it begins: the server sets times of the future right, and no number of jumps is to lead there."""
 
 
 class Clock:
@@ -31,17 +33,17 @@ class Clock:
         subprocess.run(
             [compiler, "-Wall", "-Werror", "-O2", "-shared", "-fPIC", "-o", self._library, source], check=True
         )
-        self._file.write_bytes(struct.pack("=q", 0))
-        self._offsets_ns = [0]
+        self._file.write_bytes(struct.pack("=q", -_BEHIND_NS))
+        self._offsets_ns = [-_BEHIND_NS]
 
     @property
     def environment(self) -> Mapping[str, str]:
         """What a process needs in its environment to have this clock."""
         return {"LD_PRELOAD": str(self._library), "SOAK_CLOCK": str(self._file)}
 
-    def jump(self) -> None:
-        """Show an hour less than ever: no time is shown twice. The server sets times of the future right."""
-        offset_ns = min(self._offsets_ns) - _JUMP_NS
+    def jump(self, *, forward: bool) -> None:
+        """Show an hour more than ever, or an hour less: no time is shown twice."""
+        offset_ns = max(self._offsets_ns) + _JUMP_NS if forward else min(self._offsets_ns) - _JUMP_NS
         self._offsets_ns.append(offset_ns)
         # In place: the processes have the file mapped.
         descriptor = os.open(self._file, os.O_WRONLY)

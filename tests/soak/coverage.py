@@ -29,7 +29,7 @@ def gaps_and_doubles(stage: Stage, ended_ms: int) -> tuple[list[str], list[str]]
     for offset_ms in offsets_ms:
         pieces = _around(covered, offset_ms, (stage.attached_ms, ended_ms))
         # None where the clock jumped on before anything was read.
-        if pieces and pieces[0][0] < reached_ms - _ROUNDING_MS and offset_ms != 0:
+        if pieces and pieces[0][0] < reached_ms - _ROUNDING_MS and offset_ms != offsets_ms[0]:
             doubles.append(f"{reached_ms - pieces[0][0]} ms are covered twice")
         for begin_ms, end_ms in pieces:
             # Within one setting of the clock nothing is rounded: its pieces are apart, or they would be one.

@@ -1,6 +1,7 @@
 """Values of the store and the vocabulary, as bodies of answers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
@@ -11,7 +12,7 @@ from backend.query.findings import Found
 from backend.query.readiness import is_fresh
 from backend.query.reckoning import CountedVm, Totals
 from backend.query.vm_list import End
-from backend.store.values import ExitRow, FaultRow, HostStatus, VcpuSummary, VmSummary
+from backend.store.values import ExitRow, FaultRow, HostStatus, VcpuSummary, VmMember, VmSummary
 from backend.times import rfc3339_ms, rfc3339_ns
 from faultmodel import arch, exits
 from faultmodel.arch.base import EXIT_FIELDS, FAULT_FIELDS, Architecture, SyndromeFormat
@@ -25,19 +26,8 @@ _COVERING_STATES = ("attached", "replay")
 def vm_body(vm: VmSummary, end: End) -> schemas.Vm:
     """Return a VM's body."""
     return schemas.Vm(
-        id=vm.id,
-        reported_id=vm.reported_id,
-        name=vm.name,
-        uuid=vm.uuid,
-        vmm=vm.vmm,
-        manager=vm.manager,
+        **_who(vm),
         command=vm.command,
-        host=vm.host,
-        arch=vm.arch,
-        pid=vm.pid,
-        started_at=rfc3339_ns(vm.started_ns),
-        ended_at=None if vm.ended_ns is None else rfc3339_ns(vm.ended_ns),
-        first_seen=rfc3339_ms(vm.first_seen_ms),
         last_seen=rfc3339_ms(vm.last_seen_ms),
         faults=vm.faults,
         memory_fault_exits=vm.memory_fault_exits,
@@ -52,26 +42,12 @@ def vm_body(vm: VmSummary, end: End) -> schemas.Vm:
 
 def listed_vm_body(item: CountedVm, command: str, trend: Sequence[float | None]) -> schemas.ListedVm:
     """Return the body of a VM of a list."""
-    vm = item.vm
     return schemas.ListedVm(
-        id=vm.id,
-        reported_id=vm.reported_id,
-        name=vm.name,
-        uuid=vm.uuid,
-        vmm=vm.vmm,
-        manager=vm.manager,
+        **_who(item.vm),
+        **_exits_of(item.exits),
         command=command,
-        host=vm.host,
-        arch=vm.arch,
-        pid=vm.pid,
-        started_at=rfc3339_ns(vm.started_ns),
-        ended_at=None if vm.ended_ns is None else rfc3339_ns(vm.ended_ns),
-        first_seen=rfc3339_ms(vm.first_seen_ms),
-        last_seen=rfc3339_ms(vm.life_end_ms),
+        last_seen=rfc3339_ms(item.vm.life_end_ms),
         faults=item.faults,
-        memory_fault_exits=item.exits.get(ExitKind.MEMORY_FAULT, 0),
-        bare_error_exits=item.exits.get(ExitKind.BARE_ERROR, 0),
-        untold_error_exits=item.exits.get(ExitKind.UNTOLD_ERROR, 0),
         fault_rate=item.fault_rate,
         exit_rate=item.exit_rate,
         running=item.is_running,
@@ -87,11 +63,31 @@ def totals_body(totals: Totals) -> schemas.VmTotals:
         running=totals.running,
         hosts=totals.hosts,
         faults=totals.faults,
-        memory_fault_exits=totals.exits.get(ExitKind.MEMORY_FAULT, 0),
-        bare_error_exits=totals.exits.get(ExitKind.BARE_ERROR, 0),
-        untold_error_exits=totals.exits.get(ExitKind.UNTOLD_ERROR, 0),
+        **_exits_of(totals.exits),
         rate_at_end=totals.rate_at_end,
     )
+
+
+def _who(vm: VmSummary | VmMember) -> dict[str, Any]:
+    """Return who a VM is, as every body of one has it."""
+    return {
+        "id": vm.id,
+        "reported_id": vm.reported_id,
+        "name": vm.name,
+        "uuid": vm.uuid,
+        "vmm": vm.vmm,
+        "manager": vm.manager,
+        "host": vm.host,
+        "arch": vm.arch,
+        "pid": vm.pid,
+        "started_at": rfc3339_ns(vm.started_ns),
+        "ended_at": None if vm.ended_ns is None else rfc3339_ns(vm.ended_ns),
+        "first_seen": rfc3339_ms(vm.first_seen_ms),
+    }
+
+
+def _exits_of(exits_by_kind: Mapping[ExitKind, int]) -> dict[str, Any]:
+    return {f"{kind}_exits": exits_by_kind.get(kind, 0) for kind in ExitKind}
 
 
 def vcpu_body(vcpu: VcpuSummary) -> schemas.Vcpu:

@@ -65,7 +65,7 @@ def read_vm_faults(connection: Connection, vm_number: int) -> int:
 
 def remove_vm(writing: Writing, vm_number: int, arch: str, host_id: int) -> None:
     """Remove a VM. One that is counted still comes again, with what is counted from then on."""
-    _empty_vm(writing, vm_number, arch)
+    _empty_vm(writing, vm_number, arch, host_id)
     with writing() as writer:
         _lock(writer.connection, host_id)
         for table, column in _of_vm(arch):
@@ -90,8 +90,8 @@ def remove_host(writing: Writing, host_id: int, name: str) -> None:
         for row in rows:
             remove_vm(writing, row.id, row.arch, host_id)
         for table, owner in ((losses, losses.c.host_id), (collector_costs, collector_costs.c.host_id)):
-            _delete_by(writing, table, owner, host_id, table.c.bucket_s)
-        _delete_by(writing, host_events, host_events.c.host_id, host_id, host_events.c.id)
+            _delete_by(writing, table, owner, host_id, table.c.bucket_s, host_id)
+        _delete_by(writing, host_events, host_events.c.host_id, host_id, host_events.c.id, host_id)
         if _remove_empty_host(writing, host_id):
             return
     raise StoreError(f"batches of host {name} keep coming; revoke its tokens, then remove it")
@@ -136,7 +136,7 @@ def _of_vm(arch: str) -> Sequence[tuple[Table, Column[Any]]]:
     return [(table, table.c.vm_id) for table in tables]
 
 
-def _empty_vm(writing: Writing, vm_number: int, arch: str) -> None:
+def _empty_vm(writing: Writing, vm_number: int, arch: str, host_id: int) -> None:
     family = families[arch]
     for table, order in (
         (family.fault_counts, family.fault_counts.c.bucket_s),
@@ -144,10 +144,11 @@ def _empty_vm(writing: Writing, vm_number: int, arch: str) -> None:
         (ledger, ledger.c.bucket_s),
         (family.faults, family.faults.c.time_ns),
     ):
-        _delete_by(writing, table, table.c.vm_id, vm_number, order)
+        _delete_by(writing, table, table.c.vm_id, vm_number, order, host_id)
     exits = family.exits.c
     while True:
         with writing() as writer:
+            _lock(writer.connection, host_id)
             found = writer.connection.scalars(
                 select(exits.position).where(exits.vm_id == vm_number).limit(_AT_ONCE)
             ).all()
@@ -157,10 +158,16 @@ def _empty_vm(writing: Writing, vm_number: int, arch: str) -> None:
             return
 
 
-def _delete_by(writing: Writing, table: Table, owner: Column[Any], number: int, order: Column[Any]) -> None:
-    """Delete an owner's rows along a key that begins with the owner and this column."""
+def _delete_by(
+    writing: Writing, table: Table, owner: Column[Any], number: int, order: Column[Any], host_id: int
+) -> None:
+    """Delete an owner's rows along a key that begins with the owner and this column.
+
+    The host is locked meanwhile, as by whoever adds to these rows: else the two could wait for one another.
+    """
     while True:
         with writing() as writer:
+            _lock(writer.connection, host_id)
             last = writer.connection.scalar(
                 select(order).where(owner == number).order_by(order).limit(1).offset(_AT_ONCE)
             )

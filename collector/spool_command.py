@@ -61,11 +61,14 @@ def run_list(options: argparse.Namespace) -> int:
     lines = [f"{_batches(waiting)} to be sent"]
     if delivery is not None and delivery.error:
         lines.append(f"since {_time(delivery.since_ns)} the server takes nothing: {delivery.error}")
-    lines.append(f"{_batches(len(found))} put aside")
+    aside = []
     for number, path, reason in found:
-        lines.append(
-            f"{number:>8}  {path.stat().st_size:>9} bytes  since {_time(reason.since_ns)}  {reason.detail}"
-        )
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            continue  # It was sent again since it was looked for.
+        aside.append(f"{number:>8}  {size:>9} bytes  since {_time(reason.since_ns)}  {reason.detail}")
+    lines += [f"{_batches(len(aside))} put aside", *aside]
     sys.stdout.write("\n".join(lines) + "\n")
     return 0
 

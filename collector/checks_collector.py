@@ -29,7 +29,10 @@ def _left(bpffs: Path) -> Finding:
         sets = sort_out(find_sets(bpffs))
     except OSError as exc:
         return Finding("left", State.OK, f"what is pinned cannot be seen: {exc.strerror}")
-    left = [f"1 set that --data-dir {one.owner.data_dir} left" for one in sets.expected if one.owner]
+    left = [
+        f"1 set that --data-dir {one.owner.data_dir} left" if one.owner else "1 set of an earlier version"
+        for one in sets.expected
+    ]
     if sets.lost:
         number = len(sets.lost)
         gone = "1 set whose data directory is gone" if number == 1 else f"{number} sets of no data directory"

@@ -56,7 +56,7 @@ class HostLock:
         holder = self._take()
         if holder is not None:
             return holder
-        self.others = sort_out(self._pins.others())
+        self.others = sort_out(self._pins.others(), self._pins.owner)
         if not self.others.read:
             return None
         # A collector of an earlier version, or one that shares nothing with this but the pins.

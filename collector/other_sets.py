@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from collector.pinned_sets import PinnedSet
+from collector.pinned_sets import Owner, PinnedSet
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ ADOPTED = (
 
 @dataclass(frozen=True, slots=True)
 class OtherSets:
-    """Sets of others. ``read``: a collector does. ``expected``: it is gone, its data directory is there.
+    """Sets of others. ``read``: a collector does. ``expected``: it is gone, and may come back.
 
     ``lost``: nobody will come back for them, the one that was read last at the end.
     """
@@ -30,7 +30,6 @@ class OtherSets:
     def pause_expected(self) -> None:
         """Let those that wait for their collector count no more: from here on, this one does."""
         for one in self.expected:
-            assert one.owner is not None
             try:
                 one.pause()
             except OSError as exc:
@@ -38,7 +37,7 @@ class OtherSets:
             else:
                 logger.warning(
                     "stopped what another collector left counting data_dir=%s path=%s",
-                    one.owner.data_dir,
+                    "unknown" if one.owner is None else one.owner.data_dir,
                     one.folder,
                 )
 
@@ -56,10 +55,13 @@ class OtherSets:
         return told
 
 
-def sort_out(sets: Sequence[PinnedSet]) -> OtherSets:
-    """Tell which of the sets are read, which are expected to be, and which are lost."""
+def sort_out(sets: Sequence[PinnedSet], by: Owner | None = None) -> OtherSets:
+    """Tell which of the sets are read, which are expected to be, and which are lost.
+
+    :param by: see ``PinnedSet.is_expected``
+    """
     read = [one for one in sets if one.is_read()]
-    expected = [one for one in sets if one not in read and one.is_expected()]
+    expected = [one for one in sets if one not in read and one.is_expected(by)]
     lost = [one for one in sets if one not in read and one not in expected]
     return OtherSets(read, expected, sorted(lost, key=PinnedSet.read_ns))
 

@@ -27,10 +27,14 @@ _LATELY_NS = 30 * 10**9
 
 
 class Owner(msgspec.Struct, frozen=True):
-    """The host that a set counts for, and the data directory of its collector."""
+    """The host that a set counts for, and the data directory of its collector.
+
+    ``mounts`` is the collector's mount namespace, in which the directory's path has its meaning.
+    """
 
     host: str
     data_dir: str
+    mounts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +55,21 @@ class PinnedSet:
         os.close(held)
         return self.owner is None and time.monotonic_ns() - self.read_ns() < _LATELY_NS
 
-    def is_expected(self) -> bool:
-        """Tell whether its collector's data directory is still there, so that it may come back for it."""
+    def is_expected(self, by: Owner | None = None) -> bool:
+        """Tell whether its collector may come back for it. What cannot be seen from here may.
+
+        :param by: the collector that asks. A set that was pinned in another container for the same host and
+            directory is its own predecessor's, and lost if it does not name it.
+        """
         if self.owner is None:
-            return False
+            return True
+        if self.owner.mounts != own_mounts():
+            return by is None or (self.owner.host, self.owner.data_dir) != (by.host, by.data_dir)
         try:
             return (Path(self.owner.data_dir) / "pins").read_text().strip() == self.folder.name
         except FileNotFoundError:
             return False
         except (OSError, UnicodeDecodeError):
-            # It may pass: what is taken for lost is not given back.
             return True
 
     def read_ns(self) -> int:
@@ -99,6 +108,11 @@ class PinnedSet:
             path.unlink(missing_ok=True)
         self.folder.rmdir()
         return True
+
+
+def own_mounts() -> str:
+    """Return the name of this process's mount namespace. See namespaces(7)."""
+    return str(Path("/proc/self/ns/mnt").readlink())
 
 
 def find_sets(bpffs: Path) -> list[PinnedSet]:

@@ -4,16 +4,20 @@ import errno
 import logging
 import os
 import stat
+import time
 import uuid
 from pathlib import Path
 
 from collector import private_files
 from collector.errors import PinnedError, ProbeError
-from collector.pinned_sets import FOLDER, NAME, Owner, PinnedSet, find_sets, hold, own, set_of
+from collector.pinned_sets import FOLDER, NAME, Owner, PinnedSet, find_sets, hold, own, own_mounts, set_of
 from collector.probe.pinned import open_pinned
 from collector.probe.probes import Probes
 
 logger = logging.getLogger(__name__)
+
+_HOLD_TRIES = 20
+_HOLD_PAUSE_S = 0.05
 
 BPFFS = Path("/sys/fs/bpf")
 
@@ -29,7 +33,7 @@ class Pins:
         self._name_file = name_file
         self._root = bpffs / FOLDER
         self._bpffs = bpffs
-        self._owner = Owner(host, str(name_file.parent.absolute()))
+        self.owner = Owner(host, str(name_file.parent.absolute()), own_mounts())
         self._held: int | None = None
         self._reason_file = name_file.with_suffix(".given-up")
 
@@ -128,7 +132,7 @@ class Pins:
         folder = self._folder()
         try:
             if folder is not None and folder.is_dir():
-                own(folder, self._owner)
+                own(folder, self.owner)
         except OSError as exc:
             logger.warning("pinned set does not say whose it is path=%s error=%r", folder, exc.strerror)
 
@@ -206,9 +210,13 @@ class Pins:
     def _hold(self, folder: Path) -> None:
         """:raises OSError: it cannot be held, or another collector reads it"""
         self.release()
-        self._held = hold(folder)
-        if self._held is None:
-            raise BlockingIOError(errno.EBUSY, "another collector reads it")
+        for _ in range(_HOLD_TRIES):
+            self._held = hold(folder)
+            if self._held is not None:
+                return
+            # Whoever asks whether the set is read, as the doctor does, holds it for that moment.
+            time.sleep(_HOLD_PAUSE_S)
+        raise BlockingIOError(errno.EBUSY, "another collector reads it")
 
     def _is_anyones(self) -> bool:
         """Whether another user can change what is pinned here: a BPF file system is writable by all."""

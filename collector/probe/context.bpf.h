@@ -29,24 +29,17 @@ static __always_inline void count_context(struct fault_counters *counters, u64 f
 		counters->dirty_logging++;
 }
 
-/* Add what the raw side owes to the event. Returns 0 where that is the fault itself, which is still to be counted. */
-static __always_inline int is_paid(struct vcpu_counts *state, u64 fault)
+/* Whether the perf side left nothing of the event to the raw side; what it left is the raw side's from here on. */
+static __always_inline int is_paid(struct vcpu_counts *state)
 {
 #ifdef PREEMPTIBLE
-	struct fault_counters *counters;
 	u16 owed = state->owed;
-	int spilled = 0;
 
 	state->owed = OWES_NOTHING;
-	if (owed >= OWES_FAULT)
-		return 0;
-	if (owed == OWES_CONTEXT) {
-		counters = counters_of(state, state->format, state->word, &spilled);
-		if (counters)
-			count_context(counters, fault);
-	}
-#endif
+	return owed == OWES_NOTHING;
+#else
 	return 1;
+#endif
 }
 
 /* A fault that no kvm_page_fault told of. */

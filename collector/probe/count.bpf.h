@@ -76,3 +76,15 @@ static __always_inline void count_outcome(struct fault_counters *counters, u32 o
 	else if (outcome == OUTCOME_MMIO)
 		counters->mmio++;
 }
+
+/* Count how the newest fault ended, or hold that until it is sure that KVM does not try again (told.bpf.h). */
+static __always_inline void end_fault(struct vcpu_counts *state, struct fault_counters *counters, u32 outcome)
+{
+#ifdef WITH_TDX
+	if (state->retries) {
+		state->held = outcome + 1;
+		return;
+	}
+#endif
+	count_outcome(counters, outcome);
+}

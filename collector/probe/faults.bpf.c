@@ -80,11 +80,8 @@ PROBE(kvm_mmu_spte_requested)
 	int told;
 
 	LOAD(prefetch, fault, kvm_page_fault, prefetch);
-	if (state && is_paid(state, fault)) {
-		if (prefetch)
-			count_prefetch(state, fault);
+	if (state && is_paid(state) && !prefetch)
 		return 0;
-	}
 	if (!state)
 		state = raw_state(LOOK_SPTE_REQUESTED, 0);
 	if (!state)
@@ -121,19 +118,20 @@ PROBE(fast_page_fault)
 	struct vcpu_counts *state;
 	bool prefetch = 0;
 	u32 outcome;
-	int told;
+	int told, paid;
 
 	if (result != RET_PF_FIXED && result != RET_PF_SPURIOUS)
 		return 0;
 	state = counted_before(LOOK_FAST_PAGE_FAULT);
 	LOAD(prefetch, fault, kvm_page_fault, prefetch);
-	if (state && is_paid(state, fault)) {
+	paid = state && is_paid(state);
+	if (prefetch) {
 		/* As in count_prefetch(). */
-		if (prefetch)
+		if (state)
 			leave(state);
 		return 0;
 	}
-	if (prefetch)
+	if (paid)
 		return 0;
 	if (!state)
 		state = raw_state(LOOK_FAST_PAGE_FAULT, ctx->args[0]);

@@ -27,28 +27,31 @@
 #define LOOK_USERSPACE_EXIT	6
 
 #ifdef PREEMPTIBLE
+/* Plus an outcome, OUTCOME_* in count.bpf.h, which counts only if the page was not mapped ahead of the guest. */
 #define OWES_NOTHING	0
-#define OWES_CONTEXT	1	/* of the newest fault, whose outcome is counted */
-#define OWES_FAULT	2	/* plus its outcome: not counted yet, since the raw side alone has its word */
+#define OWES_OUTCOME	16	/* the outcome and the context of the newest fault */
+#define OWES_FAULT	32	/* the fault as well, since the raw side alone has its word */
 
 static __always_inline void settle_debt(struct vcpu_counts *state)
 {
 	struct fault_counters *counters;
+	u32 owed = state->owed;
 	int spilled = 0;
 
-	if (state->owed == OWES_NOTHING)
+	if (owed == OWES_NOTHING)
 		return;
-	if (state->owed == OWES_CONTEXT) {
-		counters = counters_of(state, state->format, state->word, &spilled);
-	} else {
+	state->owed = OWES_NOTHING;
+	if (owed >= OWES_FAULT) {
 		counters = counters_of(state, FORMAT_NONE, 0, &spilled);
 		count_fault(state, counters, spilled);
-		if (counters)
-			count_outcome(counters, state->owed - OWES_FAULT);
+	} else {
+		state->pending = 0;
+		counters = counters_of(state, state->format, state->word, &spilled);
 	}
-	if (counters)
-		counters->context_unknown++;
-	state->owed = OWES_NOTHING;
+	if (!counters)
+		return;
+	end_fault(state, counters, owed % OWES_OUTCOME);
+	counters->context_unknown++;
 }
 
 /* The perf side's look: where the event is counted, or NULL. vcpu_id as find_state() has it. */

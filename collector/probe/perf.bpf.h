@@ -39,20 +39,14 @@ PERF_PROBE(kvm_page_fault, trace_event_raw_kvm_page_fault)
 #if defined(WITH_OUTCOMES) && defined(HAVE_KVM_PAGE_FAULT_STRUCT)
 static __always_inline void tell_outcome(struct vcpu_counts *state, u32 outcome)
 {
-	struct fault_counters *counters;
+	int told = is_told_before();
 
-	if (!is_told_before()) {
+	if (is_another_try(state, told, outcome))
+		return;
+	if (!told)
 		state->owed = OWES_FAULT + outcome;
-		return;
-	}
-	if (is_another_try(state, 1, outcome))
-		return;
-	/* None where the fault has its outcome, or a page was mapped ahead of the guest. */
-	counters = outcome_counters(state, 1, FORMAT_NONE, 0);
-	if (!counters)
-		return;
-	end_fault(state, counters, outcome);
-	state->owed = OWES_CONTEXT;
+	else if (state->pending)
+		state->owed = OWES_OUTCOME + outcome;
 }
 #endif
 

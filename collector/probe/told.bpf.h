@@ -157,17 +157,6 @@ static __always_inline int is_another_try(struct vcpu_counts *state, int told, u
 	return 0;
 }
 
-static __always_inline void end_fault(struct vcpu_counts *state, struct fault_counters *counters, u32 outcome)
-{
-#ifdef WITH_TDX
-	if (state->retries) {
-		state->held = outcome + 1;
-		return;
-	}
-#endif
-	count_outcome(counters, outcome);
-}
-
 /*
  * The counters to which a kvmmmu event's outcome belongs: those of the fault
  * that was told before, or else of the event's own word, counted here.

@@ -134,7 +134,7 @@ def test_requests_that_are_no_regular_file_are_not_waited_for(
 def test_no_command_uses_another_users_directory(tmp_path: Path, arguments: list[str]) -> None:
     os.chown(tmp_path, NOBODY, NOBODY)
     done = subprocess.run(
-        [sys.executable, "-m", "collector", arguments[0], "--data-dir", str(tmp_path), *arguments[1:]],
+        [sys.executable, "-m", "collector", *arguments, "--data-dir", str(tmp_path)],
         cwd=TOP,
         capture_output=True,
         text=True,

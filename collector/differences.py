@@ -101,7 +101,12 @@ def differences(
     for key, value in changed.items():
         added = _number(value) - _number(before["exit_counts"].get(key))
         found.add_exits(ExitKey._make(EXIT_KEY.unpack(key)), added)
-    changed = found.changed["lost"] = _changed(now["lost"], before["lost"])
+    changed = found.changed["lost"] = {
+        # A reading between an event's two looks has one as lost that is found then: it stands for the next.
+        key: value
+        for key, value in now["lost"].items()
+        if _number(value) > _number(before["lost"].get(key))
+    }
     for key, value in changed.items():
         kind = LOST_KINDS[int.from_bytes(key, "little")]
         found.lost[kind] = _number(value) - _number(before["lost"].get(key))

@@ -54,10 +54,13 @@ static __always_inline void settle_debt(struct vcpu_counts *state)
 	counters->context_unknown++;
 }
 
-/* The perf side's look: where the event is counted, or NULL. vcpu_id as find_state() has it. */
+/*
+ * The perf side's look: where the event is counted, or NULL, which is counted
+ * as lost. vcpu_id as find_state() has it.
+ */
 static __always_inline struct vcpu_counts *first_look(u32 look, u32 vcpu_id)
 {
-	struct vcpu_counts *state = find_state(0, vcpu_id, 1);
+	struct vcpu_counts *state = find_state(0, vcpu_id, look);
 
 	if (!state)
 		return NULL;
@@ -90,18 +93,33 @@ static __always_inline struct vcpu_counts *counted_before(u32 look)
 	return state;
 }
 
+/* Whether the perf side has run for this event, and could not attribute it. */
+static __always_inline int was_unattributed(u32 look)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+	u32 *of = unattributed.lookup(&tid);
+	int is_this_event = of && *of == look;
+
+	if (of)
+		unattributed.delete(&tid);
+	return is_this_event;
+}
+
 /*
- * Where the raw side counts what the perf side was skipped for. What the perf
- * side could not attribute it has counted as lost.
+ * Where the raw side counts what the perf side was skipped for, or could not
+ * attribute: some tracepoints pass the vCPU, which their record does not have.
  */
 static __always_inline struct vcpu_counts *raw_state(u32 look, u64 vcpu)
 {
-	struct vcpu_counts *state = find_state(vcpu, ANY_VCPU, 0);
+	struct vcpu_counts *state = find_state(vcpu, ANY_VCPU, LOOK_NONE);
 	u64 *number = second_looks.lookup(&look);
+	int is_lost = was_unattributed(look);
 
 	if (!state)
 		return NULL;
-	if (number)
+	if (is_lost)
+		take_back_lost(LOST_UNATTRIBUTED);
+	else if (number)
 		__sync_fetch_and_add(number, 1);
 	settle_debt(state);
 	return state;
@@ -114,6 +132,6 @@ static __always_inline struct vcpu_counts *counted_before(u32 look)
 
 static __always_inline struct vcpu_counts *raw_state(u32 look, u64 vcpu)
 {
-	return current_state(vcpu);
+	return find_state(vcpu, ANY_VCPU, look);
 }
 #endif

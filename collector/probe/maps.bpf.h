@@ -28,6 +28,8 @@ BPF_ARRAY(lost, u64, LOST_KINDS);
 BPF_ARRAY(used, u32, USED_KINDS);
 /* Events that only the raw side of their tracepoint has seen, by LOOK_* (looks.bpf.h). */
 BPF_ARRAY(second_looks, u64, LOOKS);
+/* Threads whose newest event the perf side could not attribute, and its LOOK_*. */
+BPF_TABLE("lru_hash", u32, u32, unattributed, VISITORS);
 BPF_RINGBUF_OUTPUT(exit_records, EXIT_RING_PAGES);
 BPF_RINGBUF_OUTPUT(fault_records, FAULT_RING_PAGES);
 
@@ -79,4 +81,13 @@ static __always_inline void count_lost(u32 kind)
 
 	if (value)
 		__sync_fetch_and_add(value, 1);
+}
+
+/* What was counted as lost has been found after all. */
+static __always_inline void take_back_lost(u32 kind)
+{
+	u64 *value = lost.lookup(&kind);
+
+	if (value)
+		__sync_fetch_and_add(value, -1);
 }

@@ -91,8 +91,8 @@ static __always_inline struct vcpu_counts *enter_elsewhere(u64 task, u32 tid, st
 	return state ? state : enter_as_visitor(tid, key);
 }
 
-/* The thread has begun to run a vCPU, or is not known to: find out which. NULL is counted as lost, if it is to be. */
-static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, int tells_loss)
+/* The thread has begun to run a vCPU, or is not known to: find out which. look as find_state() has it. */
+static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, u32 look)
 {
 	u64 task = current_task();
 	struct running running = {.vcpu = vcpu};
@@ -103,8 +103,12 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, int tells_lo
 	if (vcpu) {
 		read_vcpu(&running);
 	} else if (!find_vcpu(task, &running)) {
-		if (tells_loss)
+		if (look) {
 			count_lost(LOST_UNATTRIBUTED);
+#ifdef PREEMPTIBLE
+			unattributed.update(&tid, &look);
+#endif
+		}
 		return NULL;
 	}
 	dentry = debugfs_dentry(running.kvm);
@@ -116,7 +120,7 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, int tells_lo
 	if (!state)
 		state = enter_elsewhere(task, tid, &key, dentry);
 	if (!state) {
-		if (tells_loss)
+		if (look)
 			count_lost(LOST_KEYS_FULL);
 		return NULL;
 	}
@@ -157,13 +161,14 @@ static __always_inline int is_counting(void)
 }
 
 /*
- * What the current thread's vCPU is counted in, or NULL (counted as lost, if
- * that is to be told, unless nothing is to be counted now).
+ * What the current thread's vCPU is counted in, or NULL: then the event of this
+ * look, LOOK_* in looks.bpf.h, is counted as lost, unless nothing is to be
+ * counted now; none is with 0.
  * vcpu is the struct kvm_vcpu where the tracepoint passes it, else 0; vcpu_id
  * its number where only that is known, else ANY_VCPU: what the thread was seen
  * to run may be left from an exit that was missed.
  */
-static __always_inline struct vcpu_counts *find_state(u64 vcpu, u32 vcpu_id, int tells_loss)
+static __always_inline struct vcpu_counts *find_state(u64 vcpu, u32 vcpu_id, u32 look)
 {
 	u32 tid = bpf_get_current_pid_tgid();
 	struct vcpu_counts *state = home_of(tid, 0);
@@ -178,12 +183,7 @@ static __always_inline struct vcpu_counts *find_state(u64 vcpu, u32 vcpu_id, int
 	state = visited(tid);
 	if (state && state->running && is_this(state, vcpu, vcpu_id))
 		return state;
-	return enter(tid, vcpu, tells_loss);
-}
-
-static __always_inline struct vcpu_counts *current_state(u64 vcpu)
-{
-	return find_state(vcpu, ANY_VCPU, 1);
+	return enter(tid, vcpu, look);
 }
 
 /* The thread has left KVM_RUN: the next may run another vCPU. */

@@ -108,3 +108,16 @@ def test_faults_that_found_no_room_are_told_as_uncounted() -> None:
     assert (account.seen, account.spilled, account.uncounted) == (4, 1, 2)
     assert sum(counters[0] for counters in found.fault_counts.values()) == 2
     assert found.lost == {"keys_full": 2}
+
+
+def test_what_was_lost_between_two_looks_and_then_found_is_told_once() -> None:
+    def at(number: int) -> dict[str, Table]:
+        return {**NOTHING, "lost": {(1).to_bytes(4, "little"): number.to_bytes(8, "little")}}
+
+    before, told = at(4), []
+    # Caught as lost, found, really lost, lost again.
+    for number in (5, 4, 5, 7):
+        found = differences(at(number), before)
+        told.append(found.lost.get("unattributed", 0))
+        before = {**before, "lost": {**before["lost"], **found.changed["lost"]}}
+    assert told == [1, 0, 0, 2]

@@ -7,8 +7,8 @@ from typing import Protocol
 
 from collector.clock import ClockOffsets, measure
 from collector.differences import Differences, VcpuAccount, differences
-from collector.probe.layout import VM_KEY, ExitRecord, FaultRecord, VcpuKey, VmKey
-from collector.probe.snapshot import COUNTED, Cut, Records, Snapshot
+from collector.probe.layout import EXIT_COUNT, VM_KEY, ExitRecord, FaultRecord, VcpuKey, VmKey
+from collector.probe.snapshot import COUNTED, OVERLOOKED, Cut, Records, Snapshot
 from collector.reading import Account, Reading
 from faultmodel.record import BUCKET_MS
 
@@ -62,7 +62,8 @@ class Reader:
         # As it is: a start that is put on the second before would cover what nobody counted.
         self._covered_to_ns = cut.utc_ns
         until_cut = _until(cut)
-        self._seen_totals = _seen_totals(until_cut)
+        self._overlooked = _overlooked(cut)
+        self._seen_totals = _seen_totals(until_cut, self._overlooked)
         self._behind = {vcpu: account.spilled - account.mapped for vcpu, account in until_cut.vcpus.items()}
         self._waiting: dict[VcpuKey, list[FaultRecord]] = defaultdict(list)
         self._due: dict[VcpuKey, int] = defaultdict(int)
@@ -115,7 +116,7 @@ class Reader:
                 monotonic_ns=self._read_monotonic_ns,
                 utc_ns=self._covered_to_ns,
                 missed_runs=self._missed_runs,
-                tables=found.changed,
+                tables={**found.changed, OVERLOOKED: self._add_overlooked(overlooked)},
                 positions=records.positions,
             ),
         )
@@ -127,6 +128,7 @@ class Reader:
         self._probes.forget(vms)
         for vm in vms:
             self._seen_totals.pop(vm, None)
+            self._overlooked.pop(vm, None)
         prefixes = tuple(VM_KEY.pack(*vm) for vm in vms)
         for name in ("fault_counts", "exit_counts", "vcpus"):
             self._before[name] = {
@@ -157,6 +159,14 @@ class Reader:
                 left -= number
         self._missed_before = min(left, missed_runs)
         return told
+
+    def _add_overlooked(self, overlooked: Mapping[VcpuKey, int]) -> dict[bytes, bytes]:
+        """Return the totals that are others now, as a cut has them."""
+        changed = {VmKey(vcpu.kvm, vcpu.instance) for vcpu in overlooked}
+        for vcpu, number in overlooked.items():
+            vm = VmKey(vcpu.kvm, vcpu.instance)
+            self._overlooked[vm] = self._overlooked.get(vm, 0) + number
+        return {VM_KEY.pack(*vm): EXIT_COUNT.pack(self._overlooked[vm]) for vm in changed}
 
     def _settle(
         self, found: Differences, overlooked: Mapping[VcpuKey, int], *, is_drained: bool
@@ -236,9 +246,16 @@ def _until(cut: Cut) -> Differences:
     return differences(cut.tables, empty)
 
 
-def _seen_totals(found: Differences) -> dict[VmKey, int]:
+def _overlooked(cut: Cut) -> dict[VmKey, int]:
+    return {
+        VmKey._make(VM_KEY.unpack(vm)): EXIT_COUNT.unpack(number)[0]
+        for vm, number in cut.tables.get(OVERLOOKED, {}).items()
+    }
+
+
+def _seen_totals(found: Differences, overlooked: Mapping[VmKey, int]) -> dict[VmKey, int]:
     """What the batches up to a cut had of each VM."""
-    totals: dict[VmKey, int] = defaultdict(int)
+    totals: dict[VmKey, int] = defaultdict(int, overlooked)
     for key, counters in found.fault_counts.items():
         totals[VmKey(key.kvm, key.instance)] += counters[0]
     for vcpu, account in found.vcpus.items():

@@ -20,11 +20,11 @@ from collector.probe.layout import (
     FaultRecord,
 )
 from collector.probe.probes import Probes
-from collector.probe.snapshot import Cut, Records, Table
+from collector.probe.snapshot import OVERLOOKED, Cut, Records, Table
 
 LAYOUT = bytes.fromhex("1715d92b533c28d0341ea9f184555711")
 """``layout_digest`` of that version."""
-LACKING = frozenset({"second_looks"})
+LACKING = frozenset({"second_looks", "overlooked_cut"})
 """Maps that it did not have."""
 
 _SYNDROME_BYTES = 104
@@ -71,8 +71,12 @@ class EarlierProbes(Probes):
         tables = {
             name: {key: narrow(name, value) for key, value in table.items()}
             for name, table in cut.tables.items()
+            if name != OVERLOOKED
         }
         super().keep_cut(replace(cut, tables=tables))
+
+    def _overlooked(self) -> dict[bytes, bytes]:
+        return {}
 
     def _table(self, name: str) -> Table:
         return _widened(name, super()._table(name))

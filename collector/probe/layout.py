@@ -35,6 +35,7 @@ MAPS = (
     "fault_counts_cut",
     "exit_counts_cut",
     "lost_cut",
+    "overlooked_cut",
 )
 """The maps that user space has to do with."""
 LOST_KINDS = ("keys_full", "unattributed", "exit_records")

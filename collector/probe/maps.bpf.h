@@ -62,6 +62,8 @@ BPF_F_TABLE("hash", struct vcpu_key, struct vcpu_counts, vcpus_cut, MAX_VCPUS, B
 BPF_F_TABLE("hash", struct fault_key, struct fault_counters, fault_counts_cut, MAX_KEYS, BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct exit_key, u64, exit_counts_cut, MAX_KEYS, BPF_F_NO_PREALLOC);
 BPF_ARRAY(lost_cut, u64, LOST_KINDS);
+/* Faults that no program saw and the newest batches have all the same, by KVM's own count (reader.py). */
+BPF_F_TABLE("hash", struct vm_key, u64, overlooked_cut, MAX_VMS, BPF_F_NO_PREALLOC);
 
 /* All zero: a state is too large for the stack. */
 BPF_ARRAY(blank, struct vcpu_counts, 1);

@@ -29,7 +29,7 @@ from collector.probe.layout import (
 )
 from collector.probe.plan import Plan
 from collector.probe.ring import Ring
-from collector.probe.snapshot import COUNTED, Cut, Positions, Records, Snapshot, Table
+from collector.probe.snapshot import COUNTED, OVERLOOKED, Cut, Positions, Records, Snapshot, Table
 from collector.probe.source import Source
 
 _INDEX = struct.Struct("=I")
@@ -180,6 +180,7 @@ class Probes:
                 name: dict(bpf.entries(self._maps[f"{name}_cut"])) for name in COUNTED if name != "lost"
             }
             tables["lost"] = self._array("lost_cut", len(LOST_KINDS))
+            tables[OVERLOOKED] = self._overlooked()
         except OSError as exc:
             raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
         # The newest batch has these records; whoever cut it may have been killed before it let go of them.
@@ -264,6 +265,9 @@ class Probes:
                         # The count before its cut: a cut without a count is of nobody.
                         if name in _WITH_CUT:
                             bpf.delete(self._maps[f"{name}_cut"], key)
+            for key in self._overlooked():
+                if key in prefixes:
+                    bpf.delete(self._maps[f"{OVERLOOKED}_cut"], key)
             for key in self._homes.leave(prefixes):
                 bpf.delete(self._maps["claims"], key)
                 bpf.delete(self._maps["homes_cut"], key)
@@ -310,6 +314,9 @@ class Probes:
             for name, number in missed.items()
             if f"{PERF}{name}" not in programs
         )
+
+    def _overlooked(self) -> dict[bytes, bytes]:
+        return dict(bpf.entries(self._maps[f"{OVERLOOKED}_cut"]))
 
     def _table(self, name: str) -> Table:
         if name == "homes":

@@ -13,6 +13,10 @@ COUNTED = ("fault_counts", "exit_counts", "homes", "vcpus", "lost")
 be in ``fault_counts`` may be missing from what was read of that, and comes with the next reading; never the
 other way round."""
 
+OVERLOOKED = "overlooked"
+"""What a cut has besides: by VM, the faults that no program saw and that were attributed to it since the
+counting began."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Positions:
@@ -56,5 +60,6 @@ class Cut:
     utc_ns: int
     missed_runs: int
     tables: Mapping[str, Table]
-    """Every entry, or in a cut that follows another, those that changed."""
+    """By the names in ``COUNTED``, and ``OVERLOOKED``: every entry, or in a cut that follows another, those
+    that changed."""
     positions: Positions

@@ -26,7 +26,7 @@ from collector.probe.layout import (
     VmKey,
     VmRecord,
 )
-from collector.probe.snapshot import COUNTED, Cut, Positions, Records, Snapshot, Table
+from collector.probe.snapshot import COUNTED, OVERLOOKED, Cut, Positions, Records, Snapshot, Table
 from faultmodel.record import COUNTERS
 
 VM = VmKey(0xFFFF888100000000, 77)
@@ -181,7 +181,8 @@ class Counting:
 
     def keep_cut(self, cut: Cut) -> None:
         """As ``Probes.keep_cut``."""
-        tables = {name: {**self._cut.tables[name], **cut.tables[name]} for name in COUNTED}
+        names = (*COUNTED, OVERLOOKED)
+        tables = {name: {**self._cut.tables.get(name, {}), **cut.tables[name]} for name in names}
         self._cut = replace(cut, tables=tables)
         self._read = max(self._read, cut.positions.faults)
         self._released = cut.positions.faults

@@ -61,6 +61,24 @@ def test_what_the_next_fault_alone_shows_comes_with_it() -> None:
     assert _account(reader) == Account(seen=3, uncounted=2, recorded=0, dropped=0, seen_total=4)
 
 
+def test_a_successor_knows_what_was_attributed_before_it() -> None:
+    counting = Counting()
+    reader, vcpu, other = _reader(counting), counting.home(0), counting.home(1)
+    for skipped in (2, 3):
+        counting.fault(vcpu, times=5)
+        counting.fault(other)
+        vcpu.overlooked += skipped
+        counting.missed_runs += skipped
+        counting.keep_cut(reader.read().cut)
+    counting.fault(vcpu)
+    assert _account(_reader(counting)) == Account(seen=1, uncounted=0, recorded=0, dropped=0, seen_total=18)
+    # What was read and never became a batch is read again.
+    vcpu.overlooked += 4
+    counting.missed_runs += 4
+    _account(reader)
+    assert _account(_reader(counting)) == Account(seen=5, uncounted=4, recorded=0, dropped=0, seen_total=22)
+
+
 def test_a_run_that_the_other_side_makes_up_for_only_later_is_told_once() -> None:
     counting = Counting()
     reader = _reader(counting)

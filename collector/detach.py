@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
             removed, read = _remove_all(options.bpffs)
         else:
             pins = Pins(pins_file(options.data_dir), options.bpffs)
-            removed, read = _remove(pins, spool_directory(options.data_dir)), 0
+            removed, read = _remove(pins, spool_directory(options.data_dir))
     except OSError as exc:
         raise CollectorError(f"cannot remove {exc.filename or options.bpffs}: {exc.strerror}") from exc
     sys.stdout.write(f"removed {_sets(removed)} of programs and maps\n")
@@ -53,17 +53,24 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _remove(pins: Pins, spool: Path) -> int:
+def _remove(pins: Pins, spool: Path) -> tuple[int, int]:
     if not spool.is_dir():
-        return int(pins.unpin())
+        return _unpin(pins)
     try:
         held = lock(spool / "lock")
     except SpoolError as exc:
         raise CollectorError(f"a collector is running: stop it, that also detaches ({exc})") from exc
     try:
-        return int(pins.unpin())
+        return _unpin(pins)
     finally:
         os.close(held)
+
+
+def _unpin(pins: Pins) -> tuple[int, int]:
+    """Return how many were removed, and how many another collector reads, which stay."""
+    if pins.are_read():
+        return 0, 1
+    return int(pins.unpin()), 0
 
 
 def _remove_all(bpffs: Path) -> tuple[int, int]:

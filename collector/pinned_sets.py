@@ -65,8 +65,20 @@ class PinnedSet:
             return True
         if self.owner.mounts != own_mounts():
             return by is None or (self.owner.host, self.owner.data_dir) != (by.host, by.data_dir)
+        return self._is_named_in(self.owner.data_dir)
+
+    def is_of_another(self, one: Owner) -> bool:
+        """Tell whether it says to be of another data directory, and that one is seen to name it."""
+        return (
+            self.owner is not None
+            and self.owner.mounts == one.mounts
+            and self.owner.data_dir != one.data_dir
+            and self._is_named_in(self.owner.data_dir)
+        )
+
+    def _is_named_in(self, data_dir: str) -> bool:
         try:
-            return (Path(self.owner.data_dir) / "pins").read_text().strip() == self.folder.name
+            return (Path(data_dir) / "pins").read_text().strip() == self.folder.name
         except FileNotFoundError:
             return False
         except (OSError, UnicodeDecodeError):

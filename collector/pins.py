@@ -6,7 +6,11 @@ import os
 import stat
 import time
 import uuid
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from collector import private_files
 from collector.errors import PinnedError, ProbeError
@@ -80,6 +84,11 @@ class Pins:
         folder = self._folder()
         if folder is None or not folder.is_dir() or self._is_anyones():
             return None
+        if set_of(folder).is_of_another(self.owner):
+            # This data directory is a copy, or came back after another collector had taken over its set.
+            logger.warning("what this data directory names is another collector's path=%s", folder)
+            self._forget()
+            return None
         try:
             self._hold(folder)
             return open_pinned(folder, layout)
@@ -99,6 +108,18 @@ class Pins:
         owner = set_of(folder).owner if folder is not None else None
         return owner.host if owner is not None else ""
 
+    def are_read(self) -> bool:
+        """Tell whether another collector reads what this one named: it has taken that over."""
+        folder = self._folder()
+        if folder is None or not folder.is_dir():
+            return False
+        try:
+            self._hold(folder)
+        except BlockingIOError:
+            return True
+        self.release()
+        return False
+
     def others(self) -> list[PinnedSet]:
         """Return what other collectors have pinned on this machine."""
         try:
@@ -111,21 +132,30 @@ class Pins:
             logger.warning("pinned sets not found path=%s error=%r", self._root, exc.strerror)
             return []
 
-    def adopt(self, one: PinnedSet, layout: bytes) -> Probes | None:
-        """Make another's set this collector's, and open it as ``open`` does.
+    def adopt(self, one: PinnedSet, layout: bytes, newest_batch: int) -> Probes | None:
+        """Make another's set this collector's, and return it; None where it can never be read on.
 
-        :raises ProbeError: it cannot be opened now
+        :param newest_batch: number of this collector's newest batch
+        :raises ProbeError: it cannot be taken over now; it is nobody's, as it was
         """
-        try:
-            private_files.replace(self._name_file, one.folder.name.encode())
-        except OSError as exc:
-            raise ProbeError(f"cannot write {self._name_file}: {exc.strerror}") from exc
-        try:
-            return self.open(layout)
-        except ProbeError:
-            # Named still, it would be taken for what this collector had pinned, and removed with that.
-            self._name_file.unlink(missing_ok=True)
-            raise
+        with ExitStack() as undo:
+            undo.callback(self.release)
+            try:
+                self._hold(one.folder)
+                probes = undo.enter_context(closing(open_pinned(one.folder, layout)))
+                # Its newest batch has a number of a spool that is gone. What this collector names has one
+                # of its own: named last, it is as before to whoever finds it after a kill.
+                probes.keep_cut(replace(probes.last_cut(), batch=newest_batch))
+                host = one.owner.host if one.owner else ""
+                own(one.folder, msgspec.structs.replace(self.owner, host=host))
+                private_files.replace(self._name_file, one.folder.name.encode())
+            except PinnedError as exc:
+                logger.warning("pinned set not taken over path=%s reason=%r", one.folder, str(exc))
+                return None
+            except OSError as exc:
+                raise ProbeError(f"cannot take over {exc.filename or one.folder}: {exc.strerror}") from exc
+            undo.pop_all()
+        return probes
 
     def say_whose(self) -> None:
         """Let what is pinned tell for which host and data directory it counts."""

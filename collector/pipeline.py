@@ -103,7 +103,7 @@ class Pipeline:
         with Spool(settings.spool_directory, max_bytes=settings.spool_bytes) as spool:
             uplink = Uplink(settings.server, token_file=settings.token_file, ca_file=settings.ca_file)
             shipper = Shipper(spool, uplink)
-            self._left = self._left_running(spool)
+            self._left = self._open_left(spool)
             part_by_host(spool, settings.host)
             shipper.start()
             try:
@@ -112,6 +112,19 @@ class Pipeline:
                 self._let_go()
                 self._machine.close()
                 shipper.flush(FLUSH_S)
+
+    def _open_left(self, spool: Spool) -> Probes | None:
+        """What was left running, as ``_left_running`` has it; while the kernel refuses, wait and try again.
+
+        Until then nothing can be sent to the server: a batch has a number, and the newest one's is not known.
+        """
+        while not self._stop.is_set():
+            try:
+                return self._left_running(spool)
+            except ProbeError as exc:
+                logger.warning("waiting reason=%r retry_s=%g", str(exc), RETRY_S)
+                self._stop.wait(RETRY_S)
+        return None
 
     def _left_running(self, spool: Spool) -> Probes | None:
         """Open what an earlier collector left counting, and finish what it was about when it was killed.
@@ -181,11 +194,9 @@ class Pipeline:
         others = self._machine.others
         if self._left is None and others.lost:
             *older, newest = others.lost
-            others = replace(others, lost=older)
-            self._left = self._pins.adopt(newest, layout_digest())
+            self._left = self._pins.adopt(newest, layout_digest(), spool.last_number)
             if self._left is not None:
-                # Its newest batch has a number of a spool that is gone.
-                self._left.keep_cut(replace(self._left.last_cut(), batch=spool.last_number))
+                others = replace(others, lost=older)
                 host = newest.owner.host if newest.owner else ""
                 self._left_host = host if host != self._settings.host else ""
                 self._left_notes.append(("taken_over", ADOPTED))

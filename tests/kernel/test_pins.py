@@ -1,7 +1,9 @@
 """What is pinned is taken over whole, or removed; nothing is left that nobody knows of."""
 
 import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from collector.probe.source import layout_digest
 from collector.reader import Reader
 from demo.exact import ExactGuest, Order
 from tests.kernel.attached import attached, faults, own_vms, read
+from tests.product import TOP
 
 pytestmark = pytest.mark.kernel
 
@@ -142,3 +145,84 @@ def test_why_a_set_was_given_up_is_told_once_by_this_process_or_the_next(
 def test_a_bpffs_is_found_by_any_of_its_names(bpffs: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(bpffs)
     assert Pins(tmp_path / "pins", tmp_path / "link").why_not() == ""
+
+
+@pytest.fixture
+def first(probes: Probes, tmp_path: Path, bpffs: Path) -> Pins:
+    """What the collector of the data directory ``first`` left behind when it was killed."""
+    (tmp_path / "first").mkdir()
+    pins = Pins(tmp_path / "first" / "pins", bpffs, "host-1")
+    assert pins.keep(probes, 7) == ""
+    pins.release()
+    return pins
+
+
+def _second(tmp_path: Path, bpffs: Path) -> Pins:
+    (tmp_path / "second").mkdir(exist_ok=True)
+    return Pins(tmp_path / "second" / "pins", bpffs, "host-2")
+
+
+def test_a_copy_of_a_data_directory_takes_nothing_from_the_original(
+    first: Pins, tmp_path: Path, bpffs: Path
+) -> None:
+    second = _second(tmp_path, bpffs)
+    shutil.copy(tmp_path / "first" / "pins", tmp_path / "second" / "pins")
+    assert second.open(layout_digest()) is None
+    assert second.remove() is False
+    left = first.open(layout_digest())
+    assert left is not None
+    left.close()
+    assert first.remove() is True
+
+
+def test_a_data_directory_that_was_moved_keeps_its_set(first: Pins, tmp_path: Path, bpffs: Path) -> None:
+    (tmp_path / "first").rename(tmp_path / "second")
+    second = _second(tmp_path, bpffs)
+    left = second.open(layout_digest())
+    assert left is not None
+    left.close()
+    assert second.remove() is True
+
+
+def test_what_was_taken_over_stays_with_whoever_did(first: Pins, tmp_path: Path, bpffs: Path) -> None:
+    (tmp_path / "first").rename(tmp_path / "gone")
+    second = _second(tmp_path, bpffs)
+    (lost,) = second.others()
+    left = second.adopt(lost, layout_digest(), 41)
+    assert left is not None
+    # Killed at once, a successor finds a batch's number of its own spool, and whose counts they are.
+    assert left.last_cut().batch == 41
+    assert second.host_of_left() == "host-1"
+    left.close()
+    (tmp_path / "gone").rename(tmp_path / "first")
+    detached = subprocess.run(
+        [sys.executable, "-m", "collector", "detach", "--data-dir", tmp_path / "first", "--bpffs", bpffs],
+        cwd=TOP,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert detached.stdout == (
+        "removed 0 sets of programs and maps\nleft 1 set that a running collector reads\n"
+    )
+    second.release()
+    assert first.open(layout_digest()) is None
+    successor = _second(tmp_path, bpffs)
+    left = successor.open(layout_digest())
+    assert left is not None
+    left.close()
+    assert successor.remove() is True
+
+
+@pytest.mark.parametrize("missing", ["map-about", "map-homes"])
+def test_what_cannot_be_taken_over_is_left_as_it_is(
+    first: Pins, tmp_path: Path, bpffs: Path, missing: str
+) -> None:
+    (tmp_path / "first" / "pins").rename(tmp_path / "first" / "other")
+    second = _second(tmp_path, bpffs)
+    (lost,) = second.others()
+    (lost.folder / missing).unlink()
+    assert second.adopt(lost, layout_digest(), 41) is None
+    assert not (tmp_path / "second" / "pins").exists()
+    assert not lost.is_read()
+    assert lost.remove() is True

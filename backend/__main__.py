@@ -150,7 +150,8 @@ def _add_token_revoke(parser: argparse.ArgumentParser) -> None:
 def _add_decode(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Explain a word: decode x86_64:npf 0x200000006, decode arm64 0x92000047, decode exit 8,"
-        " decode exit-reason 39, decode errno 14. Or every word in lines of a trace or a log:"
+        " decode exit-reason 39, decode errno 14. Or a number alone: decode 181 gives all that it may be. Or"
+        " every word in lines of a trace or a log:"
         " decode 'LINE', decode - < FILE."
     )
     parser.add_argument(

@@ -207,6 +207,11 @@ def errno_name(number: int) -> str:
     return f"unknown:{number}" if name is None else name
 
 
+def is_errno(number: int) -> bool:
+    """Tell whether a number is that of an error."""
+    return number == EHWPOISON or number in _errno.errorcode
+
+
 def flags(word: int) -> tuple[Flag, ...]:
     """Return the flags of a memory-fault exit, one for every set bit; unknown ones read ``bit 17``."""
     decoded = FLAGS_LAYOUT.decode(word)

@@ -1,27 +1,25 @@
 """A word, or a line with words in it, explained as text for a terminal."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from faultmodel import arch, exits, pasted
+from faultmodel import arch, bare, exits, pasted
 from faultmodel.arch.base import Architecture, SyndromeFormat
+from faultmodel.bare import ERRNO, EXIT_REASON
 from faultmodel.bits import Decoded, FieldValue
 from faultmodel.errors import UnknownNameError, WordError
 from faultmodel.numbers import Number, likely_first, parse_numbers
+from faultmodel.pasted import EXIT_FLAGS
 
 _NONE = "none"
-EXIT_TARGET = "exit"
-"""The target that means the flags of a memory-fault exit."""
-REASON_TARGET = "exit-reason"
-ERRNO_TARGET = "errno"
-_OTHER_TARGETS = (EXIT_TARGET, REASON_TARGET, ERRNO_TARGET)
+_OTHER_TARGETS = (EXIT_FLAGS, EXIT_REASON, ERRNO)
 
 
 def explain(target: str, word: str) -> str:
     """Explain a word, line by line, without a newline at the end.
 
-    :param target: an architecture (``x86_64``, ``arm64``), or one with a format (``x86_64:npf``); ``exit``,
-        ``exit-reason`` or ``errno``. An architecture of several formats gives each reading, for the word does
-        not tell which it is in
+    :param target: an architecture (``x86_64``, ``arm64``), one with a format (``x86_64:npf``) or a format
+        alone (``npf``); ``exit`` (the flags of a memory-fault exit), ``exit-reason`` or ``errno``. An
+        architecture of several formats gives each reading, for the word does not tell which it is in
     :param word: 0x-hexadecimal; digits alone are read as hexadecimal and as decimal, the likely one first
     :raises FaultModelError: with one line that says what is wrong with target or word
     """
@@ -34,7 +32,7 @@ def explain(target: str, word: str) -> str:
             numbers = parse_numbers(word)
             sections = ["\n".join(_exit_lines(number)) for number in reversed(numbers)]
             return _with_note(word, numbers, sections)
-    name, colon, format_name = target.partition(":")
+    name, colon, format_name = _of_format(target).partition(":")
     architecture = _architecture(name)
     formats = [architecture.format_named(format_name)] if colon else architecture.formats.values()
     numbers = parse_numbers(word)
@@ -52,11 +50,24 @@ def explain_text(text: str) -> str:
     :raises WordError: there is no word in it that is known
     """
     found = pasted.find(text)
+    if bare.is_bare(text.strip()) and len(found) > 1:
+        return _bare(text.strip(), found)
     if not found:
         raise WordError(
             "no word in this text is known; name what it is: decode x86_64:npf 0x200000006, decode errno 14"
         )
     return "\n\n".join("\n".join(_found_lines(item)) for item in found)
+
+
+def _bare(number: str, found: Sequence[pasted.Found]) -> str:
+    """All that a number may be in a line each, the likeliest first, and that one explained."""
+    rows = [(f"decode {item.target} {_as_given(item)}", item.summary, f"({item.where})") for item in found]
+    lines = (f"{number} does not say what it is. The likeliest comes first:", *_columns(rows))
+    return "\n".join((*lines, "", *_found_lines(found[0])))
+
+
+def _as_given(item: pasted.Found) -> str:
+    return str(item.word) if item.syndrome is None else hex(item.word)
 
 
 def is_target(text: str) -> bool:
@@ -78,6 +89,12 @@ def _with_note(word: str, numbers: tuple[Number, ...], sections: list[str]) -> s
     return "\n\n".join(sections)
 
 
+def _of_format(target: str) -> str:
+    """Return ``x86_64:npf`` of ``npf``: no two architectures have a format of one name."""
+    known = (f"{item.name}:{name}" for item in arch.architectures().values() for name in item.formats)
+    return next((full for full in known if full.partition(":")[2] == target), target)
+
+
 def _architecture(name: str) -> Architecture:
     try:
         return arch.get(name)
@@ -96,7 +113,7 @@ def _reason(number: int) -> str:
     if known is not None:
         rows.append(("meaning", known.meaning))
         rows += [("only on", known.only_on)] if known.only_on else []
-    return "\n".join((f"{REASON_TARGET} {number}", *_columns(rows)))
+    return "\n".join((f"{EXIT_REASON} {number}", *_columns(rows)))
 
 
 def _errno(number: int) -> str:
@@ -104,18 +121,18 @@ def _errno(number: int) -> str:
         ("name", exits.errno_name(number)),
         ("meaning", exits.errno_meaning(number)),
     ]
-    return "\n".join((f"{ERRNO_TARGET} {number}", *_columns(rows)))
+    return "\n".join((f"{ERRNO} {number}", *_columns(rows)))
 
 
 def _found_lines(item: pasted.Found) -> Iterator[str]:
     yield item.where
     if item.syndrome is not None:
         yield from _format_lines(item.target, item.syndrome, Number(item.word))
-    elif item.target == pasted.EXIT_FLAGS:
+    elif item.target == EXIT_FLAGS:
         yield from _exit_lines(Number(item.word))
-    elif item.target == pasted.EXIT_REASON:
+    elif item.target == EXIT_REASON:
         yield _reason(item.word)
-    elif item.target == pasted.ERRNO:
+    elif item.target == ERRNO:
         yield _errno(item.word)
     else:
         yield f"  {item.word:#x} ({item.word})"
@@ -139,13 +156,13 @@ def _format_lines(target: str, item: SyndromeFormat, number: Number) -> Iterator
 
 def _exit_lines(number: Number) -> Iterator[str]:
     word = number.value
-    yield _head(EXIT_TARGET, number)
+    yield _head(EXIT_FLAGS, number)
     rows: list[tuple[str, ...]] = [
         ("format", "flags of a memory-fault exit, kvm_run.memory_fault.flags"),
         ("flags", _listed(exits.flag_names(word))),
     ]
     if number.base != "hexadecimal" and word in exits.EXIT_REASONS:
-        rows.append(("as an exit reason", f"{exits.reason_name(word)}: decode {REASON_TARGET} {word}"))
+        rows.append(("as an exit reason", f"{exits.reason_name(word)}: decode {EXIT_REASON} {word}"))
     yield from _columns(rows)
     yield from _decoded_lines(exits.FLAGS_LAYOUT.decode(word))
 
@@ -170,7 +187,7 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(names) or _NONE
 
 
-def _columns(rows: list[tuple[str, ...]]) -> Iterator[str]:
+def _columns(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     # Every column but the last is as wide as its widest cell.
     widths = [max(map(len, column)) for column in list(zip(*rows, strict=True))[:-1]]
     for row in rows:

@@ -50,12 +50,14 @@ def likely_first(numbers: Sequence[Number], syndrome: SyndromeFormat) -> list[Nu
     A word that has bits which nobody defines, or tells of no access, is less likely. Else it is hexadecimal:
     so kernels print words.
     """
-    return sorted(numbers, key=lambda number: _oddity(syndrome, number.value))
+    return sorted(numbers, key=lambda number: oddity(syndrome, number.value))
 
 
-def _oddity(syndrome: SyndromeFormat, word: int) -> int:
-    odd = syndrome.access(word) in (Access.OTHER, Access.UNKNOWN)
-    return len(syndrome.decode(word).unknown_bits) + odd
+def oddity(syndrome: SyndromeFormat, word: int) -> int:
+    """Return how much there is against a number's being a word of this format: 0 where there is nothing."""
+    tells_nothing = syndrome.access(word) in (Access.OTHER, Access.UNKNOWN)
+    is_unmarked = syndrome.marks != 0 and not word & syndrome.marks
+    return len(syndrome.decode(word).unknown_bits) + tells_nothing + is_unmarked
 
 
 def _parsed(digits: str, base: int) -> int | None:

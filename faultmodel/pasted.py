@@ -3,16 +3,18 @@
 Read are the texts of ftrace, trace-cmd, perf and perf trace, of KVM's and QEMU's error messages (``KVM
 internal error``, ``error: kvm run failed``), of the dumps of a VMCB and a VMCS in the kernel's log, and what
 VMMs print of KVM_EXIT_MEMORY_FAULT. A text may have several lines that belong together: a ``kvm_exit`` tells
-in which format the word of the ``kvm_page_fault`` after it is.
+in which format the word of the ``kvm_page_fault`` after it is. A text that is a number alone is all that the
+number may be.
 """
 
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from faultmodel import arch, exits
+from faultmodel import arch, bare, exits
 from faultmodel.arch.arm64.codes import EXCEPTION_CLASSES
 from faultmodel.arch.base import SyndromeFormat
+from faultmodel.bare import ERRNO, EXIT_REASON
 from faultmodel.record import U64_MAX
 
 MAX_CHARACTERS = 16_384
@@ -20,7 +22,7 @@ MAX_FOUND = 64
 _MAX_LINE = 2048
 _HEX = r"(?:0x)?([0-9a-f]{1,16})\b"
 
-EXIT_REASON, ERRNO, EXIT_FLAGS, ADDRESS, CODE = "exit-reason", "errno", "exit", "address", "code"
+EXIT_FLAGS, ADDRESS, CODE = "exit", "address", "code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,11 @@ def find(text: str) -> tuple[Found, ...]:
     """Return the words of a text, in order, each once: at most ``MAX_FOUND``.
 
     :param text: the first ``MAX_CHARACTERS`` are looked at
+    :raises WordError: it is a number alone, of more than 64 bits
     """
+    alone = text.strip()
+    if bare.is_bare(alone):
+        return tuple(_readings(alone))
     about = _Text()
     found: dict[tuple[object, ...], Found] = {}
     for number, line in enumerate(text[:MAX_CHARACTERS].replace("\u00a0", " ").splitlines(), 1):
@@ -62,6 +68,13 @@ def find(text: str) -> tuple[Found, ...]:
         if len(found) >= MAX_FOUND:
             break
     return tuple(found.values())[:MAX_FOUND]
+
+
+def _readings(number: str) -> Iterator[Found]:
+    for reading in bare.readings(number):
+        base = reading.number.base or ("" if number.isdecimal() else "hexadecimal")
+        where = f"read as {base}" if base else "a number"
+        yield from _explained(1, where, reading.target, reading.number.value)
 
 
 def _in_line(number: int, line: str, about: _Text) -> Iterator[Found]:

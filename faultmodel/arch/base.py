@@ -97,6 +97,8 @@ class SyndromeFormat:
     """The word in one line: "write, page not present, final translation"."""
     fields: Mapping[str, tuple[BitField, ...]]
     """Every field that a word can have, by kind of word, lowest bit first. ``layout`` picks from these."""
+    marks: int = 0
+    """Bits of which the hardware sets one in each of its words; 0 where there are none."""
 
     def decode(self, word: int) -> Decoded:
         """Decode a word, 0 <= word < 2**64. Never fails; unknown bits are in the result."""

@@ -15,7 +15,7 @@ def _decode(page: Page, text: str) -> None:
 
 def test_lines_and_words_are_decoded_and_what_is_none_is_said(visit: Visit) -> None:
     page = visit.go("/")
-    page.keyboard.press("d")
+    page.get_by_role("button", name="0x: decode a word").click()
     expect(page.get_by_role("dialog", name="Decode")).to_be_visible()
 
     words = page.locator(".found-word")
@@ -29,8 +29,17 @@ def test_lines_and_words_are_decoded_and_what_is_none_is_said(visit: Visit) -> N
     expect(words.nth(0)).to_contain_text("read as hexadecimal")
     expect(words.nth(1)).to_contain_text("read as decimal")
 
+    _decode(page, "96000004")
+    expect(words).to_have_count(1)
+    expect(words.nth(0)).to_contain_text("data abort, read, translation fault, level 0")
+
     problem = page.locator("#decoder [role=alert]")
     _decode(page, "hello")
     expect(problem).to_contain_text("No word in this text is known")
     _decode(page, "x86_64:vmx 0x1")
     expect(problem).to_contain_text("no syndrome format")
+
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog", name="Decode")).to_be_hidden()
+    page.keyboard.press("d")
+    expect(page.get_by_role("dialog", name="Decode")).to_be_visible()

@@ -164,7 +164,14 @@ def test_a_bad_target_or_word_is_refused_in_one_line(target: str, word: str, mes
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("target", ["", "s390x", "exit:flags", "ept", ":npf"])
+@pytest.mark.parametrize("target", ["", "s390x", "exit:flags", "epts", ":npf"])
 def test_an_unknown_target_is_answered_with_those_known(target: str) -> None:
     with pytest.raises(FaultModelError, match=r"no architecture .* there is .*aarch64.*x86_64.*exit"):
         explain(target, "1")
+
+
+@pytest.mark.parametrize(
+    ("alone", "whole"), [("npf", "x86_64:npf"), ("ept", "x86_64:ept"), ("esr_el2", "arm64:esr_el2")]
+)
+def test_a_format_needs_no_architecture_before_it(alone: str, whole: str) -> None:
+    assert explain(alone, "0x92000047") == explain(whole, "0x92000047")

@@ -143,6 +143,8 @@ NPF = SyndromeFormat(
     flags=lambda word: _flags(NPF_LAYOUT, word),
     summary=lambda word: _summary(NPF_LAYOUT, word),
     fields={"nested page fault": NPF_LAYOUT.fields},
+    # Final address or table walk. Source: AMD APM vol. 2 (24593), 15.25.6 "Nested versus Guest Page Faults".
+    marks=3 << 32,
 )
 
 PFERR = SyndromeFormat(

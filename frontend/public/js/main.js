@@ -221,9 +221,11 @@ function start() {
     event.preventDefault();
     goHome();
   });
-  const how = { type: "button", class: "quiet", "aria-label": "Help", title: "Help (?)", click: help.open };
-  const helpButton = el("button", how, "?");
-  document.getElementById("controls")?.append(chip.root, timeRange.root, theme.root, helpButton);
+  const quiet = { type: "button", class: "quiet" };
+  const decode = { "aria-label": "0x: decode a word", title: "Decode (d)", click: decoder.open };
+  const decodeButton = el("button", { ...quiet, ...decode }, "0x");
+  const helpButton = el("button", { ...quiet, "aria-label": "Help", title: "Help (?)", click: help.open }, "?");
+  document.getElementById("controls")?.append(chip.root, timeRange.root, theme.root, decodeButton, helpButton);
   document.body.append(drawer.root, help.root, decoder.root, login.root);
   listenToKeys({
     "/": () => document.getElementById("filter")?.focus(),

@@ -22,7 +22,7 @@ export function createDecoder(decode) {
   const form = el(
     "form",
     { class: "decoder" },
-    el("label", {}, "Lines of a trace or a log, or a word: x86_64:npf 0x200000006", input),
+    el("label", {}, "Lines of a trace or a log, or a word: 0x181, or x86_64:npf 0x200000006", input),
     problem,
     el("button", { type: "submit", class: "button primary" }, "Decode"),
   );

@@ -21,6 +21,7 @@ from typing import TextIO
 from urllib.parse import quote
 
 from backend.__main__ import main as server_command
+from backend.settings import Settings
 from collector.settings import MAX_INTERVAL_S, MIN_INTERVAL_S
 from collector.trace.hosts import stem
 from faultmodel import console
@@ -31,7 +32,6 @@ START_S = 30.0
 END_S = 4.0
 """Both ends together; script/server promises five seconds."""
 RESTART_S = 1.0
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Child:
@@ -114,8 +114,11 @@ def main() -> int:
             return 0 if stop.asked else 1
         port = int(url.rpartition(":")[2])
         server.arguments = _server(options, port)
-        say(f"dashboard at {url}/")
-        if options.host not in LOOPBACK:
+        # Nobody can go to the address that stands for all of this machine's.
+        say(
+            f"dashboard at {f'http://{socket.gethostname()}:{port}' if _is_every_address(options.host) else url}/"
+        )
+        if _asks_for_tokens(options):
             say(f"sign in with the token in {options.data_dir / 'read.token'}")
         feeds = _feeds(options, f"http://{_near(options.host)}:{port}")
         for feed in feeds:
@@ -196,8 +199,12 @@ def _prepare(options: argparse.Namespace) -> None:
     os.environ["KVMFAULTS_DATABASE"] = options.database
     token = ["token", "create", "--if-missing"]
     _server_command(*token, "--kind", "ingest", "--host", _host_name(options), "--file", str(_token(options)))
-    if options.host not in LOOPBACK:
+    if _asks_for_tokens(options):
         _server_command(*token, "--kind", "read", "--file", str(options.data_dir / "read.token"))
+
+
+def _asks_for_tokens(options: argparse.Namespace) -> bool:
+    return Settings(database=options.database, host=options.host).requires_tokens
 
 
 def _server_command(*arguments: str) -> None:
@@ -262,9 +269,13 @@ def _lock(data_dir: Path) -> TextIO:
     return file
 
 
+def _is_every_address(host: str) -> bool:
+    return host in ("0.0.0.0", "::")
+
+
 def _near(host: str) -> str:
     """The address at which this machine itself reaches what listens on ``host``."""
-    if host in ("0.0.0.0", "::"):
+    if _is_every_address(host):
         return "127.0.0.1"
     return f"[{host}]" if ":" in host else host
 

@@ -107,6 +107,13 @@ def test_a_recording_can_be_tried_without_kvm_or_bpf(tmp_path: Path) -> None:
         assert running.get("/readyz")[0] == 200
 
 
+def test_no_token_is_made_for_an_address_that_asks_for_none(tmp_path: Path) -> None:
+    with _supervised(tmp_path, "--port", "0", "--host", "127.0.0.2", "--no-collector") as running:
+        assert running.get("/api/v1/vms")[0] == 200
+        assert "sign in" not in running.log.read_text()
+    assert not (tmp_path / "read.token").exists()
+
+
 def test_sigterm_ends_everything_within_five_seconds(tmp_path: Path) -> None:
     with _supervised(tmp_path, "--port", "0", "--no-collector") as running:
         assert running.end() < END_S

@@ -114,10 +114,10 @@ def main() -> int:
             return 0 if stop.asked else 1
         port = int(url.rpartition(":")[2])
         server.arguments = _server(options, port)
-        # Nobody can go to the address that stands for all of this machine's.
-        say(
-            f"dashboard at {f'http://{socket.gethostname()}:{port}' if _is_every_address(options.host) else url}/"
-        )
+        if _is_every_address(options.host):
+            # Nobody can go there.
+            url = f"http://{socket.gethostname()}:{port}"
+        say(f"dashboard at {url}/")
         if _asks_for_tokens(options):
             say(f"sign in with the token in {options.data_dir / 'read.token'}")
         feeds = _feeds(options, f"http://{_near(options.host)}:{port}")

@@ -193,6 +193,9 @@ def _tell(found: Survey, report: Report) -> None:
         logger.warning("lines not read file=%r lines=%d", name, report.unreadable_lines)
     if report.lost_events:
         logger.warning("the recording lacks events file=%r events=%d", name, report.lost_events)
+    for event, number in found.other_faults.items():
+        # Of a vendor's kernel, or of a module: what its text means is not known.
+        logger.warning("events not read: no event of Linux file=%r event=%s events=%d", name, event, number)
     if not found.has_threads:
         logger.warning("threads are not shown; outcomes may be of another vCPU file=%r", name)
     if report.unattributed:

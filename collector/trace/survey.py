@@ -1,6 +1,7 @@
 """A first look through a whole recording: what has to be known before its first event can be counted."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -22,6 +23,15 @@ _ARCH_OF_EVENT: Mapping[str, str] = {
 _REASON = re.compile(r"reason .*?(\d+)\)?$").search
 _ARCH_OF_REASON: Mapping[str, str] = {"x86": "x86_64", "arm64": "aarch64", "riscv": "riscv64"}
 """By the kernel's names of architectures, of those that alone have an exit reason."""
+_KNOWN_FAULTS = frozenset(
+    {
+        *("kvm_guest_fault", "kvm_page_fault", "kvm_memory_fault"),
+        # Each follows a fault that is counted. Source: Linux 7.3 and 5.10 include/trace/events/kvm.h, 7.3
+        # arch/x86/kvm/trace.h and arch/arm64/kvm/trace_arm.h.
+        *("kvm_async_pf_repeated_fault", "kvm_async_pf_doublefault", "kvm_rmp_fault", "kvm_access_fault"),
+    }
+)
+_MOST_NAMES = 16
 _ARCH_OF_EXIT: Mapping[str, str] = {"HSR_EC": "aarch64", "SCAUSE": "riscv64", " rip 0x": "x86_64"}
 
 
@@ -43,6 +53,8 @@ class Survey:
     """What the header says; only ftrace's ``trace`` has one."""
     qemu_memory_faults_shown: bool = False
     """QEMU's log has ``kvm_memory_fault``."""
+    other_faults: Counter[str] = field(default_factory=Counter)
+    """Events by name, ``_MOST_NAMES`` at most, that sound like faults and are none of the kernel's own."""
     has_threads: bool = True
     """False where events do not show their threads, so that the CPUs stand for them."""
 
@@ -81,10 +93,17 @@ def _note(found: Survey, line: Line) -> None:
     found.has_threads &= line.has_thread
     if line.event == "kvm_memory_fault":
         found.qemu_memory_faults_shown = True
+    elif "fault" in line.event and "kvm" in line.event and line.event not in _KNOWN_FAULTS:
+        _note_other(found.other_faults, line.event)
     if not found.arch:
         found.arch = _arch_of(line)
     if found.arch == "x86_64":
         found.x86.see(line)
+
+
+def _note_other(names: Counter[str], name: str) -> None:
+    if name in names or len(names) < _MOST_NAMES:
+        names[name] += 1
 
 
 def _arch_of(line: Line) -> str:

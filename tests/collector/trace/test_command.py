@@ -134,6 +134,18 @@ def test_what_was_not_read_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFi
     ]
 
 
+def test_events_that_sound_like_faults_and_are_none_of_linux_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    others = [event(f"{name}: gpa 0x1000") for name in ("kvm_acme_fault", "kvm_rmp_fault", "kvm_acme_fault")]
+    path = write(tmp_path, FAULT, *others)
+    with serve() as server:
+        command.run(parse(str(path), "--server", server.url))
+    assert caplog.messages == [
+        f"events not read: no event of Linux file={str(path)!r} event=kvm_acme_fault events=2"
+    ]
+
+
 def test_failed_runs_whose_errno_a_tool_left_out_are_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

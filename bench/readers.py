@@ -2,9 +2,10 @@
 
 48 readers ask for the list of VMs as fast as they are answered, each another question; who is told to come
 again does so. Meanwhile a host hands in a batch every 0.2 s. The same without readers before. Each side runs
-the code of its own commit, on an SQLite file of its own with the same history.
+the code of its own commit, on an SQLite file of its own with the same history; with ``--postgresql`` on a
+PostgreSQL of its own, as durable as a real one.
 
-    python -m bench.readers [--before COMMIT] [--readers 48] [--seconds 20] [--history 300]
+    python -m bench.readers [--before COMMIT] [--readers 48] [--seconds 20] [--history 300] [--postgresql]
 """
 
 import argparse
@@ -17,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from statistics import median
 from urllib.parse import urlsplit
@@ -60,10 +61,15 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     from backend.store.migrate import migrate
     from bench.writing.ways import _make_tokens
     from tests.backend.process import serving
+    from tests.postgresql import running_postgresql
 
     os.umask(0o077)
-    with tempfile.TemporaryDirectory() as directory:
-        url = f"sqlite:///{directory}/history.db"
+    with ExitStack() as stack:
+        if options.postgresql:
+            postgresql = stack.enter_context(running_postgresql(is_durable=True))
+            url = postgresql.url(postgresql.new_database())
+        else:
+            url = f"sqlite:///{stack.enter_context(tempfile.TemporaryDirectory())}/history.db"
         migrate(url)
         start_s = int(time.time()) - options.history - 1000
         with closing(open_store(url)) as store:
@@ -206,6 +212,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--readers", type=int, default=48)
     parser.add_argument("--seconds", type=float, default=20, help="with readers, and as long without")
     parser.add_argument("--history", type=int, default=300, help="seconds that are stored already")
+    parser.add_argument("--postgresql", action="store_true", help="instead of SQLite")
     parser.add_argument("--side", default="", help=argparse.SUPPRESS)
     return parser.parse_args()
 

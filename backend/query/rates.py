@@ -5,12 +5,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from backend.errors import ParameterError
-from backend.query.blocks import Sums, View
+from backend.query.blocks import Sums
 from backend.query.choice import EVERYONE, Choice, life_of
 from backend.query.grid import Grid, covered_ms
 from backend.query.names import labels
 from backend.query.rate_keys import EXIT_BY, EXIT_KINDS, By, Metric, keyed, label_of
 from backend.query.sources import Sources
+from backend.query.view import View
 from backend.store.changes import Version
 from backend.store.values import CoveredSpan, TimeRange, VmCoverage, VmMember
 
@@ -116,7 +117,7 @@ def rates(sources: Sources, question: Question, now_ms: int) -> Rates:
         vms = _vms(sources, question, span, now_ms)
         chosen = None if question.is_about_everyone else vms
         part = _changed_part(sources, question, version, chosen)
-        view = sources.blocks.view(version, now_ms)
+        view = View(sources.blocks, version, now_ms)
         counts = _count(sources, question, vms, part, view)
         if counts.other_keys and part != grid and not _is_ranked_by_blocks(question):
             # Which series are the greatest shows in the whole alone.

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from backend.query.blocks import Sums, View
+from backend.query.blocks import Sums
 from backend.query.choice import is_running
 from backend.query.covering import Covering
+from backend.query.view import View
 from backend.store.values import TimeRange, VmMember
 from faultmodel.record import ExitKind
 

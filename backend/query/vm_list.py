@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
-from backend.query.blocks import View
 from backend.query.choice import Choice, end_of, is_running, life_of
 from backend.query.covering import STALE_MS, Covering
 from backend.query.grid import Grid
 from backend.query.names import title
 from backend.query.reckoning import CountedVm, Reckoning, Totals, rates_at_end
 from backend.query.sources import Sources
+from backend.query.view import View
 from backend.store.values import TimeRange, VmMember
 from faultmodel.record import ExitKind
 
@@ -78,7 +78,7 @@ def list_vms(
     :raises ParameterError: there are too many VMs to look through
     """
     with sources.store.snapshot():
-        view = sources.blocks.view(sources.store.version(), now_ms)
+        view = View(sources.blocks, sources.store.version(), now_ms)
         found = choice.members(sources.store, span, now_ms)
         from_ms = span.from_ms
         if from_ms is None:
@@ -114,7 +114,7 @@ def ends_of(
     """Return what these VMs did at the range's end, by id. :raises NotFoundError: a VM is unknown"""
     end_ms = end_of(span, now_ms)
     with sources.store.snapshot():
-        view = sources.blocks.view(sources.store.version(), now_ms)
+        view = View(sources.blocks, sources.store.version(), now_ms)
         vms = sources.store.members_named(vm_ids)
         newest = TimeRange(max(0, end_ms - STALE_MS - step_ms), span.to_ms)
         hosts = sorted({vm.host for vm in vms})

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from backend.store.accounts import BatchAccount, CostPoint, CountingTotal, LedgerPoint, LossPoint
-from backend.store.changes import Version
+from backend.store.changes import Counted, Version
 from backend.store.values import (
     Brought,
     Contents,
@@ -63,6 +63,9 @@ class Store(Protocol):
 
     def same_before(self, one: Version, other: Version) -> int:
         """Return the time, UTC ms, before which counts and coverage are the same; 0 where unknown."""
+
+    def counted_between(self, one: Version, later: Version) -> Sequence[Counted] | None:
+        """Return all that was counted from one version to a later one; None where unknown."""
 
     def members(self, where: VmFilter, span: TimeRange) -> Sequence[VmMember]:
         """Return every VM that existed in the range; no order.

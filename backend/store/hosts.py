@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.engine import Row
 
 from backend.errors import NotFoundError, StoreError
+from backend.store.changes import first_number
 from backend.store.host_events import newest_recording
 from backend.store.losses import lost_ever
 from backend.store.tables import hosts
@@ -19,6 +20,8 @@ from faultmodel.wire import Batch
 
 RECORDING = "replay"
 """The state of a host that is a recording."""
+NO_STREAM = 0
+"""The stream that described a host which no batch has described yet."""
 _MOST_RECORDING_NAMES = 100
 """Of a name: each but the first is needed only where hosts are called so by intent."""
 _locked = (
@@ -47,8 +50,9 @@ def lock_host(writer: Writer, host: Host, received_ns: int) -> Row[Any]:
         "reported_name": host.name,
         "is_recording": is_recording,
         "last_batch_ns": received_ns,
-        "described_stream_id": 0,
+        "described_stream_id": NO_STREAM,
         "described_sequence": -1,
+        "applied": first_number(),
     }
     if not is_recording:
         _take_name(writer.connection, host.name)

@@ -30,7 +30,7 @@ from backend.store import (
     vm_descriptions,
     vm_queries,
 )
-from backend.store.changes import FOR_EVER_MS
+from backend.store.changes import FOR_EVER_MS, Change, counted_of
 from backend.store.check import check_batch
 from backend.store.ranges import NS_PER_MS
 from backend.store.sql_hosts import HostReads
@@ -79,7 +79,7 @@ class SqlStore(VmReads, HostReads):
     def apply(self, batch: Batch, received_ns: int, token: str = "") -> bool:
         """Store a batch once and remember its number, in one transaction. See ``Store.apply``."""
         check_batch(batch)
-        with self.writing() as writer:
+        with self._noted.noting() as note, self.writing() as writer:
             host = hosts.lock_host(writer, batch.host, received_ns)
             stream_id = applied.stream_number(writer, batch.stream, host.id)
             if token:
@@ -104,7 +104,12 @@ class SqlStore(VmReads, HostReads):
             ledger.add_ledger(writer, batch, vm_numbers)
             exits.add_exits(writer, batch, vm_numbers)
             faults.add_faults(writer, batch, vm_numbers, host.applied)
-            self._noted.note(host.id, host.applied + 1, _first_changed_ms(batch, covered))
+            change = Change(
+                first_ms=_first_changed_ms(batch, covered),
+                counted=counted_of(batch, vm_numbers),
+                begins=host.described_stream_id == hosts.NO_STREAM,
+            )
+            note(host.id, host.applied + 1, change)
         return True
 
     def add_token(self, token: Token) -> None:

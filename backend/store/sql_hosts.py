@@ -18,7 +18,7 @@ from backend.store import (
     vm_queries,
 )
 from backend.store.accounts import BatchAccount, CostPoint, LossPoint
-from backend.store.changes import Version
+from backend.store.changes import Counted, Version
 from backend.store.counts import sum_of
 from backend.store.hosts import RECORDING
 from backend.store.ranges import Place
@@ -58,6 +58,10 @@ class HostReads(SqlReads):
     def same_before(self, one: Version, other: Version) -> int:
         """Return the time before which counts and coverage are the same; 0 where that is not known."""
         return self._noted.same_before(one, other)
+
+    def counted_between(self, one: Version, later: Version) -> Sequence[Counted] | None:
+        """Return all that was counted from one version to a later one; None where that is not known."""
+        return self._noted.counted_between(one, later)
 
     def coverage(self, hosts: Sequence[str] | None, span: TimeRange) -> Sequence[CoveredSpan]:
         """Return covered spans that meet the range, by host and time, clipped to it."""

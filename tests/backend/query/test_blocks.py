@@ -7,7 +7,8 @@ from shutil import copyfile
 
 import pytest
 
-from backend.query.blocks import LENGTHS_S, Blocks, View
+from backend.query.blocks import LENGTHS_S, Blocks
+from backend.query.view import View
 from backend.store import open_store
 from backend.store.base import Store
 from faultmodel.record import ExitKind, Span
@@ -21,7 +22,7 @@ NOW_MS = START_MS + 4000_000
 
 def view(store: Store, blocks: Blocks) -> View:
     """Look at the store as it is now."""
-    return blocks.view(store.version(), NOW_MS)
+    return View(blocks, store.version(), NOW_MS)
 
 
 def truth(store: Store, from_s: int, to_s: int) -> dict[int, int]:
@@ -79,7 +80,7 @@ def test_whoever_still_reads_an_older_state_sees_that_one(filled: Store) -> None
     with filled.snapshot():
         old = filled.version()
         before = truth(filled, START_S, START_S + 4000)
-        assert blocks.view(old, NOW_MS).total(None, START_S, START_S + 4000) == before
+        assert View(blocks, old, NOW_MS).total(None, START_S, START_S + 4000) == before
     filled.apply(second(20, 5, sequence=4000), RECEIVED_NS)
     assert sum(view(filled, blocks).total(None, START_S, START_S + 4000).values()) == sum(before.values()) + 5
 

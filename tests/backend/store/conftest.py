@@ -71,18 +71,22 @@ def new_url(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> It
 
 
 @pytest.fixture
-def new_store(request: pytest.FixtureRequest, database: str) -> Iterator[NewStore]:
+def empty_url(request: pytest.FixtureRequest, database: str) -> NewUrl:
+    """Return a function that returns the URL of an empty database, in place of the one before."""
+    name = "new_url" if database == "sqlite" else "emptied_postgresql"
+    made: NewUrl = request.getfixturevalue(name)
+    return made
+
+
+@pytest.fixture
+def new_store(empty_url: NewUrl) -> Iterator[NewStore]:
     """Return a function that opens an empty store, in place of the one that it opened before."""
     opened: list[Store] = []
 
     def make() -> Store:
         while opened:
             opened.pop().close()
-        if database == "sqlite":
-            url = request.getfixturevalue("new_url")()
-        else:
-            url = request.getfixturevalue("emptied_postgresql")()
-        opened.append(open_store(url))
+        opened.append(open_store(empty_url()))
         return opened[-1]
 
     yield make

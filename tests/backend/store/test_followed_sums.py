@@ -1,0 +1,263 @@
+"""Sums that go on with what batches counted are what the database has, whoever stores or removes what."""
+
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from backend.errors import NotFoundError
+from backend.query.blocks import Blocks
+from backend.query.view import View
+from backend.store import open_store
+from backend.store.base import Store
+from backend.store.changes import Change, Changes
+from backend.store.values import FaultSum
+from faultmodel.record import ExitKind, Span
+from faultmodel.wire import Batch
+from tests.backend.store.conftest import NewUrl
+from tests.batches import (
+    NS_PER_S,
+    START_MS,
+    START_NS,
+    START_S,
+    exit_count,
+    fault_count,
+    make_batch,
+    make_host,
+)
+
+RECEIVED_NS = START_NS + 4000 * NS_PER_S
+NOW_MS = START_MS + 20_000
+HOSTS = 2
+REASONS = ((39, 14), (0, 14), (2**32 - 1, 133), (39, 0))
+KINDS = (None, *ExitKind)
+RANGES = ((0, 21), (3, 17), (-3600, 7200), (0, 400))
+"""Seconds from ``START_S`` on."""
+Truth = dict[tuple[ExitKind | None, int, int], int]
+"""Counts by what is counted, the second from ``START_S`` on, and the VM's number."""
+
+SECONDS = st.one_of(st.integers(0, 20), st.sampled_from([-3000, 119, 141, 299, 300, 3600, 20_000, 10**9]))
+"""The last two cannot be when they come: they are set back."""
+COUNTS = st.lists(
+    st.tuples(st.integers(0, 2), SECONDS, st.integers(0, 3), st.integers(0, 3)), min_size=0, max_size=4
+)
+"""A VM, a second, faults, which exit."""
+STORED = st.tuples(st.just("store"), st.booleans(), st.integers(0, HOSTS - 1), COUNTS)
+NEXT = st.tuples(st.just("next"), st.booleans(), st.integers(0, HOSTS - 1), st.integers(1, 3))
+AGAIN = st.tuples(st.just("again"), st.booleans(), st.integers(0, 30))
+REMOVED = st.tuples(
+    st.just("remove"), st.booleans(), st.integers(0, HOSTS - 1), st.one_of(st.none(), st.integers(0, 2))
+)
+LOOKED = st.tuples(st.just("look"))
+STEPS = st.lists(st.one_of(NEXT, STORED, LOOKED, LOOKED, AGAIN, REMOVED), min_size=3, max_size=25)
+
+
+def vm_id(host: int, vm: int) -> str:
+    """Return the id of a host's VM."""
+    return f"{host + 1:08x}{vm + 1:08x}"
+
+
+class Scene:
+    """Two server processes on one database, each with what it keeps."""
+
+    def __init__(self, ours: Store, theirs: Store) -> None:
+        self.stores = (ours, theirs)
+        self.kept = (Blocks(ours), Blocks(theirs))
+        self._sent: list[Batch] = []
+        self._sequence = 0
+        self._newest = 0
+
+    def take(self, step: tuple[object, ...]) -> None:
+        """Do what a step says."""
+        match step:
+            case "store", bool(by), int(host), list(counts):
+                self._send(by, host, counts)
+            case "next", bool(by), int(host), int(faults):
+                self._newest += 1
+                self._send(by, host, [(vm, self._newest, faults + vm, vm) for vm in range(3)])
+            case "again", bool(by), int(number) if self._sent:
+                assert not self.stores[by].apply(self._sent[number % len(self._sent)], RECEIVED_NS)
+            case "remove", bool(by), int(host), vm:
+                self._remove(self.stores[by], host, vm)
+            case ("look",):
+                self.check()
+
+    def _send(self, by: bool, host: int, counts: Sequence[tuple[int, int, int, int]]) -> None:
+        self._sequence += 1
+        batch = make_batch(
+            self._sequence,
+            host=make_host(f"host-{host}"),
+            stream=f"{host:032x}",
+            covered=tuple(
+                Span(START_NS + at * NS_PER_S, START_NS + (at + 1) * NS_PER_S) for _, at, _, _ in counts[:1]
+            ),
+            fault_counts=[
+                fault_count(vm_id(host, vm), second=at, vcpu=place, faults=faults, prefetched=1)
+                for place, (vm, at, faults, _) in enumerate(counts)
+            ],
+            exit_counts=[
+                exit_count(
+                    vm_id(host, vm), second=at, vcpu=place, reason=REASONS[exit_][0], errno=REASONS[exit_][1]
+                )
+                for place, (vm, at, _, exit_) in enumerate(counts)
+            ],
+            ledger=(),
+        )
+        assert self.stores[by].apply(batch, RECEIVED_NS)
+        self._sent.append(batch)
+
+    def _remove(self, store: Store, host: int, vm: object) -> None:
+        try:
+            if isinstance(vm, int):
+                store.remove_vm(vm_id(host, vm))
+            else:
+                store.remove_host(f"host-{host}")
+                # It is new when it comes again, and what it sent may come again.
+                self._sent = [batch for batch in self._sent if batch.host.name != f"host-{host}"]
+        except NotFoundError:
+            pass
+
+    def check(self) -> None:
+        """Hold what each process sums against the database."""
+        for store, blocks in zip(self.stores, self.kept, strict=True):
+            with store.snapshot():
+                check(store, blocks)
+
+
+def check(store: Store, blocks: Blocks) -> None:
+    """Hold sums of a store's present state against the database's own."""
+    view = View(blocks, store.version(), NOW_MS)
+    counted = truth(store)
+    for kind in KINDS:
+        for first, end in RANGES:
+            assert view.total(kind, START_S + first, START_S + end) == summed(counted, kind, first, end)
+        for step_s in (1, 5):
+            found = list(view.steps(kind, START_S, START_S + 30, step_s))
+            assert found == [summed(counted, kind, at, at + step_s) for at in range(0, 30, step_s)]
+
+
+def truth(store: Store) -> Truth:
+    """Return what the database counted."""
+    first, end = min(RANGES)[0], max(end for _, end in RANGES)
+    span = ((START_S + first) * 1000, (START_S + end) * 1000, 1000)
+    found: Truth = {(None, step + first, vm): faults for vm, step, faults in store.fault_sums(*span)}
+    for vm, step, counts in store.exit_sums(*span):
+        found |= {(kind, step + first, vm): count for kind, count in zip(ExitKind, counts, strict=True)}
+    return found
+
+
+def summed(counted: Truth, kind: ExitKind | None, first: int, end: int) -> dict[int, int]:
+    """Return what every VM counted in a range."""
+    sums: Counter[int] = Counter()
+    for (of_kind, second, vm), count in counted.items():
+        if of_kind == kind and first <= second < end and count:
+            sums[vm] += count
+    return dict(sums)
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_whoever_stores_and_removes_what_sums_are_those_of_the_database(
+    empty_url: NewUrl, steps: list[tuple[object, ...]]
+) -> None:
+    url = empty_url()
+    with ExitStack() as stack:
+        ours, theirs = (stack.enter_context(closing(open_store(url))) for _ in range(2))
+        scene = Scene(ours, theirs)
+        for step in steps:
+            scene.take(step)
+        scene.check()
+
+
+def test_a_host_that_comes_again_after_its_removal_is_not_taken_for_the_former(empty_url: NewUrl) -> None:
+    url = empty_url()
+    with closing(open_store(url)) as ours, closing(open_store(url)) as theirs:
+        scene = Scene(ours, theirs)
+        scene.take(("next", False, 0, 1))
+        scene.check()
+        for _ in range(5):
+            scene.take(("next", False, 0, 1))
+        scene.take(("remove", True, 0, None))
+        for _ in range(5):
+            scene.take(("next", False, 0, 2))
+        scene.check()
+
+
+def test_whoever_reads_an_older_state_sees_that_one_whatever_others_keep_meanwhile(store: Store) -> None:
+    blocks = Blocks(store)
+    scene = Scene(store, store)
+
+    def go_on() -> None:
+        scene.take(("next", False, 0, 1))
+        with store.snapshot():
+            check(store, blocks)
+
+    go_on()
+    with store.snapshot(), ThreadPoolExecutor(1) as other:
+        view = View(blocks, store.version(), NOW_MS)
+        for _ in range(3):
+            other.submit(go_on).result()
+            assert view.total(None, START_S, START_S + 20) == summed(truth(store), None, 0, 20)
+            check(store, blocks)
+
+
+class Watched:
+    """A store that tells how often it was asked to add up faults."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.asked = 0
+
+    def fault_sums(self, from_ms: int, to_ms: int, step_ms: int) -> Sequence[FaultSum]:
+        """Return what the store does."""
+        self.asked += 1
+        return self._store.fault_sums(from_ms, to_ms, step_ms)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def test_what_this_process_stored_is_not_read_again(store: Store) -> None:
+    watched: Any = Watched(store)
+    blocks = Blocks(watched)
+    scene = Scene(store, store)
+    scene.take(("next", False, 0, 1))
+    before = View(blocks, store.version(), NOW_MS).total(None, START_S, START_S + 30)
+    asked = watched.asked
+    assert asked
+    for _ in range(5):
+        scene.take(("next", False, 0, 1))
+        scene.take(("next", False, 1, 1))
+        after = View(blocks, store.version(), NOW_MS).total(None, START_S, START_S + 30)
+        assert sum(after.values()) > sum(before.values())
+        assert after == summed(truth(store), None, 0, 30)
+    assert watched.asked == asked
+
+
+def test_what_was_noted_and_then_undone_is_not_known() -> None:
+    changes = Changes()
+    with changes.noting() as note:
+        note(1, 5, Change(first_ms=7_000, counted={(None, 7): {1: 2}}, begins=True))
+    assert changes.counted_between({}, {1: 5}) == [{(None, 7): {1: 2}}]
+    with suppress(OSError), changes.noting() as note:
+        note(1, 6, Change(first_ms=8_000, counted={(None, 8): {1: 2}}))
+        # Where this number is seen before it is told to be stored, another process may have given it.
+        assert changes.counted_between({1: 5}, {1: 6}) is None
+        raise OSError("full")
+    assert changes.counted_between({1: 5}, {1: 6}) is None
+    assert changes.same_before({1: 5}, {1: 6}) == 0
+
+
+def test_counts_that_are_remembered_are_bounded() -> None:
+    changes = Changes()
+    for number in range(3):
+        with changes.noting() as note:
+            counts = dict.fromkeys(range(90_000), 1)
+            note(1, number, Change(first_ms=number * 1_000, counted={(None, number): counts}))
+    assert changes.counted_between({1: 1}, {1: 2}) is not None
+    assert changes.counted_between({1: -1}, {1: 2}) is None
+    assert changes.same_before({1: 0}, {1: 2}) == 1_000

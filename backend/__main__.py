@@ -18,7 +18,8 @@ from backend.token_list import describe_token, revoke_by_id, revoke_by_kind
 from backend.version import version
 from faultmodel import console
 from faultmodel.errors import FaultModelError
-from faultmodel.explain import explain, explain_text, is_target
+from faultmodel.explain import explain, explain_text
+from faultmodel.named import is_target
 from faultmodel.pasted import MAX_CHARACTERS
 from faultmodel.text import printable
 
@@ -223,8 +224,9 @@ def _revoke_tokens(options: argparse.Namespace) -> None:
 def _decode(options: argparse.Namespace) -> None:
     words = options.words
     if words == ["-"]:
-        print(explain_text(sys.stdin.read(MAX_CHARACTERS)))
-    elif len(words) == 2 and is_target(words[0]):
+        # One more than is looked at, so that a text that is longer is known to be.
+        print(explain_text(sys.stdin.read(MAX_CHARACTERS + 1)))
+    elif len(words) == 2 and (is_target(words[0]) or not set(words[0]) & {":", " "}):
         print(explain(*words))
     else:
         print(explain_text(" ".join(words)))

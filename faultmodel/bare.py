@@ -1,26 +1,23 @@
-"""A number alone: what it may be. The text does not say, so every reading is given, the likeliest first."""
+"""A number alone: what it may be. The text does not say, so the readings are given, the likeliest first.
+
+A hardware's word that sets bits which nobody defines, or that tells of no memory access, is no reading: it is
+given only where the number has no other in that base.
+"""
 
 import errno
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 from faultmodel import arch, exits
 from faultmodel.arch.base import SyndromeFormat
-from faultmodel.numbers import Number, oddity, parse_numbers
+from faultmodel.named import ERRNO, EXIT_REASON, Reading
+from faultmodel.numbers import Number, oddity, parse_numbers, tells_access
 from faultmodel.record import EHWPOISON, KVM_EXIT_MEMORY_FAULT
 
-_ALONE = re.compile(r"0[xX][0-9a-fA-F]{1,20}|[0-9a-fA-F]{1,20}")
+_ALONE = re.compile(r"0[xX][0-9a-fA-F]+|[0-9a-fA-F]+")
 _HAS_DIGIT = re.compile(r"\d")
-EXIT_REASON, ERRNO = "exit-reason", "errno"
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """One thing that a number may be. ``target``: as ``explain.explain`` has it."""
-
-    target: str
-    number: Number
-    syndrome: SyndromeFormat | None = None
+_MOST_USED = ("x86_64", "aarch64", "riscv64")
+"""Of readings that are as likely, those of the first come first."""
 
 
 def is_bare(text: str) -> bool:
@@ -32,20 +29,21 @@ def readings(text: str) -> tuple[Reading, ...]:
     """Return what a number alone may be, likely first; at least one.
 
     In decimal first what KVM_RUN gives for a memory fault. Then the hardware's words, those that have the
-    least against them, then any other exit reason or errno.
+    least against them first, then any other exit reason or errno.
 
     :param text: for which ``is_bare`` holds
     :raises WordError: it does not fit in 64 bits
     """
     numbers = parse_numbers(text)
-    words = [
-        (oddity(form, number.value), Reading(f"{architecture.name}:{form.name}", number, form))
-        for number in numbers
-        for architecture in arch.architectures().values()
-        for form in architecture.formats.values()
-    ]
-    least = min(odd for odd, _ in words)
-    found = [reading for odd, reading in words if odd == least]
+    words = sorted(
+        (
+            (oddity(form, reading.number.value), reading)
+            for number in numbers
+            for form, reading in _of(number)
+        ),
+        key=lambda word: word[0],
+    )
+    found = [reading for _, reading in words]
     if not text.isdecimal():
         return tuple(found)
     number = Number(int(text), "decimal" if len(numbers) > 1 else "")
@@ -57,3 +55,19 @@ def readings(text: str) -> tuple[Reading, ...]:
         if is_known:
             (of_memory_fault if is_usual else found).append(Reading(target, number))
     return (*of_memory_fault, *found)
+
+
+def _of(number: Number) -> Iterator[tuple[SyndromeFormat, Reading]]:
+    """Return the hardware's words that a number may be, at least one."""
+    forms = [
+        (form, Reading(f"{architecture.name}:{form.name}", number, form))
+        for architecture in sorted(arch.architectures().values(), key=lambda one: _place(one.name))
+        for form in architecture.formats.values()
+    ]
+    word = number.value
+    sound = [one for one in forms if tells_access(one[0], word) and not one[0].decode(word).unknown_bits]
+    yield from sound or [min(forms, key=lambda one: oddity(one[0], word))]
+
+
+def _place(architecture: str) -> int:
+    return _MOST_USED.index(architecture) if architecture in _MOST_USED else len(_MOST_USED)

@@ -2,6 +2,7 @@
 
 import errno as _errno
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,12 +11,15 @@ from faultmodel import flags as _flags
 from faultmodel.arch.base import Flag
 from faultmodel.bits import BitField, BitLayout
 from faultmodel.errors import WordError
+from faultmodel.numbers import printed
 from faultmodel.record import EHWPOISON, REASON_NOT_SHOWN, U32_MAX, ExitKind, Side
 
 _API = "Linux 7.3 include/uapi/linux/kvm.h, KVM_MEMORY_EXIT_FLAG_PRIVATE"
 _RWX = "kvm mailing list 20231108111806.92604-17-nsaenz@amazon.com (RFC, not merged)"
 _USERFAULT = "kvm mailing list 20250618042424.330664, KVM Userfault v3 (not merged)"
 
+PRIVATE = 1 << 3
+"""KVM_MEMORY_EXIT_FLAG_PRIVATE."""
 FLAGS_LAYOUT = BitLayout(
     (
         BitField("read", 0, 1, "the guest read (proposed)", _RWX, proposed=True),
@@ -164,11 +168,19 @@ def errno_of(text: str) -> int:
     for number, known in _errno.errorcode.items():
         if known == name:
             return number
-    return _number(text.removeprefix("-"), "an errno: write it as 14 or EFAULT")
+    number = _number(text.removeprefix("-"), "an errno: write it as 14 or EFAULT")
+    return positive_errno(number)
+
+
+def positive_errno(number: int) -> int:
+    """Return an errno as a positive number: programs print -14, and as an unsigned 32-bit number."""
+    return (1 << 32) - number if number >> 31 == 1 else abs(number)
 
 
 def errno_meaning(number: int) -> str:
     """Return an errno's text, as programs print it: ``Bad address``."""
+    if number > _MAX_ERRNO:
+        return "no error has this number"
     return _HWPOISON if number == EHWPOISON else os.strerror(number)
 
 
@@ -179,15 +191,15 @@ def errno_named(text: str) -> int | None:
 
 def _number(text: str, what: str) -> int:
     shown = text[:40]
-    try:
-        value = int(text, 0) if len(text) <= 18 else -1
-    except ValueError:
-        value = -1
+    value = printed(text) if _NUMBER.fullmatch(text) else -1
     if not 0 <= value <= U32_MAX:
         raise WordError(f"{shown!r} is not {what}")
     return value
 
 
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,16}|[0-9]{1,18}")
+_MAX_ERRNO = 4095
+"""Source: Linux include/linux/err.h, MAX_ERRNO."""
 _HWPOISON = "Memory page has hardware error"
 _ERRNO_BY_TEXT: Mapping[str, int] = {
     **{os.strerror(number): number for number in sorted(_errno.errorcode, reverse=True)},

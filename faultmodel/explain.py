@@ -2,86 +2,30 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from faultmodel import arch, bare, exits, pasted
-from faultmodel.arch.base import Architecture, SyndromeFormat
-from faultmodel.bare import ERRNO, EXIT_REASON
+from faultmodel import bare, exits, named, pasted
+from faultmodel.arch.base import SyndromeFormat
 from faultmodel.bits import Decoded, FieldValue
-from faultmodel.errors import UnknownNameError, WordError
-from faultmodel.numbers import Number, likely_first, parse_numbers
-from faultmodel.pasted import EXIT_FLAGS
+from faultmodel.errors import WordError
+from faultmodel.named import ERRNO, EXIT_FLAGS, EXIT_REASON, Reading
+from faultmodel.numbers import Number
+from faultmodel.pasted.found import ADDRESS, CODE
 
 _NONE = "none"
-_OTHER_TARGETS = (EXIT_FLAGS, EXIT_REASON, ERRNO)
+_TRUNCATED = (
+    f"There may be more: of a text the first {pasted.MAX_FOUND} words are told, and {pasted.MAX_CHARACTERS} "
+    "characters looked at. Give the rest by itself."
+)
 
 
 def explain(target: str, word: str) -> str:
     """Explain a word, line by line, without a newline at the end.
 
-    :param target: an architecture (``x86_64``, ``arm64``), one with a format (``x86_64:npf``) or a format
-        alone (``npf``); ``exit`` (the flags of a memory-fault exit), ``exit-reason`` or ``errno``. An
-        architecture of several formats gives each reading, for the word does not tell which it is in
-    :param word: 0x-hexadecimal; digits alone are read as hexadecimal and as decimal, the likely one first
+    :param target: as ``named.readings`` has it, and so ``word``
     :raises FaultModelError: with one line that says what is wrong with target or word
     """
-    match target:
-        case "exit-reason":
-            return _reason(exits.reason_of(word))
-        case "errno":
-            return _errno(exits.errno_of(word))
-        case "exit":
-            numbers = parse_numbers(word)
-            sections = ["\n".join(_exit_lines(number)) for number in reversed(numbers)]
-            return _with_note(word, numbers, sections)
-    name, colon, format_name = _of_format(target).partition(":")
-    architecture = _architecture(name)
-    formats = [architecture.format_named(format_name)] if colon else architecture.formats.values()
-    numbers = parse_numbers(word)
-    sections = [
-        "\n".join(_format_lines(f"{architecture.name}:{item.name}", item, number))
-        for item in formats
-        for number in likely_first(numbers, item)
-    ]
-    return _with_note(word, numbers, sections)
-
-
-def explain_text(text: str) -> str:
-    """Explain every word in a text that somebody pasted, without a newline at the end.
-
-    :raises WordError: there is no word in it that is known
-    """
-    found = pasted.find(text)
-    if bare.is_bare(text.strip()) and len(found) > 1:
-        return _bare(text.strip(), found)
-    if not found:
-        raise WordError(
-            "no word in this text is known; name what it is: decode x86_64:npf 0x200000006, decode errno 14"
-        )
-    return "\n\n".join("\n".join(_found_lines(item)) for item in found)
-
-
-def _bare(number: str, found: Sequence[pasted.Found]) -> str:
-    """All that a number may be in a line each, the likeliest first, and that one explained."""
-    rows = [(f"decode {item.target} {_as_given(item)}", item.summary, f"({item.where})") for item in found]
-    lines = (f"{number} does not say what it is. The likeliest comes first:", *_columns(rows))
-    return "\n".join((*lines, "", *_found_lines(found[0])))
-
-
-def _as_given(item: pasted.Found) -> str:
-    return str(item.word) if item.syndrome is None else hex(item.word)
-
-
-def is_target(text: str) -> bool:
-    """Tell whether a text names something that a word can be, for sure or by its form."""
-    name, colon, _ = text.partition(":")
-    return (
-        text in _OTHER_TARGETS
-        or any(name in architecture.machines for architecture in arch.architectures().values())
-        or (not colon and " " not in text)
-    )
-
-
-def _with_note(word: str, numbers: tuple[Number, ...], sections: list[str]) -> str:
-    if len(numbers) > 1:
+    found = named.readings(target, word)
+    sections = ["\n".join(_reading_lines(reading)) for reading in found]
+    if any(reading.number.base for reading in found):
         note = (
             f"{word} is read as hexadecimal, as kernels print words, and as decimal; 0x{word} is one of them"
         )
@@ -89,17 +33,42 @@ def _with_note(word: str, numbers: tuple[Number, ...], sections: list[str]) -> s
     return "\n\n".join(sections)
 
 
-def _of_format(target: str) -> str:
-    """Return ``x86_64:npf`` of ``npf``: no two architectures have a format of one name."""
-    known = (f"{item.name}:{name}" for item in arch.architectures().values() for name in item.formats)
-    return next((full for full in known if full.partition(":")[2] == target), target)
+def explain_text(text: str) -> str:
+    """Explain every word in a text that somebody pasted, without a newline at the end.
+
+    :raises WordError: there is no word in it that is known
+    """
+    alone = text.strip()
+    if target_and_word := named.target_and_word(alone):
+        return explain(*target_and_word)
+    words = pasted.find(text)
+    found = words.items
+    if bare.is_bare(alone) and len(found) > 1:
+        return _bare(alone, found)
+    if not found:
+        raise WordError(
+            "no word in this text is known; name what it is: decode x86_64:npf 0x200000006, decode errno 14"
+        )
+    sections = ["\n".join(_found_lines(item)) for item in found]
+    if words.truncated:
+        sections.append(_TRUNCATED)
+    return "\n\n".join(sections)
 
 
-def _architecture(name: str) -> Architecture:
-    try:
-        return arch.get(name)
-    except UnknownNameError as exc:
-        raise UnknownNameError(f"{exc}, {', '.join(_OTHER_TARGETS)}") from None
+def _bare(number: str, found: Sequence[pasted.Found]) -> str:
+    """All that a number may be in a line each, the likeliest first, and that one explained."""
+    rows: list[tuple[str, ...]] = [
+        (f"decode {item.target} {_as_given(item)}", item.summary, f"({item.where})") for item in found
+    ]
+    if len({item.where for item in found}) == 1:
+        # There is one way to read the digits.
+        rows = [row[:2] for row in rows]
+    lines = (f"{number} does not say what it is. The likeliest comes first:", *_columns(rows))
+    return "\n".join((*lines, "", *_found_lines(found[0])))
+
+
+def _as_given(item: pasted.Found) -> str:
+    return str(item.word) if item.syndrome is None else hex(item.word)
 
 
 def _head(target: str, number: Number) -> str:
@@ -126,16 +95,21 @@ def _errno(number: int) -> str:
 
 def _found_lines(item: pasted.Found) -> Iterator[str]:
     yield item.where
-    if item.syndrome is not None:
-        yield from _format_lines(item.target, item.syndrome, Number(item.word))
-    elif item.target == EXIT_FLAGS:
-        yield from _exit_lines(Number(item.word))
-    elif item.target == EXIT_REASON:
-        yield _reason(item.word)
-    elif item.target == ERRNO:
-        yield _errno(item.word)
-    else:
+    if item.target in (ADDRESS, CODE):
         yield f"  {item.word:#x} ({item.word})"
+    else:
+        yield from _reading_lines(Reading(item.target, Number(item.word), item.syndrome))
+
+
+def _reading_lines(reading: Reading) -> Iterator[str]:
+    if reading.syndrome is not None:
+        yield from _format_lines(reading.target, reading.syndrome, reading.number)
+    elif reading.target == EXIT_FLAGS:
+        yield from _exit_lines(reading.number)
+    elif reading.target == EXIT_REASON:
+        yield _reason(reading.number.value)
+    else:
+        yield _errno(reading.number.value)
 
 
 def _format_lines(target: str, item: SyndromeFormat, number: Number) -> Iterator[str]:

@@ -55,9 +55,23 @@ def likely_first(numbers: Sequence[Number], syndrome: SyndromeFormat) -> list[Nu
 
 def oddity(syndrome: SyndromeFormat, word: int) -> int:
     """Return how much there is against a number's being a word of this format: 0 where there is nothing."""
-    tells_nothing = syndrome.access(word) in (Access.OTHER, Access.UNKNOWN)
+    tells_nothing = not tells_access(syndrome, word)
     is_unmarked = syndrome.marks != 0 and not word & syndrome.marks
     return len(syndrome.decode(word).unknown_bits) + tells_nothing + is_unmarked
+
+
+def tells_access(syndrome: SyndromeFormat, word: int) -> bool:
+    """Tell whether a word of this format says how memory was accessed."""
+    return syndrome.access(word) not in (Access.OTHER, Access.UNKNOWN)
+
+
+def printed(text: str) -> int:
+    """Return a number as programs print it: with 0x in hexadecimal, else in decimal, zeros before it or not.
+
+    :param text: digits, 0x before them or a minus, as a pattern found them
+    """
+    digits = text.lower().removeprefix("0x")
+    return int(digits, 10 if digits == text.lower() else 16)
 
 
 def _parsed(digits: str, base: int) -> int | None:

@@ -74,7 +74,7 @@ def decode_word(
 
 @router.post(
     "/decode",
-    responses=reader_problems(408, 413, 415),
+    responses=reader_problems(404, 408, 413, 415),
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -84,14 +84,14 @@ def decode_word(
     },
 )
 async def decode_text(request: Request) -> schemas.FoundWords:
-    """Find every word in lines of a trace or a log, and decode it.
+    """Find every word in lines of a trace or a log, and decode it; or a word with its kind before it.
 
     ftrace, trace-cmd, perf, KVM's and QEMU's error messages, dumps of a VMCB or VMCS, and what VMMs print of
     memory-fault exits are known.
     """
     body = await read_body(request, _MAX_TEXT_BYTES, "text/plain")
     found = pasted.find(body.decode("utf-8", "replace"))
-    return schemas.FoundWords(items=[_found(item) for item in found])
+    return schemas.FoundWords(items=[_found(item) for item in found.items], truncated=found.truncated)
 
 
 def _reading(form: SyndromeFormat, number: Number) -> schemas.Reading:

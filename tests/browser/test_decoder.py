@@ -29,7 +29,11 @@ def test_lines_and_words_are_decoded_and_what_is_none_is_said(visit: Visit) -> N
     expect(words.nth(0)).to_contain_text("read as hexadecimal")
     expect(words.nth(1)).to_contain_text("read as decimal")
 
-    _decode(page, "96000004")
+    _decode(page, "exit-reason 39")
+    expect(words).to_have_count(1)
+    expect(words.nth(0)).to_contain_text("KVM_EXIT_MEMORY_FAULT")
+
+    _decode(page, "0x96000004")
     expect(words).to_have_count(1)
     expect(words.nth(0)).to_contain_text("data abort, read, translation fault, level 0")
 
@@ -38,6 +42,11 @@ def test_lines_and_words_are_decoded_and_what_is_none_is_said(visit: Visit) -> N
     expect(problem).to_contain_text("No word in this text is known")
     _decode(page, "x86_64:vmx 0x1")
     expect(problem).to_contain_text("no syndrome format")
+    _decode(page, "kvm_userspace_exit: reason error (14)\n" * 100)
+    expect(words).to_have_count(64)
+    expect(problem).to_contain_text("There may be more words in this text")
+    _decode(page, "x" * 20_000)
+    expect(problem).to_contain_text("larger than 16384 bytes")
 
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog", name="Decode")).to_be_hidden()

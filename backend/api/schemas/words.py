@@ -126,3 +126,4 @@ class FoundWords(BaseModel):
     """Every word of a text that is known, in order; at most 64. What may be in several formats is in each."""
 
     items: list[FoundWord]
+    truncated: bool = Field(description="The text was not looked at to its end: there may be more words")

@@ -148,12 +148,10 @@ export function getHostEvents(range, { host, limit }, signal) {
   return request("/api/v1/host-events", { host, limit, ...timesOf(range) }, { signal });
 }
 
-/** @param {{arch: string, format?: string, word: string}} word */
-export function decodeWord({ arch, format, word }) {
-  return request(`/api/v1/decode/${arch}/${word}`, { format });
-}
-
-/** @param {string} body lines with words in them */
+/**
+ * @param {string} body lines with words in them, or a word
+ * @returns {Promise<import("./base/types.js").FoundWords>}
+ */
 export function decodeText(body) {
   return request("/api/v1/decode", {}, { method: "POST", body, headers: { "content-type": "text/plain" } });
 }

@@ -88,7 +88,36 @@ def test_every_word_of_a_text_is_decoded(server: Server) -> None:
 
 def test_a_text_without_a_word_has_none(server: Server) -> None:
     answer = server.request("POST", DECODE, content=b"\xff\x00", headers={"content-type": "text/plain"})
-    assert answer.json() == {"items": []}
+    assert answer.json() == {"items": [], "truncated": False}
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "word"),
+    [
+        ("exit-reason 39", "exit-reason", "0x27"),
+        ("exit 0x8", "exit", "0x8"),
+        ("errno 4294967282", "errno", "0xe"),
+        ("npf 0x14", "x86_64:npf", "0x14"),
+        ("MemoryFault { flags: 08, gpa: 0010 }", "exit-reason", "0x27"),
+    ],
+)
+def test_a_word_with_its_kind_is_read_as_in_a_terminal(
+    server: Server, text: str, target: str, word: str
+) -> None:
+    found = server.request("POST", DECODE, content=text, headers={"content-type": "text/plain"}).json()
+    assert (found["items"][0]["target"], found["items"][0]["word"]) == (target, word)
+
+
+@pytest.mark.parametrize(("text", "status"), [("x86_64:vmx 1", 404), ("errno EWHAT", 400)])
+def test_a_kind_without_a_word_of_it_is_refused(server: Server, text: str, status: int) -> None:
+    answer = server.request("POST", DECODE, content=text, headers={"content-type": "text/plain"})
+    assert answer.status_code == status
+
+
+def test_a_text_with_more_words_than_are_told_says_so(server: Server) -> None:
+    text = "kvm_userspace_exit: reason error (14)\n" * 100
+    found = server.request("POST", DECODE, content=text, headers={"content-type": "text/plain"}).json()
+    assert (len(found["items"]), found["truncated"]) == (64, True)
 
 
 @pytest.mark.parametrize(

@@ -141,6 +141,8 @@
  * @property {DecodedWord | null} decoded
  */
 
+/** @typedef {{items: FoundWord[], truncated: boolean}} FoundWords truncated: there may be more than these */
+
 /** @typedef {{format: string, word: string, words: Record<string, string>}} RawSyndrome words: the architecture's other */
 
 /**

@@ -1,7 +1,6 @@
 /** The decoder, and what it asks the server. */
 
-import { decodeText, decodeWord } from "../api.js";
-import { namedWord, wordsOf } from "../base/found-words.js";
+import { decodeText } from "../api.js";
 import { ApiError } from "../http.js";
 import { createDecoder } from "../panels/decoder.js";
 
@@ -12,10 +11,8 @@ export function createDecoding() {
 
 /** @param {string} text */
 async function decode(text) {
-  const named = namedWord(text);
   try {
-    if (named) return wordsOf(named.arch, (await decodeWord(named)).readings);
-    return (await decodeText(text)).items;
+    return await decodeText(text);
   } catch (error) {
     return error instanceof ApiError ? error.message : String(error);
   }

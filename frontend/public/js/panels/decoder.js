@@ -4,16 +4,16 @@ import { el, setChildren, setShown, setText } from "../base/dom.js";
 import { createDialog } from "./dialog.js";
 
 /** @typedef {import("../base/types.js").FoundWord} FoundWord */
+/** @typedef {import("../base/types.js").FoundWords} FoundWords */
 
-const MOST_CHARACTERS = 16_000;
 const NOTHING = "No word in this text is known. Name what it is, for example: x86_64:ept 0x181";
+const MORE = "There may be more words in this text. Paste the rest by itself.";
 
-/** @param {(text: string) => Promise<readonly FoundWord[] | string>} decode resolves to the words, or what is wrong */
+/** @param {(text: string) => Promise<FoundWords | string>} decode resolves to the words, or what is wrong */
 export function createDecoder(decode) {
   const input = el("textarea", {
     name: "text",
     rows: 4,
-    maxlength: MOST_CHARACTERS,
     spellcheck: "false",
     placeholder: "kvm_page_fault: vcpu 0 rip 0xfff0 address 0x4000 error_code 0x181",
   });
@@ -22,7 +22,7 @@ export function createDecoder(decode) {
   const form = el(
     "form",
     { class: "decoder" },
-    el("label", {}, "Lines of a trace or a log, or a word: 0x181, or x86_64:npf 0x200000006", input),
+    el("label", {}, "Lines of a trace or a log, or a word: 0x181, x86_64:npf 0x200000006, errno 14", input),
     problem,
     el("button", { type: "submit", class: "button primary" }, "Decode"),
   );
@@ -31,10 +31,11 @@ export function createDecoder(decode) {
     const text = input.value.trim();
     if (text === "") return;
     const answer = await decode(text);
-    const wrong = typeof answer === "string" ? answer : answer.length === 0 ? NOTHING : "";
+    const { items, truncated } = typeof answer === "string" ? { items: [], truncated: false } : answer;
+    const wrong = typeof answer === "string" ? answer : items.length === 0 ? NOTHING : truncated ? MORE : "";
     setText(problem, wrong);
     setShown(problem, wrong !== "");
-    setChildren(found, ...(typeof answer === "string" ? [] : answer.map(wordBlock)));
+    setChildren(found, ...items.map(wordBlock));
   });
   return createDialog({ id: "decoder", title: "Decode", kind: "modal" }, form, found);
 }

@@ -4,20 +4,27 @@ A host's name alone does not tell which machine was traced: two may go by one na
 sources did at once is noticed here, as findings.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, exists, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 from sqlalchemy.engine import Row
 
 from backend.store.tables import coverage, findings, hosts, sources
 from backend.store.values import FindingCode
 from backend.store.writer import Writer
+from faultmodel.record import Span
 from faultmodel.wire import Batch
 
 _RECENT_NS = 3600 * 10**9
-"""Sources that were not heard of for so long are over."""
+"""Of two boots, one that was not heard of for so long is over."""
+_STEP_NS = 5 * 10**9
+"""By so much two countings may seem to overlap that followed one another: a clock may step in between."""
+_AROUND_NS = 600 * 10**9
+"""What two countings cover is compared so far before and after what is new."""
+_MOST_SPANS = 100
+"""Of what is compared; a source that is read without a break has one."""
 _known = sources.c
 _own = select(sources).where(
     _known.host_id == bindparam("of_host"),
@@ -30,18 +37,28 @@ _others = (
     .where(
         or_(
             and_(_known.host_id == bindparam("of_host"), _known.last_ns >= bindparam("since_ns")),
-            and_(_known.boot_id == bindparam("of_boot"), _known.last_ns >= bindparam("since_ns")),
+            _known.boot_id == bindparam("of_boot"),
         ),
         _known.id != bindparam("own"),
     )
 )
 _this_source = update(sources).where(_known.id == bindparam("number"))
-_covers = select(
-    exists().where(
-        coverage.c.source_id == bindparam("of_source"),
+# As a source's spans are apart from one another, only the last that starts before a time can reach beyond it.
+_of_source = coverage.c.source_id == bindparam("of_source")
+_reaching = (
+    select(func.max(coverage.c.from_ns))
+    .where(_of_source, coverage.c.from_ns <= bindparam("start_ns"))
+    .scalar_subquery()
+)
+_spans = (
+    select(coverage.c.from_ns, coverage.c.to_ns)
+    .where(
+        _of_source,
+        coverage.c.from_ns >= func.coalesce(_reaching, bindparam("start_ns")),
         coverage.c.from_ns < bindparam("end_ns"),
-        coverage.c.to_ns > bindparam("start_ns"),
     )
+    .order_by(coverage.c.from_ns.desc())
+    .limit(_MOST_SPANS)
 )
 
 
@@ -98,8 +115,20 @@ def remember_source(
     connection.execute(_this_source, values | {"number": source.id})
 
 
-def notice(writer: Writer, host_id: int, source: Source, batch: Batch, received_ns: int) -> None:
-    """Find out whether another source counts what this one counts, or goes by its name."""
+def notice(
+    writer: Writer,
+    host_id: int,
+    source: Source,
+    batch: Batch,
+    covered: Sequence[Span],
+    shift_ns: int,
+    received_ns: int,
+) -> None:
+    """Find out whether another source counts what this one counts, or goes by its name.
+
+    :param covered: what is covered since this batch, as it is stored
+    :param shift_ns: by how much its times were set back
+    """
     asked = {
         "of_host": host_id,
         "of_boot": batch.host.boot_id,
@@ -107,52 +136,96 @@ def notice(writer: Writer, host_id: int, source: Source, batch: Batch, received_
         "since_ns": received_ns - _RECENT_NS,
     }
     for other in writer.connection.execute(_others, asked).all():
-        for code, subject in _found(writer.connection, host_id, source, batch, other):
-            row = {
-                "host_id": host_id,
-                "code": code.value,
-                "subject": subject,
-                "first_ns": received_ns,
-                "last_ns": received_ns,
-            }
-            statement = writer.insert(findings).values(row)
-            writer.connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["host_id", "code", "subject"], set_={"last_ns": received_ns}
-                )
-            )
+        if other.is_recording:
+            continue
+        if other.host_id != host_id and source.is_new:
+            _add(writer, host_id, FindingCode.RENAMED, str(other.host_id), received_ns)
+        of_one_boot = other.boot_id == batch.host.boot_id
+        are_at_once = _count_at_once if of_one_boot else _take_turns
+        if not are_at_once(writer.connection, source, other, covered, shift_ns):
+            continue
+        if other.host_id != host_id:
+            _add(writer, host_id, FindingCode.TWO_NAMES, str(other.host_id), received_ns)
+        elif of_one_boot:
+            countings = "/".join(sorted((other.counting, batch.counting)))
+            _add(writer, host_id, FindingCode.COUNTED_TWICE, countings, received_ns)
+        else:
+            boots = "/".join(sorted((other.boot_id, batch.host.boot_id)))
+            _add(writer, host_id, FindingCode.TWO_MACHINES, boots, received_ns)
 
 
-def _found(
-    connection: Connection, host_id: int, source: Source, batch: Batch, other: Row[Any]
-) -> Iterator[tuple[FindingCode, str]]:
-    if other.is_recording:
-        return
-    if other.host_id != host_id and source.is_new:
-        yield FindingCode.RENAMED, str(other.host_id)
-    # A collector that takes another's place, or a machine that boots anew, speaks when the other has ended;
-    # batches that waited come in order. Only two that go on at once take turns.
-    takes_turns = not source.is_new and other.last_ns > source.last_ns
-    if not takes_turns or not _covers_some(connection, other.id, batch):
-        return
-    if other.host_id != host_id:
-        yield FindingCode.TWO_NAMES, str(other.host_id)
-    elif other.boot_id != batch.host.boot_id:
-        yield FindingCode.TWO_MACHINES, "/".join(sorted((other.boot_id, batch.host.boot_id)))
-    else:
-        yield FindingCode.COUNTED_TWICE, "/".join(sorted((other.counting, batch.counting)))
+def _add(writer: Writer, host_id: int, code: FindingCode, subject: str, received_ns: int) -> None:
+    row = {
+        "host_id": host_id,
+        "code": code.value,
+        "subject": subject,
+        "first_ns": received_ns,
+        "last_ns": received_ns,
+    }
+    statement = writer.insert(findings).values(row)
+    writer.connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["host_id", "code", "subject"], set_={"last_ns": received_ns}
+        )
+    )
 
 
-def _covers_some(connection: Connection, source_id: int, batch: Batch) -> bool:
-    spans = [span for span in batch.covered if span.from_ns < span.to_ns]
-    if not spans:
+def _take_turns(
+    connection: Connection, source: Source, other: Row[Any], covered: Sequence[Span], _shift_ns: int
+) -> bool:
+    """Tell whether two go on at once.
+
+    A machine that boots anew speaks when it has ended before, though its clock may have been ahead till then;
+    batches that waited come in order. Only two that go on at once take turns.
+    """
+    if source.is_new or other.last_ns <= source.last_ns:
         return False
+    return _overlap_ns(covered, _read_spans(connection, other.id, covered, 0)) > 0
+
+
+def _count_at_once(
+    connection: Connection, source: Source, other: Row[Any], covered: Sequence[Span], shift_ns: int
+) -> bool:
+    """Tell whether two countings of one boot counted the same seconds, whichever was stored first, and when.
+
+    One that takes another's place begins when the other has ended, or seems to overlap by what a clock
+    stepped in between. Times that were set right are no evidence.
+    """
+    theirs = _read_spans(connection, other.id, covered, 0)
+    if not _overlap_ns(covered, theirs):
+        return False
+    if not source.is_new and other.last_ns > source.last_ns:
+        return True
+    if shift_ns or other.clock_shift_ns:
+        return False
+    own = _read_spans(connection, source.id, covered, _AROUND_NS)
+    theirs = _read_spans(connection, other.id, covered, _AROUND_NS)
+    # What it told of the future shows by how much its clock was ahead.
+    ahead_ns: int = max(0, (other.covered_to_ns or 0) - other.last_ns)
+    return _overlap_ns(own, theirs) > _STEP_NS + ahead_ns
+
+
+def _read_spans(
+    connection: Connection, source_id: int, covered: Sequence[Span], around_ns: int
+) -> Sequence[Span]:
+    """Return what is stored of a source from so long before ``covered`` to so long after it, newest first."""
+    if not covered:
+        return []
     asked = {
         "of_source": source_id,
-        "start_ns": min(span.from_ns for span in spans),
-        "end_ns": max(span.to_ns for span in spans),
+        "start_ns": min(span.from_ns for span in covered) - around_ns,
+        "end_ns": max(span.to_ns for span in covered) + around_ns,
     }
-    return bool(connection.scalar(_covers, asked))
+    return [Span(row.from_ns, row.to_ns) for row in connection.execute(_spans, asked)]
+
+
+def _overlap_ns(some: Sequence[Span], others: Sequence[Span]) -> int:
+    """Return how much time spans have in common with others. Each are apart from one another."""
+    return sum(
+        max(0, min(one.to_ns, other.to_ns) - max(one.from_ns, other.from_ns))
+        for one in some
+        for other in others
+    )
 
 
 def doubled_countings(connection: Connection, host_ids: Sequence[int]) -> frozenset[tuple[int, str]]:

@@ -90,8 +90,6 @@ class SqlStore(VmReads, HostReads):
             source = sources.source_of(writer, host.id, batch, received_ns)
             told, newest_ns = batch, host_clock.newest_ns(batch)
             batch, shift_ns = host_clock.set_right(told, source, received_ns, is_recording=host.is_recording)
-            if not host.is_recording:
-                sources.notice(writer, host.id, source, batch, received_ns)
             sources.remember_source(writer.connection, source, told, batch, shift_ns, received_ns)
             offset_ns = None if newest_ns is None else newest_ns - received_ns
             hosts.describe_host(writer, host, batch, stream_id, received_ns, offset_ns)
@@ -99,6 +97,8 @@ class SqlStore(VmReads, HostReads):
             host_events.add_events(writer, host.id, batch)
             costs.add_costs(writer, host.id, batch)
             covered = coverage.add_coverage(writer, source.id, stream_id, batch, run)
+            if not host.is_recording:
+                sources.notice(writer, host.id, source, batch, covered, shift_ns, received_ns)
             vm_numbers = vm_descriptions.describe_vms(writer, batch, host.id, stream_id, received_ns)
             counts.add_counts(writer, batch, vm_numbers)
             ledger.add_ledger(writer, batch, vm_numbers)

@@ -76,6 +76,41 @@ def test_what_waited_comes_in_order_and_is_no_double_count(store: Store) -> None
     assert found(store) == []
 
 
+@pytest.mark.parametrize("later_s", [60, 7200])
+@pytest.mark.parametrize("names", [("a", "a"), ("a", "b")])
+def test_what_two_counted_at_once_is_found_whenever_it_comes(
+    store: Store, names: tuple[str, str], later_s: int
+) -> None:
+    # The second could not deliver, for example for want of a token, until the first had ended.
+    for at_s in range(10):
+        store.apply(second(at_s, ONE, name=names[0]), received_ns(at_s))
+    for at_s in range(10):
+        store.apply(second(at_s, TWO, name=names[1]), received_ns(later_s + at_s))
+    if names == ("a", "a"):
+        assert found(store) == [(FindingCode.COUNTED_TWICE, ["a"])]
+        assert list(store.doubled([VM_ID])) == [VM_ID]
+    else:
+        assert found(store) == [(FindingCode.RENAMED, ["a", "b"]), (FindingCode.TWO_NAMES, ["a", "b"])]
+
+
+def test_what_two_counted_at_once_is_found_when_the_earlier_comes_last(store: Store) -> None:
+    for at_s in range(20, 30):
+        store.apply(second(at_s, TWO), received_ns(at_s))
+    for at_s in range(30):
+        store.apply(second(at_s, ONE), received_ns(at_s + 7200))
+    assert found(store) == [(FindingCode.COUNTED_TWICE, ["host-1"])]
+
+
+@pytest.mark.parametrize("back_s", [0, 3, 200])
+def test_a_clock_that_steps_back_at_a_restart_is_no_double_count(store: Store, back_s: int) -> None:
+    # Until then the clock was ahead; from then on it is right.
+    for at_s in range(300):
+        store.apply(second(at_s, ONE), received_ns(at_s - back_s))
+    for at_s in range(300 - back_s, 600 - back_s):
+        store.apply(second(at_s, TWO), received_ns(at_s))
+    assert found(store) == []
+
+
 def test_only_vms_that_both_counted_are_doubled(store: Store) -> None:
     for at_s in range(3):
         store.apply(second(at_s, ONE), received_ns(at_s))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Column, Connection, Table, delete, func, select, update
@@ -38,6 +39,15 @@ _AT_ONCE = 5_000
 _ROUNDS = 10
 """A host that goes on delivering is emptied so often at most."""
 
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose rows are removed: a host's number and name."""
+
+    host_id: int
+    name: str
+
+
 Writing = Callable[[], AbstractContextManager[Writer]]
 
 
@@ -63,44 +73,50 @@ def read_vm_faults(connection: Connection, vm_number: int) -> int:
     return connection.scalar(select(sum_of(countings.c.seen)).where(countings.c.vm_id == vm_number)) or 0
 
 
-def remove_vm(writing: Writing, vm_number: int, arch: str, host_id: int) -> None:
-    """Remove a VM. One that is counted still comes again, with what is counted from then on."""
-    _empty_vm(writing, vm_number, arch, host_id)
+def remove_vm(writing: Writing, vm_number: int, arch: str, owner: Owner) -> None:
+    """Remove a VM. One that is counted still comes again, with what is counted from then on.
+
+    :raises NotFoundError: its host was removed meanwhile
+    """
+    _empty_vm(writing, vm_number, arch, owner)
     with writing() as writer:
-        _lock(writer.connection, host_id)
+        _lock(writer.connection, owner)
         for table, column in _of_vm(arch):
             writer.connection.execute(delete(table).where(column == vm_number))
-        writer.connection.execute(delete(vms).where(vms.c.id == vm_number))
+        writer.connection.execute(delete(vms).where(vms.c.id == vm_number, vms.c.host_id == owner.host_id))
         # What readers keep of this host's counts is out of date.
         writer.connection.execute(
-            update(hosts).where(hosts.c.id == host_id).values(applied=hosts.c.applied + 1)
+            update(hosts).where(hosts.c.id == owner.host_id).values(applied=hosts.c.applied + 1)
         )
 
 
-def remove_host(writing: Writing, host_id: int, name: str) -> None:
+def remove_host(writing: Writing, owner: Owner) -> None:
     """Remove a host and everything that is its own.
 
+    :raises NotFoundError: it was removed meanwhile, or goes by another name now
     :raises StoreError: batches of it keep coming
     """
+    host_id = owner.host_id
     for _ in range(_ROUNDS):
         with writing() as writer:
             rows = writer.connection.execute(
                 select(vms.c.id, vms.c.arch).where(vms.c.host_id == host_id)
             ).all()
         for row in rows:
-            remove_vm(writing, row.id, row.arch, host_id)
-        for table, owner in ((losses, losses.c.host_id), (collector_costs, collector_costs.c.host_id)):
-            _delete_by(writing, table, owner, host_id, table.c.bucket_s, host_id)
-        _delete_by(writing, host_events, host_events.c.host_id, host_id, host_events.c.id, host_id)
-        if _remove_empty_host(writing, host_id):
+            remove_vm(writing, row.id, row.arch, owner)
+        for table, whose in ((losses, losses.c.host_id), (collector_costs, collector_costs.c.host_id)):
+            _delete_by(writing, table, whose, host_id, table.c.bucket_s, owner)
+        _delete_by(writing, host_events, host_events.c.host_id, host_id, host_events.c.id, owner)
+        if _remove_empty_host(writing, owner):
             return
-    raise StoreError(f"batches of host {name} keep coming; revoke its tokens, then remove it")
+    raise StoreError(f"batches of host {owner.name} keep coming; revoke its tokens, then remove it")
 
 
-def _remove_empty_host(writing: Writing, host_id: int) -> bool:
+def _remove_empty_host(writing: Writing, owner: Owner) -> bool:
+    host_id = owner.host_id
     with writing() as writer:
         connection = writer.connection
-        _lock(connection, host_id)
+        _lock(connection, owner)
         if connection.scalar(select(vms.c.id).where(vms.c.host_id == host_id).limit(1)) is not None:
             return False
         own_streams = select(streams.c.id).where(streams.c.host_id == host_id)
@@ -115,10 +131,12 @@ def _remove_empty_host(writing: Writing, host_id: int) -> bool:
         return True
 
 
-def _lock(connection: Connection, host_id: int) -> None:
-    row = connection.execute(select(hosts.c.id).where(hosts.c.id == host_id).with_for_update()).one_or_none()
+def _lock(connection: Connection, owner: Owner) -> None:
+    # By name as well: whoever removes it was asked about the host of that name.
+    this_host = hosts.c.id == owner.host_id, hosts.c.name == owner.name
+    row = connection.execute(select(hosts.c.id).where(*this_host).with_for_update()).one_or_none()
     if row is None:
-        raise NotFoundError("the host was removed meanwhile")
+        raise NotFoundError(f"host {owner.name!r} was removed meanwhile, or goes by another name")
 
 
 def _of_vm(arch: str) -> Sequence[tuple[Table, Column[Any]]]:
@@ -136,7 +154,7 @@ def _of_vm(arch: str) -> Sequence[tuple[Table, Column[Any]]]:
     return [(table, table.c.vm_id) for table in tables]
 
 
-def _empty_vm(writing: Writing, vm_number: int, arch: str, host_id: int) -> None:
+def _empty_vm(writing: Writing, vm_number: int, arch: str, owner: Owner) -> None:
     family = families[arch]
     for table, order in (
         (family.fault_counts, family.fault_counts.c.bucket_s),
@@ -144,11 +162,11 @@ def _empty_vm(writing: Writing, vm_number: int, arch: str, host_id: int) -> None
         (ledger, ledger.c.bucket_s),
         (family.faults, family.faults.c.time_ns),
     ):
-        _delete_by(writing, table, table.c.vm_id, vm_number, order, host_id)
+        _delete_by(writing, table, table.c.vm_id, vm_number, order, owner)
     exits = family.exits.c
     while True:
         with writing() as writer:
-            _lock(writer.connection, host_id)
+            _lock(writer.connection, owner)
             found = writer.connection.scalars(
                 select(exits.position).where(exits.vm_id == vm_number).limit(_AT_ONCE)
             ).all()
@@ -159,7 +177,7 @@ def _empty_vm(writing: Writing, vm_number: int, arch: str, host_id: int) -> None
 
 
 def _delete_by(
-    writing: Writing, table: Table, owner: Column[Any], number: int, order: Column[Any], host_id: int
+    writing: Writing, table: Table, whose: Column[Any], number: int, order: Column[Any], owner: Owner
 ) -> None:
     """Delete an owner's rows along a key that begins with the owner and this column.
 
@@ -167,11 +185,11 @@ def _delete_by(
     """
     while True:
         with writing() as writer:
-            _lock(writer.connection, host_id)
+            _lock(writer.connection, owner)
             last = writer.connection.scalar(
-                select(order).where(owner == number).order_by(order).limit(1).offset(_AT_ONCE)
+                select(order).where(whose == number).order_by(order).limit(1).offset(_AT_ONCE)
             )
             until = [] if last is None else [order <= last]
-            writer.connection.execute(delete(table).where(owner == number, *until))
+            writer.connection.execute(delete(table).where(whose == number, *until))
         if last is None:
             return

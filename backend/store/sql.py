@@ -142,14 +142,14 @@ class SqlStore(VmReads, HostReads):
         """Remove a VM and everything of it. :raises NotFoundError: there is none"""
         with self._reading() as connection:
             number, arch = vm_queries.vm_number(connection, vm_id)
-            host_id, _, _ = vm_queries.places_of(connection, [vm_id])[vm_id]
-        removal.remove_vm(self.writing, number, arch, host_id)
+            host_id, name, _ = vm_queries.places_of(connection, [vm_id])[vm_id]
+        removal.remove_vm(self.writing, number, arch, removal.Owner(host_id, name))
 
     def remove_host(self, name: str) -> None:
         """Remove a host and everything of it. :raises NotFoundError: there is no such host"""
         with self._reading() as connection:
             number = hosts.host_number(connection, name)
-        removal.remove_host(self.writing, number, name)
+        removal.remove_host(self.writing, removal.Owner(number, name))
 
     def add_refusals(self, found: Sequence[Refusal]) -> None:
         """Add refusals to those of their token and reason."""

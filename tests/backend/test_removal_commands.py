@@ -9,9 +9,11 @@ from backend.__main__ import main
 from backend.auth import TokenKind
 from backend.store import open_store
 from backend.store.values import TimeRange, Token
-from tests.batches import START_NS, VM_ID, fault_count, make_batch, make_host
+from tests.backend.serving import make_server
+from tests.batches import NS_PER_S, START_MS, START_NS, VM_ID, fault_count, make_batch, make_host
 
 OTHER_VM = "00000000000000b2"
+NEW_VM = "00000000000000c3"
 TOKEN = "a" * 64
 
 
@@ -114,3 +116,34 @@ def test_what_is_not_there_is_said(
     status, printed = run(capsys, *arguments, "--database", filled)
     assert status == 2
     assert said in printed
+
+
+def test_a_server_that_runs_meanwhile_shows_nothing_of_what_was_removed(
+    filled: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = {"from_": START_MS, "to": START_MS + 400_000, "sort": "faults", "totals": True}
+    charted = {"from_": START_MS, "to": START_MS + 400_000, "step": "100s"}
+    with closing(open_store(filled)) as store:
+        server = make_server(store)
+        server.clock.now_ns = START_NS + 300 * NS_PER_S
+        before = server.get("/api/v1/rates", **charted)
+        assert {item["id"]: item["faults"] for item in server.get("/api/v1/vms", **asked)["items"]} == {
+            VM_ID: 1234,
+            OTHER_VM: 50,
+        }
+        assert run(capsys, "host", "remove", "b", "--yes", "--database", filled)[0] == 0
+        # It delivers as often as the removed one had been changed, before anybody looks.
+        for number in range(5):
+            at_s = 200 + number
+            counts = [fault_count(NEW_VM, second=at_s)]
+            server.apply(make_batch(number, host=make_host("c"), stream="7" * 32, fault_counts=counts))
+        listed = server.get("/api/v1/vms", **asked)
+        assert {item["id"]: item["faults"] for item in listed["items"]} == {VM_ID: 1234, NEW_VM: 5}
+        assert listed["totals"]["faults"] == 1239
+        rates = server.get("/api/v1/rates", **charted)
+        assert {series["key"]: series["counts"] for series in rates["series"]} == {
+            VM_ID: [1234, 0, 0, 0],
+            NEW_VM: [0, 0, 5, 0],
+        }
+        # A page that has the state before is told all anew.
+        assert len(server.get("/api/v1/rates", **charted, after=before["version"])["times_ms"]) == 4

@@ -14,7 +14,8 @@ metadata = MetaData(
     }
 )
 
-# SQLite numbers rows by itself only in a column whose type is exactly INTEGER.
+# SQLite numbers rows by itself only in a column whose type is exactly INTEGER. A table that is to give each
+# number once, whatever is removed, is made with ``sqlite_autoincrement``.
 ROW_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 
 GREATEST: Mapping[str, bool] = {"greatest": True}

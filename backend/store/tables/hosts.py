@@ -37,6 +37,7 @@ hosts = Table(
     text("collector", default="''"),
     number("clock_offset_ns", nullable=True),
     Index(None, "reported_name", "is_recording", unique=True),
+    sqlite_autoincrement=True,
 )
 
 sources = Table(
@@ -54,6 +55,7 @@ sources = Table(
     UniqueConstraint("host_id", "boot_id", "counting"),
     Index(None, "host_id", "last_ns"),
     Index(None, "boot_id", "last_ns"),
+    sqlite_autoincrement=True,
 )
 
 findings = Table(
@@ -75,6 +77,7 @@ streams = Table(
     text("stream"),
     reference("host_id", "hosts.id"),
     UniqueConstraint("host_id", "stream"),
+    sqlite_autoincrement=True,
 )
 
 applied_batches = Table(
@@ -142,6 +145,7 @@ host_events = Table(
     number("one_in", nullable=True),
     Index(None, "host_id", "time_ns", "id"),
     Index(None, "time_ns", "id"),
+    sqlite_autoincrement=True,
 )
 
 collector_costs = Table(

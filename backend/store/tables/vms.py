@@ -29,6 +29,7 @@ vms = Table(
     Index(None, "reported_id"),
     Index(None, "name"),
     Index(None, "pid"),
+    sqlite_autoincrement=True,
 )
 Index("ix_vms_first_seen_ms_public_id", vms.c.first_seen_ms.desc(), vms.c.public_id)
 

@@ -17,7 +17,7 @@ from backend.store.base import Store
 from backend.store.migrate import check_drift, downgrade, migrate
 from backend.store.tables import metadata
 from backend.store.values import TimeRange, VmFilter, VmSummary
-from faultmodel.record import Span
+from faultmodel.record import HostEvent, Span
 from tests.backend.store.conftest import NewUrl
 from tests.batches import (
     START_NS,
@@ -215,6 +215,32 @@ def test_coverage_by_source_can_be_taken_back_without_loss(new_url: NewUrl) -> N
                 (span.from_ms, span.to_ms) for span in whole
             ]
     assert check_drift(url) == []
+
+
+def test_numbers_that_are_given_once_can_be_taken_back_without_loss(new_url: NewUrl) -> None:
+    url = new_url()
+    with closing(open_store(url)) as store:
+        for number, name in enumerate("abc"):
+            batch = make_batch(
+                host=make_host(name, boot_id=name),
+                vms=[make_vm(f"{number:016x}")],
+                fault_counts=[fault_count(f"{number:016x}", faults=number)],
+                events=[HostEvent(time_ns=START_NS, kind="attached")],
+            )
+            assert store.apply(batch, START_NS)
+        before, version = _every_vm(store), store.version()
+        events = store.host_events(None, TimeRange(), limit=9, before=None)
+
+    for _ in range(2):
+        downgrade(url, "0007")
+        migrate(url)
+        assert check_drift(url) == []
+    with closing(open_store(url)) as store:
+        assert (_every_vm(store), store.version()) == (before, version)
+        assert store.host_events(None, TimeRange(), limit=9, before=None) == events
+        store.remove_host("c")
+        assert store.apply(make_batch(host=make_host("d"), stream="6" * 32), START_NS)
+        assert max(store.version()) > max(version)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,9 @@
 """What is removed of VMs and hosts: all of it, nothing else; and what came by which token."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+
 import pytest
 from sqlalchemy import func, select
 
@@ -9,6 +13,7 @@ from backend.store.base import Store
 from backend.store.sql import SqlStore
 from backend.store.tables import metadata
 from backend.store.values import Contents, TimeRange
+from backend.store.writer import Writer
 from faultmodel.record import Cost, HostEvent, Loss, Span
 from faultmodel.wire import Batch
 from tests.batches import (
@@ -89,6 +94,51 @@ def test_a_host_is_removed_and_no_other(store: Store) -> None:
     # It may come again, and is new then.
     assert store.apply(full("a", ONE, VM_ID), START_NS)
     assert store.vm(VM_ID, ALWAYS).faults == 7
+
+
+def numbers(store: Store) -> dict[str, int]:
+    """Return the greatest number that each table gives, of those that number their rows."""
+    assert isinstance(store, SqlStore)
+    with store.writing() as writer:
+        return {
+            table.name: writer.connection.scalar(select(func.max(table.c.id))) or 0
+            for table in metadata.sorted_tables
+            if "id" in table.c
+        }
+
+
+def test_numbers_are_given_once(store: Store) -> None:
+    store.apply(full("a", ONE, VM_ID), START_NS)
+    before = numbers(store)
+    assert set(before) == {"hosts", "sources", "streams", "host_events", "vms"}
+    store.remove_host("a")
+    store.apply(full("b", TWO, OTHER_VM), START_NS)
+    after = numbers(store)
+    assert {name for name in after if after[name] <= before[name]} == set()
+
+
+def test_a_host_that_is_new_meanwhile_stays(store: Store) -> None:
+    assert isinstance(store, SqlStore)
+    store.apply(full("a", ONE, VM_ID), START_NS)
+    (number,) = store.version()
+    transactions = count()
+
+    @contextmanager
+    def writing() -> Iterator[Writer]:
+        if next(transactions) == 1:
+            store.remove_host("a")
+            store.apply(full("b", TWO, OTHER_VM), START_NS)
+        with store.writing() as writer:
+            yield writer
+
+    with pytest.raises(NotFoundError, match="host 'a' was removed meanwhile"):
+        removal.remove_host(writing, removal.Owner(number, "a"))
+    assert store.contents("b") == Contents(hosts=1, vms=1, faults=9, batches=1)
+    # Nor is one removed that goes by another name.
+    (other,) = store.version()
+    with pytest.raises(NotFoundError):
+        removal.remove_host(store.writing, removal.Owner(other, "a"))
+    assert store.contents(None) == Contents(hosts=1, vms=1, faults=9, batches=1)
 
 
 def test_a_vm_is_removed_and_no_other(store: Store) -> None:

@@ -21,8 +21,8 @@ from backend.store.base import Store
 from backend.store.changes import FOR_EVER_MS, Counted, Version
 from faultmodel.record import ExitKind
 
-LENGTHS_S = (1, 5, 15, 30, 60, 300, 1800, 3600)
-"""Each is a multiple of the one before; a day is far too seldom asked for as a whole."""
+LENGTHS_S = (1, 5, 15, 30, 60, 300, 1800, 3600, 86_400)
+"""Each is a multiple of the one before. The days since 1970 are few enough to be kept."""
 MOST_CELLS = 500_000
 """Counts that are kept, of a VM in a block: some 40 MB."""
 _MS = 1_000
@@ -137,9 +137,17 @@ class Blocks:
             self._kept.clear()
             self._cells = 0
             return
-        for length_s, newest in self._newest.items():
-            first = min(time_ms // (length_s * _MS), newest + 1)
-            for index in range(first, newest + 1):
+        possible = [
+            (length_s, range(time_ms // (length_s * _MS), newest + 1))
+            for length_s, newest in self._newest.items()
+        ]
+        if sum(len(indices) for _, indices in possible) * len(_KINDS) > len(self._kept):
+            # After something of long ago: there are fewer blocks than there could be since.
+            for key in [key for key in self._kept if end_ms(key) > time_ms]:
+                self._drop(key)
+            return
+        for length_s, indices in possible:
+            for index in indices:
                 for kind in _KINDS:
                     self._drop((kind, length_s, index))
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from backend.errors import ParameterError
 from backend.query.blocks import LENGTHS_S, NONE, Blocks, Key, Sums, added
 from backend.store.changes import Version
+from backend.store.errors import check_time
 from faultmodel.record import ExitKind
 
 MOST_READ = 2_000_000
@@ -100,6 +101,7 @@ class View:
             )
 
     def _read(self, counted: ExitKind | None, length_s: int, first: int, end: int) -> None:
+        check_time()
         store = self._blocks.store
         span = (first * length_s * _MS, end * length_s * _MS, length_s * _MS)
         kinds: Sequence[ExitKind | None] = [None] if counted is None else list(ExitKind)
@@ -119,7 +121,8 @@ class View:
 
     def _add(self, blocks: Mapping[Key, Sums]) -> None:
         self._own.update(blocks)
-        self._cells += sum(map(len, blocks.values()))
+        # Also of an empty one, of which there may be many.
+        self._cells += sum(1 + len(sums) for sums in blocks.values())
         if self._cells > MOST_READ:
             raise ParameterError(
                 "step", "too many VMs and steps at once; ask for longer steps, or a shorter range"

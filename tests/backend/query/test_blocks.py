@@ -1,5 +1,6 @@
 """Sums that are kept are what the store has, however batches come and ranges lie."""
 
+import tracemalloc
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -13,7 +14,18 @@ from backend.store import open_store
 from backend.store.base import Store
 from faultmodel.record import ExitKind, Span
 from faultmodel.wire import Batch
-from tests.batches import NS_PER_S, START_MS, START_NS, START_S, VM_ID, exit_count, fault_count, make_batch
+from tests.batches import (
+    NS_PER_S,
+    START_MS,
+    START_NS,
+    START_S,
+    VM_ID,
+    exit_count,
+    fault_count,
+    make_batch,
+    make_host,
+    make_vm,
+)
 
 RECEIVED_NS = START_NS + 5000 * NS_PER_S
 OTHER = "00000000000000b2"
@@ -38,6 +50,15 @@ def second(at: int, faults: int, *, vm: str = VM_ID, sequence: int | None = None
     span = Span(START_NS + at * NS_PER_S, START_NS + (at + 1) * NS_PER_S)
     counts = [fault_count(vm, second=at, faults=faults)]
     return make_batch(at if sequence is None else sequence, covered=(span,), fault_counts=counts)
+
+
+def recording_of_1970(faults: int) -> Batch:
+    """Return a recording whose clock began at 0."""
+    vm = make_vm("c" * 16, started_ns=0)
+    counts = [fault_count(vm.id, second=-START_S + 1, faults=faults)]
+    host = make_host("recorded", state="replay")
+    span = Span(NS_PER_S, 2 * NS_PER_S)
+    return make_batch(0, stream="e" * 32, host=host, vms=[vm], covered=(span,), fault_counts=counts)
 
 
 @pytest.fixture
@@ -73,6 +94,24 @@ def test_a_batch_that_comes_late_is_in_the_next_answer(filled: Store) -> None:
     filled.apply(second(1000, 7, sequence=4000), RECEIVED_NS)
     after = view(filled, blocks).total(None, START_S, START_S + 4000)
     assert sum(after.values()) == sum(before.values()) + 7
+
+
+def test_a_batch_of_1970_is_in_the_next_answer_and_costs_no_block_for_each_second_since(
+    filled: Store,
+) -> None:
+    blocks = Blocks(filled)
+    before = view(filled, blocks).total(None, 0, START_S + 4000)
+    filled.apply(recording_of_1970(faults=7), RECEIVED_NS)
+    tracemalloc.start()
+    try:
+        # Forgets what is kept of any second since, and reads 57 years.
+        after = view(filled, blocks).total(None, 0, START_S + 4000)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after == truth(filled, 0, START_S + 4000)
+    assert Counter(after.values()) - Counter(before.values()) == Counter([7])
+    assert most < 32 * 2**20
 
 
 def test_whoever_still_reads_an_older_state_sees_that_one(filled: Store) -> None:

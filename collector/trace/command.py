@@ -98,30 +98,38 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _import(files: ExitStack, uplink: Uplink, options: argparse.Namespace, end_ns: int) -> None:
-    failed: list[TraceError] = []
-    prepared = []
+    count, failed, prepared = len(options.files), 0, []
     hosts = names([name_of(path) for path in options.files], options.host)
     # All are looked through before the first is sent: a mistake is told before it is half done.
     for path, host in zip(options.files, hosts, strict=True):
-        try:
+        with _failure_told(count) as failure:
             prepared.append(_prepare(files.enter_context(opened(path)), host, options, end_ns))
-        except TraceError as exc:
-            failed.append(exc)
+        failed += bool(failure)
     for one in prepared:
-        try:
+        with _failure_told(count) as failure:
             _send_all(uplink, one)
-        except NoServerError:
-            raise
-        except TraceError as exc:
-            failed.append(exc)
-        else:
             _tell(one.survey, one.recording.report)
-    if len(options.files) == 1 and failed:
-        raise failed[0]
-    for error in failed:
-        logger.error("not imported: %s", error)
+        failed += bool(failure)
+    if failed == count:
+        raise TraceError(f"none of the {count} files was imported")
     if failed:
-        raise TraceError(f"{len(failed)} of {len(options.files)} files were not imported, the others were")
+        raise TraceError(f"{failed} of {count} files were not imported, the others were")
+
+
+@contextmanager
+def _failure_told(count: int) -> Iterator[list[TraceError]]:
+    """Log what is wrong with one of several files, at once: the server may not be there for the next.
+
+    :param count: how many files there are; what is wrong with the only one is raised
+    """
+    failure: list[TraceError] = []
+    try:
+        yield failure
+    except TraceError as exc:
+        if count == 1 or isinstance(exc, NoServerError):
+            raise
+        logger.error("not imported: %s", exc)
+        failure.append(exc)
 
 
 def send(uplink: Uplink, batch: bytes, *, patience_s: float = PATIENCE_S) -> None:

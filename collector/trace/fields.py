@@ -1,14 +1,19 @@
 """Events as perf trace prints them: their fields, of which the kernel's own text is made here.
 
 perf prints an event's text where it cannot do better (``:address 4000 error_code 6``), and else its fields
-by name, numbers in decimal: ``(fault_address: 16384, error_code: 6)``. A field's name is that of the kernel's
-format file. Source: Linux 6.18 tools/perf/builtin-trace.c, trace__fprintf_tp_fields(); arch/x86/kvm/trace.h.
+by name, numbers in decimal and without those that are 0: ``(fault_address: 16384, error_code: 6)``. A field's
+name is that of the kernel's format file. Source: Linux 6.18 tools/perf/builtin-trace.c,
+trace__fprintf_tp_fields(); arch/x86/kvm/trace.h, and mmu/mmutrace.h.
+
+An event that lacks its vCPU may be of vCPU 0, or of a kernel whose event has none: only where other fields
+of it show that it has one is 0 written out. ``tasks`` tells it from the other events.
 """
 
-import re
 from collections.abc import Callable, Mapping
 
-_FIELD = re.compile(r"(\w+): (-?\d+|0x[0-9a-f]+)(?=[,)]|$)")
+from faultmodel.exits import positive_errno
+from faultmodel.perf_fields import fields
+
 _VMX, _SVM = 1, 2
 _REASONS: Mapping[tuple[int, int], str] = {
     (_VMX, 0): "EXCEPTION_NMI",
@@ -26,42 +31,57 @@ _Fields = Mapping[str, int]
 def text_of(event: str, shown: str) -> str:
     """Return the kernel's text of an event.
 
-    :param shown: what stands after the event's name; returned as it is where fields are missing in it
+    :param shown: what stands after the event's name; returned as it is of an event that is not known
     """
     if shown.startswith(":"):
         return shown[1:].strip()
-    found = {name: int(value, 0) for name, value in _FIELD.findall(shown)}
-    try:
-        return _TEXTS[event](found)
-    except KeyError:
-        return shown
+    text = _TEXTS.get(event)
+    return (text(fields(shown)) or shown) if text is not None else shown
 
 
 def _page_fault(found: _Fields) -> str:
-    head = f"vcpu {found['vcpu_id']} rip {found['guest_rip']:#x} " if "vcpu_id" in found else ""
+    # Both are there from Linux 6.1 on.
+    has_vcpu = "vcpu_id" in found or "guest_rip" in found
+    head = f"vcpu {found['vcpu_id']} rip {found['guest_rip']:#x} " if has_vcpu else ""
     return f"{head}address {found['fault_address']:#x} error_code {found['error_code']:#x}"
 
 
 def _exit(found: _Fields) -> str:
+    if "isa" not in found:
+        return _riscv_exit(found) if "scause" in found or "sepc" in found else ""
     head = f"vcpu {found['vcpu_id']} " if "vcpu_id" in found else ""
     number = found["exit_reason"]
     reason = _REASONS.get((found["isa"], number & 0xFFFF), f"{number:#x}")
-    info = f" info1 {found['info1']:#x}" if "info1" in found else ""
-    return f"{head}reason {reason} rip {found['guest_rip']:#x}{info}"
+    return f"{head}reason {reason} rip {found['guest_rip']:#x} info1 {found['info1']:#x}"
+
+
+def _riscv_exit(found: _Fields) -> str:
+    return ", ".join(f"{name.upper()}:{found[name]:#x}" for name in _RISCV_EXIT)
+
+
+def _entry(found: _Fields) -> str:
+    # On x86 it has always had the vCPU, elsewhere never. There it has the PC instead.
+    return "" if found.keys() & {"vcpu_pc", "pc"} else f"vcpu {found['vcpu_id']}"
 
 
 def _userspace_exit(found: _Fields) -> str:
-    errno = found["errno"] - (1 << 32 if found["errno"] >= 1 << 31 else 0)
-    return f"reason {found['reason']:#x} ({found['reason']}) errno {-errno if errno < 0 else 0}"
+    errno = found["errno"]
+    failed = positive_errno(errno) if errno < 0 or errno >> 31 else 0
+    return f"reason {found['reason']:#x} ({found['reason']}) errno {failed}"
 
 
+_RISCV_EXIT = ("sepc", "scause", "stval", "htval", "htinst")
+"""Source: Linux 6.18 arch/riscv/kvm/trace.h."""
 _TEXTS: Mapping[str, Callable[[_Fields], str]] = {
     "kvm_page_fault": _page_fault,
     "kvm_exit": _exit,
-    "kvm_entry": lambda found: f"vcpu {found['vcpu_id']}",
+    "kvm_entry": _entry,
     "kvm_userspace_exit": _userspace_exit,
     "kvm_mmu_spte_requested": lambda found: (
         f"gfn {found['gfn']:x} pfn {found['pfn']:x} level {found['level']}"
+    ),
+    "handle_mmio_page_fault": lambda found: (
+        f"addr:{found['addr']:x} gfn {found['gfn']:x} access {found['access']:x}"
     ),
     "kvm_guest_fault": lambda found: (
         f"ipa {found['ipa']:#x}, hsr {found['hsr']:#x}, hxfar {found['hxfar']:#x}, pc {found['vcpu_pc']:#x}"

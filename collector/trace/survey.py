@@ -20,7 +20,7 @@ _ARCH_OF_EVENT: Mapping[str, str] = {
     "kvm_mmu_spte_requested": "x86_64",
 }
 """Events that one architecture alone has. ``kvm_exit`` is in all, each with a text of its own."""
-_REASON = re.compile(r"reason .*?(\d+)\)?$").search
+_REASON = re.compile(r"reason .*?(\d+)\)?(?: errno \d+)?$").search
 _ARCH_OF_REASON: Mapping[str, str] = {"x86": "x86_64", "arm64": "aarch64", "riscv": "riscv64"}
 """By the kernel's names of architectures, of those that alone have an exit reason."""
 _KNOWN_FAULTS = frozenset(

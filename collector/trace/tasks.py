@@ -25,7 +25,7 @@ from faultmodel.text import cut
 _VCPU_EVENTS = frozenset(
     (
         *("kvm_entry", "kvm_exit", "kvm_userspace_exit", "kvm_page_fault", "kvm_guest_fault"),
-        "kvm_run_exit",
+        *("kvm_run_exit", "kvm_memory_fault"),
         *("kvm_mmu_spte_requested", "fast_page_fault", "handle_mmio_page_fault", "kvm_fast_mmio"),
     )
 )
@@ -52,6 +52,8 @@ class _Task:
     task: str
     vcpu: int | None
     """The first that an event of this thread names."""
+    unnamed_by: set[str] = field(default_factory=set)
+    """The events of this thread that name none."""
     is_vcpu: bool = False
     has_thread: bool = True
 
@@ -61,6 +63,8 @@ class Tasks:
     """The threads of a recording, collected while it is surveyed."""
 
     _by_tid: dict[int, _Task] = field(default_factory=dict)
+    _naming: set[str] = field(default_factory=set)
+    """The events that name a vCPU in some thread."""
 
     def see(self, line: Line) -> None:
         """Take note of the thread of an event."""
@@ -71,6 +75,9 @@ class Tasks:
             task.is_vcpu = True
             if line.text.startswith(("vcpu ", "cpu_index ")) and (found := _VCPU_TEXT(line.text)):
                 task.vcpu = int(found[1])
+                self._naming.add(line.event)
+            else:
+                task.unnamed_by.add(line.event)
 
     def _new(self, line: Line, before: _Task | None) -> _Task:
         # A thread's process may be missing on some of its lines (the table of them overran): keep it.
@@ -78,7 +85,7 @@ class Tasks:
             return before
         group = (None, _label(line.task)) if line.tgid is None else (line.tgid, "")
         known = before or _Task(group, line.task, None)
-        return _Task(group, line.task, known.vcpu, known.is_vcpu, line.has_thread)
+        return _Task(group, line.task, known.vcpu, known.unnamed_by, known.is_vcpu, line.has_thread)
 
     def machines(self, identity: str, unnamed: str, from_ns: int, to_ns: int) -> "Machines":
         """Return the VMs.
@@ -103,9 +110,13 @@ class Tasks:
             vm = self._vm(identity, task, pid, from_ns, to_ns)
             machines.vms[vm.id] = vm if vm.name else replace(vm, name=cut(unnamed, TEXT_LENGTH))
             # A CPU runs one vCPU after the other: which, its events tell.
-            known = task.vcpu if told else _number(task.task, place)
+            known = self._vcpu(task) if told else _number(task.task, place)
             machines.threads[tid] = Thread(vm.id, known if task.has_thread else None)
         return machines
+
+    def _vcpu(self, task: _Task) -> int | None:
+        # perf trace leaves out a field that is 0: an event that names other threads' vCPUs names 0 so.
+        return 0 if task.vcpu is None and task.unnamed_by & self._naming else task.vcpu
 
     def _vm(self, identity: str, task: _Task, pid: int, from_ns: int, to_ns: int) -> Vm:
         process = self._by_tid.get(pid, task).task if task.group[0] is not None else task.task

@@ -149,10 +149,11 @@ def test_perf_trace_has_reason_and_errno_of_an_exit(tmp_path: Path) -> None:
     path = write(tmp_path, *lines)
     (fault,) = faults(path)
     assert (fault.format, fault.syndrome, fault.vcpu, fault.rip) == ("ept", 386, 2, 4096)
-    first, second = exits(path)
+    first, second, third = exits(path)
     assert (first.record.kind, first.record.address) == (ExitKind.MEMORY_FAULT, 0x4000)
     assert (second.record.kind, second.reason) == (ExitKind.BARE_ERROR, 0)
-    assert unreadable(path) == 1
+    assert (third.record, third.reason) == (None, 6)
+    assert unreadable(path) == 0
 
 
 def test_qemu_s_own_log_has_its_exits() -> None:
@@ -160,6 +161,12 @@ def test_qemu_s_own_log_has_its_exits() -> None:
     assert [(found.reason, found.vcpu, found.errno) for found in exits(path)] == [(2, 0, 0), (8, 0, 0)]
     (only,) = prepare(path).batches()
     assert (only.arch, vm_of(path).vmm, vm_of(path).pid) == ("x86_64", "qemu", 15268)
+
+
+def test_memory_faults_alone_in_qemu_s_log_are_exits(tmp_path: Path) -> None:
+    path = write(tmp_path, "9@1647341556.924606:kvm_memory_fault start 0x4000 size 0x1000 flags 0x8\n")
+    (found,) = exits(path, arch="x86_64")
+    assert (found.vcpu, found.record.kind, found.record.gpa) == (0, ExitKind.MEMORY_FAULT, 0x4000)
 
 
 @pytest.mark.parametrize("shows_where", [True, False])

@@ -105,6 +105,24 @@ def test_a_file_that_cannot_be_read_does_not_stop_the_others(
     ]
 
 
+def test_a_file_that_cannot_be_read_is_named_where_the_server_is_away_too(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    good = write(tmp_path, FAULT).rename(tmp_path / "good.txt")
+    broken = write(tmp_path, "no event\n").rename(tmp_path / "broken.txt")
+    with serve(Reply(401)) as server, pytest.raises(TraceError, match="token"):
+        command.run(parse(str(broken), str(good), "--server", server.url))
+    assert [message.partition("txt")[0] for message in caplog.messages] == [
+        f"not imported: {tmp_path}/broken."
+    ]
+
+
+def test_none_of_several_files_is_said_to_be_none(tmp_path: Path) -> None:
+    files = [str(tmp_path / name) for name in ("a.txt", "b.txt")]
+    with serve() as server, pytest.raises(TraceError, match="none of the 2 files was imported"):
+        command.run(parse(*files, "--server", server.url))
+
+
 def test_a_file_that_the_server_refuses_does_not_stop_the_others(tmp_path: Path) -> None:
     files = [str(write(tmp_path, FAULT).rename(tmp_path / name)) for name in ("a.txt", "b.txt")]
     body = b'{"detail": "no such thing", "code": "damaged"}'

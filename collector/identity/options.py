@@ -1,7 +1,7 @@
 """Reading a VMM's command line: the option syntaxes of several programs."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import PurePosixPath
 
 _GENERIC = frozenset(
@@ -16,25 +16,31 @@ _GENERIC = frozenset(
 """Names of sockets and settings, and of the folders they lie in, that say nothing about the VM."""
 
 
-def option(command: Sequence[str], *names: str) -> str:
+def option(command: Sequence[str], *names: str, texts: Collection[str] = ()) -> str:
     """Return the value that an option has last; empty where it does not occur.
 
     Both ``--name value`` and ``--name=value`` are read. Options end at a lone ``--``.
     """
     value = ""
-    for found in options(command, *names):
+    for found in options(command, *names, texts=texts):
         value = found
     return value
 
 
-def options(command: Sequence[str], *names: str) -> Iterator[str]:
-    """Yield an option's values in order, under any of its names."""
+def options(command: Sequence[str], *names: str, texts: Collection[str] = ()) -> Iterator[str]:
+    """Yield an option's values in order, under any of its names.
+
+    :param texts: options whose value is a text, which may look like an option
+    """
     arguments = iter(command[1:])
     for argument in arguments:
         if argument == "--":
             return
         if argument in names:
             yield next(arguments, "")
+            continue
+        if argument in texts:
+            next(arguments, "")
             continue
         name, equals, value = argument.partition("=")
         if equals and name in names:

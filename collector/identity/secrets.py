@@ -12,17 +12,25 @@ _LOOKED_AT = 8 * COMMAND_LENGTH
 
 _HIDDEN = "\0"
 """Stands for a secret while others are looked for: no argument of a process can hold it."""
-_NAME = re.compile(r"""(?<![\w.-])(?P<name>[\w.-]{1,64})"?(?P<equals>[=:])""")
-"""``name=`` anywhere in an argument, and ``"name":`` of JSON; ``name:`` alone is no assignment."""
+_NAME = re.compile(r"""(?<![\w.-])(?P<name>[\w.-]++)(?:(?P<json>["'])\s{0,16}:|["']?=)""")
+"""``name=`` anywhere in an argument, and ``"name":`` of JSON, in which QEMU takes ``'name':`` too; ``name:``
+alone is no assignment."""
+_HEADER = re.compile(r"(?<![\w.-])([\w-]++):[ \t]+(?=[^\s\0])(?![^,\0]{0,32}\0).*", re.DOTALL)
+"""Of HTTP: ``X-Auth-Token: value``, a blank after its colon. One of which the value is hidden is left out."""
 _LIST_VALUE = re.compile(r'\s?"(?:\\.|[^"\\])*"?|(?:[^,]|,,)*')
 """In QEMU's lists, and those like them, a comma ends a value, unless it is doubled. JSON quotes strings."""
-_JSON_VALUE = re.compile(r'\s*(?:"(?:\\.|[^"\\])*"?|[^,}\]]*)')
-_WORD_VALUE = re.compile(r'"[^"]*"?|\S*')
-"""In a kernel's command line a blank ends a value, unless it is quoted."""
+_JSON_VALUE = re.compile(r"""\s*(?:"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?|\[[^\]]*\]?|\{[^}]*\}?|[^,}\]]*)""")
+_WORD_VALUE = re.compile(r""""[^"]*"?|'[^']*'|\S*""")
+_QUOTED_WORD = re.compile(r'[^"]*')
+"""In a kernel's command line a blank ends a value, unless it is quoted, or the name is with it."""
 _URL_PASSWORD = re.compile(r"""(://[^/?#\s:@,"']*:)[^\s/?#"']*(?=@)""")
 _ISCSI_PASSWORD = re.compile(r"(iscsi://[^/?#\s%@]*%)[^\s/?#]*(?=@)")
 """Source: QEMU, "iSCSI": iscsi://[<username>[%<password>]@]<host>..."""
-_URL_FIELD = re.compile(r"([?&]([\w.-]{1,64})=)([^&#\s,]*)")
+_DRACUT_PASSWORD = re.compile(r"(\biscsi:(?!//)[^\s:@/]*:)[^\s@/]*(?=@)")
+"""Source: dracut.cmdline(7), netroot=iscsi:[<username>:<password>[:<reverse>:<password>]@]..."""
+_URL_FIELD = re.compile(r"([?&]([\w.-]++)=)([^&#\s,]*)")
+_SIGNATURES = ("sig", "signature")
+"""Who has a signed URL has what it points to."""
 _RBD_KEY = re.compile(r"(:key=)(?:\\.|[^:,\\])*")
 """Ceph's options are parted by colons. Source: QEMU, block/rbd.c, qemu_rbd_parse_filename()."""
 _AUTHORIZATION = re.compile(r"\b(Bearer|Basic)\s+[^\s,\"']+", re.I)
@@ -44,20 +52,24 @@ _KERNEL_OPTIONS = frozenset(
     )
 )
 """What follows these is words parted by blanks."""
-_ENDINGS = ("password", "passwd", "passphrase", "secret", "token", "credential", "credentials", "pwd")
+_ENDINGS = ("password", "passwd", "passphrase", "passcode", "secret", "token", "credential", "pwd")
 _WHOLE = frozenset(
     (
         *("pass", "key", "psk", "cookie", "authorization", "settingspw"),
         *("apikey", "accesskey", "authkey", "masterkey", "privatekey", "secretkey", "sharedkey", "sshpass"),
-        *("dbpass", "userpass", "keypass"),
+        *("dbpass", "userpass", "keypass", "pw", "rootpw"),
     )
 )
 _NOT_SECRET = frozenset(("pub", "public", "authorized", "no", "ask"))
 """A name with one of these words: a public key, an option that turns something off."""
-_SECRET_OBJECT = re.compile(r"(?:password|key|cookie)-secret")
+_SECRET_OBJECT = re.compile(r"(?:proxy-)?(?:password|key|cookie)-secret")
 """QEMU's names for the id of the object that has the secret."""
 _SWITCHES = frozenset(("", "on", "off", "yes", "no", "true", "false", "null"))
+_OPTION = re.compile(r"-[A-Za-z]|--[a-z].*", re.DOTALL)
+"""What follows an option that has no value here; a secret may begin with a hyphen too."""
 _PATH = re.compile(r"/(?:boot|dev|etc|home|lib|mnt|nix|opt|proc|root|run|srv|sys|tmp|usr|var)/[\w./@+-]*")
+_KEY_FILE = re.compile(r"(?:\.{1,2}/)?[\w./@+-]{1,256}\.(?:key|pem|crt|cer|der|p12|pfx|jks|aes|bin|txt)")
+"""Of a key: it is in a file more often than not."""
 
 
 def command_text(command: Sequence[str]) -> str:
@@ -66,8 +78,8 @@ def command_text(command: Sequence[str]) -> str:
     before = ""
     for argument in command:
         looked_at = argument[:_LOOKED_AT]
-        if before.startswith("-") and is_secret(before.lstrip("-")) and not looked_at.startswith("-"):
-            shown += f" {_HIDDEN}"
+        if before.startswith("-") and is_secret(before.lstrip("-")) and not _OPTION.fullmatch(looked_at):
+            shown += f" {_value(before.lstrip('-'), looked_at)}"
         else:
             shown += f" {_without_secrets(looked_at, before)}"
         if len(shown) > COMMAND_LENGTH + 1:
@@ -80,17 +92,29 @@ def is_secret(name: str) -> bool:
     """Tell whether what is set by this name is a secret: ``DB_PASSWORD``, ``apiKey``; not ``token-file``."""
     if _SECRET_OBJECT.fullmatch(name.rpartition(".")[2]):
         return False
-    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)
-    last = words[-1].lower() if words else ""
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
     if _NOT_SECRET.intersection(word.lower() for word in words):
         return False
-    return last in _WHOLE or last.endswith(_ENDINGS)
+    last = words[-1].lower() if words else ""
+    # Ruby on Rails' SECRET_KEY_BASE is one as well.
+    return _is_secret_word(last) or _is_plural(name) or words[-3:] == ["SECRET", "KEY", "BASE"]
+
+
+def _is_secret_word(word: str) -> bool:
+    return word in _WHOLE or word.endswith(_ENDINGS)
+
+
+def _is_plural(name: str) -> bool:
+    """Tell whether these are secrets, or how many: ``API_KEYS``, ``tokens=5``."""
+    last = name.rstrip("0123456789_.-").rpartition("_")[2].rpartition("-")[2].rpartition(".")[2].lower()
+    return not _is_secret_word(last) and last.endswith("s") and _is_secret_word(last.removesuffix("s"))
 
 
 def _without_secrets(argument: str, option: str) -> str:
     argument = _URL_PASSWORD.sub(rf"\1{_HIDDEN}", argument)
     argument = _ISCSI_PASSWORD.sub(rf"\1{_HIDDEN}", argument)
-    argument = _URL_FIELD.sub(lambda found: found[1] + _value(found[2], found[3]), argument)
+    argument = _DRACUT_PASSWORD.sub(rf"\1{_HIDDEN}", argument)
+    argument = _URL_FIELD.sub(_url_field, argument)
     argument = _AUTHORIZATION.sub(rf"\1 {_HIDDEN}", argument)
     argument = _CREDENTIAL.sub(lambda found: f"{found[1] or found[2]}{_HIDDEN}", argument)
     if "rbd:" in argument:
@@ -98,9 +122,21 @@ def _without_secrets(argument: str, option: str) -> str:
     name, equals, rest = argument.partition("=")
     if equals and name in _KERNEL_OPTIONS:
         return f"{name}={_without_values(rest, _WORD_VALUE, frozenset())}"
+    if equals and name.startswith("-") and is_secret(name.lstrip("-")):
+        return f"{name}={_value(name.lstrip('-'), rest)}"
     if option in _KERNEL_OPTIONS:
         return _without_values(argument, _WORD_VALUE, frozenset())
+    argument = _HEADER.sub(_header, argument)
     return _without_values(argument, _LIST_VALUE, _secret_here(argument, option))
+
+
+def _url_field(found: re.Match[str]) -> str:
+    is_signature = found[2].lower().endswith(_SIGNATURES)
+    return found[1] + (_HIDDEN if is_signature else _value(found[2], found[3]))
+
+
+def _header(found: re.Match[str]) -> str:
+    return f"{found[1]}: {_HIDDEN}" if is_secret(found[1]) else found[0]
 
 
 def _secret_here(argument: str, option: str) -> frozenset[str]:
@@ -115,14 +151,16 @@ def _without_values(text: str, value: re.Pattern[str], also: frozenset[str]) -> 
     shown = ""
     at = 0
     for found in _NAME.finditer(text):
-        name, is_json = found["name"], found["equals"] == ":"
-        if found.start() < at or (is_json and '"' not in found[0]) or text.startswith(_HIDDEN, found.end()):
+        name, is_json = found["name"], found["json"] is not None
+        if found.start() < at or text.startswith(_HIDDEN, found.end()):
             continue
         if not (name in also or is_secret(name)):
             continue
-        ended = (_JSON_VALUE if is_json else value).match(text, found.end())
+        is_quoted = value is _WORD_VALUE and text[found.start() - 1 : found.start()] == '"'
+        pattern = _JSON_VALUE if is_json else _QUOTED_WORD if is_quoted else value
+        ended = pattern.match(text, found.end())
         assert ended is not None, "an empty value matches"
-        if _value(name, ended[0].strip(' "'), also) == _HIDDEN:
+        if _value(name, ended[0].strip(" \"'"), also) == _HIDDEN:
             shown += text[at : found.end()] + _HIDDEN
             at = ended.end()
     return shown + text[at:]
@@ -132,4 +170,8 @@ def _value(name: str, value: str, also: frozenset[str] = frozenset()) -> str:
     """Return a value as it may be shown: a switch, or the path of a file, is no secret itself."""
     if not (name in also or is_secret(name)) or value.lower() in _SWITCHES or value == _HIDDEN:
         return value
-    return value if name not in also and _PATH.fullmatch(value) else _HIDDEN
+    if name in also:
+        return _HIDDEN
+    is_file = _PATH.fullmatch(value) or (name.lower().endswith("key") and _KEY_FILE.fullmatch(value))
+    is_number_of = value.isdecimal() and _is_plural(name)
+    return value if is_file or is_number_of else _HIDDEN

@@ -35,16 +35,24 @@ _LOADERS = re.compile(
     r"|valgrind(?:\.bin)?|box64|FEXInterpreter|FEXLoader"
 )
 """Programs that load another into their own process: its name stands among their arguments."""
+_LOADER_OPTIONS = frozenset(
+    (
+        *("--library-path", "--inhibit-rpath", "--audit", "--preload", "--argv0"),
+        *("--glibc-hwcaps-prepend", "--glibc-hwcaps-mask"),
+    )
+)
+"""Those that have a value after them. Source: ld.so(8); valgrind's have theirs after an equals sign."""
 
 
 def unwrapped(command: Sequence[str]) -> Sequence[str]:
     """Return the command line of the VMM that a loader runs; any other as it is."""
     if not command or not _LOADERS.fullmatch(PurePosixPath(command[0]).name):
         return command
-    for position, argument in enumerate(command[1:], start=1):
-        if kind([argument], ""):
-            return command[position:]
-    return command
+    # Its own options come first; one of them may have a value that ends as a program is called.
+    position = 1
+    while position < len(command) and command[position].startswith("-"):
+        position += 2 if command[position] in _LOADER_OPTIONS else 1
+    return command[position:] if kind(command[position : position + 1], "") else command
 
 
 def kind(command: Sequence[str], comm: str) -> str:
@@ -67,15 +75,18 @@ def said_by(vmm: str, command: Sequence[str]) -> Said:
     return read(command) if read and command else Said()
 
 
+_QEMU_TEXTS = ("-append", "--append")
+
+
 def _qemu(command: Sequence[str]) -> Said:
     # QEMU merges several -name options key by key; --name is the same as -name.
     name: dict[str, str] = {}
-    for value in options(command, "-name", "--name"):
+    for value in options(command, "-name", "--name", texts=_QEMU_TEXTS):
         name |= qemu_pairs(value, implied="guest")
     # The Android emulator, a QEMU, names its guest after the virtual device: "-avd NAME" or "@NAME".
-    avd = option(command, "-avd") or _short_avd(command)
-    uuid = option(command, "-uuid", "--uuid")
-    for value in options(command, "-smbios", "--smbios"):
+    avd = option(command, "-avd", texts=_QEMU_TEXTS) or _short_avd(command)
+    uuid = option(command, "-uuid", "--uuid", texts=_QEMU_TEXTS)
+    for value in options(command, "-smbios", "--smbios", texts=_QEMU_TEXTS):
         table = qemu_pairs(value)
         if table.get("type") == "1" and not uuid:
             uuid = table.get("uuid", "")
@@ -120,7 +131,7 @@ def _openvmm(command: Sequence[str]) -> Said:
 
 def _gvisor(command: Sequence[str]) -> Said:
     # "runsc-sandbox ... boot ... ID". Source: gVisor, runsc/cmd/boot.go, Usage().
-    return Said(command[-1] if "boot" in command[:-1] else "")
+    return Said(command[-1] if "boot" in command[:-1] and not command[-1].startswith("-") else "")
 
 
 def _virtualbox(command: Sequence[str]) -> Said:

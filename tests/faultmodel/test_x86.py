@@ -44,6 +44,18 @@ def test_a_fetch_that_is_bit_4_in_an_error_code_is_bit_2_in_a_qualification() ->
     assert formats["npf"].access(1 << 2) is Access.READ
 
 
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        (0x181, "page not present"),
+        (0x1C1, "page not present, or executable in user mode alone"),
+        (0x1C9, "page readable"),
+    ],
+)
+def test_a_page_may_be_executable_in_user_mode_alone(word: int, said: str) -> None:
+    assert get("x86_64").formats["ept"].summary(word) == f"read, {said}, final translation"
+
+
 @pytest.mark.parametrize("bit", [3, 4, 5])
 def test_in_a_qualification_any_permission_makes_the_page_present(bit: int) -> None:
     flags = {flag.name: flag.bit for flag in get("x86_64").formats["ept"].flags(1 << bit)}

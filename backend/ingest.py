@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from backend.errors import WrongHostError
 from backend.quotas import Quotas
 from backend.store.base import Store
+from backend.store.bounds import check_bounds
 from backend.store.hosts import RECORDING
 from backend.store.parts import storable
 from backend.store.values import NotStored
@@ -27,11 +28,15 @@ def ingest(
     :raises NotNowError: it may be stored later; its host has handed in too much, say
     :raises StoreError: the database cannot take it now
     """
+    # To find out that bytes are no batch takes as long as to read one.
+    quotas.admit(host, len(body))
     batch = wire.decode(body)
     if not _is_of(batch.host, printable(host)):
         raise WrongHostError(f"this token is for host {host!r}, the batch is of host {batch.host.name!r}")
-    quotas.charge(host, batch, len(body))
     part, left_out = storable(batch)
+    # What can never be stored takes nothing away from what can.
+    check_bounds(part)
+    quotas.charge(host, part)
     is_new = store.apply(part, received_ns, token)
     return is_new, left_out if is_new else ()
 

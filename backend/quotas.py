@@ -6,7 +6,7 @@ collector hands in at its fastest, and above what a server takes of one that sen
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from threading import Lock
@@ -35,6 +35,8 @@ class Quota:
     """100,000 single faults a second are 6 million."""
     new_vms: int = 20_000
     """150 a second are 9,000."""
+    spans: int = 20_000
+    """Covered ones. A collector's batch has one or two, and those of a day take ten minutes to hand in."""
     counted: int = 2**42
     """Faults, exits and losses. Sums over four years of that stay below 2**63."""
 
@@ -82,8 +84,16 @@ class Quotas:
                 if not self._waiting[host]:
                     del self._waiting[host], self._turns[host]
 
-    def charge(self, host: str, batch: Batch, size: int) -> None:
-        """Take a batch of so many bytes from what its host has left.
+    def admit(self, host: str, size: int) -> None:
+        """Take one batch of so many bytes, whatever is in them, from what its host has left.
+
+        :raises NotNowError: that is not enough; then nothing is taken
+        """
+        with self._lock:
+            self._take(host, self._account(host), {"batches": 1, "bytes": size})
+
+    def charge(self, host: str, batch: Batch) -> None:
+        """Take what is in a batch, which ``check_bounds`` let pass, from what its host has left.
 
         :raises NotNowError: that is not enough; then nothing is taken
         """
@@ -91,25 +101,28 @@ class Quotas:
             account = self._account(host)
             seen = {vm.id for vm in batch.vms}
             costs = {
-                "batches": 1,
-                "bytes": size,
                 "rows": _rows(batch),
                 "new_vms": len(seen - account.vms),
+                "spans": len(batch.covered),
                 "counted": _counted(batch),
             }
-            for name, cost in costs.items():
-                # A batch that alone is more than a minute allows is taken when nothing else was.
-                if cost > account.left[name] < getattr(self._quota, name):
-                    most = getattr(self._quota, name)
-                    raise NotNowError(
-                        ProblemCode.QUOTA,
-                        f"host {host} has handed in more than {most} {name.replace('_', ' ')} in a minute",
-                    )
-            for name, cost in costs.items():
-                account.left[name] -= cost
+            self._take(host, account, costs)
             if len(account.vms) + len(seen) > _REMEMBERED_VMS:
                 account.vms.clear()
             account.vms |= seen
+
+    def _take(self, host: str, account: _Account, costs: Mapping[str, int]) -> None:
+        for name, cost in costs.items():
+            most = getattr(self._quota, name)
+            # A batch that alone is more than a minute allows is taken when nothing else was.
+            if cost > account.left[name] < most:
+                raise NotNowError(
+                    ProblemCode.QUOTA,
+                    f"host {host} has handed in more than {most} {name.replace('_', ' ')} in a minute",
+                )
+        for name, cost in costs.items():
+            # Whatever one batch holds, its host has room again within two minutes.
+            account.left[name] = max(-getattr(self._quota, name), account.left[name] - cost)
 
     def _account(self, host: str) -> _Account:
         now_s = self._clock()

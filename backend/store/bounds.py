@@ -29,6 +29,8 @@ MAX_COSTS = 64
 """Each of a reading; a batch has one."""
 MAX_COST = 2**48
 """Of ns (3 days), runs or bytes that all costs of a batch have together."""
+MAX_COUNT = 2**40
+"""No batch counts more: at 10**12 something is broken, and sums over every batch must stay below 2**63."""
 
 
 def check_bounds(batch: Batch) -> None:
@@ -43,6 +45,12 @@ def check_bounds(batch: Batch) -> None:
     )
     for name, items, most in counted:
         _check_most(f"number of {name}", len(items), most)
+    for name, total in (
+        ("faults seen", sum(map(attrgetter("seen"), batch.ledger))),
+        ("exits", sum(map(attrgetter("count"), batch.exit_counts))),
+        ("things lost", sum(map(attrgetter("count"), batch.lost))),
+    ):
+        _check_most(f"number of {name}", total, MAX_COUNT)
     for records in (batch.fault_counts, batch.faults, batch.exit_counts, batch.exits):
         _check_most("vCPU", max(map(attrgetter("vcpu"), records), default=0), MAX_VCPU)
     if len(batch.fault_counts) > MAX_WORDS:

@@ -5,12 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, select
 
-from backend.errors import BatchError
 from backend.store.accounts import LossPoint
 from backend.store.bounds import MAX_LOSSES
 from backend.store.counts import step_of
 from backend.store.ranges import NS_PER_MS, chunks, in_buckets
-from backend.store.records import MAX_COUNT
 from backend.store.sums import safe_sum_of
 from backend.store.tables import loss_totals, losses
 from backend.store.values import TimeRange
@@ -30,9 +28,6 @@ def add_losses(writer: Writer, host_id: int, batch: Batch, received_ns: int) -> 
     lost = [loss for loss in batch.lost if loss.count]
     if not lost:
         return
-    total = sum(loss.count for loss in lost)
-    if total > MAX_COUNT:
-        raise BatchError(f"{total} lost in one batch, more than {MAX_COUNT}")
     lost = _known_kinds(writer.connection, host_id, lost)
     writer.add(losses, columns_of((host_id, loss.kind, at_ns // _BUCKET_NS, loss.count) for loss in lost))
     # The sum of all of them is asked for every second; how they lie in time is not.

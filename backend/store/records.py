@@ -15,12 +15,10 @@ from sqlalchemy.engine import Row
 
 from backend.errors import BatchError
 from backend.store import writer
+from backend.store.bounds import MAX_COUNT
 from backend.store.check import check_texts
 from backend.store.words import SIGNED_MAX, Word, to_signed
 from faultmodel.record import BUCKET_MS, ExitKind
-
-MAX_COUNT = 2**40
-"""No batch counts more: at 10**12 something is broken, and sums over every batch must stay below 2**63."""
 
 _FIELDS = {"vm_id": "vm", "bucket_s": "bucket_ms"}
 """The record's field for a column, where it has another name."""

@@ -1,16 +1,25 @@
 """How much one host may hand in within a minute, and at once."""
 
+from typing import Any
+
 import anyio
 import anyio.lowlevel
 import pytest
 
+from backend.auth import TokenKind
 from backend.errors import NotNowError
+from backend.ingest import ingest
 from backend.quotas import AT_ONCE, MOST_WAITING, Quota, Quotas
+from backend.store.base import Store
+from faultmodel import wire
+from faultmodel.errors import WireError
 from faultmodel.problem import ProblemCode
-from faultmodel.record import Loss
+from faultmodel.record import Loss, Span
 from faultmodel.wire import Batch
 from tests.backend.serving import Clock, Server
-from tests.batches import exit_count, fault_count, make_batch, make_host, make_vm
+from tests.batches import START_NS, exit_count, fault_count, ledger_entry, make_batch, make_host, make_vm
+
+SPANS = tuple(Span(START_NS + 2 * number, START_NS + 2 * number + 1) for number in range(9))
 
 
 class Seconds:
@@ -26,7 +35,8 @@ class Seconds:
 def take(quotas: Quotas, batch: Batch, size: int = 1, host: str = "host-1") -> bool:
     """Tell whether a batch is within the quota."""
     try:
-        quotas.charge(host, batch, size)
+        quotas.admit(host, size)
+        quotas.charge(host, batch)
     except NotNowError as exc:
         return exc.code is not ProblemCode.QUOTA
     return True
@@ -39,6 +49,7 @@ def take(quotas: Quotas, batch: Batch, size: int = 1, host: str = "host-1") -> b
         (Quota(bytes=250), [make_batch()] * 3, 100),
         (Quota(rows=7), [make_batch(fault_counts=[fault_count()])] * 3, 1),
         (Quota(new_vms=2), [make_batch(vms=[make_vm(f"{number:016x}")]) for number in range(3)], 1),
+        (Quota(spans=20), [make_batch(covered=SPANS)] * 3, 1),
         (Quota(counted=20), [make_batch(fault_counts=[fault_count(faults=9)])] * 3, 1),
         (Quota(counted=20), [make_batch(exit_counts=[exit_count(count=9)])] * 3, 1),
         (Quota(counted=20), [make_batch(lost=[Loss("keys_full", 9)])] * 3, 1),
@@ -68,6 +79,37 @@ def test_a_batch_that_alone_is_more_than_the_quota_is_taken_once_nothing_else_wa
     assert not take(quotas, large)
     clock.now_s += 600
     assert take(quotas, large)
+
+
+def test_no_batch_takes_more_than_two_minutes_of_a_quota() -> None:
+    clock = Seconds()
+    quotas = Quotas(Quota(counted=20), clock=clock)
+    assert take(quotas, make_batch(lost=[Loss("keys_full", 2**40)]))
+    clock.now_s += 120
+    assert take(quotas, make_batch(lost=[Loss("keys_full", 20)]))
+
+
+@pytest.mark.parametrize(
+    "absurd",
+    [
+        {"lost": [Loss("keys_full", 2**62)]},
+        {"exit_counts": [exit_count(count=2**62)]},
+        {"fault_counts": [fault_count(faults=2**62)]},
+    ],
+)
+def test_a_number_that_cannot_be_takes_nothing_of_the_quota(server: Server, absurd: dict[str, Any]) -> None:
+    token = server.new_token(TokenKind.INGEST, "host-1")
+    refused = server.send(make_batch(0, **absurd), token)
+    assert (refused.status_code, refused.json()["code"]) == (400, "damaged")
+    assert server.send(make_batch(1, lost=[Loss("keys_full", 2**40)]), token).json() == {"applied": True}
+
+
+def test_what_is_no_batch_is_counted_before_it_is_read(store: Store) -> None:
+    quotas = Quotas(Quota(batches=2), clock=Seconds())
+    damaged = wire.encode(make_batch(fault_counts=[fault_count()], ledger=[ledger_entry(seen=2)]))
+    for expected in (WireError, WireError, NotNowError):
+        with pytest.raises(expected):
+            ingest(store, quotas, damaged, host="host-1", token="t", received_ns=START_NS)
 
 
 def test_so_many_batches_of_a_host_are_taken_at_once_and_the_others_wait() -> None:

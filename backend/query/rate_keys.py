@@ -7,7 +7,7 @@ from functools import lru_cache
 from backend.query.breakdown import FAULT_CONTEXT
 from backend.query.grid import Grid
 from backend.store.base import Store
-from backend.store.errors import check_time
+from backend.store.errors import check_time, in_time
 from backend.store.values import ExitPoint, FaultPoint, Split
 from faultmodel import arch
 from faultmodel.record import Access, ExitKind
@@ -67,14 +67,15 @@ def keyed(
     """Yield counts as (start of the step, key of the series, count); no order, keys come again."""
     kind = EXIT_KINDS.get(metric)
     if kind is not None:
-        for exit_point in store.exit_points(vm_ids, kind, grid.from_ms, grid.to_ms, grid.step_ms):
+        exits = store.exit_points(vm_ids, kind, grid.from_ms, grid.to_ms, grid.step_ms)
+        for exit_point in in_time(exits):
             yield exit_point.step_start_ms, _owner(exit_point, by), exit_point.count
         return
     keys = _FAULT_KEYS.get(by)
     points = store.fault_points(
         vm_ids, grid.from_ms, grid.to_ms, grid.step_ms, split=_SPLITS[by], counters=_COUNTERS.get(by, _FAULTS)
     )
-    for point in points:
+    for point in in_time(points):
         if keys is None:
             yield point.step_start_ms, _owner(point, by), point.counters["faults"]
         else:

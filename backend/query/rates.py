@@ -13,10 +13,13 @@ from backend.query.rate_keys import EXIT_BY, EXIT_KINDS, By, Metric, keyed, labe
 from backend.query.sources import Sources
 from backend.query.view import View
 from backend.store.changes import Version
+from backend.store.errors import check_time, in_time
 from backend.store.values import CoveredSpan, TimeRange, VmCoverage, VmMember
 
-MAX_VALUES = 1_000_000
-"""Points of all series together."""
+MAX_VALUES = 300_000
+"""Points of all series together: some 40 MB, for as long as they are answered."""
+MAX_KEYS = 100_000
+"""Series that are ranked: a host may make as many vCPUs up as it likes."""
 _MS_PER_S = 1_000
 
 
@@ -159,17 +162,18 @@ def _is_ranked_by_blocks(question: Question) -> bool:
 
 def _count(sources: Sources, question: Question, vms: Sequence[VmMember], part: Grid, view: View) -> _Counts:
     if _is_ranked_by_blocks(question):
-        counts = _from_blocks(sources, question, vms, part, view)
-    else:
-        ids = None if question.is_about_everyone else [vm.id for vm in vms]
-        counts = _from_store(sources, question, ids, vms, part)
-    if len(counts.shown) * len(question.grid.starts_ms) > MAX_VALUES:
+        return _from_blocks(sources, question, vms, part, view)
+    ids = None if question.is_about_everyone else [vm.id for vm in vms]
+    return _from_store(sources, question, ids, vms, part)
+
+
+def _check_room(question: Question, number: int) -> None:
+    """Check that so many series can be told. :raises ParameterError: the answer would be too large"""
+    number, points = min(number, question.most), len(question.grid.starts_ms)
+    if number * points > MAX_VALUES:
         raise ParameterError(
-            "step",
-            f"{len(counts.shown)} series of {len(question.grid.starts_ms)} points; ask for fewer, "
-            "or for longer steps",
+            "step", f"{number} series of {points} points; ask for fewer, or for longer steps"
         )
-    return counts
 
 
 def _from_blocks(
@@ -192,10 +196,12 @@ def _from_blocks(
 
     totals = grouped(view.total(kind, question.grid.from_ms // _MS_PER_S, question.grid.to_ms // _MS_PER_S))
     ranked = sorted(totals, key=lambda group: (-totals[group], group))
+    _check_room(question, len(ranked))
     shown: dict[int | str, list[int]] = {group: [] for group in ranked[: question.most]}
     others: list[int] = []
     steps = view.steps(kind, part.from_ms // _MS_PER_S, part.to_ms // _MS_PER_S, part.step_ms // _MS_PER_S)
     for counts_of_step in map(grouped, steps):
+        check_time()
         left = counts_of_step.total()
         for group, counts in shown.items():
             counts.append(counts_of_step[group])
@@ -220,19 +226,33 @@ def _from_store(
     vms: Sequence[VmMember],
     part: Grid,
 ) -> _Counts:
-    by_key: dict[str, list[int]] = {}
-    if question.by is By.VM:
-        # A VM that was asked for is shown, if only to say that it was quiet.
-        by_key = {vm_id: [0] * len(part.starts_ms) for vm_id in question.vm_ids}
+    points = len(part.starts_ms)
+    room = MAX_VALUES // max(1, len(question.grid.starts_ms))
+    # A VM that was asked for is shown, if only to say that it was quiet.
+    asked = question.vm_ids if question.by is By.VM else ()
+    totals: Counter[str] = Counter(dict.fromkeys(asked, 0))
+    by_key: dict[str, list[int]] = {key: [0] * points for key in asked[:room]}
     for start_ms, key, count in keyed(sources.store, vm_ids, question.metric, question.by, part):
-        if count:
-            counts = by_key.setdefault(key, [0] * len(part.starts_ms))
+        if not count:
+            continue
+        totals[key] += count
+        if len(totals) > MAX_KEYS:
+            raise ParameterError("by", f"more than {MAX_KEYS} series; ask for those of some VMs")
+        if len(totals) <= room:
+            counts = by_key.setdefault(key, [0] * points)
             counts[(start_ms - part.from_ms) // part.step_ms] += count
-    ranked = sorted(by_key, key=lambda key: (-sum(by_key[key]), key))
-    rest = [by_key[key] for key in ranked[question.most :]]
-    others = [sum(counts) for counts in zip(*rest, strict=True)]
-    shown = {key: by_key[key] for key in ranked[: question.most]}
-    return _Counts(shown, vms, len(rest), others)
+    ranked = sorted(totals, key=lambda key: (-totals[key], key))
+    _check_room(question, len(ranked))
+    shown, rest = ranked[: question.most], ranked[question.most :]
+    if len(ranked) <= room:
+        others = [sum(counts) for counts in zip(*(by_key[key] for key in rest), strict=True)]
+        return _Counts({key: by_key[key] for key in shown}, vms, len(rest), others)
+    # Which are told is known only now: the counts of all together were too many to keep.
+    by_key = {key: [0] * points for key in shown}
+    others = [0] * points
+    for start_ms, key, count in keyed(sources.store, vm_ids, question.metric, question.by, part):
+        by_key.get(key, others)[(start_ms - part.from_ms) // part.step_ms] += count
+    return _Counts(by_key, vms, len(rest), others)
 
 
 class _Composer:
@@ -261,7 +281,7 @@ class _Composer:
         names = labels(self._vms[key] for key in counts.shown) if self._by is By.VM else {}
         series = [
             Series(key, names.get(key) or label_of(key, self._by), of_key, self._per_second(key, of_key))
-            for key, of_key in counts.shown.items()
+            for key, of_key in in_time(counts.shown.items(), every=1)
         ]
         others = None
         if counts.other_keys:

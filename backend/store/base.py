@@ -139,8 +139,8 @@ class Store(Protocol):
         *,
         split: Split,
         counters: Sequence[str],
-    ) -> Sequence[FaultPoint]:
-        """Return fault counts summed into steps [from_ms + k * step_ms, ...); no order. None: every VM.
+    ) -> Iterator[FaultPoint]:
+        """Yield fault counts summed into steps [from_ms + k * step_ms, ...); no order. None: every VM.
 
         A key may have several points, which add up.
 
@@ -149,8 +149,8 @@ class Store(Protocol):
 
     def exit_points(
         self, vm_ids: Sequence[str] | None, kind: ExitKind, from_ms: int, to_ms: int, step_ms: int
-    ) -> Sequence[ExitPoint]:
-        """Return exit counts of a kind, summed into steps."""
+    ) -> Iterator[ExitPoint]:
+        """Yield exit counts of a kind, summed into steps."""
 
     def exit_reasons(self, vm_id: str, span: TimeRange) -> Sequence[ExitReasonCount]:
         """Return every exit to user space by reason and errno, most first."""

@@ -23,6 +23,8 @@ from faultmodel.wire import Batch
 
 _MAX_REASONS = 1000
 """KVM has some 40 reasons, nearly all with errno 0."""
+STREAMED = {"stream_results": True}
+"""How to read rows that may be more than memory is for."""
 _exits = exit_counts.c
 failed = _exits.errno.in_((EFAULT, EHWPOISON))
 _of_kind: Mapping[ExitKind, ColumnElement[bool]] = {
@@ -122,8 +124,7 @@ def syndrome_totals(
 ) -> Iterator[SyndromeCount]:
     """Yield a VM's counts by raw word, in no order: there may be more than memory is for."""
     family = families[arch]
-    streamed = {"stream_results": True}
-    for row in connection.execute(_by_word(family, vm_number, span), execution_options=streamed):
+    for row in connection.execute(_by_word(family, vm_number, span), execution_options=STREAMED):
         yield _syndrome_count(family, row)
 
 
@@ -198,7 +199,7 @@ def exit_series(
             .where(_exits.vm_id.in_(some), _of_kind[kind], *in_buckets(_exits.bucket_s, span))
             .group_by("step", *keys)
         )
-        for number, vm_number, vcpu, count in connection.execute(statement):
+        for number, vm_number, vcpu, count in connection.execute(statement, execution_options=STREAMED):
             vm_id, arch = vms[vm_number]
             yield ExitPoint(from_ms + number * step_ms, vm_id, vcpu, arch, count)
 

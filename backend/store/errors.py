@@ -1,12 +1,17 @@
 """What the database's libraries raise, as the server's own errors."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from backend.errors import StoreError, TooLongError
 from backend.store.time_limit import current_limit
+
+_LOOK_EVERY = 1000
+"""Items, of which each takes some microseconds."""
+_Item = TypeVar("_Item")
 
 
 @contextmanager
@@ -36,3 +41,11 @@ def check_time(cause: Exception | None = None) -> None:
         raise TooLongError(
             "this takes too long to read; ask for less: a shorter range, longer steps, or one VM"
         ) from cause
+
+
+def in_time(items: Iterable[_Item], *, every: int = _LOOK_EVERY) -> Iterator[_Item]:
+    """Yield items for as long as there is time to read. :raises TooLongError: there is none left"""
+    for number, item in enumerate(items):
+        if number % every == 0:
+            check_time()
+        yield item

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, select
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from backend.store.counts import format_name, step_of, sum_of, syndrome_columns
+from backend.store.counts import STREAMED, format_name, step_of, sum_of, syndrome_columns
 from backend.store.ranges import chunks, in_buckets
 from backend.store.tables import Family, families
 from backend.store.values import FaultPoint, Split, TimeRange
@@ -31,7 +31,8 @@ def fault_series(
             family.fault_counts.c.vm_id.in_(some),
             *in_buckets(family.fault_counts.c.bucket_s, TimeRange(from_ms, to_ms)),
         ]
-        for row in connection.execute(_statement(family, step, conditions, split, counters)):
+        statement = _statement(family, step, conditions, split, counters)
+        for row in connection.execute(statement, execution_options=STREAMED):
             yield _point(family, row, vm_ids, from_ms + row.step * step_ms, split, counters)
 
 

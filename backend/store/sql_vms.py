@@ -128,28 +128,25 @@ class VmReads(SqlReads):
         *,
         split: Split,
         counters: Sequence[str],
-    ) -> Sequence[FaultPoint]:
-        """Return fault counts summed into steps. VMs that are not known have none."""
+    ) -> Iterator[FaultPoint]:
+        """Yield fault counts summed into steps. VMs that are not known have none."""
         with self._reading() as connection:
             chosen = vm_queries.chosen_vms(connection, vm_ids, TimeRange(from_ms, to_ms))
             by_arch: dict[str, dict[int, str]] = defaultdict(dict)
             for number, (vm_id, arch) in chosen.items():
                 by_arch[arch][number] = vm_id
-            return [
-                point
-                for arch, numbers in by_arch.items()
-                for point in fault_series(
+            for arch, numbers in by_arch.items():
+                yield from fault_series(
                     connection, arch, numbers, from_ms, to_ms, step_ms, split=split, counters=counters
                 )
-            ]
 
     def exit_points(
         self, vm_ids: Sequence[str] | None, kind: ExitKind, from_ms: int, to_ms: int, step_ms: int
-    ) -> Sequence[ExitPoint]:
-        """Return exit counts of a kind, summed into steps. VMs that are not known have none."""
+    ) -> Iterator[ExitPoint]:
+        """Yield exit counts of a kind, summed into steps. VMs that are not known have none."""
         with self._reading() as connection:
             chosen = vm_queries.chosen_vms(connection, vm_ids, TimeRange(from_ms, to_ms))
-            return list(counts.exit_series(connection, chosen, kind, from_ms, to_ms, step_ms))
+            yield from counts.exit_series(connection, chosen, kind, from_ms, to_ms, step_ms)
 
     def exit_reasons(self, vm_id: str, span: TimeRange) -> Sequence[ExitReasonCount]:
         """Return every exit by reason and errno, most first. :raises NotFoundError: there is no such VM"""

@@ -1,9 +1,29 @@
 """Every answer has an end, and what is beyond it is said."""
 
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
 from tests.backend.serving import Server
-from tests.batches import VM_ID, exit_count, fault_count, make_batch, make_vm
+from tests.batches import START_MS, VM_ID, exit_count, fault_count, make_batch, make_vm
 
 WORDS = 2500
+MB = 10**6
+LONGEST = {"from": START_MS, "to": START_MS + 11_000_000, "step": "1s"}
+
+
+@contextmanager
+def traced() -> Iterator[Callable[[], int]]:
+    """Yield what tells the most bytes that were allocated at once within the block."""
+    tracemalloc.start()
+    peaks: list[int] = []
+    try:
+        yield lambda: peaks[0]
+    finally:
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
 
 
 def test_words_come_in_pages_with_the_most_frequent_first(server: Server) -> None:
@@ -68,3 +88,35 @@ def test_the_ledger_of_more_vms_than_an_answer_has_room_for_adds_up_the_others(s
     found = server.get("/api/v1/ledger")
     assert len(found["vms"]) + found["others"]["count"] == 2000
     assert sum(item["seen"]["total"] for item in found["vms"]) + found["others"]["seen"] == 2001
+
+
+@pytest.mark.parametrize("metric", ["faults", "memory_fault_exits"])
+@pytest.mark.parametrize("by", ["vm", "vcpu"])
+def test_rates_that_are_too_many_are_refused_before_there_are_lists_of_them(
+    server: Server, by: str, metric: str
+) -> None:
+    number = 2000
+    ids = [f"{place:016x}" for place in range(number if by == "vm" else 1)]
+    places = [(vm_id, vcpu) for vm_id in ids for vcpu in range(number if by == "vcpu" else 1)]
+    counts = [fault_count(vm_id, vcpu=vcpu) for vm_id, vcpu in places]
+    exits = [exit_count(vm_id, vcpu=vcpu) for vm_id, vcpu in places]
+    server.apply(make_batch(vms=[make_vm(vm_id) for vm_id in ids], fault_counts=counts, exit_counts=exits))
+    with traced() as peak_of:
+        status, detail = server.problem("/api/v1/rates", by=by, metric=metric, **LONGEST)
+    assert (status, detail) == (400, "step: 2000 series of 11000 points; ask for fewer, or for longer steps")
+    assert peak_of() < 50 * MB
+
+
+def test_the_greatest_of_more_series_than_there_is_room_for_are_told_and_the_others_added_up(
+    server: Server,
+) -> None:
+    counts = [fault_count(vcpu=vcpu, second=vcpu, faults=1 + vcpu) for vcpu in range(100)]
+    server.apply(make_batch(fault_counts=counts))
+    with traced() as peak_of:
+        found = server.get("/api/v1/rates", by="vcpu", most=2, **LONGEST)
+    assert [(one["label"], one["total"]) for one in found["series"]] == [("vCPU 99", 100), ("vCPU 98", 99)]
+    assert found["series"][0]["counts"][99] == 100
+    others = found["others"]
+    assert (others["count"], others["total"]) == (98, sum(range(99)))
+    assert others["counts"][:100] == [*range(1, 99), 0, 0]
+    assert peak_of() < 50 * MB

@@ -100,10 +100,12 @@ def test_points_of_no_vm_and_of_unknown_vms_are_none(store: Store) -> None:
 
     for vm_ids in ([], ["00000000000000ff"], ["\0"]):
         assert (
-            store.fault_points(vm_ids, START_MS, START_MS + 5000, 1000, split=Split(), counters=COUNTERS)
+            list(
+                store.fault_points(vm_ids, START_MS, START_MS + 5000, 1000, split=Split(), counters=COUNTERS)
+            )
             == []
         )
-        assert store.exit_points(vm_ids, ExitKind.MEMORY_FAULT, START_MS, START_MS + 5000, 1000) == []
+        assert not list(store.exit_points(vm_ids, ExitKind.MEMORY_FAULT, START_MS, START_MS + 5000, 1000))
 
 
 def test_more_vms_than_a_statement_takes_are_all_read(store: Store) -> None:
@@ -111,7 +113,7 @@ def test_more_vms_than_a_statement_takes_are_all_read(store: Store) -> None:
     store.apply(make_batch(fault_counts=[fault_count(vm_id) for vm_id in ids]), START_NS)
 
     points = store.fault_points(ids, START_MS, START_MS + 1000, 1000, split=Split(vm=True), counters=COUNTERS)
-    assert len(points) == 1201
+    assert len(list(points)) == 1201
     assert len(store.host_of(ids)) == 1201
 
 
@@ -144,7 +146,7 @@ def test_an_exit_whose_reason_is_not_shown_counts_as_neither_kind(store: Store) 
 
     vm = store.vm(VM_ID, ALWAYS)
     assert (vm.memory_fault_exits, vm.bare_error_exits) == (0, 0)
-    assert store.exit_points(None, ExitKind.UNTOLD_ERROR, START_MS, START_MS + 1000, 1000) == [
+    assert list(store.exit_points(None, ExitKind.UNTOLD_ERROR, START_MS, START_MS + 1000, 1000)) == [
         ExitPoint(START_MS, VM_ID, 0, "x86_64", 7)
     ]
 

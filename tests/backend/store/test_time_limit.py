@@ -2,12 +2,15 @@
 
 import threading
 import time
+from collections import deque
+from itertools import count, islice
 
 import pytest
 from sqlalchemy import text
 
 from backend.errors import TooLongError
 from backend.store.base import Store
+from backend.store.errors import in_time
 from backend.store.sql import SqlStore
 from backend.store.time_limit import TimeLimit, limited
 from backend.store.values import TimeRange, VmFilter
@@ -52,6 +55,16 @@ def test_a_statement_ends_when_it_is_given_up(store: Store) -> None:
 def test_no_statement_begins_when_the_time_is_over(store: Store) -> None:
     with limited(TimeLimit(0)), pytest.raises(TooLongError):
         store.vms(VmFilter(), TimeRange(), limit=1, after=None)
+
+
+def test_nothing_more_is_made_of_what_was_read_when_the_time_is_over() -> None:
+    limit = TimeLimit(END_S)
+    numbers = in_time(count())
+    with limited(limit):
+        assert sum(1 for _ in islice(numbers, 5000)) == 5000
+        limit.give_up()
+        with pytest.raises(TooLongError):
+            deque(islice(numbers, 1001))
 
 
 def test_a_connection_whose_reading_was_stopped_reads_again(store: Store) -> None:

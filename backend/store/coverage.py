@@ -10,6 +10,7 @@ from backend.store.applied import Run
 from backend.store.ranges import NS_PER_MS, bounded_ns, chunks
 from backend.store.tables import coverage, sources, waiting_coverage
 from backend.store.values import TimeRange
+from backend.store.words import SIGNED_MAX
 from backend.store.writer import Writer, columns_of
 from faultmodel.record import Span
 from faultmodel.wire import Batch
@@ -35,6 +36,16 @@ _around = (
         coverage.c.from_ns <= bindparam("end_ns"),
     )
     .order_by(coverage.c.from_ns)
+)
+_in_range = (
+    select(sources.c.host_id, sources.c.boot_id, coverage.c.from_ns, coverage.c.to_ns)
+    .join(sources, sources.c.id == coverage.c.source_id)
+    .where(
+        sources.c.host_id.in_(bindparam("of_hosts", expanding=True)),
+        coverage.c.to_ns > bindparam("start_ns"),
+        coverage.c.from_ns < bindparam("end_ns"),
+    )
+    .order_by(sources.c.host_id, coverage.c.from_ns)
 )
 _extend = (
     update(coverage)
@@ -106,19 +117,10 @@ def boot_spans(
 
 def _read(connection: Connection, host_ids: Sequence[int], span: TimeRange) -> Iterator[tuple[Any, MsSpan]]:
     """Yield spans by host and start."""
-    conditions = []
-    if span.from_ms is not None:
-        conditions.append(coverage.c.to_ns > bounded_ns(span.from_ms))
-    if span.to_ms is not None:
-        conditions.append(coverage.c.from_ns < bounded_ns(span.to_ms))
+    start_ns = -SIGNED_MAX if span.from_ms is None else bounded_ns(span.from_ms)
+    end_ns = SIGNED_MAX if span.to_ms is None else bounded_ns(span.to_ms)
     for some in chunks(host_ids):
-        rows = connection.execute(
-            select(sources.c.host_id, sources.c.boot_id, coverage.c.from_ns, coverage.c.to_ns)
-            .join(sources, sources.c.id == coverage.c.source_id)
-            .where(sources.c.host_id.in_(some), *conditions)
-            .order_by(sources.c.host_id, coverage.c.from_ns)
-        )
-        for row in rows:
+        for row in connection.execute(_in_range, {"of_hosts": some, "start_ns": start_ns, "end_ns": end_ns}):
             yield row, _clip(row.from_ns // NS_PER_MS, row.to_ns // NS_PER_MS, span)
 
 

@@ -40,6 +40,8 @@ from backend.store.values import (
 from faultmodel.record import Collector
 
 # Built once: to build a statement takes longer than to execute it.
+_versions = select(hosts_table.c.id, hosts_table.c.applied)
+_names = select(hosts_table.c.id, hosts_table.c.name, hosts_table.c.state).order_by(hosts_table.c.name)
 _news = select(
     select(func.max(host_events_table.c.id)).scalar_subquery(),
     select(sum_of(loss_totals.c["count"])).scalar_subquery(),
@@ -52,8 +54,7 @@ class HostReads(SqlReads):
     def version(self) -> Version:
         """Return which state of the hosts' counts is read."""
         with self._reading() as connection:
-            rows = connection.execute(select(hosts_table.c.id, hosts_table.c.applied))
-            return {row.id: row.applied for row in rows}
+            return {row.id: row.applied for row in connection.execute(_versions)}
 
     def same_before(self, one: Version, other: Version) -> int:
         """Return the time before which counts and coverage are the same; 0 where that is not known."""
@@ -66,8 +67,7 @@ class HostReads(SqlReads):
     def coverage(self, hosts: Sequence[str] | None, span: TimeRange) -> Sequence[CoveredSpan]:
         """Return covered spans that meet the range, by host and time, clipped to it."""
         with self._reading() as connection:
-            known = select(hosts_table.c.id, hosts_table.c.name, hosts_table.c.state)
-            rows = connection.execute(known.order_by(hosts_table.c.name)).all()
+            rows = connection.execute(_names).all()
             chosen = [row for row in rows if hosts is None or row.name in hosts]
             spans = coverage.read_coverage(connection, [row.id for row in chosen], span)
             return [
@@ -98,7 +98,7 @@ class HostReads(SqlReads):
     ) -> Mapping[tuple[str, str], Sequence[CoveredSpan]]:
         """Return covered spans clipped to the range, by time, of each host's name and boot."""
         with self._reading() as connection:
-            rows = connection.execute(select(hosts_table.c.id, hosts_table.c.name))
+            rows = connection.execute(_names)
             names = {row.id: row.name for row in rows if hosts is None or row.name in hosts}
             covered = coverage.read_boot_coverage(connection, sorted(names), span)
             return {

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, bindparam, func, select
 
 from backend.errors import NotFoundError, ParameterError
-from backend.store.ranges import chunks
+from backend.store.ranges import bounded, chunks
 from backend.store.tables import hosts, vms
 from backend.store.values import TimeRange, VmFilter, VmMember
-from backend.store.vm_queries import alive_in, is_running, life_end_ms, matching, storable
+from backend.store.vm_queries import is_running, life_end_ms, matching, storable
+from backend.store.words import SIGNED_MAX
 
 MAX_MEMBERS = 50_000
 """VMs that are looked through at once: about a second's work."""
@@ -38,6 +39,9 @@ _lifetimes = select(
     select(func.max(vms.c.last_seen_ms)).scalar_subquery(),
 )
 # Built once: to build a statement takes longer than to execute it.
+_in_range = _select.where(
+    life_end_ms >= bindparam("from_ms"), vms.c.first_seen_ms < bindparam("to_ms")
+).limit(MAX_MEMBERS + 1)
 _numbered = _select.where(vms.c.id.in_(bindparam("numbers", expanding=True)))
 _named = _select.where(vms.c.public_id.in_(bindparam("ids", expanding=True)))
 
@@ -47,8 +51,12 @@ def find_members(connection: Connection, where: VmFilter, span: TimeRange) -> Se
 
     :raises ParameterError: there are more than ``MAX_MEMBERS``
     """
-    statement = _select.where(*matching(where), *alive_in(span)).limit(MAX_MEMBERS + 1)
-    rows = connection.execute(statement).all()
+    ends = {
+        "from_ms": -SIGNED_MAX if span.from_ms is None else bounded(span.from_ms),
+        "to_ms": SIGNED_MAX if span.to_ms is None else bounded(span.to_ms),
+    }
+    conditions = matching(where)
+    rows = connection.execute(_in_range.where(*conditions) if conditions else _in_range, ends).all()
     if len(rows) > MAX_MEMBERS:
         raise ParameterError(
             "from", f"more than {MAX_MEMBERS} VMs existed in this range; choose a shorter one, or a host"

@@ -1,8 +1,8 @@
 """What every VM counted, in steps and in all, in one version of the store: of blocks that are kept, and of
 those that are read for it.
 
-Long blocks are added up from shorter ones where these are new, as only few of them have changed since; what
-is older is summed by the database.
+Long blocks are added up from shorter ones where these are new, as only few of them have changed since, or all
+at hand, as behind the start of a range that moves; else the database sums them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -85,20 +85,36 @@ class View:
         end = min(end, -(-self._end_s // length_s))
         missing = [index for index in range(first, end) if self._found((counted, length_s, index)) is None]
         shorter = LENGTHS_S[LENGTHS_S.index(length_s) - 1] if length_s > 1 else 0
-        fresh = [index for index in missing if shorter and (index + 1) * length_s > self._fresh_from_s]
-        for start, stop in _runs([index for index in missing if index not in fresh]):
+        made = [
+            index
+            for index in missing
+            if shorter
+            and ((index + 1) * length_s > self._fresh_from_s or self._is_at_hand((counted, length_s, index)))
+        ]
+        for start, stop in _runs([index for index in missing if index not in made]):
             self._read(counted, length_s, start, stop)
-        if fresh:
+        for start, stop in _runs(made):
             times = length_s // shorter
-            self._load(counted, shorter, fresh[0] * times, (fresh[-1] + 1) * times)
+            self._load(counted, shorter, start * times, stop * times)
             self._add(
                 {
                     (counted, length_s, index): added(
                         self._block((counted, shorter, index * times + part)) for part in range(times)
                     )
-                    for index in fresh
+                    for index in range(start, stop)
                 }
             )
+
+    def _is_at_hand(self, key: Key) -> bool:
+        """Tell whether a block need not be read: it is there, or all shorter ones that make it are."""
+        if self._found(key) is not None:
+            return True
+        counted, length_s, index = key
+        if length_s == LENGTHS_S[0]:
+            return False
+        shorter = LENGTHS_S[LENGTHS_S.index(length_s) - 1]
+        times = length_s // shorter
+        return all(self._is_at_hand((counted, shorter, index * times + part)) for part in range(times))
 
     def _read(self, counted: ExitKind | None, length_s: int, first: int, end: int) -> None:
         check_time()

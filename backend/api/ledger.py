@@ -46,6 +46,7 @@ def show_ledger(
         vms=[_vm_body(item) for item in found.vms],
         others=None if found.others is None else _others_body(found.others),
         hosts=[_host_body(item) for item in found.hosts],
+        recordings_left_out=found.recordings_left_out,
     )
 
 

@@ -10,9 +10,11 @@ from backend.api.services import ServicesDep
 from backend.query.costs import recent_costs
 from backend.query.findings import find
 from backend.query.readiness import what_is_missing
+from backend.store.hosts import TOLD_RECORDINGS
 from backend.times import rfc3339_ns
 
 _RECENT_MS = 60_000
+_MOST_FINDINGS = 200
 router = APIRouter(prefix="/api/v1/status", tags=["Status"], route_class=ReadingRoute)
 
 
@@ -24,7 +26,8 @@ def show_status(services: ServicesDep) -> schemas.Status:
     missing = what_is_missing(services.store, expects_collector=expects_collector, now_ms=services.now_ms)
     services.refusals.write()
     with services.store.snapshot():
-        hosts = services.store.hosts()
+        hosts = services.store.hosts(recordings=TOLD_RECORDINGS)
+        left_out = services.store.known_hosts(recordings=TOLD_RECORDINGS).left_out
         news = services.store.news()
         costs = recent_costs(services.store, services.now_ms, _RECENT_MS)
         found = find(services.store, now_ns)
@@ -39,5 +42,7 @@ def show_status(services: ServicesDep) -> schemas.Status:
         news=news,
         asks_for_token=services.settings.requires_tokens,
         hosts=[host_body(host, costs.get(host.name), services.now_ms) for host in hosts],
-        findings=[finding_body(item) for item in found],
+        recordings_left_out=left_out,
+        findings=[finding_body(item) for item in found[:_MOST_FINDINGS]],
+        findings_left_out=max(0, len(found) - _MOST_FINDINGS),
     )

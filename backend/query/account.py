@@ -11,10 +11,13 @@ from backend.query.grid import Grid, covered_ms
 from backend.query.rates import MAX_VALUES
 from backend.store.accounts import BatchAccount, CountingTotal, LedgerPoint, LossPoint
 from backend.store.base import Store
+from backend.store.hosts import TOLD_RECORDINGS
 from backend.store.values import CoveredSpan, TimeRange, VmCoverage
 
 FIGURES = ("seen", "counted", "uncounted", "recorded", "sampled_out", "dropped")
 """Of what became of a VM's faults."""
+MAX_HOST_VALUES = 3_000_000
+"""Of hosts' lines together: a thousand hosts have four lines each, mostly of noughts."""
 _MOST = 500
 """VMs that have an account of their own where it is not said how many."""
 
@@ -77,6 +80,7 @@ class Account:
     vms: Sequence[VmAccount]
     others: OtherAccounts | None
     hosts: Sequence[HostAccount]
+    recordings_left_out: int = 0
 
 
 def account(
@@ -92,7 +96,8 @@ def account(
     """Return the accounts of these VMs, else of every VM (of the host) that existed in the grid's range.
 
     The hosts are those of the VMs that were asked for, else the host, else every host: also one that is
-    expected, since there is a token for it, and of which nothing ever came.
+    expected, since there is a token for it, and of which nothing ever came. Of recordings it is then those
+    that were heard of last.
 
     :param most: where no VMs are asked for, so many have an account of their own: those of which most was
         seen; as many as there is room for where None
@@ -116,10 +121,13 @@ def account(
             )
         points = store.ledger_points(list(owners), grid.from_ms, grid.to_ms, grid.step_ms)
         countings = store.counting_totals(list(owners))
+        known = store.known_hosts(recordings=TOLD_RECORDINGS)
         names = _hosts(vm_ids, owners, host)
+        is_everyone, names = names is None, known.told if names is None else names
         coverage = store.coverage(names, span)
         batches = store.batch_accounts(names)
         losses = store.losses(names, grid.from_ms, grid.to_ms, grid.step_ms)
+        _check_room(grid, names, losses)
         of_vms = store.vm_coverage(list(owners), span)
         doubled = store.doubled(list(owners))
         of_hosts = _by_host(found)
@@ -127,10 +135,19 @@ def account(
         others = _others(store, rest, grid, of_hosts)
     covered = _covered(grid, [item.host for item in batches], coverage)
     hosts = list(_host_accounts(grid, batches, losses, covered, of_hosts))
-    if names is None:
+    if is_everyone:
         hosts = sorted([*hosts, *(_absent_account(grid, name) for name in absent)], key=attrgetter("host"))
     accounts = _vm_accounts(grid, owners, points, countings, of_vms, _of_vms(owners, of_hosts, doubled))
-    return Account(grid, accounts, others, hosts)
+    return Account(grid, accounts, others, hosts, known.left_out if is_everyone else 0)
+
+
+def _check_room(grid: Grid, hosts: Sequence[str], losses: Sequence[LossPoint]) -> None:
+    lines = len(hosts) + len({(point.host, point.kind) for point in losses})
+    if lines * len(grid.starts_ms) > MAX_HOST_VALUES:
+        raise ParameterError(
+            "step",
+            f"{lines} lines of hosts and {len(grid.starts_ms)} points; ask for longer steps, or one host",
+        )
 
 
 def _whole(grid: Grid) -> Grid:

@@ -66,9 +66,10 @@ class Found:
 def find(store: Store, now_ns: int) -> Sequence[Found]:
     """Return everything that is wrong, what goes on first, then the newest."""
     with store.snapshot():
-        hosts, tokens = store.hosts(), store.tokens()
+        hosts, tokens = store.hosts(recordings=0), store.tokens()
+        known = store.known_hosts(recordings=0).reported
         refusals, noticed = store.refusals(), store.findings()
-    live = {host.reported_name: host for host in hosts if not host.is_recording}
+    live = {host.reported_name: host for host in hosts}
     found = [
         Found(
             code=Code(item.code.value),
@@ -81,7 +82,7 @@ def find(store: Store, now_ns: int) -> Sequence[Found]:
     ]
     found += [_refused(item, live, now_ns) for item in refusals]
     found += _clocks_ahead(hosts, now_ns)
-    found += _never_delivered(tokens, {host.reported_name for host in hosts})
+    found += _never_delivered(tokens, known)
     return sorted(found, key=lambda item: (not item.is_current, -(item.last_ns or now_ns)))
 
 
@@ -115,14 +116,13 @@ def _clocks_ahead(hosts: Sequence[HostStatus], now_ns: int) -> Sequence[Found]:
             seconds=host.clock_offset_ns / 10**9,
         )
         for host in hosts
-        if not host.is_recording
-        and host.clock_offset_ns is not None
+        if host.clock_offset_ns is not None
         and host.clock_offset_ns > AHEAD_NS
         and is_fresh(host, now_ns // 10**6)
     ]
 
 
-def _never_delivered(tokens: Sequence[Token], known: frozenset[str] | set[str]) -> Sequence[Found]:
+def _never_delivered(tokens: Sequence[Token], known: frozenset[str]) -> Sequence[Found]:
     since: dict[str, list[int]] = {}
     for token in tokens:
         if token.kind == _INGEST and token.host is not None and token.host not in known:

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from backend.errors import StoreError
 from backend.store.base import Store
+from backend.store.hosts import TOLD_RECORDINGS
 from backend.store.values import HostStatus
 
 FRESH_MS = 5_000
 """A host whose newest batch is older is not being traced now: a collector sends one each second."""
 _ATTACHED = "attached"
+_MOST_REASONS = 20
 _NS_PER_MS = 1_000_000
 
 
@@ -21,7 +23,7 @@ def what_is_missing(store: Store, *, expects_collector: bool, now_ms: int) -> st
     """Return what keeps the server from being ready, in words; empty where nothing does."""
     try:
         store.check_schema()
-        hosts = store.hosts() if expects_collector else ()
+        hosts = store.hosts(recordings=TOLD_RECORDINGS) if expects_collector else ()
     except StoreError as exc:
         return str(exc)
     if not expects_collector or any(host.state == _ATTACHED and is_fresh(host, now_ms) for host in hosts):
@@ -32,7 +34,9 @@ def what_is_missing(store: Store, *, expects_collector: bool, now_ms: int) -> st
 def _why_not_attached(hosts: Sequence[HostStatus], now_ms: int) -> str:
     if not hosts:
         return "no collector has sent anything yet"
-    return "; ".join(_why_one_is_not(host, now_ms) for host in hosts)
+    reasons = [_why_one_is_not(host, now_ms) for host in hosts[:_MOST_REASONS]]
+    more = [f"and {len(hosts) - len(reasons)} more"] if len(hosts) > len(reasons) else []
+    return "; ".join([*reasons, *more])
 
 
 def _why_one_is_not(host: HostStatus, now_ms: int) -> str:

@@ -20,6 +20,7 @@ from backend.store.values import (
     Finding,
     HostEventRow,
     HostStatus,
+    KnownHosts,
     Refusal,
     Split,
     SyndromeCount,
@@ -239,8 +240,14 @@ class Store(Protocol):
     def add_refusals(self, found: Sequence[Refusal]) -> None:
         """Add refusals to those of their token and reason."""
 
-    def hosts(self) -> Sequence[HostStatus]:
-        """Return every host, by name."""
+    def hosts(self, *, recordings: int | None = None) -> Sequence[HostStatus]:
+        """Return every host, by name.
+
+        :param recordings: so many of those that are recordings, which were heard of last; all where None
+        """
+
+    def known_hosts(self, *, recordings: int) -> KnownHosts:
+        """Return which hosts there are, and which ``hosts`` tells of."""
 
     def collector_of(self, host: str) -> Collector | None:
         """Return what a host's collector told of itself, None where it did not.

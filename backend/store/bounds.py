@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Sized
 from operator import attrgetter
 
+import msgspec
+
 from backend.errors import BatchError
 from faultmodel import arch
 from faultmodel.record import Cost
@@ -25,6 +27,8 @@ MAX_SPANS = 64
 MAX_LOSSES = 64
 """Of different kinds, of which there are a dozen."""
 MAX_PROBES = 64
+MAX_PROBE_CHARACTERS = 32_768
+"""Of all probes: a status has those of every host."""
 MAX_COSTS = 64
 """Each of a reading; a batch has one."""
 MAX_COST = 2**48
@@ -51,6 +55,8 @@ def check_bounds(batch: Batch) -> None:
         ("things lost", sum(map(attrgetter("count"), batch.lost))),
     ):
         _check_most(f"number of {name}", total, MAX_COUNT)
+    characters = sum(len(text) for probe in batch.host.probes for text in msgspec.structs.astuple(probe))
+    _check_most("number of its probes' characters", characters, MAX_PROBE_CHARACTERS)
     for records in (batch.fault_counts, batch.faults, batch.exit_counts, batch.exits):
         _check_most("vCPU", max(map(attrgetter("vcpu"), records), default=0), MAX_VCPU)
     if len(batch.fault_counts) > MAX_WORDS:

@@ -3,21 +3,33 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.engine import Row
 
 from backend.store.tables import findings, hosts
 from backend.store.values import Finding, FindingCode
 
+_MOST = 20
+"""Of a host and a code: what goes on is among them."""
+_place = func.row_number().over(
+    partition_by=[findings.c.host_id, findings.c.code],
+    order_by=[findings.c.last_ns.desc(), findings.c.subject],
+)
+_placed = select(findings, _place.label("place")).subquery()
+_newest = (
+    select(_placed).where(_placed.c.place <= _MOST).order_by(_placed.c.last_ns.desc(), _placed.c.host_id)
+)
 _OF_TWO_HOSTS = (FindingCode.TWO_NAMES, FindingCode.RENAMED)
 
 
 def read_findings(connection: Connection) -> Sequence[Finding]:
-    """Return every finding, newest first. Two hosts that each found the other are one."""
+    """Return findings, newest first: of each host and code the newest. Two hosts that each found the other
+    are one.
+    """
     names: Mapping[int, str] = {
         row.id: row.name for row in connection.execute(select(hosts.c.id, hosts.c.name))
     }
-    rows = connection.execute(select(findings).order_by(findings.c.last_ns.desc(), findings.c.host_id)).all()
+    rows = connection.execute(_newest).all()
     found: dict[object, Finding] = {}
     for row in rows:
         finding = _finding(row, names)

@@ -5,16 +5,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import ColumnElement, Connection, Integer, bindparam, func, not_, or_, select, true, update
 from sqlalchemy.engine import Row
 
-from backend.errors import NotFoundError, StoreError
+from backend.errors import NotFoundError, NotNowError, StoreError
 from backend.store.changes import first_number
 from backend.store.host_events import newest_recording
 from backend.store.losses import lost_ever
 from backend.store.tables import hosts
-from backend.store.values import HostStatus
+from backend.store.values import HostStatus, KnownHosts
 from backend.store.writer import Writer
+from faultmodel.problem import ProblemCode
 from faultmodel.record import Collector, Host, HostEvent
 from faultmodel.wire import Batch
 
@@ -24,6 +25,10 @@ NO_STREAM = 0
 """The stream that described a host which no batch has described yet."""
 _MOST_RECORDING_NAMES = 100
 """Of a name: each but the first is needed only where hosts are called so by intent."""
+MOST_RECORDINGS = 1000
+"""Whose names begin alike, up to the first slash: one token may bring that of any name below its host's."""
+TOLD_RECORDINGS = 50
+"""Those that were heard of last. Live hosts are no more than there are tokens."""
 _locked = (
     select(hosts)
     .where(hosts.c.reported_name == bindparam("named"), hosts.c.is_recording == bindparam("recording"))
@@ -31,6 +36,17 @@ _locked = (
 )
 _holder = select(hosts.c.id, hosts.c.reported_name, hosts.c.is_recording).where(
     hosts.c.name == bindparam("named")
+)
+_recordings_below = (
+    select(func.count())
+    .select_from(hosts)
+    .where(
+        hosts.c.is_recording,
+        func.substr(hosts.c.reported_name, 1, bindparam("length", type_=Integer)) == bindparam("below"),
+    )
+)
+_newest_recordings = (
+    select(hosts.c.id).where(hosts.c.is_recording).order_by(hosts.c.last_batch_ns.desc(), hosts.c.id)
 )
 _this_host = update(hosts).where(hosts.c.id == bindparam("number"))
 
@@ -40,6 +56,8 @@ def lock_host(writer: Writer, host: Host, received_ns: int) -> Row[Any]:
 
     A recording and a host that is traced live are two hosts, also where they give the same name. It is then
     the live one's, whichever came first, and the recording has ``_recording_names``.
+
+    :raises NotNowError: there are too many recordings of such a name
     """
     is_recording = host.state == RECORDING
     asked = {"named": host.name, "recording": is_recording}
@@ -54,7 +72,9 @@ def lock_host(writer: Writer, host: Host, received_ns: int) -> Row[Any]:
         "described_sequence": -1,
         "applied": first_number(),
     }
-    if not is_recording:
+    if is_recording:
+        _check_recordings(writer.connection, host.name)
+    else:
         _take_name(writer.connection, host.name)
     for name in _recording_names(host.name) if is_recording else [host.name]:
         writer.connection.execute(writer.insert(hosts).values(new | {"name": name}).on_conflict_do_nothing())
@@ -64,6 +84,17 @@ def lock_host(writer: Writer, host: Host, received_ns: int) -> Row[Any]:
     if row is None:
         raise StoreError(f"host {host.name} cannot be named; try again")
     return row
+
+
+def _check_recordings(connection: Connection, name: str) -> None:
+    owner = name.partition("/")[0]
+    asked = {"below": f"{owner}/", "length": len(owner) + 1}
+    if (connection.scalar(_recordings_below, asked) or 0) >= MOST_RECORDINGS:
+        raise NotNowError(
+            ProblemCode.QUOTA,
+            f"there are {MOST_RECORDINGS} recordings of {owner} already; remove some on the server with "
+            "kvmfaults-server host remove",
+        )
 
 
 def _take_name(connection: Connection, name: str) -> None:
@@ -111,12 +142,26 @@ def describe_host(
     writer.connection.execute(_this_host, values | {"number": known.id})
 
 
-def read_hosts(connection: Connection) -> Sequence[HostStatus]:
-    """Return every host, by name."""
+def read_hosts(connection: Connection, recordings: int | None) -> Sequence[HostStatus]:
+    """Return every host that is traced live, and so many recordings, by name."""
     lost = lost_ever(connection)
     recording = newest_recording(connection)
-    rows = connection.execute(select(hosts).order_by(hosts.c.name)).all()
+    told = select(hosts).where(_is_told(recordings)).order_by(hosts.c.name)
+    rows = connection.execute(told).all()
     return [_status(row, lost.get(row.id, {}), recording.get(row.id)) for row in rows]
+
+
+def known_hosts(connection: Connection, recordings: int) -> KnownHosts:
+    """Return which hosts there are, and the names of those that ``read_hosts`` tells of."""
+    told = select(hosts.c.name).where(_is_told(recordings)).order_by(hosts.c.name)
+    reported = connection.scalars(select(hosts.c.reported_name)).all()
+    return KnownHosts(connection.scalars(told).all(), frozenset(reported), len(reported))
+
+
+def _is_told(recordings: int | None) -> ColumnElement[bool]:
+    if recordings is None:
+        return true()
+    return or_(not_(hosts.c.is_recording), hosts.c.id.in_(_newest_recordings.limit(recordings)))
 
 
 def host_names(connection: Connection, names: Sequence[str] | None) -> Mapping[int, str]:

@@ -11,9 +11,11 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 from sqlalchemy.engine import Row
 
+from backend.errors import NotNowError
 from backend.store.tables import coverage, findings, hosts, sources
 from backend.store.values import FindingCode
 from backend.store.writer import Writer
+from faultmodel.problem import ProblemCode
 from faultmodel.record import Span
 from faultmodel.wire import Batch
 
@@ -25,6 +27,12 @@ _AROUND_NS = 600 * 10**9
 """What two countings cover is compared so far before and after what is new."""
 _MOST_SPANS = 100
 """Of what is compared; a source that is read without a break has one."""
+MOST_OTHERS = 50
+"""That a batch is compared with, while others may wait to write: those that were heard of last."""
+MOST_SOURCES = 500
+"""Recent ones of a host. A collector that fails at once and starts anew has one every ten seconds."""
+MOST_FINDINGS = 200
+"""Of one code about a host: more say nothing new."""
 _known = sources.c
 _own = select(sources).where(
     _known.host_id == bindparam("of_host"),
@@ -41,6 +49,18 @@ _others = (
         ),
         _known.id != bindparam("own"),
     )
+    .order_by(_known.last_ns.desc(), _known.id)
+    .limit(MOST_OTHERS)
+)
+_number_of_recent = (
+    select(func.count())
+    .select_from(sources)
+    .where(_known.host_id == bindparam("of_host"), _known.last_ns >= bindparam("since_ns"))
+)
+_findings_of_code = (
+    select(findings.c.subject)
+    .where(findings.c.host_id == bindparam("of_host"), findings.c.code == bindparam("of_code"))
+    .limit(MOST_FINDINGS)
 )
 _this_source = update(sources).where(_known.id == bindparam("number"))
 # As a source's spans are apart from one another, only the last that starts before a time can reach beyond it.
@@ -80,11 +100,20 @@ class Source:
 
 
 def source_of(writer: Writer, host_id: int, batch: Batch, received_ns: int) -> Source:
-    """Return the source of a locked host's batch, made if it is new."""
+    """Return the source of a locked host's batch, made if it is new.
+
+    :raises NotNowError: the host has had too many within an hour
+    """
     asked = {"of_host": host_id, "of_boot": batch.host.boot_id, "of_counting": batch.counting}
     row = writer.connection.execute(_own, asked).one_or_none()
     is_new = row is None
     if row is None:
+        recent = {"of_host": host_id, "since_ns": received_ns - _RECENT_NS}
+        if (writer.connection.scalar(_number_of_recent, recent) or 0) >= MOST_SOURCES:
+            raise NotNowError(
+                ProblemCode.QUOTA,
+                f"{MOST_SOURCES} collectors or boots of host {batch.host.name} have counted within an hour",
+            )
         new = {
             "host_id": host_id,
             "boot_id": batch.host.boot_id,
@@ -155,6 +184,10 @@ def notice(
 
 
 def _add(writer: Writer, host_id: int, code: FindingCode, subject: str, received_ns: int) -> None:
+    asked = {"of_host": host_id, "of_code": code.value}
+    known = writer.connection.scalars(_findings_of_code, asked).all()
+    if len(known) >= MOST_FINDINGS and subject not in known:
+        return
     row = {
         "host_id": host_id,
         "code": code.value,

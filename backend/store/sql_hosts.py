@@ -33,6 +33,7 @@ from backend.store.values import (
     Finding,
     HostEventRow,
     HostStatus,
+    KnownHosts,
     Refusal,
     TimeRange,
     VmCoverage,
@@ -139,10 +140,15 @@ class HostReads(SqlReads):
         with self._reading() as connection:
             return refusals.read_refusals(connection)
 
-    def hosts(self) -> Sequence[HostStatus]:
-        """Return every host, by name."""
+    def hosts(self, *, recordings: int | None = None) -> Sequence[HostStatus]:
+        """Return every host, by name; of recordings, so many."""
         with self._reading() as connection:
-            return hosts.read_hosts(connection)
+            return hosts.read_hosts(connection, recordings)
+
+    def known_hosts(self, *, recordings: int) -> KnownHosts:
+        """Return which hosts there are, and which ``hosts`` tells of."""
+        with self._reading() as connection:
+            return hosts.known_hosts(connection, recordings)
 
     def collector_of(self, host: str) -> Collector | None:
         """Return what a host's collector told of itself. :raises NotFoundError: no such host"""

@@ -317,6 +317,21 @@ class VmCoverage:
     spans: Mapping[tuple[str, str], Sequence[CoveredSpan]]
 
 
+class KnownHosts(NamedTuple):
+    """Which hosts there are. ``told``: names of those that are told of; ``reported``: as each called
+    itself.
+    """
+
+    told: Sequence[str]
+    reported: frozenset[str]
+    number: int
+
+    @property
+    def left_out(self) -> int:
+        """How many are not told of."""
+        return self.number - len(self.told)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostStatus:
     """A host as its newest batch described it."""

@@ -86,4 +86,9 @@ class Ledger(BaseModel):
     times_ms: list[int] = Field(description="Start of each step, a multiple of the step")
     vms: list[VmLedger] = Field(description="Most seen first")
     others: OtherVmLedgers | None = Field(description="Null where every VM is listed")
-    hosts: list[HostLedger] = Field(description="By name")
+    hosts: list[HostLedger] = Field(
+        description="By name; where no host is asked for, of recordings those that were heard of last"
+    )
+    recordings_left_out: int = Field(
+        description="How many more recordings there are; `host` asks for one", examples=[0]
+    )

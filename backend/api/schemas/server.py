@@ -24,8 +24,12 @@ class Status(BaseModel):
         examples=["41-12"],
     )
     asks_for_token: bool = Field(description="Whether readers must show a token or a session")
-    hosts: list[Host]
+    hosts: list[Host] = Field(
+        description="Every host that is traced, and those recordings that were heard of last"
+    )
+    recordings_left_out: int = Field(description="How many more recordings there are", examples=[0])
     findings: list[Finding] = Field(description="What is wrong with how hosts are traced: what goes on first")
+    findings_left_out: int = Field(description="How many more findings there are", examples=[0])
 
 
 class Health(BaseModel):

@@ -11,6 +11,8 @@ AT_WORK = 4
 OF_CLIENT = 3
 """One client cannot take all."""
 WAITING = 64
+WAITING_OF_CLIENT = 16
+"""One client cannot take all of that either."""
 WAIT_S = 3.0
 """A page asks half a dozen questions at once; they are answered within this, one after the other."""
 
@@ -27,11 +29,13 @@ class Slots:
         at_work: int = AT_WORK,
         of_client: int = OF_CLIENT,
         waiting: int = WAITING,
+        waiting_of_client: int = WAITING_OF_CLIENT,
         wait_s: float = WAIT_S,
     ) -> None:
         self._at_work = at_work
         self._of_client = of_client
         self._most_waiting = waiting
+        self._most_waiting_of_client = waiting_of_client
         self._wait_s = wait_s
         self._by_client: Counter[str] = Counter()
         self._waiting: deque[tuple[str, asyncio.Future[None]]] = deque()
@@ -49,7 +53,8 @@ class Slots:
         if self._is_free(client):
             self._by_client[client] += 1
             return
-        if len(self._waiting) >= self._most_waiting:
+        of_client = sum(waiting == client for waiting, _ in self._waiting)
+        if len(self._waiting) >= self._most_waiting or of_client >= self._most_waiting_of_client:
             raise BusyError("too many readers wait already; try again")
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiter = client, turn
@@ -57,7 +62,11 @@ class Slots:
         try:
             await asyncio.wait_for(turn, self._wait_s)
         except TimeoutError as exc:
-            raise BusyError(f"other readers kept the server busy for {self._wait_s:g} s; try again") from exc
+            # The turn may have come in the moment in which the time was over.
+            if not turn.done() or turn.cancelled():
+                raise BusyError(
+                    f"other readers kept the server busy for {self._wait_s:g} s; try again"
+                ) from exc
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 self._give_back(client)

@@ -91,6 +91,56 @@ def test_no_more_wait_than_may() -> None:
     asyncio.run(run())
 
 
+def test_one_client_does_not_take_the_whole_waiting_list() -> None:
+    async def run() -> list[str]:
+        done: list[str] = []
+        slots = Slots(at_work=2, of_client=1, waiting=3, waiting_of_client=2, wait_s=END_S)
+        async with _held(slots, "a", "c") as ends:
+            waiting = [asyncio.create_task(_work(slots, "a", [])) for _ in range(2)]
+            await asyncio.sleep(0)
+            with pytest.raises(BusyError, match="too many readers wait already"):
+                await _work(slots, "a", [])
+            another = asyncio.create_task(_work(slots, "b", done))
+            await asyncio.sleep(0)
+            ends[1].set()
+            await another
+            for task in waiting:
+                task.cancel()
+        return done
+
+    assert asyncio.run(run()) == ["b"]
+
+
+def test_a_turn_that_comes_in_the_moment_in_which_time_is_over_is_taken() -> None:
+    """With whatever Python: some tell that time is over though the turn was there."""
+
+    async def run() -> list[str]:
+        done: list[str] = []
+        slots = Slots(at_work=1, of_client=1, wait_s=0.2)
+        loop = asyncio.get_running_loop()
+        async with slots.one("a"):
+            waiting = asyncio.create_task(_work(slots, "b", done))
+            await asyncio.sleep(0)
+            ended = loop.create_future()
+
+            def end() -> None:
+                # The loop stands still until the waiter's time is over.
+                end_s = loop.time() + 0.3
+                while loop.time() < end_s:
+                    pass
+                ended.set_result(None)
+
+            loop.call_soon(end)
+            await ended
+        await asyncio.wait({waiting})
+        # Whether or not it was let in, its slot is free again.
+        async with asyncio.timeout(END_S):
+            await _work(slots, "c", done)
+        return done
+
+    assert asyncio.run(run())[-1] == "c"
+
+
 def test_who_gives_up_in_the_moment_of_its_turn_leaves_the_slot_to_others() -> None:
     async def run() -> list[str]:
         done: list[str] = []

@@ -66,6 +66,7 @@ def test_the_ledger_of_a_vm_and_its_host(server: Server) -> None:
                 "findings": [],
             }
         ],
+        "recordings_left_out": 0,
     }
 
 

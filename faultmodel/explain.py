@@ -46,8 +46,10 @@ def explain_text(text: str) -> str:
     if bare.is_bare(alone) and len(found) > 1:
         return _bare(alone, found)
     if not found:
+        rest = f". {_TRUNCATED}" if words.truncated else ""
         raise WordError(
             "no word in this text is known; name what it is: decode x86_64:npf 0x200000006, decode errno 14"
+            f"{rest}"
         )
     sections = ["\n".join(_found_lines(item)) for item in found]
     if words.truncated:

@@ -15,7 +15,7 @@ _HIDDEN = "\0"
 _NAME = re.compile(r"""(?<![\w.-])(?P<name>[\w.-]++)(?:(?P<json>["'])\s{0,16}:|["']?=)""")
 """``name=`` anywhere in an argument, and ``"name":`` of JSON, in which QEMU takes ``'name':`` too; ``name:``
 alone is no assignment."""
-_HEADER = re.compile(r"(?<![\w.-])([\w-]++):[ \t]+(?=[^\s\0])(?![^,\0]{0,32}\0).*", re.DOTALL)
+_HEADER = re.compile(r"(?<![\w.-])([\w-]++):[ \t]+(?!(?i:Bearer|Basic) \0)(?=[^\s\0]).*", re.DOTALL)
 """Of HTTP: ``X-Auth-Token: value``, a blank after its colon. One of which the value is hidden is left out."""
 _LIST_VALUE = re.compile(r'\s?"(?:\\.|[^"\\])*"?|(?:[^,]|,,)*')
 """In QEMU's lists, and those like them, a comma ends a value, unless it is doubled. JSON quotes strings."""
@@ -92,21 +92,29 @@ def is_secret(name: str) -> bool:
     """Tell whether what is set by this name is a secret: ``DB_PASSWORD``, ``apiKey``; not ``token-file``."""
     if _SECRET_OBJECT.fullmatch(name.rpartition(".")[2]):
         return False
-    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+    words = _words(name)
     if _NOT_SECRET.intersection(word.lower() for word in words):
         return False
-    last = words[-1].lower() if words else ""
     # Ruby on Rails' SECRET_KEY_BASE is one as well.
-    return _is_secret_word(last) or _is_plural(name) or words[-3:] == ["SECRET", "KEY", "BASE"]
+    return _is_secret_word(_last(words)) or _is_plural(words) or words[-3:] == ["SECRET", "KEY", "BASE"]
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a name, without digits: those of ``DB_PASSWORD1`` are DB and PASSWORD."""
+    return re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+
+
+def _last(words: list[str]) -> str:
+    return words[-1].lower() if words else ""
 
 
 def _is_secret_word(word: str) -> bool:
     return word in _WHOLE or word.endswith(_ENDINGS)
 
 
-def _is_plural(name: str) -> bool:
+def _is_plural(words: list[str]) -> bool:
     """Tell whether these are secrets, or how many: ``API_KEYS``, ``tokens=5``."""
-    last = name.rstrip("0123456789_.-").rpartition("_")[2].rpartition("-")[2].rpartition(".")[2].lower()
+    last = _last(words)
     return not _is_secret_word(last) and last.endswith("s") and _is_secret_word(last.removesuffix("s"))
 
 
@@ -173,5 +181,5 @@ def _value(name: str, value: str, also: frozenset[str] = frozenset()) -> str:
     if name in also:
         return _HIDDEN
     is_file = _PATH.fullmatch(value) or (name.lower().endswith("key") and _KEY_FILE.fullmatch(value))
-    is_number_of = value.isdecimal() and _is_plural(name)
+    is_number_of = value.isdecimal() and _is_plural(_words(name))
     return value if is_file or is_number_of else _HIDDEN

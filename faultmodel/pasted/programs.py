@@ -111,7 +111,7 @@ PATTERNS: Patterns = (
     (r"\(os error (\d{1,4})\)", simple("os error", ERRNO, 10)),
     (r"(?i)\berrno\b\s?[=:]?\s?-?(\d{1,10})\b", _errno),
     (r"(?i)\b(?:ret|returned|error|failed)\b(?: with)?\s?[=:]?\s?-(\d{1,3})\b", _returned),
-    (rf"(?i)(?<!\()\bexit[_ ]reason\b\s?[=:(]?\s?{NUMBER}", _exit_reason),
+    (rf"(?i)(?<!\()\bexit[_ ]reason\b[\s\"'=:(]{{1,4}}{NUMBER}", _exit_reason),
     (r"\bKVM_EXIT_[A-Z0-9_]{1,64}\b", _named_reason),
     (r"\b(?:EFAULT|EHWPOISON|EINTR|EAGAIN|ENOMEM|ENOSYS|EINVAL|EIO|EBUSY|ENOEXEC)\b", _named_errno),
 )  # fmt: skip

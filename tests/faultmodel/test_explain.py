@@ -134,6 +134,14 @@ def test_a_pasted_line_is_explained_word_by_word() -> None:
         explain_text("hello")
 
 
+def test_a_text_that_is_cut_says_so() -> None:
+    line = "kvm_userspace_exit: reason error (14)\n"
+    assert explain_text(line * 65).endswith("16384 characters looked at. Give the rest by itself.")
+    assert "There may be more" not in explain_text(line * 64)
+    with pytest.raises(FaultModelError, match="There may be more"):
+        explain_text("hello " * 4000)
+
+
 def test_the_flags_of_an_exit_are_explained() -> None:
     lines = explain("exit", "0x20008").splitlines()
     assert lines[0] == "exit 0x20008 (131080)"

@@ -111,6 +111,10 @@ CASES: list[tuple[str, list[tuple[str, int]]]] = [
     ("exit reason: 0x11", [("exit-reason", 17)]),
     ("exit_reason = 0x27", [("exit-reason", 39)]),
     (
+        '{"exit_reason":39,"memory_fault":{"flags":8,"gpa":4096}}',
+        [("exit-reason", 39), ("exit", 8), ("address", 4096)],
+    ),
+    (
         "KVM: entry failed, hardware error 0x80000021",
         [("exit-reason", 9), ("code", 0x8000_0021)],
     ),

@@ -32,7 +32,8 @@ export function createDecoder(decode) {
     if (text === "") return;
     const answer = await decode(text);
     const { items, truncated } = typeof answer === "string" ? { items: [], truncated: false } : answer;
-    const wrong = typeof answer === "string" ? answer : items.length === 0 ? NOTHING : truncated ? MORE : "";
+    const about = [items.length === 0 && NOTHING, truncated && MORE].filter(Boolean).join(" ");
+    const wrong = typeof answer === "string" ? answer : about;
     setText(problem, wrong);
     setShown(problem, wrong !== "");
     setChildren(found, ...items.map(wordBlock));

@@ -10,6 +10,7 @@ from faultmodel import arch
 from faultmodel.named import EXIT_REASON
 from faultmodel.pasted.found import ADDRESS, CODE, HEX, Before, Patterns, Word
 from faultmodel.perf_fields import fields
+from faultmodel.record import U64_MAX
 
 _EPT, _NPF, _PFERR = "x86_64:ept", "x86_64:npf", "x86_64:pferr"
 _WORD_OF_EXIT: Mapping[str, str] = {
@@ -117,6 +118,9 @@ def _page_fault_fields(match: Match[str], before: Before) -> Iterator[Word]:
 
 
 def _fault(address: int, word: int, before: Before) -> Iterator[Word]:
+    if not 0 <= word <= U64_MAX:
+        # A field may have any number in a text.
+        return
     targets = before.formats or _likely(word)
     what = (
         "guest-physical address of a guest of the guest (L2), not the VM's own"

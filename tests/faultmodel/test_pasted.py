@@ -164,6 +164,7 @@ CASES: list[tuple[str, list[tuple[str, int]]]] = [
     ("Mem abort info:\n  ESR = 0x0000000096000004", [("code", 0x9600_0004)]),
     ("ESR_EL1: 0x96000004", [("code", 0x9600_0004)]),
     ("process exit_code: 1", []),
+    ("kvm:kvm_page_fault(fault_address: 1, error_code: -5)", []),
 ]
 
 

@@ -33,7 +33,7 @@ class Quota:
     bytes: int = 512 * 1024 * 1024
     rows: int = 15_000_000
     """100,000 single faults a second are 6 million."""
-    new_vms: int = 20_000
+    new_vms: int = 10_000
     """150 a second are 9,000."""
     spans: int = 20_000
     """Covered ones. A collector's batch has one or two, and those of a day take ten minutes to hand in."""

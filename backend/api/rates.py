@@ -90,4 +90,5 @@ def chart_rates(
             )
             for one in found.coverage
         ],
+        vms_left_out=found.vms_left_out,
     )

@@ -101,6 +101,7 @@ def list_vms(
         trend=schemas.Trend(step_ms=found.trend_grid.step_ms, times_ms=list(found.trend_grid.starts_ms))
         if trend
         else None,
+        vms_left_out=found.left_out,
     )
 
 
@@ -119,6 +120,7 @@ def _newest(
         next_cursor=cursors.vm_cursor(VmPlace.of(page[-1])) if more else None,
         totals=None,
         trend=None,
+        vms_left_out=0,
     )
 
 

@@ -1,12 +1,11 @@
 """Which VMs a question is about: by their ids, by what is known of them, by whether they run; and whether
 they do."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from backend.store.base import Store
-from backend.store.values import TimeRange, VmFilter, VmMember
+from backend.store.values import TimeRange, VmFilter, VmMember, VmMembers
 
 _NS_PER_MS = 1_000_000
 
@@ -38,16 +37,16 @@ class Choice:
         """Whether it leaves out none."""
         return self == EVERYONE
 
-    def members(self, store: Store, span: TimeRange, now_ms: int) -> Sequence[VmMember]:
-        """Return the VMs of the range; no order. :raises ParameterError: there are too many of them"""
-        found = store.members(self.where, span)
+    def members(self, store: Store, span: TimeRange, now_ms: int) -> VmMembers:
+        """Return the VMs of the range; no order. What is left out was not looked through."""
+        found, left_out = store.members(self.where, span)
         text, at_ms = self.text.strip().casefold(), end_of(span, now_ms)
         if text:
             found = [vm for vm in found if text in _searched(vm)]
         if self.state is not None:
             wanted = self.state is State.RUNNING
             found = [vm for vm in found if is_running(vm, at_ms) is wanted]
-        return found
+        return VmMembers(found, left_out)
 
 
 EVERYONE = Choice()

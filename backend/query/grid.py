@@ -1,5 +1,6 @@
 """The grid of a chart: equal steps, and how much of each was covered."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ MAX_POINTS = 11_000
 DEFAULT_POINTS = 300
 DEFAULT_SPAN_MS = 15 * 60_000
 
+_MOST_TOLD = 200
+"""Spans of a host. One that is traced without a break has one."""
 _DAY_MS = 86_400_000
 _STEPS_MS = tuple(
     1_000 * seconds
@@ -77,6 +80,28 @@ def covered_ms(grid: Grid, spans: Iterable[CoveredSpan]) -> Sequence[int]:
             covered[index] += step_end - start
             start = step_end
     return covered
+
+
+def told_spans(spans: Sequence[CoveredSpan], step_ms: int) -> Sequence[CoveredSpan]:
+    """Return spans, by host and time, as a chart tells them.
+
+    Where a host has more than ``_MOST_TOLD``, those that are less than a step apart are one: no gap of a step
+    or more is lost.
+    """
+    numbers = Counter(span.host for span in spans)
+    told: list[CoveredSpan] = []
+    for span in spans:
+        last = told[-1] if told else None
+        if (
+            last is not None
+            and last.host == span.host
+            and numbers[span.host] > _MOST_TOLD
+            and span.from_ms - last.to_ms < step_ms
+        ):
+            told[-1] = CoveredSpan(span.host, last.from_ms, max(last.to_ms, span.to_ms), span.is_recording)
+        else:
+            told.append(span)
+    return told
 
 
 def _union(spans: Iterable[CoveredSpan]) -> Iterable[tuple[int, int]]:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from backend.errors import ParameterError
 from backend.query.blocks import Sums
 from backend.query.choice import EVERYONE, Choice, life_of
-from backend.query.grid import Grid, covered_ms
+from backend.query.grid import Grid, covered_ms, told_spans
 from backend.query.names import labels
 from backend.query.rate_keys import EXIT_BY, EXIT_KINDS, By, Metric, keyed, label_of
 from backend.query.sources import Sources
 from backend.query.view import View
 from backend.store.changes import Version
 from backend.store.errors import check_time, in_time
-from backend.store.values import CoveredSpan, TimeRange, VmCoverage, VmMember
+from backend.store.values import CoveredSpan, TimeRange, VmCoverage, VmMember, VmMembers
 
 MAX_VALUES = 300_000
 """Points of all series together: some 40 MB, for as long as they are answered."""
@@ -87,6 +87,7 @@ class Rates:
     others: Others | None
     quiet: Sequence[float | None]
     coverage: Sequence[CoveredSpan]
+    vms_left_out: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ def rates(sources: Sources, question: Question, now_ms: int) -> Rates:
     # Counts and coverage of one moment: a second that is covered and not yet counted would look quiet.
     with sources.store.snapshot():
         version = sources.store.version()
-        vms = _vms(sources, question, span, now_ms)
+        vms, left_out = _vms(sources, question, span, now_ms)
         chosen = None if question.is_about_everyone else vms
         part = _changed_part(sources, question, version, chosen)
         view = View(sources.blocks, version, now_ms)
@@ -130,15 +131,15 @@ def rates(sources: Sources, question: Question, now_ms: int) -> Rates:
         coverage = sources.store.coverage(hosts, span)
         of_vms = sources.store.vm_coverage([vm.id for vm in counts.vms], span)
     name = sources.versions.name(version, chosen, question.identity, grid)
-    return _Composer(question, counts.vms, part, coverage, of_vms).rates(name, counts)
+    return _Composer(question, counts.vms, part, coverage, of_vms).rates(name, counts, left_out)
 
 
-def _vms(sources: Sources, question: Question, span: TimeRange, now_ms: int) -> Sequence[VmMember]:
+def _vms(sources: Sources, question: Question, span: TimeRange, now_ms: int) -> VmMembers:
     """Return the VMs that are asked for, as far as it matters which they are."""
     if question.vm_ids:
-        return sources.store.members_named(question.vm_ids)
+        return VmMembers(sources.store.members_named(question.vm_ids))
     if question.is_about_everyone and question.by in (By.VM, By.ACCESS, By.FLAG, By.LEVEL):
-        return ()
+        return VmMembers(())
     return question.choice.members(sources.store, span, now_ms)
 
 
@@ -276,7 +277,7 @@ class _Composer:
         if len(question.vm_ids) == 1:
             self._anywhere = self._in_life(vms[0], self._anywhere)
 
-    def rates(self, version: str, counts: _Counts) -> Rates:
+    def rates(self, version: str, counts: _Counts, left_out: int) -> Rates:
         """Return the answer."""
         names = labels(self._vms[key] for key in counts.shown) if self._by is By.VM else {}
         series = [
@@ -288,7 +289,8 @@ class _Composer:
             values = _per_second(counts.others, self._anywhere)
             others = Others(counts.other_keys, counts.others, values)
         quiet = _per_second([0] * len(self._part.starts_ms), self._anywhere)
-        return Rates(version, self._part, series, others, quiet, self._coverage)
+        told = told_spans(self._coverage, self._part.step_ms)
+        return Rates(version, self._part, series, others, quiet, told, left_out)
 
     def _per_second(self, key: str, counts: Sequence[int]) -> Sequence[float | None]:
         if self._by not in (By.VM, By.VCPU):

@@ -30,6 +30,8 @@ class VmList:
     trends: Mapping[str, Sequence[float | None]]
     """By id, on the steps of ``trend_grid``."""
     trend_grid: Grid
+    left_out: int
+    """VMs of the range that were not looked through: there are too many."""
 
 
 def _natural(text: str) -> Sequence[object]:
@@ -75,11 +77,10 @@ def list_vms(
         before those that have ended, each the newest first
     :param after: place and id of the last VM of the page before
     :param trend_points: so many steps at most; 0 for no trends
-    :raises ParameterError: there are too many VMs to look through
     """
     with sources.store.snapshot():
         view = View(sources.blocks, sources.store.version(), now_ms)
-        found = choice.members(sources.store, span, now_ms)
+        found, left_out = choice.members(sources.store, span, now_ms)
         from_ms = span.from_ms
         if from_ms is None:
             from_ms = min((vm.first_seen_ms for vm in found), default=0)
@@ -97,6 +98,7 @@ def list_vms(
         totals=reckoning.totals(),
         trends=trends,
         trend_grid=trend_grid,
+        left_out=left_out,
     )
 
 

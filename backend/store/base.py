@@ -30,6 +30,7 @@ from backend.store.values import (
     VmCoverage,
     VmFilter,
     VmMember,
+    VmMembers,
     VmPlace,
     VmSummary,
 )
@@ -68,11 +69,8 @@ class Store(Protocol):
     def counted_between(self, one: Version, later: Version) -> Sequence[Counted] | None:
         """Return all that was counted from one version to a later one; None where unknown."""
 
-    def members(self, where: VmFilter, span: TimeRange) -> Sequence[VmMember]:
-        """Return every VM that existed in the range; no order.
-
-        :raises ParameterError: there are too many to look through
-        """
+    def members(self, where: VmFilter, span: TimeRange) -> VmMembers:
+        """Return the VMs that existed in the range, as many as can be looked through; no order."""
 
     def lifetimes(self) -> tuple[int, int]:
         """Return when the first VM was seen first and when one was last, UTC ms; no count lies outside."""

@@ -24,6 +24,7 @@ from backend.store.values import (
     VcpuSummary,
     VmFilter,
     VmMember,
+    VmMembers,
     VmPlace,
     VmSummary,
 )
@@ -45,7 +46,7 @@ class VmReads(SqlReads):
         with self._reading() as connection:
             return vm_queries.find_vms(connection, where, span, limit=limit, after=after)
 
-    def members(self, where: VmFilter, span: TimeRange) -> Sequence[VmMember]:
+    def members(self, where: VmFilter, span: TimeRange) -> VmMembers:
         """Return every VM that existed in the range. :raises ParameterError: there are too many"""
         with self._reading() as connection:
             return vm_members.find_members(connection, where, span)

@@ -90,6 +90,13 @@ class VmMember(NamedTuple):
         return self.host, self.boot_id
 
 
+class VmMembers(NamedTuple):
+    """VMs of a range. ``left_out``: how many more existed in it, where there are too many to look through."""
+
+    vms: Sequence[VmMember]
+    left_out: int = 0
+
+
 class VmPlace(NamedTuple):
     """Where a VM stands in the list of VMs: those that run come first, then the newest."""
 

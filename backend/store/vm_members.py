@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, bindparam, func, select
 
-from backend.errors import NotFoundError, ParameterError
+from backend.errors import NotFoundError
 from backend.store.ranges import bounded, chunks
 from backend.store.tables import hosts, vms
-from backend.store.values import TimeRange, VmFilter, VmMember
-from backend.store.vm_queries import is_running, life_end_ms, matching, storable
+from backend.store.values import TimeRange, VmFilter, VmMember, VmMembers
+from backend.store.vm_queries import alive_in, is_running, life_end_ms, matching, storable
 from backend.store.words import SIGNED_MAX
 
 MAX_MEMBERS = 50_000
@@ -38,6 +38,9 @@ _lifetimes = select(
     select(func.min(vms.c.first_seen_ms)).scalar_subquery(),
     select(func.max(vms.c.last_seen_ms)).scalar_subquery(),
 )
+_place_in_host = func.row_number().over(
+    partition_by=vms.c.host_id, order_by=[vms.c.last_seen_ms.desc(), vms.c.id]
+)
 # Built once: to build a statement takes longer than to execute it.
 _in_range = _select.where(
     life_end_ms >= bindparam("from_ms"), vms.c.first_seen_ms < bindparam("to_ms")
@@ -46,10 +49,11 @@ _numbered = _select.where(vms.c.id.in_(bindparam("numbers", expanding=True)))
 _named = _select.where(vms.c.public_id.in_(bindparam("ids", expanding=True)))
 
 
-def find_members(connection: Connection, where: VmFilter, span: TimeRange) -> Sequence[VmMember]:
-    """Return every VM that existed in the range; no order.
+def find_members(connection: Connection, where: VmFilter, span: TimeRange) -> VmMembers:
+    """Return the VMs that existed in the range, ``MAX_MEMBERS`` at most; no order.
 
-    :raises ParameterError: there are more than ``MAX_MEMBERS``
+    Where there are more, each host has its newest among them, as many of each as there is room for: no host
+    takes the place of another's VMs.
     """
     ends = {
         "from_ms": -SIGNED_MAX if span.from_ms is None else bounded(span.from_ms),
@@ -57,11 +61,16 @@ def find_members(connection: Connection, where: VmFilter, span: TimeRange) -> Se
     }
     conditions = matching(where)
     rows = connection.execute(_in_range.where(*conditions) if conditions else _in_range, ends).all()
+    left_out = 0
     if len(rows) > MAX_MEMBERS:
-        raise ParameterError(
-            "from", f"more than {MAX_MEMBERS} VMs existed in this range; choose a shorter one, or a host"
-        )
-    return [VmMember._make(row) for row in rows]
+        places = select(vms.c.id, _place_in_host.label("place"))
+        all_vms = places.join(hosts, hosts.c.id == vms.c.host_id).where(*conditions, *alive_in(span))
+        placed = all_vms.subquery()
+        number = connection.scalar(select(func.count()).select_from(placed)) or 0
+        newest = select(placed.c.id).order_by(placed.c.place, placed.c.id).limit(MAX_MEMBERS)
+        rows = connection.execute(_select.where(vms.c.id.in_(newest))).all()
+        left_out = number - len(rows)
+    return VmMembers([VmMember._make(row) for row in rows], left_out)
 
 
 def named_members(connection: Connection, vm_ids: Sequence[str]) -> Sequence[VmMember]:

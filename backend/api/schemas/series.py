@@ -57,4 +57,12 @@ class Rates(BaseModel):
     quiet: list[float | None] = Field(
         description="Values of a series without any count: 0 in steps of which some was covered, else null"
     )
-    coverage: list[CoveredSpan] = Field(description="Of the whole range")
+    coverage: list[CoveredSpan] = Field(
+        description="Of the whole range. Where a host has more than 200 spans in it, gaps that are shorter "
+        "than a step are not told."
+    )
+    vms_left_out: int = Field(
+        description="VMs of the range that were not looked through, as there are too many: no series has "
+        "their counts. A shorter range, or `host`, leaves out fewer.",
+        examples=[0],
+    )

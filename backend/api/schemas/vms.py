@@ -80,6 +80,11 @@ class VmPage(BaseModel):
     next_cursor: NextCursor
     totals: VmTotals | None = Field(description="null where they were not asked for")
     trend: Trend | None = Field(description="null where no trends were asked for")
+    vms_left_out: int = Field(
+        description="VMs of the range that were not looked through, as there are too many: they are neither "
+        "listed nor in the totals. A shorter range, or `host`, leaves out fewer.",
+        examples=[0],
+    )
 
 
 class Vcpu(BaseModel):

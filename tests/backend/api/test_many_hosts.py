@@ -1,8 +1,13 @@
 """What readers are told where there are more hosts and findings than an answer has room for."""
 
-from faultmodel.record import Loss, Probe
+from sqlalchemy import insert, select
+
+from backend.store.sql import SqlStore
+from backend.store.tables import vms
+from backend.store.vm_members import MAX_MEMBERS
+from faultmodel.record import Loss, Probe, Span
 from tests.backend.serving import Server
-from tests.batches import START_MS, make_batch, make_host
+from tests.batches import START_MS, START_NS, make_batch, make_host, make_vm
 
 RECORDINGS = 60
 LONGEST = {"from": START_MS, "to": START_MS + 11_000_000, "step": "1s"}
@@ -43,3 +48,47 @@ def test_probes_that_say_more_than_they_can_are_refused(server: Server) -> None:
     token = server.new_token("ingest", "h")  # type: ignore[arg-type]
     refused = server.send(make_batch(host=make_host("h", probes=probes)), token)
     assert (refused.status_code, refused.json()["code"]) == (400, "damaged")
+
+
+def test_a_list_of_more_vms_than_are_looked_through_has_some_of_each_host(server: Server) -> None:
+    store = server.store
+    assert isinstance(store, SqlStore)
+    server.apply(make_batch(host=make_host("quiet"), stream="1" * 32, vms=[make_vm("f" * 16)]))
+    server.apply(make_batch(host=make_host("busy"), stream="2" * 32, vms=[make_vm("e" * 16)]))
+    with store.writing() as writer:
+        asked = select(vms).where(vms.c.public_id == "e" * 16)
+        first = writer.connection.execute(asked).one()._asdict()
+        del first["id"]
+        names = [f"{number:016x}" for number in range(MAX_MEMBERS + 7)]
+        rows = [
+            first | {"public_id": name, "reported_id": name, "last_seen_ms": first["last_seen_ms"] + 1}
+            for name in names
+        ]
+        writer.connection.execute(insert(vms), rows)
+    found = server.get("/api/v1/vms", sort="-faults", totals="true", limit=1, from_=START_MS)
+    assert (found["totals"]["vms"], found["totals"]["hosts"], found["vms_left_out"]) == (MAX_MEMBERS, 2, 9)
+    found = server.get("/api/v1/vms", sort="name", totals="true", limit=1, host="quiet")
+    assert (found["totals"]["vms"], found["vms_left_out"]) == (1, 0)
+    found = server.get("/api/v1/rates", state="running", most=7, from_=START_MS, to=START_MS + 1000)
+    assert found["vms_left_out"] == 9
+
+
+def test_coverage_in_many_pieces_is_told_without_the_gaps_within_a_step(server: Server) -> None:
+    pieces = [step * 1000 + piece * 40 for step in range(120) if step % 3 for piece in range(4)]
+    for number in range(0, len(pieces), 64):
+        spans = tuple(
+            Span(START_NS + piece * 10**6, START_NS + (piece + 1) * 10**6)
+            for piece in pieces[number : number + 64]
+        )
+        server.apply(make_batch(number, covered=spans))
+    server.apply(
+        make_batch(host=make_host("plain"), stream="1" * 32, covered=(Span(START_NS, START_NS + 1),))
+    )
+    grid = {"from": START_MS, "to": START_MS + 120_000}
+    told = server.get("/api/v1/rates", step="1s", **grid)["coverage"]
+    of_host = [(span["from_ms"] - START_MS, span["to_ms"] - START_MS) for span in told]
+    # Two steps are read, the third is not.
+    assert of_host[:2] == [(1000, 2121), (4000, 5121)]
+    assert len(told) == 40
+    values = server.get("/api/v1/rates", step="1s", **grid)["quiet"]
+    assert values[:6] == [None, 0, 0, None, 0, 0]

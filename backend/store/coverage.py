@@ -82,7 +82,10 @@ def add_coverage(writer: Writer, source_id: int, stream_id: int, batch: Batch, r
 def read_coverage(
     connection: Connection, host_ids: Sequence[int], span: TimeRange
 ) -> Mapping[int, Sequence[MsSpan]]:
-    """Return hosts' covered spans clipped to the range, by time; those that meet to the ms are merged."""
+    """Return hosts' covered spans in whole ms, clipped to the range, by time; those that meet are merged.
+
+    A ms that is covered in part counts as covered.
+    """
     merged: dict[int, list[MsSpan]] = defaultdict(list)
     for row, clipped in _read(connection, host_ids, span):
         _append(merged[row.host_id], clipped)
@@ -121,7 +124,8 @@ def _read(connection: Connection, host_ids: Sequence[int], span: TimeRange) -> I
     end_ns = SIGNED_MAX if span.to_ms is None else bounded_ns(span.to_ms)
     for some in chunks(host_ids):
         for row in connection.execute(_in_range, {"of_hosts": some, "start_ns": start_ns, "end_ns": end_ns}):
-            yield row, _clip(row.from_ns // NS_PER_MS, row.to_ns // NS_PER_MS, span)
+            # Outwards, so that a span of less than a ms is covered time too: recordings may be so short.
+            yield row, _clip(row.from_ns // NS_PER_MS, -(-row.to_ns // NS_PER_MS), span)
 
 
 def covered_ms(spans: Iterable[MsSpan], from_ms: int, to_ms: int) -> int:

@@ -1,5 +1,6 @@
 """Loading, empty, failed, not covered, not allowed, not there: each is said in words."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,29 @@ def test_a_gap_of_a_vm_is_not_shown_as_zero(visit: Visit) -> None:
     page = visit.go(f"/vms/00000000000000a1?{visit.fixed(18, until=17)}")
     expect(page.get_by_role("heading", name="No collector was reading between")).to_be_visible()
     assert figure(page, "faults") == "–"
+
+
+@pytest.mark.parametrize("choice", ["", "&filter=postgres", "&filter=hv-fra-01&state=running"])
+def test_a_gap_is_not_shown_as_zero_whichever_vms_are_chosen(visit: Visit, choice: str) -> None:
+    page = visit.go(f"/?{visit.fixed(18, until=17)}{choice}")
+    row = page.get_by_role("row").filter(has_text="postgres-primary")
+    expect(row.locator(".col-name")).to_be_visible()
+    for column in ("faults", "fault_rate", "memory_fault_exits", "bare_error_exits", "untold_error_exits"):
+        expect(row.locator(f".col-{column}")).to_have_text("–")
+    if choice:
+        expect(page.get_by_role("heading", name="No collector was reading between")).to_be_visible()
+        assert figure(page, "faults") == "–"
+    else:
+        # The other host was read.
+        expect(page.get_by_role("row").filter(has_text="kernel-lab").locator(".col-faults")).to_have_text(
+            re.compile(r"\d")
+        )
+
+
+def test_a_choice_that_no_vm_meets_says_so_and_nothing_of_collectors(visit: Visit) -> None:
+    page = visit.go(f"/?{visit.fixed(18, until=17)}&filter=no-such-vm")
+    expect(page.get_by_text("No VM matches the filter.")).to_be_visible()
+    expect(page.locator(".message")).to_be_hidden()
 
 
 def test_a_quiet_vm_is_told_from_one_that_was_not_read(visit: Visit) -> None:

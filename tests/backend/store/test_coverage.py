@@ -57,6 +57,21 @@ def test_an_empty_span_covers_nothing(store: Store) -> None:
     assert _covered(store) == []
 
 
+@pytest.mark.parametrize(("from_ns", "to_ns"), [(1, 2), (400_000, 999_999), (999_999, 1_000_001)])
+def test_a_span_of_less_than_a_millisecond_is_covered_time(store: Store, from_ns: int, to_ns: int) -> None:
+    store.apply(make_batch(0, covered=(Span(START_NS + from_ns, START_NS + to_ns),)), START_NS)
+
+    assert _covered(store) == [(0, 0.001 if to_ns <= 10**6 else 0.002)]
+    assert store.boot_coverage(None, ALWAYS)
+
+
+def test_spans_that_are_less_than_a_millisecond_apart_are_one(store: Store) -> None:
+    edge = START_NS + 1_500_000
+    store.apply(make_batch(0, covered=(Span(START_NS, edge), Span(edge + 10, START_NS + NS_PER_S))), START_NS)
+
+    assert _covered(store) == [(0, 1)]
+
+
 def test_spans_are_clipped_to_the_range(store: Store) -> None:
     store.apply(make_batch(0, covered=(_span(0, 4), _span(6, 9))), START_NS)
 

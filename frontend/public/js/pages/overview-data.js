@@ -107,10 +107,11 @@ export function figuresOf({ vms: { totals }, rates, request }) {
  */
 export function messageOf({ vms: { totals }, rates, request }, state) {
   if (request.range.from >= request.now) return aheadMessage(state);
-  if (isUncovered(rates.coverage, request.range) && !request.view.filter && !request.view.state)
-    return uncoveredMessage(request, state);
-  const isQuiet = totals.vms > 0 && totals.faults + exitsOf(totals) === 0;
-  if (isQuiet || (totals.vms === 0 && !request.view.filter && !request.view.state))
+  const isChosen = request.view.filter !== "" || request.view.state !== "";
+  // Where no VM is as it was chosen, there is none to tell anything of; the table says so.
+  if (totals.vms === 0 && isChosen) return null;
+  if (isUncovered(rates.coverage, request.range)) return uncoveredMessage(request, state);
+  if (totals.faults + exitsOf(totals) === 0)
     return emptyMessage("No VM has faulted in this range.", request, state);
   return null;
 }

@@ -23,12 +23,21 @@ const RATES = [
 ];
 /** @type {[string, (vm: Vm) => string, (vm: Vm) => number][]} */
 const COUNTS = [
-  ["faults", (vm) => countText(vm.faults), () => 0],
-  ["memory_fault_exits", (vm) => countText(vm.memory_fault_exits), (vm) => vm.memory_fault_exits],
+  ["faults", (vm) => knownText(vm, vm.faults), () => 0],
+  ["memory_fault_exits", (vm) => knownText(vm, vm.memory_fault_exits), (vm) => vm.memory_fault_exits],
   ["exit_rate", (vm) => rateText(vm.exit_rate), () => 0],
-  ["bare_error_exits", (vm) => countText(vm.bare_error_exits), (vm) => vm.bare_error_exits],
-  ["untold_error_exits", (vm) => countText(vm.untold_error_exits), (vm) => vm.untold_error_exits],
+  ["bare_error_exits", (vm) => knownText(vm, vm.bare_error_exits), (vm) => vm.bare_error_exits],
+  ["untold_error_exits", (vm) => knownText(vm, vm.untold_error_exits), (vm) => vm.untold_error_exits],
 ];
+
+/**
+ * A count of a VM. While its host was not read nothing is known, which is not zero.
+ * @param {Vm} vm
+ * @param {number} count
+ */
+function knownText({ fault_rate: rate }, count) {
+  return countText(rate === null && count === 0 ? null : count);
+}
 
 /** @param {(vm: string) => void} onOpen @returns {Row} */
 export function createVmRow(onOpen) {

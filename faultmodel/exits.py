@@ -12,7 +12,7 @@ from faultmodel.arch.base import Flag
 from faultmodel.bits import BitField, BitLayout
 from faultmodel.errors import WordError
 from faultmodel.numbers import printed
-from faultmodel.record import EHWPOISON, REASON_NOT_SHOWN, U32_MAX, ExitKind, Side
+from faultmodel.record import EHWPOISON, ERRNO_NOT_SHOWN, REASON_NOT_SHOWN, U32_MAX, ExitKind, Side
 
 _API = "Linux 7.3 include/uapi/linux/kvm.h, KVM_MEMORY_EXIT_FLAG_PRIVATE"
 _RWX = "kvm mailing list 20231108111806.92604-17-nsaenz@amazon.com (RFC, not merged)"
@@ -62,7 +62,9 @@ EXPLANATIONS: Mapping[ExitKind, str] = MappingProxyType(
         ),
         ExitKind.UNTOLD_ERROR: (
             "KVM_RUN failed with EFAULT or EHWPOISON in a recording whose text leaves out the exit reason: a "
-            "memory-fault exit or a bare error, which of the two is not told."
+            "memory-fault exit or a bare error, which of the two is not told: an unclassified error exit. Of a "
+            "text that leaves out the errno instead, every failed run without a reason is one, whatever it "
+            "failed with."
         ),
     }
 )
@@ -208,12 +210,14 @@ _ERRNO_BY_TEXT: Mapping[str, int] = {
 
 
 def errno_name(number: int) -> str:
-    """Return the name of a positive errno, ``none`` for 0, ``unknown:200`` where there is no name.
+    """Return the name of a positive errno, ``none`` for 0, ``not shown``, ``unknown:200`` where there is no name.
 
     The numbers are those of Linux on x86, arm64 and riscv.
     """
     if number == 0:
         return "none"
+    if number == ERRNO_NOT_SHOWN:
+        return "not shown"
     # Python's errno module does not know EHWPOISON.
     name = "EHWPOISON" if number == EHWPOISON else _errno.errorcode.get(number)
     return f"unknown:{number}" if name is None else name

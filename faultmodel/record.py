@@ -37,6 +37,8 @@ EHWPOISON = 133
 KVM_EXIT_MEMORY_FAULT = 39
 REASON_NOT_SHOWN = U32_MAX
 """In an exit's ``reason``: the source has only the errno, as trace texts do. No kernel uses this reason."""
+ERRNO_NOT_SHOWN = U32_MAX
+"""In an exit's ``errno``: KVM_RUN failed, and the source has only the reason. No errno is so large."""
 
 
 class Access(StrEnum):
@@ -64,7 +66,8 @@ class ExitKind(StrEnum):
     MEMORY_FAULT = "memory_fault"
     BARE_ERROR = "bare_error"
     UNTOLD_ERROR = "untold_error"
-    """One of these two, and the source does not show the exit reason that tells which."""
+    """One of these two, and the source does not show the exit reason that tells which. Where it shows the reason
+    and not the errno, it may be a failure of another errno as well."""
 
 
 COUNTERS = (
@@ -168,7 +171,10 @@ class Span(Struct, frozen=True):
 
 
 class ExitCount(Struct, frozen=True, array_like=True, gc=False):
-    """Exits from KVM_RUN to user space in one bucket. ``errno`` is positive; 0 where KVM_RUN succeeded."""
+    """Exits from KVM_RUN to user space in one bucket. ``errno`` is positive; 0 where KVM_RUN succeeded.
+
+    ``REASON_NOT_SHOWN`` and ``ERRNO_NOT_SHOWN`` stand in place of what the source does not show.
+    """
 
     bucket_ms: TimeMs
     vm: DescribedVm
@@ -258,13 +264,14 @@ def exit_kind(reason: int, errno: int) -> ExitKind | None:
     """Tell how KVM_RUN answered a guest memory fault, or None where it is another exit.
 
     :param reason: ``kvm_run.exit_reason``, or ``REASON_NOT_SHOWN``
-    :param errno: positive errno of KVM_RUN, 0 where it succeeded
+    :param errno: positive errno of KVM_RUN, 0 where it succeeded, or ``ERRNO_NOT_SHOWN``
 
     ``memory_fault`` in ``kvm_run`` is valid only for reason 39 with EFAULT or EHWPOISON; with any other
     errno the reason is stale. Source: Documentation/virt/kvm/api.rst, 8.44 KVM_CAP_MEMORY_FAULT_INFO (6.8).
     """
-    if errno not in (EFAULT, EHWPOISON):
+    if errno not in (EFAULT, EHWPOISON, ERRNO_NOT_SHOWN):
         return None
     if reason == KVM_EXIT_MEMORY_FAULT:
         return ExitKind.MEMORY_FAULT
-    return ExitKind.UNTOLD_ERROR if reason == REASON_NOT_SHOWN else ExitKind.BARE_ERROR
+    is_untold = reason == REASON_NOT_SHOWN or errno == ERRNO_NOT_SHOWN
+    return ExitKind.UNTOLD_ERROR if is_untold else ExitKind.BARE_ERROR

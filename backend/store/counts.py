@@ -3,7 +3,20 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Row, Select, and_, case, cast, func, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    case,
+    cast,
+    func,
+    not_,
+    or_,
+    select,
+)
 
 from backend.store.ranges import chunks, in_buckets
 from backend.store.records import count_columns
@@ -15,6 +28,7 @@ from faultmodel.record import (
     COUNTERS,
     EFAULT,
     EHWPOISON,
+    ERRNO_NOT_SHOWN,
     KVM_EXIT_MEMORY_FAULT,
     REASON_NOT_SHOWN,
     ExitKind,
@@ -26,11 +40,13 @@ _MAX_REASONS = 1000
 STREAMED = {"stream_results": True}
 """How to read rows that may be more than memory is for."""
 _exits = exit_counts.c
-failed = _exits.errno.in_((EFAULT, EHWPOISON))
+failed = _exits.errno.in_((EFAULT, EHWPOISON, ERRNO_NOT_SHOWN))
+_untold = or_(_exits.reason == REASON_NOT_SHOWN, _exits.errno == ERRNO_NOT_SHOWN)
+_other_reason = _exits.reason != KVM_EXIT_MEMORY_FAULT
 _of_kind: Mapping[ExitKind, ColumnElement[bool]] = {
     ExitKind.MEMORY_FAULT: and_(failed, _exits.reason == KVM_EXIT_MEMORY_FAULT),
-    ExitKind.BARE_ERROR: and_(failed, _exits.reason.not_in((KVM_EXIT_MEMORY_FAULT, REASON_NOT_SHOWN))),
-    ExitKind.UNTOLD_ERROR: and_(failed, _exits.reason == REASON_NOT_SHOWN),
+    ExitKind.BARE_ERROR: and_(failed, _other_reason, not_(_untold)),
+    ExitKind.UNTOLD_ERROR: and_(failed, _other_reason, _untold),
 }
 """The same rule as ``faultmodel.record.exit_kind``."""
 ExitTotals = Mapping[ExitKind, int]

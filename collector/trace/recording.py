@@ -25,15 +25,13 @@ from collector.trace.text import lines
 from collector.trace.x86 import X86Options, X86Reader
 from faultmodel import arch
 from faultmodel.ledger import recorded_ledger
-from faultmodel.record import BUCKET_MS, Host, Loss, Span
+from faultmodel.record import BUCKET_MS, ERRNO_NOT_SHOWN, Host, Loss, Span
 from faultmodel.text import cut
 from faultmodel.wire import Batch
 
 BATCH_RECORDS = 8192
 """Far below what a batch may hold: an exit, the largest record, takes under 400 bytes."""
 NAMED_LINES = 20
-KVM_EXIT_UNKNOWN = 0
-"""No run succeeds with it: libtraceevent printed one that failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +142,7 @@ class Recording:
             if (ended := thread.close()) is not None:
                 yield from self._counted(thread, ended)
             self.report.exits += seen.record is not None
-            self.report.errno_left_out += (seen.reason, seen.errno) == (KVM_EXIT_UNKNOWN, 0)
+            self.report.errno_left_out += seen.errno == ERRNO_NOT_SHOWN
         else:
             self.report.faults += seen.is_guest_fault
         yield seen

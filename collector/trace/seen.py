@@ -9,10 +9,18 @@ from msgspec import Struct
 
 from collector.trace.errors import LineError, UnattributedError
 from collector.trace.lines import Line
-from faultmodel.record import EFAULT, KVM_EXIT_MEMORY_FAULT, REASON_NOT_SHOWN, U32_MAX, exit_kind
+from faultmodel.record import (
+    EFAULT,
+    ERRNO_NOT_SHOWN,
+    KVM_EXIT_MEMORY_FAULT,
+    REASON_NOT_SHOWN,
+    U32_MAX,
+    exit_kind,
+)
 
 _USERSPACE_EXIT = re.compile(r"reason (.+) \((\d{1,10})\)(?: errno (\d{1,4}))?").fullmatch
 """The errno is ``fields``', where the recording has it."""
+KVM_EXIT_UNKNOWN = 0
 _FAILED = ("error", "restart")
 """What ``kvm_userspace_exit`` prints instead of the reason where KVM_RUN failed."""
 
@@ -156,5 +164,8 @@ def _read_userspace_exit(text: str) -> tuple[int, int]:
     if found[3] is not None:
         return number, int(found[3])
     # libtraceevent, which trace-cmd and perf print with, reads the errno as a positive number and so shows
-    # the reason always. KVM gives this one with an error only: EFAULT, or EHWPOISON, which is rare.
-    return number, EFAULT if number == KVM_EXIT_MEMORY_FAULT else 0
+    # the reason always. KVM gives two with an error only: this one with EFAULT, or EHWPOISON, which is rare, and
+    # KVM_EXIT_UNKNOWN, which stands there where KVM set none, with any.
+    if number == KVM_EXIT_MEMORY_FAULT:
+        return number, EFAULT
+    return number, ERRNO_NOT_SHOWN if number == KVM_EXIT_UNKNOWN else 0

@@ -19,6 +19,12 @@ test("reasons and errors say what their numbers are, so that these look like no 
   assert.equal(errnoText({ errno: 0, errno_name: "none" }), "none");
 });
 
+test("an error that a recording does not show is not said to be none", () => {
+  const left = { reason: 0, reason_name: "KVM_EXIT_UNKNOWN", errno: 4294967295, errno_name: "not shown" };
+  assert.equal(errnoText(left), "not shown");
+  assert.equal(reasonText(left).text, "not set");
+});
+
 test("every kind of exit counts", () => {
   assert.equal(exitsOf({ memory_fault_exits: 1, bare_error_exits: 10, untold_error_exits: 100 }), 111);
   assert.equal(kindText("untold_error"), "unclassified error");

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faultmodel import exits
-from faultmodel.record import REASON_NOT_SHOWN, U64_MAX, ExitKind, Side, exit_kind
+from faultmodel.record import ERRNO_NOT_SHOWN, REASON_NOT_SHOWN, U64_MAX, ExitKind, Side, exit_kind
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,15 @@ def test_no_exit_reason_is_missing_up_to_the_last() -> None:
 
 @pytest.mark.parametrize(
     ("number", "name"),
-    [(0, "none"), (4, "EINTR"), (11, "EAGAIN"), (14, "EFAULT"), (133, "EHWPOISON"), (999, "unknown:999")],
+    [
+        (0, "none"),
+        (4, "EINTR"),
+        (11, "EAGAIN"),
+        (14, "EFAULT"),
+        (ERRNO_NOT_SHOWN, "not shown"),
+        (133, "EHWPOISON"),
+        (999, "unknown:999"),
+    ],
 )
 def test_an_errno_has_its_name(number: int, name: str) -> None:
     assert exits.errno_name(number) == name
@@ -94,6 +102,8 @@ def test_an_errno_has_its_name(number: int, name: str) -> None:
         (REASON_NOT_SHOWN, 14, ExitKind.UNTOLD_ERROR),
         (REASON_NOT_SHOWN, 133, ExitKind.UNTOLD_ERROR),
         (REASON_NOT_SHOWN, 38, None),
+        (0, ERRNO_NOT_SHOWN, ExitKind.UNTOLD_ERROR),
+        (39, ERRNO_NOT_SHOWN, ExitKind.MEMORY_FAULT),
         (39, 4, None),
         (39, 0, None),
         (6, 0, None),

@@ -28,11 +28,12 @@ class Exit(BaseModel):
     vcpu: int = Field(examples=[0])
     arch: str = Field(examples=["x86_64"])
     kind: ExitKind = Field(
-        description="`untold_error`: one of the two, in a recording whose text leaves out which"
+        description="`untold_error`: an unclassified error exit, of a recording whose text leaves out the reason or "
+        "the errno"
     )
     reason: int = Field(examples=[39])
     reason_name: str = Field(examples=["KVM_EXIT_MEMORY_FAULT"])
-    errno: int = Field(description="Positive", examples=[14])
+    errno: int = Field(description="Positive; 4294967295 where the recording does not show it", examples=[14])
     errno_name: str = Field(examples=["EFAULT"])
     gpa: WordText | None = Field(
         description="The VM's; null where KVM did not tell it, or told a nested guest's",

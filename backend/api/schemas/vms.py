@@ -102,7 +102,9 @@ class ExitReason(BaseModel):
 
     reason: int = Field(examples=[39])
     reason_name: str = Field(examples=["KVM_EXIT_MEMORY_FAULT"])
-    errno: int = Field(description="Positive; 0 where KVM_RUN succeeded", examples=[14])
+    errno: int = Field(
+        description="Positive; 0 where KVM_RUN succeeded, 4294967295 where it is not shown", examples=[14]
+    )
     errno_name: str = Field(examples=["EFAULT"])
     count: Count
 

@@ -4,7 +4,7 @@ import pytest
 
 from backend.store.base import Store
 from backend.store.values import ExitPoint, ExitReasonCount, Split, TimeRange, VcpuSummary
-from faultmodel.record import COUNTERS, REASON_NOT_SHOWN, ExitKind, Span, exit_kind
+from faultmodel.record import COUNTERS, ERRNO_NOT_SHOWN, REASON_NOT_SHOWN, ExitKind, Span, exit_kind
 from tests.batches import (
     NS_PER_S,
     START_MS,
@@ -71,7 +71,11 @@ def test_exits_are_told_apart_by_reason_and_errno(store: Store) -> None:
 
 @pytest.mark.parametrize("kind", ExitKind)
 def test_counts_and_records_agree_on_what_kind_an_exit_is(store: Store, kind: ExitKind) -> None:
-    pairs = [(reason, errno) for reason in (0, 2, 39, REASON_NOT_SHOWN) for errno in (0, 4, 14, 133)]
+    pairs = [
+        (reason, errno)
+        for reason in (0, 2, 39, REASON_NOT_SHOWN)
+        for errno in (0, 4, 14, 133, ERRNO_NOT_SHOWN)
+    ]
     counts = [exit_count(reason=reason, errno=errno, count=1) for reason, errno in pairs]
     store.apply(make_batch(exit_counts=counts), START_NS)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from collector.trace.errors import TraceError
-from faultmodel.record import REASON_NOT_SHOWN, ExitKind
+from faultmodel.record import ERRNO_NOT_SHOWN, REASON_NOT_SHOWN, ExitKind
 from tests.collector.trace.recording import batch, counters, event, exits, faults, prepare, write
 
 ENTRY = event("kvm_entry: vcpu 0, rip 0x1000 intr_info 0x00000000 error_code 0x00000000")
@@ -259,7 +259,6 @@ def test_an_exit_after_a_resolved_fault_does_not_have_that_fault(tmp_path: Path)
     ("text", "reason", "errno"),
     [
         ("KVM_EXIT_MMIO (6)", 6, 0),
-        ("KVM_EXIT_UNKNOWN (0)", 0, 0),
         ("restart (4)", REASON_NOT_SHOWN, 4),
         ("error (38)", REASON_NOT_SHOWN, 38),
     ],
@@ -273,6 +272,13 @@ def test_a_reason_39_whose_errno_a_tool_left_out_is_a_memory_fault_exit(tmp_path
     memory_fault = event("kvm_userspace_exit:   reason 0x27 (39)")
     (found,) = exits(write(tmp_path, ENTRY, kvm_exit("npf"), FAULT, memory_fault))
     assert (found.record.kind, found.errno, found.record.gpa) == (ExitKind.MEMORY_FAULT, 14, None)
+    assert found.record.address == 0x800_0000
+
+
+def test_a_failed_run_whose_errno_a_tool_left_out_is_an_unclassified_error_exit(tmp_path: Path) -> None:
+    failed = event("kvm_userspace_exit:   reason KVM_EXIT_UNKNOWN (0)")
+    (found,) = exits(write(tmp_path, ENTRY, kvm_exit("npf"), FAULT, failed))
+    assert (found.record.kind, found.reason, found.errno) == (ExitKind.UNTOLD_ERROR, 0, ERRNO_NOT_SHOWN)
     assert found.record.address == 0x800_0000
 
 

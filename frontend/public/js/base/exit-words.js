@@ -11,7 +11,7 @@ const KINDS = {
   untold_error: "unclassified error",
 };
 
-/** In place of a reason, where a recording does not show it. No kernel uses this number. */
+/** In place of a reason or an errno, where a recording does not show it. No kernel uses this number. */
 const NOT_SHOWN = 0xffff_ffff;
 /** Every kind of exit, in the order in which they are shown. */
 export const EXIT_KINDS = Object.keys(KINDS);
@@ -27,6 +27,8 @@ export function kindText(kind) {
  */
 export function reasonText({ reason, reason_name: name, errno }) {
   if (reason === NOT_SHOWN) return { text: "not shown", title: "The recording does not show the exit reason" };
+  if (reason === 0 && errno === NOT_SHOWN)
+    return { text: "not set", title: `${name} (0): KVM_RUN failed, and the recording does not show the error` };
   if (reason === 0 && errno !== 0)
     return { text: "not set", title: `${name} (0): KVM set no reason, as with every bare error` };
   return { text: `${name} (reason ${reason})`, title: `KVM’s exit reason ${reason}` };
@@ -34,6 +36,7 @@ export function reasonText({ reason, reason_name: name, errno }) {
 
 /** @param {{errno: number, errno_name: string}} exit */
 export function errnoText({ errno, errno_name: name }) {
+  if (errno === NOT_SHOWN) return "not shown";
   return errno === 0 ? "none" : `${name} (errno ${errno})`;
 }
 

@@ -6,7 +6,7 @@ from backend.errors import WrongHostError
 from backend.quotas import Quotas
 from backend.store.base import Store
 from backend.store.bounds import check_bounds
-from backend.store.hosts import RECORDING
+from backend.store.hosts import BELOW, RECORDING
 from backend.store.parts import storable
 from backend.store.values import NotStored
 from faultmodel import wire
@@ -43,4 +43,4 @@ def ingest(
 
 def _is_of(host: Host, owner: str) -> bool:
     """Tell whether a token's host may bring this one: itself, or a recording that is named below it."""
-    return host.name == owner or (host.state == RECORDING and host.name.startswith(f"{owner}/"))
+    return host.name == owner or (host.state == RECORDING and host.name.startswith(f"{owner}{BELOW}"))

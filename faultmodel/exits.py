@@ -62,8 +62,8 @@ EXPLANATIONS: Mapping[ExitKind, str] = MappingProxyType(
         ),
         ExitKind.UNTOLD_ERROR: (
             "KVM_RUN failed with EFAULT or EHWPOISON in a recording whose text leaves out the exit reason: a "
-            "memory-fault exit or a bare error, which of the two is not told: an unclassified error exit. Of a "
-            "text that leaves out the errno instead, every failed run without a reason is one, whatever it "
+            "memory-fault exit or a bare error, which of the two is not told: an unclassified error exit. Of "
+            "a text that leaves out the errno instead, every failed run without a reason is one, whatever it "
             "failed with."
         ),
     }
@@ -210,7 +210,9 @@ _ERRNO_BY_TEXT: Mapping[str, int] = {
 
 
 def errno_name(number: int) -> str:
-    """Return the name of a positive errno, ``none`` for 0, ``not shown``, ``unknown:200`` where there is no name.
+    """Return the name of a positive errno, ``none`` for 0, ``unknown:200`` where there is no name.
+
+    That of ``ERRNO_NOT_SHOWN`` is ``not shown``.
 
     The numbers are those of Linux on x86, arm64 and riscv.
     """

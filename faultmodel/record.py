@@ -66,8 +66,8 @@ class ExitKind(StrEnum):
     MEMORY_FAULT = "memory_fault"
     BARE_ERROR = "bare_error"
     UNTOLD_ERROR = "untold_error"
-    """One of these two, and the source does not show the exit reason that tells which. Where it shows the reason
-    and not the errno, it may be a failure of another errno as well."""
+    """One of these two, and the source does not show the exit reason that tells which. Where it shows the
+    reason and not the errno, it may be a failure of another errno as well."""
 
 
 COUNTERS = (

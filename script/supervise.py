@@ -23,7 +23,7 @@ from urllib.parse import quote
 from backend.__main__ import main as server_command
 from backend.settings import Settings
 from collector.settings import MAX_INTERVAL_S, MIN_INTERVAL_S
-from collector.trace.hosts import stem
+from collector.trace.hosts import DEFAULT as IMPORTED
 from faultmodel import console
 
 TOP = Path(__file__).resolve().parent.parent
@@ -231,9 +231,7 @@ def _feeds(options: argparse.Namespace, url: str) -> list[Child]:
     to_server = ["--server", url, "--token-file", str(_token(options))]
     if options.files:
         files = [str(file.resolve()) for file in options.files]
-        # Every file is named on the page, also where there is one.
-        name = f"{host}/{stem(files[0])}" if len(files) == 1 else host
-        return [Child("import", ["collector", "import", *to_server, "--host", name, *files], restart=False)]
+        return [Child("import", ["collector", "import", *to_server, "--host", host, *files], restart=False)]
     to_server += ["--host", host]
     feeds = []
     here = ["--data-dir", str(options.data_dir)]
@@ -249,13 +247,13 @@ def _feeds(options: argparse.Namespace, url: str) -> list[Child]:
 def _token(options: argparse.Namespace) -> Path:
     directory: Path = options.data_dir
     # A machine that was renamed is another host, with a token of its own.
-    name = "import" if options.files else f"ingest-{quote(_host_name(options), safe='')}"
+    name = IMPORTED if options.files else f"ingest-{quote(_host_name(options), safe='')}"
     return directory / f"{name}.token"
 
 
 def _host_name(options: argparse.Namespace) -> str:
     # A recording is not of this host; it gets a host of its own.
-    return "import" if options.files else socket.gethostname()
+    return IMPORTED if options.files else socket.gethostname()
 
 
 def _lock(data_dir: Path) -> TextIO:

@@ -1,11 +1,13 @@
 """What is wrong with how hosts are traced: noticed, refused, or expected and never there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
 
 from backend.query.readiness import is_fresh
 from backend.store.base import Store
+from backend.store.hosts import BELOW
 from backend.store.values import FindingCode, HostStatus, Refusal, Token
 from backend.token_list import token_id
 from faultmodel.problem import ProblemCode
@@ -122,7 +124,9 @@ def _clocks_ahead(hosts: Sequence[HostStatus], now_ns: int) -> Sequence[Found]:
     ]
 
 
-def _never_delivered(tokens: Sequence[Token], known: frozenset[str]) -> Sequence[Found]:
+def _never_delivered(tokens: Sequence[Token], known: Iterable[str]) -> Sequence[Found]:
+    # With a token recordings come that are below its host, too.
+    known = {owner for name in known for owner in _owners(name)}
     since: dict[str, list[int]] = {}
     for token in tokens:
         if token.kind == _INGEST and token.host is not None and token.host not in known:
@@ -131,3 +135,8 @@ def _never_delivered(tokens: Sequence[Token], known: frozenset[str]) -> Sequence
         Found(code=Code.NEVER_DELIVERED, hosts=[name], since_ns=min(times, default=None))
         for name, times in sorted(since.items())
     ]
+
+
+def _owners(name: str) -> Iterable[str]:
+    """Return the hosts whose token may have brought a host: itself, and those that it is below."""
+    return accumulate(name.split(BELOW), lambda above, part: f"{above}{BELOW}{part}")

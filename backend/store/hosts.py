@@ -12,13 +12,15 @@ from backend.errors import NotFoundError, NotNowError, StoreError
 from backend.store.changes import first_number
 from backend.store.host_events import newest_recording
 from backend.store.losses import lost_ever
-from backend.store.tables import hosts
+from backend.store.tables import hosts, streams
 from backend.store.values import HostStatus, KnownHosts
 from backend.store.writer import Writer
 from faultmodel.problem import ProblemCode
 from faultmodel.record import Collector, Host, HostEvent
 from faultmodel.wire import Batch
 
+BELOW = "/"
+"""In a recording's name, after the host that it is below."""
 RECORDING = "replay"
 """The state of a host that is a recording."""
 NO_STREAM = 0
@@ -48,7 +50,29 @@ _recordings_below = (
 _newest_recordings = (
     select(hosts.c.id).where(hosts.c.is_recording).order_by(hosts.c.last_batch_ns.desc(), hosts.c.id)
 )
+_of_stream = (
+    select(hosts.c.reported_name)
+    .join(streams, streams.c.host_id == hosts.c.id)
+    .where(hosts.c.is_recording, streams.c.stream == bindparam("named"))
+    .order_by(hosts.c.id)
+)
 _this_host = update(hosts).where(hosts.c.id == bindparam("number"))
+
+
+def named_first(connection: Connection, host: Host, stream: str) -> Host:
+    """Return a recording's host by the name under which the recording came first.
+
+    Its name may be another one each time, as other files come with it; its stream is the same. Only below
+    one host, up to the first ``/``, are recordings taken for the same: others came with other tokens.
+    """
+    if host.state != RECORDING:
+        return host
+    below = host.name.partition(BELOW)[0]
+    names = connection.scalars(_of_stream, {"named": stream}).all()
+    if host.name in names:
+        return host
+    first = next((name for name in names if name.partition(BELOW)[0] == below), host.name)
+    return msgspec.structs.replace(host, name=first)
 
 
 def lock_host(writer: Writer, host: Host, received_ns: int) -> Row[Any]:
@@ -87,7 +111,7 @@ def lock_host(writer: Writer, host: Host, received_ns: int) -> Row[Any]:
 
 
 def _check_recordings(connection: Connection, name: str) -> None:
-    owner = name.partition("/")[0]
+    owner = name.partition(BELOW)[0]
     asked = {"below": f"{owner}/", "length": len(owner) + 1}
     if (connection.scalar(_recordings_below, asked) or 0) >= MOST_RECORDINGS:
         raise NotNowError(

@@ -6,6 +6,7 @@ A database's own file opens the transactions and brings the Writer; everything e
 from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from itertools import chain, count
 
 from sqlalchemy import bindparam, delete, select
@@ -80,6 +81,8 @@ class SqlStore(VmReads, HostReads):
         """Store a batch once and remember its number, in one transaction. See ``Store.apply``."""
         check_batch(batch)
         with self._noted.noting() as note, self.writing() as writer:
+            named = hosts.named_first(writer.connection, batch.host, batch.stream)
+            batch = replace(batch, host=named)
             host = hosts.lock_host(writer, batch.host, received_ns)
             stream_id = applied.stream_number(writer, batch.stream, host.id)
             if token:

@@ -15,7 +15,7 @@ from typing import Any
 from collector.shipper_answer import Verdict
 from collector.shipper_http import Uplink
 from collector.trace.errors import NoServerError, TraceError
-from collector.trace.hosts import LENGTH, names
+from collector.trace.hosts import DEFAULT, MOST_BELOW, names
 from collector.trace.progress import Progress
 from collector.trace.recording import ARCHITECTURES, Options, Recording, Report
 from collector.trace.source import Source, name_of, opened
@@ -59,11 +59,11 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         "--token-file",
         type=Path,
         default=Path(token_file) if token_file else None,
-        help="holds an ingest token of the host whose name the recording gets",
+        help="holds an ingest token of HOST",
     )
     parser.add_argument("--ca-file", type=Path, help="certificates to trust")
     parser.add_argument(
-        "--host", type=_host, help="the host's name; of several files HOST/FILE (import-FILE)"
+        "--host", type=_host, default=DEFAULT, help="each recording is the host HOST/FILE (%(default)s/FILE)"
     )
     parser.add_argument(
         "--end",
@@ -163,7 +163,7 @@ class _Prepared:
 def _prepare(source: Source, host: str, options: argparse.Namespace, end_ns: int) -> _Prepared:
     with _progress(source, "looked through") as see_bytes:
         found = survey(source, see_bytes)
-    about = Options(host=host, end_ns=end_ns, arch=options.arch, format=options.format)
+    about = Options(host=host, below=options.host, end_ns=end_ns, arch=options.arch, format=options.format)
     return _Prepared(found, Recording(found, about))
 
 
@@ -217,8 +217,8 @@ def _tell(found: Survey, report: Report) -> None:
 
 
 def _host(text: str) -> str:
-    if not 1 <= len(text) <= LENGTH or not text.isprintable():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a name of 1 to {LENGTH} printable characters")
+    if not 1 <= len(text) <= MOST_BELOW or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a name of 1 to {MOST_BELOW} printable characters")
     return text
 
 

@@ -10,41 +10,51 @@ from pathlib import Path
 
 from faultmodel.text import cut, printable
 
+DEFAULT = "import"
+"""What recordings are below where nothing else is said."""
 LENGTH = 256
+MOST_BELOW = 192
+"""The longest name that recordings may be below: it leaves room for the file's."""
 SEPARATOR = "/"
 _SUFFIXES = frozenset((".xz", ".gz", ".txt", ".log", ".trace"))
 
 
-def names(files: Sequence[str], host: str | None) -> list[str]:
+def names(files: Sequence[str], below: str) -> list[str]:
     """Return a host's name for each file, no two the same.
 
     :param files: as the user is told of them
-    :param host: as which one file is imported, and below which several are; None: ``import-`` and the file
+    :param below: the host that they are below, at most ``MOST_BELOW`` characters
     """
-    if host is not None and len(files) == 1:
-        return [host]
-    before = "import-" if host is None else f"{host}{SEPARATOR}"
-    return [cut(f"{before}{name}", LENGTH) for name in _told_apart([stem(file) for file in files], files)]
+    taken: set[str] = set()
+    return [
+        _unused(f"{below}{SEPARATOR}{name}", taken)
+        for name in _with_folders([_stem(file) for file in files], files)
+    ]
 
 
-def stem(file: str) -> str:
-    """Return a file's name for use in another: without its folder and endings that every recording has."""
+def _stem(file: str) -> str:
+    """Return a file's name without its folder and endings that every recording has."""
     path = Path(file)
     while path.suffix in _SUFFIXES and path.stem:
         path = path.with_suffix("")
     return printable(path.name.replace(" ", "-"))
 
 
-def _told_apart(stems: Sequence[str], files: Sequence[str]) -> list[str]:
-    """Put the folder before names that several files have, and numbers behind those still the same."""
+def _with_folders(stems: Sequence[str], files: Sequence[str]) -> list[str]:
+    """Put the folder before names that several files have."""
     often = Counter(stems)
-    named = [
-        f"{stem(Path(file).parent.name)}-{name}" if often[name] > 1 and Path(file).parent.name else name
+    return [
+        f"{_stem(Path(file).parent.name)}-{name}" if often[name] > 1 and Path(file).parent.name else name
         for name, file in zip(stems, files, strict=True)
     ]
-    seen: Counter[str] = Counter()
-    told = []
-    for name in named:
-        seen[name] += 1
-        told.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    """Return the name, cut, with a number behind it where it is taken; it is taken then."""
+    told, number = cut(name, LENGTH), 1
+    while told in taken:
+        number += 1
+        behind = f"-{number}"
+        told = cut(name, LENGTH - len(behind)) + behind
+    taken.add(told)
     return told

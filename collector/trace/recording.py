@@ -1,7 +1,8 @@
 """A recording as the batches of a host of its own.
 
 The recording is placed so that it ends at a given moment. Its stream, boot and VMs are named after its
-content and host, and where it is cut depends on the content only: to send it a second time changes nothing.
+content and what its host is below, and where it is cut depends on the content only: to send it a second time
+changes nothing, also where its host is called otherwise then, because other files came with it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -38,11 +39,13 @@ NAMED_LINES = 20
 class Options:
     """What the recording itself does not say.
 
-    ``host``: the name under which it is stored. ``end_ns``: the UTC time at which it is to end. ``arch``: for
+    ``host``: the name under which it is stored, and ``below`` the host that this name is below.
+    ``end_ns``: the UTC time at which it is to end. ``arch``: for
     a recording whose events do not tell. ``format``: x86, that of words whose own kvm_exit is missing.
     """
 
     host: str
+    below: str
     end_ns: int
     arch: str | None = None
     format: str | None = None
@@ -77,7 +80,7 @@ class Recording:
         if survey.first_ns + self._offset_ns < 0:
             raise TraceError(f"{survey.source.name} is longer than the time from 1970 to its end")
         self._architecture = arch.get(_arch(survey, options))
-        identity = blake2b(f"{survey.digest}/{options.host}".encode(), digest_size=16)
+        identity = blake2b(f"{survey.digest}/{options.below}".encode(), digest_size=16)
         self._stream = identity.hexdigest()
         self._seen_totals: dict[str, int] = {}
         self._host = Host(

@@ -164,8 +164,8 @@ def _read_userspace_exit(text: str) -> tuple[int, int]:
     if found[3] is not None:
         return number, int(found[3])
     # libtraceevent, which trace-cmd and perf print with, reads the errno as a positive number and so shows
-    # the reason always. KVM gives two with an error only: this one with EFAULT, or EHWPOISON, which is rare, and
-    # KVM_EXIT_UNKNOWN, which stands there where KVM set none, with any.
+    # the reason always. KVM gives two with an error only: this one with EFAULT, or EHWPOISON, which is rare,
+    # and KVM_EXIT_UNKNOWN, which stands there where KVM set none, with any.
     if number == KVM_EXIT_MEMORY_FAULT:
         return number, EFAULT
     return number, ERRNO_NOT_SHOWN if number == KVM_EXIT_UNKNOWN else 0

@@ -36,6 +36,13 @@ test("the worst host speaks for all, and what was lost is said", () => {
   );
 });
 
+test("a recording says where it came from and what it does not show", () => {
+  const detail = "imported from a.txt, which does not show threads: what a CPU's events say may be of another vCPU";
+  const said = say.stateSentence({ ...HOST, state: "replay", detail }, NOW);
+  assert.ok(said.includes(detail));
+  assert.ok(!say.stateSentence({ ...HOST, state: "replay" }, NOW).includes("Of it"));
+});
+
 test("new losses are no good state", () => {
   assert.equal(overallHealth({ hosts: [HOST], expects_collector: true }, 0).tone, "good");
   assert.equal(overallHealth({ hosts: [HOST], expects_collector: true }, 1).tone, "warn");

@@ -90,7 +90,9 @@ def path_of(name: str) -> Path:
 
 def prepare(path: Path) -> Recording:
     """Return the recording in a file, not read yet."""
-    return Recording(survey(Source(path.name, path)), Options(host="recorded", end_ns=END_NS))
+    return Recording(
+        survey(Source(path.name, path)), Options(host="recorded", below="recorded", end_ns=END_NS)
+    )
 
 
 def recording_of(name: str) -> Recording:

@@ -28,8 +28,8 @@ class Exit(BaseModel):
     vcpu: int = Field(examples=[0])
     arch: str = Field(examples=["x86_64"])
     kind: ExitKind = Field(
-        description="`untold_error`: an unclassified error exit, of a recording whose text leaves out the reason or "
-        "the errno"
+        description="`untold_error`: an unclassified error exit, of a recording whose text leaves out "
+        "the reason or the errno"
     )
     reason: int = Field(examples=[39])
     reason_name: str = Field(examples=["KVM_EXIT_MEMORY_FAULT"])

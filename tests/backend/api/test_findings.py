@@ -46,6 +46,14 @@ def test_a_host_that_never_delivered_is_told(server: Server) -> None:
         assert host["batches"] == {"shipped": 0, "stored": 0, "dropped": 0, "under_way": 0}
 
 
+def test_a_host_whose_recordings_came_has_delivered(server: Server) -> None:
+    token = server.new_token(TokenKind.INGEST, "import")
+    server.new_token(TokenKind.INGEST, "imp")
+    batch = make_batch(host=make_host("import/night/trace", state="replay"))
+    assert server.send(batch, token).status_code == 200
+    assert findings(server)["never_delivered"]["hosts"] == ["imp"]
+
+
 def test_what_is_refused_is_told_until_batches_are_taken(server: Server) -> None:
     token = server.new_token(TokenKind.INGEST, "host-1")
     batch = make_batch(vms=[make_vm()])

@@ -150,3 +150,19 @@ def test_a_recording_makes_way_for_a_live_host_whatever_it_is_called(store: Stor
         "2": "a (recording)",
         "3": "a (recording) (recording)",
     }
+
+
+@pytest.mark.parametrize(("first", "then"), [("night/good", "night/x-good"), ("night/x-good", "night/good")])
+def test_a_recording_counts_once_below_a_host_whatever_it_is_called_there(
+    store: Store, first: str, then: str
+) -> None:
+    def part(name: str, sequence: int) -> bool:
+        host = make_host(name, state="replay")
+        return store.apply(make_batch(sequence, host=host, fault_counts=[fault_count(faults=3)]), START_NS)
+
+    # The first import was interrupted: the second brings what is missing.
+    assert part(first, 0)
+    assert [part(then, 0), part(then, 1), part(first, 1)] == [False, True, False]
+    assert faults_by_host(store) == {first: {VM_ID: 6}}
+    assert part("other/good", 0)
+    assert faults_by_host(store) == {first: {VM_ID: 6}, "other/good": {VM_ID: 3}}

@@ -28,7 +28,7 @@ def write(directory: Path, *lines: str) -> Path:
 
 def prepare(path: Path, **options: Any) -> Recording:
     """Prepare a recording that ends at END_NS."""
-    values: dict[str, Any] = {"host": "recorded", "end_ns": END_NS, **options}
+    values: dict[str, Any] = {"host": "recorded/trace", "below": "recorded", "end_ns": END_NS, **options}
     return Recording(survey(Source(str(path), path)), Options(**values))
 
 

@@ -69,7 +69,7 @@ def test_the_same_content_is_the_same_stream_and_vm_whatever_file_it_is_in(tmp_p
 
 def test_another_content_or_host_is_another_stream_and_vm(tmp_path: Path) -> None:
     path = write(tmp_path, fault())
-    one, two = batch(path), batch(path, host="another")
+    one, two = batch(path), batch(path, below="another")
     three = batch(write(tmp_path, fault(), fault()))
     assert len({item.stream for item in (one, two, three)}) == 3
     assert len({item.vms[0].id for item in (one, two, three)}) == 3

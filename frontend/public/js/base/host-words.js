@@ -28,7 +28,8 @@ function isPinned(host) {
 export function stateSentence(host, now) {
   const last = Date.parse(host.last_batch);
   const when = `${whenText(last, now)} (${agoText(last, now)})`;
-  if (host.state === "replay") return `A recording that was imported ${when}. Nothing is being read.`;
+  if (host.state === "replay")
+    return `A recording that was imported ${when}. Nothing is being read.${host.detail ? ` Of it: ${host.detail}.` : ""}`;
   if (host.state === "stopped") return `Stopped in order ${when}. Nothing is counted since.`;
   if (host.age_s > STALE_S) {
     const counting = isPinned(host)

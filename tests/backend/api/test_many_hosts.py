@@ -81,9 +81,6 @@ def test_coverage_in_many_pieces_is_told_without_the_gaps_within_a_step(server: 
             for piece in pieces[number : number + 64]
         )
         server.apply(make_batch(number, covered=spans))
-    server.apply(
-        make_batch(host=make_host("plain"), stream="1" * 32, covered=(Span(START_NS, START_NS + 1),))
-    )
     grid = {"from": START_MS, "to": START_MS + 120_000}
     told = server.get("/api/v1/rates", step="1s", **grid)["coverage"]
     of_host = [(span["from_ms"] - START_MS, span["to_ms"] - START_MS) for span in told]

@@ -1,4 +1,4 @@
-"""Counts batches that were refused, by token and reason: they are what the store lacks."""
+"""Counts batches that were refused, by token, reason and stream: they are what the store lacks."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,7 +8,10 @@ from backend.errors import StoreError
 from backend.store.base import Store
 from backend.store.values import Refusal
 from faultmodel.problem import ProblemCode
+from faultmodel.wire import BatchName
 
+_MOST_STREAMS = 16
+"""Of one token and reason that wait to be written: of more, it is not kept which batches they were."""
 _PAUSE_NS = 10**9
 """One token's refusals of one reason are written so often at most, however many there are."""
 
@@ -16,33 +19,48 @@ _PAUSE_NS = 10**9
 class Refusals:
     """Adds up refusals and writes them to the store. Thread-safe.
 
-    As many are kept as there are tokens and reasons: those without a known token are counted as one.
+    As many are kept as there are tokens and reasons, times a few streams: those without a known token are
+    counted as one.
     """
 
     def __init__(self, store: Store, now_ns: Callable[[], int]) -> None:
         self._store = store
         self._now_ns = now_ns
         self._lock = Lock()
-        self._waiting: dict[tuple[str, str], Refusal] = {}
+        self._waiting: dict[tuple[str, str, str], Refusal] = {}
         self._written_ns: dict[tuple[str, str], int] = {}
 
-    def note(self, token: str, host: str, code: ProblemCode, detail: str) -> None:
+    def note(
+        self, token: str, host: str, code: ProblemCode, detail: str, batch: BatchName | None = None
+    ) -> None:
         """Count a refusal.
 
         :param token: the token's hash, empty where it was none or not known
         :param host: whose token it is, empty where that is not known
+        :param batch: which it was, where that could be told
         """
         now_ns = self._now_ns()
         new = Refusal(
-            token=token, code=code, host=host, detail=detail, count=1, first_ns=now_ns, last_ns=now_ns
+            token=token,
+            code=code,
+            host=host,
+            detail=detail,
+            count=1,
+            first_ns=now_ns,
+            last_ns=now_ns,
+            batch=batch,
         )
         with self._lock:
-            key = token, code.value
+            kind = token, code.value
+            key = _key(new)
+            if key not in self._waiting and sum(one[:2] == kind for one in self._waiting) >= _MOST_STREAMS:
+                new = replace(new, batch=None)
+                key = _key(new)
             before = self._waiting.get(key)
             if before is not None:
                 new = replace(new, count=before.count + 1, first_ns=before.first_ns)
             self._waiting[key] = new
-            is_due = now_ns - self._written_ns.get(key, 0) >= _PAUSE_NS
+            is_due = now_ns - self._written_ns.get(kind, 0) >= _PAUSE_NS
         # A database that cannot be used is not asked to wait for once more: they are written later.
         if is_due and code is not ProblemCode.DATABASE:
             self.write()
@@ -66,4 +84,8 @@ class Refusals:
                     )
             return
         with self._lock:
-            self._written_ns |= {key: refusal.last_ns for key, refusal in taken.items()}
+            self._written_ns |= {key[:2]: refusal.last_ns for key, refusal in taken.items()}
+
+
+def _key(refusal: Refusal) -> tuple[str, str, str]:
+    return refusal.token, refusal.code.value, refusal.batch.stream if refusal.batch else ""

@@ -20,7 +20,7 @@ from faultmodel.arch.base import NO_FORMAT, Architecture
 from faultmodel.errors import UnknownVersionError, WireError
 from faultmodel.ledger import check_ledger
 from faultmodel.record import Cost, Count, ExitCount, Host, HostEvent, LedgerEntry, Loss, Span, Text, Vm
-from faultmodel.text import with_printable_texts
+from faultmodel.text import printable, with_printable_texts
 
 VERSION = 3
 """The one that is written."""
@@ -64,8 +64,27 @@ class Batch:
     costs: tuple[Cost, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class BatchName:
+    """What tells a batch from all others: its host's name, its stream and its number there."""
+
+    host: str
+    stream: str
+    sequence: int
+
+
 class _Header(Struct, frozen=True):
     version: int
+
+
+class _NamedHost(Struct, frozen=True):
+    name: Text
+
+
+class _Named(Struct, frozen=True):
+    host: _NamedHost
+    stream: StreamId
+    sequence: Count
 
 
 class _Envelope(Struct, frozen=True, kw_only=True):
@@ -90,6 +109,7 @@ class _Envelope(Struct, frozen=True, kw_only=True):
 
 _decode_header = msgspec.msgpack.Decoder(_Header).decode
 _decode_envelope = msgspec.msgpack.Decoder(_Envelope).decode
+_decode_named = msgspec.msgpack.Decoder(_Named).decode
 _vm_of = attrgetter("vm")
 
 
@@ -158,6 +178,18 @@ def decode(data: bytes) -> Batch:
         raise WireError(f"batch {batch.sequence} cannot be part {batch.part} of a reading: too few before it")
     check_ledger(batch.ledger, batch.fault_counts, batch.faults)
     return batch
+
+
+def name_of(data: bytes) -> BatchName | None:
+    """Return which batch this is, also where it cannot be read otherwise; None where that is not to be seen.
+
+    A later version's is, as long as it names its batches in the same way.
+    """
+    try:
+        named = _decode_named(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    return BatchName(printable(named.host.name), named.stream, named.sequence)
 
 
 def _envelope_of(data: bytes) -> _Envelope:

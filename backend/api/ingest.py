@@ -5,16 +5,17 @@ import logging
 from fastapi import APIRouter, Request, Security
 
 from backend.api import schemas
-from backend.api.access import IngestRightDep, ingest_bearer
+from backend.api.access import IngestRight, IngestRightDep, ingest_bearer
 from backend.api.parameters import read_body
 from backend.api.problems import NOT_NOW, ProblemError, code_of
 from backend.api.responses import problems
-from backend.api.services import ServicesDep
+from backend.api.services import Services, ServicesDep
 from backend.errors import BackendError
 from backend.ingest import ingest
 from backend.log_lines import RareLines
 from faultmodel import wire
 from faultmodel.errors import FaultModelError
+from faultmodel.problem import ProblemCode
 
 _LARGE_BYTES = 1024 * 1024
 """A collector's batches are a tenth of that."""
@@ -42,6 +43,7 @@ async def take_batch(request: Request, services: ServicesDep, right: IngestRight
     Problem code `damaged` is final: the bytes can never be taken. After any other the collector keeps the
     batch and sends it again.
     """
+    body = b""
     try:
         async with services.quotas.turn(right.host):
             body = await _read(request)
@@ -60,12 +62,16 @@ async def take_batch(request: Request, services: ServicesDep, right: IngestRight
     except (ProblemError, BackendError, FaultModelError) as exc:
         code = code_of(exc)
         _lines.warn(f"batch refused host={right.host} code={code}", f"detail={str(exc)[:200]!r}")
-        await services.ingesting.run(services.refusals.note, right.token, right.host, code, str(exc))
+        await services.ingesting.run(_note, services, right, body, code, str(exc))
         raise
     if applied:
         services.live.announce(right.host, received_ns)
     not_stored = [schemas.NotStored(what=item.what, vm=item.vm, count=item.count) for item in left_out]
     return schemas.Applied(applied=applied, not_stored=not_stored or None)
+
+
+def _note(services: Services, right: IngestRight, body: bytes, code: ProblemCode, detail: str) -> None:
+    services.refusals.note(right.token, right.host, code, detail, wire.name_of(body))
 
 
 async def _read(request: Request) -> bytes:

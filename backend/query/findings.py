@@ -1,13 +1,12 @@
 """What is wrong with how hosts are traced: noticed, refused, or expected and never there."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import accumulate
 
 from backend.query.readiness import is_fresh
 from backend.store.base import Store
-from backend.store.hosts import BELOW
 from backend.store.values import FindingCode, HostStatus, Refusal, Token
 from backend.token_list import token_id
 from faultmodel.problem import ProblemCode
@@ -42,8 +41,9 @@ _OPEN = frozenset({Code.COUNTED_TWICE, Code.TWO_NAMES, Code.REFUSED, Code.NEVER_
 class Found:
     """One thing that is wrong. Times: UTC ns, None where nothing is known of them.
 
-    ``is_current``: it goes on. ``seconds``: by how much a clock is ahead. ``token`` (its id, empty where it
-    is not known), ``reason``, ``times`` and ``detail`` (the newest answer) are those of refusals.
+    ``is_current``: it goes on. ``is_lacking``: of what was refused, not all is known to be stored since.
+    ``seconds``: by how much a clock is ahead. ``token`` (its id, empty where it is not known), ``reason``,
+    ``times`` and ``detail`` (the newest answer) are those of refusals.
     """
 
     code: Code
@@ -51,6 +51,7 @@ class Found:
     since_ns: int | None = None
     last_ns: int | None = None
     is_current: bool = True
+    is_lacking: bool = False
     seconds: float | None = None
     token: str = ""
     reason: ProblemCode | None = None
@@ -62,16 +63,15 @@ class Found:
         """Whether what is stored of the hosts is not all that there was, or more than that."""
         if self.code in (Code.COUNTED_TWICE, Code.TWO_NAMES) or self.reason is ProblemCode.DAMAGED:
             return True
-        return self.code in _OPEN and self.is_current
+        return self.is_lacking or (self.code in _OPEN and self.is_current)
 
 
 def find(store: Store, now_ns: int) -> Sequence[Found]:
     """Return everything that is wrong, what goes on first, then the newest."""
     with store.snapshot():
         hosts, tokens = store.hosts(recordings=0), store.tokens()
-        known = store.known_hosts(recordings=0).reported
+        taken_ns = store.known_hosts(recordings=0).taken_ns
         refusals, noticed = store.refusals(), store.findings()
-    live = {host.reported_name: host for host in hosts}
     found = [
         Found(
             code=Code(item.code.value),
@@ -82,30 +82,46 @@ def find(store: Store, now_ns: int) -> Sequence[Found]:
         )
         for item in noticed
     ]
-    found += [_refused(item, live, now_ns) for item in refusals]
+    refused: dict[tuple[str, ProblemCode], list[Refusal]] = defaultdict(list)
+    for refusal in refusals:
+        refused[refusal.token, refusal.code].append(refusal)
+    found += [_refused(alike, taken_ns.get(alike[0].host), now_ns) for alike in refused.values()]
     found += _clocks_ahead(hosts, now_ns)
-    found += _never_delivered(tokens, known)
+    found += _never_delivered(tokens, taken_ns)
     return sorted(found, key=lambda item: (not item.is_current, -(item.last_ns or now_ns)))
 
 
-def _refused(item: Refusal, live: Mapping[str, HostStatus], now_ns: int) -> Found:
-    host = live.get(item.host)
-    # What was taken since then shows that the reason has passed. A sender that is not known is never taken.
-    is_current = (
-        now_ns - item.last_ns <= CURRENT_NS
-        if not item.host
-        else (host is None or item.last_ns > host.last_batch_ns)
-    )
+def _refused(alike: Sequence[Refusal], taken_ns: int | None, now_ns: int) -> Found:
+    """Sum up refusals of one token and reason, newest first.
+
+    A batch that is stored since was refused for something that has passed. Of others it is not known whether
+    they are: then what was taken of the host later, and for a while, shows that.
+
+    :param taken_ns: when a batch of their host was taken last; None where none ever was
+    """
+    newest = alike[0]
+
+    def goes_on(item: Refusal) -> bool:
+        if item.is_stored:
+            return False
+        is_recent = now_ns - item.last_ns <= CURRENT_NS
+        if not item.host:  # A sender that is not known is never taken.
+            return is_recent
+        is_newest = taken_ns is None or item.last_ns > taken_ns
+        return is_newest or (is_recent and item.code is not ProblemCode.DAMAGED)
+
+    is_current = any(map(goes_on, alike))
     return Found(
         code=Code.REFUSED,
-        hosts=[item.host] if item.host else [],
-        since_ns=item.first_ns,
-        last_ns=item.last_ns,
+        hosts=[newest.host] if newest.host else [],
+        since_ns=min(item.first_ns for item in alike),
+        last_ns=newest.last_ns,
         is_current=is_current,
-        token=item.token and token_id(Token(item.token, _INGEST, item.host)),
-        reason=item.code,
-        times=item.count,
-        detail=item.detail,
+        is_lacking=is_current or any(item.batch is not None and not item.is_stored for item in alike),
+        token=newest.token and token_id(Token(newest.token, _INGEST, newest.host)),
+        reason=newest.code,
+        times=sum(item.count for item in alike),
+        detail=newest.detail,
     )
 
 
@@ -118,15 +134,14 @@ def _clocks_ahead(hosts: Sequence[HostStatus], now_ns: int) -> Sequence[Found]:
             seconds=host.clock_offset_ns / 10**9,
         )
         for host in hosts
-        if host.clock_offset_ns is not None
+        if not host.is_recording
+        and host.clock_offset_ns is not None
         and host.clock_offset_ns > AHEAD_NS
         and is_fresh(host, now_ns // 10**6)
     ]
 
 
-def _never_delivered(tokens: Sequence[Token], known: Iterable[str]) -> Sequence[Found]:
-    # With a token recordings come that are below its host, too.
-    known = {owner for name in known for owner in _owners(name)}
+def _never_delivered(tokens: Sequence[Token], known: Container[str]) -> Sequence[Found]:
     since: dict[str, list[int]] = {}
     for token in tokens:
         if token.kind == _INGEST and token.host is not None and token.host not in known:
@@ -135,8 +150,3 @@ def _never_delivered(tokens: Sequence[Token], known: Iterable[str]) -> Sequence[
         Found(code=Code.NEVER_DELIVERED, hosts=[name], since_ns=min(times, default=None))
         for name, times in sorted(since.items())
     ]
-
-
-def _owners(name: str) -> Iterable[str]:
-    """Return the hosts whose token may have brought a host: itself, and those that it is below."""
-    return accumulate(name.split(BELOW), lambda above, part: f"{above}{BELOW}{part}")

@@ -178,8 +178,20 @@ def read_hosts(connection: Connection, recordings: int | None) -> Sequence[HostS
 def known_hosts(connection: Connection, recordings: int) -> KnownHosts:
     """Return which hosts there are, and the names of those that ``read_hosts`` tells of."""
     told = select(hosts.c.name).where(_is_told(recordings)).order_by(hosts.c.name)
-    reported = connection.scalars(select(hosts.c.reported_name)).all()
-    return KnownHosts(connection.scalars(told).all(), frozenset(reported), len(reported))
+    rows = connection.execute(
+        select(hosts.c.reported_name, hosts.c.is_recording, hosts.c.last_batch_ns)
+    ).all()
+    taken_ns: dict[str, int] = {}
+    for row in rows:
+        # A recording that is called as a live host is no sign of that one.
+        for name in _names_above(row.reported_name) if row.is_recording else [row.reported_name]:
+            taken_ns[name] = max(row.last_batch_ns, taken_ns.get(name, 0))
+    return KnownHosts(connection.scalars(told).all(), taken_ns, len(rows))
+
+
+def _names_above(name: str) -> Iterator[str]:
+    parts = name.split("/")
+    return ("/".join(parts[:count]) for count in range(1, len(parts)))
 
 
 def _is_told(recordings: int | None) -> ColumnElement[bool]:

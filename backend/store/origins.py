@@ -1,4 +1,7 @@
-"""Which token brought what: each stream's tokens, and each VM's streams."""
+"""Which token brought what: each stream's tokens, and each VM's streams.
+
+What an earlier release stored was brought by a token that is not known, which is empty.
+"""
 
 from collections.abc import Sequence
 
@@ -57,5 +60,6 @@ def read_brought(connection: Connection, token: str) -> Brought:
 
 def known_tokens(connection: Connection, prefix: str) -> Sequence[str]:
     """Return the hashes of tokens, revoked ones too, that brought something and begin so."""
-    statement = select(stream_tokens.c.token).distinct().where(stream_tokens.c.token.startswith(prefix))
-    return list(connection.scalars(statement.order_by(stream_tokens.c.token)))
+    statement = select(stream_tokens.c.token).distinct()
+    known = stream_tokens.c.token != "", stream_tokens.c.token.startswith(prefix)
+    return list(connection.scalars(statement.where(*known).order_by(stream_tokens.c.token)))

@@ -23,6 +23,7 @@ from backend.store.tables import (
     ledger,
     loss_totals,
     losses,
+    refusals,
     sources,
     stream_tokens,
     streams,
@@ -127,6 +128,7 @@ def _remove_empty_host(writing: Writing, owner: Owner) -> bool:
         for table in (streams, sources, findings, losses, loss_totals, host_events, collector_costs):
             connection.execute(delete(table).where(table.c.host_id == host_id))
         connection.execute(delete(findings).where(findings.c.subject == str(host_id)))
+        connection.execute(delete(refusals).where(refusals.c.host == owner.name))
         connection.execute(delete(hosts).where(hosts.c.id == host_id))
         return True
 

@@ -36,7 +36,6 @@ from backend.store.check import check_batch
 from backend.store.ranges import NS_PER_MS
 from backend.store.sql_hosts import HostReads
 from backend.store.sql_vms import VmReads
-from backend.store.tables import refusals as refusals_table
 from backend.store.tables import tokens as tokens_table
 from backend.store.values import Refusal, Token
 from backend.store.writer import Writer
@@ -139,7 +138,7 @@ class SqlStore(VmReads, HostReads):
         """Forget the token with this hash, if it is there."""
         with self.writing() as writer:
             writer.connection.execute(delete(tokens_table).where(tokens_table.c.sha256 == sha256))
-            writer.connection.execute(delete(refusals_table).where(refusals_table.c.token == sha256))
+            refusals.forget_refusals(writer, sha256)
 
     def remove_vm(self, vm_id: str) -> None:
         """Remove a VM and everything of it. :raises NotFoundError: there is none"""

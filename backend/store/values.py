@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, Self
 
 from faultmodel.problem import ProblemCode
 from faultmodel.record import Collector, HostEvent
+from faultmodel.wire import BatchName
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,7 +303,9 @@ class Brought:
 class Refusal:
     """Requests to hand in a batch that were refused for one reason, with one token. Times: UTC ns.
 
-    ``token`` is the token's hash, empty where it was none or not known; ``host`` the token's.
+    ``token`` is the token's hash, empty where it was none or not known; ``host`` the token's. ``batch`` is
+    the newest, where it could be told which it was: then all were of its stream. ``is_stored``: it has been
+    taken since.
     """
 
     token: str
@@ -313,6 +316,8 @@ class Refusal:
     count: int
     first_ns: int
     last_ns: int
+    batch: BatchName | None = None
+    is_stored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,12 +330,12 @@ class VmCoverage:
 
 
 class KnownHosts(NamedTuple):
-    """Which hosts there are. ``told``: names of those that are told of; ``reported``: as each called
-    itself.
+    """Which hosts there are. ``told``: names of those that are told of. ``taken_ns``: when a batch was taken
+    last, UTC, by the name of the host that a token is for; recordings are named below it.
     """
 
     told: Sequence[str]
-    reported: frozenset[str]
+    taken_ns: Mapping[str, int]
     number: int
 
     @property

@@ -313,3 +313,12 @@ def test_text_that_is_not_utf_8_is_refused() -> None:
     data = wire.encode(batch(X86)).replace("Gäst".encode(), b"G\xff\xffst")
     with pytest.raises(WireError, match="not a batch"):
         wire.decode(data)
+
+
+def test_a_batch_that_cannot_be_read_is_told_by_its_name() -> None:
+    whole = batch(X86)
+    name = wire.BatchName(whole.host.name, whole.stream, whole.sequence)
+    assert wire.name_of(wire.encode(whole)) == name
+    assert wire.name_of(altered(version=9, covered=None, what_is_new=[1])) == name
+    for data in (b"", b"\xc1", b"\x80", wire.encode(whole)[:-1], altered(stream="x"), altered(host="h")):
+        assert wire.name_of(data) is None

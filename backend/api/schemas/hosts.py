@@ -87,7 +87,7 @@ class Finding(BaseModel):
     hosts: list[HostText] = Field(description="Whom it is about; none where a sender is not known")
     since: TimeText | None = Field(description="When the server saw it first; null where it cannot tell")
     last: TimeText | None = Field(description="When the server saw it last")
-    is_current: bool = Field(description="Whether it goes on. A refusal does not once batches are taken")
+    is_current: bool = Field(description="Whether it goes on. A refusal does not once its batch is stored")
     seconds: float | None = Field(description="By how much a clock is ahead", examples=[None])
     token: str | None = Field(description="The id of the token that was refused", examples=[None])
     reason: ProblemCode | None = Field(description="Why it was refused", examples=[None])

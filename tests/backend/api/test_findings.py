@@ -85,6 +85,82 @@ def test_what_is_refused_is_told_until_batches_are_taken(server: Server) -> None
     assert [host["balanced"] for host in answer["hosts"]] == [True]
 
 
+def later_version(sequence: int, stream: str) -> bytes:
+    """Return a batch that only a later version of the server reads."""
+    content = msgspec.msgpack.decode(wire.encode(make_batch(sequence, stream=stream)))
+    return msgspec.msgpack.encode(content | {"version": 9})
+
+
+def balanced(server: Server) -> list[bool]:
+    """Return which accounts of hosts and VMs balance."""
+    answer = server.get(LEDGER, **GRID)
+    return [item["balanced"] for item in (*answer["hosts"], *answer["vms"])]
+
+
+def test_one_collector_that_is_refused_is_told_while_another_is_taken(server: Server) -> None:
+    token = server.new_token(TokenKind.INGEST, "host-1")
+    for number in range(3):
+        server.clock.now_ns += NS_PER_S
+        assert server.send(later_version(number, TWO), token).status_code == 503
+        server.clock.now_ns += NS_PER_S
+        assert server.send(make_batch(number, stream=ONE, vms=[make_vm()]), token).status_code == 200
+    refused = findings(server)["refused"]
+    assert (refused["times"], refused["is_current"]) == (3, True)
+    assert balanced(server) == [False, False]
+
+    # It gave up, for example because its disk was lost: what it had is not there, and never will be.
+    server.clock.now_ns += 3600 * NS_PER_S
+    assert server.send(make_batch(3, stream=ONE, vms=[make_vm()]), token).status_code == 200
+    assert not findings(server)["refused"]["is_current"]
+    assert balanced(server) == [False, False]
+
+    # Or else it delivers what it kept, once the server reads that.
+    for number in range(3):
+        assert server.send(make_batch(number, stream=TWO), token).status_code == 200
+    assert not findings(server)["refused"]["is_current"]
+    assert balanced(server) == [True, True]
+
+
+def test_what_was_refused_without_its_name_is_told_for_a_while(server: Server) -> None:
+    token = server.new_token(TokenKind.INGEST, "host-1")
+    assert server.request("POST", "/api/v1/ingest", content=b"x", headers=token).status_code == 503
+    server.clock.now_ns += NS_PER_S
+    assert server.send(make_batch(vms=[make_vm()]), token).status_code == 200
+    assert (findings(server)["refused"]["is_current"], balanced(server)) == (True, [False, False])
+    server.clock.now_ns += 61 * NS_PER_S
+    assert (findings(server)["refused"]["is_current"], balanced(server)) == (False, [True, True])
+
+
+def test_a_token_that_is_taken_away_takes_no_refusal_with_it(server: Server) -> None:
+    token = server.new_token(TokenKind.INGEST, "host-1")
+    assert server.send(make_batch(vms=[make_vm()]), token).status_code == 200
+    assert server.send(b"\xc1", token).status_code == 400
+    server.clock.now_ns += 5 * NS_PER_S
+    (known,) = server.store.tokens()
+    server.store.remove_token(known.sha256)
+    server.new_token(TokenKind.INGEST, "host-1")
+    assert findings(server)["refused"]["reason"] == "damaged"
+    assert balanced(server) == [False, False]
+    server.store.remove_host("host-1")
+    assert "refused" not in findings(server)
+
+
+def test_refusals_of_a_host_that_never_was_go_with_the_token(server: Server) -> None:
+    assert server.send(b"\xc1", server.new_token(TokenKind.INGEST, "host-9")).status_code == 400
+    assert findings(server)["refused"]["is_current"]
+    (known,) = server.store.tokens()
+    server.store.remove_token(known.sha256)
+    assert findings(server) == {}
+
+
+def test_recordings_are_no_sign_of_a_host_of_their_name(server: Server) -> None:
+    for name in ("import", "node-1"):
+        token = server.new_token(TokenKind.INGEST, name)
+        host = make_host("import/boot" if name == "import" else name, state="replay")
+        assert server.send(make_batch(host=host), token).status_code == 200
+    assert findings(server)["never_delivered"]["hosts"] == ["node-1"]
+
+
 def test_damaged_batches_leave_the_account_open(server: Server) -> None:
     token = server.new_token(TokenKind.INGEST, "host-1")
     assert server.send(b"\xc1", token).status_code == 400

@@ -16,8 +16,10 @@ from backend.store import open_store
 from backend.store.base import Store
 from backend.store.migrate import check_drift, downgrade, migrate
 from backend.store.tables import metadata
-from backend.store.values import TimeRange, VmFilter, VmSummary
+from backend.store.values import Refusal, TimeRange, VmFilter, VmSummary
+from faultmodel.problem import ProblemCode
 from faultmodel.record import HostEvent, Span
+from faultmodel.wire import BatchName
 from tests.backend.store.conftest import NewUrl
 from tests.batches import (
     START_NS,
@@ -241,6 +243,55 @@ def test_numbers_that_are_given_once_can_be_taken_back_without_loss(new_url: New
         store.remove_host("c")
         assert store.apply(make_batch(host=make_host("d"), stream="6" * 32), START_NS)
         assert max(store.version()) > max(version)
+
+
+@pytest.mark.parametrize("since", ["0006", "0008"])
+def test_what_an_earlier_release_stored_has_no_token(new_url: NewUrl, since: str) -> None:
+    url, token = new_url(), "b" * 64
+    with closing(open_store(url)) as store:
+        store.apply(make_batch(fault_counts=[fault_count(faults=3)]), START_NS)
+    downgrade(url, "0006")
+    migrate(url)
+    downgrade(url, since)
+    migrate(url)
+    with closing(open_store(url)) as store:
+        # The stream goes on, and so does the VM in another stream.
+        store.apply(make_batch(1, fault_counts=[fault_count()]), START_NS, token)
+        store.apply(make_batch(stream="6" * 32, fault_counts=[fault_count()]), START_NS, token)
+        new_vm = make_vm("00000000000000b2")
+        store.apply(make_batch(1, stream="6" * 32, vms=[new_vm]), START_NS, token)
+        store.apply(make_batch(stream="7" * 32, host=make_host("new"), vms=[make_vm()]), START_NS, token)
+        found = store.brought(token)
+        assert (found.hosts, found.shared_hosts) == (["new"], ["host-1"])
+        assert found.shared_vms == [VM_ID]
+        assert new_vm.id in found.vms
+        assert store.tokens_that_brought("") == [token]
+
+
+def test_refusals_by_stream_can_be_taken_back_without_loss(new_url: NewUrl) -> None:
+    url = new_url()
+    refused = [
+        Refusal(
+            token="a" * 64,
+            code=ProblemCode.QUOTA,
+            host="host-1",
+            detail="too much",
+            count=number + 1,
+            first_ns=START_NS + number,
+            last_ns=START_NS + number + 10,
+            batch=BatchName("host-1", f"{number}" * 32, 7) if number else None,
+        )
+        for number in range(3)
+    ]
+    with closing(open_store(url)) as store:
+        store.add_refusals(refused)
+        assert store.refusals() == refused[::-1]
+    downgrade(url, "0008")
+    migrate(url)
+    with closing(open_store(url)) as store:
+        (kept,) = store.refusals()
+        assert (kept.count, kept.first_ns, kept.last_ns, kept.batch) == (6, START_NS, START_NS + 12, None)
+        assert (kept.host, kept.detail, kept.code) == ("host-1", "too much", ProblemCode.QUOTA)
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

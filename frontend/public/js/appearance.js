@@ -65,10 +65,14 @@ export function createThemeButton(asked, onChange) {
 }
 
 /**
- * Be as wide and as light as paper while the page is printed: charts are drawn for a width.
+ * Tell when the system's colours change, and be as wide and as light as paper while the page is printed: charts
+ * are drawn for a width.
  * @param {() => void} onChange
  */
-export function listenToPrinting(onChange) {
+export function listenToAppearance(onChange) {
+  for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
+    matchMedia(query).addEventListener("change", onChange);
+  }
   const set = (/** @type {boolean} */ isPrinting) => {
     document.documentElement.classList.toggle("printing", isPrinting);
     onChange();

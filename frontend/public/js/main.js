@@ -1,7 +1,7 @@
 /** Reads the address, makes the page, and asks the server again and again. The wiring is here and nowhere else. */
 
 import { logIn as askToLogIn, logOut as askToLogOut } from "./api.js";
-import { createThemeButton, listenToPrinting } from "./appearance.js";
+import { createThemeButton, listenToAppearance } from "./appearance.js";
 import { el, setAttr, setChildren } from "./base/dom.js";
 import { agoText, clockText, parseSpan } from "./base/time.js";
 import { ApiError, now } from "./http.js";
@@ -240,10 +240,7 @@ function start() {
     "-": () => moveRange(0, 2),
     "=": () => moveRange(0, 0.5),
   });
-  for (const query of ["(prefers-color-scheme: dark)", "(forced-colors: active)"]) {
-    matchMedia(query).addEventListener("change", showColours);
-  }
-  listenToPrinting(showColours);
+  listenToAppearance(showColours);
   setInterval(showAge, 1000);
   onView(state.get(), { isBack: false, scroll: 0 });
   void loaded.then(() => page?.show());

@@ -54,7 +54,7 @@ class Fleet:
         :param start_s: where the fleet began to be read
         """
         for place, name in enumerate(self.host_names):
-            host = make_host(name, kernel="6.12.48")
+            host = make_host(name, boot_id=f"boot-of-{name}", kernel="6.12.48")
             yield self._batch(host, range(place, self.vms, self.hosts), seconds, sequence, start_s)
 
     def _each(self, number: int, second: int) -> int:

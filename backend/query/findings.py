@@ -71,6 +71,7 @@ def find(store: Store, now_ns: int) -> Sequence[Found]:
     with store.snapshot():
         hosts, tokens = store.hosts(recordings=0), store.tokens()
         taken_ns = store.known_hosts(recordings=0).taken_ns
+        used = frozenset(store.tokens_that_brought(""))
         refusals, noticed = store.refusals(), store.findings()
     found = [
         Found(
@@ -87,7 +88,7 @@ def find(store: Store, now_ns: int) -> Sequence[Found]:
         refused[refusal.token, refusal.code].append(refusal)
     found += [_refused(alike, taken_ns.get(alike[0].host), now_ns) for alike in refused.values()]
     found += _clocks_ahead(hosts, now_ns)
-    found += _never_delivered(tokens, taken_ns)
+    found += _never_delivered([token for token in tokens if token.sha256 not in used], taken_ns)
     return sorted(found, key=lambda item: (not item.is_current, -(item.last_ns or now_ns)))
 
 

@@ -151,10 +151,13 @@ EVENTS = (
 
 def scene_hosts() -> tuple[Host, Host]:
     """Return the two hosts."""
-    first = make_host("hv-fra-01", kernel="6.12.48+deb13-amd64", probes=(*PROBES, PINNED))
+    first = make_host(
+        "hv-fra-01", boot_id="boot-of-hv-fra-01", kernel="6.12.48+deb13-amd64", probes=(*PROBES, PINNED)
+    )
     unpinned = Probe(tracepoint="bpffs:pins", state="refused", detail=NO_BPFFS)
     second = make_host(
         "lab-intel",
+        boot_id="boot-of-lab-intel",
         kernel="6.1.0-40-amd64",
         flavour="vmx",
         detail=f"counting ends with the collector: {NO_BPFFS}",

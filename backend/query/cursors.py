@@ -14,6 +14,8 @@ PATTERN = "^[A-Za-z0-9_-]{1,64}$"
 
 _VM = struct.Struct(">c?q16s")
 _SORTED = struct.Struct(">cI16s")
+_MOST_PLACE = 2**31
+"""Far beyond every list: the next page's place is to fit, too."""
 _PLACE = struct.Struct(">cqq")
 _VM_MARK = b"v"
 _SORTED_MARK = b"s"
@@ -60,7 +62,7 @@ def read_sorted_cursor(text: str | None) -> tuple[int, str] | None:
     if text is None:
         return None
     mark, place, vm_id = _unpack(_SORTED, text)
-    if mark != _SORTED_MARK or not _VM_ID.fullmatch(vm_id):
+    if mark != _SORTED_MARK or place > _MOST_PLACE or not _VM_ID.fullmatch(vm_id):
         raise ParameterError("cursor", _WRONG)
     return place, vm_id.decode("ascii")
 

@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.errors import ParameterError
-from backend.query.cursors import Listed, place_cursor, read_place_cursor, read_vm_cursor, vm_cursor
+from backend.query.cursors import (
+    Listed,
+    place_cursor,
+    read_place_cursor,
+    read_sorted_cursor,
+    read_vm_cursor,
+    sorted_cursor,
+    vm_cursor,
+)
 from backend.store.values import VmPlace
 
 SIGNED = st.integers(-(2**63), 2**63 - 1)
@@ -35,6 +43,12 @@ def test_the_cursor_of_one_list_is_none_of_the_other() -> None:
         read_place_cursor(Listed.EXITS, vm_cursor(VmPlace(False, 1, "00000000000000a1")))
     with pytest.raises(ParameterError):
         read_place_cursor(Listed.EXITS, place_cursor(Listed.FAULTS, 1, 2))
+
+
+def test_a_place_that_no_list_has_is_refused() -> None:
+    assert read_sorted_cursor(sorted_cursor(2**31, "00000000000000a1")) == (2**31, "00000000000000a1")
+    with pytest.raises(ParameterError, match="no cursor of this list"):
+        read_sorted_cursor(sorted_cursor(2**32 - 1, "00000000000000a1"))
 
 
 @given(st.text(max_size=64))

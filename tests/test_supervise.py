@@ -138,7 +138,7 @@ def test_a_missing_capability_is_said_and_the_database_still_served(tmp_path: Pa
             detail = body["detail"] if status == 503 else ""
             return detail if "waiting" in detail else None
 
-        said = wait_for(reason, 30, "the reason is told")
+        said = wait_for(reason, 120, "the reason is told")
         assert "CAP_BPF" in said
         assert "CAP_BPF" in running.log.read_text()
         status, listed = running.get("/api/v1/vms")

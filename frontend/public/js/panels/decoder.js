@@ -13,6 +13,7 @@ const MORE = "There may be more words in this text. Paste the rest by itself.";
 export function createDecoder(decode) {
   const input = el("textarea", {
     name: "text",
+    autofocus: true,
     rows: 4,
     spellcheck: "false",
     placeholder: "kvm_page_fault: vcpu 0 rip 0xfff0 address 0x4000 error_code 0x181",
@@ -26,6 +27,11 @@ export function createDecoder(decode) {
     problem,
     el("button", { type: "submit", class: "button primary" }, "Decode"),
   );
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey) return;
+    event.preventDefault();
+    form.requestSubmit();
+  });
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const text = input.value.trim();

@@ -46,8 +46,6 @@ class Blocks:
         self.store = store
         self._kept: OrderedDict[Key, Sums] = OrderedDict()
         self._cells = 0
-        self._newest: dict[int, int] = {}
-        """By length, the index of the newest block that was ever kept."""
         self._version: Version | None = None
         self._bounds: Bounds = (0, 0)
         self._compared: tuple[Version, int] = ({}, 0)
@@ -133,29 +131,14 @@ class Blocks:
         return self._compared[1]
 
     def _forget_from(self, time_ms: int) -> None:
-        if time_ms == 0:
-            self._kept.clear()
-            self._cells = 0
-            return
-        possible = [
-            (length_s, range(time_ms // (length_s * _MS), newest + 1))
-            for length_s, newest in self._newest.items()
-        ]
-        if sum(len(indices) for _, indices in possible) * len(_KINDS) > len(self._kept):
-            # After something of long ago: there are fewer blocks than there could be since.
-            for key in [key for key in self._kept if end_ms(key) > time_ms]:
-                self._drop(key)
-            return
-        for length_s, indices in possible:
-            for index in indices:
-                for kind in _KINDS:
-                    self._drop((kind, length_s, index))
+        # By what is kept: since something of long ago there are more seconds than blocks.
+        for key in [key for key in self._kept if end_ms(key) > time_ms]:
+            self._drop(key)
 
     def _put(self, key: Key, sums: Sums) -> None:
         self._drop(key)
         self._kept[key] = sums
         self._cells += 1 + len(sums)
-        self._newest[key[1]] = max(key[2], self._newest.get(key[1], key[2]))
 
     def _drop(self, key: Key) -> None:
         found = self._kept.pop(key, None)

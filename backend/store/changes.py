@@ -4,12 +4,8 @@ Each applied batch gives its host the next number (``hosts.applied``), so that t
 state of the counts: a version. What a number changed is known to the process that applied it: of the newest
 ones what they counted, of more of them the time before which all stayed as it was. Of a number that another
 process gave, or that a removal took, nothing is known, and then everything may have changed.
-
-A host begins at a number of its own (``first_number``): SQLite may give a host the row number of one that was
-removed, and the numbers of the two must not be taken for one another's.
 """
 
-import secrets
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,7 +26,6 @@ _MOST = 100_000
 """Changes that are remembered, of all hosts together: some MiB. At 100 hosts that is a quarter of an hour."""
 _MOST_COUNTS = 200_000
 """Counts that are remembered with them: some 20 MB. Of 5,000 VMs that is half a minute."""
-_FIRST_NUMBERS = 2**40
 
 
 @dataclass(slots=True)
@@ -126,11 +121,6 @@ class Changes:
                 if low < 0 and change.begins:
                     break
         return found
-
-
-def first_number() -> int:
-    """Return the number of changes at which a new host begins: no other host's are near it."""
-    return secrets.randbelow(_FIRST_NUMBERS)
 
 
 def counted_of(batch: Batch, vm_numbers: Mapping[str, int]) -> Counted:

@@ -9,7 +9,6 @@ from sqlalchemy import ColumnElement, Connection, Integer, bindparam, func, not_
 from sqlalchemy.engine import Row
 
 from backend.errors import NotFoundError, NotNowError, StoreError
-from backend.store.changes import first_number
 from backend.store.host_events import newest_recording
 from backend.store.losses import lost_ever
 from backend.store.tables import hosts, streams
@@ -94,7 +93,6 @@ def lock_host(writer: Writer, host: Host, received_ns: int) -> Row[Any]:
         "last_batch_ns": received_ns,
         "described_stream_id": NO_STREAM,
         "described_sequence": -1,
-        "applied": first_number(),
     }
     if is_recording:
         _check_recordings(writer.connection, host.name)
@@ -190,8 +188,8 @@ def known_hosts(connection: Connection, recordings: int) -> KnownHosts:
 
 
 def _names_above(name: str) -> Iterator[str]:
-    parts = name.split("/")
-    return ("/".join(parts[:count]) for count in range(1, len(parts)))
+    parts = name.split(BELOW)
+    return (BELOW.join(parts[:count]) for count in range(1, len(parts)))
 
 
 def _is_told(recordings: int | None) -> ColumnElement[bool]:

@@ -86,7 +86,11 @@ def _cells(result: Result) -> tuple[str, ...]:
     if outcome.refused:
         said += f" (not run: {outcome.refused})"
     elif outcome.status != 0:
-        said += " (ended by us)" if outcome.status is None else f" (fails there: {outcome.status})"
+        said += (
+            " (stopped when its time was over)"
+            if outcome.status is None
+            else f" (fails there: {outcome.status})"
+        )
     numbers = (
         outcome.vms,
         outcome.kernel.faults,

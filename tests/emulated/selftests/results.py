@@ -91,6 +91,8 @@ def _cells(result: Result) -> tuple[str, ...]:
             if outcome.status is None
             else f" (fails there: {outcome.status})"
         )
+    if outcome.shown.unrecorded:
+        said += f" ({outcome.shown.unrecorded:,} failed runs counted, and said to be recorded nowhere)"
     numbers = (
         outcome.vms,
         outcome.kernel.faults,

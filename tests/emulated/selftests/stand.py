@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 class Outcome:
     """A run that went to its end. ``refused`` is why this kernel cannot run the program, by its own words.
 
-    ``status`` is the program's, None where it was ended; ``lost`` what the host counts as lost after it.
+    ``status`` is the program's, None where it was ended; ``lost`` what the host lost in it.
     """
 
     status: int | None
@@ -67,6 +67,7 @@ class Stand:
         self._boots = 0
         self._stage: Stage | None = None
         self._known: set[str] = set()
+        self._lost: dict[str, int] = {}
 
     def __enter__(self) -> "Stand":
         return self
@@ -96,6 +97,7 @@ class Stand:
         folder.mkdir(parents=True)
         stage = Stage(self._platform, self.kernel, folder)
         self._known = set()
+        self._lost = {}
         try:
             self._make_ready(stage)
         except BaseException:
@@ -143,6 +145,9 @@ class Stand:
         self._known |= {item["id"] for item in vms}
         host = stage.host()
         assert host is not None
+        lost = {kind: count - self._lost.get(kind, 0) for kind, count in host["lost"].items()}
+        self._lost = host["lost"]
+        shown.counted.unrecorded = lost.get("exit_records", 0)
         return Outcome(
             status=told["status"],
             said=told["said"],
@@ -151,7 +156,7 @@ class Stand:
             shown=shown.counted,
             vms=shown.vms,
             balanced=shown.balanced,
-            lost=host["lost"],
+            lost={kind: count for kind, count in lost.items() if count},
         )
 
     def _ended(self, stage: Stage, ended: float) -> list[dict[str, Any]] | None:

@@ -89,6 +89,15 @@ def test_mappings_ahead_of_the_guest_are_the_ones_that_the_kernel_has_beyond_the
     assert len(differences(kernel, shown)) == 1
 
 
+def test_failed_runs_that_were_not_recorded_are_those_that_the_host_lost() -> None:
+    kernel, shown = _counted(), _counted()
+    kernel.failures[Failure(0, 0, 14, None, None, None)] += 353
+    shown.unrecorded = 353
+    assert differences(kernel, shown) == []
+    shown.unrecorded = 352
+    assert len(differences(kernel, shown)) == 1
+
+
 def test_of_several_histograms_of_an_event_each_is_read_by_itself(tmp_path: Path) -> None:
     (tmp_path / "hist").write_text(HISTOGRAM)
     assert read_counts(tmp_path, "hist:keys=level if pfn < 9223372036854775808") == [

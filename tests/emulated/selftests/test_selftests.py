@@ -68,4 +68,6 @@ def test_everything_is_counted_as_the_kernel_counts_it(
     assert outcome.balanced
     if outcome.refused:
         pytest.skip(f"{stand.kernel.release} cannot run it: {outcome.refused}")
+    if outcome.status == 0 and not outcome.kernel.exits:
+        pytest.skip(f"{stand.kernel.release}: it runs no guest there")
     assert outcome.kernel.faults > 0

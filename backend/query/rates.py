@@ -11,6 +11,7 @@ from backend.query.grid import Grid, covered_ms, told_spans
 from backend.query.names import labels
 from backend.query.rate_keys import EXIT_BY, EXIT_KINDS, By, Metric, keyed, label_of
 from backend.query.sources import Sources
+from backend.query.versions import State
 from backend.query.view import View
 from backend.store.changes import Version
 from backend.store.errors import check_time, in_time
@@ -120,7 +121,8 @@ def rates(sources: Sources, question: Question, now_ms: int) -> Rates:
         version = sources.store.version()
         vms, left_out = _vms(sources, question, span, now_ms)
         chosen = None if question.is_about_everyone else vms
-        part = _changed_part(sources, question, version, chosen)
+        state = State.of(version, chosen, question.identity, grid)
+        part = _changed_part(sources, question, state, version, chosen)
         view = View(sources.blocks, version, now_ms)
         counts = _count(sources, question, vms, part, view)
         if counts.other_keys and part != grid and not _is_ranked_by_blocks(question):
@@ -130,7 +132,7 @@ def rates(sources: Sources, question: Question, now_ms: int) -> Rates:
         hosts = None if chosen is None else sorted({vm.host for vm in chosen})
         coverage = sources.store.coverage(hosts, span)
         of_vms = sources.store.vm_coverage([vm.id for vm in counts.vms], span)
-    name = sources.versions.name(version, chosen, question.identity, grid)
+    name = sources.versions.name(state)
     return _Composer(question, counts.vms, part, coverage, of_vms).rates(name, counts, left_out)
 
 
@@ -144,15 +146,17 @@ def _vms(sources: Sources, question: Question, span: TimeRange, now_ms: int) -> 
 
 
 def _changed_part(
-    sources: Sources, question: Question, version: Version, chosen: Sequence[VmMember] | None
+    sources: Sources,
+    question: Question,
+    state: State,
+    version: Version,
+    chosen: Sequence[VmMember] | None,
 ) -> Grid:
     """Return the steps that are to be told: those that may differ from what the reader has."""
     grid = question.grid
     if question.after is None:
         return grid
-    changed_ms = sources.versions.changed_from(
-        question.after, sources.store, version, chosen, question.identity, grid
-    )
+    changed_ms = sources.versions.changed_from(question.after, sources.store, state, version, chosen)
     first_ms = min(max(grid.from_ms, changed_ms // grid.step_ms * grid.step_ms), grid.to_ms)
     return Grid(first_ms, grid.to_ms, grid.step_ms)
 

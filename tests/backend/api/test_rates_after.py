@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.backend.serving import Server
-from tests.batches import START_MS, VM_ID, fault_count, make_batch, make_vm
+from tests.batches import START_MS, VM_ID, fault_count, make_batch, make_host, make_vm
 
 RATES = "/api/v1/rates"
 B, C = "00000000000000b2", "00000000000000c3"
@@ -120,3 +120,25 @@ def test_before_a_vm_began_and_after_it_ended_nothing_is_said(server: Server) ->
     )
     assert rates(server, 4, vm=VM_ID)["series"][0]["values"] == [None, 1.0, 0.0, None]
     assert rates(server, 4, vm=VM_ID, by="access")["quiet"] == [None, 0.0, 0.0, None]
+
+
+def test_a_vm_that_ended_is_no_longer_one_of_those_that_run(three: Server) -> None:
+    three.apply(make_batch(3, vms=[make_vm(), make_vm(B)], fault_counts=[fault_count(B, second=3)]))
+    known = rates(three, 4, by="arch", state="running")
+    assert known["series"][0]["counts"] == [1, 2, 3, 1]
+    three.apply(make_batch(4, vms=[make_vm(ended_ns=(START_MS + 4500) * 10**6), make_vm(B)]))
+    new = rates(three, 5, by="arch", state="running", after=known["version"])
+    assert new["times_ms"] == [START_MS + at * 1000 for at in range(5)]
+    assert new["series"][0]["counts"] == [0, 0, 0, 1, 0]
+
+
+def test_a_host_whose_first_vm_is_new_was_covered_before(server: Server) -> None:
+    other = {"host": make_host("host-2"), "stream": "2" * 32}
+    server.apply(second(0), make_batch(0, vms=[], **other), make_batch(1, vms=[], **other))
+    known = rates(server, 2, by="arch", state="running")
+    assert known["quiet"] == [0, None]
+    server.apply(make_batch(2, vms=[make_vm(B)], fault_counts=[fault_count(B, second=2)], **other))
+    new = rates(server, 3, by="arch", state="running", after=known["version"])
+    whole = rates(server, 3, by="arch", state="running")
+    assert (new["times_ms"], new["quiet"]) == (whole["times_ms"], whole["quiet"])
+    assert whole["quiet"] == [0, 0, 0]

@@ -5,11 +5,11 @@ whole, by as much as makes it go on where its counting ended, or else end when i
 lies in a future that others would wait for, and once the clock is right nothing has to be undone.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -24,25 +24,52 @@ EARLIEST_NS = 1_420_070_400 * 10**9
 """2015: no batch is older, as no version of this program is."""
 STEPPED = "clock_stepped"
 """Kind of the event that says that a host's times were set right from then on, or no longer are."""
+MOVED = "times_moved"
+"""Kind of the event that says what had times that cannot be, though the clock was right."""
+_STARTS = "starts of VMs"
 _SECOND_NS = 10**9
 _GAP_NS = 2 * _SECOND_NS
 _MOST_S = 2**62 // _SECOND_NS
 """Of a shift, which is stored. What would have to be moved by more is moved to when it was received."""
 
 
-def set_right(batch: Batch, source: Source, received_ns: int, *, is_recording: bool) -> tuple[Batch, int]:
-    """Return the batch with times that can be, and by how much they were set back, in ns.
+class SetRight(NamedTuple):
+    """A batch whose times can be. ``shift_ns``: by how much its clock is set back; ``moved``: what else of
+    its source had times that cannot be, ever."""
 
-    An event says so where that is another amount than before. What cannot be even so is moved to the nearest
-    time that can, and a span that cannot covers nothing. A recording's times are any that have passed.
+    batch: Batch
+    shift_ns: int
+    moved: frozenset[str]
+
+
+def set_right(batch: Batch, source: Source, received_ns: int, *, is_recording: bool) -> SetRight:
+    """Return the batch with times that can be.
+
+    The newest time that it covers tells what its clock is like; an event says so where that is another amount
+    than before. Single times that cannot be are moved to the nearest that can, and a span that cannot covers
+    nothing: of that an event tells once, as such a time may come with every batch. A recording's times are
+    any that have passed.
     """
-    times = _Times(received_ns, 0 if is_recording else EARLIEST_NS, 0)
-    told = _times_ns(batch)
-    if not told or (times.can_be(min(told)) and times.can_be(max(told))):
-        return _with_event(batch, source, 0, received_ns), 0
-    shift_ns = _shift(batch, told, source, times)
-    moved = replace(times, shift_ns=shift_ns).batch(batch)
-    return _with_event(moved, source, shift_ns, received_ns), shift_ns
+    times = _Times(received_ns, 0 if is_recording else EARLIEST_NS)
+    wrong = {what: told for what, told in _told(batch).items() if told and not times.can_be_all(told)}
+    newest = newest_ns(batch)
+    if newest is None:
+        shift_ns = source.clock_shift_ns
+    else:
+        shift_ns = 0 if times.can_be(newest) else _shift(batch, newest, source, times)
+    moved = source.moved
+    events = []
+    if shift_ns != source.clock_shift_ns:
+        seconds = shift_ns // _SECOND_NS
+        events.append(HostEvent(time_ns=received_ns, kind=STEPPED, detail=f"times set back by {seconds} s"))
+    if wrong and not shift_ns and wrong.keys() - moved:
+        events.append(
+            HostEvent(time_ns=received_ns, kind=MOVED, detail=", ".join(sorted(wrong.keys() - moved)))
+        )
+        moved |= wrong.keys()
+    if wrong:
+        batch = replace(times, clock_ns=shift_ns, shift_ns=shift_ns or _least(wrong, times)).batch(batch)
+    return SetRight(replace(batch, events=(*batch.events, *events)) if events else batch, shift_ns, moved)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +78,16 @@ class _Times:
 
     received_ns: int
     earliest_ns: int
-    shift_ns: int
+    clock_ns: int = 0
+    """By how much the clock is set back."""
+    shift_ns: int = 0
+    """By how much times that cannot be are: as the clock, or by as much as the newest of them needs."""
 
     def can_be(self, time_ns: int) -> bool:
         return self.earliest_ns <= time_ns <= self.received_ns + AHEAD_NS
+
+    def can_be_all(self, times_ns: Collection[int]) -> bool:
+        return self.can_be(min(times_ns)) and self.can_be(max(times_ns))
 
     def time_ns(self, time_ns: int) -> int:
         if self.can_be(time_ns):
@@ -67,10 +100,12 @@ class _Times:
         return begun_ms + bucket_ms % BUCKET_MS
 
     def batch(self, batch: Batch) -> Batch:
+        covered = tuple(self._spans(batch.covered))
+        seen_ns = min((span.from_ns for span in covered), default=self.received_ns)
         return replace(
             batch,
-            covered=tuple(self._spans(batch.covered)),
-            vms=tuple(map(self._vm, batch.vms)),
+            covered=covered,
+            vms=tuple(self._vm(vm, seen_ns) for vm in batch.vms),
             fault_counts=self._counted(batch.fault_counts),
             faults=self._timed(batch.faults),
             exit_counts=self._counted(batch.exit_counts),
@@ -89,8 +124,13 @@ class _Times:
             if all(map(self.can_be, ends)) and ends[0] < ends[1]:
                 yield Span(*ends)
 
-    def _vm(self, vm: Vm) -> Vm:
-        started_ns = vm.started_ns if vm.started_ns < EARLIEST_NS else self.time_ns(vm.started_ns)
+    def _vm(self, vm: Vm, seen_ns: int) -> Vm:
+        started_ns = vm.started_ns
+        # A process that started before 2015 harms nobody.
+        if started_ns > self.received_ns + AHEAD_NS:
+            moved_ns = started_ns - self.clock_ns
+            # As its clock was wrong when it began: it was there when it was seen.
+            started_ns = moved_ns if self.can_be(moved_ns) else seen_ns
         ended_ns = None if vm.ended_ns is None else self.time_ns(vm.ended_ns)
         return msgspec.structs.replace(vm, started_ns=started_ns, ended_ns=ended_ns)
 
@@ -114,26 +154,37 @@ def newest_ns(batch: Batch) -> int | None:
     return max((span.to_ns for span in batch.covered), default=None)
 
 
-def _times_ns(batch: Batch) -> Sequence[int]:
+def _told(batch: Batch) -> Mapping[str, Sequence[int]]:
+    """Return the times that a batch tells, by what they are of."""
     counted = chain(batch.fault_counts, batch.exit_counts, batch.ledger)
-    return [
-        *(time_ns for span in batch.covered for time_ns in (span.from_ns, span.to_ns)),
-        *map(attrgetter("time_ns"), chain(batch.faults, batch.exits, batch.events)),
-        *(bucket_ms * NS_PER_MS for bucket_ms in set(map(attrgetter("bucket_ms"), counted))),
-        *(vm.ended_ns for vm in batch.vms if vm.ended_ns is not None),
-        # A process that started before 2015 harms nobody.
-        *(vm.started_ns for vm in batch.vms if vm.started_ns > EARLIEST_NS),
-        *(cost.from_ns for cost in batch.costs),
+    return {
+        "covered time": [time_ns for span in batch.covered for time_ns in (span.from_ns, span.to_ns)],
+        "records": [*map(attrgetter("time_ns"), chain(batch.faults, batch.exits))],
+        "events": [event.time_ns for event in batch.events],
+        "counts": [bucket_ms * NS_PER_MS for bucket_ms in set(map(attrgetter("bucket_ms"), counted))],
+        _STARTS: [vm.started_ns for vm in batch.vms if vm.started_ns > EARLIEST_NS],
+        "ends of VMs": [vm.ended_ns for vm in batch.vms if vm.ended_ns is not None],
+        "costs": [cost.from_ns for cost in batch.costs],
+    }
+
+
+def _least(wrong: Mapping[str, Sequence[int]], times: _Times) -> int:
+    """Return by how much to set wrong times back, so that the newest is when they were received.
+
+    When a VM started does not tell what is wrong with other times.
+    """
+    all_wrong = [
+        time_ns
+        for what, told in wrong.items()
+        if what != _STARTS
+        for time_ns in told
+        if not times.can_be(time_ns)
     ]
+    return _whole_seconds(max(all_wrong, default=times.received_ns) - times.received_ns)
 
 
-def _shift(batch: Batch, told: Sequence[int], source: Source, times: _Times) -> int:
-    """Choose by how much to set back, in whole seconds, so that buckets stay whole."""
-    newest = newest_ns(batch)
-    if newest is None or times.can_be(newest):
-        # What is wrong is not the clock of the reading: what is right stays as it is.
-        wrong = [time_ns for time_ns in told if not times.can_be(time_ns)]
-        return _whole_seconds(max(wrong) - times.received_ns)
+def _shift(batch: Batch, newest: int, source: Source, times: _Times) -> int:
+    """Choose by how much to set a clock back, in whole seconds, so that buckets stay whole."""
     first_ns = min(span.from_ns for span in batch.covered)
     candidates = []
     if source.clock_shift_ns and source.told_to_ns is not None:
@@ -152,11 +203,3 @@ def _shift(batch: Batch, told: Sequence[int], source: Source, times: _Times) -> 
 def _whole_seconds(time_ns: int) -> int:
     seconds = -(-time_ns // _SECOND_NS)
     return max(-_MOST_S, min(_MOST_S, seconds)) * _SECOND_NS
-
-
-def _with_event(batch: Batch, source: Source, shift_ns: int, received_ns: int) -> Batch:
-    if shift_ns == source.clock_shift_ns:
-        return batch
-    seconds = shift_ns // _SECOND_NS
-    event = HostEvent(time_ns=received_ns, kind=STEPPED, detail=f"times set back by {seconds} s")
-    return replace(batch, events=(*batch.events, event))

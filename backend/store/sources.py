@@ -88,7 +88,7 @@ class Source:
 
     ``last_ns``: when the server received the last of them. ``clock_shift_ns``: by how much its times were set
     back. ``told_to_ns``: the end of what it covered, as it told; ``covered_to_ns``: the end of all that is
-    covered, as it is stored.
+    covered, as it is stored. ``moved``: what had times that cannot be, though the clock was right.
     """
 
     id: int
@@ -97,6 +97,7 @@ class Source:
     clock_shift_ns: int
     told_to_ns: int | None
     covered_to_ns: int | None
+    moved: frozenset[str]
 
 
 def source_of(writer: Writer, host_id: int, batch: Batch, received_ns: int) -> Source:
@@ -121,14 +122,29 @@ def source_of(writer: Writer, host_id: int, batch: Batch, received_ns: int) -> S
             "first_ns": received_ns,
             "last_ns": received_ns,
             "clock_shift_ns": 0,
+            "moved": "",
         }
         writer.connection.execute(writer.insert(sources), new)
         row = writer.connection.execute(_own, asked).one()
-    return Source(row.id, is_new, row.last_ns, row.clock_shift_ns, row.told_to_ns, row.covered_to_ns)
+    return Source(
+        id=row.id,
+        is_new=is_new,
+        last_ns=row.last_ns,
+        clock_shift_ns=row.clock_shift_ns,
+        told_to_ns=row.told_to_ns,
+        covered_to_ns=row.covered_to_ns,
+        moved=frozenset(filter(None, row.moved.split(","))),
+    )
 
 
 def remember_source(
-    connection: Connection, source: Source, told: Batch, stored: Batch, shift_ns: int, received_ns: int
+    connection: Connection,
+    source: Source,
+    told: Batch,
+    stored: Batch,
+    shift_ns: int,
+    moved: frozenset[str],
+    received_ns: int,
 ) -> None:
     """Keep what the next batch of a source is compared with.
 
@@ -137,6 +153,7 @@ def remember_source(
     values: dict[str, Any] = {
         "last_ns": max(source.last_ns, received_ns),
         "clock_shift_ns": shift_ns,
+        "moved": ",".join(sorted(moved)),
     }
     if stored.covered:
         values["told_to_ns"] = max(span.to_ns for span in told.covered)

@@ -91,8 +91,10 @@ class SqlStore(VmReads, HostReads):
                 return False
             source = sources.source_of(writer, host.id, batch, received_ns)
             told, newest_ns = batch, host_clock.newest_ns(batch)
-            batch, shift_ns = host_clock.set_right(told, source, received_ns, is_recording=host.is_recording)
-            sources.remember_source(writer.connection, source, told, batch, shift_ns, received_ns)
+            batch, shift_ns, moved = host_clock.set_right(
+                told, source, received_ns, is_recording=host.is_recording
+            )
+            sources.remember_source(writer.connection, source, told, batch, shift_ns, moved, received_ns)
             offset_ns = None if newest_ns is None else newest_ns - received_ns
             hosts.describe_host(writer, host, batch, stream_id, received_ns, offset_ns)
             losses.add_losses(writer, host.id, batch, received_ns)

@@ -193,6 +193,9 @@ def _merged(row: Row[Any], values: dict[str, Any], is_newer: bool) -> dict[str, 
     if row.command and not values["command"]:
         # The collector came too late to look the process up: what is known of it is better.
         merged |= {name: stored[name] for name in _NAMING}
+    if values["started_ns"] >= row.last_seen_ms * NS_PER_MS:
+        # It had been seen before: its clock was wrong when it began, and is right now.
+        merged["started_ns"] = row.started_ns
     merged["ended_ns"] = row.ended_ns if row.ended_ns is not None else values["ended_ns"]
     merged["first_seen_ms"] = min(row.first_seen_ms, values["first_seen_ms"])
     merged["last_seen_ms"] = max(row.last_seen_ms, values["last_seen_ms"])

@@ -52,6 +52,7 @@ sources = Table(
     number("clock_shift_ns"),
     number("told_to_ns", nullable=True),
     number("covered_to_ns", nullable=True),
+    text("moved", default="''"),
     UniqueConstraint("host_id", "boot_id", "counting"),
     Index(None, "host_id", "last_ns"),
     Index(None, "boot_id", "last_ns"),

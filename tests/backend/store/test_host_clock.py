@@ -1,5 +1,8 @@
 """Clocks of hosts that are wrong: no count is lost, and no time is poisoned."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from backend.store.base import Store
@@ -163,3 +166,56 @@ def test_a_recording_is_of_any_time_that_has_passed(store: Store) -> None:
     (span,) = store.coverage(None, ALWAYS)
     assert (span.from_ms, span.to_ms) == (5000, 9000)
     assert store.vm(VM_ID, TimeRange(5000, 6000)).faults == 4
+
+
+def events(store: Store) -> list[tuple[str, str]]:
+    """Return kinds and details of what was told of the host, the first first."""
+    found = store.host_events("host-1", ALWAYS, limit=100, before=None)
+    return [(item.event.kind, item.event.detail) for item in reversed(found)]
+
+
+def test_a_vm_that_began_while_the_clock_was_ahead_is_told_of_once(store: Store) -> None:
+    ahead = make_vm(started_ns=START_NS + 3600 * NS_PER_S)
+    for at_s in range(5):
+        store.apply(make_batch(at_s, vms=[ahead]), received_ns(at_s))
+    assert events(store) == [("times_moved", "starts of VMs")]
+    # It is where it was seen first, whichever batch told of it.
+    assert store.vm(VM_ID, ALWAYS).started_ns == START_NS
+    assert covered(store) == [(0, 5)]
+
+
+def test_a_vm_keeps_its_start_once_the_clock_is_right(store: Store) -> None:
+    started_ns = START_NS + 3600 * NS_PER_S + 5
+    for at_s in range(4):
+        batch = reading(at_s, at_s=at_s, ahead_s=3600 if at_s < 2 else 0)
+        store.apply(replace(batch, vms=(make_vm(started_ns=started_ns),)), received_ns(at_s))
+    assert store.vm(VM_ID, ALWAYS).started_ns == START_NS + 5
+    assert [kind for kind, _ in events(store)] == ["clock_stepped", "clock_stepped", "times_moved"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"faults": [fault_record(time_ns=START_NS + DAY_S * NS_PER_S)]},
+        {"exits": [exit_record(time_ns=2**62)]},
+        {"costs": [Cost(from_ns=2**62, to_ns=2**62 + 1, cpu_ns=1, resident_bytes=1)]},
+        {"events": [HostEvent(time_ns=5, kind="attached")]},
+        {"exit_counts": [exit_count(second=DAY_S)]},
+    ],
+)
+def test_times_that_are_wrong_in_each_batch_are_told_of_once(store: Store, wrong: dict[str, Any]) -> None:
+    for at_s in range(4):
+        store.apply(make_batch(at_s, **wrong), received_ns(at_s))
+    kinds = [kind for kind, _ in events(store) if kind != "attached"]
+    assert kinds == ["times_moved"]
+
+
+def test_a_batch_that_covers_nothing_says_nothing_of_the_clock(store: Store) -> None:
+    for at_s in range(4):
+        store.apply(reading(2 * at_s, at_s=at_s, ahead_s=3600), received_ns(at_s))
+        moment = HostEvent(time_ns=START_NS + (at_s + 3600) * NS_PER_S, kind="records", one_in=1)
+        told = make_batch(2 * at_s + 1, covered=(), events=[moment] if at_s % 2 else [])
+        store.apply(told, received_ns(at_s))
+    assert events(store).count(("clock_stepped", "times set back by 3600 s")) == 1
+    assert {kind for kind, _ in events(store)} == {"clock_stepped", "records"}
+    assert covered(store) == [(0, 4)]

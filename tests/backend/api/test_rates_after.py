@@ -133,7 +133,7 @@ def test_a_vm_that_ended_is_no_longer_one_of_those_that_run(three: Server) -> No
 
 
 def test_a_host_whose_first_vm_is_new_was_covered_before(server: Server) -> None:
-    other = {"host": make_host("host-2"), "stream": "2" * 32}
+    other: dict[str, Any] = {"host": make_host("host-2"), "stream": "2" * 32}
     server.apply(second(0), make_batch(0, vms=[], **other), make_batch(1, vms=[], **other))
     known = rates(server, 2, by="arch", state="running")
     assert known["quiet"] == [0, None]

@@ -28,7 +28,8 @@ class Governor:
     """Judges one reading after the other. For one thread.
 
     A step down comes after a few readings over the budget; a step up after a time of calm, that doubles with
-    each step up that did not last.
+    each step up that did not last. What nobody wanted was never tried: where more comes to be wanted, it is
+    granted at once, unless less than that is held back already.
     """
 
     def __init__(self, budget: float) -> None:
@@ -36,6 +37,7 @@ class Governor:
         self._budget = budget
         self._used: deque[tuple[int, int]] = deque(maxlen=_JUDGED_READINGS)
         self._most = RecordLevel.ALL
+        self._wanted = RecordLevel.NONE
         self._patience_ns = _FIRST_PATIENCE_NS
         self._calm_ns = 0
         self._went_up = False
@@ -50,6 +52,10 @@ class Governor:
 
         :param wanted: the most that anyone wants recorded
         """
+        if self._wanted <= self._most < wanted:
+            self._most = RecordLevel.ALL
+            self._went_up = True
+        self._wanted = wanted
         if not self._budget or passed_ns <= 0:
             return None
         self._used.append((cpu_ns, passed_ns))

@@ -15,10 +15,10 @@ def _judge(governor: Governor, share: float, readings: int, wanted: RecordLevel 
     return [step for step in steps if step is not None]
 
 
-def _until_step(governor: Governor, share: float, to: RecordLevel) -> int:
+def _until_step(governor: Governor, share: float, to: RecordLevel, wanted: RecordLevel = ALL) -> int:
     """How many readings it takes to this step, which is the next."""
     for readings in range(1, 10_000):
-        for step in _judge(governor, share, 1):
+        for step in _judge(governor, share, 1, wanted):
             assert step.most is to
             return readings
     raise AssertionError("no step")
@@ -76,6 +76,33 @@ def test_calm_brings_a_step_up_and_another() -> None:
     governor = Governor(0.02)
     _judge(governor, 0.05, 100)
     assert [step.most for step in _judge(governor, 0.001, 60)] == [SAMPLE, ALL]
+
+
+@pytest.mark.parametrize("share", [0.005, 0.015], ids=["calm", "within the budget"])
+def test_what_nobody_wanted_before_is_not_held_back(share: float) -> None:
+    governor = Governor(0.02)
+    assert [step.most for step in _judge(governor, 0.05, 5, SAMPLE)] == [NONE]
+    _until_step(governor, 0.0, SAMPLE, wanted=SAMPLE)
+    _judge(governor, share, 1, ALL)
+    assert governor.most is ALL
+    assert _judge(governor, share, 100, ALL) == []
+
+
+def test_what_more_is_wanted_gives_way_as_soon_as_it_is_too_dear() -> None:
+    governor = Governor(0.02)
+    _judge(governor, 0.05, 5, SAMPLE)
+    _until_step(governor, 0.0, SAMPLE, wanted=SAMPLE)
+    _judge(governor, 0.0, 1, ALL)
+    assert _until_step(governor, 0.05, SAMPLE) <= 5
+    # It was tried, and did not last.
+    assert _until_step(governor, 0.0, ALL) == 20
+
+
+def test_more_is_not_granted_where_less_is_held_back() -> None:
+    governor = Governor(0.02)
+    _judge(governor, 0.05, 5, SAMPLE)
+    _judge(governor, 0.015, 1, ALL)
+    assert governor.most is NONE
 
 
 def test_just_within_the_budget_is_not_calm() -> None:

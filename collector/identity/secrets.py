@@ -12,10 +12,14 @@ _LOOKED_AT = 8 * COMMAND_LENGTH
 
 _HIDDEN = "\0"
 """Stands for a secret while others are looked for: no argument of a process can hold it."""
-_NAME = re.compile(r"""(?<![\w.-])(?P<name>[\w.-]++)(?:(?P<json>["'])\s{0,16}:|["']?=)""")
-"""``name=`` anywhere in an argument, and ``"name":`` of JSON, in which QEMU takes ``'name':`` too; ``name:``
-alone is no assignment."""
-_HEADER = re.compile(r"(?<![\w.-])([\w-]++):[ \t]+(?!(?i:Bearer|Basic) \0)(?=[^\s\0]).*", re.DOTALL)
+_NAME = re.compile(
+    r"""(?<![\w.-])(?P<name>[\w.-]++)(?:(?P<json>["'])\s{0,16}:|["']?=|(?P<colon>:)(?![\s/:,\0]|\Z))"""
+)
+"""``name=`` anywhere in an argument, and ``"name":`` of JSON, in which QEMU takes ``'name':`` too. ``name:``
+is less often an assignment: of a volume, an image or a URL the rest is no secret."""
+_HEADER = re.compile(
+    r"(?:(?<![\w.-])|(?<=\A-H))([\w-]++):[ \t]+(?!(?i:Bearer|Basic) \0)(?=[^\s\0]).*", re.DOTALL
+)
 """Of HTTP: ``X-Auth-Token: value``, a blank after its colon. One of which the value is hidden is left out."""
 _LIST_VALUE = re.compile(r'\s?"(?:\\.|[^"\\])*"?|(?:[^,]|,,)*')
 """In QEMU's lists, and those like them, a comma ends a value, unless it is doubled. JSON quotes strings."""
@@ -65,8 +69,17 @@ _NOT_SECRET = frozenset(("pub", "public", "authorized", "no", "ask"))
 _SECRET_OBJECT = re.compile(r"(?:proxy-)?(?:password|key|cookie)-secret")
 """QEMU's names for the id of the object that has the secret."""
 _SWITCHES = frozenset(("", "on", "off", "yes", "no", "true", "false", "null"))
-_OPTION = re.compile(r"-[A-Za-z]|--[a-z].*", re.DOTALL)
-"""What follows an option that has no value here; a secret may begin with a hyphen too."""
+_LOGIN = re.compile(r"\A([^:/@\s,=]+:)(?!/).+", re.DOTALL)
+_UID_AND_GID = re.compile(r"\d+:\d+")
+_LOGIN_OPTIONS = frozenset(("-u", "-U", "--user", "--proxy-user"))
+"""Of curl, and those like it: user and password. Docker's ``--user`` has a uid and a gid."""
+_SCHEMES = frozenset(
+    (
+        *("none", "basic", "digest", "bearer", "token", "password", "key", "chap", "ntlm", "negotiate"),
+        *("any", "peer", "trust", "sasl", "plain", "md5", "tls", "x509", "cephx", "oauth", "oauth2"),
+    )
+)
+"""How somebody is authenticated, rather than with what."""
 _PATH = re.compile(r"/(?:boot|dev|etc|home|lib|mnt|nix|opt|proc|root|run|srv|sys|tmp|usr|var)/[\w./@+-]*")
 _KEY_FILE = re.compile(r"(?:\.{1,2}/)?[\w./@+-]{1,256}\.(?:key|pem|crt|cer|der|p12|pfx|jks|aes|bin|txt)")
 """Of a key: it is in a file more often than not."""
@@ -78,8 +91,9 @@ def command_text(command: Sequence[str]) -> str:
     before = ""
     for argument in command:
         looked_at = argument[:_LOOKED_AT]
-        if before.startswith("-") and is_secret(before.lstrip("-")) and not _OPTION.fullmatch(looked_at):
-            shown += f" {_value(before.lstrip('-'), looked_at)}"
+        if _takes_secret(before):
+            # Also where it looks like an option: a secret may begin with a hyphen.
+            shown += f" {_option_value(before, looked_at)}"
         else:
             shown += f" {_without_secrets(looked_at, before)}"
         if len(shown) > COMMAND_LENGTH + 1:
@@ -96,7 +110,26 @@ def is_secret(name: str) -> bool:
     if _NOT_SECRET.intersection(word.lower() for word in words):
         return False
     # Ruby on Rails' SECRET_KEY_BASE is one as well.
+    if words[-1:] == ["PAT"] or (len(words) > 1 and words[-1] == "pat"):
+        # A personal access token; ``pat`` alone is a feature of CPUs, or a pattern.
+        return True
     return _is_secret_word(_last(words)) or _is_plural(words) or words[-3:] == ["SECRET", "KEY", "BASE"]
+
+
+def _takes_secret(option: str) -> bool:
+    """Tell whether the value of an option, as ``--password``, is a secret."""
+    if not option.startswith("-") or "=" in option:
+        return False
+    name = option.lstrip("-")
+    return is_secret(name) or _last(_words(name)) == "auth"
+
+
+def _option_value(option: str, value: str) -> str:
+    name = option.lstrip("-")
+    if is_secret(name):
+        return _value(name, value)
+    is_shown = value.lower() in _SCHEMES | _SWITCHES or _PATH.fullmatch(value)
+    return value if is_shown else _HIDDEN
 
 
 def _words(name: str) -> list[str]:
@@ -130,12 +163,23 @@ def _without_secrets(argument: str, option: str) -> str:
     name, equals, rest = argument.partition("=")
     if equals and name in _KERNEL_OPTIONS:
         return f"{name}={_without_values(rest, _WORD_VALUE, frozenset())}"
-    if equals and name.startswith("-") and is_secret(name.lstrip("-")):
-        return f"{name}={_value(name.lstrip('-'), rest)}"
+    if equals and _takes_secret(name):
+        return f"{name}={_option_value(name, rest)}"
+    if equals and name in _LOGIN_OPTIONS:
+        return f"{name}={_login(rest)}"
+    if option in _LOGIN_OPTIONS:
+        argument = _login(argument)
+    elif argument[:2] in _LOGIN_OPTIONS:
+        argument = argument[:2] + _login(argument[2:])
     if option in _KERNEL_OPTIONS:
         return _without_values(argument, _WORD_VALUE, frozenset())
     argument = _HEADER.sub(_header, argument)
     return _without_values(argument, _LIST_VALUE, _secret_here(argument, option))
+
+
+def _login(value: str) -> str:
+    """Hide the password of ``user:password``; a user and a group in numbers, and a place, have none."""
+    return _LOGIN.sub(rf"\1{_HIDDEN}", value) if not _UID_AND_GID.fullmatch(value) else value
 
 
 def _url_field(found: re.Match[str]) -> str:
@@ -162,7 +206,10 @@ def _without_values(text: str, value: re.Pattern[str], also: frozenset[str]) -> 
         name, is_json = found["name"], found["json"] is not None
         if found.start() < at or text.startswith(_HIDDEN, found.end()):
             continue
-        if not (name in also or is_secret(name)):
+        if found["colon"]:
+            if not _is_assignment(text, found):
+                continue
+        elif not (name in also or is_secret(name)):
             continue
         is_quoted = value is _WORD_VALUE and text[found.start() - 1 : found.start()] == '"'
         pattern = _JSON_VALUE if is_json else _QUOTED_WORD if is_quoted else value
@@ -172,6 +219,13 @@ def _without_values(text: str, value: re.Pattern[str], also: frozenset[str]) -> 
             shown += text[at : found.end()] + _HIDDEN
             at = ended.end()
     return shown + text[at:]
+
+
+def _is_assignment(text: str, found: re.Match[str]) -> bool:
+    """Tell whether ``name:`` sets a secret; ``/etc/token:``, ``x@token:`` and ``key:`` alone do not."""
+    is_part = text[found.start() - 1 : found.start()] in ("/", "@") if found.start() else False
+    words = _words(found["name"])
+    return not is_part and is_secret(found["name"]) and words not in (["key"], ["keys"], ["cookie"])
 
 
 def _value(name: str, value: str, also: frozenset[str] = frozenset()) -> str:

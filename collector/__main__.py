@@ -43,7 +43,7 @@ _RECORDS = {level.name.lower(): level for level in RecordLevel}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return its exit code: 0 done, 1 failed, 2 wrong usage, doctor's own codes."""
+    """Run the command; return its exit code: 0 done, 1 failed, 2 wrong usage; doctor's and record's own."""
     return console.run(lambda: _run_command(arguments))
 
 

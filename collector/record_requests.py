@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from collector import private_files
+from collector.probe.layout import RecordLevel
 from faultmodel.record import Vm
 
 logger = logging.getLogger(__name__)
@@ -33,20 +34,37 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Granted(msgspec.Struct, frozen=True):
-    """A VM that a request means. ``is_full``: every fault is recorded, else what the budget allows."""
+    """A VM that a request means."""
 
     id: str
     name: str
     pid: int
-    is_full: bool
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What the collector says to a request. ``near``: names like what is asked for, where there is no VM."""
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the collector says to a request, anew after each reading."""
 
     request: Request
     granted: tuple[Granted, ...] = ()
     near: tuple[str, ...] = ()
+    """Names like what is asked for, where there is no such VM."""
+    level: RecordLevel = RecordLevel.NONE
+    """What is recorded from now on."""
+    since_ns: int = 0
+    """The sums are of the faults in [since_ns, to_ns), UTC; 0 before the first whole reading."""
+    to_ns: int = 0
+    level_ns: tuple[int, ...] = (0, 0, 0)
+    """How much of that time was recorded at which level, by ``RecordLevel``."""
+    seen: int = 0
+    recorded: int = 0
+    dropped: int = 0
+    """Were to be recorded and found the ring buffer full; the rest of ``seen`` was left out."""
+    missed: int = 0
+    """Events of the whole host of which nobody can tell whose they were: some may be such faults."""
+    reason: str = ""
+    """Why less is or was recorded than asked for."""
+    is_over: bool = False
+    """The request has ended, and this is the whole of it."""
 
 
 class Requests:
@@ -82,6 +100,13 @@ class Requests:
         before = len(self.active(now_ns))
         self._change(now_ns, lambda kept: [other for other in kept if other.vm != vm])
         return len(self.active(now_ns)) < before
+
+    def end(self, request: Request, now_ns: int) -> None:
+        """Take back this request, and no later one for the same VM.
+
+        :raises OSError: the file cannot be written
+        """
+        self._change(now_ns, lambda kept: [other for other in kept if other != request])
 
     def answer(self, answers: Sequence[Answer]) -> None:
         """Write what is said to the requests, unless it was said before. A failure is logged."""

@@ -4,17 +4,17 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+from collector.content import Content
 from collector.governor import Governor
 from collector.probe.layout import RecordLevel, VmKey
-from collector.record_requests import Answer, Granted, Request, Requests
+from collector.record_account import RecordAccount, meant
+from collector.record_requests import Answer, Request, Requests
 from faultmodel.record import Cost, HostEvent, Vm
 
 NS_PER_S = 1_000_000_000
 _ONE_IN = {RecordLevel.NONE: 0, RecordLevel.SAMPLE: None, RecordLevel.ALL: 1}
-
-
-_MOST_TOLD = 100
-"""VMs of one name in an answer."""
+_ANSWERED_NS = 30 * NS_PER_S
+"""How long the last answer to a request can be read."""
 _MOST_COMPARED = 1000
 _MOST_NEAR = 5
 
@@ -40,18 +40,38 @@ class Recording:
         self._applied: tuple[RecordLevel, Mapping[VmKey, RecordLevel]] | None = None
         self._named: dict[VmKey, str] = {}
         self._near: dict[Request, tuple[str, ...]] = {}
+        self._accounts: dict[Request, RecordAccount] = {}
+        self._level = RecordLevel.NONE
+        """What was recorded in the last span of those that were asked for."""
+        self._reason = ""
 
-    def adjust(self, vms: Mapping[VmKey, Vm], cost: Cost, now_ns: int) -> tuple[HostEvent, ...]:
+    def adjust(
+        self, vms: Mapping[VmKey, Vm], content: Content, cost: Cost, now_ns: int
+    ) -> tuple[HostEvent, ...]:
         """Let the governor judge the last reading and apply what holds now; return what changed.
 
         :param vms: the VMs that the probes know
+        :param content: what the reading found; ``cost`` has its span
         :raises ProbeError: the kernel refuses
         """
         active = self._requests.active(now_ns)
+        self._account(active, vms, content, cost)
         events = self._apply(active, vms, cost, now_ns)
         # Only now: what is answered is so.
         self._requests.answer(self._answers(active, vms))
         return events
+
+    def _account(
+        self, active: Sequence[Request], vms: Mapping[VmKey, Vm], content: Content, cost: Cost
+    ) -> None:
+        """Add the reading to what was asked for before it, and let go of what ended long ago."""
+        for request, account in list(self._accounts.items()):
+            if account.over_ns is None:
+                account.add(meant(request, vms.values()), content, (cost.from_ns, cost.to_ns), self._level)
+                if request not in active:
+                    account.over_ns = cost.to_ns
+            elif cost.to_ns - account.over_ns > _ANSWERED_NS:
+                del self._accounts[request]
 
     def _apply(
         self, active: Sequence[Request], vms: Mapping[VmKey, Vm], cost: Cost, now_ns: int
@@ -60,6 +80,8 @@ class Recording:
         wanted = RecordLevel.ALL if asked else self._wanted
         step = self._governor.judge(cost.cpu_ns, cost.to_ns - cost.from_ns, wanted)
         most = self._governor.most
+        if step:
+            self._reason = step.reason
         levels = (min(self._wanted, most), dict.fromkeys(asked, min(RecordLevel.ALL, most)))
         if levels == self._applied:
             return ()
@@ -69,19 +91,21 @@ class Recording:
         return events
 
     def _answers(self, active: Sequence[Request], vms: Mapping[VmKey, Vm]) -> tuple[Answer, ...]:
-        is_full = self._governor.most >= RecordLevel.ALL
+        self._level = self._governor.most
         self._near = {request: near for request, near in self._near.items() if request in active}
-        return tuple(self._answer(request, vms, is_full=is_full) for request in active)
+        for request in active:
+            if request not in self._accounts and (found := meant(request, vms.values())):
+                self._accounts[request] = RecordAccount(request)
+                self._accounts[request].meet(found)
+        told = tuple(account.answer(self._level, self._reason) for account in self._accounts.values())
+        unknown = [request for request in active if request not in self._accounts]
+        return told + tuple(Answer(request, near=self._names_near(request, vms)) for request in unknown)
 
-    def _answer(self, request: Request, vms: Mapping[VmKey, Vm], *, is_full: bool) -> Answer:
-        meant = [vm for vm in vms.values() if request.means(vm)]
-        if meant:
-            granted = sorted((Granted(vm.id, vm.name, vm.pid, is_full) for vm in meant), key=lambda vm: vm.id)
-            return Answer(request, tuple(granted[:_MOST_TOLD]))
+    def _names_near(self, request: Request, vms: Mapping[VmKey, Vm]) -> tuple[str, ...]:
         # Once for each request: to compare names takes long where there are many.
         if request not in self._near:
             self._near[request] = names_near(request.vm, [vm.name for vm in vms.values() if not vm.ended_ns])
-        return Answer(request, near=self._near[request])
+        return self._near[request]
 
     def _events(
         self,

@@ -91,7 +91,7 @@ class Session:
         span = found.content.covered[0]
         covered = (span,) if is_covered else ()
         cost = self._meter.read(span.from_ns, span.to_ns)
-        events = (*self._notes, *self._recording.adjust(found.vms, cost, span.to_ns))
+        events = (*self._notes, *self._recording.adjust(found.vms, found.content, cost, span.to_ns))
         self._notes.clear()
         ledger, counting = found.content.ledger, found.cut.counting
         if is_anew:

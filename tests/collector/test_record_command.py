@@ -1,6 +1,8 @@
 """``kvmfaults-collector record``: asks for a VM's faults, or says in a line what is wrong."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 import threading
@@ -11,15 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from collector.content import Content
 from collector.governor import Governor
 from collector.probe.layout import RecordLevel, VmKey
 from collector.record_requests import Request, Requests
 from collector.recording import Recording
 from collector.settings import requests_file, spool_directory
 from collector.spool import Spool
-from faultmodel.record import Cost
-from tests.batches import make_vm
-from tests.product import TOP
+from faultmodel.record import Cost, LedgerEntry
+from tests.batches import ledger_entry, make_vm
+from tests.product import TOP, wait_for
 
 
 def _record(*arguments: str | bytes) -> subprocess.CompletedProcess[str]:
@@ -40,20 +43,34 @@ VMS = {
 } | {VmKey(99, 1): make_vm(f"{99:016x}", name="gone", pid=1099, ended_ns=2**62)}
 
 
+def _entry(recorded: int) -> LedgerEntry:
+    return ledger_entry(f"{6:016x}", seen=7, recorded=recorded)
+
+
+def _spent() -> Governor:
+    """A governor that holds back everything."""
+    governor = Governor(0.01)
+    for _ in range(100):
+        governor.judge(10**9, 10**9, RecordLevel.ALL)
+    return governor
+
+
 @contextmanager
-def _answering(data_dir: Path, *, budget: float = 0.0) -> Iterator[None]:
-    """A collector that reads, every now and then, what is asked for."""
+def _answering(data_dir: Path, *, governor: Governor | None = None, recorded: int = 7) -> Iterator[None]:
+    """A collector that reads, every now and then, what is asked for.
+
+    :param recorded: how many of seven faults of "guest", in each reading
+    """
     recording = Recording(
-        _Programs(), RecordLevel.SAMPLE, 10, Governor(budget), Requests(requests_file(data_dir))
+        _Programs(), RecordLevel.SAMPLE, 10, governor or Governor(0), Requests(requests_file(data_dir))
     )
     ended = threading.Event()
 
     def read() -> None:
         while not ended.wait(0.05):
             now_ns = time.time_ns()
-            used_ns = 10**9 if budget else 0
-            cost = Cost(from_ns=now_ns, to_ns=now_ns + 10**9, cpu_ns=used_ns, resident_bytes=1)
-            recording.adjust(VMS, cost, now_ns)
+            cost = Cost(from_ns=now_ns - 10**9, to_ns=now_ns, cpu_ns=7_000_000, resident_bytes=1)
+            recording.adjust(VMS, Content(ledger=[_entry(recorded)]), cost, now_ns)
 
     thread = threading.Thread(target=read)
     thread.start()
@@ -76,29 +93,96 @@ def _asked(data_dir: Path, now_ns: int) -> list[Request]:
     return list(Requests(requests_file(data_dir)).active(now_ns))
 
 
-def test_a_vm_is_asked_for_until_the_time_is_over(collector_dir: Path) -> None:
-    before_ns = time.time_ns()
-    done = _record("guest", "--for", "90", "--data-dir", str(collector_dir))
-    after_ns = time.time_ns()
-    assert done.returncode == 0
-    assert done.stdout == (
-        "every fault of guest (id 0000000000000006, process 1006) is recorded for 90 s, as long as the budget"
-        " allows\n"
+PROMISED = (
+    "every fault of guest (id 0000000000000006, process 1006) is recorded for 1 s, as long as the budget"
+    " allows\n"
+)
+
+
+def test_it_waits_until_the_time_is_over_and_says_that_every_fault_was_recorded(collector_dir: Path) -> None:
+    began_ns = time.time_ns()
+    done = _record("guest", "--for", "1", "--data-dir", str(collector_dir))
+    assert time.time_ns() - began_ns >= 10**9
+    promised, told = done.stdout.splitlines(keepends=True)
+    assert (done.returncode, promised) == (0, PROMISED)
+    faults = re.fullmatch(
+        r"every fault of guest was recorded: (\d+) faults in [\d.]+ s, [\d:]{8} to [\d:]{8} UTC\n", told
     )
+    assert faults is not None
+    assert int(faults[1]) % 7 == 0
+    assert _asked(collector_dir, time.time_ns()) == []
+
+
+def test_without_waiting_a_vm_is_asked_for_until_the_time_is_over(collector_dir: Path) -> None:
+    before_ns = time.time_ns()
+    done = _record("guest", "--for", "90", "--no-wait", "--data-dir", str(collector_dir))
+    after_ns = time.time_ns()
+    assert (done.returncode, done.stdout) == (0, PROMISED.replace("1 s", "90 s"))
     (request,) = _asked(collector_dir, before_ns)
     assert request.vm == "guest"
     assert before_ns <= request.until_ns - 90 * 10**9 <= after_ns
 
 
-def test_zero_seconds_end_it(collector_dir: Path) -> None:
-    _record("guest", "--data-dir", str(collector_dir))
-    done = _record("guest", "--for", "0", "--data-dir", str(collector_dir))
-    assert (done.returncode, done.stdout) == (0, "no more than a sample of guest is recorded from now on\n")
+def test_where_not_every_fault_was_recorded_the_status_says_so_and_how_many(tmp_path: Path) -> None:
+    with _answering(tmp_path, recorded=2):
+        done = _record("guest", "--for", "1", "--data-dir", str(tmp_path))
+    assert done.returncode == 3
+    promised, told, left_out = done.stdout.splitlines(keepends=True)
+    assert promised == PROMISED
+    assert re.match(r"not every fault of guest was recorded: \d+ of \d+ faults in .* \(1 of 3.5\)\n", told)
+    assert re.match(r"  left out: \d+ faults; recorded was every fault for", left_out)
+
+
+def test_a_vm_without_a_fault_has_lost_none(collector_dir: Path) -> None:
+    done = _record("web", "--for", "1", "--data-dir", str(collector_dir))
+    assert done.returncode == 0
+    assert "web took no fault in" in done.stdout
+
+
+def _start(collector_dir: Path, vm: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "collector", "record", vm, "--for", "600", "--data-dir"]
+    started = subprocess.Popen(
+        [*command, str(collector_dir)], cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert started.stdout is not None
+    assert started.stdout.readline().startswith("every fault of")
+    return started
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_and_what_was_recorded_is_told(collector_dir: Path, number: int) -> None:
+    started = _start(collector_dir, "guest")
+    # Until the first whole reading there is nothing to tell.
+    requests = Requests(requests_file(collector_dir))
+    (request,) = _asked(collector_dir, time.time_ns())
+    wait_for(lambda: getattr(requests.answer_to(request), "seen", 0) or None, 60, "a whole reading")
+    started.send_signal(number)
+    told, errors = started.communicate(timeout=60)
+    assert (started.returncode, errors) == (0, "")
+    assert told.startswith("every fault of guest was recorded: ")
     assert _asked(collector_dir, time.time_ns()) == []
 
 
+def test_another_command_that_ends_it_makes_it_less_than_was_asked_for(collector_dir: Path) -> None:
+    started = _start(collector_dir, "guest")
+    done = _record("guest", "--for", "0", "--data-dir", str(collector_dir))
+    assert (done.returncode, done.stdout) == (0, "no more than a sample of guest is recorded from now on\n")
+    told, _ = started.communicate(timeout=60)
+    assert started.returncode == 3
+    assert "cut short: another command ended it" in told
+    assert _asked(collector_dir, time.time_ns()) == []
+
+
+def test_a_collector_that_ends_makes_it_less_than_was_asked_for(tmp_path: Path) -> None:
+    with _answering(tmp_path):
+        started = _start(tmp_path, "guest")
+    told, _ = started.communicate(timeout=60)
+    assert started.returncode == 3
+    assert "cut short: the collector ended" in told
+
+
 def test_what_was_not_asked_for_cannot_be_ended(collector_dir: Path) -> None:
-    _record("guest", "--data-dir", str(collector_dir))
+    _record("guest", "--no-wait", "--data-dir", str(collector_dir))
     done = _record("gest", "--for", "0", "--data-dir", str(collector_dir))
     assert (done.returncode, done.stdout) == (1, "")
     assert "nothing was asked for 'gest'; asked for is 'guest'" in done.stderr
@@ -123,13 +207,17 @@ def test_a_vm_that_is_not_there_is_a_failure_that_names_those_like_it(
     assert _asked(collector_dir, time.time_ns()) == []
 
 
-def test_what_the_budget_does_not_allow_is_not_promised(tmp_path: Path) -> None:
-    with _answering(tmp_path, budget=0.01):
-        # Until the governor has stepped down, more may be granted.
-        said = [_record("web", "--data-dir", str(tmp_path)).stdout for _ in range(3)]
-    assert (
-        "of web (id 0000000000000007, process 1007) as many faults are recorded for 60 s as the budget"
-        in said[-1]
+@pytest.mark.parametrize("waiting", [["--no-wait"], ["--for", "1"]], ids=["at once", "in the end"])
+def test_what_the_budget_does_not_allow_is_not_promised(tmp_path: Path, waiting: list[str]) -> None:
+    with _answering(tmp_path, governor=_spent(), recorded=0):
+        done = _record("guest", *waiting, "--data-dir", str(tmp_path))
+    assert done.returncode == 3
+    promised, *told = done.stdout.splitlines()
+    assert promised == (
+        "of guest (id 0000000000000006, process 1006) not every fault is recorded now, but none: the budget"
+    )
+    assert [line.partition(":")[0] for line in told] == (
+        [] if waiting == ["--no-wait"] else ["not every fault of guest was recorded", "  left out"]
     )
 
 
@@ -145,7 +233,7 @@ def test_where_no_collector_runs_nothing_is_promised(collector_dir: Path, tmp_pa
 
 
 def test_requests_that_are_made_at_once_are_all_kept(collector_dir: Path) -> None:
-    command = [sys.executable, "-m", "collector", "record", "--data-dir", str(collector_dir)]
+    command = [sys.executable, "-m", "collector", "record", "--no-wait", "--data-dir", str(collector_dir)]
     at_once = [subprocess.Popen([*command, f"guest-{number}"], cwd=TOP) for number in range(6)]
     assert [process.wait() for process in at_once] == [0] * 6
     assert len(_asked(collector_dir, time.time_ns())) == 6

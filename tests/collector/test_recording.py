@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from collector.content import Content
 from collector.governor import Governor
 from collector.probe.layout import RecordLevel, VmKey
-from collector.record_requests import Request, Requests
+from collector.record_requests import Answer, Request, Requests
 from collector.recording import Recording
-from faultmodel.record import Cost, HostEvent, Vm
-from tests.batches import make_vm
+from faultmodel.record import Cost, HostEvent, Loss, Vm
+from tests.batches import ledger_entry, make_vm
 
 NONE, SAMPLE, ALL = RecordLevel.NONE, RecordLevel.SAMPLE, RecordLevel.ALL
 SECOND = 1_000_000_000
@@ -19,6 +20,7 @@ VMS = {
     WEB: make_vm("00000000000000a1", pid=4242, name="web", uuid="6f1d0c9a-52a5-4ad5-8f43-0f6b1f0d7a11"),
     DB: make_vm("00000000000000a2", pid=4343, name="", uuid=""),
 }
+NOTHING = Content()
 A_SAMPLE = "a sample, at most 10 a second and VM"
 
 
@@ -47,11 +49,22 @@ class Desk:
         return [(event.detail, event.one_in) for event in self.events(now_s, share=share, vms=vms)]
 
     def events(
-        self, now_s: int, *, share: float = 0.0, vms: Mapping[VmKey, Vm] = VMS
+        self,
+        now_s: int,
+        *,
+        share: float = 0.0,
+        vms: Mapping[VmKey, Vm] = VMS,
+        content: Content = NOTHING,
     ) -> tuple[HostEvent, ...]:
         now_ns = now_s * SECOND
         cost = Cost(from_ns=now_ns, to_ns=now_ns + SECOND, cpu_ns=round(share * SECOND), resident_bytes=1)
-        return self._recording.adjust(vms, cost, now_ns)
+        return self._recording.adjust(vms, content, cost, now_ns)
+
+    def answer(self, request: Request) -> Answer:
+        """What is said to a request."""
+        answer = self.requests.answer_to(request)
+        assert answer is not None
+        return answer
 
     def ask(self, vm: str, until_s: int) -> None:
         self.requests.add(Request(vm, until_s * SECOND), 0)
@@ -151,3 +164,78 @@ def test_in_a_calm_everything_is_recorded_again(tmp_path: Path) -> None:
 def test_without_a_budget_nothing_gives_way(tmp_path: Path) -> None:
     desk = Desk(tmp_path, ALL)
     assert [desk.adjust(second, share=0.9) for second in range(30)][1:] == [[]] * 29
+
+
+A_REQUEST = Request("web", 60 * SECOND)
+
+
+def _faults(*seen_and_recorded: int, vm: str = "00000000000000a1", missed: int = 0) -> Content:
+    seen, recorded = seen_and_recorded
+    return Content(
+        ledger=[ledger_entry(vm, seen=seen, recorded=recorded)], lost=[Loss("missed_runs", missed)]
+    )
+
+
+def test_what_was_recorded_is_told_from_the_first_whole_reading_to_the_one_after_the_end(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path)
+    desk.ask("web", 60)
+    desk.events(1, content=_faults(1000, 10))
+    assert desk.answer(A_REQUEST).since_ns == 0
+    desk.events(2, content=_faults(1000, 990))
+    assert (desk.answer(A_REQUEST).since_ns, desk.answer(A_REQUEST).seen) == (3 * SECOND, 0)
+    desk.events(3, content=_faults(7, 7))
+    desk.events(59, content=_faults(9, 5, vm="00000000000000a2"))
+    assert not desk.answer(A_REQUEST).is_over
+    desk.events(60, content=_faults(11, 11))
+    desk.events(61, content=_faults(500, 1))
+    last = desk.answer(A_REQUEST)
+    assert (last.is_over, last.to_ns, last.seen, last.recorded) == (True, 61 * SECOND, 18, 18)
+    assert last.level_ns == (0, 0, 3 * SECOND)
+
+
+def test_a_vm_that_comes_later_has_all_its_faults_in_the_sum(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.ask("web", 60)
+    desk.events(1)
+    desk.events(2)
+    other = make_vm("00000000000000a3", name="web", uuid="")
+    desk.events(3, vms={**VMS, VmKey(3, 9): other}, content=_faults(20, 1, vm="00000000000000a3"))
+    answer = desk.answer(A_REQUEST)
+    assert ([vm.id for vm in answer.granted], answer.seen, answer.recorded) == (
+        ["00000000000000a1", "00000000000000a3"],
+        20,
+        1,
+    )
+
+
+def test_it_is_told_how_long_less_was_recorded_and_why(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, budget=0.02)
+    desk.ask("web", 60)
+    for second in range(1, 10):
+        desk.events(second, share=0.05)
+    answer = desk.answer(A_REQUEST)
+    assert (answer.level, answer.reason) == (SAMPLE, "5% of a core used, 2% granted")
+    # The reading that begins the time is not in it.
+    assert answer.level_ns == (0, 4 * SECOND, 3 * SECOND)
+
+
+def test_what_the_host_missed_is_told_too(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.ask("web", 60)
+    for second, missed in ((1, 100), (2, 100), (3, 4), (4, 5)):
+        desk.events(second, content=_faults(1, 1, missed=missed))
+    assert desk.answer(A_REQUEST).missed == 9
+
+
+def test_the_last_answer_stays_a_while_and_goes(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.ask("web", 5)
+    over = Request("web", 5 * SECOND)
+    for second in range(1, 30):
+        desk.events(second)
+    assert desk.answer(over).is_over
+    for second in range(30, 60):
+        desk.events(second)
+    assert desk.requests.answer_to(over) is None

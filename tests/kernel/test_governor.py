@@ -54,7 +54,8 @@ def test_a_vm_is_recorded_in_full_on_request(own_product: Product) -> None:
     told = told_by(guest.stdout.readline())
     vm = own_product.vm_with(told.pid, faults=told.faults)
     own_product.command(
-        *("collector", "record", str(told.pid), "--for", "600", "--data-dir", str(own_product.directory))
+        *("collector", "record", str(told.pid), "--for", "600", "--no-wait"),
+        *("--data-dir", str(own_product.directory)),
     )
 
     def events() -> list[str] | None:

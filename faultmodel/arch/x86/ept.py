@@ -109,6 +109,7 @@ def _ordered(fields: Sequence[BitField]) -> tuple[BitField, ...]:
 
 
 _PROTECTIONS = ((PROT_READ, "readable"), (PROT_WRITE, "writable"), (PROT_EXEC, "executable"))
+_USER_EXEC_ALONE = ", or executable in user mode alone (defined only with mode-based execute control)"
 _PRESENT = PROT_READ | PROT_WRITE | PROT_EXEC
 
 
@@ -154,8 +155,7 @@ def _phrases(word: int) -> Iterator[str]:
     else:
         # With mode-based execute control KVM counts bit 6 as present too, and the word does not tell it.
         # Source: Linux 7.3 arch/x86/kvm/vmx/common.h, __vmx_handle_ept_violation().
-        in_user_mode = ", or executable in user mode alone" if word & PROT_USER_EXEC else ""
-        yield f"page not present{in_user_mode}"
+        yield f"page not present{_USER_EXEC_ALONE if word & PROT_USER_EXEC else ''}"
     if not word & GVA_IS_VALID:
         yield "no linear address"
     elif word & GVA_TRANSLATED:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from backend.errors import WrongHostError
 from backend.quotas import Quotas
 from backend.store.base import Store
-from backend.store.bounds import check_bounds
+from backend.store.bounds import check_bounds, counted_in
 from backend.store.hosts import BELOW, RECORDING
 from backend.store.parts import storable
 from backend.store.values import NotStored
@@ -36,7 +36,7 @@ def ingest(
     part, left_out = storable(batch)
     # What can never be stored takes nothing away from what can.
     check_bounds(part)
-    quotas.charge(host, part)
+    quotas.charge(host, part, counted=counted_in(part))
     is_new = store.apply(part, received_ns, token)
     return is_new, left_out if is_new else ()
 

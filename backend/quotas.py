@@ -38,7 +38,7 @@ class Quota:
     spans: int = 20_000
     """Covered ones. A collector's batch has one or two, and those of a day take ten minutes to hand in."""
     counted: int = 2**42
-    """Faults, exits and losses. Sums over four years of that stay below 2**63."""
+    """Faults, all that is told of them, exits and losses. Sums over four years of that stay below 2**63."""
 
 
 @dataclass(slots=True)
@@ -92,9 +92,10 @@ class Quotas:
         with self._lock:
             self._take(host, self._account(host), {"batches": 1, "bytes": size})
 
-    def charge(self, host: str, batch: Batch) -> None:
+    def charge(self, host: str, batch: Batch, *, counted: int) -> None:
         """Take what is in a batch, which ``check_bounds`` let pass, from what its host has left.
 
+        :param counted: how much it counts, as ``counted_in`` says
         :raises NotNowError: that is not enough; then nothing is taken
         """
         with self._lock:
@@ -104,7 +105,7 @@ class Quotas:
                 "rows": _rows(batch),
                 "new_vms": len(seen - account.vms),
                 "spans": len(batch.covered),
-                "counted": _counted(batch),
+                "counted": counted,
             }
             self._take(host, account, costs)
             if len(account.vms) + len(seen) > _REMEMBERED_VMS:
@@ -137,9 +138,3 @@ class Quotas:
 def _rows(batch: Batch) -> int:
     parts = (batch.vms, batch.fault_counts, batch.faults, batch.exit_counts, batch.exits, batch.ledger)
     return sum(map(len, parts)) + len(batch.lost) + len(batch.events) + len(batch.costs)
-
-
-def _counted(batch: Batch) -> int:
-    seen = sum(entry.seen for entry in batch.ledger)
-    exits = sum(item.count for item in batch.exit_counts)
-    return seen + exits + sum(loss.count for loss in batch.lost)

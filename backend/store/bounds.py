@@ -3,15 +3,16 @@
 What goes beyond is broken or was made up: such a batch can never be taken.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sized
+from itertools import chain
 from operator import attrgetter
 
 import msgspec
 
 from backend.errors import BatchError
 from faultmodel import arch
-from faultmodel.record import Cost
+from faultmodel.record import COUNTERS, Cost
 from faultmodel.wire import Batch
 
 MAX_SEQUENCE = 2**40
@@ -33,8 +34,15 @@ MAX_COSTS = 64
 """Each of a reading; a batch has one."""
 MAX_COST = 2**48
 """Of ns (3 days), runs or bytes that all costs of a batch have together."""
+MAX_AHEAD = 2**24
+"""So many more of a VM's faults may have ended in a batch than twice those that began in it. A fault and its
+mapping may lie in two batches, and a vCPU has one at a time.
+"""
 MAX_COUNT = 2**40
 """No batch counts more: at 10**12 something is broken, and sums over every batch must stay below 2**63."""
+
+_OF_FAULTS = tuple(name for name in COUNTERS if name not in ("faults", "prefetched"))
+"""Each of these a fault counts once at most."""
 
 
 def check_bounds(batch: Batch) -> None:
@@ -62,6 +70,33 @@ def check_bounds(batch: Batch) -> None:
     if len(batch.fault_counts) > MAX_WORDS:
         _check_words(batch)
     _check_costs(batch.costs)
+
+
+def counted_in(batch: Batch) -> int:
+    """Return how much a batch counts: faults, all that is told of them, exits and losses.
+
+    :raises BatchError: more is told of a VM's faults than there can be
+    """
+    totals: dict[str, int] = {
+        name: sum(map(attrgetter(name), batch.fault_counts)) for name in COUNTERS if name != "faults"
+    }
+    for name, total in totals.items():
+        _check_most(name, total, MAX_COUNT)
+    if max(totals[name] for name in _OF_FAULTS) > MAX_AHEAD:
+        _check_balance(batch)
+    seen: int = sum(map(attrgetter("seen"), batch.ledger))
+    others: int = sum(map(attrgetter("count"), chain(batch.exit_counts, batch.lost)))
+    return seen + others + sum(totals.values())
+
+
+def _check_balance(batch: Batch) -> None:
+    sums: dict[str, Counter[str]] = defaultdict(Counter)
+    for item in batch.fault_counts:
+        sums[item.vm].update({name: getattr(item, name) for name in ("faults", *_OF_FAULTS)})
+    for vm_id, of_vm in sums.items():
+        for name in _OF_FAULTS:
+            told = f"{name} of VM {vm_id}, of {of_vm['faults']} faults,"
+            _check_most(told, of_vm[name], 2 * of_vm["faults"] + MAX_AHEAD)
 
 
 def _check_words(batch: Batch) -> None:

@@ -11,6 +11,7 @@ from backend.errors import NotNowError
 from backend.ingest import ingest
 from backend.quotas import AT_ONCE, MOST_WAITING, Quota, Quotas
 from backend.store.base import Store
+from backend.store.bounds import counted_in
 from faultmodel import wire
 from faultmodel.errors import WireError
 from faultmodel.problem import ProblemCode
@@ -36,7 +37,7 @@ def take(quotas: Quotas, batch: Batch, size: int = 1, host: str = "host-1") -> b
     """Tell whether a batch is within the quota."""
     try:
         quotas.admit(host, size)
-        quotas.charge(host, batch)
+        quotas.charge(host, batch, counted=counted_in(batch))
     except NotNowError as exc:
         return exc.code is not ProblemCode.QUOTA
     return True
@@ -53,6 +54,9 @@ def take(quotas: Quotas, batch: Batch, size: int = 1, host: str = "host-1") -> b
         (Quota(counted=20), [make_batch(fault_counts=[fault_count(faults=9)])] * 3, 1),
         (Quota(counted=20), [make_batch(exit_counts=[exit_count(count=9)])] * 3, 1),
         (Quota(counted=20), [make_batch(lost=[Loss("keys_full", 9)])] * 3, 1),
+        (Quota(counted=20), [make_batch(fault_counts=[fault_count(mapped_4k=9)])] * 3, 1),
+        (Quota(counted=20), [make_batch(fault_counts=[fault_count(faults=1, nested=4, private=4)])] * 3, 1),
+        (Quota(counted=20), [make_batch(fault_counts=[fault_count(prefetched=9)])] * 3, 1),
     ],
 )
 def test_what_is_beyond_a_minutes_quota_is_for_later(quota: Quota, batches: list[Batch], size: int) -> None:
@@ -95,6 +99,8 @@ def test_no_batch_takes_more_than_two_minutes_of_a_quota() -> None:
         {"lost": [Loss("keys_full", 2**62)]},
         {"exit_counts": [exit_count(count=2**62)]},
         {"fault_counts": [fault_count(faults=2**62)]},
+        {"fault_counts": [fault_count(faults=1, mapped_4k=2**39)]},
+        {"fault_counts": [fault_count(prefetched=2**62)]},
     ],
 )
 def test_a_number_that_cannot_be_takes_nothing_of_the_quota(server: Server, absurd: dict[str, Any]) -> None:

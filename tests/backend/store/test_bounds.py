@@ -11,12 +11,12 @@ from backend.query.account import account
 from backend.query.costs import recent_costs
 from backend.query.grid import Grid
 from backend.store.base import Store
-from backend.store.bounds import MAX_LOSSES, MAX_SEQUENCE
+from backend.store.bounds import MAX_LOSSES, MAX_SEQUENCE, counted_in
 from backend.store.sql import SqlStore
 from backend.store.sums import MOST
 from backend.store.tables import applied_batches, collector_costs, hosts, streams
-from faultmodel.record import Cost, Loss, Probe, Span
-from tests.batches import START_MS, START_NS, exit_count, fault_count, make_batch, make_host, make_vm
+from faultmodel.record import COUNTERS, Cost, Loss, Probe, Span
+from tests.batches import START_MS, START_NS, VM_ID, exit_count, fault_count, make_batch, make_host, make_vm
 
 NS_PER_S = 10**9
 SECOND_S = START_NS // NS_PER_S
@@ -61,6 +61,32 @@ def test_as_much_as_a_host_can_have_is_stored(store: Store) -> None:
     many = [make_vm(vm_id(number)) for number in range(1024)]
     words = [fault_count(word=word) for word in range(4096)]
     assert store.apply(make_batch(MAX_SEQUENCE, covered=(), vms=many, fault_counts=words), START_NS)
+
+
+@pytest.mark.parametrize("name", [name for name in COUNTERS if name not in ("faults", "prefetched")])
+def test_no_vm_has_more_told_of_its_faults_than_it_has_faults(name: str) -> None:
+    faults = 2**30
+    other = fault_count(vm_id(2), faults=2**38)
+    vms = [make_vm(), make_vm(vm_id(2))]
+    for told, is_possible in ((0, True), (faults, True), (faults + 16_384, True), (2**39, False)):
+        # What is told of a fault may be of another word than the fault itself.
+        counters: dict[str, Any] = {name: told}
+        rows = [fault_count(faults=faults), fault_count(word=1, **counters), other]
+        batch = make_batch(vms=vms, fault_counts=rows)
+        if is_possible:
+            assert counted_in(batch) == faults + 2**38 + told
+        else:
+            with pytest.raises(BatchError, match=f"{name} of VM {VM_ID}, of {faults} faults, is {told}"):
+                counted_in(batch)
+
+
+def test_faults_may_end_in_another_batch_than_they_began(store: Store) -> None:
+    began = [fault_count(faults=1, vcpu=vcpu) for vcpu in range(100)]
+    ended = [fault_count(faults=0, mapped_4k=1, vcpu=vcpu) for vcpu in range(100)]
+    for number, rows in enumerate((began, ended)):
+        batch = make_batch(number, fault_counts=rows)
+        counted_in(batch)
+        assert store.apply(batch, START_NS)
 
 
 def test_kinds_of_loss_beyond_what_a_host_may_have_are_one(store: Store) -> None:

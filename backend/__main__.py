@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from backend import removal_commands
+from backend import clock_command, removal_commands
 from backend.auth import TokenKind
 from backend.errors import BackendError, SettingError
 from backend.settings import DEFAULT_HOST, DEFAULT_PORT, Settings, has_password, parse_port, parse_switch
@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_token_create(tokens.add_parser("create", help="make a token and write it to a file of mode 0600"))
     _add_token_list(tokens.add_parser("list", help="list every token's id, kind and host"))
     removal_commands.add_parsers(commands, tokens, _add_database)
+    clock_command.add_parser(commands, _add_database)
     _add_token_revoke(tokens.add_parser("revoke", help="take tokens away; what was opened with them ends"))
     _add_decode(commands.add_parser("decode", help="explain a word that the hardware or KVM gave"))
     return parser

@@ -39,6 +39,7 @@ from backend.refusals import Refusals
 from backend.settings import Settings
 from backend.slots import Slots
 from backend.store.base import Store
+from backend.store.server_clock import RELEASED_NS
 from backend.threads import Threads
 from backend.version import version
 
@@ -79,7 +80,7 @@ def create_app(
         ingesting=Threads(_INGESTING),
         ingesting_large=Threads(_INGESTING_LARGE),
         checking=Threads(_CHECKING),
-        refusals=Refusals(store, now_ns),
+        refusals=Refusals(store, lambda: max(now_ns(), RELEASED_NS)),
         now_ns=now_ns,
         started_ns=now_ns(),
         version=version(),

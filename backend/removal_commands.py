@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 
 from backend.errors import SettingError
-from backend.query.findings import find
+from backend.query.findings import Code, find
 from backend.store import open_store
 from backend.store.base import Store
 from backend.store.values import Contents, TimeRange
@@ -65,6 +65,9 @@ def _list_hosts(options: argparse.Namespace) -> None:
             state = f"{host.state:<8}  {contents.vms:>6} VMs  {contents.faults:>14,} faults"
             print(f"{printable(host.name)}  {state}  last batch {rfc3339_ns(host.last_batch_ns)[:19]}Z")
         for item in find(store, time.time_ns()):
+            if item.code is Code.SERVER_CLOCK:
+                print(f"! {item.code.value}: {item.detail}")
+                continue
             names = ", ".join(printable(name) for name in item.hosts) or "unknown sender"
             since = "" if item.since_ns is None else f" since {rfc3339_ns(item.since_ns)[:19]}Z"
             reason = f" ({item.reason.value}, {item.times} times)" if item.reason else ""

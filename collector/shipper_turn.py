@@ -20,6 +20,7 @@ _OF_ALL_CODES = frozenset(
         ProblemCode.DATABASE,
         ProblemCode.NOT_READY,
         ProblemCode.QUOTA,
+        ProblemCode.SERVER_CLOCK,
         ProblemCode.TOKEN_KIND,
         ProblemCode.TOKEN_MISSING,
         ProblemCode.TOKEN_UNKNOWN,

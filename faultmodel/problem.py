@@ -16,6 +16,8 @@ class ProblemCode(StrEnum):
     """A batch of a version, an architecture or a syndrome format that this server does not read."""
     WRONG_HOST = "wrong_host"
     """A batch of another host than the token's."""
+    SERVER_CLOCK = "server_clock"
+    """The server's own clock cannot be right: it would give wrong times to what is handed in."""
     QUOTA = "quota"
     """More than one host may hand in just now."""
     BUSY = "busy"

@@ -62,7 +62,9 @@ async def take_batch(request: Request, services: ServicesDep, right: IngestRight
     except (ProblemError, BackendError, FaultModelError) as exc:
         code = code_of(exc)
         _lines.warn(f"batch refused host={right.host} code={code}", f"detail={str(exc)[:200]!r}")
-        await services.ingesting.run(_note, services, right, body, code, str(exc))
+        # A clock that cannot be right cannot say when that was. It is a finding of its own.
+        if code is not ProblemCode.SERVER_CLOCK:
+            await services.ingesting.run(_note, services, right, body, code, str(exc))
         raise
     if applied:
         services.live.announce(right.host, received_ns)

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from backend.query.readiness import is_fresh
 from backend.store.base import Store
+from backend.store.server_clock import what_is_wrong
 from backend.store.values import FindingCode, HostStatus, Refusal, Token
 from backend.token_list import token_id
 from faultmodel.problem import ProblemCode
@@ -27,6 +28,8 @@ class Code(StrEnum):
     RENAMED = FindingCode.RENAMED.value
     CLOCK_AHEAD = "clock_ahead"
     """The host's clock is ahead of the server's."""
+    SERVER_CLOCK = "server_clock"
+    """The server's own clock cannot be right: no batch is taken."""
     REFUSED = "refused"
     """Batches of the host, or of an unknown sender, were refused."""
     NEVER_DELIVERED = "never_delivered"
@@ -42,8 +45,9 @@ class Found:
     """One thing that is wrong. Times: UTC ns, None where nothing is known of them.
 
     ``is_current``: it goes on. ``is_lacking``: of what was refused, not all is known to be stored since.
-    ``seconds``: by how much a clock is ahead. ``token`` (its id, empty where it is not known), ``reason``,
-    ``times`` and ``detail`` (the newest answer) are those of refusals.
+    ``seconds``: by how much a host's clock is ahead. ``token`` (its id, empty where it is not known),
+    ``reason``, ``times`` and ``detail`` (the newest answer) are those of refusals; of the server's clock,
+    ``detail`` says what to do.
     """
 
     code: Code
@@ -73,6 +77,7 @@ def find(store: Store, now_ns: int) -> Sequence[Found]:
         taken_ns = store.known_hosts(recordings=0).taken_ns
         used = frozenset(store.tokens_that_brought(""))
         refusals, noticed = store.refusals(), store.findings()
+        newest_ns = store.newest_received_ns()
     found = [
         Found(
             code=Code(item.code.value),
@@ -87,6 +92,7 @@ def find(store: Store, now_ns: int) -> Sequence[Found]:
     for refusal in refusals:
         refused[refusal.token, refusal.code].append(refusal)
     found += [_refused(alike, taken_ns.get(alike[0].host), now_ns) for alike in refused.values()]
+    found += _server_clock(now_ns, newest_ns)
     found += _clocks_ahead(hosts, now_ns)
     found += _never_delivered([token for token in tokens if token.sha256 not in used], taken_ns)
     return sorted(found, key=lambda item: (not item.is_current, -(item.last_ns or now_ns)))
@@ -124,6 +130,11 @@ def _refused(alike: Sequence[Refusal], taken_ns: int | None, now_ns: int) -> Fou
         times=sum(item.count for item in alike),
         detail=newest.detail,
     )
+
+
+def _server_clock(now_ns: int, newest_ns: int) -> Sequence[Found]:
+    wrong = what_is_wrong(now_ns, newest_ns)
+    return [Found(code=Code.SERVER_CLOCK, hosts=[], detail=wrong)] if wrong else []
 
 
 def _clocks_ahead(hosts: Sequence[HostStatus], now_ns: int) -> Sequence[Found]:

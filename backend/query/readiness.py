@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from backend.errors import StoreError
 from backend.store.base import Store
 from backend.store.hosts import TOLD_RECORDINGS
+from backend.store.server_clock import what_is_wrong
 from backend.store.values import HostStatus
 
 FRESH_MS = 5_000
@@ -23,10 +24,16 @@ def what_is_missing(store: Store, *, expects_collector: bool, now_ms: int) -> st
     """Return what keeps the server from being ready, in words; empty where nothing does."""
     try:
         store.check_schema()
-        hosts = store.hosts(recordings=TOLD_RECORDINGS) if expects_collector else ()
+        if not expects_collector:
+            return ""
+        hosts = store.hosts(recordings=TOLD_RECORDINGS)
+        newest_ns = store.newest_received_ns()
     except StoreError as exc:
         return str(exc)
-    if not expects_collector or any(host.state == _ATTACHED and is_fresh(host, now_ms) for host in hosts):
+    wrong = what_is_wrong(now_ms * _NS_PER_MS, newest_ns)
+    if wrong:
+        return wrong
+    if any(host.state == _ATTACHED and is_fresh(host, now_ms) for host in hosts):
         return ""
     return _why_not_attached(hosts, now_ms)
 

@@ -57,7 +57,7 @@ class Store(Protocol):
         :param token: hash of the token that brought it, empty where there was none
         :return: False where this batch was applied before; then nothing changes
         :raises BatchError: it contradicts itself; nothing changes
-        :raises NotNowError: what is stored does not allow it now; nothing changes
+        :raises NotNowError: what is stored, or the server's clock, does not allow it now; nothing changes
         """
 
     def version(self) -> Version:
@@ -287,6 +287,12 @@ class Store(Protocol):
 
     def batch_accounts(self, host_names: Sequence[str] | None) -> Sequence[BatchAccount]:
         """Return what became of hosts' batches, by host."""
+
+    def newest_received_ns(self) -> int:
+        """Return when a batch was received last, by the server's own clock; 0 where none is stored."""
+
+    def forget_later(self, now_ns: int) -> int:
+        """Have nothing be received later than now, and return how many times were."""
 
     def add_token(self, token: Token) -> None:
         """Store a token's hash."""

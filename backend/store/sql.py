@@ -27,6 +27,7 @@ from backend.store import (
     origins,
     refusals,
     removal,
+    server_clock,
     sources,
     vm_descriptions,
     vm_queries,
@@ -53,6 +54,7 @@ class SqlStore(VmReads, HostReads):
         super().__init__()
         self._numbers_of_changes = count(1)
         self._changes = 0
+        self._clock = server_clock.ServerClock(self.newest_received_ns)
 
     @property
     def changes(self) -> int:
@@ -79,6 +81,7 @@ class SqlStore(VmReads, HostReads):
     def apply(self, batch: Batch, received_ns: int, token: str = "") -> bool:
         """Store a batch once and remember its number, in one transaction. See ``Store.apply``."""
         check_batch(batch)
+        self._clock.check(received_ns)
         with self._noted.noting() as note, self.writing() as writer:
             named = hosts.named_first(writer.connection, batch.host, batch.stream)
             batch = replace(batch, host=named)
@@ -115,6 +118,16 @@ class SqlStore(VmReads, HostReads):
             )
             note(host.id, host.applied + 1, change)
         return True
+
+    def newest_received_ns(self) -> int:
+        """Return when a batch was received last, by the server's own clock; 0 where none is stored."""
+        with self.checking() as connection:
+            return server_clock.newest_received_ns(connection)
+
+    def forget_later(self, now_ns: int) -> int:
+        """Have nothing be received later than now, and return how many times were."""
+        with self.writing() as writer:
+            return server_clock.forget_later(writer, now_ns)
 
     def add_token(self, token: Token) -> None:
         """Store a token's hash; one that is there stays as it is."""

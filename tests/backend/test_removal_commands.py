@@ -51,7 +51,7 @@ def test_hosts_are_listed_with_what_is_wrong(filled: str, capsys: pytest.Capture
     lines = printed.splitlines()
     assert re.match(r"a  attached +1 VMs +1,234 faults  last batch 2027-01-15T08:00:00Z", lines[0])
     assert lines[1].startswith("b  ")
-    assert lines[2] == "! never_delivered: absent"
+    assert "! never_delivered: absent" in lines[2:]
 
 
 def test_a_host_is_removed_when_it_is_confirmed(filled: str, capsys: pytest.CaptureFixture[str]) -> None:

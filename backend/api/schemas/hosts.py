@@ -80,19 +80,23 @@ class Finding(BaseModel):
         description="`counted_twice`: two collectors count on one machine under one name, a fault is there "
         "twice; `two_names`: one machine is counted under two names; `two_machines`: two machines go by one "
         "name; `renamed`: a machine goes by another name than before; `clock_ahead`: a clock is ahead of the "
-        "server's; `refused`: batches were refused; `never_delivered`: there is a token for the host, and no "
-        "batch of it ever came",
+        "server's; `server_clock`: the server's own clock cannot be right; `refused`: batches were refused; "
+        "`never_delivered`: there is a token for the host, and no batch of it ever came",
         examples=["counted_twice"],
     )
-    hosts: list[HostText] = Field(description="Whom it is about; none where a sender is not known")
+    hosts: list[HostText] = Field(
+        description="Whom it is about; none where that is the server, or a sender that is not known"
+    )
     since: TimeText | None = Field(description="When the server saw it first; null where it cannot tell")
     last: TimeText | None = Field(description="When the server saw it last")
     is_current: bool = Field(description="Whether it goes on. A refusal does not once its batch is stored")
-    seconds: float | None = Field(description="By how much a clock is ahead", examples=[None])
+    seconds: float | None = Field(description="By how much a host's clock is ahead", examples=[None])
     token: str | None = Field(description="The id of the token that was refused", examples=[None])
     reason: ProblemCode | None = Field(description="Why it was refused", examples=[None])
     times: int | None = Field(description="How often it was refused", examples=[None])
-    detail: HostText = Field(description="What the newest refusal was answered with, else empty")
+    detail: HostText = Field(
+        description="What the newest refusal was answered with; of the server's clock, what to do; else empty"
+    )
 
 
 class HostEvent(BaseModel):

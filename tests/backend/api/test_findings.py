@@ -5,9 +5,10 @@ from typing import Any
 import msgspec
 
 from backend.auth import TokenKind
+from backend.store.base import Store
 from faultmodel import wire
 from faultmodel.record import Span
-from tests.backend.serving import NOW_NS, Server
+from tests.backend.serving import NOW_NS, Server, make_server
 from tests.batches import (
     NS_PER_S,
     START_MS,
@@ -263,3 +264,36 @@ def test_nothing_is_found_where_all_is_well(server: Server) -> None:
     for number in range(3):
         assert server.send(make_batch(number), token).status_code == 200
     assert findings(server) == {}
+
+
+def test_a_server_whose_clock_cannot_be_right_takes_nothing_and_says_so(server: Server) -> None:
+    token = server.new_token(TokenKind.INGEST, "host-1")
+    assert server.send(make_batch(0), token).status_code == 200
+    right_ns = server.clock.now_ns
+    for wrong_ns in (100 * NS_PER_S, right_ns - 7200 * NS_PER_S):
+        server.clock.now_ns = wrong_ns
+        refused = server.send(make_batch(1), token)
+        assert (refused.status_code, refused.json()["code"]) == (503, "server_clock")
+        assert "Retry-After" in refused.headers
+        (found,) = server.get("/api/v1/status")["findings"]
+        assert (found["code"], found["hosts"], found["is_current"]) == ("server_clock", [], True)
+        assert found["detail"] == refused.json()["detail"]
+    server.clock.now_ns = right_ns + NS_PER_S
+    assert server.send(make_batch(1), token).json() == {"applied": True}
+    assert server.get("/api/v1/status")["findings"] == []
+
+
+def test_a_server_whose_clock_cannot_be_right_is_not_ready(store: Store) -> None:
+    server = make_server(store, expects_collector=True)
+    server.apply(make_batch(0))
+    assert server.request("GET", "/readyz").status_code == 200
+    server.clock.now_ns = 0
+    assert "the server's clock says 1970-01-01T00:00:00Z" in server.problem("/readyz")[1]
+
+
+def test_who_is_refused_while_the_clock_is_wrong_was_not_refused_in_1970(server: Server) -> None:
+    server.clock.now_ns = 0
+    assert server.send(make_batch(0), {"Authorization": "Bearer x"}).status_code == 401
+    found = {item["code"]: item for item in server.get("/api/v1/status")["findings"]}
+    assert found["refused"]["since"] == "2026-11-01T00:00:00.000000000Z"
+    assert found["refused"]["is_current"]

@@ -25,6 +25,7 @@ const KINDS = {
     "clock ahead",
     `The clock is ${significant(seconds ?? 0)} s ahead of the server’s: set it by NTP. Times are set back until then.`,
   ],
+  server_clock: ({ detail }) => ["clock cannot be right", `No batch is taken: ${detail}. Collectors keep them until then.`],
   refused: ({ times, reason, token, detail }) => [
     "batches refused",
     `${plural(times ?? 0, "batch").replace(/batchs$/, "batches")} refused: ${words(reason ?? "")}` +
@@ -41,7 +42,8 @@ const KINDS = {
 export function readFinding(finding, now) {
   const { code, hosts, last, is_current: isCurrent } = finding;
   const [title, text] = KINDS[code]?.(finding) ?? [words(code), finding.detail];
-  const who = hosts.length > 0 ? hosts.join(", ") : "a sender that is not known";
+  const nobody = code === "server_clock" ? "the server" : "a sender that is not known";
+  const who = hosts.length > 0 ? hosts.join(", ") : nobody;
   const when = isCurrent || last === null ? "" : ` Last ${agoText(Date.parse(last), now)}.`;
   return { title: `${who}: ${title}`, text: text + when, isCurrent };
 }

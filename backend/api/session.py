@@ -62,12 +62,15 @@ async def open_session(request: Request, response: Response, services: ServicesD
     """Open a session: its cookie then stands for the token, for 12 h or until the server starts anew."""
     address = client_address(request)
     token = _token(await read_body(request, _MAX_BYTES, "application/json", within_s=_BODY_S))
-    if _failing[address] >= _MOST_FAILING:
-        raise ProblemError(503, ProblemCode.BUSY, "too many logins have just failed; try again", NOT_NOW)
     try:
         await services.checking.run(_check, services, token)
     except ProblemError:
         _lines.warn(f"login failed address={address}", "")
+        # Only whoever is wrong: others may come from the same address, a proxy's or Docker's.
+        if _failing[address] >= _MOST_FAILING:
+            raise ProblemError(
+                503, ProblemCode.BUSY, "too many logins have just failed; try again", NOT_NOW
+            ) from None
         await _slow_down(address)
         raise
     now_ns = services.now_ns()

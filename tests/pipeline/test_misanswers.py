@@ -1,8 +1,5 @@
 """Whatever answers in the server's place for a while changes no total: nothing is lost or counted twice."""
 
-import signal
-import socket
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +13,7 @@ from collector.spool_aside import ask_for
 from faultmodel import wire
 from tests.batches import fault_count, make_batch, make_host, make_vm
 from tests.pipeline.front import standing_before
+from tests.pipeline.nginx import free_port, nginx
 from tests.product import Product, wait_for
 
 SETTLED_S = 120.0
@@ -116,63 +114,16 @@ def test_what_answers_in_the_servers_place_changes_no_total(
     assert _faults(product, vm_id) == faults
 
 
-@contextmanager
-def _nginx(directory: Path, port: int, server_port: int, more: str = "") -> Iterator[None]:
-    """Run nginx before the server as docs/docker.md has it, but for ``more``."""
-    directory.mkdir(exist_ok=True)
-    (directory / "nginx.conf").write_text(
-        f"""daemon off; user root; pid {directory}/pid; error_log {directory}/error.log;
-        events {{}}
-        http {{
-            access_log off; client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
-            fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi;
-            scgi_temp_path {directory}/scgi;
-            server {{
-                listen 127.0.0.1:{port};
-                location / {{
-                    proxy_pass http://127.0.0.1:{server_port};
-                    proxy_set_header Host $host;
-                    proxy_set_header X-Forwarded-Proto $scheme;
-                    {more}
-                }}
-            }}
-        }}
-        """
-    )
-    command = ["nginx", "-e", str(directory / "error.log"), "-c", str(directory / "nginx.conf")]
-    try:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    except FileNotFoundError:
-        pytest.skip("nginx is not installed")
-    try:
-        wait_for(lambda: _answers(port), 30, "nginx listens")
-        yield
-    finally:
-        process.send_signal(signal.SIGQUIT)
-        process.wait(30)
-
-
-def _answers(port: int) -> bool | None:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0 or None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def test_an_nginx_that_takes_no_large_batches_holds_up_no_small_ones(
     product: Product, tmp_path: Path
 ) -> None:
-    port, url = (found := _free_port()), f"http://127.0.0.1:{found}"
+    port, url = (found := free_port()), f"http://127.0.0.1:{found}"
     large, small = "00000000000000b1", "00000000000000b2"
     with Spool(tmp_path / "spool") as spool:
         faults = _fill(spool, large, product.host, rows=40_000)
         after = _fill(spool, small, product.host)
         # Its own default: no body of more than 1 MiB.
-        with _nginx(tmp_path / "nginx", port, product.port), _shipping(spool, product, url):
+        with nginx(tmp_path / "nginx", port, product.port), _shipping(spool, product, url):
             wait_for(lambda: spool.backlog_batches == 0 or None, SETTLED_S, "the small ones are taken")
         assert _faults(product, small) == after
         assert [reason.detail[:3] for reason in spool.aside.values()] == ["413"] * BATCHES
@@ -180,7 +131,7 @@ def test_an_nginx_that_takes_no_large_batches_holds_up_no_small_ones(
         for number in spool.aside:
             ask_for(spool.directory, number)
         more = "client_max_body_size 32m; proxy_read_timeout 1h;"
-        with _nginx(tmp_path / "nginx", port, product.port, more), _shipping(spool, product, url):
+        with nginx(tmp_path / "nginx", port, product.port, more), _shipping(spool, product, url):
             wait_for(lambda: not (spool.backlog_batches or spool.aside) or None, SETTLED_S, "all is taken")
     assert _faults(product, large) == faults
 
@@ -188,12 +139,12 @@ def test_an_nginx_that_takes_no_large_batches_holds_up_no_small_ones(
 def test_a_server_that_is_away_behind_nginx_gets_all_when_it_is_back(
     product: Product, tmp_path: Path
 ) -> None:
-    port, vm_id = _free_port(), "00000000000000c1"
+    port, vm_id = free_port(), "00000000000000c1"
     product.kill_server()
     with Spool(tmp_path / "spool") as spool:
         faults = _fill(spool, vm_id, product.host)
         with (
-            _nginx(tmp_path / "nginx", port, product.port),
+            nginx(tmp_path / "nginx", port, product.port),
             _shipping(spool, product, f"http://127.0.0.1:{port}"),
         ):
             wait_for(lambda: _said(spool, "502") or None, SETTLED_S, "nginx answers for the server")

@@ -1,7 +1,11 @@
 """Who may read, on a server that others can reach; and sessions."""
 
+import asyncio
+
+import httpx
 import pytest
 
+from backend.api import session
 from backend.auth import SESSION_NS, TokenKind
 from backend.store.base import Store
 from tests.backend.serving import Server, make_server
@@ -128,3 +132,27 @@ def test_what_is_no_known_token_opens_no_session(public: Server, body: bytes, st
 
 def test_a_token_comes_as_json(public: Server) -> None:
     assert public.request("POST", SESSION, data={"token": "x"}).status_code == 415
+
+
+def test_wrong_tokens_keep_no_right_one_out(public: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Behind a proxy that does not say for whom it asks, everybody comes from one address."""
+    monkeypatch.setattr(session, "_FAILED_S", 600.0)
+    right = public.new_token(TokenKind.READ)["Authorization"].removeprefix("Bearer ")
+
+    async def try_all() -> httpx.Response:
+        transport = httpx.ASGITransport(app=public.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            wrong: set[asyncio.Task[httpx.Response]] = set()
+            done: set[asyncio.Task[httpx.Response]] = set()
+            # So many wait for their answer that the next has none to wait for.
+            while not done:
+                wrong.add(asyncio.create_task(client.post(SESSION, json={"token": "wrong"})))
+                done, _ = await asyncio.wait(wrong, timeout=0.1)
+            assert [one.result().json()["code"] for one in done] == ["busy"]
+            answer = await client.post(SESSION, json={"token": right})
+            for one in wrong:
+                one.cancel()
+            await asyncio.gather(*wrong, return_exceptions=True)
+            return answer
+
+    assert asyncio.run(try_all()).status_code == 200

@@ -1,0 +1,61 @@
+"""A real nginx before a server, as the documentation has it."""
+
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.product import wait_for
+
+
+@contextmanager
+def nginx(directory: Path, port: int, server_port: int, more: str = "") -> Iterator[None]:
+    """Run nginx before the server as docs/docker.md has it, but for ``more``."""
+    directory.mkdir(exist_ok=True)
+    (directory / "nginx.conf").write_text(
+        f"""daemon off; user root; pid {directory}/pid; error_log {directory}/error.log;
+        events {{}}
+        http {{
+            access_log off; client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
+            fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi;
+            scgi_temp_path {directory}/scgi;
+            server {{
+                listen 127.0.0.1:{port};
+                location / {{
+                    proxy_pass http://127.0.0.1:{server_port};
+                    proxy_set_header Host $host;
+                    proxy_set_header X-Forwarded-Proto $scheme;
+                    proxy_set_header X-Forwarded-For $remote_addr;
+                    {more}
+                }}
+            }}
+        }}
+        """
+    )
+    command = ["nginx", "-e", str(directory / "error.log"), "-c", str(directory / "nginx.conf")]
+    try:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    except FileNotFoundError:
+        pytest.skip("nginx is not installed")
+    try:
+        wait_for(lambda: _answers(port), 30, "nginx listens")
+        yield
+    finally:
+        process.send_signal(signal.SIGQUIT)
+        process.wait(30)
+
+
+def _answers(port: int) -> bool | None:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0 or None
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -52,6 +52,7 @@ _READING = (status, vms, faults, rates, exits, ledger, host_events, costs)
 _INGESTING = 8
 _INGESTING_LARGE = 1
 _CHECKING = 4
+_DECODING = 2
 _NS_PER_S = 10**9
 
 
@@ -80,6 +81,7 @@ def create_app(
         ingesting=Threads(_INGESTING),
         ingesting_large=Threads(_INGESTING_LARGE),
         checking=Threads(_CHECKING),
+        decoding=Threads(_DECODING),
         refusals=Refusals(store, lambda: max(now_ns(), RELEASED_NS)),
         now_ns=now_ns,
         started_ns=now_ns(),

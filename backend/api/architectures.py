@@ -3,13 +3,14 @@
 from collections.abc import Iterable
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
 from backend.api.parameters import read_body
 from backend.api.presented import bits_text, decoded_body
 from backend.api.responses import reader_problems
+from backend.api.services import ServicesDep
 from faultmodel import arch, context, exits, pasted
 from faultmodel.arch.base import Flag, SyndromeFormat
 from faultmodel.bits import BitField
@@ -74,6 +75,7 @@ def decode_word(
 
 @router.post(
     "/decode",
+    response_model=schemas.FoundWords,
     responses=reader_problems(404, 408, 413, 415),
     openapi_extra={
         "requestBody": {
@@ -83,15 +85,21 @@ def decode_word(
         }
     },
 )
-async def decode_text(request: Request) -> schemas.FoundWords:
+async def decode_text(request: Request, services: ServicesDep) -> Response:
     """Find every word in lines of a trace or a log, and decode it; or a word with its kind before it.
 
     ftrace, trace-cmd, perf, KVM's and QEMU's error messages, dumps of a VMCB or VMCS, and what VMMs print of
     memory-fault exits are known.
     """
     body = await read_body(request, _MAX_TEXT_BYTES, "text/plain")
+    # The answer, too, is made there: it may be longer than the text by far.
+    return Response(await services.decoding.run(_found_words, body), media_type="application/json")
+
+
+def _found_words(body: bytes) -> str:
     found = pasted.find(body.decode("utf-8", "replace"))
-    return schemas.FoundWords(items=[_found(item) for item in found.items], truncated=found.truncated)
+    items = [_found(item) for item in found.items]
+    return schemas.FoundWords(items=items, truncated=found.truncated).model_dump_json()
 
 
 def _reading(form: SyndromeFormat, number: Number) -> schemas.Reading:

@@ -23,8 +23,8 @@ _NS_PER_MS = 1_000_000
 class Services:
     """The server's parts. ``now_ns`` is the clock: UTC, ns since the epoch.
 
-    Whoever hands in batches, whoever shows a token or asks for health, and whoever reads have threads and
-    connections of their own: none of them can take those of the others.
+    Whoever hands in batches, whoever shows a token or asks for health, whoever reads and whoever has texts
+    decoded have threads and connections of their own: none of them can take those of the others.
     """
 
     settings: Settings
@@ -37,6 +37,7 @@ class Services:
     ingesting: Threads
     ingesting_large: Threads
     checking: Threads
+    decoding: Threads
     refusals: Refusals
     now_ns: Callable[[], int]
     started_ns: int

@@ -5,15 +5,15 @@ import logging
 import re
 import resource
 from collections import Counter
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import h11
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
 
 from backend.log_lines import RareLines
 
-REQUEST_HEAD_S = 10.0
-"""A request's head must have come by then, whole, counted from its first byte or the connection's start."""
 _MOST_CONNECTIONS = 4096
 _MOST_DESCRIPTORS = 2 * _MOST_CONNECTIONS
 _OTHER_DESCRIPTORS = 128
@@ -22,6 +22,7 @@ _OTHER_DESCRIPTORS = 128
 # return, and a line that goes on with the next.
 _AMBIGUOUS = re.compile(rb"(?<=[^\r])\n|\r\n[ \t]|\r(?!\n|\Z)")
 _HEAD_END = b"\r\n\r\n"
+_MOST_HEAD_BYTES = 64 * 1024
 
 _lines = RareLines(logging.getLogger(__name__))
 
@@ -38,6 +39,28 @@ def raise_descriptor_limit() -> int:
     return max(1, min(_MOST_CONNECTIONS, wanted - _OTHER_DESCRIPTORS))
 
 
+class StrictReader(h11.Connection):
+    """Reads requests, of which none may have a head that can be read in two ways, also where it comes at once
+    with another request or with the rest of one."""
+
+    def __init__(self) -> None:
+        """Make one that has read nothing."""
+        super().__init__(h11.SERVER, _MOST_HEAD_BYTES)
+        self._looked_at = 0
+
+    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
+        """Return what comes next. :raises h11.RemoteProtocolError: it is no request, or an ambiguous one"""
+        if self.their_state is h11.IDLE:
+            # A head that comes in pieces may be cut anywhere: three bytes tell how it goes on.
+            start = max(0, self._looked_at - 3)
+            unread = self.trailing_data[0]
+            head, end, _ = unread[start:].partition(_HEAD_END)
+            if _AMBIGUOUS.search(head):
+                raise h11.RemoteProtocolError("a line of the head can be read in two ways")
+            self._looked_at = 0 if end else len(unread)
+        return super().next_event()
+
+
 class Connection(H11Protocol):
     """Closes a connection that is one too many, or keeps the server waiting.
 
@@ -47,6 +70,9 @@ class Connection(H11Protocol):
 
     most: ClassVar[int] = _MOST_CONNECTIONS
     """Open at once. One address may have half of them."""
+    head_s: ClassVar[float] = 10.0
+    """A request's head must have come by then, whole, counted from its first byte or the connection's start;
+    and the rest of a body that nobody waits for, counted from the answer."""
     write_s: ClassVar[float] = 30.0
     """What was sent must have been read so far by then that more can be sent."""
     _of_address: ClassVar[Counter[str]] = Counter()
@@ -54,7 +80,17 @@ class Connection(H11Protocol):
     _head_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
     _address: str | None = None
-    _head_tail = b""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        """Make one that is not connected yet."""
+        super().__init__(config, server_state, app_state, _loop)
+        self.conn = StrictReader()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a new connection."""
@@ -69,11 +105,14 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, of which the first after a request begin the next one."""
-        if self.conn.their_state is h11.IDLE and self._is_ambiguous(data):
-            self.send_400_response("A line of the head does not end with CR LF, or goes on with the next.")
-            return
         super().data_received(data)
         self._watch_head()
+
+    def on_response_complete(self) -> None:
+        """Go on with what came meanwhile: it may be the beginning of a head, or not all of a body."""
+        super().on_response_complete()
+        if self.conn.trailing_data[0] or self.conn.their_state is not h11.IDLE:
+            self._watch_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -97,17 +136,14 @@ class Connection(H11Protocol):
         self._stop_watching_writes()
         super().resume_writing()
 
-    def _is_ambiguous(self, data: bytes) -> bool:
-        head, end, _ = (self._head_tail + data).partition(_HEAD_END)
-        # A head that comes in pieces may be cut anywhere: three bytes tell how it goes on.
-        self._head_tail = b"" if end else head[-3:]
-        return _AMBIGUOUS.search(head) is not None
-
     def _watch_head(self) -> None:
-        if self.conn.their_state is not h11.IDLE:
+        is_waiting = self.conn.their_state is h11.IDLE or (
+            self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.DONE
+        )
+        if not is_waiting:
             self._stop_watching()
         elif self._head_timer is None:
-            self._head_timer = self.loop.call_later(REQUEST_HEAD_S, self.transport.close)
+            self._head_timer = self.loop.call_later(self.head_s, self.transport.close)
 
     def _stop_watching(self) -> None:
         if self._head_timer is not None:

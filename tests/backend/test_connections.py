@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import re
 import socket
 import threading
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from backend.connections import Connection, log_rarely
 from backend.log_lines import RareLines
@@ -68,6 +69,23 @@ def test_a_head_that_can_be_read_in_two_ways_is_refused(url: str, head: bytes) -
     # However it is cut.
     middle = len(head) // 2
     assert status(url, head[:middle], head[middle:]) == 400
+
+
+@pytest.mark.parametrize("body", [b"", b"x" * 10_000])
+def test_a_head_that_comes_at_once_with_another_request_is_looked_at_too(url: str, body: bytes) -> None:
+    # Nobody waits for this body: the answer comes first, the rest of it and the next head later.
+    first = b"POST /healthz HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % len(body)
+    second = b"GET /healthz HTTP/1.1\r\n" + HOST + b"X-A: one\n two\r\n\r\n"
+    with connect(url) as connection:
+        connection.sendall(first + body[:1] if body else first + second)
+        answer = b""
+        while b"wrong_method" not in answer:
+            answer += connection.recv(4096)
+        if body:
+            connection.sendall(body[1:] + second)
+        while some := connection.recv(4096):
+            answer += some
+    assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"405", b"400"]
 
 
 def test_a_head_may_come_in_any_pieces(url: str) -> None:
@@ -126,6 +144,23 @@ def _wait_until_it_answers(url: str) -> None:
             assert time.monotonic() < end_s
 
 
+@contextlib.contextmanager
+def answering(app: ASGIApp, protocol: type[Connection]) -> Iterator[tuple[str, int]]:
+    """Serve an application over connections of this kind; yield the address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        config = uvicorn.Config(
+            app, http=protocol, lifespan="off", log_config=None, timeout_keep_alive=10 * int(END_S)
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield listener.getsockname()
+        finally:
+            server.should_exit = True
+            thread.join(END_S)
+
+
 def test_a_client_that_does_not_read_its_answer_is_left() -> None:
     class Impatient(Connection):
         write_s = 0.2
@@ -138,16 +173,35 @@ def test_a_client_that_does_not_read_its_answer_is_left() -> None:
             await send({"type": "http.response.body", "body": b" " * 65_536, "more_body": True})
         ended.set()
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(app, http=Impatient, lifespan="off", log_config=None))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        with socket.create_connection(listener.getsockname(), END_S) as connection:
-            connection.sendall(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
-            # It is not read, and yet it ends: sending does not wait any more.
-            assert ended.wait(END_S)
-        server.should_exit = True
-        thread.join(END_S)
+    with answering(app, Impatient) as address, socket.create_connection(address, END_S) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+        # It is not read, and yet it ends: sending does not wait any more.
+        assert ended.wait(END_S)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        # The beginning of another request, of which the rest never comes.
+        b"\r\nGET / HTTP/1.1\r\n",
+        # A body that nobody waits for.
+        b"Content-Length: 1000\r\n\r\n ",
+    ],
+)
+def test_whoever_was_answered_must_send_the_rest_in_time(more: bytes) -> None:
+    class Impatient(Connection):
+        head_s = 0.2
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    with answering(app, Impatient) as address, socket.create_connection(address, END_S) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\n" + HOST + more)
+        answer = b""
+        while some := connection.recv(4096):
+            answer += some
+        assert answer.startswith(b"HTTP/1.1 200")
 
 
 def test_that_no_connection_can_be_taken_is_one_line(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,8 +1,10 @@
 """The ledger over time: what became of VMs' faults and hosts' batches, on a grid."""
 
+import heapq
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from operator import attrgetter
 
 from backend.errors import ParameterError
@@ -20,6 +22,8 @@ MAX_HOST_VALUES = 3_000_000
 """Of hosts' lines together: a thousand hosts have four lines each, mostly of noughts."""
 _MOST = 500
 """VMs that have an account of their own where it is not said how many."""
+_AT_ONCE = 500
+"""VMs that are looked at together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +115,10 @@ def account(
         if vm_ids is None and host in absent:
             return Account(grid, [], None, [_absent_account(grid, str(host))])
         span = TimeRange(grid.from_ms, grid.to_ms)
-        everyone = store.vms_of(host, span) if vm_ids is None and with_vms else {}
-        owners = _most_seen(store, everyone, grid, most) if vm_ids is None else store.host_of(vm_ids)
+        if vm_ids is not None:
+            owners = store.host_of(vm_ids)
+        else:
+            owners = _most_seen(store, host, grid, most) if with_vms else {}
         _check_owners(owners, host)
         if len(owners) * len(FIGURES) * len(grid.starts_ms) > MAX_VALUES:
             raise ParameterError(
@@ -131,8 +137,7 @@ def account(
         of_vms = store.vm_coverage(list(owners), span)
         doubled = store.doubled(list(owners))
         of_hosts = _by_host(found)
-        rest = {vm_id: owner for vm_id, owner in everyone.items() if vm_id not in owners}
-        others = _others(store, rest, grid, of_hosts)
+        others = _others(store, host, owners, grid, of_hosts) if vm_ids is None and with_vms else None
     covered = _covered(grid, [item.host for item in batches], coverage)
     hosts = list(_host_accounts(grid, batches, losses, covered, of_hosts))
     if is_everyone:
@@ -150,43 +155,59 @@ def _check_room(grid: Grid, hosts: Sequence[str], losses: Sequence[LossPoint]) -
         )
 
 
-def _whole(grid: Grid) -> Grid:
-    return Grid(grid.from_ms, grid.to_ms, max(grid.step_ms, grid.to_ms - grid.from_ms))
+def _whole(grid: Grid) -> tuple[int, int, int]:
+    """Return the grid's range as one step."""
+    return grid.from_ms, grid.to_ms, max(grid.step_ms, grid.to_ms - grid.from_ms)
 
 
-def _most_seen(store: Store, owners: Mapping[str, str], grid: Grid, most: int | None) -> Mapping[str, str]:
-    """Return those VMs of which most was seen."""
+def _most_seen(store: Store, host: str | None, grid: Grid, most: int | None) -> Mapping[str, str]:
+    """Return those VMs of the range of which most was seen."""
     if most is None:
         most = max(1, min(_MOST, MAX_VALUES // (len(FIGURES) * max(1, len(grid.starts_ms)))))
-    if len(owners) <= most:
-        return owners
-    step_ms = _whole(grid).step_ms
-    points = store.ledger_points(list(owners), grid.from_ms, grid.to_ms, step_ms)
+    everyone = store.vms_of(host, TimeRange(grid.from_ms, grid.to_ms))
+    first = dict(islice(everyone, most + 1))
+    if len(first) <= most:
+        return first
+    # Only those that are shown are kept: there may be more than memory is for.
+    ranked = (item for some in _parts(chain(first.items(), everyone)) for item in _by_seen(store, some, grid))
+    return {vm_id: owner for _, vm_id, owner in heapq.nsmallest(most, ranked)}
+
+
+def _by_seen(store: Store, owners: Mapping[str, str], grid: Grid) -> Iterator[tuple[int, str, str]]:
+    points = store.ledger_points(list(owners), *_whole(grid))
     seen = {point.vm: point.seen for point in points}
-    ranked = sorted(owners, key=lambda vm_id: (-seen.get(vm_id, 0), vm_id))
-    return {vm_id: owners[vm_id] for vm_id in ranked[:most]}
+    return ((-seen.get(vm_id, 0), vm_id, owner) for vm_id, owner in owners.items())
 
 
 def _others(
-    store: Store, owners: Mapping[str, str], grid: Grid, of_hosts: Mapping[str, Sequence[Found]]
+    store: Store,
+    host: str | None,
+    shown: Mapping[str, str],
+    grid: Grid,
+    of_hosts: Mapping[str, Sequence[Found]],
 ) -> OtherAccounts | None:
-    if not owners:
-        return None
-    whole, ids = _whole(grid), list(owners)
-    accounts = _vm_accounts(
-        whole,
-        owners,
-        store.ledger_points(ids, whole.from_ms, whole.to_ms, whole.step_ms),
-        store.counting_totals(ids),
-        store.vm_coverage(ids, TimeRange(grid.from_ms, grid.to_ms)),
-        _of_vms(owners, of_hosts, store.doubled(ids)),
-    )
-    return OtherAccounts(
-        count=len(accounts),
-        totals={name: sum(item.figures[name].total for item in accounts) for name in FIGURES},
-        missing=sum(item.missing for item in accounts),
-        is_balanced=all(item.is_balanced for item in accounts),
-    )
+    """Return the sum over VMs of the range that are not shown."""
+    count, missing, is_balanced = 0, 0, True
+    totals = dict.fromkeys(FIGURES, 0)
+    everyone = store.vms_of(host, TimeRange(grid.from_ms, grid.to_ms))
+    for owners in _parts(item for item in everyone if item[0] not in shown):
+        vm_ids = list(owners)
+        points = store.ledger_points(vm_ids, *_whole(grid))
+        countings = store.counting_totals(vm_ids)
+        found = _of_vms(owners, of_hosts, store.doubled(vm_ids))
+        count += len(owners)
+        for name in FIGURES:
+            totals[name] += sum(map(attrgetter(name), points))
+        missing += _missing(countings)
+        is_balanced &= _is_balanced(points, countings, list(chain.from_iterable(found.values())))
+    return OtherAccounts(count, totals, missing, is_balanced) if count else None
+
+
+def _parts(vms: Iterable[tuple[str, str]]) -> Iterator[Mapping[str, str]]:
+    """Yield VMs with their hosts, some at a time."""
+    left = iter(vms)
+    while part := dict(islice(left, _AT_ONCE)):
+        yield part
 
 
 def _by_host(found: Sequence[Found]) -> Mapping[str, Sequence[Found]]:
@@ -286,10 +307,8 @@ def _vm_account(
         vm=vm_id,
         host=host,
         figures=figures,
-        missing=sum(max(0, item.seen_total - item.stored) for item in countings),
-        is_balanced=all(_balances(point) for point in points)
-        and all(item.stored <= item.seen_total for item in countings)
-        and not any(item.leaves_open for item in found),
+        missing=_missing(countings),
+        is_balanced=_is_balanced(points, countings, found),
         findings=_codes(found),
     )
 
@@ -317,6 +336,20 @@ def _host_accounts(
         )
         for item in batches
     ]
+
+
+def _missing(countings: Sequence[CountingTotal]) -> int:
+    return sum(max(0, item.seen_total - item.stored) for item in countings)
+
+
+def _is_balanced(
+    points: Sequence[LedgerPoint], countings: Sequence[CountingTotal], found: Sequence[Found]
+) -> bool:
+    return (
+        all(_balances(point) for point in points)
+        and all(item.stored <= item.seen_total for item in countings)
+        and not any(item.leaves_open for item in found)
+    )
 
 
 def _balances(point: LedgerPoint) -> bool:

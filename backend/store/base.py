@@ -256,8 +256,8 @@ class Store(Protocol):
     def host_of(self, vm_ids: Sequence[str]) -> Mapping[str, str]:
         """Return the host's name by VM id. :raises NotFoundError: a VM is unknown"""
 
-    def vms_of(self, host: str | None, span: TimeRange) -> Mapping[str, str]:
-        """Return the host's name by id, of the VMs of a host, or of every host, that existed in the range.
+    def vms_of(self, host: str | None, span: TimeRange) -> Iterator[tuple[str, str]]:
+        """Yield id and host's name of the VMs of a host, or of every host, that existed in the range.
 
         :raises NotFoundError: there is no such host
         """

@@ -10,7 +10,8 @@ from backend.store.words import SIGNED_MAX
 from faultmodel.record import BUCKET_MS
 
 NS_PER_MS = 1_000_000
-_LIST_LENGTH = 500  # Far below what SQLite (32,766) and PostgreSQL (65,535) allow as parameters.
+MOST_AT_ONCE = 500
+"""Of a list in one statement: far below what SQLite (32,766) and PostgreSQL (65,535) allow as parameters."""
 
 _Item = TypeVar("_Item")
 Place = tuple[int, int]
@@ -19,8 +20,8 @@ Place = tuple[int, int]
 
 def chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
     """Cut a list into pieces that fit in one statement."""
-    for start in range(0, len(items), _LIST_LENGTH):
-        yield items[start : start + _LIST_LENGTH]
+    for start in range(0, len(items), MOST_AT_ONCE):
+        yield items[start : start + MOST_AT_ONCE]
 
 
 def in_buckets(bucket_s: ColumnElement[int], span: TimeRange) -> list[ColumnElement[bool]]:

@@ -132,22 +132,22 @@ class VmReads(SqlReads):
     ) -> Iterator[FaultPoint]:
         """Yield fault counts summed into steps. VMs that are not known have none."""
         with self._reading() as connection:
-            chosen = vm_queries.chosen_vms(connection, vm_ids, TimeRange(from_ms, to_ms))
-            by_arch: dict[str, dict[int, str]] = defaultdict(dict)
-            for number, (vm_id, arch) in chosen.items():
-                by_arch[arch][number] = vm_id
-            for arch, numbers in by_arch.items():
-                yield from fault_series(
-                    connection, arch, numbers, from_ms, to_ms, step_ms, split=split, counters=counters
-                )
+            for chosen in vm_queries.each_chosen(connection, vm_ids, TimeRange(from_ms, to_ms)):
+                by_arch: dict[str, dict[int, str]] = defaultdict(dict)
+                for number, (vm_id, arch) in chosen.items():
+                    by_arch[arch][number] = vm_id
+                for arch, numbers in by_arch.items():
+                    yield from fault_series(
+                        connection, arch, numbers, from_ms, to_ms, step_ms, split=split, counters=counters
+                    )
 
     def exit_points(
         self, vm_ids: Sequence[str] | None, kind: ExitKind, from_ms: int, to_ms: int, step_ms: int
     ) -> Iterator[ExitPoint]:
         """Yield exit counts of a kind, summed into steps. VMs that are not known have none."""
         with self._reading() as connection:
-            chosen = vm_queries.chosen_vms(connection, vm_ids, TimeRange(from_ms, to_ms))
-            yield from counts.exit_series(connection, chosen, kind, from_ms, to_ms, step_ms)
+            for chosen in vm_queries.each_chosen(connection, vm_ids, TimeRange(from_ms, to_ms)):
+                yield from counts.exit_series(connection, chosen, kind, from_ms, to_ms, step_ms)
 
     def exit_reasons(self, vm_id: str, span: TimeRange) -> Sequence[ExitReasonCount]:
         """Return every exit by reason and errno, most first. :raises NotFoundError: there is no such VM"""
@@ -168,7 +168,7 @@ class VmReads(SqlReads):
         with self._reading() as connection:
             chosen = None
             if vm_ids is not None:
-                known = vm_queries.chosen_vms(connection, vm_ids, span)
+                known = vm_queries.chosen_vms(connection, vm_ids)
                 chosen = {number: arch for number, (_, arch) in known.items()}
             return exits.read_exits(connection, chosen, kind, span, limit=limit, before=before)
 
@@ -209,12 +209,12 @@ class VmReads(SqlReads):
         with self._reading() as connection:
             return vm_queries.hosts_of(connection, vm_ids)
 
-    def vms_of(self, host: str | None, span: TimeRange) -> Mapping[str, str]:
-        """Return the host's name by id, of the VMs of a host, or of all, that existed in the range."""
+    def vms_of(self, host: str | None, span: TimeRange) -> Iterator[tuple[str, str]]:
+        """Yield id and host's name of the VMs of a host, or of all, that existed in the range."""
         with self._reading() as connection:
-            return vm_queries.vms_of(connection, host, span)
+            yield from vm_queries.vms_of(connection, host, span)
 
     @staticmethod
     def _numbers(connection: Connection, vm_ids: Sequence[str]) -> Mapping[int, str]:
-        chosen = vm_queries.chosen_vms(connection, vm_ids, TimeRange())
+        chosen = vm_queries.chosen_vms(connection, vm_ids)
         return {number: vm_id for number, (vm_id, _) in chosen.items()}

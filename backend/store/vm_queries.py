@@ -1,7 +1,7 @@
 """VMs as they are asked for: found, with their totals and rates in a range."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, or_, select
@@ -11,7 +11,7 @@ from backend.errors import NotFoundError
 from backend.store.counts import ExitTotals, exit_totals, fault_totals
 from backend.store.coverage import MsSpan, boot_spans, covered_ms, read_boot_coverage
 from backend.store.hosts import host_number
-from backend.store.ranges import NS_PER_MS, bounded, chunks
+from backend.store.ranges import MOST_AT_ONCE, NS_PER_MS, bounded, chunks
 from backend.store.tables import hosts, vms
 from backend.store.values import TimeRange, VmFilter, VmPlace, VmSummary
 from backend.store.words import SIGNED_MAX
@@ -34,6 +34,7 @@ _places = (
     .join(hosts, hosts.c.id == vms.c.host_id)
     .where(vms.c.public_id.in_(bindparam("ids", expanding=True)))
 )
+_known = select(vms.c.id, vms.c.public_id, vms.c.arch, hosts.c.name).join(hosts, hosts.c.id == vms.c.host_id)
 
 
 def find_vms(
@@ -71,31 +72,49 @@ def vm_number(connection: Connection, vm_id: str) -> tuple[int, str]:
     return row.id, row.arch
 
 
-def chosen_vms(
-    connection: Connection, vm_ids: Sequence[str] | None, span: TimeRange
-) -> Mapping[int, tuple[str, str]]:
-    """Return id and architecture, by number, of the VMs of these ids, or of every VM in the range."""
-    columns = select(vms.c.id, vms.c.public_id, vms.c.arch)
-    if vm_ids is None:
-        everyone = columns.join(hosts, hosts.c.id == vms.c.host_id).where(*alive_in(span))
-        return {number: (vm_id, arch) for number, vm_id, arch in connection.execute(everyone)}
+def chosen_vms(connection: Connection, vm_ids: Sequence[str]) -> Mapping[int, tuple[str, str]]:
+    """Return id and architecture, by number, of the VMs of these ids that are known."""
     found: dict[int, tuple[str, str]] = {}
     for some in chunks(storable(vm_ids)):
-        rows = connection.execute(columns.where(vms.c.public_id.in_(some)))
-        found.update((number, (vm_id, arch)) for number, vm_id, arch in rows)
+        rows = connection.execute(_known.where(vms.c.public_id.in_(some)))
+        found.update((row.id, (row.public_id, row.arch)) for row in rows)
     return found
 
 
-def vms_of(connection: Connection, host: str | None, span: TimeRange) -> Mapping[str, str]:
-    """Return the host's name by id, of the VMs of a host, or of every host, that existed in the range.
+def each_chosen(
+    connection: Connection, vm_ids: Sequence[str] | None, span: TimeRange
+) -> Iterator[Mapping[int, tuple[str, str]]]:
+    """Yield the same, some at a time; where None, of every VM that existed in the range."""
+    if vm_ids is not None:
+        for some in chunks(vm_ids):
+            yield chosen_vms(connection, some)
+        return
+    for rows in _in_pages(connection, alive_in(span)):
+        yield {row.id: (row.public_id, row.arch) for row in rows}
+
+
+def vms_of(connection: Connection, host: str | None, span: TimeRange) -> Iterator[tuple[str, str]]:
+    """Yield id and host's name of the VMs of a host, or of every host, that existed in the range.
 
     :raises NotFoundError: there is no such host
     """
-    statement = select(vms.c.public_id, hosts.c.name).join(hosts, hosts.c.id == vms.c.host_id)
+    conditions = alive_in(span)
     if host is not None:
-        statement = statement.where(vms.c.host_id == host_number(connection, host))
-    rows = connection.execute(statement.where(*alive_in(span)).order_by(vms.c.public_id))
-    return {row.public_id: row.name for row in rows}
+        conditions.append(vms.c.host_id == host_number(connection, host))
+    for rows in _in_pages(connection, conditions):
+        for row in rows:
+            yield row.public_id, row.name
+
+
+def _in_pages(
+    connection: Connection, conditions: Sequence[ColumnElement[bool]]
+) -> Iterator[Sequence[Row[int, str, str, str]]]:
+    """Yield VMs that fulfil conditions, some at a time: all of a large fleet take much memory."""
+    reached = -1
+    statement = _known.where(*conditions, vms.c.id > bindparam("reached")).order_by(vms.c.id)
+    while rows := connection.execute(statement.limit(MOST_AT_ONCE), {"reached": reached}).all():
+        yield rows
+        reached = rows[-1].id
 
 
 def hosts_of(connection: Connection, vm_ids: Sequence[str]) -> Mapping[str, str]:

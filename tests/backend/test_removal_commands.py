@@ -79,7 +79,7 @@ def test_a_vm_is_removed_when_it_is_confirmed(filled: str, capsys: pytest.Captur
     assert status == 0
     assert "left: 2 hosts, 1 VMs, 50 faults, 2 batches" in printed
     with closing(open_store(filled)) as store:
-        assert set(store.vms_of(None, TimeRange())) == {OTHER_VM}
+        assert set(dict(store.vms_of(None, TimeRange()))) == {OTHER_VM}
 
 
 def test_what_a_token_brought_is_found_and_removed(filled: str, capsys: pytest.CaptureFixture[str]) -> None:

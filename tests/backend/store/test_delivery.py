@@ -74,7 +74,7 @@ def _stored(store: Store) -> tuple[Totals, Totals, Totals, Totals]:
         (row.arch, row.record.vm, row.record.vcpu)
         for row in store.exits(None, None, ALWAYS, limit=1000, before=None)
     )
-    vm_ids = list(store.vms_of(None, ALWAYS))
+    vm_ids = list(dict(store.vms_of(None, ALWAYS)))
     records: Totals = Counter(
         (row.arch, row.record.vm, row.record.vcpu)
         for vm_id in vm_ids

@@ -132,7 +132,7 @@ def test_a_machine_that_is_renamed_is_found_and_counts_on(store: Store) -> None:
         batch = second(at_s, ONE, name=name, sequence=sequence)
         assert store.apply(batch, received_ns(at_s))
     assert found(store) == [(FindingCode.RENAMED, ["a", "b"])]
-    vms = store.vms_of(None, ALWAYS)
+    vms = dict(store.vms_of(None, ALWAYS))
     assert sorted(vms.values()) == ["a", "b"]
     # The programs counted on: what is stored under the old name is not missing under the new one.
     totals = store.counting_totals(list(vms))
@@ -143,7 +143,7 @@ def test_what_is_missing_of_a_renamed_host_is_missing(store: Store) -> None:
     for at_s in (0, 2, 3, 5):
         name, sequence = ("a", at_s) if at_s < 3 else ("b", at_s - 3)
         store.apply(second(at_s, ONE, name=name, sequence=sequence), received_ns(at_s))
-    (renamed,) = store.vms_of("b", ALWAYS)
+    (renamed,) = dict(store.vms_of("b", ALWAYS))
     (total,) = store.counting_totals([renamed])
     assert total.seen_total - total.stored == 20
 

@@ -1,0 +1,107 @@
+"""What is asked of every VM of a range takes no memory for those that are not shown."""
+
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
+
+from backend.query.account import FIGURES, account
+from backend.query.grid import Grid
+from backend.store.base import Store
+from backend.store.values import Split, TimeRange
+from faultmodel.record import ExitKind
+from tests.batches import (
+    NS_PER_S,
+    START_MS,
+    START_NS,
+    exit_count,
+    fault_count,
+    ledger_entry,
+    make_batch,
+    make_host,
+    make_vm,
+)
+
+NUMBER = 4800
+STEPS = (START_MS, START_MS + 10_000, 1000)
+GRID = Grid(*STEPS)
+NOW_NS = START_NS + 10 * NS_PER_S
+
+
+def vm_id(number: int) -> str:
+    """Return the id of a VM."""
+    return f"{number:016x}"
+
+
+@pytest.fixture
+def fleet(store: Store) -> Store:
+    """Return a store with many VMs of two hosts, each of which faults once more than its number."""
+    for host in (1, 2):
+        for part in range(host - 1, NUMBER // 800, 2):
+            ids = range(part * 800, part * 800 + 800)
+            batch = make_batch(
+                part,
+                host=make_host(f"host-{host}"),
+                stream=f"{host:032x}",
+                vms=[make_vm(vm_id(number)) for number in ids],
+                fault_counts=[fault_count(vm_id(number), faults=number + 1) for number in ids],
+                exit_counts=[exit_count(vm_id(number)) for number in ids],
+            )
+            assert store.apply(batch, NOW_NS)
+    return store
+
+
+@pytest.mark.parametrize("host", [None, "host-2"])
+def test_the_vms_of_which_most_was_seen_have_their_own_account(fleet: Store, host: str | None) -> None:
+    numbers = [number for number in range(NUMBER) if host is None or number // 800 % 2]
+    found = account(fleet, None, host, GRID, NOW_NS, most=3)
+    assert [(item.vm, item.figures["seen"].total) for item in found.vms] == [
+        (vm_id(number), number + 1) for number in reversed(numbers[-3:])
+    ]
+    assert found.others is not None
+    assert (found.others.count, found.others.missing) == (len(numbers) - 3, 0)
+    assert found.others.is_balanced
+    seen = sum(number + 1 for number in numbers[:-3])
+    assert found.others.totals == {
+        name: seen for name in FIGURES if name in ("seen", "counted", "sampled_out")
+    } | {name: 0 for name in FIGURES if name not in ("seen", "counted", "sampled_out")}
+
+
+def test_one_of_many_others_that_lacks_something_is_noticed(fleet: Store) -> None:
+    # Of this one a batch before was lost.
+    entry = ledger_entry(vm_id(7), second=0, seen=1, seen_total=50)
+    lacks = make_batch(
+        99,
+        host=make_host("host-1"),
+        stream=f"{1:032x}",
+        vms=[make_vm(vm_id(7))],
+        fault_counts=[fault_count(vm_id(7))],
+        ledger=[entry],
+    )
+    assert fleet.apply(lacks, NOW_NS)
+    found = account(fleet, None, None, GRID, NOW_NS, most=3)
+    assert found.others is not None
+    assert (found.others.count, found.others.missing) == (NUMBER - 3, 50 - 8 - 1)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda store: account(store, None, None, GRID, NOW_NS, most=3),
+        lambda store: sum(
+            point.counters["faults"]
+            for point in store.fault_points(None, *STEPS, split=Split(word=True), counters=("faults",))
+        ),
+        lambda store: sum(point.count for point in store.exit_points(None, ExitKind.MEMORY_FAULT, *STEPS)),
+        lambda store: sum(1 for _ in store.vms_of(None, TimeRange())),
+    ],
+)
+def test_vms_that_are_not_shown_are_not_kept(fleet: Store, ask: Callable[[Store], object]) -> None:
+    ask(fleet)
+    tracemalloc.start()
+    try:
+        ask(fleet)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 500 * NUMBER

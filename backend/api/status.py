@@ -8,8 +8,8 @@ from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.query.costs import recent_costs
-from backend.query.findings import find
-from backend.query.readiness import what_is_missing
+from backend.query.findings import find_among
+from backend.query.readiness import what_is_missing, why_not_traced
 from backend.store.hosts import TOLD_RECORDINGS
 from backend.times import rfc3339_ns
 
@@ -23,14 +23,17 @@ def show_status(services: ServicesDep) -> schemas.Status:
     """Show what the server is, and each host: its probes, what it lost, and when it was last heard of."""
     now_ns = services.now_ns()
     expects_collector = services.settings.expects_collector
-    missing = what_is_missing(services.store, expects_collector=expects_collector, now_ms=services.now_ms)
+    missing = what_is_missing(services.store, expects_collector=False, now_ms=services.now_ms)
     services.refusals.write()
     with services.store.snapshot():
         hosts = services.store.hosts(recordings=TOLD_RECORDINGS)
-        left_out = services.store.known_hosts(recordings=TOLD_RECORDINGS).left_out
+        known = services.store.known_hosts(recordings=TOLD_RECORDINGS)
         news = services.store.news()
         costs = recent_costs(services.store, services.now_ms, _RECENT_MS)
-        found = find(services.store, now_ns)
+        newest_ns = services.store.newest_received_ns()
+        found = find_among(services.store, hosts, known.taken_ns, newest_ns, now_ns)
+    if expects_collector and not missing:
+        missing = why_not_traced(hosts, newest_ns, services.now_ms)
     return schemas.Status(
         version=services.version,
         database=services.settings.database_kind,
@@ -42,7 +45,7 @@ def show_status(services: ServicesDep) -> schemas.Status:
         news=news,
         asks_for_token=services.settings.requires_tokens,
         hosts=[host_body(host, costs.get(host.name), services.now_ms) for host in hosts],
-        recordings_left_out=left_out,
+        recordings_left_out=known.left_out,
         findings=[finding_body(item) for item in found[:_MOST_FINDINGS]],
         findings_left_out=max(0, len(found) - _MOST_FINDINGS),
     )

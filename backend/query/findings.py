@@ -1,7 +1,7 @@
 """What is wrong with how hosts are traced: noticed, refused, or expected and never there."""
 
 from collections import defaultdict
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -73,11 +73,18 @@ class Found:
 def find(store: Store, now_ns: int) -> Sequence[Found]:
     """Return everything that is wrong, what goes on first, then the newest."""
     with store.snapshot():
-        hosts, tokens = store.hosts(recordings=0), store.tokens()
-        taken_ns = store.known_hosts(recordings=0).taken_ns
+        hosts, taken_ns = store.hosts(recordings=0), store.known_hosts(recordings=0).taken_ns
+        return find_among(store, hosts, taken_ns, store.newest_received_ns(), now_ns)
+
+
+def find_among(
+    store: Store, hosts: Sequence[HostStatus], taken_ns: Mapping[str, int], newest_ns: int, now_ns: int
+) -> Sequence[Found]:
+    """Return the same where the hosts, all that are live, were read, and when a batch was taken last."""
+    with store.snapshot():
+        tokens = store.tokens()
         used = frozenset(store.tokens_that_brought(""))
         refusals, noticed = store.refusals(), store.findings()
-        newest_ns = store.newest_received_ns()
     found = [
         Found(
             code=Code(item.code.value),

@@ -30,6 +30,14 @@ def what_is_missing(store: Store, *, expects_collector: bool, now_ms: int) -> st
         newest_ns = store.newest_received_ns()
     except StoreError as exc:
         return str(exc)
+    return why_not_traced(hosts, newest_ns, now_ms)
+
+
+def why_not_traced(hosts: Sequence[HostStatus], newest_ns: int, now_ms: int) -> str:
+    """Return why no host is being traced, in words; empty where one is.
+
+    :param newest_ns: when a batch was taken last, UTC
+    """
     wrong = what_is_wrong(now_ms * _NS_PER_MS, newest_ns)
     if wrong:
         return wrong

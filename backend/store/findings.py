@@ -19,6 +19,7 @@ _placed = select(findings, _place.label("place")).subquery()
 _newest = (
     select(_placed).where(_placed.c.place <= _MOST).order_by(_placed.c.last_ns.desc(), _placed.c.host_id)
 )
+_names = select(hosts.c.id, hosts.c.name)
 _OF_TWO_HOSTS = (FindingCode.TWO_NAMES, FindingCode.RENAMED)
 
 
@@ -26,9 +27,7 @@ def read_findings(connection: Connection) -> Sequence[Finding]:
     """Return findings, newest first: of each host and code the newest. Two hosts that each found the other
     are one.
     """
-    names: Mapping[int, str] = {
-        row.id: row.name for row in connection.execute(select(hosts.c.id, hosts.c.name))
-    }
+    names: Mapping[int, str] = {row.id: row.name for row in connection.execute(_names)}
     rows = connection.execute(_newest).all()
     found: dict[object, Finding] = {}
     for row in rows:

@@ -16,6 +16,16 @@ from faultmodel.wire import Batch
 RECORDS = "records"
 """Kind of the event that says how guest faults are recorded from now on."""
 _events = host_events.c
+_newest_of_host = (
+    select(_events.id)
+    .where(_events.host_id == hosts.c.id, _events.kind == RECORDS)
+    .order_by(_events.time_ns.desc(), _events.id.desc())
+    .limit(1)
+    .correlate(hosts)
+    .scalar_subquery()
+)
+# Built once: to build a statement takes longer than to execute it.
+_newest = select(host_events).join(hosts, _events.id == _newest_of_host)
 
 
 def add_events(writer: Writer, host_id: int, batch: Batch) -> None:
@@ -60,16 +70,7 @@ def read_events(
 
 def newest_recording(connection: Connection) -> Mapping[int, HostEvent]:
     """Return hosts' newest events of kind ``records``, by the host's number."""
-    newest = (
-        select(_events.id)
-        .where(_events.host_id == hosts.c.id, _events.kind == RECORDS)
-        .order_by(_events.time_ns.desc(), _events.id.desc())
-        .limit(1)
-        .correlate(hosts)
-        .scalar_subquery()
-    )
-    rows = connection.execute(select(host_events).join(hosts, _events.id == newest))
-    return {row.host_id: _event(row) for row in rows}
+    return {row.host_id: _event(row) for row in connection.execute(_newest)}
 
 
 def _event(row: Row[Any]) -> HostEvent:

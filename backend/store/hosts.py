@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Integer, bindparam, func, not_, or_, select, true, update
+from sqlalchemy import Connection, Integer, Select, bindparam, func, not_, or_, select, update
 from sqlalchemy.engine import Row
 
 from backend.errors import NotFoundError, NotNowError, StoreError
@@ -56,6 +57,8 @@ _of_stream = (
     .order_by(hosts.c.id)
 )
 _this_host = update(hosts).where(hosts.c.id == bindparam("number"))
+_heard_of = select(hosts.c.reported_name, hosts.c.is_recording, hosts.c.last_batch_ns)
+_names = select(hosts.c.id, hosts.c.name).order_by(hosts.c.name)
 
 
 def named_first(connection: Connection, host: Host, stream: str) -> Host:
@@ -168,23 +171,19 @@ def read_hosts(connection: Connection, recordings: int | None) -> Sequence[HostS
     """Return every host that is traced live, and so many recordings, by name."""
     lost = lost_ever(connection)
     recording = newest_recording(connection)
-    told = select(hosts).where(_is_told(recordings)).order_by(hosts.c.name)
-    rows = connection.execute(told).all()
+    rows = connection.execute(_told(recordings)).all()
     return [_status(row, lost.get(row.id, {}), recording.get(row.id)) for row in rows]
 
 
 def known_hosts(connection: Connection, recordings: int) -> KnownHosts:
     """Return which hosts there are, and the names of those that ``read_hosts`` tells of."""
-    told = select(hosts.c.name).where(_is_told(recordings)).order_by(hosts.c.name)
-    rows = connection.execute(
-        select(hosts.c.reported_name, hosts.c.is_recording, hosts.c.last_batch_ns)
-    ).all()
+    rows = connection.execute(_heard_of).all()
     taken_ns: dict[str, int] = {}
     for row in rows:
         # A recording that is called as a live host is no sign of that one.
         for name in _names_above(row.reported_name) if row.is_recording else [row.reported_name]:
             taken_ns[name] = max(row.last_batch_ns, taken_ns.get(name, 0))
-    return KnownHosts(connection.scalars(told).all(), taken_ns, len(rows))
+    return KnownHosts(connection.scalars(_told_names(recordings)).all(), taken_ns, len(rows))
 
 
 def _names_above(name: str) -> Iterator[str]:
@@ -192,10 +191,18 @@ def _names_above(name: str) -> Iterator[str]:
     return (BELOW.join(parts[:count]) for count in range(1, len(parts)))
 
 
-def _is_told(recordings: int | None) -> ColumnElement[bool]:
+@cache  # To build a statement takes longer than to execute it.
+def _told(recordings: int | None) -> Select[Any]:
+    told = select(hosts).order_by(hosts.c.name)
     if recordings is None:
-        return true()
-    return or_(not_(hosts.c.is_recording), hosts.c.id.in_(_newest_recordings.limit(recordings)))
+        return told
+    newest = _newest_recordings.limit(recordings)
+    return told.where(or_(not_(hosts.c.is_recording), hosts.c.id.in_(newest)))
+
+
+@cache
+def _told_names(recordings: int) -> Select[Any]:
+    return _told(recordings).with_only_columns(hosts.c.name)
 
 
 def host_names(connection: Connection, names: Sequence[str] | None) -> Mapping[int, str]:
@@ -203,7 +210,7 @@ def host_names(connection: Connection, names: Sequence[str] | None) -> Mapping[i
 
     :raises NotFoundError: there is no host of a name
     """
-    rows = connection.execute(select(hosts.c.id, hosts.c.name).order_by(hosts.c.name)).all()
+    rows = connection.execute(_names).all()
     if names is not None:
         known = {row.name for row in rows}
         for name in names:

@@ -19,6 +19,7 @@ from faultmodel.wire import Batch
 OTHER = "other"
 """Kind of losses of kinds that are one too many for a host: each is a line of every answer about it."""
 _BUCKET_NS = BUCKET_MS * NS_PER_MS
+_totals = select(loss_totals)
 
 
 def add_losses(writer: Writer, host_id: int, batch: Batch, received_ns: int) -> None:
@@ -46,7 +47,7 @@ def _known_kinds(connection: Connection, host_id: int, lost: Sequence[Loss]) -> 
 def lost_ever(connection: Connection) -> Mapping[int, Mapping[str, int]]:
     """Return everything that hosts lost, by the host's number and kind."""
     lost: dict[int, dict[str, int]] = defaultdict(dict)
-    for host_id, kind, count in connection.execute(select(loss_totals)):
+    for host_id, kind, count in connection.execute(_totals):
         lost[host_id][kind] = count
     return lost
 

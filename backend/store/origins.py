@@ -14,6 +14,12 @@ from backend.store.writer import Writer, columns_of
 _known = select(stream_tokens.c.token).where(
     stream_tokens.c.stream_id == bindparam("of_stream"), stream_tokens.c.token == bindparam("shown")
 )
+_beginning_so = (
+    select(stream_tokens.c.token)
+    .distinct()
+    .where(stream_tokens.c.token != "", stream_tokens.c.token.startswith(bindparam("prefix")))
+    .order_by(stream_tokens.c.token)
+)
 
 
 def remember_token(writer: Writer, stream_id: int, token: str) -> None:
@@ -60,6 +66,4 @@ def read_brought(connection: Connection, token: str) -> Brought:
 
 def known_tokens(connection: Connection, prefix: str) -> Sequence[str]:
     """Return the hashes of tokens, revoked ones too, that brought something and begin so."""
-    statement = select(stream_tokens.c.token).distinct()
-    known = stream_tokens.c.token != "", stream_tokens.c.token.startswith(prefix)
-    return list(connection.scalars(statement.where(*known).order_by(stream_tokens.c.token)))
+    return list(connection.scalars(_beginning_so, {"prefix": prefix}))

@@ -44,6 +44,7 @@ from faultmodel.record import Span
 from faultmodel.wire import Batch
 
 # Built once: it is executed for every batch.
+_tokens = select(tokens_table).order_by(tokens_table.c.sha256)
 _token = select(tokens_table).where(tokens_table.c.sha256 == bindparam("hash"))
 
 
@@ -140,7 +141,7 @@ class SqlStore(VmReads, HostReads):
     def tokens(self) -> Sequence[Token]:
         """Return every token's hash."""
         with self._reading() as connection:
-            rows = connection.execute(select(tokens_table).order_by(tokens_table.c.sha256))
+            rows = connection.execute(_tokens)
             return [Token(row.sha256, row.kind, row.host, row.created_ns) for row in rows]
 
     def token(self, sha256: str) -> Token | None:

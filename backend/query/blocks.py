@@ -2,7 +2,9 @@
 second has to read nothing from the database.
 
 A block holds the counts of all VMs in [index * length, (index + 1) * length) seconds, for one of
-``LENGTHS_S``. Those that are kept are of one version of the store, and go on to the next in one of two ways:
+``LENGTHS_S``. Beside them the sums of some whole ranges are kept, those that were asked for last: a page
+asks for the same one until its ends move by a step. All that is kept is of one version of the store, and goes
+on to the next in one of two ways:
 
 - Where the store knows all that was counted in between (``Store.counted_between``), that is added to them. Of
   the seconds after the last in which anything was counted, all blocks are known unread: they were empty.
@@ -33,10 +35,12 @@ Sums = Mapping[int, int]
 """Counts by a VM's number. A VM without any is not there."""
 NONE: Sums = {}
 Key = tuple[ExitKind | None, int, int]
-"""What is counted (None: guest faults), the length of the block in s, its index."""
+"""What is counted (None: guest faults), the first second, the one after the last."""
 Bounds = tuple[int, int]
 """The first second that may have counts, and the one after the last."""
 _KINDS = (None, *ExitKind)
+_MOST_RANGES = 64
+"""That are no blocks: each is looked at whenever something was counted."""
 
 
 class Blocks:
@@ -45,6 +49,8 @@ class Blocks:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._kept: OrderedDict[Key, Sums] = OrderedDict()
+        self._ranges: dict[Key, None] = {}
+        """Those that are kept and no blocks, the oldest first."""
         self._cells = 0
         self._version: Version | None = None
         self._bounds: Bounds = (0, 0)
@@ -102,7 +108,7 @@ class Blocks:
         for length_s in LENGTHS_S:
             for index in range(-(-end_s // length_s), -(-new_end_s // length_s)):
                 for kind in _KINDS:
-                    self._put((kind, length_s, index), NONE)
+                    self._put(block_key(kind, length_s, index), NONE)
         self._add(counted)
         self._evict()
         self._be_at(version, (min([first_s, *seconds]), new_end_s))
@@ -113,7 +119,10 @@ class Blocks:
         for item in counted:
             for (kind, second), sums in item.items():
                 for length_s in LENGTHS_S:
-                    additions[kind, length_s, second // length_s].append(sums)
+                    additions[block_key(kind, length_s, second // length_s)].append(sums)
+                for key in self._ranges:
+                    if key[0] == kind and key[1] <= second < key[2]:
+                        additions[key].append(sums)
         for key, some in additions.items():
             kept = self._kept.get(key)
             if kept is not None:
@@ -137,10 +146,15 @@ class Blocks:
 
     def _put(self, key: Key, sums: Sums) -> None:
         self._drop(key)
+        if not _is_block(key):
+            self._ranges[key] = None
+            if len(self._ranges) > _MOST_RANGES:
+                self._drop(next(iter(self._ranges)))
         self._kept[key] = sums
         self._cells += 1 + len(sums)
 
     def _drop(self, key: Key) -> None:
+        self._ranges.pop(key, None)
         found = self._kept.pop(key, None)
         if found is not None:
             self._cells -= 1 + len(found)
@@ -163,13 +177,26 @@ def added(blocks: Iterable[Sums]) -> Sums:
     all_blocks = [block for block in blocks if block]
     if len(all_blocks) == 1:
         return all_blocks[0]
-    sums: dict[int, int] = {}
+    largest = max(all_blocks, key=len, default=NONE)
+    sums = dict(largest)
+    known = sums.get
     for block in all_blocks:
-        for vm, count in block.items():
-            sums[vm] = sums.get(vm, 0) + count
+        if block is not largest:
+            for vm, count in block.items():
+                sums[vm] = known(vm, 0) + count
     return sums
 
 
+def block_key(kind: ExitKind | None, length_s: int, index: int) -> Key:
+    """Return what a block is kept by."""
+    return kind, index * length_s, (index + 1) * length_s
+
+
+def _is_block(key: Key) -> bool:
+    length_s = key[2] - key[1]
+    return length_s in LENGTHS_S and key[1] % length_s == 0
+
+
 def end_ms(key: Key) -> int:
-    """Return when a block ends, UTC ms."""
-    return (key[2] + 1) * key[1] * _MS
+    """Return when what a key names ends, UTC ms."""
+    return key[2] * _MS

@@ -8,7 +8,7 @@ at hand, as behind the start of a range that moves; else the database sums them.
 from collections.abc import Iterator, Mapping, Sequence
 
 from backend.errors import ParameterError
-from backend.query.blocks import LENGTHS_S, NONE, Blocks, Key, Sums, added
+from backend.query.blocks import LENGTHS_S, NONE, Blocks, Key, Sums, added, block_key
 from backend.store.changes import Version
 from backend.store.errors import check_time
 from faultmodel.record import ExitKind
@@ -52,28 +52,33 @@ class View:
                 yield ()
                 continue
             blocks = range(start_s // length_s, min(start_s + step_s, to_s) // length_s)
-            yield [self._block((counted, length_s, index)) for index in blocks]
+            yield [self._block(counted, length_s, index) for index in blocks]
 
     def total(self, counted: ExitKind | None, from_s: int, to_s: int) -> Sums:
         """Return what every VM counted in [from_s, to_s)."""
-        found: list[Sums] = []
-        from_s, to_s = max(from_s, self._first_s), min(to_s, self._end_s)
-        for length_s, first, end in _parts(from_s, to_s):
-            self._load(counted, length_s, first, end)
-            found += [self._block((counted, length_s, index)) for index in range(first, end)]
-        return added(found)
+        key = counted, from_s, to_s
+        total = self._found(key)
+        if total is None:
+            found: list[Sums] = []
+            for length_s, first, end in _parts(max(from_s, self._first_s), min(to_s, self._end_s)):
+                self._load(counted, length_s, first, end)
+                found += [self._block(counted, length_s, index) for index in range(first, end)]
+            total = added(found)
+            self._add({key: total})
+        return total
 
-    def _block(self, key: Key) -> Sums:
+    def _block(self, counted: ExitKind | None, length_s: int, index: int) -> Sums:
+        key = block_key(counted, length_s, index)
         found = self._found(key)
         if found is None:
             # Another reader's blocks took its place meanwhile.
-            self._load(key[0], key[1], key[2], key[2] + 1)
+            self._load(counted, length_s, index, index + 1)
             found = self._own[key]
         return found
 
     def _found(self, key: Key) -> Sums | None:
-        _, length_s, index = key
-        if (index + 1) * length_s <= self._first_s or index * length_s >= self._end_s:
+        _, from_s, to_s = key
+        if to_s <= self._first_s or from_s >= self._end_s:
             # No VM was there yet, or none has been seen so late.
             return NONE
         own = self._own.get(key)
@@ -83,13 +88,15 @@ class View:
         """Have the blocks with these indices."""
         first = max(first, self._first_s // length_s)
         end = min(end, -(-self._end_s // length_s))
-        missing = [index for index in range(first, end) if self._found((counted, length_s, index)) is None]
+        missing = [
+            index for index in range(first, end) if self._found(block_key(counted, length_s, index)) is None
+        ]
         shorter = LENGTHS_S[LENGTHS_S.index(length_s) - 1] if length_s > 1 else 0
         made = [
             index
             for index in missing
             if shorter
-            and ((index + 1) * length_s > self._fresh_from_s or self._is_at_hand((counted, length_s, index)))
+            and ((index + 1) * length_s > self._fresh_from_s or self._is_at_hand(counted, length_s, index))
         ]
         for start, stop in _runs([index for index in missing if index not in made]):
             self._read(counted, length_s, start, stop)
@@ -98,23 +105,22 @@ class View:
             self._load(counted, shorter, start * times, stop * times)
             self._add(
                 {
-                    (counted, length_s, index): added(
-                        self._block((counted, shorter, index * times + part)) for part in range(times)
+                    block_key(counted, length_s, index): added(
+                        self._block(counted, shorter, index * times + part) for part in range(times)
                     )
                     for index in range(start, stop)
                 }
             )
 
-    def _is_at_hand(self, key: Key) -> bool:
+    def _is_at_hand(self, counted: ExitKind | None, length_s: int, index: int) -> bool:
         """Tell whether a block need not be read: it is there, or all shorter ones that make it are."""
-        if self._found(key) is not None:
+        if self._found(block_key(counted, length_s, index)) is not None:
             return True
-        counted, length_s, index = key
         if length_s == LENGTHS_S[0]:
             return False
         shorter = LENGTHS_S[LENGTHS_S.index(length_s) - 1]
         times = length_s // shorter
-        return all(self._is_at_hand((counted, shorter, index * times + part)) for part in range(times))
+        return all(self._is_at_hand(counted, shorter, index * times + part) for part in range(times))
 
     def _read(self, counted: ExitKind | None, length_s: int, first: int, end: int) -> None:
         check_time()
@@ -122,17 +128,17 @@ class View:
         span = (first * length_s * _MS, end * length_s * _MS, length_s * _MS)
         kinds: Sequence[ExitKind | None] = [None] if counted is None else list(ExitKind)
         found: dict[Key, dict[int, int]] = {
-            (kind, length_s, index): {} for kind in kinds for index in range(first, end)
+            block_key(kind, length_s, index): {} for kind in kinds for index in range(first, end)
         }
         if counted is None:
             for vm, step, faults in store.fault_sums(*span):
                 if faults:
-                    found[None, length_s, first + step][vm] = faults
+                    found[block_key(None, length_s, first + step)][vm] = faults
         else:
             for vm, step, counts in store.exit_sums(*span):
                 for kind, count in zip(ExitKind, counts, strict=True):
                     if count:
-                        found[kind, length_s, first + step][vm] = count
+                        found[block_key(kind, length_s, first + step)][vm] = count
         self._add(found)
 
     def _add(self, blocks: Mapping[Key, Sums]) -> None:

@@ -1,7 +1,7 @@
 """What is wrong with how hosts are traced: noticed, refused, or expected and never there."""
 
 from collections import defaultdict
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -85,6 +85,8 @@ def find_among(
         tokens = store.tokens()
         used = frozenset(store.tokens_that_brought(""))
         refusals, noticed = store.refusals(), store.findings()
+        unused = [token for token in tokens if token.sha256 not in used and token.host not in taken_ns]
+        of_unknown = frozenset(store.recordings_of_unknown_tokens() if unused else ())
     found = [
         Found(
             code=Code(item.code.value),
@@ -101,7 +103,8 @@ def find_among(
     found += [_refused(alike, taken_ns.get(alike[0].host), now_ns) for alike in refused.values()]
     found += _server_clock(now_ns, newest_ns)
     found += _clocks_ahead(hosts, now_ns)
-    found += _never_delivered([token for token in tokens if token.sha256 not in used], taken_ns)
+    # Who brought something to an earlier release is not known: perhaps a host of a recording's very name.
+    found += _never_delivered([token for token in unused if token.host not in of_unknown])
     return sorted(found, key=lambda item: (not item.is_current, -(item.last_ns or now_ns)))
 
 
@@ -160,10 +163,10 @@ def _clocks_ahead(hosts: Sequence[HostStatus], now_ns: int) -> Sequence[Found]:
     ]
 
 
-def _never_delivered(tokens: Sequence[Token], known: Container[str]) -> Sequence[Found]:
+def _never_delivered(tokens: Sequence[Token]) -> Sequence[Found]:
     since: dict[str, list[int]] = {}
     for token in tokens:
-        if token.kind == _INGEST and token.host is not None and token.host not in known:
+        if token.kind == _INGEST and token.host is not None:
             since.setdefault(token.host, []).extend([] if token.created_ns is None else [token.created_ns])
     return [
         Found(code=Code.NEVER_DELIVERED, hosts=[name], since_ns=min(times, default=None))

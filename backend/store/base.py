@@ -217,6 +217,9 @@ class Store(Protocol):
     def tokens_that_brought(self, prefix: str) -> Sequence[str]:
         """Return the hashes of tokens, revoked ones too, that brought something and begin so."""
 
+    def recordings_of_unknown_tokens(self) -> Sequence[str]:
+        """Return the names of recordings of which an earlier release stored something."""
+
     def brought(self, token: str) -> Brought:
         """Return what came by a token."""
 

@@ -21,6 +21,14 @@ _beginning_so = (
     .order_by(stream_tokens.c.token)
 )
 
+_recordings_of_unknown = (
+    select(hosts.c.reported_name)
+    .join(streams, streams.c.host_id == hosts.c.id)
+    .join(stream_tokens, stream_tokens.c.stream_id == streams.c.id)
+    .where(hosts.c.is_recording, stream_tokens.c.token == "")
+    .distinct()
+)
+
 
 def remember_token(writer: Writer, stream_id: int, token: str) -> None:
     """Remember that a token, by its hash, brought a batch of a stream."""
@@ -67,3 +75,8 @@ def read_brought(connection: Connection, token: str) -> Brought:
 def known_tokens(connection: Connection, prefix: str) -> Sequence[str]:
     """Return the hashes of tokens, revoked ones too, that brought something and begin so."""
     return list(connection.scalars(_beginning_so, {"prefix": prefix}))
+
+
+def recordings_of_unknown_tokens(connection: Connection) -> Sequence[str]:
+    """Return the names that recordings gave which a token that is not known brought."""
+    return connection.scalars(_recordings_of_unknown).all()

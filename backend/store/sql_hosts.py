@@ -130,6 +130,11 @@ class HostReads(SqlReads):
         with self._reading() as connection:
             return origins.known_tokens(connection, prefix)
 
+    def recordings_of_unknown_tokens(self) -> Sequence[str]:
+        """Return the names of recordings of which an earlier release stored something."""
+        with self._reading() as connection:
+            return origins.recordings_of_unknown_tokens(connection)
+
     def brought(self, token: str) -> Brought:
         """Return what came by a token."""
         with self._reading() as connection:

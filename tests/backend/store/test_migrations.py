@@ -12,11 +12,12 @@ import pytest
 from sqlalchemy import create_engine, inspect
 
 from backend.errors import SchemaError
+from backend.query.findings import Code, find
 from backend.store import open_store
 from backend.store.base import Store
 from backend.store.migrate import check_drift, downgrade, migrate
 from backend.store.tables import metadata
-from backend.store.values import Refusal, TimeRange, VmFilter, VmSummary
+from backend.store.values import Refusal, TimeRange, Token, VmFilter, VmSummary
 from faultmodel.problem import ProblemCode
 from faultmodel.record import HostEvent, Span
 from faultmodel.wire import BatchName
@@ -341,3 +342,19 @@ def test_an_installed_package_migrates_without_a_checkout(tmp_path: Path) -> Non
 
     assert Path(done.stdout.strip()).is_relative_to(installed)
     assert check_drift(url) == []
+
+
+def test_who_brought_recordings_to_an_earlier_release_is_not_said_to_have_brought_nothing(
+    new_url: NewUrl,
+) -> None:
+    url = new_url()
+    with closing(open_store(url)) as store:
+        # As an earlier release called them: exactly as the host of their token.
+        store.apply(make_batch(host=make_host("import", state="replay")), START_NS)
+        for number, name in enumerate(("import", "node-1")):
+            store.add_token(Token(f"{number:064x}", "ingest", name))
+    downgrade(url, "0006")
+    migrate(url)
+    with closing(open_store(url)) as store:
+        found = [(item.code, item.hosts) for item in find(store, START_NS)]
+    assert found == [(Code.NEVER_DELIVERED, ["node-1"])]

@@ -184,17 +184,21 @@ def list_syndromes(
     limit: LimitParameter = MAX_LIMIT,
     cursor: CursorParameter = None,
 ) -> schemas.Syndromes:
-    """List the raw words of a VM's faults, most faults first, each decoded in its format."""
-    skip, _ = read_place_cursor(Listed.SYNDROMES, cursor) or (0, 0)
+    """List the raw words of a VM's faults, most faults first, each decoded in its format.
+
+    No word is on two pages. One that gets more faults between two pages than the place between them has may
+    be on none; in a range that has passed, nothing moves.
+    """
+    after = cursors.read_syndrome_cursor(cursor)
     with services.store.snapshot():
-        found = services.store.syndromes(id, span, limit=limit, skip=max(0, skip))
+        found = services.store.syndromes(id, span, limit=limit + 1, after=after)
         words, faults = services.store.syndrome_number(id, span)
-    shown = skip + len(found)
+    page = found[:limit]
     return schemas.Syndromes(
-        items=[_syndrome(item) for item in found],
+        items=[_syndrome(item) for item in page],
         words=words,
         count=faults,
-        next_cursor=place_cursor(Listed.SYNDROMES, shown, 0) if found and shown < words else None,
+        next_cursor=cursors.syndrome_cursor(page[-1].place) if len(found) > limit else None,
     )
 
 

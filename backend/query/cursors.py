@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from backend.errors import ParameterError
-from backend.store.values import VmPlace
+from backend.store.values import SyndromePlace, VmPlace
 
 PATTERN = "^[A-Za-z0-9_-]{1,64}$"
 
@@ -17,7 +17,10 @@ _SORTED = struct.Struct(">cI16s")
 _MOST_PLACE = 2**31
 """Far beyond every list: the next page's place is to fit, too."""
 _PLACE = struct.Struct(">cqq")
+_SYNDROME = struct.Struct(">cqQ16s")
 _VM_MARK = b"v"
+_SYNDROME_MARK = b"w"
+_FORMAT = re.compile(rb"([a-z0-9_]*)\0*")
 _SORTED_MARK = b"s"
 _VM_ID = re.compile(rb"[0-9a-f]{16}")
 _WRONG = "this is no cursor of this list; take next_cursor of the page before"
@@ -29,7 +32,6 @@ class Listed(Enum):
     EXITS = b"e"
     FAULTS = b"f"
     HOST_EVENTS = b"h"
-    SYNDROMES = b"s"
     VCPUS = b"c"
 
 
@@ -65,6 +67,25 @@ def read_sorted_cursor(text: str | None) -> tuple[int, str] | None:
     if mark != _SORTED_MARK or place > _MOST_PLACE or not _VM_ID.fullmatch(vm_id):
         raise ParameterError("cursor", _WRONG)
     return place, vm_id.decode("ascii")
+
+
+def syndrome_cursor(place: SyndromePlace) -> str:
+    """Return the cursor after the word at this place."""
+    return _text(_SYNDROME.pack(_SYNDROME_MARK, place.faults, place.word, place.format.encode("ascii")))
+
+
+def read_syndrome_cursor(text: str | None) -> SyndromePlace | None:
+    """Return the place of the last word of the page before, None for the first page.
+
+    :raises ParameterError: it is no cursor of raw words
+    """
+    if text is None:
+        return None
+    mark, faults, word, packed = _unpack(_SYNDROME, text)
+    form = _FORMAT.fullmatch(packed)
+    if mark != _SYNDROME_MARK or faults < 0 or form is None:
+        raise ParameterError("cursor", _WRONG)
+    return SyndromePlace(faults, word, form[1].decode("ascii"))
 
 
 def place_cursor(listed: Listed, time_ns: int, position: int) -> str:

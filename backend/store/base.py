@@ -24,6 +24,7 @@ from backend.store.values import (
     Refusal,
     Split,
     SyndromeCount,
+    SyndromePlace,
     TimeRange,
     Token,
     VcpuSummary,
@@ -113,11 +114,12 @@ class Store(Protocol):
         """Return how many vCPUs of a VM ever counted."""
 
     def syndromes(
-        self, vm_id: str, span: TimeRange, *, limit: int | None = None, skip: int = 0
+        self, vm_id: str, span: TimeRange, *, limit: int | None = None, after: SyndromePlace | None = None
     ) -> Sequence[SyndromeCount]:
-        """Return counts by raw word, of words that faults had, most faults first.
+        """Return counts by raw word, of words that faults had, in the order of their places.
 
-        :param skip: so many words of the pages before
+        :param after: of the last word of the page before. One that has got more faults than that since, and
+            was on no page yet, is on none
         """
 
     def each_syndrome(self, vm_id: str, span: TimeRange) -> Iterator[SyndromeCount]:

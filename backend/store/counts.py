@@ -16,12 +16,21 @@ from sqlalchemy import (
     not_,
     or_,
     select,
+    tuple_,
 )
 
 from backend.store.ranges import chunks, in_buckets
 from backend.store.records import count_columns
 from backend.store.tables import Family, exit_counts, families, vcpus
-from backend.store.values import ExitPoint, ExitReasonCount, SyndromeCount, TimeRange, VcpuSummary
+from backend.store.values import (
+    ExitPoint,
+    ExitReasonCount,
+    SyndromeCount,
+    SyndromePlace,
+    TimeRange,
+    VcpuSummary,
+)
+from backend.store.words import SIGNED_MAX, to_signed
 from backend.store.writer import Writer
 from faultmodel.record import (
     BUCKET_MS,
@@ -145,21 +154,25 @@ def syndrome_totals(
 
 
 def most_frequent_syndromes(
-    connection: Connection, arch: str, vm_number: int, span: TimeRange, *, limit: int | None, skip: int
+    connection: Connection,
+    arch: str,
+    vm_number: int,
+    span: TimeRange,
+    *,
+    limit: int | None,
+    after: SyndromePlace | None,
 ) -> Sequence[SyndromeCount]:
-    """Return a VM's counts by raw word, of words that faults had, most faults first."""
+    """Return a VM's counts by raw word, of words that faults had, in the order of their places."""
     family = families[arch]
     faults = sum_of(family.fault_counts.c.faults)
-    statement = (
-        _by_word(family, vm_number, span)
-        .having(faults > 0)
-        .order_by(faults.desc(), *syndrome_columns(family))
-        .limit(limit)
-        .offset(skip)
-    )
-    found = [_syndrome_count(family, row) for row in connection.execute(statement)]
-    # Words are signed in SQL; only among equal counts does it matter.
-    return sorted(found, key=lambda item: (-item.counters["faults"], item.format or "", item.word))
+    word, *formats = syndrome_columns(family)
+    # Words are signed in SQL: the greater half comes after the other.
+    order = [-faults, case((word < 0, 1), else_=0), word, *formats]
+    statement = _by_word(family, vm_number, span).having(faults > 0).order_by(*order).limit(limit)
+    if after is not None:
+        place = [-after.faults, int(after.word > SIGNED_MAX), to_signed(after.word), after.format]
+        statement = statement.having(tuple_(*order) > tuple_(*place[: len(order)]))
+    return [_syndrome_count(family, row) for row in connection.execute(statement)]
 
 
 def syndrome_number(connection: Connection, arch: str, vm_number: int, span: TimeRange) -> tuple[int, int]:
@@ -194,6 +207,7 @@ def _syndrome_count(family: Family, row: Row[Any]) -> SyndromeCount:
         format_name(family, row._mapping),
         row._mapping[family.architecture.word_field],
         {name: row._mapping[name] for name in COUNTERS},
+        row._mapping[family.architecture.format_field] if family.architecture.format_field else "",
     )
 
 

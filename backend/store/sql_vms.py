@@ -20,6 +20,7 @@ from backend.store.values import (
     FaultSum,
     Split,
     SyndromeCount,
+    SyndromePlace,
     TimeRange,
     VcpuSummary,
     VmFilter,
@@ -101,12 +102,12 @@ class VmReads(SqlReads):
             return counts.vcpu_count(connection, number)
 
     def syndromes(
-        self, vm_id: str, span: TimeRange, *, limit: int | None = None, skip: int = 0
+        self, vm_id: str, span: TimeRange, *, limit: int | None = None, after: SyndromePlace | None = None
     ) -> Sequence[SyndromeCount]:
         """Return counts by raw word, most faults first. :raises NotFoundError: there is no such VM"""
         with self._reading() as connection:
             number, arch = vm_queries.vm_number(connection, vm_id)
-            return counts.most_frequent_syndromes(connection, arch, number, span, limit=limit, skip=skip)
+            return counts.most_frequent_syndromes(connection, arch, number, span, limit=limit, after=after)
 
     def each_syndrome(self, vm_id: str, span: TimeRange) -> Iterator[SyndromeCount]:
         """Yield counts by raw word. :raises NotFoundError: there is no such VM"""

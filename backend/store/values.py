@@ -122,12 +122,20 @@ class VcpuSummary:
     untold_error_exits: int
 
 
+class SyndromePlace(NamedTuple):
+    """A place in the order of raw words: most faults first, then by word, then by format, empty for none."""
+
+    faults: int
+    word: int
+    format: str
+
+
 @dataclass(frozen=True, slots=True)
 class SyndromeCount:
     """Counts of one raw word.
 
     ``format`` is the syndrome format's name; None where no syndrome was shown, or in a format that only a
-    later version knows.
+    later version knows. ``stored_format``: as the table has it, empty in an architecture of one format.
     """
 
     arch: str
@@ -135,6 +143,12 @@ class SyndromeCount:
     word: int
     counters: Mapping[str, int]
     """By ``faultmodel.record.COUNTERS``."""
+    stored_format: str
+
+    @property
+    def place(self) -> SyndromePlace:
+        """Where it is among words of faults."""
+        return SyndromePlace(self.counters["faults"], self.word, self.stored_format)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

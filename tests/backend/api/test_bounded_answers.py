@@ -46,6 +46,41 @@ def test_words_come_in_pages_with_the_most_frequent_first(server: Server) -> Non
     assert flags["total"] == page["count"]
 
 
+@pytest.mark.parametrize("arch_name", ["x86_64", "aarch64"])
+def test_no_word_is_on_two_pages_when_rows_come_in(server: Server, arch_name: str) -> None:
+    words = [1, 2, 2**63, 2**64 - 1, 5]
+    counts = [fault_count(arch_name=arch_name, word=word, faults=10) for word in words]
+    counts += [fault_count(arch_name=arch_name, word=word, faults=20) for word in (7, 2**63 + 7)]
+    server.apply(make_batch(arch=arch_name, fault_counts=counts))
+    found: list[str] = []
+    cursor: dict[str, str] = {}
+    for sequence in range(1, 20):
+        page = server.get(f"/api/v1/vms/{VM_ID}/syndromes", limit=2, **cursor)
+        found += [item["word"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+        # Words that come first from now on, of which one was on a page.
+        more = [
+            fault_count(arch_name=arch_name, word=word, faults=100, second=sequence)
+            for word in (7, 2**40 + sequence)
+        ]
+        server.apply(make_batch(sequence, arch=arch_name, fault_counts=more))
+    assert found == [hex(word) for word in (7, 2**63 + 7, 1, 2, 5, 2**63, 2**64 - 1)]
+
+
+def test_a_word_in_two_formats_may_be_cut_by_a_page(server: Server) -> None:
+    server.apply(make_batch(fault_counts=[fault_count(format_name=name) for name in ("ept", "npf", "pferr")]))
+    found: list[str] = []
+    cursor: dict[str, str] = {}
+    for _ in range(3):
+        page = server.get(f"/api/v1/vms/{VM_ID}/syndromes", limit=1, **cursor)
+        found += [item["format"] for item in page["items"]]
+        cursor = {"cursor": page["next_cursor"]}
+    assert found == ["ept", "npf", "pferr"]
+    assert page["next_cursor"] is None
+
+
 def test_words_of_mappings_made_ahead_are_no_words_of_faults(server: Server) -> None:
     server.apply(make_batch(fault_counts=[fault_count(word=1, prefetched=3), fault_count(word=2)]))
     page = server.get(f"/api/v1/vms/{VM_ID}/syndromes")

@@ -12,11 +12,13 @@ from backend.query.cursors import (
     place_cursor,
     read_place_cursor,
     read_sorted_cursor,
+    read_syndrome_cursor,
     read_vm_cursor,
     sorted_cursor,
+    syndrome_cursor,
     vm_cursor,
 )
-from backend.store.values import VmPlace
+from backend.store.values import SyndromePlace, VmPlace
 
 SIGNED = st.integers(-(2**63), 2**63 - 1)
 
@@ -24,6 +26,18 @@ SIGNED = st.integers(-(2**63), 2**63 - 1)
 @given(st.builds(VmPlace, st.booleans(), SIGNED, st.from_regex("[0-9a-f]{16}", fullmatch=True)))
 def test_a_vm_cursor_is_read_as_it_was_written(place: VmPlace) -> None:
     assert read_vm_cursor(vm_cursor(place)) == place
+
+
+@given(
+    st.builds(
+        SyndromePlace,
+        st.integers(0, 2**63 - 1),
+        st.integers(0, 2**64 - 1),
+        st.from_regex("[a-z0-9_]{0,16}", fullmatch=True),
+    )
+)
+def test_a_place_among_words_is_read_as_it_was_written(place: SyndromePlace) -> None:
+    assert read_syndrome_cursor(syndrome_cursor(place)) == place
 
 
 @given(st.sampled_from(Listed), SIGNED, SIGNED)
@@ -53,6 +67,6 @@ def test_a_place_that_no_list_has_is_refused() -> None:
 
 @given(st.text(max_size=64))
 def test_any_other_text_is_refused(text: str) -> None:
-    for read in (read_vm_cursor, partial(read_place_cursor, Listed.EXITS)):
+    for read in (read_vm_cursor, read_syndrome_cursor, partial(read_place_cursor, Listed.EXITS)):
         with pytest.raises(ParameterError, match="no cursor of this list"):
             read(text)

@@ -3,7 +3,8 @@
 import pytest
 
 from backend.store.base import Store
-from backend.store.values import ExitPoint, ExitReasonCount, Split, TimeRange, VcpuSummary
+from backend.store.values import ExitPoint, ExitReasonCount, Split, SyndromePlace, TimeRange, VcpuSummary
+from faultmodel import arch
 from faultmodel.record import COUNTERS, ERRNO_NOT_SHOWN, REASON_NOT_SHOWN, ExitKind, Span, exit_kind
 from tests.batches import (
     NS_PER_S,
@@ -187,3 +188,22 @@ def test_a_rate_without_coverage_is_none(store: Store) -> None:
 
     assert store.vm(VM_ID, ALWAYS).fault_rate is None
     assert store.vm(VM_ID, ALWAYS).exit_rate is None
+
+
+@pytest.mark.parametrize("arch_name", sorted(arch.architectures()))
+def test_words_follow_one_another_from_page_to_page(store: Store, arch_name: str) -> None:
+    words = [(word, 1 + number % 2) for number, word in enumerate((0, 1, 2**63 - 1, 2**63, 2**64 - 1, 6))]
+    formats = list(arch.get(arch_name).formats)
+    counts = [
+        fault_count(arch_name=arch_name, word=word, faults=faults, format_name=name)
+        for word, faults in words
+        for name in formats
+    ]
+    store.apply(make_batch(arch=arch_name, fault_counts=counts), START_NS)
+    whole = [item.place for item in store.syndromes(VM_ID, TimeRange())]
+    assert whole == sorted(whole, key=lambda place: (-place.faults, place.word, place.format))
+    assert len(whole) == len(words) * len(formats)
+    found: list[SyndromePlace] = []
+    while page := store.syndromes(VM_ID, TimeRange(), limit=1, after=found[-1] if found else None):
+        found += [item.place for item in page]
+    assert found == whole

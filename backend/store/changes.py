@@ -71,6 +71,7 @@ class Changes:
                 for key, change in noted:
                     if self._changes.get(key) is change:
                         del self._changes[key]
+                    self._forget_counts(change)
             raise
         for _, change in noted:
             change.is_stored = True
@@ -103,8 +104,13 @@ class Changes:
             self._counts += _size(change)
             while self._counts > _MOST_COUNTS:
                 oldest = self._with_counts.popleft()
+                self._forget_counts(oldest)
                 self._counts -= _size(oldest)
-                oldest.counted = None
+
+    def _forget_counts(self, change: Change) -> None:
+        before = _size(change)
+        change.counted = None
+        self._counts -= before - _size(change)
 
     def _between(self, one: Version, other: Version) -> list[Change] | None:
         """Return the changes that make the difference of two versions; None where not all are known."""

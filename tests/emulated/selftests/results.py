@@ -92,7 +92,10 @@ def _cells(result: Result) -> tuple[str, ...]:
             else f" (fails there: {outcome.status})"
         )
     if outcome.shown.unrecorded:
-        said += f" ({outcome.shown.unrecorded:,} failed runs counted, and said to be recorded nowhere)"
+        said += (
+            f" ({outcome.shown.unrecorded:,} of the failed runs were counted, but not recorded one by one:"
+            " told as lost)"
+        )
     numbers = (
         outcome.vms,
         outcome.kernel.faults,

@@ -175,6 +175,7 @@ def _is_refused(told: dict[str, Any], shown: Counted) -> bool:
 
 
 def _why_not(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in said.splitlines()]
+    lines = [line for line in lines if line and not line.startswith("Random seed")]
     told = [line for line in lines if "SKIP" in line or line.startswith("Test Assertion")]
     return [*told, *lines, "it does not say why"][0]

@@ -3,7 +3,7 @@
 perf prints an event's text where it cannot do better (``:address 4000 error_code 6``), and else its fields
 by name, numbers in decimal and without those that are 0: ``(fault_address: 16384, error_code: 6)``. A field's
 name is that of the kernel's format file. Source: Linux 6.18 tools/perf/builtin-trace.c,
-trace__fprintf_tp_fields(); arch/x86/kvm/trace.h, and mmu/mmutrace.h.
+trace__fprintf_tp_fields(); arch/x86/kvm/trace.h, mmu/mmutrace.h, and RET_PF_* of mmu/mmu_internal.h.
 
 An event that lacks its vCPU may be of vCPU 0, or of a kernel whose event has none: only where other fields
 of it show that it has one is 0 written out. ``tasks`` tells it from the other events.
@@ -70,6 +70,20 @@ def _userspace_exit(found: _Fields) -> str:
     return f"reason {found['reason']:#x} ({found['reason']}) errno {failed}"
 
 
+def _fast_page_fault(found: _Fields) -> str:
+    # The numbers of results moved up by one with Linux 6.12. Whether the entry changed tells which they are:
+    # it did where the fault was fixed, and not where there was nothing to fix or another path has to.
+    result, changed = found["ret"], found["old_spte"] != found["new_spte"]
+    if "sptep" not in found or result not in range(3, 7):
+        return ""
+    is_spurious = result == 6 or (result == 5 and not changed)
+    is_fixed = result in (4, 5) and changed
+    return (
+        f"vcpu {found['vcpu_id']} gva {found['cr2_or_gpa']:x} error_code {found['error_code']:#x}"
+        f" spurious {is_spurious:d} fixed {is_fixed:d}"
+    )
+
+
 _RISCV_EXIT = ("sepc", "scause", "stval", "htval", "htinst")
 """Source: Linux 6.18 arch/riscv/kvm/trace.h."""
 _TEXTS: Mapping[str, Callable[[_Fields], str]] = {
@@ -83,6 +97,7 @@ _TEXTS: Mapping[str, Callable[[_Fields], str]] = {
     "handle_mmio_page_fault": lambda found: (
         f"addr:{found['addr']:x} gfn {found['gfn']:x} access {found['access']:x}"
     ),
+    "fast_page_fault": _fast_page_fault,
     "kvm_guest_fault": lambda found: (
         f"ipa {found['ipa']:#x}, hsr {found['hsr']:#x}, hxfar {found['hxfar']:#x}, pc {found['vcpu_pc']:#x}"
     ),

@@ -146,6 +146,16 @@ def _fast_page_fault(match: Match[str], before: Before) -> Iterator[Word]:
         if part not in _PFERR_NAMES and not fullmatch("0x[0-9a-f]{1,16}", part):
             return
         word |= _PFERR_NAMES[part] if part in _PFERR_NAMES else int(part, 16)
+    yield from _own_word(word, before)
+
+
+def _fast_page_fault_fields(match: Match[str], before: Before) -> Iterator[Word]:
+    word = fields(match[1])["error_code"]
+    if 0 <= word <= U64_MAX:
+        yield from _own_word(word, before)
+
+
+def _own_word(word: int, before: Before) -> Iterator[Word]:
     # KVM makes this word itself, with VMX too, where the hardware's is another.
     said = arch.get("x86_64").format_named("pferr" if before.formats == (_PFERR,) else "npf").summary(word)
     yield f"fast_page_fault error_code, KVM's own word: {said}", CODE, word
@@ -238,6 +248,7 @@ PATTERNS: Patterns = (
      rf"(?:info1? {HEX}(?: (?:info2 )?{HEX})?)?", _kvm_exit),
     (r"\b(kvm_exit|kvm_nested_vmexit)\(([^()]{1,400})\)", _kvm_exit_fields),
     (r"fast_page_fault:.{0,160}?\berror_code (\S*) sptep", _fast_page_fault),
+    (r"\bfast_page_fault\(([^()]{1,400})\)", _fast_page_fault_fields),
     (rf"kvm_page_fault:.{{0,160}}?\baddress {HEX} error_code {HEX}", _page_fault),
     (r"\bkvm_page_fault\(([^()]{1,400})\)", _page_fault_fields),
     (r"KVM internal error\. Suberror: (\d{1,9})", _suberror),

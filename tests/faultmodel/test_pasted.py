@@ -68,6 +68,10 @@ CASES: list[tuple[str, list[tuple[str, int]]]] = [
         " 1.000 CPU 0/KVM/77 kvm:kvm_exit(exit_reason: 48, guest_rip: 4, isa: 1, info1: 386, info2: 0)",
         [("code", 48), ("x86_64:ept", 386)],
     ),
+    (
+        " 1.000 CPU 0/KVM/77 kvmmmu:fast_page_fault(cr2_or_gpa: 8, error_code: 7, sptep: 0x1, ret: 5)",
+        [("code", 7)],
+    ),
     ("kvm:kvm_userspace_exit(reason: 39, errno: -14)", [("exit-reason", 39), ("errno", 14)]),
     (
         INTERNAL_ERROR,

@@ -2,6 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
+from collector.trace.seen import Counted
 from tests.collector.trace.recording import batch, exits, faults, prepare, write
 
 
@@ -103,3 +106,56 @@ def test_fields_of_other_architectures_are_read(tmp_path: Path) -> None:
 
 def test_reasons_that_one_architecture_has_tell_it(tmp_path: Path) -> None:
     assert batch(write(tmp_path, _event("kvm_userspace_exit(reason: 2)"))).arch == "x86_64"
+
+
+FAST = (
+    "kvmmmu:fast_page_fault({}cr2_or_gpa: 16384, error_code: 4294967302, sptep: 0xffff88810a3b4020,"
+    " old_spte: {}, new_spte: {}{})"
+)
+
+
+def _mmu_event(text: str) -> str:
+    return f"     1.001 qemu-system-x8/27004 {text}\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "result", "counters"),
+    [
+        pytest.param(9, 11, 4, ("faults", "fast"), id="fixed, up to 6.11"),
+        pytest.param(9, 11, 5, ("faults", "fast"), id="fixed, from 6.12 on"),
+        pytest.param(11, 11, 5, ("faults", "spurious"), id="spurious, up to 6.11"),
+        pytest.param(11, 11, 6, ("faults", "spurious"), id="spurious, from 6.12 on"),
+        pytest.param(9, 9, 3, ("faults", "mapped_4k"), id="not so, up to 6.11"),
+        pytest.param(9, 9, 4, ("faults", "mapped_4k"), id="not so, from 6.12 on"),
+    ],
+)
+def test_what_was_fixed_without_the_lock_is_read(
+    tmp_path: Path, old: int, new: int, result: int, counters: tuple[str, ...]
+) -> None:
+    path = write(
+        tmp_path,
+        *(_event(EXIT.format(", vcpu_id: 1")), _event(FAULT.format("vcpu_id: 1, "))),
+        _mmu_event(FAST.format("vcpu_id: 1, ", old, new, f", ret: {result}")),
+        *(
+            [_mmu_event("kvmmmu:kvm_mmu_spte_requested(gfn: 4, pfn: 77, level: 1)")]
+            * ("mapped_4k" in counters)
+        ),
+        _event("kvm_entry(vcpu_id: 1)"),
+    )
+    (seen,) = prepare(path).seen()
+    assert isinstance(seen, Counted)
+    assert (seen.record.vcpu, seen.record.address, seen.counters) == (1, 16384, counters)
+    assert _unread(path) == (0, 0)
+
+
+@pytest.mark.parametrize("more", ["", ", ret: 2", ", ret: 7"])
+def test_a_result_that_no_kernel_gives_is_refused_by_the_event_s_name(tmp_path: Path, more: str) -> None:
+    path = write(
+        tmp_path,
+        *(_event(EXIT.format(", vcpu_id: 1")), _event(FAULT.format("vcpu_id: 1, "))),
+        _mmu_event(FAST.format("vcpu_id: 1, ", 9, 9, more)),
+    )
+    recording = prepare(path)
+    list(recording.batches())
+    (unread,) = recording.report.unreadable
+    assert unread.text.startswith("fast_page_fault: ")

@@ -9,6 +9,7 @@ import msgspec
 
 from collector.cost import CostMeter
 from collector.outbox import Outbox
+from collector.overlooked_ends import overlooked_ends
 from collector.probe.probes import Probes
 from collector.reader import Reader
 from collector.recording import Recording
@@ -91,7 +92,9 @@ class Session:
         span = found.content.covered[0]
         covered = (span,) if is_covered else ()
         cost = self._meter.read(span.from_ns, span.to_ns)
-        events = (*self._notes, *self._recording.adjust(found.vms, found.content, cost, span.to_ns))
+        overlooked = overlooked_ends(table.take_overlooked(), span.to_ns)
+        adjusted = self._recording.adjust(found.vms, found.content, cost, span.to_ns)
+        events = (*self._notes, *overlooked, *adjusted)
         self._notes.clear()
         ledger, counting = found.content.ledger, found.cut.counting
         if is_anew:

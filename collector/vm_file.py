@@ -1,7 +1,9 @@
 """Which VMs live, kept on disk: a VM that ends while no collector runs is then known to have ended."""
 
 import logging
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -25,6 +27,13 @@ class VmFile:
         self._boot_id = boot_id
         self._kept: frozenset[KernelVm] | None = None
 
+    def looked_ns(self) -> int | None:
+        """Return when a collector last looked, UTC; None where none has on this machine."""
+        try:
+            return self._path.lstat().st_mtime_ns
+        except OSError:
+            return None
+
     def recall(self) -> tuple[KernelVm, ...]:
         """Return the VMs that lived when a collector last wrote; none of another boot."""
         try:
@@ -37,9 +46,12 @@ class VmFile:
         return kept.vms if kept.boot_id == self._boot_id else ()
 
     def keep(self, vms: Sequence[KernelVm]) -> None:
-        """Write the VMs that live, if they are others than the last time."""
+        """Write the VMs that live, or that they are the same as the last time."""
         wanted = frozenset(vms)
         if wanted == self._kept:
+            # Somebody may have removed it.
+            with suppress(OSError):
+                os.utime(self._path, follow_symlinks=False)
             return
         self._kept = wanted
         try:

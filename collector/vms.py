@@ -92,6 +92,8 @@ class VmTable:
         self._by_stats_name: dict[str, str] = {}
         self._past: OrderedDict[str, Vm] = OrderedDict()
         self._newly_ended: list[Vm] = []
+        self._gap_ns: int | None = None
+        self._overlooked: list[tuple[Vm, int]] = []
         self._destroyed_unseen: OrderedDict[str, int] = OrderedDict()
 
     def __len__(self) -> int:
@@ -121,6 +123,15 @@ class VmTable:
         entry = self._live.get(identity)
         return entry is not None and now_ns - entry.first_seen_ns > _NAME_SETTLES_NS
 
+    def begin_after_gap(self, from_ns: int) -> None:
+        """Know that nobody looked since a time, UTC: what the next ``ended`` returns is of any time since."""
+        self._gap_ns = from_ns
+
+    def take_overlooked(self) -> tuple[tuple[Vm, int], ...]:
+        """Return, once, the VMs that ended while nobody looked, each with the time since when that may be."""
+        overlooked, self._overlooked = tuple(self._overlooked), []
+        return overlooked
+
     def close(self) -> None:
         """Stop watching processes."""
         if self._watch is not None:
@@ -144,7 +155,7 @@ class VmTable:
     def ended(self, now_ns: int) -> tuple[Vm, ...]:
         """Return the VMs found to have ended since the last call, each once, with ``ended_ns``.
 
-        That is the time at which the end was noticed.
+        That is the time at which the end was noticed; after a gap, see ``take_overlooked``.
         """
         gone = self._watch.ended() if self._watch is not None else None
         if gone:
@@ -152,6 +163,7 @@ class VmTable:
                 identity for identity, entry in self._live.items() if _process_of(entry) in gone
             ]:
                 self._end_if_live(identity, now_ns)
+        self._gap_ns = None
         ended, self._newly_ended = tuple(self._newly_ended), []
         return ended
 
@@ -223,6 +235,8 @@ class VmTable:
         self._past[vm.id] = vm
         _bound(self._past)
         self._newly_ended.append(vm)
+        if self._gap_ns is not None:
+            self._overlooked.append((vm, max(self._gap_ns, vm.started_ns)))
 
 
 def _process_of(entry: _Entry) -> ProcessKey:

@@ -234,7 +234,8 @@ class HostEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ``kind``: ``records`` (guest faults are from now on recorded as ``one_in`` says), ``vm_records`` (the same
     of one VM that was asked for, named in ``detail``), ``attached`` (a new
     counting begins), ``taken_over`` (a counting goes on that an earlier collector left running),
-    ``replaced`` (a counting of another version was ended), ``stopped``.
+    ``replaced`` (a counting of another version was ended), ``stopped``, ``ended_unseen`` (a VM named in
+    ``detail`` ended while no collector looked, between the times there; its ``ended_ns`` is the later).
     """
 
     time_ns: TimeNs

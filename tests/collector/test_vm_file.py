@@ -1,5 +1,7 @@
 """Which VMs lived, from one collector to the next."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,19 @@ def test_a_damaged_file_recalls_nobody(tmp_path: Path, content: bytes) -> None:
 
 def test_a_directory_that_is_gone_stops_nobody(tmp_path: Path) -> None:
     VmFile(tmp_path / "gone" / "vms.json", "boot-1").keep([VM])
+
+
+def test_it_is_known_when_a_collector_looked_last(tmp_path: Path) -> None:
+    path = tmp_path / "vms.json"
+    assert VmFile(path, "boot-1").looked_ns() is None
+    file = VmFile(path, "boot-1")
+    file.keep([VM])
+    os.utime(path, (1, 1))
+    assert file.looked_ns() == 1_000_000_000
+    before_ns = time.time_ns()
+    # The same VMs: what it says has not changed, only when it was said.
+    file.keep([VM])
+    looked_ns = VmFile(path, "boot-2").looked_ns()
+    assert looked_ns is not None
+    assert looked_ns > before_ns - 1_000_000_000
+    assert file.recall() == (VM,)

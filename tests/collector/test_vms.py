@@ -250,3 +250,30 @@ def test_two_vms_of_one_name_that_came_and_went_unseen_both_end() -> None:
         )
     assert len(table.ended(NOW)) == 2
     assert len(table) == 0
+
+
+def test_a_vm_that_ended_while_nobody_looked_is_told_with_since_when(table: VmTable, proc: Path) -> None:
+    table.begin_after_gap(NOW + 10 * SECOND)
+    table.see(kernel_vm(), NOW + 90 * SECOND)
+    end_process(proc)
+    (ended,) = table.ended(NOW + 90 * SECOND)
+    assert ended.ended_ns == NOW + 90 * SECOND
+    assert table.take_overlooked() == ((ended, NOW + 10 * SECOND),)
+    assert table.take_overlooked() == ()
+
+
+def test_a_vm_cannot_have_ended_before_it_started(table: VmTable, proc: Path) -> None:
+    table.begin_after_gap(NOW - 100 * SECOND)
+    table.see(kernel_vm(), NOW + 90 * SECOND)
+    end_process(proc)
+    (ended,) = table.ended(NOW + 90 * SECOND)
+    assert table.take_overlooked() == ((ended, ended.started_ns),)
+
+
+def test_after_the_first_look_an_end_is_exact(table: VmTable, proc: Path) -> None:
+    table.begin_after_gap(NOW)
+    table.see(kernel_vm(), NOW + 90 * SECOND)
+    assert table.ended(NOW + 90 * SECOND) == ()
+    end_process(proc)
+    assert len(table.ended(NOW + 91 * SECOND)) == 1
+    assert table.take_overlooked() == ()

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from resource import RLIMIT_NOFILE, prlimit
 
@@ -195,3 +197,25 @@ def test_a_damaged_spool_costs_what_was_in_it_and_stops_nobody(own_product: Prod
     assert own_product.vm_with(after.pid, faults=after.faults)["faults"] == after.faults
     if damage == "the newest batch":
         assert own_product.vm_with(told.pid, faults=told.faults)["faults"] == told.faults
+
+
+def test_a_vm_that_ended_while_no_collector_ran_is_told_to_have_ended_in_that_time(
+    own_product: Product,
+) -> None:
+    guest = start_guest(write=200, name="gone-guest", hold=True)
+    told = told_by(guest.stdout.readline() if guest.stdout else b"")
+    vm = own_product.vm_with(told.pid, faults=told.faults)
+    own_product.kill_collector()
+    looked_ns = (own_product.data_dir / "vms.json").stat().st_mtime_ns
+    guest.communicate(timeout=60)
+    # Long enough to be more than the time between two readings, on a clock of its own.
+    time.sleep(max(0.0, looked_ns / 1e9 + 3 - time.time()))
+    own_product.start_collector()
+
+    def ends() -> list[str] | None:
+        return [detail for kind, detail in _events(own_product) if kind == "ended_unseen"] or None
+
+    (detail,) = wait_for(ends, SEEN_S, "the end is told")
+    ended_at = own_product.get(f"vms/{vm['id']}")["ended_at"]
+    since = datetime.fromtimestamp(looked_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert detail == f"gone-guest (process {told.pid}) ended between {since} and {ended_at[:19]}Z"

@@ -107,7 +107,8 @@ class HostEvent(BaseModel):
     kind: HostText = Field(
         description="`records`: faults are recorded as `one_in` says from now on; `vm_records`: those of the "
         "VM that `detail` names; `attached`: a new counting begins; `taken_over`: one goes on that an "
-        "earlier collector left; `replaced`: one of another version was ended; `stopped`",
+        "earlier collector left; `replaced`: one of another version was ended; `stopped`; `ended_unseen`: a "
+        "VM ended while no collector ran, as `detail` says",
         examples=["records"],
     )
     detail: HostText

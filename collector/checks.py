@@ -9,6 +9,7 @@ from pathlib import Path
 from collector.errors import ProbeError
 from collector.identity.process import host_proc
 from collector.identity.uevents import KvmEvents
+from collector.own_command import host_command
 from collector.pins import BPFFS, Pins
 from collector.probe.handles import Handles, load
 from collector.probe.headers import BTF_DIRECTORY, ensure_headers, find_bpftool, read_facts
@@ -26,7 +27,7 @@ class State(StrEnum):
 
 
 class Cause(IntEnum):
-    """The doctor's exit code: the first thing that is missing."""
+    """The doctor's exit code: the first thing that is missing, without which nothing is counted."""
 
     NOTHING = 0
     ARCHITECTURE = 10
@@ -38,6 +39,7 @@ class Cause(IntEnum):
     TRACEPOINTS = 16
     ATTACH = 17
     VENDOR = 18
+    DATA = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,13 @@ class Finding:
     cause: Cause = Cause.NOTHING
 
 
+_LOAD = "modprobe kvm_intel, or kvm_amd"
 _CAPABILITIES = {"BPF": 39, "PERFMON": 38}
 _SYS_ADMIN = 21
 _SYS_PTRACE = 19
 
 
-def examine(cache: Path, *, attach: bool) -> Iterator[Finding]:
+def examine(cache: Path, *, attach: bool, bpffs: Path = BPFFS) -> Iterator[Finding]:
     """Yield the findings, in the order in which one needs the other.
 
     :param cache: where the header tree may be kept
@@ -76,7 +79,7 @@ def examine(cache: Path, *, attach: bool) -> Iterator[Finding]:
     ):
         yield check()
     yield _uevents()
-    yield _pins(cache)
+    yield _pins(cache, bpffs)
     yield from _tracepoints(cache, attach=attach)
 
 
@@ -103,7 +106,7 @@ def _architecture() -> Finding:
 
 def _kvm() -> Finding:
     if not Path("/sys/module/kvm").is_dir():
-        return Finding("kvm", State.MISSING, "KVM is not loaded", "modprobe kvm_intel or kvm_amd", Cause.KVM)
+        return Finding("kvm", State.MISSING, "KVM is not loaded", host_command(_LOAD), Cause.KVM)
     if not Path("/dev/kvm").exists():
         # Guests of other containers are seen all the same.
         return Finding("kvm", State.OK, f"loaded, kernel {platform.release()}; /dev/kvm is not visible here")
@@ -116,14 +119,12 @@ def _flavour() -> Finding:
             "flavour",
             State.MISSING,
             "KVM is loaded, and no vendor's module",
-            "modprobe kvm_intel or kvm_amd; a running collector attaches by itself",
+            f"{host_command(_LOAD)}; a running collector attaches by itself",
             Cause.VENDOR,
         )
     flavour = find_flavour(platform.machine())
     if flavour.name == "unknown":
-        return Finding(
-            "flavour", State.LACKING, "no vendor module is loaded", "modprobe kvm_intel or kvm_amd"
-        )
+        return Finding("flavour", State.LACKING, "no vendor module is loaded", host_command(_LOAD))
     counted = "kvm_page_fault" if flavour.fires_page_fault else "the fault that is mapped"
     if flavour.name == "arm64":
         counted = "kvm_guest_fault"
@@ -218,7 +219,7 @@ def _naming() -> Finding:
             "names",
             State.LACKING,
             "not in the host's pid namespace: VMs are named after their process only",
-            "run the container with pid: host",
+            "start the container with docker run --pid=host (compose: pid: host; pod: hostPID: true)",
         )
     return Finding("names", State.OK, "command lines and cgroups of VMMs can be read")
 
@@ -230,19 +231,20 @@ def _uevents() -> Finding:
                 "ends",
                 State.LACKING,
                 f"{events.unavailable}: a VM is seen to end when its process does",
-                "run in the host's network namespace",
+                "start the container with docker run --network=host (compose: network_mode: host; pod:"
+                " hostNetwork: true)",
             )
     return Finding("ends", State.OK, "KVM's announcements of VMs made and gone are received")
 
 
-def _pins(cache: Path) -> Finding:
-    refused = Pins(cache / "pins", BPFFS).why_not()
+def _pins(cache: Path, bpffs: Path) -> Finding:
+    refused = Pins(cache / "pins", bpffs).why_not()
     if refused:
         found, _, remedy = refused.partition(": ")
         return Finding(
             "pins", State.LACKING, f"{found}: counting ends with a collector that is killed", remedy
         )
-    return Finding("pins", State.OK, f"in {BPFFS}: counting outlives the collector")
+    return Finding("pins", State.OK, f"in {bpffs}: counting outlives the collector")
 
 
 def _tracepoints(cache: Path, *, attach: bool) -> Iterator[Finding]:
@@ -287,7 +289,7 @@ def _sides(loaded: Handles) -> Finding:
     if loaded.lacking:
         remedy = (
             "mount -t tracefs nodev /sys/kernel/tracing, readable for the collector; where perf events are"
-            " refused: sysctl kernel.perf_event_paranoid=2"
+            f" refused: {host_command('sysctl kernel.perf_event_paranoid=2')}"
         )
         return Finding("sides", State.LACKING, loaded.lacking, remedy)
     if loaded.looks_twice:

@@ -8,6 +8,7 @@ from pathlib import Path
 from collector.checks import Finding, State
 from collector.host_lock import holder_of
 from collector.other_sets import sort_out
+from collector.own_command import own_command
 from collector.pinned_sets import find_sets
 from collector.settings import spool_directory
 from collector.spool_aside import found_aside
@@ -43,7 +44,8 @@ def _left(bpffs: Path) -> Finding:
         "left",
         State.LACKING,
         f"counting, and read by nobody: {'; '.join(left)}",
-        "start the collector, which takes them over, or remove them: kvmfaults-collector detach --all",
+        "start the collector, which takes them over, or remove them:"
+        f" {own_command('detach', '--all', '--bpffs', bpffs)}",
     )
 
 
@@ -72,7 +74,8 @@ def _delivery(spool: Path) -> Finding:
             "delivery",
             State.LACKING,
             "; ".join(troubles),
-            "nothing of it is lost while it has room; kvmfaults-collector spool list shows what to do",
+            "nothing of it is lost while it has room; what to do shows"
+            f" {own_command('spool', 'list', '--data-dir', spool.parent)}",
         )
     return Finding("delivery", State.OK, f"{waiting} batches wait")
 

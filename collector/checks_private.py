@@ -1,17 +1,20 @@
 """Whether what the collector knows stays with it: its directory, its pins, the rights of its process."""
 
+import os
 import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from collector import private_files, rights
-from collector.checks import Finding, State
+from collector.checks import Cause, Finding, State
 from collector.errors import DataDirectoryError
+from collector.pinned_sets import FOLDER
 from collector.settings import spool_directory
 from collector.spool_lock import is_held
 
 _MOST_NAMED = 8
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _LOOK = rights.Capability.DAC_READ_SEARCH.name
 
 
@@ -27,7 +30,7 @@ def _data(data_dir: Path) -> Finding:
         opened = private_files.open_to_others(data_dir)
     except DataDirectoryError as exc:
         found, _, remedy = str(exc).rpartition(": ")
-        return Finding("data", State.LACKING, f"no collector starts with it: {found}", remedy)
+        return Finding("data", State.MISSING, f"no collector starts with it: {found}", remedy, Cause.DATA)
     except FileNotFoundError:
         return Finding("data", State.OK, f"{data_dir} is not there yet")
     except OSError as exc:
@@ -48,15 +51,25 @@ def _bpffs(bpffs: Path) -> Finding:
         found = bpffs.stat()
     except OSError as exc:
         return Finding("bpffs", State.OK, f"{bpffs} cannot be looked at: {exc.strerror}")
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return Finding(
-            "bpffs",
-            State.LACKING,
-            f"others can write to {bpffs} (mode {stat.S_IMODE(found.st_mode):o}): whoever takes the name"
-            " kvmfaults there first keeps counting from outliving the collector",
-            f"chmod 700 {bpffs}, and mount it with -o mode=700",
-        )
-    return Finding("bpffs", State.OK, f"others cannot write to {bpffs}")
+    if not found.st_mode & _OTHERS_WRITE:
+        return Finding("bpffs", State.OK, f"others cannot write to {bpffs}")
+    if found.st_mode & stat.S_ISVTX and _is_own(bpffs / FOLDER):
+        return Finding("bpffs", State.OK, f"others can write to {bpffs}, and not take {FOLDER} in it")
+    return Finding(
+        "bpffs",
+        State.LACKING,
+        f"others can write to {bpffs} (mode {stat.S_IMODE(found.st_mode):o}): nothing is lost until somebody"
+        f" else makes {FOLDER} there; then counting ends with a collector that is killed",
+        f"chmod 700 {bpffs} (at its mount: -o mode=700)",
+    )
+
+
+def _is_own(folder: Path) -> bool:
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & _OTHERS_WRITE
 
 
 def _rights(data_dir: Path) -> Finding:

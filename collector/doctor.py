@@ -23,7 +23,8 @@ def add_parser(
     parser = commands.add_parser(
         "doctor",
         help="say what this host offers for tracing, and the remedy for what is missing",
-        epilog=f"exit code: 0 all is there; else of the first thing missing: {codes}",
+        epilog="exit status: 0, faults can be counted, perhaps with less than all that kvmfaults can do: what"
+        f" is marked less says what is lost; else of the first thing missing: {codes}",
     )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.add_argument("--no-attach", action="store_true", help="do not try to attach the programs")
@@ -38,7 +39,7 @@ def add_parser(
 def run(options: argparse.Namespace) -> int:
     """Print the findings; return the first missing thing's cause."""
     with tempfile.TemporaryDirectory(prefix="kvmfaults-") as directory:
-        findings = list(examine(Path(directory), attach=not options.no_attach))
+        findings = list(examine(Path(directory), attach=not options.no_attach, bpffs=options.bpffs))
     findings += examine_private(options.data_dir, options.bpffs)
     findings += examine_collector(options.data_dir, options.bpffs, options.lock_file)
     if options.json:
@@ -57,4 +58,15 @@ def _text(findings: list[Finding]) -> str:
         lines.append(f"{_MARKS[finding.state]:>7}  {finding.name:<{width}}  {finding.found}")
         if finding.remedy:
             lines.append(f"{'':>7}  {'':<{width}}  -> {finding.remedy}")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, "", _summary(findings)]) + "\n"
+
+
+def _summary(findings: list[Finding]) -> str:
+    """Say in a line what the exit code says, and what it does not."""
+    missing, less = (
+        [finding.name for finding in findings if finding.state is state]
+        for state in (State.MISSING, State.LACKING)
+    )
+    if missing:
+        return f"nothing can be counted: {', '.join(missing)} missing"
+    return f"faults can be counted, with less: {', '.join(less)}" if less else "faults can be counted"

@@ -9,6 +9,7 @@ from pathlib import Path
 from collector import rights
 from collector.identity.process import host_proc
 from collector.identity.uevents import KvmEvents
+from collector.own_command import NAME, is_in_container
 from collector.probe.plan import Plan
 from collector.version import version
 from faultmodel.record import Collector, Host, Probe
@@ -17,8 +18,10 @@ DETAIL_CHARACTERS = 1024
 """As many as a host's detail may have."""
 
 
-_CONTAINER_MARKS = ("/.dockerenv", "/run/.containerenv")
-"""Made by Docker, and by Podman and CRI-O."""
+_RUNTIMES = frozenset(
+    ("containerd-shim", "conmon", "crio", "runc", "crun", "docker-init", "tini", "dumb-init", "catatonit")
+)
+"""Who starts a container's own process, where the parent can be seen; a comm has 15 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +77,28 @@ _WORD_IS_CUT = "the kernel passes the lower 32 bits of the word only"
 
 
 def _collector(data_dir: Path) -> Collector:
-    program = Path(sys.executable).with_name("kvmfaults-collector")
+    program = Path(sys.executable).with_name(NAME)
     return Collector(
         program=str(program) if os.access(program, os.X_OK) else "",
         data_dir=str(data_dir.absolute()),
-        in_container=any(map(os.path.exists, _CONTAINER_MARKS)) or "KUBERNETES_SERVICE_HOST" in os.environ,
+        in_container=is_in_container() and _is_containers_own(),
         capabilities=rights.held(),
     )
+
+
+def _is_containers_own() -> bool:
+    """Tell whether the container was started for the collector, rather than the collector from a shell in it.
+
+    Who typed it there is in the container, and can type another command there.
+    """
+    parent = os.getppid()
+    if not parent:
+        return True
+    try:
+        comm = Path(f"/proc/{parent}/comm").read_text().strip()
+    except OSError:
+        return True
+    return any(comm == name[:15] for name in _RUNTIMES)
 
 
 def _probes(plan: Plan, events: KvmEvents, pins_refused: str) -> tuple[Probe, ...]:

@@ -54,6 +54,10 @@ logger = logging.getLogger(__name__)
 
 RETRY_S = 2.0
 """How long to wait before trying again to attach, where the host lacks something."""
+_COMPILING = (
+    "compiling the programs for this kernel, which takes seconds, and minutes on a slow or busy host;"
+    " counting begins when they are attached"
+)
 _SWITCHED = "counted by another version; its last counts were read, and each vCPU's count may be one too high"
 _RENAMED = "counts from here on, and since the last batch before, have this host's name; it was"
 _STOPPED = "what had been counting was stopped; its last counts were read, of a time that is not covered"
@@ -99,6 +103,9 @@ class Pipeline:
         :raises CollectorError: the settings or the spool cannot be used
         """
         settings = self._settings
+        logger.info(
+            "starting host=%s kernel=%s data_dir=%s", settings.host, platform.release(), settings.data_dir
+        )
         check_data_directory(settings.data_dir)
         with Spool(settings.spool_directory, max_bytes=settings.spool_bytes) as spool:
             uplink = Uplink(settings.server, token_file=settings.token_file, ca_file=settings.ca_file)
@@ -224,6 +231,7 @@ class Pipeline:
                 if not any(kind == "taken_over" for kind, _ in notes):
                     notes.append(("taken_over", "counting went on while no collector ran"))
             else:
+                self._say_what_takes_time(outbox)
                 after = None if self._left is None else self._left.handles
                 with self._patience.trying() as deadline_s, _module_types(self._opener) as types_fd:
                     loaded = load(
@@ -257,6 +265,12 @@ class Pipeline:
                     # What is counted from here on is another set's: counted here too, it would be twice.
                     self._pins.give_up(str(exc))
                     raise
+
+    def _say_what_takes_time(self, outbox: Outbox) -> None:
+        logger.info(_COMPILING)
+        if self._left is None:
+            # Else what was left counts meanwhile, and its host is not one that waits.
+            outbox.send(self._host.waiting(_COMPILING), Content())
 
     def _begin(
         self, probes: Probes, source: Source, plan: Plan, around: _Surroundings, outbox: Outbox
@@ -346,6 +360,8 @@ class Pipeline:
                 closing(VmTable(self._boot_id, _boottime_to_utc_ns, proc, greeter.recall))
             )
             memory = VmFile(self._settings.vms_file, self._boot_id)
+            if (looked_ns := memory.looked_ns()) is not None:
+                table.begin_after_gap(looked_ns)
             for vm in memory.recall():
                 # Those that ended while nobody was reading are found to have ended in the first round.
                 table.see(vm, time.time_ns())

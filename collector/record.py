@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from collector.errors import CollectorError
+from collector.own_command import own_command
 from collector.private_files import check_data_directory
 from collector.probe.layout import RecordLevel
 from collector.record_report import is_whole, promise, report
@@ -134,7 +135,7 @@ def _refusal(vm: str, answer: Answer | None) -> str:
     if answer is None:
         return (
             f"the collector did not answer within {ANSWER_S:g} s: it may not be attached yet, see"
-            " kvmfaults-collector doctor"
+            f" {own_command('doctor')}"
         )
     near = f"; like it: {', '.join(map(repr, answer.near))}" if answer.near else ""
     return f"the collector knows no running VM {vm!r}, by name, UUID, id or process id{near}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from collector import spool_file
 from collector.errors import CollectorError
+from collector.own_command import own_command
 from collector.private_files import check_data_directory
 from collector.settings import spool_directory
 from collector.spool_aside import Reason, ask_for, found_aside
@@ -79,7 +80,7 @@ def run_explain(options: argparse.Namespace) -> int:
     :raises CollectorError: there is none of this number, or it cannot be read
     """
     _, found = _look(options)
-    path, reason = _one(found, options.number)
+    path, reason = _one(found, options.number, options.data_dir)
     try:
         file = spool_file.decode(path.read_bytes())
     except OSError as exc:
@@ -109,7 +110,7 @@ def run_resend(options: argparse.Namespace) -> int:
     """
     directory, found = _look(options)
     if options.number is not None:
-        _one(found, options.number)
+        _one(found, options.number, options.data_dir)
     numbers = [number for number, _, _ in found if options.number in (None, number)]
     try:
         for number in numbers:
@@ -138,11 +139,12 @@ def _look(options: argparse.Namespace) -> tuple[Path, list[tuple[int, Path, Reas
         raise CollectorError(f"cannot read {directory}: {exc.strerror}") from exc
 
 
-def _one(found: list[tuple[int, Path, Reason]], number: int) -> tuple[Path, Reason]:
+def _one(found: list[tuple[int, Path, Reason]], number: int, data_dir: Path) -> tuple[Path, Reason]:
     for other, path, reason in found:
         if other == number:
             return path, reason
-    raise CollectorError(f"no batch {number} is put aside; kvmfaults-collector spool list shows which are")
+    shows = own_command("spool", "list", "--data-dir", data_dir)
+    raise CollectorError(f"no batch {number} is put aside; {shows} shows which are")
 
 
 def _what_to_do(reason: Reason) -> str:

@@ -15,7 +15,7 @@ ensure_packages() {
 	[ ${#missing[@]} -gt 0 ] || return 0
 	command -v apt-get >/dev/null || fail "this is no Debian or Ubuntu; install the equivalents of: ${missing[*]}"
 	[ "$(id -u)" = 0 ] || fail "not root; first run: apt-get install ${missing[*]}"
-	echo "kvmfaults: installing ${missing[*]}" >&2
+	echo "kvmfaults: installing ${missing[*]} with apt-get, which may take a minute" >&2
 	local output
 	output=$(
 		{
@@ -61,7 +61,7 @@ ensure_venv() {
 	python=$(find_python)
 	stamp=$(cat "$top/pyproject.toml" "$top/constraints.txt" <(echo "$top $extras $python") | sha256sum | cut -c1-16)
 	if [ ! -e "$venv/complete-$stamp" ]; then
-		echo "kvmfaults: making a virtual environment in $venv" >&2
+		echo "kvmfaults: making a virtual environment in $venv with pip, which may take a minute, once" >&2
 		rm -rf "$venv"
 		"$python" -m venv "$venv" || fail "cannot make a virtual environment; install python3-venv"
 		"$venv/bin/pip" install -qq --disable-pip-version-check -c "$top/constraints.txt" -e "$top[$extras]" ||

@@ -120,6 +120,8 @@ def main() -> int:
         say(f"dashboard at {url}/")
         if _asks_for_tokens(options):
             say(f"sign in with the token in {options.data_dir / 'read.token'}")
+        if not (options.no_collector or options.files):
+            say("the collector starts; it says here and on the page what it waits for")
         feeds = _feeds(options, f"http://{_near(options.host)}:{port}")
         for feed in feeds:
             feed.start()

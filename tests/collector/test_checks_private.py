@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.checks import Finding, State
+from collector.checks import Cause, Finding, State
 from collector.checks_private import examine_private
 from collector.spool import Spool
 
@@ -45,7 +45,7 @@ def test_what_others_can_read_is_named_and_left_as_it_is(data_dir: Path) -> None
 def test_a_directory_that_would_be_refused_is_said_with_the_remedy(data_dir: Path) -> None:
     os.chown(data_dir, 65534, 65534)
     finding = found(data_dir, data_dir, "data")
-    assert finding.state is State.LACKING
+    assert (finding.state, finding.cause) == (State.MISSING, Cause.DATA)
     assert finding.found.startswith(f"no collector starts with it: {data_dir} belongs to user ")
     assert finding.remedy.startswith("chown it if it is the collector's")
 
@@ -62,6 +62,26 @@ def test_a_bpf_file_system_that_others_can_write_to_is_named(data_dir: Path, mod
     finding = found(data_dir, bpffs, "bpffs")
     assert finding.state is state
     assert (f"chmod 700 {bpffs}" in finding.remedy) == (state is State.LACKING)
+
+
+@pytest.mark.parametrize(
+    ("bpffs_mode", "folder_mode", "state"),
+    [
+        (0o1777, 0o700, State.OK),
+        # Without the sticky bit others can rename it.
+        (0o777, 0o700, State.LACKING),
+        (0o1777, 0o777, State.LACKING),
+    ],
+)
+def test_nothing_is_lost_where_the_folder_is_already_ones_own(
+    data_dir: Path, bpffs_mode: int, folder_mode: int, state: State
+) -> None:
+    bpffs = data_dir.parent / "bpf"
+    folder = bpffs / "kvmfaults"
+    folder.mkdir(parents=True)
+    folder.chmod(folder_mode)
+    bpffs.chmod(bpffs_mode)
+    assert found(data_dir, bpffs, "bpffs").state is state
 
 
 def test_where_no_collector_runs_no_rights_are_told(data_dir: Path) -> None:

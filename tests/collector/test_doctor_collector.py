@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,30 @@ def _doctor(directory: Path) -> dict[str, dict[str, str]]:
     done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
     return {finding["name"]: finding for finding in json.loads(done.stdout)}
+
+
+def _said(directory: Path, *options: str) -> tuple[int, str]:
+    """The status, and the line that sums up."""
+    command = [sys.executable, "-m", "collector", "doctor", "--no-attach", "--data-dir", str(directory)]
+    command += ["--bpffs", str(directory), "--lock-file", str(directory / "machine.lock"), *options]
+    done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout.splitlines()[-1]
+
+
+def test_the_last_line_and_the_status_say_the_same(tmp_path: Path) -> None:
+    status, said = _said(tmp_path)
+    assert said.startswith("nothing can be counted: " if status else "faults can be counted")
+    # No BPF file system is there.
+    assert "pins" in said or status
+
+
+def test_a_data_directory_with_which_no_collector_starts_is_missing(tmp_path: Path) -> None:
+    closed = tmp_path / "data"
+    closed.mkdir()
+    closed.chmod(0o777)
+    status, said = _said(closed)
+    assert "data" in said.partition("nothing can be counted: ")[2]
+    assert status != 0
 
 
 def test_where_nothing_ran_nothing_is_wanting(tmp_path: Path) -> None:
@@ -57,7 +82,10 @@ def test_what_is_put_aside_is_found_with_each_reason(tmp_path: Path) -> None:
             spool.put_aside(number, Reason(detail))
     delivery = _doctor(tmp_path)["delivery"]
     assert delivery["found"] == "3 batches are put aside: 409 another's; 413 too large"
-    assert "kvmfaults-collector spool list" in delivery["remedy"]
+    _, _, command = delivery["remedy"].partition("what to do shows ")
+    listed = subprocess.run(shlex.split(command), cwd=TOP, capture_output=True, text=True, check=False)
+    assert listed.returncode == 0
+    assert "409 another's" in listed.stdout
 
 
 def test_who_counts_is_found(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_without_one_the_next_sends_it_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("explain", "7"), 1, "no batch 7 is put aside; kvmfaults-collector spool list shows which are"),
+        (("explain", "7"), 1, "no batch 7 is put aside; "),
         (("resend", "7"), 1, "no batch 7 is put aside"),
         (("resend", "some"), 2, "must be a number as spool list shows it"),
         (("explain", "-1"), 2, "argument NUMBER"),

@@ -7,7 +7,8 @@ from threading import Lock
 from backend.errors import StoreError
 from backend.store.base import Store
 from backend.store.values import Refusal
-from faultmodel.problem import ProblemCode
+from faultmodel.problem import MOST_DETAIL, ProblemCode
+from faultmodel.text import cut
 from faultmodel.wire import BatchName
 
 _MOST_STREAMS = 16
@@ -44,7 +45,7 @@ class Refusals:
             token=token,
             code=code,
             host=host,
-            detail=detail,
+            detail=cut(detail, MOST_DETAIL),
             count=1,
             first_ns=now_ns,
             last_ns=now_ns,

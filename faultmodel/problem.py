@@ -6,6 +6,9 @@ does, and no sentence has to be read to tell what happened.
 
 from enum import StrEnum
 
+MOST_DETAIL = 1024
+"""Characters of what is said of a problem: what was asked for is told with it, and may be anything."""
+
 
 class ProblemCode(StrEnum):
     """Why a request was not done. For a batch, only ``DAMAGED`` is final; all others may pass."""

@@ -22,7 +22,8 @@ from backend.errors import (
     WrongHostError,
 )
 from faultmodel.errors import UnknownNameError, UnknownVersionError, WireError, WordError
-from faultmodel.problem import ProblemCode
+from faultmodel.problem import MOST_DETAIL, ProblemCode
+from faultmodel.text import cut
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,9 @@ def problem_response(
 ) -> JSONResponse:
     """Return the response that tells of a problem."""
     title = http.HTTPStatus(status).phrase
-    problem = Problem(title=title, status=status, code=code, detail=detail, errors=list(errors))
+    problem = Problem(
+        title=title, status=status, code=code, detail=cut(detail, MOST_DETAIL), errors=list(errors)
+    )
     return JSONResponse(problem.model_dump(), status, dict(headers or {}), CONTENT_TYPE)
 
 

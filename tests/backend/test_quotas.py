@@ -75,6 +75,16 @@ def test_vms_that_are_known_are_not_new() -> None:
     assert [take(quotas, batch) for _ in range(100)] == [True] * 100
 
 
+def test_a_host_that_starts_vms_as_fast_as_hosts_do_catches_up_after_an_outage() -> None:
+    seconds = Seconds()
+    quotas = Quotas(clock=seconds)
+    # Twice as many a minute as 150 a second are.
+    for number in range(10 * 60):
+        seconds.now_s += 0.5
+        vms = [make_vm(f"{number * 150 + place:016x}") for place in range(150)]
+        assert take(quotas, make_batch(number, vms=vms))
+
+
 def test_a_batch_that_alone_is_more_than_the_quota_is_taken_once_nothing_else_was() -> None:
     clock = Seconds()
     quotas = Quotas(Quota(rows=1), clock=clock)
@@ -151,10 +161,11 @@ def test_a_host_that_hands_in_too_much_is_told_and_the_others_are_not_held_up(se
     assert isinstance(server.clock, Clock)
     one, two = (server.new_token("ingest", f"host-{number}") for number in (1, 2))  # type: ignore[arg-type]
     answers = []
-    for batch in range(6):
-        vms = [make_vm(f"{batch:08x}{number:08x}") for number in range(2000)]
-        answers.append(server.send(make_batch(batch, vms=vms), one))
-    assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+    # Four of these are a minute's quota, of which a quarter is there again after 15 s.
+    for second in range(5):
+        counts = [fault_count(second=second, faults=2**40)]
+        answers.append(server.send(make_batch(second, fault_counts=counts), one))
+    assert [answer.status_code for answer in answers] == [200] * 4 + [429]
     assert answers[-1].json()["code"] == "quota"
     assert answers[-1].headers["retry-after"] == "1"
     assert server.send(make_batch(host=make_host("host-2"), stream="2" * 32), two).json() == {"applied": True}

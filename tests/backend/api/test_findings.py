@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+import pytest
 
 from backend.auth import TokenKind
 from backend.store.base import Store
@@ -181,6 +182,23 @@ def test_a_batch_of_another_host_is_told_of_the_tokens_host(server: Server) -> N
     found = findings(server)
     assert (found["refused"]["hosts"], found["refused"]["reason"]) == (["host-1"], "wrong_host")
     assert found["never_delivered"]["hosts"] == ["host-1"]
+
+
+@pytest.mark.parametrize(
+    "absurd",
+    [{"arch": "x" * 1_000_000}, {"stream": "s" * 1_000_000}, {"version": 9, "stream": "s" * 1_000_000}],
+)
+def test_what_is_told_of_a_refusal_is_short_whatever_was_refused(
+    server: Server, absurd: dict[str, Any]
+) -> None:
+    token = server.new_token(TokenKind.INGEST, "host-1")
+    batch = msgspec.msgpack.decode(wire.encode(make_batch()))
+    refused = server.send(msgspec.msgpack.encode(batch | absurd), token)
+    assert refused.status_code in (400, 503)
+    assert len(refused.json()["detail"]) <= 1024
+    assert 0 < len(findings(server)["refused"]["detail"]) <= 1024
+    (stored,) = server.store.refusals()
+    assert stored.batch is None or max(map(len, (stored.batch.host, stored.batch.stream))) <= 256
 
 
 def test_senders_without_a_known_token_are_counted_as_one(server: Server) -> None:

@@ -124,3 +124,8 @@ def test_a_database_that_is_not_migrated_is_unavailable_not_a_failure(tmp_path: 
     assert response.status_code == 503
     assert response.headers["retry-after"] == "1"
     assert "no such table" in response.json()["detail"]
+
+
+def test_what_is_said_of_a_problem_is_short_whatever_was_asked_for(server: Server) -> None:
+    status, detail = server.problem(f"/api/v1/vms/{'x' * 20_000}")
+    assert (status, len(detail)) == (404, 1024)

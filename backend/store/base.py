@@ -85,14 +85,14 @@ class Store(Protocol):
     def commands(self, vm_ids: Sequence[str]) -> Mapping[str, str]:
         """Return the command lines of VMs, by id."""
 
-    def fault_sums(self, from_ms: int, to_ms: int, step_ms: int) -> Sequence[FaultSum]:
-        """Return the faults of every VM in steps [from_ms + k * step_ms, ...); no order.
+    def fault_sums(self, from_ms: int, to_ms: int, step_ms: int) -> Iterator[FaultSum]:
+        """Yield the faults of every VM in steps [from_ms + k * step_ms, ...); no order.
 
         A VM and step without any is left out.
         """
 
-    def exit_sums(self, from_ms: int, to_ms: int, step_ms: int) -> Sequence[ExitSum]:
-        """Return the same of exits of each kind."""
+    def exit_sums(self, from_ms: int, to_ms: int, step_ms: int) -> Iterator[ExitSum]:
+        """Yield the same of exits of each kind."""
 
     def vms(
         self, where: VmFilter, span: TimeRange, *, limit: int, after: VmPlace | None

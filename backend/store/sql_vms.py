@@ -72,15 +72,15 @@ class VmReads(SqlReads):
         with self._reading() as connection:
             return vm_queries.commands_of(connection, vm_ids)
 
-    def fault_sums(self, from_ms: int, to_ms: int, step_ms: int) -> Sequence[FaultSum]:
-        """Return the faults of every VM in steps; no order."""
+    def fault_sums(self, from_ms: int, to_ms: int, step_ms: int) -> Iterator[FaultSum]:
+        """Yield the faults of every VM in steps; no order."""
         with self._reading() as connection:
-            return step_sums.fault_sums(connection, from_ms, to_ms, step_ms)
+            yield from step_sums.fault_sums(connection, from_ms, to_ms, step_ms)
 
-    def exit_sums(self, from_ms: int, to_ms: int, step_ms: int) -> Sequence[ExitSum]:
-        """Return the same of exits of each kind."""
+    def exit_sums(self, from_ms: int, to_ms: int, step_ms: int) -> Iterator[ExitSum]:
+        """Yield the same of exits of each kind."""
         with self._reading() as connection:
-            return step_sums.exit_sums(connection, from_ms, to_ms, step_ms)
+            yield from step_sums.exit_sums(connection, from_ms, to_ms, step_ms)
 
     def vm(self, vm_id: str, span: TimeRange) -> VmSummary:
         """Return one VM. :raises NotFoundError: there is none"""

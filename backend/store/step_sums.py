@@ -1,7 +1,7 @@
 """What every VM counted in steps of time, in as few rows as there can be: what a cache of sums is filled
 from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, or_, select
@@ -13,21 +13,18 @@ from backend.store.values import ExitSum, FaultSum
 from faultmodel.record import BUCKET_MS
 
 
-def fault_sums(connection: Connection, from_ms: int, to_ms: int, step_ms: int) -> list[FaultSum]:
-    """Return every VM's faults in [from_ms, to_ms), in steps from its start; no order. Both are whole
+def fault_sums(connection: Connection, from_ms: int, to_ms: int, step_ms: int) -> Iterator[FaultSum]:
+    """Yield every VM's faults in [from_ms, to_ms), in steps from its start; no order. Both are whole
     seconds."""
     span = _parameters(from_ms, to_ms, step_ms)
-    return [
-        FaultSum._make(row)
-        for statement in _fault_sums.values()
-        for row in connection.execute(statement, span)
-    ]
+    for statement in _fault_sums.values():
+        yield from map(FaultSum._make, connection.execute(statement, span))
 
 
-def exit_sums(connection: Connection, from_ms: int, to_ms: int, step_ms: int) -> list[ExitSum]:
-    """Return the same of exits on a memory fault; a VM and step without any is left out."""
-    rows = connection.execute(_exit_sums, _parameters(from_ms, to_ms, step_ms))
-    return [ExitSum(row[0], row[1], row[2:]) for row in rows]
+def exit_sums(connection: Connection, from_ms: int, to_ms: int, step_ms: int) -> Iterator[ExitSum]:
+    """Yield the same of exits on a memory fault; a VM and step without any is left out."""
+    for row in connection.execute(_exit_sums, _parameters(from_ms, to_ms, step_ms)):
+        yield ExitSum(row[0], row[1], row[2:])
 
 
 def _statement(table: Table, *sums: ColumnElement[int]) -> Select[*tuple[Any, ...]]:

@@ -1,7 +1,7 @@
 """Sums that go on with what batches counted are what the database has, whoever stores or removes what."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from typing import Any
@@ -212,7 +212,7 @@ class Watched:
         self._store = store
         self.asked = 0
 
-    def fault_sums(self, from_ms: int, to_ms: int, step_ms: int) -> Sequence[FaultSum]:
+    def fault_sums(self, from_ms: int, to_ms: int, step_ms: int) -> Iterator[FaultSum]:
         """Return what the store does."""
         self.asked += 1
         return self._store.fault_sums(from_ms, to_ms, step_ms)

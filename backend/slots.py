@@ -60,7 +60,8 @@ class Slots:
         waiter = client, turn
         self._waiting.append(waiter)
         try:
-            await asyncio.wait_for(turn, self._wait_s)
+            async with asyncio.timeout(self._wait_s):
+                await turn
         except TimeoutError as exc:
             # The turn may have come in the moment in which the time was over.
             if not turn.done() or turn.cancelled():

@@ -112,7 +112,7 @@ def test_one_client_does_not_take_the_whole_waiting_list() -> None:
 
 
 def test_a_turn_that_comes_in_the_moment_in_which_time_is_over_is_taken() -> None:
-    """With whatever Python: some tell that time is over though the turn was there."""
+    """It is told that time is over though the turn was there."""
 
     async def run() -> list[str]:
         done: list[str] = []

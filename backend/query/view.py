@@ -5,7 +5,9 @@ Long blocks are added up from shorter ones where these are new, as only few of t
 at hand, as behind the start of a range that moves; else the database sums them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from typing import TypeVar
 
 from backend.errors import ParameterError
 from backend.query.blocks import LENGTHS_S, NONE, Blocks, Key, Sums, added, block_key
@@ -13,18 +15,28 @@ from backend.store.changes import Version
 from backend.store.errors import check_time
 from faultmodel.record import ExitKind
 
-MOST_READ = 2_000_000
-"""Counts of one question: some 150 MB, for as long as it is answered."""
+MOST_READ = 250_000
+"""Counts that a question has in memory at once, beside those that are kept: some 20 MB. Of more it reads one
+part after the other.
+"""
+MOST_OF_ONE = 2_000_000
+"""Counts of a single block, with those that it is added up from."""
 _MS = 1_000
 _FRESH_S = 120
 """Blocks that end less than so long ago are added up from shorter ones: their end still changes."""
+_FIRST_PART = 64
+"""Blocks that are read at first: what the database sorts for them takes memory, too."""
+_Row = TypeVar("_Row")
 
 
 class View:
     """The counts of one version. Of one thread."""
 
-    def __init__(self, blocks: Blocks, version: Version, now_ms: int) -> None:
-        """Take a version that must be that of this thread's snapshot of the store."""
+    def __init__(self, blocks: Blocks, version: Version, now_ms: int, *, at_once: int = MOST_READ) -> None:
+        """Take a version that must be that of this thread's snapshot of the store.
+
+        :param at_once: so many counts are in memory, but of a single block
+        """
         self._blocks = blocks
         self._version = version
         self._first_s, self._end_s = blocks.follow(version)
@@ -32,6 +44,9 @@ class View:
         self._own: dict[Key, Sums] = {}
         """What was read here: a block that is new, or that is another one in the version that is kept."""
         self._cells = 0
+        self._at_once = at_once
+        self._most = at_once
+        """Of what is being read."""
 
     def steps(self, counted: ExitKind | None, from_s: int, to_s: int, step_s: int) -> Iterator[Sums]:
         """Yield what every VM counted in each step of [from_s, to_s), in order. Steps are whole in it."""
@@ -46,26 +61,52 @@ class View:
             for length in LENGTHS_S
             if step_s % length == 0 and from_s % length == 0 and to_s % length == 0
         )
-        self._load(counted, length_s, from_s // length_s, to_s // length_s)
-        for start_s in range(from_s, to_s, step_s):
-            if start_s + step_s <= self._first_s or start_s >= self._end_s:
-                yield ()
-                continue
-            blocks = range(start_s // length_s, min(start_s + step_s, to_s) // length_s)
-            yield [self._block(counted, length_s, index) for index in blocks]
+        parts = self._in_parts(counted, length_s, from_s // length_s, to_s // length_s)
+        blocks = chain.from_iterable(parts)
+        for _ in range(from_s, to_s, step_s):
+            yield list(islice(blocks, step_s // length_s))
 
     def total(self, counted: ExitKind | None, from_s: int, to_s: int) -> Sums:
         """Return what every VM counted in [from_s, to_s)."""
         key = counted, from_s, to_s
         total = self._found(key)
         if total is None:
-            found: list[Sums] = []
+            total = NONE
             for length_s, first, end in _parts(max(from_s, self._first_s), min(to_s, self._end_s)):
-                self._load(counted, length_s, first, end)
-                found += [self._block(counted, length_s, index) for index in range(first, end)]
-            total = added(found)
-            self._add({key: total})
+                for blocks in self._in_parts(counted, length_s, first, end):
+                    total = added([total, *blocks])
+            self._blocks.keep({key: total}, self._version)
         return total
+
+    def _in_parts(
+        self, counted: ExitKind | None, length_s: int, first: int, end: int
+    ) -> Iterator[Sequence[Sums]]:
+        """Yield the blocks with these indices in order, as many at a time as memory is for."""
+        at_once = _FIRST_PART
+        while first < end:
+            is_alone = not self._own
+            stop = min(end, first + at_once)
+            self._most = self._at_once if stop - first > 1 else MOST_OF_ONE
+            try:
+                self._load(counted, length_s, first, stop)
+                blocks = [self._block(counted, length_s, index) for index in range(first, stop)]
+            except _TooManyError as exc:
+                self._forget()
+                if is_alone and at_once == 1:
+                    raise ParameterError(
+                        "step", "too many VMs at once; ask for longer steps, or a shorter range"
+                    ) from exc
+                at_once = -(-at_once // 2) if is_alone else at_once
+                continue
+            yield blocks
+            first = stop
+            if first < end:
+                self._forget()
+            at_once = max(1, min(2 * at_once, self._at_once // max(1, *map(len, blocks))))
+
+    def _forget(self) -> None:
+        self._own.clear()
+        self._cells = 0
 
     def _block(self, counted: ExitKind | None, length_s: int, index: int) -> Sums:
         key = block_key(counted, length_s, index)
@@ -131,25 +172,33 @@ class View:
             block_key(kind, length_s, index): {} for kind in kinds for index in range(first, end)
         }
         if counted is None:
-            for vm, step, faults in store.fault_sums(*span):
+            for vm, step, faults in self._as_many_as_may(store.fault_sums(*span)):
                 if faults:
                     found[block_key(None, length_s, first + step)][vm] = faults
         else:
-            for vm, step, counts in store.exit_sums(*span):
+            for vm, step, counts in self._as_many_as_may(store.exit_sums(*span)):
                 for kind, count in zip(ExitKind, counts, strict=True):
                     if count:
                         found[block_key(kind, length_s, first + step)][vm] = count
         self._add(found)
 
+    def _as_many_as_may(self, rows: Iterable[_Row]) -> Iterator[_Row]:
+        for number, row in enumerate(rows):
+            if self._cells + number > self._most:
+                raise _TooManyError
+            yield row
+
     def _add(self, blocks: Mapping[Key, Sums]) -> None:
         self._own.update(blocks)
         # Also of an empty one, of which there may be many.
         self._cells += sum(1 + len(sums) for sums in blocks.values())
-        if self._cells > MOST_READ:
-            raise ParameterError(
-                "step", "too many VMs and steps at once; ask for longer steps, or a shorter range"
-            )
+        if self._cells > self._most:
+            raise _TooManyError
         self._blocks.keep(blocks, self._version)
+
+
+class _TooManyError(Exception):
+    """More counts than memory is for."""
 
 
 def _runs(indices: Sequence[int]) -> Iterator[tuple[int, int]]:

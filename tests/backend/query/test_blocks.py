@@ -141,3 +141,13 @@ def test_exits_are_kept_by_kind(store: Store) -> None:
     assert list(found.total(ExitKind.MEMORY_FAULT, START_S, START_S + 10).values()) == [3]
     assert list(found.total(ExitKind.BARE_ERROR, START_S, START_S + 10).values()) == [5]
     assert found.total(ExitKind.UNTOLD_ERROR, START_S, START_S + 10) == {}
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 20])
+@pytest.mark.parametrize("step_s", [1, 5, 30, 60])
+def test_what_is_read_in_parts_is_the_same(filled: Store, at_once: int, step_s: int) -> None:
+    span = START_S - START_S % 60, START_S - START_S % 60 + 4020
+    whole = View(Blocks(filled), filled.version(), NOW_MS)
+    parts = View(Blocks(filled), filled.version(), NOW_MS, at_once=at_once)
+    assert parts.total(None, *span) == whole.total(None, *span) == truth(filled, *span)
+    assert list(parts.steps(None, *span, step_s)) == list(whole.steps(None, *span, step_s))

@@ -5,6 +5,7 @@ Inside the server a time is an integer, UTC since the epoch, in ms or ns as its 
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from backend.errors import ParameterError
 
@@ -81,6 +82,7 @@ def _writable(time: int, last: int) -> int:
     return max(0, min(time, last))
 
 
+@lru_cache(maxsize=4096)  # A list of VMs is asked for again each second.
 def _second(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
 

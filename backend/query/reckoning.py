@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
+from operator import attrgetter
 from typing import Self
 
 from backend.query.blocks import Sums
@@ -12,6 +14,8 @@ from backend.store.values import TimeRange, VmMember
 from faultmodel.record import ExitKind
 
 _MS_PER_S = 1_000
+_place = attrgetter("host", "boot_id")
+"""As ``VmMember.place``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +64,13 @@ class Reckoning:
     def of(cls, vms: Sequence[VmMember], view: View, span: TimeRange, covering: Covering) -> Self:
         """Reckon VMs of a range whose both ends are told."""
         seconds = _seconds(span)
+        running = [vm for vm in vms if is_running(vm, covering.end_ms)]
         return cls(
             vms=vms,
             span=span,
             covering=covering,
-            running=frozenset(vm.number for vm in vms if is_running(vm, covering.end_ms)),
-            at_end=rates_at_end(vms, view, covering),
+            running=frozenset(vm.number for vm in running),
+            at_end=rates_at_end(running, view, covering),
             faults=view.total(None, *seconds),
             exits={kind: view.total(kind, *seconds) for kind in ExitKind},
         )
@@ -93,14 +98,14 @@ class Reckoning:
     def totals(self) -> Totals:
         """Return the sums over the VMs."""
         numbers = [vm.number for vm in self.vms]
-        hosts = {vm.host for vm in self.vms}
-        is_read = any(self.covering.newest_step(place) for place in {vm.place for vm in self.vms})
+        places = set(map(_place, self.vms))
+        is_read = any(map(self.covering.newest_step, places))
         return Totals(
             vms=len(numbers),
             running=len(self.running),
-            hosts=len(hosts),
-            faults=sum(self.faults.get(number, 0) for number in numbers),
-            exits={kind: sum(sums.get(number, 0) for number in numbers) for kind, sums in self.exits.items()},
+            hosts=len({host for host, _ in places}),
+            faults=_sum(self.faults, numbers),
+            exits={kind: _sum(sums, numbers) for kind, sums in self.exits.items()},
             rate_at_end=sum(self.at_end.values()) if is_read else None,
         )
 
@@ -111,11 +116,12 @@ class Reckoning:
 
 
 def rates_at_end(vms: Sequence[VmMember], view: View, covering: Covering) -> Mapping[int, float]:
-    """Return the faults per second of running VMs in their hosts' newest covered step, by the VM's number.
+    """Return the faults per second of VMs that run, in their hosts' newest covered step, by the VM's number.
 
-    A VM that has ended, or whose host was not read at the end any more, is left out.
+    A VM whose host was not read at the end any more is left out.
     """
-    newest = {place: covering.newest_step(place) for place in {vm.place for vm in vms}}
+    places = list(map(_place, vms))
+    newest = {place: covering.newest_step(place) for place in set(places)}
     step_s = covering.step_ms // _MS_PER_S
     sums: dict[int, Sums] = {}
     for start_ms, _ in filter(None, newest.values()):
@@ -124,12 +130,16 @@ def rates_at_end(vms: Sequence[VmMember], view: View, covering: Covering) -> Map
                 None, start_ms // _MS_PER_S, start_ms // _MS_PER_S + step_s, step_s
             )
     rates = {}
-    for vm in vms:
-        step = newest[vm.place]
-        if step is not None and is_running(vm, covering.end_ms):
+    for vm, place in zip(vms, places, strict=True):
+        step = newest[place]
+        if step is not None:
             start_ms, time_ms = step
             rates[vm.number] = sums[start_ms].get(vm.number, 0) * _MS_PER_S / time_ms
     return rates
+
+
+def _sum(sums: Sums, numbers: Sequence[int]) -> int:
+    return sum(map(sums.get, numbers, repeat(0)))
 
 
 def _seconds(span: TimeRange) -> tuple[int, int]:

@@ -121,7 +121,8 @@ def ends_of(
         newest = TimeRange(max(0, end_ms - STALE_MS - step_ms), span.to_ms)
         hosts = sorted({vm.host for vm in vms})
         covering = Covering(sources.store.boot_coverage(hosts, newest), end_ms, step_ms)
-        rates = rates_at_end(vms, view, covering)
+        running = [vm for vm in vms if is_running(vm, end_ms)]
+        rates = rates_at_end(running, view, covering)
     return {vm.id: End(is_running(vm, end_ms), rates.get(vm.number)) for vm in vms}
 
 

@@ -7,9 +7,10 @@ process gave, or that a removal took, nothing is known, and then everything may 
 """
 
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from threading import Lock
 
 from faultmodel.record import BUCKET_MS, ExitKind, exit_kind
@@ -30,10 +31,14 @@ _MOST_COUNTS = 200_000
 
 @dataclass(slots=True)
 class Change:
-    """What a batch changed. ``begins``: it is the first of its host; ``is_stored``: it is committed."""
+    """What a batch changed. ``begins``: it is the first of its host; ``is_stored``: it is committed.
+
+    ``described``: numbers of the VMs of which it said something else than was known, their times aside.
+    """
 
     first_ms: int
     counted: Counted | None
+    described: Collection[int] | None = None
     begins: bool = False
     is_stored: bool = False
 
@@ -85,14 +90,22 @@ class Changes:
 
     def counted_between(self, one: Version, later: Version) -> Sequence[Counted] | None:
         """Return all that was counted from one version to a later one; None where that is not known."""
+        changes = self._stored_between(one, later)
+        counted = [change.counted for change in changes or () if change.counted is not None]
+        return None if changes is None or len(counted) < len(changes) else counted
+
+    def described_between(self, one: Version, later: Version) -> Collection[int] | None:
+        """Return the VMs that were described anew from one version to a later one; None where unknown."""
+        changes = self._stored_between(one, later)
+        described = [change.described for change in changes or () if change.described is not None]
+        return None if changes is None or len(described) < len(changes) else {*chain(*described)}
+
+    def _stored_between(self, one: Version, later: Version) -> list[Change] | None:
         if any(host not in later or later[host] < number for host, number in one.items()):
             return None
         with self._lock:
             changes = self._between(one, later)
-        if changes is None or not all(change.is_stored for change in changes):
-            return None
-        counted = [change.counted for change in changes if change.counted is not None]
-        return counted if len(counted) == len(changes) else None
+        return changes if changes is not None and all(change.is_stored for change in changes) else None
 
     def _add(self, key: tuple[int, int], change: Change) -> None:
         with self._lock:
@@ -109,7 +122,7 @@ class Changes:
 
     def _forget_counts(self, change: Change) -> None:
         before = _size(change)
-        change.counted = None
+        change.counted = change.described = None
         self._counts -= before - _size(change)
 
     def _between(self, one: Version, other: Version) -> list[Change] | None:
@@ -143,4 +156,4 @@ def counted_of(batch: Batch, vm_numbers: Mapping[str, int]) -> Counted:
 
 
 def _size(change: Change) -> int:
-    return 1 + sum(map(len, (change.counted or {}).values()))
+    return 1 + len(change.described or ()) + sum(map(len, (change.counted or {}).values()))

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Integer, Select, bindparam, func, not_, or_, 
 from sqlalchemy.engine import Row
 
 from backend.errors import NotFoundError, NotNowError, StoreError
+from backend.store.changes import Version
 from backend.store.host_events import newest_recording
 from backend.store.losses import lost_ever
 from backend.store.tables import hosts, streams
@@ -57,6 +58,7 @@ _of_stream = (
     .order_by(hosts.c.id)
 )
 _this_host = update(hosts).where(hosts.c.id == bindparam("number"))
+_versions = select(hosts.c.id, hosts.c.applied)
 _heard_of = select(hosts.c.reported_name, hosts.c.is_recording, hosts.c.last_batch_ns)
 _names = select(hosts.c.id, hosts.c.name).order_by(hosts.c.name)
 
@@ -165,6 +167,11 @@ def describe_host(
         }
     # Columns that the parameters name are set.
     writer.connection.execute(_this_host, values | {"number": known.id})
+
+
+def read_version(connection: Connection) -> Version:
+    """Return which state of the hosts' counts is read."""
+    return {row.id: row.applied for row in connection.execute(_versions)}
 
 
 def read_hosts(connection: Connection, recordings: int | None) -> Sequence[HostStatus]:

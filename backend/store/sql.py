@@ -107,7 +107,9 @@ class SqlStore(VmReads, HostReads):
             covered = coverage.add_coverage(writer, source.id, stream_id, batch, run)
             if not host.is_recording:
                 sources.notice(writer, host.id, source, batch, covered, shift_ns, received_ns)
-            vm_numbers = vm_descriptions.describe_vms(writer, batch, host.id, stream_id, received_ns)
+            vm_numbers, described = vm_descriptions.describe_vms(
+                writer, batch, host.id, stream_id, received_ns
+            )
             counts.add_counts(writer, batch, vm_numbers)
             ledger.add_ledger(writer, batch, vm_numbers)
             exits.add_exits(writer, batch, vm_numbers)
@@ -115,6 +117,7 @@ class SqlStore(VmReads, HostReads):
             change = Change(
                 first_ms=_first_changed_ms(batch, covered),
                 counted=counted_of(batch, vm_numbers),
+                described=described,
                 begins=host.described_stream_id == hosts.NO_STREAM,
             )
             note(host.id, host.applied + 1, change)

@@ -41,7 +41,6 @@ from backend.store.values import (
 from faultmodel.record import Collector
 
 # Built once: to build a statement takes longer than to execute it.
-_versions = select(hosts_table.c.id, hosts_table.c.applied)
 _names = select(hosts_table.c.id, hosts_table.c.name, hosts_table.c.state).order_by(hosts_table.c.name)
 _news = select(
     select(func.max(host_events_table.c.id)).scalar_subquery(),
@@ -55,7 +54,7 @@ class HostReads(SqlReads):
     def version(self) -> Version:
         """Return which state of the hosts' counts is read."""
         with self._reading() as connection:
-            return {row.id: row.applied for row in connection.execute(_versions)}
+            return hosts.read_version(connection)
 
     def same_before(self, one: Version, other: Version) -> int:
         """Return the time before which counts and coverage are the same; 0 where that is not known."""

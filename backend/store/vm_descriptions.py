@@ -48,17 +48,19 @@ class Seen:
 
 def describe_vms(
     writer: Writer, batch: Batch, host_id: int, stream_id: int, received_ns: int
-) -> Mapping[str, int]:
-    """Store what a batch says about its VMs and their vCPUs, and return the VMs' numbers by reported id.
+) -> tuple[Mapping[str, int], Sequence[int]]:
+    """Store what a batch says about its VMs and their vCPUs.
 
     A VM is told from others by its host, its architecture and the id that the host reports. That is also its
     public id, unless another host's VM has it: then the public id follows from all three.
 
     A batch older than the one that described a VM adds only what it cannot contradict: an earlier first
     sight, a later last one, and the end, which once set stays.
+
+    :return: the VMs' numbers by reported id; the numbers of those that were known and are described anew
     """
     if not batch.vms:
-        return {}
+        return {}, []
     sightings = _sightings(batch)
     seen = _seen(batch, sightings, received_ns)
     described = {"described_stream_id": stream_id, "described_sequence": batch.sequence}
@@ -85,10 +87,10 @@ def describe_vms(
     # What its newest description tells its stream of is known: that is every VM, nearly always.
     unknown = [row.id for row in known.values() if row.described_stream_id != stream_id]
     origins.remember_streams(writer, [*unknown, *(known[vm_id].id for vm_id in added)], stream_id)
-    _update(writer.connection, batch, seen, known, described)
+    anew = _update(writer.connection, batch, seen, known, described)
     numbers = {vm_id: row.id for vm_id, row in known.items()}
     _add_vcpus(writer, sightings, numbers)
-    return numbers
+    return numbers, anew
 
 
 def _add_vcpus(writer: Writer, sightings: Iterable[Sighting], vm_numbers: Mapping[str, int]) -> None:
@@ -141,8 +143,8 @@ def _update(
     seen: Mapping[str, Seen],
     known: Mapping[str, Row[Any]],
     described: dict[str, int],
-) -> None:
-    """Bring the rows of VMs up to date."""
+) -> Sequence[int]:
+    """Bring the rows of VMs up to date; return the numbers of those of which more is new than their times."""
     newest = (described["described_stream_id"], described["described_sequence"])
     changes = []
     last_seen: dict[int, list[int]] = defaultdict(list)
@@ -160,6 +162,7 @@ def _update(
     for last_ms, numbers in last_seen.items():
         for some in chunks(numbers):
             connection.execute(_these_vms, {"numbers": some, "last_seen_ms": last_ms, **described})
+    return [change["number"] for change in changes]
 
 
 def _values(vm: Vm, seen: Seen) -> dict[str, Any]:

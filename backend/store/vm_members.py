@@ -1,6 +1,6 @@
 """Every VM of a range in few words: what lists are searched, sorted and named by."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, bindparam, func, select
 
@@ -55,12 +55,8 @@ def find_members(connection: Connection, where: VmFilter, span: TimeRange) -> Vm
     Where there are more, each host has its newest among them, as many of each as there is room for: no host
     takes the place of another's VMs.
     """
-    ends = {
-        "from_ms": -SIGNED_MAX if span.from_ms is None else bounded(span.from_ms),
-        "to_ms": SIGNED_MAX if span.to_ms is None else bounded(span.to_ms),
-    }
     conditions = matching(where)
-    rows = connection.execute(_in_range.where(*conditions) if conditions else _in_range, ends).all()
+    rows = connection.execute(_in_range.where(*conditions) if conditions else _in_range, ends_of(span)).all()
     left_out = 0
     if len(rows) > MAX_MEMBERS:
         places = select(vms.c.id, _place_in_host.label("place"))
@@ -71,6 +67,14 @@ def find_members(connection: Connection, where: VmFilter, span: TimeRange) -> Vm
         rows = connection.execute(_select.where(vms.c.id.in_(newest))).all()
         left_out = number - len(rows)
     return VmMembers([VmMember._make(row) for row in rows], left_out)
+
+
+def ends_of(span: TimeRange) -> Mapping[str, int]:
+    """Return a range's ends as statements' parameters."""
+    return {
+        "from_ms": -SIGNED_MAX if span.from_ms is None else bounded(span.from_ms),
+        "to_ms": SIGNED_MAX if span.to_ms is None else bounded(span.to_ms),
+    }
 
 
 def named_members(connection: Connection, vm_ids: Sequence[str]) -> Sequence[VmMember]:

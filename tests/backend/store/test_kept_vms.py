@@ -1,0 +1,162 @@
+"""Lists of VMs whose texts are kept are those of the database, whoever stores, describes or removes what."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import Engine, event
+
+from backend.errors import NotFoundError
+from backend.store import open_store
+from backend.store.base import Store
+from backend.store.values import TimeRange, VmFilter, VmMember
+from faultmodel.record import Span
+from tests.backend.store.conftest import NewUrl
+from tests.batches import NS_PER_S, START_MS, START_NS, make_batch, make_host, make_vm
+
+HOSTS = 2
+SPANS = (TimeRange(), TimeRange(START_MS + 5_000), TimeRange(START_MS, START_MS + 3_000))
+EVERYONE = VmFilter(arch="x86_64")
+"""The same VMs as without a filter, and read from the database, all of them."""
+
+VMS = st.lists(
+    st.tuples(
+        st.integers(0, 2), st.sampled_from(["", "one", "two"]), st.integers(1, 2), st.sampled_from([None, 4])
+    ),
+    max_size=3,
+    unique_by=lambda vm: vm[0],
+)
+"""Which VM, its name, its process, the second in which it ended."""
+STORED = st.tuples(
+    st.just("store"), st.booleans(), st.integers(0, HOSTS - 1), st.sampled_from(["boot-1", "boot-2"]), VMS
+)
+REMOVED = st.tuples(
+    st.just("remove"), st.booleans(), st.integers(0, HOSTS - 1), st.one_of(st.none(), st.integers(0, 2))
+)
+LOOKED = st.tuples(st.just("look"))
+STEPS = st.lists(st.one_of(STORED, STORED, LOOKED, LOOKED, REMOVED), min_size=3, max_size=25)
+
+
+def vm_id(host: int, vm: int) -> str:
+    """Return the id of a host's VM."""
+    return f"{host + 1:08x}{vm + 1:08x}"
+
+
+class Scene:
+    """Two server processes on one database."""
+
+    def __init__(self, ours: Store, theirs: Store) -> None:
+        self.stores = (ours, theirs)
+        self._sequence = 0
+
+    def take(self, step: tuple[object, ...]) -> None:
+        """Do what a step says."""
+        match step:
+            case "store", bool(by), int(host), str(boot_id), list(vms):
+                self.send(by, host, boot_id, vms)
+            case "remove", bool(by), int(host), vm:
+                with suppress(NotFoundError):
+                    if isinstance(vm, int):
+                        self.stores[by].remove_vm(vm_id(host, vm))
+                    else:
+                        self.stores[by].remove_host(f"host-{host}")
+            case ("look",):
+                self.check()
+
+    def send(
+        self, by: bool, host: int, boot_id: str, vms: Sequence[tuple[int, str, int, int | None]]
+    ) -> None:
+        """Have a process store a batch that covers the next second and describes VMs."""
+        self._sequence += 1
+        second_ns = START_NS + self._sequence * NS_PER_S
+        batch = make_batch(
+            self._sequence,
+            host=make_host(f"host-{host}", boot_id=boot_id),
+            stream=f"{host:032x}",
+            covered=(Span(second_ns, second_ns + NS_PER_S),),
+            vms=tuple(
+                make_vm(
+                    vm_id(host, vm),
+                    name=name,
+                    pid=pid,
+                    ended_ns=None if ended_s is None else START_NS + ended_s * NS_PER_S,
+                )
+                for vm, name, pid, ended_s in vms
+            ),
+            fault_counts=(),
+            ledger=(),
+        )
+        assert self.stores[by].apply(batch, second_ns + NS_PER_S)
+
+    def check(self) -> None:
+        """Hold each process's lists against the database."""
+        for store in self.stores:
+            for span in SPANS:
+                assert found(store, VmFilter(), span) == found(store, EVERYONE, span)
+
+
+def found(store: Store, where: VmFilter, span: TimeRange) -> list[VmMember]:
+    """Return the VMs of a range in one order."""
+    return sorted(store.members(where, span).vms)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_whoever_describes_and_removes_whom_lists_are_those_of_the_database(
+    empty_url: NewUrl, steps: list[tuple[object, ...]]
+) -> None:
+    url = empty_url()
+    with ExitStack() as stack:
+        ours, theirs = (stack.enter_context(closing(open_store(url))) for _ in range(2))
+        scene = Scene(ours, theirs)
+        for step in steps:
+            scene.take(step)
+        scene.check()
+
+
+def test_a_vm_that_tells_its_name_late_has_it_in_the_next_list(store: Store) -> None:
+    scene = Scene(store, store)
+    for name in ("", "one", "two"):
+        scene.send(False, 0, "boot-1", [(0, name, 1, None), (1, "other", 1, None)])
+        assert [vm.name for vm in found(store, VmFilter(), TimeRange())] == [name, "other"]
+
+
+def test_who_a_vm_is_is_not_read_again_while_it_stays_as_it_was(store: Store) -> None:
+    scene = Scene(store, store)
+    scene.send(False, 0, "boot-1", [(0, "one", 1, None)])
+    before = found(store, VmFilter(), TimeRange())
+    scene.send(False, 0, "boot-1", [(0, "one", 1, None)])
+    texts: list[str] = []
+
+    def remember(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        texts.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", remember)
+    try:
+        after = found(store, VmFilter(), TimeRange())
+    finally:
+        event.remove(Engine, "before_cursor_execute", remember)
+    assert after[0].life_end_ms == before[0].life_end_ms + 1_000
+    assert after[0].name == "one"
+    assert texts
+    assert not any("uuid" in text for text in texts)
+
+
+def test_whoever_reads_an_older_state_sees_that_one(store: Store) -> None:
+    scene = Scene(store, store)
+    scene.send(False, 0, "boot-1", [(0, "one", 1, None)])
+
+    def names() -> list[str]:
+        return [vm.name for vm in found(store, VmFilter(), TimeRange())]
+
+    def go_on() -> list[str]:
+        scene.send(False, 0, "boot-1", [(0, "two", 1, None)])
+        return names()
+
+    with store.snapshot(), ThreadPoolExecutor(1) as other:
+        assert names() == ["one"]
+        assert other.submit(go_on).result() == ["two"]
+        assert names() == ["one"]
+    assert names() == ["two"]

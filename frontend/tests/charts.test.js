@@ -143,6 +143,11 @@ test("what the server added up is part of the rest", () => {
   assert.deepEqual(alone[1].values, [4, null]);
 });
 
+test("one that is left is said as one", () => {
+  const [line] = namedLines([{ key: "a", label: "a", counts: [], values: [1], total: 1 }], null, new Map(), ({ label }) => label);
+  assert.equal(line?.label, "1 other");
+});
+
 test("a spark line breaks at a gap, and a flat zero lies on the ground", () => {
   const shape = sparkShape([0, 4, null, 2], 40, 20);
   assert.equal(shape.line, "M0 19H10V1H20M30 10H40");

@@ -198,11 +198,11 @@ const ledger = (recorded, dropped, uncounted) => ({
 test("the share of the faults that is recorded is said, and where the others are", () => {
   assert.equal(
     shareSentence(ledger(62, 0, 0)),
-    "62 of 1\u202f000 faults of this range are recorded (6.2 %); 938 were left out by sampling. " +
+    "62 of 1\u202f000 faults that were seen in this range are recorded (6.2 %); 938 were left out by sampling. " +
       "All of them are in the counts.",
   );
-  assert.equal(shareSentence(ledger(1000, 0, 0)), "All 1\u202f000 faults of this range are recorded.");
-  assert.match(shareSentence(ledger(0, 0, 0)), /^None of the 1\u202f000 faults of this range is recorded\./);
+  assert.equal(shareSentence(ledger(1000, 0, 0)), "All 1\u202f000 faults that were seen in this range are recorded.");
+  assert.match(shareSentence(ledger(0, 0, 0)), /^None of the 1\u202f000 faults that were seen in this range is recorded\./);
   assert.doesNotMatch(shareSentence(ledger(0, 37, 5)), /in the counts/);
   assert.match(shareSentence(ledger(0, 37, 0)), /37 records were lost/);
 });

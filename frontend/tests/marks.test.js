@@ -45,6 +45,11 @@ test("the map that was full for another VM leaves this VM's faults exact, not it
   assert.equal(inexactLabel(own[0]), "not exact: 2 lost");
 });
 
+test("what a host lost may be of a VM that was not chosen", () => {
+  const [run] = findInexact(ledger({ keys_full: [0, 1, 0, 0] }), "some faults");
+  assert.match(inexactText(run, "some faults"), /lost: 1 fault or exit that found .* \(any VM of its host\)$/);
+});
+
 test("where nothing was lost, nothing is marked", () => {
   assert.deepEqual(findInexact(ledger({ keys_full: [0, 0, 0, 0] }, {}), "faults"), []);
 });

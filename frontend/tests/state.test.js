@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { moved, rangeOf } from "../public/js/pages/moving.js";
 import { formatView, parseView, viewOf } from "../public/js/state.js";
 
 /** @param {string} path */
@@ -56,6 +57,33 @@ test("every form of a time that the API takes is read", () => {
   }
   const before = parse("/?from=now-2h&to=now-1h");
   assert.deepEqual([before.span, before.to - before.from], [null, 3_600_000]);
+});
+
+test("a range as long as one likes is none that the server refuses", () => {
+  assert.equal(parse("/?range=401d").span, 401 * 86_400_000);
+  const { range } = rangeOf(parse("/?range=999999w"), Date.UTC(2026, 6, 1));
+  assert.ok(range.from >= 0);
+  for (const path of ["/?from=0&to=253402300800000", "/?from=1960-01-01T00:00:00Z&to=1961-01-01T00:00:00Z"]) {
+    const view = parse(path);
+    assert.equal(view.span, 900_000, path);
+    assert.match(view.problems.join(), /to is (after|before) the year/);
+  }
+});
+
+test("a range that is widened again and again stays within the years that there are", () => {
+  let live = parse("/?range=999999w");
+  live = { ...live, ...moved(live, Date.UTC(2026, 6, 1), 0, 2) };
+  assert.ok(rangeOf(live, Date.UTC(2026, 6, 1)).range.from >= 0);
+  const fixed = parse("/?from=9999-01-01T00:00:00Z&to=9999-12-31T00:00:00Z");
+  assert.match(String(moved(fixed, 0, 3, 4).to), /^\d{15}$/);
+  assert.ok(Number(moved(fixed, 0, 3, 4).to) <= 253_402_300_799_999);
+});
+
+test("a filter that the server would refuse is not asked for, and what is said of it is short", () => {
+  const view = parse(`/?filter=${"x".repeat(300)}&sort=${"y".repeat(300)}`);
+  assert.equal(view.filter, "");
+  assert.equal(view.problems.length, 2);
+  assert.ok(view.problems.every((text) => text.length < 100));
 });
 
 test("an address below a VM's is that of no page", () => {

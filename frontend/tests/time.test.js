@@ -5,7 +5,7 @@ import {
   agoText,
   alignRange,
   durationText,
-  exactTimeText,
+  exactTimeTexts,
   parseSpan,
   rangeText,
   spanText,
@@ -28,6 +28,8 @@ test("what is no span is null, not an error", () => {
 });
 
 test("lengths are said as people do", () => {
+  assert.equal(durationText(102), "102 ms");
+  assert.equal(durationText(0), "0 s");
   assert.equal(durationText(45_400), "45 s");
   assert.equal(durationText(3 * 60_000), "3 min");
   assert.equal(durationText(125 * 60_000), "2 h 5 min");
@@ -48,9 +50,10 @@ test("live steps keep their borders as time passes", () => {
   assert.deepEqual(alignRange({ from: 5000, to: 10_000 }, 5000), { from: 5000, to: 10_000 });
 });
 
-test("the fraction of an exact time is cut, never rounded up", () => {
-  assert.equal(exactTimeText("2026-07-01T10:00:00.999999999Z"), "2026-07-01 12:00:00.999");
-  assert.equal(exactTimeText("2026-07-01T10:00:00Z"), "2026-07-01 12:00:00.000");
+test("an exact time has all of its nanoseconds, never rounded", () => {
+  assert.equal(exactTimeTexts("2026-07-01T10:00:00.999999999Z").join(""), "2026-07-01 12:00:00.999999999");
+  assert.equal(exactTimeTexts("2026-07-01T10:00:00.5Z").join(""), "2026-07-01 12:00:00.500000000");
+  assert.equal(exactTimeTexts("2026-07-01T10:00:00Z").join(""), "2026-07-01 12:00:00.000000000");
 });
 
 test("a range says its day once, and not at all where it is today", () => {

@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import BrowserContext, Route, expect
 
 from tests.browser.conftest import Visit, new_visit
 from tests.browser.feed import Feed
@@ -118,3 +118,33 @@ def test_rows_hold_still_under_the_pointer_until_it_leaves_them(looking: Visit) 
     page.mouse.move(3, 3)
     expect(held).to_be_hidden()
     assert names(page) == before[::-1]
+
+
+def test_enter_opens_the_only_vm_that_is_found_by_what_is_typed_not_by_what_was(
+    looking: Visit,
+) -> None:
+    page = looking.go(f"/?{looking.fixed(1)}&filter=vm-0003")
+    expect(page.locator(".vm-name")).to_have_text(["vm-0003"])
+    page.locator("#filter").fill("vm-0007")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("vm-0007")
+
+
+def test_enter_opens_nothing_where_more_is_found_than_is_listed(looking: Visit) -> None:
+    page = looking.go(f"/?{looking.fixed(1)}&rows=1")
+    page.locator("#filter").fill("vm-00")
+    page.keyboard.press("Enter")
+    looking.settle()
+    expect(page.locator("#vms .unit")).to_have_text("1 of 100")
+    expect(page.get_by_role("heading", level=1)).to_have_text("All VMs")
+
+
+def test_vms_that_the_server_did_not_look_through_are_counted(looking: Visit) -> None:
+    def left(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json={**answer.json(), "vms_left_out": 7})
+
+    looking.page.route("**/api/v1/vms?**", left)
+    page = looking.go(f"/?{looking.fixed(1)}")
+    expect(page.locator("#vms").get_by_text("And 7 more VMs of this range")).to_be_visible()
+    expect(page.locator("#faults .chart-notes")).to_contain_text("And 7 more VMs of this range")

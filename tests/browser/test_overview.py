@@ -89,6 +89,16 @@ def test_time_that_a_host_was_not_read_is_drawn_as_a_gap(visit: Visit) -> None:
     assert "1 of 2 hosts not covered" in str(page.locator("#faults .chart-frame").get_attribute("aria-label"))
 
 
+def test_what_another_host_lost_is_not_said_of_the_vms_that_are_chosen(visit: Visit) -> None:
+    page = visit.go(f"/?{visit.fixed()}&filter=kernel-lab")
+    expect(page.locator(".vm-name")).to_have_text(["kernel-lab"])
+    expect(page.locator("#faults .mark")).to_have_count(0)
+    assert page.locator('[data-figure="faults"]').get_attribute("title") == "In the range, exact"
+    page = visit.go(f"/?{visit.fixed()}&filter=hv-fra-01")
+    label = page.locator("#faults").get_by_role("button", name="Not exact").get_attribute("aria-label")
+    assert "(any VM of its host)" in str(label)
+
+
 def test_a_chart_is_a_table_too(visit: Visit) -> None:
     page = visit.go(f"/?{visit.fixed(20)}&by=access")
     page.get_by_role("button", name="Guest faults: show as table").click()

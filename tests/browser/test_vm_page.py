@@ -1,9 +1,14 @@
 """One VM: everything on its page is what the API says."""
 
-import pytest
-from playwright.sync_api import Page, expect
+import re
 
-from tests.browser.conftest import Visit
+import pytest
+from playwright.sync_api import Page, Route, expect
+
+from faultmodel import arch
+from faultmodel.record import Span
+from tests.batches import NS_PER_S, make_batch, make_host, make_vm
+from tests.browser.conftest import LIVE_HOST, Visit
 from tests.browser.feed import Feed
 from tests.browser.reading import bars, figure, number, table
 
@@ -86,7 +91,7 @@ def test_the_exits_of_one_kind_can_be_asked_for(visit: Visit) -> None:
     page.get_by_role("button", name="Bare error", exact=True).click()
     expect(page.locator(".exits tbody .kind").first).to_have_text("bare error")
     page.get_by_role("button", name="Memory fault", exact=True).click()
-    expect(page.get_by_text("No memory fault exit in this range.")).to_be_visible()
+    expect(page.get_by_text("No memory fault exit was seen in this range.")).to_be_visible()
     assert "kind=memory_fault" in page.url
 
 
@@ -135,3 +140,77 @@ def test_the_cursor_moves_by_key_and_says_the_step(page: Page) -> None:
     expect(page.locator("#exit-rates .cursor-line")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#faults .reading")).to_be_hidden()
+
+
+def test_a_bare_error_says_what_is_known_of_its_address_and_what_its_usual_causes_are(visit: Visit) -> None:
+    page = visit.go(f"/vms/00000000000000a4?{visit.fixed()}")
+    first = table(page.locator(".exits tbody"))[0]
+    assert re.fullmatch(r"not shown \(fault before: 0x14\w+\)", first[5])
+    causes = page.locator("#exits .causes")
+    expect(causes).to_contain_text("the hugetlb pool is empty")
+    expect(causes).to_contain_text("/proc/4511/smaps")
+
+
+def test_an_exit_s_time_is_copied_to_the_nanosecond(page: Page, feed: Feed, span: dict[str, str]) -> None:
+    newest = feed.product.get("exits", vm=VM, limit=1, **span)["items"][0]["time"]
+    shown = table(page.locator(".exits tbody"))[0][0]
+    assert shown.partition(".")[2] == newest.partition(".")[2].removesuffix("Z")
+
+
+def test_counts_of_a_range_that_was_covered_in_part_are_not_said_to_be_exact_of_it(visit: Visit) -> None:
+    page = visit.go(f"/vms/00000000000000a1?{visit.fixed()}")
+    faults = page.locator('[data-figure="faults"]')
+    expect(faults.locator(".figure-note")).to_have_text("while covered")
+    assert "for 3 min of the range nobody was reading" in str(faults.get_attribute("title"))
+    page = visit.go(f"/vms/00000000000000a1?{visit.fixed(5)}")
+    expect(page.locator('[data-figure="faults"]')).to_have_attribute("title", "In the range, exact")
+
+
+def test_older_exits_that_cannot_be_had_are_said_not_to_be(page: Page) -> None:
+    page.route("**/api/v1/exits?**cursor=**", lambda route: route.abort())
+    button = page.get_by_role("button", name="Load older exits")
+    button.click()
+    expect(page.locator("#exits").get_by_role("alert")).to_have_text(
+        "Not loaded: the server does not answer."
+    )
+    page.unroute("**/api/v1/exits?**cursor=**")
+    button.click()
+    expect(page.locator("#exits").get_by_role("alert")).to_be_hidden()
+
+
+def test_older_exits_of_one_kind_do_not_go_under_those_of_another(page: Page) -> None:
+    held: list[Route] = []
+    page.route("**/api/v1/exits?**cursor=**", lambda route: held.append(route))
+    page.get_by_role("button", name="Load older exits").click()
+    page.get_by_role("button", name="Bare error", exact=True).click()
+    expect(page.get_by_text("No bare error exit was seen in this range.")).to_be_visible()
+    with page.expect_response("**/api/v1/exits?**cursor=**"):
+        held[0].continue_()
+    page.get_by_role("button", name="All", exact=True).click()
+    expect(page.locator(".exits tbody tr")).to_have_count(15)
+
+
+def test_words_beyond_those_that_are_listed_are_counted_and_can_be_had(visit: Visit, feed: Feed) -> None:
+    second = feed.end_s - 60
+    vm = make_vm("00000000000000d7", name="of-many-words", started_ns=second * NS_PER_S)
+    make = arch.get("x86_64").fault_count
+    counts = [
+        make(bucket_ms=second * 1000, vm=vm.id, vcpu=0, format="npf", syndrome=word << 40, faults=2)
+        for word in range(130)
+    ]
+    feed.send(
+        make_batch(
+            0,
+            host=make_host(LIVE_HOST),
+            stream="9" * 32,
+            covered=(Span(second * NS_PER_S, (second + 1) * NS_PER_S),),
+            vms=[vm],
+            fault_counts=counts,
+        )
+    )
+    page = visit.go(f"/vms/{vm.id}?{visit.fixed(5)}")
+    page.get_by_role("button", name="The first 100").click()
+    expect(page.locator("#syndromes .more")).to_contain_text("and 30 more words, together with 60 faults")
+    page.get_by_role("button", name="Show more words").click()
+    expect(page.locator(".syndrome")).to_have_count(130)
+    expect(page.locator("#syndromes .more")).to_be_hidden()

@@ -62,11 +62,21 @@ export function getFlags(vm, range, signal) {
 /**
  * @param {string} vm
  * @param {Range} range
+ * @param {{limit: number, cursor?: string | null}} page
  * @param {AbortSignal} [signal]
- * @returns {Promise<{items: import("./base/types.js").Syndrome[]}>}
+ * @returns {Promise<import("./base/types.js").SyndromePage>}
  */
-export function getSyndromes(vm, range, signal) {
-  return request(`${vmPath(vm)}/syndromes`, timesOf(range), { signal });
+export function getSyndromes(vm, range, page, signal) {
+  return request(`${vmPath(vm)}/syndromes`, { ...timesOf(range), ...page }, { signal });
+}
+
+/**
+ * VMs of one host, whenever they were.
+ * @param {string} host
+ * @returns {Promise<import("./base/types.js").VmPage>}
+ */
+export function getVmsOf(host) {
+  return request("/api/v1/vms", { host, limit: 1000, commands: "false" });
 }
 
 /**

@@ -25,7 +25,11 @@ import { createState, formatView, viewOf } from "./state.js";
 const state = createState(onView);
 const refresh = createRefresh({ work, onFailure, isLive: () => state.get().span !== null });
 const notice = createNotice(refresh.now);
-const { drawer, chip, load: loadCollectors } = createCollectors(refresh.now, () => void logOut());
+const { drawer, chip, load: loadCollectors } = createCollectors(
+  refresh.now,
+  () => void logOut(),
+  (range) => context.open({ ...viewOf(state.get(), null), span: null, ...range }),
+);
 const help = createHelp();
 const decoder = createDecoding();
 const login = createLogin(logIn);

@@ -21,6 +21,9 @@ import { spanText } from "./base/time.js";
  */
 
 const DEFAULT_SPAN_MS = 15 * 60_000;
+/** A filter of more characters than this is refused; the field takes no more. */
+export const MOST_FILTER = 200;
+const MOST_SAID = 40;
 /** As many VMs as are listed at first, and at most. */
 export const ROWS = { first: 50, most: 1000 };
 
@@ -47,6 +50,7 @@ const IS_KNOWN = {
   state: (text) => ["", "running", "ended"].includes(text),
   rows: (text) => /^[1-9]\d{0,3}$/.test(text) && Number(text) <= ROWS.most,
   kind: (text) => ["", "memory_fault", "bare_error", "untold_error"].includes(text),
+  filter: (text) => text.length <= MOST_FILTER,
 };
 const OTHERS = ["range", "from", "to", "theme"];
 
@@ -61,13 +65,17 @@ export function parseView(url, now = Date.now()) {
   const { when, problem } = readRange(query, now, DEFAULT_SPAN_MS);
   const problems = problem ? [problem] : [];
   for (const name of new Set(query.keys())) {
-    if (!(name in TEXTS) && !OTHERS.includes(name)) problems.push(`“${name}” is nothing that this page knows`);
+    if (!(name in TEXTS) && !OTHERS.includes(name)) problems.push(`“${cut(name)}” is nothing that this page knows`);
   }
   const text = (/** @type {keyof typeof TEXTS} */ name) => {
     const given = query.get(name);
     if (given === null) return TEXTS[name];
     if (IS_KNOWN[name]?.(given) ?? true) return given;
-    problems.push(`${name} “${given}” is nothing that this page knows`);
+    problems.push(
+      name === "filter"
+        ? `filter has more than ${MOST_FILTER} characters`
+        : `${name} “${cut(given)}” is nothing that this page knows`,
+    );
     return TEXTS[name];
   };
   const vm = /^\/vms\/([^/]+)$/.exec(url.pathname)?.[1] ?? null;
@@ -84,6 +92,11 @@ export function parseView(url, now = Date.now()) {
     hide: text("hide"),
     problems,
   };
+}
+
+/** @param {string} text as much of it as is worth saying */
+function cut(text) {
+  return text.length > MOST_SAID ? `${text.slice(0, MOST_SAID)}…` : text;
 }
 
 /**

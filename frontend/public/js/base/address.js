@@ -1,6 +1,6 @@
 /** Times in an address, in every form that the API takes: RFC 3339, now-15m, milliseconds since the epoch. */
 
-import { parseSpan } from "./time.js";
+import { LAST_MS, parseSpan } from "./time.js";
 
 /** @typedef {{span: number | null, from: number, to: number}} When span: live, the newest so many ms; else null */
 /** @typedef {{at: number, isNow: boolean, back: number}} Read back: ms before now, of a relative time */
@@ -47,6 +47,8 @@ export function readRange(query, now, usual) {
   const start = from === null ? { at: end.at - usual, isNow: end.isNow, back: usual } : readTime(from, now);
   if (start === null) return live(usual, `from “${from}” is no time; ${FORMS}`);
   if (start.at >= end.at) return live(usual, "from is not before to");
+  if (end.at > LAST_MS) return live(usual, "to is after the year 9999");
+  if (end.at <= 0) return live(usual, "to is before the year 1970");
   if (start.isNow && end.isNow && end.back === 0) return live(start.back);
   const whole = (/** @type {number} */ time) => Math.max(0, time);
   return { when: { span: null, from: whole(start.at), to: whole(end.at) }, problem: "" };

@@ -86,6 +86,16 @@ export function plural(count, noun) {
 }
 
 /**
+ * The form of a word or a sentence that goes with a count.
+ * @param {number} count
+ * @param {string} one
+ * @param {string} many
+ */
+export function forCount(count, one, many) {
+  return count === 1 ? one : many;
+}
+
+/**
  * A name that the API uses, as words: "no_memslot" gives "no memslot".
  * @param {string} key
  */

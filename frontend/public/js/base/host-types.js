@@ -71,7 +71,9 @@
  * @property {string} news another one where there is a loss or an event of a host that was not there before
  * @property {boolean} asks_for_token whether readers must show a token
  * @property {Finding[]} findings what goes on first
- * @property {Host[]} hosts
+ * @property {number} findings_left_out how many more there are
+ * @property {Host[]} hosts of recordings those that were heard of last
+ * @property {number} recordings_left_out how many more there are
  */
 
 /**
@@ -115,7 +117,8 @@
  * @property {number} step_ms
  * @property {number[]} times_ms
  * @property {VmLedger[]} vms
- * @property {HostLedger[]} hosts
+ * @property {HostLedger[]} hosts of recordings those that were heard of last
+ * @property {number} recordings_left_out how many more there are
  */
 
 export {};

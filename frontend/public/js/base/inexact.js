@@ -16,14 +16,15 @@ import { clockText } from "./time.js";
  */
 
 /**
- * What a chart shows: the faults of every VM, or the faults or the exits of one.
- * @typedef {"all faults" | "faults" | "exits"} Subject
+ * What a chart shows: the faults of every VM, of those that were chosen, or the faults or the exits of one.
+ * @typedef {"all faults" | "some faults" | "faults" | "exits"} Subject
  */
 
 /** Losses that leave one VM's counts as they are, or are told better by what its own ledger says. */
 /** @type {Record<Subject, string[]>} */
 const BESIDE = {
   "all faults": [],
+  "some faults": [],
   faults: ["keys_full", "exit_records"],
   exits: ["uncounted", "dropped"],
 };
@@ -87,13 +88,31 @@ export function lackOf({ lost }) {
  * @param {Subject} subject
  */
 export function inexactText({ from, to, lost, isTooLow }, subject) {
-  const parts = [...lost].map(
-    ([kind, count]) =>
-      lossSentence(kind, count) +
-      (subject === "all faults" || OWN.includes(kind) ? "" : " (any VM of its host)"),
-  );
+  const parts = [...lost].map(([kind, count]) => lossWords(kind, count, subject));
   const span = `${clockText(from)} – ${clockText(to)}`;
   return `${isTooLow ? "Not exact" : "Counts are exact"} ${span}, lost: ${parts.join("; ")}`;
+}
+
+/** @param {string} kind @param {number} count @param {Subject} subject */
+function lossWords(kind, count, subject) {
+  const isKnownWhose = subject === "all faults" || (OWN.includes(kind) && subject !== "some faults");
+  return lossSentence(kind, count) + (isKnownWhose ? "" : " (any VM of its host)");
+}
+
+/**
+ * What the counts of a whole range lack, or may lack, in words; "" where they lack nothing.
+ * @param {Ledger} ledger
+ * @param {Subject} subject
+ */
+export function lackText(ledger, subject) {
+  /** @type {Map<string, number>} */
+  const lacks = new Map();
+  for (const { lost } of findInexact(ledger, subject)) {
+    for (const [kind, count] of lost) {
+      if (spoiltBy(kind) === "counts") lacks.set(kind, (lacks.get(kind) ?? 0) + count);
+    }
+  }
+  return [...lacks].map(([kind, count]) => lossWords(kind, count, subject)).join("; ");
 }
 
 /**

@@ -27,7 +27,7 @@ export function marksOf(events, inexact, subject) {
   const marks = [
     ...events.map(({ time, glyph, tone, text, host }) => ({
       ...{ time, to: time, glyph, tone },
-      text: `${clockText(time)} ${subject === "all faults" ? `${host}: ` : ""}${text}`,
+      text: `${clockText(time)} ${isOfMany(subject) ? `${host}: ` : ""}${text}`,
     })),
     ...inexact.map((run) => ({
       ...{ time: run.from, to: run.to - 1, glyph: "≈" },
@@ -36,6 +36,11 @@ export function marksOf(events, inexact, subject) {
     })),
   ];
   return marks.sort((a, b) => a.time - b.time);
+}
+
+/** @param {import("./inexact.js").Subject} subject */
+function isOfMany(subject) {
+  return subject === "all faults" || subject === "some faults";
 }
 
 /**

@@ -15,8 +15,8 @@
  * @typedef {{items: Keyed<T>[], next: string | null, isExtended: boolean}} PagedList isExtended: by older pages
  */
 
-/** More rows than this are not kept: the list starts anew from the newest page. */
-const MOST = 5000;
+/** More rows than this are not kept: the oldest go, and no older ones are asked for. */
+export const MOST_ROWS = 5000;
 
 /**
  * A list before anything was asked.
@@ -70,9 +70,10 @@ export function withNewest(known, page, nameOf) {
   const items = keyed(page.items, nameOf);
   const oldest = items.at(-1);
   const at = oldest ? known.items.findIndex((item) => item.key === oldest.key) : -1;
-  const isWhole = page.next_cursor === null || at < 0 || !known.isExtended || known.items.length > MOST;
+  const isWhole = page.next_cursor === null || at < 0 || !known.isExtended;
   if (isWhole) return { items, next: page.next_cursor, isExtended: false };
-  return { items: [...items, ...known.items.slice(at + 1)], next: known.next, isExtended: true };
+  const whole = [...items, ...known.items.slice(at + 1)].slice(0, MOST_ROWS);
+  return { items: whole, next: known.next, isExtended: true };
 }
 
 /**

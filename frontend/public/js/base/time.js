@@ -6,6 +6,8 @@ const UNITS_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_0
 const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400];
 const MAX_STEPS = 360;
 const DAY_MS = 86_400_000;
+/** The last millisecond that an address can have: of the year 9999, the last that the server reads. */
+export const LAST_MS = 253_402_300_799_999;
 
 /**
  * Read a length of time such as "15m".
@@ -17,7 +19,7 @@ export function parseSpan(text) {
   if (!match) return null;
   const unit = UNITS_MS[/** @type {keyof typeof UNITS_MS} */ (match[2])];
   const length = Number(match[1]) * unit;
-  return length > 0 && length <= 400 * UNITS_MS.d ? length : null;
+  return length > 0 ? length : null;
 }
 
 /**
@@ -34,10 +36,11 @@ export function spanText(lengthMs) {
 }
 
 /**
- * Say a length of time as people do: "45 s", "3 min", "2 h 5 min", "4 d".
+ * Say a length of time as people do: "120 ms", "45 s", "3 min", "2 h 5 min", "4 d".
  * @param {number} lengthMs
  */
 export function durationText(lengthMs) {
+  if (lengthMs > 0 && lengthMs < 1000) return `${Math.ceil(lengthMs)} ms`;
   const seconds = Math.max(0, Math.round(lengthMs / 1000));
   if (seconds < 60) return `${seconds} s`;
   const minutes = Math.floor(seconds / 60);
@@ -64,6 +67,16 @@ export function agoText(timeMs, nowMs) {
 export function stepFor(lengthMs) {
   const seconds = STEPS_S.find((step) => lengthMs / (step * 1000) <= MAX_STEPS);
   return (seconds ?? Math.ceil(lengthMs / (MAX_STEPS * DAY_MS)) * (DAY_MS / 1000)) * 1000;
+}
+
+/**
+ * Whether more may come of what ends at a time: it is of the present.
+ * @param {number} timeMs
+ * @param {number} nowMs
+ * @param {number} stepMs
+ */
+export function isArriving(timeMs, nowMs, stepMs) {
+  return nowMs - timeMs < 2 * Math.max(5000, stepMs);
 }
 
 /**
@@ -124,12 +137,13 @@ function sameDay(first, second) {
 }
 
 /**
- * An RFC 3339 time with its fraction cut to milliseconds, in the viewer's zone.
+ * An RFC 3339 time in the viewer's zone: to the millisecond, and the six digits after it.
  * @param {string} text
+ * @returns {[string, string]}
  */
-export function exactTimeText(text) {
-  const fraction = (/\.(\d+)/.exec(text)?.[1] ?? "").padEnd(3, "0").slice(0, 3);
-  return `${dateText(Date.parse(text))}.${fraction}`;
+export function exactTimeTexts(text) {
+  const fraction = (/\.(\d+)/.exec(text)?.[1] ?? "").padEnd(9, "0").slice(0, 9);
+  return [`${dateText(Date.parse(text))}.${fraction.slice(0, 3)}`, fraction.slice(3)];
 }
 
 /**

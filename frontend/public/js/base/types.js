@@ -65,7 +65,13 @@
 
 /** @typedef {Vm & {vcpus: Vcpu[], vcpu_count: number, exit_reasons: ExitReason[], collector: Collector | null}} VmDetail */
 
-/** @typedef {{items: ListedVm[], next_cursor: string | null, totals: VmTotals}} VmPage */
+/**
+ * @typedef {object} VmPage
+ * @property {ListedVm[]} items
+ * @property {string | null} next_cursor
+ * @property {VmTotals} totals
+ * @property {number} vms_left_out VMs of the range that were not looked through
+ */
 
 /**
  * @typedef {object} Series
@@ -89,6 +95,7 @@
  * @property {OtherSeries | null} others those beyond the most that were asked for, added up
  * @property {(number | null)[]} quiet values of a series without any count
  * @property {Span[]} coverage
+ * @property {number} vms_left_out VMs of the range that were not looked through
  */
 
 /**
@@ -130,6 +137,14 @@
  * @property {string | null} format
  * @property {number} count
  * @property {DecodedWord | null} decoded
+ */
+
+/**
+ * @typedef {object} SyndromePage most faults first
+ * @property {Syndrome[]} items
+ * @property {number} words how many different ones the VM's faults had
+ * @property {number} count faults with any of them
+ * @property {string | null} next_cursor
  */
 
 /**

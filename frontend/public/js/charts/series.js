@@ -1,7 +1,7 @@
 /** From an answer of /rates to the lines of a chart: names, looks, and a "rest" for what is too many. */
 
 import { REST, looksOf } from "../base/color.js";
-import { countText } from "../base/format.js";
+import { countText, forCount } from "../base/format.js";
 import { sumOf } from "../base/values.js";
 
 /** @typedef {import("../base/types.js").Series} Series */
@@ -53,5 +53,5 @@ function restLine(rest, count) {
   const length = rest[0]?.values.length ?? 0;
   const values = Array.from({ length }, (_, at) => sumOf(rest.map((series) => series.values[at])));
   const total = rest.reduce((sum, series) => sum + series.total, 0);
-  return { key: REST_KEY, label: `all ${countText(count)} others`, values, total, ...REST };
+  return { key: REST_KEY, label: forCount(count, "1 other", `all ${countText(count)} others`), values, total, ...REST };
 }

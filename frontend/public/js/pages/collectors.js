@@ -5,6 +5,7 @@ import { now } from "../http.js";
 import { acknowledgeLosses, newLosses } from "../base/acknowledged.js";
 import { overallHealth } from "../base/health.js";
 import { readEvents } from "../base/host-events.js";
+import { timeOf } from "./newest.js";
 import { createStateChip } from "../panels/state-chip.js";
 import { createStatusDrawer } from "../panels/status-drawer.js";
 
@@ -18,9 +19,11 @@ const LEDGER_MS = 1000;
 /**
  * @param {() => void} onOpen what the drawer shows is to be asked for
  * @param {() => void} onLogOut
+ * @param {(range: Range) => void} onRange the time of a recording is to be shown
  */
-export function createCollectors(onOpen, onLogOut) {
-  const drawer = createStatusDrawer({ onOpen, onAcknowledge: acknowledge, onLogOut });
+export function createCollectors(onOpen, onLogOut, onRange) {
+  const onShow = async (/** @type {import("../base/host-types.js").Host} */ host) => onRange(await timeOf(host));
+  const drawer = createStatusDrawer({ onOpen, onAcknowledge: acknowledge, onLogOut, onShow });
   const chip = createStateChip(drawer.open);
   /** @type {import("../base/host-types.js").Status | null} */
   let shown = null;

@@ -2,16 +2,19 @@
 
 import { getHostEvents, getHostLosses } from "../api.js";
 import { readEvents } from "../base/host-events.js";
+import { MOST_EVENTS } from "./chart-notes.js";
 
 /** @typedef {import("./context.js").Request} Request */
-/** @typedef {{ledger: import("../base/host-types.js").Ledger, events: import("../base/host-events.js").ReadEvent[]}} HostNews */
-
-const MOST_EVENTS = 500;
+/** @typedef {{ledger: import("../base/host-types.js").Ledger, events: import("../base/host-events.js").ReadEvent[], hasMoreEvents: boolean}} HostNews */
 
 export function createHostNews() {
   let asked = "";
   /** @type {HostNews} */
-  let known = { ledger: { step_ms: 1000, times_ms: [], vms: [], hosts: [] }, events: [] };
+  let known = {
+    ledger: { step_ms: 1000, times_ms: [], vms: [], hosts: [], recordings_left_out: 0 },
+    events: [],
+    hasMoreEvents: false,
+  };
   /** @param {Request} request */
   return async ({ view, range, stepMs, status, signal }) => {
     const { news } = await status;
@@ -22,7 +25,7 @@ export function createHostNews() {
       getHostLosses(range, stepMs, signal),
       getHostEvents(range, { limit: MOST_EVENTS }, signal),
     ]);
-    [asked, known] = [question, { ledger, events: readEvents(events.items) }];
+    [asked, known] = [question, { ledger, events: readEvents(events.items), hasMoreEvents: events.next_cursor !== null }];
     return known;
   };
 }

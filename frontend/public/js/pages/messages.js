@@ -1,6 +1,8 @@
 /** States in words, and what to do about them. */
 
+import { plural } from "../base/format.js";
 import { spanText, whenText } from "../base/time.js";
+import { isRecording, lifeOf, newestData, timeOf } from "./newest.js";
 
 /** @typedef {import("../panels/message.js").Message} Message */
 /** @typedef {import("./context.js").Request} Request */
@@ -26,15 +28,70 @@ function wider({ view }, state) {
  * Nobody was reading in the whole range.
  * @param {Request} request
  * @param {State} state
+ * @param {Elsewhere} elsewhere
  * @returns {Message}
  */
-export function uncoveredMessage(request, state) {
+export function uncoveredMessage(request, state, { text, actions, isLive }) {
   return {
     title: `No collector was reading ${between(request)}.`,
-    text:
-      "Nothing is known of this time; that is not the same as no faults. Open the state in the header for what the " +
-      "collectors say, run “kvmfaults-collector doctor” on the host, or look at another range.",
-    actions: wider(request, state),
+    text: [
+      "Nothing is known of this time; that is not the same as no faults.",
+      text,
+      isLive
+        ? "Open the state in the header for what the collectors say, run “kvmfaults-collector doctor” on the host, " +
+          "or look at another range."
+        : "",
+    ]
+      .filter(Boolean)
+      .join(" "),
+    actions: [...actions, ...wider(request, state)],
+  };
+}
+
+/**
+ * Where there is something to see.
+ * @typedef {object} Elsewhere
+ * @property {string} text
+ * @property {NonNullable<Message["actions"]>} actions
+ * @property {boolean} isLive whether anything is traced, or is to be: then a collector may say why there is nothing
+ */
+
+/**
+ * Where the server's newest data is.
+ * @param {Request} request
+ * @param {State} state
+ * @param {import("../base/host-types.js").Status} status
+ * @returns {Elsewhere}
+ */
+export function newestElsewhere({ now }, state, status) {
+  const { host, endsAt, recordings } = newestData(status);
+  const isLive = status.hosts.length === 0 || status.hosts.some((one) => !isRecording(one));
+  const has = recordings > 0 ? `This server has ${plural(recordings, "recording")}. ` : "";
+  if (!host || host.is_covering) return { text: has.trim(), actions: [], isLive };
+  const what = isRecording(host) ? "a recording, and" : "a host whose data";
+  const show = async () => state.set({ span: null, ...(await timeOf(host)) });
+  return {
+    text: `${has}The newest data is of ${host.name}, ${what} ends at ${whenText(endsAt, now)}.`,
+    actions: [{ label: isRecording(host) ? "Show the newest recording" : "Show the newest data", act: () => void show() }],
+    isLive,
+  };
+}
+
+/**
+ * Where a VM's data is.
+ * @param {Request} request
+ * @param {State} state
+ * @param {import("../base/types.js").Vm} vm
+ * @param {boolean} isLive
+ * @returns {Elsewhere}
+ */
+export function lifeElsewhere({ range, now }, state, vm, isLive) {
+  const [first, last] = [Date.parse(vm.first_seen), Date.parse(vm.last_seen)];
+  if (last >= range.from && first < range.to) return { text: "", actions: [], isLive };
+  return {
+    text: `This VM was seen from ${whenText(first, now)} to ${whenText(last, now)}.`,
+    actions: [{ label: "Show the VM’s time", act: () => state.set({ span: null, ...lifeOf(vm) }) }],
+    isLive,
   };
 }
 
@@ -52,19 +109,24 @@ export function aheadMessage(state) {
 }
 
 /**
- * It was read, and there was nothing.
+ * It was read, or a part of it, and there was nothing.
  * @param {string} title
  * @param {Request} request
  * @param {State} state
+ * @param {boolean} isWhole whether all of it was read
+ * @param {Elsewhere} elsewhere
  * @returns {Message}
  */
-export function emptyMessage(title, request, state) {
+export function emptyMessage(title, request, state, isWhole, { text, actions }) {
+  const read = isWhole
+    ? `A collector was reading ${between(request)}, and there was nothing to count.`
+    : `What was read ${between(request)} held nothing to count; the hatched time was not read.`;
   return {
     title,
     text:
-      `A collector was reading ${between(request)}, and there was nothing to count. Start a guest, or widen the range. ` +
+      `${read} ${text ? `${text} ` : ""}Start a guest, or widen the range. ` +
       "Without a guest at hand, “script/server --demo” runs some that fault.",
-    actions: wider(request, state),
+    actions: [...actions, ...wider(request, state)],
   };
 }
 

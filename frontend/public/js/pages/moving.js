@@ -1,6 +1,6 @@
 /** How the range of a view moves: it is paused and resumed, shifted, scaled. */
 
-import { alignRange, stepFor } from "../base/time.js";
+import { LAST_MS, alignRange, stepFor } from "../base/time.js";
 
 /** @typedef {import("../state.js").View} View */
 /** @typedef {Pick<View, "span" | "from" | "to">} When */
@@ -17,7 +17,7 @@ export function rangeOf(view, now) {
   if (view.span === null)
     return { range: { from: view.from, to: view.to }, stepMs: stepFor(view.to - view.from) };
   const stepMs = stepFor(view.span);
-  return { range: alignRange({ from: now - view.span, to: now }, stepMs), stepMs };
+  return { range: alignRange({ from: Math.max(0, now - view.span), to: now }, stepMs), stepMs };
 }
 
 /**
@@ -42,9 +42,9 @@ export function moved(view, now, shift, scale) {
   const { range } = rangeOf(view, now);
   const length = range.to - range.from;
   if (view.span !== null && shift === 0)
-    return { span: Math.max(10_000, Math.round((view.span * scale) / 1000) * 1000) };
+    return { span: Math.min(Math.floor(now / 1000) * 1000, Math.max(10_000, Math.round((view.span * scale) / 1000) * 1000)) };
   const middle = (range.from + range.to) / 2 + shift * length;
   const half = Math.max(1000, Math.round((length * scale) / 2000) * 1000);
   const from = Math.max(0, Math.round(middle / 1000) * 1000 - half);
-  return { span: null, from, to: from + 2 * half };
+  return { span: null, from, to: Math.min(LAST_MS, from + 2 * half) };
 }

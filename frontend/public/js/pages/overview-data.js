@@ -6,7 +6,8 @@ import { parseSort } from "../base/sort.js";
 import { isUncovered } from "../charts/gaps.js";
 import { sparkShape } from "../charts/spark.js";
 import { SPARK } from "../panels/vm-table.js";
-import { aheadMessage, emptyMessage, latestLabel, uncoveredMessage } from "./messages.js";
+import { exactness, gapsOf } from "./exactness.js";
+import { aheadMessage, emptyMessage, latestLabel, newestElsewhere, uncoveredMessage } from "./messages.js";
 
 /** @typedef {import("../base/types.js").VmPage} VmPage */
 /** @typedef {import("../base/types.js").Rates} Rates */
@@ -21,6 +22,8 @@ import { aheadMessage, emptyMessage, latestLabel, uncoveredMessage } from "./mes
  * @property {string} by
  * @property {import("../base/host-types.js").Ledger} ledger
  * @property {import("../base/host-events.js").ReadEvent[]} events
+ * @property {boolean} hasMoreEvents
+ * @property {import("../base/host-types.js").Status} status
  * @property {Request} request
  */
 
@@ -53,11 +56,13 @@ export function rowsOf({ vms, trends }, hrefOf) {
  * @param {Answer} answer
  * @returns {import("../panels/figures.js").Figure[]}
  */
-export function figuresOf({ vms: { totals }, rates, request }) {
+export function figuresOf({ vms: { totals }, rates, ledger, request }) {
   // Of time that was not covered nothing is known, which is not zero.
   const known = (/** @type {number} */ count) => countText(rates.coverage.length > 0 ? count : null);
-  const note = request.view.filter || request.view.state ? "of the VMs found" : "";
-  const title = "In the range, exact";
+  const isChosen = isChoice(request.view);
+  const exact = exactness({ coverage: rates.coverage, ledger, request }, isChosen ? "some faults" : "all faults");
+  const title = exact.title;
+  const note = [isChosen ? "of the VMs found" : "", exact.note].filter(Boolean).join(", ");
   return [
     {
       key: "rate",
@@ -87,7 +92,7 @@ export function figuresOf({ vms: { totals }, rates, request }) {
       value: known(totals.untold_error_exits),
       tone: totals.untold_error_exits > 0 ? "bad" : "",
       note,
-      title: "Memory-fault exits or bare error exits, of recordings that do not show which",
+      title: `Memory-fault exits or bare error exits, of recordings that do not show which. ${title}`,
     },
     {
       key: "vms",
@@ -101,17 +106,49 @@ export function figuresOf({ vms: { totals }, rates, request }) {
 }
 
 /**
+ * Whether not every VM is looked at.
+ * @param {import("../state.js").View} view
+ */
+export function isChoice({ filter, state }) {
+  return filter !== "" || state !== "";
+}
+
+/**
+ * Of what happened to hosts, that which concerns the VMs on show.
+ * @template {{ledger: Answer["ledger"], events: Answer["events"]}} T
+ * @param {T} news
+ * @param {Pick<Answer, "vms" | "rates" | "request">} about
+ * @returns {T}
+ */
+export function newsOfShown(news, { vms, rates, request }) {
+  if (!isChoice(request.view)) return news;
+  const shown = new Set([...rates.coverage, ...vms.items].map(({ host }) => host));
+  const hosts = news.ledger.hosts.filter(({ host }) => shown.has(host));
+  return {
+    ...news,
+    ledger: { ...news.ledger, hosts },
+    events: news.events.filter(({ host }) => shown.has(host)),
+  };
+}
+
+/**
  * What is to be said where there is nothing to see.
  * @param {Answer} answer
  * @param {import("../state.js").State} state
  */
-export function messageOf({ vms: { totals }, rates, request }, state) {
+export function messageOf({ vms: { totals }, rates, status, request }, state) {
   if (request.range.from >= request.now) return aheadMessage(state);
-  const isChosen = request.view.filter !== "" || request.view.state !== "";
+  const isChosen = isChoice(request.view);
   // Where no VM is as it was chosen, there is none to tell anything of; the table says so.
   if (totals.vms === 0 && isChosen) return null;
-  if (isUncovered(rates.coverage, request.range)) return uncoveredMessage(request, state);
+  if (isUncovered(rates.coverage, request.range)) return uncoveredMessage(request, state, newestElsewhere(request, state, status));
   if (totals.faults + exitsOf(totals) === 0)
-    return emptyMessage("No VM has faulted in this range.", request, state);
+    return emptyMessage(
+      "No fault of a VM was seen in this range.",
+      request,
+      state,
+      gapsOf(rates.coverage, request).length === 0,
+      newestElsewhere(request, state, status),
+    );
   return null;
 }

@@ -8,9 +8,10 @@ import { card } from "../panels/card.js";
 import { createFigures } from "../panels/figures.js";
 import { createMessage } from "../panels/message.js";
 import { createVmTable } from "../panels/vm-table.js";
-import { ROWS, viewOf } from "../state.js";
+import { MOST_FILTER, ROWS, viewOf } from "../state.js";
+import { leftOutNotes, vmsLeftOut } from "./chart-notes.js";
 import { latestLabel } from "./messages.js";
-import { figuresOf, rowsOf, sortAfterClick } from "./overview-data.js";
+import { figuresOf, isChoice, rowsOf, sortAfterClick } from "./overview-data.js";
 import { createRateChart } from "./rate-chart.js";
 
 /** @typedef {import("./overview-data.js").Answer} Answer */
@@ -35,7 +36,6 @@ export function createOverviewView(context, splits) {
   const chart = createRateChart(context, {
     id: "faults",
     title: "Guest faults",
-    subject: "all faults",
     splits,
     onCursor: () => undefined,
   });
@@ -43,7 +43,14 @@ export function createOverviewView(context, splits) {
     onSort: (column) => state.set({ sort: sortAfterClick(state.get().sort, column) }, { replace: true }),
     onOpen: (vm) => context.open(viewOf(state.get(), vm)),
   });
-  const filter = createFilter(state, () => table.openOnly());
+  /** What the rows on show are found by, and the text whose only VM is to be opened once it is found. */
+  let answered = "";
+  /** @type {string | null} */
+  let opening = null;
+  const filter = createFilter(state, (text) => {
+    opening = text;
+    if (text !== null && text === answered) openOnly();
+  });
   const states = STATES.map(([value, label]) =>
     el(
       "button",
@@ -54,6 +61,7 @@ export function createOverviewView(context, splits) {
   const count = el("span", { class: "unit", role: "status" });
   const more = el("button", { type: "button", class: "button", click: listMore }, "");
   const limit = el("p", { class: "hint" }, `No more than ${ROWS.most} are listed: filter them, or sort them another way.`);
+  const left = el("p", { class: "hint", hidden: true });
   const message = createMessage();
   const content = el(
     "div",
@@ -72,7 +80,7 @@ export function createOverviewView(context, splits) {
         ],
       },
       table.root,
-      el("div", { class: "more" }, more, limit),
+      el("div", { class: "more" }, more, limit, left),
     ),
   );
   const places = stickyPlaces();
@@ -82,9 +90,15 @@ export function createOverviewView(context, splits) {
     state.set({ rows: String(rows) }, { replace: true });
   }
 
+  function openOnly() {
+    const text = opening;
+    opening = null;
+    if (text !== null && text === answered) table.openOnly();
+  }
+
   /** @param {Answer} answer */
   function show(answer) {
-    const { vms, rates, by, ledger, events, request } = answer;
+    const { vms, rates, by, ledger, events, hasMoreEvents, request } = answer;
     const view = state.get();
     setShown(content, true);
     if (document.activeElement !== filter) filter.value = view.filter;
@@ -93,18 +107,30 @@ export function createOverviewView(context, splits) {
     table.update(rows, {
       sort: view.sort,
       question: JSON.stringify([view.sort, view.filter, view.state, view.rows, view.span, view.from, view.to]),
+      total: vms.totals.vms,
       isFiltered: view.filter !== "" || view.state !== "",
       latestLabel: latestLabel("Faults/s", request.view),
     });
+    answered = request.view.filter;
+    if (opening !== null && opening !== state.get().filter) opening = null;
+    if (opening === answered) openOnly();
     const isAll = rows.length === vms.totals.vms;
     setText(count, isAll ? countText(rows.length) : `${countText(rows.length)} of ${countText(vms.totals.vms)}`);
     setText(more, `Show ${countText(Math.min(ROWS.most, 2 * Number(view.rows)))}`);
     setShown(more, !isAll && Number(view.rows) < ROWS.most);
     setShown(limit, !isAll && Number(view.rows) >= ROWS.most);
+    setShown(left, vms.vms_left_out > 0);
+    setText(left, vmsLeftOut(vms.vms_left_out));
     figures.update(figuresOf(answer));
     const placed = places(biggestKeys(rates.series, MOST_LINES));
     const lines = namedLines(rates.series, rates.others, placed, (series) => series.label);
-    chart.update({ rates, lines, stacked: true, ledger, events, request }, by);
+    const notes = leftOutNotes({
+      hasMoreEvents,
+      recordings: ledger.recordings_left_out,
+      vms: Math.max(vms.vms_left_out, rates.vms_left_out),
+    });
+    const subject = isChoice(request.view) ? "some faults" : "all faults";
+    chart.update({ rates, lines, stacked: true, ledger, events, request, notes, subject }, by);
   }
 
   const heading = el("h1", { class: "sr-only" }, "All VMs");
@@ -112,7 +138,7 @@ export function createOverviewView(context, splits) {
   return { root, message, show, destroy: chart.destroy };
 }
 
-/** @param {import("../state.js").State} state @param {() => void} onEnter */
+/** @param {import("../state.js").State} state @param {(text: string | null) => void} onEnter null: the text is another one again */
 function createFilter(state, onEnter) {
   const input = el("input", {
     type: "search",
@@ -120,7 +146,7 @@ function createFilter(state, onEnter) {
     placeholder: "Filter by name, UUID, pid, VMM, host",
     "aria-label": "Filter VMs",
     "aria-keyshortcuts": "/",
-    maxlength: 200,
+    maxlength: MOST_FILTER,
   });
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let waiting;
@@ -129,14 +155,15 @@ function createFilter(state, onEnter) {
     if (input.value !== state.get().filter) state.set({ filter: input.value }, { replace: true });
   };
   input.addEventListener("input", () => {
+    onEnter(null);
     clearTimeout(waiting);
     waiting = setTimeout(apply, TYPING_MS);
   });
   input.addEventListener("blur", apply);
   input.addEventListener("keydown", (event) => {
     if (event.key !== "Enter") return;
-    if (input.value === state.get().filter) onEnter();
-    else apply();
+    apply();
+    onEnter(input.value);
   });
   return input;
 }

@@ -4,7 +4,7 @@ import { getVms } from "../api.js";
 import { createFollower } from "./follow.js";
 import { createHostNews } from "./host-news.js";
 import { createOverviewView } from "./overview-view.js";
-import { messageOf } from "./overview-data.js";
+import { messageOf, newsOfShown } from "./overview-data.js";
 
 /** @typedef {import("./context.js").Request} Request */
 /** @typedef {import("./overview-data.js").Answer} Answer */
@@ -49,7 +49,8 @@ export function createOverview(context) {
       follow(range, { metric: "faults", by, stepMs, search, state: life, most }, signal),
       hostNews(request),
     ]);
-    answer = { ...listed, ...hosts, rates, by, request };
+    const news = newsOfShown(hosts, { ...listed, rates, request });
+    answer = { ...listed, ...news, rates, by, request, status: await request.status };
     show();
   }
 

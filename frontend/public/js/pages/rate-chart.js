@@ -1,10 +1,10 @@
 /** A chart of rates with its legend: puts together the figure, the frame and what they say. */
 
 import { countText, rateText } from "../base/format.js";
-import { el, setAttr } from "../base/dom.js";
+import { el, setAttr, setChildren } from "../base/dom.js";
 import { alignRange, durationText, stepFor } from "../base/time.js";
 import { newest } from "../base/values.js";
-import { findGaps, gapLabel } from "../charts/gaps.js";
+import { gapLabel } from "../charts/gaps.js";
 import { findInexact, inexactLabel } from "../base/inexact.js";
 import { lifeMarks, marksOf } from "../base/marks.js";
 import { MARGIN, rateFigure } from "../charts/rate.js";
@@ -12,6 +12,8 @@ import { chartTable, readStep, summaryText } from "../charts/reading.js";
 import { createChart } from "../panels/chart.js";
 import { createLegend } from "../panels/legend.js";
 import { draw } from "../plotly.js";
+import { shortNote } from "./chart-notes.js";
+import { gapsOf, shortSpan } from "./exactness.js";
 
 /** @typedef {import("../base/types.js").Rates} Rates */
 /** @typedef {import("../charts/series.js").NamedLine} NamedLine */
@@ -25,6 +27,8 @@ import { draw } from "../plotly.js";
  * @property {readonly import("../base/host-events.js").ReadEvent[]} events
  * @property {import("./context.js").Request} request
  * @property {import("../base/types.js").Vm} [life] the VM whose chart it is
+ * @property {string[]} notes what is not in the chart
+ * @property {import("../base/inexact.js").Subject} subject
  */
 
 /**
@@ -32,11 +36,10 @@ import { draw } from "../plotly.js";
  * @param {object} options
  * @param {string} options.id
  * @param {string} options.title
- * @param {import("../base/inexact.js").Subject} options.subject
  * @param {(time: number | null) => void} options.onCursor
  * @param {[string, string][]} [options.splits] what it can be split by: value and label
  */
-export function createRateChart(context, { id, title, subject, onCursor, splits = [] }) {
+export function createRateChart(context, { id, title, onCursor, splits = [] }) {
   const { state } = context;
   const legend = createLegend((key) =>
     state.set({ hide: toggled(state.get().hide, key) }, { replace: true }),
@@ -49,6 +52,7 @@ export function createRateChart(context, { id, title, subject, onCursor, splits 
     { class: "segments", role: "group", "aria-label": `${title}: split by` },
     ...buttons,
   );
+  const notes = createNotes(zoom);
   const chart = createChart({
     id,
     title,
@@ -56,19 +60,25 @@ export function createRateChart(context, { id, title, subject, onCursor, splits 
     margin: MARGIN,
     onCursor,
     onMarks: context.showEvents,
-    below: legend.root,
+    below: el("div", {}, legend.root, notes.root),
     controls: splits.length ? [el("span", { class: "control-label" }, "split by"), split] : [],
-    onZoom: (range) => state.set({ span: null, ...alignRange(range, stepFor(range.to - range.from)) }),
+    onZoom: zoom,
   });
 
+  /** @param {import("../base/types.js").Range} range */
+  function zoom(range) {
+    state.set({ span: null, ...alignRange(range, stepFor(range.to - range.from)) });
+  }
+
   /** @param {RateView} view @param {string} by */
-  function update({ rates, lines, stacked, ledger, events, request, life }, by) {
+  function update({ rates, lines, stacked, ledger, events, request, life, notes: left, subject }, by) {
     const { times_ms: times, step_ms: stepMs } = rates;
     // The outermost steps may reach out of the range; what lies there was not asked for.
-    const { range, now } = request;
+    const { range } = request;
     const hidden = new Set(state.get().hide.split(","));
     const shown = lines.filter((line) => !hidden.has(line.key));
-    const gaps = findGaps(rates.coverage, range, now, Math.max(5000, stepMs));
+    const gaps = gapsOf(rates.coverage, request);
+    notes.update(left, shortSpan(rates.coverage, request), stepMs);
     const inexact = findInexact(ledger, subject);
     const marks = [...marksOf(events, inexact, subject), ...(life ? lifeMarks(life) : [])].sort((a, b) => a.time - b.time);
     const plotted = { times, stepMs, range, lines: shown, gaps, marks, stacked };
@@ -93,6 +103,26 @@ export function createRateChart(context, { id, title, subject, onCursor, splits 
   }
 
   return { root: chart.root, update, setCursor: chart.setCursor, destroy: chart.destroy };
+}
+
+/** @param {(range: import("../base/types.js").Range) => void} zoom */
+function createNotes(zoom) {
+  const root = el("div", { class: "chart-notes" });
+  let shown = "";
+  return {
+    root,
+    /** @param {string[]} left @param {import("../base/types.js").Range | null} short @param {number} stepMs */
+    update(left, short, stepMs) {
+      const texts = short ? [shortNote(short, stepMs), ...left] : left;
+      // A button in it keeps its focus.
+      const next = JSON.stringify([texts, short]);
+      if (next === shown) return;
+      shown = next;
+      const canZoom = short !== null && stepMs > stepFor(short.to - short.from);
+      const button = canZoom && el("button", { type: "button", class: "button", click: () => zoom(short) }, "Zoom to it");
+      setChildren(root, ...texts.map((text, at) => el("p", { class: "hint" }, text, " ", at === 0 && button)));
+    },
+  };
 }
 
 /** @typedef {ReturnType<typeof createRateChart>} RateChart */

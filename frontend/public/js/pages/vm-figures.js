@@ -3,6 +3,7 @@
 import { knownLook } from "../base/color.js";
 import { errnoText, kindText, reasonText } from "../base/exit-words.js";
 import { countText, plural, rateText } from "../base/format.js";
+import { exactness } from "./exactness.js";
 import { latestLabel } from "./messages.js";
 import { createCountsTable } from "../panels/counts-table.js";
 
@@ -14,9 +15,11 @@ import { createCountsTable } from "../panels/counts-table.js";
  * @param {Answer} answer
  * @returns {import("../panels/figures.js").Figure[]}
  */
-export function figuresOf({ vm, faults, request }) {
+export function figuresOf({ vm, faults, ledger, request }) {
   // Of time that was not covered nothing is known, which is not zero.
   const known = (/** @type {number} */ count) => countText(faults.coverage.length > 0 ? count : null);
+  const counted = { coverage: faults.coverage, ledger, request };
+  const [ofFaults, ofExits] = [exactness(counted, "faults"), exactness(counted, "exits")];
   return [
     {
       key: "rate",
@@ -32,24 +35,27 @@ export function figuresOf({ vm, faults, request }) {
       unit: "/s",
       title: "Per second of covered time in the range",
     },
-    { key: "faults", label: "Guest faults", value: known(vm.faults), title: "In the range, exact" },
+    { key: "faults", label: "Guest faults", value: known(vm.faults), ...ofFaults },
     {
       key: "exits",
       label: "Memory-fault exits",
       value: known(vm.memory_fault_exits),
-      note: `${rateText(vm.exit_rate)} /s`,
+      title: ofExits.title,
+      note: [`${rateText(vm.exit_rate)} /s`, ofExits.note].filter(Boolean).join(", "),
       tone: vm.memory_fault_exits > 0 ? "warn" : "",
     },
     {
       key: "bare",
       label: "Bare error exits",
       value: known(vm.bare_error_exits),
+      ...ofExits,
       tone: vm.bare_error_exits > 0 ? "bad" : "",
     },
     {
       key: "untold",
       label: "Unclassified error exits",
       value: known(vm.untold_error_exits),
+      note: ofExits.note,
       tone: vm.untold_error_exits > 0 ? "bad" : "",
       title: "Memory-fault exits or bare error exits, of a recording that does not show which",
     },
@@ -82,7 +88,7 @@ export function createReasons() {
     id: "reasons",
     title: "All exits to user space",
     note: "by reason and error",
-    empty: "No exit to user space in this range.",
+    empty: "No exit to user space was seen in this range.",
     columns: [{ label: "Reason" }, { label: "Error" }, { label: "Count", kind: "number" }],
   });
 }
@@ -92,7 +98,7 @@ export function createVcpus() {
     id: "vcpus",
     title: "vCPUs",
     note: "totals in the range",
-    empty: "No vCPU has counted anything.",
+    empty: "No fault or exit of any vCPU is known.",
     columns: [
       { label: "vCPU" },
       { label: "Faults", kind: "number" },

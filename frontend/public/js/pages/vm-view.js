@@ -3,6 +3,7 @@
 import { stickyPlaces } from "../base/color.js";
 import { el, setShown } from "../base/dom.js";
 import { exitsOf } from "../base/exit-words.js";
+import { plural } from "../base/format.js";
 import { isUncovered } from "../charts/gaps.js";
 import { biggestKeys, namedLines } from "../charts/series.js";
 import { createExits } from "../panels/exits.js";
@@ -14,7 +15,10 @@ import { createMessage } from "../panels/message.js";
 import { createSyndromes } from "../panels/syndromes.js";
 import { createVmHeader } from "../panels/vm-header.js";
 import { viewOf } from "../state.js";
-import { aheadMessage, emptyMessage, uncoveredMessage } from "./messages.js";
+import { leftOutNotes } from "./chart-notes.js";
+import { gapsOf } from "./exactness.js";
+import { isRecording } from "./newest.js";
+import { aheadMessage, emptyMessage, lifeElsewhere, uncoveredMessage } from "./messages.js";
 import { createRateChart } from "./rate-chart.js";
 import { createReasons, createVcpus, exitLines, figuresOf, reasonRows, vcpuRows } from "./vm-figures.js";
 
@@ -40,17 +44,18 @@ const MOST_LINES = 12;
  * @param {(event: Event) => void} actions.goBack
  * @param {() => Promise<void>} actions.olderExits
  * @param {() => Promise<void>} actions.olderFaults
+ * @param {() => Promise<void>} actions.moreWords
  */
-export function createVmView(context, { goBack, olderExits, olderFaults }) {
+export function createVmView(context, { goBack, olderExits, olderFaults, moreWords }) {
   const { state } = context;
   const header = createVmHeader(goBack);
   const charts = createCharts(context);
-  const details = createDetails();
+  const details = createDetails(moreWords);
   const exits = createExits({
     onKind: (kind) => state.set({ kind }, { replace: true }),
-    onMore: () => void olderExits(),
+    onMore: olderExits,
   });
-  const faults = createFaults(() => void olderFaults());
+  const faults = createFaults(olderFaults);
   const inside = createMessage();
   const instead = createMessage("h1");
   const content = el(
@@ -79,8 +84,8 @@ export function createVmView(context, { goBack, olderExits, olderFaults }) {
       details.show(answer);
     },
     /** @param {Answer} answer @param {boolean} isOther */
-    showExits({ exits: { items, next }, request }, isOther) {
-      exits.update(items, { kind: request.view.kind, hasMore: next !== null, isOther });
+    showExits({ exits: { items, next }, vm, request }, isOther) {
+      exits.update(items, { kind: request.view.kind, pid: vm.pid, hasMore: next !== null, isOther });
     },
     /** @param {Answer} answer @param {boolean} isOther */
     showFaults({ records: { items, next }, ledger, vm }, isOther) {
@@ -95,14 +100,12 @@ function createCharts(context) {
   const faults = createRateChart(context, {
     id: "faults",
     title: "Guest faults",
-    subject: "faults",
     splits: SPLITS,
     onCursor: (time) => exits.setCursor(time),
   });
   const exits = createRateChart(context, {
     id: "exit-rates",
     title: "Memory-fault and error exits",
-    subject: "exits",
     onCursor: (time) => faults.setCursor(time),
   });
   const places = stickyPlaces();
@@ -113,10 +116,11 @@ function createCharts(context) {
       const { by, ledger, events, request } = answer;
       const placed = places(biggestKeys(answer.faults.series, MOST_LINES));
       const lines = namedLines(answer.faults.series, answer.faults.others, placed, (series) => series.label);
-      const beside = { ledger, events, request, life: answer.vm };
+      const notes = leftOutNotes({ hasMoreEvents: answer.hasMoreEvents });
+      const beside = { ledger, events, request, notes, life: answer.vm };
       // Flags overlap: they are lines, not parts of a whole.
-      faults.update({ rates: answer.faults, lines, stacked: by !== "flag", ...beside }, by);
-      exits.update({ rates: answer.faults, lines: exitLines(answer), stacked: true, ...beside }, "");
+      faults.update({ rates: answer.faults, lines, stacked: by !== "flag", subject: "faults", ...beside }, by);
+      exits.update({ rates: answer.faults, lines: exitLines(answer), stacked: true, subject: "exits", ...beside }, "");
     },
     destroy() {
       faults.destroy();
@@ -125,13 +129,14 @@ function createCharts(context) {
   };
 }
 
-function createDetails() {
+/** @param {() => Promise<void>} moreWords */
+function createDetails(moreWords) {
   const figures = createFigures();
   const ledger = createLedger();
   const flags = createFlags();
   const reasons = createReasons();
   const vcpus = createVcpus();
-  const syndromes = createSyndromes();
+  const syndromes = createSyndromes(moreWords);
   return {
     figures: el("section", { class: "card figures-card", "aria-label": "Key figures" }, figures.root),
     roots: [
@@ -147,16 +152,20 @@ function createDetails() {
       if (account) ledger.update(account);
       flags.update(answer.flags);
       reasons.update(reasonRows(answer.vm));
-      vcpus.update(vcpuRows(answer.vm));
+      const left = answer.vm.vcpu_count - answer.vm.vcpus.length;
+      vcpus.update(vcpuRows(answer.vm), left > 0 ? `and ${plural(left, "more vCPU")}` : "");
       syndromes.update(answer.syndromes, answer.flags.total);
     },
   };
 }
 
 /** @param {Answer} answer @param {import("../state.js").State} state */
-function messageOf({ vm, faults, request }, state) {
+function messageOf({ vm, faults, status, request }, state) {
   if (request.range.from >= request.now) return aheadMessage(state);
-  if (isUncovered(faults.coverage, request.range)) return uncoveredMessage(request, state);
-  const isQuiet = vm.faults + exitsOf(vm) === 0;
-  return isQuiet ? emptyMessage("This VM has not faulted in this range.", request, state) : null;
+  const host = status.hosts.find(({ name }) => name === vm.host);
+  const elsewhere = lifeElsewhere(request, state, vm, !host || !isRecording(host));
+  if (isUncovered(faults.coverage, request.range)) return uncoveredMessage(request, state, elsewhere);
+  if (vm.faults + exitsOf(vm) > 0) return null;
+  const isWhole = gapsOf(faults.coverage, request).length === 0;
+  return emptyMessage("No fault of this VM was seen in this range.", request, state, isWhole, elsewhere);
 }

@@ -17,6 +17,7 @@ import { card } from "./card.js";
 export function createCountsTable({ id, title, note, empty, columns }) {
   const body = el("tbody", {});
   const none = el("p", { class: "empty-note" }, empty);
+  const rest = el("p", { class: "empty-note", hidden: true });
   const kindOf = (/** @type {number} */ at) => columns[at]?.kind ?? "";
   const heads = columns.map((column) => el("th", { scope: "col", class: column.kind ?? "" }, column.label));
   const table = el(
@@ -48,9 +49,11 @@ export function createCountsTable({ id, title, note, empty, columns }) {
     },
   );
   return {
-    root: card({ id, title, note }, table, none),
-    /** @param {TableRow[]} rows */
-    update(rows) {
+    root: card({ id, title, note }, table, none, rest),
+    /** @param {TableRow[]} rows @param {string} [left] what is not listed */
+    update(rows, left = "") {
+      setText(rest, left);
+      setShown(rest, left !== "");
       show(rows);
       setShown(table, rows.length > 0);
       setShown(none, rows.length === 0);

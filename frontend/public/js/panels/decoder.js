@@ -32,11 +32,16 @@ export function createDecoder(decode) {
     event.preventDefault();
     form.requestSubmit();
   });
+  let asked = 0;
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const text = input.value.trim();
     if (text === "") return;
+    asked += 1;
+    const mine = asked;
     const answer = await decode(text);
+    // The answer to an older question may come after that to a newer one.
+    if (mine !== asked) return;
     const { items, truncated } = typeof answer === "string" ? { items: [], truncated: false } : answer;
     const about = [items.length === 0 && NOTHING, truncated && MORE].filter(Boolean).join(" ");
     const wrong = typeof answer === "string" ? answer : about;

@@ -1,7 +1,7 @@
 /** What changed how hosts are read, newest first. */
 
 import { el, keyedList, setShown, setText } from "../base/dom.js";
-import { exactTimeText } from "../base/time.js";
+import { exactTime } from "./exact-time.js";
 
 /** @typedef {import("../base/host-events.js").ReadEvent} ReadEvent */
 
@@ -40,7 +40,7 @@ export function createEventList() {
 
 /** @param {ReadEvent} event @returns {import("../base/dom.js").Row<ReadEvent>} */
 function createRow({ exact, host, text, glyph, tone }) {
-  const time = el("time", { datetime: exact, title: exact }, exactTimeText(exact));
+  const time = exactTime(exact);
   const root = el(
     "li",
     { "data-tone": tone || null },

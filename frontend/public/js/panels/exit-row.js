@@ -3,8 +3,8 @@
 import { el } from "../base/dom.js";
 import { errnoText, kindText, reasonText } from "../base/exit-words.js";
 import { NONE, sizeText, words } from "../base/format.js";
-import { exactTimeText } from "../base/time.js";
 import { addressCell } from "./address-cell.js";
+import { exactTime } from "./exact-time.js";
 
 /** @typedef {import("../base/paged-list.js").Keyed<import("../base/types.js").Exit>} KeyedExit */
 
@@ -18,12 +18,12 @@ export function createExitRow(exit) {
   const root = el(
     "tr",
     { "data-kind": kind },
-    el("td", { class: "nowrap", title: exit.time }, exactTimeText(exit.time)),
+    el("td", { class: "nowrap" }, exactTime(exit.time)),
     el("td", { class: "number" }, String(exit.vcpu)),
     el("td", {}, el("span", { class: `kind ${kind}` }, kindText(kind))),
     el("td", { title: reason.title }, reason.text),
     el("td", {}, errnoText(exit)),
-    addressCell(exit, "not shown"),
+    exit.gpa === null && !exit.nested ? absentCell(exit) : addressCell(exit),
     el("td", { class: "number nowrap", title: size === null ? null : `${size} bytes` }, sizeText(size)),
     flagsCell(exit),
     syndromeCell(exit),
@@ -34,6 +34,27 @@ export function createExitRow(exit) {
 
 /** @param {string} text */
 const muted = (text) => el("span", { class: "muted" }, text);
+
+/**
+ * An error exit bears no address; the fault before it on this vCPU had one, mostly the same.
+ * @param {KeyedExit} exit
+ */
+function absentCell({ kind, syndrome }) {
+  const before = syndrome && addressBefore(syndrome);
+  const title = kind === "memory_fault" ? "The kernel or the recording does not show it" : "An error exit has no address";
+  return el(
+    "td",
+    { title },
+    el("span", { class: "nowrap" }, muted("not shown")),
+    before && el("span", { class: "nowrap" }, muted(" (fault before: "), el("code", {}, before), muted(")")),
+  );
+}
+
+// With shadow paging a fault's address is guest-virtual.
+/** @param {import("../base/types.js").RawSyndrome} syndrome */
+function addressBefore({ format, words: all }) {
+  return format === "pferr" ? undefined : (all["address"] ?? all["ipa"]);
+}
 
 /** @param {KeyedExit} exit */
 function flagsCell({ flags, flags_raw: raw }) {

@@ -1,10 +1,15 @@
 /** Memory-fault, bare error and unclassified error exits, one row each, newest first. */
 
-import { el, setAttr, setShown, setText } from "../base/dom.js";
+import { el, setAttr, setChildren, setShown, setText } from "../base/dom.js";
+import { causesOf } from "../base/exit-causes.js";
 import { EXIT_KINDS, kindText } from "../base/exit-words.js";
+import { countText } from "../base/format.js";
+import { MOST_ROWS } from "../base/paged-list.js";
 import { createCalmRows } from "./calm-rows.js";
 import { card } from "./card.js";
+import { withColumnNames } from "./column-names.js";
 import { createExitRow } from "./exit-row.js";
+import { createLoadMore } from "./load-more.js";
 
 /** @typedef {import("./exit-row.js").KeyedExit} KeyedExit */
 
@@ -19,14 +24,15 @@ function label(kind) {
 
 const COLUMNS = ["Time", "vCPU", "Kind", "Reason", "Error", "GPA", "Size", "Flags", "Syndrome of the fault before"];
 const NUMBERS = ["vCPU", "Size"];
+const FULL = `No more than ${countText(MOST_ROWS)} are listed: choose an earlier range for those before.`;
 
 /**
  * @param {object} options
  * @param {(kind: string) => void} options.onKind
- * @param {() => void} options.onMore
+ * @param {() => Promise<void>} options.onMore
  */
 export function createExits({ onKind, onMore }) {
-  const rows = createCalmRows(createExitRow);
+  const rows = createCalmRows(withColumnNames(createExitRow, COLUMNS));
   const kinds = KINDS.map(([kind, label]) =>
     el("button", { type: "button", "data-kind": kind, click: () => onKind(kind) }, label),
   );
@@ -44,7 +50,9 @@ export function createExits({ onKind, onMore }) {
     ),
   );
   const empty = el("p", { class: "empty-note" });
-  const more = el("button", { type: "button", class: "button", click: onMore }, "Load older exits");
+  const more = createLoadMore("Load older exits", onMore);
+  const causes = el("div", { class: "causes" });
+  let said = "";
   const segments = el("div", { class: "segments", role: "group", "aria-label": "Kind of exit" }, ...kinds);
   const about = {
     id: "exits",
@@ -52,20 +60,23 @@ export function createExits({ onKind, onMore }) {
     controls: [rows.held, segments],
   };
   return {
-    root: card(about, table, empty, el("div", { class: "more" }, more)),
+    root: card(about, causes, table, empty, more.root),
     /**
      * @param {readonly KeyedExit[]} exits
-     * @param {{kind: string, hasMore: boolean, isOther: boolean}} how isOther: another question than before
+     * @param {{kind: string, pid: number, hasMore: boolean, isOther: boolean}} how isOther: another question than before
      */
-    update(exits, { kind, hasMore, isOther }) {
+    update(exits, { kind, pid, hasMore, isOther }) {
+      const texts = causesOf(exits, pid);
+      if (texts.join() !== said) setChildren(causes, ...texts.map((text) => el("p", { class: "card-note" }, text)));
+      said = texts.join();
       rows.update(exits, isOther);
       kinds.forEach((button) => setAttr(button, "aria-pressed", String(button.dataset.kind === kind)));
-      setShown(more, hasMore);
+      more.update(hasMore && exits.length < MOST_ROWS, hasMore && exits.length >= MOST_ROWS ? FULL : "");
       setShown(table, exits.length > 0);
       setShown(empty, exits.length === 0);
-      setText(empty, kind === "" ? NO_EXIT : `No ${kindText(kind)} exit in this range.`);
+      setText(empty, kind === "" ? NO_EXIT : `No ${kindText(kind)} exit was seen in this range.`);
     },
   };
 }
 
-const NO_EXIT = "This VM made no memory-fault or error exit in this range.";
+const NO_EXIT = "No memory-fault or error exit of this VM was seen in this range.";

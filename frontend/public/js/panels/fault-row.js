@@ -2,8 +2,8 @@
 
 import { NONE, countText } from "../base/format.js";
 import { el } from "../base/dom.js";
-import { exactTimeText } from "../base/time.js";
 import { addressCell } from "./address-cell.js";
+import { exactTime } from "./exact-time.js";
 
 /** @typedef {import("../base/paged-list.js").Keyed<import("../base/types.js").Fault>} KeyedFault */
 
@@ -22,7 +22,7 @@ export function createFaultRow(fault) {
   const root = el(
     "tr",
     {},
-    el("td", { class: "nowrap", title: time }, exactTimeText(time)),
+    el("td", { class: "nowrap" }, exactTime(time)),
     el("td", { class: "number" }, String(vcpu)),
     el("td", {}, el("span", { class: "access", "data-access": access }, access)),
     addressCell(fault),

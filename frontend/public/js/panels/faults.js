@@ -1,22 +1,26 @@
 /** Guest faults that were recorded one by one, newest first, and what share of all of them they are. */
 
 import { el, setChildren, setShown, setText } from "../base/dom.js";
-import { countText, shareText } from "../base/format.js";
+import { countText, forCount, plural, shareText } from "../base/format.js";
 import { recordCommand, recordNote, recordPlace } from "../base/record-command.js";
+import { MOST_ROWS } from "../base/paged-list.js";
 import { createCalmRows } from "./calm-rows.js";
 import { copyButton } from "./copy-button.js";
 import { card } from "./card.js";
+import { withColumnNames } from "./column-names.js";
 import { createFaultRow } from "./fault-row.js";
+import { createLoadMore } from "./load-more.js";
 
 /** @typedef {import("./fault-row.js").KeyedFault} KeyedFault */
 /** @typedef {import("../base/host-types.js").VmLedger} VmLedger */
 
 const COLUMNS = ["Time", "vCPU", "Access", "GPA", "Syndrome", "RIP / PC", "Level", "Memslot", "Weight"];
 const NUMBERS = ["vCPU", "Memslot", "Weight"];
+const FULL = `No more than ${countText(MOST_ROWS)} are listed: choose an earlier range for those before.`;
 
-/** @param {() => void} onMore */
+/** @param {() => Promise<void>} onMore */
 export function createFaults(onMore) {
-  const rows = createCalmRows(createFaultRow);
+  const rows = createCalmRows(withColumnNames(createFaultRow, COLUMNS));
   const share = el("p", { class: "card-note" });
   const how = el("p", { class: "card-note" });
   const heads = COLUMNS.map((text) =>
@@ -32,11 +36,11 @@ export function createFaults(onMore) {
       rows.body,
     ),
   );
-  const more = el("button", { type: "button", class: "button", click: onMore }, "Load older faults");
+  const more = createLoadMore("Load older faults", onMore);
   const about = { id: "records", title: "Single faults", note: "recorded one by one", controls: [rows.held] };
   let shown = "";
   return {
-    root: card(about, share, how, table, el("div", { class: "more" }, more)),
+    root: card(about, share, how, table, more.root),
     /**
      * @param {readonly KeyedFault[]} faults
      * @param {object} how
@@ -48,7 +52,7 @@ export function createFaults(onMore) {
     update(faults, { ledger, vm, hasMore, isOther }) {
       rows.update(faults, isOther);
       setShown(table, faults.length > 0);
-      setShown(more, hasMore);
+      more.update(hasMore && faults.length < MOST_ROWS, hasMore && faults.length >= MOST_ROWS ? FULL : "");
       setText(share, shareSentence(ledger));
       const command =
         ledger.recorded.total < ledger.seen.total && vm.ended_at === null ? recordCommand(vm, vm.collector) : "";
@@ -72,14 +76,26 @@ export function createFaults(onMore) {
  */
 export function shareSentence({ seen, uncounted, recorded, sampled_out: sampledOut, dropped }) {
   if (seen.total === 0) return "No fault of this VM was seen in this range.";
-  if (recorded.total === seen.total) return `All ${countText(seen.total)} faults of this range are recorded.`;
+  if (recorded.total === seen.total)
+    return forCount(
+      seen.total,
+      "The only fault that was seen in this range is recorded.",
+      `All ${countText(seen.total)} faults that were seen in this range are recorded.`,
+    );
   const share = shareText(recorded.total, seen.total);
   return [
     recorded.total === 0
-      ? `None of the ${countText(seen.total)} faults of this range is recorded.`
-      : `${countText(recorded.total)} of ${countText(seen.total)} faults of this range are recorded (${share}); ` +
-        `${countText(sampledOut.total)} were left out by sampling.`,
-    dropped.total > 0 ? `${countText(dropped.total)} records were lost: the ring buffer was full.` : "",
+      ? forCount(
+          seen.total,
+          "The only fault that was seen in this range is not recorded.",
+          `None of the ${countText(seen.total)} faults that were seen in this range is recorded.`,
+        )
+      : `${countText(recorded.total)} of ${plural(seen.total, "fault")} that were seen in this range ` +
+        `${forCount(recorded.total, "is", "are")} recorded (${share}); ` +
+        `${countText(sampledOut.total)} ${forCount(sampledOut.total, "was", "were")} left out by sampling.`,
+    dropped.total > 0
+      ? `${plural(dropped.total, "record")} ${forCount(dropped.total, "was", "were")} lost: the ring buffer was full.`
+      : "",
     uncounted.total === 0 ? "All of them are in the counts." : "",
   ]
     .filter(Boolean)

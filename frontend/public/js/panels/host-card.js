@@ -4,6 +4,7 @@ import { el } from "../base/dom.js";
 import { countText } from "../base/format.js";
 import { hostHealth } from "../base/health.js";
 import * as say from "../base/host-words.js";
+import { whenText } from "../base/time.js";
 import { lossText } from "../base/losses.js";
 import { SHAPES } from "./state-chip.js";
 
@@ -18,8 +19,9 @@ const ADVICE = "“kvmfaults-collector doctor” on the host tells more.";
  * @param {HostBatches | null} about.batches null while they are not known
  * @param {number} about.newlyLost of its losses, those that were not acknowledged
  * @param {number} about.now
+ * @param {() => void} about.onShow its time is to be shown
  */
-export function hostCard(host, { batches, newlyLost, now }) {
+export function hostCard(host, { batches, newlyLost, now, onShow }) {
   const health = hostHealth(host);
   return el(
     "section",
@@ -27,6 +29,7 @@ export function hostCard(host, { batches, newlyLost, now }) {
     el("h3", {}, host.name, chip(health)),
     el("p", { class: "hint" }, factsOf(host)),
     el("p", {}, say.stateSentence(host, now)),
+    timePart(host, now, onShow),
     waitingPart(host),
     lackingPart(host),
     readingPart(host, batches, now),
@@ -47,6 +50,22 @@ function factsOf({ arch, kernel, flavour, collector_version: version }) {
   return [arch, kernel && `Linux ${kernel}`, flavour && `KVM: ${flavour}`, version && `collector ${version}`]
     .filter(Boolean)
     .join(" · ");
+}
+
+/**
+ * A recording is of its own time: where that is, and the way there.
+ * @param {Host} host
+ * @param {number} now
+ * @param {() => void} onShow
+ */
+function timePart({ name, state, covered_to: end }, now, onShow) {
+  if (state !== "replay" || end === null) return null;
+  const button = el(
+    "button",
+    { type: "button", class: "button", "aria-label": `Show ${name}`, click: onShow },
+    "Show",
+  );
+  return el("p", {}, `It ends at ${whenText(Date.parse(end), now)}. `, button);
 }
 
 /** @param {Host} host */
@@ -101,7 +120,7 @@ function lossPart(host, newlyLost) {
       "ul",
       { class: "losses" },
       ...losses.map(([kind, count]) =>
-        el("li", {}, el("strong", {}, countText(count)), ` ${lossText(kind)}`),
+        el("li", {}, el("strong", {}, countText(count)), ` ${lossText(kind, count)}`),
       ),
     ),
   ];

@@ -1,7 +1,7 @@
 /** The ledger of one VM: what became of every fault that was seen, as sums that balance or are said not to. */
 
 import { el, keyedList, setAttr, setShown, setText } from "../base/dom.js";
-import { countText } from "../base/format.js";
+import { countText, forCount, plural } from "../base/format.js";
 import { card } from "./card.js";
 
 /** @typedef {import("../base/host-types.js").VmLedger} VmLedger */
@@ -51,8 +51,9 @@ export function missingSentence({ missing, balanced }) {
   if (missing === 0)
     return `${wrong}Nothing is missing: everything that was read of this VM’s faults has arrived here.`;
   return (
-    `${wrong}${countText(missing)} faults are missing: they were seen in this VM’s life, but their batches are not ` +
-    "stored. The collector’s spool dropped them, or they are still under way; their time is hatched as not covered."
+    `${wrong}${plural(missing, "fault")} ${forCount(missing, "is", "are")} missing: seen in this VM’s life, but in ` +
+    "batches that are not stored. The collector’s spool dropped these, or they are still under way; their time is " +
+    "hatched as not covered."
   );
 }
 

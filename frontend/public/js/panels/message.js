@@ -11,6 +11,8 @@ export function createMessage(level = "h2") {
   const actions = el("div", { class: "actions" });
   const root = el("section", { class: "message", hidden: true, "aria-live": "polite" }, title, text, actions);
   let shown = "";
+  /** @type {NonNullable<Message["actions"]>} */
+  let newest = [];
   return {
     root,
     /** @param {Message | null} message */
@@ -19,13 +21,14 @@ export function createMessage(level = "h2") {
       if (!message) return;
       setText(title, message.title);
       setText(text, message.text);
-      const labels = (message.actions ?? []).map((action) => action.label).join("|");
+      newest = message.actions ?? [];
+      const labels = newest.map((action) => action.label).join("|");
       if (labels === shown) return;
       shown = labels;
       setChildren(
         actions,
-        ...(message.actions ?? []).map(({ label, act }) =>
-          el("button", { type: "button", class: "button", click: act }, label),
+        ...newest.map(({ label }, at) =>
+          el("button", { type: "button", class: "button", click: () => newest[at]?.act() }, label),
         ),
       );
     },

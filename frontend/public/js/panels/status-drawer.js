@@ -2,6 +2,7 @@
 
 import { newLosses, newLossesOf } from "../base/acknowledged.js";
 import { el, setChildren, setShown, setText } from "../base/dom.js";
+import { plural } from "../base/format.js";
 import { agoText } from "../base/time.js";
 import { createDialog } from "./dialog.js";
 import { createEventList } from "./event-list.js";
@@ -23,8 +24,9 @@ import { hostCard } from "./host-card.js";
  * @param {() => void} options.onOpen
  * @param {() => void} options.onAcknowledge the losses on show were seen
  * @param {() => void} options.onLogOut
+ * @param {(host: Host) => void} options.onShow the time of a recording is to be shown
  */
-export function createStatusDrawer({ onOpen, onAcknowledge, onLogOut }) {
+export function createStatusDrawer({ onOpen, onAcknowledge, onLogOut, onShow }) {
   const server = el("p", { class: "hint" });
   const acknowledge = el(
     "button",
@@ -33,6 +35,7 @@ export function createStatusDrawer({ onOpen, onAcknowledge, onLogOut }) {
   );
   const logOut = el("button", { type: "button", class: "button", click: onLogOut, hidden: true }, "Log out");
   const hosts = el("div", { class: "hosts" }, el("p", { class: "hint" }, "Asking the server."));
+  const recordings = el("p", { class: "hint", hidden: true });
   const events = createEventList();
   const findings = createFindingList();
   const dialog = createDialog(
@@ -41,6 +44,7 @@ export function createStatusDrawer({ onOpen, onAcknowledge, onLogOut }) {
     el("div", { class: "actions" }, acknowledge, logOut),
     findings.root,
     hosts,
+    recordings,
     events.root,
   );
   /** @type {Node[] | null} as last shown; null before the first time */
@@ -67,19 +71,33 @@ export function createStatusDrawer({ onOpen, onAcknowledge, onLogOut }) {
         `Server ${status.version} on ${status.database}, started ${since}. ` +
           (status.ready ? "Ready." : `Not ready: ${status.missing}.`),
       );
-      findings.update(status.findings, now);
+      findings.update(status.findings, status.findings_left_out, now);
+      setText(recordings, recordingsText(status.recordings_left_out));
+      setShown(recordings, status.recordings_left_out > 0);
       setShown(logOut, status.asks_for_token);
       setShown(acknowledge, newLosses(status.hosts) > 0);
       if (!detail) return;
       events.update(detail.events, detail.hasMoreEvents);
       // Rebuilt only where something else is said, so that text in it can be selected.
-      const cards = status.hosts.map((host) => hostCard(host, { batches: detail.batches.get(host.name) ?? null, newlyLost: newLossesOf(host), now }));
+      const cards = status.hosts.map((host) =>
+        hostCard(host, {
+          batches: detail.batches.get(host.name) ?? null,
+          newlyLost: newLossesOf(host),
+          now,
+          onShow: () => (dialog.close(), onShow(host)),
+        }),
+      );
       const last = shown;
       if (last?.length === cards.length && cards.every((card, i) => card.isEqualNode(last[i] ?? null))) return;
       shown = cards.map((card) => card.cloneNode(true));
       setChildren(hosts, ...(cards.length > 0 ? cards : [noHost()]));
     },
   };
+}
+
+/** @param {number} count how many more recordings there are */
+function recordingsText(count) {
+  return `and ${plural(count, "more recording")}; those listed were heard of last`;
 }
 
 function noHost() {

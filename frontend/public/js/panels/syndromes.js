@@ -1,30 +1,35 @@
 /** Raw words with their counts; each opens to its bits. */
 
-import { countText, shareText } from "../base/format.js";
+import { countText, forCount, plural, shareText } from "../base/format.js";
 import { el, keyedList, setAttr, setChildren, setShown, setText } from "../base/dom.js";
 import { card } from "./card.js";
+import { createLoadMore } from "./load-more.js";
 
 /** @typedef {import("../base/types.js").Syndrome} Syndrome */
 /** @typedef {import("../base/types.js").DecodedWord} DecodedWord */
+/** @typedef {import("../base/types.js").SyndromePage} Page */
 
 const FIRST_ROWS = 12;
 
-export function createSyndromes() {
+/** @param {() => Promise<void>} onMore more words are wanted */
+export function createSyndromes(onMore) {
   const body = el("div", { class: "rows" });
   const empty = el("p", { class: "empty-note" }, "No syndrome in this range.");
   const all = el("button", { type: "button", class: "quiet", click: showAll, hidden: true });
   const heads = ["", "Word", "Format", "Count", "Share", "Meaning"].map((text) => el("span", {}, text));
+  const more = createLoadMore("Show more words", onMore);
   const note = "the hardware’s raw words; open one to see its bits";
   const root = card(
     { id: "syndromes", title: "Syndromes", note, controls: [all] },
     el("div", { class: "syndrome-head", "aria-hidden": "true" }, ...heads),
     body,
     empty,
+    more.root,
   );
   let total = 0;
   let isAll = false;
-  /** @type {readonly Syndrome[]} */
-  let items = [];
+  /** @type {Page} */
+  let page = { items: [], words: 0, count: 0, next_cursor: null };
   const show = keyedList(body, keyOf, () => createSyndromeRow(() => total));
 
   function showAll() {
@@ -33,21 +38,35 @@ export function createSyndromes() {
   }
 
   function render() {
+    const { items, words } = page;
     show(isAll ? items : items.slice(0, FIRST_ROWS));
     setShown(all, items.length > FIRST_ROWS);
-    setText(all, isAll ? `Only the first ${FIRST_ROWS}` : `All ${items.length}`);
+    const listed = `${words > items.length ? "The first" : "All"} ${countText(items.length)}`;
+    setText(all, isAll ? `Only the first ${FIRST_ROWS}` : listed);
     setShown(empty, items.length === 0);
+    more.update(isAll && page.next_cursor !== null, isAll ? leftText(page) : "");
   }
 
   return {
     root,
-    /** @param {readonly Syndrome[]} next @param {number} whole */
+    /** @param {Page} next @param {number} whole */
     update(next, whole) {
-      items = next;
+      page = next;
       total = whole;
       render();
     },
   };
+}
+
+/**
+ * Which words are not listed, and what they come to.
+ * @param {Page} page
+ */
+export function leftText({ items, words, count }) {
+  const left = words - items.length;
+  if (left <= 0) return "";
+  const faults = count - items.reduce((sum, item) => sum + item.count, 0);
+  return `and ${plural(left, "more word")}, ${forCount(left, "with", "together with")} ${plural(faults, "fault")}`;
 }
 
 /** @param {Syndrome} item */

@@ -92,6 +92,7 @@ export function createVmTable({ onSort, onOpen }) {
   /** @type {VmRow[]} */
   let shown = [];
   let question = "";
+  let total = 0;
 
   function showNewest() {
     setShown(held, false);
@@ -116,6 +117,7 @@ export function createVmTable({ onSort, onOpen }) {
      * @param {object} about
      * @param {string} about.sort
      * @param {string} about.question what the rows answer: to another one they come at once
+     * @param {number} about.total how many VMs were found, listed or not
      * @param {boolean} about.isFiltered there may be VMs beside these
      * @param {string} about.latestLabel what the newest rate is called
      */
@@ -133,6 +135,7 @@ export function createVmTable({ onSort, onOpen }) {
         );
       });
       newest = rows;
+      total = about.total;
       const isSame = about.question === question;
       question = about.question;
       if (isSame && shown.length > 0 && isBeingRead(body)) hold();
@@ -141,7 +144,7 @@ export function createVmTable({ onSort, onOpen }) {
     /** Open the only VM there is, if it is the only one. */
     openOnly() {
       const [only] = newest;
-      if (only && newest.length === 1) onOpen(only.vm.id);
+      if (only && total === 1) onOpen(only.vm.id);
     },
   };
 }

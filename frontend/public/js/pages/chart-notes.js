@@ -1,0 +1,42 @@
+/** What a chart leaves out, in sentences under it. */
+
+import { forCount, plural } from "../base/format.js";
+import { durationText } from "../base/time.js";
+
+/** As many events as are asked for. */
+export const MOST_EVENTS = 500;
+
+/**
+ * @param {object} about
+ * @param {boolean} about.hasMoreEvents
+ * @param {number} [about.recordings] whose losses were not asked for
+ * @param {number} [about.vms] that the server did not look through
+ * @returns {string[]}
+ */
+export function leftOutNotes({ hasMoreEvents, recordings = 0, vms = 0 }) {
+  return [
+    vms > 0 ? vmsLeftOut(vms) : "",
+    hasMoreEvents ? `Only the newest ${MOST_EVENTS} events are marked; choose a shorter range for those before.` : "",
+    recordings > 0 ? `And ${plural(recordings, "more recording")}, whose losses are not marked here.` : "",
+  ].filter(Boolean);
+}
+
+/** @param {number} count */
+export function vmsLeftOut(count) {
+  return (
+    `And ${plural(count, "more VM")} of this range, which the server did not look through: ` +
+    `${forCount(count, "it is", "they are")} in no figure, line or row. Choose a shorter range.`
+  );
+}
+
+/**
+ * @param {import("../base/types.js").Range} span all that was covered
+ * @param {number} stepMs
+ */
+export function shortNote({ from, to }, stepMs) {
+  const step = durationText(stepMs);
+  return (
+    `All that was covered of this range took ${durationText(to - from)}, less than a step of ${step}: ` +
+    "it is one bar, or two. Single faults and exits have their own times."
+  );
+}

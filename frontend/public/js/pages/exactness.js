@@ -1,0 +1,55 @@
+/** Whether the counts of a range are exact, and what of it they are counts of. */
+
+import { lackText } from "../base/inexact.js";
+import { durationText, isArriving } from "../base/time.js";
+import { findGaps, isUncovered } from "../charts/gaps.js";
+
+/** @typedef {import("../base/types.js").Span} Span */
+
+/**
+ * @typedef {object} Counted what counts are of
+ * @property {readonly Span[]} coverage
+ * @property {import("../base/host-types.js").Ledger} ledger
+ * @property {import("./context.js").Request} request
+ */
+
+/**
+ * The gaps of a range, as its chart has them.
+ * @param {readonly Span[]} coverage
+ * @param {import("./context.js").Request} request
+ */
+export function gapsOf(coverage, { range, now, stepMs }) {
+  return findGaps(coverage, range, now, Math.max(5000, stepMs));
+}
+
+/**
+ * @param {Counted} counted
+ * @param {import("../base/inexact.js").Subject} subject
+ * @returns {{note: string, title: string}} a word beside a count, and the whole of it
+ */
+export function exactness({ coverage, ledger, request }, subject) {
+  if (isUncovered(coverage, request.range)) return { note: "", title: "Nobody was reading: nothing is known" };
+  const lack = lackText(ledger, subject);
+  const gaps = gapsOf(coverage, request);
+  const missed = gaps.reduce((sum, { from, to }) => sum + to - from, 0);
+  const isAll = gaps.every((gap) => gap.missing === gap.hosts);
+  const nobody = isAll ? "nobody was reading" : "not every host was read";
+  const covered = `counted while covered: for ${durationText(missed)} of the range ${nobody}`;
+  if (lack) return { note: "not exact", title: `Too low, lost: ${lack}${missed > 0 ? `; ${covered}` : ""}` };
+  if (missed > 0) return { note: "while covered", title: `Exact, and ${covered}` };
+  return { note: "", title: "In the range, exact" };
+}
+
+/**
+ * What was covered, where it is shorter than a step: the chart shows one bar, however much was in it.
+ * @param {readonly Span[]} coverage
+ * @param {import("./context.js").Request} request
+ * @returns {import("../base/types.js").Range | null}
+ */
+export function shortSpan(coverage, { range, stepMs, now }) {
+  const within = coverage.filter(({ from_ms: from, to_ms: to }) => to > range.from && from < range.to && to > from);
+  if (within.length === 0) return null;
+  const from = Math.max(range.from, Math.min(...within.map((span) => span.from_ms)));
+  const to = Math.min(range.to, Math.max(...within.map((span) => span.to_ms)));
+  return to - from < stepMs && !isArriving(to, now, stepMs) ? { from, to } : null;
+}

@@ -1,0 +1,167 @@
+"""However long or wide a name is, and however narrow the window: nothing is cut off or pushed away."""
+
+import time
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from faultmodel.record import Span
+from tests.batches import NS_PER_S, fault_count, make_batch, make_host, make_vm
+from tests.browser.conftest import Visit, new_visit
+from tests.browser.feed import Feed
+
+pytestmark = pytest.mark.browser
+
+LONG = "x" * 256
+WIDE = "資料庫伺服器" * 30
+EMOJI = "🦀🐳👩‍👩‍👧‍👦" * 20
+NAMES = (LONG, WIDE, EMOJI, "plain")
+DETAIL = "no BPF file system at " + "/sys/fs/bpf/" * 50 + "; " + "remount" * 50
+HOST = "hv-long"
+CUT = """() => [...document.querySelectorAll("main *, header *, dialog[open] *")].filter(e => {
+    const right = e.getBoundingClientRect().right;
+    return e.checkVisibility() && right > document.documentElement.clientWidth + 1
+        && !e.closest(".cut, .table-scroll, .plot, .chart-table") && e.getBoundingClientRect().width > 0;
+}).map(e => `${e.tagName} ${e.className} ${e.textContent.slice(0, 40)}`)"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
+    """A server with a host that says much, whose VMs have long names."""
+    feed = Feed(tmp_path_factory.mktemp("names"), [HOST])
+    feed.product.start_server(expect_collector=False)
+    feed.end_s = int(time.time()) // 60 * 60
+    second = feed.end_s - 30
+    vms = [
+        make_vm(f"00000000000000f{number}", pid=4200 + number, name=name, started_ns=second * NS_PER_S)
+        for number, name in enumerate(NAMES)
+    ]
+    counts = [
+        msgspec.structs.replace(fault_count(vm.id, faults=1_234_567), bucket_ms=second * 1000) for vm in vms
+    ]
+    feed.send(
+        make_batch(
+            0,
+            host=make_host(HOST, detail=DETAIL),
+            covered=(Span(second * NS_PER_S, (second + 1) * NS_PER_S),),
+            vms=vms,
+            fault_counts=counts,
+        )
+    )
+    yield feed
+    feed.product.stop()
+
+
+@pytest.fixture
+def looking(context: BrowserContext, server: Feed) -> Visit:
+    """A page on that server."""
+    return new_visit(context, server.product.url, server.end_s)
+
+
+def _is_whole(page: Page, width: int) -> None:
+    assert page.evaluate(CUT) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [320, 360, 768, 1440])
+@pytest.mark.parametrize("path", ["/", "/vms/00000000000000f0", "/vms/00000000000000f1"])
+def test_long_and_wide_names_fit(looking: Visit, width: int, path: str) -> None:
+    looking.page.set_viewport_size({"width": width, "height": 800})
+    page = looking.go(f"{path}?{looking.fixed(1)}")
+    _is_whole(page, width)
+
+
+def test_a_name_of_256_characters_pushes_no_column_out_of_the_table(looking: Visit) -> None:
+    page = looking.go(f"/?{looking.fixed(1)}")
+    expect(page.get_by_role("link", name=LONG)).to_have_attribute("title", LONG)
+    table = page.locator("#vms .table-scroll")
+    assert table.evaluate("element => element.scrollWidth - element.clientWidth") <= 0
+    expect(page.locator(".vms .col-bare_error_exits").last).to_be_in_viewport()
+
+
+@pytest.mark.parametrize("width", [320, 360, 1440])
+@pytest.mark.parametrize(("key", "name"), [("?", "Help"), ("s", "Collectors"), ("d", "Decode")])
+def test_dialogs_are_whole(looking: Visit, width: int, key: str, name: str) -> None:
+    looking.page.set_viewport_size({"width": width, "height": 800})
+    page = looking.go("/")
+    page.keyboard.press(key)
+    dialog = page.get_by_role("dialog", name=name)
+    expect(dialog).to_be_visible()
+    if key == "s":
+        expect(dialog).to_contain_text("remount" * 50)
+    assert dialog.evaluate("element => element.scrollWidth - element.clientWidth") <= 0
+    _is_whole(page, width)
+
+
+@pytest.mark.parametrize("width", [320, 768])
+def test_every_exit_and_fault_is_read_without_scrolling_sideways(visit: Visit, width: int) -> None:
+    visit.page.set_viewport_size({"width": width, "height": 800})
+    page = visit.go(f"/vms/00000000000000a4?{visit.fixed()}")
+    for section in ("#exits", "#records", "#flags", "#ledger"):
+        assert (
+            page.locator(
+                section
+            ).evaluate("""section => [section, ...section.querySelectorAll(".table-scroll")]
+            .map(element => element.scrollWidth - element.clientWidth).filter(over => over > 0)""")
+            == []
+        )
+    expect(page.locator(".exits td").nth(2)).to_have_attribute("data-label", "Kind")
+
+
+def test_at_200_percent_nothing_is_cut(browser: Browser, server: Feed) -> None:
+    context = browser.new_context(viewport={"width": 720, "height": 450}, device_scale_factor=2)
+    page = new_visit(context, server.product.url, server.end_s).go("/")
+    _is_whole(page, 720)
+    context.close()
+
+
+def test_with_forced_colours_series_and_choices_are_told_apart(browser: Browser, feed: Feed) -> None:
+    context = browser.new_context(forced_colors="active", viewport={"width": 1440, "height": 900})
+    visit = new_visit(context, feed.product.url, feed.end_s)
+    page = visit.go(f"/?{visit.fixed()}&by=access")
+    swatches = page.locator("#faults .legend .swatch").evaluate_all(
+        "all => all.map(one => getComputedStyle(one).color + getComputedStyle(one).backgroundImage)"
+    )
+    assert len(set(swatches)) == len(swatches) == 3
+    chosen = page.locator('#faults .segments [aria-pressed="true"]')
+    assert chosen.evaluate("button => getComputedStyle(button).outlineStyle") == "solid"
+    context.close()
+
+
+def test_on_paper_the_whole_chart_is_within_the_page(browser: Browser, feed: Feed) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")
+    visit = new_visit(context, feed.product.url, feed.end_s)
+    page = visit.go(f"/vms/00000000000000a4?{visit.fixed()}")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 720, "height": 900})
+    page.wait_for_function(
+        "document.querySelector('#faults .main-svg').getBoundingClientRect().right <= innerWidth"
+    )
+    brightness = page.evaluate("getComputedStyle(document.querySelector('#faults')).backgroundColor")
+    assert brightness == "rgb(255, 255, 255)"
+    context.close()
+
+
+def test_rows_hold_still_while_text_in_them_is_selected(visit: Visit) -> None:
+    page = visit.go("/?range=1h")
+    page.evaluate("getSelection().selectAllChildren(document.querySelector('.vms tbody .vm-name'))")
+    name = page.locator(".vm-name").first.inner_text()
+    page.evaluate(
+        """() => {
+            const asking = fetch;
+            window.fetch = async (...asked) => {
+                const answer = await asking(...asked);
+                if (!String(asked[0]).includes("/vms?")) return answer;
+                const body = await answer.json();
+                body.items.reverse();
+                return Response.json(body);
+            };
+        }"""
+    )
+    expect(page.get_by_role("button", name="New order – show")).to_be_visible()
+    assert page.locator(".vm-name").first.inner_text() == name
+    assert page.evaluate("getSelection().toString()") == name
+    page.evaluate("getSelection().removeAllRanges()")
+    expect(page.locator(".vm-name").first).not_to_have_text(name)

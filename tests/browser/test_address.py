@@ -57,10 +57,10 @@ def test_a_span_is_zoomed_to_by_key(visit: Visit) -> None:
 def test_live_is_switched_off_into_a_fixed_range_and_on_again(visit: Visit) -> None:
     page = visit.go("/")
     page.keyboard.press("l")
-    expect(page.get_by_role("button", name="Live")).to_have_attribute("aria-pressed", "false")
+    expect(page.get_by_role("button", name="Live", exact=True)).to_have_attribute("aria-pressed", "false")
     assert "from=" in page.url
     page.keyboard.press("l")
-    expect(page.get_by_role("button", name="Live")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("button", name="Live", exact=True)).to_have_attribute("aria-pressed", "true")
 
 
 def test_a_range_is_typed_and_a_wrong_one_is_refused_in_words(visit: Visit) -> None:

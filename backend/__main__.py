@@ -184,7 +184,7 @@ def _serve(options: argparse.Namespace) -> None:
 
 def _migrate(options: argparse.Namespace) -> None:
     # Alembic takes long to import, and only migrations need it.
-    from backend.store.migrate import migrate
+    from backend.store.sql.migrate import migrate
 
     migrate(_database(options))
 

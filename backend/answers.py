@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from anyio import to_thread
 
 from backend.slots import Slots
-from backend.store.time_limit import TimeLimit, limited
+from backend.store.contract.time_limit import TimeLimit, limited
 
 READ_S = 30.0
 """An answer must be made by then. A page of a day's counts of a hundred VMs takes a tenth of it."""

@@ -38,8 +38,8 @@ from backend.quotas import Quotas
 from backend.refusals import Refusals
 from backend.settings import Settings
 from backend.slots import Slots
-from backend.store.base import Store
-from backend.store.server_clock import RELEASED_NS
+from backend.store.contract.store import Store
+from backend.store.sql.catalog.server_clock import RELEASED_NS
 from backend.threads import Threads
 from backend.version import version
 

@@ -9,8 +9,8 @@ import secrets
 from enum import StrEnum
 from threading import Lock
 
-from backend.store.base import Store
-from backend.store.values import Token
+from backend.store.contract.store import Store
+from backend.store.contract.values import Token
 
 SESSION_NS = 12 * 3600 * 10**9
 """A session ends this long after it was opened."""

@@ -7,7 +7,7 @@ from contextlib import closing
 
 from backend.errors import SettingError
 from backend.store import open_store
-from backend.store.server_clock import BEHIND_NS, what_is_wrong
+from backend.store.sql.catalog.server_clock import BEHIND_NS, what_is_wrong
 from backend.times import rfc3339_ns
 from faultmodel.text import printable
 

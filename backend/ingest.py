@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from backend.errors import WrongHostError
 from backend.quotas import Quotas
-from backend.store.base import Store
-from backend.store.bounds import check_bounds, counted_in
-from backend.store.hosts import BELOW, RECORDING
-from backend.store.parts import storable
-from backend.store.values import NotStored
+from backend.store.contract.bounds import check_bounds, counted_in
+from backend.store.contract.parts import storable
+from backend.store.contract.store import Store
+from backend.store.contract.values import NotStored
+from backend.store.sql.catalog.hosts import BELOW, RECORDING
 from faultmodel import wire
 from faultmodel.record import Host
 from faultmodel.text import printable

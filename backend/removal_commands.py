@@ -9,8 +9,8 @@ from contextlib import closing
 from backend.errors import SettingError
 from backend.query.findings import Code, find
 from backend.store import open_store
-from backend.store.base import Store
-from backend.store.values import Contents, TimeRange
+from backend.store.contract.store import Store
+from backend.store.contract.values import Contents, TimeRange
 from backend.times import rfc3339_ns
 from faultmodel.text import printable
 

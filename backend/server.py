@@ -15,7 +15,7 @@ from backend.connections import Connection, RareWarnings, log_rarely, raise_desc
 from backend.errors import SettingError
 from backend.live import Live
 from backend.settings import Settings
-from backend.store.base import Store
+from backend.store.contract.store import Store
 
 _GRACE_S = 1
 _BACKLOG = 128

@@ -58,7 +58,7 @@ def main() -> None:
 def measure(options: argparse.Namespace) -> dict[str, object]:
     """Measure the code that is imported here; return ms of batches and what became of questions."""
     from backend.store import open_store
-    from backend.store.migrate import migrate
+    from backend.store.sql.migrate import migrate
     from bench.writing.ways import _make_tokens
     from tests.backend.process import serving
     from tests.postgresql import running_postgresql

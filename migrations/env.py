@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: over the connection that ``backend.store.migrate`` opened, or by hand.
+"""How Alembic reaches the database: over the connection that ``sql.migrate`` opened, or by hand.
 
 By hand: ``alembic -x url=sqlite:///path upgrade head``.
 """
@@ -8,9 +8,9 @@ from typing import Literal
 from alembic import context
 from sqlalchemy import Connection
 
-from backend.store.tables import metadata
+from backend.store.sql.tables import metadata
+from backend.store.sql.words import Word
 from backend.store.url import database_of
-from backend.store.words import Word
 
 # Any number that no other program takes for its own lock in this database.
 _MIGRATION_LOCK = 0x6B766D66

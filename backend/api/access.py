@@ -10,7 +10,7 @@ from backend.api.problems import ProblemError
 from backend.api.services import Services, services_of
 from backend.auth import TokenKind, find_token
 from backend.log_lines import RareLines
-from backend.store.values import Token
+from backend.store.contract.values import Token
 from faultmodel.problem import ProblemCode
 
 _lines = RareLines(logging.getLogger(__name__))

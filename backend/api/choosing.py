@@ -6,7 +6,7 @@ from fastapi import Depends, Query
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.query.choice import Choice, State
-from backend.store.values import VmFilter
+from backend.store.contract.values import VmFilter
 from faultmodel import arch as architectures
 from faultmodel.record import U32_MAX
 

@@ -14,7 +14,7 @@ from backend.api.services import ServicesDep
 from backend.errors import ParameterError
 from backend.query import cursors
 from backend.query.grid import MAX_POINTS, Grid, make_grid
-from backend.store.values import TimeRange
+from backend.store.contract.values import TimeRange
 from backend.times import DURATION_PATTERN, PATTERN, parse_duration, parse_time
 from faultmodel.problem import ProblemCode
 

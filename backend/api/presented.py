@@ -12,7 +12,7 @@ from backend.query.findings import Found
 from backend.query.readiness import is_fresh
 from backend.query.reckoning import CountedVm, Totals
 from backend.query.vm_list import End
-from backend.store.values import ExitRow, FaultRow, HostStatus, VcpuSummary, VmMember, VmSummary
+from backend.store.contract.values import ExitRow, FaultRow, HostStatus, VcpuSummary, VmMember, VmSummary
 from backend.times import rfc3339_ms, rfc3339_ns
 from faultmodel import arch, exits
 from faultmodel.arch.base import EXIT_FIELDS, FAULT_FIELDS, Architecture, SyndromeFormat

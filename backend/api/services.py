@@ -13,7 +13,7 @@ from backend.query.sources import Sources
 from backend.quotas import Quotas
 from backend.refusals import Refusals
 from backend.settings import Settings
-from backend.store.base import Store
+from backend.store.contract.store import Store
 from backend.threads import Threads
 
 _NS_PER_MS = 1_000_000

@@ -34,7 +34,7 @@ from backend.query.cursors import Listed, place_cursor, read_place_cursor
 from backend.query.grid import end_grid
 from backend.query.vm_list import SORTS, ends_of
 from backend.query.vm_list import list_vms as find_vms
-from backend.store.values import SyndromeCount, TimeRange, VmPlace
+from backend.store.contract.values import SyndromeCount, TimeRange, VmPlace
 from backend.times import parse_duration
 from faultmodel import arch, exits
 

@@ -11,10 +11,10 @@ from backend.errors import ParameterError
 from backend.query.findings import Code, Found, find
 from backend.query.grid import Grid, covered_ms
 from backend.query.rates import MAX_VALUES
-from backend.store.accounts import BatchAccount, CountingTotal, LedgerPoint, LossPoint
-from backend.store.base import Store
-from backend.store.hosts import TOLD_RECORDINGS
-from backend.store.values import CoveredSpan, TimeRange, VmCoverage
+from backend.store.contract.accounts import BatchAccount, CountingTotal, LedgerPoint, LossPoint
+from backend.store.contract.store import Store
+from backend.store.contract.values import CoveredSpan, TimeRange, VmCoverage
+from backend.store.sql.catalog.hosts import TOLD_RECORDINGS
 
 FIGURES = ("seen", "counted", "uncounted", "recorded", "sampled_out", "dropped")
 """Of what became of a VM's faults."""

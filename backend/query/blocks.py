@@ -19,8 +19,8 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
 
-from backend.store.base import Store
-from backend.store.changes import FOR_EVER_MS, Counted, Version
+from backend.store.contract.changes import FOR_EVER_MS, Counted, Version
+from backend.store.contract.store import Store
 from faultmodel.record import ExitKind
 
 LENGTHS_S = (1, 5, 15, 30, 60, 300, 1800, 3600, 86_400)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from backend.store.values import SyndromeCount
+from backend.store.contract.values import SyndromeCount
 from faultmodel import arch, context
 from faultmodel.arch.base import Flag
 from faultmodel.record import Side

@@ -4,8 +4,8 @@ they do."""
 from dataclasses import dataclass
 from enum import StrEnum
 
-from backend.store.base import Store
-from backend.store.values import TimeRange, VmFilter, VmMember, VmMembers
+from backend.store.contract.store import Store
+from backend.store.contract.values import TimeRange, VmFilter, VmMember, VmMembers
 
 _NS_PER_MS = 1_000_000
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from backend.errors import ParameterError
 from backend.query.grid import Grid
 from backend.query.rates import MAX_VALUES
-from backend.store.accounts import CostPoint
-from backend.store.base import Store
+from backend.store.contract.accounts import CostPoint
+from backend.store.contract.store import Store
 
 _PERCENT = 100
 

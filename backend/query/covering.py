@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
 from backend.query.grid import Grid, covered_ms
-from backend.store.values import CoveredSpan
+from backend.store.contract.values import CoveredSpan
 
 Place = tuple[str, str]
 """A host's name and its boot: two machines may go by one name."""

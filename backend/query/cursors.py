@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from backend.errors import ParameterError
-from backend.store.values import SyndromePlace, VmPlace
+from backend.store.contract.values import SyndromePlace, VmPlace
 
 PATTERN = "^[A-Za-z0-9_-]{1,64}$"
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from backend.query.readiness import is_fresh
-from backend.store.base import Store
-from backend.store.server_clock import what_is_wrong
-from backend.store.values import FindingCode, HostStatus, Refusal, Token
+from backend.store.contract.store import Store
+from backend.store.contract.values import FindingCode, HostStatus, Refusal, Token
+from backend.store.sql.catalog.server_clock import what_is_wrong
 from backend.token_list import token_id
 from faultmodel.problem import ProblemCode
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from backend.errors import ParameterError
-from backend.store.values import CoveredSpan, TimeRange
+from backend.store.contract.values import CoveredSpan, TimeRange
 from faultmodel.record import BUCKET_MS
 
 MAX_POINTS = 11_000

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from backend.store.values import VmMember
+from backend.store.contract.values import VmMember
 
 
 def title(vm: VmMember) -> str:

@@ -13,9 +13,9 @@ from backend.query.rate_keys import EXIT_BY, EXIT_KINDS, By, Metric, keyed, labe
 from backend.query.sources import Sources
 from backend.query.versions import State
 from backend.query.view import View
-from backend.store.changes import Version
-from backend.store.errors import check_time, in_time
-from backend.store.values import CoveredSpan, TimeRange, VmCoverage, VmMember, VmMembers
+from backend.store.contract.changes import Version
+from backend.store.contract.values import CoveredSpan, TimeRange, VmCoverage, VmMember, VmMembers
+from backend.store.sql.errors import check_time, in_time
 
 MAX_VALUES = 300_000
 """Points of all series together: some 40 MB, for as long as they are answered."""

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from backend.errors import StoreError
-from backend.store.base import Store
-from backend.store.hosts import TOLD_RECORDINGS
-from backend.store.server_clock import what_is_wrong
-from backend.store.values import HostStatus
+from backend.store.contract.store import Store
+from backend.store.contract.values import HostStatus
+from backend.store.sql.catalog.hosts import TOLD_RECORDINGS
+from backend.store.sql.catalog.server_clock import what_is_wrong
 
 FRESH_MS = 5_000
 """A host whose newest batch is older is not being traced now: a collector sends one each second."""

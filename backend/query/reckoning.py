@@ -10,7 +10,7 @@ from backend.query.blocks import Sums
 from backend.query.choice import is_running
 from backend.query.covering import Covering
 from backend.query.view import View
-from backend.store.values import TimeRange, VmMember
+from backend.store.contract.values import TimeRange, VmMember
 from faultmodel.record import ExitKind
 
 _MS_PER_S = 1_000

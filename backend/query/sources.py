@@ -5,7 +5,7 @@ from typing import Self
 
 from backend.query.blocks import Blocks
 from backend.query.versions import Versions
-from backend.store.base import Store
+from backend.store.contract.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from threading import Lock
 from typing import Self
 
 from backend.query.grid import Grid
-from backend.store.base import Store
-from backend.store.changes import FOR_EVER_MS, Version
-from backend.store.values import VmMember
+from backend.store.contract.changes import FOR_EVER_MS, Version
+from backend.store.contract.store import Store
+from backend.store.contract.values import VmMember
 
 MOST_NAMES = 5_000
 """Known at once. A page that follows the present uses each for a second or some: 500 pages, ten each."""

@@ -14,7 +14,7 @@ from backend.query.names import title
 from backend.query.reckoning import CountedVm, Reckoning, Totals, rates_at_end
 from backend.query.sources import Sources
 from backend.query.view import View
-from backend.store.values import TimeRange, VmMember
+from backend.store.contract.values import TimeRange, VmMember
 from faultmodel.record import ExitKind
 
 _MS_PER_S = 1_000

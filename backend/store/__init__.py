@@ -1,16 +1,16 @@
-"""Where batches are kept. The rest of the server needs ``open_store`` and the contract in ``base``.
+"""Where batches are kept. The rest of the server needs ``open_store`` and ``contract``.
 
 SQLAlchemy is imported in this package and in the migrations only. Each database is one module.
 """
 
-from backend.store.base import Store
+from backend.store.contract.store import Store
 from backend.store.url import database_of
 
 
 def open_store(url: str) -> Store:
     """Return the store that a URL names: ``sqlite:///path`` or ``postgresql://user:password@host:port/name``.
 
-    Nothing is migrated here: see ``Store.check_schema`` and ``backend.store.migrate``.
+    Nothing is migrated here: see ``Store.check_schema`` and ``backend.store.sql.migrate``.
 
     :raises StoreError: the URL cannot be read, or nothing serves its scheme
     """

@@ -8,9 +8,9 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from backend.errors import StoreError
-from backend.store.base import Store
+from backend.store.contract.store import Store
 
-_MODULES = {"sqlite": "backend.store.sqlite", "postgresql": "backend.store.postgresql"}
+_MODULES = {"sqlite": "backend.store.sql.sqlite", "postgresql": "backend.store.sql.postgresql"}
 
 
 class Database(Protocol):

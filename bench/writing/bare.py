@@ -13,8 +13,8 @@ from psycopg import sql
 from sqlalchemy import BigInteger, Boolean, Table, Text, create_engine
 from sqlalchemy.engine import make_url
 
-from backend.store.words import Word
-from backend.store.writer import Row
+from backend.store.sql.words import Word
+from backend.store.sql.writer import Row
 
 _POSTGRESQL_TYPES = {BigInteger: "int8", Word: "int8", Text: "text", Boolean: "bool"}
 

@@ -6,9 +6,9 @@ from typing import Protocol
 
 from sqlalchemy import Table
 
-from backend.store.records import count_columns, record_columns
-from backend.store.tables import families
-from backend.store.writer import Row
+from backend.store.sql.records import count_columns, record_columns
+from backend.store.sql.tables import families
+from backend.store.sql.writer import Row
 from faultmodel import arch
 from faultmodel.ledger import recorded_ledger, unrecorded_ledger
 from faultmodel.record import BUCKET_MS, Host, Span, Vm

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from backend.store import open_store
-from backend.store.base import Store
-from backend.store.migrate import migrate
+from backend.store.contract.store import Store
+from backend.store.sql.migrate import migrate
 from tests.backend.serving import Server, make_server
 
 

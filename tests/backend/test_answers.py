@@ -8,7 +8,7 @@ import pytest
 from backend.answers import Answers, HungUpError
 from backend.errors import BusyError, TooLongError
 from backend.slots import Slots
-from backend.store.time_limit import TimeLimit, current_limit
+from backend.store.contract.time_limit import TimeLimit, current_limit
 
 END_S = 60.0
 

@@ -10,8 +10,8 @@ from backend.auth import TokenKind
 from backend.errors import NotNowError
 from backend.ingest import ingest
 from backend.quotas import AT_ONCE, MOST_WAITING, Quota, Quotas
-from backend.store.base import Store
-from backend.store.bounds import counted_in
+from backend.store.contract.bounds import counted_in
+from backend.store.contract.store import Store
 from faultmodel import wire
 from faultmodel.errors import WireError
 from faultmodel.problem import ProblemCode

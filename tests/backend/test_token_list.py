@@ -4,7 +4,7 @@ import pytest
 
 from backend.__main__ import main
 from backend.auth import TokenKind, hash_token
-from backend.store.base import Store
+from backend.store.contract.store import Store
 from tests.backend.serving import Server, make_server
 from tests.batches import make_batch
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from backend.store import open_store
-from backend.store.base import Store
-from backend.store.migrate import migrate
-from backend.store.values import TimeRange, VmFilter
+from backend.store.contract.store import Store
+from backend.store.contract.values import TimeRange, VmFilter
+from backend.store.sql.migrate import migrate
 from faultmodel import wire
 from faultmodel.record import BUCKET_MS, ExitKind
 from tests.pipeline import recordings

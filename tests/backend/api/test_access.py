@@ -7,7 +7,7 @@ import pytest
 
 from backend.api import session
 from backend.auth import SESSION_NS, TokenKind
-from backend.store.base import Store
+from backend.store.contract.store import Store
 from tests.backend.serving import Server, make_server
 from tests.batches import make_batch, make_host
 

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from backend.auth import TokenKind
-from backend.store.base import Store
+from backend.store.contract.store import Store
 from faultmodel import wire
 from faultmodel.record import Span
 from tests.backend.serving import NOW_NS, Server, make_server

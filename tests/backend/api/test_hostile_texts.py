@@ -4,7 +4,7 @@ import unicodedata
 from typing import Any
 
 from backend.auth import TokenKind
-from backend.store.values import TimeRange, VmFilter
+from backend.store.contract.values import TimeRange, VmFilter
 from faultmodel.record import HostEvent, Loss, Probe
 from faultmodel.wire import Batch
 from tests.backend.serving import Server

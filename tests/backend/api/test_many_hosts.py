@@ -2,9 +2,9 @@
 
 from sqlalchemy import insert, select
 
-from backend.store.sql import SqlStore
-from backend.store.tables import vms
-from backend.store.vm_members import MAX_MEMBERS
+from backend.store.sql.catalog.vm_members import MAX_MEMBERS
+from backend.store.sql.store import SqlStore
+from backend.store.sql.tables import vms
 from faultmodel.record import Loss, Probe, Span
 from tests.backend.serving import Server
 from tests.batches import START_MS, START_NS, make_batch, make_host, make_vm

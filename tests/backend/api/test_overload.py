@@ -14,8 +14,8 @@ import pytest
 from backend.auth import TokenKind, hash_token, new_token
 from backend.slots import OF_CLIENT
 from backend.store import open_store
-from backend.store.migrate import migrate
-from backend.store.values import Token
+from backend.store.contract.values import Token
+from backend.store.sql.migrate import migrate
 from faultmodel import wire
 from tests.backend.process import serving
 from tests.backend.serving import make_server

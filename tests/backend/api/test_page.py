@@ -6,7 +6,7 @@ import pytest
 from plotly.offline import get_plotlyjs_version
 
 from backend.api.page import page_folder
-from backend.store.base import Store
+from backend.store.contract.store import Store
 from tests.backend.serving import Server, make_server
 
 PLOTLY = f"/vendor/plotly-{get_plotlyjs_version()}.min.js"

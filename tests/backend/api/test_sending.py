@@ -2,7 +2,7 @@
 
 import pytest
 
-from backend.store.base import Store
+from backend.store.contract.store import Store
 from tests.backend.serving import Server, make_server
 from tests.batches import make_batch, make_vm
 

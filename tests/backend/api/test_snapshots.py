@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from backend.store import open_store
-from backend.store.base import Store
+from backend.store.contract.store import Store
 from faultmodel.record import Cost, HostEvent, Loss, Span
 from faultmodel.wire import Batch
 from tests.backend.serving import Server, make_server

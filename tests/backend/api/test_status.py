@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from backend.store import open_store
-from backend.store.base import Store
+from backend.store.contract.store import Store
 from faultmodel.record import Loss, Probe
 from tests.backend.serving import NOW_NS, Server, make_server
 from tests.batches import make_batch, make_host

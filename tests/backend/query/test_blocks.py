@@ -11,7 +11,7 @@ import pytest
 from backend.query.blocks import LENGTHS_S, Blocks
 from backend.query.view import View
 from backend.store import open_store
-from backend.store.base import Store
+from backend.store.contract.store import Store
 from faultmodel.record import ExitKind, Span
 from faultmodel.wire import Batch
 from tests.batches import (

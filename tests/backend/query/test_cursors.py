@@ -18,7 +18,7 @@ from backend.query.cursors import (
     syndrome_cursor,
     vm_cursor,
 )
-from backend.store.values import SyndromePlace, VmPlace
+from backend.store.contract.values import SyndromePlace, VmPlace
 
 SIGNED = st.integers(-(2**63), 2**63 - 1)
 

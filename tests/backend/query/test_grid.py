@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from backend.errors import ParameterError
 from backend.query.grid import MAX_POINTS, Grid, covered_ms, make_grid
-from backend.store.values import CoveredSpan, TimeRange
+from backend.store.contract.values import CoveredSpan, TimeRange
 
 GRID = Grid(10_000, 14_000, 1000)
 

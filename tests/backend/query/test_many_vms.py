@@ -7,8 +7,8 @@ import pytest
 
 from backend.query.account import FIGURES, account
 from backend.query.grid import Grid
-from backend.store.base import Store
-from backend.store.values import Split, TimeRange
+from backend.store.contract.store import Store
+from backend.store.contract.values import Split, TimeRange
 from faultmodel.record import ExitKind
 from tests.batches import (
     NS_PER_S,

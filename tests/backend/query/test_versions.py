@@ -4,8 +4,8 @@ import tracemalloc
 
 from backend.query.grid import Grid
 from backend.query.versions import MOST_NAMES, State, Versions
-from backend.store.base import Store
-from backend.store.values import VmMember
+from backend.store.contract.store import Store
+from backend.store.contract.values import VmMember
 from tests.batches import START_MS
 
 GRID = Grid(START_MS, START_MS + 60_000, 1000)

@@ -10,9 +10,9 @@ import pytest
 from psycopg import sql
 
 from backend.store import open_store
-from backend.store.base import Store
-from backend.store.migrate import migrate
-from backend.store.tables import metadata
+from backend.store.contract.store import Store
+from backend.store.sql.migrate import migrate
+from backend.store.sql.tables import metadata
 from tests.postgresql import PostgresqlServer, postgresql_server, postgresql_url
 
 __all__ = ["postgresql_server", "postgresql_url"]

@@ -9,8 +9,8 @@ import pytest
 from msgspec import Struct
 
 from backend.errors import BatchError
-from backend.store.base import Store
-from backend.store.values import TimeRange
+from backend.store.contract.store import Store
+from backend.store.contract.values import TimeRange
 from faultmodel import arch
 from faultmodel.record import COUNTERS, ExitKind, Loss, Span
 from tests.batches import (

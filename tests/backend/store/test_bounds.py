@@ -10,11 +10,11 @@ from backend.errors import BatchError
 from backend.query.account import account
 from backend.query.costs import recent_costs
 from backend.query.grid import Grid
-from backend.store.base import Store
-from backend.store.bounds import MAX_LOSSES, MAX_SEQUENCE, counted_in
-from backend.store.sql import SqlStore
-from backend.store.sums import MOST
-from backend.store.tables import applied_batches, collector_costs, hosts, streams
+from backend.store.contract.bounds import MAX_LOSSES, MAX_SEQUENCE, counted_in
+from backend.store.contract.store import Store
+from backend.store.sql.store import SqlStore
+from backend.store.sql.sums import MOST
+from backend.store.sql.tables import applied_batches, collector_costs, hosts, streams
 from faultmodel.record import COUNTERS, Cost, Loss, Probe, Span
 from tests.batches import START_MS, START_NS, VM_ID, exit_count, fault_count, make_batch, make_host, make_vm
 

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from backend.store.changes import Change, Changes
+from backend.store.contract.changes import Change, Changes
 
 
 def many_counts() -> Change:

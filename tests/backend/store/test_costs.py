@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from backend.errors import BatchError, NotFoundError
-from backend.store.accounts import CostPoint
-from backend.store.base import Store
+from backend.store.contract.accounts import CostPoint
+from backend.store.contract.store import Store
 from faultmodel.record import Cost
 from tests.batches import NS_PER_S, START_MS, START_NS, ledger_entry, make_batch, make_host, make_vm
 

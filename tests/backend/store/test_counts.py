@@ -2,8 +2,15 @@
 
 import pytest
 
-from backend.store.base import Store
-from backend.store.values import ExitPoint, ExitReasonCount, Split, SyndromePlace, TimeRange, VcpuSummary
+from backend.store.contract.store import Store
+from backend.store.contract.values import (
+    ExitPoint,
+    ExitReasonCount,
+    Split,
+    SyndromePlace,
+    TimeRange,
+    VcpuSummary,
+)
 from faultmodel import arch
 from faultmodel.record import COUNTERS, ERRNO_NOT_SHOWN, REASON_NOT_SHOWN, ExitKind, Span, exit_kind
 from tests.batches import (

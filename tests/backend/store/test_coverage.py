@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backend.store import open_store
-from backend.store.base import Store
-from backend.store.migrate import migrate
-from backend.store.values import CoveredSpan, TimeRange
+from backend.store.contract.store import Store
+from backend.store.contract.values import CoveredSpan, TimeRange
+from backend.store.sql.migrate import migrate
 from faultmodel.record import Span
 from faultmodel.wire import Batch
 from tests.backend.store.conftest import NewStore

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backend.store import open_store
-from backend.store.base import Store
-from backend.store.values import Split, TimeRange, VmFilter
+from backend.store.contract.store import Store
+from backend.store.contract.values import Split, TimeRange, VmFilter
 from faultmodel import arch
 from faultmodel.record import COUNTERS
 from faultmodel.wire import Batch

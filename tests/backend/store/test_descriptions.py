@@ -3,8 +3,8 @@
 import pytest
 
 from backend.errors import NotFoundError
-from backend.store.base import Store
-from backend.store.values import TimeRange, VmFilter, VmPlace, VmSummary
+from backend.store.contract.store import Store
+from backend.store.contract.values import TimeRange, VmFilter, VmPlace, VmSummary
 from faultmodel.record import Host, Loss, Probe
 from tests.batches import (
     NS_PER_S,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from backend.store.tables import metadata
+from backend.store.sql.tables import metadata
 
 _PAGE = Path(__file__).parents[3] / "docs" / "database.md"
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from backend.store.base import Store
-from backend.store.values import ExitRow, TimeRange
+from backend.store.contract.store import Store
+from backend.store.contract.values import ExitRow, TimeRange
 from faultmodel import arch
 from faultmodel.record import ExitKind
 from tests.batches import START_MS, START_NS, VM_ID, exit_record, make_batch

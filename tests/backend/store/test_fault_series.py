@@ -5,8 +5,8 @@ from itertools import product
 
 import pytest
 
-from backend.store.base import Store
-from backend.store.values import Split
+from backend.store.contract.store import Store
+from backend.store.contract.values import Split
 from tests.batches import START_MS, START_NS, VM_ID, fault_count, make_batch
 
 OTHER_VM = "00000000000000b2"

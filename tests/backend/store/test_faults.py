@@ -7,9 +7,9 @@ import pytest
 from msgspec import Struct
 
 from backend.errors import NotFoundError
-from backend.store.base import Store
-from backend.store.bounds import MAX_VCPU
-from backend.store.values import FaultRow, TimeRange
+from backend.store.contract.bounds import MAX_VCPU
+from backend.store.contract.store import Store
+from backend.store.contract.values import FaultRow, TimeRange
 from faultmodel import arch
 from tests.batches import START_MS, START_NS, VM_ID, fault_record, make_batch, make_host
 

@@ -13,9 +13,9 @@ from backend.errors import NotFoundError
 from backend.query.blocks import Blocks
 from backend.query.view import View
 from backend.store import open_store
-from backend.store.base import Store
-from backend.store.changes import Change, Changes
-from backend.store.values import FaultSum
+from backend.store.contract.changes import Change, Changes
+from backend.store.contract.store import Store
+from backend.store.contract.values import FaultSum
 from faultmodel.record import ExitKind, Span
 from faultmodel.wire import Batch
 from tests.backend.store.conftest import NewUrl

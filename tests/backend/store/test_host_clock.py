@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from backend.store.base import Store
-from backend.store.values import TimeRange
+from backend.store.contract.store import Store
+from backend.store.contract.values import TimeRange
 from faultmodel.record import Cost, HostEvent, Span
 from faultmodel.wire import Batch
 from tests.batches import (

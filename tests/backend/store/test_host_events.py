@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pytest
 
 from backend.errors import NotFoundError
-from backend.store.base import Store
-from backend.store.values import HostEventRow, TimeRange
+from backend.store.contract.store import Store
+from backend.store.contract.values import HostEventRow, TimeRange
 from faultmodel.record import HostEvent
 from tests.batches import NS_PER_S, START_MS, START_NS, make_batch, make_host
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from backend.store.base import Store
-from backend.store.values import TimeRange, VmFilter
+from backend.store.contract.store import Store
+from backend.store.contract.values import TimeRange, VmFilter
 from tests.batches import (
     START_NS,
     VM_ID,

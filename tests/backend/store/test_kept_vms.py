@@ -10,8 +10,8 @@ from sqlalchemy import Engine, event
 
 from backend.errors import NotFoundError
 from backend.store import open_store
-from backend.store.base import Store
-from backend.store.values import TimeRange, VmFilter, VmMember
+from backend.store.contract.store import Store
+from backend.store.contract.values import TimeRange, VmFilter, VmMember
 from faultmodel.record import Span
 from tests.backend.store.conftest import NewUrl
 from tests.batches import NS_PER_S, START_MS, START_NS, make_batch, make_host, make_vm

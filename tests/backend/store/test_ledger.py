@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from backend.errors import BatchError, NotFoundError
-from backend.store.accounts import BatchAccount, CountingTotal, LossPoint
-from backend.store.base import Store
+from backend.store.contract.accounts import BatchAccount, CountingTotal, LossPoint
+from backend.store.contract.store import Store
 from faultmodel.record import Loss
 from tests.batches import (
     NS_PER_S,

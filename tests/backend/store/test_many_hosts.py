@@ -4,11 +4,11 @@ import pytest
 from sqlalchemy import func, insert, select
 
 from backend.errors import NotNowError
-from backend.store.base import Store
-from backend.store.hosts import MOST_RECORDINGS
-from backend.store.sources import MOST_FINDINGS, MOST_OTHERS, MOST_SOURCES
-from backend.store.sql import SqlStore
-from backend.store.tables import findings, hosts, sources
+from backend.store.contract.store import Store
+from backend.store.sql.catalog.hosts import MOST_RECORDINGS
+from backend.store.sql.catalog.sources import MOST_FINDINGS, MOST_OTHERS, MOST_SOURCES
+from backend.store.sql.store import SqlStore
+from backend.store.sql.tables import findings, hosts, sources
 from faultmodel.problem import ProblemCode
 from faultmodel.record import Span
 from tests.batches import NS_PER_S, START_NS, make_batch, make_host

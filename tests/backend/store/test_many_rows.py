@@ -10,10 +10,10 @@ from msgspec import Struct
 from sqlalchemy import Column, Integer, MetaData, Table, select
 
 from backend.store import open_store
-from backend.store.base import Store
-from backend.store.sqlite import SqliteStore
-from backend.store.values import TimeRange
-from backend.store.writer import columns_of
+from backend.store.contract.store import Store
+from backend.store.contract.values import TimeRange
+from backend.store.sql.sqlite import SqliteStore
+from backend.store.sql.writer import columns_of
 from tests.batches import START_MS, START_NS, VM_ID, fault_count, ledger_entry, make_batch, make_host, make_vm
 
 ALWAYS = TimeRange()

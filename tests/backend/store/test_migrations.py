@@ -14,10 +14,10 @@ from sqlalchemy import create_engine, inspect
 from backend.errors import SchemaError
 from backend.query.findings import Code, find
 from backend.store import open_store
-from backend.store.base import Store
-from backend.store.migrate import check_drift, downgrade, migrate
-from backend.store.tables import metadata
-from backend.store.values import Refusal, TimeRange, Token, VmFilter, VmSummary
+from backend.store.contract.store import Store
+from backend.store.contract.values import Refusal, TimeRange, Token, VmFilter, VmSummary
+from backend.store.sql.migrate import check_drift, downgrade, migrate
+from backend.store.sql.tables import metadata
 from faultmodel.problem import ProblemCode
 from faultmodel.record import HostEvent, Span
 from faultmodel.wire import BatchName
@@ -315,7 +315,7 @@ def test_several_that_migrate_at_once_do_not_disturb_one_another(new_url: NewUrl
     downgrade(url, "base")
 
     # Processes, as servers that start at once are: Alembic itself is not made for threads.
-    command = [sys.executable, "-c", f"from backend.store.migrate import migrate; migrate({url!r})"]
+    command = [sys.executable, "-c", f"from backend.store.sql.migrate import migrate; migrate({url!r})"]
     processes = [subprocess.Popen(command) for _ in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
 

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Engine, event
 
 from backend.store import open_store
-from backend.store.base import Store
-from backend.store.values import Split, TimeRange, VmFilter, VmPlace
+from backend.store.contract.store import Store
+from backend.store.contract.values import Split, TimeRange, VmFilter, VmPlace
 from faultmodel.record import COUNTERS, ExitKind
 from tests.batches import (
     START_MS,

@@ -1,8 +1,8 @@
 """What was refused: by stream, as far as there is room, and whether it has been stored since."""
 
-from backend.store.base import Store
-from backend.store.refusals import MOST_STREAMS
-from backend.store.values import Refusal
+from backend.store.contract.store import Store
+from backend.store.contract.values import Refusal
+from backend.store.sql.catalog.refusals import MOST_STREAMS
 from faultmodel.problem import ProblemCode
 from faultmodel.wire import BatchName
 from tests.batches import START_NS, make_batch, make_host

@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import func, select
 
 from backend.errors import NotFoundError
-from backend.store import removal
-from backend.store.base import Store
-from backend.store.sql import SqlStore
-from backend.store.tables import metadata
-from backend.store.values import Contents, TimeRange
-from backend.store.writer import Writer
+from backend.store.contract.store import Store
+from backend.store.contract.values import Contents, TimeRange
+from backend.store.sql import removal
+from backend.store.sql.store import SqlStore
+from backend.store.sql.tables import metadata
+from backend.store.sql.writer import Writer
 from faultmodel.record import Cost, HostEvent, Loss, Span
 from faultmodel.wire import Batch
 from tests.batches import (

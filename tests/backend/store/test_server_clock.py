@@ -4,8 +4,8 @@ import pytest
 
 from backend.errors import NotNowError
 from backend.store import open_store
-from backend.store.base import Store
-from backend.store.values import TimeRange
+from backend.store.contract.store import Store
+from backend.store.contract.values import TimeRange
 from faultmodel.problem import ProblemCode
 from faultmodel.record import Span
 from tests.backend.store.conftest import NewUrl

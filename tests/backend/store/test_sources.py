@@ -2,8 +2,8 @@
 
 import pytest
 
-from backend.store.base import Store
-from backend.store.values import FindingCode, TimeRange
+from backend.store.contract.store import Store
+from backend.store.contract.values import FindingCode, TimeRange
 from faultmodel.record import Span
 from faultmodel.wire import Batch
 from tests.batches import (

@@ -7,7 +7,7 @@ from msgspec import Struct
 from sqlalchemy import MetaData
 
 from backend.errors import StoreError
-from backend.store.tables import derive, families
+from backend.store.sql.tables import derive, families
 from faultmodel import arch
 from faultmodel.record import COUNTERS, U64, Count, Text
 

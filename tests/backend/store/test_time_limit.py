@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import text
 
 from backend.errors import TooLongError
-from backend.store.base import Store
-from backend.store.errors import in_time
-from backend.store.sql import SqlStore
-from backend.store.time_limit import TimeLimit, limited
-from backend.store.values import TimeRange, VmFilter
+from backend.store.contract.store import Store
+from backend.store.contract.time_limit import TimeLimit, limited
+from backend.store.contract.values import TimeRange, VmFilter
+from backend.store.sql.errors import in_time
+from backend.store.sql.store import SqlStore
 from tests.batches import START_NS, fault_count, make_batch
 
 ENDLESS = text("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n")

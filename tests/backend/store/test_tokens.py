@@ -1,5 +1,5 @@
-from backend.store.base import Store
-from backend.store.values import Token
+from backend.store.contract.store import Store
+from backend.store.contract.values import Token
 
 
 def test_tokens_are_kept(store: Store) -> None:

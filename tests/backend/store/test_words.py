@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.store.words import to_signed, to_unsigned
+from backend.store.sql.words import to_signed, to_unsigned
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+"""What a batch must keep to before it may touch the database, beyond what its bytes were checked for."""
+
+from collections.abc import Iterable
+from operator import attrgetter
+
+import msgspec
+
+from backend.errors import BatchError
+from backend.store.contract.bounds import check_bounds
+from faultmodel import arch
+from faultmodel.errors import UnknownNameError
+from faultmodel.record import exit_kind
+from faultmodel.wire import Batch
+
+
+def check_batch(batch: Batch) -> None:
+    """Check what no single field shows. :raises BatchError: saying what the batch contradicts"""
+    try:
+        arch.get(batch.arch)
+    except UnknownNameError as exc:
+        raise BatchError(str(exc)) from exc
+    check_bounds(batch)
+    _check_vms(batch)
+    for item in batch.exits:
+        if item.kind is not exit_kind(item.reason, item.errno):
+            raise BatchError(f"exit with reason {item.reason} and errno {item.errno} is no {item.kind}")
+    for span in batch.covered:
+        if span.to_ns < span.from_ns:
+            raise BatchError(f"covered span ends at {span.to_ns} before it begins at {span.from_ns}")
+    for described in (batch.host, *batch.host.probes, *batch.vms, *batch.lost, *batch.events):
+        check_texts(msgspec.structs.astuple(described))
+
+
+def check_texts(texts: Iterable[object]) -> None:
+    """Refuse texts that PostgreSQL cannot hold: on every database, so that all keep the same.
+
+    :raises BatchError: a text has a NUL character
+    """
+    for text in texts:
+        if isinstance(text, str) and "\0" in text:
+            raise BatchError(f"text {text!r} has a NUL character")
+
+
+def _check_vms(batch: Batch) -> None:
+    described = {vm.id for vm in batch.vms}
+    if len(described) != len(batch.vms):
+        raise BatchError("batch describes a VM twice")
+    for part in (batch.fault_counts, batch.faults, batch.exit_counts, batch.exits, batch.ledger):
+        for vm_id in set(map(attrgetter("vm"), part)) - described:
+            raise BatchError(f"batch counts for VM {vm_id} and does not describe it")

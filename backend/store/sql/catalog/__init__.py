@@ -1,0 +1,1 @@
+"""Who and what there is: hosts, VMs, streams, tokens, coverage, events."""

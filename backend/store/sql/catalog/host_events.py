@@ -1,0 +1,77 @@
+"""Events of hosts: what changed how they are read, newest first."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, select
+from sqlalchemy.engine import Row
+
+from backend.store.contract.values import HostEventRow, TimeRange
+from backend.store.sql.ranges import Place, in_page
+from backend.store.sql.tables import host_events, hosts
+from backend.store.sql.writer import Writer
+from faultmodel.record import HostEvent
+from faultmodel.wire import Batch
+
+RECORDS = "records"
+"""Kind of the event that says how guest faults are recorded from now on."""
+_events = host_events.c
+_newest_of_host = (
+    select(_events.id)
+    .where(_events.host_id == hosts.c.id, _events.kind == RECORDS)
+    .order_by(_events.time_ns.desc(), _events.id.desc())
+    .limit(1)
+    .correlate(hosts)
+    .scalar_subquery()
+)
+# Built once: to build a statement takes longer than to execute it.
+_newest = select(host_events).join(hosts, _events.id == _newest_of_host)
+
+
+def add_events(writer: Writer, host_id: int, batch: Batch) -> None:
+    """Add a batch's events."""
+    if batch.events:
+        rows = [
+            {
+                "host_id": host_id,
+                "time_ns": event.time_ns,
+                "kind": event.kind,
+                "detail": event.detail,
+                "one_in": event.one_in,
+            }
+            for event in batch.events
+        ]
+        writer.connection.execute(writer.insert(host_events), rows)
+
+
+def read_events(
+    connection: Connection,
+    host_id: int | None,
+    span: TimeRange,
+    *,
+    limit: int,
+    before: Place | None,
+) -> Sequence[HostEventRow]:
+    """Return events of a host, or of every host, newest first.
+
+    :param before: (time_ns, position) of the last event of the page before
+    """
+    statement = (
+        select(host_events, hosts.c.name)
+        .join(hosts, hosts.c.id == _events.host_id)
+        .where(*in_page(_events.time_ns, _events.id, span, before))
+        .order_by(_events.time_ns.desc(), _events.id.desc())
+        .limit(limit)
+    )
+    if host_id is not None:
+        statement = statement.where(_events.host_id == host_id)
+    return [HostEventRow(row.name, _event(row), row.id) for row in connection.execute(statement)]
+
+
+def newest_recording(connection: Connection) -> Mapping[int, HostEvent]:
+    """Return hosts' newest events of kind ``records``, by the host's number."""
+    return {row.host_id: _event(row) for row in connection.execute(_newest)}
+
+
+def _event(row: Row[Any]) -> HostEvent:
+    return HostEvent(time_ns=row.time_ns, kind=row.kind, detail=row.detail, one_in=row.one_in)

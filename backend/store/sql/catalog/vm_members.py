@@ -1,0 +1,104 @@
+"""Every VM of a range in few words: what lists are searched, sorted and named by."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, bindparam, func, select
+
+from backend.errors import NotFoundError
+from backend.store.contract.values import TimeRange, VmFilter, VmMember, VmMembers
+from backend.store.sql.catalog.vm_queries import alive_in, is_running, life_end_ms, matching, storable
+from backend.store.sql.ranges import bounded, chunks
+from backend.store.sql.tables import hosts, vms
+from backend.store.sql.words import SIGNED_MAX
+
+MAX_MEMBERS = 50_000
+"""VMs that are looked through at once: about a second's work."""
+
+_columns = (
+    vms.c.id,
+    vms.c.public_id,
+    vms.c.reported_id,
+    hosts.c.name,
+    vms.c.arch,
+    vms.c.pid,
+    vms.c.name,
+    vms.c.uuid,
+    vms.c.vmm,
+    vms.c.manager,
+    vms.c.started_ns,
+    vms.c.ended_ns,
+    vms.c.first_seen_ms,
+    life_end_ms,
+    is_running,
+    vms.c.boot_id,
+)
+
+_select = select(*_columns).join(hosts, hosts.c.id == vms.c.host_id)
+_lifetimes = select(
+    select(func.min(vms.c.first_seen_ms)).scalar_subquery(),
+    select(func.max(vms.c.last_seen_ms)).scalar_subquery(),
+)
+_place_in_host = func.row_number().over(
+    partition_by=vms.c.host_id, order_by=[vms.c.last_seen_ms.desc(), vms.c.id]
+)
+# Built once: to build a statement takes longer than to execute it.
+_in_range = _select.where(
+    life_end_ms >= bindparam("from_ms"), vms.c.first_seen_ms < bindparam("to_ms")
+).limit(MAX_MEMBERS + 1)
+_numbered = _select.where(vms.c.id.in_(bindparam("numbers", expanding=True)))
+_named = _select.where(vms.c.public_id.in_(bindparam("ids", expanding=True)))
+
+
+def find_members(connection: Connection, where: VmFilter, span: TimeRange) -> VmMembers:
+    """Return the VMs that existed in the range, ``MAX_MEMBERS`` at most; no order.
+
+    Where there are more, each host has its newest among them, as many of each as there is room for: no host
+    takes the place of another's VMs.
+    """
+    conditions = matching(where)
+    rows = connection.execute(_in_range.where(*conditions) if conditions else _in_range, ends_of(span)).all()
+    left_out = 0
+    if len(rows) > MAX_MEMBERS:
+        places = select(vms.c.id, _place_in_host.label("place"))
+        all_vms = places.join(hosts, hosts.c.id == vms.c.host_id).where(*conditions, *alive_in(span))
+        placed = all_vms.subquery()
+        number = connection.scalar(select(func.count()).select_from(placed)) or 0
+        newest = select(placed.c.id).order_by(placed.c.place, placed.c.id).limit(MAX_MEMBERS)
+        rows = connection.execute(_select.where(vms.c.id.in_(newest))).all()
+        left_out = number - len(rows)
+    return VmMembers([VmMember._make(row) for row in rows], left_out)
+
+
+def ends_of(span: TimeRange) -> Mapping[str, int]:
+    """Return a range's ends as statements' parameters."""
+    return {
+        "from_ms": -SIGNED_MAX if span.from_ms is None else bounded(span.from_ms),
+        "to_ms": SIGNED_MAX if span.to_ms is None else bounded(span.to_ms),
+    }
+
+
+def named_members(connection: Connection, vm_ids: Sequence[str]) -> Sequence[VmMember]:
+    """Return these VMs, in this order. :raises NotFoundError: a VM is unknown"""
+    found: dict[str, VmMember] = {}
+    for some in chunks(storable(vm_ids)):
+        rows = connection.execute(_named, {"ids": some})
+        found.update((row.public_id, VmMember._make(row)) for row in rows)
+    for vm_id in vm_ids:
+        if vm_id not in found:
+            raise NotFoundError(f"no VM {vm_id!r}")
+    return [found[vm_id] for vm_id in vm_ids]
+
+
+def numbered_members(connection: Connection, numbers: Sequence[int]) -> Sequence[VmMember]:
+    """Return the VMs with these numbers; no order."""
+    return [
+        VmMember._make(row)
+        for some in chunks(numbers)
+        for row in connection.execute(_numbered, {"numbers": some})
+    ]
+
+
+def lifetimes(connection: Connection) -> tuple[int, int]:
+    """Return when the first VM was seen first and when one was seen last, UTC ms; 0 where there is none."""
+    first_ms, last_ms = connection.execute(_lifetimes).one()
+    return first_ms or 0, last_ms or 0

@@ -1,0 +1,194 @@
+"""The part of a Store over any SQL database that reads hosts: their coverage, losses, events and costs."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import func, select
+
+from backend.store.contract.accounts import BatchAccount, CostPoint, LossPoint
+from backend.store.contract.changes import Counted, Version
+from backend.store.contract.values import (
+    Brought,
+    Contents,
+    CoveredSpan,
+    Finding,
+    HostEventRow,
+    HostStatus,
+    KnownHosts,
+    Refusal,
+    TimeRange,
+    VmCoverage,
+)
+from backend.store.sql import removal
+from backend.store.sql.catalog import (
+    applied,
+    coverage,
+    findings,
+    host_events,
+    hosts,
+    origins,
+    refusals,
+    vm_queries,
+)
+from backend.store.sql.catalog.hosts import RECORDING
+from backend.store.sql.ranges import Place
+from backend.store.sql.reads import SqlReads
+from backend.store.sql.series import costs, losses
+from backend.store.sql.series.counts import sum_of
+from backend.store.sql.tables import host_events as host_events_table
+from backend.store.sql.tables import hosts as hosts_table
+from backend.store.sql.tables import loss_totals
+from faultmodel.record import Collector
+
+# Built once: to build a statement takes longer than to execute it.
+_names = select(hosts_table.c.id, hosts_table.c.name, hosts_table.c.state).order_by(hosts_table.c.name)
+_news = select(
+    select(func.max(host_events_table.c.id)).scalar_subquery(),
+    select(sum_of(loss_totals.c["count"])).scalar_subquery(),
+)
+
+
+class HostReads(SqlReads):
+    """See ``Store``."""
+
+    def version(self) -> Version:
+        """Return which state of the hosts' counts is read."""
+        with self._reading() as connection:
+            return hosts.read_version(connection)
+
+    def same_before(self, one: Version, other: Version) -> int:
+        """Return the time before which counts and coverage are the same; 0 where that is not known."""
+        return self._noted.same_before(one, other)
+
+    def counted_between(self, one: Version, later: Version) -> Sequence[Counted] | None:
+        """Return all that was counted from one version to a later one; None where that is not known."""
+        return self._noted.counted_between(one, later)
+
+    def coverage(self, hosts: Sequence[str] | None, span: TimeRange) -> Sequence[CoveredSpan]:
+        """Return covered spans that meet the range, by host and time, clipped to it."""
+        with self._reading() as connection:
+            rows = connection.execute(_names).all()
+            chosen = [row for row in rows if hosts is None or row.name in hosts]
+            spans = coverage.read_coverage(connection, [row.id for row in chosen], span)
+            return [
+                CoveredSpan(row.name, from_ms, to_ms, row.state == RECORDING)
+                for row in chosen
+                for from_ms, to_ms in spans.get(row.id, ())
+            ]
+
+    def vm_coverage(self, vm_ids: Sequence[str], span: TimeRange) -> VmCoverage:
+        """Return when VMs were covered: in spans of their host's boot, clipped to the range."""
+        with self._reading() as connection:
+            places = vm_queries.places_of(connection, vm_ids)
+            numbers = sorted({host_id for host_id, _, _ in places.values()})
+            covered = coverage.read_boot_coverage(connection, numbers, span)
+            return VmCoverage(
+                {vm_id: (name, boot_id) for vm_id, (_, name, boot_id) in places.items()},
+                {
+                    (name, boot_id): [
+                        CoveredSpan(name, from_ms, to_ms)
+                        for from_ms, to_ms in coverage.boot_spans(covered, host_id, boot_id)
+                    ]
+                    for host_id, name, boot_id in set(places.values())
+                },
+            )
+
+    def boot_coverage(
+        self, hosts: Sequence[str] | None, span: TimeRange
+    ) -> Mapping[tuple[str, str], Sequence[CoveredSpan]]:
+        """Return covered spans clipped to the range, by time, of each host's name and boot."""
+        with self._reading() as connection:
+            rows = connection.execute(_names)
+            names = {row.id: row.name for row in rows if hosts is None or row.name in hosts}
+            covered = coverage.read_boot_coverage(connection, sorted(names), span)
+            return {
+                (names[number], boot_id): [
+                    CoveredSpan(names[number], from_ms, to_ms) for from_ms, to_ms in spans
+                ]
+                for (number, boot_id), spans in covered.items()
+            }
+
+    def findings(self) -> Sequence[Finding]:
+        """Return what is wrong with how hosts are traced, newest first."""
+        with self._reading() as connection:
+            return findings.read_findings(connection)
+
+    def contents(self, host: str | None) -> Contents:
+        """Return how much is stored, of a host or of all. :raises NotFoundError: there is no such host"""
+        with self._reading() as connection:
+            number = None if host is None else hosts.host_number(connection, host)
+            return removal.read_contents(connection, number)
+
+    def vm_faults(self, vm_id: str) -> int:
+        """Return how many faults of a VM are stored. :raises NotFoundError: there is none"""
+        with self._reading() as connection:
+            return removal.read_vm_faults(connection, vm_queries.vm_number(connection, vm_id)[0])
+
+    def tokens_that_brought(self, prefix: str) -> Sequence[str]:
+        """Return the hashes of tokens, revoked ones too, that brought something and begin so."""
+        with self._reading() as connection:
+            return origins.known_tokens(connection, prefix)
+
+    def recordings_of_unknown_tokens(self) -> Sequence[str]:
+        """Return the names of recordings of which an earlier release stored something."""
+        with self._reading() as connection:
+            return origins.recordings_of_unknown_tokens(connection)
+
+    def brought(self, token: str) -> Brought:
+        """Return what came by a token."""
+        with self._reading() as connection:
+            return origins.read_brought(connection, token)
+
+    def refusals(self) -> Sequence[Refusal]:
+        """Return who was refused, newest first."""
+        with self._reading() as connection:
+            return refusals.read_refusals(connection)
+
+    def hosts(self, *, recordings: int | None = None) -> Sequence[HostStatus]:
+        """Return every host, by name; of recordings, so many."""
+        with self._reading() as connection:
+            return hosts.read_hosts(connection, recordings)
+
+    def known_hosts(self, *, recordings: int) -> KnownHosts:
+        """Return which hosts there are, and which ``hosts`` tells of."""
+        with self._reading() as connection:
+            return hosts.known_hosts(connection, recordings)
+
+    def collector_of(self, host: str) -> Collector | None:
+        """Return what a host's collector told of itself. :raises NotFoundError: no such host"""
+        with self._reading() as connection:
+            return hosts.collector_of(connection, host)
+
+    def news(self) -> str:
+        """Return a text that is another one after each loss and each event of a host."""
+        with self._reading() as connection:
+            newest, lost = connection.execute(_news).one()
+            return f"{newest or 0}-{lost or 0}"
+
+    def host_events(
+        self, host: str | None, span: TimeRange, *, limit: int, before: Place | None
+    ) -> Sequence[HostEventRow]:
+        """Return events of a host, or of every host, newest first. :raises NotFoundError: no such host"""
+        with self._reading() as connection:
+            number = None if host is None else hosts.host_number(connection, host)
+            return host_events.read_events(connection, number, span, limit=limit, before=before)
+
+    def losses(
+        self, host_names: Sequence[str] | None, from_ms: int, to_ms: int, step_ms: int
+    ) -> Sequence[LossPoint]:
+        """Return what hosts lost, in steps. :raises NotFoundError: no such host"""
+        with self._reading() as connection:
+            names = hosts.host_names(connection, host_names)
+            return list(losses.loss_series(connection, names, from_ms, to_ms, step_ms))
+
+    def costs(
+        self, host_names: Sequence[str] | None, from_ms: int, to_ms: int, step_ms: int
+    ) -> Sequence[CostPoint]:
+        """Return what tracing cost on hosts, in steps. :raises NotFoundError: no such host"""
+        with self._reading() as connection:
+            names = hosts.host_names(connection, host_names)
+            return list(costs.cost_series(connection, names, from_ms, to_ms, step_ms))
+
+    def batch_accounts(self, host_names: Sequence[str] | None) -> Sequence[BatchAccount]:
+        """Return what became of hosts' batches, by host. :raises NotFoundError: no such host"""
+        with self._reading() as connection:
+            return applied.batch_accounts(connection, hosts.host_names(connection, host_names))

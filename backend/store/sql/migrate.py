@@ -1,0 +1,120 @@
+"""Bringing a database to this version's tables, and telling whether it has them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy import Connection
+
+from backend.errors import SchemaError
+from backend.store.sql.errors import store_errors
+from backend.store.sql.tables import metadata
+from backend.store.url import database_of
+
+
+def migrate(url: str) -> None:
+    """Bring a database up to this version. Two at once, or once more, do no harm.
+
+    :raises SchemaError: the database is at a revision that this version does not know
+    :raises StoreError: the database cannot be used
+    """
+    _run(url, lambda config: command.upgrade(config, "head"))
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Take a database back to an earlier revision; ``base`` removes every table.
+
+    :raises SchemaError: there is no such revision
+    :raises StoreError: the database cannot be used
+    """
+    _run(url, lambda config: command.downgrade(config, revision))
+
+
+def check_drift(url: str) -> Sequence[str]:
+    """Return how a migrated database differs from ``sql.tables``, one text for each difference."""
+    with _connected(url) as connection:
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "compare_server_default": True}
+        )
+        return [repr(difference) for difference in compare_metadata(context, metadata)]
+
+
+def check_revision(connection: Connection) -> None:
+    """Compare the database's revision to this version's.
+
+    :raises SchemaError: it is another, or there is none
+    """
+    needed = _revisions()[0]
+    found = ", ".join(MigrationContext.configure(connection).get_current_heads())
+    if found == needed:
+        return
+    # Without the URL, which may hold a password.
+    how = "run: kvmfaults-server migrate --database URL"
+    if not found:
+        raise SchemaError(f"the database has no tables of kvmfaults yet; {how}")
+    at = f"the database is at revision {found}, this version needs {needed}"
+    if found in _revisions():
+        raise SchemaError(f"{at}; {how}")
+    raise SchemaError(f"{at}; a later version has migrated it, use that one")
+
+
+def _check_known(connection: Connection) -> None:
+    """Refuse a database of a later version, whose tables this one cannot bring anywhere.
+
+    :raises SchemaError: the database is at a revision that this version does not know
+    """
+    found = ", ".join(MigrationContext.configure(connection).get_current_heads())
+    if found and found not in _revisions():
+        raise SchemaError(
+            f"the database is at revision {found}, this version knows those up to {_revisions()[0]}; "
+            "a later version has migrated it, use that one"
+        )
+
+
+@cache
+def _revisions() -> Sequence[str]:
+    """Every revision that this version knows, newest first."""
+    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+
+
+def _run(url: str, migration: Callable[[Config], None]) -> None:
+    config = _config()
+    with _connected(url) as connection:
+        _check_known(connection)
+        config.attributes["connection"] = connection
+        try:
+            migration(config)
+        except CommandError as exc:
+            raise SchemaError(str(exc)) from exc
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[Connection]:
+    database, parsed = database_of(url)
+    engine = database.create_migration_engine(parsed)
+    try:
+        with store_errors(), engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _config() -> Config:
+    config = Config()
+    # Config reads its values with %-interpolation.
+    config.set_main_option("script_location", str(_migrations_folder()).replace("%", "%%"))
+    return config
+
+
+def _migrations_folder() -> Path:
+    """The folder in an installed package; in a checkout it is beside the package instead."""
+    package = Path(__file__).parents[3]
+    installed = package / "migrations"
+    return installed if installed.is_dir() else package.parent / "migrations"

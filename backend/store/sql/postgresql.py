@@ -1,0 +1,242 @@
+"""PostgreSQL: the server database, over psycopg 3.
+
+Many rows come in by binary COPY: measured, eight times as fast as inserts with parameters.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from operator import itemgetter
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import Column, Connection, Engine, Table, create_engine, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import URL
+
+from backend.errors import StoreError
+from backend.store.contract.time_limit import current_limit
+from backend.store.sql.errors import store_errors
+from backend.store.sql.reads import stop_between_statements
+from backend.store.sql.store import SqlStore
+from backend.store.sql.sums import MOST
+from backend.store.sql.writer import Columns, Row, columns_of, is_greatest, key_names, value_columns
+
+_CONNECT_TIMEOUT_S = 10
+_KEPT_CONNECTIONS = 8
+_MORE_CONNECTIONS = 16
+"""Of writers and checks, and as many of readers."""
+_CANCEL_TIMEOUT_S = 5.0
+_MANY = 256
+"""Rows: from here on, what COPY takes to begin is worth while."""
+
+
+def open_store(url: URL) -> SqlStore:
+    """Return the store in the database that the URL names; it is reached when it is first used."""
+    return PostgresqlStore(url)
+
+
+def create_migration_engine(url: URL) -> Engine:
+    """Return an engine for migrations."""
+    return _create_engine(url)
+
+
+class PostgresqlStore(SqlStore):
+    """A Store in a PostgreSQL database."""
+
+    def __init__(self, url: URL) -> None:
+        super().__init__()
+        self._engine = _create_engine(url)
+        self._readers = _create_engine(url)
+        stop_between_statements(self._readers)
+        # REPEATABLE READ: all statements of one reading see the same state.
+        self._reader = self._readers.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a transaction that reads."""
+        with store_errors(), self._reader.begin() as connection, _stopped_in_time(connection):
+            yield connection
+
+    @contextmanager
+    def checking(self) -> Iterator[Connection]:
+        """Open a transaction that reads a row or two."""
+        with store_errors(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator["PostgresqlWriter"]:
+        """Open a transaction that writes. Writers of different hosts run beside one another."""
+        with store_errors(), self._engine.begin() as connection:
+            try:
+                yield PostgresqlWriter(connection)
+            except psycopg.Error as exc:  # From the rows, which SQLAlchemy has no part in.
+                raise StoreError(f"database: {str(exc).strip().partition(chr(10))[0]}") from exc
+        self.note_change()
+
+    def close(self) -> None:
+        """Release every connection."""
+        self._readers.dispose()
+        self._engine.dispose()
+
+
+class PostgresqlWriter:
+    """Writes rows by COPY where they are many and new, else by one statement that takes them as arrays."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def insert(self, table: Table) -> postgresql.Insert:
+        """Return PostgreSQL's insert."""
+        return postgresql.insert(table)
+
+    def add(self, table: Table, columns: Columns) -> None:
+        """Insert rows, adding to those that are there."""
+        are_many = len(columns[0]) >= _MANY
+        if not are_many or self._is_begun(table, columns) or not self._try_append(table, columns):
+            self._merge(table, columns)
+
+    def append(self, table: Table, columns: Columns) -> None:
+        """Insert rows whose keys are new."""
+        names = [column.name for column in table.columns]
+        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
+            sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, names))
+        )
+        with self._driver.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.set_types(_types(table))
+            for row in zip(*columns, strict=True):
+                copy.write_row(row)
+
+    def next_positions(self, count: int) -> Sequence[int]:
+        """Return numbers from the sequence that all architectures share."""
+        statement = text("SELECT nextval('exit_positions') FROM generate_series(1, :count)")
+        return sorted(self.connection.scalars(statement, {"count": count}))
+
+    @property
+    def _driver(self) -> psycopg.Connection:
+        return _driver(self.connection)
+
+    def _is_begun(self, table: Table, columns: Columns) -> bool:
+        """Tell whether there are rows that share two columns of the first row's key: a VM's in a bucket.
+
+        Then an attempt to append would leave rows behind that VACUUM has to remove.
+        """
+        statement, places = _begun_statement(table)
+        return self._driver.execute(statement, [columns[place][0] for place in places]).fetchone() is not None
+
+    def _try_append(self, table: Table, columns: Columns) -> bool:
+        try:
+            with self.connection.begin_nested():
+                self.append(table, columns)
+        except psycopg.errors.UniqueViolation:
+            return False
+        return True
+
+    def _merge(self, table: Table, columns: Columns) -> None:
+        arrays = [list(column) for column in _summed(table, columns)]
+        self._driver.cursor(binary=True).execute(_merge_statement(table), arrays)
+
+
+@contextmanager
+def _stopped_in_time(connection: Connection) -> Iterator[None]:
+    """Have a statement fail once the time to read is over.
+
+    The server ends one by itself after the time that was left at the beginning; sooner where it is given up.
+    """
+    limit = current_limit()
+    if limit is None:
+        yield
+        return
+    driver = _driver(connection)
+    connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, int(limit.left_s * 1000))}")
+
+    def cancel() -> None:
+        # Where it cannot be told to, the server ends by itself what it does.
+        with suppress(psycopg.Error):
+            driver.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
+
+    with limit.cancelling(cancel):
+        yield
+
+
+def _driver(connection: Connection) -> psycopg.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver
+
+
+def _create_engine(url: URL) -> Engine:
+    if not url.database:
+        raise StoreError("the database URL names no database; write postgresql://user@host:port/name")
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        pool_size=_KEPT_CONNECTIONS,
+        max_overflow=_MORE_CONNECTIONS,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": _CONNECT_TIMEOUT_S},
+    )
+
+
+def _summed(table: Table, columns: Columns) -> Columns:
+    """Make one row of those with equal keys: a statement may not add to a row twice."""
+    keys = key_names(table)
+    of_key = [values for column, values in zip(table.columns, columns, strict=True) if column.name in keys]
+    by_key: dict[Row, list[Row]] = defaultdict(list)
+    for key, row in zip(zip(*of_key, strict=True), zip(*columns, strict=True), strict=True):
+        by_key[key].append(row)
+    if len(by_key) == len(columns[0]):
+        return columns
+    return columns_of(_sum(table, same) for same in by_key.values())
+
+
+def _sum(table: Table, rows: Sequence[Row]) -> Row:
+    values = zip(*rows, strict=True)
+    return tuple(of(found) for of, found in zip(_reductions(table), values, strict=True))
+
+
+@cache
+def _reductions(table: Table) -> Sequence[Callable[[Sequence[Any]], Any]]:
+    """Return, for each column, what makes one value of those of rows with equal keys."""
+    keys = key_names(table)
+    return [
+        itemgetter(0) if column.name in keys else max if is_greatest(column) else sum
+        for column in table.columns
+    ]
+
+
+@cache
+def _types(table: Table) -> Sequence[str]:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+    return [column.type.compile(dialect).lower() for column in table.columns]
+
+
+@cache
+def _begun_statement(table: Table) -> tuple[bytes, Sequence[int]]:
+    first = key_names(table)[:2]
+    conditions = " AND ".join(f'"{name}" = %s' for name in first)
+    places = [table.columns.keys().index(name) for name in first]
+    return f"SELECT 1 FROM {table.name} WHERE {conditions} LIMIT 1".encode(), places
+
+
+@cache
+def _merge_statement(table: Table) -> bytes:
+    names = ", ".join(f'"{column.name}"' for column in table.columns)
+    keys = ", ".join(f'"{name}"' for name in key_names(table))
+    arrays = ", ".join(f"%b::{name}[]" for name in _types(table))
+    additions = ", ".join(map(_addition, value_columns(table)))
+    action = f"UPDATE SET {additions}" if additions else "NOTHING"
+    return (
+        f"INSERT INTO {table.name} AS stored ({names}) SELECT * FROM unnest({arrays})"
+        f" ON CONFLICT ({keys}) DO {action}"
+    ).encode()
+
+
+def _addition(column: Column[Any]) -> str:
+    name = f'"{column.name}"'
+    if is_greatest(column):
+        return f"{name} = greatest(stored.{name}, excluded.{name})"
+    return f"{name} = least(stored.{name}::numeric + excluded.{name}, {MOST})"

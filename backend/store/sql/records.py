@@ -1,0 +1,100 @@
+"""Wire records to columns of a table, and rows back to records.
+
+Done column by column, in C as far as it goes: measured, four times as fast as value by value, and this is the
+hot path.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Column, Table, Text
+from sqlalchemy.engine import Row
+
+from backend.errors import BatchError
+from backend.store.contract.bounds import MAX_COUNT
+from backend.store.contract.check import check_texts
+from backend.store.sql import writer
+from backend.store.sql.words import SIGNED_MAX, Word, to_signed
+from faultmodel.record import BUCKET_MS, ExitKind
+
+_FIELDS = {"vm_id": "vm", "bucket_s": "bucket_ms"}
+"""The record's field for a column, where it has another name."""
+
+
+def count_columns(table: Table, records: Sequence[Any], vm_numbers: Mapping[str, int]) -> writer.Columns:
+    """Return the columns of one or more counts, whose table has a column for each of the record's fields.
+
+    :param vm_numbers: each VM's number in the database, by its id
+    :raises BatchError: a bucket or a count is impossible
+    """
+    counts = {column.name for column in writer.value_columns(table)}
+    values = _values(list(table.columns), records, vm_numbers)
+    for column, found in zip(table.columns, values, strict=True):
+        if column.name in counts and (total := sum(found)) > MAX_COUNT:
+            raise BatchError(f"{column.name} is {total} in one batch, more than {MAX_COUNT}")
+    return values
+
+
+def record_columns(
+    table: Table, records: Sequence[Any], vm_numbers: Mapping[str, int], positions: Sequence[int]
+) -> writer.Columns:
+    """Return the columns of one or more fault or exit records, numbered with ``positions``."""
+    own = [column for column in table.columns if column.name != "position"]
+    return [positions, *_values(own, records, vm_numbers)]
+
+
+def exit_record(record: type[Struct], row: Row[Any]) -> Struct:
+    """Build an architecture's exit record from its row, to which the VM's ``public_id`` is joined."""
+    fields = dict(row._mapping)
+    del fields["position"], fields["vm_id"]
+    return record(vm=fields.pop("public_id"), kind=ExitKind(fields.pop("kind")), **fields)
+
+
+def fault_record(record: type[Struct], vm_id: str, row: Row[Any]) -> Struct:
+    """Build an architecture's fault record from its row."""
+    fields = dict(row._mapping)
+    del fields["position"], fields["vm_id"]
+    return record(vm=vm_id, **fields)
+
+
+def _values(
+    columns: Sequence[Column[Any]], records: Sequence[Any], vm_numbers: Mapping[str, int]
+) -> list[Sequence[Any]]:
+    """The columns' values, as the driver takes them."""
+    names = records[0].__struct_fields__
+    values = list(chain.from_iterable(map(msgspec.structs.astuple, records)))
+    found = {name: values[place :: len(names)] for place, name in enumerate(names)}
+    return [_stored(column, found[_FIELDS.get(column.name, column.name)], vm_numbers) for column in columns]
+
+
+def _stored(column: Column[Any], found: Sequence[Any], vm_numbers: Mapping[str, int]) -> Sequence[Any]:
+    match column.name:
+        case "vm_id":
+            return list(map(vm_numbers.__getitem__, found))
+        case "bucket_s":
+            return _buckets_s(found)
+        case "kind":
+            return [kind.value for kind in found]
+    if isinstance(column.type, Word):
+        return _signed(found)
+    if isinstance(column.type, Text):
+        check_texts(set(found))
+    return found
+
+
+def _buckets_s(buckets_ms: Sequence[int]) -> Sequence[int]:
+    in_s = {}
+    for bucket_ms in set(buckets_ms):
+        if bucket_ms % BUCKET_MS:
+            raise BatchError(f"bucket {bucket_ms} ms does not start a second")
+        in_s[bucket_ms] = bucket_ms // BUCKET_MS
+    return list(map(in_s.__getitem__, buckets_ms))
+
+
+def _signed(words: Sequence[int | None]) -> Sequence[int | None]:
+    if max(filter(None, words), default=0) <= SIGNED_MAX:  # Nearly always, but of addresses in a kernel.
+        return words
+    return [None if word is None else to_signed(word) for word in words]

@@ -1,0 +1,197 @@
+"""Removes what is stored of VMs and hosts, in transactions of so many rows: others write in between."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Column, Connection, Table, delete, func, select, update
+
+from backend.errors import NotFoundError, StoreError
+from backend.store.contract.values import Contents
+from backend.store.sql.ranges import chunks
+from backend.store.sql.series.counts import sum_of
+from backend.store.sql.tables import (
+    applied_batches,
+    collector_costs,
+    countings,
+    coverage,
+    exit_counts,
+    families,
+    findings,
+    host_events,
+    hosts,
+    ledger,
+    loss_totals,
+    losses,
+    refusals,
+    sources,
+    stream_tokens,
+    streams,
+    vcpus,
+    vm_streams,
+    vms,
+    waiting_coverage,
+)
+from backend.store.sql.writer import Writer
+
+_AT_ONCE = 5_000
+"""Rows of one transaction: some 20 ms."""
+_ROUNDS = 10
+"""A host that goes on delivering is emptied so often at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose rows are removed: a host's number and name."""
+
+    host_id: int
+    name: str
+
+
+Writing = Callable[[], AbstractContextManager[Writer]]
+
+
+def read_contents(connection: Connection, host_id: int | None) -> Contents:
+    """Return how much is stored, of one host or of all."""
+    of_host = [] if host_id is None else [vms.c.host_id == host_id]
+    faults = select(sum_of(countings.c.seen)).join(vms, vms.c.id == countings.c.vm_id).where(*of_host)
+    batches = (
+        select(sum_of(applied_batches.c.last_sequence - applied_batches.c.first_sequence + 1))
+        .join(streams, streams.c.id == applied_batches.c.stream_id)
+        .where(*([] if host_id is None else [streams.c.host_id == host_id]))
+    )
+    return Contents(
+        hosts=1 if host_id is not None else connection.scalar(select(func.count(hosts.c.id))) or 0,
+        vms=connection.scalar(select(func.count(vms.c.id)).where(*of_host)) or 0,
+        faults=connection.scalar(faults) or 0,
+        batches=connection.scalar(batches) or 0,
+    )
+
+
+def read_vm_faults(connection: Connection, vm_number: int) -> int:
+    """Return how many faults of a VM are stored."""
+    return connection.scalar(select(sum_of(countings.c.seen)).where(countings.c.vm_id == vm_number)) or 0
+
+
+def remove_vm(writing: Writing, vm_number: int, arch: str, owner: Owner) -> None:
+    """Remove a VM. One that is counted still comes again, with what is counted from then on.
+
+    :raises NotFoundError: its host was removed meanwhile
+    """
+    _empty_vm(writing, vm_number, arch, owner)
+    with writing() as writer:
+        _lock(writer.connection, owner)
+        for table, column in _of_vm(arch):
+            writer.connection.execute(delete(table).where(column == vm_number))
+        writer.connection.execute(delete(vms).where(vms.c.id == vm_number, vms.c.host_id == owner.host_id))
+        # What readers keep of this host's counts is out of date.
+        writer.connection.execute(
+            update(hosts).where(hosts.c.id == owner.host_id).values(applied=hosts.c.applied + 1)
+        )
+
+
+def remove_host(writing: Writing, owner: Owner) -> None:
+    """Remove a host and everything that is its own.
+
+    :raises NotFoundError: it was removed meanwhile, or goes by another name now
+    :raises StoreError: batches of it keep coming
+    """
+    host_id = owner.host_id
+    for _ in range(_ROUNDS):
+        with writing() as writer:
+            rows = writer.connection.execute(
+                select(vms.c.id, vms.c.arch).where(vms.c.host_id == host_id)
+            ).all()
+        for row in rows:
+            remove_vm(writing, row.id, row.arch, owner)
+        for table, whose in ((losses, losses.c.host_id), (collector_costs, collector_costs.c.host_id)):
+            _delete_by(writing, table, whose, host_id, table.c.bucket_s, owner)
+        _delete_by(writing, host_events, host_events.c.host_id, host_id, host_events.c.id, owner)
+        if _remove_empty_host(writing, owner):
+            return
+    raise StoreError(f"batches of host {owner.name} keep coming; revoke its tokens, then remove it")
+
+
+def _remove_empty_host(writing: Writing, owner: Owner) -> bool:
+    host_id = owner.host_id
+    with writing() as writer:
+        connection = writer.connection
+        _lock(connection, owner)
+        if connection.scalar(select(vms.c.id).where(vms.c.host_id == host_id).limit(1)) is not None:
+            return False
+        own_streams = select(streams.c.id).where(streams.c.host_id == host_id)
+        own_sources = select(sources.c.id).where(sources.c.host_id == host_id)
+        for table in (applied_batches, waiting_coverage, stream_tokens, vm_streams):
+            connection.execute(delete(table).where(table.c.stream_id.in_(own_streams)))
+        connection.execute(delete(coverage).where(coverage.c.source_id.in_(own_sources)))
+        for table in (streams, sources, findings, losses, loss_totals, host_events, collector_costs):
+            connection.execute(delete(table).where(table.c.host_id == host_id))
+        connection.execute(delete(findings).where(findings.c.subject == str(host_id)))
+        connection.execute(delete(refusals).where(refusals.c.host == owner.name))
+        connection.execute(delete(hosts).where(hosts.c.id == host_id))
+        return True
+
+
+def _lock(connection: Connection, owner: Owner) -> None:
+    # By name as well: whoever removes it was asked about the host of that name.
+    this_host = hosts.c.id == owner.host_id, hosts.c.name == owner.name
+    row = connection.execute(select(hosts.c.id).where(*this_host).with_for_update()).one_or_none()
+    if row is None:
+        raise NotFoundError(f"host {owner.name!r} was removed meanwhile, or goes by another name")
+
+
+def _of_vm(arch: str) -> Sequence[tuple[Table, Column[Any]]]:
+    family = families[arch]
+    tables = (
+        family.fault_counts,
+        family.faults,
+        family.exits,
+        exit_counts,
+        ledger,
+        countings,
+        vcpus,
+        vm_streams,
+    )
+    return [(table, table.c.vm_id) for table in tables]
+
+
+def _empty_vm(writing: Writing, vm_number: int, arch: str, owner: Owner) -> None:
+    family = families[arch]
+    for table, order in (
+        (family.fault_counts, family.fault_counts.c.bucket_s),
+        (exit_counts, exit_counts.c.bucket_s),
+        (ledger, ledger.c.bucket_s),
+        (family.faults, family.faults.c.time_ns),
+    ):
+        _delete_by(writing, table, table.c.vm_id, vm_number, order, owner)
+    exits = family.exits.c
+    while True:
+        with writing() as writer:
+            _lock(writer.connection, owner)
+            found = writer.connection.scalars(
+                select(exits.position).where(exits.vm_id == vm_number).limit(_AT_ONCE)
+            ).all()
+            for some in chunks(found):
+                writer.connection.execute(delete(family.exits).where(exits.position.in_(some)))
+        if len(found) < _AT_ONCE:
+            return
+
+
+def _delete_by(
+    writing: Writing, table: Table, whose: Column[Any], number: int, order: Column[Any], owner: Owner
+) -> None:
+    """Delete an owner's rows along a key that begins with the owner and this column.
+
+    The host is locked meanwhile, as by whoever adds to these rows: else the two could wait for one another.
+    """
+    while True:
+        with writing() as writer:
+            _lock(writer.connection, owner)
+            last = writer.connection.scalar(
+                select(order).where(whose == number).order_by(order).limit(1).offset(_AT_ONCE)
+            )
+            until = [] if last is None else [order <= last]
+            writer.connection.execute(delete(table).where(whose == number, *until))
+        if last is None:
+            return

@@ -1,0 +1,219 @@
+"""SQLite: the embedded database, one file beside the server.
+
+One connection writes, many read: in WAL mode readers see the last commit and never wait for the writer.
+
+``synchronous`` is FULL, not NORMAL. A killed server loses nothing either way, but with NORMAL a power cut
+may take the last commits back, and the collector deletes a batch once it is acknowledged. FULL costs one
+fsync for each batch.
+"""
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from sqlalchemy import Column, Connection, Engine, Table, create_engine, event, func, select
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.engine import URL
+from sqlalchemy.pool import QueuePool
+
+from backend.errors import StoreError
+from backend.private_files import close_to_others
+from backend.store.contract.time_limit import current_limit
+from backend.store.sql.errors import store_errors
+from backend.store.sql.reads import stop_between_statements
+from backend.store.sql.store import SqlStore
+from backend.store.sql.sums import MOST
+from backend.store.sql.tables import families
+from backend.store.sql.writer import Columns, is_greatest, key_names, value_columns
+
+_BUSY_TIMEOUT_S = 30
+_MAX_READERS = 32
+_MAX_CHECKS = 16
+_STEPS_BETWEEN_LOOKS = 1_000_000
+"""Of SQLite's virtual machine: some 20 ms. To look takes Python's lock, which others may hold for 5 ms."""
+_ROWS_AT_ONCE = 32
+"""Of one statement: more are no faster."""
+# A transaction that reads before it writes could otherwise find that another wrote meanwhile.
+_BEGIN_WRITING = "BEGIN IMMEDIATE"
+
+
+def open_store(url: URL) -> SqlStore:
+    """Return the store in the file that the URL names; the file is made when it is first used.
+
+    :raises StoreError: the URL names no file, or one in a folder that is not there
+    """
+    return SqliteStore(url)
+
+
+def create_migration_engine(url: URL) -> Engine:
+    """Return an engine for migrations. Foreign keys are not enforced: tables may be made anew and renamed.
+
+    :raises StoreError: the URL names no file, or one in a folder that is not there
+    """
+    return _create_engine(url, _BEGIN_WRITING, pool_size=1, foreign_keys=False)
+
+
+class SqliteStore(SqlStore):
+    """A Store in an SQLite file."""
+
+    def __init__(self, url: URL) -> None:
+        super().__init__()
+        self._writer = _create_engine(url, _BEGIN_WRITING, pool_size=1)
+        self._readers = _create_engine(url, "BEGIN", pool_size=_MAX_READERS)
+        stop_between_statements(self._readers)
+        self._checks = _create_engine(url, "BEGIN", pool_size=_MAX_CHECKS)
+        self._lock = Lock()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Open a transaction that reads."""
+        with store_errors(), self._readers.begin() as connection, _stopped_in_time(connection):
+            yield connection
+
+    @contextmanager
+    def checking(self) -> Iterator[Connection]:
+        """Open a transaction that reads a row or two."""
+        with store_errors(), self._checks.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator["SqliteWriter"]:
+        """Open the transaction that writes; another thread waits for its end."""
+        with self._lock, store_errors(), self._writer.begin() as connection:
+            try:
+                yield SqliteWriter(connection)
+            except sqlite3.Error as exc:  # From the rows, which SQLAlchemy has no part in.
+                raise StoreError(f"database: {exc}") from exc
+        self.note_change()
+
+    def close(self) -> None:
+        """Release every connection."""
+        self._readers.dispose()
+        self._checks.dispose()
+        self._writer.dispose()
+
+
+class SqliteWriter:
+    """Writes rows by the driver itself, many to a statement.
+
+    The driver lets go of Python's lock for each statement, and has to wait for it afterwards where another
+    thread decodes a batch or makes an answer: with a statement for each row it would do so for each row.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def insert(self, table: Table) -> sqlite.Insert:
+        """Return SQLite's insert."""
+        return sqlite.insert(table)
+
+    def add(self, table: Table, columns: Columns) -> None:
+        """Insert rows, adding to those that are there."""
+        self._write(table, _add_statement, columns)
+
+    def append(self, table: Table, columns: Columns) -> None:
+        """Insert rows whose keys are new."""
+        self._write(table, _insert_statement, columns)
+
+    def next_positions(self, count: int) -> Sequence[int]:
+        """Return the numbers after the greatest there is: no one else writes meanwhile."""
+        greatest = max(
+            self.connection.scalar(select(func.coalesce(func.max(family.exits.c.position), 0))) or 0
+            for family in families.values()
+        )
+        return range(greatest + 1, greatest + 1 + count)
+
+    def _write(self, table: Table, statement: Callable[[Table, int], str], columns: Columns) -> None:
+        driver = _driver(self.connection)
+        width, rows = len(columns), len(columns[0])
+        values: list[Any] = [None] * (width * rows)
+        for place, column in enumerate(columns):
+            values[place::width] = column
+        at_once = min(_ROWS_AT_ONCE, driver.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width)
+        for first in range(0, rows, at_once):
+            some = values[first * width : (first + at_once) * width]
+            driver.execute(statement(table, len(some) // width), some)
+
+
+@contextmanager
+def _stopped_in_time(connection: Connection) -> Iterator[None]:
+    """Have a statement fail once the time to read is over."""
+    limit = current_limit()
+    if limit is None:
+        yield
+        return
+    driver = _driver(connection)
+    driver.set_progress_handler(lambda: limit.is_over, _STEPS_BETWEEN_LOOKS)
+    try:
+        yield
+    finally:
+        driver.set_progress_handler(None, 0)
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    return driver
+
+
+def _create_engine(url: URL, begin: str, *, pool_size: int, foreign_keys: bool = True) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise StoreError(f"{url} names no file; write sqlite:///path/to/file")
+    folder = Path(url.database).parent
+    if not folder.is_dir():
+        raise StoreError(f"folder {folder} is not there; make it first")
+    if not os.access(folder, os.W_OK):
+        raise StoreError(
+            f"folder {folder} cannot be written, and SQLite keeps files beside its database: see whether its "
+            "file system is mounted read-only, and whose it is"
+        )
+    close_to_others(Path(url.database), *(Path(f"{url.database}-{part}") for part in ("wal", "shm")))
+    engine = create_engine(
+        url.set(drivername="sqlite+pysqlite"),
+        poolclass=QueuePool,
+        pool_size=pool_size,
+        max_overflow=0,
+        connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT_S},
+    )
+
+    def set_up(connection: sqlite3.Connection, _: object) -> None:
+        # The driver must not open transactions on its own: "begin" below does, and says of which kind.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA foreign_keys = {foreign_keys:d}")
+
+    event.listen(engine, "connect", set_up)
+    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+    return engine
+
+
+@cache
+def _insert_statement(table: Table, rows: int) -> str:
+    names = [column.name for column in table.columns]
+    row = f"({', '.join('?' * len(names))})"
+    return f'INSERT INTO {table.name} ("{_list(names)}") VALUES {", ".join([row] * rows)}'
+
+
+@cache
+def _add_statement(table: Table, rows: int) -> str:
+    changes = ", ".join(_addition(column) for column in value_columns(table))
+    action = f"UPDATE SET {changes}" if changes else "NOTHING"
+    return f'{_insert_statement(table, rows)} ON CONFLICT ("{_list(key_names(table))}") DO {action}'
+
+
+def _addition(column: Column[Any]) -> str:
+    stored, new = f'"{column.name}"', f'excluded."{column.name}"'
+    if is_greatest(column):
+        return f"{stored} = max({stored}, {new})"
+    # Beyond 2**63 it would become a floating-point number, without a word.
+    return f"{stored} = min({stored} + {new}, {MOST})"
+
+
+def _list(names: Sequence[str]) -> str:
+    return '", "'.join(names)

@@ -1,0 +1,178 @@
+"""The Store over any SQL database: which transaction each method runs in, and which statements.
+
+A database's own file opens the transactions and brings the Writer; everything else is the same for all.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from itertools import chain, count
+
+from sqlalchemy import bindparam, delete, select
+
+from backend.store.contract.changes import FOR_EVER_MS, Change, counted_of
+from backend.store.contract.check import check_batch
+from backend.store.contract.values import Refusal, Token
+from backend.store.sql import migrate, removal
+from backend.store.sql.catalog import (
+    applied,
+    coverage,
+    host_clock,
+    host_events,
+    hosts,
+    origins,
+    refusals,
+    server_clock,
+    sources,
+    vm_descriptions,
+    vm_queries,
+)
+from backend.store.sql.host_reads import HostReads
+from backend.store.sql.ranges import NS_PER_MS
+from backend.store.sql.series import costs, counts, exits, faults, ledger, losses
+from backend.store.sql.tables import tokens as tokens_table
+from backend.store.sql.vm_reads import VmReads
+from backend.store.sql.writer import Writer
+from faultmodel.record import Span
+from faultmodel.wire import Batch
+
+# Built once: it is executed for every batch.
+_tokens = select(tokens_table).order_by(tokens_table.c.sha256)
+_token = select(tokens_table).where(tokens_table.c.sha256 == bindparam("hash"))
+
+
+class SqlStore(VmReads, HostReads):
+    """A Store. Thread-safe as far as ``reading``, ``checking`` and ``writing`` are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._numbers_of_changes = count(1)
+        self._changes = 0
+        self._clock = server_clock.ServerClock(self.newest_received_ns)
+
+    @property
+    def changes(self) -> int:
+        """A number that is another one once this store has written anything."""
+        return self._changes
+
+    def note_change(self) -> None:
+        """Give ``changes`` a number that it never had. Called by ``writing`` once it is committed."""
+        self._changes = next(self._numbers_of_changes)
+
+    @abstractmethod
+    def writing(self) -> AbstractContextManager[Writer]:
+        """Open a transaction that is committed at its end, and undone by an exception."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release every connection."""
+
+    def check_schema(self) -> None:
+        """Raise SchemaError unless the database is migrated to exactly this version."""
+        with self.checking() as connection:
+            migrate.check_revision(connection)
+
+    def apply(self, batch: Batch, received_ns: int, token: str = "") -> bool:
+        """Store a batch once and remember its number, in one transaction. See ``Store.apply``."""
+        check_batch(batch)
+        self._clock.check(received_ns)
+        with self._noted.noting() as note, self.writing() as writer:
+            named = hosts.named_first(writer.connection, batch.host, batch.stream)
+            batch = replace(batch, host=named)
+            host = hosts.lock_host(writer, batch.host, received_ns)
+            stream_id = applied.stream_number(writer, batch.stream, host.id)
+            if token:
+                origins.remember_token(writer, stream_id, token)
+            run = applied.remember(writer, stream_id, batch.sequence)
+            if run is None:
+                return False
+            source = sources.source_of(writer, host.id, batch, received_ns)
+            told, newest_ns = batch, host_clock.newest_ns(batch)
+            batch, shift_ns, moved = host_clock.set_right(
+                told, source, received_ns, is_recording=host.is_recording
+            )
+            sources.remember_source(writer.connection, source, told, batch, shift_ns, moved, received_ns)
+            offset_ns = None if newest_ns is None else newest_ns - received_ns
+            hosts.describe_host(writer, host, batch, stream_id, received_ns, offset_ns)
+            losses.add_losses(writer, host.id, batch, received_ns)
+            host_events.add_events(writer, host.id, batch)
+            costs.add_costs(writer, host.id, batch)
+            covered = coverage.add_coverage(writer, source.id, stream_id, batch, run)
+            if not host.is_recording:
+                sources.notice(writer, host.id, source, batch, covered, shift_ns, received_ns)
+            vm_numbers, described = vm_descriptions.describe_vms(
+                writer, batch, host.id, stream_id, received_ns
+            )
+            counts.add_counts(writer, batch, vm_numbers)
+            ledger.add_ledger(writer, batch, vm_numbers)
+            exits.add_exits(writer, batch, vm_numbers)
+            faults.add_faults(writer, batch, vm_numbers, host.applied)
+            change = Change(
+                first_ms=_first_changed_ms(batch, covered),
+                counted=counted_of(batch, vm_numbers),
+                described=described,
+                begins=host.described_stream_id == hosts.NO_STREAM,
+            )
+            note(host.id, host.applied + 1, change)
+        return True
+
+    def newest_received_ns(self) -> int:
+        """Return when a batch was received last, by the server's own clock; 0 where none is stored."""
+        with self.checking() as connection:
+            return server_clock.newest_received_ns(connection)
+
+    def forget_later(self, now_ns: int) -> int:
+        """Have nothing be received later than now, and return how many times were."""
+        with self.writing() as writer:
+            return server_clock.forget_later(writer, now_ns)
+
+    def add_token(self, token: Token) -> None:
+        """Store a token's hash; one that is there stays as it is."""
+        with self.writing() as writer:
+            statement = writer.insert(tokens_table).values(
+                sha256=token.sha256, kind=token.kind, host=token.host, created_ns=token.created_ns
+            )
+            writer.connection.execute(statement.on_conflict_do_nothing())
+
+    def tokens(self) -> Sequence[Token]:
+        """Return every token's hash."""
+        with self._reading() as connection:
+            rows = connection.execute(_tokens)
+            return [Token(row.sha256, row.kind, row.host, row.created_ns) for row in rows]
+
+    def token(self, sha256: str) -> Token | None:
+        """Return the token with this hash, None where there is none."""
+        with self.checking() as connection:
+            row = connection.execute(_token, {"hash": sha256}).one_or_none()
+            return None if row is None else Token(row.sha256, row.kind, row.host, row.created_ns)
+
+    def remove_token(self, sha256: str) -> None:
+        """Forget the token with this hash, if it is there."""
+        with self.writing() as writer:
+            writer.connection.execute(delete(tokens_table).where(tokens_table.c.sha256 == sha256))
+            refusals.forget_refusals(writer, sha256)
+
+    def remove_vm(self, vm_id: str) -> None:
+        """Remove a VM and everything of it. :raises NotFoundError: there is none"""
+        with self._reading() as connection:
+            number, arch = vm_queries.vm_number(connection, vm_id)
+            host_id, name, _ = vm_queries.places_of(connection, [vm_id])[vm_id]
+        removal.remove_vm(self.writing, number, arch, removal.Owner(host_id, name))
+
+    def remove_host(self, name: str) -> None:
+        """Remove a host and everything of it. :raises NotFoundError: there is no such host"""
+        with self._reading() as connection:
+            number = hosts.host_number(connection, name)
+        removal.remove_host(self.writing, removal.Owner(number, name))
+
+    def add_refusals(self, found: Sequence[Refusal]) -> None:
+        """Add refusals to those of their token and reason."""
+        with self.writing() as writer:
+            refusals.add_refusals(writer, found)
+
+
+def _first_changed_ms(batch: Batch, covered: Sequence[Span]) -> int:
+    """Return the time before which a batch leaves counts and coverage as they are."""
+    buckets = (item.bucket_ms for item in chain(batch.fault_counts, batch.exit_counts))
+    return min([*buckets, *(span.from_ns // NS_PER_MS for span in covered)], default=FOR_EVER_MS)

@@ -1,0 +1,52 @@
+"""The tables as SQLAlchemy Core sees them: the common ones by topic, and one family per architecture.
+
+Migrations are written out by hand, and a test compares the two, so that neither can change alone.
+
+Inside the database a VM, a host and a stream is a small integer: counts are many, and each names its VM.
+"""
+
+from backend.store.sql.tables.access import refusals, stream_tokens, tokens, vm_streams
+from backend.store.sql.tables.columns import GREATEST, metadata
+from backend.store.sql.tables.families import Family, derive, families
+from backend.store.sql.tables.hosts import (
+    applied_batches,
+    collector_costs,
+    coverage,
+    findings,
+    host_events,
+    hosts,
+    loss_totals,
+    losses,
+    sources,
+    streams,
+    waiting_coverage,
+)
+from backend.store.sql.tables.vms import countings, exit_counts, ledger, vcpus, vms
+
+__all__ = [
+    "GREATEST",
+    "Family",
+    "applied_batches",
+    "collector_costs",
+    "countings",
+    "coverage",
+    "derive",
+    "exit_counts",
+    "families",
+    "findings",
+    "host_events",
+    "hosts",
+    "ledger",
+    "loss_totals",
+    "losses",
+    "metadata",
+    "refusals",
+    "sources",
+    "stream_tokens",
+    "streams",
+    "tokens",
+    "vcpus",
+    "vm_streams",
+    "vms",
+    "waiting_coverage",
+]

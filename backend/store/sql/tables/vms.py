@@ -1,0 +1,84 @@
+"""VMs: who they are, and what is counted of them in the same way on every architecture."""
+
+from sqlalchemy import Column, Index, PrimaryKeyConstraint, Table, Text
+
+from backend.store.sql.tables.columns import GREATEST, ROW_NUMBER, metadata, number, reference, text
+
+vms = Table(
+    "vms",
+    metadata,
+    Column("id", ROW_NUMBER, primary_key=True),
+    Column("public_id", Text, nullable=False, unique=True),
+    reference("host_id", "hosts.id"),
+    text("arch"),
+    text("boot_id"),
+    number("pid"),
+    number("started_ns"),
+    number("ended_ns", nullable=True),
+    text("name"),
+    text("uuid"),
+    text("vmm"),
+    text("manager"),
+    text("command"),
+    number("first_seen_ms"),
+    number("last_seen_ms"),
+    number("described_stream_id"),
+    number("described_sequence"),
+    text("reported_id", default="''"),
+    Index(None, "host_id", "reported_id", "arch", unique=True),
+    Index(None, "reported_id"),
+    Index(None, "name"),
+    Index(None, "pid"),
+    sqlite_autoincrement=True,
+)
+Index("ix_vms_first_seen_ms_public_id", vms.c.first_seen_ms.desc(), vms.c.public_id)
+
+vcpus = Table(
+    "vcpus",
+    metadata,
+    reference("vm_id", "vms.id"),
+    number("vcpu"),
+    PrimaryKeyConstraint("vm_id", "vcpu"),
+    sqlite_with_rowid=False,
+)
+
+# What is written for every reading has no foreign key to vms: it would be looked up for every row of the hot
+# path, and the rows are only ever written with a number that the same transaction read from vms.
+exit_counts = Table(
+    "exit_counts",
+    metadata,
+    number("vm_id"),
+    number("bucket_s"),
+    number("vcpu"),
+    number("reason"),
+    number("errno"),
+    number("count"),
+    PrimaryKeyConstraint("vm_id", "bucket_s", "vcpu", "reason", "errno"),
+    sqlite_with_rowid=False,
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    number("vm_id"),
+    number("bucket_s"),
+    number("seen"),
+    number("counted"),
+    number("uncounted"),
+    number("recorded"),
+    number("sampled_out"),
+    number("dropped"),
+    PrimaryKeyConstraint("vm_id", "bucket_s"),
+    sqlite_with_rowid=False,
+)
+
+countings = Table(
+    "countings",
+    metadata,
+    number("vm_id"),
+    text("counting"),
+    number("seen"),
+    number("seen_total", info=GREATEST),
+    PrimaryKeyConstraint("vm_id", "counting"),
+    sqlite_with_rowid=False,
+)

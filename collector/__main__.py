@@ -11,14 +11,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from collector import detach, doctor, record, rights, spool_command
+from collector import rights
+from collector.commands import detach, doctor, record
+from collector.commands import spool as spool_command
+from collector.commands.import_trace import add_parser as add_import
+from collector.counting.host_lock import LOCK_FILE
+from collector.counting.pins import BPFFS
 from collector.errors import CollectorError
-from collector.host_lock import LOCK_FILE
-from collector.opener import Opener
-from collector.pins import BPFFS
 from collector.pipeline import Pipeline
 from collector.private_files import check_data_directory
 from collector.probe.layout import RecordLevel
+from collector.probe.opener import Opener
 from collector.settings import (
     DEFAULT_BUDGET,
     DEFAULT_RECORDS_PER_SECOND,
@@ -30,9 +33,8 @@ from collector.settings import (
     MIN_SPOOL_BYTES,
     Settings,
 )
-from collector.spool import DEFAULT_BYTES
+from collector.spool.queue import DEFAULT_BYTES
 from collector.stop import Stop
-from collector.trace.command import add_parser as add_import
 from faultmodel import console
 from faultmodel.errors import FaultModelError
 from faultmodel.text import printable

@@ -10,43 +10,43 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from collector.checks import first_missing
-from collector.clock import boot_id, measure
-from collector.content import Content
-from collector.cost import CostMeter
+from collector.batches.host import HostView
+from collector.batches.outbox import Outbox
+from collector.batches.parts import Content
+from collector.counting.checks import first_missing
+from collector.counting.clock import boot_id, measure
+from collector.counting.cost import CostMeter
+from collector.counting.host_lock import Holder, HostLock
+from collector.counting.other_sets import ADOPTED
+from collector.counting.pins import Pins
+from collector.counting.reader import Reader
+from collector.counting.rounds import Rounds
+from collector.counting.session import Session
+from collector.counting.turns import ask_for_long_turns
 from collector.errors import ProbeError
-from collector.governor import Governor
-from collector.host import HostView
-from collector.host_lock import Holder, HostLock
-from collector.identity.greeter import Greeter
-from collector.identity.process import host_proc
-from collector.identity.uevents import KvmEvents
-from collector.opener import Opener
-from collector.other_sets import ADOPTED
-from collector.outbox import Outbox
-from collector.pins import Pins
 from collector.private_files import check_data_directory
 from collector.probe.handles import load
 from collector.probe.headers import ensure_headers, read_facts
+from collector.probe.opener import Opener
 from collector.probe.patience import Patience
 from collector.probe.plan import Plan, find_flavour, is_idle, make_plan
 from collector.probe.probes import Probes
 from collector.probe.snapshot import Cut
 from collector.probe.source import Source, layout_digest, make_source
-from collector.reader import Reader
-from collector.record_requests import Requests
-from collector.recording import Recording
-from collector.rounds import Rounds
-from collector.session import Session
+from collector.sampling.governor import Governor
+from collector.sampling.policy import Recording
+from collector.sampling.requests import Requests
 from collector.settings import Settings
-from collector.shipper import Shipper
-from collector.shipper_http import Uplink
-from collector.spool import Spool
-from collector.spool_host import part_by_host
+from collector.ship.shipper import Shipper
+from collector.ship.uplink import Uplink
+from collector.spool.host import part_by_host
+from collector.spool.queue import Spool
 from collector.stop import Stop
-from collector.turns import ask_for_long_turns
-from collector.vm_file import VmFile
-from collector.vms import VmTable
+from collector.vms.file import VmFile
+from collector.vms.identity.greeter import Greeter
+from collector.vms.identity.process import host_proc
+from collector.vms.identity.uevents import KvmEvents
+from collector.vms.table import VmTable
 from faultmodel import arch
 from faultmodel.record import Host
 

@@ -4,10 +4,10 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from collector.host_lock import LOCK_FILE
-from collector.pins import BPFFS
+from collector.counting.host_lock import LOCK_FILE
+from collector.counting.pins import BPFFS
 from collector.probe.layout import RecordLevel
-from collector.spool import DEFAULT_BYTES
+from collector.spool.queue import DEFAULT_BYTES
 from faultmodel import wire
 
 MIN_INTERVAL_S = 0.05

@@ -9,7 +9,7 @@ from pathlib import Path
 import bcc
 
 from bench.overhead.tracer import RefusedError
-from collector.probe import bpf
+from collector.probe import syscall
 from collector.probe.tracefs import event_id
 
 _EMPTY = b"int on_fault(struct bpf_raw_tracepoint_args *ctx) { return 0; }"
@@ -60,7 +60,7 @@ class EmptyProgram:
 
 @dataclass(frozen=True)
 class EmptyOnPerfSide:
-    """The floor on the perf side of a tracepoint (collector/probe/looks.bpf.h).
+    """The floor on the perf side of a tracepoint (collector/probe/bpf/looks.bpf.h).
 
     :param tracepoint: ``subsystem:name``
     :param headers: tree from ``collector.probe.headers``
@@ -78,10 +78,10 @@ class EmptyOnPerfSide:
             raise RefusedError("tracefs is not mounted")
         os.environ["BCC_KERNEL_SOURCE"] = str(self.headers)
         module = bcc.BPF(text=_EMPTY_ON_PERF_SIDE, cflags=[])
-        program = bpf.load_program(module.dump_func(b"on_fault"), "empty", kind=bpf.PROG_TRACEPOINT)
-        event = bpf.open_event(number)
+        program = syscall.load_program(module.dump_func(b"on_fault"), "empty", kind=syscall.PROG_TRACEPOINT)
+        event = syscall.open_event(number)
         try:
-            link = bpf.attach_to_event(program, event)
+            link = syscall.attach_to_event(program, event)
             yield
             os.close(link)
         finally:

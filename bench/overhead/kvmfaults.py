@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.overhead.tracer import RefusedError
+from collector.counting.reader import Reader
 from collector.errors import ProbeError
 from collector.probe.handles import load
 from collector.probe.layout import RecordLevel
@@ -16,7 +17,6 @@ from collector.probe.plan import Plan
 from collector.probe.probes import Probes
 from collector.probe.sides import Sides
 from collector.probe.source import make_source
-from collector.reader import Reader
 from collector.settings import DEFAULT_RECORDS_PER_SECOND
 from collector.stop import Stop
 

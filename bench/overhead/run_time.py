@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from collector.probe import bpf
+from collector.probe import syscall
 from collector.probe.headers import find_bpftool
 
 
@@ -25,7 +25,7 @@ NO_RUNS = RunTime(0, 0)
 @contextlib.contextmanager
 def measured() -> Iterator[None]:
     """Have the kernel measure every BPF program; it costs each run the reading of a clock, twice."""
-    switch = bpf.enable_stats()
+    switch = syscall.enable_stats()
     try:
         yield
     finally:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from collector.errors import CompileTimeoutError, ProbeError
-from collector.probe import bpf
+from collector.probe import syscall
 from collector.probe.events import OpenEvent, why_not
 from collector.probe.patience import FIRST_S
 from collector.probe.plan import Plan
@@ -41,7 +41,7 @@ class Handles:
     programs: Mapping[str, int]
     links: Mapping[str, int]
     lacking: str = ""
-    open_event: OpenEvent = bpf.open_event
+    open_event: OpenEvent = syscall.open_event
 
     @classmethod
     def named(cls, fds: Mapping[str, int]) -> "Handles":
@@ -72,7 +72,7 @@ class Handles:
             try:
                 if on_perf_side is not None:
                     links[PERF + name] = self._attach_to_perf_side(on_perf_side, tracepoint)
-                links[name] = bpf.attach(self.programs[name], name)
+                links[name] = syscall.attach(self.programs[name], name)
             except OSError as exc:
                 replace(self, links=links).detach()
                 raise ProbeError(f"the kernel refuses to attach to {tracepoint}: {exc.strerror}") from exc
@@ -81,7 +81,7 @@ class Handles:
     def _attach_to_perf_side(self, program: int, tracepoint: str) -> int:
         event = self.open_event(event_id(tracepoint) or 0)
         try:
-            return bpf.attach_to_event(program, event)
+            return syscall.attach_to_event(program, event)
         finally:
             os.close(event)
 
@@ -108,7 +108,7 @@ def load(
     *,
     after: Handles | None = None,
     types_fd: int | None = None,
-    open_event: OpenEvent = bpf.open_event,
+    open_event: OpenEvent = syscall.open_event,
     deadline_s: float = FIRST_S,
     is_cancelled: Callable[[], bool] = lambda: False,
     sides: Sides = Sides.AS_NEEDED,

@@ -4,9 +4,9 @@ import mmap
 import struct
 from collections.abc import Collection
 
-from collector.probe.bpf import Map
 from collector.probe.layout import TID_OFFSET, VM_KEY
 from collector.probe.snapshot import Table
+from collector.probe.syscall import Map
 
 _INDEX = struct.Struct("=I")
 _TID_BYTES = 4

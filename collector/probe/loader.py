@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import Any
 
 from collector.errors import ProbeError
-from collector.probe import bpf
+from collector.probe import syscall
 from collector.probe.layout import MAPS
 from collector.probe.needed_types import COMPILER_WORDS, needed_types, words_of
 from collector.probe.sides import Sides
 
 _BCC_REMEDY = "install the distribution's python3-bpfcc; PyPI's bcc is another package"
 _KIND_TYPEDEF = 8
-_PREEMPTION = Path(__file__).with_name("preemption.bpf.c")
+_PREEMPTION = Path(__file__).parent / "bpf" / "preemption.bpf.c"
 _TOLD_BY = "-DHAVE_MIGRATION_DISABLED"
 _PREEMPTIBLE = "-DPREEMPTIBLE"
 _STARTED_BY_A_THREAD = "task_newtask"
@@ -118,11 +118,11 @@ def _are_preemptible(flags: list[str], headers: Path) -> bool:
     try:
         module = _compile(_PREEMPTION.read_text(), [], headers)
         name = _STARTED_BY_A_THREAD
-        program = bpf.load_program(module.dump_func(f"on_{name}".encode()), name)
+        program = syscall.load_program(module.dump_func(f"on_{name}".encode()), name)
     except (ProbeError, OSError):
         return False
     try:
-        link = bpf.attach(program, name)
+        link = syscall.attach(program, name)
         thread = threading.Thread(target=int)
         thread.start()
         thread.join()
@@ -131,7 +131,7 @@ def _are_preemptible(flags: list[str], headers: Path) -> bool:
         return False
     finally:
         os.close(program)
-    answer = bpf.lookup(bpf.open_map(module[b"preemption"].map_fd), bytes(4))
+    answer = syscall.lookup(syscall.open_map(module[b"preemption"].map_fd), bytes(4))
     return answer == struct.pack("=I", _CAN_BE_PREEMPTED)
 
 
@@ -158,17 +158,17 @@ def _load(
         fds["map/turn"] = turn_fd
 
     def instructions(function: str) -> bytes:
-        return bpf.with_map(module.dump_func(function.encode()), unshared_fd, fds["map/turn"])
+        return syscall.with_map(module.dump_func(function.encode()), unshared_fd, fds["map/turn"])
 
     for tracepoint in attach:
         name = tracepoint.partition(":")[2]
         typed = {} if types is None else {"type_id": types.ids[name], "btf_fd": types.btf_fd}
         try:
             if _PREEMPTIBLE in flags:
-                fds[f"program/{_PERF}{name}"] = bpf.load_program(
-                    instructions(f"{_PERF}{name}"), f"{_PERF}{name}", kind=bpf.PROG_TRACEPOINT
+                fds[f"program/{_PERF}{name}"] = syscall.load_program(
+                    instructions(f"{_PERF}{name}"), f"{_PERF}{name}", kind=syscall.PROG_TRACEPOINT
                 )
-            fds[f"program/{name}"] = bpf.load_program(instructions(f"on_{name}"), name, **typed)
+            fds[f"program/{name}"] = syscall.load_program(instructions(f"on_{name}"), name, **typed)
         except OSError as exc:
             _close(fds)
             raise ProbeError(f"the kernel refuses the program for {tracepoint}: {exc.strerror}") from exc
@@ -225,7 +225,7 @@ def _types(tracepoints: list[str], types_fd: int | None) -> _Types | None:
     module = libbpf.btf__load_module_btf(b"kvm", kernel)
     ids = _ids(libbpf, module, tracepoints) if module else None
     try:
-        btf_fd = bpf.module_btf("kvm") if types_fd is None and ids is not None else types_fd
+        btf_fd = syscall.module_btf("kvm") if types_fd is None and ids is not None else types_fd
     except PermissionError:
         return None
     return None if ids is None or btf_fd is None else _Types(ids, btf_fd)

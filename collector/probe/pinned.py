@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from collector.errors import PinnedError
-from collector.probe import bpf
+from collector.probe import syscall
 from collector.probe.earlier import LACKING, LAYOUT, EarlierProbes
 from collector.probe.handles import Handles
 from collector.probe.layout import ABOUT, MAPS
@@ -27,7 +27,7 @@ def open_pinned(folder: Path, layout: bytes) -> Probes:
         if found not in (layout, LAYOUT):
             raise PinnedError("it is of another version, whose last counts this one cannot read")
         for path in folder.iterdir():
-            fds[path.name.replace("-", "/", 1)] = bpf.open_pinned(path)
+            fds[path.name.replace("-", "/", 1)] = syscall.open_pinned(path)
         handles = Handles.named(fds)
         # Links are pinned last and unpinned first: with all of them the set is whole.
         if not handles.links or handles.links.keys() != handles.programs.keys():
@@ -45,10 +45,10 @@ def open_pinned(folder: Path, layout: bytes) -> Probes:
 def _layout_of(about: Path) -> bytes:
     if not about.exists():
         raise PinnedError("it does not say what it is")
-    fd = bpf.open_pinned(about)
+    fd = syscall.open_pinned(about)
     try:
-        table = bpf.open_map(fd)
-        value = bpf.lookup(table, _FIRST) if table.value_size == ABOUT.size else None
+        table = syscall.open_map(fd)
+        value = syscall.lookup(table, _FIRST) if table.value_size == ABOUT.size else None
     finally:
         os.close(fd)
     return b"" if value is None else bytes(ABOUT.unpack(value)[2])

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from collector.errors import ProbeError
-from collector.probe import bpf
+from collector.probe import syscall
 from collector.probe.handles import PERF, Handles
 from collector.probe.homes import Homes
 from collector.probe.layout import (
@@ -48,7 +48,7 @@ class Probes:
     def __init__(self, handles: Handles) -> None:
         """:param handles: are this object's from here on"""
         self._handles = handles
-        self._maps = {name: bpf.open_map(fd) for name, fd in handles.maps.items()}
+        self._maps = {name: syscall.open_map(fd) for name, fd in handles.maps.items()}
         self._homes = Homes(self._maps["homes"])
         self._exits = Ring(self._maps["exit_records"], EXIT_RECORD)
         self._faults = Ring(self._maps["fault_records"], FAULT_RECORD)
@@ -154,7 +154,7 @@ class Probes:
 
     def again(self, table: str, key: bytes) -> bytes | None:
         """Read one vCPU's counts anew. :param table: ``homes`` or ``vcpus``"""
-        return self._homes.read(key) if table == "homes" else bpf.lookup(self._maps[table], key)
+        return self._homes.read(key) if table == "homes" else syscall.lookup(self._maps[table], key)
 
     def take_faults(self) -> list[tuple[int, ...]]:
         """Read the fault records and let go of them at once: what a ring half full is emptied by."""
@@ -177,7 +177,7 @@ class Probes:
                 self._get("about", _FIRST)
             )
             tables = {
-                name: dict(bpf.entries(self._maps[f"{name}_cut"])) for name in COUNTED if name != "lost"
+                name: dict(syscall.entries(self._maps[f"{name}_cut"])) for name in COUNTED if name != "lost"
             }
             tables["lost"] = self._array("lost_cut", len(LOST_KINDS))
             tables[OVERLOOKED] = self._overlooked()
@@ -203,7 +203,7 @@ class Probes:
         """
         try:
             for name, changed in cut.tables.items():
-                bpf.update_all(self._maps[f"{name}_cut"], changed)
+                syscall.update_all(self._maps[f"{name}_cut"], changed)
             counting, fingerprint, layout, *_ = ABOUT.unpack(self._get("about", _FIRST))
             self._about(
                 ABOUT.pack(
@@ -235,10 +235,10 @@ class Probes:
         try:
             self._set("record_default", _FIRST, RECORD_ORDER.pack(spacing_ns, level, bool(of_vms)))
             wanted = {VM_KEY.pack(*vm): RECORD_ORDER.pack(spacing_ns, of, 0) for vm, of in of_vms.items()}
-            for key, _ in list(bpf.entries(orders)):
+            for key, _ in list(syscall.entries(orders)):
                 if key not in wanted:
-                    bpf.delete(orders, key)
-            bpf.update_all(orders, wanted)
+                    syscall.delete(orders, key)
+            syscall.update_all(orders, wanted)
             (number,) = _NUMBER.unpack(self._get("orders_number", _FIRST))
             # Last: whoever sees the number sees the orders.
             self._set("orders_number", _FIRST, _NUMBER.pack((number + 1) % 2**16))
@@ -247,7 +247,7 @@ class Probes:
 
     def program_cost(self) -> tuple[int, int]:
         """Return the nanoseconds and the number of the programs' runs, as far as the kernel measured them."""
-        runs = [bpf.program_runs(fd) for fd in self._handles.programs.values()]
+        runs = [syscall.program_runs(fd) for fd in self._handles.programs.values()]
         return sum(run.time_ns for run in runs), sum(run.count for run in runs)
 
     def forget(self, vms: Collection[VmKey]) -> None:
@@ -261,16 +261,16 @@ class Probes:
                 for key, value in self._entries(name):
                     owner = value if name == "visitors" else key
                     if owner[: VM_KEY.size] in prefixes:
-                        bpf.delete(self._maps[name], key)
+                        syscall.delete(self._maps[name], key)
                         # The count before its cut: a cut without a count is of nobody.
                         if name in _WITH_CUT:
-                            bpf.delete(self._maps[f"{name}_cut"], key)
+                            syscall.delete(self._maps[f"{name}_cut"], key)
             for key in self._overlooked():
                 if key in prefixes:
-                    bpf.delete(self._maps[f"{OVERLOOKED}_cut"], key)
+                    syscall.delete(self._maps[f"{OVERLOOKED}_cut"], key)
             for key in self._homes.leave(prefixes):
-                bpf.delete(self._maps["claims"], key)
-                bpf.delete(self._maps["homes_cut"], key)
+                syscall.delete(self._maps["claims"], key)
+                syscall.delete(self._maps["homes_cut"], key)
         except OSError as exc:
             raise ProbeError(f"cannot remove ended VMs: {exc.strerror}") from exc
 
@@ -284,7 +284,7 @@ class Probes:
         self._about(ABOUT.pack(counting, fingerprint, layout, newest_batch, *cut))
         folder.mkdir(mode=0o700, parents=True)
         for name, fd in self._handles.all().items():
-            bpf.pin(fd, folder / pinned_name(name))
+            syscall.pin(fd, folder / pinned_name(name))
 
     def detach(self) -> None:
         """Detach every program, unless it is pinned: what was counted can still be read."""
@@ -307,7 +307,7 @@ class Probes:
         the two.
         """
         programs = self._handles.programs
-        missed = {name: bpf.program_runs(fd).missed for name, fd in programs.items()}
+        missed = {name: syscall.program_runs(fd).missed for name, fd in programs.items()}
         caught = {f"{PERF}{name}": number for name, number in self.second_looks().items()}
         return sum(
             max(0, number - caught.get(name, 0))
@@ -316,7 +316,7 @@ class Probes:
         )
 
     def _overlooked(self) -> dict[bytes, bytes]:
-        return dict(bpf.entries(self._maps[f"{OVERLOOKED}_cut"]))
+        return dict(syscall.entries(self._maps[f"{OVERLOOKED}_cut"]))
 
     def _table(self, name: str) -> Table:
         if name == "homes":
@@ -330,12 +330,12 @@ class Probes:
         kind = "vcpus" if name == "visitors" else name
         if kind in USED and self._get("used", _INDEX.pack(USED.index(kind))) == bytes(4):
             return []
-        return list(bpf.entries(self._maps[name]))
+        return list(syscall.entries(self._maps[name]))
 
     def _read_vms(self) -> dict[VmKey, VmRecord]:
         known = self._vms
         self._vms = {}
-        for key, value in bpf.entries(self._maps["vms"]):
+        for key, value in syscall.entries(self._maps["vms"]):
             entry = known.get(key)
             if entry is None or entry[0] != value:
                 entry = (value, VmKey._make(VM_KEY.unpack(key)), unpack_vm_record(value))
@@ -347,12 +347,12 @@ class Probes:
         return {key: self._get(name, key) for key in keys}
 
     def _get(self, name: str, key: bytes) -> bytes:
-        value = bpf.lookup(self._maps[name], key)
+        value = syscall.lookup(self._maps[name], key)
         assert value is not None, "an array has every key"
         return value
 
     def _set(self, name: str, key: bytes, value: bytes) -> None:
-        bpf.update(self._maps[name], key, value)
+        syscall.update(self._maps[name], key, value)
 
     def _about(self, value: bytes) -> None:
         self._set("about", _FIRST, value)

@@ -8,7 +8,7 @@ a header of 8 bytes whose first word is its length, with one bit for a record st
 import mmap
 import struct
 
-from collector.probe.bpf import Map
+from collector.probe.syscall import Map
 
 _POSITION = struct.Struct("=Q")
 _HEADER_BYTES = 8

@@ -8,7 +8,7 @@ from pathlib import Path
 from collector.probe.layout import EXIT_REASONS, FORMATS, SYNDROMES
 from collector.probe.plan import Plan
 
-_FOLDER = Path(__file__).parent
+_FOLDER = Path(__file__).parent / "bpf"
 _MAIN = _FOLDER / "faults.bpf.c"
 _LAYOUT = (_FOLDER / "event.h", _FOLDER / "maps.bpf.h")
 

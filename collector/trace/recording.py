@@ -11,7 +11,6 @@ from hashlib import blake2b
 from pathlib import Path
 from uuid import UUID
 
-from collector.identity.secrets import COMMAND_LENGTH
 from collector.trace.arm64 import Arm64Reader
 from collector.trace.errors import LineError, TraceError, UnattributedError
 from collector.trace.lines import Line, LostEvents, Unreadable, read
@@ -24,6 +23,7 @@ from collector.trace.tally import Tally
 from collector.trace.tasks import Machines
 from collector.trace.text import lines
 from collector.trace.x86 import X86Options, X86Reader
+from collector.vms.identity.secrets import COMMAND_LENGTH
 from faultmodel import arch
 from faultmodel.ledger import recorded_ledger
 from faultmodel.record import BUCKET_MS, ERRNO_NOT_SHOWN, Host, Loss, Span

@@ -15,10 +15,10 @@ from hashlib import blake2b
 
 from msgspec.structs import replace
 
-from collector.identity import vmm
-from collector.identity.naming import TEXT_LENGTH
 from collector.trace.lines import Line
 from collector.trace.seen import Thread
+from collector.vms.identity import vmm
+from collector.vms.identity.naming import TEXT_LENGTH
 from faultmodel.record import Vm
 from faultmodel.text import cut
 

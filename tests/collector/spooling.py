@@ -5,7 +5,7 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
-from collector.spool import Parcel, Spool
+from collector.spool.queue import Parcel, Spool
 
 BLOCK = 4096
 """What the smallest batch takes of the spool's room, in bytes."""

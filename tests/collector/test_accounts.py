@@ -1,8 +1,8 @@
 """The account of a VM's faults: what was seen, counted, recorded and dropped, reading after reading."""
 
+from collector.counting.reader import Reader
+from collector.counting.reading import Account
 from collector.probe.layout import VmKey
-from collector.reader import Reader
-from collector.reading import Account
 from tests.collector.counting import VM, Counting
 
 OTHER = VmKey(0xFFFF888100000000, 78)

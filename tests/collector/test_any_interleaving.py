@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from collector import decoder
+from collector.counting import decoder
+from collector.counting.reader import Reader
+from collector.counting.reading import Reading
 from collector.probe.layout import FaultRecord, VmKey
-from collector.reader import Reader
-from collector.reading import Reading
 from faultmodel import arch
 from faultmodel.ledger import check_ledger
 from tests.collector.counting import VM, Counting

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from collector.checks import Cause, Finding, State
-from collector.checks_private import examine_private
-from collector.spool import Spool
+from collector.commands.checks_private import examine_private
+from collector.counting.checks import Cause, Finding, State
+from collector.spool.queue import Spool
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to another user")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from collector import clock
-from collector.clock import ClockOffsets
+from collector.counting import clock
+from collector.counting.clock import ClockOffsets
 from collector.errors import CollectorError
 
 

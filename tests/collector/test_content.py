@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector import content as content_module
-from collector.content import Content, cut_to_size
+from collector.batches import parts as content_module
+from collector.batches.parts import Content, cut_to_size
 from faultmodel import wire
 from faultmodel.arch.x86 import X86Exit, X86Fault, X86FaultCount
 from faultmodel.record import COUNTERS, Cost, ExitCount, ExitKind, HostEvent, LedgerEntry, Loss, Span, Vm

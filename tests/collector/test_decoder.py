@@ -2,8 +2,9 @@
 
 import pytest
 
-from collector import decoder
-from collector.clock import ClockOffsets
+from collector.counting import decoder
+from collector.counting.clock import ClockOffsets
+from collector.counting.reading import Account, Reading
 from collector.probe.layout import (
     NOT_SHOWN,
     NOT_SHOWN_8,
@@ -14,7 +15,6 @@ from collector.probe.layout import (
     FaultRecord,
     VmKey,
 )
-from collector.reading import Account, Reading
 from faultmodel import arch
 from faultmodel.record import COUNTERS, ExitCount, ExitKind, LedgerEntry, Loss
 from tests.collector.counting import Counting

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from collector.settings import pins_file, spool_directory
-from collector.spool import Spool
+from collector.spool.queue import Spool
 from tests.product import TOP
 
 

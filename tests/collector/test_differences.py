@@ -1,6 +1,6 @@
 """What was added between two states of the counting maps."""
 
-from collector.differences import differences
+from collector.counting.differences import differences
 from collector.probe.layout import VcpuKey, VmKey
 from collector.probe.snapshot import Table
 from tests.collector.counting import NOTHING, VM, Counting, Vcpu

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from collector.host_lock import Holder, HostLock
-from collector.pins import Pins
+from collector.counting.host_lock import Holder, HostLock
+from collector.counting.pins import Pins
 from collector.settings import spool_directory
-from collector.shipper import Shipper
-from collector.shipper_http import Uplink
-from collector.spool import Spool
-from collector.spool_aside import Reason
+from collector.ship.shipper import Shipper
+from collector.ship.uplink import Uplink
+from collector.spool.aside import Reason
+from collector.spool.queue import Spool
 from tests.collector.server import Reply, serve
 from tests.product import TOP, wait_for
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from collector.governor import Governor, Step
 from collector.probe.layout import RecordLevel
+from collector.sampling.governor import Governor, Step
 
 NONE, SAMPLE, ALL = RecordLevel.NONE, RecordLevel.SAMPLE, RecordLevel.ALL
 SECOND = 1_000_000_000

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from collector.identity.greeter import Greeter
-from collector.identity.process import host_proc
+from collector.vms.identity.greeter import Greeter
+from collector.vms.identity.process import host_proc
 
 pytestmark = pytest.mark.kernel
 

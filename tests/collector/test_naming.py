@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.identity.naming import Naming, name_vm
-from collector.identity.secrets import command_text
+from collector.vms.identity.naming import Naming, name_vm
+from collector.vms.identity.secrets import command_text
 
 SANDBOX = "0d3a4f6c8e1b2a5978c6d4e3f2a1b0c9d8e7f6a5b4c3d2e1f0a9b8c7d6e5f4a3"
 UUID = "c7a5fdbd-edaf-9455-926a-d65c16db1809"

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 
-from collector.content import Content
-from collector.outbox import Outbox
-from collector.spool import Spool
-from collector.spool_aside import Reason
+from collector.batches.outbox import Outbox
+from collector.batches.parts import Content
+from collector.spool.aside import Reason
+from collector.spool.queue import Spool
 from faultmodel import wire
 from faultmodel.arch.x86 import X86FaultCount
 from faultmodel.record import Host, Loss, Span, Vm

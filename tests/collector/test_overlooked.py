@@ -1,9 +1,9 @@
 """What the kernel skipped is put to the VM whose own count in KVM says that it is missing."""
 
-from collector.clock import ClockOffsets
+from collector.counting.clock import ClockOffsets
+from collector.counting.reader import Reader
+from collector.counting.reading import Account
 from collector.probe.layout import VmKey
-from collector.reader import Reader
-from collector.reading import Account
 from tests.collector.counting import START_NS, UTC_NS, VM, Counting
 
 

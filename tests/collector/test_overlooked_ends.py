@@ -1,6 +1,6 @@
 """VMs that ended while no collector looked, as they are told."""
 
-from collector.overlooked_ends import overlooked_ends
+from collector.vms.overlooked_ends import overlooked_ends
 from tests.batches import make_vm
 
 SECOND = 1_000_000_000

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from collector import host as described
+from collector.batches import host as described
 from collector.own_command import host_command, own_command
 from tests.product import TOP
 

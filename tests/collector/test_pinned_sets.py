@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.pinned_sets import Owner, PinnedSet, own_mounts
+from collector.counting.pinned_sets import Owner, PinnedSet, own_mounts
 
 NAME = "a" * 32
 ELSEWHERE = "mnt:[1]"

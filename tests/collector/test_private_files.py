@@ -9,9 +9,9 @@ import pytest
 
 from collector import private_files
 from collector.errors import DataDirectoryError
-from collector.record_requests import Requests
-from collector.vm_file import VmFile
-from collector.vms import KernelVm
+from collector.sampling.requests import Requests
+from collector.vms.file import VmFile
+from collector.vms.table import KernelVm
 from tests.product import TOP
 
 NOBODY = 65534

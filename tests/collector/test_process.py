@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.identity.process import Process, host_proc, is_running, read_process, ticks_of
+from collector.vms.identity.process import Process, host_proc, is_running, read_process, ticks_of
 from tests.product import wait_for
 
 NO_PROCESS = 5_000_000

@@ -1,8 +1,8 @@
 """Readings are differences of counters that only grow, over spans that join."""
 
-from collector.clock import ClockOffsets
+from collector.counting.clock import ClockOffsets
+from collector.counting.reader import Reader
 from collector.probe.layout import ExitKey, FaultKey, VmKey
-from collector.reader import Reader
 from faultmodel.record import COUNTERS
 from tests.collector.counting import PFERR, START_NS, UTC_NS, VM, Counting, exit_key, fault_key
 

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from collector.content import Content
-from collector.governor import Governor
+from collector.batches.parts import Content
 from collector.probe.layout import RecordLevel, VmKey
-from collector.record_requests import Request, Requests
-from collector.recording import Recording
+from collector.sampling.governor import Governor
+from collector.sampling.policy import Recording
+from collector.sampling.requests import Request, Requests
 from collector.settings import requests_file, spool_directory
-from collector.spool import Spool
+from collector.spool.queue import Spool
 from faultmodel.record import Cost, LedgerEntry
 from tests.batches import ledger_entry, make_vm
 from tests.product import TOP, wait_for

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.record_requests import Request, Requests
+from collector.sampling.requests import Request, Requests
 from tests.batches import make_vm
 
 VM = make_vm(pid=4242, name="guest", uuid="6f1d0c9a-52a5-4ad5-8f43-0f6b1f0d7a11")

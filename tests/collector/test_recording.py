@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from collector.content import Content
-from collector.governor import Governor
+from collector.batches.parts import Content
 from collector.probe.layout import RecordLevel, VmKey
-from collector.record_requests import Answer, Request, Requests
-from collector.recording import Recording
+from collector.sampling.governor import Governor
+from collector.sampling.policy import Recording
+from collector.sampling.requests import Answer, Request, Requests
 from faultmodel.record import Cost, HostEvent, Loss, Vm
 from tests.batches import ledger_entry, make_vm
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from collector.identity.secrets import command_text
+from collector.vms.identity.secrets import command_text
 
 LINES: list[dict[str, Any]] = tomllib.loads((Path(__file__).parent / "command_lines.toml").read_text())[
     "command"

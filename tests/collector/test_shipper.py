@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from collector.shipper import Shipper
-from collector.shipper_answer import Verdict
-from collector.shipper_http import Uplink
-from collector.spool import Spool
-from collector.spool_aside import ask_for
+from collector.ship.answer import Verdict
+from collector.ship.shipper import Shipper
+from collector.ship.uplink import Uplink
+from collector.spool.aside import ask_for
+from collector.spool.queue import Spool
 from faultmodel import wire
 from tests.collector.server import Reply, serve
 
@@ -167,7 +167,7 @@ def test_a_refusal_is_logged_once_with_its_reason(
             spool.put(b"bad")
         server.bodies(3)
         assert shipper.flush(10)
-    assert [record.getMessage() for record in caplog.records if record.name == "collector.shipper"] == [
+    assert [record.getMessage() for record in caplog.records if record.name == "collector.ship.shipper"] == [
         "batch not taken, put aside number=1 answer='400 not a batch'"
     ]
 

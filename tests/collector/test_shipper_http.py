@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from collector.errors import ServerAddressError
-from collector.shipper_answer import Verdict
-from collector.shipper_http import Uplink
+from collector.ship.answer import Verdict
+from collector.ship.uplink import Uplink
 from tests.collector.server import Reply, serve
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.shipper_answer import Answer, Verdict
-from collector.shipper_turn import Turn
-from collector.spool import Spool
-from collector.spool_aside import Reason
+from collector.ship.answer import Answer, Verdict
+from collector.ship.turn import Turn
+from collector.spool.aside import Reason
+from collector.spool.queue import Spool
 from tests.collector.spooling import parcels
 
 TAKEN = Answer(Verdict.ACCEPTED, status=200)

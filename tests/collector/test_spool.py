@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from collector.errors import SpoolError, SpoolLockedError
-from collector.spool import Spool
+from collector.spool.queue import Spool
 from tests.collector.spooling import BLOCK, drain, files
 
 

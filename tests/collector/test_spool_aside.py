@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from collector import spool_file
-from collector.spool import Parcel, Spool
-from collector.spool_aside import Reason, ask_for, found_aside
-from collector.spool_file import SpoolFile
+from collector.spool import file as spool_file
+from collector.spool.aside import Reason, ask_for, found_aside
+from collector.spool.file import SpoolFile
+from collector.spool.queue import Parcel, Spool
 from tests.collector.spooling import BLOCK, disk_that_takes, drain, files, parcels
 
 REASON = Reason("409 another's VM", "identity_conflict")

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from collector.settings import spool_directory
-from collector.shipper import Shipper
-from collector.shipper_http import Uplink
-from collector.spool import Spool
-from collector.spool_aside import Reason
+from collector.ship.shipper import Shipper
+from collector.ship.uplink import Uplink
+from collector.spool.aside import Reason
+from collector.spool.queue import Spool
 from faultmodel import wire
 from tests.batches import fault_count, make_batch, make_host
 from tests.collector.server import Reply, serve

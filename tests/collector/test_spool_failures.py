@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from collector import spool_file
-from collector.spool import Parcel, Spool
-from collector.spool_disk import RESERVE_BYTES
-from collector.spool_file import SpoolFile
+from collector.spool import file as spool_file
+from collector.spool.disk import RESERVE_BYTES
+from collector.spool.file import SpoolFile
+from collector.spool.queue import Parcel, Spool
 from tests.collector.spooling import BLOCK, disk_that_takes, drain, files, parcels
 
 BATCH = b"a batch of counts"
@@ -251,7 +251,7 @@ def test_the_reserve_is_taken_anew_when_there_is_room(small_disk: Path) -> None:
 PUT_FOR_EVER = """
 import itertools, sys
 from pathlib import Path
-from collector.spool import Parcel, Spool
+from collector.spool.queue import Parcel, Spool
 
 with Spool(Path(sys.argv[1]), max_bytes=int(sys.argv[2])) as spool:
     for number in itertools.count():

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.spool import Spool
-from collector.spool_cut import CutFile
+from collector.spool.checkpoint import CutFile
+from collector.spool.queue import Spool
 from tests.collector.spooling import BLOCK, disk_that_takes, drain, files, parcels
 from tests.product import TOP
 
@@ -191,7 +191,7 @@ def test_a_commit_that_fails_leaves_what_is_stored(tmp_path: Path) -> None:
 PUT_AND_BE_KILLED = """
 import os, signal, sys
 from pathlib import Path
-from collector.spool import Spool
+from collector.spool.queue import Spool
 from tests.collector.spooling import parcels
 
 directory, left, is_armed = Path(sys.argv[1]), int(sys.argv[2]), False

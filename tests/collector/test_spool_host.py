@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.content import Content
-from collector.outbox import Outbox
-from collector.spool import Spool
-from collector.spool_host import part_by_host
+from collector.batches.outbox import Outbox
+from collector.batches.parts import Content
+from collector.spool.host import part_by_host
+from collector.spool.queue import Spool
 from faultmodel import wire
 from tests.batches import ledger_entry, make_batch, make_host, make_vm
 from tests.collector.spooling import BLOCK, drain

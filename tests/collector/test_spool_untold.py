@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.spool import Parcel, Spool
+from collector.spool.queue import Parcel, Spool
 from tests.collector.spooling import BLOCK, drain, files, parcels
 
 

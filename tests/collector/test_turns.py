@@ -5,7 +5,7 @@ import sys
 
 from tests.product import TOP
 
-ASK = "from collector.turns import ask_for_long_turns; print(ask_for_long_turns())"
+ASK = "from collector.counting.turns import ask_for_long_turns; print(ask_for_long_turns())"
 
 
 def test_it_takes_no_capability() -> None:

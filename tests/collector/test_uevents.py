@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from collector import clock
-from collector.identity.process import host_proc, read_process
-from collector.identity.uevents import EventKind, KvmEvent, KvmEvents, parse_uevent
-from collector.vms import KernelVm, VmTable
+from collector.counting import clock
+from collector.vms.identity.process import host_proc, read_process
+from collector.vms.identity.uevents import EventKind, KvmEvent, KvmEvents, parse_uevent
+from collector.vms.table import KernelVm, VmTable
 
 KVM_CREATE_VM = 0xAE01
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.vm_file import VmFile
-from collector.vms import KernelVm
+from collector.vms.file import VmFile
+from collector.vms.table import KernelVm
 
 VM = KernelVm(kvm=2**64 - 4096, instance=77, pid=4242, start_boottime_ns=5, comm="qemu", stats_name="4242-9")
 

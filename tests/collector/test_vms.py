@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.identity.uevents import EventKind, KvmEvent
-from collector.vms import KernelVm, VmTable, vm_id
+from collector.vms.identity.uevents import EventKind, KvmEvent
+from collector.vms.table import KernelVm, VmTable, vm_id
 
 BOOT = "9c5d5f0e-4b50-4a46-8f0c-4d7d2c3e3b7a"
 PID = 5_000_001

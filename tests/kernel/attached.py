@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from collector.counting.reader import Reader
+from collector.counting.reading import Reading
 from collector.probe.handles import load
 from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.layout import VmKey
@@ -13,8 +15,6 @@ from collector.probe.plan import make_plan
 from collector.probe.probes import Probes
 from collector.probe.sides import Sides
 from collector.probe.source import Limits, make_source
-from collector.reader import Reader
-from collector.reading import Reading
 
 
 @contextmanager

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from collector import decoder
+from collector.counting import decoder
+from collector.counting.reader import Reader
+from collector.counting.reading import Account, Reading
 from collector.probe.layout import FaultRecord, RecordLevel, VmKey
 from collector.probe.probes import Probes
 from collector.probe.source import Limits
-from collector.reader import Reader
-from collector.reading import Account, Reading
 from demo.exact import ExactGuest, Order
 from faultmodel import arch
 from tests.kernel.attached import attached, own_vms, read

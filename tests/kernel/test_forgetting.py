@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from collector.content import Content
-from collector.identity.process import host_proc
-from collector.identity.uevents import KvmEvents
+from collector.batches.parts import Content
+from collector.counting.reader import Reader
+from collector.counting.rounds import Rounds
 from collector.probe.layout import VM_KEY, VmKey
-from collector.reader import Reader
-from collector.rounds import Rounds
-from collector.vms import VmTable
+from collector.vms.identity.process import host_proc
+from collector.vms.identity.uevents import KvmEvents
+from collector.vms.table import VmTable
 from demo.exact import ExactGuest, Order
 from faultmodel import arch
 from tests.kernel.attached import attached

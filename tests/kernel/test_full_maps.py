@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from collector.counting.reader import Reader
 from collector.probe.source import Limits
-from collector.reader import Reader
 from demo.exact import ExactGuest, Order
 from tests.kernel.attached import attached, exits, faults, own_vms, read
 

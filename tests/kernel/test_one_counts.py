@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.pinned_sets import find_sets, set_of
-from collector.pins import Pins
+from collector.counting.pinned_sets import find_sets, set_of
+from collector.counting.pins import Pins
 from collector.probe.probes import Probes
 from tests.kernel.attached import attached
 from tests.kernel.guests import run_guest, start_guest, told_by

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.pins import Pins
+from collector.counting.pins import Pins
+from collector.counting.reader import Reader
 from collector.probe.probes import Probes
 from collector.probe.source import layout_digest
-from collector.reader import Reader
 from demo.exact import ExactGuest, Order
 from tests.kernel.attached import attached, faults, own_vms, read
 from tests.product import TOP

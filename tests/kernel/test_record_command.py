@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from collector.record_requests import Requests
+from collector.sampling.requests import Requests
 from collector.settings import requests_file
 from demo.exact import ExactGuest, Order
 from tests.kernel.guests import start_guest, told_by

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from collector.counting.reader import Reader
 from collector.probe.layout import RecordLevel
 from collector.probe.pinned import open_pinned
 from collector.probe.probes import Probes
 from collector.probe.source import Limits, layout_digest
-from collector.reader import Reader
 from demo.exact import Order
 from faultmodel.record import Access
 from tests.kernel.attached import pinned, read

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from collector.counting.reader import Reader
+from collector.counting.reading import Reading
 from collector.probe.layout import VmKey
 from collector.probe.sides import Sides
-from collector.reader import Reader
-from collector.reading import Reading
 from demo import memory
 from demo.guest import Guest
 from demo.layout import Layout

@@ -10,7 +10,7 @@ from resource import RLIMIT_NOFILE, prlimit
 
 import pytest
 
-from collector.probe import bpf
+from collector.probe import syscall
 from collector.probe.layout import ABOUT
 from tests.kernel.guests import run_guest, start_guest, told_by
 from tests.product import SEEN_S, TOP, Product, wait_for
@@ -49,12 +49,12 @@ def _replaced(product: Product) -> list[str] | None:
 
 
 def _change_about(folder: Path, change: Callable[[list[bytes]], None]) -> None:
-    about = bpf.open_map(bpf.open_pinned(folder / "map-about"))
-    value = bpf.lookup(about, _FIRST)
+    about = syscall.open_map(syscall.open_pinned(folder / "map-about"))
+    value = syscall.lookup(about, _FIRST)
     assert value is not None
     fields = list(ABOUT.unpack(value))
     change(fields)
-    bpf.update(about, _FIRST, ABOUT.pack(*fields))
+    syscall.update(about, _FIRST, ABOUT.pack(*fields))
 
 
 def _is_waiting(product: Product) -> bool | None:
@@ -118,7 +118,9 @@ def test_a_switch_of_versions_opens_no_gap(own_product: Product) -> None:
 def test_a_set_that_was_stopped_is_read_a_last_time_as_not_covered(own_product: Product, turn: int) -> None:
     folder = _left(own_product)
     before = run_guest(write=101)
-    bpf.update(bpf.open_map(bpf.open_pinned(folder / "map-turn")), _FIRST, turn.to_bytes(4, sys.byteorder))
+    syscall.update(
+        syscall.open_map(syscall.open_pinned(folder / "map-turn")), _FIRST, turn.to_bytes(4, sys.byteorder)
+    )
     unseen = run_guest(write=503)
     own_product.start_collector()
     seen = run_guest(write=211)
@@ -172,9 +174,9 @@ def test_what_cannot_be_opened_now_is_opened_once_it_can_be(own_product: Product
 
 def test_a_set_that_does_not_say_what_it_is_is_replaced_and_it_is_said(own_product: Product) -> None:
     folder = _left(own_product)
-    other = bpf.open_pinned(folder / "map-used")
+    other = syscall.open_pinned(folder / "map-used")
     (folder / "map-about").unlink()
-    bpf.pin(other, folder / "map-about")
+    syscall.pin(other, folder / "map-about")
     own_product.start_collector()
     assert not folder.exists()
     (replaced,) = _replaced(own_product) or []

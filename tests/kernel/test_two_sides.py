@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from collector.probe import bpf
+from collector.counting.reader import Reader
+from collector.counting.reading import Reading
+from collector.probe import syscall
 from collector.probe.handles import PERF, Handles, load
 from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.layout import FORMATS, LOOKS, RecordLevel
@@ -21,8 +23,6 @@ from collector.probe.plan import make_plan
 from collector.probe.probes import Probes
 from collector.probe.sides import Sides
 from collector.probe.source import layout_digest, make_source
-from collector.reader import Reader
-from collector.reading import Reading
 from demo.exact import ExactGuest, Order
 from faultmodel.record import COUNTERS
 from tests.kernel.attached import own_vms, pinned
@@ -161,11 +161,11 @@ def test_a_kernel_with_types_needs_no_slower_way_for_both_sides(headers_cache: P
     kinds = []
     for sides in (Sides.RAW, Sides.BOTH):
         loaded = load(plan, source, headers, sides=sides)
-        kinds.append({name: bpf.program_kind(fd) for name, fd in loaded.programs.items()})
+        kinds.append({name: syscall.program_kind(fd) for name, fd in loaded.programs.items()})
         loaded.close()
     by_one, by_both = kinds
     assert {name: kind for name, kind in by_both.items() if name in RAW} == by_one
-    assert {kind for name, kind in by_both.items() if name not in RAW} == {bpf.PROG_TRACEPOINT}
+    assert {kind for name, kind in by_both.items() if name not in RAW} == {syscall.PROG_TRACEPOINT}
 
 
 LOAD_BOTH = """

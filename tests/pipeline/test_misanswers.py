@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.shipper import Shipper
-from collector.shipper_http import Uplink
-from collector.spool import Spool
-from collector.spool_aside import ask_for
+from collector.ship.shipper import Shipper
+from collector.ship.uplink import Uplink
+from collector.spool.aside import ask_for
+from collector.spool.queue import Spool
 from faultmodel import wire
 from tests.batches import fault_count, make_batch, make_host, make_vm
 from tests.pipeline.front import standing_before

@@ -4,7 +4,7 @@ import errno
 import subprocess
 from pathlib import Path
 
-from collector.spool_disk import RESERVE_BYTES
+from collector.spool.disk import RESERVE_BYTES
 
 _BYTES = 4 * RESERVE_BYTES
 _PIECE = bytes(4096)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from collector.commands import import_trace as command
 from collector.errors import CollectorError
-from collector.shipper_http import Uplink
-from collector.trace import command
+from collector.ship.uplink import Uplink
 from collector.trace.errors import TraceError
 from collector.trace.hosts import names
 from faultmodel import wire

@@ -1,0 +1,92 @@
+"""Numbers batches and puts them into the spool, a reading at a time."""
+
+import uuid
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from collector.batches.drop_notices import is_of, last_words, retold
+from collector.batches.host import DETAIL_CHARACTERS
+from collector.batches.parts import Content, cut_to_size
+from collector.spool.aside import Reason
+from collector.spool.queue import Parcel, Spool
+from faultmodel import wire
+from faultmodel.record import Host, Loss
+
+
+class Outbox:
+    """The batches of one stream: one start of one collector."""
+
+    def __init__(self, spool: Spool, arch: str) -> None:
+        self._spool = spool
+        self._arch = arch
+        self._stream = uuid.uuid4().hex
+        self._sequence = 0
+
+    def send(
+        self,
+        host: Host,
+        content: Content,
+        *,
+        counting: str = "",
+        cut: bytes = b"",
+        commit: Callable[[int], None] = lambda _number: None,
+    ) -> None:
+        """Put a reading into the spool, as one batch or, where it is large, several.
+
+        Before it go the last words of batches that were dropped.
+
+        :param counting: what counted, 32 hexadecimal digits; where nothing did, the stream stands for it
+        :param cut: see ``Spool.put_group``, as ``commit``
+        """
+        parts = list(cut_to_size(content))
+        dropped = self._spool.dropped_batches
+        untold = {number: words for number, words in self._spool.untold.items() if is_of(words, host.name)}
+        host = _with_note(host, self._spool.aside)
+        if dropped:
+            parts[-1].lost = (*parts[-1].lost, Loss("spool_batches", dropped))
+        counting = counting or self._stream
+        seen = {entry.vm for entry in content.ledger}
+        parcels = [
+            # A VM that is known from this alone does not run, where that was in an earlier boot.
+            self._parcel(msgspec.structs.replace(host, boot_id=part.boot_id), part.content, part.counting, 0)
+            for part in retold(untold.values(), counting, seen)
+        ]
+        parcels += [self._parcel(host, part, counting, place) for place, part in enumerate(parts)]
+        self._spool.put_group(parcels, reporting=dropped, telling=untold, cut=cut, commit=commit)
+
+    def _parcel(self, host: Host, content: Content, counting: str, part: int) -> Parcel:
+        return Parcel(self._encode(host, content, counting, part), last_words(host, counting, content))
+
+    def _encode(self, host: Host, content: Content, counting: str, part: int) -> bytes:
+        batch = wire.Batch(
+            host=host,
+            stream=self._stream,
+            sequence=self._sequence,
+            arch=self._arch,
+            counting=counting,
+            part=part,
+            covered=tuple(content.covered),
+            vms=tuple(content.vms),
+            fault_counts=tuple(content.fault_counts),
+            faults=tuple(content.faults),
+            exit_counts=tuple(content.exit_counts),
+            exits=tuple(content.exits),
+            ledger=tuple(content.ledger),
+            lost=tuple(content.lost),
+            events=tuple(content.events),
+            costs=tuple(content.costs),
+        )
+        self._sequence += 1
+        return wire.encode(batch)
+
+
+def _with_note(host: Host, aside: Mapping[int, Reason]) -> Host:
+    """Let the host's description tell of batches that were put aside."""
+    if not aside:
+        return host
+    *_, newest = aside.values()
+    are = "batch is" if len(aside) == 1 else "batches are"
+    note = f"{len(aside)} {are} put aside ({newest.detail}); see kvmfaults-collector spool list"
+    detail = f"{host.detail}; {note}" if host.detail else note
+    return msgspec.structs.replace(host, detail=detail[:DETAIL_CHARACTERS])

@@ -1,0 +1,117 @@
+"""One round of collecting: read, name the VMs, decode; remember which VMs have ended."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from collector.batches.parts import Content
+from collector.counting import decoder
+from collector.counting.reader import Reader
+from collector.counting.reading import Reading
+from collector.probe.layout import VmKey, VmRecord
+from collector.probe.snapshot import Cut
+from collector.vms.identity.uevents import KvmEvents
+from collector.vms.table import KernelVm, VmTable
+from faultmodel.arch.base import Architecture
+from faultmodel.record import Span, Vm
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What a round found, and where the next one goes on. ``vms`` are those that the probes know."""
+
+    content: Content
+    cut: Cut
+    vms: Mapping[VmKey, Vm]
+
+
+class Rounds:
+    """Takes rounds of one counting."""
+
+    def __init__(self, reader: Reader, table: VmTable, events: KvmEvents, architecture: Architecture) -> None:
+        self._reader = reader
+        self._table = table
+        self._events = events
+        self._architecture = architecture
+        self._ended: frozenset[VmKey] = frozenset()
+        self._done: frozenset[VmKey] = frozenset()
+        self._named: dict[VmKey, Vm] = {}
+
+    @property
+    def counting(self) -> str:
+        """The id of what is read."""
+        return self._reader.counting
+
+    def take(self, *, is_last: bool = False) -> Round:
+        """Take a round.
+
+        :param is_last: see ``Reader.read``
+        :raises ProbeError: the maps cannot be read
+        """
+        reading = self._reader.read(is_last=is_last)
+        # Only now: KVM announces a VM before it can count anything, and its end after its last count.
+        for event in self._events.read():
+            self._table.apply(event, reading.to_ns)
+        vms = self._name(reading)
+        ended = self._table.ended(reading.to_ns)
+        described = {vm.id: vm for vm in self._counted(reading, vms)} | {vm.id: vm for vm in ended}
+        ids = {key: vm.id for key, vm in vms.items()}
+        content = Content(
+            vms=tuple(described.values()),
+            fault_counts=decoder.fault_counts(reading, self._architecture, ids),
+            faults=decoder.faults(reading, self._architecture, ids),
+            exit_counts=decoder.exit_counts(reading, ids),
+            exits=decoder.exits(reading, self._architecture, ids),
+            ledger=decoder.ledger(reading, ids),
+            lost=decoder.losses(reading),
+            covered=(Span(reading.from_ns, reading.to_ns),),
+        )
+        gone = {vm.id for vm in ended}
+        self._done = self._ended
+        self._ended = frozenset(key for key, identity in ids.items() if identity in gone)
+        return Round(content, reading.cut, vms)
+
+    def forget_ended(self) -> None:
+        """Make room: of the VMs that had ended before the last round, that round had the last counts.
+
+        Call this when the round is stored.
+
+        :raises ProbeError: the kernel refuses
+        """
+        self._reader.forget(self._done)
+        self._done = frozenset()
+
+    def _name(self, reading: Reading) -> Mapping[VmKey, Vm]:
+        """Return every VM's description; those that cannot change are not asked for again."""
+
+        def first(item: tuple[VmKey, VmRecord]) -> int:
+            return item[1].first_monotonic_ns
+
+        known = {key: vm for key, vm in self._named.items() if key in reading.vms}
+        unsettled = [item for item in reading.vms.items() if not self._is_settled(item[0], reading.to_ns)]
+        for key, record in sorted(unsettled, key=first):
+            known[key] = self._table.see(_kernel_vm(key, record), reading.to_ns)
+        self._named = known
+        return known
+
+    def _is_settled(self, key: VmKey, now_ns: int) -> bool:
+        vm = self._named.get(key)
+        return vm is not None and self._table.is_settled(vm.id, now_ns)
+
+    @staticmethod
+    def _counted(reading: Reading, vms: Mapping[VmKey, Vm]) -> list[Vm]:
+        keys = {VmKey(key.kvm, key.instance) for key in reading.fault_counts}
+        keys |= {VmKey(key.kvm, key.instance) for key in reading.exit_counts}
+        keys |= {VmKey(record.kvm, record.instance) for record in reading.exits}
+        keys |= set(reading.accounts)
+        return [vms[key] for key in keys]
+
+
+def _kernel_vm(key: VmKey, record: VmRecord) -> KernelVm:
+    return KernelVm(
+        kvm=key.kvm,
+        instance=key.instance,
+        pid=record.tgid,
+        start_boottime_ns=record.start_boottime_ns,
+        comm=record.comm,
+        stats_name=record.stats_name,
+    )

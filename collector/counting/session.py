@@ -1,0 +1,122 @@
+"""One counting as it is read, round after round, until it ends or the collector does."""
+
+import select
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+
+from collector.batches.outbox import Outbox
+from collector.counting.cost import CostMeter
+from collector.counting.reader import Reader
+from collector.counting.rounds import Rounds
+from collector.probe.probes import Probes
+from collector.sampling.policy import Recording
+from collector.stop import Stop
+from collector.vms.file import VmFile
+from collector.vms.overlooked_ends import overlooked_ends
+from collector.vms.table import VmTable
+from faultmodel.record import Host, HostEvent
+
+
+class Session:
+    """Reads one counting and sends what it finds. For one thread."""
+
+    def __init__(
+        self,
+        probes: Probes,
+        reader: Reader,
+        rounds: Rounds,
+        recording: Recording,
+        outbox: Outbox,
+        meter: CostMeter,
+    ) -> None:
+        self._probes = probes
+        self._reader = reader
+        self._rounds = rounds
+        self._recording = recording
+        self._outbox = outbox
+        self._meter = meter
+        self._notes: list[HostEvent] = []
+
+    def note(self, kind: str, detail: str = "") -> None:
+        """Let the next round's batch tell of this."""
+        self._notes.append(HostEvent(time_ns=time.time_ns(), kind=kind, detail=detail))
+
+    def read_on(
+        self,
+        host: Host,
+        table: VmTable,
+        memory: VmFile,
+        *,
+        interval_s: float,
+        stop: Stop,
+        is_over: Callable[[], bool],
+    ) -> None:
+        """Take a round at every interval, until told to stop or the counting is over.
+
+        :param is_over: asked after each round
+        :raises ProbeError: the probes cannot be read
+        """
+        with select.epoll() as epoll:
+            stop.watch(epoll)
+            # Edge-triggered: a ring that holds something is no reason to wake, one that fills up is.
+            epoll.register(self._probes.wakeup_fd, select.EPOLLIN | select.EPOLLET)
+            while not stop.is_set():
+                self._wait(epoll, stop, interval_s)
+                if stop.is_set():
+                    return
+                self.take_round(host, table, memory)
+                if is_over():
+                    return
+
+    def take_round(
+        self,
+        host: Host,
+        table: VmTable,
+        memory: VmFile,
+        *,
+        is_covered: bool = True,
+        is_last: bool = False,
+        is_anew: bool = False,
+    ) -> None:
+        """Read, send, and note up to where.
+
+        :param is_covered: whether all of the time since the last round was counted
+        :param is_last: see ``Reader.read``
+        :param is_anew: tell it as a counting that began at the last round: what was before, another host has
+        :raises ProbeError: the probes cannot be read
+        """
+        found = self._rounds.take(is_last=is_last)
+        span = found.content.covered[0]
+        covered = (span,) if is_covered else ()
+        cost = self._meter.read(span.from_ns, span.to_ns)
+        overlooked = overlooked_ends(table.take_overlooked(), span.to_ns)
+        adjusted = self._recording.adjust(found.vms, found.content, cost, span.to_ns)
+        events = (*self._notes, *overlooked, *adjusted)
+        self._notes.clear()
+        ledger, counting = found.content.ledger, found.cut.counting
+        if is_anew:
+            ledger = [msgspec.structs.replace(entry, seen_total=entry.seen) for entry in ledger]
+            counting = ""
+        self._outbox.send(
+            host,
+            replace(found.content, ledger=ledger, covered=covered, events=events, costs=(cost,)),
+            counting=counting,
+            cut=msgspec.msgpack.encode(found.cut),
+            commit=lambda number: self._probes.keep_cut(replace(found.cut, batch=number)),
+        )
+        self._rounds.forget_ended()
+        memory.keep(table.living())
+
+    def close(self) -> None:
+        """Stop measuring."""
+        self._meter.close()
+
+    def _wait(self, epoll: select.epoll, stop: Stop, interval_s: float) -> None:
+        """Wait for the next multiple of the interval in UTC: readings end with the second they count for."""
+        due_s = time.monotonic() + interval_s - time.time() % interval_s
+        while not stop.is_set() and (left_s := due_s - time.monotonic()) > 0:
+            if any(fd == self._probes.wakeup_fd for fd, _ in epoll.poll(left_s)):
+                self._reader.empty_ring()

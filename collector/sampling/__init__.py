@@ -1,0 +1,1 @@
+"""Which guest faults are recorded one by one."""

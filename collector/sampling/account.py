@@ -1,0 +1,81 @@
+"""What was recorded of the VMs that a request means, from its first whole reading on."""
+
+from collections.abc import Iterable
+
+from collector.batches.parts import Content
+from collector.probe.layout import RecordLevel
+from collector.sampling.requests import Answer, Granted, Request
+from faultmodel.record import Vm
+
+_MOST_TOLD = 100
+"""VMs in an answer. The sums are of all."""
+_OF_ANY_VM = ("missed_runs", "unattributed")
+"""Losses that nobody can tell whose they are."""
+
+
+class RecordAccount:
+    """Adds up one request's readings, from the first that lies wholly after the order. For one thread."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.over_ns: int | None = None
+        """When the request was found to have ended."""
+        self._vms: dict[str, Granted] = {}
+        self._since_ns = self._to_ns = 0
+        self._level_ns = [0] * len(RecordLevel)
+        self._seen = self._recorded = self._dropped = self._missed = 0
+
+    def add(self, vms: Iterable[Vm], content: Content, span_ns: tuple[int, int], level: RecordLevel) -> None:
+        """Take in a reading.
+
+        The first one only begins the time: some of its faults are of before the order. A VM that comes later
+        was asked for all the time, and all its faults count.
+
+        :param vms: those that are meant now
+        :param level: what was recorded of them in this span, UTC
+        """
+        self.meet(vms)
+        from_ns, to_ns = span_ns
+        self._to_ns = to_ns
+        if not self._since_ns:
+            self._since_ns = to_ns
+            return
+        self._level_ns[level] += to_ns - from_ns
+        self._missed += sum(loss.count for loss in content.lost if loss.kind in _OF_ANY_VM)
+        for entry in content.ledger:
+            if entry.vm in self._vms:
+                self._seen += entry.seen
+                self._recorded += entry.recorded
+                self._dropped += entry.dropped
+
+    def meet(self, vms: Iterable[Vm]) -> None:
+        """Let these be among those that are meant, if they are not yet."""
+        for vm in vms:
+            self._vms.setdefault(vm.id, Granted(vm.id, vm.name, vm.pid))
+
+    def answer(self, level: RecordLevel, reason: str) -> Answer:
+        """Say what was recorded so far.
+
+        :param level: what is recorded from now on
+        :param reason: why it is or was less than asked for
+        """
+        granted = sorted(self._vms.values(), key=lambda vm: vm.id)
+        return Answer(
+            self.request,
+            granted=tuple(granted[:_MOST_TOLD]),
+            level=level,
+            since_ns=self._since_ns,
+            to_ns=self._to_ns,
+            level_ns=tuple(self._level_ns),
+            seen=self._seen,
+            recorded=self._recorded,
+            dropped=self._dropped,
+            missed=self._missed,
+            reason=reason,
+            is_over=self.over_ns is not None,
+        )
+
+
+def meant(request: Request, vms: Iterable[Vm]) -> list[Vm]:
+    """Return the VMs that a request means."""
+    return [vm for vm in vms if request.means(vm)]

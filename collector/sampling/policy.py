@@ -1,0 +1,150 @@
+"""Which guest faults are recorded: what is wanted, less what the governor holds back."""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from collector.batches.parts import Content
+from collector.probe.layout import RecordLevel, VmKey
+from collector.sampling.account import RecordAccount, meant
+from collector.sampling.governor import Governor
+from collector.sampling.requests import Answer, Request, Requests
+from faultmodel.record import Cost, HostEvent, Vm
+
+NS_PER_S = 1_000_000_000
+_ONE_IN = {RecordLevel.NONE: 0, RecordLevel.SAMPLE: None, RecordLevel.ALL: 1}
+_ANSWERED_NS = 30 * NS_PER_S
+"""How long the last answer to a request can be read."""
+_MOST_COMPARED = 1000
+_MOST_NEAR = 5
+
+
+class Probes(Protocol):
+    """What is needed of ``collector.probe.probes.Probes``."""
+
+    def record(self, level: RecordLevel, spacing_ns: int, of_vms: Mapping[VmKey, RecordLevel]) -> None:
+        """Say which guest faults are to be recorded."""
+
+
+class Recording:
+    """Tells the programs what to record, anew whenever that changes. For one thread."""
+
+    def __init__(
+        self, probes: Probes, wanted: RecordLevel, per_second: int, governor: Governor, requests: Requests
+    ) -> None:
+        self._probes = probes
+        self._wanted = wanted
+        self._per_second = per_second
+        self._governor = governor
+        self._requests = requests
+        self._applied: tuple[RecordLevel, Mapping[VmKey, RecordLevel]] | None = None
+        self._named: dict[VmKey, str] = {}
+        self._near: dict[Request, tuple[str, ...]] = {}
+        self._accounts: dict[Request, RecordAccount] = {}
+        self._level = RecordLevel.NONE
+        """What was recorded in the last span of those that were asked for."""
+        self._reason = ""
+
+    def adjust(
+        self, vms: Mapping[VmKey, Vm], content: Content, cost: Cost, now_ns: int
+    ) -> tuple[HostEvent, ...]:
+        """Let the governor judge the last reading and apply what holds now; return what changed.
+
+        :param vms: the VMs that the probes know
+        :param content: what the reading found; ``cost`` has its span
+        :raises ProbeError: the kernel refuses
+        """
+        active = self._requests.active(now_ns)
+        self._account(active, vms, content, cost)
+        events = self._apply(active, vms, cost, now_ns)
+        # Only now: what is answered is so.
+        self._requests.answer(self._answers(active, vms))
+        return events
+
+    def _account(
+        self, active: Sequence[Request], vms: Mapping[VmKey, Vm], content: Content, cost: Cost
+    ) -> None:
+        """Add the reading to what was asked for before it, and let go of what ended long ago."""
+        for request, account in list(self._accounts.items()):
+            if account.over_ns is None:
+                account.add(meant(request, vms.values()), content, (cost.from_ns, cost.to_ns), self._level)
+                if request not in active:
+                    account.over_ns = cost.to_ns
+            elif cost.to_ns - account.over_ns > _ANSWERED_NS:
+                del self._accounts[request]
+
+    def _apply(
+        self, active: Sequence[Request], vms: Mapping[VmKey, Vm], cost: Cost, now_ns: int
+    ) -> tuple[HostEvent, ...]:
+        asked = {key: vm.name or vm.id for key, vm in vms.items() if any(item.means(vm) for item in active)}
+        wanted = RecordLevel.ALL if asked else self._wanted
+        step = self._governor.judge(cost.cpu_ns, cost.to_ns - cost.from_ns, wanted)
+        most = self._governor.most
+        if step:
+            self._reason = step.reason
+        levels = (min(self._wanted, most), dict.fromkeys(asked, min(RecordLevel.ALL, most)))
+        if levels == self._applied:
+            return ()
+        self._probes.record(levels[0], NS_PER_S // self._per_second, levels[1])
+        events = self._events(levels, asked, step.reason if step else "", now_ns)
+        self._applied, self._named = levels, asked
+        return events
+
+    def _answers(self, active: Sequence[Request], vms: Mapping[VmKey, Vm]) -> tuple[Answer, ...]:
+        self._level = self._governor.most
+        self._near = {request: near for request, near in self._near.items() if request in active}
+        for request in active:
+            if request not in self._accounts and (found := meant(request, vms.values())):
+                self._accounts[request] = RecordAccount(request)
+                self._accounts[request].meet(found)
+        told = tuple(account.answer(self._level, self._reason) for account in self._accounts.values())
+        unknown = [request for request in active if request not in self._accounts]
+        return told + tuple(Answer(request, near=self._names_near(request, vms)) for request in unknown)
+
+    def _names_near(self, request: Request, vms: Mapping[VmKey, Vm]) -> tuple[str, ...]:
+        # Once for each request: to compare names takes long where there are many.
+        if request not in self._near:
+            self._near[request] = names_near(request.vm, [vm.name for vm in vms.values() if not vm.ended_ns])
+        return self._near[request]
+
+    def _events(
+        self,
+        levels: tuple[RecordLevel, Mapping[VmKey, RecordLevel]],
+        asked: Mapping[VmKey, str],
+        reason: str,
+        now_ns: int,
+    ) -> tuple[HostEvent, ...]:
+        level, of_vms = levels
+        before = self._applied[1] if self._applied else {}
+        texts = []
+        if self._applied is None or level != self._applied[0]:
+            texts.append(("records", level, f"records: {self._text(level)}"))
+        texts += [
+            ("vm_records", of, f"records of {asked[vm]}: {self._text(of)}")
+            for vm, of in of_vms.items()
+            if before.get(vm) != of
+        ]
+        texts += [
+            ("vm_records", level, f"records of {self._named[vm]}: as of the others")
+            for vm in before
+            if vm not in of_vms
+        ]
+        suffix = f" ({reason})" if reason else ""
+        return tuple(
+            HostEvent(time_ns=now_ns, kind=kind, detail=text + suffix, one_in=_ONE_IN[of])
+            for kind, of, text in texts
+        )
+
+    def _text(self, level: RecordLevel) -> str:
+        if level is RecordLevel.SAMPLE:
+            return f"a sample, at most {self._per_second} a second and VM"
+        return "every fault" if level is RecordLevel.ALL else "none"
+
+
+def names_near(name: str, names: Iterable[str]) -> tuple[str, ...]:
+    """Return a few names that are like a name: those that hold it first, then those spelt like it."""
+    wanted = name.lower()
+    known = sorted({other for other in names if other})
+    holding = [other for other in known if wanted in other.lower()]
+    alike = difflib.get_close_matches(name, known[:_MOST_COMPARED], _MOST_NEAR, cutoff=0.6)
+    return tuple(dict.fromkeys([*holding, *alike]))[:_MOST_NEAR]

@@ -1,0 +1,1 @@
+"""The bounded queue on disk between counting and shipping."""

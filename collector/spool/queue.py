@@ -1,0 +1,432 @@
+"""The bounded on-disk queue between counting and shipping.
+
+A batch that ``put`` has stored survives the process and the machine; it leaves when the server has it.
+What a process that is killed had not stored yet is counted again by the next, where counting outlives it
+(``resume``); elsewhere it is lost. So is what was held in memory because the disk would not take it, which
+begins when the reserve (``spool_disk``) is used up. Nobody counts those; the server sees the span without
+coverage, and from the kernel's own totals what it lacks. Everything else that cannot be kept is counted in
+``dropped_batches``, across restarts.
+"""
+
+import errno
+import logging
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from collector.errors import SpoolError
+from collector.spool import file as spool_file
+from collector.spool.aside import Aside, Reason
+from collector.spool.checkpoint import CutFile
+from collector.spool.disk import SpoolDisk
+from collector.spool.drops import Ledger
+from collector.spool.entry import Entry, blocks
+from collector.spool.file import SpoolFile, SpoolName
+from collector.spool.lock import lock
+from collector.spool.pending_notices import Untold
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_BYTES = 256 * 1024 * 1024
+_MEMORY_BYTES = 16 * 1024 * 1024
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """A batch in the spool, under the number by which it is removed."""
+
+    number: int
+    batch: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A batch, and its last words: what a later one is to tell should this be dropped."""
+
+    batch: bytes
+    last_words: bytes = b""
+
+
+class Spool:
+    """A queue of encoded batches in a directory of its own, oldest first. Safe for threads.
+
+    One thread puts; one takes ``oldest``, sends it, and says ``remove``. Batches of earlier processes come
+    first. One that the server does not take while it takes newer ones is ``put_aside``, and keeps its room.
+    """
+
+    def __init__(self, directory: Path, *, max_bytes: int = DEFAULT_BYTES) -> None:
+        """Open the directory, making it if need be, and finish what an earlier process left undone.
+
+        :param max_bytes: room on disk for batches, also those put aside, each taken in whole blocks of 4 KiB;
+            the reserve, the newest reading's cut and what is to be told of dropped batches are beside it
+        :raises SpoolLockedError: another process uses it
+        :raises SpoolError: it cannot be used
+        """
+        self._directory = directory
+        self._max_bytes = max_bytes
+        self._changed = threading.Condition()
+        self._woken = False
+        self._sending: int | None = None
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            directory.chmod(0o700)
+            self._lock: int | None = lock(directory / "lock")
+        except OSError as exc:
+            raise _unusable(directory, exc) from exc
+        try:
+            self._ledger = Ledger(directory / "ledger")
+            self._untold = Untold(directory)
+            self._aside = Aside(directory)
+            self._entries = self._recover()
+            self._disk = SpoolDisk(directory)
+            self._cut = CutFile(directory / "cut")
+        except OSError as exc:
+            self._unlock()
+            raise _unusable(directory, exc) from exc
+        both = (*self._entries.values(), *self._aside.entries.values())
+        self._bytes = sum(entry.size for entry in both)
+        known = (*self._entries, *self._aside.entries, self._ledger.last_dropped)
+        self._next = max(known) + 1
+
+    @property
+    def directory(self) -> Path:
+        """Where it lies."""
+        return self._directory
+
+    @property
+    def dropped_batches(self) -> int:
+        """How many batches were dropped and not yet reported to the server."""
+        with self._changed:
+            return self._ledger.unreported
+
+    @property
+    def untold(self) -> Mapping[int, bytes]:
+        """Last words of dropped batches that were not yet told, by number."""
+        with self._changed:
+            return self._untold.words
+
+    @property
+    def backlog_batches(self) -> int:
+        """How many batches wait."""
+        with self._changed:
+            return len(self._entries)
+
+    @property
+    def aside(self) -> Mapping[int, Reason]:
+        """Why batches were put aside, by number, oldest first."""
+        with self._changed:
+            return {number: self._aside.reasons[number] for number in self._aside.entries}
+
+    @property
+    def backlog_bytes(self) -> int:
+        """How much room they and those put aside take."""
+        with self._changed:
+            return self._bytes
+
+    @property
+    def last_number(self) -> int:
+        """Number of the newest batch ever put."""
+        with self._changed:
+            return self._next - 1
+
+    def resume(self, committed: int) -> tuple[int, bytes] | None:
+        """Finish what a process left undone that was killed between storing a group and noting its cut.
+
+        Call this before anything else where counting outlived that process.
+
+        :param committed: number of the newest batch whose cut was noted
+        :return: the number and the cut of a newer group that is whole, None where there is none. Of one that
+            is not whole, or whose cut the disk did not take, what there is is deleted: it will be counted
+            again. Batches without a cut stay.
+        """
+        with self._changed:
+            self._next = max(self._next, committed + 1)
+            cut = self._cut.read()
+            newer = [number for number in self._entries if number > committed]
+            if cut is not None and cut[0] in newer and self._group_end(cut[0]) == cut[0]:
+                return cut
+            for number in newer:
+                # One that is damaged does not tell; it is counted as dropped when its turn comes.
+                if self._group_end(number):
+                    self._drop(number, count=0)
+            return None
+
+    def _group_end(self, number: int) -> int:
+        file = self._read(number)
+        return 0 if file is None else file.group_end
+
+    def put(self, batch: bytes, *, reporting: int = 0) -> bool:
+        """Store one batch, as ``put_group`` does."""
+        return self.put_group([Parcel(batch)], reporting=reporting)
+
+    def put_group(
+        self,
+        parcels: Sequence[Parcel],
+        *,
+        reporting: int = 0,
+        telling: Collection[int] = (),
+        cut: bytes = b"",
+        commit: Callable[[int], None] = lambda _number: None,
+    ) -> bool:
+        """Store the batches of one reading durably; False where one was dropped (and counted).
+
+        Never raises for the disk's sake. If there is no room, the oldest batches are dropped, but not one
+        that is being sent. If the disk takes nothing, not even in the room reserved for that, a few MiB are
+        held in memory, so that a full disk does not blind who is connected.
+
+        :param reporting: how many ``dropped_batches`` the last batch tells of; they are not counted any more
+        :param telling: numbers of the ``untold`` that these batches tell
+        :param cut: what is to be noted once all is stored: kept until ``commit`` has returned
+        :param commit: notes the cut, given the number of the last batch; none is sent before
+        """
+        with self._changed:
+            end = self._next + len(parcels) - 1
+            if cut:
+                self._cut.keep(end, cut)
+            group_end = end if cut else 0
+            kept = [self._put(parcel, group_end, 0) for parcel in parcels[:-1]]
+            kept.append(self._put(parcels[-1], group_end, reporting))
+            commit(end)
+            # Where one that tells was dropped, it has left them itself.
+            self._untold.forget(telling)
+            self._changed.notify_all()
+            return all(kept)
+
+    def _put(self, parcel: Parcel, group_end: int, reporting: int) -> bool:
+        number = self._next
+        self._next += 1
+        content = spool_file.encode(SpoolFile(parcel.batch, group_end, parcel.last_words))
+        size = blocks(len(content))
+        self._make_room(size)
+        reports = range(self._ledger.reported, self._ledger.reported + reporting)
+        planned = Entry(self._directory / str(SpoolName(number, reports)), size, reporting)
+        entry = self._store(planned, content) if self._bytes + size <= self._max_bytes else None
+        if entry is None:
+            self._ledger.drop(number, 1)
+            self._untold.keep(number, planned.path, content)
+            logger.warning("batch dropped number=%d bytes=%d", number, len(parcel.batch))
+            return False
+        self._entries[number] = entry
+        self._bytes += size
+        self._ledger.report(reports.stop)
+        return True
+
+    def oldest(self) -> Spooled | None:
+        """Return the oldest batch that waits, to be sent now; None where there is none.
+
+        Files that are damaged are counted as dropped and skipped.
+
+        :raises OSError: this process is out of file descriptors or memory; the batch stays
+        """
+        return self.after(0)
+
+    def after(self, number: int) -> Spooled | None:
+        """Return the oldest that waits of those put after a batch, as ``oldest`` does."""
+        with self._changed:
+            for later in [other for other in self._entries if other > number]:
+                if (found := self._take(later)) is not None:
+                    return found
+            return None
+
+    def again(self, number: int) -> Spooled | None:
+        """Return a batch that waits or is put aside, to be sent now; None where it is gone."""
+        with self._changed:
+            return self._take(number) if self._entry(number) is not None else None
+
+    def remove(self, number: int) -> None:
+        """Delete a batch: the server has it."""
+        with self._changed:
+            if self._entry(number) is not None:
+                self._unlink(number, self._forget(number).path)
+
+    def put_aside(self, number: int, reason: Reason) -> None:
+        """Let newer batches go before this one, which the server does not take; its room stays taken.
+
+        For one that is put aside already, what is known of why is changed.
+        """
+        with self._changed:
+            entry = self._entry(number)
+            if entry is None:
+                return
+            self._entries.pop(number, None)
+            before = self._aside.reasons.get(number, Reason("", since_ns=time.time_ns()))
+            self._aside.put(
+                number,
+                entry,
+                msgspec.structs.replace(reason, since_ns=before.since_ns, is_counted=before.is_counted),
+            )
+
+    def bring_back(self, number: int) -> None:
+        """Let a batch that was put aside wait in its turn again."""
+        with self._changed:
+            if number not in self._aside.entries:
+                return
+            entry = self._aside.take(number)
+            path = self._directory / entry.path.name
+            try:
+                if entry.held is None:
+                    entry.path.rename(path)
+                entry = Entry(path, entry.size, entry.reporting, entry.held)
+            except OSError as exc:
+                logger.warning("batch not brought back to its place number=%d error=%r", number, exc.strerror)
+            self._entries[number] = entry
+            for later in [other for other in self._entries if other > number]:
+                self._entries.move_to_end(later)
+            self._changed.notify_all()
+
+    def bring_back_asked(self) -> list[int]:
+        """Bring back what an operator wants sent again; return their numbers."""
+        with self._changed:
+            numbers = self._aside.asked_for()
+            for number in numbers:
+                self.bring_back(number)
+            return numbers
+
+    def wait(self) -> None:
+        """Wait until there is a batch, or ``wake`` is called or was since the last wait."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._entries or self._woken)
+            self._woken = False
+
+    def wake(self) -> None:
+        """Let ``wait`` return, this one or the next."""
+        with self._changed:
+            self._woken = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Bring to disk what was held in memory, if it takes it now, and let go of the directory.
+
+        May be called again. Nothing else may be called afterwards, but ``remove``, which then has no effect.
+        """
+        with self._changed:
+            if self._lock is None:
+                return
+            for number, entry in [*self._aside.entries.items(), *self._entries.items()]:
+                if entry.held is not None and not self._disk.write(entry.path, entry.held, entry.size):
+                    self._drop(number)
+            self._entries.clear()
+            self._aside.entries.clear()
+            self._cut.close()
+            self._ledger.close()
+            self._disk.close()
+            self._unlock()
+
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _recover(self) -> OrderedDict[int, Entry]:
+        (self._directory / "incoming.tmp").unlink(missing_ok=True)
+        # Counted as dropped, and the process ended before the file was gone.
+        for path in self._directory.glob(f"{self._ledger.last_dropped:020d}*.batch"):
+            self._untold.keep(self._ledger.last_dropped, path)
+            path.unlink(missing_ok=True)
+        if self._ledger.last_dropped in self._aside.entries:
+            path = self._aside.take(self._ledger.last_dropped).path
+            self._untold.keep(self._ledger.last_dropped, path)
+            path.unlink(missing_ok=True)
+        names = [name for path in self._directory.iterdir() if (name := SpoolName.read(path.name))]
+        entries = OrderedDict()
+        for name in sorted(names, key=lambda name: name.number):
+            path = self._directory / str(name)
+            entries[name.number] = Entry(path, blocks(path.stat().st_size), len(name.reports))
+            # Stored, and the process ended before the ledger knew what the batch reports.
+            self._ledger.report(name.reports.stop)
+        return entries
+
+    def _make_room(self, size: int) -> None:
+        while self._bytes + size > self._max_bytes:
+            # What was put aside is older, and the newest may still be of use.
+            waiting = (*self._aside.entries, *self._entries)
+            victim = next((number for number in waiting if number != self._sending), None)
+            if victim is None:
+                return
+            self._drop(victim)
+
+    def _store(self, entry: Entry, content: bytes) -> Entry | None:
+        if self._disk.write(entry.path, content, entry.size):
+            return entry
+        both = (*self._entries.values(), *self._aside.entries.values())
+        held_bytes = sum(other.size for other in both if other.held is not None)
+        return replace(entry, held=content) if held_bytes + entry.size <= _MEMORY_BYTES else None
+
+    def _entry(self, number: int) -> Entry | None:
+        return self._entries.get(number) or self._aside.entries.get(number)
+
+    def _take(self, number: int) -> Spooled | None:
+        file = self._read(number)
+        if file is not None:
+            self._sending = number
+            return Spooled(number, file.batch)
+        logger.warning("batch damaged on disk, dropped number=%d", number)
+        self._drop(number)
+        return None
+
+    def _read(self, number: int) -> SpoolFile | None:
+        entry = self._entry(number)
+        assert entry is not None
+        if entry.held is not None:
+            return spool_file.decode(entry.held)
+        try:
+            return spool_file.decode(entry.path.read_bytes())
+        except OSError as exc:
+            if exc.errno in _OUT_OF_RESOURCES:
+                raise
+            logger.warning("batch cannot be read number=%d error=%r", number, exc.strerror)
+            return None
+
+    def _drop(self, number: int, *, count: int = 1) -> None:
+        entry = self._entry(number)
+        assert entry is not None
+        reason = self._aside.reasons.get(number)
+        if reason is not None and reason.is_counted:
+            count = 0
+        # What a dropped batch was to report is to be reported anew.
+        self._ledger.drop(number, count + entry.reporting)
+        self._forget(number)
+        # What the server refuses for good, or takes of another host only, cannot be told to it either.
+        if count and (reason is None or reason.may_pass):
+            self._untold.keep(number, entry.path, entry.held)
+        self._unlink(number, entry.path)
+        try:
+            # The ledger names one batch: this one has to be gone before it names the next.
+            spool_file.sync_directory(entry.path.parent)
+        except OSError as exc:
+            logger.warning("spool directory not synchronised error=%r", exc.strerror)
+
+    def _forget(self, number: int) -> Entry:
+        is_aside = number in self._aside.entries
+        entry = self._aside.take(number) if is_aside else self._entries.pop(number)
+        self._bytes -= entry.size
+        if self._sending == number:
+            self._sending = None
+        return entry
+
+    def _unlink(self, number: int, path: Path) -> None:
+        # A file that stays is sent again by the next process, which the server ignores.
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as exc:
+            logger.warning("batch not deleted number=%d error=%r", number, exc.strerror)
+
+
+def _unusable(directory: Path, exc: OSError) -> SpoolError:
+    return SpoolError(f"spool directory {directory} cannot be used: {exc.strerror or exc}")

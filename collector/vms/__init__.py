@@ -1,0 +1,1 @@
+"""Which VMs there are, what each is called, and when it ends."""

@@ -10,11 +10,21 @@ JS = PUBLIC / "js"
 MODULES = sorted(JS.rglob("*.js"))
 FILES = sorted(path for path in PUBLIC.rglob("*") if path.is_file())
 
+_FOR_PAGES = {
+    *("base", "model", "charts", "panels", "panels/chart", "panels/tables", "panels/hosts"),
+    *("api.js", "http.js", "plotly.js", "state.js"),
+}
 ALLOWED = {
     "base": {"base"},
-    "charts": {"base", "charts"},
-    "panels": {"base", "panels"},
-    "pages": {"base", "charts", "panels", "pages", "api.js", "http.js", "plotly.js", "state.js"},
+    "model": {"base", "model"},
+    "charts": {"base", "model", "charts"},
+    "panels": {"base", "model", "panels"},
+    "panels/chart": {"base", "model", "panels", "panels/chart"},
+    "panels/tables": {"base", "model", "panels", "panels/tables"},
+    "panels/hosts": {"base", "model", "panels", "panels/hosts"},
+    "pages": {*_FOR_PAGES, "pages"},
+    "pages/overview": {*_FOR_PAGES, "pages", "pages/overview"},
+    "pages/vm": {*_FOR_PAGES, "pages", "pages/vm"},
     "http.js": set[str](),
     "api.js": {"http.js"},
     "appearance.js": {"base"},
@@ -23,7 +33,7 @@ ALLOWED = {
     "state.js": {"base"},
     "live.js": {"http.js"},
     "main.js": {
-        *("base", "panels", "pages"),
+        *("base", "panels", "pages", "pages/overview", "pages/vm"),
         *("api.js", "http.js", "appearance.js", "keys.js", "live.js", "plotly.js", "state.js"),
     },
 }
@@ -39,7 +49,8 @@ def _name(path: Path) -> str:
 
 
 def _room(path: Path) -> str:
-    return path.relative_to(JS).parts[0]
+    relative = path.relative_to(JS)
+    return relative.name if relative.parent == Path() else str(relative.parent)
 
 
 def _code(path: Path) -> str:

@@ -69,7 +69,7 @@ class Overview:
             connection.close()
 
     def ask(self) -> Answer:
-        """Ask everything, as frontend/public/js/pages/overview.js does.
+        """Ask everything, as frontend/public/js/pages/overview/page.js does.
 
         :raises OSError: the server does not answer, or with an error
         """

@@ -1,4 +1,4 @@
-"""What the overview asks at each refresh, in the words of frontend/public/js/pages/overview-data.js."""
+"""What the overview asks at each refresh, in the words of frontend/public/js/pages/overview/data.js."""
 
 import http.client
 import json

@@ -3,11 +3,11 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { contrast, looksOf, stickyPlaces } from "../public/js/base/color.js";
-import { recordCommand, recordNote, recordPlace } from "../public/js/base/record-command.js";
+import { recordCommand, recordNote, recordPlace } from "../public/js/model/record-command.js";
 import { selectedRange, stepAt, timeScale } from "../public/js/base/scale.js";
 import { parseSort } from "../public/js/base/sort.js";
 import { newest, sumOf } from "../public/js/base/values.js";
-import { vmTitle } from "../public/js/base/vm.js";
+import { vmTitle } from "../public/js/model/vm.js";
 
 const tokens = readFileSync(new URL("../public/css/tokens.css", import.meta.url), "utf8");
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { errnoText, exitsOf, kindText, reasonText } from "../public/js/base/exit-words.js";
+import { errnoText, exitsOf, kindText, reasonText } from "../public/js/model/exit-words.js";
 
 test("a reason that a recording does not show has no number", () => {
   assert.equal(reasonText({ reason: 4294967295, reason_name: "not shown", errno: 14 }).text, "not shown");

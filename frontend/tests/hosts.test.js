@@ -1,14 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { acknowledgeLosses, newLossesOf } from "../public/js/base/acknowledged.js";
-import { readFinding } from "../public/js/base/findings.js";
-import { hostHealth, overallHealth } from "../public/js/base/health.js";
-import { readEvents, recordingSentence, vmOf } from "../public/js/base/host-events.js";
-import * as say from "../public/js/base/host-words.js";
-import { lossSentence, spoiltBy } from "../public/js/base/losses.js";
+import { acknowledgeLosses, newLossesOf } from "../public/js/model/acknowledged.js";
+import { readFinding } from "../public/js/model/findings.js";
+import { hostHealth, overallHealth } from "../public/js/model/health.js";
+import { readEvents, recordingSentence, vmOf } from "../public/js/model/host-events.js";
+import * as say from "../public/js/model/host-words.js";
+import { lossSentence, spoiltBy } from "../public/js/model/losses.js";
 import { missingSentence } from "../public/js/panels/ledger.js";
-import { shareSentence } from "../public/js/panels/faults.js";
+import { shareSentence } from "../public/js/panels/tables/faults.js";
 
 const NOW = Date.parse("2026-07-01T12:00:00Z");
 const HOST = {

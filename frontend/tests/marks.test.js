@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { findInexact, inexactLabel, inexactText } from "../public/js/base/inexact.js";
-import { groupMarks, lifeMarks, marksOf, marksWithin } from "../public/js/base/marks.js";
+import { findInexact, inexactLabel, inexactText } from "../public/js/model/inexact.js";
+import { groupMarks, lifeMarks, marksOf, marksWithin } from "../public/js/model/marks.js";
 
 /** @param {number[]} values */
 const line = (values) => ({ total: values.reduce((sum, value) => sum + value, 0), values });

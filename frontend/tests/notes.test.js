@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { causesOf } from "../public/js/base/exit-causes.js";
-import { lossText } from "../public/js/base/losses.js";
+import { causesOf } from "../public/js/model/exit-causes.js";
+import { lossText } from "../public/js/model/losses.js";
 import { leftOutNotes, shortNote } from "../public/js/pages/chart-notes.js";
 import { exactness, shortSpan } from "../public/js/pages/exactness.js";
 import { missingSentence } from "../public/js/panels/ledger.js";
-import { leftText } from "../public/js/panels/syndromes.js";
+import { leftText } from "../public/js/panels/tables/syndromes.js";
 
 const range = { from: 0, to: 10_000 };
 const request = { range, now: 100_000, stepMs: 1000 };

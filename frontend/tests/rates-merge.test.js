@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { mergeRates } from "../public/js/base/rates-merge.js";
+import { mergeRates } from "../public/js/model/rates-merge.js";
 
 /** @param {Record<string, number[]>} counts @param {{from: number, others?: number[] | null, version?: string}} about */
 function rates(counts, { from, others = null, version = "1" }) {

@@ -2,7 +2,7 @@
 
 import { request } from "./http.js";
 
-/** @typedef {import("./base/types.js").Range} Range */
+/** @typedef {import("./model/types.js").Range} Range */
 
 /** @param {Range} range */
 function timesOf(range) {
@@ -12,7 +12,7 @@ function timesOf(range) {
 /** @param {string} vm */
 const vmPath = (vm) => `/api/v1/vms/${encodeURIComponent(vm)}`;
 
-/** @param {AbortSignal} [signal] @returns {Promise<import("./base/host-types.js").Status>} */
+/** @param {AbortSignal} [signal] @returns {Promise<import("./model/host-types.js").Status>} */
 export function getStatus(signal) {
   return request("/api/v1/status", {}, { signal });
 }
@@ -31,7 +31,7 @@ export function getStatus(signal) {
  * @param {Range} range
  * @param {VmsQuestion} what
  * @param {AbortSignal} [signal]
- * @returns {Promise<import("./base/types.js").VmPage>}
+ * @returns {Promise<import("./model/types.js").VmPage>}
  */
 export function getVms(range, { stepMs, ...what }, signal) {
   const fixed = { step: `${stepMs / 1000}s`, totals: "true", commands: "false" };
@@ -43,7 +43,7 @@ export function getVms(range, { stepMs, ...what }, signal) {
  * @param {Range} range
  * @param {number} stepMs
  * @param {AbortSignal} [signal]
- * @returns {Promise<import("./base/types.js").VmDetail>}
+ * @returns {Promise<import("./model/types.js").VmDetail>}
  */
 export function getVm(vm, range, stepMs, signal) {
   return request(vmPath(vm), { ...timesOf(range), step: `${stepMs / 1000}s` }, { signal });
@@ -53,7 +53,7 @@ export function getVm(vm, range, stepMs, signal) {
  * @param {string} vm
  * @param {Range} range
  * @param {AbortSignal} [signal]
- * @returns {Promise<import("./base/types.js").Flags>}
+ * @returns {Promise<import("./model/types.js").Flags>}
  */
 export function getFlags(vm, range, signal) {
   return request(`${vmPath(vm)}/flags`, timesOf(range), { signal });
@@ -64,7 +64,7 @@ export function getFlags(vm, range, signal) {
  * @param {Range} range
  * @param {{limit: number, cursor?: string | null}} page
  * @param {AbortSignal} [signal]
- * @returns {Promise<import("./base/types.js").SyndromePage>}
+ * @returns {Promise<import("./model/types.js").SyndromePage>}
  */
 export function getSyndromes(vm, range, page, signal) {
   return request(`${vmPath(vm)}/syndromes`, { ...timesOf(range), ...page }, { signal });
@@ -73,7 +73,7 @@ export function getSyndromes(vm, range, page, signal) {
 /**
  * VMs of one host, whenever they were.
  * @param {string} host
- * @returns {Promise<import("./base/types.js").VmPage>}
+ * @returns {Promise<import("./model/types.js").VmPage>}
  */
 export function getVmsOf(host) {
   return request("/api/v1/vms", { host, limit: 1000, commands: "false" });
@@ -95,7 +95,7 @@ export function getVmsOf(host) {
  * @param {Range} range
  * @param {RatesQuestion} what
  * @param {AbortSignal} [signal]
- * @returns {Promise<import("./base/types.js").Rates>}
+ * @returns {Promise<import("./model/types.js").Rates>}
  */
 export function getRates(range, { stepMs, ...what }, signal) {
   return request("/api/v1/rates", { ...what, ...timesOf(range), step: `${stepMs / 1000}s` }, { signal });
@@ -106,7 +106,7 @@ export function getRates(range, { stepMs, ...what }, signal) {
  * @param {Range} range
  * @param {{kind: string, limit: number, cursor?: string | null}} page
  * @param {AbortSignal} [signal]
- * @returns {Promise<import("./base/types.js").ExitPage>}
+ * @returns {Promise<import("./model/types.js").ExitPage>}
  */
 export function getExits(vm, range, page, signal) {
   return request("/api/v1/exits", { vm, ...timesOf(range), ...page }, { signal });
@@ -117,7 +117,7 @@ export function getExits(vm, range, page, signal) {
  * @param {Range} range
  * @param {{limit: number, cursor?: string | null}} page
  * @param {AbortSignal} [signal]
- * @returns {Promise<import("./base/types.js").FaultPage>}
+ * @returns {Promise<import("./model/types.js").FaultPage>}
  */
 export function getFaults(vm, range, page, signal) {
   return request(`${vmPath(vm)}/faults`, { ...timesOf(range), ...page }, { signal });
@@ -127,7 +127,7 @@ export function getFaults(vm, range, page, signal) {
  * @param {Range} range
  * @param {{stepMs: number, vms: readonly string[]}} what every VM where none is named
  * @param {AbortSignal} [signal]
- * @returns {Promise<import("./base/host-types.js").Ledger>}
+ * @returns {Promise<import("./model/host-types.js").Ledger>}
  */
 export function getLedger(range, { stepMs, vms }, signal) {
   return request("/api/v1/ledger", { vm: vms, ...timesOf(range), step: `${stepMs / 1000}s` }, { signal });
@@ -138,7 +138,7 @@ export function getLedger(range, { stepMs, vms }, signal) {
  * @param {Range} range
  * @param {number} stepMs
  * @param {AbortSignal} [signal]
- * @returns {Promise<import("./base/host-types.js").Ledger>}
+ * @returns {Promise<import("./model/host-types.js").Ledger>}
  */
 export function getHostLosses(range, stepMs, signal) {
   return request(
@@ -152,7 +152,7 @@ export function getHostLosses(range, stepMs, signal) {
  * @param {Range} range
  * @param {{host?: string, limit: number}} what every host where none is named
  * @param {AbortSignal} [signal]
- * @returns {Promise<import("./base/host-types.js").HostEventPage>}
+ * @returns {Promise<import("./model/host-types.js").HostEventPage>}
  */
 export function getHostEvents(range, { host, limit }, signal) {
   return request("/api/v1/host-events", { host, limit, ...timesOf(range) }, { signal });
@@ -160,7 +160,7 @@ export function getHostEvents(range, { host, limit }, signal) {
 
 /**
  * @param {string} body lines with words in them, or a word
- * @returns {Promise<import("./base/types.js").FoundWords>}
+ * @returns {Promise<import("./model/types.js").FoundWords>}
  */
 export function decodeText(body) {
   return request("/api/v1/decode", {}, { method: "POST", body, headers: { "content-type": "text/plain" } });

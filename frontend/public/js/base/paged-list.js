@@ -26,12 +26,12 @@ export function emptyList() {
   return { items: [], next: null, isExtended: false };
 }
 
-/** @param {import("./types.js").Exit} exit */
+/** @param {import("../model/types.js").Exit} exit */
 export function nameOfExit({ time, vm, vcpu, kind, gpa, errno }) {
   return [time, vm, vcpu, kind, gpa, errno].join(" ");
 }
 
-/** @param {import("./types.js").Fault} fault */
+/** @param {import("../model/types.js").Fault} fault */
 export function nameOfFault({ time, vm, vcpu, gpa, syndrome }) {
   return [time, vm, vcpu, gpa, syndrome?.word].join(" ");
 }

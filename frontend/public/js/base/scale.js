@@ -1,6 +1,6 @@
 /** Between time and place on a chart whose plot has a fixed distance from its frame. */
 
-/** @typedef {import("./types.js").Range} Range */
+/** @typedef {import("../model/types.js").Range} Range */
 /** @typedef {{xOf: (time: number) => number, timeAt: (x: number) => number}} Scale pixels from the frame's left */
 
 /**

@@ -1,7 +1,7 @@
 /** Where nobody was reading: the time of a range that the hosts' coverage leaves open. */
 
-/** @typedef {import("../base/types.js").Range} Range */
-/** @typedef {import("../base/types.js").Span} Span */
+/** @typedef {import("../model/types.js").Range} Range */
+/** @typedef {import("../model/types.js").Span} Span */
 
 /**
  * @typedef {object} Gap

@@ -3,7 +3,7 @@
 import { timeTicks } from "../base/time.js";
 import { valueTicks } from "../base/format.js";
 
-/** @typedef {import("../base/types.js").Range} Range */
+/** @typedef {import("../model/types.js").Range} Range */
 /** @typedef {Record<string, string>} Tokens */
 /** @typedef {{label: string, colour: string, dash: string, values: (number | null)[]}} Line */
 /** @typedef {{data: object[], layout: object}} Figure */

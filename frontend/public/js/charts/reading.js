@@ -4,9 +4,9 @@ import { clockText, dateText } from "../base/time.js";
 import { rateText } from "../base/format.js";
 import { known, newest, sumOf } from "../base/values.js";
 import { gapLabel } from "./gaps.js";
-import { marksWithin } from "../base/marks.js";
+import { marksWithin } from "../model/marks.js";
 
-/** @typedef {import("../base/types.js").Range} Range */
+/** @typedef {import("../model/types.js").Range} Range */
 /** @typedef {import("./gaps.js").Gap} Gap */
 /** @typedef {import("./series.js").NamedLine} NamedLine */
 
@@ -20,7 +20,7 @@ import { marksWithin } from "../base/marks.js";
  * @property {Range} range
  * @property {readonly NamedLine[]} lines
  * @property {readonly Gap[]} gaps
- * @property {readonly import("../base/marks.js").Mark[]} marks
+ * @property {readonly import("../model/marks.js").Mark[]} marks
  * @property {boolean} stacked
  */
 

@@ -4,7 +4,7 @@ import { REST, looksOf } from "../base/color.js";
 import { countText, forCount } from "../base/format.js";
 import { sumOf } from "../base/values.js";
 
-/** @typedef {import("../base/types.js").Series} Series */
+/** @typedef {import("../model/types.js").Series} Series */
 /** @typedef {import("./rate.js").Line & {key: string, total: number}} NamedLine */
 
 /** The key of the line that sums the series too many to show. */
@@ -23,7 +23,7 @@ export function biggestKeys(all, most) {
 /**
  * Name and order series for a chart. Series that are not placed are added up into one line, the rest.
  * @param {readonly Series[]} all
- * @param {import("../base/types.js").OtherSeries | null} others what the server added up already
+ * @param {import("../model/types.js").OtherSeries | null} others what the server added up already
  * @param {ReadonlyMap<string, number>} places which series get a line of their own, and in which order
  * @param {(series: Series) => string} labelOf
  * @returns {NamedLine[]}

@@ -30,7 +30,7 @@ export function vmsLeftOut(count) {
 }
 
 /**
- * @param {import("../base/types.js").Range} span all that was covered
+ * @param {import("../model/types.js").Range} span all that was covered
  * @param {number} stepMs
  */
 export function shortNote({ from, to }, stepMs) {

@@ -2,14 +2,14 @@
 
 import { getHostEvents, getHostLosses, getStatus } from "../api.js";
 import { now } from "../http.js";
-import { acknowledgeLosses, newLosses } from "../base/acknowledged.js";
-import { overallHealth } from "../base/health.js";
-import { readEvents } from "../base/host-events.js";
+import { acknowledgeLosses, newLosses } from "../model/acknowledged.js";
+import { overallHealth } from "../model/health.js";
+import { readEvents } from "../model/host-events.js";
 import { timeOf } from "./newest.js";
-import { createStateChip } from "../panels/state-chip.js";
-import { createStatusDrawer } from "../panels/status-drawer.js";
+import { createStateChip } from "../panels/hosts/state-chip.js";
+import { createStatusDrawer } from "../panels/hosts/status-drawer.js";
 
-/** @typedef {import("../base/types.js").Range} Range */
+/** @typedef {import("../model/types.js").Range} Range */
 
 const MOST_EVENTS = 500;
 const STATUS_EVERY_MS = 2000;
@@ -22,10 +22,10 @@ const LEDGER_MS = 1000;
  * @param {(range: Range) => void} onRange the time of a recording is to be shown
  */
 export function createCollectors(onOpen, onLogOut, onRange) {
-  const onShow = async (/** @type {import("../base/host-types.js").Host} */ host) => onRange(await timeOf(host));
+  const onShow = async (/** @type {import("../model/host-types.js").Host} */ host) => onRange(await timeOf(host));
   const drawer = createStatusDrawer({ onOpen, onAcknowledge: acknowledge, onLogOut, onShow });
   const chip = createStateChip(drawer.open);
-  /** @type {import("../base/host-types.js").Status | null} */
+  /** @type {import("../model/host-types.js").Status | null} */
   let shown = null;
   let askedAt = -Infinity;
 
@@ -60,7 +60,7 @@ export function createCollectors(onOpen, onLogOut, onRange) {
   };
 }
 
-/** @param {Range} range @param {AbortSignal} signal @returns {Promise<import("../panels/status-drawer.js").Detail>} */
+/** @param {Range} range @param {AbortSignal} signal @returns {Promise<import("../panels/hosts/status-drawer.js").Detail>} */
 async function askDetail(range, signal) {
   const at = Math.floor(now() / LEDGER_MS) * LEDGER_MS;
   const [ledger, events] = await Promise.all([

@@ -15,10 +15,10 @@
  *
  * @typedef {object} Request
  * @property {import("../state.js").View} view
- * @property {import("../base/types.js").Range} range
+ * @property {import("../model/types.js").Range} range
  * @property {number} stepMs
  * @property {number} now the server's
- * @property {Promise<import("../base/host-types.js").Status>} status
+ * @property {Promise<import("../model/host-types.js").Status>} status
  * @property {AbortSignal} signal
  */
 

@@ -1,15 +1,15 @@
 /** Whether the counts of a range are exact, and what of it they are counts of. */
 
-import { lackText } from "../base/inexact.js";
+import { lackText } from "../model/inexact.js";
 import { durationText, isArriving } from "../base/time.js";
 import { findGaps, isUncovered } from "../charts/gaps.js";
 
-/** @typedef {import("../base/types.js").Span} Span */
+/** @typedef {import("../model/types.js").Span} Span */
 
 /**
  * @typedef {object} Counted what counts are of
  * @property {readonly Span[]} coverage
- * @property {import("../base/host-types.js").Ledger} ledger
+ * @property {import("../model/host-types.js").Ledger} ledger
  * @property {import("./context.js").Request} request
  */
 
@@ -24,7 +24,7 @@ export function gapsOf(coverage, { range, now, stepMs }) {
 
 /**
  * @param {Counted} counted
- * @param {import("../base/inexact.js").Subject} subject
+ * @param {import("../model/inexact.js").Subject} subject
  * @returns {{note: string, title: string}} a word beside a count, and the whole of it
  */
 export function exactness({ coverage, ledger, request }, subject) {
@@ -44,7 +44,7 @@ export function exactness({ coverage, ledger, request }, subject) {
  * What was covered, where it is shorter than a step: the chart shows one bar, however much was in it.
  * @param {readonly Span[]} coverage
  * @param {import("./context.js").Request} request
- * @returns {import("../base/types.js").Range | null}
+ * @returns {import("../model/types.js").Range | null}
  */
 export function shortSpan(coverage, { range, stepMs, now }) {
   const within = coverage.filter(({ from_ms: from, to_ms: to }) => to > range.from && from < range.to && to > from);

@@ -1,16 +1,16 @@
 /** Follows rates: asks for what has changed since the last answer to the same question. */
 
 import { getRates } from "../api.js";
-import { mergeRates } from "../base/rates-merge.js";
+import { mergeRates } from "../model/rates-merge.js";
 
-/** @typedef {import("../base/types.js").Rates} Rates */
+/** @typedef {import("../model/types.js").Rates} Rates */
 
 export function createFollower() {
   let question = "";
   /** @type {Rates | null} */
   let known = null;
   /**
-   * @param {import("../base/types.js").Range} range
+   * @param {import("../model/types.js").Range} range
    * @param {import("../api.js").RatesQuestion} what
    * @param {AbortSignal} signal
    * @returns {Promise<Rates>} the whole range

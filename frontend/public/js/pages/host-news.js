@@ -1,11 +1,11 @@
 /** What happened to hosts beside what was counted: losses and events. Asked for where the server has some anew. */
 
 import { getHostEvents, getHostLosses } from "../api.js";
-import { readEvents } from "../base/host-events.js";
+import { readEvents } from "../model/host-events.js";
 import { MOST_EVENTS } from "./chart-notes.js";
 
 /** @typedef {import("./context.js").Request} Request */
-/** @typedef {{ledger: import("../base/host-types.js").Ledger, events: import("../base/host-events.js").ReadEvent[], hasMoreEvents: boolean}} HostNews */
+/** @typedef {{ledger: import("../model/host-types.js").Ledger, events: import("../model/host-events.js").ReadEvent[], hasMoreEvents: boolean}} HostNews */
 
 export function createHostNews() {
   let asked = "";

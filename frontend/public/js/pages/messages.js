@@ -60,7 +60,7 @@ export function uncoveredMessage(request, state, { text, actions, isLive }) {
  * Where the server's newest data is.
  * @param {Request} request
  * @param {State} state
- * @param {import("../base/host-types.js").Status} status
+ * @param {import("../model/host-types.js").Status} status
  * @returns {Elsewhere}
  */
 export function newestElsewhere({ now }, state, status) {
@@ -81,7 +81,7 @@ export function newestElsewhere({ now }, state, status) {
  * Where a VM's data is.
  * @param {Request} request
  * @param {State} state
- * @param {import("../base/types.js").Vm} vm
+ * @param {import("../model/types.js").Vm} vm
  * @param {boolean} isLive
  * @returns {Elsewhere}
  */

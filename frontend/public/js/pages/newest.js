@@ -3,9 +3,9 @@
 import { getVmsOf } from "../api.js";
 import { alignRange } from "../base/time.js";
 
-/** @typedef {import("../base/host-types.js").Host} Host */
-/** @typedef {import("../base/host-types.js").Status} Status */
-/** @typedef {import("../base/types.js").Range} Range */
+/** @typedef {import("../model/host-types.js").Host} Host */
+/** @typedef {import("../model/host-types.js").Status} Status */
+/** @typedef {import("../model/types.js").Range} Range */
 
 const LENGTH_MS = 900_000;
 /** What lasted longer is not shown as a whole. */
@@ -45,7 +45,7 @@ export async function timeOf(host) {
 
 /**
  * The time in which a VM was seen; of a long one the end.
- * @param {import("../base/types.js").Vm} vm
+ * @param {import("../model/types.js").Vm} vm
  */
 export function lifeOf({ first_seen: first, last_seen: last }) {
   const [from, to] = [Date.parse(first), Date.parse(last)];

@@ -5,17 +5,17 @@ import { el, setAttr, setChildren } from "../base/dom.js";
 import { alignRange, durationText, stepFor } from "../base/time.js";
 import { newest } from "../base/values.js";
 import { gapLabel } from "../charts/gaps.js";
-import { findInexact, inexactLabel } from "../base/inexact.js";
-import { lifeMarks, marksOf } from "../base/marks.js";
+import { findInexact, inexactLabel } from "../model/inexact.js";
+import { lifeMarks, marksOf } from "../model/marks.js";
 import { MARGIN, rateFigure } from "../charts/rate.js";
 import { chartTable, readStep, summaryText } from "../charts/reading.js";
-import { createChart } from "../panels/chart.js";
-import { createLegend } from "../panels/legend.js";
+import { createChart } from "../panels/chart/chart.js";
+import { createLegend } from "../panels/chart/legend.js";
 import { draw } from "../plotly.js";
 import { shortNote } from "./chart-notes.js";
 import { gapsOf, shortSpan } from "./exactness.js";
 
-/** @typedef {import("../base/types.js").Rates} Rates */
+/** @typedef {import("../model/types.js").Rates} Rates */
 /** @typedef {import("../charts/series.js").NamedLine} NamedLine */
 
 /**
@@ -23,12 +23,12 @@ import { gapsOf, shortSpan } from "./exactness.js";
  * @property {Rates} rates
  * @property {readonly NamedLine[]} lines
  * @property {boolean} stacked
- * @property {import("../base/host-types.js").Ledger} ledger on the same steps
- * @property {readonly import("../base/host-events.js").ReadEvent[]} events
+ * @property {import("../model/host-types.js").Ledger} ledger on the same steps
+ * @property {readonly import("../model/host-events.js").ReadEvent[]} events
  * @property {import("./context.js").Request} request
- * @property {import("../base/types.js").Vm} [life] the VM whose chart it is
+ * @property {import("../model/types.js").Vm} [life] the VM whose chart it is
  * @property {string[]} notes what is not in the chart
- * @property {import("../base/inexact.js").Subject} subject
+ * @property {import("../model/inexact.js").Subject} subject
  */
 
 /**
@@ -65,7 +65,7 @@ export function createRateChart(context, { id, title, onCursor, splits = [] }) {
     onZoom: zoom,
   });
 
-  /** @param {import("../base/types.js").Range} range */
+  /** @param {import("../model/types.js").Range} range */
   function zoom(range) {
     state.set({ span: null, ...alignRange(range, stepFor(range.to - range.from)) });
   }
@@ -105,13 +105,13 @@ export function createRateChart(context, { id, title, onCursor, splits = [] }) {
   return { root: chart.root, update, setCursor: chart.setCursor, destroy: chart.destroy };
 }
 
-/** @param {(range: import("../base/types.js").Range) => void} zoom */
+/** @param {(range: import("../model/types.js").Range) => void} zoom */
 function createNotes(zoom) {
   const root = el("div", { class: "chart-notes" });
   let shown = "";
   return {
     root,
-    /** @param {string[]} left @param {import("../base/types.js").Range | null} short @param {number} stepMs */
+    /** @param {string[]} left @param {import("../model/types.js").Range | null} short @param {number} stepMs */
     update(left, short, stepMs) {
       const texts = short ? [shortNote(short, stepMs), ...left] : left;
       // A button in it keeps its focus.
@@ -129,8 +129,8 @@ function createNotes(zoom) {
 
 /**
  * @param {readonly import("../charts/gaps.js").Gap[]} gaps
- * @param {readonly import("../base/inexact.js").Inexact[]} inexact
- * @returns {import("../panels/chart-bands.js").Band[]}
+ * @param {readonly import("../model/inexact.js").Inexact[]} inexact
+ * @returns {import("../panels/chart/bands.js").Band[]}
  */
 function bandsOf(gaps, inexact) {
   return [

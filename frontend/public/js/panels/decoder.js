@@ -3,8 +3,8 @@
 import { el, setChildren, setShown, setText } from "../base/dom.js";
 import { createDialog } from "./dialog.js";
 
-/** @typedef {import("../base/types.js").FoundWord} FoundWord */
-/** @typedef {import("../base/types.js").FoundWords} FoundWords */
+/** @typedef {import("../model/types.js").FoundWord} FoundWord */
+/** @typedef {import("../model/types.js").FoundWords} FoundWords */
 
 const NOTHING = "No word in this text is known. Name what it is, for example: x86_64:ept 0x181";
 const MORE = "There may be more words in this text. Paste the rest by itself.";

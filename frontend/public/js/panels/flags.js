@@ -32,7 +32,7 @@ export function createFlags() {
       { id: "flags", title: "Flags", note },
       el("div", { class: "breakdowns" }, hardware.root, stack),
     ),
-    /** @param {import("../base/types.js").Flags} flags */
+    /** @param {import("../model/types.js").Flags} flags */
     update({ items, outcomes: ended, undefined: unclear, total }) {
       hardware.update(
         items.filter((item) => item.side === "hardware"),

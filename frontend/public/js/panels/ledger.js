@@ -4,7 +4,7 @@ import { el, keyedList, setAttr, setShown, setText } from "../base/dom.js";
 import { countText, forCount, plural } from "../base/format.js";
 import { card } from "./card.js";
 
-/** @typedef {import("../base/host-types.js").VmLedger} VmLedger */
+/** @typedef {import("../model/host-types.js").VmLedger} VmLedger */
 /** @typedef {{key: string, count: number, text: string, isLost?: boolean}} Term */
 
 const NOTE = "what became of every fault that the kernel’s programs saw in the range";

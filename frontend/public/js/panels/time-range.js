@@ -3,7 +3,7 @@
 import { el, setAttr, setShown, setText } from "../base/dom.js";
 import { rangeText, spanText, toLocalInput, zoneName } from "../base/time.js";
 
-/** @typedef {import("../base/types.js").Range} Range */
+/** @typedef {import("../model/types.js").Range} Range */
 
 const PRESETS = ["1m", "5m", "15m", "1h", "6h", "24h"];
 

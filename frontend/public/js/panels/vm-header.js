@@ -2,9 +2,9 @@
 
 import { agoText, dateText } from "../base/time.js";
 import { el, setAttr, setChildren, setShown, setText } from "../base/dom.js";
-import { lifeText, vmTitle, vmmBadge } from "../base/vm.js";
+import { lifeText, vmTitle, vmmBadge } from "../model/vm.js";
 
-/** @typedef {import("../base/types.js").Vm} Vm */
+/** @typedef {import("../model/types.js").Vm} Vm */
 
 /** @param {(event: Event) => void} onBack */
 export function createVmHeader(onBack) {

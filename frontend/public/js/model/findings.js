@@ -1,0 +1,61 @@
+/** What the server found wrong with how hosts are traced, in words, and what to do. */
+
+import { countText, plural, significant, words } from "../base/format.js";
+import { agoText } from "../base/time.js";
+
+/** @typedef {import("./host-types.js").Finding} Finding */
+/** @typedef {{title: string, text: string, isCurrent: boolean}} ReadFinding */
+
+/** @type {Record<string, (finding: Finding) => [string, string]>} a short title, and what it means with a way out */
+const KINDS = {
+  counted_twice: () => [
+    "counted twice",
+    "Two collectors count on this machine under one name: each fault is there twice. Stop one of them.",
+  ],
+  two_names: () => [
+    "one machine, two names",
+    "One machine is counted under these names: its VMs are there twice. Stop one of its collectors.",
+  ],
+  two_machines: () => [
+    "two machines, one name",
+    "Two machines go by this name, so that their states take turns. Give one of them another --host.",
+  ],
+  renamed: () => ["renamed", "A machine goes by another name than before; what it counted before is under the old one."],
+  clock_ahead: ({ seconds }) => [
+    "clock ahead",
+    `The clock is ${significant(seconds ?? 0)} s ahead of the server’s: set it by NTP. Times are set back until then.`,
+  ],
+  server_clock: ({ detail }) => ["clock cannot be right", `No batch is taken: ${detail}. Collectors keep them until then.`],
+  refused: ({ times, reason, token, detail }) => [
+    "batches refused",
+    `${plural(times ?? 0, "batch").replace(/batchs$/, "batches")} refused: ${words(reason ?? "")}` +
+      `${token ? `, token ${token}` : ""}${detail ? ` (${detail})` : ""}. What they hold is missing here.`,
+  ],
+  never_delivered: () => ["never heard of", "There is a token for this host, and no batch of it ever came."],
+};
+
+/**
+ * @param {Finding} finding
+ * @param {number} now
+ * @returns {ReadFinding}
+ */
+export function readFinding(finding, now) {
+  const { code, hosts, last, is_current: isCurrent } = finding;
+  const [title, text] = KINDS[code]?.(finding) ?? [words(code), finding.detail];
+  const nobody = code === "server_clock" ? "the server" : "a sender that is not known";
+  const who = hosts.length > 0 ? hosts.join(", ") : nobody;
+  const when = isCurrent || last === null ? "" : ` Last ${agoText(Date.parse(last), now)}.`;
+  return { title: `${who}: ${title}`, text: text + when, isCurrent };
+}
+
+/**
+ * What goes on now, in a few words; "" where nothing does. Who was never heard of is no alarm.
+ * @param {readonly Finding[]} findings
+ */
+export function findingsText(findings) {
+  const current = findings.filter(({ is_current: goesOn, code }) => goesOn && code !== "never_delivered");
+  const [first] = current;
+  if (!first) return "";
+  if (current.length > 1) return `${countText(current.length)} things are wrong with hosts`;
+  return readFinding(first, 0).title;
+}

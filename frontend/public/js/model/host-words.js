@@ -1,0 +1,157 @@
+/** What a host's collector says of itself, in sentences: its state, its pins, its records, its costs, its blind spots. */
+
+import { recordingSentence } from "./host-events.js";
+import { countText, significant } from "../base/format.js";
+import { STALE_S } from "./health.js";
+import { agoText, whenText } from "../base/time.js";
+
+/** @typedef {import("./host-types.js").Host} Host */
+
+const PINS = "bpffs:pins";
+
+/** @param {Host} host @param {string} name */
+function probeOf({ probes }, name) {
+  return probes.find((probe) => probe.tracepoint === name);
+}
+
+// Whether counting goes on without the collector.
+/** @param {Host} host */
+function isPinned(host) {
+  return probeOf(host, PINS)?.state === "attached";
+}
+
+/**
+ * What a host's state means, in a sentence or two.
+ * @param {Host} host
+ * @param {number} now
+ */
+export function stateSentence(host, now) {
+  const last = Date.parse(host.last_batch);
+  const when = `${whenText(last, now)} (${agoText(last, now)})`;
+  if (host.state === "replay")
+    return `A recording that was imported ${when}. Nothing is being read.${host.detail ? ` Of it: ${host.detail}.` : ""}`;
+  if (host.state === "stopped") return `Stopped in order ${when}. Nothing is counted since.`;
+  if (host.age_s > STALE_S) {
+    const counting = isPinned(host)
+      ? "If only the collector ended, the kernel goes on counting, and the next one brings what was counted."
+      : "If the collector ended, nothing is counted since: the time is a gap.";
+    return `Silent since ${when}: the collector, the host or the network is down. ${counting}`;
+  }
+  if (host.state === "waiting") return "Nothing is counted now. The collector tries again by itself.";
+  if (host.state === "attached")
+    return `Its probes are attached and being read; newest batch ${agoText(last, now)}.`;
+  return `The collector says “${host.state}”; newest batch ${agoText(last, now)}.`;
+}
+
+/**
+ * Why a host waits and what to do, apart.
+ * @param {Host} host
+ * @returns {{reason: string, remedy: string} | null} null where it does not wait
+ */
+export function waitingFor({ state, detail }) {
+  if (state !== "waiting") return null;
+  const [reason = "", ...remedy] = detail.split("; ");
+  return { reason: reason || "no reason was given", remedy: remedy.join("; ") };
+}
+
+/**
+ * What an attached host lacks, "" where it lacks nothing. What it says of its pins is said by their own sentence.
+ * @param {Host} host
+ */
+export function lackingSentence({ state, detail }) {
+  const lacks = detail.split("; ").filter((part) => part !== "" && !part.startsWith("counting ends with"));
+  return state === "attached" && lacks.length > 0 ? `Lacking: ${lacks.join("; ")}.` : "";
+}
+
+/**
+ * What a host's faults are read from. Its pins are no probe.
+ * @param {Host} host
+ */
+export function probesOf({ probes }) {
+  return probes.filter((probe) => probe.tracepoint !== PINS);
+}
+
+/**
+ * Whether counting outlives the collector, "" where the host does not say.
+ * @param {Host} host
+ */
+export function pinsSentence(host) {
+  const pins = probeOf(host, PINS);
+  if (!pins) return "";
+  return pins.state === "attached"
+    ? "outlives the collector: one that is killed or started anew loses nothing"
+    : `ends with the collector: ${pins.detail || "it cannot pin its programs"}`;
+}
+
+/**
+ * How guest faults are recorded one by one, and why, "" where the host does not say.
+ * @param {Host} host
+ * @param {number} now
+ */
+export function recordsSentence({ recording, state }, now) {
+  if (!recording || state !== "attached") return "";
+  const { one_in: oneIn, detail, since } = recording;
+  return `${recordingSentence(oneIn, detail)}; since ${whenText(Date.parse(since), now)}`;
+}
+
+/**
+ * What tracing cost in the last minute: what, how much. What was not measured is left out.
+ * @param {Host} host
+ * @returns {[string, string][]}
+ */
+export function costFigures({ cost }) {
+  if (!cost) return [];
+  /** @type {[string, string][]} */
+  const figures = [
+    ["Collector CPU", `${significant(cost.cpu_percent)} % of a core`],
+    ["Collector memory", `${significant(cost.resident_bytes / 2 ** 20)} MiB`],
+  ];
+  if (cost.program_ns_per_fault !== null)
+    figures.push(["BPF programs", `${significant(cost.program_ns_per_fault)} ns for each fault`]);
+  if (cost.program_cpu_percent !== null)
+    figures.push([
+      "BPF programs’ CPU",
+      `${significant(cost.program_cpu_percent)} % of a core, in the vCPUs’ time`,
+    ]);
+  return figures;
+}
+
+/**
+ * Where a host's batches are.
+ * @param {import("./host-types.js").HostBatches} batches
+ */
+export function batchesSentence({ shipped, stored, dropped, under_way: underWay }) {
+  const parts = [
+    `${countText(shipped)} sent`,
+    `${countText(stored)} stored`,
+    `${countText(dropped)} dropped from the collector’s full spool`,
+    `${countText(underWay)} not here yet`,
+  ];
+  return `${parts[0]} = ${parts.slice(1).join(" + ")}`;
+}
+
+/**
+ * What this host's kernel does not show of its guests' faults.
+ * @param {Host} host
+ * @returns {string[]}
+ */
+export function blindSpots({ arch, flavour }) {
+  const spots = [
+    "Prefaults (KVM_PRE_FAULT_MEMORY) are no guest faults; they are shown as an outcome of their own.",
+  ];
+  if (arch !== "x86_64") {
+    if (["aarch64", "riscv64"].includes(arch))
+      spots.push("The level of a mapping: this architecture’s kernels do not tell it.");
+    return spots;
+  }
+  if (flavour.startsWith("vmx") || flavour === "")
+    spots.unshift(
+      "EPT misconfigurations, the fast path for MMIO: no fault tracepoint fires for them, so they are not counted.",
+    );
+  if (flavour === "pvm")
+    spots.push(
+      "A fault that ends in an error exit: it is counted as that exit only, without syndrome.",
+      "A fault that is retried before it reaches the mapping.",
+    );
+  return spots;
+}

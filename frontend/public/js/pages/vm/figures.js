@@ -1,0 +1,142 @@
+/** What a VM's page derives from the answers: key figures, lines and rows. */
+
+import { knownLook } from "../../base/color.js";
+import { errnoText, kindText, reasonText } from "../../model/exit-words.js";
+import { countText, plural, rateText } from "../../base/format.js";
+import { exactness } from "../exactness.js";
+import { latestLabel } from "../messages.js";
+import { createCountsTable } from "../../panels/tables/counts-table.js";
+
+/** @typedef {import("./page.js").Answer} Answer */
+/** @typedef {import("../../model/types.js").VmDetail} VmDetail */
+/** @typedef {import("../../charts/series.js").NamedLine} NamedLine */
+
+/**
+ * @param {Answer} answer
+ * @returns {import("../../panels/figures.js").Figure[]}
+ */
+export function figuresOf({ vm, faults, ledger, request }) {
+  // Of time that was not covered nothing is known, which is not zero.
+  const known = (/** @type {number} */ count) => countText(faults.coverage.length > 0 ? count : null);
+  const counted = { coverage: faults.coverage, ledger, request };
+  const [ofFaults, ofExits] = [exactness(counted, "faults"), exactness(counted, "exits")];
+  return [
+    {
+      key: "rate",
+      label: latestLabel("Guest faults", request.view),
+      value: rateText(vm.rate_at_end),
+      unit: "/s",
+      title: "In the newest covered step",
+    },
+    {
+      key: "mean",
+      label: "Mean rate",
+      value: rateText(vm.fault_rate),
+      unit: "/s",
+      title: "Per second of covered time in the range",
+    },
+    { key: "faults", label: "Guest faults", value: known(vm.faults), ...ofFaults },
+    {
+      key: "exits",
+      label: "Memory-fault exits",
+      value: known(vm.memory_fault_exits),
+      title: ofExits.title,
+      note: [`${rateText(vm.exit_rate)} /s`, ofExits.note].filter(Boolean).join(", "),
+      tone: vm.memory_fault_exits > 0 ? "warn" : "",
+    },
+    {
+      key: "bare",
+      label: "Bare error exits",
+      value: known(vm.bare_error_exits),
+      ...ofExits,
+      tone: vm.bare_error_exits > 0 ? "bad" : "",
+    },
+    {
+      key: "untold",
+      label: "Unclassified error exits",
+      value: known(vm.untold_error_exits),
+      note: ofExits.note,
+      tone: vm.untold_error_exits > 0 ? "bad" : "",
+      title: "Memory-fault exits or bare error exits, of a recording that does not show which",
+    },
+    {
+      key: "vcpus",
+      label: "vCPUs with faults or exits",
+      value: countText(vm.vcpu_count),
+      title: "Those that ever had any; one that never had is not seen",
+    },
+  ];
+}
+
+/**
+ * The kinds of exits as lines.
+ * @param {Pick<Answer, "exitRates" | "faults">} answer
+ * @returns {NamedLine[]}
+ */
+export function exitLines({ exitRates, faults }) {
+  return exitRates.map(({ kind, rates }) => {
+    const series = rates?.series[0];
+    const look = knownLook(kind) ?? { colour: "series-1", dash: "solid" };
+    // Where there was no exit, each step says what it says of faults that there were none of.
+    const values = series?.values ?? faults.quiet;
+    return { key: kind, label: kindText(kind), values, total: series?.total ?? 0, ...look };
+  });
+}
+
+export function createReasons() {
+  return createCountsTable({
+    id: "reasons",
+    title: "All exits to user space",
+    note: "by reason and error",
+    empty: "No exit to user space was seen in this range.",
+    columns: [{ label: "Reason" }, { label: "Error" }, { label: "Count", kind: "number" }],
+  });
+}
+
+export function createVcpus() {
+  return createCountsTable({
+    id: "vcpus",
+    title: "vCPUs",
+    note: "totals in the range",
+    empty: "No fault or exit of any vCPU is known.",
+    columns: [
+      { label: "vCPU" },
+      { label: "Faults", kind: "number" },
+      { label: "Memory-fault exits", kind: "number" },
+      { label: "Bare error exits", kind: "number" },
+      { label: "Unclassified error exits", kind: "number" },
+    ],
+  });
+}
+
+/**
+ * @param {VmDetail} vm
+ * @returns {import("../../panels/tables/counts-table.js").TableRow[]}
+ */
+export function reasonRows(vm) {
+  return vm.exit_reasons.map((item) => ({
+    key: `${item.reason} ${item.errno}`,
+    cells: [
+      reasonText(item),
+      { text: errnoText(item) },
+      { text: countText(item.count), title: plural(item.count, "exit") },
+    ],
+  }));
+}
+
+/**
+ * @param {VmDetail} vm
+ * @returns {import("../../panels/tables/counts-table.js").TableRow[]}
+ */
+export function vcpuRows(vm) {
+  return vm.vcpus.map((item) => ({
+    key: String(item.vcpu),
+    cells: [
+      { text: String(item.vcpu) },
+      { text: countText(item.faults) },
+      { text: countText(item.memory_fault_exits), mark: item.memory_fault_exits > 0 },
+      { text: countText(item.bare_error_exits), mark: item.bare_error_exits > 0 },
+      { text: countText(item.untold_error_exits), mark: item.untold_error_exits > 0 },
+    ],
+  }));
+}

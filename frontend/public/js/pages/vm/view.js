@@ -1,0 +1,171 @@
+/** The panels of a VM's page: what is where, and which part of the answers each one shows. */
+
+import { stickyPlaces } from "../../base/color.js";
+import { el, setShown } from "../../base/dom.js";
+import { exitsOf } from "../../model/exit-words.js";
+import { plural } from "../../base/format.js";
+import { isUncovered } from "../../charts/gaps.js";
+import { biggestKeys, namedLines } from "../../charts/series.js";
+import { createExits } from "../../panels/tables/exits.js";
+import { createFaults } from "../../panels/tables/faults.js";
+import { createFigures } from "../../panels/figures.js";
+import { createFlags } from "../../panels/flags.js";
+import { createLedger } from "../../panels/ledger.js";
+import { createMessage } from "../../panels/message.js";
+import { createSyndromes } from "../../panels/tables/syndromes.js";
+import { createVmHeader } from "../../panels/vm-header.js";
+import { viewOf } from "../../state.js";
+import { leftOutNotes } from "../chart-notes.js";
+import { gapsOf } from "../exactness.js";
+import { isRecording } from "../newest.js";
+import { aheadMessage, emptyMessage, lifeElsewhere, uncoveredMessage } from "../messages.js";
+import { createRateChart } from "../rate-chart.js";
+import { createReasons, createVcpus, exitLines, figuresOf, reasonRows, vcpuRows } from "./figures.js";
+
+/** @typedef {import("./page.js").Answer} Answer */
+/** @typedef {import("../context.js").Context} Context */
+
+/**
+ * What the chart of faults can be split by.
+ * @type {[string, string][]}
+ */
+export const SPLITS = [
+  ["access", "access"],
+  ["vcpu", "vCPU"],
+  ["flag", "flag"],
+  ["level", "level"],
+];
+
+const MOST_LINES = 12;
+
+/**
+ * @param {Context} context
+ * @param {object} actions
+ * @param {(event: Event) => void} actions.goBack
+ * @param {() => Promise<void>} actions.olderExits
+ * @param {() => Promise<void>} actions.olderFaults
+ * @param {() => Promise<void>} actions.moreWords
+ */
+export function createVmView(context, { goBack, olderExits, olderFaults, moreWords }) {
+  const { state } = context;
+  const header = createVmHeader(goBack);
+  const charts = createCharts(context);
+  const details = createDetails(moreWords);
+  const exits = createExits({
+    onKind: (kind) => state.set({ kind }, { replace: true }),
+    onMore: olderExits,
+  });
+  const faults = createFaults(olderFaults);
+  const inside = createMessage();
+  const instead = createMessage("h1");
+  const content = el(
+    "div",
+    { class: "page-content", hidden: true },
+    header.root,
+    details.figures,
+    inside.root,
+    ...charts.roots,
+    ...details.roots,
+    exits.root,
+    faults.root,
+  );
+
+  return {
+    root: el("div", { class: "page vm" }, instead.root, content),
+    tell: instead.update,
+    destroy: charts.destroy,
+    /** @param {Answer} answer */
+    show(answer) {
+      setShown(content, true);
+      instead.update(null);
+      inside.update(messageOf(answer, state));
+      header.update(answer.vm, answer.request.now, context.hrefOf(viewOf(state.get(), null)));
+      charts.show(answer);
+      details.show(answer);
+    },
+    /** @param {Answer} answer @param {boolean} isOther */
+    showExits({ exits: { items, next }, vm, request }, isOther) {
+      exits.update(items, { kind: request.view.kind, pid: vm.pid, hasMore: next !== null, isOther });
+    },
+    /** @param {Answer} answer @param {boolean} isOther */
+    showFaults({ records: { items, next }, ledger, vm }, isOther) {
+      const [account] = ledger.vms;
+      if (account) faults.update(items, { ledger: account, vm, hasMore: next !== null, isOther });
+    },
+  };
+}
+
+/** @param {Context} context */
+function createCharts(context) {
+  const faults = createRateChart(context, {
+    id: "faults",
+    title: "Guest faults",
+    splits: SPLITS,
+    onCursor: (time) => exits.setCursor(time),
+  });
+  const exits = createRateChart(context, {
+    id: "exit-rates",
+    title: "Memory-fault and error exits",
+    onCursor: (time) => faults.setCursor(time),
+  });
+  const places = stickyPlaces();
+  return {
+    roots: [faults.root, exits.root],
+    /** @param {Answer} answer */
+    show(answer) {
+      const { by, ledger, events, request } = answer;
+      const placed = places(biggestKeys(answer.faults.series, MOST_LINES));
+      const lines = namedLines(answer.faults.series, answer.faults.others, placed, (series) => series.label);
+      const notes = leftOutNotes({ hasMoreEvents: answer.hasMoreEvents });
+      const beside = { ledger, events, request, notes, life: answer.vm };
+      // Flags overlap: they are lines, not parts of a whole.
+      faults.update({ rates: answer.faults, lines, stacked: by !== "flag", subject: "faults", ...beside }, by);
+      exits.update({ rates: answer.faults, lines: exitLines(answer), stacked: true, subject: "exits", ...beside }, "");
+    },
+    destroy() {
+      faults.destroy();
+      exits.destroy();
+    },
+  };
+}
+
+/** @param {() => Promise<void>} moreWords */
+function createDetails(moreWords) {
+  const figures = createFigures();
+  const ledger = createLedger();
+  const flags = createFlags();
+  const reasons = createReasons();
+  const vcpus = createVcpus();
+  const syndromes = createSyndromes(moreWords);
+  return {
+    figures: el("section", { class: "card figures-card", "aria-label": "Key figures" }, figures.root),
+    roots: [
+      ledger.root,
+      flags.root,
+      el("div", { class: "columns" }, reasons.root, vcpus.root),
+      syndromes.root,
+    ],
+    /** @param {Answer} answer */
+    show(answer) {
+      figures.update(figuresOf(answer));
+      const [account] = answer.ledger.vms;
+      if (account) ledger.update(account);
+      flags.update(answer.flags);
+      reasons.update(reasonRows(answer.vm));
+      const left = answer.vm.vcpu_count - answer.vm.vcpus.length;
+      vcpus.update(vcpuRows(answer.vm), left > 0 ? `and ${plural(left, "more vCPU")}` : "");
+      syndromes.update(answer.syndromes, answer.flags.total);
+    },
+  };
+}
+
+/** @param {Answer} answer @param {import("../../state.js").State} state */
+function messageOf({ vm, faults, status, request }, state) {
+  if (request.range.from >= request.now) return aheadMessage(state);
+  const host = status.hosts.find(({ name }) => name === vm.host);
+  const elsewhere = lifeElsewhere(request, state, vm, !host || !isRecording(host));
+  if (isUncovered(faults.coverage, request.range)) return uncoveredMessage(request, state, elsewhere);
+  if (vm.faults + exitsOf(vm) > 0) return null;
+  const isWhole = gapsOf(faults.coverage, request).length === 0;
+  return emptyMessage("No fault of this VM was seen in this range.", request, state, isWhole, elsewhere);
+}

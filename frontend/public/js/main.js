@@ -1,6 +1,5 @@
 /** Reads the address, makes the page, and asks the server again and again. The wiring is here and nowhere else. */
 
-import { logIn as askToLogIn, logOut as askToLogOut } from "./api.js";
 import { createThemeButton, listenToAppearance } from "./appearance.js";
 import { el, setAttr, setChildren } from "./base/dom.js";
 import { agoText, clockText, parseSpan } from "./base/time.js";
@@ -11,10 +10,10 @@ import { createCollectors } from "./pages/collectors.js";
 import { lostMessage, missingMessage, problemText } from "./pages/messages.js";
 import { moved, rangeOf, resumedSpan } from "./pages/moving.js";
 import { createDecoding } from "./pages/decoding.js";
+import { createSigningIn, signOut } from "./pages/signing-in.js";
 import { createOverview } from "./pages/overview/page.js";
 import { createVmPage } from "./pages/vm/page.js";
 import { createHelp } from "./panels/help.js";
-import { createLogin } from "./panels/login.js";
 import { createNotice } from "./panels/notice.js";
 import { createTimeRange } from "./panels/time-range.js";
 import { loaded, readTokens } from "./plotly.js";
@@ -27,12 +26,12 @@ const refresh = createRefresh({ work, onFailure, isLive: () => state.get().span 
 const notice = createNotice(refresh.now);
 const { drawer, chip, load: loadCollectors } = createCollectors(
   refresh.now,
-  () => void logOut(),
+  () => void signOut(),
   (range) => context.open({ ...viewOf(state.get(), null), span: null, ...range }),
 );
 const help = createHelp();
 const decoder = createDecoding();
-const login = createLogin(logIn);
+const login = createSigningIn(refresh.now);
 const timeRange = createTimeRange({
   onSpan: (span) => state.set({ span: parseSpan(span), from: 0, to: 0 }),
   onRange: (range) => state.set({ span: null, ...range }),
@@ -151,24 +150,6 @@ function showAge() {
   if (!failing || answeredAt === null) return;
   const age = `the data is as of ${clockText(answeredAt)}, ${agoText(answeredAt, now())}`;
   notice.update(`${failing.what}; ${age}. ${failing.next}`);
-}
-
-/** @param {string} token */
-async function logIn(token) {
-  try {
-    await askToLogIn(token);
-  } catch (failure) {
-    return failure instanceof ApiError && failure.status === 401
-      ? "This token is not known here."
-      : String(failure);
-  }
-  refresh.now();
-  return "";
-}
-
-async function logOut() {
-  await askToLogOut();
-  location.reload();
 }
 
 /** @param {View} view @param {{isBack: boolean, scroll: number}} how */

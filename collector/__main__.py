@@ -15,16 +15,16 @@ from collector import rights
 from collector.commands import detach, doctor, record
 from collector.commands import spool as spool_command
 from collector.commands.import_trace import add_parser as add_import
-from collector.counting.host_lock import LOCK_FILE
-from collector.counting.pins import BPFFS
 from collector.errors import CollectorError
 from collector.pipeline import Pipeline
 from collector.private_files import check_data_directory
 from collector.probe.layout import RecordLevel
 from collector.probe.opener import Opener
 from collector.settings import (
+    BPFFS,
     DEFAULT_BUDGET,
     DEFAULT_RECORDS_PER_SECOND,
+    LOCK_FILE,
     MAX_BUDGET_PERCENT,
     MAX_HOST_CHARACTERS,
     MAX_INTERVAL_S,

@@ -173,7 +173,7 @@ class Pipeline:
                 if self._is_alone(outbox):
                     self._collect(spool, outbox)
             except ProbeError as exc:
-                reason = first_missing(self._settings.headers_directory) or str(exc)
+                reason = first_missing(self._settings.headers_directory, self._settings.bpffs) or str(exc)
                 logger.warning("waiting reason=%r retry_s=%g", reason, RETRY_S)
                 outbox.send(self._host.waiting(reason), Content())
                 # Whoever cannot count keeps nobody from it.

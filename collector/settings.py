@@ -4,12 +4,12 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from collector.counting.host_lock import LOCK_FILE
-from collector.counting.pins import BPFFS
 from collector.probe.layout import RecordLevel
 from collector.spool.queue import DEFAULT_BYTES
 from faultmodel import wire
 
+BPFFS = Path("/sys/fs/bpf")
+LOCK_FILE = Path("/run/kvmfaults.lock")
 MIN_INTERVAL_S = 0.05
 MAX_INTERVAL_S = 1.0
 """Counts are kept per second; reading less often would smear them."""

@@ -39,7 +39,7 @@ def add_parser(
 def run(options: argparse.Namespace) -> int:
     """Print the findings; return the first missing thing's cause."""
     with tempfile.TemporaryDirectory(prefix="kvmfaults-") as directory:
-        findings = list(examine(Path(directory), attach=not options.no_attach, bpffs=options.bpffs))
+        findings = list(examine(Path(directory), options.bpffs, attach=not options.no_attach))
     findings += examine_private(options.data_dir, options.bpffs)
     findings += examine_collector(options.data_dir, options.bpffs, options.lock_file)
     if options.json:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from pathlib import Path
 
-from collector.counting.pins import BPFFS, Pins
+from collector.counting.pins import Pins
 from collector.errors import ProbeError
 from collector.own_command import host_command
 from collector.probe.handles import Handles, load
@@ -59,10 +59,11 @@ _SYS_ADMIN = 21
 _SYS_PTRACE = 19
 
 
-def examine(cache: Path, *, attach: bool, bpffs: Path = BPFFS) -> Iterator[Finding]:
+def examine(cache: Path, bpffs: Path, *, attach: bool) -> Iterator[Finding]:
     """Yield the findings, in the order in which one needs the other.
 
     :param cache: where the header tree may be kept
+    :param bpffs: where programs and maps are to be pinned
     :param attach: also compile, attach and detach the programs, for real
     """
     for check in (
@@ -83,9 +84,9 @@ def examine(cache: Path, *, attach: bool, bpffs: Path = BPFFS) -> Iterator[Findi
     yield from _tracepoints(cache, attach=attach)
 
 
-def first_missing(cache: Path) -> str:
+def first_missing(cache: Path, bpffs: Path) -> str:
     """Return in a line what keeps this host from tracing, and the remedy; empty where nothing is known to."""
-    for finding in examine(cache, attach=False):
+    for finding in examine(cache, bpffs, attach=False):
         if finding.state is State.MISSING:
             return f"{finding.name}: {finding.found}; {finding.remedy}"
     return ""

@@ -19,8 +19,6 @@ from collector.counting.pins import Pins
 
 logger = logging.getLogger(__name__)
 
-LOCK_FILE = Path("/run/kvmfaults.lock")
-
 
 class Holder(msgspec.Struct, frozen=True):
     """Who counts: process, host's name, data directory. What is not known is 0 or empty."""

@@ -33,8 +33,6 @@ logger = logging.getLogger(__name__)
 _HOLD_TRIES = 20
 _HOLD_PAUSE_S = 0.05
 
-BPFFS = Path("/sys/fs/bpf")
-
 
 class Pins:
     """One collector's pins. Their folder's name is kept in the collector's own directory.

@@ -7,8 +7,7 @@ from backend.quotas import Quotas
 from backend.store.contract.bounds import check_bounds, counted_in
 from backend.store.contract.parts import storable
 from backend.store.contract.store import Store
-from backend.store.contract.values import NotStored
-from backend.store.sql.catalog.hosts import BELOW, RECORDING
+from backend.store.contract.values import BELOW, RECORDING, NotStored
 from faultmodel import wire
 from faultmodel.record import Host
 from faultmodel.text import printable

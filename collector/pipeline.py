@@ -1,4 +1,4 @@
-"""Wires the collector's stages, from the probes to the shipper. The only module that does."""
+"""Puts the collector's steps together, from the probes to the shipper (``counting.session``: one counting's)."""
 
 import logging
 import os

@@ -10,7 +10,7 @@ from backend.api.services import ServicesDep
 from backend.query.costs import recent_costs
 from backend.query.findings import find_among
 from backend.query.readiness import what_is_missing, why_not_traced
-from backend.store.sql.catalog.hosts import TOLD_RECORDINGS
+from backend.store.contract.values import TOLD_RECORDINGS
 from backend.times import rfc3339_ns
 
 _RECENT_MS = 60_000

@@ -13,8 +13,7 @@ from backend.query.grid import Grid, covered_ms
 from backend.query.rates import MAX_VALUES
 from backend.store.contract.accounts import BatchAccount, CountingTotal, LedgerPoint, LossPoint
 from backend.store.contract.store import Store
-from backend.store.contract.values import CoveredSpan, TimeRange, VmCoverage
-from backend.store.sql.catalog.hosts import TOLD_RECORDINGS
+from backend.store.contract.values import TOLD_RECORDINGS, CoveredSpan, TimeRange, VmCoverage
 
 FIGURES = ("seen", "counted", "uncounted", "recorded", "sampled_out", "dropped")
 """Of what became of a VM's faults."""

@@ -7,8 +7,8 @@ from functools import lru_cache
 from backend.query.breakdown import FAULT_CONTEXT
 from backend.query.grid import Grid
 from backend.store.contract.store import Store
+from backend.store.contract.time_limit import check_time, in_time
 from backend.store.contract.values import ExitPoint, FaultPoint, Split
-from backend.store.sql.errors import check_time, in_time
 from faultmodel import arch
 from faultmodel.record import Access, ExitKind
 

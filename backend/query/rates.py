@@ -14,8 +14,8 @@ from backend.query.sources import Sources
 from backend.query.versions import State
 from backend.query.view import View
 from backend.store.contract.changes import Version
+from backend.store.contract.time_limit import check_time, in_time
 from backend.store.contract.values import CoveredSpan, TimeRange, VmCoverage, VmMember, VmMembers
-from backend.store.sql.errors import check_time, in_time
 
 MAX_VALUES = 300_000
 """Points of all series together: some 40 MB, for as long as they are answered."""

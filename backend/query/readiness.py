@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from backend.errors import StoreError
 from backend.store.contract.store import Store
-from backend.store.contract.values import HostStatus
-from backend.store.sql.catalog.hosts import TOLD_RECORDINGS
+from backend.store.contract.values import TOLD_RECORDINGS, HostStatus
 from backend.store.sql.catalog.server_clock import what_is_wrong
 
 FRESH_MS = 5_000

@@ -12,7 +12,7 @@ from typing import TypeVar
 from backend.errors import ParameterError
 from backend.query.blocks import LENGTHS_S, NONE, Blocks, Key, Sums, added, block_key
 from backend.store.contract.changes import Version
-from backend.store.sql.errors import check_time
+from backend.store.contract.time_limit import check_time
 from faultmodel.record import ExitKind
 
 MOST_READ = 250_000

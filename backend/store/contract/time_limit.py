@@ -4,10 +4,17 @@ It goes with the context in which a question is answered, so that no method of t
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
+from typing import TypeVar
+
+from backend.errors import TooLongError
+
+_LOOK_EVERY = 1000
+"""Items, of which each takes some microseconds."""
+_Item = TypeVar("_Item")
 
 
 class TimeLimit:
@@ -65,3 +72,20 @@ def limited(limit: TimeLimit) -> Iterator[None]:
 def current_limit() -> TimeLimit | None:
     """Return the limit that holds here, None where none does."""
     return _current.get()
+
+
+def check_time(cause: Exception | None = None) -> None:
+    """Check that there is time left to read. :raises TooLongError: there is none"""
+    limit = current_limit()
+    if limit is not None and limit.is_over:
+        raise TooLongError(
+            "this takes too long to read; ask for less: a shorter range, longer steps, or one VM"
+        ) from cause
+
+
+def in_time(items: Iterable[_Item], *, every: int = _LOOK_EVERY) -> Iterator[_Item]:
+    """Yield items for as long as there is time to read. :raises TooLongError: there is none left"""
+    for number, item in enumerate(items):
+        if number % every == 0:
+            check_time()
+        yield item

@@ -13,6 +13,13 @@ from faultmodel.problem import ProblemCode
 from faultmodel.record import Collector, HostEvent
 from faultmodel.wire import BatchName
 
+BELOW = "/"
+"""In a recording's name, after the host that it is below."""
+RECORDING = "replay"
+"""The state of a host that is a recording."""
+TOLD_RECORDINGS = 50
+"""Those that were heard of last. Live hosts are no more than there are tokens."""
+
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:

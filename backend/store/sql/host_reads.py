@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from backend.store.contract.accounts import BatchAccount, CostPoint, LossPoint
 from backend.store.contract.changes import Counted, Version
 from backend.store.contract.values import (
+    RECORDING,
     Brought,
     Contents,
     CoveredSpan,
@@ -29,7 +30,6 @@ from backend.store.sql.catalog import (
     refusals,
     vm_queries,
 )
-from backend.store.sql.catalog.hosts import RECORDING
 from backend.store.sql.ranges import Place
 from backend.store.sql.reads import SqlReads
 from backend.store.sql.series import costs, losses

@@ -8,7 +8,7 @@ from threading import local
 from sqlalchemy import Connection, Engine, event
 
 from backend.store.contract.changes import Changes
-from backend.store.sql.errors import check_time
+from backend.store.contract.time_limit import check_time
 
 
 class SqlReads(ABC):

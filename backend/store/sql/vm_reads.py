@@ -25,6 +25,7 @@ from backend.store.contract.values import (
     VmPlace,
     VmSummary,
 )
+from backend.store.sql import vm_summaries
 from backend.store.sql.catalog import sources, vm_members, vm_queries
 from backend.store.sql.catalog.hosts import read_version
 from backend.store.sql.catalog.kept_vms import KeptVms
@@ -52,7 +53,7 @@ class VmReads(SqlReads):
         time. Its rates divide by the covered time of its host within the range and this life.
         """
         with self._reading() as connection:
-            return vm_queries.find_vms(connection, where, span, limit=limit, after=after)
+            return vm_summaries.find_vms(connection, where, span, limit=limit, after=after)
 
     def members(self, where: VmFilter, span: TimeRange) -> VmMembers:
         """Return the VMs that existed in the range, as many as can be looked through; no order."""
@@ -94,7 +95,7 @@ class VmReads(SqlReads):
     def vm(self, vm_id: str, span: TimeRange) -> VmSummary:
         """Return one VM. :raises NotFoundError: there is none"""
         with self._reading() as connection:
-            return vm_queries.find_vm(connection, vm_id, span)
+            return vm_summaries.find_vm(connection, vm_id, span)
 
     def vcpus(
         self, vm_id: str, span: TimeRange, *, limit: int | None = None, after: int = -1

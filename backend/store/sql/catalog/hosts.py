@@ -1,6 +1,7 @@
 """Hosts: as their newest batch described them."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -11,27 +12,21 @@ from sqlalchemy.engine import Row
 
 from backend.errors import NotFoundError, NotNowError, StoreError
 from backend.store.contract.changes import Version
-from backend.store.contract.values import HostStatus, KnownHosts
+from backend.store.contract.values import BELOW, RECORDING, HostStatus, KnownHosts
 from backend.store.sql.catalog.host_events import newest_recording
-from backend.store.sql.series.losses import lost_ever
-from backend.store.sql.tables import hosts, streams
+from backend.store.sql.tables import hosts, loss_totals, streams
 from backend.store.sql.writer import Writer
 from faultmodel.problem import ProblemCode
 from faultmodel.record import Collector, Host, HostEvent
 from faultmodel.wire import Batch
 
-BELOW = "/"
-"""In a recording's name, after the host that it is below."""
-RECORDING = "replay"
-"""The state of a host that is a recording."""
 NO_STREAM = 0
 """The stream that described a host which no batch has described yet."""
 _MOST_RECORDING_NAMES = 100
 """Of a name: each but the first is needed only where hosts are called so by intent."""
 MOST_RECORDINGS = 1000
 """Whose names begin alike, up to the first slash: one token may bring that of any name below its host's."""
-TOLD_RECORDINGS = 50
-"""Those that were heard of last. Live hosts are no more than there are tokens."""
+_loss_totals = select(loss_totals)
 _locked = (
     select(hosts)
     .where(hosts.c.reported_name == bindparam("named"), hosts.c.is_recording == bindparam("recording"))
@@ -176,10 +171,18 @@ def read_version(connection: Connection) -> Version:
 
 def read_hosts(connection: Connection, recordings: int | None) -> Sequence[HostStatus]:
     """Return every host that is traced live, and so many recordings, by name."""
-    lost = lost_ever(connection)
+    lost = _lost_ever(connection)
     recording = newest_recording(connection)
     rows = connection.execute(_told(recordings)).all()
     return [_status(row, lost.get(row.id, {}), recording.get(row.id)) for row in rows]
+
+
+def _lost_ever(connection: Connection) -> Mapping[int, Mapping[str, int]]:
+    """Return everything that hosts lost, by the host's number and kind."""
+    lost: dict[int, dict[str, int]] = defaultdict(dict)
+    for host_id, kind, count in connection.execute(_loss_totals):
+        lost[host_id][kind] = count
+    return lost
 
 
 def known_hosts(connection: Connection, recordings: int) -> KnownHosts:

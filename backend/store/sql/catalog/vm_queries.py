@@ -1,6 +1,5 @@
-"""VMs as they are asked for: found, with their totals and rates in a range."""
+"""VMs as they are asked for: found by id, by host and by what they are called, in a range of time."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -8,16 +7,11 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case,
 from sqlalchemy.engine import Row
 
 from backend.errors import NotFoundError
-from backend.store.contract.values import TimeRange, VmFilter, VmPlace, VmSummary
-from backend.store.sql.catalog.coverage import MsSpan, boot_spans, covered_ms, read_boot_coverage
+from backend.store.contract.values import TimeRange, VmFilter, VmPlace
 from backend.store.sql.catalog.hosts import host_number
 from backend.store.sql.ranges import MOST_AT_ONCE, NS_PER_MS, bounded, chunks
-from backend.store.sql.series.counts import ExitTotals, exit_totals, fault_totals
 from backend.store.sql.tables import hosts, vms
 from backend.store.sql.words import SIGNED_MAX
-from faultmodel.record import ExitKind
-
-_MS_PER_S = 1000
 
 # A VM is there from first_seen_ms to life_end_ms. While it runs that end is the end of its host's covered
 # time, for as long as the host has not booted anew; after that it is when the VM was last seen.
@@ -37,10 +31,13 @@ _places = (
 _known = select(vms.c.id, vms.c.public_id, vms.c.arch, hosts.c.name).join(hosts, hosts.c.id == vms.c.host_id)
 
 
-def find_vms(
+def vm_rows(
     connection: Connection, where: VmFilter, span: TimeRange, *, limit: int, after: VmPlace | None
-) -> Sequence[VmSummary]:
-    """Return VMs that existed in the range: those that run first, newest ``first_seen_ms`` first, by id."""
+) -> Sequence[Row[Any]]:
+    """Return VMs that existed in the range, each with ``host`` and ``life_end_ms``.
+
+    Those that run come first, then newest ``first_seen_ms`` first, then by id.
+    """
     conditions = [*matching(where), *alive_in(span)]
     rows: list[Row[Any]] = []
     for has_ended in (False, True):
@@ -58,17 +55,12 @@ def find_vms(
             .limit(limit - len(rows))
         )
         rows += connection.execute(statement).all()
-    return _summaries(connection, rows, span)
-
-
-def find_vm(connection: Connection, vm_id: str, span: TimeRange) -> VmSummary:
-    """Return one VM. :raises NotFoundError: there is none"""
-    return _summaries(connection, [_row(connection, vm_id)], span)[0]
+    return rows
 
 
 def vm_number(connection: Connection, vm_id: str) -> tuple[int, str]:
     """Return a VM's number and architecture. :raises NotFoundError: there is none"""
-    row = _row(connection, vm_id)
+    row = vm_row(connection, vm_id)
     return row.id, row.arch
 
 
@@ -157,7 +149,8 @@ def _select_vms() -> Select[*tuple[Any, ...]]:
     )
 
 
-def _row(connection: Connection, vm_id: str) -> Row[Any]:
+def vm_row(connection: Connection, vm_id: str) -> Row[Any]:
+    """Return one VM, as ``vm_rows``. :raises NotFoundError: there is none"""
     for known in storable([vm_id]):
         row = connection.execute(_select_vms().where(vms.c.public_id == known)).one_or_none()
         if row is not None:
@@ -198,55 +191,3 @@ def alive_in(span: TimeRange) -> list[ColumnElement[bool]]:
     if span.to_ms is not None:
         conditions.append(vms.c.first_seen_ms < bounded(span.to_ms))
     return conditions
-
-
-def _summaries(connection: Connection, rows: Sequence[Row[Any]], span: TimeRange) -> Sequence[VmSummary]:
-    by_arch: dict[str, list[int]] = defaultdict(list)
-    for row in rows:
-        by_arch[row.arch].append(row.id)
-    faults: dict[int, int] = {}
-    for arch, numbers in by_arch.items():
-        faults |= fault_totals(connection, arch, numbers, span)
-    exits = exit_totals(connection, [row.id for row in rows], span)
-    covered = read_boot_coverage(connection, sorted({row.host_id for row in rows}), span)
-    return [
-        _summary(
-            row,
-            faults.get(row.id, 0),
-            exits.get(row.id, {}),
-            boot_spans(covered, row.host_id, row.boot_id),
-        )
-        for row in rows
-    ]
-
-
-def _summary(row: Row[Any], faults: int, exits: ExitTotals, covered: Sequence[MsSpan]) -> VmSummary:
-    memory_fault_exits = exits.get(ExitKind.MEMORY_FAULT, 0)
-    # Spans are clipped to the range already; this clips them to the VM's life.
-    seen_ms = covered_ms(covered, row.first_seen_ms, row.life_end_ms)
-    return VmSummary(
-        id=row.public_id,
-        reported_id=row.reported_id,
-        name=row.name,
-        uuid=row.uuid,
-        vmm=row.vmm,
-        manager=row.manager,
-        command=row.command,
-        host=row.host,
-        arch=row.arch,
-        pid=row.pid,
-        started_ns=row.started_ns,
-        ended_ns=row.ended_ns,
-        first_seen_ms=row.first_seen_ms,
-        last_seen_ms=row.life_end_ms,
-        faults=faults,
-        memory_fault_exits=memory_fault_exits,
-        bare_error_exits=exits.get(ExitKind.BARE_ERROR, 0),
-        untold_error_exits=exits.get(ExitKind.UNTOLD_ERROR, 0),
-        fault_rate=_per_second(faults, seen_ms),
-        exit_rate=_per_second(memory_fault_exits, seen_ms),
-    )
-
-
-def _per_second(count: int, time_ms: int) -> float | None:
-    return count * _MS_PER_S / time_ms if time_ms else None

@@ -1,6 +1,5 @@
 """What hosts lost: things that were seen and could not be kept."""
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, select
@@ -19,7 +18,6 @@ from faultmodel.wire import Batch
 OTHER = "other"
 """Kind of losses of kinds that are one too many for a host: each is a line of every answer about it."""
 _BUCKET_NS = BUCKET_MS * NS_PER_MS
-_totals = select(loss_totals)
 
 
 def add_losses(writer: Writer, host_id: int, batch: Batch, received_ns: int) -> None:
@@ -42,14 +40,6 @@ def _known_kinds(connection: Connection, host_id: int, lost: Sequence[Loss]) -> 
     kinds = dict.fromkeys(loss.kind for loss in lost if loss.kind not in known)
     allowed = {*known, *list(kinds)[: max(0, MAX_LOSSES - len(known))]}
     return [loss if loss.kind in allowed else Loss(OTHER, loss.count) for loss in lost]
-
-
-def lost_ever(connection: Connection) -> Mapping[int, Mapping[str, int]]:
-    """Return everything that hosts lost, by the host's number and kind."""
-    lost: dict[int, dict[str, int]] = defaultdict(dict)
-    for host_id, kind, count in connection.execute(_totals):
-        lost[host_id][kind] = count
-    return lost
 
 
 def loss_series(

@@ -1,4 +1,4 @@
-"""Puts the collector's steps together, from the probes to the shipper (``counting.session``: one counting's)."""
+"""Puts the collector's steps together, from the probes to the shipper; a counting's own: counting.session."""
 
 import logging
 import os

@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # top is set by who sources it
 # Sourced by script/server and script/test: installs what is missing, fast when nothing is.
 # Expects: $top (the checkout). Nothing is written outside the directory named to each function.
 
@@ -64,7 +65,7 @@ ensure_venv() {
 		echo "kvmfaults: making a virtual environment in $venv with pip, which may take a minute, once" >&2
 		rm -rf "$venv"
 		"$python" -m venv "$venv" || fail "cannot make a virtual environment; install python3-venv"
-		"$venv/bin/pip" install -qq --disable-pip-version-check -c "$top/constraints.txt" -e "$top[$extras]" ||
+		"$venv/bin/pip" install -qq --disable-pip-version-check -c "$top/constraints.txt" -e "${top}[$extras]" ||
 			fail "pip could not install the dependencies"
 		touch "$venv/complete-$stamp"
 	fi

@@ -1,4 +1,5 @@
-/* What struct kvm_page_fault shows of a fault: KVM's software context, which only the raw side's arguments lead to. */
+/* What struct kvm_page_fault shows of a fault: KVM's software context, which only the raw side's
+ * arguments lead to. */
 
 /* include/uapi/linux/kvm.h; macros are not in BTF. */
 #define KVM_MEM_LOG_DIRTY_PAGES 1
@@ -17,7 +18,7 @@ static __always_inline void count_context(struct fault_counters *counters, u64 f
 
 	LOAD(is_private, fault, kvm_page_fault, is_private);
 	if (is_private)
-		counters->private++;
+		counters->private ++;
 #endif
 	LOAD(slot, fault, kvm_page_fault, slot);
 	if (!slot) {
@@ -29,7 +30,8 @@ static __always_inline void count_context(struct fault_counters *counters, u64 f
 		counters->dirty_logging++;
 }
 
-/* Whether the perf side left nothing of the event to the raw side; what it left is the raw side's from here on. */
+/* Whether the perf side left nothing of the event to the raw side; what it left is the raw side's
+ * from here on. */
 static __always_inline int is_paid(struct vcpu_counts *state)
 {
 #ifdef PREEMPTIBLE
@@ -82,7 +84,8 @@ static __always_inline void count_prefetch(struct vcpu_counts *state, u64 fault)
 		counters->prefetched++;
 	else
 		count_lost(LOST_KEYS_FULL);
-	/* Not always within KVM_RUN, whose end alone would tell that the thread may change its vCPU. */
+	/* Not always within KVM_RUN, whose end alone would tell that the thread may change its
+	 * vCPU. */
 	leave(state);
 }
 #endif

@@ -1,8 +1,8 @@
 /* Counting a fault: by word, in the vCPU's own state as long as there is room. */
 
 /* Where this vCPU's faults with this word are counted; NULL where there is no room. */
-static __always_inline struct fault_counters *counters_of(struct vcpu_counts *state, u32 format, u64 word,
-							  int *spilled)
+static __always_inline struct fault_counters *counters_of(struct vcpu_counts *state, u32 format,
+							  u64 word, int *spilled)
 {
 	struct fault_key key = {};
 	struct fault_counters *counters;
@@ -38,7 +38,8 @@ static __always_inline struct fault_counters *counters_of(struct vcpu_counts *st
 }
 
 /* Add a guest fault to what counters_of() returned. */
-static __always_inline void count_fault(struct vcpu_counts *state, struct fault_counters *counters, int spilled)
+static __always_inline void count_fault(struct vcpu_counts *state, struct fault_counters *counters,
+					int spilled)
 {
 	if (!counters) {
 		state->uncounted++;
@@ -48,17 +49,18 @@ static __always_inline void count_fault(struct vcpu_counts *state, struct fault_
 		if (spilled)
 			state->spilled++;
 	}
-	/* Last, and after its record: a reader in between finds more recorded than seen, and waits for the rest. */
+	/* Last, and after its record: a reader in between finds more recorded than seen, and waits
+	 * for the rest. */
 	state->seen++;
 }
 
-#define OUTCOME_MMIO		0
+#define OUTCOME_MMIO 0
 /* PG_LEVEL_* (arch/x86/include/asm/pgtable_types.h) */
-#define OUTCOME_MAPPED_4K	1
-#define OUTCOME_MAPPED_2M	2
-#define OUTCOME_MAPPED_1G	3
-#define OUTCOME_FAST		8
-#define OUTCOME_SPURIOUS	9
+#define OUTCOME_MAPPED_4K 1
+#define OUTCOME_MAPPED_2M 2
+#define OUTCOME_MAPPED_1G 3
+#define OUTCOME_FAST	  8
+#define OUTCOME_SPURIOUS  9
 
 /* How a fault ended; other levels than these are not mapped. */
 static __always_inline void count_outcome(struct fault_counters *counters, u32 outcome)
@@ -77,8 +79,10 @@ static __always_inline void count_outcome(struct fault_counters *counters, u32 o
 		counters->mmio++;
 }
 
-/* Count how the newest fault ended, or hold that until it is sure that KVM does not try again (told.bpf.h). */
-static __always_inline void end_fault(struct vcpu_counts *state, struct fault_counters *counters, u32 outcome)
+/* Count how the newest fault ended, or hold that until it is sure that KVM does not try again
+ * (told.bpf.h). */
+static __always_inline void end_fault(struct vcpu_counts *state, struct fault_counters *counters,
+				      u32 outcome)
 {
 #ifdef WITH_TDX
 	if (state->retries) {

@@ -4,11 +4,11 @@
  */
 
 /* The format of a hardware word; names as in faultmodel/arch. */
-#define FORMAT_NONE	0
-#define FORMAT_EPT	1
-#define FORMAT_NPF	2
-#define FORMAT_PFERR	3
-#define FORMAT_ESR_EL2	4
+#define FORMAT_NONE    0
+#define FORMAT_EPT     1
+#define FORMAT_NPF     2
+#define FORMAT_PFERR   3
+#define FORMAT_ESR_EL2 4
 
 /*
  * One struct kvm. The kernel uses an address again once a VM is gone; the
@@ -21,13 +21,13 @@ struct vm_key {
 };
 
 struct vm_record {
-	u64 first_monotonic_ns;	/* when it first faulted or left KVM_RUN */
+	u64 first_monotonic_ns; /* when it first faulted or left KVM_RUN */
 	u64 start_boottime_ns;	/* of the VMM's process */
 	u64 last_record_ns;	/* monotonic; of the newest that a sample took */
 	u32 tgid;
 	u32 pad;
 	char comm[16];
-	char stats_name[32];	/* "<creator tid>-<vm fd>", the debugfs directory */
+	char stats_name[32]; /* "<creator tid>-<vm fd>", the debugfs directory */
 };
 
 /* Only ever grow. The order is that of faultmodel.record.COUNTERS. */
@@ -58,14 +58,14 @@ struct syndrome {
 /* The exits to user space of one vCPU with one reason; unused while count is 0. */
 struct exit_reason {
 	u32 reason;
-	u32 errno;		/* positive; 0 where KVM_RUN succeeded */
+	u32 errno; /* positive; 0 where KVM_RUN succeeded */
 	u64 count;
 };
 
-#define KVM_COUNT_UNKNOWN	(~0ULL)
+#define KVM_COUNT_UNKNOWN (~0ULL)
 
-#define SYNDROMES	8
-#define EXIT_REASONS	6
+#define SYNDROMES	  8
+#define EXIT_REASONS	  6
 
 /*
  * Everything that is counted for one vCPU. The first words that a vCPU faults
@@ -77,32 +77,32 @@ struct exit_reason {
  */
 struct vcpu_counts {
 	struct vm_key vm;
-	u64 vcpu;		/* struct kvm_vcpu * */
-	u32 tid;		/* whose home this is; 0: nobody's */
+	u64 vcpu; /* struct kvm_vcpu * */
+	u32 tid;  /* whose home this is; 0: nobody's */
 	u32 vcpu_id;
-	u32 running;		/* inside KVM_RUN: only then is all of this the current thread's */
-	u32 pending;		/* word is of a fault whose outcome is not known yet */
+	u32 running; /* inside KVM_RUN: only then is all of this the current thread's */
+	u32 pending; /* word is of a fault whose outcome is not known yet */
 	u64 seen;
-	u64 next_record;	/* the value of seen at which a record is next considered */
+	u64 next_record; /* the value of seen at which a record is next considered */
 	u32 format;
-	u16 gap;		/* by how much next_record advances */
-	u16 orders;		/* the number of the orders that next_record follows */
-	u64 word;		/* of the newest fault */
+	u16 gap;    /* by how much next_record advances */
+	u16 orders; /* the number of the orders that next_record follows */
+	u64 word;   /* of the newest fault */
 	u64 address;
 	u64 ipa;
 	u64 pc;
-	u64 spilled;		/* faults counted in fault_counts */
-	u64 uncounted;		/* faults that found fault_counts full */
+	u64 spilled;   /* faults counted in fault_counts */
+	u64 uncounted; /* faults that found fault_counts full */
 	u64 recorded;
-	u64 dropped;		/* to be recorded, and the ring buffer was full */
-	u64 last_record_seen;	/* seen, at the newest record */
-	u8 nested;		/* whether the newest fault was taken while L2 ran: 0, 1, or NOT_SHOWN_8 */
-	u8 retries;		/* whether KVM may try several times within one fault */
-	u16 held;		/* where it may: 1 more than the newest fault's newest outcome; 0: none */
-	u16 looked;		/* the newest event that the perf side has counted: LOOK_* in looks.bpf.h */
-	u16 owed;		/* what the raw side is to add to it: OWES_* */
-	u64 kvm_count;		/* KVM's own count of faults, as it was at the newest; KVM_COUNT_UNKNOWN */
-	u64 overlooked;		/* faults by that count that nothing here has seen */
+	u64 dropped;	      /* to be recorded, and the ring buffer was full */
+	u64 last_record_seen; /* seen, at the newest record */
+	u8 nested;	/* whether the newest fault was taken while L2 ran: 0, 1, or NOT_SHOWN_8 */
+	u8 retries;	/* whether KVM may try several times within one fault */
+	u16 held;	/* where it may: 1 more than the newest fault's newest outcome; 0: none */
+	u16 looked;	/* the newest event that the perf side has counted: LOOK_* in looks.bpf.h */
+	u16 owed;	/* what the raw side is to add to it: OWES_* */
+	u64 kvm_count;	/* KVM's own count of faults, as it was at the newest; KVM_COUNT_UNKNOWN */
+	u64 overlooked; /* faults by that count that nothing here has seen */
 	struct syndrome syndromes[SYNDROMES];
 	struct exit_reason exits[EXIT_REASONS];
 };
@@ -133,51 +133,52 @@ struct fault_record {
 	struct vm_key vm;
 	u64 monotonic_ns;
 	u64 word;
-	u64 address;		/* GPA or GVA; FAR_EL2 on arm64 */
-	u64 frame;		/* x86: gfn, NOT_SHOWN where the tracepoint has none; arm64: IPA */
-	u64 pc;			/* NOT_SHOWN where it could not be had */
-	u64 stands_for;		/* faults of this vCPU in its thread since the record before, this one included */
+	u64 address;	/* GPA or GVA; FAR_EL2 on arm64 */
+	u64 frame;	/* x86: gfn, NOT_SHOWN where the tracepoint has none; arm64: IPA */
+	u64 pc;		/* NOT_SHOWN where it could not be had */
+	u64 stands_for; /* faults of this vCPU in its thread since the record before, this one
+			   included */
 	u32 vcpu;
 	u32 format;
-	u32 memslot;		/* id, or NOT_SHOWN_32 */
-	u8 level;		/* of the mapping; 0 where it is not known */
-	u8 private;		/* 0, 1, or NOT_SHOWN_8 */
-	u8 nested;		/* likewise */
+	u32 memslot; /* id, or NOT_SHOWN_32 */
+	u8 level;    /* of the mapping; 0 where it is not known */
+	u8 private;  /* 0, 1, or NOT_SHOWN_8 */
+	u8 nested;   /* likewise */
 	u8 pad;
 };
 
-#define NOT_SHOWN	(~0ULL)
-#define NOT_SHOWN_32	(~0U)
-#define NOT_SHOWN_8	0xff
+#define NOT_SHOWN    (~0ULL)
+#define NOT_SHOWN_32 (~0U)
+#define NOT_SHOWN_8  0xff
 
 /* One memory-fault or bare error exit. */
 struct exit_record {
 	struct vm_key vm;
 	u64 monotonic_ns;
-	u64 flags;		/* flags, gpa, size: of kvm_run.memory_fault, only for reason 39 */
+	u64 flags; /* flags, gpa, size: of kvm_run.memory_fault, only for reason 39 */
 	u64 gpa;
 	u64 size;
-	u64 word;		/* of the fault that led here; format FORMAT_NONE where none was shown */
-	u64 address;		/* GPA or GVA of that fault; FAR_EL2 on arm64 */
-	u64 ipa;		/* arm64 */
-	u64 pc;			/* NOT_SHOWN where it could not be had */
+	u64 word;    /* of the fault that led here; format FORMAT_NONE where none was shown */
+	u64 address; /* GPA or GVA of that fault; FAR_EL2 on arm64 */
+	u64 ipa;     /* arm64 */
+	u64 pc;	     /* NOT_SHOWN where it could not be had */
 	u32 vcpu;
 	u32 reason;
 	u32 errno;
 	u16 format;
-	u8 nested;		/* 0, 1, or NOT_SHOWN_8 */
+	u8 nested; /* 0, 1, or NOT_SHOWN_8 */
 	u8 pad;
 };
 
 /* What user space asks for. */
-#define RECORD_NONE	0
-#define RECORD_SAMPLE	1
-#define RECORD_ALL	2
+#define RECORD_NONE   0
+#define RECORD_SAMPLE 1
+#define RECORD_ALL    2
 
 struct record_order {
-	u64 spacing_ns;		/* RECORD_SAMPLE: least time between two records of one VM */
+	u64 spacing_ns; /* RECORD_SAMPLE: least time between two records of one VM */
 	u32 level;
-	u32 others;		/* of the default: whether some VM has an order of its own */
+	u32 others; /* of the default: whether some VM has an order of its own */
 };
 
 /* Which set of programs and maps this is, and up to where it was read. */
@@ -185,27 +186,28 @@ struct about {
 	u8 counting[16];
 	u8 fingerprint[16];
 	u8 layout[16];
-	u64 batch;		/* number of the newest batch that was cut */
-	u64 cut_monotonic_ns;	/* when its counters were read */
+	u64 batch;	      /* number of the newest batch that was cut */
+	u64 cut_monotonic_ns; /* when its counters were read */
 	u64 cut_utc_ns;
-	u64 missed_runs;	/* as they were then */
-	u64 exits_position;	/* up to where the batch has the ring buffers' records */
+	u64 missed_runs;    /* as they were then */
+	u64 exits_position; /* up to where the batch has the ring buffers' records */
 	u64 faults_position;
 };
 
-/* Indexes of the array "used": which maps hold anything at all. A large map takes a millisecond to find empty. */
-#define USED_FAULT_COUNTS	0
-#define USED_EXIT_COUNTS	1
-#define USED_VCPUS		2
-#define USED_KINDS		3
+/* Indexes of the array "used": which maps hold anything at all. A large map takes a millisecond to
+ * find empty. */
+#define USED_FAULT_COUNTS 0
+#define USED_EXIT_COUNTS  1
+#define USED_VCPUS	  2
+#define USED_KINDS	  3
 
-#define LOOKS			7	/* LOOK_* in looks.bpf.h */
+#define LOOKS		  7 /* LOOK_* in looks.bpf.h */
 
 /* Indexes of the array "lost". */
-#define LOST_KEYS_FULL		0
-#define LOST_UNATTRIBUTED	1
-#define LOST_EXIT_RECORDS	2
-#define LOST_KINDS		3
+#define LOST_KEYS_FULL	  0
+#define LOST_UNATTRIBUTED 1
+#define LOST_EXIT_RECORDS 2
+#define LOST_KINDS	  3
 
 _Static_assert(sizeof(struct vm_record) == 80, "layout.py: VM_RECORD");
 _Static_assert(sizeof(struct fault_counters) == 104, "layout.py: FAULT_COUNTERS");

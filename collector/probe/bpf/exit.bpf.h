@@ -1,6 +1,6 @@
 /* Exits to user space: each is counted, and those that answer a guest memory fault are recorded. */
 
-#define KVM_EXIT_MEMORY_FAULT 39	/* include/uapi/linux/kvm.h; macros are not in BTF */
+#define KVM_EXIT_MEMORY_FAULT 39 /* include/uapi/linux/kvm.h; macros are not in BTF */
 
 static __always_inline void record_exit(struct vcpu_counts *state, u32 reason, u32 errno)
 {

@@ -109,7 +109,8 @@ PROBE(kvm_mmu_spte_requested)
 #endif
 
 #if defined(WITH_FAST_PAGE_FAULT) && defined(HAVE_KVM_PAGE_FAULT_STRUCT)
-/* x86: vcpu, fault, sptep, old_spte, ret. Without the MMU lock; falls to the slow path unless fixed. */
+/* x86: vcpu, fault, sptep, old_spte, ret. Without the MMU lock; falls to the slow path unless
+ * fixed. */
 PROBE(fast_page_fault)
 {
 	int result = (int)ctx->args[4];

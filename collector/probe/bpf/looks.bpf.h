@@ -18,19 +18,20 @@
  * next event settles a debt that was not paid.
  */
 
-#define LOOK_NONE		0
-#define LOOK_GUEST_FAULT	1
-#define LOOK_PAGE_FAULT		2
-#define LOOK_SPTE_REQUESTED	3
-#define LOOK_FAST_PAGE_FAULT	4
-#define LOOK_MMIO_PAGE_FAULT	5
-#define LOOK_USERSPACE_EXIT	6
+#define LOOK_NONE	     0
+#define LOOK_GUEST_FAULT     1
+#define LOOK_PAGE_FAULT	     2
+#define LOOK_SPTE_REQUESTED  3
+#define LOOK_FAST_PAGE_FAULT 4
+#define LOOK_MMIO_PAGE_FAULT 5
+#define LOOK_USERSPACE_EXIT  6
 
 #ifdef PREEMPTIBLE
-/* Plus an outcome, OUTCOME_* in count.bpf.h, which counts only if the page was not mapped ahead of the guest. */
-#define OWES_NOTHING	0
-#define OWES_OUTCOME	16	/* the outcome and the context of the newest fault */
-#define OWES_FAULT	32	/* the fault as well, since the raw side alone has its word */
+/* Plus an outcome, OUTCOME_* in count.bpf.h, which counts only if the page was not mapped ahead of
+ * the guest. */
+#define OWES_NOTHING 0
+#define OWES_OUTCOME 16 /* the outcome and the context of the newest fault */
+#define OWES_FAULT   32 /* the fault as well, since the raw side alone has its word */
 
 static __always_inline void settle_debt(struct vcpu_counts *state)
 {

@@ -17,12 +17,13 @@ struct visitor {
 };
 
 BPF_F_TABLE("array", u32, struct vcpu_counts, homes, HOMES, BPF_F_MMAPABLE);
-BPF_F_TABLE("hash", u32, u32, claims, HOMES, BPF_F_NO_PREALLOC);	/* home -> tid */
+BPF_F_TABLE("hash", u32, u32, claims, HOMES, BPF_F_NO_PREALLOC); /* home -> tid */
 BPF_F_TABLE("hash", struct vcpu_key, struct vcpu_counts, vcpus, MAX_VCPUS, BPF_F_NO_PREALLOC);
 /* Who has not been seen for long may be forgotten: it is found out anew. */
 BPF_TABLE("lru_hash", u32, struct visitor, visitors, VISITORS);
 BPF_F_TABLE("hash", struct vm_key, struct vm_record, vms, MAX_VMS, BPF_F_NO_PREALLOC);
-BPF_F_TABLE("hash", struct fault_key, struct fault_counters, fault_counts, MAX_KEYS, BPF_F_NO_PREALLOC);
+BPF_F_TABLE("hash", struct fault_key, struct fault_counters, fault_counts, MAX_KEYS,
+	    BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct exit_key, u64, exit_counts, MAX_KEYS, BPF_F_NO_PREALLOC);
 BPF_ARRAY(lost, u64, LOST_KINDS);
 BPF_ARRAY(used, u32, USED_KINDS);
@@ -37,7 +38,7 @@ BPF_ARRAY(written_since_wakeup, u64, 1);
 
 /* Written by user space: what to record of every VM, and of some VMs instead. */
 BPF_ARRAY(record_default, struct record_order, 1);
-BPF_ARRAY(orders_number, u16, 1);	/* another with every change of these */
+BPF_ARRAY(orders_number, u16, 1); /* another with every change of these */
 BPF_F_TABLE("hash", struct vm_key, struct record_order, record_orders, MAX_VMS, BPF_F_NO_PREALLOC);
 
 /*
@@ -59,10 +60,12 @@ BPF_ARRAY(page_fault_seen, u32, 1);
 BPF_ARRAY(about, struct about, 1);
 BPF_F_TABLE("hash", u32, struct vcpu_counts, homes_cut, HOMES, BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct vcpu_key, struct vcpu_counts, vcpus_cut, MAX_VCPUS, BPF_F_NO_PREALLOC);
-BPF_F_TABLE("hash", struct fault_key, struct fault_counters, fault_counts_cut, MAX_KEYS, BPF_F_NO_PREALLOC);
+BPF_F_TABLE("hash", struct fault_key, struct fault_counters, fault_counts_cut, MAX_KEYS,
+	    BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct exit_key, u64, exit_counts_cut, MAX_KEYS, BPF_F_NO_PREALLOC);
 BPF_ARRAY(lost_cut, u64, LOST_KINDS);
-/* Faults that no program saw and the newest batches have all the same, by KVM's own count (reader.py). */
+/* Faults that no program saw and the newest batches have all the same, by KVM's own count
+ * (reader.py). */
 BPF_F_TABLE("hash", struct vm_key, u64, overlooked_cut, MAX_VMS, BPF_F_NO_PREALLOC);
 
 /* All zero: a state is too large for the stack. */

@@ -1,4 +1,5 @@
-/* The perf side of each tracepoint: see looks.bpf.h. What the event's record has is in its BTF, trace_event_raw_*. */
+/* The perf side of each tracepoint: see looks.bpf.h. What the event's record has is in its BTF,
+ * trace_event_raw_*. */
 
 #ifdef PREEMPTIBLE
 /*

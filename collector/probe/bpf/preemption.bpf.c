@@ -13,8 +13,9 @@ int on_task_newtask(struct bpf_raw_tracepoint_args *ctx)
 	u32 *answer = preemption.lookup(&index);
 	unsigned short depth = 0;
 
-	bpf_probe_read_kernel(&depth, sizeof(depth),
-			      (void *)(task + __builtin_offsetof(struct task_struct, migration_disabled)));
+	bpf_probe_read_kernel(
+		&depth, sizeof(depth),
+		(void *)(task + __builtin_offsetof(struct task_struct, migration_disabled)));
 	if (answer)
 		*answer = depth ? 2 : 1;
 	return 0;

@@ -1,18 +1,19 @@
 /* Records of single guest faults: which of them, and at what cost to the others. */
 
-/* So that a fault that is not recorded costs two comparisons; also how late a slower pace may be noticed. */
-#define LONGEST_GAP	4096
+/* So that a fault that is not recorded costs two comparisons; also how late a slower pace may be
+ * noticed. */
+#define LONGEST_GAP 4096
 
 #ifdef ARCH_X86_64
 #ifdef HAVE_VCPU_REGS_RIP
-#define RIP		arch.regs[VCPU_REGS_RIP]
-#define RIP_BIT		VCPU_REGS_RIP
+#define RIP	arch.regs[VCPU_REGS_RIP]
+#define RIP_BIT VCPU_REGS_RIP
 #else
-#define RIP		arch.rip
-#define RIP_BIT		VCPU_REG_RIP
+#define RIP	arch.rip
+#define RIP_BIT VCPU_REG_RIP
 #endif
-#define RIP_OFFSET	__builtin_offsetof(struct kvm_vcpu, RIP)
-#define AVAIL_OFFSET	__builtin_offsetof(struct kvm_vcpu, arch.regs_avail)
+#define RIP_OFFSET   __builtin_offsetof(struct kvm_vcpu, RIP)
+#define AVAIL_OFFSET __builtin_offsetof(struct kvm_vcpu, arch.regs_avail)
 
 static __always_inline u64 guest_pc(struct vcpu_counts *state)
 {
@@ -48,7 +49,8 @@ static __always_inline u64 guest_pc(struct vcpu_counts *state)
 }
 #endif
 
-/* Whether the fault that is about to be counted may be one to record: nearly always all that this costs. */
+/* Whether the fault that is about to be counted may be one to record: nearly always all that this
+ * costs. */
 static __always_inline int is_considered(struct vcpu_counts *state)
 {
 	u32 index = 0;
@@ -97,7 +99,8 @@ static __always_inline int is_due(struct vcpu_counts *state, u64 now_ns)
 	/* Another CPU may have been a moment later. */
 	passed_ns = now_ns > newest_ns ? now_ns - newest_ns : 0;
 	gap = state->gap ? state->gap : 1;
-	/* Several vCPUs share the records: most of them should come by more often than each gets one. */
+	/* Several vCPUs share the records: most of them should come by more often than each gets
+	 * one. */
 	if (passed_ns < order->spacing_ns / 4)
 		gap = gap < LONGEST_GAP ? gap * 2 : gap;
 	else if (passed_ns > 2 * order->spacing_ns)
@@ -107,7 +110,8 @@ static __always_inline int is_due(struct vcpu_counts *state, u64 now_ns)
 	return passed_ns >= order->spacing_ns && claim_sample(vm, newest_ns, now_ns);
 }
 
-/* The reader comes by on its own; it is only woken when about a third of the ring was written since. */
+/* The reader comes by on its own; it is only woken when about a third of the ring was written
+ * since. */
 static __always_inline u64 wakeup(void)
 {
 	u32 index = 0;

@@ -81,7 +81,8 @@ static __always_inline struct vcpu_counts *enter_as_visitor(u32 tid, struct vcpu
 }
 
 /* Where a vCPU without a home in this thread is counted. NULL where there is no room. */
-static __always_inline struct vcpu_counts *enter_elsewhere(u64 task, u32 tid, struct vcpu_key *key, u64 dentry)
+static __always_inline struct vcpu_counts *enter_elsewhere(u64 task, u32 tid, struct vcpu_key *key,
+							   u64 dentry)
 {
 	struct vcpu_counts *state;
 
@@ -91,7 +92,8 @@ static __always_inline struct vcpu_counts *enter_elsewhere(u64 task, u32 tid, st
 	return state ? state : enter_as_visitor(tid, key);
 }
 
-/* The thread has begun to run a vCPU, or is not known to: find out which. look as find_state() has it. */
+/* The thread has begun to run a vCPU, or is not known to: find out which. look as find_state() has
+ * it. */
 static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, u32 look)
 {
 	u64 task = current_task();
@@ -124,7 +126,8 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, u32 look)
 			count_lost(LOST_KEYS_FULL);
 		return NULL;
 	}
-	/* Without debugfs, a VM where another one was is taken for it: at least its vCPU is its own. */
+	/* Without debugfs, a VM where another one was is taken for it: at least its vCPU is its
+	 * own. */
 	state->vcpu = running.vcpu;
 	state->running = 1;
 	state->pending = 0;

@@ -7,11 +7,12 @@
  */
 
 /* include/uapi/linux/kvm.h; macros are not in BTF. */
-#define EFAULT 14
+#define EFAULT	  14
 #define EHWPOISON 133
 
 #ifdef WITH_KVM_GUEST_FAULT
-/* arm64: the vCPU runs L2 while its stage 2 is another than the VM's own (arch/arm64/kvm/nested.c, kvm_vcpu_load_hw_mmu()). */
+/* arm64: the vCPU runs L2 while its stage 2 is another than the VM's own (arch/arm64/kvm/nested.c,
+ * kvm_vcpu_load_hw_mmu()). */
 static __always_inline u8 is_nested(struct vcpu_counts *state)
 {
 #ifdef HAVE_NESTED_MMUS
@@ -24,7 +25,8 @@ static __always_inline u8 is_nested(struct vcpu_counts *state)
 #endif
 }
 
-static __always_inline void tell_guest_fault(struct vcpu_counts *state, u64 pc, u64 esr, u64 far, u64 ipa)
+static __always_inline void tell_guest_fault(struct vcpu_counts *state, u64 pc, u64 esr, u64 far,
+					     u64 ipa)
 {
 	struct fault_counters *counters;
 	int spilled = 0;
@@ -104,7 +106,8 @@ static __always_inline void hold_against_kvm(struct vcpu_counts *state)
 #endif
 }
 
-static __always_inline void tell_page_fault(struct vcpu_counts *state, u64 address, u64 word, u8 nested)
+static __always_inline void tell_page_fault(struct vcpu_counts *state, u64 address, u64 word,
+					    u8 nested)
 {
 	struct fault_counters *counters;
 	int spilled = 0;
@@ -136,7 +139,8 @@ static __always_inline void tell_page_fault(struct vcpu_counts *state, u64 addre
 #endif
 
 #ifdef WITH_OUTCOMES
-/* Whether kvm_page_fault counts the faults: else a kvmmmu event is all that tells of one, and counts it. */
+/* Whether kvm_page_fault counts the faults: else a kvmmmu event is all that tells of one, and
+ * counts it. */
 static __always_inline int is_told_before(void)
 {
 	u32 index = 0;
@@ -145,7 +149,8 @@ static __always_inline int is_told_before(void)
 	return seen && *seen;
 }
 
-/* Whether the newest fault has an outcome already, from an earlier try; then this is its outcome now. */
+/* Whether the newest fault has an outcome already, from an earlier try; then this is its outcome
+ * now. */
 static __always_inline int is_another_try(struct vcpu_counts *state, int told, u32 outcome)
 {
 #ifdef WITH_TDX
@@ -161,8 +166,8 @@ static __always_inline int is_another_try(struct vcpu_counts *state, int told, u
  * The counters to which a kvmmmu event's outcome belongs: those of the fault
  * that was told before, or else of the event's own word, counted here.
  */
-static __always_inline struct fault_counters *outcome_counters(struct vcpu_counts *state, int told, u32 format,
-							       u64 word)
+static __always_inline struct fault_counters *outcome_counters(struct vcpu_counts *state, int told,
+							       u32 format, u64 word)
 {
 	struct fault_counters *counters;
 	int spilled = 0;

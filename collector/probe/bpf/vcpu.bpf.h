@@ -14,10 +14,9 @@
  * an access to a member of an address of known type, at a wrong offset: LLVM
  * 14 lays out structures with more than 128 bits of padding otherwise for BPF.
  */
-#define READ(dst, pointer, type, field)                                     \
-	bpf_probe_read_kernel(&(dst), sizeof(dst),                          \
-			      (const void *)(pointer) +                     \
-				      __builtin_offsetof(struct type, field))
+#define READ(dst, pointer, type, field)            \
+	bpf_probe_read_kernel(&(dst), sizeof(dst), \
+			      (const void *)(pointer) + __builtin_offsetof(struct type, field))
 
 /*
  * The same for what the tracepoint passed, or the current task, and what that
@@ -25,9 +24,11 @@
  * a nanosecond, and 40 otherwise.
  */
 #ifdef TYPED_ARGUMENTS
-#define LOAD(dst, pointer, type, field)                                     \
-	((dst) = (typeof(dst))*(volatile typeof(((struct type *)0)->field) *) \
-		((void *)(pointer) + __builtin_offsetof(struct type, field)))
+#define LOAD(dst, pointer, type, field)                                                        \
+	((dst) = (typeof(dst))*(                                                               \
+		 volatile typeof(((struct type *)0)->field) *)((void *)(pointer) +             \
+							       __builtin_offsetof(struct type, \
+										  field)))
 #else
 #define LOAD READ
 #endif
@@ -38,9 +39,9 @@ struct ioctl_args {
 };
 
 #if defined(ARCH_X86_64)
-#define NR_IOCTL 16
+#define NR_IOCTL	16
 #define NR_IOCTL_COMPAT 54
-#define USER32_CS 0x23
+#define USER32_CS	0x23
 static __always_inline int read_ioctl_args(u64 regs, struct ioctl_args *args)
 {
 	u64 cs = 0;
@@ -76,8 +77,8 @@ static __always_inline u64 current_task(void)
 }
 
 struct running {
-	u64 vcpu;	/* struct kvm_vcpu * */
-	u64 kvm;	/* struct kvm * */
+	u64 vcpu; /* struct kvm_vcpu * */
+	u64 kvm;  /* struct kvm * */
 	u32 vcpu_id;
 	u32 pad;
 };
@@ -116,12 +117,13 @@ static __always_inline int is_in_ioctl_of(u64 task, u64 vcpu, u64 kvm)
 }
 
 #define VCPU_ID_END	(__builtin_offsetof(struct kvm_vcpu, vcpu_id) + sizeof(u32))
-#define VCPU_HEAD_BYTES	64
+#define VCPU_HEAD_BYTES 64
 
 /* Which vCPU of which VM it is; on every kernel so far these two are close to one another. */
 static __always_inline void read_vcpu(struct running *running)
 {
-	if (VCPU_ID_END <= VCPU_HEAD_BYTES && __builtin_offsetof(struct kvm_vcpu, kvm) < VCPU_ID_END) {
+	if (VCPU_ID_END <= VCPU_HEAD_BYTES &&
+	    __builtin_offsetof(struct kvm_vcpu, kvm) < VCPU_ID_END) {
 		u64 head[VCPU_HEAD_BYTES / sizeof(u64)] = {};
 
 		bpf_probe_read_kernel(head, VCPU_ID_END, (const void *)running->vcpu);
@@ -157,7 +159,8 @@ static __always_inline int find_vcpu(u64 task, struct running *running)
 /* include/uapi/asm/kvm.h, KVM_X86_TDX_VM; macros are not in BTF. */
 #define TDX_VM 5
 
-/* Whether KVM tries a fault of this VM's again before the guest goes on (arch/x86/kvm/vmx/tdx.c, tdx_handle_ept_violation()). */
+/* Whether KVM tries a fault of this VM's again before the guest goes on (arch/x86/kvm/vmx/tdx.c,
+ * tdx_handle_ept_violation()). */
 static __always_inline u8 retries_within(u64 kvm)
 {
 #ifdef WITH_TDX
@@ -192,7 +195,8 @@ static __always_inline void register_vm(u64 task, struct vm_key *key, u64 dentry
 	READ(record.comm, leader, task_struct, comm);
 	if (dentry) {
 		READ(name, dentry, dentry, d_name.name);
-		bpf_probe_read_kernel_str(record.stats_name, sizeof(record.stats_name), (void *)name);
+		bpf_probe_read_kernel_str(record.stats_name, sizeof(record.stats_name),
+					  (void *)name);
 	}
 	vms.insert(key, &record);
 }
@@ -209,7 +213,8 @@ static __always_inline u64 instance_of(u64 dentry)
 	return number;
 }
 
-/* Note a VM if it is new. Returns 0 where there is no room: nothing may be counted that user space cannot name. */
+/* Note a VM if it is new. Returns 0 where there is no room: nothing may be counted that user space
+ * cannot name. */
 static __always_inline int note_vm(u64 task, struct vm_key *key, u64 dentry)
 {
 	if (vms.lookup(key))

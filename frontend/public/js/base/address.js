@@ -28,6 +28,17 @@ export function readTime(text, now) {
 }
 
 /**
+ * What keeps two times from being a range, "" for nothing.
+ * @param {number} from
+ * @param {number} to
+ */
+function wrongWith(from, to) {
+  if (from >= to) return "from is not before to";
+  if (to > LAST_MS) return "to is after the year 9999";
+  return to <= 0 ? "to is before the year 1970" : "";
+}
+
+/**
  * Read which time an address is about.
  * @param {URLSearchParams} query
  * @param {number} now
@@ -46,9 +57,8 @@ export function readRange(query, now, usual) {
   if (end === null) return live(usual, `to “${to}” is no time; ${FORMS}`);
   const start = from === null ? { at: end.at - usual, isNow: end.isNow, back: usual } : readTime(from, now);
   if (start === null) return live(usual, `from “${from}” is no time; ${FORMS}`);
-  if (start.at >= end.at) return live(usual, "from is not before to");
-  if (end.at > LAST_MS) return live(usual, "to is after the year 9999");
-  if (end.at <= 0) return live(usual, "to is before the year 1970");
+  const wrong = wrongWith(start.at, end.at);
+  if (wrong) return live(usual, wrong);
   if (start.isNow && end.isNow && end.back === 0) return live(start.back);
   const whole = (/** @type {number} */ time) => Math.max(0, time);
   return { when: { span: null, from: whole(start.at), to: whole(end.at) }, problem: "" };

@@ -178,6 +178,10 @@ def _handler(relay: Relay) -> type[BaseHTTPRequestHandler]:
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
+            if len(body) < int(self.headers["content-length"]):
+                # Who sends was killed: half a body is no batch.
+                self.close_connection = True
+                return
             headers = {name: self.headers[name] for name in ("authorization", "content-type")}
             answer = relay.receive(Parcel(self.path, headers, body))
             if answer.status is None:

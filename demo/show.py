@@ -22,6 +22,8 @@ LEFT_OUT = 3
 _TICK_SECONDS = 0.1
 _POLL_SECONDS = 0.5
 _END_SECONDS = 0.9
+_TRUTH_SECONDS = 20.0
+"""What they did is worth waiting for, on a busy host too."""
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +43,7 @@ def cases_named(names: Sequence[str]) -> list[Case]:
 def show(cases: Sequence[Case], *, duration: float | None, truth: bool) -> int:
     """Run cases in processes of their own until the duration is over, a signal comes or all have failed.
 
-    :param duration: in seconds, None for ever
+    :param duration: in seconds, from when all have begun; None for ever
     :param truth: print a line of JSON for each VM at the end
     :return: the exit status: 1 if a guest failed, or if this kernel can show none of the cases
     :raises KvmUnavailableError: this host cannot run any guest
@@ -55,11 +57,13 @@ def show(cases: Sequence[Case], *, duration: float | None, truth: bool) -> int:
         subprocess.Popen([*command, case.name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         for case in cases
     ]
+    while not all(map(_has_begun, processes, cases)) and not stop.wait(_POLL_SECONDS):
+        pass
     end = None if duration is None else time.monotonic() + duration
     while any(process.poll() is None for process in processes) and not stop.wait(_poll_seconds(end)):
         if end is not None and time.monotonic() >= end:
             break
-    return _end(processes)
+    return _end(processes, _TRUTH_SECONDS if truth else _END_SECONDS)
 
 
 def perform(case: Case, *, truth: bool) -> int:
@@ -85,6 +89,17 @@ def perform(case: Case, *, truth: bool) -> int:
     return 0
 
 
+def _has_begun(process: subprocess.Popen[str], case: Case) -> bool:
+    """Tell whether a case's process can be told to end: before it has its name, a signal would kill it."""
+    try:
+        return (
+            Path(f"/proc/{process.pid}/comm").read_text().rstrip("\n") == case.vmm
+            or process.poll() is not None
+        )
+    except FileNotFoundError:
+        return True
+
+
 def _play(case: Case, scenes: Sequence[Scene], stop: threading.Event) -> None:
     begin = time.monotonic()
     paces = [Pace(role.rate) for role in case.roles]
@@ -95,11 +110,11 @@ def _play(case: Case, scenes: Sequence[Scene], stop: threading.Event) -> None:
                 scene.act(count)
 
 
-def _end(processes: Sequence[subprocess.Popen[str]]) -> int:
+def _end(processes: Sequence[subprocess.Popen[str]], seconds: float) -> int:
     """Tell all to end, pass on what they say, and kill those that take too long."""
     for process in processes:
         process.terminate()
-    deadline = time.monotonic() + _END_SECONDS
+    deadline = time.monotonic() + seconds
     for process in processes:
         try:
             said, _ = process.communicate(timeout=max(deadline - time.monotonic(), 0.01))

@@ -7,14 +7,15 @@ begins when the reserve (``spool_disk``) is used up. Nobody counts those; the se
 coverage, and from the kernel's own totals what it lacks. Everything else that cannot be kept is counted in
 ``dropped_batches``, across restarts.
 
-Why files and no database: the same on SQLite (WAL, synchronous=FULL, pages of 1 KiB) was built and measured. It
-took 0.94 of the lines: the reserve, what is held in memory, the lock and the bounds stay, and rescue comes. A batch
-of 20 KB put and removed took 1.03 fsyncs for 2.00, 0.97 of the CPU time, and 1.45 of the bytes that the process
-writes (2.3 while a backlog fills), of which 0.40 reached an ext4 device, whose journal has less to do. So it is not
-slower, but it loses more where disks fail. One damaged page can cost every batch (400 of 400, none counted), and one
-bit in the write-ahead log all after it (59 of 60, without an error); here damage costs the batch that has it, which
-is counted. On a full disk the reserve of 4 MiB kept 129 batches for 205. It does not open where memory cannot be
-shared or POSIX locks are missing, and another process that stops in a transaction holds up the reading.
+Why files and no database: the same on SQLite (WAL, synchronous=FULL, pages of 1 KiB) was built and
+measured. It took 0.94 of the lines: the reserve, what is held in memory, the lock and the bounds stay, and
+rescue comes. A batch of 20 KB put and removed took 1.03 fsyncs for 2.00, 0.97 of the CPU time, and 1.45 of
+the bytes that the process writes (2.3 while a backlog fills), of which 0.40 reached an ext4 device, whose
+journal has less to do. So it is not slower, but it loses more where disks fail. One damaged page can cost
+every batch (400 of 400, none counted), and one bit in the write-ahead log all after it (59 of 60, without
+an error); here damage costs the batch that has it, which is counted. On a full disk the reserve of 4 MiB
+kept 129 batches for 205. It does not open where memory cannot be shared or POSIX locks are missing, and
+another process that stops in a transaction holds up the reading.
 """
 
 import errno

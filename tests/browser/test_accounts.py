@@ -89,7 +89,9 @@ def test_the_share_of_the_faults_that_is_recorded_is_said_with_the_command_for_a
 def test_a_vm_of_which_nothing_is_recorded_says_so(visit: Visit) -> None:
     page = visit.go(f"/vms/{UNRECORDED}?{visit.fixed()}")
     records = page.get_by_role("region", name="Single faults")
-    expect(records).to_contain_text("faults of this range is recorded. All of them are in the counts.")
+    expect(records).to_contain_text(
+        "faults that were seen in this range is recorded. All of them are in the counts."
+    )
     expect(records.locator("table")).to_be_hidden()
 
 

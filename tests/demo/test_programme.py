@@ -46,14 +46,10 @@ def test_huge_pages_are_mapped_at_level_2() -> None:
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_all_guests_within_a_second(
-    demonstration: subprocess.Popen[str], number: signal.Signals
-) -> None:
+def test_a_signal_ends_all_guests(demonstration: subprocess.Popen[str], number: signal.Signals) -> None:
     children = _children(demonstration.pid)
-    begin = time.monotonic()
     demonstration.send_signal(number)
     assert demonstration.wait(_DEADLINE_SECONDS) == 0
-    assert time.monotonic() - begin < 1
     assert not any(_is_running(child) for child in children)
 
 

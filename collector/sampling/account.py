@@ -23,6 +23,7 @@ class RecordAccount:
         self._vms: dict[str, Granted] = {}
         self._since_ns = self._to_ns = 0
         self._level_ns = [0] * len(RecordLevel)
+        self._reason = ""
         self._seen = self._recorded = self._dropped = self._missed = 0
 
     def add(self, vms: Iterable[Vm], content: Content, span_ns: tuple[int, int], level: RecordLevel) -> None:
@@ -57,8 +58,9 @@ class RecordAccount:
         """Say what was recorded so far.
 
         :param level: what is recorded from now on
-        :param reason: why it is or was less than asked for
+        :param reason: why that is less than asked for; it is told also when that is over
         """
+        self._reason = reason or self._reason
         granted = sorted(self._vms.values(), key=lambda vm: vm.id)
         return Answer(
             self.request,
@@ -71,7 +73,7 @@ class RecordAccount:
             recorded=self._recorded,
             dropped=self._dropped,
             missed=self._missed,
-            reason=reason,
+            reason=self._reason,
             is_over=self.over_ns is not None,
         )
 

@@ -27,7 +27,8 @@ class Step:
 class Governor:
     """Judges one reading after the other. For one thread.
 
-    A step down comes after a few readings over the budget; a step up after a time of calm, that doubles with
+    A reading says what the level costs that was in force while it was taken: several of one level are judged
+    together, and none of another. A step down comes after a few readings over the budget; a step up after a time of calm, that doubles with
     each step up that did not last. What nobody wanted was never tried: where more comes to be wanted, it is
     granted at once, unless less than that is held back already.
     """
@@ -38,6 +39,7 @@ class Governor:
         self._used: deque[tuple[int, int]] = deque(maxlen=_JUDGED_READINGS)
         self._most = RecordLevel.ALL
         self._wanted = RecordLevel.NONE
+        self._reason = ""
         self._patience_ns = _FIRST_PATIENCE_NS
         self._calm_ns = 0
         self._went_up = False
@@ -47,37 +49,55 @@ class Governor:
         """What may be recorded at most."""
         return self._most
 
+    @property
+    def reason(self) -> str:
+        """Why less may be recorded than is wanted; empty where nothing is held back."""
+        return self._reason
+
     def judge(self, cpu_ns: int, passed_ns: int, wanted: RecordLevel) -> Step | None:
         """Take in what a reading cost; return a step if one is due.
 
-        :param wanted: the most that anyone wants recorded
+        :param wanted: the most that anyone wants recorded from now on
         """
+        in_force = min(self._most, self._wanted)
         if self._wanted <= self._most < wanted:
             self._most = RecordLevel.ALL
             self._went_up = True
         self._wanted = wanted
+        step = self._judge(cpu_ns, passed_ns, in_force)
+        if self._most >= wanted:
+            self._reason = ""
+        elif step and step.most < in_force:
+            self._reason = step.reason
+        return step
+
+    def _judge(self, cpu_ns: int, passed_ns: int, in_force: RecordLevel) -> Step | None:
+        if min(self._most, self._wanted) is not in_force:
+            # What was is over, and what will be is not known yet.
+            self._used.clear()
+            self._calm_ns = 0
+            return None
         if not self._budget or passed_ns <= 0:
             return None
         self._used.append((cpu_ns, passed_ns))
         share = sum(cpu for cpu, _ in self._used) / sum(passed for _, passed in self._used)
         if share > self._budget:
             self._calm_ns = 0
-            return self._down(share, wanted) if len(self._used) == _JUDGED_READINGS else None
+            return self._down(share, in_force) if len(self._used) == _JUDGED_READINGS else None
         self._calm_ns = self._calm_ns + passed_ns if share < _CALM * self._budget else 0
-        return self._up(share, wanted) if self._calm_ns >= self._patience_ns else None
+        return self._up(share) if self._calm_ns >= self._patience_ns else None
 
-    def _down(self, share: float, wanted: RecordLevel) -> Step | None:
-        current = min(self._most, wanted)
-        if current is RecordLevel.NONE:
+    def _down(self, share: float, in_force: RecordLevel) -> Step | None:
+        if in_force is RecordLevel.NONE:
             return None
         if self._went_up:
             self._patience_ns = min(2 * self._patience_ns, _LONGEST_PATIENCE_NS)
             self._went_up = False
-        return self._step(RecordLevel(current - 1), share)
+        return self._step(RecordLevel(in_force - 1), share)
 
-    def _up(self, share: float, wanted: RecordLevel) -> Step | None:
+    def _up(self, share: float) -> Step | None:
         self._calm_ns = 0
-        if self._most >= wanted:
+        if self._most >= self._wanted:
             # Nothing is held back: calm from here on is no merit of a step.
             self._patience_ns = _FIRST_PATIENCE_NS
             self._went_up = False

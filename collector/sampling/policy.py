@@ -43,7 +43,6 @@ class Recording:
         self._accounts: dict[Request, RecordAccount] = {}
         self._level = RecordLevel.NONE
         """What was recorded in the last span of those that were asked for."""
-        self._reason = ""
 
     def adjust(
         self, vms: Mapping[VmKey, Vm], content: Content, cost: Cost, now_ns: int
@@ -80,8 +79,6 @@ class Recording:
         wanted = RecordLevel.ALL if asked else self._wanted
         step = self._governor.judge(cost.cpu_ns, cost.to_ns - cost.from_ns, wanted)
         most = self._governor.most
-        if step:
-            self._reason = step.reason
         levels = (min(self._wanted, most), dict.fromkeys(asked, min(RecordLevel.ALL, most)))
         if levels == self._applied:
             return ()
@@ -97,7 +94,7 @@ class Recording:
             if request not in self._accounts and (found := meant(request, vms.values())):
                 self._accounts[request] = RecordAccount(request)
                 self._accounts[request].meet(found)
-        told = tuple(account.answer(self._level, self._reason) for account in self._accounts.values())
+        told = tuple(account.answer(self._level, self._governor.reason) for account in self._accounts.values())
         unknown = [request for request in active if request not in self._accounts]
         return told + tuple(Answer(request, near=self._names_near(request, vms)) for request in unknown)
 

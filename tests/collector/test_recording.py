@@ -218,7 +218,21 @@ def test_it_is_told_how_long_less_was_recorded_and_why(tmp_path: Path) -> None:
     answer = desk.answer(A_REQUEST)
     assert (answer.level, answer.reason) == (SAMPLE, "5% of a core used, 2% granted")
     # The reading that begins the time is not in it.
-    assert answer.level_ns == (0, 4 * SECOND, 3 * SECOND)
+    assert answer.level_ns == (0, 3 * SECOND, 4 * SECOND)
+
+
+def test_why_less_was_recorded_stays_with_what_was_asked_for_and_with_no_other(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, budget=0.02)
+    desk.ask("web", 60)
+    for second in range(1, 7):
+        desk.events(second, share=0.05)
+    for second in range(7, 40):
+        desk.events(second)
+    answer = desk.answer(A_REQUEST)
+    assert (answer.level, answer.reason) == (ALL, "5% of a core used, 2% granted")
+    desk.ask("4343", 60)
+    desk.events(40)
+    assert desk.answer(Request("4343", 60 * SECOND)).reason == ""
 
 
 def test_what_the_host_missed_is_told_too(tmp_path: Path) -> None:

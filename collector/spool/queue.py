@@ -26,6 +26,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 
@@ -241,7 +242,8 @@ class Spool:
     def after(self, number: int) -> Spooled | None:
         """Return the oldest that waits of those put after a batch, as ``oldest`` does."""
         with self._changed:
-            for later in [other for other in self._entries if other > number]:
+            # One at a time: a backlog has tens of thousands, and one that is damaged is gone once it is taken.
+            while (later := next((other for other in self._entries if other > number), None)) is not None:
                 if (found := self._take(later)) is not None:
                     return found
             return None
@@ -365,7 +367,7 @@ class Spool:
     def _make_room(self, size: int) -> None:
         while self._bytes + size > self._max_bytes:
             # What was put aside is older, and the newest may still be of use.
-            waiting = (*self._aside.entries, *self._entries)
+            waiting = chain(self._aside.entries, self._entries)
             victim = next((number for number in waiting if number != self._sending), None)
             if victim is None:
                 return

@@ -2,15 +2,12 @@
 
 import argparse
 import math
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from collector.commands.record_follow import ANSWER_S, Signals, follow, interruptions
 from collector.commands.record_report import is_whole, promise, report
 from collector.errors import CollectorError
 from collector.own_command import own_command
@@ -24,13 +21,11 @@ NS_PER_S = 1_000_000_000
 NOT_EVERY_FAULT = 3
 """Exit status: what was asked for was not, or cannot be told to have been, recorded whole."""
 _LONGEST_S = 86_400.0
-ANSWER_S = 30.0
-"""A collector looks at least once a second; on a busy host it may be late."""
 _LOOK_S = 0.05
-_FOLLOW_S = 0.2
-_COLLECTOR_ENDED = "cut short: the collector ended, what was recorded after that is not told"
-_ENDED_BY_OTHER = "cut short: another command ended it or asked anew, or the clock was set"
-_NO_END = f"cut short: the collector did not tell of the end within {ANSWER_S:g} s"
+_TAKEN_BACK = (
+    "interrupted before the collector answered: what was asked for is taken back; whether anything of it was"
+    " recorded until then is not known"
+)
 
 
 def add_parser(commands: "argparse._SubParsersAction[Any]", data_dir: str) -> None:
@@ -38,9 +33,9 @@ def add_parser(commands: "argparse._SubParsersAction[Any]", data_dir: str) -> No
     parser = commands.add_parser(
         "record",
         help="have the running collector record every fault of a VM for a while",
-        description="Wait until the time is over and say what was recorded; Ctrl-C ends it earlier. The"
-        " collector stays within its budget: where that does not allow every fault, it records a sample or"
-        " none.",
+        description="Wait until the time is over and say what was recorded; Ctrl-C ends it earlier,"
+        " a second one at once. The collector stays within its budget: where that does not allow every fault,"
+        " it records a sample or none.",
         epilog="Exit status: 0, every fault was recorded; 3, not every fault; 1, it cannot be recorded or"
         " told. With --no-wait: 0, every fault is recorded from now on; 3, not every fault now.",
     )
@@ -80,55 +75,41 @@ def run(options: argparse.Namespace) -> int:
 
 def _ask(requests: Requests, options: argparse.Namespace) -> int:
     now_ns = time.time_ns()
-    # Who waits ends it, unless killed: the time begins with the next reading of the collector.
-    waits_s = 0.0 if options.no_wait else ANSWER_S
+    # Who waits ends it, unless killed: the time begins with the first whole reading of the collector.
+    waits_s = 0.0 if options.no_wait else 2 * ANSWER_S
     request = Request(options.vm, now_ns + round((options.seconds + waits_s) * NS_PER_S))
-    requests.add(request, now_ns)
-    with _interruption() as interrupted:
-        answer = _wait(requests, request, options.data_dir, interrupted)
+    with interruptions() as signals:
+        requests.add(request, now_ns)
+        answer = _wait(requests, request, options.data_dir, signals)
         if answer is None or not answer.granted:
             # Nothing was promised: it is not recorded later either.
             requests.end(request, time.time_ns())
-            raise CollectorError(_refusal(options.vm, answer))
-        _say(promise(answer, options.seconds))
-        if options.no_wait:
-            return 0 if answer.level is RecordLevel.ALL else NOT_EVERY_FAULT
-        return _follow(requests, request, answer, options, interrupted)
-
-
-def _follow(
-    requests: Requests,
-    request: Request,
-    answer: Answer,
-    options: argparse.Namespace,
-    interrupted: threading.Event,
-) -> int:
-    """Wait for the end, and say what was recorded until then."""
-    ends_s, is_ended, cut_short = math.inf, False, ""
-    while not answer.is_over and not cut_short:
-        if time.monotonic() >= ends_s or (interrupted.is_set() and not is_ended):
-            if is_ended:
-                cut_short = _NO_END
-                break
-            requests.end(request, time.time_ns())
-            is_ended, ends_s = True, time.monotonic() + ANSWER_S
-        time.sleep(_FOLLOW_S)
-        if not _is_running(options.data_dir):
-            cut_short = _COLLECTOR_ENDED
-        newer = requests.answer_to(request) or answer
-        if 0 < answer.since_ns != newer.since_ns:
-            # Of another collector, which cannot tell of the time before it.
-            cut_short = _COLLECTOR_ENDED
-            break
-        if newer.since_ns and not answer.since_ns and not is_ended:
-            ends_s = time.monotonic() + options.seconds
-        answer = newer
-    if answer.is_over and not is_ended:
-        cut_short = _ENDED_BY_OTHER
+            is_interrupted = answer is None and signals.number
+            raise CollectorError(_TAKEN_BACK if is_interrupted else _refusal(options.vm, answer))
+        if not signals.number:
+            _say(promise(answer, options.seconds))
+            if options.no_wait:
+                return 0 if answer.level is RecordLevel.ALL else NOT_EVERY_FAULT
+        answer, cut_short = follow(
+            requests, request, answer, options.seconds, signals, lambda: _is_running(options.data_dir)
+        )
     _say(report(answer, options.vm))
     if cut_short:
         _say(f"  {cut_short}\n")
     return 0 if is_whole(answer) and not cut_short else NOT_EVERY_FAULT
+
+
+def _wait(requests: Requests, request: Request, data_dir: Path, signals: Signals) -> Answer | None:
+    """Wait for an answer; an interruption ends that, and what was asked for."""
+    ends_s = time.monotonic() + ANSWER_S
+    while (answer := requests.answer_to(request)) is None and time.monotonic() < ends_s:
+        _require_collector(data_dir)
+        if signals.number:
+            requests.end(request, time.time_ns())
+            # It may have been granted just before.
+            return requests.answer_to(request)
+        time.sleep(_LOOK_S)
+    return answer
 
 
 def _refusal(vm: str, answer: Answer | None) -> str:
@@ -139,34 +120,6 @@ def _refusal(vm: str, answer: Answer | None) -> str:
         )
     near = f"; like it: {', '.join(map(repr, answer.near))}" if answer.near else ""
     return f"the collector knows no running VM {vm!r}, by name, UUID, id or process id{near}"
-
-
-@contextmanager
-def _interruption() -> Iterator[threading.Event]:
-    """Set when the user wants it to end: what was recorded until then is still told."""
-    interrupted = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: interrupted.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield interrupted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _wait(
-    requests: Requests, request: Request, data_dir: Path, interrupted: threading.Event
-) -> Answer | None:
-    ends_s = time.monotonic() + ANSWER_S
-    while (answer := requests.answer_to(request)) is None and time.monotonic() < ends_s:
-        _require_collector(data_dir)
-        if interrupted.is_set():
-            requests.end(request, time.time_ns())
-            raise CollectorError("interrupted before the collector answered: nothing is recorded")
-        time.sleep(_LOOK_S)
-    return answer
 
 
 def _end(requests: Requests, vm: str) -> int:

@@ -28,9 +28,9 @@ class Governor:
     """Judges one reading after the other. For one thread.
 
     A reading says what the level costs that was in force while it was taken: several of one level are judged
-    together, and none of another. A step down comes after a few readings over the budget; a step up after a time of calm, that doubles with
-    each step up that did not last. What nobody wanted was never tried: where more comes to be wanted, it is
-    granted at once, unless less than that is held back already.
+    together, and none of another. A step down comes after a few readings over the budget; a step up after a
+    time of calm, that doubles with each step up that did not last. What nobody wanted was never tried: where
+    more comes to be wanted, it is granted at once, unless less than that is held back already.
     """
 
     def __init__(self, budget: float) -> None:

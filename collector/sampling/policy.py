@@ -94,7 +94,9 @@ class Recording:
             if request not in self._accounts and (found := meant(request, vms.values())):
                 self._accounts[request] = RecordAccount(request)
                 self._accounts[request].meet(found)
-        told = tuple(account.answer(self._level, self._governor.reason) for account in self._accounts.values())
+        told = tuple(
+            account.answer(self._level, self._governor.reason) for account in self._accounts.values()
+        )
         unknown = [request for request in active if request not in self._accounts]
         return told + tuple(Answer(request, near=self._names_near(request, vms)) for request in unknown)
 

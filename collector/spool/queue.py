@@ -242,7 +242,7 @@ class Spool:
     def after(self, number: int) -> Spooled | None:
         """Return the oldest that waits of those put after a batch, as ``oldest`` does."""
         with self._changed:
-            # One at a time: a backlog has tens of thousands, and one that is damaged is gone once it is taken.
+            # One at a time: a backlog has tens of thousands. One that is damaged is gone once it is taken.
             while (later := next((other for other in self._entries if other > number), None)) is not None:
                 if (found := self._take(later)) is not None:
                     return found

@@ -14,10 +14,12 @@ from pathlib import Path
 import pytest
 
 from collector.batches.parts import Content
+from collector.commands import record_follow
+from collector.commands.record_follow import Signals, follow
 from collector.probe.layout import RecordLevel, VmKey
 from collector.sampling.governor import Governor
 from collector.sampling.policy import Recording
-from collector.sampling.requests import Request, Requests
+from collector.sampling.requests import Answer, Granted, Request, Requests
 from collector.settings import requests_file, spool_directory
 from collector.spool.queue import Spool
 from faultmodel.record import Cost, LedgerEntry
@@ -161,6 +163,84 @@ def test_a_signal_ends_it_and_what_was_recorded_is_told(collector_dir: Path, num
     assert (started.returncode, errors) == (0, "")
     assert told.startswith("every fault of guest was recorded: ")
     assert _asked(collector_dir, time.time_ns()) == []
+
+
+@contextmanager
+def _saying(data_dir: Path, since_ns: int, *, tells_the_end: bool = True) -> Iterator[Requests]:
+    """A collector that grants what is asked for, and has taken whole readings since a time, 0 for none."""
+    server = Requests(requests_file(data_dir))
+    ended = threading.Event()
+
+    def answer(request: Request, *, is_over: bool) -> Answer:
+        return Answer(
+            request,
+            granted=(Granted("0" * 16, request.vm, 1),),
+            level=RecordLevel.ALL,
+            since_ns=since_ns,
+            to_ns=time.time_ns() if since_ns else 0,
+            seen=5 if since_ns else 0,
+            recorded=5 if since_ns else 0,
+            is_over=is_over,
+        )
+
+    def serve() -> None:
+        known: set[Request] = set()
+        while not ended.wait(0.02):
+            active = set(server.active(time.time_ns()))
+            known |= active
+            server.answer([answer(it, is_over=tells_the_end and it not in active) for it in known])
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        with Spool(spool_directory(data_dir)):
+            yield Requests(requests_file(data_dir))
+    finally:
+        ended.set()
+        thread.join()
+
+
+def test_a_recording_is_whole_where_its_time_had_begun_before_the_first_look(tmp_path: Path) -> None:
+    with _saying(tmp_path, time.time_ns()):
+        done = _record("guest", "--for", "1", "--data-dir", str(tmp_path))
+    assert "cut short" not in done.stdout
+    assert done.returncode == 0
+
+
+def test_a_collector_that_takes_no_reading_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record_follow, "ANSWER_S", 0.3)
+    with _saying(tmp_path, 0) as requests:
+        request = Request("guest", time.time_ns() + 600 * 10**9)
+        requests.add(request, time.time_ns())
+        first = wait_for(lambda: requests.answer_to(request), 60, "an answer")
+        _, cut_short = follow(requests, request, first, 600, Signals(), lambda: True)
+    assert "took no whole reading" in cut_short
+    assert _asked(tmp_path, time.time_ns()) == []
+
+
+def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    with _saying(tmp_path, time.time_ns(), tells_the_end=False):
+        started = _start(tmp_path, "guest")
+        started.send_signal(signal.SIGINT)
+        wait_for(lambda: _asked(tmp_path, time.time_ns()) == [] or None, 60, "it is taken back")
+        started.send_signal(signal.SIGINT)
+        told, errors = started.communicate(timeout=60)
+    assert (started.returncode, errors) == (3, "")
+    assert "cut short: interrupted again" in told
+
+
+def test_an_end_before_an_answer_takes_it_back_and_claims_no_more_than_is_known(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "collector", "record", "guest", "--for", "600", "--data-dir"]
+    with Spool(spool_directory(tmp_path)):
+        started = subprocess.Popen([*command, str(tmp_path)], cwd=TOP, stderr=subprocess.PIPE, text=True)
+        wait_for(lambda: _asked(tmp_path, time.time_ns()) or None, 60, "it is asked for")
+        started.send_signal(signal.SIGINT)
+        _, errors = started.communicate(timeout=60)
+    assert started.returncode == 1
+    assert "is taken back; whether anything of it was recorded until then is not known" in errors
+    assert _asked(tmp_path, time.time_ns()) == []
 
 
 def test_another_command_that_ends_it_makes_it_less_than_was_asked_for(collector_dir: Path) -> None:

@@ -6,7 +6,6 @@ at hand, as behind the start of a range that moves; else the database sums them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
 from typing import TypeVar
 
 from backend.errors import ParameterError
@@ -45,8 +44,6 @@ class View:
         """What was read here: a block that is new, or that is another one in the version that is kept."""
         self._cells = 0
         self._at_once = at_once
-        self._most = at_once
-        """Of what is being read."""
 
     def steps(self, counted: ExitKind | None, from_s: int, to_s: int, step_s: int) -> Iterator[Sums]:
         """Yield what every VM counted in each step of [from_s, to_s), in order. Steps are whole in it."""
@@ -55,16 +52,34 @@ class View:
     def in_steps(
         self, counted: ExitKind | None, from_s: int, to_s: int, step_s: int
     ) -> Iterator[Sequence[Sums]]:
-        """Yield the same as blocks that are yet to be added up. The last step may end before it is whole."""
+        """Yield the same as blocks that are yet to be added up. The last step may end before it is whole.
+
+        Of a step that is longer than what memory is for, they are added up as far as they were read.
+        """
         length_s = max(
             length
             for length in LENGTHS_S
             if step_s % length == 0 and from_s % length == 0 and to_s % length == 0
         )
-        parts = self._in_parts(counted, length_s, from_s // length_s, to_s // length_s)
-        blocks = chain.from_iterable(parts)
-        for _ in range(from_s, to_s, step_s):
-            yield list(islice(blocks, step_s // length_s))
+        of_step = step_s // length_s
+        step: list[Sums] = []
+        lacking = of_step
+        for part in self._in_parts(counted, length_s, from_s // length_s, to_s // length_s):
+            taken = 0
+            while taken < len(part):
+                blocks = part[taken : taken + lacking]
+                step += blocks
+                taken += len(blocks)
+                lacking -= len(blocks)
+                if not lacking:
+                    yield step
+                    step, lacking = [], of_step
+            # The next part takes this one's place in memory.
+            del part, blocks
+            if step:
+                step = [added(step)]
+        if step:
+            yield step
 
     def total(self, counted: ExitKind | None, from_s: int, to_s: int) -> Sums:
         """Return what every VM counted in [from_s, to_s)."""
@@ -86,10 +101,10 @@ class View:
         while first < end:
             is_alone = not self._own
             stop = min(end, first + at_once)
-            self._most = self._at_once if stop - first > 1 else MOST_OF_ONE
+            most = self._at_once if stop - first > 1 else MOST_OF_ONE
             try:
-                self._load(counted, length_s, first, stop)
-                blocks = [self._block(counted, length_s, index) for index in range(first, stop)]
+                self._load(counted, length_s, first, stop, most)
+                blocks = [self._block(counted, length_s, index, most) for index in range(first, stop)]
             except _TooManyError as exc:
                 self._forget()
                 if is_alone and at_once == 1:
@@ -98,22 +113,23 @@ class View:
                     ) from exc
                 at_once = -(-at_once // 2) if is_alone else at_once
                 continue
+            at_once = max(1, min(2 * at_once, self._at_once // max(1, *map(len, blocks))))
             yield blocks
+            del blocks
             first = stop
             if first < end:
                 self._forget()
-            at_once = max(1, min(2 * at_once, self._at_once // max(1, *map(len, blocks))))
 
     def _forget(self) -> None:
         self._own.clear()
         self._cells = 0
 
-    def _block(self, counted: ExitKind | None, length_s: int, index: int) -> Sums:
+    def _block(self, counted: ExitKind | None, length_s: int, index: int, most: int) -> Sums:
         key = block_key(counted, length_s, index)
         found = self._found(key)
         if found is None:
             # Another reader's blocks took its place meanwhile.
-            self._load(counted, length_s, index, index + 1)
+            self._load(counted, length_s, index, index + 1, most)
             found = self._own[key]
         return found
 
@@ -125,8 +141,8 @@ class View:
         own = self._own.get(key)
         return self._blocks.get(key, self._version) if own is None else own
 
-    def _load(self, counted: ExitKind | None, length_s: int, first: int, end: int) -> None:
-        """Have the blocks with these indices."""
+    def _load(self, counted: ExitKind | None, length_s: int, first: int, end: int, most: int) -> None:
+        """Have the blocks with these indices, with all that was read here at most ``most`` counts."""
         first = max(first, self._first_s // length_s)
         end = min(end, -(-self._end_s // length_s))
         missing = [
@@ -140,17 +156,18 @@ class View:
             and ((index + 1) * length_s > self._fresh_from_s or self._is_at_hand(counted, length_s, index))
         ]
         for start, stop in _runs([index for index in missing if index not in made]):
-            self._read(counted, length_s, start, stop)
+            self._read(counted, length_s, start, stop, most)
         for start, stop in _runs(made):
             times = length_s // shorter
-            self._load(counted, shorter, start * times, stop * times)
+            self._load(counted, shorter, start * times, stop * times, most)
             self._add(
                 {
                     block_key(counted, length_s, index): added(
-                        self._block(counted, shorter, index * times + part) for part in range(times)
+                        self._block(counted, shorter, index * times + part, most) for part in range(times)
                     )
                     for index in range(start, stop)
-                }
+                },
+                most,
             )
 
     def _is_at_hand(self, counted: ExitKind | None, length_s: int, index: int) -> bool:
@@ -163,7 +180,7 @@ class View:
         times = length_s // shorter
         return all(self._is_at_hand(counted, shorter, index * times + part) for part in range(times))
 
-    def _read(self, counted: ExitKind | None, length_s: int, first: int, end: int) -> None:
+    def _read(self, counted: ExitKind | None, length_s: int, first: int, end: int, most: int) -> None:
         check_time()
         store = self._blocks.store
         span = (first * length_s * _MS, end * length_s * _MS, length_s * _MS)
@@ -172,27 +189,27 @@ class View:
             block_key(kind, length_s, index): {} for kind in kinds for index in range(first, end)
         }
         if counted is None:
-            for vm, step, faults in self._as_many_as_may(store.fault_sums(*span)):
+            for vm, step, faults in self._as_many_as_may(store.fault_sums(*span), most):
                 if faults:
                     found[block_key(None, length_s, first + step)][vm] = faults
         else:
-            for vm, step, counts in self._as_many_as_may(store.exit_sums(*span)):
+            for vm, step, counts in self._as_many_as_may(store.exit_sums(*span), most):
                 for kind, count in zip(ExitKind, counts, strict=True):
                     if count:
                         found[block_key(kind, length_s, first + step)][vm] = count
-        self._add(found)
+        self._add(found, most)
 
-    def _as_many_as_may(self, rows: Iterable[_Row]) -> Iterator[_Row]:
+    def _as_many_as_may(self, rows: Iterable[_Row], most: int) -> Iterator[_Row]:
         for number, row in enumerate(rows):
-            if self._cells + number > self._most:
+            if self._cells + number > most:
                 raise _TooManyError
             yield row
 
-    def _add(self, blocks: Mapping[Key, Sums]) -> None:
+    def _add(self, blocks: Mapping[Key, Sums], most: int) -> None:
         self._own.update(blocks)
         # Also of an empty one, of which there may be many.
         self._cells += sum(1 + len(sums) for sums in blocks.values())
-        if self._cells > self._most:
+        if self._cells > most:
             raise _TooManyError
         self._blocks.keep(blocks, self._version)
 

@@ -8,7 +8,7 @@ from shutil import copyfile
 
 import pytest
 
-from backend.query.blocks import LENGTHS_S, Blocks
+from backend.query.blocks import LENGTHS_S, Blocks, added
 from backend.query.view import View
 from backend.store import open_store
 from backend.store.contract.store import Store
@@ -151,3 +151,16 @@ def test_what_is_read_in_parts_is_the_same(filled: Store, at_once: int, step_s: 
     parts = View(Blocks(filled), filled.version(), NOW_MS, at_once=at_once)
     assert parts.total(None, *span) == whole.total(None, *span) == truth(filled, *span)
     assert list(parts.steps(None, *span, step_s)) == list(whole.steps(None, *span, step_s))
+
+
+@pytest.mark.parametrize("step_s", [3599, 1021])
+def test_of_a_step_that_is_as_long_as_many_blocks_few_are_held(filled: Store, step_s: int) -> None:
+    # No block but a second divides these: a step is as many of them as it has seconds.
+    start_s = START_S - START_S % step_s
+    at_once = 100
+    parts = View(Blocks(filled), filled.version(), NOW_MS, at_once=at_once)
+    sums = []
+    for blocks in parts.in_steps(None, start_s, start_s + 2 * step_s, step_s):
+        assert sum(1 + len(block) for block in blocks) <= 2 * at_once
+        sums.append(added(blocks))
+    assert sums == [truth(filled, start_s + at * step_s, start_s + (at + 1) * step_s) for at in range(2)]

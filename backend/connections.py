@@ -5,6 +5,7 @@ import logging
 import re
 import resource
 from collections import Counter
+from enum import Enum, auto
 from typing import Any, ClassVar
 
 import h11
@@ -61,6 +62,14 @@ class StrictReader(h11.Connection):
         return super().next_event()
 
 
+class _Awaited(Enum):
+    """What a client is given little time for."""
+
+    HEAD = auto()
+    REST = auto()
+    """Of a body that nobody waits for, as it was answered before."""
+
+
 class Connection(H11Protocol):
     """Closes a connection that is one too many, or keeps the server waiting.
 
@@ -77,7 +86,8 @@ class Connection(H11Protocol):
     """What was sent must have been read so far by then that more can be sent."""
     _of_address: ClassVar[Counter[str]] = Counter()
 
-    _head_timer: asyncio.TimerHandle | None = None
+    _awaited: _Awaited | None = None
+    _await_timer: asyncio.TimerHandle | None = None
     _write_timer: asyncio.TimerHandle | None = None
     _address: str | None = None
 
@@ -101,18 +111,17 @@ class Connection(H11Protocol):
             _lines.warn(f"too many connections address={self._address}", f"open={len(self.connections)}")
             transport.abort()
             return
-        self._watch_head()
+        self._watch()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, of which the first after a request begin the next one."""
         super().data_received(data)
-        self._watch_head()
+        self._watch()
 
     def on_response_complete(self) -> None:
         """Go on with what came meanwhile: it may be the beginning of a head, or not all of a body."""
         super().on_response_complete()
-        if self.conn.trailing_data[0] or self.conn.their_state is not h11.IDLE:
-            self._watch_head()
+        self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -136,19 +145,34 @@ class Connection(H11Protocol):
         self._stop_watching_writes()
         super().resume_writing()
 
-    def _watch_head(self) -> None:
-        is_waiting = self.conn.their_state is h11.IDLE or (
-            self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.DONE
-        )
-        if not is_waiting:
+    def _watch(self) -> None:
+        awaited = self._what_is_awaited()
+        if awaited is not self._awaited:
             self._stop_watching()
-        elif self._head_timer is None:
-            self._head_timer = self.loop.call_later(self.head_s, self.transport.close)
+            if awaited is not None:
+                self._await_timer = self.loop.call_later(self.head_s, self.transport.close)
+            self._awaited = awaited
+        if self._is_idle() and self.timeout_keep_alive_task is None and not self.transport.is_closing():
+            # uvicorn begins this with an answer, and ends it with the rest of a body that comes after it.
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _what_is_awaited(self) -> _Awaited | None:
+        if self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.DONE:
+            return _Awaited.REST
+        return _Awaited.HEAD if self.conn.their_state is h11.IDLE and not self._is_idle() else None
+
+    def _is_idle(self) -> bool:
+        """Tell whether all that came was answered: the next request may come whenever the client likes."""
+        was_answered = self.cycle is not None
+        return was_answered and self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
 
     def _stop_watching(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self._await_timer is not None:
+            self._await_timer.cancel()
+            self._await_timer = None
+        self._awaited = None
 
     def _stop_watching_writes(self) -> None:
         if self._write_timer is not None:

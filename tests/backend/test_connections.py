@@ -145,11 +145,13 @@ def _wait_until_it_answers(url: str) -> None:
 
 
 @contextlib.contextmanager
-def answering(app: ASGIApp, protocol: type[Connection]) -> Iterator[tuple[str, int]]:
+def answering(
+    app: ASGIApp, protocol: type[Connection], *, keep_alive_s: int = 10 * int(END_S)
+) -> Iterator[tuple[str, int]]:
     """Serve an application over connections of this kind; yield the address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         config = uvicorn.Config(
-            app, http=protocol, lifespan="off", log_config=None, timeout_keep_alive=10 * int(END_S)
+            app, http=protocol, lifespan="off", log_config=None, timeout_keep_alive=keep_alive_s
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -202,6 +204,53 @@ def test_whoever_was_answered_must_send_the_rest_in_time(more: bytes) -> None:
         while some := connection.recv(4096):
             answer += some
         assert answer.startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_whoever_was_answered_early_may_go_on_later_with_another_request(pieces: int) -> None:
+    class Impatient(Connection):
+        head_s = 3.0
+
+    size = 1000
+    post = b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: %d\r\n\r\n" % size
+
+    with answering(_at_once, Impatient) as address, socket.create_connection(address, END_S) as connection:
+        connection.sendall(post)
+        _read_answer(connection)
+        for _ in range(pieces):
+            connection.sendall(b"x" * (size // pieces))
+            time.sleep(0.01)
+        connection.settimeout(1.5 * Impatient.head_s)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        connection.settimeout(END_S)
+        connection.sendall(b"GET / HTTP/1.1\r\n" + HOST + b"\r\n")
+        _read_answer(connection)
+
+
+def test_whoever_was_answered_early_and_asks_nothing_more_is_left() -> None:
+    with (
+        answering(_at_once, Connection, keep_alive_s=1) as address,
+        socket.create_connection(address, END_S) as connection,
+    ):
+        connection.sendall(b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\n")
+        _read_answer(connection)
+        connection.sendall(b"12345")
+        assert connection.recv(1) == b""
+
+
+async def _at_once(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer before the body is read."""
+    await send({"type": "http.response.start", "status": 429, "headers": [(b"content-length", b"0")]})
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _read_answer(connection: socket.socket) -> None:
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        some = connection.recv(4096)
+        assert some, answer
+        answer += some
 
 
 def test_that_no_connection_can_be_taken_is_one_line(caplog: pytest.LogCaptureFixture) -> None:

@@ -190,6 +190,11 @@ def test_a_vm_keeps_its_start_once_the_clock_is_right(store: Store) -> None:
         batch = reading(at_s, at_s=at_s, ahead_s=3600 if at_s < 2 else 0)
         store.apply(replace(batch, vms=(make_vm(started_ns=started_ns),)), received_ns(at_s))
     assert store.vm(VM_ID, ALWAYS).started_ns == START_NS + 5
+    # Also when that time has come, for as long as it runs.
+    for at_s in (3500, 3604, 3606, 3700):
+        batch = replace(reading(at_s, at_s=at_s), vms=(make_vm(started_ns=started_ns),))
+        store.apply(batch, received_ns(at_s))
+    assert store.vm(VM_ID, ALWAYS).started_ns == START_NS + 5
     assert [kind for kind, _ in events(store)] == ["clock_stepped", "clock_stepped", "times_moved"]
 
 

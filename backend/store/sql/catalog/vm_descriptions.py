@@ -8,11 +8,13 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.engine import Row
 
 from backend.errors import StoreError
 from backend.store.sql.catalog import origins
+from backend.store.sql.catalog.host_clock import EARLIEST_NS
 from backend.store.sql.ranges import NS_PER_MS, chunks
 from backend.store.sql.tables import vcpus, vms
 from backend.store.sql.writer import Writer, columns_of
@@ -148,8 +150,9 @@ def _update(
     newest = (described["described_stream_id"], described["described_sequence"])
     changes = []
     last_seen: dict[int, list[int]] = defaultdict(list)
-    for vm in batch.vms:
-        row = known[vm.id]
+    for told in batch.vms:
+        row = known[told.id]
+        vm = _with_known_start(told, row)
         is_newer = newest > (row.described_stream_id, row.described_sequence)
         if is_newer and _is_as_before(row, vm, seen[vm.id]):
             last_seen[max(row.last_seen_ms, seen[vm.id].last_ms)].append(row.id)
@@ -180,6 +183,18 @@ def _values(vm: Vm, seen: Seen) -> dict[str, Any]:
     }
 
 
+def _with_known_start(vm: Vm, row: Row[Any]) -> Vm:
+    """Return the VM with the start that was known, where it was seen before it says that it began.
+
+    Its host's clock was wrong then, and a collector tells the same start for as long as the VM lives.
+    """
+    was_seen_before = vm.started_ns >= row.first_seen_ms * NS_PER_MS
+    # A start before 2015 was not known either: it came from a clock that was not set yet.
+    if was_seen_before and row.started_ns >= EARLIEST_NS:
+        return msgspec.structs.replace(vm, started_ns=row.started_ns)
+    return vm
+
+
 def _is_as_before(row: Row[Any], vm: Vm, seen: Seen) -> bool:
     """Tell whether all that is new of a VM is when it was seen last."""
     return (
@@ -196,9 +211,6 @@ def _merged(row: Row[Any], values: dict[str, Any], is_newer: bool) -> dict[str, 
     if row.command and not values["command"]:
         # The collector came too late to look the process up: what is known of it is better.
         merged |= {name: stored[name] for name in _NAMING}
-    if values["started_ns"] >= row.last_seen_ms * NS_PER_MS:
-        # It had been seen before: its clock was wrong when it began, and is right now.
-        merged["started_ns"] = row.started_ns
     merged["ended_ns"] = row.ended_ns if row.ended_ns is not None else values["ended_ns"]
     merged["first_seen_ms"] = min(row.first_seen_ms, values["first_seen_ms"])
     merged["last_seen_ms"] = max(row.last_seen_ms, values["last_seen_ms"])

@@ -1,8 +1,8 @@
 """Lists of VMs whose texts are kept are those of the database, whoever stores, describes or removes what."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -123,11 +123,9 @@ def test_a_vm_that_tells_its_name_late_has_it_in_the_next_list(store: Store) -> 
         assert [vm.name for vm in found(store, VmFilter(), TimeRange())] == [name, "other"]
 
 
-def test_who_a_vm_is_is_not_read_again_while_it_stays_as_it_was(store: Store) -> None:
-    scene = Scene(store, store)
-    scene.send(False, 0, "boot-1", [(0, "one", 1, None)])
-    before = found(store, VmFilter(), TimeRange())
-    scene.send(False, 0, "boot-1", [(0, "one", 1, None)])
+@contextmanager
+def asked() -> Iterator[list[str]]:
+    """Return the statements that are executed within the block."""
     texts: list[str] = []
 
     def remember(_connection: object, _cursor: object, statement: str, *_: object) -> None:
@@ -135,13 +133,51 @@ def test_who_a_vm_is_is_not_read_again_while_it_stays_as_it_was(store: Store) ->
 
     event.listen(Engine, "before_cursor_execute", remember)
     try:
-        after = found(store, VmFilter(), TimeRange())
+        yield texts
     finally:
         event.remove(Engine, "before_cursor_execute", remember)
+
+
+def test_who_a_vm_is_is_not_read_again_while_it_stays_as_it_was(store: Store) -> None:
+    scene = Scene(store, store)
+    scene.send(False, 0, "boot-1", [(0, "one", 1, None)])
+    before = found(store, VmFilter(), TimeRange())
+    scene.send(False, 0, "boot-1", [(0, "one", 1, None)])
+    with asked() as texts:
+        after = found(store, VmFilter(), TimeRange())
     assert after[0].life_end_ms == before[0].life_end_ms + 1_000
     assert after[0].name == "one"
     assert texts
     assert not any("uuid" in text for text in texts)
+
+
+def test_a_vm_that_was_seen_before_it_says_it_began_stays_as_it_was(store: Store) -> None:
+    for at, started_ns in enumerate([START_NS, *[START_NS + 2 * NS_PER_S] * 4]):
+        covered = (Span(START_NS + at * NS_PER_S, START_NS + (at + 1) * NS_PER_S),)
+        vms = (make_vm(started_ns=started_ns),)
+        assert store.apply(make_batch(at, covered=covered, vms=vms), covered[0].to_ns)
+        with asked() as texts:
+            (vm,) = found(store, VmFilter(), TimeRange())
+        assert vm.started_ns == START_NS
+        assert any("uuid" in text for text in texts) == (at == 0)
+
+
+def test_many_that_another_process_may_have_described_are_read_at_once(new_url: NewUrl) -> None:
+    url, number = new_url(), 1_100
+    vms = [(vm, f"vm-{vm}", 1, None) for vm in range(number)]
+    with closing(open_store(url)) as ours, closing(open_store(url)) as theirs:
+        scene = Scene(ours, theirs)
+        for begin in range(0, number, 300):
+            scene.send(True, 0, "boot-1", vms[begin : begin + 300])
+        before = found(ours, VmFilter(), TimeRange())
+        scene.send(True, 0, "boot-1", [(0, "renamed", 1, None)])
+        with asked() as texts:
+            after = found(ours, VmFilter(), TimeRange())
+        assert sum("uuid" in text for text in texts) == 1
+        assert [vm.name for vm in after] == ["renamed", *(vm.name for vm in before[1:])]
+        with asked() as texts:
+            assert found(ours, VmFilter(), TimeRange()) == after
+        assert not any("uuid" in text for text in texts)
 
 
 def test_whoever_reads_an_older_state_sees_that_one(store: Store) -> None:

@@ -7,7 +7,8 @@ another process stored something or something was removed, all are. What is not 
 answer is that of the reader's own snapshot.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from operator import itemgetter
 from threading import Lock
 from typing import Any
 
@@ -15,36 +16,33 @@ from sqlalchemy import Connection, bindparam, select
 
 from backend.store.contract.changes import Version
 from backend.store.contract.values import TimeRange, VmFilter, VmMember, VmMembers
-from backend.store.sql.catalog.vm_members import ends_of, find_members
-from backend.store.sql.catalog.vm_queries import is_running, life_end_ms
+from backend.store.sql.catalog.vm_members import COLUMNS, ends_of, find_members
+from backend.store.sql.catalog.vm_queries import life_end_ms
 from backend.store.sql.ranges import chunks
 from backend.store.sql.tables import hosts, vms
 
 MOST_KEPT = 10_000
 """VMs: some 10 MB. In a range with more, all is read."""
-_Who = Sequence[Any]
-"""Of a VM, what ``_who`` selects."""
+MOST_READ_BY_NUMBER = 300
+"""VMs: of more, all are read, in one statement. So it is with each batch that another process stores."""
+_MOVING = ("number", "host", "ended_ns", "first_seen_ms", "life_end_ms", "is_current")
+"""Of a VM: what batches change."""
+_WHO = tuple(name for name in VmMember._fields if name not in _MOVING or name == "number")
+_Row = Sequence[Any]
+"""Of a VM, what one of the two names."""
 
 # Built once: to build a statement takes longer than to execute it.
 _moving = (
-    select(vms.c.id, hosts.c.name, vms.c.ended_ns, vms.c.first_seen_ms, life_end_ms, is_running)
+    select(*(COLUMNS[name] for name in _MOVING))
     .join(hosts, hosts.c.id == vms.c.host_id)
     .where(life_end_ms >= bindparam("from_ms"), vms.c.first_seen_ms < bindparam("to_ms"))
     .limit(MOST_KEPT + 1)
 )
-_who = select(
-    vms.c.id,
-    vms.c.public_id,
-    vms.c.reported_id,
-    vms.c.arch,
-    vms.c.pid,
-    vms.c.name,
-    vms.c.uuid,
-    vms.c.vmm,
-    vms.c.manager,
-    vms.c.started_ns,
-    vms.c.boot_id,
-).where(vms.c.id.in_(bindparam("numbers", expanding=True)))
+_who = select(*(COLUMNS[name] for name in _WHO)).where(vms.c.id.in_(bindparam("numbers", expanding=True)))
+_who_of = itemgetter(*map(VmMember._fields.index, _WHO))
+_both = itemgetter(*map((*_MOVING, *_WHO).index, VmMember._fields))
+_number = itemgetter(0)
+"""Of either."""
 
 
 class KeptVms:
@@ -52,7 +50,7 @@ class KeptVms:
 
     def __init__(self, described_between: Callable[[Version, Version], Collection[int] | None]) -> None:
         self._described_between = described_between
-        self._kept: tuple[Version, Mapping[int, _Who]] = {}, {}
+        self._kept: tuple[Version, Mapping[int, _Row]] = {}, {}
         self._lock = Lock()
 
     def members(self, connection: Connection, version: Version, span: TimeRange) -> VmMembers:
@@ -64,12 +62,17 @@ class KeptVms:
         if len(moving) > MOST_KEPT:
             return find_members(connection, VmFilter(), span)
         who = self._at(version)
-        new = _read(connection, [row.id for row in moving if row.id not in who])
-        if new:
-            who = self._keep(version, {**who, **new}, [row.id for row in moving])
-        return VmMembers([_member(row, who[row.id]) for row in moving])
+        numbers = list(map(_number, moving))
+        unknown = [number for number in numbers if number not in who]
+        if len(unknown) > MOST_READ_BY_NUMBER:
+            found = find_members(connection, VmFilter(), span)
+            self._keep(version, {**who, **_by_number(map(_who_of, found.vms))}, numbers)
+            return found
+        if unknown:
+            who = self._keep(version, {**who, **_read(connection, unknown)}, numbers)
+        return VmMembers([VmMember._make(_both((*row, *who[_number(row)]))) for row in moving])
 
-    def _at(self, version: Version) -> Mapping[int, _Who]:
+    def _at(self, version: Version) -> Mapping[int, _Row]:
         with self._lock:
             before, who = self._kept
             if before != version:
@@ -81,7 +84,7 @@ class KeptVms:
                 self._kept = version, who
             return who
 
-    def _keep(self, version: Version, who: Mapping[int, _Who], wanted: Sequence[int]) -> Mapping[int, _Who]:
+    def _keep(self, version: Version, who: Mapping[int, _Row], wanted: Sequence[int]) -> Mapping[int, _Row]:
         if len(who) > MOST_KEPT:
             who = {number: who[number] for number in wanted}
         with self._lock:
@@ -90,28 +93,9 @@ class KeptVms:
         return who
 
 
-def _read(connection: Connection, numbers: Sequence[int]) -> Mapping[int, _Who]:
-    return {row[0]: row for some in chunks(numbers) for row in connection.execute(_who, {"numbers": some})}
+def _read(connection: Connection, numbers: Sequence[int]) -> Mapping[int, _Row]:
+    return _by_number(row for some in chunks(numbers) for row in connection.execute(_who, {"numbers": some}))
 
 
-def _member(moving: Sequence[Any], who: _Who) -> VmMember:
-    number, host, ended_ns, first_seen_ms, end_ms, is_current = moving
-    _, vm_id, reported_id, arch, pid, name, uuid, vmm, manager, started_ns, boot_id = who
-    return VmMember(
-        number,
-        vm_id,
-        reported_id,
-        host,
-        arch,
-        pid,
-        name,
-        uuid,
-        vmm,
-        manager,
-        started_ns,
-        ended_ns,
-        first_seen_ms,
-        end_ms,
-        is_current,
-        boot_id,
-    )
+def _by_number(rows: Iterable[_Row]) -> Mapping[int, _Row]:
+    return {_number(row): row for row in rows}

@@ -1,8 +1,9 @@
 """Every VM of a range in few words: what lists are searched, sorted and named by."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, bindparam, func, select
 
 from backend.errors import NotFoundError
 from backend.store.contract.values import TimeRange, VmFilter, VmMember, VmMembers
@@ -14,26 +15,16 @@ from backend.store.sql.words import SIGNED_MAX
 MAX_MEMBERS = 50_000
 """VMs that are looked through at once: about a second's work."""
 
-_columns = (
-    vms.c.id,
-    vms.c.public_id,
-    vms.c.reported_id,
-    hosts.c.name,
-    vms.c.arch,
-    vms.c.pid,
-    vms.c.name,
-    vms.c.uuid,
-    vms.c.vmm,
-    vms.c.manager,
-    vms.c.started_ns,
-    vms.c.ended_ns,
-    vms.c.first_seen_ms,
-    life_end_ms,
-    is_running,
-    vms.c.boot_id,
-)
+COLUMNS: Mapping[str, ColumnElement[Any]] = {
+    "number": vms.c.id,
+    "id": vms.c.public_id,
+    "host": hosts.c.name,
+    "life_end_ms": life_end_ms,
+    "is_current": is_running,
+} | {name: vms.c[name] for name in VmMember._fields if name in vms.c and name != "id"}
+"""What each field of a ``VmMember`` is read from; hosts must be joined."""
 
-_select = select(*_columns).join(hosts, hosts.c.id == vms.c.host_id)
+_select = select(*(COLUMNS[name] for name in VmMember._fields)).join(hosts, hosts.c.id == vms.c.host_id)
 _lifetimes = select(
     select(func.min(vms.c.first_seen_ms)).scalar_subquery(),
     select(func.max(vms.c.last_seen_ms)).scalar_subquery(),
@@ -82,7 +73,7 @@ def named_members(connection: Connection, vm_ids: Sequence[str]) -> Sequence[VmM
     found: dict[str, VmMember] = {}
     for some in chunks(storable(vm_ids)):
         rows = connection.execute(_named, {"ids": some})
-        found.update((row.public_id, VmMember._make(row)) for row in rows)
+        found.update((vm.id, vm) for vm in map(VmMember._make, rows))
     for vm_id in vm_ids:
         if vm_id not in found:
             raise NotFoundError(f"no VM {vm_id!r}")

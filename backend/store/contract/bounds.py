@@ -35,8 +35,8 @@ MAX_COSTS = 64
 MAX_COST = 2**48
 """Of ns (3 days), runs or bytes that all costs of a batch have together."""
 MAX_AHEAD = 2**24
-"""So many more of a VM's faults may have ended in a batch than twice those that began in it. A fault and its
-mapping may lie in two batches, and a vCPU has one at a time.
+"""So many more of a VM's faults may have ended in a batch than began in it: a fault and its mapping may lie
+in two batches, and a vCPU has one at a time.
 """
 MAX_COUNT = 2**40
 """No batch counts more: at 10**12 something is broken, and sums over every batch must stay below 2**63."""
@@ -96,7 +96,7 @@ def _check_balance(batch: Batch) -> None:
     for vm_id, of_vm in sums.items():
         for name in _OF_FAULTS:
             told = f"{name} of VM {vm_id}, of {of_vm['faults']} faults,"
-            _check_most(told, of_vm[name], 2 * of_vm["faults"] + MAX_AHEAD)
+            _check_most(told, of_vm[name], of_vm["faults"] + MAX_AHEAD)
 
 
 def _check_words(batch: Batch) -> None:

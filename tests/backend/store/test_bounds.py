@@ -68,7 +68,12 @@ def test_no_vm_has_more_told_of_its_faults_than_it_has_faults(name: str) -> None
     faults = 2**30
     other = fault_count(vm_id(2), faults=2**38)
     vms = [make_vm(), make_vm(vm_id(2))]
-    for told, is_possible in ((0, True), (faults, True), (faults + 16_384, True), (2**39, False)):
+    for told, is_possible in (
+        (0, True),
+        (faults, True),
+        (faults + 16_384, True),
+        (faults + 2**24 + 1, False),
+    ):
         # What is told of a fault may be of another word than the fault itself.
         counters: dict[str, Any] = {name: told}
         rows = [fault_count(faults=faults), fault_count(word=1, **counters), other]

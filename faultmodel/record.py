@@ -70,6 +70,9 @@ class ExitKind(StrEnum):
     reason and not the errno, it may be a failure of another errno as well."""
 
 
+MAX_VCPU = 16_383
+"""The highest number of a vCPU that KVM gives (arch/x86/include/asm/kvm_host.h, KVM_MAX_VCPU_IDS)."""
+
 COUNTERS = (
     "faults",
     "mapped_4k",

@@ -13,6 +13,7 @@ from faultmodel.record import (
     EFAULT,
     ERRNO_NOT_SHOWN,
     KVM_EXIT_MEMORY_FAULT,
+    MAX_VCPU,
     REASON_NOT_SHOWN,
     U32_MAX,
     exit_kind,
@@ -76,9 +77,15 @@ class Thread:
     """Whether a guest of the guest runs (L2); None where nothing tells."""
 
     def vcpu_told(self) -> int:
-        """Return the vCPU. :raises UnattributedError: nothing tells it"""
+        """Return the vCPU.
+
+        :raises UnattributedError: nothing tells it
+        :raises LineError: KVM has none of this number
+        """
         if self.vcpu is None:
             raise UnattributedError
+        if self.vcpu > MAX_VCPU:
+            raise LineError
         return self.vcpu
 
     def begin(self, fault: Counted) -> Counted | None:

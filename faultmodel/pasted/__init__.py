@@ -50,6 +50,8 @@ def find(text: str) -> Words:
     before = Before()
     found: dict[tuple[object, ...], Found] = {}
     for number, line in enumerate(text[:MAX_CHARACTERS].replace("\u00a0", " ").splitlines(), 1):
+        if not line or line.isspace():
+            continue
         truncated |= len(line) > _MAX_LINE
         for item in _in_line(number, line[:_MAX_LINE], before):
             # Two patterns may know the same word; two fields may have the same address.

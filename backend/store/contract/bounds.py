@@ -12,15 +12,13 @@ import msgspec
 
 from backend.errors import BatchError
 from faultmodel import arch
-from faultmodel.record import COUNTERS, Cost
+from faultmodel.record import COUNTERS, MAX_VCPU, Cost
 from faultmodel.wire import Batch
 
 MAX_SEQUENCE = 2**40
 """A thousand batches a second for 35 years. Sums over streams must stay below 2**63."""
 MAX_VMS = 4096
 """That live at once: as many as the collector's map in the kernel holds. A batch of 2 MiB describes 1024."""
-MAX_VCPU = 16_383
-"""KVM's own highest (arch/x86/include/asm/kvm_host.h, KVM_MAX_VCPU_IDS)."""
 MAX_WORDS = 16_384
 """Different words of one VM. Guests have some dozens; a collector's batch has 4096 rows of a VM."""
 MAX_SPANS = 64

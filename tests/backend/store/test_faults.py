@@ -7,10 +7,10 @@ import pytest
 from msgspec import Struct
 
 from backend.errors import NotFoundError
-from backend.store.contract.bounds import MAX_VCPU
 from backend.store.contract.store import Store
 from backend.store.contract.values import FaultRow, TimeRange
 from faultmodel import arch
+from faultmodel.record import MAX_VCPU
 from tests.batches import START_MS, START_NS, VM_ID, fault_record, make_batch, make_host
 
 ALWAYS = TimeRange()

@@ -138,6 +138,15 @@ def test_garbage_between_events_is_counted_and_the_first_of_it_named(tmp_path: P
     assert sum(count.faults for count in only.fault_counts) == 2
 
 
+def test_a_vcpu_that_kvm_cannot_have_is_a_line_that_cannot_be_read(tmp_path: Path) -> None:
+    fault = "kvm_page_fault: vcpu {} rip 0x1033 address 0x8000 error_code 0x6"
+    path = write(tmp_path, event(fault.format(16_383)), event(fault.format(16_384), task="kt-101"))
+    read = prepare(path, format="npf")
+    counts = [count for each in read.batches() for count in each.fault_counts]
+    assert [(count.vcpu, count.faults) for count in counts] == [(16_383, 1)]
+    assert [line.number for line in read.report.unreadable] == [2]
+
+
 @pytest.mark.parametrize("content", [b"", b"# tracer: nop\n#\n", bytes(range(256)) * 1000, b"\x7fELF\n\n\n"])
 def test_a_file_without_an_event_is_no_recording(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "trace.txt"

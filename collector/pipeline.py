@@ -89,6 +89,8 @@ class Pipeline:
         me = Holder(os.getpid(), settings.host, str(settings.data_dir.absolute()))
         self._machine = HostLock(settings.lock_file, self._pins, me)
         self._waits_for = ""
+        self._in_vain = False
+        """Whether the last try failed with all that is needed there: at compiling, loading or attaching."""
         self._governor = Governor(settings.budget)
         self._patience = Patience()
         self._left: Probes | None = None
@@ -175,7 +177,7 @@ class Pipeline:
             except ProbeError as exc:
                 reason = first_missing(self._settings.headers_directory, self._settings.bpffs) or str(exc)
                 logger.warning("waiting reason=%r retry_s=%g", reason, RETRY_S)
-                outbox.send(self._host.waiting(reason), Content())
+                outbox.send(self._host.waiting(f"{reason}; trying again"), Content())
                 # Whoever cannot count keeps nobody from it.
                 self._machine.close()
                 self._stop.wait(RETRY_S)
@@ -210,6 +212,7 @@ class Pipeline:
         self._left_notes += [("replaced", told) for told in others.remove_lost()]
 
     def _collect(self, spool: Spool, outbox: Outbox) -> None:
+        was_in_vain, self._in_vain = self._in_vain, False
         self._see_to_others(spool)
         headers = ensure_headers(self._settings.headers_directory)
         with self._surroundings() as around:
@@ -219,9 +222,12 @@ class Pipeline:
                 self._finish_left(self._host.waiting("no guest can run"), around, outbox, is_covered=True)
             plan = make_plan(read_facts(headers))
             source = make_source(plan)
-            notes = list(self._left_notes)
             if given_up := self._pins.take_reason():
-                notes.append(("replaced", f"what had been counting could not be read on: {given_up}"))
+                # Kept until a batch has it, as the others: what follows may fail.
+                self._left_notes.append(
+                    ("replaced", f"what had been counting could not be read on: {given_up}")
+                )
+            notes = list(self._left_notes)
             refused = ""
             left = self._left
             if left is not None and left.is_of(source) and left.is_counting() and not self._left_host:
@@ -231,7 +237,12 @@ class Pipeline:
                 if not any(kind == "taken_over" for kind, _ in notes):
                     notes.append(("taken_over", "counting went on while no collector ran"))
             else:
-                self._say_what_takes_time(outbox)
+                logger.info(_COMPILING)
+                if self._left is None and not was_in_vain:
+                    # Else what was left counts meanwhile, and its host is not one that waits; and a further
+                    # try is no reason to take back what was found by the last.
+                    outbox.send(self._host.waiting(_COMPILING), Content())
+                self._in_vain = True
                 after = None if self._left is None else self._left.handles
                 with self._patience.trying() as deadline_s, _module_types(self._opener) as types_fd:
                     loaded = load(
@@ -252,6 +263,7 @@ class Pipeline:
                     notes += self._begin(probes, source, plan, around, outbox)
                     refused = self._pins.keep(probes, spool.last_number)
                     notes.append(("attached", refused and f"counting ends with the collector: {refused}"))
+                self._in_vain = False
                 logger.info(
                     "attached tracepoints=%s flavour=%s pinned=%s",
                     ",".join(plan.attach),
@@ -265,12 +277,6 @@ class Pipeline:
                     # What is counted from here on is another set's: counted here too, it would be twice.
                     self._pins.give_up(str(exc))
                     raise
-
-    def _say_what_takes_time(self, outbox: Outbox) -> None:
-        logger.info(_COMPILING)
-        if self._left is None:
-            # Else what was left counts meanwhile, and its host is not one that waits.
-            outbox.send(self._host.waiting(_COMPILING), Content())
 
     def _begin(
         self, probes: Probes, source: Source, plan: Plan, around: _Surroundings, outbox: Outbox
@@ -322,9 +328,9 @@ class Pipeline:
         with self._session(probes, around, outbox) as session:
             for kind, detail in notes:
                 session.note(kind, detail)
-            self._left_notes.clear()
             # At once: that the host is there, and what was counted while no collector ran.
             session.take_round(host, around.table, around.memory)
+            self._left_notes.clear()
             session.read_on(
                 host,
                 around.table,

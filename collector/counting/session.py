@@ -92,10 +92,9 @@ class Session:
         span = found.content.covered[0]
         covered = (span,) if is_covered else ()
         cost = self._meter.read(span.from_ns, span.to_ns)
-        overlooked = overlooked_ends(table.take_overlooked(), span.to_ns)
+        overlooked = overlooked_ends(table.overlooked, span.to_ns)
         adjusted = self._recording.adjust(found.vms, found.content, cost, span.to_ns)
         events = (*self._notes, *overlooked, *adjusted)
-        self._notes.clear()
         ledger, counting = found.content.ledger, found.cut.counting
         if is_anew:
             ledger = [msgspec.structs.replace(entry, seen_total=entry.seen) for entry in ledger]
@@ -107,6 +106,9 @@ class Session:
             cut=msgspec.msgpack.encode(found.cut),
             commit=lambda number: self._probes.keep_cut(replace(found.cut, batch=number)),
         )
+        # Only now: what could not be sent is told by the next round.
+        self._notes.clear()
+        table.forget_overlooked()
         self._rounds.forget_ended()
         memory.keep(table.living())
 

@@ -76,6 +76,7 @@ class Requests:
         self._version: tuple[int, ...] | None = None
         self._requests: Sequence[Request] = ()
         self._answered: Sequence[Answer] | None = None
+        self._failure = ""
 
     def active(self, now_ns: int) -> Sequence[Request]:
         """Return the requests that have not run out. A file that cannot be read holds none, and is logged."""
@@ -109,16 +110,21 @@ class Requests:
         self._change(now_ns, lambda kept: [other for other in kept if other != request])
 
     def answer(self, answers: Sequence[Answer]) -> None:
-        """Write what is said to the requests, unless it was said before. A failure is logged."""
-        if answers == self._answered or (not answers and self._answered is None):
+        """Write what is said to the requests, unless it stands there. A failure is logged, once."""
+        if not answers and self._answered is None:
             return
-        self._answered = answers
+        failure = ""
         try:
-            private_files.replace(self._answers_path, msgspec.json.encode(answers))
+            # Somebody may have removed it.
+            if answers != self._answered or not self._answers_path.exists():
+                self._answered = ()
+                private_files.replace(self._answers_path, msgspec.json.encode(answers))
+                self._answered = answers
         except OSError as exc:
-            logger.warning(
-                "answers to requests not written path=%s error=%r", self._answers_path, exc.strerror
-            )
+            failure = exc.strerror or str(exc)
+        if failure and failure != self._failure:
+            logger.warning("answers to requests not written path=%s error=%r", self._answers_path, failure)
+        self._failure = failure
 
     def answer_to(self, request: Request) -> Answer | None:
         """Return what the collector says to a request, None as long as it says nothing."""

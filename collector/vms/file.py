@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -26,6 +25,7 @@ class VmFile:
         self._path = path
         self._boot_id = boot_id
         self._kept: frozenset[KernelVm] | None = None
+        self._failure = ""
 
     def looked_ns(self) -> int | None:
         """Return when a collector last looked, UTC; None where none has on this machine."""
@@ -48,13 +48,26 @@ class VmFile:
     def keep(self, vms: Sequence[KernelVm]) -> None:
         """Write the VMs that live, or that they are the same as the last time."""
         wanted = frozenset(vms)
-        if wanted == self._kept:
-            # Somebody may have removed it.
-            with suppress(OSError):
-                os.utime(self._path, follow_symlinks=False)
-            return
-        self._kept = wanted
+        failure = ""
         try:
-            private_files.replace(self._path, msgspec.json.encode(_Kept(self._boot_id, tuple(vms))))
+            if wanted != self._kept or not self._touch():
+                # Until it is written, what is there says nothing of now.
+                self._kept = None
+                private_files.replace(self._path, msgspec.json.encode(_Kept(self._boot_id, tuple(vms))))
+                self._kept = wanted
         except OSError as exc:
-            logger.warning("list of living VMs not written path=%s error=%r", self._path, exc.strerror)
+            failure = exc.strerror or str(exc)
+        if failure and failure != self._failure:
+            logger.warning("list of living VMs not written path=%s error=%r", self._path, failure)
+        self._failure = failure
+
+    def _touch(self) -> bool:
+        """Let the file say when a collector looked last; False where somebody removed it.
+
+        :raises OSError: as for another reason
+        """
+        try:
+            os.utime(self._path, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return True

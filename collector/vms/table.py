@@ -127,10 +127,14 @@ class VmTable:
         """Know that nobody looked since a time, UTC: what the next ``ended`` returns is of any time since."""
         self._gap_ns = from_ns
 
-    def take_overlooked(self) -> tuple[tuple[Vm, int], ...]:
-        """Return, once, the VMs that ended while nobody looked, each with the time since when that may be."""
-        overlooked, self._overlooked = tuple(self._overlooked), []
-        return overlooked
+    @property
+    def overlooked(self) -> tuple[tuple[Vm, int], ...]:
+        """The VMs that ended while nobody looked, each with the time since when that may be."""
+        return tuple(self._overlooked)
+
+    def forget_overlooked(self) -> None:
+        """Know that they were told."""
+        self._overlooked.clear()
 
     def close(self) -> None:
         """Stop watching processes."""
@@ -155,7 +159,7 @@ class VmTable:
     def ended(self, now_ns: int) -> tuple[Vm, ...]:
         """Return the VMs found to have ended since the last call, each once, with ``ended_ns``.
 
-        That is the time at which the end was noticed; after a gap, see ``take_overlooked``.
+        That is the time at which the end was noticed; after a gap, see ``overlooked``.
         """
         gone = self._watch.ended() if self._watch is not None else None
         if gone:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.sampling.requests import Request, Requests
+from collector.sampling.requests import Answer, Request, Requests
 from tests.batches import make_vm
 
 VM = make_vm(pid=4242, name="guest", uuid="6f1d0c9a-52a5-4ad5-8f43-0f6b1f0d7a11")
@@ -127,3 +127,26 @@ def test_a_file_that_cannot_be_looked_at_asks_for_nothing_and_is_said_once(
     assert [list(collector.active(0)) for _ in range(3)] == [[], [], []]
     (logged,) = caplog.messages
     assert "Not a directory" in logged
+
+
+def test_an_answer_that_somebody_removed_is_written_again(path: Path) -> None:
+    request = Request("guest", 60 * SECOND)
+    collector = Requests(path)
+    collector.answer([Answer(request)])
+    path.with_suffix(".answers").unlink()
+    collector.answer([Answer(request)])
+    assert Requests(path).answer_to(request) == Answer(request)
+
+
+def test_an_answer_that_could_not_be_written_is_written_when_it_can_be_and_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = Request("guest", 60 * SECOND)
+    path = tmp_path / "gone" / "requests.json"
+    collector = Requests(path)
+    collector.answer([Answer(request)])
+    collector.answer([Answer(request)])
+    assert len(caplog.messages) == 1
+    path.parent.mkdir()
+    collector.answer([Answer(request)])
+    assert Requests(path).answer_to(request) == Answer(request)

@@ -53,3 +53,25 @@ def test_it_is_known_when_a_collector_looked_last(tmp_path: Path) -> None:
     assert looked_ns is not None
     assert looked_ns > before_ns - 1_000_000_000
     assert file.recall() == (VM,)
+
+
+def test_a_list_that_somebody_removed_is_written_again(tmp_path: Path) -> None:
+    path = tmp_path / "vms.json"
+    file = VmFile(path, "boot-1")
+    file.keep([VM])
+    path.unlink()
+    file.keep([VM])
+    assert VmFile(path, "boot-1").recall() == (VM,)
+
+
+def test_a_list_that_could_not_be_written_is_written_when_it_can_be_and_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "gone" / "vms.json"
+    file = VmFile(path, "boot-1")
+    file.keep([VM])
+    file.keep([VM])
+    assert len(caplog.messages) == 1
+    path.parent.mkdir()
+    file.keep([VM])
+    assert VmFile(path, "boot-1").recall() == (VM,)

@@ -258,8 +258,9 @@ def test_a_vm_that_ended_while_nobody_looked_is_told_with_since_when(table: VmTa
     end_process(proc)
     (ended,) = table.ended(NOW + 90 * SECOND)
     assert ended.ended_ns == NOW + 90 * SECOND
-    assert table.take_overlooked() == ((ended, NOW + 10 * SECOND),)
-    assert table.take_overlooked() == ()
+    assert table.overlooked == ((ended, NOW + 10 * SECOND),)
+    table.forget_overlooked()
+    assert table.overlooked == ()
 
 
 def test_a_vm_cannot_have_ended_before_it_started(table: VmTable, proc: Path) -> None:
@@ -267,7 +268,7 @@ def test_a_vm_cannot_have_ended_before_it_started(table: VmTable, proc: Path) ->
     table.see(kernel_vm(), NOW + 90 * SECOND)
     end_process(proc)
     (ended,) = table.ended(NOW + 90 * SECOND)
-    assert table.take_overlooked() == ((ended, ended.started_ns),)
+    assert table.overlooked == ((ended, ended.started_ns),)
 
 
 def test_after_the_first_look_an_end_is_exact(table: VmTable, proc: Path) -> None:
@@ -276,4 +277,4 @@ def test_after_the_first_look_an_end_is_exact(table: VmTable, proc: Path) -> Non
     assert table.ended(NOW + 90 * SECOND) == ()
     end_process(proc)
     assert len(table.ended(NOW + 91 * SECOND)) == 1
-    assert table.take_overlooked() == ()
+    assert table.overlooked == ()

@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from collector.settings import spool_directory
+from collector.spool.queue import Spool
+from faultmodel import wire
 from tests.product import START_S, TOP, Product, wait_for
 
 pytestmark = pytest.mark.kernel
 
+POWERLESS = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
 STEPS = ("starting", "compiling", "attached")
 
 
@@ -51,3 +55,33 @@ def test_the_page_says_that_it_compiles_and_not_that_nobody_is_there(tmp_path: P
 
 def _is_attached(product: Product) -> bool:
     return [host["state"] for host in product.get("status")["hosts"]] == ["attached"]
+
+
+def test_a_host_that_cannot_attach_says_why_and_not_in_turns_that_it_compiles(tmp_path: Path) -> None:
+    product = Product(tmp_path)
+    log = tmp_path / "log"
+    with log.open("wb") as output:
+        started = subprocess.Popen(
+            [*POWERLESS, sys.executable, "-m", *product.collector_command()], cwd=TOP, stderr=output
+        )
+        try:
+            wait_for(
+                lambda: log.read_text().count(" waiting reason=") > 2 or None, START_S, "three tries failed"
+            )
+        finally:
+            started.send_signal(signal.SIGTERM)
+            started.wait()
+    first, *others = _spooled_details(product.data_dir)
+    assert first.startswith("compiling the programs for this kernel")
+    assert len(others) == log.read_text().count(" waiting reason=")
+    (reason,) = set(others)
+    assert reason.endswith("; trying again")
+
+
+def _spooled_details(data_dir: Path) -> list[str]:
+    details = []
+    with Spool(spool_directory(data_dir)) as spool:
+        while (oldest := spool.oldest()) is not None:
+            details.append(wire.decode(oldest.batch).host.detail)
+            spool.remove(oldest.number)
+    return details

@@ -1,0 +1,105 @@
+"""What a round that fails had to tell is told by the next one."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from collector.batches.outbox import Outbox
+from collector.counting.clock import boot_id
+from collector.counting.cost import CostMeter
+from collector.counting.reader import Reader
+from collector.counting.rounds import Rounds
+from collector.counting.session import Session
+from collector.errors import ProbeError
+from collector.probe.layout import RecordLevel, VmKey
+from collector.sampling.governor import Governor
+from collector.sampling.policy import Recording
+from collector.sampling.requests import Requests
+from collector.spool.queue import Spool
+from collector.vms.file import VmFile
+from collector.vms.identity.process import read_process
+from collector.vms.identity.uevents import KvmEvents
+from collector.vms.table import KernelVm, VmTable
+from faultmodel import arch, wire
+from faultmodel.record import Host
+from tests.collector.counting import Counting
+
+HOST = Host(name="h", boot_id="b", arch="x86_64", state="attached")
+SECOND = 1_000_000_000
+
+
+class Programs(Counting):
+    """A counting of which the kernel refuses the first order of what to record."""
+
+    orders = 0
+    wakeup_fd = -1
+
+    def record(self, level: RecordLevel, spacing_ns: int, of_vms: Mapping[VmKey, RecordLevel]) -> None:
+        """Refuse it, once."""
+        self.orders += 1
+        if self.orders == 1:
+            raise ProbeError("no")
+
+    def program_cost(self) -> tuple[int, int]:
+        """None is measured."""
+        return 0, 0
+
+
+def _not_measured() -> int:
+    raise PermissionError
+
+
+@pytest.fixture
+def table() -> Iterator[VmTable]:
+    """A table in which a VM ended, in the minute in which nobody looked."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
+        process = read_process(child.pid)
+        assert process is not None
+        table = VmTable(boot_id(), lambda _boottime_ns: 0, Path("/proc"))
+        table.begin_after_gap(time.time_ns() - 60 * SECOND)
+        table.see(
+            KernelVm(
+                kvm=1, instance=2, pid=child.pid, start_boottime_ns=process.start_boottime_ns, comm="python3"
+            ),
+            time.time_ns(),
+        )
+        child.communicate(b"\n")
+    yield table
+    table.close()
+
+
+def test_an_end_that_nobody_saw_is_told_by_the_round_that_is_stored(tmp_path: Path, table: VmTable) -> None:
+    probes = Programs()
+    architecture = arch.for_machine(os.uname().machine)
+    with Spool(tmp_path / "spool") as spool, KvmEvents() as events:
+        reader = Reader(probes)
+        session = Session(
+            probes,  # type: ignore[arg-type]
+            reader,
+            Rounds(reader, table, events, architecture),
+            Recording(probes, RecordLevel.SAMPLE, 10, Governor(0), Requests(tmp_path / "requests")),
+            Outbox(spool, architecture.name),
+            CostMeter(probes, _not_measured),  # type: ignore[arg-type]
+        )
+        session.note("attached")
+        memory = VmFile(tmp_path / "vms.json", boot_id())
+        with pytest.raises(ProbeError):
+            session.take_round(HOST, table, memory)
+        assert spool.oldest() is None
+        session.take_round(HOST, table, memory)
+        session.take_round(HOST, table, memory)
+        told = [_kinds(spool), _kinds(spool)]
+        session.close()
+    assert told == [["attached", "ended_unseen", "records"], []]
+
+
+def _kinds(spool: Spool) -> list[str]:
+    oldest = spool.oldest()
+    assert oldest is not None
+    spool.remove(oldest.number)
+    return [event.kind for event in wire.decode(oldest.batch).events]

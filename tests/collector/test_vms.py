@@ -260,7 +260,7 @@ def test_a_vm_that_ended_while_nobody_looked_is_told_with_since_when(table: VmTa
     assert ended.ended_ns == NOW + 90 * SECOND
     assert table.overlooked == ((ended, NOW + 10 * SECOND),)
     table.forget_overlooked()
-    assert table.overlooked == ()
+    assert len(table.overlooked) == 0
 
 
 def test_a_vm_cannot_have_ended_before_it_started(table: VmTable, proc: Path) -> None:

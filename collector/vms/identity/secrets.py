@@ -70,9 +70,20 @@ _SECRET_OBJECT = re.compile(r"(?:proxy-)?(?:password|key|cookie)-secret")
 """QEMU's names for the id of the object that has the secret."""
 _SWITCHES = frozenset(("", "on", "off", "yes", "no", "true", "false", "null"))
 _LOGIN = re.compile(r"\A([^:/@\s,=]+:)(?!/).+", re.DOTALL)
+_SAMBA_LOGIN = re.compile(r"\A((?:[^%\s,=/:]+/)?[^%\s,=/:]+%).+", re.DOTALL)
+"""Source: smbclient(1), -U: [DOMAIN/]USERNAME[%PASSWORD]."""
+_BEFORE_HOST = re.compile(
+    r"""(?<![^\s=,"'])(?!(?i:udp|tcp|unix|vsock|rbd|nbd|fd|file|mailto|sips?):)([\w.+-]{1,64}+:)"""
+    r"""[^\s/?#"',\0]{1,256}(?=@(?!sha\d+:)(?:[A-Za-z[]|\d{1,3}(?:\.\d{1,3}){3}))"""
+)
+"""``user:password@host`` that is no URL. QEMU has ``udp:host:port@host:port``, the kernel ``size@offset``, an
+image ``name:tag@sha256:``."""
 _UID_AND_GID = re.compile(r"\d+:\d+")
 _LOGIN_OPTIONS = frozenset(("-u", "-U", "--user", "--proxy-user"))
-"""Of curl, and those like it: user and password. Docker's ``--user`` has a uid and a gid."""
+"""Of curl, and those like it: user and password."""
+_SAMBA_OPTIONS = frozenset(("-U", "--user"))
+_LAUNCHERS = frozenset(("docker", "podman", "nerdctl", "crun", "runc", "bwrap", "unshare", "setpriv"))
+"""To these a user is one of the system, followed by a group."""
 _SCHEMES = frozenset(
     (
         *("none", "basic", "digest", "bearer", "token", "password", "key", "chap", "ntlm", "negotiate"),
@@ -80,6 +91,8 @@ _SCHEMES = frozenset(
     )
 )
 """How somebody is authenticated, rather than with what."""
+_NOT_PROOF = _NOT_SECRET | {"enable", "disable", "require", "without", "skip"}
+"""With one of these words, an option is about whether somebody is authenticated."""
 _PATH = re.compile(r"/(?:boot|dev|etc|home|lib|mnt|nix|opt|proc|root|run|srv|sys|tmp|usr|var)/[\w./@+-]*")
 _KEY_FILE = re.compile(r"(?:\.{1,2}/)?[\w./@+-]{1,256}\.(?:key|pem|crt|cer|der|p12|pfx|jks|aes|bin|txt)")
 """Of a key: it is in a file more often than not."""
@@ -89,13 +102,15 @@ def command_text(command: Sequence[str]) -> str:
     """Return a command line on one line and bounded, with an ellipsis in the place of each secret."""
     shown = ""
     before = ""
+    launches = bool(command) and command[0].rpartition("/")[2] in _LAUNCHERS
+    logins = frozenset() if launches else _LOGIN_OPTIONS
     for argument in command:
         looked_at = argument[:_LOOKED_AT]
-        if _takes_secret(before):
+        if _takes_secret(before) and not (_takes_proof(before) and looked_at.startswith("--")):
             # Also where it looks like an option: a secret may begin with a hyphen.
             shown += f" {_option_value(before, looked_at)}"
         else:
-            shown += f" {_without_secrets(looked_at, before)}"
+            shown += f" {_without_secrets(looked_at, before, logins)}"
         if len(shown) > COMMAND_LENGTH + 1:
             break
         before = looked_at
@@ -120,8 +135,13 @@ def _takes_secret(option: str) -> bool:
     """Tell whether the value of an option, as ``--password``, is a secret."""
     if not option.startswith("-") or "=" in option:
         return False
-    name = option.lstrip("-")
-    return is_secret(name) or _last(_words(name)) == "auth"
+    return is_secret(option.lstrip("-")) or _takes_proof(option)
+
+
+def _takes_proof(option: str) -> bool:
+    """Tell whether an option, as ``--auth``, may have what proves who one is, or how, or no value at all."""
+    words = _words(option)
+    return _last(words) == "auth" and not _NOT_PROOF.intersection(word.lower() for word in words)
 
 
 def _option_value(option: str, value: str) -> str:
@@ -151,10 +171,11 @@ def _is_plural(words: list[str]) -> bool:
     return not _is_secret_word(last) and last.endswith("s") and _is_secret_word(last.removesuffix("s"))
 
 
-def _without_secrets(argument: str, option: str) -> str:
+def _without_secrets(argument: str, option: str, logins: frozenset[str]) -> str:
     argument = _URL_PASSWORD.sub(rf"\1{_HIDDEN}", argument)
     argument = _ISCSI_PASSWORD.sub(rf"\1{_HIDDEN}", argument)
     argument = _DRACUT_PASSWORD.sub(rf"\1{_HIDDEN}", argument)
+    argument = _BEFORE_HOST.sub(rf"\1{_HIDDEN}", argument)
     argument = _URL_FIELD.sub(_url_field, argument)
     argument = _AUTHORIZATION.sub(rf"\1 {_HIDDEN}", argument)
     argument = _CREDENTIAL.sub(lambda found: f"{found[1] or found[2]}{_HIDDEN}", argument)
@@ -165,20 +186,22 @@ def _without_secrets(argument: str, option: str) -> str:
         return f"{name}={_without_values(rest, _WORD_VALUE, frozenset())}"
     if equals and _takes_secret(name):
         return f"{name}={_option_value(name, rest)}"
-    if equals and name in _LOGIN_OPTIONS:
-        return f"{name}={_login(rest)}"
-    if option in _LOGIN_OPTIONS:
-        argument = _login(argument)
-    elif argument[:2] in _LOGIN_OPTIONS:
-        argument = argument[:2] + _login(argument[2:])
+    if equals and name in logins:
+        return f"{name}={_login(name, rest)}"
+    if option in logins:
+        argument = _login(option, argument)
+    elif argument[:2] in logins:
+        argument = argument[:2] + _login(argument[:2], argument[2:])
     if option in _KERNEL_OPTIONS:
         return _without_values(argument, _WORD_VALUE, frozenset())
     argument = _HEADER.sub(_header, argument)
     return _without_values(argument, _LIST_VALUE, _secret_here(argument, option))
 
 
-def _login(value: str) -> str:
+def _login(option: str, value: str) -> str:
     """Hide the password of ``user:password``; a user and a group in numbers, and a place, have none."""
+    if option in _SAMBA_OPTIONS:
+        value = _SAMBA_LOGIN.sub(rf"\1{_HIDDEN}", value)
     return _LOGIN.sub(rf"\1{_HIDDEN}", value) if not _UID_AND_GID.fullmatch(value) else value
 
 

@@ -7,7 +7,7 @@ from contextlib import closing
 
 from backend.errors import SettingError
 from backend.store import open_store
-from backend.store.sql.catalog.server_clock import BEHIND_NS, what_is_wrong
+from backend.store.sql.catalog.server_clock import BEHIND_NS, before_release
 from backend.times import rfc3339_ns
 from faultmodel.text import printable
 
@@ -22,9 +22,9 @@ def add_parser(
     reset = actions.add_parser(
         "reset",
         help="believe the clock as it is now",
-        description="A server takes no batch while its clock is behind the newest that it has taken. Where "
-        "the clock is right now and was ahead then, this has nothing be received later than now. Counts stay "
-        "as they are.",
+        description="A server takes no batch while its clock is behind the newest that it has taken, and was "
+        "so by most hosts' clocks, too. Where it is right now and they were ahead as well, this has nothing "
+        "be received later than now. Counts, losses, events and costs stay as they are.",
     )
     reset.add_argument("--yes", action="store_true", help="do it; without, only say what the clock says")
     reset.set_defaults(command=_reset)
@@ -37,7 +37,7 @@ def _reset(options: argparse.Namespace) -> None:
     with closing(open_store(str(options.database))) as store:
         store.check_schema()
         now_ns, newest_ns = time.time_ns(), store.newest_received_ns()
-        wrong = what_is_wrong(now_ns, 0)
+        wrong = before_release(now_ns)
         if wrong:
             raise SettingError(wrong)
         print(f"the clock says {_text(now_ns)}; the newest batch was taken at {_text(newest_ns)}")
@@ -46,7 +46,8 @@ def _reset(options: argparse.Namespace) -> None:
             if covered_to_ns > now_ns + BEHIND_NS:
                 print(
                     f"host {printable(host.name)} has counts up to {_text(covered_to_ns)}: its clock was "
-                    "ahead as well; kvmfaults-server host remove removes them with all else of it"
+                    "ahead as well. They stay, and its losses, events and costs of that time; "
+                    "kvmfaults-server host remove removes them with all else of it"
                 )
         if not options.yes:
             print("nothing is changed yet; --yes believes the clock")

@@ -1,6 +1,6 @@
 """Takes a collector's batch: reads it, checks whose it is, stores it once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from backend.errors import WrongHostError
 from backend.quotas import Quotas
@@ -14,12 +14,13 @@ from faultmodel.text import printable
 
 
 def ingest(
-    store: Store, quotas: Quotas, body: bytes, *, host: str, token: str, received_ns: int
+    store: Store, quotas: Quotas, body: bytes, *, host: str, token: str, now_ns: Callable[[], int]
 ) -> tuple[bool, Sequence[NotStored]]:
     """Store a batch of this host; one that was stored before changes nothing.
 
     :param body: at most ``wire.MAX_BATCH_BYTES``, encoded as ``faultmodel.wire`` has it
     :param token: the hash of the token that brought it
+    :param now_ns: the server's clock; what waited for a thread is received when it has one
     :return: whether it was new, and which parts of it could not be stored
     :raises WireError: the bytes are no batch
     :raises WrongHostError: it is another host's
@@ -36,7 +37,7 @@ def ingest(
     # What can never be stored takes nothing away from what can.
     check_bounds(part)
     quotas.charge(host, part, counted=counted_in(part))
-    is_new = store.apply(part, received_ns, token)
+    is_new = store.apply(part, now_ns(), token)
     return is_new, left_out if is_new else ()
 
 

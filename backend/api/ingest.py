@@ -47,7 +47,6 @@ async def take_batch(request: Request, services: ServicesDep, right: IngestRight
     try:
         async with services.quotas.turn(right.host):
             body = await _read(request)
-            received_ns = services.now_ns()
             # Once decoded, a batch takes thirty times its bytes.
             threads = services.ingesting if len(body) <= _LARGE_BYTES else services.ingesting_large
             applied, left_out = await threads.run(
@@ -57,7 +56,7 @@ async def take_batch(request: Request, services: ServicesDep, right: IngestRight
                 body,
                 host=right.host,
                 token=right.token,
-                received_ns=received_ns,
+                now_ns=services.now_ns,
             )
     except (ProblemError, BackendError, FaultModelError) as exc:
         code = code_of(exc)
@@ -67,7 +66,7 @@ async def take_batch(request: Request, services: ServicesDep, right: IngestRight
             await services.ingesting.run(_note, services, right, body, code, str(exc))
         raise
     if applied:
-        services.live.announce(right.host, received_ns)
+        services.live.announce(right.host, services.now_ns())
     not_stored = [schemas.NotStored(what=item.what, vm=item.vm, count=item.count) for item in left_out]
     return schemas.Applied(applied=applied, not_stored=not_stored or None)
 

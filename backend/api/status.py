@@ -30,10 +30,10 @@ def show_status(services: ServicesDep) -> schemas.Status:
         known = services.store.known_hosts(recordings=TOLD_RECORDINGS)
         news = services.store.news()
         costs = recent_costs(services.store, services.now_ms, _RECENT_MS)
-        newest_ns = services.store.newest_received_ns()
-        found = find_among(services.store, hosts, known.taken_ns, newest_ns, now_ns)
+        clock_problem = services.store.clock_problem(now_ns)
+        found = find_among(services.store, hosts, known.taken_ns, clock_problem, now_ns)
     if expects_collector and not missing:
-        missing = why_not_traced(hosts, newest_ns, services.now_ms)
+        missing = why_not_traced(hosts, clock_problem, services.now_ms)
     return schemas.Status(
         version=services.version,
         database=services.settings.database_kind,

@@ -8,7 +8,6 @@ from enum import StrEnum
 from backend.query.readiness import is_fresh
 from backend.store.contract.store import Store
 from backend.store.contract.values import FindingCode, HostStatus, Refusal, Token
-from backend.store.sql.catalog.server_clock import what_is_wrong
 from backend.token_list import token_id
 from faultmodel.problem import ProblemCode
 
@@ -74,13 +73,13 @@ def find(store: Store, now_ns: int) -> Sequence[Found]:
     """Return everything that is wrong, what goes on first, then the newest."""
     with store.snapshot():
         hosts, taken_ns = store.hosts(recordings=0), store.known_hosts(recordings=0).taken_ns
-        return find_among(store, hosts, taken_ns, store.newest_received_ns(), now_ns)
+        return find_among(store, hosts, taken_ns, store.clock_problem(now_ns), now_ns)
 
 
 def find_among(
-    store: Store, hosts: Sequence[HostStatus], taken_ns: Mapping[str, int], newest_ns: int, now_ns: int
+    store: Store, hosts: Sequence[HostStatus], taken_ns: Mapping[str, int], clock_problem: str, now_ns: int
 ) -> Sequence[Found]:
-    """Return the same where the hosts, all that are live, were read, and when a batch was taken last."""
+    """Return the same where the hosts, all that are live, were read, and what is wrong with the clock."""
     with store.snapshot():
         tokens = store.tokens()
         used = frozenset(store.tokens_that_brought(""))
@@ -101,7 +100,8 @@ def find_among(
     for refusal in refusals:
         refused[refusal.token, refusal.code].append(refusal)
     found += [_refused(alike, taken_ns.get(alike[0].host), now_ns) for alike in refused.values()]
-    found += _server_clock(now_ns, newest_ns)
+    if clock_problem:
+        found.append(Found(code=Code.SERVER_CLOCK, hosts=[], detail=clock_problem))
     found += _clocks_ahead(hosts, now_ns)
     # Who brought something to an earlier release is not known: perhaps a host of a recording's very name.
     found += _never_delivered([token for token in unused if token.host not in of_unknown])
@@ -140,11 +140,6 @@ def _refused(alike: Sequence[Refusal], taken_ns: int | None, now_ns: int) -> Fou
         times=sum(item.count for item in alike),
         detail=newest.detail,
     )
-
-
-def _server_clock(now_ns: int, newest_ns: int) -> Sequence[Found]:
-    wrong = what_is_wrong(now_ns, newest_ns)
-    return [Found(code=Code.SERVER_CLOCK, hosts=[], detail=wrong)] if wrong else []
 
 
 def _clocks_ahead(hosts: Sequence[HostStatus], now_ns: int) -> Sequence[Found]:

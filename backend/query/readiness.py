@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from backend.errors import StoreError
 from backend.store.contract.store import Store
 from backend.store.contract.values import TOLD_RECORDINGS, HostStatus
-from backend.store.sql.catalog.server_clock import what_is_wrong
 
 FRESH_MS = 5_000
 """A host whose newest batch is older is not being traced now: a collector sends one each second."""
@@ -26,20 +25,19 @@ def what_is_missing(store: Store, *, expects_collector: bool, now_ms: int) -> st
         if not expects_collector:
             return ""
         hosts = store.hosts(recordings=TOLD_RECORDINGS)
-        newest_ns = store.newest_received_ns()
+        clock_problem = store.clock_problem(now_ms * _NS_PER_MS)
     except StoreError as exc:
         return str(exc)
-    return why_not_traced(hosts, newest_ns, now_ms)
+    return why_not_traced(hosts, clock_problem, now_ms)
 
 
-def why_not_traced(hosts: Sequence[HostStatus], newest_ns: int, now_ms: int) -> str:
+def why_not_traced(hosts: Sequence[HostStatus], clock_problem: str, now_ms: int) -> str:
     """Return why no host is being traced, in words; empty where one is.
 
-    :param newest_ns: when a batch was taken last, UTC
+    :param clock_problem: what is wrong with the server's clock, see ``Store.clock_problem``
     """
-    wrong = what_is_wrong(now_ms * _NS_PER_MS, newest_ns)
-    if wrong:
-        return wrong
+    if clock_problem:
+        return clock_problem
     if any(host.state == _ATTACHED and is_fresh(host, now_ms) for host in hosts):
         return ""
     return _why_not_attached(hosts, now_ms)

@@ -125,7 +125,7 @@ def test_what_is_no_batch_is_counted_before_it_is_read(store: Store) -> None:
     damaged = wire.encode(make_batch(fault_counts=[fault_count()], ledger=[ledger_entry(seen=2)]))
     for expected in (WireError, WireError, NotNowError):
         with pytest.raises(expected):
-            ingest(store, quotas, damaged, host="host-1", token="t", received_ns=START_NS)
+            ingest(store, quotas, damaged, host="host-1", token="t", now_ns=lambda: START_NS)
 
 
 def test_so_many_batches_of_a_host_are_taken_at_once_and_the_others_wait() -> None:

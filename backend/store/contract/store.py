@@ -296,8 +296,18 @@ class Store(Protocol):
     def newest_received_ns(self) -> int:
         """Return when a batch was received last, by the server's own clock; 0 where none is stored."""
 
+    def clock_problem(self, now_ns: int) -> str:
+        """Return why the server's clock cannot be right, and what to do; empty where it can.
+
+        As long as it cannot, ``apply`` takes nothing.
+        """
+
     def forget_later(self, now_ns: int) -> int:
-        """Have nothing be received later than now, and return how many times were."""
+        """Have nothing be received later than now, and return how many times were.
+
+        No VM was then seen later than that, or than its host's counts: those stay, as do losses, events and
+        costs.
+        """
 
     def add_token(self, token: Token) -> None:
         """Store a token's hash."""

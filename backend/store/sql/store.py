@@ -49,7 +49,7 @@ class SqlStore(VmReads, HostReads):
         super().__init__()
         self._numbers_of_changes = count(1)
         self._changes = 0
-        self._clock = server_clock.ServerClock(self.newest_received_ns)
+        self._clock = server_clock.ServerClock(self._read_later)
 
     @property
     def changes(self) -> int:
@@ -76,7 +76,9 @@ class SqlStore(VmReads, HostReads):
     def apply(self, batch: Batch, received_ns: int, token: str = "") -> bool:
         """Store a batch once and remember its number, in one transaction. See ``Store.apply``."""
         check_batch(batch)
-        self._clock.check(received_ns)
+        if self._clock.check(received_ns, batch.host.name, host_clock.witnessed_ns(batch)):
+            with self.writing() as writer:
+                server_clock.go_on(writer, received_ns)
         with self._noted.noting() as note, self.writing() as writer:
             named = hosts.named_first(writer.connection, batch.host, batch.stream)
             batch = replace(batch, host=named)
@@ -121,6 +123,14 @@ class SqlStore(VmReads, HostReads):
         """Return when a batch was received last, by the server's own clock; 0 where none is stored."""
         with self.checking() as connection:
             return server_clock.newest_received_ns(connection)
+
+    def clock_problem(self, now_ns: int) -> str:
+        """Return why the server's clock cannot be right, and what to do; empty where it can."""
+        return self._clock.what_is_wrong(now_ns)
+
+    def _read_later(self, time_ns: int) -> server_clock.Later:
+        with self.checking() as connection:
+            return server_clock.read_later(connection, time_ns)
 
     def forget_later(self, now_ns: int) -> int:
         """Have nothing be received later than now, and return how many times were."""

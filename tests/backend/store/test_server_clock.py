@@ -1,15 +1,19 @@
 """A server's clock that cannot be right stores nothing."""
 
+from contextlib import closing
+from dataclasses import replace
+
 import pytest
 
 from backend.errors import NotNowError
 from backend.store import open_store
 from backend.store.contract.store import Store
-from backend.store.contract.values import TimeRange
+from backend.store.contract.values import TimeRange, VmFilter
 from faultmodel.problem import ProblemCode
 from faultmodel.record import Span
+from faultmodel.wire import Batch
 from tests.backend.store.conftest import NewUrl
-from tests.batches import NS_PER_S, START_NS, VM_ID, fault_count, make_batch
+from tests.batches import NS_PER_S, START_NS, VM_ID, fault_count, make_batch, make_host, make_vm
 
 ALWAYS = TimeRange()
 YEAR_NS = 365 * 86_400 * NS_PER_S
@@ -34,7 +38,9 @@ def test_nothing_is_stored_before_the_program_was_made(store: Store, received_ns
 
 def test_nothing_is_stored_while_the_clock_is_behind_what_it_said_before(store: Store) -> None:
     store.apply(make_batch(0), START_NS)
-    assert "2027-01-15T08:00:00Z already: set it" in refused(store, 1, START_NS - 301 * NS_PER_S)
+    assert "2027-01-15T08:00:00Z already, and it was later than now by the clocks of 1 of 1 hosts" in refused(
+        store, 1, START_NS - 301 * NS_PER_S
+    )
     # A clock that is set right may step back by a little.
     assert store.apply(make_batch(1), START_NS - 299 * NS_PER_S)
     assert "clock reset" in refused(store, 2, START_NS - 7200 * NS_PER_S)
@@ -60,18 +66,107 @@ def test_times_that_hosts_tell_do_not_count(store: Store) -> None:
     assert store.apply(make_batch(1), START_NS + NS_PER_S)
 
 
-def test_a_clock_that_was_ahead_is_forgotten_when_one_says_so(store: Store) -> None:
-    store.apply(make_batch(0, fault_counts=[fault_count()]), START_NS + YEAR_NS)
-    refused(store, 1, START_NS + NS_PER_S)
-    assert store.forget_later(START_NS + NS_PER_S) > 0
-    assert store.newest_received_ns() == START_NS + NS_PER_S
-    assert store.apply(make_batch(1, fault_counts=[fault_count(second=1)]), START_NS + 2 * NS_PER_S)
-    assert store.vm(VM_ID, ALWAYS).faults == 2
-    assert store.forget_later(START_NS + 2 * NS_PER_S) == 0
+def live(at_ns: int, name: str = "host-1", *, sequence: int | None = None) -> Batch:
+    """Return what a host hands in at a time, by its own clock."""
+    covered = (Span(at_ns - NS_PER_S, at_ns),)
+    number = at_ns // NS_PER_S - START_NS // NS_PER_S + 10**6 if sequence is None else sequence
+    vms = [make_vm(f"{number_of(name):016x}")]
+    stream = f"{number_of(name):032x}"
+    return make_batch(number, host=make_host(name), covered=covered, vms=vms, stream=stream)
+
+
+def number_of(name: str) -> int:
+    """Return a host's number, which its name ends with."""
+    return int(name.rpartition("-")[2])
+
+
+def told(store: Store) -> list[str]:
+    """Return what was said of the server's clock."""
+    events = store.host_events(None, ALWAYS, limit=100, before=None)
+    return [item.event.detail for item in events if item.event.kind == "server_clock_was_ahead"]
+
+
+def test_a_clock_that_was_ahead_with_all_hosts_is_forgotten_when_one_says_so(store: Store) -> None:
+    ahead_ns, now_ns = START_NS + YEAR_NS, START_NS + NS_PER_S
+    for name in ("host-1", "host-2", "host-3"):
+        store.apply(live(ahead_ns, name), ahead_ns)
+    with pytest.raises(NotNowError, match=r"clocks of 2 of 3 hosts, too: set it\. .*clock reset"):
+        store.apply(live(now_ns, "host-1"), now_ns)
+    assert store.clock_problem(now_ns)
+    assert store.forget_later(now_ns) > 0
+    assert store.newest_received_ns() == now_ns
+    assert not store.clock_problem(now_ns)
+    assert store.apply(live(now_ns + NS_PER_S), now_ns + NS_PER_S)
+    assert store.forget_later(now_ns + NS_PER_S) == 0
+
+
+def test_a_clock_that_was_ahead_for_a_moment_is_believed_when_it_is_right_again(store: Store) -> None:
+    for at in range(3):
+        for name in ("host-1", "host-2"):
+            assert store.apply(live(START_NS + at * NS_PER_S, name), START_NS + at * NS_PER_S)
+    spike_ns, now_ns = START_NS + 3 * NS_PER_S + YEAR_NS, START_NS + 4 * NS_PER_S
+    assert store.apply(live(START_NS + 3 * NS_PER_S), spike_ns)
+    assert store.clock_problem(now_ns) == ""
+    for name in ("host-1", "host-2"):
+        assert store.apply(live(now_ns, name), now_ns)
+    assert store.newest_received_ns() == now_ns
+    (detail,) = told(store)
+    assert detail.startswith(f"by {YEAR_NS // NS_PER_S - 1} s")
+
+
+def test_a_clock_that_was_ahead_with_that_of_its_only_host_is_believed_when_both_are_right(
+    store: Store,
+) -> None:
+    ahead_ns, now_ns = START_NS + YEAR_NS, START_NS + NS_PER_S
+    store.apply(live(ahead_ns), ahead_ns)
+    assert store.apply(live(now_ns), now_ns)
+    assert store.newest_received_ns() == now_ns
+    assert store.clock_problem(now_ns) == ""
+
+
+def test_one_host_whose_clock_is_ahead_does_not_stop_the_others(store: Store) -> None:
+    spike_ns, now_ns = START_NS + YEAR_NS, START_NS + NS_PER_S
+    for name in ("host-1", "host-2"):
+        store.apply(live(START_NS, name), spike_ns)
+    store.apply(live(spike_ns, "host-3"), spike_ns)
+    assert store.clock_problem(now_ns) == ""
+    assert store.apply(live(now_ns), now_ns)
+
+
+def test_two_servers_whose_clocks_differ_go_on_and_say_so_once(new_url: NewUrl) -> None:
+    url = new_url()
+    with closing(open_store(url)) as right, closing(open_store(url)) as ahead:
+        for at in range(0, 60, 6):
+            now_ns = START_NS + at * NS_PER_S
+            assert ahead.apply(live(now_ns, "host-1"), now_ns + 360 * NS_PER_S)
+            assert right.clock_problem(now_ns) == ""
+            assert right.apply(live(now_ns, "host-2"), now_ns)
+            assert right.clock_problem(now_ns) == ""
+        with closing(open_store(url)) as anew:
+            assert anew.apply(live(START_NS + 61 * NS_PER_S, "host-3"), START_NS + 61 * NS_PER_S)
+        assert len(told(right)) == 1
+
+
+def test_nothing_is_seen_later_than_the_clock_that_is_believed(store: Store) -> None:
+    spike_ns, now_ns = START_NS + YEAR_NS, START_NS + 2 * NS_PER_S
+    # One says what it covered, of the other's VM is known only that it was there.
+    store.apply(live(START_NS, "host-1"), spike_ns)
+    store.apply(replace(live(START_NS, "host-2"), covered=()), spike_ns)
+    assert store.vm("0" * 15 + "2", ALWAYS).last_seen_ms == spike_ns // 10**6
+    assert store.apply(live(now_ns, "host-1"), now_ns)
+    for number in (1, 2):
+        vm = store.vm(f"{number:016x}", ALWAYS)
+        assert vm.first_seen_ms <= vm.last_seen_ms <= now_ns // 10**6
+    assert {vm.id for vm in store.members(VmFilter(), TimeRange(0, now_ns // 10**6 + 1)).vms} == {
+        "0" * 15 + "1",
+        "0" * 15 + "2",
+    }
+    assert store.members(VmFilter(), TimeRange(now_ns // 10**6 + 1, None)).vms == []
 
 
 def test_a_host_that_is_removed_says_nothing_of_the_time(store: Store) -> None:
-    store.apply(make_batch(0), START_NS + YEAR_NS)
-    refused(store, 1, START_NS)
-    store.remove_host("host-1")
-    assert store.apply(make_batch(1), START_NS)
+    store.apply(live(START_NS + YEAR_NS, "host-2"), START_NS + YEAR_NS)
+    with pytest.raises(NotNowError):
+        store.apply(live(START_NS, "host-1"), START_NS)
+    store.remove_host("host-2")
+    assert store.apply(live(START_NS, "host-1"), START_NS)

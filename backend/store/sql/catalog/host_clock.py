@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from backend.store.contract.values import RECORDING
 from backend.store.sql.catalog.sources import Source
 from backend.store.sql.ranges import NS_PER_MS
 from faultmodel.record import BUCKET_MS, Cost, HostEvent, Span, Vm
@@ -152,6 +153,11 @@ class _Times:
 def newest_ns(batch: Batch) -> int | None:
     """Return the newest time that a batch covers; None where it covers nothing."""
     return max((span.to_ns for span in batch.covered), default=None)
+
+
+def witnessed_ns(batch: Batch) -> int | None:
+    """Return what the clock of a host that is traced live says; None where that is not known."""
+    return None if batch.host.state == RECORDING else newest_ns(batch)
 
 
 def _told(batch: Batch) -> Mapping[str, Sequence[int]]:

@@ -2,14 +2,20 @@
 
 It says when a batch came, and what hosts' clocks got wrong is set right by it. A server that starts before
 its clock is set would so move right times to wrong ones, for ever.
+
+A clock that is behind what it said before is wrong now, or was ahead then: an hour ahead for a moment, or
+that of another server on the same database. The hosts' clocks tell which. Where it was ahead then, what was
+received later than now is set to now.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
-from sqlalchemy import Connection, Table, func, select, update
+from sqlalchemy import Connection, Table, bindparam, func, insert, or_, select, update
 
 from backend.errors import NotNowError
-from backend.store.sql.tables import findings, hosts, refusals, sources
+from backend.store.sql.ranges import NS_PER_MS
+from backend.store.sql.tables import findings, host_events, hosts, refusals, sources, vms
 from backend.store.sql.tables import tokens as tokens_table
 from backend.store.sql.writer import Writer
 from backend.times import rfc3339_ns
@@ -19,52 +25,107 @@ RELEASED_NS = 1_793_491_200 * 10**9
 """2026-11-01: this program is not older."""
 BEHIND_NS = 300 * 10**9
 """By so much a clock that is set right may step back: less than that is taken for right."""
+WAS_AHEAD = "server_clock_was_ahead"
+"""Kind of the event that says that received times were later than now, and are set to now."""
+_TOLD_AGAIN_NS = 3600 * 10**9
+"""Two servers whose clocks differ would tell it with every batch."""
+_READ_AGAIN_NS = 5 * 10**9
+"""Another process may have stored something meanwhile."""
+_MOST_HEARD = 4096
 _newest = select(func.max(hosts.c.last_batch_ns))
+_later = select(hosts.c.name, hosts.c.is_recording, hosts.c.last_batch_ns, hosts.c.clock_offset_ns).where(
+    hosts.c.last_batch_ns > bindparam("time_ns")
+)
 _RECEIVED: tuple[tuple[Table, tuple[str, ...]], ...] = (
-    (hosts, ("last_batch_ns",)),
     (sources, ("first_ns", "last_ns")),
     (findings, ("first_ns", "last_ns")),
     (refusals, ("first_ns", "last_ns")),
     (tokens_table, ("created_ns",)),
 )
-"""What holds times of the server's own clock."""
+"""What holds times of the server's own clock, beside hosts."""
 
 
-def what_is_wrong(now_ns: int, newest_ns: int) -> str:
+class Later(NamedTuple):
+    """What was received later than a clock says. ``newest_ns``: when the newest was, 0 where nothing was;
+    ``told_ns``: what hosts' own clocks said then, by the host's name."""
+
+    newest_ns: int
+    told_ns: Mapping[str, int]
+
+
+def before_release(now_ns: int) -> str:
+    """Return why a clock that says ``now_ns`` cannot be right, whatever is stored; empty where it can."""
+    if now_ns >= RELEASED_NS:
+        return ""
+    return f"{_says(now_ns)}, before this program was made ({_text(RELEASED_NS)[:10]}): set it"
+
+
+def what_is_wrong(now_ns: int, later: Later) -> str:
     """Return why a clock that says ``now_ns`` cannot be right, and what to do; empty where it can.
 
-    :param newest_ns: when a batch was received last, by the same clock; 0 where none ever was
+    That something was received later does not suffice: for as many hosts, at least, as for which it was not,
+    it must have been later by their own clocks, too.
     """
-    says = f"the server's clock says {_text(now_ns)}"
-    if now_ns < RELEASED_NS:
-        return f"{says}, before this program was made ({_text(RELEASED_NS)[:10]}): set it"
-    if now_ns < newest_ns - BEHIND_NS:
-        return (
-            f"{says}, but a batch was taken at {_text(newest_ns)} already: set it. If it is right now and "
-            "was ahead then, run kvmfaults-server clock reset"
-        )
-    return ""
+    wrong = before_release(now_ns)
+    if wrong or not later.newest_ns:
+        return wrong
+    ahead = sum(told_ns > now_ns + BEHIND_NS for told_ns in later.told_ns.values())
+    if not ahead or ahead < len(later.told_ns) - ahead:
+        return ""
+    return (
+        f"{_says(now_ns)}, but a batch was taken at {_text(later.newest_ns)} already, and it was later than "
+        f"now by the clocks of {ahead} of {len(later.told_ns)} hosts, too: set it. If it is right now, and "
+        "they were ahead as well, run kvmfaults-server clock reset"
+    )
 
 
 class ServerClock:
-    """Checks when batches are received, mostly without asking the database. Thread-safe."""
+    """Checks the clock by what is stored, mostly without asking the database. Thread-safe."""
 
-    def __init__(self, read_newest_ns: Callable[[], int]) -> None:
-        self._read_newest_ns = read_newest_ns
-        self._newest_ns: int | None = None
+    def __init__(self, read_later: Callable[[int], Later]) -> None:
+        """Make one of a database.
 
-    def check(self, received_ns: int) -> None:
+        :param read_later: returns what was received later than a time, UTC ns
+        """
+        self._read_later = read_later
+        self._right_at_ns: int | None = None
+        """When nothing was stored that was received later."""
+        self._heard_ns: dict[str, int] = {}
+        """What hosts' clocks say that hand something in meanwhile: that counts, not what they said before."""
+
+    def what_is_wrong(self, now_ns: int) -> str:
+        """Return the same as the function, of what is stored now."""
+        return what_is_wrong(now_ns, self._later(now_ns))
+
+    def check(self, received_ns: int, host: str, told_ns: int | None) -> bool:
         """Let pass what is received by a clock that can be right.
 
+        :param told_ns: what the host's own clock says; None where that is not known
+        :return: whether something is stored that was received later than now, by a clock that was ahead
         :raises NotNowError: the server's clock cannot be right
         """
-        if self._newest_ns is None or what_is_wrong(received_ns, self._newest_ns):
-            # Perhaps that one was not stored after all, or was removed since.
-            self._newest_ns = self._read_newest_ns()
-        wrong = what_is_wrong(received_ns, self._newest_ns)
+        wrong = before_release(received_ns)
         if wrong:
             raise NotNowError(ProblemCode.SERVER_CLOCK, wrong)
-        self._newest_ns = max(self._newest_ns, received_ns)
+        at_ns = self._right_at_ns
+        if at_ns is not None and at_ns <= received_ns <= at_ns + _READ_AGAIN_NS:
+            return False
+        # What is handed in late says nothing of the clocks now.
+        if told_ns is not None and told_ns >= received_ns - BEHIND_NS and len(self._heard_ns) < _MOST_HEARD:
+            self._heard_ns[host] = told_ns
+        later = self._later(received_ns)
+        wrong = what_is_wrong(received_ns, later)
+        if wrong:
+            raise NotNowError(ProblemCode.SERVER_CLOCK, wrong)
+        return bool(later.newest_ns)
+
+    def _later(self, now_ns: int) -> Later:
+        later = self._read_later(now_ns + BEHIND_NS)
+        if not later.newest_ns:
+            self._heard_ns, self._right_at_ns = {}, now_ns
+            return later
+        self._right_at_ns = None
+        return Later(later.newest_ns, {**later.told_ns, **self._heard_ns})
 
 
 def newest_received_ns(connection: Connection) -> int:
@@ -72,14 +133,76 @@ def newest_received_ns(connection: Connection) -> int:
     return connection.scalar(_newest) or 0
 
 
+def read_later(connection: Connection, time_ns: int) -> Later:
+    """Return what was received later than a time."""
+    rows = connection.execute(_later, {"time_ns": time_ns}).all()
+    told_ns = {
+        row.name: row.last_batch_ns + row.clock_offset_ns
+        for row in rows
+        # A recording's times are any that have passed.
+        if row.clock_offset_ns is not None and not row.is_recording
+    }
+    return Later(max((row.last_batch_ns for row in rows), default=0), told_ns)
+
+
+def go_on(writer: Writer, now_ns: int) -> None:
+    """Have nothing be received later than now, by a clock that was ahead, and say so once in a while."""
+    newest = writer.connection.execute(
+        select(hosts.c.id, hosts.c.last_batch_ns).order_by(hosts.c.last_batch_ns.desc(), hosts.c.id).limit(1)
+    ).one_or_none()
+    if newest is None or not forget_later(writer, now_ns):
+        return
+    told = select(host_events.c.id).where(
+        host_events.c.time_ns > now_ns - _TOLD_AGAIN_NS, host_events.c.kind == WAS_AHEAD
+    )
+    if writer.connection.execute(told.limit(1)).first() is None:
+        detail = f"by {(newest.last_batch_ns - now_ns) // 10**9} s; what was received then is set to now"
+        event = {"host_id": newest.id, "time_ns": now_ns, "kind": WAS_AHEAD, "detail": detail}
+        writer.connection.execute(insert(host_events).values(event))
+
+
 def forget_later(writer: Writer, now_ns: int) -> int:
-    """Have nothing be received later than now, and return how many rows told of it."""
-    changed = 0
+    """Have nothing be received later than now, and return how many rows told of it.
+
+    What hosts counted, and lost, stays where it is; no VM was seen later than now or than its host's counts.
+    """
+    connection = writer.connection
+    # In one order everywhere, and before anything of theirs, as batches do.
+    locked = connection.execute(
+        select(hosts.c.id, hosts.c.covered_to_ns).order_by(hosts.c.id).with_for_update()
+    ).all()
+    received = hosts.c.last_batch_ns
+    set_right = update(hosts).where(received > now_ns)
+    # What the host's own clock said stays the same.
+    offset_ns = hosts.c.clock_offset_ns + received - now_ns
+    changed = connection.execute(set_right.values(last_batch_ns=now_ns, clock_offset_ns=offset_ns)).rowcount
     for table, names in _RECEIVED:
         for name in names:
             later = update(table).where(table.c[name] > now_ns).values({name: now_ns})
-            changed += writer.connection.execute(later).rowcount
+            changed += connection.execute(later).rowcount
+    seen = (vms.c.first_seen_ms, vms.c.last_seen_ms)
+    now_ms = now_ns // NS_PER_MS
+    late = select(vms.c.host_id).distinct().where(or_(*(column > now_ms for column in seen)))
+    late_hosts = set(connection.scalars(late))
+    for host in locked:
+        if host.id in late_hosts:
+            changed += _forget_seen(connection, host.id, max(now_ms, (host.covered_to_ns or 0) // NS_PER_MS))
     return changed
+
+
+def _forget_seen(connection: Connection, host_id: int, most_ms: int) -> int:
+    changed = 0
+    for column in (vms.c.first_seen_ms, vms.c.last_seen_ms):
+        later = update(vms).where(vms.c.host_id == host_id, column > most_ms).values({column.name: most_ms})
+        changed += connection.execute(later).rowcount
+    if changed:
+        # What readers keep of this host's VMs is out of date.
+        connection.execute(update(hosts).where(hosts.c.id == host_id).values(applied=hosts.c.applied + 1))
+    return changed
+
+
+def _says(now_ns: int) -> str:
+    return f"the server's clock says {_text(now_ns)}"
 
 
 def _text(time_ns: int) -> str:

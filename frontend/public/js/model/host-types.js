@@ -80,7 +80,7 @@
  * @typedef {object} HostEvent
  * @property {string} host
  * @property {string} time RFC 3339 with nanoseconds
- * @property {string} kind records, vm_records, attached, taken_over, replaced, stopped, clock_stepped or times_moved
+ * @property {string} kind records, vm_records, attached, taken_over, replaced, stopped, clock_stepped, times_moved or server_clock_was_ahead
  * @property {string} detail
  * @property {number | null} one_in as of a recording
  */

@@ -53,6 +53,9 @@ _INGESTING = 8
 _INGESTING_LARGE = 1
 _CHECKING = 4
 _DECODING = 2
+_WAITING_TO_DECODE = 32
+"""Each with its text."""
+_LOGINS_OF_ADDRESS = 2
 _NS_PER_S = 10**9
 
 
@@ -81,7 +84,8 @@ def create_app(
         ingesting=Threads(_INGESTING),
         ingesting_large=Threads(_INGESTING_LARGE),
         checking=Threads(_CHECKING),
-        decoding=Threads(_DECODING),
+        decoding=Threads(_DECODING, most_waiting=_WAITING_TO_DECODE),
+        logins=Slots(of_client=_LOGINS_OF_ADDRESS),
         refusals=Refusals(store, lambda: max(now_ns(), RELEASED_NS)),
         now_ns=now_ns,
         started_ns=now_ns(),

@@ -5,6 +5,8 @@ from typing import ParamSpec, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 
+from backend.errors import BusyError
+
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 
@@ -12,11 +14,21 @@ _Result = TypeVar("_Result")
 class Threads:
     """So many calls run at once; more wait, in the order in which they came."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, most_waiting: int | None = None) -> None:
+        """Make some.
+
+        :param most_waiting: so many wait at most; None where something else bounds them
+        """
         self._limiter = CapacityLimiter(most)
+        self._most_waiting = most_waiting
 
     async def run(
         self, call: Callable[_Parameters, _Result], *args: _Parameters.args, **named: _Parameters.kwargs
     ) -> _Result:
-        """Run a call in one of the threads, in the caller's context, and return its result."""
+        """Run a call in one of the threads, in the caller's context, and return its result.
+
+        :raises BusyError: too many wait already
+        """
+        if self._most_waiting is not None and self._limiter.statistics().tasks_waiting >= self._most_waiting:
+            raise BusyError("too many wait for this already; try again")
         return await to_thread.run_sync(lambda: call(*args, **named), limiter=self._limiter)

@@ -13,6 +13,7 @@ from backend.query.sources import Sources
 from backend.quotas import Quotas
 from backend.refusals import Refusals
 from backend.settings import Settings
+from backend.slots import Slots
 from backend.store.contract.store import Store
 from backend.threads import Threads
 
@@ -38,6 +39,7 @@ class Services:
     ingesting_large: Threads
     checking: Threads
     decoding: Threads
+    logins: Slots
     refusals: Refusals
     now_ns: Callable[[], int]
     started_ns: int

@@ -63,7 +63,9 @@ async def open_session(request: Request, response: Response, services: ServicesD
     address = client_address(request)
     token = _token(await read_body(request, _MAX_BYTES, "application/json", within_s=_BODY_S))
     try:
-        await services.checking.run(_check, services, token)
+        # Of an address few are looked at at once: whoever guesses takes no thread from others.
+        async with services.logins.one(address):
+            await services.checking.run(_check, services, token)
     except ProblemError:
         _lines.warn(f"login failed address={address}", "")
         # Only whoever is wrong: others may come from the same address, a proxy's or Docker's.

@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import Any, LiteralString
 
 import httpx
 import psycopg
@@ -39,10 +39,10 @@ def database_url(postgresql_url: str) -> str:
 
 
 @contextmanager
-def blocked_events(url: str) -> Iterator[psycopg.Connection[Any]]:
-    """Let whoever reads events of hosts wait until the end of the block; yield a connection that watches."""
+def blocked(url: str, table: LiteralString = "host_events") -> Iterator[psycopg.Connection[Any]]:
+    """Let whoever reads a table wait until the end of the block; yield a connection that watches."""
     with psycopg.connect(url) as locking, psycopg.connect(url, autocommit=True) as watching:
-        locking.execute("LOCK TABLE host_events IN ACCESS EXCLUSIVE MODE")
+        locking.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
         yield watching
 
 
@@ -68,7 +68,7 @@ def test_a_batch_is_taken_while_readers_block_one_another(database_url: str) -> 
     ):
         taken = httpx.post(f"{url}api/v1/ingest", content=first, headers=headers, timeout=END_S)
         assert taken.json() == {"applied": True}
-        with blocked_events(database_url) as lock:
+        with blocked(database_url) as lock:
             asked = [
                 readers.submit(client.get, f"{url}api/v1/host-events", params={"limit": number})
                 for number in range(1, READERS + 1)
@@ -120,7 +120,25 @@ def test_whoever_hangs_up_is_not_worked_for(database_url: str) -> None:
         await asyncio.to_thread(wait_for_readers, lock, 0)
         return sent
 
-    with closing(open_store(database_url)) as store, blocked_events(database_url) as lock:
+    with closing(open_store(database_url)) as store, blocked(database_url) as lock:
         sent = asyncio.run(hang_up(make_server(store).app, lock))
     # With 503 it would have been worked for until its time was over.
     assert [message["status"] for message in sent if "status" in message] == [400]
+
+
+def test_who_guesses_tokens_takes_no_thread_from_others(database_url: str) -> None:
+    with (
+        serving("--database", database_url, "--no-collector") as (_, url),
+        ThreadPoolExecutor(READERS) as guessers,
+        httpx.Client(timeout=END_S, limits=httpx.Limits(max_connections=READERS)) as client,
+    ):
+        with blocked(database_url, "tokens") as lock:
+            asked = [
+                guessers.submit(client.post, f"{url}api/v1/session", json={"token": f"wrong-{number}"})
+                for number in range(READERS)
+            ]
+            wait_for_readers(lock, 2)
+            busy = next(as_completed(asked)).result()
+            assert (busy.status_code, busy.json()["code"]) == (503, "busy")
+            assert lock.execute(WAITING).fetchone() == (2,)
+        assert {one.result().status_code for one in asked} == {401, 503}

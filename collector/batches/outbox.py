@@ -23,6 +23,11 @@ class Outbox:
         self._stream = uuid.uuid4().hex
         self._sequence = 0
 
+    @property
+    def dropped_batches(self) -> int:
+        """How many batches were dropped since the spool was opened: what they had is not on its way."""
+        return self._spool.dropped_since_open
+
     def send(
         self,
         host: Host,

@@ -19,8 +19,9 @@ def promise(answer: Answer, seconds: float) -> str:
 
 
 def is_whole(answer: Answer) -> bool:
-    """Tell whether every fault was recorded, and whether that can be known."""
-    return bool(answer.since_ns) and answer.seen == answer.recorded and not answer.missed
+    """Tell whether every fault was recorded and kept, and whether that can be known."""
+    in_doubt = answer.missed or answer.dropped_batches
+    return bool(answer.since_ns) and answer.seen == answer.recorded and not in_doubt
 
 
 def report(answer: Answer, asked: str) -> str:
@@ -39,8 +40,9 @@ def report(answer: Answer, asked: str) -> str:
         if not answer.seen:
             return f"{asked} took no fault {took}\n"
         return f"every fault of {asked} was recorded: {_faults(answer.seen)} {took}\n"
-    lines = [f"not every fault of {asked} was recorded: {answer.recorded} of {_faults(answer.seen)} {took}"]
-    if answer.recorded:
+    whether = "not every fault" if answer.recorded < answer.seen else "perhaps not every fault"
+    lines = [f"{whether} of {asked} was recorded: {answer.recorded} of {_faults(answer.seen)} {took}"]
+    if 0 < answer.recorded < answer.seen:
         lines[0] += f" (1 of {answer.seen / answer.recorded:.4g})"
     return "".join(f"{line}\n" for line in [*lines, *_reasons(answer)])
 
@@ -54,7 +56,7 @@ def _promised(vm: Granted, answer: Answer, seconds: float) -> str:
 
 
 def _reasons(answer: Answer) -> list[str]:
-    left_out = answer.seen - answer.recorded - answer.dropped
+    left_out = answer.seen - answer.recorded - answer.dropped - answer.late
     reasons = []
     if left_out:
         held_back = any(answer.level_ns[level] for level in (RecordLevel.NONE, RecordLevel.SAMPLE))
@@ -65,8 +67,17 @@ def _reasons(answer: Answer) -> list[str]:
         )
         why = f" ({answer.reason}; run the collector with a larger --budget)" if held_back else ""
         reasons.append(f"  left out: {_faults(left_out)}; recorded was {times}{why}")
+    if answer.late:
+        reasons.append(
+            f"  left out: {_faults(answer.late)} of VMs that began meanwhile, before they were known"
+        )
     if answer.dropped:
         reasons.append(f"  dropped: {_faults(answer.dropped)}, which found the buffer of records full")
+    if answer.dropped_batches:
+        were = "1 batch was" if answer.dropped_batches == 1 else f"{answer.dropped_batches} batches were"
+        reasons.append(
+            f"  {were} dropped meanwhile, for want of room or damaged: some may have had what was recorded"
+        )
     if answer.missed:
         reasons.append(f"  missed: {answer.missed} events of this host, of which some may be its faults")
     return reasons

@@ -93,7 +93,9 @@ class Session:
         covered = (span,) if is_covered else ()
         cost = self._meter.read(span.from_ns, span.to_ns)
         overlooked = overlooked_ends(table.overlooked, span.to_ns)
-        adjusted = self._recording.adjust(found.vms, found.content, cost, span.to_ns)
+        adjusted = self._recording.adjust(
+            found.vms, found.content, cost, span.to_ns, self._outbox.dropped_batches
+        )
         events = (*self._notes, *overlooked, *adjusted)
         ledger, counting = found.content.ledger, found.cut.counting
         if is_anew:

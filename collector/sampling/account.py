@@ -24,23 +24,36 @@ class RecordAccount:
         self._since_ns = self._to_ns = 0
         self._level_ns = [0] * len(RecordLevel)
         self._reason = ""
-        self._seen = self._recorded = self._dropped = self._missed = 0
+        self._seen = self._recorded = self._dropped = self._missed = self._late = 0
+        self._dropped_batches = (0, 0)
+        """How many the spool had dropped when the time began, and has now."""
 
-    def add(self, vms: Iterable[Vm], content: Content, span_ns: tuple[int, int], level: RecordLevel) -> None:
+    def add(
+        self,
+        vms: Iterable[Vm],
+        content: Content,
+        span_ns: tuple[int, int],
+        level: RecordLevel,
+        dropped_batches: int,
+    ) -> None:
         """Take in a reading.
 
         The first one only begins the time: some of its faults are of before the order. A VM that comes later
         was asked for all the time, and all its faults count.
 
         :param vms: those that are meant now
-        :param level: what was recorded of them in this span, UTC
+        :param level: what was recorded in this span, UTC, of those that were known to be meant before it
+        :param dropped_batches: how many the spool has dropped so far
         """
+        known = set(self._vms)
         self.meet(vms)
         from_ns, to_ns = span_ns
         self._to_ns = to_ns
         if not self._since_ns:
             self._since_ns = to_ns
+            self._dropped_batches = (dropped_batches, dropped_batches)
             return
+        self._dropped_batches = (self._dropped_batches[0], dropped_batches)
         self._level_ns[level] += to_ns - from_ns
         self._missed += sum(loss.count for loss in content.lost if loss.kind in _OF_ANY_VM)
         for entry in content.ledger:
@@ -48,6 +61,8 @@ class RecordAccount:
                 self._seen += entry.seen
                 self._recorded += entry.recorded
                 self._dropped += entry.dropped
+                if entry.vm not in known:
+                    self._late += entry.seen - entry.recorded - entry.dropped
 
     def meet(self, vms: Iterable[Vm]) -> None:
         """Let these be among those that are meant, if they are not yet."""
@@ -72,6 +87,8 @@ class RecordAccount:
             seen=self._seen,
             recorded=self._recorded,
             dropped=self._dropped,
+            late=self._late,
+            dropped_batches=self._dropped_batches[1] - self._dropped_batches[0],
             missed=self._missed,
             reason=self._reason,
             is_over=self.over_ns is not None,

@@ -45,28 +45,40 @@ class Recording:
         """What was recorded in the last span of those that were asked for."""
 
     def adjust(
-        self, vms: Mapping[VmKey, Vm], content: Content, cost: Cost, now_ns: int
+        self,
+        vms: Mapping[VmKey, Vm],
+        content: Content,
+        cost: Cost,
+        now_ns: int,
+        dropped_batches: int,
     ) -> tuple[HostEvent, ...]:
         """Let the governor judge the last reading and apply what holds now; return what changed.
 
         :param vms: the VMs that the probes know
         :param content: what the reading found; ``cost`` has its span
+        :param dropped_batches: how many the spool has dropped so far
         :raises ProbeError: the kernel refuses
         """
         active = self._requests.active(now_ns)
-        self._account(active, vms, content, cost)
+        self._account(active, vms, content, cost, dropped_batches)
         events = self._apply(active, vms, cost, now_ns)
         # Only now: what is answered is so.
         self._requests.answer(self._answers(active, vms))
         return events
 
     def _account(
-        self, active: Sequence[Request], vms: Mapping[VmKey, Vm], content: Content, cost: Cost
+        self,
+        active: Sequence[Request],
+        vms: Mapping[VmKey, Vm],
+        content: Content,
+        cost: Cost,
+        dropped_batches: int,
     ) -> None:
         """Add the reading to what was asked for before it, and let go of what ended long ago."""
         for request, account in list(self._accounts.items()):
             if account.over_ns is None:
-                account.add(meant(request, vms.values()), content, (cost.from_ns, cost.to_ns), self._level)
+                span_ns = (cost.from_ns, cost.to_ns)
+                account.add(meant(request, vms.values()), content, span_ns, self._level, dropped_batches)
                 if request not in active:
                     account.over_ns = cost.to_ns
             elif cost.to_ns - account.over_ns > _ANSWERED_NS:

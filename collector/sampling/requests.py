@@ -59,6 +59,10 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     recorded: int = 0
     dropped: int = 0
     """Were to be recorded and found the ring buffer full; the rest of ``seen`` was left out."""
+    late: int = 0
+    """Of those left out: of VMs that came in that time, before it was known that they are meant."""
+    dropped_batches: int = 0
+    """Batches that the spool dropped in that time, of which some may have had such faults."""
     missed: int = 0
     """Events of the whole host of which nobody can tell whose they were: some may be such faults."""
     reason: str = ""

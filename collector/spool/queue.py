@@ -85,6 +85,7 @@ class Spool:
         self._max_bytes = max_bytes
         self._changed = threading.Condition()
         self._woken = False
+        self._dropped_now = 0
         self._sending: int | None = None
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -117,6 +118,12 @@ class Spool:
         """How many batches were dropped and not yet reported to the server."""
         with self._changed:
             return self._ledger.unreported
+
+    @property
+    def dropped_since_open(self) -> int:
+        """How many batches were dropped since the directory was opened, reported or not."""
+        with self._changed:
+            return self._dropped_now
 
     @property
     def untold(self) -> Mapping[int, bytes]:
@@ -222,6 +229,7 @@ class Spool:
         entry = self._store(planned, content) if self._bytes + size <= self._max_bytes else None
         if entry is None:
             self._ledger.drop(number, 1)
+            self._dropped_now += 1
             self._untold.keep(number, planned.path, content)
             logger.warning("batch dropped number=%d bytes=%d", number, len(parcel.batch))
             return False
@@ -413,6 +421,7 @@ class Spool:
             count = 0
         # What a dropped batch was to report is to be reported anew.
         self._ledger.drop(number, count + entry.reporting)
+        self._dropped_now += count
         self._forget(number)
         # What the server refuses for good, or takes of another host only, cannot be told to it either.
         if count and (reason is None or reason.may_pass):

@@ -72,7 +72,7 @@ def _answering(data_dir: Path, *, governor: Governor | None = None, recorded: in
         while not ended.wait(0.05):
             now_ns = time.time_ns()
             cost = Cost(from_ns=now_ns - 10**9, to_ns=now_ns, cpu_ns=7_000_000, resident_bytes=1)
-            recording.adjust(VMS, Content(ledger=[_entry(recorded)]), cost, now_ns)
+            recording.adjust(VMS, Content(ledger=[_entry(recorded)]), cost, now_ns, 0)
 
     thread = threading.Thread(target=read)
     thread.start()

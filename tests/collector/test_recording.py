@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from collector.batches.parts import Content
+from collector.commands.record_report import is_whole, report
 from collector.probe.layout import RecordLevel, VmKey
 from collector.sampling.governor import Governor
 from collector.sampling.policy import Recording
@@ -55,10 +56,11 @@ class Desk:
         share: float = 0.0,
         vms: Mapping[VmKey, Vm] = VMS,
         content: Content = NOTHING,
+        dropped_batches: int = 0,
     ) -> tuple[HostEvent, ...]:
         now_ns = now_s * SECOND
         cost = Cost(from_ns=now_ns, to_ns=now_ns + SECOND, cpu_ns=round(share * SECOND), resident_bytes=1)
-        return self._recording.adjust(vms, content, cost, now_ns)
+        return self._recording.adjust(vms, content, cost, now_ns, dropped_batches)
 
     def answer(self, request: Request) -> Answer:
         """What is said to a request."""
@@ -208,6 +210,27 @@ def test_a_vm_that_comes_later_has_all_its_faults_in_the_sum(tmp_path: Path) -> 
         20,
         1,
     )
+    # It was not known that it is meant until then: not all that was recorded was every fault.
+    assert answer.late == 19
+    desk.events(4, vms={**VMS, VmKey(3, 9): other}, content=_faults(20, 19, vm="00000000000000a3"))
+    assert desk.answer(A_REQUEST).late == 19
+    told = report(desk.answer(A_REQUEST), "web")
+    assert "left out: 19 faults of VMs that began meanwhile, before they were known" in told
+    assert "left out: 1 fault;" in told
+
+
+def test_batches_that_were_dropped_in_that_time_make_it_doubtful(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.ask("web", 60)
+    for second, dropped in ((1, 3), (2, 5), (3, 5)):
+        desk.events(second, content=_faults(7, 7), dropped_batches=dropped)
+    assert is_whole(desk.answer(A_REQUEST))
+    desk.events(4, content=_faults(7, 7), dropped_batches=7)
+    answer = desk.answer(A_REQUEST)
+    assert (answer.dropped_batches, is_whole(answer)) == (2, False)
+    told = report(answer, "web")
+    assert told.startswith("perhaps not every fault of web was recorded: 14 of 14 faults in 2 s")
+    assert "  2 batches were dropped meanwhile" in told
 
 
 def test_it_is_told_how_long_less_was_recorded_and_why(tmp_path: Path) -> None:

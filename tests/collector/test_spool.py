@@ -173,3 +173,15 @@ def test_a_wake_up_before_the_wait_is_not_missed(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
         spool.wake()
         spool.wait()
+
+
+def test_it_is_known_how_many_were_dropped_since_it_was_opened(tmp_path: Path) -> None:
+    with Spool(tmp_path, max_bytes=2 * BLOCK) as spool:
+        for _ in range(5):
+            spool.put(b"x")
+        assert spool.dropped_since_open == 3
+        # Reported or not.
+        spool.put(b"x", reporting=spool.dropped_batches)
+        assert spool.dropped_since_open == 4
+    with Spool(tmp_path, max_bytes=2 * BLOCK) as spool:
+        assert spool.dropped_since_open == 0

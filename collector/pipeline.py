@@ -366,8 +366,8 @@ class Pipeline:
                 closing(VmTable(self._boot_id, _boottime_to_utc_ns, proc, greeter.recall))
             )
             memory = VmFile(self._settings.vms_file, self._boot_id)
-            if (looked_ns := memory.looked_ns()) is not None:
-                table.begin_after_gap(looked_ns)
+            if (looked := memory.looked()) is not None:
+                table.begin_after_gap(looked.at_ns, looked.clock_set_ns)
             for vm in memory.recall():
                 # Those that ended while nobody was reading are found to have ended in the first round.
                 table.see(vm, time.time_ns())

@@ -2,7 +2,9 @@
 
 import logging
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -13,48 +15,83 @@ from collector.vms.table import KernelVm
 logger = logging.getLogger(__name__)
 
 
+_CLOCK_SET_NS = 1_000_000_000
+"""More than time synchronisation slews a clock by, between two looks or in a while without a collector."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """When a collector last looked, UTC as the clock is set now, and by how much it was set ahead since."""
+
+    at_ns: int
+    clock_set_ns: int = 0
+
+
 class _Kept(msgspec.Struct, frozen=True):
     boot_id: str
     vms: tuple[KernelVm, ...]
+    utc_offset_ns: int | None = None
+    """UTC less CLOCK_BOOTTIME, which nobody can set: as the clock was when a collector looked."""
+
+
+def _utc_offset_ns() -> int:
+    return time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
 class VmFile:
     """A file with the VMs that live on this boot. Where it cannot be used, an end is noticed late or not."""
 
-    def __init__(self, path: Path, boot_id: str) -> None:
+    def __init__(self, path: Path, boot_id: str, utc_offset_ns: Callable[[], int] = _utc_offset_ns) -> None:
+        """:param utc_offset_ns: measures UTC less CLOCK_BOOTTIME"""
         self._path = path
         self._boot_id = boot_id
+        self._utc_offset_ns = utc_offset_ns
+        self._kept_offset_ns = 0
         self._kept: frozenset[KernelVm] | None = None
         self._failure = ""
 
-    def looked_ns(self) -> int | None:
-        """Return when a collector last looked, UTC; None where none has on this machine."""
+    def looked(self) -> Looked | None:
+        """Return when a collector last looked; None where none has on this machine."""
         try:
-            return self._path.lstat().st_mtime_ns
+            at_ns = self._path.lstat().st_mtime_ns
         except OSError:
             return None
+        kept = self._read()
+        if kept is None or kept.utc_offset_ns is None:
+            return Looked(at_ns)
+        set_ns = self._utc_offset_ns() - kept.utc_offset_ns
+        return Looked(at_ns + set_ns, set_ns) if abs(set_ns) > _CLOCK_SET_NS else Looked(at_ns)
 
     def recall(self) -> tuple[KernelVm, ...]:
         """Return the VMs that lived when a collector last wrote; none of another boot."""
+        kept = self._read()
+        return kept.vms if kept is not None else ()
+
+    def _read(self) -> _Kept | None:
+        """What is kept of this boot."""
         try:
             kept = msgspec.json.decode(private_files.read(self._path), type=_Kept)
         except FileNotFoundError:
-            return ()
+            return None
         except (OSError, msgspec.DecodeError, UnicodeDecodeError) as exc:
             logger.warning("list of living VMs not read path=%s error=%r", self._path, str(exc))
-            return ()
-        return kept.vms if kept.boot_id == self._boot_id else ()
+            return None
+        return kept if kept.boot_id == self._boot_id else None
 
     def keep(self, vms: Sequence[KernelVm]) -> None:
         """Write the VMs that live, or that they are the same as the last time."""
         wanted = frozenset(vms)
         failure = ""
+        offset_ns = self._utc_offset_ns()
+        is_set = abs(offset_ns - self._kept_offset_ns) > _CLOCK_SET_NS
         try:
-            if wanted != self._kept or not self._touch():
+            if wanted != self._kept or is_set or not self._touch():
                 # Until it is written, what is there says nothing of now.
                 self._kept = None
-                private_files.replace(self._path, msgspec.json.encode(_Kept(self._boot_id, tuple(vms))))
-                self._kept = wanted
+                private_files.replace(
+                    self._path, msgspec.json.encode(_Kept(self._boot_id, tuple(vms), offset_ns))
+                )
+                self._kept, self._kept_offset_ns = wanted, offset_ns
         except OSError as exc:
             failure = exc.strerror or str(exc)
         if failure and failure != self._failure:

@@ -1,6 +1,7 @@
 """VMs that ended while no collector looked: they have the time at which that was found, and here the span."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from faultmodel.record import HostEvent, Vm
@@ -13,19 +14,31 @@ _MOST = 100
 _DETAIL_CHARACTERS = 1024
 
 
-def overlooked_ends(ended: Sequence[tuple[Vm, int]], now_ns: int) -> list[HostEvent]:
-    """Return an event for each VM, as far as its end is less exact than others.
+@dataclass(frozen=True, slots=True)
+class Overlooked:
+    """A VM that ended, from when on that may be, UTC as set now, and by how much it was set ahead since."""
 
-    :param ended: the VMs, and from when on each may have ended, UTC
-    """
-    told = [(vm, from_ns) for vm, from_ns in ended if vm.ended_ns and vm.ended_ns - from_ns > _NOTICED_NS]
-    texts = [
-        f"{vm.name or vm.id} (process {vm.pid}) ended between {_time(from_ns)} and {_time(vm.ended_ns or 0)}"
-        for vm, from_ns in told[:_MOST]
-    ]
+    vm: Vm
+    from_ns: int
+    clock_set_ns: int = 0
+
+
+def overlooked_ends(ended: Sequence[Overlooked], now_ns: int) -> list[HostEvent]:
+    """Return an event for each VM, as far as its end is less exact than others."""
+    told = [one for one in ended if one.vm.ended_ns and one.vm.ended_ns - one.from_ns > _NOTICED_NS]
+    texts = [_text(one) for one in told[:_MOST]]
     if len(told) > _MOST:
         texts.append(f"so did {len(told) - _MOST} more")
     return [HostEvent(time_ns=now_ns, kind=KIND, detail=cut(text, _DETAIL_CHARACTERS)) for text in texts]
+
+
+def _text(one: Overlooked) -> str:
+    vm, set_s = one.vm, one.clock_set_ns / 10**9
+    between = f"{_time(one.from_ns)} and {_time(vm.ended_ns or 0)}"
+    text = f"{vm.name or vm.id} (process {vm.pid}) ended between {between}"
+    if not set_s:
+        return text
+    return f"{text}; the clock was set {'ahead' if set_s > 0 else 'back'} by {abs(set_s):.0f} s meanwhile"
 
 
 def _time(time_ns: int) -> str:

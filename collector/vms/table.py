@@ -14,6 +14,7 @@ from collector.vms.identity.process import Process, read_process, ticks_of
 from collector.vms.identity.secrets import command_text
 from collector.vms.identity.uevents import EventKind, KvmEvent
 from collector.vms.identity.watch import ProcessKey, ProcessWatch
+from collector.vms.overlooked_ends import Overlooked
 from faultmodel.record import Vm
 
 Key = TypeVar("Key")
@@ -92,8 +93,8 @@ class VmTable:
         self._by_stats_name: dict[str, str] = {}
         self._past: OrderedDict[str, Vm] = OrderedDict()
         self._newly_ended: list[Vm] = []
-        self._gap_ns: int | None = None
-        self._overlooked: list[tuple[Vm, int]] = []
+        self._gap: tuple[int, int] | None = None
+        self._overlooked: list[Overlooked] = []
         self._destroyed_unseen: OrderedDict[str, int] = OrderedDict()
 
     def __len__(self) -> int:
@@ -123,13 +124,16 @@ class VmTable:
         entry = self._live.get(identity)
         return entry is not None and now_ns - entry.first_seen_ns > _NAME_SETTLES_NS
 
-    def begin_after_gap(self, from_ns: int) -> None:
-        """Know that nobody looked since a time, UTC: what the next ``ended`` returns is of any time since."""
-        self._gap_ns = from_ns
+    def begin_after_gap(self, from_ns: int, clock_set_ns: int = 0) -> None:
+        """Know that nobody looked since a time, UTC: what the next ``ended`` returns is of any time since.
+
+        :param clock_set_ns: by how much UTC was set ahead since; ``from_ns`` is as it is now
+        """
+        self._gap = (from_ns, clock_set_ns)
 
     @property
-    def overlooked(self) -> tuple[tuple[Vm, int], ...]:
-        """The VMs that ended while nobody looked, each with the time since when that may be."""
+    def overlooked(self) -> tuple[Overlooked, ...]:
+        """The VMs that ended while nobody looked."""
         return tuple(self._overlooked)
 
     def forget_overlooked(self) -> None:
@@ -167,7 +171,7 @@ class VmTable:
                 identity for identity, entry in self._live.items() if _process_of(entry) in gone
             ]:
                 self._end_if_live(identity, now_ns)
-        self._gap_ns = None
+        self._gap = None
         ended, self._newly_ended = tuple(self._newly_ended), []
         return ended
 
@@ -239,8 +243,9 @@ class VmTable:
         self._past[vm.id] = vm
         _bound(self._past)
         self._newly_ended.append(vm)
-        if self._gap_ns is not None:
-            self._overlooked.append((vm, max(self._gap_ns, vm.started_ns)))
+        if self._gap is not None:
+            from_ns, clock_set_ns = self._gap
+            self._overlooked.append(Overlooked(vm, max(from_ns, vm.started_ns), clock_set_ns))
 
 
 def _process_of(entry: _Entry) -> ProcessKey:

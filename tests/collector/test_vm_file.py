@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.vms.file import VmFile
+from collector.vms.file import Looked, VmFile
 from collector.vms.table import KernelVm
 
 VM = KernelVm(kvm=2**64 - 4096, instance=77, pid=4242, start_boottime_ns=5, comm="qemu", stats_name="4242-9")
@@ -41,17 +41,17 @@ def test_a_directory_that_is_gone_stops_nobody(tmp_path: Path) -> None:
 
 def test_it_is_known_when_a_collector_looked_last(tmp_path: Path) -> None:
     path = tmp_path / "vms.json"
-    assert VmFile(path, "boot-1").looked_ns() is None
+    assert VmFile(path, "boot-1").looked() is None
     file = VmFile(path, "boot-1")
     file.keep([VM])
     os.utime(path, (1, 1))
-    assert file.looked_ns() == 1_000_000_000
+    assert file.looked() == Looked(1_000_000_000)
     before_ns = time.time_ns()
     # The same VMs: what it says has not changed, only when it was said.
     file.keep([VM])
-    looked_ns = VmFile(path, "boot-2").looked_ns()
-    assert looked_ns is not None
-    assert looked_ns > before_ns - 1_000_000_000
+    looked = VmFile(path, "boot-2").looked()
+    assert looked is not None
+    assert looked.at_ns > before_ns - 1_000_000_000
     assert file.recall() == (VM,)
 
 
@@ -75,3 +75,36 @@ def test_a_list_that_could_not_be_written_is_written_when_it_can_be_and_said_onc
     path.parent.mkdir()
     file.keep([VM])
     assert VmFile(path, "boot-1").recall() == (VM,)
+
+
+@pytest.mark.parametrize("set_s", [7200, -7200])
+def test_where_the_clock_was_set_it_is_known_when_a_collector_looked_by_the_new_one(
+    tmp_path: Path, set_s: int
+) -> None:
+    path = tmp_path / "vms.json"
+    VmFile(path, "boot-1", lambda: 0).keep([VM])
+    os.utime(path, (10_000, 10_000))
+    set_ns = set_s * 1_000_000_000
+    assert VmFile(path, "boot-1", lambda: set_ns).looked() == Looked(10_000_000_000_000 + set_ns, set_ns)
+    # Time synchronisation sets it a little all the time.
+    assert VmFile(path, "boot-1", lambda: 5_000_000).looked() == Looked(10_000_000_000_000)
+    # Of another boot, that clock tells nothing.
+    assert VmFile(path, "boot-2", lambda: set_ns).looked() == Looked(10_000_000_000_000)
+
+
+def test_a_clock_that_was_set_while_a_collector_looked_is_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "vms.json"
+    offsets_ns = iter([0, 7_200_000_000_000])
+    file = VmFile(path, "boot-1", lambda: next(offsets_ns))
+    file.keep([VM])
+    file.keep([VM])
+    looked = VmFile(path, "boot-1", lambda: 7_200_000_000_000).looked()
+    assert looked is not None
+    assert looked.clock_set_ns == 0
+
+
+def test_a_list_of_an_earlier_version_is_recalled(tmp_path: Path) -> None:
+    path = tmp_path / "vms.json"
+    path.write_bytes(b'{"boot_id":"boot-1","vms":[]}')
+    os.utime(path, (10, 10))
+    assert VmFile(path, "boot-1").looked() == Looked(10_000_000_000)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from collector.vms.identity.uevents import EventKind, KvmEvent
+from collector.vms.overlooked_ends import Overlooked
 from collector.vms.table import KernelVm, VmTable, vm_id
 
 BOOT = "9c5d5f0e-4b50-4a46-8f0c-4d7d2c3e3b7a"
@@ -253,12 +254,12 @@ def test_two_vms_of_one_name_that_came_and_went_unseen_both_end() -> None:
 
 
 def test_a_vm_that_ended_while_nobody_looked_is_told_with_since_when(table: VmTable, proc: Path) -> None:
-    table.begin_after_gap(NOW + 10 * SECOND)
+    table.begin_after_gap(NOW + 10 * SECOND, -SECOND)
     table.see(kernel_vm(), NOW + 90 * SECOND)
     end_process(proc)
     (ended,) = table.ended(NOW + 90 * SECOND)
     assert ended.ended_ns == NOW + 90 * SECOND
-    assert table.overlooked == ((ended, NOW + 10 * SECOND),)
+    assert table.overlooked == (Overlooked(ended, NOW + 10 * SECOND, -SECOND),)
     table.forget_overlooked()
     assert len(table.overlooked) == 0
 
@@ -268,7 +269,7 @@ def test_a_vm_cannot_have_ended_before_it_started(table: VmTable, proc: Path) ->
     table.see(kernel_vm(), NOW + 90 * SECOND)
     end_process(proc)
     (ended,) = table.ended(NOW + 90 * SECOND)
-    assert table.overlooked == ((ended, ended.started_ns),)
+    assert table.overlooked == (Overlooked(ended, ended.started_ns),)
 
 
 def test_after_the_first_look_an_end_is_exact(table: VmTable, proc: Path) -> None:

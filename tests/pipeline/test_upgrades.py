@@ -24,9 +24,14 @@ COLLECTOR = """
 import sys
 from pathlib import Path
 
-from collector.ship.shipper import Shipper
-from collector.ship.uplink import Uplink
-from collector.spool.queue import Spool
+try:
+    from collector.ship.shipper import Shipper
+    from collector.ship.uplink import Uplink
+    from collector.spool.queue import Spool
+except ModuleNotFoundError:  # the version before
+    from collector.shipper import Shipper
+    from collector.shipper_http import Uplink
+    from collector.spool import Spool
 from faultmodel import wire
 from tests.batches import fault_count, make_batch, make_host, make_vm
 

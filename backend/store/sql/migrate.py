@@ -115,6 +115,6 @@ def _config() -> Config:
 
 def _migrations_folder() -> Path:
     """The folder in an installed package; in a checkout it is beside the package instead."""
-    package = Path(__file__).parents[3]
+    package = Path(__file__).parents[2]
     installed = package / "migrations"
     return installed if installed.is_dir() else package.parent / "migrations"

@@ -329,7 +329,7 @@ def test_an_installed_package_migrates_without_a_checkout(tmp_path: Path) -> Non
     shutil.copytree(_CHECKOUT / "migrations", installed / "backend" / "migrations")
     url = f"sqlite:///{tmp_path / 'store.db'}"
 
-    code = f"from backend.store import migrate; migrate.migrate({url!r}); print(migrate.__file__)"
+    code = f"from backend.store.sql import migrate; migrate.migrate({url!r}); print(migrate.__file__)"
     environment = {"PYTHONPATH": str(installed)}
     done = subprocess.run(
         [sys.executable, "-c", code],

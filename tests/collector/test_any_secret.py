@@ -1,0 +1,90 @@
+"""Whatever a secret is made of: written as its form wants it, no part of it is shown."""
+
+import json
+import shlex
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.vms.identity.secrets import command_text
+
+# Letters that no form below has; and all that has a meaning in one of them.
+SECRETS = st.text(alphabet="QXZ079\"'\\,;:=@/%&#?{}[]()<> \t\n\u00a0-–é", min_size=4, max_size=40).map(
+    "Z".__add__
+)
+
+
+def _list(secret: str) -> str:
+    """As QEMU's lists have it."""
+    return secret.replace(",", ",,")
+
+
+def _kernel(word: str) -> str:
+    """A word of a kernel's command line, which has no way to write a quote."""
+    return '"' + word.replace('"', "") + '"'
+
+
+def _rbd(secret: str) -> str:
+    return _list("".join("\\" + mark if mark in ":\\=@" else mark for mark in secret))
+
+
+def _json_in_quotes(value: str) -> str:
+    """QEMU's own JSON, whose strings may be in single quotes."""
+    return "'" + json.dumps(value)[1:-1].replace('\\"', '"').replace("'", "\\'") + "'"
+
+
+Form = Callable[[str], list[str]]
+FORMS: dict[str, Form] = {
+    "an option's value": lambda s: ["--password", s],
+    "an option with its value": lambda s: [f"--api-key={s}"],
+    "an object": lambda s: ["-object", f"secret,id=s,data={_list(s)},format=raw"],
+    "an object as one argument": lambda s: [f"--object=secret,id=s,data={_list(s)}"],
+    "a list": lambda s: ["-iscsi", f"user=u,password=a{_list(s)},x=1"],
+    "firmware": lambda s: ["-fw_cfg", f"name=opt/a,string=a{_list(s)}"],
+    "JSON": lambda s: ["-object", json.dumps({"qom-type": "secret", "data": s, "id": "s"})],
+    "JSON not only of ASCII": lambda s: [json.dumps({"x": 1, "password": s, "y": [1]}, ensure_ascii=False)],
+    "JSON with blanks": lambda s: [json.dumps({"x": 1, "password": s, "y": [1]}, indent=2)],
+    "JSON in single quotes": lambda s: ["-object", f"{{'qom-type':'secret','data':{_json_in_quotes(s)}}}"],
+    "a file as JSON": lambda s: [
+        "-drive",
+        "file=json:" + _list(json.dumps({"a": "b", "password": s})) + ",if=x",
+    ],
+    "lists in JSON": lambda s: [json.dumps({"x": 1, "tokens": [[s], {"a": s}, s], "y": [1]})],
+    "objects in JSON": lambda s: [json.dumps({"x": {"secret": {"a": {"b": s}, s: s, "c": s}}})],
+    "JSON in JSON": lambda s: [json.dumps({"x": json.dumps({"y": json.dumps({"token": s, "z": 1})})})],
+    "arguments in JSON": lambda s: [json.dumps({"args": ["--password", s, "-m", "1"]})],
+    "the kernel's word": lambda s: ["-append", f"ro {_kernel('db_password=a' + s)} ro"],
+    "the kernel's quoted value": lambda s: ["-append", f"ro db_password={_kernel('a' + s)} ro"],
+    "the kernel's option": lambda s: ["-append", f"ro --token {_kernel('a' + s)} ro"],
+    "the environment": lambda s: ["-e", f"PASSWORD=a{s}"],
+    "a variable": lambda s: [f"--env=DB_PASSWORD_PROD=a{s}"],
+    "a shell": lambda s: ["sh", "-c", f"exec x --password {shlex.quote(s)} y"],
+    "a variable in a shell": lambda s: ["sh", "-c", f"x PASSWORD={shlex.quote(s)} y"],
+    "JSON in a shell": lambda s: [
+        "sh",
+        "-c",
+        "curl -d " + shlex.quote(json.dumps({"token": s, "x": 1})) + " y",
+    ],
+    "a shell in a shell": lambda s: [
+        "sh",
+        "-c",
+        "sh -c " + shlex.quote("x -u me:" + shlex.quote("a" + s)) + " y",
+    ],
+    "what QEMU runs": lambda s: ["-incoming", f"exec:curl --user {shlex.quote('me:a' + s)} y"],
+    "a URL": lambda s: ["-drive", f"file=http://u:a{_list(quote(s, safe=''))}@host/x,format=raw"],
+    "a URL in JSON": lambda s: [json.dumps({"file": f"ssh://u:a{quote(s, safe='')}@host/x", "x": 1})],
+    "iSCSI": lambda s: ["-drive", f"file=iscsi://u%a{quote(s, safe='')}@host/x,format=raw"],
+    "Ceph": lambda s: ["-drive", f"file=rbd:p/i:id=a:key={_rbd('a' + s)}:conf=x,format=raw"],
+    "a header": lambda s: ["-H", f"X-Auth-Token: a{s}"],
+    "a user and a password": lambda s: ["-u", f"me:a{s}"],
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@given(secret=SECRETS)
+def test_no_part_of_a_secret_is_shown(form: Form, secret: str) -> None:
+    for written in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1]):
+        assert written[-4:] not in command_text(["vmm", *form(secret), "-m", "1"]).replace("vmm", "")

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 
+from backend.auth import TokenKind
 from backend.errors import NotNowError
 from backend.store import open_store
 from backend.store.contract.store import Store
-from backend.store.contract.values import TimeRange, VmFilter
+from backend.store.contract.values import TimeRange, Token, VmFilter
 from faultmodel.problem import ProblemCode
 from faultmodel.record import Span
 from faultmodel.wire import Batch
@@ -58,6 +59,18 @@ def test_a_store_that_is_opened_anew_knows_what_was_taken(new_url: NewUrl) -> No
                 refused(store, 1, received_ns)
         finally:
             store.close()
+
+
+def test_a_token_and_the_host_that_shows_it_are_enough_to_know_that_the_clock_is_behind(store: Store) -> None:
+    store.add_token(Token("a" * 64, TokenKind.INGEST, "host-1", created_ns=START_NS))
+    with pytest.raises(NotNowError, match="set it"):
+        store.apply(live(START_NS + NS_PER_S), START_NS - 5 * 86_400 * NS_PER_S)
+    assert store.apply(live(START_NS + NS_PER_S), START_NS + NS_PER_S)
+
+
+def test_a_token_that_was_made_while_the_clock_was_ahead_stops_nobody(store: Store) -> None:
+    store.add_token(Token("a" * 64, TokenKind.INGEST, "host-1", created_ns=START_NS + YEAR_NS))
+    assert store.apply(live(START_NS), START_NS)
 
 
 def test_times_that_hosts_tell_do_not_count(store: Store) -> None:

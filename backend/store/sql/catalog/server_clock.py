@@ -33,6 +33,7 @@ _READ_AGAIN_NS = 5 * 10**9
 """Another process may have stored something meanwhile."""
 _MOST_HEARD = 4096
 _newest = select(func.max(hosts.c.last_batch_ns))
+_newest_token = select(func.max(tokens_table.c.created_ns))
 _later = select(hosts.c.name, hosts.c.is_recording, hosts.c.last_batch_ns, hosts.c.clock_offset_ns).where(
     hosts.c.last_batch_ns > bindparam("time_ns")
 )
@@ -46,8 +47,8 @@ _RECEIVED: tuple[tuple[Table, tuple[str, ...]], ...] = (
 
 
 class Later(NamedTuple):
-    """What was received later than a clock says. ``newest_ns``: when the newest was, 0 where nothing was;
-    ``told_ns``: what hosts' own clocks said then, by the host's name."""
+    """What was received, or made here, later than a clock says. ``newest_ns``: when the newest was, 0 where
+    nothing was; ``told_ns``: what hosts' own clocks said then, by the host's name."""
 
     newest_ns: int
     told_ns: Mapping[str, int]
@@ -73,9 +74,9 @@ def what_is_wrong(now_ns: int, later: Later) -> str:
     if not ahead or ahead < len(later.told_ns) - ahead:
         return ""
     return (
-        f"{_says(now_ns)}, but a batch was taken at {_text(later.newest_ns)} already, and it was later than "
-        f"now by the clocks of {ahead} of {len(later.told_ns)} hosts, too: set it. If it is right now, and "
-        "they were ahead as well, run kvmfaults-server clock reset"
+        f"{_says(now_ns)}, but a batch was taken, or a token made, at {_text(later.newest_ns)} already, and"
+        f" it was later than now by the clocks of {ahead} of {len(later.told_ns)} hosts, too: set it. If it"
+        " is right now, and they were ahead as well, run kvmfaults-server clock reset"
     )
 
 
@@ -142,7 +143,9 @@ def read_later(connection: Connection, time_ns: int) -> Later:
         # A recording's times are any that have passed.
         if row.clock_offset_ns is not None and not row.is_recording
     }
-    return Later(max((row.last_batch_ns for row in rows), default=0), told_ns)
+    token_ns = connection.scalar(_newest_token) or 0
+    received_ns = [row.last_batch_ns for row in rows] + [token_ns] * (token_ns > time_ns)
+    return Later(max(received_ns, default=0), told_ns)
 
 
 def go_on(writer: Writer, now_ns: int) -> None:

@@ -22,7 +22,8 @@ INTERVAL_S = 0.5
 """How often the collector reads: a kill has twice as many moments to hit as with the default."""
 _DRAIN_S = 120.0
 _STARTING_S = 20.0
-_PATIENCE_S = 20.0
+_PATIENCE_S = 120.0
+"""On a busy machine a collector compiles for longer than the others take to be away and back."""
 _PAUSE_S = 0.05
 
 

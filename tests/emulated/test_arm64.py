@@ -80,8 +80,9 @@ def test_the_doctor_finds_nothing_missing(session: Session) -> None:
 
 
 def test_compiler_and_collector_have_nothing_to_say_but_that_it_attached(session: Session) -> None:
-    (line,) = session.collector_log.splitlines()
-    assert " INFO collector.pipeline attached " in line
+    compiling, attached = session.collector_log.splitlines()
+    assert " INFO collector.pipeline compiling " in compiling
+    assert " INFO collector.pipeline attached " in attached
 
 
 @pytest.mark.parametrize("guest", ["touches", "many"])

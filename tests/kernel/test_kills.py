@@ -80,8 +80,9 @@ def test_a_collector_told_to_hand_over_loses_no_count(own_product: Product) -> N
     own_product.start_collector()
     assert own_product.vm_with(unseen.pid, faults=unseen.faults)["faults"] == unseen.faults
     kinds = [event["kind"] for event in own_product.get("host-events")["items"]]
-    # Nobody saw the guest end, either.
-    assert sorted(kind for kind in kinds if kind != "records") == ["attached", "ended_unseen", "taken_over"]
+    # That nobody saw the guest end may be told by now, or with a later batch.
+    others = [kind for kind in kinds if kind not in ("records", "ended_unseen")]
+    assert sorted(others) == ["attached", "taken_over"]
 
 
 def test_an_ordered_end_leaves_nothing_counting(own_product: Product) -> None:

@@ -14,7 +14,7 @@ Batches of one reading are a group, which counts as a whole or not at all: ``gro
 last, 0 in a batch that was read from no counting.
 
 The file's name is what must be known of a damaged one, too: ``<number>.batch``, or where the batch tells that
-others were dropped, ``<number>+<first>-<last>.batch``, by the count of all that ever were (``spool_ledger``).
+others were dropped, ``<number>+<first>-<last>.batch``, by the count of all that ever were (``drops``).
 """
 
 import os

@@ -3,7 +3,7 @@
 A batch that ``put`` has stored survives the process and the machine; it leaves when the server has it.
 What a process that is killed had not stored yet is counted again by the next, where counting outlives it
 (``resume``); elsewhere it is lost. So is what was held in memory because the disk would not take it, which
-begins when the reserve (``spool_disk``) is used up. Nobody counts those; the server sees the span without
+begins when the reserve (``disk``) is used up. Nobody counts those; the server sees the span without
 coverage, and from the kernel's own totals what it lacks. Everything else that cannot be kept is counted in
 ``dropped_batches``, across restarts.
 

@@ -13,11 +13,10 @@ from collector.errors import CollectorError
 from collector.own_command import own_command
 from collector.private_files import check_data_directory
 from collector.probe.layout import RecordLevel
-from collector.sampling.requests import Answer, Request, Requests
+from collector.sampling.requests import NS_PER_S, Answer, Request, Requests
 from collector.settings import requests_file, spool_directory
 from collector.spool.lock import is_held
 
-NS_PER_S = 1_000_000_000
 NOT_EVERY_FAULT = 3
 """Exit status: what was asked for was not, or cannot be told to have been, recorded whole."""
 _LONGEST_S = 86_400.0

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from collector.sampling.requests import Answer, Request, Requests
+from collector.sampling.requests import NS_PER_S, Answer, Request, Requests
 
-NS_PER_S = 1_000_000_000
 ANSWER_S = 30.0
 """A collector looks at least once a second; on a busy host it may be late."""
 _LOOK_S = 0.2

@@ -3,9 +3,8 @@
 from datetime import UTC, datetime
 
 from collector.probe.layout import RecordLevel
-from collector.sampling.requests import Answer, Granted
+from collector.sampling.requests import NS_PER_S, Answer, Granted
 
-NS_PER_S = 1_000_000_000
 _LEVELS = {
     RecordLevel.ALL: "every fault",
     RecordLevel.SAMPLE: "a sample",

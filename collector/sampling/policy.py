@@ -8,10 +8,9 @@ from collector.batches.parts import Content
 from collector.probe.layout import RecordLevel, VmKey
 from collector.sampling.account import RecordAccount, meant
 from collector.sampling.governor import Governor
-from collector.sampling.requests import Answer, Request, Requests
+from collector.sampling.requests import NS_PER_S, Answer, Request, Requests
 from faultmodel.record import Cost, HostEvent, Vm
 
-NS_PER_S = 1_000_000_000
 _ONE_IN = {RecordLevel.NONE: 0, RecordLevel.SAMPLE: None, RecordLevel.ALL: 1}
 _ANSWERED_NS = 30 * NS_PER_S
 """How long the last answer to a request can be read."""

@@ -19,6 +19,7 @@ from faultmodel.record import Vm
 
 logger = logging.getLogger(__name__)
 
+NS_PER_S = 1_000_000_000
 Item = TypeVar("Item")
 
 

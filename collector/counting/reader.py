@@ -8,7 +8,7 @@ from typing import Protocol
 from collector.counting.clock import ClockOffsets, measure
 from collector.counting.differences import Differences, VcpuAccount, differences
 from collector.counting.reading import Account, Reading
-from collector.probe.layout import EXIT_COUNT, VM_KEY, ExitRecord, FaultRecord, VcpuKey, VmKey
+from collector.probe.layout import EXIT_COUNT, VM_KEY, ExitRecord, FaultRecord, VcpuKey, VmKey, VmRecord
 from collector.probe.snapshot import COUNTED, OVERLOOKED, Cut, Records, Snapshot
 from faultmodel.record import BUCKET_MS
 
@@ -29,6 +29,9 @@ class Probes(Protocol):
 
     def records(self) -> Records:
         """Read the records that wait."""
+
+    def vms(self) -> Mapping[VmKey, VmRecord]:
+        """Read which VMs there are."""
 
     def take_faults(self) -> list[tuple[int, ...]]:
         """Take the fault records that wait."""
@@ -91,8 +94,10 @@ class Reader:
         missed_runs = max(0, snapshot.missed_runs - self._missed_runs)
         if missed_runs:
             found.lost["missed_runs"] = missed_runs
-        # Last of all, also after what was read again: a record is written before its fault is counted.
+        # After the counts, also those that were read again: a record is written before its fault is counted.
         records = self._probes.records()
+        # Last of all: a VM is noted before anything of it is counted or recorded.
+        vms = self._probes.vms()
         self._keep(records.faults)
         overlooked = self._attribute(found, missed_runs)
         accounts, faults = self._settle(found, overlooked, is_drained=records.is_drained)
@@ -103,7 +108,7 @@ class Reader:
             from_ns=from_ns,
             to_ns=to_ns,
             clock=clock,
-            vms=snapshot.vms,
+            vms=vms,
             fault_counts=found.fault_counts,
             exit_counts=found.exit_counts,
             faults=faults,

@@ -138,7 +138,6 @@ class Probes:
             return Snapshot(
                 tables={name: self._table(name) for name in COUNTED},
                 missed_runs=self._missed_runs(),
-                vms=self._read_vms(),
             )
         except OSError as exc:
             raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
@@ -151,6 +150,16 @@ class Probes:
             positions=Positions(exits=self._exits.position, faults=self._faults.position),
             is_drained=self._faults.is_drained(),
         )
+
+    def vms(self) -> Mapping[VmKey, VmRecord]:
+        """Read which VMs there are; what was read before this is of no other.
+
+        :raises ProbeError: the kernel refuses; nothing is lost by reading again
+        """
+        try:
+            return self._read_vms()
+        except OSError as exc:
+            raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
 
     def again(self, table: str, key: bytes) -> bytes | None:
         """Read one vCPU's counts anew. :param table: ``homes`` or ``vcpus``"""

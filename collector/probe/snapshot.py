@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from collector.probe.layout import VmKey, VmRecord
-
 Table = Mapping[bytes, bytes]
 """A map's entries, as the kernel has them."""
 
@@ -32,7 +30,6 @@ class Snapshot:
 
     tables: Mapping[str, Table]
     missed_runs: int
-    vms: Mapping[VmKey, VmRecord]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

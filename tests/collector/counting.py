@@ -147,7 +147,6 @@ class Counting:
         return Snapshot(
             tables={name: self._paused_table(name) for name in COUNTED},
             missed_runs=self.missed_runs,
-            vms={vm: VmRecord(0, 0, 1, "", "") for vm in self._vms()},
         )
 
     def records(self) -> Records:
@@ -186,6 +185,10 @@ class Counting:
         self._cut = replace(cut, tables=tables)
         self._read = max(self._read, cut.positions.faults)
         self._released = cut.positions.faults
+
+    def vms(self) -> Mapping[VmKey, VmRecord]:
+        """See ``Probes.vms``."""
+        return {vm: VmRecord(0, 0, 1, "", "") for vm in self._vms()}
 
     def forget(self, vms: Collection[VmKey]) -> None:
         """As ``Probes.forget``."""

@@ -59,18 +59,18 @@ def test_vms_that_come_and_go_are_counted_exactly_and_forgotten(headers_cache: P
 
         for writes in range(1, 31):
             expected.append(_faults_of_a_guest(writes))
-            keys |= {key for key, record in probes.snapshot().vms.items() if record.tgid == os.getpid()}
+            keys |= {key for key, record in probes.vms().items() if record.tgid == os.getpid()}
             # None, one or several VMs come and go between two readings.
             for _ in range(writes % 3):
                 take_round()
         # The first of these sees the last VM's end, the second forgets it.
         take_round()
         take_round()
-        last, cut = probes.snapshot(), probes.last_cut()
+        last, vms, cut = probes.snapshot(), probes.vms(), probes.last_cut()
     assert sorted(seen.faults[vm] for vm in seen.ended) == sorted(expected)
     assert all(seen.ended.values())
     assert len(keys) == 30
-    assert not keys & set(last.vms)
+    assert not keys & set(vms)
     for tables in (last.tables, cut.tables):
         of_vms = [
             *tables["homes"].values(),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from collector.vms.identity.secrets import command_text
@@ -86,5 +86,8 @@ FORMS: dict[str, Form] = {
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
 @given(secret=SECRETS)
 def test_no_part_of_a_secret_is_shown(form: Form, secret: str) -> None:
+    around = " ".join(form("another"))
     for written in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1]):
+        # Four marks that stand around every secret, as JSON's do, tell nothing of this one.
+        assume(written[-4:] not in around)
         assert written[-4:] not in command_text(["vmm", *form(secret), "-m", "1"]).replace("vmm", "")

@@ -13,8 +13,8 @@ from backend.api.problems import ProblemError
 from backend.api.services import ServicesDep
 from backend.errors import ParameterError
 from backend.query import cursors
-from backend.query.grid import MAX_POINTS, Grid, make_grid
-from backend.store.contract.values import TimeRange
+from backend.query.grid import MAX_POINTS, make_grid
+from backend.store.contract.values import Steps, TimeRange
 from backend.times import DURATION_PATTERN, PATTERN, parse_duration, parse_time
 from faultmodel.problem import ProblemCode
 
@@ -107,11 +107,11 @@ async def _time_range(
 TimeRangeDep = Annotated[TimeRange, Depends(_time_range)]
 
 
-async def _grid(services: ServicesDep, span: TimeRangeDep, step: StepParameter = None) -> Grid:
+async def _grid(services: ServicesDep, span: TimeRangeDep, step: StepParameter = None) -> Steps:
     return make_grid(span, services.now_ms, None if step is None else parse_duration("step", step))
 
 
-GridDep = Annotated[Grid, Depends(_grid)]
+GridDep = Annotated[Steps, Depends(_grid)]
 """The grid of from, to and step."""
 
 

@@ -9,11 +9,11 @@ from operator import attrgetter
 
 from backend.errors import ParameterError
 from backend.query.findings import Code, Found, find
-from backend.query.grid import Grid, covered_ms
+from backend.query.grid import covered_ms
 from backend.query.rates import MAX_VALUES
 from backend.store.contract.accounts import BatchAccount, CountingTotal, LedgerPoint, LossPoint
 from backend.store.contract.store import Store
-from backend.store.contract.values import TOLD_RECORDINGS, CoveredSpan, TimeRange, VmCoverage
+from backend.store.contract.values import TOLD_RECORDINGS, CoveredSpan, Steps, VmCoverage
 
 FIGURES = ("seen", "counted", "uncounted", "recorded", "sampled_out", "dropped")
 """Of what became of a VM's faults."""
@@ -79,7 +79,7 @@ class OtherAccounts:
 class Account:
     """The accounts of VMs and of their hosts on one grid."""
 
-    grid: Grid
+    grid: Steps
     vms: Sequence[VmAccount]
     others: OtherAccounts | None
     hosts: Sequence[HostAccount]
@@ -90,7 +90,7 @@ def account(
     store: Store,
     vm_ids: Sequence[str] | None,
     host: str | None,
-    grid: Grid,
+    grid: Steps,
     now_ns: int,
     *,
     with_vms: bool = True,
@@ -113,7 +113,7 @@ def account(
         absent = {name for item in found if item.code is Code.NEVER_DELIVERED for name in item.hosts}
         if vm_ids is None and host in absent:
             return Account(grid, [], None, [_absent_account(grid, str(host))])
-        span = TimeRange(grid.from_ms, grid.to_ms)
+        span = grid.span
         if vm_ids is not None:
             owners = store.host_of(vm_ids)
         else:
@@ -124,14 +124,14 @@ def account(
                 "step",
                 f"{len(owners)} VMs and {len(grid.starts_ms)} points; ask for longer steps, or name VMs",
             )
-        points = store.ledger_points(list(owners), grid.from_ms, grid.to_ms, grid.step_ms)
+        points = store.ledger_points(list(owners), grid)
         countings = store.counting_totals(list(owners))
         known = store.known_hosts(recordings=TOLD_RECORDINGS)
         names = _hosts(vm_ids, owners, host)
         is_everyone, names = names is None, known.told if names is None else names
         coverage = store.coverage(names, span)
         batches = store.batch_accounts(names)
-        losses = store.losses(names, grid.from_ms, grid.to_ms, grid.step_ms)
+        losses = store.losses(names, grid)
         _check_room(grid, names, losses)
         of_vms = store.vm_coverage(list(owners), span)
         doubled = store.doubled(list(owners))
@@ -145,7 +145,7 @@ def account(
     return Account(grid, accounts, others, hosts, known.left_out if is_everyone else 0)
 
 
-def _check_room(grid: Grid, hosts: Sequence[str], losses: Sequence[LossPoint]) -> None:
+def _check_room(grid: Steps, hosts: Sequence[str], losses: Sequence[LossPoint]) -> None:
     lines = len(hosts) + len({(point.host, point.kind) for point in losses})
     if lines * len(grid.starts_ms) > MAX_HOST_VALUES:
         raise ParameterError(
@@ -154,16 +154,11 @@ def _check_room(grid: Grid, hosts: Sequence[str], losses: Sequence[LossPoint]) -
         )
 
 
-def _whole(grid: Grid) -> tuple[int, int, int]:
-    """Return the grid's range as one step."""
-    return grid.from_ms, grid.to_ms, max(grid.step_ms, grid.to_ms - grid.from_ms)
-
-
-def _most_seen(store: Store, host: str | None, grid: Grid, most: int | None) -> Mapping[str, str]:
+def _most_seen(store: Store, host: str | None, grid: Steps, most: int | None) -> Mapping[str, str]:
     """Return those VMs of the range of which most was seen."""
     if most is None:
         most = max(1, min(_MOST, MAX_VALUES // (len(FIGURES) * max(1, len(grid.starts_ms)))))
-    everyone = store.vms_of(host, TimeRange(grid.from_ms, grid.to_ms))
+    everyone = store.vms_of(host, grid.span)
     first = dict(islice(everyone, most + 1))
     if len(first) <= most:
         return first
@@ -172,8 +167,8 @@ def _most_seen(store: Store, host: str | None, grid: Grid, most: int | None) -> 
     return {vm_id: owner for _, vm_id, owner in heapq.nsmallest(most, ranked)}
 
 
-def _by_seen(store: Store, owners: Mapping[str, str], grid: Grid) -> Iterator[tuple[int, str, str]]:
-    points = store.ledger_points(list(owners), *_whole(grid))
+def _by_seen(store: Store, owners: Mapping[str, str], grid: Steps) -> Iterator[tuple[int, str, str]]:
+    points = store.ledger_points(list(owners), grid.whole)
     seen = {point.vm: point.seen for point in points}
     return ((-seen.get(vm_id, 0), vm_id, owner) for vm_id, owner in owners.items())
 
@@ -182,16 +177,16 @@ def _others(
     store: Store,
     host: str | None,
     shown: Mapping[str, str],
-    grid: Grid,
+    grid: Steps,
     of_hosts: Mapping[str, Sequence[Found]],
 ) -> OtherAccounts | None:
     """Return the sum over VMs of the range that are not shown."""
     count, missing, is_balanced = 0, 0, True
     totals = dict.fromkeys(FIGURES, 0)
-    everyone = store.vms_of(host, TimeRange(grid.from_ms, grid.to_ms))
+    everyone = store.vms_of(host, grid.span)
     for owners in _parts(item for item in everyone if item[0] not in shown):
         vm_ids = list(owners)
-        points = store.ledger_points(vm_ids, *_whole(grid))
+        points = store.ledger_points(vm_ids, grid.whole)
         countings = store.counting_totals(vm_ids)
         found = _of_vms(owners, of_hosts, store.doubled(vm_ids))
         count += len(owners)
@@ -229,7 +224,7 @@ def _of_vms(
     }
 
 
-def _absent_account(grid: Grid, host: str) -> HostAccount:
+def _absent_account(grid: Steps, host: str) -> HostAccount:
     nothing = BatchAccount(host=host, shipped=0, stored=0, dropped=0)
     return HostAccount(host, [0] * len(grid.starts_ms), {}, nothing, False, [Code.NEVER_DELIVERED])
 
@@ -251,7 +246,7 @@ def _check_owners(owners: Mapping[str, str], host: str | None) -> None:
 
 
 def _covered(
-    grid: Grid, hosts: Iterable[str], coverage: Sequence[CoveredSpan]
+    grid: Steps, hosts: Iterable[str], coverage: Sequence[CoveredSpan]
 ) -> Mapping[str, Sequence[int]]:
     spans: dict[str, list[CoveredSpan]] = defaultdict(list)
     for span in coverage:
@@ -260,7 +255,7 @@ def _covered(
 
 
 def _vm_accounts(
-    grid: Grid,
+    grid: Steps,
     owners: Mapping[str, str],
     points: Sequence[LedgerPoint],
     countings: Sequence[CountingTotal],
@@ -290,7 +285,7 @@ def _vm_accounts(
 
 
 def _vm_account(
-    grid: Grid,
+    grid: Steps,
     vm_id: str,
     host: str,
     points: Sequence[LedgerPoint],
@@ -313,7 +308,7 @@ def _vm_account(
 
 
 def _host_accounts(
-    grid: Grid,
+    grid: Steps,
     batches: Sequence[BatchAccount],
     losses: Sequence[LossPoint],
     covered: Mapping[str, Sequence[int]],
@@ -356,7 +351,7 @@ def _balances(point: LedgerPoint) -> bool:
     return point.seen == point.counted + point.uncounted == recorded
 
 
-def _line(grid: Grid, steps: Mapping[int, int], covered: Sequence[int]) -> Line:
+def _line(grid: Steps, steps: Mapping[int, int], covered: Sequence[int]) -> Line:
     values = [
         steps.get(start, 0 if time_ms else None)
         for start, time_ms in zip(grid.starts_ms, covered, strict=True)

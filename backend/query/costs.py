@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backend.errors import ParameterError
-from backend.query.grid import Grid
 from backend.query.rates import MAX_VALUES
 from backend.store.contract.accounts import CostPoint
 from backend.store.contract.store import Store
+from backend.store.contract.values import Steps
 
 _PERCENT = 100
 
@@ -37,14 +37,14 @@ class HostCosts:
     steps: Sequence[Cost | None]
 
 
-def costs(store: Store, host: str | None, grid: Grid) -> Sequence[HostCosts]:
+def costs(store: Store, host: str | None, grid: Steps) -> Sequence[HostCosts]:
     """Return the costs of a host, or of every host that reported any in the grid's range, by name.
 
     :raises NotFoundError: there is no such host
     :raises ParameterError: the answer would be too large
     """
     names = None if host is None else [host]
-    points = store.costs(names, grid.from_ms, grid.to_ms, grid.step_ms)
+    points = store.costs(names, grid)
     by_host: dict[str, dict[int, Cost]] = defaultdict(dict)
     for point in points:
         by_host[point.host][point.step_start_ms] = cost_of(point)
@@ -60,7 +60,7 @@ def costs(store: Store, host: str | None, grid: Grid) -> Sequence[HostCosts]:
 
 def recent_costs(store: Store, now_ms: int, span_ms: int) -> Mapping[str, Cost]:
     """Return the cost of each host that reported any in the last ``span_ms``, by the host's name."""
-    points = store.costs(None, now_ms - span_ms, now_ms, span_ms)
+    points = store.costs(None, Steps(now_ms - span_ms, now_ms, span_ms))
     return {point.host: cost_of(point) for point in points}
 
 

@@ -3,8 +3,8 @@
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
-from backend.query.grid import Grid, covered_ms
-from backend.store.contract.values import CoveredSpan
+from backend.query.grid import covered_ms
+from backend.store.contract.values import CoveredSpan, Steps
 
 Place = tuple[str, str]
 """A host's name and its boot: two machines may go by one name."""
@@ -48,7 +48,7 @@ class Covering:
         start_ms = (spans[-1].to_ms - 1) // self.step_ms * self.step_ms
         return start_ms, self.within(place, start_ms, start_ms + self.step_ms)
 
-    def of_steps(self, place: Place, grid: Grid) -> Sequence[int]:
+    def of_steps(self, place: Place, grid: Steps) -> Sequence[int]:
         """Return for how many ms of each step a place was read."""
         return covered_ms(grid, self._of(place))
 

@@ -1,11 +1,10 @@
-"""The grid of a chart: equal steps, and how much of each was covered."""
+"""The grid of a chart: steps whose both ends are multiples of the step, and how much of each was covered."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from backend.errors import ParameterError
-from backend.store.contract.values import CoveredSpan, TimeRange
+from backend.store.contract.values import CoveredSpan, Steps, TimeRange
 from faultmodel.record import BUCKET_MS
 
 MAX_POINTS = 11_000
@@ -21,21 +20,7 @@ _STEPS_MS = tuple(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """Steps [from_ms + k * step_ms, ...) up to ``to_ms``. Both ends are multiples of ``step_ms``."""
-
-    from_ms: int
-    to_ms: int
-    step_ms: int
-
-    @property
-    def starts_ms(self) -> range:
-        """The start of every step."""
-        return range(self.from_ms, self.to_ms, self.step_ms)
-
-
-def make_grid(span: TimeRange, now_ms: int, step_ms: int | None) -> Grid:
+def make_grid(span: TimeRange, now_ms: int, step_ms: int | None) -> Steps:
     """Return the grid whose whole steps contain a range: an open one ends now and is 15 min long.
 
     :param step_ms: None for the smallest usual step that gives at most about ``DEFAULT_POINTS``
@@ -57,10 +42,10 @@ def make_grid(span: TimeRange, now_ms: int, step_ms: int | None) -> Grid:
         raise ParameterError(
             "step", f"{points} points, more than {MAX_POINTS}; a step of {least_s}s or more would do"
         )
-    return Grid(start, end, step_ms)
+    return Steps(start, end, step_ms)
 
 
-def end_grid(span: TimeRange, now_ms: int, step_ms: int | None) -> Grid:
+def end_grid(span: TimeRange, now_ms: int, step_ms: int | None) -> Steps:
     """Return a grid for a range that may be open: of one without a beginning, its newest part."""
     to_ms = now_ms if span.to_ms is None else span.to_ms
     return make_grid(
@@ -68,7 +53,7 @@ def end_grid(span: TimeRange, now_ms: int, step_ms: int | None) -> Grid:
     )
 
 
-def covered_ms(grid: Grid, spans: Iterable[CoveredSpan]) -> Sequence[int]:
+def covered_ms(grid: Steps, spans: Iterable[CoveredSpan]) -> Sequence[int]:
     """Return, for each step, how many of its ms at least one of the spans covers."""
     covered = [0] * len(grid.starts_ms)
     for from_ms, to_ms in _union(spans):

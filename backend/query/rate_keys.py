@@ -5,10 +5,9 @@ from enum import StrEnum
 from functools import lru_cache
 
 from backend.query.breakdown import FAULT_CONTEXT
-from backend.query.grid import Grid
 from backend.store.contract.store import Store
 from backend.store.contract.time_limit import check_time, in_time
-from backend.store.contract.values import ExitPoint, FaultPoint, Split
+from backend.store.contract.values import ExitPoint, FaultPoint, Split, Steps
 from faultmodel import arch
 from faultmodel.record import Access, ExitKind
 
@@ -62,19 +61,17 @@ _LEVEL_LABELS = {
 
 
 def keyed(
-    store: Store, vm_ids: Sequence[str] | None, metric: Metric, by: By, grid: Grid
+    store: Store, vm_ids: Sequence[str] | None, metric: Metric, by: By, grid: Steps
 ) -> Iterator[tuple[int, str, int]]:
     """Yield counts as (start of the step, key of the series, count); no order, keys come again."""
     kind = EXIT_KINDS.get(metric)
     if kind is not None:
-        exits = store.exit_points(vm_ids, kind, grid.from_ms, grid.to_ms, grid.step_ms)
+        exits = store.exit_points(vm_ids, kind, grid)
         for exit_point in in_time(exits):
             yield exit_point.step_start_ms, _owner(exit_point, by), exit_point.count
         return
     keys = _FAULT_KEYS.get(by)
-    points = store.fault_points(
-        vm_ids, grid.from_ms, grid.to_ms, grid.step_ms, split=_SPLITS[by], counters=_COUNTERS.get(by, _FAULTS)
-    )
+    points = store.fault_points(vm_ids, grid, split=_SPLITS[by], counters=_COUNTERS.get(by, _FAULTS))
     for point in in_time(points):
         if keys is None:
             yield point.step_start_ms, _owner(point, by), point.counters["faults"]

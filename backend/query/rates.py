@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from backend.errors import ParameterError
 from backend.query.blocks import Sums
 from backend.query.choice import EVERYONE, Choice, life_of
-from backend.query.grid import Grid, covered_ms, told_spans
+from backend.query.grid import covered_ms, told_spans
 from backend.query.names import labels
 from backend.query.rate_keys import EXIT_BY, EXIT_KINDS, By, Metric, keyed, label_of
 from backend.query.sources import Sources
@@ -15,7 +15,7 @@ from backend.query.versions import State
 from backend.query.view import View
 from backend.store.contract.changes import Version
 from backend.store.contract.time_limit import check_time, in_time
-from backend.store.contract.values import CoveredSpan, TimeRange, VmCoverage, VmMember, VmMembers
+from backend.store.contract.values import CoveredSpan, Steps, TimeRange, VmCoverage, VmMember, VmMembers
 
 MAX_VALUES = 300_000
 """Points of all series together: some 40 MB, for as long as they are answered."""
@@ -34,7 +34,7 @@ class Question:
 
     metric: Metric
     by: By
-    grid: Grid
+    grid: Steps
     most: int
     vm_ids: tuple[str, ...] = ()
     choice: Choice = EVERYONE
@@ -83,7 +83,7 @@ class Rates:
     """
 
     version: str
-    grid: Grid
+    grid: Steps
     series: Sequence[Series]
     others: Others | None
     quiet: Sequence[float | None]
@@ -115,7 +115,7 @@ def rates(sources: Sources, question: Question, now_ms: int) -> Rates:
     if question.metric in EXIT_KINDS and question.by not in EXIT_BY:
         known = ", ".join(EXIT_BY)
         raise ParameterError("by", f"{question.metric} has no series by {question.by}; it has {known}")
-    grid, span = question.grid, TimeRange(question.grid.from_ms, question.grid.to_ms)
+    grid, span = question.grid, question.grid.span
     # Counts and coverage of one moment: a second that is covered and not yet counted would look quiet.
     with sources.store.snapshot():
         version = sources.store.version()
@@ -151,21 +151,21 @@ def _changed_part(
     state: State,
     version: Version,
     chosen: Sequence[VmMember] | None,
-) -> Grid:
+) -> Steps:
     """Return the steps that are to be told: those that may differ from what the reader has."""
     grid = question.grid
     if question.after is None:
         return grid
     changed_ms = sources.versions.changed_from(question.after, sources.store, state, version, chosen)
     first_ms = min(max(grid.from_ms, changed_ms // grid.step_ms * grid.step_ms), grid.to_ms)
-    return Grid(first_ms, grid.to_ms, grid.step_ms)
+    return Steps(first_ms, grid.to_ms, grid.step_ms)
 
 
 def _is_ranked_by_blocks(question: Question) -> bool:
     return not question.vm_ids and question.by in (By.VM, By.ARCH)
 
 
-def _count(sources: Sources, question: Question, vms: Sequence[VmMember], part: Grid, view: View) -> _Counts:
+def _count(sources: Sources, question: Question, vms: Sequence[VmMember], part: Steps, view: View) -> _Counts:
     if _is_ranked_by_blocks(question):
         return _from_blocks(sources, question, vms, part, view)
     ids = None if question.is_about_everyone else [vm.id for vm in vms]
@@ -182,7 +182,7 @@ def _check_room(question: Question, number: int) -> None:
 
 
 def _from_blocks(
-    sources: Sources, question: Question, vms: Sequence[VmMember], part: Grid, view: View
+    sources: Sources, question: Question, vms: Sequence[VmMember], part: Steps, view: View
 ) -> _Counts:
     """Count what every VM has a sum of: by VM, of which only those that are shown need be known, or
     architecture."""
@@ -229,7 +229,7 @@ def _from_store(
     question: Question,
     vm_ids: Sequence[str] | None,
     vms: Sequence[VmMember],
-    part: Grid,
+    part: Steps,
 ) -> _Counts:
     points = len(part.starts_ms)
     room = MAX_VALUES // max(1, len(question.grid.starts_ms))
@@ -267,7 +267,7 @@ class _Composer:
         self,
         question: Question,
         vms: Sequence[VmMember],
-        part: Grid,
+        part: Steps,
         coverage: Sequence[CoveredSpan],
         of_vms: VmCoverage,
     ) -> None:

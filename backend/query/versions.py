@@ -14,10 +14,9 @@ from itertools import chain
 from threading import Lock
 from typing import Self
 
-from backend.query.grid import Grid
 from backend.store.contract.changes import FOR_EVER_MS, Version
 from backend.store.contract.store import Store
-from backend.store.contract.values import VmMember
+from backend.store.contract.values import Steps, VmMember
 
 MOST_NAMES = 5_000
 """Known at once. A page that follows the present uses each for a second or some: 500 pages, ten each."""
@@ -33,10 +32,10 @@ class State:
     version: bytes
     question: bytes
     vms: bytes | None
-    grid: Grid
+    grid: Steps
 
     @classmethod
-    def of(cls, version: Version, chosen: Sequence[VmMember] | None, question: Hashable, grid: Grid) -> Self:
+    def of(cls, version: Version, chosen: Sequence[VmMember] | None, question: Hashable, grid: Steps) -> Self:
         """Return the state in which a question is answered about VMs; None for every VM."""
         vms = None if chosen is None else _packed(sorted(vm.number for vm in chosen))
         told = blake2b(repr(question).encode(), digest_size=16).digest()

@@ -12,6 +12,7 @@ from backend.errors import ParameterError
 from backend.query.blocks import LENGTHS_S, NONE, Blocks, Key, Sums, added, block_key
 from backend.store.contract.changes import Version
 from backend.store.contract.time_limit import check_time
+from backend.store.contract.values import Steps
 from faultmodel.record import ExitKind
 
 MOST_READ = 250_000
@@ -183,17 +184,17 @@ class View:
     def _read(self, counted: ExitKind | None, length_s: int, first: int, end: int, most: int) -> None:
         check_time()
         store = self._blocks.store
-        span = (first * length_s * _MS, end * length_s * _MS, length_s * _MS)
+        steps = Steps(first * length_s * _MS, end * length_s * _MS, length_s * _MS)
         kinds: Sequence[ExitKind | None] = [None] if counted is None else list(ExitKind)
         found: dict[Key, dict[int, int]] = {
             block_key(kind, length_s, index): {} for kind in kinds for index in range(first, end)
         }
         if counted is None:
-            for vm, step, faults in self._as_many_as_may(store.fault_sums(*span), most):
+            for vm, step, faults in self._as_many_as_may(store.fault_sums(steps), most):
                 if faults:
                     found[block_key(None, length_s, first + step)][vm] = faults
         else:
-            for vm, step, counts in self._as_many_as_may(store.exit_sums(*span), most):
+            for vm, step, counts in self._as_many_as_may(store.exit_sums(steps), most):
                 for kind, count in zip(ExitKind, counts, strict=True):
                     if count:
                         found[block_key(kind, length_s, first + step)][vm] = count

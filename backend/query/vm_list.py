@@ -9,12 +9,11 @@ from typing import Any
 
 from backend.query.choice import Choice, end_of, is_running, life_of
 from backend.query.covering import STALE_MS, Covering
-from backend.query.grid import Grid
 from backend.query.names import title
 from backend.query.reckoning import CountedVm, Reckoning, Totals, rates_at_end
 from backend.query.sources import Sources
 from backend.query.view import View
-from backend.store.contract.values import TimeRange, VmMember
+from backend.store.contract.values import Steps, TimeRange, VmMember
 from faultmodel.record import ExitKind
 
 _MS_PER_S = 1_000
@@ -29,7 +28,7 @@ class VmList:
     totals: Totals
     trends: Mapping[str, Sequence[float | None]]
     """By id, on the steps of ``trend_grid``."""
-    trend_grid: Grid
+    trend_grid: Steps
     left_out: int
     """VMs of the range that were not looked through: there are too many."""
 
@@ -61,7 +60,7 @@ SORTS: Mapping[str, Callable[[Reckoning, VmMember], Any]] = {
 def list_vms(
     sources: Sources,
     choice: Choice,
-    grid: Grid,
+    grid: Steps,
     span: TimeRange,
     now_ms: int,
     *,
@@ -146,15 +145,15 @@ def _start(ordered: Sequence[VmMember], after: tuple[int, str] | None) -> int:
     return next((at + 1 for at, vm in enumerate(ordered) if vm.id == vm_id), place)
 
 
-def _trend_grid(grid: Grid, points: int) -> Grid:
+def _trend_grid(grid: Steps, points: int) -> Steps:
     """Return the grid in as few times longer steps as give at most so many points."""
     times = -(-len(grid.starts_ms) // max(1, points))
     step_ms = max(1, times) * grid.step_ms
-    return Grid(grid.from_ms // step_ms * step_ms, -(-grid.to_ms // step_ms) * step_ms, step_ms)
+    return Steps(grid.from_ms // step_ms * step_ms, -(-grid.to_ms // step_ms) * step_ms, step_ms)
 
 
 def _trends(
-    vms: Sequence[VmMember], view: View, covering: Covering, grid: Grid, to_ms: int
+    vms: Sequence[VmMember], view: View, covering: Covering, grid: Steps, to_ms: int
 ) -> Mapping[str, Sequence[float | None]]:
     """Return the rates of VMs in steps; the last may reach beyond ``to_ms``, where nothing is yet."""
     covered = {place: covering.of_steps(place, grid) for place in {vm.place for vm in vms}}

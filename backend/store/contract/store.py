@@ -23,6 +23,7 @@ from backend.store.contract.values import (
     KnownHosts,
     Refusal,
     Split,
+    Steps,
     SyndromeCount,
     SyndromePlace,
     TimeRange,
@@ -85,13 +86,13 @@ class Store(Protocol):
     def commands(self, vm_ids: Sequence[str]) -> Mapping[str, str]:
         """Return the command lines of VMs, by id."""
 
-    def fault_sums(self, from_ms: int, to_ms: int, step_ms: int) -> Iterator[FaultSum]:
-        """Yield the faults of every VM in steps [from_ms + k * step_ms, ...); no order.
+    def fault_sums(self, steps: Steps) -> Iterator[FaultSum]:
+        """Yield the faults of every VM in steps; no order.
 
         A VM and step without any is left out.
         """
 
-    def exit_sums(self, from_ms: int, to_ms: int, step_ms: int) -> Iterator[ExitSum]:
+    def exit_sums(self, steps: Steps) -> Iterator[ExitSum]:
         """Yield the same of exits of each kind."""
 
     def vms(
@@ -134,23 +135,19 @@ class Store(Protocol):
     def fault_points(
         self,
         vm_ids: Sequence[str] | None,
-        from_ms: int,
-        to_ms: int,
-        step_ms: int,
+        steps: Steps,
         *,
         split: Split,
         counters: Sequence[str],
     ) -> Iterator[FaultPoint]:
-        """Yield fault counts summed into steps [from_ms + k * step_ms, ...); no order. None: every VM.
+        """Yield fault counts summed into steps; no order. None: every VM.
 
         A key may have several points, which add up.
 
         :param counters: which of ``faultmodel.record.COUNTERS`` to sum
         """
 
-    def exit_points(
-        self, vm_ids: Sequence[str] | None, kind: ExitKind, from_ms: int, to_ms: int, step_ms: int
-    ) -> Iterator[ExitPoint]:
+    def exit_points(self, vm_ids: Sequence[str] | None, kind: ExitKind, steps: Steps) -> Iterator[ExitPoint]:
         """Yield exit counts of a kind, summed into steps."""
 
     def exit_reasons(self, vm_id: str, span: TimeRange) -> Sequence[ExitReasonCount]:
@@ -178,9 +175,7 @@ class Store(Protocol):
         :param before: (time_ns, position) of the last record of the page before
         """
 
-    def ledger_points(
-        self, vm_ids: Sequence[str], from_ms: int, to_ms: int, step_ms: int
-    ) -> Sequence[LedgerPoint]:
+    def ledger_points(self, vm_ids: Sequence[str], steps: Steps) -> Sequence[LedgerPoint]:
         """Return what became of VMs' guest faults, in steps; no order."""
 
     def counting_totals(self, vm_ids: Sequence[str]) -> Sequence[CountingTotal]:
@@ -280,14 +275,10 @@ class Store(Protocol):
 
     # Of hosts by name, or of every host (None). :raises NotFoundError: there is no such host
 
-    def losses(
-        self, host_names: Sequence[str] | None, from_ms: int, to_ms: int, step_ms: int
-    ) -> Sequence[LossPoint]:
+    def losses(self, host_names: Sequence[str] | None, steps: Steps) -> Sequence[LossPoint]:
         """Return what hosts lost, in steps; no order."""
 
-    def costs(
-        self, host_names: Sequence[str] | None, from_ms: int, to_ms: int, step_ms: int
-    ) -> Sequence[CostPoint]:
+    def costs(self, host_names: Sequence[str] | None, steps: Steps) -> Sequence[CostPoint]:
         """Return what tracing cost on hosts, in steps; no order."""
 
     def batch_accounts(self, host_names: Sequence[str] | None) -> Sequence[BatchAccount]:

@@ -5,7 +5,7 @@ buckets of one second (``faultmodel.record.BUCKET_MS``): a bucket belongs to a r
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Self
 
@@ -27,6 +27,34 @@ class TimeRange:
 
     from_ms: int | None = None
     to_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Steps [from_ms + k * step_ms, ...) up to ``to_ms``, UTC ms. A bucket is of the step it starts in."""
+
+    from_ms: int
+    to_ms: int
+    step_ms: int
+
+    @property
+    def starts_ms(self) -> range:
+        """The start of every step."""
+        return range(self.from_ms, self.to_ms, self.step_ms)
+
+    @property
+    def span(self) -> TimeRange:
+        """The range that they cut."""
+        return TimeRange(self.from_ms, self.to_ms)
+
+    @property
+    def whole(self) -> Self:
+        """The range as one step."""
+        return replace(self, step_ms=max(self.step_ms, self.to_ms - self.from_ms))
+
+    def start_of(self, number: int) -> int:
+        """Return the start of a step by its number, counted from 0."""
+        return self.from_ms + number * self.step_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from backend.store.contract.values import (
     HostStatus,
     KnownHosts,
     Refusal,
+    Steps,
     TimeRange,
     VmCoverage,
 )
@@ -172,21 +173,17 @@ class HostReads(SqlReads):
             number = None if host is None else hosts.host_number(connection, host)
             return host_events.read_events(connection, number, span, limit=limit, before=before)
 
-    def losses(
-        self, host_names: Sequence[str] | None, from_ms: int, to_ms: int, step_ms: int
-    ) -> Sequence[LossPoint]:
+    def losses(self, host_names: Sequence[str] | None, steps: Steps) -> Sequence[LossPoint]:
         """Return what hosts lost, in steps. :raises NotFoundError: no such host"""
         with self._reading() as connection:
             names = hosts.host_names(connection, host_names)
-            return list(losses.loss_series(connection, names, from_ms, to_ms, step_ms))
+            return list(losses.loss_series(connection, names, steps))
 
-    def costs(
-        self, host_names: Sequence[str] | None, from_ms: int, to_ms: int, step_ms: int
-    ) -> Sequence[CostPoint]:
+    def costs(self, host_names: Sequence[str] | None, steps: Steps) -> Sequence[CostPoint]:
         """Return what tracing cost on hosts, in steps. :raises NotFoundError: no such host"""
         with self._reading() as connection:
             names = hosts.host_names(connection, host_names)
-            return list(costs.cost_series(connection, names, from_ms, to_ms, step_ms))
+            return list(costs.cost_series(connection, names, steps))
 
     def batch_accounts(self, host_names: Sequence[str] | None) -> Sequence[BatchAccount]:
         """Return what became of hosts' batches, by host. :raises NotFoundError: no such host"""

@@ -15,6 +15,7 @@ from backend.store.contract.values import (
     FaultRow,
     FaultSum,
     Split,
+    Steps,
     SyndromeCount,
     SyndromePlace,
     TimeRange,
@@ -82,15 +83,15 @@ class VmReads(SqlReads):
         with self._reading() as connection:
             return vm_queries.commands_of(connection, vm_ids)
 
-    def fault_sums(self, from_ms: int, to_ms: int, step_ms: int) -> Iterator[FaultSum]:
+    def fault_sums(self, steps: Steps) -> Iterator[FaultSum]:
         """Yield the faults of every VM in steps; no order."""
         with self._reading() as connection:
-            yield from step_sums.fault_sums(connection, from_ms, to_ms, step_ms)
+            yield from step_sums.fault_sums(connection, steps)
 
-    def exit_sums(self, from_ms: int, to_ms: int, step_ms: int) -> Iterator[ExitSum]:
+    def exit_sums(self, steps: Steps) -> Iterator[ExitSum]:
         """Yield the same of exits of each kind."""
         with self._reading() as connection:
-            yield from step_sums.exit_sums(connection, from_ms, to_ms, step_ms)
+            yield from step_sums.exit_sums(connection, steps)
 
     def vm(self, vm_id: str, span: TimeRange) -> VmSummary:
         """Return one VM. :raises NotFoundError: there is none"""
@@ -134,31 +135,25 @@ class VmReads(SqlReads):
     def fault_points(
         self,
         vm_ids: Sequence[str] | None,
-        from_ms: int,
-        to_ms: int,
-        step_ms: int,
+        steps: Steps,
         *,
         split: Split,
         counters: Sequence[str],
     ) -> Iterator[FaultPoint]:
         """Yield fault counts summed into steps. VMs that are not known have none."""
         with self._reading() as connection:
-            for chosen in vm_queries.each_chosen(connection, vm_ids, TimeRange(from_ms, to_ms)):
+            for chosen in vm_queries.each_chosen(connection, vm_ids, steps.span):
                 by_arch: dict[str, dict[int, str]] = defaultdict(dict)
                 for number, (vm_id, arch) in chosen.items():
                     by_arch[arch][number] = vm_id
                 for arch, numbers in by_arch.items():
-                    yield from fault_series(
-                        connection, arch, numbers, from_ms, to_ms, step_ms, split=split, counters=counters
-                    )
+                    yield from fault_series(connection, arch, numbers, steps, split=split, counters=counters)
 
-    def exit_points(
-        self, vm_ids: Sequence[str] | None, kind: ExitKind, from_ms: int, to_ms: int, step_ms: int
-    ) -> Iterator[ExitPoint]:
+    def exit_points(self, vm_ids: Sequence[str] | None, kind: ExitKind, steps: Steps) -> Iterator[ExitPoint]:
         """Yield exit counts of a kind, summed into steps. VMs that are not known have none."""
         with self._reading() as connection:
-            for chosen in vm_queries.each_chosen(connection, vm_ids, TimeRange(from_ms, to_ms)):
-                yield from counts.exit_series(connection, chosen, kind, from_ms, to_ms, step_ms)
+            for chosen in vm_queries.each_chosen(connection, vm_ids, steps.span):
+                yield from counts.exit_series(connection, chosen, kind, steps)
 
     def exit_reasons(self, vm_id: str, span: TimeRange) -> Sequence[ExitReasonCount]:
         """Return every exit by reason and errno, most first. :raises NotFoundError: there is no such VM"""
@@ -189,13 +184,11 @@ class VmReads(SqlReads):
             number, arch = vm_queries.vm_number(connection, vm_id)
             return faults.read_faults(connection, arch, number, vm_id, span, limit=limit, before=before)
 
-    def ledger_points(
-        self, vm_ids: Sequence[str], from_ms: int, to_ms: int, step_ms: int
-    ) -> Sequence[LedgerPoint]:
+    def ledger_points(self, vm_ids: Sequence[str], steps: Steps) -> Sequence[LedgerPoint]:
         """Return what became of VMs' faults, in steps. VMs that are not known have none."""
         with self._reading() as connection:
             numbers = self._numbers(connection, vm_ids)
-            return list(ledger.ledger_series(connection, numbers, from_ms, to_ms, step_ms))
+            return list(ledger.ledger_series(connection, numbers, steps))
 
     def counting_totals(self, vm_ids: Sequence[str]) -> Sequence[CountingTotal]:
         """Return what each counting has seen of VMs, ever. VMs that are not known have none."""

@@ -12,6 +12,7 @@ from backend.query.blocks import LENGTHS_S, Blocks, added
 from backend.query.view import View
 from backend.store import open_store
 from backend.store.contract.store import Store
+from backend.store.contract.values import Steps
 from faultmodel.record import ExitKind, Span
 from faultmodel.wire import Batch
 from tests.batches import (
@@ -40,7 +41,7 @@ def view(store: Store, blocks: Blocks) -> View:
 def truth(store: Store, from_s: int, to_s: int) -> dict[int, int]:
     """Return the faults of every VM as the store itself adds them up."""
     sums: Counter[int] = Counter()
-    for vm, _, faults in store.fault_sums(from_s * 1000, to_s * 1000, 1000):
+    for vm, _, faults in store.fault_sums(Steps(from_s * 1000, to_s * 1000, 1000)):
         sums[vm] += faults
     return dict(sums)
 

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.errors import ParameterError
-from backend.query.grid import MAX_POINTS, Grid, covered_ms, make_grid
-from backend.store.contract.values import CoveredSpan, TimeRange
+from backend.query.grid import MAX_POINTS, covered_ms, make_grid
+from backend.store.contract.values import CoveredSpan, Steps, TimeRange
 
-GRID = Grid(10_000, 14_000, 1000)
+GRID = Steps(10_000, 14_000, 1000)
 
 
 def spans(*bounds: tuple[int, int]) -> list[CoveredSpan]:
@@ -41,9 +41,9 @@ def test_a_step_is_covered_by_as_many_ms_as_lie_in_some_span(bounds: list[tuple[
 
 
 def test_an_open_range_ends_now_and_is_a_quarter_of_an_hour_long() -> None:
-    assert make_grid(TimeRange(), 3_600_000, 1000) == Grid(2_700_000, 3_600_000, 1000)
-    assert make_grid(TimeRange(to_ms=1_800_000), 3_600_000, 1000) == Grid(900_000, 1_800_000, 1000)
-    assert make_grid(TimeRange(from_ms=3_599_500), 3_600_000, 1000) == Grid(3_599_000, 3_600_000, 1000)
+    assert make_grid(TimeRange(), 3_600_000, 1000) == Steps(2_700_000, 3_600_000, 1000)
+    assert make_grid(TimeRange(to_ms=1_800_000), 3_600_000, 1000) == Steps(900_000, 1_800_000, 1000)
+    assert make_grid(TimeRange(from_ms=3_599_500), 3_600_000, 1000) == Steps(3_599_000, 3_600_000, 1000)
 
 
 @given(
@@ -87,7 +87,7 @@ def test_a_range_that_ends_before_it_begins_is_refused() -> None:
     with pytest.raises(ParameterError, match="from is after to") as caught:
         make_grid(TimeRange(2_000, 1_999), 0, None)
     assert caught.value.parameter == "from"
-    assert make_grid(TimeRange(2_000, 2_000), 0, None) == Grid(2_000, 2_000, 1_000)
+    assert make_grid(TimeRange(2_000, 2_000), 0, None) == Steps(2_000, 2_000, 1_000)
 
 
 def test_a_range_with_too_many_points_is_refused_with_a_step_that_would_do() -> None:

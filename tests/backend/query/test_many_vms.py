@@ -6,9 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from backend.query.account import FIGURES, account
-from backend.query.grid import Grid
 from backend.store.contract.store import Store
-from backend.store.contract.values import Split, TimeRange
+from backend.store.contract.values import Split, Steps, TimeRange
 from faultmodel.record import ExitKind
 from tests.batches import (
     NS_PER_S,
@@ -23,8 +22,8 @@ from tests.batches import (
 )
 
 NUMBER = 4800
-STEPS = (START_MS, START_MS + 10_000, 1000)
-GRID = Grid(*STEPS)
+STEPS = Steps(START_MS, START_MS + 10_000, 1000)
+GRID = STEPS
 NOW_NS = START_NS + 10 * NS_PER_S
 
 
@@ -90,9 +89,9 @@ def test_one_of_many_others_that_lacks_something_is_noticed(fleet: Store) -> Non
         lambda store: account(store, None, None, GRID, NOW_NS, most=3),
         lambda store: sum(
             point.counters["faults"]
-            for point in store.fault_points(None, *STEPS, split=Split(word=True), counters=("faults",))
+            for point in store.fault_points(None, STEPS, split=Split(word=True), counters=("faults",))
         ),
-        lambda store: sum(point.count for point in store.exit_points(None, ExitKind.MEMORY_FAULT, *STEPS)),
+        lambda store: sum(point.count for point in store.exit_points(None, ExitKind.MEMORY_FAULT, STEPS)),
         lambda store: sum(1 for _ in store.vms_of(None, TimeRange())),
     ],
 )

@@ -2,13 +2,12 @@
 
 import tracemalloc
 
-from backend.query.grid import Grid
 from backend.query.versions import MOST_NAMES, State, Versions
 from backend.store.contract.store import Store
-from backend.store.contract.values import VmMember
+from backend.store.contract.values import Steps, VmMember
 from tests.batches import START_MS
 
-GRID = Grid(START_MS, START_MS + 60_000, 1000)
+GRID = Steps(START_MS, START_MS + 60_000, 1000)
 HOSTS = dict.fromkeys(range(1000), 7)
 
 

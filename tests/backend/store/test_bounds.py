@@ -9,9 +9,9 @@ from sqlalchemy import insert, select, text
 from backend.errors import BatchError
 from backend.query.account import account
 from backend.query.costs import recent_costs
-from backend.query.grid import Grid
 from backend.store.contract.bounds import MAX_LOSSES, MAX_SEQUENCE, counted_in
 from backend.store.contract.store import Store
+from backend.store.contract.values import Steps
 from backend.store.sql.store import SqlStore
 from backend.store.sql.sums import MOST
 from backend.store.sql.tables import applied_batches, collector_costs, hosts, streams
@@ -20,7 +20,7 @@ from tests.batches import START_MS, START_NS, VM_ID, exit_count, fault_count, ma
 
 NS_PER_S = 10**9
 SECOND_S = START_NS // NS_PER_S
-GRID = Grid(START_MS, START_MS + 10_000, 1000)
+GRID = Steps(START_MS, START_MS + 10_000, 1000)
 
 
 def vm_id(number: int) -> str:

@@ -7,6 +7,7 @@ import pytest
 from backend.errors import BatchError, NotFoundError
 from backend.store.contract.accounts import CostPoint
 from backend.store.contract.store import Store
+from backend.store.contract.values import Steps
 from faultmodel.record import Cost
 from tests.batches import NS_PER_S, START_MS, START_NS, ledger_entry, make_batch, make_host, make_vm
 
@@ -18,7 +19,7 @@ def _cost(second: int, **fields: Any) -> Cost:
 
 
 def _points(store: Store, step_ms: int = 10_000) -> list[CostPoint]:
-    found = store.costs(["host-1"], START_MS, START_MS + 10_000, step_ms)
+    found = store.costs(["host-1"], Steps(START_MS, START_MS + 10_000, step_ms))
     return sorted(found, key=lambda point: point.step_start_ms)
 
 
@@ -83,10 +84,10 @@ def test_costs_are_kept_apart_by_host(store: Store) -> None:
         host = make_host(f"host-{number}")
         store.apply(make_batch(host=host, stream=f"{number:032x}", costs=[_cost(0, cpu_ns=number)]), START_NS)
 
-    found = store.costs(None, START_MS, START_MS + 10_000, 10_000)
+    found = store.costs(None, Steps(START_MS, START_MS + 10_000, 10_000))
     assert {point.host: point.cpu_ns for point in found} == {"host-1": 1, "host-2": 2}
     with pytest.raises(NotFoundError, match="no host 'host-3'"):
-        store.costs(["host-3"], START_MS, START_MS + 10_000, 10_000)
+        store.costs(["host-3"], Steps(START_MS, START_MS + 10_000, 10_000))
 
 
 @pytest.mark.parametrize(

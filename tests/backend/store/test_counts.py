@@ -7,6 +7,7 @@ from backend.store.contract.values import (
     ExitPoint,
     ExitReasonCount,
     Split,
+    Steps,
     SyndromePlace,
     TimeRange,
     VcpuSummary,
@@ -87,7 +88,7 @@ def test_counts_and_records_agree_on_what_kind_an_exit_is(store: Store, kind: Ex
     counts = [exit_count(reason=reason, errno=errno, count=1) for reason, errno in pairs]
     store.apply(make_batch(exit_counts=counts), START_NS)
 
-    points = store.exit_points([VM_ID], kind, START_MS, START_MS + 1000, 1000)
+    points = store.exit_points([VM_ID], kind, Steps(START_MS, START_MS + 1000, 1000))
     assert [point.count for point in points] == [sum(exit_kind(*pair) is kind for pair in pairs)]
 
 
@@ -113,18 +114,24 @@ def test_points_of_no_vm_and_of_unknown_vms_are_none(store: Store) -> None:
     for vm_ids in ([], ["00000000000000ff"], ["\0"]):
         assert (
             list(
-                store.fault_points(vm_ids, START_MS, START_MS + 5000, 1000, split=Split(), counters=COUNTERS)
+                store.fault_points(
+                    vm_ids, Steps(START_MS, START_MS + 5000, 1000), split=Split(), counters=COUNTERS
+                )
             )
             == []
         )
-        assert not list(store.exit_points(vm_ids, ExitKind.MEMORY_FAULT, START_MS, START_MS + 5000, 1000))
+        assert not list(
+            store.exit_points(vm_ids, ExitKind.MEMORY_FAULT, Steps(START_MS, START_MS + 5000, 1000))
+        )
 
 
 def test_more_vms_than_a_statement_takes_are_all_read(store: Store) -> None:
     ids = [f"{number:016x}" for number in range(1201)]
     store.apply(make_batch(fault_counts=[fault_count(vm_id) for vm_id in ids]), START_NS)
 
-    points = store.fault_points(ids, START_MS, START_MS + 1000, 1000, split=Split(vm=True), counters=COUNTERS)
+    points = store.fault_points(
+        ids, Steps(START_MS, START_MS + 1000, 1000), split=Split(vm=True), counters=COUNTERS
+    )
     assert len(list(points)) == 1201
     assert len(store.host_of(ids)) == 1201
 
@@ -143,7 +150,7 @@ def test_exit_points_are_of_one_kind(store: Store) -> None:
     )
 
     def points(kind: ExitKind) -> list[ExitPoint]:
-        found = store.exit_points(None, kind, START_MS, START_MS + 10_000, 2000)
+        found = store.exit_points(None, kind, Steps(START_MS, START_MS + 10_000, 2000))
         return sorted(found, key=lambda point: point.step_start_ms)
 
     assert points(ExitKind.MEMORY_FAULT) == [ExitPoint(START_MS, VM_ID, 0, "x86_64", 3)]
@@ -158,7 +165,7 @@ def test_an_exit_whose_reason_is_not_shown_counts_as_neither_kind(store: Store) 
 
     vm = store.vm(VM_ID, ALWAYS)
     assert (vm.memory_fault_exits, vm.bare_error_exits) == (0, 0)
-    assert list(store.exit_points(None, ExitKind.UNTOLD_ERROR, START_MS, START_MS + 1000, 1000)) == [
+    assert list(store.exit_points(None, ExitKind.UNTOLD_ERROR, Steps(START_MS, START_MS + 1000, 1000))) == [
         ExitPoint(START_MS, VM_ID, 0, "x86_64", 7)
     ]
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from backend.store import open_store
 from backend.store.contract.store import Store
-from backend.store.contract.values import Split, TimeRange, VmFilter
+from backend.store.contract.values import Split, Steps, TimeRange, VmFilter
 from faultmodel import arch
 from faultmodel.record import COUNTERS
 from faultmodel.wire import Batch
@@ -66,7 +66,7 @@ def _batch(number: int, faults: list[tuple[int, int, int, int, int]]) -> Batch:
 def _stored(store: Store) -> tuple[Totals, Totals, Totals, Totals]:
     faults: Totals = Counter()
     for point in store.fault_points(
-        None, START_MS, START_MS + 10_000, 1000, split=EVERYTHING, counters=COUNTERS
+        None, Steps(START_MS, START_MS + 10_000, 1000), split=EVERYTHING, counters=COUNTERS
     ):
         key = (point.arch, point.vm, point.step_start_ms, point.vcpu, point.word)
         faults[key] += point.counters["faults"]
@@ -81,7 +81,7 @@ def _stored(store: Store) -> tuple[Totals, Totals, Totals, Totals]:
         for row in store.faults(vm_id, ALWAYS, limit=1000, before=None)
     )
     seen: Totals = Counter()
-    for entry in store.ledger_points(vm_ids, START_MS, START_MS + 60_000, 1000):
+    for entry in store.ledger_points(vm_ids, Steps(START_MS, START_MS + 60_000, 1000)):
         seen[entry.vm, entry.step_start_ms] += entry.seen
     return +faults, exits, records, seen
 

@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 
 from backend.store.contract.store import Store
-from backend.store.contract.values import Split
+from backend.store.contract.values import Split, Steps
 from tests.batches import START_MS, START_NS, VM_ID, fault_count, make_batch
 
 OTHER_VM = "00000000000000b2"
@@ -18,7 +18,7 @@ def test_counts_are_summed_into_steps_that_start_at_the_range(store: Store) -> N
     store.apply(make_batch(fault_counts=counts), START_NS)
 
     points = store.fault_points(
-        [VM_ID], START_MS + 500, START_MS + 5000, 2000, split=ALL, counters=("faults",)
+        [VM_ID], Steps(START_MS + 500, START_MS + 5000, 2000), split=ALL, counters=("faults",)
     )
 
     assert sorted((point.step_start_ms - START_MS, point.counters["faults"]) for point in points) == [
@@ -40,7 +40,7 @@ def test_points_keep_vm_vcpu_and_word_apart(store: Store) -> None:
         START_NS,
     )
 
-    points = store.fault_points(None, START_MS, START_MS + 1000, 1000, split=ALL, counters=("faults",))
+    points = store.fault_points(None, Steps(START_MS, START_MS + 1000, 1000), split=ALL, counters=("faults",))
 
     assert sorted((p.vm, p.vcpu, p.word, p.arch, p.format, p.counters["faults"]) for p in points) == [
         (VM_ID, 0, 1, "x86_64", "ept", 1),
@@ -56,7 +56,7 @@ def test_points_of_several_architectures_come_together(store: Store) -> None:
     store.apply(make_batch(1, arch="aarch64", fault_counts=[arm]), START_NS)
 
     points = store.fault_points(
-        [VM_ID, OTHER_VM], START_MS, START_MS + 5000, 5000, split=ALL, counters=("faults",)
+        [VM_ID, OTHER_VM], Steps(START_MS, START_MS + 5000, 5000), split=ALL, counters=("faults",)
     )
 
     assert sorted((p.arch, p.format, p.word, p.counters["faults"]) for p in points) == [
@@ -89,7 +89,9 @@ def test_sums_of_every_split_are_those_of_the_single_counts(store: Store, split:
 
     def summed(asked: Split) -> Counter[object]:
         sums: Counter[object] = Counter()
-        for point in store.fault_points(None, START_MS, START_MS + 3000, 2000, split=asked, counters=names):
+        for point in store.fault_points(
+            None, Steps(START_MS, START_MS + 3000, 2000), split=asked, counters=names
+        ):
             assert set(point.counters) == set(names)
             assert (point.vm is None, point.vcpu is None, point.word is None) == (
                 not asked.vm,

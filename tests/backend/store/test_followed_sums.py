@@ -15,7 +15,7 @@ from backend.query.view import View
 from backend.store import open_store
 from backend.store.contract.changes import Change, Changes
 from backend.store.contract.store import Store
-from backend.store.contract.values import FaultSum
+from backend.store.contract.values import FaultSum, Steps
 from faultmodel.record import ExitKind, Span
 from faultmodel.wire import Batch
 from tests.backend.store.conftest import NewUrl
@@ -143,9 +143,9 @@ def check(store: Store, blocks: Blocks) -> None:
 def truth(store: Store) -> Truth:
     """Return what the database counted."""
     first, end = min(RANGES)[0], max(end for _, end in RANGES)
-    span = ((START_S + first) * 1000, (START_S + end) * 1000, 1000)
-    found: Truth = {(None, step + first, vm): faults for vm, step, faults in store.fault_sums(*span)}
-    for vm, step, counts in store.exit_sums(*span):
+    steps = Steps((START_S + first) * 1000, (START_S + end) * 1000, 1000)
+    found: Truth = {(None, step + first, vm): faults for vm, step, faults in store.fault_sums(steps)}
+    for vm, step, counts in store.exit_sums(steps):
         found |= {(kind, step + first, vm): count for kind, count in zip(ExitKind, counts, strict=True)}
     return found
 
@@ -212,10 +212,10 @@ class Watched:
         self._store = store
         self.asked = 0
 
-    def fault_sums(self, from_ms: int, to_ms: int, step_ms: int) -> Iterator[FaultSum]:
+    def fault_sums(self, steps: Steps) -> Iterator[FaultSum]:
         """Return what the store does."""
         self.asked += 1
-        return self._store.fault_sums(from_ms, to_ms, step_ms)
+        return self._store.fault_sums(steps)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from backend.store.contract.store import Store
-from backend.store.contract.values import TimeRange
+from backend.store.contract.values import Steps, TimeRange
 from faultmodel.record import Cost, HostEvent, Span
 from faultmodel.wire import Batch
 from tests.batches import (
@@ -75,7 +75,7 @@ def test_a_clock_that_jumps_and_comes_back_leaves_nothing_behind(
     assert (vm.first_seen_ms, vm.last_seen_ms) == (START_MS, START_MS + 12_000)
     (host,) = store.hosts()
     assert host.covered_to_ns == START_NS + 12 * NS_PER_S
-    points = store.ledger_points([VM_ID], START_MS, START_MS + 12_000, 1000)
+    points = store.ledger_points([VM_ID], Steps(START_MS, START_MS + 12_000, 1000))
     assert sorted(point.step_start_ms for point in points) == [START_MS + n * 1000 for n in range(12)]
     events = store.host_events("host-1", ALWAYS, limit=10, before=None)
     assert [item.event.kind for item in events] == ["clock_stepped"] * 2
@@ -147,7 +147,7 @@ def test_no_time_of_anything_is_beyond_what_can_be(store: Store) -> None:
     assert len(store.faults(VM_ID, possible, limit=9, before=None)) == 1
     assert len(store.exits([VM_ID], None, possible, limit=9, before=None)) == 1
     assert len(store.host_events(None, possible, limit=9, before=None)) == 3
-    assert sum(item.cpu_ns for item in store.costs(None, EARLIEST_MS, LATEST_MS, 10**9)) == 1
+    assert sum(item.cpu_ns for item in store.costs(None, Steps(EARLIEST_MS, LATEST_MS, 10**9))) == 1
     for span in (TimeRange(None, EARLIEST_MS), TimeRange(LATEST_MS, None)):
         assert store.vm(VM_ID, span).faults == 0
         assert store.faults(VM_ID, span, limit=9, before=None) == []

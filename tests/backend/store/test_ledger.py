@@ -7,6 +7,7 @@ import pytest
 from backend.errors import BatchError, NotFoundError
 from backend.store.contract.accounts import BatchAccount, CountingTotal, LossPoint
 from backend.store.contract.store import Store
+from backend.store.contract.values import Steps
 from faultmodel.record import Loss
 from tests.batches import (
     NS_PER_S,
@@ -34,7 +35,7 @@ def _points(store: Store, step_ms: int) -> dict[tuple[str, int], tuple[int, ...]
             point.sampled_out,
             point.dropped,
         )
-        for point in store.ledger_points([VM_ID, OTHER_VM], START_MS, START_MS + 10_000, step_ms)
+        for point in store.ledger_points([VM_ID, OTHER_VM], Steps(START_MS, START_MS + 10_000, step_ms))
     }
 
 
@@ -146,7 +147,7 @@ def test_losses_lie_in_the_last_second_that_is_covered_else_in_that_of_arrival(s
     store.apply(make_batch(1, lost=[Loss("keys_full", 3), Loss("unattributed", 1)]), START_NS)
     store.apply(make_batch(2, covered=(), lost=[Loss("keys_full", 4)]), START_NS + 9 * NS_PER_S)
 
-    found = set(store.losses(["host-1"], START_MS, START_MS + 10_000, 2000))
+    found = set(store.losses(["host-1"], Steps(START_MS, START_MS + 10_000, 2000)))
     assert found == {
         LossPoint(START_MS, "host-1", "keys_full", 5),
         LossPoint(START_MS, "host-1", "unattributed", 1),

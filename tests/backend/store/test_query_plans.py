@@ -11,7 +11,7 @@ from sqlalchemy import Engine, event
 
 from backend.store import open_store
 from backend.store.contract.store import Store
-from backend.store.contract.values import Split, TimeRange, VmFilter, VmPlace
+from backend.store.contract.values import Split, Steps, TimeRange, VmFilter, VmPlace
 from faultmodel.record import COUNTERS, ExitKind
 from tests.batches import (
     START_MS,
@@ -25,7 +25,7 @@ from tests.batches import (
 )
 
 Statement = tuple[str, Any]
-STEPS = (START_MS, START_MS + 60_000, 1000)
+STEPS = Steps(START_MS, START_MS + 60_000, 1000)
 SPAN = TimeRange(START_MS, START_MS + 60_000)
 PLACE = (START_NS + 5, 3)
 
@@ -63,22 +63,22 @@ def statements() -> Iterator[list[Statement]]:
         lambda s: s.vm(VM_ID, SPAN),
         lambda s: s.vcpus(VM_ID, SPAN),
         lambda s: s.syndromes(VM_ID, SPAN),
-        lambda s: list(s.fault_points([VM_ID], *STEPS, split=Split(word=True), counters=COUNTERS)),
-        lambda s: list(s.fault_points(None, *STEPS, split=Split(vm=True, vcpu=True), counters=COUNTERS)),
-        lambda s: list(s.fault_points(None, *STEPS, split=Split(), counters=COUNTERS)),
-        lambda s: list(s.exit_points(None, ExitKind.BARE_ERROR, START_MS, START_MS + 60_000, 1000)),
+        lambda s: list(s.fault_points([VM_ID], STEPS, split=Split(word=True), counters=COUNTERS)),
+        lambda s: list(s.fault_points(None, STEPS, split=Split(vm=True, vcpu=True), counters=COUNTERS)),
+        lambda s: list(s.fault_points(None, STEPS, split=Split(), counters=COUNTERS)),
+        lambda s: list(s.exit_points(None, ExitKind.BARE_ERROR, Steps(START_MS, START_MS + 60_000, 1000))),
         lambda s: s.exit_reasons(VM_ID, SPAN),
         lambda s: s.exits(None, None, SPAN, limit=9, before=PLACE),
         lambda s: s.exits(None, None, TimeRange(), limit=9, before=None),
         lambda s: s.exits([VM_ID], None, SPAN, limit=9, before=PLACE),
         lambda s: s.faults(VM_ID, SPAN, limit=9, before=PLACE),
         lambda s: s.faults(VM_ID, TimeRange(), limit=9, before=None),
-        lambda s: s.ledger_points([VM_ID], *STEPS),
+        lambda s: s.ledger_points([VM_ID], STEPS),
         lambda s: s.counting_totals([VM_ID]),
         lambda s: list(s.vms_of("host-1", SPAN)),
         lambda s: list(s.vms_of(None, SPAN)),
-        lambda s: s.losses(["host-1"], *STEPS),
-        lambda s: s.costs(["host-1"], *STEPS),
+        lambda s: s.losses(["host-1"], STEPS),
+        lambda s: s.costs(["host-1"], STEPS),
         lambda s: s.host_events("host-1", SPAN, limit=9, before=PLACE),
         lambda s: s.host_events(None, TimeRange(), limit=9, before=None),
         lambda s: s.coverage(["host-1"], SPAN),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from sqlalchemy import Connection, Double, bindparam, cast, func, select
 
 from backend.store.contract.accounts import CostPoint
+from backend.store.contract.values import Steps
 from backend.store.sql.ranges import NS_PER_MS, bounded, chunks
 from backend.store.sql.sums import safe_sum_of
 from backend.store.sql.tables import collector_costs
@@ -54,21 +55,19 @@ def add_costs(writer: Writer, host_id: int, batch: Batch) -> None:
         writer.add(collector_costs, columns_of(rows))
 
 
-def cost_series(
-    connection: Connection, hosts: Mapping[int, str], from_ms: int, to_ms: int, step_ms: int
-) -> Iterator[CostPoint]:
+def cost_series(connection: Connection, hosts: Mapping[int, str], steps: Steps) -> Iterator[CostPoint]:
     """Yield what tracing cost, in steps. ``hosts`` has the hosts' names by number."""
     span = {
-        "from_ms": bounded(from_ms),
-        "step_ms": step_ms,
-        "from_s": bounded(-(-from_ms // BUCKET_MS)),
-        "to_s": bounded(-(-to_ms // BUCKET_MS)),
+        "from_ms": bounded(steps.from_ms),
+        "step_ms": steps.step_ms,
+        "from_s": bounded(-(-steps.from_ms // BUCKET_MS)),
+        "to_s": bounded(-(-steps.to_ms // BUCKET_MS)),
     }
     for some in chunks(list(hosts)):
         for row in connection.execute(_series, span | {"of_hosts": some}):
             figures = dict(row._mapping)
             number, host_id = figures.pop("step"), figures.pop("host_id")
-            yield CostPoint(step_start_ms=from_ms + number * step_ms, host=hosts[host_id], **figures)
+            yield CostPoint(step_start_ms=steps.start_of(number), host=hosts[host_id], **figures)
 
 
 def _row(host_id: int, cost: Cost) -> Row:

@@ -22,6 +22,7 @@ from sqlalchemy import (
 from backend.store.contract.values import (
     ExitPoint,
     ExitReasonCount,
+    Steps,
     SyndromeCount,
     SyndromePlace,
     TimeRange,
@@ -215,14 +216,12 @@ def exit_series(
     connection: Connection,
     vms: Mapping[int, tuple[str, str]],
     kind: ExitKind,
-    from_ms: int,
-    to_ms: int,
-    step_ms: int,
+    steps: Steps,
 ) -> Iterator[ExitPoint]:
     """Yield exits of a kind in steps. ``vms`` has each VM's id and architecture by its number."""
-    span = TimeRange(from_ms, to_ms)
+    span = steps.span
     for some in chunks(list(vms)):
-        step = step_of(_exits.bucket_s, from_ms, step_ms).label("step")
+        step = step_of(_exits.bucket_s, steps).label("step")
         keys = [_exits.vm_id, _exits.vcpu]
         statement = (
             select(step, *keys, sum_of(_exits["count"]))
@@ -231,7 +230,7 @@ def exit_series(
         )
         for number, vm_number, vcpu, count in connection.execute(statement, execution_options=STREAMED):
             vm_id, arch = vms[vm_number]
-            yield ExitPoint(from_ms + number * step_ms, vm_id, vcpu, arch, count)
+            yield ExitPoint(steps.start_of(number), vm_id, vcpu, arch, count)
 
 
 def exit_reason_totals(connection: Connection, vm_number: int, span: TimeRange) -> Sequence[ExitReasonCount]:
@@ -293,7 +292,7 @@ def format_name(family: Family, row: Mapping[Any, Any]) -> str | None:
     return name if name in formats else None
 
 
-def step_of(bucket_s: ColumnElement[int], from_ms: int, step_ms: int) -> ColumnElement[int]:
-    """Return the number of the step in which a bucket starts; buckets before ``from_ms`` have none."""
+def step_of(bucket_s: ColumnElement[int], steps: Steps) -> ColumnElement[int]:
+    """Return the number of the step in which a bucket starts; buckets before the first have none."""
     # Both databases divide integers to an integer.
-    return (bucket_s * BUCKET_MS - from_ms) // step_ms
+    return (bucket_s * BUCKET_MS - steps.from_ms) // steps.step_ms

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, select
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from backend.store.contract.values import FaultPoint, Split, TimeRange
+from backend.store.contract.values import FaultPoint, Split, Steps
 from backend.store.sql.ranges import chunks, in_buckets
 from backend.store.sql.series.counts import STREAMED, format_name, step_of, sum_of, syndrome_columns
 from backend.store.sql.tables import Family, families
@@ -16,24 +16,22 @@ def fault_series(
     connection: Connection,
     arch: str,
     vm_ids: Mapping[int, str],
-    from_ms: int,
-    to_ms: int,
-    step_ms: int,
+    steps: Steps,
     *,
     split: Split,
     counters: Sequence[str],
 ) -> Iterator[FaultPoint]:
     """Yield an architecture's fault counts in steps. ``vm_ids`` has the VMs' ids by number."""
     family = families[arch]
-    step = step_of(family.fault_counts.c.bucket_s, from_ms, step_ms)
+    step = step_of(family.fault_counts.c.bucket_s, steps)
     for some in chunks(list(vm_ids)):
         conditions = [
             family.fault_counts.c.vm_id.in_(some),
-            *in_buckets(family.fault_counts.c.bucket_s, TimeRange(from_ms, to_ms)),
+            *in_buckets(family.fault_counts.c.bucket_s, steps.span),
         ]
         statement = _statement(family, step, conditions, split, counters)
         for row in connection.execute(statement, execution_options=STREAMED):
-            yield _point(family, row, vm_ids, from_ms + row.step * step_ms, split, counters)
+            yield _point(family, row, vm_ids, steps.start_of(row.step), split, counters)
 
 
 def _statement(

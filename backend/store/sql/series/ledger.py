@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from sqlalchemy import Connection, select
 
 from backend.store.contract.accounts import CountingTotal, LedgerPoint
-from backend.store.contract.values import TimeRange
+from backend.store.contract.values import Steps
 from backend.store.sql.ranges import chunks, in_buckets
 from backend.store.sql.records import count_columns
 from backend.store.sql.series.counts import step_of, sum_of
@@ -28,20 +28,18 @@ def add_ledger(writer: Writer, batch: Batch, vm_numbers: Mapping[str, int]) -> N
     writer.add(countings, columns_of(totals))
 
 
-def ledger_series(
-    connection: Connection, vm_ids: Mapping[int, str], from_ms: int, to_ms: int, step_ms: int
-) -> Iterator[LedgerPoint]:
+def ledger_series(connection: Connection, vm_ids: Mapping[int, str], steps: Steps) -> Iterator[LedgerPoint]:
     """Yield what became of VMs' faults, in steps. ``vm_ids`` has the VMs' ids by number."""
-    step = step_of(ledger.c.bucket_s, from_ms, step_ms).label("step")
+    step = step_of(ledger.c.bucket_s, steps).label("step")
     for some in chunks(list(vm_ids)):
         statement = (
             select(step, ledger.c.vm_id, *(sum_of(ledger.c[name]).label(name) for name in _FIGURES))
-            .where(ledger.c.vm_id.in_(some), *in_buckets(ledger.c.bucket_s, TimeRange(from_ms, to_ms)))
+            .where(ledger.c.vm_id.in_(some), *in_buckets(ledger.c.bucket_s, steps.span))
             .group_by("step", ledger.c.vm_id)
         )
         for row in connection.execute(statement):
             yield LedgerPoint(
-                step_start_ms=from_ms + row.step * step_ms,
+                step_start_ms=steps.start_of(row.step),
                 vm=vm_ids[row.vm_id],
                 **{name: row._mapping[name] for name in _FIGURES},
             )

@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select
 
 from backend.store.contract.accounts import LossPoint
 from backend.store.contract.bounds import MAX_LOSSES
-from backend.store.contract.values import TimeRange
+from backend.store.contract.values import Steps
 from backend.store.sql.ranges import NS_PER_MS, chunks, in_buckets
 from backend.store.sql.series.counts import step_of
 from backend.store.sql.sums import safe_sum_of
@@ -42,17 +42,15 @@ def _known_kinds(connection: Connection, host_id: int, lost: Sequence[Loss]) -> 
     return [loss if loss.kind in allowed else Loss(OTHER, loss.count) for loss in lost]
 
 
-def loss_series(
-    connection: Connection, hosts: Mapping[int, str], from_ms: int, to_ms: int, step_ms: int
-) -> Iterator[LossPoint]:
+def loss_series(connection: Connection, hosts: Mapping[int, str], steps: Steps) -> Iterator[LossPoint]:
     """Yield what hosts lost, in steps. ``hosts`` has their names by number."""
-    step = step_of(losses.c.bucket_s, from_ms, step_ms).label("step")
+    step = step_of(losses.c.bucket_s, steps).label("step")
     keys = [losses.c.host_id, losses.c.kind]
     for some in chunks(list(hosts)):
         statement = (
             select(step, *keys, safe_sum_of(losses.c["count"]))
-            .where(losses.c.host_id.in_(some), *in_buckets(losses.c.bucket_s, TimeRange(from_ms, to_ms)))
+            .where(losses.c.host_id.in_(some), *in_buckets(losses.c.bucket_s, steps.span))
             .group_by("step", *keys)
         )
         for number, host_id, kind, count in connection.execute(statement):
-            yield LossPoint(from_ms + number * step_ms, hosts[host_id], kind, count)
+            yield LossPoint(steps.start_of(number), hosts[host_id], kind, count)

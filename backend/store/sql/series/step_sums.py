@@ -6,24 +6,24 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, or_, select
 
-from backend.store.contract.values import ExitSum, FaultSum
+from backend.store.contract.values import ExitSum, FaultSum, Steps
 from backend.store.sql.ranges import bounded
 from backend.store.sql.series.counts import failed, sum_of, sums_by_kind
 from backend.store.sql.tables import exit_counts, families, vms
 from faultmodel.record import BUCKET_MS
 
 
-def fault_sums(connection: Connection, from_ms: int, to_ms: int, step_ms: int) -> Iterator[FaultSum]:
+def fault_sums(connection: Connection, steps: Steps) -> Iterator[FaultSum]:
     """Yield every VM's faults in [from_ms, to_ms), in steps from its start; no order. Both are whole
     seconds."""
-    span = _parameters(from_ms, to_ms, step_ms)
+    span = _parameters(steps)
     for statement in _fault_sums.values():
         yield from map(FaultSum._make, connection.execute(statement, span))
 
 
-def exit_sums(connection: Connection, from_ms: int, to_ms: int, step_ms: int) -> Iterator[ExitSum]:
+def exit_sums(connection: Connection, steps: Steps) -> Iterator[ExitSum]:
     """Yield the same of exits on a memory fault; a VM and step without any is left out."""
-    for row in connection.execute(_exit_sums, _parameters(from_ms, to_ms, step_ms)):
+    for row in connection.execute(_exit_sums, _parameters(steps)):
         yield ExitSum(row[0], row[1], row[2:])
 
 
@@ -45,13 +45,13 @@ def _statement(table: Table, *sums: ColumnElement[int]) -> Select[*tuple[Any, ..
     )
 
 
-def _parameters(from_ms: int, to_ms: int, step_ms: int) -> Mapping[str, int]:
+def _parameters(steps: Steps) -> Mapping[str, int]:
     return {
-        "from_ms": bounded(from_ms),
-        "to_ms": bounded(to_ms),
-        "from_s": bounded(from_ms // BUCKET_MS),
-        "to_s": bounded(to_ms // BUCKET_MS),
-        "step_s": step_ms // BUCKET_MS,
+        "from_ms": bounded(steps.from_ms),
+        "to_ms": bounded(steps.to_ms),
+        "from_s": bounded(steps.from_ms // BUCKET_MS),
+        "to_s": bounded(steps.to_ms // BUCKET_MS),
+        "step_s": steps.step_ms // BUCKET_MS,
     }
 
 

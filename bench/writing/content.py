@@ -6,8 +6,8 @@ from typing import Protocol
 
 from sqlalchemy import Table
 
-from backend.store.sql.records import count_columns, record_columns
-from backend.store.sql.tables import families
+from backend.store.sql.records import fault_count_columns, record_columns
+from backend.store.sql.tables import families, fault_counts
 from backend.store.sql.writer import Row
 from faultmodel import arch
 from faultmodel.ledger import recorded_ledger, unrecorded_ledger
@@ -55,7 +55,7 @@ class Counts:
     @property
     def table(self) -> Table:
         """That of the architecture's counts."""
-        return families[ARCH].fault_counts
+        return fault_counts
 
     def batch(self, host: int, sequence: int) -> Batch:
         """Return a host's batch: second number ``sequence``."""
@@ -84,7 +84,7 @@ class Counts:
     def rows(self, batch: Batch, number: int) -> Sequence[Row]:
         """Return the batch's counts, whose keys are new whatever ``number`` is."""
         numbers = {vm.id: int(vm.id, 16) for vm in batch.vms}
-        return list(zip(*count_columns(self.table, batch.fault_counts, numbers), strict=True))
+        return list(zip(*fault_count_columns(arch.get(ARCH), batch.fault_counts, numbers), strict=True))
 
 
 @dataclass(frozen=True)

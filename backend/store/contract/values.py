@@ -17,6 +17,8 @@ BELOW = "/"
 """In a recording's name, after the host that it is below."""
 RECORDING = "replay"
 """The state of a host that is a recording."""
+Place = tuple[int, int]
+"""(time_ns, position): where a record stands in the order."""
 TOLD_RECORDINGS = 50
 """Those that were heard of last. Live hosts are no more than there are tokens."""
 

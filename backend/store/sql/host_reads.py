@@ -6,6 +6,7 @@ from sqlalchemy import func, select
 
 from backend.store.contract.accounts import BatchAccount, CostPoint, LossPoint
 from backend.store.contract.changes import Counted, Version
+from backend.store.contract.series import COUNT, FIGURES, OWNER, Metric
 from backend.store.contract.values import (
     RECORDING,
     Brought,
@@ -15,6 +16,7 @@ from backend.store.contract.values import (
     HostEventRow,
     HostStatus,
     KnownHosts,
+    Place,
     Refusal,
     Steps,
     TimeRange,
@@ -31,10 +33,8 @@ from backend.store.sql.catalog import (
     refusals,
     vm_queries,
 )
-from backend.store.sql.ranges import Place
 from backend.store.sql.reads import SqlReads
-from backend.store.sql.series import costs, losses
-from backend.store.sql.series.counts import sum_of
+from backend.store.sql.sums import sum_of
 from backend.store.sql.tables import host_events as host_events_table
 from backend.store.sql.tables import hosts as hosts_table
 from backend.store.sql.tables import loss_totals
@@ -175,15 +175,30 @@ class HostReads(SqlReads):
 
     def losses(self, host_names: Sequence[str] | None, steps: Steps) -> Sequence[LossPoint]:
         """Return what hosts lost, in steps. :raises NotFoundError: no such host"""
-        with self._reading() as connection:
+        with self.snapshot() as connection:
             names = hosts.host_names(connection, host_names)
-            return list(losses.loss_series(connection, names, steps))
+            found = self.series.points(
+                Metric.LOSSES, list(names), steps, by=(OWNER, "kind"), figures=(COUNT,)
+            )
+            return [
+                LossPoint(steps.start_of(number), names[host], kind, count)
+                for number, host, kind, count in found
+            ]
 
     def costs(self, host_names: Sequence[str] | None, steps: Steps) -> Sequence[CostPoint]:
         """Return what tracing cost on hosts, in steps. :raises NotFoundError: no such host"""
-        with self._reading() as connection:
+        with self.snapshot() as connection:
             names = hosts.host_names(connection, host_names)
-            return list(costs.cost_series(connection, names, steps))
+            figures = FIGURES[Metric.COSTS]
+            found = self.series.points(Metric.COSTS, list(names), steps, by=(OWNER,), figures=figures)
+            return [
+                CostPoint(
+                    step_start_ms=steps.start_of(number),
+                    host=names[host],
+                    **dict(zip(figures, values, strict=True)),
+                )
+                for number, host, *values in found
+            ]
 
     def batch_accounts(self, host_names: Sequence[str] | None) -> Sequence[BatchAccount]:
         """Return what became of hosts' batches, by host. :raises NotFoundError: no such host"""

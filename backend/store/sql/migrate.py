@@ -18,23 +18,30 @@ from backend.store.sql.errors import store_errors
 from backend.store.sql.tables import metadata
 from backend.store.url import database_of
 
+Progress = Callable[[str, int, int], None]
+"""Takes what is copied, and of how many parts how many are done. Called again and again while it lasts."""
 
-def migrate(url: str) -> None:
+
+def _silent(what: str, done: int, whole: int) -> None:
+    pass
+
+
+def migrate(url: str, progress: Progress = _silent) -> None:
     """Bring a database up to this version. Two at once, or once more, do no harm.
 
     :raises SchemaError: the database is at a revision that this version does not know
     :raises StoreError: the database cannot be used
     """
-    _run(url, lambda config: command.upgrade(config, "head"))
+    _run(url, lambda config: command.upgrade(config, "head"), progress)
 
 
-def downgrade(url: str, revision: str) -> None:
+def downgrade(url: str, revision: str, progress: Progress = _silent) -> None:
     """Take a database back to an earlier revision; ``base`` removes every table.
 
     :raises SchemaError: there is no such revision
     :raises StoreError: the database cannot be used
     """
-    _run(url, lambda config: command.downgrade(config, revision))
+    _run(url, lambda config: command.downgrade(config, revision), progress)
 
 
 def check_drift(url: str) -> Sequence[str]:
@@ -84,8 +91,9 @@ def _revisions() -> Sequence[str]:
     return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
 
 
-def _run(url: str, migration: Callable[[Config], None]) -> None:
+def _run(url: str, migration: Callable[[Config], None], progress: Progress) -> None:
     config = _config()
+    config.attributes["progress"] = progress
     with _connected(url) as connection:
         _check_known(connection)
         config.attributes["connection"] = connection

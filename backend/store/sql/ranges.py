@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from sqlalchemy import ColumnElement, or_
 
-from backend.store.contract.values import TimeRange
+from backend.store.contract.values import Place, TimeRange
 from backend.store.sql.words import SIGNED_MAX
 from faultmodel.record import BUCKET_MS
 
@@ -14,8 +14,6 @@ MOST_AT_ONCE = 500
 """Of a list in one statement: far below what SQLite (32,766) and PostgreSQL (65,535) allow as parameters."""
 
 _Item = TypeVar("_Item")
-Place = tuple[int, int]
-"""(time_ns, position): where a record stands in the order."""
 
 
 def chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:

@@ -8,6 +8,7 @@ from threading import local
 from sqlalchemy import Connection, Engine, event
 
 from backend.store.contract.changes import Changes
+from backend.store.contract.series import Series
 from backend.store.contract.time_limit import check_time
 
 
@@ -25,18 +26,21 @@ class SqlReads(ABC):
     def checking(self) -> AbstractContextManager[Connection]:
         """Open a transaction that reads a row or two. It has connections that no other reader takes."""
 
+    series: Series
+    """Set by the store."""
+
     def __init__(self) -> None:
         self._of_thread = local()
         self._noted = Changes()
 
     @contextmanager
-    def snapshot(self) -> Iterator[None]:
+    def snapshot(self) -> Iterator[Connection]:
         """Let everything that this thread reads until the end of the block see one state of the store."""
         with self._reading() as connection:
             outer = getattr(self._of_thread, "snapshot", None)
             self._of_thread.snapshot = connection
             try:
-                yield
+                yield connection
             finally:
                 self._of_thread.snapshot = outer
 

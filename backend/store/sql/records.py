@@ -5,6 +5,8 @@ hot path.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -13,29 +15,57 @@ from msgspec import Struct
 from sqlalchemy import Column, Table, Text
 from sqlalchemy.engine import Row
 
-from backend.errors import BatchError
+from backend.errors import BatchError, StoreError
 from backend.store.contract.bounds import MAX_COUNT
 from backend.store.contract.check import check_texts
 from backend.store.sql import writer
+from backend.store.sql.tables import fault_counts
 from backend.store.sql.words import SIGNED_MAX, Word, to_signed
+from faultmodel import arch
+from faultmodel.arch.base import Architecture
 from faultmodel.record import BUCKET_MS, ExitKind
 
 _FIELDS = {"vm_id": "vm", "bucket_s": "bucket_ms"}
-"""The record's field for a column, where it has another name."""
 
 
-def count_columns(table: Table, records: Sequence[Any], vm_numbers: Mapping[str, int]) -> writer.Columns:
+@dataclass(frozen=True, slots=True)
+class _Naming:
+    """Where a table's columns come from, if not from the record's field of their name.
+
+    ``fields``: from another field; ``constants``: what they always are.
+    """
+
+    fields: Mapping[str, str] = field(default_factory=lambda: _FIELDS)
+    constants: Mapping[str, object] = field(default_factory=dict)
+
+
+_PLAIN = _Naming()
+
+
+def count_columns(
+    table: Table,
+    records: Sequence[Any],
+    vm_numbers: Mapping[str, int],
+    naming: _Naming = _PLAIN,
+) -> writer.Columns:
     """Return the columns of one or more counts, whose table has a column for each of the record's fields.
 
     :param vm_numbers: each VM's number in the database, by its id
     :raises BatchError: a bucket or a count is impossible
     """
     counts = {column.name for column in writer.value_columns(table)}
-    values = _values(list(table.columns), records, vm_numbers)
+    values = _values(list(table.columns), records, vm_numbers, naming)
     for column, found in zip(table.columns, values, strict=True):
         if column.name in counts and (total := sum(found)) > MAX_COUNT:
             raise BatchError(f"{column.name} is {total} in one batch, more than {MAX_COUNT}")
     return values
+
+
+def fault_count_columns(
+    architecture: Architecture, records: Sequence[Any], vm_numbers: Mapping[str, int]
+) -> writer.Columns:
+    """Return the columns of one or more of an architecture's fault counts. See ``count_columns``."""
+    return count_columns(fault_counts, records, vm_numbers, _naming_of(architecture.name))
 
 
 def record_columns(
@@ -60,14 +90,40 @@ def fault_record(record: type[Struct], vm_id: str, row: Row[Any]) -> Struct:
     return record(vm=vm_id, **fields)
 
 
+@cache
+def _naming_of(arch_name: str) -> _Naming:
+    """Return where the columns of an architecture's fault counts come from.
+
+    :raises StoreError: its count has something that there is no column for
+    """
+    architecture = arch.get(arch_name)
+    fields = {**_FIELDS, "word": architecture.word_field}
+    constants = {}
+    if architecture.format_field is None:
+        (constants["format"],) = architecture.formats
+    else:
+        fields["format"] = architecture.format_field
+    known = {fields.get(column.name, column.name) for column in fault_counts.columns}
+    further = {item.name for item in msgspec.structs.fields(architecture.fault_count)} - known
+    if further:
+        names = ", ".join(sorted(further))
+        raise StoreError(f"{architecture.fault_count.__name__} has {names}, for which there is no column")
+    return _Naming(fields, constants)
+
+
 def _values(
-    columns: Sequence[Column[Any]], records: Sequence[Any], vm_numbers: Mapping[str, int]
+    columns: Sequence[Column[Any]],
+    records: Sequence[Any],
+    vm_numbers: Mapping[str, int],
+    naming: _Naming = _PLAIN,
 ) -> list[Sequence[Any]]:
     """The columns' values, as the driver takes them."""
     names = records[0].__struct_fields__
     values = list(chain.from_iterable(map(msgspec.structs.astuple, records)))
     found = {name: values[place :: len(names)] for place, name in enumerate(names)}
-    return [_stored(column, found[_FIELDS.get(column.name, column.name)], vm_numbers) for column in columns]
+    found |= {name: [value] * len(records) for name, value in naming.constants.items()}
+    fields = naming.fields
+    return [_stored(column, found[fields.get(column.name, column.name)], vm_numbers) for column in columns]
 
 
 def _stored(column: Column[Any], found: Sequence[Any], vm_numbers: Mapping[str, int]) -> Sequence[Any]:

@@ -10,7 +10,7 @@ from sqlalchemy import Column, Connection, Table, delete, func, select, update
 from backend.errors import NotFoundError, StoreError
 from backend.store.contract.values import Contents
 from backend.store.sql.ranges import chunks
-from backend.store.sql.series.counts import sum_of
+from backend.store.sql.sums import sum_of
 from backend.store.sql.tables import (
     applied_batches,
     collector_costs,
@@ -18,6 +18,7 @@ from backend.store.sql.tables import (
     coverage,
     exit_counts,
     families,
+    fault_counts,
     findings,
     host_events,
     hosts,
@@ -144,7 +145,7 @@ def _lock(connection: Connection, owner: Owner) -> None:
 def _of_vm(arch: str) -> Sequence[tuple[Table, Column[Any]]]:
     family = families[arch]
     tables = (
-        family.fault_counts,
+        fault_counts,
         family.faults,
         family.exits,
         exit_counts,
@@ -159,7 +160,7 @@ def _of_vm(arch: str) -> Sequence[tuple[Table, Column[Any]]]:
 def _empty_vm(writing: Writing, vm_number: int, arch: str, owner: Owner) -> None:
     family = families[arch]
     for table, order in (
-        (family.fault_counts, family.fault_counts.c.bucket_s),
+        (fault_counts, fault_counts.c.bucket_s),
         (exit_counts, exit_counts.c.bucket_s),
         (ledger, ledger.c.bucket_s),
         (family.faults, family.faults.c.time_ns),

@@ -4,8 +4,8 @@ A database's own file opens the transactions and brings the Writer; everything e
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import chain, count
 
@@ -13,14 +13,17 @@ from sqlalchemy import bindparam, delete, select
 
 from backend.store.contract.changes import FOR_EVER_MS, Change, counted_of
 from backend.store.contract.check import check_batch
+from backend.store.contract.series import Block, Series
 from backend.store.contract.values import Refusal, Token
 from backend.store.sql import migrate, removal
 from backend.store.sql.catalog import (
     applied,
+    countings,
     coverage,
     host_clock,
     host_events,
     hosts,
+    losses,
     origins,
     refusals,
     server_clock,
@@ -30,12 +33,12 @@ from backend.store.sql.catalog import (
 )
 from backend.store.sql.host_reads import HostReads
 from backend.store.sql.ranges import NS_PER_MS
-from backend.store.sql.series import costs, counts, exits, faults, ledger, losses
+from backend.store.sql.series.series import SqlSeries
 from backend.store.sql.tables import tokens as tokens_table
 from backend.store.sql.vm_reads import VmReads
 from backend.store.sql.writer import Writer
 from faultmodel.record import Span
-from faultmodel.wire import Batch
+from faultmodel.wire import MAX_ITEMS, Batch
 
 # Built once: it is executed for every batch.
 _tokens = select(tokens_table).order_by(tokens_table.c.sha256)
@@ -49,6 +52,7 @@ class SqlStore(VmReads, HostReads):
         super().__init__()
         self._numbers_of_changes = count(1)
         self._changes = 0
+        self.series: Series = SqlSeries(self._reading, self._writing)
         self._clock = server_clock.ServerClock(self._read_later)
 
     @property
@@ -63,6 +67,20 @@ class SqlStore(VmReads, HostReads):
     @abstractmethod
     def writing(self) -> AbstractContextManager[Writer]:
         """Open a transaction that is committed at its end, and undone by an exception."""
+
+    @contextmanager
+    def _writing(self) -> Iterator[Writer]:
+        """Write within what this thread has open, else in a transaction of its own."""
+        open_writer: Writer | None = getattr(self._of_thread, "writer", None)
+        if open_writer is not None:
+            yield open_writer
+            return
+        with self.writing() as writer:
+            self._of_thread.writer = writer
+            try:
+                yield writer
+            finally:
+                self._of_thread.writer = None
 
     @abstractmethod
     def close(self) -> None:
@@ -79,7 +97,7 @@ class SqlStore(VmReads, HostReads):
         if self._clock.check(received_ns, batch.host.name, host_clock.witnessed_ns(batch)):
             with self.writing() as writer:
                 server_clock.go_on(writer, received_ns)
-        with self._noted.noting() as note, self.writing() as writer:
+        with self._noted.noting() as note, self._writing() as writer:
             named = hosts.named_first(writer.connection, batch.host, batch.stream)
             batch = replace(batch, host=named)
             host = hosts.lock_host(writer, batch.host, received_ns)
@@ -97,19 +115,24 @@ class SqlStore(VmReads, HostReads):
             sources.remember_source(writer.connection, source, told, batch, shift_ns, moved, received_ns)
             offset_ns = None if newest_ns is None else newest_ns - received_ns
             hosts.describe_host(writer, host, batch, stream_id, received_ns, offset_ns)
-            losses.add_losses(writer, host.id, batch, received_ns)
+            lost = losses.add_losses(writer, host.id, batch)
             host_events.add_events(writer, host.id, batch)
-            costs.add_costs(writer, host.id, batch)
             covered = coverage.add_coverage(writer, source.id, stream_id, batch, run)
             if not host.is_recording:
                 sources.notice(writer, host.id, source, batch, covered, shift_ns, received_ns)
             vm_numbers, described = vm_descriptions.describe_vms(
                 writer, batch, host.id, stream_id, received_ns
             )
-            counts.add_counts(writer, batch, vm_numbers)
-            ledger.add_ledger(writer, batch, vm_numbers)
-            exits.add_exits(writer, batch, vm_numbers)
-            faults.add_faults(writer, batch, vm_numbers, host.applied)
+            countings.add_countings(writer, batch, vm_numbers)
+            block = Block(
+                batch=batch,
+                host=host.id,
+                vms=vm_numbers,
+                lost=lost,
+                lost_s=losses.bucket_of(batch, received_ns),
+                first_position=host.applied * MAX_ITEMS,
+            )
+            self.series.append(block, f"{batch.stream}/{batch.sequence}")
             change = Change(
                 first_ms=_first_changed_ms(batch, covered),
                 counted=counted_of(batch, vm_numbers),

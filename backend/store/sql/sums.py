@@ -1,9 +1,10 @@
-"""Sums that do not fail, whatever was stored: those of one host are asked for together with all others'."""
+"""Sums as integers, and such as do not fail whatever was stored: those of one host are asked for with
+all others'."""
 
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect
+from sqlalchemy import BigInteger, ColumnElement, Dialect, cast, func
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -11,6 +12,12 @@ from sqlalchemy.types import TypeDecorator
 
 MOST = 2**62
 """What a row's column stays at, however much is added to it. No host comes near."""
+
+
+def sum_of(value: ColumnElement[int]) -> ColumnElement[int]:
+    """Return the sum of a column, as an integer."""
+    # PostgreSQL sums BIGINT to NUMERIC, which the driver hands on as Decimal.
+    return cast(func.sum(value), BigInteger)
 
 
 class _Total(TypeDecorator[int]):

@@ -2,10 +2,13 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import repeat
+from typing import Any
 
 from sqlalchemy import Connection
 
 from backend.store.contract.accounts import CountingTotal, LedgerPoint
+from backend.store.contract.series import COUNT, FIGURES, OWNER, Metric, Row, Top
 from backend.store.contract.values import (
     ExitPoint,
     ExitReasonCount,
@@ -14,6 +17,7 @@ from backend.store.contract.values import (
     FaultPoint,
     FaultRow,
     FaultSum,
+    Place,
     Split,
     Steps,
     SyndromeCount,
@@ -27,14 +31,18 @@ from backend.store.contract.values import (
     VmSummary,
 )
 from backend.store.sql import vm_summaries
-from backend.store.sql.catalog import sources, vm_members, vm_queries
+from backend.store.sql.catalog import countings, sources, vm_members, vm_queries
 from backend.store.sql.catalog.hosts import read_version
 from backend.store.sql.catalog.kept_vms import KeptVms
-from backend.store.sql.ranges import Place
 from backend.store.sql.reads import SqlReads
-from backend.store.sql.series import counts, exits, faults, ledger, step_sums
-from backend.store.sql.series.fault_series import fault_series
-from faultmodel.record import ExitKind
+from faultmodel import arch
+from faultmodel.record import COUNTERS, ExitKind
+
+_FAULTS = "faults"
+_KINDS = tuple(kind.value for kind in ExitKind)
+_BY_WORD = ("word", "format")
+_MAX_REASONS = 1000
+"""KVM has some 40 reasons, nearly all with errno 0."""
 
 
 class VmReads(SqlReads):
@@ -53,8 +61,8 @@ class VmReads(SqlReads):
         time in which it was described, to ``last_seen_ms``: while it runs, the end of its host's covered
         time. Its rates divide by the covered time of its host within the range and this life.
         """
-        with self._reading() as connection:
-            return vm_summaries.find_vms(connection, where, span, limit=limit, after=after)
+        with self.snapshot() as connection:
+            return vm_summaries.find_vms(connection, self.series, where, span, limit=limit, after=after)
 
     def members(self, where: VmFilter, span: TimeRange) -> VmMembers:
         """Return the VMs that existed in the range, as many as can be looked through; no order."""
@@ -85,81 +93,119 @@ class VmReads(SqlReads):
 
     def fault_sums(self, steps: Steps) -> Iterator[FaultSum]:
         """Yield the faults of every VM in steps; no order."""
-        with self._reading() as connection:
-            yield from step_sums.fault_sums(connection, steps)
+        for step, vm, faults in self.series.points(
+            Metric.FAULTS, None, steps, by=(OWNER,), figures=(_FAULTS,)
+        ):
+            yield FaultSum(vm, step, faults)
 
     def exit_sums(self, steps: Steps) -> Iterator[ExitSum]:
         """Yield the same of exits of each kind."""
-        with self._reading() as connection:
-            yield from step_sums.exit_sums(connection, steps)
+        for step, vm, *counts in self.series.points(Metric.EXITS, None, steps, by=(OWNER,), figures=_KINDS):
+            yield ExitSum(vm, step, counts)
 
     def vm(self, vm_id: str, span: TimeRange) -> VmSummary:
         """Return one VM. :raises NotFoundError: there is none"""
-        with self._reading() as connection:
-            return vm_summaries.find_vm(connection, vm_id, span)
+        with self.snapshot() as connection:
+            return vm_summaries.find_vm(connection, self.series, vm_id, span)
 
     def vcpus(
         self, vm_id: str, span: TimeRange, *, limit: int | None = None, after: int = -1
     ) -> Sequence[VcpuSummary]:
         """Return vCPUs that a VM ever had. :raises NotFoundError: there is no such VM"""
-        with self._reading() as connection:
-            number, arch = vm_queries.vm_number(connection, vm_id)
-            return counts.vcpu_totals(connection, arch, number, span, limit=limit, after=after)
+        with self.snapshot() as connection:
+            vm, _ = vm_queries.vm_number(connection, vm_id)
+            numbers = vm_queries.vcpus_of(connection, vm, limit=limit, after=after)
+            by = ("vcpu",)
+            faults: dict[int, int] = dict(
+                self.series.totals(Metric.FAULTS, [vm], span, by=by, figures=(_FAULTS,))
+            )
+            exits = {
+                vcpu: counts
+                for vcpu, *counts in self.series.totals(Metric.EXITS, [vm], span, by=by, figures=_KINDS)
+            }
+            return [_vcpu_summary(vcpu, faults.get(vcpu, 0), exits.get(vcpu)) for vcpu in numbers]
 
     def vcpu_count(self, vm_id: str) -> int:
         """Return how many vCPUs a VM ever had. :raises NotFoundError: there is no such VM"""
         with self._reading() as connection:
             number, _ = vm_queries.vm_number(connection, vm_id)
-            return counts.vcpu_count(connection, number)
+            return vm_queries.vcpu_count(connection, number)
 
     def syndromes(
         self, vm_id: str, span: TimeRange, *, limit: int | None = None, after: SyndromePlace | None = None
     ) -> Sequence[SyndromeCount]:
         """Return counts by raw word, most faults first. :raises NotFoundError: there is no such VM"""
-        with self._reading() as connection:
-            number, arch = vm_queries.vm_number(connection, vm_id)
-            return counts.most_frequent_syndromes(connection, arch, number, span, limit=limit, after=after)
+        with self.snapshot() as connection:
+            number, arch_name = vm_queries.vm_number(connection, vm_id)
+            top = Top(limit, None if after is None else _last(after, arch_name))
+            return [_syndrome_count(arch_name, row) for row in self._by_word(number, span, top)]
 
     def each_syndrome(self, vm_id: str, span: TimeRange) -> Iterator[SyndromeCount]:
         """Yield counts by raw word. :raises NotFoundError: there is no such VM"""
         with self._reading() as connection:
-            number, arch = vm_queries.vm_number(connection, vm_id)
-            yield from counts.syndrome_totals(connection, arch, number, span)
+            number, arch_name = vm_queries.vm_number(connection, vm_id)
+        for row in self._by_word(number, span):
+            yield _syndrome_count(arch_name, row)
 
     def syndrome_number(self, vm_id: str, span: TimeRange) -> tuple[int, int]:
         """Return how many words a VM's faults had, and how many faults. :raises NotFoundError: no such VM"""
-        with self._reading() as connection:
-            number, arch = vm_queries.vm_number(connection, vm_id)
-            return counts.syndrome_number(connection, arch, number, span)
+        number = total = 0
+        with self.snapshot() as connection:
+            vm, _ = vm_queries.vm_number(connection, vm_id)
+            for *_, faults in self.series.totals(Metric.FAULTS, [vm], span, by=_BY_WORD, figures=(_FAULTS,)):
+                number += faults > 0
+                total += faults
+        return number, total
 
     def fault_points(
-        self,
-        vm_ids: Sequence[str] | None,
-        steps: Steps,
-        *,
-        split: Split,
-        counters: Sequence[str],
+        self, vm_ids: Sequence[str] | None, steps: Steps, *, split: Split, counters: Sequence[str]
     ) -> Iterator[FaultPoint]:
         """Yield fault counts summed into steps. VMs that are not known have none."""
+        by = [*([OWNER] if split.vm else []), *(["vcpu"] if split.vcpu else [])]
+        by += _BY_WORD if split.word else ()
         with self._reading() as connection:
             for chosen in vm_queries.each_chosen(connection, vm_ids, steps.span):
-                by_arch: dict[str, dict[int, str]] = defaultdict(dict)
-                for number, (vm_id, arch) in chosen.items():
-                    by_arch[arch][number] = vm_id
-                for arch, numbers in by_arch.items():
-                    yield from fault_series(connection, arch, numbers, steps, split=split, counters=counters)
+                by_arch: dict[str, list[int]] = defaultdict(list)
+                for number, (_, arch_name) in chosen.items():
+                    by_arch[arch_name].append(number)
+                for arch_name, numbers in by_arch.items():
+                    for step, *row in self.series.points(
+                        Metric.FAULTS, numbers, steps, by=by, figures=counters
+                    ):
+                        keys = dict(zip(by, row, strict=False))
+                        yield FaultPoint(
+                            step_start_ms=steps.start_of(step),
+                            arch=arch_name,
+                            vm=chosen[keys[OWNER]][0] if split.vm else None,
+                            vcpu=keys.get("vcpu"),
+                            word=keys.get("word"),
+                            format=_format(arch_name, keys["format"]) if split.word else None,
+                            counters=dict(zip(counters, row[len(by) :], strict=True)),
+                        )
 
     def exit_points(self, vm_ids: Sequence[str] | None, kind: ExitKind, steps: Steps) -> Iterator[ExitPoint]:
         """Yield exit counts of a kind, summed into steps. VMs that are not known have none."""
         with self._reading() as connection:
             for chosen in vm_queries.each_chosen(connection, vm_ids, steps.span):
-                yield from counts.exit_series(connection, chosen, kind, steps)
+                for step, number, vcpu, count in self.series.points(
+                    Metric.EXITS, list(chosen), steps, by=(OWNER, "vcpu"), figures=(kind.value,)
+                ):
+                    vm_id, arch_name = chosen[number]
+                    yield ExitPoint(steps.start_of(step), vm_id, vcpu, arch_name, count)
 
     def exit_reasons(self, vm_id: str, span: TimeRange) -> Sequence[ExitReasonCount]:
         """Return every exit by reason and errno, most first. :raises NotFoundError: there is no such VM"""
-        with self._reading() as connection:
+        with self.snapshot() as connection:
             number, _ = vm_queries.vm_number(connection, vm_id)
-            return counts.exit_reason_totals(connection, number, span)
+            found = self.series.totals(
+                Metric.EXITS,
+                [number],
+                span,
+                by=("reason", "errno"),
+                figures=(COUNT,),
+                top=Top(_MAX_REASONS),
+            )
+            return [ExitReasonCount(*row) for row in found]
 
     def exits(
         self,
@@ -171,29 +217,38 @@ class VmReads(SqlReads):
         before: tuple[int, int] | None,
     ) -> Sequence[ExitRow]:
         """Return exit records, newest first. VMs that are not known have none."""
-        with self._reading() as connection:
+        with self.snapshot() as connection:
             chosen = None
             if vm_ids is not None:
                 known = vm_queries.chosen_vms(connection, vm_ids)
                 chosen = {number: arch for number, (_, arch) in known.items()}
-            return exits.read_exits(connection, chosen, kind, span, limit=limit, before=before)
+            return self.series.exits(chosen, kind, span, limit=limit, before=before)
 
     def faults(self, vm_id: str, span: TimeRange, *, limit: int, before: Place | None) -> Sequence[FaultRow]:
         """Return a VM's fault records, newest first. :raises NotFoundError: there is no such VM"""
-        with self._reading() as connection:
-            number, arch = vm_queries.vm_number(connection, vm_id)
-            return faults.read_faults(connection, arch, number, vm_id, span, limit=limit, before=before)
+        with self.snapshot() as connection:
+            number, arch_name = vm_queries.vm_number(connection, vm_id)
+            return self.series.faults(number, vm_id, arch_name, span, limit=limit, before=before)
 
     def ledger_points(self, vm_ids: Sequence[str], steps: Steps) -> Sequence[LedgerPoint]:
         """Return what became of VMs' faults, in steps. VMs that are not known have none."""
-        with self._reading() as connection:
+        with self.snapshot() as connection:
             numbers = self._numbers(connection, vm_ids)
-            return list(ledger.ledger_series(connection, numbers, steps))
+            figures = FIGURES[Metric.LEDGER]
+            found = self.series.points(Metric.LEDGER, list(numbers), steps, by=(OWNER,), figures=figures)
+            return [
+                LedgerPoint(
+                    step_start_ms=steps.start_of(step),
+                    vm=numbers[vm],
+                    **dict(zip(figures, values, strict=True)),
+                )
+                for step, vm, *values in found
+            ]
 
     def counting_totals(self, vm_ids: Sequence[str]) -> Sequence[CountingTotal]:
         """Return what each counting has seen of VMs, ever. VMs that are not known have none."""
         with self._reading() as connection:
-            return list(ledger.counting_totals(connection, self._numbers(connection, vm_ids)))
+            return list(countings.counting_totals(connection, self._numbers(connection, vm_ids)))
 
     def doubled(self, vm_ids: Sequence[str]) -> Collection[str]:
         """Return those of the VMs that two countings counted at the same time."""
@@ -203,7 +258,7 @@ class VmReads(SqlReads):
             if not names:
                 return ()
             found: Counter[str] = Counter()
-            for item in ledger.counting_totals(connection, self._numbers(connection, vm_ids)):
+            for item in countings.counting_totals(connection, self._numbers(connection, vm_ids)):
                 if item.stored and (places[item.vm][0], item.counting) in names:
                     found[item.vm] += 1
             return [vm_id for vm_id, count in found.items() if count > 1]
@@ -218,7 +273,45 @@ class VmReads(SqlReads):
         with self._reading() as connection:
             yield from vm_queries.vms_of(connection, host, span)
 
+    def _by_word(self, vm: int, span: TimeRange, top: Top | None = None) -> Iterator[Row]:
+        return self.series.totals(Metric.FAULTS, [vm], span, by=_BY_WORD, figures=COUNTERS, top=top)
+
     @staticmethod
     def _numbers(connection: Connection, vm_ids: Sequence[str]) -> Mapping[int, str]:
         chosen = vm_queries.chosen_vms(connection, vm_ids)
         return {number: vm_id for number, (vm_id, _) in chosen.items()}
+
+
+def _format(arch_name: str, stored: str) -> str | None:
+    """Return the format of a row's word, None where no syndrome was shown or the format is not known."""
+    return stored if stored in arch.get(arch_name).formats else None
+
+
+def _syndrome_count(arch_name: str, row: Row) -> SyndromeCount:
+    word, stored, *counts = row
+    has_formats = arch.get(arch_name).format_field is not None
+    return SyndromeCount(
+        arch_name,
+        _format(arch_name, stored),
+        word,
+        dict(zip(COUNTERS, counts, strict=True)),
+        stored if has_formats else "",
+    )
+
+
+def _last(place: SyndromePlace, arch_name: str) -> tuple[int, Sequence[Any]]:
+    """Return a place as ``Top`` has it. In an architecture of one format, that is stored and not told."""
+    architecture = arch.get(arch_name)
+    stored = place.format if architecture.format_field is not None else next(iter(architecture.formats))
+    return place.faults, (place.word, stored)
+
+
+def _vcpu_summary(vcpu: int, faults: int, exits: Sequence[int] | None) -> VcpuSummary:
+    counts = dict(zip(ExitKind, exits or repeat(0), strict=False))
+    return VcpuSummary(
+        vcpu=vcpu,
+        faults=faults,
+        memory_fault_exits=counts[ExitKind.MEMORY_FAULT],
+        bare_error_exits=counts[ExitKind.BARE_ERROR],
+        untold_error_exits=counts[ExitKind.UNTOLD_ERROR],
+    )

@@ -1,41 +1,50 @@
 """VMs with what was counted of them: their totals and rates in a range."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.engine import Row
 
+from backend.store.contract.series import OWNER, Metric, Series
 from backend.store.contract.values import TimeRange, VmFilter, VmPlace, VmSummary
 from backend.store.sql.catalog.coverage import MsSpan, boot_spans, covered_ms, read_boot_coverage
 from backend.store.sql.catalog.vm_queries import vm_row, vm_rows
-from backend.store.sql.series.counts import ExitTotals, exit_totals, fault_totals
 from faultmodel.record import ExitKind
 
 _MS_PER_S = 1000
 
 
 def find_vms(
-    connection: Connection, where: VmFilter, span: TimeRange, *, limit: int, after: VmPlace | None
+    connection: Connection,
+    series: Series,
+    where: VmFilter,
+    span: TimeRange,
+    *,
+    limit: int,
+    after: VmPlace | None,
 ) -> Sequence[VmSummary]:
     """Return VMs that existed in the range: those that run first, newest ``first_seen_ms`` first, by id."""
-    return _summaries(connection, vm_rows(connection, where, span, limit=limit, after=after), span)
+    return _summaries(connection, series, vm_rows(connection, where, span, limit=limit, after=after), span)
 
 
-def find_vm(connection: Connection, vm_id: str, span: TimeRange) -> VmSummary:
+def find_vm(connection: Connection, series: Series, vm_id: str, span: TimeRange) -> VmSummary:
     """Return one VM. :raises NotFoundError: there is none"""
-    return _summaries(connection, [vm_row(connection, vm_id)], span)[0]
+    return _summaries(connection, series, [vm_row(connection, vm_id)], span)[0]
 
 
-def _summaries(connection: Connection, rows: Sequence[Row[Any]], span: TimeRange) -> Sequence[VmSummary]:
-    by_arch: dict[str, list[int]] = defaultdict(list)
-    for row in rows:
-        by_arch[row.arch].append(row.id)
-    faults: dict[int, int] = {}
-    for arch, numbers in by_arch.items():
-        faults |= fault_totals(connection, arch, numbers, span)
-    exits = exit_totals(connection, [row.id for row in rows], span)
+def _summaries(
+    connection: Connection, series: Series, rows: Sequence[Row[Any]], span: TimeRange
+) -> Sequence[VmSummary]:
+    numbers = [row.id for row in rows]
+    faults: dict[int, int] = dict(
+        series.totals(Metric.FAULTS, numbers, span, by=(OWNER,), figures=("faults",))
+    )
+    kinds = tuple(kind.value for kind in ExitKind)
+    exits: dict[int, Mapping[ExitKind, int]] = {
+        number: dict(zip(ExitKind, counts, strict=True))
+        for number, *counts in series.totals(Metric.EXITS, numbers, span, by=(OWNER,), figures=kinds)
+    }
     covered = read_boot_coverage(connection, sorted({row.host_id for row in rows}), span)
     return [
         _summary(
@@ -48,7 +57,9 @@ def _summaries(connection: Connection, rows: Sequence[Row[Any]], span: TimeRange
     ]
 
 
-def _summary(row: Row[Any], faults: int, exits: ExitTotals, covered: Sequence[MsSpan]) -> VmSummary:
+def _summary(
+    row: Row[Any], faults: int, exits: Mapping[ExitKind, int], covered: Sequence[MsSpan]
+) -> VmSummary:
     memory_fault_exits = exits.get(ExitKind.MEMORY_FAULT, 0)
     # Spans are clipped to the range already; this clips them to the VM's life.
     seen_ms = covered_ms(covered, row.first_seen_ms, row.life_end_ms)

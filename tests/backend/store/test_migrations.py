@@ -15,14 +15,16 @@ from backend.errors import SchemaError
 from backend.query.findings import Code, find
 from backend.store import open_store
 from backend.store.contract.store import Store
-from backend.store.contract.values import Refusal, TimeRange, Token, VmFilter, VmSummary
+from backend.store.contract.values import Refusal, Split, Steps, TimeRange, Token, VmFilter, VmSummary
 from backend.store.sql.migrate import check_drift, downgrade, migrate
 from backend.store.sql.tables import metadata
+from faultmodel import arch
 from faultmodel.problem import ProblemCode
-from faultmodel.record import HostEvent, Span
+from faultmodel.record import COUNTERS, HostEvent, Span
 from faultmodel.wire import BatchName
 from tests.backend.store.conftest import NewUrl
 from tests.batches import (
+    START_MS,
     START_NS,
     VM_ID,
     exit_record,
@@ -358,3 +360,58 @@ def test_who_brought_recordings_to_an_earlier_release_is_not_said_to_have_brough
     with closing(open_store(url)) as store:
         found = [(item.code, item.hosts) for item in find(store, START_NS)]
     assert found == [(Code.NEVER_DELIVERED, ["node-1"])]
+
+
+def _every_count(store: Store) -> set[tuple[object, ...]]:
+    """Return every fault count, by VM, second, vCPU, format and word."""
+    steps = Steps(START_MS, START_MS + 60_000, 1000)
+    split = Split(vm=True, vcpu=True, word=True)
+    return {
+        (point.vm, point.step_start_ms, point.vcpu, point.format, point.word, *point.counters.values())
+        for point in store.fault_points(None, steps, split=split, counters=COUNTERS)
+    }
+
+
+def test_counts_of_one_table_can_be_taken_back_without_loss(new_url: NewUrl) -> None:
+    url = new_url()
+    with closing(open_store(url)) as store:
+        for number, name in enumerate(arch.architectures()):
+            # Of one VM more than are copied at once.
+            words = {f"{number:015x}1": range(1500), f"{number:015x}2": (0, 7, 2**63, 2**64 - 1)}
+            counts = [
+                fault_count(
+                    vm_id,
+                    arch_name=name,
+                    second=second,
+                    vcpu=word % 3,
+                    word=word,
+                    faults=second + 1,
+                    nested=1,
+                )
+                for vm_id, of_vm in words.items()
+                for second in (*range(9), 20)
+                for word in of_vm
+            ]
+            host = make_host(name, arch=name)
+            stream = f"{number:032x}"
+            assert store.apply(make_batch(stream=stream, host=host, arch=name, fault_counts=counts), START_NS)
+        unknown = [fault_count(word=0, format_name="none", prefetched=9)]
+        assert store.apply(make_batch(stream="a" * 32, fault_counts=unknown), START_NS)
+        before, vms = _every_count(store), _every_vm(store)
+    assert len(before) == 3 * 10 * 1504 + 1
+    told: list[tuple[str, int, int]] = []
+
+    downgrade(url, "0010", lambda *progress: told.append(progress))
+    names = {f"{prefix}_fault_counts" for prefix in ("x86", "arm64", "riscv")}
+    assert names <= _tables(url)
+    assert "fault_counts" not in _tables(url)
+    assert {("counts of arm64", 2, 2), ("counts of riscv", 2, 2)} <= set(told)
+
+    told.clear()
+    migrate(url, lambda *progress: told.append(progress))
+    assert {("counts of arm64", 2, 2), ("counts of riscv", 2, 2)} <= set(told)
+    assert check_drift(url) == []
+    with closing(open_store(url)) as store:
+        assert (_every_count(store), _every_vm(store)) == (before, vms)
+        # It goes on from there.
+        assert store.apply(make_batch(1, fault_counts=[fault_count(faults=3)]), START_NS)

@@ -7,9 +7,11 @@ from msgspec import Struct
 from sqlalchemy import MetaData
 
 from backend.errors import StoreError
-from backend.store.sql.tables import derive, families
+from backend.store.sql.records import fault_count_columns
+from backend.store.sql.tables import derive, families, fault_counts
 from faultmodel import arch
-from faultmodel.record import COUNTERS, U64, Count, Text
+from faultmodel.record import U64, Count, Text
+from tests.batches import VM_ID, fault_count
 
 
 class _Count(Struct, frozen=True):
@@ -56,22 +58,6 @@ def _made_up(exit_record: type) -> arch.base.Architecture:
 def test_a_family_has_the_columns_of_its_records() -> None:
     family = derive(_made_up(_Exit), MetaData())
 
-    assert family.fault_counts.name == "made_up_fault_counts"
-    assert list(family.fault_counts.columns.keys()) == [
-        "vm_id",
-        "bucket_s",
-        "vcpu",
-        "cause",
-        "world",
-        *COUNTERS,
-    ]
-    assert [column.name for column in family.fault_counts.primary_key] == [
-        "vm_id",
-        "bucket_s",
-        "vcpu",
-        "cause",
-        "world",
-    ]
     assert family.exits.name == "made_up_exits"
     assert {column.name: column.nullable for column in family.exits.columns} == {
         "position": False,
@@ -101,6 +87,20 @@ def test_a_field_that_no_column_can_hold_is_named() -> None:
 @pytest.mark.parametrize("arch_name", arch.architectures())
 def test_every_architecture_has_its_family(arch_name: str) -> None:
     prefix = arch.get(arch_name).table_prefix
-    assert families[arch_name].fault_counts.name == f"{prefix}_fault_counts"
     assert families[arch_name].exits.name == f"{prefix}_exits"
     assert families[arch_name].faults.name == f"{prefix}_faults"
+
+
+@pytest.mark.parametrize("arch_name", arch.architectures())
+def test_counts_of_every_architecture_lie_in_one_table_under_the_name_of_their_word(arch_name: str) -> None:
+    count = fault_count(arch_name=arch_name, word=2**64 - 1, faults=7)
+    values = fault_count_columns(arch.get(arch_name), [count], {VM_ID: 3})
+
+    row = {name: value for name, (value,) in zip(fault_counts.columns.keys(), values, strict=True)}
+    assert (row["vm_id"], row["word"], row["faults"]) == (3, -1, 7)
+    assert row["format"] == next(iter(arch.get(arch_name).formats))
+
+
+def test_no_two_architectures_share_the_name_of_a_format() -> None:
+    names = [name for architecture in arch.architectures().values() for name in architecture.formats]
+    assert len(set(names)) == len(names)

@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 from sqlalchemy.engine import Row
 
-from backend.store.contract.values import HostEventRow, TimeRange
-from backend.store.sql.ranges import Place, in_page
+from backend.store.contract.values import HostEventRow, Place, TimeRange
+from backend.store.sql.ranges import in_page
 from backend.store.sql.tables import host_events, hosts
 from backend.store.sql.writer import Writer
 from faultmodel.record import HostEvent

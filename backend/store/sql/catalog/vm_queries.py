@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, or_, select
 from sqlalchemy.engine import Row
 
 from backend.errors import NotFoundError
 from backend.store.contract.values import TimeRange, VmFilter, VmPlace
 from backend.store.sql.catalog.hosts import host_number
 from backend.store.sql.ranges import MOST_AT_ONCE, NS_PER_MS, bounded, chunks
-from backend.store.sql.tables import hosts, vms
+from backend.store.sql.tables import hosts, vcpus, vms
 from backend.store.sql.words import SIGNED_MAX
 
 # A VM is there from first_seen_ms to life_end_ms. While it runs that end is the end of its host's covered
@@ -62,6 +62,23 @@ def vm_number(connection: Connection, vm_id: str) -> tuple[int, str]:
     """Return a VM's number and architecture. :raises NotFoundError: there is none"""
     row = vm_row(connection, vm_id)
     return row.id, row.arch
+
+
+def vcpus_of(connection: Connection, vm_number: int, *, limit: int | None, after: int) -> Sequence[int]:
+    """Return the numbers of vCPUs that a VM ever had, those after ``after``."""
+    statement = (
+        select(vcpus.c.vcpu)
+        .where(vcpus.c.vm_id == vm_number, vcpus.c.vcpu > after)
+        .order_by(vcpus.c.vcpu)
+        .limit(limit)
+    )
+    return connection.scalars(statement).all()
+
+
+def vcpu_count(connection: Connection, vm_number: int) -> int:
+    """Return how many vCPUs a VM ever had."""
+    statement = select(func.count()).select_from(vcpus).where(vcpus.c.vm_id == vm_number)
+    return connection.scalar(statement) or 0
 
 
 def chosen_vms(connection: Connection, vm_ids: Sequence[str]) -> Mapping[int, tuple[str, str]]:

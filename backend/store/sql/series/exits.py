@@ -1,4 +1,4 @@
-"""Exit records: adding a batch's, and reading them newest first over all architectures."""
+"""Records of exits, read newest first over all architectures."""
 
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,21 +8,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, select
 from sqlalchemy.engine import Row
 
-from backend.store.contract.values import ExitRow, TimeRange
-from backend.store.sql.ranges import Place, in_page
-from backend.store.sql.records import exit_record, record_columns
+from backend.store.contract.values import ExitRow, Place, TimeRange
+from backend.store.sql.ranges import in_page
+from backend.store.sql.records import exit_record
 from backend.store.sql.tables import Family, families, vms
-from backend.store.sql.writer import Writer
 from faultmodel.record import ExitKind
-from faultmodel.wire import Batch
-
-
-def add_exits(writer: Writer, batch: Batch, vm_numbers: Mapping[str, int]) -> None:
-    """Add a batch's exit records."""
-    if batch.exits:
-        table = families[batch.arch].exits
-        positions = writer.next_positions(len(batch.exits))
-        writer.append(table, record_columns(table, batch.exits, vm_numbers, positions))
 
 
 def read_exits(

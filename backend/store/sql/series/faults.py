@@ -1,27 +1,13 @@
-"""Records of single guest faults: adding a batch's, and reading a VM's newest first."""
+"""Records of single guest faults, a VM's read newest first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, select
 
-from backend.store.contract.values import FaultRow, TimeRange
-from backend.store.sql.ranges import Place, in_page
-from backend.store.sql.records import fault_record, record_columns
+from backend.store.contract.values import FaultRow, Place, TimeRange
+from backend.store.sql.ranges import in_page
+from backend.store.sql.records import fault_record
 from backend.store.sql.tables import families
-from backend.store.sql.writer import Writer
-from faultmodel.wire import MAX_ITEMS, Batch
-
-
-def add_faults(writer: Writer, batch: Batch, vm_numbers: Mapping[str, int], applied: int) -> None:
-    """Add a batch's fault records.
-
-    :param applied: how many batches of this host were applied before
-    """
-    if batch.faults:
-        table = families[batch.arch].faults
-        first = applied * MAX_ITEMS
-        positions = range(first, first + len(batch.faults))
-        writer.append(table, record_columns(table, batch.faults, vm_numbers, positions))
 
 
 def read_faults(

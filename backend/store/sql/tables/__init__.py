@@ -21,7 +21,7 @@ from backend.store.sql.tables.hosts import (
     streams,
     waiting_coverage,
 )
-from backend.store.sql.tables.vms import countings, exit_counts, ledger, vcpus, vms
+from backend.store.sql.tables.vms import countings, exit_counts, fault_counts, ledger, vcpus, vms
 
 __all__ = [
     "GREATEST",
@@ -33,6 +33,7 @@ __all__ = [
     "derive",
     "exit_counts",
     "families",
+    "fault_counts",
     "findings",
     "host_events",
     "hosts",

@@ -14,10 +14,7 @@ from backend.store.sql.tables.columns import ROW_NUMBER, metadata, number
 from backend.store.sql.words import Word
 from faultmodel import arch
 from faultmodel.arch.base import Architecture
-from faultmodel.record import COUNTERS, U64
-
-_LATER_COUNTERS = frozenset(("nested", "context_unknown"))
-"""Added when there were rows already, for which the column has a default."""
+from faultmodel.record import U64
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +22,6 @@ class Family:
     """An architecture's own tables."""
 
     architecture: Architecture
-    fault_counts: Table
     exits: Table
     faults: Table
     """Records of single guest faults."""
@@ -38,28 +34,9 @@ def derive(architecture: Architecture, into: MetaData) -> Family:
     """
     return Family(
         architecture,
-        _fault_counts(architecture, into),
         _exits(architecture, into),
         _faults(architecture, into),
     )
-
-
-def _fault_counts(architecture: Architecture, into: MetaData) -> Table:
-    own = [c for c in _own_columns(architecture.fault_count) if c.name not in COUNTERS]
-    return Table(
-        f"{architecture.table_prefix}_fault_counts",
-        into,
-        number("vm_id"),
-        number("bucket_s"),
-        *own,
-        *(_counter(name) for name in COUNTERS),
-        PrimaryKeyConstraint("vm_id", "bucket_s", *(c.name for c in own)),
-        sqlite_with_rowid=False,
-    )
-
-
-def _counter(name: str) -> Column[int]:
-    return Column(name, BigInteger, nullable=False, server_default="0" if name in _LATER_COUNTERS else None)
 
 
 def _exits(architecture: Architecture, into: MetaData) -> Table:

@@ -1,8 +1,12 @@
 """VMs: who they are, and what is counted of them in the same way on every architecture."""
 
-from sqlalchemy import Column, Index, PrimaryKeyConstraint, Table, Text
+from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Table, Text
 
 from backend.store.sql.tables.columns import GREATEST, ROW_NUMBER, metadata, number, reference, text
+from backend.store.sql.words import Word
+from faultmodel.record import COUNTERS
+
+_LATER_COUNTERS = frozenset(("nested", "context_unknown"))
 
 vms = Table(
     "vms",
@@ -42,8 +46,27 @@ vcpus = Table(
     sqlite_with_rowid=False,
 )
 
+
 # What is written for every reading has no foreign key to vms: it would be looked up for every row of the hot
 # path, and the rows are only ever written with a number that the same transaction read from vms.
+def _counter(name: str) -> Column[int]:
+    # Two were added when there were rows already, for which they have a default.
+    return Column(name, BigInteger, nullable=False, server_default="0" if name in _LATER_COUNTERS else None)
+
+
+fault_counts = Table(
+    "fault_counts",
+    metadata,
+    number("vm_id"),
+    number("bucket_s"),
+    number("vcpu"),
+    text("format"),
+    Column("word", Word, nullable=False),
+    *map(_counter, COUNTERS),
+    PrimaryKeyConstraint("vm_id", "bucket_s", "vcpu", "format", "word"),
+    sqlite_with_rowid=False,
+)
+
 exit_counts = Table(
     "exit_counts",
     metadata,

@@ -1,48 +1,22 @@
-"""The ledger of faults: what became of those that were seen, and how many of them are in no stored batch."""
+"""What each counting has seen of VMs, ever, and how much of that is in stored batches."""
 
 from collections.abc import Iterator, Mapping
 
 from sqlalchemy import Connection, select
 
-from backend.store.contract.accounts import CountingTotal, LedgerPoint
-from backend.store.contract.values import Steps
-from backend.store.sql.ranges import chunks, in_buckets
-from backend.store.sql.records import count_columns
-from backend.store.sql.series.counts import step_of, sum_of
-from backend.store.sql.tables import countings, ledger, vms
+from backend.store.contract.accounts import CountingTotal
+from backend.store.sql.ranges import chunks
+from backend.store.sql.sums import sum_of
+from backend.store.sql.tables import countings, vms
 from backend.store.sql.writer import Writer, columns_of
 from faultmodel.wire import Batch
 
-_FIGURES = ("seen", "counted", "uncounted", "recorded", "sampled_out", "dropped")
 
-
-def add_ledger(writer: Writer, batch: Batch, vm_numbers: Mapping[str, int]) -> None:
-    """Add a batch's ledger. :raises BatchError: a count or a bucket is impossible"""
-    if not batch.ledger:
-        return
-    # A quiet VM's entry says only how much was seen before.
-    entries = [entry for entry in batch.ledger if entry.seen]
-    if entries:
-        writer.add(ledger, count_columns(ledger, entries, vm_numbers))
+def add_countings(writer: Writer, batch: Batch, vm_numbers: Mapping[str, int]) -> None:
+    """Add what a batch's counting has seen."""
     totals = [(vm_numbers[item.vm], batch.counting, item.seen, item.seen_total) for item in batch.ledger]
-    writer.add(countings, columns_of(totals))
-
-
-def ledger_series(connection: Connection, vm_ids: Mapping[int, str], steps: Steps) -> Iterator[LedgerPoint]:
-    """Yield what became of VMs' faults, in steps. ``vm_ids`` has the VMs' ids by number."""
-    step = step_of(ledger.c.bucket_s, steps).label("step")
-    for some in chunks(list(vm_ids)):
-        statement = (
-            select(step, ledger.c.vm_id, *(sum_of(ledger.c[name]).label(name) for name in _FIGURES))
-            .where(ledger.c.vm_id.in_(some), *in_buckets(ledger.c.bucket_s, steps.span))
-            .group_by("step", ledger.c.vm_id)
-        )
-        for row in connection.execute(statement):
-            yield LedgerPoint(
-                step_start_ms=steps.start_of(row.step),
-                vm=vm_ids[row.vm_id],
-                **{name: row._mapping[name] for name in _FIGURES},
-            )
+    if totals:
+        writer.add(countings, columns_of(totals))
 
 
 def counting_totals(connection: Connection, vm_ids: Mapping[int, str]) -> Iterator[CountingTotal]:

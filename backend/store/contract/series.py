@@ -1,0 +1,143 @@
+"""What is counted over time, and how a store is asked for it: the part that may lie in a database of its own.
+
+Owners are what the catalog has numbers for: VMs, or hosts. A series knows them by their numbers alone.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+from backend.store.contract.values import ExitRow, FaultRow, Place, Steps, TimeRange
+from faultmodel.record import COUNTERS, ExitKind, Loss
+from faultmodel.wire import Batch
+
+
+class Metric(StrEnum):
+    """What is counted of VMs, and of hosts."""
+
+    FAULTS = "faults"
+    EXITS = "exits"
+    LEDGER = "ledger"
+    LOSSES = "losses"
+    COSTS = "costs"
+
+
+OWNER = "owner"
+"""In ``by``: the number of the VM or host."""
+COUNT = "count"
+KEYS: Mapping[Metric, Sequence[str]] = {
+    Metric.FAULTS: ("vcpu", "format", "word"),
+    Metric.EXITS: ("vcpu", "reason", "errno"),
+    Metric.LEDGER: (),
+    Metric.LOSSES: ("kind",),
+    Metric.COSTS: (),
+}
+"""What counts of an owner are kept apart by, beside time."""
+FIGURES: Mapping[Metric, Sequence[str]] = {
+    Metric.FAULTS: COUNTERS,
+    Metric.EXITS: (COUNT, *ExitKind),
+    Metric.LEDGER: ("seen", "counted", "uncounted", "recorded", "sampled_out", "dropped"),
+    Metric.LOSSES: (COUNT,),
+    Metric.COSTS: (
+        "wall_ns",
+        "cpu_ns",
+        "resident_bytes",
+        "measured_ns",
+        "program_ns",
+        "program_runs",
+        "measured_seen",
+    ),
+}
+"""What is summed; of ``resident_bytes`` it is the greatest. An exit counts as ``count``, and by its kind."""
+
+Row = tuple[Any, ...]
+"""Of a step its number, then the values of the keys that were asked for, then the figures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Top:
+    """The order of totals: the greatest first figure first, then by the keys; only those above 0.
+
+    ``limit``: so many; None for all. ``after``: figure and keys of the last one of the page before.
+    """
+
+    limit: int | None
+    after: tuple[int, Sequence[Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """What is appended at once: a batch, whose host and VMs have these numbers.
+
+    ``lost``: of which losses a series is kept, in the bucket of ``lost_s``. ``first_position``: of its
+    records of faults.
+    """
+
+    batch: Batch
+    host: int
+    vms: Mapping[str, int]
+    lost: Sequence[Loss]
+    lost_s: int
+    first_position: int
+
+
+class Series(Protocol):
+    """Counts and records over time."""
+
+    def append(self, block: Block, token: str) -> None:
+        """Add what a batch counts, and its records. The same token again changes nothing.
+
+        :param token: names the batch; a store that adds in the transaction in which the catalog notes the
+            batch has no need of it
+        :raises BatchError: a count or a bucket is impossible; nothing is added
+        """
+
+    def points(
+        self,
+        metric: Metric,
+        selector: Sequence[int] | None,
+        steps: Steps,
+        *,
+        by: Sequence[str],
+        figures: Sequence[str],
+    ) -> Iterator[Row]:
+        """Yield (number of the step, *keys, *figures), in no order; what has no count may be left out.
+
+        :param selector: the owners' numbers; None for every VM
+        :param by: of ``OWNER`` and the metric's ``KEYS``. A key may come several times, and adds up then
+        """
+
+    def totals(
+        self,
+        metric: Metric,
+        selector: Sequence[int],
+        span: TimeRange,
+        *,
+        by: Sequence[str],
+        figures: Sequence[str],
+        top: Top | None = None,
+    ) -> Iterator[Row]:
+        """Yield (*keys, *figures) over a range; in no order, and each key once, where ``top`` is not given.
+
+        :param top: of one owner's
+        """
+
+    def exits(
+        self,
+        selector: Mapping[int, str] | None,
+        kind: ExitKind | None,
+        span: TimeRange,
+        *,
+        limit: int,
+        before: Place | None,
+    ) -> Sequence[ExitRow]:
+        """Return records of exits, newest first.
+
+        :param selector: architectures by the VM's number; None for every VM
+        """
+
+    def faults(
+        self, owner: int, vm_id: str, arch: str, span: TimeRange, *, limit: int, before: Place | None
+    ) -> Sequence[FaultRow]:
+        """Return records of a VM's faults, newest first."""

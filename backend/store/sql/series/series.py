@@ -1,0 +1,77 @@
+"""The series over an SQL database: in the transaction that the store has open."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+
+from sqlalchemy import Connection
+
+from backend.store.contract.series import Block, Metric, Row, Top
+from backend.store.contract.values import ExitRow, FaultRow, Place, Steps, TimeRange
+from backend.store.sql.series import exits, faults, totals
+from backend.store.sql.series.append import append
+from backend.store.sql.writer import Writer
+from faultmodel.record import ExitKind
+
+
+class SqlSeries:
+    """A Series. ``reading`` and ``writing`` go on with what this thread has open."""
+
+    def __init__(
+        self,
+        reading: Callable[[], AbstractContextManager[Connection]],
+        writing: Callable[[], AbstractContextManager[Writer]],
+    ) -> None:
+        self._reading = reading
+        self._writing = writing
+
+    def append(self, block: Block, token: str) -> None:
+        """Add what a batch counts, and its records. The catalog notes the batch in the same transaction."""
+        with self._writing() as writer:
+            append(writer, block)
+
+    def points(
+        self,
+        metric: Metric,
+        selector: Sequence[int] | None,
+        steps: Steps,
+        *,
+        by: Sequence[str],
+        figures: Sequence[str],
+    ) -> Iterator[Row]:
+        """Yield (number of the step, *keys, *figures)."""
+        with self._reading() as connection:
+            yield from totals.points(connection, metric, selector, steps, by, figures)
+
+    def totals(
+        self,
+        metric: Metric,
+        selector: Sequence[int],
+        span: TimeRange,
+        *,
+        by: Sequence[str],
+        figures: Sequence[str],
+        top: Top | None = None,
+    ) -> Iterator[Row]:
+        """Yield (*keys, *figures) over a range."""
+        with self._reading() as connection:
+            yield from totals.totals(connection, metric, selector, span, by, figures, top)
+
+    def exits(
+        self,
+        selector: Mapping[int, str] | None,
+        kind: ExitKind | None,
+        span: TimeRange,
+        *,
+        limit: int,
+        before: Place | None,
+    ) -> Sequence[ExitRow]:
+        """Return records of exits, newest first."""
+        with self._reading() as connection:
+            return exits.read_exits(connection, selector, kind, span, limit=limit, before=before)
+
+    def faults(
+        self, owner: int, vm_id: str, arch: str, span: TimeRange, *, limit: int, before: Place | None
+    ) -> Sequence[FaultRow]:
+        """Return records of a VM's faults, newest first."""
+        with self._reading() as connection:
+            return faults.read_faults(connection, arch, owner, vm_id, span, limit=limit, before=before)

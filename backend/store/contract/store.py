@@ -1,15 +1,14 @@
-"""What a store does: the contract that every database's file fulfils. Its values are in ``values``."""
+"""What a store does: a catalog and a series, and how they go together. Its values are in ``values``."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from backend.store.contract.accounts import BatchAccount, CostPoint, CountingTotal, LedgerPoint, LossPoint
+from backend.store.contract.accounts import CostPoint, LedgerPoint, LossPoint
+from backend.store.contract.catalog import Catalog
 from backend.store.contract.changes import Counted, Version
+from backend.store.contract.series import Series
 from backend.store.contract.values import (
-    Brought,
-    Contents,
-    CoveredSpan,
     ExitPoint,
     ExitReasonCount,
     ExitRow,
@@ -17,34 +16,30 @@ from backend.store.contract.values import (
     FaultPoint,
     FaultRow,
     FaultSum,
-    Finding,
-    HostEventRow,
-    HostStatus,
-    KnownHosts,
-    Refusal,
+    Place,
     Split,
     Steps,
     SyndromeCount,
     SyndromePlace,
     TimeRange,
-    Token,
     VcpuSummary,
-    VmCoverage,
     VmFilter,
-    VmMember,
-    VmMembers,
     VmPlace,
     VmSummary,
 )
-from faultmodel.record import Collector, ExitKind
+from faultmodel.record import ExitKind
 from faultmodel.wire import Batch
 
 
-class Store(Protocol):
-    """A database. Thread-safe: every method may be called from any thread at once.
+class Store(Catalog, Protocol):
+    """A catalog and a series, and what needs both. Thread-safe: every method may be called from any thread.
 
     What reads keeps to the limit that ``time_limit.limited`` sets, and raises TooLongError beyond it.
     """
+
+    @property
+    def series(self) -> Series:
+        """What is counted and recorded over time, by the numbers that the catalog gives."""
 
     @property
     def changes(self) -> int:
@@ -71,21 +66,6 @@ class Store(Protocol):
     def counted_between(self, one: Version, later: Version) -> Sequence[Counted] | None:
         """Return all that was counted from one version to a later one; None where unknown."""
 
-    def members(self, where: VmFilter, span: TimeRange) -> VmMembers:
-        """Return the VMs that existed in the range, as many as can be looked through; no order."""
-
-    def lifetimes(self) -> tuple[int, int]:
-        """Return when the first VM was seen first and when one was last, UTC ms; no count lies outside."""
-
-    def members_named(self, vm_ids: Sequence[str]) -> Sequence[VmMember]:
-        """Return these VMs, in this order. :raises NotFoundError: a VM is unknown"""
-
-    def members_numbered(self, numbers: Sequence[int]) -> Sequence[VmMember]:
-        """Return the VMs with these numbers; no order."""
-
-    def commands(self, vm_ids: Sequence[str]) -> Mapping[str, str]:
-        """Return the command lines of VMs, by id."""
-
     def fault_sums(self, steps: Steps) -> Iterator[FaultSum]:
         """Yield the faults of every VM in steps; no order.
 
@@ -110,9 +90,6 @@ class Store(Protocol):
         self, vm_id: str, span: TimeRange, *, limit: int | None = None, after: int = -1
     ) -> Sequence[VcpuSummary]:
         """Return a VM's vCPUs by number, those after ``after``. Every vCPU that ever counted is listed."""
-
-    def vcpu_count(self, vm_id: str) -> int:
-        """Return how many vCPUs of a VM ever counted."""
 
     def syndromes(
         self, vm_id: str, span: TimeRange, *, limit: int | None = None, after: SyndromePlace | None = None
@@ -160,16 +137,14 @@ class Store(Protocol):
         span: TimeRange,
         *,
         limit: int,
-        before: tuple[int, int] | None,
+        before: Place | None,
     ) -> Sequence[ExitRow]:
         """Return exit records, newest first.
 
         :param before: (time_ns, position) of the last record of the page before
         """
 
-    def faults(
-        self, vm_id: str, span: TimeRange, *, limit: int, before: tuple[int, int] | None
-    ) -> Sequence[FaultRow]:
+    def faults(self, vm_id: str, span: TimeRange, *, limit: int, before: Place | None) -> Sequence[FaultRow]:
         """Return the records of a VM's guest faults, newest first. :raises NotFoundError: there is no such VM
 
         :param before: (time_ns, position) of the last record of the page before
@@ -177,48 +152,6 @@ class Store(Protocol):
 
     def ledger_points(self, vm_ids: Sequence[str], steps: Steps) -> Sequence[LedgerPoint]:
         """Return what became of VMs' guest faults, in steps; no order."""
-
-    def counting_totals(self, vm_ids: Sequence[str]) -> Sequence[CountingTotal]:
-        """Return what each counting has seen of VMs, ever; no order."""
-
-    def doubled(self, vm_ids: Sequence[str]) -> Collection[str]:
-        """Return those of the VMs that two countings counted at the same time."""
-
-    def coverage(self, hosts: Sequence[str] | None, span: TimeRange) -> Sequence[CoveredSpan]:
-        """Return covered spans that meet the range, by host and time, clipped to it."""
-
-    def vm_coverage(self, vm_ids: Sequence[str], span: TimeRange) -> VmCoverage:
-        """Return when VMs were covered, clipped to the range. VMs that are not known are left out.
-
-        That is when the boot of the host that they ran on was covered: of two machines that go by one name,
-        one may be traced while the other is not.
-        """
-
-    def boot_coverage(
-        self, hosts: Sequence[str] | None, span: TimeRange
-    ) -> Mapping[tuple[str, str], Sequence[CoveredSpan]]:
-        """Return covered spans clipped to the range, by time, of each host's name and boot.
-
-        What an earlier release stored, of no boot, is each boot's where there are others, else that of "".
-        """
-
-    def findings(self) -> Sequence[Finding]:
-        """Return what is wrong with how hosts are traced, newest first."""
-
-    def contents(self, host: str | None) -> Contents:
-        """Return how much is stored, of a host or of all. :raises NotFoundError: there is no such host"""
-
-    def vm_faults(self, vm_id: str) -> int:
-        """Return how many faults of a VM are stored. :raises NotFoundError: there is none"""
-
-    def tokens_that_brought(self, prefix: str) -> Sequence[str]:
-        """Return the hashes of tokens, revoked ones too, that brought something and begin so."""
-
-    def recordings_of_unknown_tokens(self) -> Sequence[str]:
-        """Return the names of recordings of which an earlier release stored something."""
-
-    def brought(self, token: str) -> Brought:
-        """Return what came by a token."""
 
     # These two take many short transactions: others write in between.
 
@@ -232,47 +165,6 @@ class Store(Protocol):
         :raises StoreError: batches of it keep coming
         """
 
-    def refusals(self) -> Sequence[Refusal]:
-        """Return who was refused, newest first."""
-
-    def add_refusals(self, found: Sequence[Refusal]) -> None:
-        """Add refusals to those of their token and reason."""
-
-    def hosts(self, *, recordings: int | None = None) -> Sequence[HostStatus]:
-        """Return every host, by name.
-
-        :param recordings: so many of those that are recordings, which were heard of last; all where None
-        """
-
-    def known_hosts(self, *, recordings: int) -> KnownHosts:
-        """Return which hosts there are, and which ``hosts`` tells of."""
-
-    def collector_of(self, host: str) -> Collector | None:
-        """Return what a host's collector told of itself, None where it did not.
-
-        :raises NotFoundError: there is no host of this name
-        """
-
-    def host_of(self, vm_ids: Sequence[str]) -> Mapping[str, str]:
-        """Return the host's name by VM id. :raises NotFoundError: a VM is unknown"""
-
-    def vms_of(self, host: str | None, span: TimeRange) -> Iterator[tuple[str, str]]:
-        """Yield id and host's name of the VMs of a host, or of every host, that existed in the range.
-
-        :raises NotFoundError: there is no such host
-        """
-
-    def news(self) -> str:
-        """Return a text that is another one after each loss and each event of a host."""
-
-    def host_events(
-        self, host: str | None, span: TimeRange, *, limit: int, before: tuple[int, int] | None
-    ) -> Sequence[HostEventRow]:
-        """Return events of a host, or of every host, newest first. :raises NotFoundError: no such host
-
-        :param before: (time_ns, position) of the last event of the page before
-        """
-
     # Of hosts by name, or of every host (None). :raises NotFoundError: there is no such host
 
     def losses(self, host_names: Sequence[str] | None, steps: Steps) -> Sequence[LossPoint]:
@@ -280,37 +172,6 @@ class Store(Protocol):
 
     def costs(self, host_names: Sequence[str] | None, steps: Steps) -> Sequence[CostPoint]:
         """Return what tracing cost on hosts, in steps; no order."""
-
-    def batch_accounts(self, host_names: Sequence[str] | None) -> Sequence[BatchAccount]:
-        """Return what became of hosts' batches, by host."""
-
-    def newest_received_ns(self) -> int:
-        """Return when a batch was received last, by the server's own clock; 0 where none is stored."""
-
-    def clock_problem(self, now_ns: int) -> str:
-        """Return why the server's clock cannot be right, and what to do; empty where it can.
-
-        As long as it cannot, ``apply`` takes nothing.
-        """
-
-    def forget_later(self, now_ns: int) -> int:
-        """Have nothing be received later than now, and return how many times were.
-
-        No VM was then seen later than that, or than its host's counts: those stay, as do losses, events and
-        costs.
-        """
-
-    def add_token(self, token: Token) -> None:
-        """Store a token's hash."""
-
-    def tokens(self) -> Sequence[Token]:
-        """Return every token's hash, by hash."""
-
-    def token(self, sha256: str) -> Token | None:
-        """Return the token with this hash, None where there is none."""
-
-    def remove_token(self, sha256: str) -> None:
-        """Forget the token with this hash, if it is there."""
 
     def close(self) -> None:
         """Release every connection."""

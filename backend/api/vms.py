@@ -167,7 +167,8 @@ def show_vm(
 @router.get("/{id}/flags", responses=reader_problems(404))
 def break_down_by_flag(services: ServicesDep, id: VmPath, span: TimeRangeDep) -> schemas.Flags:
     """Break a VM's faults down by what the hardware and KVM said of them."""
-    found = breakdown(services.store.each_syndrome(id, span))
+    with services.store.snapshot():
+        found = breakdown(services.store.each_syndrome(id, span))
     return schemas.Flags(
         total=found.total,
         items=[flag_body(item) for item in found.flags],

@@ -32,7 +32,7 @@ from collector.probe.patience import Patience
 from collector.probe.plan import Plan, find_flavour, is_idle, make_plan
 from collector.probe.probes import Probes
 from collector.probe.snapshot import Cut
-from collector.probe.source import Source, layout_digest, make_source
+from collector.probe.source import Source, make_source
 from collector.sampling.governor import Governor
 from collector.sampling.policy import Recording
 from collector.sampling.requests import Requests
@@ -141,7 +141,7 @@ class Pipeline:
         :raises ProbeError: the kernel refuses; what was left is left as it is
         """
         left_host = self._pins.host_of_left()
-        probes = self._pins.open(layout_digest())
+        probes = self._pins.open()
         if probes is None:
             return None
         self._left_host = left_host if left_host != self._settings.host else ""
@@ -154,7 +154,7 @@ class Pipeline:
             newer = msgspec.msgpack.decode(content, type=Cut)
         except msgspec.DecodeError:
             newer = None
-        if newer is None or newer.counting != cut.counting:
+        if newer is None or newer.counting != cut.counting or not probes.can_keep(newer):
             # Read on, it would count again what that batch has.
             self._pins.give_up("where its newest batch was cut cannot be read")
             probes.close()
@@ -203,7 +203,7 @@ class Pipeline:
         others = self._machine.others
         if self._left is None and others.lost:
             *older, newest = others.lost
-            self._left = self._pins.adopt(newest, layout_digest(), spool.last_number)
+            self._left = self._pins.adopt(newest, spool.last_number)
             if self._left is not None:
                 others = replace(others, lost=older)
                 host = newest.owner.host if newest.owner else ""

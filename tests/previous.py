@@ -10,16 +10,19 @@ from tests.product import TOP
 COMMIT = "b47223a2f2617987e0e9f49c0fc6342c6f34442e"
 """The newest that writes version 2 of the wire, and whose collector deletes what is refused."""
 
+WITHOUT_LAYOUT = "2b13f77abae7af79959c4dc0a9748602a7992a1b"
+"""The newest that does not keep with its maps how they are laid out."""
 
-def unpack(directory: Path) -> Path:
+
+def unpack(directory: Path, commit: str = COMMIT) -> Path:
     """Unpack it; skip the test where there is no history to take it from."""
     git = ["git", "-c", "safe.directory=*", "-C", str(TOP)]
     try:
-        known = subprocess.run([*git, "cat-file", "-e", f"{COMMIT}^{{commit}}"], capture_output=True)
+        known = subprocess.run([*git, "cat-file", "-e", f"{commit}^{{commit}}"], capture_output=True)
     except FileNotFoundError:
         pytest.skip("git is not installed")
     if known.returncode != 0:
-        pytest.skip(f"this is no checkout with the commit {COMMIT}")
-    archive = subprocess.run([*git, "archive", COMMIT], check=True, capture_output=True).stdout
+        pytest.skip(f"this is no checkout with the commit {commit}")
+    archive = subprocess.run([*git, "archive", commit], check=True, capture_output=True).stdout
     subprocess.run(["tar", "-x", "-C", str(directory)], input=archive, check=True)
     return directory

@@ -1,36 +1,21 @@
 """What was added between two states of the counting maps. Everything in them only grows."""
 
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from struct import Struct
 
-from collector.probe.layout import (
-    EXIT_COUNT,
-    EXIT_KEY,
-    EXIT_REASON,
-    FAULT_COUNTERS,
-    FAULT_KEY,
-    LOST_KINDS,
-    SYNDROME,
-    SYNDROMES,
-    VCPU_COUNTS_BYTES,
-    VCPU_HEAD,
-    ExitKey,
-    FaultKey,
-    VcpuKey,
-)
+from collector.probe.layout import LOST_KINDS, ExitKey, FaultKey, VcpuHead, VcpuKey
 from collector.probe.snapshot import Table
+from collector.probe.views import NumberView, VcpuView, Views
+from faultmodel.record import COUNTERS
 
 Again = Callable[[str, bytes], bytes | None]
 """Reads one entry anew, by map and key."""
 
-_OWNER = Struct("=16s8x8s")
-"""VM, and thread and the vCPU's number: whose counts these are."""
-_SYNDROMES_END = VCPU_HEAD.size + SYNDROMES * SYNDROME.size
-_BLANK = bytes(VCPU_COUNTS_BYTES)
+_FAULTS = COUNTERS.index("faults")
 _INSTANTS = 1000
 """How often counts are read again that were caught between two of a program's additions, which is 10 ns."""
 _PAUSES = 50
@@ -78,60 +63,68 @@ class Differences:
 
 
 def differences(
-    now: Mapping[str, Table], before: Mapping[str, Table], again: Again = lambda _table, _key: None
+    now: Mapping[str, Table],
+    before: Mapping[str, Table],
+    views: Views,
+    again: Again = lambda _table, _key: None,
 ) -> Differences:
     """Return what was added.
 
     :param now: the maps in ``snapshot.COUNTED``
     :param before: the same, earlier; what is not in it was zero
+    :param views: read them
     """
     found = Differences()
     for name in ("homes", "vcpus"):
-        _add_vcpus(found, name, now[name], before[name], again)
+        _add_vcpus(found, name, now[name], before[name], views.vcpu, again)
     changed = found.changed["fault_counts"] = _changed(now["fault_counts"], before["fault_counts"])
     for key, value in changed.items():
         old = before["fault_counts"].get(key)
-        counters = FAULT_COUNTERS.unpack(value)
+        counters = views.fault_counters.unpack(value)
         if old is not None:
-            counters = _less(counters, FAULT_COUNTERS.unpack(old))
-        fault_key = FaultKey._make(FAULT_KEY.unpack(key))
+            counters = _less(counters, views.fault_counters.unpack(old))
+        fault_key = views.fault_key.unpack(key)
         found.add_faults(fault_key, counters)
-        found.vcpus[VcpuKey(fault_key.kvm, fault_key.instance, fault_key.vcpu)].mapped += counters[0]
+        found.vcpus[VcpuKey(fault_key.kvm, fault_key.instance, fault_key.vcpu)].mapped += counters[_FAULTS]
     changed = found.changed["exit_counts"] = _changed(now["exit_counts"], before["exit_counts"])
     for key, value in changed.items():
-        added = _number(value) - _number(before["exit_counts"].get(key))
-        found.add_exits(ExitKey._make(EXIT_KEY.unpack(key)), added)
+        found.add_exits(
+            views.exit_key.unpack(key), _added(views.exit_count, value, before["exit_counts"].get(key))
+        )
     changed = found.changed["lost"] = {
         # A reading between an event's two looks has one as lost that is found then: it stands for the next.
         key: value
         for key, value in now["lost"].items()
-        if _number(value) > _number(before["lost"].get(key))
+        if _added(views.lost, value, before["lost"].get(key)) > 0
     }
     for key, value in changed.items():
-        kind = LOST_KINDS[int.from_bytes(key, "little")]
-        found.lost[kind] = _number(value) - _number(before["lost"].get(key))
+        kind = LOST_KINDS[int.from_bytes(key, sys.byteorder)]
+        found.lost[kind] = _added(views.lost, value, before["lost"].get(key))
     return found
 
 
-def _add_vcpus(found: Differences, name: str, now: Table, before: Table, again: Again) -> None:
+def _add_vcpus(
+    found: Differences, name: str, now: Table, before: Table, view: VcpuView, again: Again
+) -> None:
     changed = found.changed[name] = {}
+    blank = bytes(view.size)
     for key, value in now.items():
-        old = before.get(key, _BLANK)
+        old = before.get(key, blank)
         if value == old:
             continue
-        whole = _whole(value, partial(again, name, key))
+        whole = _whole(value, view, partial(again, name, key))
         if whole is None:
             found.lost["unread_vcpus"] = found.lost.get("unread_vcpus", 0) + 1
             continue
         changed[key] = whole
-        _add_vcpu(found, whole, old if _OWNER.unpack_from(old) == _OWNER.unpack_from(whole) else _BLANK)
+        _add_vcpu(found, view, whole, old)
 
 
-def _whole(value: bytes, again: Callable[[], bytes | None]) -> bytes | None:
+def _whole(value: bytes, view: VcpuView, again: Callable[[], bytes | None]) -> bytes | None:
     """These counts, or newer ones, read at a moment at which they add up; None where there was none."""
     current: bytes | None = value
     for instant in range(_INSTANTS + _PAUSES):
-        if current is None or _adds_up(current):
+        if current is None or _adds_up(current, view):
             return current
         if instant >= _INSTANTS:
             time.sleep(_PAUSE_S)
@@ -139,44 +132,45 @@ def _whole(value: bytes, again: Callable[[], bytes | None]) -> bytes | None:
     return None
 
 
-def _adds_up(value: bytes) -> bool:
-    head = VCPU_HEAD.unpack_from(value)
-    counted = sum(item[3] for item in SYNDROME.iter_unpack(value[VCPU_HEAD.size : _SYNDROMES_END]))
-    return bool(head[7] == counted + head[15] + head[16])
+def _adds_up(value: bytes, view: VcpuView) -> bool:
+    head = view.head.unpack(value)
+    return head.seen == view.faults_in_place(value) + head.spilled + head.uncounted
 
 
-def _add_vcpu(found: Differences, now: bytes, before: bytes) -> None:
-    head, was = VCPU_HEAD.unpack_from(now), VCPU_HEAD.unpack_from(before)
-    kvm, instance, vcpu = head[0], head[1], head[4]
+def _add_vcpu(found: Differences, view: VcpuView, now: bytes, before: bytes) -> None:
+    head, was = view.head.unpack(now), view.head.unpack(before)
+    if not _is_of_the_same(head, was):
+        before = bytes(view.size)
+        was = view.head.unpack(before)
+    kvm, instance, vcpu = head.kvm, head.instance, head.vcpu_id
     account = found.vcpus[VcpuKey(kvm, instance, vcpu)]
-    account.seen += head[7] - was[7]
-    account.spilled += head[15] - was[15]
-    account.uncounted += head[16] - was[16]
-    account.recorded += head[17] - was[17]
-    account.dropped += head[18] - was[18]
-    account.overlooked += head[23] - was[23]
-    for (word, form, used, *counters), (_, _, _, *old) in zip(
-        SYNDROME.iter_unpack(now[VCPU_HEAD.size : _SYNDROMES_END]),
-        SYNDROME.iter_unpack(before[VCPU_HEAD.size : _SYNDROMES_END]),
-        strict=True,
-    ):
-        if used and counters != old:
-            found.add_faults(FaultKey(kvm, instance, word, vcpu, form), _less(tuple(counters), tuple(old)))
-    for (reason, errno, count), (_, _, was_count) in zip(
-        EXIT_REASON.iter_unpack(now[_SYNDROMES_END:]),
-        EXIT_REASON.iter_unpack(before[_SYNDROMES_END:]),
-        strict=True,
-    ):
-        if count != was_count:
-            found.add_exits(ExitKey(kvm, instance, vcpu, reason, errno), count - was_count)
+    account.seen += head.seen - was.seen
+    account.spilled += head.spilled - was.spilled
+    account.uncounted += head.uncounted - was.uncounted
+    account.recorded += head.recorded - was.recorded
+    account.dropped += head.dropped - was.dropped
+    account.overlooked += head.overlooked - was.overlooked
+    for syndrome, counters, old in view.syndromes(now, before):
+        if syndrome.used and counters != old:
+            found.add_faults(
+                FaultKey(kvm, instance, syndrome.word, vcpu, syndrome.format), _less(counters, old)
+            )
+    for reason, errno, count in view.exits(now, before):
+        if count:
+            found.add_exits(ExitKey(kvm, instance, vcpu, reason, errno), count)
+
+
+def _is_of_the_same(head: VcpuHead, was: VcpuHead) -> bool:
+    """Whether both are of one vCPU in one thread: else what was there before has nothing to do with it."""
+    return (head.tid, head.vcpu_id, head.kvm, head.instance) == (was.tid, was.vcpu_id, was.kvm, was.instance)
 
 
 def _changed(now: Table, before: Table) -> dict[bytes, bytes]:
     return {key: value for key, value in now.items() if before.get(key) != value}
 
 
-def _number(value: bytes | None) -> int:
-    return 0 if value is None else int(EXIT_COUNT.unpack(value)[0])
+def _added(view: NumberView, value: bytes, before: bytes | None) -> int:
+    return view.unpack(value) - (0 if before is None else view.unpack(before))
 
 
 def _less(counters: tuple[int, ...], old: tuple[int, ...]) -> tuple[int, ...]:

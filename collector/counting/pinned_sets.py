@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from collector.probe import syscall
-from collector.probe.layout import ABOUT
+from collector.probe.pinned import about_pinned
 
 FOLDER = "kvmfaults"
 NAME = re.compile(r"[0-9a-f]{32}")
@@ -87,14 +87,10 @@ class PinnedSet:
     def read_ns(self) -> int:
         """Return when it was read last, by the monotonic clock; 0 where that cannot be told."""
         try:
-            table = syscall.open_map(syscall.open_pinned(self.folder / "map-about"))
+            about = about_pinned(self.folder)
         except OSError:
             return 0
-        try:
-            value = syscall.lookup(table, _FIRST) if table.value_size == ABOUT.size else None
-        finally:
-            os.close(table.fd)
-        return 0 if value is None else int(ABOUT.unpack(value)[4])
+        return 0 if about is None else about.cut_monotonic_ns
 
     def pause(self) -> None:
         """Let it count nothing from here on; what it has counted can still be read.

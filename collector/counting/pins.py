@@ -81,12 +81,11 @@ class Pins:
             return f"{self._root} cannot be written: {exc.strerror}"
         return f"{self._root} can be changed by others: remove it" if self._is_anyones() else ""
 
-    def open(self, layout: bytes) -> Probes | None:
+    def open(self) -> Probes | None:
         """Return what an earlier collector left running, None where it left nothing.
 
         What is not whole, or cannot be read, is removed.
 
-        :param layout: see ``open_pinned``
         :raises ProbeError: it cannot be opened now; it is left as it is
         """
         folder = self._folder()
@@ -99,7 +98,7 @@ class Pins:
             return None
         try:
             self._hold(folder)
-            return open_pinned(folder, layout)
+            return open_pinned(folder)
         except PinnedError as exc:
             self.give_up(str(exc))
             return None
@@ -140,7 +139,7 @@ class Pins:
             logger.warning("pinned sets not found path=%s error=%r", self._root, exc.strerror)
             return []
 
-    def adopt(self, one: PinnedSet, layout: bytes, newest_batch: int) -> Probes | None:
+    def adopt(self, one: PinnedSet, newest_batch: int) -> Probes | None:
         """Make another's set this collector's, and return it; None where it can never be read on.
 
         :param newest_batch: number of this collector's newest batch
@@ -150,7 +149,7 @@ class Pins:
             undo.callback(self.release)
             try:
                 self._hold(one.folder)
-                probes = undo.enter_context(closing(open_pinned(one.folder, layout)))
+                probes = undo.enter_context(closing(open_pinned(one.folder)))
                 # Its newest batch has a number of a spool that is gone. What this collector names has one
                 # of its own: named last, it is as before to whoever finds it after a kill.
                 probes.keep_cut(replace(probes.last_cut(), batch=newest_batch))

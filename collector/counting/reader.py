@@ -8,8 +8,9 @@ from typing import Protocol
 from collector.counting.clock import ClockOffsets, measure
 from collector.counting.differences import Differences, VcpuAccount, differences
 from collector.counting.reading import Account, Reading
-from collector.probe.layout import EXIT_COUNT, VM_KEY, ExitRecord, FaultRecord, VcpuKey, VmKey, VmRecord
+from collector.probe.layout import FaultRecord, VcpuKey, VmKey, VmRecord
 from collector.probe.snapshot import COUNTED, OVERLOOKED, Cut, Records, Snapshot
+from collector.probe.views import Views
 from faultmodel.record import BUCKET_MS
 
 _LATE_NS = 100_000_000
@@ -20,6 +21,10 @@ _SAME_INSTANT_NS = 2 * _LATE_NS
 
 class Probes(Protocol):
     """What the reader needs of ``collector.probe.probes.Probes``."""
+
+    @property
+    def views(self) -> Views:
+        """How the maps' keys and values are read."""
 
     def snapshot(self) -> Snapshot:
         """Read the counters."""
@@ -33,7 +38,7 @@ class Probes(Protocol):
     def vms(self) -> Mapping[VmKey, VmRecord]:
         """Read which VMs there are."""
 
-    def take_faults(self) -> list[tuple[int, ...]]:
+    def take_faults(self) -> list[FaultRecord]:
         """Take the fault records that wait."""
 
     def last_cut(self) -> Cut:
@@ -64,8 +69,9 @@ class Reader:
         self._read_monotonic_ns = cut.monotonic_ns
         # As it is: a start that is put on the second before would cover what nobody counted.
         self._covered_to_ns = cut.utc_ns
-        until_cut = _until(cut)
-        self._overlooked = _overlooked(cut)
+        self._views = probes.views
+        until_cut = _until(cut, self._views)
+        self._overlooked = _overlooked(cut, self._views)
         self._seen_totals = _seen_totals(until_cut, self._overlooked)
         self._behind = {vcpu: account.spilled - account.mapped for vcpu, account in until_cut.vcpus.items()}
         self._waiting: dict[VcpuKey, list[FaultRecord]] = defaultdict(list)
@@ -90,7 +96,7 @@ class Reader:
         snapshot = self._probes.snapshot()
         clock = self._clock()
         from_ns, to_ns = self._span(clock, is_last=is_last)
-        found = differences(snapshot.tables, self._before, self._probes.again)
+        found = differences(snapshot.tables, self._before, self._views, self._probes.again)
         missed_runs = max(0, snapshot.missed_runs - self._missed_runs)
         if missed_runs:
             found.lost["missed_runs"] = missed_runs
@@ -112,7 +118,7 @@ class Reader:
             fault_counts=found.fault_counts,
             exit_counts=found.exit_counts,
             faults=faults,
-            exits=list(map(ExitRecord._make, records.exits)),
+            exits=records.exits,
             accounts=accounts,
             lost=found.lost,
             cut=Cut(
@@ -134,20 +140,21 @@ class Reader:
         for vm in vms:
             self._seen_totals.pop(vm, None)
             self._overlooked.pop(vm, None)
-        prefixes = tuple(VM_KEY.pack(*vm) for vm in vms)
-        for name in ("fault_counts", "exit_counts", "vcpus"):
+        gone = frozenset(vms)
+        for name in ("fault_counts", "exit_counts", "vcpus", "homes"):
+            in_value = name == "homes"
+            owner = self._views.owner(name, in_value=in_value)
             self._before[name] = {
-                key: value for key, value in self._before[name].items() if not key.startswith(prefixes)
+                key: value
+                for key, value in self._before[name].items()
+                if owner.unpack(value if in_value else key) not in gone
             }
-        self._before["homes"] = {
-            key: value for key, value in self._before["homes"].items() if not value.startswith(prefixes)
-        }
         for kept in (self._waiting, self._due, self._dropped, self._behind):
             for vcpu in [vcpu for vcpu in kept if vcpu[:2] in vms]:
                 del kept[vcpu]
 
-    def _keep(self, records: Collection[tuple[int, ...]]) -> None:
-        for record in map(FaultRecord._make, records):
+    def _keep(self, records: Collection[FaultRecord]) -> None:
+        for record in records:
             self._waiting[VcpuKey(record.kvm, record.instance, record.vcpu)].append(record)
 
     def _attribute(self, found: Differences, missed_runs: int) -> dict[VcpuKey, int]:
@@ -171,7 +178,8 @@ class Reader:
         for vcpu, number in overlooked.items():
             vm = VmKey(vcpu.kvm, vcpu.instance)
             self._overlooked[vm] = self._overlooked.get(vm, 0) + number
-        return {VM_KEY.pack(*vm): EXIT_COUNT.pack(self._overlooked[vm]) for vm in changed}
+        views = self._views
+        return {views.vm.pack(vm): views.overlooked.pack(self._overlooked[vm]) for vm in changed}
 
     def _settle(
         self, found: Differences, overlooked: Mapping[VcpuKey, int], *, is_drained: bool
@@ -245,15 +253,15 @@ class Reader:
         return from_ns, to_ns
 
 
-def _until(cut: Cut) -> Differences:
+def _until(cut: Cut, views: Views) -> Differences:
     """What was counted up to a cut."""
     empty: Mapping[str, Mapping[bytes, bytes]] = {name: {} for name in COUNTED}
-    return differences(cut.tables, empty)
+    return differences(cut.tables, empty, views)
 
 
-def _overlooked(cut: Cut) -> dict[VmKey, int]:
+def _overlooked(cut: Cut, views: Views) -> dict[VmKey, int]:
     return {
-        VmKey._make(VM_KEY.unpack(vm)): EXIT_COUNT.unpack(number)[0]
+        views.vm.unpack(vm): views.overlooked.unpack(number)
         for vm, number in cut.tables.get(OVERLOOKED, {}).items()
     }
 

@@ -1,43 +1,58 @@
-"""The structures of event.h, as Python reads them. Sizes are asserted on both sides."""
+"""What user space reads of the programs' maps, by the names of event.h: not where it lies (``compiled``).
+
+A field with a default is one that an earlier version's maps do not have.
+"""
 
 from collections.abc import Mapping
 from enum import IntEnum
-from struct import Struct
 from typing import NamedTuple
-
-from faultmodel.record import COUNTERS
 
 FORMATS: Mapping[int, str] = {0: "none", 1: "ept", 2: "npf", 3: "pferr", 4: "esr_el2"}
 """FORMAT_* of event.h and the syndrome format that each means."""
 
-MAPS = (
-    "homes",
-    "claims",
-    "vcpus",
-    "visitors",
-    "vms",
-    "fault_counts",
-    "exit_counts",
-    "lost",
-    "used",
-    "second_looks",
-    "exit_records",
-    "fault_records",
-    "record_default",
-    "record_orders",
-    "orders_number",
-    "turn",
-    "own_turn",
-    "page_fault_seen",
-    "about",
-    "homes_cut",
-    "vcpus_cut",
-    "fault_counts_cut",
-    "exit_counts_cut",
-    "lost_cut",
-    "overlooked_cut",
-)
-"""The maps that user space has to do with."""
+COUNTS = "counts"
+RECORDS = "records"
+SETS: Mapping[str, tuple[str, ...]] = {
+    COUNTS: (
+        "homes",
+        "claims",
+        "vcpus",
+        "visitors",
+        "vms",
+        "fault_counts",
+        "exit_counts",
+        "lost",
+        "used",
+        "second_looks",
+        "turn",
+        "own_turn",
+        "page_fault_seen",
+        "about",
+        "homes_cut",
+        "vcpus_cut",
+        "fault_counts_cut",
+        "exit_counts_cut",
+        "lost_cut",
+        "overlooked_cut",
+    ),
+    RECORDS: ("exit_records", "fault_records", "record_default", "record_orders", "orders_number"),
+}
+"""The maps that user space has to do with, by what they are for. What is read together is a set.
+
+Whether a set can be taken over is asked of each for itself (``pinned``): maps of another concern are another
+set here, and change nothing about these.
+"""
+NUMBERS: Mapping[str, int] = {COUNTS: 1, RECORDS: 1}
+"""Of each set, what its fields mean: the next number where one means something else under the same name."""
+LAYOUT_MAP = "layout"
+"""The map that has, as text, how the others are laid out."""
+NOT_IN_EARLIER = frozenset({"second_looks", "overlooked_cut"})
+"""Maps that a set of an earlier version may be without."""
+RECORD_TYPES: Mapping[str, str] = {
+    "exit_records": "exit_record_type",
+    "fault_records": "fault_record_type",
+}
+"""By ring, the map whose values are what is written to it: of a ring itself the compiler does not know it."""
 LOST_KINDS = ("keys_full", "unattributed", "exit_records")
 """By index of the array ``lost``; kinds of ``faultmodel.record.Loss``."""
 
@@ -58,10 +73,6 @@ USED = ("fault_counts", "exit_counts", "vcpus")
 NOT_SHOWN = 2**64 - 1
 NOT_SHOWN_32 = 2**32 - 1
 NOT_SHOWN_8 = 0xFF
-
-SYNDROMES = 8
-EXIT_REASONS = 6
-"""How many each vCPU counts in place."""
 
 
 class RecordLevel(IntEnum):
@@ -133,7 +144,7 @@ class FaultRecord(NamedTuple):
     memslot: int
     level: int
     private: int
-    nested: int
+    nested: int = NOT_SHOWN_8
 
 
 class ExitRecord(NamedTuple):
@@ -153,53 +164,52 @@ class ExitRecord(NamedTuple):
     reason: int
     errno: int
     format: int
-    nested: int
+    nested: int = NOT_SHOWN_8
 
 
-VM_KEY = Struct("=QQ")
-VM_RECORD = Struct("=QQ8xI4x16s32s")
-VCPU_KEY = Struct("=QQI4x")
-FAULT_KEY = Struct("=QQQII")
-FAULT_COUNTERS = Struct(f"={len(COUNTERS)}Q")
-EXIT_KEY = Struct("=QQIII4x")
-EXIT_COUNT = Struct("=Q")
-FAULT_RECORD = Struct("=QQQQQQQQIIIBBBx")
-EXIT_RECORD = Struct("=QQQQQQQQQQIIIHBx")
-RECORD_ORDER = Struct("=QII")
-ABOUT = Struct("=16s16s16sQQQQQQ")
+class RecordOrder(NamedTuple):
+    """What is to be recorded; see event.h."""
 
-VCPU_HEAD = Struct("=QQQIIIIQQIIQQQQQQQQQIIQQ")
-"""``struct vcpu_counts`` up to its syndromes."""
-SYNDROME = Struct(f"=QII{len(COUNTERS)}Q")
-EXIT_REASON = Struct("=IIQ")
-VCPU_COUNTS_BYTES = VCPU_HEAD.size + SYNDROMES * SYNDROME.size + EXIT_REASONS * EXIT_REASON.size
-TID_OFFSET = 24
-"""Of ``tid`` in ``struct vcpu_counts``."""
-
-# The other half of the assertions at the end of event.h.
-_SIZES = [
-    item.size
-    for item in (
-        VM_RECORD,
-        FAULT_COUNTERS,
-        VCPU_KEY,
-        FAULT_KEY,
-        EXIT_KEY,
-        FAULT_RECORD,
-        EXIT_RECORD,
-        RECORD_ORDER,
-        ABOUT,
-    )
-]
-if _SIZES != [80, 104, 24, 32, 32, 80, 96, 16, 96] or VCPU_COUNTS_BYTES != 1216:
-    raise AssertionError("layout.py and event.h differ")
+    spacing_ns: int
+    level: int
+    others: int
 
 
-def unpack_vm_record(data: bytes) -> VmRecord:
-    """Unpack a ``struct vm_record``."""
-    first, start, tgid, comm, stats = VM_RECORD.unpack(data)
-    return VmRecord(first, start, tgid, _text(comm), _text(stats))
+class About(NamedTuple):
+    """Which set this is, and up to where it was read; see event.h."""
+
+    counting: bytes
+    fingerprint: bytes
+    batch: int
+    cut_monotonic_ns: int
+    cut_utc_ns: int
+    missed_runs: int
+    exits_position: int
+    faults_position: int
 
 
-def _text(data: bytes) -> str:
-    return data.split(b"\0", 1)[0].decode("utf-8", "replace")
+class VcpuHead(NamedTuple):
+    """What is read of ``struct vcpu_counts`` beside its syndromes and exits."""
+
+    kvm: int
+    instance: int
+    vcpu_id: int
+    tid: int
+    seen: int
+    spilled: int
+    uncounted: int
+    recorded: int
+    dropped: int
+    overlooked: int = 0
+
+
+class Syndrome(NamedTuple):
+    """A word that a vCPU has faulted with, beside its counters. ``format`` indexes FORMATS."""
+
+    word: int
+    format: int
+    used: int
+
+
+EXIT_REASON = ("reason", "errno", "count")
+"""How often a vCPU has left KVM_RUN in one way; ``errno`` as in ``ExitKey``."""

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from collector.errors import ProbeError
-from collector.probe import syscall
-from collector.probe.layout import MAPS
+from collector.probe import compiled, syscall
+from collector.probe.layout import LAYOUT_MAP, NUMBERS, RECORD_TYPES, SETS
 from collector.probe.needed_types import COMPILER_WORDS, needed_types, words_of
 from collector.probe.sides import Sides
 
@@ -152,7 +152,9 @@ def bcc_version() -> str:
 def _load(
     module: Any, flags: list[str], attach: list[str], types: _Types | None, turn_fd: int | None
 ) -> dict[str, int]:
-    fds = {f"map/{name}": int(module[name.encode()].map_fd) for name in MAPS}
+    names = [LAYOUT_MAP, *(name for maps in SETS.values() for name in maps)]
+    fds = {f"map/{name}": int(module[name.encode()].map_fd) for name in names}
+    compiled.write(syscall.open_map(fds[f"map/{LAYOUT_MAP}"]), layout_of(module))
     unshared_fd = fds["map/turn"]
     if turn_fd is not None:
         fds["map/turn"] = turn_fd
@@ -173,6 +175,19 @@ def _load(
             _close(fds)
             raise ProbeError(f"the kernel refuses the program for {tracepoint}: {exc.strerror}") from exc
     return fds
+
+
+def layout_of(module: Any) -> compiled.Layout:
+    """Return how the compiler laid out the maps of the compiled programs."""
+
+    def types(name: str) -> tuple[Any, Any]:
+        table = module[name.encode()]
+        value = module[RECORD_TYPES[name].encode()] if name in RECORD_TYPES else table
+        return table.Key, value.Leaf
+
+    return compiled.describe(
+        {name: {one: types(one) for one in maps} for name, maps in SETS.items()}, NUMBERS
+    )
 
 
 def _close(fds: dict[str, int]) -> None:

@@ -1,54 +1,96 @@
 """Opens a set of programs and maps that an earlier collector left running."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from collector.errors import PinnedError
-from collector.probe import syscall
-from collector.probe.earlier import LACKING, LAYOUT, EarlierProbes
+from collector.probe import compiled, earlier, syscall
+from collector.probe.compiled import Layout
 from collector.probe.handles import Handles
-from collector.probe.layout import ABOUT, MAPS
+from collector.probe.layout import LAYOUT_MAP, NOT_IN_EARLIER, NUMBERS, SETS, About
 from collector.probe.probes import Probes, pinned_name
+from collector.probe.syscall import Map
+from collector.probe.views import View
 
+R = TypeVar("R")
 _FIRST = bytes(4)
+_OTHER = "it is of another version, whose last counts this one cannot read"
 
 
-def open_pinned(folder: Path, layout: bytes) -> Probes:
-    """Return what an earlier collector left running under this folder.
+def open_pinned(folder: Path) -> Probes:
+    """Return what an earlier collector left running under this folder, be it of another version.
 
-    :param layout: of this version's maps, see ``source.layout_digest``; the version before's are read too
-    :raises PinnedError: it is not whole, or its maps are laid out otherwise
+    It is read by its own layout. What it must have, and mean by it, is what is read here (``layout.SETS``):
+    other maps and programs may be there or not.
+
+    :raises PinnedError: it is not whole, or means something else by what it counts
     :raises OSError: the kernel refuses; another time it may not
     """
     fds: dict[str, int] = {}
     try:
-        # Before any other map is looked at: what this one tells of may lack some, or have others.
-        found = _layout_of(folder / pinned_name("map/about"))
-        if found not in (layout, LAYOUT):
-            raise PinnedError("it is of another version, whose last counts this one cannot read")
+        # Before any other map is looked at: it may lack some, or have others.
+        layout = _layout_in(folder)
         for path in folder.iterdir():
             fds[path.name.replace("-", "/", 1)] = syscall.open_pinned(path)
         handles = Handles.named(fds)
         # Links are pinned last and unpinned first: with all of them the set is whole.
         if not handles.links or handles.links.keys() != handles.programs.keys():
             raise PinnedError(f"{len(handles.links)} of {len(handles.programs)} programs are attached")
-        for name in MAPS:
-            if name not in handles.maps and not (found == LAYOUT and name in LACKING):
-                raise PinnedError(f"it has no map {name}")
-        return EarlierProbes(handles) if found == LAYOUT else Probes(handles)
+        _check(layout, handles)
+        return Probes(handles, layout)
     except (OSError, PinnedError):
         for fd in fds.values():
             os.close(fd)
         raise
 
 
-def _layout_of(about: Path) -> bytes:
-    if not about.exists():
-        raise PinnedError("it does not say what it is")
-    fd = syscall.open_pinned(about)
+def about_pinned(folder: Path) -> About | None:
+    """Return what a pinned set says of itself; None where it says nothing that is understood.
+
+    :raises OSError: the kernel refuses
+    """
     try:
-        table = syscall.open_map(fd)
-        value = syscall.lookup(table, _FIRST) if table.value_size == ABOUT.size else None
+        view = View.of(_layout_in(folder).value("about"), About)
+    except PinnedError:
+        return None
+    value = _read(folder, "about", lambda table: syscall.lookup(table, _FIRST))
+    return None if value is None or len(value) != view.size else view.unpack(value)
+
+
+def _layout_in(folder: Path) -> Layout:
+    if not (folder / pinned_name("map/about")).exists():
+        raise PinnedError("it does not say what it is")
+    if (folder / pinned_name(f"map/{LAYOUT_MAP}")).exists():
+        return _read(folder, LAYOUT_MAP, compiled.read)
+    found = _read(folder, "about", earlier.layout_of)
+    if found is None:
+        raise PinnedError(_OTHER)
+    return found
+
+
+def _read(folder: Path, name: str, read: Callable[[Map], R]) -> R:
+    fd = syscall.open_pinned(folder / pinned_name(f"map/{name}"))
+    try:
+        return read(syscall.open_map(fd))
     finally:
         os.close(fd)
-    return b"" if value is None else bytes(ABOUT.unpack(value)[2])
+
+
+def _check(layout: Layout, handles: Handles) -> None:
+    for set_name, names in SETS.items():
+        found = layout.sets.get(set_name)
+        if found is None or found.number != NUMBERS[set_name]:
+            raise PinnedError(_OTHER)
+        for name in names:
+            if name not in found.maps:
+                if name in NOT_IN_EARLIER:
+                    continue
+                raise PinnedError(_OTHER)
+            if name not in handles.maps:
+                raise PinnedError(f"it has no map {name}")
+            size = syscall.open_map(handles.maps[name]).value_size
+            # A ring's size is another thing.
+            if size and size != layout.value(name).size:
+                raise PinnedError(_OTHER)

@@ -10,34 +10,35 @@ from types import TracebackType
 from typing import Self
 
 from collector.errors import ProbeError
-from collector.probe import syscall
+from collector.probe import compiled, syscall
+from collector.probe.compiled import Layout
 from collector.probe.handles import PERF, Handles
 from collector.probe.homes import Homes
 from collector.probe.layout import (
-    ABOUT,
-    EXIT_RECORD,
-    FAULT_RECORD,
+    LAYOUT_MAP,
     LOOKS,
     LOST_KINDS,
-    RECORD_ORDER,
     USED,
-    VM_KEY,
+    About,
+    ExitRecord,
+    FaultRecord,
     RecordLevel,
+    RecordOrder,
     VmKey,
     VmRecord,
-    unpack_vm_record,
 )
 from collector.probe.plan import Plan
 from collector.probe.ring import Ring
 from collector.probe.snapshot import COUNTED, OVERLOOKED, Cut, Positions, Records, Snapshot, Table
 from collector.probe.source import Source
+from collector.probe.views import Views
 
 _INDEX = struct.Struct("=I")
-_NUMBER = struct.Struct("=H")
 _FIRST = _INDEX.pack(0)
 _TURNS = 2**32 - 1
+_ORDERS = 2**16
 _OF_VMS = ("vms", "visitors", "record_orders", "vcpus", "fault_counts", "exit_counts")
-"""Maps whose keys or values begin with the VM, in the order in which a VM is forgotten: what attributes a
+"""Maps whose keys or values name the VM, in the order in which a VM is forgotten: what attributes a
 fault before what counts it."""
 _WITH_CUT = ("vcpus", "fault_counts", "exit_counts")
 
@@ -45,13 +46,19 @@ _WITH_CUT = ("vcpus", "fault_counts", "exit_counts")
 class Probes:
     """One counting: a set of programs and maps. For one thread."""
 
-    def __init__(self, handles: Handles) -> None:
-        """:param handles: are this object's from here on"""
+    def __init__(self, handles: Handles, layout: Layout | None = None) -> None:
+        """See ``load`` and ``open_pinned``.
+
+        :param handles: are this object's from here on
+        :param layout: how the maps are laid out, of a set that has no map that says so
+        :raises PinnedError: they lack what must be read
+        """
         self._handles = handles
         self._maps = {name: syscall.open_map(fd) for name, fd in handles.maps.items()}
-        self._homes = Homes(self._maps["homes"])
-        self._exits = Ring(self._maps["exit_records"], EXIT_RECORD)
-        self._faults = Ring(self._maps["fault_records"], FAULT_RECORD)
+        self._views = Views(layout or compiled.read(self._maps[LAYOUT_MAP]))
+        self._homes = Homes(self._maps["homes"], self._views.vcpu)
+        self._exits: Ring[ExitRecord] = Ring(self._maps["exit_records"], self._views.exit_record)
+        self._faults: Ring[FaultRecord] = Ring(self._maps["fault_records"], self._views.fault_record)
         self._vms: dict[bytes, tuple[bytes, VmKey, VmRecord]] = {}
         self._attached = bool(handles.links)
 
@@ -67,6 +74,11 @@ class Probes:
     def handles(self) -> Handles:
         """The file descriptors."""
         return self._handles
+
+    @property
+    def views(self) -> Views:
+        """How the maps' keys and values are read."""
+        return self._views
 
     @property
     def is_attached(self) -> bool:
@@ -91,17 +103,16 @@ class Probes:
         """
         turn = 1 if after is None else after.own_turn() % _TURNS + 1
         self._set("own_turn", _FIRST, _INDEX.pack(turn))
-        self._about(
-            ABOUT.pack(
-                uuid.uuid4().bytes,
-                source.fingerprint,
-                source.layout,
-                0,
-                time.monotonic_ns(),
-                time.time_ns(),
-                0,
-                0,
-                0,
+        self._set_about(
+            About(
+                counting=uuid.uuid4().bytes,
+                fingerprint=source.fingerprint,
+                batch=0,
+                cut_monotonic_ns=time.monotonic_ns(),
+                cut_utc_ns=time.time_ns(),
+                missed_runs=0,
+                exits_position=0,
+                faults_position=0,
             )
         )
         self._set("turn", _FIRST, _INDEX.pack(turn))
@@ -120,10 +131,13 @@ class Probes:
 
     def is_of(self, source: Source) -> bool:
         """Tell whether these programs are exactly the source's."""
-        return bool(ABOUT.unpack(self._get("about", _FIRST))[1] == source.fingerprint)
+        return self._about().fingerprint == source.fingerprint
 
     def second_looks(self) -> Mapping[str, int]:
         """Return how many events of each tracepoint only the raw side has seen (looks.bpf.h)."""
+        if "second_looks" not in self._maps:
+            # Of a version that took none.
+            return {}
         return {
             name: int.from_bytes(self._get("second_looks", _INDEX.pack(index)), sys.byteorder)
             for index, name in enumerate(LOOKS)
@@ -165,7 +179,7 @@ class Probes:
         """Read one vCPU's counts anew. :param table: ``homes`` or ``vcpus``"""
         return self._homes.read(key) if table == "homes" else syscall.lookup(self._maps[table], key)
 
-    def take_faults(self) -> list[tuple[int, ...]]:
+    def take_faults(self) -> list[FaultRecord]:
         """Read the fault records and let go of them at once: what a ring half full is emptied by."""
         faults = self._faults.read()
         self._faults.release(self._faults.position)
@@ -182,9 +196,7 @@ class Probes:
         :raises ProbeError: the kernel refuses
         """
         try:
-            counting, _, _, batch, monotonic_ns, utc_ns, missed, exits, faults = ABOUT.unpack(
-                self._get("about", _FIRST)
-            )
+            about = self._about()
             tables = {
                 name: dict(syscall.entries(self._maps[f"{name}_cut"])) for name in COUNTED if name != "lost"
             }
@@ -193,16 +205,25 @@ class Probes:
         except OSError as exc:
             raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
         # The newest batch has these records; whoever cut it may have been killed before it let go of them.
-        self._exits.skip_to(exits)
-        self._faults.skip_to(faults)
+        self._exits.skip_to(about.exits_position)
+        self._faults.skip_to(about.faults_position)
         return Cut(
-            counting=counting.hex(),
-            batch=batch,
-            monotonic_ns=monotonic_ns,
-            utc_ns=utc_ns,
-            missed_runs=missed,
+            counting=about.counting.hex(),
+            batch=about.batch,
+            monotonic_ns=about.cut_monotonic_ns,
+            utc_ns=about.cut_utc_ns,
+            missed_runs=about.missed_runs,
             tables=tables,
             positions=Positions(exits=self._exits.position, faults=self._faults.position),
+        )
+
+    def can_keep(self, cut: Cut) -> bool:
+        """Tell whether a cut has what these maps have: a version before read some by a layout of its own."""
+        return all(
+            len(value) == self._maps[f"{name}_cut"].value_size
+            for name, table in cut.tables.items()
+            if name != OVERLOOKED
+            for value in table.values()
         )
 
     def keep_cut(self, cut: Cut) -> None:
@@ -212,19 +233,16 @@ class Probes:
         """
         try:
             for name, changed in cut.tables.items():
-                syscall.update_all(self._maps[f"{name}_cut"], changed)
-            counting, fingerprint, layout, *_ = ABOUT.unpack(self._get("about", _FIRST))
-            self._about(
-                ABOUT.pack(
-                    counting,
-                    fingerprint,
-                    layout,
-                    cut.batch,
-                    cut.monotonic_ns,
-                    cut.utc_ns,
-                    cut.missed_runs,
-                    cut.positions.exits,
-                    cut.positions.faults,
+                if name != OVERLOOKED or self._has_overlooked:
+                    syscall.update_all(self._maps[f"{name}_cut"], changed)
+            self._set_about(
+                self._about()._replace(
+                    batch=cut.batch,
+                    cut_monotonic_ns=cut.monotonic_ns,
+                    cut_utc_ns=cut.utc_ns,
+                    missed_runs=cut.missed_runs,
+                    exits_position=cut.positions.exits,
+                    faults_position=cut.positions.faults,
                 )
             )
         except OSError as exc:
@@ -242,15 +260,18 @@ class Probes:
         """
         orders = self._maps["record_orders"]
         try:
-            self._set("record_default", _FIRST, RECORD_ORDER.pack(spacing_ns, level, bool(of_vms)))
-            wanted = {VM_KEY.pack(*vm): RECORD_ORDER.pack(spacing_ns, of, 0) for vm, of in of_vms.items()}
+            vm_view, order = self._views.vm, self._views.record_order
+            self._set("record_default", _FIRST, order.pack(RecordOrder(spacing_ns, level, bool(of_vms))))
+            wanted = {
+                vm_view.pack(vm): order.pack(RecordOrder(spacing_ns, of, 0)) for vm, of in of_vms.items()
+            }
             for key, _ in list(syscall.entries(orders)):
                 if key not in wanted:
                     syscall.delete(orders, key)
             syscall.update_all(orders, wanted)
-            (number,) = _NUMBER.unpack(self._get("orders_number", _FIRST))
+            number = self._views.orders_number.unpack(self._get("orders_number", _FIRST))
             # Last: whoever sees the number sees the orders.
-            self._set("orders_number", _FIRST, _NUMBER.pack((number + 1) % 2**16))
+            self._set("orders_number", _FIRST, self._views.orders_number.pack((number + 1) % _ORDERS))
         except OSError as exc:
             raise ProbeError(f"cannot say what to record: {exc.strerror}") from exc
 
@@ -264,20 +285,21 @@ class Probes:
 
         :raises ProbeError: the kernel refuses
         """
-        prefixes = {VM_KEY.pack(*vm) for vm in vms}
+        gone = frozenset(vms)
         try:
             for name in _OF_VMS:
+                in_value = name == "visitors"
+                owner = self._views.owner(name, in_value=in_value)
                 for key, value in self._entries(name):
-                    owner = value if name == "visitors" else key
-                    if owner[: VM_KEY.size] in prefixes:
+                    if owner.unpack(value if in_value else key) in gone:
                         syscall.delete(self._maps[name], key)
                         # The count before its cut: a cut without a count is of nobody.
                         if name in _WITH_CUT:
                             syscall.delete(self._maps[f"{name}_cut"], key)
             for key in self._overlooked():
-                if key in prefixes:
+                if self._views.vm.unpack(key) in gone:
                     syscall.delete(self._maps[f"{OVERLOOKED}_cut"], key)
-            for key in self._homes.leave(prefixes):
+            for key in self._homes.leave(gone):
                 syscall.delete(self._maps["claims"], key)
                 syscall.delete(self._maps["homes_cut"], key)
         except OSError as exc:
@@ -289,8 +311,7 @@ class Probes:
         :param newest_batch: number of the newest batch that there is, of whatever was counted before
         :raises OSError: it cannot be done; what was pinned is left
         """
-        counting, fingerprint, layout, _, *cut = ABOUT.unpack(self._get("about", _FIRST))
-        self._about(ABOUT.pack(counting, fingerprint, layout, newest_batch, *cut))
+        self._set_about(self._about()._replace(batch=newest_batch))
         folder.mkdir(mode=0o700, parents=True)
         for name, fd in self._handles.all().items():
             syscall.pin(fd, folder / pinned_name(name))
@@ -325,7 +346,12 @@ class Probes:
         )
 
     def _overlooked(self) -> dict[bytes, bytes]:
-        return dict(syscall.entries(self._maps[f"{OVERLOOKED}_cut"]))
+        return dict(syscall.entries(self._maps[f"{OVERLOOKED}_cut"])) if self._has_overlooked else {}
+
+    @property
+    def _has_overlooked(self) -> bool:
+        """Whether this set is of a version that attributes what no program saw."""
+        return f"{OVERLOOKED}_cut" in self._maps
 
     def _table(self, name: str) -> Table:
         if name == "homes":
@@ -347,7 +373,7 @@ class Probes:
         for key, value in syscall.entries(self._maps["vms"]):
             entry = known.get(key)
             if entry is None or entry[0] != value:
-                entry = (value, VmKey._make(VM_KEY.unpack(key)), unpack_vm_record(value))
+                entry = (value, self._views.vm.unpack(key), self._views.vm_record.unpack(value))
             self._vms[key] = entry
         return {vm: record for _, vm, record in self._vms.values()}
 
@@ -363,8 +389,12 @@ class Probes:
     def _set(self, name: str, key: bytes, value: bytes) -> None:
         syscall.update(self._maps[name], key, value)
 
-    def _about(self, value: bytes) -> None:
-        self._set("about", _FIRST, value)
+    def _about(self) -> About:
+        return self._views.about.unpack(self._get("about", _FIRST))
+
+    def _set_about(self, about: About) -> None:
+        old = self._get("about", _FIRST)
+        self._set("about", _FIRST, self._views.about.pack(about, over=old))
 
 
 def pinned_name(name: str) -> str:

@@ -7,8 +7,10 @@ a header of 8 bytes whose first word is its length, with one bit for a record st
 
 import mmap
 import struct
+from typing import Generic, TypeVar
 
 from collector.probe.syscall import Map
+from collector.probe.views import View
 
 _POSITION = struct.Struct("=Q")
 _HEADER_BYTES = 8
@@ -16,13 +18,18 @@ _BUSY = 1 << 31
 _PAGE = mmap.PAGESIZE
 
 
-class Ring:
+R = TypeVar("R")
+
+
+class Ring(Generic[R]):
     """One ring buffer. What was read stays in it until it is released."""
 
-    def __init__(self, table: Map, record: struct.Struct) -> None:
-        """:param record: what each record is; its size is a multiple of 8"""
+    def __init__(self, table: Map, record: View[R]) -> None:
+        """:param record: what each record is"""
         self._mask = table.max_entries - 1
-        self._record = struct.Struct(f"={_HEADER_BYTES}x{record.format.lstrip('=')}")
+        self._record = record
+        # The kernel rounds up to 8 bytes.
+        self._stride = _HEADER_BYTES + (record.size + 7) // 8 * 8
         self._consumer = mmap.mmap(table.fd, _PAGE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         self._data = mmap.mmap(
             table.fd, _PAGE + 2 * table.max_entries, mmap.MAP_SHARED, mmap.PROT_READ, offset=_PAGE
@@ -34,17 +41,18 @@ class Ring:
         """Up to where it was read, in bytes ever written."""
         return self._read_to
 
-    def read(self) -> list[tuple[int, ...]]:
+    def read(self) -> list[R]:
         """Return the records that were written since the last call, oldest first."""
         (written_to,) = _POSITION.unpack_from(self._data)
-        size = self._record.size
+        size = self._stride
         start = _PAGE + (self._read_to & self._mask)
         end = start + (written_to - self._read_to) // size * size
         with memoryview(self._data) as raw, raw.cast("I") as words:
             headers = words[start // 4 : end // 4 : size // 4].tolist()
         # Before the records: what is whole now was whole when it is read.
         ready = next((index for index, header in enumerate(headers) if header & _BUSY), len(headers))
-        records = list(self._record.iter_unpack(self._data[start : start + ready * size]))
+        data, unpack = self._data[start : start + ready * size], self._record.unpack
+        records = [unpack(data, at) for at in range(_HEADER_BYTES, len(data), size)]
         self._read_to += ready * size
         return records
 

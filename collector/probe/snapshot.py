@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from collector.probe.layout import ExitRecord, FaultRecord
+
 Table = Mapping[bytes, bytes]
 """A map's entries, as the kernel has them."""
 
@@ -36,12 +38,12 @@ class Snapshot:
 class Records:
     """The records that came since the last ones, oldest first.
 
-    As ``layout.FaultRecord`` and ``layout.ExitRecord`` have them. A record is written before its fault is
-    counted: read after the counters, these have one for every fault that is counted as recorded.
+    A record is written before its fault is counted: read after the counters, these have one for every fault
+    that is counted as recorded.
     """
 
-    faults: Sequence[tuple[int, ...]]
-    exits: Sequence[tuple[int, ...]]
+    faults: Sequence[FaultRecord]
+    exits: Sequence[ExitRecord]
     positions: Positions
     is_drained: bool
     """Whether every record written so far was read."""

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from collector.probe.layout import EXIT_REASONS, FORMATS, SYNDROMES
+from collector.probe.layout import FORMATS
 from collector.probe.plan import Plan
 
-_FOLDER = Path(__file__).parent / "bpf"
-_MAIN = _FOLDER / "faults.bpf.c"
-_LAYOUT = (_FOLDER / "event.h", _FOLDER / "maps.bpf.h")
+FOLDER = Path(__file__).parent / "bpf"
+_MAIN = "faults.bpf.c"
 
 _VISITORS = 65_536
 _WAKEUP_RECORDS = 16_384
@@ -24,16 +23,16 @@ class Limits:
     """How much is kept in the kernel. What does not fit is counted as lost, or more slowly.
 
     ``homes``, a power of two: threads that have one are counted faster. ``syndromes`` and ``exit_reasons``:
-    how many of a vCPU are counted in place, at most ``layout.SYNDROMES`` and ``layout.EXIT_REASONS``; the
-    others go to maps of ``keys`` entries. Ring buffers are in bytes, powers of two.
+    how many of a vCPU are counted in place, at most what event.h has room for, which is also what None means;
+    the others go to maps of ``keys`` entries. Ring buffers are in bytes, powers of two.
     """
 
     vms: int = 4096
     vcpus: int = 262_144
     keys: int = 262_144
     homes: int = 8192
-    syndromes: int = SYNDROMES
-    exit_reasons: int = EXIT_REASONS
+    syndromes: int | None = None
+    exit_reasons: int | None = None
     exit_ring_bytes: int = 1 << 20
     fault_ring_bytes: int = 4 << 20
 
@@ -45,8 +44,8 @@ class Limits:
             f"-DMAX_KEYS={self.keys}",
             f"-DHOMES={self.homes}",
             f"-DVISITORS={_VISITORS}",
-            f"-DSYNDROMES_IN_PLACE={self.syndromes}",
-            f"-DEXIT_REASONS_IN_PLACE={self.exit_reasons}",
+            f"-DSYNDROMES_IN_PLACE={self.syndromes or 'SYNDROMES'}",
+            f"-DEXIT_REASONS_IN_PLACE={self.exit_reasons or 'EXIT_REASONS'}",
             f"-DEXIT_RING_PAGES={self.exit_ring_bytes // _PAGE_BYTES}",
             f"-DFAULT_RING_PAGES={self.fault_ring_bytes // _PAGE_BYTES}",
             f"-DWAKEUP_RECORDS={_WAKEUP_RECORDS}",
@@ -55,19 +54,18 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is compiled, and what tells one version of it from another.
-
-    ``fingerprint`` is of everything; ``layout`` as ``layout_digest`` has it.
-    """
+    """What is compiled, and ``fingerprint``, which tells one version of it from another."""
 
     text: str
     flags: tuple[str, ...]
     fingerprint: bytes
-    layout: bytes
 
 
-def make_source(plan: Plan, limits: Limits | None = None) -> Source:
-    """Return the programs for a plan."""
+def make_source(plan: Plan, limits: Limits | None = None, folder: Path = FOLDER) -> Source:
+    """Return the programs for a plan.
+
+    :param folder: where they are
+    """
     numbers = {name: number for number, name in FORMATS.items()}
     bounds = (limits or Limits()).flags()
     flags = (
@@ -75,27 +73,16 @@ def make_source(plan: Plan, limits: Limits | None = None) -> Source:
         f"-DPAGE_FAULT_FORMAT={numbers[plan.flavour.page_fault_format]}",
         *(f"-D{macro}" for macro in plan.macros),
     )
-    text = _one_text()
-    return Source(text, flags, _digest("\n".join([text, *flags])), layout_digest())
+    text = _one_text(folder)
+    return Source(
+        text, flags, blake2b("\n".join([text, *flags]).encode(), digest_size=_FINGERPRINT_BYTES).digest()
+    )
 
 
-def layout_digest() -> bytes:
-    """Return what tells how maps are laid out from how others are, whose readers cannot read them.
-
-    How large they are the kernel tells, and comments change nothing.
-    """
-    text = "\n".join(path.read_text() for path in _LAYOUT)
-    return _digest(" ".join(re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL).split()))
-
-
-def _one_text() -> str:
+def _one_text(folder: Path) -> str:
     """Paste what is included: BCC rewrites map accesses in its main file only."""
     parts = []
-    for line in _MAIN.read_text().splitlines():
+    for line in (folder / _MAIN).read_text().splitlines():
         included = re.fullmatch(r'#include "(.+)"', line)
-        parts.append((_FOLDER / included[1]).read_text() if included else line)
+        parts.append((folder / included[1]).read_text() if included else line)
     return "\n".join(parts)
-
-
-def _digest(text: str) -> bytes:
-    return blake2b(text.encode(), digest_size=_FINGERPRINT_BYTES).digest()

@@ -7,27 +7,24 @@ reader reads in between, and when the reader is killed.
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
+from collector.probe.compiled import Layout
 from collector.probe.layout import (
-    EXIT_COUNT,
-    EXIT_KEY,
     EXIT_REASON,
-    EXIT_REASONS,
-    FAULT_COUNTERS,
-    FAULT_KEY,
     LOST_KINDS,
-    SYNDROME,
-    SYNDROMES,
-    VCPU_HEAD,
-    VCPU_KEY,
-    VM_KEY,
+    ExitKey,
     ExitRecord,
+    FaultKey,
     FaultRecord,
+    Syndrome,
+    VcpuHead,
     VcpuKey,
     VmKey,
     VmRecord,
 )
 from collector.probe.snapshot import COUNTED, OVERLOOKED, Cut, Positions, Records, Snapshot, Table
+from collector.probe.views import View, Views
 from faultmodel.record import COUNTERS
+from tests.collector.layouts import COMPILED
 
 VM = VmKey(0xFFFF888100000000, 77)
 PFERR = 3
@@ -36,7 +33,7 @@ START_NS = 100_000_000_000
 """Monotonic, when the counting began; UTC is 1000 s more."""
 UTC_NS = START_NS + 1_000_000_000_000
 NOTHING: Mapping[str, Table] = {name: {} for name in COUNTED} | {
-    "lost": {index.to_bytes(4, "little"): bytes(EXIT_COUNT.size) for index in range(len(LOST_KINDS))}
+    "lost": {index.to_bytes(4, "little"): bytes(8) for index in range(len(LOST_KINDS))}
 }
 """The maps of a counting that has just begun."""
 
@@ -57,21 +54,31 @@ class Vcpu:
     words: dict[int, list[int]] = field(default_factory=dict)
     exits: dict[tuple[int, int], int] = field(default_factory=dict)
 
-    def pack(self) -> bytes:
+    def pack(self, layout: Layout = COMPILED) -> bytes:
         """As the kernel has it."""
-        head = VCPU_HEAD.pack(
-            *self.key[:2],
-            0xFFFF888200000000 + self.key.vcpu,
-            *(self.tid, self.key.vcpu, 1, 0),
-            *(self.seen, 0, 0, 0, 0, 0, 0, 0),
-            *(self.spilled, self.uncounted, self.recorded, self.dropped, self.last_record_seen),
-            *(0, 0, 0, self.overlooked),
+        fields = layout.value("homes")
+        head = VcpuHead(
+            *self.key,
+            tid=self.tid,
+            seen=self.seen,
+            spilled=self.spilled,
+            uncounted=self.uncounted,
+            recorded=self.recorded,
+            dropped=self.dropped,
+            overlooked=self.overlooked,
         )
-        words = [SYNDROME.pack(word, PFERR, 1, *counters) for word, counters in self.words.items()]
-        words += [bytes(SYNDROME.size)] * (SYNDROMES - len(words))
-        exits = [EXIT_REASON.pack(*reason, count) for reason, count in self.exits.items()]
-        exits += [bytes(EXIT_REASON.size)] * (EXIT_REASONS - len(exits))
-        return b"".join([head, *words, *exits])
+        data = bytearray(View.of(fields, VcpuHead).pack(head))
+        syndromes, exits = fields.arrays["syndromes"], fields.arrays["exits"]
+        for index, (word, counters) in enumerate(self.words.items()):
+            item = View.of(syndromes.of, Syndrome).pack(Syndrome(word, PFERR, 1))
+            item = View.of_counters(syndromes.of).pack(counters, over=item)
+            start = syndromes.offset + index * len(item)
+            data[start : start + len(item)] = item
+        for index, (reason, count) in enumerate(self.exits.items()):
+            item = View(exits.of, EXIT_REASON, tuple, {}).pack((*reason, count))
+            start = exits.offset + index * len(item)
+            data[start : start + len(item)] = item
+        return bytes(data)
 
 
 @dataclass(slots=True)
@@ -80,17 +87,19 @@ class Counting:
 
     ``in_place``: how many words a vCPU counts in its home; ``room``: how many more find one in
     ``fault_counts``; ``ring_records``: how many the ring of faults holds. ``pause`` is called before each
-    thing that a snapshot reads.
+    thing that a snapshot reads. ``layout``: of the maps.
     """
 
-    in_place: int = SYNDROMES
+    in_place: int = 8
     room: int = 1000
     ring_records: int = 1000
     pause: Callable[[], None] = lambda: None
+    layout: Layout = COMPILED
+    views: Views = field(init=False)
     homes: dict[int, Vcpu] = field(default_factory=dict)
     vcpus: dict[VcpuKey, Vcpu] = field(default_factory=dict)
-    fault_counts: dict[bytes, list[int]] = field(default_factory=dict)
-    exit_counts: dict[bytes, int] = field(default_factory=dict)
+    fault_counts: dict[FaultKey, list[int]] = field(default_factory=dict)
+    exit_counts: dict[ExitKey, int] = field(default_factory=dict)
     lost: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LOST_KINDS, 0))
     missed_runs: int = 0
     faults: list[FaultRecord] = field(default_factory=list)
@@ -102,6 +111,7 @@ class Counting:
     _cut: Cut = field(init=False)
 
     def __post_init__(self) -> None:
+        self.views = Views(self.layout)
         self._cut = Cut(
             counting=COUNTING,
             batch=0,
@@ -167,7 +177,7 @@ class Counting:
         self.pause()
         return self._table(table).get(key)
 
-    def take_faults(self) -> list[tuple[int, ...]]:
+    def take_faults(self) -> list[FaultRecord]:
         """As ``Probes.take_faults``."""
         taken = self._take()
         self._released = self._read
@@ -195,10 +205,8 @@ class Counting:
         self.forgotten += vms
         self.homes = {place: vcpu for place, vcpu in self.homes.items() if vcpu.key[:2] not in vms}
         self.vcpus = {key: vcpu for key, vcpu in self.vcpus.items() if key[:2] not in vms}
-        prefixes = tuple(VM_KEY.pack(*vm) for vm in vms)
-        for table in (self.fault_counts, self.exit_counts):
-            for key in [key for key in table if key.startswith(prefixes)]:
-                del table[key]
+        self.fault_counts = {key: one for key, one in self.fault_counts.items() if key[:2] not in vms}
+        self.exit_counts = {key: one for key, one in self.exit_counts.items() if key[:2] not in vms}
 
     def home(self, vcpu: int = 0, *, vm: VmKey = VM, tid: int = 500, place: int | None = None) -> Vcpu:
         """Settle a vCPU in a home."""
@@ -240,25 +248,30 @@ class Counting:
             return None
         return self.fault_counts.setdefault(key, [0] * len(COUNTERS))
 
-    def _take(self) -> list[tuple[int, ...]]:
+    def _take(self) -> list[FaultRecord]:
         taken, self._read = self.faults[self._read :], len(self.faults)
-        return [tuple(record) for record in taken]
+        return taken
 
     def _paused_table(self, name: str) -> Table:
         self.pause()
         return self._table(name)
 
     def _table(self, name: str) -> Table:
+        layout, views = self.layout, self.views
         if name == "homes":
-            return {place.to_bytes(4, "little"): vcpu.pack() for place, vcpu in self.homes.items()}
+            return {place.to_bytes(4, "little"): vcpu.pack(layout) for place, vcpu in self.homes.items()}
         if name == "vcpus":
-            return {VCPU_KEY.pack(*key): vcpu.pack() for key, vcpu in self.vcpus.items()}
+            return {views.vcpu_key.pack(key): vcpu.pack(layout) for key, vcpu in self.vcpus.items()}
         if name == "fault_counts":
-            return {key: FAULT_COUNTERS.pack(*counters) for key, counters in self.fault_counts.items()}
+            pack, counters = views.fault_key.pack, views.fault_counters
+            return {pack(key): counters.pack(count) for key, count in self.fault_counts.items()}
         if name == "exit_counts":
-            return {key: EXIT_COUNT.pack(count) for key, count in self.exit_counts.items()}
+            return {
+                views.exit_key.pack(key): views.exit_count.pack(count)
+                for key, count in self.exit_counts.items()
+            }
         return {
-            index.to_bytes(4, "little"): EXIT_COUNT.pack(self.lost[kind])
+            index.to_bytes(4, "little"): views.lost.pack(self.lost[kind])
             for index, kind in enumerate(LOST_KINDS)
         }
 
@@ -266,11 +279,11 @@ class Counting:
         return {VmKey(*vcpu.key[:2]) for vcpu in (*self.homes.values(), *self.vcpus.values())}
 
 
-def fault_key(vcpu: int, word: int, *, vm: VmKey = VM) -> bytes:
+def fault_key(vcpu: int, word: int, *, vm: VmKey = VM) -> FaultKey:
     """A key of ``fault_counts``."""
-    return FAULT_KEY.pack(*vm, word, vcpu, PFERR)
+    return FaultKey(*vm, word, vcpu, PFERR)
 
 
-def exit_key(vcpu: int, reason: int, errno: int = 0, *, vm: VmKey = VM) -> bytes:
+def exit_key(vcpu: int, reason: int, errno: int = 0, *, vm: VmKey = VM) -> ExitKey:
     """A key of ``exit_counts``."""
-    return EXIT_KEY.pack(*vm, vcpu, reason, errno)
+    return ExitKey(*vm, vcpu, reason, errno)

@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from collector.counting import decoder
 from collector.counting.reader import Reader
 from collector.counting.reading import Reading
+from collector.probe.compiled import Layout
 from collector.probe.layout import FaultRecord, VmKey
 from faultmodel import arch
 from faultmodel.ledger import check_ledger
 from tests.collector.counting import VM, Counting
+from tests.collector.layouts import COMPILED, mirrored
 
 OTHER = VmKey(0xFFFF888100000000, 78)
 IDS = {VM: "00000000000000aa", OTHER: "00000000000000bb"}
@@ -108,11 +110,12 @@ class Host:
     in_place=st.integers(1, 3),
     room=st.integers(0, 6),
     ring_records=st.integers(1, 9),
+    layout=st.sampled_from([COMPILED, mirrored(COMPILED)]),
 )
 def test_every_ledger_balances_and_the_totals_are_what_the_guests_did(
-    acts: list[Act], in_place: int, room: int, ring_records: int
+    acts: list[Act], in_place: int, room: int, ring_records: int, layout: Layout
 ) -> None:
-    counting = Counting(in_place=in_place, room=room, ring_records=ring_records)
+    counting = Counting(in_place=in_place, room=room, ring_records=ring_records, layout=layout)
     host = Host(counting)
     for do in acts:
         do(host)

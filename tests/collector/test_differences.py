@@ -1,9 +1,15 @@
 """What was added between two states of the counting maps."""
 
-from collector.counting.differences import differences
+from functools import partial
+
+from collector.counting.differences import differences as _differences
 from collector.probe.layout import VcpuKey, VmKey
 from collector.probe.snapshot import Table
+from collector.probe.views import Views
 from tests.collector.counting import NOTHING, VM, Counting, Vcpu
+from tests.collector.layouts import COMPILED
+
+differences = partial(_differences, views=Views(COMPILED))
 
 
 def _homes(**homes: bytes) -> dict[str, Table]:
@@ -50,7 +56,8 @@ def test_a_home_with_another_owner_starts_from_zero() -> None:
 def test_a_home_whose_vcpu_lies_elsewhere_is_the_same_home() -> None:
     # Where the kernel has no debugfs, a VM at the address of another is taken for it.
     moved = bytearray(_vcpu(faults=9).pack())
-    moved[16:24] = bytes(8)
+    at = COMPILED.value("homes").numbers["vcpu"].offset
+    moved[at : at + 8] = bytes(range(8))
     found = differences(_homes(home=bytes(moved)), _homes(home=_vcpu(faults=4).pack()))
     assert [counters[0] for counters in found.fault_counts.values()] == [5]
 
@@ -70,7 +77,7 @@ def test_counts_caught_between_two_additions_are_read_again() -> None:
         asked.append((table, key))
         return _vcpu(faults=5).pack()
 
-    found = differences(_homes(home=_torn()), NOTHING, again)
+    found = differences(_homes(home=_torn()), NOTHING, again=again)
     assert asked == [("homes", b"home")]
     assert [counters[0] for counters in found.fault_counts.values()] == [5]
     assert found.changed["homes"] == {b"home": _vcpu(faults=5).pack()}
@@ -78,7 +85,7 @@ def test_counts_caught_between_two_additions_are_read_again() -> None:
 
 def test_counts_that_never_add_up_come_with_a_later_reading() -> None:
     before = _homes(home=_vcpu(faults=3).pack())
-    found = differences(_homes(home=_torn()), before, lambda _table, _key: _torn())
+    found = differences(_homes(home=_torn()), before, again=lambda _table, _key: _torn())
     assert (found.fault_counts, found.changed["homes"]) == ({}, {})
     assert [c[0] for c in differences(_homes(home=_vcpu(faults=5).pack()), before).fault_counts.values()] == [
         2
@@ -86,7 +93,7 @@ def test_counts_that_never_add_up_come_with_a_later_reading() -> None:
 
 
 def test_counts_that_are_gone_when_read_again_are_nobodys() -> None:
-    found = differences(_homes(home=_torn()), NOTHING, lambda _table, _key: None)
+    found = differences(_homes(home=_torn()), NOTHING, again=lambda _table, _key: None)
     assert (found.fault_counts, found.changed["homes"]) == ({}, {})
 
 

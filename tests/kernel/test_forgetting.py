@@ -10,7 +10,6 @@ import pytest
 from collector.batches.parts import Content
 from collector.counting.reader import Reader
 from collector.counting.rounds import Rounds
-from collector.probe.layout import VM_KEY, VmKey
 from collector.vms.identity.process import host_proc
 from collector.vms.identity.uevents import KvmEvents
 from collector.vms.table import VmTable
@@ -72,10 +71,8 @@ def test_vms_that_come_and_go_are_counted_exactly_and_forgotten(headers_cache: P
     assert len(keys) == 30
     assert not keys & set(vms)
     for tables in (last.tables, cut.tables):
-        of_vms = [
-            *tables["homes"].values(),
-            *tables["vcpus"],
-            *tables["fault_counts"],
-            *tables["exit_counts"],
-        ]
-        assert not {VmKey._make(VM_KEY.unpack(raw[: VM_KEY.size])) for raw in of_vms} & keys
+        homes = probes.views.owner("homes", in_value=True)
+        left = {homes.unpack(home) for home in tables["homes"].values()}
+        for name in ("vcpus", "fault_counts", "exit_counts"):
+            left |= set(map(probes.views.owner(name).unpack, tables[name]))
+        assert not left & keys

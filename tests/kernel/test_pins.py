@@ -12,7 +12,6 @@ import pytest
 from collector.counting.pins import Pins
 from collector.counting.reader import Reader
 from collector.probe.probes import Probes
-from collector.probe.source import layout_digest
 from demo.exact import ExactGuest, Order
 from tests.kernel.attached import attached, faults, own_vms, read
 from tests.product import TOP
@@ -58,7 +57,7 @@ def test_what_is_pinned_counts_on_and_is_taken_over(headers_cache: Path, pins: P
         counting = probes.last_cut().counting
     with ExactGuest(Order(write=101)) as guest:
         extra = guest.follow("unwatched").extra_faults
-    left = pins.open(layout_digest())
+    left = pins.open()
     assert left is not None
     with left:
         reader = Reader(left)
@@ -69,14 +68,14 @@ def test_what_is_pinned_counts_on_and_is_taken_over(headers_cache: Path, pins: P
 
 
 def test_nothing_is_left_where_nothing_was_pinned(pins: Pins) -> None:
-    assert pins.open(layout_digest()) is None
+    assert pins.open() is None
     assert pins.remove() is False
 
 
 def test_what_is_removed_is_gone(pins: Pins, folder: Path) -> None:
     assert pins.remove() is True
     assert not folder.exists()
-    assert pins.open(layout_digest()) is None
+    assert pins.open() is None
     assert pins.remove() is False
 
 
@@ -85,7 +84,7 @@ def test_a_set_that_is_not_whole_is_not_taken_over_but_removed(pins: Pins, folde
     # As a collector leaves it that is killed while it pins, or while it removes what it had pinned.
     for path in folder.glob(lost):
         path.unlink()
-    assert pins.open(layout_digest()) is None
+    assert pins.open() is None
     assert not folder.exists()
 
 
@@ -100,7 +99,7 @@ def test_a_removal_that_was_cut_short_is_finished(pins: Pins, folder: Path, tmp_
 @pytest.mark.parametrize("name", [b"", bytes(32), b"\xff\xfe", b"../../..", b"a" * 31])
 def test_a_damaged_name_means_nothing(pins: Pins, folder: Path, tmp_path: Path, name: bytes) -> None:
     (tmp_path / "pins").write_bytes(name)
-    assert pins.open(layout_digest()) is None
+    assert pins.open() is None
     assert pins.remove() is False
     assert folder.exists()
 
@@ -109,7 +108,7 @@ def test_where_nothing_can_be_pinned_it_is_said_with_the_remedy(tmp_path: Path, 
     pins = Pins(tmp_path / "pins", tmp_path)
     refused = pins.keep(probes, 0)
     assert refused == f"{tmp_path} is no BPF file system: mount -t bpf -o mode=700 bpf {tmp_path}"
-    assert pins.open(layout_digest()) is None
+    assert pins.open() is None
 
 
 def test_what_was_left_is_not_taken_over_after_somebody_else_counted(
@@ -117,7 +116,7 @@ def test_what_was_left_is_not_taken_over_after_somebody_else_counted(
 ) -> None:
     # The next collector finds no bpffs and counts by itself: with what was left, faults would count twice.
     assert Pins(tmp_path / "pins", tmp_path).keep(probes, 0) != ""
-    assert pins.open(layout_digest()) is None
+    assert pins.open() is None
     assert folder.exists()
 
 
@@ -127,7 +126,7 @@ def test_nothing_is_pinned_or_opened_where_others_could_change_it(
 ) -> None:
     os.chown(folder.parent, owner, -1)
     folder.parent.chmod(mode)
-    assert pins.open(layout_digest()) is None
+    assert pins.open() is None
     assert pins.keep(probes, 0) == f"{folder.parent} can be changed by others: remove it"
     assert folder.exists()
 
@@ -136,7 +135,7 @@ def test_why_a_set_was_given_up_is_told_once_by_this_process_or_the_next(
     pins: Pins, folder: Path, tmp_path: Path
 ) -> None:
     (folder / "map-about").unlink()
-    assert pins.open(layout_digest()) is None
+    assert pins.open() is None
     successor = Pins(tmp_path / "pins", tmp_path / "bpf")
     assert successor.take_reason() == "it does not say what it is"
     assert successor.take_reason() == ""
@@ -167,9 +166,9 @@ def test_a_copy_of_a_data_directory_takes_nothing_from_the_original(
 ) -> None:
     second = _second(tmp_path, bpffs)
     shutil.copy(tmp_path / "first" / "pins", tmp_path / "second" / "pins")
-    assert second.open(layout_digest()) is None
+    assert second.open() is None
     assert second.remove() is False
-    left = first.open(layout_digest())
+    left = first.open()
     assert left is not None
     left.close()
     assert first.remove() is True
@@ -178,7 +177,7 @@ def test_a_copy_of_a_data_directory_takes_nothing_from_the_original(
 def test_a_data_directory_that_was_moved_keeps_its_set(first: Pins, tmp_path: Path, bpffs: Path) -> None:
     (tmp_path / "first").rename(tmp_path / "second")
     second = _second(tmp_path, bpffs)
-    left = second.open(layout_digest())
+    left = second.open()
     assert left is not None
     left.close()
     assert second.remove() is True
@@ -188,7 +187,7 @@ def test_what_was_taken_over_stays_with_whoever_did(first: Pins, tmp_path: Path,
     (tmp_path / "first").rename(tmp_path / "gone")
     second = _second(tmp_path, bpffs)
     (lost,) = second.others()
-    left = second.adopt(lost, layout_digest(), 41)
+    left = second.adopt(lost, 41)
     assert left is not None
     # Killed at once, a successor finds a batch's number of its own spool, and whose counts they are.
     assert left.last_cut().batch == 41
@@ -206,9 +205,9 @@ def test_what_was_taken_over_stays_with_whoever_did(first: Pins, tmp_path: Path,
         "removed 0 sets of programs and maps\nleft 1 set that a running collector reads\n"
     )
     second.release()
-    assert first.open(layout_digest()) is None
+    assert first.open() is None
     successor = _second(tmp_path, bpffs)
-    left = successor.open(layout_digest())
+    left = successor.open()
     assert left is not None
     left.close()
     assert successor.remove() is True
@@ -222,7 +221,7 @@ def test_what_cannot_be_taken_over_is_left_as_it_is(
     second = _second(tmp_path, bpffs)
     (lost,) = second.others()
     (lost.folder / missing).unlink()
-    assert second.adopt(lost, layout_digest(), 41) is None
+    assert second.adopt(lost, 41) is None
     assert not (tmp_path / "second" / "pins").exists()
     assert not lost.is_read()
     assert lost.remove() is True

@@ -12,7 +12,7 @@ from collector.counting.reader import Reader
 from collector.probe.layout import RecordLevel
 from collector.probe.pinned import open_pinned
 from collector.probe.probes import Probes
-from collector.probe.source import Limits, layout_digest
+from collector.probe.source import Limits
 from demo.exact import Order
 from faultmodel.record import Access
 from tests.kernel.attached import pinned, read
@@ -165,7 +165,7 @@ def test_records_of_a_stored_batch_are_not_read_again_by_a_successor(
         first = one.read()
         # As if killed after the cut was noted, before the rings were let go of.
         _release(one.probes, before)
-        with open_pinned(folder, layout_digest()) as left:
+        with open_pinned(folder) as left:
             successor = Reader(left)
             nothing = one.own(read(successor, left))
             one.guest.follow("second")

@@ -3,15 +3,17 @@
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from resource import RLIMIT_NOFILE, prlimit
 
+import msgspec
 import pytest
 
-from collector.probe import syscall
-from collector.probe.layout import ABOUT
+from collector.probe import compiled, syscall
+from collector.probe.compiled import Layout
+from collector.probe.layout import About
+from collector.probe.views import View
 from tests.kernel.guests import run_guest, start_guest, told_by
 from tests.product import SEEN_S, TOP, Product, wait_for
 
@@ -48,13 +50,20 @@ def _replaced(product: Product) -> list[str] | None:
     return [detail for kind, detail in _events(product) if kind == "replaced"] or None
 
 
-def _change_about(folder: Path, change: Callable[[list[bytes]], None]) -> None:
-    about = syscall.open_map(syscall.open_pinned(folder / "map-about"))
+def _as_of_another_version(folder: Path) -> None:
+    view = View.of(_layout(folder).value("about"), About)
+    about = _pinned_map(folder, "about")
     value = syscall.lookup(about, _FIRST)
     assert value is not None
-    fields = list(ABOUT.unpack(value))
-    change(fields)
-    syscall.update(about, _FIRST, ABOUT.pack(*fields))
+    syscall.update(about, _FIRST, view.pack(view.unpack(value)._replace(fingerprint=bytes(16))))
+
+
+def _layout(folder: Path) -> Layout:
+    return compiled.read(_pinned_map(folder, "layout"))
+
+
+def _pinned_map(folder: Path, name: str) -> syscall.Map:
+    return syscall.open_map(syscall.open_pinned(folder / f"map-{name}"))
 
 
 def _is_waiting(product: Product) -> bool | None:
@@ -92,7 +101,7 @@ def test_a_collector_that_waits_and_is_stopped_leaves_nothing_counting(own_produ
 
 def test_programs_of_another_version_are_read_a_last_time_and_replaced(own_product: Product) -> None:
     folder = _left(own_product)
-    _change_about(folder, lambda about: about.__setitem__(1, bytes(16)))
+    _as_of_another_version(folder)
     unseen = run_guest(write=503)
     own_product.start_collector()
     assert own_product.vm_with(unseen.pid, faults=unseen.faults)["faults"] == unseen.faults
@@ -103,7 +112,7 @@ def test_programs_of_another_version_are_read_a_last_time_and_replaced(own_produ
 
 def test_a_switch_of_versions_opens_no_gap(own_product: Product) -> None:
     folder = _left(own_product)
-    _change_about(folder, lambda about: about.__setitem__(1, bytes(16)))
+    _as_of_another_version(folder)
     guest = start_guest(write=1_000_000)
     own_product.start_collector()
     assert guest.poll() is None, "the guest was done before the switch"
@@ -135,7 +144,9 @@ def test_a_set_that_was_stopped_is_read_a_last_time_as_not_covered(own_product: 
 
 def test_maps_that_this_version_cannot_read_are_replaced_and_it_is_said(own_product: Product) -> None:
     folder = _left(own_product)
-    _change_about(folder, lambda about: about.__setitem__(slice(1, 3), [bytes(16), bytes(16)]))
+    layout = _layout(folder)
+    sets = {name: msgspec.structs.replace(one, number=one.number + 1) for name, one in layout.sets.items()}
+    compiled.write(_pinned_map(folder, "layout"), msgspec.structs.replace(layout, sets=sets))
     # As in a version that had no such map.
     (folder / "map-turn").unlink()
     own_product.start_collector()

@@ -22,7 +22,7 @@ from collector.probe.pinned import open_pinned
 from collector.probe.plan import make_plan
 from collector.probe.probes import Probes
 from collector.probe.sides import Sides
-from collector.probe.source import layout_digest, make_source
+from collector.probe.source import make_source
 from demo.exact import ExactGuest, Order
 from faultmodel.record import COUNTERS
 from tests.kernel.attached import own_vms, pinned
@@ -142,7 +142,7 @@ def test_both_sides_are_pinned_and_count_on_without_the_process(headers_cache: P
         probes.begin(source)
         with pinned(probes, tmp_path) as folder:
             probes.detach()
-            with ExactGuest(ORDER) as guest, open_pinned(folder, layout_digest()) as left:
+            with ExactGuest(ORDER) as guest, open_pinned(folder) as left:
                 guest.follow("once")
                 reading = Reader(left).read()
                 assert left.handles.looks_twice

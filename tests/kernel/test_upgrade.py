@@ -14,9 +14,12 @@ pytestmark = pytest.mark.kernel
 
 
 @pytest.fixture
-def old_product(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Iterator[Product]:
-    """Server and collector of the version before."""
-    running = Product(tmp_path, tree=previous.unpack(tmp_path_factory.mktemp("previous")))
+def old_product(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> Iterator[Product]:
+    """Server and collector of a version before: the parameter's commit."""
+    commit = getattr(request, "param", previous.COMMIT)
+    running = Product(tmp_path, tree=previous.unpack(tmp_path_factory.mktemp("previous"), commit))
     try:
         running.start_server()
         running.start_collector()
@@ -67,3 +70,25 @@ def test_an_upgrade_loses_no_fault_and_doubles_none(old_product: Product, order:
     for truth in told:
         vm = old_product.vm_with(truth.pid, faults=truth.faults, seconds=60)
         assert vm["faults"] == truth.faults
+
+
+@pytest.mark.parametrize("old_product", [previous.WITHOUT_LAYOUT], indirect=True)
+def test_counts_whose_layout_was_not_kept_with_them_are_read_on_without_a_gap(old_product: Product) -> None:
+    guest = start_guest(write=1009, hold=True)
+    assert guest.stdout is not None
+    told = [told_by(guest.stdout.readline())]
+    old_product.vm_with(told[0].pid, faults=told[0].faults)
+    _hand_over(old_product)
+    told.append(run_guest(write=503, memory_fault=7))
+    old_product.tree = TOP
+    old_product.start_collector()
+    told.append(run_guest(write=211))
+    guest.communicate()
+    for truth in told:
+        vm = old_product.vm_with(truth.pid, faults=truth.faults, seconds=60)
+        assert vm["faults"] == truth.faults
+    assert len(old_product.get("rates", metric="faults", from_="now-5m", step="1s")["coverage"]) == 1
+    kinds = [item["kind"] for item in old_product.get("host-events", host=old_product.host)["items"]]
+    assert kinds.count("replaced") == 1
+    details = [item["detail"] for item in old_product.get("host-events", host=old_product.host)["items"]]
+    assert not any("could not be read on" in detail for detail in details)

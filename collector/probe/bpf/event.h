@@ -1,6 +1,8 @@
 /*
- * What is shared between BPF and user space. collector/probe/layout.py mirrors
- * every structure and checks the sizes asserted here; change both or neither.
+ * What is shared between BPF and user space, which reads fields by their names
+ * (collector/probe/layout.py) from where the compiler put them (compiled.py):
+ * one may be added anywhere. A field that means something else than before is
+ * another field, with another name.
  */
 
 /* The format of a hardware word; names as in faultmodel/arch. */
@@ -181,11 +183,15 @@ struct record_order {
 	u32 others; /* of the default: whether some VM has an order of its own */
 };
 
+/* How the maps are laid out, as text (compiled.py). Zeros follow it. */
+struct layout_text {
+	char text[16384];
+};
+
 /* Which set of programs and maps this is, and up to where it was read. */
 struct about {
 	u8 counting[16];
 	u8 fingerprint[16];
-	u8 layout[16];
 	u64 batch;	      /* number of the newest batch that was cut */
 	u64 cut_monotonic_ns; /* when its counters were read */
 	u64 cut_utc_ns;
@@ -208,14 +214,3 @@ struct about {
 #define LOST_UNATTRIBUTED 1
 #define LOST_EXIT_RECORDS 2
 #define LOST_KINDS	  3
-
-_Static_assert(sizeof(struct vm_record) == 80, "layout.py: VM_RECORD");
-_Static_assert(sizeof(struct fault_counters) == 104, "layout.py: FAULT_COUNTERS");
-_Static_assert(sizeof(struct vcpu_counts) == 1216, "layout.py: VCPU_COUNTS");
-_Static_assert(sizeof(struct vcpu_key) == 24, "layout.py: VCPU_KEY");
-_Static_assert(sizeof(struct fault_key) == 32, "layout.py: FAULT_KEY");
-_Static_assert(sizeof(struct exit_key) == 32, "layout.py: EXIT_KEY");
-_Static_assert(sizeof(struct fault_record) == 80, "layout.py: FAULT_RECORD");
-_Static_assert(sizeof(struct exit_record) == 96, "layout.py: EXIT_RECORD");
-_Static_assert(sizeof(struct about) == 96, "layout.py: ABOUT");
-_Static_assert(sizeof(struct record_order) == 16, "layout.py: RECORD_ORDER");

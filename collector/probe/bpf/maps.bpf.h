@@ -33,6 +33,9 @@ BPF_ARRAY(second_looks, u64, LOOKS);
 BPF_TABLE("lru_hash", u32, u32, unattributed, VISITORS);
 BPF_RINGBUF_OUTPUT(exit_records, EXIT_RING_PAGES);
 BPF_RINGBUF_OUTPUT(fault_records, FAULT_RING_PAGES);
+/* Never written: they show what the rings' records are, which a ring's own type does not. */
+BPF_ARRAY(exit_record_type, struct exit_record, 1);
+BPF_ARRAY(fault_record_type, struct fault_record, 1);
 
 BPF_ARRAY(written_since_wakeup, u64, 1);
 
@@ -57,6 +60,7 @@ BPF_ARRAY(page_fault_seen, u32, 1);
  * which the newest batch was cut, so that whoever reads next goes on from
  * there, be it another process.
  */
+BPF_ARRAY(layout, struct layout_text, 1);
 BPF_ARRAY(about, struct about, 1);
 BPF_F_TABLE("hash", u32, struct vcpu_counts, homes_cut, HOMES, BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct vcpu_key, struct vcpu_counts, vcpus_cut, MAX_VCPUS, BPF_F_NO_PREALLOC);

@@ -1,51 +1,41 @@
-"""What the version before has in its maps, as this version reads it."""
-
-import struct
+"""What is read of maps that an earlier version laid out, which lack fields and maps of this one."""
 
 import pytest
 
-from collector.probe.earlier import narrow, widen
-from collector.probe.layout import (
-    EXIT_REASON,
-    EXIT_REASONS,
-    FAULT_COUNTERS,
-    SYNDROME,
-    SYNDROMES,
-    VCPU_COUNTS_BYTES,
-    VCPU_HEAD,
-)
+from collector.probe import compiled
+from collector.probe.layout import NOT_SHOWN_8, NUMBERS, SETS, VcpuHead
+from collector.probe.views import View, Views
+from tests.collector.layouts import EARLIER
 
-OLD_HEAD = struct.Struct("=QQQIIIIQQIIQQQQQQQQQ")
-OLD_SYNDROME = struct.Struct("=QII11Q")
+LAYOUTS = {path.stem: compiled.decode(path.read_bytes()) for path in EARLIER.iterdir()}
+OLDEST = LAYOUTS["1715d92b533c28d0341ea9f184555711"]
 
 
-def _old_home() -> bytes:
-    head = OLD_HEAD.pack(*range(1, 21))
-    syndromes = [
-        OLD_SYNDROME.pack(word, 1, 0, *range(word, word + 11)) for word in range(100, 100 + SYNDROMES)
-    ]
-    exits = [EXIT_REASON.pack(reason, 14, 7) for reason in range(EXIT_REASONS)]
-    return b"".join((head, *syndromes, *exits))
+@pytest.mark.parametrize("digest", LAYOUTS)
+def test_every_earlier_version_has_what_is_read(digest: str) -> None:
+    layout = LAYOUTS[digest]
+    Views(layout)
+    assert {name: one.number for name, one in layout.sets.items()} == NUMBERS
+    for name, maps in SETS.items():
+        assert set(maps) - set(layout.sets[name].maps) <= {"second_looks", "overlooked_cut"}
 
 
-@pytest.mark.parametrize("name", ["homes", "vcpus"])
-def test_a_vcpus_counts_keep_every_figure_and_gain_none(name: str) -> None:
-    old = _old_home()
-    new = widen(name, old)
-    assert len(new) == VCPU_COUNTS_BYTES
-    assert VCPU_HEAD.unpack_from(new)[:20] == OLD_HEAD.unpack_from(old)
-    for index in range(SYNDROMES):
-        word, *rest = SYNDROME.unpack_from(new, VCPU_HEAD.size + index * SYNDROME.size)
-        assert (word, rest[2:13], rest[13:]) == (100 + index, [*range(word, word + 11)], [0, 0])
-    assert new[-EXIT_REASONS * EXIT_REASON.size :] == old[-EXIT_REASONS * EXIT_REASON.size :]
-    assert narrow(name, new) == old
+def test_a_counter_that_was_not_kept_adds_nothing() -> None:
+    values = bytes(range(1, 89))
+    counters = Views(OLDEST).fault_counters.unpack(values)
+    assert counters[:2] == (0x0807060504030201, 0x100F0E0D0C0B0A09)
+    assert counters[-2:] == (0, 0)
 
 
-def test_what_is_noted_goes_back_as_it_was() -> None:
-    for value in (bytes(88), bytes(range(88))):
-        new = widen("fault_counts", value)
-        assert len(new) == FAULT_COUNTERS.size
-        assert narrow("fault_counts", new) == value
-        assert narrow("fault_counts", value) == value
-    assert widen("exit_counts", b"12345678") == narrow("exit_counts", b"12345678") == b"12345678"
-    assert narrow("homes", _old_home()) == _old_home()
+def test_what_was_not_kept_of_a_vcpu_is_nothing_and_the_rest_is_as_it_was() -> None:
+    view = View.of(OLDEST.value("homes"), VcpuHead)
+    head = VcpuHead(*range(1, 11))
+    data = view.pack(head)
+    assert len(data) == 1064
+    assert view.unpack(data) == head._replace(overlooked=0)
+
+
+def test_what_was_not_kept_of_a_record_is_not_shown() -> None:
+    views = Views(OLDEST)
+    assert views.fault_record.unpack(bytes(80)).nested == NOT_SHOWN_8
+    assert views.exit_record.unpack(bytes(96)).nested == NOT_SHOWN_8

@@ -15,7 +15,7 @@ from faultmodel.record import COUNTERS
 Again = Callable[[str, bytes], bytes | None]
 """Reads one entry anew, by map and key."""
 
-_FAULTS = COUNTERS.index("faults")
+FAULTS = COUNTERS.index("faults")
 _INSTANTS = 1000
 """How often counts are read again that were caught between two of a program's additions, which is 10 ns."""
 _PAUSES = 50
@@ -48,6 +48,8 @@ class Differences:
     fault_counts: dict[FaultKey, tuple[int, ...]] = field(default_factory=dict)
     exit_counts: dict[ExitKey, int] = field(default_factory=dict)
     vcpus: dict[VcpuKey, VcpuAccount] = field(default_factory=lambda: defaultdict(VcpuAccount))
+    unread: set[VcpuKey] = field(default_factory=set)
+    """vCPUs whose state could not be read at a moment at which it adds up."""
     lost: dict[str, int] = field(default_factory=dict)
     changed: dict[str, dict[bytes, bytes]] = field(default_factory=dict)
     """The entries that are others than before, by map."""
@@ -85,7 +87,7 @@ def differences(
             counters = _less(counters, views.fault_counters.unpack(old))
         fault_key = views.fault_key.unpack(key)
         found.add_faults(fault_key, counters)
-        found.vcpus[VcpuKey(fault_key.kvm, fault_key.instance, fault_key.vcpu)].mapped += counters[_FAULTS]
+        found.vcpus[VcpuKey(fault_key.kvm, fault_key.instance, fault_key.vcpu)].mapped += counters[FAULTS]
     changed = found.changed["exit_counts"] = _changed(now["exit_counts"], before["exit_counts"])
     for key, value in changed.items():
         found.add_exits(
@@ -115,6 +117,8 @@ def _add_vcpus(
         whole = _whole(value, view, partial(again, name, key))
         if whole is None:
             found.lost["unread_vcpus"] = found.lost.get("unread_vcpus", 0) + 1
+            torn = view.head.unpack(value)
+            found.unread.add(VcpuKey(torn.kvm, torn.instance, torn.vcpu_id))
             continue
         changed[key] = whole
         _add_vcpu(found, view, whole, old)

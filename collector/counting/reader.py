@@ -3,11 +3,13 @@
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from collector.counting.clock import ClockOffsets, measure
-from collector.counting.differences import Differences, VcpuAccount, differences
+from collector.counting.differences import FAULTS, Differences, differences
 from collector.counting.reading import Account, Reading
+from collector.counting.reconciler import Reconciler
 from collector.probe.layout import FaultRecord, VcpuKey, VmKey, VmRecord
 from collector.probe.snapshot import COUNTED, OVERLOOKED, Cut, Records, Snapshot
 from collector.probe.views import Views
@@ -17,6 +19,17 @@ _LATE_NS = 100_000_000
 """A reading is due at the full second. This late it still ends that second, as its counts do."""
 _SAME_INSTANT_NS = 2 * _LATE_NS
 """The next span starts where the last ended, unless UTC was stepped by more than this between them."""
+
+
+_NOTHING = Account(0, 0, 0, 0, 0)
+
+
+@dataclass(slots=True)
+class _Totals:
+    """Of a VM's faults since the counting began: ``overlooked`` are those ``seen`` that no program saw."""
+
+    seen: int = 0
+    overlooked: int = 0
 
 
 class Probes(Protocol):
@@ -71,12 +84,10 @@ class Reader:
         self._covered_to_ns = cut.utc_ns
         self._views = probes.views
         until_cut = _until(cut, self._views)
-        self._overlooked = _overlooked(cut, self._views)
-        self._seen_totals = _seen_totals(until_cut, self._overlooked)
-        self._behind = {vcpu: account.spilled - account.mapped for vcpu, account in until_cut.vcpus.items()}
-        self._waiting: dict[VcpuKey, list[FaultRecord]] = defaultdict(list)
-        self._due: dict[VcpuKey, int] = defaultdict(int)
-        self._dropped: dict[VcpuKey, int] = defaultdict(int)
+        self._totals = _totals(until_cut, cut, self._views)
+        self._vcpus: dict[VcpuKey, Reconciler] = defaultdict(Reconciler)
+        for vcpu, account in until_cut.vcpus.items():
+            self._vcpus[vcpu] = Reconciler(in_flight=account.spilled - account.mapped)
 
     @property
     def counting(self) -> str:
@@ -106,7 +117,7 @@ class Reader:
         vms = self._probes.vms()
         self._keep(records.faults)
         overlooked = self._attribute(found, missed_runs)
-        accounts, faults = self._settle(found, overlooked, is_drained=records.is_drained)
+        accounts, faults = self._reconcile(found, overlooked, is_drained=records.is_drained)
         for name, changed in found.changed.items():
             self._before[name].update(changed)
         self._missed_runs += missed_runs
@@ -138,8 +149,7 @@ class Reader:
             return
         self._probes.forget(vms)
         for vm in vms:
-            self._seen_totals.pop(vm, None)
-            self._overlooked.pop(vm, None)
+            self._totals.pop(vm, None)
         gone = frozenset(vms)
         for name in ("fault_counts", "exit_counts", "vcpus", "homes"):
             in_value = name == "homes"
@@ -149,13 +159,12 @@ class Reader:
                 for key, value in self._before[name].items()
                 if owner.unpack(value if in_value else key) not in gone
             }
-        for kept in (self._waiting, self._due, self._dropped, self._behind):
-            for vcpu in [vcpu for vcpu in kept if vcpu[:2] in vms]:
-                del kept[vcpu]
+        for vcpu in [vcpu for vcpu in self._vcpus if vcpu[:2] in gone]:
+            del self._vcpus[vcpu]
 
     def _keep(self, records: Collection[FaultRecord]) -> None:
         for record in records:
-            self._waiting[VcpuKey(record.kvm, record.instance, record.vcpu)].append(record)
+            self._vcpus[VcpuKey(record.kvm, record.instance, record.vcpu)].keep(record)
 
     def _attribute(self, found: Differences, missed_runs: int) -> dict[VcpuKey, int]:
         """Return whose faults the kernel skipped, as far as KVM's own counts tell: seen, and not counted.
@@ -177,67 +186,41 @@ class Reader:
         changed = {VmKey(vcpu.kvm, vcpu.instance) for vcpu in overlooked}
         for vcpu, number in overlooked.items():
             vm = VmKey(vcpu.kvm, vcpu.instance)
-            self._overlooked[vm] = self._overlooked.get(vm, 0) + number
+            self._totals[vm].overlooked += number
         views = self._views
-        return {views.vm.pack(vm): views.overlooked.pack(self._overlooked[vm]) for vm in changed}
+        return {views.vm.pack(vm): views.overlooked.pack(self._totals[vm].overlooked) for vm in changed}
 
-    def _settle(
+    def _reconcile(
         self, found: Differences, overlooked: Mapping[VcpuKey, int], *, is_drained: bool
     ) -> tuple[dict[VmKey, Account], list[FaultRecord]]:
-        """Make up the account of each VM, and pick the fault records that it speaks of.
-
-        A record is written before its fault is seen: one whose fault is not seen yet waits. One that was
-        counted as written and is not there went with a collector that was killed, and counts as dropped.
-        """
-        sums: dict[VmKey, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        """Make up the account of each VM, and pick the fault records that it speaks of."""
+        accounts: dict[VmKey, Account] = {}
         faults: list[FaultRecord] = []
-        waiting = [vcpu for kept in (self._due, self._behind) for vcpu, number in kept.items() if number]
+        waiting = [vcpu for vcpu, one in self._vcpus.items() if one.is_waiting]
         for vcpu in {*found.vcpus, *waiting}:
             added = found.vcpus[vcpu]
-            # fault_counts was read before: the few that were added to it since come with the next reading.
-            seen = added.seen - added.spilled + added.mapped
-            self._check(vcpu, added, found.lost)
-            self._due[vcpu] += added.recorded
-            self._dropped[vcpu] += added.dropped
-            records = self._take(vcpu, seen, is_drained=is_drained)
-            dropped = min(self._dropped[vcpu], seen - len(records))
-            self._dropped[vcpu] -= dropped
-            faults += records
-            of_vm = sums[VmKey(vcpu.kvm, vcpu.instance)]
+            of_vcpu = self._vcpus[vcpu].reconcile(
+                added, is_drained=is_drained, is_unread=vcpu in found.unread
+            )
+            faults += of_vcpu.records
+            if of_vcpu.unbalanced:
+                found.lost["unbalanced"] = found.lost.get("unbalanced", 0) + of_vcpu.unbalanced
             missing = overlooked.get(vcpu, 0)
-            values = (seen + missing, added.uncounted + missing, len(records), dropped)
-            for index, value in enumerate(values):
-                of_vm[index] += value
-        accounts = {}
-        for vm, (seen, uncounted, recorded, dropped) in sums.items():
-            self._seen_totals[vm] = self._seen_totals.get(vm, 0) + seen
-            if seen:
-                accounts[vm] = Account(seen, uncounted, recorded, dropped, self._seen_totals[vm])
+            seen = of_vcpu.seen + missing
+            if not seen:
+                continue
+            vm = VmKey(vcpu.kvm, vcpu.instance)
+            totals = self._totals[vm]
+            totals.seen += seen
+            so_far = accounts.get(vm, _NOTHING)
+            accounts[vm] = Account(
+                seen=so_far.seen + seen,
+                uncounted=so_far.uncounted + added.uncounted + missing,
+                recorded=so_far.recorded + len(of_vcpu.records),
+                dropped=so_far.dropped + of_vcpu.dropped,
+                seen_total=totals.seen,
+            )
         return accounts, faults
-
-    def _check(self, vcpu: VcpuKey, added: VcpuAccount, lost: dict[str, int]) -> None:
-        """Tell where a vCPU's state and the map ``fault_counts`` do not agree on what was counted there.
-
-        The map may lack what was counted after it was read, and have one that the state does not know yet.
-        """
-        behind = self._behind.get(vcpu, 0) + added.spilled - added.mapped
-        # Of a vCPU that could not be read, only the map is known this time.
-        explained = behind if "unread_vcpus" in lost else min(max(behind, -1), added.spilled)
-        if behind != explained:
-            lost["unbalanced"] = lost.get("unbalanced", 0) + abs(behind - explained)
-        self._behind[vcpu] = explained
-
-    def _take(self, vcpu: VcpuKey, seen: int, *, is_drained: bool) -> list[FaultRecord]:
-        """This vCPU's records of the faults that were seen, at most as many."""
-        waiting, due = self._waiting[vcpu], self._due[vcpu]
-        missing = due - len(waiting) if is_drained else 0
-        if missing > 0:
-            self._due[vcpu] -= missing
-            self._dropped[vcpu] += missing
-        number = min(due, len(waiting), seen)
-        taken, self._waiting[vcpu] = waiting[:number], waiting[number:]
-        self._due[vcpu] -= number
-        return taken
 
     def _span(self, clock: ClockOffsets, *, is_last: bool) -> tuple[int, int]:
         """The UTC span since the last reading, as long as the monotonic clock says, whatever UTC did."""
@@ -259,21 +242,18 @@ def _until(cut: Cut, views: Views) -> Differences:
     return differences(cut.tables, empty, views)
 
 
-def _overlooked(cut: Cut, views: Views) -> dict[VmKey, int]:
-    return {
-        views.vm.unpack(vm): views.overlooked.unpack(number)
-        for vm, number in cut.tables.get(OVERLOOKED, {}).items()
-    }
-
-
-def _seen_totals(found: Differences, overlooked: Mapping[VmKey, int]) -> dict[VmKey, int]:
+def _totals(until_cut: Differences, cut: Cut, views: Views) -> defaultdict[VmKey, _Totals]:
     """What the batches up to a cut had of each VM."""
-    totals: dict[VmKey, int] = defaultdict(int, overlooked)
-    for key, counters in found.fault_counts.items():
-        totals[VmKey(key.kvm, key.instance)] += counters[0]
-    for vcpu, account in found.vcpus.items():
-        totals[VmKey(vcpu.kvm, vcpu.instance)] += account.uncounted
-    return dict(totals)
+    totals: defaultdict[VmKey, _Totals] = defaultdict(_Totals)
+    for vm, number in cut.tables.get(OVERLOOKED, {}).items():
+        of_vm = totals[views.vm.unpack(vm)]
+        of_vm.overlooked = views.overlooked.unpack(number)
+        of_vm.seen += of_vm.overlooked
+    for key, counters in until_cut.fault_counts.items():
+        totals[VmKey(key.kvm, key.instance)].seen += counters[FAULTS]
+    for vcpu, account in until_cut.vcpus.items():
+        totals[VmKey(vcpu.kvm, vcpu.instance)].seen += account.uncounted
+    return totals
 
 
 def _on_the_second(time_ns: int) -> int:

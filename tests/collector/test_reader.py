@@ -157,6 +157,16 @@ def test_the_map_of_a_vcpu_that_cannot_be_read_is_not_out_of_balance() -> None:
     assert (reading.lost, reading.accounts[VM].seen_total) == ({}, 5)
 
 
+def test_a_vcpu_that_cannot_be_read_hides_no_imbalance_of_another() -> None:
+    reader, counting, _ = _reader(Counting(in_place=1))
+    torn, other = counting.home(0), counting.home(1)
+    for word in (6, 4):
+        counting.fault(other, word)
+    next(counting.steps(torn, 6, record=False))
+    counting.fault_counts[fault_key(1, 4)][0] += 3
+    assert reader.read().lost == {"unread_vcpus": 1, "unbalanced": 2}
+
+
 def test_an_idle_vcpu_hides_no_other() -> None:
     reader, counting, _ = _reader()
     counting.fault(counting.home(0))

@@ -6,7 +6,8 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
@@ -17,8 +18,8 @@ from collector.counting.checks import first_missing
 from collector.counting.clock import boot_id, measure
 from collector.counting.cost import CostMeter
 from collector.counting.host_lock import Holder, HostLock
-from collector.counting.other_sets import ADOPTED
 from collector.counting.pins import Pins
+from collector.counting.predecessor import Note, Predecessor, ReadLast
 from collector.counting.reader import Reader
 from collector.counting.rounds import Rounds
 from collector.counting.session import Session
@@ -31,7 +32,6 @@ from collector.probe.opener import Opener
 from collector.probe.patience import Patience
 from collector.probe.plan import Plan, find_flavour, is_idle, make_plan
 from collector.probe.probes import Probes
-from collector.probe.snapshot import Cut
 from collector.probe.source import Source, make_source
 from collector.sampling.governor import Governor
 from collector.sampling.policy import Recording
@@ -58,9 +58,6 @@ _COMPILING = (
     "compiling the programs for this kernel, which takes seconds, and minutes on a slow or busy host;"
     " counting begins when they are attached"
 )
-_SWITCHED = "counted by another version; its last counts were read, and each vCPU's count may be one too high"
-_RENAMED = "counts from here on, and since the last batch before, have this host's name; it was"
-_STOPPED = "what had been counting was stopped; its last counts were read, of a time that is not covered"
 FLUSH_S = 2.0
 """How long an ordered end waits for the server to take what is left; the rest stays in the spool."""
 
@@ -93,11 +90,7 @@ class Pipeline:
         """Whether the last try failed with all that is needed there: at compiling, loading or attaching."""
         self._governor = Governor(settings.budget)
         self._patience = Patience()
-        self._left: Probes | None = None
-        """What an earlier collector left counting, until it is read on."""
-        self._left_host = ""
-        """The name under which it has counted, where that is another than this host's now."""
-        self._left_notes: list[tuple[str, str]] = []
+        self._predecessor = Predecessor(self._pins, settings.host)
 
     def run(self) -> None:
         """Collect until told to stop. Where the host lacks something, say so, wait and try again.
@@ -112,62 +105,28 @@ class Pipeline:
         with Spool(settings.spool_directory, max_bytes=settings.spool_bytes) as spool:
             uplink = Uplink(settings.server, token_file=settings.token_file, ca_file=settings.ca_file)
             shipper = Shipper(spool, uplink)
-            self._left = self._open_left(spool)
+            self._open_predecessor(spool)
             part_by_host(spool, settings.host)
             shipper.start()
             try:
                 self._collect_until_told(spool, Outbox(spool, self._architecture.name))
             finally:
-                self._let_go()
+                self._predecessor.abandon(is_for_successor=self._stop.leaves_counting)
                 self._machine.close()
                 shipper.flush(FLUSH_S)
 
-    def _open_left(self, spool: Spool) -> Probes | None:
-        """What was left running, as ``_left_running`` has it; while the kernel refuses, wait and try again.
+    def _open_predecessor(self, spool: Spool) -> None:
+        """Open what was left counting; while the kernel refuses, wait and try again.
 
         Until then nothing can be sent to the server: a batch has a number, and the newest one's is not known.
         """
         while not self._stop.is_set():
             try:
-                return self._left_running(spool)
+                self._predecessor.open(spool)
+                return
             except ProbeError as exc:
                 logger.warning("waiting reason=%r retry_s=%g", str(exc), RETRY_S)
                 self._stop.wait(RETRY_S)
-        return None
-
-    def _left_running(self, spool: Spool) -> Probes | None:
-        """Open what an earlier collector left counting, and finish what it was about when it was killed.
-
-        :raises ProbeError: the kernel refuses; what was left is left as it is
-        """
-        left_host = self._pins.host_of_left()
-        probes = self._pins.open()
-        if probes is None:
-            return None
-        self._left_host = left_host if left_host != self._settings.host else ""
-        cut = probes.last_cut()
-        unfinished = spool.resume(cut.batch)
-        if unfinished is None:
-            return probes
-        number, content = unfinished
-        try:
-            newer = msgspec.msgpack.decode(content, type=Cut)
-        except msgspec.DecodeError:
-            newer = None
-        if newer is None or newer.counting != cut.counting or not probes.can_keep(newer):
-            # Read on, it would count again what that batch has.
-            self._pins.give_up("where its newest batch was cut cannot be read")
-            probes.close()
-            return None
-        probes.keep_cut(replace(newer, batch=number))
-        return probes
-
-    def _let_go(self) -> None:
-        """An ordered end leaves nothing counting, also where what was left could not be read on yet."""
-        if self._left is not None:
-            if not self._stop.leaves_counting:
-                self._pins.remove()
-            self._left.close()
 
     def _collect_until_told(self, spool: Spool, outbox: Outbox) -> None:
         while not self._stop.is_set():
@@ -198,71 +157,33 @@ class Pipeline:
         self._stop.wait(RETRY_S)
         return False
 
-    def _see_to_others(self, spool: Spool) -> None:
-        """Take over what was counted for a data directory that is gone, and remove what cannot be."""
-        others = self._machine.others
-        if self._left is None and others.lost:
-            *older, newest = others.lost
-            self._left = self._pins.adopt(newest, spool.last_number)
-            if self._left is not None:
-                others = replace(others, lost=older)
-                host = newest.owner.host if newest.owner else ""
-                self._left_host = host if host != self._settings.host else ""
-                self._left_notes.append(("taken_over", ADOPTED))
-        self._left_notes += [("replaced", told) for told in others.remove_lost()]
-
     def _collect(self, spool: Spool, outbox: Outbox) -> None:
         was_in_vain, self._in_vain = self._in_vain, False
-        self._see_to_others(spool)
+        predecessor = self._predecessor
+        predecessor.adopt(self._machine.others, spool.last_number)
         headers = ensure_headers(self._settings.headers_directory)
         with self._surroundings() as around:
-            if self._left is not None and is_idle():
+            if predecessor.is_held and is_idle():
                 # Attached, it would keep KVM from being unloaded.
-                self._left.pause()
-                self._finish_left(self._host.waiting("no guest can run"), around, outbox, is_covered=True)
+                predecessor.stop()
+                predecessor.drain(self._last_reading(self._host.waiting("no guest can run"), around, outbox))
             plan = make_plan(read_facts(headers))
             source = make_source(plan)
-            if given_up := self._pins.take_reason():
-                # Kept until a batch has it, as the others: what follows may fail.
-                self._left_notes.append(
-                    ("replaced", f"what had been counting could not be read on: {given_up}")
-                )
-            notes = list(self._left_notes)
             refused = ""
-            left = self._left
-            if left is not None and left.is_of(source) and left.is_counting() and not self._left_host:
-                probes, self._left = left, None
-                self._machine.others.pause_expected()
-                self._pins.say_whose()
-                if not any(kind == "taken_over" for kind, _ in notes):
-                    notes.append(("taken_over", "counting went on while no collector ran"))
+            probes = predecessor.go_on(source)
+            if probes is None:
+                self._say_what_takes_time(outbox, was_in_vain=was_in_vain)
+                probes = self._load(plan, source, headers)
             else:
-                logger.info(_COMPILING)
-                if self._left is None and not was_in_vain:
-                    # Else what was left counts meanwhile, and its host is not one that waits; and a further
-                    # try is no reason to take back what was found by the last.
-                    outbox.send(self._host.waiting(_COMPILING), Content())
-                self._in_vain = True
-                after = None if self._left is None else self._left.handles
-                with self._patience.trying() as deadline_s, _module_types(self._opener) as types_fd:
-                    loaded = load(
-                        plan,
-                        source,
-                        headers,
-                        after=after,
-                        types_fd=types_fd,
-                        open_event=self._opener.tracepoint_event,
-                        deadline_s=deadline_s,
-                        is_cancelled=self._stop.is_set,
-                    )
-                probes = Probes(loaded)
+                self._machine.others.pause_expected()
             if probes.handles.looks_twice:
                 ask_for_long_turns()
             with probes:
+                attached = []
                 if not probes.is_attached:
-                    notes += self._begin(probes, source, plan, around, outbox)
+                    self._begin(probes, source, plan, around, outbox)
                     refused = self._pins.keep(probes, spool.last_number)
-                    notes.append(("attached", refused and f"counting ends with the collector: {refused}"))
+                    attached = [("attached", refused and f"counting ends with the collector: {refused}")]
                 self._in_vain = False
                 logger.info(
                     "attached tracepoints=%s flavour=%s pinned=%s",
@@ -272,49 +193,60 @@ class Pipeline:
                 )
                 host = self._host.attached(plan, around.events, refused, probes.handles.lacking)
                 try:
-                    self._read(probes, host, plan, around, outbox, notes)
+                    self._read(probes, host, plan, around, outbox, attached)
                 except ProbeError as exc:
                     # What is counted from here on is another set's: counted here too, it would be twice.
                     self._pins.give_up(str(exc))
                     raise
 
+    def _say_what_takes_time(self, outbox: Outbox, *, was_in_vain: bool) -> None:
+        logger.info(_COMPILING)
+        if not self._predecessor.is_held and not was_in_vain:
+            # Else what was left counts meanwhile, and its host is not one that waits; and a further try is no
+            # reason to take back what was found by the last.
+            outbox.send(self._host.waiting(_COMPILING), Content())
+
+    def _load(self, plan: Plan, source: Source, headers: Path) -> Probes:
+        self._in_vain = True
+        with self._patience.trying() as deadline_s, _module_types(self._opener) as types_fd:
+            return Probes(
+                load(
+                    plan,
+                    source,
+                    headers,
+                    after=self._predecessor.handles,
+                    types_fd=types_fd,
+                    open_event=self._opener.tracepoint_event,
+                    deadline_s=deadline_s,
+                    is_cancelled=self._stop.is_set,
+                )
+            )
+
     def _begin(
         self, probes: Probes, source: Source, plan: Plan, around: _Surroundings, outbox: Outbox
-    ) -> list[tuple[str, str]]:
+    ) -> None:
         """Let loaded programs count, from the moment at which those that were left end."""
         probes.attach(plan)
-        was_counting = self._left is not None and self._left.is_counting()
-        probes.begin(source, after=self._left)
+        self._predecessor.begin(probes, source)
         self._machine.others.pause_expected()
-        if self._left is None:
-            return []
         host = self._host.attached(plan, around.events, "")
-        self._finish_left(host, around, outbox, is_covered=was_counting)
-        if self._left_host:
-            renamed, self._left_host = self._left_host, ""
-            return [("replaced", f"{_RENAMED} {renamed!r}")]
-        return [("replaced", _SWITCHED if was_counting else _STOPPED)]
+        self._predecessor.drain(self._last_reading(host, around, outbox))
 
-    def _finish_left(self, host: Host, around: _Surroundings, outbox: Outbox, *, is_covered: bool) -> None:
-        """Read what was left a last time, and let go of it.
+    def _last_reading(self, host: Host, around: _Surroundings, outbox: Outbox) -> ReadLast:
+        """How a set is read a last time and sent, under this description of the host."""
 
-        :param is_covered: whether it counted until now; else nobody knows since when it has not
-        :raises ProbeError: it cannot be read; it can be tried again
-        """
-        left = self._left
-        assert left is not None
-        with self._session(left, around, outbox) as session:
-            session.take_round(
-                host,
-                around.table,
-                around.memory,
-                is_covered=is_covered,
-                is_last=True,
-                is_anew=bool(self._left_host),
-            )
-        self._left = None
-        self._pins.remove()
-        left.close()
+        def read(probes: Probes, is_covered: bool, is_anew: bool) -> None:
+            with self._session(probes, around, outbox) as session:
+                session.take_round(
+                    host,
+                    around.table,
+                    around.memory,
+                    is_covered=is_covered,
+                    is_last=True,
+                    is_anew=is_anew,
+                )
+
+        return read
 
     def _read(
         self,
@@ -323,14 +255,14 @@ class Pipeline:
         plan: Plan,
         around: _Surroundings,
         outbox: Outbox,
-        notes: list[tuple[str, str]],
+        notes: list[Note],
     ) -> None:
         with self._session(probes, around, outbox) as session:
-            for kind, detail in notes:
+            for kind, detail in (*self._predecessor.notes(), *notes):
                 session.note(kind, detail)
             # At once: that the host is there, and what was counted while no collector ran.
             session.take_round(host, around.table, around.memory)
-            self._left_notes.clear()
+            self._predecessor.were_told()
             session.read_on(
                 host,
                 around.table,

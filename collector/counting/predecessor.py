@@ -1,0 +1,180 @@
+"""Taking over what an earlier collector left counting, so that nothing is lost and nothing counted twice.
+
+A killed collector leaves its programs counting and its maps full, pinned. One object has them until this
+collector's own programs count, or until it ends:
+
+              open: this data directory's own set
+              adopt: a set whose data directory is gone
+    (none) ────────────────────────────────────────────▶ held ◀─┐ drain failed: tried again
+       ▲                                                  │ │ │  │
+       │  go_on: it is this version's, counting, and of   │ │ │  │
+       ├──────── this host: it becomes the collector's ───┘ │ │  │
+       │                                                    │ │  │
+       │  begin: new programs count from the moment at      │ │  │
+       │         which these end; drain: they are read a    │ │  │
+       ├──────── last time, and removed ────────────────────┘─┼──┘
+       │                                                      │
+       │  abandon: the collector ends before any of that;     │
+       └──────── they are removed, or left to a successor ────┘
+
+``held`` may be a set of another version or under another name: it is read by its own layout, and drained.
+What the kernel refuses to open now stays as it is, and counts on.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+
+from collector.counting.other_sets import ADOPTED, OtherSets
+from collector.counting.pins import Pins
+from collector.probe.handles import Handles
+from collector.probe.probes import Probes
+from collector.probe.snapshot import Cut
+from collector.probe.source import Source
+from collector.spool.queue import Spool
+
+logger = logging.getLogger(__name__)
+
+Note = tuple[str, str]
+"""Kind and detail of an event of the host."""
+ReadLast = Callable[[Probes, bool, bool], None]
+"""Reads a set a last time and stores that: the set, whether all of the time until now was counted, and
+whether its counts are to be told as those of a counting that began at the last batch."""
+
+_WENT_ON = ("taken_over", "counting went on while no collector ran")
+_SWITCHED = "counted by another version; its last counts were read, and each vCPU's count may be one too high"
+_RENAMED = "counts from here on, and since the last batch before, have this host's name; it was"
+_STOPPED = "what had been counting was stopped; its last counts were read, of a time that is not covered"
+
+
+class Predecessor:
+    """What was left counting, and what there is to tell of it. For one thread."""
+
+    def __init__(self, pins: Pins, host: str) -> None:
+        """:param host: this host's name"""
+        self._pins = pins
+        self._host = host
+        self._probes: Probes | None = None
+        self._renamed_from = ""
+        self._is_covered = False
+        self._replaced = ""
+        self._notes: list[Note] = []
+
+    @property
+    def is_held(self) -> bool:
+        """Whether there is anything."""
+        return self._probes is not None
+
+    @property
+    def handles(self) -> Handles | None:
+        """Those of its programs and maps, for new ones to take over from."""
+        return None if self._probes is None else self._probes.handles
+
+    def open(self, spool: Spool) -> None:
+        """Hold what this data directory's collector left, and finish what it was about when it was killed.
+
+        :raises ProbeError: the kernel refuses; what was left is left as it is
+        """
+        left_host = self._pins.host_of_left()
+        probes = self._pins.open()
+        if probes is None:
+            return
+        cut = probes.last_cut()
+        unfinished = spool.resume(cut.batch)
+        if unfinished is not None:
+            number, content = unfinished
+            newer = _decoded(content)
+            if newer is None or newer.counting != cut.counting or not probes.can_keep(newer):
+                # Read on, it would count again what that batch has.
+                self._pins.give_up("where its newest batch was cut cannot be read")
+                probes.close()
+                return
+            probes.keep_cut(replace(newer, batch=number))
+        self._hold(probes, left_host)
+
+    def adopt(self, others: OtherSets, newest_batch: int) -> None:
+        """Hold the newest of the sets whose data directories are gone, if nothing is held; remove the rest.
+
+        :param newest_batch: number of this collector's newest batch
+        :raises ProbeError: it cannot be taken over now
+        """
+        if self._probes is None and others.lost:
+            *older, newest = others.lost
+            probes = self._pins.adopt(newest, newest_batch)
+            if probes is not None:
+                others = replace(others, lost=older)
+                self._hold(probes, newest.owner.host if newest.owner else "")
+                self._notes.append(("taken_over", ADOPTED))
+        self._notes += [("replaced", told) for told in others.remove_lost()]
+
+    def go_on(self, source: Source) -> Probes | None:
+        """Hand out the set to be read on as it is; None where other programs are to take over from it."""
+        probes = self._probes
+        if probes is None or self._renamed_from or not (probes.is_of(source) and probes.is_counting()):
+            return None
+        self._probes = None
+        self._pins.say_whose()
+        if not any(kind == "taken_over" for kind, _ in self._notes):
+            self._notes.append(_WENT_ON)
+        return probes
+
+    def begin(self, probes: Probes, source: Source) -> None:
+        """Let new programs count, from the moment at which those that were left end: ``drain`` them then."""
+        self._is_covered = self._probes is not None and self._probes.is_counting()
+        self._replaced = _SWITCHED if self._is_covered else _STOPPED
+        if self._renamed_from:
+            self._replaced = f"{_RENAMED} {self._renamed_from!r}"
+        probes.begin(source, after=self._probes)
+
+    def stop(self) -> None:
+        """Let what was left count no more, with nothing in its place: ``drain`` it then."""
+        assert self._probes is not None
+        self._probes.pause()
+        self._is_covered, self._replaced = True, ""
+
+    def drain(self, read_last: ReadLast) -> None:
+        """Read what was left a last time, and remove it.
+
+        :raises ProbeError: it cannot be read; it can be tried again
+        """
+        if self._probes is None:
+            return
+        read_last(self._probes, self._is_covered, bool(self._renamed_from))
+        probes, self._probes = self._probes, None
+        self._renamed_from = ""
+        self._pins.remove()
+        probes.close()
+        if self._replaced:
+            self._notes.append(("replaced", self._replaced))
+
+    def abandon(self, *, is_for_successor: bool) -> None:
+        """Let go of what could not be read on yet: an ordered end leaves nothing counting."""
+        if self._probes is None:
+            return
+        if not is_for_successor:
+            self._pins.remove()
+        self._probes.close()
+        self._probes = None
+
+    def notes(self) -> list[Note]:
+        """Return what there is to tell, and was not told yet."""
+        if given_up := self._pins.take_reason():
+            self._notes.append(("replaced", f"what had been counting could not be read on: {given_up}"))
+        return self._notes
+
+    def were_told(self) -> None:
+        """Forget what there was to tell."""
+        self._notes = []
+
+    def _hold(self, probes: Probes, host: str) -> None:
+        self._probes = probes
+        self._renamed_from = host if host != self._host else ""
+
+
+def _decoded(content: bytes) -> Cut | None:
+    try:
+        return msgspec.msgpack.decode(content, type=Cut)
+    except msgspec.DecodeError:
+        return None

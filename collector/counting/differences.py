@@ -29,7 +29,7 @@ class VcpuAccount:
 
     ``spilled``: faults that its state says to be counted in the map ``fault_counts``; ``mapped``: those that
     were found there. ``overlooked``: faults by KVM's own count that no program has seen, not all
-    of them to be believed (hold_against_kvm() in told.bpf.h).
+    of them to be believed (hold_against_kvm() in kvm_page_fault.bpf.h).
     """
 
     seen: int = 0

@@ -30,20 +30,6 @@ static __always_inline void count_context(struct fault_counters *counters, u64 f
 		counters->dirty_logging++;
 }
 
-/* Whether the perf side left nothing of the event to the raw side; what it left is the raw side's
- * from here on. */
-static __always_inline int is_paid(struct vcpu_counts *state)
-{
-#ifdef PREEMPTIBLE
-	u16 owed = state->owed;
-
-	state->owed = OWES_NOTHING;
-	return owed == OWES_NOTHING;
-#else
-	return 1;
-#endif
-}
-
 /* A fault that no kvm_page_fault told of. */
 static __always_inline void record_mmu_fault(struct vcpu_counts *state, u64 fault, u8 level)
 {
@@ -69,23 +55,5 @@ static __always_inline void record_mmu_fault(struct vcpu_counts *state, u64 faul
 		record.memslot = (u16)id;
 	}
 	record_fault(state, &record);
-}
-
-/* Asked for by the VMM or KVM ahead of the guest: no guest fault. */
-static __always_inline void count_prefetch(struct vcpu_counts *state, u64 fault)
-{
-	struct fault_counters *counters;
-	int spilled;
-	u64 word = 0;
-
-	LOAD(word, fault, kvm_page_fault, error_code);
-	counters = counters_of(state, FORMAT_PFERR, word, &spilled);
-	if (counters)
-		counters->prefetched++;
-	else
-		count_lost(LOST_KEYS_FULL);
-	/* Not always within KVM_RUN, whose end alone would tell that the thread may change its
-	 * vCPU. */
-	leave(state);
 }
 #endif

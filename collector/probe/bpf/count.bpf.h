@@ -80,7 +80,7 @@ static __always_inline void count_outcome(struct fault_counters *counters, u32 o
 }
 
 /* Count how the newest fault ended, or hold that until it is sure that KVM does not try again
- * (told.bpf.h). */
+ * (outcome.bpf.h). */
 static __always_inline void end_fault(struct vcpu_counts *state, struct fault_counters *counters,
 				      u32 outcome)
 {

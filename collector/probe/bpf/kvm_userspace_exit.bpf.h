@@ -1,6 +1,10 @@
-/* Exits to user space: each is counted, and those that answer a guest memory fault are recorded. */
+/* kvm:kvm_userspace_exit: reason, errno (0 or negative). Each exit to user space is counted, and
+ * those that answer a guest memory fault are recorded. */
 
-#define KVM_EXIT_MEMORY_FAULT 39 /* include/uapi/linux/kvm.h; macros are not in BTF */
+/* include/uapi/linux/kvm.h, and errno.h of include/uapi/asm-generic; macros are not in BTF. */
+#define KVM_EXIT_MEMORY_FAULT 39
+#define EFAULT		      14
+#define EHWPOISON	      133
 
 static __always_inline void record_exit(struct vcpu_counts *state, u32 reason, u32 errno)
 {
@@ -71,4 +75,39 @@ static __always_inline void count_exit(struct vcpu_counts *state, u32 reason, u3
 		*count += 1;
 	else
 		count_lost(LOST_KEYS_FULL);
+}
+
+/* result: 0 or negative. In the vCPU's thread, after vcpu_put(). */
+static __always_inline void tell_exit(struct vcpu_counts *state, u32 reason, int result)
+{
+	u32 errno = result < 0 ? -result : 0;
+
+	settle_outcome(state);
+	count_exit(state, reason, errno);
+	if (errno == EFAULT || errno == EHWPOISON)
+		record_exit(state, reason, errno);
+	leave(state);
+}
+
+#ifdef PREEMPTIBLE
+PERF_PROBE(kvm_userspace_exit, trace_event_raw_kvm_userspace_exit)
+{
+	struct vcpu_counts *state = first_look(LOOK_USERSPACE_EXIT, ANY_VCPU);
+
+	if (state)
+		tell_exit(state, event->reason, event->errno);
+	return 1;
+}
+#endif
+
+PROBE(kvm_userspace_exit)
+{
+	struct vcpu_counts *state;
+
+	if (counted_before(LOOK_USERSPACE_EXIT))
+		return 0;
+	state = raw_state(LOOK_USERSPACE_EXIT, 0);
+	if (state)
+		tell_exit(state, (u32)ctx->args[0], (int)ctx->args[1]);
+	return 0;
 }

@@ -1,0 +1,59 @@
+/* kvmmmu:fast_page_fault, x86: vcpu, fault, sptep, old_spte, ret. Without the MMU lock; falls to
+ * the slow path unless fixed. */
+
+#ifdef PREEMPTIBLE
+PERF_PROBE(fast_page_fault, trace_event_raw_fast_page_fault)
+{
+	struct vcpu_counts *state;
+	int result = event->ret;
+
+	if (result != RET_PF_FIXED && result != RET_PF_SPURIOUS)
+		return 1;
+	state = first_look(LOOK_FAST_PAGE_FAULT, event->vcpu_id);
+	if (state)
+		tell_outcome(state, result == RET_PF_FIXED ? OUTCOME_FAST : OUTCOME_SPURIOUS);
+	return 1;
+}
+#endif
+
+PROBE(fast_page_fault)
+{
+	int result = (int)ctx->args[4];
+	u64 fault = ctx->args[1], word = 0;
+	struct fault_counters *counters;
+	struct vcpu_counts *state;
+	bool prefetch = 0;
+	u32 outcome;
+	int told, paid;
+
+	if (result != RET_PF_FIXED && result != RET_PF_SPURIOUS)
+		return 0;
+	state = counted_before(LOOK_FAST_PAGE_FAULT);
+	LOAD(prefetch, fault, kvm_page_fault, prefetch);
+	paid = state && is_paid(state);
+	if (prefetch) {
+		/* As in count_prefetch(). */
+		if (state)
+			leave(state);
+		return 0;
+	}
+	if (paid)
+		return 0;
+	if (!state)
+		state = raw_state(LOOK_FAST_PAGE_FAULT, ctx->args[0]);
+	if (!state)
+		return 0;
+	told = is_told_before();
+	outcome = result == RET_PF_FIXED ? OUTCOME_FAST : OUTCOME_SPURIOUS;
+	if (is_another_try(state, told, outcome))
+		return 0;
+	LOAD(word, fault, kvm_page_fault, error_code);
+	if (!told && is_considered(state))
+		record_mmu_fault(state, fault, 0);
+	counters = outcome_counters(state, told, FORMAT_PFERR, word);
+	if (!counters)
+		return 0;
+	end_fault(state, counters, outcome);
+	count_context(counters, fault);
+	return 0;
+}

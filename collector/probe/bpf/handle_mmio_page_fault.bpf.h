@@ -1,0 +1,46 @@
+/* kvmmmu:handle_mmio_page_fault, x86: addr, gfn, access. A page that KVM has cached as MMIO; the
+ * word is not shown. */
+
+static __always_inline void tell_mmio(struct vcpu_counts *state, u64 address, u64 frame)
+{
+	struct fault_counters *counters;
+	int told = is_told_before();
+
+	if (!told && is_considered(state)) {
+		struct fault_record record = {
+			.address = address,
+			.frame = frame,
+			.memslot = NOT_SHOWN_32,
+			.private = NOT_SHOWN_8,
+			.nested = NOT_SHOWN_8,
+		};
+
+		record_fault(state, &record);
+	}
+	counters = outcome_counters(state, told, FORMAT_NONE, 0);
+	if (counters)
+		counters->mmio++;
+}
+
+#ifdef PREEMPTIBLE
+PERF_PROBE(handle_mmio_page_fault, trace_event_raw_handle_mmio_page_fault)
+{
+	struct vcpu_counts *state = first_look(LOOK_MMIO_PAGE_FAULT, ANY_VCPU);
+
+	if (state)
+		tell_mmio(state, event->addr, event->gfn);
+	return 1;
+}
+#endif
+
+PROBE(handle_mmio_page_fault)
+{
+	struct vcpu_counts *state;
+
+	if (counted_before(LOOK_MMIO_PAGE_FAULT))
+		return 0;
+	state = raw_state(LOOK_MMIO_PAGE_FAULT, 0);
+	if (state)
+		tell_mmio(state, ctx->args[0], ctx->args[1]);
+	return 0;
+}

@@ -1,0 +1,67 @@
+/* kvmmmu:kvm_mmu_spte_requested, x86: the fault is about to be mapped. */
+
+/* Asked for by the VMM or KVM ahead of the guest: no guest fault. */
+static __always_inline void count_prefetch(struct vcpu_counts *state, u64 fault)
+{
+	struct fault_counters *counters;
+	int spilled;
+	u64 word = 0;
+
+	LOAD(word, fault, kvm_page_fault, error_code);
+	counters = counters_of(state, FORMAT_PFERR, word, &spilled);
+	if (counters)
+		counters->prefetched++;
+	else
+		count_lost(LOST_KEYS_FULL);
+	/* Not always within KVM_RUN, whose end alone would tell that the thread may change its
+	 * vCPU. */
+	leave(state);
+}
+
+#ifdef PREEMPTIBLE
+PERF_PROBE(kvm_mmu_spte_requested, trace_event_raw_kvm_mmu_spte_requested)
+{
+	struct vcpu_counts *state = first_look(LOOK_SPTE_REQUESTED, ANY_VCPU);
+
+	if (state)
+		tell_outcome(state, event->pfn & PFN_ERROR_OR_NOSLOT ? OUTCOME_MMIO : event->level);
+	return 1;
+}
+#endif
+
+PROBE(kvm_mmu_spte_requested)
+{
+	u64 fault = ctx->args[0], word = 0, pfn = 0;
+	struct vcpu_counts *state = counted_before(LOOK_SPTE_REQUESTED);
+	struct fault_counters *counters;
+	bool prefetch = 0;
+	u8 level = 0;
+	int told;
+
+	LOAD(prefetch, fault, kvm_page_fault, prefetch);
+	if (state && is_paid(state) && !prefetch)
+		return 0;
+	if (!state)
+		state = raw_state(LOOK_SPTE_REQUESTED, 0);
+	if (!state)
+		return 0;
+	if (prefetch) {
+		count_prefetch(state, fault);
+		return 0;
+	}
+	told = is_told_before();
+	LOAD(word, fault, kvm_page_fault, error_code);
+	LOAD(pfn, fault, kvm_page_fault, pfn);
+	if (!(pfn & PFN_ERROR_OR_NOSLOT))
+		LOAD(level, fault, kvm_page_fault, goal_level);
+	if (is_another_try(state, told, level))
+		return 0;
+	if (!told && is_considered(state))
+		record_mmu_fault(state, fault, level);
+	counters = outcome_counters(state, told, FORMAT_PFERR, word);
+	if (!counters)
+		return 0;
+	end_fault(state, counters, level);
+	count_context(counters, fault);
+	return 0;
+}

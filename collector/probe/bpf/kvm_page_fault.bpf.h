@@ -1,0 +1,109 @@
+/*
+ * kvm:kvm_page_fault, x86: vcpu, address, error code; before 6.1 without the
+ * vCPU. Where it fires it is the fault, and what kvmmmu events say after it in
+ * the same thread is that fault's outcome (outcome.bpf.h).
+ */
+
+/* From here on kvm_page_fault is what counts a fault. */
+static __always_inline void note_page_fault(void)
+{
+	u32 index = 0;
+	u32 *seen = page_fault_seen.lookup(&index);
+
+	if (seen && !*seen)
+		*seen = 1;
+}
+
+/*
+ * What is missing by KVM's own count, which it raises after each kvm_page_fault
+ * unless the page is known as MMIO (kvm_mmu_page_fault()). It does so at other
+ * times too (EPT misconfigurations, TDX): user space believes no more of it
+ * than the kernel says to have skipped.
+ */
+static __always_inline void hold_against_kvm(struct vcpu_counts *state)
+{
+#if defined(PREEMPTIBLE) && defined(HAVE_PF_TAKEN)
+	u64 taken = 0;
+
+	READ(taken, state->vcpu, kvm_vcpu, stat.pf_taken);
+	if (state->kvm_count != KVM_COUNT_UNKNOWN && taken > state->kvm_count + 1)
+		state->overlooked += taken - state->kvm_count - 1;
+	state->kvm_count = taken;
+#endif
+}
+
+static __always_inline void tell_page_fault(struct vcpu_counts *state, u64 address, u64 word,
+					    u8 nested)
+{
+	struct fault_counters *counters;
+	int spilled = 0;
+
+	settle_outcome(state);
+	state->word = word;
+	state->address = address;
+	state->format = PAGE_FAULT_FORMAT;
+	state->nested = nested;
+	state->pending = 1;
+	if (is_considered(state)) {
+		struct fault_record record = {
+			.word = word,
+			.address = address,
+			.frame = NOT_SHOWN,
+			.format = PAGE_FAULT_FORMAT,
+			.memslot = NOT_SHOWN_32,
+			.private = NOT_SHOWN_8,
+			.nested = nested,
+		};
+
+		record_fault(state, &record);
+	}
+	counters = counters_of(state, PAGE_FAULT_FORMAT, word, &spilled);
+	if (counters && nested == 1)
+		counters->nested++;
+	count_fault(state, counters, spilled);
+}
+
+#ifdef PREEMPTIBLE
+PERF_PROBE(kvm_page_fault, trace_event_raw_kvm_page_fault)
+{
+	struct vcpu_counts *state = first_look(LOOK_PAGE_FAULT, event->vcpu_id);
+	u64 nested = NOT_SHOWN_8;
+
+	note_page_fault();
+	if (!state)
+		return 1;
+#ifdef HAVE_STAT_GUEST_MODE
+	READ(nested, state->vcpu, kvm_vcpu, stat.guest_mode);
+#endif
+	hold_against_kvm(state);
+	tell_page_fault(state, event->fault_address, event->error_code, nested);
+	return 1;
+}
+#endif
+
+PROBE(kvm_page_fault)
+{
+#ifdef HAVE_KVM_PAGE_FAULT_VCPU
+	u64 vcpu = ctx->args[0], address = ctx->args[1], word = ctx->args[2];
+#else
+	u64 vcpu = 0, address = ctx->args[0], word = ctx->args[1];
+#endif
+	struct vcpu_counts *state;
+	u8 nested = NOT_SHOWN_8;
+
+#ifndef HAVE_WHOLE_WORD
+	word = (u32)word;
+#endif
+	if (counted_before(LOOK_PAGE_FAULT))
+		return 0;
+	state = raw_state(LOOK_PAGE_FAULT, vcpu);
+	note_page_fault();
+	if (!state)
+		return 0;
+#if defined(HAVE_STAT_GUEST_MODE) && defined(HAVE_KVM_PAGE_FAULT_VCPU)
+	LOAD(nested, vcpu, kvm_vcpu, stat.guest_mode);
+#endif
+	hold_against_kvm(state);
+	tell_page_fault(state, address, word, nested);
+	return 0;
+}

@@ -337,7 +337,9 @@ class Probes:
         the two.
         """
         programs = self._handles.programs
-        missed = {name: syscall.program_runs(fd).missed for name, fd in programs.items()}
+        # A set may have programs of another concern, which this version knows nothing of.
+        known = {name: fd for name, fd in programs.items() if name.removeprefix(PERF) in LOOKS}
+        missed = {name: syscall.program_runs(fd).missed for name, fd in known.items()}
         caught = {f"{PERF}{name}": number for name, number in self.second_looks().items()}
         return sum(
             max(0, number - caught.get(name, 0))

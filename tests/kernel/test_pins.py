@@ -7,10 +7,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from collector.counting.pins import Pins
 from collector.counting.reader import Reader
+from collector.probe import compiled, syscall
+from collector.probe.compiled import MapSet
 from collector.probe.probes import Probes
 from demo.exact import ExactGuest, Order
 from tests.kernel.attached import attached, faults, own_vms, read
@@ -65,6 +68,41 @@ def test_what_is_pinned_counts_on_and_is_taken_over(headers_cache: Path, pins: P
     assert reader.counting == counting
     expected = 101 + extra.read + extra.write + extra.execute
     assert faults(reading, own_vms(reading)) == expected
+
+
+def test_programs_and_maps_of_another_concern_do_not_end_the_taking_over(
+    probes: Probes, pins: Pins, folder: Path
+) -> None:
+    # As a later version pins them, with its own way to lay them out.
+    handles = probes.handles
+    name = next(iter(handles.links))
+    syscall.pin(handles.maps["lost"], folder / "map-stalls")
+    syscall.pin(handles.programs[name], folder / "program-stalls")
+    syscall.pin(handles.links[name], folder / "link-stalls")
+    table = syscall.open_map(handles.maps["layout"])
+    layout = compiled.read(table)
+    stalls = MapSet(number=9, maps={"stalls": ("i", "Q")})
+    compiled.write(table, msgspec.structs.replace(layout, sets={**layout.sets, "stalls": stalls}))
+    try:
+        left = pins.open()
+        assert left is not None
+        with left:
+            assert left.snapshot().missed_runs == probes.snapshot().missed_runs
+    finally:
+        compiled.write(table, layout)
+
+
+def test_counts_that_mean_something_else_are_not_taken_over(probes: Probes, pins: Pins, folder: Path) -> None:
+    table = syscall.open_map(probes.handles.maps["layout"])
+    layout = compiled.read(table)
+    counts = msgspec.structs.replace(layout.sets["counts"], number=layout.sets["counts"].number + 1)
+    compiled.write(table, msgspec.structs.replace(layout, sets={**layout.sets, "counts": counts}))
+    try:
+        assert pins.open() is None
+    finally:
+        compiled.write(table, layout)
+    assert not folder.exists()
+    assert pins.take_reason() == "it is of another version, whose last counts this one cannot read"
 
 
 def test_nothing_is_left_where_nothing_was_pinned(pins: Pins) -> None:

@@ -1,4 +1,17 @@
-"""What the maps and rings hold at one moment: the values that the probes hand to the reader."""
+"""What the maps and rings hold at one moment: the values that the probes hand to the reader.
+
+Counters only grow, and nothing is taken out of a map by reading it. So what makes each fault count once is a
+note of the counters up to which batches have them, the cut, which is kept where the counters are:
+
+    read          the counters now; less those of the newest cut they are what is new
+    store         the batch, and the cut that goes with it, in one file
+    note          the cut, in the set's *_cut maps, and the batch's number, in its map ``about``
+    release       what the rings had up to the cut
+
+Whoever comes after a collector that was killed compares two numbers: that of the newest batch which is
+stored whole, and that in ``about``. Where the file is ahead, it notes the file's cut; where both are the
+same, nothing is missing. A batch that is not whole was never sent: it is deleted, and counted again.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

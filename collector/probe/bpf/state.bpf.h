@@ -1,4 +1,19 @@
-/* Where the current thread's vCPU is counted. */
+/*
+ * Where the current thread's vCPU is counted.
+ *
+ * A tracepoint says which thread runs, and often not which vCPU. A thread's
+ * tid gives two places in the array homes; the first that is free is claimed,
+ * once, through the map claims, of which only one thread's insert succeeds,
+ * and is that thread's from then on. User space empties it after the VM's end.
+ *
+ *   inside KVM_RUN      the home with this tid that is "running" is it: no
+ *                       look-up by hash, no walk through the file table
+ *   not known yet       enter() finds the vCPU by the ioctl's file, and its
+ *                       home, or claims one; leave() ends that with KVM_RUN
+ *   no home for it      both places are another's, or this thread's own home
+ *                       is another vCPU's: the vCPU is counted in the map
+ *                       vcpus, and visitors says which one the thread runs
+ */
 
 static __always_inline struct vcpu_counts *home_of(u32 tid, u32 way)
 {

@@ -1,34 +1,42 @@
 """The bpf(2) system call: what the collector needs of it once the programs are compiled.
 
-Numbers and layouts: include/uapi/linux/bpf.h (6.18); they are the kernel's stable interface.
+Numbers: include/uapi/linux/bpf.h (6.18); they are the kernel's stable interface.
 """
 
 import ctypes
 import errno
 import os
 import platform
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
+from collector.probe.bpf_attr import (
+    BtfInfo,
+    EnableStats,
+    Id,
+    InfoRequest,
+    Instruction,
+    LinkCreate,
+    MapBatch,
+    MapElement,
+    MapInfo,
+    Object,
+    PerfEvent,
+    ProgramInfo,
+    ProgramLoad,
+    RawTracepoint,
+)
+
 _SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280}
 _PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241, "riscv64": 241}
-_EVENT_ATTR = struct.Struct("=IIQQQQQ16x")
-"""The first of the sizes that struct perf_event_attr has had (PERF_ATTR_SIZE_VER0): all that is needed."""
 _TRACEPOINT_EVENT = 2
 _DISABLED = 1
 _CLOSE_ON_EXEC = 8
 _ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
-_ATTR_BYTES = 152
 _BATCH_BYTES = 512 * 1024
 _FIRST_BATCH = 64
-_INFO_BYTES = 216
-_RUNS = struct.Struct("=QQQ")
-_RUNS_OFFSET = 192
-"""Of run_time_ns, run_cnt and recursion_misses (5.12) in struct bpf_prog_info."""
-_INSTRUCTION = struct.Struct("=BBhi")
 _LOAD_64 = 0x18
 _PSEUDO_MAP_FD = 1
 """BPF_LD | BPF_IMM | BPF_DW, whose source register says that its number is a map's file descriptor."""
@@ -72,8 +80,9 @@ class Map:
 
 def open_map(fd: int) -> Map:
     """Return the map behind a file descriptor. :raises OSError: it is none"""
-    _, _, key, value, entries = struct.unpack_from("=5I", _info(fd))
-    return Map(fd, key, value, entries)
+    info = MapInfo()
+    _get_info(fd, info)
+    return Map(fd, info.key_size, info.value_size, info.max_entries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +100,16 @@ class Runs:
 
 def program_runs(fd: int) -> Runs:
     """Return a program's runs; 0 for what this kernel does not tell. :raises OSError: it is no program"""
-    return Runs(*_RUNS.unpack_from(_info(fd), _RUNS_OFFSET))
+    info = ProgramInfo()
+    _get_info(fd, info)
+    return Runs(info.run_time_ns, info.run_count, info.recursion_misses)
 
 
 def program_kind(fd: int) -> int:
     """Return a program's type: one of PROG_*. :raises OSError: it is no program"""
-    return int(struct.unpack_from("=I", _info(fd))[0])
+    info = ProgramInfo()
+    _get_info(fd, info)
+    return int(info.kind)
 
 
 def lookup(table: Map, key: bytes) -> bytes | None:
@@ -160,19 +173,11 @@ def update_all(table: Map, items: Mapping[bytes, bytes]) -> None:
     raw_keys, raw_values = b"".join(items), b"".join(items.values())
     keys = ctypes.create_string_buffer(raw_keys, len(raw_keys))
     values = ctypes.create_string_buffer(raw_values, len(raw_values))
-    attr = _attr()
-    struct.pack_into(
-        "=QQQQIIQQ",
-        attr,
-        0,
-        0,
-        0,
-        ctypes.addressof(keys),
-        ctypes.addressof(values),
-        len(items),
-        table.fd,
-        0,
-        0,
+    attr = MapBatch(
+        keys=ctypes.addressof(keys),
+        values=ctypes.addressof(values),
+        count=len(items),
+        map_fd=table.fd,
     )
     _bpf(_Command.MAP_UPDATE_BATCH, attr)
 
@@ -195,20 +200,21 @@ def load_program(
     code = ctypes.create_string_buffer(instructions, len(instructions))
     license_ = ctypes.create_string_buffer(b"GPL")
     log = ctypes.create_string_buffer(1 << 20)
-    attr = _attr()
-    kind = PROG_TRACING if type_id else kind
-    struct.pack_into(
-        "=IIQQ", attr, 0, kind, len(instructions) // 8, ctypes.addressof(code), ctypes.addressof(license_)
+    attr = ProgramLoad(
+        kind=PROG_TRACING if type_id else kind,
+        instruction_count=len(instructions) // ctypes.sizeof(Instruction),
+        instructions=ctypes.addressof(code),
+        license=ctypes.addressof(license_),
+        name=name.encode()[:15],
     )
-    struct.pack_into("=16s", attr, 48, name.encode()[:15])
     if type_id:
-        struct.pack_into("=I", attr, 68, ATTACH_RAW_TRACEPOINT)
-        struct.pack_into("=II", attr, 108, type_id, btf_fd)
+        attr.expected_attach_type = ATTACH_RAW_TRACEPOINT
+        attr.attach_btf_id, attr.attach_btf_fd = type_id, btf_fd
     try:
         return _bpf(_Command.PROG_LOAD, attr)
     except OSError:
         # Only now with a log: a log costs time, and may itself be too long.
-        struct.pack_into("=IIQ", attr, 24, 1, len(log), ctypes.addressof(log))
+        attr.log_level, attr.log_size, attr.log = 1, len(log), ctypes.addressof(log)
     try:
         return _bpf(_Command.PROG_LOAD, attr)
     except OSError as exc:
@@ -219,10 +225,10 @@ def load_program(
 def with_map(instructions: bytes, fd: int, other: int) -> bytes:
     """Return a program that uses another map in the place of one, both given by file descriptor."""
     code = bytearray(instructions)
-    for at in range(0, len(code), _INSTRUCTION.size):
-        opcode, registers, offset, immediate = _INSTRUCTION.unpack_from(code, at)
-        if opcode == _LOAD_64 and registers >> 4 == _PSEUDO_MAP_FD and immediate == fd:
-            _INSTRUCTION.pack_into(code, at, opcode, registers, offset, other)
+    for at in range(0, len(code), ctypes.sizeof(Instruction)):
+        one = Instruction.from_buffer(code, at)
+        if one.opcode == _LOAD_64 and one.registers >> 4 == _PSEUDO_MAP_FD and one.immediate == fd:
+            one.immediate = other
     return bytes(code)
 
 
@@ -233,9 +239,9 @@ def attach(program: int, tracepoint: str) -> int:
     """
     name = ctypes.create_string_buffer(tracepoint.encode())
     kind = program_kind(program)
-    attr = _attr()
     # A program that follows the tracepoint's types was loaded for it, and knows its name.
-    struct.pack_into("=QI", attr, 0, ctypes.addressof(name) if kind == PROG_RAW_TRACEPOINT else 0, program)
+    is_named = kind == PROG_RAW_TRACEPOINT
+    attr = RawTracepoint(name=ctypes.addressof(name) if is_named else 0, program_fd=program)
     return _bpf(_Command.RAW_TRACEPOINT_OPEN, attr)
 
 
@@ -247,12 +253,9 @@ def open_event(event_id: int) -> int:
     :param event_id: the tracepoint's, from its folder in tracefs
     :raises OSError: the kernel refuses
     """
-    value = ctypes.create_string_buffer(
-        _EVENT_ATTR.pack(_TRACEPOINT_EVENT, _EVENT_ATTR.size, event_id, 0, 0, 0, _DISABLED),
-        _EVENT_ATTR.size,
-    )
+    attr = PerfEvent(kind=_TRACEPOINT_EVENT, size=ctypes.sizeof(PerfEvent), config=event_id, flags=_DISABLED)
     number = _PERF_EVENT_OPEN[platform.machine()]
-    return _checked(_libc.syscall(number, ctypes.byref(value), -1, _first_cpu(), -1, _CLOSE_ON_EXEC))
+    return _checked(_libc.syscall(number, ctypes.byref(attr), -1, _first_cpu(), -1, _CLOSE_ON_EXEC))
 
 
 def attach_to_event(program: int, event: int) -> int:
@@ -261,8 +264,7 @@ def attach_to_event(program: int, event: int) -> int:
     :param event: the tracepoint's, which may be closed afterwards
     :raises OSError: the kernel refuses
     """
-    attr = _attr()
-    struct.pack_into("=IIII", attr, 0, program, event, ATTACH_PERF_EVENT, 0)
+    attr = LinkCreate(program_fd=program, target_fd=event, attach_type=ATTACH_PERF_EVENT)
     return _bpf(_Command.LINK_CREATE, attr)
 
 
@@ -288,16 +290,13 @@ def module_btf(module: str) -> int | None:
     """
     number = 0
     while True:
-        attr = _attr()
-        struct.pack_into("=I", attr, 0, number)
+        attr = Id(start=number)
         try:
             _bpf(_Command.BTF_GET_NEXT_ID, attr)
         except FileNotFoundError:
             return None
-        (number,) = struct.unpack_from("=I", attr, 4)
-        attr = _attr()
-        struct.pack_into("=I", attr, 0, number)
-        fd = _bpf(_Command.BTF_GET_FD_BY_ID, attr)
+        number = attr.next
+        fd = _bpf(_Command.BTF_GET_FD_BY_ID, Id(start=number))
         if _btf_name(fd) == module:
             return fd
         os.close(fd)
@@ -308,7 +307,7 @@ def enable_stats() -> int:
 
     :raises OSError: without CAP_SYS_ADMIN
     """
-    return _bpf(_Command.ENABLE_STATS, _attr())
+    return _bpf(_Command.ENABLE_STATS, EnableStats())
 
 
 def _lookup_batch(
@@ -321,20 +320,14 @@ def _lookup_batch(
     first: bool,
 ) -> tuple[int, int]:
     """Read on from the cursor; return how many were read, and 0, ENOENT at the end, or ENOSPC."""
-    attr = _attr()
     place = ctypes.addressof(cursor)
-    struct.pack_into(
-        "=QQQQIIQQ",
-        attr,
-        0,
-        0 if first else place,
-        place,
-        ctypes.addressof(keys),
-        ctypes.addressof(values),
-        batch,
-        table.fd,
-        0,
-        0,
+    attr = MapBatch(
+        in_batch=0 if first else place,
+        out_batch=place,
+        keys=ctypes.addressof(keys),
+        values=ctypes.addressof(values),
+        count=batch,
+        map_fd=table.fd,
     )
     code = 0
     try:
@@ -343,54 +336,38 @@ def _lookup_batch(
         if exc.errno not in (errno.ENOENT, errno.ENOSPC):
             raise
         code = exc.errno
-    (count,) = struct.unpack_from("=I", attr, 32)
-    return (0 if code == errno.ENOSPC else count), code
+    return (0 if code == errno.ENOSPC else int(attr.count)), code
 
 
 def _element(command: _Command, table: Map, key: bytes, value: "ctypes.Array[ctypes.c_char] | None") -> None:
     raw_key = ctypes.create_string_buffer(key, len(key))
-    attr = _attr()
-    struct.pack_into(
-        "=I4xQQQ", attr, 0, table.fd, ctypes.addressof(raw_key), ctypes.addressof(value) if value else 0, 0
+    attr = MapElement(
+        map_fd=table.fd,
+        key=ctypes.addressof(raw_key),
+        value=ctypes.addressof(value) if value else 0,
     )
     _bpf(command, attr)
 
 
 def _object(command: _Command, path: Path, fd: int) -> int:
     name = ctypes.create_string_buffer(os.fsencode(path))
-    attr = _attr()
-    struct.pack_into("=QII", attr, 0, ctypes.addressof(name), fd, 0)
-    return _bpf(command, attr)
-
-
-def _info(fd: int) -> bytes:
-    info = ctypes.create_string_buffer(_INFO_BYTES)
-    _get_info(fd, info)
-    return info.raw
+    return _bpf(command, Object(path=ctypes.addressof(name), fd=fd))
 
 
 def _btf_name(fd: int) -> str:
     name = ctypes.create_string_buffer(64)
-    info = ctypes.create_string_buffer(40)
-    # btf, btf_size, id, name, name_len, kernel_btf
-    struct.pack_into("=QIIQII", info, 0, 0, 0, 0, ctypes.addressof(name), len(name), 0)
-    _get_info(fd, info)
+    _get_info(fd, BtfInfo(name=ctypes.addressof(name), name_size=len(name)))
     return name.value.decode(errors="replace")
 
 
-def _get_info(fd: int, info: "ctypes.Array[ctypes.c_char]") -> None:
-    attr = _attr()
-    struct.pack_into("=IIQ", attr, 0, fd, len(info), ctypes.addressof(info))
+def _get_info(fd: int, info: ctypes.Structure) -> None:
+    attr = InfoRequest(fd=fd, size=ctypes.sizeof(info), info=ctypes.addressof(info))
     _bpf(_Command.OBJ_GET_INFO, attr)
 
 
-def _attr() -> "ctypes.Array[ctypes.c_char]":
-    return ctypes.create_string_buffer(_ATTR_BYTES)
-
-
-def _bpf(command: _Command, attr: "ctypes.Array[ctypes.c_char]") -> int:
+def _bpf(command: _Command, attr: ctypes.Structure) -> int:
     return _checked(
-        _libc.syscall(_SYSCALL[platform.machine()], int(command), ctypes.byref(attr), _ATTR_BYTES)
+        _libc.syscall(_SYSCALL[platform.machine()], int(command), ctypes.byref(attr), ctypes.sizeof(attr))
     )
 
 

@@ -7,8 +7,9 @@ from backend.quotas import Quotas
 from backend.store.contract.bounds import check_bounds, counted_in
 from backend.store.contract.parts import storable
 from backend.store.contract.store import Store
-from backend.store.contract.values import BELOW, RECORDING, NotStored
+from backend.store.contract.values import BELOW, NotStored
 from faultmodel import wire
+from faultmodel.kinds import HostState
 from faultmodel.record import Host
 from faultmodel.text import printable
 
@@ -43,4 +44,4 @@ def ingest(
 
 def _is_of(host: Host, owner: str) -> bool:
     """Tell whether a token's host may bring this one: itself, or a recording that is named below it."""
-    return host.name == owner or (host.state == RECORDING and host.name.startswith(f"{owner}{BELOW}"))
+    return host.name == owner or (host.state is HostState.REPLAY and host.name.startswith(f"{owner}{BELOW}"))

@@ -23,6 +23,8 @@ from pathlib import Path
 from statistics import median
 from urllib.parse import urlsplit
 
+from faultmodel.kinds import HostState
+
 VMS, VCPUS, WORDS = 100, 4, 5
 """Of each second of the history."""
 _TOP = Path(__file__).resolve().parents[1]
@@ -123,7 +125,7 @@ def make_batch(start_s: int, second: int) -> object:
     )
     start_ns = (start_s + second) * _NS_PER_S
     return Batch(
-        host=Host(name="host-1", boot_id="b", arch="x86_64", state="attached"),
+        host=Host(name="host-1", boot_id="b", arch="x86_64", state=HostState.ATTACHED),
         stream="5" * 32,
         sequence=second,
         arch="x86_64",

@@ -48,6 +48,7 @@ from collector.vms.identity.process import host_proc
 from collector.vms.identity.uevents import KvmEvents
 from collector.vms.table import VmTable
 from faultmodel import arch
+from faultmodel.kinds import EventKind, HostState
 from faultmodel.record import Host
 
 logger = logging.getLogger(__name__)
@@ -183,7 +184,9 @@ class Pipeline:
                 if not probes.is_attached:
                     self._begin(probes, source, plan, around, outbox)
                     refused = self._pins.keep(probes, spool.last_number)
-                    attached = [("attached", refused and f"counting ends with the collector: {refused}")]
+                    attached = [
+                        (EventKind.ATTACHED, refused and f"counting ends with the collector: {refused}")
+                    ]
                 self._in_vain = False
                 logger.info(
                     "attached tracepoints=%s flavour=%s pinned=%s",
@@ -282,8 +285,8 @@ class Pipeline:
             return
         probes.pause()
         if self._stop.is_set():
-            host = msgspec.structs.replace(host, state="stopped")
-            session.note("stopped")
+            host = msgspec.structs.replace(host, state=HostState.STOPPED)
+            session.note(EventKind.STOPPED)
         else:
             logger.info("flavour changed, attaching anew")
         session.take_round(host, around.table, around.memory)

@@ -12,6 +12,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
+from faultmodel.kinds import EventKind, HostState, LossKind, ProbeState
+
 U32_MAX = 2**32 - 1
 U64_MAX = 2**64 - 1
 
@@ -122,13 +124,10 @@ class Vm(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Probe(Struct, frozen=True, kw_only=True):
-    """One tracepoint on a host and whether it is being read.
-
-    ``state``: ``attached``, ``absent`` (this kernel has no such tracepoint) or ``refused``.
-    """
+    """One tracepoint on a host and whether it is being read."""
 
     tracepoint: Text
-    state: Text
+    state: ProbeState
     detail: LongText = ""
 
 
@@ -147,16 +146,12 @@ class Collector(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Host(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A host as its collector sees it, with every batch.
-
-    ``state``: ``attached`` (probes in place), ``waiting`` (something is missing, ``detail`` says
-    what), ``stopped`` (the collector ended in order) or ``replay`` (a recording).
-    """
+    """A host as its collector sees it, with every batch. While it waits, ``detail`` says for what."""
 
     name: Text
     boot_id: Text
     arch: Text
-    state: Text
+    state: HostState
     kernel: Text = ""
     flavour: Text = ""
     detail: LongText = ""
@@ -188,19 +183,9 @@ class ExitCount(Struct, frozen=True, array_like=True, gc=False):
 
 
 class Loss(Struct, frozen=True):
-    """Something that was seen and could not be kept.
+    """Something that was seen and could not be kept."""
 
-    ``kind``: ``keys_full`` (a fault or exit that found the count map full), ``unattributed`` (no vCPU
-    could be told), ``missed_runs`` (events for which the kernel skipped every program: another thread of that
-    CPU was in it),
-    ``unread_vcpus`` (vCPUs whose counts could not be read just then; a later reading has them),
-    ``unbalanced`` (faults on which the kernel's own counters do not agree), ``exit_records`` (exits
-    counted, whose record found the ring buffer full), ``spool_batches`` (batches that the spool had to
-    drop), ``costs`` (figures of what tracing costs that cannot be), ``trace_lines`` (lines of a recording
-    that could not be read), ``trace_events`` (events that a recording's buffer overran).
-    """
-
-    kind: Text
+    kind: LossKind
     count: Count
 
 
@@ -232,17 +217,10 @@ class LedgerEntry(Struct, frozen=True, array_like=True, gc=False):
 
 
 class HostEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Something that changed how a host is read, at one moment.
-
-    ``kind``: ``records`` (guest faults are from now on recorded as ``one_in`` says), ``vm_records`` (the same
-    of one VM that was asked for, named in ``detail``), ``attached`` (a new
-    counting begins), ``taken_over`` (a counting goes on that an earlier collector left running),
-    ``replaced`` (a counting of another version was ended), ``stopped``, ``ended_unseen`` (a VM named in
-    ``detail`` ended while no collector looked, between the times there; its ``ended_ns`` is the later).
-    """
+    """Something that changed how a host is read, at one moment."""
 
     time_ns: TimeNs
-    kind: Text
+    kind: EventKind
     detail: LongText = ""
     one_in: U32 | None = None
     """1: every fault is recorded; N: one of N; 0: none; None: a sample whose rate follows the faults'."""

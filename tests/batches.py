@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from faultmodel import arch
+from faultmodel.kinds import HostState, ProbeState
 from faultmodel.ledger import unrecorded_ledger
 from faultmodel.record import Cost, ExitCount, ExitKind, Host, HostEvent, LedgerEntry, Loss, Probe, Span, Vm
 from faultmodel.wire import Batch
@@ -28,11 +29,11 @@ def make_host(name: str = "host-1", **changes: object) -> Host:
         name=name,
         boot_id="8a6f0e2c-3f58-4a57-9f0e-6d7a5b1c2d3e",
         arch=X86,
-        state="attached",
+        state=HostState.ATTACHED,
         kernel="6.12.0",
         flavour="svm",
         collector_version="0.1.0",
-        probes=(Probe(tracepoint="kvm:kvm_page_fault", state="attached"),),
+        probes=(Probe(tracepoint="kvm:kvm_page_fault", state=ProbeState.ATTACHED),),
     )
     return msgspec.structs.replace(host, **changes)
 

@@ -17,10 +17,11 @@ from backend.times import rfc3339_ms, rfc3339_ns
 from faultmodel import arch, exits
 from faultmodel.arch.base import EXIT_FIELDS, FAULT_FIELDS, Architecture, SyndromeFormat
 from faultmodel.bits import BitField, FieldValue
+from faultmodel.kinds import HostState
 from faultmodel.record import Collector, ExitKind, HostEvent
 
 _NS_PER_MS = 1_000_000
-_COVERING_STATES = ("attached", "replay")
+_COVERING_STATES = (HostState.ATTACHED, HostState.REPLAY)
 
 
 def vm_body(vm: VmSummary, end: End) -> schemas.Vm:
@@ -185,9 +186,7 @@ def host_body(host: HostStatus, cost: Cost | None, now_ms: int) -> schemas.Host:
         detail=host.detail,
         collector_version=host.collector_version,
         probes=[
-            schemas.Probe(
-                tracepoint=probe["tracepoint"], state=probe["state"], detail=probe.get("detail", "")
-            )
+            schemas.Probe(tracepoint=probe.tracepoint, state=probe.state, detail=probe.detail)
             for probe in host.probes
         ],
         collector=collector_body(host.collector),

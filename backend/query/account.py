@@ -1,7 +1,7 @@
 """The ledger over time: what became of VMs' faults and hosts' batches, on a grid."""
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -14,6 +14,7 @@ from backend.query.rates import MAX_VALUES
 from backend.store.contract.accounts import BatchAccount, CountingTotal, LedgerPoint, LossPoint
 from backend.store.contract.store import Store
 from backend.store.contract.values import TOLD_RECORDINGS, CoveredSpan, Steps, VmCoverage
+from faultmodel.kinds import LossKind
 
 FIGURES = ("seen", "counted", "uncounted", "recorded", "sampled_out", "dropped")
 """Of what became of a VM's faults."""
@@ -59,7 +60,7 @@ class HostAccount:
 
     host: str
     covered_ms: Sequence[int]
-    lost: Mapping[str, Line]
+    lost: Mapping[LossKind, Line]
     batches: BatchAccount
     is_balanced: bool
     findings: Sequence[Code]
@@ -314,9 +315,9 @@ def _host_accounts(
     covered: Mapping[str, Sequence[int]],
     found: Mapping[str, Sequence[Found]],
 ) -> Sequence[HostAccount]:
-    lost: dict[str, dict[str, dict[int, int]]] = defaultdict(lambda: defaultdict(dict))
+    lost: dict[str, dict[LossKind, dict[int, int]]] = defaultdict(lambda: defaultdict(Counter))
     for loss in losses:
-        lost[loss.host][loss.kind][loss.step_start_ms] = loss.count
+        lost[loss.host][loss.kind][loss.step_start_ms] += loss.count
     return [
         HostAccount(
             item.host,

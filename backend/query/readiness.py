@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from backend.errors import StoreError
 from backend.store.contract.store import Store
 from backend.store.contract.values import TOLD_RECORDINGS, HostStatus
+from faultmodel.kinds import HostState
 
 FRESH_MS = 5_000
 """A host whose newest batch is older is not being traced now: a collector sends one each second."""
-_ATTACHED = "attached"
 _MOST_REASONS = 20
 _NS_PER_MS = 1_000_000
 
@@ -38,7 +38,7 @@ def why_not_traced(hosts: Sequence[HostStatus], clock_problem: str, now_ms: int)
     """
     if clock_problem:
         return clock_problem
-    if any(host.state == _ATTACHED and is_fresh(host, now_ms) for host in hosts):
+    if any(host.state == HostState.ATTACHED and is_fresh(host, now_ms) for host in hosts):
         return ""
     return _why_not_attached(hosts, now_ms)
 

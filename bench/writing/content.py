@@ -10,6 +10,7 @@ from backend.store.sql.records import fault_count_columns, record_columns
 from backend.store.sql.tables import families, fault_counts
 from backend.store.sql.writer import Row
 from faultmodel import arch
+from faultmodel.kinds import HostState
 from faultmodel.ledger import recorded_ledger, unrecorded_ledger
 from faultmodel.record import BUCKET_MS, Host, Span, Vm
 from faultmodel.wire import Batch
@@ -153,4 +154,4 @@ class Records:
 
 def host_of(number: int) -> Host:
     """Return a host of this number."""
-    return Host(name=f"host-{number}", boot_id="bench", arch=ARCH, state="attached")
+    return Host(name=f"host-{number}", boot_id="bench", arch=ARCH, state=HostState.ATTACHED)

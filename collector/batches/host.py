@@ -12,6 +12,7 @@ from collector.probe.plan import Plan
 from collector.version import version
 from collector.vms.identity.process import host_proc
 from collector.vms.identity.uevents import KvmEvents
+from faultmodel.kinds import HostState, ProbeState
 from faultmodel.record import Collector, Host, Probe
 
 DETAIL_CHARACTERS = 1024
@@ -35,7 +36,7 @@ class HostView:
 
     def waiting(self, reason: str) -> Host:
         """Nothing is attached, and why."""
-        return self._host("waiting", detail=reason)
+        return self._host(HostState.WAITING, detail=reason)
 
     def attached(self, plan: Plan, events: KvmEvents, pins_refused: str, sides_lacking: str = "") -> Host:
         """The plan's programs are in place.
@@ -49,14 +50,14 @@ class HostView:
         if host_proc() is None:
             gaps.append("VMs are named after their process only: not in the host's pid namespace")
         return self._host(
-            "attached",
+            HostState.ATTACHED,
             flavour=plan.flavour.name,
             detail="; ".join(gaps),
             probes=_probes(plan, events, pins_refused),
         )
 
     def _host(
-        self, state: str, *, flavour: str = "", detail: str = "", probes: tuple[Probe, ...] = ()
+        self, state: HostState, *, flavour: str = "", detail: str = "", probes: tuple[Probe, ...] = ()
     ) -> Host:
         return Host(
             name=self.name,
@@ -105,12 +106,14 @@ def _probes(plan: Plan, events: KvmEvents, pins_refused: str) -> tuple[Probe, ..
     attached = [
         Probe(
             tracepoint=name,
-            state="attached",
+            state=ProbeState.ATTACHED,
             detail=_WORD_IS_CUT if name == _WORD and plan.word_is_cut else "",
         )
         for name in plan.attach
     ]
-    absent = [Probe(tracepoint=gap.tracepoint, state="absent", detail=gap.reason) for gap in plan.absent]
+    absent = [
+        Probe(tracepoint=gap.tracepoint, state=ProbeState.ABSENT, detail=gap.reason) for gap in plan.absent
+    ]
     return (
         *attached,
         *absent,
@@ -120,4 +123,6 @@ def _probes(plan: Plan, events: KvmEvents, pins_refused: str) -> tuple[Probe, ..
 
 
 def _other(name: str, refused: str) -> Probe:
-    return Probe(tracepoint=name, state="refused" if refused else "attached", detail=refused)
+    return Probe(
+        tracepoint=name, state=ProbeState.REFUSED if refused else ProbeState.ATTACHED, detail=refused
+    )

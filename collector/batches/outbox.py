@@ -11,6 +11,7 @@ from collector.batches.parts import Content, cut_to_size
 from collector.spool.aside import Reason
 from collector.spool.queue import Parcel, Spool
 from faultmodel import wire
+from faultmodel.kinds import LossKind
 from faultmodel.record import Host, Loss
 
 
@@ -49,7 +50,7 @@ class Outbox:
         untold = {number: words for number, words in self._spool.untold.items() if is_of(words, host.name)}
         host = _with_note(host, self._spool.aside)
         if dropped:
-            parts[-1].lost = (*parts[-1].lost, Loss("spool_batches", dropped))
+            parts[-1].lost = (*parts[-1].lost, Loss(LossKind.SPOOL_BATCHES, dropped))
         counting = counting or self._stream
         seen = {entry.vm for entry in content.ledger}
         parcels = [

@@ -10,6 +10,7 @@ from functools import partial
 from collector.probe.layout import LOST_KINDS, ExitKey, FaultKey, VcpuHead, VcpuKey
 from collector.probe.snapshot import Table
 from collector.probe.views import NumberView, VcpuView, Views
+from faultmodel.kinds import LossKind
 from faultmodel.record import COUNTERS
 
 Again = Callable[[str, bytes], bytes | None]
@@ -50,7 +51,7 @@ class Differences:
     vcpus: dict[VcpuKey, VcpuAccount] = field(default_factory=lambda: defaultdict(VcpuAccount))
     unread: set[VcpuKey] = field(default_factory=set)
     """vCPUs whose state could not be read at a moment at which it adds up."""
-    lost: dict[str, int] = field(default_factory=dict)
+    lost: dict[LossKind, int] = field(default_factory=dict)
     changed: dict[str, dict[bytes, bytes]] = field(default_factory=dict)
     """The entries that are others than before, by map."""
 
@@ -116,7 +117,7 @@ def _add_vcpus(
             continue
         whole = _whole(value, view, partial(again, name, key))
         if whole is None:
-            found.lost["unread_vcpus"] = found.lost.get("unread_vcpus", 0) + 1
+            found.lost[LossKind.UNREAD_VCPUS] = found.lost.get(LossKind.UNREAD_VCPUS, 0) + 1
             torn = view.head.unpack(value)
             found.unread.add(VcpuKey(torn.kvm, torn.instance, torn.vcpu_id))
             continue

@@ -34,16 +34,17 @@ from collector.probe.probes import Probes
 from collector.probe.snapshot import Cut
 from collector.probe.source import Source
 from collector.spool.queue import Spool
+from faultmodel.kinds import EventKind
 
 logger = logging.getLogger(__name__)
 
-Note = tuple[str, str]
+Note = tuple[EventKind, str]
 """Kind and detail of an event of the host."""
 ReadLast = Callable[[Probes, bool, bool], None]
 """Reads a set a last time and stores that: the set, whether all of the time until now was counted, and
 whether its counts are to be told as those of a counting that began at the last batch."""
 
-_WENT_ON = ("taken_over", "counting went on while no collector ran")
+_WENT_ON = (EventKind.TAKEN_OVER, "counting went on while no collector ran")
 _SWITCHED = "counted by another version; its last counts were read, and each vCPU's count may be one too high"
 _RENAMED = "counts from here on, and since the last batch before, have this host's name; it was"
 _STOPPED = "what had been counting was stopped; its last counts were read, of a time that is not covered"
@@ -106,8 +107,8 @@ class Predecessor:
             if probes is not None:
                 others = replace(others, lost=older)
                 self._hold(probes, newest.owner.host if newest.owner else "")
-                self._notes.append(("taken_over", ADOPTED))
-        self._notes += [("replaced", told) for told in others.remove_lost()]
+                self._notes.append((EventKind.TAKEN_OVER, ADOPTED))
+        self._notes += [(EventKind.REPLACED, told) for told in others.remove_lost()]
 
     def go_on(self, source: Source) -> Probes | None:
         """Hand out the set to be read on as it is; None where other programs are to take over from it."""
@@ -116,7 +117,7 @@ class Predecessor:
             return None
         self._probes = None
         self._pins.say_whose()
-        if not any(kind == "taken_over" for kind, _ in self._notes):
+        if not any(kind == EventKind.TAKEN_OVER for kind, _ in self._notes):
             self._notes.append(_WENT_ON)
         return probes
 
@@ -147,7 +148,7 @@ class Predecessor:
         self._pins.remove()
         probes.close()
         if self._replaced:
-            self._notes.append(("replaced", self._replaced))
+            self._notes.append((EventKind.REPLACED, self._replaced))
 
     def abandon(self, *, is_for_successor: bool) -> None:
         """Let go of what could not be read on yet: an ordered end leaves nothing counting."""
@@ -161,7 +162,9 @@ class Predecessor:
     def notes(self) -> list[Note]:
         """Return what there is to tell, and was not told yet."""
         if given_up := self._pins.take_reason():
-            self._notes.append(("replaced", f"what had been counting could not be read on: {given_up}"))
+            self._notes.append(
+                (EventKind.REPLACED, f"what had been counting could not be read on: {given_up}")
+            )
         return self._notes
 
     def were_told(self) -> None:

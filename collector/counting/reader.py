@@ -13,6 +13,7 @@ from collector.counting.reconciler import Reconciler
 from collector.probe.layout import FaultRecord, VcpuKey, VmKey, VmRecord
 from collector.probe.snapshot import COUNTED, OVERLOOKED, Cut, Records, Snapshot
 from collector.probe.views import Views
+from faultmodel.kinds import LossKind
 from faultmodel.record import BUCKET_MS
 
 _LATE_NS = 100_000_000
@@ -110,7 +111,7 @@ class Reader:
         found = differences(snapshot.tables, self._before, self._views, self._probes.again)
         missed_runs = max(0, snapshot.missed_runs - self._missed_runs)
         if missed_runs:
-            found.lost["missed_runs"] = missed_runs
+            found.lost[LossKind.MISSED_RUNS] = missed_runs
         # After the counts, also those that were read again: a record is written before its fault is counted.
         records = self._probes.records()
         # Last of all: a VM is noted before anything of it is counted or recorded.
@@ -204,7 +205,7 @@ class Reader:
             )
             faults += of_vcpu.records
             if of_vcpu.unbalanced:
-                found.lost["unbalanced"] = found.lost.get("unbalanced", 0) + of_vcpu.unbalanced
+                found.lost[LossKind.UNBALANCED] = found.lost.get(LossKind.UNBALANCED, 0) + of_vcpu.unbalanced
             missing = overlooked.get(vcpu, 0)
             seen = of_vcpu.seen + missing
             if not seen:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from collector.counting.clock import ClockOffsets
 from collector.probe.layout import ExitKey, ExitRecord, FaultKey, FaultRecord, VmKey, VmRecord
 from collector.probe.snapshot import Cut
+from faultmodel.kinds import LossKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,5 +42,5 @@ class Reading:
     faults: Sequence[FaultRecord]
     exits: Sequence[ExitRecord]
     accounts: Mapping[VmKey, Account]
-    lost: Mapping[str, int]
+    lost: Mapping[LossKind, int]
     cut: Cut

@@ -17,6 +17,7 @@ from collector.stop import Stop
 from collector.vms.file import VmFile
 from collector.vms.overlooked_ends import overlooked_ends
 from collector.vms.table import VmTable
+from faultmodel.kinds import EventKind
 from faultmodel.record import Host, HostEvent
 
 
@@ -40,7 +41,7 @@ class Session:
         self._meter = meter
         self._notes: list[HostEvent] = []
 
-    def note(self, kind: str, detail: str = "") -> None:
+    def note(self, kind: EventKind, detail: str = "") -> None:
         """Let the next round's batch tell of this."""
         self._notes.append(HostEvent(time_ns=time.time_ns(), kind=kind, detail=detail))
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
+from faultmodel.kinds import LossKind
+
 FORMATS: Mapping[int, str] = {0: "none", 1: "ept", 2: "npf", 3: "pferr", 4: "esr_el2"}
 """FORMAT_* of event.h and the syndrome format that each means."""
 
@@ -53,8 +55,8 @@ RECORD_TYPES: Mapping[str, str] = {
     "fault_records": "fault_record_type",
 }
 """By ring, the map whose values are what is written to it: of a ring itself the compiler does not know it."""
-LOST_KINDS = ("keys_full", "unattributed", "exit_records")
-"""By index of the array ``lost``; kinds of ``faultmodel.record.Loss``."""
+LOST_KINDS = (LossKind.KEYS_FULL, LossKind.UNATTRIBUTED, LossKind.EXIT_RECORDS)
+"""By index of the array ``lost``."""
 
 LOOKS = (
     "none",

@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from collector.batches.parts import Content
 from collector.probe.layout import RecordLevel
 from collector.sampling.requests import Answer, Granted, Request
+from faultmodel.kinds import LossKind
 from faultmodel.record import Vm
 
 _MOST_TOLD = 100
 """VMs in an answer. The sums are of all."""
-_OF_ANY_VM = ("missed_runs", "unattributed")
+_OF_ANY_VM = (LossKind.MISSED_RUNS, LossKind.UNATTRIBUTED)
 """Losses that nobody can tell whose they are."""
 
 

@@ -9,6 +9,7 @@ from collector.probe.layout import RecordLevel, VmKey
 from collector.sampling.account import RecordAccount, meant
 from collector.sampling.governor import Governor
 from collector.sampling.requests import NS_PER_S, Answer, Request, Requests
+from faultmodel.kinds import EventKind
 from faultmodel.record import Cost, HostEvent, Vm
 
 _ONE_IN = {RecordLevel.NONE: 0, RecordLevel.SAMPLE: None, RecordLevel.ALL: 1}
@@ -128,14 +129,14 @@ class Recording:
         before = self._applied[1] if self._applied else {}
         texts = []
         if self._applied is None or level != self._applied[0]:
-            texts.append(("records", level, f"records: {self._text(level)}"))
+            texts.append((EventKind.RECORDS, level, f"records: {self._text(level)}"))
         texts += [
-            ("vm_records", of, f"records of {asked[vm]}: {self._text(of)}")
+            (EventKind.VM_RECORDS, of, f"records of {asked[vm]}: {self._text(of)}")
             for vm, of in of_vms.items()
             if before.get(vm) != of
         ]
         texts += [
-            ("vm_records", level, f"records of {self._named[vm]}: as of the others")
+            (EventKind.VM_RECORDS, level, f"records of {self._named[vm]}: as of the others")
             for vm in before
             if vm not in of_vms
         ]

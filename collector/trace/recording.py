@@ -25,6 +25,7 @@ from collector.trace.text import lines
 from collector.trace.x86 import X86Options, X86Reader
 from collector.vms.identity.secrets import COMMAND_LENGTH
 from faultmodel import arch
+from faultmodel.kinds import HostState, LossKind
 from faultmodel.ledger import recorded_ledger
 from faultmodel.record import BUCKET_MS, ERRNO_NOT_SHOWN, Host, Loss, Span
 from faultmodel.text import cut
@@ -87,7 +88,7 @@ class Recording:
             name=options.host,
             boot_id=str(UUID(bytes=identity.digest())),
             arch=self._architecture.name,
-            state="replay",
+            state=HostState.REPLAY,
             detail=cut(_detail(survey), COMMAND_LENGTH),
         )
         self._machines: Machines = survey.tasks.machines(
@@ -167,9 +168,9 @@ class Recording:
             missing = max(report.lost_events, entries.in_buffer - self._survey.events, 0)
             report.lost_events = missing + max(entries.written - entries.in_buffer, 0)
         counted = {
-            "trace_lines": report.unreadable_lines,
-            "trace_events": report.lost_events,
-            "unattributed": report.unattributed,
+            LossKind.TRACE_LINES: report.unreadable_lines,
+            LossKind.TRACE_EVENTS: report.lost_events,
+            LossKind.UNATTRIBUTED: report.unattributed,
         }
         return tuple(Loss(kind, count) for kind, count in counted.items() if count)
 

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from faultmodel.kinds import EventKind
 from faultmodel.record import HostEvent, Vm
 from faultmodel.text import cut
 
-KIND = "ended_unseen"
 _NOTICED_NS = 2_000_000_000
 """An end is noticed by the next reading: what is not later than that is as exact as any."""
 _MOST = 100
@@ -29,7 +29,10 @@ def overlooked_ends(ended: Sequence[Overlooked], now_ns: int) -> list[HostEvent]
     texts = [_text(one) for one in told[:_MOST]]
     if len(told) > _MOST:
         texts.append(f"so did {len(told) - _MOST} more")
-    return [HostEvent(time_ns=now_ns, kind=KIND, detail=cut(text, _DETAIL_CHARACTERS)) for text in texts]
+    return [
+        HostEvent(time_ns=now_ns, kind=EventKind.ENDED_UNSEEN, detail=cut(text, _DETAIL_CHARACTERS))
+        for text in texts
+    ]
 
 
 def _text(one: Overlooked) -> str:

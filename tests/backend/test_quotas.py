@@ -14,6 +14,7 @@ from backend.store.contract.bounds import counted_in
 from backend.store.contract.store import Store
 from faultmodel import wire
 from faultmodel.errors import WireError
+from faultmodel.kinds import LossKind
 from faultmodel.problem import ProblemCode
 from faultmodel.record import Loss, Span
 from faultmodel.wire import Batch
@@ -53,7 +54,7 @@ def take(quotas: Quotas, batch: Batch, size: int = 1, host: str = "host-1") -> b
         (Quota(spans=20), [make_batch(covered=SPANS)] * 3, 1),
         (Quota(counted=20), [make_batch(fault_counts=[fault_count(faults=9)])] * 3, 1),
         (Quota(counted=20), [make_batch(exit_counts=[exit_count(count=9)])] * 3, 1),
-        (Quota(counted=20), [make_batch(lost=[Loss("keys_full", 9)])] * 3, 1),
+        (Quota(counted=20), [make_batch(lost=[Loss(LossKind.KEYS_FULL, 9)])] * 3, 1),
         (Quota(counted=20), [make_batch(fault_counts=[fault_count(mapped_4k=9)])] * 3, 1),
         (Quota(counted=20), [make_batch(fault_counts=[fault_count(faults=1, nested=4, private=4)])] * 3, 1),
         (Quota(counted=20), [make_batch(fault_counts=[fault_count(prefetched=9)])] * 3, 1),
@@ -98,15 +99,15 @@ def test_a_batch_that_alone_is_more_than_the_quota_is_taken_once_nothing_else_wa
 def test_no_batch_takes_more_than_two_minutes_of_a_quota() -> None:
     clock = Seconds()
     quotas = Quotas(Quota(counted=20), clock=clock)
-    assert take(quotas, make_batch(lost=[Loss("keys_full", 2**40)]))
+    assert take(quotas, make_batch(lost=[Loss(LossKind.KEYS_FULL, 2**40)]))
     clock.now_s += 120
-    assert take(quotas, make_batch(lost=[Loss("keys_full", 20)]))
+    assert take(quotas, make_batch(lost=[Loss(LossKind.KEYS_FULL, 20)]))
 
 
 @pytest.mark.parametrize(
     "absurd",
     [
-        {"lost": [Loss("keys_full", 2**62)]},
+        {"lost": [Loss(LossKind.KEYS_FULL, 2**62)]},
         {"exit_counts": [exit_count(count=2**62)]},
         {"fault_counts": [fault_count(faults=2**62)]},
         {"fault_counts": [fault_count(faults=1, mapped_4k=2**39)]},
@@ -117,7 +118,9 @@ def test_a_number_that_cannot_be_takes_nothing_of_the_quota(server: Server, absu
     token = server.new_token(TokenKind.INGEST, "host-1")
     refused = server.send(make_batch(0, **absurd), token)
     assert (refused.status_code, refused.json()["code"]) == (400, "damaged")
-    assert server.send(make_batch(1, lost=[Loss("keys_full", 2**40)]), token).json() == {"applied": True}
+    assert server.send(make_batch(1, lost=[Loss(LossKind.KEYS_FULL, 2**40)]), token).json() == {
+        "applied": True
+    }
 
 
 def test_what_is_no_batch_is_counted_before_it_is_read(store: Store) -> None:

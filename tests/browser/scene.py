@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from faultmodel import arch
+from faultmodel.kinds import EventKind, LossKind, ProbeState
 from faultmodel.record import (
     REASON_NOT_SHOWN,
     Cost,
@@ -123,15 +124,17 @@ LAB_GUEST = Guest(
     records_every_s=0,
 )
 PROBES = (
-    Probe(tracepoint="kvmmmu:kvm_mmu_spte_requested", state="attached"),
-    Probe(tracepoint="kvm:kvm_page_fault", state="attached"),
-    Probe(tracepoint="kvmmmu:fast_page_fault", state="attached"),
-    Probe(tracepoint="kvmmmu:handle_mmio_page_fault", state="attached"),
-    Probe(tracepoint="kvm:kvm_userspace_exit", state="attached"),
-    Probe(tracepoint="kvm:kvm_guest_fault", state="absent", detail="this kernel has no such tracepoint"),
-    Probe(tracepoint="uevent:kvm", state="attached"),
+    Probe(tracepoint="kvmmmu:kvm_mmu_spte_requested", state=ProbeState.ATTACHED),
+    Probe(tracepoint="kvm:kvm_page_fault", state=ProbeState.ATTACHED),
+    Probe(tracepoint="kvmmmu:fast_page_fault", state=ProbeState.ATTACHED),
+    Probe(tracepoint="kvmmmu:handle_mmio_page_fault", state=ProbeState.ATTACHED),
+    Probe(tracepoint="kvm:kvm_userspace_exit", state=ProbeState.ATTACHED),
+    Probe(
+        tracepoint="kvm:kvm_guest_fault", state=ProbeState.ABSENT, detail="this kernel has no such tracepoint"
+    ),
+    Probe(tracepoint="uevent:kvm", state=ProbeState.ATTACHED),
 )
-PINNED = Probe(tracepoint="bpffs:pins", state="attached")
+PINNED = Probe(tracepoint="bpffs:pins", state=ProbeState.ATTACHED)
 NO_BPFFS = "no BPF file system at /sys/fs/bpf: mount -t bpf bpf /sys/fs/bpf"
 SAMPLE = "records: a sample, at most 10 a second and VM"
 EVENTS = (
@@ -154,7 +157,7 @@ def scene_hosts() -> tuple[Host, Host]:
     first = make_host(
         "hv-fra-01", boot_id="boot-of-hv-fra-01", kernel="6.12.48+deb13-amd64", probes=(*PROBES, PINNED)
     )
-    unpinned = Probe(tracepoint="bpffs:pins", state="refused", detail=NO_BPFFS)
+    unpinned = Probe(tracepoint="bpffs:pins", state=ProbeState.REFUSED, detail=NO_BPFFS)
     second = make_host(
         "lab-intel",
         boot_id="boot-of-lab-intel",
@@ -184,8 +187,10 @@ def history(end_s: int, *, minutes: int = MINUTES) -> Iterator[Batch]:
 
 
 def _lost(end_s: int, seconds: range, sequence: int) -> tuple[Loss, ...]:
-    exits = (Loss("exit_records", 12),) if sequence == 40 else ()
-    return (*exits, Loss("keys_full", UNCOUNTED)) if end_s - UNCOUNTED_MINUTE * 60 in seconds else exits
+    exits = (Loss(LossKind.EXIT_RECORDS, 12),) if sequence == 40 else ()
+    return (
+        (*exits, Loss(LossKind.KEYS_FULL, UNCOUNTED)) if end_s - UNCOUNTED_MINUTE * 60 in seconds else exits
+    )
 
 
 def one_batch(
@@ -253,7 +258,10 @@ def _events(end_s: int, seconds: range) -> tuple[HostEvent, ...]:
     # A collector that was stopped tells of it in its last batch, before the gap.
     return tuple(
         HostEvent(
-            time_ns=(end_s - minute * 60) * NS_PER_S - before_ns, kind=kind, detail=detail, one_in=one_in
+            time_ns=(end_s - minute * 60) * NS_PER_S - before_ns,
+            kind=EventKind(kind),
+            detail=detail,
+            one_in=one_in,
         )
         for minute, kind, detail, one_in in EVENTS
         for before_ns in (NS_PER_S // 2 if kind == "stopped" else 0,)

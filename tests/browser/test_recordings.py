@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
+from faultmodel.kinds import HostState
 from faultmodel.record import Span
 from tests.batches import NS_PER_S, fault_count, make_batch, make_host, make_vm
 from tests.browser.conftest import Visit, new_visit
@@ -29,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
     feed.send(
         make_batch(
             0,
-            host=make_host(HOST, state="replay"),
+            host=make_host(HOST, state=HostState.REPLAY),
             covered=(Span(start, start + NS_PER_S // 10),),
             vms=[vm],
             fault_counts=[count],

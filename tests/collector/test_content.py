@@ -11,6 +11,7 @@ from collector.batches import parts as content_module
 from collector.batches.parts import Content, cut_to_size
 from faultmodel import wire
 from faultmodel.arch.x86 import X86Exit, X86Fault, X86FaultCount
+from faultmodel.kinds import EventKind, LossKind
 from faultmodel.record import COUNTERS, Cost, ExitCount, ExitKind, HostEvent, LedgerEntry, Loss, Span, Vm
 from tests.batches import make_host
 
@@ -79,9 +80,9 @@ def contents(draw: st.DrawFn) -> Content:
         exit_counts=[row for of in vms for row in of.exit_counts],
         exits=[row for of in vms for row in of.exits],
         ledger=[entry for of in vms for entry in of.ledger],
-        lost=[Loss("keys_full", 1)],
+        lost=[Loss(LossKind.KEYS_FULL, 1)],
         covered=[Span(1, 2)],
-        events=[HostEvent(time_ns=1, kind="records")],
+        events=[HostEvent(time_ns=1, kind=EventKind.RECORDS)],
         costs=[Cost(from_ns=1, to_ns=2, cpu_ns=3, resident_bytes=4)],
     )
 
@@ -117,7 +118,7 @@ def test_a_reading_that_found_nothing_is_one_part_that_covers() -> None:
 
 @pytest.mark.parametrize("number", [0, 1, wire.MAX_HOST_ITEMS, wire.MAX_HOST_ITEMS + 1, 2345])
 def test_more_events_than_a_batch_takes_are_cut_too(number: int) -> None:
-    events = [HostEvent(time_ns=when, kind="vm_records", detail="d" * 1024) for when in range(number)]
+    events = [HostEvent(time_ns=when, kind=EventKind.VM_RECORDS, detail="d" * 1024) for when in range(number)]
     vm = Vm(id="0" * 16, pid=1, started_ns=1)
     parts = list(cut_to_size(Content(vms=[vm], covered=[Span(1, 2)], events=events)))
     read = [wire.decode(wire.encode(_batch(part))) for part in parts]

@@ -16,6 +16,7 @@ from collector.probe.layout import (
     VmKey,
 )
 from faultmodel import arch
+from faultmodel.kinds import LossKind
 from faultmodel.record import COUNTERS, ExitCount, ExitKind, LedgerEntry, Loss
 from tests.collector.counting import Counting
 
@@ -43,7 +44,7 @@ def _reading(
         faults=faults or [],
         exits=exits or [],
         accounts=accounts or {},
-        lost={"keys_full": 3},
+        lost={LossKind.KEYS_FULL: 3},
         cut=Counting().last_cut(),
     )
 
@@ -217,4 +218,4 @@ def test_the_ledger_says_what_became_of_each_fault() -> None:
 
 
 def test_losses_travel_on() -> None:
-    assert decoder.losses(_reading()) == (Loss("keys_full", 3),)
+    assert decoder.losses(_reading()) == (Loss(LossKind.KEYS_FULL, 3),)

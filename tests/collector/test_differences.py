@@ -6,6 +6,7 @@ from collector.counting.differences import differences as _differences
 from collector.probe.layout import VcpuKey, VmKey
 from collector.probe.snapshot import Table
 from collector.probe.views import Views
+from faultmodel.kinds import LossKind
 from tests.collector.counting import NOTHING, VM, Counting, Vcpu
 from tests.collector.layouts import COMPILED
 
@@ -125,6 +126,6 @@ def test_what_was_lost_between_two_looks_and_then_found_is_told_once() -> None:
     # Caught as lost, found, really lost, lost again.
     for number in (5, 4, 5, 7):
         found = differences(at(number), before)
-        told.append(found.lost.get("unattributed", 0))
+        told.append(found.lost.get(LossKind.UNATTRIBUTED, 0))
         before = {**before, "lost": {**before["lost"], **found.changed["lost"]}}
     assert told == [1, 0, 0, 2]

@@ -12,11 +12,12 @@ from collector.spool.aside import Reason
 from collector.spool.queue import Spool
 from faultmodel import wire
 from faultmodel.arch.x86 import X86FaultCount
+from faultmodel.kinds import HostState, LossKind
 from faultmodel.record import Host, Loss, Span, Vm
 from tests.batches import START_MS, ledger_entry
 from tests.collector.spooling import BLOCK, files
 
-HOST = Host(name="h", boot_id="b", arch="x86_64", state="attached")
+HOST = Host(name="h", boot_id="b", arch="x86_64", state=HostState.ATTACHED)
 
 
 def _spooled(spool: Spool) -> list[wire.Batch]:
@@ -48,7 +49,7 @@ def test_a_large_reading_is_cut_between_vms_and_nothing_is_lost(tmp_path: Path) 
         vms=vms,
         fault_counts=counts,
         ledger=[ledger_entry(vm.id, seen=16) for vm in vms],
-        lost=[Loss("keys_full", 1)],
+        lost=[Loss(LossKind.KEYS_FULL, 1)],
         covered=[Span(1, 2)],
     )
     with Spool(tmp_path) as spool:
@@ -156,7 +157,7 @@ def test_what_a_full_spool_dropped_of_a_vm_that_is_gone_is_told(tmp_path: Path) 
     assert (telling.vms[0].pid, telling.fault_counts, telling.lost) == (gone.pid, (), ())
     # It says when, and covers nothing.
     assert telling.covered == (Span(START_MS * 1_000_000, START_MS * 1_000_000),)
-    assert (told.part, told.lost) == (0, (Loss("spool_batches", 1),))
+    assert (told.part, told.lost) == (0, (Loss(LossKind.SPOOL_BATCHES, 1),))
 
 
 def test_a_vm_that_is_seen_again_tells_it_by_itself(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from collector.counting.clock import ClockOffsets
 from collector.counting.reader import Reader
 from collector.counting.reading import Account
 from collector.probe.layout import VmKey
+from faultmodel.kinds import LossKind
 from tests.collector.counting import START_NS, UTC_NS, VM, Counting
 
 
@@ -85,5 +86,5 @@ def test_a_run_that_the_other_side_makes_up_for_only_later_is_told_once() -> Non
     told = []
     for missed in (0, 1, 0, 1, 2):
         counting.missed_runs = missed
-        told.append(reader.read().lost.get("missed_runs", 0))
+        told.append(reader.read().lost.get(LossKind.MISSED_RUNS, 0))
     assert told == [0, 1, 0, 0, 1]

@@ -11,6 +11,7 @@ from collector.probe.layout import RecordLevel, VmKey
 from collector.sampling.governor import Governor
 from collector.sampling.policy import Recording
 from collector.sampling.requests import Answer, Request, Requests
+from faultmodel.kinds import LossKind
 from faultmodel.record import Cost, HostEvent, Loss, Vm
 from tests.batches import ledger_entry, make_vm
 
@@ -174,7 +175,7 @@ A_REQUEST = Request("web", 60 * SECOND)
 def _faults(*seen_and_recorded: int, vm: str = "00000000000000a1", missed: int = 0) -> Content:
     seen, recorded = seen_and_recorded
     return Content(
-        ledger=[ledger_entry(vm, seen=seen, recorded=recorded)], lost=[Loss("missed_runs", missed)]
+        ledger=[ledger_entry(vm, seen=seen, recorded=recorded)], lost=[Loss(LossKind.MISSED_RUNS, missed)]
     )
 
 

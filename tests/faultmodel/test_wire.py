@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from faultmodel import arch, wire
 from faultmodel.arch.base import NO_FORMAT, Architecture
 from faultmodel.errors import UnknownVersionError, WireError
+from faultmodel.kinds import HostState, LossKind
 from faultmodel.ledger import unrecorded_ledger
 from faultmodel.record import U64_MAX, ExitCount, ExitKind, Host, Loss, Span, Vm
 from faultmodel.wire import Batch
@@ -53,7 +54,7 @@ def memory_fault(architecture: Architecture, **fields: Any) -> Any:
 
 def batch(architecture: Architecture, **changes: Any) -> Batch:
     whole = Batch(
-        host=Host(name="host", boot_id="boot", arch=architecture.name, state="attached"),
+        host=Host(name="host", boot_id="boot", arch=architecture.name, state=HostState.ATTACHED),
         stream="0123456789abcdef" * 2,
         sequence=0,
         arch=architecture.name,
@@ -64,7 +65,7 @@ def batch(architecture: Architecture, **changes: Any) -> Batch:
         exit_counts=(ExitCount(1000, VM, 0, 39, 14, 1),),
         exits=(memory_fault(architecture),),
         ledger=unrecorded_ledger(0, (fault_count(architecture),), {}),
-        lost=(Loss("keys_full", 1),),
+        lost=(Loss(LossKind.KEYS_FULL, 1),),
     )
     return replace(whole, **changes)
 

@@ -7,6 +7,7 @@ import pytest
 from collector.counting.reader import Reader
 from collector.probe.source import Limits
 from demo.exact import ExactGuest, Order
+from faultmodel.kinds import LossKind
 from tests.kernel.attached import attached, exits, faults, own_vms, read
 
 pytestmark = pytest.mark.kernel
@@ -23,7 +24,7 @@ def test_nothing_is_counted_for_a_vm_that_has_no_room(headers_cache: Path) -> No
         reading = read(reader, probes)
     assert len(reading.vms) == 1
     assert {key[:2] for key in (*reading.fault_counts, *reading.exit_counts)} <= set(reading.vms)
-    assert reading.lost["keys_full"] >= 2 * FAULTS
+    assert reading.lost[LossKind.KEYS_FULL] >= 2 * FAULTS
 
 
 def test_a_fault_that_has_no_room_is_seen_and_told_as_uncounted(headers_cache: Path) -> None:
@@ -37,7 +38,7 @@ def test_a_fault_that_has_no_room_is_seen_and_told_as_uncounted(headers_cache: P
     assert account.seen == 2 * FAULTS + extra.read + extra.write + extra.execute
     assert account.uncounted > 0
     assert faults(reading, {vm}) == account.seen - account.uncounted
-    assert reading.lost["keys_full"] >= account.uncounted
+    assert reading.lost[LossKind.KEYS_FULL] >= account.uncounted
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from collector.probe.plan import make_plan
 from collector.probe.probes import Probes
 from collector.probe.source import FOLDER, make_source
 from demo.exact import ExactGuest, Order
+from faultmodel.kinds import LossKind
 from tests.kernel.attached import own_vms, pinned
 
 pytestmark = pytest.mark.kernel
@@ -38,7 +39,7 @@ class Seen:
     exit_records: list[tuple[int, ...]]
     account: tuple[int, ...]
     comm: str
-    lost: dict[str, int]
+    lost: dict[LossKind, int]
 
 
 @pytest.fixture

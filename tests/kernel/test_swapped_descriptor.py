@@ -15,6 +15,7 @@ from demo import memory
 from demo.guest import Guest
 from demo.layout import Layout
 from demo.machine import Op, Touch
+from faultmodel.kinds import LossKind
 from tests.kernel.attached import attached, own_vms, read
 from tests.kernel.withheld import Withheld
 
@@ -76,7 +77,7 @@ def test_faults_under_another_vcpus_file_are_counted_as_unattributed(
     counted = _by_vcpu(after, vms)
     # Where the tracepoint passes the vCPU (VMX, SVM) the descriptor does not matter.
     assert set(counted) <= {0}
-    nobodys = after.lost.get("unattributed", 0)
+    nobodys = after.lost.get(LossKind.UNATTRIBUTED, 0)
     assert counted.get(0, 0) + nobodys >= PAGES
     # An event that neither side can attribute is lost once, and one that the raw side can is not lost.
     assert nobodys in (0, *range(PAGES, 2 * PAGES))

@@ -88,7 +88,7 @@ def _of_own(reading: Reading, probes: Probes) -> Seen:
         exits=dict(exits),
         recorded=Counter((FORMATS[item.format], item.word) for item in reading.faults if item[:2] == vm),
         recorded_exits=sum(item[:2] == vm for item in reading.exits),
-        lost=dict(reading.lost),
+        lost={str(kind): count for kind, count in reading.lost.items()},
         looks=probes.second_looks(),
     )
 

@@ -4,6 +4,7 @@ from pydantic import BaseModel, Field
 
 from backend.api.schemas.fields import ExactTimeText, HostText, NextCursor, TimeText
 from backend.query.findings import Code
+from faultmodel.kinds import EventKind, HostState, LossKind, ProbeState
 from faultmodel.problem import ProblemCode
 
 
@@ -11,7 +12,9 @@ class Probe(BaseModel):
     """One tracepoint on a host."""
 
     tracepoint: HostText = Field(examples=["kvm:kvm_userspace_exit"])
-    state: HostText = Field(examples=["attached"])
+    state: ProbeState = Field(
+        description="`absent`: this kernel has no such tracepoint", examples=["attached"]
+    )
     detail: HostText
 
 
@@ -55,12 +58,14 @@ class Host(BaseModel):
     boot_id: HostText
     kernel: HostText = Field(examples=["6.12.0"])
     flavour: HostText = Field(description="The KVM implementation", examples=["svm"])
-    state: HostText = Field(description="attached, waiting, stopped or replay", examples=["attached"])
+    state: HostState = Field(
+        description="`waiting`: something is missing; `replay`: it is a recording", examples=["attached"]
+    )
     detail: HostText = Field(description="What is missing, while waiting")
     collector_version: HostText
     probes: list[Probe]
     collector: Collector | None = Field(description="Null where it does not tell: a recording has none")
-    lost: dict[HostText, int] = Field(description="Everything that could not be kept, by kind, ever")
+    lost: dict[LossKind, int] = Field(description="Everything that could not be kept, by kind, ever")
     last_batch: TimeText = Field(description="When the server took the newest batch")
     age_s: float = Field(description="Seconds since then")
     covered_to: TimeText | None = Field(description="End of the covered time")
@@ -104,7 +109,7 @@ class HostEvent(BaseModel):
 
     host: HostText = Field(examples=["host-1"])
     time: ExactTimeText
-    kind: HostText = Field(
+    kind: EventKind = Field(
         description="`records`: faults are recorded as `one_in` says from now on; `vm_records`: those of the "
         "VM that `detail` names; `attached`: a new counting begins; `taken_over`: one goes on that an "
         "earlier collector left; `replaced`: one of another version was ended; `stopped`; `ended_unseen`: a "

@@ -4,6 +4,7 @@ from pydantic import BaseModel, Field
 
 from backend.api.schemas.fields import Count, HostText
 from backend.query.findings import Code
+from faultmodel.kinds import LossKind
 
 
 class LedgerLine(BaseModel):
@@ -69,7 +70,7 @@ class HostLedger(BaseModel):
 
     host: HostText = Field(examples=["host-1"])
     covered_ms: list[int] = Field(description="Covered time of each step")
-    lost: dict[HostText, LedgerLine] = Field(
+    lost: dict[LossKind, LedgerLine] = Field(
         description="Losses by kind; a kind that never occurred is not there"
     )
     batches: HostBatches

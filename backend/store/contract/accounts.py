@@ -3,6 +3,8 @@ tracing cost. Steps are those of a series: [step_start_ms, step_start_ms + step_
 
 from dataclasses import dataclass
 
+from faultmodel.kinds import LossKind
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerPoint:
@@ -60,7 +62,7 @@ class LossPoint:
 
     step_start_ms: int
     host: str
-    kind: str
+    kind: LossKind
     count: int
 
 

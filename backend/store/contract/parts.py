@@ -9,12 +9,9 @@ from dataclasses import replace
 
 from backend.store.contract.bounds import MAX_COST
 from backend.store.contract.values import NotStored
+from faultmodel.kinds import LossKind
 from faultmodel.record import Cost, Loss, exit_kind
 from faultmodel.wire import Batch
-
-LOST_COSTS = "costs"
-"""Kind of the loss of what a collector told of its own costs."""
-LOST_EXITS = "exit_records"
 
 
 def storable(batch: Batch) -> tuple[Batch, Sequence[NotStored]]:
@@ -27,7 +24,7 @@ def storable(batch: Batch) -> tuple[Batch, Sequence[NotStored]]:
     left_out = [item for item in left_out if item.count]
     if not left_out:
         return batch, ()
-    lost = Counter({LOST_COSTS: len(batch.costs) - len(costs), LOST_EXITS: odd.total()})
+    lost = Counter({LossKind.COSTS: len(batch.costs) - len(costs), LossKind.EXIT_RECORDS: odd.total()})
     told = (*batch.lost, *(Loss(kind, count) for kind, count in lost.items() if count))
     return replace(batch, costs=costs, exits=exits, lost=told), left_out
 

@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Self
 
+from faultmodel.kinds import HostState, LossKind
 from faultmodel.problem import ProblemCode
-from faultmodel.record import Collector, HostEvent
+from faultmodel.record import Collector, HostEvent, Probe
 from faultmodel.wire import BatchName
 
 BELOW = "/"
 """In a recording's name, after the host that it is below."""
-RECORDING = "replay"
-"""The state of a host that is a recording."""
 Place = tuple[int, int]
 """(time_ns, position): where a record stands in the order."""
 TOLD_RECORDINGS = 50
@@ -407,10 +406,10 @@ class HostStatus:
     boot_id: str
     kernel: str
     flavour: str
-    state: str
+    state: HostState
     detail: str
     collector_version: str
-    probes: Sequence[Mapping[str, str]]
+    probes: Sequence[Probe]
     collector: Collector | None
     last_batch_ns: int
     """When the server took the newest batch, UTC."""
@@ -419,7 +418,7 @@ class HostStatus:
     """Newest time that its newest batch tells, less the time at which the server took it: where that is
     more than 0, its clock is ahead by as much at least. None where that batch covers nothing.
     """
-    lost: Mapping[str, int]
+    lost: Mapping[LossKind, int]
     """Everything this host lost, by kind, ever."""
     recording: HostEvent | None
     """The newest event of kind ``records``: how guest faults are recorded now. None where none ever came."""

@@ -8,7 +8,6 @@ from backend.store.contract.accounts import BatchAccount, CostPoint, LossPoint
 from backend.store.contract.changes import Counted, Version
 from backend.store.contract.series import COUNT, FIGURES, OWNER, Metric
 from backend.store.contract.values import (
-    RECORDING,
     Brought,
     Contents,
     CoveredSpan,
@@ -38,6 +37,7 @@ from backend.store.sql.sums import sum_of
 from backend.store.sql.tables import host_events as host_events_table
 from backend.store.sql.tables import hosts as hosts_table
 from backend.store.sql.tables import loss_totals
+from faultmodel.kinds import HostState, LossKind
 from faultmodel.record import Collector
 
 # Built once: to build a statement takes longer than to execute it.
@@ -71,7 +71,7 @@ class HostReads(SqlReads):
             chosen = [row for row in rows if hosts is None or row.name in hosts]
             spans = coverage.read_coverage(connection, [row.id for row in chosen], span)
             return [
-                CoveredSpan(row.name, from_ms, to_ms, row.state == RECORDING)
+                CoveredSpan(row.name, from_ms, to_ms, row.state == HostState.REPLAY)
                 for row in chosen
                 for from_ms, to_ms in spans.get(row.id, ())
             ]
@@ -181,7 +181,7 @@ class HostReads(SqlReads):
                 Metric.LOSSES, list(names), steps, by=(OWNER, "kind"), figures=(COUNT,)
             )
             return [
-                LossPoint(steps.start_of(number), names[host], kind, count)
+                LossPoint(steps.start_of(number), names[host], LossKind(kind), count)
                 for number, host, kind, count in found
             ]
 

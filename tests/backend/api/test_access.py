@@ -8,6 +8,7 @@ import pytest
 from backend.api import session
 from backend.auth import SESSION_NS, TokenKind
 from backend.store.contract.store import Store
+from faultmodel.kinds import HostState
 from tests.backend.serving import Server, make_server
 from tests.batches import make_batch, make_host
 
@@ -57,7 +58,7 @@ def test_on_loopback_everyone_reads(server: Server) -> None:
 
 def test_health_checks_need_no_token_and_tell_no_secrets(store: Store) -> None:
     public = make_server(store, host="0.0.0.0", expects_collector=True)
-    public.apply(make_batch(host=make_host("secret-name", state="waiting", detail="no BTF")))
+    public.apply(make_batch(host=make_host("secret-name", state=HostState.WAITING, detail="no BTF")))
     assert public.request("GET", "/healthz").status_code == 200
     assert public.problem("/readyz") == (503, "not ready; readers are told why")
     told = public.request("GET", "/readyz", headers=public.new_token(TokenKind.READ))

@@ -8,6 +8,7 @@ import pytest
 from backend.auth import TokenKind
 from backend.store.contract.store import Store
 from faultmodel import wire
+from faultmodel.kinds import HostState
 from faultmodel.record import Span
 from tests.backend.serving import NOW_NS, Server, make_server
 from tests.batches import (
@@ -51,7 +52,7 @@ def test_a_host_that_never_delivered_is_told(server: Server) -> None:
 def test_a_host_whose_recordings_came_has_delivered(server: Server) -> None:
     token = server.new_token(TokenKind.INGEST, "import")
     server.new_token(TokenKind.INGEST, "imp")
-    batch = make_batch(host=make_host("import/night/trace", state="replay"))
+    batch = make_batch(host=make_host("import/night/trace", state=HostState.REPLAY))
     assert server.send(batch, token).status_code == 200
     assert findings(server)["never_delivered"]["hosts"] == ["imp"]
 
@@ -158,7 +159,7 @@ def test_refusals_of_a_host_that_never_was_go_with_the_token(server: Server) -> 
 def test_recordings_are_no_sign_of_a_host_of_their_name(server: Server) -> None:
     for name in ("import", "node-1"):
         token = server.new_token(TokenKind.INGEST, name)
-        host = make_host("import/boot" if name == "import" else name, state="replay")
+        host = make_host("import/boot" if name == "import" else name, state=HostState.REPLAY)
         assert server.send(make_batch(host=host), token).status_code == 200
     # Nobody is expected with a token that brings recordings, whatever they are called.
     assert "never_delivered" not in findings(server)

@@ -19,6 +19,7 @@ from backend.app import create_app
 from backend.auth import TokenKind
 from backend.store import open_store
 from faultmodel import wire
+from faultmodel.kinds import EventKind, LossKind
 from faultmodel.record import Cost, ExitKind, HostEvent, Loss
 from tests.backend.serving import READ_S, SETTINGS, Clock, Server
 from tests.batches import (
@@ -65,8 +66,8 @@ def fuzzed(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
                 exit_counts=[exit_count(), exit_count(reason=0)],
                 exits=[full_exit_record(), exit_record(kind=ExitKind.BARE_ERROR)],
                 faults=[fault_record(), fault_record(word=0, format_name="none")],
-                lost=[Loss("keys_full", 1)],
-                events=[HostEvent(time_ns=START_NS, kind="records", one_in=1)] * 2,
+                lost=[Loss(LossKind.KEYS_FULL, 1)],
+                events=[HostEvent(time_ns=START_NS, kind=EventKind.RECORDS, one_in=1)] * 2,
                 costs=[Cost(from_ns=START_NS, to_ns=START_NS + 1, cpu_ns=1, resident_bytes=1, program_ns=1)],
             )
         )

@@ -5,6 +5,7 @@ from typing import Any
 
 from backend.auth import TokenKind
 from backend.store.contract.values import TimeRange, VmFilter
+from faultmodel.kinds import EventKind, LossKind, ProbeState
 from faultmodel.record import HostEvent, Loss, Probe
 from faultmodel.wire import Batch
 from tests.backend.serving import Server
@@ -29,12 +30,12 @@ def hostile_batch() -> Batch:
             flavour=HOSTILE,
             detail=HOSTILE,
             collector_version=HOSTILE,
-            probes=(Probe(tracepoint=HOSTILE, state=HOSTILE, detail=HOSTILE),),
+            probes=(Probe(tracepoint=HOSTILE, state=ProbeState(HOSTILE), detail=HOSTILE),),
         ),
         vms=[make_vm(name=HOSTILE, uuid=HOSTILE, vmm=HOSTILE, manager=HOSTILE, command=HOSTILE)],
         fault_counts=[fault_count(faults=5)],
-        lost=[Loss(HOSTILE, 1)],
-        events=[HostEvent(time_ns=START_NS, kind="records", detail=HOSTILE)],
+        lost=[Loss(LossKind(HOSTILE), 1)],
+        events=[HostEvent(time_ns=START_NS, kind=EventKind.RECORDS, detail=HOSTILE)],
     )
 
 
@@ -66,7 +67,7 @@ def test_what_comes_is_made_printable_before_it_is_stored(server: Server) -> Non
     (stored,) = server.store.vms(VmFilter(), TimeRange(), limit=2, after=None)
     assert {getattr(stored, field) for field in ("name", "uuid", "vmm", "manager", "command")} == {SHOWN}
     (host,) = server.get("/api/v1/status")["hosts"]
-    assert (host["detail"], host["probes"][0]["tracepoint"], host["lost"]) == (SHOWN, SHOWN, {SHOWN: 1})
+    assert (host["detail"], host["probes"][0]["tracepoint"], host["lost"]) == (SHOWN, SHOWN, {"other": 1})
     assert server.get("/api/v1/host-events")["items"][0]["detail"] == SHOWN
     assert [not_shown(answer) for answer in answers(server)] == [[]] * len(answers(server))
 

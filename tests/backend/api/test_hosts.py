@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from faultmodel.kinds import EventKind
 from faultmodel.record import Cost, HostEvent
 from tests.backend.serving import NOW_NS, Server
 from tests.batches import NS_PER_S, START_MS, START_NS, ledger_entry, make_batch, make_host, make_vm
@@ -11,7 +12,7 @@ COSTS = "/api/v1/costs"
 GRID = {"from_": START_MS, "to": START_MS + 3000, "step": "1s"}
 
 
-def _event(second: int, one_in: int | None = 16, kind: str = "records") -> HostEvent:
+def _event(second: int, one_in: int | None = 16, kind: EventKind = EventKind.RECORDS) -> HostEvent:
     return HostEvent(time_ns=START_NS + second * NS_PER_S, kind=kind, detail="why", one_in=one_in)
 
 
@@ -38,7 +39,7 @@ def test_an_event_has_every_field_of_the_interface(server: Server) -> None:
 
 def test_events_come_newest_first_by_pages_and_by_host(server: Server) -> None:
     server.apply(
-        make_batch(events=[_event(0, None, "attached"), _event(1), _event(1, 0)]),
+        make_batch(events=[_event(0, None, EventKind.ATTACHED), _event(1), _event(1, 0)]),
         make_batch(host=make_host("host-2"), stream="6" * 32, events=[_event(2, 1)]),
     )
     first = server.get(EVENTS, limit=2)

@@ -7,6 +7,7 @@ import pytest
 
 from backend.auth import TokenKind
 from faultmodel import wire
+from faultmodel.kinds import HostState, LossKind
 from faultmodel.record import Cost, ExitKind, Loss
 from tests.backend.serving import Server
 from tests.batches import START_NS, VM_ID, exit_record, fault_count, make_batch, make_host, make_vm
@@ -60,7 +61,9 @@ def test_a_token_is_good_for_its_own_host_alone(server: Server, token: dict[str,
 def test_a_token_is_good_for_recordings_that_are_named_below_its_host(
     server: Server, token: dict[str, str]
 ) -> None:
-    recording = make_batch(host=make_host("host-1/night", state="replay"), fault_counts=[fault_count()])
+    recording = make_batch(
+        host=make_host("host-1/night", state=HostState.REPLAY), fault_counts=[fault_count()]
+    )
     assert server.send(recording, token).json() == {"applied": True}
     assert [host["name"] for host in server.get("/api/v1/status")["hosts"]] == ["host-1/night"]
 
@@ -120,7 +123,7 @@ def test_what_can_be_stored_is_and_what_cannot_is_named(server: Server, token: d
             Cost(from_ns=START_NS - 14 * 86_400 * 10**9, to_ns=START_NS, cpu_ns=1, resident_bytes=1),
             Cost(from_ns=START_NS + 1, to_ns=START_NS, cpu_ns=1, resident_bytes=1),
         ],
-        lost=[Loss("exit_records", 2)],
+        lost=[Loss(LossKind.EXIT_RECORDS, 2)],
     )
     assert server.send(batch, token).json() == {
         "applied": True,

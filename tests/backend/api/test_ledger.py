@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from backend.auth import TokenKind
+from faultmodel.kinds import LossKind
 from faultmodel.record import LedgerEntry, Loss
 from tests.backend.serving import Server
 from tests.batches import (
@@ -34,7 +35,7 @@ def test_the_ledger_of_a_vm_and_its_host(server: Server) -> None:
         ledger_entry(second=2, seen=5, seen_total=22),
     ]
     server.apply(
-        make_batch(0, vms=[make_vm()], ledger=entries[:1], lost=[Loss("keys_full", 1)]),
+        make_batch(0, vms=[make_vm()], ledger=entries[:1], lost=[Loss(LossKind.KEYS_FULL, 1)]),
         make_batch(2, vms=[make_vm()], ledger=entries[1:]),
     )
     assert server.get(LEDGER, **GRID) == {

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from faultmodel.kinds import HostState
 from faultmodel.record import REASON_NOT_SHOWN, Span
 from tests.backend.serving import Server
 from tests.batches import (
@@ -111,7 +112,7 @@ def test_series_of_several_hosts_are_covered_where_any_is(server: Server) -> Non
 def test_coverage_tells_recordings_apart_from_hosts(server: Server) -> None:
     server.apply(
         make_batch(0),
-        make_batch(1, stream=STREAM_2, host=make_host("recording", state="replay")),
+        make_batch(1, stream=STREAM_2, host=make_host("recording", state=HostState.REPLAY)),
     )
     assert [(span["host"], span["is_recording"]) for span in rates(server)["coverage"]] == [
         ("host-1", False),

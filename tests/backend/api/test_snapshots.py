@@ -12,6 +12,7 @@ from sqlalchemy import Engine, event
 
 from backend.store import open_store
 from backend.store.contract.store import Store
+from faultmodel.kinds import EventKind, LossKind
 from faultmodel.record import Cost, HostEvent, Loss, Span
 from faultmodel.wire import Batch
 from tests.backend.serving import Server, make_server
@@ -55,8 +56,8 @@ def stored(sequence: int) -> Batch:
         fault_counts=[fault_count(second=sequence, vcpu=sequence, faults=10 + sequence)],
         exit_counts=[exit_count(second=sequence, vcpu=sequence, count=2 + sequence)],
         ledger=[ledger_entry(second=sequence, seen=10 + sequence, seen_total=10 + 11 * sequence)],
-        lost=[Loss("keys_full", 1)],
-        events=[HostEvent(time_ns=start_ns, kind="records", one_in=1 + sequence)],
+        lost=[Loss(LossKind.KEYS_FULL, 1)],
+        events=[HostEvent(time_ns=start_ns, kind=EventKind.RECORDS, one_in=1 + sequence)],
         # Within the last minute by the server's clock, which the status looks back for.
         costs=[
             Cost(

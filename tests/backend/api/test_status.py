@@ -6,6 +6,7 @@ import pytest
 
 from backend.store import open_store
 from backend.store.contract.store import Store
+from faultmodel.kinds import HostState, LossKind, ProbeState
 from faultmodel.record import Loss, Probe
 from tests.backend.serving import NOW_NS, Server, make_server
 from tests.batches import make_batch, make_host
@@ -43,13 +44,13 @@ def test_a_server_that_expects_a_collector_waits_for_it(expecting: Server) -> No
 
 
 def test_a_host_that_waits_says_for_what(expecting: Server) -> None:
-    expecting.apply(make_batch(host=make_host(state="waiting", detail="no BTF in /sys/kernel/btf")))
+    expecting.apply(make_batch(host=make_host(state=HostState.WAITING, detail="no BTF in /sys/kernel/btf")))
     assert expecting.problem("/readyz") == (503, "host host-1 is waiting: no BTF in /sys/kernel/btf")
 
 
 def test_one_attached_host_is_enough(expecting: Server) -> None:
     expecting.apply(
-        make_batch(host=make_host(state="waiting")),
+        make_batch(host=make_host(state=HostState.WAITING)),
         make_batch(host=make_host("host-2"), stream="6" * 32),
     )
     assert expecting.get("/readyz") == {"status": "ready"}
@@ -66,10 +67,14 @@ def test_a_host_that_fell_silent_is_not_attached_any_more(expecting: Server) -> 
 def test_status_describes_the_server_and_its_hosts(expecting: Server) -> None:
     expecting.apply(
         make_batch(
-            host=make_host(probes=(Probe(tracepoint="kvm:kvm_page_fault", state="refused", detail="EPERM"),)),
-            lost=[Loss(kind="keys_full", count=2)],
+            host=make_host(
+                probes=(Probe(tracepoint="kvm:kvm_page_fault", state=ProbeState.REFUSED, detail="EPERM"),)
+            ),
+            lost=[Loss(kind=LossKind.KEYS_FULL, count=2)],
         ),
-        make_batch(1, lost=[Loss(kind="keys_full", count=3), Loss(kind="unattributed", count=1)]),
+        make_batch(
+            1, lost=[Loss(kind=LossKind.KEYS_FULL, count=3), Loss(kind=LossKind.UNATTRIBUTED, count=1)]
+        ),
     )
     expecting.clock.now_ns += 1_500_000_000
     status = expecting.get("/api/v1/status")

@@ -13,6 +13,7 @@ from backend.query.view import View
 from backend.store import open_store
 from backend.store.contract.store import Store
 from backend.store.contract.values import Steps
+from faultmodel.kinds import HostState
 from faultmodel.record import ExitKind, Span
 from faultmodel.wire import Batch
 from tests.batches import (
@@ -57,7 +58,7 @@ def recording_of_1970(faults: int) -> Batch:
     """Return a recording whose clock began at 0."""
     vm = make_vm("c" * 16, started_ns=0)
     counts = [fault_count(vm.id, second=-START_S + 1, faults=faults)]
-    host = make_host("recorded", state="replay")
+    host = make_host("recorded", state=HostState.REPLAY)
     span = Span(NS_PER_S, 2 * NS_PER_S)
     return make_batch(0, stream="e" * 32, host=host, vms=[vm], covered=(span,), fault_counts=counts)
 

@@ -5,6 +5,7 @@ import pytest
 from backend.errors import NotFoundError
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange, VmFilter, VmPlace, VmSummary
+from faultmodel.kinds import HostState, LossKind, ProbeState
 from faultmodel.record import Host, Loss, Probe
 from tests.batches import (
     NS_PER_S,
@@ -38,8 +39,8 @@ def test_a_vm_is_kept_as_it_is_described(store: Store) -> None:
 
 
 def test_an_older_batch_does_not_overwrite_a_newer_description(store: Store) -> None:
-    store.apply(make_batch(5, vms=[make_vm(name="new")], host=make_host(state="stopped")), START_NS)
-    store.apply(make_batch(4, vms=[make_vm(name="old")], host=make_host(state="attached")), START_NS)
+    store.apply(make_batch(5, vms=[make_vm(name="new")], host=make_host(state=HostState.STOPPED)), START_NS)
+    store.apply(make_batch(4, vms=[make_vm(name="old")], host=make_host(state=HostState.ATTACHED)), START_NS)
 
     assert _vm(store).name == "new"
     assert store.hosts()[0].state == "stopped"
@@ -139,12 +140,12 @@ def test_a_host_is_kept_as_it_is_described(store: Store) -> None:
         name="host-1",
         boot_id="b",
         arch="aarch64",
-        state="waiting",
+        state=HostState.WAITING,
         kernel="6.18",
         flavour="nVHE",
         detail="no BTF",
         collector_version="1.2",
-        probes=(Probe(tracepoint="kvm:kvm_exit", state="refused", detail="EPERM"),),
+        probes=(Probe(tracepoint="kvm:kvm_exit", state=ProbeState.REFUSED, detail="EPERM"),),
     )
     store.apply(make_batch(host=host, covered=()), START_NS + 77)
 
@@ -152,7 +153,7 @@ def test_a_host_is_kept_as_it_is_described(store: Store) -> None:
     assert (found.name, found.boot_id, found.arch, found.state) == ("host-1", "b", "aarch64", "waiting")
     assert (found.kernel, found.flavour, found.detail) == ("6.18", "nVHE", "no BTF")
     assert found.collector_version == "1.2"
-    assert found.probes == [{"tracepoint": "kvm:kvm_exit", "state": "refused", "detail": "EPERM"}]
+    assert tuple(found.probes) == host.probes
     assert (found.last_batch_ns, found.covered_to_ns, found.lost) == (START_NS + 77, None, {})
 
 
@@ -164,8 +165,8 @@ def test_hosts_are_listed_by_name(store: Store) -> None:
 
 
 def test_losses_add_up_by_kind(store: Store) -> None:
-    store.apply(make_batch(0, lost=[Loss("keys_full", 1), Loss("spool_batches", 2)]), START_NS)
-    store.apply(make_batch(1, lost=[Loss("keys_full", 10)]), START_NS)
+    store.apply(make_batch(0, lost=[Loss(LossKind.KEYS_FULL, 1), Loss(LossKind.SPOOL_BATCHES, 2)]), START_NS)
+    store.apply(make_batch(1, lost=[Loss(LossKind.KEYS_FULL, 10)]), START_NS)
 
     assert store.hosts()[0].lost == {"keys_full": 11, "spool_batches": 2}
 

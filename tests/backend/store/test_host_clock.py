@@ -7,6 +7,7 @@ import pytest
 
 from backend.store.contract.store import Store
 from backend.store.contract.values import Steps, TimeRange
+from faultmodel.kinds import EventKind, HostState
 from faultmodel.record import Cost, HostEvent, Span
 from faultmodel.wire import Batch
 from tests.batches import (
@@ -134,7 +135,10 @@ def test_no_time_of_anything_is_beyond_what_can_be(store: Store) -> None:
         exits=[exit_record(time_ns=far_ns)],
         vms=[make_vm(started_ns=far_ns, ended_ns=far_ns)],
         ledger=[ledger_entry(second=far_s, seen=3, recorded=1, seen_total=3)],
-        events=[HostEvent(time_ns=far_ns, kind="records", one_in=1), HostEvent(time_ns=0, kind="attached")],
+        events=[
+            HostEvent(time_ns=far_ns, kind=EventKind.RECORDS, one_in=1),
+            HostEvent(time_ns=0, kind=EventKind.ATTACHED),
+        ],
         costs=[Cost(from_ns=far_ns, to_ns=far_ns + 5, cpu_ns=1, resident_bytes=1)],
     )
     assert store.apply(batch, START_NS)
@@ -157,7 +161,7 @@ def test_no_time_of_anything_is_beyond_what_can_be(store: Store) -> None:
 
 def test_a_recording_is_of_any_time_that_has_passed(store: Store) -> None:
     batch = make_batch(
-        host=make_host(state="replay"),
+        host=make_host(state=HostState.REPLAY),
         stream=STREAM,
         covered=(Span(5 * NS_PER_S, 9 * NS_PER_S),),
         fault_counts=[fault_count(second=5 - START_MS // 1000, faults=4)],
@@ -204,7 +208,7 @@ def test_a_vm_keeps_its_start_once_the_clock_is_right(store: Store) -> None:
         {"faults": [fault_record(time_ns=START_NS + DAY_S * NS_PER_S)]},
         {"exits": [exit_record(time_ns=2**62)]},
         {"costs": [Cost(from_ns=2**62, to_ns=2**62 + 1, cpu_ns=1, resident_bytes=1)]},
-        {"events": [HostEvent(time_ns=5, kind="attached")]},
+        {"events": [HostEvent(time_ns=5, kind=EventKind.ATTACHED)]},
         {"exit_counts": [exit_count(second=DAY_S)]},
     ],
 )
@@ -218,7 +222,7 @@ def test_times_that_are_wrong_in_each_batch_are_told_of_once(store: Store, wrong
 def test_a_batch_that_covers_nothing_says_nothing_of_the_clock(store: Store) -> None:
     for at_s in range(4):
         store.apply(reading(2 * at_s, at_s=at_s, ahead_s=3600), received_ns(at_s))
-        moment = HostEvent(time_ns=START_NS + (at_s + 3600) * NS_PER_S, kind="records", one_in=1)
+        moment = HostEvent(time_ns=START_NS + (at_s + 3600) * NS_PER_S, kind=EventKind.RECORDS, one_in=1)
         told = make_batch(2 * at_s + 1, covered=(), events=[moment] if at_s % 2 else [])
         store.apply(told, received_ns(at_s))
     assert events(store).count(("clock_stepped", "times set back by 3600 s")) == 1

@@ -7,6 +7,7 @@ import pytest
 from backend.errors import NotFoundError
 from backend.store.contract.store import Store
 from backend.store.contract.values import HostEventRow, TimeRange
+from faultmodel.kinds import EventKind
 from faultmodel.record import HostEvent
 from tests.batches import NS_PER_S, START_MS, START_NS, make_batch, make_host
 
@@ -14,15 +15,15 @@ ALWAYS = TimeRange()
 OTHER_STREAM = "6" * 32
 
 
-def _event(second: int, kind: str = "records", one_in: int | None = 1) -> HostEvent:
+def _event(second: int, kind: EventKind = EventKind.RECORDS, one_in: int | None = 1) -> HostEvent:
     return HostEvent(time_ns=START_NS + second * NS_PER_S, kind=kind, detail=f"at {second}", one_in=one_in)
 
 
 @pytest.fixture
 def filled(store: Store) -> Store:
     """A store with events of two hosts; two of one host at the same time, one batch late."""
-    store.apply(make_batch(1, events=[_event(3, one_in=16), _event(3, "stopped", None)]), START_NS)
-    store.apply(make_batch(0, events=[_event(0, "attached", None), _event(1)]), START_NS)
+    store.apply(make_batch(1, events=[_event(3, one_in=16), _event(3, EventKind.STOPPED, None)]), START_NS)
+    store.apply(make_batch(0, events=[_event(0, EventKind.ATTACHED, None), _event(1)]), START_NS)
     host = make_host("host-2")
     store.apply(make_batch(host=host, stream=OTHER_STREAM, events=[_event(2, one_in=0)]), START_NS)
     return store
@@ -44,11 +45,11 @@ def _said(rows: Sequence[HostEventRow]) -> list[tuple[str, str, int | None]]:
 @pytest.mark.parametrize("limit", [1, 2, 9])
 def test_events_come_newest_first_page_by_page(filled: Store, limit: int) -> None:
     assert _said(_pages(filled, None, limit)) == [
-        ("host-1", "stopped", None),
+        ("host-1", EventKind.STOPPED, None),
         ("host-1", "records", 16),
         ("host-2", "records", 0),
         ("host-1", "records", 1),
-        ("host-1", "attached", None),
+        ("host-1", EventKind.ATTACHED, None),
     ]
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange, VmFilter
+from faultmodel.kinds import HostState
 from tests.batches import (
     START_NS,
     VM_ID,
@@ -157,7 +158,7 @@ def test_a_recording_counts_once_below_a_host_whatever_it_is_called_there(
     store: Store, first: str, then: str
 ) -> None:
     def part(name: str, sequence: int) -> bool:
-        host = make_host(name, state="replay")
+        host = make_host(name, state=HostState.REPLAY)
         return store.apply(make_batch(sequence, host=host, fault_counts=[fault_count(faults=3)]), START_NS)
 
     # The first import was interrupted: the second brings what is missing.

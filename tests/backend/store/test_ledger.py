@@ -8,6 +8,7 @@ from backend.errors import BatchError, NotFoundError
 from backend.store.contract.accounts import BatchAccount, CountingTotal, LossPoint
 from backend.store.contract.store import Store
 from backend.store.contract.values import Steps
+from faultmodel.kinds import LossKind
 from faultmodel.record import Loss
 from tests.batches import (
     NS_PER_S,
@@ -119,7 +120,7 @@ def test_an_impossible_entry_is_refused_and_nothing_stored(
 def test_batches_are_accounted_for_over_all_streams_of_a_host(store: Store) -> None:
     for sequence in (0, 1, 4):
         store.apply(make_batch(sequence), START_NS)
-    store.apply(make_batch(2, stream=OTHER_STREAM, lost=[Loss("spool_batches", 3)]), START_NS)
+    store.apply(make_batch(2, stream=OTHER_STREAM, lost=[Loss(LossKind.SPOOL_BATCHES, 3)]), START_NS)
     store.apply(make_batch(host=make_host("host-2"), stream="7" * 32), START_NS)
 
     first, second = store.batch_accounts(None)
@@ -131,7 +132,7 @@ def test_batches_are_accounted_for_over_all_streams_of_a_host(store: Store) -> N
 
 def test_batches_dropped_after_the_last_that_came_are_not_under_way(store: Store) -> None:
     store.apply(make_batch(0), START_NS)
-    store.apply(make_batch(0, stream=OTHER_STREAM, lost=[Loss("spool_batches", 5)]), START_NS)
+    store.apply(make_batch(0, stream=OTHER_STREAM, lost=[Loss(LossKind.SPOOL_BATCHES, 5)]), START_NS)
 
     (account,) = store.batch_accounts(None)
     assert (account.shipped, account.stored, account.dropped, account.under_way) == (2, 2, 5, 0)
@@ -143,13 +144,13 @@ def test_a_host_without_batches_in_its_name_is_not_found(store: Store) -> None:
 
 
 def test_losses_lie_in_the_last_second_that_is_covered_else_in_that_of_arrival(store: Store) -> None:
-    store.apply(make_batch(0, lost=[Loss("keys_full", 2)]), START_NS)
-    store.apply(make_batch(1, lost=[Loss("keys_full", 3), Loss("unattributed", 1)]), START_NS)
-    store.apply(make_batch(2, covered=(), lost=[Loss("keys_full", 4)]), START_NS + 9 * NS_PER_S)
+    store.apply(make_batch(0, lost=[Loss(LossKind.KEYS_FULL, 2)]), START_NS)
+    store.apply(make_batch(1, lost=[Loss(LossKind.KEYS_FULL, 3), Loss(LossKind.UNATTRIBUTED, 1)]), START_NS)
+    store.apply(make_batch(2, covered=(), lost=[Loss(LossKind.KEYS_FULL, 4)]), START_NS + 9 * NS_PER_S)
 
     found = set(store.losses(["host-1"], Steps(START_MS, START_MS + 10_000, 2000)))
     assert found == {
-        LossPoint(START_MS, "host-1", "keys_full", 5),
-        LossPoint(START_MS, "host-1", "unattributed", 1),
-        LossPoint(START_MS + 8000, "host-1", "keys_full", 4),
+        LossPoint(START_MS, "host-1", LossKind.KEYS_FULL, 5),
+        LossPoint(START_MS, "host-1", LossKind.UNATTRIBUTED, 1),
+        LossPoint(START_MS + 8000, "host-1", LossKind.KEYS_FULL, 4),
     }

@@ -9,6 +9,7 @@ from backend.store.sql.catalog.hosts import MOST_RECORDINGS
 from backend.store.sql.catalog.sources import MOST_FINDINGS, MOST_OTHERS, MOST_SOURCES
 from backend.store.sql.store import SqlStore
 from backend.store.sql.tables import findings, hosts, sources
+from faultmodel.kinds import HostState
 from faultmodel.problem import ProblemCode
 from faultmodel.record import Span
 from tests.batches import NS_PER_S, START_NS, make_batch, make_host
@@ -19,7 +20,7 @@ HOUR_NS = 3600 * NS_PER_S
 def bring_recordings(store: Store, owner: str, number: int) -> None:
     """Store so many recordings below a name, each heard of a ns after the one before."""
     assert isinstance(store, SqlStore)
-    store.apply(make_batch(host=make_host(f"{owner}/0", state="replay"), stream="0" * 32), START_NS)
+    store.apply(make_batch(host=make_host(f"{owner}/0", state=HostState.REPLAY), stream="0" * 32), START_NS)
     with store.writing() as writer:
         first = writer.connection.execute(select(hosts).where(hosts.c.name == f"{owner}/0")).one()._asdict()
         del first["id"]
@@ -34,14 +35,16 @@ def bring_recordings(store: Store, owner: str, number: int) -> None:
 def test_recordings_below_a_name_are_bounded_and_others_are_taken(store: Store) -> None:
     bring_recordings(store, "h", MOST_RECORDINGS)
     with pytest.raises(NotNowError, match="remove some on the server with kvmfaults-server host") as refused:
-        store.apply(make_batch(host=make_host("h/a/new", state="replay"), stream="1" * 32), START_NS)
+        store.apply(make_batch(host=make_host("h/a/new", state=HostState.REPLAY), stream="1" * 32), START_NS)
     assert refused.value.code is ProblemCode.QUOTA
     # Those that are there go on, and a live host and another's recording are taken.
-    assert store.apply(make_batch(1, host=make_host("h/7", state="replay"), stream="2" * 32), START_NS)
+    assert store.apply(
+        make_batch(1, host=make_host("h/7", state=HostState.REPLAY), stream="2" * 32), START_NS
+    )
     assert store.apply(make_batch(host=make_host("h"), stream="3" * 32), START_NS)
-    assert store.apply(make_batch(host=make_host("hh/1", state="replay"), stream="4" * 32), START_NS)
+    assert store.apply(make_batch(host=make_host("hh/1", state=HostState.REPLAY), stream="4" * 32), START_NS)
     store.remove_host("h/8")
-    assert store.apply(make_batch(host=make_host("h/new", state="replay"), stream="1" * 32), START_NS)
+    assert store.apply(make_batch(host=make_host("h/new", state=HostState.REPLAY), stream="1" * 32), START_NS)
 
 
 def test_the_newest_recordings_are_told_and_the_others_counted(store: Store) -> None:

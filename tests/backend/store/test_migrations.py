@@ -19,6 +19,7 @@ from backend.store.contract.values import Refusal, Split, Steps, TimeRange, Toke
 from backend.store.sql.migrate import check_drift, downgrade, migrate
 from backend.store.sql.tables import metadata
 from faultmodel import arch
+from faultmodel.kinds import EventKind, HostState
 from faultmodel.problem import ProblemCode
 from faultmodel.record import COUNTERS, HostEvent, Span
 from faultmodel.wire import BatchName
@@ -230,7 +231,7 @@ def test_numbers_that_are_given_once_can_be_taken_back_without_loss(new_url: New
                 host=make_host(name, boot_id=name),
                 vms=[make_vm(f"{number:016x}")],
                 fault_counts=[fault_count(f"{number:016x}", faults=number)],
-                events=[HostEvent(time_ns=START_NS, kind="attached")],
+                events=[HostEvent(time_ns=START_NS, kind=EventKind.ATTACHED)],
             )
             assert store.apply(batch, START_NS)
         before, version = _every_vm(store), store.version()
@@ -352,7 +353,7 @@ def test_who_brought_recordings_to_an_earlier_release_is_not_said_to_have_brough
     url = new_url()
     with closing(open_store(url)) as store:
         # As an earlier release called them: exactly as the host of their token.
-        store.apply(make_batch(host=make_host("import", state="replay")), START_NS)
+        store.apply(make_batch(host=make_host("import", state=HostState.REPLAY)), START_NS)
         for number, name in enumerate(("import", "node-1")):
             store.add_token(Token(f"{number:064x}", "ingest", name))
     downgrade(url, "0006")

@@ -14,6 +14,7 @@ from backend.store.sql import removal
 from backend.store.sql.store import SqlStore
 from backend.store.sql.tables import metadata
 from backend.store.sql.writer import Writer
+from faultmodel.kinds import EventKind, LossKind
 from faultmodel.record import Cost, HostEvent, Loss, Span
 from faultmodel.wire import Batch
 from tests.batches import (
@@ -51,8 +52,8 @@ def full(name: str, stream: str, vm: str, sequence: int = 0, faults: int = 7) ->
         exit_counts=[exit_count(vm, second=n) for n in range(9)],
         exits=[exit_record(vm, time_ns=START_NS + n) for n in range(9)],
         ledger=[ledger_entry(vm, seen=9, counted=faults, uncounted=9 - faults, recorded=9)],
-        lost=[Loss("keys_full", 1)],
-        events=[HostEvent(time_ns=START_NS, kind="attached")],
+        lost=[Loss(LossKind.KEYS_FULL, 1)],
+        events=[HostEvent(time_ns=START_NS, kind=EventKind.ATTACHED)],
         costs=[
             Cost(from_ns=START_NS + n * NS_PER_S, to_ns=end_ns, cpu_ns=1, resident_bytes=1) for n in range(9)
         ],

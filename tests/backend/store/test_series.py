@@ -9,6 +9,7 @@ from backend.store.contract.store import Store
 from backend.store.contract.values import Steps, TimeRange
 from backend.store.sql.series.measures import MEASURES, Level, Measure, level_of
 from backend.store.sql.tables import fault_counts
+from faultmodel.kinds import LossKind
 from faultmodel.record import Cost, Loss
 from tests.batches import (
     NS_PER_S,
@@ -54,7 +55,7 @@ def numbers(store: Store) -> list[int]:
                 for reason, errno in ((39, 14), (0, 14), (5, 0))
             ],
             ledger=[ledger_entry(vm, seen=4 * second + 6, seen_total=10**6, second=second) for vm in VM_IDS],
-            lost=[Loss("keys_full", 3), Loss("exit_records", 1)],
+            lost=[Loss(LossKind.KEYS_FULL, 3), Loss(LossKind.EXIT_RECORDS, 1)],
             costs=[_cost(second)],
         )
         assert store.apply(batch, START_NS + 20 * NS_PER_S)

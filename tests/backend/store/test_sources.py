@@ -4,6 +4,7 @@ import pytest
 
 from backend.store.contract.store import Store
 from backend.store.contract.values import FindingCode, TimeRange
+from faultmodel.kinds import HostState
 from faultmodel.record import Span
 from faultmodel.wire import Batch
 from tests.batches import (
@@ -165,7 +166,7 @@ def test_a_machine_that_boots_anew_is_one(store: Store) -> None:
 def test_recordings_are_no_second_counting(store: Store) -> None:
     for at_s in range(3):
         store.apply(second(at_s, ONE), received_ns(at_s))
-        recorded = make_batch(at_s, stream=TWO, host=make_host("host-1", state="replay"))
+        recorded = make_batch(at_s, stream=TWO, host=make_host("host-1", state=HostState.REPLAY))
         store.apply(recorded, received_ns(at_s) + 1)
     assert found(store) == []
 

@@ -12,9 +12,8 @@ from backend.store.contract.accounts import BatchAccount
 from backend.store.sql.sums import safe_sum_of
 from backend.store.sql.tables import applied_batches, loss_totals, streams
 from backend.store.sql.writer import Writer
+from faultmodel.kinds import LossKind
 
-DROPPED = "spool_batches"
-"""Kind of the losses that are batches."""
 _runs = applied_batches.c
 
 # Built once: to build a statement takes longer than to execute it.
@@ -82,7 +81,9 @@ def batch_accounts(connection: Connection, names: Mapping[int, str]) -> Sequence
     """Return what became of hosts' batches, ever. ``names`` has the hosts' names by number."""
     dropped = dict(
         connection.execute(
-            select(loss_totals.c.host_id, loss_totals.c["count"]).where(loss_totals.c.kind == DROPPED)
+            select(loss_totals.c.host_id, loss_totals.c["count"]).where(
+                loss_totals.c.kind == LossKind.SPOOL_BATCHES
+            )
         ).all()
     )
     of_stream = (

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from backend.store.contract.values import RECORDING
 from backend.store.sql.catalog.sources import Source
 from backend.store.sql.ranges import NS_PER_MS
+from faultmodel.kinds import EventKind, HostState
 from faultmodel.record import BUCKET_MS, Cost, HostEvent, Span, Vm
 from faultmodel.wire import Batch
 
@@ -23,10 +23,6 @@ AHEAD_NS = 300 * 10**9
 """A clock may be so much ahead of the server's: its times are taken as they are."""
 EARLIEST_NS = 1_420_070_400 * 10**9
 """2015: no batch is older, as no version of this program is."""
-STEPPED = "clock_stepped"
-"""Kind of the event that says that a host's times were set right from then on, or no longer are."""
-MOVED = "times_moved"
-"""Kind of the event that says what had times that cannot be, though the clock was right."""
 _STARTS = "starts of VMs"
 _SECOND_NS = 10**9
 _GAP_NS = 2 * _SECOND_NS
@@ -62,10 +58,18 @@ def set_right(batch: Batch, source: Source, received_ns: int, *, is_recording: b
     events = []
     if shift_ns != source.clock_shift_ns:
         seconds = shift_ns // _SECOND_NS
-        events.append(HostEvent(time_ns=received_ns, kind=STEPPED, detail=f"times set back by {seconds} s"))
+        events.append(
+            HostEvent(
+                time_ns=received_ns, kind=EventKind.CLOCK_STEPPED, detail=f"times set back by {seconds} s"
+            )
+        )
     if wrong and not shift_ns and wrong.keys() - moved:
         events.append(
-            HostEvent(time_ns=received_ns, kind=MOVED, detail=", ".join(sorted(wrong.keys() - moved)))
+            HostEvent(
+                time_ns=received_ns,
+                kind=EventKind.TIMES_MOVED,
+                detail=", ".join(sorted(wrong.keys() - moved)),
+            )
         )
         moved |= wrong.keys()
     if wrong:
@@ -157,7 +161,7 @@ def newest_ns(batch: Batch) -> int | None:
 
 def witnessed_ns(batch: Batch) -> int | None:
     """Return what the clock of a host that is traced live says; None where that is not known."""
-    return None if batch.host.state == RECORDING else newest_ns(batch)
+    return None if batch.host.state == HostState.REPLAY else newest_ns(batch)
 
 
 def _told(batch: Batch) -> Mapping[str, Sequence[int]]:

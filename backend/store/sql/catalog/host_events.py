@@ -10,15 +10,14 @@ from backend.store.contract.values import HostEventRow, Place, TimeRange
 from backend.store.sql.ranges import in_page
 from backend.store.sql.tables import host_events, hosts
 from backend.store.sql.writer import Writer
+from faultmodel.kinds import EventKind
 from faultmodel.record import HostEvent
 from faultmodel.wire import Batch
 
-RECORDS = "records"
-"""Kind of the event that says how guest faults are recorded from now on."""
 _events = host_events.c
 _newest_of_host = (
     select(_events.id)
-    .where(_events.host_id == hosts.c.id, _events.kind == RECORDS)
+    .where(_events.host_id == hosts.c.id, _events.kind == EventKind.RECORDS)
     .order_by(_events.time_ns.desc(), _events.id.desc())
     .limit(1)
     .correlate(hosts)
@@ -74,4 +73,4 @@ def newest_recording(connection: Connection) -> Mapping[int, HostEvent]:
 
 
 def _event(row: Row[Any]) -> HostEvent:
-    return HostEvent(time_ns=row.time_ns, kind=row.kind, detail=row.detail, one_in=row.one_in)
+    return HostEvent(time_ns=row.time_ns, kind=EventKind(row.kind), detail=row.detail, one_in=row.one_in)

@@ -1,7 +1,6 @@
 """Hosts: as their newest batch described them."""
 
-import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -12,12 +11,13 @@ from sqlalchemy.engine import Row
 
 from backend.errors import NotFoundError, NotNowError, StoreError
 from backend.store.contract.changes import Version
-from backend.store.contract.values import BELOW, RECORDING, HostStatus, KnownHosts
+from backend.store.contract.values import BELOW, HostStatus, KnownHosts
 from backend.store.sql.catalog.host_events import newest_recording
 from backend.store.sql.tables import hosts, loss_totals, streams
 from backend.store.sql.writer import Writer
+from faultmodel.kinds import HostState, LossKind
 from faultmodel.problem import ProblemCode
-from faultmodel.record import Collector, Host, HostEvent
+from faultmodel.record import Collector, Host, HostEvent, Probe
 from faultmodel.wire import Batch
 
 NO_STREAM = 0
@@ -64,7 +64,7 @@ def named_first(connection: Connection, host: Host, stream: str) -> Host:
     Its name may be another one each time, as other files come with it; its stream is the same. Only below
     one host, up to the first ``/``, are recordings taken for the same: others came with other tokens.
     """
-    if host.state != RECORDING:
+    if host.state is not HostState.REPLAY:
         return host
     below = host.name.partition(BELOW)[0]
     names = connection.scalars(_of_stream, {"named": stream}).all()
@@ -82,7 +82,7 @@ def lock_host(writer: Writer, host: Host, received_ns: int) -> Row[Any]:
 
     :raises NotNowError: there are too many recordings of such a name
     """
-    is_recording = host.state == RECORDING
+    is_recording = host.state is HostState.REPLAY
     asked = {"named": host.name, "recording": is_recording}
     row = writer.connection.execute(_locked, asked).one_or_none()
     if row is not None:
@@ -177,11 +177,11 @@ def read_hosts(connection: Connection, recordings: int | None) -> Sequence[HostS
     return [_status(row, lost.get(row.id, {}), recording.get(row.id)) for row in rows]
 
 
-def _lost_ever(connection: Connection) -> Mapping[int, Mapping[str, int]]:
+def _lost_ever(connection: Connection) -> Mapping[int, Mapping[LossKind, int]]:
     """Return everything that hosts lost, by the host's number and kind."""
-    lost: dict[int, dict[str, int]] = defaultdict(dict)
+    lost: dict[int, dict[LossKind, int]] = defaultdict(Counter)
     for host_id, kind, count in connection.execute(_loss_totals):
-        lost[host_id][kind] = count
+        lost[host_id][LossKind(kind)] += count
     return lost
 
 
@@ -258,11 +258,14 @@ def collector_of(connection: Connection, name: str) -> Collector | None:
     return _collector(found.collector)
 
 
+_decode_probes = msgspec.json.Decoder(tuple[Probe, ...]).decode
+
+
 def _collector(text: str) -> Collector | None:
     return msgspec.json.decode(text, type=Collector) if text else None
 
 
-def _status(row: Row[Any], lost: Mapping[str, int], recording: HostEvent | None) -> HostStatus:
+def _status(row: Row[Any], lost: Mapping[LossKind, int], recording: HostEvent | None) -> HostStatus:
     return HostStatus(
         name=row.name,
         reported_name=row.reported_name,
@@ -271,10 +274,10 @@ def _status(row: Row[Any], lost: Mapping[str, int], recording: HostEvent | None)
         boot_id=row.boot_id,
         kernel=row.kernel,
         flavour=row.flavour,
-        state=row.state,
+        state=HostState(row.state),
         detail=row.detail,
         collector_version=row.collector_version,
-        probes=json.loads(row.probes),
+        probes=_decode_probes(row.probes),
         collector=_collector(row.collector),
         last_batch_ns=row.last_batch_ns,
         covered_to_ns=row.covered_to_ns,

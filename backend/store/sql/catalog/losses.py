@@ -2,17 +2,12 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select
-
-from backend.store.contract.bounds import MAX_LOSSES
 from backend.store.sql.ranges import NS_PER_MS
 from backend.store.sql.tables import loss_totals
 from backend.store.sql.writer import Writer, columns_of
 from faultmodel.record import BUCKET_MS, Loss
 from faultmodel.wire import Batch
 
-OTHER = "other"
-"""Kind of losses of kinds that are one too many for a host: each is a line of every answer about it."""
 _BUCKET_NS = BUCKET_MS * NS_PER_MS
 
 
@@ -20,7 +15,6 @@ def add_losses(writer: Writer, host_id: int, batch: Batch) -> Sequence[Loss]:
     """Add what was lost to the sums of its kinds, which are asked for every second, and return it so."""
     lost = [loss for loss in batch.lost if loss.count]
     if lost:
-        lost = _known_kinds(writer.connection, host_id, lost)
         writer.add(loss_totals, columns_of((host_id, loss.kind, loss.count) for loss in lost))
     return lost
 
@@ -29,12 +23,3 @@ def bucket_of(batch: Batch, received_ns: int) -> int:
     """Return the second in which a batch lost something: the last that it covers, else in which it came."""
     # Covered time ends before ``to_ns``: at a full second, that is the bucket before.
     return max((span.to_ns - 1 for span in batch.covered if span.to_ns), default=received_ns) // _BUCKET_NS
-
-
-def _known_kinds(connection: Connection, host_id: int, lost: Sequence[Loss]) -> list[Loss]:
-    """Return the losses, those of a new kind as ``OTHER`` where the host has had as many kinds as it may."""
-    of_host = select(loss_totals.c.kind).where(loss_totals.c.host_id == host_id)
-    known = set(connection.scalars(of_host))
-    kinds = dict.fromkeys(loss.kind for loss in lost if loss.kind not in known)
-    allowed = {*known, *list(kinds)[: max(0, MAX_LOSSES - len(known))]}
-    return [loss if loss.kind in allowed else Loss(OTHER, loss.count) for loss in lost]

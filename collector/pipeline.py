@@ -4,7 +4,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,9 @@ from collector.counting.checks import first_missing
 from collector.counting.clock import boot_id, measure
 from collector.counting.cost import CostMeter
 from collector.counting.host_lock import Holder, HostLock
+from collector.counting.notes import note
 from collector.counting.pins import Pins
-from collector.counting.predecessor import Note, Predecessor, ReadLast
+from collector.counting.predecessor import Predecessor, ReadLast
 from collector.counting.reader import Reader
 from collector.counting.rounds import Rounds
 from collector.counting.session import Session
@@ -48,8 +49,8 @@ from collector.vms.identity.process import host_proc
 from collector.vms.identity.uevents import KvmEvents
 from collector.vms.table import VmTable
 from faultmodel import arch
-from faultmodel.kinds import EventKind, HostState
-from faultmodel.record import Host
+from faultmodel.kinds import EventKind, EventReason, HostState
+from faultmodel.record import Host, HostEvent
 
 logger = logging.getLogger(__name__)
 
@@ -180,13 +181,12 @@ class Pipeline:
             if probes.handles.looks_twice:
                 ask_for_long_turns()
             with probes:
-                attached = []
+                attached: list[HostEvent] = []
                 if not probes.is_attached:
                     self._begin(probes, source, plan, around, outbox)
                     refused = self._pins.keep(probes, spool.last_number)
-                    attached = [
-                        (EventKind.ATTACHED, refused and f"counting ends with the collector: {refused}")
-                    ]
+                    not_pinned = EventReason.NOT_PINNED if refused else None
+                    attached = [note(EventKind.ATTACHED, not_pinned, refused)]
                 self._in_vain = False
                 logger.info(
                     "attached tracepoints=%s flavour=%s pinned=%s",
@@ -258,11 +258,11 @@ class Pipeline:
         plan: Plan,
         around: _Surroundings,
         outbox: Outbox,
-        notes: list[Note],
+        notes: Iterable[HostEvent],
     ) -> None:
         with self._session(probes, around, outbox) as session:
-            for kind, detail in (*self._predecessor.notes(), *notes):
-                session.note(kind, detail)
+            for event in (*self._predecessor.notes(), *notes):
+                session.note(event)
             # At once: that the host is there, and what was counted while no collector ran.
             session.take_round(host, around.table, around.memory)
             self._predecessor.were_told()
@@ -286,7 +286,7 @@ class Pipeline:
         probes.pause()
         if self._stop.is_set():
             host = msgspec.structs.replace(host, state=HostState.STOPPED)
-            session.note(EventKind.STOPPED)
+            session.note(note(EventKind.STOPPED))
         else:
             logger.info("flavour changed, attaching anew")
         session.take_round(host, around.table, around.memory)

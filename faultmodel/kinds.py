@@ -71,6 +71,60 @@ class EventKind(_Open):
     """The server sets a host's times right from now on, or no longer does."""
     TIMES_MOVED = "times_moved"
     """Single times could not be, and the server moved them."""
+    SERVER_CLOCK_WAS_AHEAD = "server_clock_was_ahead"
+    """The server's own clock was, and what it received then is dated anew."""
+    OTHER = "other"
+
+
+class RecordingLevel(_Open):
+    """Which guest faults are recorded one by one."""
+
+    NONE = "none"
+    SAMPLE = "sample"
+    ALL = "all"
+    OTHER = "other"
+
+
+class EventReason(_Open):
+    """Why a host is read otherwise; an event has one at most."""
+
+    BUDGET = "budget"
+    """Of ``records`` and ``vm_records``: what the collector used of the CPU time that it is granted."""
+    ASKED_FOR = "asked_for"
+    """Of ``vm_records``: somebody asked for this VM's faults."""
+    NO_LONGER_ASKED_FOR = "no_longer_asked_for"
+    """Of ``vm_records``: the time that was asked for is over; the VM is recorded as the others."""
+    NOT_PINNED = "not_pinned"
+    """Of ``attached``: counting ends with the collector."""
+    COLLECTOR_AWAY = "collector_away"
+    """Of ``taken_over``: counting went on while no collector ran."""
+    ADOPTED = "adopted"
+    """Of ``taken_over``: the same, and the data directory of the collector that began it is gone, with what
+    waited there for the server."""
+    UNREADABLE = "unreadable"
+    """Of ``replaced``: what had been counting could not be read on."""
+    UNREAD = "unread"
+    """Of ``replaced``: nobody read it any more; what it had counted since it was read last is lost."""
+    RENAMED = "renamed"
+    """Of ``replaced``: it counted under another name of the host. What it counted since its last batch has
+    the new one."""
+    OTHER_VERSION = "other_version"
+    """Of ``replaced``: another version's. Its last counts were read; each vCPU's may be one too high."""
+    PAUSED = "paused"
+    """Of ``replaced``: it had been stopped. Its last counts were read, of a time that is not covered."""
+    OTHER = "other"
+
+
+class TimesOf(_Open):
+    """What a batch has times of."""
+
+    COVERED_TIME = "covered_time"
+    RECORDS = "records"
+    EVENTS = "events"
+    COUNTS = "counts"
+    STARTS = "vm_starts"
+    ENDS = "vm_ends"
+    COSTS = "costs"
     OTHER = "other"
 
 

@@ -12,7 +12,15 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from faultmodel.kinds import EventKind, HostState, LossKind, ProbeState
+from faultmodel.kinds import (
+    EventKind,
+    EventReason,
+    HostState,
+    LossKind,
+    ProbeState,
+    RecordingLevel,
+    TimesOf,
+)
 
 U32_MAX = 2**32 - 1
 U64_MAX = 2**64 - 1
@@ -22,9 +30,11 @@ U32 = Annotated[int, Meta(ge=0, le=U32_MAX)]
 U64 = Annotated[int, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=0, le=2**62)]
 TimeNs = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Seconds = Annotated[int, Meta(ge=-(2**62), le=2**62)]
 TimeMs = Annotated[int, Meta(ge=0, le=2**53)]
 Text = Annotated[str, Meta(max_length=256)]
-LongText = Annotated[str, Meta(max_length=1024)]
+DETAIL_LENGTH = 1024
+LongText = Annotated[str, Meta(max_length=DETAIL_LENGTH)]
 VmId = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]
 DescribedVm = Annotated[str, Meta(max_length=16)]
 """The id of a VM that the batch describes, in one of its many rows. ``wire.decode`` checks for all of them at
@@ -216,14 +226,46 @@ class LedgerEntry(Struct, frozen=True, array_like=True, gc=False):
     """
 
 
+class EventFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What there is to know of an event beside its kind and reason; None where it does not apply."""
+
+    per_second: U32 | None = None
+    """Of a sample: so many faults of each VM at most."""
+    used_ppm: Count | None = None
+    """CPU time that the collector used, in millionths of a core, and what it is granted: of ``budget``."""
+    granted_ppm: Count | None = None
+    from_ns: TimeNs | None = None
+    """Of ``ended_unseen``: the VM ended between these times. Of ``unread``: when it was read last."""
+    to_ns: TimeNs | None = None
+    clock_set_s: Seconds | None = None
+    """Of ``ended_unseen``: the host's clock was set ahead by so much between them."""
+    count: Count | None = None
+    """Of ``ended_unseen`` without a VM: so many more ended, each in a time that is not told."""
+    shift_s: Seconds | None = None
+    """Of ``clock_stepped``: times are set back by so much, 0 where they no longer are. Of
+    ``server_clock_was_ahead``: by so much; what was received then is dated anew."""
+    moved: tuple[TimesOf, ...] = ()
+    """Of ``times_moved``."""
+    former_host: Text | None = None
+    """Of ``renamed``."""
+
+
 class HostEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that changed how a host is read, at one moment."""
 
     time_ns: TimeNs
     kind: EventKind
     detail: LongText = ""
+    """Words of the kernel or of another program, or of a collector of before, whose events have nothing else:
+    they are shown, never read."""
     one_in: U32 | None = None
-    """1: every fault is recorded; N: one of N; 0: none; None: a sample whose rate follows the faults'."""
+    """Of a sample: one of N. None: its rate follows the faults'."""
+    vm: VmId | None = None
+    """The VM that it is about; None: the whole host, or a VM that only the ``detail`` of before names."""
+    level: RecordingLevel | None = None
+    """Of ``records`` and ``vm_records``: what is recorded from now on."""
+    reason: EventReason | None = None
+    facts: EventFacts | None = None
 
 
 class Cost(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,10 +1,11 @@
-"""The form in which a batch travels from collector to server: MessagePack, version 3.
+"""The form in which a batch travels from collector to server: MessagePack, version 4.
 
 A batch stands alone: it names its host, its stream and number, describes every VM that it counts for,
 and says which time it covers. The architecture's own lists are encoded as that architecture's types.
 
 A version adds fields only at the end of structures, each with a default, so that what is written in the
-version before is read in the same way: collectors and servers need not change at once.
+version before is read in the same way: collectors and servers need not change at once. What an earlier one
+says otherwise is brought into the form of this one when it is read (``faultmodel.earlier``).
 """
 
 from dataclasses import dataclass
@@ -15,16 +16,16 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw, Struct
 
-from faultmodel import arch
+from faultmodel import arch, earlier
 from faultmodel.arch.base import NO_FORMAT, Architecture
 from faultmodel.errors import UnknownVersionError, WireError
 from faultmodel.ledger import check_ledger
 from faultmodel.record import Cost, Count, ExitCount, Host, HostEvent, LedgerEntry, Loss, Span, Text, Vm
 from faultmodel.text import printable, with_printable_texts
 
-VERSION = 3
+VERSION = 4
 """The one that is written."""
-READABLE_VERSIONS = (2, 3)
+READABLE_VERSIONS = (2, 3, 4)
 CONTENT_TYPE = "application/vnd.kvmfaults.batch+msgpack"
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 """No batch is larger: the collector cuts, the server refuses."""
@@ -166,7 +167,7 @@ def decode(data: bytes) -> Batch:
             exits=_decode_list("exits", envelope.exits, architecture.exit),
             ledger=envelope.ledger,
             lost=with_printable_texts(envelope.lost),
-            events=with_printable_texts(envelope.events),
+            events=with_printable_texts(earlier.events(envelope.version, envelope.events)),
             costs=envelope.costs,
         )
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
@@ -205,7 +206,7 @@ def _envelope_of(data: bytes) -> _Envelope:
 
 def _check_version(version: int) -> None:
     if version not in READABLE_VERSIONS:
-        known = " and ".join(map(str, READABLE_VERSIONS))
+        known = ", ".join(map(str, READABLE_VERSIONS))
         raise UnknownVersionError(f"batch has version {version}, this server reads versions {known}")
 
 

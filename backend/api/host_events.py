@@ -4,11 +4,11 @@ from fastapi import APIRouter
 
 from backend.api import schemas
 from backend.api.parameters import CursorParameter, HostParameter, LimitParameter, TimeRangeDep
+from backend.api.presented_events import host_event_body
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.query.cursors import Listed, place_cursor, read_place_cursor
-from backend.times import rfc3339_ns
 
 router = APIRouter(prefix="/api/v1/host-events", tags=["Hosts"], route_class=ReadingRoute)
 
@@ -26,18 +26,8 @@ def list_host_events(
     found = services.store.host_events(host, span, limit=limit + 1, before=before)
     page = found[:limit]
     more = len(found) > limit
-    items = [
-        schemas.HostEvent(
-            host=row.host,
-            time=rfc3339_ns(row.event.time_ns),
-            kind=row.event.kind,
-            detail=row.event.detail,
-            one_in=row.event.one_in,
-        )
-        for row in page
-    ]
     return schemas.HostEventPage(
-        items=items,
+        items=[host_event_body(row) for row in page],
         next_cursor=place_cursor(Listed.HOST_EVENTS, page[-1].event.time_ns, page[-1].position)
         if more
         else None,

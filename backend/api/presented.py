@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from backend.api import schemas
+from backend.api.presented_events import recording_body
 from backend.query.breakdown import FlagCount
 from backend.query.costs import Cost
 from backend.query.findings import Found
@@ -18,7 +19,7 @@ from faultmodel import arch, exits
 from faultmodel.arch.base import EXIT_FIELDS, FAULT_FIELDS, Architecture, SyndromeFormat
 from faultmodel.bits import BitField, FieldValue
 from faultmodel.kinds import HostState
-from faultmodel.record import Collector, ExitKind, HostEvent
+from faultmodel.record import Collector, ExitKind
 
 _NS_PER_MS = 1_000_000
 _COVERING_STATES = (HostState.ATTACHED, HostState.REPLAY)
@@ -195,7 +196,7 @@ def host_body(host: HostStatus, cost: Cost | None, now_ms: int) -> schemas.Host:
         age_s=max(0, now_ms - host.last_batch_ns // _NS_PER_MS) / 1000,
         covered_to=None if host.covered_to_ns is None else rfc3339_ns(host.covered_to_ns),
         clock_offset_s=None if host.clock_offset_ns is None else host.clock_offset_ns / 10**9,
-        recording=None if host.recording is None else _recording_body(host.recording),
+        recording=None if host.recording is None else recording_body(host.recording),
         cost=None if cost is None else _cost_body(cost),
         is_covering=host.state in _COVERING_STATES and is_fresh(host, now_ms),
     )
@@ -272,10 +273,6 @@ def _words(record: msgspec.Struct, names: Iterable[str]) -> dict[str, str]:
 
 def _hex(word: int | None) -> str | None:
     return None if word is None else hex(word)
-
-
-def _recording_body(event: HostEvent) -> schemas.Recording:
-    return schemas.Recording(one_in=event.one_in, since=rfc3339_ns(event.time_ns), detail=event.detail)
 
 
 def _cost_body(cost: Cost) -> schemas.RecentCost:

@@ -13,11 +13,7 @@ from collector.version import version
 from collector.vms.identity.process import host_proc
 from collector.vms.identity.uevents import KvmEvents
 from faultmodel.kinds import HostState, ProbeState
-from faultmodel.record import Collector, Host, Probe
-
-DETAIL_CHARACTERS = 1024
-"""As many as a host's detail may have."""
-
+from faultmodel.record import DETAIL_LENGTH, Collector, Host, Probe
 
 _RUNTIMES = frozenset(
     ("containerd-shim", "conmon", "crio", "runc", "crun", "docker-init", "tini", "dumb-init", "catatonit")
@@ -66,7 +62,7 @@ class HostView:
             state=state,
             kernel=platform.release(),
             flavour=flavour,
-            detail=detail[:DETAIL_CHARACTERS],
+            detail=detail[:DETAIL_LENGTH],
             collector_version=version(),
             probes=probes,
             collector=_collector(self.data_dir),

@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from collector.batches.drop_notices import is_of, last_words, retold
-from collector.batches.host import DETAIL_CHARACTERS
 from collector.batches.parts import Content, cut_to_size
 from collector.spool.aside import Reason
 from collector.spool.queue import Parcel, Spool
 from faultmodel import wire
 from faultmodel.kinds import LossKind
-from faultmodel.record import Host, Loss
+from faultmodel.record import DETAIL_LENGTH, Host, Loss
 
 
 class Outbox:
@@ -95,4 +94,4 @@ def _with_note(host: Host, aside: Mapping[int, Reason]) -> Host:
     are = "batch is" if len(aside) == 1 else "batches are"
     note = f"{len(aside)} {are} put aside ({newest.detail}); see kvmfaults-collector spool list"
     detail = f"{host.detail}; {note}" if host.detail else note
-    return msgspec.structs.replace(host, detail=detail[:DETAIL_CHARACTERS])
+    return msgspec.structs.replace(host, detail=detail[:DETAIL_LENGTH])

@@ -4,16 +4,11 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from collector.counting.pinned_sets import Owner, PinnedSet
+from faultmodel.record import EventFacts
 
 logger = logging.getLogger(__name__)
-
-ADOPTED = (
-    "counting went on while no collector ran; the data directory of the one that began it is gone, and with"
-    " it what waited there for the server"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +36,17 @@ class OtherSets:
                     one.folder,
                 )
 
-    def remove_lost(self) -> list[str]:
-        """Remove those that nobody comes back for; return what there is to tell of it."""
+    def remove_lost(self) -> list[EventFacts]:
+        """Remove those that nobody comes back for; return when each was read last, where that is known."""
         told = []
         for one in self.lost:
-            what = f"what it had counted since {_moment(one.read_ns())} is lost"
+            read_ns = _utc_ns(one.read_ns())
             try:
                 one.remove()
             except OSError as exc:
                 logger.warning("set that nobody reads counts on path=%s error=%r", one.folder, exc.strerror)
             else:
-                told.append(f"a set of programs that nobody read any more was removed; {what}")
+                told.append(EventFacts(from_ns=read_ns))
         return told
 
 
@@ -66,8 +61,5 @@ def sort_out(sets: Sequence[PinnedSet], by: Owner | None = None) -> OtherSets:
     return OtherSets(read, expected, sorted(lost, key=PinnedSet.read_ns))
 
 
-def _moment(monotonic_ns: int) -> str:
-    if not monotonic_ns:
-        return "it was read last"
-    then_ns = time.time_ns() - (time.monotonic_ns() - monotonic_ns)
-    return datetime.fromtimestamp(then_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _utc_ns(monotonic_ns: int) -> int | None:
+    return time.time_ns() - (time.monotonic_ns() - monotonic_ns) if monotonic_ns else None

@@ -27,27 +27,22 @@ from dataclasses import replace
 
 import msgspec
 
-from collector.counting.other_sets import ADOPTED, OtherSets
+from collector.counting.notes import note
+from collector.counting.other_sets import OtherSets
 from collector.counting.pins import Pins
 from collector.probe.handles import Handles
 from collector.probe.probes import Probes
 from collector.probe.snapshot import Cut
 from collector.probe.source import Source
 from collector.spool.queue import Spool
-from faultmodel.kinds import EventKind
+from faultmodel.kinds import EventKind, EventReason
+from faultmodel.record import EventFacts, HostEvent
 
 logger = logging.getLogger(__name__)
 
-Note = tuple[EventKind, str]
-"""Kind and detail of an event of the host."""
 ReadLast = Callable[[Probes, bool, bool], None]
 """Reads a set a last time and stores that: the set, whether all of the time until now was counted, and
 whether its counts are to be told as those of a counting that began at the last batch."""
-
-_WENT_ON = (EventKind.TAKEN_OVER, "counting went on while no collector ran")
-_SWITCHED = "counted by another version; its last counts were read, and each vCPU's count may be one too high"
-_RENAMED = "counts from here on, and since the last batch before, have this host's name; it was"
-_STOPPED = "what had been counting was stopped; its last counts were read, of a time that is not covered"
 
 
 class Predecessor:
@@ -60,8 +55,8 @@ class Predecessor:
         self._probes: Probes | None = None
         self._renamed_from = ""
         self._is_covered = False
-        self._replaced = ""
-        self._notes: list[Note] = []
+        self._replaced: HostEvent | None = None
+        self._notes: list[HostEvent] = []
 
     @property
     def is_held(self) -> bool:
@@ -107,8 +102,10 @@ class Predecessor:
             if probes is not None:
                 others = replace(others, lost=older)
                 self._hold(probes, newest.owner.host if newest.owner else "")
-                self._notes.append((EventKind.TAKEN_OVER, ADOPTED))
-        self._notes += [(EventKind.REPLACED, told) for told in others.remove_lost()]
+                self._notes.append(note(EventKind.TAKEN_OVER, EventReason.ADOPTED))
+        self._notes += [
+            note(EventKind.REPLACED, EventReason.UNREAD, facts=facts) for facts in others.remove_lost()
+        ]
 
     def go_on(self, source: Source) -> Probes | None:
         """Hand out the set to be read on as it is; None where other programs are to take over from it."""
@@ -117,23 +114,21 @@ class Predecessor:
             return None
         self._probes = None
         self._pins.say_whose()
-        if not any(kind == EventKind.TAKEN_OVER for kind, _ in self._notes):
-            self._notes.append(_WENT_ON)
+        if all(event.kind is not EventKind.TAKEN_OVER for event in self._notes):
+            self._notes.append(note(EventKind.TAKEN_OVER, EventReason.COLLECTOR_AWAY))
         return probes
 
     def begin(self, probes: Probes, source: Source) -> None:
         """Let new programs count, from the moment at which those that were left end: ``drain`` them then."""
         self._is_covered = self._probes is not None and self._probes.is_counting()
-        self._replaced = _SWITCHED if self._is_covered else _STOPPED
-        if self._renamed_from:
-            self._replaced = f"{_RENAMED} {self._renamed_from!r}"
+        self._replaced = self._why_replaced()
         probes.begin(source, after=self._probes)
 
     def stop(self) -> None:
         """Let what was left count no more, with nothing in its place: ``drain`` it then."""
         assert self._probes is not None
         self._probes.pause()
-        self._is_covered, self._replaced = True, ""
+        self._is_covered, self._replaced = True, None
 
     def drain(self, read_last: ReadLast) -> None:
         """Read what was left a last time, and remove it.
@@ -147,8 +142,8 @@ class Predecessor:
         self._renamed_from = ""
         self._pins.remove()
         probes.close()
-        if self._replaced:
-            self._notes.append((EventKind.REPLACED, self._replaced))
+        if self._replaced is not None:
+            self._notes.append(self._replaced)
 
     def abandon(self, *, is_for_successor: bool) -> None:
         """Let go of what could not be read on yet: an ordered end leaves nothing counting."""
@@ -159,17 +154,22 @@ class Predecessor:
         self._probes.close()
         self._probes = None
 
-    def notes(self) -> list[Note]:
+    def notes(self) -> list[HostEvent]:
         """Return what there is to tell, and was not told yet."""
         if given_up := self._pins.take_reason():
-            self._notes.append(
-                (EventKind.REPLACED, f"what had been counting could not be read on: {given_up}")
-            )
+            self._notes.append(note(EventKind.REPLACED, EventReason.UNREADABLE, given_up))
         return self._notes
 
     def were_told(self) -> None:
         """Forget what there was to tell."""
         self._notes = []
+
+    def _why_replaced(self) -> HostEvent:
+        if self._renamed_from:
+            facts = EventFacts(former_host=self._renamed_from)
+            return note(EventKind.REPLACED, EventReason.RENAMED, facts=facts)
+        reason = EventReason.OTHER_VERSION if self._is_covered else EventReason.PAUSED
+        return note(EventKind.REPLACED, reason)
 
     def _hold(self, probes: Probes, host: str) -> None:
         self._probes = probes

@@ -2,7 +2,7 @@
 
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -10,15 +10,14 @@ import msgspec
 from collector.batches.outbox import Outbox
 from collector.counting.cost import CostMeter
 from collector.counting.reader import Reader
-from collector.counting.rounds import Rounds
+from collector.counting.rounds import Round, Rounds
 from collector.probe.probes import Probes
 from collector.sampling.policy import Recording
 from collector.stop import Stop
 from collector.vms.file import VmFile
 from collector.vms.overlooked_ends import overlooked_ends
 from collector.vms.table import VmTable
-from faultmodel.kinds import EventKind
-from faultmodel.record import Host, HostEvent
+from faultmodel.record import Host, HostEvent, Vm
 
 
 class Session:
@@ -41,9 +40,9 @@ class Session:
         self._meter = meter
         self._notes: list[HostEvent] = []
 
-    def note(self, kind: EventKind, detail: str = "") -> None:
-        """Let the next round's batch tell of this."""
-        self._notes.append(HostEvent(time_ns=time.time_ns(), kind=kind, detail=detail))
+    def note(self, event: HostEvent) -> None:
+        """Let the next round's batch tell of this, as of now."""
+        self._notes.append(msgspec.structs.replace(event, time_ns=time.time_ns()))
 
     def read_on(
         self,
@@ -104,7 +103,14 @@ class Session:
             counting = ""
         self._outbox.send(
             host,
-            replace(found.content, ledger=ledger, covered=covered, events=events, costs=(cost,)),
+            replace(
+                found.content,
+                vms=_with_named(found, events),
+                ledger=ledger,
+                covered=covered,
+                events=events,
+                costs=(cost,),
+            ),
             counting=counting,
             cut=msgspec.msgpack.encode(found.cut),
             commit=lambda number: self._probes.keep_cut(replace(found.cut, batch=number)),
@@ -125,3 +131,10 @@ class Session:
         while not stop.is_set() and (left_s := due_s - time.monotonic()) > 0:
             if any(fd == self._probes.wakeup_fd for fd, _ in epoll.poll(left_s)):
                 self._reader.empty_ring()
+
+
+def _with_named(found: Round, events: Iterable[HostEvent]) -> Sequence[Vm]:
+    """Return the VMs that a round describes, and those that an event is about, whose names are shown."""
+    described = {vm.id for vm in found.content.vms}
+    named = {event.vm for event in events} - described
+    return [*found.content.vms, *{vm.id: vm for vm in found.vms.values() if vm.id in named}.values()]

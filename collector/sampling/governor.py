@@ -18,10 +18,16 @@ _LONGEST_PATIENCE_NS = 600_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A change of what may be recorded at most, and why, in a line."""
+    """A change of what may be recorded at most, and why: CPU time used and granted, in parts of a core."""
 
     most: RecordLevel
-    reason: str
+    used: float
+    granted: float
+
+    @property
+    def reason(self) -> str:
+        """Why, in words."""
+        return f"{100 * self.used:.3g}% of a core used, {100 * self.granted:.3g}% granted"
 
 
 class Governor:
@@ -108,4 +114,4 @@ class Governor:
     def _step(self, most: RecordLevel, share: float) -> Step:
         self._most = most
         self._used.clear()
-        return Step(most, f"{100 * share:.3g}% of a core used, {100 * self._budget:.3g}% granted")
+        return Step(most, share, self._budget)

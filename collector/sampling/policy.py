@@ -4,15 +4,22 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
+import msgspec
+
 from collector.batches.parts import Content
 from collector.probe.layout import RecordLevel, VmKey
 from collector.sampling.account import RecordAccount, meant
-from collector.sampling.governor import Governor
+from collector.sampling.governor import Governor, Step
 from collector.sampling.requests import NS_PER_S, Answer, Request, Requests
-from faultmodel.kinds import EventKind
-from faultmodel.record import Cost, HostEvent, Vm
+from faultmodel.kinds import EventKind, EventReason, RecordingLevel
+from faultmodel.record import Cost, EventFacts, HostEvent, Vm, VmId
 
-_ONE_IN = {RecordLevel.NONE: 0, RecordLevel.SAMPLE: None, RecordLevel.ALL: 1}
+_PPM = 1_000_000
+_LEVELS = {
+    RecordLevel.NONE: RecordingLevel.NONE,
+    RecordLevel.SAMPLE: RecordingLevel.SAMPLE,
+    RecordLevel.ALL: RecordingLevel.ALL,
+}
 _ANSWERED_NS = 30 * NS_PER_S
 """How long the last answer to a request can be read."""
 _MOST_COMPARED = 1000
@@ -38,7 +45,7 @@ class Recording:
         self._governor = governor
         self._requests = requests
         self._applied: tuple[RecordLevel, Mapping[VmKey, RecordLevel]] | None = None
-        self._named: dict[VmKey, str] = {}
+        self._asked: dict[VmKey, VmId] = {}
         self._near: dict[Request, tuple[str, ...]] = {}
         self._accounts: dict[Request, RecordAccount] = {}
         self._level = RecordLevel.NONE
@@ -87,7 +94,7 @@ class Recording:
     def _apply(
         self, active: Sequence[Request], vms: Mapping[VmKey, Vm], cost: Cost, now_ns: int
     ) -> tuple[HostEvent, ...]:
-        asked = {key: vm.name or vm.id for key, vm in vms.items() if any(item.means(vm) for item in active)}
+        asked = {key: vm.id for key, vm in vms.items() if any(item.means(vm) for item in active)}
         wanted = RecordLevel.ALL if asked else self._wanted
         step = self._governor.judge(cost.cpu_ns, cost.to_ns - cost.from_ns, wanted)
         most = self._governor.most
@@ -95,8 +102,8 @@ class Recording:
         if levels == self._applied:
             return ()
         self._probes.record(levels[0], NS_PER_S // self._per_second, levels[1])
-        events = self._events(levels, asked, step.reason if step else "", now_ns)
-        self._applied, self._named = levels, asked
+        events = self._events(levels, asked, step, now_ns)
+        self._applied, self._asked = levels, asked
         return events
 
     def _answers(self, active: Sequence[Request], vms: Mapping[VmKey, Vm]) -> tuple[Answer, ...]:
@@ -121,35 +128,37 @@ class Recording:
     def _events(
         self,
         levels: tuple[RecordLevel, Mapping[VmKey, RecordLevel]],
-        asked: Mapping[VmKey, str],
-        reason: str,
+        asked: Mapping[VmKey, VmId],
+        step: Step | None,
         now_ns: int,
     ) -> tuple[HostEvent, ...]:
         level, of_vms = levels
         before = self._applied[1] if self._applied else {}
-        texts = []
+        events = []
         if self._applied is None or level != self._applied[0]:
-            texts.append((EventKind.RECORDS, level, f"records: {self._text(level)}"))
-        texts += [
-            (EventKind.VM_RECORDS, of, f"records of {asked[vm]}: {self._text(of)}")
-            for vm, of in of_vms.items()
-            if before.get(vm) != of
-        ]
-        texts += [
-            (EventKind.VM_RECORDS, level, f"records of {self._named[vm]}: as of the others")
-            for vm in before
-            if vm not in of_vms
-        ]
-        suffix = f" ({reason})" if reason else ""
-        return tuple(
-            HostEvent(time_ns=now_ns, kind=kind, detail=text + suffix, one_in=_ONE_IN[of])
-            for kind, of, text in texts
-        )
+            events.append(HostEvent(time_ns=now_ns, kind=EventKind.RECORDS, level=_LEVELS[level]))
+        for key, of in of_vms.items():
+            if before.get(key) != of:
+                events.append(_vm_event(now_ns, asked[key], of, EventReason.ASKED_FOR))
+        for key in before:
+            if key not in of_vms:
+                events.append(_vm_event(now_ns, self._asked[key], level, EventReason.NO_LONGER_ASKED_FOR))
+        return tuple(self._explained(event, step) for event in events)
 
-    def _text(self, level: RecordLevel) -> str:
-        if level is RecordLevel.SAMPLE:
-            return f"a sample, at most {self._per_second} a second and VM"
-        return "every fault" if level is RecordLevel.ALL else "none"
+    def _explained(self, event: HostEvent, step: Step | None) -> HostEvent:
+        """A step of the governor is why, also where a VM is concerned that was asked for."""
+        is_sample = event.level is RecordingLevel.SAMPLE
+        facts = EventFacts(
+            per_second=self._per_second if is_sample else None,
+            used_ppm=None if step is None else round(step.used * _PPM),
+            granted_ppm=None if step is None else round(step.granted * _PPM),
+        )
+        reason = event.reason if step is None else EventReason.BUDGET
+        return msgspec.structs.replace(event, reason=reason, facts=None if facts == EventFacts() else facts)
+
+
+def _vm_event(now_ns: int, vm: VmId, level: RecordLevel, reason: EventReason) -> HostEvent:
+    return HostEvent(time_ns=now_ns, kind=EventKind.VM_RECORDS, vm=vm, level=_LEVELS[level], reason=reason)
 
 
 def names_near(name: str, names: Iterable[str]) -> tuple[str, ...]:

@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from faultmodel.kinds import EventKind
-from faultmodel.record import HostEvent, Vm
-from faultmodel.text import cut
+from faultmodel.record import EventFacts, HostEvent, Vm
 
 _NOTICED_NS = 2_000_000_000
 """An end is noticed by the next reading: what is not later than that is as exact as any."""
 _MOST = 100
-_DETAIL_CHARACTERS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +23,16 @@ class Overlooked:
 def overlooked_ends(ended: Sequence[Overlooked], now_ns: int) -> list[HostEvent]:
     """Return an event for each VM, as far as its end is less exact than others."""
     told = [one for one in ended if one.vm.ended_ns and one.vm.ended_ns - one.from_ns > _NOTICED_NS]
-    texts = [_text(one) for one in told[:_MOST]]
+    events = [_event(now_ns, _facts(one), one.vm.id) for one in told[:_MOST]]
     if len(told) > _MOST:
-        texts.append(f"so did {len(told) - _MOST} more")
-    return [
-        HostEvent(time_ns=now_ns, kind=EventKind.ENDED_UNSEEN, detail=cut(text, _DETAIL_CHARACTERS))
-        for text in texts
-    ]
+        events.append(_event(now_ns, EventFacts(count=len(told) - _MOST)))
+    return events
 
 
-def _text(one: Overlooked) -> str:
-    vm, set_s = one.vm, one.clock_set_ns / 10**9
-    between = f"{_time(one.from_ns)} and {_time(vm.ended_ns or 0)}"
-    text = f"{vm.name or vm.id} (process {vm.pid}) ended between {between}"
-    if not set_s:
-        return text
-    return f"{text}; the clock was set {'ahead' if set_s > 0 else 'back'} by {abs(set_s):.0f} s meanwhile"
+def _event(now_ns: int, facts: EventFacts, vm: str | None = None) -> HostEvent:
+    return HostEvent(time_ns=now_ns, kind=EventKind.ENDED_UNSEEN, vm=vm, facts=facts)
 
 
-def _time(time_ns: int) -> str:
-    return datetime.fromtimestamp(time_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _facts(one: Overlooked) -> EventFacts:
+    set_s = round(one.clock_set_ns / 10**9)
+    return EventFacts(from_ns=max(0, one.from_ns), to_ns=one.vm.ended_ns, clock_set_s=set_s or None)

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { acknowledgeLosses, newLossesOf } from "../public/js/model/acknowledged.js";
 import { readFinding } from "../public/js/model/findings.js";
 import { hostHealth, overallHealth } from "../public/js/model/health.js";
-import { readEvents, recordingSentence, vmOf } from "../public/js/model/host-events.js";
+import { concerns, readEvents, recordingSentence } from "../public/js/model/host-events.js";
 import * as say from "../public/js/model/host-words.js";
 import { lossSentence, spoiltBy } from "../public/js/model/losses.js";
 import { missingSentence } from "../public/js/panels/ledger.js";
@@ -103,30 +103,39 @@ test("whether counting outlives the collector is said, with the reason where it 
   assert.equal(say.lackingSentence({ ...HOST, detail }), "Lacking: VMs have no names.");
 });
 
-test("how faults are recorded is said once, and why", () => {
-  assert.equal(recordingSentence(1, "records: every fault"), "every fault is recorded");
+const RECORDED = {
+  ...{ level: null, one_in: null, reason: null, per_second: null, used_percent: null, granted_percent: null },
+  detail: "",
+};
+const BUDGET = { reason: "budget", used_percent: 2.4, granted_percent: 2 };
+
+test("how faults are recorded is said, and why", () => {
+  const said = (/** @type {object} */ more) => recordingSentence({ ...RECORDED, ...more });
+  assert.equal(said({ level: "all" }), "every fault is recorded");
   assert.equal(
-    recordingSentence(0, "records: none (2.4% of a core used, 2.0% granted)"),
-    "no fault is recorded (2.4% of a core used, 2.0% granted)",
+    said({ level: "none", ...BUDGET }),
+    "no fault is recorded (2.40% of a core used, 2.00% granted)",
   );
   assert.equal(
-    recordingSentence(null, "records: a sample, at most 10 a second and VM"),
+    said({ level: "sample", per_second: 10 }),
     "a sample of the faults is recorded, at most 10 a second and VM",
   );
-  assert.equal(recordingSentence(16, ""), "one fault of 16 is recorded");
+  assert.equal(said({ level: "sample", one_in: 16 }), "one fault of 16 is recorded");
+  assert.equal(said({ level: "all", one_in: 1, detail: "records: every fault" }), "records: every fault");
 });
 
-/** @param {string} second @param {string} kind @param {string} detail @param {number | null} oneIn */
-const event = (second, kind, detail, oneIn) => ({
-  ...{ host: "h", kind, detail },
-  ...{ time: `2026-07-01T10:00:${second}Z`, one_in: oneIn },
+/** @param {string} second @param {string} kind @param {object} [more] */
+const event = (second, kind, more) => ({
+  ...RECORDED,
+  ...{ host: "h", kind, time: `2026-07-01T10:00:${second}Z`, vm: null, vm_name: null, since: null, until: null },
+  ...{ clock_set_s: null, count: null, shift_s: null, moved: [], former_host: null, ...more },
 });
 
 test("a step of the governor points the way that it went", () => {
   const events = readEvents([
-    event("40", "records", "records: a sample, at most 10 a second and VM (0.6% of a core used)", null),
-    event("20", "records", "records: none (2.4% of a core used)", 0),
-    event("00", "records", "records: a sample, at most 10 a second and VM", null),
+    event("40", "records", { level: "sample", ...BUDGET }),
+    event("20", "records", { level: "none", ...BUDGET }),
+    event("00", "records", { level: "sample" }),
   ]);
   assert.deepEqual(
     events.map(({ glyph, tone }) => [glyph, tone]),
@@ -140,19 +149,38 @@ test("a step of the governor points the way that it went", () => {
 
 test("a step whose beginning lies before the range points its way where that can be told", () => {
   const glyphs = (/** @type {any[]} */ ...events) => readEvents(events).map(({ glyph }) => glyph);
-  assert.deepEqual(glyphs(event("00", "records", "records: none (2.4% of a core used)", 0)), ["▼"]);
-  assert.deepEqual(glyphs(event("00", "records", "records: none", 0)), ["●"]);
-  const asked = event("10", "vm_records", "records of web: every fault", 1);
+  assert.deepEqual(glyphs(event("00", "records", { level: "none", ...BUDGET })), ["▼"]);
+  assert.deepEqual(glyphs(event("00", "records", { level: "none" })), ["●"]);
+  const asked = event("10", "vm_records", { vm: "a1", vm_name: "web", level: "all", reason: "asked_for" });
   assert.deepEqual(glyphs(asked), ["▲"]);
-  assert.deepEqual(glyphs(asked, event("00", "records", "records: every fault", 1)), ["●", "●"]);
+  assert.deepEqual(glyphs(asked, event("00", "records", { level: "all" })), ["●", "●"]);
 });
 
-test("an event of one VM names it, and a kind that is not known is said as it came", () => {
-  const asked = event("00", "vm_records", "records of web: 1: every fault", 1);
-  assert.equal(vmOf(asked), "web: 1");
-  const [first, second] = readEvents([event("10", "new_kind", "of a later version", null), asked]);
-  assert.equal(first?.text, "web: 1: every fault is recorded");
+test("an event is of its VM, whatever that is called, and a kind that is not known is said as it came", () => {
+  const asked = event("00", "vm_records", { vm: "a1", vm_name: "a: none left", level: "all" });
+  assert.deepEqual([concerns(asked, "a1"), concerns(asked, "a2")], [true, false]);
+  assert.ok(concerns(event("00", "records"), "a2"));
+  const [first, second] = readEvents([event("10", "new_kind", { detail: "of a later version" }), asked]);
+  assert.equal(first?.text, "a: none left: every fault is recorded");
   assert.equal(second?.text, "new kind: of a later version");
+});
+
+test("what ended a counting, and which VM ended unseen, is said from the fields", () => {
+  const text = (/** @type {string} */ kind, /** @type {object} */ more) => readEvents([event("00", kind, more)])[0]?.text;
+  assert.equal(
+    text("replaced", { reason: "renamed", former_host: "old" }),
+    "a counting was ended for another: what is counted from here on, and since the last batch before, has this " +
+      "host’s name; it was “old”",
+  );
+  assert.equal(
+    text("attached", { reason: "not_pinned", detail: "no BPF file system" }),
+    "a new counting began: it ends with the collector: no BPF file system",
+  );
+  const between = { since: "2026-07-01T09:00:00Z", until: "2026-07-01T09:30:00Z" };
+  assert.match(text("ended_unseen", { vm: "a1", vm_name: "web", ...between }) ?? "", /^web: .*: between .* and /);
+  assert.match(text("ended_unseen", { count: 50 }) ?? "", /: 50 more VMs$/);
+  assert.match(text("clock_stepped", { shift_s: 3600 }) ?? "", /set back by 3.600 s$/);
+  assert.match(text("times_moved", { moved: ["vm_starts", "costs"] }) ?? "", /: vm starts, costs$/);
 });
 
 test("a loss that is not known is taken for a loss of counts", () => {

@@ -7,15 +7,17 @@ Everything is computed from the second alone, so that a test can say what the pa
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from faultmodel import arch
-from faultmodel.kinds import EventKind, LossKind, ProbeState
+from faultmodel.kinds import EventKind, EventReason, LossKind, ProbeState, RecordingLevel
 from faultmodel.record import (
     REASON_NOT_SHOWN,
     Cost,
+    EventFacts,
     ExitCount,
     ExitKind,
     Host,
@@ -136,20 +138,23 @@ PROBES = (
 )
 PINNED = Probe(tracepoint="bpffs:pins", state=ProbeState.ATTACHED)
 NO_BPFFS = "no BPF file system at /sys/fs/bpf: mount -t bpf bpf /sys/fs/bpf"
-SAMPLE = "records: a sample, at most 10 a second and VM"
-EVENTS = (
-    (40, "attached", "", None),
-    (40, "records", SAMPLE, None),
-    (19, "stopped", "", None),
-    (16, "attached", "", None),
-    (16, "records", SAMPLE, None),
-    (12, "records", "records: none (2.4% of a core used, 2.0% granted)", 0),
-    (9, "records", f"{SAMPLE} (0.6% of a core used, 2.0% granted)", None),
-    (7, "taken_over", "counting went on while no collector ran", None),
-    (5, "vm_records", "records of confidential-db: every fault", 1),
-    (4, "vm_records", "records of confidential-db: as of the others", None),
+_SAMPLE = {"level": RecordingLevel.SAMPLE, "facts": EventFacts(per_second=10)}
+_BUDGET = {"reason": EventReason.BUDGET, "facts": EventFacts(used_ppm=24_000, granted_ppm=20_000)}
+_AGAIN = EventFacts(per_second=10, used_ppm=6000, granted_ppm=20_000)
+_DATABASE = {"kind": EventKind.VM_RECORDS, "vm": "00000000000000a7"}
+EVENTS: tuple[tuple[int, dict[str, Any]], ...] = (
+    (40, {"kind": EventKind.ATTACHED}),
+    (40, {"kind": EventKind.RECORDS, **_SAMPLE}),
+    (19, {"kind": EventKind.STOPPED}),
+    (16, {"kind": EventKind.ATTACHED}),
+    (16, {"kind": EventKind.RECORDS, **_SAMPLE}),
+    (12, {"kind": EventKind.RECORDS, "level": RecordingLevel.NONE, **_BUDGET}),
+    (9, {"kind": EventKind.RECORDS, "level": RecordingLevel.SAMPLE, **_BUDGET, "facts": _AGAIN}),
+    (7, {"kind": EventKind.TAKEN_OVER, "reason": EventReason.COLLECTOR_AWAY}),
+    (5, {**_DATABASE, "level": RecordingLevel.ALL, "reason": EventReason.ASKED_FOR}),
+    (4, {**_DATABASE, **_SAMPLE, "reason": EventReason.NO_LONGER_ASKED_FOR}),
 )
-"""What changed how the first host is read: minutes before the end, kind, detail, one_in."""
+"""What changed how the first host is read: minutes before the end, and what."""
 
 
 def scene_hosts() -> tuple[Host, Host]:
@@ -257,14 +262,9 @@ def one_batch(
 def _events(end_s: int, seconds: range) -> tuple[HostEvent, ...]:
     # A collector that was stopped tells of it in its last batch, before the gap.
     return tuple(
-        HostEvent(
-            time_ns=(end_s - minute * 60) * NS_PER_S - before_ns,
-            kind=EventKind(kind),
-            detail=detail,
-            one_in=one_in,
-        )
-        for minute, kind, detail, one_in in EVENTS
-        for before_ns in (NS_PER_S // 2 if kind == "stopped" else 0,)
+        HostEvent(time_ns=(end_s - minute * 60) * NS_PER_S - before_ns, **event)
+        for minute, event in EVENTS
+        for before_ns in (NS_PER_S // 2 if event["kind"] is EventKind.STOPPED else 0,)
         if (end_s - minute * 60) - (1 if before_ns else 0) in seconds
     )
 

@@ -11,7 +11,7 @@ from tests.browser.scene import EVENTS, UNCOUNTED
 pytestmark = pytest.mark.browser
 
 POSTGRES, CONFIDENTIAL = "00000000000000a2", "00000000000000a7"
-STEP_DOWN = "no fault is recorded (2.4% of a core used, 2.0% granted)"
+STEP_DOWN = "no fault is recorded (2.40% of a core used, 2.00% granted)"
 
 
 def _marks(page: Page, chart: str = "faults") -> Locator:

@@ -12,7 +12,7 @@ from collector.sampling.governor import Governor
 from collector.sampling.policy import Recording
 from collector.sampling.requests import Answer, Request, Requests
 from faultmodel.kinds import LossKind
-from faultmodel.record import Cost, HostEvent, Loss, Vm
+from faultmodel.record import Cost, EventFacts, HostEvent, Loss, Vm
 from tests.batches import ledger_entry, make_vm
 
 NONE, SAMPLE, ALL = RecordLevel.NONE, RecordLevel.SAMPLE, RecordLevel.ALL
@@ -23,7 +23,11 @@ VMS = {
     DB: make_vm("00000000000000a2", pid=4343, name="", uuid=""),
 }
 NOTHING = Content()
-A_SAMPLE = "a sample, at most 10 a second and VM"
+
+Told = tuple[str, str | None, str | None, str | None]
+A_SAMPLE: Told = ("records", None, "sample", None)
+WEB_IN_FULL: Told = ("vm_records", VMS[WEB].id, "all", "asked_for")
+WEB_AS_OTHERS: Told = ("vm_records", VMS[WEB].id, "sample", "no_longer_asked_for")
 
 
 class Programs:
@@ -44,11 +48,10 @@ class Desk:
         self.requests = Requests(directory / "requests.json")
         self._recording = Recording(self.programs, wanted, 10, Governor(budget), self.requests)
 
-    def adjust(
-        self, now_s: int, *, share: float = 0.0, vms: Mapping[VmKey, Vm] = VMS
-    ) -> list[tuple[str, int | None]]:
+    def adjust(self, now_s: int, *, share: float = 0.0, vms: Mapping[VmKey, Vm] = VMS) -> list[Told]:
         """Take a reading of a second that cost this share of a core; what was told."""
-        return [(event.detail, event.one_in) for event in self.events(now_s, share=share, vms=vms)]
+        events = self.events(now_s, share=share, vms=vms)
+        return [(event.kind, event.vm, event.level, event.reason) for event in events]
 
     def events(
         self,
@@ -76,14 +79,14 @@ class Desk:
 @pytest.mark.parametrize(
     ("wanted", "told"),
     [
-        (NONE, ("records: none", 0)),
-        (SAMPLE, (f"records: {A_SAMPLE}", None)),
-        (ALL, ("records: every fault", 1)),
+        (NONE, ("records", None, "none", None)),
+        (SAMPLE, A_SAMPLE),
+        (ALL, ("records", None, "all", None)),
     ],
     ids=["none", "sample", "all"],
 )
 def test_what_is_recorded_is_told_at_the_start_and_not_again(
-    tmp_path: Path, wanted: RecordLevel, told: tuple[str, int | None]
+    tmp_path: Path, wanted: RecordLevel, told: Told
 ) -> None:
     desk = Desk(tmp_path, wanted)
     assert [desk.adjust(second) for second in range(3)] == [[told], [], []]
@@ -95,26 +98,26 @@ def test_a_vm_that_is_asked_for_is_recorded_in_full_until_the_time_is_over(tmp_p
     desk = Desk(tmp_path)
     desk.adjust(0)
     desk.ask(name, 60)
-    assert [desk.adjust(second) for second in (1, 59)] == [[("records of web: every fault", 1)], []]
+    assert [desk.adjust(second) for second in (1, 59)] == [[WEB_IN_FULL], []]
     assert [desk.adjust(second) for second in (60, 61)] == [
-        [("records of web: as of the others", None)],
+        [WEB_AS_OTHERS],
         [],
     ]
     assert [of_vms for _, _, of_vms in desk.programs.orders] == [{}, {WEB: ALL}, {}]
 
 
-def test_a_vm_without_a_name_is_told_by_its_id(tmp_path: Path) -> None:
+def test_a_vm_is_told_by_its_id_whatever_it_is_called(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.adjust(0)
     desk.ask("4343", 60)
-    assert desk.adjust(1) == [("records of 00000000000000a2: every fault", 1)]
+    assert desk.adjust(1) == [("vm_records", "00000000000000a2", "all", "asked_for")]
 
 
 def test_a_request_for_a_vm_that_does_not_run_yet_waits_for_it(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.ask("web", 60)
-    assert desk.adjust(1, vms={DB: VMS[DB]}) == [(f"records: {A_SAMPLE}", None)]
-    assert desk.adjust(2) == [("records of web: every fault", 1)]
+    assert desk.adjust(1, vms={DB: VMS[DB]}) == [A_SAMPLE]
+    assert desk.adjust(2) == [WEB_IN_FULL]
 
 
 def test_a_request_ends_with_its_vm(tmp_path: Path) -> None:
@@ -122,7 +125,7 @@ def test_a_request_ends_with_its_vm(tmp_path: Path) -> None:
     desk.adjust(0)
     desk.ask("web", 60)
     desk.adjust(1)
-    assert desk.adjust(2, vms={DB: VMS[DB]}) == [("records of web: as of the others", None)]
+    assert desk.adjust(2, vms={DB: VMS[DB]}) == [WEB_AS_OTHERS]
     assert desk.programs.orders[-1][2] == {}
 
 
@@ -135,11 +138,10 @@ def test_changes_of_the_host_and_of_a_vm_are_of_different_kinds(tmp_path: Path) 
 
 def test_above_the_budget_the_sample_goes_and_it_is_told_why(tmp_path: Path) -> None:
     desk = Desk(tmp_path, budget=0.02)
-    told = [event for second in range(10) for event in desk.adjust(second, share=0.05)]
-    assert told == [
-        (f"records: {A_SAMPLE}", None),
-        ("records: none (5% of a core used, 2% granted)", 0),
-    ]
+    first, step = (event for second in range(10) for event in desk.events(second, share=0.05))
+    assert (first.level, first.reason, first.facts) == ("sample", None, EventFacts(per_second=10))
+    assert (step.level, step.reason) == ("none", "budget")
+    assert step.facts == EventFacts(used_ppm=50_000, granted_ppm=20_000)
     assert [level for level, _, _ in desk.programs.orders] == [SAMPLE, NONE]
 
 
@@ -160,8 +162,7 @@ def test_in_a_calm_everything_is_recorded_again(tmp_path: Path) -> None:
     for second in range(20):
         desk.adjust(second, share=0.05)
     told = [event for second in range(20, 100) for event in desk.adjust(second, share=0.0)]
-    assert [one_in for _, one_in in told] == [None, 1]
-    assert all("granted" in detail for detail, _ in told)
+    assert told == [("records", None, "sample", "budget"), ("records", None, "all", "budget")]
 
 
 def test_without_a_budget_nothing_gives_way(tmp_path: Path) -> None:

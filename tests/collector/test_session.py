@@ -27,7 +27,7 @@ from collector.vms.identity.uevents import KvmEvents
 from collector.vms.table import KernelVm, VmTable
 from faultmodel import arch, wire
 from faultmodel.kinds import EventKind, HostState
-from faultmodel.record import Host
+from faultmodel.record import Host, HostEvent
 from tests.collector.counting import Counting
 
 HOST = Host(name="h", boot_id="b", arch="x86_64", state=HostState.ATTACHED)
@@ -87,7 +87,7 @@ def test_an_end_that_nobody_saw_is_told_by_the_round_that_is_stored(tmp_path: Pa
             Outbox(spool, architecture.name),
             CostMeter(probes, _not_measured),  # type: ignore[arg-type]
         )
-        session.note(EventKind.ATTACHED)
+        session.note(HostEvent(time_ns=0, kind=EventKind.ATTACHED))
         memory = VmFile(tmp_path / "vms.json", boot_id())
         with pytest.raises(ProbeError):
             session.take_round(HOST, table, memory)

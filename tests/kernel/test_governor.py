@@ -36,7 +36,8 @@ def test_the_time_line_says_why_less_is_recorded(own_product: Product) -> None:
     own_product.restart_collector("--records", "all", "--budget", "0.01", "--interval", "0.1")
     wait_for(lambda: _steps(own_product)[-3:] == [1, None, 0] or None, SEEN_S, "two steps down")
     newest = own_product.get("host-events", host=own_product.host)["items"][0]
-    assert "of a core used, 0.01% granted" in newest["detail"]
+    assert (newest["reason"], newest["granted_percent"]) == ("budget", 0.01)
+    assert newest["used_percent"] > 0.01
 
 
 def test_with_all_records_every_fault_is_recorded(own_product: Product) -> None:
@@ -58,10 +59,10 @@ def test_a_vm_is_recorded_in_full_on_request(own_product: Product) -> None:
         *("--data-dir", str(own_product.directory)),
     )
 
-    def events() -> list[str] | None:
+    def events() -> list[tuple[str, str, str]] | None:
         items = own_product.get("host-events", host=own_product.host)["items"]
-        return [item["detail"] for item in items if item["kind"] == "vm_records"] or None
+        told = [item for item in items if item["kind"] == "vm_records"]
+        return [(item["vm"], item["level"], item["reason"]) for item in told] or None
 
-    (said,) = wait_for(events, SEEN_S, "the request is told")
-    assert said == f"records of {vm['name'] or vm['id']}: every fault"
+    assert wait_for(events, SEEN_S, "the request is told") == [(vm["id"], "all", "asked_for")]
     guest.communicate()

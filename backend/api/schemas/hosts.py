@@ -1,10 +1,20 @@
 """Hosts: how they are read, and what that costs."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, Field
 
 from backend.api.schemas.fields import ExactTimeText, HostText, NextCursor, TimeText
 from backend.query.findings import Code
-from faultmodel.kinds import EventKind, HostState, LossKind, ProbeState
+from faultmodel.kinds import (
+    EventKind,
+    EventReason,
+    HostState,
+    LossKind,
+    ProbeState,
+    RecordingLevel,
+    TimesOf,
+)
 from faultmodel.problem import ProblemCode
 
 
@@ -18,15 +28,39 @@ class Probe(BaseModel):
     detail: HostText
 
 
+_OneIn = Annotated[
+    int | None,
+    Field(
+        description="1: every fault is recorded; N: one of N; 0: none; null: a sample of no fixed rate, or "
+        "an event that does not say",
+        examples=[None],
+    ),
+]
+_Level = Annotated[RecordingLevel | None, Field(description="What is recorded from then on")]
+_PerSecond = Annotated[
+    int | None, Field(description="Of a sample: so many faults of each VM at most", examples=[100])
+]
+_Percent = Annotated[float | None, Field(description="Of a core, with reason `budget`", examples=[2.5])]
+_Said = Annotated[
+    HostText,
+    Field(
+        description="Words of the kernel or of another program; all that there is of what a collector of an "
+        "earlier release told"
+    ),
+]
+
+
 class Recording(BaseModel):
     """How guest faults are recorded one by one, beside being counted."""
 
-    one_in: int | None = Field(
-        description="1: every fault; N: one of N; 0: none; null: a sample of no fixed rate, as `detail` says",
-        examples=[16],
-    )
+    one_in: _OneIn
+    level: _Level
+    reason: EventReason | None
+    per_second: _PerSecond
+    used_percent: _Percent
+    granted_percent: _Percent
     since: TimeText
-    detail: HostText
+    detail: _Said
 
 
 class RecentCost(BaseModel):
@@ -105,23 +139,51 @@ class Finding(BaseModel):
 
 
 class HostEvent(BaseModel):
-    """Something that changed how a host is read."""
+    """Something that changed how a host is read. What does not belong to its kind and reason is null."""
 
     host: HostText = Field(examples=["host-1"])
     time: ExactTimeText
     kind: EventKind = Field(
-        description="`records`: faults are recorded as `one_in` says from now on; `vm_records`: those of the "
-        "VM that `detail` names; `attached`: a new counting begins; `taken_over`: one goes on that an "
-        "earlier collector left; `replaced`: one of another version was ended; `stopped`; `ended_unseen`: a "
-        "VM ended while no collector ran, as `detail` says",
+        description="`records`: faults are recorded as `level` says from now on; `vm_records`: those of "
+        "`vm`; `attached`: a new counting begins; `taken_over`: one goes on that an earlier collector left; "
+        "`replaced`: one was ended for another; `stopped`; `ended_unseen`: `vm` ended while no collector "
+        "ran, between `since` and `until`; `clock_stepped`: the host's times are set back by `shift_s` from "
+        "now on; `times_moved`: times that cannot be were moved, of what `moved` says; "
+        "`server_clock_was_ahead`: what the server received then is dated anew",
         examples=["records"],
     )
-    detail: HostText
-    one_in: int | None = Field(
-        description="1: every fault is recorded; N: one of N; 0: none. Null: a sample of no fixed rate, as "
-        "`detail` says, or another kind",
-        examples=[16],
+    vm: str | None = Field(
+        description="The VM that it is about; null: the whole host, or a VM that only `detail` names",
+        examples=[None],
     )
+    vm_name: HostText | None = Field(description="That VM's name, empty where it has none", examples=[None])
+    level: _Level
+    one_in: _OneIn
+    reason: EventReason | None = Field(
+        description="`budget`: the CPU time that the collector used; `asked_for`, `no_longer_asked_for`: a "
+        "VM's faults; `not_pinned`: counting ends with the collector; `collector_away`: counting went on "
+        "while none ran; `adopted`: and the data directory of the one that began it is gone; `unreadable`: "
+        "it could not be read on; `unread`: nobody read it since `since`; `renamed`: it counted for "
+        "`former_host`; `other_version`: its last counts were read, each vCPU's may be one too high; "
+        "`paused`: it had been stopped",
+        examples=["budget"],
+    )
+    per_second: _PerSecond
+    used_percent: _Percent
+    granted_percent: _Percent
+    since: TimeText | None = Field(examples=[None])
+    until: TimeText | None = Field(examples=[None])
+    clock_set_s: int | None = Field(
+        description="The host's clock was set ahead by so much between `since` and `until`", examples=[None]
+    )
+    count: int | None = Field(description="So many more VMs ended unseen", examples=[None])
+    shift_s: int | None = Field(
+        description="0: times are no longer set back. Of `server_clock_was_ahead`: by so much",
+        examples=[None],
+    )
+    moved: list[TimesOf] = Field(examples=[[]])
+    former_host: HostText | None = Field(examples=[None])
+    detail: _Said
 
 
 class HostEventPage(BaseModel):

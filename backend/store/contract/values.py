@@ -278,6 +278,9 @@ class HostEventRow:
     event: HostEvent
     position: int
     """Breaks ties of equal times; unique within the store."""
+    vm: str | None
+    """The id of the VM that it is about, as all others' answers have it. ``event.vm`` is its host's own."""
+    vm_name: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,13 @@
 """How hosts are read over time, and what that costs."""
 
+from pathlib import Path
 from typing import Any
 
-from faultmodel.kinds import EventKind
-from faultmodel.record import Cost, HostEvent
+import msgspec
+
+from faultmodel import wire
+from faultmodel.kinds import EventKind, EventReason, RecordingLevel
+from faultmodel.record import Cost, EventFacts, HostEvent
 from tests.backend.serving import NOW_NS, Server
 from tests.batches import NS_PER_S, START_MS, START_NS, ledger_entry, make_batch, make_host, make_vm
 
@@ -22,19 +26,86 @@ def _cost(from_ns: int, **fields: Any) -> Cost:
 
 
 def test_an_event_has_every_field_of_the_interface(server: Server) -> None:
-    server.apply(make_batch(events=[_event(1)]))
+    facts = EventFacts(used_ppm=25_000, granted_ppm=20_000)
+    event = msgspec.structs.replace(
+        _event(1), level=RecordingLevel.SAMPLE, reason=EventReason.BUDGET, facts=facts
+    )
+    server.apply(make_batch(events=[event]))
     assert server.get(EVENTS) == {
         "items": [
             {
                 "host": "host-1",
                 "time": "2027-01-15T08:00:01.000000000Z",
                 "kind": "records",
-                "detail": "why",
+                "vm": None,
+                "vm_name": None,
+                "level": "sample",
                 "one_in": 16,
+                "reason": "budget",
+                "per_second": None,
+                "used_percent": 2.5,
+                "granted_percent": 2.0,
+                "since": None,
+                "until": None,
+                "clock_set_s": None,
+                "count": None,
+                "shift_s": None,
+                "moved": [],
+                "former_host": None,
+                "detail": "why",
             }
         ],
         "next_cursor": None,
     }
+
+
+def test_an_event_is_of_its_vm_whatever_that_is_called(server: Server) -> None:
+    """Two VMs of one name, which reads like a sentence of a collector of before."""
+    vms = [make_vm(f"{number:016x}", name="a: none left") for number in (1, 2)]
+    in_full = HostEvent(
+        time_ns=START_NS,
+        kind=EventKind.VM_RECORDS,
+        vm=vms[1].id,
+        level=RecordingLevel.ALL,
+        reason=EventReason.ASKED_FOR,
+    )
+    facts = EventFacts(from_ns=START_NS, to_ns=START_NS + NS_PER_S)
+    gone = HostEvent(time_ns=START_NS + 1, kind=EventKind.ENDED_UNSEEN, vm=vms[0].id, facts=facts)
+    server.apply(
+        make_batch(vms=vms, events=[in_full, gone]),
+        # Another host's VM of the same id has another one in the answers, and so have its events.
+        make_batch(host=make_host("host-2"), stream="6" * 32, vms=vms, events=[in_full]),
+        # A VM that nothing else is known of keeps the id that its host gave it.
+        make_batch(
+            host=make_host("host-3"), stream="7" * 32, events=[msgspec.structs.replace(in_full, vm="f" * 16)]
+        ),
+    )
+    public = {(vm["host"], vm["reported_id"]): vm["id"] for vm in server.get("/api/v1/vms")["items"]}
+    found = [
+        (item["host"], item["kind"], item["vm"], item["vm_name"]) for item in server.get(EVENTS)["items"]
+    ]
+    assert sorted(found) == [
+        ("host-1", "ended_unseen", public["host-1", vms[0].id], "a: none left"),
+        ("host-1", "vm_records", public["host-1", vms[1].id], "a: none left"),
+        ("host-2", "vm_records", public["host-2", vms[1].id], "a: none left"),
+        ("host-3", "vm_records", "f" * 16, ""),
+    ]
+    assert len({*public.values()}) == 4
+    (ended,) = (item for item in server.get(EVENTS)["items"] if item["kind"] == "ended_unseen")
+    assert (ended["since"], ended["until"]) == (
+        "2027-01-15T08:00:00.000000000Z",
+        "2027-01-15T08:00:01.000000000Z",
+    )
+
+
+def test_events_of_the_collector_of_before_keep_their_sentence(server: Server) -> None:
+    stored = Path(__file__).parents[2] / "faultmodel/wire_v3/x86_64.msgpack"
+    server.apply(wire.decode(stored.read_bytes()))
+    items = [item for item in server.get(EVENTS, from_=START_MS)["items"] if item["kind"] == "vm_records"]
+    assert [(item["vm"], item["level"], item["one_in"], item["detail"]) for item in items] == [
+        (None, "sample", None, "records of a: none left: as of the others"),
+        (None, "all", 1, "records of a: none left: every fault"),
+    ]
 
 
 def test_events_come_newest_first_by_pages_and_by_host(server: Server) -> None:
@@ -88,7 +159,16 @@ def test_status_has_the_newest_recording_step_and_the_cost_of_the_last_minute(se
     old, new = (_cost(NOW_NS - seconds * NS_PER_S, cpu_ns=seconds * 10**7) for seconds in (90, 30))
     server.apply(make_batch(0, events=[_event(1, 1), _event(2, 64)], costs=[old]), make_batch(1, costs=[new]))
     (host,) = server.get("/api/v1/status")["hosts"]
-    assert host["recording"] == {"one_in": 64, "since": "2027-01-15T08:00:02.000000000Z", "detail": "why"}
+    assert host["recording"] == {
+        "one_in": 64,
+        "level": None,
+        "reason": None,
+        "per_second": None,
+        "used_percent": None,
+        "granted_percent": None,
+        "since": "2027-01-15T08:00:02.000000000Z",
+        "detail": "why",
+    }
     assert host["cost"] == {
         "cpu_percent": 30.0,
         "program_cpu_percent": None,

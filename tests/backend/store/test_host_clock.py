@@ -7,8 +7,8 @@ import pytest
 
 from backend.store.contract.store import Store
 from backend.store.contract.values import Steps, TimeRange
-from faultmodel.kinds import EventKind, HostState
-from faultmodel.record import Cost, HostEvent, Span
+from faultmodel.kinds import EventKind, HostState, TimesOf
+from faultmodel.record import Cost, EventFacts, HostEvent, Span
 from faultmodel.wire import Batch
 from tests.batches import (
     NS_PER_S,
@@ -172,17 +172,17 @@ def test_a_recording_is_of_any_time_that_has_passed(store: Store) -> None:
     assert store.vm(VM_ID, TimeRange(5000, 6000)).faults == 4
 
 
-def events(store: Store) -> list[tuple[str, str]]:
-    """Return kinds and details of what was told of the host, the first first."""
+def events(store: Store) -> list[tuple[str, EventFacts | None]]:
+    """Return kinds and facts of what was told of the host, the first first."""
     found = store.host_events("host-1", ALWAYS, limit=100, before=None)
-    return [(item.event.kind, item.event.detail) for item in reversed(found)]
+    return [(item.event.kind, item.event.facts) for item in reversed(found)]
 
 
 def test_a_vm_that_began_while_the_clock_was_ahead_is_told_of_once(store: Store) -> None:
     ahead = make_vm(started_ns=START_NS + 3600 * NS_PER_S)
     for at_s in range(5):
         store.apply(make_batch(at_s, vms=[ahead]), received_ns(at_s))
-    assert events(store) == [("times_moved", "starts of VMs")]
+    assert events(store) == [("times_moved", EventFacts(moved=(TimesOf.STARTS,)))]
     # It is where it was seen first, whichever batch told of it.
     assert store.vm(VM_ID, ALWAYS).started_ns == START_NS
     assert covered(store) == [(0, 5)]
@@ -225,6 +225,6 @@ def test_a_batch_that_covers_nothing_says_nothing_of_the_clock(store: Store) -> 
         moment = HostEvent(time_ns=START_NS + (at_s + 3600) * NS_PER_S, kind=EventKind.RECORDS, one_in=1)
         told = make_batch(2 * at_s + 1, covered=(), events=[moment] if at_s % 2 else [])
         store.apply(told, received_ns(at_s))
-    assert events(store).count(("clock_stepped", "times set back by 3600 s")) == 1
+    assert events(store).count(("clock_stepped", EventFacts(shift_s=3600))) == 1
     assert {kind for kind, _ in events(store)} == {"clock_stepped", "records"}
     assert covered(store) == [(0, 4)]

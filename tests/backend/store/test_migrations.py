@@ -19,7 +19,7 @@ from backend.store.contract.values import Refusal, Split, Steps, TimeRange, Toke
 from backend.store.sql.migrate import check_drift, downgrade, migrate
 from backend.store.sql.tables import metadata
 from faultmodel import arch
-from faultmodel.kinds import EventKind, HostState
+from faultmodel.kinds import EventKind, EventReason, HostState, RecordingLevel
 from faultmodel.problem import ProblemCode
 from faultmodel.record import COUNTERS, HostEvent, Span
 from faultmodel.wire import BatchName
@@ -247,6 +247,48 @@ def test_numbers_that_are_given_once_can_be_taken_back_without_loss(new_url: New
         store.remove_host("c")
         assert store.apply(make_batch(host=make_host("d"), stream="6" * 32), START_NS)
         assert max(store.version()) > max(version)
+
+
+def test_events_keep_what_they_say_with_fields_and_without(new_url: NewUrl) -> None:
+    url = new_url()
+    vm = make_vm(name="a: none left")
+    in_full = HostEvent(
+        time_ns=START_NS,
+        kind=EventKind.VM_RECORDS,
+        vm=vm.id,
+        level=RecordingLevel.ALL,
+        reason=EventReason.ASKED_FOR,
+    )
+    none = HostEvent(time_ns=START_NS + 1, kind=EventKind.RECORDS, level=RecordingLevel.NONE)
+    stopped = HostEvent(time_ns=START_NS + 2, kind=EventKind.STOPPED)
+    with closing(open_store(url)) as store:
+        assert store.apply(make_batch(vms=[vm], events=[in_full, none, stopped]), START_NS)
+
+    for _ in range(2):
+        downgrade(url, "0011")
+        assert _rows(url, "SELECT kind, detail, one_in FROM host_events ORDER BY time_ns") == [
+            ("vm_records", "records of a: none left: every fault", 1),
+            ("records", "", 0),
+            ("stopped", "", None),
+        ]
+        migrate(url)
+        assert check_drift(url) == []
+    with closing(open_store(url)) as store:
+        rows = store.host_events(None, TimeRange(), limit=9, before=None)
+    assert [(row.event.kind, row.event.level, row.event.vm, row.event.detail) for row in rows] == [
+        (EventKind.STOPPED, None, None, ""),
+        (EventKind.RECORDS, RecordingLevel.NONE, None, ""),
+        # Which VM it was, a sentence of before does not tell for sure.
+        (EventKind.VM_RECORDS, RecordingLevel.ALL, None, "records of a: none left: every fault"),
+    ]
+
+
+def _rows(url: str, statement: str) -> list[tuple[object, ...]]:
+    engine = create_engine(_engine_url(url))
+    with engine.connect() as connection:
+        found = [tuple(row) for row in connection.exec_driver_sql(statement)]
+    engine.dispose()
+    return found
 
 
 @pytest.mark.parametrize("since", ["0006", "0008"])

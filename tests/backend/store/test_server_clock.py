@@ -11,7 +11,7 @@ from backend.store import open_store
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange, Token, VmFilter
 from faultmodel.problem import ProblemCode
-from faultmodel.record import Span
+from faultmodel.record import EventFacts, Span
 from faultmodel.wire import Batch
 from tests.backend.store.conftest import NewUrl
 from tests.batches import NS_PER_S, START_NS, VM_ID, fault_count, make_batch, make_host, make_vm
@@ -93,10 +93,10 @@ def number_of(name: str) -> int:
     return int(name.rpartition("-")[2])
 
 
-def told(store: Store) -> list[str]:
+def told(store: Store) -> list[EventFacts | None]:
     """Return what was said of the server's clock."""
     events = store.host_events(None, ALWAYS, limit=100, before=None)
-    return [item.event.detail for item in events if item.event.kind == "server_clock_was_ahead"]
+    return [item.event.facts for item in events if item.event.kind == "server_clock_was_ahead"]
 
 
 def test_a_clock_that_was_ahead_with_all_hosts_is_forgotten_when_one_says_so(store: Store) -> None:
@@ -123,8 +123,7 @@ def test_a_clock_that_was_ahead_for_a_moment_is_believed_when_it_is_right_again(
     for name in ("host-1", "host-2"):
         assert store.apply(live(now_ns, name), now_ns)
     assert store.newest_received_ns() == now_ns
-    (detail,) = told(store)
-    assert detail.startswith(f"by {YEAR_NS // NS_PER_S - 1} s")
+    assert told(store) == [EventFacts(shift_s=YEAR_NS // NS_PER_S - 1)]
 
 
 def test_a_clock_that_was_ahead_with_that_of_its_only_host_is_believed_when_both_are_right(

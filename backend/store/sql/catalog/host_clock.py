@@ -15,15 +15,14 @@ import msgspec
 
 from backend.store.sql.catalog.sources import Source
 from backend.store.sql.ranges import NS_PER_MS
-from faultmodel.kinds import EventKind, HostState
-from faultmodel.record import BUCKET_MS, Cost, HostEvent, Span, Vm
+from faultmodel.kinds import EventKind, HostState, TimesOf
+from faultmodel.record import BUCKET_MS, Cost, EventFacts, HostEvent, Span, Vm
 from faultmodel.wire import Batch
 
 AHEAD_NS = 300 * 10**9
 """A clock may be so much ahead of the server's: its times are taken as they are."""
 EARLIEST_NS = 1_420_070_400 * 10**9
 """2015: no batch is older, as no version of this program is."""
-_STARTS = "starts of VMs"
 _SECOND_NS = 10**9
 _GAP_NS = 2 * _SECOND_NS
 _MOST_S = 2**62 // _SECOND_NS
@@ -36,7 +35,7 @@ class SetRight(NamedTuple):
 
     batch: Batch
     shift_ns: int
-    moved: frozenset[str]
+    moved: frozenset[TimesOf]
 
 
 def set_right(batch: Batch, source: Source, received_ns: int, *, is_recording: bool) -> SetRight:
@@ -57,20 +56,11 @@ def set_right(batch: Batch, source: Source, received_ns: int, *, is_recording: b
     moved = source.moved
     events = []
     if shift_ns != source.clock_shift_ns:
-        seconds = shift_ns // _SECOND_NS
-        events.append(
-            HostEvent(
-                time_ns=received_ns, kind=EventKind.CLOCK_STEPPED, detail=f"times set back by {seconds} s"
-            )
-        )
+        facts = EventFacts(shift_s=shift_ns // _SECOND_NS)
+        events.append(HostEvent(time_ns=received_ns, kind=EventKind.CLOCK_STEPPED, facts=facts))
     if wrong and not shift_ns and wrong.keys() - moved:
-        events.append(
-            HostEvent(
-                time_ns=received_ns,
-                kind=EventKind.TIMES_MOVED,
-                detail=", ".join(sorted(wrong.keys() - moved)),
-            )
-        )
+        facts = EventFacts(moved=tuple(sorted(wrong.keys() - moved)))
+        events.append(HostEvent(time_ns=received_ns, kind=EventKind.TIMES_MOVED, facts=facts))
         moved |= wrong.keys()
     if wrong:
         batch = replace(times, clock_ns=shift_ns, shift_ns=shift_ns or _least(wrong, times)).batch(batch)
@@ -116,7 +106,7 @@ class _Times:
             exit_counts=self._counted(batch.exit_counts),
             exits=self._timed(batch.exits),
             ledger=self._counted(batch.ledger),
-            events=self._timed(batch.events),
+            events=tuple(map(self._event, batch.events)),
             costs=tuple(map(self._cost, batch.costs)),
         )
 
@@ -146,6 +136,14 @@ class _Times:
     def _timed(self, records: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(msgspec.structs.replace(item, time_ns=self.time_ns(item.time_ns)) for item in records)
 
+    def _event(self, event: HostEvent) -> HostEvent:
+        facts = event.facts
+        if facts is not None:
+            times = {name: getattr(facts, name) for name in ("from_ns", "to_ns")}
+            told = {name: self.time_ns(time_ns) for name, time_ns in times.items() if time_ns is not None}
+            facts = msgspec.structs.replace(facts, **told)
+        return msgspec.structs.replace(event, time_ns=self.time_ns(event.time_ns), facts=facts)
+
     def _cost(self, cost: Cost) -> Cost:
         # The end is kept as far away as it was: that is what the cost is divided by.
         from_ns = self.time_ns(cost.from_ns)
@@ -164,21 +162,27 @@ def witnessed_ns(batch: Batch) -> int | None:
     return None if batch.host.state == HostState.REPLAY else newest_ns(batch)
 
 
-def _told(batch: Batch) -> Mapping[str, Sequence[int]]:
+def _told(batch: Batch) -> Mapping[TimesOf, Sequence[int]]:
     """Return the times that a batch tells, by what they are of."""
     counted = chain(batch.fault_counts, batch.exit_counts, batch.ledger)
     return {
-        "covered time": [time_ns for span in batch.covered for time_ns in (span.from_ns, span.to_ns)],
-        "records": [*map(attrgetter("time_ns"), chain(batch.faults, batch.exits))],
-        "events": [event.time_ns for event in batch.events],
-        "counts": [bucket_ms * NS_PER_MS for bucket_ms in set(map(attrgetter("bucket_ms"), counted))],
-        _STARTS: [vm.started_ns for vm in batch.vms if vm.started_ns > EARLIEST_NS],
-        "ends of VMs": [vm.ended_ns for vm in batch.vms if vm.ended_ns is not None],
-        "costs": [cost.from_ns for cost in batch.costs],
+        TimesOf.COVERED_TIME: [time_ns for span in batch.covered for time_ns in (span.from_ns, span.to_ns)],
+        TimesOf.RECORDS: [*map(attrgetter("time_ns"), chain(batch.faults, batch.exits))],
+        TimesOf.EVENTS: [*chain.from_iterable(map(_times_of, batch.events))],
+        TimesOf.COUNTS: [bucket_ms * NS_PER_MS for bucket_ms in set(map(attrgetter("bucket_ms"), counted))],
+        TimesOf.STARTS: [vm.started_ns for vm in batch.vms if vm.started_ns > EARLIEST_NS],
+        TimesOf.ENDS: [vm.ended_ns for vm in batch.vms if vm.ended_ns is not None],
+        TimesOf.COSTS: [cost.from_ns for cost in batch.costs],
     }
 
 
-def _least(wrong: Mapping[str, Sequence[int]], times: _Times) -> int:
+def _times_of(event: HostEvent) -> Iterator[int]:
+    yield event.time_ns
+    if event.facts is not None:
+        yield from filter(None, (event.facts.from_ns, event.facts.to_ns))
+
+
+def _least(wrong: Mapping[TimesOf, Sequence[int]], times: _Times) -> int:
     """Return by how much to set wrong times back, so that the newest is when they were received.
 
     When a VM started does not tell what is wrong with other times.
@@ -186,7 +190,7 @@ def _least(wrong: Mapping[str, Sequence[int]], times: _Times) -> int:
     all_wrong = [
         time_ns
         for what, told in wrong.items()
-        if what != _STARTS
+        if what is not TimesOf.STARTS
         for time_ns in told
         if not times.can_be(time_ns)
     ]

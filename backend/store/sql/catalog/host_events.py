@@ -3,15 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, select
 from sqlalchemy.engine import Row
 
 from backend.store.contract.values import HostEventRow, Place, TimeRange
 from backend.store.sql.ranges import in_page
-from backend.store.sql.tables import host_events, hosts
+from backend.store.sql.tables import host_events, hosts, vms
 from backend.store.sql.writer import Writer
-from faultmodel.kinds import EventKind
-from faultmodel.record import HostEvent
+from faultmodel.kinds import EventKind, EventReason, RecordingLevel
+from faultmodel.record import EventFacts, HostEvent
 from faultmodel.wire import Batch
 
 _events = host_events.c
@@ -26,21 +27,32 @@ _newest_of_host = (
 # Built once: to build a statement takes longer than to execute it.
 _newest = select(host_events).join(hosts, _events.id == _newest_of_host)
 
+_is_vm_of_event = (
+    (vms.c.host_id == _events.host_id) & (vms.c.reported_id == _events.vm) & (vms.c.arch == hosts.c.arch)
+)
+_decode_facts = msgspec.json.Decoder(EventFacts).decode
+
 
 def add_events(writer: Writer, host_id: int, batch: Batch) -> None:
     """Add a batch's events."""
     if batch.events:
-        rows = [
-            {
-                "host_id": host_id,
-                "time_ns": event.time_ns,
-                "kind": event.kind,
-                "detail": event.detail,
-                "one_in": event.one_in,
-            }
-            for event in batch.events
-        ]
+        rows = [event_row(host_id, event) for event in batch.events]
         writer.connection.execute(writer.insert(host_events), rows)
+
+
+def event_row(host_id: int, event: HostEvent) -> dict[str, Any]:
+    """Return what is stored of an event."""
+    return {
+        "host_id": host_id,
+        "time_ns": event.time_ns,
+        "kind": event.kind,
+        "detail": event.detail,
+        "one_in": event.one_in,
+        "vm": event.vm,
+        "level": event.level,
+        "reason": event.reason,
+        "facts": "" if event.facts is None else msgspec.json.encode(event.facts).decode(),
+    }
 
 
 def read_events(
@@ -56,15 +68,20 @@ def read_events(
     :param before: (time_ns, position) of the last event of the page before
     """
     statement = (
-        select(host_events, hosts.c.name)
+        select(host_events, hosts.c.name, vms.c.public_id, vms.c.name.label("vm_name"))
         .join(hosts, hosts.c.id == _events.host_id)
+        .outerjoin(vms, _is_vm_of_event)
         .where(*in_page(_events.time_ns, _events.id, span, before))
         .order_by(_events.time_ns.desc(), _events.id.desc())
         .limit(limit)
     )
     if host_id is not None:
         statement = statement.where(_events.host_id == host_id)
-    return [HostEventRow(row.name, _event(row), row.id) for row in connection.execute(statement)]
+    return [
+        # A VM that is not known, or was removed, goes by the id that its host gave it.
+        HostEventRow(row.name, _event(row), row.id, row.public_id or row.vm, row.vm_name or "")
+        for row in connection.execute(statement)
+    ]
 
 
 def newest_recording(connection: Connection) -> Mapping[int, HostEvent]:
@@ -73,4 +90,13 @@ def newest_recording(connection: Connection) -> Mapping[int, HostEvent]:
 
 
 def _event(row: Row[Any]) -> HostEvent:
-    return HostEvent(time_ns=row.time_ns, kind=EventKind(row.kind), detail=row.detail, one_in=row.one_in)
+    return HostEvent(
+        time_ns=row.time_ns,
+        kind=EventKind(row.kind),
+        detail=row.detail,
+        one_in=row.one_in,
+        vm=row.vm,
+        level=None if row.level is None else RecordingLevel(row.level),
+        reason=None if row.reason is None else EventReason(row.reason),
+        facts=_decode_facts(row.facts) if row.facts else None,
+    )

@@ -64,7 +64,7 @@ def named_first(connection: Connection, host: Host, stream: str) -> Host:
     Its name may be another one each time, as other files come with it; its stream is the same. Only below
     one host, up to the first ``/``, are recordings taken for the same: others came with other tokens.
     """
-    if host.state is not HostState.REPLAY:
+    if host.state != HostState.REPLAY:
         return host
     below = host.name.partition(BELOW)[0]
     names = connection.scalars(_of_stream, {"named": stream}).all()
@@ -82,7 +82,7 @@ def lock_host(writer: Writer, host: Host, received_ns: int) -> Row[Any]:
 
     :raises NotNowError: there are too many recordings of such a name
     """
-    is_recording = host.state is HostState.REPLAY
+    is_recording = host.state == HostState.REPLAY
     asked = {"named": host.name, "recording": is_recording}
     row = writer.connection.execute(_locked, asked).one_or_none()
     if row is not None:

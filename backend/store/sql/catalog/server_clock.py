@@ -14,19 +14,20 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Table, bindparam, func, insert, or_, select, update
 
 from backend.errors import NotNowError
+from backend.store.sql.catalog.host_events import event_row
 from backend.store.sql.ranges import NS_PER_MS
 from backend.store.sql.tables import findings, host_events, hosts, refusals, sources, vms
 from backend.store.sql.tables import tokens as tokens_table
 from backend.store.sql.writer import Writer
 from backend.times import rfc3339_ns
+from faultmodel.kinds import EventKind
 from faultmodel.problem import ProblemCode
+from faultmodel.record import EventFacts, HostEvent
 
 RELEASED_NS = 1_793_491_200 * 10**9
 """2026-11-01: this program is not older."""
 BEHIND_NS = 300 * 10**9
 """By so much a clock that is set right may step back: less than that is taken for right."""
-WAS_AHEAD = "server_clock_was_ahead"
-"""Kind of the event that says that received times were later than now, and are set to now."""
 _TOLD_AGAIN_NS = 3600 * 10**9
 """Two servers whose clocks differ would tell it with every batch."""
 _READ_AGAIN_NS = 5 * 10**9
@@ -156,12 +157,14 @@ def go_on(writer: Writer, now_ns: int) -> None:
     if newest is None or not forget_later(writer, now_ns):
         return
     told = select(host_events.c.id).where(
-        host_events.c.time_ns > now_ns - _TOLD_AGAIN_NS, host_events.c.kind == WAS_AHEAD
+        host_events.c.time_ns > now_ns - _TOLD_AGAIN_NS,
+        host_events.c.kind == EventKind.SERVER_CLOCK_WAS_AHEAD,
+        host_events.c.kind == EventKind.SERVER_CLOCK_WAS_AHEAD,
     )
     if writer.connection.execute(told.limit(1)).first() is None:
-        detail = f"by {(newest.last_batch_ns - now_ns) // 10**9} s; what was received then is set to now"
-        event = {"host_id": newest.id, "time_ns": now_ns, "kind": WAS_AHEAD, "detail": detail}
-        writer.connection.execute(insert(host_events).values(event))
+        facts = EventFacts(shift_s=(newest.last_batch_ns - now_ns) // 10**9)
+        event = HostEvent(time_ns=now_ns, kind=EventKind.SERVER_CLOCK_WAS_AHEAD, facts=facts)
+        writer.connection.execute(insert(host_events).values(event_row(newest.id, event)))
 
 
 def forget_later(writer: Writer, now_ns: int) -> int:

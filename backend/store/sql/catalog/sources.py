@@ -15,6 +15,7 @@ from backend.errors import NotNowError
 from backend.store.contract.values import FindingCode
 from backend.store.sql.tables import coverage, findings, hosts, sources
 from backend.store.sql.writer import Writer
+from faultmodel.kinds import TimesOf
 from faultmodel.problem import ProblemCode
 from faultmodel.record import Span
 from faultmodel.wire import Batch
@@ -97,7 +98,7 @@ class Source:
     clock_shift_ns: int
     told_to_ns: int | None
     covered_to_ns: int | None
-    moved: frozenset[str]
+    moved: frozenset[TimesOf]
 
 
 def source_of(writer: Writer, host_id: int, batch: Batch, received_ns: int) -> Source:
@@ -133,7 +134,7 @@ def source_of(writer: Writer, host_id: int, batch: Batch, received_ns: int) -> S
         clock_shift_ns=row.clock_shift_ns,
         told_to_ns=row.told_to_ns,
         covered_to_ns=row.covered_to_ns,
-        moved=frozenset(filter(None, row.moved.split(","))),
+        moved=frozenset(map(TimesOf, filter(None, row.moved.split(",")))),
     )
 
 
@@ -143,7 +144,7 @@ def remember_source(
     told: Batch,
     stored: Batch,
     shift_ns: int,
-    moved: frozenset[str],
+    moved: frozenset[TimesOf],
     received_ns: int,
 ) -> None:
     """Keep what the next batch of a source is compared with.

@@ -1,5 +1,8 @@
 /** What changed how a host is read, in words, and which way it went. */
 
+import { countText, significant, words } from "../base/format.js";
+import { dateText } from "../base/time.js";
+
 /** @typedef {import("./host-types.js").HostEvent} HostEvent */
 
 /**
@@ -12,55 +15,92 @@
  * @property {"" | "warn"} tone
  */
 
-/** @type {Record<string, {glyph: string, text: string}>} */
+/** @typedef {import("./host-types.js").Recorded} Recorded */
+
+const GLYPHS = { attached: "▶", taken_over: "◆", replaced: "◆", stopped: "■" };
+
+/** @type {Record<string, string>} */
 const KINDS = {
-  attached: { glyph: "▶", text: "a new counting began" },
-  taken_over: { glyph: "◆", text: "a collector took over what an earlier one had left counting" },
-  replaced: { glyph: "◆", text: "a counting of another version was ended" },
-  stopped: { glyph: "■", text: "the collector was stopped in order, and counting with it" },
+  attached: "a new counting began",
+  taken_over: "a collector took over what an earlier one had left counting",
+  replaced: "a counting was ended for another",
+  stopped: "the collector was stopped in order, and counting with it",
+  ended_unseen: "ended while no collector ran",
+  clock_stepped: "how its clock is set right changed",
+  times_moved: "times that cannot be were moved",
+  server_clock_was_ahead: "the server’s clock was ahead",
 };
+
+/** @type {Record<string, (event: HostEvent) => string>} */
+const REASONS = {
+  not_pinned: () => "it ends with the collector",
+  collector_away: () => "counting went on while no collector ran",
+  adopted: () =>
+    "counting went on while no collector ran; the data directory of the one that began it is gone, and with it " +
+    "what waited there for the server",
+  unreadable: () => "what had been counting could not be read on",
+  unread: ({ since }) =>
+    `nobody read it any more; what it had counted since ${since ? momentText(since) : "it was read last"} is lost`,
+  renamed: ({ former_host: former }) =>
+    `what is counted from here on, and since the last batch before, has this host’s name; it was “${former ?? ""}”`,
+  other_version: () =>
+    "it was another version’s; its last counts were read, and each vCPU’s count may be one too high",
+  paused: () => "it had been stopped; its last counts were read, of a time that is not covered",
+};
+
+/** @param {string} time RFC 3339 */
+const momentText = (time) => dateText(Date.parse(time));
 
 /**
  * How faults are recorded, in words.
- * @param {number | null} oneIn 1: every fault; N: one of N; 0: none; null: a sample of no fixed rate
+ * @param {Recorded} recorded
  */
-export function recordingText(oneIn) {
-  if (oneIn === null) return "a sample of the faults is recorded";
-  if (oneIn === 0) return "no fault is recorded";
-  return oneIn === 1 ? "every fault is recorded" : `one fault of ${oneIn} is recorded`;
-}
-
-/** What the collector writes before its reasons; the same is said by `one_in`. */
-const SAID = /^records(?: of (.+?))?: (?:(?:every fault|none|a sample,?) ?|(?=as of the others))/;
-
-/**
- * The name of the VM that an event is of, "" where it is of the whole host.
- * @param {HostEvent} event
- */
-export function vmOf({ kind, detail }) {
-  return kind === "vm_records" ? (SAID.exec(detail)?.[1] ?? "") : "";
+function recordingText({ level, one_in: oneIn, per_second: most }) {
+  if (level === "none" || oneIn === 0) return "no fault is recorded";
+  if (level === "all" || oneIn === 1) return "every fault is recorded";
+  if (oneIn !== null) return `one fault of ${oneIn} is recorded`;
+  return `a sample of the faults is recorded${most === null ? "" : `, at most ${most} a second and VM`}`;
 }
 
 /**
- * How faults are recorded and why.
- * @param {number | null} oneIn
- * @param {string} detail as the collector wrote it
+ * How faults are recorded and why. A collector of before said it in its own words.
+ * @param {Recorded} recorded
  */
-export function recordingSentence(oneIn, detail) {
-  const rest = detail.replace(SAID, "");
-  return recordingText(oneIn) + (rest ? `${rest.startsWith("(") ? " " : ", "}${rest}` : "");
+export function recordingSentence(recorded) {
+  const { reason, used_percent: used, granted_percent: granted, detail } = recorded;
+  if (detail) return detail;
+  const text = recordingText(recorded);
+  if (reason === "no_longer_asked_for") return `${text}, as of the others`;
+  if (reason !== "budget" || used === null || granted === null) return text;
+  return `${text} (${significant(used)}% of a core used, ${significant(granted)}% granted)`;
 }
 
 /** @param {HostEvent} event */
 function textOf(event) {
-  const { kind, detail } = event;
-  if (isRecording(event)) {
-    const vm = vmOf(event);
-    return (vm ? `${vm}: ` : "") + recordingSentence(event.one_in, detail);
-  }
-  const text = KINDS[kind]?.text ?? kind.replaceAll("_", " ");
-  return detail ? `${text}: ${detail}` : text;
+  const { kind, vm, vm_name: name, detail } = event;
+  // A collector of before named the VM in its own words.
+  const of = vm === null ? "" : `${name || vm}: `;
+  if (isRecording(event)) return of + recordingSentence(event);
+  const said = SENTENCES[kind]?.(event) ?? REASONS[event.reason ?? ""]?.(event);
+  const text = of + (KINDS[kind] ?? kind.replaceAll("_", " "));
+  return [text, said, detail].filter(Boolean).join(": ");
 }
+
+/** @type {Record<string, (event: HostEvent) => string | undefined>} */
+const SENTENCES = {
+  ended_unseen: ({ since, until, count, clock_set_s: set }) =>
+    since && until
+      ? `between ${momentText(since)} and ${momentText(until)}` +
+        (set ? `; the clock was set ${set > 0 ? "ahead" : "back"} by ${countText(Math.abs(set))} s meanwhile` : "")
+      : count
+        ? `${countText(count)} more VMs`
+        : undefined,
+  clock_stepped: ({ shift_s: shift }) =>
+    shift ? `times are set ${shift > 0 ? "back" : "forward"} by ${countText(Math.abs(shift))} s` : "it is right again",
+  server_clock_was_ahead: ({ shift_s: shift }) =>
+    shift ? `by ${countText(shift)} s; what was received then is set to now` : undefined,
+  times_moved: ({ moved }) => moved.map(words).join(", "),
+};
 
 /** @param {HostEvent} event */
 function isRecording({ kind }) {
@@ -68,9 +108,10 @@ function isRecording({ kind }) {
 }
 
 // How much is recorded: none, some, all.
-/** @param {number | null} oneIn */
-function levelOf(oneIn) {
-  return oneIn === 1 ? 2 : oneIn === 0 ? 0 : 1;
+/** @param {HostEvent} event */
+function amountOf({ level, one_in: oneIn }) {
+  if (level === "all" || oneIn === 1) return 2;
+  return level === "none" || oneIn === 0 ? 0 : 1;
 }
 
 /**
@@ -81,20 +122,34 @@ function levelOf(oneIn) {
  */
 export function readEvents(events) {
   /** @type {Map<string, number>} */
-  const levels = new Map();
+  const amounts = new Map();
   return [...events].reverse().map((event) => {
-    const { host, kind, time } = event;
+    const { host, kind, time, vm } = event;
     const about = { time: Date.parse(time), exact: time, host, text: textOf(event) };
-    if (!isRecording(event)) return { ...about, glyph: KINDS[kind]?.glyph ?? "●", tone: "" };
-    const level = levelOf(event.one_in);
-    // What was asked for begins and ends without a reason; the governor gives one.
-    const isStep = event.detail.endsWith(")");
-    const [ofHost, own] = [`${host} `, `${host} ${vmOf(event)}`];
+    /** @type {Record<string, string>} */
+    const glyphs = GLYPHS;
+    // Of which VM a collector of before tells, only its own words say.
+    if (!isRecording(event) || (kind === "vm_records" && vm === null))
+      return { ...about, glyph: glyphs[kind] ?? "●", tone: "" };
+    const amount = amountOf(event);
+    // What was asked for begins and ends by itself; the governor takes away.
+    const isStep = event.reason === "budget";
+    const [ofHost, own] = [`${host} `, `${host} ${vm ?? ""}`];
     // A VM that was asked for was recorded as the others. Of what lies before the range only so much is known that
     // a step to none or to all came from a sample.
-    const before = levels.get(own) ?? levels.get(ofHost) ?? (isStep || own !== ofHost ? 1 : level);
-    levels.set(own, level);
-    const glyph = level === before ? "●" : level < before ? "▼" : "▲";
-    return { ...about, glyph, tone: level < before && isStep ? "warn" : "" };
+    const before = amounts.get(own) ?? amounts.get(ofHost) ?? (isStep || own !== ofHost ? 1 : amount);
+    amounts.set(own, amount);
+    const glyph = amount === before ? "●" : amount < before ? "▼" : "▲";
+    return { ...about, glyph, tone: amount < before && isStep ? "warn" : "" };
   });
+}
+
+/**
+ * Whether an event concerns a VM: it is of that VM, or of the whole host. What a collector of before tells of one
+ * VM names it in its own words only, and is told of each.
+ * @param {HostEvent} event
+ * @param {string} id
+ */
+export function concerns({ vm }, id) {
+  return vm === null || vm === id;
 }

@@ -3,11 +3,17 @@
 /** @typedef {{tracepoint: string, state: string, detail: string}} Probe state is attached, absent or refused */
 
 /**
- * @typedef {object} Recording how guest faults are recorded one by one
+ * @typedef {object} Recorded how guest faults are recorded one by one
+ * @property {string | null} level none, sample or all
  * @property {number | null} one_in 1: every fault; N: one of N; 0: none; null: a sample of no fixed rate
- * @property {string} since
- * @property {string} detail
+ * @property {string | null} reason
+ * @property {number | null} per_second of a sample: so many of each VM at most
+ * @property {number | null} used_percent of a core, where the reason is the budget
+ * @property {number | null} granted_percent
+ * @property {string} detail the words of a collector of before
  */
+
+/** @typedef {Recorded & {since: string}} Recording */
 
 /**
  * @typedef {object} RecentCost of the last minute; null where there is nothing to divide by
@@ -77,13 +83,23 @@
  */
 
 /**
- * @typedef {object} HostEvent
+ * @typedef {object} OfEvent what does not belong to an event's kind and reason is null
  * @property {string} host
  * @property {string} time RFC 3339 with nanoseconds
- * @property {string} kind records, vm_records, attached, taken_over, replaced, stopped, clock_stepped, times_moved or server_clock_was_ahead
- * @property {string} detail
- * @property {number | null} one_in as of a recording
+ * @property {string} kind records, vm_records, attached, taken_over, replaced, stopped, ended_unseen, clock_stepped,
+ * times_moved or server_clock_was_ahead
+ * @property {string | null} vm whom it is of; null: the whole host, or a VM that only the detail names
+ * @property {string | null} vm_name
+ * @property {string | null} since
+ * @property {string | null} until
+ * @property {number | null} clock_set_s by how much the clock was set ahead between these
+ * @property {number | null} count so many more VMs ended unseen
+ * @property {number | null} shift_s
+ * @property {string[]} moved
+ * @property {string | null} former_host
  */
+
+/** @typedef {OfEvent & Recorded} HostEvent */
 
 /** @typedef {{items: HostEvent[], next_cursor: string | null}} HostEventPage newest first */
 

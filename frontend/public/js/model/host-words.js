@@ -90,8 +90,7 @@ export function pinsSentence(host) {
  */
 export function recordsSentence({ recording, state }, now) {
   if (!recording || state !== "attached") return "";
-  const { one_in: oneIn, detail, since } = recording;
-  return `${recordingSentence(oneIn, detail)}; since ${whenText(Date.parse(since), now)}`;
+  return `${recordingSentence(recording)}; since ${whenText(Date.parse(recording.since), now)}`;
 }
 
 /**

@@ -10,7 +10,7 @@ import {
   getVm,
 } from "../../api.js";
 import { EXIT_KINDS } from "../../model/exit-words.js";
-import { readEvents, vmOf } from "../../model/host-events.js";
+import { concerns, readEvents } from "../../model/host-events.js";
 import { emptyList, nameOfExit, nameOfFault, withNewest } from "../../base/paged-list.js";
 import { vmTitle } from "../../model/vm.js";
 import { viewOf } from "../../state.js";
@@ -175,11 +175,9 @@ async function ask(id, host, { view, range, stepMs, signal }, followers, wantedW
       getExits(id, range, { kind: view.kind, limit: NEWEST_PAGE }, signal),
       getFaults(id, range, { limit: NEWEST_PAGE }, signal),
     ]);
-  // The collector names a VM as this: what it says of others is not told here.
-  const concerns = (/** @type {string} */ name) => ["", vm.name || vm.reported_id].includes(name);
   return {
     ...{ vm, faults, exitRates, flags, syndromes, ledger },
-    events: readEvents(events.items.filter((event) => concerns(vmOf(event)))),
+    events: readEvents(events.items.filter((event) => concerns(event, vm.id))),
     hasMoreEvents: events.next_cursor !== null,
     ...{ newestExits, newestFaults, by },
   };

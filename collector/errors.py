@@ -14,6 +14,12 @@ CollectorError
 class CollectorError(Exception):
     """Base of everything that the collector raises; its message is one line for the operator."""
 
+    def __init__(self, found: str, remedy: str = "") -> None:
+        """:param remedy: what to do about it; both are in the message"""
+        super().__init__(f"{found}; {remedy}" if remedy else found)
+        self.found = found
+        self.remedy = remedy
+
 
 class ProbeError(CollectorError):
     """The BPF programs cannot be made, attached or read; the message says what is missing, and the remedy."""

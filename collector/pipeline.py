@@ -49,8 +49,9 @@ from collector.vms.identity.process import host_proc
 from collector.vms.identity.uevents import KvmEvents
 from collector.vms.table import VmTable
 from faultmodel import arch
-from faultmodel.kinds import EventKind, EventReason, HostState
-from faultmodel.record import Host, HostEvent
+from faultmodel.kinds import CheckState, EventKind, EventReason, HostState
+from faultmodel.record import DETAIL_LENGTH, Check, Host, HostEvent, check_words
+from faultmodel.text import cut
 
 logger = logging.getLogger(__name__)
 
@@ -136,9 +137,10 @@ class Pipeline:
                 if self._is_alone(outbox):
                     self._collect(spool, outbox)
             except ProbeError as exc:
-                reason = first_missing(self._settings.headers_directory, self._settings.bpffs) or str(exc)
-                logger.warning("waiting reason=%r retry_s=%g", reason, RETRY_S)
-                outbox.send(self._host.waiting(f"{reason}; trying again"), Content())
+                missing = first_missing(self._settings.headers_directory, self._settings.bpffs)
+                check = _waits_for("attach", exc.found, exc.remedy) if missing is None else missing.check()
+                logger.warning("waiting reason=%r retry_s=%g", check_words(check), RETRY_S)
+                outbox.send(self._host.waiting(check), Content())
                 # Whoever cannot count keeps nobody from it.
                 self._machine.close()
                 self._stop.wait(RETRY_S)
@@ -149,13 +151,14 @@ class Pipeline:
         if holder is None:
             self._waits_for = ""
             return True
-        reason = f"another collector counts on this machine ({holder}); end it, and this one begins"
-        if reason != self._waits_for:
-            self._waits_for = reason
-            logger.warning("waiting reason=%r retry_s=%g", reason, RETRY_S)
+        found = f"another collector counts on this machine ({holder})"
+        check = _waits_for("counting", found, "end it, and this one begins")
+        if found != self._waits_for:
+            self._waits_for = found
+            logger.warning("waiting reason=%r retry_s=%g", check_words(check), RETRY_S)
         if holder.host != self._settings.host:
             # Of one name, the other speaks.
-            outbox.send(self._host.waiting(reason), Content())
+            outbox.send(self._host.waiting(check), Content())
         self._stop.wait(RETRY_S)
         return False
 
@@ -168,10 +171,10 @@ class Pipeline:
             if predecessor.is_held and is_idle():
                 # Attached, it would keep KVM from being unloaded.
                 predecessor.stop()
-                predecessor.drain(self._last_reading(self._host.waiting("no guest can run"), around, outbox))
+                predecessor.drain(self._last_reading(self._host.waiting(_NO_GUEST), around, outbox))
             plan = make_plan(read_facts(headers))
             source = make_source(plan)
-            refused = ""
+            refused = None
             probes = predecessor.go_on(source)
             if probes is None:
                 self._say_what_takes_time(outbox, was_in_vain=was_in_vain)
@@ -186,13 +189,14 @@ class Pipeline:
                     self._begin(probes, source, plan, around, outbox)
                     refused = self._pins.keep(probes, spool.last_number)
                     not_pinned = EventReason.NOT_PINNED if refused else None
-                    attached = [note(EventKind.ATTACHED, not_pinned, refused)]
+                    why = "" if refused is None else refused.found
+                    attached = [note(EventKind.ATTACHED, not_pinned, why)]
                 self._in_vain = False
                 logger.info(
                     "attached tracepoints=%s flavour=%s pinned=%s",
                     ",".join(plan.attach),
                     plan.flavour.name,
-                    refused or "yes",
+                    "yes" if refused is None else check_words(refused),
                 )
                 host = self._host.attached(plan, around.events, refused, probes.handles.lacking)
                 try:
@@ -207,7 +211,7 @@ class Pipeline:
         if not self._predecessor.is_held and not was_in_vain:
             # Else what was left counts meanwhile, and its host is not one that waits; and a further try is no
             # reason to take back what was found by the last.
-            outbox.send(self._host.waiting(_COMPILING), Content())
+            outbox.send(self._host.waiting(_waits_for("programs", _COMPILING)), Content())
 
     def _load(self, plan: Plan, source: Source, headers: Path) -> Probes:
         self._in_vain = True
@@ -232,7 +236,7 @@ class Pipeline:
         probes.attach(plan)
         self._predecessor.begin(probes, source)
         self._machine.others.pause_expected()
-        host = self._host.attached(plan, around.events, "")
+        host = self._host.attached(plan, around.events, None)
         self._predecessor.drain(self._last_reading(host, around, outbox))
 
     def _last_reading(self, host: Host, around: _Surroundings, outbox: Outbox) -> ReadLast:
@@ -326,6 +330,14 @@ class Pipeline:
             yield session
         finally:
             session.close()
+
+
+def _waits_for(name: str, found: str, remedy: str = "") -> Check:
+    found, remedy = (cut(text, DETAIL_LENGTH) for text in (found, remedy))
+    return Check(name=name, state=CheckState.MISSING, found=found, remedy=remedy)
+
+
+_NO_GUEST = _waits_for("flavour", "no guest can run: no vendor's module is loaded")
 
 
 @contextmanager

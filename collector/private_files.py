@@ -58,7 +58,7 @@ def own_directory(path: Path) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as exc:
         raise DataDirectoryError(
-            f"cannot use {path}: {exc.strerror}; name another directory with --data-dir"
+            f"cannot use {path}: {exc.strerror}", "name another directory with --data-dir"
         ) from exc
     try:
         found = os.fstat(descriptor)
@@ -119,13 +119,14 @@ def _entries(path: Path) -> Iterator["os.DirEntry[str]"]:
 def _refuse_directory(found: os.stat_result, path: Path) -> None:
     if found.st_uid != os.geteuid():
         raise DataDirectoryError(
-            f"{path} belongs to {_user(found.st_uid)}, this is {_user(os.geteuid())}: chown it if it is"
-            " the collector's, or name another directory with --data-dir"
+            f"{path} belongs to {_user(found.st_uid)}, this is {_user(os.geteuid())}",
+            "chown it if it is the collector's, or name another directory with --data-dir",
         )
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise DataDirectoryError(
-            f"others can write to {path}: look whether what is in it is the collector's, then chmod 700"
-            " it, or name another directory with --data-dir"
+            f"others can write to {path}",
+            "look whether what is in it is the collector's, then chmod 700 it, or name another directory with"
+            " --data-dir",
         )
 
 
@@ -136,10 +137,10 @@ def _is_open(found: os.stat_result) -> bool:
 def _refuse_entry(entry: "os.DirEntry[str]") -> None:
     found = entry.stat(follow_symlinks=False)
     if stat.S_ISLNK(found.st_mode):
-        raise DataDirectoryError(f"{entry.path} is a link, which is not followed: remove it")
+        raise DataDirectoryError(f"{entry.path} is a link, which is not followed", "remove it")
     if found.st_uid != os.geteuid():
         raise DataDirectoryError(
-            f"{entry.path} belongs to {_user(found.st_uid)}, this is {_user(os.geteuid())}: remove it"
+            f"{entry.path} belongs to {_user(found.st_uid)}, this is {_user(os.geteuid())}", "remove it"
         )
 
 

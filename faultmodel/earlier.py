@@ -2,11 +2,13 @@
 
 import msgspec
 
-from faultmodel.kinds import EventKind, RecordingLevel
-from faultmodel.record import HostEvent
+from faultmodel.kinds import CheckState, EventKind, ProbeState, RecordingLevel
+from faultmodel.record import Check, Host, HostEvent, Probe
 
 FIELDS = 4
-"""The version since which events have fields; before, a sentence."""
+"""The version since which events and checks have fields; before, a sentence."""
+_POSED = {"bpffs:pins": "pins", "uevent:kvm": "ends"}
+"""Checks that were told as if they were tracepoints."""
 _OF_RECORDS = (EventKind.RECORDS, EventKind.VM_RECORDS)
 
 
@@ -23,3 +25,21 @@ def _with_level(event: HostEvent) -> HostEvent:
     else:
         level = RecordingLevel.ALL if event.one_in == 1 else RecordingLevel.SAMPLE
     return msgspec.structs.replace(event, level=level)
+
+
+def host(version: int, said: Host) -> Host:
+    """Return a host without probes that are none: whether it pins, and receives KVM's events, are checks."""
+    if version >= FIELDS:
+        return said
+    checks = tuple(_check(probe) for probe in said.probes if probe.tracepoint in _POSED)
+    probes = tuple(probe for probe in said.probes if probe.tracepoint not in _POSED)
+    return msgspec.structs.replace(said, probes=probes, checks=checks)
+
+
+def _check(probe: Probe) -> Check:
+    is_ok = probe.state is ProbeState.ATTACHED
+    return Check(
+        name=_POSED[probe.tracepoint],
+        state=CheckState.OK if is_ok else CheckState.LACKING,
+        found=probe.detail,
+    )

@@ -13,6 +13,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from faultmodel.kinds import (
+    CheckState,
     EventKind,
     EventReason,
     HostState,
@@ -141,6 +142,20 @@ class Probe(Struct, frozen=True, kw_only=True):
     detail: LongText = ""
 
 
+class Check(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A point that was looked at on a host: what was found, and what to do where it is not ok.
+
+    ``name``: ``pins`` (counting outlives the collector), ``ends`` (KVM announces VMs made and gone),
+    ``names`` (VMMs can be looked at), ``sides`` (the kernel skips no program), ``aside`` (batches that were
+    put aside), or what a host waits for.
+    """
+
+    name: Text
+    state: CheckState
+    found: LongText
+    remedy: LongText = ""
+
+
 class Collector(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The collector's process: how its commands are called on its host, and what it may.
 
@@ -156,7 +171,11 @@ class Collector(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Host(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A host as its collector sees it, with every batch. While it waits, ``detail`` says for what."""
+    """A host as its collector sees it, with every batch.
+
+    ``checks`` say what it waits for, or lacks. ``detail`` is of a recording; of a collector of before, it
+    says what the checks do.
+    """
 
     name: Text
     boot_id: Text
@@ -169,6 +188,7 @@ class Host(Struct, frozen=True, kw_only=True, omit_defaults=True):
     probes: tuple[Probe, ...] = ()
     collector: Collector | None = None
     """None where it is not told: by a recording, and by collectors of before."""
+    checks: tuple[Check, ...] = ()
 
 
 class Span(Struct, frozen=True):
@@ -282,6 +302,11 @@ class Cost(Struct, frozen=True, kw_only=True, omit_defaults=True):
     resident_bytes: Count
     program_ns: Count | None = None
     program_runs: Count | None = None
+
+
+def check_words(check: Check) -> str:
+    """Return what was found and what to do, in a line."""
+    return f"{check.found}; {check.remedy}" if check.remedy else check.found
 
 
 def exit_kind(reason: int, errno: int) -> ExitKind | None:

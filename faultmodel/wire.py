@@ -153,7 +153,7 @@ def decode(data: bytes) -> Batch:
         envelope = _envelope_of(data)
         architecture = _architecture(envelope.arch)
         batch = Batch(
-            host=with_printable_texts(envelope.host),
+            host=with_printable_texts(earlier.host(envelope.version, envelope.host)),
             stream=envelope.stream,
             sequence=envelope.sequence,
             arch=envelope.arch,

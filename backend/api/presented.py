@@ -184,7 +184,11 @@ def host_body(host: HostStatus, cost: Cost | None, now_ms: int) -> schemas.Host:
         kernel=host.kernel,
         flavour=host.flavour,
         state=host.state,
-        detail=host.detail,
+        detail=host.words,
+        checks=[
+            schemas.Check(name=check.name, state=check.state, found=check.found, remedy=check.remedy)
+            for check in host.checks
+        ],
         collector_version=host.collector_version,
         probes=[
             schemas.Probe(tracepoint=probe.tracepoint, state=probe.state, detail=probe.detail)

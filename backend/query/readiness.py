@@ -55,5 +55,5 @@ def _why_one_is_not(host: HostStatus, now_ms: int) -> str:
     if not is_fresh(host, now_ms):
         age_s = (now_ms - host.last_batch_ns // _NS_PER_MS) // 1000
         return f"host {host.name} last sent a batch {age_s} s ago"
-    detail = f": {host.detail}" if host.detail else ""
+    detail = f": {host.words}" if host.words else ""
     return f"host {host.name} is {host.state}{detail}"

@@ -3,8 +3,11 @@
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from collector import rights
 from collector.own_command import NAME, is_in_container
@@ -12,8 +15,9 @@ from collector.probe.plan import Plan
 from collector.version import version
 from collector.vms.identity.process import host_proc
 from collector.vms.identity.uevents import KvmEvents
-from faultmodel.kinds import HostState, ProbeState
-from faultmodel.record import DETAIL_LENGTH, Collector, Host, Probe
+from faultmodel.kinds import CheckState, HostState, ProbeState
+from faultmodel.record import DETAIL_LENGTH, Check, Collector, Host, Probe
+from faultmodel.text import cut
 
 _RUNTIMES = frozenset(
     ("containerd-shim", "conmon", "crio", "runc", "crun", "docker-init", "tini", "dumb-init", "catatonit")
@@ -30,30 +34,32 @@ class HostView:
     arch: str
     data_dir: Path
 
-    def waiting(self, reason: str) -> Host:
+    def waiting(self, for_what: Check) -> Host:
         """Nothing is attached, and why."""
-        return self._host(HostState.WAITING, detail=reason)
+        return self._host(HostState.WAITING, checks=(for_what,))
 
-    def attached(self, plan: Plan, events: KvmEvents, pins_refused: str, sides_lacking: str = "") -> Host:
+    def attached(
+        self, plan: Plan, events: KvmEvents, not_pinned: Check | None, sides_lacking: str = ""
+    ) -> Host:
         """The plan's programs are in place.
 
-        :param pins_refused: why counting does not outlive the collector; empty where it does
+        :param not_pinned: why counting does not outlive the collector; None where it does
         :param sides_lacking: why the kernel may skip events; empty where it will not
         """
-        gaps = [sides_lacking] if sides_lacking else []
-        if pins_refused:
-            gaps.append(f"counting ends with the collector: {pins_refused}")
-        if host_proc() is None:
-            gaps.append("VMs are named after their process only: not in the host's pid namespace")
         return self._host(
             HostState.ATTACHED,
             flavour=plan.flavour.name,
-            detail="; ".join(gaps),
-            probes=_probes(plan, events, pins_refused),
+            probes=_probes(plan),
+            checks=tuple(_checks(events, not_pinned, sides_lacking)),
         )
 
     def _host(
-        self, state: HostState, *, flavour: str = "", detail: str = "", probes: tuple[Probe, ...] = ()
+        self,
+        state: HostState,
+        *,
+        flavour: str = "",
+        probes: tuple[Probe, ...] = (),
+        checks: tuple[Check, ...],
     ) -> Host:
         return Host(
             name=self.name,
@@ -62,7 +68,7 @@ class HostView:
             state=state,
             kernel=platform.release(),
             flavour=flavour,
-            detail=detail[:DETAIL_LENGTH],
+            checks=checks,
             collector_version=version(),
             probes=probes,
             collector=_collector(self.data_dir),
@@ -98,7 +104,7 @@ def _is_containers_own() -> bool:
     return any(comm == name[:15] for name in _RUNTIMES)
 
 
-def _probes(plan: Plan, events: KvmEvents, pins_refused: str) -> tuple[Probe, ...]:
+def _probes(plan: Plan) -> tuple[Probe, ...]:
     attached = [
         Probe(
             tracepoint=name,
@@ -110,15 +116,22 @@ def _probes(plan: Plan, events: KvmEvents, pins_refused: str) -> tuple[Probe, ..
     absent = [
         Probe(tracepoint=gap.tracepoint, state=ProbeState.ABSENT, detail=gap.reason) for gap in plan.absent
     ]
-    return (
-        *attached,
-        *absent,
-        _other("uevent:kvm", events.unavailable),
-        _other("bpffs:pins", pins_refused),
-    )
+    return (*attached, *absent)
 
 
-def _other(name: str, refused: str) -> Probe:
-    return Probe(
-        tracepoint=name, state=ProbeState.REFUSED if refused else ProbeState.ATTACHED, detail=refused
-    )
+def _checks(events: KvmEvents, not_pinned: Check | None, sides_lacking: str) -> Iterator[Check]:
+    yield _check("sides", sides_lacking)
+    if not_pinned is None:
+        yield _check("pins", "")
+    else:
+        found = cut(f"counting ends with the collector: {not_pinned.found}", DETAIL_LENGTH)
+        yield msgspec.structs.replace(not_pinned, found=found)
+    yield _check("ends", events.unavailable)
+    not_named = "VMs are named after their process only: not in the host's pid namespace"
+    yield _check("names", not_named if host_proc() is None else "")
+
+
+def _check(name: str, lacking: str) -> Check:
+    if not lacking:
+        return Check(name=name, state=CheckState.OK, found="")
+    return Check(name=name, state=CheckState.LACKING, found=cut(lacking, DETAIL_LENGTH))

@@ -10,8 +10,9 @@ from collector.batches.parts import Content, cut_to_size
 from collector.spool.aside import Reason
 from collector.spool.queue import Parcel, Spool
 from faultmodel import wire
-from faultmodel.kinds import LossKind
-from faultmodel.record import DETAIL_LENGTH, Host, Loss
+from faultmodel.kinds import CheckState, LossKind
+from faultmodel.record import DETAIL_LENGTH, Check, Host, Loss
+from faultmodel.text import cut
 
 
 class Outbox:
@@ -92,6 +93,10 @@ def _with_note(host: Host, aside: Mapping[int, Reason]) -> Host:
         return host
     *_, newest = aside.values()
     are = "batch is" if len(aside) == 1 else "batches are"
-    note = f"{len(aside)} {are} put aside ({newest.detail}); see kvmfaults-collector spool list"
-    detail = f"{host.detail}; {note}" if host.detail else note
-    return msgspec.structs.replace(host, detail=detail[:DETAIL_LENGTH])
+    check = Check(
+        name="aside",
+        state=CheckState.LACKING,
+        found=cut(f"{len(aside)} {are} put aside ({newest.detail})", DETAIL_LENGTH),
+        remedy="see kvmfaults-collector spool list",
+    )
+    return msgspec.structs.replace(host, checks=(*host.checks, check))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from collector.counting.checks import Finding, State
+from collector.counting.checks import Finding
 from collector.counting.host_lock import holder_of
 from collector.counting.other_sets import sort_out
 from collector.counting.pinned_sets import find_sets
@@ -14,6 +14,7 @@ from collector.settings import spool_directory
 from collector.spool.aside import found_aside
 from collector.spool.file import SpoolName
 from collector.spool.state import read_delivery
+from faultmodel.kinds import CheckState as State
 
 
 def examine_collector(data_dir: Path, bpffs: Path, lock_file: Path) -> Iterator[Finding]:

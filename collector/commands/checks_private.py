@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from collector import private_files, rights
-from collector.counting.checks import Cause, Finding, State
+from collector.counting.checks import Cause, Finding
 from collector.counting.pinned_sets import FOLDER
 from collector.errors import DataDirectoryError
 from collector.settings import spool_directory
 from collector.spool.lock import is_held
+from faultmodel.kinds import CheckState as State
 
 _MOST_NAMED = 8
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -29,8 +30,8 @@ def _data(data_dir: Path) -> Finding:
     try:
         opened = private_files.open_to_others(data_dir)
     except DataDirectoryError as exc:
-        found, _, remedy = str(exc).rpartition(": ")
-        return Finding("data", State.MISSING, f"no collector starts with it: {found}", remedy, Cause.DATA)
+        found = f"no collector starts with it: {exc.found}"
+        return Finding("data", State.MISSING, found, exc.remedy, Cause.DATA)
     except FileNotFoundError:
         return Finding("data", State.OK, f"{data_dir} is not there yet")
     except OSError as exc:

@@ -10,7 +10,8 @@ from typing import Any
 
 from collector.commands.checks_collector import examine_collector
 from collector.commands.checks_private import examine_private
-from collector.counting.checks import Cause, Finding, State, examine
+from collector.counting.checks import Cause, Finding, examine
+from faultmodel.kinds import CheckState as State
 
 _MARKS = {State.OK: "ok", State.LACKING: "less", State.MISSING: "MISSING"}
 

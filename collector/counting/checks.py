@@ -3,7 +3,7 @@
 import platform
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
+from enum import IntEnum
 from pathlib import Path
 
 from collector.counting.pins import Pins
@@ -16,14 +16,9 @@ from collector.probe.plan import TRACEPOINTS, Plan, find_flavour, is_idle, make_
 from collector.probe.source import make_source
 from collector.vms.identity.process import host_proc
 from collector.vms.identity.uevents import KvmEvents
-
-
-class State(StrEnum):
-    """``LACKING``: works without, with less. ``MISSING``: nothing can be traced."""
-
-    OK = "ok"
-    LACKING = "lacking"
-    MISSING = "missing"
+from faultmodel.kinds import CheckState as State
+from faultmodel.record import DETAIL_LENGTH, Check
+from faultmodel.text import cut
 
 
 class Cause(IntEnum):
@@ -51,6 +46,11 @@ class Finding:
     found: str
     remedy: str = ""
     cause: Cause = Cause.NOTHING
+
+    def check(self) -> Check:
+        """Return it as a batch tells it."""
+        found, remedy = (cut(text, DETAIL_LENGTH) for text in (self.found, self.remedy))
+        return Check(name=self.name, state=self.state, found=found, remedy=remedy)
 
 
 _LOAD = "modprobe kvm_intel, or kvm_amd"
@@ -84,12 +84,12 @@ def examine(cache: Path, bpffs: Path, *, attach: bool) -> Iterator[Finding]:
     yield from _tracepoints(cache, attach=attach)
 
 
-def first_missing(cache: Path, bpffs: Path) -> str:
-    """Return in a line what keeps this host from tracing, and the remedy; empty where nothing is known to."""
+def first_missing(cache: Path, bpffs: Path) -> Finding | None:
+    """Return what keeps this host from tracing; None where nothing is known to."""
     for finding in examine(cache, bpffs, attach=False):
         if finding.state is State.MISSING:
-            return f"{finding.name}: {finding.found}; {finding.remedy}"
-    return ""
+            return finding
+    return None
 
 
 def _architecture() -> Finding:
@@ -159,8 +159,7 @@ def _bcc() -> Finding:
     try:
         return Finding("bcc", State.OK, f"version {bcc_version()}")
     except ProbeError as exc:
-        found, _, remedy = str(exc).rpartition(": ")
-        return Finding("bcc", State.MISSING, found, remedy, Cause.TOOLS)
+        return Finding("bcc", State.MISSING, exc.found, exc.remedy, Cause.TOOLS)
 
 
 def _lockdown() -> Finding:
@@ -241,10 +240,8 @@ def _uevents() -> Finding:
 def _pins(cache: Path, bpffs: Path) -> Finding:
     refused = Pins(cache / "pins", bpffs).why_not()
     if refused:
-        found, _, remedy = refused.partition(": ")
-        return Finding(
-            "pins", State.LACKING, f"{found}: counting ends with a collector that is killed", remedy
-        )
+        found = f"{refused.found}: counting ends with a collector that is killed"
+        return Finding("pins", State.LACKING, found, refused.remedy)
     return Finding("pins", State.OK, f"in {bpffs}: counting outlives the collector")
 
 

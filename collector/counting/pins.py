@@ -27,6 +27,8 @@ from collector.counting.pinned_sets import (
 from collector.errors import PinnedError, ProbeError
 from collector.probe.pinned import open_pinned
 from collector.probe.probes import Probes
+from faultmodel.kinds import CheckState
+from faultmodel.record import Check
 
 logger = logging.getLogger(__name__)
 
@@ -68,18 +70,20 @@ class Pins:
         self._reason_file.unlink()
         return reason
 
-    def why_not(self) -> str:
-        """Return why nothing can be pinned here, and the remedy; empty where it can."""
+    def why_not(self) -> Check | None:
+        """Return why nothing can be pinned here, and the remedy; None where it can."""
         if not _is_bpffs(self._bpffs):
-            return f"{self._bpffs} is no BPF file system: mount -t bpf -o mode=700 bpf {self._bpffs}"
+            return _lacking(
+                f"{self._bpffs} is no BPF file system", f"mount -t bpf -o mode=700 bpf {self._bpffs}"
+            )
         try:
             self._root.mkdir(mode=0o700, exist_ok=True)
             trial = self._root / f"trial-{uuid.uuid4().hex}"
             trial.mkdir()
             trial.rmdir()
         except OSError as exc:
-            return f"{self._root} cannot be written: {exc.strerror}"
-        return f"{self._root} can be changed by others: remove it" if self._is_anyones() else ""
+            return _lacking(f"{self._root} cannot be written: {exc.strerror}")
+        return _lacking(f"{self._root} can be changed by others", "remove it") if self._is_anyones() else None
 
     def open(self) -> Probes | None:
         """Return what an earlier collector left running, None where it left nothing.
@@ -173,8 +177,8 @@ class Pins:
         except OSError as exc:
             logger.warning("pinned set does not say whose it is path=%s error=%r", folder, exc.strerror)
 
-    def keep(self, probes: Probes, newest_batch: int) -> str:
-        """Pin the programs and maps; return why they could not be, empty where they were.
+    def keep(self, probes: Probes, newest_batch: int) -> Check | None:
+        """Pin the programs and maps; return why they could not be, None where they were.
 
         :param newest_batch: see ``Probes.pin``
 
@@ -194,9 +198,9 @@ class Pins:
             self._hold(folder)
         except OSError as exc:
             self.remove()
-            return f"cannot pin under {folder}: {exc.strerror}"
+            return _lacking(f"cannot pin under {folder}: {exc.strerror}")
         self.say_whose()
-        return ""
+        return None
 
     def give_up(self, reason: str) -> None:
         """Remove what cannot be read on, not by a successor either."""
@@ -267,6 +271,10 @@ class Pins:
             return None
         # Anything else is damage: after a power cut, when nothing is pinned either.
         return self._root / name if NAME.fullmatch(name) else None
+
+
+def _lacking(found: str, remedy: str = "") -> Check:
+    return Check(name="pins", state=CheckState.LACKING, found=found, remedy=remedy)
 
 
 def _is_bpffs(path: Path) -> bool:

@@ -84,7 +84,7 @@ def read_facts(tree: Path) -> str:
     try:
         return (tree / _FACTS).read_text()
     except OSError as exc:
-        raise ProbeError(f"cannot read the BPF headers in {tree}: {exc.strerror}; remove it") from exc
+        raise ProbeError(f"cannot read the BPF headers in {tree}: {exc.strerror}", "remove it") from exc
 
 
 def find_bpftool() -> str | None:
@@ -97,7 +97,8 @@ def _btf_sources() -> tuple[Path, ...]:
     base = BTF_DIRECTORY / "vmlinux"
     if not base.exists():
         raise ProbeError(
-            f"{base} is missing: this kernel was built without BTF; use a kernel with CONFIG_DEBUG_INFO_BTF=y"
+            f"{base} is missing: this kernel was built without BTF",
+            "use a kernel with CONFIG_DEBUG_INFO_BTF=y",
         )
     module = BTF_DIRECTORY / "kvm"
     return (base, module) if module.exists() else (base,)
@@ -132,7 +133,7 @@ def _write_tree(tree: Path, sources: tuple[Path, ...]) -> None:
 def _dump(sources: tuple[Path, ...], path: Path) -> None:
     tool = find_bpftool()
     if tool is None:
-        raise ProbeError("bpftool is missing: install the package bpftool")
+        raise ProbeError("bpftool is missing", "install the package bpftool")
     command = [tool, "btf", "dump", "file", str(sources[-1]), "format", "c"]
     if len(sources) > 1:
         command[1:1] = ["-B", str(sources[0])]

@@ -215,9 +215,9 @@ def _import_bcc() -> Any:
             import bcc
     # OSError: the package is there, but not the library that it loads.
     except (ImportError, OSError) as exc:
-        raise ProbeError(f"BCC is missing ({exc}): {_BCC_REMEDY}") from exc
+        raise ProbeError(f"BCC is missing ({exc})", _BCC_REMEDY) from exc
     if not hasattr(bcc, "BPF"):
-        raise ProbeError(f"the Python package bcc is not BCC's: {_BCC_REMEDY}")
+        raise ProbeError("the Python package bcc is not BCC's", _BCC_REMEDY)
     return bcc
 
 

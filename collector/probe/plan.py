@@ -90,12 +90,12 @@ def make_plan(vmlinux: str, machine: str | None = None, modules: Path = Path("/s
     tracepoints = TRACEPOINTS.get(machine)
     if tracepoints is None:
         raise ProbeError(
-            f"no probe for {machine}: live tracing works on {' and '.join(TRACEPOINTS)};"
-            " recorded traces of other architectures can be imported"
+            f"no probe for {machine}: live tracing works on {' and '.join(TRACEPOINTS)}",
+            "recorded traces of other architectures can be imported",
         )
     flavour = find_flavour(machine, modules)
     if is_idle(modules):
-        raise ProbeError("no vendor module is loaded: modprobe kvm_intel or kvm_amd")
+        raise ProbeError("no vendor's module is loaded", "modprobe kvm_intel or kvm_amd")
     shapes = _shapes(vmlinux)
     attach: list[str] = []
     absent: list[Absent] = []
@@ -177,7 +177,7 @@ def _require(attach: list[str]) -> None:
     names = {tracepoint.partition(":")[2] for tracepoint in attach}
     if "kvm_userspace_exit" not in names:
         raise ProbeError(
-            "KVM is not in this kernel's BTF: load kvm_intel or kvm_amd, or use a kernel with KVM"
+            "KVM is not in this kernel's BTF", "load kvm_intel or kvm_amd, or use a kernel with KVM"
         )
     if not names & set(_COUNTS_FAULTS):
         raise ProbeError(

@@ -13,10 +13,10 @@ import { shareSentence } from "../public/js/panels/tables/faults.js";
 const NOW = Date.parse("2026-07-01T12:00:00Z");
 const HOST = {
   ...{ name: "h", arch: "x86_64", flavour: "svm", state: "attached", detail: "", age_s: 1, lost: {} },
-  ...{ probes: [], last_batch: "2026-07-01T11:59:59Z", recording: null, cost: null },
+  ...{ probes: [], checks: [], last_batch: "2026-07-01T11:59:59Z", recording: null, cost: null },
 };
-/** @param {string} state @param {string} [detail] */
-const pins = (state, detail = "") => [{ tracepoint: "bpffs:pins", state, detail }];
+/** @param {string} name @param {string} state @param {string} [found] @param {string} [remedy] */
+const check = (name, state, found = "", remedy = "") => ({ name, state, found, remedy });
 
 test("a silent collector is stale, whatever it said last", () => {
   assert.deepEqual(hostHealth({ ...HOST, age_s: 90 }), { tone: "bad", text: "stale: silent for 1 min" });
@@ -79,28 +79,32 @@ test("each state that a collector sends is said in a sentence", () => {
     said(old),
     /^Silent since .* \(3 min ago\): .* nothing is counted since: the time is a gap\.$/,
   );
-  assert.match(said({ ...old, probes: pins("attached") }), /the kernel goes on counting/);
+  assert.match(said({ ...old, checks: [check("pins", "ok")] }), /the kernel goes on counting/);
   assert.match(said({ state: "paused" }), /^The collector says “paused”/);
 });
 
 test("what a collector waits for is told apart from what to do about it", () => {
-  const detail = "flavour: KVM is loaded, and no vendor's module; modprobe kvm_intel; it attaches by itself";
-  assert.deepEqual(say.waitingFor({ ...HOST, state: "waiting", detail }), {
-    reason: "flavour: KVM is loaded, and no vendor's module",
-    remedy: "modprobe kvm_intel; it attaches by itself",
+  const checks = [check("flavour", "missing", "KVM is loaded; no vendor's module is", "modprobe kvm_intel; wait")];
+  assert.deepEqual(say.waitingFor({ ...HOST, state: "waiting", checks, detail: "as before" }), {
+    reason: "KVM is loaded; no vendor's module is",
+    remedy: "modprobe kvm_intel; wait",
   });
+  const before = "flavour: KVM is loaded; modprobe kvm_intel";
+  assert.deepEqual(say.waitingFor({ ...HOST, state: "waiting", detail: before }), { reason: before, remedy: "" });
   assert.equal(say.waitingFor(HOST), null);
 });
 
 test("whether counting outlives the collector is said, with the reason where it does not", () => {
-  assert.match(say.pinsSentence({ ...HOST, probes: pins("attached") }), /^outlives the collector/);
+  assert.match(say.pinsSentence({ ...HOST, checks: [check("pins", "ok")] }), /^outlives the collector/);
+  const pins = check("pins", "lacking", "counting ends with the collector: no BPF file system", "mount it");
   assert.equal(
-    say.pinsSentence({ ...HOST, probes: pins("refused", "no BPF file system") }),
-    "ends with the collector: no BPF file system",
+    say.pinsSentence({ ...HOST, checks: [pins] }),
+    "counting ends with the collector: no BPF file system; mount it",
   );
   assert.equal(say.pinsSentence(HOST), "");
-  const detail = "counting ends with the collector: no BPF file system; VMs have no names";
-  assert.equal(say.lackingSentence({ ...HOST, detail }), "Lacking: VMs have no names.");
+  const names = check("names", "lacking", "VMs have no names");
+  assert.equal(say.lackingSentence({ ...HOST, checks: [pins, names] }), "Lacking: VMs have no names.");
+  assert.equal(say.lackingSentence({ ...HOST, detail: "as before; twice" }), "Lacking: as before; twice.");
 });
 
 const RECORDED = {

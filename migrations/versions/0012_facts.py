@@ -1,5 +1,9 @@
 """What events of hosts say, as fields. Events of before keep their sentence, and get the level of one_in."""
 
+import json
+from collections.abc import Callable
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -28,6 +32,8 @@ def upgrade() -> None:
     )
     for before, after in _TIMES:
         op.execute(f"UPDATE sources SET moved = REPLACE(moved, '{before}', '{after}')")
+    op.add_column("hosts", sa.Column("checks", sa.Text(), nullable=False, server_default=sa.text("''")))
+    _rewrite_hosts(_with_checks)
 
 
 def downgrade() -> None:
@@ -46,5 +52,54 @@ def downgrade() -> None:
     )
     for before, after in _TIMES:
         op.execute(f"UPDATE sources SET moved = REPLACE(moved, '{after}', '{before}')")
+    _rewrite_hosts(_without_checks)
+    op.drop_column("hosts", "checks")
     for name in ("facts", "reason", "level", "vm"):
         op.drop_column("host_events", name)
+
+
+# What pins, and whether KVM's events are received, was told as if it were a tracepoint.
+_POSED = {"bpffs:pins": "pins", "uevent:kvm": "ends"}
+_Change = Callable[[list[Any], list[Any], str], tuple[list[Any], list[Any], str]]
+
+
+def _rewrite_hosts(change: _Change) -> None:
+    connection = op.get_bind()
+    rows = connection.execute(sa.text("SELECT id, probes, checks, detail FROM hosts")).all()
+    for row in rows:
+        probes, checks, detail = change(
+            json.loads(row.probes or "[]"), json.loads(row.checks or "[]"), row.detail
+        )
+        connection.execute(
+            sa.text("UPDATE hosts SET probes = :probes, checks = :checks, detail = :detail WHERE id = :id"),
+            {"id": row.id, "probes": json.dumps(probes), "checks": json.dumps(checks), "detail": detail},
+        )
+
+
+def _with_checks(probes: list[Any], _: list[Any], detail: str) -> tuple[list[Any], list[Any], str]:
+    checks = [
+        {
+            "name": _POSED[probe["tracepoint"]],
+            "state": "ok" if probe["state"] == "attached" else "lacking",
+            "found": probe.get("detail", ""),
+        }
+        for probe in probes
+        if probe["tracepoint"] in _POSED
+    ]
+    return [probe for probe in probes if probe["tracepoint"] not in _POSED], checks, detail
+
+
+def _without_checks(probes: list[Any], checks: list[Any], detail: str) -> tuple[list[Any], list[Any], str]:
+    tracepoints = {name: tracepoint for tracepoint, name in _POSED.items()}
+    posed = [
+        {
+            "tracepoint": tracepoints[check["name"]],
+            "state": "attached" if check["state"] == "ok" else "refused",
+            "detail": check["found"],
+        }
+        for check in checks
+        if check["name"] in tracepoints
+    ]
+    wrong = [check for check in checks if check["state"] != "ok"]
+    said = "; ".join(text for check in wrong for text in (check["found"], check.get("remedy", "")) if text)
+    return [*probes, *posed], [], detail or said

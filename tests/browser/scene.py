@@ -13,9 +13,10 @@ import msgspec
 from msgspec import Struct
 
 from faultmodel import arch
-from faultmodel.kinds import EventKind, EventReason, LossKind, ProbeState, RecordingLevel
+from faultmodel.kinds import CheckState, EventKind, EventReason, LossKind, ProbeState, RecordingLevel
 from faultmodel.record import (
     REASON_NOT_SHOWN,
+    Check,
     Cost,
     EventFacts,
     ExitCount,
@@ -134,10 +135,9 @@ PROBES = (
     Probe(
         tracepoint="kvm:kvm_guest_fault", state=ProbeState.ABSENT, detail="this kernel has no such tracepoint"
     ),
-    Probe(tracepoint="uevent:kvm", state=ProbeState.ATTACHED),
 )
-PINNED = Probe(tracepoint="bpffs:pins", state=ProbeState.ATTACHED)
-NO_BPFFS = "no BPF file system at /sys/fs/bpf: mount -t bpf bpf /sys/fs/bpf"
+PINNED = Check(name="pins", state=CheckState.OK, found="")
+NO_BPFFS = "counting ends with the collector: /sys/fs/bpf is no BPF file system"
 _SAMPLE = {"level": RecordingLevel.SAMPLE, "facts": EventFacts(per_second=10)}
 _BUDGET = {"reason": EventReason.BUDGET, "facts": EventFacts(used_ppm=24_000, granted_ppm=20_000)}
 _AGAIN = EventFacts(per_second=10, used_ppm=6000, granted_ppm=20_000)
@@ -160,16 +160,21 @@ EVENTS: tuple[tuple[int, dict[str, Any]], ...] = (
 def scene_hosts() -> tuple[Host, Host]:
     """Return the two hosts."""
     first = make_host(
-        "hv-fra-01", boot_id="boot-of-hv-fra-01", kernel="6.12.48+deb13-amd64", probes=(*PROBES, PINNED)
+        "hv-fra-01",
+        boot_id="boot-of-hv-fra-01",
+        kernel="6.12.48+deb13-amd64",
+        probes=PROBES,
+        checks=(PINNED,),
     )
-    unpinned = Probe(tracepoint="bpffs:pins", state=ProbeState.REFUSED, detail=NO_BPFFS)
+    remedy = "mount -t bpf bpf /sys/fs/bpf"
+    unpinned = Check(name="pins", state=CheckState.LACKING, found=NO_BPFFS, remedy=remedy)
     second = make_host(
         "lab-intel",
         boot_id="boot-of-lab-intel",
         kernel="6.1.0-40-amd64",
         flavour="vmx",
-        detail=f"counting ends with the collector: {NO_BPFFS}",
-        probes=(*PROBES[1:], unpinned),
+        probes=PROBES[1:],
+        checks=(unpinned,),
     )
     return first, second
 

@@ -5,7 +5,8 @@ import time
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from faultmodel.record import Cost, Span
+from faultmodel.kinds import CheckState, HostState
+from faultmodel.record import Check, Cost, Span
 from faultmodel.wire import Batch
 from tests.batches import NS_PER_S, make_batch, make_host
 from tests.browser.conftest import LIVE_HOST, Visit
@@ -115,7 +116,7 @@ def test_a_host_whose_counting_ends_with_its_collector_says_why_and_what_its_ker
     visit: Visit,
 ) -> None:
     card = _card(visit.go("/"), "lab-intel")
-    expect(card).to_contain_text("ends with the collector: no BPF file system at /sys/fs/bpf")
+    expect(card).to_contain_text("ends with the collector: /sys/fs/bpf is no BPF file system; mount -t bpf")
     expect(card).to_contain_text("EPT misconfigurations, the fast path for MMIO: no fault tracepoint fires")
     expect(card.locator(".probes li", has_text="kvm:kvm_guest_fault")).to_contain_text(
         "this kernel has no such tracepoint"
@@ -132,16 +133,18 @@ def _batch_of(now: int, stream: str, **changes: object) -> Batch:
 def test_what_tracing_costs_is_in_the_drawer(visit: Visit, feed: Feed) -> None:
     page = visit.go("/")
     now = int(time.time())
-    feed.send(_batch_of(now, "e" * 32, state="attached"))
+    feed.send(_batch_of(now, "e" * 32, state=HostState.ATTACHED))
     card = _card(page, LIVE_HOST)
     expect(card).to_contain_text("1.50 % of a core")
     expect(card).to_contain_text("62.0 MiB")
 
 
 def test_a_host_that_waits_says_for_what_and_what_to_do(visit: Visit, feed: Feed) -> None:
-    detail = "kvm: KVM is not loaded; modprobe kvm_intel or kvm_amd"
-    feed.send(_batch_of(int(time.time()), "f" * 32, state="waiting", detail=detail))
+    check = Check(
+        name="kvm", state=CheckState.MISSING, found="KVM is not; loaded", remedy="modprobe kvm_intel; wait"
+    )
+    feed.send(_batch_of(int(time.time()), "f" * 32, state=HostState.WAITING, checks=(check,)))
     card = _card(visit.go("/"), LIVE_HOST)
-    expect(card).to_contain_text("Waiting for: kvm: KVM is not loaded")
-    expect(card).to_contain_text("What to do: modprobe kvm_intel or kvm_amd.")
+    expect(card).to_contain_text("Waiting for: KVM is not; loaded")
+    expect(card).to_contain_text("What to do: modprobe kvm_intel; wait.")
     expect(card).to_contain_text("The collector tries again by itself.")

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from collector.commands.checks_private import examine_private
-from collector.counting.checks import Cause, Finding, State
+from collector.counting.checks import Cause, Finding
 from collector.spool.queue import Spool
+from faultmodel.kinds import CheckState as State
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to another user")
 

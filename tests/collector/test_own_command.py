@@ -9,6 +9,8 @@ import pytest
 
 from collector.batches import host as described
 from collector.own_command import host_command, own_command
+from faultmodel.kinds import CheckState
+from faultmodel.record import Check
 from tests.product import TOP
 
 
@@ -43,7 +45,7 @@ def test_a_collector_that_a_shell_in_a_container_started_is_no_containers_own(
 ) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     view = described.HostView("h", "b", "x86_64", tmp_path)
-    told = view.waiting("x").collector
+    told = view.waiting(Check(name="x", state=CheckState.MISSING, found="x")).collector
     assert told is not None
     # The parent is what runs the tests.
     assert os.getppid()

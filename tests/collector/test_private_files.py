@@ -48,14 +48,14 @@ def test_a_directory_and_files_that_others_could_read_are_closed(tmp_path: Path)
 @pytest.mark.parametrize("bits", [0o770, 0o707, 0o1777])
 def test_a_directory_that_others_can_write_to_is_refused(tmp_path: Path, bits: int) -> None:
     tmp_path.chmod(bits)
-    with pytest.raises(DataDirectoryError, match=r"others can write to .*: look whether .* chmod 700"):
+    with pytest.raises(DataDirectoryError, match=r"others can write to .*; look whether .* chmod 700"):
         private_files.check_data_directory(tmp_path)
 
 
 @as_root
 def test_a_directory_of_another_user_is_refused(tmp_path: Path) -> None:
     os.chown(tmp_path, NOBODY, NOBODY)
-    with pytest.raises(DataDirectoryError, match=r"belongs to user \S+, this is user root: chown it"):
+    with pytest.raises(DataDirectoryError, match=r"belongs to user \S+, this is user root; chown it"):
         private_files.check_data_directory(tmp_path)
 
 
@@ -64,7 +64,7 @@ def test_a_file_of_another_user_is_refused(tmp_path: Path) -> None:
     (tmp_path / "vms.json").touch()
     os.chown(tmp_path / "vms.json", NOBODY, NOBODY)
     with pytest.raises(
-        DataDirectoryError, match=r"vms\.json belongs to user \S+, this is user root: remove it"
+        DataDirectoryError, match=r"vms\.json belongs to user \S+, this is user root; remove it"
     ):
         private_files.check_data_directory(tmp_path)
 
@@ -79,7 +79,7 @@ def test_a_link_in_the_directory_is_refused(tmp_path: Path, name: str) -> None:
     victim = tmp_path / "victim"
     victim.mkdir() if name in ("spool", "headers") else victim.touch()
     (data / name).symlink_to(victim)
-    with pytest.raises(DataDirectoryError, match=f"{name} is a link, which is not followed: remove it"):
+    with pytest.raises(DataDirectoryError, match=f"{name} is a link, which is not followed; remove it"):
         private_files.check_data_directory(data)
 
 

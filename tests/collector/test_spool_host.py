@@ -9,6 +9,8 @@ from collector.batches.parts import Content
 from collector.spool.host import part_by_host
 from collector.spool.queue import Spool
 from faultmodel import wire
+from faultmodel.kinds import CheckState
+from faultmodel.record import Check
 from tests.batches import ledger_entry, make_batch, make_host, make_vm
 from tests.collector.spooling import BLOCK, drain
 
@@ -72,11 +74,16 @@ def test_what_a_host_lost_is_not_told_of_another(tmp_path: Path) -> None:
 
 
 def test_the_host_tells_how_many_are_put_aside_and_why(tmp_path: Path) -> None:
+    no_bpffs = Check(name="pins", state=CheckState.LACKING, found="no bpffs")
     with Spool(tmp_path) as spool:
         spool.put(_batch("h1"))
         part_by_host(spool, "h2")
-        Outbox(spool, "x86_64").send(make_host("h2", detail="no bpffs"), Content())
+        Outbox(spool, "x86_64").send(make_host("h2", checks=(no_bpffs,)), Content())
         (sent,) = drain(spool)
-    assert wire.decode(sent).host.detail == (
-        "no bpffs; 1 batch is put aside (it counts for host 'h1'); see kvmfaults-collector spool list"
+    before, aside = wire.decode(sent).host.checks
+    assert before == no_bpffs
+    assert (aside.state, aside.found) == (
+        CheckState.LACKING,
+        "1 batch is put aside (it counts for host 'h1')",
     )
+    assert aside.remedy == "see kvmfaults-collector spool list"

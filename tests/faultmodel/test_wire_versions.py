@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from faultmodel import wire
+from faultmodel.kinds import CheckState
 
 ARCHITECTURES = ("aarch64", "riscv64", "x86_64")
 EARLIER = [(version, name) for version in (2, 3) for name in ARCHITECTURES]
@@ -46,7 +47,17 @@ def test_a_batch_of_an_earlier_version_is_read(version: int, name: str) -> None:
         said[section] for section in ("vms", "fault_counts", "faults", "exit_counts", "exits", "ledger")
     )
     assert all(said[section] for section in ("covered", "lost", "events", "costs"))
-    assert differences(said, wire.decode(data), "batch") == []
+    read = wire.decode(data)
+    # What was told as if it were a tracepoint are checks.
+    posed = {"bpffs:pins": "pins", "uevent:kvm": "ends"}
+    probes = said["host"].pop("probes")
+    said["host"]["probes"] = [probe for probe in probes if probe["tracepoint"] not in posed]
+    assert differences(said, read, "batch") == []
+    assert [(check.name, check.state is CheckState.OK, check.found) for check in read.host.checks] == [
+        (posed[probe["tracepoint"]], probe["state"] == "attached", probe["detail"])
+        for probe in probes
+        if probe["tracepoint"] in posed
+    ]
 
 
 @pytest.mark.parametrize(("version", "name"), EARLIER)

@@ -50,13 +50,13 @@ def pins(tmp_path: Path, bpffs: Path) -> Iterator[Pins]:
 @pytest.fixture
 def folder(probes: Probes, pins: Pins, bpffs: Path, tmp_path: Path) -> Path:
     """Where a set is pinned that a collector left behind."""
-    assert pins.keep(probes, 0) == ""
+    assert pins.keep(probes, 0) is None
     return bpffs / "kvmfaults" / (tmp_path / "pins").read_text()
 
 
 def test_what_is_pinned_counts_on_and_is_taken_over(headers_cache: Path, pins: Pins) -> None:
     with attached(headers_cache) as probes:
-        assert pins.keep(probes, 0) == ""
+        assert pins.keep(probes, 0) is None
         counting = probes.last_cut().counting
     with ExactGuest(Order(write=101)) as guest:
         extra = guest.follow("unwatched").extra_faults
@@ -145,7 +145,9 @@ def test_a_damaged_name_means_nothing(pins: Pins, folder: Path, tmp_path: Path, 
 def test_where_nothing_can_be_pinned_it_is_said_with_the_remedy(tmp_path: Path, probes: Probes) -> None:
     pins = Pins(tmp_path / "pins", tmp_path)
     refused = pins.keep(probes, 0)
-    assert refused == f"{tmp_path} is no BPF file system: mount -t bpf -o mode=700 bpf {tmp_path}"
+    assert refused is not None
+    assert refused.found == f"{tmp_path} is no BPF file system"
+    assert refused.remedy == f"mount -t bpf -o mode=700 bpf {tmp_path}"
     assert pins.open() is None
 
 
@@ -153,7 +155,7 @@ def test_what_was_left_is_not_taken_over_after_somebody_else_counted(
     pins: Pins, folder: Path, tmp_path: Path, probes: Probes
 ) -> None:
     # The next collector finds no bpffs and counts by itself: with what was left, faults would count twice.
-    assert Pins(tmp_path / "pins", tmp_path).keep(probes, 0) != ""
+    assert Pins(tmp_path / "pins", tmp_path).keep(probes, 0) is not None
     assert pins.open() is None
     assert folder.exists()
 
@@ -165,7 +167,9 @@ def test_nothing_is_pinned_or_opened_where_others_could_change_it(
     os.chown(folder.parent, owner, -1)
     folder.parent.chmod(mode)
     assert pins.open() is None
-    assert pins.keep(probes, 0) == f"{folder.parent} can be changed by others: remove it"
+    refused = pins.keep(probes, 0)
+    assert refused is not None
+    assert (refused.found, refused.remedy) == (f"{folder.parent} can be changed by others", "remove it")
     assert folder.exists()
 
 
@@ -181,7 +185,7 @@ def test_why_a_set_was_given_up_is_told_once_by_this_process_or_the_next(
 
 def test_a_bpffs_is_found_by_any_of_its_names(bpffs: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(bpffs)
-    assert Pins(tmp_path / "pins", tmp_path / "link").why_not() == ""
+    assert Pins(tmp_path / "pins", tmp_path / "link").why_not() is None
 
 
 @pytest.fixture
@@ -189,7 +193,7 @@ def first(probes: Probes, tmp_path: Path, bpffs: Path) -> Pins:
     """What the collector of the data directory ``first`` left behind when it was killed."""
     (tmp_path / "first").mkdir()
     pins = Pins(tmp_path / "first" / "pins", bpffs, "host-1")
-    assert pins.keep(probes, 7) == ""
+    assert pins.keep(probes, 7) is None
     pins.release()
     return pins
 

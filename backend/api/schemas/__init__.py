@@ -4,6 +4,7 @@
 """
 
 from backend.api.schemas.hosts import (
+    Check,
     Collector,
     Costs,
     Finding,
@@ -51,6 +52,7 @@ __all__ = [
     "Applied",
     "ArchitectureDefinition",
     "Architectures",
+    "Check",
     "Collector",
     "Costs",
     "CoveredSpan",

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from backend.api.schemas.fields import ExactTimeText, HostText, NextCursor, TimeText
 from backend.query.findings import Code
 from faultmodel.kinds import (
+    CheckState,
     EventKind,
     EventReason,
     HostState,
@@ -84,6 +85,23 @@ class Collector(BaseModel):
     capabilities: list[HostText] = Field(description="Those that it holds", examples=[["PERFMON", "BPF"]])
 
 
+class Check(BaseModel):
+    """A point that a host's collector looked at."""
+
+    name: HostText = Field(
+        description="`pins`: counting outlives the collector; `ends`: KVM announces VMs made and gone; "
+        "`names`: VMMs can be looked at; `sides`: the kernel skips no program; `aside`: batches that were "
+        "put aside; or what the host waits for",
+        examples=["pins"],
+    )
+    state: CheckState = Field(
+        description="`lacking`: it works without, with less; `missing`: nothing can be traced",
+        examples=["lacking"],
+    )
+    found: HostText
+    remedy: HostText
+
+
 class Host(BaseModel):
     """A host as its newest batch described it."""
 
@@ -95,7 +113,11 @@ class Host(BaseModel):
     state: HostState = Field(
         description="`waiting`: something is missing; `replay`: it is a recording", examples=["attached"]
     )
-    detail: HostText = Field(description="What is missing, while waiting")
+    detail: HostText = Field(
+        description="What is missing or lacking, in a line, as `checks` say by fields; of a recording, what "
+        "it is of"
+    )
+    checks: list[Check] = Field(description="None of a collector of an earlier release, but pins and ends")
     collector_version: HostText
     probes: list[Probe]
     collector: Collector | None = Field(description="Null where it does not tell: a recording has none")

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple, Self
 
-from faultmodel.kinds import HostState, LossKind
+from faultmodel.kinds import CheckState, HostState, LossKind
 from faultmodel.problem import ProblemCode
-from faultmodel.record import Collector, HostEvent, Probe
+from faultmodel.record import Check, Collector, HostEvent, Probe, check_words
 from faultmodel.wire import BatchName
 
 BELOW = "/"
@@ -413,6 +413,7 @@ class HostStatus:
     detail: str
     collector_version: str
     probes: Sequence[Probe]
+    checks: Sequence[Check]
     collector: Collector | None
     last_batch_ns: int
     """When the server took the newest batch, UTC."""
@@ -425,6 +426,13 @@ class HostStatus:
     """Everything this host lost, by kind, ever."""
     recording: HostEvent | None
     """The newest event of kind ``records``: how guest faults are recorded now. None where none ever came."""
+
+    @property
+    def words(self) -> str:
+        """What it waits for or lacks, or is a recording of, in a line; empty where nothing is to say."""
+        wrong = [check_words(check) for check in self.checks if check.state is not CheckState.OK]
+        # A collector of before said it in a line.
+        return self.detail or "; ".join(wrong)
 
 
 @dataclass(frozen=True, slots=True)

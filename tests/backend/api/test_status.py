@@ -95,6 +95,7 @@ def test_status_describes_the_server_and_its_hosts(expecting: Server) -> None:
         "detail": "",
         "collector_version": "0.1.0",
         "collector": None,
+        "checks": [],
         "probes": [{"tracepoint": "kvm:kvm_page_fault", "state": "attached", "detail": ""}],
         "lost": {"keys_full": 5, "unattributed": 1},
         "last_batch": "2027-01-15T08:01:00.000000000Z",

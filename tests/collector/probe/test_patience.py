@@ -15,7 +15,7 @@ def _fail(patience: Patience, error: type[ProbeError]) -> float:
     def trying() -> None:
         with patience.trying() as given_s:
             given.append(given_s)
-            raise error
+            raise error("the try failed")
 
     with pytest.raises(error):
         trying()

@@ -17,7 +17,7 @@ from backend.store.sql.tables import hosts, loss_totals, streams
 from backend.store.sql.writer import Writer
 from faultmodel.kinds import HostState, LossKind
 from faultmodel.problem import ProblemCode
-from faultmodel.record import Collector, Host, HostEvent, Probe
+from faultmodel.record import Check, Collector, Host, HostEvent, Probe
 from faultmodel.wire import Batch
 
 NO_STREAM = 0
@@ -244,6 +244,7 @@ def _description(host: Host) -> dict[str, Any]:
         "state": host.state,
         "detail": host.detail,
         "collector_version": host.collector_version,
+        "checks": msgspec.json.encode(host.checks).decode(),
         "probes": msgspec.json.encode(host.probes).decode(),
         "collector": "" if host.collector is None else msgspec.json.encode(host.collector).decode(),
     }
@@ -258,6 +259,7 @@ def collector_of(connection: Connection, name: str) -> Collector | None:
     return _collector(found.collector)
 
 
+_decode_checks = msgspec.json.Decoder(tuple[Check, ...]).decode
 _decode_probes = msgspec.json.Decoder(tuple[Probe, ...]).decode
 
 
@@ -278,6 +280,7 @@ def _status(row: Row[Any], lost: Mapping[LossKind, int], recording: HostEvent | 
         detail=row.detail,
         collector_version=row.collector_version,
         probes=_decode_probes(row.probes),
+        checks=_decode_checks(row.checks) if row.checks else (),
         collector=_collector(row.collector),
         last_batch_ns=row.last_batch_ns,
         covered_to_ns=row.covered_to_ns,

@@ -36,6 +36,7 @@ hosts = Table(
     Column("is_recording", Boolean, nullable=False, server_default=false()),
     text("collector", default="''"),
     number("clock_offset_ns", nullable=True),
+    text("checks", default="''"),
     Index(None, "reported_name", "is_recording", unique=True),
     sqlite_autoincrement=True,
 )

@@ -1,5 +1,7 @@
 /** The shapes of what the HTTP API says of hosts: how they are read, what was lost, what it costs. Types only. */
 
+/** @typedef {{name: string, state: string, found: string, remedy: string}} Check state is ok, lacking or missing */
+
 /** @typedef {{tracepoint: string, state: string, detail: string}} Probe state is attached, absent or refused */
 
 /**
@@ -40,6 +42,7 @@
  * @property {string} state attached, waiting, stopped or replay
  * @property {string} detail
  * @property {Probe[]} probes
+ * @property {Check[]} checks
  * @property {Record<string, number>} lost by kind, ever
  * @property {string} collector_version
  * @property {Collector | null} collector null where it does not tell

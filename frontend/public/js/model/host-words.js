@@ -7,17 +7,17 @@ import { agoText, whenText } from "../base/time.js";
 
 /** @typedef {import("./host-types.js").Host} Host */
 
-const PINS = "bpffs:pins";
+const PINS = "pins";
 
 /** @param {Host} host @param {string} name */
-function probeOf({ probes }, name) {
-  return probes.find((probe) => probe.tracepoint === name);
+function checkOf({ checks }, name) {
+  return checks.find((check) => check.name === name);
 }
 
 // Whether counting goes on without the collector.
 /** @param {Host} host */
 function isPinned(host) {
-  return probeOf(host, PINS)?.state === "attached";
+  return checkOf(host, PINS)?.state === "ok";
 }
 
 /**
@@ -48,27 +48,24 @@ export function stateSentence(host, now) {
  * @param {Host} host
  * @returns {{reason: string, remedy: string} | null} null where it does not wait
  */
-export function waitingFor({ state, detail }) {
+export function waitingFor({ state, checks, detail }) {
   if (state !== "waiting") return null;
-  const [reason = "", ...remedy] = detail.split("; ");
-  return { reason: reason || "no reason was given", remedy: remedy.join("; ") };
+  const missing = checks.find((check) => check.state === "missing");
+  // A collector of before said both in a line.
+  return { reason: missing?.found || detail || "no reason was given", remedy: missing?.remedy ?? "" };
 }
 
 /**
  * What an attached host lacks, "" where it lacks nothing. What it says of its pins is said by their own sentence.
  * @param {Host} host
  */
-export function lackingSentence({ state, detail }) {
-  const lacks = detail.split("; ").filter((part) => part !== "" && !part.startsWith("counting ends with"));
-  return state === "attached" && lacks.length > 0 ? `Lacking: ${lacks.join("; ")}.` : "";
-}
-
-/**
- * What a host's faults are read from. Its pins are no probe.
- * @param {Host} host
- */
-export function probesOf({ probes }) {
-  return probes.filter((probe) => probe.tracepoint !== PINS);
+export function lackingSentence({ state, checks, detail }) {
+  if (state !== "attached") return "";
+  // A collector of before said in a line what it lacks, and makes no such check.
+  if (!checks.some((check) => check.name === "names")) return detail ? `Lacking: ${detail}.` : "";
+  const lacking = checks.filter(({ name, state: found }) => found === "lacking" && name !== PINS);
+  const texts = lacking.map(({ found, remedy }) => [found, remedy].filter(Boolean).join("; "));
+  return texts.length > 0 ? `Lacking: ${texts.join("; ")}.` : "";
 }
 
 /**
@@ -76,11 +73,11 @@ export function probesOf({ probes }) {
  * @param {Host} host
  */
 export function pinsSentence(host) {
-  const pins = probeOf(host, PINS);
+  const pins = checkOf(host, PINS);
   if (!pins) return "";
-  return pins.state === "attached"
+  return pins.state === "ok"
     ? "outlives the collector: one that is killed or started anew loses nothing"
-    : `ends with the collector: ${pins.detail || "it cannot pin its programs"}`;
+    : [pins.found || "counting ends with the collector", pins.remedy].filter(Boolean).join("; ");
 }
 
 /**

@@ -127,8 +127,7 @@ function lossPart(host, newlyLost) {
 }
 
 /** @param {Host} host */
-function probePart(host) {
-  const probes = say.probesOf(host);
+function probePart({ probes }) {
   if (probes.length === 0) return [];
   return [
     el("h4", {}, "Probes"),

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from fastapi import Depends, FastAPI, Security
 from starlette.types import ASGIApp
@@ -96,6 +97,19 @@ def create_app(
 
 def create_api(services: Services) -> FastAPI:
     """Return the API with the page behind it, without the guard around it."""
+    app = _routed(services.version)
+    app.state.services = services
+    # Not a route: a route for every path would also take the place of "method not allowed".
+    app.router.default = Page(services.settings.frontend or page_folder())
+    return app
+
+
+def describe_api() -> dict[str, Any]:
+    """Return the API's description, OpenAPI 3.1, without anything behind it."""
+    return _routed(version()).openapi()
+
+
+def _routed(version: str) -> FastAPI:
     app = FastAPI(
         openapi_url=None,
         docs_url=None,
@@ -104,9 +118,8 @@ def create_api(services: Services) -> FastAPI:
         # Clients are made of the description: a method is called what the function here is.
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.services = services
     add_problem_handlers(app)
-    description.describe(app, services.version)
+    description.describe(app, version)
     checked = [Depends(only_known_parameters)]
     for module in _FOR_ALL:
         app.include_router(module.router, dependencies=checked)
@@ -115,6 +128,4 @@ def create_api(services: Services) -> FastAPI:
         app.include_router(module.router, dependencies=[*described, *checked])
     for module in _FOR_READERS:
         app.include_router(module.router, dependencies=[Depends(require_reader), *described, *checked])
-    # Not a route: a route for every path would also take the place of "method not allowed".
-    app.router.default = Page(services.settings.frontend or page_folder())
     return app

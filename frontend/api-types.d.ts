@@ -1,0 +1,912 @@
+// What the HTTP API answers with, for the type checker alone: never served.
+// Made by script/page_types.py from the API's description; a test compares.
+// Words, addresses and exact times are strings: a JavaScript number loses integers above 2^53.
+
+/** What the guest wanted, as the architecture derives it from its syndrome. */
+export type Access = "read" | "write" | "execute" | "other" | "unknown";
+
+/** A batch was taken. */
+export interface Applied {
+  /** False where this batch was taken before; then nothing changed */
+  applied: boolean;
+  /** Parts that could not be stored, where there are any */
+  not_stored?: NotStored[];
+}
+
+/** An architecture and its syndrome formats. */
+export interface ArchitectureDefinition {
+  name: string;
+  /** Every `uname -m` that means it */
+  machines: string[];
+  formats: FormatDefinition[];
+}
+
+/** Everything that words are decoded by. */
+export interface Architectures {
+  items: ArchitectureDefinition[];
+  /** Bits of a memory-fault exit's flags */
+  exit_flags: FlagDefinition[];
+  /** What KVM knew when it handled the fault */
+  context: FlagDefinition[];
+  /** How a fault ended */
+  outcomes: FlagDefinition[];
+}
+
+/** What makes a series of its own. */
+export type By = "vm" | "vcpu" | "flag" | "access" | "level" | "arch";
+
+/** A point that a host's collector looked at. */
+export interface Check {
+  /**
+   * `pins`: counting outlives the collector; `ends`: KVM announces VMs made and gone; `names`: VMMs can
+   * be looked at; `sides`: the kernel skips no program; `aside`: batches that were put aside; or what the
+   * host waits for
+   */
+  name: string;
+  /** `lacking`: it works without, with less; `missing`: nothing can be traced */
+  state: CheckState;
+  found: string;
+  remedy: string;
+}
+
+/** What a point that was looked at means for counting. */
+export type CheckState = "ok" | "lacking" | "missing" | "other";
+
+/** What is wrong. */
+export type Code = "counted_twice" | "two_names" | "two_machines" | "renamed" | "clock_ahead" | "server_clock" | "refused" | "never_delivered";
+
+/** A collector's process on its host. */
+export interface Collector {
+  /** Path of its command, empty where not known */
+  program: string;
+  data_dir: string;
+  /** Whether these are paths in its container */
+  in_container: boolean;
+  /** Those that it holds */
+  capabilities: string[];
+}
+
+/** What tracing costs, on one grid of steps. */
+export interface Costs {
+  step_ms: number;
+  /** Start of each step, a multiple of the step */
+  times_ms: number[];
+  /** Those that reported costs, by name */
+  hosts: HostCosts[];
+}
+
+/** Half-open span in which a host's probes were attached and read. */
+export interface CoveredSpan {
+  host: string;
+  from_ms: number;
+  to_ms: number;
+  /** Whether the host is a replayed recording: what it does not cover is no gap of the others */
+  is_recording: boolean;
+}
+
+/** A word as one format reads it; every set bit is in a field or in `unknown_bits`. */
+export interface Decoded {
+  summary: string;
+  access: Access;
+  flags: string[];
+  /** Fields that are set and say nothing: the manual leaves them undefined in this word */
+  undefined: string[];
+  fields: WordField[];
+  unknown_bits: number[];
+}
+
+/** A word, read in each format that was asked for: the word does not tell which it is in. */
+export interface Decoding {
+  arch: string;
+  /** That of the first reading */
+  word: string;
+  readings: Reading[];
+}
+
+/** What changed how a host is read. */
+export type EventKind = "records" | "vm_records" | "attached" | "taken_over" | "replaced" | "stopped" | "ended_unseen" | "clock_stepped" | "times_moved" | "server_clock_was_ahead" | "other";
+
+/** Why a host is read otherwise; an event has one at most. */
+export type EventReason = "budget" | "asked_for" | "no_longer_asked_for" | "not_pinned" | "collector_away" | "adopted" | "unreadable" | "unread" | "renamed" | "other_version" | "paused" | "other";
+
+/** One exit with a memory fault, or with a bare error. */
+export interface Exit {
+  /** RFC 3339 with ns */
+  time: string;
+  vm: string;
+  vcpu: number;
+  arch: string;
+  /**
+   * `untold_error`: an unclassified error exit, of a recording whose text leaves out the reason or the
+   * errno
+   */
+  kind: ExitKind;
+  reason: number;
+  reason_name: string;
+  /** Positive; 4294967295 where the recording does not show it */
+  errno: number;
+  errno_name: string;
+  /** The VM's; null where KVM did not tell it, or told a nested guest's */
+  gpa: string | null;
+  /** Guest-physical address of a guest that the guest runs (L2), else null */
+  l2_address: string | null;
+  /** Whether a guest of the guest ran (L2); null where the source does not show it */
+  nested: boolean | null;
+  /** Bytes; null where KVM did not tell */
+  size: number | null;
+  flags: string[];
+  flags_raw: string | null;
+  /** Null where the kernel showed no fault before the exit */
+  syndrome: RawSyndrome | null;
+}
+
+/** The ways in which KVM hands a guest memory fault to user space. */
+export type ExitKind = "memory_fault" | "bare_error" | "untold_error";
+
+/** Exits, newest first. */
+export interface ExitPage {
+  items: Exit[];
+  /** `cursor` of the next page, null on the last */
+  next_cursor: string | null;
+}
+
+/** Exits to user space with one reason and errno. */
+export interface ExitReason {
+  reason: number;
+  reason_name: string;
+  /** Positive; 0 where KVM_RUN succeeded, 4294967295 where it is not shown */
+  errno: number;
+  errno_name: string;
+  count: number;
+}
+
+/** One guest fault that was recorded. */
+export interface Fault {
+  /** RFC 3339 with ns */
+  time: string;
+  vm: string;
+  vcpu: number;
+  arch: string;
+  access: Access;
+  /** The VM's guest-physical address; null where not shown, or where the guest is nested */
+  gpa: string | null;
+  /** Guest-physical address of a guest that the guest runs (L2), else null */
+  l2_address: string | null;
+  /** Whether a guest of the guest ran (L2); null where the source does not show it */
+  nested: boolean | null;
+  /** Whether the access was to private memory; null where not shown */
+  private: boolean | null;
+  /** KVM's memory slot; null where not shown */
+  memslot: number | null;
+  /** What the hardware's word says */
+  flags: string[];
+  /** The word in one line, empty where none was shown */
+  summary: string;
+  /** Faults of this vCPU since the one recorded before, this one included */
+  stands_for: number;
+  /**
+   * What KVM worked out, by the architecture's names; x86_64: `gfn`, the VM's page frame, and `level` of
+   * the mapping (1: 4 KiB, 2: 2 MiB, 3: 1 GiB)
+   */
+  software: Record<string, string>;
+  /** Null where the kernel showed no word */
+  syndrome: RawSyndrome | null;
+}
+
+/** Guest faults, newest first. */
+export interface FaultPage {
+  items: Fault[];
+  /** `cursor` of the next page, null on the last */
+  next_cursor: string | null;
+}
+
+/** A field that a word can have. */
+export interface FieldDefinition {
+  /** Kind of word that has it */
+  kind: string;
+  name: string;
+  bits: string;
+  low: number;
+  width: number;
+  meaning: string;
+  /** In which words of the kind it is there, empty where in all */
+  when: string;
+  /** Meaning by value in hexadecimal, where the field is a code */
+  values: Record<string, string>;
+  source: string;
+  proposed: boolean;
+  /** False where the manual leaves these bits undefined, in the words of `when` */
+  defined: boolean;
+}
+
+/** Something that is wrong with how hosts are traced. */
+export interface Finding {
+  /**
+   * `counted_twice`: two collectors count on one machine under one name, a fault is there twice;
+   * `two_names`: one machine is counted under two names; `two_machines`: two machines go by one name;
+   * `renamed`: a machine goes by another name than before; `clock_ahead`: a clock is ahead of the
+   * server's; `server_clock`: the server's own clock cannot be right; `refused`: batches were refused;
+   * `never_delivered`: there is a token for the host, and no batch of it ever came
+   */
+  code: Code;
+  /** Whom it is about; none where that is the server, or a sender that is not known */
+  hosts: string[];
+  /** When the server saw it first; null where it cannot tell */
+  since: string | null;
+  /** When the server saw it last */
+  last: string | null;
+  /** Whether it goes on. A refusal does not once its batch is stored */
+  is_current: boolean;
+  /** By how much a host's clock is ahead */
+  seconds: number | null;
+  /** The id of the token that was refused */
+  token: string | null;
+  /** Why it was refused */
+  reason: ProblemCode | null;
+  /** How often it was refused */
+  times: number | null;
+  /** What the newest refusal was answered with; of the server's clock, what to do; else empty */
+  detail: string;
+}
+
+/** Faults of which the syndrome (hardware) or KVM (software) says this. */
+export interface FlagCount {
+  flag: string;
+  count: number;
+  side: Side;
+  /** The bit's number in the word; null where derived, or not the same in every format */
+  bit: number | null;
+  meaning: string;
+}
+
+/** A flag that is the same on every architecture. */
+export interface FlagDefinition {
+  flag: string;
+  side: Side;
+  bit: number | null;
+  meaning: string;
+}
+
+/** Faults by flag and by outcome. A fault has any number of flags; what never occurred is not listed. */
+export interface Flags {
+  /** Guest faults within from..to */
+  total: number;
+  /** Hardware first, each side most first */
+  items: FlagCount[];
+  /** Bits that were set where the manual leaves them undefined: they are no flags */
+  undefined: FlagCount[];
+  /** How faults ended, where the kernel shows it; `prefetched` is beside the total */
+  outcomes: FlagCount[];
+}
+
+/** A form in which an architecture's word comes. */
+export interface FormatDefinition {
+  name: string;
+  title: string;
+  fields: FieldDefinition[];
+}
+
+/** A word in a text. */
+export interface FoundWord {
+  /** From 1 */
+  line: number;
+  /** What gave it */
+  where: string;
+  /**
+   * What it is: an architecture and format, `exit-reason`, `errno`, `exit` (flags of a memory-fault
+   * exit), `address` or `code`
+   */
+  target: string;
+  word: string;
+  summary: string;
+  /** Null where it is no word of bits */
+  decoded: Decoded | null;
+}
+
+/** Every word of a text that is known, in order; at most 64. What may be in several formats is in each. */
+export interface FoundWords {
+  items: FoundWord[];
+  /** The text was not looked at to its end: there may be more words */
+  truncated: boolean;
+}
+
+/** The server answers. */
+export interface Health {
+  status: "ok" | "ready";
+}
+
+/** A host as its newest batch described it. */
+export interface Host {
+  name: string;
+  arch: string;
+  boot_id: string;
+  kernel: string;
+  /** The KVM implementation */
+  flavour: string;
+  /** `waiting`: something is missing; `replay`: it is a recording */
+  state: HostState;
+  /** What is missing or lacking, in a line, as `checks` say by fields; of a recording, what it is of */
+  detail: string;
+  /** None of a collector of an earlier release, but pins and ends */
+  checks: Check[];
+  collector_version: string;
+  probes: Probe[];
+  /** Null where it does not tell: a recording has none */
+  collector: Collector | null;
+  /** Everything that could not be kept, by kind, ever */
+  lost: Record<string, number>;
+  /** When the server took the newest batch */
+  last_batch: string;
+  /** Seconds since then */
+  age_s: number;
+  /** End of the covered time */
+  covered_to: string | null;
+  /**
+   * The newest time that its newest batch told, less when the server took it: its clock is ahead by what
+   * is more than 0; less than 0 is also the time that the batch was under way
+   */
+  clock_offset_s: number | null;
+  /** Null where the collector never said */
+  recording: Recording | null;
+  /** Null where none was reported in the last minute */
+  cost: RecentCost | null;
+  /** Whether the probes are attached and read at this moment */
+  is_covering: boolean;
+}
+
+/** What became of a host's batches, ever: shipped = stored + dropped + under_way. */
+export interface HostBatches {
+  /** Up to the newest of each stream that is known */
+  shipped: number;
+  stored: number;
+  /** By the collector's spool, as it told */
+  dropped: number;
+  /** The rest: in the spool, or dropped and not yet told */
+  under_way: number;
+}
+
+/** A host's costs over time; null where no cost was reported, or there is nothing to divide by. */
+export interface HostCosts {
+  host: string;
+  /** Of one core, the collector's process */
+  cpu_percent: (number | null)[];
+  /** Of one core, its BPF programs; they run in the vCPUs' own time */
+  program_cpu_percent: (number | null)[];
+  /** Time of the BPF programs for each fault, in the part of the step that was measured */
+  program_ns_per_fault: (number | null)[];
+  program_ns_per_run: (number | null)[];
+  /** The most that the collector's process had */
+  resident_bytes: (number | null)[];
+}
+
+/** Something that changed how a host is read. What does not belong to its kind and reason is null. */
+export interface HostEvent {
+  host: string;
+  /** RFC 3339 with ns */
+  time: string;
+  /**
+   * `records`: faults are recorded as `level` says from now on; `vm_records`: those of `vm`; `attached`:
+   * a new counting begins; `taken_over`: one goes on that an earlier collector left; `replaced`: one was
+   * ended for another; `stopped`; `ended_unseen`: `vm` ended while no collector ran, between `since` and
+   * `until`; `clock_stepped`: the host's times are set back by `shift_s` from now on; `times_moved`:
+   * times that cannot be were moved, of what `moved` says; `server_clock_was_ahead`: what the server
+   * received then is dated anew
+   */
+  kind: EventKind;
+  /** The VM that it is about; null: the whole host, or a VM that only `detail` names */
+  vm: string | null;
+  /** That VM's name, empty where it has none */
+  vm_name: string | null;
+  /** What is recorded from then on */
+  level: RecordingLevel | null;
+  /**
+   * 1: every fault is recorded; N: one of N; 0: none; null: a sample of no fixed rate, or an event that
+   * does not say
+   */
+  one_in: number | null;
+  /**
+   * `budget`: the CPU time that the collector used; `asked_for`, `no_longer_asked_for`: a VM's faults;
+   * `not_pinned`: counting ends with the collector; `collector_away`: counting went on while none ran;
+   * `adopted`: and the data directory of the one that began it is gone; `unreadable`: it could not be
+   * read on; `unread`: nobody read it since `since`; `renamed`: it counted for `former_host`;
+   * `other_version`: its last counts were read, each vCPU's may be one too high; `paused`: it had been
+   * stopped
+   */
+  reason: EventReason | null;
+  /** Of a sample: so many faults of each VM at most */
+  per_second: number | null;
+  /** Of a core, with reason `budget` */
+  used_percent: number | null;
+  /** Of a core, with reason `budget` */
+  granted_percent: number | null;
+  since: string | null;
+  until: string | null;
+  /** The host's clock was set ahead by so much between `since` and `until` */
+  clock_set_s: number | null;
+  /** So many more VMs ended unseen */
+  count: number | null;
+  /** 0: times are no longer set back. Of `server_clock_was_ahead`: by so much */
+  shift_s: number | null;
+  moved: TimesOf[];
+  former_host: string | null;
+  /**
+   * Words of the kernel or of another program; all that there is of what a collector of an earlier
+   * release told
+   */
+  detail: string;
+}
+
+/** Events of hosts, newest first. */
+export interface HostEventPage {
+  items: HostEvent[];
+  /** `cursor` of the next page, null on the last */
+  next_cursor: string | null;
+}
+
+/** What a host lost, and what became of its batches. */
+export interface HostLedger {
+  host: string;
+  /** Covered time of each step */
+  covered_ms: number[];
+  /** Losses by kind; a kind that never occurred is not there */
+  lost: Record<string, LedgerLine>;
+  batches: HostBatches;
+  /** Whether each batch that is known of is stored, and nothing that was found leaves it open */
+  balanced: boolean;
+  /** What was found of the host, as in the status */
+  findings: Code[];
+}
+
+/** What a host's collector is about. */
+export type HostState = "attached" | "waiting" | "stopped" | "replay" | "other";
+
+/** The ledger on one grid of steps. */
+export interface Ledger {
+  step_ms: number;
+  /** Start of each step, a multiple of the step */
+  times_ms: number[];
+  /** Most seen first */
+  vms: VmLedger[];
+  /** Null where every VM is listed */
+  others: OtherVmLedgers | null;
+  /** By name; where no host is asked for, of recordings those that were heard of last */
+  hosts: HostLedger[];
+  /** How many more recordings there are; `host` asks for one */
+  recordings_left_out: number;
+}
+
+/** One figure of the ledger over time. */
+export interface LedgerLine {
+  /** Over all steps */
+  total: number;
+  /** Count of each step; null where none of it was covered and nothing came */
+  values: (number | null)[];
+}
+
+/** A VM of a list. */
+export interface ListedVm {
+  id: string;
+  /** What its host calls it: the same, but where another host's VM had this id first */
+  reported_id: string;
+  /** As the VMM tells, else empty */
+  name: string;
+  uuid: string;
+  /** Kind of VMM, else its process's name */
+  vmm: string;
+  /** What runs the VMM, where that shows */
+  manager: string;
+  /** The VMM's command line */
+  command: string;
+  host: string;
+  arch: string;
+  /** The VMM's process id on its host */
+  pid: number;
+  started_at: string;
+  ended_at: string | null;
+  first_seen: string;
+  last_seen: string;
+  faults: number;
+  memory_fault_exits: number;
+  bare_error_exits: number;
+  /** Either of these two, in a recording that does not show which */
+  untold_error_exits: number;
+  /** Per second of covered time, null where none was covered */
+  fault_rate: number | null;
+  /** Memory-fault exits per second of covered time */
+  exit_rate: number | null;
+  /** Whether it had not ended at the range's end */
+  running: boolean;
+  /**
+   * Faults per second in the newest covered step of the range; null where the VM had ended, or its host
+   * was not read any more
+   */
+  rate_at_end: number | null;
+  /** Faults per second of covered time in each step of the page's trend; empty without `trend` */
+  trend: (number | null)[];
+}
+
+/** What was seen and could not be kept. */
+export type LossKind = "keys_full" | "unattributed" | "missed_runs" | "unread_vcpus" | "unbalanced" | "exit_records" | "spool_batches" | "costs" | "trace_lines" | "trace_events" | "other";
+
+/** What is counted. */
+export type Metric = "faults" | "memory_fault_exits" | "bare_error_exits" | "untold_error_exits";
+
+/** A part of a batch that could not be stored, and counts as lost. */
+export interface NotStored {
+  /** `exits` are records of exits, which are counted */
+  what: "costs" | "exits";
+  /** The VM, as its host reports it; left out where it is of no VM */
+  vm?: string;
+  count: number;
+}
+
+/** Series beyond the most that were asked for, added up. */
+export interface OtherSeries {
+  /** How many */
+  count: number;
+  /** Exact count over the steps given */
+  total: number;
+  /** Exact count of each step */
+  counts: number[];
+  /** Per second of time that any host covered */
+  values: (number | null)[];
+}
+
+/** What became of the guest faults of VMs that are not listed one by one, over all steps. */
+export interface OtherVmLedgers {
+  /** How many VMs */
+  count: number;
+  seen: number;
+  counted: number;
+  uncounted: number;
+  recorded: number;
+  sampled_out: number;
+  dropped: number;
+  /** Of the VMs' whole lives */
+  missing: number;
+  /** Whether all of them are */
+  balanced: boolean;
+}
+
+/** One tracepoint on a host. */
+export interface Probe {
+  tracepoint: string;
+  /** `absent`: this kernel has no such tracepoint */
+  state: ProbeState;
+  detail: string;
+}
+
+/** Whether a tracepoint is being read. */
+export type ProbeState = "attached" | "absent" | "refused" | "other";
+
+/** What went wrong. RFC 9457. */
+export interface Problem {
+  /** Always about:blank: the status says it all */
+  type?: string;
+  /** The status in words */
+  title: string;
+  /** The HTTP status */
+  status: number;
+  /** What happened, for programs */
+  code: ProblemCode;
+  /** What was wrong here */
+  detail: string;
+  /** Each parameter that cannot be used, where that is what was wrong */
+  errors?: ProblemParameter[];
+}
+
+/** Why a request was not done. For a batch, only ``DAMAGED`` is final; all others may pass. */
+export type ProblemCode = "damaged" | "unknown_version" | "wrong_host" | "server_clock" | "quota" | "busy" | "too_long" | "database" | "too_large" | "wrong_type" | "incomplete" | "token_missing" | "token_unknown" | "token_kind" | "bad_request" | "bad_parameter" | "not_found" | "wrong_method" | "wrong_name" | "not_ready" | "failed";
+
+/** One parameter that cannot be used. */
+export interface ProblemParameter {
+  /** The parameter's name */
+  parameter: string;
+  /** What is wrong with it */
+  message: string;
+}
+
+/** Series on one grid of steps. */
+export interface Rates {
+  /** Names this state of the counts: `after` of the next question */
+  version: string;
+  step_ms: number;
+  /** Start of each step given, a multiple of the step; with `after`, those that may have changed */
+  times_ms: number[];
+  /** Greatest total first */
+  series: Series[];
+  /** null where every series is among those */
+  others: OtherSeries | null;
+  /** Values of a series without any count: 0 in steps of which some was covered, else null */
+  quiet: (number | null)[];
+  /**
+   * Of the whole range. Where a host has more than 200 spans in it, gaps that are shorter than a step are
+   * not told.
+   */
+  coverage: CoveredSpan[];
+  /**
+   * VMs of the range that were not looked through, as there are too many: no series has their counts. A
+   * shorter range, or `host`, leaves out fewer.
+   */
+  vms_left_out: number;
+}
+
+/** What the hardware said of a fault, word by word. */
+export interface RawSyndrome {
+  format: string;
+  word: string;
+  /**
+   * The architecture's other words, by their names there. x86_64: `address` (guest-physical;
+   * guest-virtual for format pferr), `rip`; aarch64: `far`, `ipa`, `pc`; riscv64: `stval`, ...
+   */
+  words: Record<string, string>;
+}
+
+/** The word read in one format, of digits alone as hexadecimal and as decimal, the likely one first. */
+export interface Reading {
+  format: string;
+  title: string;
+  word: string;
+  /** How digits alone were read: `hexadecimal` or `decimal`; empty where there is one way */
+  base: string;
+  decoded: Decoded;
+}
+
+/** What tracing cost in the last minute; null where there is nothing to divide by. */
+export interface RecentCost {
+  /** Of one core, the collector's process */
+  cpu_percent: number;
+  /** Of one core, its BPF programs */
+  program_cpu_percent: number | null;
+  program_ns_per_fault: number | null;
+  program_ns_per_run: number | null;
+  resident_bytes: number;
+}
+
+/** How guest faults are recorded one by one, beside being counted. */
+export interface Recording {
+  /**
+   * 1: every fault is recorded; N: one of N; 0: none; null: a sample of no fixed rate, or an event that
+   * does not say
+   */
+  one_in: number | null;
+  /** What is recorded from then on */
+  level: RecordingLevel | null;
+  reason: EventReason | null;
+  /** Of a sample: so many faults of each VM at most */
+  per_second: number | null;
+  /** Of a core, with reason `budget` */
+  used_percent: number | null;
+  /** Of a core, with reason `budget` */
+  granted_percent: number | null;
+  since: string;
+  /**
+   * Words of the kernel or of another program; all that there is of what a collector of an earlier
+   * release told
+   */
+  detail: string;
+}
+
+/** Which guest faults are recorded one by one. */
+export type RecordingLevel = "none" | "sample" | "all" | "other";
+
+/** One line of a chart. */
+export interface Series {
+  /** VM id; `VM id/vCPU`; or name of the flag, access, level or architecture */
+  key: string;
+  /** The key for people */
+  label: string;
+  /** Exact count over the steps given */
+  total: number;
+  /** Exact count of each step */
+  counts: number[];
+  /** Per second of the step's covered time; null where none of it was covered, or the VM was not there */
+  values: (number | null)[];
+}
+
+/** A session was opened. */
+export interface Session {
+  ends_at: string;
+}
+
+/** Who says it: the hardware's syndrome, or KVM's own software context. */
+export type Side = "hardware" | "software";
+
+/** Whether a VM runs at a range's end. */
+export type State = "running" | "ended";
+
+/** The server and the hosts that it hears from. */
+export interface Status {
+  version: string;
+  database: string;
+  now: string;
+  started_at: string;
+  expects_collector: boolean;
+  ready: boolean;
+  /** What keeps the server from being ready; empty where nothing does */
+  missing: string;
+  /** Another one where there is a loss or an event of a host that was not there before */
+  news: string;
+  /** Whether readers must show a token or a session */
+  asks_for_token: boolean;
+  /** Every host that is traced, and those recordings that were heard of last */
+  hosts: Host[];
+  /** How many more recordings there are */
+  recordings_left_out: number;
+  /** What is wrong with how hosts are traced: what goes on first */
+  findings: Finding[];
+  /** How many more findings there are */
+  findings_left_out: number;
+}
+
+/** Faults with one raw word. Without a syndrome from the kernel, word, format and decoded are null. */
+export interface Syndrome {
+  word: string | null;
+  format: string | null;
+  count: number;
+  decoded: Decoded | null;
+}
+
+/** Raw words, most faults first. */
+export interface Syndromes {
+  items: Syndrome[];
+  /** How many different words the VM's faults had */
+  words: number;
+  /** Faults with any of them: what is not in a page is known from it */
+  count: number;
+  /** `cursor` of the next page, null on the last */
+  next_cursor: string | null;
+}
+
+/** What a batch has times of. */
+export type TimesOf = "covered_time" | "records" | "events" | "counts" | "vm_starts" | "vm_ends" | "costs" | "other";
+
+/** The steps of the trends. */
+export interface Trend {
+  step_ms: number;
+  /** Start of each step, a multiple of the step */
+  times_ms: number[];
+}
+
+/** A vCPU's totals within from..to. */
+export interface Vcpu {
+  vcpu: number;
+  faults: number;
+  memory_fault_exits: number;
+  bare_error_exits: number;
+  /** Either of these two, in a recording that does not show which */
+  untold_error_exits: number;
+}
+
+/** A VM with its vCPUs, and all of its exits to user space by reason, within from..to. */
+export interface VmDetail {
+  id: string;
+  /** What its host calls it: the same, but where another host's VM had this id first */
+  reported_id: string;
+  /** As the VMM tells, else empty */
+  name: string;
+  uuid: string;
+  /** Kind of VMM, else its process's name */
+  vmm: string;
+  /** What runs the VMM, where that shows */
+  manager: string;
+  /** The VMM's command line */
+  command: string;
+  host: string;
+  arch: string;
+  /** The VMM's process id on its host */
+  pid: number;
+  started_at: string;
+  ended_at: string | null;
+  first_seen: string;
+  last_seen: string;
+  faults: number;
+  memory_fault_exits: number;
+  bare_error_exits: number;
+  /** Either of these two, in a recording that does not show which */
+  untold_error_exits: number;
+  /** Per second of covered time, null where none was covered */
+  fault_rate: number | null;
+  /** Memory-fault exits per second of covered time */
+  exit_rate: number | null;
+  /** Whether it had not ended at the range's end */
+  running: boolean;
+  /**
+   * Faults per second in the newest covered step of the range; null where the VM had ended, or its host
+   * was not read any more
+   */
+  rate_at_end: number | null;
+  /** A page of those that ever counted, by number */
+  vcpus: Vcpu[];
+  /** How many vCPUs ever counted */
+  vcpu_count: number;
+  /** `cursor` of the next page, null on the last */
+  next_cursor: string | null;
+  exit_reasons: ExitReason[];
+  /** Of its host: how its commands are called there */
+  collector: Collector | null;
+}
+
+/**
+ * What became of a VM's guest faults. In each step and in total, seen = counted + uncounted and recorded
+ * + sampled_out + dropped = seen.
+ */
+export interface VmLedger {
+  vm: string;
+  host: string;
+  /** Seen by the programs, and told to be this VM's */
+  seen: LedgerLine;
+  /** In the counts */
+  counted: LedgerLine;
+  /** Found the map of counts full, or were skipped and are known from KVM's own count */
+  uncounted: LedgerLine;
+  /** In the fault records */
+  recorded: LedgerLine;
+  /** Not to be recorded, as sampling or the VM's bound had it */
+  sampled_out: LedgerLine;
+  /** To be recorded, and found the ring buffer full */
+  dropped: LedgerLine;
+  /**
+   * Of the VM's whole life: seen, and in batches that are not stored: dropped by the spool or still under
+   * way
+   */
+  missing: number;
+  /**
+   * Whether the figures add up in every step, no more is stored than was seen, and nothing that was found
+   * leaves it open: a double count, or batches that are refused
+   */
+  balanced: boolean;
+  /** What was found of the VM or its host, as in the status */
+  findings: Code[];
+}
+
+/** VMs in the order that was asked for; else those that run first, each the newest first. */
+export interface VmPage {
+  items: ListedVm[];
+  /** `cursor` of the next page, null on the last */
+  next_cursor: string | null;
+  /** null where they were not asked for */
+  totals: VmTotals | null;
+  /** null where no trends were asked for */
+  trend: Trend | null;
+  /**
+   * VMs of the range that were not looked through, as there are too many: they are neither listed nor in
+   * the totals. A shorter range, or `host`, leaves out fewer.
+   */
+  vms_left_out: number;
+}
+
+/** Sums over all VMs that were found, on whatever page they are. */
+export interface VmTotals {
+  vms: number;
+  /** At the range's end */
+  running: number;
+  /** Hosts of these VMs */
+  hosts: number;
+  faults: number;
+  memory_fault_exits: number;
+  bare_error_exits: number;
+  /** Either of these two, in a recording that does not show which */
+  untold_error_exits: number;
+  /** Faults per second of all; null where no host was read at the end */
+  rate_at_end: number | null;
+}
+
+/** A field of a word, with the value it has there. */
+export interface WordField {
+  name: string;
+  /** Highest and lowest bit, or the only one */
+  bits: string;
+  /** Lowest bit */
+  low: number;
+  /** Number of bits */
+  width: number;
+  value: string;
+  meaning: string;
+  /** The manual or kernel source that defines it */
+  source: string;
+  /** Seen in patches that no released kernel has */
+  proposed: boolean;
+  /** False where the manual leaves these bits undefined in this word */
+  defined: boolean;
+}

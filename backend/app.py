@@ -27,7 +27,7 @@ from backend.api import (
 from backend.api.access import read_bearer, read_cookie, require_reader
 from backend.api.guard import Guard
 from backend.api.page import Page, page_folder
-from backend.api.parameters import only_known_parameters
+from backend.api.parameters import check_names
 from backend.api.problems import add_problem_handlers
 from backend.api.reading import size_of
 from backend.api.sending import Sending
@@ -120,7 +120,7 @@ def _routed(version: str) -> FastAPI:
     )
     add_problem_handlers(app)
     description.describe(app, version)
-    checked = [Depends(only_known_parameters)]
+    checked = [Depends(check_names)]
     for module in _FOR_ALL:
         app.include_router(module.router, dependencies=checked)
     described = [Security(read_bearer), Security(read_cookie)]

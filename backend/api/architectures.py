@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
-from backend.api.parameters import read_body
+from backend.api.bodies import read_body
+from backend.api.parameters import Parameters
 from backend.api.presented import bits_text, decoded_body
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
@@ -41,6 +43,17 @@ def list_architectures() -> schemas.Architectures:
     )
 
 
+class DecodeParameters(Parameters):
+    """How a word is read."""
+
+    format: str | SkipJsonSchema[None] = Field(
+        None,
+        max_length=64,
+        description="Read it in this format only; x86_64 has `ept`, `npf` and `pferr`.",
+        examples=["npf"],
+    )
+
+
 @router.get("/decode/{arch}/{word}", responses=reader_problems(404))
 def decode_word(
     arch_name: Annotated[
@@ -53,20 +66,12 @@ def decode_word(
             examples=["0x200000006"],
         ),
     ],
-    format_name: Annotated[
-        str | SkipJsonSchema[None],
-        Query(
-            alias="format",
-            max_length=64,
-            description="Read it in this format only; x86_64 has `ept`, `npf` and `pferr`.",
-            examples=["npf"],
-        ),
-    ] = None,
+    asked: Annotated[DecodeParameters, Query()],
 ) -> schemas.Decoding:
     """Decode a word in one format, or in each that the architecture has."""
     architecture = arch.get(arch_name)
     formats = (
-        architecture.formats.values() if format_name is None else [architecture.format_named(format_name)]
+        architecture.formats.values() if asked.format is None else [architecture.format_named(asked.format)]
     )
     numbers = parse_numbers(word)
     readings = [_reading(form, number) for form in formats for number in likely_first(numbers, form)]

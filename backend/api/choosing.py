@@ -1,49 +1,48 @@
 """Parameters that choose VMs by what is known of them."""
 
-from typing import Annotated
-
-from fastapi import Depends, Query
+from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
+from backend.api.parameters import Parameters
 from backend.query.choice import Choice, State
 from backend.store.contract.values import VmFilter
 from faultmodel import arch as architectures
 from faultmodel.record import U32_MAX
 
-TextFilter = Annotated[str | SkipJsonSchema[None], Query(max_length=256)]
+_MAX_TEXT = 256
 
 
-async def _choice(
-    host: Annotated[TextFilter, Query(description="Only VMs of this host.", examples=["host-1"])] = None,
-    name: Annotated[
-        TextFilter, Query(description="Only VMs of exactly this name.", examples=["guest"])
-    ] = None,
-    pid: Annotated[
-        int | SkipJsonSchema[None],
-        Query(ge=0, le=U32_MAX, description="Only VMs of the VMM with this process id.", examples=[4242]),
-    ] = None,
-    arch: Annotated[
-        TextFilter, Query(description="Only VMs of this architecture.", examples=["x86_64"])
-    ] = None,
-    search: Annotated[
-        TextFilter,
-        Query(
-            description="Only VMs with this text in their name, UUID, VMM, manager, host, architecture, "
-            "process "
-            "id or id; letter case aside.",
-            examples=["web"],
-        ),
-    ] = None,
-    state: Annotated[
-        State | SkipJsonSchema[None],
-        Query(description="Only VMs that run, or that had ended, at the range's end."),
-    ] = None,
-) -> Choice:
-    where = VmFilter(host=host, name=name, pid=pid, arch=_canonical(arch))
-    return Choice(where=where, text=(search or "").strip(), state=state)
+class Chosen(Parameters):
+    """The VMs for which all of this holds."""
 
+    host: str | SkipJsonSchema[None] = Field(
+        None, max_length=_MAX_TEXT, description="Only VMs of this host.", examples=["host-1"]
+    )
+    name: str | SkipJsonSchema[None] = Field(
+        None, max_length=_MAX_TEXT, description="Only VMs of exactly this name.", examples=["guest"]
+    )
+    pid: int | SkipJsonSchema[None] = Field(
+        None, ge=0, le=U32_MAX, description="Only VMs of the VMM with this process id.", examples=[4242]
+    )
+    arch: str | SkipJsonSchema[None] = Field(
+        None, max_length=_MAX_TEXT, description="Only VMs of this architecture.", examples=["x86_64"]
+    )
+    search: str | SkipJsonSchema[None] = Field(
+        None,
+        max_length=_MAX_TEXT,
+        description="Only VMs with this text in their name, UUID, VMM, manager, host, architecture, process "
+        "id or id; letter case aside.",
+        examples=["web"],
+    )
+    state: State | SkipJsonSchema[None] = Field(
+        None, description="Only VMs that run, or that had ended, at the range's end."
+    )
 
-ChoiceDep = Annotated[Choice, Depends(_choice)]
+    @property
+    def choice(self) -> Choice:
+        """Which VMs these are."""
+        where = VmFilter(host=self.host, name=self.name, pid=self.pid, arch=_canonical(self.arch))
+        return Choice(where=where, text=(self.search or "").strip(), state=self.state)
 
 
 def _canonical(name: str | None) -> str | None:

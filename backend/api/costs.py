@@ -1,11 +1,12 @@
 """What tracing costs."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from backend.api import schemas
-from backend.api.parameters import GridDep, HostParameter
+from backend.api.parameters import InSteps, OfHost
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
@@ -14,13 +15,18 @@ from backend.query.costs import HostCosts, costs
 router = APIRouter(prefix="/api/v1/costs", tags=["Hosts"], route_class=ReadingRoute)
 
 
+class CostsParameters(OfHost, InSteps):
+    """Whose costs, and when."""
+
+
 @router.get("", responses=reader_problems(404))
-def chart_costs(services: ServicesDep, grid: GridDep, host: HostParameter = None) -> schemas.Costs:
+def chart_costs(services: ServicesDep, asked: Annotated[CostsParameters, Query()]) -> schemas.Costs:
     """Chart what tracing costs on each host, over from..to (default: the last 15 min) in whole steps."""
+    grid = asked.grid(services.now_ms)
     return schemas.Costs(
         step_ms=grid.step_ms,
         times_ms=list(grid.starts_ms),
-        hosts=[_body(item) for item in costs(services.store, host, grid)],
+        hosts=[_body(item) for item in costs(services.store, asked.host, grid)],
     )
 
 

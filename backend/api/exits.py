@@ -3,10 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
-from backend.api.parameters import CursorParameter, LimitParameter, TimeRangeDep, VmParameter
+from backend.api.parameters import InPages, InTime, OfVms
 from backend.api.presented import exit_body
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
@@ -17,24 +18,23 @@ from faultmodel.record import ExitKind
 router = APIRouter(prefix="/api/v1/exits", tags=["Exits"], route_class=ReadingRoute)
 
 
+class ExitsParameters(InPages, InTime, OfVms):
+    """Which exits."""
+
+    kind: ExitKind | SkipJsonSchema[None] = Field(
+        None, description="Only exits of this kind.", examples=["memory_fault"]
+    )
+
+
 @router.get("", responses=reader_problems(404))
-def list_exits(
-    services: ServicesDep,
-    span: TimeRangeDep,
-    vm: VmParameter = [],  # noqa: B006 - FastAPI copies it
-    kind: Annotated[
-        ExitKind | SkipJsonSchema[None],
-        Query(description="Only exits of this kind.", examples=["memory_fault"]),
-    ] = None,
-    limit: LimitParameter = 100,
-    cursor: CursorParameter = None,
-) -> schemas.ExitPage:
+def list_exits(services: ServicesDep, asked: Annotated[ExitsParameters, Query()]) -> schemas.ExitPage:
     """List memory-fault exits and bare error exits, newest first."""
-    before = read_place_cursor(Listed.EXITS, cursor)
-    vm_ids = list(dict.fromkeys(vm)) or None
+    span, limit = asked.span(services.now_ms), asked.limit
+    before = read_place_cursor(Listed.EXITS, asked.cursor)
+    vm_ids = asked.vm_ids or None
     if vm_ids is not None:
         services.store.host_of(vm_ids)  # a VM that is not there is said to be so
-    found = services.store.exits(vm_ids, kind, span, limit=limit + 1, before=before)
+    found = services.store.exits(vm_ids, asked.kind, span, limit=limit + 1, before=before)
     page = found[:limit]
     more = len(found) > limit
     return schemas.ExitPage(

@@ -1,9 +1,11 @@
 """Single guest faults of one VM, where they are recorded."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from backend.api import schemas
-from backend.api.parameters import CursorParameter, LimitParameter, TimeRangeDep, VmPath
+from backend.api.parameters import InPages, InTime, VmPath
 from backend.api.presented import fault_body
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
@@ -13,19 +15,20 @@ from backend.query.cursors import Listed, place_cursor, read_place_cursor
 router = APIRouter(prefix="/api/v1/vms", tags=["Virtual machines"], route_class=ReadingRoute)
 
 
+class FaultsParameters(InPages, InTime):
+    """Which recorded faults."""
+
+
 @router.get("/{id}/faults", responses=reader_problems(404))
 def list_faults(
-    services: ServicesDep,
-    id: VmPath,
-    span: TimeRangeDep,
-    limit: LimitParameter = 100,
-    cursor: CursorParameter = None,
+    services: ServicesDep, id: VmPath, asked: Annotated[FaultsParameters, Query()]
 ) -> schemas.FaultPage:
     """List a VM's guest faults that were recorded one by one, newest first.
 
     Every fault is counted, and as many are recorded as the collector was told to: the ledger says how many.
     """
-    before = read_place_cursor(Listed.FAULTS, cursor)
+    span, limit = asked.span(services.now_ms), asked.limit
+    before = read_place_cursor(Listed.FAULTS, asked.cursor)
     found = services.store.faults(id, span, limit=limit + 1, before=before)
     page = found[:limit]
     more = len(found) > limit

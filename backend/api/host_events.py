@@ -1,9 +1,11 @@
 """What changed how hosts are read."""
 
-from fastapi import APIRouter
+from typing import Annotated
+
+from fastapi import APIRouter, Query
 
 from backend.api import schemas
-from backend.api.parameters import CursorParameter, HostParameter, LimitParameter, TimeRangeDep
+from backend.api.parameters import InPages, InTime, OfHost
 from backend.api.presented_events import host_event_body
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
@@ -13,17 +15,18 @@ from backend.query.cursors import Listed, place_cursor, read_place_cursor
 router = APIRouter(prefix="/api/v1/host-events", tags=["Hosts"], route_class=ReadingRoute)
 
 
+class HostEventsParameters(InPages, InTime, OfHost):
+    """Which events."""
+
+
 @router.get("", responses=reader_problems(404))
 def list_host_events(
-    services: ServicesDep,
-    span: TimeRangeDep,
-    host: HostParameter = None,
-    limit: LimitParameter = 100,
-    cursor: CursorParameter = None,
+    services: ServicesDep, asked: Annotated[HostEventsParameters, Query()]
 ) -> schemas.HostEventPage:
     """List what changed how hosts are read, newest first: each step of the governor among it."""
-    before = read_place_cursor(Listed.HOST_EVENTS, cursor)
-    found = services.store.host_events(host, span, limit=limit + 1, before=before)
+    span, limit = asked.span(services.now_ms), asked.limit
+    before = read_place_cursor(Listed.HOST_EVENTS, asked.cursor)
+    found = services.store.host_events(asked.host, span, limit=limit + 1, before=before)
     page = found[:limit]
     more = len(found) > limit
     return schemas.HostEventPage(

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Security
 
 from backend.api import schemas
 from backend.api.access import IngestRight, IngestRightDep, ingest_bearer
-from backend.api.parameters import read_body
+from backend.api.bodies import read_body
 from backend.api.problems import NOT_NOW, ProblemError, code_of
 from backend.api.responses import problems
 from backend.api.services import Services, ServicesDep

@@ -3,10 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
-from backend.api.parameters import MAX_LIMIT, GridDep, HostParameter, VmParameter
+from backend.api.parameters import MAX_LIMIT, InSteps, OfHost, OfVms
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
@@ -15,31 +16,37 @@ from backend.query.account import HostAccount, Line, OtherAccounts, VmAccount, a
 router = APIRouter(prefix="/api/v1/ledger", tags=["Ledger"], route_class=ReadingRoute)
 
 
+class LedgerParameters(OfVms, OfHost, InSteps):
+    """Whose accounts, and how many."""
+
+    most: int | SkipJsonSchema[None] = Field(
+        None,
+        ge=1,
+        le=MAX_LIMIT,
+        description="Account for so many VMs one by one, those of which most was seen, and add up the "
+        "others. Where it is left out, for 500, or as many as there is room for.",
+        examples=[100],
+    )
+    vms: bool = Field(True, description="Account for VMs too; `false` for hosts alone.")
+
+
 @router.get("", responses=reader_problems(404))
-def show_ledger(
-    services: ServicesDep,
-    grid: GridDep,
-    host: HostParameter = None,
-    vm: VmParameter = [],  # noqa: B006 - FastAPI copies it
-    most: Annotated[
-        int | SkipJsonSchema[None],
-        Query(
-            ge=1,
-            le=MAX_LIMIT,
-            description="Account for so many VMs one by one, those of which most was seen, and add up the "
-            "others. Where it is left out, for 500, or as many as there is room for.",
-            examples=[100],
-        ),
-    ] = None,
-    vms: Annotated[bool, Query(description="Account for VMs too; `false` for hosts alone.")] = True,
-) -> schemas.Ledger:
+def show_ledger(services: ServicesDep, asked: Annotated[LedgerParameters, Query()]) -> schemas.Ledger:
     """Account for the faults of VMs and the batches of hosts, over from..to (default: the last 15 min).
 
     Every batch is checked when it arrives: one whose figures do not add up is refused.
     """
+    grid = asked.grid(services.now_ms)
     services.refusals.write()
-    vm_ids = list(dict.fromkeys(vm)) or None
-    found = account(services.store, vm_ids, host, grid, services.now_ns(), with_vms=vms, most=most)
+    found = account(
+        services.store,
+        asked.vm_ids or None,
+        asked.host,
+        grid,
+        services.now_ns(),
+        with_vms=asked.vms,
+        most=asked.most,
+    )
     return schemas.Ledger(
         step_ms=grid.step_ms,
         times_ms=list(grid.starts_ms),

@@ -10,6 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from backend.api.parameters import unknown_parameter
 from backend.api.services import services_of
 from backend.errors import (
     BatchError,
@@ -95,14 +96,12 @@ def add_problem_handlers(app: FastAPI) -> None:
         return problem_response(exc.status_code, code, _of_http(request, exc), headers=headers)
 
     @app.exception_handler(RequestValidationError)
-    async def _(_request: Request, exc: RequestValidationError) -> JSONResponse:
-        # A parameter that may be left out could also "be None", which is nothing that can be sent.
-        errors = [error for error in exc.errors() if error["type"] != "none_required"]
-        return _of_parameters([_of_validation(error) for error in errors])
+    async def _(request: Request, exc: RequestValidationError) -> JSONResponse:
+        return _of_validation_error(request, exc)
 
     @app.exception_handler(ParameterError)
     async def _(_request: Request, exc: ParameterError) -> JSONResponse:
-        return _of_parameters([ProblemParameter(parameter=exc.parameter, message=str(exc))])
+        return _of_parameter(exc)
 
     @app.exception_handler(BusyError)
     async def _(_request: Request, exc: BusyError) -> JSONResponse:
@@ -198,6 +197,20 @@ def _allowed(request: Request) -> Mapping[str, str]:
 def _of_parameters(errors: Sequence[ProblemParameter]) -> JSONResponse:
     detail = "; ".join(f"{error.parameter}: {error.message}" for error in errors)
     return problem_response(400, ProblemCode.BAD_PARAMETER, detail, errors=errors)
+
+
+def _of_parameter(error: ParameterError) -> JSONResponse:
+    return _of_parameters([ProblemParameter(parameter=error.parameter, message=str(error))])
+
+
+def _of_validation_error(request: Request, exc: RequestValidationError) -> JSONResponse:
+    for error in exc.errors():
+        if error["type"] == "extra_forbidden":
+            # Of several the first: what it was meant to be may explain the others.
+            return _of_parameter(unknown_parameter(request, str(error["loc"][-1])))
+    # A parameter that may be left out could also "be None", which is nothing that can be sent.
+    errors = [error for error in exc.errors() if error["type"] != "none_required"]
+    return _of_parameters([_of_validation(error) for error in errors])
 
 
 def _of_validation(error: Mapping[str, object]) -> ProblemParameter:

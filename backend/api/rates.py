@@ -3,11 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
-from backend.api.choosing import ChoiceDep
-from backend.api.parameters import GridDep, VmParameter
+from backend.api.choosing import Chosen
+from backend.api.parameters import InSteps, OfVms
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
@@ -19,51 +20,63 @@ from backend.query.versions import PATTERN
 router = APIRouter(prefix="/api/v1/rates", tags=["Rates"], route_class=ReadingRoute)
 
 
+class RatesParameters(Chosen, InSteps, OfVms):
+    """What is charted, of which VMs, and how."""
+
+    metric: Metric = Field(Metric.FAULTS, description="What is counted.")
+    by: By = Field(
+        By.VM,
+        description="What makes a series of its own; exits have `vm`, `vcpu` and `arch`. A fault has any "
+        "number of flags, so the series by flag do not add up to the faults.",
+    )
+    most: int = Field(
+        MAX_VALUES,
+        ge=1,
+        le=MAX_VALUES,
+        description="Give so many series, those with the greatest totals, and add up the others.",
+        examples=[500],
+    )
+    after: str | SkipJsonSchema[None] = Field(
+        None,
+        pattern=PATTERN,
+        description="`version` of an earlier answer to this question: give the steps alone that may have "
+        "changed since, and those that are new. All of them where it is not known any more.",
+    )
+
+    def question(self, now_ms: int) -> Question:
+        """Return what is asked at this time.
+
+        :raises ParameterError: VMs are chosen in two ways, or the steps cannot be used
+        """
+        grid = self.grid(now_ms)
+        if self.vm and not self.choice.is_everyone:
+            raise ParameterError(
+                "vm", "VMs are chosen by their ids, or by what is known of them, not by both"
+            )
+        return Question(
+            metric=self.metric,
+            by=self.by,
+            grid=grid,
+            most=self.most,
+            vm_ids=self.vm_ids,
+            choice=self.choice,
+            after=self.after,
+        )
+
+
 @router.get("", responses=reader_problems(404))
-def chart_rates(
-    services: ServicesDep,
-    grid: GridDep,
-    choice: ChoiceDep,
-    metric: Annotated[Metric, Query(description="What is counted.")] = Metric.FAULTS,
-    vm: VmParameter = [],  # noqa: B006 - FastAPI copies it
-    by: Annotated[
-        By,
-        Query(
-            description="What makes a series of its own; exits have `vm`, `vcpu` and `arch`. A fault has any "
-            "number of flags, so the series by flag do not add up to the faults."
-        ),
-    ] = By.VM,
-    most: Annotated[
-        int,
-        Query(
-            ge=1,
-            le=MAX_VALUES,
-            description="Give so many series, those with the greatest totals, and add up the others.",
-            examples=[500],
-        ),
-    ] = MAX_VALUES,
-    after: Annotated[
-        str | SkipJsonSchema[None],
-        Query(
-            pattern=PATTERN,
-            description="`version` of an earlier answer to this question: give the steps alone that may have "
-            "changed since, and those that are new. All of them where it is not known any more.",
-        ),
-    ] = None,
-) -> schemas.Rates:
+def chart_rates(services: ServicesDep, asked: Annotated[RatesParameters, Query()]) -> schemas.Rates:
     """Chart counts per second of covered time, over from..to (default: the last 15 min) in whole steps.
 
     A step of which no time was covered is null, not 0; so is one in which a VM was not there.
     """
-    vm_ids = tuple(dict.fromkeys(vm))
-    if vm_ids and not choice.is_everyone:
-        raise ParameterError("vm", "VMs are chosen by their ids, or by what is known of them, not by both")
-    question = Question(metric=metric, by=by, grid=grid, most=most, vm_ids=vm_ids, choice=choice, after=after)
-    found = rates(services.sources, question, services.now_ms)
+    now_ms = services.now_ms
+    question = asked.question(now_ms)
+    found = rates(services.sources, question, now_ms)
     others = found.others
     return schemas.Rates(
         version=found.version,
-        step_ms=grid.step_ms,
+        step_ms=question.grid.step_ms,
         times_ms=list(found.grid.starts_ms),
         series=[
             schemas.Series(

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 
 from backend.api import schemas
 from backend.api.access import SESSION_COOKIE, client_address
-from backend.api.parameters import read_body
+from backend.api.bodies import read_body
 from backend.api.problems import NOT_NOW, ProblemError
 from backend.api.responses import problems
 from backend.api.services import Services, ServicesDep

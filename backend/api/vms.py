@@ -3,18 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
-from backend.api.choosing import ChoiceDep
-from backend.api.parameters import (
-    MAX_LIMIT,
-    CursorParameter,
-    LimitParameter,
-    StepParameter,
-    TimeRangeDep,
-    VmPath,
-)
+from backend.api.choosing import Chosen
+from backend.api.parameters import MAX_LIMIT, InPages, InSteps, InTime, Limit, VmPath
 from backend.api.presented import (
     collector_body,
     decoded_body,
@@ -29,13 +23,11 @@ from backend.api.responses import reader_problems
 from backend.api.services import Services, ServicesDep
 from backend.query import cursors
 from backend.query.breakdown import breakdown
-from backend.query.choice import Choice
 from backend.query.cursors import Listed, place_cursor, read_place_cursor
 from backend.query.grid import end_grid
 from backend.query.vm_list import SORTS, ends_of
 from backend.query.vm_list import list_vms as find_vms
-from backend.store.contract.values import SyndromeCount, TimeRange, VmPlace
-from backend.times import parse_duration
+from backend.store.contract.values import Steps, SyndromeCount, TimeRange, VmPlace
 from faultmodel import arch, exits
 
 router = APIRouter(prefix="/api/v1/vms", tags=["Virtual machines"], route_class=ReadingRoute)
@@ -44,52 +36,55 @@ _SORTS = "^-?(" + "|".join(SORTS) + ")$"
 MAX_TREND = 200
 
 
+class VmsParameters(InPages, InSteps, Chosen):
+    """Which VMs, and what of them."""
+
+    sort: str | SkipJsonSchema[None] = Field(
+        None,
+        pattern=_SORTS,
+        description="Sort by this over all VMs, with `-` before it from the greatest down: "
+        + ", ".join(f"`{name}`" for name in SORTS)
+        + ". What has no value comes last. Without it those that run come first, each the newest first.",
+        examples=["-faults"],
+    )
+    totals: bool = Field(False, description="Add up all VMs that are found, beside this page.")
+    trend: int = Field(
+        0,
+        ge=0,
+        le=MAX_TREND,
+        description="Give each VM's rates over the range, in so many steps at most.",
+    )
+    commands: bool = Field(True, description="Give command lines; without them `command` is empty.")
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the database's own order answers it, without a look at every VM."""
+        return self.sort is None and not (self.choice.text or self.choice.state or self.totals or self.trend)
+
+
 @router.get("", responses=reader_problems())
-def list_vms(
-    services: ServicesDep,
-    span: TimeRangeDep,
-    choice: ChoiceDep,
-    step: StepParameter = None,
-    sort: Annotated[
-        str | SkipJsonSchema[None],
-        Query(
-            pattern=_SORTS,
-            description="Sort by this over all VMs, with `-` before it from the greatest down: "
-            + ", ".join(f"`{name}`" for name in SORTS)
-            + ". What has no value comes last. Without it those that run come first, each the newest first.",
-            examples=["-faults"],
-        ),
-    ] = None,
-    totals: Annotated[bool, Query(description="Add up all VMs that are found, beside this page.")] = False,
-    trend: Annotated[
-        int,
-        Query(
-            ge=0, le=MAX_TREND, description="Give each VM's rates over the range, in so many steps at most."
-        ),
-    ] = 0,
-    commands: Annotated[
-        bool, Query(description="Give command lines; without them `command` is empty.")
-    ] = True,
-    limit: LimitParameter = 100,
-    cursor: CursorParameter = None,
-) -> schemas.VmPage:
+def list_vms(services: ServicesDep, asked: Annotated[VmsParameters, Query()]) -> schemas.VmPage:
     """List the VMs that existed within from..to, with their totals in it (default: all time)."""
-    grid = end_grid(span, services.now_ms, None if step is None else parse_duration("step", step))
-    if sort is None and not (choice.text or choice.state or totals or trend):
-        return _newest(services, span, choice, grid.step_ms, limit, cursor)
+    span = asked.span(services.now_ms)
+    grid = end_grid(span, services.now_ms, asked.step_ms)
+    return _newest(services, asked, span, grid) if asked.is_plain else _sorted(services, asked, span, grid)
+
+
+def _sorted(services: Services, asked: VmsParameters, span: TimeRange, grid: Steps) -> schemas.VmPage:
+    after = cursors.read_sorted_cursor(asked.cursor)
     found = find_vms(
         services.sources,
-        choice,
+        asked.choice,
         grid,
         span,
         services.now_ms,
-        sort=sort or "",
-        limit=limit,
-        after=(after := cursors.read_sorted_cursor(cursor)),
-        trend_points=trend,
+        sort=asked.sort or "",
+        limit=asked.limit,
+        after=after,
+        trend_points=asked.trend,
     )
     items = found.items
-    lines = services.store.commands([item.vm.id for item in items]) if commands else {}
+    lines = services.store.commands([item.vm.id for item in items]) if asked.commands else {}
     place = (after[0] if after else 0) + len(items)
     return schemas.VmPage(
         items=[
@@ -97,23 +92,22 @@ def list_vms(
             for item in items
         ],
         next_cursor=cursors.sorted_cursor(place, items[-1].vm.id) if found.has_more and items else None,
-        totals=totals_body(found.totals) if totals else None,
+        totals=totals_body(found.totals) if asked.totals else None,
         trend=schemas.Trend(step_ms=found.trend_grid.step_ms, times_ms=list(found.trend_grid.starts_ms))
-        if trend
+        if asked.trend
         else None,
         vms_left_out=found.left_out,
     )
 
 
-def _newest(
-    services: Services, span: TimeRange, choice: Choice, step_ms: int, limit: int, cursor: str | None
-) -> schemas.VmPage:
+def _newest(services: Services, asked: VmsParameters, span: TimeRange, grid: Steps) -> schemas.VmPage:
     """List VMs in the database's own order: a page costs what it holds, whatever the range."""
-    after = None if cursor is None else cursors.read_vm_cursor(cursor)
+    after = None if asked.cursor is None else cursors.read_vm_cursor(asked.cursor)
+    limit = asked.limit
     with services.store.snapshot():
-        found = services.store.vms(choice.where, span, limit=limit + 1, after=after)
+        found = services.store.vms(asked.choice.where, span, limit=limit + 1, after=after)
         page = found[:limit]
-        ends = ends_of(services.sources, [vm.id for vm in page], span, services.now_ms, step_ms)
+        ends = ends_of(services.sources, [vm.id for vm in page], span, services.now_ms, grid.step_ms)
     more = len(found) > limit
     return schemas.VmPage(
         items=[schemas.ListedVm(**vm_body(vm, ends[vm.id]).model_dump(), trend=[]) for vm in page],
@@ -124,18 +118,24 @@ def _newest(
     )
 
 
+class VmParameters(InPages, InSteps):
+    """Which vCPUs, and when."""
+
+    limit: Limit = MAX_LIMIT
+
+
+class SyndromesParameters(InPages, InTime):
+    """Which raw words."""
+
+    limit: Limit = MAX_LIMIT
+
+
 @router.get("/{id}", responses=reader_problems(404))
-def show_vm(
-    services: ServicesDep,
-    id: VmPath,
-    span: TimeRangeDep,
-    step: StepParameter = None,
-    limit: LimitParameter = MAX_LIMIT,
-    cursor: CursorParameter = None,
-) -> schemas.VmDetail:
+def show_vm(services: ServicesDep, id: VmPath, asked: Annotated[VmParameters, Query()]) -> schemas.VmDetail:
     """Show one VM with its exits by reason and its vCPUs, of which a page has so many as ``limit`` says."""
-    after = read_place_cursor(Listed.VCPUS, cursor) or (-1, 0)
-    grid = end_grid(span, services.now_ms, None if step is None else parse_duration("step", step))
+    span, limit = asked.span(services.now_ms), asked.limit
+    after = read_place_cursor(Listed.VCPUS, asked.cursor) or (-1, 0)
+    grid = end_grid(span, services.now_ms, asked.step_ms)
     with services.store.snapshot():
         vm = services.store.vm(id, span)
         end = ends_of(services.sources, [id], span, services.now_ms, grid.step_ms)[id]
@@ -165,10 +165,10 @@ def show_vm(
 
 
 @router.get("/{id}/flags", responses=reader_problems(404))
-def break_down_by_flag(services: ServicesDep, id: VmPath, span: TimeRangeDep) -> schemas.Flags:
+def break_down_by_flag(services: ServicesDep, id: VmPath, asked: Annotated[InTime, Query()]) -> schemas.Flags:
     """Break a VM's faults down by what the hardware and KVM said of them."""
     with services.store.snapshot():
-        found = breakdown(services.store.each_syndrome(id, span))
+        found = breakdown(services.store.each_syndrome(id, asked.span(services.now_ms)))
     return schemas.Flags(
         total=found.total,
         items=[flag_body(item) for item in found.flags],
@@ -179,18 +179,15 @@ def break_down_by_flag(services: ServicesDep, id: VmPath, span: TimeRangeDep) ->
 
 @router.get("/{id}/syndromes", responses=reader_problems(404))
 def list_syndromes(
-    services: ServicesDep,
-    id: VmPath,
-    span: TimeRangeDep,
-    limit: LimitParameter = MAX_LIMIT,
-    cursor: CursorParameter = None,
+    services: ServicesDep, id: VmPath, asked: Annotated[SyndromesParameters, Query()]
 ) -> schemas.Syndromes:
     """List the raw words of a VM's faults, most faults first, each decoded in its format.
 
     No word is on two pages. One that gets more faults between two pages than the place between them has may
     be on none; in a range that has passed, nothing moves.
     """
-    after = cursors.read_syndrome_cursor(cursor)
+    span, limit = asked.span(services.now_ms), asked.limit
+    after = cursors.read_syndrome_cursor(asked.cursor)
     with services.store.snapshot():
         found = services.store.syndromes(id, span, limit=limit + 1, after=after)
         words, faults = services.store.syndrome_number(id, span)

@@ -32,7 +32,6 @@ from backend.api.problems import add_problem_handlers
 from backend.api.reading import size_of
 from backend.api.sending import Sending
 from backend.api.services import Services
-from backend.auth import Sessions
 from backend.live import Live
 from backend.query.sources import Sources
 from backend.quotas import Quotas
@@ -79,7 +78,6 @@ def create_app(
         store=store,
         sources=Sources.of(store),
         live=live or Live(),
-        sessions=Sessions(),
         answers=Answers(Slots(), lambda: (now_ns() // _NS_PER_S, store.changes), size_of, read_s=read_s),
         quotas=Quotas(),
         ingesting=Threads(_INGESTING),

@@ -7,14 +7,12 @@ reads and can do nothing else.
 import hashlib
 import secrets
 from enum import StrEnum
-from threading import Lock
 
 from backend.store.contract.store import Store
-from backend.store.contract.values import Token
+from backend.store.contract.values import Session, Token
 
 SESSION_NS = 12 * 3600 * 10**9
 """A session ends this long after it was opened."""
-_MAX_SESSIONS = 10_000
 
 
 class TokenKind(StrEnum):
@@ -40,33 +38,23 @@ def find_token(store: Store, token: str) -> Token | None:
     return store.token(hash_token(token))
 
 
-class Sessions:
-    """Browsers that showed a read token, in memory: a restart of the server ends them. Thread-safe."""
+def open_session(store: Store, token: str, now_ns: int) -> str:
+    """Open a session for the token with this hash and return its secret name.
 
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._open: dict[str, tuple[str, int]] = {}
+    Every server on this database knows it, of which the database has only a hash, too.
+    """
+    name = secrets.token_urlsafe(32)
+    store.add_session(Session(hash_token(name), token, now_ns + SESSION_NS))
+    return name
 
-    def open(self, sha256: str, now_ns: int) -> str:
-        """Open a session for the token with this hash and return its secret name."""
-        name = secrets.token_urlsafe(32)
-        with self._lock:
-            if len(self._open) >= _MAX_SESSIONS:
-                # The oldest makes room: a dict keeps the order in which it was filled.
-                self._open.pop(next(iter(self._open)))
-            self._open[name] = sha256, now_ns + SESSION_NS
-        return name
 
-    def token_hash(self, name: str, now_ns: int) -> str | None:
-        """Return the hash of the token that opened a session, None where it is not open."""
-        with self._lock:
-            sha256, ends_ns = self._open.get(name, ("", 0))
-            if now_ns < ends_ns:
-                return sha256
-            self._open.pop(name, None)
-            return None
+def token_of_session(store: Store, name: str, now_ns: int) -> Token | None:
+    """Return the token of a session, None where it is not open or its token was taken away."""
+    return store.session_token(hash_token(name), now_ns) if name else None
 
-    def close(self, name: str) -> None:
-        """End a session, if it is open."""
-        with self._lock:
-            self._open.pop(name, None)
+
+def close_session(store: Store, name: str, now_ns: int) -> None:
+    """End a session, if it is open."""
+    # Anybody may ask for this: nothing is written for a name that is none.
+    if token_of_session(store, name, now_ns) is not None:
+        store.remove_session(hash_token(name))

@@ -8,7 +8,7 @@ from fastapi.security import APIKeyCookie, HTTPBearer
 
 from backend.api.problems import ProblemError
 from backend.api.services import Services, services_of
-from backend.auth import TokenKind, find_token
+from backend.auth import TokenKind, find_token, token_of_session
 from backend.log_lines import RareLines
 from backend.store.contract.values import Token
 from faultmodel.problem import ProblemCode
@@ -56,9 +56,7 @@ def check_reader(request: Request, services: Services) -> None:
         require_token(request, services, TokenKind.READ)
         return
     session = request.cookies.get(SESSION_COOKIE, "")
-    sha256 = services.sessions.token_hash(session, services.now_ns())
-    # The token itself may have been taken away since.
-    if sha256 is None or services.store.token(sha256) is None:
+    if token_of_session(services.store, session, services.now_ns()) is None:
         raise ProblemError(
             401, ProblemCode.TOKEN_MISSING, "reading needs a read token or a session", _CHALLENGE
         )

@@ -7,7 +7,6 @@ from typing import Annotated, cast
 from fastapi import Depends, Request, Response
 
 from backend.answers import Answers
-from backend.auth import Sessions
 from backend.live import Live
 from backend.query.sources import Sources
 from backend.quotas import Quotas
@@ -32,7 +31,6 @@ class Services:
     store: Store
     sources: Sources
     live: Live
-    sessions: Sessions
     answers: Answers[Response]
     quotas: Quotas
     ingesting: Threads

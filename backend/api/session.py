@@ -7,6 +7,7 @@ from collections import Counter
 import msgspec
 from fastapi import APIRouter, Request, Response
 
+from backend import auth
 from backend.api import schemas
 from backend.api.access import SESSION_COOKIE, client_address
 from backend.api.bodies import read_body
@@ -59,7 +60,7 @@ class _Login(msgspec.Struct, forbid_unknown_fields=True):
     },
 )
 async def open_session(request: Request, response: Response, services: ServicesDep) -> schemas.Session:
-    """Open a session: its cookie then stands for the token, for 12 h or until the server starts anew."""
+    """Open a session: its cookie then stands for the token, for 12 h, at every server on this database."""
     address = client_address(request)
     token = _token(await read_body(request, _MAX_BYTES, "application/json", within_s=_BODY_S))
     try:
@@ -76,9 +77,10 @@ async def open_session(request: Request, response: Response, services: ServicesD
         await _slow_down(address)
         raise
     now_ns = services.now_ns()
+    name = await services.checking.run(auth.open_session, services.store, hash_token(token), now_ns)
     response.set_cookie(
         SESSION_COOKIE,
-        services.sessions.open(hash_token(token), now_ns),
+        name,
         max_age=SESSION_NS // _NS_PER_S,
         path="/api",
         httponly=True,
@@ -91,7 +93,8 @@ async def open_session(request: Request, response: Response, services: ServicesD
 @router.delete("", status_code=204, responses=problems())
 async def close_session(request: Request, response: Response, services: ServicesDep) -> None:
     """End the session, if there is one."""
-    services.sessions.close(request.cookies.get(SESSION_COOKIE, ""))
+    name = request.cookies.get(SESSION_COOKIE, "")
+    await services.checking.run(auth.close_session, services.store, name, services.now_ns())
     response.delete_cookie(SESSION_COOKIE, path="/api", httponly=True, samesite="strict")
 
 

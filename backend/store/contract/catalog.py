@@ -14,6 +14,7 @@ from backend.store.contract.values import (
     KnownHosts,
     Place,
     Refusal,
+    Session,
     TimeRange,
     Token,
     VmCoverage,
@@ -160,4 +161,16 @@ class Catalog(Protocol):
         """Return the token with this hash, None where there is none."""
 
     def remove_token(self, sha256: str) -> None:
-        """Forget the token with this hash, if it is there."""
+        """Forget the token with this hash, if it is there, and its sessions."""
+
+    def add_session(self, session: Session) -> None:
+        """Store a session. Of very many, those that end first are forgotten."""
+
+    def session_token(self, sha256: str, now_ns: int) -> Token | None:
+        """Return the token of the session with this hash, None where it is not open or the token is gone."""
+
+    def remove_session(self, sha256: str) -> None:
+        """Forget the session with this hash, if it is there."""
+
+    def remove_ended_sessions(self, now_ns: int) -> int:
+        """Forget the sessions that have ended, and return how many they were."""

@@ -436,6 +436,15 @@ class HostStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """A session as stored: the SHA-256 of its name, never itself, and of the token that opened it."""
+
+    sha256: str
+    token: str
+    ends_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Token:
     """A token as stored: its SHA-256, never itself. ``host`` is set for kind ``ingest``, else None."""
 

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, delete, select
 from backend.store.contract.changes import FOR_EVER_MS, Change, counted_of
 from backend.store.contract.check import check_batch
 from backend.store.contract.series import Block, Series
-from backend.store.contract.values import Refusal, Token
+from backend.store.contract.values import Refusal, Session, Token
 from backend.store.sql import migrate, removal
 from backend.store.sql.catalog import (
     applied,
@@ -27,6 +27,7 @@ from backend.store.sql.catalog import (
     origins,
     refusals,
     server_clock,
+    sessions,
     sources,
     vm_descriptions,
     vm_queries,
@@ -181,10 +182,31 @@ class SqlStore(VmReads, HostReads):
             return None if row is None else Token(row.sha256, row.kind, row.host, row.created_ns)
 
     def remove_token(self, sha256: str) -> None:
-        """Forget the token with this hash, if it is there."""
+        """Forget the token with this hash, if it is there, and its sessions."""
         with self.writing() as writer:
             writer.connection.execute(delete(tokens_table).where(tokens_table.c.sha256 == sha256))
             refusals.forget_refusals(writer, sha256)
+            sessions.remove_sessions_of(writer, sha256)
+
+    def add_session(self, session: Session) -> None:
+        """Store a session. Of very many, those that end first are forgotten."""
+        with self.writing() as writer:
+            sessions.add_session(writer, session)
+
+    def session_token(self, sha256: str, now_ns: int) -> Token | None:
+        """Return the token of the session with this hash, None where it is not open or the token is gone."""
+        with self.checking() as connection:
+            return sessions.session_token(connection, sha256, now_ns)
+
+    def remove_session(self, sha256: str) -> None:
+        """Forget the session with this hash, if it is there."""
+        with self.writing() as writer:
+            sessions.remove_session(writer, sha256)
+
+    def remove_ended_sessions(self, now_ns: int) -> int:
+        """Forget the sessions that have ended, and return how many they were."""
+        with self.writing() as writer:
+            return sessions.remove_ended_sessions(writer, now_ns)
 
     def remove_vm(self, vm_id: str) -> None:
         """Remove a VM and everything of it. :raises NotFoundError: there is none"""

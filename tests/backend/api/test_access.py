@@ -1,12 +1,13 @@
 """Who may read, on a server that others can reach; and sessions."""
 
 import asyncio
+from pathlib import Path
 
 import httpx
 import pytest
 
 from backend.api import session
-from backend.auth import SESSION_NS, TokenKind
+from backend.auth import SESSION_NS, TokenKind, hash_token
 from backend.store.contract.store import Store
 from faultmodel.kinds import HostState
 from tests.backend.serving import Server, make_server
@@ -99,6 +100,24 @@ def test_a_session_ends_by_itself(public: Server) -> None:
     log_in(public)
     public.clock.now_ns += SESSION_NS
     assert public.request("GET", "/api/v1/status").status_code == 401
+
+
+def test_servers_on_one_database_share_sessions(public: Server) -> None:
+    other = make_server(public.store, host="0.0.0.0")
+    log_in(public)
+    other.cookies = public.cookies
+    assert other.request("GET", "/api/v1/status").status_code == 200
+
+    assert other.request("DELETE", SESSION).status_code == 204
+    assert public.request("GET", "/api/v1/status").status_code == 401
+
+
+def test_the_database_has_no_name_of_a_session(public: Server, tmp_path: Path) -> None:
+    log_in(public)
+    name = public.cookies["kvmfaults_session"]
+    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert hash_token(name).encode() in stored
+    assert name.encode() not in stored
 
 
 def test_a_session_that_was_never_opened_is_none(public: Server) -> None:

@@ -5,7 +5,7 @@ Migrations are written out by hand, and a test compares the two, so that neither
 Inside the database a VM, a host and a stream is a small integer: counts are many, and each names its VM.
 """
 
-from backend.store.sql.tables.access import refusals, stream_tokens, tokens, vm_streams
+from backend.store.sql.tables.access import refusals, sessions, stream_tokens, tokens, vm_streams
 from backend.store.sql.tables.columns import GREATEST, metadata
 from backend.store.sql.tables.families import Family, derive, families
 from backend.store.sql.tables.hosts import (
@@ -42,6 +42,7 @@ __all__ = [
     "losses",
     "metadata",
     "refusals",
+    "sessions",
     "sources",
     "stream_tokens",
     "streams",

@@ -13,6 +13,15 @@ tokens = Table(
     number("created_ns", nullable=True),
 )
 
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("sha256", Text, primary_key=True),
+    text("token"),
+    number("ends_ns"),
+    Index(None, "ends_ns"),
+)
+
 stream_tokens = Table(
     "stream_tokens",
     metadata,

@@ -1,0 +1,48 @@
+"""Sessions of browsers: by the hash of their name, each of a token that may be taken away."""
+
+from sqlalchemy import Connection, bindparam, delete, select
+
+from backend.store.contract.values import Session, Token
+from backend.store.sql.tables import sessions, tokens
+from backend.store.sql.writer import Writer
+
+MOST_SESSIONS = 10_000
+"""Whoever has a token may open as many as he likes: those that end first make room."""
+# Built once: to build a statement takes longer than to execute it.
+_token = (
+    select(tokens)
+    .join(sessions, sessions.c.token == tokens.c.sha256)
+    .where(sessions.c.sha256 == bindparam("hash"), sessions.c.ends_ns > bindparam("now_ns"))
+)
+
+
+def add_session(writer: Writer, session: Session) -> None:
+    """Add a session; where there are too many, forget those that end first."""
+    writer.connection.execute(
+        writer.insert(sessions).values(sha256=session.sha256, token=session.token, ends_ns=session.ends_ns)
+    )
+    beyond = select(sessions.c.ends_ns).order_by(sessions.c.ends_ns.desc()).limit(1).offset(MOST_SESSIONS)
+    last_ns = writer.connection.scalar(beyond)
+    if last_ns is not None:
+        writer.connection.execute(delete(sessions).where(sessions.c.ends_ns <= last_ns))
+
+
+def session_token(connection: Connection, sha256: str, now_ns: int) -> Token | None:
+    """Return the token of a session, None where it is not open or its token was taken away."""
+    row = connection.execute(_token, {"hash": sha256, "now_ns": now_ns}).one_or_none()
+    return None if row is None else Token(row.sha256, row.kind, row.host, row.created_ns)
+
+
+def remove_session(writer: Writer, sha256: str) -> None:
+    """Forget a session, if it is there."""
+    writer.connection.execute(delete(sessions).where(sessions.c.sha256 == sha256))
+
+
+def remove_sessions_of(writer: Writer, token: str) -> None:
+    """Forget every session of a token, by its hash."""
+    writer.connection.execute(delete(sessions).where(sessions.c.token == token))
+
+
+def remove_ended_sessions(writer: Writer, now_ns: int) -> int:
+    """Forget the sessions that have ended, and return how many they were."""
+    return writer.connection.execute(delete(sessions).where(sessions.c.ends_ns <= now_ns)).rowcount

@@ -1,0 +1,60 @@
+import pytest
+
+from backend.store.contract.store import Store
+from backend.store.contract.values import Session, Token
+from backend.store.sql.catalog import sessions
+
+TOKEN = Token("a" * 64, "read", None)
+OTHER = Token("b" * 64, "read", None)
+
+
+@pytest.fixture(autouse=True)
+def with_tokens(store: Store) -> None:
+    """Have two tokens in the store."""
+    store.add_token(TOKEN)
+    store.add_token(OTHER)
+
+
+def test_a_session_is_of_its_token_until_it_ends(store: Store) -> None:
+    store.add_session(Session("1", TOKEN.sha256, ends_ns=10))
+
+    assert store.session_token("1", 9) == TOKEN
+    assert store.session_token("1", 10) is None
+    assert store.session_token("2", 9) is None
+
+
+def test_a_session_is_removed(store: Store) -> None:
+    store.add_session(Session("1", TOKEN.sha256, ends_ns=10))
+    store.add_session(Session("2", TOKEN.sha256, ends_ns=10))
+
+    store.remove_session("1")
+    store.remove_session("3")
+
+    assert [store.session_token(name, 0) for name in "12"] == [None, TOKEN]
+
+
+def test_with_a_token_its_sessions_end_for_good(store: Store) -> None:
+    store.add_session(Session("1", TOKEN.sha256, ends_ns=10))
+    store.add_session(Session("2", OTHER.sha256, ends_ns=10))
+
+    store.remove_token(TOKEN.sha256)
+    store.add_token(TOKEN)
+
+    assert [store.session_token(name, 0) for name in "12"] == [None, OTHER]
+
+
+def test_ended_sessions_are_forgotten_and_counted(store: Store) -> None:
+    for name, ends_ns in (("1", 10), ("2", 11), ("3", 12)):
+        store.add_session(Session(name, TOKEN.sha256, ends_ns))
+
+    assert store.remove_ended_sessions(11) == 2
+    assert store.remove_ended_sessions(11) == 0
+    assert [store.session_token(name, 0) for name in "123"] == [None, None, TOKEN]
+
+
+def test_of_very_many_those_that_end_first_make_room(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "MOST_SESSIONS", 2)
+    for name, ends_ns in (("1", 10), ("2", 30), ("3", 20), ("4", 40)):
+        store.add_session(Session(name, TOKEN.sha256, ends_ns))
+
+    assert [store.session_token(name, 0) for name in "1234"] == [None, TOKEN, None, TOKEN]

@@ -13,6 +13,8 @@ from backend.app import create_app
 from backend.auth import TokenKind
 from backend.connections import Connection, RareWarnings, log_rarely, raise_descriptor_limit
 from backend.errors import SettingError
+from backend.jobs import JOBS
+from backend.jobs.runner import Runner
 from backend.live import Live
 from backend.settings import Settings
 from backend.store.contract.store import Store
@@ -51,7 +53,7 @@ def serve(settings: Settings, store: Store) -> None:
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    with listen(settings) as listener:
+    with listen(settings) as listener, Runner(store, JOBS).running():
         _Server(config, live, _url(settings.host, listener)).run(sockets=[listener])
 
 

@@ -460,6 +460,21 @@ export interface HostLedger {
 /** What a host's collector is about. */
 export type HostState = "attached" | "waiting" | "stopped" | "replay" | "other";
 
+/** What the server does without being asked, on one of the servers that share the database. */
+export interface JobRun {
+  name: string;
+  /** When a run ended last; null where none did yet */
+  last: string | null;
+  /** How long that run took */
+  took_s: number | null;
+  /** Whether a server is at it */
+  running: boolean;
+  /** Whether that run failed, or the server that was at it since is gone */
+  failed: boolean;
+  /** Why; else empty */
+  detail: string;
+}
+
 /** The ledger on one grid of steps. */
 export interface Ledger {
   step_ms: number;
@@ -737,6 +752,8 @@ export interface Status {
   findings: Finding[];
   /** How many more findings there are */
   findings_left_out: number;
+  /** Those that any server on this database began, by name */
+  jobs: JobRun[];
 }
 
 /** Faults with one raw word. Without a syndrome from the kernel, word, format and decoded are null. */

@@ -13,7 +13,15 @@ from backend.query.findings import Found
 from backend.query.readiness import is_fresh
 from backend.query.reckoning import CountedVm, Totals
 from backend.query.vm_list import End
-from backend.store.contract.values import ExitRow, FaultRow, HostStatus, VcpuSummary, VmMember, VmSummary
+from backend.store.contract.values import (
+    ExitRow,
+    FaultRow,
+    HostStatus,
+    JobState,
+    VcpuSummary,
+    VmMember,
+    VmSummary,
+)
 from backend.times import rfc3339_ms, rfc3339_ns
 from faultmodel import arch, exits
 from faultmodel.arch.base import EXIT_FIELDS, FAULT_FIELDS, Architecture, SyndromeFormat
@@ -231,6 +239,19 @@ def finding_body(item: Found) -> schemas.Finding:
         reason=item.reason,
         times=item.times,
         detail=item.detail,
+    )
+
+
+def job_body(job: JobState, now_ns: int) -> schemas.JobRun:
+    """Return the body of a job and how its last run went."""
+    is_gone = job.held_until_ns is not None and job.held_until_ns <= now_ns
+    return schemas.JobRun(
+        name=job.name,
+        last=None if job.ended_ns is None else rfc3339_ns(job.ended_ns),
+        took_s=None if job.took_ns is None else job.took_ns / 10**9,
+        running=job.held_until_ns is not None and not is_gone,
+        failed=bool(job.error) or is_gone,
+        detail="the server that was at it did not end it in time" if is_gone else job.error,
     )
 
 

@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from backend.api import schemas
-from backend.api.presented import finding_body, host_body
+from backend.api.presented import finding_body, host_body, job_body
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
@@ -31,6 +31,7 @@ def show_status(services: ServicesDep) -> schemas.Status:
         news = services.store.news()
         costs = recent_costs(services.store, services.now_ms, _RECENT_MS)
         clock_problem = services.store.clock_problem(now_ns)
+        jobs = services.store.jobs()
         found = find_among(services.store, hosts, known.taken_ns, clock_problem, now_ns)
     if expects_collector and not missing:
         missing = why_not_traced(hosts, clock_problem, services.now_ms)
@@ -48,4 +49,5 @@ def show_status(services: ServicesDep) -> schemas.Status:
         recordings_left_out=known.left_out,
         findings=[finding_body(item) for item in found[:_MOST_FINDINGS]],
         findings_left_out=max(0, len(found) - _MOST_FINDINGS),
+        jobs=[job_body(job, now_ns) for job in jobs],
     )

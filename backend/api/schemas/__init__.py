@@ -19,7 +19,7 @@ from backend.api.schemas.hosts import (
 from backend.api.schemas.ledger import HostBatches, HostLedger, Ledger, LedgerLine, OtherVmLedgers, VmLedger
 from backend.api.schemas.records import Exit, ExitPage, Fault, FaultPage, RawSyndrome
 from backend.api.schemas.series import CoveredSpan, OtherSeries, Rates, Series
-from backend.api.schemas.server import Applied, Health, NotStored, Session, Status
+from backend.api.schemas.server import Applied, Health, JobRun, NotStored, Session, Status
 from backend.api.schemas.vms import (
     ExitReason,
     FlagCount,
@@ -78,6 +78,7 @@ __all__ = [
     "HostEvent",
     "HostEventPage",
     "HostLedger",
+    "JobRun",
     "Ledger",
     "LedgerLine",
     "ListedVm",

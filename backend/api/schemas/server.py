@@ -9,6 +9,17 @@ from backend.api.schemas.fields import HostText, TimeText
 from backend.api.schemas.hosts import Finding, Host
 
 
+class JobRun(BaseModel):
+    """What the server does without being asked, on one of the servers that share the database."""
+
+    name: str = Field(examples=["sessions"])
+    last: TimeText | None = Field(description="When a run ended last; null where none did yet")
+    took_s: float | None = Field(description="How long that run took", examples=[0.004])
+    running: bool = Field(description="Whether a server is at it")
+    failed: bool = Field(description="Whether that run failed, or the server that was at it since is gone")
+    detail: HostText = Field(description="Why; else empty", examples=[""])
+
+
 class Status(BaseModel):
     """The server and the hosts that it hears from."""
 
@@ -30,6 +41,7 @@ class Status(BaseModel):
     recordings_left_out: int = Field(description="How many more recordings there are", examples=[0])
     findings: list[Finding] = Field(description="What is wrong with how hosts are traced: what goes on first")
     findings_left_out: int = Field(description="How many more findings there are", examples=[0])
+    jobs: list[JobRun] = Field(description="Those that any server on this database began, by name")
 
 
 class Health(BaseModel):

@@ -11,6 +11,8 @@ from backend.store.contract.values import (
     Finding,
     HostEventRow,
     HostStatus,
+    JobClaim,
+    JobState,
     KnownHosts,
     Place,
     Refusal,
@@ -26,7 +28,7 @@ from faultmodel.record import Collector
 
 
 class Catalog(Protocol):
-    """Hosts, VMs and vCPUs, coverage and events, tokens and what came by them."""
+    """Hosts, VMs and vCPUs, coverage and events, tokens and what came by them, sessions, jobs."""
 
     def members(self, where: VmFilter, span: TimeRange) -> VmMembers:
         """Return the VMs that existed in the range, as many as can be looked through; no order."""
@@ -174,3 +176,15 @@ class Catalog(Protocol):
 
     def remove_ended_sessions(self, now_ns: int) -> int:
         """Forget the sessions that have ended, and return how many they were."""
+
+    def claim_job(self, claim: JobClaim) -> bool:
+        """Take a job, unless another server has it or it was begun less than its interval ago.
+
+        :return: whether it was taken
+        """
+
+    def finish_job(self, claim: JobClaim, ended_ns: int, error: str) -> None:
+        """Give a job back and note how it went, unless another server has taken it over."""
+
+    def jobs(self) -> Sequence[JobState]:
+        """Return every job that was ever begun, by name."""

@@ -435,6 +435,29 @@ class HostStatus:
         return self.detail or "; ".join(wrong)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobClaim:
+    """A server that would do a job now, for ``within_ns`` at most, if nobody did within ``every_ns``."""
+
+    name: str
+    holder: str
+    began_ns: int
+    within_ns: int
+    every_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobState:
+    """A job, and how its last run that came to an end went. ``error`` is empty where it did not fail."""
+
+    name: str
+    held_until_ns: int | None
+    """Until when the server that is at it may take; None where none is. It died where that is past."""
+    ended_ns: int | None
+    took_ns: int | None
+    error: str
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """A session as stored: the SHA-256 of its name, never itself, and of the token that opened it."""

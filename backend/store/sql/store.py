@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, delete, select
 from backend.store.contract.changes import FOR_EVER_MS, Change, counted_of
 from backend.store.contract.check import check_batch
 from backend.store.contract.series import Block, Series
-from backend.store.contract.values import Refusal, Session, Token
+from backend.store.contract.values import JobClaim, JobState, Refusal, Session, Token
 from backend.store.sql import migrate, removal
 from backend.store.sql.catalog import (
     applied,
@@ -23,6 +23,7 @@ from backend.store.sql.catalog import (
     host_clock,
     host_events,
     hosts,
+    jobs,
     losses,
     origins,
     refusals,
@@ -207,6 +208,21 @@ class SqlStore(VmReads, HostReads):
         """Forget the sessions that have ended, and return how many they were."""
         with self.writing() as writer:
             return sessions.remove_ended_sessions(writer, now_ns)
+
+    def claim_job(self, claim: JobClaim) -> bool:
+        """Take a job, unless another server has it or it was begun less than its interval ago."""
+        with self.writing() as writer:
+            return jobs.claim_job(writer, claim)
+
+    def finish_job(self, claim: JobClaim, ended_ns: int, error: str) -> None:
+        """Give a job back and note how it went, unless another server has taken it over."""
+        with self.writing() as writer:
+            jobs.finish_job(writer, claim, ended_ns, error)
+
+    def jobs(self) -> Sequence[JobState]:
+        """Return every job that was ever begun, by name."""
+        with self._reading() as connection:
+            return jobs.read_jobs(connection)
 
     def remove_vm(self, vm_id: str) -> None:
         """Remove a VM and everything of it. :raises NotFoundError: there is none"""

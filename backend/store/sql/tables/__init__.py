@@ -21,6 +21,7 @@ from backend.store.sql.tables.hosts import (
     streams,
     waiting_coverage,
 )
+from backend.store.sql.tables.jobs import jobs
 from backend.store.sql.tables.vms import countings, exit_counts, fault_counts, ledger, vcpus, vms
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "findings",
     "host_events",
     "hosts",
+    "jobs",
     "ledger",
     "loss_totals",
     "losses",

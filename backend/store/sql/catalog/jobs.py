@@ -1,0 +1,60 @@
+"""Which server is at which job, and how the last run of each went."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, and_, or_, select, update
+
+from backend.store.contract.values import JobClaim, JobState
+from backend.store.sql.tables import jobs
+from backend.store.sql.writer import Writer
+
+_FREE = ""
+_EARLY = 0.1
+"""Of an interval: so much earlier a job may begin, since those who wait for it do so by another clock."""
+_in_order = select(jobs).order_by(jobs.c.name)
+
+
+def claim_job(writer: Writer, claim: JobClaim) -> bool:
+    """Take a job, unless it is held or was begun less than its interval ago. Return whether it was taken.
+
+    A time that lies further ahead than a run may take is of a clock that was wrong: it holds nobody up.
+    """
+    now_ns, ahead_ns = claim.began_ns, claim.began_ns + claim.within_ns
+    held = and_(
+        jobs.c.holder.not_in((_FREE, claim.holder)),
+        jobs.c.held_until_ns > now_ns,
+        jobs.c.held_until_ns <= ahead_ns + claim.within_ns,
+    )
+    recent = and_(jobs.c.began_ns > now_ns - int(claim.every_ns * (1 - _EARLY)), jobs.c.began_ns <= ahead_ns)
+    taken = {"holder": claim.holder, "began_ns": now_ns, "held_until_ns": ahead_ns}
+    statement = writer.insert(jobs).values(name=claim.name, error="", **taken)
+    statement = statement.on_conflict_do_update(index_elements=["name"], set_=taken, where=~or_(held, recent))
+    return writer.connection.scalar(statement.returning(jobs.c.name)) is not None
+
+
+def finish_job(writer: Writer, claim: JobClaim, ended_ns: int, error: str) -> None:
+    """Give a job back and note how the run went, unless another server has taken it over."""
+    writer.connection.execute(
+        update(jobs)
+        .where(jobs.c.name == claim.name, jobs.c.holder == claim.holder)
+        .values(
+            holder=_FREE,
+            ended_ns=ended_ns,
+            took_ns=max(0, ended_ns - claim.began_ns),
+            error=error.replace("\0", ""),
+        )
+    )
+
+
+def read_jobs(connection: Connection) -> Sequence[JobState]:
+    """Return every job that was ever begun, by name."""
+    return [
+        JobState(
+            name=row.name,
+            held_until_ns=None if row.holder == _FREE else row.held_until_ns,
+            ended_ns=row.ended_ns,
+            took_ns=row.took_ns,
+            error=row.error,
+        )
+        for row in connection.execute(_in_order)
+    ]

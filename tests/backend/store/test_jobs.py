@@ -1,0 +1,65 @@
+"""Of several servers on one database, one does a job."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from backend.store.contract.store import Store
+from backend.store.contract.values import JobClaim, JobState
+
+EVERY_NS = 1000
+WITHIN_NS = 100
+
+
+def claim(holder: str, began_ns: int, name: str = "job") -> JobClaim:
+    """Return a claim of a server that would begin at this time."""
+    return JobClaim(name=name, holder=holder, began_ns=began_ns, within_ns=WITHIN_NS, every_ns=EVERY_NS)
+
+
+def test_a_job_that_another_server_has_is_not_taken(store: Store) -> None:
+    assert store.claim_job(claim("one", 5000))
+    assert not store.claim_job(claim("two", 5000 + WITHIN_NS - 1))
+    assert store.claim_job(claim("two", 5000, name="other"))
+
+
+def test_a_job_is_begun_once_in_an_interval(store: Store) -> None:
+    first = claim("one", 5000)
+    assert store.claim_job(first)
+    store.finish_job(first, 5010, "")
+
+    assert not store.claim_job(claim("one", 5000 + EVERY_NS // 2))
+    assert not store.claim_job(claim("two", 5000 + EVERY_NS // 2))
+    assert store.claim_job(claim("two", 5000 + EVERY_NS))
+
+
+def test_a_job_of_a_server_that_died_is_taken_over(store: Store) -> None:
+    lost, taken = claim("one", 5000), claim("two", 5000 + EVERY_NS)
+    assert store.claim_job(lost)
+    assert store.claim_job(taken)
+
+    # Should the first one be alive after all, it has no say any more.
+    store.finish_job(lost, 5000 + EVERY_NS + 1, "too late")
+    assert not store.claim_job(claim("three", 5000 + EVERY_NS + 2))
+    store.finish_job(taken, 5000 + EVERY_NS + 3, "")
+    assert [(job.ended_ns, job.took_ns, job.error) for job in store.jobs()] == [(5000 + EVERY_NS + 3, 3, "")]
+
+
+def test_a_server_whose_clock_was_ahead_holds_nobody_up(store: Store) -> None:
+    assert store.claim_job(claim("ahead", 10**18))
+    assert store.claim_job(claim("one", 5000))
+
+
+def test_it_is_told_how_the_last_run_went(store: Store) -> None:
+    assert store.jobs() == []
+    store.claim_job(first := claim("one", 5000))
+    assert store.jobs() == [
+        JobState(name="job", held_until_ns=5000 + WITHIN_NS, ended_ns=None, took_ns=None, error="")
+    ]
+    store.finish_job(first, 5020, "the disk is full\0")
+    assert store.jobs() == [
+        JobState(name="job", held_until_ns=None, ended_ns=5020, took_ns=20, error="the disk is full")
+    ]
+
+
+def test_of_many_that_ask_at_once_one_gets_it(store: Store) -> None:
+    claims = [claim(f"server {number}", 5000) for number in range(8)]
+    with ThreadPoolExecutor(len(claims)) as pool:
+        assert sum(pool.map(store.claim_job, claims)) == 1

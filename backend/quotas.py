@@ -15,6 +15,7 @@ from anyio import Semaphore
 
 from backend.errors import NotNowError
 from faultmodel.problem import ProblemCode
+from faultmodel.sections import SECTIONS
 from faultmodel.wire import Batch
 
 AT_ONCE = 2
@@ -136,5 +137,5 @@ class Quotas:
 
 
 def _rows(batch: Batch) -> int:
-    parts = (batch.vms, batch.fault_counts, batch.faults, batch.exit_counts, batch.exits, batch.ledger)
-    return sum(map(len, parts)) + len(batch.lost) + len(batch.events) + len(batch.costs)
+    # What is covered has a bound of its own.
+    return sum(len(section.rows(batch)) for section in SECTIONS if section.name != "covered")

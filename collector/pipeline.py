@@ -13,7 +13,6 @@ import msgspec
 
 from collector.batches.host import HostView
 from collector.batches.outbox import Outbox
-from collector.batches.parts import Content
 from collector.counting.checks import first_missing
 from collector.counting.clock import boot_id, measure
 from collector.counting.cost import CostMeter
@@ -51,6 +50,7 @@ from collector.vms.table import VmTable
 from faultmodel import arch
 from faultmodel.kinds import CheckState, EventKind, EventReason, HostState
 from faultmodel.record import DETAIL_LENGTH, Check, Host, HostEvent, check_words
+from faultmodel.sections import Content
 from faultmodel.text import cut
 
 logger = logging.getLogger(__name__)

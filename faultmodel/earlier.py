@@ -1,5 +1,7 @@
 """What batches of earlier versions say, in the form of this one. Their sentences are left as they are."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from faultmodel.kinds import CheckState, EventKind, ProbeState, RecordingLevel
@@ -12,7 +14,7 @@ _POSED = {"bpffs:pins": "pins", "uevent:kvm": "ends"}
 _OF_RECORDS = (EventKind.RECORDS, EventKind.VM_RECORDS)
 
 
-def events(version: int, said: tuple[HostEvent, ...]) -> tuple[HostEvent, ...]:
+def events(version: int, said: Sequence[HostEvent]) -> Sequence[HostEvent]:
     """Return events with the level that ``one_in`` said: 1 for every fault, 0 for none."""
     return said if version >= FIELDS else tuple(map(_with_level, said))
 

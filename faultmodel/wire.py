@@ -8,19 +8,21 @@ version before is read in the same way: collectors and servers need not change a
 says otherwise is brought into the form of this one when it is read (``faultmodel.earlier``).
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Meta, Raw, Struct, defstruct
 
 from faultmodel import arch, earlier
 from faultmodel.arch.base import NO_FORMAT, Architecture
 from faultmodel.errors import UnknownVersionError, WireError
 from faultmodel.ledger import check_ledger
-from faultmodel.record import Cost, Count, ExitCount, Host, HostEvent, LedgerEntry, Loss, Span, Text, Vm
+from faultmodel.record import Count, Host, Span, Text
+from faultmodel.sections import SECTIONS, Content, Section, rows_of, vm_ids_of
 from faultmodel.text import printable, with_printable_texts
 
 VERSION = 4
@@ -29,22 +31,19 @@ READABLE_VERSIONS = (2, 3, 4)
 CONTENT_TYPE = "application/vnd.kvmfaults.batch+msgpack"
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 """No batch is larger: the collector cuts, the server refuses."""
-MAX_ITEMS = 200_000
-MAX_HOST_ITEMS = 1000
 
 StreamId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(Content):
     """What a host's collector saw between two readings of its counters.
 
     ``stream`` is new with every start of a collector; ``sequence`` counts its batches from 0 without a hole.
     A large reading comes in several batches, one after the other, as ``part`` 0, 1, ...: what the last of
     them covers is covered only once all have arrived.
     ``counting`` names the programs and maps that counted: it outlives the collector where they do.
-    ``fault_counts``, ``faults`` and ``exits`` hold the ``fault_count``, ``fault`` and ``exit`` records of
-    architecture ``arch``; ``faults`` are those guest faults that were recorded one by one.
+    ``arch`` is the architecture whose records it has.
     """
 
     host: Host
@@ -53,16 +52,6 @@ class Batch:
     arch: str
     counting: str
     part: int = 0
-    covered: tuple[Span, ...] = ()
-    vms: tuple[Vm, ...] = ()
-    fault_counts: tuple[Any, ...] = ()
-    faults: tuple[Any, ...] = ()
-    exit_counts: tuple[ExitCount, ...] = ()
-    exits: tuple[Any, ...] = ()
-    ledger: tuple[LedgerEntry, ...] = ()
-    lost: tuple[Loss, ...] = ()
-    events: tuple[HostEvent, ...] = ()
-    costs: tuple[Cost, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +77,7 @@ class _Named(Struct, frozen=True):
     sequence: Count
 
 
-class _Envelope(Struct, frozen=True, kw_only=True):
+class _Head(Struct, frozen=True, kw_only=True):
     version: int
     host: Host
     stream: StreamId
@@ -96,47 +85,29 @@ class _Envelope(Struct, frozen=True, kw_only=True):
     arch: Text
     counting: StreamId
     part: Count = 0
-    covered: Annotated[tuple[Span, ...], Meta(max_length=MAX_ITEMS)]
-    vms: Annotated[tuple[Vm, ...], Meta(max_length=MAX_ITEMS)]
-    fault_counts: Raw
-    faults: Raw
-    exit_counts: Annotated[tuple[ExitCount, ...], Meta(max_length=MAX_ITEMS)]
-    exits: Raw
-    ledger: Annotated[tuple[LedgerEntry, ...], Meta(max_length=MAX_ITEMS)]
-    lost: Annotated[tuple[Loss, ...], Meta(max_length=MAX_ITEMS)]
-    events: Annotated[tuple[HostEvent, ...], Meta(max_length=MAX_HOST_ITEMS)]
-    costs: Annotated[tuple[Cost, ...], Meta(max_length=MAX_HOST_ITEMS)]
 
 
+def _field(section: Section) -> tuple[str, Any]:
+    """The architecture's own rows are read once it is known which that is."""
+    if section.is_architectures:
+        return section.name, Raw
+    return section.name, Annotated[tuple[section.row, ...], Meta(max_length=section.most)]  # type: ignore[name-defined]
+
+
+_Envelope = defstruct("_Envelope", map(_field, SECTIONS), bases=(_Head,), frozen=True, kw_only=True)
 _decode_header = msgspec.msgpack.Decoder(_Header).decode
 _decode_envelope = msgspec.msgpack.Decoder(_Envelope).decode
 _decode_named = msgspec.msgpack.Decoder(_Named).decode
-_vm_of = attrgetter("vm")
 
 
 def encode(batch: Batch) -> bytes:
     """Encode a batch."""
-    return msgspec.msgpack.encode(
-        _Envelope(
-            version=VERSION,
-            host=batch.host,
-            stream=batch.stream,
-            sequence=batch.sequence,
-            arch=batch.arch,
-            counting=batch.counting,
-            part=batch.part,
-            covered=batch.covered,
-            vms=batch.vms,
-            fault_counts=Raw(msgspec.msgpack.encode(batch.fault_counts)),
-            faults=Raw(msgspec.msgpack.encode(batch.faults)),
-            exit_counts=batch.exit_counts,
-            exits=Raw(msgspec.msgpack.encode(batch.exits)),
-            ledger=batch.ledger,
-            lost=batch.lost,
-            events=batch.events,
-            costs=batch.costs,
-        )
-    )
+    rows: dict[str, Any] = rows_of(batch)
+    for section in SECTIONS:
+        if section.is_architectures:
+            rows[section.name] = Raw(msgspec.msgpack.encode(rows[section.name]))
+    head = {name: getattr(batch, name) for name in _Head.__struct_fields__ if name != "version"}
+    return msgspec.msgpack.encode(_Envelope(version=VERSION, **head, **rows))
 
 
 def decode(data: bytes) -> Batch:
@@ -159,17 +130,9 @@ def decode(data: bytes) -> Batch:
             arch=envelope.arch,
             counting=envelope.counting,
             part=envelope.part,
-            covered=envelope.covered,
-            vms=with_printable_texts(envelope.vms),
-            fault_counts=_decode_list("fault_counts", envelope.fault_counts, architecture.fault_count),
-            faults=_decode_list("faults", envelope.faults, architecture.fault),
-            exit_counts=envelope.exit_counts,
-            exits=_decode_list("exits", envelope.exits, architecture.exit),
-            ledger=envelope.ledger,
-            lost=with_printable_texts(envelope.lost),
-            events=with_printable_texts(earlier.events(envelope.version, envelope.events)),
-            costs=envelope.costs,
+            **{section.name: _rows(section, envelope, architecture) for section in SECTIONS},
         )
+        batch = replace(batch, events=earlier.events(envelope.version, batch.events))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise WireError(f"not a batch: {exc}") from exc
     _check_vms(batch)
@@ -193,15 +156,16 @@ def name_of(data: bytes) -> BatchName | None:
     return BatchName(printable(named.host.name), named.stream, named.sequence)
 
 
-def _envelope_of(data: bytes) -> _Envelope:
+def _envelope_of(data: bytes) -> _Head:
     try:
-        envelope = _decode_envelope(data)
+        envelope: Any = _decode_envelope(data)
     except msgspec.ValidationError:
         # A later version may be of another shape, and should be refused for what it is.
         _check_version(_decode_header(data).version)
         raise
     _check_version(envelope.version)
-    return envelope
+    head: _Head = envelope
+    return head
 
 
 def _check_version(version: int) -> None:
@@ -218,27 +182,27 @@ def _architecture(name: str) -> Architecture:
     return known[name]
 
 
-def _decode_list(field: str, raw: Raw, item: type) -> tuple[Any, ...]:
-    try:
-        return _list_decoder(item).decode(raw)
-    except msgspec.DecodeError as exc:
-        raise WireError(f"not a batch: {exc}, in {field}") from exc
+def _rows(section: Section, envelope: _Head, architecture: Architecture) -> tuple[Any, ...]:
+    rows: Any = getattr(envelope, section.name)
+    if isinstance(section.row, str):
+        decode_rows = _rows_decoder(getattr(architecture, section.row), section.most).decode
+        try:
+            rows = decode_rows(rows)
+        except msgspec.DecodeError as exc:
+            raise WireError(f"not a batch: {exc}, in {section.name}") from exc
+    decoded: tuple[Any, ...] = with_printable_texts(rows) if section.has_texts else rows
+    return decoded
 
 
 @cache
-def _list_decoder(item: type) -> "msgspec.msgpack.Decoder[tuple[Any, ...]]":
-    kind: Any = Annotated[tuple[item, ...], Meta(max_length=MAX_ITEMS)]  # type: ignore[valid-type]
+def _rows_decoder(row: type, most: int) -> "msgspec.msgpack.Decoder[tuple[Any, ...]]":
+    kind: Any = Annotated[tuple[row, ...], Meta(max_length=most)]  # type: ignore[valid-type]
     return msgspec.msgpack.Decoder(kind)
 
 
-# A batch has many rows and few VMs and formats: these are gathered in C before they are looked at.
-
-
 def _check_vms(batch: Batch) -> None:
-    described = {vm.id for vm in batch.vms}
-    for part in (batch.fault_counts, batch.faults, batch.exit_counts, batch.exits, batch.ledger):
-        for vm_id in set(map(_vm_of, part)) - described:
-            raise WireError(f"batch counts for VM {vm_id} and does not describe it")
+    for vm_id in vm_ids_of(batch) - {vm.id for vm in batch.vms}:
+        raise WireError(f"batch counts for VM {vm_id} and does not describe it")
 
 
 def _check_formats(batch: Batch, architecture: Architecture) -> None:
@@ -247,15 +211,17 @@ def _check_formats(batch: Batch, architecture: Architecture) -> None:
     # An exit before which the kernel showed no fault has None.
     allowed = {*architecture.formats, NO_FORMAT, None}
     format_of = attrgetter(architecture.format_field)
-    for part in (batch.fault_counts, batch.faults, batch.exits):
-        for name in set(map(format_of, part)) - allowed:
+    for section in SECTIONS:
+        if not section.is_architectures:
+            continue
+        for name in set(map(format_of, section.rows(batch))) - allowed:
             known = ", ".join((*architecture.formats, NO_FORMAT))
             raise UnknownVersionError(
                 f"batch has a syndrome of format {name!r}; this server knows {known} of {architecture.name}"
             )
 
 
-def _check_spans(spans: tuple[Span, ...]) -> None:
+def _check_spans(spans: Sequence[Span]) -> None:
     for span in spans:
         if span.to_ns < span.from_ns:
             raise WireError(f"covered span ends at {span.to_ns} before it begins at {span.from_ns}")

@@ -181,7 +181,7 @@ def make_batch(
     counting: str | None = None,
     part: int = 0,
     arch: str = X86,
-    covered: tuple[Span, ...] | None = None,
+    covered: Sequence[Span] | None = None,
     vms: Sequence[Vm] = (),
     fault_counts: Sequence[Struct] = (),
     faults: Sequence[Struct] = (),

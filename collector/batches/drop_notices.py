@@ -6,13 +6,14 @@ the others, whose last counts went with the batch.
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 from msgspec import Struct
 
-from collector.batches.parts import Content, cut_to_size
+from collector.batches.parts import cut_to_size
 from faultmodel.record import Host, LedgerEntry, Span, Vm, VmId
+from faultmodel.sections import Content
 
 _NS_PER_MS = 1_000_000
 
@@ -75,8 +76,8 @@ def retold(words: Iterable[bytes], counting: str, told: Collection[VmId]) -> Ite
         for part in cut_to_size(content) if described else ():
             times = [entry.bucket_ms * _NS_PER_MS for entry in part.ledger]
             # Empty spans: they cover nothing, and say when the VMs were seen.
-            part.covered = [Span(at_ns, at_ns) for at_ns in sorted({min(times), max(times)})] if times else ()
-            yield Retold(*of, part)
+            covered = [Span(at_ns, at_ns) for at_ns in sorted({min(times), max(times)})] if times else ()
+            yield Retold(*of, replace(part, covered=covered))
 
 
 # What was told once more stands in a newer batch than what it tells: newer is not better.

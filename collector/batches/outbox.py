@@ -2,16 +2,18 @@
 
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import msgspec
 
 from collector.batches.drop_notices import is_of, last_words, retold
-from collector.batches.parts import Content, cut_to_size
+from collector.batches.parts import cut_to_size
 from collector.spool.aside import Reason
 from collector.spool.queue import Parcel, Spool
 from faultmodel import wire
 from faultmodel.kinds import CheckState, LossKind
 from faultmodel.record import DETAIL_LENGTH, Check, Host, Loss
+from faultmodel.sections import Content, rows_of
 from faultmodel.text import cut
 
 
@@ -50,7 +52,7 @@ class Outbox:
         untold = {number: words for number, words in self._spool.untold.items() if is_of(words, host.name)}
         host = _with_note(host, self._spool.aside)
         if dropped:
-            parts[-1].lost = (*parts[-1].lost, Loss(LossKind.SPOOL_BATCHES, dropped))
+            parts[-1] = replace(parts[-1], lost=(*parts[-1].lost, Loss(LossKind.SPOOL_BATCHES, dropped)))
         counting = counting or self._stream
         seen = {entry.vm for entry in content.ledger}
         parcels = [
@@ -72,16 +74,7 @@ class Outbox:
             arch=self._arch,
             counting=counting,
             part=part,
-            covered=tuple(content.covered),
-            vms=tuple(content.vms),
-            fault_counts=tuple(content.fault_counts),
-            faults=tuple(content.faults),
-            exit_counts=tuple(content.exit_counts),
-            exits=tuple(content.exits),
-            ledger=tuple(content.ledger),
-            lost=tuple(content.lost),
-            events=tuple(content.events),
-            costs=tuple(content.costs),
+            **rows_of(content),
         )
         self._sequence += 1
         return wire.encode(batch)

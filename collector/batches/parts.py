@@ -1,61 +1,26 @@
 """What one reading has to say, and how it is cut into parts that a batch can take."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
 from faultmodel import wire
-from faultmodel.record import COUNTERS, Cost, ExitCount, HostEvent, LedgerEntry, Loss, Span, Vm
+from faultmodel.record import COUNTERS, HostEvent, LedgerEntry, Vm
+from faultmodel.sections import MAX_HOST_ROWS, OF_VMS, SECTIONS, Content
 
 _CUT_BYTES = wire.MAX_BATCH_BYTES // 4
 """Sizes are estimates, from above; the server refuses what is over the whole."""
 _CUT_ROWS = 4096
 """Of one VM and kind in one piece; one VM alone may have more than a batch takes."""
-_VM_BYTES = 2048
-_FAULT_COUNT_BYTES = 160
-_FAULT_BYTES = 160
-_EXIT_COUNT_BYTES = 64
-_EXIT_BYTES = 512
+_SIZES = {section.name: section.row_bytes for section in SECTIONS}
+_CUT = tuple(section for section in OF_VMS if section.name != "ledger")
+"""Those whose rows of one VM may go into several pieces: of the ledger there is one, which is divided."""
 
-
-@dataclass(slots=True)
-class Content:
-    """What one reading has to say. Every VM that the rest names is among ``vms``."""
-
-    vms: Sequence[Vm] = ()
-    fault_counts: Sequence[Any] = ()
-    faults: Sequence[Any] = ()
-    exit_counts: Sequence[ExitCount] = ()
-    exits: Sequence[Any] = ()
-    ledger: Sequence[LedgerEntry] = ()
-    lost: Sequence[Loss] = ()
-    covered: Sequence[Span] = ()
-    events: Sequence[HostEvent] = ()
-    costs: Sequence[Cost] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """Of one VM."""
-
-    fault_counts: Sequence[Any]
-    faults: Sequence[Any]
-    exit_counts: Sequence[ExitCount]
-    exits: Sequence[Any]
-
-    @property
-    def size(self) -> int:
-        """Bytes that they take encoded, estimated from above."""
-        return (
-            _VM_BYTES
-            + _FAULT_COUNT_BYTES * len(self.fault_counts)
-            + _FAULT_BYTES * len(self.faults)
-            + _EXIT_COUNT_BYTES * len(self.exit_counts)
-            + _EXIT_BYTES * len(self.exits)
-        )
+Rows = Mapping[str, Sequence[Any]]
+"""Of one VM, by section."""
 
 
 def cut_to_size(content: Content) -> Iterator[Content]:
@@ -66,11 +31,11 @@ def cut_to_size(content: Content) -> Iterator[Content]:
     """
     part, size = _Builder(), 0
     for vm, rows, entry in _pieces(content):
-        if part.vms and (size + rows.size > _CUT_BYTES or vm is part.vms[-1]):
+        if part.vms and (size + _size(rows) > _CUT_BYTES or vm is part.vms[-1]):
             yield part.content()
             part, size = _Builder(), 0
         part.add(vm, rows, entry)
-        size += rows.size
+        size += _size(rows)
     last = part.content()
     *before, events = _cut_events(content.events)
     yield from (Content(events=some) for some in before)
@@ -78,78 +43,83 @@ def cut_to_size(content: Content) -> Iterator[Content]:
 
 
 def _cut_events(events: Sequence[HostEvent]) -> list[Sequence[HostEvent]]:
-    some = range(0, max(1, len(events)), wire.MAX_HOST_ITEMS)
-    return [events[start : start + wire.MAX_HOST_ITEMS] for start in some]
+    some = range(0, max(1, len(events)), MAX_HOST_ROWS)
+    return [events[start : start + MAX_HOST_ROWS] for start in some]
 
 
 class _Builder:
     def __init__(self) -> None:
         self.vms: list[Vm] = []
-        self._rows: list[_Rows] = []
+        self._rows: dict[str, list[Any]] = {section.name: [] for section in _CUT}
         self._ledger: list[LedgerEntry] = []
 
-    def add(self, vm: Vm, rows: _Rows, entry: LedgerEntry | None) -> None:
+    def add(self, vm: Vm, rows: Rows, entry: LedgerEntry | None) -> None:
         self.vms.append(vm)
-        self._rows.append(rows)
+        for name, of_section in rows.items():
+            self._rows[name] += of_section
         if entry is not None:
             self._ledger.append(entry)
 
     def content(self) -> Content:
-        return Content(
-            vms=self.vms,
-            fault_counts=[item for rows in self._rows for item in rows.fault_counts],
-            faults=[item for rows in self._rows for item in rows.faults],
-            exit_counts=[item for rows in self._rows for item in rows.exit_counts],
-            exits=[item for rows in self._rows for item in rows.exits],
-            ledger=self._ledger,
-        )
+        return Content(vms=self.vms, ledger=self._ledger, **self._rows)
 
 
-def _pieces(content: Content) -> Iterator[tuple[Vm, _Rows, LedgerEntry | None]]:
-    faults, counts = _by_vm(content.fault_counts), _by_vm(content.exit_counts)
-    records, exits = _by_vm(content.faults), _by_vm(content.exits)
+def _size(rows: Rows) -> int:
+    """Bytes that they take encoded, with their VM's description, estimated from above."""
+    return _SIZES["vms"] + sum(_SIZES[name] * len(of_section) for name, of_section in rows.items())
+
+
+def _pieces(content: Content) -> Iterator[tuple[Vm, Rows, LedgerEntry | None]]:
+    of_vms = {section.name: _by_vm(section.rows(content)) for section in _CUT}
     ledger = {entry.vm: entry for entry in content.ledger}
     for vm in content.vms:
-        rows = _Rows(faults[vm.id], records[vm.id], counts[vm.id], exits[vm.id])
+        rows = {name: by_vm.get(vm.id, ()) for name, by_vm in of_vms.items()}
         for piece, entry in _cut_vm(rows, ledger.get(vm.id)):
             yield vm, piece, entry
 
 
-def _cut_vm(rows: _Rows, entry: LedgerEntry | None) -> Iterator[tuple[_Rows, LedgerEntry | None]]:
-    """Cut one VM's rows; the ledger's entry is divided so that that of each piece balances."""
-    number = _pieces_of(rows.fault_counts, rows.exit_counts, rows.exits)
+def _cut_vm(rows: Rows, entry: LedgerEntry | None) -> Iterator[tuple[Rows, LedgerEntry | None]]:
+    """Cut one VM's rows; the ledger's entry is divided so that that of each piece balances.
+
+    Records of faults go where their faults are counted.
+    """
+    others = {name: of_section for name, of_section in rows.items() if name != "faults"}
+    number = _pieces_of(*others.values())
     rest, done = entry, 0
     for index in range(number):
         some = slice(index * _CUT_ROWS, (index + 1) * _CUT_ROWS)
-        counts, piece = rows.fault_counts[some], None
+        piece: dict[str, Sequence[Any]] = {name: of_section[some] for name, of_section in others.items()}
+        faults: Sequence[Any] = ()
+        of_piece = None
         if rest is not None:
-            piece, rest = _divide(rest, sum(item.faults for item in counts), number - index)
-        faults = rows.faults[done : done + piece.recorded] if piece is not None else ()
+            of_piece, rest = _divide(rest, _faults_in(piece["fault_counts"]), number - index)
+            faults = rows["faults"][done : done + of_piece.recorded]
         done += len(faults)
-        yield from _cut_records(_Rows(counts, faults, rows.exit_counts[some], rows.exits[some]), piece)
+        yield from _cut_records({**piece, "faults": faults}, of_piece)
 
 
-def _cut_records(rows: _Rows, entry: LedgerEntry | None) -> Iterator[tuple[_Rows, LedgerEntry | None]]:
+def _cut_records(rows: Rows, entry: LedgerEntry | None) -> Iterator[tuple[Rows, LedgerEntry | None]]:
     """Cut what has too many records. They are of faults that the same piece counts: there must be as many."""
-    number = _pieces_of(rows.faults)
+    number = _pieces_of(rows["faults"])
     if entry is None or number == 1:
         yield rows, entry
         return
     rest, done = entry, 0
     for index in range(number):
-        counts = _share(rows.fault_counts, index, number)
-        piece, rest = _divide(rest, sum(item.faults for item in counts), number - index)
-        faults = rows.faults[done : done + piece.recorded]
+        counts = _share(rows["fault_counts"], index, number)
+        of_piece, rest = _divide(rest, _faults_in(counts), number - index)
+        faults = rows["faults"][done : done + of_piece.recorded]
         done += len(faults)
-        is_first = index == 0
-        yield (
-            _Rows(counts, faults, rows.exit_counts if is_first else (), rows.exits if is_first else ()),
-            piece,
-        )
+        others = rows if index == 0 else dict.fromkeys(rows, ())
+        yield {**others, "fault_counts": counts, "faults": faults}, of_piece
 
 
-def _pieces_of(*kinds: Sequence[Any]) -> int:
-    return max(1, *(-(-len(items) // _CUT_ROWS) for items in kinds))
+def _pieces_of(*sections: Sequence[Any]) -> int:
+    return max(1, *(-(-len(rows) // _CUT_ROWS) for rows in sections))
+
+
+def _faults_in(counts: Sequence[Any]) -> int:
+    return sum(item.faults for item in counts)
 
 
 def _divide(entry: LedgerEntry, counted: int, pieces: int) -> tuple[LedgerEntry, LedgerEntry]:
@@ -192,8 +162,8 @@ def _part(count: int, index: int, number: int, turn: int) -> int:
     return (count * (index + 1) + turn) // number - (count * index + turn) // number
 
 
-def _by_vm(items: Iterable[Any]) -> dict[str, list[Any]]:
+def _by_vm(rows: Iterable[Any]) -> dict[str, list[Any]]:
     grouped: dict[str, list[Any]] = defaultdict(list)
-    for item in items:
-        grouped[item.vm].append(item)
+    for row in rows:
+        grouped[row.vm].append(row)
     return grouped

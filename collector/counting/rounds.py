@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from collector.batches.parts import Content
 from collector.counting import decoder
 from collector.counting.reader import Reader
 from collector.counting.reading import Reading
@@ -13,6 +12,7 @@ from collector.vms.identity.uevents import KvmEvents
 from collector.vms.table import KernelVm, VmTable
 from faultmodel.arch.base import Architecture
 from faultmodel.record import Span, Vm
+from faultmodel.sections import Content
 
 
 @dataclass(frozen=True, slots=True)

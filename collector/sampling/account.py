@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from collector.batches.parts import Content
 from collector.probe.layout import RecordLevel
 from collector.sampling.requests import Answer, Granted, Request
 from faultmodel.kinds import LossKind
 from faultmodel.record import Vm
+from faultmodel.sections import Content
 
 _MOST_TOLD = 100
 """VMs in an answer. The sums are of all."""

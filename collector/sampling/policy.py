@@ -6,13 +6,13 @@ from typing import Protocol
 
 import msgspec
 
-from collector.batches.parts import Content
 from collector.probe.layout import RecordLevel, VmKey
 from collector.sampling.account import RecordAccount, meant
 from collector.sampling.governor import Governor, Step
 from collector.sampling.requests import NS_PER_S, Answer, Request, Requests
 from faultmodel.kinds import EventKind, EventReason, RecordingLevel
 from faultmodel.record import Cost, EventFacts, HostEvent, Vm, VmId
+from faultmodel.sections import Content
 
 _PPM = 1_000_000
 _LEVELS = {

@@ -6,7 +6,7 @@ changes nothing, also where its host is called otherwise then, because other fil
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from uuid import UUID
@@ -28,6 +28,7 @@ from faultmodel import arch
 from faultmodel.kinds import HostState, LossKind
 from faultmodel.ledger import recorded_ledger
 from faultmodel.record import BUCKET_MS, ERRNO_NOT_SHOWN, Host, Loss, Span
+from faultmodel.sections import rows_of, vm_ids_of
 from faultmodel.text import cut
 from faultmodel.wire import Batch
 
@@ -179,20 +180,21 @@ class Recording:
         bucket_ms = (from_ns + self._offset_ns) // (BUCKET_MS * 1_000_000) * BUCKET_MS
         ledger = recorded_ledger(bucket_ms, counts.fault_counts, self._seen_totals)
         self._seen_totals.update((entry.vm, entry.seen_total) for entry in ledger)
+        vm_ids = vm_ids_of(counts)
+        content = replace(
+            counts,
+            covered=(Span(from_ns + self._offset_ns, to_ns + self._offset_ns),),
+            vms=tuple(vm for vm in self._machines.vms.values() if vm.id in vm_ids),
+            ledger=ledger,
+            lost=lost,
+        )
         return Batch(
             host=self._host,
             stream=self._stream,
             sequence=sequence,
             arch=self._architecture.name,
             counting=self._stream,
-            covered=(Span(from_ns + self._offset_ns, to_ns + self._offset_ns),),
-            vms=tuple(vm for vm in self._machines.vms.values() if vm.id in counts.vm_ids),
-            fault_counts=counts.fault_counts,
-            faults=counts.faults,
-            exit_counts=counts.exit_counts,
-            exits=counts.exits,
-            ledger=ledger,
-            lost=lost,
+            **rows_of(content),
         )
 
 

@@ -1,26 +1,16 @@
 """What a recording's events say, counted per second and one by one, until there is enough for a batch."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from collector.trace.seen import Counted, ExitSeen
 from faultmodel.arch.base import Architecture
 from faultmodel.record import BUCKET_MS, COUNTERS, ExitCount
+from faultmodel.sections import Content
 
 _BUCKET_NS = BUCKET_MS * 1_000_000
 _PLACES = {name: place for place, name in enumerate(COUNTERS)}
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What a batch counts, and the ids of the VMs that it counts for."""
-
-    vm_ids: frozenset[str]
-    fault_counts: tuple[Any, ...]
-    faults: tuple[Any, ...]
-    exit_counts: tuple[ExitCount, ...]
-    exits: tuple[Any, ...]
 
 
 @dataclass(slots=True)
@@ -60,15 +50,14 @@ class Tally:
         if seen.record is not None:
             self._exits.append(seen.record)
 
-    def take(self) -> Counts:
-        """Return what was added since the last time."""
+    def take(self) -> Content:
+        """Return what was added since the last time: counts and records."""
         fault_count = self.architecture.fault_count
-        counts = Counts(
-            frozenset(_vm_ids(self._fault_counts, self._exit_counts)),
-            tuple(fault_count(*key, *counters) for key, counters in self._fault_counts.items()),
-            tuple(self._faults),
-            tuple(ExitCount(*key, count) for key, count in self._exit_counts.items()),
-            tuple(self._exits),
+        counts = Content(
+            fault_counts=tuple(fault_count(*key, *counters) for key, counters in self._fault_counts.items()),
+            faults=tuple(self._faults),
+            exit_counts=tuple(ExitCount(*key, count) for key, count in self._exit_counts.items()),
+            exits=tuple(self._exits),
         )
         self._fault_counts, self._faults, self._exit_counts, self._exits = {}, [], {}, []
         return counts
@@ -76,10 +65,6 @@ class Tally:
 
 def _bucket_ms(time_ns: int) -> int:
     return time_ns // _BUCKET_NS * BUCKET_MS
-
-
-def _vm_ids(*keyed: Iterable[tuple[Any, ...]]) -> Iterable[str]:
-    return (key[1] for keys in keyed for key in keys)
 
 
 def _word_of(architecture: Architecture) -> Callable[[Any], tuple[Any, ...]]:

@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.batches import parts as content_module
-from collector.batches.parts import Content, cut_to_size
+from collector.batches.parts import cut_to_size
 from faultmodel import wire
 from faultmodel.arch.x86 import X86Exit, X86Fault, X86FaultCount
 from faultmodel.kinds import EventKind, LossKind
 from faultmodel.record import COUNTERS, Cost, ExitCount, ExitKind, HostEvent, LedgerEntry, Loss, Span, Vm
+from faultmodel.sections import MAX_HOST_ROWS, Content
 from tests.batches import make_host
 
 CUT_ROWS = 8
@@ -116,7 +117,7 @@ def test_a_reading_that_found_nothing_is_one_part_that_covers() -> None:
     assert (list(part.vms), part.covered) == ([], [Span(1, 2)])
 
 
-@pytest.mark.parametrize("number", [0, 1, wire.MAX_HOST_ITEMS, wire.MAX_HOST_ITEMS + 1, 2345])
+@pytest.mark.parametrize("number", [0, 1, MAX_HOST_ROWS, MAX_HOST_ROWS + 1, 2345])
 def test_more_events_than_a_batch_takes_are_cut_too(number: int) -> None:
     events = [HostEvent(time_ns=when, kind=EventKind.VM_RECORDS, detail="d" * 1024) for when in range(number)]
     vm = Vm(id="0" * 16, pid=1, started_ns=1)
@@ -124,7 +125,7 @@ def test_more_events_than_a_batch_takes_are_cut_too(number: int) -> None:
     read = [wire.decode(wire.encode(_batch(part))) for part in parts]
     assert [event for batch in read for event in batch.events] == events
     assert [len(batch.covered) for batch in read] == [0] * (len(parts) - 1) + [1]
-    assert len(parts) == max(1, -(-number // wire.MAX_HOST_ITEMS))
+    assert len(parts) == max(1, -(-number // MAX_HOST_ROWS))
 
 
 @pytest.mark.parametrize(
@@ -137,7 +138,12 @@ def test_a_part_is_far_smaller_than_the_server_takes(words: int, records: int, u
     counts = [_count(vm.id, word, 10_000) for word in range(words)]
     seen = 10_000 * words + uncounted
     entry = LedgerEntry(1000, vm.id, seen, seen - uncounted, uncounted, records, seen - records, 0, seen)
-    content = Content([vm], counts, [_fault(vm.id, when) for when in range(records)], ledger=[entry])
+    content = Content(
+        vms=[vm],
+        fault_counts=counts,
+        faults=[_fault(vm.id, when) for when in range(records)],
+        ledger=[entry],
+    )
     parts = list(cut_to_size(content))
     assert max(len(wire.encode(_batch(part))) for part in parts) <= wire.MAX_BATCH_BYTES // 4
     assert _sums(parts) == _sums([content])

@@ -7,13 +7,13 @@ from pathlib import Path
 import msgspec
 
 from collector.batches.outbox import Outbox
-from collector.batches.parts import Content
 from collector.spool.aside import Reason
 from collector.spool.queue import Spool
 from faultmodel import wire
 from faultmodel.arch.x86 import X86FaultCount
 from faultmodel.kinds import HostState, LossKind
 from faultmodel.record import Host, Loss, Span, Vm
+from faultmodel.sections import Content
 from tests.batches import START_MS, ledger_entry
 from tests.collector.spooling import BLOCK, files
 

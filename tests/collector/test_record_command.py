@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from collector.batches.parts import Content
 from collector.commands import record_follow
 from collector.commands.record_follow import Signals, follow
 from collector.probe.layout import RecordLevel, VmKey
@@ -23,6 +22,7 @@ from collector.sampling.requests import Answer, Granted, Request, Requests
 from collector.settings import requests_file, spool_directory
 from collector.spool.queue import Spool
 from faultmodel.record import Cost, LedgerEntry
+from faultmodel.sections import Content
 from tests.batches import ledger_entry, make_vm
 from tests.product import TOP, wait_for
 

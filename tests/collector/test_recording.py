@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from collector.batches.parts import Content
 from collector.commands.record_report import is_whole, report
 from collector.probe.layout import RecordLevel, VmKey
 from collector.sampling.governor import Governor
@@ -13,6 +12,7 @@ from collector.sampling.policy import Recording
 from collector.sampling.requests import Answer, Request, Requests
 from faultmodel.kinds import LossKind
 from faultmodel.record import Cost, EventFacts, HostEvent, Loss, Vm
+from faultmodel.sections import Content
 from tests.batches import ledger_entry, make_vm
 
 NONE, SAMPLE, ALL = RecordLevel.NONE, RecordLevel.SAMPLE, RecordLevel.ALL

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from collector.batches.outbox import Outbox
-from collector.batches.parts import Content
 from collector.spool.host import part_by_host
 from collector.spool.queue import Spool
 from faultmodel import wire
 from faultmodel.kinds import CheckState
 from faultmodel.record import Check
+from faultmodel.sections import Content
 from tests.batches import ledger_entry, make_batch, make_host, make_vm
 from tests.collector.spooling import BLOCK, drain
 

@@ -14,6 +14,7 @@ from faultmodel.errors import UnknownVersionError, WireError
 from faultmodel.kinds import HostState, LossKind
 from faultmodel.ledger import unrecorded_ledger
 from faultmodel.record import U64_MAX, ExitCount, ExitKind, Host, Loss, Span, Vm
+from faultmodel.sections import MAX_ROWS
 from faultmodel.wire import Batch
 
 VM = "00000000000000aa"
@@ -169,7 +170,7 @@ def test_a_batch_that_is_too_large_is_refused_unread() -> None:
 
 def test_too_many_items_are_refused() -> None:
     with pytest.raises(WireError, match="length <= 200000"):
-        wire.decode(altered(covered=[{"from_ns": 0, "to_ns": 0}] * (wire.MAX_ITEMS + 1)))
+        wire.decode(altered(covered=[{"from_ns": 0, "to_ns": 0}] * (MAX_ROWS + 1)))
 
 
 @pytest.mark.parametrize("same_shape", [False, True])

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from collector.batches.parts import Content
 from collector.counting.reader import Reader
 from collector.counting.rounds import Rounds
 from collector.vms.identity.process import host_proc
@@ -15,6 +14,7 @@ from collector.vms.identity.uevents import KvmEvents
 from collector.vms.table import VmTable
 from demo.exact import ExactGuest, Order
 from faultmodel import arch
+from faultmodel.sections import Content
 from tests.kernel.attached import attached
 
 pytestmark = pytest.mark.kernel

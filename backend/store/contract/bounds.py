@@ -4,7 +4,7 @@ What goes beyond is broken or was made up: such a batch can never be taken.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from itertools import chain
 from operator import attrgetter
 
@@ -13,6 +13,7 @@ import msgspec
 from backend.errors import BatchError
 from faultmodel import arch
 from faultmodel.record import COUNTERS, MAX_VCPU, Cost
+from faultmodel.sections import OF_VCPUS
 from faultmodel.wire import Batch
 
 MAX_SEQUENCE = 2**40
@@ -63,8 +64,8 @@ def check_bounds(batch: Batch) -> None:
         _check_most(f"number of {name}", total, MAX_COUNT)
     characters = sum(len(text) for probe in batch.host.probes for text in msgspec.structs.astuple(probe))
     _check_most("number of its probes' characters", characters, MAX_PROBE_CHARACTERS)
-    for records in (batch.fault_counts, batch.faults, batch.exit_counts, batch.exits):
-        _check_most("vCPU", max(map(attrgetter("vcpu"), records), default=0), MAX_VCPU)
+    for section in OF_VCPUS:
+        _check_most("vCPU", max(map(attrgetter("vcpu"), section.rows(batch)), default=0), MAX_VCPU)
     if len(batch.fault_counts) > MAX_WORDS:
         _check_words(batch)
     _check_costs(batch.costs)
@@ -109,7 +110,7 @@ def _check_words(batch: Batch) -> None:
         _check_most(f"number of words of VM {vm_id}", number, MAX_WORDS)
 
 
-def _check_costs(costs: tuple[Cost, ...]) -> None:
+def _check_costs(costs: Sequence[Cost]) -> None:
     for cost in costs:
         if cost.to_ns < cost.from_ns:
             raise BatchError(f"cost ends at {cost.to_ns} before it begins at {cost.from_ns}")

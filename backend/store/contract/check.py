@@ -1,7 +1,7 @@
 """What a batch must keep to before it may touch the database, beyond what its bytes were checked for."""
 
 from collections.abc import Iterable
-from operator import attrgetter
+from itertools import chain
 
 import msgspec
 
@@ -10,6 +10,7 @@ from backend.store.contract.bounds import check_bounds
 from faultmodel import arch
 from faultmodel.errors import UnknownNameError
 from faultmodel.record import exit_kind
+from faultmodel.sections import SECTIONS, vm_ids_of
 from faultmodel.wire import Batch
 
 
@@ -27,7 +28,8 @@ def check_batch(batch: Batch) -> None:
     for span in batch.covered:
         if span.to_ns < span.from_ns:
             raise BatchError(f"covered span ends at {span.to_ns} before it begins at {span.from_ns}")
-    for described in (batch.host, *batch.host.probes, *batch.vms, *batch.lost, *batch.events):
+    with_texts = (section.rows(batch) for section in SECTIONS if section.has_texts)
+    for described in chain((batch.host,), batch.host.probes, *with_texts):
         check_texts(msgspec.structs.astuple(described))
 
 
@@ -45,6 +47,5 @@ def _check_vms(batch: Batch) -> None:
     described = {vm.id for vm in batch.vms}
     if len(described) != len(batch.vms):
         raise BatchError("batch describes a VM twice")
-    for part in (batch.fault_counts, batch.faults, batch.exit_counts, batch.exits, batch.ledger):
-        for vm_id in set(map(attrgetter("vm"), part)) - described:
-            raise BatchError(f"batch counts for VM {vm_id} and does not describe it")
+    for vm_id in vm_ids_of(batch) - described:
+        raise BatchError(f"batch counts for VM {vm_id} and does not describe it")

@@ -40,7 +40,8 @@ from backend.store.sql.tables import tokens as tokens_table
 from backend.store.sql.vm_reads import VmReads
 from backend.store.sql.writer import Writer
 from faultmodel.record import Span
-from faultmodel.wire import MAX_ITEMS, Batch
+from faultmodel.sections import MAX_ROWS
+from faultmodel.wire import Batch
 
 # Built once: it is executed for every batch.
 _tokens = select(tokens_table).order_by(tokens_table.c.sha256)
@@ -132,7 +133,7 @@ class SqlStore(VmReads, HostReads):
                 vms=vm_numbers,
                 lost=lost,
                 lost_s=losses.bucket_of(batch, received_ns),
-                first_position=host.applied * MAX_ITEMS,
+                first_position=host.applied * MAX_ROWS,
             )
             self.series.append(block, f"{batch.stream}/{batch.sequence}")
             change = Change(

@@ -17,6 +17,7 @@ from backend.store.sql.catalog.sources import Source
 from backend.store.sql.ranges import NS_PER_MS
 from faultmodel.kinds import EventKind, HostState, TimesOf
 from faultmodel.record import BUCKET_MS, Cost, EventFacts, HostEvent, Span, Vm
+from faultmodel.sections import Time, timed
 from faultmodel.wire import Batch
 
 AHEAD_NS = 300 * 10**9
@@ -97,15 +98,15 @@ class _Times:
     def batch(self, batch: Batch) -> Batch:
         covered = tuple(self._spans(batch.covered))
         seen_ns = min((span.from_ns for span in covered), default=self.received_ns)
+        moved: dict[str, Any] = {
+            **{section.name: self._counted(section.rows(batch)) for section in timed(Time.SECOND)},
+            **{section.name: self._recorded(section.rows(batch)) for section in timed(Time.MOMENT)},
+        }
         return replace(
             batch,
             covered=covered,
             vms=tuple(self._vm(vm, seen_ns) for vm in batch.vms),
-            fault_counts=self._counted(batch.fault_counts),
-            faults=self._timed(batch.faults),
-            exit_counts=self._counted(batch.exit_counts),
-            exits=self._timed(batch.exits),
-            ledger=self._counted(batch.ledger),
+            **moved,
             events=tuple(map(self._event, batch.events)),
             costs=tuple(map(self._cost, batch.costs)),
         )
@@ -133,7 +134,7 @@ class _Times:
         moved = {bucket_ms: self.bucket_ms(bucket_ms) for bucket_ms in {item.bucket_ms for item in records}}
         return tuple(msgspec.structs.replace(item, bucket_ms=moved[item.bucket_ms]) for item in records)
 
-    def _timed(self, records: Sequence[Any]) -> tuple[Any, ...]:
+    def _recorded(self, records: Sequence[Any]) -> tuple[Any, ...]:
         return tuple(msgspec.structs.replace(item, time_ns=self.time_ns(item.time_ns)) for item in records)
 
     def _event(self, event: HostEvent) -> HostEvent:
@@ -164,10 +165,11 @@ def witnessed_ns(batch: Batch) -> int | None:
 
 def _told(batch: Batch) -> Mapping[TimesOf, Sequence[int]]:
     """Return the times that a batch tells, by what they are of."""
-    counted = chain(batch.fault_counts, batch.exit_counts, batch.ledger)
+    counted = chain.from_iterable(section.rows(batch) for section in timed(Time.SECOND))
+    recorded = chain.from_iterable(section.rows(batch) for section in timed(Time.MOMENT))
     return {
         TimesOf.COVERED_TIME: [time_ns for span in batch.covered for time_ns in (span.from_ns, span.to_ns)],
-        TimesOf.RECORDS: [*map(attrgetter("time_ns"), chain(batch.faults, batch.exits))],
+        TimesOf.RECORDS: [*map(attrgetter("time_ns"), recorded)],
         TimesOf.EVENTS: [*chain.from_iterable(map(_times_of, batch.events))],
         TimesOf.COUNTS: [bucket_ms * NS_PER_MS for bucket_ms in set(map(attrgetter("bucket_ms"), counted))],
         TimesOf.STARTS: [vm.started_ns for vm in batch.vms if vm.started_ns > EARLIEST_NS],

@@ -1,0 +1,117 @@
+"""The sections of a batch, each listed once. How they are cut, encoded, decoded, checked and stored follows.
+
+A new section is a row type, a field of ``Content`` and a line of ``SECTIONS``; what stores it is told by a
+test that stores a batch with a row in each.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from operator import attrgetter
+from typing import Any
+
+from msgspec import Struct
+
+from faultmodel.record import Cost, ExitCount, HostEvent, LedgerEntry, Loss, Span, Vm
+
+MAX_ROWS = 200_000
+MAX_HOST_ROWS = 1000
+
+
+class Of(StrEnum):
+    """Whom a row is about."""
+
+    HOST = "host"
+    VM = "vm"
+    """It has a field ``vm``, with the id of a VM that the batch describes."""
+    VCPU = "vcpu"
+    """And a field ``vcpu``."""
+
+
+class Time(StrEnum):
+    """The field of a row that has its one time; others have several, or none."""
+
+    SECOND = "bucket_ms"
+    MOMENT = "time_ns"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What a batch says; ``Batch`` has, beside it, of which reading. Every VM that a row names is in ``vms``.
+
+    ``fault_counts``, ``faults`` and ``exits`` hold the ``fault_count``, ``fault`` and ``exit`` records of an
+    architecture; ``faults`` are those guest faults that were recorded one by one.
+    """
+
+    covered: Sequence[Span] = ()
+    vms: Sequence[Vm] = ()
+    fault_counts: Sequence[Any] = ()
+    faults: Sequence[Any] = ()
+    exit_counts: Sequence[ExitCount] = ()
+    exits: Sequence[Any] = ()
+    ledger: Sequence[LedgerEntry] = ()
+    lost: Sequence[Loss] = ()
+    events: Sequence[HostEvent] = ()
+    costs: Sequence[Cost] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A field of ``Content``.
+
+    ``row``: the type of its rows, or the field of ``Architecture`` that has it. ``most``: it has so many.
+    ``row_bytes``: what a row takes encoded, estimated from above, of a section that is cut to size.
+    """
+
+    name: str
+    row: type[Struct] | str
+    of: Of = Of.HOST
+    time: Time | None = None
+    has_texts: bool = False
+    most: int = MAX_ROWS
+    row_bytes: int = 0
+
+    @property
+    def is_architectures(self) -> bool:
+        """Whether each architecture has rows of its own."""
+        return isinstance(self.row, str)
+
+    def rows(self, content: Content) -> Sequence[Any]:
+        """Return its rows."""
+        rows: Sequence[Any] = getattr(content, self.name)
+        return rows
+
+
+_SECOND, _MOMENT = Time.SECOND, Time.MOMENT
+SECTIONS = (
+    Section(name="covered", row=Span),
+    Section(name="vms", row=Vm, has_texts=True, row_bytes=2048),
+    Section(name="fault_counts", row="fault_count", of=Of.VCPU, time=_SECOND, row_bytes=160),
+    Section(name="faults", row="fault", of=Of.VCPU, time=_MOMENT, row_bytes=160),
+    Section(name="exit_counts", row=ExitCount, of=Of.VCPU, time=_SECOND, row_bytes=64),
+    Section(name="exits", row="exit", of=Of.VCPU, time=_MOMENT, row_bytes=512),
+    Section(name="ledger", row=LedgerEntry, of=Of.VM, time=_SECOND),
+    Section(name="lost", row=Loss, has_texts=True),
+    Section(name="events", row=HostEvent, has_texts=True, most=MAX_HOST_ROWS),
+    Section(name="costs", row=Cost, most=MAX_HOST_ROWS),
+)
+OF_VMS = tuple(section for section in SECTIONS if section.of is not Of.HOST)
+"""Those whose rows name a VM."""
+OF_VCPUS = tuple(section for section in SECTIONS if section.of is Of.VCPU)
+"""Those whose rows name a vCPU, too."""
+_vm_of = attrgetter("vm")
+
+
+def rows_of(content: Content) -> dict[str, Any]:
+    """Return each section's rows by its name, as tuples."""
+    return {section.name: tuple(section.rows(content)) for section in SECTIONS}
+
+
+def vm_ids_of(content: Content) -> set[str]:
+    """Return the VMs that the rows name. A batch has many rows and few VMs."""
+    return {vm_id for section in OF_VMS for vm_id in set(map(_vm_of, section.rows(content)))}
+
+
+def timed(time: Time) -> Iterator[Section]:
+    """Yield the sections whose rows have their time in this field."""
+    return (section for section in SECTIONS if section.time is time)

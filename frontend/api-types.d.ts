@@ -183,6 +183,8 @@ export interface Fault {
   /** The word in one line, empty where none was shown */
   summary: string;
   /** Faults of this vCPU since the one recorded before, this one included */
+  weight: number;
+  /** `weight`, by its former name; the next release leaves it out */
   stands_for: number;
   /**
    * What KVM worked out, by the architecture's names; x86_64: `gfn`, the VM's page frame, and `level` of

@@ -174,7 +174,8 @@ def fault_body(row: FaultRow) -> schemas.Fault:
         memslot=record.memslot,
         flags=[] if form is None else [flag.name for flag in form.flags(word)],
         summary="" if form is None else form.summary(word),
-        stands_for=record.stands_for,
+        weight=record.weight,
+        stands_for=record.weight,
         software=_words(record, architecture.software_fields),
         syndrome=_raw_syndrome(architecture, record, FAULT_FIELDS),
     )

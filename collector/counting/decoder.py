@@ -170,7 +170,7 @@ def _x86_fault(make: Callable[..., Struct], record: FaultRecord, vm: str, offset
         private=_flag(record.private),
         memslot=None if record.memslot == NOT_SHOWN_32 else record.memslot,
         level=record.level or None,
-        stands_for=record.stands_for,
+        weight=record.weight,
         nested=_flag(record.nested),
     )
 
@@ -185,7 +185,7 @@ def _arm64_fault(make: Callable[..., Struct], record: FaultRecord, vm: str, offs
         far=record.address,
         ipa=record.frame,
         pc=record.pc,
-        stands_for=record.stands_for,
+        weight=record.weight,
         nested=_flag(record.nested),
     )
 

@@ -140,7 +140,7 @@ class FaultRecord(NamedTuple):
     address: int
     frame: int
     pc: int
-    stands_for: int
+    weight: int
     vcpu: int
     format: int
     memslot: int

@@ -8,6 +8,8 @@ from operator import itemgetter
 from struct import Struct
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
+from msgspec import structs
+
 from collector.errors import PinnedError
 from collector.probe.compiled import Array, Fields, Layout, Number
 from collector.probe.layout import (
@@ -30,6 +32,8 @@ T = TypeVar("T")
 N = TypeVar("N", bound=NamedTuple)
 Values = tuple[Any, ...]
 _FAULTS = "faults"
+_NOW = {"stands_for": "weight"}
+"""Fields that had another name in an earlier version's maps, and mean the same."""
 _ANY_NUMBER = Fields(8, {"number": Number(0, "Q")})
 
 
@@ -166,7 +170,7 @@ class Views:
         self.lost = NumberView(value("lost"))
         # Where there is no such map, what would be in it still goes from reading to reading.
         self.overlooked = NumberView(value("overlooked_cut") if layout.has("overlooked_cut") else _ANY_NUMBER)
-        self.fault_record = View.of(value("fault_records"), FaultRecord)
+        self.fault_record = View.of(_named_as_now(value("fault_records")), FaultRecord)
         self.exit_record = View.of(value("exit_records"), ExitRecord)
         self.record_order = View.of(value("record_default"), RecordOrder)
         self.orders_number = NumberView(value("orders_number"))
@@ -175,6 +179,11 @@ class Views:
     def owner(self, name: str, *, in_value: bool = False) -> View[VmKey]:
         """Return how to tell whose an entry of a map is, by its key or by its value."""
         return View.of(self._layout.value(name) if in_value else self._layout.key(name), VmKey)
+
+
+def _named_as_now(fields: Fields) -> Fields:
+    numbers = {_NOW.get(name, name): number for name, number in fields.numbers.items()}
+    return structs.replace(fields, numbers=numbers)
 
 
 def _vm_record(values: Iterable[Any]) -> VmRecord:

@@ -35,7 +35,7 @@ FAULT_FIELDS: Mapping[str, tuple[type, ...]] = {
     "access": (Access,),
     "private": (bool, type(None)),
     "memslot": (int, type(None)),
-    "stands_for": (int,),
+    "weight": (int,),
     "nested": (bool, type(None)),
 }
 """Required of every architecture's ``Fault``: field or property, and the types that it may have.

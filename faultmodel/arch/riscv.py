@@ -129,7 +129,7 @@ class RiscvFault(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     sepc: U64
     private: bool | None = None
     memslot: U32 | None = None
-    stands_for: Count = 1
+    weight: Count = 1
     """How many of this vCPU's faults were seen since the one recorded before, this one included."""
     nested: bool | None = None
     """Whether a guest of the guest ran (L2); None where the source does not show it."""

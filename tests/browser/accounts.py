@@ -69,7 +69,7 @@ class Accounts:
                 rip=0xFFFF_FFFF_8110_0000 + second * 16 % 4096,
                 level=2 if second % 5 == 0 else 1,
                 memslot=1 + second % 3,
-                stands_for=self._unrecorded.pop((vm, count.vcpu)),
+                weight=self._unrecorded.pop((vm, count.vcpu)),
             )
         )
 

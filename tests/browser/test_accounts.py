@@ -70,7 +70,7 @@ def test_the_single_faults_are_those_of_the_api_and_older_ones_are_loaded(
         for item in items
     ]
     assert [[row[1], row[2], row[3], row[5], row[7]] for row in shown] == expected[: len(shown)]
-    assert [number(row[8]) for row in shown] == [item["stands_for"] for item in items[: len(shown)]]
+    assert [number(row[8]) for row in shown] == [item["weight"] for item in items[: len(shown)]]
     assert {row[6] for row in shown} == {"4 KiB", "2 MiB"}
     page.get_by_role("button", name="Load older faults").click()
     expect(body.locator("tr")).to_have_count(len(shown) + 120)

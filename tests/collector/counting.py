@@ -225,11 +225,11 @@ class Counting:
             vcpu.dropped += 1
             yield
             return
-        stands_for = vcpu.seen + 1 - vcpu.last_record_seen
+        weight = vcpu.seen + 1 - vcpu.last_record_seen
         self.faults.append(
             FaultRecord(
                 *vcpu.key[:2],
-                *(START_NS + len(self.faults), word, 0x1000, 1, 0, stands_for),
+                *(START_NS + len(self.faults), word, 0x1000, 1, 0, weight),
                 *(vcpu.key.vcpu, PFERR, 0, 1, 0, 0xFF),
             )
         )

@@ -69,7 +69,7 @@ def test_a_record_whose_fault_is_not_counted_yet_waits_for_it() -> None:
     steps = counting.steps(vcpu, 6, record=True)
     # Written to the ring, and stopped there.
     next(steps)
-    assert [record.stands_for for record in reader.read().faults] == [1]
+    assert [record.weight for record in reader.read().faults] == [1]
     list(steps)
     later = reader.read()
     assert len(later.faults) == 1

@@ -58,7 +58,7 @@ def _fault(vm: str, when: int) -> X86Fault:
     return X86Fault(
         time_ns=2**62 + when, monotonic_ns=2**62, vm=vm, vcpu=0xFFFF, format="pferr", syndrome=2**64 - 1,
         address=2**64 - 1, gfn=2**52 - 1, rip=2**64 - 1, private=True, memslot=2**32 - 1, level=3,
-        stands_for=2**40,
+        weight=2**40,
     )  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def _reading(
 def _fault(format_: int, **fields: int) -> FaultRecord:
     record = FaultRecord(
         *VM, monotonic_ns=1_000, word=0x182, address=0x4000123, frame=0x4000, pc=0xFFFFFFFF81000000,
-        stands_for=7, vcpu=1, format=format_, memslot=2, level=1, private=0, nested=0xFF,
+        weight=7, vcpu=1, format=format_, memslot=2, level=1, private=0, nested=0xFF,
     )  # fmt: skip
     return record._replace(**fields)
 
@@ -175,7 +175,7 @@ def test_a_fault_of_kvm_page_fault_shows_no_frame_nor_slot() -> None:
     (fault,) = decoder.faults(_reading(faults=[record]), arch.get("x86_64"), IDS)
     assert (fault.format, fault.syndrome, fault.address) == ("npf", 0x182, 0x4000123)
     assert (fault.gfn, fault.memslot, fault.private, fault.level, fault.rip) == (None,) * 5
-    assert (fault.vm, fault.vcpu, fault.stands_for) == ("00000000000000aa", 1, 7)
+    assert (fault.vm, fault.vcpu, fault.weight) == ("00000000000000aa", 1, 7)
 
 
 def test_a_fault_of_the_mmu_shows_what_kvm_knows_of_it() -> None:
@@ -194,7 +194,7 @@ def test_a_fault_on_arm64_keeps_its_registers() -> None:
     record = _fault(4, word=0x92000007, address=0x4123, frame=0x40004000)
     (fault,) = decoder.faults(_reading(faults=[record]), arch.get("aarch64"), IDS)
     assert (fault.esr_el2, fault.far, fault.ipa) == (0x92000007, 0x4123, 0x40004000)
-    assert (fault.pc, fault.stands_for) == (0xFFFFFFFF81000000, 7)
+    assert (fault.pc, fault.weight) == (0xFFFFFFFF81000000, 7)
     assert (fault.vm, fault.vcpu) == ("00000000000000aa", 1)
     assert (fault.time_ns, fault.monotonic_ns) == (5_000_001_000, 1_000)
 

@@ -133,7 +133,7 @@ class WithProperties(msgspec.Struct):
     scause: int
     private: bool | None = None
     memslot: int | None = None
-    stands_for: int = 1
+    weight: int = 1
     nested: bool | None = None
 
     @property

@@ -48,8 +48,8 @@ def test_records_stand_for_all_faults_that_were_seen(headers_cache: Path) -> Non
         one.order(ALL)
         reading = one.follow()
     # The first of each vCPU stands for what was not recorded before.
-    assert sum(record.stands_for for record in records(reading)) == account(reading).seen_total
-    assert sorted(record.stands_for for record in records(reading))[:-2] == [1] * 1007
+    assert sum(record.weight for record in records(reading)) == account(reading).seen_total
+    assert sorted(record.weight for record in records(reading))[:-2] == [1] * 1007
 
 
 def test_a_record_shows_when_and_where(headers_cache: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_ring_that_is_full_drops_and_the_next_record_stands_for_what_it_droppe
     assert len(records(full)) == account(full).recorded == ROOM
     assert account(full).dropped == account(full).seen - ROOM
     assert (account(after).seen, account(after).recorded, account(after).dropped) == (600, 600, 0)
-    assert sum(record.stands_for for record in records(full, after)) == account(after).seen_total
+    assert sum(record.weight for record in records(full, after)) == account(after).seen_total
 
 
 def test_a_ring_that_is_emptied_in_between_loses_nothing(headers_cache: Path) -> None:
@@ -115,7 +115,7 @@ def test_a_sample_is_bounded_and_stands_for_all(headers_cache: Path) -> None:
     # Both vCPUs share the VM's ten a second, and the one to begin with.
     assert 1 <= len(records(reading)) <= 10 * took_s + 1
     assert account(reading).recorded == len(records(reading))
-    assert sum(record.stands_for for record in records(reading)) <= account(reading).seen_total
+    assert sum(record.weight for record in records(reading)) <= account(reading).seen_total
 
 
 def test_a_sample_is_as_bounded_for_a_vcpu_that_changes_threads(headers_cache: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_sample_is_as_bounded_for_a_vcpu_that_changes_threads(headers_cache: P
     assert account(reading).seen == 1100
     assert 1 <= len(records(reading)) <= took_s + 1
     assert account(reading).recorded == len(records(reading))
-    assert sum(record.stands_for for record in records(reading)) <= account(reading).seen_total
+    assert sum(record.weight for record in records(reading)) <= account(reading).seen_total
 
 
 def test_a_sample_is_as_bounded_for_a_vm_of_many_vcpus(headers_cache: Path) -> None:

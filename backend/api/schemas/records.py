@@ -84,8 +84,13 @@ class Fault(BaseModel):
     memslot: int | None = Field(description="KVM's memory slot; null where not shown")
     flags: list[str] = Field(description="What the hardware's word says", examples=[["write", "npt_user"]])
     summary: str = Field(description="The word in one line, empty where none was shown")
-    stands_for: int = Field(
+    weight: int = Field(
         description="Faults of this vCPU since the one recorded before, this one included", examples=[1]
+    )
+    stands_for: int = Field(
+        description="`weight`, by its former name; the next release leaves it out",
+        examples=[1],
+        deprecated=True,
     )
     software: dict[str, WordText] = Field(
         description="What KVM worked out, by the architecture's names; x86_64: `gfn`, the VM's page frame, "

@@ -135,11 +135,11 @@ struct fault_record {
 	struct vm_key vm;
 	u64 monotonic_ns;
 	u64 word;
-	u64 address;	/* GPA or GVA; FAR_EL2 on arm64 */
-	u64 frame;	/* x86: gfn, NOT_SHOWN where the tracepoint has none; arm64: IPA */
-	u64 pc;		/* NOT_SHOWN where it could not be had */
-	u64 stands_for; /* faults of this vCPU in its thread since the record before, this one
-			   included */
+	u64 address; /* GPA or GVA; FAR_EL2 on arm64 */
+	u64 frame;   /* x86: gfn, NOT_SHOWN where the tracepoint has none; arm64: IPA */
+	u64 pc;	     /* NOT_SHOWN where it could not be had */
+	u64 weight;  /* faults of this vCPU in its thread since the record before, this one
+			    included */
 	u32 vcpu;
 	u32 format;
 	u32 memslot; /* id, or NOT_SHOWN_32 */

@@ -136,7 +136,7 @@ static __always_inline void record_fault(struct vcpu_counts *state, struct fault
 	record->vcpu = state->vcpu_id;
 	record->monotonic_ns = now_ns;
 	record->pc = guest_pc(state);
-	record->stands_for = state->seen + 1 - state->last_record_seen;
+	record->weight = state->seen + 1 - state->last_record_seen;
 	if (fault_records.ringbuf_output(record, sizeof(*record), wakeup())) {
 		state->dropped++;
 		return;

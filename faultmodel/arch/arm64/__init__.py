@@ -23,7 +23,7 @@ class Arm64Fault(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     pc: U64
     private: bool | None = None
     memslot: U32 | None = None
-    stands_for: Count = 1
+    weight: Count = 1
     """How many of this vCPU's faults were seen since the one recorded before, this one included."""
     nested: bool | None = None
     """Whether a guest of the guest ran (L2); None where the source does not show it."""

@@ -32,7 +32,7 @@ class X86Fault(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     memslot: U32 | None = None
     level: U32 | None = None
     """KVM's: of the mapping that it makes, 1 for 4 KiB, 2 for 2 MiB, 3 for 1 GiB."""
-    stands_for: Count = 1
+    weight: Count = 1
     """How many of this vCPU's faults were seen since the one recorded before, this one included."""
     nested: bool | None = None
     """Whether a guest of the guest ran (L2); None where the source does not show it."""

@@ -23,7 +23,7 @@ def test_a_fault_has_every_field_of_the_interface(server: Server) -> None:
         private=False,
         memslot=3,
         level=2,
-        stands_for=16,
+        weight=16,
     )
     server.apply(make_batch(faults=[record]))
     assert server.get(FAULTS) == {
@@ -41,6 +41,7 @@ def test_a_fault_has_every_field_of_the_interface(server: Server) -> None:
                 "memslot": 3,
                 "flags": ["write", "npt_user", "guest_page"],
                 "summary": "write, page not present, guest page-table walk",
+                "weight": 16,
                 "stands_for": 16,
                 "software": {"gfn": "0x100000", "level": "0x2"},
                 "syndrome": {

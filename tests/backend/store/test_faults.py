@@ -39,7 +39,7 @@ def _full(arch_name: str, word: int) -> Struct:
         value = getattr(record, field.name)
         if field.name == "vcpu":
             fields[field.name] = MAX_VCPU
-        elif field.name in ("private", "nested", "memslot", "level", "stands_for"):
+        elif field.name in ("private", "nested", "memslot", "level", "weight"):
             fields[field.name] = True if field.name in ("private", "nested") else 2**32 - 1
         elif value in (0, None):
             fields[field.name] = word

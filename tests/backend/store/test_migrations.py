@@ -283,6 +283,23 @@ def test_events_keep_what_they_say_with_fields_and_without(new_url: NewUrl) -> N
     ]
 
 
+@pytest.mark.parametrize("arch_name", arch.architectures())
+def test_a_weight_is_kept_under_either_name(new_url: NewUrl, arch_name: str) -> None:
+    url, architecture = new_url(), arch.get(arch_name)
+    record = fault_record(arch_name=arch_name, weight=16)
+    host = make_host(arch=arch_name)
+    with closing(open_store(url)) as store:
+        assert store.apply(make_batch(host=host, arch=arch_name, faults=[record]), START_NS)
+
+    table = f"{architecture.table_prefix}_faults"
+    for _ in range(2):
+        downgrade(url, "0014")
+        assert _rows(url, f"SELECT stands_for FROM {table}") == [(16,)]
+        migrate(url)
+        assert _rows(url, f"SELECT weight FROM {table}") == [(16,)]
+        assert check_drift(url) == []
+
+
 def _rows(url: str, statement: str) -> list[tuple[object, ...]]:
     engine = create_engine(_engine_url(url))
     with engine.connect() as connection:

@@ -39,3 +39,12 @@ def test_what_was_not_kept_of_a_record_is_not_shown() -> None:
     views = Views(OLDEST)
     assert views.fault_record.unpack(bytes(80)).nested == NOT_SHOWN_8
     assert views.exit_record.unpack(bytes(96)).nested == NOT_SHOWN_8
+
+
+@pytest.mark.parametrize("digest", LAYOUTS)
+def test_a_weight_is_read_that_had_another_name(digest: str) -> None:
+    layout = LAYOUTS[digest]
+    fields = layout.value("fault_records")
+    data = bytearray(fields.size)
+    data[fields.numbers["stands_for"].offset] = 7
+    assert Views(layout).fault_record.unpack(bytes(data)).weight == 7

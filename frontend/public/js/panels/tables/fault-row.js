@@ -16,7 +16,7 @@ const LEVELS = /** @type {Record<string, string>} */ ({ "0x1": "4 KiB", "0x2": "
  * @returns {import("../../base/dom.js").Row<KeyedFault>}
  */
 export function createFaultRow(fault) {
-  const { time, vcpu, access, memslot, stands_for: standsFor, software, syndrome } = fault;
+  const { time, vcpu, access, memslot, weight, software, syndrome } = fault;
   const level = software.level;
   const counter = PROGRAM_COUNTERS.map((name) => syndrome?.words[name]).find(Boolean);
   const root = el(
@@ -30,13 +30,13 @@ export function createFaultRow(fault) {
     code(counter),
     el("td", { class: "nowrap" }, level ? (LEVELS[level] ?? level) : muted(NONE)),
     el("td", { class: "number" }, memslot === null ? muted(NONE) : String(memslot)),
-    el("td", { class: "number", title: WEIGHT }, countText(standsFor)),
+    el("td", { class: "number", title: WEIGHT }, countText(weight)),
   );
   // A fault never changes once it is recorded.
   return { root, update: () => undefined };
 }
 
-const WEIGHT = "How many faults it stands for: those of this vCPU since the one recorded before, this one included";
+const WEIGHT = "Its weight: the faults of this vCPU since the one recorded before, this one included";
 
 /** @param {string} text */
 const muted = (text) => el("span", { class: "muted" }, text);

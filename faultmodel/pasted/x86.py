@@ -71,9 +71,8 @@ def hardware_exit(where: str, number: int, vendor: str = "") -> Iterator[Word]:
     """``vendor``: VMX or SVM, empty where nothing tells; their numbers are two lists."""
     # VMX has flags above its reason; of SVM's codes all 64 bits are the code.
     reason = number & 0xFFFF
-    told = [f"{names[reason]} ({name})" for name, names in _EXITS.items() if reason in names]
-    if vendor:
-        told = [one for one in told if one.endswith(f"({vendor})")]
+    vendors = {vendor: _EXITS[vendor]} if vendor else _EXITS
+    told = [f"{names[reason]} ({name})" for name, names in vendors.items() if reason in names]
     if vendor != _VMX and number in _SVM_INVALID:
         told = ["INVALID, -1: the VMCB is not one to enter with (SVM)"]
     yield f"{where}: {' or '.join(told) or f'exit reason {reason:#x}'}", CODE, number

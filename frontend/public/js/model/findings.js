@@ -1,6 +1,6 @@
 /** What the server found wrong with how hosts are traced, in words, and what to do. */
 
-import { countText, plural, significant, words } from "../base/format.js";
+import { countText, forCount, significant, words } from "../base/format.js";
 import { agoText } from "../base/time.js";
 
 /** @typedef {import("./host-types.js").Finding} Finding */
@@ -28,7 +28,7 @@ const KINDS = {
   server_clock: ({ detail }) => ["clock cannot be right", `No batch is taken: ${detail}. Collectors keep them until then.`],
   refused: ({ times, reason, token, detail }) => [
     "batches refused",
-    `${plural(times ?? 0, "batch").replace(/batchs$/, "batches")} refused: ${words(reason ?? "")}` +
+    `${countText(times ?? 0)} ${forCount(times ?? 0, "batch", "batches")} refused: ${words(reason ?? "")}` +
       `${token ? `, token ${token}` : ""}${detail ? ` (${detail})` : ""}. What they hold is missing here.`,
   ],
   never_delivered: () => ["never heard of", "There is a token for this host, and no batch of it ever came."],

@@ -80,6 +80,7 @@ def test_counts_whose_layout_was_not_kept_with_them_are_read_on_without_a_gap(ol
     old_product.vm_with(told[0].pid, faults=told[0].faults)
     _hand_over(old_product)
     told.append(run_guest(write=503, memory_fault=7))
+    _upgrade_server(old_product)
     old_product.tree = TOP
     old_product.start_collector()
     told.append(run_guest(write=211))

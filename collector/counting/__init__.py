@@ -1,1 +1,6 @@
-"""From maps to records: what was added between two readings, and whose it is."""
+"""From maps to records: what was added between two readings, and whose it is.
+
+``session`` reads until the counting ends: ``reader`` takes a reading, with ``differences`` and
+``reconciler``, and ``decoder`` makes the architecture's records of it. ``pins``, ``predecessor`` and
+``other_sets`` take over what counts already; ``checks`` says what a host offers.
+"""

@@ -3,6 +3,6 @@
 ``source`` opens a file, ``text`` makes lines of it, ``shapes`` and ``lines`` read a line's head and
 ``fields`` the form of perf trace, ``survey`` looks through a whole recording, ``tasks`` tells its VMs and
 vCPUs, one module per architecture reads the events' texts and ``qemu`` its log's, ``tally`` counts and cuts
-batches, ``recording`` joins these, ``command`` sends and ``progress`` says how far it is.
-Imports faultmodel and, for sending, the uplink.
+batches, ``recording`` joins these, and ``progress`` says how far it is.
+``collector.commands.import_trace`` sends.
 """

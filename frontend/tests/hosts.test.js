@@ -105,6 +105,11 @@ test("whether counting outlives the collector is said, with the reason where it 
   const names = check("names", "lacking", "VMs have no names");
   assert.equal(say.lackingSentence({ ...HOST, checks: [pins, names] }), "Lacking: VMs have no names.");
   assert.equal(say.lackingSentence({ ...HOST, detail: "as before; twice" }), "Lacking: as before; twice.");
+  const ends = check("ends", "lacking", "KVM's events cannot be received");
+  assert.equal(
+    say.lackingSentence({ ...HOST, checks: [check("pins", "ok"), ends] }),
+    "Lacking: KVM's events cannot be received.",
+  );
 });
 
 const RECORDED = {
@@ -185,6 +190,18 @@ test("what ended a counting, and which VM ended unseen, is said from the fields"
   assert.match(text("ended_unseen", { count: 50 }) ?? "", /: 50 more VMs$/);
   assert.match(text("clock_stepped", { shift_s: 3600 }) ?? "", /set back by 3.600 s$/);
   assert.match(text("times_moved", { moved: ["vm_starts", "costs"] }) ?? "", /: vm starts, costs$/);
+});
+
+test("of what a stored event of before does not tell, nothing is said", () => {
+  const text = (/** @type {string} */ kind, /** @type {object} */ more) => readEvents([event("00", kind, more)])[0]?.text;
+  const before = "times set back by 30 s";
+  assert.equal(text("clock_stepped", { detail: before }), `how its clock is set right changed: ${before}`);
+  assert.equal(text("clock_stepped", { shift_s: 0 }), "how its clock is set right changed: it is right again");
+  assert.equal(text("clock_stepped", {}), "how its clock is set right changed");
+  assert.equal(text("server_clock_was_ahead", {}), "the server’s clock was ahead");
+  assert.equal(text("ended_unseen", {}), "ended while no collector ran");
+  assert.doesNotMatch(text("replaced", { reason: "renamed" }) ?? "", /it was/);
+  assert.equal(text("records", { level: "other" }), "how faults are recorded is not known here");
 });
 
 test("a loss that is not known is taken for a loss of counts", () => {

@@ -430,9 +430,11 @@ class HostStatus:
     @property
     def words(self) -> str:
         """What it waits for or lacks, or is a recording of, in a line; empty where nothing is to say."""
-        wrong = [check_words(check) for check in self.checks if check.state is not CheckState.OK]
-        # A collector of before said it in a line.
-        return self.detail or "; ".join(wrong)
+        wrong = [check for check in self.checks if check.state is not CheckState.OK]
+        if self.detail:
+            # A collector of before said in a line what it lacks, its pins too, but not that KVM's events fail.
+            wrong = [check for check in wrong if check.name != "pins"]
+        return "; ".join(filter(None, (self.detail, *map(check_words, wrong))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

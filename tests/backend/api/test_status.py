@@ -6,8 +6,8 @@ import pytest
 
 from backend.store import open_store
 from backend.store.contract.store import Store
-from faultmodel.kinds import HostState, LossKind, ProbeState
-from faultmodel.record import Loss, Probe
+from faultmodel.kinds import CheckState, HostState, LossKind, ProbeState
+from faultmodel.record import Check, Loss, Probe
 from tests.backend.serving import NOW_NS, Server, make_server
 from tests.batches import make_batch, make_host
 
@@ -46,6 +46,16 @@ def test_a_server_that_expects_a_collector_waits_for_it(expecting: Server) -> No
 def test_a_host_that_waits_says_for_what(expecting: Server) -> None:
     expecting.apply(make_batch(host=make_host(state=HostState.WAITING, detail="no BTF in /sys/kernel/btf")))
     assert expecting.problem("/readyz") == (503, "host host-1 is waiting: no BTF in /sys/kernel/btf")
+
+
+def test_what_a_collector_of_before_lacks_is_told_once(server: Server) -> None:
+    said = "counting ends with the collector: no BPF file system"
+    pins = Check(name="pins", state=CheckState.LACKING, found="no BPF file system")
+    ends = Check(name="ends", state=CheckState.LACKING, found="kobject uevents: permission denied")
+    # It says in a line what it lacks, its pins among that, but not that KVM's events do not come.
+    server.apply(make_batch(host=make_host(detail=said, checks=(pins, ends))))
+    (host,) = server.get("/api/v1/status")["hosts"]
+    assert host["detail"] == f"{said}; kobject uevents: permission denied"
 
 
 def test_one_attached_host_is_enough(expecting: Server) -> None:

@@ -42,7 +42,8 @@ const REASONS = {
   unread: ({ since }) =>
     `nobody read it any more; what it had counted since ${since ? momentText(since) : "it was read last"} is lost`,
   renamed: ({ former_host: former }) =>
-    `what is counted from here on, and since the last batch before, has this host’s name; it was “${former ?? ""}”`,
+    "what is counted from here on, and since the last batch before, has this host’s name" +
+    (former === null ? "" : `; it was “${former}”`),
   other_version: () =>
     "it was another version’s; its last counts were read, and each vCPU’s count may be one too high",
   paused: () => "it had been stopped; its last counts were read, of a time that is not covered",
@@ -59,6 +60,7 @@ function recordingText({ level, one_in: oneIn, per_second: most }) {
   if (level === "none" || oneIn === 0) return "no fault is recorded";
   if (level === "all" || oneIn === 1) return "every fault is recorded";
   if (oneIn !== null) return `one fault of ${oneIn} is recorded`;
+  if (level !== "sample") return "how faults are recorded is not known here";
   return `a sample of the faults is recorded${most === null ? "" : `, at most ${most} a second and VM`}`;
 }
 
@@ -95,8 +97,11 @@ const SENTENCES = {
       : count
         ? `${countText(count)} more VMs`
         : undefined,
-  clock_stepped: ({ shift_s: shift }) =>
-    shift ? `times are set ${shift > 0 ? "back" : "forward"} by ${countText(Math.abs(shift))} s` : "it is right again",
+  clock_stepped: ({ shift_s: shift }) => {
+    // One that an earlier release stored says by how much in its own words only.
+    if (shift === null) return undefined;
+    return shift ? `times are set ${shift > 0 ? "back" : "forward"} by ${countText(Math.abs(shift))} s` : "it is right again";
+  },
   server_clock_was_ahead: ({ shift_s: shift }) =>
     shift ? `by ${countText(shift)} s; what was received then is set to now` : undefined,
   times_moved: ({ moved }) => moved.map(words).join(", "),

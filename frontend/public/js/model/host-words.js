@@ -61,8 +61,9 @@ export function waitingFor({ state, checks, detail }) {
  */
 export function lackingSentence({ state, checks, detail }) {
   if (state !== "attached") return "";
-  // A collector of before said in a line what it lacks, and makes no such check.
-  if (!checks.some((check) => check.name === "names")) return detail ? `Lacking: ${detail}.` : "";
+  // A collector of before makes no such check: it says in a line what it lacks, to which the server adds what
+  // else it found lacking.
+  if (detail && !checks.some((check) => check.name === "names")) return `Lacking: ${detail}.`;
   const lacking = checks.filter(({ name, state: found }) => found === "lacking" && name !== PINS);
   const texts = lacking.map(({ found, remedy }) => [found, remedy].filter(Boolean).join("; "));
   return texts.length > 0 ? `Lacking: ${texts.join("; ")}.` : "";

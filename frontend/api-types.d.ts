@@ -32,6 +32,14 @@ export interface Architectures {
   outcomes: FlagDefinition[];
 }
 
+/** The state that the whole answer is of: one moment, also where it was put together from many reads. */
+export interface AsOf {
+  /** By name: the hosts that the question names, or whose VMs it names; else those that were heard of last */
+  hosts: NewestBatch[];
+  /** How many more hosts there are */
+  left_out: number;
+}
+
 /** What makes a series of its own. */
 export type By = "vm" | "vcpu" | "flag" | "access" | "level" | "arch";
 
@@ -490,6 +498,7 @@ export interface Ledger {
   hosts: HostLedger[];
   /** How many more recordings there are; `host` asks for one */
   recordings_left_out: number;
+  as_of: AsOf;
 }
 
 /** One figure of the ledger over time. */
@@ -547,6 +556,22 @@ export type LossKind = "keys_full" | "unattributed" | "missed_runs" | "unread_vc
 
 /** What is counted. */
 export type Metric = "faults" | "memory_fault_exits" | "bare_error_exits" | "untold_error_exits";
+
+/** The newest batch of a host that the answer knows of. */
+export interface NewestBatch {
+  host: string;
+  /** The host's newest: a collector begins another with each start */
+  stream: string;
+  /** The greatest number in that stream. One before it may still be under way. */
+  batch: number;
+  /**
+   * Another one after each batch of the host, late ones too, and after each removal: where it is the same
+   * in two answers, they are of the same state of this host
+   */
+  changes: number;
+  /** End of the covered time; null where none was covered */
+  covered_to: string | null;
+}
 
 /** A part of a batch that could not be stored, and counts as lost. */
 export interface NotStored {
@@ -646,6 +671,7 @@ export interface Rates {
    * shorter range, or `host`, leaves out fewer.
    */
   vms_left_out: number;
+  as_of: AsOf;
 }
 
 /** What the hardware said of a fault, word by word. */
@@ -844,6 +870,7 @@ export interface VmDetail {
   exit_reasons: ExitReason[];
   /** Of its host: how its commands are called there */
   collector: Collector | null;
+  as_of: AsOf;
 }
 
 /**
@@ -893,6 +920,7 @@ export interface VmPage {
    * the totals. A shorter range, or `host`, leaves out fewer.
    */
   vms_left_out: number;
+  as_of: AsOf;
 }
 
 /** Sums over all VMs that were found, on whatever page they are. */

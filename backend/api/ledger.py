@@ -8,6 +8,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
 from backend.api.parameters import MAX_LIMIT, InSteps, OfHost, OfVms
+from backend.api.presented import as_of_body
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
@@ -54,6 +55,7 @@ def show_ledger(services: ServicesDep, asked: Annotated[LedgerParameters, Query(
         others=None if found.others is None else _others_body(found.others),
         hosts=[_host_body(item) for item in found.hosts],
         recordings_left_out=found.recordings_left_out,
+        as_of=as_of_body(found.as_of),
     )
 
 

@@ -14,6 +14,7 @@ from backend.query.readiness import is_fresh
 from backend.query.reckoning import CountedVm, Totals
 from backend.query.vm_list import End
 from backend.store.contract.values import (
+    AsOf,
     ExitRow,
     FaultRow,
     HostStatus,
@@ -47,6 +48,23 @@ def vm_body(vm: VmSummary, end: End) -> schemas.Vm:
         exit_rate=vm.exit_rate,
         running=end.is_running,
         rate_at_end=end.rate_at_end,
+    )
+
+
+def as_of_body(as_of: AsOf) -> schemas.AsOf:
+    """Return the body of what an answer is as of."""
+    return schemas.AsOf(
+        hosts=[
+            schemas.NewestBatch(
+                host=item.host,
+                stream=item.stream,
+                batch=item.sequence,
+                changes=item.changes,
+                covered_to=None if item.covered_to_ns is None else rfc3339_ns(item.covered_to_ns),
+            )
+            for item in as_of.batches
+        ],
+        left_out=as_of.left_out,
     )
 
 

@@ -9,6 +9,7 @@ from pydantic.json_schema import SkipJsonSchema
 from backend.api import schemas
 from backend.api.choosing import Chosen
 from backend.api.parameters import InSteps, OfVms
+from backend.api.presented import as_of_body
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
@@ -104,4 +105,5 @@ def chart_rates(services: ServicesDep, asked: Annotated[RatesParameters, Query()
             for one in found.coverage
         ],
         vms_left_out=found.vms_left_out,
+        as_of=as_of_body(found.as_of),
     )

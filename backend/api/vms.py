@@ -10,6 +10,7 @@ from backend.api import schemas
 from backend.api.choosing import Chosen
 from backend.api.parameters import MAX_LIMIT, InPages, InSteps, InTime, Limit, VmPath
 from backend.api.presented import (
+    as_of_body,
     collector_body,
     decoded_body,
     flag_body,
@@ -72,19 +73,21 @@ def list_vms(services: ServicesDep, asked: Annotated[VmsParameters, Query()]) ->
 
 def _sorted(services: Services, asked: VmsParameters, span: TimeRange, grid: Steps) -> schemas.VmPage:
     after = cursors.read_sorted_cursor(asked.cursor)
-    found = find_vms(
-        services.sources,
-        asked.choice,
-        grid,
-        span,
-        services.now_ms,
-        sort=asked.sort or "",
-        limit=asked.limit,
-        after=after,
-        trend_points=asked.trend,
-    )
-    items = found.items
-    lines = services.store.commands([item.vm.id for item in items]) if asked.commands else {}
+    with services.store.snapshot():
+        found = find_vms(
+            services.sources,
+            asked.choice,
+            grid,
+            span,
+            services.now_ms,
+            sort=asked.sort or "",
+            limit=asked.limit,
+            after=after,
+            trend_points=asked.trend,
+        )
+        items = found.items
+        lines = services.store.commands([item.vm.id for item in items]) if asked.commands else {}
+        as_of = services.store.as_of(asked.choice.host_names)
     place = (after[0] if after else 0) + len(items)
     return schemas.VmPage(
         items=[
@@ -97,6 +100,7 @@ def _sorted(services: Services, asked: VmsParameters, span: TimeRange, grid: Ste
         if asked.trend
         else None,
         vms_left_out=found.left_out,
+        as_of=as_of_body(as_of),
     )
 
 
@@ -108,6 +112,7 @@ def _newest(services: Services, asked: VmsParameters, span: TimeRange, grid: Ste
         found = services.store.vms(asked.choice.where, span, limit=limit + 1, after=after)
         page = found[:limit]
         ends = ends_of(services.sources, [vm.id for vm in page], span, services.now_ms, grid.step_ms)
+        as_of = services.store.as_of(asked.choice.host_names)
     more = len(found) > limit
     return schemas.VmPage(
         items=[schemas.ListedVm(**vm_body(vm, ends[vm.id]).model_dump(), trend=[]) for vm in page],
@@ -115,6 +120,7 @@ def _newest(services: Services, asked: VmsParameters, span: TimeRange, grid: Ste
         totals=None,
         trend=None,
         vms_left_out=0,
+        as_of=as_of_body(as_of),
     )
 
 
@@ -141,6 +147,7 @@ def show_vm(services: ServicesDep, id: VmPath, asked: Annotated[VmParameters, Qu
         end = ends_of(services.sources, [id], span, services.now_ms, grid.step_ms)[id]
         found = services.store.vcpus(id, span, limit=limit + 1, after=after[0])
         vcpu_count = services.store.vcpu_count(id)
+        as_of = services.store.as_of([vm.host])
         counted = services.store.exit_reasons(id, span)
         collector = services.store.collector_of(vm.host)
     vcpus = found[:limit]
@@ -161,12 +168,14 @@ def show_vm(services: ServicesDep, id: VmPath, asked: Annotated[VmParameters, Qu
         next_cursor=place_cursor(Listed.VCPUS, vcpus[-1].vcpu, 0) if len(found) > limit else None,
         exit_reasons=reasons,
         collector=collector_body(collector),
+        as_of=as_of_body(as_of),
     )
 
 
 @router.get("/{id}/flags", responses=reader_problems(404))
 def break_down_by_flag(services: ServicesDep, id: VmPath, asked: Annotated[InTime, Query()]) -> schemas.Flags:
     """Break a VM's faults down by what the hardware and KVM said of them."""
+    # Whose counts they are and the counts would else be read with a connection each.
     with services.store.snapshot():
         found = breakdown(services.store.each_syndrome(id, asked.span(services.now_ms)))
     return schemas.Flags(

@@ -13,7 +13,7 @@ from backend.query.grid import covered_ms
 from backend.query.rates import MAX_VALUES
 from backend.store.contract.accounts import BatchAccount, CountingTotal, LedgerPoint, LossPoint
 from backend.store.contract.store import Store
-from backend.store.contract.values import TOLD_RECORDINGS, CoveredSpan, Steps, VmCoverage
+from backend.store.contract.values import TOLD_RECORDINGS, AsOf, CoveredSpan, Steps, VmCoverage
 from faultmodel.kinds import LossKind
 
 FIGURES = ("seen", "counted", "uncounted", "recorded", "sampled_out", "dropped")
@@ -84,7 +84,8 @@ class Account:
     vms: Sequence[VmAccount]
     others: OtherAccounts | None
     hosts: Sequence[HostAccount]
-    recordings_left_out: int = 0
+    recordings_left_out: int
+    as_of: AsOf
 
 
 def account(
@@ -113,7 +114,7 @@ def account(
         found = find(store, now_ns)
         absent = {name for item in found if item.code is Code.NEVER_DELIVERED for name in item.hosts}
         if vm_ids is None and host in absent:
-            return Account(grid, [], None, [_absent_account(grid, str(host))])
+            return Account(grid, [], None, [_absent_account(grid, str(host))], 0, store.as_of([]))
         span = grid.span
         if vm_ids is not None:
             owners = store.host_of(vm_ids)
@@ -138,12 +139,13 @@ def account(
         doubled = store.doubled(list(owners))
         of_hosts = _by_host(found)
         others = _others(store, host, owners, grid, of_hosts) if vm_ids is None and with_vms else None
+        as_of = store.as_of(None if is_everyone else names)
     covered = _covered(grid, [item.host for item in batches], coverage)
     hosts = list(_host_accounts(grid, batches, losses, covered, of_hosts))
     if is_everyone:
         hosts = sorted([*hosts, *(_absent_account(grid, name) for name in absent)], key=attrgetter("host"))
     accounts = _vm_accounts(grid, owners, points, countings, of_vms, _of_vms(owners, of_hosts, doubled))
-    return Account(grid, accounts, others, hosts, known.left_out if is_everyone else 0)
+    return Account(grid, accounts, others, hosts, known.left_out if is_everyone else 0, as_of)
 
 
 def _check_room(grid: Steps, hosts: Sequence[str], losses: Sequence[LossPoint]) -> None:

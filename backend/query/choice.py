@@ -1,6 +1,7 @@
 """Which VMs a question is about: by their ids, by what is known of them, by whether they run; and whether
 they do."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -36,6 +37,11 @@ class Choice:
     def is_everyone(self) -> bool:
         """Whether it leaves out none."""
         return self == EVERYONE
+
+    @property
+    def host_names(self) -> Sequence[str] | None:
+        """The hosts whose batches can change which VMs these are; None for every one."""
+        return None if self.where.host is None else [self.where.host]
 
     def members(self, store: Store, span: TimeRange, now_ms: int) -> VmMembers:
         """Return the VMs of the range; no order. What is left out was not looked through."""

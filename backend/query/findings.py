@@ -79,13 +79,15 @@ def find(store: Store, now_ns: int) -> Sequence[Found]:
 def find_among(
     store: Store, hosts: Sequence[HostStatus], taken_ns: Mapping[str, int], clock_problem: str, now_ns: int
 ) -> Sequence[Found]:
-    """Return the same where the hosts, all that are live, were read, and what is wrong with the clock."""
-    with store.snapshot():
-        tokens = store.tokens()
-        used = frozenset(store.tokens_that_brought(""))
-        refusals, noticed = store.refusals(), store.findings()
-        unused = [token for token in tokens if token.sha256 not in used and token.host not in taken_ns]
-        of_unknown = frozenset(store.recordings_of_unknown_tokens() if unused else ())
+    """Return the same where the hosts, all that are live, were read, and what is wrong with the clock.
+
+    Within the snapshot of the store in which they were.
+    """
+    tokens = store.tokens()
+    used = frozenset(store.tokens_that_brought(""))
+    refusals, noticed = store.refusals(), store.findings()
+    unused = [token for token in tokens if token.sha256 not in used and token.host not in taken_ns]
+    of_unknown = frozenset(store.recordings_of_unknown_tokens() if unused else ())
     found = [
         Found(
             code=Code(item.code.value),

@@ -15,7 +15,7 @@ from backend.query.versions import State
 from backend.query.view import View
 from backend.store.contract.changes import Version
 from backend.store.contract.time_limit import check_time, in_time
-from backend.store.contract.values import CoveredSpan, Steps, TimeRange, VmCoverage, VmMember, VmMembers
+from backend.store.contract.values import AsOf, CoveredSpan, Steps, TimeRange, VmCoverage, VmMember, VmMembers
 
 MAX_VALUES = 300_000
 """Points of all series together: some 40 MB, for as long as they are answered."""
@@ -89,6 +89,7 @@ class Rates:
     quiet: Sequence[float | None]
     coverage: Sequence[CoveredSpan]
     vms_left_out: int
+    as_of: AsOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +133,9 @@ def rates(sources: Sources, question: Question, now_ms: int) -> Rates:
         hosts = None if chosen is None else sorted({vm.host for vm in chosen})
         coverage = sources.store.coverage(hosts, span)
         of_vms = sources.store.vm_coverage([vm.id for vm in counts.vms], span)
+        as_of = sources.store.as_of(hosts if question.vm_ids else question.choice.host_names)
     name = sources.versions.name(state)
-    return _Composer(question, counts.vms, part, coverage, of_vms).rates(name, counts, left_out)
+    return _Composer(question, counts.vms, part, coverage, of_vms).rates(name, counts, left_out, as_of)
 
 
 def _vms(sources: Sources, question: Question, span: TimeRange, now_ms: int) -> VmMembers:
@@ -281,7 +283,7 @@ class _Composer:
         if len(question.vm_ids) == 1:
             self._anywhere = self._in_life(vms[0], self._anywhere)
 
-    def rates(self, version: str, counts: _Counts, left_out: int) -> Rates:
+    def rates(self, version: str, counts: _Counts, left_out: int, as_of: AsOf) -> Rates:
         """Return the answer."""
         names = labels(self._vms[key] for key in counts.shown) if self._by is By.VM else {}
         series = [
@@ -294,7 +296,7 @@ class _Composer:
             others = Others(counts.other_keys, counts.others, values)
         quiet = _per_second([0] * len(self._part.starts_ms), self._anywhere)
         told = told_spans(self._coverage, self._part.step_ms)
-        return Rates(version, self._part, series, others, quiet, told, left_out)
+        return Rates(version, self._part, series, others, quiet, told, left_out, as_of)
 
     def _per_second(self, key: str, counts: Sequence[int]) -> Sequence[float | None]:
         if self._by not in (By.VM, By.VCPU):

@@ -71,26 +71,27 @@ def list_vms(
 ) -> VmList:
     """Return VMs that existed in the range, sorted over all of them. What has no value comes last either way.
 
+    Within a snapshot of the store, which the caller has: it reads more of these VMs.
+
     :param grid: its step is what ``rate_at_end`` is of
     :param sort: of ``SORTS``, with ``-`` before it where the greatest come first; "" for those that run
         before those that have ended, each the newest first
     :param after: place and id of the last VM of the page before
     :param trend_points: so many steps at most; 0 for no trends
     """
-    with sources.store.snapshot():
-        view = View(sources.blocks, sources.store.version(), now_ms)
-        found, left_out = choice.members(sources.store, span, now_ms)
-        from_ms = span.from_ms
-        if from_ms is None:
-            from_ms = min((vm.first_seen_ms for vm in found), default=0)
-        within = TimeRange(from_ms, grid.to_ms if span.to_ms is None else span.to_ms)
-        covering = Covering(sources.store.boot_coverage(None, within), end_of(span, now_ms), grid.step_ms)
-        reckoning = Reckoning.of(found, view, within, covering)
-        ordered = _ordered(found, reckoning, sort)
-        start = _start(ordered, after)
-        listed = ordered[start : start + limit]
-        trend_grid = _trend_grid(grid, trend_points)
-        trends = _trends(listed, view, covering, trend_grid, grid.to_ms) if trend_points else {}
+    view = View(sources.blocks, sources.store.version(), now_ms)
+    found, left_out = choice.members(sources.store, span, now_ms)
+    from_ms = span.from_ms
+    if from_ms is None:
+        from_ms = min((vm.first_seen_ms for vm in found), default=0)
+    within = TimeRange(from_ms, grid.to_ms if span.to_ms is None else span.to_ms)
+    covering = Covering(sources.store.boot_coverage(None, within), end_of(span, now_ms), grid.step_ms)
+    reckoning = Reckoning.of(found, view, within, covering)
+    ordered = _ordered(found, reckoning, sort)
+    start = _start(ordered, after)
+    listed = ordered[start : start + limit]
+    trend_grid = _trend_grid(grid, trend_points)
+    trends = _trends(listed, view, covering, trend_grid, grid.to_ms) if trend_points else {}
     return VmList(
         items=[reckoning.counted(vm) for vm in listed],
         has_more=len(ordered) > start + limit,
@@ -112,16 +113,18 @@ class End:
 def ends_of(
     sources: Sources, vm_ids: Sequence[str], span: TimeRange, now_ms: int, step_ms: int
 ) -> Mapping[str, End]:
-    """Return what these VMs did at the range's end, by id. :raises NotFoundError: a VM is unknown"""
+    """Return what these VMs did at the range's end, by id; within the caller's snapshot of the store.
+
+    :raises NotFoundError: a VM is unknown
+    """
     end_ms = end_of(span, now_ms)
-    with sources.store.snapshot():
-        view = View(sources.blocks, sources.store.version(), now_ms)
-        vms = sources.store.members_named(vm_ids)
-        newest = TimeRange(max(0, end_ms - STALE_MS - step_ms), span.to_ms)
-        hosts = sorted({vm.host for vm in vms})
-        covering = Covering(sources.store.boot_coverage(hosts, newest), end_ms, step_ms)
-        running = [vm for vm in vms if is_running(vm, end_ms)]
-        rates = rates_at_end(running, view, covering)
+    view = View(sources.blocks, sources.store.version(), now_ms)
+    vms = sources.store.members_named(vm_ids)
+    newest = TimeRange(max(0, end_ms - STALE_MS - step_ms), span.to_ms)
+    hosts = sorted({vm.host for vm in vms})
+    covering = Covering(sources.store.boot_coverage(hosts, newest), end_ms, step_ms)
+    running = [vm for vm in vms if is_running(vm, end_ms)]
+    rates = rates_at_end(running, view, covering)
     return {vm.id: End(is_running(vm, end_ms), rates.get(vm.number)) for vm in vms}
 
 

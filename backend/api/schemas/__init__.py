@@ -3,6 +3,7 @@
 64-bit words, addresses and exact times are strings: JSON readers lose integers above 2^53.
 """
 
+from backend.api.schemas.as_of import AsOf, NewestBatch
 from backend.api.schemas.hosts import (
     Check,
     Collector,
@@ -52,6 +53,7 @@ __all__ = [
     "Applied",
     "ArchitectureDefinition",
     "Architectures",
+    "AsOf",
     "Check",
     "Collector",
     "Costs",
@@ -82,6 +84,7 @@ __all__ = [
     "Ledger",
     "LedgerLine",
     "ListedVm",
+    "NewestBatch",
     "NotStored",
     "OtherSeries",
     "OtherVmLedgers",

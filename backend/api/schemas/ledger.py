@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, Field
 
+from backend.api.schemas.as_of import AsOf
 from backend.api.schemas.fields import Count, HostText
 from backend.query.findings import Code
 from faultmodel.kinds import LossKind
@@ -93,3 +94,4 @@ class Ledger(BaseModel):
     recordings_left_out: int = Field(
         description="How many more recordings there are; `host` asks for one", examples=[0]
     )
+    as_of: AsOf

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, Field
 
+from backend.api.schemas.as_of import AsOf
 from backend.api.schemas.fields import Count, HostText
 
 
@@ -66,3 +67,4 @@ class Rates(BaseModel):
         "their counts. A shorter range, or `host`, leaves out fewer.",
         examples=[0],
     )
+    as_of: AsOf

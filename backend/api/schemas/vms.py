@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, Field
 
+from backend.api.schemas.as_of import AsOf
 from backend.api.schemas.fields import Count, HostText, NextCursor, Rate, TimeText, UntoldCount, WordText
 from backend.api.schemas.hosts import Collector
 from backend.api.schemas.words import Decoded
@@ -85,6 +86,7 @@ class VmPage(BaseModel):
         "listed nor in the totals. A shorter range, or `host`, leaves out fewer.",
         examples=[0],
     )
+    as_of: AsOf
 
 
 class Vcpu(BaseModel):
@@ -117,6 +119,7 @@ class VmDetail(Vm):
     next_cursor: NextCursor
     exit_reasons: list[ExitReason]
     collector: Collector | None = Field(description="Of its host: how its commands are called there")
+    as_of: AsOf
 
 
 class FlagCount(BaseModel):

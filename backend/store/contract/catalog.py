@@ -5,6 +5,7 @@ from typing import Protocol
 
 from backend.store.contract.accounts import BatchAccount, CountingTotal
 from backend.store.contract.values import (
+    AsOf,
     Brought,
     Contents,
     CoveredSpan,
@@ -104,6 +105,9 @@ class Catalog(Protocol):
 
     def known_hosts(self, *, recordings: int) -> KnownHosts:
         """Return which hosts there are, and which ``hosts`` tells of."""
+
+    def as_of(self, hosts: Collection[str] | None) -> AsOf:
+        """Return the newest batch of these hosts, None for every one: of those that were heard of last."""
 
     def collector_of(self, host: str) -> Collector | None:
         """Return what a host's collector told of itself, None where it did not.

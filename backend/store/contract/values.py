@@ -20,6 +20,8 @@ Place = tuple[int, int]
 """(time_ns, position): where a record stands in the order."""
 TOLD_RECORDINGS = 50
 """Those that were heard of last. Live hosts are no more than there are tokens."""
+MOST_NEWEST_BATCHES = 100
+"""Hosts of which an answer names the newest batch: some 15 kB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,6 +397,26 @@ class KnownHosts(NamedTuple):
     def left_out(self) -> int:
         """How many are not told of."""
         return self.number - len(self.told)
+
+
+class NewestBatch(NamedTuple):
+    """What of a host is known: its batches up to this one."""
+
+    host: str
+    stream: str
+    """The newest one: a collector begins another with each start."""
+    sequence: int
+    """The greatest number in that stream. One before it may still be under way."""
+    changes: int
+    """A number that is another one after each batch of the host, late ones too, and after each removal."""
+    covered_to_ns: int | None
+
+
+class AsOf(NamedTuple):
+    """As of which batch of each host something is read, by host. ``left_out``: hosts that are not named."""
+
+    batches: Sequence[NewestBatch]
+    left_out: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The part of a Store over any SQL database that reads hosts: their coverage, losses, events and costs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import func, select
 
@@ -8,6 +8,7 @@ from backend.store.contract.accounts import BatchAccount, CostPoint, LossPoint
 from backend.store.contract.changes import Counted, Version
 from backend.store.contract.series import COUNT, FIGURES, OWNER, Metric
 from backend.store.contract.values import (
+    AsOf,
     Brought,
     Contents,
     CoveredSpan,
@@ -28,6 +29,7 @@ from backend.store.sql.catalog import (
     findings,
     host_events,
     hosts,
+    newest_batches,
     origins,
     refusals,
     vm_queries,
@@ -153,6 +155,11 @@ class HostReads(SqlReads):
         """Return which hosts there are, and which ``hosts`` tells of."""
         with self._reading() as connection:
             return hosts.known_hosts(connection, recordings)
+
+    def as_of(self, hosts: Collection[str] | None) -> AsOf:
+        """Return the newest batch of these hosts, None for every one: of those that were heard of last."""
+        with self._reading() as connection:
+            return newest_batches.read_as_of(connection, hosts)
 
     def collector_of(self, host: str) -> Collector | None:
         """Return what a host's collector told of itself. :raises NotFoundError: no such host"""

@@ -10,6 +10,7 @@ from faultmodel.record import LedgerEntry, Loss
 from tests.backend.serving import Server
 from tests.batches import (
     START_MS,
+    STREAM,
     VM_ID,
     fault_count,
     fault_record,
@@ -68,6 +69,18 @@ def test_the_ledger_of_a_vm_and_its_host(server: Server) -> None:
             }
         ],
         "recordings_left_out": 0,
+        "as_of": {
+            "hosts": [
+                {
+                    "host": "host-1",
+                    "stream": STREAM,
+                    "batch": 2,
+                    "changes": 2,
+                    "covered_to": "2027-01-15T08:00:03.000000000Z",
+                }
+            ],
+            "left_out": 0,
+        },
     }
 
 

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event
 
+from backend.query.findings import Code, find
 from backend.store import open_store
 from backend.store.contract.store import Store
+from backend.store.contract.values import Token
 from faultmodel.kinds import EventKind, LossKind
 from faultmodel.record import Cost, HostEvent, Loss, Span
 from faultmodel.wire import Batch
@@ -34,8 +36,13 @@ GRID = {"from": str(START_MS), "to": str(START_MS + 4000), "step": "1s"}
 PATHS: list[tuple[str, dict[str, str]]] = [
     ("/api/v1/status", {}),
     ("/api/v1/vms", {"from": str(START_MS), "to": str(START_MS + 4000), "totals": "true"}),
+    (
+        "/api/v1/vms",
+        {"from": str(START_MS), "to": str(START_MS + 4000), "sort": "name", "commands": "true"},
+    ),
     ("/api/v1/vms", {}),
     (f"/api/v1/vms/{VM_ID}", {}),
+    (f"/api/v1/vms/{VM_ID}/syndromes", {}),
     ("/api/v1/rates", GRID),
     ("/api/v1/rates", GRID | {"by": "flag"}),
     ("/api/v1/rates", GRID | {"vm": VM_ID, "by": "vcpu"}),
@@ -94,8 +101,13 @@ def answer(server: Server, path: str, parameters: dict[str, str]) -> Any:
 
 
 @contextmanager
-def storing_after(store: Store, number: int) -> Iterator[list[int]]:
-    """Store the second batch once ``number`` statements of the block have read; yield a list of them."""
+def storing_after(
+    store: Store, number: int, batch: Batch | None = None, token: str = ""
+) -> Iterator[list[int]]:
+    """Store a batch, the second one where none is said, once ``number`` statements of the block have read.
+
+    Yields a list that has one item for each of these.
+    """
     read: list[int] = []
 
     def count(_connection: object, _cursor: object, sql: str, *_: object) -> None:
@@ -103,7 +115,7 @@ def storing_after(store: Store, number: int) -> Iterator[list[int]]:
             return
         read.append(1)
         if len(read) == number:
-            other = Thread(target=store.apply, args=(stored(1), START_NS))
+            other = Thread(target=store.apply, args=(batch or stored(1), START_NS, token))
             other.start()
             other.join()
 
@@ -129,4 +141,23 @@ def test_an_answer_is_of_one_state(folder: Path, path: str, parameters: dict[str
             if len(read) < number:
                 break
         assert found in (before, after), f"after statement {number}"
+    assert number > 2
+
+
+def test_findings_are_of_one_state(migrated_file: Path, tmp_path: Path) -> None:
+    # Before: nothing of the host ever came. After: it did, and its clock is ahead.
+    ahead_ns = START_NS + 100 * NS_PER_S
+    ahead = make_batch(covered=(Span(ahead_ns, ahead_ns + NS_PER_S),), fault_counts=(), ledger=())
+    token = Token("a" * 64, "ingest", "host-1")
+    for number in AFTER:
+        path = tmp_path / f"store-{number}"
+        shutil.copyfile(migrated_file, path)
+        with closing(open_store(f"sqlite:///{path}")) as store:
+            store.add_token(token)
+            with storing_after(store, number, ahead, token.sha256) as read:
+                found = [item.code for item in find(store, START_NS)]
+            assert found in ([Code.NEVER_DELIVERED], [Code.CLOCK_AHEAD]), f"after statement {number}"
+            if len(read) < number:
+                break
+            assert [item.code for item in find(store, START_NS)] == [Code.CLOCK_AHEAD]
     assert number > 2

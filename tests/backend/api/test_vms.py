@@ -4,7 +4,7 @@ import pytest
 
 from faultmodel.record import Collector
 from tests.backend.serving import Server
-from tests.batches import START_MS, VM_ID, exit_count, fault_count, make_batch, make_host, make_vm
+from tests.batches import START_MS, STREAM, VM_ID, exit_count, fault_count, make_batch, make_host, make_vm
 
 OTHER = "00000000000000b2"
 
@@ -46,12 +46,32 @@ def test_a_vm_has_every_field_of_the_interface(server: Server) -> None:
         "totals": None,
         "trend": None,
         "vms_left_out": 0,
+        "as_of": {
+            "hosts": [
+                {
+                    "host": "host-1",
+                    "stream": STREAM,
+                    "batch": 0,
+                    "changes": 1,
+                    "covered_to": "2027-01-15T08:00:01.000000000Z",
+                }
+            ],
+            "left_out": 0,
+        },
     }
 
 
 def test_there_are_no_vms_at_first(server: Server) -> None:
     found = server.get("/api/v1/vms")
-    assert found == {"items": [], "next_cursor": None, "totals": None, "trend": None, "vms_left_out": 0}
+    nobody = {"hosts": [], "left_out": 0}
+    assert found == {
+        "items": [],
+        "next_cursor": None,
+        "totals": None,
+        "trend": None,
+        "vms_left_out": 0,
+        "as_of": nobody,
+    }
 
 
 def test_totals_are_of_the_range_alone(server: Server) -> None:

@@ -17,7 +17,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.product import TOP, wait_for
+from tests.product import START_S, TOP, wait_for
 
 CAPTURE = TOP / "tests/pipeline/captures/x86_64-6.18.15-hostprot.trace.txt.xz"
 END_S = 5.0
@@ -30,7 +30,7 @@ class Supervised:
     def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
         self.process = process
         self.log = log
-        address = wait_for(self._address, 30, "the address is printed")
+        address = wait_for(self._address, START_S, "the address is printed")
         self.url = address.rstrip("/")
 
     def _address(self) -> str | None:
@@ -100,7 +100,7 @@ def test_a_recording_can_be_tried_without_kvm_or_bpf(tmp_path: Path) -> None:
         tmp_path, "--port", "0", "--import", str(CAPTURE), prefix=WITHOUT_CAPABILITIES
     ) as running:
         vms = wait_for(
-            lambda: running.get("/api/v1/vms")[1]["items"] or None, 15, "the recording's VM is shown"
+            lambda: running.get("/api/v1/vms")[1]["items"] or None, START_S, "the recording's VM is shown"
         )
         assert [(vm["name"], vm["pid"], vm["faults"]) for vm in vms] == [("kt", 423, 99)]
         assert vms[0]["host"] == f"import/{CAPTURE.name.partition('.trace')[0]}"
@@ -125,8 +125,8 @@ def test_a_server_that_is_killed_is_started_again_at_the_same_address(tmp_path: 
     with _supervised(tmp_path, "--port", "0", "--no-collector") as running:
         first = running.server_pid()
         os.kill(first, signal.SIGKILL)
-        wait_for(lambda: running.get("/healthz")[0] == 0 or None, 5, "the server is gone")
-        wait_for(lambda: running.get("/healthz")[0] == 200 or None, 15, "the server is back")
+        wait_for(lambda: running.get("/healthz")[0] == 0 or None, START_S, "the server is gone")
+        wait_for(lambda: running.get("/healthz")[0] == 200 or None, START_S, "the server is back")
         assert running.server_pid() != first
 
 

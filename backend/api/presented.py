@@ -15,10 +15,9 @@ from backend.query.reckoning import CountedVm, Totals
 from backend.query.vm_list import End
 from backend.store.contract.values import (
     AsOf,
-    ExitRow,
-    FaultRow,
     HostStatus,
     JobState,
+    RecordRow,
     VcpuSummary,
     VmMember,
     VmSummary,
@@ -150,7 +149,7 @@ def decoded_body(form: SyndromeFormat, word: int) -> schemas.Decoded:
     )
 
 
-def exit_body(row: ExitRow) -> schemas.Exit:
+def exit_body(row: RecordRow) -> schemas.Exit:
     """Return an exit's body."""
     record = row.record
     return schemas.Exit(
@@ -173,7 +172,7 @@ def exit_body(row: ExitRow) -> schemas.Exit:
     )
 
 
-def fault_body(row: FaultRow) -> schemas.Fault:
+def fault_body(row: RecordRow) -> schemas.Fault:
     """Return a recorded fault's body."""
     record = row.record
     architecture = arch.get(row.arch)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from backend.store.contract.values import ExitRow, FaultRow, Place, Steps, TimeRange
+from backend.store.contract.values import Place, RecordRow, Steps, TimeRange
 from faultmodel.record import COUNTERS, ExitKind, Loss
 from faultmodel.wire import Batch
 
@@ -64,6 +64,21 @@ class Top:
 
     limit: int | None
     after: tuple[int, Sequence[Any]] | None = None
+
+
+class Recorded(StrEnum):
+    """What is recorded one by one, in each architecture's own terms."""
+
+    EXITS = "exits"
+    FAULTS = "faults"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """So many records. ``before``: the place of the last one of the page before."""
+
+    limit: int
+    before: Place | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,21 +138,17 @@ class Series(Protocol):
         :param top: of one owner's
         """
 
-    def exits(
+    def records(
         self,
+        kind: Recorded,
         selector: Mapping[int, str] | None,
-        kind: ExitKind | None,
         span: TimeRange,
+        page: Page,
         *,
-        limit: int,
-        before: Place | None,
-    ) -> Sequence[ExitRow]:
-        """Return records of exits, newest first.
+        exit_kind: ExitKind | None = None,
+    ) -> Sequence[tuple[int, RecordRow]]:
+        """Return records, newest first, each with its owner's number: in the record itself the VM is empty.
 
-        :param selector: architectures by the VM's number; None for every VM
+        :param selector: architectures by the VM's number; None for every VM, of exits alone
+        :param exit_kind: of exits, those of this kind alone
         """
-
-    def faults(
-        self, owner: int, vm_id: str, arch: str, span: TimeRange, *, limit: int, before: Place | None
-    ) -> Sequence[FaultRow]:
-        """Return records of a VM's faults, newest first."""

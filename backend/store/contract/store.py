@@ -11,12 +11,11 @@ from backend.store.contract.series import Series
 from backend.store.contract.values import (
     ExitPoint,
     ExitReasonCount,
-    ExitRow,
     ExitSum,
     FaultPoint,
-    FaultRow,
     FaultSum,
     Place,
+    RecordRow,
     Split,
     Steps,
     SyndromeCount,
@@ -138,13 +137,13 @@ class Store(Catalog, Protocol):
         *,
         limit: int,
         before: Place | None,
-    ) -> Sequence[ExitRow]:
+    ) -> Sequence[RecordRow]:
         """Return exit records, newest first.
 
         :param before: (time_ns, position) of the last record of the page before
         """
 
-    def faults(self, vm_id: str, span: TimeRange, *, limit: int, before: Place | None) -> Sequence[FaultRow]:
+    def faults(self, vm_id: str, span: TimeRange, *, limit: int, before: Place | None) -> Sequence[RecordRow]:
         """Return the records of a VM's guest faults, newest first. :raises NotFoundError: there is no such VM
 
         :param before: (time_ns, position) of the last record of the page before

@@ -253,23 +253,16 @@ class ExitReasonCount:
 
 
 @dataclass(frozen=True, slots=True)
-class ExitRow:
-    """One memory-fault or bare error exit: the architecture's own record, and its place in the order."""
+class RecordRow:
+    """A record of one guest fault, or of one memory-fault or error exit, and its place in the order.
+
+    ``record`` is the architecture's own.
+    """
 
     arch: str
     record: Any
     position: int
-    """Breaks ties of equal times; unique within the store."""
-
-
-@dataclass(frozen=True, slots=True)
-class FaultRow:
-    """One guest fault that was recorded: the architecture's own record, and its place in the order."""
-
-    arch: str
-    record: Any
-    position: int
-    """Breaks ties of equal times; unique within the VM's host."""
+    """Breaks ties of equal times: unique within the store of exits, within the VM's host of faults."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,18 +76,13 @@ def record_columns(
     return [positions, *_values(own, records, vm_numbers)]
 
 
-def exit_record(record: type[Struct], row: Row[Any]) -> Struct:
-    """Build an architecture's exit record from its row, to which the VM's ``public_id`` is joined."""
+def record_of(record: type[Struct], row: Row[Any]) -> Struct:
+    """Build an architecture's fault or exit record from its row, which has the VM by its number alone."""
     fields = dict(row._mapping)
     del fields["position"], fields["vm_id"]
-    return record(vm=fields.pop("public_id"), kind=ExitKind(fields.pop("kind")), **fields)
-
-
-def fault_record(record: type[Struct], vm_id: str, row: Row[Any]) -> Struct:
-    """Build an architecture's fault record from its row."""
-    fields = dict(row._mapping)
-    del fields["position"], fields["vm_id"]
-    return record(vm=vm_id, **fields)
+    if "kind" in fields:
+        fields["kind"] = ExitKind(fields["kind"])
+    return record(vm="", **fields)
 
 
 @cache

@@ -2,22 +2,23 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import repeat
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection
 
 from backend.store.contract.accounts import CountingTotal, LedgerPoint
-from backend.store.contract.series import COUNT, FIGURES, OWNER, Metric, Row, Top
+from backend.store.contract.series import COUNT, FIGURES, OWNER, Metric, Page, Recorded, Row, Top
 from backend.store.contract.values import (
     ExitPoint,
     ExitReasonCount,
-    ExitRow,
     ExitSum,
     FaultPoint,
-    FaultRow,
     FaultSum,
     Place,
+    RecordRow,
     Split,
     Steps,
     SyndromeCount,
@@ -214,21 +215,25 @@ class VmReads(SqlReads):
         span: TimeRange,
         *,
         limit: int,
-        before: tuple[int, int] | None,
-    ) -> Sequence[ExitRow]:
+        before: Place | None,
+    ) -> Sequence[RecordRow]:
         """Return exit records, newest first. VMs that are not known have none."""
         with self.snapshot() as connection:
             chosen = None
             if vm_ids is not None:
                 known = vm_queries.chosen_vms(connection, vm_ids)
                 chosen = {number: arch for number, (_, arch) in known.items()}
-            return self.series.exits(chosen, kind, span, limit=limit, before=before)
+            page = Page(limit, before)
+            found = self.series.records(Recorded.EXITS, chosen, span, page, exit_kind=kind)
+            ids = vm_queries.ids_of(connection, sorted({owner for owner, _ in found}))
+        return [_of_vm(row, ids[owner]) for owner, row in found]
 
-    def faults(self, vm_id: str, span: TimeRange, *, limit: int, before: Place | None) -> Sequence[FaultRow]:
+    def faults(self, vm_id: str, span: TimeRange, *, limit: int, before: Place | None) -> Sequence[RecordRow]:
         """Return a VM's fault records, newest first. :raises NotFoundError: there is no such VM"""
         with self.snapshot() as connection:
             number, arch_name = vm_queries.vm_number(connection, vm_id)
-            return self.series.faults(number, vm_id, arch_name, span, limit=limit, before=before)
+            found = self.series.records(Recorded.FAULTS, {number: arch_name}, span, Page(limit, before))
+        return [_of_vm(row, vm_id) for _, row in found]
 
     def ledger_points(self, vm_ids: Sequence[str], steps: Steps) -> Sequence[LedgerPoint]:
         """Return what became of VMs' faults, in steps. VMs that are not known have none."""
@@ -315,3 +320,7 @@ def _vcpu_summary(vcpu: int, faults: int, exits: Sequence[int] | None) -> VcpuSu
         bare_error_exits=counts[ExitKind.BARE_ERROR],
         untold_error_exits=counts[ExitKind.UNTOLD_ERROR],
     )
+
+
+def _of_vm(row: RecordRow, vm_id: str) -> RecordRow:
+    return replace(row, record=msgspec.structs.replace(row.record, vm=vm_id))

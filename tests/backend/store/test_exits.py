@@ -3,7 +3,7 @@
 import pytest
 
 from backend.store.contract.store import Store
-from backend.store.contract.values import ExitRow, TimeRange
+from backend.store.contract.values import RecordRow, TimeRange
 from faultmodel import arch
 from faultmodel.record import ExitKind
 from tests.batches import START_MS, START_NS, VM_ID, exit_record, make_batch
@@ -34,8 +34,8 @@ def filled(store: Store) -> Store:
     return store
 
 
-def _pages(store: Store, vm_ids: list[str] | None, kind: ExitKind | None, limit: int) -> list[ExitRow]:
-    rows: list[ExitRow] = []
+def _pages(store: Store, vm_ids: list[str] | None, kind: ExitKind | None, limit: int) -> list[RecordRow]:
+    rows: list[RecordRow] = []
     before = None
     while page := store.exits(vm_ids, kind, ALWAYS, limit=limit, before=before):
         assert len(page) <= limit

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from backend.errors import NotFoundError
 from backend.store.contract.store import Store
-from backend.store.contract.values import FaultRow, TimeRange
+from backend.store.contract.values import RecordRow, TimeRange
 from faultmodel import arch
 from faultmodel.record import MAX_VCPU
 from tests.batches import START_MS, START_NS, VM_ID, fault_record, make_batch, make_host
@@ -21,8 +21,8 @@ def _apply(store: Store, sequence: int, *records: Struct) -> None:
     assert store.apply(make_batch(sequence, faults=records), START_NS)
 
 
-def _pages(store: Store, limit: int) -> list[FaultRow]:
-    rows: list[FaultRow] = []
+def _pages(store: Store, limit: int) -> list[RecordRow]:
+    rows: list[RecordRow] = []
     before = None
     while page := store.faults(VM_ID, ALWAYS, limit=limit, before=before):
         assert len(page) <= limit

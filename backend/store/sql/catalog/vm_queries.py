@@ -28,6 +28,7 @@ _places = (
     .join(hosts, hosts.c.id == vms.c.host_id)
     .where(vms.c.public_id.in_(bindparam("ids", expanding=True)))
 )
+_ids = select(vms.c.id, vms.c.public_id).where(vms.c.id.in_(bindparam("numbers", expanding=True)))
 _known = select(vms.c.id, vms.c.public_id, vms.c.arch, hosts.c.name).join(hosts, hosts.c.id == vms.c.host_id)
 
 
@@ -87,6 +88,15 @@ def chosen_vms(connection: Connection, vm_ids: Sequence[str]) -> Mapping[int, tu
     for some in chunks(storable(vm_ids)):
         rows = connection.execute(_known.where(vms.c.public_id.in_(some)))
         found.update((row.id, (row.public_id, row.arch)) for row in rows)
+    return found
+
+
+def ids_of(connection: Connection, numbers: Sequence[int]) -> Mapping[int, str]:
+    """Return the ids of VMs by their numbers."""
+    found: dict[int, str] = {}
+    for some in chunks(numbers):
+        rows = connection.execute(_ids, {"numbers": some})
+        found.update((number, vm_id) for number, vm_id in rows)
     return found
 
 

@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection
 
-from backend.store.contract.series import Block, Metric, Row, Top
-from backend.store.contract.values import ExitRow, FaultRow, Place, Steps, TimeRange
-from backend.store.sql.series import exits, faults, totals
+from backend.store.contract.series import Block, Metric, Page, Recorded, Row, Top
+from backend.store.contract.values import RecordRow, Steps, TimeRange
+from backend.store.sql.series import recorded, totals
 from backend.store.sql.series.append import append
 from backend.store.sql.writer import Writer
 from faultmodel.record import ExitKind
@@ -56,22 +56,15 @@ class SqlSeries:
         with self._reading() as connection:
             yield from totals.totals(connection, metric, selector, span, by, figures, top)
 
-    def exits(
+    def records(
         self,
+        kind: Recorded,
         selector: Mapping[int, str] | None,
-        kind: ExitKind | None,
         span: TimeRange,
+        page: Page,
         *,
-        limit: int,
-        before: Place | None,
-    ) -> Sequence[ExitRow]:
-        """Return records of exits, newest first."""
+        exit_kind: ExitKind | None = None,
+    ) -> Sequence[tuple[int, RecordRow]]:
+        """Return records, newest first, each with its owner's number."""
         with self._reading() as connection:
-            return exits.read_exits(connection, selector, kind, span, limit=limit, before=before)
-
-    def faults(
-        self, owner: int, vm_id: str, arch: str, span: TimeRange, *, limit: int, before: Place | None
-    ) -> Sequence[FaultRow]:
-        """Return records of a VM's faults, newest first."""
-        with self._reading() as connection:
-            return faults.read_faults(connection, arch, owner, vm_id, span, limit=limit, before=before)
+            return recorded.read_records(connection, kind, selector, span, page, exit_kind)

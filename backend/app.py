@@ -42,6 +42,7 @@ from backend.store.contract.store import Store
 from backend.store.sql.catalog.server_clock import RELEASED_NS
 from backend.threads import Threads
 from backend.version import version
+from faultmodel.units import NS_PER_S
 
 _FOR_ALL = (health, ingest, session)
 _FOR_READERS = (architectures, events, description)
@@ -56,7 +57,6 @@ _DECODING = 2
 _WAITING_TO_DECODE = 32
 """Each with its text."""
 _LOGINS_OF_ADDRESS = 2
-_NS_PER_S = 10**9
 
 
 def create_app(
@@ -78,7 +78,7 @@ def create_app(
         store=store,
         sources=Sources.of(store),
         live=live or Live(),
-        answers=Answers(Slots(), lambda: (now_ns() // _NS_PER_S, store.changes), size_of, read_s=read_s),
+        answers=Answers(Slots(), lambda: (now_ns() // NS_PER_S, store.changes), size_of, read_s=read_s),
         quotas=Quotas(),
         ingesting=Threads(_INGESTING),
         ingesting_large=Threads(_INGESTING_LARGE),

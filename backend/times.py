@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from backend.errors import ParameterError
+from faultmodel.units import NS_PER_MS
 
 PATTERN = (
     r"^(now(-[0-9]{1,6}[smhdw])?"
@@ -23,7 +24,6 @@ MAX_MS = 253_402_300_799_999
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
-_NS_PER_MS = 1_000_000
 _RELATIVE = re.compile(r"now(?:-([0-9]{1,6})([smhdw]))?")
 _DURATION = re.compile(r"([0-9]{1,9})([smhdw])")
 _MILLISECONDS = re.compile(r"[0-9]{1,15}")
@@ -73,7 +73,7 @@ def rfc3339_ms(time_ms: int) -> str:
 
 def rfc3339_ns(time_ns: int) -> str:
     """Write a time with nine digits of the second."""
-    seconds, fraction = divmod(_writable(time_ns, MAX_MS * _NS_PER_MS), 1_000_000_000)
+    seconds, fraction = divmod(_writable(time_ns, MAX_MS * NS_PER_MS), 1_000_000_000)
     return f"{_second(seconds)}.{fraction:09}Z"
 
 

@@ -33,7 +33,8 @@ Count = Annotated[int, Meta(ge=0, le=2**62)]
 TimeNs = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Seconds = Annotated[int, Meta(ge=-(2**62), le=2**62)]
 TimeMs = Annotated[int, Meta(ge=0, le=2**53)]
-Text = Annotated[str, Meta(max_length=256)]
+TEXT_LENGTH = 256
+Text = Annotated[str, Meta(max_length=TEXT_LENGTH)]
 DETAIL_LENGTH = 1024
 LongText = Annotated[str, Meta(max_length=DETAIL_LENGTH)]
 VmId = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}\Z")]

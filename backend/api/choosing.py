@@ -7,29 +7,27 @@ from backend.api.parameters import Parameters
 from backend.query.choice import Choice, State
 from backend.store.contract.values import VmFilter
 from faultmodel import arch as architectures
-from faultmodel.record import U32_MAX
-
-_MAX_TEXT = 256
+from faultmodel.record import TEXT_LENGTH, U32_MAX
 
 
 class Chosen(Parameters):
     """The VMs for which all of this holds."""
 
     host: str | SkipJsonSchema[None] = Field(
-        None, max_length=_MAX_TEXT, description="Only VMs of this host.", examples=["host-1"]
+        None, max_length=TEXT_LENGTH, description="Only VMs of this host.", examples=["host-1"]
     )
     name: str | SkipJsonSchema[None] = Field(
-        None, max_length=_MAX_TEXT, description="Only VMs of exactly this name.", examples=["guest"]
+        None, max_length=TEXT_LENGTH, description="Only VMs of exactly this name.", examples=["guest"]
     )
     pid: int | SkipJsonSchema[None] = Field(
         None, ge=0, le=U32_MAX, description="Only VMs of the VMM with this process id.", examples=[4242]
     )
     arch: str | SkipJsonSchema[None] = Field(
-        None, max_length=_MAX_TEXT, description="Only VMs of this architecture.", examples=["x86_64"]
+        None, max_length=TEXT_LENGTH, description="Only VMs of this architecture.", examples=["x86_64"]
     )
     search: str | SkipJsonSchema[None] = Field(
         None,
-        max_length=_MAX_TEXT,
+        max_length=TEXT_LENGTH,
         description="Only VMs with this text in their name, UUID, VMM, manager, host, architecture, process "
         "id or id; letter case aside.",
         examples=["web"],

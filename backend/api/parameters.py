@@ -12,6 +12,7 @@ from backend.query import cursors
 from backend.query.grid import MAX_POINTS, make_grid
 from backend.store.contract.values import Steps, TimeRange
 from backend.times import DURATION_PATTERN, PATTERN, parse_duration, parse_time
+from faultmodel.record import TEXT_LENGTH
 
 VM_ID_PATTERN = "^[0-9a-f]{16}$"
 MAX_VMS = 100
@@ -117,7 +118,7 @@ class OfHost(Parameters):
 
     host: str | SkipJsonSchema[None] = Field(
         None,
-        max_length=256,
+        max_length=TEXT_LENGTH,
         description="A host's name. Every host where it is left out.",
         examples=["host-1"],
     )

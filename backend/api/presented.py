@@ -28,8 +28,8 @@ from faultmodel.arch.base import EXIT_FIELDS, FAULT_FIELDS, Architecture, Syndro
 from faultmodel.bits import BitField, FieldValue
 from faultmodel.kinds import HostState
 from faultmodel.record import Collector, ExitKind
+from faultmodel.units import NS_PER_MS
 
-_NS_PER_MS = 1_000_000
 _COVERING_STATES = (HostState.ATTACHED, HostState.REPLAY)
 
 
@@ -223,7 +223,7 @@ def host_body(host: HostStatus, cost: Cost | None, now_ms: int) -> schemas.Host:
         collector=collector_body(host.collector),
         lost=dict(host.lost),
         last_batch=rfc3339_ns(host.last_batch_ns),
-        age_s=max(0, now_ms - host.last_batch_ns // _NS_PER_MS) / 1000,
+        age_s=max(0, now_ms - host.last_batch_ns // NS_PER_MS) / 1000,
         covered_to=None if host.covered_to_ns is None else rfc3339_ns(host.covered_to_ns),
         clock_offset_s=None if host.clock_offset_ns is None else host.clock_offset_ns / 10**9,
         recording=None if host.recording is None else recording_body(host.recording),

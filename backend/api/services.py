@@ -15,8 +15,7 @@ from backend.settings import Settings
 from backend.slots import Slots
 from backend.store.contract.store import Store
 from backend.threads import Threads
-
-_NS_PER_MS = 1_000_000
+from faultmodel.units import NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +45,7 @@ class Services:
     @property
     def now_ms(self) -> int:
         """UTC, ms since the epoch."""
-        return self.now_ns() // _NS_PER_MS
+        return self.now_ns() // NS_PER_MS
 
 
 def services_of(request: Request) -> Services:

@@ -18,6 +18,7 @@ from backend.auth import SESSION_NS, TokenKind, find_token, hash_token
 from backend.log_lines import RareLines
 from backend.times import rfc3339_ns
 from faultmodel.problem import ProblemCode
+from faultmodel.units import NS_PER_S
 
 router = APIRouter(prefix="/api/v1/session", tags=["Session"])
 
@@ -30,7 +31,6 @@ _MOST_FAILING = 16
 """Of an address, at the same time."""
 _lines = RareLines(logging.getLogger(__name__))
 _failing: Counter[str] = Counter()
-_NS_PER_S = 10**9
 
 
 class _Login(msgspec.Struct, forbid_unknown_fields=True):
@@ -81,7 +81,7 @@ async def open_session(request: Request, response: Response, services: ServicesD
     response.set_cookie(
         SESSION_COOKIE,
         name,
-        max_age=SESSION_NS // _NS_PER_S,
+        max_age=SESSION_NS // NS_PER_S,
         path="/api",
         httponly=True,
         samesite="strict",

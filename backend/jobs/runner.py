@@ -18,10 +18,10 @@ from backend.log_lines import RareLines
 from backend.store.contract.store import Store
 from backend.store.contract.time_limit import TimeLimit, limited
 from backend.store.contract.values import JobClaim
+from faultmodel.units import NS_PER_S
 
 _logger = logging.getLogger(__name__)
 _lines = RareLines(_logger)
-_NS_PER_S = 10**9
 _STOP_S = 5.0
 """A run that is under way has this long to end, which it is told to."""
 
@@ -81,8 +81,8 @@ class Runner:
             name=job.name,
             holder=self._holder,
             began_ns=began_ns,
-            within_ns=int(job.within_s * _NS_PER_S),
-            every_ns=int(job.every_s * _NS_PER_S),
+            within_ns=int(job.within_s * NS_PER_S),
+            every_ns=int(job.every_s * NS_PER_S),
         )
         if not self._store.claim_job(claim):
             return False

@@ -7,8 +7,7 @@ from enum import StrEnum
 
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange, VmFilter, VmMember, VmMembers
-
-_NS_PER_MS = 1_000_000
+from faultmodel.units import NS_PER_MS
 
 
 class State(StrEnum):
@@ -69,15 +68,15 @@ def is_running(vm: VmMember, at_ms: int) -> bool:
     A VM that never told its end had one where its host has booted anew: when it was seen last.
     """
     if vm.ended_ns is not None:
-        return vm.ended_ns // _NS_PER_MS >= at_ms
+        return vm.ended_ns // NS_PER_MS >= at_ms
     return vm.is_current or vm.life_end_ms >= at_ms
 
 
 def life_of(vm: VmMember) -> tuple[int, int | None]:
     """Return when a VM began and ended, UTC ms; None where it may still run."""
-    began_ms = min(vm.started_ns // _NS_PER_MS, vm.first_seen_ms)
+    began_ms = min(vm.started_ns // NS_PER_MS, vm.first_seen_ms)
     if vm.ended_ns is not None:
-        return began_ms, max(vm.ended_ns // _NS_PER_MS, vm.life_end_ms)
+        return began_ms, max(vm.ended_ns // NS_PER_MS, vm.life_end_ms)
     return began_ms, None if vm.is_current else vm.life_end_ms
 
 

@@ -16,12 +16,12 @@ from backend.query.view import View
 from backend.store.contract.changes import Version
 from backend.store.contract.time_limit import check_time, in_time
 from backend.store.contract.values import AsOf, CoveredSpan, Steps, TimeRange, VmCoverage, VmMember, VmMembers
+from faultmodel.units import MS_PER_S
 
 MAX_VALUES = 300_000
 """Points of all series together: some 40 MB, for as long as they are answered."""
 MAX_KEYS = 100_000
 """Series that are ranked: a host may make as many vCPUs up as it likes."""
-_MS_PER_S = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,12 +201,12 @@ def _from_blocks(
                 counts[group_of[number]] += count
         return counts
 
-    totals = grouped(view.total(kind, question.grid.from_ms // _MS_PER_S, question.grid.to_ms // _MS_PER_S))
+    totals = grouped(view.total(kind, question.grid.from_ms // MS_PER_S, question.grid.to_ms // MS_PER_S))
     ranked = sorted(totals, key=lambda group: (-totals[group], group))
     _check_room(question, len(ranked))
     shown: dict[int | str, list[int]] = {group: [] for group in ranked[: question.most]}
     others: list[int] = []
-    steps = view.steps(kind, part.from_ms // _MS_PER_S, part.to_ms // _MS_PER_S, part.step_ms // _MS_PER_S)
+    steps = view.steps(kind, part.from_ms // MS_PER_S, part.to_ms // MS_PER_S, part.step_ms // MS_PER_S)
     for counts_of_step in map(grouped, steps):
         check_time()
         left = counts_of_step.total()
@@ -320,6 +320,6 @@ class _Composer:
 
 def _per_second(counts: Sequence[int], covered: Sequence[int]) -> Sequence[float | None]:
     return [
-        count * _MS_PER_S / time_ms if time_ms else None
+        count * MS_PER_S / time_ms if time_ms else None
         for count, time_ms in zip(counts, covered, strict=True)
     ]

@@ -6,16 +6,16 @@ from backend.errors import StoreError
 from backend.store.contract.store import Store
 from backend.store.contract.values import TOLD_RECORDINGS, HostStatus
 from faultmodel.kinds import HostState
+from faultmodel.units import NS_PER_MS
 
 FRESH_MS = 5_000
 """A host whose newest batch is older is not being traced now: a collector sends one each second."""
 _MOST_REASONS = 20
-_NS_PER_MS = 1_000_000
 
 
 def is_fresh(host: HostStatus, now_ms: int) -> bool:
     """Tell whether the host sent a batch lately."""
-    return now_ms - host.last_batch_ns // _NS_PER_MS <= FRESH_MS
+    return now_ms - host.last_batch_ns // NS_PER_MS <= FRESH_MS
 
 
 def what_is_missing(store: Store, *, expects_collector: bool, now_ms: int) -> str:
@@ -25,7 +25,7 @@ def what_is_missing(store: Store, *, expects_collector: bool, now_ms: int) -> st
         if not expects_collector:
             return ""
         hosts = store.hosts(recordings=TOLD_RECORDINGS)
-        clock_problem = store.clock_problem(now_ms * _NS_PER_MS)
+        clock_problem = store.clock_problem(now_ms * NS_PER_MS)
     except StoreError as exc:
         return str(exc)
     return why_not_traced(hosts, clock_problem, now_ms)
@@ -53,7 +53,7 @@ def _why_not_attached(hosts: Sequence[HostStatus], now_ms: int) -> str:
 
 def _why_one_is_not(host: HostStatus, now_ms: int) -> str:
     if not is_fresh(host, now_ms):
-        age_s = (now_ms - host.last_batch_ns // _NS_PER_MS) // 1000
+        age_s = (now_ms - host.last_batch_ns // NS_PER_MS) // 1000
         return f"host {host.name} last sent a batch {age_s} s ago"
     detail = f": {host.words}" if host.words else ""
     return f"host {host.name} is {host.state}{detail}"

@@ -12,8 +12,8 @@ from backend.query.covering import Covering
 from backend.query.view import View
 from backend.store.contract.values import TimeRange, VmMember
 from faultmodel.record import ExitKind
+from faultmodel.units import MS_PER_S
 
-_MS_PER_S = 1_000
 _place = attrgetter("host", "boot_id")
 """As ``VmMember.place``."""
 
@@ -112,7 +112,7 @@ class Reckoning:
     def _per_second(self, vm: VmMember, sums: Sums) -> float | None:
         from_ms, to_ms = self.span.from_ms or 0, self.span.to_ms or 0
         seen_ms = self.covering.within(vm.place, max(from_ms, vm.first_seen_ms), min(to_ms, vm.life_end_ms))
-        return sums.get(vm.number, 0) * _MS_PER_S / seen_ms if seen_ms else None
+        return sums.get(vm.number, 0) * MS_PER_S / seen_ms if seen_ms else None
 
 
 def rates_at_end(vms: Sequence[VmMember], view: View, covering: Covering) -> Mapping[int, float]:
@@ -122,19 +122,17 @@ def rates_at_end(vms: Sequence[VmMember], view: View, covering: Covering) -> Map
     """
     places = list(map(_place, vms))
     newest = {place: covering.newest_step(place) for place in set(places)}
-    step_s = covering.step_ms // _MS_PER_S
+    step_s = covering.step_ms // MS_PER_S
     sums: dict[int, Sums] = {}
     for start_ms, _ in filter(None, newest.values()):
         if start_ms not in sums:
-            (sums[start_ms],) = view.steps(
-                None, start_ms // _MS_PER_S, start_ms // _MS_PER_S + step_s, step_s
-            )
+            (sums[start_ms],) = view.steps(None, start_ms // MS_PER_S, start_ms // MS_PER_S + step_s, step_s)
     rates = {}
     for vm, place in zip(vms, places, strict=True):
         step = newest[place]
         if step is not None:
             start_ms, time_ms = step
-            rates[vm.number] = sums[start_ms].get(vm.number, 0) * _MS_PER_S / time_ms
+            rates[vm.number] = sums[start_ms].get(vm.number, 0) * MS_PER_S / time_ms
     return rates
 
 
@@ -144,5 +142,5 @@ def _sum(sums: Sums, numbers: Sequence[int]) -> int:
 
 def _seconds(span: TimeRange) -> tuple[int, int]:
     """Return the buckets that start within a range."""
-    from_s = -(-(span.from_ms or 0) // _MS_PER_S)
-    return from_s, max(from_s, -(-(span.to_ms or 0) // _MS_PER_S))
+    from_s = -(-(span.from_ms or 0) // MS_PER_S)
+    return from_s, max(from_s, -(-(span.to_ms or 0) // MS_PER_S))

@@ -15,8 +15,7 @@ from backend.query.sources import Sources
 from backend.query.view import View
 from backend.store.contract.values import Steps, TimeRange, VmMember
 from faultmodel.record import ExitKind
-
-_MS_PER_S = 1_000
+from faultmodel.units import MS_PER_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +161,7 @@ def _trends(
     covered = {place: covering.of_steps(place, grid) for place in {vm.place for vm in vms}}
     lives = [(vm, *life_of(vm), covered[vm.place]) for vm in vms]
     trends: dict[str, list[float | None]] = {vm.id: [] for vm in vms}
-    seconds = (grid.from_ms // _MS_PER_S, to_ms // _MS_PER_S, grid.step_ms // _MS_PER_S)
+    seconds = (grid.from_ms // MS_PER_S, to_ms // MS_PER_S, grid.step_ms // MS_PER_S)
     for place, (start_ms, blocks) in enumerate(
         zip(grid.starts_ms, view.in_steps(None, *seconds), strict=True)
     ):
@@ -170,5 +169,5 @@ def _trends(
             count = sum([block.get(vm.number, 0) for block in blocks])
             was_there = start_ms + grid.step_ms > began_ms and (ended_ms is None or start_ms <= ended_ms)
             time_ms = of_host[place] if was_there or count else 0
-            trends[vm.id].append(round(count * _MS_PER_S / time_ms, 3) if time_ms else None)
+            trends[vm.id].append(round(count * MS_PER_S / time_ms, 3) if time_ms else None)
     return trends

@@ -7,9 +7,8 @@ from sqlalchemy import ColumnElement, or_
 
 from backend.store.contract.values import Place, TimeRange
 from backend.store.sql.words import SIGNED_MAX
-from faultmodel.record import BUCKET_MS
+from faultmodel.units import NS_PER_MS
 
-NS_PER_MS = 1_000_000
 MOST_AT_ONCE = 500
 """Of a list in one statement: far below what SQLite (32,766) and PostgreSQL (65,535) allow as parameters."""
 
@@ -20,16 +19,6 @@ def chunks(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
     """Cut a list into pieces that fit in one statement."""
     for start in range(0, len(items), MOST_AT_ONCE):
         yield items[start : start + MOST_AT_ONCE]
-
-
-def in_buckets(bucket_s: ColumnElement[int], span: TimeRange) -> list[ColumnElement[bool]]:
-    """Return the conditions for buckets that start within the range."""
-    conditions: list[ColumnElement[bool]] = []
-    if span.from_ms is not None:
-        conditions.append(bucket_s >= bounded(_first_bucket_s(span.from_ms)))
-    if span.to_ms is not None:
-        conditions.append(bucket_s < bounded(_first_bucket_s(span.to_ms)))
-    return conditions
 
 
 def in_ns(time_ns: ColumnElement[int], span: TimeRange) -> list[ColumnElement[bool]]:
@@ -67,8 +56,3 @@ def bounded_ns(time_ms: int) -> int:
 def bounded(value: int) -> int:
     """Return the number, or the last or first that SQL can hold: nothing stored lies beyond."""
     return max(-SIGNED_MAX, min(SIGNED_MAX, value))
-
-
-def _first_bucket_s(time_ms: int) -> int:
-    """The first bucket that starts at ``time_ms`` or later."""
-    return -(-time_ms // BUCKET_MS)

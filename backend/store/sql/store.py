@@ -34,13 +34,13 @@ from backend.store.sql.catalog import (
     vm_queries,
 )
 from backend.store.sql.host_reads import HostReads
-from backend.store.sql.ranges import NS_PER_MS
 from backend.store.sql.series.series import SqlSeries
 from backend.store.sql.tables import tokens as tokens_table
 from backend.store.sql.vm_reads import VmReads
 from backend.store.sql.writer import Writer
 from faultmodel.record import Span
 from faultmodel.sections import MAX_ROWS
+from faultmodel.units import NS_PER_MS
 from faultmodel.wire import Batch
 
 # Built once: it is executed for every batch.

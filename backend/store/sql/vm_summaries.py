@@ -11,8 +11,7 @@ from backend.store.contract.values import TimeRange, VmFilter, VmPlace, VmSummar
 from backend.store.sql.catalog.coverage import MsSpan, boot_spans, covered_ms, read_boot_coverage
 from backend.store.sql.catalog.vm_queries import vm_row, vm_rows
 from faultmodel.record import ExitKind
-
-_MS_PER_S = 1000
+from faultmodel.units import MS_PER_S
 
 
 def find_vms(
@@ -88,4 +87,4 @@ def _summary(
 
 
 def _per_second(count: int, time_ms: int) -> float | None:
-    return count * _MS_PER_S / time_ms if time_ms else None
+    return count * MS_PER_S / time_ms if time_ms else None

@@ -8,11 +8,12 @@ from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select
 
 from backend.store.contract.values import TimeRange
 from backend.store.sql.catalog.applied import Run
-from backend.store.sql.ranges import NS_PER_MS, bounded_ns, chunks
+from backend.store.sql.ranges import bounded_ns, chunks
 from backend.store.sql.tables import coverage, sources, waiting_coverage
 from backend.store.sql.words import SIGNED_MAX
 from backend.store.sql.writer import Writer, columns_of
 from faultmodel.record import Span
+from faultmodel.units import NS_PER_MS
 from faultmodel.wire import Batch
 
 MsSpan = tuple[int, int]

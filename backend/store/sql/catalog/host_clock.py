@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from backend.store.sql.catalog.sources import Source
-from backend.store.sql.ranges import NS_PER_MS
 from faultmodel.kinds import EventKind, HostState, TimesOf
 from faultmodel.record import BUCKET_MS, Cost, EventFacts, HostEvent, Span, Vm
 from faultmodel.sections import Time, timed
+from faultmodel.units import NS_PER_MS
 from faultmodel.wire import Batch
 
 AHEAD_NS = 300 * 10**9

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from backend.store.sql.ranges import NS_PER_MS
 from backend.store.sql.tables import loss_totals
 from backend.store.sql.writer import Writer, columns_of
 from faultmodel.record import BUCKET_MS, Loss
+from faultmodel.units import NS_PER_MS
 from faultmodel.wire import Batch
 
 _BUCKET_NS = BUCKET_MS * NS_PER_MS

@@ -15,7 +15,6 @@ from sqlalchemy import Connection, Table, bindparam, func, insert, or_, select, 
 
 from backend.errors import NotNowError
 from backend.store.sql.catalog.host_events import event_row
-from backend.store.sql.ranges import NS_PER_MS
 from backend.store.sql.tables import findings, host_events, hosts, refusals, sources, vms
 from backend.store.sql.tables import tokens as tokens_table
 from backend.store.sql.writer import Writer
@@ -23,6 +22,7 @@ from backend.times import rfc3339_ns
 from faultmodel.kinds import EventKind
 from faultmodel.problem import ProblemCode
 from faultmodel.record import EventFacts, HostEvent
+from faultmodel.units import NS_PER_MS
 
 RELEASED_NS = 1_793_491_200 * 10**9
 """2026-11-01: this program is not older."""

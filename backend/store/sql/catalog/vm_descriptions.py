@@ -15,10 +15,11 @@ from sqlalchemy.engine import Row
 from backend.errors import StoreError
 from backend.store.sql.catalog import origins
 from backend.store.sql.catalog.host_clock import EARLIEST_NS
-from backend.store.sql.ranges import NS_PER_MS, chunks
+from backend.store.sql.ranges import chunks
 from backend.store.sql.tables import vcpus, vms
 from backend.store.sql.writer import Writer, columns_of
 from faultmodel.record import Vm
+from faultmodel.units import NS_PER_MS
 from faultmodel.wire import Batch
 
 _NAMING = ("name", "uuid", "vmm", "manager", "command")

@@ -9,9 +9,10 @@ from sqlalchemy.engine import Row
 from backend.errors import NotFoundError
 from backend.store.contract.values import TimeRange, VmFilter, VmPlace
 from backend.store.sql.catalog.hosts import host_number
-from backend.store.sql.ranges import MOST_AT_ONCE, NS_PER_MS, bounded, chunks
+from backend.store.sql.ranges import MOST_AT_ONCE, bounded, chunks
 from backend.store.sql.tables import hosts, vcpus, vms
 from backend.store.sql.words import SIGNED_MAX
+from faultmodel.units import NS_PER_MS
 
 # A VM is there from first_seen_ms to life_end_ms. While it runs that end is the end of its host's covered
 # time, for as long as the host has not booted anew; after that it is when the VM was last seen.

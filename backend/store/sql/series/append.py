@@ -4,12 +4,12 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 from backend.store.contract.series import Block
-from backend.store.sql.ranges import NS_PER_MS
 from backend.store.sql.records import count_columns, fault_count_columns, record_columns
 from backend.store.sql.tables import collector_costs, exit_counts, families, fault_counts, ledger, losses
 from backend.store.sql.writer import Row, Writer, columns_of
 from faultmodel import arch
 from faultmodel.record import BUCKET_MS, Cost
+from faultmodel.units import NS_PER_MS
 
 _BUCKET_NS = BUCKET_MS * NS_PER_MS
 

@@ -1,0 +1,5 @@
+"""How many of one unit of time are in another."""
+
+NS_PER_MS = 1_000_000
+NS_PER_S = 1_000_000_000
+MS_PER_S = 1_000

@@ -105,9 +105,9 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
 def make_batch(start_s: int, second: int) -> object:
     """Return a second of many busy VMs."""
     from faultmodel import arch
-    from faultmodel.ledger import unrecorded_ledger
     from faultmodel.record import Host, Span, Vm
     from faultmodel.wire import Batch
+    from tests.ledgers import unrecorded_ledger
 
     architecture = arch.get("x86_64")
     bucket_ms = (start_s + second) * 1000

@@ -77,16 +77,6 @@ class BitLayout:
         return Decoded(word, values, tuple(_set_bits(word & ~known)))
 
 
-def encode(decoded: Decoded) -> int:
-    """Return the word that decodes to this."""
-    word = 0
-    for item in decoded.fields:
-        word |= item.value << item.field.low
-    for bit in decoded.unknown_bits:
-        word |= 1 << bit
-    return word
-
-
 def _value(item: BitField, word: int) -> FieldValue:
     value = (word & item.mask) >> item.low
     if item.undefined:

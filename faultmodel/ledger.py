@@ -40,16 +40,6 @@ def check_ledger(ledger: Sequence[LedgerEntry], fault_counts: Sequence[Any], fau
                 raise WireError(f"ledger of VM {vm} does not balance: {rule}, but {left} and {right}")
 
 
-def unrecorded_ledger(
-    bucket_ms: int, fault_counts: Sequence[Any], seen_before: Mapping[str, int]
-) -> tuple[LedgerEntry, ...]:
-    """Return the ledger of a source that counts every fault and records none of them.
-
-    :param seen_before: by VM, what earlier batches of the same counting had
-    """
-    return _ledger(bucket_ms, fault_counts, seen_before, is_recorded=False)
-
-
 def recorded_ledger(
     bucket_ms: int, fault_counts: Sequence[Any], seen_before: Mapping[str, int]
 ) -> tuple[LedgerEntry, ...]:
@@ -57,12 +47,6 @@ def recorded_ledger(
 
     :param seen_before: by VM, what earlier batches of the same counting had
     """
-    return _ledger(bucket_ms, fault_counts, seen_before, is_recorded=True)
-
-
-def _ledger(
-    bucket_ms: int, fault_counts: Sequence[Any], seen_before: Mapping[str, int], *, is_recorded: bool
-) -> tuple[LedgerEntry, ...]:
     return tuple(
         LedgerEntry(
             bucket_ms=bucket_ms,
@@ -70,8 +54,8 @@ def _ledger(
             seen=count,
             counted=count,
             uncounted=0,
-            recorded=count if is_recorded else 0,
-            sampled_out=0 if is_recorded else count,
+            recorded=count,
+            sampled_out=0,
             dropped=0,
             seen_total=seen_before.get(vm, 0) + count,
         )

@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from faultmodel import arch
 from faultmodel.kinds import HostState, ProbeState
-from faultmodel.ledger import unrecorded_ledger
 from faultmodel.record import Cost, ExitCount, ExitKind, Host, HostEvent, LedgerEntry, Loss, Probe, Span, Vm
 from faultmodel.wire import Batch
+from tests.ledgers import unrecorded_ledger
 
 START_S = 1_800_000_000
 START_MS = START_S * 1000

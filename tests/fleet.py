@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import msgspec
 
 from faultmodel import arch
-from faultmodel.ledger import unrecorded_ledger
 from faultmodel.record import ExitCount, Host, Span, Vm
 from faultmodel.wire import Batch
 from tests.batches import NS_PER_S, make_host, make_vm
+from tests.ledgers import unrecorded_ledger
 
 _WORDS = (0x1_0000_0004, 0x1_0000_0006)
 _VCPUS = 2

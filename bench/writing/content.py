@@ -11,9 +11,10 @@ from backend.store.sql.tables import families, fault_counts
 from backend.store.sql.writer import Row
 from faultmodel import arch
 from faultmodel.kinds import HostState
-from faultmodel.ledger import recorded_ledger, unrecorded_ledger
+from faultmodel.ledger import recorded_ledger
 from faultmodel.record import BUCKET_MS, Host, Span, Vm
 from faultmodel.wire import Batch
+from tests.ledgers import unrecorded_ledger
 
 ARCH = "x86_64"
 _START_S = 1_700_000_000

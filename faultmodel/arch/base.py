@@ -112,7 +112,7 @@ class Architecture:
     name: str
     """Canonical, as ``uname -m`` has it: also the value of ``arch`` in batches, SQL and the API."""
     table_prefix: str
-    """Of its table family: ``x86`` gives ``x86_fault_counts``, ``x86_exits``."""
+    """Of its table family: ``x86`` gives ``x86_exits``, ``x86_faults``."""
     machines: tuple[str, ...]
     """Every ``uname -m`` that means this architecture."""
     fault: type
@@ -125,7 +125,6 @@ class Architecture:
     """The field that names the word's format, None where the architecture has only one."""
     software_fields: tuple[str, ...] = ()
     """The architecture's own fields of ``fault`` that KVM worked out; the others are the hardware's words."""
-    page_shift: int = 12
 
     def format_of(self, record: object) -> SyndromeFormat | None:
         """Return the format of a record's word, None where the kernel showed no syndrome."""

@@ -2,7 +2,8 @@
 
 import pytest
 
-from faultmodel.bits import BitField, BitLayout, encode
+from faultmodel.bits import BitField, BitLayout
+from tests.faultmodel.encoding import encode
 
 LAYOUT = BitLayout(
     (

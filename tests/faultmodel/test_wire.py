@@ -12,10 +12,10 @@ from faultmodel import arch, wire
 from faultmodel.arch.base import NO_FORMAT, Architecture
 from faultmodel.errors import UnknownVersionError, WireError
 from faultmodel.kinds import HostState, LossKind
-from faultmodel.ledger import unrecorded_ledger
 from faultmodel.record import U64_MAX, ExitCount, ExitKind, Host, Loss, Span, Vm
 from faultmodel.sections import MAX_ROWS
 from faultmodel.wire import Batch
+from tests.ledgers import unrecorded_ledger
 
 VM = "00000000000000aa"
 OTHER_VM = "00000000000000bb"

@@ -4,9 +4,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from faultmodel.arch.base import SyndromeFormat
-from faultmodel.bits import Decoded, encode
+from faultmodel.bits import Decoded
 from faultmodel.context import CONTEXT, OUTCOMES
 from faultmodel.record import U64_MAX, Access, Side
+from tests.faultmodel.encoding import encode
 from tests.faultmodel.formats import each_format
 
 # Words with few bits set come up too, and arm64's aborts, which are one word in 16 otherwise.

@@ -3,13 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import closing, suppress
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from backend.errors import NotFoundError
 from backend.query.blocks import Blocks
 from backend.query.view import View
 from backend.store import open_store
@@ -19,6 +18,7 @@ from backend.store.contract.values import FaultSum, Steps
 from faultmodel.record import ExitKind, Span
 from faultmodel.wire import Batch
 from tests.backend.store.conftest import NewUrl
+from tests.backend.store.two_servers import HOSTS, Step, TwoServers, go_through, steps_of, vm_id
 from tests.batches import (
     NS_PER_S,
     START_MS,
@@ -32,7 +32,6 @@ from tests.batches import (
 
 RECEIVED_NS = START_NS + 4000 * NS_PER_S
 NOW_MS = START_MS + 20_000
-HOSTS = 2
 REASONS = ((39, 14), (0, 14), (2**32 - 1, 133), (39, 0))
 KINDS = (None, *ExitKind)
 RANGES = ((0, 21), (3, 17), (-3600, 7200), (0, 400))
@@ -49,30 +48,21 @@ COUNTS = st.lists(
 STORED = st.tuples(st.just("store"), st.booleans(), st.integers(0, HOSTS - 1), COUNTS)
 NEXT = st.tuples(st.just("next"), st.booleans(), st.integers(0, HOSTS - 1), st.integers(1, 3))
 AGAIN = st.tuples(st.just("again"), st.booleans(), st.integers(0, 30))
-REMOVED = st.tuples(
-    st.just("remove"), st.booleans(), st.integers(0, HOSTS - 1), st.one_of(st.none(), st.integers(0, 2))
-)
-LOOKED = st.tuples(st.just("look"))
-STEPS = st.lists(st.one_of(NEXT, STORED, LOOKED, LOOKED, AGAIN, REMOVED), min_size=3, max_size=25)
+STEPS = steps_of(NEXT, STORED, AGAIN)
 
 
-def vm_id(host: int, vm: int) -> str:
-    """Return the id of a host's VM."""
-    return f"{host + 1:08x}{vm + 1:08x}"
-
-
-class Scene:
-    """Two server processes on one database, each with what it keeps."""
+class Scene(TwoServers):
+    """Two processes, each with the sums that it keeps."""
 
     def __init__(self, ours: Store, theirs: Store) -> None:
-        self.stores = (ours, theirs)
+        super().__init__(ours, theirs)
         self.kept = (Blocks(ours), Blocks(theirs))
         self._sent: list[Batch] = []
         self._sequence = 0
         self._newest = 0
 
-    def take(self, step: tuple[object, ...]) -> None:
-        """Do what a step says."""
+    def store(self, step: Step) -> None:
+        """Store counts: whichever, those of the next second, or what was stored before."""
         match step:
             case "store", bool(by), int(host), list(counts):
                 self._send(by, host, counts)
@@ -81,10 +71,6 @@ class Scene:
                 self._send(by, host, [(vm, self._newest, faults + vm, vm) for vm in range(3)])
             case "again", bool(by), int(number) if self._sent:
                 assert not self.stores[by].apply(self._sent[number % len(self._sent)], RECEIVED_NS)
-            case "remove", bool(by), int(host), vm:
-                self._remove(self.stores[by], host, vm)
-            case ("look",):
-                self.check()
 
     def _send(self, by: bool, host: int, counts: Sequence[tuple[int, int, int, int]]) -> None:
         self._sequence += 1
@@ -110,16 +96,9 @@ class Scene:
         assert self.stores[by].apply(batch, RECEIVED_NS)
         self._sent.append(batch)
 
-    def _remove(self, store: Store, host: int, vm: object) -> None:
-        try:
-            if isinstance(vm, int):
-                store.remove_vm(vm_id(host, vm))
-            else:
-                store.remove_host(f"host-{host}")
-                # It is new when it comes again, and what it sent may come again.
-                self._sent = [batch for batch in self._sent if batch.host.name != f"host-{host}"]
-        except NotFoundError:
-            pass
+    def forget(self, host: str) -> None:
+        """Send nothing of a removed host again: it is new when it comes, and what it sent may come again."""
+        self._sent = [batch for batch in self._sent if batch.host.name != host]
 
     def check(self) -> None:
         """Hold what each process sums against the database."""
@@ -162,15 +141,9 @@ def summed(counted: Truth, kind: ExitKind | None, first: int, end: int) -> dict[
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_whoever_stores_and_removes_what_sums_are_those_of_the_database(
-    empty_url: NewUrl, steps: list[tuple[object, ...]]
+    empty_url: NewUrl, steps: list[Step]
 ) -> None:
-    url = empty_url()
-    with ExitStack() as stack:
-        ours, theirs = (stack.enter_context(closing(open_store(url))) for _ in range(2))
-        scene = Scene(ours, theirs)
-        for step in steps:
-            scene.take(step)
-        scene.check()
+    go_through(empty_url(), Scene, steps)
 
 
 def test_a_host_that_comes_again_after_its_removal_is_not_taken_for_the_former(empty_url: NewUrl) -> None:

@@ -2,21 +2,20 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event
 
-from backend.errors import NotFoundError
 from backend.store import open_store
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange, VmFilter, VmMember
 from faultmodel.record import Span
 from tests.backend.store.conftest import NewUrl
+from tests.backend.store.two_servers import HOSTS, Step, TwoServers, go_through, steps_of, vm_id
 from tests.batches import NS_PER_S, START_MS, START_NS, make_batch, make_host, make_vm
 
-HOSTS = 2
 SPANS = (TimeRange(), TimeRange(START_MS + 5_000), TimeRange(START_MS, START_MS + 3_000))
 EVERYONE = VmFilter(arch="x86_64")
 """The same VMs as without a filter, and read from the database, all of them."""
@@ -32,38 +31,21 @@ VMS = st.lists(
 STORED = st.tuples(
     st.just("store"), st.booleans(), st.integers(0, HOSTS - 1), st.sampled_from(["boot-1", "boot-2"]), VMS
 )
-REMOVED = st.tuples(
-    st.just("remove"), st.booleans(), st.integers(0, HOSTS - 1), st.one_of(st.none(), st.integers(0, 2))
-)
-LOOKED = st.tuples(st.just("look"))
-STEPS = st.lists(st.one_of(STORED, STORED, LOOKED, LOOKED, REMOVED), min_size=3, max_size=25)
+STEPS = steps_of(STORED, STORED)
 
 
-def vm_id(host: int, vm: int) -> str:
-    """Return the id of a host's VM."""
-    return f"{host + 1:08x}{vm + 1:08x}"
-
-
-class Scene:
-    """Two server processes on one database."""
+class Scene(TwoServers):
+    """Two processes, each with the VMs that it keeps."""
 
     def __init__(self, ours: Store, theirs: Store) -> None:
-        self.stores = (ours, theirs)
+        super().__init__(ours, theirs)
         self._sequence = 0
 
-    def take(self, step: tuple[object, ...]) -> None:
-        """Do what a step says."""
+    def store(self, step: Step) -> None:
+        """Store a batch that describes VMs."""
         match step:
             case "store", bool(by), int(host), str(boot_id), list(vms):
                 self.send(by, host, boot_id, vms)
-            case "remove", bool(by), int(host), vm:
-                with suppress(NotFoundError):
-                    if isinstance(vm, int):
-                        self.stores[by].remove_vm(vm_id(host, vm))
-                    else:
-                        self.stores[by].remove_host(f"host-{host}")
-            case ("look",):
-                self.check()
 
     def send(
         self, by: bool, host: int, boot_id: str, vms: Sequence[tuple[int, str, int, int | None]]
@@ -105,15 +87,9 @@ def found(store: Store, where: VmFilter, span: TimeRange) -> list[VmMember]:
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_whoever_describes_and_removes_whom_lists_are_those_of_the_database(
-    empty_url: NewUrl, steps: list[tuple[object, ...]]
+    empty_url: NewUrl, steps: list[Step]
 ) -> None:
-    url = empty_url()
-    with ExitStack() as stack:
-        ours, theirs = (stack.enter_context(closing(open_store(url))) for _ in range(2))
-        scene = Scene(ours, theirs)
-        for step in steps:
-            scene.take(step)
-        scene.check()
+    go_through(empty_url(), Scene, steps)
 
 
 def test_a_vm_that_tells_its_name_late_has_it_in_the_next_list(store: Store) -> None:

@@ -1,16 +1,20 @@
-"""How a set's maps are laid out, as the compiler laid them out: which field lies where, by its name in C.
+"""How the maps of one set of programs are laid out, as the compiler did it: where each field of C lies.
 
 The loader has it from the compiler and writes it into the set's own map ``layout``, so it is pinned with the
 set and never apart from it. Whoever reads a set, be it of another version, reads it by that set's layout
-(``views``). Where a field lies is written down nowhere else: one that is added, moved or made wider in
-event.h changes nothing here. A field that means something else than before needs another name, or its set of
-maps another number (``layout.NUMBERS``).
+(``views``): a field that is added or moved in event.h changes nothing here. A field that means something else
+than before needs another name, or its concern another meaning (``layout.MEANINGS``).
+
+What a pinned map says is checked when it is decoded, so that whoever looks something up in a layout finds
+what fits together.
 """
 
 import ctypes
+import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from struct import calcsize
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -19,66 +23,123 @@ from collector.probe import syscall
 from collector.probe.syscall import Map
 
 _FIRST = bytes(4)
-_PADDING = "pad"
+_PADDING = re.compile(r"(__)?pad(_?\d+|_end)?")
 """Such fields are nobody's: ours, and those that BCC puts where the compiler leaves bytes out."""
 _SIGNED = {1: "b", 2: "h", 4: "i", 8: "q"}
 _SIGNED_KINDS = "bhilq"
 
+Offset = Annotated[int, msgspec.Meta(ge=0, le=2**24)]
+Size = Annotated[int, msgspec.Meta(ge=1, le=2**24)]
+Format = Annotated[str, msgspec.Meta(pattern=r"^([bBhHiIqQ]|[1-9][0-9]{0,5}s)$")]
 
-class Number(msgspec.Struct, frozen=True, array_like=True):
+
+class Field(msgspec.Struct, frozen=True, array_like=True):
     """A number or a text: bytes from the start of its structure, and its format in ``struct``."""
 
-    offset: int
-    format: str
+    offset: Offset
+    format: Format
+
+    @property
+    def end(self) -> int:
+        """Bytes from the start of its structure to where it ends."""
+        return self.offset + calcsize(f"={self.format}")
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is bytes rather than a number."""
+        return self.format.endswith("s")
 
 
-class Fields(msgspec.Struct, frozen=True):
-    """A structure. The fields of a structure within it stand beside its own, as if they were.
+class Structure(msgspec.Struct, frozen=True):
+    """The fields of a structure. Those of a structure within it stand beside its own, as if they were.
 
     Where two would have one name, that within has its structure's name before it: ``vm.flags``. ``number`` is
     the one field of what is no structure but a number.
     """
 
-    size: int
-    numbers: Mapping[str, Number]
+    size: Size
+    fields: Mapping[str, Field]
     arrays: "Mapping[str, Array]" = {}
+
+    def __post_init__(self) -> None:
+        """:raises ValueError: something lies beyond its end"""
+        ends = {name: one.end for name, one in self.fields.items()}
+        ends |= {name: one.end for name, one in self.arrays.items()}
+        if beyond := [name for name, end in ends.items() if end > self.size]:
+            raise ValueError(f"{', '.join(beyond)} beyond the end of a structure of {self.size} bytes")
+
+    def number(self, name: str = "number") -> Field:
+        """Return a field that is a number. :raises PinnedError: there is none of this name"""
+        found = self.fields.get(name)
+        if found is None or found.is_text:
+            raise PinnedError(
+                f"its maps have no {name}" if found is None else f"{name} in its maps is no number"
+            )
+        return found
+
+    def array(self, name: str) -> "Array":
+        """Return an array. :raises PinnedError: there is none of this name"""
+        if name not in self.arrays:
+            raise PinnedError(f"its maps have no {name}")
+        return self.arrays[name]
 
 
 class Array(msgspec.Struct, frozen=True):
     """Structures in a row, within another structure."""
 
-    offset: int
-    count: int
-    of: Fields
+    offset: Offset
+    count: Size
+    of: Structure
+
+    @property
+    def end(self) -> int:
+        """Bytes from the start of the structure that it is in to where it ends."""
+        return self.offset + self.count * self.of.size
 
 
-class MapSet(msgspec.Struct, frozen=True):
-    """What is read together (``layout.SETS``): by map, the types of its key and its value."""
+class Concern(msgspec.Struct, frozen=True):
+    """What is read together (``layout.CONCERNS``).
 
-    number: int
+    ``maps``: by map, the types of its key and its value. ``programs``: the tracepoints whose programs count
+    for it.
+    """
+
+    meaning: int
     maps: Mapping[str, tuple[str, str]]
+    programs: tuple[str, ...] = ()
 
 
 class Layout(msgspec.Struct, frozen=True):
-    """The sets of maps of one set of programs, and the types that they name."""
+    """The concerns of one set of programs and maps, and the types that they name.
 
-    types: Mapping[str, Fields]
-    sets: Mapping[str, MapSet]
+    ``formats``: by their number in the maps, the names of the hardware words' formats.
+    """
 
-    def key(self, name: str) -> Fields:
-        """Return a map's key."""
+    version: Literal[1]
+    types: Mapping[str, Structure]
+    concerns: Mapping[str, Concern]
+    formats: Mapping[int, str]
+
+    def __post_init__(self) -> None:
+        """:raises ValueError: a map is of a type that is not there"""
+        named = {name for one in self.concerns.values() for both in one.maps.values() for name in both}
+        if missing := named - self.types.keys():
+            raise ValueError(f"no type is named {', '.join(sorted(missing))}")
+
+    def key(self, name: str) -> Structure:
+        """Return a map's key. :raises PinnedError: there is no such map"""
         return self._type(name, 0)
 
-    def value(self, name: str) -> Fields:
-        """Return a map's value, or of a ring what is written to it."""
+    def value(self, name: str) -> Structure:
+        """Return a map's value, or what is written to a ring. :raises PinnedError: there is no such map"""
         return self._type(name, 1)
 
     def has(self, name: str) -> bool:
         """Tell whether there is a map of this name."""
-        return any(name in one.maps for one in self.sets.values())
+        return any(name in one.maps for one in self.concerns.values())
 
-    def _type(self, name: str, which: int) -> Fields:
-        for one in self.sets.values():
+    def _type(self, name: str, which: int) -> Structure:
+        for one in self.concerns.values():
             if name in one.maps:
                 return self.types[one.maps[name][which]]
         raise PinnedError(f"its layout has no map {name}")
@@ -110,56 +171,66 @@ def decode(text: bytes) -> Layout:
     """Return the layout that a text has. :raises PinnedError: it has none"""
     try:
         return msgspec.json.decode(text, type=Layout)
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, ValueError, RecursionError) as exc:
         raise PinnedError(f"how its maps are laid out cannot be read: {exc}") from exc
 
 
 def describe(
-    types: Mapping[str, Mapping[str, tuple[type[Any], type[Any]]]], numbers: Mapping[str, int]
+    types: Mapping[str, Mapping[str, tuple[type[Any], type[Any]]]],
+    meanings: Mapping[str, int],
+    programs: Mapping[str, tuple[str, ...]],
+    formats: Mapping[int, str],
 ) -> Layout:
     """Return the layout of maps whose types are given as ctypes.
 
-    :param types: by set of maps and map, the types of its key and its value
-    :param numbers: of the sets of maps
+    :param types: by concern and map, the types of its key and its value
+    :param meanings: of the concerns
+    :param programs: of the concerns, as ``Concern`` has them
+    :param formats: as ``Layout`` has them
+    :raises ValueError: a type is none that can be read by its fields' names
     """
-    named: dict[str, Fields] = {}
+    named: dict[str, Structure] = {}
 
     def name_of(kind: type[Any]) -> str:
-        fields = _fields(kind)
-        name = kind.__name__ if hasattr(kind, "_fields_") else fields.numbers["number"].format
-        if named.setdefault(name, fields) != fields:
+        found = _structure(kind)
+        name = kind.__name__ if hasattr(kind, "_fields_") else found.fields["number"].format
+        if named.setdefault(name, found) != found:
             raise ValueError(f"two types are named {name}")
         return name
 
-    sets = {
-        set_name: MapSet(
-            numbers[set_name], {name: (name_of(key), name_of(value)) for name, (key, value) in maps.items()}
+    concerns = {
+        concern: Concern(
+            meanings[concern],
+            {name: (name_of(key), name_of(value)) for name, (key, value) in maps.items()},
+            programs.get(concern, ()),
         )
-        for set_name, maps in types.items()
+        for concern, maps in types.items()
     }
-    return Layout(named, sets)
+    return Layout(1, named, concerns, formats)
 
 
-def _fields(kind: type[Any]) -> Fields:
+def _structure(kind: type[Any]) -> Structure:
     if not hasattr(kind, "_fields_"):
-        return Fields(ctypes.sizeof(kind), {"number": Number(0, _format(kind))})
-    own: dict[str, Number] = {}
-    inner: list[tuple[str, str, Number]] = []
+        return Structure(ctypes.sizeof(kind), {"number": Field(0, _format(kind))})
+    own: dict[str, Field] = {}
+    inner: list[tuple[str, str, Field]] = []
     arrays: dict[str, Array] = {}
-    for name, member, *_ in kind._fields_:
+    for name, member, *width in kind._fields_:
+        if width:
+            raise ValueError(f"{name} of {kind.__name__} is a bit field")
         offset = getattr(kind, name).offset
-        if name.strip("_").startswith(_PADDING):
+        if _PADDING.fullmatch(name):
             continue
         if _is_array_of_structures(member):
-            arrays[name] = Array(offset, member._length_, _fields(member._type_))
+            arrays[name] = Array(offset, member._length_, _structure(member._type_))
         elif hasattr(member, "_fields_"):
-            found = _fields(member).numbers.items()
-            inner += [(name, of, Number(offset + one.offset, one.format)) for of, one in found]
+            found = _structure(member).fields.items()
+            inner += [(name, of, Field(offset + one.offset, one.format)) for of, one in found]
         else:
-            own[name] = Number(offset, _format(member))
+            own[name] = Field(offset, _format(member))
     times = Counter([*own, *(of for _, of, _ in inner)])
-    beside = {of if times[of] == 1 else f"{name}.{of}": number for name, of, number in inner}
-    return Fields(ctypes.sizeof(kind), own | beside, arrays)
+    beside = {of if times[of] == 1 else f"{name}.{of}": one for name, of, one in inner}
+    return Structure(ctypes.sizeof(kind), own | beside, arrays)
 
 
 def _is_array_of_structures(kind: type[Any]) -> bool:

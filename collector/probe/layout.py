@@ -14,7 +14,7 @@ FORMATS: Mapping[int, str] = {0: "none", 1: "ept", 2: "npf", 3: "pferr", 4: "esr
 
 COUNTS = "counts"
 RECORDS = "records"
-SETS: Mapping[str, tuple[str, ...]] = {
+CONCERNS: Mapping[str, tuple[str, ...]] = {
     COUNTS: (
         "homes",
         "claims",
@@ -39,13 +39,13 @@ SETS: Mapping[str, tuple[str, ...]] = {
     ),
     RECORDS: ("exit_records", "fault_records", "record_default", "record_orders", "orders_number"),
 }
-"""The maps that user space has to do with, by what they are for. What is read together is a set.
+"""The maps that user space has to do with, by what they are for.
 
-Whether a set can be taken over is asked of each for itself (``pinned``): maps of another concern are another
-set here, and change nothing about these.
+Whether it can be read is asked of each concern for itself (``pinned``): one more or one less changes nothing
+about the others.
 """
-NUMBERS: Mapping[str, int] = {COUNTS: 1, RECORDS: 1}
-"""Of each set, what its fields mean: the next number where one means something else under the same name."""
+MEANINGS: Mapping[str, int] = {COUNTS: 1, RECORDS: 1}
+"""Of each concern, what its fields mean: another number where one means something else by the same name."""
 LAYOUT_MAP = "layout"
 """The map that has, as text, how the others are laid out."""
 NOT_IN_EARLIER = frozenset({"second_looks", "overlooked_cut"})

@@ -22,7 +22,7 @@ from typing import Any
 
 from collector.errors import ProbeError
 from collector.probe import compiled, syscall
-from collector.probe.layout import LAYOUT_MAP, NUMBERS, RECORD_TYPES, SETS
+from collector.probe.layout import CONCERNS, COUNTS, FORMATS, LAYOUT_MAP, MEANINGS, RECORD_TYPES
 from collector.probe.needed_types import COMPILER_WORDS, needed_types, words_of
 from collector.probe.sides import Sides
 
@@ -152,9 +152,9 @@ def bcc_version() -> str:
 def _load(
     module: Any, flags: list[str], attach: list[str], types: _Types | None, turn_fd: int | None
 ) -> dict[str, int]:
-    names = [LAYOUT_MAP, *(name for maps in SETS.values() for name in maps)]
+    names = [LAYOUT_MAP, *(name for maps in CONCERNS.values() for name in maps)]
     fds = {f"map/{name}": int(module[name.encode()].map_fd) for name in names}
-    compiled.write(syscall.open_map(fds[f"map/{LAYOUT_MAP}"]), layout_of(module))
+    compiled.write(syscall.open_map(fds[f"map/{LAYOUT_MAP}"]), layout_of(module, attach))
     unshared_fd = fds["map/turn"]
     if turn_fd is not None:
         fds["map/turn"] = turn_fd
@@ -177,8 +177,11 @@ def _load(
     return fds
 
 
-def layout_of(module: Any) -> compiled.Layout:
-    """Return how the compiler laid out the maps of the compiled programs."""
+def layout_of(module: Any, attach: list[str]) -> compiled.Layout:
+    """Return how the compiler laid out the maps of the compiled programs.
+
+    :param attach: the tracepoints
+    """
 
     def types(name: str) -> tuple[Any, Any]:
         table = module[name.encode()]
@@ -186,7 +189,10 @@ def layout_of(module: Any) -> compiled.Layout:
         return table.Key, value.Leaf
 
     return compiled.describe(
-        {name: {one: types(one) for one in maps} for name, maps in SETS.items()}, NUMBERS
+        {name: {one: types(one) for one in maps} for name, maps in CONCERNS.items()},
+        MEANINGS,
+        {COUNTS: tuple(name.partition(":")[2] for name in attach)},
+        FORMATS,
     )
 
 

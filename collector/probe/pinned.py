@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,7 +10,7 @@ from collector.errors import PinnedError
 from collector.probe import compiled, earlier, syscall
 from collector.probe.compiled import Layout
 from collector.probe.handles import Handles
-from collector.probe.layout import LAYOUT_MAP, NOT_IN_EARLIER, NUMBERS, SETS, About
+from collector.probe.layout import CONCERNS, LAYOUT_MAP, MEANINGS, NOT_IN_EARLIER, About
 from collector.probe.probes import Probes, pinned_name
 from collector.probe.syscall import Map
 from collector.probe.views import View
@@ -22,28 +23,28 @@ _OTHER = "it is of another version, whose last counts this one cannot read"
 def open_pinned(folder: Path) -> Probes:
     """Return what an earlier collector left running under this folder, be it of another version.
 
-    It is read by its own layout. What it must have, and mean by it, is what is read here (``layout.SETS``):
-    other maps and programs may be there or not.
+    It is read by its own layout. What it must have, and mean by it, is what is read here
+    (``layout.CONCERNS``): other maps and programs may be there or not.
 
     :raises PinnedError: it is not whole, or means something else by what it counts
     :raises OSError: the kernel refuses; another time it may not
     """
-    fds: dict[str, int] = {}
-    try:
-        # Before any other map is looked at: it may lack some, or have others.
-        layout = _layout_in(folder)
+    # Before any other map is looked at: it may lack some, or have others.
+    layout = _layout_in(folder)
+    with ExitStack() as undo:
+        fds: dict[str, int] = {}
         for path in folder.iterdir():
-            fds[path.name.replace("-", "/", 1)] = syscall.open_pinned(path)
+            fd = syscall.open_pinned(path)
+            undo.callback(os.close, fd)
+            fds[path.name.replace("-", "/", 1)] = fd
         handles = Handles.named(fds)
         # Links are pinned last and unpinned first: with all of them the set is whole.
         if not handles.links or handles.links.keys() != handles.programs.keys():
             raise PinnedError(f"{len(handles.links)} of {len(handles.programs)} programs are attached")
         _check(layout, handles)
-        return Probes(handles, layout)
-    except (OSError, PinnedError):
-        for fd in fds.values():
-            os.close(fd)
-        raise
+        probes = Probes(handles, layout)
+        undo.pop_all()
+    return probes
 
 
 def about_pinned(folder: Path) -> About | None:
@@ -79,9 +80,9 @@ def _read(folder: Path, name: str, read: Callable[[Map], R]) -> R:
 
 
 def _check(layout: Layout, handles: Handles) -> None:
-    for set_name, names in SETS.items():
-        found = layout.sets.get(set_name)
-        if found is None or found.number != NUMBERS[set_name]:
+    for concern, names in CONCERNS.items():
+        found = layout.concerns.get(concern)
+        if found is None or found.meaning != MEANINGS[concern]:
             raise PinnedError(_OTHER)
         for name in names:
             if name not in found.maps:

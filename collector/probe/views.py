@@ -1,9 +1,9 @@
 """Reads the maps of one set by names: where a field lies, the set's own layout says (``compiled``).
 
-A view is made once for a set, and costs one call of ``struct`` for each value.
+A view is made for a set, and unpacks a value with one call of ``struct``.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from struct import Struct
 from typing import Any, Generic, NamedTuple, TypeVar, cast
@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar, cast
 from msgspec import structs
 
 from collector.errors import PinnedError
-from collector.probe.compiled import Array, Fields, Layout, Number
+from collector.probe.compiled import Array, Field, Layout, Structure
 from collector.probe.layout import (
     EXIT_REASON,
     About,
@@ -34,7 +34,8 @@ Values = tuple[Any, ...]
 _FAULTS = "faults"
 _NOW = {"stands_for": "weight"}
 """Fields that had another name in an earlier version's maps, and mean the same."""
-_ANY_NUMBER = Fields(8, {"number": Number(0, "Q")})
+_ANY_NUMBER = Structure(8, {"number": Field(0, "Q")})
+_TID_FORMAT, _TID_BYTES = "I", 4
 
 
 class View(Generic[T]):
@@ -42,40 +43,50 @@ class View(Generic[T]):
 
     def __init__(
         self,
-        fields: Fields,
+        structure: Structure,
         names: Sequence[str],
         make: Callable[[Iterable[Any]], T],
         defaults: Mapping[str, Any],
+        texts: Collection[str] = (),
     ) -> None:
         """See ``of``.
 
         :param names: of the fields, in the order in which ``make`` takes them
         :param defaults: what stands for a field that maps of another version do not have
-        :raises PinnedError: a field is missing that nothing stands for
+        :param texts: the fields that are bytes; the others are numbers
+        :raises PinnedError: a field is missing that nothing stands for, or is something else
         """
-        numbers = fields.numbers
-        there = sorted((name for name in names if name in numbers), key=lambda name: numbers[name].offset)
-        lacking = [name for name in names if name not in numbers]
+        fields = structure.fields
+        lacking = [name for name in names if name not in fields]
         if missing := [name for name in lacking if name not in defaults]:
             raise PinnedError(f"its maps have no {', '.join(missing)}")
-        self.size = fields.size
+        there = sorted((name for name in names if name in fields), key=lambda name: fields[name].offset)
+        if other := [name for name in there if fields[name].is_text != (name in texts)]:
+            raise PinnedError(f"its maps have something else as {', '.join(other)}")
+        self.size = structure.size
         """In bytes, of the whole structure."""
-        self._places = [_place(numbers.get(name)) for name in names]
-        self._struct = _struct([numbers[name] for name in there], fields.size)
+        self._places = [_place(fields.get(name)) for name in names]
+        self._struct = _struct([fields[name] for name in there], structure.size)
         self._make = make
         self._constants = tuple(defaults[name] for name in lacking)
         is_in_order = not lacking and list(names) == there
         self._arrange = None if is_in_order else _arrangement(names, [*there, *lacking])
 
     @classmethod
-    def of(cls, fields: Fields, shape: type[N]) -> "View[N]":
-        """Return a view of the fields that a NamedTuple names."""
-        return View(fields, shape._fields, shape._make, shape._field_defaults)
+    def of(
+        cls, structure: Structure, shape: type[N], make: Callable[[Iterable[Any]], N] | None = None
+    ) -> "View[N]":
+        """Return a view of the fields that a NamedTuple names.
+
+        :param make: makes one of the values as they are in the map
+        """
+        texts = [name for name, kind in shape.__annotations__.items() if kind is not int]
+        return View(structure, shape._fields, make or shape._make, shape._field_defaults, texts)
 
     @classmethod
-    def of_counters(cls, fields: Fields) -> "View[Values]":
+    def of_counters(cls, structure: Structure) -> "View[Values]":
         """Return a view of ``struct fault_counters``, in the order of COUNTERS; 0 where one was not kept."""
-        return View(fields, COUNTERS, tuple, dict.fromkeys(COUNTERS[1:], 0))
+        return View(structure, COUNTERS, tuple, dict.fromkeys(COUNTERS[1:], 0))
 
     def unpack(self, data: bytes, offset: int = 0) -> T:
         """Return the structure that begins at this offset."""
@@ -96,8 +107,9 @@ class View(Generic[T]):
 class NumberView:
     """What is one number."""
 
-    def __init__(self, fields: Fields) -> None:
-        self._struct = _struct([fields.numbers["number"]], fields.size)
+    def __init__(self, structure: Structure) -> None:
+        """:raises PinnedError: it is none"""
+        self._struct = _struct([structure.number()], structure.size)
 
     def unpack(self, data: bytes) -> int:
         """Return it."""
@@ -111,22 +123,25 @@ class NumberView:
 class VcpuView:
     """``struct vcpu_counts``: what a vCPU counts in one place, with two arrays."""
 
-    def __init__(self, fields: Fields) -> None:
+    def __init__(self, structure: Structure) -> None:
         """:raises PinnedError: what it must have it has not"""
-        self.size = fields.size
+        self.size = structure.size
         """In bytes."""
-        self.tid_offset = fields.numbers["tid"].offset
-        """At which a home says whose it is."""
-        self.head = View.of(fields, VcpuHead)
-        syndromes, exits = fields.arrays["syndromes"], fields.arrays["exits"]
+        tid = structure.number("tid")
+        if tid.format != _TID_FORMAT or tid.offset % _TID_BYTES or self.size % _TID_BYTES:
+            raise PinnedError("its maps have something else as tid")
+        self.tid_offset = tid.offset
+        """At which a home says whose it is, in 4 bytes; they and the homes are aligned to as many."""
+        self.head = View.of(structure, VcpuHead)
+        syndromes, exits = structure.array("syndromes"), structure.array("exits")
         self._syndromes, self._exits = _spans(syndromes), _spans(exits)
         self._syndrome = View.of(syndromes.of, Syndrome)
         self._counters = View.of_counters(syndromes.of)
         self._exit: View[tuple[int, int, int]] = View(exits.of, EXIT_REASON, _triple, {})
-        faults = syndromes.of.numbers[_FAULTS]
+        faults = syndromes.of.number(_FAULTS)
         # All of them in one go: it is done for every vCPU that counted anything.
         self._faults = _struct(
-            [Number(start + faults.offset, faults.format) for start, _ in self._syndromes], fields.size
+            [Field(start + faults.offset, faults.format) for start, _ in self._syndromes], structure.size
         )
 
     def faults_in_place(self, data: bytes) -> int:
@@ -160,7 +175,7 @@ class Views:
         key, value = layout.key, layout.value
         self.about = View.of(value("about"), About)
         self.vm = View.of(key("vms"), VmKey)
-        self.vm_record = View(value("vms"), VmRecord._fields, _vm_record, {})
+        self.vm_record = View.of(value("vms"), VmRecord, _vm_record)
         self.vcpu = VcpuView(value("homes"))
         self.vcpu_key = View.of(key("vcpus"), VcpuKey)
         self.fault_key = View.of(key("fault_counts"), FaultKey)
@@ -181,9 +196,9 @@ class Views:
         return View.of(self._layout.value(name) if in_value else self._layout.key(name), VmKey)
 
 
-def _named_as_now(fields: Fields) -> Fields:
-    numbers = {_NOW.get(name, name): number for name, number in fields.numbers.items()}
-    return structs.replace(fields, numbers=numbers)
+def _named_as_now(structure: Structure) -> Structure:
+    fields = {_NOW.get(name, name): field for name, field in structure.fields.items()}
+    return structs.replace(structure, fields=fields)
 
 
 def _vm_record(values: Iterable[Any]) -> VmRecord:
@@ -205,16 +220,18 @@ def _spans(array: Array) -> list[tuple[int, int]]:
     return [(start, start + array.of.size) for start in starts]
 
 
-def _place(number: Number | None) -> tuple[Struct, int] | None:
-    return None if number is None else (Struct(f"={number.format}"), number.offset)
+def _place(field: Field | None) -> tuple[Struct, int] | None:
+    return None if field is None else (Struct(f"={field.format}"), field.offset)
 
 
-def _struct(numbers: Sequence[Number], size: int) -> Struct:
+def _struct(fields: Sequence[Field], size: int) -> Struct:
     """What reads these, in the order in which they lie, of a structure of this many bytes."""
     codes, end = [], 0
-    for number in numbers:
-        codes.append(f"{number.offset - end}x{number.format}")
-        end = number.offset + Struct(f"={number.format}").size
+    for field in fields:
+        if field.offset < end:
+            raise PinnedError("two fields in its maps lie at one place")
+        codes.append(f"{field.offset - end}x{field.format}")
+        end = field.end
     return Struct(f"={''.join(codes)}{size - end}x")
 
 

@@ -7,7 +7,7 @@ from struct import calcsize
 import msgspec
 
 from collector.probe import compiled
-from collector.probe.compiled import Array, Fields, Layout, Number
+from collector.probe.compiled import Array, Field, Layout, Structure
 
 EARLIER = Path(compiled.__file__).parent / "earlier"
 COMPILED = compiled.decode((EARLIER / "1a6e9eab6f0b8406fb99c1e10f4fbb20.json").read_bytes())
@@ -16,19 +16,19 @@ COMPILED = compiled.decode((EARLIER / "1a6e9eab6f0b8406fb99c1e10f4fbb20.json").r
 def mirrored(layout: Layout) -> Layout:
     """The same types with their fields in the opposite order."""
     return msgspec.structs.replace(
-        layout, types={name: _mirrored(fields) for name, fields in layout.types.items()}
+        layout, types={name: _mirrored(structure) for name, structure in layout.types.items()}
     )
 
 
-def _mirrored(fields: Fields) -> Fields:
-    numbers: Mapping[str, Number] = {
-        name: Number(fields.size - number.offset - calcsize(f"={number.format}"), number.format)
-        for name, number in fields.numbers.items()
+def _mirrored(structure: Structure) -> Structure:
+    fields: Mapping[str, Field] = {
+        name: Field(structure.size - field.offset - calcsize(f"={field.format}"), field.format)
+        for name, field in structure.fields.items()
     }
     arrays: Mapping[str, Array] = {
         name: Array(
-            fields.size - array.offset - array.count * array.of.size, array.count, _mirrored(array.of)
+            structure.size - array.offset - array.count * array.of.size, array.count, _mirrored(array.of)
         )
-        for name, array in fields.arrays.items()
+        for name, array in structure.arrays.items()
     }
-    return Fields(fields.size, numbers, arrays)
+    return Structure(structure.size, fields, arrays)

@@ -57,7 +57,7 @@ def test_a_home_with_another_owner_starts_from_zero() -> None:
 def test_a_home_whose_vcpu_lies_elsewhere_is_the_same_home() -> None:
     # Where the kernel has no debugfs, a VM at the address of another is taken for it.
     moved = bytearray(_vcpu(faults=9).pack())
-    at = COMPILED.value("homes").numbers["vcpu"].offset
+    at = COMPILED.value("homes").fields["vcpu"].offset
     moved[at : at + 8] = bytes(range(8))
     found = differences(_homes(home=bytes(moved)), _homes(home=_vcpu(faults=4).pack()))
     assert [counters[0] for counters in found.fault_counts.values()] == [5]

@@ -13,7 +13,7 @@ import pytest
 from collector.counting.pins import Pins
 from collector.counting.reader import Reader
 from collector.probe import compiled, syscall
-from collector.probe.compiled import MapSet
+from collector.probe.compiled import Concern
 from collector.probe.probes import Probes
 from demo.exact import ExactGuest, Order
 from tests.kernel.attached import attached, faults, own_vms, read
@@ -81,8 +81,8 @@ def test_programs_and_maps_of_another_concern_do_not_end_the_taking_over(
     syscall.pin(handles.links[name], folder / "link-stalls")
     table = syscall.open_map(handles.maps["layout"])
     layout = compiled.read(table)
-    stalls = MapSet(number=9, maps={"stalls": ("i", "Q")})
-    compiled.write(table, msgspec.structs.replace(layout, sets={**layout.sets, "stalls": stalls}))
+    stalls = Concern(meaning=9, maps={"stalls": ("I", "Q")})
+    compiled.write(table, msgspec.structs.replace(layout, concerns={**layout.concerns, "stalls": stalls}))
     try:
         left = pins.open()
         assert left is not None
@@ -95,8 +95,8 @@ def test_programs_and_maps_of_another_concern_do_not_end_the_taking_over(
 def test_counts_that_mean_something_else_are_not_taken_over(probes: Probes, pins: Pins, folder: Path) -> None:
     table = syscall.open_map(probes.handles.maps["layout"])
     layout = compiled.read(table)
-    counts = msgspec.structs.replace(layout.sets["counts"], number=layout.sets["counts"].number + 1)
-    compiled.write(table, msgspec.structs.replace(layout, sets={**layout.sets, "counts": counts}))
+    counts = msgspec.structs.replace(layout.concerns["counts"], meaning=layout.concerns["counts"].meaning + 1)
+    compiled.write(table, msgspec.structs.replace(layout, concerns={**layout.concerns, "counts": counts}))
     try:
         assert pins.open() is None
     finally:

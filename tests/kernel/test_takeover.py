@@ -142,8 +142,10 @@ def test_a_set_that_was_stopped_is_read_a_last_time_as_not_covered(own_product: 
 def test_maps_that_this_version_cannot_read_are_replaced_and_it_is_said(own_product: Product) -> None:
     folder = _left(own_product)
     layout = _layout(folder)
-    sets = {name: msgspec.structs.replace(one, number=one.number + 1) for name, one in layout.sets.items()}
-    compiled.write(_pinned_map(folder, "layout"), msgspec.structs.replace(layout, sets=sets))
+    concerns = {
+        name: msgspec.structs.replace(one, meaning=one.meaning + 1) for name, one in layout.concerns.items()
+    }
+    compiled.write(_pinned_map(folder, "layout"), msgspec.structs.replace(layout, concerns=concerns))
     # As in a version that had no such map.
     (folder / "map-turn").unlink()
     own_product.start_collector()

@@ -6,7 +6,7 @@ import pytest
 
 from collector.errors import PinnedError
 from collector.probe import compiled
-from collector.probe.compiled import Layout, Number
+from collector.probe.compiled import Field, Layout
 from collector.probe.layout import VcpuKey
 from collector.probe.views import View
 
@@ -39,24 +39,29 @@ class Value(ctypes.Structure):
 
 
 def _layout(value: type) -> Layout:
-    return compiled.describe({"counts": {"table": (ctypes.c_int, value)}}, {"counts": 4})
+    return compiled.describe(
+        {"counts": {"table": (ctypes.c_int, value)}},
+        {"counts": 4},
+        {"counts": ("kvm_userspace_exit",)},
+        {1: "ept"},
+    )
 
 
 def test_every_field_is_found_by_its_name() -> None:
     fields = _layout(Value).value("table")
     assert fields.size == ctypes.sizeof(Value)
-    assert fields.numbers == {
-        "flags": Number(0, "B"),
-        "kvm": Number(8, "Q"),
-        "instance": Number(16, "Q"),
-        "vm.flags": Number(24, "I"),
-        "vcpu": Number(32, "I"),
-        "change": Number(44, "h"),
-        "name": Number(46, "12s"),
+    assert fields.fields == {
+        "flags": Field(0, "B"),
+        "kvm": Field(8, "Q"),
+        "instance": Field(16, "Q"),
+        "vm.flags": Field(24, "I"),
+        "vcpu": Field(32, "I"),
+        "change": Field(44, "h"),
+        "name": Field(46, "12s"),
     }
     items = fields.arrays["items"]
     assert (items.offset, items.count, items.of.size) == (64, 3, 16)
-    assert items.of.numbers == {"word": Number(0, "Q"), "count": Number(8, "H")}
+    assert items.of.fields == {"word": Field(0, "Q"), "count": Field(8, "H")}
 
 
 def test_a_view_picks_its_fields_wherever_they_are() -> None:
@@ -75,10 +80,28 @@ def test_a_field_that_must_be_there_and_is_not_is_named() -> None:
 def test_a_layout_is_the_same_after_it_was_written() -> None:
     layout = _layout(Value)
     assert compiled.decode(compiled.encode(layout)) == layout
-    assert layout.sets["counts"].number == 4
+    assert layout.concerns["counts"].meaning == 4
 
 
-@pytest.mark.parametrize("text", [b"", b"{}", b'{"types":{},"sets":[]}', b"\xff"])
-def test_what_is_no_layout_is_said_to_be_none(text: bytes) -> None:
-    with pytest.raises(PinnedError, match="how its maps are laid out cannot be read"):
-        compiled.decode(text)
+class Narrow(ctypes.Structure):
+    """With bits of a number as fields."""
+
+    _fields_ = [("kvm", ctypes.c_ulong), ("vcpu", ctypes.c_uint, 8), ("other", ctypes.c_uint, 24)]
+
+
+class NamedLikePadding(ctypes.Structure):
+    """With names that begin as those of padding do, and with padding."""
+
+    _fields_ = [
+        *((name, ctypes.c_uint) for name in ("padded", "paddr", "pad", "pad_2", "pad3")),
+        *((name, ctypes.c_char * 4) for name in ("__pad_1", "__pad_end")),
+    ]
+
+
+def test_bits_of_a_number_are_refused_since_a_layout_has_bytes() -> None:
+    with pytest.raises(ValueError, match="vcpu of Narrow is a bit field"):
+        _layout(Narrow)
+
+
+def test_only_padding_is_left_out() -> None:
+    assert list(_layout(NamedLikePadding).value("table").fields) == ["padded", "paddr"]

@@ -3,7 +3,7 @@
 import pytest
 
 from collector.probe import compiled
-from collector.probe.layout import NOT_SHOWN_8, NUMBERS, SETS, VcpuHead
+from collector.probe.layout import CONCERNS, MEANINGS, NOT_SHOWN_8, VcpuHead
 from collector.probe.views import View, Views
 from tests.collector.layouts import EARLIER
 
@@ -15,9 +15,9 @@ OLDEST = LAYOUTS["1715d92b533c28d0341ea9f184555711"]
 def test_every_earlier_version_has_what_is_read(digest: str) -> None:
     layout = LAYOUTS[digest]
     Views(layout)
-    assert {name: one.number for name, one in layout.sets.items()} == NUMBERS
-    for name, maps in SETS.items():
-        assert set(maps) - set(layout.sets[name].maps) <= {"second_looks", "overlooked_cut"}
+    assert {name: one.meaning for name, one in layout.concerns.items()} == MEANINGS
+    for name, maps in CONCERNS.items():
+        assert set(maps) - set(layout.concerns[name].maps) <= {"second_looks", "overlooked_cut"}
 
 
 def test_a_counter_that_was_not_kept_adds_nothing() -> None:

@@ -170,8 +170,8 @@ class Pipeline:
         with self._surroundings() as around:
             if predecessor.is_held and is_idle():
                 # Attached, it would keep KVM from being unloaded.
-                predecessor.stop()
-                predecessor.drain(self._last_reading(self._host.waiting(_NO_GUEST), around, outbox))
+                ended = predecessor.stop()
+                predecessor.drain(ended, self._last_reading(self._host.waiting(_NO_GUEST), around, outbox))
             plan = make_plan(read_facts(headers))
             source = make_source(plan)
             refused = None
@@ -203,7 +203,7 @@ class Pipeline:
                     self._read(probes, host, plan, around, outbox, attached)
                 except ProbeError as exc:
                     # What is counted from here on is another set's: counted here too, it would be twice.
-                    self._pins.give_up(str(exc))
+                    predecessor.give_up(str(exc))
                     raise
 
     def _say_what_takes_time(self, outbox: Outbox, *, was_in_vain: bool) -> None:
@@ -234,15 +234,15 @@ class Pipeline:
     ) -> None:
         """Let loaded programs count, from the moment at which those that were left end."""
         probes.attach(plan)
-        self._predecessor.begin(probes, source)
+        ended = self._predecessor.begin(probes, source)
         self._machine.others.pause_expected()
         host = self._host.attached(plan, around.events, None)
-        self._predecessor.drain(self._last_reading(host, around, outbox))
+        self._predecessor.drain(ended, self._last_reading(host, around, outbox))
 
     def _last_reading(self, host: Host, around: _Surroundings, outbox: Outbox) -> ReadLast:
         """How a set is read a last time and sent, under this description of the host."""
 
-        def read(probes: Probes, is_covered: bool, is_anew: bool) -> None:
+        def read(probes: Probes, *, is_covered: bool, is_anew: bool) -> None:
             with self._session(probes, around, outbox) as session:
                 session.take_round(
                     host,

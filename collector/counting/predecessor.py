@@ -5,31 +5,36 @@ collector's own programs count, or until it ends:
 
               open: this data directory's own set
               adopt: a set whose data directory is gone
-    (none) ────────────────────────────────────────────▶ held ◀─┐ drain failed: tried again
-       ▲                                                  │ │ │  │
-       │  go_on: it is this version's, counting, and of   │ │ │  │
-       ├──────── this host: it becomes the collector's ───┘ │ │  │
-       │                                                    │ │  │
-       │  begin: new programs count from the moment at      │ │  │
-       │         which these end; drain: they are read a    │ │  │
-       ├──────── last time, and removed ────────────────────┘─┼──┘
-       │                                                      │
-       │  abandon: the collector ends before any of that;     │
-       └──────── they are removed, or left to a successor ────┘
+    (none) ──────────────────────────────────────────▶ held
+      ▲                                                 │ │
+      │  go_on: it is this version's, counting, and of  │ │
+      ├──────── this host: it becomes the collector's ──┘ │  begin: new programs count from the moment at
+      │                                                   │         which these end
+      │                                                   │  stop: nothing counts in their place
+      │                                                   ▼
+      │  drain: it is read a last time, and removed     ended ◀─┐  drain failed: the next try begins with
+      ├─────────────────────────────────────────────────┘  └────┘  begin or stop
+      │
+      │  from held or ended:
+      │  give_up: it can never be read on; it is removed, which is told
+      └  abandon: the collector ends; it is removed, or left to a successor
 
 ``held`` may be a set of another version or under another name: it is read by its own layout, and drained.
-What the kernel refuses to open now stays as it is, and counts on.
+What the kernel refuses to open now stays as it is, and counts on. Of several sets whose data directories are
+gone the newest is adopted, and the others are removed unread, which is told.
 """
 
 import logging
-from collections.abc import Callable
-from dataclasses import replace
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import msgspec
 
 from collector.counting.notes import note
 from collector.counting.other_sets import OtherSets
 from collector.counting.pins import Pins
+from collector.errors import PinnedError
 from collector.probe.handles import Handles
 from collector.probe.probes import Probes
 from collector.probe.snapshot import Cut
@@ -40,9 +45,24 @@ from faultmodel.record import EventFacts, HostEvent
 
 logger = logging.getLogger(__name__)
 
-ReadLast = Callable[[Probes, bool, bool], None]
-"""Reads a set a last time and stores that: the set, whether all of the time until now was counted, and
-whether its counts are to be told as those of a counting that began at the last batch."""
+
+class ReadLast(Protocol):
+    """Reads a set a last time and stores that."""
+
+    def __call__(self, probes: Probes, *, is_covered: bool, is_anew: bool) -> None:
+        """Read it.
+
+        :param is_covered: whether all of the time until now was counted
+        :param is_anew: whether its counts are to be told as those of a counting that began at the last batch
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How what was left ended. ``is_covered``: see ``ReadLast``. ``event``: what is told once it is read."""
+
+    is_covered: bool
+    event: HostEvent | None
 
 
 class Predecessor:
@@ -54,8 +74,6 @@ class Predecessor:
         self._host = host
         self._probes: Probes | None = None
         self._renamed_from = ""
-        self._is_covered = False
-        self._replaced: HostEvent | None = None
         self._notes: list[HostEvent] = []
 
     @property
@@ -77,17 +95,20 @@ class Predecessor:
         probes = self._pins.open()
         if probes is None:
             return
-        cut = probes.last_cut()
-        unfinished = spool.resume(cut.batch)
-        if unfinished is not None:
-            number, content = unfinished
-            newer = _decoded(content)
-            if newer is None or newer.counting != cut.counting or not probes.can_keep(newer):
-                # Read on, it would count again what that batch has.
-                self._pins.give_up("where its newest batch was cut cannot be read")
-                probes.close()
-                return
-            probes.keep_cut(replace(newer, batch=number))
+        with ExitStack() as undo:
+            undo.callback(self._pins.release)
+            undo.enter_context(closing(probes))
+            cut = probes.last_cut()
+            unfinished = spool.resume(cut.batch)
+            if unfinished is not None:
+                number, content = unfinished
+                newer = _decoded(content)
+                if newer is None or newer.counting != cut.counting or not probes.can_keep(newer):
+                    # Read on, it would count again what that batch has.
+                    self._pins.give_up("where its newest batch was cut cannot be read")
+                    return
+                probes.keep_cut(replace(newer, batch=number))
+            undo.pop_all()
         self._hold(probes, left_host)
 
     def adopt(self, others: OtherSets, newest_batch: int) -> None:
@@ -118,32 +139,41 @@ class Predecessor:
             self._notes.append(note(EventKind.TAKEN_OVER, EventReason.COLLECTOR_AWAY))
         return probes
 
-    def begin(self, probes: Probes, source: Source) -> None:
+    def begin(self, probes: Probes, source: Source) -> Ended:
         """Let new programs count, from the moment at which those that were left end: ``drain`` them then."""
-        self._is_covered = self._probes is not None and self._probes.is_counting()
-        self._replaced = self._why_replaced()
+        is_covered = self._probes is not None and self._probes.is_counting()
         probes.begin(source, after=self._probes)
+        return Ended(is_covered, self._why_replaced(is_covered=is_covered))
 
-    def stop(self) -> None:
-        """Let what was left count no more, with nothing in its place: ``drain`` it then."""
+    def stop(self) -> Ended:
+        """Let what was left count no more, where no guest can run: ``drain`` it then."""
         assert self._probes is not None
         self._probes.pause()
-        self._is_covered, self._replaced = True, None
+        return Ended(is_covered=True, event=None)
 
-    def drain(self, read_last: ReadLast) -> None:
-        """Read what was left a last time, and remove it.
+    def drain(self, ended: Ended, read_last: ReadLast) -> None:
+        """Read what was left a last time, and remove it; give it up where it can never be read.
 
-        :raises ProbeError: it cannot be read; it can be tried again
+        :param ended: as ``begin`` or ``stop`` returned it
+        :raises ProbeError: it cannot be read now; it can be tried again
         """
         if self._probes is None:
             return
-        read_last(self._probes, self._is_covered, bool(self._renamed_from))
-        probes, self._probes = self._probes, None
-        self._renamed_from = ""
+        try:
+            read_last(self._probes, is_covered=ended.is_covered, is_anew=bool(self._renamed_from))
+        except PinnedError as exc:
+            self.give_up(str(exc))
+            return
         self._pins.remove()
-        probes.close()
-        if self._replaced is not None:
-            self._notes.append(self._replaced)
+        self._let_go()
+        if ended.event is not None:
+            self._notes.append(ended.event)
+
+    def give_up(self, reason: str) -> None:
+        """Remove what can never be read on, be it that ``go_on`` has handed it out; that is told instead."""
+        self._pins.give_up(reason)
+        self._let_go()
+        self._notes = [event for event in self._notes if event.kind is not EventKind.TAKEN_OVER]
 
     def abandon(self, *, is_for_successor: bool) -> None:
         """Let go of what could not be read on yet: an ordered end leaves nothing counting."""
@@ -151,8 +181,7 @@ class Predecessor:
             return
         if not is_for_successor:
             self._pins.remove()
-        self._probes.close()
-        self._probes = None
+        self._let_go()
 
     def notes(self) -> list[HostEvent]:
         """Return what there is to tell, and was not told yet."""
@@ -164,16 +193,22 @@ class Predecessor:
         """Forget what there was to tell."""
         self._notes = []
 
-    def _why_replaced(self) -> HostEvent:
+    def _why_replaced(self, *, is_covered: bool) -> HostEvent:
         if self._renamed_from:
             facts = EventFacts(former_host=self._renamed_from)
             return note(EventKind.REPLACED, EventReason.RENAMED, facts=facts)
-        reason = EventReason.OTHER_VERSION if self._is_covered else EventReason.PAUSED
+        reason = EventReason.OTHER_VERSION if is_covered else EventReason.PAUSED
         return note(EventKind.REPLACED, reason)
 
     def _hold(self, probes: Probes, host: str) -> None:
         self._probes = probes
         self._renamed_from = host if host != self._host else ""
+
+    def _let_go(self) -> None:
+        if self._probes is not None:
+            self._probes.close()
+        self._probes = None
+        self._renamed_from = ""
 
 
 def _decoded(content: bytes) -> Cut | None:

@@ -32,16 +32,22 @@ def attached(
 
 
 @contextmanager
+def mounted_bpffs(folder: Path) -> Iterator[Path]:
+    """Mount a BPF file system of the test's own, so that no running collector's pins are near."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "bpf", "bpf", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@contextmanager
 def pinned(probes: Probes, directory: Path) -> Iterator[Path]:
     """Pin the probes in a BPF file system of the test's own; yield the folder."""
-    mounted = directory / "bpf"
-    mounted.mkdir()
-    subprocess.run(["mount", "-t", "bpf", "bpf", mounted], check=True)
-    try:
-        probes.pin(mounted / "set", 0)
-        yield mounted / "set"
-    finally:
-        subprocess.run(["umount", mounted], check=True)
+    with mounted_bpffs(directory / "bpf") as bpffs:
+        probes.pin(bpffs / "set", 0)
+        yield bpffs / "set"
 
 
 def read(reader: Reader, probes: Probes) -> Reading:

@@ -9,6 +9,7 @@ import mmap
 import struct
 from typing import Generic, TypeVar
 
+from collector.errors import PinnedError
 from collector.probe.syscall import Map
 from collector.probe.views import View
 
@@ -42,7 +43,10 @@ class Ring(Generic[R]):
         return self._read_to
 
     def read(self) -> list[R]:
-        """Return the records that were written since the last call, oldest first."""
+        """Return the records that were written since the last call, oldest first.
+
+        :raises PinnedError: they are of another size than the set's layout says
+        """
         (written_to,) = _POSITION.unpack_from(self._data)
         size = self._stride
         start = _PAGE + (self._read_to & self._mask)
@@ -51,6 +55,8 @@ class Ring(Generic[R]):
             headers = words[start // 4 : end // 4 : size // 4].tolist()
         # Before the records: what is whole now was whole when it is read.
         ready = next((index for index, header in enumerate(headers) if header & _BUSY), len(headers))
+        if headers[:ready].count(self._record.size) != ready:
+            raise PinnedError("its records are of another size than its layout says")
         data, unpack = self._data[start : start + ready * size], self._record.unpack
         records = [unpack(data, at) for at in range(_HEADER_BYTES, len(data), size)]
         self._read_to += ready * size

@@ -8,10 +8,10 @@ import pytest
 from tests.product import TOP
 
 COMMIT = "b47223a2f2617987e0e9f49c0fc6342c6f34442e"
-"""The newest that writes version 2 of the wire, and whose collector deletes what is refused."""
+"""One that writes version 2 of the wire, and whose collector deletes what is refused."""
 
 WITHOUT_LAYOUT = "2b13f77abae7af79959c4dc0a9748602a7992a1b"
-"""The newest that does not keep with its maps how they are laid out."""
+"""One that does not keep with its maps how they are laid out."""
 
 
 def unpack(directory: Path, commit: str = COMMIT) -> Path:

@@ -1,15 +1,14 @@
 """What was added between two states of the counting maps. Everything in them only grows."""
 
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from collector.probe.layout import LOST_KINDS, ExitKey, FaultKey, VcpuHead, VcpuKey
+from collector.probe.layout import ExitKey, FaultKey, VcpuHead, VcpuKey
 from collector.probe.snapshot import Table
-from collector.probe.views import NumberView, VcpuView, Views
+from collector.probe.views import NumbersView, NumberView, VcpuView, Views
 from faultmodel.kinds import LossKind
 from faultmodel.record import COUNTERS
 
@@ -94,16 +93,19 @@ def differences(
         found.add_exits(
             views.exit_key.unpack(key), _added(views.exit_count, value, before["exit_counts"].get(key))
         )
-    changed = found.changed["lost"] = {
-        # A reading between an event's two looks has one as lost that is found then: it stands for the next.
-        key: value
-        for key, value in now["lost"].items()
-        if _added(views.lost, value, before["lost"].get(key)) > 0
-    }
-    for key, value in changed.items():
-        kind = LOST_KINDS[int.from_bytes(key, sys.byteorder)]
-        found.lost[kind] = _added(views.lost, value, before["lost"].get(key))
+    _add_lost(found, now["lost"], before["lost"], views.lost)
     return found
+
+
+def _add_lost(found: Differences, now: Table, before: Table, view: NumbersView) -> None:
+    lost, was = view.unpack(now), view.unpack(before)
+    for name, number in lost.items():
+        if number > was[name]:
+            kind = LossKind(name)
+            found.lost[kind] = found.lost.get(kind, 0) + number - was[name]
+    # A reading between an event's two looks has one as lost that is found then: it stands for the next.
+    most = view.pack({name: max(number, was[name]) for name, number in lost.items()}, over=now)
+    found.changed["lost"] = _changed(most, before)
 
 
 def _add_vcpus(

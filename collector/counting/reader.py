@@ -14,10 +14,12 @@ from collector.probe.layout import FaultRecord, VcpuKey, VmKey, VmRecord
 from collector.probe.snapshot import COUNTED, OVERLOOKED, Cut, Records, Snapshot
 from collector.probe.views import Views
 from faultmodel.kinds import LossKind
-from faultmodel.record import BUCKET_MS
+from faultmodel.record import BUCKET_MS, EFAULT, EHWPOISON
 
 _LATE_NS = 100_000_000
 """A reading is due at the full second. This late it still ends that second, as its counts do."""
+_RECORDED = (EFAULT, EHWPOISON)
+"""Errnos of KVM_RUN with which an exit is recorded."""
 _SAME_INSTANT_NS = 2 * _LATE_NS
 """The next span starts where the last ended, unless UTC was stepped by more than this between them."""
 
@@ -117,6 +119,8 @@ class Reader:
         # Last of all: a VM is noted before anything of it is counted or recorded.
         vms = self._probes.vms()
         self._keep(records.faults)
+        if not records.are_readable:
+            _add_unread_exits(found)
         overlooked = self._attribute(found, missed_runs)
         accounts, faults = self._reconcile(found, overlooked, is_drained=records.is_drained)
         for name, changed in found.changed.items():
@@ -235,6 +239,13 @@ class Reader:
         self._read_monotonic_ns = now_ns
         self._covered_to_ns = to_ns
         return from_ns, to_ns
+
+
+def _add_unread_exits(found: Differences) -> None:
+    """Count the exits whose records nobody can read. Of faults, their vCPU's account says that."""
+    recorded = sum(count for key, count in found.exit_counts.items() if key.errno in _RECORDED)
+    if recorded:
+        found.lost[LossKind.EXIT_RECORDS] = recorded
 
 
 def _until(cut: Cut, views: Views) -> Differences:

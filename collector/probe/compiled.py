@@ -106,7 +106,7 @@ class Concern(msgspec.Struct, frozen=True):
 
     meaning: int
     maps: Mapping[str, tuple[str, str]]
-    programs: tuple[str, ...] = ()
+    programs: tuple[str, ...]
 
 
 class Layout(msgspec.Struct, frozen=True):

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
-from faultmodel.kinds import LossKind
-
 FORMATS: Mapping[int, str] = {0: "none", 1: "ept", 2: "npf", 3: "pferr", 4: "esr_el2"}
-"""FORMAT_* of event.h and the syndrome format that each means."""
+"""What the programs have as FORMAT_*, and the syndrome format that each means."""
 
 COUNTS = "counts"
 RECORDS = "records"
@@ -55,22 +53,8 @@ RECORD_TYPES: Mapping[str, str] = {
     "fault_records": "fault_record_type",
 }
 """By ring, the map whose values are what is written to it: of a ring itself the compiler does not know it."""
-LOST_KINDS = (LossKind.KEYS_FULL, LossKind.UNATTRIBUTED, LossKind.EXIT_RECORDS)
-"""By index of the array ``lost``."""
-
-LOOKS = (
-    "none",
-    "kvm_guest_fault",
-    "kvm_page_fault",
-    "kvm_mmu_spte_requested",
-    "fast_page_fault",
-    "handle_mmio_page_fault",
-    "kvm_userspace_exit",
-)
-"""By index of the array ``second_looks`` (LOOK_* of looks.bpf.h): the tracepoints."""
-
-USED = ("fault_counts", "exit_counts", "vcpus")
-"""By index of the array ``used``: the maps that need not be read until something is in them."""
+NUMBER_BY_NUMBER = frozenset({"lost", "lost_cut", "used", "second_looks"})
+"""Arrays with one structure of numbers. In a set of an earlier version each number is an entry of its own."""
 
 NOT_SHOWN = 2**64 - 1
 NOT_SHOWN_32 = 2**32 - 1
@@ -78,7 +62,7 @@ NOT_SHOWN_8 = 0xFF
 
 
 class RecordLevel(IntEnum):
-    """Which guest faults are recorded: RECORD_* of event.h."""
+    """Which guest faults are recorded: what the programs have as RECORD_*."""
 
     NONE = 0
     SAMPLE = 1

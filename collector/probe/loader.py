@@ -25,6 +25,7 @@ from collector.probe import compiled, syscall
 from collector.probe.layout import CONCERNS, COUNTS, FORMATS, LAYOUT_MAP, MEANINGS, RECORD_TYPES
 from collector.probe.needed_types import COMPILER_WORDS, needed_types, words_of
 from collector.probe.sides import Sides
+from collector.probe.views import Views, fits
 
 _BCC_REMEDY = "install the distribution's python3-bpfcc; PyPI's bcc is another package"
 _KIND_TYPEDEF = 8
@@ -154,7 +155,9 @@ def _load(
 ) -> dict[str, int]:
     names = [LAYOUT_MAP, *(name for maps in CONCERNS.values() for name in maps)]
     fds = {f"map/{name}": int(module[name.encode()].map_fd) for name in names}
-    compiled.write(syscall.open_map(fds[f"map/{LAYOUT_MAP}"]), layout_of(module, attach))
+    layout = layout_of(module, attach)
+    _check_own(layout, fds)
+    compiled.write(syscall.open_map(fds[f"map/{LAYOUT_MAP}"]), layout)
     unshared_fd = fds["map/turn"]
     if turn_fd is not None:
         fds["map/turn"] = turn_fd
@@ -194,6 +197,20 @@ def layout_of(module: Any, attach: list[str]) -> compiled.Layout:
         {COUNTS: tuple(name.partition(":")[2] for name in attach)},
         FORMATS,
     )
+
+
+def _check_own(layout: compiled.Layout, fds: dict[str, int]) -> None:
+    """:raises ProbeError: programs and user space disagree, as only sets of other versions may"""
+    if lacking := Views(layout).lacking():
+        raise ProbeError(f"the programs' own maps lack {', '.join(lacking)}")
+    unlike = [
+        name
+        for maps in CONCERNS.values()
+        for name in maps
+        if not fits(layout, name, syscall.open_map(fds[f"map/{name}"]))
+    ]
+    if unlike:
+        raise ProbeError(f"the compiler and the kernel disagree on {', '.join(unlike)}")
 
 
 def _close(fds: dict[str, int]) -> None:

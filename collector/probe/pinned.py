@@ -10,10 +10,19 @@ from collector.errors import PinnedError
 from collector.probe import compiled, earlier, syscall
 from collector.probe.compiled import Layout
 from collector.probe.handles import Handles
-from collector.probe.layout import CONCERNS, LAYOUT_MAP, MEANINGS, NOT_IN_EARLIER, About
+from collector.probe.layout import (
+    CONCERNS,
+    COUNTS,
+    FORMATS,
+    LAYOUT_MAP,
+    MEANINGS,
+    NOT_IN_EARLIER,
+    RECORDS,
+    About,
+)
 from collector.probe.probes import Probes, pinned_name
 from collector.probe.syscall import Map
-from collector.probe.views import View
+from collector.probe.views import RecordViews, View, fits
 
 R = TypeVar("R")
 _FIRST = bytes(4)
@@ -23,8 +32,9 @@ _OTHER = "it is of another version, whose last counts this one cannot read"
 def open_pinned(folder: Path) -> Probes:
     """Return what an earlier collector left running under this folder, be it of another version.
 
-    It is read by its own layout. What it must have, and mean by it, is what is read here
-    (``layout.CONCERNS``): other maps and programs may be there or not.
+    It is read by its own layout. What it must have, and mean by it, are the maps that count
+    (``layout.CONCERNS``). The records may be of another kind: then they are not read, and counted as lost.
+    Other maps and programs may be there or not.
 
     :raises PinnedError: it is not whole, or means something else by what it counts
     :raises OSError: the kernel refuses; another time it may not
@@ -41,8 +51,7 @@ def open_pinned(folder: Path) -> Probes:
         # Links are pinned last and unpinned first: with all of them the set is whole.
         if not handles.links or handles.links.keys() != handles.programs.keys():
             raise PinnedError(f"{len(handles.links)} of {len(handles.programs)} programs are attached")
-        _check(layout, handles)
-        probes = Probes(handles, layout)
+        probes = Probes(handles, layout, _readable(layout, handles))
         undo.pop_all()
     return probes
 
@@ -79,19 +88,34 @@ def _read(folder: Path, name: str, read: Callable[[Map], R]) -> R:
         os.close(fd)
 
 
-def _check(layout: Layout, handles: Handles) -> None:
-    for concern, names in CONCERNS.items():
-        found = layout.concerns.get(concern)
-        if found is None or found.meaning != MEANINGS[concern]:
+def _readable(layout: Layout, handles: Handles) -> list[str]:
+    """The concerns that can be read. :raises PinnedError: the counts cannot"""
+    if not layout.formats.items() <= FORMATS.items():
+        raise PinnedError(_OTHER)
+    readable = []
+    for concern in CONCERNS:
+        try:
+            _check(layout, handles, concern)
+            if concern == RECORDS:
+                RecordViews(layout)
+        except PinnedError:
+            if concern == COUNTS:
+                raise
+        else:
+            readable.append(concern)
+    return readable
+
+
+def _check(layout: Layout, handles: Handles, concern: str) -> None:
+    found = layout.concerns.get(concern)
+    if found is None or found.meaning != MEANINGS[concern]:
+        raise PinnedError(_OTHER)
+    for name in CONCERNS[concern]:
+        if name not in found.maps:
+            if name in NOT_IN_EARLIER:
+                continue
             raise PinnedError(_OTHER)
-        for name in names:
-            if name not in found.maps:
-                if name in NOT_IN_EARLIER:
-                    continue
-                raise PinnedError(_OTHER)
-            if name not in handles.maps:
-                raise PinnedError(f"it has no map {name}")
-            size = syscall.open_map(handles.maps[name]).value_size
-            # A ring's size is another thing.
-            if size and size != layout.value(name).size:
-                raise PinnedError(_OTHER)
+        if name not in handles.maps:
+            raise PinnedError(f"it has no map {name}")
+        if not fits(layout, name, syscall.open_map(handles.maps[name])):
+            raise PinnedError(_OTHER)

@@ -1,10 +1,9 @@
 """The attached programs and their maps, as the collector reads them."""
 
 import struct
-import sys
 import time
 import uuid
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -15,12 +14,9 @@ from collector.probe.compiled import Layout
 from collector.probe.handles import PERF, Handles
 from collector.probe.homes import Homes
 from collector.probe.layout import (
+    CONCERNS,
     LAYOUT_MAP,
-    LOOKS,
-    LOST_KINDS,
-    USED,
     About,
-    ExitRecord,
     FaultRecord,
     RecordLevel,
     RecordOrder,
@@ -28,7 +24,7 @@ from collector.probe.layout import (
     VmRecord,
 )
 from collector.probe.plan import Plan
-from collector.probe.ring import Ring
+from collector.probe.rings import Rings
 from collector.probe.snapshot import COUNTED, OVERLOOKED, Cut, Positions, Records, Snapshot, Table
 from collector.probe.source import Source
 from collector.probe.views import Views
@@ -40,25 +36,37 @@ _ORDERS = 2**16
 _OF_VMS = ("vms", "visitors", "record_orders", "vcpus", "fault_counts", "exit_counts")
 """Maps whose keys or values name the VM, in the order in which a VM is forgotten: what attributes a
 fault before what counts it."""
+_OF_VMS_COUNTED = tuple(name for name in _OF_VMS if name != "record_orders")
 _WITH_CUT = ("vcpus", "fault_counts", "exit_counts")
 
 
 class Probes:
     """One counting: a set of programs and maps. For one thread."""
 
-    def __init__(self, handles: Handles, layout: Layout | None = None) -> None:
+    def __init__(
+        self, handles: Handles, layout: Layout | None = None, readable: Collection[str] = tuple(CONCERNS)
+    ) -> None:
         """See ``load`` and ``open_pinned``.
 
         :param handles: are this object's from here on
-        :param layout: how the maps are laid out, of a set that has no map that says so
+        :param layout: how the maps are laid out, where it was read before; else their map of that name says
+        :param readable: the concerns of the set that this version can read: COUNTS, and what else there is
         :raises PinnedError: they lack what must be read
         """
         self._handles = handles
         self._maps = {name: syscall.open_map(fd) for name, fd in handles.maps.items()}
-        self._views = Views(layout or compiled.read(self._maps[LAYOUT_MAP]))
+        self._views = Views(layout or compiled.read(self._maps[LAYOUT_MAP]), readable)
         self._homes = Homes(self._maps["homes"], self._views.vcpu)
-        self._exits: Ring[ExitRecord] = Ring(self._maps["exit_records"], self._views.exit_record)
-        self._faults: Ring[FaultRecord] = Ring(self._maps["fault_records"], self._views.fault_record)
+        records = self._views.records
+        self._rings = None if records is None else Rings(self._maps, records)
+        about = self._about()
+        self._unread = Records(
+            faults=(),
+            exits=(),
+            positions=Positions(exits=about.exits_position, faults=about.faults_position),
+            is_drained=True,
+            are_readable=False,
+        )
         self._vms: dict[bytes, tuple[bytes, VmKey, VmRecord]] = {}
         self._attached = bool(handles.links)
 
@@ -102,7 +110,7 @@ class Probes:
             fault that is under way then may be counted by both
         """
         turn = 1 if after is None else after.own_turn() % _TURNS + 1
-        self._set("own_turn", _FIRST, _INDEX.pack(turn))
+        self._set("own_turn", _FIRST, self._views.turn.pack(turn))
         self._set_about(
             About(
                 counting=uuid.uuid4().bytes,
@@ -115,33 +123,29 @@ class Probes:
                 faults_position=0,
             )
         )
-        self._set("turn", _FIRST, _INDEX.pack(turn))
+        self._set("turn", _FIRST, self._views.turn.pack(turn))
 
     def pause(self) -> None:
         """Let nothing be counted from here on, sooner than ``detach`` could."""
-        self._set("turn", _FIRST, _INDEX.pack(0))
+        self._set("turn", _FIRST, self._views.turn.pack(0))
 
     def own_turn(self) -> int:
         """Return the value of the map ``turn`` at which this set counts."""
-        return int(_INDEX.unpack(self._get("own_turn", _FIRST))[0])
+        return self._views.turn.unpack(self._get("own_turn", _FIRST))
 
     def is_counting(self) -> bool:
         """Tell whether it is this set's turn."""
         return self._get("turn", _FIRST) == self._get("own_turn", _FIRST)
 
     def is_of(self, source: Source) -> bool:
-        """Tell whether these programs are exactly the source's."""
-        return self._about().fingerprint == source.fingerprint
+        """Tell whether these programs are exactly the source's, and all of their maps can be read."""
+        return self._rings is not None and self._about().fingerprint == source.fingerprint
 
     def second_looks(self) -> Mapping[str, int]:
         """Return how many events of each tracepoint only the raw side has seen (looks.bpf.h)."""
-        if "second_looks" not in self._maps:
-            # Of a version that took none.
-            return {}
-        return {
-            name: int.from_bytes(self._get("second_looks", _INDEX.pack(index)), sys.byteorder)
-            for index, name in enumerate(LOOKS)
-        }
+        view = self._views.second_looks
+        # A set of a version that took none has no such map.
+        return {} if view is None else view.unpack(self._array("second_looks"))
 
     def snapshot(self) -> Snapshot:
         """Read the counters.
@@ -157,13 +161,11 @@ class Probes:
             raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
 
     def records(self) -> Records:
-        """Read the records that wait; ``keep_cut`` lets go of them."""
-        return Records(
-            faults=self._faults.read(),
-            exits=self._exits.read(),
-            positions=Positions(exits=self._exits.position, faults=self._faults.position),
-            is_drained=self._faults.is_drained(),
-        )
+        """Read the records that wait; ``keep_cut`` lets go of them.
+
+        :raises PinnedError: they are not what the layout says
+        """
+        return self._unread if self._rings is None else self._rings.read()
 
     def vms(self) -> Mapping[VmKey, VmRecord]:
         """Read which VMs there are; what was read before this is of no other.
@@ -180,10 +182,11 @@ class Probes:
         return self._homes.read(key) if table == "homes" else syscall.lookup(self._maps[table], key)
 
     def take_faults(self) -> list[FaultRecord]:
-        """Read the fault records and let go of them at once: what a ring half full is emptied by."""
-        faults = self._faults.read()
-        self._faults.release(self._faults.position)
-        return faults
+        """Read the fault records and let go of them at once: what a ring half full is emptied by.
+
+        :raises PinnedError: they are not what the layout says
+        """
+        return [] if self._rings is None else self._rings.take_faults()
 
     @property
     def wakeup_fd(self) -> int:
@@ -197,16 +200,18 @@ class Probes:
         """
         try:
             about = self._about()
-            tables = {
+            tables: dict[str, Table] = {
                 name: dict(syscall.entries(self._maps[f"{name}_cut"])) for name in COUNTED if name != "lost"
             }
-            tables["lost"] = self._array("lost_cut", len(LOST_KINDS))
+            tables["lost"] = self._array("lost_cut")
             tables[OVERLOOKED] = self._overlooked()
         except OSError as exc:
             raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
         # The newest batch has these records; whoever cut it may have been killed before it let go of them.
-        self._exits.skip_to(about.exits_position)
-        self._faults.skip_to(about.faults_position)
+        positions = Positions(exits=about.exits_position, faults=about.faults_position)
+        if self._rings is not None:
+            self._rings.skip_to(positions)
+            positions = self._rings.positions
         return Cut(
             counting=about.counting.hex(),
             batch=about.batch,
@@ -214,7 +219,7 @@ class Probes:
             utc_ns=about.cut_utc_ns,
             missed_runs=about.missed_runs,
             tables=tables,
-            positions=Positions(exits=self._exits.position, faults=self._faults.position),
+            positions=positions,
         )
 
     def can_keep(self, cut: Cut) -> bool:
@@ -222,7 +227,7 @@ class Probes:
         return all(
             len(value) == self._maps[f"{name}_cut"].value_size
             for name, table in cut.tables.items()
-            if name != OVERLOOKED
+            if f"{name}_cut" in self._maps
             for value in table.values()
         )
 
@@ -233,7 +238,8 @@ class Probes:
         """
         try:
             for name, changed in cut.tables.items():
-                if name != OVERLOOKED or self._has_overlooked:
+                # A set of another version may not keep all that this one does, or a later one did.
+                if f"{name}_cut" in self._maps:
                     syscall.update_all(self._maps[f"{name}_cut"], changed)
             self._set_about(
                 self._about()._replace(
@@ -247,20 +253,22 @@ class Probes:
             )
         except OSError as exc:
             raise ProbeError(f"cannot note what was read: {exc.strerror}") from exc
-        for ring, position in ((self._exits, cut.positions.exits), (self._faults, cut.positions.faults)):
-            ring.skip_to(position)
-            ring.release(position)
+        if self._rings is not None:
+            self._rings.release(cut.positions)
 
     def record(self, level: RecordLevel, spacing_ns: int, of_vms: Mapping[VmKey, RecordLevel]) -> None:
-        """Say which guest faults are to be recorded.
+        """Say which guest faults are to be recorded, unless this set's records cannot be read.
 
         :param spacing_ns: least time between two records of one VM that is sampled
         :param of_vms: VMs that are recorded otherwise
         :raises ProbeError: the kernel refuses
         """
+        views = self._views.records
+        if views is None:
+            return
         orders = self._maps["record_orders"]
         try:
-            vm_view, order = self._views.vm, self._views.record_order
+            vm_view, order = self._views.vm, views.order
             self._set("record_default", _FIRST, order.pack(RecordOrder(spacing_ns, level, bool(of_vms))))
             wanted = {
                 vm_view.pack(vm): order.pack(RecordOrder(spacing_ns, of, 0)) for vm, of in of_vms.items()
@@ -269,9 +277,9 @@ class Probes:
                 if key not in wanted:
                     syscall.delete(orders, key)
             syscall.update_all(orders, wanted)
-            number = self._views.orders_number.unpack(self._get("orders_number", _FIRST))
+            number = views.orders_number.unpack(self._get("orders_number", _FIRST))
             # Last: whoever sees the number sees the orders.
-            self._set("orders_number", _FIRST, self._views.orders_number.pack((number + 1) % _ORDERS))
+            self._set("orders_number", _FIRST, views.orders_number.pack((number + 1) % _ORDERS))
         except OSError as exc:
             raise ProbeError(f"cannot say what to record: {exc.strerror}") from exc
 
@@ -287,7 +295,7 @@ class Probes:
         """
         gone = frozenset(vms)
         try:
-            for name in _OF_VMS:
+            for name in _OF_VMS if self._views.records is not None else _OF_VMS_COUNTED:
                 in_value = name == "visitors"
                 owner = self._views.owner(name, in_value=in_value)
                 for key, value in self._entries(name):
@@ -326,8 +334,8 @@ class Probes:
         """Detach, unless they are pinned, and release the maps."""
         self.detach()
         self._homes.close()
-        self._exits.close()
-        self._faults.close()
+        if self._rings is not None:
+            self._rings.close()
         self._handles.close()
 
     def _missed_runs(self) -> int:
@@ -338,7 +346,8 @@ class Probes:
         """
         programs = self._handles.programs
         # A set may have programs of another concern, which this version knows nothing of.
-        known = {name: fd for name, fd in programs.items() if name.removeprefix(PERF) in LOOKS}
+        of_counts = self._views.programs
+        known = {name: fd for name, fd in programs.items() if name.removeprefix(PERF) in of_counts}
         missed = {name: syscall.program_runs(fd).missed for name, fd in known.items()}
         caught = {f"{PERF}{name}": number for name, number in self.second_looks().items()}
         return sum(
@@ -359,13 +368,13 @@ class Probes:
         if name == "homes":
             return self._homes.read_all()
         if name == "lost":
-            return self._array(name, len(LOST_KINDS))
+            return self._array(name)
         return dict(self._entries(name))
 
     def _entries(self, name: str) -> list[tuple[bytes, bytes]]:
         """A hash map's entries. Some are large, mostly empty, and take long to find so."""
-        kind = "vcpus" if name == "visitors" else name
-        if kind in USED and self._get("used", _INDEX.pack(USED.index(kind))) == bytes(4):
+        used = self._views.used.unpack(self._array("used"))
+        if used.get("vcpus" if name == "visitors" else name) == 0:
             return []
         return list(syscall.entries(self._maps[name]))
 
@@ -379,13 +388,14 @@ class Probes:
             self._vms[key] = entry
         return {vm: record for _, vm, record in self._vms.values()}
 
-    def _array(self, name: str, entries: int) -> dict[bytes, bytes]:
-        keys: Iterable[bytes] = map(_INDEX.pack, range(entries))
+    def _array(self, name: str) -> dict[bytes, bytes]:
+        keys = map(_INDEX.pack, range(self._maps[name].max_entries))
         return {key: self._get(name, key) for key in keys}
 
     def _get(self, name: str, key: bytes) -> bytes:
         value = syscall.lookup(self._maps[name], key)
-        assert value is not None, "an array has every key"
+        if value is None:
+            raise ProbeError(f"the map {name} of the probes is no array")
         return value
 
     def _set(self, name: str, key: bytes, value: bytes) -> None:

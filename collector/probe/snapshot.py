@@ -60,6 +60,8 @@ class Records:
     positions: Positions
     is_drained: bool
     """Whether every record written so far was read."""
+    are_readable: bool = True
+    """Whether this version can read the set's records at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from collector.probe.layout import FORMATS
+from collector.probe.layout import FORMATS, NOT_SHOWN, NOT_SHOWN_8, NOT_SHOWN_32, RecordLevel
 from collector.probe.plan import Plan
 
 FOLDER = Path(__file__).parent / "bpf"
@@ -16,6 +16,14 @@ _WAKEUP_RECORDS = 16_384
 _PAGE_BYTES = 4096
 """PAGE_SIZE as headers.py gives it to BCC, by which BCC multiplies; not the host's."""
 _FINGERPRINT_BYTES = 16
+_MEANINGS = (
+    *(f"-DFORMAT_{name.upper()}={number}" for number, name in FORMATS.items()),
+    *(f"-DRECORD_{level.name}={level.value}" for level in RecordLevel),
+    f"-DNOT_SHOWN={NOT_SHOWN}ULL",
+    f"-DNOT_SHOWN_32={NOT_SHOWN_32}U",
+    f"-DNOT_SHOWN_8={NOT_SHOWN_8}",
+)
+"""What values in the maps and records mean (``layout``), for the programs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +52,8 @@ class Limits:
             f"-DMAX_KEYS={self.keys}",
             f"-DHOMES={self.homes}",
             f"-DVISITORS={_VISITORS}",
-            f"-DSYNDROMES_IN_PLACE={self.syndromes or 'SYNDROMES'}",
-            f"-DEXIT_REASONS_IN_PLACE={self.exit_reasons or 'EXIT_REASONS'}",
+            f"-DSYNDROMES_IN_PLACE={'SYNDROMES' if self.syndromes is None else self.syndromes}",
+            f"-DEXIT_REASONS_IN_PLACE={'EXIT_REASONS' if self.exit_reasons is None else self.exit_reasons}",
             f"-DEXIT_RING_PAGES={self.exit_ring_bytes // _PAGE_BYTES}",
             f"-DFAULT_RING_PAGES={self.fault_ring_bytes // _PAGE_BYTES}",
             f"-DWAKEUP_RECORDS={_WAKEUP_RECORDS}",
@@ -66,11 +74,10 @@ def make_source(plan: Plan, limits: Limits | None = None, folder: Path = FOLDER)
 
     :param folder: where they are
     """
-    numbers = {name: number for number, name in FORMATS.items()}
-    bounds = (limits or Limits()).flags()
     flags = (
-        *bounds,
-        f"-DPAGE_FAULT_FORMAT={numbers[plan.flavour.page_fault_format]}",
+        *(limits or Limits()).flags(),
+        *_MEANINGS,
+        f"-DPAGE_FAULT_FORMAT=FORMAT_{plan.flavour.page_fault_format.upper()}",
         *(f"-D{macro}" for macro in plan.macros),
     )
     text = _one_text(folder)

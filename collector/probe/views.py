@@ -3,6 +3,7 @@
 A view is made for a set, and unpacks a value with one call of ``struct``.
 """
 
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from struct import Struct
@@ -13,7 +14,12 @@ from msgspec import structs
 from collector.errors import PinnedError
 from collector.probe.compiled import Array, Field, Layout, Structure
 from collector.probe.layout import (
+    CONCERNS,
+    COUNTS,
     EXIT_REASON,
+    NUMBER_BY_NUMBER,
+    RECORD_TYPES,
+    RECORDS,
     About,
     ExitKey,
     ExitRecord,
@@ -26,6 +32,8 @@ from collector.probe.layout import (
     VmKey,
     VmRecord,
 )
+from collector.probe.snapshot import COUNTED, Table
+from collector.probe.syscall import Map
 from faultmodel.record import COUNTERS
 
 T = TypeVar("T")
@@ -67,6 +75,8 @@ class View(Generic[T]):
         """In bytes, of the whole structure."""
         self._places = [_place(fields.get(name)) for name in names]
         self._struct = _struct([fields[name] for name in there], structure.size)
+        self.lacking = lacking
+        """The fields for which something else stands."""
         self._make = make
         self._constants = tuple(defaults[name] for name in lacking)
         is_in_order = not lacking and list(names) == there
@@ -120,6 +130,31 @@ class NumberView:
         return self._struct.pack(number)
 
 
+class NumbersView:
+    """Numbers by their names, whatever names these are. They lie in a map as ``NUMBER_BY_NUMBER`` says."""
+
+    def __init__(self, structure: Structure) -> None:
+        """:raises PinnedError: it has something else than numbers"""
+        self._names = tuple(structure.fields)
+        self._view: View[Values] = View(structure, self._names, tuple, {})
+
+    def unpack(self, table: Table) -> dict[str, int]:
+        """Return them. :param table: the array's entries, by index; what is not among them is 0"""
+        return dict(zip(self._names, self._view.unpack(self._whole(table)), strict=True))
+
+    def pack(self, numbers: Mapping[str, int], over: Table) -> dict[bytes, bytes]:
+        """Return an array's entries with these numbers. :param over: it as it was"""
+        data = self._view.pack([numbers[name] for name in self._names], over=self._whole(over))
+        return {key: data[_place_of(key, value) :][: len(value)] for key, value in over.items()}
+
+    def _whole(self, table: Table) -> bytes:
+        data = bytearray(self._view.size)
+        for key, value in table.items():
+            start = _place_of(key, value)
+            data[start : start + len(value)] = value
+        return bytes(data[: self._view.size])
+
+
 class VcpuView:
     """``struct vcpu_counts``: what a vCPU counts in one place, with two arrays."""
 
@@ -144,6 +179,10 @@ class VcpuView:
             [Field(start + faults.offset, faults.format) for start, _ in self._syndromes], structure.size
         )
 
+    def lacking(self) -> list[str]:
+        """Return the fields for which something else stands."""
+        return [*self.head.lacking, *self._syndrome.lacking, *self._counters.lacking]
+
     def faults_in_place(self, data: bytes) -> int:
         """Return how many faults the syndromes have together."""
         return sum(self._faults.unpack(data))
@@ -167,11 +206,30 @@ class VcpuView:
                 yield reason, errno, count - self._exit.unpack(before, start)[2]
 
 
-class Views:
-    """Everything that is read of one set of programs and maps."""
+class RecordViews:
+    """What is read and written of single records."""
 
     def __init__(self, layout: Layout) -> None:
         """:raises PinnedError: what this version must have of it is not there"""
+        self.fault_record = View.of(_named_as_now(layout.value("fault_records")), FaultRecord)
+        self.exit_record = View.of(layout.value("exit_records"), ExitRecord)
+        self.order = View.of(layout.value("record_default"), RecordOrder)
+        self.orders_number = NumberView(layout.value("orders_number"))
+
+    def lacking(self) -> list[str]:
+        """Return the fields for which something else stands."""
+        return [*self.fault_record.lacking, *self.exit_record.lacking, *self.order.lacking]
+
+
+class Views:
+    """Everything that is read of one set of programs and maps."""
+
+    def __init__(self, layout: Layout, readable: Collection[str] = tuple(CONCERNS)) -> None:
+        """Find what is read.
+
+        :param readable: its concerns that this version can read
+        :raises PinnedError: what this version must have of them is not there
+        """
         key, value = layout.key, layout.value
         self.about = View.of(value("about"), About)
         self.vm = View.of(key("vms"), VmKey)
@@ -182,14 +240,28 @@ class Views:
         self.fault_counters = View.of_counters(value("fault_counts"))
         self.exit_key = View.of(key("exit_counts"), ExitKey)
         self.exit_count = NumberView(value("exit_counts"))
-        self.lost = NumberView(value("lost"))
+        self.lost = NumbersView(value("lost"))
+        self.used = NumbersView(value("used"))
+        self.second_looks = NumbersView(value("second_looks")) if layout.has("second_looks") else None
+        self.turn = NumberView(value("turn"))
+        for one, other in (("turn", "own_turn"), *((name, f"{name}_cut") for name in COUNTED)):
+            if (key(one), value(one)) != (key(other), value(other)):
+                raise PinnedError(f"its maps {one} and {other} differ")
         # Where there is no such map, what would be in it still goes from reading to reading.
         self.overlooked = NumberView(value("overlooked_cut") if layout.has("overlooked_cut") else _ANY_NUMBER)
-        self.fault_record = View.of(_named_as_now(value("fault_records")), FaultRecord)
-        self.exit_record = View.of(value("exit_records"), ExitRecord)
-        self.record_order = View.of(value("record_default"), RecordOrder)
-        self.orders_number = NumberView(value("orders_number"))
+        self.records = RecordViews(layout) if RECORDS in readable else None
+        """None where this set's records cannot be read."""
+        self.programs = layout.concerns[COUNTS].programs
+        """The tracepoints whose programs count."""
         self._layout = layout
+
+    def lacking(self) -> list[str]:
+        """Return what this version would read of a set, and this one lacks: maps and fields."""
+        maps = [name for names in CONCERNS.values() for name in names if not self._layout.has(name)]
+        views = (self.about, self.vm, self.vm_record, self.vcpu_key, self.fault_key, self.fault_counters)
+        fields = [name for view in (*views, self.exit_key) for name in view.lacking]
+        records = [] if self.records is None else self.records.lacking()
+        return [*maps, *fields, *self.vcpu.lacking(), *records]
 
     def owner(self, name: str, *, in_value: bool = False) -> View[VmKey]:
         """Return how to tell whose an entry of a map is, by its key or by its value."""
@@ -199,6 +271,19 @@ class Views:
 def _named_as_now(structure: Structure) -> Structure:
     fields = {_NOW.get(name, name): field for name, field in structure.fields.items()}
     return structs.replace(structure, fields=fields)
+
+
+def fits(layout: Layout, name: str, table: Map) -> bool:
+    """Tell whether a map's keys and values are as long as its layout says."""
+    if name in RECORD_TYPES:
+        # A ring has neither.
+        return table.key_size == table.value_size == 0
+    entries = table.max_entries if name in NUMBER_BY_NUMBER else 1
+    return (table.key_size, table.value_size * entries) == (layout.key(name).size, layout.value(name).size)
+
+
+def _place_of(key: bytes, value: bytes) -> int:
+    return int.from_bytes(key, sys.byteorder) * len(value)
 
 
 def _vm_record(values: Iterable[Any]) -> VmRecord:

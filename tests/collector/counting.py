@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from collector.probe.compiled import Layout
 from collector.probe.layout import (
     EXIT_REASON,
-    LOST_KINDS,
     ExitKey,
     ExitRecord,
     FaultKey,
@@ -32,9 +31,8 @@ COUNTING = "c" * 32
 START_NS = 100_000_000_000
 """Monotonic, when the counting began; UTC is 1000 s more."""
 UTC_NS = START_NS + 1_000_000_000_000
-NOTHING: Mapping[str, Table] = {name: {} for name in COUNTED} | {
-    "lost": {index.to_bytes(4, "little"): bytes(8) for index in range(len(LOST_KINDS))}
-}
+_LOST = ("keys_full", "unattributed", "exit_records")
+NOTHING: Mapping[str, Table] = {name: {} for name in COUNTED} | {"lost": {bytes(4): bytes(24)}}
 """The maps of a counting that has just begun."""
 
 
@@ -100,7 +98,7 @@ class Counting:
     vcpus: dict[VcpuKey, Vcpu] = field(default_factory=dict)
     fault_counts: dict[FaultKey, list[int]] = field(default_factory=dict)
     exit_counts: dict[ExitKey, int] = field(default_factory=dict)
-    lost: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LOST_KINDS, 0))
+    lost: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_LOST, 0))
     missed_runs: int = 0
     faults: list[FaultRecord] = field(default_factory=list)
     exits: list[ExitRecord] = field(default_factory=list)
@@ -270,10 +268,7 @@ class Counting:
                 views.exit_key.pack(key): views.exit_count.pack(count)
                 for key, count in self.exit_counts.items()
             }
-        return {
-            index.to_bytes(4, "little"): views.lost.pack(self.lost[kind])
-            for index, kind in enumerate(LOST_KINDS)
-        }
+        return views.lost.pack(self.lost, over=NOTHING["lost"])
 
     def _vms(self) -> set[VmKey]:
         return {VmKey(*vcpu.key[:2]) for vcpu in (*self.homes.values(), *self.vcpus.values())}

@@ -120,7 +120,8 @@ def test_faults_that_found_no_room_are_told_as_uncounted() -> None:
 
 def test_what_was_lost_between_two_looks_and_then_found_is_told_once() -> None:
     def at(number: int) -> dict[str, Table]:
-        return {**NOTHING, "lost": {(1).to_bytes(4, "little"): number.to_bytes(8, "little")}}
+        lost = {"keys_full": 0, "unattributed": number, "exit_records": 0}
+        return {**NOTHING, "lost": Views(COMPILED).lost.pack(lost, over=NOTHING["lost"])}
 
     before, told = at(4), []
     # Caught as lost, found, really lost, lost again.

@@ -1,5 +1,7 @@
 """Compiling takes its time, and ends when it is told to."""
 
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +12,7 @@ from collector.probe.handles import load
 from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.plan import make_plan
 from collector.probe.sides import Sides
-from collector.probe.source import make_source
+from collector.probe.source import FOLDER, make_source
 
 pytestmark = pytest.mark.kernel
 
@@ -27,6 +29,19 @@ def test_it_is_given_up_when_the_collector_is_to_end(headers_cache: Path) -> Non
     plan = make_plan(read_facts(headers))
     with pytest.raises(ProbeError, match="told to end"):
         load(plan, make_source(plan), headers, is_cancelled=lambda: True)
+
+
+def test_a_counter_that_has_another_name_in_the_programs_is_no_zero(
+    headers_cache: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "programs"
+    shutil.copytree(FOLDER, folder)
+    for path in folder.iterdir():
+        path.write_text(re.sub(r"\bprefetched\b", "mapped_ahead", path.read_text()))
+    headers = ensure_headers(headers_cache)
+    plan = make_plan(read_facts(headers))
+    with pytest.raises(ProbeError, match="the programs' own maps lack prefetched"):
+        load(plan, make_source(plan, folder=folder), headers)
 
 
 @pytest.mark.parametrize("sides", [Sides.RAW, Sides.BOTH])

@@ -4,19 +4,23 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from collector.counting.pinned_sets import set_of
 from collector.counting.pins import Pins
 from collector.counting.reader import Reader
 from collector.probe import compiled, syscall
-from collector.probe.compiled import Concern
+from collector.probe.compiled import Concern, Layout
+from collector.probe.handles import PERF
+from collector.probe.layout import RecordLevel
 from collector.probe.probes import Probes
 from demo.exact import ExactGuest, Order
-from tests.kernel.attached import attached, faults, own_vms, read
+from faultmodel.kinds import LossKind
+from tests.kernel.attached import attached, faults, mounted_bpffs, own_vms, read
 from tests.product import TOP
 
 pytestmark = pytest.mark.kernel
@@ -31,12 +35,9 @@ def probes(headers_cache: Path) -> Iterator[Probes]:
 
 @pytest.fixture
 def bpffs(tmp_path: Path) -> Iterator[Path]:
-    """A BPF file system of the test's own, so that no running collector's pins are near."""
-    folder = tmp_path / "bpf"
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "bpf", "bpf", folder], check=True)
-    yield folder
-    subprocess.run(["umount", folder], check=True)
+    """A BPF file system of the test's own."""
+    with mounted_bpffs(tmp_path / "bpf") as folder:
+        yield folder
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_programs_and_maps_of_another_concern_do_not_end_the_taking_over(
     syscall.pin(handles.links[name], folder / "link-stalls")
     table = syscall.open_map(handles.maps["layout"])
     layout = compiled.read(table)
-    stalls = Concern(meaning=9, maps={"stalls": ("I", "Q")})
+    stalls = Concern(meaning=9, maps={"stalls": ("I", "Q")}, programs=("stalls",))
     compiled.write(table, msgspec.structs.replace(layout, concerns={**layout.concerns, "stalls": stalls}))
     try:
         left = pins.open()
@@ -90,6 +91,83 @@ def test_programs_and_maps_of_another_concern_do_not_end_the_taking_over(
             assert left.snapshot().missed_runs == probes.snapshot().missed_runs
     finally:
         compiled.write(table, layout)
+
+
+@pytest.mark.parametrize("text", [b"", b"{", b'{"version":1}', b'{"version":2}', b"\xff", b"[" * 16000])
+def test_a_layout_that_is_damaged_ends_no_collector(
+    probes: Probes, pins: Pins, folder: Path, text: bytes
+) -> None:
+    table = syscall.open_map(probes.handles.maps["layout"])
+    layout = compiled.read(table)
+    syscall.update(table, bytes(4), text.ljust(table.value_size, b"\0"))
+    try:
+        # Whoever sorts out what others have left reads it too.
+        assert set_of(folder).read_ns() == 0
+        assert pins.open() is None
+    finally:
+        compiled.write(table, layout)
+    assert not folder.exists()
+    assert pins.take_reason().startswith("how its maps are laid out cannot be read")
+
+
+def _without_records(layout: Layout) -> Layout:
+    return msgspec.structs.replace(layout, concerns={"counts": layout.concerns["counts"]})
+
+
+def _with_other_records(layout: Layout) -> Layout:
+    records = layout.concerns["records"]
+    other = msgspec.structs.replace(records, meaning=records.meaning + 1)
+    return msgspec.structs.replace(layout, concerns={**layout.concerns, "records": other})
+
+
+def _with_fewer_fields(layout: Layout) -> Layout:
+    record = layout.types["fault_record"]
+    fields = {name: field for name, field in record.fields.items() if name != "memslot"}
+    fewer = msgspec.structs.replace(record, fields=fields)
+    return msgspec.structs.replace(layout, types={**layout.types, "fault_record": fewer})
+
+
+@pytest.mark.parametrize("change", [_without_records, _with_other_records, _with_fewer_fields])
+def test_records_that_cannot_be_read_do_not_end_the_counts_and_are_told_as_lost(
+    headers_cache: Path, pins: Pins, change: Callable[[Layout], Layout]
+) -> None:
+    with attached(headers_cache) as probes:
+        probes.record(RecordLevel.ALL, 0, {})
+        assert pins.keep(probes, 0) is None
+        with ExactGuest(Order(write=101, memory_fault=7, bare_error=5)) as guest:
+            extra = guest.follow("unwatched").extra_faults
+        table = syscall.open_map(probes.handles.maps["layout"])
+        compiled.write(table, change(compiled.read(table)))
+        left = pins.open()
+        assert left is not None
+        with left:
+            reading = read(Reader(left), left)
+            left.record(RecordLevel.SAMPLE, 0, {})
+            (vm,) = own_vms(reading)
+            left.forget([vm])
+            assert vm not in left.vms()
+    account = reading.accounts[vm]
+    assert account.seen >= 101 + extra.read + extra.write + extra.execute
+    assert (account.recorded, account.dropped) == (0, account.seen)
+    assert (list(reading.faults), list(reading.exits)) == ([], [])
+    assert reading.lost == {LossKind.EXIT_RECORDS: 12}
+
+
+def test_a_format_of_a_later_version_is_refused_when_the_set_is_opened(
+    probes: Probes, pins: Pins, folder: Path
+) -> None:
+    table = syscall.open_map(probes.handles.maps["layout"])
+    layout = compiled.read(table)
+    compiled.write(table, msgspec.structs.replace(layout, formats={**layout.formats, 9: "later"}))
+    try:
+        assert pins.open() is None
+    finally:
+        compiled.write(table, layout)
+    assert not folder.exists()
+
+
+def test_every_program_that_is_attached_counts(probes: Probes) -> None:
+    assert {name.removeprefix(PERF) for name in probes.handles.programs} == set(probes.views.programs)
 
 
 def test_counts_that_mean_something_else_are_not_taken_over(probes: Probes, pins: Pins, folder: Path) -> None:

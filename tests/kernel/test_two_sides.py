@@ -17,9 +17,9 @@ from collector.counting.reading import Reading
 from collector.probe import syscall
 from collector.probe.handles import PERF, Handles, load
 from collector.probe.headers import ensure_headers, read_facts
-from collector.probe.layout import FORMATS, LOOKS, RecordLevel
+from collector.probe.layout import FORMATS, RecordLevel
 from collector.probe.pinned import open_pinned
-from collector.probe.plan import make_plan
+from collector.probe.plan import TRACEPOINTS, make_plan
 from collector.probe.probes import Probes
 from collector.probe.sides import Sides
 from collector.probe.source import make_source
@@ -31,8 +31,8 @@ from tests.product import TOP
 pytestmark = pytest.mark.kernel
 
 ORDER = Order(write=5003, read=2001, execute=307, memory_fault=41, bare_error=23, vcpus=2)
-RAW = frozenset(LOOKS)
-PERF_SIDE = frozenset(f"{PERF}{name}" for name in LOOKS)
+RAW = frozenset(name.partition(":")[2] for names in TRACEPOINTS.values() for name in names)
+PERF_SIDE = frozenset(f"{PERF}{name}" for name in RAW)
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ import sys
 from pathlib import Path
 from collector.probe.handles import load
 from collector.probe.headers import ensure_headers, read_facts
-from collector.probe.plan import make_plan
+from collector.probe.plan import TRACEPOINTS, make_plan
 from collector.probe.sides import Sides
 from collector.probe.source import make_source
 headers = ensure_headers(Path(sys.argv[1]))

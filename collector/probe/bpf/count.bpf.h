@@ -30,7 +30,7 @@ static __always_inline struct fault_counters *counters_of(struct vcpu_counts *st
 	if (!counters) {
 		struct fault_counters zero = {};
 
-		note_used(USED_FAULT_COUNTS);
+		NOTE_USED(fault_counts);
 		fault_counts.insert(&key, &zero);
 		counters = fault_counts.lookup(&key);
 	}
@@ -43,7 +43,7 @@ static __always_inline void count_fault(struct vcpu_counts *state, struct fault_
 {
 	if (!counters) {
 		state->uncounted++;
-		count_lost(LOST_KEYS_FULL);
+		COUNT_LOST(keys_full);
 	} else {
 		counters->faults++;
 		if (spilled)

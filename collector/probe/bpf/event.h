@@ -3,14 +3,11 @@
  * (collector/probe/layout.py) from where the compiler put them (compiled.py):
  * one may be added anywhere. A field that means something else than before is
  * another field, with another name.
+ *
+ * What the values in them mean is written down in layout.py alone; source.py
+ * defines it for the compiler: FORMAT_*, the formats of a hardware word;
+ * RECORD_*, what of a VM is recorded; NOT_SHOWN*.
  */
-
-/* The format of a hardware word; names as in faultmodel/arch. */
-#define FORMAT_NONE    0
-#define FORMAT_EPT     1
-#define FORMAT_NPF     2
-#define FORMAT_PFERR   3
-#define FORMAT_ESR_EL2 4
 
 /*
  * One struct kvm. The kernel uses an address again once a VM is gone; the
@@ -32,7 +29,7 @@ struct vm_record {
 	char stats_name[32]; /* "<creator tid>-<vm fd>", the debugfs directory */
 };
 
-/* Only ever grow. The order is that of faultmodel.record.COUNTERS. */
+/* Only ever grow. The names are those of faultmodel.record.COUNTERS. */
 struct fault_counters {
 	u64 faults;
 	u64 mapped_4k;
@@ -101,7 +98,7 @@ struct vcpu_counts {
 	u8 nested;	/* whether the newest fault was taken while L2 ran: 0, 1, or NOT_SHOWN_8 */
 	u8 retries;	/* whether KVM may try several times within one fault */
 	u16 held;	/* where it may: 1 more than the newest fault's newest outcome; 0: none */
-	u16 looked;	/* the newest event that the perf side has counted: LOOK_* in looks.bpf.h */
+	u16 looked;	/* the newest event that the perf side has counted: LOOK() in looks.bpf.h */
 	u16 owed;	/* what the raw side is to add to it: OWES_* */
 	u64 kvm_count;	/* KVM's own count of faults, as it was at the newest; KVM_COUNT_UNKNOWN */
 	u64 overlooked; /* faults by that count that nothing here has seen */
@@ -149,10 +146,6 @@ struct fault_record {
 	u8 pad;
 };
 
-#define NOT_SHOWN    (~0ULL)
-#define NOT_SHOWN_32 (~0U)
-#define NOT_SHOWN_8  0xff
-
 /* One memory-fault or bare error exit. */
 struct exit_record {
 	struct vm_key vm;
@@ -173,10 +166,6 @@ struct exit_record {
 };
 
 /* What user space asks for. */
-#define RECORD_NONE   0
-#define RECORD_SAMPLE 1
-#define RECORD_ALL    2
-
 struct record_order {
 	u64 spacing_ns; /* RECORD_SAMPLE: least time between two records of one VM */
 	u32 level;
@@ -200,17 +189,27 @@ struct about {
 	u64 faults_position;
 };
 
-/* Indexes of the array "used": which maps hold anything at all. A large map takes a millisecond to
- * find empty. */
-#define USED_FAULT_COUNTS 0
-#define USED_EXIT_COUNTS  1
-#define USED_VCPUS	  2
-#define USED_KINDS	  3
+/* Which maps hold anything at all, by their names. A large map takes a millisecond to find empty.
+ */
+struct used {
+	u32 fault_counts;
+	u32 exit_counts;
+	u32 vcpus;
+};
 
-#define LOOKS		  7 /* LOOK_* in looks.bpf.h */
+/* Events that only the raw side of their tracepoint has seen (looks.bpf.h). */
+struct second_looks {
+	u64 kvm_guest_fault;
+	u64 kvm_page_fault;
+	u64 kvm_mmu_spte_requested;
+	u64 fast_page_fault;
+	u64 handle_mmio_page_fault;
+	u64 kvm_userspace_exit;
+};
 
-/* Indexes of the array "lost". */
-#define LOST_KEYS_FULL	  0
-#define LOST_UNATTRIBUTED 1
-#define LOST_EXIT_RECORDS 2
-#define LOST_KINDS	  3
+/* What was seen and not kept, by the names of faultmodel.kinds.LossKind. */
+struct lost {
+	u64 keys_full;
+	u64 unattributed;
+	u64 exit_records;
+};

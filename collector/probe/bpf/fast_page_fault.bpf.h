@@ -9,7 +9,7 @@ PERF_PROBE(fast_page_fault, trace_event_raw_fast_page_fault)
 
 	if (result != RET_PF_FIXED && result != RET_PF_SPURIOUS)
 		return 1;
-	state = first_look(LOOK_FAST_PAGE_FAULT, event->vcpu_id);
+	state = first_look(LOOK(fast_page_fault), event->vcpu_id);
 	if (state)
 		tell_outcome(state, result == RET_PF_FIXED ? OUTCOME_FAST : OUTCOME_SPURIOUS);
 	return 1;
@@ -28,7 +28,7 @@ PROBE(fast_page_fault)
 
 	if (result != RET_PF_FIXED && result != RET_PF_SPURIOUS)
 		return 0;
-	state = counted_before(LOOK_FAST_PAGE_FAULT);
+	state = counted_before(LOOK(fast_page_fault));
 	LOAD(prefetch, fault, kvm_page_fault, prefetch);
 	paid = state && is_paid(state);
 	if (prefetch) {
@@ -40,7 +40,7 @@ PROBE(fast_page_fault)
 	if (paid)
 		return 0;
 	if (!state)
-		state = raw_state(LOOK_FAST_PAGE_FAULT, ctx->args[0]);
+		state = raw_state(LOOK(fast_page_fault), ctx->args[0]);
 	if (!state)
 		return 0;
 	told = is_told_before();

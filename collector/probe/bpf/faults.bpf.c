@@ -7,8 +7,7 @@
  *
  * A tracepoint has a file of its own, with what its event means and a program
  * for each side that is looked at: the perf side only for kernels on which
- * both are needed (looks.bpf.h). To add one: its file here, and its name in
- * plan.py.
+ * both are needed (looks.bpf.h). To add one: docs/adding-a-count.md.
  */
 #include "event.h"
 #include "maps.bpf.h"

@@ -25,7 +25,7 @@ static __always_inline void tell_mmio(struct vcpu_counts *state, u64 address, u6
 #ifdef PREEMPTIBLE
 PERF_PROBE(handle_mmio_page_fault, trace_event_raw_handle_mmio_page_fault)
 {
-	struct vcpu_counts *state = first_look(LOOK_MMIO_PAGE_FAULT, ANY_VCPU);
+	struct vcpu_counts *state = first_look(LOOK(handle_mmio_page_fault), ANY_VCPU);
 
 	if (state)
 		tell_mmio(state, event->addr, event->gfn);
@@ -37,9 +37,9 @@ PROBE(handle_mmio_page_fault)
 {
 	struct vcpu_counts *state;
 
-	if (counted_before(LOOK_MMIO_PAGE_FAULT))
+	if (counted_before(LOOK(handle_mmio_page_fault)))
 		return 0;
-	state = raw_state(LOOK_MMIO_PAGE_FAULT, 0);
+	state = raw_state(LOOK(handle_mmio_page_fault), 0);
 	if (state)
 		tell_mmio(state, ctx->args[0], ctx->args[1]);
 	return 0;

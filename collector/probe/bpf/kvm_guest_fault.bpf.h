@@ -50,7 +50,7 @@ static __always_inline void tell_guest_fault(struct vcpu_counts *state, u64 pc, 
 #ifdef PREEMPTIBLE
 PERF_PROBE(kvm_guest_fault, trace_event_raw_kvm_guest_fault)
 {
-	struct vcpu_counts *state = first_look(LOOK_GUEST_FAULT, ANY_VCPU);
+	struct vcpu_counts *state = first_look(LOOK(kvm_guest_fault), ANY_VCPU);
 
 	if (state)
 		tell_guest_fault(state, event->vcpu_pc, event->hsr, event->hxfar, event->ipa);
@@ -62,9 +62,9 @@ PROBE(kvm_guest_fault)
 {
 	struct vcpu_counts *state;
 
-	if (counted_before(LOOK_GUEST_FAULT))
+	if (counted_before(LOOK(kvm_guest_fault)))
 		return 0;
-	state = raw_state(LOOK_GUEST_FAULT, 0);
+	state = raw_state(LOOK(kvm_guest_fault), 0);
 	if (state)
 		tell_guest_fault(state, ctx->args[0], ctx->args[1], ctx->args[2], ctx->args[3]);
 	return 0;

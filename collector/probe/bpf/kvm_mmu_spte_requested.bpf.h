@@ -12,7 +12,7 @@ static __always_inline void count_prefetch(struct vcpu_counts *state, u64 fault)
 	if (counters)
 		counters->prefetched++;
 	else
-		count_lost(LOST_KEYS_FULL);
+		COUNT_LOST(keys_full);
 	/* Not always within KVM_RUN, whose end alone would tell that the thread may change its
 	 * vCPU. */
 	leave(state);
@@ -21,7 +21,7 @@ static __always_inline void count_prefetch(struct vcpu_counts *state, u64 fault)
 #ifdef PREEMPTIBLE
 PERF_PROBE(kvm_mmu_spte_requested, trace_event_raw_kvm_mmu_spte_requested)
 {
-	struct vcpu_counts *state = first_look(LOOK_SPTE_REQUESTED, ANY_VCPU);
+	struct vcpu_counts *state = first_look(LOOK(kvm_mmu_spte_requested), ANY_VCPU);
 
 	if (state)
 		tell_outcome(state, event->pfn & PFN_ERROR_OR_NOSLOT ? OUTCOME_MMIO : event->level);
@@ -32,7 +32,7 @@ PERF_PROBE(kvm_mmu_spte_requested, trace_event_raw_kvm_mmu_spte_requested)
 PROBE(kvm_mmu_spte_requested)
 {
 	u64 fault = ctx->args[0], word = 0, pfn = 0;
-	struct vcpu_counts *state = counted_before(LOOK_SPTE_REQUESTED);
+	struct vcpu_counts *state = counted_before(LOOK(kvm_mmu_spte_requested));
 	struct fault_counters *counters;
 	bool prefetch = 0;
 	u8 level = 0;
@@ -42,7 +42,7 @@ PROBE(kvm_mmu_spte_requested)
 	if (state && is_paid(state) && !prefetch)
 		return 0;
 	if (!state)
-		state = raw_state(LOOK_SPTE_REQUESTED, 0);
+		state = raw_state(LOOK(kvm_mmu_spte_requested), 0);
 	if (!state)
 		return 0;
 	if (prefetch) {

@@ -66,7 +66,7 @@ static __always_inline void tell_page_fault(struct vcpu_counts *state, u64 addre
 #ifdef PREEMPTIBLE
 PERF_PROBE(kvm_page_fault, trace_event_raw_kvm_page_fault)
 {
-	struct vcpu_counts *state = first_look(LOOK_PAGE_FAULT, event->vcpu_id);
+	struct vcpu_counts *state = first_look(LOOK(kvm_page_fault), event->vcpu_id);
 	u64 nested = NOT_SHOWN_8;
 
 	note_page_fault();
@@ -94,9 +94,9 @@ PROBE(kvm_page_fault)
 #ifndef HAVE_WHOLE_WORD
 	word = (u32)word;
 #endif
-	if (counted_before(LOOK_PAGE_FAULT))
+	if (counted_before(LOOK(kvm_page_fault)))
 		return 0;
-	state = raw_state(LOOK_PAGE_FAULT, vcpu);
+	state = raw_state(LOOK(kvm_page_fault), vcpu);
 	note_page_fault();
 	if (!state)
 		return 0;

@@ -35,7 +35,7 @@ static __always_inline void record_exit(struct vcpu_counts *state, u32 reason, u
 	}
 #endif
 	if (exit_records.ringbuf_output(&record, sizeof(record), BPF_RB_NO_WAKEUP))
-		count_lost(LOST_EXIT_RECORDS);
+		COUNT_LOST(exit_records);
 }
 
 static __always_inline void count_exit(struct vcpu_counts *state, u32 reason, u32 errno)
@@ -67,14 +67,14 @@ static __always_inline void count_exit(struct vcpu_counts *state, u32 reason, u3
 	if (!count) {
 		u64 zero = 0;
 
-		note_used(USED_EXIT_COUNTS);
+		NOTE_USED(exit_counts);
 		exit_counts.insert(&key, &zero);
 		count = exit_counts.lookup(&key);
 	}
 	if (count)
 		*count += 1;
 	else
-		count_lost(LOST_KEYS_FULL);
+		COUNT_LOST(keys_full);
 }
 
 /* result: 0 or negative. In the vCPU's thread, after vcpu_put(). */
@@ -92,7 +92,7 @@ static __always_inline void tell_exit(struct vcpu_counts *state, u32 reason, int
 #ifdef PREEMPTIBLE
 PERF_PROBE(kvm_userspace_exit, trace_event_raw_kvm_userspace_exit)
 {
-	struct vcpu_counts *state = first_look(LOOK_USERSPACE_EXIT, ANY_VCPU);
+	struct vcpu_counts *state = first_look(LOOK(kvm_userspace_exit), ANY_VCPU);
 
 	if (state)
 		tell_exit(state, event->reason, event->errno);
@@ -104,9 +104,9 @@ PROBE(kvm_userspace_exit)
 {
 	struct vcpu_counts *state;
 
-	if (counted_before(LOOK_USERSPACE_EXIT))
+	if (counted_before(LOOK(kvm_userspace_exit)))
 		return 0;
-	state = raw_state(LOOK_USERSPACE_EXIT, 0);
+	state = raw_state(LOOK(kvm_userspace_exit), 0);
 	if (state)
 		tell_exit(state, (u32)ctx->args[0], (int)ctx->args[1]);
 	return 0;

@@ -18,13 +18,9 @@
  * next event settles a debt that was not paid.
  */
 
-#define LOOK_NONE	     0
-#define LOOK_GUEST_FAULT     1
-#define LOOK_PAGE_FAULT	     2
-#define LOOK_SPTE_REQUESTED  3
-#define LOOK_FAST_PAGE_FAULT 4
-#define LOOK_MMIO_PAGE_FAULT 5
-#define LOOK_USERSPACE_EXIT  6
+/* A number for each tracepoint: from where it has its count in struct second_looks. */
+#define LOOK(tracepoint) (__builtin_offsetof(struct second_looks, tracepoint) / sizeof(u64) + 1)
+#define LOOK_NONE	 0
 
 #ifdef PREEMPTIBLE
 /* Plus an outcome, OUTCOME_* in count.bpf.h, which counts only if the page was not mapped ahead of
@@ -113,15 +109,16 @@ static __always_inline int was_unattributed(u32 look)
 static __always_inline struct vcpu_counts *raw_state(u32 look, u64 vcpu)
 {
 	struct vcpu_counts *state = find_state(vcpu, ANY_VCPU, LOOK_NONE);
-	u64 *number = second_looks.lookup(&look);
+	u32 index = 0;
+	struct second_looks *numbers = second_looks.lookup(&index);
 	int is_lost = was_unattributed(look);
 
 	if (!state)
 		return NULL;
 	if (is_lost)
-		take_back_lost(LOST_UNATTRIBUTED);
-	else if (number)
-		__sync_fetch_and_add(number, 1);
+		TAKE_BACK_LOST(unattributed);
+	else if (numbers)
+		__sync_fetch_and_add((u64 *)numbers + look - 1, 1);
 	settle_debt(state);
 	return state;
 }

@@ -25,11 +25,10 @@ BPF_F_TABLE("hash", struct vm_key, struct vm_record, vms, MAX_VMS, BPF_F_NO_PREA
 BPF_F_TABLE("hash", struct fault_key, struct fault_counters, fault_counts, MAX_KEYS,
 	    BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct exit_key, u64, exit_counts, MAX_KEYS, BPF_F_NO_PREALLOC);
-BPF_ARRAY(lost, u64, LOST_KINDS);
-BPF_ARRAY(used, u32, USED_KINDS);
-/* Events that only the raw side of their tracepoint has seen, by LOOK_* (looks.bpf.h). */
-BPF_ARRAY(second_looks, u64, LOOKS);
-/* Threads whose newest event the perf side could not attribute, and its LOOK_*. */
+BPF_ARRAY(lost, struct lost, 1);
+BPF_ARRAY(used, struct used, 1);
+BPF_ARRAY(second_looks, struct second_looks, 1);
+/* Threads whose newest event the perf side could not attribute, and its LOOK(). */
 BPF_TABLE("lru_hash", u32, u32, unattributed, VISITORS);
 BPF_RINGBUF_OUTPUT(exit_records, EXIT_RING_PAGES);
 BPF_RINGBUF_OUTPUT(fault_records, FAULT_RING_PAGES);
@@ -67,7 +66,7 @@ BPF_F_TABLE("hash", struct vcpu_key, struct vcpu_counts, vcpus_cut, MAX_VCPUS, B
 BPF_F_TABLE("hash", struct fault_key, struct fault_counters, fault_counts_cut, MAX_KEYS,
 	    BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct exit_key, u64, exit_counts_cut, MAX_KEYS, BPF_F_NO_PREALLOC);
-BPF_ARRAY(lost_cut, u64, LOST_KINDS);
+BPF_ARRAY(lost_cut, struct lost, 1);
 /* Faults that no program saw and the newest batches have all the same, by KVM's own count
  * (reader.py). */
 BPF_F_TABLE("hash", struct vm_key, u64, overlooked_cut, MAX_VMS, BPF_F_NO_PREALLOC);
@@ -75,28 +74,37 @@ BPF_F_TABLE("hash", struct vm_key, u64, overlooked_cut, MAX_VMS, BPF_F_NO_PREALL
 /* All zero: a state is too large for the stack. */
 BPF_ARRAY(blank, struct vcpu_counts, 1);
 
+static __always_inline struct used *what_is_used(void)
+{
+	u32 index = 0;
+
+	return used.lookup(&index);
+}
+
 /* Before something is put into a map: whoever finds it unused has missed nothing. */
-static __always_inline void note_used(u32 kind)
-{
-	u32 *value = used.lookup(&kind);
+#define NOTE_USED(map)                              \
+	do {                                        \
+		struct used *maps = what_is_used(); \
+                                                    \
+		if (maps && !maps->map)             \
+			maps->map = 1;              \
+	} while (0)
 
-	if (value && !*value)
-		*value = 1;
+static __always_inline struct lost *what_was_lost(void)
+{
+	u32 index = 0;
+
+	return lost.lookup(&index);
 }
 
-static __always_inline void count_lost(u32 kind)
-{
-	u64 *value = lost.lookup(&kind);
+#define ADD_TO_LOST(kind, number)                                   \
+	do {                                                        \
+		struct lost *kinds = what_was_lost();               \
+                                                                    \
+		if (kinds)                                          \
+			__sync_fetch_and_add(&kinds->kind, number); \
+	} while (0)
 
-	if (value)
-		__sync_fetch_and_add(value, 1);
-}
-
+#define COUNT_LOST(kind) ADD_TO_LOST(kind, 1)
 /* What was counted as lost has been found after all. */
-static __always_inline void take_back_lost(u32 kind)
-{
-	u64 *value = lost.lookup(&kind);
-
-	if (value)
-		__sync_fetch_and_add(value, -1);
-}
+#define TAKE_BACK_LOST(kind) ADD_TO_LOST(kind, -1)

@@ -84,7 +84,7 @@ static __always_inline struct vcpu_counts *enter_as_visitor(u32 tid, struct vcpu
 		zero = blank.lookup(&index);
 		if (!zero)
 			return NULL;
-		note_used(USED_VCPUS);
+		NOTE_USED(vcpus);
 		vcpus.insert(key, zero);
 		state = vcpus.lookup(key);
 		if (!state)
@@ -121,7 +121,7 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, u32 look)
 		read_vcpu(&running);
 	} else if (!find_vcpu(task, &running)) {
 		if (look) {
-			count_lost(LOST_UNATTRIBUTED);
+			COUNT_LOST(unattributed);
 #ifdef PREEMPTIBLE
 			unattributed.update(&tid, &look);
 #endif
@@ -138,7 +138,7 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, u32 look)
 		state = enter_elsewhere(task, tid, &key, dentry);
 	if (!state) {
 		if (look)
-			count_lost(LOST_KEYS_FULL);
+			COUNT_LOST(keys_full);
 		return NULL;
 	}
 	/* Without debugfs, a VM where another one was is taken for it: at least its vCPU is its
@@ -180,7 +180,7 @@ static __always_inline int is_counting(void)
 
 /*
  * What the current thread's vCPU is counted in, or NULL: then the event of this
- * look, LOOK_* in looks.bpf.h, is counted as lost, unless nothing is to be
+ * look, LOOK() in looks.bpf.h, is counted as lost, unless nothing is to be
  * counted now; none is with 0.
  * vcpu is the struct kvm_vcpu where the tracepoint passes it, else 0; vcpu_id
  * its number where only that is known, else ANY_VCPU: what the thread was seen

@@ -63,6 +63,8 @@ def downgrade() -> None:
     for prefix in ("riscv", "arm64", "x86"):
         op.drop_table(f"{prefix}_faults")
     op.drop_table("collector_costs")
+    # What a later revision kept of events when it was taken back.
+    op.execute("DROP TABLE IF EXISTS host_event_facts")
     op.drop_table("host_events")
     op.drop_table("countings")
     op.drop_table("ledger")

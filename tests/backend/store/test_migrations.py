@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, inspect
@@ -19,9 +20,9 @@ from backend.store.contract.values import Refusal, Split, Steps, TimeRange, Toke
 from backend.store.sql.migrate import check_drift, downgrade, migrate
 from backend.store.sql.tables import metadata
 from faultmodel import arch
-from faultmodel.kinds import EventKind, EventReason, HostState, RecordingLevel
+from faultmodel.kinds import EventKind, EventReason, HostState, RecordingLevel, TimesOf
 from faultmodel.problem import ProblemCode
-from faultmodel.record import COUNTERS, HostEvent, Span
+from faultmodel.record import COUNTERS, EventFacts, HostEvent, Span
 from faultmodel.wire import BatchName
 from tests.backend.store.conftest import NewUrl
 from tests.batches import (
@@ -249,38 +250,138 @@ def test_numbers_that_are_given_once_can_be_taken_back_without_loss(new_url: New
         assert max(store.version()) > max(version)
 
 
-def test_events_keep_what_they_say_with_fields_and_without(new_url: NewUrl) -> None:
-    url = new_url()
-    vm = make_vm(name="a: none left")
-    in_full = HostEvent(
-        time_ns=START_NS,
-        kind=EventKind.VM_RECORDS,
-        vm=vm.id,
-        level=RecordingLevel.ALL,
-        reason=EventReason.ASKED_FOR,
-    )
-    none = HostEvent(time_ns=START_NS + 1, kind=EventKind.RECORDS, level=RecordingLevel.NONE)
-    stopped = HostEvent(time_ns=START_NS + 2, kind=EventKind.STOPPED)
-    with closing(open_store(url)) as store:
-        assert store.apply(make_batch(vms=[vm], events=[in_full, none, stopped]), START_NS)
+_BUDGET = EventFacts(used_ppm=21_000, granted_ppm=10_000)
+_SPAN = EventFacts(from_ns=START_NS, to_ns=START_NS + 9 * 10**9, clock_set_s=-3)
+_WHEN = "2027-01-15T08:00:00Z"
+_SAID: list[tuple[dict[str, Any], tuple[str, int | None]]] = [
+    # What an event is, and how the release before says it: in words, and with the number of one_in.
+    (
+        {
+            "kind": EventKind.RECORDS,
+            "level": RecordingLevel.NONE,
+            "reason": EventReason.BUDGET,
+            "facts": _BUDGET,
+        },
+        ("records: none (2.1% of a core used, 1% granted)", 0),
+    ),
+    (
+        {"kind": EventKind.RECORDS, "level": RecordingLevel.SAMPLE, "facts": EventFacts(per_second=100)},
+        ("records: a sample, at most 100 a second and VM", None),
+    ),
+    ({"kind": EventKind.RECORDS, "level": RecordingLevel.NONE}, ("records: none", 0)),
+    (
+        {
+            "kind": EventKind.VM_RECORDS,
+            "vm": VM_ID,
+            "level": RecordingLevel.ALL,
+            "reason": EventReason.ASKED_FOR,
+        },
+        ("records of a: none left: every fault", 1),
+    ),
+    (
+        {
+            "kind": EventKind.VM_RECORDS,
+            "vm": VM_ID,
+            "level": RecordingLevel.NONE,
+            "reason": EventReason.NO_LONGER_ASKED_FOR,
+        },
+        ("records of a: none left: as of the others", 0),
+    ),
+    (
+        {"kind": EventKind.ATTACHED, "reason": EventReason.NOT_PINNED, "detail": "no BPF file system"},
+        ("counting ends with the collector: no BPF file system", None),
+    ),
+    (
+        {"kind": EventKind.TAKEN_OVER, "reason": EventReason.COLLECTOR_AWAY},
+        ("counting went on while no collector ran", None),
+    ),
+    (
+        {"kind": EventKind.REPLACED, "reason": EventReason.UNREAD, "facts": EventFacts(from_ns=START_NS)},
+        (
+            "a set of programs that nobody read any more was removed; what it had counted since"
+            f" {_WHEN} is lost",
+            None,
+        ),
+    ),
+    (
+        {"kind": EventKind.REPLACED, "reason": EventReason.RENAMED, "facts": EventFacts(former_host="old")},
+        ("counts from here on, and since the last batch before, have this host's name; it was 'old'", None),
+    ),
+    (
+        {"kind": EventKind.ENDED_UNSEEN, "vm": VM_ID, "facts": _SPAN},
+        (
+            f"a: none left (process 4242) ended between {_WHEN} and 2027-01-15T08:00:09Z;"
+            " the clock was set back by 3 s meanwhile",
+            None,
+        ),
+    ),
+    ({"kind": EventKind.ENDED_UNSEEN, "facts": EventFacts(count=7)}, ("so did 7 more", None)),
+    ({"kind": EventKind.CLOCK_STEPPED, "facts": EventFacts(shift_s=30)}, ("times set back by 30 s", None)),
+    (
+        {"kind": EventKind.TIMES_MOVED, "facts": EventFacts(moved=(TimesOf.COUNTS, TimesOf.ENDS))},
+        ("counts, ends of VMs", None),
+    ),
+    (
+        {"kind": EventKind.SERVER_CLOCK_WAS_AHEAD, "facts": EventFacts(shift_s=9)},
+        ("by 9 s; what was received then is set to now", None),
+    ),
+    ({"kind": EventKind.STOPPED}, ("", None)),
+]
 
-    for _ in range(2):
-        downgrade(url, "0011")
-        assert _rows(url, "SELECT kind, detail, one_in FROM host_events ORDER BY time_ns") == [
-            ("vm_records", "records of a: none left: every fault", 1),
-            ("records", "", 0),
-            ("stopped", "", None),
+
+def test_events_keep_what_they_say_where_they_are_taken_back(new_url: NewUrl) -> None:
+    url = new_url()
+    events = [HostEvent(time_ns=START_NS + number, **fields) for number, (fields, _) in enumerate(_SAID)]
+    with closing(open_store(url)) as store:
+        assert store.apply(make_batch(vms=[make_vm(name="a: none left")], events=events), START_NS)
+        before = store.host_events(None, TimeRange(), limit=99, before=None)
+    assert [row.event for row in reversed(before)] == events
+
+    for revision in ("0011", "0007", "0011"):
+        downgrade(url, revision)
+        assert _rows(url, "SELECT detail, one_in FROM host_events ORDER BY time_ns") == [
+            said for _, said in _SAID
         ]
         migrate(url)
         assert check_drift(url) == []
-    with closing(open_store(url)) as store:
-        rows = store.host_events(None, TimeRange(), limit=9, before=None)
-    assert [(row.event.kind, row.event.level, row.event.vm, row.event.detail) for row in rows] == [
-        (EventKind.STOPPED, None, None, ""),
-        (EventKind.RECORDS, RecordingLevel.NONE, None, ""),
-        # Which VM it was, a sentence of before does not tell for sure.
-        (EventKind.VM_RECORDS, RecordingLevel.ALL, None, "records of a: none left: every fault"),
+        with closing(open_store(url)) as store:
+            assert store.host_events(None, TimeRange(), limit=99, before=None) == before
+
+    downgrade(url, "base")
+    assert _tables(url) <= {"alembic_version"}
+
+
+def test_of_events_of_before_it_is_known_which_were_the_governors(new_url: NewUrl) -> None:
+    url = new_url()
+    steps = [
+        (EventKind.ATTACHED, None),
+        (EventKind.RECORDS, RecordingLevel.SAMPLE),
+        (EventKind.RECORDS, RecordingLevel.NONE),
+        (EventKind.VM_RECORDS, RecordingLevel.ALL),
+        (EventKind.RECORDS, RecordingLevel.SAMPLE),
+        # Another collector, which was started to record nothing.
+        (EventKind.TAKEN_OVER, None),
+        (EventKind.RECORDS, RecordingLevel.NONE),
     ]
+    events = [
+        HostEvent(time_ns=START_NS + number, kind=kind, level=level, detail="in words")
+        for number, (kind, level) in enumerate(steps)
+    ]
+    with closing(open_store(url)) as store:
+        for number, name in enumerate("ab"):
+            batch = make_batch(host=make_host(name), stream=f"{number:032x}", events=events)
+            assert store.apply(batch, START_NS)
+    downgrade(url, "0011")
+    # As the release before leaves them.
+    _write(url, "DELETE FROM host_event_facts")
+    migrate(url)
+
+    with closing(open_store(url)) as store:
+        rows = store.host_events("a", TimeRange(), limit=99, before=None)
+    told = [(row.event.kind, row.event.level, row.event.reason) for row in reversed(rows)]
+    budget = [EventReason.BUDGET if number in (2, 4) else None for number in range(len(steps))]
+    assert told == [(*step, reason) for step, reason in zip(steps, budget, strict=True)]
+    assert {row.event.detail for row in rows} == {"in words"}
 
 
 @pytest.mark.parametrize("arch_name", arch.architectures())
@@ -298,6 +399,13 @@ def test_a_weight_is_kept_under_either_name(new_url: NewUrl, arch_name: str) -> 
         migrate(url)
         assert _rows(url, f"SELECT weight FROM {table}") == [(16,)]
         assert check_drift(url) == []
+
+
+def _write(url: str, statement: str) -> None:
+    engine = create_engine(_engine_url(url))
+    with engine.begin() as connection:
+        connection.exec_driver_sql(statement)
+    engine.dispose()
 
 
 def _rows(url: str, statement: str) -> list[tuple[object, ...]]:

@@ -3,6 +3,7 @@
 BackendError
 ├── BatchError        a batch contradicts itself
 ├── BusyError         others are served now; the same may be asked again
+├── LostJobError      another server has taken a job over
 ├── NotFoundError     no VM, host or architecture of that name
 ├── NotNowError       a batch cannot be taken now
 ├── ParameterError    a query parameter cannot be used
@@ -34,6 +35,10 @@ class NotNowError(BackendError):
 
 class BusyError(BackendError):
     """Others are served now. Nothing was done; the same may be asked again."""
+
+
+class LostJobError(BackendError):
+    """Another server has taken this job over; what this one did last is undone."""
 
 
 class NotFoundError(BackendError):

@@ -77,7 +77,8 @@ async def open_session(request: Request, response: Response, services: ServicesD
         await _slow_down(address)
         raise
     now_ns = services.now_ns()
-    name = await services.checking.run(auth.open_session, services.store, hash_token(token), now_ns)
+    writing = services.checking
+    name = await writing.run(auth.open_session, services.store, hash_token(token), now_ns)
     response.set_cookie(
         SESSION_COOKIE,
         name,
@@ -94,7 +95,9 @@ async def open_session(request: Request, response: Response, services: ServicesD
 async def close_session(request: Request, response: Response, services: ServicesDep) -> None:
     """End the session, if there is one."""
     name = request.cookies.get(SESSION_COOKIE, "")
-    await services.checking.run(auth.close_session, services.store, name, services.now_ns())
+    # Anybody may ask for this: nothing is written, and nobody waits to write, for a name that is none.
+    if await services.checking.run(auth.has_session, services.store, name):
+        await services.checking.run(auth.close_session, services.store, name)
     response.delete_cookie(SESSION_COOKIE, path="/api", httponly=True, samesite="strict")
 
 

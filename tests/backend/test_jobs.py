@@ -1,19 +1,22 @@
 """What the server does without being asked."""
 
 import logging
+import time
 from collections.abc import Callable
 from contextlib import closing
 from threading import Event
 
 import pytest
 
+from backend.auth import SESSION_NS, has_session, open_session, token_of_session
 from backend.errors import StoreError
 from backend.jobs import JOBS
-from backend.jobs.runner import Job, Runner
+from backend.jobs import runner as runner_module
+from backend.jobs.runner import Job, Outcome, Runner
 from backend.store import open_store
 from backend.store.contract.store import Store
 from backend.store.contract.time_limit import check_time, current_limit
-from backend.store.contract.values import Session, Token
+from backend.store.contract.values import JobClaim, Session, Token
 from tests.backend.process import serving
 from tests.backend.serving import Clock, Server
 
@@ -26,7 +29,7 @@ def clock() -> Clock:
     return Clock()
 
 
-def job(work: Callable[[Store, int], None], *, every_s: float = 60, within_s: float = 60) -> Job:
+def job(work: Callable[[Store, JobClaim], None], *, every_s: float = 60, within_s: float = 60) -> Job:
     """Return a job that does this."""
     return Job(name="work", every_s=every_s, within_s=within_s, work=work)
 
@@ -39,12 +42,16 @@ def told(server: Server) -> dict[str, object]:
 
 def test_one_of_two_servers_does_a_job_at_its_interval(store: Store, database: str, clock: Clock) -> None:
     done: list[int] = []
-    work = job(lambda _, now_ns: done.append(now_ns))
+    work = job(lambda _, claim: done.append(claim.began_ns))
     with closing(open_store(database)) as other_store:
         one, other = Runner(store, [work], now_ns=clock), Runner(other_store, [work], now_ns=clock)
-        assert [runner.run_if_due(work) for runner in (one, other, one)] == [True, False, False]
+        assert [runner.run_if_due(work) for runner in (one, other, one)] == [
+            Outcome.DONE,
+            Outcome.NOT_DUE,
+            Outcome.NOT_DUE,
+        ]
         clock.now_ns += 60 * 10**9
-        assert [runner.run_if_due(work) for runner in (other, one)] == [True, False]
+        assert [runner.run_if_due(work) for runner in (other, one)] == [Outcome.DONE, Outcome.NOT_DUE]
     assert done == [clock.now_ns - 60 * 10**9, clock.now_ns]
 
 
@@ -52,8 +59,8 @@ def test_a_job_is_begun_at_once_and_again_and_stops_with_the_server(store: Store
     often = Event()
     times: list[int] = []
 
-    def work(_: Store, now_ns: int) -> None:
-        times.append(now_ns)
+    def work(_: Store, claim: JobClaim) -> None:
+        times.append(claim.began_ns)
         if len(times) == 3:
             often.set()
 
@@ -65,11 +72,12 @@ def test_a_job_is_begun_at_once_and_again_and_stops_with_the_server(store: Store
 def test_the_status_tells_how_a_job_went(server: Server) -> None:
     assert server.get("/api/v1/status")["jobs"] == []
 
-    def work(_: Store, __: int) -> None:
+    def work(_: Store, __: JobClaim) -> None:
         assert told(server)["running"]
         server.clock.now_ns += 250_000_000
 
-    assert Runner(server.store, [job(work)], now_ns=server.clock).run_if_due(job(work))
+    runner = Runner(server.store, [job(work)], now_ns=server.clock)
+    assert runner.run_if_due(job(work)) is Outcome.DONE
     assert told(server) == {
         "name": "work",
         "last": "2027-01-15T08:01:00.250000000Z",
@@ -80,10 +88,10 @@ def test_the_status_tells_how_a_job_went(server: Server) -> None:
     }
 
 
-def failing(error: Exception) -> Callable[[Store, int], None]:
+def failing(error: Exception) -> Callable[[Store, JobClaim], None]:
     """Return work that fails so."""
 
-    def work(_: Store, __: int) -> None:
+    def work(_: Store, __: JobClaim) -> None:
         raise error
 
     return work
@@ -101,30 +109,31 @@ def test_a_job_that_fails_is_told_and_tried_again(
 ) -> None:
     runner = Runner(server.store, [], now_ns=server.clock)
     with caplog.at_level(logging.WARNING):
-        assert runner.run_if_due(job(failing(error)))
+        assert runner.run_if_due(job(failing(error))) is Outcome.FAILED
     assert (told(server)["failed"], told(server)["detail"]) == (True, detail)
     assert "job work failed" in caplog.text
 
-    server.clock.now_ns += 60 * 10**9
-    assert runner.run_if_due(job(lambda *_: None))
+    server.clock.now_ns += 10**9
+    assert runner.run_if_due(job(lambda *_: None)) is Outcome.DONE
     assert (told(server)["failed"], told(server)["detail"]) == (False, "")
 
 
 def test_a_run_is_bounded(server: Server) -> None:
-    def work(_: Store, __: int) -> None:
+    def work(_: Store, __: JobClaim) -> None:
         limit = current_limit()
         assert limit is not None
         while True:
             check_time()
 
-    assert Runner(server.store, [], now_ns=server.clock).run_if_due(job(work, within_s=0.01))
+    runner = Runner(server.store, [], now_ns=server.clock)
+    assert runner.run_if_due(job(work, within_s=0.01)) is Outcome.FAILED
     assert (told(server)["failed"], told(server)["detail"]) == (True, "it was not done within 0.01 s")
 
 
 def test_a_run_is_told_to_end_when_the_server_stops(server: Server) -> None:
     begun = Event()
 
-    def work(_: Store, __: int) -> None:
+    def work(_: Store, __: JobClaim) -> None:
         begun.set()
         while True:
             check_time()
@@ -138,7 +147,7 @@ def test_a_server_that_died_at_a_job_is_told(server: Server) -> None:
     class Killed(BaseException):
         """Ends the run as a kill would: nothing is noted any more."""
 
-    def work(_: Store, __: int) -> None:
+    def work(_: Store, __: JobClaim) -> None:
         raise Killed
 
     with pytest.raises(Killed):
@@ -148,11 +157,90 @@ def test_a_server_that_died_at_a_job_is_told(server: Server) -> None:
     assert (told(server)["running"], told(server)["failed"]) == (False, True)
 
 
+def test_nothing_is_done_by_a_clock_that_cannot_be_right(server: Server) -> None:
+    done: list[JobClaim] = []
+    work = job(lambda _, claim: done.append(claim))
+    runner = Runner(server.store, [work], now_ns=server.clock)
+    server.clock.now_ns, right_ns = 0, server.clock.now_ns
+    assert runner.run_if_due(work) is Outcome.FAILED
+    assert (done, told(server)["failed"]) == ([], True)
+    assert "the server's clock says 1970-01-01T00:00:00Z" in str(told(server)["detail"])
+
+    server.clock.now_ns = right_ns
+    assert runner.run_if_due(work) is Outcome.DONE
+    assert len(done) == 1
+
+
+def test_a_job_goes_on_after_whatever_was_wrong(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    """Also where it is claimed, which is not the job's own work."""
+    often, done = Event(), Event()
+    wrong: list[int] = []
+
+    def clock() -> int:
+        if len(wrong) < 3:
+            wrong.append(1)
+            raise OSError("no clock")
+        often.set()
+        return time.time_ns()
+
+    runner = Runner(store, [job(lambda *_: done.set(), every_s=0.01)], now_ns=clock)
+    with caplog.at_level(logging.ERROR), runner.running():
+        assert often.wait(PATIENCE_S)
+        assert done.wait(PATIENCE_S)
+    assert [record.getMessage() for record in caplog.records] == ["job work failed"]
+    assert "no clock" in caplog.text
+
+
+def test_a_run_that_failed_is_tried_again_long_before_its_next_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runner_module, "_AGAIN_S", 0.01)
+    runs: list[JobClaim] = []
+    done = Event()
+
+    def work(_: Store, claim: JobClaim) -> None:
+        runs.append(claim)
+        if len(runs) < 3:
+            raise StoreError("the disk is full")
+        done.set()
+
+    with Runner(store, [job(work, every_s=86_400)]).running():
+        assert done.wait(PATIENCE_S)
+    assert len(runs) == 3
+
+
+@pytest.fixture
+def sessions_token(store: Store) -> Token:
+    """Return a token that is stored."""
+    token = Token("a" * 64, "read", None)
+    store.add_token(token)
+    return token
+
+
+def test_a_clock_that_is_ahead_ends_no_sessions(store: Store, clock: Clock, sessions_token: Token) -> None:
+    name = open_session(store, sessions_token.sha256, clock.now_ns)
+    ahead = Runner(store, JOBS, now_ns=lambda: clock.now_ns + 13 * 3600 * 10**9)
+    assert ahead.run_if_due(JOBS[0]) is Outcome.DONE
+    assert token_of_session(store, name, clock.now_ns) == sessions_token
+
+
+def test_a_session_that_a_clock_ahead_opened_is_none_and_is_forgotten(
+    store: Store, clock: Clock, sessions_token: Token
+) -> None:
+    ahead = open_session(store, sessions_token.sha256, clock.now_ns + 365 * 86400 * 10**9)
+    near = open_session(store, sessions_token.sha256, clock.now_ns + 10**9)
+    assert token_of_session(store, ahead, clock.now_ns) is None
+    assert token_of_session(store, near, clock.now_ns) == sessions_token
+
+    assert Runner(store, JOBS, now_ns=clock).run_if_due(JOBS[0]) is Outcome.DONE
+    assert (has_session(store, ahead), has_session(store, near)) == (False, True)
+
+
 def test_ended_sessions_are_forgotten_by_a_server_by_itself(store: Store, database: str) -> None:
     token = Token("a" * 64, "read", None)
     store.add_token(token)
     store.add_session(Session("ended", token.sha256, ends_ns=10))
-    store.add_session(Session("open", token.sha256, ends_ns=2**62))
+    store.add_session(Session("open", token.sha256, ends_ns=time.time_ns() + SESSION_NS))
     with serving("--database", database, "--no-collector"):
         deadline = Event()
         for _ in range(int(PATIENCE_S / 0.1)):
@@ -161,5 +249,5 @@ def test_ended_sessions_are_forgotten_by_a_server_by_itself(store: Store, databa
             deadline.wait(0.1)
     assert [one.name for one in store.jobs()] == [one.name for one in JOBS]
     assert [one.error for one in store.jobs()] == [""]
-    assert store.session_token("ended", 0) is None
-    assert store.session_token("open", 0) == token
+    assert store.session_token("ended", 0, 2**62) is None
+    assert store.session_token("open", 0, 2**62) == token

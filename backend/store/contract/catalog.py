@@ -172,17 +172,32 @@ class Catalog(Protocol):
     def add_session(self, session: Session) -> None:
         """Store a session. Of very many, those that end first are forgotten."""
 
-    def session_token(self, sha256: str, now_ns: int) -> Token | None:
-        """Return the token of the session with this hash, None where it is not open or the token is gone."""
+    def session_token(self, sha256: str, after_ns: int, by_ns: int) -> Token | None:
+        """Return the token of the session with this hash, None where it is not open or the token is gone.
+
+        It is open where it ends after ``after_ns`` and by ``by_ns``, UTC.
+        """
 
     def remove_session(self, sha256: str) -> None:
         """Forget the session with this hash, if it is there."""
 
-    def remove_ended_sessions(self, now_ns: int) -> int:
-        """Forget the sessions that have ended, and return how many they were."""
+    def remove_sessions_outside(self, after_ns: int, by_ns: int, claim: JobClaim) -> int:
+        """Forget the sessions that do not end after and by these times, and return how many they were.
+
+        :param claim: of the job that asks for it
+        :raises LostJobError: another server has taken the job over; nothing is forgotten
+        """
+
+    def shared_now_ns(self, own_ns: int) -> int:
+        """Return the time, UTC ns, by the one clock that all servers on this database share.
+
+        :param own_ns: what this server's own clock says
+        """
 
     def claim_job(self, claim: JobClaim) -> bool:
-        """Take a job, unless another server has it or it was begun less than its interval ago.
+        """Take a job, unless another server has it or it was done less than its interval ago.
+
+        A run that failed, or that was not ended in time, leaves it to whoever comes next.
 
         :return: whether it was taken
         """

@@ -29,6 +29,7 @@ _KEPT_CONNECTIONS = 8
 _MORE_CONNECTIONS = 16
 """Of writers and checks, and as many of readers."""
 _CANCEL_TIMEOUT_S = 5.0
+_NOW_US = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
 _MANY = 256
 """Rows: from here on, what COPY takes to begin is worth while."""
 
@@ -77,6 +78,11 @@ class PostgresqlStore(SqlStore):
             except psycopg.Error as exc:  # From the rows, which SQLAlchemy has no part in.
                 raise StoreError(f"database: {str(exc).strip().partition(chr(10))[0]}") from exc
         self.note_change()
+
+    def shared_now_ns(self, own_ns: int) -> int:
+        """Return the database's time: servers are on machines of their own, with clocks of their own."""
+        with self.checking() as connection:
+            return int(connection.execute(_NOW_US).scalar_one()) * 1000
 
     def close(self) -> None:
         """Release every connection."""

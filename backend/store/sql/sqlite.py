@@ -91,6 +91,10 @@ class SqliteStore(SqlStore):
                 raise StoreError(f"database: {exc}") from exc
         self.note_change()
 
+    def shared_now_ns(self, own_ns: int) -> int:
+        """Return the machine's time: servers on one file are on one machine."""
+        return own_ns
+
     def close(self) -> None:
         """Release every connection."""
         self._readers.dispose()

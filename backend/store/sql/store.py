@@ -195,23 +195,29 @@ class SqlStore(VmReads, HostReads):
         with self.writing() as writer:
             sessions.add_session(writer, session)
 
-    def session_token(self, sha256: str, now_ns: int) -> Token | None:
+    def session_token(self, sha256: str, after_ns: int, by_ns: int) -> Token | None:
         """Return the token of the session with this hash, None where it is not open or the token is gone."""
         with self.checking() as connection:
-            return sessions.session_token(connection, sha256, now_ns)
+            return sessions.session_token(connection, sha256, after_ns, by_ns)
 
     def remove_session(self, sha256: str) -> None:
         """Forget the session with this hash, if it is there."""
         with self.writing() as writer:
             sessions.remove_session(writer, sha256)
 
-    def remove_ended_sessions(self, now_ns: int) -> int:
-        """Forget the sessions that have ended, and return how many they were."""
+    def remove_sessions_outside(self, after_ns: int, by_ns: int, claim: JobClaim) -> int:
+        """Forget the sessions that end at another time, for a job, and return how many they were."""
         with self.writing() as writer:
-            return sessions.remove_ended_sessions(writer, now_ns)
+            removed = sessions.remove_sessions_outside(writer, after_ns, by_ns)
+            jobs.check_held(writer, claim)
+        return removed
+
+    @abstractmethod
+    def shared_now_ns(self, own_ns: int) -> int:
+        """Return the time by the one clock that all servers on this database share. See ``Store``."""
 
     def claim_job(self, claim: JobClaim) -> bool:
-        """Take a job, unless another server has it or it was begun less than its interval ago."""
+        """Take a job, unless another server has it or it was done less than its interval ago."""
         with self.writing() as writer:
             return jobs.claim_job(writer, claim)
 

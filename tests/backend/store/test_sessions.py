@@ -1,10 +1,11 @@
 import pytest
 
 from backend.store.contract.store import Store
-from backend.store.contract.values import Session, Token
+from backend.store.contract.values import JobClaim, Session, Token
 from backend.store.sql.catalog import sessions
 
 TOKEN = Token("a" * 64, "read", None)
+EVER = 2**62
 OTHER = Token("b" * 64, "read", None)
 
 
@@ -18,9 +19,9 @@ def with_tokens(store: Store) -> None:
 def test_a_session_is_of_its_token_until_it_ends(store: Store) -> None:
     store.add_session(Session("1", TOKEN.sha256, ends_ns=10))
 
-    assert store.session_token("1", 9) == TOKEN
-    assert store.session_token("1", 10) is None
-    assert store.session_token("2", 9) is None
+    assert store.session_token("1", 9, EVER) == TOKEN
+    assert store.session_token("1", 10, EVER) is None
+    assert store.session_token("2", 9, EVER) is None
 
 
 def test_a_session_is_removed(store: Store) -> None:
@@ -30,7 +31,7 @@ def test_a_session_is_removed(store: Store) -> None:
     store.remove_session("1")
     store.remove_session("3")
 
-    assert [store.session_token(name, 0) for name in "12"] == [None, TOKEN]
+    assert [store.session_token(name, 0, EVER) for name in "12"] == [None, TOKEN]
 
 
 def test_with_a_token_its_sessions_end_for_good(store: Store) -> None:
@@ -40,16 +41,25 @@ def test_with_a_token_its_sessions_end_for_good(store: Store) -> None:
     store.remove_token(TOKEN.sha256)
     store.add_token(TOKEN)
 
-    assert [store.session_token(name, 0) for name in "12"] == [None, OTHER]
+    assert [store.session_token(name, 0, EVER) for name in "12"] == [None, OTHER]
 
 
-def test_ended_sessions_are_forgotten_and_counted(store: Store) -> None:
-    for name, ends_ns in (("1", 10), ("2", 11), ("3", 12)):
+def test_a_session_that_ends_too_late_is_not_open(store: Store) -> None:
+    store.add_session(Session("1", TOKEN.sha256, ends_ns=10))
+
+    assert store.session_token("1", 0, 10) == TOKEN
+    assert store.session_token("1", 0, 9) is None
+
+
+def test_sessions_that_end_at_other_times_are_forgotten_and_counted(store: Store) -> None:
+    job = JobClaim(name="job", holder="one", began_ns=0, within_ns=100, every_ns=100)
+    assert store.claim_job(job)
+    for name, ends_ns in (("1", 10), ("2", 11), ("3", 12), ("4", 13), ("5", 14)):
         store.add_session(Session(name, TOKEN.sha256, ends_ns))
 
-    assert store.remove_ended_sessions(11) == 2
-    assert store.remove_ended_sessions(11) == 0
-    assert [store.session_token(name, 0) for name in "123"] == [None, None, TOKEN]
+    assert store.remove_sessions_outside(11, 13, job) == 3
+    assert store.remove_sessions_outside(11, 13, job) == 0
+    assert [store.session_token(name, 0, EVER) for name in "12345"] == [None, None, TOKEN, TOKEN, None]
 
 
 def test_of_very_many_those_that_end_first_make_room(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,4 +67,4 @@ def test_of_very_many_those_that_end_first_make_room(store: Store, monkeypatch: 
     for name, ends_ns in (("1", 10), ("2", 30), ("3", 20), ("4", 40)):
         store.add_session(Session(name, TOKEN.sha256, ends_ns))
 
-    assert [store.session_token(name, 0) for name in "1234"] == [None, TOKEN, None, TOKEN]
+    assert [store.session_token(name, 0, EVER) for name in "1234"] == [None, TOKEN, None, TOKEN]

@@ -1,6 +1,6 @@
 """Sessions of browsers: by the hash of their name, each of a token that may be taken away."""
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, or_, select
 
 from backend.store.contract.values import Session, Token
 from backend.store.sql.tables import sessions, tokens
@@ -12,7 +12,11 @@ MOST_SESSIONS = 10_000
 _token = (
     select(tokens)
     .join(sessions, sessions.c.token == tokens.c.sha256)
-    .where(sessions.c.sha256 == bindparam("hash"), sessions.c.ends_ns > bindparam("now_ns"))
+    .where(
+        sessions.c.sha256 == bindparam("hash"),
+        sessions.c.ends_ns > bindparam("after_ns"),
+        sessions.c.ends_ns <= bindparam("by_ns"),
+    )
 )
 
 
@@ -27,9 +31,10 @@ def add_session(writer: Writer, session: Session) -> None:
         writer.connection.execute(delete(sessions).where(sessions.c.ends_ns <= last_ns))
 
 
-def session_token(connection: Connection, sha256: str, now_ns: int) -> Token | None:
+def session_token(connection: Connection, sha256: str, after_ns: int, by_ns: int) -> Token | None:
     """Return the token of a session, None where it is not open or its token was taken away."""
-    row = connection.execute(_token, {"hash": sha256, "now_ns": now_ns}).one_or_none()
+    asked = {"hash": sha256, "after_ns": after_ns, "by_ns": by_ns}
+    row = connection.execute(_token, asked).one_or_none()
     return None if row is None else Token(row.sha256, row.kind, row.host, row.created_ns)
 
 
@@ -43,6 +48,7 @@ def remove_sessions_of(writer: Writer, token: str) -> None:
     writer.connection.execute(delete(sessions).where(sessions.c.token == token))
 
 
-def remove_ended_sessions(writer: Writer, now_ns: int) -> int:
-    """Forget the sessions that have ended, and return how many they were."""
-    return writer.connection.execute(delete(sessions).where(sessions.c.ends_ns <= now_ns)).rowcount
+def remove_sessions_outside(writer: Writer, after_ns: int, by_ns: int) -> int:
+    """Forget the sessions that do not end after and by these times, and return how many they were."""
+    outside = or_(sessions.c.ends_ns <= after_ns, sessions.c.ends_ns > by_ns)
+    return writer.connection.execute(delete(sessions).where(outside)).rowcount

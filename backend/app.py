@@ -53,6 +53,9 @@ _READING = (status, vms, faults, rates, exits, ledger, host_events, costs)
 _INGESTING = 8
 _INGESTING_LARGE = 1
 _CHECKING = 4
+_WRITING_SESSIONS = 1
+_WAITING_TO_WRITE_SESSIONS = 4
+"""Writers wait for one another: whoever is let in meanwhile waits for an answer at once."""
 _DECODING = 2
 _WAITING_TO_DECODE = 32
 """Each with its text."""
@@ -83,6 +86,7 @@ def create_app(
         ingesting=Threads(_INGESTING),
         ingesting_large=Threads(_INGESTING_LARGE),
         checking=Threads(_CHECKING),
+        writing_sessions=Threads(_WRITING_SESSIONS, most_waiting=_WAITING_TO_WRITE_SESSIONS),
         decoding=Threads(_DECODING, most_waiting=_WAITING_TO_DECODE),
         logins=Slots(of_client=_LOGINS_OF_ADDRESS),
         refusals=Refusals(store, lambda: max(now_ns(), RELEASED_NS)),

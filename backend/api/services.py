@@ -22,8 +22,9 @@ from faultmodel.units import NS_PER_MS
 class Services:
     """The server's parts. ``now_ns`` is the clock: UTC, ns since the epoch.
 
-    Whoever hands in batches, whoever shows a token or asks for health, whoever reads and whoever has texts
-    decoded have threads and connections of their own: none of them can take those of the others.
+    Whoever hands in batches, whoever shows a token or asks for health, whoever logs in or out, whoever reads
+    and whoever has texts decoded have threads and connections of their own: none of them can take those of
+    the others.
     """
 
     settings: Settings
@@ -35,6 +36,7 @@ class Services:
     ingesting: Threads
     ingesting_large: Threads
     checking: Threads
+    writing_sessions: Threads
     decoding: Threads
     logins: Slots
     refusals: Refusals

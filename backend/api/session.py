@@ -77,7 +77,7 @@ async def open_session(request: Request, response: Response, services: ServicesD
         await _slow_down(address)
         raise
     now_ns = services.now_ns()
-    writing = services.checking
+    writing = services.writing_sessions
     name = await writing.run(auth.open_session, services.store, hash_token(token), now_ns)
     response.set_cookie(
         SESSION_COOKIE,
@@ -97,7 +97,7 @@ async def close_session(request: Request, response: Response, services: Services
     name = request.cookies.get(SESSION_COOKIE, "")
     # Anybody may ask for this: nothing is written, and nobody waits to write, for a name that is none.
     if await services.checking.run(auth.has_session, services.store, name):
-        await services.checking.run(auth.close_session, services.store, name)
+        await services.writing_sessions.run(auth.close_session, services.store, name)
     response.delete_cookie(SESSION_COOKIE, path="/api", httponly=True, samesite="strict")
 
 

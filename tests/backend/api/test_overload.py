@@ -142,3 +142,27 @@ def test_who_guesses_tokens_takes_no_thread_from_others(database_url: str) -> No
             assert (busy.status_code, busy.json()["code"]) == (503, "busy")
             assert lock.execute(WAITING).fetchone() == (2,)
         assert {one.result().status_code for one in asked} == {401, 503}
+
+
+def test_who_logs_in_while_nothing_can_be_written_takes_no_thread_from_readers(database_url: str) -> None:
+    token = new_token(TokenKind.READ)
+    with closing(open_store(database_url)) as store:
+        store.add_token(Token(hash_token(token), TokenKind.READ, None))
+    with (
+        serving("--database", database_url, "--no-collector") as (_, url),
+        ThreadPoolExecutor(READERS) as browsers,
+        httpx.Client(timeout=END_S, limits=httpx.Limits(max_connections=READERS)) as client,
+    ):
+        with psycopg.connect(database_url) as locking:
+            # Sessions can be read meanwhile, as with SQLite while another writes.
+            locking.execute("LOCK TABLE sessions IN SHARE MODE")
+            asked = [
+                browsers.submit(client.post, f"{url}api/v1/session", json={"token": token})
+                for _ in range(READERS)
+            ]
+            busy = next(as_completed(asked)).result()
+            assert (busy.status_code, busy.json()["code"]) == (503, "busy")
+            headers = {"Authorization": f"Bearer {token}"}
+            assert httpx.get(f"{url}api/v1/status", headers=headers, timeout=END_S).status_code == 200
+            assert httpx.get(f"{url}readyz", timeout=END_S).status_code == 200
+        assert {one.result().status_code for one in asked} == {200, 503}

@@ -60,7 +60,7 @@ EXPLANATIONS: Mapping[ExitKind, str] = MappingProxyType(
             "KVM_RUN failed and told nothing more: KVM's answer to an ordinary missing or forbidden host "
             "mapping. Where the guest touched comes from the fault before it."
         ),
-        ExitKind.UNTOLD_ERROR: (
+        ExitKind.UNCLASSIFIED_ERROR: (
             "KVM_RUN failed with EFAULT or EHWPOISON in a recording whose text leaves out the exit reason: a "
             "memory-fault exit or a bare error, which of the two is not told: an unclassified error exit. Of "
             "a text that leaves out the errno instead, every failed run without a reason is one, whatever it "

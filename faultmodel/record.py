@@ -8,7 +8,7 @@ Times: ``_ns`` and ``_ms`` are UTC, since the Unix epoch, unless the name says `
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
 from msgspec import Meta, Struct
 
@@ -79,9 +79,14 @@ class ExitKind(StrEnum):
 
     MEMORY_FAULT = "memory_fault"
     BARE_ERROR = "bare_error"
-    UNTOLD_ERROR = "untold_error"
-    """One of these two, and the source does not show the exit reason that tells which. Where it shows the
-    reason and not the errno, it may be a failure of another errno as well."""
+    UNCLASSIFIED_ERROR = "unclassified_error"
+    """One of these two: the source does not show the exit reason. If it shows the reason and not the errno,
+    the exit may also be a failure with another errno."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        # Its name in batches of wire version 3 and before.
+        return cls("unclassified_error") if value == "untold_error" else None
 
 
 MAX_VCPU = 16_383
@@ -323,5 +328,5 @@ def exit_kind(reason: int, errno: int) -> ExitKind | None:
         return None
     if reason == KVM_EXIT_MEMORY_FAULT:
         return ExitKind.MEMORY_FAULT
-    is_untold = reason == REASON_NOT_SHOWN or errno == ERRNO_NOT_SHOWN
-    return ExitKind.UNTOLD_ERROR if is_untold else ExitKind.BARE_ERROR
+    is_unclassified = reason == REASON_NOT_SHOWN or errno == ERRNO_NOT_SHOWN
+    return ExitKind.UNCLASSIFIED_ERROR if is_unclassified else ExitKind.BARE_ERROR

@@ -125,8 +125,8 @@ export interface Exit {
   vcpu: number;
   arch: string;
   /**
-   * `untold_error`: an unclassified error exit, of a recording whose text leaves out the reason or the
-   * errno
+   * `unclassified_error`: an unclassified error exit, of a recording whose text leaves out the reason or
+   * the errno
    */
   kind: ExitKind;
   reason: number;
@@ -149,7 +149,7 @@ export interface Exit {
 }
 
 /** The ways in which KVM hands a guest memory fault to user space. */
-export type ExitKind = "memory_fault" | "bare_error" | "untold_error";
+export type ExitKind = "memory_fault" | "bare_error" | "unclassified_error";
 
 /** Exits, newest first. */
 export interface ExitPage {
@@ -535,7 +535,7 @@ export interface ListedVm {
   memory_fault_exits: number;
   bare_error_exits: number;
   /** Either of these two, in a recording that does not show which */
-  untold_error_exits: number;
+  unclassified_error_exits: number;
   /** Per second of covered time, null where none was covered */
   fault_rate: number | null;
   /** Memory-fault exits per second of covered time */
@@ -549,13 +549,15 @@ export interface ListedVm {
   rate_at_end: number | null;
   /** Faults per second of covered time in each step of the page's trend; empty without `trend` */
   trend: (number | null)[];
+  /** Former name of `unclassified_error_exits`; the next release leaves it out */
+  untold_error_exits: number;
 }
 
 /** What was seen and could not be kept. */
 export type LossKind = "keys_full" | "unattributed" | "missed_runs" | "unread_vcpus" | "unbalanced" | "exit_records" | "spool_batches" | "costs" | "trace_lines" | "trace_events" | "other";
 
 /** What is counted. */
-export type Metric = "faults" | "memory_fault_exits" | "bare_error_exits" | "untold_error_exits";
+export type Metric = "faults" | "memory_fault_exits" | "bare_error_exits" | "unclassified_error_exits";
 
 /** The newest batch of a host that the answer knows of. */
 export interface NewestBatch {
@@ -820,6 +822,8 @@ export interface Vcpu {
   memory_fault_exits: number;
   bare_error_exits: number;
   /** Either of these two, in a recording that does not show which */
+  unclassified_error_exits: number;
+  /** Former name of `unclassified_error_exits`; the next release leaves it out */
   untold_error_exits: number;
 }
 
@@ -849,7 +853,7 @@ export interface VmDetail {
   memory_fault_exits: number;
   bare_error_exits: number;
   /** Either of these two, in a recording that does not show which */
-  untold_error_exits: number;
+  unclassified_error_exits: number;
   /** Per second of covered time, null where none was covered */
   fault_rate: number | null;
   /** Memory-fault exits per second of covered time */
@@ -871,6 +875,8 @@ export interface VmDetail {
   /** Of its host: how its commands are called there */
   collector: Collector | null;
   as_of: AsOf;
+  /** Former name of `unclassified_error_exits`; the next release leaves it out */
+  untold_error_exits: number;
 }
 
 /**
@@ -934,9 +940,11 @@ export interface VmTotals {
   memory_fault_exits: number;
   bare_error_exits: number;
   /** Either of these two, in a recording that does not show which */
-  untold_error_exits: number;
+  unclassified_error_exits: number;
   /** Faults per second of all; null where no host was read at the end */
   rate_at_end: number | null;
+  /** Former name of `unclassified_error_exits`; the next release leaves it out */
+  untold_error_exits: number;
 }
 
 /** A field of a word, with the value it has there. */

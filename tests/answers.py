@@ -43,7 +43,7 @@ _SPANS: tuple[Mapping[str, str], ...] = (
     {"from": f"{END_S * 1000 - 421_000}", "to": f"{END_S * 1000 - 61_000}", "step": "3s"},
     {"from": "0", "to": f"{END_S * 1000}", "step": "7d"},
 )
-_METRICS = ("faults", "memory_fault_exits", "bare_error_exits", "untold_error_exits")
+_METRICS = ("faults", "memory_fault_exits", "bare_error_exits", "unclassified_error_exits")
 _BY = ("vm", "vcpu", "flag", "access", "level", "arch")
 _EXITS_BY = ("vm", "vcpu", "arch")
 _MOST_PAGES = 3

@@ -3,10 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
+from backend.api.former_names import current_name
 from backend.api.parameters import InPages, InTime, OfVms
 from backend.api.presented import exit_body
 from backend.api.reading import ReadingRoute
@@ -24,6 +25,7 @@ class ExitsParameters(InPages, InTime, OfVms):
     kind: ExitKind | SkipJsonSchema[None] = Field(
         None, description="Only exits of this kind.", examples=["memory_fault"]
     )
+    _current_kind = field_validator("kind", mode="before")(current_name)
 
 
 @router.get("", responses=reader_problems(404))

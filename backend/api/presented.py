@@ -42,7 +42,7 @@ def vm_body(vm: VmSummary, end: End) -> schemas.Vm:
         faults=vm.faults,
         memory_fault_exits=vm.memory_fault_exits,
         bare_error_exits=vm.bare_error_exits,
-        untold_error_exits=vm.untold_error_exits,
+        unclassified_error_exits=vm.unclassified_error_exits,
         fault_rate=vm.fault_rate,
         exit_rate=vm.exit_rate,
         running=end.is_running,
@@ -124,7 +124,7 @@ def vcpu_body(vcpu: VcpuSummary) -> schemas.Vcpu:
         faults=vcpu.faults,
         memory_fault_exits=vcpu.memory_fault_exits,
         bare_error_exits=vcpu.bare_error_exits,
-        untold_error_exits=vcpu.untold_error_exits,
+        unclassified_error_exits=vcpu.unclassified_error_exits,
     )
 
 

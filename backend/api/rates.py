@@ -3,11 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
 from backend.api.choosing import Chosen
+from backend.api.former_names import current_name
 from backend.api.parameters import InSteps, OfVms
 from backend.api.presented import as_of_body
 from backend.api.reading import ReadingRoute
@@ -43,6 +44,7 @@ class RatesParameters(Chosen, InSteps, OfVms):
         description="`version` of an earlier answer to this question: give the steps alone that may have "
         "changed since, and those that are new. All of them where it is not known any more.",
     )
+    _current_metric = field_validator("metric", mode="before")(current_name)
 
     def question(self, now_ms: int) -> Question:
         """Return what is asked at this time.

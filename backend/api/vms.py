@@ -3,11 +3,12 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
 from backend.api.choosing import Chosen
+from backend.api.former_names import current_name
 from backend.api.parameters import MAX_LIMIT, InPages, InSteps, InTime, Limit, VmPath
 from backend.api.presented import (
     as_of_body,
@@ -56,6 +57,7 @@ class VmsParameters(InPages, InSteps, Chosen):
         description="Give each VM's rates over the range, in so many steps at most.",
     )
     commands: bool = Field(True, description="Give command lines; without them `command` is empty.")
+    _current_sort = field_validator("sort", mode="before")(current_name)
 
     @property
     def is_plain(self) -> bool:

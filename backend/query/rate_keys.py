@@ -18,7 +18,7 @@ class Metric(StrEnum):
     FAULTS = "faults"
     MEMORY_FAULT_EXITS = "memory_fault_exits"
     BARE_ERROR_EXITS = "bare_error_exits"
-    UNTOLD_ERROR_EXITS = "untold_error_exits"
+    UNCLASSIFIED_ERROR_EXITS = "unclassified_error_exits"
 
 
 class By(StrEnum):
@@ -35,7 +35,7 @@ class By(StrEnum):
 EXIT_KINDS = {
     Metric.MEMORY_FAULT_EXITS: ExitKind.MEMORY_FAULT,
     Metric.BARE_ERROR_EXITS: ExitKind.BARE_ERROR,
-    Metric.UNTOLD_ERROR_EXITS: ExitKind.UNTOLD_ERROR,
+    Metric.UNCLASSIFIED_ERROR_EXITS: ExitKind.UNCLASSIFIED_ERROR,
 }
 EXIT_BY = (By.VM, By.VCPU, By.ARCH)
 _LEVELS = {"mapped_4k": "4k", "mapped_2m": "2m", "mapped_1g": "1g"}

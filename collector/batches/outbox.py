@@ -49,7 +49,9 @@ class Outbox:
         """
         parts = list(cut_to_size(content))
         dropped = self._spool.dropped_batches
-        untold = {number: words for number, words in self._spool.untold.items() if is_of(words, host.name)}
+        pending = {
+            number: words for number, words in self._spool.pending_notices.items() if is_of(words, host.name)
+        }
         host = _with_note(host, self._spool.aside)
         if dropped:
             parts[-1] = replace(parts[-1], lost=(*parts[-1].lost, Loss(LossKind.SPOOL_BATCHES, dropped)))
@@ -58,10 +60,10 @@ class Outbox:
         parcels = [
             # A VM that is known from this alone does not run, where that was in an earlier boot.
             self._parcel(msgspec.structs.replace(host, boot_id=part.boot_id), part.content, part.counting, 0)
-            for part in retold(untold.values(), counting, seen)
+            for part in retold(pending.values(), counting, seen)
         ]
         parcels += [self._parcel(host, part, counting, place) for place, part in enumerate(parts)]
-        self._spool.put_group(parcels, reporting=dropped, telling=untold, cut=cut, commit=commit)
+        self._spool.put_group(parcels, reporting=dropped, carrying=pending, cut=cut, commit=commit)
 
     def _parcel(self, host: Host, content: Content, counting: str, part: int) -> Parcel:
         return Parcel(self._encode(host, content, counting, part), last_words(host, counting, content))

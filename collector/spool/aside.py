@@ -17,7 +17,7 @@ from faultmodel.problem import ProblemCode
 
 logger = logging.getLogger(__name__)
 
-_UNTOLD = "it is not known why any more"
+_REASON_UNKNOWN = "it is not known why any more"
 _BEFORE = "refused for good by what an earlier version took for its server"
 
 
@@ -139,4 +139,4 @@ def _read_reason(path: Path) -> Reason:
     try:
         return msgspec.json.decode(path.read_bytes(), type=Reason)
     except (OSError, msgspec.DecodeError, UnicodeDecodeError):
-        return Reason(_UNTOLD)
+        return Reason(_REASON_UNKNOWN)

@@ -14,7 +14,7 @@ from collector.spool import file as spool_file
 logger = logging.getLogger(__name__)
 
 
-class Untold:
+class PendingNotices:
     """The last words in one spool's directory, by their batch's number. For one thread at a time."""
 
     def __init__(self, directory: Path) -> None:

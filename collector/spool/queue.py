@@ -41,7 +41,7 @@ from collector.spool.drops import Ledger
 from collector.spool.entry import Entry, blocks
 from collector.spool.file import SpoolFile, SpoolName
 from collector.spool.lock import lock
-from collector.spool.pending_notices import Untold
+from collector.spool.pending_notices import PendingNotices
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Spool:
             raise _unusable(directory, exc) from exc
         try:
             self._ledger = Ledger(directory / "ledger")
-            self._untold = Untold(directory)
+            self._pending = PendingNotices(directory)
             self._aside = Aside(directory)
             self._entries = self._recover()
             self._disk = SpoolDisk(directory)
@@ -126,10 +126,10 @@ class Spool:
             return self._dropped_now
 
     @property
-    def untold(self) -> Mapping[int, bytes]:
+    def pending_notices(self) -> Mapping[int, bytes]:
         """Last words of dropped batches that were not yet told, by number."""
         with self._changed:
-            return self._untold.words
+            return self._pending.words
 
     @property
     def backlog_batches(self) -> int:
@@ -190,7 +190,7 @@ class Spool:
         parcels: Sequence[Parcel],
         *,
         reporting: int = 0,
-        telling: Collection[int] = (),
+        carrying: Collection[int] = (),
         cut: bytes = b"",
         commit: Callable[[int], None] = lambda _number: None,
     ) -> bool:
@@ -201,7 +201,7 @@ class Spool:
         held in memory, so that a full disk does not blind who is connected.
 
         :param reporting: how many ``dropped_batches`` the last batch tells of; they are not counted any more
-        :param telling: numbers of the ``untold`` that these batches tell
+        :param carrying: numbers of the ``pending_notices`` that these batches tell
         :param cut: what is to be noted once all is stored: kept until ``commit`` has returned
         :param commit: notes the cut, given the number of the last batch; none is sent before
         """
@@ -214,7 +214,7 @@ class Spool:
             kept.append(self._put(parcels[-1], group_end, reporting))
             commit(end)
             # Where one that tells was dropped, it has left them itself.
-            self._untold.forget(telling)
+            self._pending.forget(carrying)
             self._changed.notify_all()
             return all(kept)
 
@@ -230,7 +230,7 @@ class Spool:
         if entry is None:
             self._ledger.drop(number, 1)
             self._dropped_now += 1
-            self._untold.keep(number, planned.path, content)
+            self._pending.keep(number, planned.path, content)
             logger.warning("batch dropped number=%d bytes=%d", number, len(parcel.batch))
             return False
         self._entries[number] = entry
@@ -357,11 +357,11 @@ class Spool:
         (self._directory / "incoming.tmp").unlink(missing_ok=True)
         # Counted as dropped, and the process ended before the file was gone.
         for path in self._directory.glob(f"{self._ledger.last_dropped:020d}*.batch"):
-            self._untold.keep(self._ledger.last_dropped, path)
+            self._pending.keep(self._ledger.last_dropped, path)
             path.unlink(missing_ok=True)
         if self._ledger.last_dropped in self._aside.entries:
             path = self._aside.take(self._ledger.last_dropped).path
-            self._untold.keep(self._ledger.last_dropped, path)
+            self._pending.keep(self._ledger.last_dropped, path)
             path.unlink(missing_ok=True)
         names = [name for path in self._directory.iterdir() if (name := SpoolName.read(path.name))]
         entries = OrderedDict()
@@ -425,7 +425,7 @@ class Spool:
         self._forget(number)
         # What the server refuses for good, or takes of another host only, cannot be told to it either.
         if count and (reason is None or reason.may_pass):
-            self._untold.keep(number, entry.path, entry.held)
+            self._pending.keep(number, entry.path, entry.held)
         self._unlink(number, entry.path)
         try:
             # The ledger names one batch: this one has to be gone before it names the next.

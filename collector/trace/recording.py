@@ -222,11 +222,11 @@ def _arch(survey: Survey, options: Options) -> str:
 def _x86(offset_ns: int, survey: Survey, options: Options, machines: Machines) -> TraceReader:
     evidence = survey.x86
     format_ = options.format or (next(iter(evidence.formats)) if len(evidence.formats) == 1 else None)
-    if evidence.untold and format_ is None:
+    if evidence.format_unknown and format_ is None:
         raise TraceError(
-            f"{survey.source.name} has {evidence.untold} kvm_page_fault events without the kvm_exit that "
-            "tells the format of their word; record kvm_exit too, or name the format with --format ept, npf "
-            "or pferr"
+            f"{survey.source.name} has {evidence.format_unknown} kvm_page_fault events without the kvm_exit "
+            "that shows the format of their word; record kvm_exit too, or name the format with --format ept, "
+            "npf or pferr"
         )
     threads = machines.threads
     protected = frozenset(threads[tid].vm for tid in evidence.protected_threads if tid in threads)

@@ -68,7 +68,7 @@ class FormatEvidence:
     page_faults_shown: bool = False
     formats: set[str] = field(default_factory=set)
     """Of this host's words, by the reasons of its kvm_exit events."""
-    untold: int = 0
+    format_unknown: int = 0
     """kvm_page_fault events that follow no kvm_exit which would tell their format."""
     nested_exits_shown: bool = False
     """kvm_nested_vmexit is recorded: where it is missing, the VM's own guest ran."""
@@ -91,7 +91,7 @@ class FormatEvidence:
             self._told.discard(line.tid)
         elif line.event == "kvm_page_fault":
             self.page_faults_shown = True
-            self.untold += line.tid not in self._told
+            self.format_unknown += line.tid not in self._told
         elif line.event == "kvm_nested_vmexit":
             self.nested_exits_shown = True
         elif line.event == "kvm_vmgexit_enter":

@@ -26,7 +26,7 @@ test("an error that a recording does not show is not said to be none", () => {
 });
 
 test("every kind of exit counts", () => {
-  assert.equal(exitsOf({ memory_fault_exits: 1, bare_error_exits: 10, untold_error_exits: 100 }), 111);
-  assert.equal(kindText("untold_error"), "unclassified error");
+  assert.equal(exitsOf({ memory_fault_exits: 1, bare_error_exits: 10, unclassified_error_exits: 100 }), 111);
+  assert.equal(kindText("unclassified_error"), "unclassified error");
   assert.equal(kindText("of_a_later_server"), "of a later server");
 });

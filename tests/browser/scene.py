@@ -59,7 +59,7 @@ class Guest:
     vcpus: int = 2
     exits_every_s: int = 0
     bare_every_s: int = 0
-    untold_every_s: int = 0
+    unclassified_every_s: int = 0
     ends_at_minute: int = 0
     records_every_s: int = 5
 
@@ -94,7 +94,7 @@ def _guests() -> tuple[Guest, ...]:
         "a4": {"vcpus": 1, "bare_every_s": 170},
         "a7": {"exits_every_s": 14, "vcpus": 4, "records_every_s": 1},
         "a8": {"records_every_s": 0},
-        "a5": {"untold_every_s": 110},
+        "a5": {"unclassified_every_s": 110},
         "a9": {"ends_at_minute": 9},
     }
     guests = []
@@ -318,8 +318,8 @@ def _exits(guest: Guest, second: int) -> Iterator[tuple[Struct, ExitCount]]:
         yield _exit(guest, second, ExitKind.MEMORY_FAULT)
     if guest.bare_every_s and second % guest.bare_every_s == 0:
         yield _exit(guest, second, ExitKind.BARE_ERROR)
-    if guest.untold_every_s and second % guest.untold_every_s == 0:
-        yield _exit(guest, second, ExitKind.UNTOLD_ERROR)
+    if guest.unclassified_every_s and second % guest.unclassified_every_s == 0:
+        yield _exit(guest, second, ExitKind.UNCLASSIFIED_ERROR)
 
 
 def _exit(guest: Guest, second: int, kind: ExitKind) -> tuple[Struct, ExitCount]:
@@ -338,8 +338,10 @@ def _exit(guest: Guest, second: int, kind: ExitKind) -> tuple[Struct, ExitCount]
     )
     if kind is ExitKind.MEMORY_FAULT:
         record = msgspec.structs.replace(record, gpa=gpa, size=4096, flags=8 if second % 3 else 0)
-    reason = {ExitKind.MEMORY_FAULT: 39, ExitKind.BARE_ERROR: 0, ExitKind.UNTOLD_ERROR: REASON_NOT_SHOWN}[
-        kind
-    ]
+    reason = {
+        ExitKind.MEMORY_FAULT: 39,
+        ExitKind.BARE_ERROR: 0,
+        ExitKind.UNCLASSIFIED_ERROR: REASON_NOT_SHOWN,
+    }[kind]
     record = msgspec.structs.replace(record, reason=reason)
     return record, ExitCount(second * 1000, guest.vm.id, vcpu, reason, 14, 1)

@@ -23,8 +23,8 @@ def test_every_vm_is_listed_with_the_counts_of_the_api(visit: Visit, feed: Feed)
         title_of(vm): vm["memory_fault_exits"] for vm in vms
     }
     assert counts_by_name(page, "bare_error_exits") == {title_of(vm): vm["bare_error_exits"] for vm in vms}
-    assert counts_by_name(page, "untold_error_exits") == {
-        title_of(vm): vm["untold_error_exits"] for vm in vms
+    assert counts_by_name(page, "unclassified_error_exits") == {
+        title_of(vm): vm["unclassified_error_exits"] for vm in vms
     }
 
 
@@ -33,7 +33,11 @@ def test_the_key_figures_are_the_sums_of_all_vms(visit: Visit, feed: Feed) -> No
     vms = _vms(visit, feed)
     assert number(figure(page, "faults")) == sum(int(str(vm["faults"])) for vm in vms)
     assert number(figure(page, "exits")) == sum(int(str(vm["memory_fault_exits"])) for vm in vms)
-    assert number(figure(page, "untold")) == sum(int(str(vm["untold_error_exits"])) for vm in vms) > 0
+    assert (
+        number(figure(page, "unclassified"))
+        == sum(int(str(vm["unclassified_error_exits"])) for vm in vms)
+        > 0
+    )
 
 
 def test_the_legend_s_totals_add_up_to_the_faults(visit: Visit) -> None:

@@ -33,7 +33,13 @@ def test_a_gap_is_not_shown_as_zero_whichever_vms_are_chosen(visit: Visit, choic
     page = visit.go(f"/?{visit.fixed(18, until=17)}{choice}")
     row = page.get_by_role("row").filter(has_text="postgres-primary")
     expect(row.locator(".col-name")).to_be_visible()
-    for column in ("faults", "fault_rate", "memory_fault_exits", "bare_error_exits", "untold_error_exits"):
+    for column in (
+        "faults",
+        "fault_rate",
+        "memory_fault_exits",
+        "bare_error_exits",
+        "unclassified_error_exits",
+    ):
         expect(row.locator(f".col-{column}")).to_have_text("–")
     if choice:
         expect(page.get_by_role("heading", name="No collector was reading between")).to_be_visible()

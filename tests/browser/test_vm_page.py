@@ -45,7 +45,7 @@ def test_the_key_figures_are_those_of_the_api(page: Page, feed: Feed, span: dict
     assert number(figure(page, "faults")) == vm["faults"] > 0
     assert number(figure(page, "exits")) == vm["memory_fault_exits"] > 0
     assert number(figure(page, "bare")) == vm["bare_error_exits"]
-    assert number(figure(page, "untold")) == vm["untold_error_exits"]
+    assert number(figure(page, "unclassified")) == vm["unclassified_error_exits"]
     assert number(figure(page, "vcpus")) == len(vm["vcpus"])
 
 
@@ -100,10 +100,12 @@ def test_error_exits_whose_reason_is_not_shown_are_wherever_the_others_are(
 ) -> None:
     vm = feed.product.get("vms/00000000000000a5", **span)
     page = visit.go(f"/vms/00000000000000a5?{visit.fixed()}")
-    assert number(figure(page, "untold")) == vm["untold_error_exits"] > 0
-    assert sum(number(row[4]) for row in table(page.locator("#vcpus tbody"))) == vm["untold_error_exits"]
+    assert number(figure(page, "unclassified")) == vm["unclassified_error_exits"] > 0
+    assert (
+        sum(number(row[4]) for row in table(page.locator("#vcpus tbody"))) == vm["unclassified_error_exits"]
+    )
     legend = page.locator("#exit-rates .legend-item", has_text="unclassified error")
-    assert number(legend.locator(".legend-value").inner_text()) == vm["untold_error_exits"]
+    assert number(legend.locator(".legend-value").inner_text()) == vm["unclassified_error_exits"]
     page.get_by_role("button", name="Unclassified error", exact=True).click()
     expect(page.locator(".exits tbody .kind").first).to_have_text("unclassified error")
     first = table(page.locator(".exits tbody"))[0]
@@ -114,7 +116,7 @@ def test_error_exits_whose_reason_is_not_shown_are_wherever_the_others_are(
 def test_vcpus_and_exit_reasons_are_those_of_the_api(page: Page, feed: Feed, span: dict[str, str]) -> None:
     vm = feed.product.get(f"vms/{VM}", **span)
     vcpus = [[number(text) for text in row] for row in table(page.locator("#vcpus tbody"))]
-    keys = ("vcpu", "faults", "memory_fault_exits", "bare_error_exits", "untold_error_exits")
+    keys = ("vcpu", "faults", "memory_fault_exits", "bare_error_exits", "unclassified_error_exits")
     assert vcpus == [[item[key] for key in keys] for item in vm["vcpus"]]
     reasons = table(page.locator("#reasons tbody"))
     assert [number(row[2]) for row in reasons] == [item["count"] for item in vm["exit_reasons"]]

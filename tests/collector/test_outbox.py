@@ -152,7 +152,7 @@ def test_what_a_full_spool_dropped_of_a_vm_that_is_gone_is_told(tmp_path: Path) 
         _spooled(spool)
         _send(spool, _reading(there, seen=1, seen_total=3))
         telling, told = _spooled(spool)
-        assert spool.untold == {}
+        assert spool.pending_notices == {}
     assert _missing([telling]) == {("c" * 32, gone.id): 12}
     assert (telling.vms[0].pid, telling.fault_counts, telling.lost) == (gone.pid, (), ())
     # It says when, and covers nothing.
@@ -231,7 +231,7 @@ def test_what_is_to_be_told_does_not_grow_while_nothing_can_be_stored(tmp_path: 
     with Spool(tmp_path, max_bytes=1) as spool:
         _send(spool, *(_reading(vm, seen=1, seen_total=total) for total in range(1, 6)))
         _send(spool, *(Content() for _ in range(5)))
-        assert len(spool.untold) == 1
+        assert len(spool.pending_notices) == 1
     with Spool(tmp_path) as spool:
         _send(spool, Content())
         assert _missing(_spooled(spool)) == {("c" * 32, vm.id): 5}

@@ -92,7 +92,7 @@ def test_both_stay_within_the_spools_bytes_and_what_was_put_aside_goes_first(tmp
         _put_aside(spool, 2, 3)
         spool.put(b"4")
         assert (list(spool.aside), spool.dropped_batches) == ([3], 1)
-        assert spool.untold == {2: b"words of 2"}
+        assert spool.pending_notices == {2: b"words of 2"}
         spool.put_group(parcels(b"5", b"6"))
         assert (list(spool.aside), spool.dropped_batches) == ([], 3)
         assert drain(spool) == [b"4", b"5", b"6"]
@@ -117,7 +117,7 @@ def test_last_words_that_the_server_could_not_use_are_not_told(tmp_path: Path, r
         spool.put_group([Parcel(b"1", b"words")])
         spool.put_aside(1, reason)
         spool.put(b"2")
-        assert (spool.dropped_batches, spool.untold) == (1, {})
+        assert (spool.dropped_batches, spool.pending_notices) == (1, {})
 
 
 def test_a_drop_that_was_stopped_before_the_file_was_gone_counts_once(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def test_last_words_that_the_disk_does_not_take_are_held_in_memory(tmp_path: Pat
     with Spool(tmp_path, max_bytes=BLOCK) as spool, disk_that_takes(0):
         spool.put_group([Parcel(b"1", last_words=b"last words")])
         spool.put_group(parcels(b"2"))
-        assert spool.untold == {1: b"last words"}
+        assert spool.pending_notices == {1: b"last words"}
 
 
 @pytest.fixture
@@ -287,6 +287,6 @@ def test_a_kill_while_dropping_loses_no_count_and_no_last_words(tmp_path: Path, 
     last = put_until_killed(tmp_path, 4 * BLOCK, puts)
     with Spool(tmp_path) as spool:
         left, dropped = drain(spool), spool.dropped_batches
-        assert [int(words) for words in spool.untold.values()] == list(range(dropped))
+        assert [int(words) for words in spool.pending_notices.values()] == list(range(dropped))
     assert [int(batch) for batch in left] == list(range(dropped, dropped + len(left)))
     assert dropped + len(left) - (last + 1) in (0, 1)

@@ -12,7 +12,10 @@ import msgspec
 import pytest
 
 from faultmodel import wire
+from faultmodel.errors import WireError
 from faultmodel.kinds import CheckState
+from faultmodel.record import REASON_NOT_SHOWN, ExitKind
+from tests.batches import exit_record, make_batch
 
 ARCHITECTURES = ("aarch64", "riscv64", "x86_64")
 _NOW = {"stands_for": "weight"}
@@ -69,3 +72,16 @@ def test_a_batch_of_an_earlier_version_can_be_written_in_this_one(version: int, 
     data = wire.encode(batch)
     assert msgspec.msgpack.decode(data)["version"] == wire.VERSION
     assert wire.decode(data) == batch
+
+
+def test_the_former_name_of_a_kind_of_exit_is_read() -> None:
+    record = exit_record(kind=ExitKind.UNCLASSIFIED_ERROR, reason=REASON_NOT_SHOWN)
+    data = msgspec.msgpack.decode(wire.encode(make_batch(exits=[record])))
+    (sent,) = data["exits"]
+    assert sent["kind"] == "unclassified_error"
+    sent["kind"] = "untold_error"
+    (read,) = wire.decode(msgspec.msgpack.encode(data | {"version": 3})).exits
+    assert read == record
+    sent["kind"] = "told_error"
+    with pytest.raises(WireError):
+        wire.decode(msgspec.msgpack.encode(data | {"version": 3}))

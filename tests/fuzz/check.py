@@ -93,9 +93,9 @@ def _wrong(ran: Ran, vms: list[dict[str, Any]]) -> str:
     # While another VM of the process gives memory back KVM may take a fault twice, which no guest knows. And
     # those that were killed did more than they told, in VMs that they did not tell of.
     told, there = _by_vcpu(ran.told), Counter(map(_vcpus, vms))
-    untold, extra = told - there, there - told
-    if ran.counted.only_mapped and ran.plan.at_a_time == 1 and untold:
-        return f"not shown of what the guests told: {dict(untold)}, but {dict(extra)}"
+    hidden, extra = told - there, there - told
+    if ran.counted.only_mapped and ran.plan.at_a_time == 1 and hidden:
+        return f"not shown of what the guests told: {dict(hidden)}, but {dict(extra)}"
     return ""
 
 

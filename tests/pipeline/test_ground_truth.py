@@ -62,7 +62,7 @@ def test_every_efault_that_the_vmm_saw_is_a_record(name: str) -> None:
     records = [found.record for found in recordings.read(name).exits if found.record is not None]
 
     assert len(records) == len(seen)
-    assert {record.kind for record in records} <= {ExitKind.UNTOLD_ERROR}
+    assert {record.kind for record in records} <= {ExitKind.UNCLASSIFIED_ERROR}
     assert {record.gpa for record in records} <= {None}
 
 

@@ -49,7 +49,7 @@ def test_the_api_has_the_syndromes_with_their_format(product: Product) -> None:
 def test_the_api_lists_exits_whose_reason_the_text_left_out(product: Product) -> None:
     vm = product.vm(recordings.pid("x86_64-6.12.107-swprot-swprot"))
     assert vm is not None
-    exits = product.get("exits", vm=vm["id"], kind="untold_error", limit=200)["items"]
+    exits = product.get("exits", vm=vm["id"], kind="unclassified_error", limit=200)["items"]
 
     assert len(exits) == 107
     assert {(item["reason_name"], item["errno_name"], item["gpa"]) for item in exits} == {

@@ -54,7 +54,7 @@ def test_a_recording_reads_the_same_in_every_tool_s_text(
     assert Counter((seen.reason, seen.errno) for seen in shaped.exits) == expected
     assert {seen.record.kind for seen in shaped.exits if seen.record} <= {
         ExitKind.MEMORY_FAULT,
-        ExitKind.UNTOLD_ERROR,
+        ExitKind.UNCLASSIFIED_ERROR,
     }
 
 
@@ -69,7 +69,7 @@ def test_a_real_guest_s_faults_and_exits_are_those_that_its_tool_recorded(guest:
     assert Counter((record.kind, record.reason, record.errno) for record in records) == +Counter(
         {
             (ExitKind.MEMORY_FAULT, KVM_EXIT_MEMORY_FAULT, EFAULT): guest["memory_fault_exits"],
-            (ExitKind.UNTOLD_ERROR, 0, ERRNO_NOT_SHOWN): guest["bare_errors"],
+            (ExitKind.UNCLASSIFIED_ERROR, 0, ERRNO_NOT_SHOWN): guest["bare_errors"],
         }
     )
     assert recording.report.errno_left_out == guest["bare_errors"]

@@ -70,6 +70,6 @@ def test_the_store_has_the_totals_of_every_recording_and_a_second_time_changes_n
     vms = store.vms(VmFilter(), ALWAYS, limit=1000, after=None)
     assert len(vms) == len(texts)
     assert sum(vm.faults for vm in vms) == sum(map(recordings.fault_lines, recordings.names()))
-    exits = store.exits(None, ExitKind.UNTOLD_ERROR, ALWAYS, limit=1000, before=None)
+    exits = store.exits(None, ExitKind.UNCLASSIFIED_ERROR, ALWAYS, limit=1000, before=None)
     assert len(exits) == sum(len(ERROR_EXIT.findall(text)) for text in texts)
     assert {(vm.memory_fault_exits, vm.bare_error_exits) for vm in vms} == {(0, 0)}

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field
 from faultmodel.text import printable
 
 Count = Annotated[int, Field(ge=0, examples=[100_000])]
-UntoldCount = Annotated[
+UnclassifiedCount = Annotated[
     int,
     Field(
         ge=0,

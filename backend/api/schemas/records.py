@@ -28,7 +28,7 @@ class Exit(BaseModel):
     vcpu: int = Field(examples=[0])
     arch: str = Field(examples=["x86_64"])
     kind: ExitKind = Field(
-        description="`untold_error`: an unclassified error exit, of a recording whose text leaves out "
+        description="`unclassified_error`: an unclassified error exit, of a recording whose text leaves out "
         "the reason or the errno"
     )
     reason: int = Field(examples=[39])

@@ -1,15 +1,42 @@
 """VMs, and what their faults were."""
 
-from pydantic import BaseModel, Field
+from typing import Protocol
+
+from pydantic import BaseModel, Field, computed_field
 
 from backend.api.schemas.as_of import AsOf
-from backend.api.schemas.fields import Count, HostText, NextCursor, Rate, TimeText, UntoldCount, WordText
+from backend.api.schemas.fields import (
+    Count,
+    HostText,
+    NextCursor,
+    Rate,
+    TimeText,
+    UnclassifiedCount,
+    WordText,
+)
 from backend.api.schemas.hosts import Collector
 from backend.api.schemas.words import Decoded
 from faultmodel.record import Side
 
 
-class Vm(BaseModel):
+class _Counted(Protocol):
+    unclassified_error_exits: int
+
+
+class WithFormerName(BaseModel):
+    """The count of unclassified error exits, under the name that the previous release used."""
+
+    @computed_field(  # type: ignore[prop-decorator]
+        description="Former name of `unclassified_error_exits`; the next release leaves it out",
+        json_schema_extra={"deprecated": True},
+    )
+    @property
+    def untold_error_exits(self: _Counted) -> UnclassifiedCount:
+        """The same count."""
+        return self.unclassified_error_exits
+
+
+class Vm(WithFormerName):
     """A VM with its totals within from..to."""
 
     id: str = Field(examples=["00000000000000a1"])
@@ -34,7 +61,7 @@ class Vm(BaseModel):
     faults: Count
     memory_fault_exits: Count
     bare_error_exits: Count
-    untold_error_exits: UntoldCount
+    unclassified_error_exits: UnclassifiedCount
     fault_rate: Rate
     exit_rate: Rate = Field(description="Memory-fault exits per second of covered time")
     running: bool = Field(description="Whether it had not ended at the range's end")
@@ -54,7 +81,7 @@ class ListedVm(Vm):
     )
 
 
-class VmTotals(BaseModel):
+class VmTotals(WithFormerName):
     """Sums over all VMs that were found, on whatever page they are."""
 
     vms: Count
@@ -63,7 +90,7 @@ class VmTotals(BaseModel):
     faults: Count
     memory_fault_exits: Count
     bare_error_exits: Count
-    untold_error_exits: UntoldCount
+    unclassified_error_exits: UnclassifiedCount
     rate_at_end: Rate = Field(description="Faults per second of all; null where no host was read at the end")
 
 
@@ -89,14 +116,14 @@ class VmPage(BaseModel):
     as_of: AsOf
 
 
-class Vcpu(BaseModel):
+class Vcpu(WithFormerName):
     """A vCPU's totals within from..to."""
 
     vcpu: int = Field(examples=[0])
     faults: Count
     memory_fault_exits: Count
     bare_error_exits: Count
-    untold_error_exits: UntoldCount
+    unclassified_error_exits: UnclassifiedCount
 
 
 class ExitReason(BaseModel):

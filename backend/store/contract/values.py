@@ -92,8 +92,8 @@ class VmSummary:
     faults: int
     memory_fault_exits: int
     bare_error_exits: int
-    untold_error_exits: int
-    """One of the two, in a recording that does not show which (``ExitKind.UNTOLD_ERROR``)."""
+    unclassified_error_exits: int
+    """One of the two, in a recording that does not show which (``ExitKind.UNCLASSIFIED_ERROR``)."""
     fault_rate: float | None
     exit_rate: float | None
     """Memory-fault exits per second."""
@@ -157,7 +157,7 @@ class VcpuSummary:
     faults: int
     memory_fault_exits: int
     bare_error_exits: int
-    untold_error_exits: int
+    unclassified_error_exits: int
 
 
 class SyndromePlace(NamedTuple):

@@ -318,7 +318,7 @@ def _vcpu_summary(vcpu: int, faults: int, exits: Sequence[int] | None) -> VcpuSu
         faults=faults,
         memory_fault_exits=counts[ExitKind.MEMORY_FAULT],
         bare_error_exits=counts[ExitKind.BARE_ERROR],
-        untold_error_exits=counts[ExitKind.UNTOLD_ERROR],
+        unclassified_error_exits=counts[ExitKind.UNCLASSIFIED_ERROR],
     )
 
 

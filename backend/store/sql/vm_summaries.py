@@ -80,7 +80,7 @@ def _summary(
         faults=faults,
         memory_fault_exits=memory_fault_exits,
         bare_error_exits=exits.get(ExitKind.BARE_ERROR, 0),
-        untold_error_exits=exits.get(ExitKind.UNTOLD_ERROR, 0),
+        unclassified_error_exits=exits.get(ExitKind.UNCLASSIFIED_ERROR, 0),
         fault_rate=_per_second(faults, seen_ms),
         exit_rate=_per_second(memory_fault_exits, seen_ms),
     )

@@ -40,7 +40,7 @@ const TEXTS = /** @type {const} */ ({
 
 const SORTS = [
   ...["name", "host", "arch", "started", "rate_at_end", "fault_rate", "faults", "exit_rate"],
-  ...["memory_fault_exits", "bare_error_exits", "untold_error_exits"],
+  ...["memory_fault_exits", "bare_error_exits", "unclassified_error_exits"],
 ];
 // What a text may be; of those that are not here, anything.
 /** @type {Record<string, (text: string) => boolean>} */
@@ -49,7 +49,7 @@ const IS_KNOWN = {
   sort: (text) => SORTS.includes(text.replace(/^-/, "")),
   state: (text) => ["", "running", "ended"].includes(text),
   rows: (text) => /^[1-9]\d{0,3}$/.test(text) && Number(text) <= ROWS.most,
-  kind: (text) => ["", "memory_fault", "bare_error", "untold_error"].includes(text),
+  kind: (text) => ["", "memory_fault", "bare_error", "unclassified_error"].includes(text),
   filter: (text) => text.length <= MOST_FILTER,
 };
 const OTHERS = ["range", "from", "to", "theme"];

@@ -179,7 +179,7 @@ def test_series_by_flag_have_hardware_and_software_flags(server: Server) -> None
 
 
 @pytest.mark.parametrize(
-    ("metric", "count"), [("memory_fault_exits", 3), ("bare_error_exits", 5), ("untold_error_exits", 7)]
+    ("metric", "count"), [("memory_fault_exits", 3), ("bare_error_exits", 5), ("unclassified_error_exits", 7)]
 )
 def test_exits_are_charted_by_kind(server: Server, metric: str, count: int) -> None:
     server.apply(

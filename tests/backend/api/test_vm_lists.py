@@ -111,6 +111,7 @@ def test_totals_are_of_all_vms_that_are_found_whatever_is_on_the_page(fleet: Ser
         "faults": 101,
         "memory_fault_exits": 1,
         "bare_error_exits": 4,
+        "unclassified_error_exits": 0,
         "untold_error_exits": 0,
         "rate_at_end": 11.0,
     }

@@ -34,6 +34,7 @@ def test_a_vm_has_every_field_of_the_interface(server: Server) -> None:
                 "faults": 30,
                 "memory_fault_exits": 2,
                 "bare_error_exits": 0,
+                "unclassified_error_exits": 0,
                 "untold_error_exits": 0,
                 "fault_rate": 30.0,
                 "exit_rate": 2.0,
@@ -126,8 +127,22 @@ def test_one_vm_has_its_vcpus_and_its_exits_by_reason(server: Server) -> None:
     vm = server.get(f"/api/v1/vms/{VM_ID}")
     assert vm["faults"] == 7
     assert vm["vcpus"] == [
-        {"vcpu": 0, "faults": 3, "memory_fault_exits": 2, "bare_error_exits": 0, "untold_error_exits": 0},
-        {"vcpu": 1, "faults": 4, "memory_fault_exits": 0, "bare_error_exits": 0, "untold_error_exits": 0},
+        {
+            "vcpu": 0,
+            "faults": 3,
+            "memory_fault_exits": 2,
+            "bare_error_exits": 0,
+            "unclassified_error_exits": 0,
+            "untold_error_exits": 0,
+        },
+        {
+            "vcpu": 1,
+            "faults": 4,
+            "memory_fault_exits": 0,
+            "bare_error_exits": 0,
+            "unclassified_error_exits": 0,
+            "untold_error_exits": 0,
+        },
     ]
     assert vm["exit_reasons"] == [
         {"reason": 6, "reason_name": "KVM_EXIT_MMIO", "errno": 0, "errno_name": "none", "count": 9},

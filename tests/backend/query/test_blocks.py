@@ -142,7 +142,7 @@ def test_exits_are_kept_by_kind(store: Store) -> None:
     found = view(store, Blocks(store))
     assert list(found.total(ExitKind.MEMORY_FAULT, START_S, START_S + 10).values()) == [3]
     assert list(found.total(ExitKind.BARE_ERROR, START_S, START_S + 10).values()) == [5]
-    assert found.total(ExitKind.UNTOLD_ERROR, START_S, START_S + 10) == {}
+    assert found.total(ExitKind.UNCLASSIFIED_ERROR, START_S, START_S + 10) == {}
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 20])

@@ -66,7 +66,7 @@ def test_exits_are_told_apart_by_reason_and_errno(store: Store) -> None:
     store.apply(make_batch(exit_counts=counts), START_NS)
 
     vm = store.vm(VM_ID, ALWAYS)
-    assert (vm.memory_fault_exits, vm.bare_error_exits, vm.untold_error_exits) == (11, 1100, 7)
+    assert (vm.memory_fault_exits, vm.bare_error_exits, vm.unclassified_error_exits) == (11, 1100, 7)
     assert store.exit_reasons(VM_ID, ALWAYS) == [
         ExitReasonCount(2, 0, 100_000),
         ExitReasonCount(39, 4, 10_000),
@@ -102,9 +102,9 @@ def test_every_vcpu_that_ever_counted_is_listed_with_its_totals_in_the_range(sto
     )
 
     assert store.vcpus(VM_ID, TimeRange(None, START_MS + 5000)) == [
-        VcpuSummary(vcpu=0, faults=0, memory_fault_exits=0, bare_error_exits=0, untold_error_exits=0),
-        VcpuSummary(vcpu=1, faults=0, memory_fault_exits=2, bare_error_exits=0, untold_error_exits=0),
-        VcpuSummary(vcpu=3, faults=5, memory_fault_exits=0, bare_error_exits=4, untold_error_exits=0),
+        VcpuSummary(vcpu=0, faults=0, memory_fault_exits=0, bare_error_exits=0, unclassified_error_exits=0),
+        VcpuSummary(vcpu=1, faults=0, memory_fault_exits=2, bare_error_exits=0, unclassified_error_exits=0),
+        VcpuSummary(vcpu=3, faults=5, memory_fault_exits=0, bare_error_exits=4, unclassified_error_exits=0),
     ]
 
 
@@ -165,9 +165,9 @@ def test_an_exit_whose_reason_is_not_shown_counts_as_neither_kind(store: Store) 
 
     vm = store.vm(VM_ID, ALWAYS)
     assert (vm.memory_fault_exits, vm.bare_error_exits) == (0, 0)
-    assert list(store.exit_points(None, ExitKind.UNTOLD_ERROR, Steps(START_MS, START_MS + 1000, 1000))) == [
-        ExitPoint(START_MS, VM_ID, 0, "x86_64", 7)
-    ]
+    assert list(
+        store.exit_points(None, ExitKind.UNCLASSIFIED_ERROR, Steps(START_MS, START_MS + 1000, 1000))
+    ) == [ExitPoint(START_MS, VM_ID, 0, "x86_64", 7)]
 
 
 def test_a_rate_divides_by_the_covered_time_of_the_range(store: Store) -> None:

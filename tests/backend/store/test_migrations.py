@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, inspect, text
 
 from backend.errors import SchemaError
 from backend.query.findings import Code, find
@@ -22,7 +22,7 @@ from backend.store.sql.tables import metadata
 from faultmodel import arch
 from faultmodel.kinds import EventKind, EventReason, HostState, RecordingLevel, TimesOf
 from faultmodel.problem import ProblemCode
-from faultmodel.record import COUNTERS, EventFacts, HostEvent, Span
+from faultmodel.record import COUNTERS, REASON_NOT_SHOWN, EventFacts, ExitKind, HostEvent, Span
 from faultmodel.wire import BatchName
 from tests.backend.store.conftest import NewUrl
 from tests.batches import (
@@ -583,3 +583,25 @@ def test_counts_of_one_table_can_be_taken_back_without_loss(new_url: NewUrl) -> 
         assert (_every_count(store), _every_vm(store)) == (before, vms)
         # It goes on from there.
         assert store.apply(make_batch(1, fault_counts=[fault_count(faults=3)]), START_NS)
+
+
+def test_exits_of_a_kind_that_was_named_otherwise_are_found_by_its_name(new_url: NewUrl) -> None:
+    url = new_url()
+    exits = [exit_record(), exit_record(kind=ExitKind.UNCLASSIFIED_ERROR, reason=REASON_NOT_SHOWN)]
+    with closing(open_store(url)) as store:
+        assert store.apply(make_batch(exits=exits), START_NS)
+    downgrade(url, "0015")
+    assert _kinds(url) == {"memory_fault", "untold_error"}
+    migrate(url)
+    assert _kinds(url) == {"memory_fault", "unclassified_error"}
+    with closing(open_store(url)) as store:
+        (found,) = store.exits(None, ExitKind.UNCLASSIFIED_ERROR, TimeRange(), limit=2, before=None)
+        assert found.record == exits[1]
+
+
+def _kinds(url: str) -> set[str]:
+    engine = create_engine(_engine_url(url))
+    with engine.connect() as connection:
+        kinds = set(connection.execute(text("SELECT kind FROM x86_exits")).scalars())
+    engine.dispose()
+    return kinds

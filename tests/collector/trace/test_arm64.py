@@ -37,7 +37,7 @@ def test_an_address_of_zero_is_printed_without_0x(tmp_path: Path) -> None:
 
 def test_a_failed_run_has_the_fault_that_led_to_it(tmp_path: Path) -> None:
     (found,) = exits(write(tmp_path, EXIT, FAULT, event("kvm_userspace_exit: reason error (14)")))
-    assert found.record.kind is ExitKind.UNTOLD_ERROR
+    assert found.record.kind is ExitKind.UNCLASSIFIED_ERROR
     assert (found.record.esr_el2, found.record.ipa) == (0x9305_0047, 0x485C_B000)
 
 

@@ -243,7 +243,7 @@ def test_a_failed_run_has_an_errno_and_no_reason(tmp_path: Path) -> None:
     (found,) = exits(write(tmp_path, kvm_exit("npf"), FAULT, EFAULT_EXIT))
     record = found.record
     assert (found.reason, found.errno) == (REASON_NOT_SHOWN, 14)
-    assert (record.kind, record.gpa, record.flags) == (ExitKind.UNTOLD_ERROR, None, None)
+    assert (record.kind, record.gpa, record.flags) == (ExitKind.UNCLASSIFIED_ERROR, None, None)
     assert (record.format, record.syndrome, record.address, record.rip) == (
         *("npf", 0x1_0000_0006, 0x800_0000),
         0x1033,
@@ -278,14 +278,14 @@ def test_a_reason_39_whose_errno_a_tool_left_out_is_a_memory_fault_exit(tmp_path
 def test_a_failed_run_whose_errno_a_tool_left_out_is_an_unclassified_error_exit(tmp_path: Path) -> None:
     failed = event("kvm_userspace_exit:   reason KVM_EXIT_UNKNOWN (0)")
     (found,) = exits(write(tmp_path, ENTRY, kvm_exit("npf"), FAULT, failed))
-    assert (found.record.kind, found.reason, found.errno) == (ExitKind.UNTOLD_ERROR, 0, ERRNO_NOT_SHOWN)
+    assert (found.record.kind, found.reason, found.errno) == (ExitKind.UNCLASSIFIED_ERROR, 0, ERRNO_NOT_SHOWN)
     assert found.record.address == 0x800_0000
 
 
 def test_poisoned_memory_is_an_exit_with_a_record(tmp_path: Path) -> None:
     poisoned = event("kvm_userspace_exit: reason error (133)")
     (found,) = exits(write(tmp_path, ENTRY, kvm_exit("npf"), poisoned))
-    assert found.record.kind is ExitKind.UNTOLD_ERROR
+    assert found.record.kind is ExitKind.UNCLASSIFIED_ERROR
 
 
 @pytest.mark.parametrize(

@@ -88,15 +88,15 @@ def _failed(columns: Columns) -> ColumnElement[bool]:
 
 def _is_of_kind(columns: Columns, kind: ExitKind) -> ColumnElement[bool]:
     """The same rule as ``faultmodel.record.exit_kind``."""
-    is_untold = or_(columns.reason == REASON_NOT_SHOWN, columns.errno == ERRNO_NOT_SHOWN)
+    is_unclassified = or_(columns.reason == REASON_NOT_SHOWN, columns.errno == ERRNO_NOT_SHOWN)
     is_other = columns.reason != KVM_EXIT_MEMORY_FAULT
     match kind:
         case ExitKind.MEMORY_FAULT:
             return and_(_failed(columns), columns.reason == KVM_EXIT_MEMORY_FAULT)
         case ExitKind.BARE_ERROR:
-            return and_(_failed(columns), is_other, not_(is_untold))
-        case ExitKind.UNTOLD_ERROR:
-            return and_(_failed(columns), is_other, is_untold)
+            return and_(_failed(columns), is_other, not_(is_unclassified))
+        case ExitKind.UNCLASSIFIED_ERROR:
+            return and_(_failed(columns), is_other, is_unclassified)
 
 
 def _of_kind(kind: ExitKind) -> Figure:

@@ -26,7 +26,7 @@ const KNOWN = {
   "1g": { colour: "series-4", dash: "dot" },
   memory_fault: { colour: "series-2", dash: "solid" },
   bare_error: { colour: "series-4", dash: "dash" },
-  untold_error: { colour: "series-5", dash: "dot" },
+  unclassified_error: { colour: "series-5", dash: "dot" },
 };
 
 /** The look of everything that has no place of its own. */

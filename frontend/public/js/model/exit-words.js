@@ -8,7 +8,7 @@ import { words } from "../base/format.js";
 const KINDS = {
   memory_fault: "memory fault",
   bare_error: "bare error",
-  untold_error: "unclassified error",
+  unclassified_error: "unclassified error",
 };
 
 /** In place of a reason or an errno, where a recording does not show it. No kernel uses this number. */
@@ -42,8 +42,8 @@ export function errnoText({ errno, errno_name: name }) {
 
 /**
  * How many exits a VM or a vCPU made on memory faults, of every kind.
- * @param {{memory_fault_exits: number, bare_error_exits: number, untold_error_exits: number}} counts
+ * @param {{memory_fault_exits: number, bare_error_exits: number, unclassified_error_exits: number}} counts
  */
 export function exitsOf(counts) {
-  return counts.memory_fault_exits + counts.bare_error_exits + counts.untold_error_exits;
+  return counts.memory_fault_exits + counts.bare_error_exits + counts.unclassified_error_exits;
 }

@@ -87,10 +87,10 @@ export function figuresOf({ vms: { totals }, rates, ledger, request }) {
       ...{ note, title },
     },
     {
-      key: "untold",
+      key: "unclassified",
       label: "Unclassified error exits",
-      value: known(totals.untold_error_exits),
-      tone: totals.untold_error_exits > 0 ? "bad" : "",
+      value: known(totals.unclassified_error_exits),
+      tone: totals.unclassified_error_exits > 0 ? "bad" : "",
       note,
       title: `Memory-fault exits or bare error exits, of recordings that do not show which. ${title}`,
     },

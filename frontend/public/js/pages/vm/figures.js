@@ -52,11 +52,11 @@ export function figuresOf({ vm, faults, ledger, request }) {
       tone: vm.bare_error_exits > 0 ? "bad" : "",
     },
     {
-      key: "untold",
+      key: "unclassified",
       label: "Unclassified error exits",
-      value: known(vm.untold_error_exits),
+      value: known(vm.unclassified_error_exits),
       note: ofExits.note,
-      tone: vm.untold_error_exits > 0 ? "bad" : "",
+      tone: vm.unclassified_error_exits > 0 ? "bad" : "",
       title: "Memory-fault exits or bare error exits, of a recording that does not show which",
     },
     {
@@ -136,7 +136,7 @@ export function vcpuRows(vm) {
       { text: countText(item.faults) },
       { text: countText(item.memory_fault_exits), mark: item.memory_fault_exits > 0 },
       { text: countText(item.bare_error_exits), mark: item.bare_error_exits > 0 },
-      { text: countText(item.untold_error_exits), mark: item.untold_error_exits > 0 },
+      { text: countText(item.unclassified_error_exits), mark: item.unclassified_error_exits > 0 },
     ],
   }));
 }

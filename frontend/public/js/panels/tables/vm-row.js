@@ -27,7 +27,7 @@ const COUNTS = [
   ["memory_fault_exits", (vm) => knownText(vm, vm.memory_fault_exits), (vm) => vm.memory_fault_exits],
   ["exit_rate", (vm) => rateText(vm.exit_rate), () => 0],
   ["bare_error_exits", (vm) => knownText(vm, vm.bare_error_exits), (vm) => vm.bare_error_exits],
-  ["untold_error_exits", (vm) => knownText(vm, vm.untold_error_exits), (vm) => vm.untold_error_exits],
+  ["unclassified_error_exits", (vm) => knownText(vm, vm.unclassified_error_exits), (vm) => vm.unclassified_error_exits],
 ];
 
 /**

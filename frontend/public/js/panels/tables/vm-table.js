@@ -53,7 +53,7 @@ const COLUMNS = [
     number: true,
   },
   {
-    column: "untold_error_exits",
+    column: "unclassified_error_exits",
     label: "Unclassified error exits",
     title: "Error exits of a recording that does not show the reason: memory-fault or bare error exits",
     number: true,

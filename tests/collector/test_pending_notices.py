@@ -13,17 +13,17 @@ def _drop_one(directory: Path) -> None:
     with Spool(directory, max_bytes=BLOCK) as spool:
         spool.put_group([Parcel(b"1", last_words=b"one")])
         spool.put_group([Parcel(b"2", last_words=b"two")])
-        assert spool.untold == {1: b"one"}
+        assert spool.pending_notices == {1: b"one"}
 
 
 def test_last_words_are_kept_across_restarts_until_they_are_told(tmp_path: Path) -> None:
     _drop_one(tmp_path)
     with Spool(tmp_path) as spool:
-        assert spool.untold == {1: b"one"}
-        spool.put_group(parcels(b"3"), telling=spool.untold)
-        assert spool.untold == {}
+        assert spool.pending_notices == {1: b"one"}
+        spool.put_group(parcels(b"3"), carrying=spool.pending_notices)
+        assert spool.pending_notices == {}
     with Spool(tmp_path) as spool:
-        assert spool.untold == {}
+        assert spool.pending_notices == {}
         assert drain(spool) == [b"2", b"3"]
     assert list(tmp_path.glob("*.words")) == []
 
@@ -32,15 +32,15 @@ def test_what_tells_last_words_and_is_not_stored_leaves_them_itself(tmp_path: Pa
     _drop_one(tmp_path)
     with Spool(tmp_path, max_bytes=BLOCK) as spool:
         telling = Parcel(b"x" * 2 * BLOCK, last_words=b"one, too")
-        assert not spool.put_group([telling], telling=spool.untold)
-        assert list(spool.untold.values()) == [b"two", b"one, too"]
+        assert not spool.put_group([telling], carrying=spool.pending_notices)
+        assert list(spool.pending_notices.values()) == [b"two", b"one, too"]
 
 
 def test_a_batch_that_was_delivered_leaves_nothing(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
         spool.put_group([Parcel(b"1", last_words=b"one")])
         assert drain(spool) == [b"1"]
-        assert spool.untold == {}
+        assert spool.pending_notices == {}
 
 
 def test_a_drop_that_was_stopped_before_the_file_was_cut_leaves_its_last_words(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_drop_that_was_stopped_before_the_file_was_cut_leaves_its_last_words(t
     (tmp_path / f"{1:020d}.words").unlink()
     first.write_bytes(content)
     with Spool(tmp_path) as spool:
-        assert (spool.untold, spool.dropped_batches) == ({1: b"one"}, 1)
+        assert (spool.pending_notices, spool.dropped_batches) == ({1: b"one"}, 1)
         assert drain(spool) == [b"2"]
 
 
@@ -61,7 +61,7 @@ def test_a_file_without_its_front_leaves_nothing(tmp_path: Path, kept: int) -> N
     with Spool(tmp_path) as spool:
         spool.put_group([Parcel(b"1", last_words=b"words")])
         os.truncate(files(tmp_path)[0], kept)
-        assert (drain(spool), spool.dropped_batches, spool.untold) == ([], 1, {})
+        assert (drain(spool), spool.dropped_batches, spool.pending_notices) == ([], 1, {})
 
 
 def test_last_words_that_are_damaged_are_deleted(tmp_path: Path) -> None:
@@ -69,5 +69,5 @@ def test_last_words_that_are_damaged_are_deleted(tmp_path: Path) -> None:
     (words,) = tmp_path.glob("*.words")
     os.truncate(words, 10)
     with Spool(tmp_path) as spool:
-        assert spool.untold == {}
+        assert spool.pending_notices == {}
     assert not words.exists()

@@ -18,7 +18,7 @@ from faultmodel.sections import Content
 _NS_PER_MS = 1_000_000
 
 
-class _LastWords(Struct, frozen=True, array_like=True):
+class _DropNotice(Struct, frozen=True, array_like=True):
     boot_id: str
     counting: str
     vms: tuple[Vm, ...]
@@ -26,20 +26,20 @@ class _LastWords(Struct, frozen=True, array_like=True):
     host: str = ""
 
 
-_decode = msgspec.msgpack.Decoder(_LastWords).decode
+_decode = msgspec.msgpack.Decoder(_DropNotice).decode
 
 
 @dataclass(frozen=True, slots=True)
-class Retold:
-    """A part that a batch can take, which tells last words anew. What counted then, and in which boot."""
+class Resent:
+    """A part that a batch can take, which tells drop notices anew. What counted then, and in which boot."""
 
     boot_id: str
     counting: str
     content: Content
 
 
-def last_words(host: Host, counting: str, content: Content) -> bytes:
-    """Return a batch's last words; nothing where it has none."""
+def drop_notice(host: Host, counting: str, content: Content) -> bytes:
+    """Return a batch's drop notices; nothing where it has none."""
     ledger = tuple(_quiet(entry) for entry in content.ledger)
     seen = {entry.vm for entry in ledger}
     vms = tuple(
@@ -48,16 +48,16 @@ def last_words(host: Host, counting: str, content: Content) -> bytes:
         for vm in content.vms
         if vm.id in seen or vm.ended_ns is not None
     )
-    return msgspec.msgpack.encode(_LastWords(host.boot_id, counting, vms, ledger, host.name)) if vms else b""
+    return msgspec.msgpack.encode(_DropNotice(host.boot_id, counting, vms, ledger, host.name)) if vms else b""
 
 
 def is_of(words: bytes, host: str) -> bool:
-    """Tell whether last words are of a host of this name, and not of one that has been renamed since."""
+    """Tell whether drop notices are of a host of this name, and not of one that has been renamed since."""
     return _decode(words).host in ("", host)
 
 
-def retold(words: Iterable[bytes], counting: str, told: Collection[VmId]) -> Iterator[Retold]:
-    """Yield what tells last words anew.
+def resent(words: Iterable[bytes], counting: str, told: Collection[VmId]) -> Iterator[Resent]:
+    """Yield what tells drop notices anew.
 
     It may be told several times, in any order, as nothing in it adds up.
 
@@ -77,7 +77,7 @@ def retold(words: Iterable[bytes], counting: str, told: Collection[VmId]) -> Ite
             times = [entry.bucket_ms * _NS_PER_MS for entry in part.ledger]
             # Empty spans: they cover nothing, and say when the VMs were seen.
             covered = [Span(at_ns, at_ns) for at_ns in sorted({min(times), max(times)})] if times else ()
-            yield Retold(*of, replace(part, covered=covered))
+            yield Resent(*of, replace(part, covered=covered))
 
 
 # What was told once more stands in a newer batch than what it tells: newer is not better.

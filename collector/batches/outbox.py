@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
-from collector.batches.drop_notices import is_of, last_words, retold
+from collector.batches.drop_notices import drop_notice, is_of, resent
 from collector.batches.parts import cut_to_size
 from collector.spool.aside import Reason
 from collector.spool.queue import Parcel, Spool
@@ -42,7 +42,7 @@ class Outbox:
     ) -> None:
         """Put a reading into the spool, as one batch or, where it is large, several.
 
-        Before it go the last words of batches that were dropped.
+        Before it go the the notices of batches that were dropped.
 
         :param counting: what counted, 32 hexadecimal digits; where nothing did, the stream stands for it
         :param cut: see ``Spool.put_group``, as ``commit``
@@ -60,13 +60,13 @@ class Outbox:
         parcels = [
             # A VM that is known from this alone does not run, where that was in an earlier boot.
             self._parcel(msgspec.structs.replace(host, boot_id=part.boot_id), part.content, part.counting, 0)
-            for part in retold(pending.values(), counting, seen)
+            for part in resent(pending.values(), counting, seen)
         ]
         parcels += [self._parcel(host, part, counting, place) for place, part in enumerate(parts)]
         self._spool.put_group(parcels, reporting=dropped, carrying=pending, cut=cut, commit=commit)
 
     def _parcel(self, host: Host, content: Content, counting: str, part: int) -> Parcel:
-        return Parcel(self._encode(host, content, counting, part), last_words(host, counting, content))
+        return Parcel(self._encode(host, content, counting, part), drop_notice(host, counting, content))
 
     def _encode(self, host: Host, content: Content, counting: str, part: int) -> bytes:
         batch = wire.Batch(

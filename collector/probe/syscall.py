@@ -195,7 +195,7 @@ def load_program(
     :param kind: where no ``type_id`` is given: PROG_RAW_TRACEPOINT, or PROG_TRACEPOINT for its perf side
     :param type_id: BTF id of the tracepoint's ``btf_trace_*``: the program may then follow its arguments
     :param btf_fd: BTF of the module that has the tracepoint; 0 for the kernel's own
-    :raises OSError: the kernel refuses; its message is the verifier's last words
+    :raises OSError: the kernel refuses; its message is the verifier's last message
     """
     code = ctypes.create_string_buffer(instructions, len(instructions))
     license_ = ctypes.create_string_buffer(b"GPL")

@@ -2,12 +2,12 @@
 
      0        4        8           16        20       24       28
     ┌────────┬────────┬───────────┬─────────┬────────┬────────┬────────────────┬───────────┐
-    │ "KFS3" │ length │ group_end │ length  │ CRC-32 │ CRC-32 │ the last words │ the batch │
+    │ "KFS3" │ length │ group_end │ length  │ CRC-32 │ CRC-32 │ the drop notice │ the batch │
     │ 4      │ 4      │ 8         │ 4       │ 4      │ 4      │                │           │
     └────────┴────────┴───────────┴─────────┴────────┴────────┴────────────────┴───────────┘
 
-Big-endian. The lengths are the batch's and the last words', the first CRC is the batch's, the second that of
-all before the batch: a file that is cut off or damaged anywhere is told from a whole one. The last words are
+Big-endian. The lengths are of the batch and of the drop notice, the first CRC is of the batch, the second of
+all before it: a file that is cut off or damaged anywhere is told from a whole one. Drop notices are
 to be told where the batch is dropped; the front of a file, up to them, can be read by itself.
 
 Batches of one reading are a group, which counts as a whole or not at all: ``group_end`` is the number of its
@@ -60,12 +60,12 @@ class SpoolFile:
 
     batch: bytes
     group_end: int = 0
-    last_words: bytes = b""
+    drop_notice: bytes = b""
 
 
 def encode(file: SpoolFile) -> bytes:
     """Return the file's bytes."""
-    words = file.last_words
+    words = file.drop_notice
     header = _HEADER.pack(_MAGIC, len(file.batch), file.group_end, len(words), zlib.crc32(file.batch))
     return header + _CRC.pack(zlib.crc32(words, zlib.crc32(header))) + words + file.batch
 
@@ -94,8 +94,8 @@ def front(content: bytes) -> bytes:
     return found if is_whole and checksum == zlib.crc32(words, zlib.crc32(found[: _HEADER.size])) else b""
 
 
-def last_words(content: bytes) -> bytes:
-    """Read the last words in a file's bytes, also where the batch is damaged; nothing where they are, too."""
+def drop_notice(content: bytes) -> bytes:
+    """Read the drop notice in a file: nothing where it is damaged, whatever the batch is."""
     return front(content)[_OVERHEAD:]
 
 

@@ -1,4 +1,4 @@
-"""Dropped batches' last words, kept until a later batch tells them.
+"""Drop notices of batches, kept until a later batch tells them.
 
 A dropped batch's file is cut down to its front, which has them, and renamed: that takes no room and no more
 time than to delete it.
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 class PendingNotices:
-    """The last words in one spool's directory, by their batch's number. For one thread at a time."""
+    """Drop notices in one spool's directory, by their batch's number. For one thread at a time."""
 
     def __init__(self, directory: Path) -> None:
         """Read what there is.
@@ -25,7 +25,7 @@ class PendingNotices:
         self._directory = directory
         self._words: dict[int, bytes] = {}
         for path in sorted(directory.glob(f"{'[0-9]' * 20}.words")):
-            words = spool_file.last_words(path.read_bytes())
+            words = spool_file.drop_notice(path.read_bytes())
             if words:
                 self._words[int(path.stem)] = words
             else:
@@ -37,14 +37,14 @@ class PendingNotices:
         return dict(self._words)
 
     def keep(self, number: int, path: Path, held: bytes | None = None) -> None:
-        """Keep the last words of a batch that is dropped, in memory if the disk fails, which is logged.
+        """Keep the drop notice of a batch that is dropped, in memory if the disk fails, which is logged.
 
         :param path: its file
         :param held: what would be in the file, had the disk taken it
         """
         try:
             front = spool_file.front(path.read_bytes() if held is None else held)
-            words = spool_file.last_words(front)
+            words = spool_file.drop_notice(front)
             if not words:
                 return
             self._words[number] = words
@@ -54,7 +54,7 @@ class PendingNotices:
             else:
                 spool_file.write_durably(self._path(number), front)
         except OSError as exc:
-            logger.warning("last words not kept number=%d error=%r", number, exc.strerror)
+            logger.warning("drop notices not kept number=%d error=%r", number, exc.strerror)
 
     def forget(self, numbers: Iterable[int]) -> None:
         """Delete what was told. If the process ends before, it is told again, which changes nothing."""
@@ -63,7 +63,7 @@ class PendingNotices:
             try:
                 self._path(number).unlink(missing_ok=True)
             except OSError as exc:
-                logger.warning("last words not deleted number=%d error=%r", number, exc.strerror)
+                logger.warning("drop notices not deleted number=%d error=%r", number, exc.strerror)
 
     def _path(self, number: int) -> Path:
         return self._directory / f"{number:020d}.words"

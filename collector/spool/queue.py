@@ -60,10 +60,10 @@ class Spooled:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A batch, and its last words: what a later one is to tell should this be dropped."""
+    """A batch, and its drop notice: what a later one is to tell should this be dropped."""
 
     batch: bytes
-    last_words: bytes = b""
+    drop_notice: bytes = b""
 
 
 class Spool:
@@ -127,7 +127,7 @@ class Spool:
 
     @property
     def pending_notices(self) -> Mapping[int, bytes]:
-        """Last words of dropped batches that were not yet told, by number."""
+        """Drop notices that no batch has carried yet, by number."""
         with self._changed:
             return self._pending.words
 
@@ -221,7 +221,7 @@ class Spool:
     def _put(self, parcel: Parcel, group_end: int, reporting: int) -> bool:
         number = self._next
         self._next += 1
-        content = spool_file.encode(SpoolFile(parcel.batch, group_end, parcel.last_words))
+        content = spool_file.encode(SpoolFile(parcel.batch, group_end, parcel.drop_notice))
         size = blocks(len(content))
         self._make_room(size)
         reports = range(self._ledger.reported, self._ledger.reported + reporting)

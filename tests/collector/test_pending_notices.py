@@ -11,8 +11,8 @@ from tests.collector.spooling import BLOCK, drain, files, parcels
 
 def _drop_one(directory: Path) -> None:
     with Spool(directory, max_bytes=BLOCK) as spool:
-        spool.put_group([Parcel(b"1", last_words=b"one")])
-        spool.put_group([Parcel(b"2", last_words=b"two")])
+        spool.put_group([Parcel(b"1", drop_notice=b"one")])
+        spool.put_group([Parcel(b"2", drop_notice=b"two")])
         assert spool.pending_notices == {1: b"one"}
 
 
@@ -31,21 +31,21 @@ def test_last_words_are_kept_across_restarts_until_they_are_told(tmp_path: Path)
 def test_what_tells_last_words_and_is_not_stored_leaves_them_itself(tmp_path: Path) -> None:
     _drop_one(tmp_path)
     with Spool(tmp_path, max_bytes=BLOCK) as spool:
-        telling = Parcel(b"x" * 2 * BLOCK, last_words=b"one, too")
+        telling = Parcel(b"x" * 2 * BLOCK, drop_notice=b"one, too")
         assert not spool.put_group([telling], carrying=spool.pending_notices)
         assert list(spool.pending_notices.values()) == [b"two", b"one, too"]
 
 
 def test_a_batch_that_was_delivered_leaves_nothing(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
-        spool.put_group([Parcel(b"1", last_words=b"one")])
+        spool.put_group([Parcel(b"1", drop_notice=b"one")])
         assert drain(spool) == [b"1"]
         assert spool.pending_notices == {}
 
 
 def test_a_drop_that_was_stopped_before_the_file_was_cut_leaves_its_last_words(tmp_path: Path) -> None:
     with Spool(tmp_path, max_bytes=BLOCK) as spool:
-        spool.put_group([Parcel(b"1", last_words=b"one")])
+        spool.put_group([Parcel(b"1", drop_notice=b"one")])
         (first,) = files(tmp_path)
         content = first.read_bytes()
         spool.put(b"2")
@@ -59,7 +59,7 @@ def test_a_drop_that_was_stopped_before_the_file_was_cut_leaves_its_last_words(t
 @pytest.mark.parametrize("kept", range(0, 31, 5))
 def test_a_file_without_its_front_leaves_nothing(tmp_path: Path, kept: int) -> None:
     with Spool(tmp_path) as spool:
-        spool.put_group([Parcel(b"1", last_words=b"words")])
+        spool.put_group([Parcel(b"1", drop_notice=b"words")])
         os.truncate(files(tmp_path)[0], kept)
         assert (drain(spool), spool.dropped_batches, spool.pending_notices) == ([], 1, {})
 

@@ -22,7 +22,7 @@ BATCH = b"a batch of counts"
 
 
 def test_damage_to_any_byte_of_a_file_is_noticed() -> None:
-    content = spool_file.encode(SpoolFile(BATCH, group_end=7, last_words=b"words"))
+    content = spool_file.encode(SpoolFile(BATCH, group_end=7, drop_notice=b"words"))
     damaged = (
         content[:position] + bytes([content[position] ^ bit]) + content[position + 1 :]
         for position in range(len(content))
@@ -187,9 +187,9 @@ def test_memory_is_bounded_when_the_disk_stays_full(tmp_path: Path) -> None:
 
 def test_last_words_that_the_disk_does_not_take_are_held_in_memory(tmp_path: Path) -> None:
     with Spool(tmp_path, max_bytes=BLOCK) as spool, disk_that_takes(0):
-        spool.put_group([Parcel(b"1", last_words=b"last words")])
+        spool.put_group([Parcel(b"1", drop_notice=b"drop notices")])
         spool.put_group(parcels(b"2"))
-        assert spool.pending_notices == {1: b"last words"}
+        assert spool.pending_notices == {1: b"drop notices"}
 
 
 @pytest.fixture
@@ -255,7 +255,7 @@ from collector.spool.queue import Parcel, Spool
 
 with Spool(Path(sys.argv[1]), max_bytes=int(sys.argv[2])) as spool:
     for number in itertools.count():
-        spool.put_group([Parcel(b"%d" % number, last_words=b"%d" % number)])
+        spool.put_group([Parcel(b"%d" % number, drop_notice=b"%d" % number)])
         print(number, flush=True)
 """
 

@@ -16,12 +16,12 @@ from collector.batches.outbox import Outbox
 from collector.counting.checks import first_missing
 from collector.counting.clock import boot_id, measure
 from collector.counting.cost import CostMeter
+from collector.counting.cycles import Cycles
 from collector.counting.host_lock import Holder, HostLock
 from collector.counting.notes import note
 from collector.counting.pins import Pins
 from collector.counting.predecessor import Predecessor, ReadLast
 from collector.counting.reader import Reader
-from collector.counting.rounds import Rounds
 from collector.counting.session import Session
 from collector.counting.turns import ask_for_long_turns
 from collector.errors import ProbeError
@@ -244,7 +244,7 @@ class Pipeline:
 
         def read(probes: Probes, *, is_covered: bool, is_anew: bool) -> None:
             with self._session(probes, around, outbox) as session:
-                session.take_round(
+                session.collect_once(
                     host,
                     around.table,
                     around.memory,
@@ -268,7 +268,7 @@ class Pipeline:
             for event in (*self._predecessor.notes(), *notes):
                 session.note(event)
             # At once: that the host is there, and what was counted while no collector ran.
-            session.take_round(host, around.table, around.memory)
+            session.collect_once(host, around.table, around.memory)
             self._predecessor.were_told()
             session.read_on(
                 host,
@@ -282,10 +282,10 @@ class Pipeline:
             self._end(session, probes, host, around)
 
     def _end(self, session: Session, probes: Probes, host: Host, around: _Surroundings) -> None:
-        """What is counted until the programs are off belongs to the last round."""
+        """What is counted until the programs are off belongs to the last cycle."""
         if self._stop.leaves_counting:
             logger.info("counting goes on, for a successor")
-            session.take_round(host, around.table, around.memory)
+            session.collect_once(host, around.table, around.memory)
             return
         probes.pause()
         if self._stop.is_set():
@@ -293,7 +293,7 @@ class Pipeline:
             session.note(note(EventKind.STOPPED))
         else:
             logger.info("flavour changed, attaching anew")
-        session.take_round(host, around.table, around.memory)
+        session.collect_once(host, around.table, around.memory)
         # Only now: until its last counts are stored, a successor could read them.
         self._pins.remove()
 
@@ -308,7 +308,7 @@ class Pipeline:
             if (looked := memory.looked()) is not None:
                 table.begin_after_gap(looked.at_ns, looked.clock_set_ns)
             for vm in memory.recall():
-                # Those that ended while nobody was reading are found to have ended in the first round.
+                # Those that ended while nobody was reading are found to have ended in the first cycle.
                 table.see(vm, time.time_ns())
             yield _Surroundings(events, table, memory)
 
@@ -323,9 +323,9 @@ class Pipeline:
             self._governor,
             Requests(settings.requests_file),
         )
-        rounds = Rounds(reader, around.table, around.events, self._architecture)
+        cycles = Cycles(reader, around.table, around.events, self._architecture)
         meter = CostMeter(probes, self._opener.run_times)
-        session = Session(probes, reader, rounds, recording, outbox, meter)
+        session = Session(probes, reader, cycles, recording, outbox, meter)
         try:
             yield session
         finally:

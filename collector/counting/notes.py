@@ -1,4 +1,4 @@
-"""What there is to tell of a host beside its counts: events that the next round's batch has."""
+"""What there is to tell of a host beside its counts: events that the next cycle's batch has."""
 
 from faultmodel.kinds import EventKind, EventReason
 from faultmodel.record import DETAIL_LENGTH, EventFacts, HostEvent
@@ -8,7 +8,7 @@ from faultmodel.text import cut
 def note(
     kind: EventKind, reason: EventReason | None = None, detail: str = "", facts: EventFacts | None = None
 ) -> HostEvent:
-    """Return an event whose time is that of the round that tells of it (``Session.note``).
+    """Return an event whose time is that of the cycle that tells of it (``Session.note``).
 
     :param detail: words of the kernel or of another program
     """

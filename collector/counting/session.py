@@ -1,4 +1,4 @@
-"""One counting as it is read, round after round, until it ends or the collector does."""
+"""One counting as it is read, cycle after cycle, until it ends or the collector does."""
 
 import select
 import time
@@ -9,8 +9,8 @@ import msgspec
 
 from collector.batches.outbox import Outbox
 from collector.counting.cost import CostMeter
+from collector.counting.cycles import Cycle, Cycles
 from collector.counting.reader import Reader
-from collector.counting.rounds import Round, Rounds
 from collector.probe.probes import Probes
 from collector.sampling.policy import Recording
 from collector.stop import Stop
@@ -27,21 +27,21 @@ class Session:
         self,
         probes: Probes,
         reader: Reader,
-        rounds: Rounds,
+        cycles: Cycles,
         recording: Recording,
         outbox: Outbox,
         meter: CostMeter,
     ) -> None:
         self._probes = probes
         self._reader = reader
-        self._rounds = rounds
+        self._cycles = cycles
         self._recording = recording
         self._outbox = outbox
         self._meter = meter
         self._notes: list[HostEvent] = []
 
     def note(self, event: HostEvent) -> None:
-        """Let the next round's batch tell of this, as of now."""
+        """Let the next cycle's batch tell of this, as of now."""
         self._notes.append(msgspec.structs.replace(event, time_ns=time.time_ns()))
 
     def read_on(
@@ -54,9 +54,9 @@ class Session:
         stop: Stop,
         is_over: Callable[[], bool],
     ) -> None:
-        """Take a round at every interval, until told to stop or the counting is over.
+        """Take a cycle at every interval, until told to stop or the counting is over.
 
-        :param is_over: asked after each round
+        :param is_over: asked after each cycle
         :raises ProbeError: the probes cannot be read
         """
         with select.epoll() as epoll:
@@ -67,11 +67,11 @@ class Session:
                 self._wait(epoll, stop, interval_s)
                 if stop.is_set():
                     return
-                self.take_round(host, table, memory)
+                self.collect_once(host, table, memory)
                 if is_over():
                     return
 
-    def take_round(
+    def collect_once(
         self,
         host: Host,
         table: VmTable,
@@ -83,12 +83,12 @@ class Session:
     ) -> None:
         """Read, send, and note up to where.
 
-        :param is_covered: whether all of the time since the last round was counted
+        :param is_covered: whether all of the time since the last cycle was counted
         :param is_last: see ``Reader.read``
-        :param is_anew: tell it as a counting that began at the last round: what was before, another host has
+        :param is_anew: tell it as a counting that began at the last cycle: what was before, another host has
         :raises ProbeError: the probes cannot be read
         """
-        found = self._rounds.take(is_last=is_last)
+        found = self._cycles.collect(is_last=is_last)
         span = found.content.covered[0]
         covered = (span,) if is_covered else ()
         cost = self._meter.read(span.from_ns, span.to_ns)
@@ -115,10 +115,10 @@ class Session:
             cut=msgspec.msgpack.encode(found.cut),
             commit=lambda number: self._probes.keep_cut(replace(found.cut, batch=number)),
         )
-        # Only now: what could not be sent is told by the next round.
+        # Only now: what could not be sent is told by the next cycle.
         self._notes.clear()
         table.forget_overlooked()
-        self._rounds.forget_ended()
+        self._cycles.forget_ended()
         memory.keep(table.living())
 
     def close(self) -> None:
@@ -133,8 +133,8 @@ class Session:
                 self._reader.empty_ring()
 
 
-def _with_named(found: Round, events: Iterable[HostEvent]) -> Sequence[Vm]:
-    """Return the VMs that a round describes, and those that an event is about, whose names are shown."""
+def _with_named(found: Cycle, events: Iterable[HostEvent]) -> Sequence[Vm]:
+    """Return the VMs that a cycle describes, and those that an event is about, whose names are shown."""
     described = {vm.id for vm in found.content.vms}
     named = {event.vm for event in events} - described
     return [*found.content.vms, *{vm.id: vm for vm in found.vms.values() if vm.id in named}.values()]

@@ -61,7 +61,7 @@ class _Entry:
 class VmTable:
     """Knows this host's VMs. For one thread.
 
-    The order of a round makes ends exact, since KVM announces a VM before it can count anything:
+    The order of a cycle makes ends exact, since KVM announces a VM before it can count anything:
 
     1. take the snapshot of the counters,
     2. only then read KVM's announcements and ``apply`` them all,
@@ -151,7 +151,7 @@ class VmTable:
             # Among the lost may be the creation of a VM that has the name of one that ended before.
             self._destroyed_unseen.clear()
         elif event.kind is EventKind.CREATED:
-            # A VM in the table was announced in an earlier round: this is another, its name was free again.
+            # A VM in the table was announced in an earlier cycle: this is another, its name was free again.
             self._destroyed_unseen.pop(event.stats_name, None)
             self._end_if_live(self._by_stats_name.get(event.stats_name), now_ns)
         elif event.stats_name in self._by_stats_name:

@@ -1,4 +1,4 @@
-"""What a round that fails had to tell is told by the next one."""
+"""What a cycle that fails had to tell is told by the next one."""
 
 import os
 import subprocess
@@ -12,8 +12,8 @@ import pytest
 from collector.batches.outbox import Outbox
 from collector.counting.clock import boot_id
 from collector.counting.cost import CostMeter
+from collector.counting.cycles import Cycles
 from collector.counting.reader import Reader
-from collector.counting.rounds import Rounds
 from collector.counting.session import Session
 from collector.errors import ProbeError
 from collector.probe.layout import RecordLevel, VmKey
@@ -82,7 +82,7 @@ def test_an_end_that_nobody_saw_is_told_by_the_round_that_is_stored(tmp_path: Pa
         session = Session(
             probes,  # type: ignore[arg-type]
             reader,
-            Rounds(reader, table, events, architecture),
+            Cycles(reader, table, events, architecture),
             Recording(probes, RecordLevel.SAMPLE, 10, Governor(0), Requests(tmp_path / "requests")),
             Outbox(spool, architecture.name),
             CostMeter(probes, _not_measured),  # type: ignore[arg-type]
@@ -90,10 +90,10 @@ def test_an_end_that_nobody_saw_is_told_by_the_round_that_is_stored(tmp_path: Pa
         session.note(HostEvent(time_ns=0, kind=EventKind.ATTACHED))
         memory = VmFile(tmp_path / "vms.json", boot_id())
         with pytest.raises(ProbeError):
-            session.take_round(HOST, table, memory)
+            session.collect_once(HOST, table, memory)
         assert spool.oldest() is None
-        session.take_round(HOST, table, memory)
-        session.take_round(HOST, table, memory)
+        session.collect_once(HOST, table, memory)
+        session.collect_once(HOST, table, memory)
         told = [_kinds(spool), _kinds(spool)]
         session.close()
     assert told == [["attached", "ended_unseen", "records"], []]

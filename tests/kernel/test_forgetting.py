@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from collector.counting.cycles import Cycles
 from collector.counting.reader import Reader
-from collector.counting.rounds import Rounds
 from collector.vms.identity.process import host_proc
 from collector.vms.identity.uevents import KvmEvents
 from collector.vms.table import VmTable
@@ -29,7 +29,7 @@ def _faults_of_a_guest(writes: int) -> int:
 
 
 class Seen:
-    """What the rounds said of this process's VMs."""
+    """What the cycles said of this process's VMs."""
 
     def __init__(self) -> None:
         self.ended: dict[str, bool] = {}
@@ -48,23 +48,23 @@ def test_vms_that_come_and_go_are_counted_exactly_and_forgotten(headers_cache: P
     seen, expected, keys = Seen(), [], set()
     with KvmEvents() as events, attached(headers_cache) as probes:
         table = VmTable(BOOT, lambda boottime_ns: boottime_ns, host_proc())
-        rounds = Rounds(Reader(probes), table, events, architecture)
+        cycles = Cycles(Reader(probes), table, events, architecture)
 
-        def take_round() -> None:
-            found = rounds.take()
+        def collect_once() -> None:
+            found = cycles.collect()
             seen.add(found.content)
             probes.keep_cut(found.cut)
-            rounds.forget_ended()
+            cycles.forget_ended()
 
         for writes in range(1, 31):
             expected.append(_faults_of_a_guest(writes))
             keys |= {key for key, record in probes.vms().items() if record.tgid == os.getpid()}
             # None, one or several VMs come and go between two readings.
             for _ in range(writes % 3):
-                take_round()
+                collect_once()
         # The first of these sees the last VM's end, the second forgets it.
-        take_round()
-        take_round()
+        collect_once()
+        collect_once()
         last, vms, cut = probes.snapshot(), probes.vms(), probes.last_cut()
     assert sorted(seen.faults[vm] for vm in seen.ended) == sorted(expected)
     assert all(seen.ended.values())

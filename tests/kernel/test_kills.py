@@ -131,7 +131,7 @@ def test_a_vm_that_ends_while_no_collector_runs_is_seen_to_have_ended(own_produc
     assert guest.stdout is not None
     told = told_by(guest.stdout.readline())
     own_product.vm_with(told.pid, faults=told.faults)
-    time.sleep(1.2)  # One more round, after which the collector has noted who lives.
+    time.sleep(1.2)  # One more cycle, after which the collector has noted who lives.
     own_product.kill_collector()
     guest.communicate()
     own_product.start_collector()

@@ -1,4 +1,4 @@
-"""One round of collecting: read, name the VMs, decode; remember which VMs have ended."""
+"""One cycle of collecting: read, name the VMs, decode; remember which VMs have ended."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,16 +16,16 @@ from faultmodel.sections import Content
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
-    """What a round found, and where the next one goes on. ``vms`` are those that the probes know."""
+class Cycle:
+    """What a cycle found, and where the next one goes on. ``vms`` are those that the probes know."""
 
     content: Content
     cut: Cut
     vms: Mapping[VmKey, Vm]
 
 
-class Rounds:
-    """Takes rounds of one counting."""
+class Cycles:
+    """Takes cycles of one counting."""
 
     def __init__(self, reader: Reader, table: VmTable, events: KvmEvents, architecture: Architecture) -> None:
         self._reader = reader
@@ -41,8 +41,8 @@ class Rounds:
         """The id of what is read."""
         return self._reader.counting
 
-    def take(self, *, is_last: bool = False) -> Round:
-        """Take a round.
+    def collect(self, *, is_last: bool = False) -> Cycle:
+        """Take a cycle.
 
         :param is_last: see ``Reader.read``
         :raises ProbeError: the maps cannot be read
@@ -68,12 +68,12 @@ class Rounds:
         gone = {vm.id for vm in ended}
         self._done = self._ended
         self._ended = frozenset(key for key, identity in ids.items() if identity in gone)
-        return Round(content, reading.cut, vms)
+        return Cycle(content, reading.cut, vms)
 
     def forget_ended(self) -> None:
-        """Make room: of the VMs that had ended before the last round, that round had the last counts.
+        """Make room: of the VMs that had ended before the last cycle, that cycle had the last counts.
 
-        Call this when the round is stored.
+        Call this when the cycle is stored.
 
         :raises ProbeError: the kernel refuses
         """

@@ -77,7 +77,7 @@ def differences(
     :param views: read them
     """
     found = Differences()
-    for name in ("homes", "vcpus"):
+    for name in ("slots", "overflow"):
         _add_vcpus(found, name, now[name], before[name], views.vcpu, again)
     changed = found.changed["fault_counts"] = _changed(now["fault_counts"], before["fault_counts"])
     for key, value in changed.items():

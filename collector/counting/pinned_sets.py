@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from collector.probe import syscall
+from collector.probe import renamed, syscall
 from collector.probe.pinned import about_pinned
 
 FOLDER = "kvmfaults"
@@ -97,7 +97,7 @@ class PinnedSet:
 
         :raises OSError: it cannot be told to
         """
-        table = syscall.open_map(syscall.open_pinned(self.folder / "map-turn"))
+        table = syscall.open_map(syscall.open_pinned(renamed.pinned_map(self.folder, "turn")))
         try:
             syscall.update(table, _FIRST, bytes(4))
         finally:

@@ -35,6 +35,7 @@ from collector.counting.notes import note
 from collector.counting.other_sets import OtherSets
 from collector.counting.pins import Pins
 from collector.errors import PinnedError
+from collector.probe import renamed
 from collector.probe.handles import Handles
 from collector.probe.probes import Probes
 from collector.probe.snapshot import Cut
@@ -213,6 +214,7 @@ class Predecessor:
 
 def _decoded(content: bytes) -> Cut | None:
     try:
-        return msgspec.msgpack.decode(content, type=Cut)
+        found = msgspec.msgpack.decode(content, type=Cut)
     except msgspec.DecodeError:
         return None
+    return replace(found, tables={renamed.map_name(name): table for name, table in found.tables.items()})

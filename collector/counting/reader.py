@@ -156,8 +156,8 @@ class Reader:
         for vm in vms:
             self._totals.pop(vm, None)
         gone = frozenset(vms)
-        for name in ("fault_counts", "exit_counts", "vcpus", "homes"):
-            in_value = name == "homes"
+        for name in ("fault_counts", "exit_counts", "overflow", "slots"):
+            in_value = name == "slots"
             owner = self._views.owner(name, in_value=in_value)
             self._before[name] = {
                 key: value

@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from collector.errors import PinnedError
-from collector.probe import syscall
+from collector.probe import renamed, syscall
 from collector.probe.syscall import Map
 
 _FIRST = bytes(4)
@@ -170,9 +170,31 @@ def encode(layout: Layout) -> bytes:
 def decode(text: bytes) -> Layout:
     """Return the layout that a text has. :raises PinnedError: it has none"""
     try:
-        return msgspec.json.decode(text, type=Layout)
+        return _by_todays_names(msgspec.json.decode(text, type=Layout))
     except (msgspec.DecodeError, ValueError, RecursionError) as exc:
         raise PinnedError(f"how its maps are laid out cannot be read: {exc}") from exc
+
+
+def _by_todays_names(layout: Layout) -> Layout:
+    concerns = {
+        name: msgspec.structs.replace(
+            one, maps={renamed.map_name(of): types for of, types in one.maps.items()}
+        )
+        for name, one in layout.concerns.items()
+    }
+    types = {name: _renamed(structure) for name, structure in layout.types.items()}
+    return msgspec.structs.replace(layout, types=types, concerns=concerns)
+
+
+def _renamed(structure: Structure) -> Structure:
+    return msgspec.structs.replace(
+        structure,
+        fields={renamed.field_name(name): field for name, field in structure.fields.items()},
+        arrays={
+            name: msgspec.structs.replace(array, of=_renamed(array.of))
+            for name, array in structure.arrays.items()
+        },
+    )
 
 
 def describe(

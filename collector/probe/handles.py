@@ -45,7 +45,7 @@ class Handles:
 
     @classmethod
     def named(cls, fds: Mapping[str, int]) -> "Handles":
-        """Return handles from names like ``map/homes``, ``program/...`` and ``link/...``."""
+        """Return handles from names like ``map/slots``, ``program/...`` and ``link/...``."""
 
         def of(kind: str) -> dict[str, int]:
             return {name.partition("/")[2]: fd for name, fd in fds.items() if name.startswith(f"{kind}/")}

@@ -14,10 +14,10 @@ COUNTS = "counts"
 RECORDS = "records"
 CONCERNS: Mapping[str, tuple[str, ...]] = {
     COUNTS: (
-        "homes",
-        "claims",
-        "vcpus",
-        "visitors",
+        "slots",
+        "slot_owners",
+        "overflow",
+        "overflow_threads",
         "vms",
         "fault_counts",
         "exit_counts",
@@ -28,8 +28,8 @@ CONCERNS: Mapping[str, tuple[str, ...]] = {
         "own_turn",
         "page_fault_seen",
         "about",
-        "homes_cut",
-        "vcpus_cut",
+        "slots_cut",
+        "overflow_cut",
         "fault_counts_cut",
         "exit_counts_cut",
         "lost_cut",

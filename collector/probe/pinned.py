@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from collector.errors import PinnedError
-from collector.probe import compiled, earlier, syscall
+from collector.probe import compiled, earlier, renamed, syscall
 from collector.probe.compiled import Layout
 from collector.probe.handles import Handles
 from collector.probe.layout import (
@@ -46,7 +46,7 @@ def open_pinned(folder: Path) -> Probes:
         for path in folder.iterdir():
             fd = syscall.open_pinned(path)
             undo.callback(os.close, fd)
-            fds[path.name.replace("-", "/", 1)] = fd
+            fds[renamed.handle_name(path.name.replace("-", "/", 1))] = fd
         handles = Handles.named(fds)
         # Links are pinned last and unpinned first: with all of them the set is whole.
         if not handles.links or handles.links.keys() != handles.programs.keys():

@@ -12,7 +12,6 @@ from collector.errors import ProbeError
 from collector.probe import compiled, syscall
 from collector.probe.compiled import Layout
 from collector.probe.handles import PERF, Handles
-from collector.probe.homes import Homes
 from collector.probe.layout import (
     CONCERNS,
     LAYOUT_MAP,
@@ -25,6 +24,7 @@ from collector.probe.layout import (
 )
 from collector.probe.plan import Plan
 from collector.probe.rings import Rings
+from collector.probe.slots import Slots
 from collector.probe.snapshot import COUNTED, OVERLOOKED, Cut, Positions, Records, Snapshot, Table
 from collector.probe.source import Source
 from collector.probe.views import Views
@@ -33,11 +33,11 @@ _INDEX = struct.Struct("=I")
 _FIRST = _INDEX.pack(0)
 _TURNS = 2**32 - 1
 _ORDERS = 2**16
-_OF_VMS = ("vms", "visitors", "record_orders", "vcpus", "fault_counts", "exit_counts")
+_OF_VMS = ("vms", "overflow_threads", "record_orders", "overflow", "fault_counts", "exit_counts")
 """Maps whose keys or values name the VM, in the order in which a VM is forgotten: what attributes a
 fault before what counts it."""
 _OF_VMS_COUNTED = tuple(name for name in _OF_VMS if name != "record_orders")
-_WITH_CUT = ("vcpus", "fault_counts", "exit_counts")
+_WITH_CUT = ("overflow", "fault_counts", "exit_counts")
 
 
 class Probes:
@@ -56,7 +56,7 @@ class Probes:
         self._handles = handles
         self._maps = {name: syscall.open_map(fd) for name, fd in handles.maps.items()}
         self._views = Views(layout or compiled.read(self._maps[LAYOUT_MAP]), readable)
-        self._homes = Homes(self._maps["homes"], self._views.vcpu)
+        self._slots = Slots(self._maps["slots"], self._views.vcpu)
         records = self._views.records
         self._rings = None if records is None else Rings(self._maps, records)
         about = self._about()
@@ -178,8 +178,8 @@ class Probes:
             raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
 
     def again(self, table: str, key: bytes) -> bytes | None:
-        """Read one vCPU's counts anew. :param table: ``homes`` or ``vcpus``"""
-        return self._homes.read(key) if table == "homes" else syscall.lookup(self._maps[table], key)
+        """Read one vCPU's counts anew. :param table: ``slots`` or ``overflow``"""
+        return self._slots.read(key) if table == "slots" else syscall.lookup(self._maps[table], key)
 
     def take_faults(self) -> list[FaultRecord]:
         """Read the fault records and let go of them at once: what a ring half full is emptied by.
@@ -296,7 +296,7 @@ class Probes:
         gone = frozenset(vms)
         try:
             for name in _OF_VMS if self._views.records is not None else _OF_VMS_COUNTED:
-                in_value = name == "visitors"
+                in_value = name == "overflow_threads"
                 owner = self._views.owner(name, in_value=in_value)
                 for key, value in self._entries(name):
                     if owner.unpack(value if in_value else key) in gone:
@@ -307,9 +307,9 @@ class Probes:
             for key in self._overlooked():
                 if self._views.vm.unpack(key) in gone:
                     syscall.delete(self._maps[f"{OVERLOOKED}_cut"], key)
-            for key in self._homes.leave(gone):
-                syscall.delete(self._maps["claims"], key)
-                syscall.delete(self._maps["homes_cut"], key)
+            for key in self._slots.leave(gone):
+                syscall.delete(self._maps["slot_owners"], key)
+                syscall.delete(self._maps["slots_cut"], key)
         except OSError as exc:
             raise ProbeError(f"cannot remove ended VMs: {exc.strerror}") from exc
 
@@ -333,7 +333,7 @@ class Probes:
     def close(self) -> None:
         """Detach, unless they are pinned, and release the maps."""
         self.detach()
-        self._homes.close()
+        self._slots.close()
         if self._rings is not None:
             self._rings.close()
         self._handles.close()
@@ -365,8 +365,8 @@ class Probes:
         return f"{OVERLOOKED}_cut" in self._maps
 
     def _table(self, name: str) -> Table:
-        if name == "homes":
-            return self._homes.read_all()
+        if name == "slots":
+            return self._slots.read_all()
         if name == "lost":
             return self._array(name)
         return dict(self._entries(name))
@@ -374,7 +374,7 @@ class Probes:
     def _entries(self, name: str) -> list[tuple[bytes, bytes]]:
         """A hash map's entries. Some are large, mostly empty, and take long to find so."""
         used = self._views.used.unpack(self._array("used"))
-        if used.get("vcpus" if name == "visitors" else name) == 0:
+        if used.get("overflow" if name == "overflow_threads" else name) == 0:
             return []
         return list(syscall.entries(self._maps[name]))
 

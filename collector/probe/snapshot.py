@@ -21,10 +21,10 @@ from collector.probe.layout import ExitRecord, FaultRecord
 Table = Mapping[bytes, bytes]
 """A map's entries, as the kernel has them."""
 
-COUNTED = ("fault_counts", "exit_counts", "homes", "vcpus", "lost")
-"""The maps that count, in the order in which they must be read: a fault that ``vcpus`` or ``homes`` know to
-be in ``fault_counts`` may be missing from what was read of that, and comes with the next reading; never the
-other way round."""
+COUNTED = ("fault_counts", "exit_counts", "slots", "overflow", "lost")
+"""The maps that count, in the order in which they must be read: a fault that ``overflow`` or ``slots`` know
+to be in ``fault_counts`` may be missing from what was read of that, and comes with the next reading; never
+the other way round."""
 
 OVERLOOKED = "overlooked"
 """What a cut has besides: by VM, the faults that no program saw and that were attributed to it since the

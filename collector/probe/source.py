@@ -11,7 +11,7 @@ from collector.probe.plan import Plan
 FOLDER = Path(__file__).parent / "bpf"
 _MAIN = "faults.bpf.c"
 
-_VISITORS = 65_536
+_OVERFLOW_THREADS = 65_536
 _WAKEUP_RECORDS = 16_384
 _PAGE_BYTES = 4096
 """PAGE_SIZE as headers.py gives it to BCC, by which BCC multiplies; not the host's."""
@@ -30,15 +30,15 @@ _MEANINGS = (
 class Limits:
     """How much is kept in the kernel. What does not fit is counted as lost, or more slowly.
 
-    ``homes``, a power of two: threads that have one are counted faster. ``syndromes`` and ``exit_reasons``:
+    ``slots``, a power of two: threads that have one are counted faster. ``syndromes`` and ``exit_reasons``:
     how many of a vCPU are counted in place, at most what event.h has room for, which is also what None means;
     the others go to maps of ``keys`` entries. Ring buffers are in bytes, powers of two.
     """
 
     vms: int = 4096
-    vcpus: int = 262_144
+    overflow: int = 262_144
     keys: int = 262_144
-    homes: int = 8192
+    slots: int = 8192
     syndromes: int | None = None
     exit_reasons: int | None = None
     exit_ring_bytes: int = 1 << 20
@@ -48,10 +48,10 @@ class Limits:
         """Return them as the compiler's flags."""
         return (
             f"-DMAX_VMS={self.vms}",
-            f"-DMAX_VCPUS={self.vcpus}",
+            f"-DMAX_OVERFLOW={self.overflow}",
             f"-DMAX_KEYS={self.keys}",
-            f"-DHOMES={self.homes}",
-            f"-DVISITORS={_VISITORS}",
+            f"-DSLOTS={self.slots}",
+            f"-DMAX_OVERFLOW_THREADS={_OVERFLOW_THREADS}",
             f"-DSYNDROMES_IN_PLACE={'SYNDROMES' if self.syndromes is None else self.syndromes}",
             f"-DEXIT_REASONS_IN_PLACE={'EXIT_REASONS' if self.exit_reasons is None else self.exit_reasons}",
             f"-DEXIT_RING_PAGES={self.exit_ring_bytes // _PAGE_BYTES}",

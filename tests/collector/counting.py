@@ -54,7 +54,7 @@ class Vcpu:
 
     def pack(self, layout: Layout = COMPILED) -> bytes:
         """As the kernel has it."""
-        fields = layout.value("homes")
+        fields = layout.value("slots")
         head = VcpuHead(
             *self.key,
             tid=self.tid,
@@ -83,7 +83,7 @@ class Vcpu:
 class Counting:
     """The maps and rings of one counting.
 
-    ``in_place``: how many words a vCPU counts in its home; ``room``: how many more find one in
+    ``in_place``: how many words a vCPU counts in its slot; ``room``: how many more find one in
     ``fault_counts``; ``ring_records``: how many the ring of faults holds. ``pause`` is called before each
     thing that a snapshot reads. ``layout``: of the maps.
     """
@@ -94,8 +94,8 @@ class Counting:
     pause: Callable[[], None] = lambda: None
     layout: Layout = COMPILED
     views: Views = field(init=False)
-    homes: dict[int, Vcpu] = field(default_factory=dict)
-    vcpus: dict[VcpuKey, Vcpu] = field(default_factory=dict)
+    slots: dict[int, Vcpu] = field(default_factory=dict)
+    overflow: dict[VcpuKey, Vcpu] = field(default_factory=dict)
     fault_counts: dict[FaultKey, list[int]] = field(default_factory=dict)
     exit_counts: dict[ExitKey, int] = field(default_factory=dict)
     lost: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_LOST, 0))
@@ -201,22 +201,22 @@ class Counting:
     def forget(self, vms: Collection[VmKey]) -> None:
         """As ``Probes.forget``."""
         self.forgotten += vms
-        self.homes = {place: vcpu for place, vcpu in self.homes.items() if vcpu.key[:2] not in vms}
-        self.vcpus = {key: vcpu for key, vcpu in self.vcpus.items() if key[:2] not in vms}
+        self.slots = {place: vcpu for place, vcpu in self.slots.items() if vcpu.key[:2] not in vms}
+        self.overflow = {key: vcpu for key, vcpu in self.overflow.items() if key[:2] not in vms}
         self.fault_counts = {key: one for key, one in self.fault_counts.items() if key[:2] not in vms}
         self.exit_counts = {key: one for key, one in self.exit_counts.items() if key[:2] not in vms}
 
-    def home(self, vcpu: int = 0, *, vm: VmKey = VM, tid: int = 500, place: int | None = None) -> Vcpu:
-        """Settle a vCPU in a home."""
-        place = len(self.homes) if place is None else place
-        self.homes[place] = Vcpu(VcpuKey(*vm, vcpu), tid)
-        return self.homes[place]
+    def slot(self, vcpu: int = 0, *, vm: VmKey = VM, tid: int = 500, place: int | None = None) -> Vcpu:
+        """Settle a vCPU in a slot."""
+        place = len(self.slots) if place is None else place
+        self.slots[place] = Vcpu(VcpuKey(*vm, vcpu), tid)
+        return self.slots[place]
 
-    def visitor(self, vcpu: int, *, vm: VmKey = VM) -> Vcpu:
-        """Settle a vCPU whose thread has no home for it."""
+    def overflowed(self, vcpu: int, *, vm: VmKey = VM) -> Vcpu:
+        """Settle a vCPU whose thread has no slot for it."""
         key = VcpuKey(*vm, vcpu)
-        self.vcpus[key] = Vcpu(key, 0)
-        return self.vcpus[key]
+        self.overflow[key] = Vcpu(key, 0)
+        return self.overflow[key]
 
     def _record(self, vcpu: Vcpu, word: int) -> Iterator[None]:
         if len(self.faults) - self._released >= self.ring_records:
@@ -256,10 +256,10 @@ class Counting:
 
     def _table(self, name: str) -> Table:
         layout, views = self.layout, self.views
-        if name == "homes":
-            return {place.to_bytes(4, "little"): vcpu.pack(layout) for place, vcpu in self.homes.items()}
-        if name == "vcpus":
-            return {views.vcpu_key.pack(key): vcpu.pack(layout) for key, vcpu in self.vcpus.items()}
+        if name == "slots":
+            return {place.to_bytes(4, "little"): vcpu.pack(layout) for place, vcpu in self.slots.items()}
+        if name == "overflow":
+            return {views.vcpu_key.pack(key): vcpu.pack(layout) for key, vcpu in self.overflow.items()}
         if name == "fault_counts":
             pack, counters = views.fault_key.pack, views.fault_counters
             return {pack(key): counters.pack(count) for key, count in self.fault_counts.items()}
@@ -271,7 +271,7 @@ class Counting:
         return views.lost.pack(self.lost, over=NOTHING["lost"])
 
     def _vms(self) -> set[VmKey]:
-        return {VmKey(*vcpu.key[:2]) for vcpu in (*self.homes.values(), *self.vcpus.values())}
+        return {VmKey(*vcpu.key[:2]) for vcpu in (*self.slots.values(), *self.overflow.values())}
 
 
 def fault_key(vcpu: int, word: int, *, vm: VmKey = VM) -> FaultKey:

@@ -10,7 +10,7 @@ OTHER = VmKey(0xFFFF888100000000, 78)
 
 def test_a_vm_that_saw_nothing_has_no_account() -> None:
     counting = Counting()
-    counting.fault(counting.home(0), times=2)
+    counting.fault(counting.slot(0), times=2)
     reader = Reader(counting)
     assert set(reader.read().accounts) == {VM}
     assert reader.read().accounts == {}
@@ -18,7 +18,7 @@ def test_a_vm_that_saw_nothing_has_no_account() -> None:
 
 def test_seen_is_counted_and_uncounted() -> None:
     counting = Counting(in_place=1, room=1)
-    vcpu = counting.home(0)
+    vcpu = counting.slot(0)
     for word in (6, 4, 0x14, 0x15):
         counting.fault(vcpu, word)
     reading = Reader(counting).read()
@@ -27,9 +27,9 @@ def test_seen_is_counted_and_uncounted() -> None:
 
 def test_accounts_add_up_the_vcpus_of_each_vm() -> None:
     counting = Counting()
-    counting.fault(counting.home(0), times=2, record=True)
-    counting.fault(counting.visitor(1), times=3)
-    counting.fault(counting.home(0, vm=OTHER), times=4)
+    counting.fault(counting.slot(0), times=2, record=True)
+    counting.fault(counting.overflowed(1), times=3)
+    counting.fault(counting.slot(0, vm=OTHER), times=4)
     accounts = Reader(counting).read().accounts
     assert accounts[VM] == Account(seen=5, uncounted=0, recorded=2, dropped=0, seen_total=5)
     assert accounts[OTHER] == Account(seen=4, uncounted=0, recorded=0, dropped=0, seen_total=4)
@@ -37,7 +37,7 @@ def test_accounts_add_up_the_vcpus_of_each_vm() -> None:
 
 def test_a_vcpu_that_changed_its_thread_has_one_account() -> None:
     counting = Counting(in_place=1, room=1, ring_records=1)
-    for vcpu in (counting.home(0, tid=500), counting.home(0, tid=501)):
+    for vcpu in (counting.slot(0, tid=500), counting.slot(0, tid=501)):
         counting.fault(vcpu, 6, record=True)
         counting.fault(vcpu, 4)
         counting.fault(vcpu, 0x14)
@@ -48,7 +48,7 @@ def test_a_vcpu_that_changed_its_thread_has_one_account() -> None:
 
 def test_totals_go_on_from_one_reading_and_one_collector_to_the_next() -> None:
     counting = Counting(in_place=1, room=1)
-    vcpu = counting.home(0)
+    vcpu = counting.slot(0)
     reader = Reader(counting)
     for word in (6, 4, 0x14):
         counting.fault(vcpu, word)
@@ -63,7 +63,7 @@ def test_totals_go_on_from_one_reading_and_one_collector_to_the_next() -> None:
 
 def test_a_record_whose_fault_is_not_counted_yet_waits_for_it() -> None:
     counting = Counting()
-    vcpu = counting.home(0)
+    vcpu = counting.slot(0)
     reader = Reader(counting)
     counting.fault(vcpu, times=1, record=True)
     steps = counting.steps(vcpu, 6, record=True)
@@ -78,7 +78,7 @@ def test_a_record_whose_fault_is_not_counted_yet_waits_for_it() -> None:
 
 def test_no_more_records_are_told_than_faults_were_counted() -> None:
     counting = Counting(in_place=1)
-    vcpu = counting.home(0)
+    vcpu = counting.slot(0)
     counting.fault(vcpu, 6)
     reader = Reader(counting)
     reader.read()
@@ -86,7 +86,7 @@ def test_no_more_records_are_told_than_faults_were_counted() -> None:
 
     def fault_between_the_maps() -> None:
         if next(pauses) == 1:
-            # fault_counts was read just before: this fault's home tells of it, its count comes later.
+            # fault_counts was read just before: this fault's slot tells of it, its count comes later.
             counting.fault(vcpu, 4, record=True)
 
     counting.pause = fault_between_the_maps
@@ -99,7 +99,7 @@ def test_no_more_records_are_told_than_faults_were_counted() -> None:
 def test_records_that_were_taken_early_are_in_the_next_reading() -> None:
     counting = Counting()
     reader = Reader(counting)
-    vcpu = counting.home(0)
+    vcpu = counting.slot(0)
     counting.fault(vcpu, times=3, record=True)
     reader.empty_ring()
     counting.fault(vcpu, times=2, record=True)
@@ -110,7 +110,7 @@ def test_records_that_were_taken_early_are_in_the_next_reading() -> None:
 
 def test_what_the_ring_had_no_room_for_is_dropped() -> None:
     counting = Counting(ring_records=2)
-    counting.fault(counting.home(0), times=7, record=True)
+    counting.fault(counting.slot(0), times=7, record=True)
     reading = Reader(counting).read()
     assert len(reading.faults) == 2
     assert reading.accounts[VM] == Account(seen=7, uncounted=0, recorded=2, dropped=5, seen_total=7)
@@ -118,7 +118,7 @@ def test_what_the_ring_had_no_room_for_is_dropped() -> None:
 
 def test_records_that_went_with_a_killed_collector_are_dropped() -> None:
     counting = Counting()
-    vcpu = counting.home(0)
+    vcpu = counting.slot(0)
     killed = Reader(counting)
     counting.fault(vcpu, times=3, record=True)
     killed.empty_ring()
@@ -130,7 +130,7 @@ def test_records_that_went_with_a_killed_collector_are_dropped() -> None:
 
 def test_lost_records_are_dropped_only_once_it_is_sure_that_they_do_not_come() -> None:
     counting = Counting()
-    vcpu = counting.home(0)
+    vcpu = counting.slot(0)
     killed = Reader(counting)
     counting.fault(vcpu, times=3, record=True)
     killed.empty_ring()
@@ -150,10 +150,10 @@ def test_lost_records_are_dropped_only_once_it_is_sure_that_they_do_not_come() -
 
 def test_a_forgotten_vm_leaves_no_record_behind() -> None:
     counting = Counting()
-    vcpu = counting.home(0)
+    vcpu = counting.slot(0)
     reader = Reader(counting)
     next(counting.steps(vcpu, 6, record=True))
     reader.read()
     reader.forget({VM})
-    counting.fault(counting.home(0), times=1, record=False)
+    counting.fault(counting.slot(0), times=1, record=False)
     assert reader.read().faults == []

@@ -43,7 +43,7 @@ act = st.one_of(
 
 @dataclass
 class Host:
-    """Programs at work on four vCPUs of two VMs, two of which have no home, and the collector beside them."""
+    """Programs at work on four vCPUs of two VMs, two of which have no slot, and the collector beside them."""
 
     counting: Counting
     done: Counter[VmKey] = field(default_factory=Counter)
@@ -53,8 +53,8 @@ class Host:
 
     def __post_init__(self) -> None:
         self.vcpus = [
-            *(self.counting.home(0), self.counting.visitor(1)),
-            *(self.counting.home(0, vm=OTHER), self.counting.visitor(1, vm=OTHER)),
+            *(self.counting.slot(0), self.counting.overflowed(1)),
+            *(self.counting.slot(0, vm=OTHER), self.counting.overflowed(1, vm=OTHER)),
         ]
         self.queues: list[list[Iterator[None]]] = [[] for _ in self.vcpus]
         self.reader = Reader(self.counting)

@@ -13,8 +13,8 @@ from tests.collector.layouts import COMPILED
 differences = partial(_differences, views=Views(COMPILED))
 
 
-def _homes(**homes: bytes) -> dict[str, Table]:
-    return {**NOTHING, "homes": {name.encode(): value for name, value in homes.items()}}
+def _slots(**slots: bytes) -> dict[str, Table]:
+    return {**NOTHING, "slots": {name.encode(): value for name, value in slots.items()}}
 
 
 def _vcpu(vm: VmKey = VM, vcpu: int = 0, tid: int = 500, faults: int = 0) -> Vcpu:
@@ -24,7 +24,7 @@ def _vcpu(vm: VmKey = VM, vcpu: int = 0, tid: int = 500, faults: int = 0) -> Vcp
 
 
 def _torn() -> bytes:
-    """A home between counting a word and counting a fault."""
+    """A slot between counting a word and counting a fault."""
     vcpu = _vcpu(faults=4)
     steps = Counting().steps(vcpu, 6, record=False)
     next(steps)
@@ -32,24 +32,24 @@ def _torn() -> bytes:
 
 
 def test_what_did_not_change_is_not_told() -> None:
-    now = _homes(home=_vcpu(faults=4).pack())
+    now = _slots(slot=_vcpu(faults=4).pack())
     found = differences(now, now)
     assert (found.fault_counts, dict(found.vcpus)) == ({}, {})
     assert not any(found.changed.values())
 
 
 def test_only_what_changed_is_kept_for_the_next_time() -> None:
-    before = _homes(one=_vcpu(faults=4).pack(), two=_vcpu(vcpu=1, faults=4).pack())
-    now = _homes(one=_vcpu(faults=5).pack(), two=_vcpu(vcpu=1, faults=4).pack())
+    before = _slots(one=_vcpu(faults=4).pack(), two=_vcpu(vcpu=1, faults=4).pack())
+    now = _slots(one=_vcpu(faults=5).pack(), two=_vcpu(vcpu=1, faults=4).pack())
     found = differences(now, before)
-    assert found.changed["homes"] == {b"one": now["homes"][b"one"]}
+    assert found.changed["slots"] == {b"one": now["slots"][b"one"]}
 
 
 def test_a_home_with_another_owner_starts_from_zero() -> None:
     other = VmKey(0xFFFF888100000000, 78)
-    before = _homes(home=_vcpu(faults=9).pack())
+    before = _slots(slot=_vcpu(faults=9).pack())
     for owner in (_vcpu(vm=other, faults=4), _vcpu(vcpu=1, faults=4), _vcpu(tid=501, faults=4)):
-        found = differences(_homes(home=owner.pack()), before)
+        found = differences(_slots(slot=owner.pack()), before)
         assert [counters[0] for counters in found.fault_counts.values()] == [4]
         assert [account.seen for account in found.vcpus.values()] == [4]
 
@@ -57,15 +57,15 @@ def test_a_home_with_another_owner_starts_from_zero() -> None:
 def test_a_home_whose_vcpu_lies_elsewhere_is_the_same_home() -> None:
     # Where the kernel has no debugfs, a VM at the address of another is taken for it.
     moved = bytearray(_vcpu(faults=9).pack())
-    at = COMPILED.value("homes").fields["vcpu"].offset
+    at = COMPILED.value("slots").fields["vcpu"].offset
     moved[at : at + 8] = bytes(range(8))
-    found = differences(_homes(home=bytes(moved)), _homes(home=_vcpu(faults=4).pack()))
+    found = differences(_slots(slot=bytes(moved)), _slots(slot=_vcpu(faults=4).pack()))
     assert [counters[0] for counters in found.fault_counts.values()] == [5]
 
 
 def test_two_homes_of_one_vcpu_are_added() -> None:
     # A vCPU that moved from one thread to another.
-    now = _homes(one=_vcpu(faults=4).pack(), two=_vcpu(tid=501, faults=3).pack())
+    now = _slots(one=_vcpu(faults=4).pack(), two=_vcpu(tid=501, faults=3).pack())
     found = differences(now, NOTHING)
     assert [counters[0] for counters in found.fault_counts.values()] == [7]
     assert found.vcpus[VcpuKey(*VM, 0)].seen == 7
@@ -78,29 +78,29 @@ def test_counts_caught_between_two_additions_are_read_again() -> None:
         asked.append((table, key))
         return _vcpu(faults=5).pack()
 
-    found = differences(_homes(home=_torn()), NOTHING, again=again)
-    assert asked == [("homes", b"home")]
+    found = differences(_slots(slot=_torn()), NOTHING, again=again)
+    assert asked == [("slots", b"slot")]
     assert [counters[0] for counters in found.fault_counts.values()] == [5]
-    assert found.changed["homes"] == {b"home": _vcpu(faults=5).pack()}
+    assert found.changed["slots"] == {b"slot": _vcpu(faults=5).pack()}
 
 
 def test_counts_that_never_add_up_come_with_a_later_reading() -> None:
-    before = _homes(home=_vcpu(faults=3).pack())
-    found = differences(_homes(home=_torn()), before, again=lambda _table, _key: _torn())
-    assert (found.fault_counts, found.changed["homes"]) == ({}, {})
-    assert [c[0] for c in differences(_homes(home=_vcpu(faults=5).pack()), before).fault_counts.values()] == [
+    before = _slots(slot=_vcpu(faults=3).pack())
+    found = differences(_slots(slot=_torn()), before, again=lambda _table, _key: _torn())
+    assert (found.fault_counts, found.changed["slots"]) == ({}, {})
+    assert [c[0] for c in differences(_slots(slot=_vcpu(faults=5).pack()), before).fault_counts.values()] == [
         2
     ]
 
 
 def test_counts_that_are_gone_when_read_again_are_nobodys() -> None:
-    found = differences(_homes(home=_torn()), NOTHING, again=lambda _table, _key: None)
-    assert (found.fault_counts, found.changed["homes"]) == ({}, {})
+    found = differences(_slots(slot=_torn()), NOTHING, again=lambda _table, _key: None)
+    assert (found.fault_counts, found.changed["slots"]) == ({}, {})
 
 
 def test_records_and_drops_are_told_by_vcpu() -> None:
     counting = Counting(ring_records=2)
-    vcpu = counting.home(0)
+    vcpu = counting.slot(0)
     counting.fault(vcpu, times=5, record=True)
     account = differences(counting.snapshot().tables, NOTHING).vcpus[VcpuKey(*VM, 0)]
     assert (account.seen, account.recorded, account.dropped) == (5, 2, 3)
@@ -108,7 +108,7 @@ def test_records_and_drops_are_told_by_vcpu() -> None:
 
 def test_faults_that_found_no_room_are_told_as_uncounted() -> None:
     counting = Counting(in_place=1, room=1)
-    vcpu = counting.home(0)
+    vcpu = counting.slot(0)
     for word in (6, 4, 0x14, 0x14):
         counting.fault(vcpu, word)
     found = differences(counting.snapshot().tables, NOTHING)

@@ -19,7 +19,7 @@ def _account(reader: Reader) -> Account | None:
 
 def test_faults_that_were_skipped_are_seen_and_not_counted() -> None:
     counting = Counting()
-    reader, vcpu = _reader(counting), counting.home(0)
+    reader, vcpu = _reader(counting), counting.slot(0)
     counting.fault(vcpu, times=5)
     vcpu.overlooked, counting.missed_runs = 3, 4
     reading = reader.read()
@@ -30,7 +30,7 @@ def test_faults_that_were_skipped_are_seen_and_not_counted() -> None:
 
 def test_no_more_are_missing_than_the_kernel_skipped() -> None:
     counting = Counting()
-    reader, first, second = _reader(counting), counting.home(0), counting.home(1)
+    reader, first, second = _reader(counting), counting.slot(0), counting.slot(1)
     counting.fault(first)
     counting.fault(second)
     first.overlooked, second.overlooked, counting.missed_runs = 7, 2, 8
@@ -41,7 +41,7 @@ def test_no_more_are_missing_than_the_kernel_skipped() -> None:
 
 def test_where_nothing_was_skipped_nothing_is_missing() -> None:
     counting = Counting()
-    reader, vcpu = _reader(counting), counting.home(0)
+    reader, vcpu = _reader(counting), counting.slot(0)
     counting.fault(vcpu)
     vcpu.overlooked = 5
     assert _account(reader) == Account(seen=1, uncounted=0, recorded=0, dropped=0, seen_total=1)
@@ -53,7 +53,7 @@ def test_where_nothing_was_skipped_nothing_is_missing() -> None:
 
 def test_what_the_next_fault_alone_shows_comes_with_it() -> None:
     counting = Counting()
-    reader, vcpu = _reader(counting), counting.home(0)
+    reader, vcpu = _reader(counting), counting.slot(0)
     counting.fault(vcpu)
     counting.missed_runs = 2
     assert _account(reader) == Account(seen=1, uncounted=0, recorded=0, dropped=0, seen_total=1)
@@ -64,7 +64,7 @@ def test_what_the_next_fault_alone_shows_comes_with_it() -> None:
 
 def test_a_successor_knows_what_was_attributed_before_it() -> None:
     counting = Counting()
-    reader, vcpu, other = _reader(counting), counting.home(0), counting.home(1)
+    reader, vcpu, other = _reader(counting), counting.slot(0), counting.slot(1)
     for skipped in (2, 3):
         counting.fault(vcpu, times=5)
         counting.fault(other)

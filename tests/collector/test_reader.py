@@ -37,7 +37,7 @@ def _faults(reader: Reader) -> dict[tuple[int, int], tuple[int, int]]:
 
 def test_a_reading_holds_what_was_added_since_the_one_before() -> None:
     reader, counting, _ = _reader()
-    first, second = counting.home(0), counting.home(1)
+    first, second = counting.slot(0), counting.slot(1)
     counting.fault(first, 6, times=5)
     counting.fault(second, 4)
     assert _faults(reader) == {(0, 6): (5, 5), (1, 4): (1, 1)}
@@ -48,28 +48,28 @@ def test_a_reading_holds_what_was_added_since_the_one_before() -> None:
 
 def test_counts_in_place_and_in_the_maps_add_up() -> None:
     reader, counting, _ = _reader(Counting(in_place=1))
-    home, visitor = counting.home(0), counting.visitor(1)
+    slot, overflowed = counting.slot(0), counting.overflowed(1)
     for word in (6, 4, 0x14, 4):
-        counting.fault(home, word)
-        counting.fault(visitor, word)
+        counting.fault(slot, word)
+        counting.fault(overflowed, word)
     expected = {
         (vcpu, word): (count, count) for vcpu in (0, 1) for word, count in ((6, 1), (4, 2), (0x14, 1))
     }
     assert _faults(reader) == expected
-    counting.fault(home, 0x14)
+    counting.fault(slot, 0x14)
     assert _faults(reader) == {(0, 0x14): (1, 1)}
 
 
 def test_a_fault_is_counted_for_its_vm_vcpu_word_and_format() -> None:
     reader, counting, _ = _reader()
-    counting.fault(counting.home(3), 0x1_0000_0006)
+    counting.fault(counting.slot(3), 0x1_0000_0006)
     (key,) = reader.read().fault_counts
     assert key == FaultKey(*VM, word=0x1_0000_0006, vcpu=3, format=PFERR)
 
 
 def test_exits_are_differences_too() -> None:
     reader, counting, _ = _reader()
-    vcpu = counting.home(0)
+    vcpu = counting.slot(0)
     for _ in range(3):
         counting.leave(vcpu, 39, 14)
     counting.exit_counts[exit_key(0, 6)] = 9
@@ -87,14 +87,14 @@ def test_exits_are_differences_too() -> None:
 
 def test_exits_in_place_and_in_the_map_add_up() -> None:
     reader, counting, _ = _reader()
-    counting.leave(counting.home(0), 6)
+    counting.leave(counting.slot(0), 6)
     counting.exit_counts[exit_key(0, 6)] = 2
     assert reader.read().exit_counts == {ExitKey(*VM, vcpu=0, reason=6, errno=0): 3}
 
 
 def test_counts_that_the_map_lost_are_told() -> None:
     reader, counting, _ = _reader(Counting(in_place=1))
-    vcpu = counting.home(0)
+    vcpu = counting.slot(0)
     for word in (6, 4, 4, 4):
         counting.fault(vcpu, word)
     assert reader.read().lost == {}
@@ -108,7 +108,7 @@ def test_counts_that_the_map_lost_are_told() -> None:
 
 def test_counts_that_no_state_tells_of_are_told() -> None:
     reader, counting, _ = _reader(Counting(in_place=1))
-    vcpu = counting.home(0)
+    vcpu = counting.slot(0)
     for word in (6, 4):
         counting.fault(vcpu, word)
     counting.fault_counts[fault_key(0, 4)][0] += 3
@@ -119,7 +119,7 @@ def test_counts_that_no_state_tells_of_are_told() -> None:
 
 def test_a_vcpu_that_cannot_be_read_is_told_and_comes_with_a_later_reading() -> None:
     reader, counting, _ = _reader(Counting(in_place=1))
-    vcpu = counting.home(0)
+    vcpu = counting.slot(0)
     counting.fault(vcpu, 6)
     steps = counting.steps(vcpu, 6, record=False)
     next(steps)
@@ -132,8 +132,8 @@ def test_a_vcpu_that_cannot_be_read_is_told_and_comes_with_a_later_reading() -> 
 
 def test_each_vcpu_that_cannot_be_read_is_told_and_hides_no_other() -> None:
     reader, counting, _ = _reader()
-    torn = [counting.home(0), counting.home(1)]
-    whole = counting.home(2)
+    torn = [counting.slot(0), counting.slot(1)]
+    whole = counting.slot(2)
     counting.fault(whole, 6, times=3)
     for vcpu in torn:
         next(counting.steps(vcpu, 6, record=False))
@@ -144,7 +144,7 @@ def test_each_vcpu_that_cannot_be_read_is_told_and_hides_no_other() -> None:
 
 def test_the_map_of_a_vcpu_that_cannot_be_read_is_not_out_of_balance() -> None:
     reader, counting, _ = _reader(Counting(in_place=1))
-    vcpu = counting.home(0)
+    vcpu = counting.slot(0)
     counting.fault(vcpu, 6)
     reader.read()
     counting.fault(vcpu, 4, times=3)
@@ -159,7 +159,7 @@ def test_the_map_of_a_vcpu_that_cannot_be_read_is_not_out_of_balance() -> None:
 
 def test_a_vcpu_that_cannot_be_read_hides_no_imbalance_of_another() -> None:
     reader, counting, _ = _reader(Counting(in_place=1))
-    torn, other = counting.home(0), counting.home(1)
+    torn, other = counting.slot(0), counting.slot(1)
     for word in (6, 4):
         counting.fault(other, word)
     next(counting.steps(torn, 6, record=False))
@@ -169,8 +169,8 @@ def test_a_vcpu_that_cannot_be_read_hides_no_imbalance_of_another() -> None:
 
 def test_an_idle_vcpu_hides_no_other() -> None:
     reader, counting, _ = _reader()
-    counting.fault(counting.home(0))
-    busy = counting.home(1)
+    counting.fault(counting.slot(0))
+    busy = counting.slot(1)
     reader.read()
     counting.fault(busy, 4)
     assert _faults(reader) == {(1, 4): (1, 1)}
@@ -249,7 +249,7 @@ def test_a_successor_covers_the_time_since_the_last_cut() -> None:
 
 def test_a_successor_reads_what_was_added_since_the_last_cut() -> None:
     reader, counting, clock = _reader(Counting(in_place=1))
-    vcpu = counting.home(0)
+    vcpu = counting.slot(0)
     counting.fault(vcpu, 6, times=3)
     counting.fault(vcpu, 4, times=3)
     counting.keep_cut(reader.read().cut)
@@ -263,13 +263,13 @@ def test_a_successor_reads_what_was_added_since_the_last_cut() -> None:
 
 def test_a_vm_at_the_address_of_a_forgotten_one_starts_from_zero() -> None:
     reader, counting, _ = _reader(Counting(in_place=1))
-    old = counting.home(0)
+    old = counting.slot(0)
     counting.fault(old, 6, times=5)
     counting.fault(old, 4, times=5)
     reader.read()
     reader.forget({VM})
     assert counting.forgotten == [VM]
-    new = counting.home(0)
+    new = counting.slot(0)
     counting.fault(new, 6, times=2)
     counting.fault(new, 4, times=2)
     reading = reader.read()
@@ -279,13 +279,13 @@ def test_a_vm_at_the_address_of_a_forgotten_one_starts_from_zero() -> None:
 
 def test_a_vm_at_the_place_of_a_forgotten_one_owes_nothing_for_it() -> None:
     reader, counting, _ = _reader(Counting(in_place=1))
-    old = counting.home(0)
+    old = counting.slot(0)
     counting.fault(old, 6)
     # In the map, and not yet in the vCPU's state.
     next(counting.steps(old, 4, record=False))
     assert reader.read().lost == {}
     reader.forget({VM})
-    new = counting.home(0)
+    new = counting.slot(0)
     counting.fault(new, 6)
     counting.fault(new, 4, times=2)
     counting.fault_counts[fault_key(0, 4)][0] -= 1
@@ -295,8 +295,8 @@ def test_a_vm_at_the_place_of_a_forgotten_one_owes_nothing_for_it() -> None:
 def test_forgetting_one_vm_keeps_the_others() -> None:
     other = VmKey(0xFFFF888100000000, 78)
     reader, counting, _ = _reader()
-    counting.fault(counting.home(0), times=5)
-    kept = counting.home(0, vm=other)
+    counting.fault(counting.slot(0), times=5)
+    kept = counting.slot(0, vm=other)
     counting.fault(kept, times=5)
     reader.read()
     reader.forget({VM})

@@ -71,8 +71,8 @@ def test_vms_that_come_and_go_are_counted_exactly_and_forgotten(headers_cache: P
     assert len(keys) == 30
     assert not keys & set(vms)
     for tables in (last.tables, cut.tables):
-        homes = probes.views.owner("homes", in_value=True)
-        left = {homes.unpack(home) for home in tables["homes"].values()}
-        for name in ("vcpus", "fault_counts", "exit_counts"):
+        slots = probes.views.owner("slots", in_value=True)
+        left = {slots.unpack(slot) for slot in tables["slots"].values()}
+        for name in ("overflow", "fault_counts", "exit_counts"):
             left |= set(map(probes.views.owner(name).unpack, tables[name]))
         assert not left & keys

@@ -42,7 +42,7 @@ def test_a_fault_that_has_no_room_is_seen_and_told_as_uncounted(headers_cache: P
 
 
 @pytest.mark.parametrize(
-    "limits", [Limits(syndromes=1, exit_reasons=1), Limits(homes=2)], ids=["few in place", "few homes"]
+    "limits", [Limits(syndromes=1, exit_reasons=1), Limits(slots=2)], ids=["few in place", "few slots"]
 )
 def test_what_has_no_room_in_place_is_counted_as_exactly(headers_cache: Path, limits: Limits) -> None:
     order = Order(write=20_011, read=10_007, execute=503, memory_fault=12, vcpus=4)

@@ -195,7 +195,7 @@ def test_what_is_removed_is_gone(pins: Pins, folder: Path) -> None:
     assert pins.remove() is False
 
 
-@pytest.mark.parametrize("lost", ["map-homes", "map-about", "program-kvm_userspace_exit", "link-*", "*"])
+@pytest.mark.parametrize("lost", ["map-slots", "map-about", "program-kvm_userspace_exit", "link-*", "*"])
 def test_a_set_that_is_not_whole_is_not_taken_over_but_removed(pins: Pins, folder: Path, lost: str) -> None:
     # As a collector leaves it that is killed while it pins, or while it removes what it had pinned.
     for path in folder.glob(lost):
@@ -333,7 +333,7 @@ def test_what_was_taken_over_stays_with_whoever_did(first: Pins, tmp_path: Path,
     assert successor.remove() is True
 
 
-@pytest.mark.parametrize("missing", ["map-about", "map-homes"])
+@pytest.mark.parametrize("missing", ["map-about", "map-slots"])
 def test_what_cannot_be_taken_over_is_left_as_it_is(
     first: Pins, tmp_path: Path, bpffs: Path, missing: str
 ) -> None:

@@ -194,7 +194,7 @@ struct about {
 struct used {
 	u32 fault_counts;
 	u32 exit_counts;
-	u32 vcpus;
+	u32 overflow;
 };
 
 /* Events that only the raw side of their tracepoint has seen (looks.bpf.h). */

@@ -75,14 +75,14 @@ static __always_inline int was_looked_at(struct vcpu_counts *state, u32 tid, u32
 static __always_inline struct vcpu_counts *counted_before(u32 look)
 {
 	u32 tid = bpf_get_current_pid_tgid();
-	struct vcpu_counts *state = home_of(tid, 0);
-	struct visitor *visitor;
+	struct vcpu_counts *state = slot_of(tid, 0);
+	struct overflow_thread *thread;
 
 	if (!was_looked_at(state, tid, look))
-		state = home_of(tid, 1);
+		state = slot_of(tid, 1);
 	if (!was_looked_at(state, tid, look)) {
-		visitor = visitors.lookup(&tid);
-		state = visitor ? vcpus.lookup(&visitor->key) : NULL;
+		thread = overflow_threads.lookup(&tid);
+		state = thread ? overflow.lookup(&thread->key) : NULL;
 		if (!was_looked_at(state, 0, look))
 			return NULL;
 	}

@@ -10,17 +10,17 @@
  */
 
 /* The vCPU that a thread without a home for it is running. */
-struct visitor {
+struct overflow_thread {
 	struct vcpu_key key;
 	u32 running;
 	u32 pad;
 };
 
-BPF_F_TABLE("array", u32, struct vcpu_counts, homes, HOMES, BPF_F_MMAPABLE);
-BPF_F_TABLE("hash", u32, u32, claims, HOMES, BPF_F_NO_PREALLOC); /* home -> tid */
-BPF_F_TABLE("hash", struct vcpu_key, struct vcpu_counts, vcpus, MAX_VCPUS, BPF_F_NO_PREALLOC);
+BPF_F_TABLE("array", u32, struct vcpu_counts, slots, SLOTS, BPF_F_MMAPABLE);
+BPF_F_TABLE("hash", u32, u32, slot_owners, SLOTS, BPF_F_NO_PREALLOC); /* home -> tid */
+BPF_F_TABLE("hash", struct vcpu_key, struct vcpu_counts, overflow, MAX_OVERFLOW, BPF_F_NO_PREALLOC);
 /* Who has not been seen for long may be forgotten: it is found out anew. */
-BPF_TABLE("lru_hash", u32, struct visitor, visitors, VISITORS);
+BPF_TABLE("lru_hash", u32, struct overflow_thread, overflow_threads, MAX_OVERFLOW_THREADS);
 BPF_F_TABLE("hash", struct vm_key, struct vm_record, vms, MAX_VMS, BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct fault_key, struct fault_counters, fault_counts, MAX_KEYS,
 	    BPF_F_NO_PREALLOC);
@@ -29,7 +29,7 @@ BPF_ARRAY(lost, struct lost, 1);
 BPF_ARRAY(used, struct used, 1);
 BPF_ARRAY(second_looks, struct second_looks, 1);
 /* Threads whose newest event the perf side could not attribute, and its LOOK(). */
-BPF_TABLE("lru_hash", u32, u32, unattributed, VISITORS);
+BPF_TABLE("lru_hash", u32, u32, unattributed, MAX_OVERFLOW_THREADS);
 BPF_RINGBUF_OUTPUT(exit_records, EXIT_RING_PAGES);
 BPF_RINGBUF_OUTPUT(fault_records, FAULT_RING_PAGES);
 /* Never written: they show what the rings' records are, which a ring's own type does not. */
@@ -61,8 +61,9 @@ BPF_ARRAY(page_fault_seen, u32, 1);
  */
 BPF_ARRAY(layout, struct layout_text, 1);
 BPF_ARRAY(about, struct about, 1);
-BPF_F_TABLE("hash", u32, struct vcpu_counts, homes_cut, HOMES, BPF_F_NO_PREALLOC);
-BPF_F_TABLE("hash", struct vcpu_key, struct vcpu_counts, vcpus_cut, MAX_VCPUS, BPF_F_NO_PREALLOC);
+BPF_F_TABLE("hash", u32, struct vcpu_counts, slots_cut, SLOTS, BPF_F_NO_PREALLOC);
+BPF_F_TABLE("hash", struct vcpu_key, struct vcpu_counts, overflow_cut, MAX_OVERFLOW,
+	    BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct fault_key, struct fault_counters, fault_counts_cut, MAX_KEYS,
 	    BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct exit_key, u64, exit_counts_cut, MAX_KEYS, BPF_F_NO_PREALLOC);

@@ -2,27 +2,27 @@
  * Where the current thread's vCPU is counted.
  *
  * A tracepoint says which thread runs, and often not which vCPU. A thread's
- * tid gives two places in the array homes; the first that is free is claimed,
- * once, through the map claims, of which only one thread's insert succeeds,
+ * tid gives two places in the array slots; the first that is free is claimed,
+ * once, through the map slot_owners, of which only one thread's insert succeeds,
  * and is that thread's from then on. User space empties it after the VM's end.
  *
  *   inside KVM_RUN      the home with this tid that is "running" is it: no
  *                       look-up by hash, no walk through the file table
  *   not known yet       enter() finds the vCPU by the ioctl's file, and its
- *                       home, or claims one; leave() ends that with KVM_RUN
+ *                       home, or slot_owners one; leave() ends that with KVM_RUN
  *   no home for it      both places are another's, or this thread's own home
  *                       is another vCPU's: the vCPU is counted in the map
- *                       vcpus, and visitors says which one the thread runs
+ *                       vcpus, and overflow_threads says which one the thread runs
  */
 
-static __always_inline struct vcpu_counts *home_of(u32 tid, u32 way)
+static __always_inline struct vcpu_counts *slot_of(u32 tid, u32 way)
 {
-	u32 place = (tid ^ way) & (HOMES - 1);
+	u32 place = (tid ^ way) & (SLOTS - 1);
 
-	return homes.lookup(&place);
+	return slots.lookup(&place);
 }
 
-static __always_inline void settle(struct vcpu_counts *state, struct vcpu_key *key, u32 tid)
+static __always_inline void assign(struct vcpu_counts *state, struct vcpu_key *key, u32 tid)
 {
 	state->vm = key->vm;
 	state->vcpu_id = key->vcpu;
@@ -35,76 +35,76 @@ static __always_inline int is_of(struct vcpu_counts *state, struct vcpu_key *key
 	       state->vm.instance == key->vm.instance;
 }
 
-static __always_inline int is_settled(struct vcpu_counts *state, u32 tid, struct vcpu_key *key)
+static __always_inline int is_assigned(struct vcpu_counts *state, u32 tid, struct vcpu_key *key)
 {
 	return state && state->tid == tid && is_of(state, key);
 }
 
 /* One of the thread's two places, if it is free; nobody else will get it. */
-static __always_inline int claim(struct vcpu_counts *state, u32 tid, u32 way)
+static __always_inline int claim_place(struct vcpu_counts *state, u32 tid, u32 way)
 {
-	u32 place = (tid ^ way) & (HOMES - 1);
+	u32 place = (tid ^ way) & (SLOTS - 1);
 
-	return state && !state->tid && !claims.insert(&place, &tid);
+	return state && !state->tid && !slot_owners.insert(&place, &tid);
 }
 
 /* The thread's home, if it is this vCPU's. */
-static __always_inline struct vcpu_counts *settled_home(u32 tid, struct vcpu_key *key)
+static __always_inline struct vcpu_counts *own_slot(u32 tid, struct vcpu_key *key)
 {
-	struct vcpu_counts *first = home_of(tid, 0), *second = home_of(tid, 1);
+	struct vcpu_counts *first = slot_of(tid, 0), *second = slot_of(tid, 1);
 
-	if (is_settled(first, tid, key))
+	if (is_assigned(first, tid, key))
 		return first;
-	return is_settled(second, tid, key) ? second : NULL;
+	return is_assigned(second, tid, key) ? second : NULL;
 }
 
-static __always_inline struct vcpu_counts *new_home(u32 tid, struct vcpu_key *key)
+static __always_inline struct vcpu_counts *claim_slot(u32 tid, struct vcpu_key *key)
 {
-	struct vcpu_counts *first = home_of(tid, 0), *second = home_of(tid, 1), *state = NULL;
+	struct vcpu_counts *first = slot_of(tid, 0), *second = slot_of(tid, 1), *state = NULL;
 
 	/* One home for a thread: found by its tid alone, it must not be ambiguous. */
 	if ((first && first->tid == tid) || (second && second->tid == tid))
 		return NULL;
-	if (claim(first, tid, 0))
+	if (claim_place(first, tid, 0))
 		state = first;
-	else if (claim(second, tid, 1))
+	else if (claim_place(second, tid, 1))
 		state = second;
 	if (state)
-		settle(state, key, tid);
+		assign(state, key, tid);
 	return state;
 }
 
-static __always_inline struct vcpu_counts *enter_as_visitor(u32 tid, struct vcpu_key *key)
+static __always_inline struct vcpu_counts *enter_overflow(u32 tid, struct vcpu_key *key)
 {
-	struct visitor visitor = {.key = *key, .running = 1};
-	struct vcpu_counts *state = vcpus.lookup(key), *zero;
+	struct overflow_thread thread = {.key = *key, .running = 1};
+	struct vcpu_counts *state = overflow.lookup(key), *zero;
 	u32 index = 0;
 
 	if (!state) {
 		zero = blank.lookup(&index);
 		if (!zero)
 			return NULL;
-		NOTE_USED(vcpus);
-		vcpus.insert(key, zero);
-		state = vcpus.lookup(key);
+		NOTE_USED(overflow);
+		overflow.insert(key, zero);
+		state = overflow.lookup(key);
 		if (!state)
 			return NULL;
-		settle(state, key, 0);
+		assign(state, key, 0);
 	}
-	visitors.update(&tid, &visitor);
-	return visitors.lookup(&tid) ? state : NULL;
+	overflow_threads.update(&tid, &thread);
+	return overflow_threads.lookup(&tid) ? state : NULL;
 }
 
 /* Where a vCPU without a home in this thread is counted. NULL where there is no room. */
-static __always_inline struct vcpu_counts *enter_elsewhere(u64 task, u32 tid, struct vcpu_key *key,
-							   u64 dentry)
+static __always_inline struct vcpu_counts *enter_new(u64 task, u32 tid, struct vcpu_key *key,
+						     u64 dentry)
 {
 	struct vcpu_counts *state;
 
 	if (!note_vm(task, &key->vm, dentry))
 		return NULL;
-	state = new_home(tid, key);
-	return state ? state : enter_as_visitor(tid, key);
+	state = claim_slot(tid, key);
+	return state ? state : enter_overflow(tid, key);
 }
 
 /* The thread has begun to run a vCPU, or is not known to: find out which. look as find_state() has
@@ -133,9 +133,9 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, u32 look)
 	key.vm.instance = instance_of(dentry);
 	key.vcpu = running.vcpu_id;
 	/* What is at home has been noted before: nothing of a VM is forgotten while it lives. */
-	state = settled_home(tid, &key);
+	state = own_slot(tid, &key);
 	if (!state)
-		state = enter_elsewhere(task, tid, &key, dentry);
+		state = enter_new(task, tid, &key, dentry);
 	if (!state) {
 		if (look)
 			COUNT_LOST(keys_full);
@@ -151,11 +151,11 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, u32 look)
 	return state;
 }
 
-static __always_inline struct vcpu_counts *visited(u32 tid)
+static __always_inline struct vcpu_counts *overflow_state(u32 tid)
 {
-	struct visitor *visitor = visitors.lookup(&tid);
+	struct overflow_thread *thread = overflow_threads.lookup(&tid);
 
-	return visitor && visitor->running ? vcpus.lookup(&visitor->key) : NULL;
+	return thread && thread->running ? overflow.lookup(&thread->key) : NULL;
 }
 
 #define ANY_VCPU (~0U)
@@ -189,16 +189,16 @@ static __always_inline int is_counting(void)
 static __always_inline struct vcpu_counts *find_state(u64 vcpu, u32 vcpu_id, u32 look)
 {
 	u32 tid = bpf_get_current_pid_tgid();
-	struct vcpu_counts *state = home_of(tid, 0);
+	struct vcpu_counts *state = slot_of(tid, 0);
 
 	if (!is_counting())
 		return NULL;
 	if (is_running(state, tid, vcpu, vcpu_id))
 		return state;
-	state = home_of(tid, 1);
+	state = slot_of(tid, 1);
 	if (is_running(state, tid, vcpu, vcpu_id))
 		return state;
-	state = visited(tid);
+	state = overflow_state(tid);
 	if (state && state->running && is_this(state, vcpu, vcpu_id))
 		return state;
 	return enter(tid, vcpu, look);
@@ -208,13 +208,13 @@ static __always_inline struct vcpu_counts *find_state(u64 vcpu, u32 vcpu_id, u32
 static __always_inline void leave(struct vcpu_counts *state)
 {
 	u32 tid = bpf_get_current_pid_tgid();
-	struct visitor *visitor;
+	struct overflow_thread *thread;
 
 	state->running = 0;
 	state->pending = 0;
 	if (state->tid)
 		return;
-	visitor = visitors.lookup(&tid);
-	if (visitor)
-		visitor->running = 0;
+	thread = overflow_threads.lookup(&tid);
+	if (thread)
+		thread->running = 0;
 }

@@ -33,7 +33,7 @@ def test_a_counter_that_was_not_kept_adds_nothing() -> None:
 
 
 def test_what_was_not_kept_of_a_vcpu_is_nothing_and_the_rest_is_as_it_was() -> None:
-    view = View.of(OLDEST.value("homes"), VcpuHead)
+    view = View.of(OLDEST.value("slots"), VcpuHead)
     head = VcpuHead(*range(1, 11))
     data = view.pack(head)
     assert len(data) == 1064

@@ -13,7 +13,7 @@ _INDEX = struct.Struct("=I")
 _WORD_BYTES = 4
 
 
-class Homes:
+class Slots:
     """The homes of one counting, each a ``struct vcpu_counts``, by their place as the map's key has it."""
 
     def __init__(self, table: Map, view: VcpuView) -> None:

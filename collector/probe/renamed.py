@@ -1,0 +1,45 @@
+"""What maps and fields of earlier versions' sets were called, and are called now.
+
+A pinned set keeps the names that its version gave it. Opening one gives its maps and fields today's names,
+here and in ``compiled``: no other module knows the earlier names. A row can be removed once no collector of
+such a version can have left a set.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+MAPS: Mapping[str, str] = {
+    "homes": "slots",
+    "claims": "slot_owners",
+    "vcpus": "overflow",
+    "visitors": "overflow_threads",
+    "homes_cut": "slots_cut",
+    "vcpus_cut": "overflow_cut",
+}
+"""Also the tables of a checkpoint that an earlier version wrote to disk."""
+FIELDS: Mapping[str, str] = {
+    "vcpus": "overflow",
+}
+
+
+def map_name(name: str) -> str:
+    """Return what a map is called now."""
+    return MAPS.get(name, name)
+
+
+def field_name(name: str) -> str:
+    """Return what a field is called now."""
+    return FIELDS.get(name, name)
+
+
+def handle_name(name: str) -> str:
+    """Return what ``map/...``, ``program/...`` or ``link/...`` is called now."""
+    kind, slash, rest = name.partition("/")
+    return f"{kind}{slash}{map_name(rest)}" if kind == "map" else name
+
+
+def pinned_map(folder: Path, name: str) -> Path:
+    """Return where a set has the map that is called so now."""
+    names = (name, *(earlier for earlier, now in MAPS.items() if now == name))
+    paths = [folder / f"map-{one}" for one in names]
+    return next((path for path in paths if path.exists()), paths[0])

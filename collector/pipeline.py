@@ -23,7 +23,7 @@ from collector.counting.pins import Pins
 from collector.counting.predecessor import Predecessor, ReadLast
 from collector.counting.reader import Reader
 from collector.counting.session import Session
-from collector.counting.turns import ask_for_long_turns
+from collector.counting.time_slices import ask_for_long_slices
 from collector.errors import ProbeError
 from collector.private_files import check_data_directory
 from collector.probe.handles import load
@@ -182,7 +182,7 @@ class Pipeline:
             else:
                 self._machine.others.pause_expected()
             if probes.handles.looks_twice:
-                ask_for_long_turns()
+                ask_for_long_slices()
             with probes:
                 attached: list[HostEvent] = []
                 if not probes.is_attached:

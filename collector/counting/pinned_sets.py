@@ -97,7 +97,7 @@ class PinnedSet:
 
         :raises OSError: it cannot be told to
         """
-        table = syscall.open_map(syscall.open_pinned(renamed.pinned_map(self.folder, "turn")))
+        table = syscall.open_map(syscall.open_pinned(renamed.pinned_map(self.folder, "active_generation")))
         try:
             syscall.update(table, _FIRST, bytes(4))
         finally:

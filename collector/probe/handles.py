@@ -116,7 +116,7 @@ def load(
     """Have the programs compiled and loaded in another process.
 
     :param headers: tree from ``collector.probe.headers``
-    :param after: the set that counts until these programs begin, where it has a map ``turn``
+    :param after: the set that counts until these programs begin, where it has a map ``active_generation``
     :param types_fd: BTF of KVM's module, where the loader itself may not open it
     :param open_event: opens perf events; the loader itself needs none
     :param deadline_s: how long it may take
@@ -124,20 +124,20 @@ def load(
     :raises CompileTimeoutError: it takes longer
     :raises ProbeError: BCC is missing, the kernel refuses a program, or this was cancelled
     """
-    turn_fd = None if after is None else after.maps["turn"]
+    generation_fd = None if after is None else after.maps["active_generation"]
     request = {
         "text": source.text,
         "flags": source.flags,
         "headers": str(headers),
         "attach": plan.attach,
-        "turn_fd": turn_fd,
+        "generation_fd": generation_fd,
         "types_fd": types_fd,
         "no_events": why_not(plan.attach, open_event),
         "sides": sides,
     }
     ours, theirs = socket.socketpair()
     with ours, theirs, tempfile.TemporaryFile() as errors:
-        fds = [theirs.fileno(), *(fd for fd in (turn_fd, types_fd) if fd is not None)]
+        fds = [theirs.fileno(), *(fd for fd in (generation_fd, types_fd) if fd is not None)]
         _run_loader(theirs.fileno(), json.dumps(request).encode(), fds, errors, deadline_s, is_cancelled)
         theirs.close()
         data, received, _, _ = socket.recv_fds(ours, _ANSWER_BYTES, _MOST_FDS)

@@ -59,7 +59,7 @@ def main() -> int:
             request["flags"],
             request["headers"],
             request["attach"],
-            request["turn_fd"],
+            request["generation_fd"],
             request["types_fd"],
             request["no_events"],
             Sides(request["sides"]),
@@ -76,7 +76,7 @@ def load(
     flags: list[str],
     headers: str,
     attach: list[str],
-    turn_fd: int | None,
+    generation_fd: int | None,
     types_fd: int | None,
     no_events: str,
     sides: Sides,
@@ -86,7 +86,7 @@ def load(
     And why the kernel may skip events, as ``Handles.lacking``.
 
     :param attach: the tracepoints
-    :param turn_fd: the map ``turn`` of the set that these programs take over from
+    :param generation_fd: the map ``active_generation`` of the set that these programs take over from
     :param types_fd: BTF of the module that has the tracepoints, where this process may not open it
     :param no_events: as ``events.why_not`` says
     :raises ProbeError: BCC is missing, or the kernel refuses a program
@@ -104,12 +104,12 @@ def load(
                 module = _compile(text, [*flags, "-DTYPED_ARGUMENTS"], needed)
             else:
                 module = _compile(text, flags, needed)
-            return _load(module, flags, attach, types, turn_fd), lacking
+            return _load(module, flags, attach, types, generation_fd), lacking
         except ProbeError:
             # A compiler that needs more types than were picked, or a verifier that knows less: arguments
             # are read by a helper instead, which is slower.
             module = _compile(text, flags, Path(headers))
-            return _load(module, flags, attach, None, turn_fd), lacking
+            return _load(module, flags, attach, None, generation_fd), lacking
 
 
 def _are_preemptible(flags: list[str], headers: Path) -> bool:
@@ -151,19 +151,21 @@ def bcc_version() -> str:
 
 
 def _load(
-    module: Any, flags: list[str], attach: list[str], types: _Types | None, turn_fd: int | None
+    module: Any, flags: list[str], attach: list[str], types: _Types | None, generation_fd: int | None
 ) -> dict[str, int]:
     names = [LAYOUT_MAP, *(name for maps in CONCERNS.values() for name in maps)]
     fds = {f"map/{name}": int(module[name.encode()].map_fd) for name in names}
     layout = layout_of(module, attach)
     _check_own(layout, fds)
     compiled.write(syscall.open_map(fds[f"map/{LAYOUT_MAP}"]), layout)
-    unshared_fd = fds["map/turn"]
-    if turn_fd is not None:
-        fds["map/turn"] = turn_fd
+    unshared_fd = fds["map/active_generation"]
+    if generation_fd is not None:
+        fds["map/active_generation"] = generation_fd
 
     def instructions(function: str) -> bytes:
-        return syscall.with_map(module.dump_func(function.encode()), unshared_fd, fds["map/turn"])
+        return syscall.with_map(
+            module.dump_func(function.encode()), unshared_fd, fds["map/active_generation"]
+        )
 
     for tracepoint in attach:
         name = tracepoint.partition(":")[2]

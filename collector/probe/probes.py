@@ -31,7 +31,7 @@ from collector.probe.views import Views
 
 _INDEX = struct.Struct("=I")
 _FIRST = _INDEX.pack(0)
-_TURNS = 2**32 - 1
+_GENERATIONS = 2**32 - 1
 _ORDERS = 2**16
 _OF_VMS = ("vms", "overflow_threads", "record_orders", "overflow", "fault_counts", "exit_counts")
 """Maps whose keys or values name the VM, in the order in which a VM is forgotten: what attributes a
@@ -109,8 +109,8 @@ class Probes:
         :param after: the set that these programs were loaded after, whose counting ends at this moment; a
             fault that is under way then may be counted by both
         """
-        turn = 1 if after is None else after.own_turn() % _TURNS + 1
-        self._set("own_turn", _FIRST, self._views.turn.pack(turn))
+        generation = 1 if after is None else after.own_generation() % _GENERATIONS + 1
+        self._set("own_generation", _FIRST, self._views.generation.pack(generation))
         self._set_about(
             About(
                 counting=uuid.uuid4().bytes,
@@ -123,19 +123,19 @@ class Probes:
                 faults_position=0,
             )
         )
-        self._set("turn", _FIRST, self._views.turn.pack(turn))
+        self._set("active_generation", _FIRST, self._views.generation.pack(generation))
 
     def pause(self) -> None:
         """Let nothing be counted from here on, sooner than ``detach`` could."""
-        self._set("turn", _FIRST, self._views.turn.pack(0))
+        self._set("active_generation", _FIRST, self._views.generation.pack(0))
 
-    def own_turn(self) -> int:
-        """Return the value of the map ``turn`` at which this set counts."""
-        return self._views.turn.unpack(self._get("own_turn", _FIRST))
+    def own_generation(self) -> int:
+        """Return the value of the map ``active_generation`` at which this set counts."""
+        return self._views.generation.unpack(self._get("own_generation", _FIRST))
 
     def is_counting(self) -> bool:
-        """Tell whether it is this set's turn."""
-        return self._get("turn", _FIRST) == self._get("own_turn", _FIRST)
+        """Tell whether it is this set's generation."""
+        return self._get("active_generation", _FIRST) == self._get("own_generation", _FIRST)
 
     def is_of(self, source: Source) -> bool:
         """Tell whether these programs are exactly the source's, and all of their maps can be read."""

@@ -13,6 +13,8 @@ MAPS: Mapping[str, str] = {
     "claims": "slot_owners",
     "vcpus": "overflow",
     "visitors": "overflow_threads",
+    "turn": "active_generation",
+    "own_turn": "own_generation",
     "homes_cut": "slots_cut",
     "vcpus_cut": "overflow_cut",
 }

@@ -243,8 +243,11 @@ class Views:
         self.lost = NumbersView(value("lost"))
         self.used = NumbersView(value("used"))
         self.second_looks = NumbersView(value("second_looks")) if layout.has("second_looks") else None
-        self.turn = NumberView(value("turn"))
-        for one, other in (("turn", "own_turn"), *((name, f"{name}_cut") for name in COUNTED)):
+        self.generation = NumberView(value("active_generation"))
+        for one, other in (
+            ("active_generation", "own_generation"),
+            *((name, f"{name}_cut") for name in COUNTED),
+        ):
             if (key(one), value(one)) != (key(other), value(other)):
                 raise PinnedError(f"its maps {one} and {other} differ")
         # Where there is no such map, what would be in it still goes from reading to reading.

@@ -120,12 +120,16 @@ def test_a_switch_of_versions_opens_no_gap(own_product: Product) -> None:
     assert len(_spans(own_product) or []) == 1
 
 
-@pytest.mark.parametrize("turn", [0, 2], ids=["stopped", "another set's turn"])
-def test_a_set_that_was_stopped_is_read_a_last_time_as_not_covered(own_product: Product, turn: int) -> None:
+@pytest.mark.parametrize("generation", [0, 2], ids=["stopped", "another generation"])
+def test_a_set_that_was_stopped_is_read_a_last_time_as_not_covered(
+    own_product: Product, generation: int
+) -> None:
     folder = _left(own_product)
     before = run_guest(write=101)
     syscall.update(
-        syscall.open_map(syscall.open_pinned(folder / "map-turn")), _FIRST, turn.to_bytes(4, sys.byteorder)
+        syscall.open_map(syscall.open_pinned(folder / "map-active_generation")),
+        _FIRST,
+        generation.to_bytes(4, sys.byteorder),
     )
     unseen = run_guest(write=503)
     own_product.start_collector()
@@ -147,7 +151,7 @@ def test_maps_that_this_version_cannot_read_are_replaced_and_it_is_said(own_prod
     }
     compiled.write(_pinned_map(folder, "layout"), msgspec.structs.replace(layout, concerns=concerns))
     # As in a version that had no such map.
-    (folder / "map-turn").unlink()
+    (folder / "map-active_generation").unlink()
     own_product.start_collector()
     told = run_guest(write=211)
     assert own_product.vm_with(told.pid, faults=told.faults)["faults"] == told.faults
@@ -157,10 +161,10 @@ def test_maps_that_this_version_cannot_read_are_replaced_and_it_is_said(own_prod
 
 def test_a_set_that_lacks_a_map_is_replaced_and_it_is_said(own_product: Product) -> None:
     folder = _left(own_product)
-    (folder / "map-own_turn").unlink()
+    (folder / "map-own_generation").unlink()
     own_product.start_collector()
     assert not folder.exists()
-    assert _replaced(own_product) == [("unreadable", "it has no map own_turn")]
+    assert _replaced(own_product) == [("unreadable", "it has no map own_generation")]
 
 
 def test_what_cannot_be_opened_now_is_opened_once_it_can_be(own_product: Product) -> None:

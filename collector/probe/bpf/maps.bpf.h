@@ -48,8 +48,8 @@ BPF_F_TABLE("hash", struct vm_key, struct record_order, record_orders, MAX_VMS, 
  * never 0; otherwise nothing is counted, nor lost. A set that takes over from
  * another has the other's turn, so one store ends the one and begins the next.
  */
-BPF_ARRAY(turn, u32, 1);
-BPF_ARRAY(own_turn, u32, 1);
+BPF_ARRAY(active_generation, u32, 1);
+BPF_ARRAY(own_generation, u32, 1);
 
 /* Set once kvm_page_fault has fired: from then on it is what counts a fault. */
 BPF_ARRAY(page_fault_seen, u32, 1);

@@ -173,7 +173,7 @@ static __always_inline int is_running(struct vcpu_counts *state, u32 tid, u64 vc
 static __always_inline int is_counting(void)
 {
 	u32 index = 0;
-	u32 *current = turn.lookup(&index), *own = own_turn.lookup(&index);
+	u32 *current = active_generation.lookup(&index), *own = own_generation.lookup(&index);
 
 	return current && own && *own && *current == *own;
 }

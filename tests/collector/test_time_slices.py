@@ -5,7 +5,7 @@ import sys
 
 from tests.product import TOP
 
-ASK = "from collector.counting.turns import ask_for_long_turns; print(ask_for_long_turns())"
+ASK = "from collector.counting.time_slices import ask_for_long_slices; print(ask_for_long_slices())"
 
 
 def test_it_takes_no_capability() -> None:

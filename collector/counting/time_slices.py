@@ -18,8 +18,8 @@ _LONGEST_NS = 100_000_000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def ask_for_long_turns() -> bool:
-    """Ask for the longest turns that there are, for the calling thread; it gets no more time in all.
+def ask_for_long_slices() -> bool:
+    """Ask for the longest time slices that there are, for the calling thread; it gets no more time in all.
 
     Return whether the kernel took it. One before 6.12 takes it and does nothing.
     """

@@ -83,6 +83,6 @@ class Kvmfaults:
 
     def _read(self, probes: Probes, reader: Reader) -> None:
         reading = reader.read()
-        probes.keep_cut(reading.cut)
+        probes.commit(reading.cut)
         for account in reading.accounts.values():
             self._told += account.recorded if self.records is RecordLevel.ALL else account.seen

@@ -37,7 +37,7 @@ class Outbox:
         content: Content,
         *,
         counting: str = "",
-        cut: bytes = b"",
+        checkpoint: bytes = b"",
         commit: Callable[[int], None] = lambda _number: None,
     ) -> None:
         """Put a reading into the spool, as one batch or, where it is large, several.
@@ -45,7 +45,7 @@ class Outbox:
         Before it go the the notices of batches that were dropped.
 
         :param counting: what counted, 32 hexadecimal digits; where nothing did, the stream stands for it
-        :param cut: see ``Spool.put_group``, as ``commit``
+        :param checkpoint: see ``Spool.put_group``, as ``commit``
         """
         parts = list(cut_to_size(content))
         dropped = self._spool.dropped_batches
@@ -63,7 +63,9 @@ class Outbox:
             for part in resent(pending.values(), counting, seen)
         ]
         parcels += [self._parcel(host, part, counting, place) for place, part in enumerate(parts)]
-        self._spool.put_group(parcels, reporting=dropped, carrying=pending, cut=cut, commit=commit)
+        self._spool.put_group(
+            parcels, reporting=dropped, carrying=pending, checkpoint=checkpoint, commit=commit
+        )
 
     def _parcel(self, host: Host, content: Content, counting: str, part: int) -> Parcel:
         return Parcel(self._encode(host, content, counting, part), drop_notice(host, counting, content))

@@ -7,7 +7,7 @@ from collector.counting import decoder
 from collector.counting.reader import Reader
 from collector.counting.reading import Reading
 from collector.probe.layout import VmKey, VmRecord
-from collector.probe.snapshot import Cut
+from collector.probe.snapshot import Checkpoint
 from collector.vms.identity.uevents import KvmEvents
 from collector.vms.table import KernelVm, VmTable
 from faultmodel.arch.base import Architecture
@@ -20,7 +20,7 @@ class Cycle:
     """What a cycle found, and where the next one goes on. ``vms`` are those that the probes know."""
 
     content: Content
-    cut: Cut
+    checkpoint: Checkpoint
     vms: Mapping[VmKey, Vm]
 
 
@@ -68,7 +68,7 @@ class Cycles:
         gone = {vm.id for vm in ended}
         self._done = self._ended
         self._ended = frozenset(key for key, identity in ids.items() if identity in gone)
-        return Cycle(content, reading.cut, vms)
+        return Cycle(content, reading.checkpoint, vms)
 
     def forget_ended(self) -> None:
         """Make room: of the VMs that had ended before the last cycle, that cycle had the last counts.

@@ -90,7 +90,7 @@ class PinnedSet:
             about = about_pinned(self.folder)
         except OSError:
             return 0
-        return 0 if about is None else about.cut_monotonic_ns
+        return 0 if about is None else about.checkpoint_monotonic_ns
 
     def pause(self) -> None:
         """Let it count nothing from here on; what it has counted can still be read.

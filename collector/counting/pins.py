@@ -156,7 +156,7 @@ class Pins:
                 probes = undo.enter_context(closing(open_pinned(one.folder)))
                 # Its newest batch has a number of a spool that is gone. What this collector names has one
                 # of its own: named last, it is as before to whoever finds it after a kill.
-                probes.keep_cut(replace(probes.last_cut(), batch=newest_batch))
+                probes.commit(replace(probes.last_checkpoint(), batch=newest_batch))
                 host = one.owner.host if one.owner else ""
                 own(one.folder, msgspec.structs.replace(self.owner, host=host))
                 private_files.replace(self._name_file, one.folder.name.encode())

@@ -38,7 +38,7 @@ from collector.errors import PinnedError
 from collector.probe import renamed
 from collector.probe.handles import Handles
 from collector.probe.probes import Probes
-from collector.probe.snapshot import Cut
+from collector.probe.snapshot import Checkpoint
 from collector.probe.source import Source
 from collector.spool.queue import Spool
 from faultmodel.kinds import EventKind, EventReason
@@ -99,16 +99,16 @@ class Predecessor:
         with ExitStack() as undo:
             undo.callback(self._pins.release)
             undo.enter_context(closing(probes))
-            cut = probes.last_cut()
-            unfinished = spool.resume(cut.batch)
+            checkpoint = probes.last_checkpoint()
+            unfinished = spool.resume(checkpoint.batch)
             if unfinished is not None:
                 number, content = unfinished
                 newer = _decoded(content)
-                if newer is None or newer.counting != cut.counting or not probes.can_keep(newer):
+                if newer is None or newer.counting != checkpoint.counting or not probes.can_commit(newer):
                     # Read on, it would count again what that batch has.
                     self._pins.give_up("where its newest batch was cut cannot be read")
                     return
-                probes.keep_cut(replace(newer, batch=number))
+                probes.commit(replace(newer, batch=number))
             undo.pop_all()
         self._hold(probes, left_host)
 
@@ -212,9 +212,9 @@ class Predecessor:
         self._renamed_from = ""
 
 
-def _decoded(content: bytes) -> Cut | None:
+def _decoded(content: bytes) -> Checkpoint | None:
     try:
-        found = msgspec.msgpack.decode(content, type=Cut)
+        found = msgspec.msgpack.decode(content, type=Checkpoint)
     except msgspec.DecodeError:
         return None
     return replace(found, tables={renamed.map_name(name): table for name, table in found.tables.items()})

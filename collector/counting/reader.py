@@ -11,7 +11,7 @@ from collector.counting.differences import FAULTS, Differences, differences
 from collector.counting.reading import Account, Reading
 from collector.counting.reconciler import Reconciler
 from collector.probe.layout import FaultRecord, VcpuKey, VmKey, VmRecord
-from collector.probe.snapshot import COUNTED, OVERLOOKED, Cut, Records, Snapshot
+from collector.probe.snapshot import COUNTED, OVERLOOKED, Checkpoint, Records, Snapshot
 from collector.probe.views import Views
 from faultmodel.kinds import LossKind
 from faultmodel.record import BUCKET_MS, EFAULT, EHWPOISON
@@ -57,7 +57,7 @@ class Probes(Protocol):
     def take_faults(self) -> list[FaultRecord]:
         """Take the fault records that wait."""
 
-    def last_cut(self) -> Cut:
+    def last_checkpoint(self) -> Checkpoint:
         """Where the newest batch was cut."""
 
     def forget(self, vms: Collection[VmKey]) -> None:
@@ -77,19 +77,19 @@ class Reader:
         self._probes = probes
         self._clock = clock
         self._monotonic_ns = monotonic_ns
-        cut = probes.last_cut()
-        self._counting = cut.counting
-        self._before = {name: dict(cut.tables[name]) for name in COUNTED}
-        self._missed_runs = cut.missed_runs
+        checkpoint = probes.last_checkpoint()
+        self._counting = checkpoint.counting
+        self._before = {name: dict(checkpoint.tables[name]) for name in COUNTED}
+        self._missed_runs = checkpoint.missed_runs
         self._missed_before = 0
-        self._read_monotonic_ns = cut.monotonic_ns
+        self._read_monotonic_ns = checkpoint.monotonic_ns
         # As it is: a start that is put on the second before would cover what nobody counted.
-        self._covered_to_ns = cut.utc_ns
+        self._covered_to_ns = checkpoint.utc_ns
         self._views = probes.views
-        until_cut = _until(cut, self._views)
-        self._totals = _totals(until_cut, cut, self._views)
+        until_checkpoint = _until(checkpoint, self._views)
+        self._totals = _totals(until_checkpoint, checkpoint, self._views)
         self._vcpus: dict[VcpuKey, Reconciler] = defaultdict(Reconciler)
-        for vcpu, account in until_cut.vcpus.items():
+        for vcpu, account in until_checkpoint.vcpus.items():
             self._vcpus[vcpu] = Reconciler(in_flight=account.spilled - account.mapped)
 
     @property
@@ -137,7 +137,7 @@ class Reader:
             exits=records.exits,
             accounts=accounts,
             lost=found.lost,
-            cut=Cut(
+            checkpoint=Checkpoint(
                 counting=self._counting,
                 batch=0,
                 monotonic_ns=self._read_monotonic_ns,
@@ -248,22 +248,24 @@ def _add_unread_exits(found: Differences) -> None:
         found.lost[LossKind.EXIT_RECORDS] = recorded
 
 
-def _until(cut: Cut, views: Views) -> Differences:
+def _until(checkpoint: Checkpoint, views: Views) -> Differences:
     """What was counted up to a cut."""
     empty: Mapping[str, Mapping[bytes, bytes]] = {name: {} for name in COUNTED}
-    return differences(cut.tables, empty, views)
+    return differences(checkpoint.tables, empty, views)
 
 
-def _totals(until_cut: Differences, cut: Cut, views: Views) -> defaultdict[VmKey, _Totals]:
+def _totals(
+    until_checkpoint: Differences, checkpoint: Checkpoint, views: Views
+) -> defaultdict[VmKey, _Totals]:
     """What the batches up to a cut had of each VM."""
     totals: defaultdict[VmKey, _Totals] = defaultdict(_Totals)
-    for vm, number in cut.tables.get(OVERLOOKED, {}).items():
+    for vm, number in checkpoint.tables.get(OVERLOOKED, {}).items():
         of_vm = totals[views.vm.unpack(vm)]
         of_vm.overlooked = views.overlooked.unpack(number)
         of_vm.seen += of_vm.overlooked
-    for key, counters in until_cut.fault_counts.items():
+    for key, counters in until_checkpoint.fault_counts.items():
         totals[VmKey(key.kvm, key.instance)].seen += counters[FAULTS]
-    for vcpu, account in until_cut.vcpus.items():
+    for vcpu, account in until_checkpoint.vcpus.items():
         totals[VmKey(vcpu.kvm, vcpu.instance)].seen += account.uncounted
     return totals
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from collector.counting.clock import ClockOffsets
 from collector.probe.layout import ExitKey, ExitRecord, FaultKey, FaultRecord, VmKey, VmRecord
-from collector.probe.snapshot import Cut
+from collector.probe.snapshot import Checkpoint
 from faultmodel.kinds import LossKind
 
 
@@ -29,7 +29,7 @@ class Reading:
     """What was added since the reading before.
 
     The span [from_ns, to_ns), UTC, is the time that these differences cover. ``fault_counts`` are in the
-    order of ``faultmodel.record.COUNTERS``. ``cut`` is where the next reading goes on.
+    order of ``faultmodel.record.COUNTERS``. ``checkpoint`` is where the next reading goes on.
     """
 
     from_ns: int
@@ -43,4 +43,4 @@ class Reading:
     exits: Sequence[ExitRecord]
     accounts: Mapping[VmKey, Account]
     lost: Mapping[LossKind, int]
-    cut: Cut
+    checkpoint: Checkpoint

@@ -97,7 +97,7 @@ class Session:
             found.vms, found.content, cost, span.to_ns, self._outbox.dropped_batches
         )
         events = (*self._notes, *overlooked, *adjusted)
-        ledger, counting = found.content.ledger, found.cut.counting
+        ledger, counting = found.content.ledger, found.checkpoint.counting
         if is_anew:
             ledger = [msgspec.structs.replace(entry, seen_total=entry.seen) for entry in ledger]
             counting = ""
@@ -112,8 +112,8 @@ class Session:
                 costs=(cost,),
             ),
             counting=counting,
-            cut=msgspec.msgpack.encode(found.cut),
-            commit=lambda number: self._probes.keep_cut(replace(found.cut, batch=number)),
+            checkpoint=msgspec.msgpack.encode(found.checkpoint),
+            commit=lambda number: self._probes.commit(replace(found.checkpoint, batch=number)),
         )
         # Only now: what could not be sent is told by the next cycle.
         self._notes.clear()

@@ -28,12 +28,12 @@ CONCERNS: Mapping[str, tuple[str, ...]] = {
         "own_generation",
         "page_fault_seen",
         "about",
-        "slots_cut",
-        "overflow_cut",
-        "fault_counts_cut",
-        "exit_counts_cut",
-        "lost_cut",
-        "overlooked_cut",
+        "slots_checkpoint",
+        "overflow_checkpoint",
+        "fault_counts_checkpoint",
+        "exit_counts_checkpoint",
+        "lost_checkpoint",
+        "overlooked_checkpoint",
     ),
     RECORDS: ("exit_records", "fault_records", "record_default", "record_orders", "orders_number"),
 }
@@ -46,14 +46,14 @@ MEANINGS: Mapping[str, int] = {COUNTS: 1, RECORDS: 1}
 """Of each concern, what its fields mean: another number where one means something else by the same name."""
 LAYOUT_MAP = "layout"
 """The map that has, as text, how the others are laid out."""
-NOT_IN_EARLIER = frozenset({"second_looks", "overlooked_cut"})
+NOT_IN_EARLIER = frozenset({"second_looks", "overlooked_checkpoint"})
 """Maps that a set of an earlier version may be without."""
 RECORD_TYPES: Mapping[str, str] = {
     "exit_records": "exit_record_type",
     "fault_records": "fault_record_type",
 }
 """By ring, the map whose values are what is written to it: of a ring itself the compiler does not know it."""
-NUMBER_BY_NUMBER = frozenset({"lost", "lost_cut", "used", "second_looks"})
+NUMBER_BY_NUMBER = frozenset({"lost", "lost_checkpoint", "used", "second_looks"})
 """Arrays with one structure of numbers. In a set of an earlier version each number is an entry of its own."""
 
 NOT_SHOWN = 2**64 - 1
@@ -167,8 +167,8 @@ class About(NamedTuple):
     counting: bytes
     fingerprint: bytes
     batch: int
-    cut_monotonic_ns: int
-    cut_utc_ns: int
+    checkpoint_monotonic_ns: int
+    checkpoint_utc_ns: int
     missed_runs: int
     exits_position: int
     faults_position: int

@@ -25,7 +25,7 @@ from collector.probe.layout import (
 from collector.probe.plan import Plan
 from collector.probe.rings import Rings
 from collector.probe.slots import Slots
-from collector.probe.snapshot import COUNTED, OVERLOOKED, Cut, Positions, Records, Snapshot, Table
+from collector.probe.snapshot import COUNTED, OVERLOOKED, Checkpoint, Positions, Records, Snapshot, Table
 from collector.probe.source import Source
 from collector.probe.views import Views
 
@@ -37,7 +37,7 @@ _OF_VMS = ("vms", "overflow_threads", "record_orders", "overflow", "fault_counts
 """Maps whose keys or values name the VM, in the order in which a VM is forgotten: what attributes a
 fault before what counts it."""
 _OF_VMS_COUNTED = tuple(name for name in _OF_VMS if name != "record_orders")
-_WITH_CUT = ("overflow", "fault_counts", "exit_counts")
+_WITH_CHECKPOINT = ("overflow", "fault_counts", "exit_counts")
 
 
 class Probes:
@@ -116,8 +116,8 @@ class Probes:
                 counting=uuid.uuid4().bytes,
                 fingerprint=source.fingerprint,
                 batch=0,
-                cut_monotonic_ns=time.monotonic_ns(),
-                cut_utc_ns=time.time_ns(),
+                checkpoint_monotonic_ns=time.monotonic_ns(),
+                checkpoint_utc_ns=time.time_ns(),
                 missed_runs=0,
                 exits_position=0,
                 faults_position=0,
@@ -161,7 +161,7 @@ class Probes:
             raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
 
     def records(self) -> Records:
-        """Read the records that wait; ``keep_cut`` lets go of them.
+        """Read the records that wait; ``commit`` lets go of them.
 
         :raises PinnedError: they are not what the layout says
         """
@@ -193,7 +193,7 @@ class Probes:
         """Becomes readable when the ring of fault records should be emptied before the next reading."""
         return self._maps["fault_records"].fd
 
-    def last_cut(self) -> Cut:
+    def last_checkpoint(self) -> Checkpoint:
         """Return where the newest batch was cut.
 
         :raises ProbeError: the kernel refuses
@@ -201,9 +201,11 @@ class Probes:
         try:
             about = self._about()
             tables: dict[str, Table] = {
-                name: dict(syscall.entries(self._maps[f"{name}_cut"])) for name in COUNTED if name != "lost"
+                name: dict(syscall.entries(self._maps[f"{name}_checkpoint"]))
+                for name in COUNTED
+                if name != "lost"
             }
-            tables["lost"] = self._array("lost_cut")
+            tables["lost"] = self._array("lost_checkpoint")
             tables[OVERLOOKED] = self._overlooked()
         except OSError as exc:
             raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
@@ -212,49 +214,49 @@ class Probes:
         if self._rings is not None:
             self._rings.skip_to(positions)
             positions = self._rings.positions
-        return Cut(
+        return Checkpoint(
             counting=about.counting.hex(),
             batch=about.batch,
-            monotonic_ns=about.cut_monotonic_ns,
-            utc_ns=about.cut_utc_ns,
+            monotonic_ns=about.checkpoint_monotonic_ns,
+            utc_ns=about.checkpoint_utc_ns,
             missed_runs=about.missed_runs,
             tables=tables,
             positions=positions,
         )
 
-    def can_keep(self, cut: Cut) -> bool:
+    def can_commit(self, checkpoint: Checkpoint) -> bool:
         """Tell whether a cut has what these maps have: a version before read some by a layout of its own."""
         return all(
-            len(value) == self._maps[f"{name}_cut"].value_size
-            for name, table in cut.tables.items()
-            if f"{name}_cut" in self._maps
+            len(value) == self._maps[f"{name}_checkpoint"].value_size
+            for name, table in checkpoint.tables.items()
+            if f"{name}_checkpoint" in self._maps
             for value in table.values()
         )
 
-    def keep_cut(self, cut: Cut) -> None:
+    def commit(self, checkpoint: Checkpoint) -> None:
         """Note that a batch was cut at these counters, and let go of the records that it has.
 
         :raises ProbeError: the kernel refuses
         """
         try:
-            for name, changed in cut.tables.items():
+            for name, changed in checkpoint.tables.items():
                 # A set of another version may not keep all that this one does, or a later one did.
-                if f"{name}_cut" in self._maps:
-                    syscall.update_all(self._maps[f"{name}_cut"], changed)
+                if f"{name}_checkpoint" in self._maps:
+                    syscall.update_all(self._maps[f"{name}_checkpoint"], changed)
             self._set_about(
                 self._about()._replace(
-                    batch=cut.batch,
-                    cut_monotonic_ns=cut.monotonic_ns,
-                    cut_utc_ns=cut.utc_ns,
-                    missed_runs=cut.missed_runs,
-                    exits_position=cut.positions.exits,
-                    faults_position=cut.positions.faults,
+                    batch=checkpoint.batch,
+                    checkpoint_monotonic_ns=checkpoint.monotonic_ns,
+                    checkpoint_utc_ns=checkpoint.utc_ns,
+                    missed_runs=checkpoint.missed_runs,
+                    exits_position=checkpoint.positions.exits,
+                    faults_position=checkpoint.positions.faults,
                 )
             )
         except OSError as exc:
             raise ProbeError(f"cannot note what was read: {exc.strerror}") from exc
         if self._rings is not None:
-            self._rings.release(cut.positions)
+            self._rings.release(checkpoint.positions)
 
     def record(self, level: RecordLevel, spacing_ns: int, of_vms: Mapping[VmKey, RecordLevel]) -> None:
         """Say which guest faults are to be recorded, unless this set's records cannot be read.
@@ -302,14 +304,14 @@ class Probes:
                     if owner.unpack(value if in_value else key) in gone:
                         syscall.delete(self._maps[name], key)
                         # The count before its cut: a cut without a count is of nobody.
-                        if name in _WITH_CUT:
-                            syscall.delete(self._maps[f"{name}_cut"], key)
+                        if name in _WITH_CHECKPOINT:
+                            syscall.delete(self._maps[f"{name}_checkpoint"], key)
             for key in self._overlooked():
                 if self._views.vm.unpack(key) in gone:
-                    syscall.delete(self._maps[f"{OVERLOOKED}_cut"], key)
+                    syscall.delete(self._maps[f"{OVERLOOKED}_checkpoint"], key)
             for key in self._slots.leave(gone):
                 syscall.delete(self._maps["slot_owners"], key)
-                syscall.delete(self._maps["slots_cut"], key)
+                syscall.delete(self._maps["slots_checkpoint"], key)
         except OSError as exc:
             raise ProbeError(f"cannot remove ended VMs: {exc.strerror}") from exc
 
@@ -357,12 +359,12 @@ class Probes:
         )
 
     def _overlooked(self) -> dict[bytes, bytes]:
-        return dict(syscall.entries(self._maps[f"{OVERLOOKED}_cut"])) if self._has_overlooked else {}
+        return dict(syscall.entries(self._maps[f"{OVERLOOKED}_checkpoint"])) if self._has_overlooked else {}
 
     @property
     def _has_overlooked(self) -> bool:
         """Whether this set is of a version that attributes what no program saw."""
-        return f"{OVERLOOKED}_cut" in self._maps
+        return f"{OVERLOOKED}_checkpoint" in self._maps
 
     def _table(self, name: str) -> Table:
         if name == "slots":

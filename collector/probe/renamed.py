@@ -15,11 +15,17 @@ MAPS: Mapping[str, str] = {
     "visitors": "overflow_threads",
     "turn": "active_generation",
     "own_turn": "own_generation",
-    "homes_cut": "slots_cut",
-    "vcpus_cut": "overflow_cut",
+    "homes_cut": "slots_checkpoint",
+    "vcpus_cut": "overflow_checkpoint",
+    "fault_counts_cut": "fault_counts_checkpoint",
+    "exit_counts_cut": "exit_counts_checkpoint",
+    "lost_cut": "lost_checkpoint",
+    "overlooked_cut": "overlooked_checkpoint",
 }
 """Also the tables of a checkpoint that an earlier version wrote to disk."""
 FIELDS: Mapping[str, str] = {
+    "cut_monotonic_ns": "checkpoint_monotonic_ns",
+    "cut_utc_ns": "checkpoint_utc_ns",
     "vcpus": "overflow",
 }
 

@@ -5,7 +5,7 @@ note of the counters up to which batches have them, the cut, which is kept where
 
     read          the counters now; less those of the newest cut they are what is new
     store         the batch, and the cut that goes with it, in one file
-    note          the cut, in the set's *_cut maps, and the batch's number, in its map ``about``
+    note          the cut, in the set's *_checkpoint maps, and the batch's number, in its map ``about``
     release       what the rings had up to the cut
 
 Whoever comes after a collector that was killed compares two numbers: that of the newest batch which is
@@ -65,7 +65,7 @@ class Records:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
+class Checkpoint:
     """The counters at which a batch was cut: where whoever reads next goes on."""
 
     counting: str

@@ -246,12 +246,14 @@ class Views:
         self.generation = NumberView(value("active_generation"))
         for one, other in (
             ("active_generation", "own_generation"),
-            *((name, f"{name}_cut") for name in COUNTED),
+            *((name, f"{name}_checkpoint") for name in COUNTED),
         ):
             if (key(one), value(one)) != (key(other), value(other)):
                 raise PinnedError(f"its maps {one} and {other} differ")
         # Where there is no such map, what would be in it still goes from reading to reading.
-        self.overlooked = NumberView(value("overlooked_cut") if layout.has("overlooked_cut") else _ANY_NUMBER)
+        self.overlooked = NumberView(
+            value("overlooked_checkpoint") if layout.has("overlooked_checkpoint") else _ANY_NUMBER
+        )
         self.records = RecordViews(layout) if RECORDS in readable else None
         """None where this set's records cannot be read."""
         self.programs = layout.concerns[COUNTS].programs

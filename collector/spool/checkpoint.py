@@ -26,7 +26,7 @@ _REST = struct.Struct(">II")
 _OVERHEAD = _NUMBER.size + _REST.size
 
 
-class CutFile:
+class CheckpointFile:
     """One spool's file. For one thread at a time."""
 
     def __init__(self, path: Path) -> None:
@@ -37,11 +37,11 @@ class CutFile:
         self._descriptor = open_own(path, os.O_RDWR | os.O_CREAT)
         self._failure = ""
 
-    def keep(self, number: int, cut: bytes) -> None:
+    def keep(self, number: int, checkpoint: bytes) -> None:
         """Note the cut of the reading whose last batch has this number. What fails is logged, once."""
         head = _NUMBER.pack(number)
-        checksum = zlib.crc32(cut, zlib.crc32(head))
-        rest = memoryview(head + _REST.pack(len(cut), checksum) + cut)
+        checksum = zlib.crc32(checkpoint, zlib.crc32(head))
+        rest = memoryview(head + _REST.pack(len(checkpoint), checksum) + checkpoint)
         position = 0
         try:
             while position < len(rest):
@@ -59,11 +59,11 @@ class CutFile:
         content = os.pread(self._descriptor, size, 0)
         if len(content) < _OVERHEAD:
             return None
-        head, cut = content[: _NUMBER.size], content[_OVERHEAD:]
+        head, checkpoint = content[: _NUMBER.size], content[_OVERHEAD:]
         length, checksum = _REST.unpack(content[_NUMBER.size : _OVERHEAD])
-        if length > len(cut) or checksum != zlib.crc32(cut[:length], zlib.crc32(head)):
+        if length > len(checkpoint) or checksum != zlib.crc32(checkpoint[:length], zlib.crc32(head)):
             return None
-        return _NUMBER.unpack(head)[0], cut[:length]
+        return _NUMBER.unpack(head)[0], checkpoint[:length]
 
     def close(self) -> None:
         """Close the file."""

@@ -35,7 +35,7 @@ import msgspec
 from collector.errors import SpoolError
 from collector.spool import file as spool_file
 from collector.spool.aside import Aside, Reason
-from collector.spool.checkpoint import CutFile
+from collector.spool.checkpoint import CheckpointFile
 from collector.spool.disk import SpoolDisk
 from collector.spool.drops import Ledger
 from collector.spool.entry import Entry, blocks
@@ -99,7 +99,7 @@ class Spool:
             self._aside = Aside(directory)
             self._entries = self._recover()
             self._disk = SpoolDisk(directory)
-            self._cut = CutFile(directory / "cut")
+            self._checkpoint = CheckpointFile(directory / "cut")
         except OSError as exc:
             self._unlock()
             raise _unusable(directory, exc) from exc
@@ -167,10 +167,14 @@ class Spool:
         """
         with self._changed:
             self._next = max(self._next, committed + 1)
-            cut = self._cut.read()
+            checkpoint = self._checkpoint.read()
             newer = [number for number in self._entries if number > committed]
-            if cut is not None and cut[0] in newer and self._group_end(cut[0]) == cut[0]:
-                return cut
+            if (
+                checkpoint is not None
+                and checkpoint[0] in newer
+                and self._group_end(checkpoint[0]) == checkpoint[0]
+            ):
+                return checkpoint
             for number in newer:
                 # One that is damaged does not tell; it is counted as dropped when its turn comes.
                 if self._group_end(number):
@@ -191,7 +195,7 @@ class Spool:
         *,
         reporting: int = 0,
         carrying: Collection[int] = (),
-        cut: bytes = b"",
+        checkpoint: bytes = b"",
         commit: Callable[[int], None] = lambda _number: None,
     ) -> bool:
         """Store the batches of one reading durably; False where one was dropped (and counted).
@@ -202,14 +206,14 @@ class Spool:
 
         :param reporting: how many ``dropped_batches`` the last batch tells of; they are not counted any more
         :param carrying: numbers of the ``pending_notices`` that these batches tell
-        :param cut: what is to be noted once all is stored: kept until ``commit`` has returned
+        :param checkpoint: what is to be noted once all is stored: kept until ``commit`` has returned
         :param commit: notes the cut, given the number of the last batch; none is sent before
         """
         with self._changed:
             end = self._next + len(parcels) - 1
-            if cut:
-                self._cut.keep(end, cut)
-            group_end = end if cut else 0
+            if checkpoint:
+                self._checkpoint.keep(end, checkpoint)
+            group_end = end if checkpoint else 0
             kept = [self._put(parcel, group_end, 0) for parcel in parcels[:-1]]
             kept.append(self._put(parcels[-1], group_end, reporting))
             commit(end)
@@ -335,7 +339,7 @@ class Spool:
                     self._drop(number)
             self._entries.clear()
             self._aside.entries.clear()
-            self._cut.close()
+            self._checkpoint.close()
             self._ledger.close()
             self._disk.close()
             self._unlock()

@@ -20,7 +20,7 @@ from collector.probe.layout import (
     VmKey,
     VmRecord,
 )
-from collector.probe.snapshot import COUNTED, OVERLOOKED, Cut, Positions, Records, Snapshot, Table
+from collector.probe.snapshot import COUNTED, OVERLOOKED, Checkpoint, Positions, Records, Snapshot, Table
 from collector.probe.views import View, Views
 from faultmodel.record import COUNTERS
 from tests.collector.layouts import COMPILED
@@ -106,11 +106,11 @@ class Counting:
     _read: int = 0
     _released: int = 0
     _exits_read: int = 0
-    _cut: Cut = field(init=False)
+    _checkpoint: Checkpoint = field(init=False)
 
     def __post_init__(self) -> None:
         self.views = Views(self.layout)
-        self._cut = Cut(
+        self._checkpoint = Checkpoint(
             counting=COUNTING,
             batch=0,
             monotonic_ns=START_NS,
@@ -181,18 +181,20 @@ class Counting:
         self._released = self._read
         return taken
 
-    def last_cut(self) -> Cut:
-        """As ``Probes.last_cut``; whoever asks begins to read where the ring was released up to."""
+    def last_checkpoint(self) -> Checkpoint:
+        """As ``Probes.last_checkpoint``; whoever asks begins to read where the ring was released up to."""
         self._read = self._released
-        return self._cut
+        return self._checkpoint
 
-    def keep_cut(self, cut: Cut) -> None:
-        """As ``Probes.keep_cut``."""
+    def commit(self, checkpoint: Checkpoint) -> None:
+        """As ``Probes.commit``."""
         names = (*COUNTED, OVERLOOKED)
-        tables = {name: {**self._cut.tables.get(name, {}), **cut.tables[name]} for name in names}
-        self._cut = replace(cut, tables=tables)
-        self._read = max(self._read, cut.positions.faults)
-        self._released = cut.positions.faults
+        tables = {
+            name: {**self._checkpoint.tables.get(name, {}), **checkpoint.tables[name]} for name in names
+        }
+        self._checkpoint = replace(checkpoint, tables=tables)
+        self._read = max(self._read, checkpoint.positions.faults)
+        self._released = checkpoint.positions.faults
 
     def vms(self) -> Mapping[VmKey, VmRecord]:
         """See ``Probes.vms``."""

@@ -52,10 +52,10 @@ def test_totals_go_on_from_one_reading_and_one_collector_to_the_next() -> None:
     reader = Reader(counting)
     for word in (6, 4, 0x14):
         counting.fault(vcpu, word)
-    counting.keep_cut(reader.read().cut)
+    counting.commit(reader.read().checkpoint)
     counting.fault(vcpu, 0x15)
     first = reader.read()
-    counting.keep_cut(first.cut)
+    counting.commit(first.checkpoint)
     counting.fault(vcpu, 4)
     successor = Reader(counting).read()
     assert (first.accounts[VM].seen_total, successor.accounts[VM].seen_total) == (4, 5)

@@ -74,7 +74,7 @@ class Host:
     def read_and_store(self, between: Pauses) -> None:
         reading = self._read(between)
         self.readings.append(reading)
-        self.counting.keep_cut(reading.cut)
+        self.counting.commit(reading.checkpoint)
 
     def be_killed_before_storing(self, between: Pauses) -> None:
         self._read(between)

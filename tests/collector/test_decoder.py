@@ -45,7 +45,7 @@ def _reading(
         exits=exits or [],
         accounts=accounts or {},
         lost={LossKind.KEYS_FULL: 3},
-        cut=Counting().last_cut(),
+        checkpoint=Counting().last_checkpoint(),
     )
 
 

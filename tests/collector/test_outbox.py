@@ -98,7 +98,7 @@ def test_the_cut_is_noted_once_all_parts_are_stored_and_before_any_is_sent(tmp_p
     with Spool(tmp_path) as spool:
         Outbox(spool, "x86_64").send(
             *(HOST, content),
-            cut=b"here",
+            checkpoint=b"here",
             commit=lambda number: noted.append((number, len(files(tmp_path)), spool.backlog_batches)),
         )
         assert noted == [(3, 3, 3)]

@@ -70,7 +70,7 @@ def test_a_successor_knows_what_was_attributed_before_it() -> None:
         counting.fault(other)
         vcpu.overlooked += skipped
         counting.missed_runs += skipped
-        counting.keep_cut(reader.read().cut)
+        counting.commit(reader.read().checkpoint)
     counting.fault(vcpu)
     assert _account(_reader(counting)) == Account(seen=1, uncounted=0, recorded=0, dropped=0, seen_total=18)
     # What was read and never became a batch is read again.

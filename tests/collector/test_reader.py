@@ -238,8 +238,8 @@ def test_a_stepped_wall_clock_does_not_stretch_a_span() -> None:
 def test_a_successor_covers_the_time_since_the_last_cut() -> None:
     reader, counting, clock = _reader()
     clock.monotonic_ns += SECOND
-    cut = reader.read().cut
-    counting.keep_cut(cut)
+    checkpoint = reader.read().checkpoint
+    counting.commit(checkpoint)
     clock.monotonic_ns += 7 * SECOND
     successor = Reader(counting, clock.measure, clock.now)
     reading = successor.read()
@@ -252,7 +252,7 @@ def test_a_successor_reads_what_was_added_since_the_last_cut() -> None:
     vcpu = counting.slot(0)
     counting.fault(vcpu, 6, times=3)
     counting.fault(vcpu, 4, times=3)
-    counting.keep_cut(reader.read().cut)
+    counting.commit(reader.read().checkpoint)
     counting.fault(vcpu, 6, times=2)
     counting.fault(vcpu, 4)
     # Read, but never stored: the collector was killed in between.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.spool.checkpoint import CutFile
+from collector.spool.checkpoint import CheckpointFile
 from collector.spool.queue import Spool
 from tests.collector.spooling import BLOCK, disk_that_takes, drain, files, parcels
 from tests.product import TOP
@@ -18,15 +18,15 @@ from tests.product import TOP
 def test_what_is_committed_is_the_number_of_the_last_batch(tmp_path: Path) -> None:
     noted: list[int] = []
     with Spool(tmp_path) as spool:
-        spool.put_group(parcels(b"1", b"2"), cut=b"a", commit=noted.append)
-        spool.put_group(parcels(b"3"), cut=b"b", commit=noted.append)
+        spool.put_group(parcels(b"1", b"2"), checkpoint=b"a", commit=noted.append)
+        spool.put_group(parcels(b"3"), checkpoint=b"b", commit=noted.append)
         assert noted == [2, 3]
         assert spool.last_number == 3
 
 
 def test_nothing_is_to_be_finished_after_an_ordered_end(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
-        spool.put_group(parcels(b"1", b"2"), cut=b"a")
+        spool.put_group(parcels(b"1", b"2"), checkpoint=b"a")
     with Spool(tmp_path) as spool:
         assert spool.resume(2) is None
         assert drain(spool) == [b"1", b"2"]
@@ -34,8 +34,8 @@ def test_nothing_is_to_be_finished_after_an_ordered_end(tmp_path: Path) -> None:
 
 def test_a_group_whose_cut_was_not_noted_gives_it_back(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
-        spool.put_group(parcels(b"1"), cut=b"a")
-        spool.put_group(parcels(b"2", b"3"), cut=b"b")
+        spool.put_group(parcels(b"1"), checkpoint=b"a")
+        spool.put_group(parcels(b"2", b"3"), checkpoint=b"b")
     with Spool(tmp_path) as spool:
         assert spool.resume(1) == (3, b"b")
         assert drain(spool) == [b"1", b"2", b"3"]
@@ -43,8 +43,8 @@ def test_a_group_whose_cut_was_not_noted_gives_it_back(tmp_path: Path) -> None:
 
 def test_a_group_that_lacks_its_end_is_deleted(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
-        spool.put_group(parcels(b"1"), cut=b"a")
-        spool.put_group(parcels(b"2", b"3"), cut=b"b")
+        spool.put_group(parcels(b"1"), checkpoint=b"a")
+        spool.put_group(parcels(b"2", b"3"), checkpoint=b"b")
     files(tmp_path)[-1].unlink()
     with Spool(tmp_path) as spool:
         assert spool.resume(1) is None
@@ -55,7 +55,7 @@ def test_a_group_that_lacks_its_end_is_deleted(tmp_path: Path) -> None:
 
 def test_a_group_whose_end_is_damaged_is_not_sent(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
-        spool.put_group(parcels(b"1", b"2"), cut=b"a")
+        spool.put_group(parcels(b"1", b"2"), checkpoint=b"a")
     damaged = files(tmp_path)[-1]
     damaged.write_bytes(damaged.read_bytes()[:-1])
     with Spool(tmp_path) as spool:
@@ -71,7 +71,7 @@ def test_a_report_in_a_group_that_is_counted_again_is_made_anew(tmp_path: Path, 
         for batch in (b"1", b"2", b"3"):
             spool.put(batch)
         drain(spool)
-        spool.put_group(parcels(b"4", b"one was lost"), reporting=1, cut=b"a")
+        spool.put_group(parcels(b"4", b"one was lost"), reporting=1, checkpoint=b"a")
     if damaged is None:
         (tmp_path / "cut").write_bytes(b"")
     else:
@@ -86,10 +86,10 @@ def test_a_report_in_a_group_that_is_counted_again_is_made_anew(tmp_path: Path, 
 
 def test_a_group_whose_cut_is_not_whole_is_deleted(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
-        spool.put_group(parcels(b"1"), cut=b"a")
-        spool.put_group(parcels(b"2", b"3"), cut=b"b")
-    cut = tmp_path / "cut"
-    cut.write_bytes(cut.read_bytes()[:-1])
+        spool.put_group(parcels(b"1"), checkpoint=b"a")
+        spool.put_group(parcels(b"2", b"3"), checkpoint=b"b")
+    checkpoint = tmp_path / "cut"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-1])
     with Spool(tmp_path) as spool:
         assert spool.resume(1) is None
         assert drain(spool) == [b"1"]
@@ -98,9 +98,9 @@ def test_a_group_whose_cut_is_not_whole_is_deleted(tmp_path: Path) -> None:
 
 def test_a_group_whose_cut_the_disk_did_not_take_is_deleted(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
-        spool.put_group(parcels(b"1"), cut=b"a")
+        spool.put_group(parcels(b"1"), checkpoint=b"a")
         with disk_that_takes(2000):
-            spool.put_group(parcels(b"2"), cut=b"b" * 3000)
+            spool.put_group(parcels(b"2"), checkpoint=b"b" * 3000)
     with Spool(tmp_path) as spool:
         assert spool.resume(1) is None
         assert drain(spool) == [b"1"]
@@ -108,7 +108,7 @@ def test_a_group_whose_cut_the_disk_did_not_take_is_deleted(tmp_path: Path) -> N
 
 def test_damage_to_any_byte_of_a_cut_is_noticed(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
-        spool.put_group(parcels(b"1"), cut=b"here")
+        spool.put_group(parcels(b"1"), checkpoint=b"here")
         whole = (tmp_path / "cut").read_bytes()
         for position in range(len(whole)):
             damaged = bytearray(whole)
@@ -118,14 +118,14 @@ def test_damage_to_any_byte_of_a_cut_is_noticed(tmp_path: Path) -> None:
 
 
 def _cut_in(directory: Path) -> tuple[int, bytes] | None:
-    with contextlib.closing(CutFile(directory / "cut")) as file:
+    with contextlib.closing(CheckpointFile(directory / "cut")) as file:
         return file.read()
 
 
 def test_a_smaller_cut_replaces_a_larger_one(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
-        spool.put_group(parcels(b"1"), cut=b"a" * 10_000)
-        spool.put_group(parcels(b"2"), cut=b"b")
+        spool.put_group(parcels(b"1"), checkpoint=b"a" * 10_000)
+        spool.put_group(parcels(b"2"), checkpoint=b"b")
     with Spool(tmp_path) as spool:
         assert spool.resume(1) == (2, b"b")
 
@@ -133,14 +133,14 @@ def test_a_smaller_cut_replaces_a_larger_one(tmp_path: Path) -> None:
 def test_batches_that_wait_take_no_room_for_their_cuts(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
         for _ in range(3):
-            spool.put_group(parcels(b"1"), cut=b"a" * 10 * BLOCK)
+            spool.put_group(parcels(b"1"), checkpoint=b"a" * 10 * BLOCK)
         assert spool.backlog_bytes == 3 * BLOCK
 
 
 def test_batches_without_a_cut_hide_none_that_was_not_noted(tmp_path: Path) -> None:
     # A successor that had to wait for the host said so, before it could take over.
     with Spool(tmp_path) as spool:
-        spool.put_group(parcels(b"1", b"2"), cut=b"a")
+        spool.put_group(parcels(b"1", b"2"), checkpoint=b"a")
         spool.put(b"waiting")
     with Spool(tmp_path) as spool:
         assert spool.resume(0) == (2, b"a")
@@ -149,7 +149,7 @@ def test_batches_without_a_cut_hide_none_that_was_not_noted(tmp_path: Path) -> N
 
 def test_batches_without_a_cut_are_nothing_to_finish(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
-        spool.put_group(parcels(b"1"), cut=b"a")
+        spool.put_group(parcels(b"1"), checkpoint=b"a")
         spool.put(b"waiting")
         spool.put(b"waiting still")
     with Spool(tmp_path) as spool:
@@ -159,17 +159,17 @@ def test_batches_without_a_cut_are_nothing_to_finish(tmp_path: Path) -> None:
 
 def test_a_number_that_was_noted_is_not_given_again(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
-        spool.put_group(parcels(b"1", b"2"), cut=b"a")
+        spool.put_group(parcels(b"1", b"2"), checkpoint=b"a")
         drain(spool)
     with Spool(tmp_path) as spool:
         spool.resume(2)
-        spool.put_group(parcels(b"3"), cut=b"b")
+        spool.put_group(parcels(b"3"), checkpoint=b"b")
         assert spool.last_number == 3
 
 
 def test_dropping_the_beginning_of_a_group_leaves_its_cut(tmp_path: Path) -> None:
     with Spool(tmp_path, max_bytes=2 * BLOCK) as spool:
-        spool.put_group(parcels(b"1", b"2", b"3"), cut=b"a")
+        spool.put_group(parcels(b"1", b"2", b"3"), checkpoint=b"a")
         assert spool.dropped_batches == 1
     with Spool(tmp_path) as spool:
         assert spool.resume(0) == (3, b"a")
@@ -182,7 +182,7 @@ def test_a_commit_that_fails_leaves_what_is_stored(tmp_path: Path) -> None:
 
     with Spool(tmp_path) as spool:
         with pytest.raises(RuntimeError):
-            spool.put_group(parcels(b"1"), cut=b"a", commit=refuse)
+            spool.put_group(parcels(b"1"), checkpoint=b"a", commit=refuse)
         assert spool.resume(0) == (1, b"a")
         assert drain(spool) == [b"1"]
 
@@ -211,9 +211,9 @@ def commit(number):
     written.rename(directory / "noted")
 
 with Spool(directory) as spool:
-    spool.put_group(parcels(b"1", b"2"), cut=b"first", commit=commit)
+    spool.put_group(parcels(b"1", b"2"), checkpoint=b"first", commit=commit)
     is_armed = True
-    spool.put_group(parcels(b"3", b"4", b"5"), cut=b"second", commit=commit)
+    spool.put_group(parcels(b"3", b"4", b"5"), checkpoint=b"second", commit=commit)
     os.kill(os.getpid(), signal.SIGTERM)
 """
 
@@ -239,7 +239,7 @@ def _take_over(directory: Path) -> str:
         unfinished = spool.resume(noted)
         outcome = "whole" if unfinished else "noted" if noted == 5 else "again"
         if outcome == "again":
-            spool.put_group(parcels(b"3", b"4", b"5"), cut=b"second")
+            spool.put_group(parcels(b"3", b"4", b"5"), checkpoint=b"second")
         else:
             assert unfinished in (None, (5, b"second"))
         assert drain(spool) == [b"1", b"2", b"3", b"4", b"5"]

@@ -53,7 +53,7 @@ def pinned(probes: Probes, directory: Path) -> Iterator[Path]:
 def read(reader: Reader, probes: Probes) -> Reading:
     """Take a reading and note it, as the collector does once a batch is stored."""
     reading = reader.read()
-    probes.keep_cut(reading.cut)
+    probes.commit(reading.checkpoint)
     return reading
 
 

@@ -53,7 +53,7 @@ def test_vms_that_come_and_go_are_counted_exactly_and_forgotten(headers_cache: P
         def collect_once() -> None:
             found = cycles.collect()
             seen.add(found.content)
-            probes.keep_cut(found.cut)
+            probes.commit(found.checkpoint)
             cycles.forget_ended()
 
         for writes in range(1, 31):
@@ -65,12 +65,12 @@ def test_vms_that_come_and_go_are_counted_exactly_and_forgotten(headers_cache: P
         # The first of these sees the last VM's end, the second forgets it.
         collect_once()
         collect_once()
-        last, vms, cut = probes.snapshot(), probes.vms(), probes.last_cut()
+        last, vms, checkpoint = probes.snapshot(), probes.vms(), probes.last_checkpoint()
     assert sorted(seen.faults[vm] for vm in seen.ended) == sorted(expected)
     assert all(seen.ended.values())
     assert len(keys) == 30
     assert not keys & set(vms)
-    for tables in (last.tables, cut.tables):
+    for tables in (last.tables, checkpoint.tables):
         slots = probes.views.owner("slots", in_value=True)
         left = {slots.unpack(slot) for slot in tables["slots"].values()}
         for name in ("overflow", "fault_counts", "exit_counts"):

@@ -91,7 +91,7 @@ def _read_twice(probes: Probes) -> list[Seen]:
         for part in ("first", "second"):
             guest.follow(part)
             reading = Reader(probes).read()
-            probes.keep_cut(reading.cut)
+            probes.commit(reading.checkpoint)
             found.append(_seen(reading))
     return found
 
@@ -127,7 +127,7 @@ def _read_of_one(probes: Probes) -> Seen:
     with ExactGuest(ORDER) as guest:
         guest.follow("once")
         reading = reader.read()
-        probes.keep_cut(reading.cut)
+        probes.commit(reading.checkpoint)
     vm = max(own_vms(reading), key=lambda vm: reading.vms[vm].first_monotonic_ns)
     only = {key: record for key, record in reading.vms.items() if key == vm}
     return _seen(replace(reading, vms=only))

@@ -103,11 +103,13 @@ class Life:
 
         def commit(number: int) -> None:
             self._step("stored")
-            probes.keep_cut(replace(reading.cut, batch=number))
+            probes.commit(replace(reading.checkpoint, batch=number))
             self._step("noted")
 
         spool.put_group(
-            [Parcel(msgspec.json.encode(seen))], cut=msgspec.msgpack.encode(reading.cut), commit=commit
+            [Parcel(msgspec.json.encode(seen))],
+            checkpoint=msgspec.msgpack.encode(reading.checkpoint),
+            commit=commit,
         )
 
     def _step(self, name: str, close: Callable[[], None] = lambda: None) -> None:

@@ -58,7 +58,7 @@ def folder(probes: Probes, pins: Pins, bpffs: Path, tmp_path: Path) -> Path:
 def test_what_is_pinned_counts_on_and_is_taken_over(headers_cache: Path, pins: Pins) -> None:
     with attached(headers_cache) as probes:
         assert pins.keep(probes, 0) is None
-        counting = probes.last_cut().counting
+        counting = probes.last_checkpoint().counting
     with ExactGuest(Order(write=101)) as guest:
         extra = guest.follow("unwatched").extra_faults
     left = pins.open()
@@ -310,7 +310,7 @@ def test_what_was_taken_over_stays_with_whoever_did(first: Pins, tmp_path: Path,
     left = second.adopt(lost, 41)
     assert left is not None
     # Killed at once, a successor finds a batch's number of its own spool, and whose counts they are.
-    assert left.last_cut().batch == 41
+    assert left.last_checkpoint().batch == 41
     assert second.host_of_left() == "host-1"
     left.close()
     (tmp_path / "gone").rename(tmp_path / "first")

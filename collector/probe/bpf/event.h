@@ -181,9 +181,9 @@ struct layout_text {
 struct about {
 	u8 counting[16];
 	u8 fingerprint[16];
-	u64 batch;	      /* number of the newest batch that was cut */
-	u64 cut_monotonic_ns; /* when its counters were read */
-	u64 cut_utc_ns;
+	u64 batch;		     /* number of the newest batch that was cut */
+	u64 checkpoint_monotonic_ns; /* when its counters were read */
+	u64 checkpoint_utc_ns;
 	u64 missed_runs;    /* as they were then */
 	u64 exits_position; /* up to where the batch has the ring buffers' records */
 	u64 faults_position;

@@ -55,22 +55,22 @@ BPF_ARRAY(own_generation, u32, 1);
 BPF_ARRAY(page_fault_seen, u32, 1);
 
 /*
- * Written and read by user space alone. The *_cut maps hold the counters at
+ * Written and read by user space alone. The *_checkpoint maps hold the counters at
  * which the newest batch was cut, so that whoever reads next goes on from
  * there, be it another process.
  */
 BPF_ARRAY(layout, struct layout_text, 1);
 BPF_ARRAY(about, struct about, 1);
-BPF_F_TABLE("hash", u32, struct vcpu_counts, slots_cut, SLOTS, BPF_F_NO_PREALLOC);
-BPF_F_TABLE("hash", struct vcpu_key, struct vcpu_counts, overflow_cut, MAX_OVERFLOW,
+BPF_F_TABLE("hash", u32, struct vcpu_counts, slots_checkpoint, SLOTS, BPF_F_NO_PREALLOC);
+BPF_F_TABLE("hash", struct vcpu_key, struct vcpu_counts, overflow_checkpoint, MAX_OVERFLOW,
 	    BPF_F_NO_PREALLOC);
-BPF_F_TABLE("hash", struct fault_key, struct fault_counters, fault_counts_cut, MAX_KEYS,
+BPF_F_TABLE("hash", struct fault_key, struct fault_counters, fault_counts_checkpoint, MAX_KEYS,
 	    BPF_F_NO_PREALLOC);
-BPF_F_TABLE("hash", struct exit_key, u64, exit_counts_cut, MAX_KEYS, BPF_F_NO_PREALLOC);
-BPF_ARRAY(lost_cut, struct lost, 1);
+BPF_F_TABLE("hash", struct exit_key, u64, exit_counts_checkpoint, MAX_KEYS, BPF_F_NO_PREALLOC);
+BPF_ARRAY(lost_checkpoint, struct lost, 1);
 /* Faults that no program saw and the newest batches have all the same, by KVM's own count
  * (reader.py). */
-BPF_F_TABLE("hash", struct vm_key, u64, overlooked_cut, MAX_VMS, BPF_F_NO_PREALLOC);
+BPF_F_TABLE("hash", struct vm_key, u64, overlooked_checkpoint, MAX_VMS, BPF_F_NO_PREALLOC);
 
 /* All zero: a state is too large for the stack. */
 BPF_ARRAY(blank, struct vcpu_counts, 1);

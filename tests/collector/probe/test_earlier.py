@@ -22,7 +22,7 @@ def test_every_earlier_version_has_what_is_read(digest: str) -> None:
     Views(layout)
     assert {name: one.meaning for name, one in layout.concerns.items()} == MEANINGS
     for name, maps in CONCERNS.items():
-        assert set(maps) - set(layout.concerns[name].maps) <= {"second_looks", "overlooked_cut"}
+        assert set(maps) - set(layout.concerns[name].maps) <= {"second_looks", "overlooked_checkpoint"}
 
 
 def test_a_counter_that_was_not_kept_adds_nothing() -> None:

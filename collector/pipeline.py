@@ -221,7 +221,7 @@ class Pipeline:
                     plan,
                     source,
                     headers,
-                    after=self._predecessor.handles,
+                    predecessor=self._predecessor.handles,
                     types_fd=types_fd,
                     open_event=self._opener.tracepoint_event,
                     deadline_s=deadline_s,

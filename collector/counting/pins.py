@@ -113,7 +113,7 @@ class Pins:
                 " a collector can, or until kvmfaults-collector detach"
             ) from exc
 
-    def host_of_left(self) -> str:
+    def host_of_predecessor(self) -> str:
         """Return the name under which what was left has counted; empty where that is not known."""
         folder = self._folder()
         owner = set_of(folder).owner if folder is not None else None

@@ -92,7 +92,7 @@ class Predecessor:
 
         :raises ProbeError: the kernel refuses; what was left is left as it is
         """
-        left_host = self._pins.host_of_left()
+        host = self._pins.host_of_predecessor()
         probes = self._pins.open()
         if probes is None:
             return
@@ -110,7 +110,7 @@ class Predecessor:
                     return
                 probes.commit(replace(newer, batch=number))
             undo.pop_all()
-        self._hold(probes, left_host)
+        self._hold(probes, host)
 
     def adopt(self, others: OtherSets, newest_batch: int) -> None:
         """Hold the newest of the sets whose data directories are gone, if nothing is held; remove the rest.
@@ -143,7 +143,7 @@ class Predecessor:
     def begin(self, probes: Probes, source: Source) -> Ended:
         """Let new programs count, from the moment at which those that were left end: ``drain`` them then."""
         is_covered = self._probes is not None and self._probes.is_counting()
-        probes.begin(source, after=self._probes)
+        probes.begin(source, predecessor=self._probes)
         return Ended(is_covered, self._why_replaced(is_covered=is_covered))
 
     def stop(self) -> Ended:
@@ -166,14 +166,14 @@ class Predecessor:
             self.give_up(str(exc))
             return
         self._pins.remove()
-        self._let_go()
+        self._release()
         if ended.event is not None:
             self._notes.append(ended.event)
 
     def give_up(self, reason: str) -> None:
         """Remove what can never be read on, be it that ``go_on`` has handed it out; that is told instead."""
         self._pins.give_up(reason)
-        self._let_go()
+        self._release()
         self._notes = [event for event in self._notes if event.kind is not EventKind.TAKEN_OVER]
 
     def abandon(self, *, is_for_successor: bool) -> None:
@@ -182,7 +182,7 @@ class Predecessor:
             return
         if not is_for_successor:
             self._pins.remove()
-        self._let_go()
+        self._release()
 
     def notes(self) -> list[HostEvent]:
         """Return what there is to tell, and was not told yet."""
@@ -205,7 +205,7 @@ class Predecessor:
         self._probes = probes
         self._renamed_from = host if host != self._host else ""
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if self._probes is not None:
             self._probes.close()
         self._probes = None

@@ -106,7 +106,7 @@ def load(
     source: Source,
     headers: Path,
     *,
-    after: Handles | None = None,
+    predecessor: Handles | None = None,
     types_fd: int | None = None,
     open_event: OpenEvent = syscall.open_event,
     deadline_s: float = FIRST_S,
@@ -116,7 +116,7 @@ def load(
     """Have the programs compiled and loaded in another process.
 
     :param headers: tree from ``collector.probe.headers``
-    :param after: the set that counts until these programs begin, where it has a map ``active_generation``
+    :param predecessor: the set that counts until these programs begin
     :param types_fd: BTF of KVM's module, where the loader itself may not open it
     :param open_event: opens perf events; the loader itself needs none
     :param deadline_s: how long it may take
@@ -124,7 +124,7 @@ def load(
     :raises CompileTimeoutError: it takes longer
     :raises ProbeError: BCC is missing, the kernel refuses a program, or this was cancelled
     """
-    generation_fd = None if after is None else after.maps["active_generation"]
+    generation_fd = None if predecessor is None else predecessor.maps["active_generation"]
     request = {
         "text": source.text,
         "flags": source.flags,

@@ -103,13 +103,13 @@ class Probes:
         self._handles = self._handles.attach(plan.attach)
         self._attached = True
 
-    def begin(self, source: Source, after: Self | None = None) -> None:
+    def begin(self, source: Source, predecessor: Self | None = None) -> None:
         """Name this counting and let it begin.
 
-        :param after: the set that these programs were loaded after, whose counting ends at this moment; a
-            fault that is under way then may be counted by both
+        :param predecessor: the set that these programs were loaded to replace; it stops at this moment. A
+            fault in progress at that moment may be counted by both
         """
-        generation = 1 if after is None else after.own_generation() % _GENERATIONS + 1
+        generation = 1 if predecessor is None else predecessor.own_generation() % _GENERATIONS + 1
         self._set("own_generation", _FIRST, self._views.generation.pack(generation))
         self._set_about(
             About(

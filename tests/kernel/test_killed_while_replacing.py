@@ -79,7 +79,7 @@ class Life:
             self._store(probes, spool)
 
     def _load(self, predecessor: Predecessor) -> Probes:
-        probes = Probes(load(self.plan, self.source, self.headers, after=predecessor.handles))
+        probes = Probes(load(self.plan, self.source, self.headers, predecessor=predecessor.handles))
         self._step("loaded", probes.close)
         return probes
 

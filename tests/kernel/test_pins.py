@@ -311,7 +311,7 @@ def test_what_was_taken_over_stays_with_whoever_did(first: Pins, tmp_path: Path,
     assert left is not None
     # Killed at once, a successor finds a batch's number of its own spool, and whose counts they are.
     assert left.last_checkpoint().batch == 41
-    assert second.host_of_left() == "host-1"
+    assert second.host_of_predecessor() == "host-1"
     left.close()
     (tmp_path / "gone").rename(tmp_path / "first")
     detached = subprocess.run(

@@ -43,8 +43,8 @@ from collector.spool.host import part_by_host
 from collector.spool.queue import Spool
 from collector.stop import Stop
 from collector.vms.file import VmFile
-from collector.vms.identity.greeter import Greeter
 from collector.vms.identity.process import host_proc
+from collector.vms.identity.process_snapshots import ProcessSnapshots
 from collector.vms.identity.uevents import KvmEvents
 from collector.vms.table import VmTable
 from faultmodel import arch
@@ -300,14 +300,14 @@ class Pipeline:
     @contextmanager
     def _surroundings(self) -> Iterator[_Surroundings]:
         proc = host_proc()
-        with KvmEvents() as events, Greeter(proc) as greeter, ExitStack() as stack:
+        with KvmEvents() as events, ProcessSnapshots(proc) as snapshots, ExitStack() as stack:
             table = stack.enter_context(
-                closing(VmTable(self._boot_id, _boottime_to_utc_ns, proc, greeter.recall))
+                closing(VmTable(self._boot_id, _boottime_to_utc_ns, proc, snapshots.snapshot_of))
             )
             memory = VmFile(self._settings.vms_file, self._boot_id)
             if (looked := memory.looked()) is not None:
                 table.begin_after_gap(looked.at_ns, looked.clock_set_ns)
-            for vm in memory.recall():
+            for vm in memory.load():
                 # Those that ended while nobody was reading are found to have ended in the first cycle.
                 table.see(vm, time.time_ns())
             yield _Surroundings(events, table, memory)

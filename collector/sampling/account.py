@@ -47,7 +47,7 @@ class RecordAccount:
         :param dropped_batches: how many the spool has dropped so far
         """
         known = set(self._vms)
-        self.meet(vms)
+        self.include(vms)
         from_ns, to_ns = span_ns
         self._to_ns = to_ns
         if not self._since_ns:
@@ -65,7 +65,7 @@ class RecordAccount:
                 if entry.vm not in known:
                     self._late += entry.seen - entry.recorded - entry.dropped
 
-    def meet(self, vms: Iterable[Vm]) -> None:
+    def include(self, vms: Iterable[Vm]) -> None:
         """Let these be among those that are meant, if they are not yet."""
         for vm in vms:
             self._vms.setdefault(vm.id, Granted(vm.id, vm.name, vm.pid))

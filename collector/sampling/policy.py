@@ -112,7 +112,7 @@ class Recording:
         for request in active:
             if request not in self._accounts and (found := meant(request, vms.values())):
                 self._accounts[request] = RecordAccount(request)
-                self._accounts[request].meet(found)
+                self._accounts[request].include(found)
         told = tuple(
             account.answer(self._level, self._governor.reason) for account in self._accounts.values()
         )

@@ -62,7 +62,7 @@ class VmFile:
         set_ns = self._utc_offset_ns() - kept.utc_offset_ns
         return Looked(at_ns + set_ns, set_ns) if abs(set_ns) > _CLOCK_SET_NS else Looked(at_ns)
 
-    def recall(self) -> tuple[KernelVm, ...]:
+    def load(self) -> tuple[KernelVm, ...]:
         """Return the VMs that lived when a collector last wrote; none of another boot."""
         kept = self._read()
         return kept.vms if kept is not None else ()

@@ -97,14 +97,14 @@ def test_writing_goes_through_no_link(tmp_path: Path) -> None:
         (tmp_path / name).symlink_to(victim)
     VmFile(tmp_path / "vms.json", "boot").keep([VM])
     assert victim.read_text() == "kept"
-    assert VmFile(tmp_path / "vms.json", "boot").recall() == (VM,)
+    assert VmFile(tmp_path / "vms.json", "boot").load() == (VM,)
     assert mode(tmp_path / "vms.json") == "0o600"
 
 
 def test_reading_goes_through_no_link(tmp_path: Path) -> None:
     VmFile(tmp_path / "elsewhere", "boot").keep([VM])
     (tmp_path / "vms.json").symlink_to(tmp_path / "elsewhere")
-    assert VmFile(tmp_path / "vms.json", "boot").recall() == ()
+    assert VmFile(tmp_path / "vms.json", "boot").load() == ()
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "directory"])

@@ -14,16 +14,16 @@ VM = KernelVm(kvm=2**64 - 4096, instance=77, pid=4242, start_boottime_ns=5, comm
 
 def test_what_was_kept_is_recalled(tmp_path: Path) -> None:
     VmFile(tmp_path / "vms.json", "boot-1").keep([VM])
-    assert VmFile(tmp_path / "vms.json", "boot-1").recall() == (VM,)
+    assert VmFile(tmp_path / "vms.json", "boot-1").load() == (VM,)
 
 
 def test_vms_of_another_boot_are_not_recalled(tmp_path: Path) -> None:
     VmFile(tmp_path / "vms.json", "boot-1").keep([VM])
-    assert VmFile(tmp_path / "vms.json", "boot-2").recall() == ()
+    assert VmFile(tmp_path / "vms.json", "boot-2").load() == ()
 
 
 def test_the_first_collector_recalls_nobody(tmp_path: Path) -> None:
-    assert VmFile(tmp_path / "vms.json", "boot-1").recall() == ()
+    assert VmFile(tmp_path / "vms.json", "boot-1").load() == ()
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_the_first_collector_recalls_nobody(tmp_path: Path) -> None:
 )
 def test_a_damaged_file_recalls_nobody(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "vms.json").write_bytes(content)
-    assert VmFile(tmp_path / "vms.json", "boot-1").recall() == ()
+    assert VmFile(tmp_path / "vms.json", "boot-1").load() == ()
 
 
 def test_a_directory_that_is_gone_stops_nobody(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_it_is_known_when_a_collector_looked_last(tmp_path: Path) -> None:
     looked = VmFile(path, "boot-2").looked()
     assert looked is not None
     assert looked.at_ns > before_ns - 1_000_000_000
-    assert file.recall() == (VM,)
+    assert file.load() == (VM,)
 
 
 def test_a_list_that_somebody_removed_is_written_again(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_a_list_that_somebody_removed_is_written_again(tmp_path: Path) -> None:
     file.keep([VM])
     path.unlink()
     file.keep([VM])
-    assert VmFile(path, "boot-1").recall() == (VM,)
+    assert VmFile(path, "boot-1").load() == (VM,)
 
 
 def test_a_list_that_could_not_be_written_is_written_when_it_can_be_and_said_once(
@@ -74,7 +74,7 @@ def test_a_list_that_could_not_be_written_is_written_when_it_can_be_and_said_onc
     assert len(caplog.messages) == 1
     path.parent.mkdir()
     file.keep([VM])
-    assert VmFile(path, "boot-1").recall() == (VM,)
+    assert VmFile(path, "boot-1").load() == (VM,)
 
 
 @pytest.mark.parametrize("set_s", [7200, -7200])

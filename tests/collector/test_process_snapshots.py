@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from collector.vms.identity.greeter import Greeter
 from collector.vms.identity.process import host_proc
+from collector.vms.identity.process_snapshots import ProcessSnapshots
 
 pytestmark = pytest.mark.kernel
 
@@ -24,17 +24,17 @@ print(os.getpid(), open("/proc/self/stat").read().rpartition(")")[2].split()[19]
 
 
 def test_a_vmm_that_is_gone_is_recalled() -> None:
-    with Greeter(host_proc()) as greeter:
+    with ProcessSnapshots(host_proc()) as snapshots:
         command = [sys.executable, "-c", VMM, "--name", "short-lived"]
         said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
         pid, ticks = map(int, said.split())
         deadline = time.monotonic() + 5
-        while (met := greeter.recall(pid, ticks)) is None and time.monotonic() < deadline:
+        while (met := snapshots.snapshot_of(pid, ticks)) is None and time.monotonic() < deadline:
             time.sleep(0.01)
     assert met is not None
     assert met.command[-1] == "short-lived"
 
 
 def test_a_process_with_another_start_is_somebody_else() -> None:
-    with Greeter(host_proc()) as greeter:
-        assert greeter.recall(1, 0) is None
+    with ProcessSnapshots(host_proc()) as snapshots:
+        assert snapshots.snapshot_of(1, 0) is None

@@ -10,21 +10,21 @@ from collector.vms.identity.process import Process, leader_of, read_process
 from collector.vms.identity.uevents import EventKind, KvmEvents
 
 _REMEMBERED = 1024
-_LOOK_S = 0.5
+_POLL_S = 0.5
 """How often to see whether to end; events themselves are met at once."""
 
 
-class Greeter:
+class ProcessSnapshots:
     """A thread that reads the process of each VM that is made. Where there are no uevents it knows nobody."""
 
     def __init__(self, proc: Path | None) -> None:
-        """:param proc: proc with the host's pids; without, nobody is met"""
+        """:param proc: proc with the host's pids; without it there are no snapshots"""
         self._proc = proc
         self._events = KvmEvents()
         self._lock = threading.Lock()
-        self._met: OrderedDict[tuple[int, int], Process] = OrderedDict()
+        self._taken: OrderedDict[tuple[int, int], Process] = OrderedDict()
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="greeter", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
         self._thread.start()
 
     def __enter__(self) -> Self:
@@ -37,20 +37,20 @@ class Greeter:
         self._thread.join()
         self._events.close()
 
-    def recall(self, pid: int, start_ticks: int) -> Process | None:
-        """Return the process as it was when it made its newest VM; None where it was not met."""
+    def snapshot_of(self, pid: int, start_ticks: int) -> Process | None:
+        """Return the process as it was when it made its newest VM; None where it was not seen then."""
         with self._lock:
-            return self._met.get((pid, start_ticks))
+            return self._taken.get((pid, start_ticks))
 
     def _run(self) -> None:
         while not self._stopping.is_set() and not self._events.unavailable:
-            if not self._events.wait(_LOOK_S):
+            if not self._events.wait(_POLL_S):
                 continue
             for event in self._events.read():
                 if event.kind is EventKind.CREATED:
-                    self._meet(event.stats_name)
+                    self._take(event.stats_name)
 
-    def _meet(self, stats_name: str) -> None:
+    def _take(self, stats_name: str) -> None:
         creator = stats_name.partition("-")[0]
         if self._proc is None or not creator.isdecimal():
             return
@@ -59,6 +59,6 @@ class Greeter:
         if process is None or not process.command:
             return
         with self._lock:
-            self._met[process.pid, process.start_ticks] = process
-            while len(self._met) > _REMEMBERED:
-                self._met.popitem(last=False)
+            self._taken[process.pid, process.start_ticks] = process
+            while len(self._taken) > _REMEMBERED:
+                self._taken.popitem(last=False)

@@ -181,7 +181,7 @@ class Pipeline:
                 probes = self._load(plan, source, headers)
             else:
                 self._machine.others.pause_expected()
-            if probes.handles.looks_twice:
+            if probes.handles.has_both_sides:
                 ask_for_long_slices()
             with probes:
                 attached: list[HostEvent] = []
@@ -305,8 +305,8 @@ class Pipeline:
                 closing(VmTable(self._boot_id, _boottime_to_utc_ns, proc, snapshots.snapshot_of))
             )
             memory = VmFile(self._settings.vms_file, self._boot_id)
-            if (looked := memory.looked()) is not None:
-                table.begin_after_gap(looked.at_ns, looked.clock_set_ns)
+            if (last_read := memory.last_read()) is not None:
+                table.begin_after_gap(last_read.at_ns, last_read.clock_set_ns)
             for vm in memory.load():
                 # Those that ended while nobody was reading are found to have ended in the first cycle.
                 table.see(vm, time.time_ns())

@@ -60,7 +60,7 @@ class EmptyProgram:
 
 @dataclass(frozen=True)
 class EmptyOnPerfSide:
-    """The floor on the perf side of a tracepoint (collector/probe/bpf/looks.bpf.h).
+    """The floor on the perf side of a tracepoint (collector/probe/bpf/sides.bpf.h).
 
     :param tracepoint: ``subsystem:name``
     :param headers: tree from ``collector.probe.headers``

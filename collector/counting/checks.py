@@ -283,13 +283,13 @@ def _attach(plan: Plan, headers: Path) -> Iterator[Finding]:
 
 
 def _sides(loaded: Handles) -> Finding:
-    """Whether the kernel may skip programs (looks.bpf.h)."""
+    """Whether the kernel may skip programs (sides.bpf.h)."""
     if loaded.lacking:
         remedy = (
             "mount -t tracefs nodev /sys/kernel/tracing, readable for the collector; where perf events are"
             f" refused: {host_command('sysctl kernel.perf_event_paranoid=2')}"
         )
         return Finding("sides", State.LACKING, loaded.lacking, remedy)
-    if loaded.looks_twice:
+    if loaded.has_both_sides:
         return Finding("sides", State.OK, "programs can be preempted: both sides of each tracepoint are used")
     return Finding("sides", State.OK, "programs run to their end: one side of each tracepoint is enough")

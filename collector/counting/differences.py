@@ -12,7 +12,7 @@ from collector.probe.views import NumbersView, NumberView, VcpuView, Views
 from faultmodel.kinds import LossKind
 from faultmodel.record import COUNTERS
 
-Again = Callable[[str, bytes], bytes | None]
+Reread = Callable[[str, bytes], bytes | None]
 """Reads one entry anew, by map and key."""
 
 FAULTS = COUNTERS.index("faults")
@@ -27,18 +27,18 @@ _PAUSE_S = 0.002
 class VcpuAccount:
     """What was added for one vCPU.
 
-    ``spilled``: faults that its state says to be counted in the map ``fault_counts``; ``mapped``: those that
-    were found there. ``overlooked``: faults by KVM's own count that no program has seen, not all
-    of them to be believed (hold_against_kvm() in kvm_page_fault.bpf.h).
+    ``in_map``: faults that its state says are in the map ``fault_counts``; ``found_in_map``: those that
+    were found there. ``missed_faults``: faults by KVM's own count that no program has seen, not all
+    of them to be believed (compare_with_kvm() in kvm_page_fault.bpf.h).
     """
 
     seen: int = 0
-    spilled: int = 0
-    mapped: int = 0
+    in_map: int = 0
+    found_in_map: int = 0
     uncounted: int = 0
     recorded: int = 0
     dropped: int = 0
-    overlooked: int = 0
+    missed_faults: int = 0
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ def differences(
     now: Mapping[str, Table],
     before: Mapping[str, Table],
     views: Views,
-    again: Again = lambda _table, _key: None,
+    reread: Reread = lambda _table, _key: None,
 ) -> Differences:
     """Return what was added.
 
@@ -78,16 +78,18 @@ def differences(
     """
     found = Differences()
     for name in ("slots", "overflow"):
-        _add_vcpus(found, name, now[name], before[name], views.vcpu, again)
+        _add_vcpus(found, name, now[name], before[name], views.vcpu, reread)
     changed = found.changed["fault_counts"] = _changed(now["fault_counts"], before["fault_counts"])
     for key, value in changed.items():
         old = before["fault_counts"].get(key)
         counters = views.fault_counters.unpack(value)
         if old is not None:
-            counters = _less(counters, views.fault_counters.unpack(old))
+            counters = _subtract(counters, views.fault_counters.unpack(old))
         fault_key = views.fault_key.unpack(key)
         found.add_faults(fault_key, counters)
-        found.vcpus[VcpuKey(fault_key.kvm, fault_key.instance, fault_key.vcpu)].mapped += counters[FAULTS]
+        found.vcpus[VcpuKey(fault_key.kvm, fault_key.instance, fault_key.vcpu)].found_in_map += counters[
+            FAULTS
+        ]
     changed = found.changed["exit_counts"] = _changed(now["exit_counts"], before["exit_counts"])
     for key, value in changed.items():
         found.add_exits(
@@ -109,7 +111,7 @@ def _add_lost(found: Differences, now: Table, before: Table, view: NumbersView) 
 
 
 def _add_vcpus(
-    found: Differences, name: str, now: Table, before: Table, view: VcpuView, again: Again
+    found: Differences, name: str, now: Table, before: Table, view: VcpuView, reread: Reread
 ) -> None:
     changed = found.changed[name] = {}
     blank = bytes(view.size)
@@ -117,31 +119,31 @@ def _add_vcpus(
         old = before.get(key, blank)
         if value == old:
             continue
-        whole = _whole(value, view, partial(again, name, key))
-        if whole is None:
+        copy = _consistent_copy(value, view, partial(reread, name, key))
+        if copy is None:
             found.lost[LossKind.UNREAD_VCPUS] = found.lost.get(LossKind.UNREAD_VCPUS, 0) + 1
             torn = view.head.unpack(value)
             found.unread.add(VcpuKey(torn.kvm, torn.instance, torn.vcpu_id))
             continue
-        changed[key] = whole
-        _add_vcpu(found, view, whole, old)
+        changed[key] = copy
+        _add_vcpu(found, view, copy, old)
 
 
-def _whole(value: bytes, view: VcpuView, again: Callable[[], bytes | None]) -> bytes | None:
+def _consistent_copy(value: bytes, view: VcpuView, reread: Callable[[], bytes | None]) -> bytes | None:
     """These counts, or newer ones, read at a moment at which they add up; None where there was none."""
     current: bytes | None = value
     for instant in range(_INSTANTS + _PAUSES):
-        if current is None or _adds_up(current, view):
+        if current is None or _is_consistent(current, view):
             return current
         if instant >= _INSTANTS:
             time.sleep(_PAUSE_S)
-        current = again()
+        current = reread()
     return None
 
 
-def _adds_up(value: bytes, view: VcpuView) -> bool:
+def _is_consistent(value: bytes, view: VcpuView) -> bool:
     head = view.head.unpack(value)
-    return head.seen == view.faults_in_place(value) + head.spilled + head.uncounted
+    return head.seen == view.faults_in_place(value) + head.in_map + head.uncounted
 
 
 def _add_vcpu(found: Differences, view: VcpuView, now: bytes, before: bytes) -> None:
@@ -152,15 +154,15 @@ def _add_vcpu(found: Differences, view: VcpuView, now: bytes, before: bytes) -> 
     kvm, instance, vcpu = head.kvm, head.instance, head.vcpu_id
     account = found.vcpus[VcpuKey(kvm, instance, vcpu)]
     account.seen += head.seen - was.seen
-    account.spilled += head.spilled - was.spilled
+    account.in_map += head.in_map - was.in_map
     account.uncounted += head.uncounted - was.uncounted
     account.recorded += head.recorded - was.recorded
     account.dropped += head.dropped - was.dropped
-    account.overlooked += head.overlooked - was.overlooked
+    account.missed_faults += head.missed_faults - was.missed_faults
     for syndrome, counters, old in view.syndromes(now, before):
         if syndrome.used and counters != old:
             found.add_faults(
-                FaultKey(kvm, instance, syndrome.word, vcpu, syndrome.format), _less(counters, old)
+                FaultKey(kvm, instance, syndrome.word, vcpu, syndrome.format), _subtract(counters, old)
             )
     for reason, errno, count in view.exits(now, before):
         if count:
@@ -180,7 +182,7 @@ def _added(view: NumberView, value: bytes, before: bytes | None) -> int:
     return view.unpack(value) - (0 if before is None else view.unpack(before))
 
 
-def _less(counters: tuple[int, ...], old: tuple[int, ...]) -> tuple[int, ...]:
+def _subtract(counters: tuple[int, ...], old: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(new - was for new, was in zip(counters, old, strict=True))
 
 

@@ -11,7 +11,7 @@ from collector.counting.differences import FAULTS, Differences, differences
 from collector.counting.reading import Account, Reading
 from collector.counting.reconciler import Reconciler
 from collector.probe.layout import FaultRecord, VcpuKey, VmKey, VmRecord
-from collector.probe.snapshot import COUNTED, OVERLOOKED, Checkpoint, Records, Snapshot
+from collector.probe.snapshot import COUNTED, MISSED_FAULTS, Checkpoint, Records, Snapshot
 from collector.probe.views import Views
 from faultmodel.kinds import LossKind
 from faultmodel.record import BUCKET_MS, EFAULT, EHWPOISON
@@ -29,10 +29,10 @@ _NOTHING = Account(0, 0, 0, 0, 0)
 
 @dataclass(slots=True)
 class _Totals:
-    """Of a VM's faults since the counting began: ``overlooked`` are those ``seen`` that no program saw."""
+    """Of a VM's faults since the counting began: ``missed_faults`` are those ``seen`` that no program saw."""
 
     seen: int = 0
-    overlooked: int = 0
+    missed_faults: int = 0
 
 
 class Probes(Protocol):
@@ -45,7 +45,7 @@ class Probes(Protocol):
     def snapshot(self) -> Snapshot:
         """Read the counters."""
 
-    def again(self, table: str, key: bytes) -> bytes | None:
+    def reread(self, table: str, key: bytes) -> bytes | None:
         """Read one vCPU's counts anew."""
 
     def records(self) -> Records:
@@ -90,7 +90,7 @@ class Reader:
         self._totals = _totals(until_checkpoint, checkpoint, self._views)
         self._vcpus: dict[VcpuKey, Reconciler] = defaultdict(Reconciler)
         for vcpu, account in until_checkpoint.vcpus.items():
-            self._vcpus[vcpu] = Reconciler(in_flight=account.spilled - account.mapped)
+            self._vcpus[vcpu] = Reconciler(in_flight=account.in_map - account.found_in_map)
 
     @property
     def counting(self) -> str:
@@ -110,7 +110,7 @@ class Reader:
         snapshot = self._probes.snapshot()
         clock = self._clock()
         from_ns, to_ns = self._span(clock, is_last=is_last)
-        found = differences(snapshot.tables, self._before, self._views, self._probes.again)
+        found = differences(snapshot.tables, self._before, self._views, self._probes.reread)
         missed_runs = max(0, snapshot.missed_runs - self._missed_runs)
         if missed_runs:
             found.lost[LossKind.MISSED_RUNS] = missed_runs
@@ -121,8 +121,8 @@ class Reader:
         self._keep(records.faults)
         if not records.are_readable:
             _add_unread_exits(found)
-        overlooked = self._attribute(found, missed_runs)
-        accounts, faults = self._reconcile(found, overlooked, is_drained=records.is_drained)
+        missed_faults = self._attribute(found, missed_runs)
+        accounts, faults = self._reconcile(found, missed_faults, is_drained=records.is_drained)
         for name, changed in found.changed.items():
             self._before[name].update(changed)
         self._missed_runs += missed_runs
@@ -143,7 +143,7 @@ class Reader:
                 monotonic_ns=self._read_monotonic_ns,
                 utc_ns=self._covered_to_ns,
                 missed_runs=self._missed_runs,
-                tables={**found.changed, OVERLOOKED: self._add_overlooked(overlooked)},
+                tables={**found.changed, MISSED_FAULTS: self._add_missed_faults(missed_faults)},
                 positions=records.positions,
             ),
         )
@@ -178,25 +178,25 @@ class Reader:
         """
         left = missed_runs + self._missed_before
         told = {}
-        for vcpu, added in sorted(found.vcpus.items(), key=lambda item: item[1].overlooked, reverse=True):
-            number = min(added.overlooked, left)
+        for vcpu, added in sorted(found.vcpus.items(), key=lambda item: item[1].missed_faults, reverse=True):
+            number = min(added.missed_faults, left)
             if number > 0:
                 told[vcpu] = number
                 left -= number
         self._missed_before = min(left, missed_runs)
         return told
 
-    def _add_overlooked(self, overlooked: Mapping[VcpuKey, int]) -> dict[bytes, bytes]:
+    def _add_missed_faults(self, missed_faults: Mapping[VcpuKey, int]) -> dict[bytes, bytes]:
         """Return the totals that are others now, as a cut has them."""
-        changed = {VmKey(vcpu.kvm, vcpu.instance) for vcpu in overlooked}
-        for vcpu, number in overlooked.items():
+        changed = {VmKey(vcpu.kvm, vcpu.instance) for vcpu in missed_faults}
+        for vcpu, number in missed_faults.items():
             vm = VmKey(vcpu.kvm, vcpu.instance)
-            self._totals[vm].overlooked += number
+            self._totals[vm].missed_faults += number
         views = self._views
-        return {views.vm.pack(vm): views.overlooked.pack(self._totals[vm].overlooked) for vm in changed}
+        return {views.vm.pack(vm): views.missed_faults.pack(self._totals[vm].missed_faults) for vm in changed}
 
     def _reconcile(
-        self, found: Differences, overlooked: Mapping[VcpuKey, int], *, is_drained: bool
+        self, found: Differences, missed_faults: Mapping[VcpuKey, int], *, is_drained: bool
     ) -> tuple[dict[VmKey, Account], list[FaultRecord]]:
         """Make up the account of each VM, and pick the fault records that it speaks of."""
         accounts: dict[VmKey, Account] = {}
@@ -210,7 +210,7 @@ class Reader:
             faults += of_vcpu.records
             if of_vcpu.unbalanced:
                 found.lost[LossKind.UNBALANCED] = found.lost.get(LossKind.UNBALANCED, 0) + of_vcpu.unbalanced
-            missing = overlooked.get(vcpu, 0)
+            missing = missed_faults.get(vcpu, 0)
             seen = of_vcpu.seen + missing
             if not seen:
                 continue
@@ -259,10 +259,10 @@ def _totals(
 ) -> defaultdict[VmKey, _Totals]:
     """What the batches up to a cut had of each VM."""
     totals: defaultdict[VmKey, _Totals] = defaultdict(_Totals)
-    for vm, number in checkpoint.tables.get(OVERLOOKED, {}).items():
+    for vm, number in checkpoint.tables.get(MISSED_FAULTS, {}).items():
         of_vm = totals[views.vm.unpack(vm)]
-        of_vm.overlooked = views.overlooked.unpack(number)
-        of_vm.seen += of_vm.overlooked
+        of_vm.missed_faults = views.missed_faults.unpack(number)
+        of_vm.seen += of_vm.missed_faults
     for key, counters in until_checkpoint.fault_counts.items():
         totals[VmKey(key.kvm, key.instance)].seen += counters[FAULTS]
     for vcpu, account in until_checkpoint.vcpus.items():

@@ -61,7 +61,7 @@ class Reconciler:
         :param is_drained: whether every record that was written has been kept
         :param is_unread: whether its state could not be read, so that only the map is known this time
         """
-        seen = added.seen - added.spilled + added.mapped
+        seen = added.seen - added.in_map + added.found_in_map
         unbalanced = self._unbalanced(added, is_unread=is_unread)
         self._due += added.recorded
         self._dropped += added.dropped
@@ -76,8 +76,8 @@ class Reconciler:
         return Reconciled(seen, records, dropped, unbalanced)
 
     def _unbalanced(self, added: VcpuAccount, *, is_unread: bool) -> int:
-        in_flight = self._in_flight + added.spilled - added.mapped
+        in_flight = self._in_flight + added.in_map - added.found_in_map
         # More than was added just now should have come by now; and the map is ahead by one fault at most.
-        explained = in_flight if is_unread else min(max(in_flight, -1), added.spilled)
+        explained = in_flight if is_unread else min(max(in_flight, -1), added.in_map)
         self._in_flight = explained
         return abs(in_flight - explained)

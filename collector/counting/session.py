@@ -15,8 +15,8 @@ from collector.probe.probes import Probes
 from collector.sampling.policy import Recording
 from collector.stop import Stop
 from collector.vms.file import VmFile
-from collector.vms.overlooked_ends import overlooked_ends
 from collector.vms.table import VmTable
+from collector.vms.unseen_ends import unseen_ends
 from faultmodel.record import Host, HostEvent, Vm
 
 
@@ -92,11 +92,11 @@ class Session:
         span = found.content.covered[0]
         covered = (span,) if is_covered else ()
         cost = self._meter.read(span.from_ns, span.to_ns)
-        overlooked = overlooked_ends(table.overlooked, span.to_ns)
+        unseen = unseen_ends(table.unseen_ends, span.to_ns)
         adjusted = self._recording.adjust(
             found.vms, found.content, cost, span.to_ns, self._outbox.dropped_batches
         )
-        events = (*self._notes, *overlooked, *adjusted)
+        events = (*self._notes, *unseen, *adjusted)
         ledger, counting = found.content.ledger, found.checkpoint.counting
         if is_anew:
             ledger = [msgspec.structs.replace(entry, seen_total=entry.seen) for entry in ledger]
@@ -117,7 +117,7 @@ class Session:
         )
         # Only now: what could not be sent is told by the next cycle.
         self._notes.clear()
-        table.forget_overlooked()
+        table.forget_unseen_ends()
         self._cycles.forget_ended()
         memory.keep(table.living())
 

@@ -1,7 +1,7 @@
 """How long the scheduler lets this thread run before others that wait.
 
 While a bpf() system call that is at a map is preempted, the kernel skips every program on the perf side of a
-tracepoint on that CPU (probe/bpf/looks.bpf.h). A thread that makes many should seldom be interrupted.
+tracepoint on that CPU (probe/bpf/sides.bpf.h). A thread that makes many should seldom be interrupted.
 """
 
 import ctypes

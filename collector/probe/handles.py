@@ -60,7 +60,7 @@ class Handles:
     def attach(self, tracepoints: Sequence[str]) -> "Handles":
         """Attach each tracepoint's program, in order, and return these handles with the links.
 
-        Where a tracepoint has a program on its perf side, that comes first: looks.bpf.h relies on it.
+        Where a tracepoint has a program on its perf side, that comes first: sides.bpf.h relies on it.
 
         :param tracepoints: as ``Plan.attach``
         :raises ProbeError: the kernel refuses; then nothing is attached
@@ -86,8 +86,8 @@ class Handles:
             os.close(event)
 
     @property
-    def looks_twice(self) -> bool:
-        """Whether every event is looked at from both sides of its tracepoint (looks.bpf.h)."""
+    def has_both_sides(self) -> bool:
+        """Whether every event is looked at from both sides of its tracepoint (sides.bpf.h)."""
         return any(name.startswith(PERF) for name in self.programs)
 
     def detach(self) -> None:

@@ -23,7 +23,7 @@ CONCERNS: Mapping[str, tuple[str, ...]] = {
         "exit_counts",
         "lost",
         "used",
-        "second_looks",
+        "raw_side_only",
         "active_generation",
         "own_generation",
         "page_fault_seen",
@@ -33,7 +33,7 @@ CONCERNS: Mapping[str, tuple[str, ...]] = {
         "fault_counts_checkpoint",
         "exit_counts_checkpoint",
         "lost_checkpoint",
-        "overlooked_checkpoint",
+        "missed_faults_checkpoint",
     ),
     RECORDS: ("exit_records", "fault_records", "record_default", "record_orders", "orders_number"),
 }
@@ -46,14 +46,14 @@ MEANINGS: Mapping[str, int] = {COUNTS: 1, RECORDS: 1}
 """Of each concern, what its fields mean: another number where one means something else by the same name."""
 LAYOUT_MAP = "layout"
 """The map that has, as text, how the others are laid out."""
-NOT_IN_EARLIER = frozenset({"second_looks", "overlooked_checkpoint"})
+NOT_IN_EARLIER = frozenset({"raw_side_only", "missed_faults_checkpoint"})
 """Maps that a set of an earlier version may be without."""
 RECORD_TYPES: Mapping[str, str] = {
     "exit_records": "exit_record_type",
     "fault_records": "fault_record_type",
 }
 """By ring, the map whose values are what is written to it: of a ring itself the compiler does not know it."""
-NUMBER_BY_NUMBER = frozenset({"lost", "lost_checkpoint", "used", "second_looks"})
+NUMBER_BY_NUMBER = frozenset({"lost", "lost_checkpoint", "used", "raw_side_only"})
 """Arrays with one structure of numbers. In a set of an earlier version each number is an entry of its own."""
 
 NOT_SHOWN = 2**64 - 1
@@ -182,11 +182,11 @@ class VcpuHead(NamedTuple):
     vcpu_id: int
     tid: int
     seen: int
-    spilled: int
+    in_map: int
     uncounted: int
     recorded: int
     dropped: int
-    overlooked: int = 0
+    missed_faults: int = 0
 
 
 class Syndrome(NamedTuple):

@@ -25,7 +25,7 @@ from collector.probe.layout import (
 from collector.probe.plan import Plan
 from collector.probe.rings import Rings
 from collector.probe.slots import Slots
-from collector.probe.snapshot import COUNTED, OVERLOOKED, Checkpoint, Positions, Records, Snapshot, Table
+from collector.probe.snapshot import COUNTED, MISSED_FAULTS, Checkpoint, Positions, Records, Snapshot, Table
 from collector.probe.source import Source
 from collector.probe.views import Views
 
@@ -141,11 +141,11 @@ class Probes:
         """Tell whether these programs are exactly the source's, and all of their maps can be read."""
         return self._rings is not None and self._about().fingerprint == source.fingerprint
 
-    def second_looks(self) -> Mapping[str, int]:
-        """Return how many events of each tracepoint only the raw side has seen (looks.bpf.h)."""
-        view = self._views.second_looks
+    def raw_side_only(self) -> Mapping[str, int]:
+        """Return how many events of each tracepoint only the raw side has seen (sides.bpf.h)."""
+        view = self._views.raw_side_only
         # A set of a version that took none has no such map.
-        return {} if view is None else view.unpack(self._array("second_looks"))
+        return {} if view is None else view.unpack(self._array("raw_side_only"))
 
     def snapshot(self) -> Snapshot:
         """Read the counters.
@@ -177,7 +177,7 @@ class Probes:
         except OSError as exc:
             raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
 
-    def again(self, table: str, key: bytes) -> bytes | None:
+    def reread(self, table: str, key: bytes) -> bytes | None:
         """Read one vCPU's counts anew. :param table: ``slots`` or ``overflow``"""
         return self._slots.read(key) if table == "slots" else syscall.lookup(self._maps[table], key)
 
@@ -206,7 +206,7 @@ class Probes:
                 if name != "lost"
             }
             tables["lost"] = self._array("lost_checkpoint")
-            tables[OVERLOOKED] = self._overlooked()
+            tables[MISSED_FAULTS] = self._missed_faults()
         except OSError as exc:
             raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
         # The newest batch has these records; whoever cut it may have been killed before it let go of them.
@@ -306,9 +306,9 @@ class Probes:
                         # The count before its cut: a cut without a count is of nobody.
                         if name in _WITH_CHECKPOINT:
                             syscall.delete(self._maps[f"{name}_checkpoint"], key)
-            for key in self._overlooked():
+            for key in self._missed_faults():
                 if self._views.vm.unpack(key) in gone:
-                    syscall.delete(self._maps[f"{OVERLOOKED}_checkpoint"], key)
+                    syscall.delete(self._maps[f"{MISSED_FAULTS}_checkpoint"], key)
             for key in self._slots.leave(gone):
                 syscall.delete(self._maps["slot_owners"], key)
                 syscall.delete(self._maps["slots_checkpoint"], key)
@@ -341,7 +341,7 @@ class Probes:
         self._handles.close()
 
     def _missed_runs(self) -> int:
-        """How often the kernel skipped an event: on both sides, where a tracepoint has two (looks.bpf.h).
+        """How often the kernel skipped an event: on both sides, where a tracepoint has two (sides.bpf.h).
 
         What the perf side was skipped for and the raw side has counted is read last: a thread may be between
         the two.
@@ -351,20 +351,24 @@ class Probes:
         of_counts = self._views.programs
         known = {name: fd for name, fd in programs.items() if name.removeprefix(PERF) in of_counts}
         missed = {name: syscall.program_runs(fd).missed for name, fd in known.items()}
-        caught = {f"{PERF}{name}": number for name, number in self.second_looks().items()}
+        caught = {f"{PERF}{name}": number for name, number in self.raw_side_only().items()}
         return sum(
             max(0, number - caught.get(name, 0))
             for name, number in missed.items()
             if f"{PERF}{name}" not in programs
         )
 
-    def _overlooked(self) -> dict[bytes, bytes]:
-        return dict(syscall.entries(self._maps[f"{OVERLOOKED}_checkpoint"])) if self._has_overlooked else {}
+    def _missed_faults(self) -> dict[bytes, bytes]:
+        return (
+            dict(syscall.entries(self._maps[f"{MISSED_FAULTS}_checkpoint"]))
+            if self._has_missed_faults
+            else {}
+        )
 
     @property
-    def _has_overlooked(self) -> bool:
+    def _has_missed_faults(self) -> bool:
         """Whether this set is of a version that attributes what no program saw."""
-        return f"{OVERLOOKED}_checkpoint" in self._maps
+        return f"{MISSED_FAULTS}_checkpoint" in self._maps
 
     def _table(self, name: str) -> Table:
         if name == "slots":

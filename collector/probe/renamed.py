@@ -15,15 +15,20 @@ MAPS: Mapping[str, str] = {
     "visitors": "overflow_threads",
     "turn": "active_generation",
     "own_turn": "own_generation",
+    "second_looks": "raw_side_only",
+    "overlooked": "missed_faults",
     "homes_cut": "slots_checkpoint",
     "vcpus_cut": "overflow_checkpoint",
     "fault_counts_cut": "fault_counts_checkpoint",
     "exit_counts_cut": "exit_counts_checkpoint",
     "lost_cut": "lost_checkpoint",
-    "overlooked_cut": "overlooked_checkpoint",
+    "overlooked_cut": "missed_faults_checkpoint",
 }
 """Also the tables of a checkpoint that an earlier version wrote to disk."""
 FIELDS: Mapping[str, str] = {
+    "spilled": "in_map",
+    "looked": "perf_event",
+    "overlooked": "missed_faults",
     "cut_monotonic_ns": "checkpoint_monotonic_ns",
     "cut_utc_ns": "checkpoint_utc_ns",
     "vcpus": "overflow",

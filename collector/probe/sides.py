@@ -1,4 +1,4 @@
-"""On which sides of a tracepoint programs are put (looks.bpf.h)."""
+"""On which sides of a tracepoint programs are put (sides.bpf.h)."""
 
 from enum import StrEnum
 

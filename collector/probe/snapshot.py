@@ -26,7 +26,7 @@ COUNTED = ("fault_counts", "exit_counts", "slots", "overflow", "lost")
 to be in ``fault_counts`` may be missing from what was read of that, and comes with the next reading; never
 the other way round."""
 
-OVERLOOKED = "overlooked"
+MISSED_FAULTS = "missed_faults"
 """What a cut has besides: by VM, the faults that no program saw and that were attributed to it since the
 counting began."""
 
@@ -74,6 +74,6 @@ class Checkpoint:
     utc_ns: int
     missed_runs: int
     tables: Mapping[str, Table]
-    """By the names in ``COUNTED``, and ``OVERLOOKED``: every entry, or in a cut that follows another, those
-    that changed."""
+    """By the names in ``COUNTED``, and ``MISSED_FAULTS``: every entry, or in a cut that follows another,
+    those that changed."""
     positions: Positions

@@ -242,7 +242,7 @@ class Views:
         self.exit_count = NumberView(value("exit_counts"))
         self.lost = NumbersView(value("lost"))
         self.used = NumbersView(value("used"))
-        self.second_looks = NumbersView(value("second_looks")) if layout.has("second_looks") else None
+        self.raw_side_only = NumbersView(value("raw_side_only")) if layout.has("raw_side_only") else None
         self.generation = NumberView(value("active_generation"))
         for one, other in (
             ("active_generation", "own_generation"),
@@ -251,8 +251,8 @@ class Views:
             if (key(one), value(one)) != (key(other), value(other)):
                 raise PinnedError(f"its maps {one} and {other} differ")
         # Where there is no such map, what would be in it still goes from reading to reading.
-        self.overlooked = NumberView(
-            value("overlooked_checkpoint") if layout.has("overlooked_checkpoint") else _ANY_NUMBER
+        self.missed_faults = NumberView(
+            value("missed_faults_checkpoint") if layout.has("missed_faults_checkpoint") else _ANY_NUMBER
         )
         self.records = RecordViews(layout) if RECORDS in readable else None
         """None where this set's records cannot be read."""

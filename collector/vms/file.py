@@ -20,7 +20,7 @@ _CLOCK_SET_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class LastRead:
     """When a collector last looked, UTC as the clock is set now, and by how much it was set ahead since."""
 
     at_ns: int
@@ -50,7 +50,7 @@ class VmFile:
         self._kept: frozenset[KernelVm] | None = None
         self._failure = ""
 
-    def looked(self) -> Looked | None:
+    def last_read(self) -> LastRead | None:
         """Return when a collector last looked; None where none has on this machine."""
         try:
             at_ns = self._path.lstat().st_mtime_ns
@@ -58,9 +58,9 @@ class VmFile:
             return None
         kept = self._read()
         if kept is None or kept.utc_offset_ns is None:
-            return Looked(at_ns)
+            return LastRead(at_ns)
         set_ns = self._utc_offset_ns() - kept.utc_offset_ns
-        return Looked(at_ns + set_ns, set_ns) if abs(set_ns) > _CLOCK_SET_NS else Looked(at_ns)
+        return LastRead(at_ns + set_ns, set_ns) if abs(set_ns) > _CLOCK_SET_NS else LastRead(at_ns)
 
     def load(self) -> tuple[KernelVm, ...]:
         """Return the VMs that lived when a collector last wrote; none of another boot."""

@@ -14,7 +14,7 @@ from collector.vms.identity.process import Process, read_process, ticks_of
 from collector.vms.identity.secrets import command_text
 from collector.vms.identity.uevents import EventKind, KvmEvent
 from collector.vms.identity.watch import ProcessKey, ProcessWatch
-from collector.vms.overlooked_ends import Overlooked
+from collector.vms.unseen_ends import UnseenEnd
 from faultmodel.record import Vm
 
 Key = TypeVar("Key")
@@ -94,7 +94,7 @@ class VmTable:
         self._past: OrderedDict[str, Vm] = OrderedDict()
         self._newly_ended: list[Vm] = []
         self._gap: tuple[int, int] | None = None
-        self._overlooked: list[Overlooked] = []
+        self._unseen_ends: list[UnseenEnd] = []
         self._destroyed_unseen: OrderedDict[str, int] = OrderedDict()
 
     def __len__(self) -> int:
@@ -132,13 +132,13 @@ class VmTable:
         self._gap = (from_ns, clock_set_ns)
 
     @property
-    def overlooked(self) -> tuple[Overlooked, ...]:
+    def unseen_ends(self) -> tuple[UnseenEnd, ...]:
         """The VMs that ended while nobody looked."""
-        return tuple(self._overlooked)
+        return tuple(self._unseen_ends)
 
-    def forget_overlooked(self) -> None:
+    def forget_unseen_ends(self) -> None:
         """Know that they were told."""
-        self._overlooked.clear()
+        self._unseen_ends.clear()
 
     def close(self) -> None:
         """Stop watching processes."""
@@ -163,7 +163,7 @@ class VmTable:
     def ended(self, now_ns: int) -> tuple[Vm, ...]:
         """Return the VMs found to have ended since the last call, each once, with ``ended_ns``.
 
-        That is the time at which the end was noticed; after a gap, see ``overlooked``.
+        That is the time at which the end was noticed; after a gap, see ``unseen_ends``.
         """
         gone = self._watch.ended() if self._watch is not None else None
         if gone:
@@ -245,7 +245,7 @@ class VmTable:
         self._newly_ended.append(vm)
         if self._gap is not None:
             from_ns, clock_set_ns = self._gap
-            self._overlooked.append(Overlooked(vm, max(from_ns, vm.started_ns), clock_set_ns))
+            self._unseen_ends.append(UnseenEnd(vm, max(from_ns, vm.started_ns), clock_set_ns))
 
 
 def _process_of(entry: _Entry) -> ProcessKey:

@@ -20,7 +20,7 @@ from collector.probe.layout import (
     VmKey,
     VmRecord,
 )
-from collector.probe.snapshot import COUNTED, OVERLOOKED, Checkpoint, Positions, Records, Snapshot, Table
+from collector.probe.snapshot import COUNTED, MISSED_FAULTS, Checkpoint, Positions, Records, Snapshot, Table
 from collector.probe.views import View, Views
 from faultmodel.record import COUNTERS
 from tests.collector.layouts import COMPILED
@@ -43,12 +43,12 @@ class Vcpu:
     key: VcpuKey
     tid: int
     seen: int = 0
-    spilled: int = 0
+    in_map: int = 0
     uncounted: int = 0
     recorded: int = 0
     dropped: int = 0
     last_record_seen: int = 0
-    overlooked: int = 0
+    missed_faults: int = 0
     words: dict[int, list[int]] = field(default_factory=dict)
     exits: dict[tuple[int, int], int] = field(default_factory=dict)
 
@@ -59,11 +59,11 @@ class Vcpu:
             *self.key,
             tid=self.tid,
             seen=self.seen,
-            spilled=self.spilled,
+            in_map=self.in_map,
             uncounted=self.uncounted,
             recorded=self.recorded,
             dropped=self.dropped,
-            overlooked=self.overlooked,
+            missed_faults=self.missed_faults,
         )
         data = bytearray(View.of(fields, VcpuHead).pack(head))
         syndromes, exits = fields.arrays["syndromes"], fields.arrays["exits"]
@@ -139,7 +139,7 @@ class Counting:
             counters[0] += 1
             yield
             if word not in vcpu.words:
-                vcpu.spilled += 1
+                vcpu.in_map += 1
         yield
         vcpu.seen += 1
         yield
@@ -170,7 +170,7 @@ class Counting:
             is_drained=self._read == len(self.faults),
         )
 
-    def again(self, table: str, key: bytes) -> bytes | None:
+    def reread(self, table: str, key: bytes) -> bytes | None:
         """As ``Probes.again``."""
         self.pause()
         return self._table(table).get(key)
@@ -188,7 +188,7 @@ class Counting:
 
     def commit(self, checkpoint: Checkpoint) -> None:
         """As ``Probes.commit``."""
-        names = (*COUNTED, OVERLOOKED)
+        names = (*COUNTED, MISSED_FAULTS)
         tables = {
             name: {**self._checkpoint.tables.get(name, {}), **checkpoint.tables[name]} for name in names
         }

@@ -74,11 +74,11 @@ def test_two_homes_of_one_vcpu_are_added() -> None:
 def test_counts_caught_between_two_additions_are_read_again() -> None:
     asked = []
 
-    def again(table: str, key: bytes) -> bytes:
+    def reread(table: str, key: bytes) -> bytes:
         asked.append((table, key))
         return _vcpu(faults=5).pack()
 
-    found = differences(_slots(slot=_torn()), NOTHING, again=again)
+    found = differences(_slots(slot=_torn()), NOTHING, reread=reread)
     assert asked == [("slots", b"slot")]
     assert [counters[0] for counters in found.fault_counts.values()] == [5]
     assert found.changed["slots"] == {b"slot": _vcpu(faults=5).pack()}
@@ -86,7 +86,7 @@ def test_counts_caught_between_two_additions_are_read_again() -> None:
 
 def test_counts_that_never_add_up_come_with_a_later_reading() -> None:
     before = _slots(slot=_vcpu(faults=3).pack())
-    found = differences(_slots(slot=_torn()), before, again=lambda _table, _key: _torn())
+    found = differences(_slots(slot=_torn()), before, reread=lambda _table, _key: _torn())
     assert (found.fault_counts, found.changed["slots"]) == ({}, {})
     assert [c[0] for c in differences(_slots(slot=_vcpu(faults=5).pack()), before).fault_counts.values()] == [
         2
@@ -94,7 +94,7 @@ def test_counts_that_never_add_up_come_with_a_later_reading() -> None:
 
 
 def test_counts_that_are_gone_when_read_again_are_nobodys() -> None:
-    found = differences(_slots(slot=_torn()), NOTHING, again=lambda _table, _key: None)
+    found = differences(_slots(slot=_torn()), NOTHING, reread=lambda _table, _key: None)
     assert (found.fault_counts, found.changed["slots"]) == ({}, {})
 
 
@@ -113,7 +113,7 @@ def test_faults_that_found_no_room_are_told_as_uncounted() -> None:
         counting.fault(vcpu, word)
     found = differences(counting.snapshot().tables, NOTHING)
     account = found.vcpus[VcpuKey(*VM, 0)]
-    assert (account.seen, account.spilled, account.uncounted) == (4, 1, 2)
+    assert (account.seen, account.in_map, account.uncounted) == (4, 1, 2)
     assert sum(counters[0] for counters in found.fault_counts.values()) == 2
     assert found.lost == {"keys_full": 2}
 

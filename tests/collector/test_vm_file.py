@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from collector.vms.file import Looked, VmFile
+from collector.vms.file import LastRead, VmFile
 from collector.vms.table import KernelVm
 
 VM = KernelVm(kvm=2**64 - 4096, instance=77, pid=4242, start_boottime_ns=5, comm="qemu", stats_name="4242-9")
@@ -41,17 +41,17 @@ def test_a_directory_that_is_gone_stops_nobody(tmp_path: Path) -> None:
 
 def test_it_is_known_when_a_collector_looked_last(tmp_path: Path) -> None:
     path = tmp_path / "vms.json"
-    assert VmFile(path, "boot-1").looked() is None
+    assert VmFile(path, "boot-1").last_read() is None
     file = VmFile(path, "boot-1")
     file.keep([VM])
     os.utime(path, (1, 1))
-    assert file.looked() == Looked(1_000_000_000)
+    assert file.last_read() == LastRead(1_000_000_000)
     before_ns = time.time_ns()
     # The same VMs: what it says has not changed, only when it was said.
     file.keep([VM])
-    looked = VmFile(path, "boot-2").looked()
-    assert looked is not None
-    assert looked.at_ns > before_ns - 1_000_000_000
+    last_read = VmFile(path, "boot-2").last_read()
+    assert last_read is not None
+    assert last_read.at_ns > before_ns - 1_000_000_000
     assert file.load() == (VM,)
 
 
@@ -85,11 +85,11 @@ def test_where_the_clock_was_set_it_is_known_when_a_collector_looked_by_the_new_
     VmFile(path, "boot-1", lambda: 0).keep([VM])
     os.utime(path, (10_000, 10_000))
     set_ns = set_s * 1_000_000_000
-    assert VmFile(path, "boot-1", lambda: set_ns).looked() == Looked(10_000_000_000_000 + set_ns, set_ns)
+    assert VmFile(path, "boot-1", lambda: set_ns).last_read() == LastRead(10_000_000_000_000 + set_ns, set_ns)
     # Time synchronisation sets it a little all the time.
-    assert VmFile(path, "boot-1", lambda: 5_000_000).looked() == Looked(10_000_000_000_000)
+    assert VmFile(path, "boot-1", lambda: 5_000_000).last_read() == LastRead(10_000_000_000_000)
     # Of another boot, that clock tells nothing.
-    assert VmFile(path, "boot-2", lambda: set_ns).looked() == Looked(10_000_000_000_000)
+    assert VmFile(path, "boot-2", lambda: set_ns).last_read() == LastRead(10_000_000_000_000)
 
 
 def test_a_clock_that_was_set_while_a_collector_looked_is_as_it_is(tmp_path: Path) -> None:
@@ -98,13 +98,13 @@ def test_a_clock_that_was_set_while_a_collector_looked_is_as_it_is(tmp_path: Pat
     file = VmFile(path, "boot-1", lambda: next(offsets_ns))
     file.keep([VM])
     file.keep([VM])
-    looked = VmFile(path, "boot-1", lambda: 7_200_000_000_000).looked()
-    assert looked is not None
-    assert looked.clock_set_ns == 0
+    last_read = VmFile(path, "boot-1", lambda: 7_200_000_000_000).last_read()
+    assert last_read is not None
+    assert last_read.clock_set_ns == 0
 
 
 def test_a_list_of_an_earlier_version_is_recalled(tmp_path: Path) -> None:
     path = tmp_path / "vms.json"
     path.write_bytes(b'{"boot_id":"boot-1","vms":[]}')
     os.utime(path, (10, 10))
-    assert VmFile(path, "boot-1").looked() == Looked(10_000_000_000)
+    assert VmFile(path, "boot-1").last_read() == LastRead(10_000_000_000)

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from collector.vms.identity.uevents import EventKind, KvmEvent
-from collector.vms.overlooked_ends import Overlooked
 from collector.vms.table import KernelVm, VmTable, vm_id
+from collector.vms.unseen_ends import UnseenEnd
 
 BOOT = "9c5d5f0e-4b50-4a46-8f0c-4d7d2c3e3b7a"
 PID = 5_000_001
@@ -259,9 +259,9 @@ def test_a_vm_that_ended_while_nobody_looked_is_told_with_since_when(table: VmTa
     end_process(proc)
     (ended,) = table.ended(NOW + 90 * SECOND)
     assert ended.ended_ns == NOW + 90 * SECOND
-    assert table.overlooked == (Overlooked(ended, NOW + 10 * SECOND, -SECOND),)
-    table.forget_overlooked()
-    assert len(table.overlooked) == 0
+    assert table.unseen_ends == (UnseenEnd(ended, NOW + 10 * SECOND, -SECOND),)
+    table.forget_unseen_ends()
+    assert len(table.unseen_ends) == 0
 
 
 def test_a_vm_cannot_have_ended_before_it_started(table: VmTable, proc: Path) -> None:
@@ -269,7 +269,7 @@ def test_a_vm_cannot_have_ended_before_it_started(table: VmTable, proc: Path) ->
     table.see(kernel_vm(), NOW + 90 * SECOND)
     end_process(proc)
     (ended,) = table.ended(NOW + 90 * SECOND)
-    assert table.overlooked == (Overlooked(ended, ended.started_ns),)
+    assert table.unseen_ends == (UnseenEnd(ended, ended.started_ns),)
 
 
 def test_after_the_first_look_an_end_is_exact(table: VmTable, proc: Path) -> None:
@@ -278,4 +278,4 @@ def test_after_the_first_look_an_end_is_exact(table: VmTable, proc: Path) -> Non
     assert table.ended(NOW + 90 * SECOND) == ()
     end_process(proc)
     assert len(table.ended(NOW + 91 * SECOND)) == 1
-    assert table.overlooked == ()
+    assert table.unseen_ends == ()

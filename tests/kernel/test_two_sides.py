@@ -89,7 +89,7 @@ def _of_own(reading: Reading, probes: Probes) -> Seen:
         recorded=Counter((FORMATS[item.format], item.word) for item in reading.faults if item[:2] == vm),
         recorded_exits=sum(item[:2] == vm for item in reading.exits),
         lost={str(kind): count for kind, count in reading.lost.items()},
-        looks=probes.second_looks(),
+        looks=probes.raw_side_only(),
     )
 
 
@@ -145,7 +145,7 @@ def test_both_sides_are_pinned_and_count_on_without_the_process(headers_cache: P
             with ExactGuest(ORDER) as guest, open_pinned(folder) as left:
                 guest.follow("once")
                 reading = Reader(left).read()
-                assert left.handles.looks_twice
+                assert left.handles.has_both_sides
     (vm,) = own_vms(reading)
     assert reading.accounts[vm].seen == sum(
         counters[0] for key, counters in reading.fault_counts.items() if key[:2] == vm
@@ -179,7 +179,7 @@ from collector.probe.source import make_source
 headers = ensure_headers(Path(sys.argv[1]))
 plan = make_plan(read_facts(headers))
 loaded = load(plan, make_source(plan), headers, sides=Sides.BOTH)
-print(loaded.looks_twice, loaded.lacking)
+print(loaded.has_both_sides, loaded.lacking)
 """
 
 

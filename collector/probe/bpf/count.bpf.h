@@ -2,7 +2,7 @@
 
 /* Where this vCPU's faults with this word are counted; NULL where there is no room. */
 static __always_inline struct fault_counters *counters_of(struct vcpu_counts *state, u32 format,
-							  u64 word, int *spilled)
+							  u64 word, int *in_map)
 {
 	struct fault_key key = {};
 	struct fault_counters *counters;
@@ -21,7 +21,7 @@ static __always_inline struct fault_counters *counters_of(struct vcpu_counts *st
 		if (syndrome->word == word && syndrome->format == format)
 			return &syndrome->counters;
 	}
-	*spilled = 1;
+	*in_map = 1;
 	key.vm = state->vm;
 	key.word = word;
 	key.vcpu = state->vcpu_id;
@@ -39,15 +39,15 @@ static __always_inline struct fault_counters *counters_of(struct vcpu_counts *st
 
 /* Add a guest fault to what counters_of() returned. */
 static __always_inline void count_fault(struct vcpu_counts *state, struct fault_counters *counters,
-					int spilled)
+					int in_map)
 {
 	if (!counters) {
 		state->uncounted++;
 		COUNT_LOST(keys_full);
 	} else {
 		counters->faults++;
-		if (spilled)
-			state->spilled++;
+		if (in_map)
+			state->in_map++;
 	}
 	/* Last, and after its record: a reader in between finds more recorded than seen, and waits
 	 * for the rest. */

@@ -71,7 +71,7 @@ struct exit_reason {
  * with are counted in place; what does not fit here is in the maps
  * fault_counts and exit_counts. A word is always counted at the same place.
  *
- * seen = the sum of the syndromes' faults + spilled + uncounted, but for the
+ * seen = the sum of the syndromes' faults + in_map + uncounted, but for the
  * instant in which a program is between two of its additions.
  */
 struct vcpu_counts {
@@ -90,7 +90,7 @@ struct vcpu_counts {
 	u64 address;
 	u64 ipa;
 	u64 pc;
-	u64 spilled;   /* faults counted in fault_counts */
+	u64 in_map;    /* faults counted in fault_counts */
 	u64 uncounted; /* faults that found fault_counts full */
 	u64 recorded;
 	u64 dropped;	      /* to be recorded, and the ring buffer was full */
@@ -98,10 +98,11 @@ struct vcpu_counts {
 	u8 nested;	/* whether the newest fault was taken while L2 ran: 0, 1, or NOT_SHOWN_8 */
 	u8 retries;	/* whether KVM may try several times within one fault */
 	u16 held;	/* where it may: 1 more than the newest fault's newest outcome; 0: none */
-	u16 looked;	/* the newest event that the perf side has counted: LOOK() in looks.bpf.h */
+	u16 perf_event; /* the newest event that the perf side has counted: EVENT() in sides.bpf.h
+			 */
 	u16 owed;	/* what the raw side is to add to it: OWES_* */
 	u64 kvm_count;	/* KVM's own count of faults, as it was at the newest; KVM_COUNT_UNKNOWN */
-	u64 overlooked; /* faults by that count that nothing here has seen */
+	u64 missed_faults; /* faults by that count that nothing here has seen */
 	struct syndrome syndromes[SYNDROMES];
 	struct exit_reason exits[EXIT_REASONS];
 };
@@ -197,8 +198,8 @@ struct used {
 	u32 overflow;
 };
 
-/* Events that only the raw side of their tracepoint has seen (looks.bpf.h). */
-struct second_looks {
+/* Events that only the raw side of their tracepoint has seen (sides.bpf.h). */
+struct raw_side_only {
 	u64 kvm_guest_fault;
 	u64 kvm_page_fault;
 	u64 kvm_mmu_spte_requested;

@@ -9,9 +9,9 @@ PERF_PROBE(fast_page_fault, trace_event_raw_fast_page_fault)
 
 	if (result != RET_PF_FIXED && result != RET_PF_SPURIOUS)
 		return 1;
-	state = first_look(LOOK(fast_page_fault), event->vcpu_id);
+	state = perf_state(EVENT(fast_page_fault), event->vcpu_id);
 	if (state)
-		tell_outcome(state, result == RET_PF_FIXED ? OUTCOME_FAST : OUTCOME_SPURIOUS);
+		owe_outcome(state, result == RET_PF_FIXED ? OUTCOME_FAST : OUTCOME_SPURIOUS);
 	return 1;
 }
 #endif
@@ -24,33 +24,33 @@ PROBE(fast_page_fault)
 	struct vcpu_counts *state;
 	bool prefetch = 0;
 	u32 outcome;
-	int told, paid;
+	int counted, owed_nothing;
 
 	if (result != RET_PF_FIXED && result != RET_PF_SPURIOUS)
 		return 0;
-	state = counted_before(LOOK(fast_page_fault));
+	state = perf_counted(EVENT(fast_page_fault));
 	LOAD(prefetch, fault, kvm_page_fault, prefetch);
-	paid = state && is_paid(state);
+	owed_nothing = state && owes_nothing(state);
 	if (prefetch) {
 		/* As in count_prefetch(). */
 		if (state)
 			leave(state);
 		return 0;
 	}
-	if (paid)
+	if (owed_nothing)
 		return 0;
 	if (!state)
-		state = raw_state(LOOK(fast_page_fault), ctx->args[0]);
+		state = raw_state(EVENT(fast_page_fault), ctx->args[0]);
 	if (!state)
 		return 0;
-	told = is_told_before();
+	counted = is_counted_before();
 	outcome = result == RET_PF_FIXED ? OUTCOME_FAST : OUTCOME_SPURIOUS;
-	if (is_another_try(state, told, outcome))
+	if (is_another_try(state, counted, outcome))
 		return 0;
 	LOAD(word, fault, kvm_page_fault, error_code);
-	if (!told && is_considered(state))
+	if (!counted && is_considered(state))
 		record_mmu_fault(state, fault, 0);
-	counters = outcome_counters(state, told, FORMAT_PFERR, word);
+	counters = outcome_counters(state, counted, FORMAT_PFERR, word);
 	if (!counters)
 		return 0;
 	end_fault(state, counters, outcome);

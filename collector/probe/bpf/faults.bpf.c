@@ -6,8 +6,8 @@
  * HAVE_* of the shapes that differ between kernels; never from a version.
  *
  * A tracepoint has a file of its own, with what its event means and a program
- * for each side that is looked at: the perf side only for kernels on which
- * both are needed (looks.bpf.h). To add one: docs/adding-a-count.md.
+ * for each side that is perf_event at: the perf side only for kernels on which
+ * both are needed (sides.bpf.h). To add one: docs/adding-a-count.md.
  */
 #include "event.h"
 #include "maps.bpf.h"
@@ -15,7 +15,7 @@
 #include "state.bpf.h"
 #include "count.bpf.h"
 #include "record.bpf.h"
-#include "looks.bpf.h"
+#include "sides.bpf.h"
 #include "outcome.bpf.h"
 #include "context.bpf.h"
 

@@ -1,12 +1,12 @@
 /* kvmmmu:handle_mmio_page_fault, x86: addr, gfn, access. A page that KVM has cached as MMIO; the
  * word is not shown. */
 
-static __always_inline void tell_mmio(struct vcpu_counts *state, u64 address, u64 frame)
+static __always_inline void see_mmio(struct vcpu_counts *state, u64 address, u64 frame)
 {
 	struct fault_counters *counters;
-	int told = is_told_before();
+	int counted = is_counted_before();
 
-	if (!told && is_considered(state)) {
+	if (!counted && is_considered(state)) {
 		struct fault_record record = {
 			.address = address,
 			.frame = frame,
@@ -17,7 +17,7 @@ static __always_inline void tell_mmio(struct vcpu_counts *state, u64 address, u6
 
 		record_fault(state, &record);
 	}
-	counters = outcome_counters(state, told, FORMAT_NONE, 0);
+	counters = outcome_counters(state, counted, FORMAT_NONE, 0);
 	if (counters)
 		counters->mmio++;
 }
@@ -25,10 +25,10 @@ static __always_inline void tell_mmio(struct vcpu_counts *state, u64 address, u6
 #ifdef PREEMPTIBLE
 PERF_PROBE(handle_mmio_page_fault, trace_event_raw_handle_mmio_page_fault)
 {
-	struct vcpu_counts *state = first_look(LOOK(handle_mmio_page_fault), ANY_VCPU);
+	struct vcpu_counts *state = perf_state(EVENT(handle_mmio_page_fault), ANY_VCPU);
 
 	if (state)
-		tell_mmio(state, event->addr, event->gfn);
+		see_mmio(state, event->addr, event->gfn);
 	return 1;
 }
 #endif
@@ -37,10 +37,10 @@ PROBE(handle_mmio_page_fault)
 {
 	struct vcpu_counts *state;
 
-	if (counted_before(LOOK(handle_mmio_page_fault)))
+	if (perf_counted(EVENT(handle_mmio_page_fault)))
 		return 0;
-	state = raw_state(LOOK(handle_mmio_page_fault), 0);
+	state = raw_state(EVENT(handle_mmio_page_fault), 0);
 	if (state)
-		tell_mmio(state, ctx->args[0], ctx->args[1]);
+		see_mmio(state, ctx->args[0], ctx->args[1]);
 	return 0;
 }

@@ -15,11 +15,11 @@ static __always_inline u8 is_nested(struct vcpu_counts *state)
 #endif
 }
 
-static __always_inline void tell_guest_fault(struct vcpu_counts *state, u64 pc, u64 esr, u64 far,
-					     u64 ipa)
+static __always_inline void see_guest_fault(struct vcpu_counts *state, u64 pc, u64 esr, u64 far,
+					    u64 ipa)
 {
 	struct fault_counters *counters;
-	int spilled = 0;
+	int in_map = 0;
 
 	state->pc = pc;
 	state->word = esr;
@@ -41,19 +41,19 @@ static __always_inline void tell_guest_fault(struct vcpu_counts *state, u64 pc, 
 
 		record_fault(state, &record);
 	}
-	counters = counters_of(state, FORMAT_ESR_EL2, esr, &spilled);
+	counters = counters_of(state, FORMAT_ESR_EL2, esr, &in_map);
 	if (counters && state->nested)
 		counters->nested++;
-	count_fault(state, counters, spilled);
+	count_fault(state, counters, in_map);
 }
 
 #ifdef PREEMPTIBLE
 PERF_PROBE(kvm_guest_fault, trace_event_raw_kvm_guest_fault)
 {
-	struct vcpu_counts *state = first_look(LOOK(kvm_guest_fault), ANY_VCPU);
+	struct vcpu_counts *state = perf_state(EVENT(kvm_guest_fault), ANY_VCPU);
 
 	if (state)
-		tell_guest_fault(state, event->vcpu_pc, event->hsr, event->hxfar, event->ipa);
+		see_guest_fault(state, event->vcpu_pc, event->hsr, event->hxfar, event->ipa);
 	return 1;
 }
 #endif
@@ -62,10 +62,10 @@ PROBE(kvm_guest_fault)
 {
 	struct vcpu_counts *state;
 
-	if (counted_before(LOOK(kvm_guest_fault)))
+	if (perf_counted(EVENT(kvm_guest_fault)))
 		return 0;
-	state = raw_state(LOOK(kvm_guest_fault), 0);
+	state = raw_state(EVENT(kvm_guest_fault), 0);
 	if (state)
-		tell_guest_fault(state, ctx->args[0], ctx->args[1], ctx->args[2], ctx->args[3]);
+		see_guest_fault(state, ctx->args[0], ctx->args[1], ctx->args[2], ctx->args[3]);
 	return 0;
 }

@@ -4,11 +4,11 @@
 static __always_inline void count_prefetch(struct vcpu_counts *state, u64 fault)
 {
 	struct fault_counters *counters;
-	int spilled;
+	int in_map;
 	u64 word = 0;
 
 	LOAD(word, fault, kvm_page_fault, error_code);
-	counters = counters_of(state, FORMAT_PFERR, word, &spilled);
+	counters = counters_of(state, FORMAT_PFERR, word, &in_map);
 	if (counters)
 		counters->prefetched++;
 	else
@@ -21,10 +21,10 @@ static __always_inline void count_prefetch(struct vcpu_counts *state, u64 fault)
 #ifdef PREEMPTIBLE
 PERF_PROBE(kvm_mmu_spte_requested, trace_event_raw_kvm_mmu_spte_requested)
 {
-	struct vcpu_counts *state = first_look(LOOK(kvm_mmu_spte_requested), ANY_VCPU);
+	struct vcpu_counts *state = perf_state(EVENT(kvm_mmu_spte_requested), ANY_VCPU);
 
 	if (state)
-		tell_outcome(state, event->pfn & PFN_ERROR_OR_NOSLOT ? OUTCOME_MMIO : event->level);
+		owe_outcome(state, event->pfn & PFN_ERROR_OR_NOSLOT ? OUTCOME_MMIO : event->level);
 	return 1;
 }
 #endif
@@ -32,33 +32,33 @@ PERF_PROBE(kvm_mmu_spte_requested, trace_event_raw_kvm_mmu_spte_requested)
 PROBE(kvm_mmu_spte_requested)
 {
 	u64 fault = ctx->args[0], word = 0, pfn = 0;
-	struct vcpu_counts *state = counted_before(LOOK(kvm_mmu_spte_requested));
+	struct vcpu_counts *state = perf_counted(EVENT(kvm_mmu_spte_requested));
 	struct fault_counters *counters;
 	bool prefetch = 0;
 	u8 level = 0;
-	int told;
+	int counted;
 
 	LOAD(prefetch, fault, kvm_page_fault, prefetch);
-	if (state && is_paid(state) && !prefetch)
+	if (state && owes_nothing(state) && !prefetch)
 		return 0;
 	if (!state)
-		state = raw_state(LOOK(kvm_mmu_spte_requested), 0);
+		state = raw_state(EVENT(kvm_mmu_spte_requested), 0);
 	if (!state)
 		return 0;
 	if (prefetch) {
 		count_prefetch(state, fault);
 		return 0;
 	}
-	told = is_told_before();
+	counted = is_counted_before();
 	LOAD(word, fault, kvm_page_fault, error_code);
 	LOAD(pfn, fault, kvm_page_fault, pfn);
 	if (!(pfn & PFN_ERROR_OR_NOSLOT))
 		LOAD(level, fault, kvm_page_fault, goal_level);
-	if (is_another_try(state, told, level))
+	if (is_another_try(state, counted, level))
 		return 0;
-	if (!told && is_considered(state))
+	if (!counted && is_considered(state))
 		record_mmu_fault(state, fault, level);
-	counters = outcome_counters(state, told, FORMAT_PFERR, word);
+	counters = outcome_counters(state, counted, FORMAT_PFERR, word);
 	if (!counters)
 		return 0;
 	end_fault(state, counters, level);

@@ -20,25 +20,25 @@ static __always_inline void note_page_fault(void)
  * times too (EPT misconfigurations, TDX): user space believes no more of it
  * than the kernel says to have skipped.
  */
-static __always_inline void hold_against_kvm(struct vcpu_counts *state)
+static __always_inline void compare_with_kvm(struct vcpu_counts *state)
 {
 #if defined(PREEMPTIBLE) && defined(HAVE_PF_TAKEN)
 	u64 taken = 0;
 
 	READ(taken, state->vcpu, kvm_vcpu, stat.pf_taken);
 	if (state->kvm_count != KVM_COUNT_UNKNOWN && taken > state->kvm_count + 1)
-		state->overlooked += taken - state->kvm_count - 1;
+		state->missed_faults += taken - state->kvm_count - 1;
 	state->kvm_count = taken;
 #endif
 }
 
-static __always_inline void tell_page_fault(struct vcpu_counts *state, u64 address, u64 word,
-					    u8 nested)
+static __always_inline void see_page_fault(struct vcpu_counts *state, u64 address, u64 word,
+					   u8 nested)
 {
 	struct fault_counters *counters;
-	int spilled = 0;
+	int in_map = 0;
 
-	settle_outcome(state);
+	count_held(state);
 	state->word = word;
 	state->address = address;
 	state->format = PAGE_FAULT_FORMAT;
@@ -57,16 +57,16 @@ static __always_inline void tell_page_fault(struct vcpu_counts *state, u64 addre
 
 		record_fault(state, &record);
 	}
-	counters = counters_of(state, PAGE_FAULT_FORMAT, word, &spilled);
+	counters = counters_of(state, PAGE_FAULT_FORMAT, word, &in_map);
 	if (counters && nested == 1)
 		counters->nested++;
-	count_fault(state, counters, spilled);
+	count_fault(state, counters, in_map);
 }
 
 #ifdef PREEMPTIBLE
 PERF_PROBE(kvm_page_fault, trace_event_raw_kvm_page_fault)
 {
-	struct vcpu_counts *state = first_look(LOOK(kvm_page_fault), event->vcpu_id);
+	struct vcpu_counts *state = perf_state(EVENT(kvm_page_fault), event->vcpu_id);
 	u64 nested = NOT_SHOWN_8;
 
 	note_page_fault();
@@ -75,8 +75,8 @@ PERF_PROBE(kvm_page_fault, trace_event_raw_kvm_page_fault)
 #ifdef HAVE_STAT_GUEST_MODE
 	READ(nested, state->vcpu, kvm_vcpu, stat.guest_mode);
 #endif
-	hold_against_kvm(state);
-	tell_page_fault(state, event->fault_address, event->error_code, nested);
+	compare_with_kvm(state);
+	see_page_fault(state, event->fault_address, event->error_code, nested);
 	return 1;
 }
 #endif
@@ -94,16 +94,16 @@ PROBE(kvm_page_fault)
 #ifndef HAVE_WHOLE_WORD
 	word = (u32)word;
 #endif
-	if (counted_before(LOOK(kvm_page_fault)))
+	if (perf_counted(EVENT(kvm_page_fault)))
 		return 0;
-	state = raw_state(LOOK(kvm_page_fault), vcpu);
+	state = raw_state(EVENT(kvm_page_fault), vcpu);
 	note_page_fault();
 	if (!state)
 		return 0;
 #if defined(HAVE_STAT_GUEST_MODE) && defined(HAVE_KVM_PAGE_FAULT_VCPU)
 	LOAD(nested, vcpu, kvm_vcpu, stat.guest_mode);
 #endif
-	hold_against_kvm(state);
-	tell_page_fault(state, address, word, nested);
+	compare_with_kvm(state);
+	see_page_fault(state, address, word, nested);
 	return 0;
 }

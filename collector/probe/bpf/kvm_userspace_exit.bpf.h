@@ -78,11 +78,11 @@ static __always_inline void count_exit(struct vcpu_counts *state, u32 reason, u3
 }
 
 /* result: 0 or negative. In the vCPU's thread, after vcpu_put(). */
-static __always_inline void tell_exit(struct vcpu_counts *state, u32 reason, int result)
+static __always_inline void see_exit(struct vcpu_counts *state, u32 reason, int result)
 {
 	u32 errno = result < 0 ? -result : 0;
 
-	settle_outcome(state);
+	count_held(state);
 	count_exit(state, reason, errno);
 	if (errno == EFAULT || errno == EHWPOISON)
 		record_exit(state, reason, errno);
@@ -92,10 +92,10 @@ static __always_inline void tell_exit(struct vcpu_counts *state, u32 reason, int
 #ifdef PREEMPTIBLE
 PERF_PROBE(kvm_userspace_exit, trace_event_raw_kvm_userspace_exit)
 {
-	struct vcpu_counts *state = first_look(LOOK(kvm_userspace_exit), ANY_VCPU);
+	struct vcpu_counts *state = perf_state(EVENT(kvm_userspace_exit), ANY_VCPU);
 
 	if (state)
-		tell_exit(state, event->reason, event->errno);
+		see_exit(state, event->reason, event->errno);
 	return 1;
 }
 #endif
@@ -104,10 +104,10 @@ PROBE(kvm_userspace_exit)
 {
 	struct vcpu_counts *state;
 
-	if (counted_before(LOOK(kvm_userspace_exit)))
+	if (perf_counted(EVENT(kvm_userspace_exit)))
 		return 0;
-	state = raw_state(LOOK(kvm_userspace_exit), 0);
+	state = raw_state(EVENT(kvm_userspace_exit), 0);
 	if (state)
-		tell_exit(state, (u32)ctx->args[0], (int)ctx->args[1]);
+		see_exit(state, (u32)ctx->args[0], (int)ctx->args[1]);
 	return 0;
 }

@@ -27,8 +27,8 @@ BPF_F_TABLE("hash", struct fault_key, struct fault_counters, fault_counts, MAX_K
 BPF_F_TABLE("hash", struct exit_key, u64, exit_counts, MAX_KEYS, BPF_F_NO_PREALLOC);
 BPF_ARRAY(lost, struct lost, 1);
 BPF_ARRAY(used, struct used, 1);
-BPF_ARRAY(second_looks, struct second_looks, 1);
-/* Threads whose newest event the perf side could not attribute, and its LOOK(). */
+BPF_ARRAY(raw_side_only, struct raw_side_only, 1);
+/* Threads whose newest event the perf side could not attribute, and its EVENT(). */
 BPF_TABLE("lru_hash", u32, u32, unattributed, MAX_OVERFLOW_THREADS);
 BPF_RINGBUF_OUTPUT(exit_records, EXIT_RING_PAGES);
 BPF_RINGBUF_OUTPUT(fault_records, FAULT_RING_PAGES);
@@ -70,7 +70,7 @@ BPF_F_TABLE("hash", struct exit_key, u64, exit_counts_checkpoint, MAX_KEYS, BPF_
 BPF_ARRAY(lost_checkpoint, struct lost, 1);
 /* Faults that no program saw and the newest batches have all the same, by KVM's own count
  * (reader.py). */
-BPF_F_TABLE("hash", struct vm_key, u64, overlooked_checkpoint, MAX_VMS, BPF_F_NO_PREALLOC);
+BPF_F_TABLE("hash", struct vm_key, u64, missed_faults_checkpoint, MAX_VMS, BPF_F_NO_PREALLOC);
 
 /* All zero: a state is too large for the stack. */
 BPF_ARRAY(blank, struct vcpu_counts, 1);

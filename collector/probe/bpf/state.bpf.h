@@ -7,7 +7,7 @@
  * and is that thread's from then on. User space empties it after the VM's end.
  *
  *   inside KVM_RUN      the home with this tid that is "running" is it: no
- *                       look-up by hash, no walk through the file table
+ *                       kind-up by hash, no walk through the file table
  *   not known yet       enter() finds the vCPU by the ioctl's file, and its
  *                       home, or slot_owners one; leave() ends that with KVM_RUN
  *   no home for it      both places are another's, or this thread's own home
@@ -107,9 +107,9 @@ static __always_inline struct vcpu_counts *enter_new(u64 task, u32 tid, struct v
 	return state ? state : enter_overflow(tid, key);
 }
 
-/* The thread has begun to run a vCPU, or is not known to: find out which. look as find_state() has
+/* The thread has begun to run a vCPU, or is not known to: find out which. kind as find_state() has
  * it. */
-static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, u32 look)
+static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, u32 kind)
 {
 	u64 task = current_task();
 	struct running running = {.vcpu = vcpu};
@@ -120,10 +120,10 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, u32 look)
 	if (vcpu) {
 		read_vcpu(&running);
 	} else if (!find_vcpu(task, &running)) {
-		if (look) {
+		if (kind) {
 			COUNT_LOST(unattributed);
 #ifdef PREEMPTIBLE
-			unattributed.update(&tid, &look);
+			unattributed.update(&tid, &kind);
 #endif
 		}
 		return NULL;
@@ -137,7 +137,7 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, u32 look)
 	if (!state)
 		state = enter_new(task, tid, &key, dentry);
 	if (!state) {
-		if (look)
+		if (kind)
 			COUNT_LOST(keys_full);
 		return NULL;
 	}
@@ -180,13 +180,13 @@ static __always_inline int is_counting(void)
 
 /*
  * What the current thread's vCPU is counted in, or NULL: then the event of this
- * look, LOOK() in looks.bpf.h, is counted as lost, unless nothing is to be
+ * kind, EVENT() in sides.bpf.h, is counted as lost, unless nothing is to be
  * counted now; none is with 0.
  * vcpu is the struct kvm_vcpu where the tracepoint passes it, else 0; vcpu_id
  * its number where only that is known, else ANY_VCPU: what the thread was seen
  * to run may be left from an exit that was missed.
  */
-static __always_inline struct vcpu_counts *find_state(u64 vcpu, u32 vcpu_id, u32 look)
+static __always_inline struct vcpu_counts *find_state(u64 vcpu, u32 vcpu_id, u32 kind)
 {
 	u32 tid = bpf_get_current_pid_tgid();
 	struct vcpu_counts *state = slot_of(tid, 0);
@@ -201,7 +201,7 @@ static __always_inline struct vcpu_counts *find_state(u64 vcpu, u32 vcpu_id, u32
 	state = overflow_state(tid);
 	if (state && state->running && is_this(state, vcpu, vcpu_id))
 		return state;
-	return enter(tid, vcpu, look);
+	return enter(tid, vcpu, kind);
 }
 
 /* The thread has left KVM_RUN: the next may run another vCPU. */

@@ -22,7 +22,7 @@ def test_every_earlier_version_has_what_is_read(digest: str) -> None:
     Views(layout)
     assert {name: one.meaning for name, one in layout.concerns.items()} == MEANINGS
     for name, maps in CONCERNS.items():
-        assert set(maps) - set(layout.concerns[name].maps) <= {"second_looks", "overlooked_checkpoint"}
+        assert set(maps) - set(layout.concerns[name].maps) <= {"raw_side_only", "missed_faults_checkpoint"}
 
 
 def test_a_counter_that_was_not_kept_adds_nothing() -> None:
@@ -37,7 +37,7 @@ def test_what_was_not_kept_of_a_vcpu_is_nothing_and_the_rest_is_as_it_was() -> N
     head = VcpuHead(*range(1, 11))
     data = view.pack(head)
     assert len(data) == 1064
-    assert view.unpack(data) == head._replace(overlooked=0)
+    assert view.unpack(data) == head._replace(missed_faults=0)
 
 
 def test_what_was_not_kept_of_a_record_is_not_shown() -> None:

@@ -31,7 +31,7 @@ def test_what_is_noted_as_used_are_maps() -> None:
 
 def test_every_tracepoint_has_a_count_of_second_looks() -> None:
     tracepoints = {name.partition(":")[2] for names in TRACEPOINTS.values() for name in names}
-    assert set(_names("second_looks")) == tracepoints
+    assert set(_names("raw_side_only")) == tracepoints
 
 
 @pytest.mark.parametrize(("limit", "flag"), [(None, "SYNDROMES"), (0, "0"), (5, "5")])

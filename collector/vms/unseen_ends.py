@@ -12,7 +12,7 @@ _MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Overlooked:
+class UnseenEnd:
     """A VM that ended, from when on that may be, UTC as set now, and by how much it was set ahead since."""
 
     vm: Vm
@@ -20,7 +20,7 @@ class Overlooked:
     clock_set_ns: int = 0
 
 
-def overlooked_ends(ended: Sequence[Overlooked], now_ns: int) -> list[HostEvent]:
+def unseen_ends(ended: Sequence[UnseenEnd], now_ns: int) -> list[HostEvent]:
     """Return an event for each VM, as far as its end is less exact than others."""
     told = [one for one in ended if one.vm.ended_ns and one.vm.ended_ns - one.from_ns > _NOTICED_NS]
     events = [_event(now_ns, _facts(one), one.vm.id) for one in told[:_MOST]]
@@ -33,6 +33,6 @@ def _event(now_ns: int, facts: EventFacts, vm: str | None = None) -> HostEvent:
     return HostEvent(time_ns=now_ns, kind=EventKind.ENDED_UNSEEN, vm=vm, facts=facts)
 
 
-def _facts(one: Overlooked) -> EventFacts:
+def _facts(one: UnseenEnd) -> EventFacts:
     set_s = round(one.clock_set_ns / 10**9)
     return EventFacts(from_ns=max(0, one.from_ns), to_ns=one.vm.ended_ns, clock_set_s=set_s or None)

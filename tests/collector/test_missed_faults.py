@@ -21,7 +21,7 @@ def test_faults_that_were_skipped_are_seen_and_not_counted() -> None:
     counting = Counting()
     reader, vcpu = _reader(counting), counting.slot(0)
     counting.fault(vcpu, times=5)
-    vcpu.overlooked, counting.missed_runs = 3, 4
+    vcpu.missed_faults, counting.missed_runs = 3, 4
     reading = reader.read()
     assert reading.accounts[VM] == Account(seen=8, uncounted=3, recorded=0, dropped=0, seen_total=8)
     assert sum(counters[0] for counters in reading.fault_counts.values()) == 5
@@ -33,7 +33,7 @@ def test_no_more_are_missing_than_the_kernel_skipped() -> None:
     reader, first, second = _reader(counting), counting.slot(0), counting.slot(1)
     counting.fault(first)
     counting.fault(second)
-    first.overlooked, second.overlooked, counting.missed_runs = 7, 2, 8
+    first.missed_faults, second.missed_faults, counting.missed_runs = 7, 2, 8
     account = _account(reader)
     assert account is not None
     assert (account.seen, account.uncounted) == (10, 8)
@@ -43,7 +43,7 @@ def test_where_nothing_was_skipped_nothing_is_missing() -> None:
     counting = Counting()
     reader, vcpu = _reader(counting), counting.slot(0)
     counting.fault(vcpu)
-    vcpu.overlooked = 5
+    vcpu.missed_faults = 5
     assert _account(reader) == Account(seen=1, uncounted=0, recorded=0, dropped=0, seen_total=1)
     # Nor is it held against what is skipped later.
     counting.fault(vcpu)
@@ -58,7 +58,7 @@ def test_what_the_next_fault_alone_shows_comes_with_it() -> None:
     counting.missed_runs = 2
     assert _account(reader) == Account(seen=1, uncounted=0, recorded=0, dropped=0, seen_total=1)
     counting.fault(vcpu)
-    vcpu.overlooked = 2
+    vcpu.missed_faults = 2
     assert _account(reader) == Account(seen=3, uncounted=2, recorded=0, dropped=0, seen_total=4)
 
 
@@ -68,13 +68,13 @@ def test_a_successor_knows_what_was_attributed_before_it() -> None:
     for skipped in (2, 3):
         counting.fault(vcpu, times=5)
         counting.fault(other)
-        vcpu.overlooked += skipped
+        vcpu.missed_faults += skipped
         counting.missed_runs += skipped
         counting.commit(reader.read().checkpoint)
     counting.fault(vcpu)
     assert _account(_reader(counting)) == Account(seen=1, uncounted=0, recorded=0, dropped=0, seen_total=18)
     # What was read and never became a batch is read again.
-    vcpu.overlooked += 4
+    vcpu.missed_faults += 4
     counting.missed_runs += 4
     _account(reader)
     assert _account(_reader(counting)) == Account(seen=5, uncounted=4, recorded=0, dropped=0, seen_total=22)

@@ -12,15 +12,15 @@
  * The raw side runs next, in the same thread: it adds what its arguments alone
  * show, and counts the event where the perf side was skipped. An event is
  * missed only where both were; the kernel's counts of skipped runs and
- * second_looks tell how many.
+ * raw_side_only tell how many.
  *
  * What the raw side is expected to add is owed until it has run. The thread's
- * next event settles a debt that was not paid.
+ * next event settles a debt that was not owed_nothing.
  */
 
-/* A number for each tracepoint: from where it has its count in struct second_looks. */
-#define LOOK(tracepoint) (__builtin_offsetof(struct second_looks, tracepoint) / sizeof(u64) + 1)
-#define LOOK_NONE	 0
+/* A number for each tracepoint: from where it has its count in struct raw_side_only. */
+#define EVENT(tracepoint) (__builtin_offsetof(struct raw_side_only, tracepoint) / sizeof(u64) + 1)
+#define EVENT_NONE	  0
 
 #ifdef PREEMPTIBLE
 /* Plus an outcome, OUTCOME_* in count.bpf.h, which counts only if the page was not mapped ahead of
@@ -29,21 +29,21 @@
 #define OWES_OUTCOME 16 /* the outcome and the context of the newest fault */
 #define OWES_FAULT   32 /* the fault as well, since the raw side alone has its word */
 
-static __always_inline void settle_debt(struct vcpu_counts *state)
+static __always_inline void count_owed(struct vcpu_counts *state)
 {
 	struct fault_counters *counters;
 	u32 owed = state->owed;
-	int spilled = 0;
+	int in_map = 0;
 
 	if (owed == OWES_NOTHING)
 		return;
 	state->owed = OWES_NOTHING;
 	if (owed >= OWES_FAULT) {
-		counters = counters_of(state, FORMAT_NONE, 0, &spilled);
-		count_fault(state, counters, spilled);
+		counters = counters_of(state, FORMAT_NONE, 0, &in_map);
+		count_fault(state, counters, in_map);
 	} else {
 		state->pending = 0;
-		counters = counters_of(state, state->format, state->word, &spilled);
+		counters = counters_of(state, state->format, state->word, &in_map);
 	}
 	if (!counters)
 		return;
@@ -52,50 +52,50 @@ static __always_inline void settle_debt(struct vcpu_counts *state)
 }
 
 /*
- * The perf side's look: where the event is counted, or NULL, which is counted
+ * The perf side's kind: where the event is counted, or NULL, which is counted
  * as lost. vcpu_id as find_state() has it.
  */
-static __always_inline struct vcpu_counts *first_look(u32 look, u32 vcpu_id)
+static __always_inline struct vcpu_counts *perf_state(u32 kind, u32 vcpu_id)
 {
-	struct vcpu_counts *state = find_state(0, vcpu_id, look);
+	struct vcpu_counts *state = find_state(0, vcpu_id, kind);
 
 	if (!state)
 		return NULL;
-	settle_debt(state);
-	state->looked = look;
+	count_owed(state);
+	state->perf_event = kind;
 	return state;
 }
 
-static __always_inline int was_looked_at(struct vcpu_counts *state, u32 tid, u32 look)
+static __always_inline int was_counted_by_perf(struct vcpu_counts *state, u32 tid, u32 kind)
 {
-	return state && state->tid == tid && state->looked == look;
+	return state && state->tid == tid && state->perf_event == kind;
 }
 
-/* The raw side's look at an event that the perf side has counted; NULL where it has not. */
-static __always_inline struct vcpu_counts *counted_before(u32 look)
+/* The raw side's kind at an event that the perf side has counted; NULL where it has not. */
+static __always_inline struct vcpu_counts *perf_counted(u32 kind)
 {
 	u32 tid = bpf_get_current_pid_tgid();
 	struct vcpu_counts *state = slot_of(tid, 0);
 	struct overflow_thread *thread;
 
-	if (!was_looked_at(state, tid, look))
+	if (!was_counted_by_perf(state, tid, kind))
 		state = slot_of(tid, 1);
-	if (!was_looked_at(state, tid, look)) {
+	if (!was_counted_by_perf(state, tid, kind)) {
 		thread = overflow_threads.lookup(&tid);
 		state = thread ? overflow.lookup(&thread->key) : NULL;
-		if (!was_looked_at(state, 0, look))
+		if (!was_counted_by_perf(state, 0, kind))
 			return NULL;
 	}
-	state->looked = LOOK_NONE;
+	state->perf_event = EVENT_NONE;
 	return state;
 }
 
 /* Whether the perf side has run for this event, and could not attribute it. */
-static __always_inline int was_unattributed(u32 look)
+static __always_inline int was_unattributed(u32 kind)
 {
 	u32 tid = bpf_get_current_pid_tgid();
 	u32 *of = unattributed.lookup(&tid);
-	int is_this_event = of && *of == look;
+	int is_this_event = of && *of == kind;
 
 	if (of)
 		unattributed.delete(&tid);
@@ -106,30 +106,30 @@ static __always_inline int was_unattributed(u32 look)
  * Where the raw side counts what the perf side was skipped for, or could not
  * attribute: some tracepoints pass the vCPU, which their record does not have.
  */
-static __always_inline struct vcpu_counts *raw_state(u32 look, u64 vcpu)
+static __always_inline struct vcpu_counts *raw_state(u32 kind, u64 vcpu)
 {
-	struct vcpu_counts *state = find_state(vcpu, ANY_VCPU, LOOK_NONE);
+	struct vcpu_counts *state = find_state(vcpu, ANY_VCPU, EVENT_NONE);
 	u32 index = 0;
-	struct second_looks *numbers = second_looks.lookup(&index);
-	int is_lost = was_unattributed(look);
+	struct raw_side_only *numbers = raw_side_only.lookup(&index);
+	int is_lost = was_unattributed(kind);
 
 	if (!state)
 		return NULL;
 	if (is_lost)
 		TAKE_BACK_LOST(unattributed);
 	else if (numbers)
-		__sync_fetch_and_add((u64 *)numbers + look - 1, 1);
-	settle_debt(state);
+		__sync_fetch_and_add((u64 *)numbers + kind - 1, 1);
+	count_owed(state);
 	return state;
 }
 #else
-static __always_inline struct vcpu_counts *counted_before(u32 look)
+static __always_inline struct vcpu_counts *perf_counted(u32 kind)
 {
 	return NULL;
 }
 
-static __always_inline struct vcpu_counts *raw_state(u32 look, u64 vcpu)
+static __always_inline struct vcpu_counts *raw_state(u32 kind, u64 vcpu)
 {
-	return find_state(vcpu, ANY_VCPU, look);
+	return find_state(vcpu, ANY_VCPU, kind);
 }
 #endif

@@ -34,8 +34,8 @@ from collector.probe.plan import Plan, find_flavour, is_idle, make_plan
 from collector.probe.probes import Probes
 from collector.probe.source import Source, make_source
 from collector.sampling.governor import Governor
-from collector.sampling.policy import Recording
-from collector.sampling.requests import Requests
+from collector.sampling.policy import SamplingPolicy
+from collector.sampling.requests import RecordRequests
 from collector.settings import Settings
 from collector.ship.shipper import Shipper
 from collector.ship.uplink import Uplink
@@ -316,16 +316,16 @@ class Pipeline:
     def _session(self, probes: Probes, around: _Surroundings, outbox: Outbox) -> Iterator[Session]:
         settings = self._settings
         reader = Reader(probes)
-        recording = Recording(
+        policy = SamplingPolicy(
             probes,
             settings.records,
             settings.records_per_second,
             self._governor,
-            Requests(settings.requests_file),
+            RecordRequests(settings.requests_file),
         )
         cycles = Cycles(reader, around.table, around.events, self._architecture)
         meter = CostMeter(probes, self._opener.run_times)
-        session = Session(probes, reader, cycles, recording, outbox, meter)
+        session = Session(probes, reader, cycles, policy, outbox, meter)
         try:
             yield session
         finally:

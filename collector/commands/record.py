@@ -13,7 +13,7 @@ from collector.errors import CollectorError
 from collector.own_command import own_command
 from collector.private_files import check_data_directory
 from collector.probe.layout import RecordLevel
-from collector.sampling.requests import NS_PER_S, Answer, Request, Requests
+from collector.sampling.requests import NS_PER_S, Answer, RecordRequest, RecordRequests
 from collector.settings import requests_file, spool_directory
 from collector.spool.lock import is_held
 
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         if options.data_dir.is_dir():
             check_data_directory(options.data_dir)
         _require_collector(options.data_dir)
-        requests = Requests(requests_file(options.data_dir))
+        requests = RecordRequests(requests_file(options.data_dir))
         return _ask(requests, options) if options.seconds else _end(requests, options.vm)
     except OSError as exc:
         raise CollectorError(
@@ -72,11 +72,11 @@ def run(options: argparse.Namespace) -> int:
         ) from exc
 
 
-def _ask(requests: Requests, options: argparse.Namespace) -> int:
+def _ask(requests: RecordRequests, options: argparse.Namespace) -> int:
     now_ns = time.time_ns()
     # Who waits ends it, unless killed: the time begins with the first whole reading of the collector.
     waits_s = 0.0 if options.no_wait else 2 * ANSWER_S
-    request = Request(options.vm, now_ns + round((options.seconds + waits_s) * NS_PER_S))
+    request = RecordRequest(options.vm, now_ns + round((options.seconds + waits_s) * NS_PER_S))
     with interruptions() as signals:
         requests.add(request, now_ns)
         answer = _wait(requests, request, options.data_dir, signals)
@@ -98,7 +98,9 @@ def _ask(requests: Requests, options: argparse.Namespace) -> int:
     return 0 if is_whole(answer) and not cut_short else NOT_EVERY_FAULT
 
 
-def _wait(requests: Requests, request: Request, data_dir: Path, signals: Signals) -> Answer | None:
+def _wait(
+    requests: RecordRequests, request: RecordRequest, data_dir: Path, signals: Signals
+) -> Answer | None:
     """Wait for an answer; an interruption ends that, and what was asked for."""
     ends_s = time.monotonic() + ANSWER_S
     while (answer := requests.answer_to(request)) is None and time.monotonic() < ends_s:
@@ -121,7 +123,7 @@ def _refusal(vm: str, answer: Answer | None) -> str:
     return f"the collector knows no running VM {vm!r}, by name, UUID, id or process id{near}"
 
 
-def _end(requests: Requests, vm: str) -> int:
+def _end(requests: RecordRequests, vm: str) -> int:
     if not requests.withdraw(vm, time.time_ns()):
         asked = ", ".join(repr(request.vm) for request in requests.active(time.time_ns()))
         raise CollectorError(f"nothing was asked for {vm!r}" + (f"; asked for is {asked}" if asked else ""))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from collector.sampling.requests import NS_PER_S, Answer, Request, Requests
+from collector.sampling.requests import NS_PER_S, Answer, RecordRequest, RecordRequests
 
 ANSWER_S = 30.0
 """A collector looks at least once a second; on a busy host it may be late."""
@@ -42,8 +42,8 @@ def interruptions() -> Iterator[Signals]:
 
 
 def follow(
-    requests: Requests,
-    request: Request,
+    requests: RecordRequests,
+    request: RecordRequest,
     answer: Answer,
     seconds: float,
     signals: Signals,

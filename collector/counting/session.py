@@ -12,7 +12,7 @@ from collector.counting.cost import CostMeter
 from collector.counting.cycles import Cycle, Cycles
 from collector.counting.reader import Reader
 from collector.probe.probes import Probes
-from collector.sampling.policy import Recording
+from collector.sampling.policy import SamplingPolicy
 from collector.stop import Stop
 from collector.vms.file import VmFile
 from collector.vms.table import VmTable
@@ -28,14 +28,14 @@ class Session:
         probes: Probes,
         reader: Reader,
         cycles: Cycles,
-        recording: Recording,
+        policy: SamplingPolicy,
         outbox: Outbox,
         meter: CostMeter,
     ) -> None:
         self._probes = probes
         self._reader = reader
         self._cycles = cycles
-        self._recording = recording
+        self._policy = policy
         self._outbox = outbox
         self._meter = meter
         self._notes: list[HostEvent] = []
@@ -93,7 +93,7 @@ class Session:
         covered = (span,) if is_covered else ()
         cost = self._meter.read(span.from_ns, span.to_ns)
         unseen = unseen_ends(table.unseen_ends, span.to_ns)
-        adjusted = self._recording.adjust(
+        adjusted = self._policy.adjust(
             found.vms, found.content, cost, span.to_ns, self._outbox.dropped_batches
         )
         events = (*self._notes, *unseen, *adjusted)

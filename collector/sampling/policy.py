@@ -7,9 +7,9 @@ from typing import Protocol
 import msgspec
 
 from collector.probe.layout import RecordLevel, VmKey
-from collector.sampling.account import RecordAccount, meant
 from collector.sampling.governor import Governor, Step
-from collector.sampling.requests import NS_PER_S, Answer, Request, Requests
+from collector.sampling.outcome import RequestOutcome, meant
+from collector.sampling.requests import NS_PER_S, Answer, RecordRequest, RecordRequests
 from faultmodel.kinds import EventKind, EventReason, RecordingLevel
 from faultmodel.record import Cost, EventFacts, HostEvent, Vm, VmId
 from faultmodel.sections import Content
@@ -33,11 +33,16 @@ class Probes(Protocol):
         """Say which guest faults are to be recorded."""
 
 
-class Recording:
+class SamplingPolicy:
     """Tells the programs what to record, anew whenever that changes. For one thread."""
 
     def __init__(
-        self, probes: Probes, wanted: RecordLevel, per_second: int, governor: Governor, requests: Requests
+        self,
+        probes: Probes,
+        wanted: RecordLevel,
+        per_second: int,
+        governor: Governor,
+        requests: RecordRequests,
     ) -> None:
         self._probes = probes
         self._wanted = wanted
@@ -46,8 +51,8 @@ class Recording:
         self._requests = requests
         self._applied: tuple[RecordLevel, Mapping[VmKey, RecordLevel]] | None = None
         self._asked: dict[VmKey, VmId] = {}
-        self._near: dict[Request, tuple[str, ...]] = {}
-        self._accounts: dict[Request, RecordAccount] = {}
+        self._near: dict[RecordRequest, tuple[str, ...]] = {}
+        self._outcomes: dict[RecordRequest, RequestOutcome] = {}
         self._level = RecordLevel.NONE
         """What was recorded in the last span of those that were asked for."""
 
@@ -67,32 +72,32 @@ class Recording:
         :raises ProbeError: the kernel refuses
         """
         active = self._requests.active(now_ns)
-        self._account(active, vms, content, cost, dropped_batches)
+        self._add_reading(active, vms, content, cost, dropped_batches)
         events = self._apply(active, vms, cost, now_ns)
         # Only now: what is answered is so.
         self._requests.answer(self._answers(active, vms))
         return events
 
-    def _account(
+    def _add_reading(
         self,
-        active: Sequence[Request],
+        active: Sequence[RecordRequest],
         vms: Mapping[VmKey, Vm],
         content: Content,
         cost: Cost,
         dropped_batches: int,
     ) -> None:
         """Add the reading to what was asked for before it, and let go of what ended long ago."""
-        for request, account in list(self._accounts.items()):
-            if account.over_ns is None:
+        for request, outcome in list(self._outcomes.items()):
+            if outcome.over_ns is None:
                 span_ns = (cost.from_ns, cost.to_ns)
-                account.add(meant(request, vms.values()), content, span_ns, self._level, dropped_batches)
+                outcome.add(meant(request, vms.values()), content, span_ns, self._level, dropped_batches)
                 if request not in active:
-                    account.over_ns = cost.to_ns
-            elif cost.to_ns - account.over_ns > _ANSWERED_NS:
-                del self._accounts[request]
+                    outcome.over_ns = cost.to_ns
+            elif cost.to_ns - outcome.over_ns > _ANSWERED_NS:
+                del self._outcomes[request]
 
     def _apply(
-        self, active: Sequence[Request], vms: Mapping[VmKey, Vm], cost: Cost, now_ns: int
+        self, active: Sequence[RecordRequest], vms: Mapping[VmKey, Vm], cost: Cost, now_ns: int
     ) -> tuple[HostEvent, ...]:
         asked = {key: vm.id for key, vm in vms.items() if any(item.means(vm) for item in active)}
         wanted = RecordLevel.ALL if asked else self._wanted
@@ -106,20 +111,20 @@ class Recording:
         self._applied, self._asked = levels, asked
         return events
 
-    def _answers(self, active: Sequence[Request], vms: Mapping[VmKey, Vm]) -> tuple[Answer, ...]:
+    def _answers(self, active: Sequence[RecordRequest], vms: Mapping[VmKey, Vm]) -> tuple[Answer, ...]:
         self._level = self._governor.most
         self._near = {request: near for request, near in self._near.items() if request in active}
         for request in active:
-            if request not in self._accounts and (found := meant(request, vms.values())):
-                self._accounts[request] = RecordAccount(request)
-                self._accounts[request].include(found)
+            if request not in self._outcomes and (found := meant(request, vms.values())):
+                self._outcomes[request] = RequestOutcome(request)
+                self._outcomes[request].include(found)
         told = tuple(
-            account.answer(self._level, self._governor.reason) for account in self._accounts.values()
+            outcome.answer(self._level, self._governor.reason) for outcome in self._outcomes.values()
         )
-        unknown = [request for request in active if request not in self._accounts]
+        unknown = [request for request in active if request not in self._outcomes]
         return told + tuple(Answer(request, near=self._names_near(request, vms)) for request in unknown)
 
-    def _names_near(self, request: Request, vms: Mapping[VmKey, Vm]) -> tuple[str, ...]:
+    def _names_near(self, request: RecordRequest, vms: Mapping[VmKey, Vm]) -> tuple[str, ...]:
         # Once for each request: to compare names takes long where there are many.
         if request not in self._near:
             self._near[request] = names_near(request.vm, [vm.name for vm in vms.values() if not vm.ended_ns])

@@ -23,7 +23,7 @@ NS_PER_S = 1_000_000_000
 Item = TypeVar("Item")
 
 
-class Request(msgspec.Struct, frozen=True):
+class RecordRequest(msgspec.Struct, frozen=True):
     """Record every fault of a VM, named by its name, UUID, id or pid, until a time (UTC)."""
 
     vm: str
@@ -45,7 +45,7 @@ class Granted(msgspec.Struct, frozen=True):
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     """What the collector says to a request, anew after each reading."""
 
-    request: Request
+    request: RecordRequest
     granted: tuple[Granted, ...] = ()
     near: tuple[str, ...] = ()
     """Names like what is asked for, where there is no such VM."""
@@ -72,26 +72,26 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     """The request has ended, and this is the whole of it."""
 
 
-class Requests:
+class RecordRequests:
     """The requests in a file, and the answers in one beside it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._answers_path = path.with_suffix(".answers")
         self._version: tuple[int, ...] | None = None
-        self._requests: Sequence[Request] = ()
+        self._requests: Sequence[RecordRequest] = ()
         self._answered: Sequence[Answer] | None = None
         self._failure = ""
 
-    def active(self, now_ns: int) -> Sequence[Request]:
+    def active(self, now_ns: int) -> Sequence[RecordRequest]:
         """Return the requests that have not run out. A file that cannot be read holds none, and is logged."""
         version = self._look()
         if version != self._version:
             self._version = version
-            self._requests = self._read(self._path, Request) if version else ()
+            self._requests = self._read(self._path, RecordRequest) if version else ()
         return [request for request in self._requests if request.until_ns > now_ns]
 
-    def add(self, request: Request, now_ns: int) -> None:
+    def add(self, request: RecordRequest, now_ns: int) -> None:
         """Write a request to the file; one for the same VM is replaced, those that ran out are dropped.
 
         :raises OSError: the file cannot be written
@@ -107,7 +107,7 @@ class Requests:
         self._change(now_ns, lambda kept: [other for other in kept if other.vm != vm])
         return len(self.active(now_ns)) < before
 
-    def end(self, request: Request, now_ns: int) -> None:
+    def end(self, request: RecordRequest, now_ns: int) -> None:
         """Take back this request, and no later one for the same VM.
 
         :raises OSError: the file cannot be written
@@ -131,14 +131,16 @@ class Requests:
             logger.warning("answers to requests not written path=%s error=%r", self._answers_path, failure)
         self._failure = failure
 
-    def answer_to(self, request: Request) -> Answer | None:
+    def answer_to(self, request: RecordRequest) -> Answer | None:
         """Return what the collector says to a request, None as long as it says nothing."""
         if not self._answers_path.exists():
             return None
         answers = self._read(self._answers_path, Answer)
         return next((answer for answer in answers if answer.request == request), None)
 
-    def _change(self, now_ns: int, change: Callable[[Sequence[Request]], Sequence[Request]]) -> None:
+    def _change(
+        self, now_ns: int, change: Callable[[Sequence[RecordRequest]], Sequence[RecordRequest]]
+    ) -> None:
         lock = private_files.open_own(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
         try:
             # Until it is closed: two commands at once would each know of one request.

@@ -26,7 +26,7 @@ _CRC = struct.Struct(">I")
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class DropTotals:
     """What the ledger says. ``last_dropped`` is the number of the batch dropped last, 0 for none.
 
     ``dropped`` and ``reported`` are totals over the directory's life.
@@ -38,8 +38,8 @@ class Account:
     reported: int = 0
 
 
-class Ledger:
-    """The account, on disk and here. For one thread at a time."""
+class DropCount:
+    """The totals, on disk and here. For one thread at a time."""
 
     def __init__(self, path: Path) -> None:
         """Open the ledger, or begin one.
@@ -56,49 +56,49 @@ class Ledger:
             os.close(self._descriptor)
             raise
         slots = (_decode(content[start : start + _SLOT_BYTES]) for start in (0, _SLOT_BYTES))
-        self._account = max(
-            (slot for slot in slots if slot), key=lambda slot: slot.generation, default=Account()
+        self._totals = max(
+            (slot for slot in slots if slot), key=lambda slot: slot.generation, default=DropTotals()
         )
         self._failure = ""
 
     @property
     def last_dropped(self) -> int:
         """Number of the batch that was dropped last; 0 if none was."""
-        return self._account.last_dropped
+        return self._totals.last_dropped
 
     @property
     def reported(self) -> int:
         """How many dropped batches were reported, in total."""
-        return self._account.reported
+        return self._totals.reported
 
     @property
     def unreported(self) -> int:
         """How many dropped batches are still to be reported."""
-        return self._account.dropped - self._account.reported
+        return self._totals.dropped - self._totals.reported
 
     def drop(self, number: int, count: int) -> None:
         """Note that a batch is to be deleted, and count so many: it, and those that it was to report."""
-        account = self._account
-        self._write(Account(account.generation + 1, number, account.dropped + count, account.reported))
+        totals = self._totals
+        self._write(DropTotals(totals.generation + 1, number, totals.dropped + count, totals.reported))
 
     def report(self, reported: int) -> None:
         """Note how many are reported in total; fewer than before changes nothing."""
-        account = self._account
-        if reported > account.reported:
-            dropped = max(account.dropped, reported)
-            self._write(Account(account.generation + 1, account.last_dropped, dropped, reported))
+        totals = self._totals
+        if reported > totals.reported:
+            dropped = max(totals.dropped, reported)
+            self._write(DropTotals(totals.generation + 1, totals.last_dropped, dropped, reported))
 
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
 
-    def _write(self, account: Account) -> None:
-        # A disk that fails makes the account no less true for as long as the process lives.
-        self._account = account
-        fields = _SLOT.pack(account.generation, account.last_dropped, account.dropped, account.reported)
+    def _write(self, totals: DropTotals) -> None:
+        # A disk that fails makes the totals no less true for as long as the process lives.
+        self._totals = totals
+        fields = _SLOT.pack(totals.generation, totals.last_dropped, totals.dropped, totals.reported)
         slot = fields + _CRC.pack(zlib.crc32(fields))
         try:
-            os.pwrite(self._descriptor, slot, account.generation % 2 * _SLOT_BYTES)
+            os.pwrite(self._descriptor, slot, totals.generation % 2 * _SLOT_BYTES)
             os.fdatasync(self._descriptor)
             failure = ""
         except OSError as exc:
@@ -108,7 +108,7 @@ class Ledger:
         self._failure = failure
 
 
-def _decode(slot: bytes) -> Account | None:
+def _decode(slot: bytes) -> DropTotals | None:
     fields, rest = slot[: _SLOT.size], slot[_SLOT.size :]
     if (
         len(fields) < _SLOT.size
@@ -116,4 +116,4 @@ def _decode(slot: bytes) -> Account | None:
         or rest[: _CRC.size] != _CRC.pack(zlib.crc32(fields))
     ):
         return None
-    return Account(*_SLOT.unpack(fields))
+    return DropTotals(*_SLOT.unpack(fields))

@@ -37,7 +37,7 @@ from collector.spool import file as spool_file
 from collector.spool.aside import Aside, Reason
 from collector.spool.checkpoint import CheckpointFile
 from collector.spool.disk import SpoolDisk
-from collector.spool.drops import Ledger
+from collector.spool.drops import DropCount
 from collector.spool.entry import Entry, blocks
 from collector.spool.file import SpoolFile, SpoolName
 from collector.spool.lock import lock
@@ -94,7 +94,7 @@ class Spool:
         except OSError as exc:
             raise _unusable(directory, exc) from exc
         try:
-            self._ledger = Ledger(directory / "ledger")
+            self._drops = DropCount(directory / "ledger")
             self._pending = PendingNotices(directory)
             self._aside = Aside(directory)
             self._entries = self._recover()
@@ -105,7 +105,7 @@ class Spool:
             raise _unusable(directory, exc) from exc
         both = (*self._entries.values(), *self._aside.entries.values())
         self._bytes = sum(entry.size for entry in both)
-        known = (*self._entries, *self._aside.entries, self._ledger.last_dropped)
+        known = (*self._entries, *self._aside.entries, self._drops.last_dropped)
         self._next = max(known) + 1
 
     @property
@@ -117,7 +117,7 @@ class Spool:
     def dropped_batches(self) -> int:
         """How many batches were dropped and not yet reported to the server."""
         with self._changed:
-            return self._ledger.unreported
+            return self._drops.unreported
 
     @property
     def dropped_since_open(self) -> int:
@@ -228,18 +228,18 @@ class Spool:
         content = spool_file.encode(SpoolFile(parcel.batch, group_end, parcel.drop_notice))
         size = blocks(len(content))
         self._make_room(size)
-        reports = range(self._ledger.reported, self._ledger.reported + reporting)
+        reports = range(self._drops.reported, self._drops.reported + reporting)
         planned = Entry(self._directory / str(SpoolName(number, reports)), size, reporting)
         entry = self._store(planned, content) if self._bytes + size <= self._max_bytes else None
         if entry is None:
-            self._ledger.drop(number, 1)
+            self._drops.drop(number, 1)
             self._dropped_now += 1
             self._pending.keep(number, planned.path, content)
             logger.warning("batch dropped number=%d bytes=%d", number, len(parcel.batch))
             return False
         self._entries[number] = entry
         self._bytes += size
-        self._ledger.report(reports.stop)
+        self._drops.report(reports.stop)
         return True
 
     def oldest(self) -> Spooled | None:
@@ -340,7 +340,7 @@ class Spool:
             self._entries.clear()
             self._aside.entries.clear()
             self._checkpoint.close()
-            self._ledger.close()
+            self._drops.close()
             self._disk.close()
             self._unlock()
 
@@ -360,12 +360,12 @@ class Spool:
     def _recover(self) -> OrderedDict[int, Entry]:
         (self._directory / "incoming.tmp").unlink(missing_ok=True)
         # Counted as dropped, and the process ended before the file was gone.
-        for path in self._directory.glob(f"{self._ledger.last_dropped:020d}*.batch"):
-            self._pending.keep(self._ledger.last_dropped, path)
+        for path in self._directory.glob(f"{self._drops.last_dropped:020d}*.batch"):
+            self._pending.keep(self._drops.last_dropped, path)
             path.unlink(missing_ok=True)
-        if self._ledger.last_dropped in self._aside.entries:
-            path = self._aside.take(self._ledger.last_dropped).path
-            self._pending.keep(self._ledger.last_dropped, path)
+        if self._drops.last_dropped in self._aside.entries:
+            path = self._aside.take(self._drops.last_dropped).path
+            self._pending.keep(self._drops.last_dropped, path)
             path.unlink(missing_ok=True)
         names = [name for path in self._directory.iterdir() if (name := SpoolName.read(path.name))]
         entries = OrderedDict()
@@ -373,7 +373,7 @@ class Spool:
             path = self._directory / str(name)
             entries[name.number] = Entry(path, blocks(path.stat().st_size), len(name.reports))
             # Stored, and the process ended before the ledger knew what the batch reports.
-            self._ledger.report(name.reports.stop)
+            self._drops.report(name.reports.stop)
         return entries
 
     def _make_room(self, size: int) -> None:
@@ -424,7 +424,7 @@ class Spool:
         if reason is not None and reason.is_counted:
             count = 0
         # What a dropped batch was to report is to be reported anew.
-        self._ledger.drop(number, count + entry.reporting)
+        self._drops.drop(number, count + entry.reporting)
         self._dropped_now += count
         self._forget(number)
         # What the server refuses for good, or takes of another host only, cannot be told to it either.

@@ -9,7 +9,7 @@ import pytest
 
 from collector import private_files
 from collector.errors import DataDirectoryError
-from collector.sampling.requests import Requests
+from collector.sampling.requests import RecordRequests
 from collector.vms.file import VmFile
 from collector.vms.table import KernelVm
 from tests.product import TOP
@@ -120,7 +120,7 @@ def test_requests_that_are_no_regular_file_are_not_waited_for(
         os.mknod(path, 0o20600, os.makedev(1, 5))
     else:
         pytest.skip("only root can make a device")
-    requests = Requests(path)
+    requests = RecordRequests(path)
     assert [requests.active(0) for _ in range(3)] == [[], [], []]
     assert [record.message.split(" path=")[0] for record in caplog.records] == ["requests to record not read"]
 

@@ -17,8 +17,8 @@ from collector.commands import record_follow
 from collector.commands.record_follow import Signals, follow
 from collector.probe.layout import RecordLevel, VmKey
 from collector.sampling.governor import Governor
-from collector.sampling.policy import Recording
-from collector.sampling.requests import Answer, Granted, Request, Requests
+from collector.sampling.policy import SamplingPolicy
+from collector.sampling.requests import Answer, Granted, RecordRequest, RecordRequests
 from collector.settings import requests_file, spool_directory
 from collector.spool.queue import Spool
 from faultmodel.record import Cost, LedgerEntry
@@ -63,8 +63,8 @@ def _answering(data_dir: Path, *, governor: Governor | None = None, recorded: in
 
     :param recorded: how many of seven faults of "guest", in each reading
     """
-    recording = Recording(
-        _Programs(), RecordLevel.SAMPLE, 10, governor or Governor(0), Requests(requests_file(data_dir))
+    policy = SamplingPolicy(
+        _Programs(), RecordLevel.SAMPLE, 10, governor or Governor(0), RecordRequests(requests_file(data_dir))
     )
     ended = threading.Event()
 
@@ -72,7 +72,7 @@ def _answering(data_dir: Path, *, governor: Governor | None = None, recorded: in
         while not ended.wait(0.05):
             now_ns = time.time_ns()
             cost = Cost(from_ns=now_ns - 10**9, to_ns=now_ns, cpu_ns=7_000_000, resident_bytes=1)
-            recording.adjust(VMS, Content(ledger=[_entry(recorded)]), cost, now_ns, 0)
+            policy.adjust(VMS, Content(ledger=[_entry(recorded)]), cost, now_ns, 0)
 
     thread = threading.Thread(target=read)
     thread.start()
@@ -91,8 +91,8 @@ def collector_dir(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path
 
 
-def _asked(data_dir: Path, now_ns: int) -> list[Request]:
-    return list(Requests(requests_file(data_dir)).active(now_ns))
+def _asked(data_dir: Path, now_ns: int) -> list[RecordRequest]:
+    return list(RecordRequests(requests_file(data_dir)).active(now_ns))
 
 
 PROMISED = (
@@ -155,7 +155,7 @@ def _start(collector_dir: Path, vm: str) -> "subprocess.Popen[str]":
 def test_a_signal_ends_it_and_what_was_recorded_is_told(collector_dir: Path, number: int) -> None:
     started = _start(collector_dir, "guest")
     # Until the first whole reading there is nothing to tell.
-    requests = Requests(requests_file(collector_dir))
+    requests = RecordRequests(requests_file(collector_dir))
     (request,) = _asked(collector_dir, time.time_ns())
     wait_for(lambda: getattr(requests.answer_to(request), "seen", 0) or None, 60, "a whole reading")
     started.send_signal(number)
@@ -166,12 +166,12 @@ def test_a_signal_ends_it_and_what_was_recorded_is_told(collector_dir: Path, num
 
 
 @contextmanager
-def _saying(data_dir: Path, since_ns: int, *, tells_the_end: bool = True) -> Iterator[Requests]:
+def _saying(data_dir: Path, since_ns: int, *, tells_the_end: bool = True) -> Iterator[RecordRequests]:
     """A collector that grants what is asked for, and has taken whole readings since a time, 0 for none."""
-    server = Requests(requests_file(data_dir))
+    server = RecordRequests(requests_file(data_dir))
     ended = threading.Event()
 
-    def answer(request: Request, *, is_over: bool) -> Answer:
+    def answer(request: RecordRequest, *, is_over: bool) -> Answer:
         return Answer(
             request,
             granted=(Granted("0" * 16, request.vm, 1),),
@@ -184,7 +184,7 @@ def _saying(data_dir: Path, since_ns: int, *, tells_the_end: bool = True) -> Ite
         )
 
     def serve() -> None:
-        known: set[Request] = set()
+        known: set[RecordRequest] = set()
         while not ended.wait(0.02):
             active = set(server.active(time.time_ns()))
             known |= active
@@ -194,7 +194,7 @@ def _saying(data_dir: Path, since_ns: int, *, tells_the_end: bool = True) -> Ite
     thread.start()
     try:
         with Spool(spool_directory(data_dir)):
-            yield Requests(requests_file(data_dir))
+            yield RecordRequests(requests_file(data_dir))
     finally:
         ended.set()
         thread.join()
@@ -212,7 +212,7 @@ def test_a_collector_that_takes_no_reading_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(record_follow, "ANSWER_S", 0.3)
     with _saying(tmp_path, 0) as requests:
-        request = Request("guest", time.time_ns() + 600 * 10**9)
+        request = RecordRequest("guest", time.time_ns() + 600 * 10**9)
         requests.add(request, time.time_ns())
         first = wait_for(lambda: requests.answer_to(request), 60, "an answer")
         _, cut_short = follow(requests, request, first, 600, Signals(), lambda: True)

@@ -18,8 +18,8 @@ from collector.counting.session import Session
 from collector.errors import ProbeError
 from collector.probe.layout import RecordLevel, VmKey
 from collector.sampling.governor import Governor
-from collector.sampling.policy import Recording
-from collector.sampling.requests import Requests
+from collector.sampling.policy import SamplingPolicy
+from collector.sampling.requests import RecordRequests
 from collector.spool.queue import Spool
 from collector.vms.file import VmFile
 from collector.vms.identity.process import read_process
@@ -83,7 +83,9 @@ def test_an_end_that_nobody_saw_is_told_by_the_round_that_is_stored(tmp_path: Pa
             probes,  # type: ignore[arg-type]
             reader,
             Cycles(reader, table, events, architecture),
-            Recording(probes, RecordLevel.SAMPLE, 10, Governor(0), Requests(tmp_path / "requests")),
+            SamplingPolicy(
+                probes, RecordLevel.SAMPLE, 10, Governor(0), RecordRequests(tmp_path / "requests")
+            ),
             Outbox(spool, architecture.name),
             CostMeter(probes, _not_measured),  # type: ignore[arg-type]
         )

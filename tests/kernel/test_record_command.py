@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from collector.sampling.requests import Requests
+from collector.sampling.requests import RecordRequests
 from collector.settings import requests_file
 from demo.exact import ExactGuest, Order
 from tests.kernel.guests import start_guest, told_by
@@ -46,7 +46,7 @@ def _record_while_it_faults(product: Product, at_most: int) -> tuple[int, str, i
     """Record a guest, and let it fault while that is so; the status, what is said, and the faults."""
     command = [sys.executable, "-m", "collector", "record", str(os.getpid()), "--for", "600"]
     command += ["--data-dir", str(product.data_dir)]
-    requests = Requests(requests_file(product.data_dir))
+    requests = RecordRequests(requests_file(product.data_dir))
     with ExactGuest(Order(write=at_most)) as guest:
         guest.follow("before")
         product.vm_with(os.getpid(), faults=at_most)
@@ -62,7 +62,7 @@ def _record_while_it_faults(product: Product, at_most: int) -> tuple[int, str, i
     return recording.returncode, told, at_most
 
 
-def _begun(requests: Requests) -> bool:
+def _begun(requests: RecordRequests) -> bool:
     answers = [requests.answer_to(request) for request in requests.active(time.time_ns())]
     return any(answer is not None and answer.since_ns for answer in answers)
 

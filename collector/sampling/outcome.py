@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from collector.probe.layout import RecordLevel
-from collector.sampling.requests import Answer, Granted, Request
+from collector.sampling.requests import Answer, Granted, RecordRequest
 from faultmodel.kinds import LossKind
 from faultmodel.record import Vm
 from faultmodel.sections import Content
@@ -14,10 +14,10 @@ _OF_ANY_VM = (LossKind.MISSED_RUNS, LossKind.UNATTRIBUTED)
 """Losses that nobody can tell whose they are."""
 
 
-class RecordAccount:
+class RequestOutcome:
     """Adds up one request's readings, from the first that lies wholly after the order. For one thread."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: RecordRequest) -> None:
         self.request = request
         self.over_ns: int | None = None
         """When the request was found to have ended."""
@@ -96,6 +96,6 @@ class RecordAccount:
         )
 
 
-def meant(request: Request, vms: Iterable[Vm]) -> list[Vm]:
+def meant(request: RecordRequest, vms: Iterable[Vm]) -> list[Vm]:
     """Return the VMs that a request means."""
     return [vm for vm in vms if request.means(vm)]

@@ -8,8 +8,8 @@ import pytest
 from collector.commands.record_report import is_whole, report
 from collector.probe.layout import RecordLevel, VmKey
 from collector.sampling.governor import Governor
-from collector.sampling.policy import Recording
-from collector.sampling.requests import Answer, Request, Requests
+from collector.sampling.policy import SamplingPolicy
+from collector.sampling.requests import Answer, RecordRequest, RecordRequests
 from faultmodel.kinds import LossKind
 from faultmodel.record import Cost, EventFacts, HostEvent, Loss, Vm
 from faultmodel.sections import Content
@@ -41,12 +41,12 @@ class Programs:
 
 
 class Desk:
-    """A recording, its programs, and the operator's requests."""
+    """A policy, its programs, and the operator's requests."""
 
     def __init__(self, directory: Path, wanted: RecordLevel = SAMPLE, budget: float = 0.0) -> None:
         self.programs = Programs()
-        self.requests = Requests(directory / "requests.json")
-        self._recording = Recording(self.programs, wanted, 10, Governor(budget), self.requests)
+        self.requests = RecordRequests(directory / "requests.json")
+        self._recording = SamplingPolicy(self.programs, wanted, 10, Governor(budget), self.requests)
 
     def adjust(self, now_s: int, *, share: float = 0.0, vms: Mapping[VmKey, Vm] = VMS) -> list[Told]:
         """Take a reading of a second that cost this share of a core; what was told."""
@@ -66,14 +66,14 @@ class Desk:
         cost = Cost(from_ns=now_ns, to_ns=now_ns + SECOND, cpu_ns=round(share * SECOND), resident_bytes=1)
         return self._recording.adjust(vms, content, cost, now_ns, dropped_batches)
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: RecordRequest) -> Answer:
         """What is said to a request."""
         answer = self.requests.answer_to(request)
         assert answer is not None
         return answer
 
     def ask(self, vm: str, until_s: int) -> None:
-        self.requests.add(Request(vm, until_s * SECOND), 0)
+        self.requests.add(RecordRequest(vm, until_s * SECOND), 0)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_without_a_budget_nothing_gives_way(tmp_path: Path) -> None:
     assert [desk.adjust(second, share=0.9) for second in range(30)][1:] == [[]] * 29
 
 
-A_REQUEST = Request("web", 60 * SECOND)
+A_REQUEST = RecordRequest("web", 60 * SECOND)
 
 
 def _faults(*seen_and_recorded: int, vm: str = "00000000000000a1", missed: int = 0) -> Content:
@@ -257,7 +257,7 @@ def test_why_less_was_recorded_stays_with_what_was_asked_for_and_with_no_other(t
     assert (answer.level, answer.reason) == (ALL, "5% of a core used, 2% granted")
     desk.ask("4343", 60)
     desk.events(40)
-    assert desk.answer(Request("4343", 60 * SECOND)).reason == ""
+    assert desk.answer(RecordRequest("4343", 60 * SECOND)).reason == ""
 
 
 def test_what_the_host_missed_is_told_too(tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_what_the_host_missed_is_told_too(tmp_path: Path) -> None:
 def test_the_last_answer_stays_a_while_and_goes(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.ask("web", 5)
-    over = Request("web", 5 * SECOND)
+    over = RecordRequest("web", 5 * SECOND)
     for second in range(1, 30):
         desk.events(second)
     assert desk.answer(over).is_over

@@ -1,4 +1,4 @@
-"""Puts the collector's steps together, from the probes to the shipper; a counting's own: counting.session."""
+"""Connects the collector's steps, from the probes to the shipper. ``counting.session`` reads one counting."""
 
 import logging
 import os
@@ -62,12 +62,12 @@ _COMPILING = (
     " counting begins when they are attached"
 )
 FLUSH_S = 2.0
-"""How long an ordered end waits for the server to take what is left; the rest stays in the spool."""
+"""How long a collector that is told to stop waits for the server to take its batches."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Surroundings:
-    """What belongs to the host rather than to one counting."""
+    """The objects that belong to the host rather than to one counting."""
 
     events: KvmEvents
     table: VmTable
@@ -90,13 +90,13 @@ class Pipeline:
         self._machine = HostLock(settings.lock_file, self._pins, me)
         self._waits_for = ""
         self._in_vain = False
-        """Whether the last try failed with all that is needed there: at compiling, loading or attaching."""
+        """Whether the last try failed at compiling, loading or attaching, though nothing was missing."""
         self._governor = Governor(settings.budget)
         self._patience = Patience()
         self._predecessor = Predecessor(self._pins, settings.host)
 
     def run(self) -> None:
-        """Collect until told to stop. Where the host lacks something, say so, wait and try again.
+        """Collect until ``stop`` is set. If the host lacks something, report it, wait and try again.
 
         :raises CollectorError: the settings or the spool cannot be used
         """
@@ -119,9 +119,9 @@ class Pipeline:
                 shipper.flush(FLUSH_S)
 
     def _open_predecessor(self, spool: Spool) -> None:
-        """Open what was left counting; while the kernel refuses, wait and try again.
+        """Open the set that was left counting; while the kernel refuses, wait and try again.
 
-        Until then nothing can be sent to the server: a batch has a number, and the newest one's is not known.
+        Until then no batch can be made: its number must follow that of the newest batch, which is in the set.
         """
         while not self._stop.is_set():
             try:
@@ -141,12 +141,12 @@ class Pipeline:
                 check = _waits_for("attach", exc.found, exc.remedy) if missing is None else missing.check()
                 logger.warning("waiting reason=%r retry_s=%g", check_words(check), RETRY_S)
                 outbox.send(self._host.waiting(check), Content())
-                # Whoever cannot count keeps nobody from it.
+                # A collector that cannot count does not keep others from counting.
                 self._machine.close()
                 self._stop.wait(RETRY_S)
 
     def _is_alone(self, outbox: Outbox) -> bool:
-        """Tell whether no other collector counts on this machine; while one does, say so and wait."""
+        """Return whether no other collector counts on this machine; if one does, report it and wait."""
         holder = self._machine.take()
         if holder is None:
             self._waits_for = ""
@@ -157,7 +157,7 @@ class Pipeline:
             self._waits_for = found
             logger.warning("waiting reason=%r retry_s=%g", check_words(check), RETRY_S)
         if holder.host != self._settings.host:
-            # Of one name, the other speaks.
+            # If both have the same name, only the other one reports on the host.
             outbox.send(self._host.waiting(check), Content())
         self._stop.wait(RETRY_S)
         return False
@@ -169,7 +169,7 @@ class Pipeline:
         headers = ensure_headers(self._settings.headers_directory)
         with self._surroundings() as around:
             if predecessor.is_held and is_idle():
-                # Attached, it would keep KVM from being unloaded.
+                # Attached programs would keep the KVM module from being unloaded.
                 ended = predecessor.stop()
                 predecessor.drain(ended, self._last_reading(self._host.waiting(_NO_GUEST), around, outbox))
             plan = make_plan(read_facts(headers))
@@ -202,15 +202,15 @@ class Pipeline:
                 try:
                     self._read(probes, host, plan, around, outbox, attached)
                 except ProbeError as exc:
-                    # What is counted from here on is another set's: counted here too, it would be twice.
+                    # New programs will count from here on; reading this set again would count twice.
                     predecessor.give_up(str(exc))
                     raise
 
     def _say_what_takes_time(self, outbox: Outbox, *, was_in_vain: bool) -> None:
         logger.info(_COMPILING)
         if not self._predecessor.is_held and not was_in_vain:
-            # Else what was left counts meanwhile, and its host is not one that waits; and a further try is no
-            # reason to take back what was found by the last.
+            # If a predecessor counts meanwhile, the host is not waiting. After a failed try, the host's state
+            # already has the reason, which this must not replace.
             outbox.send(self._host.waiting(_waits_for("programs", _COMPILING)), Content())
 
     def _load(self, plan: Plan, source: Source, headers: Path) -> Probes:
@@ -232,7 +232,7 @@ class Pipeline:
     def _begin(
         self, probes: Probes, source: Source, plan: Plan, around: _Surroundings, outbox: Outbox
     ) -> None:
-        """Let loaded programs count, from the moment at which those that were left end."""
+        """Start loaded programs, at the moment at which the predecessor's stop."""
         probes.attach(plan)
         ended = self._predecessor.begin(probes, source)
         self._machine.others.pause_expected()
@@ -240,7 +240,7 @@ class Pipeline:
         self._predecessor.drain(ended, self._last_reading(host, around, outbox))
 
     def _last_reading(self, host: Host, around: _Surroundings, outbox: Outbox) -> ReadLast:
-        """How a set is read a last time and sent, under this description of the host."""
+        """Return a function that reads a set a last time and sends the reading."""
 
         def read(probes: Probes, *, is_covered: bool, is_anew: bool) -> None:
             with self._session(probes, around, outbox) as session:
@@ -267,24 +267,24 @@ class Pipeline:
         with self._session(probes, around, outbox) as session:
             for event in (*self._predecessor.notes(), *notes):
                 session.note(event)
-            # At once: that the host is there, and what was counted while no collector ran.
+            # At once, to report the host, and what was counted while no collector ran.
             session.collect_once(host, around.table, around.memory)
-            self._predecessor.were_told()
+            self._predecessor.forget_notes()
             session.read_on(
                 host,
                 around.table,
                 around.memory,
                 interval_s=self._settings.interval_s,
                 stop=self._stop,
-                # The programs name the format of the hardware's words, which another vendor module changes.
+                # With another vendor module the hardware's words have another format.
                 is_over=lambda: find_flavour(platform.machine()) != plan.flavour,
             )
             self._end(session, probes, host, around)
 
     def _end(self, session: Session, probes: Probes, host: Host, around: _Surroundings) -> None:
-        """What is counted until the programs are off belongs to the last cycle."""
+        """Stop the programs and run the last cycle, which has everything that they counted."""
         if self._stop.leaves_counting:
-            logger.info("counting goes on, for a successor")
+            logger.info("counting continues, for a successor")
             session.collect_once(host, around.table, around.memory)
             return
         probes.pause()
@@ -294,7 +294,7 @@ class Pipeline:
         else:
             logger.info("flavour changed, attaching anew")
         session.collect_once(host, around.table, around.memory)
-        # Only now: until its last counts are stored, a successor could read them.
+        # Only now: if this process is killed before, a successor still finds the last counts.
         self._pins.remove()
 
     @contextmanager
@@ -308,7 +308,7 @@ class Pipeline:
             if (last_read := memory.last_read()) is not None:
                 table.begin_after_gap(last_read.at_ns, last_read.clock_set_ns)
             for vm in memory.load():
-                # Those that ended while nobody was reading are found to have ended in the first cycle.
+                # The first cycle finds out which of these VMs have ended meanwhile.
                 table.see(vm, time.time_ns())
             yield _Surroundings(events, table, memory)
 
@@ -342,7 +342,7 @@ _NO_GUEST = _waits_for("flavour", "no guest can run: no vendor's module is loade
 
 @contextmanager
 def _module_types(opener: Opener) -> Iterator[int | None]:
-    # Without, the programs are loaded all the same, and read their arguments more slowly.
+    # Without the types the programs load as well, and read their arguments more slowly.
     fd = None
     with suppress(OSError):
         fd = opener.module_types()
@@ -354,5 +354,5 @@ def _module_types(opener: Opener) -> Iterator[int | None]:
 
 
 def _boottime_to_utc_ns(boottime_ns: int) -> int:
-    # Measured for every new VM: UTC may have been stepped since the last.
+    # Measured for every new VM, since UTC may have been stepped meanwhile.
     return measure().boottime_to_utc_ns(boottime_ns)

@@ -1,7 +1,8 @@
-"""What is to be told of a batch that is dropped: which VMs it spoke of, and how much had been seen of each.
+"""Drop notices: what remains of a batch that the spool drops, so that the server can tell what is missing.
 
-A VM that is seen again tells it anyway, in the total that each of its entries in the ledger has. This is for
-the others, whose last counts went with the batch.
+A notice has the batch's VMs and, for each, how many faults had been seen of it in total. A later batch
+carries the notice: it is resent. A VM that runs on reports its total with its next ledger entry anyway. The
+notice serves VMs whose last counts were in the dropped batch.
 """
 
 from collections import defaultdict
@@ -31,7 +32,7 @@ _decode = msgspec.msgpack.Decoder(_DropNotice).decode
 
 @dataclass(frozen=True, slots=True)
 class Resent:
-    """A part that a batch can take, which tells drop notices anew. What counted then, and in which boot."""
+    """The notices of one counting in one boot, in a part small enough for a batch."""
 
     boot_id: str
     counting: str
@@ -39,11 +40,11 @@ class Resent:
 
 
 def drop_notice(host: Host, counting: str, content: Content) -> bytes:
-    """Return a batch's drop notices; nothing where it has none."""
+    """Return a batch's drop notice; nothing if the batch has no VM to report."""
     ledger = tuple(_quiet(entry) for entry in content.ledger)
     seen = {entry.vm for entry in ledger}
     vms = tuple(
-        # The longest that a batch has of a VM, and the server keeps what it knows of it.
+        # The longest field of a VM. The server keeps the command that it already knows.
         msgspec.structs.replace(vm, command="")
         for vm in content.vms
         if vm.id in seen or vm.ended_ns is not None
@@ -51,36 +52,36 @@ def drop_notice(host: Host, counting: str, content: Content) -> bytes:
     return msgspec.msgpack.encode(_DropNotice(host.boot_id, counting, vms, ledger, host.name)) if vms else b""
 
 
-def is_of(words: bytes, host: str) -> bool:
-    """Tell whether drop notices are of a host of this name, and not of one that has been renamed since."""
-    return _decode(words).host in ("", host)
+def is_of(notice: bytes, host: str) -> bool:
+    """Tell whether a drop notice is of a host of this name. A renamed host's notices are not."""
+    return _decode(notice).host in ("", host)
 
 
-def resent(words: Iterable[bytes], counting: str, told: Collection[VmId]) -> Iterator[Resent]:
-    """Yield what tells drop notices anew.
+def resent(notices: Iterable[bytes], counting: str, reported: Collection[VmId]) -> Iterator[Resent]:
+    """Yield the contents that resend drop notices.
 
-    It may be told several times, in any order, as nothing in it adds up.
+    A notice may be resent several times and in any order: the server adds up nothing in it.
 
-    :param counting: what counts now
-    :param told: VMs whose totals in this counting are told anyway
+    :param counting: id of the current counting
+    :param reported: VMs whose totals in this counting are in the same batch anyway
     """
     vms: dict[tuple[str, str], dict[VmId, Vm]] = defaultdict(dict)
     ledger: dict[tuple[str, str], dict[VmId, LedgerEntry]] = defaultdict(dict)
-    for said in map(_decode, words):
-        without = told if said.counting == counting else ()
-        of = said.boot_id, said.counting
-        _add_vms(vms[of], [vm for vm in said.vms if vm.id not in without])
-        _add_entries(ledger[of], [entry for entry in said.ledger if entry.vm not in without])
+    for notice in map(_decode, notices):
+        without = reported if notice.counting == counting else ()
+        of = notice.boot_id, notice.counting
+        _add_vms(vms[of], [vm for vm in notice.vms if vm.id not in without])
+        _add_entries(ledger[of], [entry for entry in notice.ledger if entry.vm not in without])
     for of, described in vms.items():
         content = Content(vms=tuple(described.values()), ledger=tuple(ledger[of].values()))
         for part in cut_to_size(content) if described else ():
             times = [entry.bucket_ms * _NS_PER_MS for entry in part.ledger]
-            # Empty spans: they cover nothing, and say when the VMs were seen.
+            # Empty spans: they cover no time, but show the server when the VMs were seen.
             covered = [Span(at_ns, at_ns) for at_ns in sorted({min(times), max(times)})] if times else ()
             yield Resent(*of, replace(part, covered=covered))
 
 
-# What was told once more stands in a newer batch than what it tells: newer is not better.
+# A resent description is older than the number of its batch suggests: do not prefer it for its number.
 
 
 def _add_vms(known: dict[VmId, Vm], vms: Iterable[Vm]) -> None:

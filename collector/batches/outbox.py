@@ -28,7 +28,7 @@ class Outbox:
 
     @property
     def dropped_batches(self) -> int:
-        """How many batches were dropped since the spool was opened: what they had is not on its way."""
+        """How many batches were dropped since the spool was opened: their content will not arrive."""
         return self._spool.dropped_since_open
 
     def send(
@@ -40,17 +40,20 @@ class Outbox:
         checkpoint: bytes = b"",
         commit: Callable[[int], None] = lambda _number: None,
     ) -> None:
-        """Put a reading into the spool, as one batch or, where it is large, several.
+        """Put a reading into the spool, as one batch, or as several if it is large.
 
-        Before it go the the notices of batches that were dropped.
+        Batches with pending drop notices go before it.
 
-        :param counting: what counted, 32 hexadecimal digits; where nothing did, the stream stands for it
-        :param checkpoint: see ``Spool.put_group``, as ``commit``
+        :param counting: id of the counting, 32 hexadecimal digits. A batch that belongs to no counting has
+            the stream's id instead.
+        :param checkpoint: see ``Spool.put_group``, also for ``commit``
         """
         parts = list(cut_to_size(content))
         dropped = self._spool.dropped_batches
         pending = {
-            number: words for number, words in self._spool.pending_notices.items() if is_of(words, host.name)
+            number: notice
+            for number, notice in self._spool.pending_notices.items()
+            if is_of(notice, host.name)
         }
         host = _with_note(host, self._spool.aside)
         if dropped:
@@ -58,7 +61,7 @@ class Outbox:
         counting = counting or self._stream
         seen = {entry.vm for entry in content.ledger}
         parcels = [
-            # A VM that is known from this alone does not run, where that was in an earlier boot.
+            # With the boot id of that time: a VM of an earlier boot does not run any more.
             self._parcel(msgspec.structs.replace(host, boot_id=part.boot_id), part.content, part.counting, 0)
             for part in resent(pending.values(), counting, seen)
         ]
@@ -85,7 +88,7 @@ class Outbox:
 
 
 def _with_note(host: Host, aside: Mapping[int, Reason]) -> Host:
-    """Let the host's description tell of batches that were put aside."""
+    """Add to the host's description how many batches are put aside."""
     if not aside:
         return host
     *_, newest = aside.values()

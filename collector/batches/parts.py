@@ -1,4 +1,4 @@
-"""What one reading has to say, and how it is cut into parts that a batch can take."""
+"""The content of one reading, and how it is divided into parts that fit into a batch."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,9 +12,9 @@ from faultmodel.record import COUNTERS, HostEvent, LedgerEntry, Vm
 from faultmodel.sections import MAX_HOST_ROWS, OF_VMS, SECTIONS, Content
 
 _CUT_BYTES = wire.MAX_BATCH_BYTES // 4
-"""Sizes are estimates, from above; the server refuses what is over the whole."""
+"""Sizes are estimated from above. The server refuses batches over ``MAX_BATCH_BYTES``."""
 _CUT_ROWS = 4096
-"""Of one VM and kind in one piece; one VM alone may have more than a batch takes."""
+"""Rows of one VM and kind in one piece. One VM may have more rows than fit into a batch."""
 _SIZES = {section.name: section.row_bytes for section in SECTIONS}
 _CUT = tuple(section for section in OF_VMS if section.name != "ledger")
 """Those whose rows of one VM may go into several pieces: of the ledger there is one, which is divided."""
@@ -24,10 +24,10 @@ Rows = Mapping[str, Sequence[Any]]
 
 
 def cut_to_size(content: Content) -> Iterator[Content]:
-    """Cut the content so that each part is small enough and describes every VM that it counts for.
+    """Divide the content so that each part is small enough and describes every VM that it has rows of.
 
-    Coverage, losses and what is the host's go with the last part: a span counts as covered once all of it has
-    arrived. Events of which there are too many for one have parts of their own before it.
+    Coverage, losses, events and costs go into the last part: a span counts as covered once all parts have
+    arrived. If there are too many events for one part, the first ones get parts of their own before it.
     """
     part, size = _Builder(), 0
     for vm, rows, entry in _pieces(content):
@@ -99,7 +99,7 @@ def _cut_vm(rows: Rows, entry: LedgerEntry | None) -> Iterator[tuple[Rows, Ledge
 
 
 def _cut_records(rows: Rows, entry: LedgerEntry | None) -> Iterator[tuple[Rows, LedgerEntry | None]]:
-    """Cut what has too many records. They are of faults that the same piece counts: there must be as many."""
+    """Divide rows with too many records. Each piece must count as many faults as it has records."""
     number = _pieces_of(rows["faults"])
     if entry is None or number == 1:
         yield rows, entry
@@ -123,9 +123,10 @@ def _faults_in(counts: Sequence[Any]) -> int:
 
 
 def _divide(entry: LedgerEntry, counted: int, pieces: int) -> tuple[LedgerEntry, LedgerEntry]:
-    """Take from an entry what is about ``counted`` faults, the first of some pieces; return it and the rest.
+    """Split one of ``pieces`` pieces, with ``counted`` faults, off a ledger entry; return it and the rest.
 
-    As many records as its share, but no more than it counts and no fewer than the rest could not take.
+    The piece gets its share of the records: no more than it has faults, and enough that the rest can hold
+    the others.
     """
     uncounted = -(-entry.uncounted // pieces)
     seen = counted + uncounted
@@ -148,10 +149,10 @@ def _divide(entry: LedgerEntry, counted: int, pieces: int) -> tuple[LedgerEntry,
 
 
 def _share(counts: Sequence[Any], index: int, number: int) -> list[Any]:
-    """One of ``number`` nearly equal shares of every count; together they are the whole."""
+    """Return one of ``number`` nearly equal shares of every count. All shares add up to the counts."""
     shares = []
     for row, item in enumerate(counts):
-        # Not every count's remainder falls to the same share.
+        # The remainders of different counts go to different shares.
         parts = {name: _part(getattr(item, name), index, number, row % number) for name in COUNTERS}
         if any(parts.values()):
             shares.append(msgspec.structs.replace(item, **parts))

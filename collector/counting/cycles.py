@@ -1,4 +1,4 @@
-"""One cycle of collecting: read, name the VMs, decode; remember which VMs have ended."""
+"""Collection cycles: read the maps, name the VMs, decode; remember which VMs have ended."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from faultmodel.sections import Content
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """What a cycle found, and where the next one goes on. ``vms`` are those that the probes know."""
+    """The result of one cycle. ``vms``: the VMs that the probes know."""
 
     content: Content
     checkpoint: Checkpoint
@@ -25,7 +25,7 @@ class Cycle:
 
 
 class Cycles:
-    """Takes cycles of one counting."""
+    """Runs the collection cycles of one counting."""
 
     def __init__(self, reader: Reader, table: VmTable, events: KvmEvents, architecture: Architecture) -> None:
         self._reader = reader
@@ -42,13 +42,13 @@ class Cycles:
         return self._reader.counting
 
     def collect(self, *, is_last: bool = False) -> Cycle:
-        """Take a cycle.
+        """Run one cycle.
 
         :param is_last: see ``Reader.read``
         :raises ProbeError: the maps cannot be read
         """
         reading = self._reader.read(is_last=is_last)
-        # Only now: KVM announces a VM before it can count anything, and its end after its last count.
+        # After the reading: KVM announces a VM before its first count, and its end after its last count.
         for event in self._events.read():
             self._table.apply(event, reading.to_ns)
         vms = self._name(reading)
@@ -71,9 +71,9 @@ class Cycles:
         return Cycle(content, reading.checkpoint, vms)
 
     def forget_ended(self) -> None:
-        """Make room: of the VMs that had ended before the last cycle, that cycle had the last counts.
+        """Free the map entries of VMs that ended before the last cycle: it has read their last counts.
 
-        Call this when the cycle is stored.
+        Call this when that cycle's batches are stored.
 
         :raises ProbeError: the kernel refuses
         """
@@ -81,7 +81,7 @@ class Cycles:
         self._done = frozenset()
 
     def _name(self, reading: Reading) -> Mapping[VmKey, Vm]:
-        """Return every VM's description; those that cannot change are not asked for again."""
+        """Return every VM's description; final descriptions are not read again."""
 
         def first(item: tuple[VmKey, VmRecord]) -> int:
             return item[1].first_monotonic_ns

@@ -1,4 +1,4 @@
-"""What was added between two states of the counting maps. Everything in them only grows."""
+"""The differences between two states of the counting maps. Their counters never decrease."""
 
 import time
 from collections import defaultdict
@@ -13,23 +13,23 @@ from faultmodel.kinds import LossKind
 from faultmodel.record import COUNTERS
 
 Reread = Callable[[str, bytes], bytes | None]
-"""Reads one entry anew, by map and key."""
+"""Reads one entry again, by map and key."""
 
 FAULTS = COUNTERS.index("faults")
 _INSTANTS = 1000
-"""How often counts are read again that were caught between two of a program's additions, which is 10 ns."""
+"""How often an inconsistent copy is reread at once: the program is between two additions, for about 10 ns."""
 _PAUSES = 50
 _PAUSE_S = 0.002
-"""And then: where this host is a guest itself, a CPU may be stopped there."""
+"""Further rereads, with pauses: if this host is itself a guest, its CPU may be stopped at that point."""
 
 
 @dataclass(slots=True)
 class VcpuAccount:
     """What was added for one vCPU.
 
-    ``in_map``: faults that its state says are in the map ``fault_counts``; ``found_in_map``: those that
-    were found there. ``missed_faults``: faults by KVM's own count that no program has seen, not all
-    of them to be believed (compare_with_kvm() in kvm_page_fault.bpf.h).
+    ``in_map``: faults that the vCPU's state counts as being in the map ``fault_counts``. ``found_in_map``:
+    faults that were found there. ``missed_faults``: faults in KVM's own count that no program saw. Not all of
+    those are guest faults (compare_with_kvm() in kvm_page_fault.bpf.h).
     """
 
     seen: int = 0
@@ -49,10 +49,10 @@ class Differences:
     exit_counts: dict[ExitKey, int] = field(default_factory=dict)
     vcpus: dict[VcpuKey, VcpuAccount] = field(default_factory=lambda: defaultdict(VcpuAccount))
     unread: set[VcpuKey] = field(default_factory=set)
-    """vCPUs whose state could not be read at a moment at which it adds up."""
+    """vCPUs of whose state no consistent copy could be read."""
     lost: dict[LossKind, int] = field(default_factory=dict)
     changed: dict[str, dict[bytes, bytes]] = field(default_factory=dict)
-    """The entries that are others than before, by map."""
+    """The entries that have changed, by map."""
 
     def add_faults(self, key: FaultKey, counters: tuple[int, ...]) -> None:
         """Add to a word's counters."""
@@ -73,8 +73,9 @@ def differences(
     """Return what was added.
 
     :param now: the maps in ``snapshot.COUNTED``
-    :param before: the same, earlier; what is not in it was zero
-    :param views: read them
+    :param before: the same maps, earlier; a missing entry was zero
+    :param views: of these maps
+    :param reread: used for entries that are not consistent
     """
     found = Differences()
     for name in ("slots", "overflow"):
@@ -130,7 +131,7 @@ def _add_vcpus(
 
 
 def _consistent_copy(value: bytes, view: VcpuView, reread: Callable[[], bytes | None]) -> bytes | None:
-    """These counts, or newer ones, read at a moment at which they add up; None where there was none."""
+    """Return these counts, or newer ones that are consistent; None if no copy was."""
     current: bytes | None = value
     for instant in range(_INSTANTS + _PAUSES):
         if current is None or _is_consistent(current, view):
@@ -170,7 +171,7 @@ def _add_vcpu(found: Differences, view: VcpuView, now: bytes, before: bytes) -> 
 
 
 def _is_of_the_same(head: VcpuHead, was: VcpuHead) -> bool:
-    """Whether both are of one vCPU in one thread: else what was there before has nothing to do with it."""
+    """Whether both states are of the same vCPU in the same thread. Else the slot has changed its owner."""
     return (head.tid, head.vcpu_id, head.kvm, head.instance) == (was.tid, was.vcpu_id, was.kvm, was.instance)
 
 

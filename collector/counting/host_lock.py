@@ -1,8 +1,8 @@
-"""One collector counts on a machine at a time: counted by two, each fault would be there twice.
+"""Locks that let only one collector count on a machine: two would count each fault twice.
 
-Two locks are taken, each where it can be: on a file, for collectors that share a file system, and on the
-folder of the pins, for those in containers that share the host's BPF file system. A collector in a container
-that has neither in common with the others does not see them.
+There are two locks: on a file, for collectors that share a file system, and on the folder of the pins, for
+collectors in containers that share the host's BPF file system. A collector takes each lock that it can. A
+container that shares neither with the other collectors does not see them.
 """
 
 import fcntl
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class Holder(msgspec.Struct, frozen=True):
-    """Who counts: process, host's name, data directory. What is not known is 0 or empty."""
+    """The collector that counts: process, host's name, data directory. Unknown values are 0 or empty."""
 
     pid: int = 0
     host: str = ""
@@ -50,14 +50,14 @@ class HostLock:
         self.others = OtherSets()
 
     def take(self) -> Holder | None:
-        """Take the locks; return who counts here already, None where this collector may."""
+        """Take the locks; return the collector that counts already, None if this one may count."""
         holder = self._take()
         if holder is not None:
             return holder
         self.others = sort_out(self._pins.others(), self._pins.owner)
         if not self.others.read:
             return None
-        # A collector of an earlier version, or one that shares nothing with this but the pins.
+        # The other collector is of an earlier version, or shares only the pins with this one.
         self.close()
         owner = self.others.read[0].owner
         return Holder(0, owner.host, owner.data_dir) if owner else Holder()
@@ -72,19 +72,19 @@ class HostLock:
         return holder_of(self._file, self._pins.bpffs) or Holder()
 
     def close(self) -> None:
-        """Let go."""
+        """Release the locks."""
         for descriptor in self._held.values():
             os.close(descriptor)
         self._held.clear()
 
     def _try(self, path: Path, lock: Callable[[], int | None]) -> bool:
-        """Return whether another process has this one."""
+        """Take a lock; return whether another process holds it."""
         if path in self._held:
             return False
         try:
             descriptor = lock()
         except OSError as exc:
-            # In a container with a read-only root: the other one has to do.
+            # In a container with a read-only root, the other lock has to be enough.
             logger.debug("machine not locked path=%s error=%r", path, exc.strerror)
             return False
         if descriptor is None:
@@ -109,7 +109,7 @@ class HostLock:
 
 
 def holder_of(file: Path, bpffs: Path) -> Holder | None:
-    """Return who counts on this machine; None where nobody is seen to."""
+    """Return the collector that counts on this machine; None if none can be seen."""
     try:
         if any(holders(file)):
             return msgspec.json.decode(file.read_bytes(), type=Holder)

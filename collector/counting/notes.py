@@ -1,4 +1,4 @@
-"""What there is to tell of a host beside its counts: events that the next cycle's batch has."""
+"""Makes events of the host, which go into the next cycle's batch."""
 
 from faultmodel.kinds import EventKind, EventReason
 from faultmodel.record import DETAIL_LENGTH, EventFacts, HostEvent
@@ -8,7 +8,7 @@ from faultmodel.text import cut
 def note(
     kind: EventKind, reason: EventReason | None = None, detail: str = "", facts: EventFacts | None = None
 ) -> HostEvent:
-    """Return an event whose time is that of the cycle that tells of it (``Session.note``).
+    """Return an event; ``Session.note`` sets its time.
 
     :param detail: words of the kernel or of another program
     """

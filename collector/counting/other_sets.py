@@ -1,4 +1,4 @@
-"""What is to be done about sets that others pinned on this machine, by the collector that counts here."""
+"""Pinned sets of other collectors on this machine, and what the collector that counts here does with them."""
 
 import logging
 import time
@@ -13,9 +13,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class OtherSets:
-    """Sets of others. ``read``: a collector does. ``expected``: it is gone, and may come back.
+    """Sets of other collectors. ``read``: their collector runs. ``expected``: their collector may come back.
 
-    ``lost``: nobody will come back for them, the one that was read last at the end.
+    ``lost``: their collector will not come back. The set that was read last is at the end.
     """
 
     read: Sequence[PinnedSet] = ()
@@ -23,7 +23,7 @@ class OtherSets:
     lost: Sequence[PinnedSet] = ()
 
     def pause_expected(self) -> None:
-        """Let those that wait for their collector count no more: from here on, this one does."""
+        """Stop the sets that wait for their collector, since this collector counts from now on."""
         for one in self.expected:
             try:
                 one.pause()
@@ -37,8 +37,8 @@ class OtherSets:
                 )
 
     def remove_lost(self) -> list[EventFacts]:
-        """Remove those that nobody comes back for; return when each was read last, where that is known."""
-        told = []
+        """Remove the lost sets; return the time of the last reading of each one, if that is known."""
+        removed = []
         for one in self.lost:
             read_ns = _utc_ns(one.read_ns())
             try:
@@ -46,12 +46,12 @@ class OtherSets:
             except OSError as exc:
                 logger.warning("set that nobody reads counts on path=%s error=%r", one.folder, exc.strerror)
             else:
-                told.append(EventFacts(from_ns=read_ns))
-        return told
+                removed.append(EventFacts(from_ns=read_ns))
+        return removed
 
 
 def sort_out(sets: Sequence[PinnedSet], by: Owner | None = None) -> OtherSets:
-    """Tell which of the sets are read, which are expected to be, and which are lost.
+    """Sort sets into those that are read, expected and lost.
 
     :param by: see ``PinnedSet.is_expected``
     """

@@ -1,7 +1,7 @@
-"""The sets of programs and maps that are pinned on this machine: whose each is, and whether anybody reads it.
+"""The sets of programs and maps that are pinned on this machine, with their owners and readers.
 
-Whoever reads a set holds a lock on its folder. Beside the folder, a symbolic link whose target is a text says
-for which host and data directory it was pinned; collectors of earlier versions left none and hold no lock.
+A collector holds a lock on the folder of the set that it reads. A symbolic link beside the folder has, as its
+target, the owner: host and data directory. Collectors of earlier versions made no link and hold no lock.
 """
 
 import base64
@@ -23,7 +23,7 @@ NAME = re.compile(r"[0-9a-f]{32}")
 _OWNER = "owner-"
 _FIRST = bytes(4)
 _LATELY_NS = 30 * 10**9
-"""Whoever reads a set notes it there at least each second; a loaded host may take longer."""
+"""A collector commits a checkpoint to its set at least each second; on a loaded host it may take longer."""
 
 
 class Owner(msgspec.Struct, frozen=True):
@@ -45,7 +45,7 @@ class PinnedSet:
     owner: Owner | None
 
     def is_read(self) -> bool:
-        """Tell whether a collector reads it, as far as can be told."""
+        """Return whether a collector reads it, as far as that can be found out."""
         try:
             held = hold(self.folder)
         except OSError:
@@ -56,10 +56,10 @@ class PinnedSet:
         return self.owner is None and time.monotonic_ns() - self.read_ns() < _LATELY_NS
 
     def is_expected(self, by: Owner | None = None) -> bool:
-        """Tell whether its collector may come back for it. What cannot be seen from here may.
+        """Return whether its collector may come back. If that cannot be seen from here, it may.
 
-        :param by: the collector that asks. A set that was pinned in another container for the same host and
-            directory is its own predecessor's, and lost if it does not name it.
+        :param by: the collector that asks. A set from another container with the same host and directory is
+            of that collector's own predecessor. It is lost unless the data directory names it.
         """
         if self.owner is None:
             return True
@@ -68,7 +68,7 @@ class PinnedSet:
         return self._is_named_in(self.owner.data_dir)
 
     def is_of_another(self, one: Owner) -> bool:
-        """Tell whether it says to be of another data directory, and that one is seen to name it."""
+        """Return whether its owner is another data directory, which can be seen to name it."""
         return (
             self.owner is not None
             and self.owner.mounts == one.mounts
@@ -85,7 +85,7 @@ class PinnedSet:
             return True
 
     def read_ns(self) -> int:
-        """Return when it was read last, by the monotonic clock; 0 where that cannot be told."""
+        """Return when it was read last, by the monotonic clock; 0 if that is not known."""
         try:
             about = about_pinned(self.folder)
         except OSError:
@@ -93,9 +93,9 @@ class PinnedSet:
         return 0 if about is None else about.checkpoint_monotonic_ns
 
     def pause(self) -> None:
-        """Let it count nothing from here on; what it has counted can still be read.
+        """Stop its programs from counting. The maps can still be read.
 
-        :raises OSError: it cannot be told to
+        :raises OSError: the kernel refuses
         """
         table = syscall.open_map(syscall.open_pinned(renamed.pinned_map(self.folder, "active_generation")))
         try:
@@ -104,14 +104,14 @@ class PinnedSet:
             os.close(table.fd)
 
     def remove(self) -> bool:
-        """Unpin it; return whether there was anything. What a running collector holds goes on.
+        """Unpin it; return whether it was there. A running collector keeps its programs and maps.
 
-        :raises OSError: it cannot be removed, or not whole
+        :raises OSError: it cannot be removed, or not completely
         """
         _owner_link(self.folder).unlink(missing_ok=True)
         if not self.folder.is_dir():
             return False
-        # Links first: what attributes and counts ends before the maps that it uses are let go.
+        # Links first, so that the programs stop before their maps are unpinned.
         for path in sorted(self.folder.iterdir(), key=lambda path: not path.name.startswith("link-")):
             path.unlink(missing_ok=True)
         self.folder.rmdir()
@@ -131,7 +131,7 @@ def find_sets(bpffs: Path) -> list[PinnedSet]:
     root = bpffs / FOLDER
     if not root.is_dir():
         return []
-    # Where others can write, a name may be a link that leads elsewhere.
+    # If others can write to the folder, a name may be a link to another place.
     return [
         set_of(path) for path in sorted(root.iterdir()) if NAME.fullmatch(path.name) and not path.is_symlink()
     ]
@@ -148,7 +148,7 @@ def set_of(folder: Path) -> PinnedSet:
 
 
 def own(folder: Path, owner: Owner) -> None:
-    """Say whose a set is.
+    """Write the owner of a set.
 
     :raises OSError: it cannot be written
     """

@@ -1,4 +1,4 @@
-"""Where the programs and maps are pinned, so that counting outlives the collector: a folder in bpffs."""
+"""Pins the programs and maps in a folder in bpffs, so that they continue to count without the collector."""
 
 import errno
 import logging
@@ -37,13 +37,13 @@ _HOLD_PAUSE_S = 0.05
 
 
 class Pins:
-    """One collector's pins. Their folder's name is kept in the collector's own directory.
+    """The pins of one collector. The name of their folder is stored in the collector's data directory.
 
-    Whoever reads them holds them; what cannot be removed counts on, which is logged.
+    The collector that reads the pins holds a lock on them. Pins that cannot be removed are logged.
     """
 
     def __init__(self, name_file: Path, bpffs: Path, host: str = "") -> None:
-        """:param host: the name under which they count"""
+        """:param host: the host's name"""
         self._name_file = name_file
         self._root = bpffs / FOLDER
         self._bpffs = bpffs
@@ -58,11 +58,11 @@ class Pins:
 
     @property
     def root(self) -> Path:
-        """The folder of everybody's sets."""
+        """The folder with the sets of all collectors."""
         return self._root
 
     def take_reason(self) -> str:
-        """Return, once, why what was pinned had to be given up; empty where it had not."""
+        """Return, once, why the pinned set was given up; empty if none was."""
         try:
             reason = private_files.read(self._reason_file).decode("utf-8", "replace")
         except FileNotFoundError:
@@ -86,17 +86,17 @@ class Pins:
         return _lacking(f"{self._root} can be changed by others", "remove it") if self._is_anyones() else None
 
     def open(self) -> Probes | None:
-        """Return what an earlier collector left running, None where it left nothing.
+        """Return the set that this data directory's collector left running; None if there is none.
 
-        What is not whole, or cannot be read, is removed.
+        A set that is incomplete, or that this version cannot read, is removed.
 
-        :raises ProbeError: it cannot be opened now; it is left as it is
+        :raises ProbeError: the set cannot be opened now; it is not changed
         """
         folder = self._folder()
         if folder is None or not folder.is_dir() or self._is_anyones():
             return None
         if set_of(folder).is_of_another(self.owner):
-            # This data directory is a copy, or came back after another collector had taken over its set.
+            # The data directory is a copy, or was restored after another collector took over its set.
             logger.warning("what this data directory names is another collector's path=%s", folder)
             self._forget()
             return None
@@ -114,13 +114,13 @@ class Pins:
             ) from exc
 
     def host_of_predecessor(self) -> str:
-        """Return the name under which what was left has counted; empty where that is not known."""
+        """Return the host's name of the set that was left running; empty if that is not known."""
         folder = self._folder()
         owner = set_of(folder).owner if folder is not None else None
         return owner.host if owner is not None else ""
 
     def are_read(self) -> bool:
-        """Tell whether another collector reads what this one named: it has taken that over."""
+        """Return whether another collector reads this collector's set: then it has taken the set over."""
         folder = self._folder()
         if folder is None or not folder.is_dir():
             return False
@@ -132,7 +132,7 @@ class Pins:
         return False
 
     def others(self) -> list[PinnedSet]:
-        """Return what other collectors have pinned on this machine."""
+        """Return the sets of other collectors on this machine."""
         try:
             return (
                 []
@@ -144,18 +144,18 @@ class Pins:
             return []
 
     def adopt(self, one: PinnedSet, newest_batch: int) -> Probes | None:
-        """Make another's set this collector's, and return it; None where it can never be read on.
+        """Make another collector's set this one's, and return it; None if this version can never read it.
 
         :param newest_batch: number of this collector's newest batch
-        :raises ProbeError: it cannot be taken over now; it is nobody's, as it was
+        :raises ProbeError: it cannot be taken over now; it is not changed
         """
         with ExitStack() as undo:
             undo.callback(self.release)
             try:
                 self._hold(one.folder)
                 probes = undo.enter_context(closing(open_pinned(one.folder)))
-                # Its newest batch has a number of a spool that is gone. What this collector names has one
-                # of its own: named last, it is as before to whoever finds it after a kill.
+                # The set's batch number belongs to a spool that is gone: replace it by this spool's. The data
+                # directory names the set last, so a kill before that leaves the set without an owner.
                 probes.commit(replace(probes.last_checkpoint(), batch=newest_batch))
                 host = one.owner.host if one.owner else ""
                 own(one.folder, msgspec.structs.replace(self.owner, host=host))
@@ -169,7 +169,7 @@ class Pins:
         return probes
 
     def say_whose(self) -> None:
-        """Let what is pinned tell for which host and data directory it counts."""
+        """Write the owner of the pinned set: this host and data directory."""
         folder = self._folder()
         try:
             if folder is not None and folder.is_dir():
@@ -178,21 +178,22 @@ class Pins:
             logger.warning("pinned set does not say whose it is path=%s error=%r", folder, exc.strerror)
 
     def keep(self, probes: Probes, newest_batch: int) -> Check | None:
-        """Pin the programs and maps; return why they could not be, None where they were.
+        """Pin the programs and maps; return why that failed, None if it did not.
+
+        A set that was pinned before is removed or forgotten, so that its counts are not taken over later and
+        counted twice.
 
         :param newest_batch: see ``Probes.pin``
-
-        What was pinned before is not taken over any more: its counts would be counted twice.
         """
         reason = self.why_not()
         if reason:
             self._forget()
             return reason
         folder = self._root / uuid.uuid4().hex
-        # What this file names no more stays for ever.
+        # Remove the old pins first: nothing would remove pins that the name file no longer names.
         self.remove()
         try:
-            # The name first: what is pinned under a name that nobody knows would stay for ever.
+            # Write the name before pinning: nothing would remove pins whose name was never written.
             private_files.replace(self._name_file, folder.name.encode())
             probes.pin(folder, newest_batch)
             self._hold(folder)
@@ -203,17 +204,17 @@ class Pins:
         return None
 
     def give_up(self, reason: str) -> None:
-        """Remove what cannot be read on, not by a successor either."""
+        """Remove a set that neither this collector nor a successor can read."""
         logger.warning("pinned programs given up reason=%r", reason)
         try:
-            # For the next process, should this one not come to tell it.
+            # For the next process, in case this one ends before it has sent the reason.
             private_files.replace(self._reason_file, reason.encode())
         except OSError as exc:
             logger.warning("reason not written path=%s error=%r", self._reason_file, exc.strerror)
         self.remove()
 
     def remove(self) -> bool:
-        """Unpin, as ``unpin`` does; where it cannot be done, it is logged."""
+        """Unpin, as ``unpin`` does; a failure is logged."""
         try:
             return self.unpin()
         except OSError as exc:
@@ -225,9 +226,9 @@ class Pins:
             return False
 
     def unpin(self) -> bool:
-        """Unpin; return whether there was anything. What a running collector holds goes on.
+        """Unpin the set; return whether there was one. A running collector keeps its programs and maps.
 
-        :raises OSError: it cannot be removed, or not whole
+        :raises OSError: it cannot be removed, or not completely
         """
         folder = self._folder()
         is_removed = folder is not None and set_of(folder).remove()
@@ -243,24 +244,24 @@ class Pins:
             logger.warning("name of the pins not deleted path=%s error=%r", self._name_file, exc.strerror)
 
     def release(self) -> None:
-        """Let another collector read what is pinned."""
+        """Release the lock, so that another collector can read the set."""
         if self._held is not None:
             os.close(self._held)
             self._held = None
 
     def _hold(self, folder: Path) -> None:
-        """:raises OSError: it cannot be held, or another collector reads it"""
+        """:raises OSError: the set cannot be locked, or another collector reads it"""
         self.release()
         for _ in range(_HOLD_TRIES):
             self._held = hold(folder)
             if self._held is not None:
                 return
-            # Whoever asks whether the set is read, as the doctor does, holds it for that moment.
+            # ``is_read``, which the doctor calls, holds the lock for a moment.
             time.sleep(_HOLD_PAUSE_S)
         raise BlockingIOError(errno.EBUSY, "another collector reads it")
 
     def _is_anyones(self) -> bool:
-        """Whether another user can change what is pinned here: a BPF file system is writable by all."""
+        """Whether another user can change the pins: all users can write to a BPF file system."""
         found = self._root.stat()
         return found.st_uid != os.geteuid() or bool(found.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
 
@@ -269,7 +270,7 @@ class Pins:
             name = private_files.read(self._name_file).strip().decode("ascii", "replace")
         except FileNotFoundError:
             return None
-        # Anything else is damage: after a power cut, when nothing is pinned either.
+        # Any other content is damage by a power failure, after which nothing is pinned anyway.
         return self._root / name if NAME.fullmatch(name) else None
 
 

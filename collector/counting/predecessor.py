@@ -1,7 +1,7 @@
-"""Taking over what an earlier collector left counting, so that nothing is lost and nothing counted twice.
+"""Takes over the set that an earlier collector left counting: no fault is lost, none counted twice.
 
-A killed collector leaves its programs counting and its maps full, pinned. One object has them until this
-collector's own programs count, or until it ends:
+A killed collector leaves its pinned programs counting. A ``Predecessor`` holds that set until this collector
+reads it on, replaces it by programs of its own, or ends:
 
               open: this data directory's own set
               adopt: a set whose data directory is gone
@@ -67,7 +67,7 @@ class Ended:
 
 
 class Predecessor:
-    """What was left counting, and what there is to tell of it. For one thread."""
+    """The set that was left counting, and the events to report about it. For one thread."""
 
     def __init__(self, pins: Pins, host: str) -> None:
         """:param host: this host's name"""
@@ -79,18 +79,18 @@ class Predecessor:
 
     @property
     def is_held(self) -> bool:
-        """Whether there is anything."""
+        """Whether there is such a set."""
         return self._probes is not None
 
     @property
     def handles(self) -> Handles | None:
-        """Those of its programs and maps, for new ones to take over from."""
+        """The set's file descriptors, which new programs need to take over from it."""
         return None if self._probes is None else self._probes.handles
 
     def open(self, spool: Spool) -> None:
-        """Hold what this data directory's collector left, and finish what it was about when it was killed.
+        """Hold the set of this data directory, and finish the reading that its collector was killed in.
 
-        :raises ProbeError: the kernel refuses; what was left is left as it is
+        :raises ProbeError: the kernel refuses; the set is not changed
         """
         host = self._pins.host_of_predecessor()
         probes = self._pins.open()
@@ -113,10 +113,10 @@ class Predecessor:
         self._hold(probes, host)
 
     def adopt(self, others: OtherSets, newest_batch: int) -> None:
-        """Hold the newest of the sets whose data directories are gone, if nothing is held; remove the rest.
+        """Hold the newest of the lost sets, if no set is held yet; remove the other lost sets.
 
         :param newest_batch: number of this collector's newest batch
-        :raises ProbeError: it cannot be taken over now
+        :raises ProbeError: the set cannot be taken over now
         """
         if self._probes is None and others.lost:
             *older, newest = others.lost
@@ -130,7 +130,7 @@ class Predecessor:
         ]
 
     def go_on(self, source: Source) -> Probes | None:
-        """Hand out the set to be read on as it is; None where other programs are to take over from it."""
+        """Return the set if it can be read on as it is; None if new programs must replace it."""
         probes = self._probes
         if probes is None or self._renamed_from or not (probes.is_of(source) and probes.is_counting()):
             return None
@@ -141,7 +141,7 @@ class Predecessor:
         return probes
 
     def begin(self, probes: Probes, source: Source) -> Ended:
-        """Let new programs count, from the moment at which those that were left end: ``drain`` them then."""
+        """Start the new programs at the moment at which the held ones stop. Call ``drain`` next."""
         is_covered = self._probes is not None and self._probes.is_counting()
         probes.begin(source, predecessor=self._probes)
         return Ended(is_covered, self._why_replaced(is_covered=is_covered))
@@ -177,7 +177,7 @@ class Predecessor:
         self._notes = [event for event in self._notes if event.kind is not EventKind.TAKEN_OVER]
 
     def abandon(self, *, is_for_successor: bool) -> None:
-        """Let go of what could not be read on yet: an ordered end leaves nothing counting."""
+        """Release the held set when the collector ends. It is removed unless a successor is to read it."""
         if self._probes is None:
             return
         if not is_for_successor:
@@ -185,13 +185,13 @@ class Predecessor:
         self._release()
 
     def notes(self) -> list[HostEvent]:
-        """Return what there is to tell, and was not told yet."""
+        """Return the events that were not sent yet."""
         if given_up := self._pins.take_reason():
             self._notes.append(note(EventKind.REPLACED, EventReason.UNREADABLE, given_up))
         return self._notes
 
-    def were_told(self) -> None:
-        """Forget what there was to tell."""
+    def forget_notes(self) -> None:
+        """Forget the events: they are sent."""
         self._notes = []
 
     def _why_replaced(self, *, is_covered: bool) -> HostEvent:

@@ -1,4 +1,4 @@
-"""Reads the probes: differences of counters that only grow, so that no fault falls between two readings."""
+"""Takes readings of the probes: differences of counters that never decrease, so no fault is lost."""
 
 import time
 from collections import defaultdict
@@ -17,11 +17,11 @@ from faultmodel.kinds import LossKind
 from faultmodel.record import BUCKET_MS, EFAULT, EHWPOISON
 
 _LATE_NS = 100_000_000
-"""A reading is due at the full second. This late it still ends that second, as its counts do."""
+"""A reading is due at the full second. One that is at most this late still counts as taken at that second."""
 _RECORDED = (EFAULT, EHWPOISON)
 """Errnos of KVM_RUN with which an exit is recorded."""
 _SAME_INSTANT_NS = 2 * _LATE_NS
-"""The next span starts where the last ended, unless UTC was stepped by more than this between them."""
+"""A span starts where the last one ended, unless UTC was stepped by more than this in between."""
 
 
 _NOTHING = Account(0, 0, 0, 0, 0)
@@ -29,7 +29,7 @@ _NOTHING = Account(0, 0, 0, 0, 0)
 
 @dataclass(slots=True)
 class _Totals:
-    """Of a VM's faults since the counting began: ``missed_faults`` are those ``seen`` that no program saw."""
+    """A VM's faults since the counting began. ``missed_faults``: the part of ``seen`` that no program saw."""
 
     seen: int = 0
     missed_faults: int = 0
@@ -58,14 +58,14 @@ class Probes(Protocol):
         """Take the fault records that wait."""
 
     def last_checkpoint(self) -> Checkpoint:
-        """Where the newest batch was cut."""
+        """Return the newest checkpoint."""
 
     def forget(self, vms: Collection[VmKey]) -> None:
         """Remove VMs' keys."""
 
 
 class Reader:
-    """Takes readings of one counting, from where its newest batch was cut."""
+    """Takes readings of one counting, starting from its newest checkpoint."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Reader:
         self._missed_runs = checkpoint.missed_runs
         self._missed_before = 0
         self._read_monotonic_ns = checkpoint.monotonic_ns
-        # As it is: a start that is put on the second before would cover what nobody counted.
+        # Not rounded to a second: the span would then cover time in which nothing was counted.
         self._covered_to_ns = checkpoint.utc_ns
         self._views = probes.views
         until_checkpoint = _until(checkpoint, self._views)
@@ -98,14 +98,14 @@ class Reader:
         return self._counting
 
     def empty_ring(self) -> None:
-        """Take the fault records that wait; they are in the next reading."""
+        """Take the waiting fault records, for the next reading."""
         self._keep(self._probes.take_faults())
 
     def read(self, *, is_last: bool = False) -> Reading:
         """Take a reading.
 
-        :param is_last: another set's readings go on from this instant, rather than from a full second
-        :raises ProbeError: a map cannot be read; nothing is lost by reading again
+        :param is_last: another set's readings follow from this instant, so do not round it to a second
+        :raises ProbeError: a map cannot be read; nothing is lost by trying again
         """
         snapshot = self._probes.snapshot()
         clock = self._clock()
@@ -114,9 +114,9 @@ class Reader:
         missed_runs = max(0, snapshot.missed_runs - self._missed_runs)
         if missed_runs:
             found.lost[LossKind.MISSED_RUNS] = missed_runs
-        # After the counts, also those that were read again: a record is written before its fault is counted.
+        # After the counts, including those that were reread: a record is written before its fault is counted.
         records = self._probes.records()
-        # Last of all: a VM is noted before anything of it is counted or recorded.
+        # Last of all: the programs insert a VM before they count or record anything of it.
         vms = self._probes.vms()
         self._keep(records.faults)
         if not records.are_readable:
@@ -172,22 +172,23 @@ class Reader:
             self._vcpus[VcpuKey(record.kvm, record.instance, record.vcpu)].keep(record)
 
     def _attribute(self, found: Differences, missed_runs: int) -> dict[VcpuKey, int]:
-        """Return whose faults the kernel skipped, as far as KVM's own counts tell: seen, and not counted.
+        """Return the missed faults of each vCPU, by KVM's own counts. They count as seen and uncounted.
 
-        No more than were skipped now and just before: the vCPU's next fault shows what is missing.
+        Their sum is at most the number of runs that the kernel skipped in this reading and the one before. A
+        vCPU's missed faults show only at its next fault, which may come one reading later.
         """
         left = missed_runs + self._missed_before
-        told = {}
+        missed = {}
         for vcpu, added in sorted(found.vcpus.items(), key=lambda item: item[1].missed_faults, reverse=True):
             number = min(added.missed_faults, left)
             if number > 0:
-                told[vcpu] = number
+                missed[vcpu] = number
                 left -= number
         self._missed_before = min(left, missed_runs)
-        return told
+        return missed
 
     def _add_missed_faults(self, missed_faults: Mapping[VcpuKey, int]) -> dict[bytes, bytes]:
-        """Return the totals that are others now, as a cut has them."""
+        """Add to the totals; return those that changed, as a checkpoint has them."""
         changed = {VmKey(vcpu.kvm, vcpu.instance) for vcpu in missed_faults}
         for vcpu, number in missed_faults.items():
             vm = VmKey(vcpu.kvm, vcpu.instance)
@@ -198,7 +199,7 @@ class Reader:
     def _reconcile(
         self, found: Differences, missed_faults: Mapping[VcpuKey, int], *, is_drained: bool
     ) -> tuple[dict[VmKey, Account], list[FaultRecord]]:
-        """Make up the account of each VM, and pick the fault records that it speaks of."""
+        """Return the account of each VM, and the fault records that the accounts count as recorded."""
         accounts: dict[VmKey, Account] = {}
         faults: list[FaultRecord] = []
         waiting = [vcpu for vcpu, one in self._vcpus.items() if one.is_waiting]
@@ -228,7 +229,7 @@ class Reader:
         return accounts, faults
 
     def _span(self, clock: ClockOffsets, *, is_last: bool) -> tuple[int, int]:
-        """The UTC span since the last reading, as long as the monotonic clock says, whatever UTC did."""
+        """The UTC span since the last reading, as long as by the monotonic clock even if UTC was stepped."""
         now_ns = self._monotonic_ns()
         to_ns = clock.monotonic_to_utc_ns(now_ns)
         if not is_last:
@@ -249,7 +250,7 @@ def _add_unread_exits(found: Differences) -> None:
 
 
 def _until(checkpoint: Checkpoint, views: Views) -> Differences:
-    """What was counted up to a cut."""
+    """What was counted up to a checkpoint."""
     empty: Mapping[str, Mapping[bytes, bytes]] = {name: {} for name in COUNTED}
     return differences(checkpoint.tables, empty, views)
 
@@ -257,7 +258,7 @@ def _until(checkpoint: Checkpoint, views: Views) -> Differences:
 def _totals(
     until_checkpoint: Differences, checkpoint: Checkpoint, views: Views
 ) -> defaultdict[VmKey, _Totals]:
-    """What the batches up to a cut had of each VM."""
+    """Each VM's faults in the batches up to a checkpoint."""
     totals: defaultdict[VmKey, _Totals] = defaultdict(_Totals)
     for vm, number in checkpoint.tables.get(MISSED_FAULTS, {}).items():
         of_vm = totals[views.vm.unpack(vm)]
@@ -271,7 +272,7 @@ def _totals(
 
 
 def _on_the_second(time_ns: int) -> int:
-    """The full second that the time is close to, else the time itself."""
+    """Return the full second if the time is close to one, else the time itself."""
     second_ns = BUCKET_MS * 1_000_000
     nearest_ns = (time_ns + second_ns // 2) // second_ns * second_ns
     return nearest_ns if abs(time_ns - nearest_ns) <= _LATE_NS else time_ns

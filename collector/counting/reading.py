@@ -1,4 +1,4 @@
-"""What one reading of the probes gives: the value that the reader hands to the decoder."""
+"""One reading of the probes: the value that the reader hands to the decoder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from faultmodel.kinds import LossKind
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What became of a VM's guest faults since the reading before.
+    """A VM's guest faults since the reading before, by what became of them.
 
-    ``seen`` less ``uncounted`` were counted, ``recorded`` are among the reading's ``faults``, ``dropped``
-    should have been. ``seen_total`` is everything seen up to now.
+    ``seen`` minus ``uncounted`` were counted. ``recorded`` are in the reading's ``faults``; ``dropped``
+    should be, but their records are lost. ``seen_total``: all faults since the counting began.
     """
 
     seen: int
@@ -26,17 +26,17 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What was added since the reading before.
+    """The differences since the reading before.
 
-    The span [from_ns, to_ns), UTC, is the time that these differences cover. ``fault_counts`` are in the
-    order of ``faultmodel.record.COUNTERS``. ``checkpoint`` is where the next reading goes on.
+    The differences cover the span [from_ns, to_ns), UTC. ``fault_counts`` are in the order of
+    ``faultmodel.record.COUNTERS``. The next reading starts from ``checkpoint``.
     """
 
     from_ns: int
     to_ns: int
     clock: ClockOffsets
     vms: Mapping[VmKey, VmRecord]
-    """Every VM known to the probes, also those that added nothing."""
+    """Every VM known to the probes, including those without new counts."""
     fault_counts: Mapping[FaultKey, tuple[int, ...]]
     exit_counts: Mapping[ExitKey, int]
     faults: Sequence[FaultRecord]

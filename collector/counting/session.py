@@ -1,4 +1,4 @@
-"""One counting as it is read, cycle after cycle, until it ends or the collector does."""
+"""Reads one counting, cycle after cycle, until the counting or the collector ends."""
 
 import select
 import time
@@ -21,7 +21,7 @@ from faultmodel.record import Host, HostEvent, Vm
 
 
 class Session:
-    """Reads one counting and sends what it finds. For one thread."""
+    """Reads one counting and sends the readings. For one thread."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Session:
         self._notes: list[HostEvent] = []
 
     def note(self, event: HostEvent) -> None:
-        """Let the next cycle's batch tell of this, as of now."""
+        """Add an event of the host, with the time of now, to the next cycle's batch."""
         self._notes.append(msgspec.structs.replace(event, time_ns=time.time_ns()))
 
     def read_on(
@@ -54,14 +54,14 @@ class Session:
         stop: Stop,
         is_over: Callable[[], bool],
     ) -> None:
-        """Take a cycle at every interval, until told to stop or the counting is over.
+        """Run a cycle at every interval, until ``stop`` is set or the counting is over.
 
-        :param is_over: asked after each cycle
+        :param is_over: called after each cycle
         :raises ProbeError: the probes cannot be read
         """
         with select.epoll() as epoll:
             stop.watch(epoll)
-            # Edge-triggered: a ring that holds something is no reason to wake, one that fills up is.
+            # Edge-triggered: wake when a ring fills up, not as long as it holds something.
             epoll.register(self._probes.wakeup_fd, select.EPOLLIN | select.EPOLLET)
             while not stop.is_set():
                 self._wait(epoll, stop, interval_s)
@@ -81,11 +81,12 @@ class Session:
         is_last: bool = False,
         is_anew: bool = False,
     ) -> None:
-        """Read, send, and note up to where.
+        """Run one cycle: read, send, and commit the checkpoint.
 
-        :param is_covered: whether all of the time since the last cycle was counted
+        :param is_covered: whether the programs counted during all of the time since the last cycle
         :param is_last: see ``Reader.read``
-        :param is_anew: tell it as a counting that began at the last cycle: what was before, another host has
+        :param is_anew: send the counts as those of a new counting. The host was renamed, and the old name has
+            the counts up to the last cycle.
         :raises ProbeError: the probes cannot be read
         """
         found = self._cycles.collect(is_last=is_last)
@@ -115,7 +116,7 @@ class Session:
             checkpoint=msgspec.msgpack.encode(found.checkpoint),
             commit=lambda number: self._probes.commit(replace(found.checkpoint, batch=number)),
         )
-        # Only now: what could not be sent is told by the next cycle.
+        # Only now: if sending failed, the next cycle sends them.
         self._notes.clear()
         table.forget_unseen_ends()
         self._cycles.forget_ended()
@@ -126,7 +127,7 @@ class Session:
         self._meter.close()
 
     def _wait(self, epoll: select.epoll, stop: Stop, interval_s: float) -> None:
-        """Wait for the next multiple of the interval in UTC: readings end with the second they count for."""
+        """Wait for the next multiple of the interval in UTC, so that readings end at full seconds."""
         due_s = time.monotonic() + interval_s - time.time() % interval_s
         while not stop.is_set() and (left_s := due_s - time.monotonic()) > 0:
             if any(fd == self._probes.wakeup_fd for fd, _ in epoll.poll(left_s)):

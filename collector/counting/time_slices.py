@@ -1,7 +1,7 @@
-"""How long the scheduler lets this thread run before others that wait.
+"""Asks the scheduler for long time slices.
 
-While a bpf() system call that is at a map is preempted, the kernel skips every program on the perf side of a
-tracepoint on that CPU (probe/bpf/sides.bpf.h). A thread that makes many should seldom be interrupted.
+While a bpf() system call is preempted at a map, the kernel skips all programs on the perf side on that CPU
+(probe/bpf/sides.bpf.h). So a thread that makes many such calls should rarely be preempted.
 """
 
 import ctypes
@@ -19,9 +19,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def ask_for_long_slices() -> bool:
-    """Ask for the longest time slices that there are, for the calling thread; it gets no more time in all.
+    """Ask for the longest possible time slices for the calling thread. Its share of CPU time stays the same.
 
-    Return whether the kernel took it. One before 6.12 takes it and does nothing.
+    Return whether the kernel accepted it. Kernels before 6.12 accept it without effect.
     """
     attr = ctypes.create_string_buffer(_ATTR.size)
     struct.pack_into(

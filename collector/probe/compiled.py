@@ -24,7 +24,7 @@ from collector.probe.syscall import Map
 
 _FIRST = bytes(4)
 _PADDING = re.compile(r"(__)?pad(_?\d+|_end)?")
-"""Such fields are nobody's: ours, and those that BCC puts where the compiler leaves bytes out."""
+"""Padding: our own fields, and those that BCC adds for the compiler's padding."""
 _SIGNED = {1: "b", 2: "h", 4: "i", 8: "q"}
 _SIGNED_KINDS = "bhilq"
 
@@ -85,7 +85,7 @@ class Structure(msgspec.Struct, frozen=True):
 
 
 class Array(msgspec.Struct, frozen=True):
-    """Structures in a row, within another structure."""
+    """An array of structures within a structure."""
 
     offset: Offset
     count: Size
@@ -135,7 +135,7 @@ class Layout(msgspec.Struct, frozen=True):
         return self._type(name, 1)
 
     def has(self, name: str) -> bool:
-        """Tell whether there is a map of this name."""
+        """Return whether there is a map of this name."""
         return any(name in one.maps for one in self.concerns.values())
 
     def _type(self, name: str, which: int) -> Structure:

@@ -1,6 +1,6 @@
-"""Sets of versions that did not keep with a set how its maps are laid out: which of them it is, the set says.
+"""Layouts of sets from versions that had no map ``layout``, found by the digest in their ``about``.
 
-Such a version is over, so what it laid out is known; it was taken from the compiler as that of any other.
+The layouts were taken from the compiler when this was the current version, and are files in ``earlier``.
 """
 
 import struct
@@ -17,9 +17,9 @@ _ABOUT = struct.Struct("=32x16s48x")
 
 
 def layout_of(about: Map) -> Layout | None:
-    """Return how the maps of a set are laid out; None where it is of no such version.
+    """Return the layout of a set's maps; None if the set is of no such version.
 
-    :param about: the set's map of that name
+    :param about: the set's map ``about``
     :raises OSError: the kernel refuses
     """
     value = syscall.lookup(about, _FIRST) if about.value_size == _ABOUT.size else None

@@ -31,9 +31,9 @@ PERF = "perf_"
 
 @dataclass(frozen=True, slots=True)
 class Handles:
-    """File descriptors by name. Whoever has them closes them.
+    """File descriptors by name. Their owner closes them.
 
-    ``lacking``: why the kernel may skip events, of programs that were loaded here; empty where it will not.
+    ``lacking``: why the kernel may skip events, for programs that were loaded here; empty if it will not.
     ``open_event`` opens the perf events to which such programs are attached.
     """
 

@@ -1,6 +1,6 @@
-"""What user space reads of the programs' maps, by the names of event.h: not where it lies (``compiled``).
+"""The maps and fields that user space reads, by their names in event.h. Their offsets are in ``compiled``.
 
-A field with a default is one that an earlier version's maps do not have.
+A field with a default is missing from the maps of an earlier version.
 """
 
 from collections.abc import Mapping
@@ -47,12 +47,12 @@ MEANINGS: Mapping[str, int] = {COUNTS: 1, RECORDS: 1}
 LAYOUT_MAP = "layout"
 """The map that has, as text, how the others are laid out."""
 NOT_IN_EARLIER = frozenset({"raw_side_only", "missed_faults_checkpoint"})
-"""Maps that a set of an earlier version may be without."""
+"""Maps that a set of an earlier version may lack."""
 RECORD_TYPES: Mapping[str, str] = {
     "exit_records": "exit_record_type",
     "fault_records": "fault_record_type",
 }
-"""By ring, the map whose values are what is written to it: of a ring itself the compiler does not know it."""
+"""By ring, a map whose value type is the ring's record. A ring itself has no value type."""
 NUMBER_BY_NUMBER = frozenset({"lost", "lost_checkpoint", "used", "raw_side_only"})
 """Arrays with one structure of numbers. In a set of an earlier version each number is an entry of its own."""
 
@@ -70,14 +70,14 @@ class RecordLevel(IntEnum):
 
 
 class VmKey(NamedTuple):
-    """One ``struct kvm``: its kernel address, and what tells two at one address apart."""
+    """One ``struct kvm``: its kernel address, and a number that differs between VMs at the same address."""
 
     kvm: int
     instance: int
 
 
 class VmRecord(NamedTuple):
-    """What the kernel knows of a VM and its process. ``stats_name`` is ``<creator tid>-<vm fd>`` or empty."""
+    """A VM and its process. ``stats_name`` is ``<creator tid>-<vm fd>``, or empty without debugfs."""
 
     first_monotonic_ns: int
     start_boottime_ns: int
@@ -95,7 +95,7 @@ class VcpuKey(NamedTuple):
 
 
 class FaultKey(NamedTuple):
-    """What a fault is counted by. ``format`` indexes FORMATS."""
+    """The key by which a fault is counted. ``format`` indexes FORMATS."""
 
     kvm: int
     instance: int
@@ -105,7 +105,7 @@ class FaultKey(NamedTuple):
 
 
 class ExitKey(NamedTuple):
-    """What an exit to user space is counted by. ``errno`` is positive, 0 for success."""
+    """The key by which an exit to user space is counted. ``errno`` is positive, 0 for success."""
 
     kvm: int
     instance: int
@@ -154,7 +154,7 @@ class ExitRecord(NamedTuple):
 
 
 class RecordOrder(NamedTuple):
-    """What is to be recorded; see event.h."""
+    """Which faults to record; see event.h."""
 
     spacing_ns: int
     level: int
@@ -162,7 +162,7 @@ class RecordOrder(NamedTuple):
 
 
 class About(NamedTuple):
-    """Which set this is, and up to where it was read; see event.h."""
+    """Identity of a set, and its newest checkpoint; see event.h."""
 
     counting: bytes
     fingerprint: bytes

@@ -1,4 +1,4 @@
-"""Opens a set of programs and maps that an earlier collector left running."""
+"""Opens a pinned set of programs and maps."""
 
 import os
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def open_pinned(folder: Path) -> Probes:
             undo.callback(os.close, fd)
             fds[renamed.handle_name(path.name.replace("-", "/", 1))] = fd
         handles = Handles.named(fds)
-        # Links are pinned last and unpinned first: with all of them the set is whole.
+        # Links are pinned last and unpinned first: a set with all links is complete.
         if not handles.links or handles.links.keys() != handles.programs.keys():
             raise PinnedError(f"{len(handles.links)} of {len(handles.programs)} programs are attached")
         probes = Probes(handles, layout, _readable(layout, handles))
@@ -57,7 +57,7 @@ def open_pinned(folder: Path) -> Probes:
 
 
 def about_pinned(folder: Path) -> About | None:
-    """Return what a pinned set says of itself; None where it says nothing that is understood.
+    """Return the map ``about`` of a pinned set; None if it is missing or cannot be understood.
 
     :raises OSError: the kernel refuses
     """

@@ -34,8 +34,8 @@ _FIRST = _INDEX.pack(0)
 _GENERATIONS = 2**32 - 1
 _ORDERS = 2**16
 _OF_VMS = ("vms", "overflow_threads", "record_orders", "overflow", "fault_counts", "exit_counts")
-"""Maps whose keys or values name the VM, in the order in which a VM is forgotten: what attributes a
-fault before what counts it."""
+"""Maps whose keys or values name the VM, in the order in which a VM's entries are deleted: maps that
+attribute faults come before maps that count them."""
 _OF_VMS_COUNTED = tuple(name for name in _OF_VMS if name != "record_orders")
 _WITH_CHECKPOINT = ("overflow", "fault_counts", "exit_counts")
 
@@ -90,7 +90,7 @@ class Probes:
 
     @property
     def is_attached(self) -> bool:
-        """Whether the programs run, here."""
+        """Whether this process has attached the programs."""
         return self._attached
 
     def attach(self, plan: Plan) -> None:
@@ -104,7 +104,7 @@ class Probes:
         self._attached = True
 
     def begin(self, source: Source, predecessor: Self | None = None) -> None:
-        """Name this counting and let it begin.
+        """Give this counting an id and start it.
 
         :param predecessor: the set that these programs were loaded to replace; it stops at this moment. A
             fault in progress at that moment may be counted by both
@@ -126,15 +126,15 @@ class Probes:
         self._set("active_generation", _FIRST, self._views.generation.pack(generation))
 
     def pause(self) -> None:
-        """Let nothing be counted from here on, sooner than ``detach`` could."""
+        """Stop counting at once, which is faster than ``detach``."""
         self._set("active_generation", _FIRST, self._views.generation.pack(0))
 
     def own_generation(self) -> int:
-        """Return the value of the map ``active_generation`` at which this set counts."""
+        """Return the generation of this set: it counts while ``active_generation`` has this value."""
         return self._views.generation.unpack(self._get("own_generation", _FIRST))
 
     def is_counting(self) -> bool:
-        """Tell whether it is this set's generation."""
+        """Return whether the active generation is this set's own."""
         return self._get("active_generation", _FIRST) == self._get("own_generation", _FIRST)
 
     def is_of(self, source: Source) -> bool:
@@ -168,7 +168,7 @@ class Probes:
         return self._unread if self._rings is None else self._rings.read()
 
     def vms(self) -> Mapping[VmKey, VmRecord]:
-        """Read which VMs there are; what was read before this is of no other.
+        """Read the VMs. Call it last: it then has every VM of the counts and records that were read before.
 
         :raises ProbeError: the kernel refuses; nothing is lost by reading again
         """
@@ -178,7 +178,7 @@ class Probes:
             raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
 
     def reread(self, table: str, key: bytes) -> bytes | None:
-        """Read one vCPU's counts anew. :param table: ``slots`` or ``overflow``"""
+        """Read one vCPU's counts again. :param table: ``slots`` or ``overflow``"""
         return self._slots.read(key) if table == "slots" else syscall.lookup(self._maps[table], key)
 
     def take_faults(self) -> list[FaultRecord]:
@@ -194,7 +194,7 @@ class Probes:
         return self._maps["fault_records"].fd
 
     def last_checkpoint(self) -> Checkpoint:
-        """Return where the newest batch was cut.
+        """Return the newest checkpoint.
 
         :raises ProbeError: the kernel refuses
         """
@@ -209,7 +209,7 @@ class Probes:
             tables[MISSED_FAULTS] = self._missed_faults()
         except OSError as exc:
             raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
-        # The newest batch has these records; whoever cut it may have been killed before it let go of them.
+        # The newest batch has these records. Its collector may have been killed before it released them.
         positions = Positions(exits=about.exits_position, faults=about.faults_position)
         if self._rings is not None:
             self._rings.skip_to(positions)
@@ -225,7 +225,7 @@ class Probes:
         )
 
     def can_commit(self, checkpoint: Checkpoint) -> bool:
-        """Tell whether a cut has what these maps have: a version before read some by a layout of its own."""
+        """Return whether a checkpoint's values fit these maps. A version before may have had other sizes."""
         return all(
             len(value) == self._maps[f"{name}_checkpoint"].value_size
             for name, table in checkpoint.tables.items()
@@ -234,7 +234,7 @@ class Probes:
         )
 
     def commit(self, checkpoint: Checkpoint) -> None:
-        """Note that a batch was cut at these counters, and let go of the records that it has.
+        """Store the newest batch's checkpoint in the kernel, and release the records that the batch has.
 
         :raises ProbeError: the kernel refuses
         """
@@ -262,7 +262,7 @@ class Probes:
         """Say which guest faults are to be recorded, unless this set's records cannot be read.
 
         :param spacing_ns: least time between two records of one VM that is sampled
-        :param of_vms: VMs that are recorded otherwise
+        :param of_vms: exceptions for single VMs
         :raises ProbeError: the kernel refuses
         """
         views = self._views.records
@@ -280,7 +280,7 @@ class Probes:
                     syscall.delete(orders, key)
             syscall.update_all(orders, wanted)
             number = views.orders_number.unpack(self._get("orders_number", _FIRST))
-            # Last: whoever sees the number sees the orders.
+            # Last: a program that sees the new number sees the new orders.
             self._set("orders_number", _FIRST, views.orders_number.pack((number + 1) % _ORDERS))
         except OSError as exc:
             raise ProbeError(f"cannot say what to record: {exc.strerror}") from exc
@@ -303,23 +303,23 @@ class Probes:
                 for key, value in self._entries(name):
                     if owner.unpack(value if in_value else key) in gone:
                         syscall.delete(self._maps[name], key)
-                        # The count before its cut: a cut without a count is of nobody.
+                        # The count first: a checkpoint without a count does no harm.
                         if name in _WITH_CHECKPOINT:
                             syscall.delete(self._maps[f"{name}_checkpoint"], key)
             for key in self._missed_faults():
                 if self._views.vm.unpack(key) in gone:
                     syscall.delete(self._maps[f"{MISSED_FAULTS}_checkpoint"], key)
-            for key in self._slots.leave(gone):
+            for key in self._slots.free(gone):
                 syscall.delete(self._maps["slot_owners"], key)
                 syscall.delete(self._maps["slots_checkpoint"], key)
         except OSError as exc:
             raise ProbeError(f"cannot remove ended VMs: {exc.strerror}") from exc
 
     def pin(self, folder: Path, newest_batch: int) -> None:
-        """Let the programs and maps outlive this process, under names in a folder in bpffs.
+        """Pin the programs and maps in a folder in bpffs, so that they outlive this process.
 
-        :param newest_batch: number of the newest batch that there is, of whatever was counted before
-        :raises OSError: it cannot be done; what was pinned is left
+        :param newest_batch: number of this collector's newest batch, of whatever counting
+        :raises OSError: not everything could be pinned; what was pinned stays
         """
         self._set_about(self._about()._replace(batch=newest_batch))
         folder.mkdir(mode=0o700, parents=True)
@@ -327,13 +327,13 @@ class Probes:
             syscall.pin(fd, folder / pinned_name(name))
 
     def detach(self) -> None:
-        """Detach every program, unless it is pinned: what was counted can still be read."""
+        """Detach the programs, except pinned ones. The maps can still be read."""
         if self._attached:
             self._handles.detach()
             self._attached = False
 
     def close(self) -> None:
-        """Detach, unless they are pinned, and release the maps."""
+        """Detach the programs, except pinned ones, and close the maps."""
         self.detach()
         self._slots.close()
         if self._rings is not None:
@@ -341,13 +341,13 @@ class Probes:
         self._handles.close()
 
     def _missed_runs(self) -> int:
-        """How often the kernel skipped an event: on both sides, where a tracepoint has two (sides.bpf.h).
+        """How many events the kernel skipped: on both sides, if a tracepoint has two (sides.bpf.h).
 
-        What the perf side was skipped for and the raw side has counted is read last: a thread may be between
-        the two.
+        ``raw_side_only``, the events that only the perf side was skipped for, is read last, since a thread
+        may be between its two programs.
         """
         programs = self._handles.programs
-        # A set may have programs of another concern, which this version knows nothing of.
+        # A set may have programs that this version does not know.
         of_counts = self._views.programs
         known = {name: fd for name, fd in programs.items() if name.removeprefix(PERF) in of_counts}
         missed = {name: syscall.program_runs(fd).missed for name, fd in known.items()}
@@ -367,7 +367,7 @@ class Probes:
 
     @property
     def _has_missed_faults(self) -> bool:
-        """Whether this set is of a version that attributes what no program saw."""
+        """Whether this set is of a version that counts missed faults."""
         return f"{MISSED_FAULTS}_checkpoint" in self._maps
 
     def _table(self, name: str) -> Table:
@@ -378,7 +378,7 @@ class Probes:
         return dict(self._entries(name))
 
     def _entries(self, name: str) -> list[tuple[bytes, bytes]]:
-        """A hash map's entries. Some are large, mostly empty, and take long to find so."""
+        """A hash map's entries. A large map is not read while ``used`` shows that it is empty."""
         used = self._views.used.unpack(self._array("used"))
         if used.get("overflow" if name == "overflow_threads" else name) == 0:
             return []

@@ -1,4 +1,4 @@
-"""The array in which threads have their homes (maps.bpf.h), through memory shared with the kernel."""
+"""The array of the vCPU threads' slots (maps.bpf.h), read through memory shared with the kernel."""
 
 import mmap
 import struct
@@ -14,7 +14,7 @@ _WORD_BYTES = 4
 
 
 class Slots:
-    """The homes of one counting, each a ``struct vcpu_counts``, by their place as the map's key has it."""
+    """The slots of one counting, each a ``struct vcpu_counts``. A slot's key is its index, as in the map."""
 
     def __init__(self, table: Map, view: VcpuView) -> None:
         """:raises OSError: the kernel refuses to share it"""
@@ -24,24 +24,24 @@ class Slots:
         self._memory = mmap.mmap(table.fd, size, mmap.MAP_SHARED)
 
     def read_all(self) -> Table:
-        """Return every home that is somebody's."""
+        """Return every slot that has an owner."""
         return {_INDEX.pack(place): self._home(place) for place in self._claimed()}
 
     def read(self, key: bytes) -> bytes:
-        """Return one home."""
+        """Return one slot."""
         return self._home(_INDEX.unpack(key)[0])
 
-    def leave(self, vms: Collection[VmKey]) -> list[bytes]:
-        """Empty the homes of these VMs, whose threads run no more; return whose claims are to be removed."""
-        left = [place for place in self._claimed() if self._owner(place) in vms]
-        for place in left:
+    def free(self, vms: Collection[VmKey]) -> list[bytes]:
+        """Clear the slots of these VMs, whose threads have ended; return the keys of the slots."""
+        freed = [place for place in self._claimed() if self._owner(place) in vms]
+        for place in freed:
             start = place * self._view.size
             tid, end = start + self._view.tid_offset, start + self._view.size
-            # The owner last: a home without one may be claimed at once.
+            # Clear the owner last: another thread may claim the slot as soon as it has none.
             self._memory[tid + _WORD_BYTES : end] = bytes(end - tid - _WORD_BYTES)
             self._memory[start:tid] = bytes(tid - start)
             self._memory[tid : tid + _WORD_BYTES] = bytes(_WORD_BYTES)
-        return [_INDEX.pack(place) for place in left]
+        return [_INDEX.pack(place) for place in freed]
 
     def close(self) -> None:
         """Unmap it."""

@@ -1,16 +1,18 @@
-"""What the maps and rings hold at one moment: the values that the probes hand to the reader.
+"""The content of the maps and rings at one moment: the values that the probes hand to the reader.
 
-Counters only grow, and nothing is taken out of a map by reading it. So what makes each fault count once is a
-note of the counters up to which batches have them, the cut, which is kept where the counters are:
+Counters never decrease, and reading a map removes nothing from it. What makes each fault count exactly once
+is the checkpoint: the counters that the batches so far have reported. It is kept beside the counters, in the
+kernel. A reading takes four steps:
 
-    read          the counters now; less those of the newest cut they are what is new
-    store         the batch, and the cut that goes with it, in one file
-    note          the cut, in the set's *_checkpoint maps, and the batch's number, in its map ``about``
-    release       what the rings had up to the cut
+    read          the counters; what exceeds the newest checkpoint is new
+    store         the new batch, and its checkpoint, on disk
+    commit        the checkpoint into the set's *_checkpoint maps, and the batch's number into ``about``
+    release       the rings' records up to the checkpoint
 
-Whoever comes after a collector that was killed compares two numbers: that of the newest batch which is
-stored whole, and that in ``about``. Where the file is ahead, it notes the file's cut; where both are the
-same, nothing is missing. A batch that is not whole was never sent: it is deleted, and counted again.
+After a collector was killed, its successor compares two numbers: that of the newest batch that is stored
+completely, and that in ``about``. If the stored batch is newer, the successor commits its checkpoint from
+disk. If they are equal, nothing is missing. An incomplete batch was never sent: it is deleted and counted
+again.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,18 +24,18 @@ Table = Mapping[bytes, bytes]
 """A map's entries, as the kernel has them."""
 
 COUNTED = ("fault_counts", "exit_counts", "slots", "overflow", "lost")
-"""The maps that count, in the order in which they must be read: a fault that ``overflow`` or ``slots`` know
-to be in ``fault_counts`` may be missing from what was read of that, and comes with the next reading; never
-the other way round."""
+"""The maps that count, in the order in which they must be read. ``fault_counts`` comes before ``slots`` and
+``overflow``, whose ``in_map`` counts the faults in it: the copy of ``fault_counts`` may lack faults that
+``in_map`` has, which the next reading finds. It never has more."""
 
 MISSED_FAULTS = "missed_faults"
-"""What a cut has besides: by VM, the faults that no program saw and that were attributed to it since the
-counting began."""
+"""One more table of a checkpoint: by VM, the missed faults that batches have reported since the counting
+began."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Positions:
-    """Up to where the ring buffers were read, in bytes ever written."""
+    """The positions up to which the ring buffers were read, in bytes since they were made."""
 
     exits: int
     faults: int
@@ -49,10 +51,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Records:
-    """The records that came since the last ones, oldest first.
+    """The records that were written since the last reading, oldest first.
 
-    A record is written before its fault is counted: read after the counters, these have one for every fault
-    that is counted as recorded.
+    A program writes a record before it counts the fault. So records that are read after the counters include
+    one for every fault that is counted as recorded.
     """
 
     faults: Sequence[FaultRecord]
@@ -66,7 +68,7 @@ class Records:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """The counters at which a batch was cut: where whoever reads next goes on."""
+    """The counters that the newest batch ends with: the next reading starts here."""
 
     counting: str
     batch: int
@@ -74,6 +76,6 @@ class Checkpoint:
     utc_ns: int
     missed_runs: int
     tables: Mapping[str, Table]
-    """By the names in ``COUNTED``, and ``MISSED_FAULTS``: every entry, or in a cut that follows another,
-    those that changed."""
+    """By the names in ``COUNTED``, and ``MISSED_FAULTS``: all entries, or only those that changed since the
+    checkpoint before."""
     positions: Positions

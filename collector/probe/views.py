@@ -115,7 +115,7 @@ class View(Generic[T]):
 
 
 class NumberView:
-    """What is one number."""
+    """A plain number."""
 
     def __init__(self, structure: Structure) -> None:
         """:raises PinnedError: it is none"""
@@ -156,10 +156,10 @@ class NumbersView:
 
 
 class VcpuView:
-    """``struct vcpu_counts``: what a vCPU counts in one place, with two arrays."""
+    """``struct vcpu_counts``: the counts of one vCPU, with two arrays."""
 
     def __init__(self, structure: Structure) -> None:
-        """:raises PinnedError: what it must have it has not"""
+        """:raises PinnedError: a field is missing"""
         self.size = structure.size
         """In bytes."""
         tid = structure.number("tid")
@@ -174,7 +174,7 @@ class VcpuView:
         self._counters = View.of_counters(syndromes.of)
         self._exit: View[tuple[int, int, int]] = View(exits.of, EXIT_REASON, _triple, {})
         faults = syndromes.of.number(_FAULTS)
-        # All of them in one go: it is done for every vCPU that counted anything.
+        # All with one call, since this is done for every vCPU that counted anything.
         self._faults = _struct(
             [Field(start + faults.offset, faults.format) for start, _ in self._syndromes], structure.size
         )
@@ -210,7 +210,7 @@ class RecordViews:
     """What is read and written of single records."""
 
     def __init__(self, layout: Layout) -> None:
-        """:raises PinnedError: what this version must have of it is not there"""
+        """:raises PinnedError: a map or field is missing"""
         self.fault_record = View.of(_named_as_now(layout.value("fault_records")), FaultRecord)
         self.exit_record = View.of(layout.value("exit_records"), ExitRecord)
         self.order = View.of(layout.value("record_default"), RecordOrder)
@@ -250,7 +250,7 @@ class Views:
         ):
             if (key(one), value(one)) != (key(other), value(other)):
                 raise PinnedError(f"its maps {one} and {other} differ")
-        # Where there is no such map, what would be in it still goes from reading to reading.
+        # Without the map, the numbers are still carried from reading to reading in this process.
         self.missed_faults = NumberView(
             value("missed_faults_checkpoint") if layout.has("missed_faults_checkpoint") else _ANY_NUMBER
         )
@@ -269,7 +269,7 @@ class Views:
         return [*maps, *fields, *self.vcpu.lacking(), *records]
 
     def owner(self, name: str, *, in_value: bool = False) -> View[VmKey]:
-        """Return how to tell whose an entry of a map is, by its key or by its value."""
+        """Return a view of the VM that a map's entry belongs to, in its key or in its value."""
         return View.of(self._layout.value(name) if in_value else self._layout.key(name), VmKey)
 
 
@@ -315,7 +315,7 @@ def _place(field: Field | None) -> tuple[Struct, int] | None:
 
 
 def _struct(fields: Sequence[Field], size: int) -> Struct:
-    """What reads these, in the order in which they lie, of a structure of this many bytes."""
+    """Return what reads these numbers, sorted by offset, from a structure of this many bytes."""
     codes, end = [], 0
     for field in fields:
         if field.offset < end:
@@ -326,6 +326,6 @@ def _struct(fields: Sequence[Field], size: int) -> Struct:
 
 
 def _arrangement(names: Sequence[str], order: Sequence[str]) -> Callable[[Values], Values]:
-    """What puts values in this order into that of the names."""
+    """Return what rearranges values from ``order`` into the order of ``names``."""
     picked = itemgetter(*(order.index(name) for name in names))
     return cast("Callable[[Values], Values]", picked if len(names) > 1 else lambda values: (picked(values),))

@@ -1,7 +1,7 @@
-"""Keeps the collector within the CPU time that the operator grants it, by recording less.
+"""Keeps the collector within the CPU time that the operator grants it, by recording fewer single faults.
 
-Counts are exact at every step; what gives is the records of single faults: from all that were asked for to a
-sample, to none.
+It steps down from all requested records to a sample, and from a sample to none. Counts are exact at every
+step.
 """
 
 from collections import deque
@@ -11,14 +11,14 @@ from collector.probe.layout import RecordLevel
 
 _JUDGED_READINGS = 5
 _CALM = 0.5
-"""Of the budget: below, there may be room for a step up."""
+"""Share of the budget below which a step up may be possible."""
 _FIRST_PATIENCE_NS = 10_000_000_000
 _LONGEST_PATIENCE_NS = 600_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A change of what may be recorded at most, and why: CPU time used and granted, in parts of a core."""
+    """A change of the highest level that is allowed. CPU time used and granted are parts of one core."""
 
     most: RecordLevel
     used: float
@@ -31,12 +31,12 @@ class Step:
 
 
 class Governor:
-    """Judges one reading after the other. For one thread.
+    """Judges the cost of each reading. For one thread.
 
-    A reading says what the level costs that was in force while it was taken: several of one level are judged
-    together, and none of another. A step down comes after a few readings over the budget; a step up after a
-    time of calm, that doubles with each step up that did not last. What nobody wanted was never tried: where
-    more comes to be wanted, it is granted at once, unless less than that is held back already.
+    A reading shows the cost of the level that was in force. Only readings of the same level are judged
+    together. After a few readings over the budget the governor steps down. After a time of calm it steps up;
+    that time doubles with each step up that did not last. If a higher level is wanted than before, it is
+    granted at once, unless a lower one is already being held back: its cost is not known yet.
     """
 
     def __init__(self, budget: float) -> None:
@@ -52,18 +52,18 @@ class Governor:
 
     @property
     def most(self) -> RecordLevel:
-        """What may be recorded at most."""
+        """The highest level that is allowed."""
         return self._most
 
     @property
     def reason(self) -> str:
-        """Why less may be recorded than is wanted; empty where nothing is held back."""
+        """Why the allowed level is lower than the wanted one; empty if it is not."""
         return self._reason
 
     def judge(self, cpu_ns: int, passed_ns: int, wanted: RecordLevel) -> Step | None:
-        """Take in what a reading cost; return a step if one is due.
+        """Judge the cost of a reading; return a step if one is due.
 
-        :param wanted: the most that anyone wants recorded from now on
+        :param wanted: the highest level that is wanted from now on
         """
         in_force = min(self._most, self._wanted)
         if self._wanted <= self._most < wanted:
@@ -79,7 +79,7 @@ class Governor:
 
     def _judge(self, cpu_ns: int, passed_ns: int, in_force: RecordLevel) -> Step | None:
         if min(self._most, self._wanted) is not in_force:
-            # What was is over, and what will be is not known yet.
+            # The level has changed, and its cost is not known yet.
             self._used.clear()
             self._calm_ns = 0
             return None
@@ -104,7 +104,7 @@ class Governor:
     def _up(self, share: float) -> Step | None:
         self._calm_ns = 0
         if self._most >= self._wanted:
-            # Nothing is held back: calm from here on is no merit of a step.
+            # Nothing is held back, so calm from here on is not due to a step.
             self._patience_ns = _FIRST_PATIENCE_NS
             self._went_up = False
             return None

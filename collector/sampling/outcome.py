@@ -1,4 +1,4 @@
-"""What was recorded of the VMs that a request means, from its first whole reading on."""
+"""The outcome of a record request: how many faults of its VMs were recorded."""
 
 from collections.abc import Iterable
 
@@ -8,14 +8,14 @@ from faultmodel.kinds import LossKind
 from faultmodel.record import Vm
 from faultmodel.sections import Content
 
-_MOST_TOLD = 100
+_MOST_LISTED = 100
 """VMs in an answer. The sums are of all."""
 _OF_ANY_VM = (LossKind.MISSED_RUNS, LossKind.UNATTRIBUTED)
-"""Losses that nobody can tell whose they are."""
+"""Losses of the whole host, which cannot be attributed to a VM."""
 
 
 class RequestOutcome:
-    """Adds up one request's readings, from the first that lies wholly after the order. For one thread."""
+    """Adds up the readings of one request, from the first that is completely after it. For one thread."""
 
     def __init__(self, request: RecordRequest) -> None:
         self.request = request
@@ -27,7 +27,7 @@ class RequestOutcome:
         self._reason = ""
         self._seen = self._recorded = self._dropped = self._missed = self._late = 0
         self._dropped_batches = (0, 0)
-        """How many the spool had dropped when the time began, and has now."""
+        """The spool's number of dropped batches when the time began, and now."""
 
     def add(
         self,
@@ -37,14 +37,15 @@ class RequestOutcome:
         level: RecordLevel,
         dropped_batches: int,
     ) -> None:
-        """Take in a reading.
+        """Add a reading.
 
-        The first one only begins the time: some of its faults are of before the order. A VM that comes later
-        was asked for all the time, and all its faults count.
+        The first reading only starts the time, since some of its faults were before the request. A VM that
+        starts later was requested from its start on, so all its faults count.
 
-        :param vms: those that are meant now
-        :param level: what was recorded in this span, UTC, of those that were known to be meant before it
-        :param dropped_batches: how many the spool has dropped so far
+        :param vms: the VMs that the request means now
+        :param span_ns: the reading's span, UTC
+        :param level: the level at which VMs that were known before the span were recorded in it
+        :param dropped_batches: how many batches the spool has dropped so far
         """
         known = set(self._vms)
         self.include(vms)
@@ -66,21 +67,21 @@ class RequestOutcome:
                     self._late += entry.seen - entry.recorded - entry.dropped
 
     def include(self, vms: Iterable[Vm]) -> None:
-        """Let these be among those that are meant, if they are not yet."""
+        """Add VMs to those that the request means."""
         for vm in vms:
             self._vms.setdefault(vm.id, Granted(vm.id, vm.name, vm.pid))
 
     def answer(self, level: RecordLevel, reason: str) -> Answer:
-        """Say what was recorded so far.
+        """Return what was recorded so far.
 
-        :param level: what is recorded from now on
-        :param reason: why that is less than asked for; it is told also when that is over
+        :param level: the level from now on
+        :param reason: why that is less than requested; later answers keep the reason
         """
         self._reason = reason or self._reason
         granted = sorted(self._vms.values(), key=lambda vm: vm.id)
         return Answer(
             self.request,
-            granted=tuple(granted[:_MOST_TOLD]),
+            granted=tuple(granted[:_MOST_LISTED]),
             level=level,
             since_ns=self._since_ns,
             to_ns=self._to_ns,

@@ -1,4 +1,4 @@
-"""Which guest faults are recorded: what is wanted, less what the governor holds back."""
+"""The sampling policy: which guest faults are recorded. Operators and requests want, the governor allows."""
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +34,7 @@ class Probes(Protocol):
 
 
 class SamplingPolicy:
-    """Tells the programs what to record, anew whenever that changes. For one thread."""
+    """Sets what the programs record, whenever that changes. For one thread."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class SamplingPolicy:
         self._near: dict[RecordRequest, tuple[str, ...]] = {}
         self._outcomes: dict[RecordRequest, RequestOutcome] = {}
         self._level = RecordLevel.NONE
-        """What was recorded in the last span of those that were asked for."""
+        """The level at which the requested VMs were recorded in the last span."""
 
     def adjust(
         self,
@@ -64,17 +64,17 @@ class SamplingPolicy:
         now_ns: int,
         dropped_batches: int,
     ) -> tuple[HostEvent, ...]:
-        """Let the governor judge the last reading and apply what holds now; return what changed.
+        """Let the governor judge the last reading, and apply the policy; return an event for each change.
 
         :param vms: the VMs that the probes know
-        :param content: what the reading found; ``cost`` has its span
-        :param dropped_batches: how many the spool has dropped so far
+        :param content: of the reading; ``cost`` has its span
+        :param dropped_batches: how many batches the spool has dropped so far
         :raises ProbeError: the kernel refuses
         """
         active = self._requests.active(now_ns)
         self._add_reading(active, vms, content, cost, dropped_batches)
         events = self._apply(active, vms, cost, now_ns)
-        # Only now: what is answered is so.
+        # Only now, so that an answer is true when it is written.
         self._requests.answer(self._answers(active, vms))
         return events
 
@@ -86,7 +86,7 @@ class SamplingPolicy:
         cost: Cost,
         dropped_batches: int,
     ) -> None:
-        """Add the reading to what was asked for before it, and let go of what ended long ago."""
+        """Add the reading to the requests made before it, and forget requests that ended long ago."""
         for request, outcome in list(self._outcomes.items()):
             if outcome.over_ns is None:
                 span_ns = (cost.from_ns, cost.to_ns)
@@ -118,14 +118,14 @@ class SamplingPolicy:
             if request not in self._outcomes and (found := meant(request, vms.values())):
                 self._outcomes[request] = RequestOutcome(request)
                 self._outcomes[request].include(found)
-        told = tuple(
+        answers = tuple(
             outcome.answer(self._level, self._governor.reason) for outcome in self._outcomes.values()
         )
         unknown = [request for request in active if request not in self._outcomes]
-        return told + tuple(Answer(request, near=self._names_near(request, vms)) for request in unknown)
+        return answers + tuple(Answer(request, near=self._names_near(request, vms)) for request in unknown)
 
     def _names_near(self, request: RecordRequest, vms: Mapping[VmKey, Vm]) -> tuple[str, ...]:
-        # Once for each request: to compare names takes long where there are many.
+        # Once for each request, since comparing many names takes long.
         if request not in self._near:
             self._near[request] = names_near(request.vm, [vm.name for vm in vms.values() if not vm.ended_ns])
         return self._near[request]
@@ -167,7 +167,7 @@ def _vm_event(now_ns: int, vm: VmId, level: RecordLevel, reason: EventReason) ->
 
 
 def names_near(name: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Return a few names that are like a name: those that hold it first, then those spelt like it."""
+    """Return a few names similar to a name: first those that contain it, then those spelt like it."""
     wanted = name.lower()
     known = sorted({other for other in names if other})
     holding = [other for other in known if wanted in other.lower()]

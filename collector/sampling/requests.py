@@ -1,7 +1,7 @@
-"""What an operator wants recorded in full for a while, and what the collector says to it.
+"""Requests to record every fault of a VM for a while, and the collector's answers.
 
-The command ``record`` writes the requests to a file and a running collector reads them; the answers go the
-other way, in a file beside it.
+The command ``record`` writes requests to a file, which a running collector reads. The collector writes its
+answers to a file beside it.
 """
 
 import fcntl
@@ -30,7 +30,7 @@ class RecordRequest(msgspec.Struct, frozen=True):
     until_ns: int
 
     def means(self, vm: Vm) -> bool:
-        """Tell whether this VM is meant."""
+        """Return whether the request means this VM."""
         return vm.ended_ns is None and self.vm != "" and self.vm in (vm.name, vm.uuid, vm.id, str(vm.pid))
 
 
@@ -43,33 +43,33 @@ class Granted(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the collector says to a request, anew after each reading."""
+    """The collector's answer to a request, updated after each reading."""
 
     request: RecordRequest
     granted: tuple[Granted, ...] = ()
     near: tuple[str, ...] = ()
-    """Names like what is asked for, where there is no such VM."""
+    """Similar names, if there is no such VM."""
     level: RecordLevel = RecordLevel.NONE
-    """What is recorded from now on."""
+    """The level from now on."""
     since_ns: int = 0
-    """The sums are of the faults in [since_ns, to_ns), UTC; 0 before the first whole reading."""
+    """The sums are of the faults in [since_ns, to_ns), UTC; 0 before the first complete reading."""
     to_ns: int = 0
     level_ns: tuple[int, ...] = (0, 0, 0)
-    """How much of that time was recorded at which level, by ``RecordLevel``."""
+    """How much of that time each level was in force, by ``RecordLevel``."""
     seen: int = 0
     recorded: int = 0
     dropped: int = 0
-    """Were to be recorded and found the ring buffer full; the rest of ``seen`` was left out."""
+    """Faults whose record found the ring buffer full. The rest of ``seen`` was left out."""
     late: int = 0
-    """Of those left out: of VMs that came in that time, before it was known that they are meant."""
+    """Of the faults left out: those of new VMs, before the collector knew that the request means them."""
     dropped_batches: int = 0
-    """Batches that the spool dropped in that time, of which some may have had such faults."""
+    """Batches that the spool dropped in that time. Some may have had such faults."""
     missed: int = 0
-    """Events of the whole host of which nobody can tell whose they were: some may be such faults."""
+    """Events of the whole host that cannot be attributed to a VM. Some may be such faults."""
     reason: str = ""
-    """Why less is or was recorded than asked for."""
+    """Why less is or was recorded than requested."""
     is_over: bool = False
-    """The request has ended, and this is the whole of it."""
+    """The request has ended, and the sums are complete."""
 
 
 class RecordRequests:
@@ -84,7 +84,7 @@ class RecordRequests:
         self._failure = ""
 
     def active(self, now_ns: int) -> Sequence[RecordRequest]:
-        """Return the requests that have not run out. A file that cannot be read holds none, and is logged."""
+        """Return the requests that have not expired: none, with a warning, if the file cannot be read."""
         version = self._look()
         if version != self._version:
             self._version = version
@@ -92,14 +92,14 @@ class RecordRequests:
         return [request for request in self._requests if request.until_ns > now_ns]
 
     def add(self, request: RecordRequest, now_ns: int) -> None:
-        """Write a request to the file; one for the same VM is replaced, those that ran out are dropped.
+        """Write a request to the file. It replaces one for the same VM; expired requests are removed.
 
         :raises OSError: the file cannot be written
         """
         self._change(now_ns, lambda kept: [*(other for other in kept if other.vm != request.vm), request])
 
     def withdraw(self, vm: str, now_ns: int) -> bool:
-        """Take back what was asked for a VM; return whether anything was.
+        """Withdraw the requests for a VM; return whether there were any.
 
         :raises OSError: the file cannot be written
         """
@@ -108,19 +108,19 @@ class RecordRequests:
         return len(self.active(now_ns)) < before
 
     def end(self, request: RecordRequest, now_ns: int) -> None:
-        """Take back this request, and no later one for the same VM.
+        """Withdraw this request, but not a later one for the same VM.
 
         :raises OSError: the file cannot be written
         """
         self._change(now_ns, lambda kept: [other for other in kept if other != request])
 
     def answer(self, answers: Sequence[Answer]) -> None:
-        """Write what is said to the requests, unless it stands there. A failure is logged, once."""
+        """Write the answers to the requests, unless the file has them already. A failure is logged once."""
         if not answers and self._answered is None:
             return
         failure = ""
         try:
-            # Somebody may have removed it.
+            # Another process may have removed the file.
             if answers != self._answered or not self._answers_path.exists():
                 self._answered = ()
                 private_files.replace(self._answers_path, msgspec.json.encode(answers))
@@ -132,7 +132,7 @@ class RecordRequests:
         self._failure = failure
 
     def answer_to(self, request: RecordRequest) -> Answer | None:
-        """Return what the collector says to a request, None as long as it says nothing."""
+        """Return the answer to a request; None if there is none yet."""
         if not self._answers_path.exists():
             return None
         answers = self._read(self._answers_path, Answer)
@@ -143,20 +143,20 @@ class RecordRequests:
     ) -> None:
         lock = private_files.open_own(self._path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT)
         try:
-            # Until it is closed: two commands at once would each know of one request.
+            # Held until the file is closed: of two commands at once, one would overwrite the other's request.
             fcntl.flock(lock, fcntl.LOCK_EX)
             private_files.replace(self._path, msgspec.json.encode(change(self.active(now_ns))))
         finally:
             os.close(lock)
 
     def _look(self) -> tuple[int, ...] | None:
-        """What tells one content of the file from another: a clock's tick may be longer than between two."""
+        """Return a fingerprint of the file. Its time is not enough: two writes can share one clock tick."""
         try:
             found = self._path.lstat()
         except FileNotFoundError:
             return None
         except OSError:
-            # Reading it says why.
+            # Reading the file will report the reason.
             return (0,)
         return found.st_ino, found.st_mtime_ns, found.st_size
 

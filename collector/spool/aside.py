@@ -1,7 +1,8 @@
-"""Batches that are put aside: the server does not take them while it takes newer ones.
+"""Batches that are put aside: the server refuses them while it accepts newer ones.
 
-Each lies in ``aside`` under its own name, beside a file ``<number>.json`` that says why. They keep their room
-in the spool, and leave it when the server takes them, or when room is wanted: the oldest first.
+Each is in the folder ``aside`` under its own name, beside a file ``<number>.json`` with the reason. They
+still count against the spool's room. A batch leaves the folder when the server accepts it, or is dropped when
+room is needed, the oldest first.
 """
 
 import logging
@@ -24,8 +25,8 @@ _BEFORE = "refused for good by what an earlier version took for its server"
 class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a batch was put aside, and since when (UTC).
 
-    ``code``: the server's, see ``ProblemCode``, or empty. ``host``: the one that it counts for, where that is
-    why. ``is_counted``: it was told to be lost, by a version that did so of what it put aside.
+    ``code``: the server's ``ProblemCode``, or empty. ``host``: the host that the batch counts for, if that is
+    the reason. ``is_counted``: an earlier version has already reported the batch as lost.
     """
 
     detail: str
@@ -36,7 +37,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def may_pass(self) -> bool:
-        """Whether the server may take it at another time, as it is."""
+        """Whether the server may accept the batch later, unchanged."""
         return self.code != ProblemCode.DAMAGED and not self.host
 
 
@@ -63,7 +64,7 @@ class Aside:
             self.reasons[number] = reason
 
     def put(self, number: int, entry: Entry, reason: Reason) -> Entry:
-        """Take a batch; where the disk fails it lies on where it was, which is logged."""
+        """Add a batch. If the disk fails, its file stays where it is, which is logged."""
         path = self.directory / entry.path.name
         try:
             self._reason_file(number).write_bytes(msgspec.json.encode(reason))
@@ -81,7 +82,7 @@ class Aside:
         return entry
 
     def take(self, number: int) -> Entry:
-        """Give a batch away: its file is whoever's asks."""
+        """Remove a batch from here and return it. Its file stays: the caller moves or deletes it."""
         self.reasons.pop(number)
         try:
             self._reason_file(number).unlink(missing_ok=True)
@@ -99,7 +100,7 @@ class Aside:
         return sorted(numbers)
 
     def _adopt(self, rejected: Path) -> None:
-        """Take over what an earlier version refused to send again."""
+        """Take over the batches that an earlier version would not send again."""
         if not rejected.is_dir():
             return
         for path in rejected.iterdir():

@@ -1,14 +1,15 @@
-"""The newest reading's cut on disk: where the next reading goes on, should the kernel not learn of it.
+"""The newest reading's checkpoint on disk, in case the process is killed before it commits it in the kernel.
 
      0        8        12       16
-    ┌────────┬────────┬────────┬─────────┐
-    │ number │ length │ CRC-32 │ the cut │
-    │ 8      │ 4      │ 4      │         │
-    └────────┴────────┴────────┴─────────┘
+    ┌────────┬────────┬────────┬────────────┐
+    │ number │ length │ CRC-32 │ checkpoint │
+    │ 8      │ 4      │ 4      │            │
+    └────────┴────────┴────────┴────────────┘
 
-Big-endian. It is written before the reading's batches, over the one before, which the kernel has by then:
-killed at any moment, either it is here whole or none of its batches is stored. It is needed only while the
-kernel that counts lives, which has what a process wrote: nothing is synced. The file keeps its room.
+Big-endian. The checkpoint is written before its reading's batches, over the previous checkpoint, which the
+kernel has by then. So whenever the process is killed, either the checkpoint is complete here, or none of its
+batches is stored. It is needed only until the machine restarts, since the maps end with the kernel: nothing
+is synced to disk. The file never shrinks.
 """
 
 import logging
@@ -38,7 +39,7 @@ class CheckpointFile:
         self._failure = ""
 
     def keep(self, number: int, checkpoint: bytes) -> None:
-        """Note the cut of the reading whose last batch has this number. What fails is logged, once."""
+        """Write the checkpoint of the reading whose last batch has this number. A failure is logged once."""
         head = _NUMBER.pack(number)
         checksum = zlib.crc32(checkpoint, zlib.crc32(head))
         rest = memoryview(head + _REST.pack(len(checkpoint), checksum) + checkpoint)
@@ -50,11 +51,11 @@ class CheckpointFile:
         except OSError as exc:
             failure = exc.strerror or str(exc)
         if failure and failure != self._failure:
-            logger.warning("cut cannot be written error=%r", failure)
+            logger.warning("checkpoint cannot be written error=%r", failure)
         self._failure = failure
 
     def read(self) -> tuple[int, bytes] | None:
-        """Return the number and the cut; None where there is none, or it is not whole."""
+        """Return the number and the checkpoint; None if there is none, or it is incomplete."""
         size = os.fstat(self._descriptor).st_size
         content = os.pread(self._descriptor, size, 0)
         if len(content) < _OVERHEAD:

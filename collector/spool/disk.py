@@ -1,7 +1,7 @@
-"""Writes the spool's files, with some room kept in reserve for when the disk has no other.
+"""Writes the spool's files, and keeps a reserve of room for when the disk is full.
 
-A batch that is held in memory is lost with the process. The reserve is a file of blocks that are the
-spool's already: given back to the file system piece by piece, they take what the full disk would not.
+The reserve is a file. When the disk is full it is shrunk piece by piece, and batches are written into the
+room that this frees. Without it they would be held in memory, and lost with the process.
 """
 
 import errno
@@ -22,7 +22,7 @@ class SpoolDisk:
     """The directory of one spool. For one thread at a time."""
 
     def __init__(self, directory: Path) -> None:
-        """Take the reserve, if the disk has room for it; where it has none, do without.
+        """Allocate the reserve, if the disk has room for it.
 
         :raises OSError: the reserve's file cannot be made
         """
@@ -51,7 +51,7 @@ class SpoolDisk:
         return not failure
 
     def close(self) -> None:
-        """Let go of the reserve's file; the room stays the spool's."""
+        """Close the reserve's file; it keeps its size."""
         os.close(self._reserve)
 
     def _write_somehow(self, path: Path, content: bytes, room: int) -> None:
@@ -72,14 +72,14 @@ class SpoolDisk:
         os.ftruncate(self._reserve, self._reserved_bytes)
 
     def _restore(self) -> None:
-        # Only of plenty: otherwise the reserve itself would fill the disk for others.
+        # Only if the disk has plenty of room: else the reserve itself would fill it for others.
         if self._reserved_bytes == RESERVE_BYTES or self._free_bytes() < 2 * RESERVE_BYTES:
             return
         try:
             os.posix_fallocate(self._reserve, 0, RESERVE_BYTES)
             self._reserved_bytes = RESERVE_BYTES
         except OSError:
-            # Somebody else was faster, or a limit forbids it; what there was is still there.
+            # Another process took the room, or a limit forbids it: keep the size that it had.
             os.ftruncate(self._reserve, self._reserved_bytes)
 
     def _free_bytes(self) -> int:

@@ -1,12 +1,12 @@
-"""The spool's account of dropped batches, kept so that each is reported once whenever the process stops.
+"""The count of dropped batches, on disk: each drop is reported exactly once, whenever the process stops.
 
-A batch is dropped in two steps: the ledger notes its number and counts it, then its file is deleted. If the
-process stops in between, the number tells that the file is already counted. A count is reported in a batch,
-and the name of that batch's file says how much is reported with it; if the process stops before the ledger
-knows, the name tells.
+A batch is dropped in two steps. First its number is stored and counted here, then its file is deleted. If the
+process stops in between, the stored number shows that the file is already counted. A count is reported in a
+batch, and the name of that batch's file shows how many drops it reports. If the process stops before that is
+stored here, the next process reads it from the name.
 
-The ledger is overwritten in place, alternating between two slots: it needs no room on a full disk,
-and a write that is cut off leaves the other slot.
+The file is overwritten in place, alternating between two copies. So it needs no room on a full disk, and an
+interrupted write leaves the other copy valid.
 """
 
 import logging
@@ -27,9 +27,9 @@ _CRC = struct.Struct(">I")
 
 @dataclass(frozen=True, slots=True)
 class DropTotals:
-    """What the ledger says. ``last_dropped`` is the number of the batch dropped last, 0 for none.
+    """One state of the count. ``last_dropped`` is the number of the batch dropped last, 0 for none.
 
-    ``dropped`` and ``reported`` are totals over the directory's life.
+    ``dropped`` and ``reported`` are totals since the directory was made.
     """
 
     generation: int = 0
@@ -42,7 +42,7 @@ class DropCount:
     """The totals, on disk and here. For one thread at a time."""
 
     def __init__(self, path: Path) -> None:
-        """Open the ledger, or begin one.
+        """Open the file, or begin one.
 
         :raises OSError: the file cannot be made or read
         """
@@ -77,12 +77,12 @@ class DropCount:
         return self._totals.dropped - self._totals.reported
 
     def drop(self, number: int, count: int) -> None:
-        """Note that a batch is to be deleted, and count so many: it, and those that it was to report."""
+        """Store that a batch is dropped. ``count``: the batch itself, and the drops that it was to report."""
         totals = self._totals
         self._write(DropTotals(totals.generation + 1, number, totals.dropped + count, totals.reported))
 
     def report(self, reported: int) -> None:
-        """Note how many are reported in total; fewer than before changes nothing."""
+        """Store how many are reported in total. A smaller number than before changes nothing."""
         totals = self._totals
         if reported > totals.reported:
             dropped = max(totals.dropped, reported)
@@ -104,7 +104,7 @@ class DropCount:
         except OSError as exc:
             failure = exc.strerror or str(exc)
         if failure and failure != self._failure:
-            logger.warning("ledger of dropped batches cannot be written error=%r", failure)
+            logger.warning("count of dropped batches cannot be written error=%r", failure)
         self._failure = failure
 
 

@@ -1,4 +1,4 @@
-"""One batch of the spool: where it lies and what room it takes."""
+"""One batch of the spool: its file, and the room that it takes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +8,9 @@ _BLOCK_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """``size``: bytes on disk, in whole blocks. ``reporting``: how many dropped batches it tells of.
+    """``size``: bytes on disk, in whole blocks. ``reporting``: how many dropped batches it reports.
 
-    ``held``: the file's content, where the disk would not take it.
+    ``held``: the file's content, if the batch is in memory because the disk did not take it.
     """
 
     path: Path
@@ -20,5 +20,5 @@ class Entry:
 
 
 def blocks(size: int) -> int:
-    """Return the bytes that a file of this size takes of the spool's room."""
+    """Return how many bytes of the spool's room a file of this size takes."""
     return -(-size // _BLOCK_BYTES) * _BLOCK_BYTES

@@ -1,20 +1,21 @@
 """One batch on disk.
 
      0        4        8           16        20       24       28
-    ┌────────┬────────┬───────────┬─────────┬────────┬────────┬────────────────┬───────────┐
-    │ "KFS3" │ length │ group_end │ length  │ CRC-32 │ CRC-32 │ the drop notice │ the batch │
-    │ 4      │ 4      │ 8         │ 4       │ 4      │ 4      │                │           │
-    └────────┴────────┴───────────┴─────────┴────────┴────────┴────────────────┴───────────┘
+    ┌────────┬────────┬───────────┬─────────┬────────┬────────┬─────────────┬───────┐
+    │ "KFS3" │ length │ group_end │ length  │ CRC-32 │ CRC-32 │ drop notice │ batch │
+    │ 4      │ 4      │ 8         │ 4       │ 4      │ 4      │             │       │
+    └────────┴────────┴───────────┴─────────┴────────┴────────┴─────────────┴───────┘
 
-Big-endian. The lengths are of the batch and of the drop notice, the first CRC is of the batch, the second of
-all before it: a file that is cut off or damaged anywhere is told from a whole one. Drop notices are
-to be told where the batch is dropped; the front of a file, up to them, can be read by itself.
+Big-endian. The lengths are those of the batch and of the drop notice. The first CRC covers the batch, the
+second everything before it, so any truncation or damage is detected. The front of the file, up to and
+including the drop notice, can be read without the batch.
 
-Batches of one reading are a group, which counts as a whole or not at all: ``group_end`` is the number of its
-last, 0 in a batch that was read from no counting.
+The batches of one reading form a group, which counts completely or not at all. ``group_end`` is the number of
+the group's last batch; 0 in a batch that belongs to no counting.
 
-The file's name is what must be known of a damaged one, too: ``<number>.batch``, or where the batch tells that
-others were dropped, ``<number>+<first>-<last>.batch``, by the count of all that ever were (``drops``).
+The file's name has what must be known even if the content is damaged: ``<number>.batch``, or for a batch that
+reports drops ``<number>+<first>-<last>.batch``. ``first`` and ``last`` number all batches ever dropped
+(``drops``).
 """
 
 import os
@@ -35,7 +36,7 @@ _NAME = re.compile(r"(\d{20})(?:\+(\d+)-(\d+))?\.batch")
 
 @dataclass(frozen=True, slots=True)
 class SpoolName:
-    """What a file's name tells: the batch's number, and which dropped batches it reports."""
+    """A file's name: the batch's number, and which dropped batches it reports."""
 
     number: int
     reports: range = range(0)
@@ -56,7 +57,7 @@ class SpoolName:
 
 @dataclass(frozen=True, slots=True)
 class SpoolFile:
-    """A batch, the number of the last batch of its reading, and what is to be told where it is dropped."""
+    """A batch, the number of the last batch of its reading, and its drop notice."""
 
     batch: bytes
     group_end: int = 0
@@ -65,9 +66,9 @@ class SpoolFile:
 
 def encode(file: SpoolFile) -> bytes:
     """Return the file's bytes."""
-    words = file.drop_notice
-    header = _HEADER.pack(_MAGIC, len(file.batch), file.group_end, len(words), zlib.crc32(file.batch))
-    return header + _CRC.pack(zlib.crc32(words, zlib.crc32(header))) + words + file.batch
+    notice = file.drop_notice
+    header = _HEADER.pack(_MAGIC, len(file.batch), file.group_end, len(notice), zlib.crc32(file.batch))
+    return header + _CRC.pack(zlib.crc32(notice, zlib.crc32(header))) + notice + file.batch
 
 
 def decode(content: bytes) -> SpoolFile | None:
@@ -83,26 +84,26 @@ def decode(content: bytes) -> SpoolFile | None:
 
 
 def front(content: bytes) -> bytes:
-    """Return what stands before the batch; nothing where it is damaged."""
+    """Return the bytes before the batch; nothing if they are damaged."""
     if len(content) < _OVERHEAD:
         return b""
     magic, _, _, length, _ = _HEADER.unpack_from(content)
     (checksum,) = _CRC.unpack_from(content, _HEADER.size)
     found = content[: _OVERHEAD + length]
-    words = found[_OVERHEAD:]
-    is_whole = magic == _MAGIC and len(words) == length
-    return found if is_whole and checksum == zlib.crc32(words, zlib.crc32(found[: _HEADER.size])) else b""
+    notice = found[_OVERHEAD:]
+    is_whole = magic == _MAGIC and len(notice) == length
+    return found if is_whole and checksum == zlib.crc32(notice, zlib.crc32(found[: _HEADER.size])) else b""
 
 
 def drop_notice(content: bytes) -> bytes:
-    """Read the drop notice in a file: nothing where it is damaged, whatever the batch is."""
+    """Return the drop notice of a file, even if the batch is damaged; nothing if the notice is."""
     return front(content)[_OVERHEAD:]
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Write a file so that it is there whole, or not at all, whenever the machine stops.
+    """Write a file so that it is complete or absent, whenever the machine stops.
 
-    :raises OSError: it could not be; what was left of it is removed
+    :raises OSError: it cannot be written; the incomplete file is removed
     """
     temporary = path.with_name("incoming.tmp")
     try:

@@ -1,4 +1,4 @@
-"""Batches of a host that was renamed: they wait, apart, for a collector of the old name, with its token."""
+"""Batches of a renamed host wait, put aside, for a collector of the old name with that host's token."""
 
 import logging
 from pathlib import Path
@@ -12,10 +12,10 @@ logger = logging.getLogger(__name__)
 
 
 def part_by_host(spool: Spool, host: str) -> None:
-    """Put aside what counts for another host; bring back what was put aside so and is this one's.
+    """Put aside batches of other hosts, and bring back those of this host that were put aside before.
 
-    Call this before anything is sent. The name is kept in the spool's directory: only where it is another
-    than the last time, all that waits is looked through.
+    Call this before anything is sent. The host's name is stored in the spool's directory. Only if it has
+    changed since the last call, all waiting batches are read.
     """
     for number, reason in spool.aside.items():
         if reason.host == host:

@@ -1,4 +1,4 @@
-"""What a batch says of itself, whatever its version: read without knowing the rest."""
+"""Reads the head of a batch of any wire version, without decoding the rest."""
 
 import msgspec
 from msgspec import Struct
@@ -29,7 +29,7 @@ _decode_counts = msgspec.msgpack.Decoder(_Counts).decode
 
 
 class Glance(Struct, frozen=True):
-    """What a person would ask of a batch first. Times are UTC nanoseconds, 0 where it covers none."""
+    """The head of a batch. Times are UTC nanoseconds, 0 if the batch covers no time."""
 
     host: str
     version: int
@@ -49,7 +49,7 @@ def host_of(batch: bytes) -> str:
 
 
 def glance(batch: bytes) -> Glance | None:
-    """Return what a batch says of itself; None where it cannot be read."""
+    """Return the head of a batch; None if it cannot be read."""
     try:
         found = _decode_counts(batch)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -1,7 +1,7 @@
-"""Drop notices of batches, kept until a later batch tells them.
+"""The drop notices of dropped batches, kept until a later batch carries them to the server.
 
-A dropped batch's file is cut down to its front, which has them, and renamed: that takes no room and no more
-time than to delete it.
+The file of a dropped batch is truncated to its front, which has the notice, and renamed. That needs no room
+on a full disk, and takes no longer than to delete the file.
 """
 
 import logging
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 class PendingNotices:
-    """Drop notices in one spool's directory, by their batch's number. For one thread at a time."""
+    """The pending drop notices of one spool, by their batches' numbers. For one thread at a time."""
 
     def __init__(self, directory: Path) -> None:
         """Read what there is.
@@ -23,47 +23,47 @@ class PendingNotices:
         :raises OSError: the directory cannot be read
         """
         self._directory = directory
-        self._words: dict[int, bytes] = {}
+        self._notices: dict[int, bytes] = {}
         for path in sorted(directory.glob(f"{'[0-9]' * 20}.words")):
-            words = spool_file.drop_notice(path.read_bytes())
-            if words:
-                self._words[int(path.stem)] = words
+            notice = spool_file.drop_notice(path.read_bytes())
+            if notice:
+                self._notices[int(path.stem)] = notice
             else:
                 path.unlink()
 
     @property
-    def words(self) -> Mapping[int, bytes]:
-        """What is to be told, oldest first."""
-        return dict(self._words)
+    def notices(self) -> Mapping[int, bytes]:
+        """The notices, oldest first."""
+        return dict(self._notices)
 
     def keep(self, number: int, path: Path, held: bytes | None = None) -> None:
-        """Keep the drop notice of a batch that is dropped, in memory if the disk fails, which is logged.
+        """Keep the drop notice of a batch that is being dropped. If the disk fails, it is kept in memory.
 
-        :param path: its file
-        :param held: what would be in the file, had the disk taken it
+        :param path: the batch's file
+        :param held: the file's content, if the batch is held in memory
         """
         try:
             front = spool_file.front(path.read_bytes() if held is None else held)
-            words = spool_file.drop_notice(front)
-            if not words:
+            notice = spool_file.drop_notice(front)
+            if not notice:
                 return
-            self._words[number] = words
+            self._notices[number] = notice
             if held is None:
                 os.truncate(path, len(front))
                 path.rename(self._path(number))
             else:
                 spool_file.write_durably(self._path(number), front)
         except OSError as exc:
-            logger.warning("drop notices not kept number=%d error=%r", number, exc.strerror)
+            logger.warning("drop notice not kept number=%d error=%r", number, exc.strerror)
 
     def forget(self, numbers: Iterable[int]) -> None:
-        """Delete what was told. If the process ends before, it is told again, which changes nothing."""
+        """Delete notices that a batch carries. If the process ends before, they are resent: no harm."""
         for number in numbers:
-            self._words.pop(number, None)
+            self._notices.pop(number, None)
             try:
                 self._path(number).unlink(missing_ok=True)
             except OSError as exc:
-                logger.warning("drop notices not deleted number=%d error=%r", number, exc.strerror)
+                logger.warning("drop notice not deleted number=%d error=%r", number, exc.strerror)
 
     def _path(self, number: int) -> Path:
         return self._directory / f"{number:020d}.words"

@@ -1,11 +1,15 @@
 """The bounded on-disk queue between counting and shipping.
 
-A batch that ``put`` has stored survives the process and the machine; it leaves when the server has it.
-What a process that is killed had not stored yet is counted again by the next, where counting outlives it
-(``resume``); elsewhere it is lost. So is what was held in memory because the disk would not take it, which
-begins when the reserve (``disk``) is used up. Nobody counts those; the server sees the span without
-coverage, and from the kernel's own totals what it lacks. Everything else that cannot be kept is counted in
-``dropped_batches``, across restarts.
+A batch that ``put`` has stored survives the process and the machine. It is removed when the server has it.
+
+Three things can happen to a batch that is not stored:
+
+- The process is killed before it stores the batch. If the programs are pinned, the next process counts it
+  again (``resume``); else it is lost.
+- The disk is full and so is the reserve (``disk``). The batch is held in memory, and lost if the process is
+  killed. Lost batches of these two kinds are not counted: the server sees a span without coverage, and the
+  kernel's totals show how many faults are missing.
+- There is no room for the batch. It is dropped and counted in ``dropped_batches``, across restarts.
 
 Why files and no database: the same on SQLite (WAL, synchronous=FULL, pages of 1 KiB) was built and
 measured. It took 0.94 of the lines: the reserve, what is held in memory, the lock and the bounds stay, and
@@ -60,7 +64,7 @@ class Spooled:
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A batch, and its drop notice: what a later one is to tell should this be dropped."""
+    """A batch, and the drop notice that a later batch carries if this one is dropped."""
 
     batch: bytes
     drop_notice: bytes = b""
@@ -69,15 +73,16 @@ class Parcel:
 class Spool:
     """A queue of encoded batches in a directory of its own, oldest first. Safe for threads.
 
-    One thread puts; one takes ``oldest``, sends it, and says ``remove``. Batches of earlier processes come
-    first. One that the server does not take while it takes newer ones is ``put_aside``, and keeps its room.
+    One thread puts batches. Another takes the ``oldest``, sends it and calls ``remove``. Batches of earlier
+    processes come first. A batch that the server refuses while it accepts newer ones is ``put_aside``, and
+    still counts against the spool's room.
     """
 
     def __init__(self, directory: Path, *, max_bytes: int = DEFAULT_BYTES) -> None:
         """Open the directory, making it if need be, and finish what an earlier process left undone.
 
-        :param max_bytes: room on disk for batches, also those put aside, each taken in whole blocks of 4 KiB;
-            the reserve, the newest reading's cut and what is to be told of dropped batches are beside it
+        :param max_bytes: room on disk for batches, including those put aside, each rounded up to blocks of
+            4 KiB. The reserve, the checkpoint and the drop notices are not part of it.
         :raises SpoolLockedError: another process uses it
         :raises SpoolError: it cannot be used
         """
@@ -129,7 +134,7 @@ class Spool:
     def pending_notices(self) -> Mapping[int, bytes]:
         """Drop notices that no batch has carried yet, by number."""
         with self._changed:
-            return self._pending.words
+            return self._pending.notices
 
     @property
     def backlog_batches(self) -> int:
@@ -156,14 +161,14 @@ class Spool:
             return self._next - 1
 
     def resume(self, committed: int) -> tuple[int, bytes] | None:
-        """Finish what a process left undone that was killed between storing a group and noting its cut.
+        """Finish what a killed process had begun: it stored a group and did not commit its checkpoint.
 
-        Call this before anything else where counting outlived that process.
+        Call this before anything else if the killed process's programs are still counting.
 
-        :param committed: number of the newest batch whose cut was noted
-        :return: the number and the cut of a newer group that is whole, None where there is none. Of one that
-            is not whole, or whose cut the disk did not take, what there is is deleted: it will be counted
-            again. Batches without a cut stay.
+        :param committed: number of the newest batch whose checkpoint is committed in the kernel
+        :return: number and checkpoint of a newer group that is complete; None if there is none. The batches
+            of an incomplete group, or of one without a checkpoint on disk, are deleted: their faults will be
+            counted again. Batches that belong to no counting stay.
         """
         with self._changed:
             self._next = max(self._next, committed + 1)
@@ -176,7 +181,7 @@ class Spool:
             ):
                 return checkpoint
             for number in newer:
-                # One that is damaged does not tell; it is counted as dropped when its turn comes.
+                # A damaged file has no group_end. It is counted as dropped when it is read for sending.
                 if self._group_end(number):
                     self._drop(number, count=0)
             return None
@@ -198,16 +203,17 @@ class Spool:
         checkpoint: bytes = b"",
         commit: Callable[[int], None] = lambda _number: None,
     ) -> bool:
-        """Store the batches of one reading durably; False where one was dropped (and counted).
+        """Store the batches of one reading durably; return False if one of them was dropped (and counted).
 
-        Never raises for the disk's sake. If there is no room, the oldest batches are dropped, but not one
-        that is being sent. If the disk takes nothing, not even in the room reserved for that, a few MiB are
-        held in memory, so that a full disk does not blind who is connected.
+        Disk errors raise nothing. If there is no room, the oldest batches are dropped, except one that is
+        being sent. If the disk is full and the reserve is used up, up to ``_MEMORY_BYTES`` are held in
+        memory, so that a collector with a connection still delivers.
 
-        :param reporting: how many ``dropped_batches`` the last batch tells of; they are not counted any more
-        :param carrying: numbers of the ``pending_notices`` that these batches tell
-        :param checkpoint: what is to be noted once all is stored: kept until ``commit`` has returned
-        :param commit: notes the cut, given the number of the last batch; none is sent before
+        :param reporting: how many of the ``dropped_batches`` the last batch reports; they no longer count
+        :param carrying: numbers of the ``pending_notices`` that these batches carry
+        :param checkpoint: where the next reading starts; on disk until ``commit`` has returned
+        :param commit: commits the checkpoint in the kernel, given the number of the last batch. No batch of
+            this reading is sent before.
         """
         with self._changed:
             end = self._next + len(parcels) - 1
@@ -217,7 +223,7 @@ class Spool:
             kept = [self._put(parcel, group_end, 0) for parcel in parcels[:-1]]
             kept.append(self._put(parcels[-1], group_end, reporting))
             commit(end)
-            # Where one that tells was dropped, it has left them itself.
+            # If a batch that carries notices was dropped just now, its own drop notice includes them.
             self._pending.forget(carrying)
             self._changed.notify_all()
             return all(kept)
@@ -254,7 +260,7 @@ class Spool:
     def after(self, number: int) -> Spooled | None:
         """Return the oldest that waits of those put after a batch, as ``oldest`` does."""
         with self._changed:
-            # One at a time: a backlog has tens of thousands. One that is damaged is gone once it is taken.
+            # No list of all: a backlog has tens of thousands. ``_take`` removes a damaged batch.
             while (later := next((other for other in self._entries if other > number), None)) is not None:
                 if (found := self._take(later)) is not None:
                     return found
@@ -272,9 +278,9 @@ class Spool:
                 self._unlink(number, self._forget(number).path)
 
     def put_aside(self, number: int, reason: Reason) -> None:
-        """Let newer batches go before this one, which the server does not take; its room stays taken.
+        """Skip this batch when sending, since the server refuses it. It still counts against the room.
 
-        For one that is put aside already, what is known of why is changed.
+        If the batch is already put aside, its reason is replaced.
         """
         with self._changed:
             entry = self._entry(number)
@@ -289,7 +295,7 @@ class Spool:
             )
 
     def bring_back(self, number: int) -> None:
-        """Let a batch that was put aside wait in its turn again."""
+        """Return a batch that was put aside to its place in the queue."""
         with self._changed:
             if number not in self._aside.entries:
                 return
@@ -327,9 +333,9 @@ class Spool:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Bring to disk what was held in memory, if it takes it now, and let go of the directory.
+        """Write batches held in memory to disk, if the disk takes them now, and unlock the directory.
 
-        May be called again. Nothing else may be called afterwards, but ``remove``, which then has no effect.
+        May be called again. Afterwards only ``remove`` may be called, which then has no effect.
         """
         with self._changed:
             if self._lock is None:
@@ -359,7 +365,7 @@ class Spool:
 
     def _recover(self) -> OrderedDict[int, Entry]:
         (self._directory / "incoming.tmp").unlink(missing_ok=True)
-        # Counted as dropped, and the process ended before the file was gone.
+        # The last process counted this batch as dropped and ended before it deleted the file.
         for path in self._directory.glob(f"{self._drops.last_dropped:020d}*.batch"):
             self._pending.keep(self._drops.last_dropped, path)
             path.unlink(missing_ok=True)
@@ -372,13 +378,13 @@ class Spool:
         for name in sorted(names, key=lambda name: name.number):
             path = self._directory / str(name)
             entries[name.number] = Entry(path, blocks(path.stat().st_size), len(name.reports))
-            # Stored, and the process ended before the ledger knew what the batch reports.
+            # The last process stored this batch and ended before it counted what the batch reports.
             self._drops.report(name.reports.stop)
         return entries
 
     def _make_room(self, size: int) -> None:
         while self._bytes + size > self._max_bytes:
-            # What was put aside is older, and the newest may still be of use.
+            # Batches put aside are older than those that wait, so they are dropped first.
             waiting = chain(self._aside.entries, self._entries)
             victim = next((number for number in waiting if number != self._sending), None)
             if victim is None:
@@ -423,16 +429,16 @@ class Spool:
         reason = self._aside.reasons.get(number)
         if reason is not None and reason.is_counted:
             count = 0
-        # What a dropped batch was to report is to be reported anew.
+        # The drops that this batch was to report are unreported again.
         self._drops.drop(number, count + entry.reporting)
         self._dropped_now += count
         self._forget(number)
-        # What the server refuses for good, or takes of another host only, cannot be told to it either.
+        # The server would refuse the notice of a damaged batch, or of another host's, as well.
         if count and (reason is None or reason.may_pass):
             self._pending.keep(number, entry.path, entry.held)
         self._unlink(number, entry.path)
         try:
-            # The ledger names one batch: this one has to be gone before it names the next.
+            # The drop count remembers one batch: its file must be gone before the next is dropped.
             spool_file.sync_directory(entry.path.parent)
         except OSError as exc:
             logger.warning("spool directory not synchronised error=%r", exc.strerror)
@@ -446,7 +452,7 @@ class Spool:
         return entry
 
     def _unlink(self, number: int, path: Path) -> None:
-        # A file that stays is sent again by the next process, which the server ignores.
+        # If the file stays, the next process sends it again, and the server ignores it.
         try:
             path.unlink(missing_ok=True)
         except OSError as exc:

@@ -1,4 +1,4 @@
-"""How delivery goes, kept in the spool's directory for whoever asks from another process."""
+"""The state of delivery, stored in the spool's directory for other processes to read."""
 
 import logging
 from pathlib import Path
@@ -9,7 +9,7 @@ logger = logging.getLogger(__name__)
 
 
 class Delivery(msgspec.Struct, frozen=True):
-    """Why the server takes nothing, empty where it does; its code (``ProblemCode``); since when (UTC)."""
+    """Why the server accepts nothing (empty if it does), its ``ProblemCode``, and since when (UTC)."""
 
     error: str
     code: str
@@ -17,7 +17,7 @@ class Delivery(msgspec.Struct, frozen=True):
 
 
 def keep_delivery(spool: Path, delivery: Delivery) -> None:
-    """Write it. Where it cannot be, it is logged: nothing depends on it."""
+    """Write the state. A failure is only logged, since nothing depends on it."""
     path = spool / "delivery.json"
     written = path.with_suffix(".new")
     try:
@@ -28,7 +28,7 @@ def keep_delivery(spool: Path, delivery: Delivery) -> None:
 
 
 def read_delivery(spool: Path) -> Delivery | None:
-    """Return what a collector wrote last; None where nothing is known.
+    """Return the state that a collector wrote last; None if there is none.
 
     :raises OSError: the file cannot be read
     """

@@ -1,4 +1,4 @@
-"""Which VMs live, kept on disk: a VM that ends while no collector runs is then known to have ended."""
+"""The living VMs, stored on disk: the next collector finds out which of them ended while none ran."""
 
 import logging
 import os
@@ -16,12 +16,12 @@ logger = logging.getLogger(__name__)
 
 
 _CLOCK_SET_NS = 1_000_000_000
-"""More than time synchronisation slews a clock by, between two looks or in a while without a collector."""
+"""More than time synchronisation slews a clock by, also in a long time without a collector."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastRead:
-    """When a collector last looked, UTC as the clock is set now, and by how much it was set ahead since."""
+    """The time of the last reading (UTC as the clock is set now), and by how much UTC was set ahead since."""
 
     at_ns: int
     clock_set_ns: int = 0
@@ -31,7 +31,7 @@ class _Kept(msgspec.Struct, frozen=True):
     boot_id: str
     vms: tuple[KernelVm, ...]
     utc_offset_ns: int | None = None
-    """UTC less CLOCK_BOOTTIME, which nobody can set: as the clock was when a collector looked."""
+    """UTC minus CLOCK_BOOTTIME at the last reading. CLOCK_BOOTTIME cannot be set."""
 
 
 def _utc_offset_ns() -> int:
@@ -39,10 +39,10 @@ def _utc_offset_ns() -> int:
 
 
 class VmFile:
-    """A file with the VMs that live on this boot. Where it cannot be used, an end is noticed late or not."""
+    """A file with the VMs that live in this boot. Without it, some ends are noticed late or never."""
 
     def __init__(self, path: Path, boot_id: str, utc_offset_ns: Callable[[], int] = _utc_offset_ns) -> None:
-        """:param utc_offset_ns: measures UTC less CLOCK_BOOTTIME"""
+        """:param utc_offset_ns: measures UTC minus CLOCK_BOOTTIME"""
         self._path = path
         self._boot_id = boot_id
         self._utc_offset_ns = utc_offset_ns
@@ -51,7 +51,7 @@ class VmFile:
         self._failure = ""
 
     def last_read(self) -> LastRead | None:
-        """Return when a collector last looked; None where none has on this machine."""
+        """Return the time of the last reading; None if there was none on this machine."""
         try:
             at_ns = self._path.lstat().st_mtime_ns
         except OSError:
@@ -63,12 +63,12 @@ class VmFile:
         return LastRead(at_ns + set_ns, set_ns) if abs(set_ns) > _CLOCK_SET_NS else LastRead(at_ns)
 
     def load(self) -> tuple[KernelVm, ...]:
-        """Return the VMs that lived when a collector last wrote; none of another boot."""
+        """Return the VMs that lived at the last reading, if that was in this boot."""
         kept = self._read()
         return kept.vms if kept is not None else ()
 
     def _read(self) -> _Kept | None:
-        """What is kept of this boot."""
+        """The file's content, if it is of this boot."""
         try:
             kept = msgspec.json.decode(private_files.read(self._path), type=_Kept)
         except FileNotFoundError:
@@ -79,14 +79,14 @@ class VmFile:
         return kept if kept.boot_id == self._boot_id else None
 
     def keep(self, vms: Sequence[KernelVm]) -> None:
-        """Write the VMs that live, or that they are the same as the last time."""
+        """Store the living VMs; if they have not changed, only the time."""
         wanted = frozenset(vms)
         failure = ""
         offset_ns = self._utc_offset_ns()
         is_set = abs(offset_ns - self._kept_offset_ns) > _CLOCK_SET_NS
         try:
             if wanted != self._kept or is_set or not self._touch():
-                # Until it is written, what is there says nothing of now.
+                # If writing fails, the file's content is not the current one.
                 self._kept = None
                 private_files.replace(
                     self._path, msgspec.json.encode(_Kept(self._boot_id, tuple(vms), offset_ns))
@@ -99,9 +99,9 @@ class VmFile:
         self._failure = failure
 
     def _touch(self) -> bool:
-        """Let the file say when a collector looked last; False where somebody removed it.
+        """Set the file's time, which is that of the last reading; False if the file is gone.
 
-        :raises OSError: as for another reason
+        :raises OSError: it cannot be set for another reason
         """
         try:
             os.utime(self._path, follow_symlinks=False)

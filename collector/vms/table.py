@@ -44,7 +44,7 @@ class KernelVm:
 
 
 def vm_id(boot_id: str, pid: int, start_ticks: int, kvm: int, instance: int) -> str:
-    """Return the id of a VM: 16 hexadecimal digits, the same whenever and by whomever it is computed."""
+    """Return the id of a VM: 16 hexadecimal digits, which follow from the arguments alone."""
     key = f"{boot_id}/{pid}/{start_ticks}/{kvm:x}/{instance}"
     return blake2b(key.encode(), digest_size=8).hexdigest()
 
@@ -74,20 +74,20 @@ class VmTable:
         boot_id: str,
         boottime_to_utc_ns: Callable[[int], int],
         proc: Path | None,
-        recall: Callable[[int, int], Process | None] = lambda _pid, _start_ticks: None,
+        snapshot_of: Callable[[int, int], Process | None] = lambda _pid, _start_ticks: None,
     ) -> None:
         """Make an empty table.
 
         :param boottime_to_utc_ns: turns CLOCK_BOOTTIME into UTC
-        :param proc: proc with the host's pids, see ``host_proc``. Without, VMs are named after their comm
-            and end only when KVM says so.
-        :param recall: returns a process that is gone as it was, by pid and start in ticks, where it was met
+        :param proc: proc with the host's pids, see ``host_proc``. Without it, VMs are named after their comm,
+            and their ends are known from KVM's uevents only.
+        :param snapshot_of: returns the snapshot of a process that has ended, by pid and start in ticks
         """
         self._boot_id = boot_id
         self._boottime_to_utc_ns = boottime_to_utc_ns
         self._proc = proc
         self._watch = ProcessWatch(proc) if proc is not None else None
-        self._recall = recall
+        self._snapshot_of = snapshot_of
         self._live: dict[str, _Entry] = {}
         self._by_address: dict[int, str] = {}
         self._by_stats_name: dict[str, str] = {}
@@ -106,10 +106,10 @@ class VmTable:
         return tuple(entry.seen for entry in self._live.values())
 
     def see(self, seen: KernelVm, now_ns: int) -> Vm:
-        """Return a VM's description; a VM that is not known yet is looked up.
+        """Return a VM's description; a new VM is added to the table.
 
-        The name is looked up again during the first seconds, since a process may set its title late.
-        Counts that arrive after a VM's end find it as it was, with its end.
+        The process is read again during the VM's first seconds, since it may set its title late. A VM that
+        has ended keeps its description, with its end, for counts that arrive later.
         """
         identity = vm_id(self._boot_id, seen.pid, ticks_of(seen.start_boottime_ns), seen.kvm, seen.instance)
         entry = self._live.get(identity)
@@ -120,24 +120,25 @@ class VmTable:
         return past if past is not None else self._add(identity, seen, now_ns)
 
     def is_settled(self, identity: str, now_ns: int) -> bool:
-        """Tell whether a living VM's description is final, but for its end."""
+        """Return whether a living VM's description is final, except for its end."""
         entry = self._live.get(identity)
         return entry is not None and now_ns - entry.first_seen_ns > _NAME_SETTLES_NS
 
     def begin_after_gap(self, from_ns: int, clock_set_ns: int = 0) -> None:
-        """Know that nobody looked since a time, UTC: what the next ``ended`` returns is of any time since.
+        """Start after a time without a collector: VMs of the next ``ended`` may have ended at any time in it.
 
-        :param clock_set_ns: by how much UTC was set ahead since; ``from_ns`` is as it is now
+        :param from_ns: start of that time, UTC by the clock as it is set now
+        :param clock_set_ns: by how much UTC was set ahead since then
         """
         self._gap = (from_ns, clock_set_ns)
 
     @property
     def unseen_ends(self) -> tuple[UnseenEnd, ...]:
-        """The VMs that ended while nobody looked."""
+        """The VMs that ended while no collector ran, and were not reported yet."""
         return tuple(self._unseen_ends)
 
     def forget_unseen_ends(self) -> None:
-        """Know that they were told."""
+        """Forget them: they are reported."""
         self._unseen_ends.clear()
 
     def close(self) -> None:
@@ -146,12 +147,12 @@ class VmTable:
             self._watch.close()
 
     def apply(self, event: KvmEvent, now_ns: int) -> None:
-        """Take in one of KVM's announcements."""
+        """Apply one of KVM's announcements."""
         if event.kind is EventKind.LOST:
-            # Among the lost may be the creation of a VM that has the name of one that ended before.
+            # A lost event may be the creation of a VM with the name of an ended one.
             self._destroyed_unseen.clear()
         elif event.kind is EventKind.CREATED:
-            # A VM in the table was announced in an earlier cycle: this is another, its name was free again.
+            # A VM with this name in the table was announced in an earlier cycle, so it has ended.
             self._destroyed_unseen.pop(event.stats_name, None)
             self._end_if_live(self._by_stats_name.get(event.stats_name), now_ns)
         elif event.stats_name in self._by_stats_name:
@@ -163,7 +164,7 @@ class VmTable:
     def ended(self, now_ns: int) -> tuple[Vm, ...]:
         """Return the VMs found to have ended since the last call, each once, with ``ended_ns``.
 
-        That is the time at which the end was noticed; after a gap, see ``unseen_ends``.
+        ``ended_ns`` is when the end was noticed. For VMs that ended in a gap see ``unseen_ends``.
         """
         gone = self._watch.ended() if self._watch is not None else None
         if gone:
@@ -176,7 +177,7 @@ class VmTable:
         return ended
 
     def _add(self, identity: str, seen: KernelVm, now_ns: int) -> Vm:
-        # No two VMs share an address or a debugfs folder at one time: one that had it before has ended.
+        # Two living VMs never share an address or a debugfs folder: the one that had it has ended.
         self._end_if_live(self._by_address.get(seen.kvm), now_ns)
         self._end_if_live(self._by_stats_name.get(seen.stats_name), now_ns)
         process = self._process(seen)
@@ -187,7 +188,8 @@ class VmTable:
         self._by_address[seen.kvm] = identity
         if seen.stats_name:
             self._by_stats_name[seen.stats_name] = identity
-        # Kept for another of that name, which may have come and gone as well; a later one is announced first.
+        # Another VM may have reused the name and ended, too: so the time of the destroy event is kept until a
+        # create event of that name arrives.
         destroyed_ns = self._destroyed_unseen.get(seen.stats_name)
         if destroyed_ns is not None:
             self._end_if_live(identity, destroyed_ns)
@@ -195,7 +197,7 @@ class VmTable:
         return vm
 
     def _refresh(self, entry: _Entry, now_ns: int) -> None:
-        # After 1, 2, 4 and 8 seconds: a title is set early or not at all, and to look costs a tenth of a ms.
+        # After 1, 2, 4 and 8 seconds: a process sets its title early or never, and reading costs 0.1 ms.
         waited_ns = now_ns - entry.read_ns
         if self.is_settled(entry.vm.id, now_ns) or waited_ns < entry.read_ns - entry.first_seen_ns:
             return
@@ -203,7 +205,7 @@ class VmTable:
             return
         entry.read_ns = now_ns
         process = self._process(entry.seen)
-        # A process that is just ending shows an empty command line: the name it had stays.
+        # A process that is ending shows an empty command line: keep the name that it had.
         if process is not None and process.command and process != entry.process:
             entry.process = process
             entry.vm = self._describe(entry.vm.id, entry.seen, process)
@@ -215,7 +217,7 @@ class VmTable:
             process = None
         if process is not None and process.command:
             return process
-        return self._recall(seen.pid, start_ticks) or process
+        return self._snapshot_of(seen.pid, start_ticks) or process
 
     def _describe(self, identity: str, seen: KernelVm, process: Process | None) -> Vm:
         command = process.command if process else ()

@@ -1,4 +1,4 @@
-"""VMs that ended while no collector looked: they have the time at which that was found, and here the span."""
+"""Events for VMs that ended while no collector ran: the span of time in which each may have ended."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from faultmodel.kinds import EventKind
 from faultmodel.record import EventFacts, HostEvent, Vm
 
 _NOTICED_NS = 2_000_000_000
-"""An end is noticed by the next reading: what is not later than that is as exact as any."""
+"""The next reading notices an end. An end that was noticed no later than this needs no event."""
 _MOST = 100
 
 
 @dataclass(frozen=True, slots=True)
 class UnseenEnd:
-    """A VM that ended, from when on that may be, UTC as set now, and by how much it was set ahead since."""
+    """An ended VM, the earliest time of its end (UTC as set now), and by how much UTC was set ahead since."""
 
     vm: Vm
     from_ns: int
@@ -21,11 +21,11 @@ class UnseenEnd:
 
 
 def unseen_ends(ended: Sequence[UnseenEnd], now_ns: int) -> list[HostEvent]:
-    """Return an event for each VM, as far as its end is less exact than others."""
-    told = [one for one in ended if one.vm.ended_ns and one.vm.ended_ns - one.from_ns > _NOTICED_NS]
-    events = [_event(now_ns, _facts(one), one.vm.id) for one in told[:_MOST]]
-    if len(told) > _MOST:
-        events.append(_event(now_ns, EventFacts(count=len(told) - _MOST)))
+    """Return an event for each VM whose end is not known exactly."""
+    inexact = [one for one in ended if one.vm.ended_ns and one.vm.ended_ns - one.from_ns > _NOTICED_NS]
+    events = [_event(now_ns, _facts(one), one.vm.id) for one in inexact[:_MOST]]
+    if len(inexact) > _MOST:
+        events.append(_event(now_ns, EventFacts(count=len(inexact) - _MOST)))
     return events
 
 

@@ -30,7 +30,7 @@ static __always_inline void count_context(struct fault_counters *counters, u64 f
 		counters->dirty_logging++;
 }
 
-/* A fault that no kvm_page_fault counted of. */
+/* Record a fault that kvm_page_fault does not report (PVM). */
 static __always_inline void record_mmu_fault(struct vcpu_counts *state, u64 fault, u8 level)
 {
 	struct fault_record record = {

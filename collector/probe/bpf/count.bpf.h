@@ -1,6 +1,10 @@
-/* Counting a fault: by word, in the vCPU's own state as long as there is room. */
+/*
+ * Counting a fault. The first SYNDROMES words of a vCPU are counted in place,
+ * in its own state; further words in the map fault_counts.
+ */
 
-/* Where this vCPU's faults with this word are counted; NULL where there is no room. */
+/* Return the counters of this vCPU's faults with this word; NULL if the map is full. in_map becomes
+ * 1 where they are in the map fault_counts. */
 static __always_inline struct fault_counters *counters_of(struct vcpu_counts *state, u32 format,
 							  u64 word, int *in_map)
 {
@@ -49,8 +53,8 @@ static __always_inline void count_fault(struct vcpu_counts *state, struct fault_
 		if (in_map)
 			state->in_map++;
 	}
-	/* Last, and after its record: a reader in between finds more recorded than seen, and waits
-	 * for the rest. */
+	/* Last, and after the fault's record: user space may read in between. It then finds more
+	 * recorded than seen, and keeps the record for its next reading. */
 	state->seen++;
 }
 
@@ -62,7 +66,7 @@ static __always_inline void count_fault(struct vcpu_counts *state, struct fault_
 #define OUTCOME_FAST	  8
 #define OUTCOME_SPURIOUS  9
 
-/* How a fault ended; other levels than these are not mapped. */
+/* Count how a fault ended. KVM maps at these three levels only. */
 static __always_inline void count_outcome(struct fault_counters *counters, u32 outcome)
 {
 	if (outcome == OUTCOME_MAPPED_4K)

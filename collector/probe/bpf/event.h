@@ -1,8 +1,9 @@
 /*
- * What is shared between BPF and user space, which reads fields by their names
- * (collector/probe/layout.py) from where the compiler put them (compiled.py):
- * one may be added anywhere. A field that means something else than before is
- * another field, with another name.
+ * The structures that BPF and user space share. User space reads fields by
+ * name (collector/probe/layout.py) at the offsets that the compiler chose
+ * (compiled.py), so a field may be added anywhere. A field whose meaning
+ * changes needs a new name. A field or map that is only renamed needs a row in
+ * renamed.py, for sets that an earlier version pinned.
  *
  * What the values in them mean is written down in layout.py alone; source.py
  * defines it for the compiler: FORMAT_*, the formats of a hardware word;
@@ -10,9 +11,9 @@
  */
 
 /*
- * One struct kvm. The kernel uses an address again once a VM is gone; the
- * inode number of the VM's debugfs directory tells the two apart (0 where the
- * kernel has no debugfs).
+ * One VM. The kernel may reuse the address of a struct kvm; the inode number
+ * of the VM's debugfs directory distinguishes the two VMs (0 on kernels
+ * without debugfs).
  */
 struct vm_key {
 	u64 kvm;
@@ -67,9 +68,9 @@ struct exit_reason {
 #define EXIT_REASONS	  6
 
 /*
- * Everything that is counted for one vCPU. The first words that a vCPU faults
- * with are counted in place; what does not fit here is in the maps
- * fault_counts and exit_counts. A word is always counted at the same place.
+ * All counts of one vCPU. The first words that a vCPU faults with are counted
+ * in place; further words and exit reasons are in the maps fault_counts and
+ * exit_counts. A word is always counted in the same place.
  *
  * seen = the sum of the syndromes' faults + in_map + uncounted, but for the
  * instant in which a program is between two of its additions.
@@ -77,15 +78,15 @@ struct exit_reason {
 struct vcpu_counts {
 	struct vm_key vm;
 	u64 vcpu; /* struct kvm_vcpu * */
-	u32 tid;  /* whose home this is; 0: nobody's */
+	u32 tid;  /* owner of this slot; 0: free, or a vCPU in the map overflow */
 	u32 vcpu_id;
-	u32 running; /* inside KVM_RUN: only then is all of this the current thread's */
-	u32 pending; /* word is of a fault whose outcome is not known yet */
+	u32 running; /* the thread is inside KVM_RUN with this vCPU */
+	u32 pending; /* the outcome of the newest fault is not known yet */
 	u64 seen;
 	u64 next_record; /* the value of seen at which a record is next considered */
 	u32 format;
 	u16 gap;    /* by how much next_record advances */
-	u16 orders; /* the number of the orders that next_record follows */
+	u16 orders; /* the orders_number that next_record was computed for */
 	u64 word;   /* of the newest fault */
 	u64 address;
 	u64 ipa;
@@ -93,16 +94,16 @@ struct vcpu_counts {
 	u64 in_map;    /* faults counted in fault_counts */
 	u64 uncounted; /* faults that found fault_counts full */
 	u64 recorded;
-	u64 dropped;	      /* to be recorded, and the ring buffer was full */
+	u64 dropped;	      /* records that found the ring buffer full */
 	u64 last_record_seen; /* seen, at the newest record */
 	u8 nested;	/* whether the newest fault was taken while L2 ran: 0, 1, or NOT_SHOWN_8 */
 	u8 retries;	/* whether KVM may try several times within one fault */
-	u16 held;	/* where it may: 1 more than the newest fault's newest outcome; 0: none */
+	u16 held;	/* with retries: 1 + the latest outcome of the newest fault; 0: none */
 	u16 perf_event; /* the newest event that the perf side has counted: EVENT() in sides.bpf.h
 			 */
-	u16 owed;	/* what the raw side is to add to it: OWES_* */
-	u64 kvm_count;	/* KVM's own count of faults, as it was at the newest; KVM_COUNT_UNKNOWN */
-	u64 missed_faults; /* faults by that count that nothing here has seen */
+	u16 owed;	/* what the raw side has still to add to that event: OWES_* */
+	u64 kvm_count;	/* KVM's own count of faults, at the newest one; or KVM_COUNT_UNKNOWN */
+	u64 missed_faults; /* faults in KVM's count that neither side saw */
 	struct syndrome syndromes[SYNDROMES];
 	struct exit_reason exits[EXIT_REASONS];
 };
@@ -166,27 +167,27 @@ struct exit_record {
 	u8 pad;
 };
 
-/* What user space asks for. */
+/* Which faults to record; set by user space. */
 struct record_order {
 	u64 spacing_ns; /* RECORD_SAMPLE: least time between two records of one VM */
 	u32 level;
-	u32 others; /* of the default: whether some VM has an order of its own */
+	u32 others; /* in record_default: whether record_orders has an entry */
 };
 
-/* How the maps are laid out, as text (compiled.py). Zeros follow it. */
+/* The layout of the maps, as text (compiled.py), padded with zeros. */
 struct layout_text {
 	char text[16384];
 };
 
-/* Which set of programs and maps this is, and up to where it was read. */
+/* Identity of this set of programs and maps, and its latest checkpoint. */
 struct about {
 	u8 counting[16];
 	u8 fingerprint[16];
-	u64 batch;		     /* number of the newest batch that was cut */
+	u64 batch;		     /* number of the newest batch that has its counts */
 	u64 checkpoint_monotonic_ns; /* when its counters were read */
 	u64 checkpoint_utc_ns;
-	u64 missed_runs;    /* as they were then */
-	u64 exits_position; /* up to where the batch has the ring buffers' records */
+	u64 missed_runs;    /* their number at that time */
+	u64 exits_position; /* positions in the rings up to which the batch has the records */
 	u64 faults_position;
 };
 

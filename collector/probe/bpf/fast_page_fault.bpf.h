@@ -1,5 +1,5 @@
-/* kvmmmu:fast_page_fault, x86: vcpu, fault, sptep, old_spte, ret. Without the MMU lock; falls to
- * the slow path unless fixed. */
+/* kvmmmu:fast_page_fault, x86: vcpu, fault, sptep, old_spte, ret. KVM tries to resolve the fault
+ * without the MMU lock, and takes the slow path if that fails. */
 
 #ifdef PREEMPTIBLE
 PERF_PROBE(fast_page_fault, trace_event_raw_fast_page_fault)

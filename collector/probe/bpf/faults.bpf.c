@@ -24,9 +24,9 @@
 #define PROBE(tracepoint) int on_##tracepoint(struct bpf_raw_tracepoint_args *ctx)
 
 /*
- * The perf side: what the event's record has is in its BTF, trace_event_raw_*.
- * The record's name is written out, for needed_types.py to find. Returns 1: 0
- * would keep the event from others that listen to it.
+ * The perf side reads the event's record, whose type is trace_event_raw_* in
+ * BTF. The type's name is written out for needed_types.py to find. The program
+ * returns 1, since 0 would hide the event from other listeners.
  */
 #define PERF_PROBE(tracepoint, record) int perf_##tracepoint(struct record *event)
 

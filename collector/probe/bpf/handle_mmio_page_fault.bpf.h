@@ -1,5 +1,5 @@
-/* kvmmmu:handle_mmio_page_fault, x86: addr, gfn, access. A page that KVM has cached as MMIO; the
- * word is not shown. */
+/* kvmmmu:handle_mmio_page_fault, x86: addr, gfn, access. KVM has cached the page as MMIO; the event
+ * does not show the word. */
 
 static __always_inline void see_mmio(struct vcpu_counts *state, u64 address, u64 frame)
 {

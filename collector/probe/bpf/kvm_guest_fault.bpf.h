@@ -1,8 +1,8 @@
 /* kvm:kvm_guest_fault, arm64: vcpu_pc, hsr (ESR_EL2), hxfar (FAR_EL2), ipa. Every guest fault;
  * passes no vCPU. */
 
-/* arm64: the vCPU runs L2 while its stage 2 is another than the VM's own (arch/arm64/kvm/nested.c,
- * kvm_vcpu_load_hw_mmu()). */
+/* Whether the vCPU runs an L2 guest: then it uses another stage 2 than the VM's own
+ * (arch/arm64/kvm/nested.c, kvm_vcpu_load_hw_mmu()). */
 static __always_inline u8 is_nested(struct vcpu_counts *state)
 {
 #ifdef HAVE_NESTED_MMUS

@@ -1,6 +1,6 @@
 /* kvmmmu:kvm_mmu_spte_requested, x86: the fault is about to be mapped. */
 
-/* Asked for by the VMM or KVM ahead of the guest: no guest fault. */
+/* The VMM or KVM maps the page ahead of the guest: no guest fault. */
 static __always_inline void count_prefetch(struct vcpu_counts *state, u64 fault)
 {
 	struct fault_counters *counters;
@@ -13,8 +13,8 @@ static __always_inline void count_prefetch(struct vcpu_counts *state, u64 fault)
 		counters->prefetched++;
 	else
 		COUNT_LOST(keys_full);
-	/* Not always within KVM_RUN, whose end alone would tell that the thread may change its
-	 * vCPU. */
+	/* A prefetch may happen outside KVM_RUN. The thread may then run another vCPU without a
+	 * kvm_userspace_exit in between, so its vCPU is looked up again at the next event. */
 	leave(state);
 }
 

@@ -1,10 +1,10 @@
 /*
  * kvm:kvm_page_fault, x86: vcpu, address, error code; before 6.1 without the
- * vCPU. Where it fires it is the fault, and what kvmmmu events say after it in
+ * vCPU. Where KVM emits it, it counts the fault, and the next kvmmmu event of
  * the same thread is that fault's outcome (outcome.bpf.h).
  */
 
-/* From here on kvm_page_fault is what counts a fault. */
+/* Remember that this KVM emits kvm_page_fault: kvmmmu events are only outcomes from now on. */
 static __always_inline void note_page_fault(void)
 {
 	u32 index = 0;
@@ -15,10 +15,11 @@ static __always_inline void note_page_fault(void)
 }
 
 /*
- * What is missing by KVM's own count, which it raises after each kvm_page_fault
- * unless the page is known as MMIO (kvm_mmu_page_fault()). It does so at other
- * times too (EPT misconfigurations, TDX): user space believes no more of it
- * than the kernel says to have skipped.
+ * Compare with KVM's own count (pf_taken), and add the difference to
+ * missed_faults. KVM raises its count after each kvm_page_fault unless the page
+ * is known as MMIO (kvm_mmu_page_fault()), and also at other times (EPT
+ * misconfigurations, TDX). So user space accepts at most as many missed faults
+ * as program runs that the kernel reports as skipped.
  */
 static __always_inline void compare_with_kvm(struct vcpu_counts *state)
 {

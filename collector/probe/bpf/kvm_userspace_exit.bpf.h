@@ -1,5 +1,5 @@
-/* kvm:kvm_userspace_exit: reason, errno (0 or negative). Each exit to user space is counted, and
- * those that answer a guest memory fault are recorded. */
+/* kvm:kvm_userspace_exit: reason, errno (0 or negative). Every exit to user space is counted; exits
+ * with EFAULT or EHWPOISON are also recorded. */
 
 /* include/uapi/linux/kvm.h, and errno.h of include/uapi/asm-generic; macros are not in BTF. */
 #define KVM_EXIT_MEMORY_FAULT 39
@@ -26,7 +26,7 @@ static __always_inline void record_exit(struct vcpu_counts *state, u32 reason, u
 		record.format = state->format;
 	}
 #ifdef HAVE_MEMORY_FAULT
-	/* Only then is the union in kvm_run this structure. */
+	/* The union in kvm_run holds memory_fault only with this reason. */
 	if (reason == KVM_EXIT_MEMORY_FAULT) {
 		READ(run, vcpu, kvm_vcpu, run);
 		READ(record.flags, run, kvm_run, memory_fault.flags);

@@ -1,15 +1,16 @@
 /*
- * State kept in the kernel. Everything counted only grows; user space takes
- * the difference of two readings, so no update can fall between a read and a
- * reset. A vCPU runs in one thread at a time, and all of its counts are its
- * own, so a plain increment loses nothing.
+ * The maps. Counters never decrease and are never reset: user space takes the
+ * difference of two readings, so no increment is lost between a read and a
+ * reset. A vCPU runs in one thread at a time and has counters of its own, so
+ * plain increments are enough.
  *
- * A thread's state lies in an array, its home, at a place that its tid gives:
- * where a hash lookup costs about 45 ns, this costs 5. What has no home (two
- * places taken, or a thread that runs several vCPUs) is in the map vcpus.
+ * Each vCPU thread owns a slot in the array slots. The tid gives the slot's
+ * index, which costs 5 ns where a hash lookup costs 45. A vCPU without a slot
+ * (both possible slots belong to other threads, or its thread runs several
+ * vCPUs) is counted in the hash map overflow.
  */
 
-/* The vCPU that a thread without a home for it is running. */
+/* The vCPU that a thread runs which has no slot for it. */
 struct overflow_thread {
 	struct vcpu_key key;
 	u32 running;
@@ -17,9 +18,9 @@ struct overflow_thread {
 };
 
 BPF_F_TABLE("array", u32, struct vcpu_counts, slots, SLOTS, BPF_F_MMAPABLE);
-BPF_F_TABLE("hash", u32, u32, slot_owners, SLOTS, BPF_F_NO_PREALLOC); /* home -> tid */
+BPF_F_TABLE("hash", u32, u32, slot_owners, SLOTS, BPF_F_NO_PREALLOC); /* slot -> tid */
 BPF_F_TABLE("hash", struct vcpu_key, struct vcpu_counts, overflow, MAX_OVERFLOW, BPF_F_NO_PREALLOC);
-/* Who has not been seen for long may be forgotten: it is found out anew. */
+/* The LRU may evict an idle thread: enter() then finds its vCPU again. */
 BPF_TABLE("lru_hash", u32, struct overflow_thread, overflow_threads, MAX_OVERFLOW_THREADS);
 BPF_F_TABLE("hash", struct vm_key, struct vm_record, vms, MAX_VMS, BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct fault_key, struct fault_counters, fault_counts, MAX_KEYS,
@@ -32,32 +33,34 @@ BPF_ARRAY(raw_side_only, struct raw_side_only, 1);
 BPF_TABLE("lru_hash", u32, u32, unattributed, MAX_OVERFLOW_THREADS);
 BPF_RINGBUF_OUTPUT(exit_records, EXIT_RING_PAGES);
 BPF_RINGBUF_OUTPUT(fault_records, FAULT_RING_PAGES);
-/* Never written: they show what the rings' records are, which a ring's own type does not. */
+/* Never written. Their value types describe the rings' records to user space. */
 BPF_ARRAY(exit_record_type, struct exit_record, 1);
 BPF_ARRAY(fault_record_type, struct fault_record, 1);
 
 BPF_ARRAY(written_since_wakeup, u64, 1);
 
-/* Written by user space: what to record of every VM, and of some VMs instead. */
+/* Written by user space: what to record of all VMs, and exceptions for single VMs. */
 BPF_ARRAY(record_default, struct record_order, 1);
-BPF_ARRAY(orders_number, u16, 1); /* another with every change of these */
+BPF_ARRAY(orders_number, u16, 1); /* incremented after each change of these two */
 BPF_F_TABLE("hash", struct vm_key, struct record_order, record_orders, MAX_VMS, BPF_F_NO_PREALLOC);
 
 /*
- * Written by user space. A set counts while the turn is its own, which is
- * never 0; otherwise nothing is counted, nor lost. A set that takes over from
- * another has the other's turn, so one store ends the one and begins the next.
+ * Written by user space. A set of programs counts while active_generation
+ * equals its own_generation, which is never 0. Otherwise its programs count
+ * nothing, not even as lost. A set that takes over from another set shares that
+ * set's active_generation, so a single write stops the old programs and starts
+ * the new ones.
  */
 BPF_ARRAY(active_generation, u32, 1);
 BPF_ARRAY(own_generation, u32, 1);
 
-/* Set once kvm_page_fault has fired: from then on it is what counts a fault. */
+/* 1 once kvm_page_fault has fired: then it counts the faults, and kvmmmu events the outcomes. */
 BPF_ARRAY(page_fault_seen, u32, 1);
 
 /*
- * Written and read by user space alone. The *_checkpoint maps hold the counters at
- * which the newest batch was cut, so that whoever reads next goes on from
- * there, be it another process.
+ * Written and read by user space only. The *_checkpoint maps hold the counters
+ * that the newest batch ends with. The next reading starts there, also when a
+ * new collector process takes it.
  */
 BPF_ARRAY(layout, struct layout_text, 1);
 BPF_ARRAY(about, struct about, 1);
@@ -68,11 +71,10 @@ BPF_F_TABLE("hash", struct fault_key, struct fault_counters, fault_counts_checkp
 	    BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct exit_key, u64, exit_counts_checkpoint, MAX_KEYS, BPF_F_NO_PREALLOC);
 BPF_ARRAY(lost_checkpoint, struct lost, 1);
-/* Faults that no program saw and the newest batches have all the same, by KVM's own count
- * (reader.py). */
+/* Missed faults that batches have reported so far, by VM (reader.py). */
 BPF_F_TABLE("hash", struct vm_key, u64, missed_faults_checkpoint, MAX_VMS, BPF_F_NO_PREALLOC);
 
-/* All zero: a state is too large for the stack. */
+/* All zeros, to initialise an overflow entry: struct vcpu_counts is too large for the stack. */
 BPF_ARRAY(blank, struct vcpu_counts, 1);
 
 static __always_inline struct used *what_is_used(void)
@@ -82,7 +84,8 @@ static __always_inline struct used *what_is_used(void)
 	return used.lookup(&index);
 }
 
-/* Before something is put into a map: whoever finds it unused has missed nothing. */
+/* Mark a map as not empty. Call it before inserting: a reader that sees the map unmarked misses
+ * nothing by skipping it. */
 #define NOTE_USED(map)                              \
 	do {                                        \
 		struct used *maps = what_is_used(); \
@@ -107,5 +110,5 @@ static __always_inline struct lost *what_was_lost(void)
 	} while (0)
 
 #define COUNT_LOST(kind) ADD_TO_LOST(kind, 1)
-/* What was counted as lost has been found after all. */
+/* Correct the count: the raw side has counted what the perf side had reported as lost. */
 #define TAKE_BACK_LOST(kind) ADD_TO_LOST(kind, -1)

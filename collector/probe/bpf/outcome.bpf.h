@@ -1,12 +1,13 @@
 /*
- * How a fault ended, x86. Where kvm_page_fault fires it has counted the fault,
- * and a kvmmmu event of the same thread is its outcome. On flavours where it
- * never fires (PVM) the kvmmmu event is all that shows the fault, and counts it.
+ * Outcomes of faults, x86. Where KVM emits kvm_page_fault, that event counts
+ * the fault and the next kvmmmu event of the same thread is its outcome. Some
+ * flavours of KVM (PVM) never emit it; there the kvmmmu event counts the fault.
  */
 
 /*
- * Where KVM tries several times within one fault, each try tells an outcome: the
- * last one counts, and that it was the last shows with the vCPU's next event.
+ * Count the outcome that end_fault() holds. KVM may try several times within
+ * one fault of a TDX guest, and each try emits an outcome. Only the last one
+ * counts, and the vCPU's next event shows that it was the last.
  */
 static __always_inline void count_held(struct vcpu_counts *state)
 {
@@ -24,8 +25,7 @@ static __always_inline void count_held(struct vcpu_counts *state)
 }
 
 #ifdef WITH_OUTCOMES
-/* Whether kvm_page_fault counts the faults: else a kvmmmu event is all that tells of one, and
- * counts it. */
+/* Whether kvm_page_fault has counted the fault; else the kvmmmu event counts it. */
 static __always_inline int is_counted_before(void)
 {
 	u32 index = 0;
@@ -34,8 +34,7 @@ static __always_inline int is_counted_before(void)
 	return seen && *seen;
 }
 
-/* Whether the newest fault has an outcome already, from an earlier try; then this is its outcome
- * now. */
+/* Whether this outcome replaces that of an earlier try at the same fault. */
 static __always_inline int is_another_try(struct vcpu_counts *state, int counted, u32 outcome)
 {
 #ifdef WITH_TDX
@@ -48,8 +47,9 @@ static __always_inline int is_another_try(struct vcpu_counts *state, int counted
 }
 
 /*
- * The counters to which a kvmmmu event's outcome belongs: those of the fault
- * that was counted before, or else of the event's own word, counted here.
+ * Return the counters for a kvmmmu event's outcome: those of the fault that
+ * kvm_page_fault counted, or those of the event's own word, where this function
+ * counts the fault. NULL if the fault has an outcome already.
  */
 static __always_inline struct fault_counters *outcome_counters(struct vcpu_counts *state,
 							       int counted, u32 format, u64 word)
@@ -72,7 +72,7 @@ static __always_inline struct fault_counters *outcome_counters(struct vcpu_count
 
 #ifdef HAVE_KVM_PAGE_FAULT_STRUCT
 #ifdef PREEMPTIBLE
-/* On the perf side: the outcome is owed until the raw side has added what it alone shows. */
+/* On the perf side: leave the outcome to the raw side, which adds the fault's context to it. */
 static __always_inline void owe_outcome(struct vcpu_counts *state, u32 outcome)
 {
 	int counted = is_counted_before();
@@ -86,8 +86,7 @@ static __always_inline void owe_outcome(struct vcpu_counts *state, u32 outcome)
 }
 #endif
 
-/* Whether the perf side left nothing of the event to the raw side; what it left is the raw side's
- * from here on. */
+/* Take over what the perf side left to the raw side. Returns whether it left nothing. */
 static __always_inline int owes_nothing(struct vcpu_counts *state)
 {
 #ifdef PREEMPTIBLE

@@ -1,7 +1,8 @@
-/* Records of single guest faults: which of them, and at what cost to the others. */
+/* Records of single guest faults. next_record is the value of seen at which a record is next
+ * considered, so a fault that is not recorded costs two comparisons. */
 
-/* So that a fault that is not recorded costs two comparisons; also how late a slower pace may be
- * noticed. */
+/* The most that next_record advances. A change of pace is noticed after as many faults at the
+ * latest. */
 #define LONGEST_GAP 4096
 
 #ifdef ARCH_X86_64
@@ -49,8 +50,8 @@ static __always_inline u64 guest_pc(struct vcpu_counts *state)
 }
 #endif
 
-/* Whether the fault that is about to be counted may be one to record: nearly always all that this
- * costs. */
+/* Whether the fault that is about to be counted may have to be recorded. For most faults this is
+ * all that recording costs. */
 static __always_inline int is_considered(struct vcpu_counts *state)
 {
 	u32 index = 0;
@@ -59,7 +60,7 @@ static __always_inline int is_considered(struct vcpu_counts *state)
 	return state->seen + 1 >= state->next_record || (number && *number != state->orders);
 }
 
-/* Be the one, of all the VM's threads, that takes the sampled record after the newest. */
+/* Claim the VM's next sampled record for this thread; only one of the VM's threads succeeds. */
 static __always_inline int claim_sample(struct vm_record *vm, u64 newest_ns, u64 now_ns)
 {
 	return __sync_val_compare_and_swap(&vm->last_record_ns, newest_ns, now_ns) == newest_ns;
@@ -75,7 +76,7 @@ static __always_inline int is_due(struct vcpu_counts *state, u64 now_ns)
 	u64 newest_ns, passed_ns;
 	u32 gap;
 
-	/* Before the orders are read: one that is given meanwhile has another number. */
+	/* Read before the orders: user space writes it after them, so no change is missed. */
 	if (number)
 		state->orders = *number;
 	order = record_default.lookup(&index);
@@ -99,8 +100,7 @@ static __always_inline int is_due(struct vcpu_counts *state, u64 now_ns)
 	/* Another CPU may have been a moment later. */
 	passed_ns = now_ns > newest_ns ? now_ns - newest_ns : 0;
 	gap = state->gap ? state->gap : 1;
-	/* Several vCPUs share the records: most of them should come by more often than each gets
-	 * one. */
+	/* The vCPUs of a VM share its records, so each should check more often than it records. */
 	if (passed_ns < order->spacing_ns / 4)
 		gap = gap < LONGEST_GAP ? gap * 2 : gap;
 	else if (passed_ns > 2 * order->spacing_ns)
@@ -110,8 +110,8 @@ static __always_inline int is_due(struct vcpu_counts *state, u64 now_ns)
 	return passed_ns >= order->spacing_ns && claim_sample(vm, newest_ns, now_ns);
 }
 
-/* The reader comes by on its own; it is only woken when about a third of the ring was written
- * since. */
+/* Whether to wake the reader. It reads at its own interval and is woken only after about a third of
+ * the ring was written. */
 static __always_inline u64 wakeup(void)
 {
 	u32 index = 0;

@@ -1,21 +1,23 @@
 /*
- * Two looks at each event, where programs can be preempted (preemption.py
- * finds out whether they can).
+ * Two programs for each event, on kernels where BPF programs can be preempted
+ * (preemption.bpf.c finds out whether they can).
  *
- * A program on a raw tracepoint that can be preempted is skipped for every
- * other thread of its CPU until it goes on (kernel/trace/bpf_trace.c,
- * __bpf_trace_run(), 7.3). One on the perf side of the same tracepoint, by a
- * perf event, runs with preemption off (include/trace/perf.h); it is skipped
- * only while a bpf() system call was preempted on that CPU at a map
- * (bpf_disable_instrumentation()). So each event has both. The perf side is
- * attached first, hence runs first: it counts what the event's record tells.
- * The raw side runs next, in the same thread: it adds what its arguments alone
- * show, and counts the event where the perf side was skipped. An event is
- * missed only where both were; the kernel's counts of skipped runs and
- * raw_side_only tell how many.
+ * raw side    A program on the raw tracepoint. If it is preempted, the kernel
+ *             skips it for all other threads of that CPU until it continues
+ *             (kernel/trace/bpf_trace.c, __bpf_trace_run(), 7.3).
+ * perf side   A program on a perf event of the same tracepoint, which runs with
+ *             preemption off (include/trace/perf.h). The kernel skips it only
+ *             while a bpf() system call is preempted at a map on that CPU
+ *             (bpf_disable_instrumentation()).
  *
- * What the raw side is expected to add is owed until it has run. The thread's
- * next event settles a debt that was not owed_nothing.
+ * The perf side is attached first, so it runs first, and counts the event from
+ * its record. The raw side runs next, in the same thread. It adds what only its
+ * arguments show, and counts the event if the perf side was skipped. An event
+ * is missed only if both sides were skipped: the kernel's counts of skipped
+ * runs, less raw_side_only, are the missed events.
+ *
+ * What the raw side has still to add is owed. If the raw side is skipped, the
+ * thread's next event counts what is owed, without the raw side's part.
  */
 
 /* A number for each tracepoint: from where it has its count in struct raw_side_only. */
@@ -23,11 +25,11 @@
 #define EVENT_NONE	  0
 
 #ifdef PREEMPTIBLE
-/* Plus an outcome, OUTCOME_* in count.bpf.h, which counts only if the page was not mapped ahead of
- * the guest. */
+/* What the raw side has still to add: one of these plus an outcome, OUTCOME_* in count.bpf.h. The
+ * outcome does not count if the page was mapped ahead of the guest. */
 #define OWES_NOTHING 0
 #define OWES_OUTCOME 16 /* the outcome and the context of the newest fault */
-#define OWES_FAULT   32 /* the fault as well, since the raw side alone has its word */
+#define OWES_FAULT   32 /* also the fault itself: only the raw side has its word */
 
 static __always_inline void count_owed(struct vcpu_counts *state)
 {
@@ -52,8 +54,8 @@ static __always_inline void count_owed(struct vcpu_counts *state)
 }
 
 /*
- * The perf side's kind: where the event is counted, or NULL, which is counted
- * as lost. vcpu_id as find_state() has it.
+ * Return the state in which the perf side counts this kind of event; NULL if
+ * there is none, which is counted as lost. For vcpu_id see find_state().
  */
 static __always_inline struct vcpu_counts *perf_state(u32 kind, u32 vcpu_id)
 {
@@ -71,7 +73,7 @@ static __always_inline int was_counted_by_perf(struct vcpu_counts *state, u32 ti
 	return state && state->tid == tid && state->perf_event == kind;
 }
 
-/* The raw side's kind at an event that the perf side has counted; NULL where it has not. */
+/* Return the state in which the perf side has counted this event; NULL if it has not. */
 static __always_inline struct vcpu_counts *perf_counted(u32 kind)
 {
 	u32 tid = bpf_get_current_pid_tgid();
@@ -90,7 +92,7 @@ static __always_inline struct vcpu_counts *perf_counted(u32 kind)
 	return state;
 }
 
-/* Whether the perf side has run for this event, and could not attribute it. */
+/* Whether the perf side saw this event and could not attribute it to a vCPU. */
 static __always_inline int was_unattributed(u32 kind)
 {
 	u32 tid = bpf_get_current_pid_tgid();
@@ -103,8 +105,9 @@ static __always_inline int was_unattributed(u32 kind)
 }
 
 /*
- * Where the raw side counts what the perf side was skipped for, or could not
- * attribute: some tracepoints pass the vCPU, which their record does not have.
+ * Return the state in which the raw side counts an event that the perf side has
+ * not counted: the perf side was skipped, or could not attribute it. Some
+ * tracepoints pass the vCPU as an argument that their record does not have.
  */
 static __always_inline struct vcpu_counts *raw_state(u32 kind, u64 vcpu)
 {

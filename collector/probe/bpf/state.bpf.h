@@ -1,18 +1,19 @@
 /*
- * Where the current thread's vCPU is counted.
+ * Finding the state in which the current thread's vCPU is counted.
  *
- * A tracepoint says which thread runs, and often not which vCPU. A thread's
- * tid gives two places in the array slots; the first that is free is claimed,
- * once, through the map slot_owners, of which only one thread's insert succeeds,
- * and is that thread's from then on. User space empties it after the VM's end.
+ * A tracepoint shows which thread runs, but often not which vCPU. A tid maps to
+ * two indexes of the array slots. The thread claims the first free one by an
+ * insert into the map slot_owners, which succeeds for one thread only, and owns
+ * the slot until user space frees it after the VM's end.
  *
- *   inside KVM_RUN      the home with this tid that is "running" is it: no
- *                       kind-up by hash, no walk through the file table
- *   not known yet       enter() finds the vCPU by the ioctl's file, and its
- *                       home, or slot_owners one; leave() ends that with KVM_RUN
- *   no home for it      both places are another's, or this thread's own home
- *                       is another vCPU's: the vCPU is counted in the map
- *                       vcpus, and overflow_threads says which one the thread runs
+ *   inside KVM_RUN      the thread's slot is "running": it is the state. No
+ *                       hash lookup, no walk through the file table.
+ *   entering KVM_RUN    enter() finds the vCPU through the ioctl's file, then
+ *                       its slot, or claims one. leave() ends this state.
+ *   no slot             both slots belong to other threads, or the thread's
+ *                       slot belongs to another of its vCPUs: the vCPU is
+ *                       counted in the map overflow, and overflow_threads has
+ *                       the vCPU that the thread runs.
  */
 
 static __always_inline struct vcpu_counts *slot_of(u32 tid, u32 way)
@@ -40,7 +41,7 @@ static __always_inline int is_assigned(struct vcpu_counts *state, u32 tid, struc
 	return state && state->tid == tid && is_of(state, key);
 }
 
-/* One of the thread's two places, if it is free; nobody else will get it. */
+/* Claim one of the thread's two slots if it is free. Returns whether this thread has it. */
 static __always_inline int claim_place(struct vcpu_counts *state, u32 tid, u32 way)
 {
 	u32 place = (tid ^ way) & (SLOTS - 1);
@@ -48,7 +49,7 @@ static __always_inline int claim_place(struct vcpu_counts *state, u32 tid, u32 w
 	return state && !state->tid && !slot_owners.insert(&place, &tid);
 }
 
-/* The thread's home, if it is this vCPU's. */
+/* Return the thread's slot if this vCPU is counted in it. */
 static __always_inline struct vcpu_counts *own_slot(u32 tid, struct vcpu_key *key)
 {
 	struct vcpu_counts *first = slot_of(tid, 0), *second = slot_of(tid, 1);
@@ -62,7 +63,7 @@ static __always_inline struct vcpu_counts *claim_slot(u32 tid, struct vcpu_key *
 {
 	struct vcpu_counts *first = slot_of(tid, 0), *second = slot_of(tid, 1), *state = NULL;
 
-	/* One home for a thread: found by its tid alone, it must not be ambiguous. */
+	/* A thread owns one slot only, since is_running() finds it by the tid alone. */
 	if ((first && first->tid == tid) || (second && second->tid == tid))
 		return NULL;
 	if (claim_place(first, tid, 0))
@@ -95,7 +96,7 @@ static __always_inline struct vcpu_counts *enter_overflow(u32 tid, struct vcpu_k
 	return overflow_threads.lookup(&tid) ? state : NULL;
 }
 
-/* Where a vCPU without a home in this thread is counted. NULL where there is no room. */
+/* Return the state of a vCPU that has no slot of this thread yet. NULL if there is no room. */
 static __always_inline struct vcpu_counts *enter_new(u64 task, u32 tid, struct vcpu_key *key,
 						     u64 dentry)
 {
@@ -107,8 +108,7 @@ static __always_inline struct vcpu_counts *enter_new(u64 task, u32 tid, struct v
 	return state ? state : enter_overflow(tid, key);
 }
 
-/* The thread has begun to run a vCPU, or is not known to: find out which. kind as find_state() has
- * it. */
+/* Find out which vCPU the thread runs, and return its state. For kind see find_state(). */
 static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, u32 kind)
 {
 	u64 task = current_task();
@@ -132,7 +132,8 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, u32 kind)
 	key.vm.kvm = running.kvm;
 	key.vm.instance = instance_of(dentry);
 	key.vcpu = running.vcpu_id;
-	/* What is at home has been noted before: nothing of a VM is forgotten while it lives. */
+	/* A VM whose vCPU has a slot is in the map vms: user space frees both after the VM's end.
+	 */
 	state = own_slot(tid, &key);
 	if (!state)
 		state = enter_new(task, tid, &key, dentry);
@@ -141,8 +142,8 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, u32 kind)
 			COUNT_LOST(keys_full);
 		return NULL;
 	}
-	/* Without debugfs, a VM where another one was is taken for it: at least its vCPU is its
-	 * own. */
+	/* Without debugfs, a VM at the address of an earlier one has the same key. Its vCPU is at
+	 * another address, though. */
 	state->vcpu = running.vcpu;
 	state->running = 1;
 	state->pending = 0;
@@ -204,7 +205,7 @@ static __always_inline struct vcpu_counts *find_state(u64 vcpu, u32 vcpu_id, u32
 	return enter(tid, vcpu, kind);
 }
 
-/* The thread has left KVM_RUN: the next may run another vCPU. */
+/* The thread has left KVM_RUN. Its next KVM_RUN may run another vCPU. */
 static __always_inline void leave(struct vcpu_counts *state)
 {
 	u32 tid = bpf_get_current_pid_tgid();

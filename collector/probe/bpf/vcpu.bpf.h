@@ -1,27 +1,27 @@
 /*
  * Which vCPU the current thread runs.
  *
- * Tracepoints in the fault path pass no vCPU on most kernels. The thread is
- * inside ioctl(vcpu_fd, ...), KVM_RUN or one that maps memory ahead, so its
- * saved user registers hold the file descriptor, and the file's private_data
- * is the struct kvm_vcpu (virt/kvm/kvm_main.c, create_vcpu_fd()).
+ * On most kernels the tracepoints in the fault path pass no vCPU. But the
+ * thread is inside ioctl(vcpu_fd, ...): KVM_RUN, or one that maps memory ahead.
+ * So its saved user registers hold the file descriptor, and the file's
+ * private_data is the struct kvm_vcpu (virt/kvm/kvm_main.c, create_vcpu_fd()).
  */
 
 /*
- * Kernel addresses are u64 here, and fields are read by their offset: BCC
- * rewrites dereferences and arguments of pointer type, and does so wrongly for
- * pointers that were themselves read explicitly. The compiler, too, may make
- * an access to a member of an address of known type, at a wrong offset: LLVM
- * 14 lays out structures with more than 128 bits of padding otherwise for BPF.
+ * Kernel addresses are u64 here, and fields are read by offset. BCC rewrites
+ * dereferences and arguments of pointer type, which is wrong for pointers that
+ * were themselves read explicitly. The compiler can use a wrong offset as well:
+ * LLVM 14 lays out structures with more than 128 bits of padding differently
+ * for BPF.
  */
 #define READ(dst, pointer, type, field)            \
 	bpf_probe_read_kernel(&(dst), sizeof(dst), \
 			      (const void *)(pointer) + __builtin_offsetof(struct type, field))
 
 /*
- * The same for what the tracepoint passed, or the current task, and what that
- * points to. Where the verifier knows its type (TYPED_ARGUMENTS), a load costs
- * a nanosecond, and 40 otherwise.
+ * As READ, for the tracepoint's arguments, the current task, and what they
+ * point to. If the verifier knows their types (TYPED_ARGUMENTS), a load costs
+ * one nanosecond; else 40.
  */
 #ifdef TYPED_ARGUMENTS
 #define LOAD(dst, pointer, type, field)                                                        \
@@ -67,7 +67,7 @@ static __always_inline int read_ioctl_args(u64 regs, struct ioctl_args *args)
 }
 #endif
 
-/* The current task; its type is hidden from the compiler, and known to the verifier. */
+/* Return the current task, as a number to the compiler and with its type to the verifier. */
 static __always_inline u64 current_task(void)
 {
 	u64 task = (u64)bpf_get_current_task_btf();
@@ -84,8 +84,8 @@ struct running {
 };
 
 /*
- * Who holds the vCPU's lock: the thread that is in an ioctl of it. The lower
- * bits are the lock's own (kernel/locking/mutex.c, rtmutex_common.h).
+ * The thread inside an ioctl of a vCPU owns the vCPU's mutex. The owner's lower
+ * bits are flags of the lock (kernel/locking/mutex.c, rtmutex_common.h).
  */
 #if defined(HAVE_MUTEX_OWNER)
 #define VCPU_LOCK_OWNER mutex.owner
@@ -95,10 +95,11 @@ struct running {
 #define LOCK_BITS 7ULL
 
 /*
- * Whether the current thread is in an ioctl of this vCPU. Another thread may
- * have put another file under its number since the ioctl began: another vCPU's,
- * or one of another kind. KVM lets a vCPU be used only in its VM's own address
- * space, which no other kind of file's private data will point to.
+ * Whether the current thread is inside an ioctl of this vCPU. Another thread
+ * may have replaced the file behind the descriptor since the ioctl began, by
+ * another vCPU or by a file of another kind. KVM allows a vCPU's ioctls only in
+ * its VM's address space, so a file of another kind fails the comparison of
+ * address spaces.
  */
 static __always_inline int is_in_ioctl_of(u64 task, u64 vcpu, u64 kvm)
 {
@@ -119,7 +120,8 @@ static __always_inline int is_in_ioctl_of(u64 task, u64 vcpu, u64 kvm)
 #define VCPU_ID_END	(__builtin_offsetof(struct kvm_vcpu, vcpu_id) + sizeof(u32))
 #define VCPU_HEAD_BYTES 64
 
-/* Which vCPU of which VM it is; on every kernel so far these two are close to one another. */
+/* Read the vCPU's VM and number. On all kernels so far the two fields are close together, so one
+ * read is enough. */
 static __always_inline void read_vcpu(struct running *running)
 {
 	if (VCPU_ID_END <= VCPU_HEAD_BYTES &&
@@ -135,7 +137,7 @@ static __always_inline void read_vcpu(struct running *running)
 	}
 }
 
-/* The vCPU that the current thread is running. Returns 0 where it runs none. */
+/* Find the vCPU that the current thread runs. Returns 0 if it runs none. */
 static __always_inline int find_vcpu(u64 task, struct running *running)
 {
 	struct ioctl_args args = {};
@@ -159,7 +161,7 @@ static __always_inline int find_vcpu(u64 task, struct running *running)
 /* include/uapi/asm/kvm.h, KVM_X86_TDX_VM; macros are not in BTF. */
 #define TDX_VM 5
 
-/* Whether KVM tries a fault of this VM's again before the guest goes on (arch/x86/kvm/vmx/tdx.c,
+/* Whether KVM may retry a fault of this VM before the guest continues (arch/x86/kvm/vmx/tdx.c,
  * tdx_handle_ept_violation()). */
 static __always_inline u8 retries_within(u64 kvm)
 {
@@ -201,7 +203,7 @@ static __always_inline void register_vm(u64 task, struct vm_key *key, u64 dentry
 	vms.insert(key, &record);
 }
 
-/* What tells this VM from others that were at its address. */
+/* Return a number that differs between VMs at the same kernel address. */
 static __always_inline u64 instance_of(u64 dentry)
 {
 	u64 inode = 0, number = 0;
@@ -213,8 +215,8 @@ static __always_inline u64 instance_of(u64 dentry)
 	return number;
 }
 
-/* Note a VM if it is new. Returns 0 where there is no room: nothing may be counted that user space
- * cannot name. */
+/* Insert a VM into the map vms if it is new. Returns 0 if the map is full: user space could not
+ * name a VM that is not in it, so nothing of it is counted. */
 static __always_inline int note_vm(u64 task, struct vm_key *key, u64 dentry)
 {
 	if (vms.lookup(key))

@@ -1,4 +1,4 @@
-"""Looks at a VMM when KVM announces its VM, so that one which ends before the next reading has a name too."""
+"""Snapshots of VMM processes, taken when KVM announces a VM: for VMs that end before the next reading."""
 
 import threading
 from collections import OrderedDict
@@ -11,14 +11,14 @@ from collector.vms.identity.uevents import EventKind, KvmEvents
 
 _REMEMBERED = 1024
 _POLL_S = 0.5
-"""How often to see whether to end; events themselves are met at once."""
+"""How often the thread checks whether to end. It handles events at once."""
 
 
 class ProcessSnapshots:
-    """A thread that reads the process of each VM that is made. Where there are no uevents it knows nobody."""
+    """A thread that takes a snapshot of the process of each new VM. Without uevents it takes none."""
 
     def __init__(self, proc: Path | None) -> None:
-        """:param proc: proc with the host's pids; without it there are no snapshots"""
+        """:param proc: proc with the host's pids; None: no snapshots are taken"""
         self._proc = proc
         self._events = KvmEvents()
         self._lock = threading.Lock()
@@ -38,7 +38,7 @@ class ProcessSnapshots:
         self._events.close()
 
     def snapshot_of(self, pid: int, start_ticks: int) -> Process | None:
-        """Return the process as it was when it made its newest VM; None where it was not seen then."""
+        """Return the process as it was when it made its newest VM; None if there is no snapshot."""
         with self._lock:
             return self._taken.get((pid, start_ticks))
 

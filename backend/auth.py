@@ -27,7 +27,7 @@ class TokenKind(StrEnum):
 
 
 def new_token(kind: TokenKind) -> str:
-    """Return a token of 256 random bits. Its beginning tells people and secret scanners what it is."""
+    """Return a token of 256 random bits. Its beginning shows people and secret scanners what it is."""
     return f"kvmfaults_{kind}_{secrets.token_urlsafe(32)}"
 
 
@@ -38,7 +38,7 @@ def hash_token(token: str) -> str:
 
 def find_token(store: Store, token: str) -> Token | None:
     """Return what the store knows of a token, None where it does not know it."""
-    # The database looks up a hash: the time that takes tells nothing of any token.
+    # The database looks up a hash: the time that takes shows nothing of any token.
     return store.token(hash_token(token))
 
 

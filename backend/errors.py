@@ -7,7 +7,7 @@ BackendError
 ├── NotFoundError     no VM, host or architecture of that name
 ├── NotNowError       a batch cannot be taken now
 ├── ParameterError    a query parameter cannot be used
-├── SettingError      the server cannot run as it is told to
+├── SettingError      the server cannot run with its settings
 ├── WrongHostError    a batch is of another host than its token
 └── StoreError        the database cannot be used
     ├── SchemaError   the database is not migrated to this version

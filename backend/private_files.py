@@ -1,4 +1,4 @@
-"""Files with what hosts told, or with tokens: their user's alone."""
+"""Files with hosts' data, or with tokens: only their user can read them."""
 
 import logging
 import os

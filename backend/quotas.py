@@ -39,7 +39,7 @@ class Quota:
     spans: int = 20_000
     """Covered ones. A collector's batch has one or two, and those of a day take ten minutes to hand in."""
     counted: int = 2**42
-    """Faults, all that is told of them, exits and losses. Sums over four years of that stay below 2**63."""
+    """Faults, their counters, exits and losses. Sums over four years of that stay below 2**63."""
 
 
 @dataclass(slots=True)

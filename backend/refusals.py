@@ -38,7 +38,7 @@ class Refusals:
 
         :param token: the token's hash, empty where it was none or not known
         :param host: whose token it is, empty where that is not known
-        :param batch: which it was, where that could be told
+        :param batch: which it was, where that is known
         """
         now_ns = self._now_ns()
         new = Refusal(

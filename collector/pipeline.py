@@ -62,7 +62,7 @@ _COMPILING = (
     " counting begins when they are attached"
 )
 FLUSH_S = 2.0
-"""How long a collector that is told to stop waits for the server to take its batches."""
+"""How long a collector that is to stop waits for the server to take its batches."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ def _may_be_there(path: Path) -> bool:
     try:
         return path.exists()
     except OSError:
-        # In a folder that is closed: whether it can be read is told by reading.
+        # In a folder that is closed: only reading shows whether it can be read.
         return True
 
 

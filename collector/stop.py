@@ -1,4 +1,4 @@
-"""Being told to end, while waiting for something else."""
+"""An order to end, which interrupts waiting for something else."""
 
 import os
 import select
@@ -22,7 +22,7 @@ class Stop:
         os.eventfd_write(self._fd, 1)
 
     def is_set(self) -> bool:
-        """Tell whether it was told."""
+        """Return whether it was set."""
         return self._is_set
 
     @property
@@ -31,7 +31,7 @@ class Stop:
         return self._leaves_counting
 
     def wait(self, seconds: float) -> bool:
-        """Wait until told, at most so long; return whether it was told."""
+        """Wait until it is set, at most so long; return whether it was."""
         if not self._is_set and seconds > 0:
             select.select([self._fd], [], [], seconds)
         return self._is_set

@@ -1,6 +1,6 @@
 """A number alone: what it may be. The text does not say, so the readings are given, the likeliest first.
 
-A hardware's word that sets bits which nobody defines, or that tells of no memory access, is no reading: it is
+A hardware's word that sets bits which nobody defines, or that shows no memory access, is no reading: it is
 given only where the number has no other in that base.
 """
 

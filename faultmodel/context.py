@@ -20,7 +20,7 @@ def _named(meanings: Mapping[str, str]) -> Mapping[str, Flag]:
 CONTEXT = _named(
     {
         "private": "KVM took the access as one to memory that is private to the guest (guest_memfd)",
-        "userfault": "user space had asked to be told of accesses to this page (proposed)",
+        "userfault": "user space had asked to be notified of accesses to this page (proposed)",
         "no_memslot": "no memory slot covers the address: KVM treats it as MMIO",
         "dirty_logging": "the memory slot logs dirty pages: the first write to each page faults",
         "nested": "a guest of the guest ran (L2): the address is that guest's, not the VM's",
@@ -37,8 +37,8 @@ OUTCOMES = _named(
         "mapped_1g": "KVM mapped a block of 1 GiB",
         "fast": "KVM fixed the permissions of a mapping without taking the MMU lock",
         "spurious": "another vCPU had already fixed the mapping",
-        "mmio": "no memory lies there, and KVM emulates the access: told of a vCPU's first access to a page,"
-        " seldom of later ones",
+        "mmio": "no memory lies there, so KVM emulates it: shown for a vCPU's first access to a page,"
+        " seldom for later ones",
     }
 )
 """How the fault ended, by name."""

@@ -10,7 +10,7 @@ from faultmodel.record import Check, Host, HostEvent, Probe
 FIELDS = 4
 """The version since which events and checks have fields; before, a sentence."""
 _POSED = {"bpffs:pins": "pins", "uevent:kvm": "ends"}
-"""Checks that were told as if they were tracepoints."""
+"""Checks that were sent as if they were tracepoints."""
 _OF_RECORDS = (EventKind.RECORDS, EventKind.VM_RECORDS)
 
 

@@ -37,7 +37,7 @@ FLAGS_LAYOUT = BitLayout(
             "userfault",
             4,
             1,
-            "user space had asked to be told of accesses to this page (proposed)",
+            "user space had asked to be notified of accesses to this page (proposed)",
             _USERFAULT,
             proposed=True,
         ),
@@ -57,18 +57,18 @@ EXPLANATIONS: Mapping[ExitKind, str] = MappingProxyType(
             "memory: on arm64, and on x86 too where a slot has its memory from guest_memfd alone."
         ),
         ExitKind.BARE_ERROR: (
-            "KVM_RUN failed and told nothing more: KVM's answer to an ordinary missing or forbidden host "
+            "KVM_RUN failed and reported nothing more: KVM's answer to an ordinary missing or forbidden host "
             "mapping. Where the guest touched comes from the fault before it."
         ),
         ExitKind.UNCLASSIFIED_ERROR: (
             "KVM_RUN failed with EFAULT or EHWPOISON in a recording whose text leaves out the exit reason: a "
-            "memory-fault exit or a bare error, which of the two is not told: an unclassified error exit. Of "
+            "memory-fault exit or a bare error, which one is not shown: an unclassified error exit. Of "
             "a text that leaves out the errno instead, every failed run without a reason is one, whatever it "
             "failed with."
         ),
     }
 )
-"""What each kind of exit tells the operator."""
+"""What each kind of exit means to the operator."""
 
 
 @dataclass(frozen=True, slots=True)

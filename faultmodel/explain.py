@@ -12,7 +12,7 @@ from faultmodel.pasted.found import ADDRESS, CODE
 
 _NONE = "none"
 _TRUNCATED = (
-    f"There may be more: of a text the first {pasted.MAX_FOUND} words are told, and {pasted.MAX_CHARACTERS} "
+    f"There may be more: of a text the first {pasted.MAX_FOUND} words are read, and {pasted.MAX_CHARACTERS} "
     "characters looked at. Give the rest by itself."
 )
 

@@ -1,6 +1,6 @@
 """The kinds and states that collector, server and API have in common, each listed once.
 
-A value that this version does not know is read as ``OTHER``: what was told under it is kept, its name is not.
+A value that this version does not know is read as ``OTHER``: what was sent under it is kept, its name is not.
 """
 
 from enum import StrEnum
@@ -134,7 +134,7 @@ class LossKind(_Open):
     KEYS_FULL = "keys_full"
     """A fault or exit that found the map of counts full."""
     UNATTRIBUTED = "unattributed"
-    """No vCPU could be told."""
+    """No vCPU could be found."""
     MISSED_RUNS = "missed_runs"
     """Events for which the kernel skipped every program: another thread of that CPU was in it."""
     UNREAD_VCPUS = "unread_vcpus"

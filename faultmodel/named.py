@@ -44,7 +44,7 @@ def readings(target: str, word: str) -> tuple[Reading, ...]:
 
     :param target: an architecture (``x86_64``, ``arm64``), one with a format (``x86_64:npf``) or a format
         alone (``npf``); ``exit`` (the flags of a memory-fault exit), ``exit-reason`` or ``errno``. An
-        architecture of several formats gives each reading, for the word does not tell which it is in
+        architecture of several formats gives each reading, for the word does not show which it is in
     :param word: 0x-hexadecimal; digits alone are read as hexadecimal and as decimal
     :raises FaultModelError: with one line that says what is wrong with target or word
     """

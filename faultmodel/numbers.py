@@ -47,7 +47,7 @@ def parse_numbers(text: str) -> tuple[Number, ...]:
 def likely_first(numbers: Sequence[Number], syndrome: SyndromeFormat) -> list[Number]:
     """Return the numbers in the order in which they are likely to be a word of this format.
 
-    A word that has bits which nobody defines, or tells of no access, is less likely. Else it is hexadecimal:
+    A word that has bits which nobody defines, or shows no access, is less likely. Else it is hexadecimal:
     so kernels print words.
     """
     return sorted(numbers, key=lambda number: oddity(syndrome, number.value))

@@ -7,7 +7,7 @@ does, and no sentence has to be read to tell what happened.
 from enum import StrEnum
 
 MOST_DETAIL = 1024
-"""Characters of what is said of a problem: what was asked for is told with it, and may be anything."""
+"""Characters of what is said of a problem: what was asked for is part of it, and may be anything."""
 
 
 class ProblemCode(StrEnum):

@@ -64,7 +64,7 @@ class Access(StrEnum):
     OTHER = "other"
     """None of the three: for example an arm64 access to a page's allocation tags."""
     UNKNOWN = "unknown"
-    """Not told: the kernel showed no syndrome, or the syndrome leaves it open."""
+    """Not known: the kernel showed no syndrome, or the syndrome leaves it open."""
 
 
 class Side(StrEnum):
@@ -111,7 +111,7 @@ COUNTERS = (
 
 ``faults``: guest faults, each once. Of these, where the kernel shows it: ``mapped_*`` were mapped at that
 level, ``fast`` fixed without the MMU lock, ``spurious`` already fixed, ``mmio`` where no memory is (a vCPU's
-first access to a page; of later ones KVM seldom tells more than bit 3 of the word); ``private``,
+first access to a page; of later ones KVM seldom shows more than bit 3 of the word); ``private``,
 ``no_memslot``, ``dirty_logging`` had that software context; ``nested`` were taken while a guest of the guest
 ran (L2). Of ``context_unknown`` the kernel showed how they ended and nothing of the private, no_memslot and
 dirty_logging context, so that these three are a share. ``prefetched`` are mappings that the VMM or KVM asked
@@ -193,7 +193,7 @@ class Host(Struct, frozen=True, kw_only=True, omit_defaults=True):
     collector_version: Text = ""
     probes: tuple[Probe, ...] = ()
     collector: Collector | None = None
-    """None where it is not told: by a recording, and by collectors of before."""
+    """None where it is not reported: by a recording, and by collectors of before."""
     checks: tuple[Check, ...] = ()
 
 
@@ -237,7 +237,7 @@ class LedgerEntry(Struct, frozen=True, array_like=True, gc=False):
     """The bucket in which the reading's span begins."""
     vm: DescribedVm
     seen: Count
-    """Faults that the programs saw and could tell to be this VM's."""
+    """Faults that the programs saw and attributed to this VM."""
     counted: Count
     uncounted: Count
     """No count could be kept of their syndrome: the map of counts was full."""
@@ -248,7 +248,7 @@ class LedgerEntry(Struct, frozen=True, array_like=True, gc=False):
     seen_total: Count
     """All that this counting (``wire.Batch.counting``) has seen of the VM, this reading included.
 
-    An entry that saw nothing tells what a dropped batch had, of a VM of which none may come any more.
+    An entry with ``seen`` 0 reports the total of a dropped batch, for a VM that may never send again.
     """
 
 
@@ -266,7 +266,7 @@ class EventFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     clock_set_s: Seconds | None = None
     """Of ``ended_unseen``: the host's clock was set ahead by so much between them."""
     count: Count | None = None
-    """Of ``ended_unseen`` without a VM: so many more ended, each in a time that is not told."""
+    """Of ``ended_unseen`` without a VM: so many more ended, each in a time that is not known."""
     shift_s: Seconds | None = None
     """Of ``clock_stepped``: times are set back by so much, 0 where they no longer are. Of
     ``server_clock_was_ahead``: by so much; what was received then is dated anew."""

@@ -1,6 +1,6 @@
 """The sections of a batch, each listed once. How they are cut, encoded, decoded, checked and stored follows.
 
-A new section is a row type, a field of ``Content`` and a line of ``SECTIONS``; what stores it is told by a
+A new section is a row type, a field of ``Content`` and a line of ``SECTIONS``; what stores it is named by a
 test that stores a batch with a row in each.
 """
 

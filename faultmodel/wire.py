@@ -56,7 +56,7 @@ class Batch(Content):
 
 @dataclass(frozen=True, slots=True)
 class BatchName:
-    """What tells a batch from all others: its host's name, its stream and its number there."""
+    """What identifies a batch: its host's name, its stream and its number there."""
 
     host: str
     stream: str

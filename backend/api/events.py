@@ -71,7 +71,7 @@ async def stream_events(request: Request, services: ServicesDep) -> EventStreamR
         try:
             return await services.checking.run(may_read, request, services)
         except StoreError:
-            # Whether it may is not known. The browser connects anew, and is then told.
+            # Whether it may is not known. The browser connects again, and gets the answer then.
             return False
 
     return EventStreamResponse(event_texts(services.live, may_still_read), give_back)

@@ -25,7 +25,7 @@ def list_faults(
 ) -> schemas.FaultPage:
     """List a VM's guest faults that were recorded one by one, newest first.
 
-    Every fault is counted, and as many are recorded as the collector was told to: the ledger says how many.
+    Every fault is counted, and the sampling policy says how many are recorded: the ledger shows the number.
     """
     span, limit = asked.span(services.now_ms), asked.limit
     before = read_place_cursor(Listed.FAULTS, asked.cursor)

@@ -63,7 +63,7 @@ class Page:
         try:
             return await run_in_threadpool(self._file, request, self._files.get_path(scope))
         except HTTPException:
-            # Whoever looks with a browser is told by the page; a program by a problem body.
+            # A browser gets the page, which shows the problem; a program gets a problem body.
             if "text/html" not in request.headers.get("accept", ""):
                 raise
             return await run_in_threadpool(self._index, request, 404)

@@ -18,7 +18,7 @@ VM_ID_PATTERN = "^[0-9a-f]{16}$"
 MAX_VMS = 100
 MAX_LIMIT = 1000
 _TIME = "RFC 3339 (`2026-01-31T12:00:00Z`), relative (`now`, `now-15m`; s, m, h, d, w) or ms since the epoch."
-# Patterns are described, and checked where a text is read: what is said there tells more than a pattern.
+# Patterns are described, and checked where a text is read: the message there says more than a pattern.
 _TIME_SCHEMA: dict[str, JsonValue] = {"pattern": PATTERN}
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Most items of a page.", examples=[100])]
 VmPath = Annotated[
@@ -156,7 +156,7 @@ async def check_names(request: Request) -> None:
 
 
 def unknown_parameter(request: Request, name: str) -> ParameterError:
-    """Return the error that tells which parameters there are in place of this one."""
+    """Return the error that lists the parameters that exist."""
     there_is = ", ".join(_known(request)) or "none"
     return ParameterError(name[:64], f"there is no such parameter here; there is {there_is}")
 

@@ -233,7 +233,7 @@ def host_body(host: HostStatus, cost: Cost | None, now_ms: int) -> schemas.Host:
 
 
 def collector_body(collector: Collector | None) -> schemas.Collector | None:
-    """Return the body of what a collector tells of itself."""
+    """Return the body of what a collector reports of itself."""
     if collector is None:
         return None
     return schemas.Collector(

@@ -74,7 +74,7 @@ def problem_response(
     errors: Sequence[ProblemParameter] = (),
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    """Return the response that tells of a problem."""
+    """Return the response that reports a problem."""
     title = http.HTTPStatus(status).phrase
     problem = Problem(
         title=title, status=status, code=code, detail=cut(detail, MOST_DETAIL), errors=list(errors)

@@ -24,7 +24,7 @@ from faultmodel.units import NS_PER_S
 _logger = logging.getLogger(__name__)
 _lines = RareLines(_logger)
 _STOP_S = 5.0
-"""A run that is under way has this long to end, which it is told to."""
+"""A run that is under way has this long to end, after it is asked to."""
 _AGAIN_S = 60.0
 """After a run that failed, or that another server may be at: so it is looked again, or sooner."""
 

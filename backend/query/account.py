@@ -130,7 +130,7 @@ def account(
         countings = store.counting_totals(list(owners))
         known = store.known_hosts(recordings=TOLD_RECORDINGS)
         names = _hosts(vm_ids, owners, host)
-        is_everyone, names = names is None, known.told if names is None else names
+        is_everyone, names = names is None, known.listed if names is None else names
         coverage = store.coverage(names, span)
         batches = store.batch_accounts(names)
         losses = store.losses(names, grid)

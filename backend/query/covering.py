@@ -19,7 +19,7 @@ class Covering:
         """Take spans of places by time.
 
         :param end_ms: the time at which the range is judged
-        :param step_ms: the length of the steps of which the newest is told
+        :param step_ms: the length of the steps, of which the newest is returned
         """
         self._spans = spans
         self.end_ms = end_ms

@@ -14,7 +14,7 @@ from faultmodel.problem import ProblemCode
 CURRENT_NS = 60 * 10**9
 """What was seen within this goes on."""
 AHEAD_NS = 10 * 10**9
-"""A clock that is ahead by more is told."""
+"""A clock that is ahead by more is a finding."""
 _INGEST = "ingest"
 
 

@@ -68,25 +68,25 @@ def covered_ms(grid: Steps, spans: Iterable[CoveredSpan]) -> Sequence[int]:
 
 
 def told_spans(spans: Sequence[CoveredSpan], step_ms: int) -> Sequence[CoveredSpan]:
-    """Return spans, by host and time, as a chart tells them.
+    """Return spans, by host and time, as a chart shows them.
 
     Where a host has more than ``_MOST_TOLD``, those that are less than a step apart are one: no gap of a step
     or more is lost.
     """
     numbers = Counter(span.host for span in spans)
-    told: list[CoveredSpan] = []
+    joined: list[CoveredSpan] = []
     for span in spans:
-        last = told[-1] if told else None
+        last = joined[-1] if joined else None
         if (
             last is not None
             and last.host == span.host
             and numbers[span.host] > _MOST_TOLD
             and span.from_ms - last.to_ms < step_ms
         ):
-            told[-1] = CoveredSpan(span.host, last.from_ms, max(last.to_ms, span.to_ms), span.is_recording)
+            joined[-1] = CoveredSpan(span.host, last.from_ms, max(last.to_ms, span.to_ms), span.is_recording)
         else:
-            told.append(span)
-    return told
+            joined.append(span)
+    return joined
 
 
 def _union(spans: Iterable[CoveredSpan]) -> Iterable[tuple[int, int]]:

@@ -154,7 +154,7 @@ def _changed_part(
     version: Version,
     chosen: Sequence[VmMember] | None,
 ) -> Steps:
-    """Return the steps that are to be told: those that may differ from what the reader has."""
+    """Return the steps of the answer: those that may differ from what the reader has."""
     grid = question.grid
     if question.after is None:
         return grid
@@ -175,7 +175,7 @@ def _count(sources: Sources, question: Question, vms: Sequence[VmMember], part: 
 
 
 def _check_room(question: Question, number: int) -> None:
-    """Check that so many series can be told. :raises ParameterError: the answer would be too large"""
+    """Check that so many series fit into an answer. :raises ParameterError: the answer would be too large"""
     number, points = min(number, question.most), len(question.grid.starts_ms)
     if number * points > MAX_VALUES:
         raise ParameterError(
@@ -254,7 +254,7 @@ def _from_store(
     if len(ranked) <= room:
         others = [sum(counts) for counts in zip(*(by_key[key] for key in rest), strict=True)]
         return _Counts({key: by_key[key] for key in shown}, vms, len(rest), others)
-    # Which are told is known only now: the counts of all together were too many to keep.
+    # Which are listed is known only now: the counts of all together were too many to keep.
     by_key = {key: [0] * points for key in shown}
     others = [0] * points
     for start_ms, key, count in keyed(sources.store, vm_ids, question.metric, question.by, part):

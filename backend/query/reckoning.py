@@ -62,7 +62,7 @@ class Reckoning:
 
     @classmethod
     def of(cls, vms: Sequence[VmMember], view: View, span: TimeRange, covering: Covering) -> Self:
-        """Reckon VMs of a range whose both ends are told."""
+        """Reckon VMs of a range whose both ends are given."""
         seconds = _seconds(span)
         running = [vm for vm in vms if is_running(vm, covering.end_ms)]
         return cls(

@@ -96,7 +96,7 @@ def _same_vms_before(store: Store, before: set[int], chosen: Sequence[VmMember],
     if len(gone) < len(left) or any(vm.life_end_ms >= from_ms for vm in gone):
         return 0
     new = [vm for vm in chosen if vm.number not in before]
-    # What is covered of their hosts was not told of before, or is told of no more.
+    # Their hosts' coverage was not in the earlier answer, or is not in this one.
     stayed = {vm.host for vm in chosen if vm.number in before}
     if any(vm.host not in stayed for vm in chain(gone, new)):
         return 0

@@ -139,7 +139,7 @@ def _ordered(vms: Sequence[VmMember], reckoning: Reckoning, sort: str) -> Sequen
 
 
 def _start(ordered: Sequence[VmMember], after: tuple[int, str] | None) -> int:
-    """Return where a page begins: the order changes while one turns pages, so the last VM tells more than its
+    """Return where a page begins: the order changes while one turns pages, so the last VM shows more than its
     place."""
     if after is None:
         return 0

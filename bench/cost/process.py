@@ -1,4 +1,4 @@
-"""What /proc tells of a process and its children."""
+"""Reads a process from /proc and its children."""
 
 import contextlib
 import os

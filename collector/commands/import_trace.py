@@ -71,7 +71,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]") -> None:
         help="when the recordings end, in RFC 3339 (now); dashboards show the past minutes",
     )
     parser.add_argument(
-        "--arch", choices=ARCHITECTURES, help="of recordings without an event that tells the architecture"
+        "--arch", choices=ARCHITECTURES, help="of recordings without an event that shows the architecture"
     )
     parser.add_argument(
         "--format",
@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
 def _import(files: ExitStack, uplink: Uplink, options: argparse.Namespace, end_ns: int) -> None:
     count, failed, prepared = len(options.files), 0, []
     hosts = names([name_of(path) for path in options.files], options.host)
-    # All are looked through before the first is sent: a mistake is told before it is half done.
+    # All are looked through before the first is sent: a mistake is reported before the import is half done.
     for path, host in zip(options.files, hosts, strict=True):
         with _failure_told(count) as failure:
             prepared.append(_prepare(files.enter_context(opened(path)), host, options, end_ns))

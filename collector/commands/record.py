@@ -18,7 +18,7 @@ from collector.settings import requests_file, spool_directory
 from collector.spool.lock import is_held
 
 NOT_EVERY_FAULT = 3
-"""Exit status: what was asked for was not, or cannot be told to have been, recorded whole."""
+"""Exit status: what was asked for was not recorded completely, or it is not known whether it was."""
 _LONGEST_S = 86_400.0
 _LOOK_S = 0.05
 _TAKEN_BACK = (
@@ -36,7 +36,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]", data_dir: str) -> No
         " a second one at once. The collector stays within its budget: where that does not allow every fault,"
         " it records a sample or none.",
         epilog="Exit status: 0, every fault was recorded; 3, not every fault; 1, it cannot be recorded or"
-        " told. With --no-wait: 0, every fault is recorded from now on; 3, not every fault now.",
+        " known. With --no-wait: 0, every fault is recorded from now on; 3, not every fault now.",
     )
     parser.add_argument("vm", metavar="VM", type=_vm, help="its name, UUID, id or process id")
     parser.add_argument(

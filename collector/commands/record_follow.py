@@ -1,4 +1,4 @@
-"""Follows a recording to its end: when its time is over, when the user ends it, or when nobody tells."""
+"""Follows a recording to its end: when its time is over, when the user ends it, or when nobody answers."""
 
 import signal
 import time
@@ -11,16 +11,16 @@ from collector.sampling.requests import NS_PER_S, Answer, RecordRequest, RecordR
 ANSWER_S = 30.0
 """A collector looks at least once a second; on a busy host it may be late."""
 _LOOK_S = 0.2
-_COLLECTOR_ENDED = "cut short: the collector ended, what was recorded after that is not told"
+_COLLECTOR_ENDED = "cut short: the collector ended, what was recorded after that is not known"
 _ENDED_BY_OTHER = "cut short: another command ended it or asked anew, or the clock was set"
 _NO_READING = f"cut short: the collector took no whole reading within {ANSWER_S:g} s"
 _NO_END = f"cut short: the collector did not tell of the end within {ANSWER_S:g} s"
-_NOT_WAITED = "cut short: interrupted again, before the collector told of the end"
+_NOT_WAITED = "cut short: interrupted again, before the collector reported the end"
 
 
 @dataclass(slots=True)
 class Signals:
-    """How often the user wanted it to end: once, and what was recorded until then is told; twice, at once."""
+    """How often the user wanted it to end: once, and what was recorded so far is shown; twice, at once."""
 
     number: int = 0
 

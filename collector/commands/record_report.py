@@ -30,7 +30,7 @@ def report(answer: Answer, asked: str) -> str:
     :param asked: the VM as it was asked for
     """
     if not answer.since_ns:
-        return f"it cannot be told what was recorded of {asked}: it ended before a whole reading\n"
+        return f"it is not known what was recorded of {asked}: it ended before a whole reading\n"
     took = (
         f"in {(answer.to_ns - answer.since_ns) / NS_PER_S:.4g} s, {_clock(answer.since_ns)} to"
         f" {_clock(answer.to_ns)} UTC"

@@ -48,7 +48,7 @@ class Finding:
     cause: Cause = Cause.NOTHING
 
     def check(self) -> Check:
-        """Return it as a batch tells it."""
+        """Return it as a batch carries it."""
         found, remedy = (cut(text, DETAIL_LENGTH) for text in (self.found, self.remedy))
         return Check(name=self.name, state=self.state, found=found, remedy=remedy)
 
@@ -255,7 +255,12 @@ def _tracepoints(cache: Path, *, attach: bool) -> Iterator[Finding]:
     for tracepoint in plan.attach:
         yield Finding(tracepoint, State.OK, "present")
     for gap in plan.absent:
-        yield Finding(gap.tracepoint, State.LACKING, gap.reason, "its outcome is not told on this kernel")
+        yield Finding(
+            gap.tracepoint,
+            State.LACKING,
+            gap.reason,
+            "this kernel does not report how the fault was resolved",
+        )
     if plan.word_is_cut:
         yield Finding(
             "word",

@@ -171,7 +171,7 @@ def _run_loader(
             ends_at_s = time.monotonic() + deadline_s
             while loader.poll() is None:
                 if is_cancelled():
-                    raise ProbeError("told to end while the programs were compiled")
+                    raise ProbeError("stopped while the programs were compiled")
                 if time.monotonic() > ends_at_s:
                     raise CompileTimeoutError(f"the programs were not compiled within {deadline_s:g} s")
                 with contextlib.suppress(subprocess.TimeoutExpired):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from collector.errors import ProbeError
 
-# In the order in which they are attached: what counts a fault before what tells its outcome.
+# In the order in which they are attached: what counts a fault before what shows its outcome.
 TRACEPOINTS: Mapping[str, tuple[str, ...]] = {
     "x86_64": (
         "kvm:kvm_page_fault",

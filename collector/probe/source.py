@@ -62,7 +62,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is compiled, and ``fingerprint``, which tells one version of it from another."""
+    """What is compiled, and ``fingerprint``, which differs between versions of it."""
 
     text: str
     flags: tuple[str, ...]

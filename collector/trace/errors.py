@@ -5,7 +5,7 @@ CollectorError
     └── NoServerError        no file can be: the server is away, or does not accept the token
 
 LineError                a line cannot be read; counted, never fatal
-UnattributedError        an event of a thread whose vCPU cannot be told; counted, never fatal
+UnattributedError        an event of a thread whose vCPU is not known; counted, never fatal
 """
 
 from collector.errors import CollectorError
@@ -24,4 +24,4 @@ class LineError(Exception):
 
 
 class UnattributedError(Exception):
-    """Nothing in the recording tells which vCPU the thread runs."""
+    """Nothing in the recording shows which vCPU the thread runs."""

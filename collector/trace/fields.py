@@ -6,7 +6,7 @@ name is that of the kernel's format file. Source: Linux 6.18 tools/perf/builtin-
 trace__fprintf_tp_fields(); arch/x86/kvm/trace.h, mmu/mmutrace.h, and RET_PF_* of mmu/mmu_internal.h.
 
 An event that lacks its vCPU may be of vCPU 0, or of a kernel whose event has none: only where other fields
-of it show that it has one is 0 written out. ``tasks`` tells it from the other events.
+of it show that it has one is 0 written out. ``tasks`` knows it from the other events.
 """
 
 from collections.abc import Callable, Mapping
@@ -71,7 +71,7 @@ def _userspace_exit(found: _Fields) -> str:
 
 
 def _fast_page_fault(found: _Fields) -> str:
-    # The numbers of results moved up by one with Linux 6.12. Whether the entry changed tells which they are:
+    # The numbers of results moved up by one with Linux 6.12. Whether the entry changed shows which they are:
     # it did where the fault was fixed, and not where there was nothing to fix or another path has to.
     result, changed = found["ret"], found["old_spte"] != found["new_spte"]
     if "sptep" not in found or result not in range(3, 7):

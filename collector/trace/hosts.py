@@ -22,7 +22,7 @@ _SUFFIXES = frozenset((".xz", ".gz", ".txt", ".log", ".trace"))
 def names(files: Sequence[str], below: str) -> list[str]:
     """Return a host's name for each file, no two the same.
 
-    :param files: as the user is told of them
+    :param files: as they are named to the user
     :param below: the host that they are below, at most ``MOST_BELOW`` characters
     """
     taken: set[str] = set()
@@ -51,10 +51,10 @@ def _with_folders(stems: Sequence[str], files: Sequence[str]) -> list[str]:
 
 def _unused(name: str, taken: set[str]) -> str:
     """Return the name, cut, with a number behind it where it is taken; it is taken then."""
-    told, number = cut(name, LENGTH), 1
-    while told in taken:
+    chosen, number = cut(name, LENGTH), 1
+    while chosen in taken:
         number += 1
         behind = f"-{number}"
-        told = cut(name, LENGTH - len(behind)) + behind
-    taken.add(told)
-    return told
+        chosen = cut(name, LENGTH - len(behind)) + behind
+    taken.add(chosen)
+    return chosen

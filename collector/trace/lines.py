@@ -27,7 +27,7 @@ _NOT_EVENTS = re.compile(
     r"\s+[0-9a-f]{1,16} (?!.*[^:]:(?:[^:]|$)).*|.*: +PERF_RECORD_\w+.*"
 ).fullmatch
 """Comments, empty lines, what grep puts between its findings, the frames of a stack trace by ftrace and by
-perf, where a CPU's part begins, trace-cmd's header, and what perf tells of processes and mappings."""
+perf, where a CPU's part begins, trace-cmd's header, and what perf prints of processes and mappings."""
 
 
 class Line(Struct, frozen=True, gc=False):
@@ -49,7 +49,7 @@ class Line(Struct, frozen=True, gc=False):
 
 
 class LostEvents(Struct, frozen=True, gc=False):
-    """Events that were overwritten before they could be read; 1 where it is not told how many."""
+    """Events that were overwritten before they could be read; 1 where their number is not shown."""
 
     count: int
 

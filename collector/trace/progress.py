@@ -1,4 +1,4 @@
-"""How far an import is, told to whoever waits for it."""
+"""Shows how far an import is."""
 
 import time
 from collections.abc import Callable
@@ -27,7 +27,7 @@ class Progress:
         self._next_s = self.clock() + (_TERMINAL_S if self._in_place else _LOG_S)
 
     def see_bytes(self, position: int) -> None:
-        """Take note of how far the reading is. What is done sooner than anyone can read it is not told."""
+        """Take note of how far the reading is. An import that ends at once shows nothing."""
         now_s = self.clock()
         if now_s < self._next_s:
             return

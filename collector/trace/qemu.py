@@ -1,7 +1,7 @@
 """QEMU's own trace log: ``-trace kvm_run_exit``, and ``kvm_memory_fault`` beside it.
 
 It has each return from KVM_RUN with its reason and nothing of the faults. QEMU traces it only where KVM_RUN
-succeeded or told a memory fault, so that reason 39 came with EFAULT. Its other events are passed over.
+succeeded or reported a memory fault, so that reason 39 came with EFAULT. Its other events are passed over.
 Source: QEMU 10 accel/kvm/kvm-all.c, kvm_cpu_exec(), and accel/kvm/trace-events.
 """
 
@@ -49,7 +49,7 @@ class QemuExits:
         gpa, size, flags = (int(word, 16) for word in found.groups())
         return self._seen(thread, line, gpa=gpa, size=size, flags=flags)
 
-    def _seen(self, thread: Thread, line: Line, **told: int) -> ExitSeen:
+    def _seen(self, thread: Thread, line: Line, **fields: int) -> ExitSeen:
         time_ns, vcpu = line.monotonic_ns + self._offset_ns, thread.vcpu_told()
         record = self._exit_type(
             time_ns=time_ns,
@@ -59,6 +59,6 @@ class QemuExits:
             kind=ExitKind.MEMORY_FAULT,
             reason=KVM_EXIT_MEMORY_FAULT,
             errno=EFAULT,
-            **told,
+            **fields,
         )
         return ExitSeen(line, time_ns, thread.vm, vcpu, KVM_EXIT_MEMORY_FAULT, EFAULT, record)

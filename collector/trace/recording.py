@@ -104,7 +104,7 @@ class Recording:
     def batches(self, see_bytes: Callable[[int], object] = lambda count: None) -> Iterator[Batch]:
         """Yield the batches in order, at least one. ``report`` is complete after the last.
 
-        :param see_bytes: is told how far in the file it is
+        :param see_bytes: called with how far in the file it is
         :raises TraceError: the file cannot be read any more
         """
         tally = Tally(self._architecture)
@@ -214,7 +214,7 @@ def _arch(survey: Survey, options: Options) -> str:
     if not name:
         known = ", ".join(ARCHITECTURES)
         raise TraceError(
-            f"no event in {survey.source.name} tells its architecture; name it with --arch ({known})"
+            f"no event in {survey.source.name} shows its architecture; name it with --arch ({known})"
         )
     return name
 

@@ -74,12 +74,12 @@ class Thread:
     whole_word: int | None = None
     """x86: the word as the newest kvm_exit has it, where that is of a fault."""
     nested: bool | None = None
-    """Whether a guest of the guest runs (L2); None where nothing tells."""
+    """Whether a guest of the guest runs (L2); None where nothing shows it."""
 
     def vcpu_told(self) -> int:
         """Return the vCPU.
 
-        :raises UnattributedError: nothing tells it
+        :raises UnattributedError: nothing shows it
         :raises LineError: KVM has none of this number
         """
         if self.vcpu is None:

@@ -35,7 +35,7 @@ class Source:
     """A recording, and the regular file that its content can be read from more than once."""
 
     name: str
-    """As the user is told of it."""
+    """Its name for the user."""
     path: Path
 
     @property
@@ -45,7 +45,7 @@ class Source:
 
 
 def name_of(path: Path) -> str:
-    """Return what the user is told of a file, ``-`` being standard input."""
+    """Return a file's name for the user; ``-`` is standard input."""
     return "standard input" if str(path) == "-" else str(path)
 
 
@@ -73,7 +73,7 @@ def opened(path: Path) -> Iterator[Source]:
 def chunks(source: Source, see_bytes: Callable[[int], object] = lambda count: None) -> Iterator[bytes]:
     """Yield a recording's content, decompressed where its first bytes say that it is compressed.
 
-    :param see_bytes: is told, for each chunk, how far in the file the reading is
+    :param see_bytes: called for each chunk, with how far in the file the reading is
     :raises TraceError: it cannot be read, its compression is damaged, or it is no text
     """
     try:

@@ -46,7 +46,7 @@ class Survey:
     last_ns: int = 0
     events: int = 0
     arch: str = ""
-    """Empty where no event tells."""
+    """Empty where no event shows it."""
     x86: FormatEvidence = field(default_factory=FormatEvidence)
     tasks: Tasks = field(default_factory=Tasks)
     entries: Entries | None = None
@@ -62,7 +62,7 @@ class Survey:
 def survey(source: Source, see_bytes: Callable[[int], object] = lambda count: None) -> Survey:
     """Look through a recording.
 
-    :param see_bytes: is told how far in the file it is
+    :param see_bytes: called with how far in the file it is
     :raises TraceError: it cannot be read, or holds no event
     """
     found = Survey(source)

@@ -99,7 +99,7 @@ class Tasks:
             lowest[self._by_tid[tid].group] = tid
         machines = Machines()
         runs = [tid for tid in sorted(self._by_tid) if self._by_tid[tid].is_vcpu]
-        told = any(self._by_tid[tid].vcpu is not None for tid in runs)
+        is_shown = any(self._by_tid[tid].vcpu is not None for tid in runs)
         places: dict[Group, int] = {}
         for tid in runs:
             task = self._by_tid[tid]
@@ -110,7 +110,7 @@ class Tasks:
             vm = self._vm(identity, task, pid, from_ns, to_ns)
             machines.vms[vm.id] = vm if vm.name else replace(vm, name=cut(unnamed, TEXT_LENGTH))
             # A CPU runs one vCPU after the other: which, its events tell.
-            known = self._vcpu(task) if told else _number(task.task, place)
+            known = self._vcpu(task) if is_shown else _number(task.task, place)
             machines.threads[tid] = Thread(vm.id, known if task.has_thread else None)
         return machines
 

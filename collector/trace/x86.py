@@ -63,7 +63,7 @@ _BY_LEVEL = {1: ("mapped_4k",), 2: ("mapped_2m",), 3: ("mapped_1g",)}
 
 @dataclass(slots=True)
 class FormatEvidence:
-    """What a recording tells of the formats of its words, collected while it is surveyed."""
+    """What a recording shows of the formats of its words, collected while it is surveyed."""
 
     page_faults_shown: bool = False
     formats: set[str] = field(default_factory=set)
@@ -75,7 +75,7 @@ class FormatEvidence:
     protected_threads: set[int] = field(default_factory=set)
     """Of guests whose registers KVM cannot read."""
     _told: set[int] = field(default_factory=set)
-    """The threads whose newest kvm_exit tells."""
+    """The threads whose newest kvm_exit shows it."""
 
     def see(self, line: Line) -> None:
         """Take note of an event."""

@@ -2,7 +2,7 @@
 
 Read are the texts of ftrace, trace-cmd, perf and perf trace, of KVM's and QEMU's error messages (``KVM
 internal error``, ``error: kvm run failed``), of the dumps of a VMCB and a VMCS in the kernel's log, and what
-VMMs print of KVM_EXIT_MEMORY_FAULT. A text may have several lines that belong together: a ``kvm_exit`` tells
+VMMs print of KVM_EXIT_MEMORY_FAULT. A text may have several lines that belong together: a ``kvm_exit`` shows
 in which format the word of the ``kvm_page_fault`` after it is. A text that is a word with its kind before it
 (``errno 14``) is that word, and one that is a number alone is all that the number may be.
 """

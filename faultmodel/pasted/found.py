@@ -30,7 +30,7 @@ class Found:
 
 @dataclass(slots=True)
 class Before:
-    """What lines before told of those after them."""
+    """What earlier lines say about later ones."""
 
     formats: tuple[str, ...] = ()
     """Of the word of a ``kvm_page_fault``, by the ``kvm_exit`` before it."""

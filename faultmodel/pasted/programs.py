@@ -40,13 +40,13 @@ def _end(match: Match[str], before: Before) -> Iterator[Word]:
 
 
 def _fields(found: list[tuple[str, str]]) -> Iterator[Word]:
-    told = {name.lower(): value.lower() for name, value in found}
+    numbers = {name.lower(): value.lower() for name, value in found}
     # A program prints its addresses and sizes alike: one with a letter shows the base of all.
-    is_hex = any(re.fullmatch(r"\d*[a-f][0-9a-f]*", value) for value in told.values())
+    is_hex = any(re.fullmatch(r"\d*[a-f][0-9a-f]*", value) for value in numbers.values())
     for name, what, target in _OF_MEMORY_FAULT:
-        if name not in told:
+        if name not in numbers:
             continue
-        text = told[name]
+        text = numbers[name]
         if text.endswith("private"):
             yield f"memory fault {what}", target, exits.PRIVATE
             continue

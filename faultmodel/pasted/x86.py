@@ -49,7 +49,7 @@ _EXITS: Mapping[str, Mapping[int, str]] = {_VMX: _VMX_EXITS, _SVM: _SVM_EXITS}
 _WORD_BY_NUMBER: Mapping[str, Mapping[int, str]] = {
     _VMX: {48: _EPT},
     _SVM: {0x400: _NPF, 0x4E: _PFERR},
-    # Where the vendor is not told: VMX has no reason so high, and SVM's 48, a write to DR0, is rare.
+    # Where the vendor is not known: VMX has no reason so high, and SVM's 48, a write to DR0, is rare.
     "": {48: _EPT, 0x400: _NPF, 0x4E: _PFERR},
 }
 _EPT_MISCONFIG = 49
@@ -68,14 +68,14 @@ _SUBERRORS: Mapping[int, str] = {
 
 
 def hardware_exit(where: str, number: int, vendor: str = "") -> Iterator[Word]:
-    """``vendor``: VMX or SVM, empty where nothing tells; their numbers are two lists."""
+    """``vendor``: VMX or SVM, empty where nothing shows it; their numbers are two lists."""
     # VMX has flags above its reason; of SVM's codes all 64 bits are the code.
     reason = number & 0xFFFF
     vendors = {vendor: _EXITS[vendor]} if vendor else _EXITS
-    told = [f"{names[reason]} ({name})" for name, names in vendors.items() if reason in names]
+    readings = [f"{names[reason]} ({name})" for name, names in vendors.items() if reason in names]
     if vendor != _VMX and number in _SVM_INVALID:
-        told = ["INVALID, -1: the VMCB is not one to enter with (SVM)"]
-    yield f"{where}: {' or '.join(told) or f'exit reason {reason:#x}'}", CODE, number
+        readings = ["INVALID, -1: the VMCB is not one to enter with (SVM)"]
+    yield f"{where}: {' or '.join(readings) or f'exit reason {reason:#x}'}", CODE, number
 
 
 def _exit_word(number: int, vendor: str = "") -> str:

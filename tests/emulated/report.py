@@ -67,7 +67,7 @@ def _cells(row: Row, session: Session) -> tuple[str, ...]:
         session.status["flavour"],
         _names({name for account in accounts if account.shown for name in account.shown.formats}),
         _levels(accounts),
-        _names(_outcomes(accounts)) or "KVM tells none",
+        _names(_outcomes(accounts)) or "KVM shows none",
         "each its own" if any(account.shown and len(account.shown.vcpus) > 1 for account in accounts) else "",
         _memory_faults(accounts),
         "raised" if any("private" in _flags(account) for account in accounts) else "by hand-made words only",

@@ -53,7 +53,7 @@ def test_a_batch_of_an_earlier_version_is_read(version: int, name: str) -> None:
     )
     assert all(said[section] for section in ("covered", "lost", "events", "costs"))
     read = wire.decode(data)
-    # What was told as if it were a tracepoint are checks.
+    # What was sent as if it were a tracepoint are checks.
     posed = {"bpffs:pins": "pins", "uevent:kvm": "ends"}
     probes = said["host"].pop("probes")
     said["faults"] = [{_NOW.get(name, name): value for name, value in row.items()} for row in said["faults"]]

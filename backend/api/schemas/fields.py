@@ -16,7 +16,7 @@ UnclassifiedCount = Annotated[
     ),
 ]
 HostText = Annotated[str, AfterValidator(printable)]
-"""What a host told. A database may have texts from before they were made printable when they came."""
+"""Text from a host. A database may have texts from before they were made printable when they came."""
 TimeText = Annotated[
     str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-01-31T12:00:00.000Z"])
 ]

@@ -46,7 +46,7 @@ _Said = Annotated[
     HostText,
     Field(
         description="Words of the kernel or of another program; all that there is of what a collector of an "
-        "earlier release told"
+        "earlier release reported"
     ),
 ]
 
@@ -126,7 +126,7 @@ class Host(BaseModel):
     age_s: float = Field(description="Seconds since then")
     covered_to: TimeText | None = Field(description="End of the covered time")
     clock_offset_s: float | None = Field(
-        description="The newest time that its newest batch told, less when the server took it: its clock is "
+        description="The newest time of its newest batch, less when the server took it: its clock is "
         "ahead by what is more than 0; less than 0 is also the time that the batch was under way"
     )
     recording: Recording | None = Field(description="Null where the collector never said")

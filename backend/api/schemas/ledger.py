@@ -23,7 +23,7 @@ class VmLedger(BaseModel):
 
     vm: str = Field(examples=["00000000000000a1"])
     host: HostText = Field(examples=["host-1"])
-    seen: LedgerLine = Field(description="Seen by the programs, and told to be this VM's")
+    seen: LedgerLine = Field(description="Seen by the programs, and attributed to this VM")
     counted: LedgerLine = Field(description="In the counts")
     uncounted: LedgerLine = Field(
         description="Found the map of counts full, or were skipped and are known from KVM's own count"
@@ -62,8 +62,8 @@ class HostBatches(BaseModel):
 
     shipped: Count = Field(description="Up to the newest of each stream that is known")
     stored: Count
-    dropped: Count = Field(description="By the collector's spool, as it told")
-    under_way: Count = Field(description="The rest: in the spool, or dropped and not yet told")
+    dropped: Count = Field(description="By the collector's spool, as it reported")
+    under_way: Count = Field(description="The rest: in the spool, or dropped and not yet reported")
 
 
 class HostLedger(BaseModel):

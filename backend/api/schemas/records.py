@@ -36,7 +36,7 @@ class Exit(BaseModel):
     errno: int = Field(description="Positive; 4294967295 where the recording does not show it", examples=[14])
     errno_name: str = Field(examples=["EFAULT"])
     gpa: WordText | None = Field(
-        description="The VM's; null where KVM did not tell it, or told a nested guest's",
+        description="The VM's; null where KVM did not report it, or reported a nested guest's",
         examples=["0x100000"],
     )
     l2_address: WordText | None = Field(
@@ -47,7 +47,7 @@ class Exit(BaseModel):
         description="Whether a guest of the guest ran (L2); null where the source does not show it",
         examples=[False],
     )
-    size: int | None = Field(description="Bytes; null where KVM did not tell", examples=[4096])
+    size: int | None = Field(description="Bytes; null where KVM did not report it", examples=[4096])
     flags: list[str] = Field(examples=[["private"]])
     flags_raw: WordText | None = Field(examples=["0x8"])
     syndrome: RawSyndrome | None = Field(description="Null where the kernel showed no fault before the exit")

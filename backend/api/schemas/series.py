@@ -60,7 +60,7 @@ class Rates(BaseModel):
     )
     coverage: list[CoveredSpan] = Field(
         description="Of the whole range. Where a host has more than 200 spans in it, gaps that are shorter "
-        "than a step are not told."
+        "than a step are not listed."
     )
     vms_left_out: int = Field(
         description="VMs of the range that were not looked through, as there are too many: no series has "

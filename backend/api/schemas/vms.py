@@ -44,7 +44,7 @@ class Vm(WithFormerName):
         description="What its host calls it: the same, but where another host's VM had this id first",
         examples=["00000000000000a1"],
     )
-    name: HostText = Field(description="As the VMM tells, else empty", examples=["guest"])
+    name: HostText = Field(description="As the VMM reports, else empty", examples=["guest"])
     uuid: HostText = Field(examples=["6f1d0c9a-52a5-4ad5-8f43-0f6b1f0d7a11"])
     vmm: HostText = Field(description="Kind of VMM, else its process's name", examples=["qemu"])
     manager: HostText = Field(description="What runs the VMM, where that shows", examples=["libvirt"])

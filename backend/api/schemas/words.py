@@ -100,7 +100,7 @@ class Reading(BaseModel):
 
 
 class Decoding(BaseModel):
-    """A word, read in each format that was asked for: the word does not tell which it is in."""
+    """A word, read in each format that was asked for: the word does not show which it is in."""
 
     arch: str = Field(examples=["x86_64"])
     word: WordText = Field(description="That of the first reading")

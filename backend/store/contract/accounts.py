@@ -44,11 +44,11 @@ class BatchAccount:
     """Numbers up to the highest that is stored, of every stream."""
     stored: int
     dropped: int
-    """By the spool, as it told."""
+    """By the spool, as it reported."""
 
     @property
     def under_way(self) -> int:
-        """Those that are neither: in the spool, or dropped and not yet told.
+        """Those that are neither: in the spool, or dropped and not yet reported.
 
         The spool also drops batches after the last of a stream that came, so there may be more dropped than
         lack here.

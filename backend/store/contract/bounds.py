@@ -72,9 +72,9 @@ def check_bounds(batch: Batch) -> None:
 
 
 def counted_in(batch: Batch) -> int:
-    """Return how much a batch counts: faults, all that is told of them, exits and losses.
+    """Return how much a batch counts: faults, their counters, exits and losses.
 
-    :raises BatchError: more is told of a VM's faults than there can be
+    :raises BatchError: a VM's faults have higher counters than they can have
     """
     totals: dict[str, int] = {
         name: sum(map(attrgetter(name), batch.fault_counts)) for name in COUNTERS if name != "faults"
@@ -94,8 +94,8 @@ def _check_balance(batch: Batch) -> None:
         sums[item.vm].update({name: getattr(item, name) for name in ("faults", *_OF_FAULTS)})
     for vm_id, of_vm in sums.items():
         for name in _OF_FAULTS:
-            told = f"{name} of VM {vm_id}, of {of_vm['faults']} faults,"
-            _check_most(told, of_vm[name], of_vm["faults"] + MAX_AHEAD)
+            what_has = f"{name} of VM {vm_id}, of {of_vm['faults']} faults,"
+            _check_most(what_has, of_vm[name], of_vm["faults"] + MAX_AHEAD)
 
 
 def _check_words(batch: Batch) -> None:

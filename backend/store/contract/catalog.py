@@ -104,13 +104,13 @@ class Catalog(Protocol):
         """
 
     def known_hosts(self, *, recordings: int) -> KnownHosts:
-        """Return which hosts there are, and which ``hosts`` tells of."""
+        """Return which hosts there are, and which of them ``hosts`` lists."""
 
     def as_of(self, hosts: Collection[str] | None) -> AsOf:
         """Return the newest batch of these hosts, None for every one: of those that were heard of last."""
 
     def collector_of(self, host: str) -> Collector | None:
-        """Return what a host's collector told of itself, None where it did not.
+        """Return what a host's collector reports of itself, None where it did not.
 
         :raises NotFoundError: there is no host of this name
         """

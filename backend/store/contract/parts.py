@@ -15,7 +15,7 @@ from faultmodel.wire import Batch
 
 
 def storable(batch: Batch) -> tuple[Batch, Sequence[NotStored]]:
-    """Return the part of a batch that can be stored, with its losses told, and what is left out."""
+    """Return the part of a batch that can be stored, with its losses, and what is left out."""
     costs = tuple(cost for cost in batch.costs if _can_be(cost))
     exits = tuple(item for item in batch.exits if item.kind is exit_kind(item.reason, item.errno))
     left_out = [NotStored("costs", None, len(batch.costs) - len(costs))]

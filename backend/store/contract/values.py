@@ -119,7 +119,7 @@ class VmMember(NamedTuple):
     life_end_ms: int
     """When it was seen last; while it runs, the end of its host's covered time."""
     is_current: bool
-    """Whether it has not told its end, on a host that has not booted anew since."""
+    """Whether its end was not reported, on a host that has not booted anew since."""
     boot_id: str
     """Of the host, while the VM ran."""
 
@@ -306,7 +306,7 @@ class FindingCode(StrEnum):
 class Finding:
     """What is wrong with how hosts are traced, and when the server saw that first and last, UTC ns.
 
-    ``subject`` tells findings of one code apart: the boots or countings, of which there are two.
+    ``subject`` distinguishes findings of one code: the boots or countings, of which there are two.
     """
 
     code: FindingCode
@@ -352,7 +352,7 @@ class Refusal:
     """Requests to hand in a batch that were refused for one reason, with one token. Times: UTC ns.
 
     ``token`` is the token's hash, empty where it was none or not known; ``host`` the token's. ``batch`` is
-    the newest, where it could be told which it was: then all were of its stream. ``is_stored``: it has been
+    the newest, where it is known which it was: then all were of its stream. ``is_stored``: it has been
     taken since.
     """
 
@@ -378,18 +378,18 @@ class VmCoverage:
 
 
 class KnownHosts(NamedTuple):
-    """Which hosts there are. ``told``: names of those that are told of. ``taken_ns``: when a batch was taken
+    """Which hosts there are. ``listed``: names of the listed ones. ``taken_ns``: when a batch was taken
     last, UTC, by the name of the host that a token is for; recordings are named below it.
     """
 
-    told: Sequence[str]
+    listed: Sequence[str]
     taken_ns: Mapping[str, int]
     number: int
 
     @property
     def left_out(self) -> int:
-        """How many are not told of."""
-        return self.number - len(self.told)
+        """How many are not listed."""
+        return self.number - len(self.listed)
 
 
 class NewestBatch(NamedTuple):
@@ -434,7 +434,7 @@ class HostStatus:
     """When the server took the newest batch, UTC."""
     covered_to_ns: int | None
     clock_offset_ns: int | None
-    """Newest time that its newest batch tells, less the time at which the server took it: where that is
+    """Newest time that its newest batch reports, less the time at which the server took it: where that is
     more than 0, its clock is ahead by as much at least. None where that batch covers nothing.
     """
     lost: Mapping[LossKind, int]

@@ -152,7 +152,7 @@ class HostReads(SqlReads):
             return hosts.read_hosts(connection, recordings)
 
     def known_hosts(self, *, recordings: int) -> KnownHosts:
-        """Return which hosts there are, and which ``hosts`` tells of."""
+        """Return which hosts there are, and which of them ``hosts`` lists."""
         with self._reading() as connection:
             return hosts.known_hosts(connection, recordings)
 
@@ -162,7 +162,7 @@ class HostReads(SqlReads):
             return newest_batches.read_as_of(connection, hosts)
 
     def collector_of(self, host: str) -> Collector | None:
-        """Return what a host's collector told of itself. :raises NotFoundError: no such host"""
+        """Return what a host's collector reports of itself. :raises NotFoundError: no such host"""
         with self._reading() as connection:
             return hosts.collector_of(connection, host)
 

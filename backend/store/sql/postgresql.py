@@ -161,7 +161,7 @@ def _stopped_in_time(connection: Connection) -> Iterator[None]:
     connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, int(limit.left_s * 1000))}")
 
     def cancel() -> None:
-        # Where it cannot be told to, the server ends by itself what it does.
+        # Where it cannot be cancelled, the server ends by itself what it does.
         with suppress(psycopg.Error):
             driver.cancel_safe(timeout=_CANCEL_TIMEOUT_S)
 

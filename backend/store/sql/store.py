@@ -111,11 +111,11 @@ class SqlStore(VmReads, HostReads):
             if run is None:
                 return False
             source = sources.source_of(writer, host.id, batch, received_ns)
-            told, newest_ns = batch, host_clock.newest_ns(batch)
+            as_sent, newest_ns = batch, host_clock.newest_ns(batch)
             batch, shift_ns, moved = host_clock.set_right(
-                told, source, received_ns, is_recording=host.is_recording
+                as_sent, source, received_ns, is_recording=host.is_recording
             )
-            sources.remember_source(writer.connection, source, told, batch, shift_ns, moved, received_ns)
+            sources.remember_source(writer.connection, source, as_sent, batch, shift_ns, moved, received_ns)
             offset_ns = None if newest_ns is None else newest_ns - received_ns
             hosts.describe_host(writer, host, batch, stream_id, received_ns, offset_ns)
             lost = losses.add_losses(writer, host.id, batch)

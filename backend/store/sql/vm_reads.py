@@ -305,7 +305,7 @@ def _syndrome_count(arch_name: str, row: Row) -> SyndromeCount:
 
 
 def _last(place: SyndromePlace, arch_name: str) -> tuple[int, Sequence[Any]]:
-    """Return a place as ``Top`` has it. In an architecture of one format, that is stored and not told."""
+    """Return a place as ``Top`` has it. In an architecture of one format, that is stored and not returned."""
     architecture = arch.get(arch_name)
     stored = place.format if architecture.format_field is not None else next(iter(architecture.formats))
     return place.faults, (place.word, stored)

@@ -71,7 +71,7 @@ def bracketed_pairs(value: str) -> dict[str, str]:
 
 
 def socket_name(path: str) -> str:
-    """Name a VM after its socket or its settings' file, else the folder of that; empty if neither tells."""
+    """Name a VM after its socket or its settings' file, else the folder of that; empty if neither has one."""
     parsed = PurePosixPath(path)
     for candidate in (parsed.stem, parsed.parent.name):
         if candidate and candidate.lower() not in _GENERIC:

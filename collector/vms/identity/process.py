@@ -1,4 +1,4 @@
-"""What /proc tells of a process."""
+"""Reads a process from /proc."""
 
 import os
 from dataclasses import dataclass

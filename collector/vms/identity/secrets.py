@@ -13,7 +13,7 @@ from faultmodel.text import cut
 COMMAND_LENGTH = 1024
 """Bound of the wire's text, in characters."""
 _LOOKED_AT = 8 * COMMAND_LENGTH
-"""Of one argument. More than is shown: where a password ends may be told by what follows it."""
+"""Of one argument. More than is shown: where a password ends may show only in what follows it."""
 _DEPTH = 4
 """Of commands in one another. What is deeper is hidden as a whole."""
 _KERNEL_OPTIONS = frozenset(

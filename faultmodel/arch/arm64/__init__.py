@@ -96,7 +96,7 @@ class Arm64Exit(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def l2_address(self) -> int | None:
-        """The nested guest's IPA, of the abort or as KVM_RUN told it."""
+        """The nested guest's IPA, of the abort or as KVM_RUN reported it."""
         if not self.nested:
             return None
         return self.gpa if self.ipa is None else self.ipa | ((self.far or 0) & 0xFFF)

@@ -64,7 +64,7 @@ def is_no_tag_access(esr: int) -> bool:
 def access(esr: int) -> Access:
     """Derive the access.
 
-    With NoTagAccess WnR tells only whether tags were to be written: an ordinary store whose tag is
+    With NoTagAccess WnR shows only whether tags were to be written: an ordinary store whose tag is
     checked has WnR 0. So that fault is neither a read nor a write. Where the architecture leaves WnR
     undefined, the access is unknown.
     """

@@ -103,7 +103,7 @@ class X86Exit(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def vm_gpa(self) -> int | None:
-        """``gpa``: of a nested guest's access too KVM tells the frame of the VM itself.
+        """``gpa``: KVM reports the VM's own frame, also for a nested guest's access.
 
         Source: kvm_mmu_prepare_memory_fault_exit(), from fault->gfn, Linux 7.3 mmu/mmu_internal.h.
         """

@@ -12,8 +12,8 @@ const NEWS_GAP_MS = 50;
 /**
  * @param {object} options
  * @param {(signal: AbortSignal) => Promise<void>} options.work asks and shows; rejects where it could not
- * @param {(failure: unknown) => boolean} options.onFailure tells whether the same question may yet be answered
- * @param {() => boolean} options.isLive whether to ask again without being told to
+ * @param {(failure: unknown) => boolean} options.onFailure returns whether the same question may yet be answered
+ * @param {() => boolean} options.isLive whether to ask again without an event
  */
 export function createRefresh({ work, onFailure, isLive }) {
   /** @type {AbortController | null} */

@@ -83,7 +83,7 @@ async function work(signal) {
   const shown = page;
   setAttr(document.documentElement, "data-asking", view === answered ? null : true);
   const { range, stepMs } = rangeOf(view, now());
-  // What the collectors do is told also where the page's own answer fails.
+  // What the collectors do is shown also where the page's own answer fails.
   const status = loadCollectors(range, signal);
   const loading = view.isLost ? undefined : shown?.load({ view, range, stepMs, now: now(), status, signal });
   await Promise.all([status, loading]);

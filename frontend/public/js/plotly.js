@@ -41,7 +41,7 @@ export function readTokens() {
   const probe = document.createElement("span");
   document.body.append(probe);
   const resolved = COLOURS.map((name) => {
-    // Of colours that the reader's system forces, the series keep theirs: nothing else tells them apart.
+    // Of colours that the reader's system forces, the series keep theirs: nothing else distinguishes them.
     probe.style.setProperty("forced-color-adjust", name.startsWith("series") ? "none" : "auto");
     probe.style.color = `var(--${name})`;
     return [name, hexOf(getComputedStyle(probe).color)];

@@ -142,7 +142,7 @@ export function createState(onChange) {
     view = parseView(new URL(location.href));
     onChange(view, { isBack: true, scroll: Number(event.state?.scroll ?? 0) });
   });
-  // The browser tells too late where it left from.
+  // The browser says too late where it left from.
   window.addEventListener("scroll", () => {
     clearTimeout(noting);
     noting = setTimeout(noteScroll, 100);

@@ -61,7 +61,7 @@ def test_health_checks_need_no_token_and_tell_no_secrets(store: Store) -> None:
     public = make_server(store, host="0.0.0.0", expects_collector=True)
     public.apply(make_batch(host=make_host("secret-name", state=HostState.WAITING, detail="no BTF")))
     assert public.request("GET", "/healthz").status_code == 200
-    assert public.problem("/readyz") == (503, "not ready; readers are told why")
+    assert public.problem("/readyz") == (503, "not ready; the reason is shown to readers")
     told = public.request("GET", "/readyz", headers=public.new_token(TokenKind.READ))
     assert told.json()["detail"] == "host secret-name is waiting: no BTF"
 

@@ -53,7 +53,7 @@ def test_the_newest_recordings_are_told_and_the_others_counted(store: Store) -> 
     told = store.hosts(recordings=10)
     assert [host.name for host in told] == [*sorted(f"h/{place}" for place in range(20, 30)), "live"]
     known = store.known_hosts(recordings=10)
-    assert known.told == [host.name for host in told]
+    assert known.listed == [host.name for host in told]
     assert (known.left_out, known.number) == (20, 31)
     assert set(known.taken_ns) == {"live", "h"}
     assert len(store.hosts()) == 31

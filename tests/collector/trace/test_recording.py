@@ -157,7 +157,7 @@ def test_a_file_without_an_event_is_no_recording(tmp_path: Path, content: bytes)
 
 def test_an_architecture_that_nothing_tells_must_be_named(tmp_path: Path) -> None:
     path = write(tmp_path, event("kvm_userspace_exit: reason KVM_EXIT_MMIO (6)"))
-    with pytest.raises(TraceError, match=r"tells its architecture; name it with --arch \(x86_64, aarch64"):
+    with pytest.raises(TraceError, match=r"shows its architecture; name it with --arch \(x86_64, aarch64"):
         prepare(path)
     assert [count.count for count in batch(path, arch="riscv64").exit_counts] == [1]
 

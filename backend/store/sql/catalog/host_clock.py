@@ -42,9 +42,9 @@ class SetRight(NamedTuple):
 def set_right(batch: Batch, source: Source, received_ns: int, *, is_recording: bool) -> SetRight:
     """Return the batch with times that can be.
 
-    The newest time that it covers tells what its clock is like; an event says so where that is another amount
+    The newest time that it covers shows what its clock is like; an event says so where that is another amount
     than before. Single times that cannot be are moved to the nearest that can, and a span that cannot covers
-    nothing: of that an event tells once, as such a time may come with every batch. A recording's times are
+    nothing: one event reports it, as such a time may come with every batch. A recording's times are
     any that have passed.
     """
     times = _Times(received_ns, 0 if is_recording else EARLIEST_NS)
@@ -164,7 +164,7 @@ def witnessed_ns(batch: Batch) -> int | None:
 
 
 def _told(batch: Batch) -> Mapping[TimesOf, Sequence[int]]:
-    """Return the times that a batch tells, by what they are of."""
+    """Return the times that a batch reports, by what they are of."""
     counted = chain.from_iterable(section.rows(batch) for section in timed(Time.SECOND))
     recorded = chain.from_iterable(section.rows(batch) for section in timed(Time.MOMENT))
     return {

@@ -186,7 +186,7 @@ def _lost_ever(connection: Connection) -> Mapping[int, Mapping[LossKind, int]]:
 
 
 def known_hosts(connection: Connection, recordings: int) -> KnownHosts:
-    """Return which hosts there are, and the names of those that ``read_hosts`` tells of."""
+    """Return which hosts there are, and the names of those that ``read_hosts`` lists."""
     rows = connection.execute(_heard_of).all()
     taken_ns: dict[str, int] = {}
     for row in rows:
@@ -203,11 +203,11 @@ def _names_above(name: str) -> Iterator[str]:
 
 @cache  # To build a statement takes longer than to execute it.
 def _told(recordings: int | None) -> Select[Any]:
-    told = select(hosts).order_by(hosts.c.name)
+    chosen = select(hosts).order_by(hosts.c.name)
     if recordings is None:
-        return told
+        return chosen
     newest = _newest_recordings.limit(recordings)
-    return told.where(or_(not_(hosts.c.is_recording), hosts.c.id.in_(newest)))
+    return chosen.where(or_(not_(hosts.c.is_recording), hosts.c.id.in_(newest)))
 
 
 @cache

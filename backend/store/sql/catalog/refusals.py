@@ -15,7 +15,7 @@ from faultmodel.wire import BatchName
 MOST_STREAMS = 64
 """Of one token and reason: what was refused of more is summed."""
 _UNKNOWN = BatchName("", "", 0)
-"""Of what was refused before it could be told which batch it was, and of the sum."""
+"""Of what was refused before it was known which batch it was, and of the sum."""
 _is_stored = exists().where(
     hosts.c.reported_name == refusals.c.batch_host,
     streams.c.host_id == hosts.c.id,

@@ -156,19 +156,19 @@ def go_on(writer: Writer, now_ns: int) -> None:
     ).one_or_none()
     if newest is None or not forget_later(writer, now_ns):
         return
-    told = select(host_events.c.id).where(
+    dated = select(host_events.c.id).where(
         host_events.c.time_ns > now_ns - _TOLD_AGAIN_NS,
         host_events.c.kind == EventKind.SERVER_CLOCK_WAS_AHEAD,
         host_events.c.kind == EventKind.SERVER_CLOCK_WAS_AHEAD,
     )
-    if writer.connection.execute(told.limit(1)).first() is None:
+    if writer.connection.execute(dated.limit(1)).first() is None:
         facts = EventFacts(shift_s=(newest.last_batch_ns - now_ns) // 10**9)
         event = HostEvent(time_ns=now_ns, kind=EventKind.SERVER_CLOCK_WAS_AHEAD, facts=facts)
         writer.connection.execute(insert(host_events).values(event_row(newest.id, event)))
 
 
 def forget_later(writer: Writer, now_ns: int) -> int:
-    """Have nothing be received later than now, and return how many rows told of it.
+    """Have nothing be received later than now, and return how many rows were changed.
 
     What hosts counted, and lost, stays where it is; no VM was seen later than now or than its host's counts.
     """

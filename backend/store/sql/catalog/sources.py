@@ -1,6 +1,6 @@
-"""Sources: what counts on a host, told by the boot of its kernel and by its counting. Coverage is theirs.
+"""Sources: what counts on a host, known by the boot of its kernel and its counting. Coverage is theirs.
 
-A host's name alone does not tell which machine was traced: two may go by one name, and one by two. What two
+A host's name alone does not show which machine was traced: two may go by one name, and one by two. What two
 sources did at once is noticed here, as findings.
 """
 
@@ -88,7 +88,7 @@ class Source:
     """A source as the batches before this one left it.
 
     ``last_ns``: when the server received the last of them. ``clock_shift_ns``: by how much its times were set
-    back. ``told_to_ns``: the end of what it covered, as it told; ``covered_to_ns``: the end of all that is
+    back. ``told_to_ns``: the end of what it covered, as sent; ``covered_to_ns``: the end of all that is
     covered, as it is stored. ``moved``: what had times that cannot be, though the clock was right.
     """
 
@@ -141,7 +141,7 @@ def source_of(writer: Writer, host_id: int, batch: Batch, received_ns: int) -> S
 def remember_source(
     connection: Connection,
     source: Source,
-    told: Batch,
+    as_sent: Batch,
     stored: Batch,
     shift_ns: int,
     moved: frozenset[TimesOf],
@@ -149,7 +149,7 @@ def remember_source(
 ) -> None:
     """Keep what the next batch of a source is compared with.
 
-    :param told: the batch as it came; ``stored`` with its times as they are stored
+    :param as_sent: the batch as it came; ``stored`` with its times as they are stored
     """
     values: dict[str, Any] = {
         "last_ns": max(source.last_ns, received_ns),
@@ -157,7 +157,7 @@ def remember_source(
         "moved": ",".join(sorted(moved)),
     }
     if stored.covered:
-        values["told_to_ns"] = max(span.to_ns for span in told.covered)
+        values["told_to_ns"] = max(span.to_ns for span in as_sent.covered)
         values["covered_to_ns"] = max(source.covered_to_ns or 0, *(span.to_ns for span in stored.covered))
     connection.execute(_this_source, values | {"number": source.id})
 
@@ -251,7 +251,7 @@ def _count_at_once(
         return False
     own = _read_spans(connection, source.id, covered, _AROUND_NS)
     theirs = _read_spans(connection, other.id, covered, _AROUND_NS)
-    # What it told of the future shows by how much its clock was ahead.
+    # Times in the future show by how much its clock was ahead.
     ahead_ns: int = max(0, (other.covered_to_ns or 0) - other.last_ns)
     return _overlap_ns(own, theirs) > _STEP_NS + ahead_ns
 

@@ -54,7 +54,7 @@ def describe_vms(
 ) -> tuple[Mapping[str, int], Sequence[int]]:
     """Store what a batch says about its VMs and their vCPUs.
 
-    A VM is told from others by its host, its architecture and the id that the host reports. That is also its
+    A VM is identified by its host, its architecture and the id that the host reports. That is also its
     public id, unless another host's VM has it: then the public id follows from all three.
 
     A batch older than the one that described a VM adds only what it cannot contradict: an earlier first
@@ -87,7 +87,7 @@ def describe_vms(
         new = [vm for vm in new if vm.id not in known]
     if new:
         raise StoreError(f"VM {new[0].id} cannot be named; try again")
-    # What its newest description tells its stream of is known: that is every VM, nearly always.
+    # The streams of its newest description are known: that is every VM, nearly always.
     unknown = [row.id for row in known.values() if row.described_stream_id != stream_id]
     origins.remember_streams(writer, [*unknown, *(known[vm_id].id for vm_id in added)], stream_id)
     anew = _update(writer.connection, batch, seen, known, described)
@@ -151,9 +151,9 @@ def _update(
     newest = (described["described_stream_id"], described["described_sequence"])
     changes = []
     last_seen: dict[int, list[int]] = defaultdict(list)
-    for told in batch.vms:
-        row = known[told.id]
-        vm = _with_known_start(told, row)
+    for as_sent in batch.vms:
+        row = known[as_sent.id]
+        vm = _with_known_start(as_sent, row)
         is_newer = newest > (row.described_stream_id, row.described_sequence)
         if is_newer and _is_as_before(row, vm, seen[vm.id]):
             last_seen[max(row.last_seen_ms, seen[vm.id].last_ms)].append(row.id)
@@ -187,7 +187,7 @@ def _values(vm: Vm, seen: Seen) -> dict[str, Any]:
 def _with_known_start(vm: Vm, row: Row[Any]) -> Vm:
     """Return the VM with the start that was known, where it was seen before it says that it began.
 
-    Its host's clock was wrong then, and a collector tells the same start for as long as the VM lives.
+    Its host's clock was wrong then, and a collector reports the same start for as long as the VM lives.
     """
     was_seen_before = vm.started_ns >= row.first_seen_ms * NS_PER_MS
     # A start before 2015 was not known either: it came from a clock that was not set yet.

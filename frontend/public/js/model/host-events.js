@@ -133,7 +133,7 @@ export function readEvents(events) {
     const about = { time: Date.parse(time), exact: time, host, text: textOf(event) };
     /** @type {Record<string, string>} */
     const glyphs = GLYPHS;
-    // Of which VM a collector of before tells, only its own words say.
+    // Which VM an event of an earlier collector concerns, only its own words say.
     if (!isRecording(event) || (kind === "vm_records" && vm === null))
       return { ...about, glyph: glyphs[kind] ?? "●", tone: "" };
     const amount = amountOf(event);
@@ -150,8 +150,8 @@ export function readEvents(events) {
 }
 
 /**
- * Whether an event concerns a VM: it is of that VM, or of the whole host. What a collector of before tells of one
- * VM names it in its own words only, and is told of each.
+ * Whether an event concerns a VM: it is of that VM, or of the whole host. What an earlier collector reports of one
+ * VM names it in its own words only, and is shown for each.
  * @param {HostEvent} event
  * @param {string} id
  */

@@ -20,7 +20,7 @@ import { clockText } from "../base/time.js";
  * @typedef {"all faults" | "some faults" | "faults" | "exits"} Subject
  */
 
-/** Losses that leave one VM's counts as they are, or are told better by what its own ledger says. */
+/** Losses that leave one VM's counts as they are, or that its own ledger shows better. */
 /** @type {Record<Subject, string[]>} */
 const BESIDE = {
   "all faults": [],

@@ -19,8 +19,8 @@ const KINDS = {
     spoils: "counts",
   },
   unattributed: {
-    one: "fault of which no vCPU could be told",
-    many: "faults of which no vCPU could be told",
+    one: "fault whose vCPU is not known",
+    many: "faults whose vCPU is not known",
     spoils: "counts",
   },
   missed_runs: {

@@ -67,7 +67,7 @@ export function createVmPage(context, id) {
 
   /** @param {Request} request */
   async function load(request) {
-    // Of a VM that there is not, one question is enough; and it tells the host, of which to ask.
+    // Of a VM that there is not, one question is enough; and it shows the host, of which to ask.
     const host = (answer?.vm ?? (await getVm(id, request.range, request.stepMs, request.signal))).host;
     const { newestExits, newestFaults, ...found } = await ask(id, host, request, followers, wantedWords);
     const [asked, before] = [questionsOf(request), answer ? questionsOf(answer.request) : null];

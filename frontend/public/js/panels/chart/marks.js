@@ -30,11 +30,11 @@ export function createChartMarks({ title, margin, onOpen }) {
   });
   let width = 0;
   /** The key of the mark that says itself. */
-  let told = "";
+  let shownKey = "";
 
   /** @param {Placed | null} group */
   function tell(group) {
-    told = group?.key ?? "";
+    shownKey = group?.key ?? "";
     showTip(tip, group, width);
   }
 
@@ -68,7 +68,7 @@ export function createChartMarks({ title, margin, onOpen }) {
       const placed = groups.map((group) => ({ ...group, x: xOf(group.time) }));
       show(placed);
       setShown(strip, placed.length > 0);
-      tell(placed.find((group) => group.key === told) ?? null);
+      tell(placed.find((group) => group.key === shownKey) ?? null);
       keepOneTabStop(strip);
     },
   };

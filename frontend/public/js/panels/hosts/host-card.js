@@ -11,7 +11,7 @@ import { SHAPES } from "./state-chip.js";
 /** @typedef {import("../../model/host-types.js").Host} Host */
 /** @typedef {import("../../model/host-types.js").HostBatches} HostBatches */
 
-const ADVICE = "“kvmfaults-collector doctor” on the host tells more.";
+const ADVICE = "“kvmfaults-collector doctor” on the host says more.";
 
 /**
  * @param {Host} host
@@ -97,12 +97,12 @@ function readingPart(host, batches, now) {
   const costs = say.costFigures(host);
   if (costs.length === 0 && host.state === "attached" && host.is_covering)
     pairs.push(["Cost", "not reported in the last minute"]);
-  const told = [...pairs, ...costs].filter(([, text]) => text !== "");
-  if (told.length === 0) return null;
+  const listed = [...pairs, ...costs].filter(([, text]) => text !== "");
+  if (listed.length === 0) return null;
   return el(
     "dl",
     { class: "host-facts" },
-    ...told.flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, text)]),
+    ...listed.flatMap(([term, text]) => [el("dt", {}, term), el("dd", {}, text)]),
   );
 }
 

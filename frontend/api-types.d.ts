@@ -103,7 +103,7 @@ export interface Decoded {
   unknown_bits: number[];
 }
 
-/** A word, read in each format that was asked for: the word does not tell which it is in. */
+/** A word, read in each format that was asked for: the word does not show which it is in. */
 export interface Decoding {
   arch: string;
   /** That of the first reading */
@@ -134,13 +134,13 @@ export interface Exit {
   /** Positive; 4294967295 where the recording does not show it */
   errno: number;
   errno_name: string;
-  /** The VM's; null where KVM did not tell it, or told a nested guest's */
+  /** The VM's; null where KVM did not report it, or reported a nested guest's */
   gpa: string | null;
   /** Guest-physical address of a guest that the guest runs (L2), else null */
   l2_address: string | null;
   /** Whether a guest of the guest ran (L2); null where the source does not show it */
   nested: boolean | null;
-  /** Bytes; null where KVM did not tell */
+  /** Bytes; null where KVM did not report it */
   size: number | null;
   flags: string[];
   flags_raw: string | null;
@@ -352,8 +352,8 @@ export interface Host {
   /** End of the covered time */
   covered_to: string | null;
   /**
-   * The newest time that its newest batch told, less when the server took it: its clock is ahead by what
-   * is more than 0; less than 0 is also the time that the batch was under way
+   * The newest time of its newest batch, less when the server took it: its clock is ahead by what is more
+   * than 0; less than 0 is also the time that the batch was under way
    */
   clock_offset_s: number | null;
   /** Null where the collector never said */
@@ -369,9 +369,9 @@ export interface HostBatches {
   /** Up to the newest of each stream that is known */
   shipped: number;
   stored: number;
-  /** By the collector's spool, as it told */
+  /** By the collector's spool, as it reported */
   dropped: number;
-  /** The rest: in the spool, or dropped and not yet told */
+  /** The rest: in the spool, or dropped and not yet reported */
   under_way: number;
 }
 
@@ -441,7 +441,7 @@ export interface HostEvent {
   former_host: string | null;
   /**
    * Words of the kernel or of another program; all that there is of what a collector of an earlier
-   * release told
+   * release reported
    */
   detail: string;
 }
@@ -514,7 +514,7 @@ export interface ListedVm {
   id: string;
   /** What its host calls it: the same, but where another host's VM had this id first */
   reported_id: string;
-  /** As the VMM tells, else empty */
+  /** As the VMM reports, else empty */
   name: string;
   uuid: string;
   /** Kind of VMM, else its process's name */
@@ -665,7 +665,7 @@ export interface Rates {
   quiet: (number | null)[];
   /**
    * Of the whole range. Where a host has more than 200 spans in it, gaps that are shorter than a step are
-   * not told.
+   * not listed.
    */
   coverage: CoveredSpan[];
   /**
@@ -727,7 +727,7 @@ export interface Recording {
   since: string;
   /**
    * Words of the kernel or of another program; all that there is of what a collector of an earlier
-   * release told
+   * release reported
    */
   detail: string;
 }
@@ -832,7 +832,7 @@ export interface VmDetail {
   id: string;
   /** What its host calls it: the same, but where another host's VM had this id first */
   reported_id: string;
-  /** As the VMM tells, else empty */
+  /** As the VMM reports, else empty */
   name: string;
   uuid: string;
   /** Kind of VMM, else its process's name */
@@ -886,7 +886,7 @@ export interface VmDetail {
 export interface VmLedger {
   vm: string;
   host: string;
-  /** Seen by the programs, and told to be this VM's */
+  /** Seen by the programs, and attributed to this VM */
   seen: LedgerLine;
   /** In the counts */
   counted: LedgerLine;

@@ -16,7 +16,7 @@ from collector.errors import ProbeError
 BTF_DIRECTORY = Path("/sys/kernel/btf")
 
 _FACTS = "facts.h"
-_TOLD_BY = (
+_FACT_LINES = (
     "} memory_fault;",
     "VCPU_REGS_RIP = ",
     "u64 guest_mode;",
@@ -106,7 +106,7 @@ def _btf_sources() -> tuple[Path, ...]:
 
 def _fingerprint(sources: tuple[Path, ...]) -> str:
     # What the tree holds is part of what it is: a later version makes its own.
-    digest = hashlib.sha256(f"{platform.version()}\n{_KCONFIG}\n{_TOLD_BY}{_WHOLE}".encode())
+    digest = hashlib.sha256(f"{platform.version()}\n{_KCONFIG}\n{_FACT_LINES}{_WHOLE}".encode())
     for source in sources:
         with source.open("rb") as file:
             while chunk := file.read(_CHUNK_BYTES):
@@ -148,7 +148,7 @@ def plan_facts(types: Iterable[str]) -> Iterator[str]:
     within = False
     for line in types:
         within = within or line.startswith(_WHOLE)
-        if within or line.startswith("typedef void (*btf_trace_") or line.strip().startswith(_TOLD_BY):
+        if within or line.startswith("typedef void (*btf_trace_") or line.strip().startswith(_FACT_LINES):
             yield line
         within = within and not line.startswith("};")
 

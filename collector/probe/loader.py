@@ -30,7 +30,7 @@ from collector.probe.views import Views, fits
 _BCC_REMEDY = "install the distribution's python3-bpfcc; PyPI's bcc is another package"
 _KIND_TYPEDEF = 8
 _PREEMPTION = Path(__file__).parent / "bpf" / "preemption.bpf.c"
-_TOLD_BY = "-DHAVE_MIGRATION_DISABLED"
+_IF_ANSWERED = "-DHAVE_MIGRATION_DISABLED"
 _PREEMPTIBLE = "-DPREEMPTIBLE"
 _STARTED_BY_A_THREAD = "task_newtask"
 _CAN_BE_PREEMPTED = 2
@@ -114,7 +114,7 @@ def load(
 
 def _are_preemptible(flags: list[str], headers: Path) -> bool:
     """Find out whether programs on raw tracepoints can be preempted here (preemption.bpf.c)."""
-    if _TOLD_BY not in flags:
+    if _IF_ANSWERED not in flags:
         return False
     try:
         module = _compile(_PREEMPTION.read_text(), [], headers)

@@ -166,7 +166,7 @@ class VcpuView:
         if tid.format != _TID_FORMAT or tid.offset % _TID_BYTES or self.size % _TID_BYTES:
             raise PinnedError("its maps have something else as tid")
         self.tid_offset = tid.offset
-        """At which a home says whose it is, in 4 bytes; they and the homes are aligned to as many."""
+        """Of the owner's thread id in a slot, in 4 bytes. Slots and ids are aligned to 4 bytes."""
         self.head = View.of(structure, VcpuHead)
         syndromes, exits = structure.array("syndromes"), structure.array("exits")
         self._syndromes, self._exits = _spans(syndromes), _spans(exits)

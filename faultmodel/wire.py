@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Raw, Struct, defstruct
 
-from faultmodel import arch, earlier
+from faultmodel import arch, bounded, earlier
 from faultmodel.arch.base import NO_FORMAT, Architecture
 from faultmodel.errors import UnknownVersionError, WireError
 from faultmodel.ledger import check_ledger
@@ -124,7 +124,7 @@ def decode(data: bytes) -> Batch:
         envelope = _envelope_of(data)
         architecture = _architecture(envelope.arch)
         batch = Batch(
-            host=with_printable_texts(earlier.host(envelope.version, envelope.host)),
+            host=with_printable_texts(bounded.host(earlier.host(envelope.version, envelope.host))),
             stream=envelope.stream,
             sequence=envelope.sequence,
             arch=envelope.arch,
@@ -132,7 +132,7 @@ def decode(data: bytes) -> Batch:
             part=envelope.part,
             **{section.name: _rows(section, envelope, architecture) for section in SECTIONS},
         )
-        batch = replace(batch, events=earlier.events(envelope.version, batch.events))
+        batch = replace(batch, events=bounded.events(earlier.events(envelope.version, batch.events)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise WireError(f"not a batch: {exc}") from exc
     _check_vms(batch)

@@ -11,10 +11,24 @@ from hypothesis import strategies as st
 from faultmodel import arch, wire
 from faultmodel.arch.base import NO_FORMAT, Architecture
 from faultmodel.errors import UnknownVersionError, WireError
-from faultmodel.kinds import HostState, LossKind
-from faultmodel.record import U64_MAX, ExitCount, ExitKind, Host, Loss, Span, Vm
+from faultmodel.kinds import CheckState, EventKind, HostState, LossKind, ProbeState, TimesOf
+from faultmodel.record import (
+    U64_MAX,
+    Check,
+    Collector,
+    EventFacts,
+    ExitCount,
+    ExitKind,
+    Host,
+    HostEvent,
+    Loss,
+    Probe,
+    Span,
+    Vm,
+)
 from faultmodel.sections import MAX_ROWS
 from faultmodel.wire import Batch
+from tests.batches import START_NS, make_batch, make_host
 from tests.ledgers import unrecorded_ledger
 
 VM = "00000000000000aa"
@@ -327,3 +341,22 @@ def test_a_batch_that_cannot_be_read_is_told_by_its_name() -> None:
     assert wire.name_of(altered(version=9, covered=None, what_is_new=[1])) == name
     for data in (b"", b"\xc1", b"\x80", wire.encode(whole)[:-1], altered(stream="x"), altered(host="h")):
         assert wire.name_of(data) is None
+
+
+def test_what_is_told_of_a_host_without_end_is_cut_and_that_is_said() -> None:
+    check = Check(name="pins", state=CheckState.OK, found="")
+    probe = Probe(tracepoint="kvm:kvm_page_fault", state=ProbeState.ATTACHED)
+    facts = EventFacts(moved=(TimesOf.ENDS, TimesOf.COUNTS) * 1000)
+    event = HostEvent(time_ns=START_NS, kind=EventKind.TIMES_MOVED, facts=facts)
+    told = make_host(
+        probes=(probe,) * 300, checks=(check,) * 70, collector=Collector(capabilities=("BPF",) * 65)
+    )
+    read = wire.decode(wire.encode(make_batch(host=told, events=[event])))
+    assert (len(read.host.probes), read.host.checks[:-1]) == (256, (check,) * 64)
+    assert read.host.collector == Collector(capabilities=("BPF",) * 64)
+    said = read.host.checks[-1]
+    assert (said.name, said.state) == ("left_out", CheckState.LACKING)
+    assert said.found.endswith("left out are 44 probes, 6 checks, 1 capabilities")
+    assert read.events[0].facts == EventFacts(moved=(TimesOf.ENDS, TimesOf.COUNTS))
+    few = make_batch(host=make_host(probes=(probe,) * 256, checks=(check,) * 64))
+    assert wire.decode(wire.encode(few)).host == few.host

@@ -3,17 +3,26 @@
 By hand: ``alembic -x url=sqlite:///path upgrade head``.
 """
 
+import time
 from typing import Literal
 
 from alembic import context
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import OperationalError
 
+from backend.errors import StoreError
 from backend.store.sql.tables import metadata
 from backend.store.sql.words import Word
 from backend.store.url import database_of
 
 # Any number that no other program takes for its own lock in this database.
 _MIGRATION_LOCK = 0x6B766D66
+_FIRST = ("hosts", "streams", "stream_tokens", "applied_batches", "sources", "vms", "tokens", "refusals")
+"""Tables in the order in which servers come to them: who stores a batch has its host's row first."""
+_FORMER = ("x86_fault_counts", "arm64_fault_counts", "riscv_fault_counts")
+_ATTEMPTS = 10
+_PAUSE_S = 1.0
+"""What came to wait for the tables meanwhile goes on."""
 
 
 def _migrate(connection: Connection) -> None:
@@ -30,8 +39,42 @@ def _migrate(connection: Connection) -> None:
         compare_server_default=True,
         render_item=_render_item,
     )
+    if connection.dialect.name == "postgresql" and _changes_something():
+        _lock_tables(connection)
     with context.begin_transaction():
         context.run_migrations()
+
+
+def _changes_something() -> bool:
+    """Tell whether the database is to be brought to another revision than it is at."""
+    migration = context.get_context()
+    if "destination_rev" not in migration.opts:  # A new migration is being written, say.
+        return False
+    wanted = context.get_revision_argument()
+    return set(migration.get_current_heads()) != ({wanted} if isinstance(wanted, str) else set(wanted or ()))
+
+
+def _lock_tables(connection: Connection) -> None:
+    """Have every table before any is changed, so that none is waited for while others wait for this.
+
+    :raises StoreError: servers are at work on them, all the time
+    """
+    there = set(inspect(connection).get_table_names()) & {*metadata.tables, *_FORMER}
+    ordered = [*(name for name in _FIRST if name in there), *sorted(there - set(_FIRST))]
+    if not ordered:
+        return
+    for attempt in range(_ATTEMPTS):
+        try:
+            with connection.begin_nested():
+                connection.exec_driver_sql(f"LOCK TABLE {', '.join(ordered)} IN ACCESS EXCLUSIVE MODE")
+        except OperationalError as exc:  # Waited too long, or was one of several that waited for one another.
+            if attempt + 1 == _ATTEMPTS:
+                raise StoreError(
+                    "servers are at work on the database, nothing was changed; stop them and migrate again"
+                ) from exc
+            time.sleep(_PAUSE_S)
+        else:
+            return
 
 
 def _render_item(kind: str, item: object, _: object) -> str | Literal[False]:

@@ -13,6 +13,9 @@ COMMIT = "b47223a2f2617987e0e9f49c0fc6342c6f34442e"
 WITHOUT_LAYOUT = "2b13f77abae7af79959c4dc0a9748602a7992a1b"
 """One that does not keep with its maps how they are laid out."""
 
+COUNTS_APART = "c5f3e87467bb1ff6061dd3b081c30742a7fa9a21"
+"""The newest that has a table of fault counts for each architecture."""
+
 
 def unpack(directory: Path, commit: str = COMMIT) -> Path:
     """Unpack it; skip the test where there is no history to take it from."""

@@ -18,7 +18,7 @@ from sqlalchemy.engine import URL
 
 from backend.errors import StoreError
 from backend.store.contract.time_limit import current_limit
-from backend.store.sql.errors import store_errors
+from backend.store.sql.errors import store_error, store_errors
 from backend.store.sql.reads import stop_between_statements
 from backend.store.sql.store import SqlStore
 from backend.store.sql.sums import MOST
@@ -76,7 +76,7 @@ class PostgresqlStore(SqlStore):
             try:
                 yield PostgresqlWriter(connection)
             except psycopg.Error as exc:  # From the rows, which SQLAlchemy has no part in.
-                raise StoreError(f"database: {str(exc).strip().partition(chr(10))[0]}") from exc
+                raise store_error(exc) from exc
         self.note_change()
 
     def shared_now_ns(self, own_ns: int) -> int:

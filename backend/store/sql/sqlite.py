@@ -24,7 +24,7 @@ from sqlalchemy.pool import QueuePool
 from backend.errors import StoreError
 from backend.private_files import close_to_others
 from backend.store.contract.time_limit import current_limit
-from backend.store.sql.errors import store_errors
+from backend.store.sql.errors import store_error, store_errors
 from backend.store.sql.reads import stop_between_statements
 from backend.store.sql.store import SqlStore
 from backend.store.sql.sums import MOST
@@ -88,7 +88,7 @@ class SqliteStore(SqlStore):
             try:
                 yield SqliteWriter(connection)
             except sqlite3.Error as exc:  # From the rows, which SQLAlchemy has no part in.
-                raise StoreError(f"database: {exc}") from exc
+                raise store_error(exc) from exc
         self.note_change()
 
     def shared_now_ns(self, own_ns: int) -> int:

@@ -1,11 +1,14 @@
 """Health, readiness and status."""
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from backend.store import open_store
 from backend.store.contract.store import Store
+from backend.store.sql.migrate import migrate
 from faultmodel.kinds import CheckState, HostState, LossKind, ProbeState
 from faultmodel.record import Check, Loss, Probe
 from tests.backend.serving import NOW_NS, Server, make_server
@@ -35,6 +38,23 @@ def test_without_a_migrated_database_the_server_is_not_ready(tmp_path: Path) -> 
         503,
         "the database has no tables of kvmfaults yet; run: kvmfaults-server migrate --database URL",
     )
+
+
+def test_a_server_whose_database_a_later_version_migrates_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "migrated.db"
+    migrate(f"sqlite:///{path}")
+    server = make_server(open_store(f"sqlite:///{path}"))
+    assert server.get("/readyz") == {"status": "ready"}
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(
+            "ALTER TABLE hosts RENAME COLUMN detail TO words; UPDATE alembic_version SET version_num = '9999'"
+        )
+    status, detail = server.problem("/api/v1/status")
+    assert status == 503
+    assert "was migrated while this server ran; restart the server" in detail
+    status, detail = server.problem("/readyz")
+    assert status == 503
+    assert "a later version has migrated it" in detail
 
 
 def test_a_server_that_expects_a_collector_waits_for_it(expecting: Server) -> None:

@@ -1,5 +1,6 @@
 """Migrations make exactly the tables that the store expects, and can be taken back."""
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -24,6 +25,7 @@ from faultmodel.kinds import EventKind, EventReason, HostState, RecordingLevel, 
 from faultmodel.problem import ProblemCode
 from faultmodel.record import COUNTERS, REASON_NOT_SHOWN, EventFacts, ExitKind, HostEvent, Span
 from faultmodel.wire import BatchName
+from tests import previous
 from tests.backend.store.conftest import NewUrl
 from tests.batches import (
     START_MS,
@@ -490,6 +492,76 @@ def test_several_that_migrate_at_once_do_not_disturb_one_another(new_url: NewUrl
     assert [process.wait() for process in processes] == [0, 0, 0]
 
     assert check_drift(url) == []
+
+
+def test_a_store_whose_database_is_migrated_meanwhile_says_so(new_url: NewUrl) -> None:
+    url = new_url()
+    with closing(open_store(url)) as store:
+        assert store.apply(make_batch(fault_counts=[fault_count()]), START_NS)
+        # As by a version to come.
+        _write(url, "ALTER TABLE hosts RENAME COLUMN detail TO words")
+        _write(url, "ALTER TABLE fault_counts RENAME TO counts")
+        with pytest.raises(SchemaError, match="migrated while this server ran; restart"):
+            store.hosts()
+        with pytest.raises(SchemaError, match="migrated while this server ran; restart"):
+            store.apply(make_batch(1, fault_counts=[fault_count()] * 1000), START_NS)
+
+
+_STORING = """
+import sys
+from backend.store import open_store
+from tests.batches import START_NS, fault_count, make_batch, make_host, make_vm
+
+url, host, vm = sys.argv[1:]
+store = open_store(url)
+described = make_host(host, arch="aarch64", boot_id=host)
+for sequence in range(10**6):
+    counts = [fault_count(vm, arch_name="aarch64", second=sequence % 50, word=sequence)]
+    batch = make_batch(
+        sequence, stream="0" * 16 + vm, host=described, arch="aarch64", vms=[make_vm(vm)], fault_counts=counts
+    )
+    try:
+        store.apply(batch, START_NS + sequence)
+    except Exception:
+        break
+    print(sequence + 1, flush=True)
+"""
+
+
+@pytest.mark.parametrize("database", ["postgresql"])
+def test_a_database_is_migrated_while_a_server_of_before_stores(new_url: NewUrl, tmp_path: Path) -> None:
+    url = new_url()
+    tree = previous.unpack(tmp_path, previous.COUNTS_APART)
+    newest = max(path.name for path in (tree / "migrations" / "versions").glob("0*.py"))[:4]
+    downgrade(url, newest)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", _STORING, url, f"host-{number}", f"{number:016x}"],
+            cwd=tree,
+            env={**os.environ, "PYTHONPATH": str(tree)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(3)
+    ]
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if int(line) == 20:
+                    break
+        migrate(url)
+        # What it says that it has stored is there, once; then it finds other tables than its own.
+        stored = [int([20, *process.stdout][-1]) for process in processes if process.stdout is not None]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+    assert check_drift(url) == []
+    with closing(open_store(url)) as store:
+        assert sorted(vm.faults for vm in _every_vm(store)) == sorted(stored)
 
 
 def test_an_installed_package_migrates_without_a_checkout(tmp_path: Path) -> None:

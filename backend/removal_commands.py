@@ -68,6 +68,9 @@ def _list_hosts(options: argparse.Namespace) -> None:
             if item.code is Code.SERVER_CLOCK:
                 print(f"! {item.code.value}: {item.detail}")
                 continue
+            if item.code is Code.JOB_FAILED:
+                print(f"! {item.code.value}: {item.job}: {printable(item.detail)}")
+                continue
             names = ", ".join(printable(name) for name in item.hosts) or "unknown sender"
             since = "" if item.since_ns is None else f" since {rfc3339_ns(item.since_ns)[:19]}Z"
             reason = f" ({item.reason.value}, {item.times} times)" if item.reason else ""

@@ -61,7 +61,7 @@ export interface Check {
 export type CheckState = "ok" | "lacking" | "missing" | "other";
 
 /** What is wrong. */
-export type Code = "counted_twice" | "two_names" | "two_machines" | "renamed" | "clock_ahead" | "server_clock" | "refused" | "never_delivered";
+export type Code = "counted_twice" | "two_names" | "two_machines" | "renamed" | "clock_ahead" | "server_clock" | "refused" | "job_failed" | "never_delivered";
 
 /** A collector's process on its host. */
 export interface Collector {
@@ -236,6 +236,7 @@ export interface Finding {
    * `two_names`: one machine is counted under two names; `two_machines`: two machines go by one name;
    * `renamed`: a machine goes by another name than before; `clock_ahead`: a clock is ahead of the
    * server's; `server_clock`: the server's own clock cannot be right; `refused`: batches were refused;
+   * `job_failed`: what the server does without being asked failed, or was not done for long;
    * `never_delivered`: there is a token for the host, and no batch of it ever came
    */
   code: Code;
@@ -255,7 +256,12 @@ export interface Finding {
   reason: ProblemCode | null;
   /** How often it was refused */
   times: number | null;
-  /** What the newest refusal was answered with; of the server's clock, what to do; else empty */
+  /** Which of the server's `jobs` failed */
+  job: string | null;
+  /**
+   * What the newest refusal was answered with; of the server's clock, what to do; of a job, why it
+   * failed; else empty
+   */
   detail: string;
 }
 

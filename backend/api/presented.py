@@ -256,20 +256,21 @@ def finding_body(item: Found) -> schemas.Finding:
         token=item.token or None,
         reason=item.reason,
         times=item.times,
+        job=item.job or None,
         detail=item.detail,
     )
 
 
 def job_body(job: JobState, now_ns: int) -> schemas.JobRun:
-    """Return the body of a job and how its last run went."""
-    is_gone = job.held_until_ns is not None and job.held_until_ns <= now_ns
+    """Return the body of a job and how its last run went, by the clock that servers share."""
+    failure = job.failure(now_ns)
     return schemas.JobRun(
         name=job.name,
         last=None if job.ended_ns is None else rfc3339_ns(job.ended_ns),
         took_s=None if job.took_ns is None else job.took_ns / 10**9,
-        running=job.held_until_ns is not None and not is_gone,
-        failed=bool(job.error) or is_gone,
-        detail="the server that was at it did not end it in time" if is_gone else job.error,
+        running=job.held_until_ns is not None and not job.is_gone(now_ns),
+        failed=bool(failure),
+        detail=failure,
     )
 
 

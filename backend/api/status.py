@@ -31,7 +31,7 @@ def show_status(services: ServicesDep) -> schemas.Status:
         news = services.store.news()
         costs = recent_costs(services.store, services.now_ms, _RECENT_MS)
         clock_problem = services.store.clock_problem(now_ns)
-        jobs = services.store.jobs()
+        jobs, shared_ns = services.store.jobs(), services.store.shared_now_ns(now_ns)
         found = find_among(services.store, hosts, known.taken_ns, clock_problem, now_ns)
     if expects_collector and not missing:
         missing = why_not_traced(hosts, clock_problem, services.now_ms)
@@ -49,5 +49,5 @@ def show_status(services: ServicesDep) -> schemas.Status:
         recordings_left_out=known.left_out,
         findings=[finding_body(item) for item in found[:_MOST_FINDINGS]],
         findings_left_out=max(0, len(found) - _MOST_FINDINGS),
-        jobs=[job_body(job, now_ns) for job in jobs],
+        jobs=[job_body(job, shared_ns) for job in jobs],
     )

@@ -2,5 +2,6 @@
 
 from backend.jobs.runner import Job
 from backend.jobs.sessions import forget_ended_sessions
+from backend.schedule import EVERY_S
 
-JOBS = (Job(name="sessions", every_s=600, within_s=60, work=forget_ended_sessions),)
+JOBS = (Job(name="sessions", every_s=EVERY_S["sessions"], within_s=60, work=forget_ended_sessions),)

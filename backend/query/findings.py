@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from backend.query.readiness import is_fresh
+from backend.schedule import EVERY_S
 from backend.store.contract.store import Store
-from backend.store.contract.values import FindingCode, HostStatus, Refusal, Token
+from backend.store.contract.values import FindingCode, HostStatus, JobState, Refusal, Token
 from backend.token_list import token_id
 from faultmodel.problem import ProblemCode
+from faultmodel.units import NS_PER_S
 
 CURRENT_NS = 60 * 10**9
 """What was seen within this goes on."""
@@ -31,6 +33,8 @@ class Code(StrEnum):
     """The server's own clock cannot be right: no batch is taken."""
     REFUSED = "refused"
     """Batches of the host, or of an unknown sender, were refused."""
+    JOB_FAILED = "job_failed"
+    """What the server does without being asked failed, or was not done for long."""
     NEVER_DELIVERED = "never_delivered"
     """There is a token for the host, and no batch of it ever came."""
 
@@ -46,7 +50,7 @@ class Found:
     ``is_current``: it goes on. ``is_lacking``: of what was refused, not all is known to be stored since.
     ``seconds``: by how much a host's clock is ahead. ``token`` (its id, empty where it is not known),
     ``reason``, ``times`` and ``detail`` (the newest answer) are those of refusals; of the server's clock,
-    ``detail`` says what to do.
+    ``detail`` says what to do. ``job`` is what a job that failed is called, ``detail`` why it did.
     """
 
     code: Code
@@ -59,6 +63,7 @@ class Found:
     token: str = ""
     reason: ProblemCode | None = None
     times: int | None = None
+    job: str = ""
     detail: str = ""
 
     @property
@@ -104,6 +109,7 @@ def find_among(
     found += [_refused(alike, taken_ns.get(alike[0].host), now_ns) for alike in refused.values()]
     if clock_problem:
         found.append(Found(code=Code.SERVER_CLOCK, hosts=[], detail=clock_problem))
+    found += _jobs_failed(store.jobs(), store.shared_now_ns(now_ns))
     found += _clocks_ahead(hosts, now_ns)
     # Who brought something to an earlier release is not known: perhaps a host of a recording's very name.
     found += _never_delivered([token for token in unused if token.host not in of_unknown])
@@ -158,6 +164,23 @@ def _clocks_ahead(hosts: Sequence[HostStatus], now_ns: int) -> Sequence[Found]:
         and host.clock_offset_ns > AHEAD_NS
         and is_fresh(host, now_ns // 10**6)
     ]
+
+
+def _jobs_failed(jobs: Sequence[JobState], now_ns: int) -> Sequence[Found]:
+    """Return the jobs that failed, or of which no run ended for twice their interval."""
+    found = []
+    for job in jobs:
+        every_s = EVERY_S.get(job.name)
+        if every_s is None:  # Another release's.
+            continue
+        why = job.failure(now_ns)
+        if not why and job.ended_ns is not None and now_ns - job.ended_ns > 2 * every_s * NS_PER_S:
+            why = f"it was not done for longer than {2 * every_s} s"
+        if why:
+            found.append(
+                Found(code=Code.JOB_FAILED, hosts=[], last_ns=job.ended_ns, job=job.name, detail=why)
+            )
+    return found
 
 
 def _never_delivered(tokens: Sequence[Token]) -> Sequence[Found]:

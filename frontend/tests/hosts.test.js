@@ -282,5 +282,8 @@ test("a finding says whom it is about, what it means and when it was", () => {
   const refused = { ...FINDING, code: "refused", hosts: [], times: 2, reason: "token_unknown", token: "ab12" };
   assert.equal(readFinding(refused, NOW).title, "a sender that is not known: batches refused");
   assert.match(readFinding(refused, NOW).text, /^2 batches refused: token unknown, token ab12\./);
+  const failed = { ...FINDING, code: "job_failed", hosts: [], job: "sessions", detail: "the disk is full" };
+  assert.equal(readFinding(failed, NOW).title, "the server: job sessions failed");
+  assert.match(readFinding(failed, NOW).text, /is not done: the disk is full\./);
   assert.equal(readFinding({ ...FINDING, code: "of_a_later_server", detail: "x" }, NOW).text, "x");
 });

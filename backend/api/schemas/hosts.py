@@ -142,6 +142,7 @@ class Finding(BaseModel):
         "twice; `two_names`: one machine is counted under two names; `two_machines`: two machines go by one "
         "name; `renamed`: a machine goes by another name than before; `clock_ahead`: a clock is ahead of the "
         "server's; `server_clock`: the server's own clock cannot be right; `refused`: batches were refused; "
+        "`job_failed`: what the server does without being asked failed, or was not done for long; "
         "`never_delivered`: there is a token for the host, and no batch of it ever came",
         examples=["counted_twice"],
     )
@@ -155,8 +156,10 @@ class Finding(BaseModel):
     token: str | None = Field(description="The id of the token that was refused", examples=[None])
     reason: ProblemCode | None = Field(description="Why it was refused", examples=[None])
     times: int | None = Field(description="How often it was refused", examples=[None])
+    job: str | None = Field(description="Which of the server's `jobs` failed", examples=[None])
     detail: HostText = Field(
-        description="What the newest refusal was answered with; of the server's clock, what to do; else empty"
+        description="What the newest refusal was answered with; of the server's clock, what to do; of a job, "
+        "why it failed; else empty"
     )
 
 

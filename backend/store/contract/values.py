@@ -474,6 +474,16 @@ class JobState:
     took_ns: int | None
     error: str
 
+    def is_gone(self, now_ns: int) -> bool:
+        """Tell whether the server that was at it died, or hangs."""
+        return self.held_until_ns is not None and self.held_until_ns <= now_ns
+
+    def failure(self, now_ns: int) -> str:
+        """Return why its last run failed, empty where it did not."""
+        if self.is_gone(now_ns):
+            return "the server that was at it did not end it in time"
+        return self.error
+
 
 @dataclass(frozen=True, slots=True)
 class Session:

@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from backend.auth import TokenKind
+from backend.schedule import EVERY_S
 from backend.store.contract.store import Store
+from backend.store.contract.values import JobClaim
 from faultmodel import wire
 from faultmodel.kinds import HostState
 from faultmodel.record import Span
@@ -316,3 +318,23 @@ def test_who_is_refused_while_the_clock_is_wrong_was_not_refused_in_1970(server:
     found = {item["code"]: item for item in server.get("/api/v1/status")["findings"]}
     assert found["refused"]["since"] == "2026-11-01T00:00:00.000000000Z"
     assert found["refused"]["is_current"]
+
+
+def test_a_job_that_failed_or_is_not_done_is_told(server: Server) -> None:
+    def attempt(error: str) -> None:
+        now_ns = server.clock.now_ns
+        claim = JobClaim(name="sessions", holder="x", began_ns=now_ns, within_ns=1, every_ns=1)
+        assert server.store.claim_job(claim)
+        server.store.finish_job(claim, now_ns, error)
+
+    attempt("the disk is full")
+    found = findings(server)["job_failed"]
+    assert (found["hosts"], found["job"], found["detail"]) == ([], "sessions", "the disk is full")
+    assert found["is_current"]
+
+    server.clock.now_ns += 60 * NS_PER_S
+    attempt("")
+    server.clock.now_ns += 2 * EVERY_S["sessions"] * NS_PER_S
+    assert findings(server) == {}
+    server.clock.now_ns += NS_PER_S
+    assert findings(server)["job_failed"]["detail"] == "it was not done for longer than 1200 s"

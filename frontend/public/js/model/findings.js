@@ -26,6 +26,7 @@ const KINDS = {
     `The clock is ${significant(seconds ?? 0)} s ahead of the server’s: set it by NTP. Times are set back until then.`,
   ],
   server_clock: ({ detail }) => ["clock cannot be right", `No batch is taken: ${detail}. Collectors keep them until then.`],
+  job_failed: ({ job, detail }) => [`job ${job} failed`, `What the server does by itself is not done: ${detail}.`],
   refused: ({ times, reason, token, detail }) => [
     "batches refused",
     `${countText(times ?? 0)} ${forCount(times ?? 0, "batch", "batches")} refused: ${words(reason ?? "")}` +
@@ -33,6 +34,8 @@ const KINDS = {
   ],
   never_delivered: () => ["never heard of", "There is a token for this host, and no batch of it ever came."],
 };
+
+const OF_THE_SERVER = ["server_clock", "job_failed"];
 
 /**
  * @param {Finding} finding
@@ -42,7 +45,7 @@ const KINDS = {
 export function readFinding(finding, now) {
   const { code, hosts, last, is_current: isCurrent } = finding;
   const [title, text] = KINDS[code]?.(finding) ?? [words(code), finding.detail];
-  const nobody = code === "server_clock" ? "the server" : "a sender that is not known";
+  const nobody = OF_THE_SERVER.includes(code) ? "the server" : "a sender that is not known";
   const who = hosts.length > 0 ? hosts.join(", ") : nobody;
   const when = isCurrent || last === null ? "" : ` Last ${agoText(Date.parse(last), now)}.`;
   return { title: `${who}: ${title}`, text: text + when, isCurrent };

@@ -1,0 +1,6 @@
+"""How often the server does what it does without being asked: for whoever does it, and whoever misses it."""
+
+from collections.abc import Mapping
+
+EVERY_S: Mapping[str, int] = {"sessions": 600}
+"""Of each job, by its name."""

@@ -30,12 +30,12 @@ def store_errors() -> Iterator[None]:
 
 def store_error(exc: BaseException | None) -> StoreError:
     """Return what a driver raised as the server's own error."""
+    said = f"database: {_first_line(exc)}"
     if _is_of_other_tables(exc):
         return SchemaError(
-            "the database has other tables than this version's: it was migrated while this server ran;"
-            " restart the server in the version that migrated it"
+            f"{said}; if it was migrated while this server ran, restart the server in the version that did"
         )
-    return StoreError(f"database: {_first_line(exc)}")
+    return StoreError(said)
 
 
 def _is_of_other_tables(exc: BaseException | None) -> bool:

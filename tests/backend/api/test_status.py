@@ -51,7 +51,7 @@ def test_a_server_whose_database_a_later_version_migrates_says_so(tmp_path: Path
         )
     status, detail = server.problem("/api/v1/status")
     assert status == 503
-    assert "was migrated while this server ran; restart the server" in detail
+    assert "was migrated while this server ran, restart the server" in detail
     status, detail = server.problem("/readyz")
     assert status == 503
     assert "a later version has migrated it" in detail

@@ -501,9 +501,9 @@ def test_a_store_whose_database_is_migrated_meanwhile_says_so(new_url: NewUrl) -
         # As by a version to come.
         _write(url, "ALTER TABLE hosts RENAME COLUMN detail TO words")
         _write(url, "ALTER TABLE fault_counts RENAME TO counts")
-        with pytest.raises(SchemaError, match="migrated while this server ran; restart"):
+        with pytest.raises(SchemaError, match="migrated while this server ran, restart"):
             store.hosts()
-        with pytest.raises(SchemaError, match="migrated while this server ran; restart"):
+        with pytest.raises(SchemaError, match="migrated while this server ran, restart"):
             store.apply(make_batch(1, fault_counts=[fault_count()] * 1000), START_NS)
 
 

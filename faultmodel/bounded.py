@@ -22,7 +22,7 @@ def host(said: Host) -> Host:
     if not left_out:
         return said
     checks = said.checks[:MOST_CHECKS]
-    found = f"more is told of the host than a server keeps: left out are {', '.join(left_out)}"
+    found = f"the host reports more than a server keeps: left out are {', '.join(left_out)}"
     collector = said.collector
     if collector is not None:
         kept = collector.capabilities[:MOST_CAPABILITIES]

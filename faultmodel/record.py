@@ -153,7 +153,7 @@ class Check(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``name``: ``pins`` (counting outlives the collector), ``ends`` (KVM announces VMs made and gone),
     ``names`` (VMMs can be looked at), ``sides`` (the kernel skips no program), ``aside`` (batches that were
-    put aside), ``left_out`` (more is told of the host than is kept, see ``faultmodel.bounded``), or what a
+    put aside), ``left_out`` (the host reports more than is kept, see ``faultmodel.bounded``), or what a
     host waits for.
     """
 

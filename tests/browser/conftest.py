@@ -63,9 +63,12 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def feed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
-    """A server that has taken the whole scene, up to this minute."""
+    """A server that has taken the whole scene, up to this minute.
+
+    For one file's tests: the page shows the last 15 minutes, which all tests together may take on a busy machine.
+    """
     feed = Feed(tmp_path_factory.mktemp("scene"), [*(host.name for host in scene_hosts()), LIVE_HOST])
     feed.product.start_server(expect_collector=False)
     feed.end_s = int(time.time()) // 60 * 60

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command ``kvmfaults-server``: serve, migrate, make and revoke tokens, explain words."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Answers that readers share: equal questions are answered once, and nobody's is answered in vain."""
 
 import asyncio

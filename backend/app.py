@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The server's parts, put together as one ASGI application."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who may do what: tokens, of which the database has only hashes, and the sessions of browsers.
 
 A token of kind ``ingest`` hands in batches of its own host and can do nothing else; one of kind ``read``

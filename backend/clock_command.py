@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command with which a server goes on whose clock was ahead for a while, and is right again."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Connections: how many there may be, and how long one may keep the server waiting."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Takes a collector's batch: reads it, checks whose it is, stores it once."""
 
 from collections.abc import Callable, Sequence

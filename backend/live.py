@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tells those who watch that new data was stored. Lives in the server's event loop, belongs to no thread."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Log lines that others can bring about: one for each kind and period, which says how many there were."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files with hosts' data, or with tokens: only their user can read them."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How much one host may hand in, so that it takes neither the others' time nor all of the disk.
 
 What is beyond is refused for now: the collector keeps it and sends it again. Each quota is above what a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Counts batches that were refused, by token, reason and stream: they are what the store lacks."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The commands that list hosts, and find and remove what is stored of hosts, VMs and tokens."""
 
 import argparse

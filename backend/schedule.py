@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How often the server does what it does without being asked: for whoever does it, and whoever misses it."""
 
 from collections.abc import Mapping

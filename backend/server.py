@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the application on a socket until a signal ends it."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an operator can set. ``backend.__main__`` reads it from the command line and the environment."""
 
 import ipaddress

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How many read at once. Each reading takes a processor and memory that batches need too."""
 
 import asyncio

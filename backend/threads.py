@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Threads set aside for one purpose, so that no other purpose can take them all."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Times as people and programs write them, read and written in one place.
 
 Inside the server a time is an integer, UTC since the epoch, in ms or ns as its name says.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes tokens and writes them to files that only their owner can read."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lists the tokens that the database knows, and takes them away."""
 
 import re

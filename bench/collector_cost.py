@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the collector costs its host: its start, its CPU time under three loads, its memory and its growth.
 
 It is the real process, at its default interval, with a server of its own whose cost is not counted. CPU is of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How fast batches are written: through the server and by the store alone, beside the bare driver.
 
 All write the same batches in turns, each way into an empty database of its own: the bare driver inserts ready

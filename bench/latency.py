@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a guest's fault to a viewer of the live page who has its exact count, at two intervals.
 
 A real guest faults at random moments, and notes when. A viewer listens to the server's events, and asks all

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables that read well in a terminal and in a Markdown file."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What watching guest faults costs them: a real guest with no tracer, with kvmfaults, and with others.
 
 The floor is an empty BPF program on the same tracepoint: what any BPF tracer costs. In turns, each watches

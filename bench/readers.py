@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long a batch takes while many read, beside a server that nobody reads: now, and at another commit.
 
 48 readers ask for the list of VMs as fast as they are answered, each another question; who is told to come

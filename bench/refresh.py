@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a refresh of the overview costs the server: CPU time beside that of taking the batches meanwhile.
 
 A server of its own has the newest minutes of a fleet without guests, and takes a batch of each host each

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How this program's commands are called where somebody reads of them, and where a host's own are."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Connects the collector's steps, from the probes to the shipper. ``counting.session`` reads one counting."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files that are the collector's alone: what it knows of a host's guests stays with the user that it runs as.
 
 A directory in which somebody else can make names could hold links that lead a root's writes to other files.

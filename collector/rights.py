@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The collector's capabilities: it keeps those that counting and naming need, and can get no others back.
 
 Of all that root may, reading the kernel by BPF takes CAP_BPF and CAP_PERFMON; files and pins are the

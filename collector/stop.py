@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An order to end, which interrupts waiting for something else."""
 
 import os

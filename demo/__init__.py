@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real guests that fault on purpose, for the demonstration and the tests.
 
 A guest is a few dozen bytes of machine code on the host's own KVM, driven from Python. What it does is

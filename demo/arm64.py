@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A 64-bit Arm guest at EL1, without address translation of its own.
 
 It runs as firmware does: the MMU is off, so guest-virtual addresses are guest-physical ones, and one page of

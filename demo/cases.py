@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demonstration's guests: each shows one way in which guests fault.
 
 The words and counts are those of shadow paging (PVM, Linux 6.18), where each touch is one fault that is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs one guest that does exactly what was asked for, and tells the truth about it."""
 
 import os

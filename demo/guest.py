@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A guest: one VM, its memory, and its vCPUs with a thread each."""
 
 import errno

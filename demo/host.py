@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The processor of this host.
 
 To add an architecture, write one file with a class that has the members of ``demo.machine.Machine`` and

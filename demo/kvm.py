@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The KVM ioctls that a small guest needs.
 
 Names and numbers are those of include/uapi/linux/kvm.h. Everything that is not here (registers,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the regions of a guest lie in its memory."""
 
 from dataclasses import dataclass

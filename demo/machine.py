@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a guest does to memory, and what a processor must provide for that."""
 
 from dataclasses import dataclass

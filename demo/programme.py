@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which guests the demonstration has, in which processes, and how busy each is when."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A stock QEMU with a guest that touches memory on command."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A kernel image for a stock QEMU, whose guest touches memory on command.
 
 It is an ELF file with a PVH entry note, which QEMU starts in 32-bit protected mode. A few dozen

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How often something happens, as a function of time: the shapes that make a chart worth looking at."""
 
 import math

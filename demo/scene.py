@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One guest of the demonstration, and the account of what it did."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the demonstration: one process per case, each ending within a second of being told to."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A 64-bit x86 guest at CPL 3.
 
 User mode is what every flavour of KVM runs natively: PVM emulates code at CPL 0 one instruction at a time,

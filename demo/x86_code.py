@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Machine code and page tables that every x86 guest of ours shares.
 
 The code touches memory: ``rdi`` is the address, ``rsi`` how many are left, ``rdx`` the stride, ``rcx`` the

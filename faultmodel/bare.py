@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A number alone: what it may be. The text does not say, so the readings are given, the likeliest first.
 
 A hardware's word that sets bits which nobody defines, or that shows no memory access, is no reading: it is

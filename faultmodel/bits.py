@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bit fields of a 64-bit word: one table that drives decoding, the API and the documentation."""
 
 from collections.abc import Iterator, Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a batch says of its host, no more of it than can be of use: the rest is left out, and that is said.
 
 It is cut and not refused: what a batch counts is worth more than how its host is described.

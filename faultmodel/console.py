@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How each of the commands is started: what it writes is its user's alone, and a reader may go away."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The software side of a fault: what KVM knew about it, and how it ended. The same on every architecture.
 
 Each flag has the name of its counter in ``faultmodel.record.COUNTERS``, but for ``userfault``, which only

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page docs/syndromes.md, from the tables that decode.
 
 ``python -m faultmodel.document > docs/syndromes.md`` writes it; a test compares.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What batches of earlier versions say, in the form of this one. Their sentences are left as they are."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exits from KVM_RUN to user space: their names, and the flags of a memory-fault exit."""
 
 import errno as _errno

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A word, or a line with words in it, explained as text for a terminal."""
 
 from collections.abc import Iterable, Iterator, Sequence

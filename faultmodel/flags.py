@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Flags of a word: one for every set bit, and those derived from several bits."""
 
 from collections.abc import Iterable, Iterator

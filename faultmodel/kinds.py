@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kinds and states that collector, server and API have in common, each listed once.
 
 A value that this version does not know is read as ``OTHER``: what was sent under it is kept, its name is not.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The account of a reading's guest faults: nothing seen is missing from what was counted or recorded."""
 
 from collections import Counter, defaultdict

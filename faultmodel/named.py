@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A word whose kind is named before it: ``x86_64:npf 0x200000006``, ``exit-reason 39``, ``errno 14``."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Numbers as people give them: with 0x, in decimal, or as kernels print words, hexadecimal without 0x."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An event's fields as perf trace prints them: ``(fault_address: 16384, error_code: 6)``.
 
 Numbers are in decimal, and a field that is 0 is left out. Source: Linux 6.18 tools/perf/builtin-trace.c,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a server answers when it does not do what it is asked for, as codes that both sides know.
 
 Every problem body (RFC 9457) that a server of kvmfaults sends has one as ``code``: no other program's answer

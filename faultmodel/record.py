@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is the same on every architecture: VMs, hosts, exits counted, coverage, losses.
 
 Faults and exits themselves are defined by each architecture (``faultmodel.arch``); what they must

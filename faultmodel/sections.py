@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sections of a batch, each listed once. How they are cut, encoded, decoded, checked and stored follows.
 
 A new section is a row type, a field of ``Content`` and a line of ``SECTIONS``; what stores it is named by a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Text that came from elsewhere, made safe to show: in a terminal, on a page, in a command to copy."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How many of one unit of time are in another."""
 
 NS_PER_MS = 1_000_000

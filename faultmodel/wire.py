@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The form in which a batch travels from collector to server: MessagePack, version 4.
 
 A batch stands alone: it names its host, its stream and number, describes every VM that it counts for,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How Alembic reaches the database: over the connection that ``sql.migrate`` opened, or by hand.
 
 By hand: ``alembic -x url=sqlite:///path upgrade head``.

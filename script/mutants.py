@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Says how many of the mutants of ``script/test-mutants`` were killed, by file, and names the others."""
 
 import json

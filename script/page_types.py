@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes the types of the API's bodies for the page's type checker, from the API's own description.
 
 ``python script/page_types.py > frontend/api-types.d.ts``, after a body of ``backend/api/schemas`` changed.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Proves the deployment of docker-compose.yml with a real guest; script/prove-docker calls it.
 
 It runs beside whatever else the engine runs, as a project of its own with images of its own, and removes all

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # shellcheck shell=bash disable=SC2154 # top is set by who sources it
 # Sourced by script/server and script/test: installs what is missing, fast when nothing is.
 # Expects: $top (the checkout). Nothing is written outside the directory named to each function.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the server and the collector side by side; script/server calls it once all is set up.
 
 The collector ends first, so that the server takes what it still ships. A server or collector that dies is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the API answers about recorded data, whole: to compare commits, and databases.
 
     python -m tests.answers FOLDER [--database URL]    then, of two folders: diff -r

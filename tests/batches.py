@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches for tests: complete and valid, in which a test states only what it is about.
 
 Everything is built from the registry, so that an architecture that is added is tested like the others.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Says loudly how many real guests ran, and fails where none did although this machine can run them.
 
 Every property is tried for as long as it takes: how fast this machine is says nothing about what is tested.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A fleet without guests: so many VMs on so many hosts, as the batches that their collectors would send.
 
 Every count follows from the VM's number and the second, so that a test can say what must be shown.

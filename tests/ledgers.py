@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ledgers of counts that tests and benchmarks make up."""
 
 from collections.abc import Mapping, Sequence

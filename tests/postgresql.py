@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real PostgreSQL server for tests, started by the tests themselves in a folder of its own.
 
 Without PostgreSQL on the machine the tests that ask for it fail, and say what to install: a store that is

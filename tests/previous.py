@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """This program as it was before: the other side of an upgrade that is half done."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The product as a user runs it: server and collector, on a port and directory of their own."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What docker-compose.yml promises about rights, ports and secrets. script/prove-docker runs it for real."""
 
 import re

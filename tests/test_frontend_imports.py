@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page's own contracts: which folder imports which, who talks to the server, and what nobody may use."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page's types are those of the API's bodies as they are now."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A test run says how many real guests ran, and fails where it should have run them and did not."""
 
 import subprocess

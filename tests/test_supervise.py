@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """script/server, from where everything is installed: both processes side by side."""
 
 import json

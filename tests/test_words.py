@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The glossary's terms are those of the code, and words that mean something to nobody else stay out."""
 
 import re

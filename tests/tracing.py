@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether guests can run on this machine and be traced, judged without any of the product's code.
 
 Were the product asked, a mistake in its programs would look like a machine that cannot run them, and every

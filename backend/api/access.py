@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who may use what: readers by token or session, collectors by ingest token."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The vocabulary: architectures, their words, and words decoded."""
 
 from collections.abc import Iterable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bodies of requests: of one type, of a bounded size, within a time."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parameters that choose VMs by what is known of them."""
 
 from pydantic import Field

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The API's description, OpenAPI 3.1, at ``/api/v1/openapi.json``."""
 
 from typing import Any

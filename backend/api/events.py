@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """News as it happens, as server-sent events."""
 
 import json

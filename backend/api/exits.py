@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Single exits: what KVM could not resolve itself."""
 
 from typing import Annotated

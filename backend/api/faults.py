@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Single guest faults of one VM, where they are recorded."""
 
 from typing import Annotated

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names that the previous release used: parameters accept them for one more release, undescribed."""
 
 FORMER_NAMES = {

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What holds for every request and answer: by which names the server may be called, and safe headers."""
 
 from collections.abc import Iterator, Mapping

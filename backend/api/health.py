@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether the server lives, and whether it can do what it is there for. Open to all: for health checks."""
 
 from fastapi import APIRouter, Request

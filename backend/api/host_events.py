@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What changed how hosts are read."""
 
 from typing import Annotated

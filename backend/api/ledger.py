@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ledger: nothing that was seen is missing from what is stored, or it is said how much."""
 
 from typing import Annotated

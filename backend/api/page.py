@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The page: its files as they are, and Plotly from the package that brings it; nothing from elsewhere."""
 
 import gzip

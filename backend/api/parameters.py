@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What resources are asked with: parameters that several have, and the rule that no other one is taken."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Values of the store and the vocabulary, as bodies of answers."""
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bodies of what changed how hosts are read."""
 
 from backend.api import schemas

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Errors as problem details, RFC 9457: one body for whatever went wrong, in words that say what to do."""
 
 import http

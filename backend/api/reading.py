@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How readers' questions come to be answered: checked, in turn, within a time, equal ones once."""
 
 from collections.abc import Callable, Coroutine

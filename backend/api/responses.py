@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which problems a resource can answer with, for the API's description."""
 
 import http

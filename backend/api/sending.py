@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How answers are sent: smaller to whom can read that, and without a body to whom asks for the head alone."""
 
 import gzip

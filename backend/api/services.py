@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the routers work with, put together once by ``backend.app``."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sessions: how a browser shows a read token once, instead of with each request."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The server and the hosts that it hears from."""
 
 from fastapi import APIRouter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs jobs, each at its interval and in a thread of its own, on one of the servers that share a database.
 
 Whoever begins a job takes its lock in the database: a row that says until when. Each run is bounded, and the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sessions that have ended are forgotten: nobody else removes them where their browser does not log out."""
 
 from backend.auth import SESSION_NS

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ledger over time: what became of VMs' faults and hosts' batches, on a grid."""
 
 import heapq

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every VM counted, summed by blocks of time and kept: a chart of 15 minutes that is asked for each
 second has to read nothing from the database.
 

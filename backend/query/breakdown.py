@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A VM's faults by what the hardware and KVM said of them."""
 
 from collections.abc import Iterable, Sequence

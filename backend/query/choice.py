@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which VMs a question is about: by their ids, by what is known of them, by whether they run; and whether
 they do."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What tracing costs on hosts: CPU, time of the BPF programs for each fault, memory."""
 
 from collections import defaultdict

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """When hosts were read, as rates need it: how long within a span, and in the newest step."""
 
 from bisect import bisect_right

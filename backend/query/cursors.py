@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cursors: where a page ended, as opaque text that only this server reads."""
 
 import base64

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is wrong with how hosts are traced: noticed, refused, or expected and never there."""
 
 from collections import defaultdict

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The grid of a chart: steps whose both ends are multiples of the step, and how much of each was covered."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What rates are of and what makes a series of its own: counts of the store, by the key of their series."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rates over time: counts per second of covered time, on a grid, as one series per VM, flag, access, ..."""
 
 from collections import Counter

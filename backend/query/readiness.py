@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether the server can do what it is there for, and what is missing."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What VMs come to in a range: counts, rates, and what they did at its end."""
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What questions are answered from: the store, and what is remembered of earlier answers."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names of states of the store that answers were made of, so that a reader can ask what has changed since.
 
 A state may have ten thousands of VMs, and a thousand hosts: it is kept as few bytes, and those that states

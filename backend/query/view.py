@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every VM counted, in steps and in all, in one version of the store: of blocks that are kept, and of
 those that are read for it.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The VMs of a range with their counts in it: those that are looked for, in the order of a figure, and their
 sums."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where batches are kept. The rest of the server needs ``open_store`` and ``contract``.
 
 SQLAlchemy is imported in this package and in the migrations only. Each database is one module.

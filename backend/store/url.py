@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Database URLs: read once, here, and matched to the module that serves them."""
 
 import importlib

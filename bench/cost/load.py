@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Guests that give the collector something to do, in processes of their own.
 
     python -m bench.cost.load busy | idle VMS | come-and-go VMS

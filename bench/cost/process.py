@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads a process from /proc and its children."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long each fault took to each stage of its way, and the table of that."""
 
 import math

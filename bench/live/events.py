@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Listens to the server's events, as a page does."""
 
 import contextlib

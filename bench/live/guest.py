@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A guest that faults at random moments, in a process of its own, and says when and how often.
 
     python -m bench.live.guest BURSTS LONGEST_GAP_S

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the page's overview asks the server at each refresh, by connections that are kept open."""
 
 import http.client

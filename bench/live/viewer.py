@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A viewer of the overview: asks when the page asks."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A guest that leaves KVM_RUN as fast as it can, in a process of its own.
 
     python -m bench.overhead.exits EXITS

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the others are compared with: no tracer, and an empty BPF program."""
 
 import contextlib

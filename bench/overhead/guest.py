@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The guest, in a process of its own, so that none of ours holds up its vCPU.
 
     python -m bench.overhead.guest FAULTS

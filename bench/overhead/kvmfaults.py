@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Our own probes, read as the collector reads them."""
 
 import contextlib

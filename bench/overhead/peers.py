@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Other tracers, each run as its manual has it, watching the whole host."""
 
 import contextlib

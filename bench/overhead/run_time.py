@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long BPF programs run, as the kernel measures it: far less noisy than how long a guest takes."""
 
 import contextlib

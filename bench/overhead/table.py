@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Prints what the turns took: medians, and each turn beside the same turn without a tracer."""
 
 import statistics

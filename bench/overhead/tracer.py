@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a tracer is to this benchmark."""
 
 from contextlib import AbstractContextManager

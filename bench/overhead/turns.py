@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the guest under each tracer in turn and keeps what each turn took."""
 
 import random

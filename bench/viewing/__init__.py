@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a page that is looked at costs the server."""

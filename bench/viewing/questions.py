@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the overview asks at each refresh, in the words of frontend/public/js/pages/overview/data.js."""
 
 import http.client

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bare drivers: ready rows into a table of the same columns and key, a transaction for each batch.
 
 They are the limit, not a peer: they check nothing, remember no batches and add to no stored rows. Each is as

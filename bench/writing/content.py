@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is written: batches as hosts send them, of counts or of single faults."""
 
 from collections.abc import Iterator, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Prints what the turns took: medians and quartiles, each turn beside the bare driver's."""
 
 import statistics

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes the same batches in each way, turn by turn, and keeps what each took."""
 
 import random

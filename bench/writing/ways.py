@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ways in which batches are written, each into an empty database of its own."""
 
 import http.client

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Drop notices: what remains of a batch that the spool drops, so that the server can tell what is missing.
 
 A notice has the batch's VMs and, for each, how many faults had been seen of it in total. A later batch

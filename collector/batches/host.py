@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """This host as every batch describes it."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Numbers batches and puts them into the spool, a reading at a time."""
 
 import uuid

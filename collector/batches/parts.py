@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The content of one reading, and how it is divided into parts that fit into a batch."""
 
 from collections import defaultdict

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the collector of this machine fares: who counts, what is left counting, what waits for the server."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether what the collector knows stays with it: its directory, its pins, the rights of its process."""
 
 import os

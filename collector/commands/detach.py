@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``kvmfaults-collector detach``: removes what a collector that was killed left counting."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``kvmfaults-collector doctor``: says what this host offers, what that means, and what to do."""
 
 import argparse

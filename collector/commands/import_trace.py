@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``kvmfaults-collector import``: sends recorded traces to the server, each as a host of its own."""
 
 import argparse

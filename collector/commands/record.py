@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``kvmfaults-collector record``: has every fault of a VM recorded for a while."""
 
 import argparse

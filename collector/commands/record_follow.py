@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Follows a recording to its end: when its time is over, when the user ends it, or when nobody answers."""
 
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What ``kvmfaults-collector record`` says: what is promised, and what was recorded in the end."""
 
 from datetime import UTC, datetime

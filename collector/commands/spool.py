@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``kvmfaults-collector spool``: lists, explains and sends again what the server does not take."""
 
 import argparse

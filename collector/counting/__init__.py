@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From maps to records: what was added between two readings, and whose it is.
 
 ``session`` reads until the counting ends: ``reader`` takes a reading, with ``differences`` and

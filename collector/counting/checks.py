@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a host offers to the collector, point by point, and what to do about what is missing."""
 
 import platform

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The host's clocks: the one place that relates the kernel's times since boot to UTC.
 
 BPF stamps events with CLOCK_MONOTONIC, which stands still while the host is suspended; the kernel keeps a

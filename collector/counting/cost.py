@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What tracing itself uses: the collector's CPU time and memory, and the programs' run time."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Collection cycles: read the maps, name the VMs, decode; remember which VMs have ended."""
 
 from collections.abc import Mapping

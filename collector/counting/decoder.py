@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Turns a reading of the probes into the architecture's own records."""
 
 from collections.abc import Callable, Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The differences between two states of the counting maps. Their counters never decrease."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Locks that let only one collector count on a machine: two would count each fault twice.
 
 There are two locks: on a file, for collectors that share a file system, and on the folder of the pins, for

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Makes events of the host, which go into the next cycle's batch."""
 
 from faultmodel.kinds import EventKind, EventReason

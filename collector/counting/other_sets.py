@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pinned sets of other collectors on this machine, and what the collector that counts here does with them."""
 
 import logging

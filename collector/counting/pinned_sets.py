@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sets of programs and maps that are pinned on this machine, with their owners and readers.
 
 A collector holds a lock on the folder of the set that it reads. A symbolic link beside the folder has, as its

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pins the programs and maps in a folder in bpffs, so that they continue to count without the collector."""
 
 import errno

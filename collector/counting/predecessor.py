@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Takes over the set that an earlier collector left counting: no fault is lost, none counted twice.
 
 A killed collector leaves its pinned programs counting. A ``Predecessor`` holds that set until this collector

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Takes readings of the probes: differences of counters that never decrease, so no fault is lost."""
 
 import time

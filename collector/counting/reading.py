@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One reading of the probes: the value that the reader hands to the decoder."""
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reconciles the counts and records that a reading has of one vCPU.
 
 The programs continue to count while the maps are copied one after the other, and a collector may be killed at

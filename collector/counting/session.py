@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads one counting, cycle after cycle, until the counting or the collector ends."""
 
 import select

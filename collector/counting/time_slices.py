@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Asks the scheduler for long time slices.
 
 While a bpf() system call is preempted at a map, the kernel skips all programs on the perf side on that CPU

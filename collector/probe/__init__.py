@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What this kernel needs of the BPF programs (``bpf/``, C), and the way to them and their maps.
 
 ``plan`` decides from BTF what to attach. ``headers`` and ``source`` give the compiler types and text,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Structures that bpf(2) and perf_event_open(2) take and fill.
 
 Source: include/uapi/linux/bpf.h and perf_event.h (6.18). They are the kernel's stable interface, to which

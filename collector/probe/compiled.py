@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the maps of one set of programs are laid out, as the compiler did it: where each field of C lies.
 
 The loader has it from the compiler and writes it into the set's own map ``layout``, so it is pinned with the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layouts of sets from versions that had no map ``layout``, found by the digest in their ``about``.
 
 The layouts were taken from the compiler when this was the current version, and are files in ``earlier``.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Perf events of tracepoints, to which the programs on their perf side are attached.
 
 Debian's kernels ask for CAP_SYS_ADMIN while kernel.perf_event_paranoid is above 2, as it is by default;

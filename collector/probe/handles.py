@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The programs and maps of one counting, as file descriptors: made by the loader, or found pinned."""
 
 import contextlib

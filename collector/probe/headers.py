@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A header tree for BCC made from the running kernel's own BTF: no kernel headers are needed.
 
 BCC compiles against whatever ``BCC_KERNEL_SOURCE`` names and wants a few headers there by name. The types

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The maps and fields that user space reads, by their names in event.h. Their offsets are in ``compiled``.
 
 A field with a default is missing from the maps of an earlier version.

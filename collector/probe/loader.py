@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compiles and loads the programs, in a process of its own. The only module that imports bcc.
 
     python -m collector.probe.loader SOCKET_FD < request.json

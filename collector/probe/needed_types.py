@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Picks from a kernel's types, as C, those that a program needs: the compiler is done in half the time.
 
 What is needed is what the program names, and whatever that holds by value; of what it only points to, a

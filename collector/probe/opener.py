@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A process that keeps CAP_SYS_ADMIN for the collector, and can do three things with it.
 
 The kernel grants three kinds of file descriptors to nobody else: that by which it measures programs' run

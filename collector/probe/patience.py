@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long compiling the programs may take: longer after each time that it was not enough.
 
 It takes a second; under a software emulator a minute, and on one that is busy many.

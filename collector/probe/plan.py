@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What this kernel offers, and from that what to attach and how to compile it.
 
 Everything is read from BTF and /sys/module; no kernel version is looked at.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The attached programs and their maps, as the collector reads them."""
 
 import struct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What maps and fields of earlier versions' sets were called, and are called now.
 
 A pinned set keeps the names that its version gave it. Opening one gives its maps and fields today's names,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads a BPF ring buffer of records of one size, through the memory that it shares with the kernel.
 
 Layout: kernel/bpf/ringbuf.c (5.8 and later): a page with the consumer's position, which user space writes; a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ring buffers of one set: records of single faults and exits."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """On which sides of a tracepoint programs are put (sides.bpf.h)."""
 
 from enum import StrEnum

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The array of the vCPU threads' slots (maps.bpf.h), read through memory shared with the kernel."""
 
 import mmap

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The content of the maps and rings at one moment: the values that the probes hand to the reader.
 
 Counters never decrease, and reading a map removes nothing from it. What makes each fault count exactly once

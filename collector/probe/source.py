@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The BPF programs as one text, with everything that they are compiled with."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bpf(2) system call: what the collector needs of it once the programs are compiled.
 
 Numbers: include/uapi/linux/bpf.h (6.18); they are the kernel's stable interface.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What tracefs is needed for: the numbers of tracepoints, by which perf events name them."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads the maps of one set by names: where a field lies, the set's own layout says (``compiled``).
 
 A view is made for a set, and unpacks a value with one call of ``struct``.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keeps the collector within the CPU time that the operator grants it, by recording fewer single faults.
 
 It steps down from all requested records to a sample, and from a sample to none. Counts are exact at every

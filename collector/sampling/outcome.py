@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The outcome of a record request: how many faults of its VMs were recorded."""
 
 from collections.abc import Iterable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sampling policy: which guest faults are recorded. Operators and requests want, the governor allows."""
 
 import difflib

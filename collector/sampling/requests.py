@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requests to record every fault of a VM for a while, and the collector's answers.
 
 The command ``record`` writes requests to a file, which a running collector reads. The collector writes its

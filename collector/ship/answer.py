@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a server's answer means for the batch that was sent.
 
 Only two answers are final, and both must prove that they are kvmfaults' own: a receipt, after which the batch

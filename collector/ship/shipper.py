@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sends what the spool holds to the server, in order, until each batch is acknowledged."""
 
 import logging

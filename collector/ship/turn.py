@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whose turn it is: which batch is sent next, and which is put aside so that newer ones go on.
 
 Batches go in order. Where the oldest is answered with *later* again and again, newer ones are tried between:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One batch, one HTTP request, one answer."""
 
 import re

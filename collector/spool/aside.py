@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches that are put aside: the server refuses them while it accepts newer ones.
 
 Each is in the folder ``aside`` under its own name, beside a file ``<number>.json`` with the reason. They

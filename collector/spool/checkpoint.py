@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The newest reading's checkpoint on disk, in case the process is killed before it commits it in the kernel.
 
      0        8        12       16

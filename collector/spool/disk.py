@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes the spool's files, and keeps a reserve of room for when the disk is full.
 
 The reserve is a file. When the disk is full it is shrunk piece by piece, and batches are written into the

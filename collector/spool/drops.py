@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The count of dropped batches, on disk: each drop is reported exactly once, whenever the process stops.
 
 A batch is dropped in two steps. First its number is stored and counted here, then its file is deleted. If the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One batch of the spool: its file, and the room that it takes."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One batch on disk.
 
      0        4        8           16        20       24       28

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches of a renamed host wait, put aside, for a collector of the old name with that host's token."""
 
 import logging

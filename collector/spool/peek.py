@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads the head of a batch of any wire version, without decoding the rest."""
 
 import msgspec

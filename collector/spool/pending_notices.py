@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The drop notices of dropped batches, kept until a later batch carries them to the server.
 
 The file of a dropped batch is truncated to its front, which has the notice, and renamed. That needs no room

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bounded on-disk queue between counting and shipping.
 
 A batch that ``put`` has stored survives the process and the machine. It is removed when the server has it.

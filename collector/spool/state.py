@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The state of delivery, stored in the spool's directory for other processes to read."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recorded traces: the text of a host's KVM tracepoints, read as if it came from that host now.
 
 ``source`` opens a file, ``text`` makes lines of it, ``shapes`` and ``lines`` read a line's head and

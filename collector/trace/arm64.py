@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """arm64: the texts of the events that tell of faults.
 
 ``kvm_guest_fault`` is the fault, with ESR_EL2, FAR_EL2, the IPA and the PC; no event shows its outcome.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Events as perf trace prints them: their fields, of which the kernel's own text is made here.
 
 perf prints an event's text where it cannot do better (``:address 4000 error_code 6``), and else its fields

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the host of each recording of an import is called: after its file, so that each can be found.
 
 Recordings that come with one token are hosts below the token's: ``import/boot.trace``. The server takes a

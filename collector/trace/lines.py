@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One line of a recording's text: an event, something about the recording, or neither.
 
 Each line is read for itself, whatever a header says; ``shapes`` has the forms in which tools print events.

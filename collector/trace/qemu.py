@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """QEMU's own trace log: ``-trace kvm_run_exit``, and ``kvm_memory_fault`` beside it.
 
 It has each return from KVM_RUN with its reason and nothing of the faults. QEMU traces it only where KVM_RUN

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A recording as the batches of a host of its own.
 
 The recording is placed so that it ends at a given moment. Its stream, boot and VMs are named after its

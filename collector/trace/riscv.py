@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """riscv: the texts of the events that tell of faults.
 
 There is no event for a fault: ``kvm_exit`` with the cause of a guest-page fault is one, and no event shows

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a recording's events say, and what reading them needs to know of a thread."""
 
 import re

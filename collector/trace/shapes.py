@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The shapes in which tools print one event, each as a pattern of a whole line.
 
 ftrace's ``trace`` and ``trace_pipe``, and ``trace-cmd report``, whose latency form is the second line:

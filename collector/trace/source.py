@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A recording's content, from a plain, gzip or xz file or from a pipe, in bounded memory."""
 
 import gzip

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A first look through a whole recording: what has to be known before its first event can be counted."""
 
 import re

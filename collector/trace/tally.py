@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a recording's events say, counted per second and one by one, until there is enough for a batch."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which threads are one VM, and which vCPU each runs, as far as a recording shows.
 
 A recording names threads by id and by comm. With ftrace's option record-tgid, or perf's field pid, it has

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A recording's bytes as lines of text, also where it passed through other programs on its way.
 
 A shell may have written it as UTF-16, an editor put a byte order mark before it, a mail program quoted it or

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """x86: the texts of the events that tell of faults, and the format of their words.
 
 ``kvm_page_fault`` is the fault; what ``kvmmmu`` events say after it in the same thread, before the guest goes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The living VMs, stored on disk: the next collector finds out which of them ended while none ran."""
 
 import logging

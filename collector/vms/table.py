@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The VMs of this host: who they are, when their names change, and when they end."""
 
 from collections import OrderedDict

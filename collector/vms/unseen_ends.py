@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Events for VMs that ended while no collector ran: the span of time in which each may have ended."""
 
 from collections.abc import Sequence

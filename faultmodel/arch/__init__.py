@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The registry of architectures: every module of this package that defines ``ARCHITECTURE``."""
 
 import importlib

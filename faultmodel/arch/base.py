@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an architecture must provide, and the check that it does.
 
 To add an architecture, write one module ``faultmodel/arch/<name>.py``, or a package of that name, that ends

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """riscv64: guest-page faults, with scause, stval, htval and htinst."""
 
 from collections.abc import Iterator, Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The words in a text that somebody pasted: what they are, and what they say.
 
 Read are the texts of ftrace, trace-cmd, perf and perf trace, of KVM's and QEMU's error messages (``KVM

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a line of a pasted text holds, and what lines before tell of those after them."""
 
 from collections.abc import Callable, Iterator

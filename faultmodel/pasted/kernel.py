@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the kernel prints on every architecture, on arm64 and on riscv.
 
 Source: Linux 7.3 include/trace/events/kvm.h, arch/arm64/kvm/trace_arm.h and arch/riscv/kvm/trace.h.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What VMMs print: exits from KVM_RUN and their flags, and errors by number, name or text.
 
 QEMU, kvmtool, crosvm, Cloud Hypervisor and Firecracker each have words of their own, and so has anyone's

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What KVM of x86 prints: its tracepoints, the dumps of a VMCB and a VMCS, and KVM_EXIT_INTERNAL_ERROR.
 
 Source: Linux 7.3 arch/x86/kvm/trace.h, mmu/mmutrace.h, x86.c, svm/svm.c and vmx/vmx.c.

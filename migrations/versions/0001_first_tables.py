@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The first tables: hosts, VMs, what was applied, coverage, losses; counts and exits of three architectures.
 
 Counts are SQLite tables WITHOUT ROWID: the key is the row, at half the bytes and a third more rows a second.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What became of every fault: a ledger of VMs, records of single faults, events and costs of hosts.
 
 The fault records are one tree in the order in which they are read: a host may hand in 100,000 a second, and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Spans whose reading has not arrived whole: they are covered when it has, and not before.
 
 A server of the release before takes such a span as covered, as it did.

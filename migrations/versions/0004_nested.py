@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Faults of guests that a guest runs: how many there were, and which of the records are theirs.
 
 With them the number of faults whose context the kernel did not show.

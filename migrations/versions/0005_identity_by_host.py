@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who is who, by host: a VM, a stream and a recording are their host's own, whatever others call theirs.
 
 ``vms.public_id`` and ``hosts.name`` stay unique, as both stand in addresses. Taken back, nothing is lost: a

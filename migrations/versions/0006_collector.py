@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a host's collector is called there, and what it may."""
 
 import sqlalchemy as sa

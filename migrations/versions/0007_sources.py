@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What counted on a host and what it covered; what was found wrong; who brought what; who was refused.
 
 Coverage is a source's own from here on: of a boot of the host's kernel and the programs that count there.

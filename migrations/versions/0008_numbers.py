@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Numbers that are given once: what is removed leaves its number to nobody, as on PostgreSQL.
 
 SQLite otherwise gives the greatest number again once its row is gone, and who remembers it, such as a server

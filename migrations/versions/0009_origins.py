@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which batches were refused, and that nobody knows who brought what an earlier release stored.
 
 What is stored already of a host of which an earlier release stored something is of a token that is not known:

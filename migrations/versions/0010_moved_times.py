@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Of which times of a source it was told that they cannot be. Taken back, it is told once more."""
 
 import sqlalchemy as sa

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fault counts of every architecture in one table: the format names what a word is.
 
 The counts of x86, whose words have always had a format, become that table by another name, at once, however

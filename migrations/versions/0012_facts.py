@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What events of hosts say, as fields. Events of before keep their sentence.
 
 They get what is known without it: the level, which ``one_in`` said, and that a change of it was the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sessions in the database, so that several servers share them. Taken back, everybody logs in anew."""
 
 import sqlalchemy as sa

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which server is at which job, so that of several one does it."""
 
 import sqlalchemy as sa

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How many faults a record stands for is its weight. Only the column's name changes."""
 
 from alembic import op

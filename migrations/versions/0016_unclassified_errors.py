@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exits whose reason or errno a recording leaves out are of the kind ``unclassified_error``."""
 
 from alembic import op

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A server with an empty SQLite store for each test. How databases differ is tested in ``store``."""
 
 import shutil

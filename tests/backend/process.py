@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real server process, as an operator starts it."""
 
 import os

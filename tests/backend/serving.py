@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The application for tests: asked in-process, with a store of its own and a clock that a test sets."""
 
 import asyncio

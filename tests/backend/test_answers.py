@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Equal questions are answered once, with what is stored when they are asked, and never in vain."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command that lets a server go on whose clock was ahead."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clients that are slow, silent, too many or ambiguous do not keep the server from others."""
 
 import asyncio

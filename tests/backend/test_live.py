@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whoever watches is told what was stored: at once, and what comes in quick succession together."""
 
 import asyncio

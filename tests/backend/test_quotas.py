@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How much one host may hand in within a minute, and at once."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Commands that list hosts and remove what is stored: they say what is there before and after."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real server process: it starts, serves, streams and ends."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How many work at once, of how many clients, and what becomes of those who wait."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Threads that are set aside take so much work, and no more waits for them than may."""
 
 import threading

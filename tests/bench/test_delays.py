@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The table of delays: each fault is matched with what told of it, and what is late shows."""
 
 from bench.live.delays import delays, lines

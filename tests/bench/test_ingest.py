@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every way of writing that the benchmark compares leaves the same rows behind."""
 
 import sqlite3

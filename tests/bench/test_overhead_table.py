@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The table of what tracers cost: each turn is compared with the same turn without a tracer."""
 
 from bench.overhead.run_time import RunTime

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tools that the benchmark runs beside kvmfaults: what they told of, and why they refuse."""
 
 from pathlib import Path

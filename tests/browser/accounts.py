@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What becomes of the scene's faults: some are recorded one by one, and a ledger tells of the others."""
 
 from collections import defaultdict

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real server, filled through its ingest, and Debian's Chromium to look at it."""
 
 import time
@@ -67,7 +68,7 @@ def browser() -> Iterator[Browser]:
 def feed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
     """A server that has taken the whole scene, up to this minute.
 
-    For one file's tests: the page shows the last 15 minutes, which all tests together may take on a busy machine.
+    For one file's tests: the page shows the last 15 minutes, and on a busy machine all tests take longer.
     """
     feed = Feed(tmp_path_factory.mktemp("scene"), [*(host.name for host in scene_hosts()), LIVE_HOST])
     feed.product.start_server(expect_collector=False)

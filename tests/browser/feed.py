@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hands batches to a server as a collector does."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A busy afternoon on two hosts, as batches: VMs of several VMMs, exits of both kinds, a gap, losses, and a
 governor that steps down and up.
 

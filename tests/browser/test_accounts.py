@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ledger, the single faults and the collectors' own account: all of it is what the API says."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is shown is in the address: reload, back and a shared link bring it back."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Words decoded on the page: pasted lines, words alone, and what is none."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """More VMs than a list has rows: what is looked for, sorted and added up is all of them."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a collector sends is on the screen within two seconds, and nothing that is being read is disturbed."""
 
 import time

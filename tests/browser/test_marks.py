@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What happened beside the counts stands on the time line: the governor's steps, restarts, losses."""
 
 from itertools import pairwise

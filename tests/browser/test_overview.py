@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All VMs: the table, its order, the chart over it."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What holds for the page as a whole: no other host, no error, two themes, names for every control."""
 
 import re

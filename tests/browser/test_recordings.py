@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A recording is of its own time: the page leads there, and says where it is shorter than a step."""
 
 from collections.abc import Iterator

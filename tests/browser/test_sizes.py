@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """However long or wide a name is, and however narrow the window: nothing is cut off or pushed away."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Loading, empty, failed, not covered, not allowed, not there: each is said in words."""
 
 import re

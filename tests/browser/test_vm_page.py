@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One VM: everything on its page is what the API says."""
 
 import re

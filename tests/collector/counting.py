@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A counting without a kernel: the maps' bytes and the rings, as the programs write them, step by step.
 
 Written from event.h, maps.bpf.h and faults.bpf.c. A test decides when a program takes its next step, what the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How maps may be laid out: as a compiler did, and with everything somewhere else."""
 
 from collections.abc import Mapping

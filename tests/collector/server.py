@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real HTTP server that answers as a test tells it, and remembers what it was sent."""
 
 import contextlib

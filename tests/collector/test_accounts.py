@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The account of a VM's faults: what was seen, counted, recorded and dropped, reading after reading."""
 
 from collector.counting.reader import Reader

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whatever happens between which two steps: the ledger balances, and nothing is lost or counted twice.
 
 Programs are stopped between any two of their additions, the reader between any two maps, and the collector is

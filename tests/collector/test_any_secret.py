@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whatever a secret is made of: written as its form wants it, no part of it is shown."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Times since boot against UTC, with made-up clocks and this machine's own."""
 
 import time

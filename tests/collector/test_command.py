@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """kvmfaults-collector's options: what cannot work is said before anything starts."""
 
 import os

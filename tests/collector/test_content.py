@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """However large a reading is, its parts are small, balance each by itself, and are together the whole."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A reading becomes the architecture's own records."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``kvmfaults-collector detach`` where there is nothing to remove, or nobody may."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was added between two states of the counting maps."""
 
 from functools import partial

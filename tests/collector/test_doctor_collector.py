@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the doctor says of the collector itself: who counts, and what the server does not take."""
 
 import fcntl

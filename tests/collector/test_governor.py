@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The governor keeps the collector within its budget by recording less, and records more again when calm."""
 
 import pytest

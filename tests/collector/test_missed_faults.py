@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the kernel skipped is put to the VM whose own count in KVM says that it is missing."""
 
 from collector.counting.clock import ClockOffsets

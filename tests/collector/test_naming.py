@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """VM names, from the command lines and cgroups of many VMMs."""
 
 import shlex

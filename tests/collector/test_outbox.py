@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches are numbered without a hole and cut to what the server takes."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Commands that are told to somebody work in the shell where they are read."""
 
 import os

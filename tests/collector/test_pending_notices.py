@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a dropped batch leaves to be told is kept until it is told."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether a set that nobody reads is lost: only where it is sure that its collector does not come back."""
 
 from pathlib import Path

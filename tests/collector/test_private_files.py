@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The collector's directory is its own, and so is what it writes there."""
 
 import os

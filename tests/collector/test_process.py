@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is read of processes, from this machine's /proc and from made-up ones."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A VMM that ends before anybody reads the counters is known by its command line all the same."""
 
 import subprocess

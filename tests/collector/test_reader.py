@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Readings are differences of counters that only grow, over spans that join."""
 
 from collector.counting.clock import ClockOffsets

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``kvmfaults-collector record``: asks for a VM's faults, or says in a line what is wrong."""
 
 import os

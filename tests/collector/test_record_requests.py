@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an operator asks to be recorded, through a file that may be anything."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which capabilities are kept, and that they are all that is left."""
 
 import json

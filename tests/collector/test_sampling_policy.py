@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is recorded follows what is asked for and what the governor grants, and every change is told once."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is shown of command lines: no secret, and all else."""
 
 import time

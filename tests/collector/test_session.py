@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a cycle that fails had to tell is told by the next one."""
 
 import os

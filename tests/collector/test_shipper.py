@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Delivery against a real HTTP server: order, retries, refusals, tokens, certificates, the end."""
 
 import logging

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One connection to a server: its token, its address, and whom it trusts."""
 
 import ssl

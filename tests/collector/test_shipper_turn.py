@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was put aside is tried again, ever more rarely, and only while others are taken."""
 
 from collections.abc import Iterator

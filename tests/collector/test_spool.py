@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The spool as a queue: in order, bounded, and what it drops is counted and reported once."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is put aside keeps its room, its reason and its turn; nothing of it is lost but for want of room."""
 
 from pathlib import Path

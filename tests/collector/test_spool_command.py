@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``kvmfaults-collector spool``, with a collector and without."""
 
 import subprocess

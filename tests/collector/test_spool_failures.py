@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The spool where its disk or process fails: nothing is lost in silence, nothing counts twice."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches of one reading count as a whole or not at all, whenever the process is killed."""
 
 import contextlib

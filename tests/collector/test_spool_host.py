@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A host that is renamed: what counts for the old name waits apart, and goes when the name comes back."""
 
 from pathlib import Path

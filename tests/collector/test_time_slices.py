@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A thread may ask for long turns without any right."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """KVM's announcements: as bytes, and from this machine's kernel."""
 
 import fcntl

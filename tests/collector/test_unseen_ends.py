@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """VMs that ended while no collector looked, as they are told."""
 
 from collector.vms.unseen_ends import UnseenEnd, unseen_ends

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which VMs lived, from one collector to the next."""
 
 import os

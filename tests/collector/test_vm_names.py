@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The names of every kind of VM that is known, by what its process shows."""
 
 import shlex

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """VMs from sight to end: identity, names that settle, ends from the process and from KVM."""
 
 import os

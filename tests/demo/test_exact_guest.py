@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A guest does exactly what it was told to: the kernel's own trace agrees with the truth that it prints."""
 
 from collections.abc import Iterator

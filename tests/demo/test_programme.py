@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The demonstration: each guest tells the truth, and all of them end when they are told to."""
 
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A stock QEMU whose guest faults on command."""
 
 import shutil

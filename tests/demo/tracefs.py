@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernel's own count of what this process's children do: a witness beside the guests' truth."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The real collector inside stock Debian kernels, under QEMU's software emulation of their processors.
 
     test_* ─ report, session ─ machine           boots a kernel with a root file system, and asks

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs in an emulated machine: is one of the demonstration's guests, acts once, and prints the truth.
 
 python -m tests.emulated.act SCENE COUNT

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Debian packages of any release and architecture, beside this machine's own and never among them."""
 
 import os

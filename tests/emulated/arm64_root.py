@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an arm64 machine runs: Python, BCC and bpftool of Debian, and the collector's Python packages.
 
 It is unpacked, never installed: none of its programs is run on this machine, whose processor could not.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where kernels are kept, and what the emulated machines showed."""
 
 import os

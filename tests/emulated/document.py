@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """docs/kernels.md: what the collector shows on which kernel, as the whole matrix has just proved it.
 
 The part about the kernel's own selftests is of another run, and stays as it is when the rest is written.

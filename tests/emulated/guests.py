@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a guest says it did and what the server shows of it, or why its kernel could not run it."""
 
 import pytest

@@ -1,4 +1,5 @@
 #!/bin/busybox sh
+# SPDX-License-Identifier: Apache-2.0
 # The first process of an emulated machine: mounts what the host shares over 9p and runs tests.emulated.inside.
 # Of the host's files nothing can be written but the job folder; what else is written goes to memory.
 busybox=/bin/busybox

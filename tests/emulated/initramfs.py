@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Writes an initial RAM file system: a cpio archive in the format "newc".
 
 Source: Documentation/driver-api/early-userspace/buffer-format.rst (Linux). Archives may follow one another.

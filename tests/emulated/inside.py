@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs in an emulated machine as its only service: does what the host asks for, and says what came of it.
 
 Requests and answers are files in /job, which the host has too, numbered from 1:

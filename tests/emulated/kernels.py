@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stock Debian kernels: the newest of a series, ready to boot."""
 
 import hashlib

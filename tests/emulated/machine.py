@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A machine under QEMU's software emulation, that has booted a kernel and does what it is asked for."""
 
 import json

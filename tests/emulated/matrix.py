@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which kernels are booted on which platform."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The words that x86 has for faults, with each kind of paging."""
 
 from dataclasses import dataclass

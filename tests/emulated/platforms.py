@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The processors and boards that QEMU emulates for us."""
 
 import sys

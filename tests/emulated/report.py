@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the sessions of one test run have shown, for its summary and for docs/kernels.md."""
 
 from collections.abc import Mapping, Sequence

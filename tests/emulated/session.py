@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One boot: a server on this host, a collector and guests in the machine, and what each of them says."""
 
 import json

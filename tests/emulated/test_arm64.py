@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The collector on stock arm64 kernels: counts, syndromes and addresses are what the guests did, one by one.
 
 The guests' data accesses are of one byte and of register w5, which ESR_EL2 tells.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which kernel a series is, among the packages that there are."""
 
 import pytest

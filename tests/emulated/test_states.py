@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the collector says, and does, where a host lacks something, and when KVM comes and goes."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The collector on stock x86_64 kernels with SVM: every fault is what the guests did, word by word."""
 
 from collections import Counter

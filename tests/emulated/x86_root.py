@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an x86 machine runs: this machine's own files, with its Python, BCC and bpftool."""
 
 import tempfile

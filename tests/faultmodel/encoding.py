@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The way back from a decoded word: what decoding is held against."""
 
 from faultmodel.bits import Decoded

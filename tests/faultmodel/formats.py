@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every syndrome format of every registered architecture, for tests that hold for all."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ESR_EL2: what KVM derives from it, and how its fields depend on the word."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A number alone: what it may be, the likeliest first."""
 
 import pytest

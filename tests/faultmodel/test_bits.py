@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bit layouts and the reading of words."""
 
 import pytest

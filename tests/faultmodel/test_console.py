@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How commands end where nobody reads what they say, and whose the files are that they make."""
 
 import os

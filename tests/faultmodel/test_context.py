@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The software side."""
 
 from faultmodel.context import CONTEXT, OUTCOMES

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exits to user space: names, flags, and telling the two kinds apart."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The rules by which the account of a reading balances, and what breaks each."""
 
 import msgspec

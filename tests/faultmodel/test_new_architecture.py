@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An architecture is one file: put in the package's path, it is registered, decoded and documented."""
 
 import sys

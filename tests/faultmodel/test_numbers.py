@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Numbers as people give them, and which reading is likely."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Words found in lines that people paste."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an architecture must provide to be registered."""
 
 from collections.abc import Mapping

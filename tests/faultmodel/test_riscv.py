@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """riscv records."""
 
 from faultmodel.arch.riscv import RiscvFault

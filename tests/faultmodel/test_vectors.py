@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Words whose meaning is known, from files beside this one: ``vectors/<architecture>.toml``."""
 
 import tomllib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches as bytes: what survives, and what is refused."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches of earlier versions: their bytes as those versions wrote them, and what they say.
 
 ``wire_v2/ARCH.msgpack`` was written by the collector of version 2, with every section filled; ``ARCH.json``

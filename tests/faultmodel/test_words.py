@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What holds for every 64-bit word in every format."""
 
 from hypothesis import example, given

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The three x86 formats, and the records that name them."""
 
 import pytest

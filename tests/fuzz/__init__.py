@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random VMMs, counted by the product and by ``perf stat`` at once.
 
 __main__      the command, for long runs

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """python -m tests.fuzz: random VMMs, counted by the product and by perf at once. Takes root, and KVM."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs VMMs under perf and the product, and compares what the two have counted."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the kernel's tracepoints say of a process and its threads, counted by ``perf stat``."""
 
 import re

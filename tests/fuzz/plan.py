@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a VMM of the fuzz does, made of a seed: the same seed, the same plan."""
 
 import random

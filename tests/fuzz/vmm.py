@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A VMM that follows a plan: python -m tests.fuzz.vmm SEED.
 
 Prints a line of JSON with its process id before its first guest, and one with the truth of each VM that went

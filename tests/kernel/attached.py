@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The probes attached in this process, without server and spool: what the kernel's side alone gives."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Guests in processes of their own, and what they say they did."""
 
 import json

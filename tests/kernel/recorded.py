@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One guest whose faults are recorded, among others that run on the same host and are not."""
 
 import platform

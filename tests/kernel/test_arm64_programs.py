@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """arm64's programs compile and pass the verifier on any host, with arm64's registers put in."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The doctor on this machine, and on this machine with something taken away."""
 
 import json

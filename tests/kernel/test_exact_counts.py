@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real guest's faults and exits, as the API shows them within two seconds of its end."""
 
 import pytest

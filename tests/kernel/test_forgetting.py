@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An ended VM's counts are all read, and then nothing of it is left in the kernel."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What does not fit is counted elsewhere or as lost, and never taken for something else."""
 
 from pathlib import Path

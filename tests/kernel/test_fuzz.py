@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random VMMs against perf, a few of them. ``python -m tests.fuzz`` runs as many as one likes."""
 
 import random

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The collector's budget and the operator's requests, end to end."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A field that is put into the middle of a structure of event.h changes nothing else: all is read by name."""
 
 import os

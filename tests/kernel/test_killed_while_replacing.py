@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A collector is killed at a step of replacing what another version left: the next loses and doubles nothing.
 
 The steps are those of ``Predecessor``, of the store of its last reading, and of the pins.

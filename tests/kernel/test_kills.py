@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Killing either side, at any moment."""
 
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compiling takes its time, and ends when it is told to."""
 
 import re

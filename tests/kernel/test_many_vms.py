@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Many short VMs of one process: each is counted as itself, though their memory is used again."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A VM that begins while a reading is taken: whatever of it is in the reading, the reading names it."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One set of programs counts on a machine at a time, and what nobody reads any more is seen to."""
 
 import json

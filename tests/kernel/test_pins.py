@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is pinned is taken over whole, or removed; nothing is left that nobody knows of."""
 
 import os

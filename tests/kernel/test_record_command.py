@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The command ``record`` beside a collector that runs, as the page gives it."""
 
 import os

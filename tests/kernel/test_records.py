@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Records of single faults, through the real ring: as the guest took them, none twice, none forgotten."""
 
 import mmap

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a running collector may, and that it counts, names and hands over with no more than that."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several VMs in one process, at once and one after the other."""
 
 import subprocess

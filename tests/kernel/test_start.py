@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What somebody sees of a collector that starts, until it counts."""
 
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A descriptor that is replaced while its vCPU runs: the faults are nobody's rather than another vCPU's."""
 
 import contextlib

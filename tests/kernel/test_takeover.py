@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a killed collector left counting is read on, whatever the next one finds first."""
 
 import subprocess

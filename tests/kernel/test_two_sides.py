@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Events that are looked at from both sides of their tracepoints: counted once, whichever side is skipped.
 
 A kernel on which programs cannot be preempted skips neither. So one is left out.

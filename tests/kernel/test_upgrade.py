@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Upgrades under guests that fault meanwhile, with the version before as the old side."""
 
 import signal

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Memory that is there only once it is handed out: a guest that touches it before waits inside KVM_RUN.
 
 ioctl numbers and structures: include/uapi/linux/userfaultfd.h.

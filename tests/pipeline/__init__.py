@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recorded traces of real kernels through the pipeline, against what their guests did."""

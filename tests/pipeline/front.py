@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stands in front of a server as a proxy or portal does: answers by itself for a while, then passes on."""
 
 import http.client

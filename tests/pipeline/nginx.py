@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A real nginx before a server, as the documentation has it."""
 
 import signal

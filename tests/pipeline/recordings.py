@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The recorded traces and what happened in them, read without the code that is tested."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each recorded trace, read, says what its guest did: phase by phase, fault by fault."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whatever answers in the server's place for a while changes no total: nothing is lost or counted twice."""
 
 from collections.abc import Iterator

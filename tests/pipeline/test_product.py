@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recorded traces through the commands that a user runs, to the server's own answers."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Readers behind a proxy: the server knows each by their own address, and believes nobody else about it."""
 
 from collections.abc import Mapping

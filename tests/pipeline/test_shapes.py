@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The same recording reads the same, whichever tool printed it."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What comes out of the pipeline equals a plain count of the events in the text."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Upgrades in either order, and a fleet that stays mixed: nothing is lost, and nothing counts twice.
 
 Both sides are real processes. What collectors deliver are batches that their own version made.

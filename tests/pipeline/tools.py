@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What trace-cmd and perf print of a recording that ftrace printed, line by line.
 
 Both print with libtraceevent: other names of SVM's exit reasons, no vCPU in ``kvm_exit``, and the exit reason

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The long-running test: guests fault at full speed while everything around them is killed, filled and cut.
 
 ``python -m tests.soak --kills 200`` is the nightly form; ``test_soak.py`` is the short one.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``python -m tests.soak``: the long-running test, in its nightly form or of any other length."""
 
 import argparse

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What happens in a run. An action's steps are what it does, with the seconds that pass between them."""
 
 from abc import ABC, abstractmethod

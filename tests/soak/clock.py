@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A wall clock for one process, that can jump without disturbing the machine's."""
 
 import os

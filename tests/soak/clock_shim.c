@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /*
  * Loaded with LD_PRELOAD: shifts CLOCK_REALTIME of one process by the number of
  * nanoseconds in the file that SOAK_CLOCK names, which may change at any time.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Checks that all the time of a run is covered, in every hour to which the collector's clock jumped."""
 
 from tests.soak.stage import Stage

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Databases that stop answering and go on, as the server's operator would see it."""
 
 import sqlite3

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A file system of its own under a folder, small enough to be filled."""
 
 import errno

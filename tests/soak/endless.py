@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """``python -m tests.soak.endless``: one guest that faults as fast as it can until standard input ends.
 
 Then it prints two lines of JSON: the truth of ``demo.truth``, and its faults in each second of its life.

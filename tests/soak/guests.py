@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The guests of a run: those that fault all the time, and those that come and go."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Says what happens, and after how long: the same for the same seed."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stands between collector and server, and does to batches what networks and proxies do."""
 
 import http.client

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the API shows of a guest, and what it states as lost."""
 
 from collections import Counter

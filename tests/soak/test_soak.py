@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Killed, filled up, cut off and out of order, with guests faulting all the time: the totals stay exact."""
 
 import secrets

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Compares what the API shows with what the guests did."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # What collector/probe/loader.py uses of Debian's python3-bpfcc.
 from typing import Any
 

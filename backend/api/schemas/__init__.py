@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The bodies of answers, by topic.
 
 64-bit words, addresses and exact times are strings: JSON readers lose integers above 2^53.

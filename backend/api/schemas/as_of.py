@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """As of which batches an answer is."""
 
 from pydantic import BaseModel, Field

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fields that several bodies have."""
 
 from typing import Annotated

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hosts: how they are read, and what that costs."""
 
 from typing import Annotated

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ledger over time."""
 
 from pydantic import BaseModel, Field

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Single faults and exits."""
 
 from pydantic import BaseModel, Field

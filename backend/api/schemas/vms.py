@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """VMs, and what their faults were."""
 
 from typing import Protocol

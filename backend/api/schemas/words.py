@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Words as they are read, and everything that they are read by."""
 
 from pydantic import BaseModel, Field

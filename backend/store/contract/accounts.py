@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The accounts that a store keeps beside its counts: what became of faults and batches, what was lost, what
 tracing cost. Steps are those of a series: [step_start_ms, step_start_ms + step_ms), UTC ms."""
 

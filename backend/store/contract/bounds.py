@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How much one batch may say. Each bound is one that no collector and no recording comes near.
 
 What goes beyond is broken or was made up: such a batch can never be taken.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is known of hosts and VMs, and of who brings batches: small, changed in transactions, always SQL."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What changed of hosts' counts, and from which time on: it lets a reader keep what it has summed.
 
 Each applied batch gives its host the next number (``hosts.applied``), so that the numbers of all hosts name a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a batch must keep to before it may touch the database, beyond what its bytes were checked for."""
 
 from collections.abc import Iterable

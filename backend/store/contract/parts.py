@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What of a batch can be stored where not all of it can: one odd record must not cost all counts.
 
 Only what others do not depend on is left out. Each kind of it is counted as a loss, and named.

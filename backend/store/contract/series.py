@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is counted over time, and how a store is asked for it: the part that may lie in a database of its own.
 
 Owners are what the catalog has numbers for: VMs, or hosts. A series knows them by their numbers alone.

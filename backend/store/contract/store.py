@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a store does: a catalog and a series, and how they go together. Its values are in ``values``."""
 
 from collections.abc import Iterator, Sequence

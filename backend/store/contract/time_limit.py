@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long reading may take: set by whoever asks, kept to by each database's own file.
 
 It goes with the context in which a question is answered, so that no method of the store has to hand it on.

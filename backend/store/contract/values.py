@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The values that a store takes and hands on.
 
 Ranges are half-open [from_ms, to_ms), UTC milliseconds since the epoch; None is open. Counts are kept in

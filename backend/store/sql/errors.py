@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the database's libraries raise, as the server's own errors."""
 
 import sqlite3

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The part of a Store over any SQL database that reads hosts: their coverage, losses, events and costs."""
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bringing a database to this version's tables, and telling whether it has them."""
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PostgreSQL: the server database, over psycopg 3.
 
 Many rows come in by binary COPY: measured, eight times as fast as inserts with parameters.

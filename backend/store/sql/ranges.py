@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ranges of time as SQL conditions, and lists cut to the length that a database takes."""
 
 from collections.abc import Iterator, Sequence

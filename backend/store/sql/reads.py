@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a Store over any SQL database reads: each method in a transaction, or several in one snapshot."""
 
 from abc import ABC, abstractmethod

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Removes what is stored of VMs and hosts, in transactions of so many rows: others write in between."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SQLite: the embedded database, one file beside the server.
 
 One connection writes, many read: in WAL mode readers see the last commit and never wait for the writer.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Store over any SQL database: which transaction each method runs in, and which statements.
 
 A database's own file opens the transactions and brings the Writer; everything else is the same for all.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sums as integers, and such as do not fail whatever was stored: those of one host are asked for with
 all others'."""
 

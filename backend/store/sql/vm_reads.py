@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The part of a Store over any SQL database that reads VMs and what was counted and recorded of them."""
 
 from collections import Counter, defaultdict

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """VMs with what was counted of them: their totals and rates in a range."""
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Unsigned 64-bit words in SQL, whose BIGINT is signed: two's complement, so every bit is kept.
 
 Words compare equal as they should. Their SQL order is not their numeric order, so nothing sorts by them.

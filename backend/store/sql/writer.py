@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a database must be able to do beyond standard SQL, so that batches are written fast: the Writer.
 
 The same statements serve every database; how rows get there in bulk differs, and is the only thing that a

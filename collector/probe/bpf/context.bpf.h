@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
 /* What struct kvm_page_fault shows of a fault: KVM's software context, which only the raw side's
  * arguments lead to. */
 

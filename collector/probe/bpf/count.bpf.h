@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Counting a fault. The first SYNDROMES words of a vCPU are counted in place,
  * in its own state; further words in the map fault_counts.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The structures that BPF and user space share. User space reads fields by
  * name (collector/probe/layout.py) at the offsets that the compiler chose

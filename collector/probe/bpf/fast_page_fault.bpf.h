@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
 /* kvmmmu:fast_page_fault, x86: vcpu, fault, sptep, old_spte, ret. KVM tries to resolve the fault
  * without the MMU lock, and takes the slow path if that fails. */
 

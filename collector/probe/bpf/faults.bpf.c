@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Counts guest faults and exits to user space, per VM, vCPU and syndrome.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
 /* kvmmmu:handle_mmio_page_fault, x86: addr, gfn, access. KVM has cached the page as MMIO; the event
  * does not show the word. */
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
 /* kvm:kvm_guest_fault, arm64: vcpu_pc, hsr (ESR_EL2), hxfar (FAR_EL2), ipa. Every guest fault;
  * passes no vCPU. */
 

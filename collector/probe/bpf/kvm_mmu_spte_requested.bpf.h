@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
 /* kvmmmu:kvm_mmu_spte_requested, x86: the fault is about to be mapped. */
 
 /* The VMM or KVM maps the page ahead of the guest: no guest fault. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * kvm:kvm_page_fault, x86: vcpu, address, error code; before 6.1 without the
  * vCPU. Where KVM emits it, it counts the fault, and the next kvmmmu event of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
 /* kvm:kvm_userspace_exit: reason, errno (0 or negative). Every exit to user space is counted; exits
  * with EFAULT or EHWPOISON are also recorded. */
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The maps. Counters never decrease and are never reset: user space takes the
  * difference of two readings, so no increment is lost between a read and a

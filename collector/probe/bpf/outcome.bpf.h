@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Outcomes of faults, x86. Where KVM emits kvm_page_fault, that event counts
  * the fault and the next kvmmmu event of the same thread is its outcome. Some

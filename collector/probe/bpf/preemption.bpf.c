@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: GPL-2.0-only
 /*
  * Whether programs on raw tracepoints can be preempted: a kernel that lets
  * them be keeps the thread on its CPU meanwhile (migrate_disable(), in

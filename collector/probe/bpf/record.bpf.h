@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
 /* Records of single guest faults. next_record is the value of seen at which a record is next
  * considered, so a fault that is not recorded costs two comparisons. */
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Two programs for each event, on kernels where BPF programs can be preempted
  * (preemption.bpf.c finds out whether they can).

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Finding the state in which the current thread's vCPU is counted.
  *

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a VMM's cgroup path says about its VM. Version 1 and 2, with and without systemd.
 
 All functions take the text of /proc/PID/cgroup (``id:controllers:path`` a line).

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a VMM's command line, cgroup and comm to the VM's name: pure functions."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading a VMM's command line: the option syntaxes of several programs."""
 
 import re

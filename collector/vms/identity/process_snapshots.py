@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Snapshots of VMM processes, taken when KVM announces a VM: for VMs that end before the next reading."""
 
 import threading

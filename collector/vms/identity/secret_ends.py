@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where values end: in JSON, in QEMU's lists, and in words parted by blanks.
 
 Where that is in doubt, a value ends with its text: of a secret no part may stay.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """User and password as one value: ``-u user:password`` of curl and those like it."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which names are those of secrets, and which of their values may be shown all the same."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Secrets by their names in one text: ``name=value`` in lists, headers, options, and JSON and its strings."""
 
 import enum

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Passwords and signatures in URLs and in what looks like them."""
 
 import re

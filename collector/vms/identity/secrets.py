@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A command line for people: passwords, tokens and keys in it left out, everything else left in."""
 
 import re

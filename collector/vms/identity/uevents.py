@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """KVM's announcements of VMs made and gone, as the kernel sends them to user space.
 
 With every VM the kernel sends a uevent of /dev/kvm: EVENT=create or destroy, PID=<thread that made it>,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The VMMs whose command lines are understood: how to tell each, and where it says name and UUID."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Notices when processes end, without asking each of them every time."""
 
 import os

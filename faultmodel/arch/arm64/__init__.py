@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """arm64: stage-2 aborts, with the whole of ESR_EL2, FAR_EL2 and the IPA."""
 
 from types import MappingProxyType

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The two codes in ESR_EL2: the exception class and the fault status of an abort."""
 
 from collections.abc import Iterator, Mapping

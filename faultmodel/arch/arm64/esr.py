@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ESR_EL2 as KVM reads it: access, flags and a summary of every word."""
 
 from collections.abc import Iterator

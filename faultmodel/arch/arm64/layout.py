@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The fields of ESR_EL2. Which ones a word has depends on its class, its ISV bit and its fault status."""
 
 from collections.abc import Iterable, Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """x86_64: faults of VMX, SVM and shadow paging, whose words have three different formats."""
 
 from types import MappingProxyType

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The exit qualification of an EPT violation, which KVM traces as it is on VMX and TDX.
 
 It looks like a page-fault error code and means something else: bit 0 is a read here, "present" there.

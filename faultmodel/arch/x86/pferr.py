@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The two page-fault error codes of x86: EXITINFO1 of an SVM nested page fault, and that of #PF.
 
 KVM names the bits of both PFERR_*. Before Linux 6.1 ``kvm_page_fault`` has the low 32 bits of either only, so

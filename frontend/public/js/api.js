@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** The questions that the server answers, one function each. */
 
 import { request } from "./http.js";

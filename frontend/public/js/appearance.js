@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Light or dark: the system's choice, the viewer's, or what the address says. */
 
 import { el, setAttr, setText } from "./base/dom.js";

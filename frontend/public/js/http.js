@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** The only module that talks to the server: asks, and hears of news. */
 
 /** @typedef {string | number | null | undefined | readonly string[]} Parameter */

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** When to ask the server again: at news, each second, less often where answers are slow or fail. */
 
 import { onBatches } from "./http.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Reads the address, makes the page, and asks the server again and again. The wiring is here and nowhere else. */
 
 import { createThemeButton, listenToAppearance } from "./appearance.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** The only module that knows the plotting library: one theme, one way to draw. */
 
 /** @typedef {Record<string, string>} Tokens */

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** What the page shows, kept in its address, so that back, reload and sharing work. */
 
 import { readRange } from "./base/address.js";

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who may read, on a server that others can reach; and sessions."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Answers say of which batch of each host they speak."""
 
 from typing import Any

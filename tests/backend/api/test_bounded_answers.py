@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every answer has an end, and what is beyond it is said."""
 
 import tracemalloc

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A VM's faults by flag and by raw word."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The description of the API: complete, and kept by what is served."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The stream of events, and the right to read it."""
 
 import asyncio

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is wrong with how hosts are traced, as the status and the ledger tell it."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Names of the previous release: accepted in parameters, in answers, and described as deprecated."""
 
 import pytest

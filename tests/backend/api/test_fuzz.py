@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The API under a fuzzer that follows its description: on a server that needs tokens, with data in it."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Texts that a host tells, whatever they hold: what readers get can be shown and copied."""
 
 import unicodedata

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How hosts are read over time, and what that costs."""
 
 from pathlib import Path

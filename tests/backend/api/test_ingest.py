@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches from collectors."""
 
 from collections.abc import AsyncIterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The ledger over HTTP: what was seen is stored, or it is said what became of it."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What readers are told where there are more hosts and findings than an answer has room for."""
 
 from sqlalchemy import insert, select

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """However many read, and however long that takes: batches are taken, and readers are told to come again."""
 
 import asyncio

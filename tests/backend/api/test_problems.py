@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Errors: each a problem body, none of them a failure of the server."""
 
 from pathlib import Path

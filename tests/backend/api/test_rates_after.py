@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What has changed since an earlier answer, and with it the same as an answer from the beginning."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How answers are sent: compressed where that is asked for, and without a body for HEAD."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Answers tell of one state: a batch that is stored while one is made is in it whole, or not at all."""
 
 import shutil

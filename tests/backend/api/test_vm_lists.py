@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The list of VMs: looked through, sorted and added up over all of them, and judged at the range's end."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sums that are kept are what the store has, however batches come and ranges lie."""
 
 import tracemalloc

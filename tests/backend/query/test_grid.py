@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Steps of a chart, and how much of each was covered."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is asked of every VM of a range takes no memory for those that are not shown."""
 
 import tracemalloc

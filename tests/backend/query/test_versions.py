@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """States that were named: many are known at once, and all together take little memory."""
 
 import tracemalloc

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Stores for tests: one of each database, migrated, its own for each test."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A process that applies numbered batches, and prints each number once acknowledged, until it is killed."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches count once, whatever way they come."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One host's nonsense is refused, or breaks no answer about the others."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is remembered of changes: those that are stored, whatever was undone meanwhile."""
 
 from contextlib import suppress

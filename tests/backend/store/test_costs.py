@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What tracing cost, by host and step."""
 
 from typing import Any

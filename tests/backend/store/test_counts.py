@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Counts summed over ranges and steps, and the rates that follow from what was covered."""
 
 import pytest

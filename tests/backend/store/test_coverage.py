@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Covered spans, as few as they can be."""
 
 import sqlite3

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whatever happens on the way, the totals are those of every batch applied once."""
 
 import subprocess

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is kept of hosts and VMs as batches describe them over time."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exit records, newest first, page by page, over all architectures."""
 
 import pytest

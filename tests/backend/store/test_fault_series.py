@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fault counts over time, summed by what a chart tells apart."""
 
 from collections import Counter

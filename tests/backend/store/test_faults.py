@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Records of single guest faults, newest first, page by page."""
 
 from concurrent.futures import ThreadPoolExecutor

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sums that go on with what batches counted are what the database has, whoever stores or removes what."""
 
 from collections import Counter

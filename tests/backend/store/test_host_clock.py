@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clocks of hosts that are wrong: no count is lost, and no time is poisoned."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Events of hosts, and how their faults are recorded."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who is who: a VM, a stream and a recording are their host's own, whatever others call theirs."""
 
 import pytest

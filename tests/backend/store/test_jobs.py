@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Of several servers on one database, one does a job."""
 
 import time

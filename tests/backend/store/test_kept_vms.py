@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lists of VMs whose texts are kept are those of the database, whoever stores, describes or removes what."""
 
 from collections.abc import Iterator, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """However much one token brings, all that is told of hosts stays bounded."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Batches of many rows: each database has a way of its own to take them, and all end with the same sums."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Migrations make exactly the tables that the store expects, and can be taken back."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """URLs of databases that cannot be used get one clear line."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every query of the hot paths goes through an index of SQLite: its cost follows what it returns."""
 
 import shutil

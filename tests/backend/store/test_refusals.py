@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was refused: by stream, as far as there is room, and whether it has been stored since."""
 
 from backend.store.contract.store import Store

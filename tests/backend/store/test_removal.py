@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is removed of VMs and hosts: all of it, nothing else; and what came by which token."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every section of a batch is stored: without its rows, the database has something else."""
 
 from contextlib import closing

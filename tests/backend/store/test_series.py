@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The series by itself: sums by whatever is asked for, of owners by their numbers."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A server's clock that cannot be right stores nothing."""
 
 from contextlib import closing

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What counts on a host: coverage by boot and counting, and what two that count at once are found by."""
 
 import pytest

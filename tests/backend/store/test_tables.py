@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tables follow from an architecture's record types."""
 
 import dataclasses

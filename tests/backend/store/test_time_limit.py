@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What reads is stopped when its time is over, or when nobody waits any more; what writes is not."""
 
 import threading

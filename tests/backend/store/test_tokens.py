@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 from backend.store.contract.store import Store
 from backend.store.contract.values import Token
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two server processes on one database, in whatever order they store, remove and look."""
 
 from abc import ABC, abstractmethod

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A layout says by name what a compiler laid out."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A layout that lacks something, or has something else in its place, is refused with what is wrong with it.
 
 Whoever opens a set of another version does so at every start: what is raised then must not be one's own end.

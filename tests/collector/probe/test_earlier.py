@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is read of maps that an earlier version laid out, which lack fields and maps of this one."""
 
 import msgspec

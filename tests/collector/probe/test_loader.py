@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where BCC cannot be had, the doctor says so, whatever else has its name."""
 
 import json

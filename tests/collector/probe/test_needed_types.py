@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is picked from a kernel's types: all that a program needs, and not what it only points to."""
 
 import pytest

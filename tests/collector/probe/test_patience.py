@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A slow host's programs are compiled in the end."""
 
 from itertools import pairwise

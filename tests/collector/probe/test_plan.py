@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What to attach follows from the shapes that BTF shows, never from a version."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Records come out of a ring buffer as the layout says, or not at all."""
 
 import mmap

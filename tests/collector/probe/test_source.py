@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What programs and user space have in common is written down once, by names."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recordings written by a test, and what the collector reads in them."""
 
 from collections import Counter

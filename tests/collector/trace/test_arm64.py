@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """arm64: faults as each kernel prints them."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Recordings as people post them: cut by tools, sent through mail, made by other programs."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What perf trace prints as fields, of which it leaves out those that are 0."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every shape in which ftrace, trace-cmd and perf print a line."""
 
 import pytest

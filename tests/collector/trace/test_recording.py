@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A recording as batches: times, identity, losses, sizes, and files that are hardly any."""
 
 import gzip

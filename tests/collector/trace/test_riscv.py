@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """riscv: the exits that are faults."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files and pipes: plain and compressed, damaged, cut short, binary, without lines."""
 
 import gzip

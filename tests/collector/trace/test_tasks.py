@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which VM and vCPU a thread is."""
 
 from pathlib import Path

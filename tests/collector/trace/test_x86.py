@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """x86: faults, their formats and outcomes, as each kernel prints them."""
 
 from pathlib import Path

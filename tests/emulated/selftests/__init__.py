@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernel's own KVM selftests, in stock kernels, counted by the product and by the kernel at once.
 
 test_selftests ─ stand                     boots, runs one program after another, asks the server

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A run of a program by the kernel's account and by the product's, in the same terms."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """KVM's modules built for a stock kernel of Debian's, of its own source and with its own configuration.
 
 But for one option, that no Debian kernel has: KVM_SW_PROTECTED_VM, under which a VM that no hardware protects

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """In which kernels which programs run."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernel's own KVM selftests about memory: how they are built, and with what arguments they are run."""
 
 import shutil

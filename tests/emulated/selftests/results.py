@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the runs have shown, for the summary of the tests and for docs/kernels.md."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A stock kernel that has booted, with the collector attached, in which one program runs after another."""
 
 import json

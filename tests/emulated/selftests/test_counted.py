@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How a run of a selftest is judged: any difference between the kernel and the product is found and told."""
 
 from collections import Counter

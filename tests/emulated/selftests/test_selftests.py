@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The kernel's own KVM selftests about memory: the product counts what the kernel's histograms count.
 
 Each raw word, each vCPU's total, each reason and errno, each outcome, and each failed KVM_RUN as the program

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs in an emulated machine: runs a program, while the kernel itself counts what happens.
 
 python -m tests.emulated.selftests.witness SECONDS PROGRAM [ARGUMENT...]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Debian's compilers, its kernel source and the headers of a kernel, in a folder where programs are built.
 
 Unpacked, never installed, and entered by chroot, which takes root: what is built does not depend on this

@@ -1,1 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who and what there is: hosts, VMs, streams, tokens, coverage, events."""

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which batches of a stream were applied: as runs of numbers, so that it stays small however they come.
 
 In order, a stream is one row for ever. A batch that never comes (the spool dropped it) costs one row more.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What each counting has seen of VMs, ever, and how much of that is in stored batches."""
 
 from collections.abc import Iterator, Mapping

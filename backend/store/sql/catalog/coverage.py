@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Covered time: spans of a source that neither touch nor overlap, merged as they arrive."""
 
 from collections import defaultdict

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is wrong with how hosts are traced, as it was noticed when their batches came (``sources.notice``)."""
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Times that a host's clock got wrong: they are set right, so that no count is lost for a wrong clock.
 
 A clock may be far ahead, or at 1970 before it is set, and step. The times of such a batch are set back as a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Events of hosts: what changed how they are read, newest first."""
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hosts: as their newest batch described them."""
 
 from collections import Counter, defaultdict

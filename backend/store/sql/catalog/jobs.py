@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which server is at which job, and how the last run of each went."""
 
 from collections.abc import Sequence

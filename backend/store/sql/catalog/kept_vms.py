@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who VMs are, kept in memory: of a list that is asked for each second, only what moves is read each time.
 
 What moves are a VM's times. The rest is a dozen columns, most of them texts, which a batch seldom changes. It

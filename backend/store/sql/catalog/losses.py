@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What hosts lost, ever: things that were seen and could not be kept. How that lies in time is a series."""
 
 from collections.abc import Sequence

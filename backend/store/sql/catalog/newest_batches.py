@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """As of which batch of each host something is read, in the transaction in which it is read."""
 
 from collections.abc import Collection

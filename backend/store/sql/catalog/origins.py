@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which token brought what: each stream's tokens, and each VM's streams.
 
 What an earlier release stored was brought by a token that is not known, which is empty.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requests to hand in a batch that were refused, summed by token, reason and stream."""
 
 from collections.abc import Sequence

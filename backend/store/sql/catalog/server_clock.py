@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The server's own clock: nothing is stored while it cannot be right.
 
 It says when a batch came, and what hosts' clocks got wrong is set right by it. A server that starts before

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sessions of browsers: by the hash of their name, each of a token that may be taken away."""
 
 from sqlalchemy import Connection, bindparam, delete, or_, select

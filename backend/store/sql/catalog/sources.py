@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sources: what counts on a host, known by the boot of its kernel and its counting. Coverage is theirs.
 
 A host's name alone does not show which machine was traced: two may go by one name, and one by two. What two

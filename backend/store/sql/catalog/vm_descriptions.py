@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """VMs as batches describe them: who they are, and from when to when they were seen."""
 
 from collections import defaultdict

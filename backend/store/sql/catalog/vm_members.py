@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every VM of a range in few words: what lists are searched, sorted and named by."""
 
 from collections.abc import Mapping, Sequence

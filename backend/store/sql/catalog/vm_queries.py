@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """VMs as they are asked for: found by id, by host and by what they are called, in a range of time."""
 
 from collections.abc import Iterator, Mapping, Sequence

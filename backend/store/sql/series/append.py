@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a batch adds to the series: counts by second, and records."""
 
 from collections import defaultdict

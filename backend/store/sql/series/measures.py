@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is counted, as columns of tables: for each metric its levels, keys and figures."""
 
 from collections.abc import Callable, Mapping, Sequence

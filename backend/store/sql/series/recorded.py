@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Records of single faults and exits, read newest first over all architectures."""
 
 import heapq

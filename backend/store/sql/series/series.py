@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The series over an SQL database: in the transaction that the store has open."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was counted, summed in the database: into steps of time, or over a range.
 
 The only two loops that sum stored counts. Statements are built once for each shape of a question: to build

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tables as SQLAlchemy Core sees them: the common ones by topic, and one family per architecture.
 
 Migrations are written out by hand, and a test compares the two, so that neither can change alone.

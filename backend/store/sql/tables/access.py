@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Who may use the server, what came by which token, and who was refused."""
 
 from sqlalchemy import Column, Index, PrimaryKeyConstraint, Table, Text

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What tables are made of: the naming convention, and columns by what they hold."""
 
 from collections.abc import Mapping

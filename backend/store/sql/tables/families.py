@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Each architecture's own tables, derived from its record types."""
 
 from collections.abc import Iterator, Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hosts: who they are, what they handed in, when they were read, what they lost and what that cost."""
 
 from sqlalchemy import (

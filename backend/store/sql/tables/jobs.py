@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the server does without being asked."""
 
 from sqlalchemy import Column, Table, Text

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """VMs: who they are, and what is counted of them in the same way on every architecture."""
 
 from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Table, Text

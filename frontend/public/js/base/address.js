@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Times in an address, in every form that the API takes: RFC 3339, now-15m, milliseconds since the epoch. */
 
 import { LAST_MS, parseSpan } from "./time.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Which colour and which dash a series has: fixed for known keys, so that "write" looks the same everywhere. */
 
 /** @typedef {{colour: string, dash: string}} Look colour is the name of a token, dash a Plotly dash */

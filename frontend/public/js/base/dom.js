@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Elements without innerHTML: made from text, changed only where they differ. */
 
 /** @typedef {Node | string | null | undefined | false} Child */

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Numbers and names as the page writes them. Counts are never rounded; rates are, visibly. */
 
 /** What the page writes where there is no number. */

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Records on show: the newest page is asked for again and again, older pages stay below it. */
 
 /**

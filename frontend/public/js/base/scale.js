@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Between time and place on a chart whose plot has a fixed distance from its frame. */
 
 /** @typedef {import("../model/types.js").Range} Range */

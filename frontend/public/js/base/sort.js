@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** How a sort is written: a column, with "-" in front where the greatest come first. */
 
 /**

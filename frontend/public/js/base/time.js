@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Times and ranges: parsing, naming, the width of a step. Milliseconds UTC unless the name says otherwise. */
 
 /** @typedef {import("../model/types.js").Range} Range */

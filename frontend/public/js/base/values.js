@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Series of values in which null is time that nobody read. */
 
 /**

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Where nobody was reading: the time of a range that the hosts' coverage leaves open. */
 
 /** @typedef {import("../model/types.js").Range} Range */

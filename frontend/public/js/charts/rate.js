@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Rates over time: each step is drawn as the flat span that it is, and time that is not covered stays empty. */
 
 import { timeTicks } from "../base/time.js";

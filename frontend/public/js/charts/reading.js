@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** What a chart says, in words: its summary for a screen reader, one step under the cursor, its table. */
 
 import { clockText, dateText } from "../base/time.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** From an answer of /rates to the lines of a chart: names, looks, and a "rest" for what is too many. */
 
 import { REST, looksOf } from "../base/color.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** A small line without axes: SVG path data for a series, in a box of a given size. */
 
 /** @typedef {{line: string, area: string, peak: number}} Spark */

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Losses that this viewer has seen and said so: what came since is news. Kept in this browser. */
 
 import { lostBy } from "./health.js";

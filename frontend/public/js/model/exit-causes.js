@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Why KVM_RUN fails on a memory fault: the usual causes, and what to look at next. */
 
 /** @typedef {Pick<import("./types.js").Exit, "errno_name" | "flags">} Exit */

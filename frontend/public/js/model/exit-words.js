@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Exits to user space in words: kinds, reasons and errors. */
 
 import { words } from "../base/format.js";

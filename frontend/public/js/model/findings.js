@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** What the server found wrong with how hosts are traced, in words, and what to do. */
 
 import { countText, forCount, significant, words } from "../base/format.js";

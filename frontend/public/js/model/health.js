@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** What the hosts' states come to: one word for the header, and whether it is good. */
 
 import { countText, plural } from "../base/format.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** What changed how a host is read, in words, and which way it went. */
 
 import { countText, significant, words } from "../base/format.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** The shapes of what the HTTP API says of hosts, as in types.js: how they are read, what was lost, what it costs. */
 
 /** @typedef {import("../../../api-types.js").Probe} Probe */

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** What a host's collector says of itself, in sentences: its state, its pins, its records, its costs, its blind spots. */
 
 import { recordingSentence } from "./host-events.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Steps in which something is known to be lost, as the ledger has it: how much, and what that leaves inexact. */
 
 import { lossSentence, spoiltBy } from "./losses.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** What can be lost, what each kind of it means, and what it leaves inexact. */
 
 import { countText, forCount, words } from "../base/format.js";

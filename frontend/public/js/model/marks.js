@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** What happened on the time line beside the counts: events of hosts and steps that are not exact, in groups. */
 
 import { clockText } from "../base/time.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Rates that are followed: what has changed since the last answer, put into what was known before. */
 
 /** @typedef {import("./types.js").Rates} Rates */

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** The command that has every fault of a VM recorded for a while. */
 
 /** @typedef {import("./host-types.js").Collector} Collector */

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /**
  * The shapes of the HTTP API that the page reads. Types only: nothing runs here.
  * They are made of the API's own description, see frontend/api-types.d.ts; here is what the page calls them.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** How the page names a VM. */
 
 import { whenText } from "../base/time.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** What a chart leaves out, in sentences under it. */
 
 import { forCount, plural } from "../base/format.js";

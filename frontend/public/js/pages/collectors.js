@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** The state of the collectors: a few words in the header, in full in a drawer. */
 
 import { getHostEvents, getHostLosses, getStatus } from "../api.js";

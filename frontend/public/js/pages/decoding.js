@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** The decoder, and what it asks the server. */
 
 import { decodeText } from "../api.js";

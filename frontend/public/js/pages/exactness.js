@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Whether the counts of a range are exact, and what of it they are counts of. */
 
 import { lackText } from "../model/inexact.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Follows rates: asks for what has changed since the last answer to the same question. */
 
 import { getRates } from "../api.js";

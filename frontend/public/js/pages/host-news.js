@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** What happened to hosts beside what was counted: losses and events. Asked for where the server has some anew. */
 
 import { getHostEvents, getHostLosses } from "../api.js";

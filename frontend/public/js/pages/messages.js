@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** States in words, and what to do about them. */
 
 import { plural } from "../base/format.js";

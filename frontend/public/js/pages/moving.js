@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** How the range of a view moves: it is paused and resumed, shifted, scaled. */
 
 import { LAST_MS, alignRange, stepFor } from "../base/time.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** The newest that the server has, where a range holds nothing: a recording is of its own time, not of now. */
 
 import { getVmsOf } from "../api.js";

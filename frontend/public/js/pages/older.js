@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Brings an older page of a list, under the list that is on show when it comes. */
 
 import { withNewest, withOlder } from "../base/paged-list.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** A chart of rates with its legend: puts together the figure, the frame and what they say. */
 
 import { countText, rateText } from "../base/format.js";

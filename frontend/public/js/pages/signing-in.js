@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Logging in and out, and what that asks the server. */
 
 import { logIn, logOut } from "../api.js";

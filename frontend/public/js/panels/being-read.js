@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Whether somebody is reading a part of the page just now. */
 
 /**

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Counts as bars, with their share of a whole: flags, outcomes. */
 
 import { countText, shareText, words } from "../base/format.js";

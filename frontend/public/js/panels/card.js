@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** A part of the page under a title. */
 
 import { el } from "../base/dom.js";

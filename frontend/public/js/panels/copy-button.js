@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** A button that puts a text into the clipboard, and says whether it could. */
 
 import { el, setText } from "../base/dom.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** A field to paste a line of a trace or a log into, or a word; every word in it is explained. */
 
 import { el, setChildren, setShown, setText } from "../base/dom.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** A dialog with a title and a way to close it: Escape, the button, a click beside it. */
 
 import { el } from "../base/dom.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** A time as exact as it is known: to the nanosecond, whose last digits stand back. What is copied has them all. */
 
 import { el } from "../base/dom.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Key figures in a row: a value, what it is, and a word on it. */
 
 import { el, keyedList, setAttr, setShown, setText } from "../base/dom.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** What faults were: what the hardware said, apart from what KVM's software knew and did. */
 
 import { el, setShown } from "../base/dom.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Keys, and what the words on the page mean. */
 
 import { el } from "../base/dom.js";

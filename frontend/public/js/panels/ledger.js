@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** The ledger of one VM: what became of every fault that was seen, as sums that balance or are said not to. */
 
 import { el, keyedList, setAttr, setShown, setText } from "../base/dom.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Logging in with a read token, where the server asks for one. */
 
 import { el, setShown, setText } from "../base/dom.js";

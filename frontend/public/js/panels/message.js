@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** A state in words, in place of or above the data: what is the case, and what to do. */
 
 import { el, setChildren, setShown, setText } from "../base/dom.js";

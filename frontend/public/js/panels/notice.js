@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** What is wrong with what is on show, in a bar above it. */
 
 import { el, setShown, setText } from "../base/dom.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** The range of time: presets, a typed range, live or standing still. */
 
 import { el, setAttr, setShown, setText } from "../base/dom.js";

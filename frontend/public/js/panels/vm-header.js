@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Who a VM is. */
 
 import { agoText, dateText } from "../base/time.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** What the overview derives from the answers: rows, key figures, the state in words. */
 
 import { exitsOf } from "../../model/exit-words.js";

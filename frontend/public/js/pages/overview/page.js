@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** All VMs: how often they fault, one chart and one table. The server looks for, sorts and adds up all of them. */
 
 import { getVms } from "../../api.js";

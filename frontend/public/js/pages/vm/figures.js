@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** What a VM's page derives from the answers: key figures, lines and rows. */
 
 import { knownLook } from "../../base/color.js";

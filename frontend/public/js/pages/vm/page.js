@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** One VM: asks for all that its page shows, and keeps the list of its exits together. */
 
 import {

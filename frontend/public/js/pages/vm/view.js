@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** The panels of a VM's page: what is where, and which part of the answers each one shows. */
 
 import { stickyPlaces } from "../../base/color.js";

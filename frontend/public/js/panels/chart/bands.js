@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Spans behind a plot, and what is written on them over it: time that is not covered, steps that are not exact. */
 
 import { el, setChildren } from "../../base/dom.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** A chart's frame: title, plot, bands, marks, cursor, selection, and the same as a table. */
 
 import { el, setAttr, setChildren, setShown } from "../../base/dom.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** The layer over a plot: a cursor that pointer and arrow keys move, its reading, and the selection of a span. */
 
 import { el, setShown, setText } from "../../base/dom.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** The lines of a chart, named, each a switch. */
 
 import { dashArray } from "../../base/color.js";

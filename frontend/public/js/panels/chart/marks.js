@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** The strip over a plot on which events stand: each says itself when it is pointed at or focused. */
 
 import { el, keyedList, setAttr, setChildren, setShown, setText } from "../../base/dom.js";

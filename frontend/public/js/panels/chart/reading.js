@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** The box beside a chart's cursor: what each line is at that step. */
 
 import { el, setChildren, setShown } from "../../base/dom.js";

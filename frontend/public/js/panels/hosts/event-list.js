@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** What changed how hosts are read, newest first. */
 
 import { el, keyedList, setShown, setText } from "../../base/dom.js";

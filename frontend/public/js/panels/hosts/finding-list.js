@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** What is wrong with how hosts are traced: what goes on first. */
 
 import { el, keyedList, setAttr, setShown, setText } from "../../base/dom.js";

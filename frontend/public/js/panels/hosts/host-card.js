@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** One host in the drawer: its state, how it is read, what that costs, what was lost. */
 
 import { el } from "../../base/dom.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** The state of the collectors in the header; opens the drawer that says it in full. */
 
 import { el, setAttr, setShown, setText } from "../../base/dom.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** The collectors in full: each host, and what changed how they are read. */
 
 import { newLosses, newLossesOf } from "../../model/acknowledged.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Where a fault or an exit was: the VM's guest-physical address, or that of a guest which the guest runs. */
 
 import { el } from "../../base/dom.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Rows that do not move under the reader: new ones wait, counted, until they are asked for. */
 
 import { countText } from "../../base/format.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** The name of its column on each cell, for windows in which the columns stand below one another. */
 
 /**

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** A plain table whose rows are kept by key. */
 
 import { el, keyedList, setAttr, setShown, setText } from "../../base/dom.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** One exit as a table's row. */
 
 import { el } from "../../base/dom.js";

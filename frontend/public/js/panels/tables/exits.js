@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Memory-fault, bare error and unclassified error exits, one row each, newest first. */
 
 import { el, setAttr, setChildren, setShown, setText } from "../../base/dom.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** One recorded guest fault as a table's row. */
 
 import { NONE, countText } from "../../base/format.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Guest faults that were recorded one by one, newest first, and what share of all of them they are. */
 
 import { el, setChildren, setShown, setText } from "../../base/dom.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** A button that brings more of a list, and says why where it could not. */
 
 import { el, setShown, setText } from "../../base/dom.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** Raw words with their counts; each opens to its bits. */
 
 import { countText, forCount, plural, shareText } from "../../base/format.js";

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** One VM as a table's row. */
 
 import { countText, rateText } from "../../base/format.js";

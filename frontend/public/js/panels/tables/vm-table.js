@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 /** The table of VMs: sortable, a small line each. Its rows hold still while they are being read. */
 
 import { parseSort } from "../../base/sort.js";

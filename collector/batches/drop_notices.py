@@ -16,8 +16,7 @@ from msgspec import Struct
 from collector.batches.parts import cut_to_size
 from faultmodel.record import Host, LedgerEntry, Span, Vm, VmId
 from faultmodel.sections import Content
-
-_NS_PER_MS = 1_000_000
+from faultmodel.units import NS_PER_MS
 
 
 class _DropNotice(Struct, frozen=True, array_like=True):
@@ -76,7 +75,7 @@ def resent(notices: Iterable[bytes], counting: str, reported: Collection[VmId]) 
     for of, described in vms.items():
         content = Content(vms=tuple(described.values()), ledger=tuple(ledger[of].values()))
         for part in cut_to_size(content) if described else ():
-            times = [entry.bucket_ms * _NS_PER_MS for entry in part.ledger]
+            times = [entry.bucket_ms * NS_PER_MS for entry in part.ledger]
             # Empty spans: they cover no time, but show the server when the VMs were seen.
             covered = [Span(at_ns, at_ns) for at_ns in sorted({min(times), max(times)})] if times else ()
             yield Resent(*of, replace(part, covered=covered))

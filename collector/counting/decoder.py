@@ -20,11 +20,11 @@ from collector.probe.layout import (
 )
 from faultmodel.arch.base import Architecture
 from faultmodel.record import BUCKET_MS, KVM_EXIT_MEMORY_FAULT, ExitCount, LedgerEntry, Loss, exit_kind
+from faultmodel.units import NS_PER_MS
 
 VmIds = Mapping[VmKey, str]
 
-_NS_PER_MS = 1_000_000
-_BUCKET_NS = BUCKET_MS * _NS_PER_MS
+_BUCKET_NS = BUCKET_MS * NS_PER_MS
 _MOST_SHARES = 100
 """Each is a row for every key that counted."""
 
@@ -54,10 +54,10 @@ def shares(reading: Reading) -> tuple[Share, ...]:
         return (Share(first_ms, 0, 1, 1),)
     found = []
     step_ns = (length_ns // (_MOST_SHARES * _BUCKET_NS) + 1) * _BUCKET_NS
-    for bucket_ns in range(first_ms * _NS_PER_MS, reading.to_ns, step_ns):
+    for bucket_ns in range(first_ms * NS_PER_MS, reading.to_ns, step_ns):
         begin = max(bucket_ns, reading.from_ns) - reading.from_ns
         end = min(bucket_ns + step_ns, reading.to_ns) - reading.from_ns
-        found.append(Share(bucket_ns // _NS_PER_MS, begin, end, length_ns))
+        found.append(Share(bucket_ns // NS_PER_MS, begin, end, length_ns))
     return tuple(found)
 
 

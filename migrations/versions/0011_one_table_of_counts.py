@@ -2,8 +2,9 @@
 """Fault counts of every architecture in one table: the format names what a word is.
 
 The counts of x86, whose words have always had a format, become that table by another name, at once, however
-many they are. Those of the others are copied, so many rows at a time. Either way nothing is stored meanwhile;
-what fails leaves the database as it was. Taken back, each architecture's counts are in its own table again.
+many they are. Those of the others are copied, so many rows at a time. Nothing is stored meanwhile: ``env.py``
+has locked every table. What fails leaves the database as it was. Taken back, each architecture
+has its own table again.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,7 +33,6 @@ _Span = tuple[int, int, int]
 
 def upgrade() -> None:
     """Have one table take the counts of all."""
-    _lock("x86_fault_counts", *(f"{prefix}_fault_counts" for prefix in _OTHERS))
     _rename(_BEFORE, _AFTER)
     names = ", ".join(("vm_id", "bucket_s", "vcpu", "format", "word", *_COUNTERS))
     for prefix, (_, word) in _OTHERS.items():
@@ -46,7 +46,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Give each architecture's counts to its own table."""
-    _lock("fault_counts")
     for prefix, (arch, word) in _OTHERS.items():
         table = f"{prefix}_fault_counts"
         _create(table, word)
@@ -57,12 +56,6 @@ def downgrade() -> None:
             _execute(statement, span)
             _execute("DELETE FROM fault_counts", span)
     _rename(_AFTER, _BEFORE)
-
-
-def _lock(*tables: str) -> None:
-    # What is stored meanwhile would be in a part that was copied before.
-    if op.get_bind().dialect.name == "postgresql":
-        op.execute(f"LOCK TABLE {', '.join(tables)} IN ACCESS EXCLUSIVE MODE")
 
 
 def _each(table: str, what: str, arch: str | None = None) -> Iterator[_Span]:

@@ -29,8 +29,11 @@ _BLANK_OR_HIDDEN = re.compile(r"[\s\0]|\Z")
 _URL_FIELD = re.compile(r"([?&]([\w.-]++)=)([^&#\s,]*)")
 _SIGNATURES = ("sig", "signature")
 """Who has a signed URL has what it points to."""
-_RBD_KEY = re.compile(r"(:key=)(?:\\(?:,,|.)?|,,|[^:,\\])*+", re.DOTALL)
+_RBD_VALUE = r"(?:\\(?:,,|.)?|,,|[^:,\\])*+"
+_RBD_KEY = re.compile(rf"(rbd:(?:\\.|,,|[^,\s\\]){{0,{_LONG}}}?:key=){_RBD_VALUE}", re.DOTALL)
 """Ceph's options are parted by colons. Source: QEMU, block/rbd.c, qemu_rbd_parse_filename()."""
+_FAR_RBD_KEY = re.compile(rf"(:key=){_RBD_VALUE}", re.DOTALL)
+"""Behind a blank in an image's name, or behind more options than ``_RBD_KEY`` looks at."""
 _AUTHORIZATION = re.compile(r"\b(Bearer|Basic)\s+[^\s,\"']+", re.I)
 
 
@@ -38,12 +41,14 @@ def without_passwords(text: str) -> str:
     """Return a text with a mark in the place of each password of a URL, key of Ceph and bearer's token."""
     if not _ANY.search(text):
         return text
+    # First: a key may hold an ``@``, which would end what the other patterns hide.
+    text = _RBD_KEY.sub(rf"\1{HIDDEN}", text)
     for pattern in (_ISCSI_LOGIN, _URL_LOGIN, _DRACUT_LOGIN):
         text = _without_logins(text, pattern)
     text = _BEFORE_HOST.sub(rf"\1{HIDDEN}", text)
     text = _URL_FIELD.sub(_field, text)
     text = _AUTHORIZATION.sub(rf"\1 {HIDDEN}", text)
-    return _RBD_KEY.sub(rf"\1{HIDDEN}", text) if "rbd:" in text else text
+    return _FAR_RBD_KEY.sub(rf"\1{HIDDEN}", text) if "rbd:" in text else text
 
 
 def _without_logins(text: str, pattern: re.Pattern[str]) -> str:

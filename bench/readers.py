@@ -3,8 +3,8 @@
 
 48 readers ask for the list of VMs as fast as they are answered, each another question; who is told to come
 again does so. Meanwhile a host hands in a batch every 0.2 s. The same without readers before. Each side runs
-the code of its own commit, on an SQLite file of its own with the same history; with ``--postgresql`` on a
-PostgreSQL of its own, as durable as a real one.
+the code of its own commit, this file included, on an SQLite file of its own with the same history; with
+``--postgresql`` on a PostgreSQL of its own, as durable as a real one.
 
     python -m bench.readers [--before COMMIT] [--readers 48] [--seconds 20] [--history 300] [--postgresql]
 """
@@ -19,12 +19,23 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from statistics import median
 from urllib.parse import urlsplit
 
+from backend.store import open_store
+from backend.store.sql.migrate import migrate
+from bench.markdown import table
+from bench.writing.ways import make_tokens
+from faultmodel import arch, wire
 from faultmodel.kinds import HostState
+from faultmodel.record import Host, Span, Vm
+from faultmodel.wire import Batch
+from tests.backend.process import serving
+from tests.ledgers import unrecorded_ledger
+from tests.postgresql import running_postgresql
 
 VMS, VCPUS, WORDS = 100, 4, 5
 """Of each second of the history."""
@@ -40,7 +51,9 @@ def main() -> None:
     if options.side:
         print(json.dumps(measure(options)))
         return
-    rows = [("", "batch alone, ms", "p99", f"with {options.readers} readers, ms", "p99", "ratio", "answered")]
+    rows: list[tuple[str, ...]] = [
+        ("", "batch alone, ms", "p99", f"with {options.readers} readers, ms", "p99", "ratio", "answered")
+    ]
     with tempfile.TemporaryDirectory() as directory:
         before = Path(directory) / "before"
         subprocess.run(
@@ -53,19 +66,11 @@ def main() -> None:
                 rows.append((name, *_cells(_run(checkout))))
         finally:
             subprocess.run(["git", "-C", _TOP, "worktree", "remove", "--force", before], check=True)
-    from bench.markdown import table
-
     print(*table(rows), sep="\n")
 
 
 def measure(options: argparse.Namespace) -> dict[str, object]:
     """Measure the code that is imported here; return ms of batches and what became of questions."""
-    from backend.store import open_store
-    from backend.store.sql.migrate import migrate
-    from bench.writing.ways import _make_tokens
-    from tests.backend.process import serving
-    from tests.postgresql import running_postgresql
-
     os.umask(0o077)
     with ExitStack() as stack:
         if options.postgresql:
@@ -78,7 +83,7 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
         with closing(open_store(url)) as store:
             for second in range(options.history):
                 store.apply(make_batch(start_s, second), received_ns=time.time_ns())
-        tokens = _make_tokens(url, ["host-1"])
+        tokens = make_tokens(url, ["host-1"])
         with serving("--database", url, "--no-collector") as (process, address):
             sequence = iter(range(options.history, sys.maxsize))
             alone = send(address, tokens["host-1"], start_s, sequence, options.seconds)
@@ -103,18 +108,14 @@ def measure(options: argparse.Namespace) -> dict[str, object]:
     }
 
 
-def make_batch(start_s: int, second: int) -> object:
+def make_batch(start_s: int, second: int) -> Batch:
     """Return a second of many busy VMs."""
-    from faultmodel import arch
-    from faultmodel.record import Host, Span, Vm
-    from faultmodel.wire import Batch
-    from tests.ledgers import unrecorded_ledger
-
     architecture = arch.get("x86_64")
     bucket_ms = (start_s + second) * 1000
     vms = [
         Vm(id=f"{number:016x}", pid=number + 1, started_ns=0, name=f"vm-{number}") for number in range(VMS)
     ]
+    assert architecture.format_field is not None, "x86 has several formats"
     form = {architecture.format_field: next(iter(architecture.formats))}
     counts = tuple(
         architecture.fault_count(
@@ -138,15 +139,13 @@ def make_batch(start_s: int, second: int) -> object:
     )
 
 
-def send(address: str, token: str, start_s: int, sequence: object, seconds: float) -> list[float]:
+def send(address: str, token: str, start_s: int, sequence: Iterator[int], seconds: float) -> list[float]:
     """Hand in a batch every 0.2 s; return how long each took, in ms. One that is refused is sent again."""
-    from faultmodel import wire
-
     headers = {"Authorization": f"Bearer {token}", "Content-Type": wire.CONTENT_TYPE}
     taken = []
     end_s = time.monotonic() + seconds
     while time.monotonic() < end_s:
-        body = wire.encode(make_batch(start_s, next(sequence)))  # type: ignore[call-overload, arg-type]
+        body = wire.encode(make_batch(start_s, next(sequence)))
         began_s = time.monotonic()
         while _ask(address, "POST", "/api/v1/ingest", body, headers)[0] != 200 and time.monotonic() < end_s:
             time.sleep(0.1)
@@ -182,7 +181,7 @@ def _run(checkout: Path) -> dict[str, list[float] | int]:
     print(f"measuring {checkout}", file=sys.stderr, flush=True)
     arguments = [*sys.argv[1:], "--side", "yes"]
     done = subprocess.run(
-        [sys.executable, "-P", str(Path(__file__).resolve()), *arguments],
+        [sys.executable, "-P", checkout / Path(__file__).resolve().relative_to(_TOP), *arguments],
         env={**os.environ, "PYTHONPATH": str(checkout)},
         cwd=checkout,
         stdout=subprocess.PIPE,

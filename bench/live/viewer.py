@@ -2,7 +2,7 @@
 """A viewer of the overview: asks when the page asks."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from bench.live.events import Events
 from bench.live.overview import Answer, Overview
@@ -13,7 +13,7 @@ _REST_FACTOR = 2
 _SILENCE_S = 15.0
 
 
-def watch(events: Events, overview: Overview) -> Iterator[Answer]:
+def watch(events: Events, overview: Overview) -> Generator[Answer]:
     """Yield what a viewer sees, refresh by refresh, without an end.
 
     :raises OSError: the server does not answer

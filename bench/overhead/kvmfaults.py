@@ -84,6 +84,6 @@ class Kvmfaults:
 
     def _read(self, probes: Probes, reader: Reader) -> None:
         reading = reader.read()
-        probes.commit(reading.cut)
+        probes.commit(reading.checkpoint)
         for account in reading.accounts.values():
             self._told += account.recorded if self.records is RecordLevel.ALL else account.seen

@@ -96,7 +96,7 @@ def server(name: str, url: str, hosts: Sequence[str], *, at_once: bool) -> Itera
     :param at_once: every host sends its batches beside the others, else one batch is sent after the other
     """
     migrate(url)
-    tokens = _make_tokens(url, hosts)
+    tokens = make_tokens(url, hosts)
     with (
         serving("--database", url, "--no-collector") as (process, address),
         ThreadPoolExecutor(len(hosts)) as threads,
@@ -145,7 +145,7 @@ def _each(write: Callable[[Item], object], items: Sequence[Item]) -> None:
         write(item)
 
 
-def _make_tokens(url: str, hosts: Sequence[str]) -> Mapping[str, str]:
+def make_tokens(url: str, hosts: Sequence[str]) -> Mapping[str, str]:
     tokens = {host: new_token(TokenKind.INGEST) for host in hosts}
     with closing(open_store(url)) as store:
         for host, token in tokens.items():

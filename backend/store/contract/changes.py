@@ -3,8 +3,9 @@
 
 Each applied batch gives its host the next number (``hosts.applied``), so that the numbers of all hosts name a
 state of the counts: a version. What a number changed is known to the process that applied it: of the newest
-ones what they counted, of more of them the time before which all stayed as it was. Of a number that another
-process gave, or that a removal took, nothing is known, and then everything may have changed.
+ones what they counted, of more of them the time before which all stayed as it was. That time alone is known
+of a number that another process gave and told of (``news``). Of one that it did not tell of, or that a
+removal took, nothing is known, and then everything may have changed.
 """
 
 from collections import OrderedDict, defaultdict, deque
@@ -12,7 +13,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
-from threading import Lock
+from threading import Condition
 
 from faultmodel.record import BUCKET_MS, ExitKind, exit_kind
 from faultmodel.wire import Batch
@@ -28,6 +29,8 @@ _MOST = 100_000
 """Changes that are remembered, of all hosts together: some MiB. At 100 hosts that is a quarter of an hour."""
 _MOST_COUNTS = 200_000
 """Counts that are remembered with them: some 20 MB. Of 5,000 VMs that is half a minute."""
+_SETTLED_S = 0.1
+"""A change can be read before it is known: so long is waited for the process that stored it to tell of it."""
 
 
 @dataclass(slots=True)
@@ -35,6 +38,7 @@ class Change:
     """What a batch changed. ``begins``: it is the first of its host; ``is_stored``: it is committed.
 
     ``described``: numbers of the VMs of which it said something else than was known, their times aside.
+    ``is_own``: this process applied it.
     """
 
     first_ms: int
@@ -42,6 +46,7 @@ class Change:
     described: Collection[int] | None = None
     begins: bool = False
     is_stored: bool = False
+    is_own: bool = True
 
 
 Note = Callable[[int, int, Change], None]
@@ -49,13 +54,17 @@ Note = Callable[[int, int, Change], None]
 
 
 class Changes:
-    """The newest changes of this process. Thread-safe."""
+    """The newest changes of this process, and those that others told it of. Thread-safe."""
 
     def __init__(self) -> None:
         self._changes: OrderedDict[tuple[int, int], Change] = OrderedDict()
         self._with_counts: deque[Change] = deque()
         self._counts = 0
-        self._lock = Lock()
+        self._newest: dict[int, int] = {}
+        """The greatest number that is known, by the host's number."""
+        self._lock = Condition()
+        self.is_told = False
+        """Whether other processes tell of what they store."""
 
     @contextmanager
     def noting(self) -> Iterator[Note]:
@@ -78,15 +87,27 @@ class Changes:
                     if self._changes.get(key) is change:
                         del self._changes[key]
                     self._forget_counts(change)
+                self._lock.notify_all()
             raise
-        for _, change in noted:
-            change.is_stored = True
+        with self._lock:
+            for _, change in noted:
+                change.is_stored = True
+            self._lock.notify_all()
+
+    def hear(self, host: int, number: int, change: Change) -> None:
+        """Take in what another process told of a change that it stored."""
+        self._add((host, number), change)
+
+    def is_own(self, host: int, number: int) -> bool:
+        """Tell whether this process is known to have applied a change."""
+        with self._lock:
+            change = self._changes.get((host, number))
+        return change is not None and change.is_own
 
     def same_before(self, one: Version, other: Version) -> int:
         """Return the time, UTC ms, before which the counts are the same in two versions; 0 where it is not
         known."""
-        with self._lock:
-            changes = self._between(one, other)
+        changes = self._settled_between(one, other)
         return 0 if changes is None else min((item.first_ms for item in changes), default=FOR_EVER_MS)
 
     def counted_between(self, one: Version, later: Version) -> Sequence[Counted] | None:
@@ -104,12 +125,40 @@ class Changes:
     def _stored_between(self, one: Version, later: Version) -> list[Change] | None:
         if any(host not in later or later[host] < number for host, number in one.items()):
             return None
+        return self._settled_between(one, later)
+
+    def _settled_between(self, one: Version, other: Version) -> list[Change] | None:
+        """Return the changes that make the difference of two versions that were read; None where not all are
+        known."""
         with self._lock:
-            changes = self._between(one, later)
+            self._lock.wait_for(lambda: self._are_settled(one, other), _SETTLED_S)
+            changes = self._between(one, other)
         return changes if changes is not None and all(change.is_stored for change in changes) else None
+
+    def _are_settled(self, one: Version, other: Version) -> bool:
+        """Tell whether what is not known yet of the newest changes will not be known soon.
+
+        Whoever reads may see a change before its own process has noted that it is committed (where it was
+        not, the number is another's), and before another process's news have come.
+        """
+        for host, number in other.items():
+            before = one.get(host, number)
+            if before == number:
+                continue
+            newest = max(before, number)
+            change = self._changes.get((host, newest))
+            if change is None:
+                if self.is_told and newest > self._newest.get(host, newest):
+                    return False
+            elif not change.is_stored:
+                return False
+        return True
 
     def _add(self, key: tuple[int, int], change: Change) -> None:
         with self._lock:
+            host, number = key
+            self._newest[host] = max(number, self._newest.get(host, number))
+            self._lock.notify_all()
             self._changes[key] = change
             self._changes.move_to_end(key)
             if len(self._changes) > _MOST:

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a store does: a catalog and a series, and how they go together. Its values are in ``values``."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from backend.store.contract.accounts import CostPoint, LedgerPoint, LossPoint
 from backend.store.contract.catalog import Catalog
 from backend.store.contract.changes import Counted, Version
+from backend.store.contract.news import Ear, HostChange
 from backend.store.contract.series import Series
 from backend.store.contract.values import (
     ExitPoint,
@@ -43,7 +44,23 @@ class Store(Catalog, Protocol):
 
     @property
     def changes(self) -> int:
-        """A number that is another one once this store has written anything."""
+        """A number that is another one once this store, or another process that was heard of, has written
+        anything."""
+
+    def note_change(self) -> None:
+        """Give ``changes`` another number: another process has written something."""
+
+    def listening(self) -> AbstractContextManager[Ear]:
+        """Hear what other processes store, until the end of the block. Of one thread.
+
+        :raises StoreError: the database cannot be used
+        """
+
+    def host_changes(self) -> Mapping[int, HostChange]:
+        """Return the newest change of every host, by the host's number."""
+
+    def is_own_change(self, host: int, number: int) -> bool:
+        """Tell whether this process is known to have stored a change of a host."""
 
     def check_schema(self) -> None:
         """Raise SchemaError unless the database is migrated to exactly this version."""

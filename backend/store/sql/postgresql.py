@@ -16,10 +16,12 @@ from psycopg import sql
 from sqlalchemy import Column, Connection, Engine, Table, create_engine, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL
+from sqlalchemy.pool import NullPool
 
 from backend.errors import StoreError
 from backend.store.contract.time_limit import current_limit
 from backend.store.sql.errors import store_error, store_errors
+from backend.store.sql.notifications import Outbox, PostgresqlEar
 from backend.store.sql.reads import stop_between_statements
 from backend.store.sql.store import SqlStore
 from backend.store.sql.sums import MOST
@@ -30,6 +32,8 @@ _KEPT_CONNECTIONS = 8
 _MORE_CONNECTIONS = 16
 """Of writers and checks, and as many of readers."""
 _CANCEL_TIMEOUT_S = 5.0
+_KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+"""Nothing is sent on a connection that listens: so it is found out that the other end is gone."""
 _NOW_US = text("SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint")
 _MANY = 256
 """Rows: from here on, what COPY takes to begin is worth while."""
@@ -51,6 +55,8 @@ class PostgresqlStore(SqlStore):
     def __init__(self, url: URL) -> None:
         super().__init__()
         self._engine = _create_engine(url)
+        self._outbox = Outbox()
+        self._listener = _create_listener(url)
         self._readers = _create_engine(url)
         stop_between_statements(self._readers)
         # REPEATABLE READ: all statements of one reading see the same state.
@@ -74,11 +80,29 @@ class PostgresqlStore(SqlStore):
     def writing(self) -> Iterator["PostgresqlWriter"]:
         """Open a transaction that writes. Writers of different hosts run beside one another."""
         with store_errors(), self._engine.begin() as connection:
+            writer = PostgresqlWriter(connection)
             try:
-                yield PostgresqlWriter(connection)
+                yield writer
             except psycopg.Error as exc:  # From the rows, which SQLAlchemy has no part in.
                 raise store_error(exc) from exc
         self.note_change()
+        self._outbox.put(writer.told)
+
+    @contextmanager
+    def listening(self) -> Iterator["PostgresqlEar"]:
+        """Listen on a connection of its own, until the end of the block."""
+        with store_errors(), self._listener.connect() as connection:
+            try:
+                ear = PostgresqlEar(_driver(connection), self._outbox, self.hear)
+            except psycopg.Error as exc:
+                raise store_error(exc) from exc
+            self._noted.is_told = True
+            try:
+                yield ear
+            finally:
+                self._noted.is_told = False
+                # It may be in any state, and is never used again.
+                connection.invalidate()
 
     def shared_now_ns(self, own_ns: int) -> int:
         """Return the database's time: servers are on machines of their own, with clocks of their own."""
@@ -89,6 +113,8 @@ class PostgresqlStore(SqlStore):
         """Release every connection."""
         self._readers.dispose()
         self._engine.dispose()
+        self._listener.dispose()
+        self._outbox.close()
 
 
 class PostgresqlWriter:
@@ -96,6 +122,8 @@ class PostgresqlWriter:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.told: list[str] = []
+        """What is to be told once the transaction is committed."""
 
     def insert(self, table: Table) -> postgresql.Insert:
         """Return PostgreSQL's insert."""
@@ -122,6 +150,10 @@ class PostgresqlWriter:
         """Return numbers from the sequence that all architectures share."""
         statement = text("SELECT nextval('exit_positions') FROM generate_series(1, :count)")
         return sorted(self.connection.scalars(statement, {"count": count}))
+
+    def tell(self, text: str) -> None:
+        """Have those who listen be notified."""
+        self.told.append(text)
 
     @property
     def _driver(self) -> psycopg.Connection:
@@ -174,6 +206,19 @@ def _driver(connection: Connection) -> psycopg.Connection:
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     return driver
+
+
+def _create_listener(url: URL) -> Engine:
+    return create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        poolclass=NullPool,
+        isolation_level="AUTOCOMMIT",
+        connect_args={
+            "connect_timeout": _CONNECT_TIMEOUT_S,
+            "application_name": "kvmfaults listens",
+            **_KEEPALIVES,
+        },
+    )
 
 
 def _create_engine(url: URL) -> Engine:

@@ -10,6 +10,7 @@ fsync for each batch.
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -20,10 +21,11 @@ from typing import Any
 from sqlalchemy import Column, Connection, Engine, Table, create_engine, event, func, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 
 from backend.errors import StoreError
 from backend.private_files import close_to_others
+from backend.store.contract.news import News
 from backend.store.contract.time_limit import current_limit
 from backend.store.sql.errors import store_error, store_errors
 from backend.store.sql.reads import stop_between_statements
@@ -34,7 +36,10 @@ from backend.store.sql.writer import Columns, is_greatest, key_names, value_colu
 
 _BUSY_TIMEOUT_S = 30
 _MAX_READERS = 32
-_MAX_CHECKS = 16
+_MAX_CHECKS = 17
+"""One of them listens."""
+_LOOK_S = 0.1
+"""How often it is looked whether another process has written. A look takes some 10 us."""
 _STEPS_BETWEEN_LOOKS = 1_000_000
 """Of SQLite's virtual machine: some 20 ms. To look takes Python's lock, which others may hold for 5 ms."""
 _ROWS_AT_ONCE = 32
@@ -92,6 +97,16 @@ class SqliteStore(SqlStore):
                 raise store_error(exc) from exc
         self.note_change()
 
+    @contextmanager
+    def listening(self) -> Iterator["SqliteEar"]:
+        """Look whether the file has changed, until the end of the block."""
+        with store_errors():
+            connection = self._checks.raw_connection()
+        try:
+            yield SqliteEar(connection)
+        finally:
+            connection.close()
+
     def shared_now_ns(self, own_ns: int) -> int:
         """Return the machine's time: servers on one file are on one machine."""
         return own_ns
@@ -101,6 +116,37 @@ class SqliteStore(SqlStore):
         self._readers.dispose()
         self._checks.dispose()
         self._writer.dispose()
+
+
+class SqliteEar:
+    """Hears that another connection, of this or another process, has written, by ``PRAGMA data_version``."""
+
+    def __init__(self, connection: PoolProxiedConnection) -> None:
+        self._connection = connection
+        self._version = self._read_version()
+
+    def listen(self, seconds: float) -> Sequence[News] | None:
+        """Look for a while. What was written is never known."""
+        deadline = time.monotonic() + seconds
+        while True:
+            version = self._read_version()
+            if version != self._version:
+                self._version = version
+                return None
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return ()
+            time.sleep(min(left_s, _LOOK_S))
+
+    def _read_version(self) -> int:
+        # No transaction is open on this connection: in one it would not change.
+        try:
+            cursor = self._connection.cursor()
+            cursor.execute("PRAGMA data_version")
+            (version,) = cursor.fetchone() or (0,)
+            return int(version)
+        except sqlite3.Error as exc:
+            raise store_error(exc) from exc
 
 
 class SqliteWriter:
@@ -132,6 +178,9 @@ class SqliteWriter:
             for family in families.values()
         )
         return range(greatest + 1, greatest + 1 + count)
+
+    def tell(self, text: str) -> None:
+        """Do nothing: whoever listens looks whether the file has changed."""
 
     def _write(self, table: Table, statement: Callable[[Table, int], str], columns: Columns) -> None:
         driver = _driver(self.connection)

@@ -5,15 +5,17 @@ A database's own file opens the transactions and brings the Writer; everything e
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import chain, count
+from secrets import token_hex
 
 from sqlalchemy import bindparam, delete, select
 
 from backend.store.contract.changes import FOR_EVER_MS, Change, counted_of
 from backend.store.contract.check import check_batch
+from backend.store.contract.news import Ear, HostChange, News, decode, encode, news_of
 from backend.store.contract.series import Block, Series
 from backend.store.contract.values import JobClaim, JobState, Refusal, Session, Token
 from backend.store.sql import migrate, removal
@@ -56,17 +58,50 @@ class SqlStore(VmReads, HostReads):
         super().__init__()
         self._numbers_of_changes = count(1)
         self._changes = 0
+        self._name = token_hex(8)
+        """By which this process knows its own news."""
         self.series: Series = SqlSeries(self._reading, self._writing)
         self._clock = server_clock.ServerClock(self._read_later)
 
     @property
     def changes(self) -> int:
-        """A number that is another one once this store has written anything."""
+        """A number that is another one once this store, or another process that was heard of, has written
+        anything."""
         return self._changes
 
     def note_change(self) -> None:
-        """Give ``changes`` a number that it never had. Called by ``writing`` once it is committed."""
+        """Give ``changes`` a number that it never had. Called by ``writing`` once it is committed, and by
+        whoever hears that another process has written."""
         self._changes = next(self._numbers_of_changes)
+
+    @abstractmethod
+    def listening(self) -> AbstractContextManager[Ear]:
+        """Hear what other processes store, until the end of the block."""
+
+    def hear(self, text: str) -> News | None:
+        """Take in what a process told, and return it where it was another one; None where it was this one.
+
+        :raises ValueError: it is news of another version
+        """
+        news = decode(text)
+        if news is None:
+            raise ValueError(text[:200])
+        if news.teller == self._name:
+            return None
+        change = Change(
+            first_ms=news.first_ms,
+            counted=None,
+            described=news.described,
+            begins=news.begins,
+            is_stored=True,
+            is_own=False,
+        )
+        self._noted.hear(news.host, news.change, change)
+        return news
+
+    def is_own_change(self, host: int, number: int) -> bool:
+        """Tell whether this process is known to have stored a change of a host."""
+        return self._noted.is_own(host, number)
 
     @abstractmethod
     def writing(self) -> AbstractContextManager[Writer]:
@@ -144,7 +179,13 @@ class SqlStore(VmReads, HostReads):
                 begins=host.described_stream_id == hosts.NO_STREAM,
             )
             note(host.id, host.applied + 1, change)
+            writer.tell(encode(news_of(self._name, host.id, host.applied + 1, change)))
         return True
+
+    def host_changes(self) -> Mapping[int, HostChange]:
+        """Return the newest change of every host, by the host's number."""
+        with self.checking() as connection:
+            return hosts.read_changes(connection)
 
     def newest_received_ns(self) -> int:
         """Return when a batch was received last, by the server's own clock; 0 where none is stored."""

@@ -42,6 +42,12 @@ class Writer(Protocol):
     def next_positions(self, count: int) -> Sequence[int]:
         """Return numbers for exit records, ascending, never given before to a record that is stored."""
 
+    def tell(self, text: str) -> None:
+        """Tell those who listen, once the transaction is committed: a text as ``news`` has it.
+
+        Where the database has no such means, they find out by themselves.
+        """
+
 
 def columns_of(rows: Iterable[Row]) -> Columns:
     """Return the columns of rows."""

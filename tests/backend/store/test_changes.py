@@ -1,9 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is remembered of changes: those that are stored, whatever was undone meanwhile."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from backend.store.contract.changes import Change, Changes
+import pytest
+
+from backend.store.contract import changes as changes_module
+from backend.store.contract.changes import FOR_EVER_MS, Change, Changes
+
+
+@pytest.fixture
+def changes(monkeypatch: pytest.MonkeyPatch) -> Changes:
+    """Return the changes of a process that is told of others' and waits for what it is not told yet."""
+    monkeypatch.setattr(changes_module, "_SETTLED_S", 600)
+    changes = Changes()
+    changes.is_told = True
+    changes.hear(1, 1, told(1000))
+    return changes
+
+
+def told(first_ms: int) -> Change:
+    """Return a change of another process."""
+    return Change(first_ms=first_ms, counted=None, is_stored=True, is_own=False)
 
 
 def many_counts() -> Change:
@@ -35,3 +54,43 @@ def test_of_more_than_there_is_room_for_only_the_newest_counts_are_known() -> No
             note(1, number, many_counts())
     assert changes.counted_between({1: 29}, {1: 30}) is not None
     assert changes.counted_between({1: 0}, {1: 30}) is None
+
+
+def test_a_change_that_is_read_before_it_is_told_is_waited_for(changes: Changes) -> None:
+    with ThreadPoolExecutor(1) as reader:
+        found = reader.submit(changes.same_before, {1: 1}, {1: 2})
+        changes.hear(1, 2, told(2000))
+        assert found.result() == 2000
+    assert changes.counted_between({1: 1}, {1: 2}) is None
+    assert not changes.is_own(1, 2)
+
+
+def test_what_is_read_before_it_is_known_to_be_stored_is_waited_for(changes: Changes) -> None:
+    with ThreadPoolExecutor(1) as reader:
+        with changes.noting() as note:
+            note(1, 2, Change(first_ms=2000, counted={}))
+            found = reader.submit(changes.same_before, {1: 1}, {1: 2})
+        assert found.result() == 2000
+    assert changes.is_own(1, 2)
+
+
+def test_a_number_that_was_undone_here_and_given_elsewhere_is_not_taken_for_the_one_here(
+    changes: Changes,
+) -> None:
+    with ThreadPoolExecutor(1) as reader:
+        with suppress(RuntimeError), changes.noting() as note:
+            note(1, 2, Change(first_ms=FOR_EVER_MS, counted={}))
+            # Another process has stored its own change by now.
+            found = reader.submit(changes.same_before, {1: 1}, {1: 2})
+            raise RuntimeError
+        assert found.result() == 0
+    changes.hear(1, 2, told(2000))
+    assert changes.same_before({1: 1}, {1: 2}) == 2000
+
+
+def test_what_is_told_of_a_number_that_is_being_undone_here_stays(changes: Changes) -> None:
+    with suppress(RuntimeError), changes.noting() as note:
+        note(1, 2, Change(first_ms=FOR_EVER_MS, counted={}))
+        changes.hear(1, 2, told(2000))
+        raise RuntimeError
+    assert changes.same_before({1: 1}, {1: 2}) == 2000

@@ -7,9 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from backend.following import Follower
 from backend.query.blocks import Blocks
 from backend.query.view import View
 from backend.store import open_store
@@ -30,7 +32,9 @@ from tests.batches import (
     make_batch,
     make_host,
 )
+from tests.product import wait_for
 
+PATIENCE_S = 120.0
 RECEIVED_NS = START_NS + 4000 * NS_PER_S
 NOW_MS = START_MS + 20_000
 REASONS = ((39, 14), (0, 14), (2**32 - 1, 133), (39, 0))
@@ -139,12 +143,13 @@ def summed(counted: Truth, kind: ExitKind | None, first: int, end: int) -> dict[
     return dict(sums)
 
 
+@pytest.mark.parametrize("are_told", [False, True], ids=["untold", "told"])
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_whoever_stores_and_removes_what_sums_are_those_of_the_database(
-    empty_url: NewUrl, steps: list[Step]
+    empty_url: NewUrl, are_told: bool, steps: list[Step]
 ) -> None:
-    go_through(empty_url(), Scene, steps)
+    go_through(empty_url(), Scene, steps, are_told=are_told)
 
 
 def test_a_host_that_comes_again_after_its_removal_is_not_taken_for_the_former(empty_url: NewUrl) -> None:
@@ -185,10 +190,12 @@ class Watched:
     def __init__(self, store: Store) -> None:
         self._store = store
         self.asked = 0
+        self.steps: list[Steps] = []
 
     def fault_sums(self, steps: Steps) -> Iterator[FaultSum]:
         """Return what the store does."""
         self.asked += 1
+        self.steps.append(steps)
         return self._store.fault_sums(steps)
 
     def __getattr__(self, name: str) -> Any:
@@ -210,6 +217,31 @@ def test_what_this_process_stored_is_not_read_again(store: Store) -> None:
         assert sum(after.values()) > sum(before.values())
         assert after == summed(truth(store), None, 0, 30)
     assert watched.asked == asked
+
+
+@pytest.mark.parametrize("database", ["postgresql"])  # Of a file it is only found out that it changed.
+def test_of_what_another_process_told_only_what_it_changed_is_read_again(new_url: NewUrl) -> None:
+    url = new_url()
+    announced: list[str] = []
+    with (
+        closing(open_store(url)) as ours,
+        closing(open_store(url)) as theirs,
+        Follower(ours, lambda host, _: announced.append(host)).running(),
+        Follower(theirs, lambda *_: None).running(),
+    ):
+        watched: Any = Watched(ours)
+        blocks = Blocks(watched)
+        scene = Scene(ours, theirs)
+        scene.take(("next", True, 0, 1))
+        wait_for(lambda: announced or None, PATIENCE_S, "it listens")
+        for _ in range(2):
+            scene.take(("next", True, 0, 1))
+        View(blocks, ours.version(), NOW_MS).total(None, START_S, START_S + 30)
+        scene.take(("next", True, 0, 1))
+        watched.steps.clear()
+        after = View(blocks, ours.version(), NOW_MS).total(None, START_S, START_S + 30)
+        assert after == summed(truth(ours), None, 0, 30)
+        assert min(steps.from_ms for steps in watched.steps) >= START_MS + 3_000
 
 
 def test_what_was_noted_and_then_undone_is_not_known() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, event
@@ -85,12 +86,13 @@ def found(store: Store, where: VmFilter, span: TimeRange) -> list[VmMember]:
     return sorted(store.members(where, span).vms)
 
 
+@pytest.mark.parametrize("are_told", [False, True], ids=["untold", "told"])
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_whoever_describes_and_removes_whom_lists_are_those_of_the_database(
-    empty_url: NewUrl, steps: list[Step]
+    empty_url: NewUrl, are_told: bool, steps: list[Step]
 ) -> None:
-    go_through(empty_url(), Scene, steps)
+    go_through(empty_url(), Scene, steps, are_told=are_told)
 
 
 def test_a_vm_that_tells_its_name_late_has_it_in_the_next_list(store: Store) -> None:

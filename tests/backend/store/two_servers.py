@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from backend.errors import NotFoundError
+from backend.following import Follower
 from backend.store import open_store
 from backend.store.contract.store import Store
 
@@ -64,10 +65,15 @@ class TwoServers(ABC):
         """Take note that a host was removed."""
 
 
-def go_through(url: str, scene: type[TwoServers], steps: list[Step]) -> None:
-    """Take steps with two processes on an empty database, and hold each against it at the end, too."""
+def go_through(url: str, scene: type[TwoServers], steps: list[Step], *, are_told: bool) -> None:
+    """Take steps with two processes on an empty database, and hold each against it at the end, too.
+
+    :param are_told: each of them listens to what the other stores
+    """
     with ExitStack() as stack:
         ours, theirs = (stack.enter_context(closing(open_store(url))) for _ in range(2))
+        for store in (ours, theirs) if are_told else ():
+            stack.enter_context(Follower(store, lambda *_: None).running())
         servers = scene(ours, theirs)
         for step in steps:
             servers.take(step)

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Row
 
 from backend.errors import NotFoundError, NotNowError, StoreError
 from backend.store.contract.changes import Version
+from backend.store.contract.news import HostChange
 from backend.store.contract.values import BELOW, HostStatus, KnownHosts
 from backend.store.sql.catalog.host_events import newest_recording
 from backend.store.sql.tables import hosts, loss_totals, streams
@@ -55,6 +56,7 @@ _of_stream = (
 )
 _this_host = update(hosts).where(hosts.c.id == bindparam("number"))
 _versions = select(hosts.c.id, hosts.c.applied)
+_changes = select(hosts.c.id, hosts.c.name, hosts.c.applied, hosts.c.last_batch_ns)
 _heard_of = select(hosts.c.reported_name, hosts.c.is_recording, hosts.c.last_batch_ns)
 _names = select(hosts.c.id, hosts.c.name).order_by(hosts.c.name)
 
@@ -168,6 +170,11 @@ def describe_host(
 def read_version(connection: Connection) -> Version:
     """Return which state of the hosts' counts is read."""
     return {row.id: row.applied for row in connection.execute(_versions)}
+
+
+def read_changes(connection: Connection) -> Mapping[int, HostChange]:
+    """Return the newest change of every host, by the host's number."""
+    return {number: HostChange(*change) for number, *change in connection.execute(_changes)}
 
 
 def read_hosts(connection: Connection, recordings: int | None) -> Sequence[HostStatus]:

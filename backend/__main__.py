@@ -12,7 +12,15 @@ from pathlib import Path
 from backend import clock_command, removal_commands
 from backend.auth import TokenKind
 from backend.errors import BackendError, SettingError
-from backend.settings import DEFAULT_HOST, DEFAULT_PORT, Settings, has_password, parse_port, parse_switch
+from backend.settings import (
+    DEFAULT_HOST,
+    DEFAULT_PORT,
+    Settings,
+    has_password,
+    parse_port,
+    parse_switch,
+    parse_workers,
+)
 from backend.store import open_store
 from backend.token_file import create_token_file
 from backend.token_list import describe_token, revoke_by_id, revoke_by_kind
@@ -51,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="kvmfaults-server",
         description="The server of kvmfaults. Each option of serve and --database may be set in the "
         "environment instead: KVMFAULTS_DATABASE, _HOST, _PORT, _FRONTEND, _ALLOWED_HOSTS (with commas), "
-        "_EXPECT_COLLECTOR (1 or 0).",
+        "_EXPECT_COLLECTOR (1 or 0), _WORKERS.",
     )
     parser.add_argument("--version", action="version", version=f"kvmfaults-server {version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -89,6 +97,12 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         "--port",
         default=_environment("PORT") or str(DEFAULT_PORT),
         help="port to listen on (%(default)s; 0 takes a free one)",
+    )
+    parser.add_argument(
+        "--workers",
+        metavar="N",
+        default=_environment("WORKERS") or "1",
+        help="serve with so many processes on the one port (%(default)s); they share what a machine can bear",
     )
     parser.add_argument(
         "--frontend",
@@ -179,9 +193,9 @@ def _serve(options: argparse.Namespace) -> None:
         frontend=options.frontend,
         expects_collector=_expects_collector(options),
         allowed_hosts=_allowed_hosts(options),
+        workers=parse_workers(options.workers),
     )
-    with closing(open_store(settings.database)) as store:
-        serve(settings, store)
+    serve(settings)
 
 
 def _migrate(options: argparse.Namespace) -> None:

@@ -33,6 +33,7 @@ from backend.api.problems import add_problem_handlers
 from backend.api.reading import size_of
 from backend.api.sending import Sending
 from backend.api.services import Services
+from backend.limits import Limits
 from backend.live import Live
 from backend.query.sources import Sources
 from backend.quotas import Quotas
@@ -51,16 +52,13 @@ _READING = (status, vms, faults, rates, exits, ledger, host_events, costs)
 """Those that read from the store: their routes check who asks by themselves."""
 
 
-_INGESTING = 8
 _INGESTING_LARGE = 1
-_CHECKING = 4
 _WRITING_SESSIONS = 1
 _WAITING_TO_WRITE_SESSIONS = 4
 """Writers wait for one another: whoever is let in meanwhile waits for an answer at once."""
 _DECODING = 2
 _WAITING_TO_DECODE = 32
 """Each with its text."""
-_LOGINS_OF_ADDRESS = 2
 
 
 def create_app(
@@ -68,34 +66,49 @@ def create_app(
     store: Store,
     *,
     live: Live | None = None,
+    refusals: Refusals | None = None,
     now_ns: Callable[[], int] = time.time_ns,
     read_s: float = READ_S,
 ) -> ASGIApp:
     """Return the application. The store stays the caller's: it must outlive the application.
 
     :param live: to end the event streams with; one of its own where None
+    :param refusals: to have them written; one of its own where None
     :param now_ns: the clock, UTC ns since the epoch
     :param read_s: how long an answer to a reader may take to make
     """
+    limits = Limits.of_each(settings.workers)
+    readers = Slots(
+        at_work=limits.reading,
+        of_client=limits.reading_of_client,
+        waiting=limits.waiting,
+        waiting_of_client=limits.waiting_of_client,
+    )
     services = Services(
         settings=settings,
+        limits=limits,
         store=store,
         sources=Sources.of(store),
         live=live or Live(),
-        answers=Answers(Slots(), lambda: (now_ns() // NS_PER_S, store.changes), size_of, read_s=read_s),
+        answers=Answers(readers, lambda: (now_ns() // NS_PER_S, store.changes), size_of, read_s=read_s),
         quotas=Quotas(),
-        ingesting=Threads(_INGESTING),
+        ingesting=Threads(limits.ingesting),
         ingesting_large=Threads(_INGESTING_LARGE),
-        checking=Threads(_CHECKING),
+        checking=Threads(limits.checking),
         writing_sessions=Threads(_WRITING_SESSIONS, most_waiting=_WAITING_TO_WRITE_SESSIONS),
         decoding=Threads(_DECODING, most_waiting=_WAITING_TO_DECODE),
-        logins=Slots(of_client=_LOGINS_OF_ADDRESS),
-        refusals=Refusals(store, lambda: max(now_ns(), RELEASED_NS)),
+        logins=Slots(of_client=limits.logins_of_address),
+        refusals=refusals or make_refusals(store, now_ns),
         now_ns=now_ns,
         started_ns=now_ns(),
         version=version(),
     )
     return Guard(Sending(create_api(services)), settings)
+
+
+def make_refusals(store: Store, now_ns: Callable[[], int] = time.time_ns) -> Refusals:
+    """Return what counts refusals, by a clock that may be wrong."""
+    return Refusals(store, lambda: max(now_ns(), RELEASED_NS))
 
 
 def create_api(services: Services) -> FastAPI:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counts batches that were refused, by token, reason and stream: they are what the store lacks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from threading import Lock
+from threading import Event, Lock, Thread
 
 from backend.errors import StoreError
 from backend.store.contract.store import Store
@@ -16,6 +17,9 @@ _MOST_STREAMS = 16
 """Of one token and reason that wait to be written: of more, it is not kept which batches they were."""
 _PAUSE_NS = 10**9
 """One token's refusals of one reason are written so often at most, however many there are."""
+_WRITE_S = 5.0
+"""So soon they are written all the same: whoever asks another server for them sees them there."""
+_STOP_S = 5.0
 
 
 class Refusals:
@@ -31,6 +35,25 @@ class Refusals:
         self._lock = Lock()
         self._waiting: dict[tuple[str, str, str], Refusal] = {}
         self._written_ns: dict[tuple[str, str], int] = {}
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Write what waits every few seconds until the end of the block, and at that end."""
+        stopping = Event()
+
+        def write_on() -> None:
+            while not stopping.wait(_WRITE_S):
+                self.write()
+            self.write()
+
+        # A daemon: a database that does not answer does not keep the server from ending.
+        thread = Thread(target=write_on, name="refusals", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stopping.set()
+            thread.join(_STOP_S)
 
     def note(
         self, token: str, host: str, code: ProblemCode, detail: str, batch: BatchName | None = None

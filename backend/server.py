@@ -1,25 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the application on a socket until a signal ends it."""
+"""Runs the application on a socket until a signal ends it, in one process or in several."""
 
 import asyncio
 import gc
 import logging
 import os
 import socket
+import sys
+from collections.abc import Callable
+from contextlib import closing, suppress
+from functools import partial
 from types import FrameType
 
 import uvicorn
 
-from backend.app import create_app
+from backend.app import create_app, make_refusals
 from backend.auth import TokenKind
 from backend.connections import Connection, RareWarnings, log_rarely, raise_descriptor_limit
-from backend.errors import SettingError
+from backend.errors import BackendError, SettingError
+from backend.following import Follower
 from backend.jobs import JOBS
 from backend.jobs.runner import Runner
 from backend.live import Live
 from backend.settings import Settings
+from backend.store import open_store
 from backend.store.contract.store import Store
+from backend.supervisor import Supervisor, Ties
 
+_FAILED = 2
 _GRACE_S = 1
 _BACKLOG = 128
 """asyncio takes so many connections at once, and tries so often where it can take none."""
@@ -27,7 +35,7 @@ _KEEP_ALIVE_S = 75
 """Longer than any collector's pause between two batches."""
 
 
-def serve(settings: Settings, store: Store) -> None:
+def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; requests that are under way then have a second to end.
 
     Prints the address as the first line on standard output once it can be used.
@@ -35,14 +43,46 @@ def serve(settings: Settings, store: Store) -> None:
     :raises SettingError: the address cannot be listened on, or needs tokens that there are not
     :raises SchemaError: the database is not migrated
     """
-    store.check_schema()
-    _check_tokens(settings, store)
-    live = Live()
+    with closing(open_store(settings.database)) as store:
+        store.check_schema()
+        _check_tokens(settings, store)
+        if settings.workers == 1:
+            with listen(settings) as listener:
+                _serve_on(listener, settings, store, partial(_tell_address, settings, listener))
+            return
+    with listen(settings) as listener:
+        work = partial(_serve_as_worker, listener, settings)
+        Supervisor(work, settings.workers, partial(_tell_address, settings, listener)).run()
+
+
+def _serve_as_worker(listener: socket.socket, settings: Settings, ties: Ties) -> None:
+    try:
+        with closing(open_store(settings.database)) as store:
+            _serve_on(
+                listener, settings, store, lambda: os.write(ties.ready, bytes([ties.number])), ties.alive
+            )
+    except BackendError as exc:
+        sys.stderr.write(f"kvmfaults-server: {exc}\n")
+        raise SystemExit(_FAILED) from exc
+
+
+def _serve_on(
+    listener: socket.socket,
+    settings: Settings,
+    store: Store,
+    on_ready: Callable[[], object],
+    alive: int | None = None,
+) -> None:
+    """Serve on a socket until a signal comes.
+
+    :param alive: a descriptor at whose end it is over, too
+    """
+    live, refusals = Live(), make_refusals(store)
     Connection.most = raise_descriptor_limit()
     uvicorn_log = logging.getLogger("uvicorn.error")
     uvicorn_log.addFilter(RareWarnings(uvicorn_log))
     config = uvicorn.Config(
-        create_app(settings, store, live=live),
+        create_app(settings, store, live=live, refusals=refusals),
         http=Connection,
         ws="none",
         loop="asyncio",
@@ -54,8 +94,13 @@ def serve(settings: Settings, store: Store) -> None:
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    with listen(settings) as listener, Runner(store, JOBS).running():
-        _Server(config, live, _url(settings.host, listener)).run(sockets=[listener])
+    server = _Server(config, live, on_ready, alive)
+    with (
+        refusals.writing(),
+        Runner(store, JOBS).running(),
+        Follower(store, server.announce).running(),
+    ):
+        server.run(sockets=[listener])
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -91,25 +136,49 @@ def _url(host: str, listener: socket.socket) -> str:
     return f"http://{name}:{listener.getsockname()[1]}/"
 
 
+def _tell_address(settings: Settings, listener: socket.socket) -> None:
+    print(f"kvmfaults: dashboard at {_url(settings.host, listener)}", flush=True)  # noqa: T201 - the command's one line
+
+
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, live: Live, url: str) -> None:
+    def __init__(
+        self, config: uvicorn.Config, live: Live, on_ready: Callable[[], object], alive: int | None
+    ) -> None:
         super().__init__(config)
         self._live = live
-        self._url = url
+        self._on_ready = on_ready
+        self._alive = alive
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def announce(self, host: str, time_ns: int) -> None:
+        """Tell whoever watches, from any thread."""
+        if self._loop is not None:
+            # Nobody watches any more once the loop is closed.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._live.announce, host, time_ns)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # uvicorn would raise the signal once more at the end, and the store would not be closed.
         self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        asyncio.get_running_loop().set_exception_handler(log_rarely)
+        self._loop = asyncio.get_running_loop()
+        self._loop.set_exception_handler(log_rarely)
+        if self._alive is not None:
+            self._loop.add_reader(self._alive, self._end)
         await super().startup(sockets)
         # What the application is made of stays. Looking through all of it for garbage, as happens every ten
         # seconds or so, would keep everyone waiting for 100 ms.
         gc.collect()
         gc.freeze()
         if self.started:
-            print(f"kvmfaults: dashboard at {self._url}", flush=True)  # noqa: T201 - the command's one line
+            self._on_ready()
+
+    def _end(self) -> None:
+        assert self._loop is not None
+        assert self._alive is not None
+        self._loop.remove_reader(self._alive)
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # Event streams have no end of their own, and would be waited for.

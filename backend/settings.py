@@ -10,6 +10,7 @@ from backend.errors import SettingError
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8470
+MOST_WORKERS = 64
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
 
@@ -20,6 +21,7 @@ class Settings:
 
     ``frontend``: the folder of the page, None for the one that comes with the server.
     ``expects_collector``: not ready until a host's probes are attached.
+    ``workers``: processes that serve on one socket.
     ``allowed_hosts``: names, beside the loopback ones and ``host``, under which it may be addressed.
     """
 
@@ -29,6 +31,7 @@ class Settings:
     frontend: Path | None = None
     expects_collector: bool = True
     allowed_hosts: tuple[str, ...] = ()
+    workers: int = 1
 
     @property
     def is_loopback(self) -> bool:
@@ -64,6 +67,13 @@ def parse_port(text: str) -> int:
     """Return a TCP port; 0 lets the system choose one. :raises SettingError: it is none"""
     if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65535):
         raise SettingError(f"port {text!r} is not a number from 0 to 65535")
+    return int(text)
+
+
+def parse_workers(text: str) -> int:
+    """Return a number of processes. :raises SettingError: it is none"""
+    if not (text.isascii() and text.isdigit() and len(text) <= 2 and 1 <= int(text) <= MOST_WORKERS):
+        raise SettingError(f"workers {text!r} is not a number from 1 to {MOST_WORKERS}")
     return int(text)
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request, Response
 
 from backend.answers import Answers
+from backend.limits import Limits
 from backend.live import Live
 from backend.query.sources import Sources
 from backend.quotas import Quotas
@@ -29,6 +30,7 @@ class Services:
     """
 
     settings: Settings
+    limits: Limits
     store: Store
     sources: Sources
     live: Live

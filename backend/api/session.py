@@ -28,8 +28,6 @@ _BODY_S = 5.0
 """For 4 kB, of somebody who has shown nothing yet."""
 _FAILED_S = 1.0
 """How long a login that failed waits for its answer."""
-_MOST_FAILING = 16
-"""Of an address, at the same time."""
 _lines = RareLines(logging.getLogger(__name__))
 _failing: Counter[str] = Counter()
 
@@ -71,7 +69,7 @@ async def open_session(request: Request, response: Response, services: ServicesD
     except ProblemError:
         _lines.warn(f"login failed address={address}", "")
         # Only whoever is wrong: others may come from the same address, a proxy's or Docker's.
-        if _failing[address] >= _MOST_FAILING:
+        if _failing[address] >= services.limits.failing_logins:
             raise ProblemError(
                 503, ProblemCode.BUSY, "too many logins have just failed; try again", NOT_NOW
             ) from None

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real nginx before a server, as the documentation has it."""
+"""A real nginx before a server, or several, as the documentation has it."""
 
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,9 +14,11 @@ from tests.product import wait_for
 
 
 @contextmanager
-def nginx(directory: Path, port: int, server_port: int, more: str = "") -> Iterator[None]:
-    """Run nginx before the server as docs/docker.md has it, but for ``more``."""
+def nginx(directory: Path, port: int, server_ports: int | Sequence[int], more: str = "") -> Iterator[None]:
+    """Run nginx before the server, or several, as the documentation has it, but for ``more``."""
     directory.mkdir(exist_ok=True)
+    ports = [server_ports] if isinstance(server_ports, int) else server_ports
+    servers = " ".join(f"server 127.0.0.1:{number};" for number in ports)
     (directory / "nginx.conf").write_text(
         f"""daemon off; user root; pid {directory}/pid; error_log {directory}/error.log;
         events {{}}
@@ -24,10 +26,11 @@ def nginx(directory: Path, port: int, server_port: int, more: str = "") -> Itera
             access_log off; client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
             fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi;
             scgi_temp_path {directory}/scgi;
+            upstream kvmfaults {{ {servers} }}
             server {{
                 listen 127.0.0.1:{port};
                 location / {{
-                    proxy_pass http://127.0.0.1:{server_port};
+                    proxy_pass http://kvmfaults;
                     proxy_set_header Host $host;
                     proxy_set_header X-Forwarded-Proto $scheme;
                     proxy_set_header X-Forwarded-For $remote_addr;

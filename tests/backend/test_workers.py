@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several processes on one socket: they serve as one, and one that dies is replaced."""
+
+import os
+import signal
+import subprocess
+import threading
+from pathlib import Path
+
+import httpx
+import pytest
+
+from backend.auth import TokenKind, hash_token, new_token
+from backend.limits import Limits
+from backend.store.contract.store import Store
+from backend.store.contract.values import Token
+from tests.backend.process import run, serving
+from tests.batches import make_batch, make_host
+from tests.pipeline.servers import hand_in, watching
+from tests.product import wait_for
+
+PATIENCE_S = 120.0
+
+
+def workers_of(process: "subprocess.Popen[str]") -> list[int]:
+    """Return the process ids of a server's workers."""
+    return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether there is such a process, which a zombie is not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def answers(url: str) -> bool:
+    """Tell whether a server answers, on a connection of its own."""
+    try:
+        return httpx.get(f"{url}healthz", timeout=PATIENCE_S).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_workers_end_with_the_server_which_says_once_where_it_is(
+    database: str, number: signal.Signals
+) -> None:
+    with serving("--database", database, "--workers", "3") as (process, url):
+        pids = workers_of(process)
+        assert len(pids) == 3
+        assert all(answers(url) for _ in range(10))
+        process.send_signal(number)
+        assert process.wait(PATIENCE_S) == 0
+        assert process.stdout is not None
+        assert process.stdout.read() == ""
+        assert not any(map(is_alive, pids))
+
+
+def test_a_worker_that_is_killed_is_replaced_while_the_others_serve(database: str) -> None:
+    with serving("--database", database, "--workers", "2") as (process, url):
+        before = set(workers_of(process))
+        for _ in range(2):
+            os.kill(killed := max(workers_of(process)), signal.SIGKILL)
+            wait_for(
+                lambda: (len(workers_of(process)) == 2 and killed not in workers_of(process)) or None,
+                PATIENCE_S,
+                "another is started",
+            )
+            assert answers(url)
+        assert set(workers_of(process)) != before
+        process.terminate()
+        assert process.wait(PATIENCE_S) == 0
+        assert process.stdout is not None
+        said = process.stdout.read().splitlines()
+    assert [line.split("; ")[1].rpartition(" in ")[0] for line in said] == ["another is started"] * 2
+    assert all("was ended by SIGKILL" in line for line in said)
+
+
+def test_workers_end_when_their_supervisor_is_killed(database: str) -> None:
+    with serving("--database", database, "--workers", "2") as (process, _):
+        pids = workers_of(process)
+        process.kill()
+        wait_for(lambda: not any(map(is_alive, pids)) or None, PATIENCE_S, "the workers end")
+
+
+def test_a_worker_that_cannot_serve_at_the_start_ends_the_server(tmp_path: Path) -> None:
+    done = run("serve", "--port", "0", "--workers", "2", "--database", f"sqlite:///{tmp_path / 'new.db'}")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("kvmfaults-server: the database has no tables of kvmfaults yet")
+
+
+@pytest.mark.parametrize("number", ["0", "65", "-1", "two", "1.5"])
+def test_what_is_no_number_of_workers_is_refused(database: str, number: str) -> None:
+    done = run("serve", "--port", "0", f"--workers={number}", "--database", database)
+    assert done.returncode == 2
+    assert done.stderr == f"kvmfaults-server: workers {number!r} is not a number from 1 to 64\n"
+
+
+def test_a_page_hears_of_every_batch_whichever_worker_takes_it(database: str, store: Store) -> None:
+    text = new_token(TokenKind.INGEST)
+    store.add_token(Token(hash_token(text), TokenKind.INGEST, "host-1"))
+    with (
+        serving("--database", database, "--workers", "3", "--no-collector") as (_, url),
+        watching(url) as next_hosts,
+    ):
+        for sequence in range(12):
+            assert hand_in(url, text, make_batch(sequence))
+            assert next_hosts() == ["host-1"]
+
+
+def test_workers_share_what_a_machine_bears_and_no_one_can_take_all_of_one() -> None:
+    whole = Limits()
+    assert Limits.of_each(1) == whole
+    for workers in (2, 3, 4, 16, 64):
+        limits = Limits.of_each(workers)
+        assert limits.reading > limits.reading_of_client >= 1
+        assert limits.waiting > limits.waiting_of_client
+        assert limits.ingesting > 2  # quotas.AT_ONCE of one host
+        assert limits.ingesting * workers <= max(whole.ingesting + workers, 3 * workers)
+        assert limits.failing_logins * workers <= max(whole.failing_logins + workers, workers)
+
+
+def test_batches_that_come_to_several_workers_at_once_are_all_stored(database: str, store: Store) -> None:
+    hosts = [f"host-{number}" for number in range(4)]
+    tokens = {}
+    for host in hosts:
+        tokens[host] = new_token(TokenKind.INGEST)
+        store.add_token(Token(hash_token(tokens[host]), TokenKind.INGEST, host))
+    taken: list[bool] = []
+    with serving("--database", database, "--workers", "3", "--no-collector") as (_, url):
+
+        def send(host: str) -> None:
+            for sequence in range(20):
+                batch = make_batch(sequence, host=make_host(host), stream=host.encode().hex().zfill(32))
+                taken.append(hand_in(url, tokens[host], batch))
+
+        threads = [threading.Thread(target=send, args=(host,)) for host in hosts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert taken == [True] * 80
+    assert {change.name: change.change for change in store.host_changes().values()} == dict.fromkeys(
+        hosts, 20
+    )

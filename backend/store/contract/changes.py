@@ -64,7 +64,7 @@ class Changes:
         """The greatest number that is known, by the host's number."""
         self._lock = Condition()
         self.is_told = False
-        """Whether other processes tell of what they store."""
+        """Whether other processes seem to tell of what they store."""
 
     @contextmanager
     def noting(self) -> Iterator[Note]:
@@ -96,6 +96,7 @@ class Changes:
 
     def hear(self, host: int, number: int, change: Change) -> None:
         """Take in what another process told of a change that it stored."""
+        self.is_told = True
         self._add((host, number), change)
 
     def is_own(self, host: int, number: int) -> bool:
@@ -131,7 +132,9 @@ class Changes:
         """Return the changes that make the difference of two versions that were read; None where not all are
         known."""
         with self._lock:
-            self._lock.wait_for(lambda: self._are_settled(one, other), _SETTLED_S)
+            if not self._lock.wait_for(lambda: self._are_settled(one, other), _SETTLED_S):
+                # Whoever stored it does not tell, or is not heard: nobody waits until somebody is.
+                self.is_told = False
             changes = self._between(one, other)
         return changes if changes is not None and all(change.is_stored for change in changes) else None
 

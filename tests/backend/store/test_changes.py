@@ -94,3 +94,13 @@ def test_what_is_told_of_a_number_that_is_being_undone_here_stays(changes: Chang
         changes.hear(1, 2, told(2000))
         raise RuntimeError
     assert changes.same_before({1: 1}, {1: 2}) == 2000
+
+
+def test_what_nobody_tells_is_waited_for_once(changes: Changes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes_module, "_SETTLED_S", 0.01)
+    assert changes.same_before({1: 1}, {1: 2}) == 0
+    # This would not end.
+    monkeypatch.setattr(changes_module, "_SETTLED_S", 10**6)
+    assert changes.same_before({1: 2}, {1: 3}) == 0
+    changes.hear(1, 4, told(4000))
+    assert changes.same_before({1: 3}, {1: 4}) == 4000

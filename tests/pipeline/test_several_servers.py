@@ -180,7 +180,7 @@ def test_what_is_stored_while_a_server_cannot_listen_is_heard_of_all_the_same(ur
         assert connection.execute(cut).fetchall() == [(True,), (True,)]
         assert hand_in(servers.url(0), token, make_batch(1))
         assert next_hosts() == ["host-1"]
-        # Nobody tells of this, as of what a command removes.
+        # Nobody announces this, nor what a command removes.
         connection.execute("UPDATE hosts SET applied = applied + 1")
         assert next_hosts() == ["host-1"]
 

@@ -4,7 +4,7 @@
 Each applied batch gives its host the next number (``hosts.applied``), so that the numbers of all hosts name a
 state of the counts: a version. What a number changed is known to the process that applied it: of the newest
 ones what they counted, of more of them the time before which all stayed as it was. That time alone is known
-of a number that another process gave and told of (``news``). Of one that it did not tell of, or that a
+of a number that another process gave and announced (``news``). Of one that it did not announce, or that a
 removal took, nothing is known, and then everything may have changed.
 """
 
@@ -30,7 +30,7 @@ _MOST = 100_000
 _MOST_COUNTS = 200_000
 """Counts that are remembered with them: some 20 MB. Of 5,000 VMs that is half a minute."""
 _SETTLED_S = 0.1
-"""A change can be read before it is known: so long is waited for the process that stored it to tell of it."""
+"""A change can be read before it is known: so long is waited for who stored it to announce it."""
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class Changes:
         """The greatest number that is known, by the host's number."""
         self._lock = Condition()
         self.is_told = False
-        """Whether other processes seem to tell of what they store."""
+        """Whether other processes seem to announce what they store."""
 
     @contextmanager
     def noting(self) -> Iterator[Note]:
@@ -95,7 +95,7 @@ class Changes:
             self._lock.notify_all()
 
     def hear(self, host: int, number: int, change: Change) -> None:
-        """Take in what another process told of a change that it stored."""
+        """Take in what another process announced: a change that it stored."""
         self.is_told = True
         self._add((host, number), change)
 
@@ -133,7 +133,7 @@ class Changes:
         known."""
         with self._lock:
             if not self._lock.wait_for(lambda: self._are_settled(one, other), _SETTLED_S):
-                # Whoever stored it does not tell, or is not heard: nobody waits until somebody is.
+                # Whoever stored it does not announce it, or is not heard: nobody waits until somebody is.
                 self.is_told = False
             changes = self._between(one, other)
         return changes if changes is not None and all(change.is_stored for change in changes) else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a process tells the others on the same database of a batch that it stored: a fact of fixed size.
+"""What a process announces to the others on its database about a batch that it stored: a few numbers.
 
 It is sent once the batch is committed, so that nobody hears of what was not stored. To lose it does no harm:
 whoever hears nothing of a change takes it that everything may have changed (``changes``).
@@ -52,7 +52,7 @@ class Ear(Protocol):
 
 
 def news_of(teller: str, host: int, number: int, change: Change) -> News:
-    """Return what is to be told of a change."""
+    """Return what is to be announced about a change."""
     described = change.described
     named = None if described is None or len(described) > _MOST_DESCRIBED else tuple(described)
     return News(teller, host, number, change.first_ms, change.begins, named)

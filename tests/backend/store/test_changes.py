@@ -12,7 +12,7 @@ from backend.store.contract.changes import FOR_EVER_MS, Change, Changes
 
 @pytest.fixture
 def changes(monkeypatch: pytest.MonkeyPatch) -> Changes:
-    """Return the changes of a process that is told of others' and waits for what it is not told yet."""
+    """Return the changes of a process that hears others' and waits for what it has not heard yet."""
     monkeypatch.setattr(changes_module, "_SETTLED_S", 600)
     changes = Changes()
     changes.is_told = True

@@ -102,7 +102,7 @@ class Product:
         """Start the collector and wait until its probes are attached."""
         started = datetime.now(UTC)
         self.spawn_collector(*options)
-        wait_for(lambda: self._attached_since(started) or None, START_S, "the probes are attached")
+        wait_for(lambda: self.covers(started) or None, START_S, "the probes are attached")
 
     def spawn_server(self, *options: str, expect_collector: bool = True) -> None:
         """Start the server and go on."""
@@ -137,14 +137,25 @@ class Product:
             *(("--lock-file", str(self.lock_file)) if self.tree == TOP else ()),
         )
 
-    def _attached_since(self, started: datetime) -> bool:
-        """Whether a batch of this start has come: a killed collector counts as attached for a while."""
+    def covers(self, since: datetime) -> bool:
+        """Whether time after this one is covered already.
+
+        When the newest batch came says nothing: it may be one that a killed collector left in its spool, and
+        that collector counts as attached for a while.
+        """
         if self.status("/readyz") != 200:
             return False
         return any(
-            host["state"] == "attached" and datetime.fromisoformat(host["last_batch"]) > started
+            host["state"] == "attached"
+            and host["covered_to"] is not None
+            and datetime.fromisoformat(host["covered_to"]) > since
             for host in self.get("status")["hosts"]
         )
+
+    def wait_until_vms_are_kept(self) -> None:
+        """Wait until the collector has kept on disk which VMs live, as it does once a batch is sent."""
+        kept, since_ns = self.data_dir / "vms.json", time.time_ns()
+        wait_for(lambda: kept.stat().st_mtime_ns > since_ns or None, SEEN_S, "living VMs are kept")
 
     def kill_server(self) -> None:
         """SIGKILL the server."""

@@ -17,7 +17,7 @@ def _steps(product: Product) -> list[int | None]:
 
 def _ledger(product: Product, vm_id: str) -> dict[str, int]:
     """Totals of a VM's ledger."""
-    (entry,) = product.get("ledger", vm=vm_id, from_="now-5m")["vms"]
+    (entry,) = product.get("ledger", vm=vm_id, from_="now-1h")["vms"]
     names = ("seen", "counted", "uncounted", "recorded", "sampled_out", "dropped")
     return {name: entry[name]["total"] for name in names}
 

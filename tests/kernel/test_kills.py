@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.guests import run_guest, start_guest, told_by
-from tests.product import Product, wait_for
+from tests.product import SEEN_S, Product, wait_for
 
 pytestmark = pytest.mark.kernel
 
@@ -20,7 +20,7 @@ def test_killing_the_server_while_a_guest_faults_changes_no_total(own_product: P
         own_product.kill_server()
         own_product.start_server()
     told = told_by(guest.communicate()[0])
-    vm = own_product.vm_with(told.pid, faults=told.faults, memory_fault_exits=20, seconds=15)
+    vm = own_product.vm_with(told.pid, faults=told.faults, memory_fault_exits=20)
     assert (vm["faults"], vm["memory_fault_exits"]) == (told.faults, 20)
 
 
@@ -29,7 +29,7 @@ def test_faults_while_the_server_is_away_arrive_when_it_is_back(own_product: Pro
     told = run_guest(write=2003, read=101)
     time.sleep(1.2)  # Two more readings are shipped into the void.
     own_product.start_server()
-    vm = own_product.vm_with(told.pid, faults=told.faults, seconds=15)
+    vm = own_product.vm_with(told.pid, faults=told.faults)
     assert vm["faults"] == told.faults
 
 
@@ -49,7 +49,7 @@ def test_a_killed_collector_loses_no_count_and_leaves_no_gap(own_product: Produc
     first = own_product.vm(before.pid)
     assert first is not None
     assert first["faults"] == before.faults
-    spans = own_product.get("rates", metric="faults", from_="now-1m", step="1s")["coverage"]
+    spans = own_product.get("rates", metric="faults", from_="now-1h", step="1s")["coverage"]
     assert any(span["from_ms"] < killed_ms and span["to_ms"] > restarted_ms for span in spans)
 
 
@@ -68,7 +68,7 @@ def test_where_nothing_can_be_pinned_a_killed_collector_leaves_a_gap_and_says_so
     after = run_guest(write=211)
     assert own_product.vm_with(after.pid, faults=after.faults)["faults"] == after.faults
     assert own_product.vm(unseen.pid) is None
-    spans = own_product.get("rates", metric="faults", from_="now-1m", step="1s")["coverage"]
+    spans = own_product.get("rates", metric="faults", from_="now-1h", step="1s")["coverage"]
     assert not any(span["from_ms"] < restarted_ms and span["to_ms"] > killed_ms for span in spans)
 
 
@@ -76,7 +76,7 @@ def test_a_collector_told_to_hand_over_loses_no_count(own_product: Product) -> N
     collector = own_product.collector
     assert collector is not None
     collector.send_signal(signal.SIGHUP)
-    assert collector.wait(10) == 0
+    assert collector.wait(60) == 0
     unseen = run_guest(write=607)
     own_product.start_collector()
     assert own_product.vm_with(unseen.pid, faults=unseen.faults)["faults"] == unseen.faults
@@ -89,7 +89,7 @@ def test_a_collector_told_to_hand_over_loses_no_count(own_product: Product) -> N
 def test_an_ordered_end_leaves_nothing_counting(own_product: Product) -> None:
     assert own_product.collector is not None
     own_product.collector.terminate()
-    own_product.collector.wait(5)
+    own_product.collector.wait(60)
     detach = ("collector", "detach", "--data-dir", str(own_product.directory))
     removed = own_product.command(*detach, "--bpffs", str(own_product.bpffs))
     assert removed == "removed 0 sets of programs and maps\n"
@@ -107,7 +107,7 @@ def test_an_ordered_end_delivers_the_last_counts(own_product: Product) -> None:
     told = run_guest(write=701)
     assert own_product.collector is not None
     own_product.collector.terminate()
-    own_product.collector.wait(5)
+    own_product.collector.wait(60)
     vm = own_product.vm_with(told.pid, faults=told.faults)
     assert vm["faults"] == told.faults
 
@@ -124,7 +124,7 @@ def test_a_vm_is_seen_to_end(own_product: Product) -> None:
         vm = own_product.vm(told.pid)
         return vm["ended_at"] if vm else None
 
-    assert wait_for(ended, 15, "the VM's end is shown") > alive["started_at"]
+    assert wait_for(ended, SEEN_S, "the VM's end is shown") > alive["started_at"]
 
 
 def test_a_vm_that_ends_while_no_collector_runs_is_seen_to_have_ended(own_product: Product) -> None:
@@ -132,7 +132,7 @@ def test_a_vm_that_ends_while_no_collector_runs_is_seen_to_have_ended(own_produc
     assert guest.stdout is not None
     told = told_by(guest.stdout.readline())
     own_product.vm_with(told.pid, faults=told.faults)
-    time.sleep(1.2)  # One more cycle, after which the collector has noted who lives.
+    own_product.wait_until_vms_are_kept()
     own_product.kill_collector()
     guest.communicate()
     own_product.start_collector()
@@ -141,7 +141,7 @@ def test_a_vm_that_ends_while_no_collector_runs_is_seen_to_have_ended(own_produc
         vm = own_product.vm(told.pid)
         return vm["ended_at"] if vm else None
 
-    wait_for(ended, 15, "the VM's end is shown")
+    wait_for(ended, SEEN_S, "the VM's end is shown")
     vm = own_product.vm(told.pid)
     assert vm is not None
     assert vm["faults"] == told.faults

@@ -29,6 +29,7 @@ from collector.errors import ProbeError
 from collector.private_files import check_data_directory
 from collector.probe.handles import load
 from collector.probe.headers import ensure_headers, read_facts
+from collector.probe.instant import Instant
 from collector.probe.opener import Opener
 from collector.probe.patience import Patience
 from collector.probe.plan import Plan, find_flavour, is_idle, make_plan
@@ -243,14 +244,14 @@ class Pipeline:
     def _last_reading(self, host: Host, around: _Surroundings, outbox: Outbox) -> ReadLast:
         """Return a function that reads a set a last time and sends the reading."""
 
-        def read(probes: Probes, *, is_covered: bool, is_anew: bool) -> None:
+        def read(probes: Probes, *, until: Instant, is_covered: bool, is_anew: bool) -> None:
             with self._session(probes, around, outbox) as session:
                 session.collect_once(
                     host,
                     around.table,
                     around.memory,
+                    until=until,
                     is_covered=is_covered,
-                    is_last=True,
                     is_anew=is_anew,
                 )
 
@@ -288,13 +289,13 @@ class Pipeline:
             logger.info("counting continues, for a successor")
             session.collect_once(host, around.table, around.memory)
             return
-        probes.pause()
+        until = probes.pause()
         if self._stop.is_set():
             host = msgspec.structs.replace(host, state=HostState.STOPPED)
             session.note(note(EventKind.STOPPED))
         else:
             logger.info("flavour changed, attaching anew")
-        session.collect_once(host, around.table, around.memory)
+        session.collect_once(host, around.table, around.memory, until=until)
         # Only now: if this process is killed before, a successor still finds the last counts.
         self._pins.remove()
 

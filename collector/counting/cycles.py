@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from collector.counting import decoder
 from collector.counting.reader import Reader
 from collector.counting.reading import Reading
+from collector.probe.instant import Instant
 from collector.probe.layout import VmKey, VmRecord
 from collector.probe.snapshot import Checkpoint
 from collector.vms.identity.uevents import KvmEvents
@@ -42,13 +43,13 @@ class Cycles:
         """The id of what is read."""
         return self._reader.counting
 
-    def collect(self, *, is_last: bool = False) -> Cycle:
+    def collect(self, until: Instant | None = None) -> Cycle:
         """Run one cycle.
 
-        :param is_last: see ``Reader.read``
+        :param until: see ``Reader.read``
         :raises ProbeError: the maps cannot be read
         """
-        reading = self._reader.read(is_last=is_last)
+        reading = self._reader.read(until)
         # After the reading: KVM announces a VM before its first count, and its end after its last count.
         for event in self._events.read():
             self._table.apply(event, reading.to_ns)

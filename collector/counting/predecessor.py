@@ -38,6 +38,7 @@ from collector.counting.pins import Pins
 from collector.errors import PinnedError
 from collector.probe import renamed
 from collector.probe.handles import Handles
+from collector.probe.instant import Instant
 from collector.probe.probes import Probes
 from collector.probe.snapshot import Checkpoint
 from collector.probe.source import Source
@@ -51,18 +52,23 @@ logger = logging.getLogger(__name__)
 class ReadLast(Protocol):
     """Reads a set a last time and stores that."""
 
-    def __call__(self, probes: Probes, *, is_covered: bool, is_anew: bool) -> None:
+    def __call__(self, probes: Probes, *, until: Instant, is_covered: bool, is_anew: bool) -> None:
         """Read it.
 
-        :param is_covered: whether all of the time until now was counted
+        :param until: when it stopped
+        :param is_covered: whether it counted during all of the time until then
         :param is_anew: whether its counts are to be told as those of a counting that began at the last batch
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How what was left ended. ``is_covered``: see ``ReadLast``. ``event``: what is told once it is read."""
+    """How what was left ended. ``until``, ``is_covered``: see ``ReadLast``.
 
+    ``event``: what is told once it is read.
+    """
+
+    until: Instant
     is_covered: bool
     event: HostEvent | None
 
@@ -144,14 +150,15 @@ class Predecessor:
     def begin(self, probes: Probes, source: Source) -> Ended:
         """Start the new programs at the moment at which the held ones stop. Call ``drain`` next."""
         is_covered = self._probes is not None and self._probes.is_counting()
-        probes.begin(source, predecessor=self._probes)
-        return Ended(is_covered, self._why_replaced(is_covered=is_covered))
+        until = probes.begin(source, predecessor=self._probes)
+        return Ended(until, is_covered, self._why_replaced(is_covered=is_covered))
 
     def stop(self) -> Ended:
         """Let what was left count no more, where no guest can run: ``drain`` it then."""
         assert self._probes is not None
-        self._probes.pause()
-        return Ended(is_covered=True, event=None)
+        # Another collector may have stopped it before, when guests ran.
+        is_covered = self._probes.is_counting()
+        return Ended(self._probes.pause(), is_covered, event=None)
 
     def drain(self, ended: Ended, read_last: ReadLast) -> None:
         """Read what was left a last time, and remove it; give it up where it can never be read.
@@ -162,7 +169,12 @@ class Predecessor:
         if self._probes is None:
             return
         try:
-            read_last(self._probes, is_covered=ended.is_covered, is_anew=bool(self._renamed_from))
+            read_last(
+                self._probes,
+                until=ended.until,
+                is_covered=ended.is_covered,
+                is_anew=bool(self._renamed_from),
+            )
         except PinnedError as exc:
             self.give_up(str(exc))
             return

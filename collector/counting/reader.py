@@ -11,14 +11,18 @@ from collector.counting.clock import ClockOffsets, measure
 from collector.counting.differences import FAULTS, Differences, differences
 from collector.counting.reading import Account, Reading
 from collector.counting.reconciler import Reconciler
+from collector.probe.instant import Instant
 from collector.probe.layout import FaultRecord, VcpuKey, VmKey, VmRecord
 from collector.probe.snapshot import COUNTED, MISSED_FAULTS, Checkpoint, Records, Snapshot
 from collector.probe.views import Views
 from faultmodel.kinds import LossKind
 from faultmodel.record import BUCKET_MS, EFAULT, EHWPOISON
+from faultmodel.units import NS_PER_MS
 
+_EARLY_NS = 1_000_000
 _LATE_NS = 100_000_000
-"""A reading is due at the full second. One that is at most this late still counts as taken at that second."""
+"""A reading is due at the full second. One that is at most this early or late still counts as taken at that
+second. Earlier it does not: whether the rest of the second is counted is not known yet."""
 _RECORDED = (EFAULT, EHWPOISON)
 """Errnos of KVM_RUN with which an exit is recorded."""
 _SAME_INSTANT_NS = 2 * _LATE_NS
@@ -102,15 +106,16 @@ class Reader:
         """Take the waiting fault records, for the next reading."""
         self._keep(self._probes.take_faults())
 
-    def read(self, *, is_last: bool = False) -> Reading:
+    def read(self, until: Instant | None = None) -> Reading:
         """Take a reading.
 
-        :param is_last: another set's readings follow from this instant, so do not round it to a second
+        :param until: when the programs stopped; None while they count
         :raises ProbeError: a map cannot be read; nothing is lost by trying again
         """
-        snapshot = self._probes.snapshot()
         clock = self._clock()
-        from_ns, to_ns = self._span(clock, is_last=is_last)
+        # Before the counters: what is counted while they are read may be lost with the programs.
+        from_ns, to_ns = self._span(clock, until)
+        snapshot = self._probes.snapshot()
         found = differences(snapshot.tables, self._before, self._views, self._probes.reread)
         missed_runs = max(0, snapshot.missed_runs - self._missed_runs)
         if missed_runs:
@@ -229,13 +234,16 @@ class Reader:
             )
         return accounts, faults
 
-    def _span(self, clock: ClockOffsets, *, is_last: bool) -> tuple[int, int]:
+    def _span(self, clock: ClockOffsets, until: Instant | None) -> tuple[int, int]:
         """The UTC span since the last reading, as long as by the monotonic clock even if UTC was stepped."""
-        now_ns = self._monotonic_ns()
-        to_ns = clock.monotonic_to_utc_ns(now_ns)
-        if not is_last:
-            to_ns = _on_the_second(to_ns)
-        from_ns = to_ns - (now_ns - self._read_monotonic_ns)
+        if until is None:
+            now_ns = self._monotonic_ns()
+            elapsed_ns = now_ns - self._read_monotonic_ns
+            to_ns = _on_the_second(clock.monotonic_to_utc_ns(now_ns), elapsed_ns)
+        else:
+            now_ns, to_ns = until.monotonic_ns, until.utc_ns
+            elapsed_ns = now_ns - self._read_monotonic_ns
+        from_ns = to_ns - elapsed_ns
         if abs(from_ns - self._covered_to_ns) < _SAME_INSTANT_NS:
             from_ns = min(self._covered_to_ns, to_ns)
         self._read_monotonic_ns = now_ns
@@ -272,8 +280,12 @@ def _totals(
     return totals
 
 
-def _on_the_second(time_ns: int) -> int:
-    """Return the full second if the time is close to one, else the time itself."""
-    second_ns = BUCKET_MS * 1_000_000
-    nearest_ns = (time_ns + second_ns // 2) // second_ns * second_ns
-    return nearest_ns if abs(time_ns - nearest_ns) <= _LATE_NS else time_ns
+def _on_the_second(time_ns: int, elapsed_ns: int) -> int:
+    """Return the full second if the time is close to one, else the time itself.
+
+    :param elapsed_ns: time since the last reading, or since the counting began: it began after such a second
+        if that is later
+    """
+    second_ns = BUCKET_MS * NS_PER_MS
+    full_ns = (time_ns + _EARLY_NS) // second_ns * second_ns
+    return full_ns if time_ns - full_ns <= min(_LATE_NS, elapsed_ns) else time_ns

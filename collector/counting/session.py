@@ -12,6 +12,7 @@ from collector.batches.outbox import Outbox
 from collector.counting.cost import CostMeter
 from collector.counting.cycles import Cycle, Cycles
 from collector.counting.reader import Reader
+from collector.probe.instant import Instant
 from collector.probe.probes import Probes
 from collector.sampling.policy import SamplingPolicy
 from collector.stop import Stop
@@ -78,19 +79,19 @@ class Session:
         table: VmTable,
         memory: VmFile,
         *,
+        until: Instant | None = None,
         is_covered: bool = True,
-        is_last: bool = False,
         is_anew: bool = False,
     ) -> None:
         """Run one cycle: read, send, and commit the checkpoint.
 
+        :param until: see ``Reader.read``
         :param is_covered: whether the programs counted during all of the time since the last cycle
-        :param is_last: see ``Reader.read``
         :param is_anew: send the counts as those of a new counting. The host was renamed, and the old name has
             the counts up to the last cycle.
         :raises ProbeError: the probes cannot be read
         """
-        found = self._cycles.collect(is_last=is_last)
+        found = self._cycles.collect(until)
         span = found.content.covered[0]
         covered = (span,) if is_covered else ()
         cost = self._meter.read(span.from_ns, span.to_ns)

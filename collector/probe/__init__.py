@@ -4,5 +4,5 @@
 ``plan`` decides from BTF what to attach. ``headers`` and ``source`` give the compiler types and text,
 ``loader`` compiles in a process of its own, ``handles`` attaches; ``pinned`` opens what an earlier collector
 left. ``layout`` names what is read of the maps, ``compiled`` says where it lies, ``views`` reads it.
-``probes`` is what the reader sees of all this, and ``snapshot`` has the values that it gets.
+``probes`` is what the reader sees of all this, and ``snapshot`` and ``instant`` have the values that it gets.
 """

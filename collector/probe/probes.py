@@ -2,7 +2,6 @@
 """The attached programs and their maps, as the collector reads them."""
 
 import struct
-import time
 import uuid
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from collector.errors import ProbeError
 from collector.probe import compiled, syscall
 from collector.probe.compiled import Layout
 from collector.probe.handles import PERF, Handles
+from collector.probe.instant import Instant, now
 from collector.probe.layout import (
     CONCERNS,
     LAYOUT_MAP,
@@ -104,31 +104,39 @@ class Probes:
         self._handles = self._handles.attach(plan.attach)
         self._attached = True
 
-    def begin(self, source: Source, predecessor: Self | None = None) -> None:
-        """Give this counting an id and start it.
+    def begin(self, source: Source, predecessor: Self | None = None) -> Instant:
+        """Give this counting an id and start it; return from when on it covers the time.
 
         :param predecessor: the set that these programs were loaded to replace; it stops at this moment. A
             fault in progress at that moment may be counted by both
         """
         generation = 1 if predecessor is None else predecessor.own_generation() % _GENERATIONS + 1
+        goes_on = predecessor is not None and predecessor.is_counting()
         self._set("own_generation", _FIRST, self._views.generation.pack(generation))
+        began = now()
+        self._set("active_generation", _FIRST, self._views.generation.pack(generation))
+        if not goes_on:
+            # This process may have been preempted before the write, and nothing counted until then.
+            began = now()
         self._set_about(
             About(
                 counting=uuid.uuid4().bytes,
                 fingerprint=source.fingerprint,
                 batch=0,
-                checkpoint_monotonic_ns=time.monotonic_ns(),
-                checkpoint_utc_ns=time.time_ns(),
+                checkpoint_monotonic_ns=began.monotonic_ns,
+                checkpoint_utc_ns=began.utc_ns,
                 missed_runs=0,
                 exits_position=0,
                 faults_position=0,
             )
         )
-        self._set("active_generation", _FIRST, self._views.generation.pack(generation))
+        return began
 
-    def pause(self) -> None:
-        """Stop counting at once, which is faster than ``detach``."""
+    def pause(self) -> Instant:
+        """Stop counting at once, which is faster than ``detach``; return until when it covers the time."""
+        paused = now()
         self._set("active_generation", _FIRST, self._views.generation.pack(0))
+        return paused
 
     def own_generation(self) -> int:
         """Return the generation of this set: it counts while ``active_generation`` has this value."""

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Readings are differences of counters that only grow, over spans that join."""
 
+from dataclasses import replace
+
 from collector.counting.clock import ClockOffsets
 from collector.counting.reader import Reader
+from collector.probe.instant import Instant
 from collector.probe.layout import ExitKey, FaultKey, VmKey
+from collector.probe.snapshot import MISSED_FAULTS
 from faultmodel.record import COUNTERS
 from tests.collector.counting import PFERR, START_NS, UTC_NS, VM, Counting, exit_key, fault_key
 
@@ -208,10 +212,58 @@ def test_a_reading_that_is_a_little_late_still_ends_its_second() -> None:
     assert (second.from_ns, second.to_ns) == (UTC_NS + SECOND, UTC_NS + 2 * SECOND)
 
 
-def test_a_last_reading_ends_where_it_was_taken() -> None:
+def test_a_reading_before_the_second_covers_nothing_that_is_to_come() -> None:
+    # Its collector and programs may end before the second does.
     reader, _, clock = _reader()
-    clock.monotonic_ns += SECOND + 30_000_000
-    assert reader.read(is_last=True).to_ns == UTC_NS + SECOND + 30_000_000
+    clock.monotonic_ns += SECOND - 30_000_000
+    assert reader.read().to_ns == UTC_NS + SECOND - 30_000_000
+
+
+def test_a_reading_whose_clocks_disagree_a_little_ends_its_second() -> None:
+    reader, _, clock = _reader()
+    clock.monotonic_ns += SECOND - 500_000
+    assert reader.read().to_ns == UTC_NS + SECOND
+
+
+def test_a_counting_that_began_after_the_second_covers_nothing_before() -> None:
+    reader, _, clock = _reader(_begun(UTC_NS + 20_000_000))
+    clock.monotonic_ns += 50_000_000
+    first = reader.read()
+    clock.monotonic_ns += SECOND - 50_000_000
+    second = reader.read()
+    assert (first.from_ns, first.to_ns) == (UTC_NS + 20_000_000, UTC_NS + 50_000_000)
+    assert (second.from_ns, second.to_ns) == (UTC_NS + 50_000_000, UTC_NS + SECOND)
+
+
+def _begun(utc_ns: int) -> Counting:
+    """A counting that began at this time."""
+    counting = Counting()
+    began_ns = START_NS + utc_ns - UTC_NS
+    begun = replace(counting.last_checkpoint(), monotonic_ns=began_ns, utc_ns=utc_ns)
+    counting.commit(replace(begun, tables={**begun.tables, MISSED_FAULTS: {}}))
+    return counting
+
+
+def test_what_is_counted_while_the_counters_are_read_is_not_covered_yet() -> None:
+    reader, counting, clock = _reader()
+    clock.monotonic_ns += SECOND // 2
+
+    def pause() -> None:
+        clock.monotonic_ns += 10_000_000
+
+    counting.pause = pause
+    first = reader.read()
+    assert clock.monotonic_ns > START_NS + SECOND // 2
+    assert first.to_ns == UTC_NS + SECOND // 2
+    assert reader.read().from_ns == first.to_ns
+
+
+def test_a_last_reading_ends_where_the_programs_stopped() -> None:
+    reader, _, clock = _reader()
+    clock.monotonic_ns += SECOND + 700_000_000
+    stopped = Instant(START_NS + SECOND + 30_000_000, UTC_NS + SECOND + 30_000_000)
+    reading = reader.read(stopped)
+    assert (reading.from_ns, reading.to_ns) == (UTC_NS, UTC_NS + SECOND + 30_000_000)
 
 
 def test_nothing_before_the_counting_is_covered() -> None:

@@ -24,6 +24,7 @@ from collector.errors import ProbeError
 from collector.probe import syscall
 from collector.probe.handles import load
 from collector.probe.headers import ensure_headers, read_facts
+from collector.probe.instant import Instant
 from collector.probe.plan import Plan, make_plan
 from collector.probe.probes import Probes
 from collector.probe.source import Source, make_source
@@ -90,14 +91,14 @@ class Life:
         ended = predecessor.begin(probes, self.source)
         self._step("begun")
 
-        def read_last(probes: Probes, *, is_covered: bool, is_anew: bool) -> None:
+        def read_last(probes: Probes, *, until: Instant, is_covered: bool, is_anew: bool) -> None:
             assert not is_anew
-            self._store(probes, spool)
+            self._store(probes, spool, until)
 
         predecessor.drain(ended, read_last)
 
-    def _store(self, probes: Probes, spool: Spool) -> None:
-        reading = Reader(probes).read(is_last=True)
+    def _store(self, probes: Probes, spool: Spool, until: Instant | None = None) -> None:
+        reading = Reader(probes).read(until)
         self._step("read")
         own = own_vms(reading)
         seen = {f"{vm.kvm:x}.{vm.instance}": one.seen for vm, one in reading.accounts.items() if vm in own}

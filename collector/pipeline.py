@@ -236,8 +236,9 @@ class Pipeline:
     ) -> None:
         """Start loaded programs, at the moment at which the predecessor's stop."""
         probes.attach(plan)
-        ended = self._predecessor.begin(probes, source)
+        # First: what both counted would be there twice, and nothing would say so.
         self._machine.others.pause_expected()
+        ended = self._predecessor.begin(probes, source)
         host = self._host.attached(plan, around.events, None)
         self._predecessor.drain(ended, self._last_reading(host, around, outbox))
 

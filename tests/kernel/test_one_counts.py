@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from collector.counting.pinned_sets import find_sets, set_of
 from collector.counting.pins import Pins
+from collector.counting.reader import Reader
 from collector.probe.probes import Probes
 from tests.kernel.attached import attached
 from tests.kernel.guests import run_guest, start_guest, told_by
@@ -150,6 +152,28 @@ def test_a_set_whose_collector_may_come_back_is_stopped_and_kept(
         assert not probes.is_counting()
         told = run_guest(write=211)
         assert own_product.vm_with(told.pid, faults=told.faults)["faults"] == told.faults
+
+
+def test_what_another_left_counting_stops_before_this_one_begins(
+    own_product: Product, probes: Probes, tmp_path: Path
+) -> None:
+    assert own_product.collector is not None
+    own_product.collector.terminate()
+    own_product.collector.wait(60)
+    with _pinned_by_another(probes, own_product, tmp_path / "another"):
+        guest = start_guest(write=1_000_000)
+        own_product.start_collector()
+        assert guest.poll() is None, "the guest was done before the collector began"
+        told = told_by(guest.communicate()[0])
+        ended = datetime.now(UTC)
+        wait_for(lambda: own_product.covers(ended) or None, SEEN_S, "all is counted")
+        vm = own_product.vm(told.pid)
+        reading = Reader(probes).read()
+    (left,) = [one.seen for key, one in reading.accounts.items() if reading.vms[key].tgid == told.pid]
+    assert vm is not None
+    assert left > 0
+    # Of one vCPU: a fault that was under way may be in both.
+    assert left + vm["faults"] <= told.faults + 1
 
 
 def test_detach_leaves_what_a_running_collector_reads(

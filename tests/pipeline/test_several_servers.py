@@ -29,7 +29,7 @@ from tests.pipeline.servers import Relay, ask, hand_in, new_ingest_token, severa
 from tests.product import wait_for
 
 FLEET = Fleet(vms=8, hosts=4)
-KILLS = 6
+KILLS = 4
 SECONDS_OF_KILL = 25
 DELIVERED_S = 600.0
 

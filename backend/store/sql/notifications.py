@@ -9,6 +9,7 @@ between has told nothing: the others find out when they look.
 
 import os
 import select
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -21,6 +22,8 @@ _CHANNEL = "kvmfaults_batches"
 _MOST_WAITING = 1000
 """While nothing can be told. The oldest are forgotten: the others have looked meanwhile."""
 _MOST_AT_ONCE = 200
+_GATHER_S = 0.01
+"""What is stored within this is told together: one statement for each batch would take 8 % of its time."""
 _TELL = "SELECT pg_notify(%s, told) FROM unnest(%s::text[]) AS told"
 
 
@@ -80,7 +83,9 @@ class PostgresqlEar:
     def listen(self, seconds: float) -> Sequence[News] | None:
         """Wait for news, and return them; tell meanwhile what there is to tell."""
         try:
-            select.select([self._driver.fileno(), self._outbox.fileno()], [], [], seconds)
+            ready, _, _ = select.select([self._driver.fileno(), self._outbox.fileno()], [], [], seconds)
+            if self._outbox.fileno() in ready:
+                time.sleep(_GATHER_S)
             if told := self._outbox.take():
                 self._driver.execute(_TELL, (_CHANNEL, told))
             self._receive()

@@ -69,7 +69,8 @@ def list_vms(
     after: tuple[int, str] | None,
     trend_points: int,
 ) -> VmList:
-    """Return VMs that existed in the range, sorted over all of them. What has no value comes last either way.
+    """Return VMs that existed in the range, sorted over all of them. What has no value comes last either way,
+    the most faults first.
 
     Within a snapshot of the store, which the caller has: it reads more of these VMs.
 
@@ -136,7 +137,10 @@ def _ordered(vms: Sequence[VmMember], reckoning: Reckoning, sort: str) -> Sequen
     valued = [(value_of(reckoning, vm), vm) for vm in sorted(vms, key=lambda vm: (title(vm), vm.id))]
     there = [pair for pair in valued if pair[0] is not None]
     there.sort(key=itemgetter(0), reverse=sort.startswith("-"))
-    return [vm for _, vm in (*there, *(pair for pair in valued if pair[0] is None))]
+    # Once nothing runs no VM has a rate: whoever looks for the busiest finds it first nevertheless.
+    others = [vm for value, vm in valued if value is None]
+    others.sort(key=lambda vm: reckoning.faults.get(vm.number, 0), reverse=True)
+    return [*(vm for _, vm in there), *others]
 
 
 def _start(ordered: Sequence[VmMember], after: tuple[int, str] | None) -> int:

@@ -28,9 +28,9 @@ from backend.query import cursors
 from backend.query.breakdown import breakdown
 from backend.query.cursors import Listed, place_cursor, read_place_cursor
 from backend.query.grid import end_grid
-from backend.query.vm_list import SORTS, ends_of
+from backend.query.vm_list import SORTS, End, ends_of
 from backend.query.vm_list import list_vms as find_vms
-from backend.store.contract.values import Steps, SyndromeCount, TimeRange, VmPlace
+from backend.store.contract.values import Steps, SyndromeCount, TimeRange, VmPlace, VmSummary
 from faultmodel import arch, exits
 
 router = APIRouter(prefix="/api/v1/vms", tags=["Virtual machines"], route_class=ReadingRoute)
@@ -47,7 +47,8 @@ class VmsParameters(InPages, InSteps, Chosen):
         pattern=_SORTS,
         description="Sort by this over all VMs, with `-` before it from the greatest down: "
         + ", ".join(f"`{name}`" for name in SORTS)
-        + ". What has no value comes last. Without it those that run come first, each the newest first.",
+        + ". What has no value comes last, the most faults first. Without it those that run come first, each"
+        + " the newest first.",
         examples=["-faults"],
     )
     totals: bool = Field(False, description="Add up all VMs that are found, beside this page.")
@@ -118,13 +119,20 @@ def _newest(services: Services, asked: VmsParameters, span: TimeRange, grid: Ste
         as_of = services.store.as_of(asked.choice.host_names)
     more = len(found) > limit
     return schemas.VmPage(
-        items=[schemas.ListedVm(**vm_body(vm, ends[vm.id]).model_dump(), trend=[]) for vm in page],
+        items=[_plain_body(vm, ends[vm.id], commands=asked.commands) for vm in page],
         next_cursor=cursors.vm_cursor(VmPlace.of(page[-1])) if more else None,
         totals=None,
         trend=None,
         vms_left_out=0,
         as_of=as_of_body(as_of),
     )
+
+
+def _plain_body(vm: VmSummary, end: End, *, commands: bool) -> schemas.ListedVm:
+    body = vm_body(vm, end).model_dump()
+    if not commands:
+        body["command"] = ""
+    return schemas.ListedVm(**body, trend=[])
 
 
 class VmParameters(InPages, InSteps):

@@ -155,9 +155,17 @@ def test_a_trend_has_rates_and_null_where_nothing_is_known(fleet: Server) -> Non
     assert page["items"][0]["trend"] == [0.0, 0.0, 0.0, 0.0, 20.0, None]
 
 
-def test_command_lines_can_be_left_out(fleet: Server) -> None:
-    assert {vm["command"] for vm in fleet.get(VMS, sort="name", commands=False)["items"]} == {""}
-    assert fleet.get(VMS, sort="name")["items"][0]["command"] != ""
+@pytest.mark.parametrize("asked", [{}, {"name": "web-10"}, {"sort": "name"}, {"totals": True}])
+def test_command_lines_can_be_left_out(fleet: Server, asked: dict[str, Any]) -> None:
+    assert {vm["command"] for vm in fleet.get(VMS, commands=False, **asked)["items"]} == {""}
+    assert fleet.get(VMS, **asked)["items"][0]["command"] != ""
+
+
+@pytest.mark.parametrize("sort", ["rate_at_end", "-rate_at_end"])
+def test_of_those_without_a_value_the_busiest_comes_first(fleet: Server, sort: str) -> None:
+    later = {**END, "to": START_MS + 60_000}
+    assert [vm["rate_at_end"] for vm in fleet.get(VMS, sort=sort, **later)["items"]] == [None] * 3
+    assert ids(fleet.get(VMS, sort=sort, **later)) == [VM_ID, B, C]
 
 
 def test_a_vm_of_a_boot_that_is_over_has_ended_when_it_was_seen_last(server: Server) -> None:

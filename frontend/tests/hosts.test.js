@@ -4,7 +4,7 @@ import { test } from "node:test";
 
 import { acknowledgeLosses, newLossesOf } from "../public/js/model/acknowledged.js";
 import { readFinding } from "../public/js/model/findings.js";
-import { hostHealth, overallHealth } from "../public/js/model/health.js";
+import { hostHealth, overallHealth, waitingFor } from "../public/js/model/health.js";
 import { concerns, readEvents, recordingSentence } from "../public/js/model/host-events.js";
 import * as say from "../public/js/model/host-words.js";
 import { lossSentence, spoiltBy } from "../public/js/model/losses.js";
@@ -35,6 +35,22 @@ test("the worst host speaks for all, and what was lost is said", () => {
     [health.tone, health.text, health.lost],
     ["bad", "1 of 3 hosts: stale: silent for 1 min", 7],
   );
+});
+
+test("hosts are counted with those that are as they are", () => {
+  const of = (/** @type {object[]} */ ...more) =>
+    overallHealth({ hosts: more.map((one) => ({ ...HOST, ...one })), expects_collector: true }, 0).text;
+  const waits = (/** @type {string} */ why) => ({ state: "waiting", checks: [check("btf", "missing", why)] });
+  assert.equal(of({ state: "replay" }, { state: "stopped" }), "collector stopped");
+  assert.equal(of({ state: "replay" }, { state: "replay" }), "2 of 2 hosts: replay of a recording");
+  assert.equal(of(waits("no BTF"), {}), "1 of 2 hosts: collector waiting: no BTF");
+  assert.equal(of(waits("no BTF"), waits("no KVM"), {}), "2 of 3 hosts: collector waiting");
+  assert.equal(of({ age_s: 60 }, { age_s: 600 }, {}), "2 of 3 hosts: stale");
+});
+
+test("the header says what a collector waits for, whichever release it is of", () => {
+  const checks = [check("btf", "missing", "no BTF", "configure it")];
+  assert.equal(hostHealth({ ...HOST, state: "waiting", checks }).text, "collector waiting: no BTF");
 });
 
 test("a recording says where it came from and what it does not show", () => {
@@ -86,13 +102,13 @@ test("each state that a collector sends is said in a sentence", () => {
 
 test("what a collector waits for is told apart from what to do about it", () => {
   const checks = [check("flavour", "missing", "KVM is loaded; no vendor's module is", "modprobe kvm_intel; wait")];
-  assert.deepEqual(say.waitingFor({ ...HOST, state: "waiting", checks, detail: "as before" }), {
+  assert.deepEqual(waitingFor({ ...HOST, state: "waiting", checks, detail: "as before" }), {
     reason: "KVM is loaded; no vendor's module is",
     remedy: "modprobe kvm_intel; wait",
   });
   const before = "flavour: KVM is loaded; modprobe kvm_intel";
-  assert.deepEqual(say.waitingFor({ ...HOST, state: "waiting", detail: before }), { reason: before, remedy: "" });
-  assert.equal(say.waitingFor(HOST), null);
+  assert.deepEqual(waitingFor({ ...HOST, state: "waiting", detail: before }), { reason: before, remedy: "" });
+  assert.equal(waitingFor(HOST), null);
 });
 
 test("whether counting outlives the collector is said, with the reason where it does not", () => {

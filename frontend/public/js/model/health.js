@@ -12,6 +12,7 @@ import { durationText } from "../base/time.js";
 
 /** A collector sends each second; after so long without a batch something is wrong. */
 export const STALE_S = 15;
+const STOPPED = "collector stopped";
 
 /**
  * Everything that a host lost, of whatever kind.
@@ -22,19 +23,43 @@ export function lostBy(host) {
 }
 
 /**
+ * Why a host waits and what to do, apart.
+ * @param {Host} host
+ * @returns {{reason: string, remedy: string} | null} null where it does not wait
+ */
+export function waitingFor({ state, checks, detail }) {
+  if (state !== "waiting") return null;
+  const missing = checks.find((check) => check.state === "missing");
+  // A collector of before said both in a line.
+  return { reason: missing?.found || detail || "no reason was given", remedy: missing?.remedy ?? "" };
+}
+
+/**
+ * One host in a few words: what it is, and more of it.
+ * @param {Host} host
+ * @returns {{tone: Tone, kind: string, more: string}} kind: the same for all hosts that are alike
+ */
+function stateOf(host) {
+  if (host.state === "replay") return { tone: "idle", kind: "replay of a recording", more: "" };
+  if (host.state === "stopped") return { tone: "idle", kind: STOPPED, more: "" };
+  if (host.age_s > STALE_S) return { tone: "bad", kind: "stale", more: `silent for ${durationText(host.age_s * 1000)}` };
+  const waiting = waitingFor(host);
+  if (waiting) return { tone: "warn", kind: "collector waiting", more: waiting.reason };
+  if (host.state === "attached") return { tone: "good", kind: "collector attached", more: "" };
+  return { tone: "warn", kind: host.state, more: "" };
+}
+
+/** @param {string} kind @param {string} more */
+const told = (kind, more) => (more ? `${kind}: ${more}` : kind);
+
+/**
  * One host in a few words.
  * @param {Host} host
  * @returns {{tone: Tone, text: string}}
  */
 export function hostHealth(host) {
-  if (host.state === "replay") return { tone: "idle", text: "replay of a recording" };
-  if (host.state === "stopped") return { tone: "idle", text: "collector stopped" };
-  if (host.age_s > STALE_S)
-    return { tone: "bad", text: `stale: silent for ${durationText(host.age_s * 1000)}` };
-  if (host.state === "waiting")
-    return { tone: "warn", text: `collector waiting: ${host.detail || "no reason given"}` };
-  if (host.state === "attached") return { tone: "good", text: "collector attached" };
-  return { tone: "warn", text: host.state };
+  const { tone, kind, more } = stateOf(host);
+  return { tone, text: told(kind, more) };
 }
 
 const RANK = { bad: 3, warn: 2, idle: 1, good: 0 };
@@ -58,17 +83,16 @@ function worstOf(status, lost) {
   if (hosts.length === 0) {
     return { tone: status.expects_collector ? "warn" : "idle", text: "no collector yet", lost };
   }
-  // A host that was stopped in order is no news where others are at work.
-  const states = hosts.map(hostHealth);
+  // A host that was stopped in order is no news where others are at work, nor is a recording beside a host.
+  const states = hosts.map(stateOf);
   const active = states.filter((state) => state.tone !== "idle");
-  const counted = active.length > 0 ? active : states;
+  const stopped = states.filter((state) => state.kind === STOPPED);
+  const counted = active.length > 0 ? active : stopped.length > 0 ? stopped : states;
   const worst = counted.reduce((a, b) => (RANK[b.tone] > RANK[a.tone] ? b : a));
-  if (counted.length === 1) return { ...worst, lost };
-  const alike = counted.filter((state) => state.tone === worst.tone).length;
-  if (worst.tone === "good") return { tone: "good", text: `${plural(alike, "collector")} attached`, lost };
-  return {
-    tone: worst.tone,
-    text: `${countText(alike)} of ${plural(counted.length, "host")}: ${worst.text}`,
-    lost,
-  };
+  const { tone, kind } = worst;
+  if (counted.length === 1) return { tone, text: told(kind, worst.more), lost };
+  const alike = counted.filter((state) => state.kind === kind);
+  if (tone === "good") return { tone, text: `${plural(alike.length, "collector")} attached`, lost };
+  const more = alike.every((state) => state.more === worst.more) ? worst.more : "";
+  return { tone, text: `${countText(alike.length)} of ${plural(counted.length, "host")}: ${told(kind, more)}`, lost };
 }

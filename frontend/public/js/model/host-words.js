@@ -45,18 +45,6 @@ export function stateSentence(host, now) {
 }
 
 /**
- * Why a host waits and what to do, apart.
- * @param {Host} host
- * @returns {{reason: string, remedy: string} | null} null where it does not wait
- */
-export function waitingFor({ state, checks, detail }) {
-  if (state !== "waiting") return null;
-  const missing = checks.find((check) => check.state === "missing");
-  // A collector of before said both in a line.
-  return { reason: missing?.found || detail || "no reason was given", remedy: missing?.remedy ?? "" };
-}
-
-/**
  * What an attached host lacks, "" where it lacks nothing. What it says of its pins is said by their own sentence.
  * @param {Host} host
  */

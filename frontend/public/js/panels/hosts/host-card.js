@@ -3,7 +3,7 @@
 
 import { el } from "../../base/dom.js";
 import { countText } from "../../base/format.js";
-import { hostHealth } from "../../model/health.js";
+import { hostHealth, waitingFor } from "../../model/health.js";
 import * as say from "../../model/host-words.js";
 import { whenText } from "../../base/time.js";
 import { lossText } from "../../model/losses.js";
@@ -71,7 +71,7 @@ function timePart({ name, state, covered_to: end }, now, onShow) {
 
 /** @param {Host} host */
 function waitingPart(host) {
-  const waiting = say.waitingFor(host);
+  const waiting = waitingFor(host);
   if (!waiting) return null;
   return el(
     "div",

@@ -39,7 +39,11 @@ def report(answer: Answer, asked: str) -> str:
     if is_whole(answer):
         if not answer.seen:
             return f"{asked} took no fault {took}\n"
-        return f"every fault of {asked} was recorded: {_faults(answer.seen)} {took}\n"
+        sampled_ns = answer.level_ns[RecordLevel.SAMPLE]
+        sample = (
+            f"; for {sampled_ns / NS_PER_S:.4g} s of it by a sample, which had them all" if sampled_ns else ""
+        )
+        return f"every fault of {asked} was recorded: {_faults(answer.seen)} {took}{sample}\n"
     whether = "not every fault" if answer.recorded < answer.seen else "perhaps not every fault"
     lines = [f"{whether} of {asked} was recorded: {answer.recorded} of {_faults(answer.seen)} {took}"]
     if 0 < answer.recorded < answer.seen:
@@ -51,8 +55,12 @@ def _promised(vm: Granted, answer: Answer, seconds: float) -> str:
     named = f"{vm.name or 'a VM without a name'} (id {vm.id}, process {vm.pid})"
     if answer.level is RecordLevel.ALL:
         return f"every fault of {named} is recorded for {seconds:g} s, as long as the budget allows\n"
+    # Why it stepped down was so then: by now the collector may use much less.
     why = f" ({answer.reason})" if answer.reason else ""
-    return f"of {named} not every fault is recorded now, but {_LEVELS[answer.level]}: the budget{why}\n"
+    return (
+        f"of {named} not every fault is recorded now, but {_LEVELS[answer.level]}: the collector was above"
+        f" its budget{why}; once it has used less than half of it for a while, it records more again\n"
+    )
 
 
 def _reasons(answer: Answer) -> list[str]:

@@ -16,10 +16,11 @@ import pytest
 
 from collector.commands import record_follow
 from collector.commands.record_follow import Signals, follow
+from collector.commands.record_report import report
 from collector.probe.layout import RecordLevel, VmKey
 from collector.sampling.governor import Governor
 from collector.sampling.policy import SamplingPolicy
-from collector.sampling.requests import Answer, Granted, RecordRequest, RecordRequests
+from collector.sampling.requests import NS_PER_S, Answer, Granted, RecordRequest, RecordRequests
 from collector.settings import requests_file, spool_directory
 from collector.spool.queue import Spool
 from faultmodel.record import Cost, LedgerEntry
@@ -295,11 +296,27 @@ def test_what_the_budget_does_not_allow_is_not_promised(tmp_path: Path, waiting:
     assert done.returncode == 3
     promised, *told = done.stdout.splitlines()
     assert promised == (
-        "of guest (id 0000000000000006, process 1006) not every fault is recorded now, but none: the budget"
-        " (100% of a core used, 1% granted)"
+        "of guest (id 0000000000000006, process 1006) not every fault is recorded now, but none: the"
+        " collector was above its budget (100% of a core used, 1% granted); once it has used less than half of"
+        " it for a while, it records more again"
     )
     assert [line.partition(":")[0] for line in told] == (
         [] if waiting == ["--no-wait"] else ["not every fault of guest was recorded", "  left out"]
+    )
+
+
+def test_that_a_sample_had_every_fault_is_said_beside_what_was_promised() -> None:
+    sampled = Answer(
+        RecordRequest("guest", 0),
+        since_ns=NS_PER_S,
+        to_ns=9 * NS_PER_S,
+        level_ns=(0, 6 * NS_PER_S, 2 * NS_PER_S),
+        seen=3,
+        recorded=3,
+    )
+    assert report(sampled, "guest") == (
+        "every fault of guest was recorded: 3 faults in 8 s, 00:00:01 to 00:00:09 UTC; for 6 s of it by a"
+        " sample, which had them all\n"
     )
 
 

@@ -18,12 +18,13 @@ pytestmark = pytest.mark.browser
 
 SECOND = 1_760_000_000
 HOST = "night.trace"
+LIVE = "hv-stopped"
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
     """A server that has a recording of a tenth of a second, and nothing else."""
-    feed = Feed(tmp_path_factory.mktemp("recording"), [HOST])
+    feed = Feed(tmp_path_factory.mktemp("recording"), [HOST, LIVE])
     feed.product.start_server(expect_collector=False)
     start = SECOND * NS_PER_S
     vm = make_vm("00000000000000e1", name="recorded", started_ns=start)
@@ -56,6 +57,21 @@ def test_a_page_of_now_leads_to_the_recording_and_not_to_a_collector(looking: Vi
     message.get_by_role("button", name="Show the newest recording").click()
     expect(page.get_by_role("link", name="recorded")).to_be_visible()
     assert figure(page, "faults") == "57"
+
+
+def test_beside_a_collector_that_was_stopped_it_leads_there_and_to_no_doctor(
+    looking: Visit, server: Feed
+) -> None:
+    stopped = Span((SECOND - 60) * NS_PER_S, (SECOND - 50) * NS_PER_S)
+    server.send(
+        make_batch(0, host=make_host(LIVE, state=HostState.STOPPED), stream="7" * 32, covered=(stopped,))
+    )
+    page = looking.go("/")
+    message = page.locator(".message:visible")
+    expect(message).to_contain_text(f"The newest data is of {HOST}, a recording")
+    expect(message).to_contain_text(f"The collector of {LIVE} was stopped")
+    expect(message).not_to_contain_text("doctor")
+    expect(page.locator(".controls .chip")).to_contain_text("collector stopped")
 
 
 def test_the_page_of_its_vm_leads_there_as_well(looking: Visit) -> None:

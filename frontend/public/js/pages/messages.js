@@ -1,13 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /** States in words, and what to do about them. */
 
-import { plural } from "../base/format.js";
+import { forCount, plural } from "../base/format.js";
 import { spanText, whenText } from "../base/time.js";
 import { isRecording, lifeOf, newestData, timeOf } from "./newest.js";
 
 /** @typedef {import("../panels/message.js").Message} Message */
 /** @typedef {import("./context.js").Request} Request */
 /** @typedef {import("../state.js").State} State */
+
+const DOCTOR =
+  "Open the state in the header for what the collectors say, run “kvmfaults-collector doctor” on the host, " +
+  "or look at another range.";
+const JUST_NOW_MS = 60_000;
 
 /** @param {Request} request */
 function between({ range, now }) {
@@ -32,21 +37,29 @@ function wider({ view }, state) {
  * @param {Elsewhere} elsewhere
  * @returns {Message}
  */
-export function uncoveredMessage(request, state, { text, actions, isLive }) {
+export function uncoveredMessage(request, state, { text, actions, advice }) {
   return {
     title: `No collector was reading ${between(request)}.`,
-    text: [
-      "Nothing is known of this time; that is not the same as no faults.",
-      text,
-      isLive
-        ? "Open the state in the header for what the collectors say, run “kvmfaults-collector doctor” on the host, " +
-          "or look at another range."
-        : "",
-    ]
-      .filter(Boolean)
-      .join(" "),
+    text: ["Nothing is known of this time; that is not the same as no faults.", text, advice].filter(Boolean).join(" "),
     actions: [...actions, ...wider(request, state)],
   };
+}
+
+/**
+ * What to do where collectors bring nothing; "" where it is not theirs to bring it.
+ * @param {Request} request
+ * @param {readonly import("../model/host-types.js").Host[]} hosts that may have brought it
+ */
+export function adviceOf({ range, now }, hosts) {
+  const live = hosts.filter((host) => !isRecording(host));
+  if (live.length === 0) return hosts.length > 0 ? "" : DOCTOR;
+  // What one reports now says nothing of a range that is over.
+  if (live.some((host) => host.is_covering)) return range.to >= now - JUST_NOW_MS ? DOCTOR : "";
+  if (live.every(({ state }) => state === "stopped")) {
+    const whose = live.length === 1 ? `The collector of ${live[0]?.name} was` : "The collectors were";
+    return `${whose} stopped: started again, ${forCount(live.length, "it goes", "they go")} on counting.`;
+  }
+  return DOCTOR;
 }
 
 /**
@@ -54,7 +67,7 @@ export function uncoveredMessage(request, state, { text, actions, isLive }) {
  * @typedef {object} Elsewhere
  * @property {string} text
  * @property {NonNullable<Message["actions"]>} actions
- * @property {boolean} isLive whether anything is traced, or is to be: then a collector may say why there is nothing
+ * @property {string} advice what to do about the collectors
  */
 
 /**
@@ -64,17 +77,18 @@ export function uncoveredMessage(request, state, { text, actions, isLive }) {
  * @param {import("../model/host-types.js").Status} status
  * @returns {Elsewhere}
  */
-export function newestElsewhere({ now }, state, status) {
+export function newestElsewhere(request, state, status) {
+  const { now } = request;
   const { host, endsAt, recordings } = newestData(status);
-  const isLive = status.hosts.length === 0 || status.hosts.some((one) => !isRecording(one));
+  const advice = adviceOf(request, status.hosts);
   const has = recordings > 0 ? `This server has ${plural(recordings, "recording")}. ` : "";
-  if (!host || host.is_covering) return { text: has.trim(), actions: [], isLive };
+  if (!host || host.is_covering) return { text: has.trim(), actions: [], advice };
   const what = isRecording(host) ? "a recording, and" : "a host whose data";
   const show = async () => state.set({ span: null, ...(await timeOf(host)) });
   return {
     text: `${has}The newest data is of ${host.name}, ${what} ends at ${whenText(endsAt, now)}.`,
     actions: [{ label: isRecording(host) ? "Show the newest recording" : "Show the newest data", act: () => void show() }],
-    isLive,
+    advice,
   };
 }
 
@@ -83,16 +97,19 @@ export function newestElsewhere({ now }, state, status) {
  * @param {Request} request
  * @param {State} state
  * @param {import("../model/types.js").Vm} vm
- * @param {boolean} isLive
+ * @param {import("../model/host-types.js").Host | undefined} host the VM's, where it is listed
  * @returns {Elsewhere}
  */
-export function lifeElsewhere({ range, now }, state, vm, isLive) {
+export function lifeElsewhere(request, state, vm, host) {
+  const { range, now } = request;
   const [first, last] = [Date.parse(vm.first_seen), Date.parse(vm.last_seen)];
-  if (last >= range.from && first < range.to) return { text: "", actions: [], isLive };
+  const isThere = last >= range.from && first < range.to;
+  // A VM that had ended is not what a collector could bring.
+  if (isThere) return { text: "", actions: [], advice: adviceOf(request, host ? [host] : []) };
   return {
     text: `This VM was seen from ${whenText(first, now)} to ${whenText(last, now)}.`,
     actions: [{ label: "Show the VM’s time", act: () => state.set({ span: null, ...lifeOf(vm) }) }],
-    isLive,
+    advice: "",
   };
 }
 

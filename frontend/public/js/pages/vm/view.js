@@ -18,7 +18,6 @@ import { createVmHeader } from "../../panels/vm-header.js";
 import { viewOf } from "../../state.js";
 import { leftOutNotes } from "../chart-notes.js";
 import { gapsOf } from "../exactness.js";
-import { isRecording } from "../newest.js";
 import { aheadMessage, emptyMessage, lifeElsewhere, uncoveredMessage } from "../messages.js";
 import { createRateChart } from "../rate-chart.js";
 import { createReasons, createVcpus, exitLines, figuresOf, reasonRows, vcpuRows } from "./figures.js";
@@ -164,7 +163,7 @@ function createDetails(moreWords) {
 function messageOf({ vm, faults, status, request }, state) {
   if (request.range.from >= request.now) return aheadMessage(state);
   const host = status.hosts.find(({ name }) => name === vm.host);
-  const elsewhere = lifeElsewhere(request, state, vm, !host || !isRecording(host));
+  const elsewhere = lifeElsewhere(request, state, vm, host);
   if (isUncovered(faults.coverage, request.range)) return uncoveredMessage(request, state, elsewhere);
   if (vm.faults + exitsOf(vm) > 0) return null;
   const isWhole = gapsOf(faults.coverage, request).length === 0;

@@ -41,7 +41,7 @@ def _left(bpffs: Path) -> Finding:
         gone = "1 set whose data directory is gone" if number == 1 else f"{number} sets of no data directory"
         left.append(f"{gone}; what it counted since it was read last is lost unless a collector starts")
     if not left:
-        return Finding("left", State.OK, "no programs count that nobody reads")
+        return Finding("left", State.OK, "no programs are left counting without a collector")
     return Finding(
         "left",
         State.LACKING,

@@ -45,7 +45,7 @@ def _data(data_dir: Path) -> Finding:
             f"others can read {opened[0]}{more}",
             "start the collector anew, which closes them, or chmod -R go= what is named",
         )
-    return Finding("data", State.OK, f"{data_dir} is its user's alone")
+    return Finding("data", State.OK, f"only its user can read and write {data_dir}")
 
 
 def _bpffs(bpffs: Path) -> Finding:
@@ -56,7 +56,7 @@ def _bpffs(bpffs: Path) -> Finding:
     if not found.st_mode & _OTHERS_WRITE:
         return Finding("bpffs", State.OK, f"others cannot write to {bpffs}")
     if found.st_mode & stat.S_ISVTX and _is_own(bpffs / FOLDER):
-        return Finding("bpffs", State.OK, f"others can write to {bpffs}, and not take {FOLDER} in it")
+        return Finding("bpffs", State.OK, f"others can write to {bpffs}, but cannot replace {FOLDER} in it")
     return Finding(
         "bpffs",
         State.LACKING,

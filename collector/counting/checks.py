@@ -127,13 +127,13 @@ def _flavour() -> Finding:
     flavour = find_flavour(platform.machine())
     if flavour.name == "unknown":
         return Finding("flavour", State.LACKING, "no vendor module is loaded", host_command(_LOAD))
-    counted = "kvm_page_fault" if flavour.fires_page_fault else "the fault that is mapped"
+    counted = "at kvm_page_fault" if flavour.fires_page_fault else "when KVM maps its page"
     if flavour.name == "arm64":
-        counted = "kvm_guest_fault"
+        counted = "at kvm_guest_fault"
     return Finding(
         "flavour",
         State.OK,
-        f"{flavour.name}: faults are counted at {counted}, {flavour.page_fault_format} words",
+        f"{flavour.name}: a fault is counted {counted}, its word has the format {flavour.page_fault_format}",
     )
 
 

@@ -4,8 +4,8 @@ import { test } from "node:test";
 
 import { causesOf } from "../public/js/model/exit-causes.js";
 import { lossText } from "../public/js/model/losses.js";
-import { leftOutNotes, shortNote } from "../public/js/pages/chart-notes.js";
-import { exactness, shortSpan } from "../public/js/pages/exactness.js";
+import { leftOutNotes, recordingsNote, shortNote } from "../public/js/pages/chart-notes.js";
+import { exactness, shortRecordings, shortSpan } from "../public/js/pages/exactness.js";
 import { missingSentence } from "../public/js/panels/ledger.js";
 import { leftText } from "../public/js/panels/tables/syndromes.js";
 
@@ -37,6 +37,17 @@ test("what was covered for less than a step is one bar, and says so", () => {
   assert.equal(shortSpan([span(2_010, 3_112)], request), null);
   assert.equal(shortSpan([span(9_500, 10_000)], { ...request, now: 10_000 }), null);
   assert.equal(shortSpan([], request), null);
+});
+
+test("a recording that is shorter than a step is pointed out among what else was read", () => {
+  const night = { ...span(2_010, 2_112, "night"), is_recording: true };
+  const day = { ...span(5_000, 5_100, "day"), is_recording: true };
+  const long = { ...span(0, 4_000, "long"), is_recording: true };
+  const of = (/** @type {any[]} */ ...coverage) => recordingsNote(shortRecordings(coverage, request), 1000);
+  assert.match(of(span(0, 10_000), night), /^The recording night took 102 ms, less than a step of 1 s/);
+  assert.match(of(span(0, 10_000), day, night), /^2 recordings took less than a step of 1 s each/);
+  assert.equal(of(span(0, 10_000), long), "");
+  assert.equal(of(span(0, 100)), "");
 });
 
 test("what a chart leaves out is said under it, in the singular where it is one", () => {

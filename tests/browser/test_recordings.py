@@ -62,7 +62,7 @@ def test_a_page_of_now_leads_to_the_recording_and_not_to_a_collector(looking: Vi
 def test_beside_a_collector_that_was_stopped_it_leads_there_and_to_no_doctor(
     looking: Visit, server: Feed
 ) -> None:
-    stopped = Span((SECOND - 60) * NS_PER_S, (SECOND - 50) * NS_PER_S)
+    stopped = Span((SECOND - 86_400) * NS_PER_S, (SECOND - 86_390) * NS_PER_S)
     server.send(
         make_batch(0, host=make_host(LIVE, state=HostState.STOPPED), stream="7" * 32, covered=(stopped,))
     )
@@ -119,3 +119,14 @@ def test_a_server_that_lists_not_all_of_its_recordings_and_findings_says_how_man
     drawer = page.get_by_role("dialog", name="Collectors")
     expect(drawer.get_by_text("and 12 more recordings")).to_be_visible()
     expect(drawer.get_by_text("and 3 more", exact=True)).to_be_visible()
+
+
+def test_a_recording_among_hosts_that_were_read_is_pointed_out(looking: Visit, server: Feed) -> None:
+    read = Span((SECOND - 120) * NS_PER_S, (SECOND + 120) * NS_PER_S)
+    server.send(make_batch(0, host=make_host(LIVE), stream="8" * 32, covered=(read,)))
+    page = looking.go("/?from=2025-10-09T08:50:00Z&to=2025-10-09T09:00:00Z")
+    note = page.locator("#faults .chart-notes")
+    expect(note).to_contain_text(f"The recording {HOST} took 100 ms, less than a step of 2 s")
+    note.get_by_role("button", name="Zoom to it").click()
+    expect(note.get_by_role("button")).to_have_count(0)
+    expect(page.get_by_role("link", name="recorded")).to_be_visible()

@@ -31,6 +31,19 @@ export function vmsLeftOut(count) {
 }
 
 /**
+ * @param {readonly {host: string, from: number, to: number}[]} recordings shorter than a step
+ * @param {number} stepMs
+ */
+export function recordingsNote(recordings, stepMs) {
+  const [first] = recordings;
+  if (!first) return "";
+  const step = durationText(stepMs);
+  if (recordings.length > 1)
+    return `${plural(recordings.length, "recording")} took less than a step of ${step} each: each of them is one bar, or two.`;
+  return `The recording ${first.host} took ${durationText(first.to - first.from)}, less than a step of ${step}: it is one bar, or two.`;
+}
+
+/**
  * @param {import("../model/types.js").Range} span all that was covered
  * @param {number} stepMs
  */

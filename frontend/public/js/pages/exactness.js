@@ -48,9 +48,30 @@ export function exactness({ coverage, ledger, request }, subject) {
  * @returns {import("../model/types.js").Range | null}
  */
 export function shortSpan(coverage, { range, stepMs, now }) {
-  const within = coverage.filter(({ from_ms: from, to_ms: to }) => to > range.from && from < range.to && to > from);
+  const within = spansWithin(coverage, range);
   if (within.length === 0) return null;
   const from = Math.max(range.from, Math.min(...within.map((span) => span.from_ms)));
   const to = Math.min(range.to, Math.max(...within.map((span) => span.to_ms)));
   return to - from < stepMs && !isArriving(to, now, stepMs) ? { from, to } : null;
+}
+
+/**
+ * The recordings that are shorter than a step, where others were read as well: among their bars one more is not noticed.
+ * @param {readonly Span[]} coverage
+ * @param {import("./context.js").Request} request
+ * @returns {{host: string, from: number, to: number}[]} in order of time
+ */
+export function shortRecordings(coverage, { range, stepMs }) {
+  /** @type {Map<string, {host: string, from: number, to: number}>} */
+  const found = new Map();
+  for (const { host, from_ms: from, to_ms: to } of spansWithin(coverage, range).filter((span) => span.is_recording)) {
+    const known = found.get(host) ?? { host, from, to };
+    found.set(host, { host, from: Math.min(known.from, from), to: Math.max(known.to, to) });
+  }
+  return [...found.values()].filter(({ from, to }) => to - from < stepMs).sort((a, b) => a.from - b.from);
+}
+
+/** @param {readonly Span[]} coverage @param {import("../model/types.js").Range} range */
+function spansWithin(coverage, range) {
+  return coverage.filter(({ from_ms: from, to_ms: to }) => to > range.from && from < range.to && to > from);
 }

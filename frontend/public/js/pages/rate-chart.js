@@ -13,8 +13,8 @@ import { chartTable, readStep, summaryText } from "../charts/reading.js";
 import { createChart } from "../panels/chart/chart.js";
 import { createLegend } from "../panels/chart/legend.js";
 import { draw } from "../plotly.js";
-import { shortNote } from "./chart-notes.js";
-import { gapsOf, shortSpan } from "./exactness.js";
+import { recordingsNote, shortNote } from "./chart-notes.js";
+import { gapsOf, shortRecordings, shortSpan } from "./exactness.js";
 
 /** @typedef {import("../model/types.js").Rates} Rates */
 /** @typedef {import("../charts/series.js").NamedLine} NamedLine */
@@ -79,7 +79,9 @@ export function createRateChart(context, { id, title, onCursor, splits = [] }) {
     const hidden = new Set(state.get().hide.split(","));
     const shown = lines.filter((line) => !hidden.has(line.key));
     const gaps = gapsOf(rates.coverage, request);
-    notes.update(left, shortSpan(rates.coverage, request), stepMs);
+    // Where nothing was counted there is no bar.
+    const isEmpty = lines.every((line) => line.total === 0);
+    notes.update(left, isEmpty ? [] : rates.coverage, request);
     const inexact = findInexact(ledger, subject);
     const marks = [...marksOf(events, inexact, subject), ...(life ? lifeMarks(life) : [])].sort((a, b) => a.time - b.time);
     const plotted = { times, stepMs, range, lines: shown, gaps, marks, stacked };
@@ -112,9 +114,15 @@ function createNotes(zoom) {
   let shown = "";
   return {
     root,
-    /** @param {string[]} left @param {import("../model/types.js").Range | null} short @param {number} stepMs */
-    update(left, short, stepMs) {
-      const texts = short ? [shortNote(short, stepMs), ...left] : left;
+    /** @param {string[]} left @param {Rates["coverage"]} coverage @param {import("./context.js").Request} request */
+    update(left, coverage, request) {
+      const { stepMs } = request;
+      const all = shortSpan(coverage, request);
+      const recordings = all ? [] : shortRecordings(coverage, request);
+      const [first, ...others] = recordings;
+      const short = all ?? (first && others.length === 0 ? first : null);
+      const said = all ? shortNote(all, stepMs) : recordingsNote(recordings, stepMs);
+      const texts = said ? [said, ...left] : left;
       // A button in it keeps its focus.
       const next = JSON.stringify([texts, short]);
       if (next === shown) return;

@@ -6,10 +6,12 @@ import { countText, rateText } from "../../base/format.js";
 import { parseSort } from "../../base/sort.js";
 import { isUncovered } from "../../charts/gaps.js";
 import { sparkShape } from "../../charts/spark.js";
+import { vmTitle } from "../../model/vm.js";
 import { SPARK } from "../../panels/tables/vm-table.js";
 import { exactness, gapsOf } from "../exactness.js";
 import { aheadMessage, emptyMessage, latestLabel, newestElsewhere, uncoveredMessage } from "../messages.js";
 
+/** @typedef {import("../../model/types.js").Vm} Vm */
 /** @typedef {import("../../model/types.js").VmPage} VmPage */
 /** @typedef {import("../../model/types.js").Rates} Rates */
 /** @typedef {import("../../panels/tables/vm-table.js").VmRow} VmRow */
@@ -47,9 +49,13 @@ export function sortAfterClick(current, column) {
  * @returns {VmRow[]}
  */
 export function rowsOf({ vms, trends }, hrefOf) {
+  const nameOf = (/** @type {Vm} */ vm) => `${vm.host} ${vm.pid} ${vmTitle(vm)}`;
+  /** @type {Map<string, number>} */
+  const alike = new Map();
+  for (const vm of vms.items) alike.set(nameOf(vm), (alike.get(nameOf(vm)) ?? 0) + 1);
   return vms.items.map((vm) => {
     const spark = sparkShape(trends.get(vm.id) ?? [], SPARK.width, SPARK.height);
-    return { vm, spark, href: hrefOf(vm.id) };
+    return { vm, spark, href: hrefOf(vm.id), isTwin: alike.get(nameOf(vm)) !== 1 };
   });
 }
 

@@ -13,7 +13,11 @@ import { lifeText, vmTitle, vmmBadge } from "../../model/vm.js";
  * @property {Vm} vm
  * @property {{line: string, area: string, peak: number}} spark
  * @property {string} href
+ * @property {boolean} isTwin whether another on show has its name, and is of its process
  */
+
+/** As many characters of an id as the chart's legend has. */
+const ID_LENGTH = 4;
 
 export const SPARK = { width: 132, height: 26 };
 
@@ -62,9 +66,9 @@ export function createVmRow(onOpen) {
   });
   return {
     root,
-    update({ vm, href, spark: shape }) {
+    update({ vm, href, spark: shape, isTwin }) {
       id = vm.id;
-      name.update(vm, href);
+      name.update(vm, href, isTwin);
       setText(/** @type {Element} */ (host.firstElementChild), vm.host);
       setAttr(host, "title", vm.host);
       setText(arch, vm.arch);
@@ -94,8 +98,8 @@ function createNameCell() {
   );
   return {
     root,
-    /** @param {Vm} vm @param {string} href */
-    update(vm, href) {
+    /** @param {Vm} vm @param {string} href @param {boolean} isTwin */
+    update(vm, href, isTwin) {
       setText(link, vmTitle(vm));
       setAttr(link, "href", href);
       setAttr(link, "title", vmTitle(vm));
@@ -105,7 +109,8 @@ function createNameCell() {
       setShown(manager, vm.manager !== "");
       setText(life, lifeText(vm));
       setShown(life, !vm.running);
-      setText(detail, [`pid ${vm.pid}`, vm.name ? vm.uuid : ""].filter(Boolean).join(" · "));
+      const id = isTwin ? `id ${vm.id.slice(0, ID_LENGTH)}` : "";
+      setText(detail, [`pid ${vm.pid}`, id, vm.name ? vm.uuid : ""].filter(Boolean).join(" · "));
     },
   };
 }

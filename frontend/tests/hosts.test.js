@@ -45,7 +45,7 @@ test("hosts are counted with those that are as they are", () => {
   assert.equal(of({ state: "replay" }, { state: "replay" }), "2 of 2 hosts: replay of a recording");
   assert.equal(of(waits("no BTF"), {}), "1 of 2 hosts: collector waiting: no BTF");
   assert.equal(of(waits("no BTF"), waits("no KVM"), {}), "2 of 3 hosts: collector waiting");
-  assert.equal(of({ age_s: 60 }, { age_s: 600 }, {}), "2 of 3 hosts: stale");
+  assert.equal(of({ age_s: 60 }, { age_s: 600 }, {}), "2 of 3 hosts: stale: silent for up to 10 min");
 });
 
 test("the header says what a collector waits for, whichever release it is of", () => {
@@ -76,7 +76,9 @@ test("losses that were acknowledged are no news, and those after them are", () =
 
 test("a host that was stopped in order is no alarm", () => {
   const hosts = [HOST, { ...HOST, state: "stopped", age_s: 9000 }];
-  assert.equal(overallHealth({ hosts, expects_collector: true }, 0).text, "collector attached");
+  assert.equal(overallHealth({ hosts, expects_collector: true }, 0).text, "collector attached, nothing lost");
+  const lossy = [{ ...HOST, lost: { keys_full: 1 } }];
+  assert.equal(overallHealth({ hosts: lossy, expects_collector: true }, 0).text, "collector attached");
 });
 
 test("each state that a collector sends is said in a sentence", () => {

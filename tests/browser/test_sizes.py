@@ -166,3 +166,34 @@ def test_rows_hold_still_while_text_in_them_is_selected(visit: Visit) -> None:
     assert page.evaluate("getSelection().toString()") == name
     page.evaluate("getSelection().removeAllRanges()")
     expect(page.locator(".vm-name").first).not_to_have_text(name)
+
+
+def test_on_a_telephone_nothing_that_names_is_cut_or_hidden_behind_a_pointer(visit: Visit) -> None:
+    visit.page.set_viewport_size({"width": 360, "height": 800})
+    page = visit.go(f"/?{visit.fixed()}")
+    cut = "all => all.filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.textContent)"
+    assert page.locator(".controls .chip-text").evaluate_all(cut) == []
+    assert page.locator(".vms .vm-name").evaluate_all(cut) == []
+    page = visit.go(f"/vms/00000000000000a7?{visit.fixed()}")
+    assert page.locator("#flags .bar-name").evaluate_all(cut) == []
+    meaning = page.locator('#flags [data-flag="guest_page"] .bar-meaning')
+    assert meaning.evaluate("one => one.clientHeight") > 10
+
+
+def test_without_a_pointer_the_meaning_of_flags_is_shown_by_a_button(visit: Visit) -> None:
+    page = visit.go(f"/vms/00000000000000a7?{visit.fixed()}")
+    meaning = page.locator('#flags [data-flag="guest_page"] .bar-meaning')
+    assert meaning.evaluate("one => one.clientHeight") <= 1
+    button = page.get_by_role("button", name="Meanings")
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(button).to_have_attribute("aria-pressed", "true")
+    assert meaning.evaluate("one => one.clientHeight") > 10
+
+
+def test_what_an_exit_lacks_takes_no_line_of_a_narrow_window(visit: Visit) -> None:
+    visit.page.set_viewport_size({"width": 360, "height": 800})
+    page = visit.go(f"/vms/00000000000000a4?{visit.fixed()}")
+    first = page.locator(".exits tbody tr").first
+    expect(first.locator('[data-label="Error"]')).to_be_visible()
+    expect(first.locator('[data-label="Size"]')).to_be_hidden()

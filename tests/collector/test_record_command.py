@@ -297,8 +297,8 @@ def test_what_the_budget_does_not_allow_is_not_promised(tmp_path: Path, waiting:
     promised, *told = done.stdout.splitlines()
     assert promised == (
         "of guest (id 0000000000000006, process 1006) not every fault is recorded now, but none: the"
-        " collector was above its budget (100% of a core used, 1% granted); once it has used less than half of"
-        " it for a while, it records more again"
+        " collector was above its budget (100% of a core used, 1% granted); once it has used less than half"
+        " of it for a while, it records more again"
     )
     assert [line.partition(":")[0] for line in told] == (
         [] if waiting == ["--no-wait"] else ["not every fault of guest was recorded", "  left out"]

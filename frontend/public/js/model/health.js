@@ -13,6 +13,7 @@ import { durationText } from "../base/time.js";
 /** A collector sends each second; after so long without a batch something is wrong. */
 export const STALE_S = 15;
 const STOPPED = "collector stopped";
+const STALE = "stale";
 
 /**
  * Everything that a host lost, of whatever kind.
@@ -42,7 +43,7 @@ export function waitingFor({ state, checks, detail }) {
 function stateOf(host) {
   if (host.state === "replay") return { tone: "idle", kind: "replay of a recording", more: "" };
   if (host.state === "stopped") return { tone: "idle", kind: STOPPED, more: "" };
-  if (host.age_s > STALE_S) return { tone: "bad", kind: "stale", more: `silent for ${durationText(host.age_s * 1000)}` };
+  if (host.age_s > STALE_S) return { tone: "bad", kind: STALE, more: `silent for ${durationText(host.age_s * 1000)}` };
   const waiting = waitingFor(host);
   if (waiting) return { tone: "warn", kind: "collector waiting", more: waiting.reason };
   if (host.state === "attached") return { tone: "good", kind: "collector attached", more: "" };
@@ -90,9 +91,24 @@ function worstOf(status, lost) {
   const counted = active.length > 0 ? active : stopped.length > 0 ? stopped : states;
   const worst = counted.reduce((a, b) => (RANK[b.tone] > RANK[a.tone] ? b : a));
   const { tone, kind } = worst;
-  if (counted.length === 1) return { tone, text: told(kind, worst.more), lost };
+  const calm = tone === "good" && hosts.every((host) => lostBy(host) === 0) ? ", nothing lost" : "";
+  if (counted.length === 1) return { tone, text: told(kind, worst.more) + calm, lost };
   const alike = counted.filter((state) => state.kind === kind);
-  if (tone === "good") return { tone, text: `${plural(alike.length, "collector")} attached`, lost };
-  const more = alike.every((state) => state.more === worst.more) ? worst.more : "";
+  if (tone === "good") return { tone, text: `${plural(alike.length, "collector")} attached${calm}`, lost };
+  const more = moreOf(alike, hosts);
   return { tone, text: `${countText(alike.length)} of ${plural(counted.length, "host")}: ${told(kind, more)}`, lost };
 }
+
+/**
+ * What is true of all hosts that are alike.
+ * @param {ReturnType<typeof stateOf>[]} alike
+ * @param {Host[]} hosts all of them
+ */
+function moreOf(alike, hosts) {
+  const [first] = alike;
+  if (!first || alike.every(({ more }) => more === first.more)) return first?.more ?? "";
+  return first.kind === STALE ? `silent for up to ${durationText(Math.max(...hosts.map(silenceOf)))}` : "";
+}
+
+/** @param {Host} host @returns {number} ms, 0 of one that is not silent */
+const silenceOf = (host) => (stateOf(host).kind === STALE ? host.age_s * 1000 : 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** What faults were: what the hardware said, apart from what KVM's software knew and did. */
 
-import { el, setShown } from "../base/dom.js";
+import { el, setAttr, setShown } from "../base/dom.js";
 import { createBreakdown } from "./breakdown.js";
 import { card } from "./card.js";
 
@@ -26,13 +26,22 @@ export function createFlags() {
     note: "set in words in which the manual leaves these bits undefined: no flags",
     empty: "",
   });
+  const meanings = el(
+    "button",
+    { type: "button", class: "quiet meanings", "aria-pressed": "false", click: showMeanings },
+    "Meanings",
+  );
   const note = "share of the guest faults in the range; a fault has any number of flags";
   const stack = el("div", { class: "stack" }, software.root, outcomes.root, undefinedBits.root);
+  const breakdowns = el("div", { class: "breakdowns" }, hardware.root, stack);
+
+  function showMeanings() {
+    const isShown = breakdowns.classList.toggle("with-meanings");
+    setAttr(meanings, "aria-pressed", String(isShown));
+  }
+
   return {
-    root: card(
-      { id: "flags", title: "Flags", note },
-      el("div", { class: "breakdowns" }, hardware.root, stack),
-    ),
+    root: card({ id: "flags", title: "Flags", note, controls: [meanings] }, breakdowns),
     /** @param {import("../model/types.js").Flags} flags */
     update({ items, outcomes: ended, undefined: unclear, total }) {
       hardware.update(

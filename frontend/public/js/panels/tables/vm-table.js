@@ -135,6 +135,7 @@ export function createVmTable({ onSort, onOpen }) {
           column === "" ? null : isSorted ? (sort.descending ? "descending" : "ascending") : "none",
         );
       });
+      root.classList.toggle("none-unclassified", rows.every(({ vm }) => vm.unclassified_error_exits === 0));
       newest = rows;
       total = about.total;
       const isSame = about.question === question;

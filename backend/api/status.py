@@ -11,7 +11,7 @@ from backend.api.services import ServicesDep
 from backend.query.costs import recent_costs
 from backend.query.findings import find_among
 from backend.query.readiness import what_is_missing, why_not_traced
-from backend.store.contract.values import TOLD_RECORDINGS
+from backend.store.contract.values import LISTED_RECORDINGS
 from backend.times import rfc3339_ns
 
 _RECENT_MS = 60_000
@@ -27,8 +27,8 @@ def show_status(services: ServicesDep) -> schemas.Status:
     missing = what_is_missing(services.store, expects_collector=False, now_ms=services.now_ms)
     services.refusals.write()
     with services.store.snapshot():
-        hosts = services.store.hosts(recordings=TOLD_RECORDINGS)
-        known = services.store.known_hosts(recordings=TOLD_RECORDINGS)
+        hosts = services.store.hosts(recordings=LISTED_RECORDINGS)
+        known = services.store.known_hosts(recordings=LISTED_RECORDINGS)
         news = services.store.news()
         costs = recent_costs(services.store, services.now_ms, _RECENT_MS)
         clock_problem = services.store.clock_problem(now_ns)

@@ -14,7 +14,7 @@ from backend.query.grid import covered_ms
 from backend.query.rates import MAX_VALUES
 from backend.store.contract.accounts import BatchAccount, CountingTotal, LedgerPoint, LossPoint
 from backend.store.contract.store import Store
-from backend.store.contract.values import TOLD_RECORDINGS, AsOf, CoveredSpan, Steps, VmCoverage
+from backend.store.contract.values import LISTED_RECORDINGS, AsOf, CoveredSpan, Steps, VmCoverage
 from faultmodel.kinds import LossKind
 
 FIGURES = ("seen", "counted", "uncounted", "recorded", "sampled_out", "dropped")
@@ -129,7 +129,7 @@ def account(
             )
         points = store.ledger_points(list(owners), grid)
         countings = store.counting_totals(list(owners))
-        known = store.known_hosts(recordings=TOLD_RECORDINGS)
+        known = store.known_hosts(recordings=LISTED_RECORDINGS)
         names = _hosts(vm_ids, owners, host)
         is_everyone, names = names is None, known.listed if names is None else names
         coverage = store.coverage(names, span)

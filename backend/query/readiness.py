@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from backend.errors import StoreError
 from backend.store.contract.store import Store
-from backend.store.contract.values import TOLD_RECORDINGS, HostStatus
+from backend.store.contract.values import LISTED_RECORDINGS, HostStatus
 from faultmodel.kinds import HostState
 from faultmodel.units import NS_PER_MS
 
@@ -25,7 +25,7 @@ def what_is_missing(store: Store, *, expects_collector: bool, now_ms: int) -> st
         store.check_schema()
         if not expects_collector:
             return ""
-        hosts = store.hosts(recordings=TOLD_RECORDINGS)
+        hosts = store.hosts(recordings=LISTED_RECORDINGS)
         clock_problem = store.clock_problem(now_ms * NS_PER_MS)
     except StoreError as exc:
         return str(exc)

@@ -19,8 +19,8 @@ BELOW = "/"
 """In a recording's name, after the host that it is below."""
 Place = tuple[int, int]
 """(time_ns, position): where a record stands in the order."""
-TOLD_RECORDINGS = 50
-"""Those that were heard of last. Live hosts are no more than there are tokens."""
+LISTED_RECORDINGS = 50
+"""The newest, which a list of hosts has. It has all live hosts: they are no more than there are tokens."""
 MOST_NEWEST_BATCHES = 100
 """Hosts of which an answer names the newest batch: some 15 kB."""
 

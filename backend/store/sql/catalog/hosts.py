@@ -181,7 +181,7 @@ def read_hosts(connection: Connection, recordings: int | None) -> Sequence[HostS
     """Return every host that is traced live, and so many recordings, by name."""
     lost = _lost_ever(connection)
     recording = newest_recording(connection)
-    rows = connection.execute(_told(recordings)).all()
+    rows = connection.execute(_listed(recordings)).all()
     return [_status(row, lost.get(row.id, {}), recording.get(row.id)) for row in rows]
 
 
@@ -201,7 +201,7 @@ def known_hosts(connection: Connection, recordings: int) -> KnownHosts:
         # A recording that is called as a live host is no sign of that one.
         for name in _names_above(row.reported_name) if row.is_recording else [row.reported_name]:
             taken_ns[name] = max(row.last_batch_ns, taken_ns.get(name, 0))
-    return KnownHosts(connection.scalars(_told_names(recordings)).all(), taken_ns, len(rows))
+    return KnownHosts(connection.scalars(_listed_names(recordings)).all(), taken_ns, len(rows))
 
 
 def _names_above(name: str) -> Iterator[str]:
@@ -210,7 +210,7 @@ def _names_above(name: str) -> Iterator[str]:
 
 
 @cache  # To build a statement takes longer than to execute it.
-def _told(recordings: int | None) -> Select[Any]:
+def _listed(recordings: int | None) -> Select[Any]:
     chosen = select(hosts).order_by(hosts.c.name)
     if recordings is None:
         return chosen
@@ -219,8 +219,8 @@ def _told(recordings: int | None) -> Select[Any]:
 
 
 @cache
-def _told_names(recordings: int) -> Select[Any]:
-    return _told(recordings).with_only_columns(hosts.c.name)
+def _listed_names(recordings: int) -> Select[Any]:
+    return _listed(recordings).with_only_columns(hosts.c.name)
 
 
 def host_names(connection: Connection, names: Sequence[str] | None) -> Mapping[int, str]:

@@ -12,7 +12,7 @@ MAX_POINTS = 11_000
 DEFAULT_POINTS = 300
 DEFAULT_SPAN_MS = 15 * 60_000
 
-_MOST_TOLD = 200
+_MOST_DRAWN = 200
 """Spans of a host. One that is traced without a break has one."""
 _DAY_MS = 86_400_000
 _STEPS_MS = tuple(
@@ -68,10 +68,10 @@ def covered_ms(grid: Steps, spans: Iterable[CoveredSpan]) -> Sequence[int]:
     return covered
 
 
-def told_spans(spans: Sequence[CoveredSpan], step_ms: int) -> Sequence[CoveredSpan]:
+def drawn_spans(spans: Sequence[CoveredSpan], step_ms: int) -> Sequence[CoveredSpan]:
     """Return spans, by host and time, as a chart shows them.
 
-    Where a host has more than ``_MOST_TOLD``, those that are less than a step apart are one: no gap of a step
+    Where a host has more than ``_MOST_DRAWN``, those that are less than a step apart are one: no gap of a step
     or more is lost.
     """
     numbers = Counter(span.host for span in spans)
@@ -81,7 +81,7 @@ def told_spans(spans: Sequence[CoveredSpan], step_ms: int) -> Sequence[CoveredSp
         if (
             last is not None
             and last.host == span.host
-            and numbers[span.host] > _MOST_TOLD
+            and numbers[span.host] > _MOST_DRAWN
             and span.from_ms - last.to_ms < step_ms
         ):
             joined[-1] = CoveredSpan(span.host, last.from_ms, max(last.to_ms, span.to_ms), span.is_recording)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from backend.errors import ParameterError
 from backend.query.blocks import Sums
 from backend.query.choice import EVERYONE, Choice, life_of
-from backend.query.grid import covered_ms, told_spans
+from backend.query.grid import covered_ms, drawn_spans
 from backend.query.names import labels
 from backend.query.rate_keys import EXIT_BY, EXIT_KINDS, By, Metric, keyed, label_of
 from backend.query.sources import Sources
@@ -296,8 +296,8 @@ class _Composer:
             values = _per_second(counts.others, self._anywhere)
             others = Others(counts.other_keys, counts.others, values)
         quiet = _per_second([0] * len(self._part.starts_ms), self._anywhere)
-        told = told_spans(self._coverage, self._part.step_ms)
-        return Rates(version, self._part, series, others, quiet, told, left_out, as_of)
+        drawn = drawn_spans(self._coverage, self._part.step_ms)
+        return Rates(version, self._part, series, others, quiet, drawn, left_out, as_of)
 
     def _per_second(self, key: str, counts: Sequence[int]) -> Sequence[float | None]:
         if self._by not in (By.VM, By.VCPU):

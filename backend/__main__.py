@@ -33,7 +33,7 @@ from faultmodel.pasted import MAX_CHARACTERS
 from faultmodel.text import printable
 
 _FAILED = 2
-_TOLD_PARTS = 20
+_PROGRESS_LINES = 20
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -202,11 +202,11 @@ def _migrate(options: argparse.Namespace) -> None:
     # Alembic takes long to import, and only migrations need it.
     from backend.store.sql.migrate import migrate
 
-    migrate(_database(options), _tell_progress)
+    migrate(_database(options), _print_progress)
 
 
-def _tell_progress(what: str, done: int, whole: int) -> None:
-    if whole and (done == whole or done * _TOLD_PARTS // whole != (done - 1) * _TOLD_PARTS // whole):
+def _print_progress(what: str, done: int, whole: int) -> None:
+    if whole and (done == whole or done * _PROGRESS_LINES // whole != (done - 1) * _PROGRESS_LINES // whole):
         print(f"{what}: {done:,} of {whole:,} VMs", file=sys.stderr, flush=True)
 
 

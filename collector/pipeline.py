@@ -114,7 +114,7 @@ class Pipeline:
             part_by_host(spool, settings.host)
             shipper.start()
             try:
-                self._collect_until_told(spool, Outbox(spool, self._architecture.name))
+                self._collect_until_stopped(spool, Outbox(spool, self._architecture.name))
             finally:
                 self._predecessor.abandon(is_for_successor=self._stop.leaves_counting)
                 self._machine.close()
@@ -133,7 +133,7 @@ class Pipeline:
                 logger.warning("waiting reason=%r retry_s=%g", str(exc), RETRY_S)
                 self._stop.wait(RETRY_S)
 
-    def _collect_until_told(self, spool: Spool, outbox: Outbox) -> None:
+    def _collect_until_stopped(self, spool: Spool, outbox: Outbox) -> None:
         while not self._stop.is_set():
             try:
                 if self._is_alone(outbox):

@@ -38,13 +38,13 @@ def host(said: Host) -> Host:
 
 def _left_out(said: Host) -> Iterator[str]:
     capabilities = said.collector.capabilities if said.collector else ()
-    for what, told, most in (
+    for what, reported, most in (
         ("probes", said.probes, MOST_PROBES),
         ("checks", said.checks, MOST_CHECKS),
         ("capabilities", capabilities, MOST_CAPABILITIES),
     ):
-        if len(told) > most:
-            yield f"{len(told) - most} {what}"
+        if len(reported) > most:
+            yield f"{len(reported) - most} {what}"
 
 
 def events(said: Sequence[HostEvent]) -> Sequence[HostEvent]:

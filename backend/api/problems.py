@@ -118,8 +118,8 @@ def add_problem_handlers(app: FastAPI) -> None:
         logger.warning("database cannot be used error=%r", str(exc))
         # Where readers need tokens, none can be checked now, and addresses and names are not for everyone.
         is_open = not services_of(request).settings.requires_tokens
-        is_told = is_open or isinstance(exc, SchemaError)
-        detail = str(exc) if is_told else "the database cannot be used now; the server's log says more"
+        shows_cause = is_open or isinstance(exc, SchemaError)
+        detail = str(exc) if shows_cause else "the database cannot be used now; the server's log says more"
         return problem_response(503, ProblemCode.DATABASE, detail, headers=NOT_NOW)
 
     @app.exception_handler(Exception)

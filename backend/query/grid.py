@@ -71,7 +71,7 @@ def covered_ms(grid: Steps, spans: Iterable[CoveredSpan]) -> Sequence[int]:
 def drawn_spans(spans: Sequence[CoveredSpan], step_ms: int) -> Sequence[CoveredSpan]:
     """Return spans, by host and time, as a chart shows them.
 
-    Where a host has more than ``_MOST_DRAWN``, those that are less than a step apart are one: no gap of a step
+    Of a host that has more than ``_MOST_DRAWN``, spans less than a step apart are joined: no gap of a step
     or more is lost.
     """
     numbers = Counter(span.host for span in spans)

@@ -39,8 +39,8 @@ class State:
     def of(cls, version: Version, chosen: Sequence[VmMember] | None, question: Hashable, grid: Steps) -> Self:
         """Return the state in which a question is answered about VMs; None for every VM."""
         vms = None if chosen is None else _packed(sorted(vm.number for vm in chosen))
-        told = blake2b(repr(question).encode(), digest_size=16).digest()
-        return cls(_packed(chain.from_iterable(sorted(version.items()))), told, vms, grid)
+        digest = blake2b(repr(question).encode(), digest_size=16).digest()
+        return cls(_packed(chain.from_iterable(sorted(version.items()))), digest, vms, grid)
 
     @property
     def parts(self) -> Sequence[bytes]:

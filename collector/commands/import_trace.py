@@ -103,13 +103,13 @@ def _import(files: ExitStack, uplink: Uplink, options: argparse.Namespace, end_n
     hosts = names([name_of(path) for path in options.files], options.host)
     # All are looked through before the first is sent: a mistake is reported before the import is half done.
     for path, host in zip(options.files, hosts, strict=True):
-        with _failure_told(count) as failure:
+        with _failure_reported(count) as failure:
             prepared.append(_prepare(files.enter_context(opened(path)), host, options, end_ns))
         failed += bool(failure)
     for one in prepared:
-        with _failure_told(count) as failure:
+        with _failure_reported(count) as failure:
             _send_all(uplink, one)
-            _tell(one.survey, one.recording.report)
+            _report(one.survey, one.recording.report)
         failed += bool(failure)
     if failed == count:
         raise TraceError(f"none of the {count} files was imported")
@@ -118,7 +118,7 @@ def _import(files: ExitStack, uplink: Uplink, options: argparse.Namespace, end_n
 
 
 @contextmanager
-def _failure_told(count: int) -> Iterator[list[TraceError]]:
+def _failure_reported(count: int) -> Iterator[list[TraceError]]:
     """Log what is wrong with one of several files, at once: the server may not be there for the next.
 
     :param count: how many files there are; what is wrong with the only one is raised
@@ -190,7 +190,7 @@ def _pauses() -> Iterator[float]:
         pause_s = min(_LONGEST_PAUSE_S, 2 * pause_s)
 
 
-def _tell(found: Survey, report: Report) -> None:
+def _report(found: Survey, report: Report) -> None:
     name = cut(found.source.name, 1024)
     seconds = (found.last_ns - found.first_ns) / 1e9
     sys.stdout.write(

@@ -47,7 +47,7 @@ class Arm64Reader:
             time_ns=line.monotonic_ns + self._offset_ns,
             monotonic_ns=line.monotonic_ns,
             vm=thread.vm,
-            vcpu=thread.vcpu_told(),
+            vcpu=thread.known_vcpu(),
             esr_el2=int(esr_el2, 16),
             far=int(far, 16),
             ipa=int(ipa, 16),

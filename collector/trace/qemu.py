@@ -51,7 +51,7 @@ class QemuExits:
         return self._seen(thread, line, gpa=gpa, size=size, flags=flags)
 
     def _seen(self, thread: Thread, line: Line, **fields: int) -> ExitSeen:
-        time_ns, vcpu = line.monotonic_ns + self._offset_ns, thread.vcpu_told()
+        time_ns, vcpu = line.monotonic_ns + self._offset_ns, thread.known_vcpu()
         record = self._exit_type(
             time_ns=time_ns,
             monotonic_ns=line.monotonic_ns,

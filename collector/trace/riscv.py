@@ -47,7 +47,7 @@ class RiscvReader:
             time_ns=line.monotonic_ns + self._offset_ns,
             monotonic_ns=line.monotonic_ns,
             vm=thread.vm,
-            vcpu=thread.vcpu_told(),
+            vcpu=thread.known_vcpu(),
             scause=scause,
             stval=stval,
             htval=htval,

@@ -77,7 +77,7 @@ class Thread:
     nested: bool | None = None
     """Whether a guest of the guest runs (L2); None where nothing shows it."""
 
-    def vcpu_told(self) -> int:
+    def known_vcpu(self) -> int:
         """Return the vCPU.
 
         :raises UnattributedError: nothing shows it
@@ -134,7 +134,7 @@ class UserspaceExits:
         fault = thread.open.record if thread.open is not None and unresolved else None
         time_ns, vcpu, kind = (
             line.monotonic_ns + self._offset_ns,
-            thread.vcpu_told(),
+            thread.known_vcpu(),
             exit_kind(reason, errno),
         )
         if kind is None:

@@ -70,12 +70,12 @@ class FormatEvidence:
     formats: set[str] = field(default_factory=set)
     """Of this host's words, by the reasons of its kvm_exit events."""
     format_unknown: int = 0
-    """kvm_page_fault events that follow no kvm_exit which would tell their format."""
+    """kvm_page_fault events that follow no kvm_exit that shows their format."""
     nested_exits_shown: bool = False
     """kvm_nested_vmexit is recorded: where it is missing, the VM's own guest ran."""
     protected_threads: set[int] = field(default_factory=set)
     """Of guests whose registers KVM cannot read."""
-    _told: set[int] = field(default_factory=set)
+    _format_known: set[int] = field(default_factory=set)
     """The threads whose newest kvm_exit shows it."""
 
     def see(self, line: Line) -> None:
@@ -87,12 +87,12 @@ class FormatEvidence:
                 self.formats.add(FORMAT_BY_HOST[reason])
             if reason in _PROTECTED_EXITS:
                 self.protected_threads.add(line.tid)
-            (self._told.add if reason in FORMAT_BY_EXIT else self._told.discard)(line.tid)
+            (self._format_known.add if reason in FORMAT_BY_EXIT else self._format_known.discard)(line.tid)
         elif line.event == "kvm_entry":
-            self._told.discard(line.tid)
+            self._format_known.discard(line.tid)
         elif line.event == "kvm_page_fault":
             self.page_faults_shown = True
-            self.format_unknown += line.tid not in self._told
+            self.format_unknown += line.tid not in self._format_known
         elif line.event == "kvm_nested_vmexit":
             self.nested_exits_shown = True
         elif line.event == "kvm_vmgexit_enter":
@@ -171,7 +171,7 @@ class X86Reader:
             time_ns=line.monotonic_ns + self._offset_ns,
             monotonic_ns=line.monotonic_ns,
             vm=thread.vm,
-            vcpu=thread.vcpu_told(),
+            vcpu=thread.known_vcpu(),
             format=thread.format or self._format,
             syndrome=_whole(int(word, 16), thread) if vcpu is None else int(word, 16),
             address=int(address, 16),
@@ -247,7 +247,7 @@ class X86Reader:
             time_ns=line.monotonic_ns + self._offset_ns,
             monotonic_ns=line.monotonic_ns,
             vm=thread.vm,
-            vcpu=thread.vcpu_told(),
+            vcpu=thread.known_vcpu(),
             format=NO_FORMAT,
             syndrome=0,
             address=address,

@@ -44,9 +44,9 @@ def find(text: str) -> Words:
     """
     alone = text.strip()
     if bare.is_bare(alone):
-        return Words(tuple(_told(bare.readings(alone), is_named=False)))
+        return Words(tuple(_found(bare.readings(alone), is_named=False)))
     if target_and_word := named.target_and_word(alone):
-        return Words(tuple(_told(named.readings(*target_and_word), is_named=True)))
+        return Words(tuple(_found(named.readings(*target_and_word), is_named=True)))
     truncated = len(text) > MAX_CHARACTERS
     before = Before()
     found: dict[tuple[object, ...], Found] = {}
@@ -63,7 +63,7 @@ def find(text: str) -> Words:
     return Words(tuple(found.values())[:MAX_FOUND], truncated or len(found) > MAX_FOUND)
 
 
-def _told(readings: Iterable[Reading], *, is_named: bool) -> Iterator[Found]:
+def _found(readings: Iterable[Reading], *, is_named: bool) -> Iterator[Found]:
     for reading in readings:
         base = f"read as {reading.number.base}" if reading.number.base else ""
         kind = reading.syndrome.title if reading.syndrome is not None else reading.target

@@ -26,8 +26,8 @@ def storable(batch: Batch) -> tuple[Batch, Sequence[NotStored]]:
     if not left_out:
         return batch, ()
     lost = Counter({LossKind.COSTS: len(batch.costs) - len(costs), LossKind.EXIT_RECORDS: odd.total()})
-    told = (*batch.lost, *(Loss(kind, count) for kind, count in lost.items() if count))
-    return replace(batch, costs=costs, exits=exits, lost=told), left_out
+    lost_in_all = (*batch.lost, *(Loss(kind, count) for kind, count in lost.items() if count))
+    return replace(batch, costs=costs, exits=exits, lost=lost_in_all), left_out
 
 
 def _can_be(cost: Cost) -> bool:

@@ -49,7 +49,11 @@ def set_right(batch: Batch, source: Source, received_ns: int, *, is_recording: b
     any that have passed.
     """
     times = _Times(received_ns, 0 if is_recording else EARLIEST_NS)
-    wrong = {what: told for what, told in _told(batch).items() if told and not times.can_be_all(told)}
+    wrong = {
+        what: of_kind
+        for what, of_kind in _times_in(batch).items()
+        if of_kind and not times.can_be_all(of_kind)
+    }
     newest = newest_ns(batch)
     if newest is None:
         shift_ns = source.clock_shift_ns
@@ -142,8 +146,8 @@ class _Times:
         facts = event.facts
         if facts is not None:
             times = {name: getattr(facts, name) for name in ("from_ns", "to_ns")}
-            told = {name: self.time_ns(time_ns) for name, time_ns in times.items() if time_ns is not None}
-            facts = msgspec.structs.replace(facts, **told)
+            moved = {name: self.time_ns(time_ns) for name, time_ns in times.items() if time_ns is not None}
+            facts = msgspec.structs.replace(facts, **moved)
         return msgspec.structs.replace(event, time_ns=self.time_ns(event.time_ns), facts=facts)
 
     def _cost(self, cost: Cost) -> Cost:
@@ -164,7 +168,7 @@ def witnessed_ns(batch: Batch) -> int | None:
     return None if batch.host.state == HostState.REPLAY else newest_ns(batch)
 
 
-def _told(batch: Batch) -> Mapping[TimesOf, Sequence[int]]:
+def _times_in(batch: Batch) -> Mapping[TimesOf, Sequence[int]]:
     """Return the times that a batch reports, by what they are of."""
     counted = chain.from_iterable(section.rows(batch) for section in timed(Time.SECOND))
     recorded = chain.from_iterable(section.rows(batch) for section in timed(Time.MOMENT))
@@ -188,13 +192,13 @@ def _times_of(event: HostEvent) -> Iterator[int]:
 def _least(wrong: Mapping[TimesOf, Sequence[int]], times: _Times) -> int:
     """Return by how much to set wrong times back, so that the newest is when they were received.
 
-    When a VM started does not tell what is wrong with other times.
+    When a VM started does not show what is wrong with other times.
     """
     all_wrong = [
         time_ns
-        for what, told in wrong.items()
+        for what, of_kind in wrong.items()
         if what is not TimesOf.STARTS
-        for time_ns in told
+        for time_ns in of_kind
         if not times.can_be(time_ns)
     ]
     return _whole_seconds(max(all_wrong, default=times.received_ns) - times.received_ns)

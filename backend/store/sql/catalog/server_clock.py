@@ -29,8 +29,8 @@ RELEASED_NS = 1_793_491_200 * 10**9
 """2026-11-01: this program is not older."""
 BEHIND_NS = 300 * 10**9
 """By so much a clock that is set right may step back: less than that is taken for right."""
-_TOLD_AGAIN_NS = 3600 * 10**9
-"""Two servers whose clocks differ would tell it with every batch."""
+_REPORTED_AGAIN_NS = 3600 * 10**9
+"""Two servers whose clocks differ would report it with every batch."""
 _READ_AGAIN_NS = 5 * 10**9
 """Another process may have stored something meanwhile."""
 _MOST_HEARD = 4096
@@ -50,10 +50,10 @@ _RECEIVED: tuple[tuple[Table, tuple[str, ...]], ...] = (
 
 class Later(NamedTuple):
     """What was received, or made here, later than a clock says. ``newest_ns``: when the newest was, 0 where
-    nothing was; ``told_ns``: what hosts' own clocks said then, by the host's name."""
+    nothing was; ``clocks_ns``: what hosts' own clocks said then, by the host's name."""
 
     newest_ns: int
-    told_ns: Mapping[str, int]
+    clocks_ns: Mapping[str, int]
 
 
 def before_release(now_ns: int) -> str:
@@ -72,12 +72,12 @@ def what_is_wrong(now_ns: int, later: Later) -> str:
     wrong = before_release(now_ns)
     if wrong or not later.newest_ns:
         return wrong
-    ahead = sum(told_ns > now_ns + BEHIND_NS for told_ns in later.told_ns.values())
-    if not ahead or ahead < len(later.told_ns) - ahead:
+    ahead = sum(clock_ns > now_ns + BEHIND_NS for clock_ns in later.clocks_ns.values())
+    if not ahead or ahead < len(later.clocks_ns) - ahead:
         return ""
     return (
         f"{_says(now_ns)}, but a batch was taken, or a token made, at {_text(later.newest_ns)} already, and"
-        f" it was later than now by the clocks of {ahead} of {len(later.told_ns)} hosts, too: set it. If it"
+        f" it was later than now by the clocks of {ahead} of {len(later.clocks_ns)} hosts, too: set it. If it"
         " is right now, and they were ahead as well, run kvmfaults-server clock reset"
     )
 
@@ -100,10 +100,10 @@ class ServerClock:
         """Return the same as the function, of what is stored now."""
         return what_is_wrong(now_ns, self._later(now_ns))
 
-    def check(self, received_ns: int, host: str, told_ns: int | None) -> bool:
+    def check(self, received_ns: int, host: str, clock_ns: int | None) -> bool:
         """Let pass what is received by a clock that can be right.
 
-        :param told_ns: what the host's own clock says; None where that is not known
+        :param clock_ns: what the host's own clock says; None where that is not known
         :return: whether something is stored that was received later than now, by a clock that was ahead
         :raises NotNowError: the server's clock cannot be right
         """
@@ -114,8 +114,8 @@ class ServerClock:
         if at_ns is not None and at_ns <= received_ns <= at_ns + _READ_AGAIN_NS:
             return False
         # What is handed in late says nothing of the clocks now.
-        if told_ns is not None and told_ns >= received_ns - BEHIND_NS and len(self._heard_ns) < _MOST_HEARD:
-            self._heard_ns[host] = told_ns
+        if clock_ns is not None and clock_ns >= received_ns - BEHIND_NS and len(self._heard_ns) < _MOST_HEARD:
+            self._heard_ns[host] = clock_ns
         later = self._later(received_ns)
         wrong = what_is_wrong(received_ns, later)
         if wrong:
@@ -128,7 +128,7 @@ class ServerClock:
             self._heard_ns, self._right_at_ns = {}, now_ns
             return later
         self._right_at_ns = None
-        return Later(later.newest_ns, {**later.told_ns, **self._heard_ns})
+        return Later(later.newest_ns, {**later.clocks_ns, **self._heard_ns})
 
 
 def newest_received_ns(connection: Connection) -> int:
@@ -139,7 +139,7 @@ def newest_received_ns(connection: Connection) -> int:
 def read_later(connection: Connection, time_ns: int) -> Later:
     """Return what was received later than a time."""
     rows = connection.execute(_later, {"time_ns": time_ns}).all()
-    told_ns = {
+    clocks_ns = {
         row.name: row.last_batch_ns + row.clock_offset_ns
         for row in rows
         # A recording's times are any that have passed.
@@ -147,7 +147,7 @@ def read_later(connection: Connection, time_ns: int) -> Later:
     }
     token_ns = connection.scalar(_newest_token) or 0
     received_ns = [row.last_batch_ns for row in rows] + [token_ns] * (token_ns > time_ns)
-    return Later(max(received_ns, default=0), told_ns)
+    return Later(max(received_ns, default=0), clocks_ns)
 
 
 def go_on(writer: Writer, now_ns: int) -> None:
@@ -158,8 +158,7 @@ def go_on(writer: Writer, now_ns: int) -> None:
     if newest is None or not forget_later(writer, now_ns):
         return
     dated = select(host_events.c.id).where(
-        host_events.c.time_ns > now_ns - _TOLD_AGAIN_NS,
-        host_events.c.kind == EventKind.SERVER_CLOCK_WAS_AHEAD,
+        host_events.c.time_ns > now_ns - _REPORTED_AGAIN_NS,
         host_events.c.kind == EventKind.SERVER_CLOCK_WAS_AHEAD,
     )
     if writer.connection.execute(dated.limit(1)).first() is None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long a batch takes while many read, beside a server that nobody reads: now, and at another commit.
 
-48 readers ask for the list of VMs as fast as they are answered, each another question; who is told to come
-again does so. Meanwhile a host hands in a batch every 0.2 s. The same without readers before. Each side runs
-the code of its own commit, this file included, on an SQLite file of its own with the same history; with
+48 readers ask for the list of VMs as fast as they are answered, each another question; whoever is refused
+for now asks again. Meanwhile a host hands in a batch every 0.2 s. The same without readers before. Each side
+runs the code of its own commit, this file included, on an SQLite file of its own with the same history; with
 ``--postgresql`` on a PostgreSQL of its own, as durable as a real one.
 
     python -m bench.readers [--before COMMIT] [--readers 48] [--seconds 20] [--history 300] [--postgresql]

@@ -56,6 +56,6 @@ def _kernel(pid: int) -> int:
     for path in Path(f"/proc/{pid}/fdinfo").iterdir():
         # A descriptor may be closed meanwhile.
         with contextlib.suppress(FileNotFoundError):
-            told = dict(_OF_BPF.findall(path.read_text()))
-            sizes[told.get("map_id"), told.get("prog_id")] = int(told.get("memlock", 0))
+            fields = dict(_OF_BPF.findall(path.read_text()))
+            sizes[fields.get("map_id"), fields.get("prog_id")] = int(fields.get("memlock", 0))
     return sum(sizes.values())

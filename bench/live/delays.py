@@ -14,7 +14,7 @@ _NS_PER_MS = 1_000_000
 _STAGES = (
     "its interval ends",
     "the server has its batch",
-    "the viewer is told",
+    "the viewer has the event",
     "the viewer has its count",
     "all of the page is there",
 )

@@ -20,9 +20,9 @@ _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00Z")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """When the server had the newest batch that it tells of (cut to the microsecond), and when one heard.
+    """An event of a batch that was stored, in nanoseconds since 1970.
 
-    In nanoseconds since 1970.
+    ``received_ns``: when the server had the batch, cut to the microsecond. ``heard_ns``: when the event came.
     """
 
     received_ns: int
@@ -58,7 +58,7 @@ class Events:
         self._connection.close()
 
     def wait(self, within_s: float) -> bool:
-        """Wait for an event since ``forget``; tell whether there was one within this time."""
+        """Wait for an event since ``forget``; return whether one came within this time."""
         return self._has_news.wait(within_s)
 
     def forget(self) -> None:

@@ -17,14 +17,14 @@ def watch(events: Events, overview: Overview) -> Generator[Answer]:
     """Yield what a viewer sees, refresh by refresh, without an end.
 
     :raises OSError: the server does not answer
-    :raises RuntimeError: it tells nothing new any more
+    :raises RuntimeError: it sends no event any more
     """
     may_ask_at = 0.0
     while True:
         if not events.wait(_SILENCE_S):
-            raise RuntimeError(f"the server told nothing new for {_SILENCE_S:g} s")
+            raise RuntimeError(f"the server sent no event for {_SILENCE_S:g} s")
         time.sleep(max(0.0, may_ask_at - time.monotonic()))
-        # This question is about all that was told until now.
+        # This question is about all events until now.
         events.forget()
         began = time.monotonic()
         yield overview.ask()

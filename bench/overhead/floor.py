@@ -27,7 +27,7 @@ class NoTracer:
         """See ``Tracer``."""
         return contextlib.nullcontext()
 
-    def told(self) -> None:
+    def reported(self) -> None:
         """See ``Tracer``."""
 
 
@@ -55,7 +55,7 @@ class EmptyProgram:
         finally:
             program.cleanup()
 
-    def told(self) -> None:
+    def reported(self) -> None:
         """See ``Tracer``."""
 
 
@@ -90,5 +90,5 @@ class EmptyOnPerfSide:
             os.close(program)
             module.cleanup()
 
-    def told(self) -> None:
+    def reported(self) -> None:
         """See ``Tracer``."""

@@ -37,12 +37,12 @@ class Kvmfaults:
     headers: Path
     records: RecordLevel = RecordLevel.SAMPLE
     sides: Sides = Sides.AS_NEEDED
-    _told: int = field(default=0, init=False)
+    _reported: int = field(default=0, init=False)
 
     @contextlib.contextmanager
     def attached(self) -> Iterator[None]:
         """See ``Tracer``."""
-        self._told = 0
+        self._reported = 0
         with self._probes() as probes:
             reader, stop = Reader(probes), Stop()
             thread = threading.Thread(target=self._read_on, args=(probes, reader, stop))
@@ -55,9 +55,9 @@ class Kvmfaults:
             probes.detach()
             self._read(probes, reader)
 
-    def told(self) -> int:
+    def reported(self) -> int:
         """Return the faults counted, or where each is to be recorded, those."""
-        return self._told
+        return self._reported
 
     def _probes(self) -> Probes:
         source = make_source(self.plan)
@@ -86,4 +86,4 @@ class Kvmfaults:
         reading = reader.read()
         probes.commit(reading.checkpoint)
         for account in reading.accounts.values():
-            self._told += account.recorded if self.records is RecordLevel.ALL else account.seen
+            self._reported += account.recorded if self.records is RecordLevel.ALL else account.seen

@@ -36,12 +36,12 @@ def peers(subsystem: str, tracepoint: str) -> "tuple[Peer, ...]":
 
 @dataclass
 class Peer:
-    """A tool of its own. ``count`` finds in its folder how many faults it told of."""
+    """A tool of its own. ``count`` finds in its folder how many faults it reported."""
 
     name: str
     command: tuple[str, ...]
     count: Callable[[Path], int] | None
-    _told: int | None = field(default=None, init=False)
+    _reported: int | None = field(default=None, init=False)
 
     @contextlib.contextmanager
     def attached(self) -> Iterator[None]:
@@ -52,11 +52,11 @@ class Peer:
             folder = Path(name)
             with self._running(folder):
                 yield
-            self._told = self.count(folder) if self.count else None
+            self._reported = self.count(folder) if self.count else None
 
-    def told(self) -> int | None:
+    def reported(self) -> int | None:
         """See ``Tracer``."""
-        return self._told
+        return self._reported
 
     @contextlib.contextmanager
     def _running(self, folder: Path) -> Iterator[None]:

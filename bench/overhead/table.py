@@ -13,7 +13,7 @@ Limit = Callable[[Mapping[str, float]], float | None]
 
 _HEAD: Row = (
     *("", "CPU ns/fault", "added", "quartiles", "limit", "floors"),
-    *("by the clock", "told of", "ns/run"),
+    *("by the clock", "reported", "ns/run"),
 )
 
 
@@ -60,8 +60,8 @@ def _figures(taken: Taken, base: Taken, limit: float | None, floor: float) -> Ro
         f"{limit:,.0f}" if limit is not None else "",
         f"{median / floor:.1f}" if floor > 0 else "lost in the noise",
         f"{statistics.median(_added(taken.wall_ns, base.wall_ns)):,.0f}",
-        # Other guests of this host are told of too.
-        f"{min(1.0, min(taken.told)):.1%}" if taken.told else "",
+        # A tracer reports the faults of other guests of this host, too.
+        f"{min(1.0, min(taken.reported)):.1%}" if taken.reported else "",
         _ns_per_run(taken),
     )
 

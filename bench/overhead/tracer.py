@@ -22,5 +22,5 @@ class Tracer(Protocol):
         :raises RefusedError: it cannot
         """
 
-    def told(self) -> int | None:
-        """Return how many faults it told of in the newest turn; None where it keeps no count."""
+    def reported(self) -> int | None:
+        """Return how many faults it reported in the newest turn; None where it keeps no count."""

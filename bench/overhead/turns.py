@@ -15,13 +15,14 @@ from bench.overhead.tracer import RefusedError, Tracer
 class Taken:
     """What the turns of one tracer took.
 
-    ``cpu_ns``, ``wall_ns``: per fault, by turn. ``told``: the share of the faults that the tracer told of, by
-    turn. ``run_time``: of its BPF programs, in a turn of its own. ``refused``: why it has no turns.
+    ``cpu_ns``, ``wall_ns``: per fault, by turn. ``reported``: the share of the faults that the tracer
+    reported, by turn. ``run_time``: of its BPF programs, in a turn of its own. ``refused``: why it has no
+    turns.
     """
 
     cpu_ns: list[float] = field(default_factory=list)
     wall_ns: list[float] = field(default_factory=list)
-    told: list[float] = field(default_factory=list)
+    reported: list[float] = field(default_factory=list)
     run_time: RunTime = NO_RUNS
     refused: str = ""
 
@@ -34,7 +35,7 @@ def measure(
     What disturbs the machine disturbs a whole turn: within it, tracers are compared with each other.
 
     :param run: runs one guest to its end
-    :param say: is told what is going on
+    :param say: gets lines that say what is going on
     """
     taken = [Taken() for _ in tracers]
     pairs = list(zip(tracers, taken, strict=True))
@@ -60,9 +61,9 @@ def _take(tracer: Tracer, taken: Taken, run: Callable[[], Run]) -> None:
         return
     taken.cpu_ns.append(took.cpu_ns / took.faults)
     taken.wall_ns.append(took.wall_ns / took.faults)
-    told = tracer.told()
-    if told is not None:
-        taken.told.append(told / took.faults)
+    reported = tracer.reported()
+    if reported is not None:
+        taken.reported.append(reported / took.faults)
 
 
 def _run_time(tracer: Tracer, run: Callable[[], Run]) -> RunTime:

@@ -34,7 +34,7 @@ def measure(
 
 
 def sustain(way: Way, content: Content, *, records: int, say: Say) -> str:
-    """Write records of one VM, batch after batch, and tell how fast."""
+    """Write records of one VM, batch after batch, and return how fast, in words."""
     say(f"making {records:,} records")
     number = -(-records // content.rows_per_batch)
     writes = [way.prepare([content.batch(0, sequence)]) for sequence in range(number)]

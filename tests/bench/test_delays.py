@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The table of delays: each fault is matched with what told of it, and what is late shows."""
+"""The table of delays: each fault is matched with the event that reports it, and what is late shows."""
 
 from bench.live.delays import delays, lines
 from bench.live.events import Event
@@ -30,7 +30,7 @@ def test_each_stage_is_counted_from_the_fault() -> None:
         "| ------------------------ | ----------: | ----: | --: |",
         "| its interval ends        |         700 |   700 | 700 |",
         "| the server has its batch |         720 |   720 | 720 |",
-        "| the viewer is told       |         750 |   750 | 750 |",
+        "| the viewer has the event |         750 |   750 | 750 |",
         "| the viewer has its count |         760 |   760 | 760 |",
         "| all of the page is there |         790 |   790 | 790 |",
         "| limit                    |             | 1,500 |     |",

@@ -54,9 +54,9 @@ def test_every_way_writes_what_the_bare_driver_writes(way: str, content: Content
 def test_records_of_one_vm_are_written_to_the_last(tmp_path: Path) -> None:
     content = CONTENTS["records"]
     with server("server", f"sqlite:///{tmp_path / 'one.db'}", HOSTS[:1], at_once=False) as way:
-        told = sustain(way, content, records=100, say=lambda _: None)
+        line = sustain(way, content, records=100, say=lambda _: None)
 
-    assert told.startswith("120 records of one VM in ")
+    assert line.startswith("120 records of one VM in ")
     assert len(_stored(tmp_path / "one.db", content)) == 120
 
 

@@ -13,15 +13,15 @@ def test_a_disturbed_turn_changes_nothing_that_is_added() -> None:
     tracer = Taken(
         cpu_ns=[4250, 9250, 5250],
         wall_ns=[4400, 9400, 5400],
-        told=[1.0, 0.5, 1.2],
+        reported=[1.0, 0.5, 1.2],
         run_time=RunTime(9500, 100),
     )
     assert lines(["none", "floor", "ours"], [NOTHING, FLOOR, tracer], {}) == [
-        "|       | CPU ns/fault | added |  quartiles | limit | floors | by the clock | told of | ns/run |",
-        "| ----- | -----------: | ----: | ---------: | ----: | -----: | -----------: | ------: | -----: |",
-        "| none  |        5,000 |       |            |       |        |              |         |        |",
-        "| floor |        5,100 |   100 | 100 to 100 |       |    1.0 |            0 |         |     50 |",
-        "| ours  |        5,250 |   250 | 250 to 250 |       |    2.5 |          300 |   50.0% |     95 |",
+        "|       | CPU ns/fault | added |  quartiles | limit | floors | by the clock | reported | ns/run |",
+        "| ----- | -----------: | ----: | ---------: | ----: | -----: | -----------: | -------: | -----: |",
+        "| none  |        5,000 |       |            |       |        |              |          |        |",
+        "| floor |        5,100 |   100 | 100 to 100 |       |    1.0 |            0 |          |     50 |",
+        "| ours  |        5,250 |   250 | 250 to 250 |       |    2.5 |          300 |    50.0% |     95 |",
     ]
 
 

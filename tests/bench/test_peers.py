@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tools that the benchmark runs beside kvmfaults: what they told of, and why they refuse."""
+"""Tools that the benchmark runs beside kvmfaults: what they report, and why they refuse."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def test_what_a_tool_wrote_by_its_end_is_counted() -> None:
     tool = _shell("cat; echo 307 > output")
     with tool.attached():
         pass
-    assert tool.told() == 307
+    assert tool.reported() == 307
 
 
 def test_a_tool_that_refuses_gives_its_own_reason() -> None:

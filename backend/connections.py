@@ -53,7 +53,7 @@ class StrictReader(h11.Connection):
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """Return what comes next. :raises h11.RemoteProtocolError: it is no request, or an ambiguous one"""
         if self.their_state is h11.IDLE:
-            # A head that comes in pieces may be cut anywhere: three bytes tell how it goes on.
+            # A head comes in pieces, cut anywhere: what is looked for may begin in the three bytes before.
             start = max(0, self._looked_at - 3)
             unread = self.trailing_data[0]
             head, end, _ = unread[start:].partition(_HEAD_END)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python -m demo``: real KVM guests that fault on purpose.
 
-Without a command it runs the demonstration; ``run`` does exactly what it is told once.
+Without a command it runs the demonstration; ``run`` does exactly what is asked for, once.
 """
 
 import argparse

@@ -79,7 +79,7 @@ class Arm64Machine:
     forgets_all = False
 
     def __init__(self, small_pages: Iterable[range]) -> None:
-        """Make the processor; it has no page tables, so ``small_pages`` tells it nothing.
+        """Make the processor; it has no page tables, so ``small_pages`` is not used.
 
         :raises KvmUnavailableError: this kernel's pages are not of 4 KiB
         """

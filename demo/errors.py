@@ -3,7 +3,7 @@
 
 DemoError
  ├─ KvmUnavailableError   this host, or this process, cannot run guests
- └─ GuestError            a guest did what it was not told to
+ └─ GuestError            a guest did what it was not asked for
 """
 
 

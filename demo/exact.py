@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs one guest that does exactly what was asked for, and tells the truth about it."""
+"""Runs one guest that does exactly what was asked for, and prints what it did."""
 
 import os
 import time

@@ -96,7 +96,7 @@ class Guest:
         os.close(self.attach_guest_memfd(region))
 
     def detach(self, region: Region) -> bool:
-        """Delete a region's memslot; tell whether KVM forgets all of the VM's mappings then."""
+        """Delete a region's memslot; return whether KVM forgets all of the VM's mappings then."""
         self._vm.set_memory(slot=region.slot, gpa=region.gpa, size=0, address=0)
         return self._machine.forgets_all
 

@@ -204,7 +204,7 @@ class Vcpu:
     def run(self) -> RunResult:
         """Run the guest until it leaves for user space. Other Python threads go on meanwhile.
 
-        The reason is cleared first, so that a failure without an annotated exit is told from a stale one;
+        The reason is cleared first, so that a failure without an annotated exit does not show a stale one;
         but not that of an MMIO exit, by which arm64 and riscv know that there is an access to complete.
         """
         if self._exit_reason() != KVM_EXIT_MMIO:

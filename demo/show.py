@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the demonstration: one process per case, each ending within a second of being told to."""
+"""Runs the demonstration: one process per case, each ends within a second of being asked to."""
 
 import logging
 import os
@@ -91,7 +91,7 @@ def perform(case: Case, *, truth: bool) -> int:
 
 
 def _has_begun(process: subprocess.Popen[str], case: Case) -> bool:
-    """Tell whether a case's process can be told to end: before it has its name, a signal would kill it."""
+    """Tell whether a case's process can be asked to end: before it has its name, a signal would kill it."""
     try:
         return (
             Path(f"/proc/{process.pid}/comm").read_text().rstrip("\n") == case.vmm

@@ -12,7 +12,7 @@ _ACCESS_MEANING = {
     Access.WRITE: "the guest wrote",
     Access.EXECUTE: "the guest fetched an instruction",
     Access.OTHER: "neither a read nor a write nor a fetch",
-    Access.UNKNOWN: "the syndrome does not tell what the guest wanted",
+    Access.UNKNOWN: "the syndrome does not show what the guest wanted",
 }
 
 

@@ -2,7 +2,7 @@
 """What a server answers when it does not do what it is asked for, as codes that both sides know.
 
 Every problem body (RFC 9457) that a server of kvmfaults sends has one as ``code``: no other program's answer
-does, and no sentence has to be read to tell what happened.
+does, and no sentence has to be read to find out what happened.
 """
 
 from enum import StrEnum

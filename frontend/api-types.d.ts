@@ -242,7 +242,7 @@ export interface Finding {
   code: Code;
   /** Whom it is about; none where that is the server, or a sender that is not known */
   hosts: string[];
-  /** When the server saw it first; null where it cannot tell */
+  /** When the server saw it first; null where that is not known */
   since: string | null;
   /** When the server saw it last */
   last: string | null;
@@ -347,7 +347,7 @@ export interface Host {
   checks: Check[];
   collector_version: string;
   probes: Probe[];
-  /** Null where it does not tell: a recording has none */
+  /** Null where none is reported: a recording has none */
   collector: Collector | null;
   /** Everything that could not be kept, by kind, ever */
   lost: Record<string, number>;

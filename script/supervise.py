@@ -56,7 +56,7 @@ class Child:
         )
 
     def first_line(self, stop: "_Stop", seconds: float) -> str:
-        """Wait for the first line that it prints; empty where it ended, or was told to, before that."""
+        """Wait for the first line that it prints; empty where it ended, or was asked to, before that."""
         assert self._process is not None
         output = self._process.stdout
         assert output is not None
@@ -98,7 +98,7 @@ class Child:
 
 
 def main() -> int:
-    """Run until told to end."""
+    """Run until asked to end."""
     options = _options()
     lock = _lock(options.data_dir)
     _prepare(options)
@@ -181,7 +181,7 @@ def _options() -> argparse.Namespace:
         parser.error("--demo needs the kernel, --import goes without: give one of them")
     if not _is_interval(options.interval):
         parser.error(f"--interval {options.interval}: {MIN_INTERVAL_S:g} to {MAX_INTERVAL_S:g} seconds")
-    # One that is missing among others is told by the import, which goes on without it.
+    # The import reports one that is missing among others, and goes on without it.
     if options.files and not any(file.is_file() for file in options.files):
         parser.error(f"--import: no file {options.files[0]}")
     options.database = options.database or f"sqlite:///{options.data_dir / 'kvmfaults.db'}"

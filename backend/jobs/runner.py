@@ -34,8 +34,8 @@ _AGAIN_S = 60.0
 class Job:
     """Work to be done over and over.
 
-    ``work`` gets the store and what the job was taken by, which tells the time, too: ``began_ns``. It hands
-    that to each method of the store that writes, so that nothing is written once the job was taken over.
+    ``work`` gets the store, and the claim by which the job was taken; ``began_ns`` is the time. It hands the
+    claim to each method of the store that writes, so that nothing is written once the job was taken over.
     What it reads ends after ``within_s`` by itself; between parts that write, it calls
     ``time_limit.check_time``. Whatever is left then is left for the next run.
     """

@@ -95,7 +95,7 @@ class Blocks:
             self._evict()
 
     def _has_gone_on(self, before: Version, version: Version) -> bool:
-        """Add what was counted since, where it is known; tell whether it was."""
+        """Add what was counted since, where it is known; return whether it was."""
         if version == before:
             return True
         counted = self.store.counted_between(before, version)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Drop notices: what remains of a batch that the spool drops, so that the server can tell what is missing.
+"""Drop notices: what remains of a batch that the spool drops, so that the server knows what is missing.
 
 A notice has the batch's VMs and, for each, how many faults had been seen of it in total. A later batch
 carries the notice: it is resent. A VM that runs on reports its total with its next ledger entry anyway. The

@@ -15,7 +15,7 @@ _LOOK_S = 0.2
 _COLLECTOR_ENDED = "cut short: the collector ended, what was recorded after that is not known"
 _ENDED_BY_OTHER = "cut short: another command ended it or asked anew, or the clock was set"
 _NO_READING = f"cut short: the collector took no whole reading within {ANSWER_S:g} s"
-_NO_END = f"cut short: the collector did not tell of the end within {ANSWER_S:g} s"
+_NO_END = f"cut short: the collector did not report the end within {ANSWER_S:g} s"
 _NOT_WAITED = "cut short: interrupted again, before the collector reported the end"
 
 
@@ -73,7 +73,7 @@ def follow(
         is_there = is_running()
         newer = requests.answer_to(request) or answer
         if 0 < answer.since_ns != newer.since_ns:
-            # Of another collector, which cannot tell of the time before it.
+            # The answer is of another collector, which does not know the time before it.
             return answer, _COLLECTOR_ENDED
         if newer.since_ns and not answer.since_ns and not is_ended:
             due_s = time.monotonic() + seconds

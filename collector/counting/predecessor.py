@@ -17,12 +17,12 @@ reads it on, replaces it by programs of its own, or ends:
       ├─────────────────────────────────────────────────┘  └────┘  begin or stop
       │
       │  from held or ended:
-      │  give_up: it can never be read on; it is removed, which is told
+      │  give_up: it can never be read on; it is removed, and an event says so
       └  abandon: the collector ends; it is removed, or left to a successor
 
 ``held`` may be a set of another version or under another name: it is read by its own layout, and drained.
 What the kernel refuses to open now stays as it is, and counts on. Of several sets whose data directories are
-gone the newest is adopted, and the others are removed unread, which is told.
+gone the newest is adopted, and the others are removed unread, with an event.
 """
 
 import logging
@@ -57,15 +57,15 @@ class ReadLast(Protocol):
 
         :param until: when it stopped
         :param is_covered: whether it counted during all of the time until then
-        :param is_anew: whether its counts are to be told as those of a counting that began at the last batch
+        :param is_anew: whether its counts are reported as those of a new counting, from the last batch on
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How what was left ended. ``until``, ``is_covered``: see ``ReadLast``.
+    """How a predecessor ended. ``until``, ``is_covered``: see ``ReadLast``.
 
-    ``event``: what is told once it is read.
+    ``event``: what is reported once it is read.
     """
 
     until: Instant
@@ -184,7 +184,7 @@ class Predecessor:
             self._notes.append(ended.event)
 
     def give_up(self, reason: str) -> None:
-        """Remove what can never be read on, be it that ``go_on`` has handed it out; that is told instead."""
+        """Remove a set that can never be read on, also one that ``go_on`` handed out. An event says why."""
         self._pins.give_up(reason)
         self._release()
         self._notes = [event for event in self._notes if event.kind is not EventKind.TAKEN_OVER]

@@ -100,7 +100,7 @@ class Runs:
 
 
 def program_runs(fd: int) -> Runs:
-    """Return a program's runs; 0 for what this kernel does not tell. :raises OSError: it is no program"""
+    """Return a program's runs; 0 for what this kernel does not count. :raises OSError: it is no program"""
     info = ProgramInfo()
     _get_info(fd, info)
     return Runs(info.run_time_ns, info.run_count, info.recursion_misses)

@@ -42,7 +42,7 @@ class Shipper:
         self._thread.start()
 
     def flush(self, deadline_s: float) -> bool:
-        """Send what is left, for at most ``deadline_s``, and end; tell whether all was delivered.
+        """Send what is left, for at most ``deadline_s``, and end; return whether all was delivered.
 
         What is not delivered stays in the spool. Put the last batch before this. If a request is under way at
         the deadline, its answer is not awaited; the batch is sent again by the next collector.

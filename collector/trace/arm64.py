@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""arm64: the texts of the events that tell of faults.
+"""arm64: the texts of the events that show faults.
 
 ``kvm_guest_fault`` is the fault, with ESR_EL2, FAR_EL2, the IPA and the PC; no event shows its outcome.
 ``kvm_nested_eret`` and ``kvm_inject_nested_exception`` say when a guest of the guest begins to run and when

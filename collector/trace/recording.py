@@ -43,8 +43,8 @@ class Options:
     """What the recording itself does not say.
 
     ``host``: the name under which it is stored, and ``below`` the host that this name is below.
-    ``end_ns``: the UTC time at which it is to end. ``arch``: for
-    a recording whose events do not tell. ``format``: x86, that of words whose own kvm_exit is missing.
+    ``end_ns``: the UTC time at which it is to end. ``arch``: for a recording whose events do not show it.
+    ``format``: x86, that of words whose own kvm_exit is missing.
     """
 
     host: str
@@ -74,7 +74,7 @@ class Recording:
     def __init__(self, survey: Survey, options: Options) -> None:
         """Prepare to read.
 
-        :raises TraceError: neither recording nor options tell its architecture, or its words' format; or it
+        :raises TraceError: neither recording nor options show its architecture, or its words' format; or it
             would begin before 1970
         """
         self.report = Report()

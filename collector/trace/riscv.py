@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""riscv: the texts of the events that tell of faults.
+"""riscv: the texts of the events that show faults.
 
 There is no event for a fault: ``kvm_exit`` with the cause of a guest-page fault is one, and no event shows
 its outcome. Source: Linux 6.12 arch/riscv/kvm/trace.h; RISC-V privileged architecture, hypervisor extension,

@@ -110,7 +110,7 @@ class Tasks:
             place = places[task.group] = places.get(task.group, -1) + 1
             vm = self._vm(identity, task, pid, from_ns, to_ns)
             machines.vms[vm.id] = vm if vm.name else replace(vm, name=cut(unnamed, TEXT_LENGTH))
-            # A CPU runs one vCPU after the other: which, its events tell.
+            # A CPU runs one vCPU after the other: its events show which.
             known = self._vcpu(task) if is_shown else _number(task.task, place)
             machines.threads[tid] = Thread(vm.id, known if task.has_thread else None)
         return machines

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""x86: the texts of the events that tell of faults, and the format of their words.
+"""x86: the texts of the events that show faults, and the format of their words.
 
 ``kvm_page_fault`` is the fault; what ``kvmmmu`` events say after it in the same thread, before the guest goes
 on, is its outcome. KVM may ask for the mapping more than once (TDX tries again by itself): the last counts.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a line of a pasted text holds, and what lines before tell of those after them."""
+"""What a line of a pasted text holds, and what earlier lines show of later ones."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

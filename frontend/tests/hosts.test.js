@@ -102,7 +102,7 @@ test("each state that a collector sends is said in a sentence", () => {
   assert.match(said({ state: "paused" }), /^The collector says “paused”/);
 });
 
-test("what a collector waits for is told apart from what to do about it", () => {
+test("what a collector waits for stands apart from what to do about it", () => {
   const checks = [check("flavour", "missing", "KVM is loaded; no vendor's module is", "modprobe kvm_intel; wait")];
   assert.deepEqual(waitingFor({ ...HOST, state: "waiting", checks, detail: "as before" }), {
     reason: "KVM is loaded; no vendor's module is",
@@ -175,7 +175,7 @@ test("a step of the governor points the way that it went", () => {
   );
 });
 
-test("a step whose beginning lies before the range points its way where that can be told", () => {
+test("a step whose beginning lies before the range points its way where that is known", () => {
   const glyphs = (/** @type {any[]} */ ...events) => readEvents(events).map(({ glyph }) => glyph);
   assert.deepEqual(glyphs(event("00", "records", { level: "none", ...BUDGET })), ["▼"]);
   assert.deepEqual(glyphs(event("00", "records", { level: "none" })), ["●"]);
@@ -211,7 +211,7 @@ test("what ended a counting, and which VM ended unseen, is said from the fields"
   assert.match(text("times_moved", { moved: ["vm_starts", "costs"] }) ?? "", /: vm starts, costs$/);
 });
 
-test("of what a stored event of before does not tell, nothing is said", () => {
+test("nothing is said of what an event of an earlier release does not have", () => {
   const text = (/** @type {string} */ kind, /** @type {object} */ more) => readEvents([event("00", kind, more)])[0]?.text;
   const before = "times set back by 30 s";
   assert.equal(text("clock_stepped", { detail: before }), `how its clock is set right changed: ${before}`);

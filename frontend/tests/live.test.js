@@ -4,8 +4,8 @@ import { afterEach, beforeEach, test } from "node:test";
 
 import { createRefresh } from "../public/js/live.js";
 
-/** Tells the page of a batch, as the server's stream does. */
-let tell = () => {};
+/** Sends the page the event of a batch, as the server's stream does. */
+let send = () => {};
 /** Is called at each question. @type {() => void} */
 let onQuestion = () => {};
 /** Answers the open question. */
@@ -19,7 +19,7 @@ beforeEach(() => {
   browser.EventSource = class {
     /** @param {string} name @param {() => void} listener */
     addEventListener(name, listener) {
-      if (name === "batch") tell = listener;
+      if (name === "batch") send = listener;
     }
   };
   browser.document = { hidden: false, addEventListener() {} };
@@ -50,13 +50,13 @@ function question() {
 }
 
 test("news is asked about at once", () => {
-  tell();
+  send();
   assert.equal(questions, 1);
 });
 
 test("news that comes while a question is open is asked about after its answer", { timeout: 10_000 }, async () => {
-  tell();
-  tell();
+  send();
+  send();
   assert.equal(questions, 1);
   const next = question();
   answer();
@@ -65,13 +65,13 @@ test("news that comes while a question is open is asked about after its answer",
 });
 
 test("news that comes close together is asked about once", { timeout: 10_000 }, async () => {
-  tell();
+  send();
   answer();
   await Promise.resolve();
   const next = question();
-  tell();
-  tell();
-  tell();
+  send();
+  send();
+  send();
   await next;
   answer();
   assert.equal(questions, 2);

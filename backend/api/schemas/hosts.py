@@ -121,7 +121,7 @@ class Host(BaseModel):
     checks: list[Check] = Field(description="None of a collector of an earlier release, but pins and ends")
     collector_version: HostText
     probes: list[Probe]
-    collector: Collector | None = Field(description="Null where it does not tell: a recording has none")
+    collector: Collector | None = Field(description="Null where none is reported: a recording has none")
     lost: dict[LossKind, int] = Field(description="Everything that could not be kept, by kind, ever")
     last_batch: TimeText = Field(description="When the server took the newest batch")
     age_s: float = Field(description="Seconds since then")
@@ -150,7 +150,7 @@ class Finding(BaseModel):
     hosts: list[HostText] = Field(
         description="Whom it is about; none where that is the server, or a sender that is not known"
     )
-    since: TimeText | None = Field(description="When the server saw it first; null where it cannot tell")
+    since: TimeText | None = Field(description="When the server saw it first; null where that is not known")
     last: TimeText | None = Field(description="When the server saw it last")
     is_current: bool = Field(description="Whether it goes on. A refusal does not once its batch is stored")
     seconds: float | None = Field(description="By how much a host's clock is ahead", examples=[None])

@@ -330,7 +330,7 @@ class NotStored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
-    """How much is stored. ``faults``: all that stored batches tell to have been seen."""
+    """How much is stored. ``faults``: all that were seen, by the ledger of stored batches."""
 
     hosts: int
     vms: int

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The VMMs whose command lines are understood: how to tell each, and where it says name and UUID."""
+"""The VMMs whose command lines are understood: how each is recognised, and where it has name and UUID."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence

@@ -154,7 +154,7 @@ def _phrases(word: int) -> Iterator[str]:
     if allowed:
         yield f"page {allowed}"
     else:
-        # With mode-based execute control KVM counts bit 6 as present too, and the word does not tell it.
+        # With mode-based execute control KVM counts bit 6 as present too; the word does not show it.
         # Source: Linux 7.3 arch/x86/kvm/vmx/common.h, __vmx_handle_ept_violation().
         yield f"page not present{_USER_EXEC_ALONE if word & PROT_USER_EXEC else ''}"
     if not word & GVA_IS_VALID:

@@ -117,7 +117,7 @@ function onFailure(failure) {
   const { vm } = state.get();
   if (failure.status === 401) {
     chip.update({ tone: "idle", text: "log in to see the collectors", lost: 0 });
-    page?.tell({
+    page?.showMessage({
       title: "Log in to see the data.",
       text: "This server asks for a read token.",
       actions: [{ label: "Log in", act: login.open }],
@@ -125,7 +125,7 @@ function onFailure(failure) {
     login.open();
   } else if (failure.status === 404 && vm !== null) {
     notice.update("");
-    page?.tell(missingMessage(vm, () => context.open(viewOf(state.get(), null))));
+    page?.showMessage(missingMessage(vm, () => context.open(viewOf(state.get(), null))));
   } else showFailure(failure);
   return failure.status === 0 || failure.status >= 500;
 }
@@ -140,7 +140,7 @@ function showFailure(failure) {
   if (!isRefused) chip.update({ tone: "bad", text: what.toLowerCase(), lost: 0 });
   const next = isRefused ? "Choose another range or view." : "The page asks again by itself.";
   if (answeredAt === null) {
-    page?.tell({ title: `${what}.`, text: next, actions: [{ label: "Try again", act: refresh.now }] });
+    page?.showMessage({ title: `${what}.`, text: next, actions: [{ label: "Try again", act: refresh.now }] });
     return;
   }
   failing = { what, next };
@@ -164,7 +164,7 @@ function onView(view, how) {
   if (next !== asked) refresh.now();
   else page?.show();
   asked = next;
-  if (view.isLost) page?.tell(lostMessage(() => context.open(viewOf(state.get(), null))));
+  if (view.isLost) page?.showMessage(lostMessage(() => context.open(viewOf(state.get(), null))));
 }
 
 function showColours() {
@@ -178,7 +178,7 @@ function makePage(view) {
   shownVm = view.vm;
   answeredAt = null;
   page = view.vm === null ? createOverview(context) : createVmPage(context, view.vm);
-  page.tell({ title: "Loading …", text: "Asking the server." });
+  page.showMessage({ title: "Loading …", text: "Asking the server." });
   notice.update(problemText(view));
   setChildren(main(), notice.root, page.root);
 }

@@ -5,7 +5,7 @@ It says when a batch came, and what hosts' clocks got wrong is set right by it. 
 its clock is set would so move right times to wrong ones, for ever.
 
 A clock that is behind what it said before is wrong now, or was ahead then: an hour ahead for a moment, or
-that of another server on the same database. The hosts' clocks tell which. Where it was ahead then, what was
+that of another server on the same database. The hosts' clocks show which. Where it was ahead then, what was
 received later than now is set to now.
 """
 

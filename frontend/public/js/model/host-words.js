@@ -127,7 +127,7 @@ export function blindSpots({ arch, flavour }) {
   ];
   if (arch !== "x86_64") {
     if (["aarch64", "riscv64"].includes(arch))
-      spots.push("The level of a mapping: this architecture’s kernels do not tell it.");
+      spots.push("The level of a mapping: this architecture’s kernels do not show it.");
     return spots;
   }
   if (flavour.startsWith("vmx") || flavour === "")

@@ -31,9 +31,9 @@ export function recordPlace(collector) {
  */
 export function recordNote(collector) {
   if (collector === null) {
-    return " Its collector does not tell where it is: add the program's path, and its --data-dir.";
+    return " Where its collector is installed is not known: add the program's path, and its --data-dir.";
   }
-  return collector.program === "" ? " Its collector does not tell the program's path: add it." : "";
+  return collector.program === "" ? " The path of its collector's program is not known: add it." : "";
 }
 
 /**

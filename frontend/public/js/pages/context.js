@@ -28,7 +28,7 @@
  * @property {HTMLElement} root
  * @property {(request: Request) => Promise<void>} load asks the server and shows the answer
  * @property {() => void} show shows the newest answer again: the view or the theme has changed
- * @property {(message: import("../panels/message.js").Message | null) => void} tell in place of data that there is not
+ * @property {(message: import("../panels/message.js").Message | null) => void} showMessage in place of data that there is not
  * @property {() => string} title
  * @property {() => void} destroy
  */

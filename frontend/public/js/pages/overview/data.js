@@ -146,7 +146,7 @@ export function newsOfShown(news, { vms, rates, request }) {
 export function messageOf({ vms: { totals }, rates, status, request }, state) {
   if (request.range.from >= request.now) return aheadMessage(state);
   const isChosen = isChoice(request.view);
-  // Where no VM is as it was chosen, there is none to tell anything of; the table says so.
+  // Where no VM is as it was chosen, there is nothing to say of any; the table says so.
   if (totals.vms === 0 && isChosen) return null;
   if (isUncovered(rates.coverage, request.range)) return uncoveredMessage(request, state, newestElsewhere(request, state, status));
   if (totals.faults + exitsOf(totals) === 0)

@@ -65,7 +65,7 @@ export function createOverview(context) {
     root: view.root,
     load,
     show,
-    tell: (next) => (answer ? undefined : view.message.update(next)),
+    showMessage: (next) => (answer ? undefined : view.message.update(next)),
     title: () => "kvmfaults",
     destroy: view.destroy,
   };

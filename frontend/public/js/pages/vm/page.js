@@ -134,7 +134,7 @@ export function createVmPage(context, id) {
     root: view.root,
     load,
     show,
-    tell: (next) => (answer ? undefined : view.tell(next)),
+    showMessage: (next) => (answer ? undefined : view.showMessage(next)),
     title: () => (answer ? `${vmTitle(answer.vm)} – kvmfaults` : "kvmfaults"),
     destroy: view.destroy,
   };

@@ -72,7 +72,7 @@ export function createVmView(context, { goBack, olderExits, olderFaults, moreWor
 
   return {
     root: el("div", { class: "page vm" }, instead.root, content),
-    tell: instead.update,
+    showMessage: instead.update,
     destroy: charts.destroy,
     /** @param {Answer} answer */
     show(answer) {

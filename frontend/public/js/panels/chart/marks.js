@@ -30,11 +30,11 @@ export function createChartMarks({ title, margin, onOpen }) {
     hidden: true,
   });
   let width = 0;
-  /** The key of the mark that says itself. */
+  /** The key of the mark whose explanation is shown. */
   let shownKey = "";
 
   /** @param {Placed | null} group */
-  function tell(group) {
+  function explain(group) {
     shownKey = group?.key ?? "";
     showTip(tip, group, width);
   }
@@ -42,9 +42,9 @@ export function createChartMarks({ title, margin, onOpen }) {
   const show = keyedList(
     strip,
     (/** @type {Placed} */ group) => group.key,
-    () => createMark(tell, onOpen),
+    () => createMark(explain, onOpen),
   );
-  strip.addEventListener("keydown", (event) => moveFocus(strip, event, () => tell(null)));
+  strip.addEventListener("keydown", (event) => moveFocus(strip, event, () => explain(null)));
   return {
     roots: [strip, tip],
     /**
@@ -56,9 +56,9 @@ export function createChartMarks({ title, margin, onOpen }) {
       area.addEventListener("pointermove", ({ target, clientX, clientY }) => {
         const hasMoved = place !== `${clientX} ${clientY}`;
         place = `${clientX} ${clientY}`;
-        if (hasMoved && target instanceof Node && !strip.contains(target)) tell(null);
+        if (hasMoved && target instanceof Node && !strip.contains(target)) explain(null);
       });
-      area.addEventListener("pointerleave", () => tell(null));
+      area.addEventListener("pointerleave", () => explain(null));
     },
     /** @param {ChartView} view @param {number} wide of the frame */
     place({ range, marks }, wide) {
@@ -69,20 +69,20 @@ export function createChartMarks({ title, margin, onOpen }) {
       const placed = groups.map((group) => ({ ...group, x: xOf(group.time) }));
       show(placed);
       setShown(strip, placed.length > 0);
-      tell(placed.find((group) => group.key === shownKey) ?? null);
+      explain(placed.find((group) => group.key === shownKey) ?? null);
       keepOneTabStop(strip);
     },
   };
 }
 
-/** @param {(group: Placed | null) => void} tell @param {() => void} onOpen @returns {import("../../base/dom.js").Row<Placed>} */
-function createMark(tell, onOpen) {
+/** @param {(group: Placed | null) => void} explain @param {() => void} onOpen @returns {import("../../base/dom.js").Row<Placed>} */
+function createMark(explain, onOpen) {
   /** @type {Placed | null} */
   let group = null;
   const glyph = el("span", { class: "mark-glyph", "aria-hidden": "true" });
   const root = el("button", { type: "button", class: "mark", tabindex: -1, click: onOpen }, glyph);
-  for (const event of ["pointerenter", "focus"]) root.addEventListener(event, () => tell(group));
-  root.addEventListener("blur", () => tell(null));
+  for (const event of ["pointerenter", "focus"]) root.addEventListener(event, () => explain(group));
+  root.addEventListener("blur", () => explain(null));
   return {
     root,
     update(next) {

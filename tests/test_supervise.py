@@ -139,7 +139,7 @@ def test_a_missing_capability_is_said_and_the_database_still_served(tmp_path: Pa
             detail = body["detail"] if status == 503 else ""
             return detail if "waiting" in detail and "CAP_BPF" in detail else None
 
-        wait_for(reason, 120, "the missing capability is told")
+        wait_for(reason, 120, "the missing capability is reported")
         assert "CAP_BPF" in running.log.read_text()
         status, listed = running.get("/api/v1/vms")
         assert (status, listed["items"]) == (200, [])

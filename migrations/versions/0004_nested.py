@@ -30,7 +30,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Remove the columns, and with them what they tell."""
+    """Remove the columns, and with them what they hold."""
     for prefix in _PREFIXES:
         for table in (f"{prefix}_faults", f"{prefix}_exits"):
             op.drop_column(table, "nested")

@@ -11,10 +11,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add what collectors tell of themselves: nothing as yet."""
+    """Add what collectors report of themselves: nothing as yet."""
     op.add_column("hosts", sa.Column("collector", sa.Text(), nullable=False, server_default=sa.text("''")))
 
 
 def downgrade() -> None:
-    """Forget it; the next batch of a host tells it again."""
+    """Forget it; the next batch of a host has it again."""
     op.drop_column("hosts", "collector")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Of which times of a source it was told that they cannot be. Taken back, it is told once more."""
+"""Which times of a source were reported as impossible. After a downgrade they are reported once more."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -36,7 +36,7 @@ def upgrade() -> None:
         "UPDATE host_events SET level = CASE one_in WHEN 0 THEN 'none' WHEN 1 THEN 'all' ELSE 'sample' END"
         f" WHERE {_OF_RECORDS}"
     )
-    _tell_steps()
+    _name_steps()
     _restore()
     for before, after in _TIMES:
         op.execute(f"UPDATE sources SET moved = REPLACE(moved, '{before}', '{after}')")
@@ -69,16 +69,16 @@ def downgrade() -> None:
         op.drop_column("host_events", name)
 
 
-def _tell_steps() -> None:
+def _name_steps() -> None:
     # What a collector wants recorded of a host is what it was started with: another level is the governor's.
     op.execute(
         """
         UPDATE host_events SET reason = 'budget' WHERE id IN (
             SELECT id FROM (
                 SELECT id, kind, level,
-                       LAG(kind) OVER told AS kind_before, LAG(level) OVER told AS level_before
+                       LAG(kind) OVER ordered AS kind_before, LAG(level) OVER ordered AS level_before
                 FROM host_events WHERE kind IN ('records', 'attached', 'taken_over', 'replaced', 'stopped')
-                WINDOW told AS (PARTITION BY host_id ORDER BY time_ns, id)
+                WINDOW ordered AS (PARTITION BY host_id ORDER BY time_ns, id)
             ) AS steps
             WHERE kind = 'records' AND kind_before = 'records' AND level <> level_before
         )
@@ -115,10 +115,12 @@ def _say_in_sentences() -> None:
         ORDER BY host_events.id LIMIT {_AT_ONCE}
         """
     )
-    told = sa.text("UPDATE host_events SET detail = :detail WHERE id = :id")
+    statement = sa.text("UPDATE host_events SET detail = :detail WHERE id = :id")
     last = 0
     while rows := connection.execute(some, {"last": last}).all():
-        connection.execute(told, [{"id": row.id, "detail": _sentence(row)[:_DETAIL_LENGTH]} for row in rows])
+        connection.execute(
+            statement, [{"id": row.id, "detail": _sentence(row)[:_DETAIL_LENGTH]} for row in rows]
+        )
         last = rows[-1].id
 
 
@@ -205,7 +207,7 @@ def _moment(time_ns: int) -> str:
         return f"{time_ns // 10**9} s since 1970"
 
 
-# What pins, and whether KVM's events are received, was told as if it were a tracepoint.
+# What pins, and whether KVM's events are received, was reported as if it were a tracepoint.
 _POSED = {"bpffs:pins": "pins", "uevent:kvm": "ends"}
 _Change = Callable[[list[Any], list[Any], str], tuple[list[Any], list[Any], str]]
 
@@ -247,7 +249,7 @@ def _without_checks(probes: list[Any], checks: list[Any], detail: str) -> tuple[
         for check in checks
         if check["name"] in tracepoints
     ]
-    # That KVM's events are not received was told as a tracepoint only.
+    # That KVM's events are not received was reported as a tracepoint only.
     wrong = [check for check in checks if check["state"] != "ok" and check["name"] != "ends"]
     said = "; ".join(text for check in wrong for text in (check["found"], check.get("remedy", "")) if text)
     return [*probes, *posed], [], detail or said

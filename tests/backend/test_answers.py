@@ -143,7 +143,7 @@ def test_who_hangs_up_while_waiting_for_a_turn_is_never_worked_for() -> None:
     assert asyncio.run(run()) == [0]
 
 
-def test_a_failure_is_told_to_all_who_wait_and_not_kept() -> None:
+def test_a_failure_goes_to_all_who_wait_and_not_kept() -> None:
     async def run() -> None:
         slots = Slots(at_work=1, of_client=1, waiting=0)
         asked = Asked(slots=slots)

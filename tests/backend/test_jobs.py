@@ -35,8 +35,8 @@ def job(work: Callable[[Store, JobClaim], None], *, every_s: float = 60, within_
     return Job(name="work", every_s=every_s, within_s=within_s, work=work)
 
 
-def told(server: Server) -> dict[str, object]:
-    """Return what the status tells of the one job."""
+def shown(server: Server) -> dict[str, object]:
+    """Return what the status shows of the one job."""
     [found] = server.get("/api/v1/status")["jobs"]
     return dict(found)
 
@@ -74,12 +74,12 @@ def test_the_status_tells_how_a_job_went(server: Server) -> None:
     assert server.get("/api/v1/status")["jobs"] == []
 
     def work(_: Store, __: JobClaim) -> None:
-        assert told(server)["running"]
+        assert shown(server)["running"]
         server.clock.now_ns += 250_000_000
 
     runner = Runner(server.store, [job(work)], now_ns=server.clock)
     assert runner.run_if_due(job(work)) is Outcome.DONE
-    assert told(server) == {
+    assert shown(server) == {
         "name": "work",
         "last": "2027-01-15T08:01:00.250000000Z",
         "took_s": 0.25,
@@ -105,18 +105,18 @@ def failing(error: Exception) -> Callable[[Store, JobClaim], None]:
         (ValueError("secret"), "the server failed; its log says more"),
     ],
 )
-def test_a_job_that_fails_is_told_and_tried_again(
+def test_a_job_that_fails_is_shown_and_tried_again(
     server: Server, caplog: pytest.LogCaptureFixture, error: Exception, detail: str
 ) -> None:
     runner = Runner(server.store, [], now_ns=server.clock)
     with caplog.at_level(logging.WARNING):
         assert runner.run_if_due(job(failing(error))) is Outcome.FAILED
-    assert (told(server)["failed"], told(server)["detail"]) == (True, detail)
+    assert (shown(server)["failed"], shown(server)["detail"]) == (True, detail)
     assert "job work failed" in caplog.text
 
     server.clock.now_ns += 10**9
     assert runner.run_if_due(job(lambda *_: None)) is Outcome.DONE
-    assert (told(server)["failed"], told(server)["detail"]) == (False, "")
+    assert (shown(server)["failed"], shown(server)["detail"]) == (False, "")
 
 
 def test_a_run_is_bounded(server: Server) -> None:
@@ -128,10 +128,10 @@ def test_a_run_is_bounded(server: Server) -> None:
 
     runner = Runner(server.store, [], now_ns=server.clock)
     assert runner.run_if_due(job(work, within_s=0.01)) is Outcome.FAILED
-    assert (told(server)["failed"], told(server)["detail"]) == (True, "it was not done within 0.01 s")
+    assert (shown(server)["failed"], shown(server)["detail"]) == (True, "it was not done within 0.01 s")
 
 
-def test_a_run_is_told_to_end_when_the_server_stops(server: Server) -> None:
+def test_a_run_is_asked_to_end_when_the_server_stops(server: Server) -> None:
     begun = Event()
 
     def work(_: Store, __: JobClaim) -> None:
@@ -141,10 +141,10 @@ def test_a_run_is_told_to_end_when_the_server_stops(server: Server) -> None:
 
     with Runner(server.store, [job(work, within_s=PATIENCE_S)], now_ns=server.clock).running():
         assert begun.wait(PATIENCE_S)
-    assert told(server)["detail"] == "the server was stopped meanwhile"
+    assert shown(server)["detail"] == "the server was stopped meanwhile"
 
 
-def test_a_server_that_died_at_a_job_is_told(server: Server) -> None:
+def test_a_server_that_died_at_a_job_is_shown(server: Server) -> None:
     class Killed(BaseException):
         """Ends the run as a kill would: nothing is noted any more."""
 
@@ -153,9 +153,9 @@ def test_a_server_that_died_at_a_job_is_told(server: Server) -> None:
 
     with pytest.raises(Killed):
         Runner(server.store, [], now_ns=server.clock).run_if_due(job(work))
-    assert (told(server)["running"], told(server)["failed"]) == (True, False)
+    assert (shown(server)["running"], shown(server)["failed"]) == (True, False)
     server.clock.now_ns += 60 * 10**9
-    assert (told(server)["running"], told(server)["failed"]) == (False, True)
+    assert (shown(server)["running"], shown(server)["failed"]) == (False, True)
 
 
 def test_nothing_is_done_by_a_clock_that_cannot_be_right(server: Server) -> None:
@@ -164,8 +164,8 @@ def test_nothing_is_done_by_a_clock_that_cannot_be_right(server: Server) -> None
     runner = Runner(server.store, [work], now_ns=server.clock)
     server.clock.now_ns, right_ns = 0, server.clock.now_ns
     assert runner.run_if_due(work) is Outcome.FAILED
-    assert (done, told(server)["failed"]) == ([], True)
-    assert "the server's clock says 1970-01-01T00:00:00Z" in str(told(server)["detail"])
+    assert (done, shown(server)["failed"]) == ([], True)
+    assert "the server's clock says 1970-01-01T00:00:00Z" in str(shown(server)["detail"])
 
     server.clock.now_ns = right_ns
     assert runner.run_if_due(work) is Outcome.DONE

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whoever watches is told what was stored: at once, and what comes in quick succession together."""
+"""Whoever watches hears what was stored: at once, and what comes in quick succession together."""
 
 import asyncio
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ async def _news_of_two_tellings() -> list[Mapping[str, int]]:
     return [*news, await anext(watch)]
 
 
-def test_what_is_stored_while_the_last_news_are_passed_on_is_told_together() -> None:
+def test_what_is_stored_while_the_last_news_are_passed_on_comes_together() -> None:
     news = asyncio.run(asyncio.wait_for(_news_of_two_tellings(), END_S))
     assert news == [{"host-1": 1}, {"host-1": 4, "host-2": 3}]
 

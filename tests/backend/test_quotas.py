@@ -161,7 +161,7 @@ def test_so_many_batches_of_a_host_are_taken_at_once_and_the_others_wait() -> No
     anyio.run(scene)
 
 
-def test_a_host_that_hands_in_too_much_is_told_and_the_others_are_not_held_up(server: Server) -> None:
+def test_a_host_that_hands_in_too_much_is_refused_and_the_others_are_not_held_up(server: Server) -> None:
     assert isinstance(server.clock, Clock)
     one, two = (server.new_token("ingest", f"host-{number}") for number in (1, 2))  # type: ignore[arg-type]
     answers = []

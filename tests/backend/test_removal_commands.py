@@ -146,5 +146,5 @@ def test_a_server_that_runs_meanwhile_shows_nothing_of_what_was_removed(
             VM_ID: [1234, 0, 0, 0],
             NEW_VM: [0, 0, 5, 0],
         }
-        # A page that has the state before is told all anew.
+        # A page that has the state before is answered all anew.
         assert len(server.get("/api/v1/rates", **charted, after=before["version"])["times_ms"]) == 4

@@ -41,7 +41,7 @@ async def _work(slots: Slots, client: str, done: list[str]) -> None:
         done.append(client)
 
 
-def test_who_finds_no_slot_in_time_is_told_to_come_again() -> None:
+def test_who_finds_no_slot_in_time_is_asked_to_come_again() -> None:
     async def run() -> None:
         slots = Slots(at_work=2, of_client=2, wait_s=0.01)
         async with _held(slots, "a", "b"):
@@ -113,7 +113,7 @@ def test_one_client_does_not_take_the_whole_waiting_list() -> None:
 
 
 def test_a_turn_that_comes_in_the_moment_in_which_time_is_over_is_taken() -> None:
-    """It is told that time is over though the turn was there."""
+    """Time is over for it, though the turn was there."""
 
     async def run() -> list[str]:
         done: list[str] = []

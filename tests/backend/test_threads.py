@@ -10,7 +10,7 @@ from backend.errors import BusyError
 from backend.threads import Threads
 
 
-def test_who_would_wait_behind_too_many_is_told_to_come_again() -> None:
+def test_who_would_wait_behind_too_many_is_asked_to_come_again() -> None:
     threads = Threads(1, most_waiting=2)
     begun, go_on = threading.Event(), threading.Event()
     done: list[int] = []

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What becomes of the scene's faults: some are recorded one by one, and a ledger tells of the others."""
+"""What becomes of the scene's faults: some are recorded one by one, and a ledger counts the others."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -266,7 +266,7 @@ def one_batch(
 
 
 def _events(end_s: int, seconds: range) -> tuple[HostEvent, ...]:
-    # A collector that was stopped tells of it in its last batch, before the gap.
+    # A collector that was stopped reports it in its last batch, before the gap.
     return tuple(
         HostEvent(time_ns=(end_s - minute * 60) * NS_PER_S - before_ns, **event)
         for minute, event in EVENTS

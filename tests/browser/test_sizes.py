@@ -118,7 +118,7 @@ def test_at_200_percent_nothing_is_cut(browser: Browser, server: Feed) -> None:
     context.close()
 
 
-def test_with_forced_colours_series_and_choices_are_told_apart(browser: Browser, feed: Feed) -> None:
+def test_with_forced_colours_series_and_choices_can_be_seen_apart(browser: Browser, feed: Feed) -> None:
     context = browser.new_context(forced_colors="active", viewport={"width": 1440, "height": 900})
     visit = new_visit(context, feed.product.url, feed.end_s)
     page = visit.go(f"/?{visit.fixed()}&by=access")

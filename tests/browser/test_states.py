@@ -58,7 +58,7 @@ def test_a_choice_that_no_vm_meets_says_so_and_nothing_of_collectors(visit: Visi
     expect(page.locator(".message")).to_be_hidden()
 
 
-def test_a_quiet_vm_is_told_from_one_that_was_not_read(visit: Visit) -> None:
+def test_a_quiet_vm_looks_other_than_one_that_was_not_read(visit: Visit) -> None:
     page = visit.go(f"/vms/00000000000000a9?{visit.fixed(8)}")
     expect(page.get_by_role("heading", name="No fault of this VM was seen in this range.")).to_be_visible()
     assert figure(page, "faults") == "0"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A real HTTP server that answers as a test tells it, and remembers what it was sent."""
+"""A real HTTP server that answers as a test has it, and remembers what it was sent."""
 
 import contextlib
 import queue

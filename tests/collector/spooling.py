@@ -22,7 +22,7 @@ def drain(spool: Spool) -> list[bytes]:
 
 
 def parcels(*batches: bytes) -> list[Parcel]:
-    """Return batches that leave nothing to be told."""
+    """Return batches without drop notices."""
     return [Parcel(batch) for batch in batches]
 
 

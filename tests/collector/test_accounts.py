@@ -77,7 +77,7 @@ def test_a_record_whose_fault_is_not_counted_yet_waits_for_it() -> None:
     assert later.accounts[VM].recorded == 1
 
 
-def test_no_more_records_are_told_than_faults_were_counted() -> None:
+def test_no_more_records_are_reported_than_faults_were_counted() -> None:
     counting = Counting(in_place=1)
     vcpu = counting.slot(0)
     counting.fault(vcpu, 6)
@@ -87,7 +87,7 @@ def test_no_more_records_are_told_than_faults_were_counted() -> None:
 
     def fault_between_the_maps() -> None:
         if next(pauses) == 1:
-            # fault_counts was read just before: this fault's slot tells of it, its count comes later.
+            # fault_counts was read just before: this fault's slot has it, its count comes later.
             counting.fault(vcpu, 4, record=True)
 
     counting.pause = fault_between_the_maps

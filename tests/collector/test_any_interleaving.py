@@ -133,15 +133,15 @@ def test_every_ledger_balances_and_the_totals_are_what_the_guests_did(
             seen[vm] += account.seen
             assert account.seen_total == seen[vm]
     assert seen == +host.done
-    told = [record for reading in host.readings for record in reading.faults]
+    records = [record for reading in host.readings for record in reading.faults]
     dropped = sum(account.dropped for reading in host.readings for account in reading.accounts.values())
-    assert len(set(told)) == len(told)
-    assert _in_order(told)
+    assert len(set(records)) == len(records)
+    assert _in_order(records)
     if host.was_killed:
-        assert len(told) + dropped <= host.to_record
+        assert len(records) + dropped <= host.to_record
     else:
         assert dropped == sum(vcpu.dropped for vcpu in host.vcpus)
-        assert len(told) == host.to_record - dropped
+        assert len(records) == host.to_record - dropped
 
 
 def _in_order(records: list[FaultRecord]) -> bool:

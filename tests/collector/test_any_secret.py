@@ -91,6 +91,6 @@ FORMS: dict[str, Form] = {
 def test_no_part_of_a_secret_is_shown(form: Form, secret: str) -> None:
     around = " ".join(["vmm", *form("another"), "-m", "1"])
     for written in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1]):
-        # Four marks that stand around every secret, as JSON's do, tell nothing of this one.
+        # Four marks that stand around every secret, as JSON's do, show nothing of this one.
         assume(written[-4:] not in around)
         assert written[-4:] not in command_text(["vmm", *form(secret), "-m", "1"]).replace("vmm", "")

@@ -86,7 +86,7 @@ def test_nothing_is_lost_where_the_folder_is_already_ones_own(
     assert found(data_dir, bpffs, "bpffs").state is state
 
 
-def test_where_no_collector_runs_no_rights_are_told(data_dir: Path) -> None:
+def test_where_no_collector_runs_no_rights_are_reported(data_dir: Path) -> None:
     assert found(data_dir, data_dir, "rights").found == f"no collector runs with {data_dir}"
 
 

@@ -32,7 +32,7 @@ def _torn() -> bytes:
     return vcpu.pack()
 
 
-def test_what_did_not_change_is_not_told() -> None:
+def test_what_did_not_change_is_not_in_it() -> None:
     now = _slots(slot=_vcpu(faults=4).pack())
     found = differences(now, now)
     assert (found.fault_counts, dict(found.vcpus)) == ({}, {})
@@ -99,7 +99,7 @@ def test_counts_that_are_gone_when_read_again_are_nobodys() -> None:
     assert (found.fault_counts, found.changed["slots"]) == ({}, {})
 
 
-def test_records_and_drops_are_told_by_vcpu() -> None:
+def test_records_and_drops_are_by_vcpu() -> None:
     counting = Counting(ring_records=2)
     vcpu = counting.slot(0)
     counting.fault(vcpu, times=5, record=True)
@@ -107,7 +107,7 @@ def test_records_and_drops_are_told_by_vcpu() -> None:
     assert (account.seen, account.recorded, account.dropped) == (5, 2, 3)
 
 
-def test_faults_that_found_no_room_are_told_as_uncounted() -> None:
+def test_faults_that_found_no_room_are_reported_as_uncounted() -> None:
     counting = Counting(in_place=1, room=1)
     vcpu = counting.slot(0)
     for word in (6, 4, 0x14, 0x14):
@@ -119,15 +119,15 @@ def test_faults_that_found_no_room_are_told_as_uncounted() -> None:
     assert found.lost == {"keys_full": 2}
 
 
-def test_what_was_lost_between_two_looks_and_then_found_is_told_once() -> None:
+def test_what_was_lost_between_two_looks_and_then_found_is_reported_once() -> None:
     def at(number: int) -> dict[str, Table]:
         lost = {"keys_full": 0, "unattributed": number, "exit_records": 0}
         return {**NOTHING, "lost": Views(COMPILED).lost.pack(lost, over=NOTHING["lost"])}
 
-    before, told = at(4), []
+    before, lost = at(4), []
     # Caught as lost, found, really lost, lost again.
     for number in (5, 4, 5, 7):
         found = differences(at(number), before)
-        told.append(found.lost.get(LossKind.UNATTRIBUTED, 0))
+        lost.append(found.lost.get(LossKind.UNATTRIBUTED, 0))
         before = {**before, "lost": {**before["lost"], **found.changed["lost"]}}
-    assert told == [1, 0, 0, 2]
+    assert lost == [1, 0, 0, 2]

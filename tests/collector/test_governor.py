@@ -188,7 +188,7 @@ def test_what_the_sample_cost_is_not_held_against_every_fault_that_follows() -> 
     assert [step.most for step in _judge(governor, 0.03, 1, ALL)] == [SAMPLE]
 
 
-def test_why_is_told_while_something_is_held_back_and_never_that_of_a_step_up() -> None:
+def test_why_is_reported_while_something_is_held_back_and_never_that_of_a_step_up() -> None:
     governor = _recording()
     assert governor.reason == ""
     _judge(governor, 0.05, 5)

@@ -81,11 +81,11 @@ def test_a_successor_knows_what_was_attributed_before_it() -> None:
     assert _account(_reader(counting)) == Account(seen=5, uncounted=4, recorded=0, dropped=0, seen_total=22)
 
 
-def test_a_run_that_the_other_side_makes_up_for_only_later_is_told_once() -> None:
+def test_a_run_that_the_other_side_makes_up_for_only_later_is_reported_once() -> None:
     counting = Counting()
     reader = _reader(counting)
-    told = []
+    lost = []
     for missed in (0, 1, 0, 1, 2):
         counting.missed_runs = missed
-        told.append(reader.read().lost.get(LossKind.MISSED_RUNS, 0))
-    assert told == [0, 1, 0, 0, 1]
+        lost.append(reader.read().lost.get(LossKind.MISSED_RUNS, 0))
+    assert lost == [0, 1, 0, 0, 1]

@@ -46,7 +46,7 @@ def name(command: str, cgroup: str = "0::/\n", comm: str = "thread") -> Naming:
         pytest.param("qemu-system-x86_64 -name debug-threads=on", "thread", id="no guest in it"),
     ],
 )
-def test_qemu_tells_its_name(command: str, expected: str) -> None:
+def test_qemu_gives_its_name(command: str, expected: str) -> None:
     found = name(command)
     assert (found.name, found.vmm, found.manager) == (expected, "qemu", "")
 
@@ -136,7 +136,7 @@ def test_uuid_is_found_and_written_in_one_form(command: str, expected: str) -> N
         pytest.param("", "thread", "thread", id="no command line"),
     ],
 )
-def test_each_vmm_tells_its_name_its_own_way(command: str, vmm: str, expected: str) -> None:
+def test_each_vmm_gives_its_name_its_own_way(command: str, vmm: str, expected: str) -> None:
     found = name(command)
     assert (found.vmm, found.name) == (vmm, expected)
 
@@ -254,7 +254,7 @@ def test_a_script_is_named_after_its_comm() -> None:
     assert name("/usr/bin/python3 firecracker.py", comm="python3") == Naming("python3", "", "python3", "")
 
 
-def test_comm_tells_the_vmm_behind_a_loader() -> None:
+def test_comm_shows_the_vmm_behind_a_loader() -> None:
     assert name("/lib64/ld-linux-x86-64.so.2 qemu-kvm -name web", comm="qemu-kvm").name == "web"
 
 

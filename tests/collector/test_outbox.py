@@ -106,15 +106,15 @@ def test_the_cut_is_noted_once_all_parts_are_stored_and_before_any_is_sent(tmp_p
         assert spool.resume(0) == (3, b"here")
 
 
-def test_what_the_spool_dropped_is_told_once(tmp_path: Path) -> None:
+def test_what_the_spool_dropped_is_reported_once(tmp_path: Path) -> None:
     with Spool(tmp_path, max_bytes=12 * 1024) as spool:
         outbox = Outbox(spool, "x86_64")
         for _ in range(10):
             outbox.send(HOST, Content())
         batches = _spooled(spool)
         dropped_still = spool.dropped_batches
-    told = sum(loss.count for batch in batches for loss in batch.lost if loss.kind == "spool_batches")
-    assert told + dropped_still == 10 - len(batches)
+    reported = sum(loss.count for batch in batches for loss in batch.lost if loss.kind == "spool_batches")
+    assert reported + dropped_still == 10 - len(batches)
 
 
 def _reading(vm: Vm, *, seen: int, seen_total: int) -> Content:
@@ -145,30 +145,30 @@ def _missing(batches: list[wire.Batch]) -> dict[tuple[str, str], int]:
     return {key: total - stored[key] for key, total in totals.items() if total != stored[key]}
 
 
-def test_what_a_full_spool_dropped_of_a_vm_that_is_gone_is_told(tmp_path: Path) -> None:
+def test_what_a_full_spool_dropped_of_a_vm_that_is_gone_is_reported(tmp_path: Path) -> None:
     gone, there = _vm(1), _vm(2)
     with Spool(tmp_path, max_bytes=2 * BLOCK) as spool:
         _send(spool, _reading(gone, seen=7, seen_total=12))
         _send(spool, *(_reading(there, seen=1, seen_total=total) for total in (1, 2)))
         _spooled(spool)
         _send(spool, _reading(there, seen=1, seen_total=3))
-        telling, told = _spooled(spool)
+        resent, last = _spooled(spool)
         assert spool.pending_notices == {}
-    assert _missing([telling]) == {("c" * 32, gone.id): 12}
-    assert (telling.vms[0].pid, telling.fault_counts, telling.lost) == (gone.pid, (), ())
+    assert _missing([resent]) == {("c" * 32, gone.id): 12}
+    assert (resent.vms[0].pid, resent.fault_counts, resent.lost) == (gone.pid, (), ())
     # It says when, and covers nothing.
-    assert telling.covered == (Span(START_MS * 1_000_000, START_MS * 1_000_000),)
-    assert (told.part, told.lost) == (0, (Loss(LossKind.SPOOL_BATCHES, 1),))
+    assert resent.covered == (Span(START_MS * 1_000_000, START_MS * 1_000_000),)
+    assert (last.part, last.lost) == (0, (Loss(LossKind.SPOOL_BATCHES, 1),))
 
 
-def test_a_vm_that_is_seen_again_tells_it_by_itself(tmp_path: Path) -> None:
+def test_a_vm_that_is_seen_again_needs_no_drop_notice(tmp_path: Path) -> None:
     vm = _vm(1)
     with Spool(tmp_path, max_bytes=2 * BLOCK) as spool:
         _send(spool, *(_reading(vm, seen=1, seen_total=total) for total in range(1, 6)))
         assert _missing(_spooled(spool)) == {("c" * 32, vm.id): 3}
 
 
-def test_what_a_damaged_batch_had_is_told_if_its_front_is_whole(tmp_path: Path) -> None:
+def test_what_a_damaged_batch_had_is_reported_if_its_front_is_whole(tmp_path: Path) -> None:
     vm = _vm(1)
     with Spool(tmp_path) as spool:
         _send(spool, _reading(vm, seen=7, seen_total=7))
@@ -182,7 +182,7 @@ def test_what_a_damaged_batch_had_is_told_if_its_front_is_whole(tmp_path: Path) 
         assert _missing(_spooled(spool)) == {}
 
 
-def test_what_was_told_is_told_again_where_that_is_dropped_too(tmp_path: Path) -> None:
+def test_a_drop_notice_is_sent_again_where_its_batch_is_dropped_too(tmp_path: Path) -> None:
     vms = [_vm(number) for number in range(1, 9)]
     with Spool(tmp_path, max_bytes=2 * BLOCK) as spool:
         _send(spool, *(_reading(vm, seen=vm.pid, seen_total=vm.pid) for vm in vms))
@@ -193,7 +193,7 @@ def test_what_was_told_is_told_again_where_that_is_dropped_too(tmp_path: Path) -
     assert _missing(batches) == {("c" * 32, vm.id): vm.pid for vm in vms if vm.id not in stored}
 
 
-def test_what_was_dropped_is_told_as_of_its_counting_and_boot(tmp_path: Path) -> None:
+def test_what_was_dropped_is_reported_as_of_its_counting_and_boot(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
         _send(spool, _reading(_vm(1), seen=7, seen_total=7))
         (damaged,) = files(tmp_path)
@@ -201,13 +201,13 @@ def test_what_was_dropped_is_told_as_of_its_counting_and_boot(tmp_path: Path) ->
         assert _spooled(spool) == []
         now = msgspec.structs.replace(HOST, boot_id="later")
         Outbox(spool, "x86_64").send(now, _reading(_vm(1), seen=2, seen_total=2), counting="d" * 32)
-        telling, reading = _spooled(spool)
-    assert (telling.host, telling.counting) == (HOST, "c" * 32)
+        resent, reading = _spooled(spool)
+    assert (resent.host, resent.counting) == (HOST, "c" * 32)
     assert (reading.host, reading.counting) == (now, "d" * 32)
-    assert _missing([telling, reading]) == {("c" * 32, _vm(1).id): 7}
+    assert _missing([resent, reading]) == {("c" * 32, _vm(1).id): 7}
 
 
-def test_the_end_of_a_vm_is_told_where_its_batch_was_dropped(tmp_path: Path) -> None:
+def test_the_end_of_a_vm_is_reported_where_its_batch_was_dropped(tmp_path: Path) -> None:
     vm = msgspec.structs.replace(_vm(1), ended_ns=5)
     with Spool(tmp_path, max_bytes=BLOCK) as spool:
         _send(spool, _reading(vm, seen=0, seen_total=0), Content())
@@ -217,7 +217,7 @@ def test_the_end_of_a_vm_is_told_where_its_batch_was_dropped(tmp_path: Path) -> 
         assert [described.ended_ns for batch in _spooled(spool) for described in batch.vms] == [5]
 
 
-def test_what_the_server_refused_is_not_told_while_it_is_kept(tmp_path: Path) -> None:
+def test_what_the_server_refused_is_not_reported_while_it_is_kept(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
         _send(spool, _reading(_vm(1), seen=7, seen_total=7))
         refused = spool.oldest()
@@ -227,7 +227,7 @@ def test_what_the_server_refused_is_not_told_while_it_is_kept(tmp_path: Path) ->
         assert [batch.vms for batch in _spooled(spool)] == [()]
 
 
-def test_what_is_to_be_told_does_not_grow_while_nothing_can_be_stored(tmp_path: Path) -> None:
+def test_drop_notices_do_not_grow_while_nothing_can_be_stored(tmp_path: Path) -> None:
     vm = _vm(1)
     with Spool(tmp_path, max_bytes=1) as spool:
         _send(spool, *(_reading(vm, seen=1, seen_total=total) for total in range(1, 6)))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Commands that are told to somebody work in the shell where they are read."""
+"""Commands that a message names work in the shell where they are read."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ def test_a_command_works_whatever_the_path_has(tmp_path: Path) -> None:
     assert b"not found" not in done.stderr
 
 
-def test_where_the_path_has_it_the_name_alone_is_told(
+def test_where_the_path_has_it_the_name_alone_is_given(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     program = tmp_path / "kvmfaults-collector"
@@ -46,8 +46,8 @@ def test_a_collector_that_a_shell_in_a_container_started_is_no_containers_own(
 ) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     view = described.HostView("h", "b", "x86_64", tmp_path)
-    told = view.waiting(Check(name="x", state=CheckState.MISSING, found="x")).collector
-    assert told is not None
+    collector = view.waiting(Check(name="x", state=CheckState.MISSING, found="x")).collector
+    assert collector is not None
     # The parent is what runs the tests.
     assert os.getppid()
-    assert not told.in_container
+    assert not collector.in_container

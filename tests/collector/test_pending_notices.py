@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a dropped batch leaves to be told is kept until it is told."""
+"""The drop notice of a dropped batch is kept until a later batch carries it."""
 
 import os
 from pathlib import Path
@@ -17,7 +17,7 @@ def _drop_one(directory: Path) -> None:
         assert spool.pending_notices == {1: b"one"}
 
 
-def test_last_words_are_kept_across_restarts_until_they_are_told(tmp_path: Path) -> None:
+def test_drop_notices_are_kept_across_restarts_until_a_batch_carries_them(tmp_path: Path) -> None:
     _drop_one(tmp_path)
     with Spool(tmp_path) as spool:
         assert spool.pending_notices == {1: b"one"}
@@ -29,11 +29,11 @@ def test_last_words_are_kept_across_restarts_until_they_are_told(tmp_path: Path)
     assert list(tmp_path.glob("*.words")) == []
 
 
-def test_what_tells_last_words_and_is_not_stored_leaves_them_itself(tmp_path: Path) -> None:
+def test_a_batch_that_carries_drop_notices_and_is_dropped_has_them_in_its_own(tmp_path: Path) -> None:
     _drop_one(tmp_path)
     with Spool(tmp_path, max_bytes=BLOCK) as spool:
-        telling = Parcel(b"x" * 2 * BLOCK, drop_notice=b"one, too")
-        assert not spool.put_group([telling], carrying=spool.pending_notices)
+        carrier = Parcel(b"x" * 2 * BLOCK, drop_notice=b"one, too")
+        assert not spool.put_group([carrier], carrying=spool.pending_notices)
         assert list(spool.pending_notices.values()) == [b"two", b"one, too"]
 
 
@@ -44,7 +44,7 @@ def test_a_batch_that_was_delivered_leaves_nothing(tmp_path: Path) -> None:
         assert spool.pending_notices == {}
 
 
-def test_a_drop_that_was_stopped_before_the_file_was_cut_leaves_its_last_words(tmp_path: Path) -> None:
+def test_a_drop_that_was_stopped_before_the_file_was_cut_leaves_its_drop_notice(tmp_path: Path) -> None:
     with Spool(tmp_path, max_bytes=BLOCK) as spool:
         spool.put_group([Parcel(b"1", drop_notice=b"one")])
         (first,) = files(tmp_path)
@@ -65,7 +65,7 @@ def test_a_file_without_its_front_leaves_nothing(tmp_path: Path, kept: int) -> N
         assert (drain(spool), spool.dropped_batches, spool.pending_notices) == ([], 1, {})
 
 
-def test_last_words_that_are_damaged_are_deleted(tmp_path: Path) -> None:
+def test_drop_notices_that_are_damaged_are_deleted(tmp_path: Path) -> None:
     _drop_one(tmp_path)
     (words,) = tmp_path.glob("*.words")
     os.truncate(words, 10)

@@ -97,7 +97,7 @@ def test_exits_in_place_and_in_the_map_add_up() -> None:
     assert reader.read().exit_counts == {ExitKey(*VM, vcpu=0, reason=6, errno=0): 3}
 
 
-def test_counts_that_the_map_lost_are_told() -> None:
+def test_counts_that_the_map_lost_are_reported() -> None:
     reader, counting, _ = _reader(Counting(in_place=1))
     vcpu = counting.slot(0)
     for word in (6, 4, 4, 4):
@@ -111,7 +111,7 @@ def test_counts_that_the_map_lost_are_told() -> None:
     assert reader.read().lost == {}
 
 
-def test_counts_that_no_state_tells_of_are_told() -> None:
+def test_counts_that_no_state_has_are_reported() -> None:
     reader, counting, _ = _reader(Counting(in_place=1))
     vcpu = counting.slot(0)
     for word in (6, 4):
@@ -122,7 +122,7 @@ def test_counts_that_no_state_tells_of_are_told() -> None:
     assert reading.accounts[VM].seen == 5
 
 
-def test_a_vcpu_that_cannot_be_read_is_told_and_comes_with_a_later_reading() -> None:
+def test_a_vcpu_that_cannot_be_read_is_reported_and_comes_with_a_later_reading() -> None:
     reader, counting, _ = _reader(Counting(in_place=1))
     vcpu = counting.slot(0)
     counting.fault(vcpu, 6)
@@ -135,7 +135,7 @@ def test_a_vcpu_that_cannot_be_read_is_told_and_comes_with_a_later_reading() -> 
     assert _faults(reader) == {(0, 6): (2, 2)}
 
 
-def test_each_vcpu_that_cannot_be_read_is_told_and_hides_no_other() -> None:
+def test_each_vcpu_that_cannot_be_read_is_reported_and_hides_no_other() -> None:
     reader, counting, _ = _reader()
     torn = [counting.slot(0), counting.slot(1)]
     whole = counting.slot(2)
@@ -288,7 +288,7 @@ def test_a_stepped_wall_clock_does_not_stretch_a_span() -> None:
     assert reading.to_ns - reading.from_ns == SECOND
 
 
-def test_a_successor_covers_the_time_since_the_last_cut() -> None:
+def test_a_successor_covers_the_time_since_the_last_checkpoint() -> None:
     reader, counting, clock = _reader()
     clock.monotonic_ns += SECOND
     checkpoint = reader.read().checkpoint
@@ -300,7 +300,7 @@ def test_a_successor_covers_the_time_since_the_last_cut() -> None:
     assert (reading.from_ns, reading.to_ns) == (UTC_NS + SECOND, UTC_NS + 8 * SECOND)
 
 
-def test_a_successor_reads_what_was_added_since_the_last_cut() -> None:
+def test_a_successor_reads_what_was_added_since_the_last_checkpoint() -> None:
     reader, counting, clock = _reader(Counting(in_place=1))
     vcpu = counting.slot(0)
     counting.fault(vcpu, 6, times=3)

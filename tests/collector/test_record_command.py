@@ -107,10 +107,10 @@ def test_it_waits_until_the_time_is_over_and_says_that_every_fault_was_recorded(
     began_ns = time.time_ns()
     done = _record("guest", "--for", "1", "--data-dir", str(collector_dir))
     assert time.time_ns() - began_ns >= 10**9
-    promised, told = done.stdout.splitlines(keepends=True)
+    promised, summary = done.stdout.splitlines(keepends=True)
     assert (done.returncode, promised) == (0, PROMISED)
     faults = re.fullmatch(
-        r"every fault of guest was recorded: (\d+) faults in [\d.]+ s, [\d:]{8} to [\d:]{8} UTC\n", told
+        r"every fault of guest was recorded: (\d+) faults in [\d.]+ s, [\d:]{8} to [\d:]{8} UTC\n", summary
     )
     assert faults is not None
     assert int(faults[1]) % 7 == 0
@@ -131,9 +131,9 @@ def test_where_not_every_fault_was_recorded_the_status_says_so_and_how_many(tmp_
     with _answering(tmp_path, recorded=2):
         done = _record("guest", "--for", "1", "--data-dir", str(tmp_path))
     assert done.returncode == 3
-    promised, told, left_out = done.stdout.splitlines(keepends=True)
+    promised, summary, left_out = done.stdout.splitlines(keepends=True)
     assert promised == PROMISED
-    assert re.match(r"not every fault of guest was recorded: \d+ of \d+ faults in .* \(1 of 3.5\)\n", told)
+    assert re.match(r"not every fault of guest was recorded: \d+ of \d+ faults in .* \(1 of 3.5\)\n", summary)
     assert re.match(r"  left out: \d+ faults; recorded was every fault for", left_out)
 
 
@@ -154,21 +154,21 @@ def _start(collector_dir: Path, vm: str) -> "subprocess.Popen[str]":
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it_and_what_was_recorded_is_told(collector_dir: Path, number: int) -> None:
+def test_a_signal_ends_it_and_what_was_recorded_is_said(collector_dir: Path, number: int) -> None:
     started = _start(collector_dir, "guest")
-    # Until the first whole reading there is nothing to tell.
+    # Until the first whole reading there is nothing to report.
     requests = RecordRequests(requests_file(collector_dir))
     (request,) = _asked(collector_dir, time.time_ns())
     wait_for(lambda: getattr(requests.answer_to(request), "seen", 0) or None, 60, "a whole reading")
     started.send_signal(number)
-    told, errors = started.communicate(timeout=60)
+    summary, errors = started.communicate(timeout=60)
     assert (started.returncode, errors) == (0, "")
-    assert told.startswith("every fault of guest was recorded: ")
+    assert summary.startswith("every fault of guest was recorded: ")
     assert _asked(collector_dir, time.time_ns()) == []
 
 
 @contextmanager
-def _saying(data_dir: Path, since_ns: int, *, tells_the_end: bool = True) -> Iterator[RecordRequests]:
+def _saying(data_dir: Path, since_ns: int, *, reports_the_end: bool = True) -> Iterator[RecordRequests]:
     """A collector that grants what is asked for, and has taken whole readings since a time, 0 for none."""
     server = RecordRequests(requests_file(data_dir))
     ended = threading.Event()
@@ -190,7 +190,7 @@ def _saying(data_dir: Path, since_ns: int, *, tells_the_end: bool = True) -> Ite
         while not ended.wait(0.02):
             active = set(server.active(time.time_ns()))
             known |= active
-            server.answer([answer(it, is_over=tells_the_end and it not in active) for it in known])
+            server.answer([answer(it, is_over=reports_the_end and it not in active) for it in known])
 
     thread = threading.Thread(target=serve)
     thread.start()
@@ -223,14 +223,14 @@ def test_a_collector_that_takes_no_reading_is_not_waited_for(
 
 
 def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
-    with _saying(tmp_path, time.time_ns(), tells_the_end=False):
+    with _saying(tmp_path, time.time_ns(), reports_the_end=False):
         started = _start(tmp_path, "guest")
         started.send_signal(signal.SIGINT)
         wait_for(lambda: _asked(tmp_path, time.time_ns()) == [] or None, 60, "it is taken back")
         started.send_signal(signal.SIGINT)
-        told, errors = started.communicate(timeout=60)
+        summary, errors = started.communicate(timeout=60)
     assert (started.returncode, errors) == (3, "")
-    assert "cut short: interrupted again" in told
+    assert "cut short: interrupted again" in summary
 
 
 def test_an_end_before_an_answer_takes_it_back_and_claims_no_more_than_is_known(tmp_path: Path) -> None:
@@ -249,18 +249,18 @@ def test_another_command_that_ends_it_makes_it_less_than_was_asked_for(collector
     started = _start(collector_dir, "guest")
     done = _record("guest", "--for", "0", "--data-dir", str(collector_dir))
     assert (done.returncode, done.stdout) == (0, "no more than a sample of guest is recorded from now on\n")
-    told, _ = started.communicate(timeout=60)
+    summary, _ = started.communicate(timeout=60)
     assert started.returncode == 3
-    assert "cut short: another command ended it" in told
+    assert "cut short: another command ended it" in summary
     assert _asked(collector_dir, time.time_ns()) == []
 
 
 def test_a_collector_that_ends_makes_it_less_than_was_asked_for(tmp_path: Path) -> None:
     with _answering(tmp_path):
         started = _start(tmp_path, "guest")
-    told, _ = started.communicate(timeout=60)
+    summary, _ = started.communicate(timeout=60)
     assert started.returncode == 3
-    assert "cut short: the collector ended" in told
+    assert "cut short: the collector ended" in summary
 
 
 def test_what_was_not_asked_for_cannot_be_ended(collector_dir: Path) -> None:
@@ -294,13 +294,13 @@ def test_what_the_budget_does_not_allow_is_not_promised(tmp_path: Path, waiting:
     with _answering(tmp_path, governor=_spent(), recorded=0):
         done = _record("guest", *waiting, "--data-dir", str(tmp_path))
     assert done.returncode == 3
-    promised, *told = done.stdout.splitlines()
+    promised, *lines = done.stdout.splitlines()
     assert promised == (
         "of guest (id 0000000000000006, process 1006) not every fault is recorded now, but none: the"
         " collector was above its budget (100% of a core used, 1% granted); once it has used less than half"
         " of it for a while, it records more again"
     )
-    assert [line.partition(":")[0] for line in told] == (
+    assert [line.partition(":")[0] for line in lines] == (
         [] if waiting == ["--no-wait"] else ["not every fault of guest was recorded", "  left out"]
     )
 

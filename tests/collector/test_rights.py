@@ -46,7 +46,7 @@ def test_the_right_to_look_everywhere_is_kept_only_where_something_needed_is_clo
     assert Capability.DAC_READ_SEARCH in needed([home / "not" / "there"])
 
 
-def test_capabilities_are_told_by_name() -> None:
+def test_capabilities_are_shown_by_name() -> None:
     assert names(1 << 39 | 1 << 38 | 1) == ("0", "PERFMON", "BPF")
     assert names(0) == ()
 
@@ -76,7 +76,7 @@ print(json.dumps({"seen": seen, "again": again}))
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities to give up")
 def test_what_was_given_up_is_gone_from_threads_and_children_too_and_does_not_come_back() -> None:
     done = subprocess.run([sys.executable, "-c", DROP], cwd=TOP, capture_output=True, text=True, check=False)
-    told = json.loads(done.stdout)
+    printed = json.loads(done.stdout)
     kept = f"{1 << 39 | 1 << 38:016x}"
     expected = {
         "CapInh": "0" * 16,
@@ -86,5 +86,5 @@ def test_what_was_given_up_is_gone_from_threads_and_children_too_and_does_not_co
         "CapAmb": "0" * 16,
         "NoNewPrivs": "1",
     }
-    assert told["seen"] == [expected] * 3
-    assert told["again"] == ["PERFMON", "BPF"]
+    assert printed["seen"] == [expected] * 3
+    assert printed["again"] == ["PERFMON", "BPF"]

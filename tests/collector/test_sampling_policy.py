@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is recorded follows what is asked for and what the governor grants, and every change is told once."""
+"""What is recorded follows what is asked for and what the governor grants; each change is reported once."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,10 +25,10 @@ VMS = {
 }
 NOTHING = Content()
 
-Told = tuple[str, str | None, str | None, str | None]
-A_SAMPLE: Told = ("records", None, "sample", None)
-WEB_IN_FULL: Told = ("vm_records", VMS[WEB].id, "all", "asked_for")
-WEB_AS_OTHERS: Told = ("vm_records", VMS[WEB].id, "sample", "no_longer_asked_for")
+Event = tuple[str, str | None, str | None, str | None]
+A_SAMPLE: Event = ("records", None, "sample", None)
+WEB_IN_FULL: Event = ("vm_records", VMS[WEB].id, "all", "asked_for")
+WEB_AS_OTHERS: Event = ("vm_records", VMS[WEB].id, "sample", "no_longer_asked_for")
 
 
 class Programs:
@@ -49,8 +49,8 @@ class Desk:
         self.requests = RecordRequests(directory / "requests.json")
         self._recording = SamplingPolicy(self.programs, wanted, 10, Governor(budget), self.requests)
 
-    def adjust(self, now_s: int, *, share: float = 0.0, vms: Mapping[VmKey, Vm] = VMS) -> list[Told]:
-        """Take a reading of a second that cost this share of a core; what was told."""
+    def adjust(self, now_s: int, *, share: float = 0.0, vms: Mapping[VmKey, Vm] = VMS) -> list[Event]:
+        """Take a reading of a second that cost this share of a core; return the events of it."""
         events = self.events(now_s, share=share, vms=vms)
         return [(event.kind, event.vm, event.level, event.reason) for event in events]
 
@@ -78,7 +78,7 @@ class Desk:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "told"),
+    ("wanted", "expected"),
     [
         (NONE, ("records", None, "none", None)),
         (SAMPLE, A_SAMPLE),
@@ -86,11 +86,11 @@ class Desk:
     ],
     ids=["none", "sample", "all"],
 )
-def test_what_is_recorded_is_told_at_the_start_and_not_again(
-    tmp_path: Path, wanted: RecordLevel, told: Told
+def test_what_is_recorded_is_reported_at_the_start_and_not_again(
+    tmp_path: Path, wanted: RecordLevel, expected: Event
 ) -> None:
     desk = Desk(tmp_path, wanted)
-    assert [desk.adjust(second) for second in range(3)] == [[told], [], []]
+    assert [desk.adjust(second) for second in range(3)] == [[expected], [], []]
     assert desk.programs.orders == [(wanted, SECOND // 10, {})]
 
 
@@ -107,7 +107,7 @@ def test_a_vm_that_is_asked_for_is_recorded_in_full_until_the_time_is_over(tmp_p
     assert [of_vms for _, _, of_vms in desk.programs.orders] == [{}, {WEB: ALL}, {}]
 
 
-def test_a_vm_is_told_by_its_id_whatever_it_is_called(tmp_path: Path) -> None:
+def test_a_vm_is_named_by_its_id_whatever_it_is_called(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.adjust(0)
     desk.ask("4343", 60)
@@ -137,7 +137,7 @@ def test_changes_of_the_host_and_of_a_vm_are_of_different_kinds(tmp_path: Path) 
     assert kinds == [("records", SECOND), ("vm_records", SECOND)]
 
 
-def test_above_the_budget_the_sample_goes_and_it_is_told_why(tmp_path: Path) -> None:
+def test_above_the_budget_the_sample_goes_and_the_event_says_why(tmp_path: Path) -> None:
     desk = Desk(tmp_path, budget=0.02)
     first, step = (event for second in range(10) for event in desk.events(second, share=0.05))
     assert (first.level, first.reason, first.facts) == ("sample", None, EventFacts(per_second=10))
@@ -162,8 +162,8 @@ def test_in_a_calm_everything_is_recorded_again(tmp_path: Path) -> None:
     desk = Desk(tmp_path, ALL, budget=0.02)
     for second in range(20):
         desk.adjust(second, share=0.05)
-    told = [event for second in range(20, 100) for event in desk.adjust(second, share=0.0)]
-    assert told == [("records", None, "sample", "budget"), ("records", None, "all", "budget")]
+    events = [event for second in range(20, 100) for event in desk.adjust(second, share=0.0)]
+    assert events == [("records", None, "sample", "budget"), ("records", None, "all", "budget")]
 
 
 def test_without_a_budget_nothing_gives_way(tmp_path: Path) -> None:
@@ -181,7 +181,7 @@ def _faults(*seen_and_recorded: int, vm: str = "00000000000000a1", missed: int =
     )
 
 
-def test_what_was_recorded_is_told_from_the_first_whole_reading_to_the_one_after_the_end(
+def test_what_was_recorded_is_summed_from_the_first_whole_reading_to_the_one_after_the_end(
     tmp_path: Path,
 ) -> None:
     desk = Desk(tmp_path)
@@ -217,9 +217,9 @@ def test_a_vm_that_comes_later_has_all_its_faults_in_the_sum(tmp_path: Path) -> 
     assert answer.late == 19
     desk.events(4, vms={**VMS, VmKey(3, 9): other}, content=_faults(20, 19, vm="00000000000000a3"))
     assert desk.answer(A_REQUEST).late == 19
-    told = report(desk.answer(A_REQUEST), "web")
-    assert "left out: 19 faults of VMs that began meanwhile, before they were known" in told
-    assert "left out: 1 fault;" in told
+    summary = report(desk.answer(A_REQUEST), "web")
+    assert "left out: 19 faults of VMs that began meanwhile, before they were known" in summary
+    assert "left out: 1 fault;" in summary
 
 
 def test_batches_that_were_dropped_in_that_time_make_it_doubtful(tmp_path: Path) -> None:
@@ -231,12 +231,12 @@ def test_batches_that_were_dropped_in_that_time_make_it_doubtful(tmp_path: Path)
     desk.events(4, content=_faults(7, 7), dropped_batches=7)
     answer = desk.answer(A_REQUEST)
     assert (answer.dropped_batches, is_whole(answer)) == (2, False)
-    told = report(answer, "web")
-    assert told.startswith("perhaps not every fault of web was recorded: 14 of 14 faults in 2 s")
-    assert "  2 batches were dropped meanwhile" in told
+    summary = report(answer, "web")
+    assert summary.startswith("perhaps not every fault of web was recorded: 14 of 14 faults in 2 s")
+    assert "  2 batches were dropped meanwhile" in summary
 
 
-def test_it_is_told_how_long_less_was_recorded_and_why(tmp_path: Path) -> None:
+def test_it_is_said_how_long_less_was_recorded_and_why(tmp_path: Path) -> None:
     desk = Desk(tmp_path, budget=0.02)
     desk.ask("web", 60)
     for second in range(1, 10):
@@ -261,7 +261,7 @@ def test_why_less_was_recorded_stays_with_what_was_asked_for_and_with_no_other(t
     assert desk.answer(RecordRequest("4343", 60 * SECOND)).reason == ""
 
 
-def test_what_the_host_missed_is_told_too(tmp_path: Path) -> None:
+def test_what_the_host_missed_is_said_too(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.ask("web", 60)
     for second, missed in ((1, 100), (2, 100), (3, 4), (4, 5)):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a cycle that fails had to tell is told by the next one."""
+"""The next cycle reports what a cycle that failed would have reported."""
 
 import os
 import subprocess
@@ -75,7 +75,9 @@ def table() -> Iterator[VmTable]:
     table.close()
 
 
-def test_an_end_that_nobody_saw_is_told_by_the_round_that_is_stored(tmp_path: Path, table: VmTable) -> None:
+def test_an_end_that_nobody_saw_is_reported_by_the_cycle_that_is_stored(
+    tmp_path: Path, table: VmTable
+) -> None:
     probes = Programs()
     architecture = arch.for_machine(os.uname().machine)
     with Spool(tmp_path / "spool") as spool, KvmEvents() as events:
@@ -97,9 +99,9 @@ def test_an_end_that_nobody_saw_is_told_by_the_round_that_is_stored(tmp_path: Pa
         assert spool.oldest() is None
         session.collect_once(HOST, table, memory)
         session.collect_once(HOST, table, memory)
-        told = [_kinds(spool), _kinds(spool)]
+        kinds = [_kinds(spool), _kinds(spool)]
         session.close()
-    assert told == [["attached", "ended_unseen", "records"], []]
+    assert kinds == [["attached", "ended_unseen", "records"], []]
 
 
 def _kinds(spool: Spool) -> list[str]:

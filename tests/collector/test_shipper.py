@@ -45,7 +45,7 @@ def start(spool: Spool) -> Iterator[Callable[[str], Shipper]]:
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for another thread's doing, which no event tells."""
+    """Wait for another thread's doing, which no event reports."""
     deadline = time.monotonic() + 20
     while not condition():
         assert time.monotonic() < deadline, "waited 20 s in vain"

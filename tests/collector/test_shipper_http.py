@@ -95,7 +95,7 @@ def test_a_missing_certificate_file_is_one_clear_error(tmp_path: Path) -> None:
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """Make a certificate for 127.0.0.1 that only who is told of it trusts; its key is in the same file."""
+    """Make a certificate for 127.0.0.1 that only who names it trusts; its key is in the same file."""
     key, path = tmp_path / "key.pem", tmp_path / "ca.pem"
     command = [
         "openssl",
@@ -136,7 +136,7 @@ def test_a_certificate_is_verified(certificate: Path) -> None:
     assert "CERTIFICATE_VERIFY_FAILED" in answer.detail
 
 
-def test_a_certificate_of_ones_own_is_trusted_when_told(certificate: Path) -> None:
+def test_a_certificate_of_ones_own_is_trusted_when_named(certificate: Path) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificate)
     with serve(tls=tls) as server:

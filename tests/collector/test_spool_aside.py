@@ -113,7 +113,7 @@ def test_many_that_are_put_aside_are_all_kept(tmp_path: Path) -> None:
     [Reason("400", "damaged"), Reason("it counts for host 'h1'", host="h1")],
     ids=["damaged", "host"],
 )
-def test_last_words_that_the_server_could_not_use_are_not_told(tmp_path: Path, reason: Reason) -> None:
+def test_drop_notices_that_the_server_could_not_use_are_not_sent(tmp_path: Path, reason: Reason) -> None:
     with Spool(tmp_path, max_bytes=BLOCK) as spool:
         spool.put_group([Parcel(b"1", b"words")])
         spool.put_aside(1, reason)

@@ -186,7 +186,7 @@ def test_memory_is_bounded_when_the_disk_stays_full(tmp_path: Path) -> None:
         assert spool.put(b"x" * 4_000_000)
 
 
-def test_last_words_that_the_disk_does_not_take_are_held_in_memory(tmp_path: Path) -> None:
+def test_drop_notices_that_the_disk_does_not_take_are_held_in_memory(tmp_path: Path) -> None:
     with Spool(tmp_path, max_bytes=BLOCK) as spool, disk_that_takes(0):
         spool.put_group([Parcel(b"1", drop_notice=b"drop notices")])
         spool.put_group(parcels(b"2"))
@@ -284,7 +284,7 @@ def test_what_was_put_survives_a_kill(tmp_path: Path, puts: int) -> None:
 
 
 @pytest.mark.parametrize("puts", [6, 25, 60, 110])
-def test_a_kill_while_dropping_loses_no_count_and_no_last_words(tmp_path: Path, puts: int) -> None:
+def test_a_kill_while_dropping_loses_no_count_and_no_drop_notice(tmp_path: Path, puts: int) -> None:
     last = put_until_killed(tmp_path, 4 * BLOCK, puts)
     with Spool(tmp_path) as spool:
         left, dropped = drain(spool), spool.dropped_batches

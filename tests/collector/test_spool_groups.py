@@ -62,7 +62,7 @@ def test_a_group_whose_end_is_damaged_is_not_sent(tmp_path: Path) -> None:
     with Spool(tmp_path) as spool:
         assert spool.resume(0) is None
         assert drain(spool) == []
-        # What the damaged one told nobody knows; the rest will be counted again.
+        # What the damaged one had is not known; the rest will be counted again.
         assert spool.dropped_batches == 1
 
 

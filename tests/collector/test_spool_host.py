@@ -61,7 +61,7 @@ def test_the_same_name_changes_nothing(tmp_path: Path, name: str) -> None:
         assert _hosts(drain(spool)) == [name] * 2
 
 
-def test_what_a_host_lost_is_not_told_of_another(tmp_path: Path) -> None:
+def test_what_a_host_lost_is_not_reported_of_another(tmp_path: Path) -> None:
     content = Content(vms=(make_vm(),), ledger=(ledger_entry(seen=7),))
     with Spool(tmp_path, max_bytes=BLOCK) as spool:
         Outbox(spool, "x86_64").send(make_host("h1"), content, counting="c" * 32)
@@ -74,7 +74,7 @@ def test_what_a_host_lost_is_not_told_of_another(tmp_path: Path) -> None:
         assert [len(wire.decode(batch).vms) for batch in drain(spool)] == [1, 0]
 
 
-def test_the_host_tells_how_many_are_put_aside_and_why(tmp_path: Path) -> None:
+def test_the_host_reports_how_many_are_put_aside_and_why(tmp_path: Path) -> None:
     no_bpffs = Check(name="pins", state=CheckState.LACKING, found="no bpffs")
     with Spool(tmp_path) as spool:
         spool.put(_batch("h1"))

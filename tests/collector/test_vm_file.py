@@ -89,7 +89,7 @@ def test_where_the_clock_was_set_it_is_known_when_a_collector_looked_by_the_new_
     assert VmFile(path, "boot-1", lambda: set_ns).last_read() == LastRead(10_000_000_000_000 + set_ns, set_ns)
     # Time synchronisation sets it a little all the time.
     assert VmFile(path, "boot-1", lambda: 5_000_000).last_read() == LastRead(10_000_000_000_000)
-    # Of another boot, that clock tells nothing.
+    # Of another boot, that clock shows nothing.
     assert VmFile(path, "boot-2", lambda: set_ns).last_read() == LastRead(10_000_000_000_000)
 
 

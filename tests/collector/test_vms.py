@@ -172,7 +172,7 @@ def test_counts_that_come_after_the_end_find_the_vm_as_it_was(table: VmTable, pr
     assert table.ended(NOW + SECOND) == ()
 
 
-def test_kvm_tells_the_end_of_a_vm_whose_process_lives_on(table: VmTable) -> None:
+def test_kvm_reports_the_end_of_a_vm_whose_process_lives_on(table: VmTable) -> None:
     table.apply(created("7-5"), NOW)
     table.see(kernel_vm(kvm=1, stats_name="7-5"), NOW)
     staying = table.see(kernel_vm(kvm=2, stats_name="7-6"), NOW)
@@ -254,7 +254,7 @@ def test_two_vms_of_one_name_that_came_and_went_unseen_both_end() -> None:
     assert len(table) == 0
 
 
-def test_a_vm_that_ended_while_nobody_looked_is_told_with_since_when(table: VmTable, proc: Path) -> None:
+def test_a_vm_that_ended_while_nobody_looked_is_reported_with_since_when(table: VmTable, proc: Path) -> None:
     table.begin_after_gap(NOW + 10 * SECOND, -SECOND)
     table.see(kernel_vm(), NOW + 90 * SECOND)
     end_process(proc)

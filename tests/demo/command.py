@@ -9,7 +9,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Report:
     """What one VM says that it did."""
 
     vmm: str
@@ -28,10 +28,10 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command(*arguments), capture_output=True, text=True, timeout=60, check=False)
 
 
-def told(line: str) -> Told:
+def report_of(line: str) -> Report:
     """Read a line of truth; the guest's own pages are among the faults."""
     truth = json.loads(line)
     counted = [*truth["vcpus"], truth["extra_faults"]]
     faults = sum(count["read"] + count["write"] + count["execute"] for count in counted)
     exits = [failed for vcpu in truth["vcpus"] for failed in vcpu["exits"]]
-    return Told(truth["name"], truth["vcpus"], faults, exits)
+    return Report(truth["name"], truth["vcpus"], faults, exits)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The demonstration: each guest tells the truth, and all of them end when they are told to."""
+"""The demonstration: each guest prints what it did, and all of them end when asked to."""
 
 import signal
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from demo.programme import PROGRAMME, Case
-from tests.demo.command import command, run, told
+from tests.demo.command import command, report_of, run
 from tests.demo.tracefs import Witness
 
 _DEADLINE_SECONDS = 20.0
@@ -32,7 +32,7 @@ def demonstration() -> Iterator[subprocess.Popen[str]]:
 def test_each_case_tells_what_the_kernel_saw(case: Case) -> None:
     with Witness() as witness:
         shown = run("--case", case.name, "--duration", "1.5", "--truth")
-        truths = [told(line) for line in shown.stdout.splitlines()]
+        truths = [report_of(line) for line in shown.stdout.splitlines()]
         assert [truth.vmm for truth in truths] == [case.vmm] * len(case.roles)
         assert witness.mapped().total() == sum(truth.faults for truth in truths)
         assert witness.failed_runs() == sum(len(truth.exits) for truth in truths)
@@ -41,7 +41,7 @@ def test_each_case_tells_what_the_kernel_saw(case: Case) -> None:
 @pytest.mark.kernel
 def test_huge_pages_are_mapped_at_level_2() -> None:
     with Witness() as witness:
-        truth = told(run("--case", "huge-pages", "--duration", "1.5", "--truth").stdout)
+        truth = report_of(run("--case", "huge-pages", "--duration", "1.5", "--truth").stdout)
         assert witness.mapped()[2] == truth.vcpus[0]["write"] > 0
 
 

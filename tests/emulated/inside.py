@@ -7,7 +7,7 @@ Requests and answers are files in /job, which the host has too, numbered from 1:
     1.answer    {"status": 0, "output": "...", "error": "..."}
 
 With ``log`` the command is started and left running, its output going to that file; the answer's status is
-its process id. With ``stop`` the process of that id is told to end; the answer's status is how it ended.
+its process id. With ``stop`` the process of that id is asked to end; the answer's status is how it ended.
 """
 
 import json

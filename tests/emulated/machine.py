@@ -144,7 +144,7 @@ class Machine:
             self.check()
             if time.monotonic() > deadline:
                 raise EmulatorError(
-                    f"no answer in {seconds:g} s; to {request}; console: {self._last_words()}"
+                    f"no answer in {seconds:g} s; to {request}; console: {self._last_lines()}"
                 )
             time.sleep(_POLL_S)
         return Answer(**json.loads(answer.read_text()))
@@ -154,13 +154,13 @@ class Machine:
 
         :raises EmulatorError: it has failed
         """
-        words = self._last_words()
+        words = self._last_lines()
         if failed := _KERNEL_FAILED.search(words):
             raise EmulatorError(f"its kernel failed: {failed[0]}; console: {words}")
         if self._process.poll() is not None:
             raise EmulatorError(f"the machine ended; console: {words}")
 
-    def _last_words(self) -> str:
+    def _last_lines(self) -> str:
         return self._console.read_text(errors="replace")[-3000:]
 
     def _switch_off(self) -> None:

@@ -36,7 +36,7 @@ class Paging:
     ) -> dict[int, int]:
         """Return the counts by word of what a guest did; every guest fetches once.
 
-        :param read: as the guest tells it, the walks among them
+        :param read: as the guest counts it, the walks among them
         :param protected: writes to pages that are write-protected
         :param mmio_write: writes to pages known as a device's
         :param warm_ups: how often the guest began with all of its mappings gone

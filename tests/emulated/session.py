@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from tests.emulated.kernels import Kernel
 from tests.emulated.machine import HOST_ADDRESS, EmulatorError, Machine
 from tests.emulated.platforms import Platform
-from tests.kernel.guests import Told, told_by
+from tests.kernel.guests import Truth, truth_of
 from tests.product import Product, wait_for
 
 ATTEMPTS = 4
@@ -48,7 +48,7 @@ class Shown:
 class Account:
     """A guest by its own account and by the server's; ``refused`` is why this kernel could not run it."""
 
-    told: Told | None
+    truth: Truth | None
     shown: Shown | None
     refused: str
 
@@ -179,19 +179,19 @@ def attempt(act: Callable[[Path, tuple[str, ...]], Result], folder: Path) -> Res
 
 
 def account(stage: Stage, line: str) -> Account:
-    """Return what a guest told and what the server shows of it, once all is shown."""
+    """Return what a guest printed and what the server shows of it, once all is shown."""
     product = stage.product
-    told = told_by(line.encode())
+    truth = truth_of(line.encode())
 
     def all_of_it() -> dict[str, Any] | None:
         # The host first: what it covers by then is in the VM that is asked for next. What was counted last
         # may come in another batch than the news of the end.
-        host, vm = stage.host(), product.vm(told.pid)
+        host, vm = stage.host(), product.vm(truth.pid)
         if vm is None or vm["ended_at"] is None or host is None:
             return None
         return vm if _time(host["covered_to"]) > _time(vm["ended_at"]) else None
 
-    vm = stage.until(all_of_it, _SHOWN_S, f"all of the VM of pid {told.pid} is shown")
+    vm = stage.until(all_of_it, _SHOWN_S, f"all of the VM of pid {truth.pid} is shown")
     page = f"vms/{vm['id']}"
     syndromes = product.get(f"{page}/syndromes")["items"]
     shown = Shown(
@@ -205,7 +205,7 @@ def account(stage: Stage, line: str) -> Account:
         exits=all_of(product, "exits", vm=vm["id"]),
         ledger=product.get("ledger", vm=vm["id"])["vms"][0],
     )
-    return Account(told, shown, "")
+    return Account(truth, shown, "")
 
 
 def _trace(

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The collector on stock arm64 kernels: counts, syndromes and addresses are what the guests did, one by one.
 
-The guests' data accesses are of one byte and of register w5, which ESR_EL2 tells.
+The guests' data accesses are of one byte and of register w5, as ESR_EL2 shows.
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ from tests.emulated.log import steps_of
 from tests.emulated.matrix import ARM64, parameters
 from tests.emulated.report import traced
 from tests.emulated.session import Session, Shown
-from tests.kernel.guests import Told
+from tests.kernel.guests import Truth
 
 pytestmark = pytest.mark.emulated
 
@@ -87,27 +87,27 @@ def test_compiler_and_collector_have_nothing_to_say_but_that_it_attached(session
 
 @pytest.mark.parametrize("guest", ["touches", "many"])
 def test_every_touch_is_a_translation_fault_of_its_kind(session: Session, guest: str) -> None:
-    told, shown = both(session, guest)
-    expected = {WRITE: told.write, READ: told.read, FETCH: told.execute}
+    truth, shown = both(session, guest)
+    expected = {WRITE: truth.write, READ: truth.read, FETCH: truth.execute}
     assert _kinds(shown) == {kind: count for kind, count in expected.items() if count}
-    assert shown.vm["faults"] == told.faults
-    assert shown.vcpus == told.by_vcpu
+    assert shown.vm["faults"] == truth.faults
+    assert shown.vcpus == truth.by_vcpu
 
 
 def test_words_are_decoded(session: Session) -> None:
-    told, shown = both(session, "touches")
+    truth, shown = both(session, "touches")
     levels = {name: count for name, count in shown.flags.items() if name.startswith("level_")}
-    assert sum(levels.values()) == told.faults
+    assert sum(levels.values()) == truth.faults
     assert {name: count for name, count in shown.flags.items() if name not in levels} == {
-        "read": told.read,
-        "write": told.write,
-        "execute": told.execute,
-        "data_abort": told.read + told.write,
-        "instruction_abort": told.execute,
-        "isv": told.read + told.write,
-        "wnr": told.write,
-        "translation": told.faults,
-        "il": told.faults,
+        "read": truth.read,
+        "write": truth.write,
+        "execute": truth.execute,
+        "data_abort": truth.read + truth.write,
+        "instruction_abort": truth.execute,
+        "isv": truth.read + truth.write,
+        "wnr": truth.write,
+        "translation": truth.faults,
+        "il": truth.faults,
     }
 
 
@@ -140,30 +140,30 @@ def test_the_ledger_accounts_for_every_fault(session: Session, guest: str) -> No
 
 
 def test_a_bare_error_is_a_fault_and_an_exit_without_address(session: Session) -> None:
-    told, shown = both(session, "bare errors")
+    truth, shown = both(session, "bare errors")
     assert _kinds(shown) == {WRITE: 100 + 13, FETCH: 1}
     assert {(item["kind"], item["reason"], item["errno"], item["gpa"]) for item in shown.exits} == {
         ("bare_error", 0, 14, None)
     }
-    _assert_syndromes(told, shown)
+    _assert_syndromes(truth, shown)
 
 
 def test_a_memory_fault_exit_is_a_fault_and_an_exit_with_its_address(session: Session) -> None:
-    told, shown = both(session, "memory faults")
+    truth, shown = both(session, "memory faults")
     assert _kinds(shown) == {WRITE: 7, READ: 5, FETCH: 1}
-    assert sorted(int(item["gpa"], 16) for item in shown.exits) == sorted(item["gpa"] for item in told.exits)
+    assert sorted(int(item["gpa"], 16) for item in shown.exits) == sorted(item["gpa"] for item in truth.exits)
     assert {
         (item["kind"], item["reason"], item["errno"], item["size"], item["flags_raw"]) for item in shown.exits
     } == {("memory_fault", 39, 14, PAGE, "0x0")}
-    _assert_syndromes(told, shown)
+    _assert_syndromes(truth, shown)
 
 
-def _assert_syndromes(told: Told, shown: Shown) -> None:
+def _assert_syndromes(truth: Truth, shown: Shown) -> None:
     """Each exit has the hardware's words of the fault that led to it."""
     words = [item["syndrome"] for item in shown.exits]
     assert {int(word["word"], 16) & ~LEVEL for word in words} == {WRITE}
     assert sorted(int(word["words"]["ipa"], 16) for word in words) == sorted(
-        item["touched"] for item in told.exits
+        item["touched"] for item in truth.exits
     )
     assert all(word["words"]["far"] == word["words"]["ipa"] for word in words)
 
@@ -196,6 +196,6 @@ def test_an_access_to_a_device_or_a_write_to_read_only_memory_is_a_fault(session
 
 
 def test_a_memslot_lost_and_back_faults_in_its_pages_alone(session: Session) -> None:
-    told, shown = both(session, "memslot lost")
-    assert shown.vm["faults"] == told.faults
+    truth, shown = both(session, "memslot lost")
+    assert shown.vm["faults"] == truth.faults
     assert _kinds(shown) == {WRITE: 40, FETCH: 1}

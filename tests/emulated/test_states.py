@@ -177,7 +177,7 @@ def test_in_a_kernel_that_lets_nobody_read_its_memory_the_collector_waits(
 
 def _assert_counted_exactly(seen: Seen) -> None:
     assert seen.guest is not None
-    assert seen.guest.told is not None
+    assert seen.guest.truth is not None
     assert seen.guest.shown is not None
-    assert seen.guest.shown.vm["faults"] == seen.guest.told.faults
+    assert seen.guest.shown.vm["faults"] == seen.guest.truth.faults
     assert seen.guest.shown.ledger["balanced"]

@@ -12,7 +12,7 @@ from tests.emulated.matrix import X86, Row, parameters
 from tests.emulated.paging import NESTED, SHADOW, Paging
 from tests.emulated.report import traced
 from tests.emulated.session import Session, Shown
-from tests.kernel.guests import Told
+from tests.kernel.guests import Truth
 
 pytestmark = pytest.mark.emulated
 
@@ -49,7 +49,7 @@ def session(
 
 @pytest.fixture(scope="module")
 def paging(row: Row) -> Paging:
-    """The kind of paging that KVM was told to use."""
+    """The kind of paging that KVM was set to use."""
     return SHADOW if "npt=0" in row.kvm_parameters else NESTED
 
 
@@ -94,22 +94,22 @@ def test_compiler_and_collector_have_nothing_to_say_but_that_it_attached(session
 def test_every_touch_is_a_fault_of_its_kind_that_is_mapped(
     session: Session, paging: Paging, guest: str
 ) -> None:
-    told, shown = both(session, guest)
-    assert shown.words == paging.counts(told.read, write=told.write, fetch=told.execute)
+    truth, shown = both(session, guest)
+    assert shown.words == paging.counts(truth.read, write=truth.write, fetch=truth.execute)
     assert shown.formats == {paging.format}
-    assert shown.outcomes == {"mapped_4k": told.faults}
-    assert shown.vcpus == told.by_vcpu
+    assert shown.outcomes == {"mapped_4k": truth.faults}
+    assert shown.vcpus == truth.by_vcpu
 
 
 def test_words_are_decoded(session: Session, paging: Paging) -> None:
-    told, shown = both(session, "touches")
-    of_nested = {"guest_final": told.faults - paging.walks, "guest_page": paging.walks}
+    truth, shown = both(session, "touches")
+    of_nested = {"guest_final": truth.faults - paging.walks, "guest_page": paging.walks}
     assert shown.flags == {
-        "npt_user": told.faults,
-        "read": told.read - paging.walks,
-        "write": told.write + paging.walks,
-        "execute": told.execute,
-        "fetch": told.execute,
+        "npt_user": truth.faults,
+        "read": truth.read - paging.walks,
+        "write": truth.write + paging.walks,
+        "execute": truth.execute,
+        "fetch": truth.execute,
         **(of_nested if paging is NESTED else {}),
     }
 
@@ -147,85 +147,85 @@ def test_the_ledger_accounts_for_every_fault(session: Session, guest: str) -> No
 def test_a_bare_error_is_a_fault_without_outcome_and_an_exit_without_address(
     session: Session, paging: Paging
 ) -> None:
-    told, shown = both(session, "bare errors")
-    assert shown.words == paging.counts(told.read + 13, write=13, fetch=1 + 13)
-    assert shown.outcomes == {"mapped_4k": told.faults}
-    assert shown.vm["bare_error_exits"] == len(told.exits) == 39
+    truth, shown = both(session, "bare errors")
+    assert shown.words == paging.counts(truth.read + 13, write=13, fetch=1 + 13)
+    assert shown.outcomes == {"mapped_4k": truth.faults}
+    assert shown.vm["bare_error_exits"] == len(truth.exits) == 39
     assert {(item["kind"], item["reason"], item["errno"], item["gpa"]) for item in shown.exits} == {
         ("bare_error", 0, 14, None)
     }
-    _assert_syndromes(told, shown, {paging.word(0x4): 13, paging.word(0x6): 13, paging.word(0x14): 13})
+    _assert_syndromes(truth, shown, {paging.word(0x4): 13, paging.word(0x6): 13, paging.word(0x14): 13})
 
 
 def test_a_memory_fault_exit_is_a_fault_and_an_exit_with_its_address(
     session: Session, paging: Paging
 ) -> None:
-    told, shown = both(session, "memory faults")
-    assert shown.words == paging.counts(told.read + 10, write=20, fetch=1 + 10)
-    assert shown.vm["memory_fault_exits"] == len(told.exits) == 40
-    assert sorted(int(item["gpa"], 16) for item in shown.exits) == sorted(item["gpa"] for item in told.exits)
+    truth, shown = both(session, "memory faults")
+    assert shown.words == paging.counts(truth.read + 10, write=20, fetch=1 + 10)
+    assert shown.vm["memory_fault_exits"] == len(truth.exits) == 40
+    assert sorted(int(item["gpa"], 16) for item in shown.exits) == sorted(item["gpa"] for item in truth.exits)
     assert Counter(item["vcpu"] for item in shown.exits) == {0: 20, 1: 20}
     assert {
         (item["kind"], item["reason"], item["errno"], item["size"], item["flags_raw"]) for item in shown.exits
     } == {("memory_fault", 39, 14, PAGE, "0x0")}
-    _assert_syndromes(told, shown, {paging.word(0x4): 10, paging.word(0x6): 20, paging.word(0x14): 10})
+    _assert_syndromes(truth, shown, {paging.word(0x4): 10, paging.word(0x6): 20, paging.word(0x14): 10})
 
 
 def test_memory_of_a_guest_memfd_is_mapped_as_any_other(session: Session, paging: Paging) -> None:
-    told, shown = both(session, "guest_memfd")
-    assert shown.words == paging.counts(told.read, write=40)
-    assert shown.outcomes == {"mapped_4k": told.faults}
+    truth, shown = both(session, "guest_memfd")
+    assert shown.words == paging.counts(truth.read, write=40)
+    assert shown.outcomes == {"mapped_4k": truth.faults}
     assert shown.exits == []
 
 
 def test_a_write_to_a_page_whose_log_is_on_is_a_fault_of_its_protection(
     session: Session, paging: Paging
 ) -> None:
-    told, shown = both(session, "dirty log")
-    assert shown.words == paging.counts(told.read, write=2048, protected=40)
+    truth, shown = both(session, "dirty log")
+    assert shown.words == paging.counts(truth.read, write=2048, protected=40)
     # With nested paging it is put right without the lock.
     put_right = (
-        {"mapped_4k": told.faults - 40, "fast": 40} if paging is NESTED else {"mapped_4k": told.faults}
+        {"mapped_4k": truth.faults - 40, "fast": 40} if paging is NESTED else {"mapped_4k": truth.faults}
     )
     assert shown.outcomes == put_right
     assert shown.flags["dirty_logging"] == 40
 
 
 def test_a_page_copied_on_write_faults_for_its_protection_and_anew(session: Session, paging: Paging) -> None:
-    told, shown = both(session, "copy on write")
-    assert shown.words == paging.counts(told.read, write=20, protected=20)
+    truth, shown = both(session, "copy on write")
+    assert shown.words == paging.counts(truth.read, write=20, protected=20)
     # The first of the two is only retried.
-    assert shown.outcomes == {"mapped_4k": told.faults}
+    assert shown.outcomes == {"mapped_4k": truth.faults}
 
 
 def test_a_huge_page_is_one_fault_mapped_at_its_level(session: Session, paging: Paging) -> None:
-    told, shown = both(session, "huge pages")
-    assert shown.words == paging.counts(told.read, write=32)
-    assert shown.outcomes == {"mapped_2m": 32, "mapped_4k": told.faults - 32}
+    truth, shown = both(session, "huge pages")
+    assert shown.words == paging.counts(truth.read, write=32)
+    assert shown.outcomes == {"mapped_2m": 32, "mapped_4k": truth.faults - 32}
 
 
 def test_of_accesses_to_a_device_the_first_has_an_outcome_and_later_ones_have_bit_3(
     session: Session, paging: Paging
 ) -> None:
-    told, shown = both(session, "device")
-    # Beside what it tells it reads a device and writes to it, and writes twice to read-only memory.
-    assert shown.words == paging.counts(told.read + 1, protected=2, mmio_write=1)
+    truth, shown = both(session, "device")
+    # Beside what it prints it reads a device and writes to it, and writes twice to read-only memory.
+    assert shown.words == paging.counts(truth.read + 1, protected=2, mmio_write=1)
     # The read comes first and ends where no memory lies. The vCPU's write then finds what KVM has kept of it.
-    assert shown.outcomes == {"mapped_4k": told.faults, "mmio": 1}
+    assert shown.outcomes == {"mapped_4k": truth.faults, "mmio": 1}
     assert shown.flags["rsvd"] == 1
     assert shown.flags["no_memslot"] == 1
     assert shown.exits == []
 
 
 def test_a_memslot_lost_and_back_makes_all_of_the_vm_fault_anew(session: Session, paging: Paging) -> None:
-    told, shown = both(session, "memslot lost")
-    assert shown.words == paging.counts(told.read, write=40, fetch=2, warm_ups=2)
-    assert shown.outcomes == {"mapped_4k": told.faults}
+    truth, shown = both(session, "memslot lost")
+    assert shown.words == paging.counts(truth.read, write=40, fetch=2, warm_ups=2)
+    assert shown.outcomes == {"mapped_4k": truth.faults}
 
 
-def _assert_syndromes(told: Told, shown: Shown, words: dict[int, int]) -> None:
+def _assert_syndromes(truth: Truth, shown: Shown, words: dict[int, int]) -> None:
     """Each exit has the hardware's words of the fault that led to it."""
     found = [item["syndrome"] for item in shown.exits]
     assert Counter(int(syndrome["word"], 16) for syndrome in found) == words
     addresses = sorted(int(syndrome["words"]["address"], 16) for syndrome in found)
-    assert addresses == sorted(item["touched"] for item in told.exits)
+    assert addresses == sorted(item["touched"] for item in truth.exits)

@@ -31,7 +31,7 @@ def readings(text: str) -> list[tuple[str, int]]:
         ),
     ],
 )
-def test_every_reading_that_makes_sense_is_told_the_likeliest_first(
+def test_every_reading_that_makes_sense_is_given_the_likeliest_first(
     text: str, expected: list[tuple[str, int]]
 ) -> None:
     assert readings(text) == expected

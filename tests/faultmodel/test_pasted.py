@@ -210,7 +210,7 @@ def test_a_word_that_kvm_made_itself_is_not_called_the_hardware_s() -> None:
     ("reason", "more", "is_address"),
     [("31", "", True), ("30", "", False), ("30", "extra data[4]: 0x1\n", True)],
 )
-def test_the_address_of_an_internal_error_is_told_where_there_is_one(
+def test_the_address_of_an_internal_error_is_given_where_there_is_one(
     reason: str, more: str, is_address: bool
 ) -> None:
     text = f"KVM internal error. Suberror: 3\nextra data[1]: 0x{reason}\nextra data[3]: 0xfee00000\n{more}"

@@ -335,7 +335,7 @@ def test_text_that_is_not_utf_8_is_refused() -> None:
         wire.decode(data)
 
 
-def test_a_batch_that_cannot_be_read_is_told_by_its_name() -> None:
+def test_a_batch_that_cannot_be_read_is_known_by_its_name() -> None:
     whole = batch(X86)
     name = wire.BatchName(whole.host.name, whole.stream, whole.sequence)
     assert wire.name_of(wire.encode(whole)) == name
@@ -344,15 +344,15 @@ def test_a_batch_that_cannot_be_read_is_told_by_its_name() -> None:
         assert wire.name_of(data) is None
 
 
-def test_what_is_told_of_a_host_without_end_is_cut_and_that_is_said() -> None:
+def test_what_is_sent_of_a_host_without_end_is_cut_and_that_is_said() -> None:
     check = Check(name="pins", state=CheckState.OK, found="")
     probe = Probe(tracepoint="kvm:kvm_page_fault", state=ProbeState.ATTACHED)
     facts = EventFacts(moved=(TimesOf.ENDS, TimesOf.COUNTS) * 1000)
     event = HostEvent(time_ns=START_NS, kind=EventKind.TIMES_MOVED, facts=facts)
-    told = make_host(
+    sent = make_host(
         probes=(probe,) * 300, checks=(check,) * 70, collector=Collector(capabilities=("BPF",) * 65)
     )
-    read = wire.decode(wire.encode(make_batch(host=told, events=[event])))
+    read = wire.decode(wire.encode(make_batch(host=sent, events=[event])))
     assert (len(read.host.probes), read.host.checks[:-1]) == (256, (check,) * 64)
     assert read.host.collector == Collector(capabilities=("BPF",) * 64)
     said = read.host.checks[-1]

@@ -20,7 +20,7 @@ from tests.batches import exit_record, make_batch
 
 ARCHITECTURES = ("aarch64", "riscv64", "x86_64")
 _NOW = {"stands_for": "weight"}
-"""Fields that have another name now. A row's place tells the field, not its name."""
+"""Fields that have another name now. A row's place gives the field, not its name."""
 EARLIER = [(version, name) for version in (2, 3) for name in ARCHITECTURES]
 
 
@@ -83,6 +83,6 @@ def test_the_former_name_of_a_kind_of_exit_is_read() -> None:
     sent["kind"] = "untold_error"
     (read,) = wire.decode(msgspec.msgpack.encode(data | {"version": 3})).exits
     assert read == record
-    sent["kind"] = "told_error"
+    sent["kind"] = "former_error"
     with pytest.raises(WireError):
         wire.decode(msgspec.msgpack.encode(data | {"version": 3}))

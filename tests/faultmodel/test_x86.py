@@ -69,8 +69,8 @@ def test_in_a_qualification_any_permission_makes_the_page_present(bit: int) -> N
 
 @pytest.mark.parametrize(("word", "defined"), [(0xF82, True), (0xE82, False), (0xF02, False), (0xE02, False)])
 def test_on_intel_what_the_guest_s_tables_allow_needs_a_translated_address(word: int, defined: bool) -> None:
-    told = {"gva_user", "gva_writable", "gva_nx"} & set(names("ept", word))
-    assert told == ({"gva_user", "gva_writable", "gva_nx"} if defined else set())
+    named = {"gva_user", "gva_writable", "gva_nx"} & set(names("ept", word))
+    assert named == ({"gva_user", "gva_writable", "gva_nx"} if defined else set())
 
 
 @pytest.mark.parametrize(

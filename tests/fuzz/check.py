@@ -23,13 +23,13 @@ _ENDS_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A VMM that has ended: what perf counted, and what each of its VMs told, as ``vmm`` prints it."""
+    """A VMM that has ended: what perf counted, and what each of its VMs printed (``vmm``)."""
 
     plan: Plan
     pid: int
     ended: float
     counted: oracle.Counted
-    told: list[dict[str, Any]]
+    printed: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +76,11 @@ def _run(plan: Plan, folder: Path) -> Ran:
         time.sleep(plan.kill_after_s)
         # It is perf's child: its process id is not another's before perf has waited for it.
         subprocess.run(("kill", f"-{signal.SIGKILL:d}", str(pid)), check=True)
-    told, said = process.communicate(timeout=_ENDS_S)
+    lines_out, said = process.communicate(timeout=_ENDS_S)
     ended = time.time()
     assert process.returncode == 0 or plan.end is End.KILLED, f"seed {plan.seed}: {said.decode()}"
     # A process that is killed may leave half a line.
-    lines = [line for line in told.decode().splitlines() if line.endswith("}")]
+    lines = [line for line in lines_out.decode().splitlines() if line.endswith("}")]
     return Ran(plan, pid, ended, oracle.read(output), [json.loads(line) for line in lines])
 
 
@@ -92,18 +92,19 @@ def _wrong(ran: Ran, vms: list[dict[str, Any]]) -> str:
     if shown != (ran.counted.faults, ran.counted.exits):
         return f"perf has {ran.counted.faults} faults and {ran.counted.exits} exits, kvmfaults {shown}"
     # While another VM of the process gives memory back KVM may take a fault twice, which no guest knows. And
-    # those that were killed did more than they told, in VMs that they did not tell of.
-    told, there = _by_vcpu(ran.told), Counter(map(_vcpus, vms))
-    hidden, extra = told - there, there - told
+    # those that were killed did more than they printed, in VMs that they did not print.
+    printed, there = _by_vcpu(ran.printed), Counter(map(_vcpus, vms))
+    hidden, extra = printed - there, there - printed
     if ran.counted.only_mapped and ran.plan.at_a_time == 1 and hidden:
-        return f"not shown of what the guests told: {dict(hidden)}, but {dict(extra)}"
+        return f"not shown of what the guests printed: {dict(hidden)}, but {dict(extra)}"
     return ""
 
 
-def _by_vcpu(told: list[dict[str, Any]]) -> Counter[tuple[tuple[int, int], ...]]:
+def _by_vcpu(printed: list[dict[str, Any]]) -> Counter[tuple[tuple[int, int], ...]]:
     """VMs by the faults of each of their vCPUs."""
     return Counter(
-        tuple(sorted((int(vcpu), faults) for vcpu, faults in vm["faults"].items() if faults)) for vm in told
+        tuple(sorted((int(vcpu), faults) for vcpu, faults in vm["faults"].items() if faults))
+        for vm in printed
     )
 
 

@@ -21,7 +21,7 @@ _EXIT = "kvm/kvm_userspace_exit"
 class Counted:
     """Guest faults, and exits to user space.
 
-    ``only_mapped``: no tracepoint tells of every fault here (PVM), only of those that are put right.
+    ``only_mapped``: no tracepoint shows every fault here (PVM), only of those that are put right.
     """
 
     faults: int

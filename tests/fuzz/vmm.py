@@ -52,8 +52,8 @@ class PlannedVm:
                 self._guest.change_threads()
             self._do(step)
 
-    def tell(self) -> None:
-        """Print the truth."""
+    def print_truth(self) -> None:
+        """Print what it did."""
         _print({"faults": dict(self._faults), "failures": self._failures})
 
     def close(self) -> None:
@@ -133,7 +133,7 @@ def main(plan: Plan) -> None:
 def _run(plan: Plan, vm: VmPlan) -> None:
     planned = PlannedVm(vm)
     planned.follow()
-    planned.tell()
+    planned.print_truth()
     if plan.end is End.CLOSED:
         planned.close()
 

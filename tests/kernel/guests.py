@@ -11,7 +11,7 @@ from tests.product import TOP
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Truth:
     """A guest's truth: totals by access (its own pages included), and its exits."""
 
     pid: int
@@ -29,12 +29,12 @@ class Told:
     @property
     def memory_fault_exits(self) -> list[dict[str, Any]]:
         """The annotated ones."""
-        return [told for told in self.exits if told["kind"] == "memory_fault"]
+        return [failed for failed in self.exits if failed["kind"] == "memory_fault"]
 
 
-def run_guest(**options: object) -> Told:
+def run_guest(**options: object) -> Truth:
     """Run one guest to its end: ``write=1000, vcpus=2``."""
-    return told_by(subprocess.run(_command(options), cwd=TOP, check=True, stdout=subprocess.PIPE).stdout)
+    return truth_of(subprocess.run(_command(options), cwd=TOP, check=True, stdout=subprocess.PIPE).stdout)
 
 
 def start_guest(**options: object) -> subprocess.Popen[bytes]:
@@ -42,19 +42,19 @@ def start_guest(**options: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen(_command(options), cwd=TOP, stdout=subprocess.PIPE, stdin=subprocess.PIPE)
 
 
-def told_by(line: bytes) -> Told:
+def truth_of(line: bytes) -> Truth:
     """Read a guest's line of truth."""
-    truth = json.loads(line)
-    extra, vcpus = truth["extra_faults"], truth["vcpus"]
+    printed = json.loads(line)
+    extra, vcpus = printed["extra_faults"], printed["vcpus"]
     by_vcpu = {vcpu["vcpu"]: vcpu["read"] + vcpu["write"] + vcpu["execute"] for vcpu in vcpus}
     # The guest's own pages: its vCPU 0 takes these faults once, before the others.
     by_vcpu[0] += extra["read"] + extra["write"] + extra["execute"]
-    return Told(
-        pid=truth["pid"],
+    return Truth(
+        pid=printed["pid"],
         read=extra["read"] + sum(vcpu["read"] for vcpu in vcpus),
         write=extra["write"] + sum(vcpu["write"] for vcpu in vcpus),
         execute=extra["execute"] + sum(vcpu["execute"] for vcpu in vcpus),
-        exits=[told for vcpu in vcpus for told in vcpu["exits"]],
+        exits=[failed for vcpu in vcpus for failed in vcpu["exits"]],
         by_vcpu=by_vcpu,
     )
 

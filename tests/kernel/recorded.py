@@ -23,7 +23,7 @@ SECOND = 1_000_000_000
 
 @dataclass
 class Recorded:
-    """A guest that was told once to follow its order, without being recorded; ``before`` is that reading."""
+    """A guest that has followed its order once, without being recorded; ``before`` is that reading."""
 
     probes: Probes
     reader: Reader

@@ -5,16 +5,16 @@ import pytest
 
 from demo.machine import Op
 from demo.qemu import QemuGuest
-from tests.kernel.guests import Told, run_guest
+from tests.kernel.guests import Truth, run_guest
 from tests.product import SEEN_S, Product, wait_for
 
 pytestmark = pytest.mark.kernel
 
 
-def _shown(product: Product, told: Told) -> str:
-    vm = product.vm_with(told.pid, faults=told.faults, memory_fault_exits=len(told.memory_fault_exits))
-    assert vm["faults"] == told.faults
-    assert vm["memory_fault_exits"] == len(told.memory_fault_exits)
+def _shown(product: Product, truth: Truth) -> str:
+    vm = product.vm_with(truth.pid, faults=truth.faults, memory_fault_exits=len(truth.memory_fault_exits))
+    assert vm["faults"] == truth.faults
+    assert vm["memory_fault_exits"] == len(truth.memory_fault_exits)
     return str(vm["id"])
 
 
@@ -30,21 +30,21 @@ def _shown(product: Product, told: Told) -> str:
     ],
 )
 def test_a_guest_is_counted_exactly(product: Product, options: dict[str, int]) -> None:
-    told = run_guest(**options)
-    vm_id = _shown(product, told)
+    truth = run_guest(**options)
+    vm_id = _shown(product, truth)
     flags = product.flags(vm_id)
-    assert flags.get("write", 0) == told.write
-    assert flags.get("read", 0) == told.read
-    assert flags.get("execute", 0) == told.execute
+    assert flags.get("write", 0) == truth.write
+    assert flags.get("read", 0) == truth.read
+    assert flags.get("execute", 0) == truth.execute
     vcpus = {vcpu["vcpu"]: vcpu["faults"] for vcpu in product.get(f"vms/{vm_id}")["vcpus"]}
-    assert vcpus == told.by_vcpu
+    assert vcpus == truth.by_vcpu
 
 
 def test_every_exit_is_recorded_as_the_vmm_saw_it(product: Product) -> None:
-    told = run_guest(write=10, memory_fault=37, bare_error=13, vcpus=2)
-    vm_id = _shown(product, told)
+    truth = run_guest(write=10, memory_fault=37, bare_error=13, vcpus=2)
+    vm_id = _shown(product, truth)
     shown = product.get("exits", vm=vm_id, limit=1000)["items"]
-    assert sorted(_exit(item) for item in shown) == sorted(_told_exit(item) for item in told.exits)
+    assert sorted(_exit(item) for item in shown) == sorted(_exit_of(item) for item in truth.exits)
 
 
 def _exit(item: dict[str, object]) -> tuple[object, ...]:
@@ -55,7 +55,7 @@ def _exit(item: dict[str, object]) -> tuple[object, ...]:
     return item["kind"], item["vcpu"], item["reason"], item["errno"], gpa, size, flags
 
 
-def _told_exit(item: dict[str, object]) -> tuple[object, ...]:
+def _exit_of(item: dict[str, object]) -> tuple[object, ...]:
     annotated = item["kind"] == "memory_fault"
     gpa, size, flags = (item["gpa"], item["size"], item["flags"]) if annotated else (-1, -1, -1)
     return item["kind"], item["vcpu"], item["reason"], item["errno"], gpa, size, flags
@@ -90,13 +90,13 @@ def _settled_flags(product: Product, vm_id: str) -> dict[str, int]:
 
 
 def test_rates_add_up_to_the_faults(product: Product) -> None:
-    told = run_guest(write=5003)
-    vm_id = _shown(product, told)
+    truth = run_guest(write=5003)
+    vm_id = _shown(product, truth)
     rates = product.get("rates", metric="faults", vm=vm_id, by="access", from_="now-1h", step="1s")
     assert {series["key"]: series["total"] for series in rates["series"]} == {
-        "write": told.write,
-        "read": told.read,
-        "execute": told.execute,
+        "write": truth.write,
+        "read": truth.read,
+        "execute": truth.execute,
     }
     assert rates["step_ms"] == 1000
     assert all(len(series["values"]) == len(rates["times_ms"]) for series in rates["series"])

@@ -28,7 +28,7 @@ def test_nothing_is_counted_for_a_vm_that_has_no_room(headers_cache: Path) -> No
     assert reading.lost[LossKind.KEYS_FULL] >= 2 * FAULTS
 
 
-def test_a_fault_that_has_no_room_is_seen_and_told_as_uncounted(headers_cache: Path) -> None:
+def test_a_fault_that_has_no_room_is_seen_and_reported_as_uncounted(headers_cache: Path) -> None:
     with attached(headers_cache, Limits(keys=1, syndromes=1, exit_reasons=1)) as probes:
         reader = Reader(probes)
         with ExactGuest(Order(write=FAULTS, read=FAULTS, memory_fault=3)) as guest:

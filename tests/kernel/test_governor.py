@@ -3,7 +3,7 @@
 
 import pytest
 
-from tests.kernel.guests import run_guest, start_guest, told_by
+from tests.kernel.guests import run_guest, start_guest, truth_of
 from tests.product import SEEN_S, Product, wait_for
 
 pytestmark = pytest.mark.kernel
@@ -25,12 +25,12 @@ def _ledger(product: Product, vm_id: str) -> dict[str, int]:
 def test_over_its_budget_the_collector_records_less_and_counts_as_exactly(own_product: Product) -> None:
     own_product.restart_collector("--records", "all", "--budget", "0.01", "--interval", "0.1")
     wait_for(lambda: _steps(own_product)[-3:] == [1, None, 0] or None, SEEN_S, "two steps down")
-    told = run_guest(write=20_011, read=503, vcpus=2)
-    vm = own_product.vm_with(told.pid, faults=told.faults)
-    assert vm["faults"] == told.faults
+    truth = run_guest(write=20_011, read=503, vcpus=2)
+    vm = own_product.vm_with(truth.pid, faults=truth.faults)
+    assert vm["faults"] == truth.faults
     ledger = _ledger(own_product, vm["id"])
-    assert (ledger["seen"], ledger["counted"], ledger["recorded"]) == (told.faults, told.faults, 0)
-    assert ledger["sampled_out"] == told.faults
+    assert (ledger["seen"], ledger["counted"], ledger["recorded"]) == (truth.faults, truth.faults, 0)
+    assert ledger["sampled_out"] == truth.faults
 
 
 def test_the_time_line_says_why_less_is_recorded(own_product: Product) -> None:
@@ -43,27 +43,27 @@ def test_the_time_line_says_why_less_is_recorded(own_product: Product) -> None:
 
 def test_with_all_records_every_fault_is_recorded(own_product: Product) -> None:
     own_product.restart_collector("--records", "all", "--budget", "0")
-    told = run_guest(write=5003, read=101, vcpus=2)
-    vm = own_product.vm_with(told.pid, faults=told.faults)
+    truth = run_guest(write=5003, read=101, vcpus=2)
+    vm = own_product.vm_with(truth.pid, faults=truth.faults)
     ledger = _ledger(own_product, vm["id"])
-    assert (ledger["recorded"], ledger["sampled_out"], ledger["dropped"]) == (told.faults, 0, 0)
+    assert (ledger["recorded"], ledger["sampled_out"], ledger["dropped"]) == (truth.faults, 0, 0)
 
 
 def test_a_vm_is_recorded_in_full_on_request(own_product: Product) -> None:
     own_product.restart_collector("--records", "none", "--budget", "0")
     guest = start_guest(write=10, hold=True)
     assert guest.stdout is not None
-    told = told_by(guest.stdout.readline())
-    vm = own_product.vm_with(told.pid, faults=told.faults)
+    truth = truth_of(guest.stdout.readline())
+    vm = own_product.vm_with(truth.pid, faults=truth.faults)
     own_product.command(
-        *("collector", "record", str(told.pid), "--for", "600", "--no-wait"),
+        *("collector", "record", str(truth.pid), "--for", "600", "--no-wait"),
         *("--data-dir", str(own_product.directory)),
     )
 
     def events() -> list[tuple[str, str, str]] | None:
         items = own_product.get("host-events", host=own_product.host)["items"]
-        told = [item for item in items if item["kind"] == "vm_records"]
-        return [(item["vm"], item["level"], item["reason"]) for item in told] or None
+        changes = [item for item in items if item["kind"] == "vm_records"]
+        return [(item["vm"], item["level"], item["reason"]) for item in changes] or None
 
-    assert wait_for(events, SEEN_S, "the request is told") == [(vm["id"], "all", "asked_for")]
+    assert wait_for(events, SEEN_S, "the request is reported") == [(vm["id"], "all", "asked_for")]
     guest.communicate()

@@ -57,7 +57,7 @@ class Life:
     probes: Probes | None = field(default=None, init=False)
 
     def of_version(self, version: int) -> Self:
-        """The same with other programs, as far as it can tell."""
+        """The same with other programs, as far as it knows."""
         source = replace(self.source, fingerprint=version.to_bytes(16, "big"))
         return replace(self, source=source)
 
@@ -171,16 +171,16 @@ def test_every_fault_is_stored_once(first: Life, version: int) -> None:
     life = first.of_version(version)
     before = _stored(life.data).keys()
     with ExactGuest(ORDER) as guest:
-        told = [guest.follow(part) for part in "ab"]
+        truths = [guest.follow(part) for part in "ab"]
         with _no_more_files(), pytest.raises(Killed):
             replace(life, killed_at=STEPS[version - 1]).live()
         with _no_more_files():
             life.live()
-        told.append(guest.follow("c"))
+        truths.append(guest.follow("c"))
         life.live()
     # What a guest faults with before its first order it does once.
-    extra = told[-1].extra_faults
-    expected = len(told) * (ORDER.write + ORDER.read) + extra.read + extra.write + extra.execute
+    extra = truths[-1].extra_faults
+    expected = len(truths) * (ORDER.write + ORDER.read) + extra.read + extra.write + extra.execute
     assert [number for vm, number in _stored(life.data).items() if vm not in before] == [expected]
 
 

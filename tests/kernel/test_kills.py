@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.guests import run_guest, start_guest, told_by
+from tests.kernel.guests import run_guest, start_guest, truth_of
 from tests.product import SEEN_S, Product, wait_for
 
 pytestmark = pytest.mark.kernel
@@ -19,18 +19,18 @@ def test_killing_the_server_while_a_guest_faults_changes_no_total(own_product: P
         time.sleep(0.3)
         own_product.kill_server()
         own_product.start_server()
-    told = told_by(guest.communicate()[0])
-    vm = own_product.vm_with(told.pid, faults=told.faults, memory_fault_exits=20)
-    assert (vm["faults"], vm["memory_fault_exits"]) == (told.faults, 20)
+    truth = truth_of(guest.communicate()[0])
+    vm = own_product.vm_with(truth.pid, faults=truth.faults, memory_fault_exits=20)
+    assert (vm["faults"], vm["memory_fault_exits"]) == (truth.faults, 20)
 
 
 def test_faults_while_the_server_is_away_arrive_when_it_is_back(own_product: Product) -> None:
     own_product.kill_server()
-    told = run_guest(write=2003, read=101)
+    truth = run_guest(write=2003, read=101)
     time.sleep(1.2)  # Two more readings are shipped into the void.
     own_product.start_server()
-    vm = own_product.vm_with(told.pid, faults=told.faults)
-    assert vm["faults"] == told.faults
+    vm = own_product.vm_with(truth.pid, faults=truth.faults)
+    assert vm["faults"] == truth.faults
 
 
 def test_a_killed_collector_loses_no_count_and_leaves_no_gap(own_product: Product) -> None:
@@ -72,7 +72,7 @@ def test_where_nothing_can_be_pinned_a_killed_collector_leaves_a_gap_and_says_so
     assert not any(span["from_ms"] < restarted_ms and span["to_ms"] > killed_ms for span in spans)
 
 
-def test_a_collector_told_to_hand_over_loses_no_count(own_product: Product) -> None:
+def test_a_collector_asked_to_hand_over_loses_no_count(own_product: Product) -> None:
     collector = own_product.collector
     assert collector is not None
     collector.send_signal(signal.SIGHUP)
@@ -81,7 +81,7 @@ def test_a_collector_told_to_hand_over_loses_no_count(own_product: Product) -> N
     own_product.start_collector()
     assert own_product.vm_with(unseen.pid, faults=unseen.faults)["faults"] == unseen.faults
     kinds = [event["kind"] for event in own_product.get("host-events")["items"]]
-    # That nobody saw the guest end may be told by now, or with a later batch.
+    # That nobody saw the guest end may be reported by now, or with a later batch.
     others = [kind for kind in kinds if kind not in ("records", "ended_unseen")]
     assert sorted(others) == ["attached", "taken_over"]
 
@@ -104,24 +104,24 @@ def test_detach_removes_what_a_killed_collector_left(own_product: Product) -> No
 
 
 def test_an_ordered_end_delivers_the_last_counts(own_product: Product) -> None:
-    told = run_guest(write=701)
+    truth = run_guest(write=701)
     assert own_product.collector is not None
     own_product.collector.terminate()
     own_product.collector.wait(60)
-    vm = own_product.vm_with(told.pid, faults=told.faults)
-    assert vm["faults"] == told.faults
+    vm = own_product.vm_with(truth.pid, faults=truth.faults)
+    assert vm["faults"] == truth.faults
 
 
 def test_a_vm_is_seen_to_end(own_product: Product) -> None:
     guest = start_guest(write=10, hold=True)
     assert guest.stdout is not None
-    told = told_by(guest.stdout.readline())
-    alive = own_product.vm_with(told.pid, faults=told.faults)
+    truth = truth_of(guest.stdout.readline())
+    alive = own_product.vm_with(truth.pid, faults=truth.faults)
     assert alive["ended_at"] is None
     guest.communicate()
 
     def ended() -> str | None:
-        vm = own_product.vm(told.pid)
+        vm = own_product.vm(truth.pid)
         return vm["ended_at"] if vm else None
 
     assert wait_for(ended, SEEN_S, "the VM's end is shown") > alive["started_at"]
@@ -130,18 +130,18 @@ def test_a_vm_is_seen_to_end(own_product: Product) -> None:
 def test_a_vm_that_ends_while_no_collector_runs_is_seen_to_have_ended(own_product: Product) -> None:
     guest = start_guest(write=10, hold=True)
     assert guest.stdout is not None
-    told = told_by(guest.stdout.readline())
-    own_product.vm_with(told.pid, faults=told.faults)
+    truth = truth_of(guest.stdout.readline())
+    own_product.vm_with(truth.pid, faults=truth.faults)
     own_product.wait_until_vms_are_kept()
     own_product.kill_collector()
     guest.communicate()
     own_product.start_collector()
 
     def ended() -> str | None:
-        vm = own_product.vm(told.pid)
+        vm = own_product.vm(truth.pid)
         return vm["ended_at"] if vm else None
 
     wait_for(ended, SEEN_S, "the VM's end is shown")
-    vm = own_product.vm(told.pid)
+    vm = own_product.vm(truth.pid)
     assert vm is not None
-    assert vm["faults"] == told.faults
+    assert vm["faults"] == truth.faults

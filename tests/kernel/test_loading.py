@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiling takes its time, and ends when it is told to."""
+"""Compiling takes its time, and ends when it is asked to."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ from collector.probe.source import FOLDER, make_source
 pytestmark = pytest.mark.kernel
 
 
-def test_a_deadline_that_is_too_short_is_told_apart(headers_cache: Path) -> None:
+def test_a_deadline_that_is_too_short_is_named_as_such(headers_cache: Path) -> None:
     headers = ensure_headers(headers_cache)
     plan = make_plan(read_facts(headers))
     with pytest.raises(CompileTimeoutError, match=r"within 0\.01 s"):

@@ -17,7 +17,7 @@ from collector.counting.pins import Pins
 from collector.counting.reader import Reader
 from collector.probe.probes import Probes
 from tests.kernel.attached import attached
-from tests.kernel.guests import run_guest, start_guest, told_by
+from tests.kernel.guests import run_guest, start_guest, truth_of
 from tests.product import SEEN_S, TOP, Product, wait_for
 
 pytestmark = pytest.mark.kernel
@@ -62,9 +62,9 @@ def test_a_second_collector_waits_says_so_and_counts_when_it_is_alone(
     assert own_product.collector is not None
     if shared == "lock file":
         assert f"process {own_product.collector.pid}," in reason
-    told = run_guest(write=503)
-    assert own_product.vm_with(told.pid, faults=told.faults)["faults"] == told.faults
-    assert other.vm(told.pid) is None
+    truth = run_guest(write=503)
+    assert own_product.vm_with(truth.pid, faults=truth.faults)["faults"] == truth.faults
+    assert other.vm(truth.pid) is None
     own_product.collector.terminate()
     own_product.collector.wait(30)
     wait_for(lambda: other.status("/readyz") == 200 or None, SEEN_S + 15, "the second collector counts")
@@ -79,13 +79,13 @@ def test_two_collectors_of_one_name_count_nothing_twice(own_product: Product, tm
     second = own_product.collector
     assert second is not None
     wait_for(lambda: "another collector counts" in log.read_text() or None, SEEN_S, "it is logged")
-    told = run_guest(write=2003, read=101)
-    assert own_product.vm_with(told.pid, faults=told.faults)["faults"] == told.faults
+    truth = run_guest(write=2003, read=101)
+    assert own_product.vm_with(truth.pid, faults=truth.faults)["faults"] == truth.faults
     second.terminate()
     assert second.wait(30) == 0
     (host,) = own_product.get("status")["hosts"]
     assert host["state"] == "attached"
-    assert own_product.vm_with(told.pid, faults=told.faults)["faults"] == told.faults
+    assert own_product.vm_with(truth.pid, faults=truth.faults)["faults"] == truth.faults
     own_product.collector = first
 
 
@@ -106,8 +106,8 @@ def test_a_data_directory_that_is_lost_costs_no_count_that_was_not_in_it(
     first = own_product.vm(before.pid)
     assert first is not None
     assert first["faults"] == before.faults
-    told = wait_for(lambda: _reasons(own_product, "taken_over") or None, SEEN_S, "it is told")
-    assert told == ["adopted"]
+    reasons = wait_for(lambda: _reasons(own_product, "taken_over") or None, SEEN_S, "it is reasons")
+    assert reasons == ["adopted"]
     assert len(find_sets(own_product.bpffs)) == 1
 
 
@@ -137,8 +137,8 @@ def test_a_set_that_nobody_comes_back_for_is_removed_and_it_is_said(
         assert own_product.vm_with(unseen.pid, faults=unseen.faults)["faults"] == unseen.faults
         assert not folder.exists()
         assert len(find_sets(own_product.bpffs)) == 1
-        told = wait_for(lambda: _reasons(own_product, "replaced") or None, SEEN_S, "it is told")
-        assert told == ["unread"]
+        reasons = wait_for(lambda: _reasons(own_product, "replaced") or None, SEEN_S, "it is reasons")
+        assert reasons == ["unread"]
 
 
 def test_a_set_whose_collector_may_come_back_is_stopped_and_kept(
@@ -150,8 +150,8 @@ def test_a_set_whose_collector_may_come_back_is_stopped_and_kept(
         own_product.start_collector()
         assert folder.exists()
         assert not probes.is_counting()
-        told = run_guest(write=211)
-        assert own_product.vm_with(told.pid, faults=told.faults)["faults"] == told.faults
+        truth = run_guest(write=211)
+        assert own_product.vm_with(truth.pid, faults=truth.faults)["faults"] == truth.faults
 
 
 def test_what_another_left_counting_stops_before_this_one_begins(
@@ -228,7 +228,7 @@ def test_a_host_that_is_renamed_while_a_vm_lives_loses_and_doubles_nothing(own_p
     own_product.rename("new-name")
     own_product.start_collector()
     guest.send_signal(signal.SIGCONT)
-    told = told_by(guest.communicate()[0])
+    truth = truth_of(guest.communicate()[0])
     new = own_product.get("status")["hosts"]
     assert "put aside (it counts for host 'test-host')" in next(
         host["detail"] for host in new if host["name"] == "new-name"
@@ -238,12 +238,12 @@ def test_a_host_that_is_renamed_while_a_vm_lives_loses_and_doubles_nothing(own_p
     own_product.restart_collector()
 
     def total() -> int | None:
-        faults = sum(vm["faults"] for vm in own_product.get("vms", pid=told.pid)["items"])
-        return faults if faults >= told.faults else None
+        faults = sum(vm["faults"] for vm in own_product.get("vms", pid=truth.pid)["items"])
+        return faults if faults >= truth.faults else None
 
-    assert wait_for(total, SEEN_S + 15, "all was counted") <= told.faults + 1
+    assert wait_for(total, SEEN_S + 15, "all was counted") <= truth.faults + 1
     for host in (old, "new-name"):
-        (vm,) = own_product.get("vms", pid=told.pid, host=host)["items"]
+        (vm,) = own_product.get("vms", pid=truth.pid, host=host)["items"]
         ledger = own_product.get("ledger", host=host)["vms"]
         assert [item["missing"] for item in ledger if item["vm"] == vm["id"]] == [0]
 
@@ -256,11 +256,11 @@ def test_pins_that_cannot_be_removed_do_not_spoil_the_end(own_product: Product) 
     collector = own_product.collector
     assert collector is not None
     _remount(own_product, "ro")
-    told = run_guest(write=211)
+    truth = run_guest(write=211)
     collector.terminate()
     assert collector.wait(60) == 0
     _remount(own_product, "rw")
-    assert own_product.vm_with(told.pid, faults=told.faults)["faults"] == told.faults
+    assert own_product.vm_with(truth.pid, faults=truth.faults)["faults"] == truth.faults
     assert "not unpinned" in (own_product.directory / "collector.log").read_text()
     own_product.start_collector()
     after = run_guest(write=101)
@@ -277,7 +277,7 @@ def test_where_the_pins_folder_cannot_be_written_it_counts_unpinned_and_says_so(
         own_product.start_collector()
         (host,) = own_product.get("status")["hosts"]
         assert "counting ends with the collector" in host["detail"]
-        told = run_guest(write=101)
-        assert own_product.vm_with(told.pid, faults=told.faults)["faults"] == told.faults
+        truth = run_guest(write=101)
+        assert own_product.vm_with(truth.pid, faults=truth.faults)["faults"] == truth.faults
     finally:
         _remount(own_product, "rw")

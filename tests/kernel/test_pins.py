@@ -129,7 +129,7 @@ def _with_fewer_fields(layout: Layout) -> Layout:
 
 
 @pytest.mark.parametrize("change", [_without_records, _with_other_records, _with_fewer_fields])
-def test_records_that_cannot_be_read_do_not_end_the_counts_and_are_told_as_lost(
+def test_records_that_cannot_be_read_do_not_end_the_counts_and_are_reported_as_lost(
     headers_cache: Path, pins: Pins, change: Callable[[Layout], Layout]
 ) -> None:
     with attached(headers_cache) as probes:
@@ -252,7 +252,7 @@ def test_nothing_is_pinned_or_opened_where_others_could_change_it(
     assert folder.exists()
 
 
-def test_why_a_set_was_given_up_is_told_once_by_this_process_or_the_next(
+def test_why_a_set_was_given_up_is_reported_once_by_this_process_or_the_next(
     pins: Pins, folder: Path, tmp_path: Path
 ) -> None:
     (folder / "map-about").unlink()

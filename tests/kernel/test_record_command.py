@@ -12,7 +12,7 @@ import pytest
 from collector.sampling.requests import RecordRequests
 from collector.settings import requests_file
 from demo.exact import ExactGuest, Order
-from tests.kernel.guests import start_guest, told_by
+from tests.kernel.guests import start_guest, truth_of
 from tests.product import SEEN_S, TOP, Product, wait_for
 
 pytestmark = pytest.mark.kernel
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.kernel
 def test_the_command_that_the_page_gives_works_where_it_is_pasted(own_product: Product) -> None:
     guest = start_guest(write=200, name="rec-guest", hold=True)
     try:
-        told = told_by(guest.stdout.readline() if guest.stdout else b"")
-        vm = own_product.vm_with(told.pid, faults=told.faults)
+        truth = truth_of(guest.stdout.readline() if guest.stdout else b"")
+        vm = own_product.vm_with(truth.pid, faults=truth.faults)
         collector = own_product.get(f"vms/{vm['id']}")["collector"]
         command = [collector["program"], "record", "rec-guest", "--for", "1"]
         command += ["--data-dir", collector["data_dir"]]
@@ -31,7 +31,7 @@ def test_the_command_that_the_page_gives_works_where_it_is_pasted(own_product: P
         done = subprocess.run(command, cwd="/", env=environment, capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith(
-            f"every fault of rec-guest (id {vm['reported_id']}, process {told.pid}) is"
+            f"every fault of rec-guest (id {vm['reported_id']}, process {truth.pid}) is"
         )
         assert "rec-guest took no fault in" in done.stdout
         wrong = [*command[:2], "rec-gest", *command[3:]]
@@ -56,11 +56,11 @@ def _record_while_it_faults(product: Product, at_most: int) -> tuple[int, str, i
             wait_for(lambda: _begun(requests) or None, SEEN_S, "the recording has begun")
             guest.follow("while it is recorded")
             recording.send_signal(signal.SIGINT)
-            told, _ = recording.communicate(timeout=SEEN_S)
+            output, _ = recording.communicate(timeout=SEEN_S)
         finally:
             recording.kill()
             recording.wait()
-    return recording.returncode, told, at_most
+    return recording.returncode, output, at_most
 
 
 def _begun(requests: RecordRequests) -> bool:
@@ -68,20 +68,20 @@ def _begun(requests: RecordRequests) -> bool:
     return any(answer is not None and answer.since_ns for answer in answers)
 
 
-def test_that_every_fault_was_recorded_is_told_with_their_number(own_product: Product) -> None:
+def test_that_every_fault_was_recorded_is_said_with_their_number(own_product: Product) -> None:
     own_product.restart_collector("--budget", "0")
-    status, told, faults = _record_while_it_faults(own_product, 5003)
-    assert f"was recorded: {faults} faults in" in told
+    status, output, faults = _record_while_it_faults(own_product, 5003)
+    assert f"was recorded: {faults} faults in" in output
     assert status == 0
 
 
-def test_that_the_budget_did_not_allow_it_is_told_with_what_there_is(own_product: Product) -> None:
+def test_that_the_budget_did_not_allow_it_is_said_with_what_there_is(own_product: Product) -> None:
     own_product.restart_collector("--budget", "0.01", "--interval", "0.1", "--records", "all")
     wait_for(lambda: _holds_back(own_product) or None, SEEN_S, "the governor holds back")
-    status, told, faults = _record_while_it_faults(own_product, 5003)
-    assert f"was recorded: 0 of {faults} faults in" in told
-    assert "none for" in told
-    assert "0.01% granted" in told
+    status, output, faults = _record_while_it_faults(own_product, 5003)
+    assert f"was recorded: 0 of {faults} faults in" in output
+    assert "none for" in output
+    assert "0.01% granted" in output
     assert status == 3
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from collector.rights import Capability
-from tests.kernel.guests import run_guest, told_by
+from tests.kernel.guests import run_guest, truth_of
 from tests.product import SEEN_S, TOP, Product, wait_for
 
 pytestmark = pytest.mark.kernel
@@ -74,17 +74,17 @@ def test_run_times_are_measured_all_the_same(own_product: Product) -> None:
         per_run: float | None = host["cost"] and host["cost"]["program_ns_per_run"]
         return per_run
 
-    assert wait_for(measured, 90, "run times of the programs are told") > 0
+    assert wait_for(measured, 90, "run times of the programs are reported") > 0
 
 
 def test_a_guest_of_another_user_is_named_and_taken_over(
     own_product: Product,
 ) -> None:
     with _guest_of_nobody() as guest:
-        told = told_by(guest.stdout.readline() if guest.stdout else b"")
-        assert Path(f"/proc/{told.pid}").stat().st_uid == NOBODY
-        vm = own_product.vm_with(told.pid, faults=told.faults)
-        assert (vm["faults"], "demo run --write 500" in vm["command"]) == (told.faults, True)
+        truth = truth_of(guest.stdout.readline() if guest.stdout else b"")
+        assert Path(f"/proc/{truth.pid}").stat().st_uid == NOBODY
+        vm = own_product.vm_with(truth.pid, faults=truth.faults)
+        assert (vm["faults"], "demo run --write 500" in vm["command"]) == (truth.faults, True)
         own_product.kill_collector()
         own_product.start_collector()
         kinds = [event["kind"] for event in own_product.get("host-events")["items"]]

@@ -14,9 +14,9 @@ _TWO_AT_ONCE = """
 import os
 from demo.exact import ExactGuest, Order
 with ExactGuest(Order(write=307)) as first, ExactGuest(Order(write=601)) as second:
-    told = [guest.follow("two").extra_faults for guest in (first, second)]
-print(os.getpid(), *(307 + extra.read + extra.write + extra.execute for extra in told[:1]),
-      *(601 + extra.read + extra.write + extra.execute for extra in told[1:]))
+    extras = [guest.follow("two").extra_faults for guest in (first, second)]
+print(os.getpid(), *(307 + extra.read + extra.write + extra.execute for extra in extras[:1]),
+      *(601 + extra.read + extra.write + extra.execute for extra in extras[1:]))
 """
 
 _ONE_AFTER_THE_OTHER = """

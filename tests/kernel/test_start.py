@@ -43,11 +43,11 @@ def test_the_page_says_that_it_compiles_and_not_that_nobody_is_there(tmp_path: P
     try:
         product.spawn_collector()
 
-        def told() -> list[str] | None:
+        def waiting() -> list[str] | None:
             hosts = product.get("status")["hosts"]
             return [host["detail"] for host in hosts if host["state"] == "waiting"] or None
 
-        (detail,) = wait_for(told, START_S, "the host waits")
+        (detail,) = wait_for(waiting, START_S, "the host waits")
         assert detail.startswith("compiling the programs for this kernel")
         wait_for(lambda: _is_attached(product) or None, START_S, "the host counts")
     finally:

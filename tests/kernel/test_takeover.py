@@ -16,7 +16,7 @@ from collector.probe import compiled, syscall
 from collector.probe.compiled import Layout
 from collector.probe.layout import About
 from collector.probe.views import View
-from tests.kernel.guests import run_guest, start_guest, told_by
+from tests.kernel.guests import run_guest, start_guest, truth_of
 from tests.product import SEEN_S, TOP, Product, wait_for
 
 pytestmark = pytest.mark.kernel
@@ -104,7 +104,7 @@ def test_programs_of_another_version_are_read_a_last_time_and_replaced(own_produ
     own_product.start_collector()
     assert own_product.vm_with(unseen.pid, faults=unseen.faults)["faults"] == unseen.faults
     assert not folder.exists()
-    wait_for(lambda: _replaced(own_product), SEEN_S, "the switch is told")
+    wait_for(lambda: _replaced(own_product), SEEN_S, "the switch is reported")
     assert _replaced(own_product) == [("other_version", "")]
 
 
@@ -114,10 +114,10 @@ def test_a_switch_of_versions_opens_no_gap(own_product: Product) -> None:
     guest = start_guest(write=1_000_000)
     own_product.start_collector()
     assert guest.poll() is None, "the guest was done before the switch"
-    told = told_by(guest.communicate()[0])
-    vm = own_product.vm_with(told.pid, faults=told.faults)
+    truth = truth_of(guest.communicate()[0])
+    vm = own_product.vm_with(truth.pid, faults=truth.faults)
     # Of one vCPU: a fault that was under way at the switch is in both.
-    assert told.faults <= vm["faults"] <= told.faults + 1
+    assert truth.faults <= vm["faults"] <= truth.faults + 1
     assert len(_spans(own_product) or []) == 1
 
 
@@ -154,8 +154,8 @@ def test_maps_that_this_version_cannot_read_are_replaced_and_it_is_said(own_prod
     # As in a version that had no such map.
     (folder / "map-active_generation").unlink()
     own_product.start_collector()
-    told = run_guest(write=211)
-    assert own_product.vm_with(told.pid, faults=told.faults)["faults"] == told.faults
+    truth = run_guest(write=211)
+    assert own_product.vm_with(truth.pid, faults=truth.faults)["faults"] == truth.faults
     assert not folder.exists()
     assert _replaced(own_product) == [("unreadable", _OF_ANOTHER_VERSION)]
 
@@ -198,7 +198,7 @@ def test_a_set_that_does_not_say_what_it_is_is_replaced_and_it_is_said(own_produ
 @pytest.mark.parametrize("damage", ["the newest batch", "every batch"])
 def test_a_damaged_spool_costs_what_was_in_it_and_stops_nobody(own_product: Product, damage: str) -> None:
     own_product.kill_server()
-    told = run_guest(write=503)
+    truth = run_guest(write=503)
     batches = own_product.directory / "spool"
     wait_for(lambda: len(list(batches.glob("*.batch"))) > 3 or None, SEEN_S, "batches wait")
     _left(own_product)
@@ -210,15 +210,15 @@ def test_a_damaged_spool_costs_what_was_in_it_and_stops_nobody(own_product: Prod
     own_product.start_collector()
     assert own_product.vm_with(after.pid, faults=after.faults)["faults"] == after.faults
     if damage == "the newest batch":
-        assert own_product.vm_with(told.pid, faults=told.faults)["faults"] == told.faults
+        assert own_product.vm_with(truth.pid, faults=truth.faults)["faults"] == truth.faults
 
 
-def test_a_vm_that_ended_while_no_collector_ran_is_told_to_have_ended_in_that_time(
+def test_a_vm_that_ended_while_no_collector_ran_is_shown_to_have_ended_in_that_time(
     own_product: Product,
 ) -> None:
     guest = start_guest(write=200, name="gone-guest", hold=True)
-    told = told_by(guest.stdout.readline() if guest.stdout else b"")
-    vm = own_product.vm_with(told.pid, faults=told.faults)
+    truth = truth_of(guest.stdout.readline() if guest.stdout else b"")
+    vm = own_product.vm_with(truth.pid, faults=truth.faults)
     own_product.wait_until_vms_are_kept()
     own_product.kill_collector()
     looked_ns = (own_product.data_dir / "vms.json").stat().st_mtime_ns
@@ -227,7 +227,7 @@ def test_a_vm_that_ended_while_no_collector_ran_is_told_to_have_ended_in_that_ti
     time.sleep(max(0.0, looked_ns / 1e9 + 3 - time.time()))
     own_product.start_collector()
 
-    (event,) = wait_for(lambda: _events(own_product, "ended_unseen") or None, SEEN_S, "the end is told")
+    (event,) = wait_for(lambda: _events(own_product, "ended_unseen") or None, SEEN_S, "the end is reported")
     ended_at = own_product.get(f"vms/{vm['id']}")["ended_at"]
     since = datetime.fromtimestamp(looked_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     assert (event["vm"], event["vm_name"]) == (vm["id"], "gone-guest")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import previous
-from tests.kernel.guests import run_guest, start_guest, told_by
+from tests.kernel.guests import run_guest, start_guest, truth_of
 from tests.product import TOP, Product, wait_for
 
 pytestmark = pytest.mark.kernel
@@ -49,13 +49,13 @@ def _upgrade_server(product: Product) -> None:
 def test_an_upgrade_loses_no_fault_and_doubles_none(old_product: Product, order: str) -> None:
     guest = start_guest(write=1009, hold=True)
     assert guest.stdout is not None
-    told = [told_by(guest.stdout.readline())]
-    old_product.vm_with(told[0].pid, faults=told[0].faults)
+    truths = [truth_of(guest.stdout.readline())]
+    old_product.vm_with(truths[0].pid, faults=truths[0].faults)
     _hand_over(old_product)
-    told.append(run_guest(write=503, memory_fault=7))
+    truths.append(run_guest(write=503, memory_fault=7))
     if order == "the server first":
         _upgrade_server(old_product)
-        told.append(run_guest(write=307))
+        truths.append(run_guest(write=307))
         old_product.tree = TOP
         old_product.start_collector()
     else:
@@ -63,12 +63,12 @@ def test_an_upgrade_loses_no_fault_and_doubles_none(old_product: Product, order:
         old_product.spawn_collector()
         batches = old_product.data_dir / "spool"
         wait_for(lambda: len(list(batches.glob("*.batch"))) > 2 or None, 120, "the old server takes nothing")
-        told.append(run_guest(write=307))
+        truths.append(run_guest(write=307))
         old_product.tree = tree
         _upgrade_server(old_product)
-    told.append(run_guest(write=211))
+    truths.append(run_guest(write=211))
     guest.communicate()
-    for truth in told:
+    for truth in truths:
         vm = old_product.vm_with(truth.pid, faults=truth.faults)
         assert vm["faults"] == truth.faults
 
@@ -77,16 +77,16 @@ def test_an_upgrade_loses_no_fault_and_doubles_none(old_product: Product, order:
 def test_counts_whose_layout_was_not_kept_with_them_are_read_on_without_a_gap(old_product: Product) -> None:
     guest = start_guest(write=1009, hold=True)
     assert guest.stdout is not None
-    told = [told_by(guest.stdout.readline())]
-    old_product.vm_with(told[0].pid, faults=told[0].faults)
+    truths = [truth_of(guest.stdout.readline())]
+    old_product.vm_with(truths[0].pid, faults=truths[0].faults)
     _hand_over(old_product)
-    told.append(run_guest(write=503, memory_fault=7))
+    truths.append(run_guest(write=503, memory_fault=7))
     _upgrade_server(old_product)
     old_product.tree = TOP
     old_product.start_collector()
-    told.append(run_guest(write=211))
+    truths.append(run_guest(write=211))
     guest.communicate()
-    for truth in told:
+    for truth in truths:
         vm = old_product.vm_with(truth.pid, faults=truth.faults)
         assert vm["faults"] == truth.faults
     assert len(old_product.get("rates", metric="faults", from_="now-1h", step="1s")["coverage"]) == 1

@@ -69,13 +69,13 @@ def test_every_efault_that_the_vmm_saw_is_a_record(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["x86_64-6.12.107-swprot-swprot", "x86_64-6.18.15-gmem"])
 def test_a_memory_fault_exit_has_the_fault_that_led_to_it(name: str) -> None:
-    told = [
+    addresses = [
         int(item["exit"]["memory_fault"]["gpa"], 16)
         for item in recordings.truth()[name]
         if "memory_fault" in item.get("exit", {})
     ]
     records = [found.record for found in recordings.read(name).exits if found.record is not None]
-    assert [record.address for record in records] == told
+    assert [record.address for record in records] == addresses
     assert {record.format for record in records} == {"npf"}
 
 

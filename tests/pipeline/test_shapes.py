@@ -84,8 +84,8 @@ def _text(report: str) -> str:
 
 def _host(name: str) -> tools.Host:
     exits = [item.get("exit", {}) for item in recordings.truth()[name]]
-    is_told = any("memory_fault" in exit_ for exit_ in exits)
-    return tools.Host(recordings.pid(name), KVM_EXIT_MEMORY_FAULT if is_told else 0)
+    is_shown = any("memory_fault" in exit_ for exit_ in exits)
+    return tools.Host(recordings.pid(name), KVM_EXIT_MEMORY_FAULT if is_shown else 0)
 
 
 def _as_tools_show(reason: int, errno: int, host: tools.Host) -> tuple[int, int]:

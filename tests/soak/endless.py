@@ -57,10 +57,10 @@ class EndlessGuest:
             self._guest.attach_lost(regions.lost)
         self._truths = [VcpuTruth(number) for number in range(vcpus)]
         self.by_second: Counter[int] = Counter()
-        """Faults by second since the guest was told to go."""
+        """Faults by second since the guest began to fault."""
 
     def run(self, stop: threading.Event) -> Truth:
-        """Fault until told to stop, end the VM, and return what was done."""
+        """Fault until asked to stop, end the VM, and return what was done."""
         begin_ns, begin_s = time.time_ns(), time.monotonic()
         extra = self._guest.warm_up()
         while not stop.is_set():

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from tests.kernel.guests import Told, start_guest, told_by
+from tests.kernel.guests import Truth, start_guest, truth_of
 from tests.product import TOP
 
 
@@ -14,7 +14,7 @@ from tests.product import TOP
 class Life:
     """One guest's truth; ``by_second`` is empty for one that came and went."""
 
-    told: Told
+    truth: Truth
     by_second: tuple[int, ...] = ()
 
     @property
@@ -46,8 +46,8 @@ class Guests:
         lives = []
         for guest in self._endless:
             lines = guest.communicate()[0].splitlines()
-            lives.append(Life(told_by(lines[0]), tuple(json.loads(lines[1]))))
-        lives += [Life(told_by(guest.communicate()[0])) for guest in self._passing]
+            lives.append(Life(truth_of(lines[0]), tuple(json.loads(lines[1]))))
+        lives += [Life(truth_of(guest.communicate()[0])) for guest in self._passing]
         self._endless, self._passing = [], []
         return lives
 

@@ -109,7 +109,7 @@ class Relay:
         self._workers.shutdown()
 
     def receive(self, parcel: Parcel) -> Answer:
-        """Take a batch from the collector, and return what it is to be told."""
+        """Take a batch from the collector, and return the answer to it."""
         if self._refusing:
             return Answer(None, {}, b"")
         with self._lock:

@@ -35,11 +35,11 @@ def judge(stage: Stage, lives: Sequence[Life], ended_ms: int) -> Verdict:
     lines = ["           pid " + "".join(f"{name:>19}" for name in FIGURES)]
     differences = []
     for life in lives:
-        did, shown = _did(life), shown_guest(stage.product, life.told.pid)
-        lines.append(f"{life.told.pid:>10} did {_row(did)}")
+        did, shown = _did(life), shown_guest(stage.product, life.truth.pid)
+        lines.append(f"{life.truth.pid:>10} did {_row(did)}")
         if did != shown.figures:
-            lines.append(f"{life.told.pid:>8} shown {_row(shown.figures)}   missing {shown.missing}")
-        differences += [f"guest {life.told.pid}: {what}" for what in _compare(life, shown, batches)]
+            lines.append(f"{life.truth.pid:>8} shown {_row(shown.figures)}   missing {shown.missing}")
+        differences += [f"guest {life.truth.pid}: {what}" for what in _compare(life, shown, batches)]
     differences += _idle(lives)
     differences += _batch_differences(batches, stage.cut_batches)
     gaps, doubles = gaps_and_doubles(stage, ended_ms)
@@ -55,7 +55,7 @@ def judge(stage: Stage, lives: Sequence[Life], ended_ms: int) -> Verdict:
         f" {kills['at work']} of them at work"
     )
     if kills["at work"] < _AT_WORK_SHARE * (kills["server"] + kills["collector"]):
-        differences.append("too few kills hit something at work: this machine is too slow to tell")
+        differences.append("too few kills hit something at work: this machine is too slow to find out")
     lines.append(
         f"batches: {batches.stored} stored, {batches.dropped} dropped of {stage.cut_batches} cut off,"
         f" {stage.relay.repeated} sent again, {stage.relay.delayed} delayed,"
@@ -65,15 +65,15 @@ def judge(stage: Stage, lives: Sequence[Life], ended_ms: int) -> Verdict:
 
 
 def _did(life: Life) -> Figures:
-    told = life.told
+    truth = life.truth
     return Counter(
-        faults=told.faults,
-        read=told.read,
-        write=told.write,
-        execute=told.execute,
-        memory_fault_exits=len(told.memory_fault_exits),
-        bare_error_exits=len(told.exits) - len(told.memory_fault_exits),
-        exit_records=len(told.exits),
+        faults=truth.faults,
+        read=truth.read,
+        write=truth.write,
+        execute=truth.execute,
+        memory_fault_exits=len(truth.memory_fault_exits),
+        bare_error_exits=len(truth.exits) - len(truth.memory_fault_exits),
+        exit_records=len(truth.exits),
     )
 
 
@@ -112,7 +112,7 @@ def _batch_differences(batches: ShownBatches, cut: int) -> list[str]:
 
 def _idle(lives: Sequence[Life]) -> list[str]:
     return [
-        f"guest {life.told.pid} was idle in {life.idle_seconds} of {len(life.by_second)} seconds"
+        f"guest {life.truth.pid} was idle in {life.idle_seconds} of {len(life.by_second)} seconds"
         for life in lives
         if life.idle_seconds > _IDLE_SHARE * len(life.by_second)
     ]

@@ -63,8 +63,8 @@ def test_health_checks_need_no_token_and_tell_no_secrets(store: Store) -> None:
     public.apply(make_batch(host=make_host("secret-name", state=HostState.WAITING, detail="no BTF")))
     assert public.request("GET", "/healthz").status_code == 200
     assert public.problem("/readyz") == (503, "not ready; the reason is shown to readers")
-    told = public.request("GET", "/readyz", headers=public.new_token(TokenKind.READ))
-    assert told.json()["detail"] == "host secret-name is waiting: no BTF"
+    answer = public.request("GET", "/readyz", headers=public.new_token(TokenKind.READ))
+    assert answer.json()["detail"] == "host secret-name is waiting: no BTF"
 
 
 def log_in(server: Server) -> None:

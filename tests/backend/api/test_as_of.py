@@ -49,7 +49,7 @@ def send(server: Server, sequence: int, host: str = "host-1", *, stream: str = "
 
 
 def newest(sequence: int, changes: int, host: str = "host-1", stream: str = "a" * 32) -> dict[str, Any]:
-    """Return what is told of a host whose newest batch covers the second of its number."""
+    """Return what an answer has of a host whose newest batch covers the second of its number."""
     return {
         "host": host,
         "stream": stream,

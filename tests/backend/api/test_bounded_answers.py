@@ -17,7 +17,7 @@ LONGEST = {"from": START_MS, "to": START_MS + 11_000_000, "step": "1s"}
 
 @contextmanager
 def traced() -> Iterator[Callable[[], int]]:
-    """Yield what tells the most bytes that were allocated at once within the block."""
+    """Yield what returns the most bytes that were allocated at once within the block."""
     tracemalloc.start()
     peaks: list[int] = []
     try:
@@ -143,7 +143,7 @@ def test_rates_that_are_too_many_are_refused_before_there_are_lists_of_them(
     assert peak_of() < 50 * MB
 
 
-def test_the_greatest_of_more_series_than_there_is_room_for_are_told_and_the_others_added_up(
+def test_the_greatest_of_more_series_than_there_is_room_for_are_named_and_the_others_added_up(
     server: Server,
 ) -> None:
     counts = [fault_count(vcpu=vcpu, second=vcpu, faults=1 + vcpu) for vcpu in range(100)]

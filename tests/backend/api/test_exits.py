@@ -76,7 +76,7 @@ def test_what_kvm_did_not_tell_is_null(server: Server) -> None:
 @pytest.mark.parametrize(
     ("arch_name", "words", "gpa", "address"),
     [
-        # x86 tells the frame of the VM, which the nested address stands for; arm64 tells the nested address.
+        # x86 reports the VM's frame, which the nested address stands for; arm64 reports the nested address.
         ("x86_64", {"format": "ept", "syndrome": 0x181, "address": 0xFEBD0010}, "0x5000", "0xfebd0010"),
         ("x86_64", {}, "0x5000", None),
         ("aarch64", {"esr_el2": 0x92000047, "ipa": 0xFEBD0000, "far": 0x10}, None, "0xfebd0010"),

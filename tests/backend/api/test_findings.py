@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong with how hosts are traced, as the status and the ledger tell it."""
+"""What is wrong with how hosts are traced, as the status and the ledger report it."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def findings(server: Server) -> dict[str, dict[str, Any]]:
     return {item["code"]: item for item in found}
 
 
-def test_a_host_that_never_delivered_is_told(server: Server) -> None:
+def test_a_host_that_never_delivered_is_reported(server: Server) -> None:
     server.new_token(TokenKind.INGEST, "host-9")
     server.new_token(TokenKind.READ)
     server.apply(make_batch())
@@ -60,7 +60,7 @@ def test_a_host_whose_recordings_came_has_delivered(server: Server) -> None:
     assert findings(server)["never_delivered"]["hosts"] == ["imp"]
 
 
-def test_what_is_refused_is_told_until_batches_are_taken(server: Server) -> None:
+def test_what_is_refused_is_reported_until_batches_are_taken(server: Server) -> None:
     token = server.new_token(TokenKind.INGEST, "host-1")
     batch = make_batch(vms=[make_vm()])
     assert server.send(batch, token).status_code == 200
@@ -103,7 +103,7 @@ def balanced(server: Server) -> list[bool]:
     return [item["balanced"] for item in (*answer["hosts"], *answer["vms"])]
 
 
-def test_one_collector_that_is_refused_is_told_while_another_is_taken(server: Server) -> None:
+def test_one_collector_that_is_refused_is_reported_while_another_is_taken(server: Server) -> None:
     token = server.new_token(TokenKind.INGEST, "host-1")
     for number in range(3):
         server.clock.now_ns += NS_PER_S
@@ -127,7 +127,7 @@ def test_one_collector_that_is_refused_is_told_while_another_is_taken(server: Se
     assert balanced(server) == [True, True]
 
 
-def test_what_was_refused_without_its_name_is_told_for_a_while(server: Server) -> None:
+def test_what_was_refused_without_its_name_is_reported_for_a_while(server: Server) -> None:
     token = server.new_token(TokenKind.INGEST, "host-1")
     assert server.request("POST", "/api/v1/ingest", content=b"x", headers=token).status_code == 503
     server.clock.now_ns += NS_PER_S
@@ -180,7 +180,7 @@ def test_damaged_batches_leave_the_account_open(server: Server) -> None:
     assert [host["balanced"] for host in server.get(LEDGER, **GRID)["hosts"]] == [False]
 
 
-def test_a_batch_of_another_host_is_told_of_the_tokens_host(server: Server) -> None:
+def test_a_batch_of_another_host_is_reported_of_the_tokens_host(server: Server) -> None:
     token = server.new_token(TokenKind.INGEST, "host-1")
     assert server.send(make_batch(host=make_host("host-2")), token).status_code == 403
     found = findings(server)
@@ -192,7 +192,7 @@ def test_a_batch_of_another_host_is_told_of_the_tokens_host(server: Server) -> N
     "absurd",
     [{"arch": "x" * 1_000_000}, {"stream": "s" * 1_000_000}, {"version": 9, "stream": "s" * 1_000_000}],
 )
-def test_what_is_told_of_a_refusal_is_short_whatever_was_refused(
+def test_what_is_said_of_a_refusal_is_short_whatever_was_refused(
     server: Server, absurd: dict[str, Any]
 ) -> None:
     token = server.new_token(TokenKind.INGEST, "host-1")
@@ -272,7 +272,7 @@ def test_a_machine_that_is_not_traced_is_a_gap_though_its_namesake_is(server: Se
     assert seen == {VM_ID: [10, 10, None, None, 10, 10], OTHER_VM: [10] * 6}
 
 
-def test_a_clock_that_is_ahead_is_told(server: Server) -> None:
+def test_a_clock_that_is_ahead_is_reported(server: Server) -> None:
     ahead_ns = NOW_NS + 3600 * NS_PER_S
     server.apply(make_batch(covered=(Span(ahead_ns - NS_PER_S, ahead_ns),)))
     found = findings(server)["clock_ahead"]
@@ -321,7 +321,7 @@ def test_who_is_refused_while_the_clock_is_wrong_was_not_refused_in_1970(server:
     assert found["refused"]["is_current"]
 
 
-def test_a_job_that_failed_or_is_not_done_is_told(server: Server) -> None:
+def test_a_job_that_failed_or_is_not_done_is_reported(server: Server) -> None:
     def attempt(error: str) -> None:
         now_ns = server.clock.now_ns
         claim = JobClaim(name="sessions", holder="x", began_ns=now_ns, within_ns=1, every_ns=1)

@@ -33,12 +33,12 @@ def test_names_can_be_added(store: Store) -> None:
     assert server.request("GET", "/healthz", host="evil.example").status_code == 421
 
 
-def test_a_server_that_others_reach_goes_by_any_name_unless_told(store: Store) -> None:
+def test_a_server_that_others_reach_goes_by_any_name_unless_configured(store: Store) -> None:
     assert (
         make_server(store, host="0.0.0.0").request("GET", "/healthz", host="any.example").status_code == 200
     )
-    told = make_server(store, host="0.0.0.0", allowed_hosts=("faults.example",))
-    assert told.request("GET", "/healthz", host="any.example").status_code == 421
+    configured = make_server(store, host="0.0.0.0", allowed_hosts=("faults.example",))
+    assert configured.request("GET", "/healthz", host="any.example").status_code == 421
 
 
 @pytest.mark.parametrize("path", EVERYWHERE)

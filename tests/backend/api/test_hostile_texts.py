@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Texts that a host tells, whatever they hold: what readers get can be shown and copied."""
+"""Texts that a host sends, whatever they hold: what readers get can be shown and copied."""
 
 import unicodedata
 from typing import Any

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What readers are told where there are more hosts and findings than an answer has room for."""
+"""What readers are shown where there are more hosts and findings than an answer has room for."""
 
 from sqlalchemy import insert, select
 
@@ -77,7 +77,7 @@ def test_a_list_of_more_vms_than_are_looked_through_has_some_of_each_host(server
     assert found["vms_left_out"] == 9
 
 
-def test_coverage_in_many_pieces_is_told_without_the_gaps_within_a_step(server: Server) -> None:
+def test_coverage_in_many_pieces_is_shown_without_the_gaps_within_a_step(server: Server) -> None:
     pieces = [step * 1000 + piece * 40 for step in range(120) if step % 3 for piece in range(4)]
     for number in range(0, len(pieces), 64):
         spans = tuple(
@@ -86,10 +86,10 @@ def test_coverage_in_many_pieces_is_told_without_the_gaps_within_a_step(server: 
         )
         server.apply(make_batch(number, covered=spans))
     grid = {"from": START_MS, "to": START_MS + 120_000}
-    told = server.get("/api/v1/rates", step="1s", **grid)["coverage"]
-    of_host = [(span["from_ms"] - START_MS, span["to_ms"] - START_MS) for span in told]
+    shown = server.get("/api/v1/rates", step="1s", **grid)["coverage"]
+    of_host = [(span["from_ms"] - START_MS, span["to_ms"] - START_MS) for span in shown]
     # Two steps are read, the third is not.
     assert of_host[:2] == [(1000, 2121), (4000, 5121)]
-    assert len(told) == 40
+    assert len(shown) == 40
     values = server.get("/api/v1/rates", step="1s", **grid)["quiet"]
     assert values[:6] == [None, 0, 0, None, 0, 0]

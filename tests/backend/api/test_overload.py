@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""However many read, and however long that takes: batches are taken, and readers are told to come again."""
+"""However many read, and however long that takes: batches are taken, and readers are asked to come again."""
 
 import asyncio
 import time

@@ -38,7 +38,7 @@ def test_every_view_is_the_same_page(paged: Server, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/js/main.js"])
-def test_a_browser_asks_again_and_is_told_that_nothing_changed(paged: Server, path: str) -> None:
+def test_a_browser_asks_again_and_is_answered_that_nothing_changed(paged: Server, path: str) -> None:
     first = paged.request("GET", path)
     assert first.headers["cache-control"] == "no-cache"
     again = paged.request("GET", path, headers={"If-None-Match": first.headers["etag"]})

@@ -129,7 +129,9 @@ def test_an_unknown_path_is_not_found(server: Server, path: str) -> None:
         ("GET", "/api/v1/session", "DELETE, POST"),
     ],
 )
-def test_a_wrong_method_is_told_the_right_ones(server: Server, method: str, path: str, allowed: str) -> None:
+def test_a_wrong_method_is_answered_with_the_right_ones(
+    server: Server, method: str, path: str, allowed: str
+) -> None:
     response = server.request(method, path)
     assert response.status_code == 405
     assert response.headers["allow"] == allowed

@@ -89,7 +89,7 @@ def test_the_filter_of_the_list_holds_for_the_chart(server: Server) -> None:
     assert server.problem(RATES, vm=VM_ID, search="web")[0] == 400
 
 
-def test_a_vm_that_fits_the_filter_from_now_on_is_told_whole(server: Server) -> None:
+def test_a_vm_that_fits_the_filter_from_now_on_is_answered_whole(server: Server) -> None:
     server.apply(second(0, name=""), second(1, name=""))
     known = rates(server, 3, search="web")
     assert known["series"] == []
@@ -97,7 +97,7 @@ def test_a_vm_that_fits_the_filter_from_now_on_is_told_whole(server: Server) -> 
     assert rates(server, 3, search="web", after=known["version"])["series"][0]["counts"] == [1, 2, 3]
 
 
-def test_series_are_named_and_those_of_one_name_told_apart(server: Server) -> None:
+def test_series_are_named_and_those_of_one_name_kept_apart(server: Server) -> None:
     server.apply(
         make_batch(
             vms=[

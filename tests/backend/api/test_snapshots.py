@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers tell of one state: a batch that is stored while one is made is in it whole, or not at all."""
+"""Answers are of one state: a batch that is stored while one is made is in it whole, or not at all."""
 
 import shutil
 from collections.abc import Iterator
@@ -54,7 +54,7 @@ AFTER = (1, 2, 3, 4, 6, 9, 13)
 
 
 def stored(sequence: int) -> Batch:
-    """Return a batch that changes everything that an answer may tell of: counts, coverage, losses, costs."""
+    """Return a batch that changes everything that an answer may have: counts, coverage, losses, costs."""
     start_ns = START_NS + sequence * NS_PER_S
     return make_batch(
         sequence,

@@ -69,7 +69,7 @@ def test_a_host_that_waits_says_for_what(expecting: Server) -> None:
     assert expecting.problem("/readyz") == (503, "host host-1 is waiting: no BTF in /sys/kernel/btf")
 
 
-def test_what_a_collector_of_before_lacks_is_told_once(server: Server) -> None:
+def test_what_a_collector_of_an_earlier_release_lacks_is_shown_once(server: Server) -> None:
     said = "counting ends with the collector: no BPF file system"
     pins = Check(name="pins", state=CheckState.LACKING, found="no BPF file system")
     ends = Check(name="ends", state=CheckState.LACKING, found="kobject uevents: permission denied")
@@ -162,7 +162,7 @@ def test_a_host_covers_while_it_is_attached_and_heard_of(
     assert server.get("/api/v1/status")["hosts"][0]["is_covering"] is covering
 
 
-def test_the_password_of_the_database_is_not_told(store: Store) -> None:
+def test_the_password_of_the_database_is_not_shown(store: Store) -> None:
     server = make_server(store, database="postgresql://user:secret@db/kvmfaults")
     status = server.request("GET", "/api/v1/status")
     assert status.json()["database"] == "postgresql"

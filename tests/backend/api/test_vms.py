@@ -170,8 +170,10 @@ def test_a_host_with_two_vms_of_one_process_lists_both(server: Server) -> None:
 
 
 def test_a_vm_tells_how_its_hosts_collector_is_called(server: Server) -> None:
-    told = Collector(program="/opt/x/kvmfaults-collector", data_dir="/d", capabilities=("PERFMON", "BPF"))
-    server.apply(make_batch(host=make_host(collector=told), fault_counts=[fault_count(faults=1)]))
+    collector = Collector(
+        program="/opt/x/kvmfaults-collector", data_dir="/d", capabilities=("PERFMON", "BPF")
+    )
+    server.apply(make_batch(host=make_host(collector=collector), fault_counts=[fault_count(faults=1)]))
     expected = {
         "program": "/opt/x/kvmfaults-collector",
         "data_dir": "/d",

@@ -115,7 +115,7 @@ def test_a_kind_without_a_word_of_it_is_refused(server: Server, text: str, statu
     assert answer.status_code == status
 
 
-def test_a_text_with_more_words_than_are_told_says_so(server: Server) -> None:
+def test_a_text_with_more_words_than_are_shown_says_so(server: Server) -> None:
     text = "kvm_userspace_exit: reason error (14)\n" * 100
     found = server.request("POST", DECODE, content=text, headers={"content-type": "text/plain"}).json()
     assert (len(found["items"]), found["truncated"]) == (64, True)

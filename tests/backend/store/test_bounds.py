@@ -31,7 +31,7 @@ def vm_id(number: int) -> str:
 
 
 @pytest.mark.parametrize(
-    ("what", "told"),
+    ("what", "named"),
     [
         ({"sequence": 2**62}, "sequence"),
         ({"sequence": MAX_SEQUENCE + 1}, "sequence"),
@@ -49,9 +49,9 @@ def vm_id(number: int) -> str:
     ],
 )
 def test_what_no_host_can_have_is_refused_and_nothing_stored(
-    store: Store, what: dict[str, Any], told: str
+    store: Store, what: dict[str, Any], named: str
 ) -> None:
-    with pytest.raises(BatchError, match=f"{told}.* more than the [0-9]+ that there can be"):
+    with pytest.raises(BatchError, match=f"{named}.* more than the [0-9]+ that there can be"):
         store.apply(make_batch(**{"sequence": 0, **what}), START_NS)
     assert store.hosts() == []
 
@@ -63,24 +63,24 @@ def test_as_much_as_a_host_can_have_is_stored(store: Store) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in COUNTERS if name not in ("faults", "prefetched")])
-def test_no_vm_has_more_told_of_its_faults_than_it_has_faults(name: str) -> None:
+def test_no_vm_has_more_counted_of_its_faults_than_it_has_faults(name: str) -> None:
     faults = 2**30
     other = fault_count(vm_id(2), faults=2**38)
     vms = [make_vm(), make_vm(vm_id(2))]
-    for told, is_possible in (
+    for counted, is_possible in (
         (0, True),
         (faults, True),
         (faults + 16_384, True),
         (faults + 2**24 + 1, False),
     ):
-        # What is told of a fault may be of another word than the fault itself.
-        counters: dict[str, Any] = {name: told}
+        # What is counted of a fault may be of another word than the fault itself.
+        counters: dict[str, Any] = {name: counted}
         rows = [fault_count(faults=faults), fault_count(word=1, **counters), other]
         batch = make_batch(vms=vms, fault_counts=rows)
         if is_possible:
-            assert counted_in(batch) == faults + 2**38 + told
+            assert counted_in(batch) == faults + 2**38 + counted
         else:
-            with pytest.raises(BatchError, match=f"{name} of VM {VM_ID}, of {faults} faults, is {told}"):
+            with pytest.raises(BatchError, match=f"{name} of VM {VM_ID}, of {faults} faults, is {counted}"):
                 counted_in(batch)
 
 
@@ -106,7 +106,7 @@ def test_losses_of_kinds_that_are_not_known_are_one(store: Store) -> None:
     assert host.lost == {LossKind.OTHER: 8, LossKind.KEYS_FULL: 5}
 
 
-def test_numbers_of_batches_that_add_up_to_too_much_are_told(store: Store) -> None:
+def test_numbers_of_batches_that_add_up_to_too_much_are_named(store: Store) -> None:
     """As a release before could store them."""
     assert isinstance(store, SqlStore)
     for number in range(3):

@@ -54,7 +54,7 @@ def test_a_bucket_belongs_to_the_range_in_which_it_starts(store: Store, span: Ti
     assert sum(item.counters["faults"] for item in store.syndromes(VM_ID, span)) == faults
 
 
-def test_exits_are_told_apart_by_reason_and_errno(store: Store) -> None:
+def test_exits_are_kept_apart_by_reason_and_errno(store: Store) -> None:
     counts = [
         exit_count(reason=39, errno=14, count=1),
         exit_count(reason=39, errno=133, count=10),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fault counts over time, summed by what a chart tells apart."""
+"""Fault counts over time, summed by what a chart keeps apart."""
 
 from collections import Counter
 from itertools import product

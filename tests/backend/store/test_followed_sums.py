@@ -185,7 +185,7 @@ def test_whoever_reads_an_older_state_sees_that_one_whatever_others_keep_meanwhi
 
 
 class Watched:
-    """A store that tells how often it was asked to add up faults."""
+    """A store that counts how often it was asked to add up faults."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -251,7 +251,7 @@ def test_what_was_noted_and_then_undone_is_not_known() -> None:
     assert changes.counted_between({}, {1: 5}) == [{(None, 7): {1: 2}}]
     with suppress(OSError), changes.noting() as note:
         note(1, 6, Change(first_ms=8_000, counted={(None, 8): {1: 2}}))
-        # Where this number is seen before it is told to be stored, another process may have given it.
+        # Where this number is seen before its batch is known to be stored, another process may have given it.
         assert changes.counted_between({1: 5}, {1: 6}) is None
         raise OSError("full")
     assert changes.counted_between({1: 5}, {1: 6}) is None

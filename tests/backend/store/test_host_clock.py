@@ -174,17 +174,17 @@ def test_a_recording_is_of_any_time_that_has_passed(store: Store) -> None:
 
 
 def events(store: Store) -> list[tuple[str, EventFacts | None]]:
-    """Return kinds and facts of what was told of the host, the first first."""
+    """Return kinds and facts of what was reported of the host, oldest first."""
     found = store.host_events("host-1", ALWAYS, limit=100, before=None)
     return [(item.event.kind, item.event.facts) for item in reversed(found)]
 
 
-def test_a_vm_that_began_while_the_clock_was_ahead_is_told_of_once(store: Store) -> None:
+def test_a_vm_that_began_while_the_clock_was_ahead_is_reported_once(store: Store) -> None:
     ahead = make_vm(started_ns=START_NS + 3600 * NS_PER_S)
     for at_s in range(5):
         store.apply(make_batch(at_s, vms=[ahead]), received_ns(at_s))
     assert events(store) == [("times_moved", EventFacts(moved=(TimesOf.STARTS,)))]
-    # It is where it was seen first, whichever batch told of it.
+    # It is where it was seen first, whichever batch reported it.
     assert store.vm(VM_ID, ALWAYS).started_ns == START_NS
     assert covered(store) == [(0, 5)]
 
@@ -213,7 +213,7 @@ def test_a_vm_keeps_its_start_once_the_clock_is_right(store: Store) -> None:
         {"exit_counts": [exit_count(second=DAY_S)]},
     ],
 )
-def test_times_that_are_wrong_in_each_batch_are_told_of_once(store: Store, wrong: dict[str, Any]) -> None:
+def test_times_that_are_wrong_in_each_batch_are_reported_once(store: Store, wrong: dict[str, Any]) -> None:
     for at_s in range(4):
         store.apply(make_batch(at_s, **wrong), received_ns(at_s))
     kinds = [kind for kind, _ in events(store) if kind != "attached"]
@@ -224,8 +224,8 @@ def test_a_batch_that_covers_nothing_says_nothing_of_the_clock(store: Store) -> 
     for at_s in range(4):
         store.apply(reading(2 * at_s, at_s=at_s, ahead_s=3600), received_ns(at_s))
         moment = HostEvent(time_ns=START_NS + (at_s + 3600) * NS_PER_S, kind=EventKind.RECORDS, one_in=1)
-        told = make_batch(2 * at_s + 1, covered=(), events=[moment] if at_s % 2 else [])
-        store.apply(told, received_ns(at_s))
+        batch = make_batch(2 * at_s + 1, covered=(), events=[moment] if at_s % 2 else [])
+        store.apply(batch, received_ns(at_s))
     assert events(store).count(("clock_stepped", EventFacts(shift_s=3600))) == 1
     assert {kind for kind, _ in events(store)} == {"clock_stepped", "records"}
     assert covered(store) == [(0, 4)]

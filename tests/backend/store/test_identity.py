@@ -88,7 +88,7 @@ def test_ids_taken_in_advance_lock_nobody_out(store: Store) -> None:
     store.apply(make_batch(fault_counts=[fault_count()]), START_NS)
     store.apply(make_batch(host=make_host("host-2"), stream=OTHER_STREAM, vms=[make_vm()]), START_NS)
     (derived,) = [vm.id for vm in store.vms(VmFilter(host="host-2"), ALWAYS, limit=9, after=None)]
-    # Another server's rows tell which id that is, so someone may take it here before its host comes.
+    # Another server's rows show which id that is, so someone may take it here before its host comes.
     taker = make_batch(host=make_host("taker"), stream=THIRD_STREAM, vms=[make_vm(derived)])
     store.apply(taker, START_NS)
     assert store.vm(derived, ALWAYS).host == "host-2"

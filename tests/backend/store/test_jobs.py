@@ -95,7 +95,7 @@ def test_a_server_whose_clock_was_ahead_holds_nobody_up(store: Store) -> None:
     assert store.claim_job(claim("one", 5000))
 
 
-def test_it_is_told_how_the_last_run_went(store: Store) -> None:
+def test_it_is_known_how_the_last_run_went(store: Store) -> None:
     assert store.jobs() == []
     store.claim_job(first := claim("one", 5000))
     assert store.jobs() == [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""However much one token brings, all that is told of hosts stays bounded."""
+"""However much one token brings, all that is answered of hosts stays bounded."""
 
 import pytest
 from sqlalchemy import func, insert, select
@@ -48,13 +48,13 @@ def test_recordings_below_a_name_are_bounded_and_others_are_taken(store: Store) 
     assert store.apply(make_batch(host=make_host("h/new", state=HostState.REPLAY), stream="1" * 32), START_NS)
 
 
-def test_the_newest_recordings_are_told_and_the_others_counted(store: Store) -> None:
+def test_the_newest_recordings_are_listed_and_the_others_counted(store: Store) -> None:
     store.apply(make_batch(host=make_host("live"), stream="5" * 32), START_NS)
     bring_recordings(store, "h", 30)
-    told = store.hosts(recordings=10)
-    assert [host.name for host in told] == [*sorted(f"h/{place}" for place in range(20, 30)), "live"]
+    listed = store.hosts(recordings=10)
+    assert [host.name for host in listed] == [*sorted(f"h/{place}" for place in range(20, 30)), "live"]
     known = store.known_hosts(recordings=10)
-    assert known.listed == [host.name for host in told]
+    assert known.listed == [host.name for host in listed]
     assert (known.left_out, known.number) == (20, 31)
     assert set(known.taken_ns) == {"live", "h"}
     assert len(store.hosts()) == 31

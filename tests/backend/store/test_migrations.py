@@ -103,7 +103,7 @@ def test_a_migrated_database_passes_and_an_older_one_does_not(new_url: NewUrl) -
     store.close()
 
 
-def test_a_database_of_a_later_version_is_told_apart(new_url: NewUrl) -> None:
+def test_a_database_of_a_later_version_is_named_as_such(new_url: NewUrl) -> None:
     url = new_url()
     engine = create_engine(_engine_url(url))
     with engine.begin() as connection:
@@ -137,7 +137,7 @@ def test_migrating_again_keeps_what_is_stored(new_url: NewUrl) -> None:
     store.close()
 
 
-def test_faults_that_were_stored_before_nested_guests_were_told_apart_are_kept(new_url: NewUrl) -> None:
+def test_faults_that_were_stored_before_nested_guests_were_counted_apart_are_kept(new_url: NewUrl) -> None:
     url = new_url()
     store = open_store(url)
     store.apply(
@@ -381,9 +381,9 @@ def test_of_events_of_before_it_is_known_which_were_the_governors(new_url: NewUr
 
     with closing(open_store(url)) as store:
         rows = store.host_events("a", TimeRange(), limit=99, before=None)
-    told = [(row.event.kind, row.event.level, row.event.reason) for row in reversed(rows)]
+    found = [(row.event.kind, row.event.level, row.event.reason) for row in reversed(rows)]
     budget = [EventReason.BUDGET if number in (2, 4) else None for number in range(len(steps))]
-    assert told == [(*step, reason) for step, reason in zip(steps, budget, strict=True)]
+    assert found == [(*step, reason) for step, reason in zip(steps, budget, strict=True)]
     assert {row.event.detail for row in rows} == {"in words"}
 
 
@@ -640,17 +640,17 @@ def test_counts_of_one_table_can_be_taken_back_without_loss(new_url: NewUrl) -> 
         assert store.apply(make_batch(stream="a" * 32, fault_counts=unknown), START_NS)
         before, vms = _every_count(store), _every_vm(store)
     assert len(before) == 3 * 10 * 1504 + 1
-    told: list[tuple[str, int, int]] = []
+    progress: list[tuple[str, int, int]] = []
 
-    downgrade(url, "0010", lambda *progress: told.append(progress))
+    downgrade(url, "0010", lambda *seen: progress.append(seen))
     names = {f"{prefix}_fault_counts" for prefix in ("x86", "arm64", "riscv")}
     assert names <= _tables(url)
     assert "fault_counts" not in _tables(url)
-    assert {("counts of arm64", 2, 2), ("counts of riscv", 2, 2)} <= set(told)
+    assert {("counts of arm64", 2, 2), ("counts of riscv", 2, 2)} <= set(progress)
 
-    told.clear()
-    migrate(url, lambda *progress: told.append(progress))
-    assert {("counts of arm64", 2, 2), ("counts of riscv", 2, 2)} <= set(told)
+    progress.clear()
+    migrate(url, lambda *seen: progress.append(seen))
+    assert {("counts of arm64", 2, 2), ("counts of riscv", 2, 2)} <= set(progress)
     assert check_drift(url) == []
     with closing(open_store(url)) as store:
         assert (_every_count(store), _every_vm(store)) == (before, vms)

@@ -25,7 +25,7 @@ def refusal(stream: int, sequence: int = 0, at: int = 0, host: str = "host-1") -
     )
 
 
-def test_a_batch_that_is_stored_since_is_told_apart(store: Store) -> None:
+def test_a_batch_that_is_stored_since_is_known_as_such(store: Store) -> None:
     store.add_refusals([refusal(1, 5), refusal(2, 5), refusal(3, 5, host="host-2")])
     for sequence in (4, 6):
         store.apply(make_batch(sequence, stream=f"{1:032x}"), START_NS)
@@ -42,7 +42,7 @@ def test_a_batch_that_is_stored_since_is_told_apart(store: Store) -> None:
     assert (newest.batch, newest.count, newest.is_stored) == (BatchName("host-1", f"{1:032x}", 7), 2, False)
 
 
-def test_only_so_many_streams_are_told_apart(store: Store) -> None:
+def test_only_so_many_streams_are_kept_apart(store: Store) -> None:
     store.apply(make_batch(stream=f"{1:032x}"), START_NS)
     for number in range(MOST_STREAMS + 9):
         store.add_refusals([refusal(number, at=number)])

@@ -163,7 +163,7 @@ def test_a_vm_is_removed_and_no_other(store: Store) -> None:
     assert store.same_before(version, store.version()) == 0
 
 
-def test_what_a_token_brought_is_told_apart_from_what_others_did(store: Store) -> None:
+def test_what_a_token_brought_is_kept_apart_from_what_others_did(store: Store) -> None:
     store.apply(full("a", ONE, VM_ID), START_NS, TOKEN)
     store.apply(full("a", TWO, OTHER_VM), START_NS, OTHER_TOKEN)
     store.apply(full("a", TWO, VM_ID, sequence=1), START_NS, OTHER_TOKEN)

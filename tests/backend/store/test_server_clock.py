@@ -94,7 +94,7 @@ def number_of(name: str) -> int:
     return int(name.rpartition("-")[2])
 
 
-def told(store: Store) -> list[EventFacts | None]:
+def reported(store: Store) -> list[EventFacts | None]:
     """Return what was said of the server's clock."""
     events = store.host_events(None, ALWAYS, limit=100, before=None)
     return [item.event.facts for item in events if item.event.kind == "server_clock_was_ahead"]
@@ -124,7 +124,7 @@ def test_a_clock_that_was_ahead_for_a_moment_is_believed_when_it_is_right_again(
     for name in ("host-1", "host-2"):
         assert store.apply(live(now_ns, name), now_ns)
     assert store.newest_received_ns() == now_ns
-    assert told(store) == [EventFacts(shift_s=YEAR_NS // NS_PER_S - 1)]
+    assert reported(store) == [EventFacts(shift_s=YEAR_NS // NS_PER_S - 1)]
 
 
 def test_a_clock_that_was_ahead_with_that_of_its_only_host_is_believed_when_both_are_right(
@@ -157,7 +157,7 @@ def test_two_servers_whose_clocks_differ_go_on_and_say_so_once(new_url: NewUrl) 
             assert right.clock_problem(now_ns) == ""
         with closing(open_store(url)) as anew:
             assert anew.apply(live(START_NS + 61 * NS_PER_S, "host-3"), START_NS + 61 * NS_PER_S)
-        assert len(told(right)) == 1
+        assert len(reported(right)) == 1
 
 
 def test_nothing_is_seen_later_than_the_clock_that_is_believed(store: Store) -> None:

@@ -20,7 +20,7 @@ from tests.product import TOP
     ],
     ids=["another package", "no library", "no module"],
 )
-def test_a_missing_bcc_is_told_with_the_remedy(tmp_path: Path, package: str, found: str) -> None:
+def test_a_missing_bcc_is_reported_with_the_remedy(tmp_path: Path, package: str, found: str) -> None:
     (tmp_path / "bcc").mkdir()
     (tmp_path / "bcc" / "__init__.py").write_text(package)
     path = f"import sys; sys.path[:0] = [{str(tmp_path)!r}]; "

@@ -54,7 +54,7 @@ def test_kvm_page_fault_without_a_vcpu_is_compiled_for_that_shape(tmp_path: Path
     assert "HAVE_KVM_PAGE_FAULT_VCPU" not in plan.macros
 
 
-def test_a_word_that_is_passed_in_part_is_told_where_it_has_more(tmp_path: Path) -> None:
+def test_a_word_that_is_passed_in_part_is_named_where_it_has_more(tmp_path: Path) -> None:
     svm = _modules(tmp_path / "svm", kvm_amd__npt="1")
     old = make_plan(EXIT + PAGE_FAULT_6_0, "x86_64", svm)
     assert old.word_is_cut

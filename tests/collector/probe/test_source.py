@@ -30,7 +30,7 @@ def test_what_is_noted_as_used_are_maps() -> None:
     assert set(_names("used")) <= {*chain(*CONCERNS.values())}
 
 
-def test_every_tracepoint_has_a_count_of_second_looks() -> None:
+def test_every_tracepoint_has_a_count_of_its_raw_side_alone() -> None:
     tracepoints = {name.partition(":")[2] for names in TRACEPOINTS.values() for name in names}
     assert set(_names("raw_side_only")) == tracepoints
 

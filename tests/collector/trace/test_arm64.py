@@ -75,7 +75,7 @@ def test_a_text_in_another_form_is_counted_and_named(tmp_path: Path, text: str) 
     ],
     ids=["guest's kernel", "its user space", "the hypervisor's user space", "the hypervisor"],
 )
-def test_what_the_guest_s_hypervisor_returns_to_tells_whether_its_guest_runs(
+def test_what_the_guest_s_hypervisor_returns_to_shows_whether_its_guest_runs(
     tmp_path: Path, mode: str, hcr: int, nested: bool
 ) -> None:
     eret = event(f"kvm_nested_eret: elr_el2: 0x1000 spsr_el2: 0x000003c5 (M: {mode}) hcr_el2: {hcr:x}")

@@ -96,7 +96,7 @@ def test_a_word_that_the_event_cut_is_whole() -> None:
     assert [(fault.format, fault.syndrome) for fault in faults(path)] == [("npf", 0x1_0000_0014)] * 2
 
 
-def test_a_nested_guest_s_fault_is_told_apart() -> None:
+def test_a_nested_guest_s_fault_is_counted_apart() -> None:
     (fault,) = faults(case("nested-l2-fault-vmx"))
     assert (fault.nested, fault.gpa, fault.l2_address) == (True, None, 0xFEBD_0000)
 
@@ -187,7 +187,7 @@ def test_qemu_s_log_without_times_is_refused_with_what_makes_them(tmp_path: Path
         prepare(write(tmp_path, "kvm_run_exit cpu_index 0, reason 2\n"))
 
 
-def test_a_failed_run_does_not_tell_the_architecture(tmp_path: Path) -> None:
+def test_a_failed_run_does_not_show_the_architecture(tmp_path: Path) -> None:
     path = write(tmp_path, event("kvm_userspace_exit: reason error (2)"))
     with pytest.raises(TraceError, match="--arch"):
         prepare(path)

@@ -26,7 +26,7 @@ def parse(*arguments: str) -> argparse.Namespace:
     return parser.parse_args(["import", *arguments])
 
 
-def test_a_recording_is_sent_with_the_token_and_told_of(
+def test_a_recording_is_sent_with_the_token_and_summed_up(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write(tmp_path, FAULT, event("kvm_entry: PC: 0x40001058", at=2.5))
@@ -227,7 +227,9 @@ def test_several_files_are_hosts_below_the_one_that_is_named(tmp_path: Path) -> 
     ],
     ids=["folders", "numbers", "apart", "number taken", "number taken later", "long", "what does not show"],
 )
-def test_hosts_of_files_that_are_called_alike_are_told_apart(files: list[str], expected: list[str]) -> None:
+def test_hosts_of_files_that_are_called_alike_have_names_of_their_own(
+    files: list[str], expected: list[str]
+) -> None:
     assert names(files, "h") == expected
 
 

@@ -36,7 +36,7 @@ def test_an_exit_that_succeeded_has_no_errno_and_is_read(tmp_path: Path) -> None
     assert _unread(path) == (0, 0)
 
 
-def test_vcpu_0_is_told_by_what_names_the_others(tmp_path: Path) -> None:
+def test_vcpu_0_is_known_by_what_names_the_others(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         *(_event(EXIT.format("")), _event(FAULT.format(""))),
@@ -105,7 +105,7 @@ def test_fields_of_other_architectures_are_read(tmp_path: Path) -> None:
     assert [fault.scause for fault in faults(riscv)] == [21]
 
 
-def test_reasons_that_one_architecture_has_tell_it(tmp_path: Path) -> None:
+def test_reasons_that_one_architecture_has_show_it(tmp_path: Path) -> None:
     assert batch(write(tmp_path, _event("kvm_userspace_exit(reason: 2)"))).arch == "x86_64"
 
 

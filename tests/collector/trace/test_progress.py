@@ -42,7 +42,7 @@ def test_elsewhere_a_line_is_written_every_five_seconds() -> None:
     assert stream.getvalue() == "a: sent 25%\na: sent 100%\n"
 
 
-def test_what_is_done_at_once_is_not_told() -> None:
+def test_what_is_done_at_once_is_not_reported() -> None:
     stream = Terminal()
     progress = Progress(stream, "a: sent", 0, Clock())
     progress.see_bytes(0)

@@ -38,7 +38,7 @@ DAMAGED = (
 )
 
 
-def test_a_recording_ends_where_it_is_told_to(tmp_path: Path) -> None:
+def test_a_recording_ends_when_it_is_asked_to(tmp_path: Path) -> None:
     only = batch(write(tmp_path, fault(at=1.25), fault(at=3.75)))
     assert only.covered == (Span(END_NS - 2_500_000_001, END_NS),)
     assert [(count.bucket_ms, count.faults) for count in only.fault_counts] == [
@@ -156,7 +156,7 @@ def test_a_file_without_an_event_is_no_recording(tmp_path: Path, content: bytes)
         survey(Source(str(path), path))
 
 
-def test_an_architecture_that_nothing_tells_must_be_named(tmp_path: Path) -> None:
+def test_an_architecture_that_nothing_shows_must_be_named(tmp_path: Path) -> None:
     path = write(tmp_path, event("kvm_userspace_exit: reason KVM_EXIT_MMIO (6)"))
     with pytest.raises(TraceError, match=r"shows its architecture; name it with --arch \(x86_64, aarch64"):
         prepare(path)

@@ -107,7 +107,7 @@ def test_a_pipe_is_copied_so_that_it_can_be_read_twice(tmp_path: Path) -> None:
     assert not source.path.exists()
 
 
-def test_how_far_a_compressed_file_is_read_is_told_in_its_own_bytes(tmp_path: Path) -> None:
+def test_how_far_a_compressed_file_is_read_is_reported_in_its_own_bytes(tmp_path: Path) -> None:
     path = tmp_path / "trace.xz"
     path.write_bytes(lzma.compress(os.urandom(1 << 22)))
     seen: list[int] = []

@@ -45,13 +45,13 @@ def test_threads_that_perf_does_not_name_are_one_vm(tmp_path: Path) -> None:
     assert [(vm.name, vm.pid) for vm in batch(path).vms] == [("trace.txt", 101)]
 
 
-def test_perf_s_process_tells_vms_apart(tmp_path: Path) -> None:
+def test_perf_s_process_keeps_vms_apart(tmp_path: Path) -> None:
     line = "CPU 0/KVM {:>5}/{:<5} [001] 1.000000: kvm:" + ARM_FAULT + "\n"
     path = write(tmp_path, line.format(200, 202), line.format(300, 302))
     assert [vm.pid for vm in batch(path).vms] == [200, 300]
 
 
-def test_the_tgid_column_tells_vms_apart_whose_threads_are_named_alike(tmp_path: Path) -> None:
+def test_the_tgid_column_keeps_vms_apart_whose_threads_are_named_alike(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         event("sched_x: a", task="qemu-system-aar-200", tgid="(    200) "),
@@ -85,12 +85,12 @@ def test_x86_events_name_the_vcpu_whatever_the_thread_is(tmp_path: Path) -> None
     assert [fault.vcpu for fault in faults(path, format="npf")] == [7, 2]
 
 
-def test_an_exit_before_its_thread_s_first_fault_is_of_the_vcpu_told_later(tmp_path: Path) -> None:
+def test_an_exit_before_its_thread_s_first_fault_is_of_the_vcpu_shown_later(tmp_path: Path) -> None:
     path = write(tmp_path, event("kvm_userspace_exit: reason KVM_EXIT_IO (2)"), event(X86_FAULT.format(5)))
     assert [count.vcpu for count in batch(path, format="npf").exit_counts] == [5]
 
 
-def test_an_exit_of_a_thread_whose_vcpu_nothing_tells_is_lost_and_counted(tmp_path: Path) -> None:
+def test_an_exit_of_a_thread_whose_vcpu_nothing_shows_is_lost_and_counted(tmp_path: Path) -> None:
     path = write(
         tmp_path,
         event(X86_FAULT.format(5), task="vmm-101"),

@@ -36,7 +36,7 @@ def fast(*, spurious: int, fixed: int) -> str:
     ("reason", "format_"),
     [("npf", "npf"), ("EPT_VIOLATION", "ept"), ("PF excp", "pferr"), ("EXCEPTION_NMI", "pferr")],
 )
-def test_the_exit_before_a_fault_tells_its_word_s_format(tmp_path: Path, reason: str, format_: str) -> None:
+def test_the_exit_before_a_fault_shows_its_word_s_format(tmp_path: Path, reason: str, format_: str) -> None:
     (fault,) = faults(write(tmp_path, kvm_exit(reason), FAULT))
     assert (fault.format, fault.syndrome) == (format_, 0x1_0000_0006)
 
@@ -44,7 +44,7 @@ def test_the_exit_before_a_fault_tells_its_word_s_format(tmp_path: Path, reason:
 @pytest.mark.parametrize(
     ("reason", "format_"), [("EXIT_NPF", "npf"), ("EPT_VIOLATION", "ept"), ("EXIT_EXCP_PF", "pferr")]
 )
-def test_trace_cmd_s_and_perf_s_names_of_an_exit_tell_the_format_too(
+def test_trace_cmd_s_and_perf_s_names_of_an_exit_show_the_format_too(
     tmp_path: Path, reason: str, format_: str
 ) -> None:
     shown = event(f"kvm_exit:             reason {reason} rip 0x1033 info 100000006 8000000")
@@ -71,14 +71,14 @@ def test_a_fault_without_its_exit_has_the_format_of_the_host_s_others(tmp_path: 
     assert [fault.format for fault in found] == ["npf", "npf"]
 
 
-def test_a_format_that_nothing_tells_must_be_named(tmp_path: Path) -> None:
+def test_a_format_that_nothing_shows_must_be_named(tmp_path: Path) -> None:
     path = write(tmp_path, FAULT)
     with pytest.raises(TraceError, match=r"trace\.txt has 1 kvm_page_fault events without .* with --format"):
         prepare(path)
     assert [fault.format for fault in faults(path, format="ept")] == ["ept"]
 
 
-def test_two_formats_on_one_host_do_not_tell_a_third_fault_s(tmp_path: Path) -> None:
+def test_two_formats_on_one_host_do_not_show_a_third_fault_s(tmp_path: Path) -> None:
     path = write(tmp_path, FAULT, ENTRY, kvm_exit("npf"), FAULT, ENTRY, kvm_exit("PF excp"), FAULT)
     with pytest.raises(TraceError, match="--format"):
         prepare(path)
@@ -86,7 +86,7 @@ def test_two_formats_on_one_host_do_not_tell_a_third_fault_s(tmp_path: Path) -> 
     assert [fault.format for fault in found] == ["pferr", "npf", "pferr"]
 
 
-def test_shadow_paging_on_vmx_is_told_by_each_exit_alone(tmp_path: Path) -> None:
+def test_shadow_paging_on_vmx_is_known_by_each_exit_alone(tmp_path: Path) -> None:
     found = faults(write(tmp_path, kvm_exit("EXCEPTION_NMI"), FAULT, ENTRY, kvm_exit("EXCEPTION_NMI"), FAULT))
     assert [fault.format for fault in found] == ["pferr", "pferr"]
 
@@ -148,7 +148,7 @@ NESTED = event(
 )
 
 
-def test_a_fault_of_a_nested_guest_is_told_apart(tmp_path: Path) -> None:
+def test_a_fault_of_a_nested_guest_is_counted_apart(tmp_path: Path) -> None:
     ept = kvm_exit("EPT_VIOLATION")
     path = write(tmp_path, ept, NESTED, FAULT, REQUESTED, ENTRY, ept, FAULT, REQUESTED, ENTRY)
     nested, own = faults(path)
@@ -157,13 +157,13 @@ def test_a_fault_of_a_nested_guest_is_told_apart(tmp_path: Path) -> None:
     assert [(count.faults, count.nested) for count in batch(path).fault_counts] == [(2, 1)]
 
 
-def test_an_error_exit_of_a_nested_guest_is_told_apart(tmp_path: Path) -> None:
+def test_an_error_exit_of_a_nested_guest_is_counted_apart(tmp_path: Path) -> None:
     path = write(tmp_path, kvm_exit("EPT_VIOLATION"), NESTED, FAULT, EFAULT_EXIT)
     (found,) = exits(path)
     assert (found.record.nested, found.record.vm_gpa, found.record.l2_address) == (True, None, 0x800_0000)
 
 
-def test_whether_a_guest_was_nested_is_not_known_where_no_event_would_tell(tmp_path: Path) -> None:
+def test_whether_a_guest_was_nested_is_not_known_where_no_event_would_show_it(tmp_path: Path) -> None:
     assert [fault.nested for fault in faults(write(tmp_path, kvm_exit("npf"), FAULT))] == [None]
 
 

@@ -27,9 +27,9 @@ class Counted:
     """What was counted in a run, over all of its VMs. Each is a Counter, so that differences can be shown.
 
     ``words`` are faults by syndrome, ``vcpus`` by the number of their vCPU (empty where the kernel does not
-    tell it), ``exits`` are by reason and errno, ``outcomes`` are faults by how they ended. The kernel has
+    show it), ``exits`` are by reason and errno, ``outcomes`` are faults by how they ended. The kernel has
     mappings ahead of the guest among those, which the product has apart: ``prefetched``. Of the
-    failures ``unrecorded`` were counted but not recorded one by one; the host tells these as lost.
+    failures ``unrecorded`` were counted but not recorded one by one; the host reports these as lost.
     """
 
     words: Counter[int] = field(default_factory=Counter)
@@ -46,27 +46,27 @@ class Counted:
         return self.words.total()
 
 
-def by_kernel(told: dict[str, Any]) -> Counted:
+def by_kernel(witnessed: dict[str, Any]) -> Counted:
     """Return the kernel's account, as ``witness`` prints it; failures are the program's own account."""
     counted = Counted()
-    for keys, count in told["counts"].get("kvm_page_fault", []):
+    for keys, count in witnessed["counts"].get("kvm_page_fault", []):
         counted.words[keys["error_code"]] += count
         counted.vcpus[keys["vcpu_id"]] += count
-    for keys, count in told["counts"].get("kvm_guest_fault", []):
+    for keys, count in witnessed["counts"].get("kvm_guest_fault", []):
         counted.words[keys["hsr"]] += count
-    for keys, count in told["counts"]["kvm_userspace_exit"]:
+    for keys, count in witnessed["counts"]["kvm_userspace_exit"]:
         counted.exits[keys["reason"], _errno(keys["errno"])] += count
     levels = {1: "mapped_4k", 2: "mapped_2m", 3: "mapped_1g"}
-    for keys, count in told["counts"].get("mapped", []):
+    for keys, count in witnessed["counts"].get("mapped", []):
         counted.outcomes[levels[keys["level"]]] += count
-    results = {number: name for name, number in told["results"].items()}
-    for keys, count in told["counts"].get("fast_page_fault", []):
+    results = {number: name for name, number in witnessed["results"].items()}
+    for keys, count in witnessed["counts"].get("fast_page_fault", []):
         if keys["ret"] in results:
             counted.outcomes[results[keys["ret"]]] += count
     for name in ("mapped_no_slot", "handle_mmio_page_fault"):
-        for _keys, count in told["counts"].get(name, []):
+        for _keys, count in witnessed["counts"].get(name, []):
             counted.outcomes["mmio"] += count
-    for line in told["failures"]:
+    for line in witnessed["failures"]:
         vcpu, reason, errno, *annotation = line.split()
         shown = [int(number, 16) for number in annotation]
         counted.failures[_failure(int(vcpu), int(reason), int(errno), shown)] += 1
@@ -121,8 +121,8 @@ def differences(kernel: Counted, shown: Counted) -> list[str]:
         if name == "vcpus" and not wanted:
             continue
         keys = [key for key in wanted | there if wanted[key] != there[key]]
-        told_apart = {"outcomes": shown.prefetched, "failures": shown.unrecorded}.get(name, 0)
-        if not there - wanted and (wanted - there).total() == told_apart:
+        kept_apart = {"outcomes": shown.prefetched, "failures": shown.unrecorded}.get(name, 0)
+        if not there - wanted and (wanted - there).total() == kept_apart:
             continue
         if keys:
             some = "; ".join(f"{_text(key)}: {wanted[key]} and {there[key]}" for key in keys[:12])

@@ -84,7 +84,7 @@ _LIBRARY = "tools/testing/selftests/kvm"
 _RUN = "\treturn __vcpu_ioctl(vcpu, KVM_RUN, NULL);\n"
 _RUN_AND_TELL = r"""	int failed = __vcpu_ioctl(vcpu, KVM_RUN, NULL), why = errno;
 
-	/* The one change to these programs: descriptor 3 is told of each failure, as this VMM sees it. */
+	/* The one change to these programs: each failure is written to descriptor 3, as this VMM sees it. */
 	if (failed && (why == EFAULT || why == EHWPOISON))
 		dprintf(3, "%u %u %d %llx %llx %llx\n", vcpu->id, vcpu->run->exit_reason, why,
 			(unsigned long long)vcpu->run->memory_fault.gpa,

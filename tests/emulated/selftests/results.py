@@ -95,7 +95,7 @@ def _cells(result: Result) -> tuple[str, ...]:
     if outcome.shown.unrecorded:
         said += (
             f" ({outcome.shown.unrecorded:,} of the failed runs were counted, but not recorded one by one:"
-            " told as lost)"
+            " reported as lost)"
         )
     numbers = (
         outcome.vms,

@@ -130,8 +130,8 @@ class Stand:
             seconds=program.seconds + _BESIDE_S,
         )
         assert answer.status == 0, answer.error
-        told = json.loads(answer.output)
-        vms = stage.until(lambda: self._ended(stage, told["ended"]), _SHOWN_S, "all of it is shown")
+        witnessed = json.loads(answer.output)
+        vms = stage.until(lambda: self._ended(stage, witnessed["ended"]), _SHOWN_S, "all of it is shown")
         shown = Shown()
         product = stage.product
         for item in vms:
@@ -150,10 +150,10 @@ class Stand:
         self._lost = host["lost"]
         shown.counted.unrecorded = lost.get("exit_records", 0)
         return Outcome(
-            status=told["status"],
-            said=told["said"],
-            refused=_why_not(told["said"]) if _is_refused(told, shown.counted) else "",
-            kernel=by_kernel(told),
+            status=witnessed["status"],
+            said=witnessed["said"],
+            refused=_why_not(witnessed["said"]) if _is_refused(witnessed, shown.counted) else "",
+            kernel=by_kernel(witnessed),
             shown=shown.counted,
             vms=shown.vms,
             balanced=shown.balanced,
@@ -170,13 +170,13 @@ class Stand:
         return vms if all(vm["ended_at"] for vm in vms) else None
 
 
-def _is_refused(told: dict[str, Any], shown: Counted) -> bool:
+def _is_refused(witnessed: dict[str, Any], shown: Counted) -> bool:
     """Whether the program skipped itself, or failed before it ran a guest."""
-    return told["status"] == _SKIPPED or (bool(told["status"]) and not shown.exits)
+    return witnessed["status"] == _SKIPPED or (bool(witnessed["status"]) and not shown.exits)
 
 
 def _why_not(said: str) -> str:
     lines = [line.strip() for line in said.splitlines()]
     lines = [line for line in lines if line and not line.startswith("Random seed")]
-    told = [line for line in lines if "SKIP" in line or line.startswith("Test Assertion")]
-    return [*told, *lines, "it does not say why"][0]
+    reasons = [line for line in lines if "SKIP" in line or line.startswith("Test Assertion")]
+    return [*reasons, *lines, "it does not say why"][0]

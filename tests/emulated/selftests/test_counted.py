@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a run of a selftest is judged: any difference between the kernel and the product is found and told."""
+"""How a run of a selftest is judged: any difference between the kernel and the product is found and named."""
 
 from collections import Counter
 from pathlib import Path
@@ -68,11 +68,11 @@ def test_the_same_counts_differ_in_nothing() -> None:
     ],
 )
 @pytest.mark.parametrize("by", [-1, 1])
-def test_one_too_few_or_too_many_of_anything_is_told(what: str, key: object, by: int) -> None:
+def test_one_too_few_or_too_many_of_anything_is_named(what: str, key: object, by: int) -> None:
     shown = _counted()
     getattr(shown, what)[key] += by
-    (told,) = differences(_counted(), shown)
-    assert told.startswith(f"{what}: the kernel has ")
+    (difference,) = differences(_counted(), shown)
+    assert difference.startswith(f"{what}: the kernel has ")
 
 
 def test_vcpus_are_not_compared_where_the_kernel_does_not_tell_them() -> None:
@@ -115,14 +115,14 @@ def test_a_histogram_that_overran_is_no_truth(tmp_path: Path) -> None:
 
 
 def test_the_kernels_errnos_are_read_as_they_lie_in_memory() -> None:
-    told = {
+    witnessed = {
         "counts": {
             "kvm_userspace_exit": [({"reason": 39, "errno": errno}, 1) for errno in (0, -14, 2**64 - 4)]
         },
         "results": {},
         "failures": ["1 39 14 40000000 1000 8", "0 0 14 ffff 1 1"],
     }
-    counted = by_kernel(told)
+    counted = by_kernel(witnessed)
     assert counted.exits == {(39, 0): 1, (39, 14): 1, (39, 4): 1}
     # Without an annotated exit what lies in its fields is of another.
     assert counted.failures == {

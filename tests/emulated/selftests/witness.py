@@ -27,7 +27,7 @@ from pathlib import Path
 _EVENTS = Path("/sys/kernel/tracing/events")
 _NO_SLOT = 1 << 63  # KVM_PFN_NOSLOT, include/linux/kvm_host.h
 
-_FAILURES = 3  # the descriptor that programs tell of failures
+_FAILURES = 3  # the descriptor that programs write failures to
 
 HISTOGRAMS = {
     "kvm_page_fault": ("kvm/kvm_page_fault", "hist:keys=vcpu_id,error_code"),
@@ -47,7 +47,7 @@ _COMPLETE = "Dropped: 0\n"
 
 
 def main(seconds: int, command: list[str]) -> None:
-    """Count, run, and tell."""
+    """Count, run, and print the counts."""
     present = {name: (_EVENTS / event, what) for name, (event, what) in HISTOGRAMS.items()}
     present = {name: (event, what) for name, (event, what) in present.items() if event.is_dir()}
     for event, what in present.values():
@@ -60,7 +60,7 @@ def main(seconds: int, command: list[str]) -> None:
     for event, what in present.values():
         with (event / "trigger").open("a") as trigger:
             trigger.write(f"!{what}")
-    told = {
+    witnessed = {
         "status": status,
         "said": said,
         "ended": ended,
@@ -68,7 +68,7 @@ def main(seconds: int, command: list[str]) -> None:
         "results": _results(),
         "failures": failures,
     }
-    sys.stdout.write(f"{json.dumps(told)}\n")
+    sys.stdout.write(f"{json.dumps(witnessed)}\n")
 
 
 def _run(seconds: int, command: list[str]) -> tuple[int | None, str, list[str]]:

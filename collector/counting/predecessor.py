@@ -113,7 +113,7 @@ class Predecessor:
                 newer = _decoded(content)
                 if newer is None or newer.counting != checkpoint.counting or not probes.can_commit(newer):
                     # Read on, it would count again what that batch has.
-                    self._pins.give_up("where its newest batch was cut cannot be read")
+                    self._pins.give_up("its newest checkpoint cannot be read")
                     return
                 probes.commit(replace(newer, batch=number))
             undo.pop_all()

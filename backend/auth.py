@@ -9,8 +9,8 @@ import hashlib
 import secrets
 from enum import StrEnum
 
+from backend.store.contract.access import Session, Token
 from backend.store.contract.store import Store
-from backend.store.contract.values import Session, Token
 
 SESSION_NS = 12 * 3600 * 10**9
 """A session ends this long after it was opened."""

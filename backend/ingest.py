@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from backend.errors import WrongHostError
 from backend.quotas import Quotas
 from backend.store.contract.bounds import check_bounds, counted_in
-from backend.store.contract.parts import storable
+from backend.store.contract.hosts import BELOW
+from backend.store.contract.parts import NotStored, storable
 from backend.store.contract.store import Store
-from backend.store.contract.values import BELOW, NotStored
 from faultmodel import wire
 from faultmodel.kinds import HostState
 from faultmodel.record import Host

@@ -7,8 +7,8 @@ from dataclasses import replace
 from threading import Event, Lock, Thread
 
 from backend.errors import StoreError
+from backend.store.contract.access import Refusal
 from backend.store.contract.store import Store
-from backend.store.contract.values import Refusal
 from faultmodel.problem import MOST_DETAIL, ProblemCode
 from faultmodel.text import cut
 from faultmodel.wire import BatchName

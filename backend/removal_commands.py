@@ -10,8 +10,9 @@ from contextlib import closing
 from backend.errors import SettingError
 from backend.query.findings import Code, find
 from backend.store import open_store
+from backend.store.contract.hosts import Contents
 from backend.store.contract.store import Store
-from backend.store.contract.values import Contents, TimeRange
+from backend.store.contract.values import TimeRange
 from backend.times import rfc3339_ns
 from faultmodel.text import printable
 

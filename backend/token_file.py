@@ -9,8 +9,8 @@ from pathlib import Path
 from backend.auth import TokenKind, find_token, hash_token, new_token
 from backend.errors import SettingError
 from backend.private_files import close_to_others
+from backend.store.contract.access import Token
 from backend.store.contract.store import Store
-from backend.store.contract.values import Token
 
 _MIN_TOKEN_BYTES = 32
 """Of a token that the operator brings: shorter ones could be guessed."""

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from backend.auth import TokenKind
 from backend.errors import SettingError
+from backend.store.contract.access import Token
 from backend.store.contract.store import Store
-from backend.store.contract.values import Token
 from faultmodel.text import printable
 
 _ID_LENGTH = 12

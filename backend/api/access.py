@@ -11,7 +11,7 @@ from backend.api.problems import ProblemError
 from backend.api.services import Services, services_of
 from backend.auth import TokenKind, find_token, token_of_session
 from backend.log_lines import RareLines
-from backend.store.contract.values import Token
+from backend.store.contract.access import Token
 from faultmodel.problem import ProblemCode
 
 _lines = RareLines(logging.getLogger(__name__))

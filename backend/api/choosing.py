@@ -6,7 +6,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from backend.api.parameters import Parameters
 from backend.query.choice import Choice, State
-from backend.store.contract.values import VmFilter
+from backend.store.contract.vms import VmFilter
 from faultmodel import arch as architectures
 from faultmodel.record import TEXT_LENGTH, U32_MAX
 

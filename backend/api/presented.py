@@ -14,15 +14,10 @@ from backend.query.findings import Found
 from backend.query.readiness import is_fresh
 from backend.query.reckoning import CountedVm, Totals
 from backend.query.vm_list import End
-from backend.store.contract.values import (
-    AsOf,
-    HostStatus,
-    JobState,
-    RecordRow,
-    VcpuSummary,
-    VmMember,
-    VmSummary,
-)
+from backend.store.contract.hosts import AsOf, HostStatus
+from backend.store.contract.jobs import JobState
+from backend.store.contract.values import RecordRow
+from backend.store.contract.vms import VcpuSummary, VmMember, VmSummary
 from backend.times import rfc3339_ms, rfc3339_ns
 from faultmodel import arch, exits
 from faultmodel.arch.base import EXIT_FIELDS, FAULT_FIELDS, Architecture, SyndromeFormat

@@ -2,7 +2,7 @@
 """Bodies of what changed how hosts are read."""
 
 from backend.api import schemas
-from backend.store.contract.values import HostEventRow
+from backend.store.contract.hosts import HostEventRow
 from backend.times import rfc3339_ns
 from faultmodel.kinds import RecordingLevel
 from faultmodel.record import EventFacts, HostEvent

@@ -11,7 +11,7 @@ from backend.api.services import ServicesDep
 from backend.query.costs import recent_costs
 from backend.query.findings import find_among
 from backend.query.readiness import what_is_missing, why_not_traced
-from backend.store.contract.values import LISTED_RECORDINGS
+from backend.store.contract.hosts import LISTED_RECORDINGS
 from backend.times import rfc3339_ns
 
 _RECENT_MS = 60_000

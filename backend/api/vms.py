@@ -30,7 +30,8 @@ from backend.query.cursors import Listed, place_cursor, read_place_cursor
 from backend.query.grid import end_grid
 from backend.query.vm_list import SORTS, End, ends_of
 from backend.query.vm_list import list_vms as find_vms
-from backend.store.contract.values import Steps, SyndromeCount, TimeRange, VmPlace, VmSummary
+from backend.store.contract.values import Steps, SyndromeCount, TimeRange
+from backend.store.contract.vms import VmPlace, VmSummary
 from faultmodel import arch, exits
 
 router = APIRouter(prefix="/api/v1/vms", tags=["Virtual machines"], route_class=ReadingRoute)

@@ -17,9 +17,9 @@ from threading import Event, Lock, Thread
 
 from backend.errors import BackendError, StoreError, TooLongError
 from backend.log_lines import RareLines
+from backend.store.contract.jobs import JobClaim
 from backend.store.contract.store import Store
 from backend.store.contract.time_limit import TimeLimit, limited
-from backend.store.contract.values import JobClaim
 from faultmodel.units import NS_PER_S
 
 _logger = logging.getLogger(__name__)

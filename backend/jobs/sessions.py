@@ -2,8 +2,8 @@
 """Sessions that have ended are forgotten: nobody else removes them where their browser does not log out."""
 
 from backend.auth import SESSION_NS
+from backend.store.contract.jobs import JobClaim
 from backend.store.contract.store import Store
-from backend.store.contract.values import JobClaim
 
 _KEPT_NS = 24 * 3600 * 10**9
 """They stand for nothing any more: a clock that is wrong by less than this ends nobody's session."""

@@ -13,8 +13,10 @@ from backend.query.findings import Code, Found, find
 from backend.query.grid import covered_ms
 from backend.query.rates import MAX_VALUES
 from backend.store.contract.accounts import BatchAccount, CountingTotal, LedgerPoint, LossPoint
+from backend.store.contract.hosts import LISTED_RECORDINGS, AsOf, CoveredSpan
 from backend.store.contract.store import Store
-from backend.store.contract.values import LISTED_RECORDINGS, AsOf, CoveredSpan, Steps, VmCoverage
+from backend.store.contract.values import Steps
+from backend.store.contract.vms import VmCoverage
 from faultmodel.kinds import LossKind
 
 FIGURES = ("seen", "counted", "uncounted", "recorded", "sampled_out", "dropped")

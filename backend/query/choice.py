@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from backend.store.contract.store import Store
-from backend.store.contract.values import TimeRange, VmFilter, VmMember, VmMembers
+from backend.store.contract.values import TimeRange
+from backend.store.contract.vms import VmFilter, VmMember, VmMembers
 from faultmodel.units import NS_PER_MS
 
 

@@ -5,7 +5,8 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
 from backend.query.grid import covered_ms
-from backend.store.contract.values import CoveredSpan, Steps
+from backend.store.contract.hosts import CoveredSpan
+from backend.store.contract.values import Steps
 
 Place = tuple[str, str]
 """A host's name and its boot: two machines may go by one name."""

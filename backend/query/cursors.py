@@ -9,7 +9,8 @@ from enum import Enum
 from typing import Any
 
 from backend.errors import ParameterError
-from backend.store.contract.values import SyndromePlace, VmPlace
+from backend.store.contract.values import SyndromePlace
+from backend.store.contract.vms import VmPlace
 
 PATTERN = "^[A-Za-z0-9_-]{1,64}$"
 

@@ -8,8 +8,10 @@ from enum import StrEnum
 
 from backend.query.readiness import is_fresh
 from backend.schedule import EVERY_S
+from backend.store.contract.access import Refusal, Token
+from backend.store.contract.hosts import FindingCode, HostStatus
+from backend.store.contract.jobs import JobState
 from backend.store.contract.store import Store
-from backend.store.contract.values import FindingCode, HostStatus, JobState, Refusal, Token
 from backend.token_list import token_id
 from faultmodel.problem import ProblemCode
 from faultmodel.units import NS_PER_S

@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from backend.errors import ParameterError
-from backend.store.contract.values import CoveredSpan, Steps, TimeRange
+from backend.store.contract.hosts import CoveredSpan
+from backend.store.contract.values import Steps, TimeRange
 from faultmodel.record import BUCKET_MS
 
 MAX_POINTS = 11_000

@@ -4,7 +4,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from backend.store.contract.values import VmMember
+from backend.store.contract.vms import VmMember
 
 
 def title(vm: VmMember) -> str:

@@ -15,8 +15,10 @@ from backend.query.sources import Sources
 from backend.query.versions import State
 from backend.query.view import View
 from backend.store.contract.changes import Version
+from backend.store.contract.hosts import AsOf, CoveredSpan
 from backend.store.contract.time_limit import check_time, in_time
-from backend.store.contract.values import AsOf, CoveredSpan, Steps, TimeRange, VmCoverage, VmMember, VmMembers
+from backend.store.contract.values import Steps, TimeRange
+from backend.store.contract.vms import VmCoverage, VmMember, VmMembers
 from faultmodel.units import MS_PER_S
 
 MAX_VALUES = 300_000

@@ -4,8 +4,8 @@
 from collections.abc import Sequence
 
 from backend.errors import StoreError
+from backend.store.contract.hosts import LISTED_RECORDINGS, HostStatus
 from backend.store.contract.store import Store
-from backend.store.contract.values import LISTED_RECORDINGS, HostStatus
 from faultmodel.kinds import HostState
 from faultmodel.units import NS_PER_MS
 

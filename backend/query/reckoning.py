@@ -11,7 +11,8 @@ from backend.query.blocks import Sums
 from backend.query.choice import is_running
 from backend.query.covering import Covering
 from backend.query.view import View
-from backend.store.contract.values import TimeRange, VmMember
+from backend.store.contract.values import TimeRange
+from backend.store.contract.vms import VmMember
 from faultmodel.record import ExitKind
 from faultmodel.units import MS_PER_S
 

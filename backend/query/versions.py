@@ -17,7 +17,8 @@ from typing import Self
 
 from backend.store.contract.changes import FOR_EVER_MS, Version
 from backend.store.contract.store import Store
-from backend.store.contract.values import Steps, VmMember
+from backend.store.contract.values import Steps
+from backend.store.contract.vms import VmMember
 
 MOST_NAMES = 5_000
 """Known at once. A page that follows the present uses each for a second or some: 500 pages, ten each."""

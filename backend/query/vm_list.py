@@ -14,7 +14,8 @@ from backend.query.names import title
 from backend.query.reckoning import CountedVm, Reckoning, Totals, rates_at_end
 from backend.query.sources import Sources
 from backend.query.view import View
-from backend.store.contract.values import Steps, TimeRange, VmMember
+from backend.store.contract.values import Steps, TimeRange
+from backend.store.contract.vms import VmMember
 from faultmodel.record import ExitKind
 from faultmodel.units import MS_PER_S
 

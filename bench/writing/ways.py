@@ -18,7 +18,7 @@ from sqlalchemy.engine import make_url
 
 from backend.auth import TokenKind, hash_token, new_token
 from backend.store import open_store
-from backend.store.contract.values import Token
+from backend.store.contract.access import Token
 from backend.store.sql.migrate import migrate
 from bench.cost.process import cpu_s
 from bench.writing.bare import open_bare_driver

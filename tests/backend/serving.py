@@ -11,8 +11,8 @@ from starlette.types import ASGIApp
 from backend.app import create_app
 from backend.auth import TokenKind, hash_token, new_token
 from backend.settings import Settings
+from backend.store.contract.access import Token
 from backend.store.contract.store import Store
-from backend.store.contract.values import Token
 from faultmodel import wire
 from faultmodel.wire import Batch
 from tests.batches import START_NS

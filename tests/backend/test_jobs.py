@@ -15,9 +15,10 @@ from backend.jobs import JOBS
 from backend.jobs import runner as runner_module
 from backend.jobs.runner import Job, Outcome, Runner
 from backend.store import open_store
+from backend.store.contract.access import Session, Token
+from backend.store.contract.jobs import JobClaim
 from backend.store.contract.store import Store
 from backend.store.contract.time_limit import check_time, current_limit
-from backend.store.contract.values import JobClaim, Session, Token
 from tests.backend.process import serving
 from tests.backend.serving import Clock, Server
 

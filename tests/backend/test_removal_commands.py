@@ -9,7 +9,8 @@ import pytest
 from backend.__main__ import main
 from backend.auth import TokenKind
 from backend.store import open_store
-from backend.store.contract.values import TimeRange, Token
+from backend.store.contract.access import Token
+from backend.store.contract.values import TimeRange
 from tests.backend.serving import make_server
 from tests.batches import NS_PER_S, START_MS, START_NS, VM_ID, fault_count, make_batch, make_host
 

@@ -14,8 +14,8 @@ import pytest
 from backend.auth import TokenKind, hash_token, new_token
 from backend.server import listen
 from backend.settings import Settings
+from backend.store.contract.access import Token
 from backend.store.contract.store import Store
-from backend.store.contract.values import Token
 from faultmodel import wire
 from tests.backend.process import serving
 from tests.batches import make_batch

@@ -9,8 +9,8 @@ import pytest
 
 from backend.auth import TokenKind, find_token
 from backend.errors import SettingError
+from backend.store.contract.access import Token
 from backend.store.contract.store import Store
-from backend.store.contract.values import Token
 from backend.token_file import create_token_file
 
 

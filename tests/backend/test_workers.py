@@ -12,8 +12,8 @@ import pytest
 
 from backend.auth import TokenKind, hash_token, new_token
 from backend.limits import Limits
+from backend.store.contract.access import Token
 from backend.store.contract.store import Store
-from backend.store.contract.values import Token
 from tests.backend.process import run, serving
 from tests.batches import make_batch, make_host
 from tests.pipeline.servers import hand_in, watching

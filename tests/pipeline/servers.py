@@ -12,7 +12,7 @@ import httpx
 
 from backend.auth import TokenKind, hash_token, new_token
 from backend.store import open_store
-from backend.store.contract.values import Token
+from backend.store.contract.access import Token
 from faultmodel import wire
 from faultmodel.wire import Batch
 from tests.backend.process import serving

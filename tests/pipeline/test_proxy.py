@@ -11,7 +11,7 @@ import pytest
 
 from backend.auth import TokenKind, hash_token, new_token
 from backend.store import open_store
-from backend.store.contract.values import Token
+from backend.store.contract.access import Token
 from backend.store.sql.migrate import migrate
 from tests.backend.process import serving
 from tests.pipeline.nginx import free_port, nginx

@@ -16,7 +16,7 @@ import pytest
 
 from backend.auth import TokenKind, hash_token, new_token
 from backend.store import open_store
-from backend.store.contract.values import Token
+from backend.store.contract.access import Token
 from backend.store.sql.migrate import migrate
 from collector.ship.shipper import Shipper
 from collector.ship.uplink import Uplink

@@ -10,7 +10,8 @@ import pytest
 
 from backend.store import open_store
 from backend.store.contract.store import Store
-from backend.store.contract.values import TimeRange, VmFilter
+from backend.store.contract.values import TimeRange
+from backend.store.contract.vms import VmFilter
 from backend.store.sql.migrate import migrate
 from faultmodel import wire
 from faultmodel.record import BUCKET_MS, ExitKind

@@ -4,28 +4,20 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
+from backend.store.contract.access import Brought, Refusal, Session, Token
 from backend.store.contract.accounts import BatchAccount, CountingTotal
-from backend.store.contract.values import (
+from backend.store.contract.hosts import (
     AsOf,
-    Brought,
     Contents,
     CoveredSpan,
     Finding,
     HostEventRow,
     HostStatus,
-    JobClaim,
-    JobState,
     KnownHosts,
-    Place,
-    Refusal,
-    Session,
-    TimeRange,
-    Token,
-    VmCoverage,
-    VmFilter,
-    VmMember,
-    VmMembers,
 )
+from backend.store.contract.jobs import JobClaim, JobState
+from backend.store.contract.values import Place, TimeRange
+from backend.store.contract.vms import VmCoverage, VmFilter, VmMember, VmMembers
 from faultmodel.record import Collector
 
 

@@ -6,13 +6,24 @@ Only what others do not depend on is left out. Each kind of it is counted as a l
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from backend.store.contract.bounds import MAX_COST
-from backend.store.contract.values import NotStored
 from faultmodel.kinds import LossKind
 from faultmodel.record import Cost, Loss, exit_kind
 from faultmodel.wire import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class NotStored:
+    """A part of a batch that cannot be stored, where the rest is: it counts as lost."""
+
+    what: Literal["costs", "exits"]
+    """``exits`` are records of exits, which are counted all the same."""
+    vm: str | None
+    """As the host reports it; None where it is of no VM."""
+    count: int
 
 
 def storable(batch: Batch) -> tuple[Batch, Sequence[NotStored]]:

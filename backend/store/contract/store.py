@@ -23,11 +23,8 @@ from backend.store.contract.values import (
     SyndromeCount,
     SyndromePlace,
     TimeRange,
-    VcpuSummary,
-    VmFilter,
-    VmPlace,
-    VmSummary,
 )
+from backend.store.contract.vms import VcpuSummary, VmFilter, VmPlace, VmSummary
 from faultmodel.record import ExitKind
 from faultmodel.wire import Batch
 

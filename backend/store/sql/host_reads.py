@@ -5,24 +5,21 @@ from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import func, select
 
+from backend.store.contract.access import Brought, Refusal
 from backend.store.contract.accounts import BatchAccount, CostPoint, LossPoint
 from backend.store.contract.changes import Counted, Version
-from backend.store.contract.series import COUNT, FIGURES, OWNER, Metric
-from backend.store.contract.values import (
+from backend.store.contract.hosts import (
     AsOf,
-    Brought,
     Contents,
     CoveredSpan,
     Finding,
     HostEventRow,
     HostStatus,
     KnownHosts,
-    Place,
-    Refusal,
-    Steps,
-    TimeRange,
-    VmCoverage,
 )
+from backend.store.contract.series import COUNT, FIGURES, OWNER, Metric
+from backend.store.contract.values import Place, Steps, TimeRange
+from backend.store.contract.vms import VmCoverage
 from backend.store.sql import removal
 from backend.store.sql.catalog import (
     applied,

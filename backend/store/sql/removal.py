@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Column, Connection, Table, delete, func, select, update
 
 from backend.errors import NotFoundError, StoreError
-from backend.store.contract.values import Contents
+from backend.store.contract.hosts import Contents
 from backend.store.sql.ranges import chunks
 from backend.store.sql.sums import sum_of
 from backend.store.sql.tables import (

@@ -13,11 +13,12 @@ from secrets import token_hex
 
 from sqlalchemy import bindparam, delete, select
 
+from backend.store.contract.access import Refusal, Session, Token
 from backend.store.contract.changes import FOR_EVER_MS, Change, counted_of
 from backend.store.contract.check import check_batch
+from backend.store.contract.jobs import JobClaim, JobState
 from backend.store.contract.news import Ear, HostChange, News, decode, encode, news_of
 from backend.store.contract.series import Block, Series
-from backend.store.contract.values import JobClaim, JobState, Refusal, Session, Token
 from backend.store.sql import migrate, removal
 from backend.store.sql.catalog import (
     applied,

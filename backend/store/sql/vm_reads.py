@@ -25,13 +25,8 @@ from backend.store.contract.values import (
     SyndromeCount,
     SyndromePlace,
     TimeRange,
-    VcpuSummary,
-    VmFilter,
-    VmMember,
-    VmMembers,
-    VmPlace,
-    VmSummary,
 )
+from backend.store.contract.vms import VcpuSummary, VmFilter, VmMember, VmMembers, VmPlace, VmSummary
 from backend.store.sql import vm_summaries
 from backend.store.sql.catalog import countings, sources, vm_members, vm_queries
 from backend.store.sql.catalog.hosts import read_version

@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 from sqlalchemy.engine import Row
 
 from backend.store.contract.series import OWNER, Metric, Series
-from backend.store.contract.values import TimeRange, VmFilter, VmPlace, VmSummary
+from backend.store.contract.values import TimeRange
+from backend.store.contract.vms import VmFilter, VmPlace, VmSummary
 from backend.store.sql.catalog.coverage import MsSpan, boot_spans, covered_ms, read_boot_coverage
 from backend.store.sql.catalog.vm_queries import vm_row, vm_rows
 from faultmodel.record import ExitKind

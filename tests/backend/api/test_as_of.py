@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from backend.store.contract.values import MOST_NEWEST_BATCHES
+from backend.store.contract.hosts import MOST_NEWEST_BATCHES
 from faultmodel.record import Span
 from tests.backend.serving import Server
 from tests.batches import NS_PER_S, START_MS, START_NS, VM_ID, make_batch, make_host, make_vm

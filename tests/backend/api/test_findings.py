@@ -8,8 +8,8 @@ import pytest
 
 from backend.auth import TokenKind
 from backend.schedule import EVERY_S
+from backend.store.contract.jobs import JobClaim
 from backend.store.contract.store import Store
-from backend.store.contract.values import JobClaim
 from faultmodel import wire
 from faultmodel.kinds import HostState
 from faultmodel.record import Span

@@ -5,7 +5,8 @@ import unicodedata
 from typing import Any
 
 from backend.auth import TokenKind
-from backend.store.contract.values import TimeRange, VmFilter
+from backend.store.contract.values import TimeRange
+from backend.store.contract.vms import VmFilter
 from faultmodel.kinds import EventKind, LossKind, ProbeState
 from faultmodel.record import HostEvent, Loss, Probe
 from faultmodel.wire import Batch

@@ -15,7 +15,7 @@ import pytest
 from backend.auth import TokenKind, hash_token, new_token
 from backend.slots import OF_CLIENT
 from backend.store import open_store
-from backend.store.contract.values import Token
+from backend.store.contract.access import Token
 from backend.store.sql.migrate import migrate
 from faultmodel import wire
 from tests.backend.process import serving

@@ -13,8 +13,8 @@ from sqlalchemy import Engine, event
 
 from backend.query.findings import Code, find
 from backend.store import open_store
+from backend.store.contract.access import Token
 from backend.store.contract.store import Store
-from backend.store.contract.values import Token
 from faultmodel.kinds import EventKind, LossKind
 from faultmodel.record import Cost, HostEvent, Loss, Span
 from faultmodel.wire import Batch

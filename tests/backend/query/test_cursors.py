@@ -19,7 +19,8 @@ from backend.query.cursors import (
     syndrome_cursor,
     vm_cursor,
 )
-from backend.store.contract.values import SyndromePlace, VmPlace
+from backend.store.contract.values import SyndromePlace
+from backend.store.contract.vms import VmPlace
 
 SIGNED = st.integers(-(2**63), 2**63 - 1)
 

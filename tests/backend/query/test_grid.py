@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from backend.errors import ParameterError
 from backend.query.grid import MAX_POINTS, covered_ms, make_grid
-from backend.store.contract.values import CoveredSpan, Steps, TimeRange
+from backend.store.contract.hosts import CoveredSpan
+from backend.store.contract.values import Steps, TimeRange
 
 GRID = Steps(10_000, 14_000, 1000)
 

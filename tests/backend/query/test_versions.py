@@ -5,7 +5,8 @@ import tracemalloc
 
 from backend.query.versions import MOST_NAMES, State, Versions
 from backend.store.contract.store import Store
-from backend.store.contract.values import Steps, VmMember
+from backend.store.contract.values import Steps
+from backend.store.contract.vms import VmMember
 from tests.batches import START_MS
 
 GRID = Steps(START_MS, START_MS + 60_000, 1000)

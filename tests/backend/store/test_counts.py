@@ -4,15 +4,8 @@
 import pytest
 
 from backend.store.contract.store import Store
-from backend.store.contract.values import (
-    ExitPoint,
-    ExitReasonCount,
-    Split,
-    Steps,
-    SyndromePlace,
-    TimeRange,
-    VcpuSummary,
-)
+from backend.store.contract.values import ExitPoint, ExitReasonCount, Split, Steps, SyndromePlace, TimeRange
+from backend.store.contract.vms import VcpuSummary
 from faultmodel import arch
 from faultmodel.record import COUNTERS, ERRNO_NOT_SHOWN, REASON_NOT_SHOWN, ExitKind, Span, exit_kind
 from tests.batches import (

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backend.store import open_store
+from backend.store.contract.hosts import CoveredSpan
 from backend.store.contract.store import Store
-from backend.store.contract.values import CoveredSpan, TimeRange
+from backend.store.contract.values import TimeRange
 from backend.store.sql.migrate import migrate
 from faultmodel.record import Span
 from faultmodel.wire import Batch

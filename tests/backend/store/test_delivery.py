@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from backend.store import open_store
 from backend.store.contract.store import Store
-from backend.store.contract.values import Split, Steps, TimeRange, VmFilter
+from backend.store.contract.values import Split, Steps, TimeRange
+from backend.store.contract.vms import VmFilter
 from faultmodel import arch
 from faultmodel.record import COUNTERS
 from faultmodel.wire import Batch

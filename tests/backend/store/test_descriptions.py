@@ -5,7 +5,8 @@ import pytest
 
 from backend.errors import NotFoundError
 from backend.store.contract.store import Store
-from backend.store.contract.values import TimeRange, VmFilter, VmPlace, VmSummary
+from backend.store.contract.values import TimeRange
+from backend.store.contract.vms import VmFilter, VmPlace, VmSummary
 from faultmodel.kinds import HostState, LossKind, ProbeState
 from faultmodel.record import Host, Loss, Probe
 from tests.batches import (

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import pytest
 
 from backend.errors import NotFoundError
+from backend.store.contract.hosts import HostEventRow
 from backend.store.contract.store import Store
-from backend.store.contract.values import HostEventRow, TimeRange
+from backend.store.contract.values import TimeRange
 from faultmodel.kinds import EventKind
 from faultmodel.record import HostEvent
 from tests.batches import NS_PER_S, START_MS, START_NS, make_batch, make_host

@@ -4,7 +4,8 @@
 import pytest
 
 from backend.store.contract.store import Store
-from backend.store.contract.values import TimeRange, VmFilter
+from backend.store.contract.values import TimeRange
+from backend.store.contract.vms import VmFilter
 from faultmodel.kinds import HostState
 from tests.batches import (
     START_NS,

@@ -8,8 +8,9 @@ import pytest
 
 from backend.errors import LostJobError
 from backend.jobs.runner import Job, Outcome, Runner
+from backend.store.contract.access import Session, Token
+from backend.store.contract.jobs import JobClaim, JobState
 from backend.store.contract.store import Store
-from backend.store.contract.values import JobClaim, JobState, Session, Token
 
 EVERY_NS = 1000
 WITHIN_NS = 100

@@ -12,7 +12,8 @@ from sqlalchemy import Engine, event
 
 from backend.store import open_store
 from backend.store.contract.store import Store
-from backend.store.contract.values import TimeRange, VmFilter, VmMember
+from backend.store.contract.values import TimeRange
+from backend.store.contract.vms import VmFilter, VmMember
 from faultmodel.record import Span
 from tests.backend.store.conftest import NewUrl
 from tests.backend.store.two_servers import HOSTS, Step, TwoServers, go_through, steps_of, vm_id

@@ -17,8 +17,10 @@ from sqlalchemy import create_engine, inspect, text
 from backend.errors import SchemaError
 from backend.query.findings import Code, find
 from backend.store import open_store
+from backend.store.contract.access import Refusal, Token
 from backend.store.contract.store import Store
-from backend.store.contract.values import Refusal, Split, Steps, TimeRange, Token, VmFilter, VmSummary
+from backend.store.contract.values import Split, Steps, TimeRange
+from backend.store.contract.vms import VmFilter, VmSummary
 from backend.store.sql.migrate import check_drift, downgrade, migrate
 from backend.store.sql.tables import metadata
 from faultmodel import arch

@@ -7,7 +7,8 @@ import pytest
 
 from backend.errors import SchemaError, StoreError
 from backend.store import open_store
-from backend.store.contract.values import TimeRange, VmFilter
+from backend.store.contract.values import TimeRange
+from backend.store.contract.vms import VmFilter
 from tests.batches import START_NS, make_batch
 from tests.postgresql import PostgresqlServer
 

@@ -12,7 +12,8 @@ from sqlalchemy import Engine, event
 
 from backend.store import open_store
 from backend.store.contract.store import Store
-from backend.store.contract.values import Split, Steps, TimeRange, VmFilter, VmPlace
+from backend.store.contract.values import Split, Steps, TimeRange
+from backend.store.contract.vms import VmFilter, VmPlace
 from faultmodel.record import COUNTERS, ExitKind
 from tests.batches import (
     START_MS,

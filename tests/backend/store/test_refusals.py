@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was refused: by stream, as far as there is room, and whether it has been stored since."""
 
+from backend.store.contract.access import Refusal
 from backend.store.contract.store import Store
-from backend.store.contract.values import Refusal
 from backend.store.sql.catalog.refusals import MOST_STREAMS
 from faultmodel.problem import ProblemCode
 from faultmodel.wire import BatchName

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import func, select
 
 from backend.errors import NotFoundError
+from backend.store.contract.hosts import Contents
 from backend.store.contract.store import Store
-from backend.store.contract.values import Contents, TimeRange
+from backend.store.contract.values import TimeRange
 from backend.store.sql import removal
 from backend.store.sql.store import SqlStore
 from backend.store.sql.tables import metadata

@@ -9,8 +9,10 @@ import pytest
 from backend.auth import TokenKind
 from backend.errors import NotNowError
 from backend.store import open_store
+from backend.store.contract.access import Token
 from backend.store.contract.store import Store
-from backend.store.contract.values import TimeRange, Token, VmFilter
+from backend.store.contract.values import TimeRange
+from backend.store.contract.vms import VmFilter
 from faultmodel.problem import ProblemCode
 from faultmodel.record import EventFacts, Span
 from faultmodel.wire import Batch

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 
+from backend.store.contract.access import Session, Token
+from backend.store.contract.jobs import JobClaim
 from backend.store.contract.store import Store
-from backend.store.contract.values import JobClaim, Session, Token
 from backend.store.sql.catalog import sessions
 
 TOKEN = Token("a" * 64, "read", None)

@@ -3,8 +3,9 @@
 
 import pytest
 
+from backend.store.contract.hosts import FindingCode
 from backend.store.contract.store import Store
-from backend.store.contract.values import FindingCode, TimeRange
+from backend.store.contract.values import TimeRange
 from faultmodel.kinds import HostState
 from faultmodel.record import Span
 from faultmodel.wire import Batch

@@ -12,7 +12,8 @@ from sqlalchemy import text
 from backend.errors import TooLongError
 from backend.store.contract.store import Store
 from backend.store.contract.time_limit import TimeLimit, in_time, limited
-from backend.store.contract.values import TimeRange, VmFilter
+from backend.store.contract.values import TimeRange
+from backend.store.contract.vms import VmFilter
 from backend.store.sql.store import SqlStore
 from tests.batches import START_NS, fault_count, make_batch
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from backend.store.contract.access import Token
 from backend.store.contract.store import Store
-from backend.store.contract.values import Token
 
 
 def test_tokens_are_kept(store: Store) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 from sqlalchemy.engine import Row
 
-from backend.store.contract.values import Finding, FindingCode
+from backend.store.contract.hosts import Finding, FindingCode
 from backend.store.sql.tables import findings, hosts
 
 _MOST = 20

@@ -8,7 +8,8 @@ import msgspec
 from sqlalchemy import Connection, select
 from sqlalchemy.engine import Row
 
-from backend.store.contract.values import HostEventRow, Place, TimeRange
+from backend.store.contract.hosts import HostEventRow
+from backend.store.contract.values import Place, TimeRange
 from backend.store.sql.ranges import in_page
 from backend.store.sql.tables import host_events, hosts, vms
 from backend.store.sql.writer import Writer

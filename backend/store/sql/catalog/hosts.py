@@ -12,8 +12,8 @@ from sqlalchemy.engine import Row
 
 from backend.errors import NotFoundError, NotNowError, StoreError
 from backend.store.contract.changes import Version
+from backend.store.contract.hosts import BELOW, HostStatus, KnownHosts
 from backend.store.contract.news import HostChange
-from backend.store.contract.values import BELOW, HostStatus, KnownHosts
 from backend.store.sql.catalog.host_events import newest_recording
 from backend.store.sql.tables import hosts, loss_totals, streams
 from backend.store.sql.writer import Writer

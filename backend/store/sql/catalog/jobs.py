@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from backend.errors import LostJobError
-from backend.store.contract.values import JobClaim, JobState
+from backend.store.contract.jobs import JobClaim, JobState
 from backend.store.sql.tables import jobs
 from backend.store.sql.writer import Writer
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, func, select
 
-from backend.store.contract.values import MOST_NEWEST_BATCHES, AsOf, NewestBatch
+from backend.store.contract.hosts import MOST_NEWEST_BATCHES, AsOf, NewestBatch
 from backend.store.sql.tables import hosts, streams
 
 _described = hosts.join(streams, streams.c.id == hosts.c.described_stream_id)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, bindparam, select
 
-from backend.store.contract.values import Brought
+from backend.store.contract.access import Brought
 from backend.store.sql.tables import hosts, stream_tokens, streams, vm_streams, vms
 from backend.store.sql.writer import Writer, columns_of
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from sqlalchemy import Connection, and_, delete, exists, func, select
 from sqlalchemy.engine import Row
 
-from backend.store.contract.values import Refusal
+from backend.store.contract.access import Refusal
 from backend.store.sql.tables import applied_batches, hosts, refusals, streams
 from backend.store.sql.writer import Writer
 from faultmodel.problem import ProblemCode

@@ -3,7 +3,7 @@
 
 from sqlalchemy import Connection, bindparam, delete, or_, select
 
-from backend.store.contract.values import Session, Token
+from backend.store.contract.access import Session, Token
 from backend.store.sql.tables import sessions, tokens
 from backend.store.sql.writer import Writer
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 from sqlalchemy.engine import Row
 
 from backend.errors import NotNowError
-from backend.store.contract.values import FindingCode
+from backend.store.contract.hosts import FindingCode
 from backend.store.sql.tables import coverage, findings, hosts, sources
 from backend.store.sql.writer import Writer
 from faultmodel.kinds import TimesOf

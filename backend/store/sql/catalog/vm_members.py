@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, bindparam, func, select
 
 from backend.errors import NotFoundError
-from backend.store.contract.values import TimeRange, VmFilter, VmMember, VmMembers
+from backend.store.contract.values import TimeRange
+from backend.store.contract.vms import VmFilter, VmMember, VmMembers
 from backend.store.sql.catalog.vm_queries import alive_in, is_running, life_end_ms, matching, storable
 from backend.store.sql.ranges import bounded, chunks
 from backend.store.sql.tables import hosts, vms

@@ -8,7 +8,8 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case,
 from sqlalchemy.engine import Row
 
 from backend.errors import NotFoundError
-from backend.store.contract.values import TimeRange, VmFilter, VmPlace
+from backend.store.contract.values import TimeRange
+from backend.store.contract.vms import VmFilter, VmPlace
 from backend.store.sql.catalog.hosts import host_number
 from backend.store.sql.ranges import MOST_AT_ONCE, bounded, chunks
 from backend.store.sql.tables import hosts, vcpus, vms

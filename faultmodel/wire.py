@@ -9,7 +9,6 @@ version before is read in the same way: collectors and servers need not change a
 says otherwise is brought into the form of this one when it is read (``faultmodel.earlier``).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from operator import attrgetter
@@ -20,10 +19,11 @@ from msgspec import Meta, Raw, Struct, defstruct
 
 from faultmodel import arch, bounded, earlier
 from faultmodel.arch.base import NO_FORMAT, Architecture
+from faultmodel.contradictions import check_content
 from faultmodel.errors import UnknownVersionError, WireError
 from faultmodel.ledger import check_ledger
-from faultmodel.record import Count, Host, Span, Text
-from faultmodel.sections import SECTIONS, Content, Section, rows_of, vm_ids_of
+from faultmodel.record import Count, Host, Text
+from faultmodel.sections import SECTIONS, Content, Section, rows_of
 from faultmodel.text import printable, with_printable_texts
 
 VERSION = 4
@@ -136,9 +136,8 @@ def decode(data: bytes) -> Batch:
         batch = replace(batch, events=bounded.events(earlier.events(envelope.version, batch.events)))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise WireError(f"not a batch: {exc}") from exc
-    _check_vms(batch)
+    check_content(batch)
     _check_formats(batch, architecture)
-    _check_spans(batch.covered)
     if batch.part > batch.sequence:
         raise WireError(f"batch {batch.sequence} cannot be part {batch.part} of a reading: too few before it")
     check_ledger(batch.ledger, batch.fault_counts, batch.faults)
@@ -201,11 +200,6 @@ def _rows_decoder(row: type, most: int) -> "msgspec.msgpack.Decoder[tuple[Any, .
     return msgspec.msgpack.Decoder(kind)
 
 
-def _check_vms(batch: Batch) -> None:
-    for vm_id in vm_ids_of(batch) - {vm.id for vm in batch.vms}:
-        raise WireError(f"batch counts for VM {vm_id} and does not describe it")
-
-
 def _check_formats(batch: Batch, architecture: Architecture) -> None:
     if architecture.format_field is None:
         return
@@ -220,9 +214,3 @@ def _check_formats(batch: Batch, architecture: Architecture) -> None:
             raise UnknownVersionError(
                 f"batch has a syndrome of format {name!r}; this server knows {known} of {architecture.name}"
             )
-
-
-def _check_spans(spans: Sequence[Span]) -> None:
-    for span in spans:
-        if span.to_ns < span.from_ns:
-            raise WireError(f"covered span ends at {span.to_ns} before it begins at {span.from_ns}")

@@ -9,9 +9,10 @@ import msgspec
 from backend.errors import BatchError
 from backend.store.contract.bounds import check_bounds
 from faultmodel import arch
-from faultmodel.errors import UnknownNameError
+from faultmodel.contradictions import check_content
+from faultmodel.errors import UnknownNameError, WireError
 from faultmodel.record import exit_kind
-from faultmodel.sections import SECTIONS, vm_ids_of
+from faultmodel.sections import SECTIONS
 from faultmodel.wire import Batch
 
 
@@ -22,13 +23,15 @@ def check_batch(batch: Batch) -> None:
     except UnknownNameError as exc:
         raise BatchError(str(exc)) from exc
     check_bounds(batch)
-    _check_vms(batch)
+    if len({vm.id for vm in batch.vms}) != len(batch.vms):
+        raise BatchError("batch describes a VM twice")
+    try:
+        check_content(batch)
+    except WireError as exc:
+        raise BatchError(str(exc)) from exc
     for item in batch.exits:
         if item.kind is not exit_kind(item.reason, item.errno):
             raise BatchError(f"exit with reason {item.reason} and errno {item.errno} is no {item.kind}")
-    for span in batch.covered:
-        if span.to_ns < span.from_ns:
-            raise BatchError(f"covered span ends at {span.to_ns} before it begins at {span.from_ns}")
     with_texts = (section.rows(batch) for section in SECTIONS if section.has_texts)
     for described in chain((batch.host,), batch.host.probes, *with_texts):
         check_texts(msgspec.structs.astuple(described))
@@ -42,11 +45,3 @@ def check_texts(texts: Iterable[object]) -> None:
     for text in texts:
         if isinstance(text, str) and "\0" in text:
             raise BatchError(f"text {text!r} has a NUL character")
-
-
-def _check_vms(batch: Batch) -> None:
-    described = {vm.id for vm in batch.vms}
-    if len(described) != len(batch.vms):
-        raise BatchError("batch describes a VM twice")
-    for vm_id in vm_ids_of(batch) - described:
-        raise BatchError(f"batch counts for VM {vm_id} and does not describe it")

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The attached programs and their maps, as the collector reads them."""
 
-import struct
 import uuid
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Self
 
 from collector.errors import ProbeError
 from collector.probe import compiled, syscall
+from collector.probe.checkpoints import Checkpoints
 from collector.probe.compiled import Layout
 from collector.probe.handles import PERF, Handles
 from collector.probe.instant import Instant, now
@@ -23,15 +23,14 @@ from collector.probe.layout import (
     VmKey,
     VmRecord,
 )
+from collector.probe.maps import INDEX, Maps
 from collector.probe.plan import Plan
 from collector.probe.rings import Rings
 from collector.probe.slots import Slots
-from collector.probe.snapshot import COUNTED, MISSED_FAULTS, Checkpoint, Positions, Records, Snapshot, Table
+from collector.probe.snapshot import COUNTED, Checkpoint, Positions, Records, Snapshot, Table
 from collector.probe.source import Source
 from collector.probe.views import Views
 
-_INDEX = struct.Struct("=I")
-_FIRST = _INDEX.pack(0)
 _GENERATIONS = 2**32 - 1
 _ORDERS = 2**16
 _OF_VMS = ("vms", "overflow_threads", "record_orders", "overflow", "fault_counts", "exit_counts")
@@ -55,12 +54,14 @@ class Probes:
         :raises PinnedError: they lack what must be read
         """
         self._handles = handles
-        self._maps = {name: syscall.open_map(fd) for name, fd in handles.maps.items()}
-        self._views = Views(layout or compiled.read(self._maps[LAYOUT_MAP]), readable)
+        by_name = {name: syscall.open_map(fd) for name, fd in handles.maps.items()}
+        self._views = Views(layout or compiled.read(by_name[LAYOUT_MAP]), readable)
+        self._maps = Maps(by_name, self._views)
         self._slots = Slots(self._maps["slots"], self._views.vcpu)
         records = self._views.records
-        self._rings = None if records is None else Rings(self._maps, records)
-        about = self._about()
+        self._rings = None if records is None else Rings(by_name, records)
+        self._checkpoints = Checkpoints(self._maps, self._rings)
+        about = self._maps.about()
         self._unread = Records(
             faults=(),
             exits=(),
@@ -100,7 +101,7 @@ class Probes:
         :raises ProbeError: the kernel refuses
         """
         if plan.flavour.fires_page_fault:
-            self._set("page_fault_seen", _FIRST, _INDEX.pack(1))
+            self._maps.set_value("page_fault_seen", INDEX.pack(1))
         self._handles = self._handles.attach(plan.attach)
         self._attached = True
 
@@ -112,13 +113,13 @@ class Probes:
         """
         generation = 1 if predecessor is None else predecessor.own_generation() % _GENERATIONS + 1
         goes_on = predecessor is not None and predecessor.is_counting()
-        self._set("own_generation", _FIRST, self._views.generation.pack(generation))
+        self._maps.set_value("own_generation", self._views.generation.pack(generation))
         began = now()
-        self._set("active_generation", _FIRST, self._views.generation.pack(generation))
+        self._maps.set_value("active_generation", self._views.generation.pack(generation))
         if not goes_on:
             # This process may have been preempted before the write, and nothing counted until then.
             began = now()
-        self._set_about(
+        self._maps.set_about(
             About(
                 counting=uuid.uuid4().bytes,
                 fingerprint=source.fingerprint,
@@ -135,26 +136,26 @@ class Probes:
     def pause(self) -> Instant:
         """Stop counting at once, which is faster than ``detach``; return until when it covers the time."""
         paused = now()
-        self._set("active_generation", _FIRST, self._views.generation.pack(0))
+        self._maps.set_value("active_generation", self._views.generation.pack(0))
         return paused
 
     def own_generation(self) -> int:
         """Return the generation of this set: it counts while ``active_generation`` has this value."""
-        return self._views.generation.unpack(self._get("own_generation", _FIRST))
+        return self._views.generation.unpack(self._maps.value("own_generation"))
 
     def is_counting(self) -> bool:
         """Return whether the active generation is this set's own."""
-        return self._get("active_generation", _FIRST) == self._get("own_generation", _FIRST)
+        return self._maps.value("active_generation") == self._maps.value("own_generation")
 
     def is_of(self, source: Source) -> bool:
         """Tell whether these programs are exactly the source's, and all of their maps can be read."""
-        return self._rings is not None and self._about().fingerprint == source.fingerprint
+        return self._rings is not None and self._maps.about().fingerprint == source.fingerprint
 
     def raw_side_only(self) -> Mapping[str, int]:
         """Return how many events of each tracepoint only the raw side has seen (sides.bpf.h)."""
         view = self._views.raw_side_only
         # A set of a version that took none has no such map.
-        return {} if view is None else view.unpack(self._array("raw_side_only"))
+        return {} if view is None else view.unpack(self._maps.array("raw_side_only"))
 
     def snapshot(self) -> Snapshot:
         """Read the counters.
@@ -203,69 +204,16 @@ class Probes:
         return self._maps["fault_records"].fd
 
     def last_checkpoint(self) -> Checkpoint:
-        """Return the newest checkpoint.
-
-        :raises ProbeError: the kernel refuses
-        """
-        try:
-            about = self._about()
-            tables: dict[str, Table] = {
-                name: dict(syscall.entries(self._maps[f"{name}_checkpoint"]))
-                for name in COUNTED
-                if name != "lost"
-            }
-            tables["lost"] = self._array("lost_checkpoint")
-            tables[MISSED_FAULTS] = self._missed_faults()
-        except OSError as exc:
-            raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
-        # The newest batch has these records. Its collector may have been killed before it released them.
-        positions = Positions(exits=about.exits_position, faults=about.faults_position)
-        if self._rings is not None:
-            self._rings.skip_to(positions)
-            positions = self._rings.positions
-        return Checkpoint(
-            counting=about.counting.hex(),
-            batch=about.batch,
-            monotonic_ns=about.checkpoint_monotonic_ns,
-            utc_ns=about.checkpoint_utc_ns,
-            missed_runs=about.missed_runs,
-            tables=tables,
-            positions=positions,
-        )
+        """See ``Checkpoints.last``."""
+        return self._checkpoints.last()
 
     def can_commit(self, checkpoint: Checkpoint) -> bool:
-        """Return whether a checkpoint's values fit these maps. A version before may have had other sizes."""
-        return all(
-            len(value) == self._maps[f"{name}_checkpoint"].value_size
-            for name, table in checkpoint.tables.items()
-            if f"{name}_checkpoint" in self._maps
-            for value in table.values()
-        )
+        """See ``Checkpoints.can_commit``."""
+        return self._checkpoints.can_commit(checkpoint)
 
     def commit(self, checkpoint: Checkpoint) -> None:
-        """Store the newest batch's checkpoint in the kernel, and release the records that the batch has.
-
-        :raises ProbeError: the kernel refuses
-        """
-        try:
-            for name, changed in checkpoint.tables.items():
-                # A set of another version may not keep all that this one does, or a later one did.
-                if f"{name}_checkpoint" in self._maps:
-                    syscall.update_all(self._maps[f"{name}_checkpoint"], changed)
-            self._set_about(
-                self._about()._replace(
-                    batch=checkpoint.batch,
-                    checkpoint_monotonic_ns=checkpoint.monotonic_ns,
-                    checkpoint_utc_ns=checkpoint.utc_ns,
-                    missed_runs=checkpoint.missed_runs,
-                    exits_position=checkpoint.positions.exits,
-                    faults_position=checkpoint.positions.faults,
-                )
-            )
-        except OSError as exc:
-            raise ProbeError(f"cannot note what was read: {exc.strerror}") from exc
-        if self._rings is not None:
-            self._rings.release(checkpoint.positions)
+        """See ``Checkpoints.commit``."""
+        self._checkpoints.commit(checkpoint)
 
     def record(self, level: RecordLevel, spacing_ns: int, of_vms: Mapping[VmKey, RecordLevel]) -> None:
         """Say which guest faults are to be recorded, unless this set's records cannot be read.
@@ -280,7 +228,7 @@ class Probes:
         orders = self._maps["record_orders"]
         try:
             vm_view, order = self._views.vm, views.order
-            self._set("record_default", _FIRST, order.pack(RecordOrder(spacing_ns, level, bool(of_vms))))
+            self._maps.set_value("record_default", order.pack(RecordOrder(spacing_ns, level, bool(of_vms))))
             wanted = {
                 vm_view.pack(vm): order.pack(RecordOrder(spacing_ns, of, 0)) for vm, of in of_vms.items()
             }
@@ -288,9 +236,9 @@ class Probes:
                 if key not in wanted:
                     syscall.delete(orders, key)
             syscall.update_all(orders, wanted)
-            number = views.orders_number.unpack(self._get("orders_number", _FIRST))
+            number = views.orders_number.unpack(self._maps.value("orders_number"))
             # Last: a program that sees the new number sees the new orders.
-            self._set("orders_number", _FIRST, views.orders_number.pack((number + 1) % _ORDERS))
+            self._maps.set_value("orders_number", views.orders_number.pack((number + 1) % _ORDERS))
         except OSError as exc:
             raise ProbeError(f"cannot say what to record: {exc.strerror}") from exc
 
@@ -309,18 +257,16 @@ class Probes:
             for name in _OF_VMS if self._views.records is not None else _OF_VMS_COUNTED:
                 in_value = name == "overflow_threads"
                 owner = self._views.owner(name, in_value=in_value)
-                for key, value in self._entries(name):
+                for key, value in self._maps.entries(name):
                     if owner.unpack(value if in_value else key) in gone:
                         syscall.delete(self._maps[name], key)
                         # The count first: a checkpoint without a count does no harm.
                         if name in _WITH_CHECKPOINT:
-                            syscall.delete(self._maps[f"{name}_checkpoint"], key)
-            for key in self._missed_faults():
-                if self._views.vm.unpack(key) in gone:
-                    syscall.delete(self._maps[f"{MISSED_FAULTS}_checkpoint"], key)
+                            self._checkpoints.forget(name, key)
+            self._checkpoints.forget_missed_faults(gone)
             for key in self._slots.free(gone):
                 syscall.delete(self._maps["slot_owners"], key)
-                syscall.delete(self._maps["slots_checkpoint"], key)
+                self._checkpoints.forget("slots", key)
         except OSError as exc:
             raise ProbeError(f"cannot remove ended VMs: {exc.strerror}") from exc
 
@@ -330,7 +276,7 @@ class Probes:
         :param newest_batch: number of this collector's newest batch, of whatever counting
         :raises OSError: not everything could be pinned; what was pinned stays
         """
-        self._set_about(self._about()._replace(batch=newest_batch))
+        self._maps.set_about(self._maps.about()._replace(batch=newest_batch))
         folder.mkdir(mode=0o700, parents=True)
         for name, fd in self._handles.all().items():
             syscall.pin(fd, folder / pinned_name(name))
@@ -367,31 +313,12 @@ class Probes:
             if f"{PERF}{name}" not in programs
         )
 
-    def _missed_faults(self) -> dict[bytes, bytes]:
-        return (
-            dict(syscall.entries(self._maps[f"{MISSED_FAULTS}_checkpoint"]))
-            if self._has_missed_faults
-            else {}
-        )
-
-    @property
-    def _has_missed_faults(self) -> bool:
-        """Whether this set is of a version that counts missed faults."""
-        return f"{MISSED_FAULTS}_checkpoint" in self._maps
-
     def _table(self, name: str) -> Table:
         if name == "slots":
             return self._slots.read_all()
         if name == "lost":
-            return self._array(name)
-        return dict(self._entries(name))
-
-    def _entries(self, name: str) -> list[tuple[bytes, bytes]]:
-        """A hash map's entries. A large map is not read while ``used`` shows that it is empty."""
-        used = self._views.used.unpack(self._array("used"))
-        if used.get("overflow" if name == "overflow_threads" else name) == 0:
-            return []
-        return list(syscall.entries(self._maps[name]))
+            return self._maps.array(name)
+        return dict(self._maps.entries(name))
 
     def _read_vms(self) -> dict[VmKey, VmRecord]:
         known = self._vms
@@ -402,26 +329,6 @@ class Probes:
                 entry = (value, self._views.vm.unpack(key), self._views.vm_record.unpack(value))
             self._vms[key] = entry
         return {vm: record for _, vm, record in self._vms.values()}
-
-    def _array(self, name: str) -> dict[bytes, bytes]:
-        keys = map(_INDEX.pack, range(self._maps[name].max_entries))
-        return {key: self._get(name, key) for key in keys}
-
-    def _get(self, name: str, key: bytes) -> bytes:
-        value = syscall.lookup(self._maps[name], key)
-        if value is None:
-            raise ProbeError(f"the map {name} of the probes is no array")
-        return value
-
-    def _set(self, name: str, key: bytes, value: bytes) -> None:
-        syscall.update(self._maps[name], key, value)
-
-    def _about(self) -> About:
-        return self._views.about.unpack(self._get("about", _FIRST))
-
-    def _set_about(self, about: About) -> None:
-        old = self._get("about", _FIRST)
-        self._set("about", _FIRST, self._views.about.pack(about, over=old))
 
 
 def pinned_name(name: str) -> str:

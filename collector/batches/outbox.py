@@ -10,7 +10,8 @@ import msgspec
 from collector.batches.drop_notices import drop_notice, is_of, resent
 from collector.batches.parts import cut_to_size
 from collector.spool.aside import Reason
-from collector.spool.queue import Parcel, Spool
+from collector.spool.entry import Parcel
+from collector.spool.queue import Spool
 from faultmodel import wire
 from faultmodel.kinds import CheckState, LossKind
 from faultmodel.record import DETAIL_LENGTH, Check, Host, Loss

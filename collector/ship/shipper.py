@@ -9,7 +9,8 @@ import time
 from collector.ship.answer import Verdict
 from collector.ship.turn import Turn
 from collector.ship.uplink import Uplink
-from collector.spool.queue import Spool, Spooled
+from collector.spool.entry import Spooled
+from collector.spool.queue import Spool
 from collector.spool.state import Delivery, keep_delivery
 
 logger = logging.getLogger(__name__)

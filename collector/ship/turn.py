@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 from collector.ship.answer import Answer, Verdict
 from collector.spool.aside import Reason
-from collector.spool.queue import Spool, Spooled
+from collector.spool.entry import Spooled
+from collector.spool.queue import Spool
 from faultmodel.problem import ProblemCode
 
 _OF_ALL_CODES = frozenset(

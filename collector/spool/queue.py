@@ -23,52 +23,23 @@ kept 129 batches for 205. It does not open where memory cannot be shared or POSI
 another process that stops in a transaction holds up the reading.
 """
 
-import errno
 import logging
 import os
 import threading
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 from types import TracebackType
 
-import msgspec
-
 from collector.errors import SpoolError
-from collector.spool import file as spool_file
-from collector.spool.aside import Aside, Reason
+from collector.spool.aside import Reason
 from collector.spool.checkpoint import CheckpointFile
-from collector.spool.disk import SpoolDisk
-from collector.spool.drops import DropCount
-from collector.spool.entry import Entry, blocks
-from collector.spool.file import SpoolFile, SpoolName
+from collector.spool.contents import Contents
+from collector.spool.entry import Parcel, Spooled
 from collector.spool.lock import lock
-from collector.spool.pending_notices import PendingNotices
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_BYTES = 256 * 1024 * 1024
-_MEMORY_BYTES = 16 * 1024 * 1024
-_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-
-
-@dataclass(frozen=True, slots=True)
-class Spooled:
-    """A batch in the spool, under the number by which it is removed."""
-
-    number: int
-    batch: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Parcel:
-    """A batch, and the drop notice that a later batch carries if this one is dropped."""
-
-    batch: bytes
-    drop_notice: bytes = b""
 
 
 class Spool:
@@ -88,11 +59,8 @@ class Spool:
         :raises SpoolError: it cannot be used
         """
         self._directory = directory
-        self._max_bytes = max_bytes
         self._changed = threading.Condition()
         self._woken = False
-        self._dropped_now = 0
-        self._sending: int | None = None
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             directory.chmod(0o700)
@@ -100,19 +68,11 @@ class Spool:
         except OSError as exc:
             raise _unusable(directory, exc) from exc
         try:
-            self._drops = DropCount(directory / "ledger")
-            self._pending = PendingNotices(directory)
-            self._aside = Aside(directory)
-            self._entries = self._recover()
-            self._disk = SpoolDisk(directory)
+            self._contents = Contents(directory, max_bytes)
             self._checkpoint = CheckpointFile(directory / "cut")
         except OSError as exc:
             self._unlock()
             raise _unusable(directory, exc) from exc
-        both = (*self._entries.values(), *self._aside.entries.values())
-        self._bytes = sum(entry.size for entry in both)
-        known = (*self._entries, *self._aside.entries, self._drops.last_dropped)
-        self._next = max(known) + 1
 
     @property
     def directory(self) -> Path:
@@ -123,43 +83,43 @@ class Spool:
     def dropped_batches(self) -> int:
         """How many batches were dropped and not yet reported to the server."""
         with self._changed:
-            return self._drops.unreported
+            return self._contents.drops.unreported
 
     @property
     def dropped_since_open(self) -> int:
         """How many batches were dropped since the directory was opened, reported or not."""
         with self._changed:
-            return self._dropped_now
+            return self._contents.dropped_since_open
 
     @property
     def pending_notices(self) -> Mapping[int, bytes]:
         """Drop notices that no batch has carried yet, by number."""
         with self._changed:
-            return self._pending.notices
+            return self._contents.pending.notices
 
     @property
     def backlog_batches(self) -> int:
         """How many batches wait."""
         with self._changed:
-            return len(self._entries)
+            return len(self._contents.waiting)
 
     @property
     def aside(self) -> Mapping[int, Reason]:
         """Why batches were put aside, by number, oldest first."""
         with self._changed:
-            return {number: self._aside.reasons[number] for number in self._aside.entries}
+            return {number: self._contents.aside.reasons[number] for number in self._contents.aside.entries}
 
     @property
     def backlog_bytes(self) -> int:
         """How much room they and those put aside take."""
         with self._changed:
-            return self._bytes
+            return self._contents.bytes
 
     @property
     def last_number(self) -> int:
         """Number of the newest batch ever put."""
         with self._changed:
-            return self._next - 1
+            return self._contents.next_number - 1
 
     def resume(self, committed: int) -> tuple[int, bytes] | None:
         """Finish what a killed process had begun: it stored a group and did not commit its checkpoint.
@@ -172,9 +132,9 @@ class Spool:
             counted again. Batches that belong to no counting stay.
         """
         with self._changed:
-            self._next = max(self._next, committed + 1)
+            self._contents.next_number = max(self._contents.next_number, committed + 1)
             checkpoint = self._checkpoint.read()
-            newer = [number for number in self._entries if number > committed]
+            newer = [number for number in self._contents.waiting if number > committed]
             if (
                 checkpoint is not None
                 and checkpoint[0] in newer
@@ -184,11 +144,11 @@ class Spool:
             for number in newer:
                 # A damaged file has no group_end. It is counted as dropped when it is read for sending.
                 if self._group_end(number):
-                    self._drop(number, count=0)
+                    self._contents.drop(number, count=0)
             return None
 
     def _group_end(self, number: int) -> int:
-        file = self._read(number)
+        file = self._contents.read(number)
         return 0 if file is None else file.group_end
 
     def put(self, batch: bytes, *, reporting: int = 0) -> bool:
@@ -207,8 +167,8 @@ class Spool:
         """Store the batches of one reading durably; return False if one of them was dropped (and counted).
 
         Disk errors raise nothing. If there is no room, the oldest batches are dropped, except one that is
-        being sent. If the disk is full and the reserve is used up, up to ``_MEMORY_BYTES`` are held in
-        memory, so that a collector with a connection still delivers.
+        being sent. If the disk is full and the reserve is used up, up to 16 MiB are held in memory, so that a
+        collector with a connection still delivers.
 
         :param reporting: how many of the ``dropped_batches`` the last batch reports; they no longer count
         :param carrying: numbers of the ``pending_notices`` that these batches carry
@@ -217,37 +177,17 @@ class Spool:
             this reading is sent before.
         """
         with self._changed:
-            end = self._next + len(parcels) - 1
+            end = self._contents.next_number + len(parcels) - 1
             if checkpoint:
                 self._checkpoint.keep(end, checkpoint)
             group_end = end if checkpoint else 0
-            kept = [self._put(parcel, group_end, 0) for parcel in parcels[:-1]]
-            kept.append(self._put(parcels[-1], group_end, reporting))
+            kept = [self._contents.put(parcel, group_end, 0) for parcel in parcels[:-1]]
+            kept.append(self._contents.put(parcels[-1], group_end, reporting))
             commit(end)
             # If a batch that carries notices was dropped just now, its own drop notice includes them.
-            self._pending.forget(carrying)
+            self._contents.pending.forget(carrying)
             self._changed.notify_all()
             return all(kept)
-
-    def _put(self, parcel: Parcel, group_end: int, reporting: int) -> bool:
-        number = self._next
-        self._next += 1
-        content = spool_file.encode(SpoolFile(parcel.batch, group_end, parcel.drop_notice))
-        size = blocks(len(content))
-        self._make_room(size)
-        reports = range(self._drops.reported, self._drops.reported + reporting)
-        planned = Entry(self._directory / str(SpoolName(number, reports)), size, reporting)
-        entry = self._store(planned, content) if self._bytes + size <= self._max_bytes else None
-        if entry is None:
-            self._drops.drop(number, 1)
-            self._dropped_now += 1
-            self._pending.keep(number, planned.path, content)
-            logger.warning("batch dropped number=%d bytes=%d", number, len(parcel.batch))
-            return False
-        self._entries[number] = entry
-        self._bytes += size
-        self._drops.report(reports.stop)
-        return True
 
     def oldest(self) -> Spooled | None:
         """Return the oldest batch that waits, to be sent now; None where there is none.
@@ -261,22 +201,22 @@ class Spool:
     def after(self, number: int) -> Spooled | None:
         """Return the oldest that waits of those put after a batch, as ``oldest`` does."""
         with self._changed:
-            # No list of all: a backlog has tens of thousands. ``_take`` removes a damaged batch.
-            while (later := next((other for other in self._entries if other > number), None)) is not None:
-                if (found := self._take(later)) is not None:
+            # No list of all: a backlog has tens of thousands. ``take`` removes a damaged batch.
+            waiting = self._contents.waiting
+            while (later := next((other for other in waiting if other > number), None)) is not None:
+                if (found := self._contents.take(later)) is not None:
                     return found
             return None
 
     def again(self, number: int) -> Spooled | None:
         """Return a batch that waits or is put aside, to be sent now; None where it is gone."""
         with self._changed:
-            return self._take(number) if self._entry(number) is not None else None
+            return self._contents.take(number) if self._contents.entry(number) is not None else None
 
     def remove(self, number: int) -> None:
         """Delete a batch: the server has it."""
         with self._changed:
-            if self._entry(number) is not None:
-                self._unlink(number, self._forget(number).path)
+            self._contents.remove(number)
 
     def put_aside(self, number: int, reason: Reason) -> None:
         """Skip this batch when sending, since the server refuses it. It still counts against the room.
@@ -284,39 +224,18 @@ class Spool:
         If the batch is already put aside, its reason is replaced.
         """
         with self._changed:
-            entry = self._entry(number)
-            if entry is None:
-                return
-            self._entries.pop(number, None)
-            before = self._aside.reasons.get(number, Reason("", since_ns=time.time_ns()))
-            self._aside.put(
-                number,
-                entry,
-                msgspec.structs.replace(reason, since_ns=before.since_ns, is_counted=before.is_counted),
-            )
+            self._contents.put_aside(number, reason)
 
     def bring_back(self, number: int) -> None:
         """Return a batch that was put aside to its place in the queue."""
         with self._changed:
-            if number not in self._aside.entries:
-                return
-            entry = self._aside.take(number)
-            path = self._directory / entry.path.name
-            try:
-                if entry.held is None:
-                    entry.path.rename(path)
-                entry = Entry(path, entry.size, entry.reporting, entry.held)
-            except OSError as exc:
-                logger.warning("batch not brought back to its place number=%d error=%r", number, exc.strerror)
-            self._entries[number] = entry
-            for later in [other for other in self._entries if other > number]:
-                self._entries.move_to_end(later)
-            self._changed.notify_all()
+            if self._contents.bring_back(number):
+                self._changed.notify_all()
 
     def bring_back_asked(self) -> list[int]:
         """Bring back what an operator wants sent again; return their numbers."""
         with self._changed:
-            numbers = self._aside.asked_for()
+            numbers = self._contents.aside.asked_for()
             for number in numbers:
                 self.bring_back(number)
             return numbers
@@ -324,7 +243,7 @@ class Spool:
     def wait(self) -> None:
         """Wait until there is a batch, or ``wake`` is called or was since the last wait."""
         with self._changed:
-            self._changed.wait_for(lambda: self._entries or self._woken)
+            self._changed.wait_for(lambda: self._contents.waiting or self._woken)
             self._woken = False
 
     def wake(self) -> None:
@@ -341,14 +260,8 @@ class Spool:
         with self._changed:
             if self._lock is None:
                 return
-            for number, entry in [*self._aside.entries.items(), *self._entries.items()]:
-                if entry.held is not None and not self._disk.write(entry.path, entry.held, entry.size):
-                    self._drop(number)
-            self._entries.clear()
-            self._aside.entries.clear()
+            self._contents.close()
             self._checkpoint.close()
-            self._drops.close()
-            self._disk.close()
             self._unlock()
 
     def __enter__(self) -> "Spool":
@@ -363,101 +276,6 @@ class Spool:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
-
-    def _recover(self) -> OrderedDict[int, Entry]:
-        (self._directory / "incoming.tmp").unlink(missing_ok=True)
-        # The last process counted this batch as dropped and ended before it deleted the file.
-        for path in self._directory.glob(f"{self._drops.last_dropped:020d}*.batch"):
-            self._pending.keep(self._drops.last_dropped, path)
-            path.unlink(missing_ok=True)
-        if self._drops.last_dropped in self._aside.entries:
-            path = self._aside.take(self._drops.last_dropped).path
-            self._pending.keep(self._drops.last_dropped, path)
-            path.unlink(missing_ok=True)
-        names = [name for path in self._directory.iterdir() if (name := SpoolName.read(path.name))]
-        entries = OrderedDict()
-        for name in sorted(names, key=lambda name: name.number):
-            path = self._directory / str(name)
-            entries[name.number] = Entry(path, blocks(path.stat().st_size), len(name.reports))
-            # The last process stored this batch and ended before it counted what the batch reports.
-            self._drops.report(name.reports.stop)
-        return entries
-
-    def _make_room(self, size: int) -> None:
-        while self._bytes + size > self._max_bytes:
-            # Batches put aside are older than those that wait, so they are dropped first.
-            waiting = chain(self._aside.entries, self._entries)
-            victim = next((number for number in waiting if number != self._sending), None)
-            if victim is None:
-                return
-            self._drop(victim)
-
-    def _store(self, entry: Entry, content: bytes) -> Entry | None:
-        if self._disk.write(entry.path, content, entry.size):
-            return entry
-        both = (*self._entries.values(), *self._aside.entries.values())
-        held_bytes = sum(other.size for other in both if other.held is not None)
-        return replace(entry, held=content) if held_bytes + entry.size <= _MEMORY_BYTES else None
-
-    def _entry(self, number: int) -> Entry | None:
-        return self._entries.get(number) or self._aside.entries.get(number)
-
-    def _take(self, number: int) -> Spooled | None:
-        file = self._read(number)
-        if file is not None:
-            self._sending = number
-            return Spooled(number, file.batch)
-        logger.warning("batch damaged on disk, dropped number=%d", number)
-        self._drop(number)
-        return None
-
-    def _read(self, number: int) -> SpoolFile | None:
-        entry = self._entry(number)
-        assert entry is not None
-        if entry.held is not None:
-            return spool_file.decode(entry.held)
-        try:
-            return spool_file.decode(entry.path.read_bytes())
-        except OSError as exc:
-            if exc.errno in _OUT_OF_RESOURCES:
-                raise
-            logger.warning("batch cannot be read number=%d error=%r", number, exc.strerror)
-            return None
-
-    def _drop(self, number: int, *, count: int = 1) -> None:
-        entry = self._entry(number)
-        assert entry is not None
-        reason = self._aside.reasons.get(number)
-        if reason is not None and reason.is_counted:
-            count = 0
-        # The drops that this batch was to report are unreported again.
-        self._drops.drop(number, count + entry.reporting)
-        self._dropped_now += count
-        self._forget(number)
-        # The server would refuse the notice of a damaged batch, or of another host's, as well.
-        if count and (reason is None or reason.may_pass):
-            self._pending.keep(number, entry.path, entry.held)
-        self._unlink(number, entry.path)
-        try:
-            # The drop count remembers one batch: its file must be gone before the next is dropped.
-            spool_file.sync_directory(entry.path.parent)
-        except OSError as exc:
-            logger.warning("spool directory not synchronised error=%r", exc.strerror)
-
-    def _forget(self, number: int) -> Entry:
-        is_aside = number in self._aside.entries
-        entry = self._aside.take(number) if is_aside else self._entries.pop(number)
-        self._bytes -= entry.size
-        if self._sending == number:
-            self._sending = None
-        return entry
-
-    def _unlink(self, number: int, path: Path) -> None:
-        # If the file stays, the next process sends it again, and the server ignores it.
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as exc:
-            logger.warning("batch not deleted number=%d error=%r", number, exc.strerror)
 
 
 def _unusable(directory: Path, exc: OSError) -> SpoolError:

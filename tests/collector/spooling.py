@@ -6,7 +6,8 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
-from collector.spool.queue import Parcel, Spool
+from collector.spool.entry import Parcel
+from collector.spool.queue import Spool
 
 BLOCK = 4096
 """What the smallest batch takes of the spool's room, in bytes."""

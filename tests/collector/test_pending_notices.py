@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.spool.queue import Parcel, Spool
+from collector.spool.entry import Parcel
+from collector.spool.queue import Spool
 from tests.collector.spooling import BLOCK, drain, files, parcels
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from collector.spool import file as spool_file
 from collector.spool.aside import Reason, ask_for, found_aside
+from collector.spool.entry import Parcel
 from collector.spool.file import SpoolFile
-from collector.spool.queue import Parcel, Spool
+from collector.spool.queue import Spool
 from tests.collector.spooling import BLOCK, disk_that_takes, drain, files, parcels
 
 REASON = Reason("409 another's VM", "identity_conflict")

@@ -15,8 +15,9 @@ import pytest
 
 from collector.spool import file as spool_file
 from collector.spool.disk import RESERVE_BYTES
+from collector.spool.entry import Parcel
 from collector.spool.file import SpoolFile
-from collector.spool.queue import Parcel, Spool
+from collector.spool.queue import Spool
 from tests.collector.spooling import BLOCK, disk_that_takes, drain, files, parcels
 
 BATCH = b"a batch of counts"
@@ -252,7 +253,8 @@ def test_the_reserve_is_taken_anew_when_there_is_room(small_disk: Path) -> None:
 PUT_FOR_EVER = """
 import itertools, sys
 from pathlib import Path
-from collector.spool.queue import Parcel, Spool
+from collector.spool.entry import Parcel
+from collector.spool.queue import Spool
 
 with Spool(Path(sys.argv[1]), max_bytes=int(sys.argv[2])) as spool:
     for number in itertools.count():

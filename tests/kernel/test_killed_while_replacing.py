@@ -28,7 +28,8 @@ from collector.probe.instant import Instant
 from collector.probe.plan import Plan, make_plan
 from collector.probe.probes import Probes
 from collector.probe.source import Source, make_source
-from collector.spool.queue import Parcel, Spool
+from collector.spool.entry import Parcel
+from collector.spool.queue import Spool
 from demo.exact import ExactGuest, Order
 from tests.kernel.attached import mounted_bpffs, own_vms
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What struct kvm_page_fault shows of a fault: KVM's software context, which only the raw side's
- * arguments lead to. */
+/* KVM's software context of a fault, read from struct kvm_page_fault. Only the raw side's arguments
+ * have a pointer to it. */
 
 /* include/uapi/linux/kvm.h; macros are not in BTF. */
 #define KVM_MEM_LOG_DIRTY_PAGES 1

@@ -6,9 +6,9 @@
  * from what BTF shows, one WITH_* for each tracepoint to attach and the
  * HAVE_* of the shapes that differ between kernels; never from a version.
  *
- * A tracepoint has a file of its own, with what its event means and a program
- * for each side that is perf_event at: the perf side only for kernels on which
- * both are needed (sides.bpf.h). To add one: docs/adding-a-count.md.
+ * Each tracepoint has a file of its own: what its event means, and a program for
+ * each of its sides. The perf side is compiled only for kernels that need both
+ * (sides.bpf.h). To add a tracepoint: docs/adding-a-count.md.
  */
 #include "event.h"
 #include "maps.bpf.h"

@@ -11,7 +11,7 @@
  * vCPUs) is counted in the hash map overflow.
  */
 
-/* The vCPU that a thread runs which has no slot for it. */
+/* The vCPU that a thread runs without a slot for it. */
 struct overflow_thread {
 	struct vcpu_key key;
 	u32 running;
@@ -30,7 +30,7 @@ BPF_F_TABLE("hash", struct exit_key, u64, exit_counts, MAX_KEYS, BPF_F_NO_PREALL
 BPF_ARRAY(lost, struct lost, 1);
 BPF_ARRAY(used, struct used, 1);
 BPF_ARRAY(raw_side_only, struct raw_side_only, 1);
-/* Threads whose newest event the perf side could not attribute, and its EVENT(). */
+/* By thread, the EVENT() of its newest event, if the perf side could not attribute it. */
 BPF_TABLE("lru_hash", u32, u32, unattributed, MAX_OVERFLOW_THREADS);
 BPF_RINGBUF_OUTPUT(exit_records, EXIT_RING_PAGES);
 BPF_RINGBUF_OUTPUT(fault_records, FAULT_RING_PAGES);

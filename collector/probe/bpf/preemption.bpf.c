@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Whether programs on raw tracepoints can be preempted: a kernel that lets
- * them be keeps the thread on its CPU meanwhile (migrate_disable(), in
- * kernel/trace/bpf_trace.c, __bpf_trace_run()), one that does not has
- * preemption off already. Attached to an event that the loader brings about.
+ * Finds out whether programs on raw tracepoints can be preempted. A kernel on
+ * which they can be calls migrate_disable() around them
+ * (kernel/trace/bpf_trace.c, __bpf_trace_run()), so migration_disabled is not 0
+ * in the program. Other kernels disable preemption instead. The loader attaches
+ * this program and starts a thread, which fires the tracepoint.
+ *
+ * The answer: 0 not known, 1 they cannot be preempted, 2 they can.
  */
 BPF_ARRAY(preemption, u32, 1);
 

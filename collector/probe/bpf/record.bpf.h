@@ -2,8 +2,8 @@
 /* Records of single guest faults. next_record is the value of seen at which a record is next
  * considered, so a fault that is not recorded costs two comparisons. */
 
-/* The most that next_record advances. A change of pace is noticed after as many faults at the
- * latest. */
+/* The most that next_record advances: how many faults may pass before a vCPU adapts to another rate
+ * of faults. */
 #define LONGEST_GAP 4096
 
 #ifdef ARCH_X86_64
@@ -29,12 +29,12 @@ static __always_inline u64 guest_pc(struct vcpu_counts *state)
 #ifdef HAVE_GUEST_STATE_PROTECTED
 	bool is_protected = 0;
 
-	/* SEV-ES, SNP, TDX: KVM does not know it, and has 0 or an old one there. */
+	/* SEV-ES, SNP, TDX: KVM does not know the guest's RIP; the field is 0 or old. */
 	READ(is_protected, vcpu, kvm_vcpu, arch.guest_state_protected);
 	if (is_protected)
 		return NOT_SHOWN;
 #endif
-	/* Neighbours, on every kernel so far: a helper less. */
+	/* The two fields are adjacent on every kernel so far: one helper call reads both. */
 	if (AVAIL_OFFSET == RIP_OFFSET + 8) {
 		bpf_probe_read_kernel(&regs, 12, (const void *)(vcpu + RIP_OFFSET));
 	} else {
@@ -98,7 +98,7 @@ static __always_inline int is_due(struct vcpu_counts *state, u64 now_ns)
 	if (!vm)
 		return 0;
 	newest_ns = *(volatile u64 *)&vm->last_record_ns;
-	/* Another CPU may have been a moment later. */
+	/* Another CPU may have recorded since this one took the time. */
 	passed_ns = now_ns > newest_ns ? now_ns - newest_ns : 0;
 	gap = state->gap ? state->gap : 1;
 	/* The vCPUs of a VM share its records, so each should check more often than it records. */

@@ -12,16 +12,16 @@
  *             (bpf_disable_instrumentation()).
  *
  * The perf side is attached first, so it runs first, and counts the event from
- * its record. The raw side runs next, in the same thread. It adds what only its
- * arguments show, and counts the event if the perf side was skipped. An event
- * is missed only if both sides were skipped: the kernel's counts of skipped
- * runs, less raw_side_only, are the missed events.
+ * the event's record. The raw side runs next, in the same thread. It adds what
+ * only its arguments show, and counts the event if the perf side was skipped.
+ * An event is missed only if both sides were skipped. So the missed events are
+ * the runs of the perf side that the kernel skipped, less raw_side_only.
  *
- * What the raw side has still to add is owed. If the raw side is skipped, the
+ * What the raw side has still to add is "owed". If the raw side is skipped, the
  * thread's next event counts what is owed, without the raw side's part.
  */
 
-/* A number for each tracepoint: from where it has its count in struct raw_side_only. */
+/* A number for each tracepoint, from 1: the place of its count in struct raw_side_only. */
 #define EVENT(tracepoint) (__builtin_offsetof(struct raw_side_only, tracepoint) / sizeof(u64) + 1)
 #define EVENT_NONE	  0
 

@@ -181,12 +181,16 @@ static __always_inline int is_counting(void)
 }
 
 /*
- * What the current thread's vCPU is counted in, or NULL: then the event of this
- * kind, EVENT() in sides.bpf.h, is counted as lost, unless nothing is to be
- * counted now; none is with 0.
- * vcpu is the struct kvm_vcpu where the tracepoint passes it, else 0; vcpu_id
- * its number where only that is known, else ANY_VCPU: what the thread was seen
- * to run may be left from an exit that was missed.
+ * Return the state in which the current thread's vCPU is counted. NULL if this
+ * set does not count now, or if there is no vCPU or no room for it: then the
+ * event is counted as lost, unless kind is EVENT_NONE.
+ *
+ * kind     the tracepoint: EVENT() in sides.bpf.h.
+ * vcpu     the struct kvm_vcpu if the tracepoint passes it, else 0.
+ * vcpu_id  its number if only that is known, else ANY_VCPU.
+ *
+ * A "running" state is used only if it is of that vCPU: the exit of the vCPU
+ * that ran before may have been missed.
  */
 static __always_inline struct vcpu_counts *find_state(u64 vcpu, u32 vcpu_id, u32 kind)
 {

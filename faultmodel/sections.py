@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sections of a batch, each listed once. How they are cut, encoded, decoded, checked and stored follows.
+"""The sections of a batch, each listed once. Cutting, encoding, decoding and checking follow from the list.
 
-A new section is a row type, a field of ``Content`` and a line of ``SECTIONS``; what stores it is named by a
-test that stores a batch with a row in each.
+A new section takes a row type, a field of ``Content`` and a line of ``SECTIONS``. The store lists what stores
+each section; a test that stores a batch with a row in each fails where a section is missing there.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,17 +20,17 @@ MAX_HOST_ROWS = 1000
 
 
 class Of(StrEnum):
-    """Whom a row is about."""
+    """What a row is about."""
 
     HOST = "host"
     VM = "vm"
     """It has a field ``vm``, with the id of a VM that the batch describes."""
     VCPU = "vcpu"
-    """And a field ``vcpu``."""
+    """It has ``vm``, and a field ``vcpu``."""
 
 
 class Time(StrEnum):
-    """The field of a row that has its one time; others have several, or none."""
+    """The field with a row's time, for rows that have exactly one."""
 
     SECOND = "bucket_ms"
     MOMENT = "time_ns"
@@ -38,7 +38,7 @@ class Time(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """What a batch says; ``Batch`` has, beside it, of which reading. Every VM that a row names is in ``vms``.
+    """The rows of a batch; ``Batch`` adds which reading they are of. A VM that a row names is in ``vms``.
 
     ``fault_counts``, ``faults`` and ``exits`` hold the ``fault_count``, ``fault`` and ``exit`` records of an
     architecture; ``faults`` are those guest faults that were recorded one by one.
@@ -60,8 +60,8 @@ class Content:
 class Section:
     """A field of ``Content``.
 
-    ``row``: the type of its rows, or the field of ``Architecture`` that has it. ``most``: it has so many.
-    ``row_bytes``: what a row takes encoded, estimated from above, of a section that is cut to size.
+    ``row``: the type of its rows, or the field of ``Architecture`` that has the type. ``most``: how many rows
+    it may have. ``row_bytes``: the most that a row may take encoded, for sections that are cut to size.
     """
 
     name: str

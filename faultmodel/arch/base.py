@@ -2,16 +2,16 @@
 """What an architecture must provide, and the check that it does.
 
 To add an architecture, write one module ``faultmodel/arch/<name>.py``, or a package of that name, that ends
-in ``ARCHITECTURE = Architecture(...)``. The registry finds it; the server's tables, the API, the decoder
-and the documentation follow from it. It defines
+in ``ARCHITECTURE = Architecture(...)``. The registry finds it. The server's tables of faults and exits, the
+API, the decoder and the documentation are derived from it. It defines
 
 - ``Fault``, the full record of one guest fault, with every word that the hardware gave;
 - ``FaultCount``, the count of faults of one VM, vCPU and syndrome in one bucket;
 - ``Exit``, the record of one memory-fault or bare error exit;
 - one ``SyndromeFormat`` for each form in which the hardware's word comes.
 
-These are the architecture's own types. What common code relies on is asserted here, by name and type,
-when the architecture is registered; nothing is inherited.
+These are the architecture's own types; nothing is inherited. The fields that common code relies on are
+checked here, by name and type, when the architecture is registered.
 """
 
 from collections.abc import Callable, Mapping
@@ -113,7 +113,7 @@ class Architecture:
     name: str
     """Canonical, as ``uname -m`` has it: also the value of ``arch`` in batches, SQL and the API."""
     table_prefix: str
-    """Of its table family: ``x86`` gives ``x86_exits``, ``x86_faults``."""
+    """Of its tables of records: ``x86`` gives ``x86_faults`` and ``x86_exits``. Counts share one table."""
     machines: tuple[str, ...]
     """Every ``uname -m`` that means this architecture."""
     fault: type

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The host's clocks: the one place that relates the kernel's times since boot to UTC.
+"""Converts the kernel's times since boot to UTC.
 
 BPF stamps events with CLOCK_MONOTONIC, which stands still while the host is suspended; the kernel keeps a
 process's start in CLOCK_BOOTTIME, which does not. UTC is stepped and slewed by time synchronisation, so an

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tracing itself uses: the collector's CPU time and memory, and the programs' run time."""
+"""Measures what tracing costs: the collector's CPU time and memory, and the programs' run time."""
 
 import os
 import time
@@ -10,12 +10,12 @@ from collector.probe.probes import Probes
 from faultmodel.record import Cost
 
 _MEASURED_EVERY = 30
-"""Readings. While the kernel measures run times, each run takes some 20 ns more."""
+"""Run times are measured in one of so many readings: while they are, each run takes some 20 ns more."""
 _PAGE_BYTES = os.sysconf("SC_PAGESIZE")
 
 
 class CostMeter:
-    """Measures from one reading to the next. For one thread."""
+    """Measures the cost from one reading to the next. For one thread."""
 
     def __init__(self, probes: Probes, measure: Callable[[], int]) -> None:
         """:param measure: has the kernel measure run times until the descriptor that it returns is closed"""
@@ -28,7 +28,7 @@ class CostMeter:
         self._may_measure = True
 
     def read(self, from_ns: int, to_ns: int) -> Cost:
-        """Return what was used since the last call, and begin anew.
+        """Return the cost since the last call.
 
         :param from_ns: the span that the reading covers, UTC
         """

@@ -26,12 +26,12 @@ VmIds = Mapping[VmKey, str]
 
 _BUCKET_NS = BUCKET_MS * NS_PER_MS
 _MOST_SHARES = 100
-"""Each is a row for every key that counted."""
+"""The most buckets of one reading: each takes a row for every key that counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """The part of a reading that falls into one bucket: from ``from_ns`` to ``to_ns`` of its ``of_ns``."""
+    """The part of a reading in one bucket: ``from_ns`` to ``to_ns`` of all the reading's ``of_ns``."""
 
     bucket_ms: int
     from_ns: int
@@ -44,9 +44,9 @@ class Share:
 
 
 def shares(reading: Reading) -> tuple[Share, ...]:
-    """Return the seconds that a reading covers. Mostly one: a reading that is late is spread evenly.
+    """Return the buckets that a reading falls into: one, or several of equal shares if the reading was late.
 
-    Over hundreds of seconds (a collector that was stopped, SIGSTOP) it is spread over some of them only.
+    A reading of hundreds of seconds (the collector was stopped, SIGSTOP) is spread over some of them only.
     """
     length_ns = reading.to_ns - reading.from_ns
     first_ms = reading.from_ns // _BUCKET_NS * BUCKET_MS
@@ -195,7 +195,7 @@ _FAULTS: Mapping[str, Callable[[Callable[..., Struct], FaultRecord, str, int], S
     "x86_64": _x86_fault,
     "aarch64": _arm64_fault,
 }
-"""How each architecture that has a probe names the words of event.h's ``struct fault_record``."""
+"""For each architecture with a probe: makes its fault from event.h's ``struct fault_record``."""
 
 
 def _x86_hardware(record: ExitRecord) -> dict[str, Any]:
@@ -222,4 +222,4 @@ _HARDWARE: Mapping[str, Callable[[ExitRecord], dict[str, Any]]] = {
     "x86_64": _x86_hardware,
     "aarch64": _arm64_hardware,
 }
-"""How each architecture that has a probe names the words of event.h's ``struct exit_record``."""
+"""For each architecture with a probe: its fields of an exit, from event.h's ``struct exit_record``."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The differences between two states of the counting maps. Their counters never decrease."""
+"""What was added to the counting maps between two copies of them. Counters never decrease."""
 
 import time
 from collections import defaultdict
@@ -107,7 +107,9 @@ def _add_lost(found: Differences, now: Table, before: Table, view: NumbersView) 
         if number > was[name]:
             kind = LossKind(name)
             found.lost[kind] = found.lost.get(kind, 0) + number - was[name]
-    # A reading between an event's two looks has one as lost that is found then: it stands for the next.
+    # The raw side takes a loss back if it can attribute an event that the perf side could not (sides.bpf.h).
+    # A reading in between has reported that loss already. The counter keeps the greater value, so that the
+    # next loss is not reported in addition.
     most = view.pack({name: max(number, was[name]) for name, number in lost.items()}, over=now)
     found.changed["lost"] = _changed(most, before)
 
@@ -132,7 +134,7 @@ def _add_vcpus(
 
 
 def _consistent_copy(value: bytes, view: VcpuView, reread: Callable[[], bytes | None]) -> bytes | None:
-    """Return these counts, or newer ones that are consistent; None if no copy was."""
+    """Return a consistent copy of these counts, reread if need be; None if no copy is consistent."""
     current: bytes | None = value
     for instant in range(_INSTANTS + _PAUSES):
         if current is None or _is_consistent(current, view):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pinned sets of other collectors on this machine, and what the collector that counts here does with them."""
+"""Pinned sets of other collectors on this machine. The collector that counts stops or removes them."""
 
 import logging
 import time

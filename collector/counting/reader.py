@@ -27,8 +27,6 @@ _RECORDED = (EFAULT, EHWPOISON)
 """Errnos of KVM_RUN with which an exit is recorded."""
 _SAME_INSTANT_NS = 2 * _LATE_NS
 """A span starts where the last one ended, unless UTC was stepped by more than this in between."""
-
-
 _NOTHING = Account(0, 0, 0, 0, 0)
 
 
@@ -235,7 +233,7 @@ class Reader:
         return accounts, faults
 
     def _span(self, clock: ClockOffsets, until: Instant | None) -> tuple[int, int]:
-        """The UTC span since the last reading, as long as by the monotonic clock even if UTC was stepped."""
+        """Return the UTC span since the last reading, of the monotonic clock's length: UTC may be stepped."""
         if until is None:
             now_ns = self._monotonic_ns()
             elapsed_ns = now_ns - self._read_monotonic_ns
@@ -252,14 +250,14 @@ class Reader:
 
 
 def _add_unread_exits(found: Differences) -> None:
-    """Count the exits whose records nobody can read. Of faults, their vCPU's account says that."""
+    """Count exits as lost whose records this version cannot read. Unread fault records count as dropped."""
     recorded = sum(count for key, count in found.exit_counts.items() if key.errno in _RECORDED)
     if recorded:
         found.lost[LossKind.EXIT_RECORDS] = recorded
 
 
 def _until(checkpoint: Checkpoint, views: Views) -> Differences:
-    """What was counted up to a checkpoint."""
+    """Return what was counted from the beginning up to a checkpoint."""
     empty: Mapping[str, Mapping[bytes, bytes]] = {name: {} for name in COUNTED}
     return differences(checkpoint.tables, empty, views)
 
@@ -267,7 +265,7 @@ def _until(checkpoint: Checkpoint, views: Views) -> Differences:
 def _totals(
     until_checkpoint: Differences, checkpoint: Checkpoint, views: Views
 ) -> defaultdict[VmKey, _Totals]:
-    """Each VM's faults in the batches up to a checkpoint."""
+    """Return each VM's faults in the batches up to a checkpoint."""
     totals: defaultdict[VmKey, _Totals] = defaultdict(_Totals)
     for vm, number in checkpoint.tables.get(MISSED_FAULTS, {}).items():
         of_vm = totals[views.vm.unpack(vm)]

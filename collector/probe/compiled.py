@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the maps of one set of programs are laid out, as the compiler did it: where each field of C lies.
+"""The layout of the maps of one set of programs: where the compiler put each field of C.
 
-The loader has it from the compiler and writes it into the set's own map ``layout``, so it is pinned with the
-set and never apart from it. Whoever reads a set, be it of another version, reads it by that set's layout
-(``views``): a field that is added or moved in event.h changes nothing here. A field that means something else
-than before needs another name, or its concern another meaning (``layout.MEANINGS``).
+The loader gets the layout from the compiler and writes it into the set's own map ``layout``, which is pinned
+with the set. Every set is read by its own layout (``views``), also one of another version: a field that is
+added or moved in event.h changes nothing here. A field whose meaning changes needs another name, or its
+concern another meaning (``layout.MEANINGS``).
 
-What a pinned map says is checked when it is decoded, so that whoever looks something up in a layout finds
-what fits together.
+A layout is checked when it is decoded: every type that it names is there, and no field lies outside of its
+structure.
 """
 
 import ctypes
@@ -42,20 +42,20 @@ class Field(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def end(self) -> int:
-        """Bytes from the start of its structure to where it ends."""
+        """Where it ends, in bytes from the start of its structure."""
         return self.offset + calcsize(f"={self.format}")
 
     @property
     def is_text(self) -> bool:
-        """Whether it is bytes rather than a number."""
+        """Whether it is a text, else a number."""
         return self.format.endswith("s")
 
 
 class Structure(msgspec.Struct, frozen=True):
-    """The fields of a structure. Those of a structure within it stand beside its own, as if they were.
+    """The fields of a structure, with those of the structures within it.
 
-    Where two would have one name, that within has its structure's name before it: ``vm.flags``. ``number`` is
-    the one field of what is no structure but a number.
+    If two fields would have one name, the inner one has its structure's name in front: ``vm.flags``. A type
+    that is a plain number has the one field ``number``.
     """
 
     size: Size
@@ -94,12 +94,12 @@ class Array(msgspec.Struct, frozen=True):
 
     @property
     def end(self) -> int:
-        """Bytes from the start of the structure that it is in to where it ends."""
+        """Where it ends, in bytes from the start of the structure around it."""
         return self.offset + self.count * self.of.size
 
 
 class Concern(msgspec.Struct, frozen=True):
-    """What is read together (``layout.CONCERNS``).
+    """Maps that are read for one purpose (``layout.CONCERNS``).
 
     ``maps``: by map, the types of its key and its value. ``programs``: the tracepoints whose programs count
     for it.

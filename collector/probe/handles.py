@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The programs and maps of one counting, as file descriptors: made by the loader, or found pinned."""
+"""The programs and maps of one counting as file descriptors, which the loader made or which were pinned."""
 
 import contextlib
 import json
@@ -88,7 +88,7 @@ class Handles:
 
     @property
     def has_both_sides(self) -> bool:
-        """Whether every event is looked at from both sides of its tracepoint (sides.bpf.h)."""
+        """Whether each tracepoint has a program on both of its sides (sides.bpf.h)."""
         return any(name.startswith(PERF) for name in self.programs)
 
     def detach(self) -> None:
@@ -182,6 +182,6 @@ def _run_loader(
 
 
 def _with_compiler(error: str, stderr: bytes) -> str:
-    """The compiler's own first complaint says more than that it failed."""
+    """Add the compiler's first error, which says more than that it failed."""
     complaints = [line for line in stderr.decode(errors="replace").splitlines() if "error:" in line]
     return f"{error} ({complaints[0].strip()})" if complaints else error

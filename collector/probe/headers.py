@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A header tree for BCC made from the running kernel's own BTF: no kernel headers are needed.
+"""Makes a header tree for BCC from the running kernel's own BTF: no kernel headers are needed.
 
 BCC compiles against whatever ``BCC_KERNEL_SOURCE`` names and wants a few headers there by name. The types
 come from ``bpftool btf dump``: the real layout of this kernel, so no field offset is ever assumed.
@@ -78,7 +78,7 @@ def ensure_headers(cache: Path) -> Path:
 
 
 def read_facts(tree: Path) -> str:
-    """Return what ``plan`` looks at of the kernel's types: they are too many to keep in memory for it.
+    """Return the lines of the kernel's types that ``plan`` reads. All types would take too much memory.
 
     :raises ProbeError: the tree cannot be read
     """
@@ -106,7 +106,7 @@ def _btf_sources() -> tuple[Path, ...]:
 
 
 def _fingerprint(sources: tuple[Path, ...]) -> str:
-    # What the tree holds is part of what it is: a later version makes its own.
+    # The tree's content is part of its name: a later version, which needs other content, makes its own tree.
     digest = hashlib.sha256(f"{platform.version()}\n{_KCONFIG}\n{_FACT_LINES}{_WHOLE}".encode())
     for source in sources:
         with source.open("rb") as file:

@@ -9,7 +9,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 FORMATS: Mapping[int, str] = {0: "none", 1: "ept", 2: "npf", 3: "pferr", 4: "esr_el2"}
-"""What the programs have as FORMAT_*, and the syndrome format that each means."""
+"""The syndrome format that each FORMAT_* of the programs stands for, by number."""
 
 COUNTS = "counts"
 RECORDS = "records"
@@ -38,15 +38,15 @@ CONCERNS: Mapping[str, tuple[str, ...]] = {
     ),
     RECORDS: ("exit_records", "fault_records", "record_default", "record_orders", "orders_number"),
 }
-"""The maps that user space has to do with, by what they are for.
+"""The maps that user space reads or writes, by concern.
 
-Whether it can be read is asked of each concern for itself (``pinned``): one more or one less changes nothing
-about the others.
+``pinned`` finds out for each concern by itself whether this version can read it. So a new concern does not
+change whether the others can be read.
 """
 MEANINGS: Mapping[str, int] = {COUNTS: 1, RECORDS: 1}
-"""Of each concern, what its fields mean: another number where one means something else by the same name."""
+"""By concern, a number that changes when a field means something else under the same name."""
 LAYOUT_MAP = "layout"
-"""The map that has, as text, how the others are laid out."""
+"""The map that holds the layout of the other maps, as text."""
 NOT_IN_EARLIER = frozenset({"raw_side_only", "missed_faults_checkpoint"})
 """Maps that a set of an earlier version may lack."""
 RECORD_TYPES: Mapping[str, str] = {
@@ -63,7 +63,7 @@ NOT_SHOWN_8 = 0xFF
 
 
 class RecordLevel(IntEnum):
-    """Which guest faults are recorded: what the programs have as RECORD_*."""
+    """Which guest faults are recorded: RECORD_* in the programs."""
 
     NONE = 0
     SAMPLE = 1
@@ -71,7 +71,7 @@ class RecordLevel(IntEnum):
 
 
 class VmKey(NamedTuple):
-    """One ``struct kvm``: its kernel address, and a number that differs between VMs at the same address."""
+    """One ``struct kvm``: its kernel address, and a number that distinguishes VMs at the same address."""
 
     kvm: int
     instance: int
@@ -176,7 +176,7 @@ class About(NamedTuple):
 
 
 class VcpuHead(NamedTuple):
-    """What is read of ``struct vcpu_counts`` beside its syndromes and exits."""
+    """The fields of ``struct vcpu_counts`` that are read, but for its syndromes and exits."""
 
     kvm: int
     instance: int
@@ -199,4 +199,4 @@ class Syndrome(NamedTuple):
 
 
 EXIT_REASON = ("reason", "errno", "count")
-"""How often a vCPU has left KVM_RUN in one way; ``errno`` as in ``ExitKey``."""
+"""The fields of ``struct exit_reason``: how often a vCPU has left KVM_RUN in one way."""

@@ -49,7 +49,7 @@ class _Types:
 
 
 def main() -> int:
-    """Serve one request; what goes wrong is the answer."""
+    """Serve one request. An error is sent as the answer."""
     channel = socket.socket(fileno=int(sys.argv[1]))
     request = json.load(sys.stdin)
     fds: dict[str, int] = {}
@@ -82,14 +82,13 @@ def load(
     no_events: str,
     sides: Sides,
 ) -> tuple[dict[str, int], str]:
-    """Compile and load; return file descriptors by name: ``map/...`` and ``program/...``.
-
-    And why the kernel may skip events, as ``Handles.lacking``.
+    """Compile and load the programs.
 
     :param attach: the tracepoints
     :param generation_fd: the map ``active_generation`` of the set that these programs take over from
     :param types_fd: BTF of the module that has the tracepoints, where this process may not open it
     :param no_events: as ``events.why_not`` says
+    :return: file descriptors by name (``map/...``, ``program/...``), and ``Handles.lacking``
     :raises ProbeError: BCC is missing, or the kernel refuses a program
     """
     _import_bcc()
@@ -138,7 +137,7 @@ def _are_preemptible(flags: list[str], headers: Path) -> bool:
 
 
 def _only_needed(headers: Path, text: str, directory: Path) -> Path:
-    """Make a header tree that has only the types which the programs need, since most of them they do not."""
+    """Make a header tree with the types that the programs need, few of all: BCC compiles faster."""
     shutil.copytree(headers, directory, dirs_exist_ok=True, ignore=shutil.ignore_patterns("vmlinux.h"))
     whole = (headers / "include" / "vmlinux.h").read_text()
     needed = needed_types(whole, {*words_of(text), *COMPILER_WORDS})
@@ -203,7 +202,10 @@ def layout_of(module: Any, attach: list[str]) -> compiled.Layout:
 
 
 def _check_own(layout: compiled.Layout, fds: dict[str, int]) -> None:
-    """:raises ProbeError: programs and user space disagree, as only sets of other versions may"""
+    """Check the programs against this version's views. Only sets of other versions may differ from those.
+
+    :raises ProbeError: they differ
+    """
     if lacking := Views(layout).lacking():
         raise ProbeError(f"the programs' own maps lack {', '.join(lacking)}")
     unlike = [

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long compiling the programs may take: longer after each time that it was not enough.
+"""The deadline for compiling the programs: it doubles after each try that missed it.
 
 It takes a second; under a software emulator a minute, and on one that is busy many.
 """
@@ -14,7 +14,7 @@ LONGEST_S = 3600.0
 
 
 class Patience:
-    """Of one collector, over all its tries."""
+    """The deadline of one collector's tries."""
 
     def __init__(self, first_s: float = FIRST_S) -> None:
         self._first_s = first_s
@@ -22,7 +22,7 @@ class Patience:
 
     @contextmanager
     def trying(self) -> Iterator[float]:
-        """One try: yields how many seconds it may take."""
+        """Run one try; yield how many seconds it may take."""
         try:
             yield self._deadline_s
         except CompileTimeoutError:

@@ -31,16 +31,16 @@ _OTHER = "it is of another version, whose last counts this one cannot read"
 
 
 def open_pinned(folder: Path) -> Probes:
-    """Return what an earlier collector left running under this folder, be it of another version.
+    """Return the set that an earlier collector, perhaps of another version, left counting under a folder.
 
-    It is read by its own layout. What it must have, and mean by it, are the maps that count
-    (``layout.CONCERNS``). The records may be of another kind: then they are not read, and counted as lost.
-    Other maps and programs may be there or not.
+    The set is read by its own layout. It must have the maps that count (``layout.COUNTS``), with the same
+    meaning. If its records have another form or meaning, they are not read, and count as lost. Further maps
+    and programs of the set do not matter.
 
-    :raises PinnedError: it is not whole, or means something else by what it counts
-    :raises OSError: the kernel refuses; another time it may not
+    :raises PinnedError: the set is incomplete, or its counts have another meaning
+    :raises OSError: the kernel refuses now, but may not later
     """
-    # Before any other map is looked at: it may lack some, or have others.
+    # The layout first: the set may lack other maps, or have more.
     layout = _layout_in(folder)
     with ExitStack() as undo:
         fds: dict[str, int] = {}
@@ -72,7 +72,7 @@ def about_pinned(folder: Path) -> About | None:
 
 def _layout_in(folder: Path) -> Layout:
     if not (folder / pinned_name("map/about")).exists():
-        raise PinnedError("it does not say what it is")
+        raise PinnedError("it has no map about, which says what it is")
     if (folder / pinned_name(f"map/{LAYOUT_MAP}")).exists():
         return _read(folder, LAYOUT_MAP, compiled.read)
     found = _read(folder, "about", earlier.layout_of)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What this kernel offers, and from that what to attach and how to compile it.
+"""Decides what to attach to this kernel and how to compile it.
 
-Everything is read from BTF and /sys/module; no kernel version is looked at.
+The facts come from BTF and /sys/module, never from the kernel's version.
 """
 
 import platform
@@ -41,7 +41,7 @@ _SHOWN_BY: Mapping[str, str] = {
     "HAVE_RT_MUTEX": r"^struct mutex \{\n\tstruct rt_mutex_base rtmutex;",
     "HAVE_MIGRATION_DISABLED": r"^\t(short unsigned int|unsigned short) migration_disabled;",
 }
-"""What defines a macro: the pattern is in the kernel's types (``headers.plan_facts`` keeps such lines)."""
+"""By macro, the pattern in the kernel's types that defines it (``headers.plan_facts`` keeps such lines)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def make_plan(vmlinux: str, machine: str | None = None, modules: Path = Path("/s
 
 
 def find_flavour(machine: str, modules: Path = Path("/sys/module")) -> Flavour:
-    """Tell the flavour from the vendor modules; they are listed there also when built in."""
+    """Return the flavour, by the vendor modules. Those that are built in are listed there, too."""
     if machine != "x86_64":
         return Flavour("arm64", "esr_el2", fires_page_fault=False)
     for name, module, two_dimensional, word in (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The attached programs and their maps, as the collector reads them."""
+"""One set of programs and maps: attaching, starting and reading it, and saying what it records."""
 
 import uuid
 from collections.abc import Collection, Mapping
@@ -171,7 +171,7 @@ class Probes:
             raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
 
     def records(self) -> Records:
-        """Read the records that wait; ``commit`` lets go of them.
+        """Read the records that wait; ``commit`` releases them.
 
         :raises PinnedError: they are not what the layout says
         """
@@ -192,7 +192,7 @@ class Probes:
         return self._slots.read(key) if table == "slots" else syscall.lookup(self._maps[table], key)
 
     def take_faults(self) -> list[FaultRecord]:
-        """Read the fault records and let go of them at once: what a ring half full is emptied by.
+        """Read the fault records and release them at once, so that the ring does not fill up.
 
         :raises PinnedError: they are not what the layout says
         """

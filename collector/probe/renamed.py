@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What maps and fields of earlier versions' sets were called, and are called now.
+"""The names of maps and fields in the sets of earlier versions, with today's names.
 
-A pinned set keeps the names that its version gave it. Opening one gives its maps and fields today's names,
-here and in ``compiled``: no other module knows the earlier names. A row can be removed once no collector of
-such a version can have left a set.
+A pinned set keeps the names that its version gave it. When a set is opened, its maps and fields get the names
+of today, here and in ``compiled``: no other module knows the earlier names. A row can be removed once no
+collector of such a version can have left a set.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ MAPS: Mapping[str, str] = {
     "lost_cut": "lost_checkpoint",
     "overlooked_cut": "missed_faults_checkpoint",
 }
-"""Also the tables of a checkpoint that an earlier version wrote to disk."""
+"""Maps, and the tables of a checkpoint that an earlier version wrote to disk."""
 FIELDS: Mapping[str, str] = {
     "spilled": "in_map",
     "looked": "perf_event",
@@ -53,7 +53,7 @@ def handle_name(name: str) -> str:
 
 
 def pinned_map(folder: Path, name: str) -> Path:
-    """Return where a set has the map that is called so now."""
+    """Return where a set has a map, by today's name of it."""
     names = (name, *(earlier for earlier, now in MAPS.items() if now == name))
     paths = [folder / f"map-{one}" for one in names]
     return next((path for path in paths if path.exists()), paths[0])

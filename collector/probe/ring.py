@@ -40,7 +40,7 @@ class Ring(Generic[R]):
 
     @property
     def position(self) -> int:
-        """Up to where it was read, in bytes ever written."""
+        """Up to where it was read, in bytes since the ring was made."""
         return self._read_to
 
     def read(self) -> list[R]:
@@ -54,7 +54,7 @@ class Ring(Generic[R]):
         end = start + (written_to - self._read_to) // size * size
         with memoryview(self._data) as raw, raw.cast("I") as words:
             headers = words[start // 4 : end // 4 : size // 4].tolist()
-        # Before the records: what is whole now was whole when it is read.
+        # Headers before records: a record whose header is complete now is complete when it is read.
         ready = next((index for index, header in enumerate(headers) if header & _BUSY), len(headers))
         if headers[:ready].count(self._record.size) != ready:
             raise PinnedError("its records are of another size than its layout says")
@@ -64,7 +64,7 @@ class Ring(Generic[R]):
         return records
 
     def is_drained(self) -> bool:
-        """Tell whether nothing is waiting, nor being written."""
+        """Return whether every record was read and none is being written."""
         (written_to,) = _POSITION.unpack_from(self._data)
         return bool(written_to == self._read_to)
 
@@ -73,7 +73,7 @@ class Ring(Generic[R]):
         self._read_to = max(self._read_to, position)
 
     def release(self, position: int) -> None:
-        """Let the kernel use again what lies before a position."""
+        """Let the kernel overwrite the records before a position."""
         _POSITION.pack_into(self._consumer, 0, position)
 
     def close(self) -> None:

@@ -11,7 +11,7 @@ from collector.probe.views import RecordViews
 
 
 class Rings:
-    """Both of a set. What was read stays in them until it is released."""
+    """Both rings of a set. Records that were read stay in them until they are released."""
 
     def __init__(self, maps: Mapping[str, Map], views: RecordViews) -> None:
         """:raises OSError: the kernel refuses to share one"""
@@ -31,7 +31,7 @@ class Rings:
         )
 
     def take_faults(self) -> list[FaultRecord]:
-        """Read the fault records and let go of them at once. :raises PinnedError: as ``Ring.read``"""
+        """Read the fault records and release them at once. :raises PinnedError: as ``Ring.read``"""
         faults = self._faults.read()
         self._faults.release(self._faults.position)
         return faults
@@ -42,7 +42,7 @@ class Rings:
         self._faults.skip_to(positions.faults)
 
     def release(self, positions: Positions) -> None:
-        """Let the kernel use again what lies before these positions."""
+        """Let the kernel overwrite the records before these positions."""
         self.skip_to(positions)
         self._exits.release(positions.exits)
         self._faults.release(positions.faults)

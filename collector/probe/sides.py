@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""On which sides of a tracepoint programs are put (sides.bpf.h)."""
+"""Which sides of a tracepoint get a program (sides.bpf.h)."""
 
 from enum import StrEnum
 

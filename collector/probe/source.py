@@ -24,16 +24,16 @@ _MEANINGS = (
     f"-DNOT_SHOWN_32={NOT_SHOWN_32}U",
     f"-DNOT_SHOWN_8={NOT_SHOWN_8}",
 )
-"""What values in the maps and records mean (``layout``), for the programs."""
+"""The numbers in maps and records that have a meaning (``layout``), as macros for the programs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much is kept in the kernel. What does not fit is counted as lost, or more slowly.
+    """The sizes of the maps. What does not fit is counted as lost, or counted more slowly.
 
     ``slots``, a power of two: threads that have one are counted faster. ``syndromes`` and ``exit_reasons``:
-    how many of a vCPU are counted in place, at most what event.h has room for, which is also what None means;
-    the others go to maps of ``keys`` entries. Ring buffers are in bytes, powers of two.
+    how many of a vCPU are counted in place; None for as many as event.h has room for. Further ones are in
+    maps of ``keys`` entries. Ring buffers are in bytes, powers of two.
     """
 
     vms: int = 4096
@@ -88,7 +88,7 @@ def make_source(plan: Plan, limits: Limits | None = None, folder: Path = FOLDER)
 
 
 def _one_text(folder: Path) -> str:
-    """Paste what is included: BCC rewrites map accesses in its main file only."""
+    """Return the main file with its includes pasted in: BCC rewrites map accesses in one file only."""
     parts = []
     for line in (folder / _MAIN).read_text().splitlines():
         included = re.fullmatch(r'#include "(.+)"', line)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reads the maps of one set by names: where a field lies, the set's own layout says (``compiled``).
+"""Reads and writes the maps of one set by field name, at the offsets of the set's own layout (``compiled``).
 
 A view is made for a set, and unpacks a value with one call of ``struct``.
 """
@@ -61,9 +61,9 @@ class View(Generic[T]):
         """See ``of``.
 
         :param names: of the fields, in the order in which ``make`` takes them
-        :param defaults: what stands for a field that maps of another version do not have
+        :param defaults: by field, the value if the maps of another version lack it
         :param texts: the fields that are bytes; the others are numbers
-        :raises PinnedError: a field is missing that nothing stands for, or is something else
+        :raises PinnedError: a field without a default is missing, or is a number for a text
         """
         fields = structure.fields
         lacking = [name for name in names if name not in fields]
@@ -77,7 +77,7 @@ class View(Generic[T]):
         self._places = [_place(fields.get(name)) for name in names]
         self._struct = _struct([fields[name] for name in there], structure.size)
         self.lacking = lacking
-        """The fields for which something else stands."""
+        """The fields that have their default."""
         self._make = make
         self._constants = tuple(defaults[name] for name in lacking)
         is_in_order = not lacking and list(names) == there
@@ -132,7 +132,7 @@ class NumberView:
 
 
 class NumbersView:
-    """Numbers by their names, whatever names these are. They lie in a map as ``NUMBER_BY_NUMBER`` says."""
+    """The numbers of one of the arrays ``NUMBER_BY_NUMBER``, by their names."""
 
     def __init__(self, structure: Structure) -> None:
         """:raises PinnedError: it has something else than numbers"""
@@ -181,7 +181,7 @@ class VcpuView:
         )
 
     def lacking(self) -> list[str]:
-        """Return the fields for which something else stands."""
+        """Return the fields that have their default."""
         return [*self.head.lacking, *self._syndrome.lacking, *self._counters.lacking]
 
     def faults_in_place(self, data: bytes) -> int:
@@ -218,7 +218,7 @@ class RecordViews:
         self.orders_number = NumberView(layout.value("orders_number"))
 
     def lacking(self) -> list[str]:
-        """Return the fields for which something else stands."""
+        """Return the fields that have their default."""
         return [*self.fault_record.lacking, *self.exit_record.lacking, *self.order.lacking]
 
 
@@ -262,7 +262,7 @@ class Views:
         self._layout = layout
 
     def lacking(self) -> list[str]:
-        """Return what this version would read of a set, and this one lacks: maps and fields."""
+        """Return the maps and fields that this version reads and this set lacks."""
         maps = [name for names in CONCERNS.values() for name in names if not self._layout.has(name)]
         views = (self.about, self.vm, self.vm_record, self.vcpu_key, self.fault_key, self.fault_counters)
         fields = [name for view in (*views, self.exit_key) for name in view.lacking]
@@ -280,7 +280,7 @@ def _named_as_now(structure: Structure) -> Structure:
 
 
 def fits(layout: Layout, name: str, table: Map) -> bool:
-    """Tell whether a map's keys and values are as long as its layout says."""
+    """Return whether a map's keys and values are as long as its layout says."""
     if name in RECORD_TYPES:
         # A ring has neither.
         return table.key_size == table.value_size == 0

@@ -258,7 +258,7 @@ def test_why_a_set_was_given_up_is_reported_once_by_this_process_or_the_next(
     (folder / "map-about").unlink()
     assert pins.open() is None
     successor = Pins(tmp_path / "pins", tmp_path / "bpf")
-    assert successor.take_reason() == "it does not say what it is"
+    assert successor.take_reason() == "it has no map about, which says what it is"
     assert successor.take_reason() == ""
 
 

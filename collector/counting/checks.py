@@ -260,7 +260,7 @@ def _tracepoints(cache: Path, *, attach: bool) -> Iterator[Finding]:
             gap.tracepoint,
             State.LACKING,
             gap.reason,
-            "this kernel does not report how the fault was resolved",
+            "how a fault ended is not shown on this kernel",
         )
     if plan.word_is_cut:
         yield Finding(

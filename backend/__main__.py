@@ -71,7 +71,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_token_list(tokens.add_parser("list", help="list every token's id, kind and host"))
     removal_commands.add_parsers(commands, tokens, _add_database)
     clock_command.add_parser(commands, _add_database)
-    _add_token_revoke(tokens.add_parser("revoke", help="take tokens away; what was opened with them ends"))
+    _add_token_revoke(
+        tokens.add_parser("revoke", help="take tokens away; sessions and streams opened with them end")
+    )
     _add_decode(commands.add_parser("decode", help="explain a word that the hardware or KVM gave"))
     return parser
 

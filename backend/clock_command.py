@@ -23,9 +23,9 @@ def add_parser(
     reset = actions.add_parser(
         "reset",
         help="believe the clock as it is now",
-        description="A server takes no batch while its clock is behind the newest that it has taken, and was "
-        "so by most hosts' clocks, too. Where it is right now and they were ahead as well, this has nothing "
-        "be received later than now. Counts, losses, events and costs stay as they are.",
+        description="A server takes no batch while its clock is behind the newest batch that it has taken, if"
+        " most hosts' clocks say the same. If its clock is right now, and theirs were ahead as well, this"
+        " sets to now what was received later. Counts, losses, events and costs stay as they are.",
     )
     reset.add_argument("--yes", action="store_true", help="do it; without, only say what the clock says")
     reset.set_defaults(command=_reset)

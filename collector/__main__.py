@@ -123,18 +123,25 @@ def _parser() -> argparse.ArgumentParser:
         "run",
         help="count faults and ship them to the server, until SIGTERM",
         epilog="SIGTERM and SIGINT end the counting too. SIGHUP ends this process only: counting goes on,"
-        " and the next collector takes it over without a gap, as it does what one that was killed left"
-        " counting. Where there will be no next: kvmfaults-collector detach",
+        " and the next collector takes it over without a gap, as after a kill. If there will be no next"
+        " collector, run kvmfaults-collector detach.",
     )
     run.set_defaults(run=_run)
     run.add_argument(
         "--server", default=_default("SERVER", "http://127.0.0.1:8470"), help="URL (%(default)s)"
     )
     run.add_argument(
-        "--token-file", type=Path, required=not _default("TOKEN_FILE"), default=_default("TOKEN_FILE")
+        "--token-file",
+        type=Path,
+        required=not _default("TOKEN_FILE"),
+        default=_default("TOKEN_FILE"),
+        help="holds an ingest token of HOST",
     )
     run.add_argument(
-        "--data-dir", type=Path, default=_default("DATA_DIR", "/var/lib/kvmfaults"), help="(%(default)s)"
+        "--data-dir",
+        type=Path,
+        default=_default("DATA_DIR", "/var/lib/kvmfaults"),
+        help="where batches and what it has to remember are kept (%(default)s)",
     )
     run.add_argument(
         "--host",
@@ -152,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
         "--spool-bytes",
         type=_spool_bytes,
         default=DEFAULT_BYTES,
-        help="most to keep for a server away (%(default)s)",
+        help="room on disk for batches that the server has not taken yet (%(default)s)",
     )
     run.add_argument(
         "--ca-file", type=Path, default=_default("CA_FILE") or None, help="certificates to trust"
@@ -174,7 +181,8 @@ def _parser() -> argparse.ArgumentParser:
         "--budget",
         type=_budget,
         default=_default("BUDGET", f"{DEFAULT_BUDGET * 100:g}"),
-        help="percent of a core to keep within by recording less (counts stay exact); 0: any (%(default)s)",
+        help="percent of a core to keep within, by recording less; counts stay exact; 0: no limit"
+        " (%(default)s)",
     )
     run.add_argument(
         "--bpffs",
@@ -186,8 +194,8 @@ def _parser() -> argparse.ArgumentParser:
         "--lock-file",
         type=Path,
         default=_default("LOCK_FILE", str(LOCK_FILE)),
-        help="one collector counts on a machine at a time; those that are to count beside each other need one"
-        " each, and a --bpffs each (%(default)s)",
+        help="held while counting, so that one collector counts on a machine; two that are to count side by"
+        " side need one each, and a --bpffs each (%(default)s)",
     )
     doctor.add_parser(commands, *_places())
     record.add_parser(commands, _default("DATA_DIR", "/var/lib/kvmfaults"))

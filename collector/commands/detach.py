@@ -21,14 +21,16 @@ def add_parser(commands: "argparse._SubParsersAction[Any]", data_dir: str, bpffs
         "detach",
         help="remove programs and maps that a killed collector left counting",
         description="Programs and maps outlive a collector that is killed, so that its successor misses"
-        " nothing. Where there will be none, this removes them.",
+        " nothing. If there will be no successor, this removes them.",
     )
     parser.add_argument(
         "--data-dir", type=Path, default=Path(data_dir), help="of the collector (%(default)s)"
     )
-    parser.add_argument("--bpffs", type=Path, default=Path(bpffs), help="(%(default)s)")
+    parser.add_argument("--bpffs", type=Path, default=Path(bpffs), help="of the collector (%(default)s)")
     parser.add_argument(
-        "--all", action="store_true", help="what any collector on this host left, but none that one reads"
+        "--all",
+        action="store_true",
+        help="also what other collectors left, but nothing that a collector reads",
     )
     parser.set_defaults(run=run)
 

@@ -25,16 +25,18 @@ def add_parser(
     parser = commands.add_parser(
         "doctor",
         help="say what this host offers for tracing, and the remedy for what is missing",
-        epilog="exit status: 0, faults can be counted, perhaps with less than all that kvmfaults can do: what"
-        f" is marked less says what is lost; else of the first thing missing: {codes}",
+        epilog="Exit status: 0 if faults can be counted; findings that are marked less say what is lost. Else"
+        f" that of the first thing that is missing: {codes}.",
     )
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
     parser.add_argument("--no-attach", action="store_true", help="do not try to attach the programs")
     parser.add_argument(
         "--data-dir", type=Path, default=Path(data_dir), help="of the collector (%(default)s)"
     )
-    parser.add_argument("--bpffs", type=Path, default=Path(bpffs), help="(%(default)s)")
-    parser.add_argument("--lock-file", type=Path, default=Path(lock_file), help="(%(default)s)")
+    parser.add_argument("--bpffs", type=Path, default=Path(bpffs), help="of the collector (%(default)s)")
+    parser.add_argument(
+        "--lock-file", type=Path, default=Path(lock_file), help="of the collector (%(default)s)"
+    )
     parser.set_defaults(run=run)
 
 

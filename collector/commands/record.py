@@ -36,8 +36,8 @@ def add_parser(commands: "argparse._SubParsersAction[Any]", data_dir: str) -> No
         description="Wait until the time is over and say what was recorded; Ctrl-C ends it earlier,"
         " a second one at once. The collector stays within its budget: where that does not allow every fault,"
         " it records a sample or none.",
-        epilog="Exit status: 0, every fault was recorded; 3, not every fault; 1, it cannot be recorded or"
-        " known. With --no-wait: 0, every fault is recorded from now on; 3, not every fault now.",
+        epilog="Exit status: 0, every fault was recorded; 3, not every fault, or it is not known; 1, nothing"
+        " is recorded. With --no-wait: 0, every fault is recorded from now on; 3, not every fault now.",
     )
     parser.add_argument("vm", metavar="VM", type=_vm, help="its name, UUID, id or process id")
     parser.add_argument(
@@ -46,9 +46,9 @@ def add_parser(commands: "argparse._SubParsersAction[Any]", data_dir: str) -> No
         type=_seconds,
         default=60.0,
         metavar="SECONDS",
-        help="(%(default)g); 0 ends what was asked for",
+        help="how long (%(default)g); 0 ends an earlier request",
     )
-    parser.add_argument("--no-wait", action="store_true", help="end when it has begun")
+    parser.add_argument("--no-wait", action="store_true", help="return once it has begun")
     parser.add_argument(
         "--data-dir", type=Path, default=Path(data_dir), help="of the collector (%(default)s)"
     )

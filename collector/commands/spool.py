@@ -35,7 +35,7 @@ def add_parser(commands: "argparse._SubParsersAction[Any]", data_dir: str) -> No
         "spool",
         help="list, explain or send again the batches that the server does not take",
         description="A batch that the server does not take while it takes newer ones is put aside. It is kept"
-        " within --spool-bytes and, unless its bytes are damaged, tried again by itself now and then.",
+        " within --spool-bytes and, unless its bytes are damaged, sent again from time to time.",
     )
     of = argparse.ArgumentParser(add_help=False)
     of.add_argument("--data-dir", type=Path, default=Path(data_dir), help="of the collector (%(default)s)")

@@ -197,7 +197,7 @@ test("what ended a counting, and which VM ended unseen, is said from the fields"
   const text = (/** @type {string} */ kind, /** @type {object} */ more) => readEvents([event("00", kind, more)])[0]?.text;
   assert.equal(
     text("replaced", { reason: "renamed", former_host: "old" }),
-    "a counting was ended for another: what is counted from here on, and since the last batch before, has this " +
+    "a counting was replaced by another: what is counted from here on, and since the last batch before, has this " +
       "host’s name; it was “old”",
   );
   assert.equal(
@@ -214,9 +214,9 @@ test("what ended a counting, and which VM ended unseen, is said from the fields"
 test("nothing is said of what an event of an earlier release does not have", () => {
   const text = (/** @type {string} */ kind, /** @type {object} */ more) => readEvents([event("00", kind, more)])[0]?.text;
   const before = "times set back by 30 s";
-  assert.equal(text("clock_stepped", { detail: before }), `how its clock is set right changed: ${before}`);
-  assert.equal(text("clock_stepped", { shift_s: 0 }), "how its clock is set right changed: it is right again");
-  assert.equal(text("clock_stepped", {}), "how its clock is set right changed");
+  assert.equal(text("clock_stepped", { detail: before }), `the correction of its clock changed: ${before}`);
+  assert.equal(text("clock_stepped", { shift_s: 0 }), "the correction of its clock changed: it is right again");
+  assert.equal(text("clock_stepped", {}), "the correction of its clock changed");
   assert.equal(text("server_clock_was_ahead", {}), "the server’s clock was ahead");
   assert.equal(text("ended_unseen", {}), "ended while no collector ran");
   assert.doesNotMatch(text("replaced", { reason: "renamed" }) ?? "", /it was/);

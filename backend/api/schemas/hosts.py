@@ -174,7 +174,7 @@ class HostEvent(BaseModel):
         "`vm`; `attached`: a new counting begins; `taken_over`: one goes on that an earlier collector left; "
         "`replaced`: one was ended for another; `stopped`; `ended_unseen`: `vm` ended while no collector "
         "ran, between `since` and `until`; `clock_stepped`: the host's times are set back by `shift_s` from "
-        "now on; `times_moved`: times that cannot be were moved, of what `moved` says; "
+        "now on; `times_moved`: impossible times were moved, of what `moved` says; "
         "`server_clock_was_ahead`: what the server received then is dated anew",
         examples=["records"],
     )
@@ -189,7 +189,7 @@ class HostEvent(BaseModel):
         description="`budget`: the CPU time that the collector used; `asked_for`, `no_longer_asked_for`: a "
         "VM's faults; `not_pinned`: counting ends with the collector; `collector_away`: counting went on "
         "while none ran; `adopted`: and the data directory of the one that began it is gone; `unreadable`: "
-        "it could not be read on; `unread`: nobody read it since `since`; `renamed`: it counted for "
+        "it could not be read; `unread`: nobody read it since `since`; `renamed`: it counted for "
         "`former_host`; `other_version`: its last counts were read, each vCPU's may be one too high; "
         "`paused`: it had been stopped",
         examples=["budget"],

@@ -66,7 +66,7 @@ export function parseView(url, now = Date.now()) {
   const { when, problem } = readRange(query, now, DEFAULT_SPAN_MS);
   const problems = problem ? [problem] : [];
   for (const name of new Set(query.keys())) {
-    if (!(name in TEXTS) && !OTHERS.includes(name)) problems.push(`“${cut(name)}” is nothing that this page knows`);
+    if (!(name in TEXTS) && !OTHERS.includes(name)) problems.push(`“${cut(name)}” is not known to this page`);
   }
   const text = (/** @type {keyof typeof TEXTS} */ name) => {
     const given = query.get(name);
@@ -75,7 +75,7 @@ export function parseView(url, now = Date.now()) {
     problems.push(
       name === "filter"
         ? `filter has more than ${MOST_FILTER} characters`
-        : `${name} “${cut(given)}” is nothing that this page knows`,
+        : `${name} “${cut(given)}” is not known to this page`,
     );
     return TEXTS[name];
   };

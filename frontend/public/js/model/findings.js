@@ -19,7 +19,7 @@ const KINDS = {
   ],
   two_machines: () => [
     "two machines, one name",
-    "Two machines go by this name, so that their states take turns. Give one of them another --host.",
+    "Two machines go by this name, so that the page shows now one of them, now the other. Give one of them another --host.",
   ],
   renamed: () => ["renamed", "A machine goes by another name than before; what it counted before is under the old one."],
   clock_ahead: ({ seconds }) => [

@@ -24,11 +24,11 @@ const GLYPHS = { attached: "▶", taken_over: "◆", replaced: "◆", stopped: "
 const KINDS = {
   attached: "a new counting began",
   taken_over: "a collector took over what an earlier one had left counting",
-  replaced: "a counting was ended for another",
-  stopped: "the collector was stopped in order, and counting with it",
+  replaced: "a counting was replaced by another",
+  stopped: "the collector was stopped on purpose, and counting with it",
   ended_unseen: "ended while no collector ran",
-  clock_stepped: "how its clock is set right changed",
-  times_moved: "times that cannot be were moved",
+  clock_stepped: "the correction of its clock changed",
+  times_moved: "impossible times were moved",
   server_clock_was_ahead: "the server’s clock was ahead",
 };
 
@@ -39,7 +39,7 @@ const REASONS = {
   adopted: () =>
     "counting went on while no collector ran; the data directory of the one that began it is gone, and with it " +
     "what waited there for the server",
-  unreadable: () => "what had been counting could not be read on",
+  unreadable: () => "the earlier counting could not be read",
   unread: ({ since }) =>
     `nobody read it any more; what it had counted since ${since ? momentText(since) : "it was read last"} is lost`,
   renamed: ({ former_host: former }) =>

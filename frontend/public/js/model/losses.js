@@ -25,8 +25,8 @@ const KINDS = {
     spoils: "counts",
   },
   missed_runs: {
-    one: "fault, exit or outcome that the kernel skipped every program for",
-    many: "faults, exits or outcomes that the kernel skipped every program for",
+    one: "fault, exit or outcome for which the kernel skipped every program",
+    many: "faults, exits or outcomes for which the kernel skipped every program",
     spoils: "counts",
   },
   unread_vcpus: {
@@ -60,8 +60,8 @@ const KINDS = {
     spoils: "records",
   },
   costs: {
-    one: "figure of what tracing costs that cannot be",
-    many: "figures of what tracing costs that cannot be",
+    one: "impossible figure of what tracing costs",
+    many: "impossible figures of what tracing costs",
     spoils: "records",
   },
   spool_batches: {

@@ -120,7 +120,7 @@ export function lifeElsewhere(request, state, vm, host) {
  */
 export function aheadMessage(state) {
   return {
-    title: "This range lies ahead of now.",
+    title: "This range is in the future.",
     text: "Nothing can be known of it yet. Look at the present, or at a range that has begun.",
     actions: [{ label: "Show the last 15m", act: () => state.set({ span: 900_000, from: 0, to: 0 }) }],
   };
@@ -180,7 +180,7 @@ export function problemText({ problems, span }) {
 export function lostMessage(goBack) {
   return {
     title: "There is no such page.",
-    text: `Nothing is at ${location.pathname}. The address may have been cut short, or have something too much.`,
+    text: `Nothing is at ${location.pathname}. The address may have been cut short, or have something extra.`,
     actions: [{ label: "All VMs", act: goBack }],
   };
 }

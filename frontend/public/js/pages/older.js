@@ -33,5 +33,5 @@ export async function bringOlder({ onShow, ask, nameOf }) {
     const whole = withNewest(older, { items: after.list.items, next_cursor: after.list.next }, nameOf);
     if (whole.isExtended) return whole;
   }
-  throw new Error("newer records come faster than older ones can be put under them: pause (l) first");
+  throw new Error("newer records come faster than older ones can be loaded: pause (l) first");
 }

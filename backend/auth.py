@@ -61,7 +61,7 @@ def token_of_session(store: Store, name: str, now_ns: int) -> Token | None:
 
 
 def has_session(store: Store, name: str) -> bool:
-    """Tell whether there is a session of this name, open or not."""
+    """Return whether there is a session of this name, open or not."""
     return bool(name) and store.session_token(hash_token(name), 0, _LATEST_NS) is not None
 
 

@@ -165,7 +165,7 @@ class Connection(H11Protocol):
         return _Awaited.HEAD if self.conn.their_state is h11.IDLE and not self._is_idle() else None
 
     def _is_idle(self) -> bool:
-        """Tell whether all that came was answered: the next request may come whenever the client likes."""
+        """Return whether all that came was answered: the next request may come whenever the client likes."""
         was_answered = self.cycle is not None
         return was_answered and self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
 

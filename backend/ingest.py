@@ -44,5 +44,5 @@ def ingest(
 
 
 def _is_of(host: Host, owner: str) -> bool:
-    """Tell whether a token's host may bring this one: itself, or a recording that is named below it."""
+    """Return whether a token's host may bring this one: itself, or a recording that is named below it."""
     return host.name == owner or (host.state == HostState.REPLAY and host.name.startswith(f"{owner}{BELOW}"))

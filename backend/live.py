@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells those who watch that new data was stored. Lives in the server's event loop, belongs to no thread."""
+"""Sends an event to all who watch when new data was stored. Runs in the server's event loop, in no thread."""
 
 import asyncio
 from collections import Counter
@@ -36,7 +36,7 @@ class Live:
         return give_back
 
     def announce(self, host: str, time_ns: int) -> None:
-        """Tell every watcher that a batch of this host was applied at this time."""
+        """Send every watcher that a batch of this host was applied at this time."""
         for watcher in self._watchers:
             watcher.news[host] = time_ns
             watcher.wake.set()

@@ -55,7 +55,7 @@ class Settings:
 
 
 def has_password(url: str) -> bool:
-    """Tell whether a database's URL holds a password."""
+    """Return whether a database's URL holds a password."""
     try:
         parts = urlsplit(url)
     except ValueError:

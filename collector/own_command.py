@@ -29,5 +29,5 @@ def host_command(command: str) -> str:
 
 
 def is_in_container() -> bool:
-    """Tell whether this process is in a container."""
+    """Return whether this process is in a container."""
     return any(map(os.path.exists, _CONTAINER_MARKS)) or "KUBERNETES_SERVICE_HOST" in os.environ

@@ -121,7 +121,7 @@ class Arm64Machine:
         return _register(vcpu, _general(_ADDRESS))
 
     def is_done(self, vcpu: Vcpu, exit_reason: int) -> bool:
-        """Tell whether the guest came to the ``brk`` behind its loop."""
+        """Return whether the guest came to the ``brk`` behind its loop."""
         return exit_reason == KVM_EXIT_DEBUG and vcpu.debug_syndrome() == _DONE_SYNDROME
 
 

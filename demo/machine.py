@@ -49,4 +49,4 @@ class Machine(Protocol):
         """Make the next run go on behind the access that could not be made; return its address."""
 
     def is_done(self, vcpu: Vcpu, exit_reason: int) -> bool:
-        """Tell whether an exit is the guest's message that the touch is complete."""
+        """Return whether an exit is the guest's message that the touch is complete."""

@@ -91,7 +91,7 @@ def perform(case: Case, *, truth: bool) -> int:
 
 
 def _has_begun(process: subprocess.Popen[str], case: Case) -> bool:
-    """Tell whether a case's process can be asked to end: before it has its name, a signal would kill it."""
+    """Return whether a case's process can be asked to end: before it has its name, a signal would kill it."""
     try:
         return (
             Path(f"/proc/{process.pid}/comm").read_text().rstrip("\n") == case.vmm
@@ -112,7 +112,7 @@ def _play(case: Case, scenes: Sequence[Scene], stop: threading.Event) -> None:
 
 
 def _end(processes: Sequence[subprocess.Popen[str]], seconds: float) -> int:
-    """Tell all to end, pass on what they say, and kill those that take too long."""
+    """Ask all to end, pass on what they say, and kill those that take too long."""
     for process in processes:
         process.terminate()
     deadline = time.monotonic() + seconds

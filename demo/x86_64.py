@@ -117,7 +117,7 @@ class X86Machine:
         return address
 
     def is_done(self, vcpu: Vcpu, exit_reason: int) -> bool:
-        """Tell whether the guest wrote to its port."""
+        """Return whether the guest wrote to its port."""
         return exit_reason == KVM_EXIT_IO and vcpu.io_port() == _DONE_PORT
 
 

@@ -22,7 +22,7 @@ _MOST_USED = ("x86_64", "aarch64", "riscv64")
 
 
 def is_bare(text: str) -> bool:
-    """Tell whether a text is a number and nothing else. Of letters alone it is a word of a language."""
+    """Return whether a text is a number and nothing else. Of letters alone it is a word of a language."""
     return bool(_ALONE.fullmatch(text) and _HAS_DIGIT.search(text))
 
 

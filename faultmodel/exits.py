@@ -227,7 +227,7 @@ def errno_name(number: int) -> str:
 
 
 def is_errno(number: int) -> bool:
-    """Tell whether a number is that of an error."""
+    """Return whether a number is that of an error."""
     return number == EHWPOISON or number in _errno.errorcode
 
 

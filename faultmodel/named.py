@@ -25,7 +25,7 @@ class Reading:
 
 
 def is_target(text: str) -> bool:
-    """Tell whether a text names something that a word can be."""
+    """Return whether a text names something that a word can be."""
     name, _, _ = text.partition(":")
     return (
         text in _OTHER_TARGETS

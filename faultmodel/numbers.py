@@ -62,7 +62,7 @@ def oddity(syndrome: SyndromeFormat, word: int) -> int:
 
 
 def tells_access(syndrome: SyndromeFormat, word: int) -> bool:
-    """Tell whether a word of this format says how memory was accessed."""
+    """Return whether a word of this format says how memory was accessed."""
     return syndrome.access(word) not in (Access.OTHER, Access.UNKNOWN)
 
 

@@ -318,7 +318,7 @@ def check_words(check: Check) -> str:
 
 
 def exit_kind(reason: int, errno: int) -> ExitKind | None:
-    """Tell how KVM_RUN answered a guest memory fault, or None where it is another exit.
+    """Return how KVM_RUN answered a guest memory fault, or None where it is another exit.
 
     :param reason: ``kvm_run.exit_reason``, or ``REASON_NOT_SHOWN``
     :param errno: positive errno of KVM_RUN, 0 where it succeeded, or ``ERRNO_NOT_SHOWN``

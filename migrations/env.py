@@ -47,7 +47,7 @@ def _migrate(connection: Connection) -> None:
 
 
 def _changes_something() -> bool:
-    """Tell whether the database is to be brought to another revision than it is at."""
+    """Return whether the database is to be brought to another revision than it is at."""
     migration = context.get_context()
     if "destination_rev" not in migration.opts:  # A new migration is being written, say.
         return False

@@ -64,7 +64,7 @@ def check_reader(request: Request, services: Services) -> None:
 
 
 def may_read(request: Request, services: Services) -> bool:
-    """Tell whether the request may read."""
+    """Return whether the request may read."""
     if not services.settings.requires_tokens:
         return True
     try:

@@ -16,13 +16,13 @@ router = APIRouter(tags=["Health"])
 
 @router.get("/healthz", responses=problems())
 async def is_alive() -> schemas.Health:
-    """Tell that the server answers."""
+    """Answer that the server lives."""
     return schemas.Health(status="ok")
 
 
 @router.get("/readyz", responses=problems())
 async def is_ready(request: Request, services: ServicesDep) -> schemas.Health:
-    """Tell that the server can do what it is there for.
+    """Answer whether the server can do what it is there for.
 
     The database is migrated and, where a collector is expected, a host's probes are attached and read.
     """

@@ -65,7 +65,7 @@ def end_of(span: TimeRange, now_ms: int) -> int:
 
 
 def is_running(vm: VmMember, at_ms: int) -> bool:
-    """Tell whether a VM that was there had not ended by then.
+    """Return whether a VM that was there had not ended by then.
 
     A VM whose end was never reported had one where its host has booted anew: when it was seen last.
     """

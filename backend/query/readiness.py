@@ -15,7 +15,7 @@ _MOST_REASONS = 20
 
 
 def is_fresh(host: HostStatus, now_ms: int) -> bool:
-    """Tell whether the host sent a batch lately."""
+    """Return whether the host sent a batch lately."""
     return now_ms - host.last_batch_ns // NS_PER_MS <= FRESH_MS
 
 

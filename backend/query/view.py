@@ -173,7 +173,7 @@ class View:
             )
 
     def _is_at_hand(self, counted: ExitKind | None, length_s: int, index: int) -> bool:
-        """Tell whether a block need not be read: it is there, or all shorter ones that make it are."""
+        """Return whether a block need not be read: it is there, or all shorter ones that make it are."""
         if self._found(block_key(counted, length_s, index)) is not None:
             return True
         if length_s == LENGTHS_S[0]:

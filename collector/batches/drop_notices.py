@@ -53,7 +53,7 @@ def drop_notice(host: Host, counting: str, content: Content) -> bytes:
 
 
 def is_of(notice: bytes, host: str) -> bool:
-    """Tell whether a drop notice is of a host of this name. A renamed host's notices are not."""
+    """Return whether a drop notice is of a host of this name. A renamed host's notices are not."""
     return _decode(notice).host in ("", host)
 
 

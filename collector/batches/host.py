@@ -91,7 +91,7 @@ def _collector(data_dir: Path) -> Collector:
 
 
 def _is_containers_own() -> bool:
-    """Tell whether the container was started for the collector, rather than the collector from a shell in it.
+    """Return whether the container was started for the collector, not the collector from a shell in it.
 
     Who typed it there is in the container, and can type another command there.
     """

@@ -19,7 +19,7 @@ def promise(answer: Answer, seconds: float) -> str:
 
 
 def is_whole(answer: Answer) -> bool:
-    """Tell whether every fault was recorded and kept, and whether that can be known."""
+    """Return whether every fault was recorded and kept, and whether that can be known."""
     in_doubt = answer.missed or answer.dropped_batches
     return bool(answer.since_ns) and answer.seen == answer.recorded and not in_doubt
 

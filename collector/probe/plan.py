@@ -133,7 +133,7 @@ def find_flavour(machine: str, modules: Path = Path("/sys/module")) -> Flavour:
 
 
 def is_idle(modules: Path = Path("/sys/module")) -> bool:
-    """Tell whether KVM is a module that no vendor's module uses: no guest can run.
+    """Return whether KVM is a module that no vendor's module uses: no guest can run.
 
     Nothing is attached then, since that would keep KVM from being unloaded.
     """

@@ -148,7 +148,7 @@ class Probes:
         return self._maps.value("active_generation") == self._maps.value("own_generation")
 
     def is_of(self, source: Source) -> bool:
-        """Tell whether these programs are exactly the source's, and all of their maps can be read."""
+        """Return whether these programs are exactly the source's, and all of their maps can be read."""
         return self._rings is not None and self._maps.about().fingerprint == source.fingerprint
 
     def raw_side_only(self) -> Mapping[str, int]:

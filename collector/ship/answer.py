@@ -50,7 +50,7 @@ class Answer:
     is_unauthorized: bool = False
 
     def is_like(self, other: "Answer") -> bool:
-        """Tell whether both give the same reason."""
+        """Return whether both give the same reason."""
         return (self.verdict, self.status, self.code) == (other.verdict, other.status, other.code)
 
 

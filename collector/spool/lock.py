@@ -25,7 +25,7 @@ def lock(path: Path) -> int:
 
 
 def is_held(path: Path) -> bool:
-    """Tell whether a process holds the lock.
+    """Return whether a process holds the lock.
 
     :raises OSError: the file cannot be read
     """

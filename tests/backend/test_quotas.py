@@ -36,7 +36,7 @@ class Seconds:
 
 
 def take(quotas: Quotas, batch: Batch, size: int = 1, host: str = "host-1") -> bool:
-    """Tell whether a batch is within the quota."""
+    """Return whether a batch is within the quota."""
     try:
         quotas.admit(host, size)
         quotas.charge(host, batch, counted=counted_in(batch))

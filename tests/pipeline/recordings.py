@@ -55,7 +55,7 @@ class Phase:
         return f"{self.capture}-{self.name}-{self.first_line}"
 
     def has(self, line: Line) -> bool:
-        """Tell whether an event belongs to this phase."""
+        """Return whether an event belongs to this phase."""
         return self.first_line < line.number < self.last_line and line.tid == self.tid
 
 

@@ -27,7 +27,7 @@ class JobState:
     error: str
 
     def is_gone(self, now_ns: int) -> bool:
-        """Tell whether the server that was at it died, or hangs."""
+        """Return whether the server that was at it died, or hangs."""
         return self.held_until_ns is not None and self.held_until_ns <= now_ns
 
     def failure(self, now_ns: int) -> str:

@@ -160,7 +160,7 @@ class PostgresqlWriter:
         return _driver(self.connection)
 
     def _is_begun(self, table: Table, columns: Columns) -> bool:
-        """Tell whether there are rows that share two columns of the first row's key: a VM's in a bucket.
+        """Return whether there are rows that share two columns of the first row's key: a VM's in a bucket.
 
         Then an attempt to append would leave rows behind that VACUUM has to remove.
         """

@@ -66,5 +66,5 @@ def value_columns(table: Table) -> list[Column[Any]]:
 
 
 def is_greatest(column: Column[Any]) -> bool:
-    """Tell whether a row keeps the column's greatest value, where others add up."""
+    """Return whether a row keeps the column's greatest value, where others add up."""
     return "greatest" in column.info

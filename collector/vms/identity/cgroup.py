@@ -44,7 +44,7 @@ def kata_sandbox(cgroup: str) -> str:
 
 
 def is_kubernetes(cgroup: str) -> bool:
-    """Tell whether the process runs in a Kubernetes pod."""
+    """Return whether the process runs in a Kubernetes pod."""
     return any(_KUBERNETES.match(part) for part in _components(cgroup))
 
 

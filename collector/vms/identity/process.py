@@ -69,7 +69,7 @@ def leader_of(tid: int, proc: Path = _PROC) -> int | None:
 
 
 def is_running(pid: int, start_ticks: int, proc: Path = _PROC) -> bool:
-    """Tell whether the process that had this pid and start still runs; a zombie does not.
+    """Return whether the process that had this pid and start still runs; a zombie does not.
 
     A process whose first thread has ended shows as a zombie while the others, its vCPUs perhaps, go on.
     """

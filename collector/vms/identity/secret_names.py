@@ -57,7 +57,7 @@ _KEY_FILE = re.compile(r"(?:\.{1,2}/)?[\w./@+-]{1,256}\.(?:key|pem|crt|cer|der|p
 
 
 def is_secret(name: str) -> bool:
-    """Tell whether what is set by this name is a secret: ``DB_PASSWORD``, ``apiKey``; not ``token-file``."""
+    """Return whether what has this name is a secret: ``DB_PASSWORD``, ``apiKey``; not ``token-file``."""
     if not _PART.search(name) or _SECRET_OBJECT.fullmatch(name.rpartition(".")[2]):
         return False
     words = _words(name)
@@ -72,7 +72,7 @@ def is_secret(name: str) -> bool:
 
 
 def takes_secret(option: str) -> bool:
-    """Tell whether the value of an option, as ``--password``, is a secret."""
+    """Return whether the value of an option, as ``--password``, is a secret."""
     if not _OPTION.fullmatch(option):
         return False
     name = option.lstrip("-")
@@ -80,13 +80,13 @@ def takes_secret(option: str) -> bool:
 
 
 def takes_proof(option: str) -> bool:
-    """Tell whether an option, as ``--auth``, may have what proves who one is, or how, or no value at all."""
+    """Return whether an option, as ``--auth``, may have a proof of identity, its kind, or no value."""
     words = _words(option)
     return _last(option) == "auth" and not _NOT_PROOF.intersection(word.lower() for word in words)
 
 
 def may_show(name: str, value: str) -> bool:
-    """Tell whether the value of a secret's name is none itself: a switch, the path of a file, a number of."""
+    """Return whether the value of a secret's name is no secret itself: a switch, a file's path, a number."""
     if value.lower() in _SWITCHES or _PATH.fullmatch(value):
         return True
     if name.lower().endswith("key") and _KEY_FILE.fullmatch(value):
@@ -95,7 +95,7 @@ def may_show(name: str, value: str) -> bool:
 
 
 def may_show_after(option: str, value: str) -> bool:
-    """Tell the same of the value of an option that takes a secret."""
+    """Return the same of the value of an option that takes a secret."""
     name = option.lstrip("-")
     if is_secret(name):
         return may_show(name, value)
@@ -105,7 +105,7 @@ def may_show_after(option: str, value: str) -> bool:
 
 
 def is_key_or_cookie(name: str) -> bool:
-    """Tell whether a name is only this word, which is as often one of another thing."""
+    """Return whether a name is only this word, which is as often one of another thing."""
     return _words(name) in (["key"], ["keys"], ["cookie"])
 
 
@@ -141,5 +141,5 @@ def _is_secret_word(word: str) -> bool:
 
 
 def _is_plural(word: str) -> bool:
-    """Tell whether these are secrets, or how many: ``API_KEYS``, ``tokens=5``."""
+    """Return whether these are secrets, or how many: ``API_KEYS``, ``tokens=5``."""
     return not _is_secret_word(word) and word.endswith("s") and _is_secret_word(word.removesuffix("s"))

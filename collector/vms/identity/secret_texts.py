@@ -47,7 +47,7 @@ class End(enum.Enum):
 
 
 def secret_is_to_come(text: str) -> bool:
-    """Tell whether a text ends with a secret's name and a colon or an equals sign."""
+    """Return whether a text ends with a secret's name and a colon or an equals sign."""
     found = _SECRET_TO_COME.search(text[-_LONGEST_NAME:])
     return found is not None and is_secret(found[1])
 
@@ -73,7 +73,7 @@ def without_secrets(text: str, option: str, end: End, depth: int = 0) -> str:
 
 
 def _is_in_address(before: str) -> bool:
-    """Tell whether what looks like JSON, behind this text, belongs to a URL or a name of Ceph."""
+    """Return whether what looks like JSON, behind this text, belongs to a URL or a name of Ceph."""
     begin = max(before.rfind("://"), before.rfind("iscsi:"))
     is_in_url = begin >= 0 and not any(mark in before[begin:] for mark in " \t\n")
     return is_in_url or "rbd:" in before
@@ -135,14 +135,14 @@ def _value_of_option(option: str, word: re.Match[str] | None) -> str | None:
 
 
 def _is_assignment(text: str, found: re.Match[str]) -> bool:
-    """Tell whether ``name:`` sets a secret; ``/etc/token:``, ``x@token:`` and ``key:`` alone do not."""
+    """Return whether ``name:`` sets a secret; ``/etc/token:``, ``x@token:`` and ``key:`` alone do not."""
     is_part = found.start() > 0 and text[found.start() - 1] in "/@"
     is_alone = found.end() == len(text) or text[found.end()] in "/:,"
     return not (is_part or is_alone or is_key_or_cookie(found["name"]))
 
 
 def _goes_to_the_end(text: str, found: re.Match[str]) -> bool:
-    """Tell whether a value may have commas: of the environment, a header, or in unknown quotes."""
+    """Return whether a value may have commas: of the environment, a header, or in unknown quotes."""
     begins = found.start() == 0 or text[found.start() - 1] in " \t\n\"'"
     is_variable = begins and _VARIABLE.fullmatch(found["name"]) is not None
     return is_variable or bool(found["json"]) or (bool(found["colon"]) and found.start() == 0)

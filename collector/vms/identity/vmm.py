@@ -57,7 +57,7 @@ def unwrapped(command: Sequence[str]) -> Sequence[str]:
 
 
 def kind(command: Sequence[str], comm: str) -> str:
-    """Tell which VMM a process is; empty where it is none of those known here.
+    """Return which VMM a process is; empty where it is none of those known here.
 
     The program's own name decides. comm can be set freely (QEMU's ``-name process=``) and counts only
     where the command line is missing or names another program (a loader, a wrapper).

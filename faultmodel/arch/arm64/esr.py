@@ -37,7 +37,7 @@ def fault_status(esr: int) -> FaultStatus | None:
 
 
 def is_exec_fault(esr: int) -> bool:
-    """Tell whether the guest wanted to execute: not where the fault was on a walk of its own tables.
+    """Return whether the guest wanted to execute: not where the fault was on a walk of its own tables.
 
     Source: kvm_vcpu_trap_is_exec_fault(), Linux 7.3 arch/arm64/include/asm/kvm_emulate.h.
     """
@@ -45,7 +45,7 @@ def is_exec_fault(esr: int) -> bool:
 
 
 def is_write_fault(esr: int) -> bool:
-    """Tell whether KVM maps the page for writing.
+    """Return whether KVM maps the page for writing.
 
     A stage-1 walk that meets a permission fault wanted to set an accessed or dirty flag, so it wrote;
     with any other fault the walk read. Cache maintenance counts as a write: its WnR is always 1.
@@ -58,7 +58,7 @@ def is_write_fault(esr: int) -> bool:
 
 
 def is_no_tag_access(esr: int) -> bool:
-    """Tell whether NoTagAccess memory refused an access to allocation tags (FEAT_MTE_PERM)."""
+    """Return whether NoTagAccess memory refused an access to allocation tags (FEAT_MTE_PERM)."""
     return is_data_abort(esr) and _is_permission(esr) and bool(esr & TAG_ACCESS)
 
 

@@ -218,12 +218,12 @@ def exception_class(esr: int) -> int:
 
 
 def is_data_abort(esr: int) -> bool:
-    """Tell whether EC is a data abort, of either exception level."""
+    """Return whether EC is a data abort, of either exception level."""
     return exception_class(esr) in DATA_ABORTS
 
 
 def is_instruction_abort(esr: int) -> bool:
-    """Tell whether EC is an instruction abort, of either exception level."""
+    """Return whether EC is an instruction abort, of either exception level."""
     return exception_class(esr) in INSTRUCTION_ABORTS
 
 

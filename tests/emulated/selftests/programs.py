@@ -33,7 +33,7 @@ class Program:
         return " ".join((self.name, *self.arguments))
 
     def runs_in(self, architecture: str, *, protected: bool) -> bool:
-        """Tell whether it is run in such a kernel."""
+        """Return whether it is run in such a kernel."""
         return architecture in self.architectures and protected == self.private
 
 

@@ -45,7 +45,7 @@ class Workshop:
         return f"{what}-{self.release}-{hashlib.sha256(repr(made_of).encode()).hexdigest()[:8]}"
 
     def is_source_of(self, release: str) -> bool:
-        """Tell whether the source is of this kernel's version, patches aside."""
+        """Return whether the source is of this kernel's version, patches aside."""
         lines = (self.source / "Makefile").read_text().splitlines()
         found = dict(line.split(" = ", 1) for line in lines[:8] if " = " in line)
         version = ".".join(found[name] for name in ("VERSION", "PATCHLEVEL", "SUBLEVEL"))

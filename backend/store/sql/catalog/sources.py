@@ -225,7 +225,7 @@ def _add(writer: Writer, host_id: int, code: FindingCode, subject: str, received
 def _take_turns(
     connection: Connection, source: Source, other: Row[Any], covered: Sequence[Span], _shift_ns: int
 ) -> bool:
-    """Tell whether two go on at once.
+    """Return whether two go on at once.
 
     A machine that boots anew speaks when it has ended before, though its clock may have been ahead till then;
     batches that waited come in order. Only two that go on at once take turns.
@@ -238,7 +238,7 @@ def _take_turns(
 def _count_at_once(
     connection: Connection, source: Source, other: Row[Any], covered: Sequence[Span], shift_ns: int
 ) -> bool:
-    """Tell whether two countings of one boot counted the same seconds, whichever was stored first, and when.
+    """Return whether two countings of one boot counted the same seconds, whichever was stored first.
 
     One that takes another's place begins when the other has ended, or seems to overlap by what a clock
     stepped in between. Times that were set right are no evidence.

@@ -198,7 +198,7 @@ def _with_known_start(vm: Vm, row: Row[Any]) -> Vm:
 
 
 def _is_as_before(row: Row[Any], vm: Vm, seen: Seen) -> bool:
-    """Tell whether all that is new of a VM is when it was seen last."""
+    """Return whether all that is new of a VM is when it was seen last."""
     return (
         _description(row) == _description(vm)
         and row.ended_ns == vm.ended_ns

@@ -181,8 +181,8 @@ class Collector(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Host(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A host as its collector sees it, with every batch.
 
-    ``checks`` say what it waits for, or lacks. ``detail`` is of a recording; of a collector of before, it
-    says what the checks do.
+    ``checks`` say what it waits for, or lacks. ``detail`` says what a recording is of; from a collector of an
+    earlier release it says what the checks say.
     """
 
     name: Text
@@ -195,7 +195,7 @@ class Host(Struct, frozen=True, kw_only=True, omit_defaults=True):
     collector_version: Text = ""
     probes: tuple[Probe, ...] = ()
     collector: Collector | None = None
-    """None where it is not reported: by a recording, and by collectors of before."""
+    """None where it is not reported: by a recording, and by collectors of earlier releases."""
     checks: tuple[Check, ...] = ()
 
 
@@ -284,12 +284,12 @@ class HostEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
     time_ns: TimeNs
     kind: EventKind
     detail: LongText = ""
-    """Words of the kernel or of another program, or of a collector of before, whose events have nothing else:
-    they are shown, never read."""
+    """Words of the kernel or of another program, which no program reads. Events of an earlier release have
+    nothing else."""
     one_in: U32 | None = None
     """Of a sample: one of N. None: its rate follows the faults'."""
     vm: VmId | None = None
-    """The VM that it is about; None: the whole host, or a VM that only the ``detail`` of before names."""
+    """The VM that it is about. None: the whole host, or one that an earlier release's ``detail`` names."""
     level: RecordingLevel | None = None
     """Of ``records`` and ``vm_records``: what is recorded from now on."""
     reason: EventReason | None = None

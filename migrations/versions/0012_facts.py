@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What events of hosts say, as fields. Events of before keep their sentence.
+"""What events of hosts say, as fields. Earlier events keep their sentence.
 
 They get what is known without it: the level, which ``one_in`` said, and that a change of it was the
 governor's. Taken back, each event says in a sentence what the release before reads there; its fields are kept

@@ -52,7 +52,8 @@ class HostStatus:
         """What it waits for or lacks, or is a recording of, in a line; empty where nothing is to say."""
         wrong = [check for check in self.checks if check.state is not CheckState.OK]
         if self.detail:
-            # A collector of before said in a line what it lacks, its pins too; not that KVM's events fail.
+            # A collector of an earlier release said in a line what it lacks, its pins too, but not that KVM's
+            # events fail.
             wrong = [check for check in wrong if check.name != "pins"]
         return "; ".join(filter(None, (self.detail, *map(check_words, wrong))))
 

@@ -61,7 +61,7 @@ def test_an_event_has_every_field_of_the_interface(server: Server) -> None:
 
 
 def test_an_event_is_of_its_vm_whatever_that_is_called(server: Server) -> None:
-    """Two VMs of one name, which reads like a sentence of a collector of before."""
+    """Two VMs of one name, which reads like a sentence of a collector of an earlier release."""
     vms = [make_vm(f"{number:016x}", name="a: none left") for number in (1, 2)]
     in_full = HostEvent(
         time_ns=START_NS,
@@ -99,7 +99,7 @@ def test_an_event_is_of_its_vm_whatever_that_is_called(server: Server) -> None:
     )
 
 
-def test_events_of_the_collector_of_before_keep_their_sentence(server: Server) -> None:
+def test_events_of_an_earlier_collector_keep_their_sentence(server: Server) -> None:
     stored = Path(__file__).parents[2] / "faultmodel/wire_v3/x86_64.msgpack"
     server.apply(wire.decode(stored.read_bytes()))
     items = [item for item in server.get(EVENTS, from_=START_MS)["items"] if item["kind"] == "vm_records"]

@@ -170,7 +170,9 @@ for sequence in range(10**6):
 
 
 @pytest.mark.parametrize("database", ["postgresql"])
-def test_a_database_is_migrated_while_a_server_of_before_stores(new_url: NewUrl, tmp_path: Path) -> None:
+def test_a_database_is_migrated_while_a_server_of_an_earlier_release_stores(
+    new_url: NewUrl, tmp_path: Path
+) -> None:
     url = new_url()
     tree = previous.unpack(tmp_path, previous.COUNTS_APART)
     newest = max(path.name for path in (tree / "migrations" / "versions").glob("0*.py"))[:4]

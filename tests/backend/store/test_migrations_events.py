@@ -120,7 +120,7 @@ def test_events_keep_what_they_say_where_they_are_taken_back(new_url: NewUrl) ->
     assert tables(url) <= {"alembic_version"}
 
 
-def test_of_events_of_before_it_is_known_which_were_the_governors(new_url: NewUrl) -> None:
+def test_which_earlier_events_were_the_governors_is_known(new_url: NewUrl) -> None:
     url = new_url()
     steps = [
         (EventKind.ATTACHED, None),

@@ -66,7 +66,7 @@ function recordingText({ level, one_in: oneIn, per_second: most }) {
 }
 
 /**
- * How faults are recorded and why. A collector of before said it in its own words.
+ * How faults are recorded and why. A collector of an earlier release said it in its own words.
  * @param {Recorded} recorded
  */
 export function recordingSentence(recorded) {
@@ -81,7 +81,7 @@ export function recordingSentence(recorded) {
 /** @param {HostEvent} event */
 function textOf(event) {
   const { kind, vm, vm_name: name, detail } = event;
-  // A collector of before named the VM in its own words.
+  // A collector of an earlier release named the VM in its own words.
   const of = vm === null ? "" : `${name || vm}: `;
   if (isRecording(event)) return of + recordingSentence(event);
   const said = SENTENCES[kind]?.(event) ?? REASONS[event.reason ?? ""]?.(event);

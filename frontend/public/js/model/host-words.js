@@ -50,8 +50,8 @@ export function stateSentence(host, now) {
  */
 export function lackingSentence({ state, checks, detail }) {
   if (state !== "attached") return "";
-  // A collector of before makes no such check: it says in a line what it lacks, to which the server adds what
-  // else it found lacking.
+  // A collector of an earlier release makes no such check: it says in a line what it lacks, and the server adds
+  // what else it found lacking.
   if (detail && !checks.some((check) => check.name === "names")) return `Lacking: ${detail}.`;
   const lacking = checks.filter(({ name, state: found }) => found === "lacking" && name !== PINS);
   const texts = lacking.map(({ found, remedy }) => [found, remedy].filter(Boolean).join("; "));

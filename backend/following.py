@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Tells a server of batches that other servers on the same database, or other processes, have stored.
+"""Announces to a server the batches that other servers on the same database, or other processes, have stored.
 
 A thread listens (``Store.listening``). Whatever it hears, it also looks at every host's newest change once in
-a while, and more often while it cannot listen: what was not told, as by a database that is reached through a
-pool of connections, is only told later.
+a while, and more often while it cannot listen. What was not announced, for example because the database is
+reached through a pool of connections, is found then.
 """
 
 import logging
@@ -96,22 +96,22 @@ class Follower:
         if known is None:
             self._look()
         elif number > known.change:
-            self._tell(host, known._replace(change=number, received_ns=time.time_ns()))
+            self._pass_on(host, known._replace(change=number, received_ns=time.time_ns()))
 
     def _look(self) -> None:
         found = self._store.host_changes()
         self._looked_s = time.monotonic()
         for host in self._seen.keys() - found.keys():
-            self._tell(host, self._seen[host])
+            self._pass_on(host, self._seen[host])
             del self._seen[host]
         for host, change in found.items():
             known = self._seen.get(host)
             is_new = known is None or known.change != change.change
             self._seen[host] = change
             if is_new and not self._store.is_own_change(host, change.change):
-                self._tell(host, change)
+                self._pass_on(host, change)
 
-    def _tell(self, host: int, change: HostChange) -> None:
+    def _pass_on(self, host: int, change: HostChange) -> None:
         self._seen[host] = change
         # Whoever hears of it must not get an answer that was made before.
         self._store.note_change()

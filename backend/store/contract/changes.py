@@ -54,7 +54,7 @@ Note = Callable[[int, int, Change], None]
 
 
 class Changes:
-    """The newest changes of this process, and those that others told it of. Thread-safe."""
+    """The newest changes of this process, and those that others announced. Thread-safe."""
 
     def __init__(self) -> None:
         self._changes: OrderedDict[tuple[int, int], Change] = OrderedDict()
@@ -63,7 +63,7 @@ class Changes:
         self._newest: dict[int, int] = {}
         """The greatest number that is known, by the host's number."""
         self._lock = Condition()
-        self.is_told = False
+        self.hears_others = False
         """Whether other processes seem to announce what they store."""
 
     @contextmanager
@@ -96,7 +96,7 @@ class Changes:
 
     def hear(self, host: int, number: int, change: Change) -> None:
         """Take in what another process announced: a change that it stored."""
-        self.is_told = True
+        self.hears_others = True
         self._add((host, number), change)
 
     def is_own(self, host: int, number: int) -> bool:
@@ -134,7 +134,7 @@ class Changes:
         with self._lock:
             if not self._lock.wait_for(lambda: self._are_settled(one, other), _SETTLED_S):
                 # Whoever stored it does not announce it, or is not heard: nobody waits until somebody is.
-                self.is_told = False
+                self.hears_others = False
             changes = self._between(one, other)
         return changes if changes is not None and all(change.is_stored for change in changes) else None
 
@@ -151,7 +151,7 @@ class Changes:
             newest = max(before, number)
             change = self._changes.get((host, newest))
             if change is None:
-                if self.is_told and newest > self._newest.get(host, newest):
+                if self.hears_others and newest > self._newest.get(host, newest):
                     return False
             elif not change.is_stored:
                 return False

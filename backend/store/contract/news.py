@@ -14,7 +14,7 @@ from msgspec import Struct
 from backend.store.contract.changes import Change
 
 _MOST_DESCRIBED = 200
-"""VMs that are named. Few batches describe any VM anew; of more, it is not told which."""
+"""VMs that are named. Few batches describe any VM anew; of more, it is not announced which."""
 
 
 class News(Struct, frozen=True):

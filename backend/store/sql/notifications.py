@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How processes on one PostgreSQL tell each other what they stored: NOTIFY, from the connection that listens.
+"""How processes on one PostgreSQL announce what they stored: NOTIFY, from the connection that listens.
 
 It is sent once a batch's transaction is committed, not with it. PostgreSQL has transactions that notify be
 committed one after the other, each with its own write to the disk: measured with 24 writers, 450 a second
 instead of 2,500. Many batches go together, in a transaction that waits for no disk. A process that dies in
-between has told nothing: the others find out when they look.
+between has announced nothing: the others find out when they look.
 """
 
 import os
@@ -20,15 +20,15 @@ from backend.store.sql.errors import store_error
 
 _CHANNEL = "kvmfaults_batches"
 _MOST_WAITING = 1000
-"""While nothing can be told. The oldest are forgotten: the others have looked meanwhile."""
+"""While nothing can be announced. The oldest are forgotten: the others have looked meanwhile."""
 _MOST_AT_ONCE = 200
 _GATHER_S = 0.01
-"""What is stored within this is told together: one statement for each batch would take 8 % of its time."""
-_TELL = "SELECT pg_notify(%s, told) FROM unnest(%s::text[]) AS told"
+"""What is stored within this is announced together: one statement for each batch would take 8 % of its time."""
+_NOTIFY = "SELECT pg_notify(%s, news) FROM unnest(%s::text[]) AS news"
 
 
 class Outbox:
-    """What is committed and not told yet. Thread-safe."""
+    """What is committed and not announced yet. Thread-safe."""
 
     def __init__(self) -> None:
         self._waiting: deque[str] = deque(maxlen=_MOST_WAITING)
@@ -39,7 +39,7 @@ class Outbox:
         return self._event
 
     def put(self, texts: Sequence[str]) -> None:
-        """Have texts be told."""
+        """Have texts be announced."""
         if texts:
             self._waiting.extend(texts)
             os.eventfd_write(self._event, 1)
@@ -61,7 +61,7 @@ class Outbox:
 
 
 class PostgresqlEar:
-    """Hears what other processes tell, and tells what this one stored. See ``Ear``."""
+    """Hears what other processes announce, and announces what this one stored. See ``Ear``."""
 
     def __init__(
         self, driver: psycopg.Connection, outbox: Outbox, hear: Callable[[str], News | None]
@@ -81,13 +81,13 @@ class PostgresqlEar:
         driver.execute("SET synchronous_commit = off")
 
     def listen(self, seconds: float) -> Sequence[News] | None:
-        """Wait for news, and return them; tell meanwhile what there is to tell."""
+        """Wait for news, and return them; announce meanwhile what is to be announced."""
         try:
             ready, _, _ = select.select([self._driver.fileno(), self._outbox.fileno()], [], [], seconds)
             if self._outbox.fileno() in ready:
                 time.sleep(_GATHER_S)
-            if told := self._outbox.take():
-                self._driver.execute(_TELL, (_CHANNEL, told))
+            if texts := self._outbox.take():
+                self._driver.execute(_NOTIFY, (_CHANNEL, texts))
             self._receive()
         except psycopg.Error as exc:
             raise store_error(exc) from exc

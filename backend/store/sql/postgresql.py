@@ -86,7 +86,7 @@ class PostgresqlStore(SqlStore):
             except psycopg.Error as exc:  # From the rows, which SQLAlchemy has no part in.
                 raise store_error(exc) from exc
         self.note_change()
-        self._outbox.put(writer.told)
+        self._outbox.put(writer.announced)
 
     @contextmanager
     def listening(self) -> Iterator["PostgresqlEar"]:
@@ -96,11 +96,11 @@ class PostgresqlStore(SqlStore):
                 ear = PostgresqlEar(_driver(connection), self._outbox, self.hear)
             except psycopg.Error as exc:
                 raise store_error(exc) from exc
-            self._noted.is_told = True
+            self._noted.hears_others = True
             try:
                 yield ear
             finally:
-                self._noted.is_told = False
+                self._noted.hears_others = False
                 # It may be in any state, and is never used again.
                 connection.invalidate()
 
@@ -122,8 +122,8 @@ class PostgresqlWriter:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.told: list[str] = []
-        """What is to be told once the transaction is committed."""
+        self.announced: list[str] = []
+        """What is to be announced once the transaction is committed."""
 
     def insert(self, table: Table) -> postgresql.Insert:
         """Return PostgreSQL's insert."""
@@ -151,9 +151,9 @@ class PostgresqlWriter:
         statement = text("SELECT nextval('exit_positions') FROM generate_series(1, :count)")
         return sorted(self.connection.scalars(statement, {"count": count}))
 
-    def tell(self, text: str) -> None:
+    def announce(self, text: str) -> None:
         """Have those who listen be notified."""
-        self.told.append(text)
+        self.announced.append(text)
 
     @property
     def _driver(self) -> psycopg.Connection:

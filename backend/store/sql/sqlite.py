@@ -181,7 +181,7 @@ class SqliteWriter:
         )
         return range(greatest + 1, greatest + 1 + count)
 
-    def tell(self, text: str) -> None:
+    def announce(self, text: str) -> None:
         """Do nothing: whoever listens looks whether the file has changed."""
 
     def _write(self, table: Table, statement: Callable[[Table, int], str], columns: Columns) -> None:

@@ -80,7 +80,7 @@ class SqlStore(VmReads, HostReads):
         """Hear what other processes store, until the end of the block."""
 
     def hear(self, text: str) -> News | None:
-        """Take in what a process told, and return it where it was another one; None where it was this one.
+        """Take in what a process announced, and return it; None where that process was this one.
 
         :raises ValueError: it is news of another version
         """
@@ -180,7 +180,7 @@ class SqlStore(VmReads, HostReads):
                 begins=host.described_stream_id == hosts.NO_STREAM,
             )
             note(host.id, host.applied + 1, change)
-            writer.tell(encode(news_of(self._name, host.id, host.applied + 1, change)))
+            writer.announce(encode(news_of(self._name, host.id, host.applied + 1, change)))
         return True
 
     def host_changes(self) -> Mapping[int, HostChange]:

@@ -42,8 +42,8 @@ class Writer(Protocol):
     def next_positions(self, count: int) -> Sequence[int]:
         """Return numbers for exit records, ascending, never given before to a record that is stored."""
 
-    def tell(self, text: str) -> None:
-        """Tell those who listen, once the transaction is committed: a text as ``news`` has it.
+    def announce(self, text: str) -> None:
+        """Announce, once the transaction is committed, to those who listen: a text as ``news`` has it.
 
         Where the database has no such means, they find out by themselves.
         """

@@ -15,12 +15,12 @@ def changes(monkeypatch: pytest.MonkeyPatch) -> Changes:
     """Return the changes of a process that hears others' and waits for what it has not heard yet."""
     monkeypatch.setattr(changes_module, "_SETTLED_S", 600)
     changes = Changes()
-    changes.is_told = True
-    changes.hear(1, 1, told(1000))
+    changes.hears_others = True
+    changes.hear(1, 1, announced(1000))
     return changes
 
 
-def told(first_ms: int) -> Change:
+def announced(first_ms: int) -> Change:
     """Return a change of another process."""
     return Change(first_ms=first_ms, counted=None, is_stored=True, is_own=False)
 
@@ -56,10 +56,10 @@ def test_of_more_than_there_is_room_for_only_the_newest_counts_are_known() -> No
     assert changes.counted_between({1: 0}, {1: 30}) is None
 
 
-def test_a_change_that_is_read_before_it_is_told_is_waited_for(changes: Changes) -> None:
+def test_a_change_that_is_read_before_it_is_announced_is_waited_for(changes: Changes) -> None:
     with ThreadPoolExecutor(1) as reader:
         found = reader.submit(changes.same_before, {1: 1}, {1: 2})
-        changes.hear(1, 2, told(2000))
+        changes.hear(1, 2, announced(2000))
         assert found.result() == 2000
     assert changes.counted_between({1: 1}, {1: 2}) is None
     assert not changes.is_own(1, 2)
@@ -84,14 +84,14 @@ def test_a_number_that_was_undone_here_and_given_elsewhere_is_not_taken_for_the_
             found = reader.submit(changes.same_before, {1: 1}, {1: 2})
             raise RuntimeError
         assert found.result() == 0
-    changes.hear(1, 2, told(2000))
+    changes.hear(1, 2, announced(2000))
     assert changes.same_before({1: 1}, {1: 2}) == 2000
 
 
-def test_what_is_told_of_a_number_that_is_being_undone_here_stays(changes: Changes) -> None:
+def test_what_is_announced_of_a_number_that_is_being_undone_here_stays(changes: Changes) -> None:
     with suppress(RuntimeError), changes.noting() as note:
         note(1, 2, Change(first_ms=FOR_EVER_MS, counted={}))
-        changes.hear(1, 2, told(2000))
+        changes.hear(1, 2, announced(2000))
         raise RuntimeError
     assert changes.same_before({1: 1}, {1: 2}) == 2000
 
@@ -102,5 +102,5 @@ def test_what_nobody_tells_is_waited_for_once(changes: Changes, monkeypatch: pyt
     # This would not end.
     monkeypatch.setattr(changes_module, "_SETTLED_S", 10**6)
     assert changes.same_before({1: 2}, {1: 3}) == 0
-    changes.hear(1, 4, told(4000))
+    changes.hear(1, 4, announced(4000))
     assert changes.same_before({1: 3}, {1: 4}) == 4000

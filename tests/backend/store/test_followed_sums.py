@@ -143,13 +143,13 @@ def summed(counted: Truth, kind: ExitKind | None, first: int, end: int) -> dict[
     return dict(sums)
 
 
-@pytest.mark.parametrize("are_told", [False, True], ids=["untold", "told"])
+@pytest.mark.parametrize("are_announced", [False, True], ids=["silent", "announced"])
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_whoever_stores_and_removes_what_sums_are_those_of_the_database(
-    empty_url: NewUrl, are_told: bool, steps: list[Step]
+    empty_url: NewUrl, are_announced: bool, steps: list[Step]
 ) -> None:
-    go_through(empty_url(), Scene, steps, are_told=are_told)
+    go_through(empty_url(), Scene, steps, are_announced=are_announced)
 
 
 def test_a_host_that_comes_again_after_its_removal_is_not_taken_for_the_former(empty_url: NewUrl) -> None:
@@ -220,7 +220,7 @@ def test_what_this_process_stored_is_not_read_again(store: Store) -> None:
 
 
 @pytest.mark.parametrize("database", ["postgresql"])  # Of a file it is only found out that it changed.
-def test_of_what_another_process_told_only_what_it_changed_is_read_again(new_url: NewUrl) -> None:
+def test_of_what_another_process_announced_only_what_it_changed_is_read_again(new_url: NewUrl) -> None:
     url = new_url()
     announced: list[str] = []
     with (

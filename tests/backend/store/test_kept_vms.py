@@ -87,16 +87,16 @@ def found(store: Store, where: VmFilter, span: TimeRange) -> list[VmMember]:
     return sorted(store.members(where, span).vms)
 
 
-@pytest.mark.parametrize("are_told", [False, True], ids=["untold", "told"])
+@pytest.mark.parametrize("are_announced", [False, True], ids=["silent", "announced"])
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_whoever_describes_and_removes_whom_lists_are_those_of_the_database(
-    empty_url: NewUrl, are_told: bool, steps: list[Step]
+    empty_url: NewUrl, are_announced: bool, steps: list[Step]
 ) -> None:
-    go_through(empty_url(), Scene, steps, are_told=are_told)
+    go_through(empty_url(), Scene, steps, are_announced=are_announced)
 
 
-def test_a_vm_that_tells_its_name_late_has_it_in_the_next_list(store: Store) -> None:
+def test_a_vm_that_has_its_name_late_has_it_in_the_next_list(store: Store) -> None:
     scene = Scene(store, store)
     for name in ("", "one", "two"):
         scene.send(False, 0, "boot-1", [(0, name, 1, None), (1, "other", 1, None)])

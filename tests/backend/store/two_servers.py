@@ -65,14 +65,14 @@ class TwoServers(ABC):
         """Take note that a host was removed."""
 
 
-def go_through(url: str, scene: type[TwoServers], steps: list[Step], *, are_told: bool) -> None:
+def go_through(url: str, scene: type[TwoServers], steps: list[Step], *, are_announced: bool) -> None:
     """Take steps with two processes on an empty database, and hold each against it at the end, too.
 
-    :param are_told: each of them listens to what the other stores
+    :param are_announced: each of them listens to what the other stores
     """
     with ExitStack() as stack:
         ours, theirs = (stack.enter_context(closing(open_store(url))) for _ in range(2))
-        for store in (ours, theirs) if are_told else ():
+        for store in (ours, theirs) if are_announced else ():
             stack.enter_context(Follower(store, lambda *_: None).running())
         servers = scene(ours, theirs)
         for step in steps:

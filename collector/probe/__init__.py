@@ -4,5 +4,5 @@
 ``plan`` decides from BTF what to attach. ``headers`` and ``source`` give the compiler types and text,
 ``loader`` compiles in a process of its own, ``handles`` attaches; ``pinned`` opens what an earlier collector
 left. ``layout`` names the maps and fields that are read, ``compiled`` has their offsets, ``views`` reads
-them. ``probes`` is what the reader uses of all this; ``snapshot`` and ``instant`` have the values that it gets.
+them. ``probes`` is what the reader uses of all this; ``snapshot`` and ``instant`` have its values.
 """

@@ -164,16 +164,16 @@ def test_what_another_left_counting_stops_before_this_one_begins(
         guest = start_guest(write=1_000_000)
         own_product.start_collector()
         assert guest.poll() is None, "the guest was done before the collector began"
-        told = told_by(guest.communicate()[0])
+        truth = truth_of(guest.communicate()[0])
         ended = datetime.now(UTC)
         wait_for(lambda: own_product.covers(ended) or None, SEEN_S, "all is counted")
-        vm = own_product.vm(told.pid)
+        vm = own_product.vm(truth.pid)
         reading = Reader(probes).read()
-    (left,) = [one.seen for key, one in reading.accounts.items() if reading.vms[key].tgid == told.pid]
+    (left,) = [one.seen for key, one in reading.accounts.items() if reading.vms[key].tgid == truth.pid]
     assert vm is not None
     assert left > 0
     # Of one vCPU: a fault that was under way may be in both.
-    assert left + vm["faults"] <= told.faults + 1
+    assert left + vm["faults"] <= truth.faults + 1
 
 
 def test_detach_leaves_what_a_running_collector_reads(

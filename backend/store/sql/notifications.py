@@ -23,7 +23,7 @@ _MOST_WAITING = 1000
 """While nothing can be announced. The oldest are forgotten: the others have looked meanwhile."""
 _MOST_AT_ONCE = 200
 _GATHER_S = 0.01
-"""What is stored within this is announced together: one statement for each batch would take 8 % of its time."""
+"""Batches stored within this are announced together: a statement for each would take 8 % of its time."""
 _NOTIFY = "SELECT pg_notify(%s, news) FROM unnest(%s::text[]) AS news"
 
 

@@ -31,7 +31,7 @@ export function lostBy(host) {
 export function waitingFor({ state, checks, detail }) {
   if (state !== "waiting") return null;
   const missing = checks.find((check) => check.state === "missing");
-  // A collector of before said both in a line.
+  // A collector of an earlier release said both in a line.
   return { reason: missing?.found || detail || "no reason was given", remedy: missing?.remedy ?? "" };
 }
 
@@ -51,7 +51,7 @@ function stateOf(host) {
 }
 
 /** @param {string} kind @param {string} more */
-const told = (kind, more) => (more ? `${kind}: ${more}` : kind);
+const withMore = (kind, more) => (more ? `${kind}: ${more}` : kind);
 
 /**
  * One host in a few words.
@@ -60,7 +60,7 @@ const told = (kind, more) => (more ? `${kind}: ${more}` : kind);
  */
 export function hostHealth(host) {
   const { tone, kind, more } = stateOf(host);
-  return { tone, text: told(kind, more) };
+  return { tone, text: withMore(kind, more) };
 }
 
 const RANK = { bad: 3, warn: 2, idle: 1, good: 0 };
@@ -92,11 +92,11 @@ function worstOf(status, lost) {
   const worst = counted.reduce((a, b) => (RANK[b.tone] > RANK[a.tone] ? b : a));
   const { tone, kind } = worst;
   const calm = tone === "good" && hosts.every((host) => lostBy(host) === 0) ? ", nothing lost" : "";
-  if (counted.length === 1) return { tone, text: told(kind, worst.more) + calm, lost };
+  if (counted.length === 1) return { tone, text: withMore(kind, worst.more) + calm, lost };
   const alike = counted.filter((state) => state.kind === kind);
   if (tone === "good") return { tone, text: `${plural(alike.length, "collector")} attached${calm}`, lost };
   const more = moreOf(alike, hosts);
-  return { tone, text: `${countText(alike.length)} of ${plural(counted.length, "host")}: ${told(kind, more)}`, lost };
+  return { tone, text: `${countText(alike.length)} of ${plural(counted.length, "host")}: ${withMore(kind, more)}`, lost };
 }
 
 /**

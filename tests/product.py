@@ -1,15 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The product as a user runs it: server and collector, on a port and directory of their own."""
+"""The product as a user runs it: server and collector, on a port and directory of their own.
 
+Its database is a copy, and its tokens are made in this process: to start the commands for it each time would
+take longer than to start the server.
+"""
+
+import atexit
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
@@ -58,22 +67,35 @@ class Product:
         """The collector's."""
         self.server: subprocess.Popen[bytes] | None = None
         self.collector: subprocess.Popen[bytes] | None = None
-        self.command("backend", "migrate", "--database", self.database)
+        if database is None and tree == TOP:
+            shutil.copy(_migrated_file(), directory / "kvmfaults.db")
+        else:
+            self.command("backend", "migrate", "--database", self.database)
         self.token = directory / "ingest.token"
         """The ingest token's file."""
-        self._enrol()
+        self.enrol(self.host, self.token)
 
     def rename(self, host: str) -> None:
         """Give the host another name, with a token of its own, from the collector's next start on."""
         self.host = host
         self.token = self.directory / f"{host}.token"
-        self._enrol()
+        self.enrol(host, self.token)
 
-    def _enrol(self) -> None:
-        self.command(
-            *("backend", "token", "create", "--database", self.database),
-            *("--kind", "ingest", "--host", self.host, "--file", str(self.token)),
-        )
+    def enrol(self, host: str, file: Path) -> None:
+        """Make an ingest token for a host and write it to a new file."""
+        if self.tree == TOP:
+            # Only here: most of those that import this module need no database, whose import takes a second.
+            from backend.auth import TokenKind
+            from backend.store import open_store
+            from backend.token_file import create_token_file
+
+            with closing(open_store(self.database)) as store:
+                create_token_file(store, TokenKind.INGEST, host, file, if_missing=False)
+        else:
+            self.command(
+                *("backend", "token", "create", "--database", self.database),
+                *("--kind", "ingest", "--host", host, "--file", str(file)),
+            )
 
     def command(self, *arguments: str) -> str:
         """Run one of the commands to its end and return what it prints."""
@@ -227,6 +249,19 @@ class Product:
                 stdout=log,
                 stderr=log,
             )
+
+
+@cache
+def _migrated_file() -> Path:
+    """Return a migrated SQLite file, to copy: made once by each process."""
+    from backend.store.sql.migrate import migrate
+
+    folder = Path(tempfile.mkdtemp(prefix="kvmfaults-migrated-"))
+    atexit.register(shutil.rmtree, folder)
+    path = folder / "template.db"
+    path.touch(mode=0o600)  # Another mode is warned of.
+    migrate(f"sqlite:///{path}")
+    return path
 
 
 def _end(process: subprocess.Popen[bytes] | None, number: signal.Signals) -> None:

@@ -21,10 +21,7 @@ class Feed:
 
     def _token(self, host: str) -> str:
         path = self.product.directory / f"{host}.token"
-        self.product.command(
-            *("backend", "token", "create", "--database", self.product.database),
-            *("--kind", "ingest", "--host", host, "--file", str(path)),
-        )
+        self.product.enrol(host, path)
         return path.read_text(encoding="utf-8").strip()
 
     def send(self, batch: Batch) -> None:

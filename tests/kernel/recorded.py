@@ -5,7 +5,6 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from collector.counting import decoder
@@ -13,10 +12,9 @@ from collector.counting.reader import Reader
 from collector.counting.reading import Account, Reading
 from collector.probe.layout import FaultRecord, RecordLevel, VmKey
 from collector.probe.probes import Probes
-from collector.probe.source import Limits
 from demo.exact import ExactGuest, Order
 from faultmodel import arch
-from tests.kernel.attached import attached, own_vms, read
+from tests.kernel.attached import own_vms, read
 
 SECOND = 1_000_000_000
 
@@ -58,14 +56,15 @@ class Recorded:
 
 
 @contextmanager
-def recorded(headers_cache: Path, order: Order, limits: Limits | None = None) -> Iterator[Recorded]:
-    """Attach, run a guest, and let it follow its order once."""
-    with attached(headers_cache, limits) as probes, ExactGuest(order) as guest:
+def recorded(probes: Probes, order: Order) -> Iterator[Recorded]:
+    """Run a guest under attached probes, and let it follow its order once."""
+    with ExactGuest(order) as guest:
         probes.record(RecordLevel.NONE, SECOND, {})
         reader = Reader(probes)
+        earlier = own_vms(read(reader, probes))
         guest.follow("first")
         reading = read(reader, probes)
-        (vm,) = own_vms(reading)
+        (vm,) = own_vms(reading) - earlier
         one = Recorded(probes, reader, guest, reading, vm)
         one.before = one.own(reading)
         yield one

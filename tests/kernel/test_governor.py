@@ -22,46 +22,43 @@ def _ledger(product: Product, vm_id: str) -> dict[str, int]:
     return {name: entry[name]["total"] for name in names}
 
 
-def test_over_its_budget_the_collector_records_less_and_counts_as_exactly(own_product: Product) -> None:
-    own_product.restart_collector("--records", "all", "--budget", "0.01", "--interval", "0.1")
-    wait_for(lambda: _steps(own_product)[-3:] == [1, None, 0] or None, SEEN_S, "two steps down")
+def test_over_its_budget_the_collector_records_less_says_why_and_counts_as_exactly(
+    own_server: Product,
+) -> None:
+    own_server.start_collector("--records", "all", "--budget", "0.01", "--interval", "0.1")
+    wait_for(lambda: _steps(own_server)[-3:] == [1, None, 0] or None, SEEN_S, "two steps down")
+    newest = own_server.get("host-events", host=own_server.host)["items"][0]
+    assert (newest["reason"], newest["granted_percent"]) == ("budget", 0.01)
+    assert newest["used_percent"] > 0.01
     truth = run_guest(write=20_011, read=503, vcpus=2)
-    vm = own_product.vm_with(truth.pid, faults=truth.faults)
+    vm = own_server.vm_with(truth.pid, faults=truth.faults)
     assert vm["faults"] == truth.faults
-    ledger = _ledger(own_product, vm["id"])
+    ledger = _ledger(own_server, vm["id"])
     assert (ledger["seen"], ledger["counted"], ledger["recorded"]) == (truth.faults, truth.faults, 0)
     assert ledger["sampled_out"] == truth.faults
 
 
-def test_the_time_line_says_why_less_is_recorded(own_product: Product) -> None:
-    own_product.restart_collector("--records", "all", "--budget", "0.01", "--interval", "0.1")
-    wait_for(lambda: _steps(own_product)[-3:] == [1, None, 0] or None, SEEN_S, "two steps down")
-    newest = own_product.get("host-events", host=own_product.host)["items"][0]
-    assert (newest["reason"], newest["granted_percent"]) == ("budget", 0.01)
-    assert newest["used_percent"] > 0.01
-
-
-def test_with_all_records_every_fault_is_recorded(own_product: Product) -> None:
-    own_product.restart_collector("--records", "all", "--budget", "0")
+def test_with_all_records_every_fault_is_recorded(own_server: Product) -> None:
+    own_server.start_collector("--records", "all", "--budget", "0")
     truth = run_guest(write=5003, read=101, vcpus=2)
-    vm = own_product.vm_with(truth.pid, faults=truth.faults)
-    ledger = _ledger(own_product, vm["id"])
+    vm = own_server.vm_with(truth.pid, faults=truth.faults)
+    ledger = _ledger(own_server, vm["id"])
     assert (ledger["recorded"], ledger["sampled_out"], ledger["dropped"]) == (truth.faults, 0, 0)
 
 
-def test_a_vm_is_recorded_in_full_on_request(own_product: Product) -> None:
-    own_product.restart_collector("--records", "none", "--budget", "0")
+def test_a_vm_is_recorded_in_full_on_request(own_server: Product) -> None:
+    own_server.start_collector("--records", "none", "--budget", "0")
     guest = start_guest(write=10, hold=True)
     assert guest.stdout is not None
     truth = truth_of(guest.stdout.readline())
-    vm = own_product.vm_with(truth.pid, faults=truth.faults)
-    own_product.command(
+    vm = own_server.vm_with(truth.pid, faults=truth.faults)
+    own_server.command(
         *("collector", "record", str(truth.pid), "--for", "600", "--no-wait"),
-        *("--data-dir", str(own_product.directory)),
+        *("--data-dir", str(own_server.directory)),
     )
 
     def events() -> list[tuple[str, str, str]] | None:
-        items = own_product.get("host-events", host=own_product.host)["items"]
+        items = own_server.get("host-events", host=own_server.host)["items"]
         changes = [item for item in items if item["kind"] == "vm_records"]
         return [(item["vm"], item["level"], item["reason"]) for item in changes] or None
 

@@ -54,21 +54,21 @@ def test_a_killed_collector_loses_no_count_and_leaves_no_gap(own_product: Produc
 
 
 def test_where_nothing_can_be_pinned_a_killed_collector_leaves_a_gap_and_says_so(
-    own_product: Product, tmp_path: Path
+    own_server: Product, tmp_path: Path
 ) -> None:
-    own_product.restart_collector("--bpffs", str(tmp_path))
-    (host,) = own_product.get("status")["hosts"]
+    own_server.start_collector("--bpffs", str(tmp_path))
+    (host,) = own_server.get("status")["hosts"]
     assert "counting ends with the collector" in host["detail"]
     killed_ms = time.time_ns() // 1_000_000
-    own_product.kill_collector()
+    own_server.kill_collector()
     unseen = run_guest(write=503)
     time.sleep(1.5)
     restarted_ms = time.time_ns() // 1_000_000
-    own_product.start_collector()
+    own_server.start_collector()
     after = run_guest(write=211)
-    assert own_product.vm_with(after.pid, faults=after.faults)["faults"] == after.faults
-    assert own_product.vm(unseen.pid) is None
-    spans = own_product.get("rates", metric="faults", from_="now-1h", step="1s")["coverage"]
+    assert own_server.vm_with(after.pid, faults=after.faults)["faults"] == after.faults
+    assert own_server.vm(unseen.pid) is None
+    spans = own_server.get("rates", metric="faults", from_="now-1h", step="1s")["coverage"]
     assert not any(span["from_ms"] < restarted_ms and span["to_ms"] > killed_ms for span in spans)
 
 

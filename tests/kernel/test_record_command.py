@@ -68,17 +68,17 @@ def _begun(requests: RecordRequests) -> bool:
     return any(answer is not None and answer.since_ns for answer in answers)
 
 
-def test_that_every_fault_was_recorded_is_said_with_their_number(own_product: Product) -> None:
-    own_product.restart_collector("--budget", "0")
-    status, output, faults = _record_while_it_faults(own_product, 5003)
+def test_that_every_fault_was_recorded_is_said_with_their_number(own_server: Product) -> None:
+    own_server.start_collector("--budget", "0")
+    status, output, faults = _record_while_it_faults(own_server, 5003)
     assert f"was recorded: {faults} faults in" in output
     assert status == 0
 
 
-def test_that_the_budget_did_not_allow_it_is_said_with_what_there_is(own_product: Product) -> None:
-    own_product.restart_collector("--budget", "0.01", "--interval", "0.1", "--records", "all")
-    wait_for(lambda: _holds_back(own_product) or None, SEEN_S, "the governor holds back")
-    status, output, faults = _record_while_it_faults(own_product, 5003)
+def test_that_the_budget_did_not_allow_it_is_said_with_what_there_is(own_server: Product) -> None:
+    own_server.start_collector("--budget", "0.01", "--interval", "0.1", "--records", "all")
+    wait_for(lambda: _holds_back(own_server) or None, SEEN_S, "the governor holds back")
+    status, output, faults = _record_while_it_faults(own_server, 5003)
     assert f"was recorded: 0 of {faults} faults in" in output
     assert "none for" in output
     assert "0.01% granted" in output

@@ -5,6 +5,7 @@ import mmap
 import select
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from collector.probe.probes import Probes
 from collector.probe.source import Limits
 from demo.exact import Order
 from faultmodel.record import Access
-from tests.kernel.attached import pinned, read
+from tests.kernel.attached import attached, pinned, read
 from tests.kernel.recorded import SECOND, account, decoded, recorded, records
 
 pytestmark = pytest.mark.kernel
@@ -28,8 +29,15 @@ ROOM = SMALL_RING // 88
 """Records that fit, each with its header."""
 
 
-def test_every_fault_is_recorded_once_as_the_guest_took_it(headers_cache: Path) -> None:
-    with recorded(headers_cache, Order(write=1009, read=503, execute=211, vcpus=2)) as one:
+@pytest.fixture(scope="module")
+def probes(headers_cache: Path) -> Iterator[Probes]:
+    """Programs that count, for guest after guest."""
+    with attached(headers_cache) as probes:
+        yield probes
+
+
+def test_every_fault_is_recorded_once_as_the_guest_took_it(probes: Probes) -> None:
+    with recorded(probes, Order(write=1009, read=503, execute=211, vcpus=2)) as one:
         one.order(ALL)
         reading = one.follow()
     assert Counter(fault.access for fault in decoded(reading)) == {
@@ -44,8 +52,8 @@ def test_every_fault_is_recorded_once_as_the_guest_took_it(headers_cache: Path) 
     }
 
 
-def test_records_stand_for_all_faults_that_were_seen(headers_cache: Path) -> None:
-    with recorded(headers_cache, Order(write=1009, vcpus=2)) as one:
+def test_records_stand_for_all_faults_that_were_seen(probes: Probes) -> None:
+    with recorded(probes, Order(write=1009, vcpus=2)) as one:
         one.order(ALL)
         reading = one.follow()
     # The first of each vCPU stands for what was not recorded before.
@@ -53,8 +61,8 @@ def test_records_stand_for_all_faults_that_were_seen(headers_cache: Path) -> Non
     assert sorted(record.weight for record in records(reading))[:-2] == [1] * 1007
 
 
-def test_a_record_shows_when_and_where(headers_cache: Path) -> None:
-    with recorded(headers_cache, Order(write=307)) as one:
+def test_a_record_shows_when_and_where(probes: Probes) -> None:
+    with recorded(probes, Order(write=307)) as one:
         one.order(ALL)
         before_ns = time.monotonic_ns()
         reading = one.follow()
@@ -74,7 +82,8 @@ def test_a_record_shows_when_and_where(headers_cache: Path) -> None:
 def test_a_ring_that_is_full_drops_and_the_next_record_stands_for_what_it_dropped(
     headers_cache: Path,
 ) -> None:
-    with recorded(headers_cache, Order(write=600, vcpus=2), Limits(fault_ring_bytes=SMALL_RING)) as one:
+    limits = Limits(fault_ring_bytes=SMALL_RING)
+    with attached(headers_cache, limits) as probes, recorded(probes, Order(write=600, vcpus=2)) as one:
         one.order(ALL)
         one.guest.follow("as many as fit")
         full = one.follow()
@@ -86,7 +95,8 @@ def test_a_ring_that_is_full_drops_and_the_next_record_stands_for_what_it_droppe
 
 
 def test_a_ring_that_is_emptied_in_between_loses_nothing(headers_cache: Path) -> None:
-    with recorded(headers_cache, Order(write=307), Limits(fault_ring_bytes=SMALL_RING)) as one:
+    limits = Limits(fault_ring_bytes=SMALL_RING)
+    with attached(headers_cache, limits) as probes, recorded(probes, Order(write=307)) as one:
         one.order(ALL)
         for _ in range(20):
             one.guest.follow("a part")
@@ -96,8 +106,8 @@ def test_a_ring_that_is_emptied_in_between_loses_nothing(headers_cache: Path) ->
     assert len(set(records(reading))) == 6140
 
 
-def test_a_ring_that_is_filled_calls_for_being_emptied(headers_cache: Path) -> None:
-    with recorded(headers_cache, Order(write=10_007)) as one, select.epoll() as epoll:
+def test_a_ring_that_is_filled_calls_for_being_emptied(probes: Probes) -> None:
+    with recorded(probes, Order(write=10_007)) as one, select.epoll() as epoll:
         one.order(ALL)
         epoll.register(one.probes.wakeup_fd, select.EPOLLIN | select.EPOLLET)
         one.guest.follow("a part")
@@ -107,8 +117,8 @@ def test_a_ring_that_is_filled_calls_for_being_emptied(headers_cache: Path) -> N
         assert epoll.poll(0) != []
 
 
-def test_a_sample_is_bounded_and_stands_for_all(headers_cache: Path) -> None:
-    with recorded(headers_cache, Order(write=100_003, vcpus=2)) as one:
+def test_a_sample_is_bounded_and_stands_for_all(probes: Probes) -> None:
+    with recorded(probes, Order(write=100_003, vcpus=2)) as one:
         one.order(SAMPLE, spacing_ns=SECOND // 10)
         before_s = time.monotonic()
         reading = one.follow()
@@ -119,8 +129,8 @@ def test_a_sample_is_bounded_and_stands_for_all(headers_cache: Path) -> None:
     assert sum(record.weight for record in records(reading)) <= account(reading).seen_total
 
 
-def test_a_sample_is_as_bounded_for_a_vcpu_that_changes_threads(headers_cache: Path) -> None:
-    with recorded(headers_cache, Order(write=11)) as one:
+def test_a_sample_is_as_bounded_for_a_vcpu_that_changes_threads(probes: Probes) -> None:
+    with recorded(probes, Order(write=11)) as one:
         one.order(SAMPLE)
         before_s = time.monotonic()
         for _ in range(100):
@@ -134,8 +144,8 @@ def test_a_sample_is_as_bounded_for_a_vcpu_that_changes_threads(headers_cache: P
     assert sum(record.weight for record in records(reading)) <= account(reading).seen_total
 
 
-def test_a_sample_is_as_bounded_for_a_vm_of_many_vcpus(headers_cache: Path) -> None:
-    with recorded(headers_cache, Order(write=640, vcpus=32)) as one:
+def test_a_sample_is_as_bounded_for_a_vm_of_many_vcpus(probes: Probes) -> None:
+    with recorded(probes, Order(write=640, vcpus=32)) as one:
         one.order(SAMPLE)
         before_s = time.monotonic()
         reading = one.follow()
@@ -144,8 +154,8 @@ def test_a_sample_is_as_bounded_for_a_vm_of_many_vcpus(headers_cache: Path) -> N
     assert 1 <= len(records(reading)) <= took_s + 1
 
 
-def test_an_order_holds_from_the_next_fault_on(headers_cache: Path) -> None:
-    with recorded(headers_cache, Order(write=101, vcpus=3)) as one:
+def test_an_order_holds_from_the_next_fault_on(probes: Probes) -> None:
+    with recorded(probes, Order(write=101, vcpus=3)) as one:
         got = []
         for level in (ALL, NONE, ALL):
             one.order(level)
@@ -159,7 +169,11 @@ def test_records_of_a_stored_batch_are_not_read_again_by_a_successor(
     headers_cache: Path, tmp_path: Path
 ) -> None:
     order = Order(write=101, memory_fault=7)
-    with recorded(headers_cache, order) as one, pinned(one.probes, tmp_path) as folder:
+    with (
+        attached(headers_cache) as probes,
+        recorded(probes, order) as one,
+        pinned(probes, tmp_path) as folder,
+    ):
         one.order(ALL)
         one.guest.follow("first")
         before = _released(one.probes)

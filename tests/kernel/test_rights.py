@@ -64,13 +64,13 @@ def test_one_process_beside_it_can_open_what_it_may_not_and_ends_with_it(own_pro
     wait_for(lambda: not Path(f"/proc/{opener}").exists() or None, SEEN_S, "it ends")
 
 
-def test_run_times_are_measured_all_the_same(own_product: Product) -> None:
+def test_run_times_are_measured_all_the_same(own_server: Product) -> None:
     # One reading of thirty is measured.
-    own_product.restart_collector("--interval", "0.05")
+    own_server.start_collector("--interval", "0.05")
 
     def measured() -> float | None:
         run_guest(write=2000)
-        (host,) = own_product.get("status")["hosts"]
+        (host,) = own_server.get("status")["hosts"]
         per_run: float | None = host["cost"] and host["cost"]["program_ns_per_run"]
         return per_run
 

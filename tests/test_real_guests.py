@@ -16,7 +16,8 @@ GUEST = f"{FILE}::test_a_real_vm_is_announced_and_its_end_too"
 def _pytest(*arguments: str) -> tuple[int, str]:
     """Run the tests as a user does; return the exit status and the line about guests."""
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *arguments],
+        # Without a plugin of other tests, which takes a second to import.
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:schemathesis", "-q", *arguments],
         cwd=TOP,
         capture_output=True,
         text=True,

@@ -45,6 +45,13 @@ ensure_own_directory() {
 	chmod 700 "$directory"
 }
 
+# keep_byte_code DIRECTORY: where every Python from here on keeps what it has compiled, beside no source. Also where the
+# environment asks for none to be written: each of many processes would compile all that it imports, the library too.
+keep_byte_code() {
+	export PYTHONPYCACHEPREFIX=$1
+	unset PYTHONDONTWRITEBYTECODE
+}
+
 # find_python: a Python of at least 3.11, the distribution's first.
 find_python() {
 	local candidate

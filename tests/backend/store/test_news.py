@@ -32,7 +32,7 @@ class Listening:
 
     def heard(self, *, by_ours: bool) -> list[int | None]:
         """Return the numbers of changes that a process has just heard of; None: something was stored."""
-        # Whoever listens also tells what it has stored.
+        # Whoever listens also announces what it has stored.
         self._ears[by_ours].listen(0)
         news = self._ears[not by_ours].listen(0.05)
         return [None] if news is None else [item.change for item in news]

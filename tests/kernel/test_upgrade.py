@@ -89,7 +89,7 @@ def test_counts_whose_layout_was_not_kept_with_them_are_read_on_without_a_gap(ol
     for truth in truths:
         vm = old_product.vm_with(truth.pid, faults=truth.faults)
         assert vm["faults"] == truth.faults
-    assert len(old_product.get("rates", metric="faults", from_="now-1h", step="1s")["coverage"]) == 1
+    assert len(old_product.get("rates", metric="faults", from_="now-1h", step="1s", most=1)["coverage"]) == 1
     kinds = [item["kind"] for item in old_product.get("host-events", host=old_product.host)["items"]]
     assert kinds.count("replaced") == 1
     details = [item["detail"] for item in old_product.get("host-events", host=old_product.host)["items"]]

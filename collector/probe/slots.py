@@ -33,15 +33,18 @@ class Slots:
         return self._home(_INDEX.unpack(key)[0])
 
     def free(self, vms: Collection[VmKey]) -> list[bytes]:
-        """Clear the slots of these VMs, whose threads have ended; return the keys of the slots."""
+        """Clear the slots of these VMs, whose threads have ended; return the keys of the slots.
+
+        Their entries in ``slot_owners`` are to be deleted then, not before.
+        """
         freed = [place for place in self._claimed() if self._owner(place) in vms]
         for place in freed:
             start = place * self._view.size
             tid, end = start + self._view.tid_offset, start + self._view.size
-            # Clear the owner last: another thread may claim the slot as soon as it has none.
-            self._memory[tid + _WORD_BYTES : end] = bytes(end - tid - _WORD_BYTES)
-            self._memory[start:tid] = bytes(tid - start)
+            # The owner first: a slot without one is not read, should this process be killed in between. Nor
+            # is it claimed by another thread while it has its entry in ``slot_owners``.
             self._memory[tid : tid + _WORD_BYTES] = bytes(_WORD_BYTES)
+            self._memory[start:end] = bytes(end - start)
         return [_INDEX.pack(place) for place in freed]
 
     def close(self) -> None:

@@ -3,20 +3,28 @@
 
 import os
 import platform
+import sys
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import pytest
 
 from collector.counting.cycles import Cycles
 from collector.counting.reader import Reader
+from collector.probe.layout import VmKey
+from collector.probe.probes import Probes
+from collector.probe.slots import Slots
 from collector.vms.identity.process import host_proc
 from collector.vms.identity.uevents import KvmEvents
 from collector.vms.table import VmTable
 from demo.exact import ExactGuest, Order
 from faultmodel import arch
+from faultmodel.kinds import LossKind
 from faultmodel.sections import Content
-from tests.kernel.attached import attached
+from tests.kernel.attached import attached, own_vms, read
 
 pytestmark = pytest.mark.kernel
 
@@ -77,3 +85,52 @@ def test_vms_that_come_and_go_are_counted_exactly_and_forgotten(headers_cache: P
         for name in ("overflow", "fault_counts", "exit_counts"):
             left |= set(map(probes.views.owner(name).unpack, tables[name]))
         assert not left & keys
+
+
+class Killed(BaseException):
+    """As SIGKILL would: nothing is caught."""
+
+
+def _is_killed(probes: Probes, vms: Collection[VmKey], lines: int) -> bool:
+    """Forget VMs and be killed after so many lines; return whether that came before the end."""
+    codes = (Probes.forget.__code__, Slots.free.__code__)
+    left = lines
+
+    def trace(frame: FrameType, event: str, _argument: Any) -> Any:
+        nonlocal left
+        if frame.f_code not in codes:
+            return None
+        if event == "line":
+            left -= 1
+            if left < 0:
+                raise Killed
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        probes.forget(vms)
+    except Killed:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def test_a_collector_that_is_killed_while_it_forgets_costs_no_other_vm_anything(headers_cache: Path) -> None:
+    lines = 0
+    with attached(headers_cache) as probes:
+        while True:
+            expected = _faults_of_a_guest(17)
+            reading = read(Reader(probes), probes)
+            gone = own_vms(reading)
+            assert expected in [reading.accounts[vm].seen for vm in gone if vm in reading.accounts]
+            is_killed = _is_killed(probes, gone, lines)
+            reading = read(Reader(probes), probes)
+            assert not gone & reading.accounts.keys()
+            assert {VmKey(*key[:2]) for key in reading.fault_counts} <= reading.vms.keys()
+            assert LossKind.UNREAD_VCPUS not in reading.lost
+            if not is_killed:
+                break
+            lines += 1
+    assert lines > 20

@@ -92,8 +92,11 @@ class Reader:
         until_checkpoint = _until(checkpoint, self._views)
         self._totals = _totals(until_checkpoint, checkpoint, self._views)
         self._vcpus: dict[VcpuKey, Reconciler] = defaultdict(Reconciler)
+        known = probes.vms()
         for vcpu, account in until_checkpoint.vcpus.items():
-            self._vcpus[vcpu] = Reconciler(in_flight=account.in_map - account.found_in_map)
+            # Of a VM that is not there any more, a killed collector had forgotten a part.
+            if vcpu[:2] in known:
+                self._vcpus[vcpu] = Reconciler(in_flight=account.in_map - account.found_in_map)
 
     @property
     def counting(self) -> str:

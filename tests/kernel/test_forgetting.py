@@ -17,6 +17,7 @@ from collector.counting.reader import Reader
 from collector.probe.layout import VmKey
 from collector.probe.probes import Probes
 from collector.probe.slots import Slots
+from collector.probe.source import Limits
 from collector.vms.identity.process import host_proc
 from collector.vms.identity.uevents import KvmEvents
 from collector.vms.table import VmTable
@@ -117,9 +118,16 @@ def _is_killed(probes: Probes, vms: Collection[VmKey], lines: int) -> bool:
     return False
 
 
-def test_a_collector_that_is_killed_while_it_forgets_costs_no_other_vm_anything(headers_cache: Path) -> None:
+@pytest.mark.parametrize(
+    "limits",
+    [None, Limits(syndromes=1, exit_reasons=1), Limits(slots=2)],
+    ids=["in place", "in maps", "no slot"],
+)
+def test_a_collector_that_is_killed_while_it_forgets_leaves_nothing_to_count(
+    headers_cache: Path, limits: Limits | None
+) -> None:
     lines = 0
-    with attached(headers_cache) as probes:
+    with attached(headers_cache, limits) as probes:
         while True:
             expected = _faults_of_a_guest(17)
             reading = read(Reader(probes), probes)
@@ -129,8 +137,10 @@ def test_a_collector_that_is_killed_while_it_forgets_costs_no_other_vm_anything(
             reading = read(Reader(probes), probes)
             assert not gone & reading.accounts.keys()
             assert {VmKey(*key[:2]) for key in reading.fault_counts} <= reading.vms.keys()
-            assert LossKind.UNREAD_VCPUS not in reading.lost
+            assert not {LossKind.UNREAD_VCPUS, LossKind.UNBALANCED} & reading.lost.keys()
             if not is_killed:
                 break
+            # As little as possible is left in the next one's way.
+            probes.forget(gone)
             lines += 1
     assert lines > 20

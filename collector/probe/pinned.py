@@ -52,6 +52,7 @@ def open_pinned(folder: Path) -> Probes:
         # Links are pinned last and unpinned first: a set with all links is complete.
         if not handles.links or handles.links.keys() != handles.programs.keys():
             raise PinnedError(f"{len(handles.links)} of {len(handles.programs)} programs are attached")
+        _check_programs(layout, handles)
         probes = Probes(handles, layout, _readable(layout, handles))
         undo.pop_all()
     return probes
@@ -87,6 +88,16 @@ def _read(folder: Path, name: str, read: Callable[[Map], R]) -> R:
         return read(syscall.open_map(fd))
     finally:
         os.close(fd)
+
+
+def _check_programs(layout: Layout, handles: Handles) -> None:
+    """:raises PinnedError: a program that counts is missing"""
+    if LAYOUT_MAP not in handles.maps or COUNTS not in layout.concerns:
+        # ``earlier`` has the programs that such a version may have.
+        return
+    for name in layout.concerns[COUNTS].programs:
+        if name not in handles.programs:
+            raise PinnedError(f"it has no program {name}")
 
 
 def _readable(layout: Layout, handles: Handles) -> list[str]:

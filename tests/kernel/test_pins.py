@@ -111,6 +111,16 @@ def test_a_layout_that_is_damaged_ends_no_collector(
     assert pins.take_reason().startswith("how its maps are laid out cannot be read")
 
 
+def test_a_set_that_lacks_a_program_is_not_read_on(probes: Probes, pins: Pins, folder: Path) -> None:
+    # It would count less, and nothing would say so.
+    name = next(iter(probes.handles.links))
+    (folder / f"link-{name}").unlink()
+    (folder / f"program-{name}").unlink()
+    assert pins.open() is None
+    assert pins.take_reason() == f"it has no program {name}"
+    assert not folder.exists()
+
+
 def _without_records(layout: Layout) -> Layout:
     return msgspec.structs.replace(layout, concerns={"counts": layout.concerns["counts"]})
 

@@ -4,9 +4,8 @@
 It is unpacked, never installed: none of its programs is run on this machine, whose processor could not.
 """
 
-import compileall
 import hashlib
-import py_compile
+import subprocess
 import sys
 import tempfile
 import tomllib
@@ -19,6 +18,7 @@ PYTHON = "/usr/bin/python3"
 
 _RELEASE = "bookworm"
 _PYTHON_VERSION = (3, 11)  # of that release
+_LIBRARY = "usr/lib/python3.11"
 _PACKAGES = ["python3", "python3-bpfcc", "bpftool", "busybox-static"]
 _WHEELS = "manylinux2014_aarch64"
 
@@ -39,8 +39,9 @@ def ensure_root(archive: Archive, folder: Path) -> Path:
             packages = archive.fetch_with_dependencies(_PACKAGES, _RELEASE, Path(name) / "packages")
             unpack(packages, root)
             _add_wheels(root, requirements, constraints)
-            _compile(root)
             root.rename(place)
+    if not (place / _LIBRARY / "__pycache__").is_dir():
+        _compile(place)
     return place
 
 
@@ -61,6 +62,8 @@ def _add_wheels(root: Path, requirements: list[str], constraints: Path) -> None:
 def _compile(root: Path) -> None:
     """Save the emulated processor from compiling the library; byte code is the same on all of them."""
     if sys.version_info[:2] == _PYTHON_VERSION:
-        compileall.compile_dir(
-            root / "usr/lib", quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH
-        )
+        # Beside the sources, where the machine's Python looks for it, whatever this one's settings are.
+        ours = (sys.executable, "-X", "pycache_prefix=", "-m", "compileall")
+        command = (*ours, "-qq", "--invalidation-mode", "unchecked-hash", str(root / "usr/lib"))
+        # Some of what is there is no Python of this version, and is not run either.
+        subprocess.run(command, check=False)

@@ -1,9 +1,10 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: Apache-2.0
 # The first process of an emulated machine: mounts what the host shares over 9p and runs tests.emulated.inside.
-# Of the host's files nothing can be written but the job folder; what else is written goes to memory.
+# Of the host's files nothing can be written but the job folder; what else is written goes to memory, as does the
+# byte code of the checkout. That of Python's own library is beside it, and is found only where no other place is set.
 busybox=/bin/busybox
-$busybox mkdir -p /proc /sys /dev /lower /upper /root
+$busybox mkdir -p /proc /sys /dev /lower /lower-checkout /upper /root
 $busybox mount -t proc proc /proc
 $busybox mount -t sysfs sysfs /sys
 $busybox mount -t devtmpfs devtmpfs /dev
@@ -14,13 +15,17 @@ done
 share() {
 	$busybox mount -t 9p -o "trans=virtio,version=9p2000.L,msize=500000,$3" "$1" "$2"
 }
+cover() {
+	$busybox mkdir -p "/upper/$2" "/upper/$2-work"
+	$busybox mount -t overlay -o "lowerdir=$1,upperdir=/upper/$2,workdir=/upper/$2-work" overlay "$3"
+}
 share root /lower ro,cache=loose
+share checkout /lower-checkout ro,cache=loose
 $busybox mount -t tmpfs tmpfs /upper
-$busybox mkdir /upper/changed /upper/work
-$busybox mount -t overlay -o lowerdir=/lower,upperdir=/upper/changed,workdir=/upper/work overlay /root
+cover /lower root /root
 $busybox mkdir -p /root/proc /root/sys /root/dev /root/tmp /root/checkout /root/job /root/emulated
 $busybox cp -r /modules /bin/busybox /root/emulated
-share checkout /root/checkout ro,cache=loose
+cover /lower-checkout checkout /root/checkout
 share job /root/job rw,cache=none
 $busybox mount -t proc proc /root/proc
 $busybox mount -t sysfs sysfs /root/sys
@@ -36,6 +41,6 @@ $busybox ip link set eth0 up
 $busybox ip address add 10.0.2.15/24 dev eth0
 $busybox ip route add default via 10.0.2.2
 
-$busybox env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root PYTHONPATH=/checkout PYTHONPYCACHEPREFIX=/tmp/pycache \
+$busybox env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root PYTHONPATH=/checkout \
 	$busybox chroot /root "$($busybox cat /python)" -m tests.emulated.inside
 $busybox poweroff -f

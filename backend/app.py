@@ -23,6 +23,7 @@ from backend.api import (
     rates,
     session,
     status,
+    storage,
     vms,
 )
 from backend.api.access import read_bearer, read_cookie, require_reader
@@ -48,7 +49,7 @@ from faultmodel.units import NS_PER_S
 
 _FOR_ALL = (health, ingest, session)
 _FOR_READERS = (architectures, events, description)
-_READING = (status, vms, faults, rates, exits, ledger, host_events, costs)
+_READING = (status, storage, vms, faults, rates, exits, ledger, host_events, costs)
 """Those that read from the store: their routes check who asks by themselves."""
 
 

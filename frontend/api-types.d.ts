@@ -792,6 +792,24 @@ export interface Status {
   jobs: JobRun[];
 }
 
+/** What is stored. */
+export interface Storage {
+  /** The shortest buckets first */
+  levels: StoredLevel[];
+  /** What the whole database takes */
+  bytes: number;
+}
+
+/** A level of history: counts in buckets of one length. */
+export interface StoredLevel {
+  /** Length of its buckets in s */
+  bucket_s: number;
+  /** How many ranges of time are yet to be summed up to it: answers read them from the level below */
+  pending: number;
+  /** Where the first of them starts; null without one */
+  pending_from: string | null;
+}
+
 /** Faults with one raw word. Without a syndrome from the kernel, word, format and decoded are null. */
 export interface Syndrome {
   word: string | null;

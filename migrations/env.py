@@ -20,7 +20,17 @@ from backend.store.url import database_of
 _MIGRATION_LOCK = 0x6B766D66
 _FIRST = ("hosts", "streams", "stream_tokens", "applied_batches", "sources", "vms", "tokens", "refusals")
 """Tables in the order in which servers come to them: who stores a batch has its host's row first."""
-_FORMER = ("x86_fault_counts", "arm64_fault_counts", "riscv_fault_counts")
+_FORMER = (
+    *(
+        "x86_fault_counts",
+        "arm64_fault_counts",
+        "riscv_fault_counts",
+        "fault_counts",
+        "exit_counts",
+        "ledger",
+    ),
+    *("losses", "collector_costs"),
+)
 _ATTEMPTS = 10
 _PAUSE_S = 1.0
 """What came to wait for the tables meanwhile goes on."""

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the server does without being asked: one runner, and these jobs."""
 
+from backend.jobs.rollup import roll_up
 from backend.jobs.runner import Job
 from backend.jobs.sessions import forget_ended_sessions
-from backend.schedule import EVERY_S
+from backend.schedule import EVERY_S, WITHIN_S
 
-JOBS = (Job(name="sessions", every_s=EVERY_S["sessions"], within_s=60, work=forget_ended_sessions),)
+_WORK = {"sessions": forget_ended_sessions, "rollup": roll_up}
+JOBS = tuple(
+    Job(name=name, every_s=EVERY_S[name], within_s=WITHIN_S, work=work) for name, work in _WORK.items()
+)

@@ -24,8 +24,9 @@ from backend.store.contract.changes import FOR_EVER_MS, Counted, Version
 from backend.store.contract.store import Store
 from faultmodel.record import ExitKind
 
-LENGTHS_S = (1, 5, 15, 30, 60, 300, 1800, 3600, 86_400)
-"""Each is a multiple of the one before. The days since 1970 are few enough to be kept."""
+LENGTHS_S = (1, 5, 10, 30, 60, 300, 600, 1800, 3600, 86_400)
+"""Each is a multiple of the one before, and each level of the store is among them. The days since 1970 are
+few enough to be kept."""
 MOST_CELLS = 500_000
 """Counts that are kept, of a VM in a block: some 40 MB."""
 _MS = 1_000

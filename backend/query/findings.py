@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from backend.query.readiness import is_fresh
-from backend.schedule import EVERY_S
+from backend.schedule import EVERY_S, WITHIN_S
 from backend.store.contract.access import Refusal, Token
 from backend.store.contract.hosts import FindingCode, HostStatus
 from backend.store.contract.jobs import JobState
@@ -170,15 +170,16 @@ def _clocks_ahead(hosts: Sequence[HostStatus], now_ns: int) -> Sequence[Found]:
 
 
 def _jobs_failed(jobs: Sequence[JobState], now_ns: int) -> Sequence[Found]:
-    """Return the jobs that failed, or of which no run ended for twice their interval."""
+    """Return the jobs that failed, or of which no run ended for much longer than their interval."""
     found = []
     for job in jobs:
         every_s = EVERY_S.get(job.name)
         if every_s is None:  # Another release's.
             continue
         why = job.failure(now_ns)
-        if not why and job.ended_ns is not None and now_ns - job.ended_ns > 2 * every_s * NS_PER_S:
-            why = f"it was not done for longer than {2 * every_s} s"
+        late_s = 2 * (every_s + WITHIN_S)
+        if not why and job.ended_ns is not None and now_ns - job.ended_ns > late_s * NS_PER_S:
+            why = f"it was not done for longer than {late_s} s"
         if why:
             found.append(
                 Found(code=Code.JOB_FAILED, hosts=[], last_ns=job.ended_ns, job=job.name, detail=why)

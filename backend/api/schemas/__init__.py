@@ -22,6 +22,7 @@ from backend.api.schemas.ledger import HostBatches, HostLedger, Ledger, LedgerLi
 from backend.api.schemas.records import Exit, ExitPage, Fault, FaultPage, RawSyndrome
 from backend.api.schemas.series import CoveredSpan, OtherSeries, Rates, Series
 from backend.api.schemas.server import Applied, Health, JobRun, NotStored, Session, Status
+from backend.api.schemas.storage import Storage, StoredLevel
 from backend.api.schemas.vms import (
     ExitReason,
     FlagCount,
@@ -98,6 +99,8 @@ __all__ = [
     "Series",
     "Session",
     "Status",
+    "Storage",
+    "StoredLevel",
     "Syndrome",
     "Syndromes",
     "Trend",

@@ -8,6 +8,8 @@ from typing import Protocol
 from backend.store.contract.accounts import CostPoint, LedgerPoint, LossPoint
 from backend.store.contract.catalog import Catalog
 from backend.store.contract.changes import Counted, Version
+from backend.store.contract.jobs import JobClaim
+from backend.store.contract.levels import Storage
 from backend.store.contract.news import Ear, HostChange
 from backend.store.contract.series import Series
 from backend.store.contract.values import (
@@ -70,6 +72,16 @@ class Store(Catalog, Protocol):
         :raises BatchError: it contradicts itself; nothing changes
         :raises NotNowError: what is stored, or the server's clock, does not allow it now; nothing changes
         """
+
+    def roll_up(self, now_s: int, claim: JobClaim) -> bool:
+        """Sum counts up to coarser levels, for some ten milliseconds, and return whether there may be more.
+
+        :param now_s: UTC; buckets of which counts may still be on their way are left
+        :raises LostJobError: another server has taken over the job; nothing changes
+        """
+
+    def storage(self) -> Storage:
+        """Return what is stored, and what is yet to be summed up."""
 
     def version(self) -> Version:
         """Return which state of counts, coverage and VMs is read."""

@@ -31,6 +31,7 @@ _CONNECT_TIMEOUT_S = 10
 _KEPT_CONNECTIONS = 8
 _MORE_CONNECTIONS = 16
 """Of writers and checks, and as many of readers."""
+_SIZE = text("SELECT pg_database_size(current_database())")
 _CANCEL_TIMEOUT_S = 5.0
 _KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 """Nothing is sent on a connection that listens: so it is found out that the other end is gone."""
@@ -108,6 +109,9 @@ class PostgresqlStore(SqlStore):
         """Return the database's time: servers are on machines of their own, with clocks of their own."""
         with self.checking() as connection:
             return int(connection.execute(_NOW_US).scalar_one()) * 1000
+
+    def _size_of(self, connection: Connection) -> int:
+        return int(connection.execute(_SIZE).scalar_one())
 
     def close(self) -> None:
         """Release every connection."""

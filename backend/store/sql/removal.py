@@ -27,6 +27,7 @@ from backend.store.sql.tables import (
     loss_totals,
     losses,
     refusals,
+    rollup_pending,
     sources,
     stream_tokens,
     streams,
@@ -35,6 +36,7 @@ from backend.store.sql.tables import (
     vms,
     waiting_coverage,
 )
+from backend.store.sql.tables.levels import levels
 from backend.store.sql.writer import Writer
 
 _AT_ONCE = 5_000
@@ -107,8 +109,8 @@ def remove_host(writing: Writing, owner: Owner) -> None:
             ).all()
         for row in rows:
             remove_vm(writing, row.id, row.arch, owner)
-        for table, whose in ((losses, losses.c.host_id), (collector_costs, collector_costs.c.host_id)):
-            _delete_by(writing, table, whose, host_id, table.c.bucket_s, owner)
+        for table in _at_levels(losses, collector_costs):
+            _delete_by(writing, table, table.c.host_id, host_id, table.c.bucket_s, owner)
         _delete_by(writing, host_events, host_events.c.host_id, host_id, host_events.c.id, owner)
         if _remove_empty_host(writing, owner):
             return
@@ -127,7 +129,8 @@ def _remove_empty_host(writing: Writing, owner: Owner) -> bool:
         for table in (applied_batches, waiting_coverage, stream_tokens, vm_streams):
             connection.execute(delete(table).where(table.c.stream_id.in_(own_streams)))
         connection.execute(delete(coverage).where(coverage.c.source_id.in_(own_sources)))
-        for table in (streams, sources, findings, losses, loss_totals, host_events, collector_costs):
+        of_host = (streams, sources, findings, loss_totals, host_events, rollup_pending)
+        for table in (*of_host, *_at_levels(losses, collector_costs)):
             connection.execute(delete(table).where(table.c.host_id == host_id))
         connection.execute(delete(findings).where(findings.c.subject == str(host_id)))
         connection.execute(delete(refusals).where(refusals.c.host == owner.name))
@@ -143,14 +146,17 @@ def _lock(connection: Connection, owner: Owner) -> None:
         raise NotFoundError(f"host {owner.name!r} was removed meanwhile, or goes by another name")
 
 
+def _at_levels(*tables: Table) -> Sequence[Table]:
+    """Return the tables of counts of seconds with those of all coarser levels."""
+    return [at_level for table in tables for at_level in levels[table].values()]
+
+
 def _of_vm(arch: str) -> Sequence[tuple[Table, Column[Any]]]:
     family = families[arch]
     tables = (
-        fault_counts,
+        *_at_levels(fault_counts, exit_counts, ledger),
         family.faults,
         family.exits,
-        exit_counts,
-        ledger,
         countings,
         vcpus,
         vm_streams,
@@ -160,13 +166,10 @@ def _of_vm(arch: str) -> Sequence[tuple[Table, Column[Any]]]:
 
 def _empty_vm(writing: Writing, vm_number: int, arch: str, owner: Owner) -> None:
     family = families[arch]
-    for table, order in (
-        (fault_counts, fault_counts.c.bucket_s),
-        (exit_counts, exit_counts.c.bucket_s),
-        (ledger, ledger.c.bucket_s),
-        (family.faults, family.faults.c.time_ns),
-    ):
-        _delete_by(writing, table, table.c.vm_id, vm_number, order, owner)
+    for table in _at_levels(fault_counts, exit_counts, ledger):
+        _delete_by(writing, table, table.c.vm_id, vm_number, table.c.bucket_s, owner)
+    faults = family.faults
+    _delete_by(writing, faults, faults.c.vm_id, vm_number, faults.c.time_ns, owner)
     exits = family.exits.c
     while True:
         with writing() as writer:

@@ -123,6 +123,10 @@ class SqliteStore(SqlStore):
         """Return the machine's time: servers on one file are on one machine."""
         return own_ns
 
+    def _size_of(self, connection: Connection) -> int:
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+        return int(pages * connection.exec_driver_sql("PRAGMA page_size").scalar_one())
+
     def close(self) -> None:
         """Release every connection."""
         self._readers.dispose()

@@ -11,12 +11,13 @@ from dataclasses import replace
 from itertools import chain, count
 from secrets import token_hex
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from backend.store.contract.access import Refusal, Session, Token
 from backend.store.contract.changes import FOR_EVER_MS, Change, counted_of
 from backend.store.contract.check import check_batch
 from backend.store.contract.jobs import JobClaim, JobState
+from backend.store.contract.levels import LENGTHS_S, Levels, Storage, StoredLevel
 from backend.store.contract.news import Ear, HostChange, News, decode, encode, news_of
 from backend.store.contract.series import Block, Series
 from backend.store.sql import migrate, removal
@@ -38,6 +39,8 @@ from backend.store.sql.catalog import (
     vm_queries,
 )
 from backend.store.sql.host_reads import HostReads
+from backend.store.sql.series import rollup
+from backend.store.sql.series.pending import read_levels
 from backend.store.sql.series.series import SqlSeries
 from backend.store.sql.tables import tokens as tokens_table
 from backend.store.sql.vm_reads import VmReads
@@ -255,6 +258,30 @@ class SqlStore(VmReads, HostReads):
             jobs.check_held(writer, claim)
         return removed
 
+    def roll_up(self, now_s: int, claim: JobClaim) -> bool:
+        """Sum counts up to coarser levels, for a job, and return whether there may be more to do."""
+        # A transaction that writes nothing would tell those who keep answers that something has changed.
+        with self.checking() as connection:
+            if not rollup.is_due(connection, now_s):
+                return False
+        with self.writing() as writer:
+            is_more = rollup.roll_up(writer, now_s)
+            jobs.check_held(writer, claim)
+        return is_more
+
+    def storage(self) -> Storage:
+        """Return what is stored, and what is yet to be summed up."""
+        with self._reading() as connection:
+            levels = read_levels(connection)
+            return Storage(
+                levels=[_stored_level(levels, length_s) for length_s in LENGTHS_S],
+                bytes=self._size_of(connection),
+            )
+
+    @abstractmethod
+    def _size_of(self, connection: Connection) -> int:
+        """Return how many bytes the database takes."""
+
     @abstractmethod
     def shared_now_ns(self, own_ns: int) -> int:
         """Return the time by the one clock that all servers on this database share. See ``Store``."""
@@ -291,6 +318,15 @@ class SqlStore(VmReads, HostReads):
         """Add refusals to those of their token and reason."""
         with self.writing() as writer:
             refusals.add_refusals(writer, found)
+
+
+def _stored_level(levels: Levels, length_s: int) -> StoredLevel:
+    pending = levels.pending.get(length_s, ())
+    return StoredLevel(
+        length_s=length_s,
+        pending=len(pending),
+        pending_from_s=min((one.from_s for one in pending), default=None),
+    )
 
 
 def _first_changed_ms(batch: Batch, covered: Sequence[Span]) -> int:

@@ -53,3 +53,19 @@ def _sum_of_halves(element: safe_sum_of, compiler: SQLCompiler, **options: Any) 
     value = compiler.process(element.clauses, **options)
     # Exact below 2**63; beyond it SQLite's product is a floating-point number.
     return f"(sum({value} >> 32) * 4294967296 + sum({value} & 4294967295))"
+
+
+class capped_sum_of(safe_sum_of):  # noqa: N801 - it is a function in SQL
+    """The same, of at most ``MOST``: what a row's column stays at."""
+
+    inherit_cache = True
+
+
+@compiles(capped_sum_of)
+def _capped(element: capped_sum_of, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+    return f"least({_sum(element, compiler, **options)}, {MOST})"
+
+
+@compiles(capped_sum_of, "sqlite")
+def _capped_halves(element: capped_sum_of, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+    return f"min({_sum_of_halves(element, compiler, **options)}, {MOST})"

@@ -136,7 +136,7 @@ def test_costs_that_add_up_to_too_much_break_no_answer(store: Store, database: s
         rows = [dict(zip(names, (bad, SECOND_S + n, *[too_much] * 7), strict=True)) for n in range(3)]
         writer.connection.execute(insert(collector_costs), rows)
         if database == "sqlite":
-            poison = text("UPDATE collector_costs SET cpu_ns = 1.2e19 WHERE host_id = :bad")
+            poison = text("UPDATE collector_costs_1s SET cpu_ns = 1.2e19 WHERE host_id = :bad")
             writer.connection.execute(poison, {"bad": bad})
     costs = recent_costs(store, START_MS + 10_000, 10_000)
     assert costs["good"].cpu_percent == 1
@@ -150,9 +150,9 @@ def test_a_row_stays_an_integer_however_much_is_added(store: Store) -> None:
     cost = Cost(from_ns=START_NS, to_ns=START_NS + 1, cpu_ns=2**47, resident_bytes=1)
     store.apply(make_batch(0, costs=[cost]), START_NS)
     with store.writing() as writer:
-        writer.connection.execute(text(f"UPDATE collector_costs SET cpu_ns = {MOST - 1}"))
+        writer.connection.execute(text(f"UPDATE collector_costs_1s SET cpu_ns = {MOST - 1}"))
     store.apply(make_batch(1, covered=(), costs=[cost]), START_NS)
     with store.reading() as connection:
-        (found,) = connection.execute(text("SELECT cpu_ns FROM collector_costs"))
+        (found,) = connection.execute(text("SELECT cpu_ns FROM collector_costs_1s"))
     assert found.cpu_ns == MOST
     assert isinstance(found.cpu_ns, int)

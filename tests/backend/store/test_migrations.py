@@ -141,7 +141,7 @@ def test_a_store_whose_database_is_migrated_meanwhile_says_so(new_url: NewUrl) -
         assert store.apply(make_batch(fault_counts=[fault_count()]), START_NS)
         # As by a version to come.
         write(url, "ALTER TABLE hosts RENAME COLUMN detail TO words")
-        write(url, "ALTER TABLE fault_counts RENAME TO counts")
+        write(url, "ALTER TABLE fault_counts_1s RENAME TO counts")
         with pytest.raises(SchemaError, match="migrated while this server ran, restart"):
             store.hosts()
         with pytest.raises(SchemaError, match="migrated while this server ran, restart"):

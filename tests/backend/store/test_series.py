@@ -8,8 +8,6 @@ import pytest
 from backend.store.contract.series import FIGURES, KEYS, OWNER, Metric, Top
 from backend.store.contract.store import Store
 from backend.store.contract.values import Steps, TimeRange
-from backend.store.sql.series.measures import MEASURES, Level, Measure, level_of
-from backend.store.sql.tables import fault_counts
 from faultmodel.kinds import LossKind
 from faultmodel.record import Cost, Loss
 from tests.batches import (
@@ -65,7 +63,7 @@ def numbers(store: Store) -> list[int]:
 
 @pytest.mark.parametrize("metric", Metric)
 def test_points_add_up_to_totals_by_every_key(store: Store, numbers: list[int], metric: Metric) -> None:
-    is_of_host = MEASURES[metric].owner == "host_id"
+    is_of_host = metric in (Metric.LOSSES, Metric.COSTS)
     owners = list(store.version()) if is_of_host else numbers
     # Of the greatest amount of memory there is no sum.
     figures = [name for name in FIGURES[metric] if name != "resident_bytes"]
@@ -105,15 +103,3 @@ def test_pages_of_the_greatest_make_the_whole(store: Store, numbers: list[int]) 
     after = Top(1, (faults, (word, format_name)))
     rest = list(store.series.totals(Metric.FAULTS, vm, span, by=by, figures=figures, top=after))
     assert [first, *rest] == whole
-
-
-def test_the_longest_buckets_are_read_that_every_step_has_whole() -> None:
-    faults = MEASURES[Metric.FAULTS]
-    levels = [Level(length_ms, fault_counts) for length_ms in (1_000, 10_000, 60_000)]
-    measure = Measure(faults.owner, levels, faults.figures, faults.where)
-    lengths = {
-        (from_s, to_s, step_s): level_of(measure, Steps(from_s * 1000, to_s * 1000, step_s * 1000)).length_ms
-        for from_s, to_s, step_s in ((0, 120, 60), (0, 120, 30), (10, 70, 60), (1, 61, 60), (0, 30, 5))
-    }
-    assert list(lengths.values()) == [60_000, 10_000, 10_000, 1_000, 1_000]
-    assert level_of(measure, None).length_ms == 1_000

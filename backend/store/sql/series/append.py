@@ -4,10 +4,14 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
+from sqlalchemy import Table
+
+from backend.store.contract.levels import FINEST_S
 from backend.store.contract.series import Block
 from backend.store.sql.records import count_columns, fault_count_columns, record_columns
+from backend.store.sql.series.pending import add_pending
 from backend.store.sql.tables import collector_costs, exit_counts, families, fault_counts, ledger, losses
-from backend.store.sql.writer import Row, Writer, columns_of
+from backend.store.sql.writer import Columns, Row, Writer, columns_of
 from faultmodel import arch
 from faultmodel.record import BUCKET_MS, Cost
 from faultmodel.units import NS_PER_MS
@@ -17,17 +21,35 @@ _BUCKET_NS = BUCKET_MS * NS_PER_MS
 
 def append(writer: Writer, block: Block) -> None:
     """Add a block. :raises BatchError: a count or a bucket is impossible"""
+    counts = _Counts(writer)
     for add in _ADDERS.values():
-        add(writer, block)
+        add(counts, block)
+    for append_records in _RECORDS.values():
+        append_records(writer, block)
+    # In the same transaction: no count is ever missing at a coarser level that is taken for up to date.
+    add_pending(writer.connection, block.host, FINEST_S, counts.seconds)
 
 
-def _add_lost(writer: Writer, block: Block) -> None:
-    if block.lost:
-        rows = ((block.host, loss.kind, block.lost_s, loss.count) for loss in block.lost)
-        writer.add(losses, columns_of(rows))
+class _Counts:
+    """Adds counts. ``seconds``: in which there are any."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self.seconds: set[int] = set()
+
+    def add(self, table: Table, columns: Columns) -> None:
+        """Add rows, of which there may be none."""
+        if columns:
+            self._writer.add(table, columns)
+            self.seconds.update(columns[list(table.columns.keys()).index("bucket_s")])
 
 
-def _add_costs(writer: Writer, block: Block) -> None:
+def _add_lost(counts: _Counts, block: Block) -> None:
+    rows = ((block.host, loss.kind, block.lost_s, loss.count) for loss in block.lost)
+    counts.add(losses, columns_of(rows))
+
+
+def _add_costs(counts: _Counts, block: Block) -> None:
     """Add what a batch says of costs, in the second in which each begins, and the faults that they were for.
 
     A large reading comes in several batches, of which one has the costs and each its part of the faults.
@@ -37,34 +59,33 @@ def _add_costs(writer: Writer, block: Block) -> None:
         seen[entry.bucket_ms // BUCKET_MS] += entry.seen
     rows = [_cost_row(block.host, cost) for cost in block.batch.costs]
     rows += [(block.host, bucket_s, 0, 0, 0, 0, 0, 0, count) for bucket_s, count in seen.items() if count]
-    if rows:
-        writer.add(collector_costs, columns_of(rows))
+    counts.add(collector_costs, columns_of(rows))
 
 
-def _add_fault_counts(writer: Writer, block: Block) -> None:
-    if counts := block.batch.fault_counts:
-        writer.add(fault_counts, fault_count_columns(arch.get(block.batch.arch), counts, block.vms))
+def _add_fault_counts(counts: _Counts, block: Block) -> None:
+    if found := block.batch.fault_counts:
+        counts.add(fault_counts, fault_count_columns(arch.get(block.batch.arch), found, block.vms))
 
 
-def _add_exit_counts(writer: Writer, block: Block) -> None:
-    if counts := block.batch.exit_counts:
-        writer.add(exit_counts, count_columns(exit_counts, counts, block.vms))
+def _add_exit_counts(counts: _Counts, block: Block) -> None:
+    if found := block.batch.exit_counts:
+        counts.add(exit_counts, count_columns(exit_counts, found, block.vms))
 
 
-def _add_ledger(writer: Writer, block: Block) -> None:
+def _add_ledger(counts: _Counts, block: Block) -> None:
     # A quiet VM's entry says only how much was seen before.
     if entries := [entry for entry in block.batch.ledger if entry.seen]:
-        writer.add(ledger, count_columns(ledger, entries, block.vms))
+        counts.add(ledger, count_columns(ledger, entries, block.vms))
 
 
-def _add_exits(writer: Writer, block: Block) -> None:
+def _append_exits(writer: Writer, block: Block) -> None:
     if records := block.batch.exits:
         table = families[block.batch.arch].exits
         positions = writer.next_positions(len(records))
         writer.append(table, record_columns(table, records, block.vms, positions))
 
 
-def _add_faults(writer: Writer, block: Block) -> None:
+def _append_faults(writer: Writer, block: Block) -> None:
     if records := block.batch.faults:
         table = families[block.batch.arch].faults
         numbers = range(block.first_position, block.first_position + len(records))
@@ -87,13 +108,12 @@ def _cost_row(host_id: int, cost: Cost) -> Row:
     )
 
 
-_ADDERS: Mapping[str, Callable[[Writer, Block], None]] = {
+_ADDERS: Mapping[str, Callable[[_Counts, Block], None]] = {
     "lost": _add_lost,
     "costs": _add_costs,
     "fault_counts": _add_fault_counts,
     "exit_counts": _add_exit_counts,
     "ledger": _add_ledger,
-    "exits": _add_exits,
-    "faults": _add_faults,
 }
-"""By section of a batch. The others are the catalog's."""
+_RECORDS: Mapping[str, Callable[[Writer, Block], None]] = {"exits": _append_exits, "faults": _append_faults}
+"""Both by section of a batch. The others are the catalog's."""

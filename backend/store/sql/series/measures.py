@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is counted, as columns of tables: for each metric its levels, keys and figures."""
+"""What is counted, as columns of tables: for each metric its tables, keys and figures."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +9,10 @@ from sqlalchemy import ColumnElement, Double, Table, and_, case, cast, func, not
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from backend.store.contract.series import COUNT, FIGURES, Metric
-from backend.store.contract.values import Steps
 from backend.store.sql.sums import safe_sum_of, sum_of
 from backend.store.sql.tables import collector_costs, exit_counts, fault_counts, ledger, losses
+from backend.store.sql.tables.levels import MEASURED_SEEN, levels
 from faultmodel.record import (
-    BUCKET_MS,
     EFAULT,
     EHWPOISON,
     ERRNO_NOT_SHOWN,
@@ -28,14 +27,6 @@ Aggregate = Callable[[ColumnElement[Any]], ColumnElement[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
-    """A table whose rows count in buckets of one length, with ``bucket_s`` where each starts."""
-
-    length_ms: int
-    table: Table
-
-
-@dataclass(frozen=True, slots=True)
 class Figure:
     """What is summed, and how: of sums, and of what they are sums of."""
 
@@ -45,28 +36,15 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """How a metric is stored. ``levels``: the shortest buckets first. ``where``: rows that have figures."""
+    """How a metric is stored. ``tables``: of each level, by the length of its buckets in s.
+
+    ``where``: rows that have figures.
+    """
 
     owner: str
-    levels: Sequence[Level]
+    tables: Mapping[int, Table]
     figures: Mapping[str, Figure]
     where: Callable[[Columns, Sequence[str]], Sequence[ColumnElement[bool]]]
-
-
-def level_of(measure: Measure, steps: Steps | None) -> Level:
-    """Return the level that is read: the longest buckets of which each step has whole ones.
-
-    :param steps: None for a range that need not begin or end with any
-    """
-    first, *longer = measure.levels
-    if steps is None:
-        return first
-    fitting = [
-        level
-        for level in longer
-        if not any(time % level.length_ms for time in (steps.from_ms, steps.step_ms, steps.to_ms))
-    ]
-    return fitting[-1] if fitting else first
 
 
 def _column(name: str) -> Value:
@@ -79,7 +57,7 @@ def _any(columns: Columns, figures: Sequence[str]) -> Sequence[ColumnElement[boo
 
 def _plain(metric: Metric, owner: str, table: Table, aggregate: Aggregate) -> Measure:
     figures = {name: Figure(_column(name), aggregate) for name in FIGURES[metric]}
-    return Measure(owner, [Level(BUCKET_MS, table)], figures, _any)
+    return Measure(owner, levels[table], figures, _any)
 
 
 def _failed(columns: Columns) -> ColumnElement[bool]:
@@ -111,10 +89,13 @@ def _exits_with(columns: Columns, figures: Sequence[str]) -> Sequence[ColumnElem
     return [_is_of_kind(columns, kinds[0]) if len(kinds) == 1 else _failed(columns)]
 
 
-def _measured_seen(columns: Columns) -> ColumnElement[float]:
-    # Faults are known by the second: of one that was measured in part, as many as its share of the time.
+def measured_seen(columns: Columns) -> ColumnElement[float]:
+    """Return the faults whose cost was measured: of a second measured in part, by its share of the time."""
+    if MEASURED_SEEN in columns:
+        of_seconds: ColumnElement[float] = columns[MEASURED_SEEN]
+        return of_seconds
     share: ColumnElement[float] = cast(columns.seen, Double) * columns.measured_ns / columns.wall_ns
-    return share
+    return case((columns.wall_ns > 0, share), else_=0.0)
 
 
 _costs = _plain(Metric.COSTS, "host_id", collector_costs, safe_sum_of)
@@ -122,7 +103,7 @@ MEASURES: Mapping[Metric, Measure] = {
     Metric.FAULTS: _plain(Metric.FAULTS, "vm_id", fault_counts, sum_of),
     Metric.EXITS: Measure(
         "vm_id",
-        [Level(BUCKET_MS, exit_counts)],
+        levels[exit_counts],
         {COUNT: Figure(_column(COUNT), sum_of), **{kind.value: _of_kind(kind) for kind in ExitKind}},
         _exits_with,
     ),
@@ -130,11 +111,11 @@ MEASURES: Mapping[Metric, Measure] = {
     Metric.LOSSES: _plain(Metric.LOSSES, "host_id", losses, safe_sum_of),
     Metric.COSTS: Measure(
         _costs.owner,
-        _costs.levels,
+        _costs.tables,
         {
             **_costs.figures,
             "resident_bytes": Figure(_column("resident_bytes"), func.max),
-            "measured_seen": Figure(_measured_seen, func.sum),
+            "measured_seen": Figure(measured_seen, func.sum),
         },
         lambda columns, figures: [columns.wall_ns > 0],
     ),

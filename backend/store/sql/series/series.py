@@ -10,6 +10,7 @@ from backend.store.contract.series import Block, Metric, Page, Recorded, Row, To
 from backend.store.contract.values import RecordRow, Steps, TimeRange
 from backend.store.sql.series import recorded, totals
 from backend.store.sql.series.append import append
+from backend.store.sql.series.pending import read_levels
 from backend.store.sql.writer import Writer
 from faultmodel.record import ExitKind
 
@@ -41,7 +42,8 @@ class SqlSeries:
     ) -> Iterator[Row]:
         """Yield (number of the step, *keys, *figures)."""
         with self._reading() as connection:
-            yield from totals.points(connection, metric, selector, steps, by, figures)
+            levels = read_levels(connection)
+            yield from totals.points(connection, levels, metric, selector, steps, by, figures)
 
     def totals(
         self,
@@ -55,7 +57,8 @@ class SqlSeries:
     ) -> Iterator[Row]:
         """Yield (*keys, *figures) over a range."""
         with self._reading() as connection:
-            yield from totals.totals(connection, metric, selector, span, by, figures, top)
+            levels = read_levels(connection)
+            yield from totals.totals(connection, levels, metric, selector, span, by, figures, top)
 
     def records(
         self,

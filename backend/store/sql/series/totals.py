@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was counted, summed in the database: into steps of time, or over a range.
 
-The only two loops that sum stored counts. Statements are built once for each shape of a question: to build
+The only two loops that sum stored counts. A range is read in pieces, each from the coarsest level that may
+be read there (``contract.levels``). Statements are built once for each shape of a question: to build
 one takes longer than to execute it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, or_, select, tuple_, union_all
 
+from backend.store.contract.levels import ALWAYS_S, LENGTHS_S, NEVER_S, Levels, Piece, Range, fitting
 from backend.store.contract.series import OWNER, Metric, Row, Top
 from backend.store.contract.values import Steps, TimeRange
 from backend.store.sql.ranges import bounded, chunks
-from backend.store.sql.series.measures import MEASURES, Columns, Level, Measure, level_of
+from backend.store.sql.series.measures import MEASURES, Columns, Measure
 from backend.store.sql.tables import vms
 from backend.store.sql.words import SIGNED_MAX, to_signed
 from faultmodel.record import BUCKET_MS
@@ -23,10 +25,12 @@ _STREAMED = {"stream_results": True}
 """How to read rows that may be more than memory is for."""
 _WORD = "word"
 _Names = tuple[str, ...]
+_Lengths = tuple[int, ...]
 
 
 def points(
     connection: Connection,
+    levels: Levels,
     metric: Metric,
     owners: Sequence[int] | None,
     steps: Steps,
@@ -34,25 +38,28 @@ def points(
     figures: Sequence[str],
 ) -> Iterator[Row]:
     """Yield (number of the step, *keys, *figures). See ``Series.points``."""
-    level = level_of(MEASURES[metric], steps)
+    pieces = levels.pieces(_range_of(steps.span), fitting(steps))
+    if not pieces:
+        return
     # A range that SQL cannot hold has nothing at its ends.
     asked = {
         "from_ms": bounded(steps.from_ms),
         "step_ms": steps.step_ms,
         "to_ms": bounded(steps.to_ms),
-        **_bounds(steps.span),
+        **_bounds(pieces),
     }
+    lengths = tuple(piece.length_s for piece in pieces)
+    statement = _in_steps(metric, lengths, tuple(by), tuple(figures), owners is None)
     if owners is None:
-        statement = _in_steps_of_everyone(metric, level, tuple(by), tuple(figures))
         yield from connection.execute(statement, asked, execution_options=_STREAMED)
         return
-    statement = _in_steps(metric, level, tuple(by), tuple(figures))
     for some in chunks(owners):
         yield from connection.execute(statement, {**asked, "owners": some}, execution_options=_STREAMED)
 
 
 def totals(
     connection: Connection,
+    levels: Levels,
     metric: Metric,
     owners: Sequence[int],
     span: TimeRange,
@@ -61,22 +68,42 @@ def totals(
     top: Top | None,
 ) -> Iterator[Row]:
     """Yield (*keys, *figures). See ``Series.totals``."""
-    level = level_of(MEASURES[metric], None)
-    bounds = _bounds(span)
-    statement = _in_all(metric, level, tuple(by), tuple(figures), tuple(bounds))
+    pieces = levels.pieces(_range_of(span))
+    if not pieces:
+        return
+    lengths = tuple(piece.length_s for piece in pieces)
+    statement = _in_all(metric, lengths, tuple(by), tuple(figures))
     if top is not None:
-        statement = _ordered(statement, metric, level, by, figures[0], top)
+        statement = _ordered(statement, metric, by, figures[0], top)
     for some in chunks(owners):
-        yield from connection.execute(statement, {**bounds, "owners": some}, execution_options=_STREAMED)
+        yield from connection.execute(
+            statement, {**_bounds(pieces), "owners": some}, execution_options=_STREAMED
+        )
 
 
-@cache
-def _in_steps(metric: Metric, level: Level, by: _Names, figures: _Names) -> Select[*tuple[Any, ...]]:
-    measure, columns = MEASURES[metric], level.table.c
-    conditions = [*_owned(measure, columns), *_within(columns), *measure.where(columns, figures)]
+@lru_cache(maxsize=512)
+def _in_steps(
+    metric: Metric, lengths: _Lengths, by: _Names, figures: _Names, of_everyone: bool
+) -> Select[*tuple[Any, ...]]:
+    """Return the sums of each step over pieces of a range, of which each is of a level."""
+    one_part = _part_of_everyone if of_everyone else _part_in_steps
+    parts = [one_part(metric, length_s, number, by, figures) for number, length_s in enumerate(lengths)]
+    return _added(metric, parts, by, figures, ["step"])
+
+
+def _part_in_steps(
+    metric: Metric, length_s: int, number: int, by: _Names, figures: _Names
+) -> Select[*tuple[Any, ...]]:
+    measure, table = MEASURES[metric], MEASURES[metric].tables[length_s]
+    columns = table.c
+    conditions = [
+        *_owned(measure, columns),
+        *_within(columns, number),
+        *measure.where(columns, figures),
+    ]
     values = {name: measure.figures[name].value(columns) for name in figures}
-    first = _key_as_far_as(measure, level, by)
-    if len(first) == len(level.table.primary_key):
+    first = _key_as_far_as(metric, by)
+    if len(first) == len(table.primary_key):
         keys = [columns[_column(measure, name)] for name in by]
         step = _step(columns).label("step")
         sums = [measure.figures[name].aggregate(value).label(name) for name, value in values.items()]
@@ -99,70 +126,94 @@ def _in_steps(metric: Metric, level: Level, by: _Names, figures: _Names) -> Sele
     return select(*outer, *sums).group_by(*outer)
 
 
-@cache
-def _in_steps_of_everyone(
-    metric: Metric, level: Level, by: _Names, figures: _Names
+def _part_of_everyone(
+    metric: Metric, length_s: int, number: int, by: _Names, figures: _Names
 ) -> Select[*tuple[Any, ...]]:
     """Return the sums of VMs that may have been there in a range."""
-    measure, columns = MEASURES[metric], level.table.c
+    measure, table = MEASURES[metric], MEASURES[metric].tables[length_s]
+    columns = table.c
     step = _step(columns).label("step")
     keys = [columns[_column(measure, name)] for name in by]
-    sums = [measure.figures[name].aggregate(measure.figures[name].value(columns)) for name in figures]
+    sums = [
+        measure.figures[name].aggregate(measure.figures[name].value(columns)).label(name) for name in figures
+    ]
     return (
         select(step, *keys, *sums)
         .select_from(vms)
-        .join(level.table, columns[measure.owner] == vms.c.id)
+        .join(table, columns[measure.owner] == vms.c.id)
         .where(
             or_(vms.c.last_seen_ms >= bindparam("from_ms"), vms.c.ended_ns.is_(None)),
             vms.c.first_seen_ms < bindparam("to_ms"),
-            *_within(columns),
+            *_within(columns, number),
             *measure.where(columns, figures),
         )
         .group_by("step", *keys)
     )
 
 
-@cache
-def _in_all(
-    metric: Metric, level: Level, by: _Names, figures: _Names, bounds: _Names
+@lru_cache(maxsize=512)
+def _in_all(metric: Metric, lengths: _Lengths, by: _Names, figures: _Names) -> Select[*tuple[Any, ...]]:
+    """Return the sums over pieces of a range, of which each is of a level."""
+    measure = MEASURES[metric]
+    parts = []
+    for number, length_s in enumerate(lengths):
+        columns = measure.tables[length_s].c
+        keys = [columns[_column(measure, name)] for name in by]
+        sums = [
+            measure.figures[name].aggregate(measure.figures[name].value(columns)).label(name)
+            for name in figures
+        ]
+        conditions = [
+            *_owned(measure, columns),
+            *_within(columns, number),
+            *measure.where(columns, figures),
+        ]
+        parts.append(select(*keys, *sums).where(*conditions).group_by(*keys))
+    return _added(metric, parts, by, figures)
+
+
+def _added(
+    metric: Metric,
+    parts: Sequence[Select[*tuple[Any, ...]]],
+    by: Sequence[str],
+    figures: Sequence[str],
+    further: Sequence[str] = (),
 ) -> Select[*tuple[Any, ...]]:
-    measure, columns = MEASURES[metric], level.table.c
-    keys = [columns[_column(measure, name)] for name in by]
-    sums = [
-        measure.figures[name].aggregate(measure.figures[name].value(columns)).label(name) for name in figures
-    ]
-    conditions = [*_owned(measure, columns), *_within(columns, bounds), *measure.where(columns, figures)]
-    return select(*keys, *sums).where(*conditions).group_by(*keys)
+    """Return the sums of parts, each key once. ``further``: keys that come first."""
+    if len(parts) == 1:
+        return parts[0]
+    measure = MEASURES[metric]
+    whole = union_all(*parts).subquery("whole").c
+    keys = [whole[name] for name in (*further, *(_column(measure, name) for name in by))]
+    sums = [measure.figures[name].aggregate(whole[name]).label(name) for name in figures]
+    return select(*keys, *sums).group_by(*keys)
 
 
 def _ordered(
-    statement: Select[*tuple[Any, ...]],
-    metric: Metric,
-    level: Level,
-    by: Sequence[str],
-    figure: str,
-    top: Top,
+    statement: Select[*tuple[Any, ...]], metric: Metric, by: Sequence[str], figure: str, top: Top
 ) -> Select[*tuple[Any, ...]]:
-    measure, columns = MEASURES[metric], level.table.c
-    total = measure.figures[figure].aggregate(measure.figures[figure].value(columns))
+    measure = MEASURES[metric]
+    found = statement.subquery("totals").c
+    total: ColumnElement[int] = found[figure]
     order: list[ColumnElement[Any]] = [-total]
     place: list[Any] = []
     if top.after is not None:
         place.append(-top.after[0])
     for number, name in enumerate(by):
-        column = columns[_column(measure, name)]
+        column = found[_column(measure, name)]
         # Words are signed in SQL: the greater half comes after the other.
         order += [case((column < 0, 1), else_=0), column] if name == _WORD else [column]
         if top.after is not None:
             key = top.after[1][number]
             place += [int(key > SIGNED_MAX), to_signed(key)] if name == _WORD else [key]
-    found = statement.having(total > 0).order_by(*order).limit(top.limit)
-    return found.having(tuple_(*order) > tuple_(*place)) if place else found
+    ranked = select(*found).where(total > 0).order_by(*order).limit(top.limit)
+    return ranked.where(tuple_(*order) > tuple_(*place)) if place else ranked
 
 
-def _key_as_far_as(measure: Measure, level: Level, by: Sequence[str]) -> Sequence[str]:
+def _key_as_far_as(metric: Metric, by: Sequence[str]) -> Sequence[str]:
     """Return the first columns of the primary key, up to the last that is asked for."""
-    names = [column.name for column in level.table.primary_key]
+    measure = MEASURES[metric]
+    names = [column.name for column in measure.tables[LENGTHS_S[0]].primary_key]
     last = max(names.index(name) for name in ("bucket_s", *(_column(measure, name) for name in by)))
     return names[: last + 1]
 
@@ -181,15 +232,19 @@ def _step(columns: Columns) -> ColumnElement[int]:
     return number
 
 
-def _within(columns: Columns, bounds: Sequence[str] = ("from_s", "to_s")) -> Sequence[ColumnElement[bool]]:
-    conditions = {
-        "from_s": columns.bucket_s >= bindparam("from_s"),
-        "to_s": columns.bucket_s < bindparam("to_s"),
-    }
-    return [conditions[name] for name in bounds]
+def _within(columns: Columns, piece: int) -> Sequence[ColumnElement[bool]]:
+    return [columns.bucket_s >= bindparam(f"from_{piece}"), columns.bucket_s < bindparam(f"to_{piece}")]
 
 
-def _bounds(span: TimeRange) -> Mapping[str, int]:
-    """Return the first bucket that starts within a range, and the first after it; of an open end, none."""
-    ends = {"from_s": span.from_ms, "to_s": span.to_ms}
-    return {name: bounded(-(-time_ms // BUCKET_MS)) for name, time_ms in ends.items() if time_ms is not None}
+def _bounds(pieces: Sequence[Piece]) -> Mapping[str, int]:
+    ends = {f"from_{number}": piece.from_s for number, piece in enumerate(pieces)}
+    ends |= {f"to_{number}": piece.to_s for number, piece in enumerate(pieces)}
+    return {name: bounded(end_s) for name, end_s in ends.items()}
+
+
+def _range_of(span: TimeRange) -> Range:
+    """Return the first bucket that starts within a range, and the first after it."""
+    return Range(
+        ALWAYS_S if span.from_ms is None else -(-span.from_ms // BUCKET_MS),
+        NEVER_S if span.to_ms is None else -(-span.to_ms // BUCKET_MS),
+    )

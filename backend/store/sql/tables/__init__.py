@@ -23,6 +23,7 @@ from backend.store.sql.tables.hosts import (
     waiting_coverage,
 )
 from backend.store.sql.tables.jobs import jobs
+from backend.store.sql.tables.levels import rollup_pending
 from backend.store.sql.tables.vms import countings, exit_counts, fault_counts, ledger, vcpus, vms
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "losses",
     "metadata",
     "refusals",
+    "rollup_pending",
     "sessions",
     "sources",
     "stream_tokens",

@@ -117,7 +117,7 @@ waiting_coverage = Table(
 )
 
 losses = Table(
-    "losses",
+    "losses_1s",
     metadata,
     reference("host_id", "hosts.id"),
     text("kind"),
@@ -156,7 +156,7 @@ host_events = Table(
 )
 
 collector_costs = Table(
-    "collector_costs",
+    "collector_costs_1s",
     metadata,
     reference("host_id", "hosts.id"),
     number("bucket_s"),

@@ -56,7 +56,7 @@ def _counter(name: str) -> Column[int]:
 
 
 fault_counts = Table(
-    "fault_counts",
+    "fault_counts_1s",
     metadata,
     number("vm_id"),
     number("bucket_s"),
@@ -69,7 +69,7 @@ fault_counts = Table(
 )
 
 exit_counts = Table(
-    "exit_counts",
+    "exit_counts_1s",
     metadata,
     number("vm_id"),
     number("bucket_s"),
@@ -82,7 +82,7 @@ exit_counts = Table(
 )
 
 ledger = Table(
-    "ledger",
+    "ledger_1s",
     metadata,
     number("vm_id"),
     number("bucket_s"),

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is stored, at which levels."""
+
+from fastapi import APIRouter
+
+from backend.api import schemas
+from backend.api.reading import ReadingRoute
+from backend.api.responses import reader_problems
+from backend.api.services import ServicesDep
+from backend.store.contract.levels import StoredLevel
+from backend.times import rfc3339_ns
+from faultmodel.units import NS_PER_S
+
+router = APIRouter(prefix="/api/v1/storage", tags=["Status"], route_class=ReadingRoute)
+
+
+@router.get("", responses=reader_problems())
+def show_storage(services: ServicesDep) -> schemas.Storage:
+    """Show at which levels counts are kept, and what is yet to be summed up."""
+    found = services.store.storage()
+    return schemas.Storage(
+        levels=[_level_body(level) for level in found.levels],
+        bytes=found.bytes,
+    )
+
+
+def _level_body(level: StoredLevel) -> schemas.StoredLevel:
+    return schemas.StoredLevel(
+        bucket_s=level.length_s,
+        pending=level.pending,
+        pending_from=_time(level.pending_from_s),
+    )
+
+
+def _time(time_s: int | None) -> str | None:
+    return None if time_s is None else rfc3339_ns(time_s * NS_PER_S)

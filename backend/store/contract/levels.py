@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Levels of history: the same counts in buckets of 1 s, 10 s, 1 min, 10 min and 1 h; which of them a question
+reads.
+
+Counts come in by the second, and a job sums them up from level to level (rollup). ``pending`` are ranges of
+time whose buckets of a level are yet to be summed anew, as something was added to the level below. All
+coarser levels are out of date there, too. So whatever was rolled up already, a range is cut into pieces that
+together hold each count once::
+
+    |<-------------------------- a range -------------------------->|
+      1 s | 10 s |  1 min  |     10 min      | 1 min | 10 s |  1 s
+                                                     ^ the newest buckets are pending
+
+A bucket of a second belongs to a range when its start does.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
+
+from backend.store.contract.values import Steps
+from faultmodel.units import MS_PER_S
+
+LENGTHS_S = (1, 10, 60, 600, 3600)
+"""Of the buckets of each level. Each is a multiple of the one before."""
+FINEST_S, COARSEST_S = LENGTHS_S[0], LENGTHS_S[-1]
+ALWAYS_S = -(2**60) * COARSEST_S
+"""Earlier than any bucket, and a whole bucket of every level."""
+NEVER_S = 2**60 * COARSEST_S
+"""Later than any bucket."""
+_MOST_RANGES = 3
+"""Ranges of a level that are left out one by one: each may cost a question several pieces."""
+
+
+class Range(NamedTuple):
+    """Half-open range of time, in s since the epoch, UTC."""
+
+    from_s: int
+    to_s: int
+
+
+class Piece(NamedTuple):
+    """Buckets of a level that start in [from_s, to_s)."""
+
+    length_s: int
+    from_s: int
+    to_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """Where each level may be read. By the length of a level's buckets, in s."""
+
+    pending: Mapping[int, Sequence[Range]] = field(default_factory=dict)
+    _known: dict[int, Sequence[Range]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def pieces(self, span: Range, fitting: Sequence[int] = LENGTHS_S) -> list[Piece]:
+        """Cut a range into pieces that hold each count of it once.
+
+        :param fitting: lengths of the levels that may be read, from the finest on
+        """
+        span = Range(max(span.from_s, ALWAYS_S), min(span.to_s, NEVER_S))
+        return [piece for piece in self._pieces(span, fitting) if piece.from_s < piece.to_s]
+
+    def _pieces(self, span: Range, fitting: Sequence[int]) -> Iterator[Piece]:
+        *finer, length_s = fitting
+        if not finer:
+            yield Piece(length_s, *span)
+            return
+        at_s = span.from_s
+        for whole in self._whole(length_s, span):
+            yield from self._pieces(Range(at_s, whole.from_s), finer)
+            yield Piece(length_s, *whole)
+            at_s = whole.to_s
+        if at_s < span.to_s:
+            yield from self._pieces(Range(at_s, span.to_s), finer)
+
+    def _whole(self, length_s: int, span: Range) -> Iterator[Range]:
+        """Yield the ranges of a level's whole buckets that are up to date."""
+        at_s, end_s = _up(span.from_s, length_s), span.to_s // length_s * length_s
+        for stale in self._out_of_date(length_s):
+            if at_s < min(stale.from_s, end_s):
+                yield Range(at_s, min(stale.from_s, end_s))
+            at_s = max(at_s, stale.to_s)
+        if at_s < end_s:
+            yield Range(at_s, end_s)
+
+    def _out_of_date(self, length_s: int) -> Sequence[Range]:
+        if length_s not in self._known:
+            found = [one for length, some in self.pending.items() if length <= length_s for one in some]
+            self._known[length_s] = joined(whole_buckets(found, length_s))
+        return self._known[length_s]
+
+
+def fitting(steps: Steps) -> Sequence[int]:
+    """Return the lengths, s, of the levels of which each step has whole buckets; always the finest."""
+    return [
+        length_s
+        for length_s in LENGTHS_S
+        if length_s == FINEST_S
+        or not (steps.from_ms % (length_s * MS_PER_S) or steps.step_ms % (length_s * MS_PER_S))
+    ]
+
+
+def whole_buckets(ranges: Sequence[Range], length_s: int) -> list[Range]:
+    """Return ranges extended to whole buckets of a level."""
+    return [Range(one.from_s // length_s * length_s, _up(one.to_s, length_s)) for one in ranges]
+
+
+def joined(ranges: Sequence[Range], most: int = _MOST_RANGES) -> list[Range]:
+    """Return few ranges, in order and apart, that hold all of these; those with the least between are one."""
+    found: list[Range] = []
+    for one in sorted(ranges):
+        if found and one.from_s <= found[-1].to_s:
+            found[-1] = Range(found[-1].from_s, max(found[-1].to_s, one.to_s))
+        else:
+            found.append(one)
+    if len(found) <= most:
+        return found
+    gaps = sorted((after.from_s - before.to_s for before, after in pairwise(found)), reverse=True)
+    # The widest gaps stay, whatever their number where several are equally wide.
+    widest = gaps[most - 1]
+    few = [found[0]]
+    for one in found[1:]:
+        if one.from_s - few[-1].to_s > widest:
+            few.append(one)
+        else:
+            few[-1] = Range(few[-1].from_s, one.to_s)
+    return few
+
+
+def _up(time_s: int, length_s: int) -> int:
+    return -(-time_s // length_s) * length_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLevel:
+    """A level. ``length_s``: of its buckets. ``pending``: ranges of time that are yet to be summed up to it.
+
+    ``pending_from_s``: the start of the earliest of them, None where there is none.
+    """
+
+    length_s: int
+    pending: int
+    pending_from_s: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """What is stored. ``levels``: the finest first. ``bytes``: of the whole database."""
+
+    levels: Sequence[StoredLevel]
+    bytes: int

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Levels of history: each table of counts once more for longer buckets, and how far rollup is.
+
+A coarser level has the same columns, ``bucket_s`` being where its bucket starts.
+"""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Column, Double, PrimaryKeyConstraint, Table
+
+from backend.store.contract.levels import FINEST_S, LENGTHS_S
+from backend.store.sql.tables.columns import metadata, number, reference
+from backend.store.sql.tables.hosts import collector_costs, losses
+from backend.store.sql.tables.vms import exit_counts, fault_counts, ledger
+
+MEASURED_SEEN = "measured_seen"
+"""Of costs, at the coarser levels: of each second its faults by the share of it that was measured, summed."""
+_SUFFIXES = {FINEST_S: "1s", 10: "10s", 60: "1min", 600: "10min", 3600: "1h"}
+_FURTHER: Mapping[str, tuple[str, ...]] = {collector_costs.name: (MEASURED_SEEN,)}
+
+
+def _at_level(table: Table, length_s: int) -> Table:
+    name = table.name.removesuffix(_SUFFIXES[FINEST_S]) + _SUFFIXES[length_s]
+    columns = [
+        Column(column.name, column.type, nullable=False, info=dict(column.info)) for column in table.columns
+    ]
+    columns += [Column(further, Double, nullable=False) for further in _FURTHER.get(table.name, ())]
+    key = PrimaryKeyConstraint(*(column.name for column in table.primary_key))
+    return Table(name, metadata, *columns, key, sqlite_with_rowid=False)
+
+
+levels: Mapping[Table, Mapping[int, Table]] = {
+    table: {length_s: table if length_s == FINEST_S else _at_level(table, length_s) for length_s in LENGTHS_S}
+    for table in (fault_counts, exit_counts, ledger, losses, collector_costs)
+}
+"""By the table of counts of a second, the tables of all levels, by the length of their buckets in s."""
+
+rollup_pending = Table(
+    "rollup_pending",
+    metadata,
+    reference("host_id", "hosts.id"),
+    number("length_s"),
+    number("from_s"),
+    number("to_s"),
+    PrimaryKeyConstraint("host_id", "length_s", "from_s"),
+    sqlite_with_rowid=False,
+)
+"""Ranges of a host whose buckets of this length are yet to be summed anew. A level's are apart."""

@@ -96,6 +96,8 @@ SECTIONS = (
     Section(name="events", row=HostEvent, has_texts=True, most=MAX_HOST_ROWS),
     Section(name="costs", row=Cost, most=MAX_HOST_ROWS),
 )
+OF_HOST = tuple(section for section in SECTIONS if section.of is Of.HOST and section.row is not Vm)
+"""Those that are about the host alone."""
 OF_VMS = tuple(section for section in SECTIONS if section.of is not Of.HOST)
 """Those whose rows name a VM."""
 OF_VCPUS = tuple(section for section in SECTIONS if section.of is Of.VCPU)

@@ -38,6 +38,8 @@ EXIT_KINDS = {
     Metric.BARE_ERROR_EXITS: ExitKind.BARE_ERROR,
     Metric.UNCLASSIFIED_ERROR_EXITS: ExitKind.UNCLASSIFIED_ERROR,
 }
+SUMMED: Mapping[Metric, ExitKind | None] = {Metric.FAULTS: None, **EXIT_KINDS}
+"""As what every VM has sums of by blocks of time (``blocks.Key``)."""
 EXIT_BY = (By.VM, By.VCPU, By.ARCH)
 _LEVELS = {"mapped_4k": "4k", "mapped_2m": "2m", "mapped_1g": "1g"}
 NO_LEVEL = "none"

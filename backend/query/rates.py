@@ -10,7 +10,7 @@ from backend.query.blocks import Sums
 from backend.query.choice import EVERYONE, Choice, life_of
 from backend.query.grid import covered_ms, drawn_spans
 from backend.query.names import labels
-from backend.query.rate_keys import EXIT_BY, EXIT_KINDS, By, Metric, keyed, label_of
+from backend.query.rate_keys import EXIT_BY, EXIT_KINDS, SUMMED, By, Metric, keyed, label_of
 from backend.query.sources import Sources
 from backend.query.versions import State
 from backend.query.view import View
@@ -191,7 +191,7 @@ def _from_blocks(
 ) -> _Counts:
     """Count what every VM has a sum of: by VM, of which only those that are shown need be known, or
     architecture."""
-    kind = EXIT_KINDS.get(question.metric)
+    kind = SUMMED[question.metric]
     group_of = {vm.number: vm.number if question.by is By.VM else vm.arch for vm in vms}
     is_by_number = question.by is By.VM and question.is_about_everyone
 

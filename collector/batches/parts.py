@@ -10,7 +10,7 @@ import msgspec
 
 from faultmodel import wire
 from faultmodel.record import COUNTERS, HostEvent, LedgerEntry, Vm
-from faultmodel.sections import MAX_HOST_ROWS, OF_VMS, SECTIONS, Content
+from faultmodel.sections import MAX_HOST_ROWS, OF_HOST, OF_VMS, SECTIONS, Content
 
 _CUT_BYTES = wire.MAX_BATCH_BYTES // 4
 """Sizes are estimated from above. The server refuses batches over ``MAX_BATCH_BYTES``."""
@@ -27,8 +27,8 @@ Rows = Mapping[str, Sequence[Any]]
 def cut_to_size(content: Content) -> Iterator[Content]:
     """Divide the content so that each part is small enough and describes every VM that it has rows of.
 
-    Coverage, losses, events and costs go into the last part: a span counts as covered once all parts have
-    arrived. If there are too many events for one part, the first ones get parts of their own before it.
+    What is about the host goes into the last part: a span counts as covered once all parts have arrived. If
+    there are too many events for one part, the first ones get parts of their own before it.
     """
     part, size = _Builder(), 0
     for vm, rows, entry in _pieces(content):
@@ -40,7 +40,8 @@ def cut_to_size(content: Content) -> Iterator[Content]:
     last = part.content()
     *before, events = _cut_events(content.events)
     yield from (Content(events=some) for some in before)
-    yield replace(last, lost=content.lost, covered=content.covered, events=events, costs=content.costs)
+    of_host = {section.name: section.rows(content) for section in OF_HOST}
+    yield replace(last, **{**of_host, "events": events})
 
 
 def _cut_events(events: Sequence[HostEvent]) -> list[Sequence[HostEvent]]:

@@ -7,6 +7,8 @@ are called so now: a server of the release before, which would note nothing, fin
 Taken back, the counts of seconds are as they were.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -16,9 +18,10 @@ branch_labels = None
 depends_on = None
 
 _LEVELS = ("10s", "1min", "10min", "1h")
+_LATER = ("nested", "context_unknown")
 _COUNTERS = (
     *("faults", "mapped_4k", "mapped_2m", "mapped_1g", "fast", "spurious", "mmio"),
-    *("private", "no_memslot", "dirty_logging", "prefetched", "nested", "context_unknown"),
+    *("private", "no_memslot", "dirty_logging", "prefetched", *_LATER),
 )
 _TABLES = {
     "fault_counts": (("vm_id", "bucket_s", "vcpu", "format", "word"), _COUNTERS),
@@ -54,10 +57,7 @@ def upgrade() -> None:
             name = f"{table}_{level}"
             op.create_table(
                 name,
-                *(
-                    sa.Column(one, _TYPES.get(one, sa.BigInteger)(), nullable=False)
-                    for one in (*key, *others)
-                ),
+                *map(_column, (*key, *others)),
                 sa.PrimaryKeyConstraint(*key, name=f"pk_{name}"),
                 sqlite_with_rowid=False,
             )
@@ -89,6 +89,11 @@ def downgrade() -> None:
         for level in _LEVELS:
             op.drop_table(f"{table}_{level}")
         _rename(f"{table}_1s", table)
+
+
+def _column(name: str) -> sa.Column[Any]:
+    default = "0" if name in _LATER else None
+    return sa.Column(name, _TYPES.get(name, sa.BigInteger)(), nullable=False, server_default=default)
 
 
 def _rename(before: str, after: str) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was counted, summed in the database: into steps of time, or over a range.
 
-The only two loops that sum stored counts. A range is read in pieces, each from the coarsest level that may
+A range is read in pieces, each from the coarsest level that may
 be read there (``contract.levels``). Statements are built once for each shape of a question: to build
 one takes longer than to execute it.
 """

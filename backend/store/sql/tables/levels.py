@@ -5,8 +5,9 @@ A coarser level has the same columns, ``bucket_s`` being where its bucket starts
 """
 
 from collections.abc import Mapping
+from typing import Any
 
-from sqlalchemy import Column, Double, PrimaryKeyConstraint, Table
+from sqlalchemy import Column, DefaultClause, Double, PrimaryKeyConstraint, Table
 
 from backend.store.contract.levels import FINEST_S, LENGTHS_S
 from backend.store.sql.tables.columns import metadata, number, reference
@@ -19,10 +20,22 @@ _SUFFIXES = {FINEST_S: "1s", 10: "10s", 60: "1min", 600: "10min", 3600: "1h"}
 _FURTHER: Mapping[str, tuple[str, ...]] = {collector_costs.name: (MEASURED_SEEN,)}
 
 
+def _default(column: Column[Any]) -> str | None:
+    clause = column.server_default
+    return str(clause.arg) if isinstance(clause, DefaultClause) else None
+
+
 def _at_level(table: Table, length_s: int) -> Table:
     name = table.name.removesuffix(_SUFFIXES[FINEST_S]) + _SUFFIXES[length_s]
     columns = [
-        Column(column.name, column.type, nullable=False, info=dict(column.info)) for column in table.columns
+        Column(
+            column.name,
+            column.type,
+            nullable=False,
+            server_default=_default(column),
+            info=dict(column.info),
+        )
+        for column in table.columns
     ]
     columns += [Column(further, Double, nullable=False) for further in _FURTHER.get(table.name, ())]
     key = PrimaryKeyConstraint(*(column.name for column in table.primary_key))

@@ -3,23 +3,42 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from collector.counting.clock import ClockOffsets, measure
 from collector.counting.reader import Reader
 from collector.counting.reading import Reading
 from collector.probe.layout import VmKey
+from collector.probe.probes import Probes
+from collector.probe.snapshot import Records
 from demo.exact import ExactGuest, Order
 from tests.kernel.attached import attached, faults, own_vms, read
 
 pytestmark = pytest.mark.kernel
 
 
+class _Interrupted:
+    """Probes of which something happens between the counts and the records of the first reading."""
+
+    def __init__(self, probes: Probes, act: Callable[[], None]) -> None:
+        self._probes = probes
+        self._acts = [act]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._probes, name)
+
+    def records(self) -> Records:
+        """Return the records that there are by now."""
+        while self._acts:
+            self._acts.pop()()
+        return self._probes.records()
+
+
 def test_a_vm_that_begins_while_the_counts_are_read_is_named(headers_cache: Path) -> None:
     with attached(headers_cache) as probes:
-        # The clock is asked after the counts were read and before the records are.
-        reader = Reader(probes, clock=_once(_run_and_fail))
+        interrupted: Any = _Interrupted(probes, _run_and_fail)
+        reader = Reader(interrupted)
         first, second = read(reader, probes), read(reader, probes)
     (vm,) = own_vms(first)
     assert [VmKey(record.kvm, record.instance) for record in first.exits].count(vm) == 3
@@ -31,17 +50,6 @@ def test_a_vm_that_begins_while_the_counts_are_read_is_named(headers_cache: Path
 def _run_and_fail() -> None:
     with ExactGuest(Order(write=11, bare_error=3)) as guest:
         guest.follow("new")
-
-
-def _once(act: Callable[[], None]) -> Callable[[], ClockOffsets]:
-    acts = [act]
-
-    def clock() -> ClockOffsets:
-        if acts:
-            acts.pop()()
-        return measure()
-
-    return clock
 
 
 def _names_all(reading: Reading) -> bool:

@@ -208,8 +208,8 @@ def _shift(batch: Batch, newest: int, source: Source, times: _Times) -> int:
     """Choose by how much to set a clock back, in whole seconds, so that buckets stay whole."""
     first_ns = min(span.from_ns for span in batch.covered)
     candidates = []
-    if source.clock_shift_ns and source.told_to_ns is not None:
-        goes_on = abs(first_ns - source.told_to_ns) <= _GAP_NS
+    if source.clock_shift_ns and source.reported_to_ns is not None:
+        goes_on = abs(first_ns - source.reported_to_ns) <= _GAP_NS
         is_near = abs(newest - source.clock_shift_ns - times.received_ns) <= AHEAD_NS
         if goes_on or is_near:
             candidates.append(source.clock_shift_ns)

@@ -89,7 +89,7 @@ class Source:
     """A source as the batches before this one left it.
 
     ``last_ns``: when the server received the last of them. ``clock_shift_ns``: by how much its times were set
-    back. ``told_to_ns``: the end of what it covered, as sent; ``covered_to_ns``: the end of all that is
+    back. ``reported_to_ns``: the end of what it covered, as sent; ``covered_to_ns``: the end of all that is
     covered, as it is stored. ``moved``: what had times that cannot be, though the clock was right.
     """
 
@@ -97,7 +97,7 @@ class Source:
     is_new: bool
     last_ns: int
     clock_shift_ns: int
-    told_to_ns: int | None
+    reported_to_ns: int | None
     covered_to_ns: int | None
     moved: frozenset[TimesOf]
 
@@ -133,7 +133,7 @@ def source_of(writer: Writer, host_id: int, batch: Batch, received_ns: int) -> S
         is_new=is_new,
         last_ns=row.last_ns,
         clock_shift_ns=row.clock_shift_ns,
-        told_to_ns=row.told_to_ns,
+        reported_to_ns=row.reported_to_ns,
         covered_to_ns=row.covered_to_ns,
         moved=frozenset(map(TimesOf, filter(None, row.moved.split(",")))),
     )
@@ -158,7 +158,7 @@ def remember_source(
         "moved": ",".join(sorted(moved)),
     }
     if stored.covered:
-        values["told_to_ns"] = max(span.to_ns for span in as_sent.covered)
+        values["reported_to_ns"] = max(span.to_ns for span in as_sent.covered)
         values["covered_to_ns"] = max(source.covered_to_ns or 0, *(span.to_ns for span in stored.covered))
     connection.execute(_this_source, values | {"number": source.id})
 

@@ -52,7 +52,7 @@ sources = Table(
     number("first_ns"),
     number("last_ns"),
     number("clock_shift_ns"),
-    number("told_to_ns", nullable=True),
+    number("reported_to_ns", nullable=True),
     number("covered_to_ns", nullable=True),
     text("moved", default="''"),
     UniqueConstraint("host_id", "boot_id", "counting"),

@@ -265,7 +265,8 @@ def test_a_server_that_is_away_gets_all_when_it_comes_back(
         port = server.port
         shipper = start(server.url)
         spool.put(b"1")
-        server.next_request()
+        # Not only asked for: answered, before the server goes.
+        until(lambda: spool.backlog_batches == 0)
     spool.put(b"2")
     spool.put(b"3")
     until(lambda: "server takes no batches" in caplog.text)

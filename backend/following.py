@@ -14,7 +14,7 @@ from threading import Event, Thread
 
 from backend.errors import StoreError
 from backend.log_lines import RareLines
-from backend.store.contract.news import Ear, HostChange
+from backend.store.contract.news import HostChange, Listener
 from backend.store.contract.store import Store
 
 LOOK_S = 5.0
@@ -62,9 +62,9 @@ class Follower:
         pause_s = _FIRST_PAUSE_S
         while not self._stopping.is_set():
             try:
-                with self._store.listening() as ear:
+                with self._store.listening() as listener:
                     pause_s = _FIRST_PAUSE_S
-                    self._listen(ear)
+                    self._listen(listener)
             except StoreError as exc:
                 _lines.warn("what other servers store is not heard of at once", f"error={str(exc)!r}")
             except Exception:  # Nobody would begin another thread.
@@ -72,11 +72,11 @@ class Follower:
             self._look_on(pause_s)
             pause_s = min(_MOST_PAUSE_S, pause_s * 2)
 
-    def _listen(self, ear: Ear) -> None:
+    def _listen(self, listener: Listener) -> None:
         # What was stored before it listened.
         self._look()
         while not self._stopping.is_set():
-            news = ear.listen(_LISTEN_S)
+            news = listener.listen(_LISTEN_S)
             if news is None or time.monotonic() - self._looked_s >= LOOK_S:
                 self._look()
             for item in news or ():

@@ -25,9 +25,9 @@ from faultmodel.units import MS_PER_S
 LENGTHS_S = (1, 10, 60, 600, 3600)
 """Of the buckets of each level. Each is a multiple of the one before."""
 FINEST_S, COARSEST_S = LENGTHS_S[0], LENGTHS_S[-1]
-ALWAYS_S = -(2**60) * COARSEST_S
+BEFORE_ALL_S = -(2**60) * COARSEST_S
 """Earlier than any bucket, and a whole bucket of every level."""
-NEVER_S = 2**60 * COARSEST_S
+AFTER_ALL_S = 2**60 * COARSEST_S
 """Later than any bucket."""
 _MOST_RANGES = 3
 """Ranges of a level that are left out one by one: each may cost a question several pieces."""
@@ -50,7 +50,7 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """Where each level may be read. By the length of a level's buckets, in s."""
+    """Where each level may be read. ``pending``: ranges by the length, in s, of their level's buckets."""
 
     pending: Mapping[int, Sequence[Range]] = field(default_factory=dict)
     _known: dict[int, Sequence[Range]] = field(default_factory=dict, init=False, repr=False, compare=False)
@@ -60,7 +60,7 @@ class Levels:
 
         :param fitting: lengths of the levels that may be read, from the finest on
         """
-        span = Range(max(span.from_s, ALWAYS_S), min(span.to_s, NEVER_S))
+        span = Range(max(span.from_s, BEFORE_ALL_S), min(span.to_s, AFTER_ALL_S))
         return [piece for piece in self._pieces(span, fitting) if piece.from_s < piece.to_s]
 
     def _pieces(self, span: Range, fitting: Sequence[int]) -> Iterator[Piece]:
@@ -119,11 +119,11 @@ def joined(ranges: Sequence[Range], most: int = _MOST_RANGES) -> list[Range]:
     if len(found) <= most:
         return found
     gaps = sorted((after.from_s - before.to_s for before, after in pairwise(found)), reverse=True)
-    # The widest gaps stay, whatever their number where several are equally wide.
-    widest = gaps[most - 1]
+    # Only wider gaps stay: so they are fewer than ``most``, also where several are equally wide.
+    too_narrow = gaps[most - 1]
     few = [found[0]]
     for one in found[1:]:
-        if one.from_s - few[-1].to_s > widest:
+        if one.from_s - few[-1].to_s > too_narrow:
             few.append(one)
         else:
             few[-1] = Range(few[-1].from_s, one.to_s)

@@ -20,10 +20,10 @@ _MOST_DESCRIBED = 200
 class News(Struct, frozen=True):
     """A batch of a host, by the host's number and that of the change.
 
-    ``teller``: the process that stored it, by a name of its own; the rest is as in ``Change``.
+    ``sender``: the process that stored it, by a name of its own; the rest is as in ``Change``.
     """
 
-    teller: str
+    sender: str
     host: int
     change: int
     first_ms: int
@@ -39,7 +39,7 @@ class HostChange(NamedTuple):
     received_ns: int
 
 
-class Ear(Protocol):
+class Listener(Protocol):
     """Hears what other processes store, while it is open."""
 
     def listen(self, seconds: float) -> Sequence[News] | None:
@@ -51,11 +51,11 @@ class Ear(Protocol):
         """
 
 
-def news_of(teller: str, host: int, number: int, change: Change) -> News:
+def news_of(sender: str, host: int, number: int, change: Change) -> News:
     """Return what is to be announced about a change."""
     described = change.described
     named = None if described is None or len(described) > _MOST_DESCRIBED else tuple(described)
-    return News(teller, host, number, change.first_ms, change.begins, named)
+    return News(sender, host, number, change.first_ms, change.begins, named)
 
 
 def encode(news: News) -> str:

@@ -10,7 +10,7 @@ from backend.store.contract.catalog import Catalog
 from backend.store.contract.changes import Counted, Version
 from backend.store.contract.jobs import JobClaim
 from backend.store.contract.levels import Storage
-from backend.store.contract.news import Ear, HostChange
+from backend.store.contract.news import HostChange, Listener
 from backend.store.contract.series import Series
 from backend.store.contract.values import (
     ExitPoint,
@@ -49,7 +49,7 @@ class Store(Catalog, Protocol):
     def note_change(self) -> None:
         """Give ``changes`` another number: another process has written something."""
 
-    def listening(self) -> AbstractContextManager[Ear]:
+    def listening(self) -> AbstractContextManager[Listener]:
         """Hear what other processes store, until the end of the block. Of one thread.
 
         :raises StoreError: the database cannot be used
@@ -74,7 +74,7 @@ class Store(Catalog, Protocol):
         """
 
     def roll_up(self, now_s: int, claim: JobClaim) -> bool:
-        """Sum counts up to coarser levels, for some ten milliseconds, and return whether there may be more.
+        """Sum counts up to coarser levels, for some 40 ms, and return whether there may be more.
 
         :param now_s: UTC; buckets of which counts may still be on their way are left
         :raises LostJobError: another server has taken over the job; nothing changes

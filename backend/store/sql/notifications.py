@@ -60,8 +60,8 @@ class Outbox:
         os.close(self._event)
 
 
-class PostgresqlEar:
-    """Hears what other processes announce, and announces what this one stored. See ``Ear``."""
+class PostgresqlListener:
+    """Hears what other processes announce, and announces what this one stored. See ``Listener``."""
 
     def __init__(
         self, driver: psycopg.Connection, outbox: Outbox, hear: Callable[[str], News | None]

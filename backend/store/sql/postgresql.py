@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool
 from backend.errors import StoreError
 from backend.store.contract.time_limit import current_limit
 from backend.store.sql.errors import store_error, store_errors
-from backend.store.sql.notifications import Outbox, PostgresqlEar
+from backend.store.sql.notifications import Outbox, PostgresqlListener
 from backend.store.sql.reads import stop_between_statements
 from backend.store.sql.store import SqlStore
 from backend.store.sql.sums import MOST
@@ -90,16 +90,16 @@ class PostgresqlStore(SqlStore):
         self._outbox.put(writer.announced)
 
     @contextmanager
-    def listening(self) -> Iterator["PostgresqlEar"]:
+    def listening(self) -> Iterator["PostgresqlListener"]:
         """Listen on a connection of its own, until the end of the block."""
         with store_errors(), self._listener.connect() as connection:
             try:
-                ear = PostgresqlEar(_driver(connection), self._outbox, self.hear)
+                listener = PostgresqlListener(_driver(connection), self._outbox, self.hear)
             except psycopg.Error as exc:
                 raise store_error(exc) from exc
             self._noted.hears_others = True
             try:
-                yield ear
+                yield listener
             finally:
                 self._noted.hears_others = False
                 # It may be in any state, and is never used again.

@@ -97,9 +97,9 @@ class SqliteStore(SqlStore):
         self.note_change()
 
     @contextmanager
-    def listening(self) -> Iterator["SqliteEar"]:
+    def listening(self) -> Iterator["SqliteListener"]:
         """Look whether another process has written to the file, until the end of the block."""
-        yield SqliteEar(self._data_version)
+        yield SqliteListener(self._data_version)
 
     def _data_version(self) -> int | None:
         """Return a number that is another one once another process has written; None where that takes long.
@@ -134,8 +134,8 @@ class SqliteStore(SqlStore):
         self._writer.dispose()
 
 
-class SqliteEar:
-    """Hears that another process has written, by ``PRAGMA data_version``; never what. See ``Ear``."""
+class SqliteListener:
+    """Hears that another process has written, by ``PRAGMA data_version``; never what. See ``Listener``."""
 
     def __init__(self, data_version: Callable[[], int | None]) -> None:
         self._data_version = data_version

@@ -18,7 +18,7 @@ from backend.store.contract.changes import FOR_EVER_MS, Change, counted_of
 from backend.store.contract.check import check_batch
 from backend.store.contract.jobs import JobClaim, JobState
 from backend.store.contract.levels import LENGTHS_S, Levels, Storage, StoredLevel
-from backend.store.contract.news import Ear, HostChange, News, decode, encode, news_of
+from backend.store.contract.news import HostChange, Listener, News, decode, encode, news_of
 from backend.store.contract.series import Block, Series
 from backend.store.sql import migrate, removal
 from backend.store.sql.catalog import (
@@ -79,7 +79,7 @@ class SqlStore(VmReads, HostReads):
         self._changes = next(self._numbers_of_changes)
 
     @abstractmethod
-    def listening(self) -> AbstractContextManager[Ear]:
+    def listening(self) -> AbstractContextManager[Listener]:
         """Hear what other processes store, until the end of the block."""
 
     def hear(self, text: str) -> News | None:
@@ -90,7 +90,7 @@ class SqlStore(VmReads, HostReads):
         news = decode(text)
         if news is None:
             raise ValueError(text[:200])
-        if news.teller == self._name:
+        if news.sender == self._name:
             return None
         change = Change(
             first_ms=news.first_ms,

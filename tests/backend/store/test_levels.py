@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from backend.errors import LostJobError
 from backend.store import open_store
 from backend.store.contract.jobs import JobClaim
-from backend.store.contract.levels import ALWAYS_S, LENGTHS_S, NEVER_S, Levels, Range, joined
+from backend.store.contract.levels import AFTER_ALL_S, BEFORE_ALL_S, LENGTHS_S, Levels, Range, joined
 from backend.store.contract.series import FIGURES, KEYS, OWNER, Metric, Row
 from backend.store.contract.store import Store
 from backend.store.contract.values import Steps, TimeRange
@@ -99,8 +99,8 @@ def test_few_ranges_hold_all_that_many_hold(ranges: Sequence[Range], most: int) 
 
 
 def test_ranges_without_ends_are_read_whole() -> None:
-    assert Levels().pieces(Range(ALWAYS_S, NEVER_S)) == [(3600, ALWAYS_S, NEVER_S)]
-    assert Levels().pieces(Range(-(2**80), 2**80)) == [(3600, ALWAYS_S, NEVER_S)]
+    assert Levels().pieces(Range(BEFORE_ALL_S, AFTER_ALL_S)) == [(3600, BEFORE_ALL_S, AFTER_ALL_S)]
+    assert Levels().pieces(Range(-(2**80), 2**80)) == [(3600, BEFORE_ALL_S, AFTER_ALL_S)]
 
 
 Counted = tuple[int, int, int, int]

@@ -9,7 +9,7 @@ import pytest
 
 from backend.store import open_store
 from backend.store.contract.changes import Change
-from backend.store.contract.news import Ear, decode, encode, news_of
+from backend.store.contract.news import Listener, decode, encode, news_of
 from backend.store.contract.store import Store
 from tests.backend.store.conftest import NewUrl
 from tests.batches import NS_PER_S, START_MS, START_NS, make_batch, make_vm
@@ -22,19 +22,19 @@ MOST_BYTES = 8000
 
 
 class Listening:
-    """Two processes on one database, each with its ear."""
+    """Two processes on one database, each with its listener."""
 
-    def __init__(self, url: str, ours: Store, theirs: Store, ears: tuple[Ear, Ear]) -> None:
+    def __init__(self, url: str, ours: Store, theirs: Store, listeners: tuple[Listener, Listener]) -> None:
         self.url = url
         self.ours, self.theirs = ours, theirs
-        self._ears = ears
+        self._listeners = listeners
         self._number = 0
 
     def heard(self, *, by_ours: bool) -> list[int | None]:
         """Return the numbers of changes that a process has just heard of; None: something was stored."""
         # Whoever listens also announces what it has stored.
-        self._ears[by_ours].listen(0)
-        news = self._ears[not by_ours].listen(0.05)
+        self._listeners[by_ours].listen(0)
+        news = self._listeners[not by_ours].listen(0.05)
         return [None] if news is None else [item.change for item in news]
 
     def store(self, by: Store) -> None:
@@ -48,8 +48,8 @@ def listening(new_url: NewUrl) -> Iterator[Listening]:
     url = new_url()
     with ExitStack() as stack:
         ours, theirs = (stack.enter_context(closing(open_store(url))) for _ in range(2))
-        ears = stack.enter_context(ours.listening()), stack.enter_context(theirs.listening())
-        yield Listening(url, ours, theirs, ears)
+        listeners = stack.enter_context(ours.listening()), stack.enter_context(theirs.listening())
+        yield Listening(url, ours, theirs, listeners)
 
 
 def test_what_another_process_stored_is_heard_of_and_known_not_to_be_ones_own(listening: Listening) -> None:

@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, Table, and_, case, cast, func, not_, or_
+from sqlalchemy import ColumnElement, Double, Table, and_, bindparam, case, cast, func, not_, or_
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from backend.store.contract.series import COUNT, FIGURES, Metric
 from backend.store.sql.sums import safe_sum_of, sum_of
-from backend.store.sql.tables import collector_costs, exit_counts, fault_counts, ledger, losses
+from backend.store.sql.tables import collector_costs, exit_counts, fault_counts, ledger, losses, vms
 from backend.store.sql.tables.levels import MEASURED_SEEN, levels
 from faultmodel.record import (
     EFAULT,
@@ -87,6 +87,14 @@ def _exits_with(columns: Columns, figures: Sequence[str]) -> Sequence[ColumnElem
         return ()
     kinds = list(map(ExitKind, figures))
     return [_is_of_kind(columns, kinds[0]) if len(kinds) == 1 else _failed(columns)]
+
+
+def lived_within() -> Sequence[ColumnElement[bool]]:
+    """Return the conditions for VMs that may have counts in [from_ms, to_ms): within their lives alone."""
+    return [
+        or_(vms.c.last_seen_ms >= bindparam("from_ms"), vms.c.ended_ns.is_(None)),
+        vms.c.first_seen_ms < bindparam("to_ms"),
+    ]
 
 
 def measured_seen(columns: Columns) -> ColumnElement[float]:

@@ -26,12 +26,11 @@ from sqlalchemy import (
     delete,
     func,
     insert,
-    or_,
     select,
 )
 
 from backend.store.contract.levels import LENGTHS_S, Range
-from backend.store.sql.series.measures import MEASURES, Measure, measured_seen
+from backend.store.sql.series.measures import MEASURES, Measure, lived_within, measured_seen
 from backend.store.sql.series.pending import add_pending, remove_pending
 from backend.store.sql.sums import capped_sum_of
 from backend.store.sql.tables import hosts, rollup_pending, vms
@@ -63,7 +62,7 @@ _lock_if_free = _host.with_for_update(skip_locked=True)
 
 
 def roll_up(writer: Writer, now_s: int) -> bool:
-    """Sum what is due, for some ten milliseconds or one bucket, and return whether there may be more.
+    """Sum what is due, for some 40 ms or one bucket, and return whether there may be more.
 
     :param now_s: UTC; buckets of which counts may still be on their way are left
     """
@@ -86,7 +85,7 @@ def roll_up(writer: Writer, now_s: int) -> bool:
 
 
 def is_due(connection: Connection, now_s: int) -> bool:
-    """Tell whether there is anything to sum."""
+    """Return whether there is anything to sum."""
     return connection.execute(_due, {"by": now_s - _QUIET_S}).one_or_none() is not None
 
 
@@ -124,7 +123,7 @@ def _sum_measure(connection: Connection, measure: Measure, host: int, length_s: 
         "to_ms": span.to_s * MS_PER_S,
     }
     connection.execute(_removal(coarser, measure.owner), asked)
-    connection.execute(_summing(finer, coarser, measure.owner, length_s), {**asked, "length_s": length_s})
+    connection.execute(_summing(finer, coarser, measure.owner, length_s), asked)
 
 
 @cache
@@ -155,10 +154,5 @@ def _of_host(table: Table, owner: str) -> Sequence[ColumnElement[bool]]:
     within = table.c.bucket_s >= bindparam("from_s"), table.c.bucket_s < bindparam("to_s")
     if owner == "host_id":
         return [table.c.host_id == bindparam("host"), *within]
-    owners = select(vms.c.id).where(
-        vms.c.host_id == bindparam("host"),
-        # No count lies outside of a VM's life.
-        vms.c.first_seen_ms < bindparam("to_ms"),
-        or_(vms.c.last_seen_ms >= bindparam("from_ms"), vms.c.ended_ns.is_(None)),
-    )
+    owners = select(vms.c.id).where(vms.c.host_id == bindparam("host"), *lived_within())
     return [table.c[owner].in_(owners), *within]

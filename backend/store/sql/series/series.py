@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection
 
+from backend.store.contract.levels import Levels, fitting
 from backend.store.contract.series import Block, Metric, Page, Recorded, Row, Top
 from backend.store.contract.values import RecordRow, Steps, TimeRange
 from backend.store.sql.series import recorded, totals
@@ -42,7 +43,8 @@ class SqlSeries:
     ) -> Iterator[Row]:
         """Yield (number of the step, *keys, *figures)."""
         with self._reading() as connection:
-            levels = read_levels(connection)
+            # Such short steps are read from seconds alone, as a page that is open asks for them each second.
+            levels = read_levels(connection) if len(fitting(steps)) > 1 else Levels()
             yield from totals.points(connection, levels, metric, selector, steps, by, figures)
 
     def totals(

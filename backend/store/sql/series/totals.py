@@ -10,13 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, select, tuple_, union_all
 
-from backend.store.contract.levels import ALWAYS_S, LENGTHS_S, NEVER_S, Levels, Piece, Range, fitting
+from backend.store.contract.levels import AFTER_ALL_S, BEFORE_ALL_S, LENGTHS_S, Levels, Piece, Range, fitting
 from backend.store.contract.series import OWNER, Metric, Row, Top
 from backend.store.contract.values import Steps, TimeRange
 from backend.store.sql.ranges import bounded, chunks
-from backend.store.sql.series.measures import MEASURES, Columns, Measure
+from backend.store.sql.series.measures import MEASURES, Columns, Measure, lived_within
 from backend.store.sql.tables import vms
 from backend.store.sql.words import SIGNED_MAX, to_signed
 from faultmodel.record import BUCKET_MS
@@ -142,8 +142,7 @@ def _part_of_everyone(
         .select_from(vms)
         .join(table, columns[measure.owner] == vms.c.id)
         .where(
-            or_(vms.c.last_seen_ms >= bindparam("from_ms"), vms.c.ended_ns.is_(None)),
-            vms.c.first_seen_ms < bindparam("to_ms"),
+            *lived_within(),
             *_within(columns, number),
             *measure.where(columns, figures),
         )
@@ -245,6 +244,6 @@ def _bounds(pieces: Sequence[Piece]) -> Mapping[str, int]:
 def _range_of(span: TimeRange) -> Range:
     """Return the first bucket that starts within a range, and the first after it."""
     return Range(
-        ALWAYS_S if span.from_ms is None else -(-span.from_ms // BUCKET_MS),
-        NEVER_S if span.to_ms is None else -(-span.to_ms // BUCKET_MS),
+        BEFORE_ALL_S if span.from_ms is None else -(-span.from_ms // BUCKET_MS),
+        AFTER_ALL_S if span.to_ms is None else -(-span.to_ms // BUCKET_MS),
     )

@@ -183,7 +183,8 @@ class Stage:
         return is_new and self._database_away_until_s >= self._server_started_s
 
     def _is_drained(self) -> bool | None:
-        return (self.relay.holds_nothing and not any(self._spool.glob("*.batch"))) or None
+        # What was put aside, as newer batches were taken, is in a folder of its own until it is sent again.
+        return (self.relay.holds_nothing and not any(self._spool.rglob("*.batch"))) or None
 
 
 def _runs(process: "subprocess.Popen[bytes] | None") -> bool:

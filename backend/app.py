@@ -36,6 +36,7 @@ from backend.api.sending import Sending
 from backend.api.services import Services
 from backend.limits import Limits
 from backend.live import Live
+from backend.query.closed import ClosedAnswers
 from backend.query.sources import Sources
 from backend.quotas import Quotas
 from backend.refusals import Refusals
@@ -92,6 +93,7 @@ def create_app(
         sources=Sources.of(store),
         live=live or Live(),
         answers=Answers(readers, lambda: (now_ns() // NS_PER_S, store.changes), size_of, read_s=read_s),
+        closed_answers=ClosedAnswers(store),
         quotas=Quotas(),
         ingesting=Threads(limits.ingesting),
         ingesting_large=Threads(_INGESTING_LARGE),

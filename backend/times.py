@@ -53,6 +53,11 @@ def parse_time(parameter: str, text: str, now_ms: int) -> int:
     return max(0, time_ms)
 
 
+def is_relative(text: str) -> bool:
+    """Return whether a time as ``parse_time`` reads it is another one a moment later."""
+    return text.startswith("now")
+
+
 def parse_duration(parameter: str, text: str) -> int:
     """Return a duration in ms, written ``10s`` (s, m, h, d, w) or as milliseconds.
 

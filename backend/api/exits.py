@@ -11,13 +11,13 @@ from backend.api import schemas
 from backend.api.former_names import current_name
 from backend.api.parameters import InPages, InTime, OfVms
 from backend.api.presented import exit_body
-from backend.api.reading import ReadingRoute
+from backend.api.reading import RangeRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.query.cursors import Listed, place_cursor, read_place_cursor
 from faultmodel.record import ExitKind
 
-router = APIRouter(prefix="/api/v1/exits", tags=["Exits"], route_class=ReadingRoute)
+router = APIRouter(prefix="/api/v1/exits", tags=["Exits"], route_class=RangeRoute)
 
 
 class ExitsParameters(InPages, InTime, OfVms):

@@ -8,12 +8,12 @@ from fastapi import APIRouter, Query
 from backend.api import schemas
 from backend.api.parameters import InPages, InTime, VmPath
 from backend.api.presented import fault_body
-from backend.api.reading import ReadingRoute
+from backend.api.reading import RangeRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.query.cursors import Listed, place_cursor, read_place_cursor
 
-router = APIRouter(prefix="/api/v1/vms", tags=["Virtual machines"], route_class=ReadingRoute)
+router = APIRouter(prefix="/api/v1/vms", tags=["Virtual machines"], route_class=RangeRoute)
 
 
 class FaultsParameters(InPages, InTime):

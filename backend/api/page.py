@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from backend.api.codings import Coding, codings_of
 from backend.api.sending import Packed
 
 _FOR_EVER = "public, max-age=31536000, immutable"
@@ -89,7 +90,7 @@ class Page:
 
     def _sent(self, request: Request, body: bytes, kind: str, status: int) -> Response:
         name = hashlib.sha256(body).hexdigest()[:32]
-        is_packed = len(body) >= _LEAST_PACKED and "gzip" in request.headers.get("accept-encoding", "")
+        is_packed = len(body) >= _LEAST_PACKED and _takes_gzip(request)
         tag = f'"{name}-gzip"' if is_packed else f'"{name}"'
         headers = {"Cache-Control": _ASK_FIRST, "ETag": tag, "Vary": "Accept-Encoding"}
         if status == 200 and tag in request.headers.get("if-none-match", ""):
@@ -125,12 +126,16 @@ def _plotly() -> _Plotly:
     return _Plotly()
 
 
+def _takes_gzip(request: Request) -> bool:
+    return Coding.GZIP in codings_of(request.headers.get("accept-encoding", ""))
+
+
 def _vendor(request: Request, path: str) -> Response:
     plotly = _plotly()
     if path != plotly.path:
         raise HTTPException(404)
     headers = {"Cache-Control": _FOR_EVER, "Vary": "Accept-Encoding"}
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if _takes_gzip(request):
         headers["Content-Encoding"] = "gzip"
         return Response(plotly.compressed, media_type="text/javascript", headers=headers)
     return Response(plotly.plain, media_type="text/javascript", headers=headers)

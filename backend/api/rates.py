@@ -12,7 +12,7 @@ from backend.api.choosing import Chosen
 from backend.api.former_names import current_name
 from backend.api.parameters import InSteps, OfVms
 from backend.api.presented import as_of_body
-from backend.api.reading import ReadingRoute
+from backend.api.reading import RangeRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.errors import ParameterError
@@ -20,7 +20,7 @@ from backend.query.rate_keys import By, Metric
 from backend.query.rates import MAX_VALUES, Question, rates
 from backend.query.versions import PATTERN
 
-router = APIRouter(prefix="/api/v1/rates", tags=["Rates"], route_class=ReadingRoute)
+router = APIRouter(prefix="/api/v1/rates", tags=["Rates"], route_class=RangeRoute)
 
 
 class RatesParameters(Chosen, InSteps, OfVms):

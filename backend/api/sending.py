@@ -5,13 +5,12 @@ import gzip
 from collections import OrderedDict
 from threading import Lock
 
+from starlette.datastructures import Headers
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_LEAST = 1_000
-"""Bytes: under that, what a packet holds is sent either way."""
-_LEVEL = 4
-"""Of an answer that is made once: most of what there is to gain, at a third of the time of level 9."""
+from backend.api.codings import GZIP_LEVEL, LEAST_BYTES, Coding, codings_of
+
 _MOST_KEPT = 400
 """Files: the page has some 90."""
 
@@ -21,7 +20,7 @@ class Sending:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._packed = GZipMiddleware(app, minimum_size=_LEAST, compresslevel=_LEVEL)
+        self._packed = GZipMiddleware(app, minimum_size=LEAST_BYTES, compresslevel=GZIP_LEVEL)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -30,9 +29,13 @@ class Sending:
         elif scope["method"] == "HEAD":
             await self._app({**scope, "method": "GET"}, receive, _without_body(send))
         else:
-            # No other answer is large, and these are read by machines.
-            app = self._packed if scope["method"] == "GET" else self._app
-            await app(scope, receive, send)
+            # No other answer is large, and these are read by machines. Starlette's does not read weights.
+            is_packed = scope["method"] == "GET" and Coding.GZIP in codings_of(_accepted(scope))
+            await (self._packed if is_packed else self._app)(scope, receive, send)
+
+
+def _accepted(scope: Scope) -> str:
+    return Headers(scope=scope).get("accept-encoding", "")
 
 
 def _without_body(send: Send) -> Send:

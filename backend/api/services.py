@@ -5,11 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, cast
 
-from fastapi import Depends, Request, Response
+from fastapi import Depends, Request
 
 from backend.answers import Answers
+from backend.api.shared_answers import SharedAnswer
 from backend.limits import Limits
 from backend.live import Live
+from backend.query.closed import ClosedAnswers
 from backend.query.sources import Sources
 from backend.quotas import Quotas
 from backend.refusals import Refusals
@@ -34,7 +36,8 @@ class Services:
     store: Store
     sources: Sources
     live: Live
-    answers: Answers[Response]
+    answers: Answers[SharedAnswer]
+    closed_answers: ClosedAnswers[SharedAnswer]
     quotas: Quotas
     ingesting: Threads
     ingesting_large: Threads

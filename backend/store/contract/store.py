@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a store does: a catalog and a series, and how they go together. Its values are in ``values``."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -91,6 +91,9 @@ class Store(Catalog, Protocol):
 
     def counted_between(self, one: Version, later: Version) -> Sequence[Counted] | None:
         """Return all that was counted from one version to a later one; None where unknown."""
+
+    def described_between(self, one: Version, later: Version) -> Collection[int] | None:
+        """Return numbers of the VMs that were described anew, their times aside; None where unknown."""
 
     def fault_sums(self, steps: Steps) -> Iterator[FaultSum]:
         """Yield the faults of every VM in steps; no order.

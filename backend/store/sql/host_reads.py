@@ -64,6 +64,10 @@ class HostReads(SqlReads):
         """Return all that was counted from one version to a later one; None where that is not known."""
         return self._noted.counted_between(one, later)
 
+    def described_between(self, one: Version, later: Version) -> Collection[int] | None:
+        """Return the VMs that were described anew from one version to a later one; None where unknown."""
+        return self._noted.described_between(one, later)
+
     def coverage(self, hosts: Sequence[str] | None, span: TimeRange) -> Sequence[CoveredSpan]:
         """Return covered spans that meet the range, by host and time, clipped to it."""
         with self._reading() as connection:

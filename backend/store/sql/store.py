@@ -330,6 +330,8 @@ def _stored_level(levels: Levels, length_s: int) -> StoredLevel:
 
 
 def _first_changed_ms(batch: Batch, covered: Sequence[Span]) -> int:
-    """Return the time before which a batch leaves counts and coverage as they are."""
+    """Return the time before which a batch leaves counts, records and coverage as they are."""
     buckets = (item.bucket_ms for item in chain(batch.fault_counts, batch.exit_counts))
-    return min([*buckets, *(span.from_ns // NS_PER_MS for span in covered)], default=FOR_EVER_MS)
+    records = (item.time_ns // NS_PER_MS for item in chain(batch.faults, batch.exits))
+    spans = (span.from_ns // NS_PER_MS for span in covered)
+    return min(chain(buckets, records, spans), default=FOR_EVER_MS)

@@ -64,3 +64,27 @@ def test_whoever_looks_with_a_browser_for_what_is_not_there_gets_the_page_that_s
 def test_a_word_that_is_none_is_named(server: Server) -> None:
     problem = server.request("GET", "/api/v1/decode/x86_64/hello").json()
     assert [error["parameter"] for error in problem["errors"]] == ["word"]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [
+        ("gzip, deflate, br, zstd", "zstd"),
+        ("zstd;q=0, gzip;q=0.5", "gzip"),
+        ("ZSTD; q=0.1", "zstd"),
+        ("gzip;q=0", None),
+        ("gzip;q=0.000, br", None),
+        ("", None),
+    ],
+)
+def test_the_coding_is_one_that_is_accepted(filled: Server, accepted: str, coding: str | None) -> None:
+    answer = filled.request("GET", "/api/v1/vms", headers={"Accept-Encoding": accepted})
+    assert answer.headers.get("content-encoding") == coding
+    assert answer.json() == filled.get("/api/v1/vms")
+
+
+@pytest.mark.parametrize("path", ["/", "/js/main.js", "/api/v1/openapi.json"])
+def test_gzip_that_is_refused_is_not_sent(filled: Server, path: str) -> None:
+    answer = filled.request("GET", path, headers={"Accept-Encoding": "gzip;q=0"})
+    assert answer.status_code == 200
+    assert "content-encoding" not in answer.headers

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The kernel's own KVM selftests about memory: how they are built, and with what arguments they are run."""
 
+import re
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.emulated.archive import ArchiveError
 from tests.emulated.selftests.workshop import Workshop
 
 X86, ARM64 = "x86_64", "aarch64"
@@ -81,8 +83,8 @@ PROGRAMS = (
 )
 
 _LIBRARY = "tools/testing/selftests/kvm"
-_RUN = "\treturn __vcpu_ioctl(vcpu, KVM_RUN, NULL);\n"
-_RUN_AND_TELL = r"""	int failed = __vcpu_ioctl(vcpu, KVM_RUN, NULL), why = errno;
+_RUN = re.compile(r"(static inline int __vcpu_run\(struct kvm_vcpu \*vcpu\)\n\{\n)(.*?)(?=\n\}\n)", re.DOTALL)
+_REPORTING_RUN = r"""	int failed = __vcpu_ioctl(vcpu, KVM_RUN, NULL), why = errno;
 
 	/* The one change to these programs: each failure is written to descriptor 3, as this VMM sees it. */
 	if (failed && (why == EFAULT || why == EHWPOISON))
@@ -91,8 +93,7 @@ _RUN_AND_TELL = r"""	int failed = __vcpu_ioctl(vcpu, KVM_RUN, NULL), why = errno
 			(unsigned long long)vcpu->run->memory_fault.size,
 			(unsigned long long)vcpu->run->memory_fault.flags);
 	errno = why;
-	return failed;
-"""
+	return failed;"""
 _MAKE = {
     # Without the library for VFIO, which none of these needs.
     X86: ("x86", "CC=gcc-14 LIBVFIO_O= LDLIBS=-ldl"),
@@ -106,9 +107,9 @@ def ensure_programs(workshop: Workshop, folder: Path, architecture: str) -> Path
     :raises ArchiveError: they cannot be built
     """
     names = sorted({program.name for program in PROGRAMS if architecture in program.architectures})
-    place = folder / workshop.named(f"selftests-{architecture}", names, _RUN_AND_TELL)
+    place = folder / workshop.named(f"selftests-{architecture}", names, _REPORTING_RUN)
     if not place.is_dir():
-        _tell_of_failures(workshop)
+        _report_failures(workshop)
         kernel_name, make = _MAKE[architecture]
         headers, built = f"/headers-{kernel_name}", f"/built-{kernel_name}"
         targets = " ".join(f"{built}/{name}" for name in names)
@@ -128,9 +129,17 @@ def ensure_programs(workshop: Workshop, folder: Path, architecture: str) -> Path
     return place
 
 
-def _tell_of_failures(workshop: Workshop) -> None:
+def _report_failures(workshop: Workshop) -> None:
     header = workshop.source / _LIBRARY / "include/kvm_util.h"
-    text = header.read_text()
-    if _RUN_AND_TELL not in text:
-        assert _RUN in text, f"{header}: __vcpu_run is not as it was"
-        header.write_text(text.replace(_RUN, _RUN_AND_TELL))
+    header.write_text(reporting_failures(header.read_text()))
+
+
+def reporting_failures(header: str) -> str:
+    """Return kvm_util.h with a KVM_RUN that writes its failures, in place of whatever one it has.
+
+    :raises ArchiveError: it has no such function
+    """
+    changed, found = _RUN.subn(lambda function: function[1] + _REPORTING_RUN, header)
+    if found != 1:
+        raise ArchiveError("kvm_util.h: __vcpu_run is not as it was")
+    return changed

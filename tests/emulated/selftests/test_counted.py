@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.emulated.archive import ArchiveError
 from tests.emulated.document import with_selftests
 from tests.emulated.kernels import Kernel
 from tests.emulated.selftests.counted import Counted, Failure, by_kernel, differences
 from tests.emulated.selftests.matrix import ROWS, programs_of
+from tests.emulated.selftests.programs import reporting_failures
 from tests.emulated.selftests.results import Result
 from tests.emulated.selftests.stand import Outcome
 from tests.emulated.selftests.witness import read_counts
@@ -152,3 +154,33 @@ def test_the_document_has_each_run_that_was_equal() -> None:
     assert with_selftests(both, _results(2, _counted())[1:]) == both
     assert with_selftests(both, _results(2, Counted())) == one
     assert with_selftests(both, _results(2, Counted())[:1]).count(" | `") == of_one + of_other - 1
+
+
+HEADER = """\
+static inline int vcpu_get(void)
+{
+	return 1;
+}
+
+static inline int __vcpu_run(struct kvm_vcpu *vcpu)
+{
+	return __vcpu_ioctl(vcpu, KVM_RUN, NULL);
+}
+
+void vcpu_run_complete_io(struct kvm_vcpu *vcpu);
+"""
+
+
+def test_the_programs_write_each_failure_whatever_a_source_in_the_folder_was_made_to_do_before() -> None:
+    changed = reporting_failures(HEADER)
+    assert "dprintf(3," in changed
+    assert changed.startswith("static inline int vcpu_get(void)\n{\n\treturn 1;\n}\n")
+    assert changed.endswith("\treturn failed;\n}\n\nvoid vcpu_run_complete_io(struct kvm_vcpu *vcpu);\n")
+    earlier = changed.replace("dprintf(3,", "dprintf(4,").replace("int failed", "long failed")
+    assert reporting_failures(earlier) == changed
+    assert reporting_failures(changed) == changed
+
+
+def test_a_source_that_is_another_is_refused() -> None:
+    with pytest.raises(ArchiveError, match="__vcpu_run"):
+        reporting_failures(HEADER.replace("__vcpu_run", "vcpu_run"))

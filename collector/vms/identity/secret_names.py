@@ -6,7 +6,7 @@ import re
 _ENDINGS = ("password", "passwd", "passphrase", "passcode", "secret", "token", "credential", "pwd")
 _WHOLE = frozenset(
     (
-        *("pass", "key", "psk", "cookie", "txcookie", "rxcookie", "authorization", "settingspw"),
+        *("pass", "key", "psk", "bearer", "cookie", "txcookie", "rxcookie", "authorization", "settingspw"),
         *("apikey", "accesskey", "authkey", "masterkey", "privatekey", "secretkey", "sharedkey", "sshpass"),
         *("dbpass", "userpass", "keypass", "pw", "rootpw"),
     )
@@ -38,7 +38,7 @@ _NOT_PROOF = _NOT_SECRET | {"enable", "disable", "require", "without", "skip"}
 """With one of these words, an option is about whether somebody is authenticated."""
 _SECRET_OBJECT = re.compile(r"(?:proxy-)?(?:password|key|cookie)-secret")
 """QEMU's names for the id of the object that has the secret."""
-_PART = re.compile(r"pass|pwd|pw|secret|token|credential|key|psk|cookie|auth|pat", re.IGNORECASE)
+_PART = re.compile(r"pass|pwd|pw|secret|token|credential|key|psk|cookie|auth|pat|bearer", re.IGNORECASE)
 """Without one of these no name is a secret's, which most are not."""
 _OPTION = re.compile(r"-+[\w.:-]+")
 _SWITCHES = frozenset(("", "on", "off", "yes", "no", "true", "false", "null"))
@@ -60,7 +60,7 @@ def is_secret(name: str) -> bool:
     """Return whether what has this name is a secret: ``DB_PASSWORD``, ``apiKey``; not ``token-file``."""
     if not _PART.search(name) or _SECRET_OBJECT.fullmatch(name.rpartition(".")[2]):
         return False
-    words = _words(name)
+    words = words_of(name)
     if _NOT_SECRET.intersection(word.lower() for word in words):
         return False
     if words[-1:] == ["PAT"] or (len(words) > 1 and words[-1] == "pat"):
@@ -76,13 +76,13 @@ def takes_secret(option: str) -> bool:
     if not _OPTION.fullmatch(option):
         return False
     name = option.lstrip("-")
-    return is_secret(name) or takes_proof(option) or _last(name) == "pin"
+    return is_secret(name) or takes_proof(option) or last_word(name) == "pin"
 
 
 def takes_proof(option: str) -> bool:
     """Return whether an option, as ``--auth``, may have a proof of identity, its kind, or no value."""
-    words = _words(option)
-    return _last(option) == "auth" and not _NOT_PROOF.intersection(word.lower() for word in words)
+    words = words_of(option)
+    return last_word(option) == "auth" and not _NOT_PROOF.intersection(word.lower() for word in words)
 
 
 def may_show(name: str, value: str) -> bool:
@@ -91,7 +91,7 @@ def may_show(name: str, value: str) -> bool:
         return True
     if name.lower().endswith("key") and _KEY_FILE.fullmatch(value):
         return True
-    return value.isdecimal() and _is_plural(_last(name))
+    return value.isdecimal() and _is_plural(last_word(name))
 
 
 def may_show_after(option: str, value: str) -> bool:
@@ -99,14 +99,14 @@ def may_show_after(option: str, value: str) -> bool:
     name = option.lstrip("-")
     if is_secret(name):
         return may_show(name, value)
-    if _last(name) == "pin" and _CPUS.fullmatch(value):
+    if last_word(name) == "pin" and _CPUS.fullmatch(value):
         return True
     return value.lower() in _SCHEMES | _SWITCHES or _PATH.fullmatch(value) is not None
 
 
 def is_key_or_cookie(name: str) -> bool:
     """Return whether a name is only this word, which is as often one of another thing."""
-    return _words(name) in (["key"], ["keys"], ["cookie"])
+    return words_of(name) in (["key"], ["keys"], ["cookie"])
 
 
 def _are_secret(words: list[str]) -> bool:
@@ -126,13 +126,14 @@ def _are_secret(words: list[str]) -> bool:
     return len(words) > 1 and _is_secret_word(words[-1])
 
 
-def _words(name: str) -> list[str]:
+def words_of(name: str) -> list[str]:
     """Return the words of a name, without digits: those of ``DB_PASSWORD1`` are DB and PASSWORD."""
     return re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
 
 
-def _last(name: str) -> str:
-    words = _words(name)
+def last_word(name: str) -> str:
+    """Return the last of a name's words in small letters, empty where it has none."""
+    words = words_of(name)
     return words[-1].lower() if words else ""
 
 

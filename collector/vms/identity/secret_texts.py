@@ -6,7 +6,7 @@ import json
 import re
 
 from collector.vms.identity.secret_ends import json_string, json_token, json_value_end, list_value_end
-from collector.vms.identity.secret_logins import LOGIN_OPTIONS, without_login
+from collector.vms.identity.secret_logins import is_user, takes_login, without_listed_login, without_login
 from collector.vms.identity.secret_names import (
     is_key_or_cookie,
     is_secret,
@@ -28,6 +28,8 @@ _JSON = re.compile(r"""[{\[](?=\s*+["'{\[])|(?=(?:"[^"'\\]++"|'[^"'\\]++')\s*+:)
 """Where JSON begins: at a bracket with something in it, or a name in quotes."""
 _COLON = re.compile(r"\s*+:\s*+")
 _SECRET_TO_COME = re.compile(r"""([\w.-]+)["']?[:=]\s*\Z""")
+_NAME_AND_COLON = re.compile(r"([\w.-]{1,200}):")
+_SCHEMES = ("basic", "bearer", "digest", "negotiate", "token")
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _WORD = re.compile(r"\S*")
 _SHOWN_SCHEME = re.compile(r"\s*(?:Bearer|Basic) \0\s*\Z", re.I)
@@ -44,6 +46,17 @@ class End(enum.Enum):
 
     LIST = enum.auto()
     TEXT = enum.auto()
+
+
+def names_secret(argument: str) -> bool:
+    """Return whether an argument is a secret's name and a colon: its value is the next."""
+    found = _NAME_AND_COLON.fullmatch(argument)
+    return found is not None and is_secret(found[1]) and not is_key_or_cookie(found[1])
+
+
+def is_scheme(argument: str) -> bool:
+    """Return whether this stands before a proof of identity in a header of HTTP."""
+    return argument.lower() in _SCHEMES
 
 
 def secret_is_to_come(text: str) -> bool:
@@ -103,26 +116,38 @@ def _plain(text: str, also: frozenset[str], end: End) -> tuple[str, bool]:
             if said is not None:
                 return shown + text[at:begin] + said, True
             continue
-        name = found["name"]
-        if not (is_secret(name) or name in also) or text.startswith(HIDDEN, begin):
+        hidden = _named_value(text, found, also, end)
+        if hidden is None:
             continue
-        if found["colon"]:
-            if text[begin : begin + 1] in (" ", "\t", "\n"):
-                # A header of HTTP, which has any text.
-                if text[begin:].isspace() or _SHOWN_SCHEME.match(text, begin):
-                    continue
-                return shown + text[at : begin + 1] + HIDDEN, True
-            if not _is_assignment(text, found):
-                continue
-        ended = len(text) if end is End.TEXT or _goes_to_the_end(text, found) else list_value_end(text, begin)
-        value = text[begin:ended].strip(" \"'")
-        if not value or (name not in also and may_show(name, value)):
-            continue
-        shown += text[at:begin] + HIDDEN
+        said, ended = hidden
+        shown += text[at:begin] + said
         at = looked_at = ended
         if at == len(text):
             return shown, True
     return shown + text[at:], False
+
+
+def _named_value(text: str, found: re.Match[str], also: frozenset[str], end: End) -> tuple[str, int] | None:
+    """Return what is shown of a value behind its name, and where it ends; None where it is no secret."""
+    name, begin = found["name"], found.end()
+    if is_user(name) and not found["colon"]:
+        ended = len(text) if end is End.TEXT else list_value_end(text, begin)
+        said = without_listed_login(text[begin:ended])
+        return None if said == text[begin:ended] else (said, ended)
+    if not (is_secret(name) or name in also) or text.startswith(HIDDEN, begin):
+        return None
+    if found["colon"]:
+        if text[begin : begin + 1] in (" ", "\t", "\n"):
+            # A header of HTTP, which has any text.
+            is_shown = text[begin:].isspace() or _SHOWN_SCHEME.match(text, begin)
+            return None if is_shown else (text[begin] + HIDDEN, len(text))
+        if not _is_assignment(text, found):
+            return None
+    ended = len(text) if end is End.TEXT or _goes_to_the_end(text, found) else list_value_end(text, begin)
+    value = text[begin:ended].strip(" \"'")
+    if not value or (name not in also and may_show(name, value)):
+        return None
+    return HIDDEN, ended
 
 
 def _value_of_option(option: str, word: re.Match[str] | None) -> str | None:
@@ -130,22 +155,27 @@ def _value_of_option(option: str, word: re.Match[str] | None) -> str | None:
     value = word[0] if word else ""
     if takes_secret(option):
         return None if may_show_after(option, value) else HIDDEN
-    said = without_login(option, value) if option in LOGIN_OPTIONS else value
+    said = without_login(option, value) if takes_login(option) else value
     return said if said != value else None
 
 
 def _is_assignment(text: str, found: re.Match[str]) -> bool:
     """Return whether ``name:`` sets a secret; ``/etc/token:``, ``x@token:`` and ``key:`` alone do not."""
-    is_part = found.start() > 0 and text[found.start() - 1] in "/@"
+    is_part = not _is_first(text, found) and text[found.start() - 1] in "/@"
     is_alone = found.end() == len(text) or text[found.end()] in "/:,"
     return not (is_part or is_alone or is_key_or_cookie(found["name"]))
+
+
+def _is_first(text: str, found: re.Match[str]) -> bool:
+    """Return whether a text begins with this name, or with a slash and it, as options of Windows do."""
+    return found.start() == 0 or (found.start() == 1 and text[0] == "/")
 
 
 def _goes_to_the_end(text: str, found: re.Match[str]) -> bool:
     """Return whether a value may have commas: of the environment, a header, or in unknown quotes."""
     begins = found.start() == 0 or text[found.start() - 1] in " \t\n\"'"
     is_variable = begins and _VARIABLE.fullmatch(found["name"]) is not None
-    return is_variable or bool(found["json"]) or (bool(found["colon"]) and found.start() == 0)
+    return is_variable or bool(found["json"]) or (bool(found["colon"]) and _is_first(text, found))
 
 
 def _json(text: str, at: int, also: frozenset[str], depth: int) -> tuple[str, int]:
@@ -196,7 +226,7 @@ def _json_text(token: str, said: str, option: str, depth: int) -> str:
     if takes_secret(option):
         shown = said if may_show_after(option, said) else HIDDEN
     else:
-        login = without_login(option, said) if option in LOGIN_OPTIONS else said
+        login = without_login(option, said) if takes_login(option) else said
         shown = without_secrets(login, option, End.LIST, depth + 1)
     if shown == said:
         return token

@@ -45,7 +45,7 @@ def without_passwords(text: str) -> str:
     text = _RBD_KEY.sub(rf"\1{HIDDEN}", text)
     for pattern in (_ISCSI_LOGIN, _URL_LOGIN, _DRACUT_LOGIN):
         text = _without_logins(text, pattern)
-    text = _BEFORE_HOST.sub(rf"\1{HIDDEN}", text)
+    text = _BEFORE_HOST.sub(_before_host, text)
     text = _URL_FIELD.sub(_field, text)
     text = _AUTHORIZATION.sub(rf"\1 {HIDDEN}", text)
     return _FAR_RBD_KEY.sub(rf"\1{HIDDEN}", text) if "rbd:" in text else text
@@ -69,6 +69,11 @@ def _without_logins(text: str, pattern: re.Pattern[str]) -> str:
         shown += text[at:begin] + HIDDEN if host >= 0 else text[at:end]
         at = host if host >= 0 else end
     return shown + text[at:]
+
+
+def _before_host(found: re.Match[str]) -> str:
+    # Behind a secret's name all is the secret, also what looks like a host.
+    return found[0] if is_secret(found[1][:-1]) else found[1] + HIDDEN
 
 
 def _field(found: re.Match[str]) -> str:

@@ -3,11 +3,25 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 from collector.vms.identity.secret_ends import Word, words
-from collector.vms.identity.secret_logins import LAUNCHERS, LOGIN_OPTIONS, without_login
+from collector.vms.identity.secret_logins import GLUED, LAUNCHERS, takes_login, without_login
 from collector.vms.identity.secret_names import may_show_after, takes_proof, takes_secret
-from collector.vms.identity.secret_texts import End, secret_is_to_come, without_secrets
+from collector.vms.identity.secret_programs import (
+    PROGRAMS,
+    glued_login,
+    glued_secret,
+    takes_login_of,
+    takes_secret_of,
+)
+from collector.vms.identity.secret_texts import (
+    End,
+    is_scheme,
+    names_secret,
+    secret_is_to_come,
+    without_secrets,
+)
 from collector.vms.identity.secret_urls import HIDDEN
 from faultmodel.text import cut
 
@@ -40,42 +54,70 @@ def command_text(command: Sequence[str]) -> str:
     return cut(shown.removeprefix(" ").replace(HIDDEN, "…"), COMMAND_LENGTH)
 
 
+@dataclass(slots=True)
+class _Program:
+    """What runs, as far as a command line shows it, and whether a user of its options may have a password."""
+
+    name: str = ""
+    has_logins: bool = True
+
+    def see(self, argument: str) -> None:
+        """Look at the next argument, which may be the program that the last one runs."""
+        name = argument.rpartition("/")[2]
+        if name in LAUNCHERS and not self.name:
+            self.has_logins = False
+        if name in _SHELLS or name in PROGRAMS or not self.name:
+            self.name = name
+
+    def takes_login(self, option: str) -> bool:
+        """Return whether what follows this option is a user and perhaps a password."""
+        return self.has_logins and (takes_login(option) or takes_login_of(self.name, option))
+
+
 def _shown(command: Iterable[str], end: End = End.LIST, depth: int = 0) -> Iterator[str]:
     """Give each argument as it is shown."""
     before = ""
-    logins = LOGIN_OPTIONS
-    program = ""
+    program = _Program()
+    is_header = False
     for argument in command:
-        name = argument.rpartition("/")[2]
-        if name in LAUNCHERS and not program:
-            logins = frozenset()
-        if name in _SHELLS or name == "sshpass" or not program:
-            program = name
+        program.see(argument)
+        is_header = names_secret(before) or (is_header and is_scheme(before))
         if takes_secret(before) and not (takes_proof(before) and argument.startswith("--")):
             # Also where it looks like an option: a secret may begin with a hyphen.
             yield _option_value(before, argument)
-        elif program == "sshpass" and before == "-p":
+        elif is_header and not argument.startswith("-"):
+            yield argument if is_scheme(argument) else HIDDEN
+        elif takes_secret_of(program.name, before):
             yield HIDDEN
-        elif program in _SHELLS and _SHELL_COMMAND.fullmatch(before):
+        elif program.name in _SHELLS and _SHELL_COMMAND.fullmatch(before):
             yield _command(argument, End.LIST, depth)
         else:
-            yield _argument(argument, before, logins, end, depth)
+            yield _argument(argument, before, program, end, depth)
         before = argument
 
 
-def _argument(argument: str, option: str, logins: frozenset[str], end: End, depth: int) -> str:
+def _argument(argument: str, option: str, program: _Program, end: End, depth: int) -> str:
+    if (hidden := glued_secret(program.name, argument)) is not None:
+        return hidden
     if found := _ASSIGNED_OPTION.match(argument):
         name, rest = argument[: found.end() - 1], argument[found.end() :]
         if takes_secret(name):
             return f"{name}={_option_value(name, rest)}"
-        return f"{name}={_text(rest, name, logins, end, depth)}"
-    if argument[:2] in logins and option not in logins:
-        argument = argument[:2] + without_login(argument[:2], argument[2:])
-    return _text(argument, option, logins, end, depth)
+        return f"{name}={_text(rest, name, program, end, depth)}"
+    if program.has_logins and not program.takes_login(option):
+        argument = _without_glued_login(argument, program.name)
+    return _text(argument, option, program, end, depth)
 
 
-def _text(text: str, option: str, logins: frozenset[str], end: End, depth: int) -> str:
-    if option in logins:
+def _without_glued_login(argument: str, program: str) -> str:
+    glued, value = glued_login(program, argument)
+    if not glued and argument[:2] in GLUED:
+        glued, value = argument[:2], argument[2:]
+    return glued + without_login(glued, value) if glued else argument
+
+
+def _text(text: str, option: str, program: _Program, end: End, depth: int) -> str:
+    if program.takes_login(option):
         text = without_login(option, text)
     if option in _KERNEL_OPTIONS:
         return _command(text, End.TEXT, depth)

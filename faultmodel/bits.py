@@ -2,7 +2,7 @@
 """Bit fields of a 64-bit word: one table that drives decoding, the API and the documentation."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,11 @@ class BitField:
     def mask(self) -> int:
         """The field's bits, in place."""
         return ((1 << self.width) - 1) << self.low
+
+    def not_defined(self, when: str, because: str) -> "BitField":
+        """Return the field as it is in the words in which these bits say nothing, whatever they are."""
+        meaning = f"not defined here: {because}"
+        return replace(self, meaning=meaning, values={}, when=when, undefined=True)
 
 
 @dataclass(frozen=True, slots=True)

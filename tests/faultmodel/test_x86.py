@@ -51,7 +51,7 @@ def test_a_fetch_that_is_bit_4_in_an_error_code_is_bit_2_in_a_qualification() ->
         (0x181, "page not present"),
         (
             0x1C1,
-            "page not present, or executable in user mode alone (defined only with mode-based execute"
+            "page not present, or executable in user mode alone (bit 6: undefined without mode-based execute"
             " control)",
         ),
         (0x1C9, "page readable"),

@@ -127,7 +127,11 @@ EXTERNAL_ABORTS = frozenset(
     for code, status in FAULT_STATUSES.items()
     if status.kind in ("external_abort", "external_abort_on_walk")
 )
-"""The codes with which SET, PFV and WU are defined."""
+"""The codes with which EA, SET, PFV and WU are defined."""
+EXTERNAL_ABORT = 0x10
+"""Not on a walk: the one code with which FnV is defined."""
+PERMISSION_FAULTS = frozenset(code for code, status in FAULT_STATUSES.items() if status.kind == "permission")
+"""The codes with which the bits are defined that say why it was not permitted."""
 STAGE_FAULTS = frozenset(
     code
     for code, status in FAULT_STATUSES.items()

@@ -13,12 +13,10 @@ from faultmodel.arch.arm64.codes import (
 from faultmodel.arch.arm64.layout import (
     CM,
     FIELDS,
-    FNV,
     FSC,
     ISV,
     S1PTW,
     TAG_ACCESS,
-    VNCR,
     WNR,
     exception_class,
     is_data_abort,
@@ -146,11 +144,11 @@ def _access_phrase(esr: int) -> str:
 def _data_phrases(esr: int) -> Iterator[str]:
     if esr & CM:
         yield "cache maintenance or address translation"
-    if esr & VNCR:
+    values = {item.field.name: item for item in layout(esr).decode(esr).fields if not item.field.undefined}
+    if "vncr" in values and values["vncr"].value:
         yield "through VNCR_EL2"
-    if esr & FNV:
+    if "fnv" in values and values["fnv"].value:
         yield "FAR not valid"
-    values = {item.field.name: item for item in layout(esr).decode(esr).fields}
     if "lst" in values and values["lst"].value:
         # A 64-byte access: SRT and SAS are of its first register only.
         yield values["lst"].meaning
@@ -172,7 +170,7 @@ _REASONS = {
 
 def _reasons(esr: int) -> Iterator[str]:
     for item in layout(esr).decode(esr).fields:
-        if item.value and item.field.name in _REASONS:
+        if item.value and item.field.name in _REASONS and not item.field.undefined:
             yield _REASONS[item.field.name]
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The fields of ESR_EL2. Which ones a word has depends on its class, its ISV bit and its fault status."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from types import MappingProxyType
 
@@ -11,8 +11,10 @@ from faultmodel.arch.arm64.codes import (
     EC_IABT_CUR,
     EC_IABT_LOW,
     EXCEPTION_CLASSES,
+    EXTERNAL_ABORT,
     EXTERNAL_ABORTS,
     FAULT_STATUSES,
+    PERMISSION_FAULTS,
     STAGE_FAULTS,
     WNR_UNDEFINED,
 )
@@ -25,9 +27,7 @@ FSC = 0x3F
 WNR = 1 << 6
 S1PTW = 1 << 7
 CM = 1 << 8
-FNV = 1 << 10
 LST = 3 << 11
-VNCR = 1 << 13
 ISV = 1 << 24
 TAG_ACCESS = 1 << 41
 
@@ -45,10 +45,37 @@ _REGISTERS = {number: f"X{number}" for number in range(31)} | {31: "XZR"}
 _ISV_1 = "ISV is 1"
 _ISV_0 = "ISV is 0"
 _SET = {0: "recoverable", 2: "uncontainable", 3: "restartable"}
+_EXTERNAL = "external abort"
+_NOT_ON_WALK = "external abort outside of a walk"
+_PERMISSION = "permission fault"
+_TOP_LEVEL = "the TopLevel check"
+_PERMISSION_CAUSES = (
+    ("dirty_bit", 37, "the dirty state (indirect permissions)"),
+    ("overlay", 38, "a permission overlay"),
+    ("assured_only", 39, "AssuredOnly, at stage 2"),
+)
+
+_OfStatus = tuple[BitField, frozenset[int]]
+"""A field, and the fault status codes with which it is defined: with any other its bit says nothing."""
 
 
 def _ordered(fields: Iterable[BitField]) -> tuple[BitField, ...]:
-    return tuple(sorted(fields, key=lambda item: item.low))
+    return tuple(sorted(fields, key=lambda item: (item.low, item.undefined)))
+
+
+def _of_status(fields: Iterable[_OfStatus], fsc: int) -> Iterator[BitField]:
+    for item, codes in fields:
+        yield item if fsc in codes else _undefined(item)
+
+
+def _undefined(item: BitField) -> BitField:
+    kind, comma, isv = item.when.partition(", ")
+    return item.not_defined(f"any other fault{comma}{isv}", f"this is no {kind}")
+
+
+def _both(fields: Iterable[_OfStatus]) -> Iterator[BitField]:
+    for item, _ in fields:
+        yield from (item, _undefined(item))
 
 
 _CLASS = (
@@ -78,21 +105,35 @@ _DATA_COMMON = (
     BitField("dfsc", 0, 6, "data fault status code", _DATA, _FSC_MEANINGS),
     BitField("s1ptw", 7, 1, "the access was made by a walk of the guest's stage-1 tables", _DATA),
     BitField("cm", 8, 1, "a cache maintenance or address translation instruction", _DATA),
-    BitField("ea", 9, 1, "type of external abort, implementation defined", _DATA),
-    BitField("fnv", 10, 1, "FAR_EL2 is not valid (external abort, not on a walk)", _DATA),
-    BitField("vncr", 13, 1, "the access went through VNCR_EL2 (nested virtualization)", _DATA),
     BitField("isv", 24, 1, "bits 23 to 14 describe the instruction: one register, no writeback", _DATA),
     *_CLASS,
-    BitField(
-        "dirty_bit", 37, 1, "permission fault because of the dirty state (indirect permissions)", _DATA_2
-    ),
-    BitField("overlay", 38, 1, "permission fault because of a permission overlay", _DATA_2),
-    BitField("assured_only", 39, 1, "stage-2 permission fault because of AssuredOnly", _DATA_2),
     BitField("gcs", 40, 1, "the access was to a guarded control stack", _DATA_2),
-    BitField("tag_access", 41, 1, "permission fault because of NoTagAccess memory", _DATA_2),
     BitField("tnd", 42, 1, "stage-1 fault: a tag was written to canonically tagged memory", _DATA_2),
     BitField("hdbssf", 43, 1, "the dirty state structure (HDBSS) was full or could not be written", _DATA_2),
 )
+_DATA_OF_STATUS: tuple[_OfStatus, ...] = (
+    (
+        BitField("ea", 9, 1, "type of external abort, implementation defined", _DATA, when=_EXTERNAL),
+        EXTERNAL_ABORTS,
+    ),
+    (BitField("fnv", 10, 1, "FAR_EL2 is not valid", _DATA, when=_NOT_ON_WALK), frozenset((EXTERNAL_ABORT,))),
+    *(
+        (
+            BitField(name, low, 1, f"{_PERMISSION} because of {cause}", _DATA_2, when=_PERMISSION),
+            PERMISSION_FAULTS,
+        )
+        for name, low, cause in (*_PERMISSION_CAUSES, ("tag_access", 41, "NoTagAccess memory"))
+    ),
+)
+_VNCR = BitField(
+    "vncr",
+    13,
+    1,
+    "the access went through VNCR_EL2 (nested virtualization)",
+    _DATA,
+    when="from the same exception level",
+)
+_NO_VNCR = _VNCR.not_defined("from a lower exception level", "the access is a lower exception level's")
 _WNR = BitField(
     "wnr",
     6,
@@ -134,10 +175,20 @@ _ISV_SET = (
         when=_ISV_1,
     ),
 )
-_ISV_CLEAR = (
-    BitField("pfv", 14, 1, "PFAR_EL2 is valid (external abort)", _DATA, when=_ISV_0),
-    BitField("fnp", 15, 1, "FAR_EL2 is not precise (SVE or SME access)", _DATA, when=_ISV_0),
-    BitField("top_level", 21, 1, "permission fault because of the TopLevel check", _DATA, when=_ISV_0),
+_FNP = BitField("fnp", 15, 1, "FAR_EL2 is not precise (SVE or SME access)", _DATA, when=_ISV_0)
+_ISV_CLEAR_OF_STATUS: tuple[_OfStatus, ...] = (
+    (BitField("pfv", 14, 1, "PFAR_EL2 is valid", _DATA, when=f"{_EXTERNAL}, {_ISV_0}"), EXTERNAL_ABORTS),
+    (
+        BitField(
+            "top_level",
+            21,
+            1,
+            f"{_PERMISSION} because of {_TOP_LEVEL}",
+            _DATA,
+            when=f"{_PERMISSION}, {_ISV_0}",
+        ),
+        PERMISSION_FAULTS,
+    ),
 )
 _XS = BitField(
     "xs", 32, 5, "register that receives the status", _DATA_2, _REGISTERS, when="ST64BV or ST64BV0"
@@ -171,22 +222,33 @@ _WU = BitField(
 _INSTRUCTION_COMMON = (
     BitField("ifsc", 0, 6, "instruction fault status code", _INSTRUCTION, _FSC_MEANINGS),
     BitField("s1ptw", 7, 1, "the access was made by a walk of the guest's stage-1 tables", _INSTRUCTION),
-    BitField("ea", 9, 1, "type of external abort, implementation defined", _INSTRUCTION),
-    BitField("fnv", 10, 1, "FAR_EL2 is not valid (external abort, not on a walk)", _INSTRUCTION),
-    BitField("pfv", 14, 1, "PFAR_EL2 is valid (external abort)", _INSTRUCTION),
-    BitField("top_level", 21, 1, "permission fault because of the TopLevel check", _INSTRUCTION),
     *_CLASS,
     BitField(
-        "dirty_bit",
-        37,
-        1,
-        "permission fault because of the dirty state (indirect permissions)",
-        _INSTRUCTION_2,
-    ),
-    BitField("overlay", 38, 1, "permission fault because of a permission overlay", _INSTRUCTION_2),
-    BitField("assured_only", 39, 1, "stage-2 permission fault because of AssuredOnly", _INSTRUCTION_2),
-    BitField(
         "hdbssf", 43, 1, "the dirty state structure (HDBSS) was full or could not be written", _INSTRUCTION_2
+    ),
+)
+_INSTRUCTION_OF_STATUS: tuple[_OfStatus, ...] = (
+    (
+        BitField("ea", 9, 1, "type of external abort, implementation defined", _INSTRUCTION, when=_EXTERNAL),
+        EXTERNAL_ABORTS,
+    ),
+    (
+        BitField("fnv", 10, 1, "FAR_EL2 is not valid", _INSTRUCTION, when=_NOT_ON_WALK),
+        frozenset((EXTERNAL_ABORT,)),
+    ),
+    (BitField("pfv", 14, 1, "PFAR_EL2 is valid", _INSTRUCTION, when=_EXTERNAL), EXTERNAL_ABORTS),
+    (
+        BitField(
+            "top_level", 21, 1, f"{_PERMISSION} because of {_TOP_LEVEL}", _INSTRUCTION, when=_PERMISSION
+        ),
+        PERMISSION_FAULTS,
+    ),
+    *(
+        (
+            BitField(name, low, 1, f"{_PERMISSION} because of {cause}", _INSTRUCTION_2, when=_PERMISSION),
+            PERMISSION_FAULTS,
+        )
+        for name, low, cause in _PERMISSION_CAUSES
     ),
 )
 _INSTRUCTION_SET = BitField(
@@ -196,16 +258,34 @@ _INSTRUCTION_SET = BitField(
     "state of the CPU after an external abort",
     _INSTRUCTION,
     _SET,
-    when="external abort, not on a walk",
+    when=_NOT_ON_WALK,
 )
 
 
 FIELDS: Mapping[str, tuple[BitField, ...]] = MappingProxyType(
     {
         "data abort": _ordered(
-            (*_DATA_COMMON, _WNR, _NO_WNR, *_ISV_SET, *_ISV_CLEAR, _XS, _NO_XS, _LST, _DATA_SET, _WU)
+            (
+                *(
+                    *_DATA_COMMON,
+                    _WNR,
+                    _NO_WNR,
+                    _VNCR,
+                    _NO_VNCR,
+                    *_ISV_SET,
+                    _FNP,
+                    _XS,
+                    _NO_XS,
+                    _LST,
+                    _DATA_SET,
+                    _WU,
+                ),
+                *_both((*_DATA_OF_STATUS, *_ISV_CLEAR_OF_STATUS)),
+            )
         ),
-        "instruction abort": _ordered((*_INSTRUCTION_COMMON, _INSTRUCTION_SET)),
+        "instruction abort": _ordered(
+            (*_INSTRUCTION_COMMON, _INSTRUCTION_SET, *_both(_INSTRUCTION_OF_STATUS))
+        ),
         "any other exception class": _OTHER.fields,
     }
 )
@@ -230,15 +310,18 @@ def is_instruction_abort(esr: int) -> bool:
 def layout(esr: int) -> BitLayout:
     """Return the fields of this word."""
     if is_data_abort(esr):
-        return _data_abort(bool(esr & ISV), esr & FSC, esr & LST in _ST64BV)
+        is_own = exception_class(esr) == EC_DABT_CUR
+        return _data_abort(bool(esr & ISV), esr & FSC, esr & LST in _ST64BV, is_own)
     if is_instruction_abort(esr):
         return _instruction_abort(esr & FSC)
     return _OTHER
 
 
 @cache
-def _data_abort(isv: bool, fsc: int, st64bv: bool) -> BitLayout:
-    fields = [*_DATA_COMMON, *(_ISV_SET if isv else _ISV_CLEAR)]
+def _data_abort(isv: bool, fsc: int, st64bv: bool, is_own: bool) -> BitLayout:
+    of_isv = _ISV_SET if isv else (_FNP, *_of_status(_ISV_CLEAR_OF_STATUS, fsc))
+    fields = [*_DATA_COMMON, *_of_status(_DATA_OF_STATUS, fsc), *of_isv]
+    fields.append(_VNCR if is_own else _NO_VNCR)
     fields.append(_NO_WNR if fsc in WNR_UNDEFINED else _WNR)
     fields.append(_XS if st64bv and fsc in STAGE_FAULTS else _NO_XS)
     if fsc in STAGE_FAULTS:
@@ -253,5 +336,6 @@ def _data_abort(isv: bool, fsc: int, st64bv: bool) -> BitLayout:
 @cache
 def _instruction_abort(fsc: int) -> BitLayout:
     # SET is defined for the external abort that was not on a walk only; a data abort has it for both.
-    extra = [_INSTRUCTION_SET] if fsc == 0x10 else []
-    return BitLayout(_ordered((*_INSTRUCTION_COMMON, *extra)))
+    extra = [_INSTRUCTION_SET] if fsc == EXTERNAL_ABORT else []
+    of_status = _of_status(_INSTRUCTION_OF_STATUS, fsc)
+    return BitLayout(_ordered((*_INSTRUCTION_COMMON, *of_status, *extra)))

@@ -21,6 +21,7 @@ PROT_EXEC = 1 << 5
 PROT_USER_EXEC = 1 << 6
 GVA_IS_VALID = 1 << 7
 GVA_TRANSLATED = 1 << 8
+_REACHED = PROT_READ | PROT_WRITE | PROT_EXEC | PROT_USER_EXEC
 
 _KVM = "Linux 7.3 arch/x86/include/asm/vmx.h, EPT_VIOLATION_*"
 _KVM_72 = "Linux 7.2 arch/x86/include/asm/vmx.h, EPT_VIOLATION_*"
@@ -31,6 +32,9 @@ _FINAL = "bits 7 and 8 are 1"
 _NOT_FINAL = "bits 7 and 8 are not both 1"
 # Whether the CPU gives advanced information, or KVM uses mode-based execute control, is not in the word.
 _ADVANCED = "undefined on a CPU without advanced VM-exit information"
+
+# Nor whether it uses this control.
+_MODE_BASED = "undefined without mode-based execute control, which KVM uses from 7.2 on"
 
 _ALWAYS = (
     BitField("read", 0, 1, "the access was a data read", _KVM),
@@ -45,17 +49,13 @@ _ALWAYS = (
         1,
         "it was executable in user mode; undefined without mode-based execute control (KVM before 7.2)",
         _KVM_72,
+        {0: f"not executable in user mode; {_MODE_BASED}", 1: f"executable in user mode; {_MODE_BASED}"},
     ),
     BitField("gva_is_valid", 7, 1, "the guest-linear address is valid", _KVM),
-    BitField("nmi_unblocking", 12, 1, "an IRET had unblocked NMIs", _SDM),
-    BitField("shadow_stack", 13, 1, "the access was to a shadow stack", _SDM),
     BitField(
-        "supervisor_shadow_stack",
-        14,
-        1,
-        "EPT marks the page as supervisor shadow stack; undefined without that control",
-        _SDM,
+        "nmi_unblocking", 12, 1, "an IRET had unblocked NMIs; undefined while an event was delivered", _SDM
     ),
+    BitField("shadow_stack", 13, 1, "the access was to a shadow stack", _SDM),
     BitField("guest_paging_verification", 15, 1, "guest-paging verification failed", _SDM),
     BitField("asynchronous", 16, 1, "the access was asynchronous to the instruction stream", _SDM),
 )
@@ -64,16 +64,14 @@ _TRANSLATED = BitField(
     8,
     1,
     "the access was to the translated address",
-    _KVM,
+    _SDM,
     {
         0: "the access was to a guest page table",
         1: "the access was to the translated address, not to a guest page table",
     },
     when=_LINEAR,
 )
-_NOT_TRANSLATED = BitField(
-    "gva_translated", 8, 1, "not defined here: no linear address", _SDM, when="bit 7 is 0", undefined=True
-)
+_NOT_TRANSLATED = _TRANSLATED.not_defined("bit 7 is 0", "no linear address")
 _PAGING = (
     BitField(
         "gva_user",
@@ -84,25 +82,39 @@ _PAGING = (
         _SDM,
         when=_FINAL,
     ),
-    BitField("gva_writable", 10, 1, f"the guest's page tables allow writing; {_ADVANCED}", _SDM, when=_FINAL),
+    BitField(
+        "gva_writable",
+        10,
+        1,
+        f"the guest's page tables allow writing, as where it has paging off; {_ADVANCED}",
+        _SDM,
+        when=_FINAL,
+    ),
     BitField("gva_nx", 11, 1, f"the guest's page tables forbid execution; {_ADVANCED}", _SDM, when=_FINAL),
 )
-_NO_PAGING = tuple(
-    BitField(item.name, item.low, 1, f"not defined here: {_NOT_FINAL}", _SDM, when=_NOT_FINAL, undefined=True)
-    for item in _PAGING
+_NO_PAGING = tuple(item.not_defined(_NOT_FINAL, _NOT_FINAL) for item in _PAGING)
+_SHADOW_STACK_PAGE = BitField(
+    "supervisor_shadow_stack",
+    14,
+    1,
+    "EPT marks the page as supervisor shadow stack; undefined without that control",
+    _SDM,
+    when="one of bits 3 to 6 is 1",
 )
+_NO_SHADOW_STACK_PAGE = _SHADOW_STACK_PAGE.not_defined("bits 3 to 6 are 0", "no page was reached")
 
 
 def layout(word: int) -> BitLayout:
-    """Return the fields of this word: what bits 8 to 11 say, if anything, depends on bits 7 and 8."""
-    return _layout(bool(word & GVA_IS_VALID), bool(word & GVA_TRANSLATED))
+    """Return the fields of this word: what bits 8 to 11 and 14 say, if anything, depends on bits 3 to 8."""
+    return _layout(bool(word & GVA_IS_VALID), bool(word & GVA_TRANSLATED), bool(word & _REACHED))
 
 
 @cache
-def _layout(is_valid: bool, is_translated: bool) -> BitLayout:
+def _layout(is_valid: bool, is_translated: bool, is_reached: bool) -> BitLayout:
     translated = _TRANSLATED if is_valid else _NOT_TRANSLATED
     paging = _PAGING if is_valid and is_translated else _NO_PAGING
-    return BitLayout(_ordered((*_ALWAYS, translated, *paging)))
+    shadow_stack = _SHADOW_STACK_PAGE if is_reached else _NO_SHADOW_STACK_PAGE
+    return BitLayout(_ordered((*_ALWAYS, translated, *paging, shadow_stack)))
 
 
 def _ordered(fields: Sequence[BitField]) -> tuple[BitField, ...]:
@@ -110,7 +122,7 @@ def _ordered(fields: Sequence[BitField]) -> tuple[BitField, ...]:
 
 
 _PROTECTIONS = ((PROT_READ, "readable"), (PROT_WRITE, "writable"), (PROT_EXEC, "executable"))
-_USER_EXEC_ALONE = ", or executable in user mode alone (defined only with mode-based execute control)"
+_USER_EXEC_ALONE = ", or executable in user mode alone (bit 6: undefined without mode-based execute control)"
 _PRESENT = PROT_READ | PROT_WRITE | PROT_EXEC
 
 
@@ -163,9 +175,9 @@ def _phrases(word: int) -> Iterator[str]:
         yield "final translation"
     else:
         yield "guest page-table walk"
-    for item in _ALWAYS:
-        if item.low >= 13 and word & item.mask:
-            yield item.name.replace("_", " ")
+    for item in layout(word).decode(word).fields:
+        if item.field.low >= 13 and item.value and not item.field.undefined:
+            yield item.field.name.replace("_", " ")
 
 
 EPT = SyndromeFormat(
@@ -175,5 +187,17 @@ EPT = SyndromeFormat(
     access=access,
     flags=_flags,
     summary=_summary,
-    fields={"EPT violation": _ordered((*_ALWAYS, _TRANSLATED, _NOT_TRANSLATED, *_PAGING, *_NO_PAGING))},
+    fields={
+        "EPT violation": _ordered(
+            (
+                *_ALWAYS,
+                _TRANSLATED,
+                _NOT_TRANSLATED,
+                *_PAGING,
+                *_NO_PAGING,
+                _SHADOW_STACK_PAGE,
+                _NO_SHADOW_STACK_PAGE,
+            )
+        )
+    },
 )

@@ -6,6 +6,8 @@ that bits 32 and up read as 0. Nested page faults add the vendor's bits from 32 
 its own from 48 up, so neither may be cut to 32 bits.
 """
 
+from collections.abc import Iterator
+
 from faultmodel import flags
 from faultmodel.arch.base import Flag, SyndromeFormat
 from faultmodel.bits import BitField, BitLayout
@@ -109,7 +111,22 @@ def _summary(layout: BitLayout, word: int) -> str:
     decoded = layout.decode(word)
     names = {item.field.name for item in decoded.fields if item.value}
     phrases = (phrase for name, phrase in _PHRASES.items() if name in names)
-    return ", ".join((access(word).value, _page_phrase(word), *phrases, *flags.unknown_phrase(decoded)))
+    of_walk = _walk_phrase(names)
+    return ", ".join(
+        (_access_phrase(word), _page_phrase(word), *of_walk, *phrases, *flags.unknown_phrase(decoded))
+    )
+
+
+def _access_phrase(word: int) -> str:
+    # No access is both: the word says so all the same.
+    is_both = word & PFERR_FETCH and word & PFERR_WRITE
+    return "execute and write" if is_both else access(word).value
+
+
+def _walk_phrase(names: set[str]) -> Iterator[str]:
+    phrases = [phrase for name, phrase in _WALK.items() if name in names]
+    if phrases:
+        yield f"{' or '.join(phrases)}{' (both bits are set)' if len(phrases) > 1 else ''}"
 
 
 def _page_phrase(word: int) -> str:
@@ -118,9 +135,9 @@ def _page_phrase(word: int) -> str:
     return "page present but not permitted" if word & PFERR_PRESENT else "page not present"
 
 
+_WALK = {"guest_final": "final translation", "guest_page": "guest page-table walk"}
+"""A processor sets one of them."""
 _PHRASES = {
-    "guest_final": "final translation",
-    "guest_page": "guest page-table walk",
     "user": "user",
     "pk": "protection key",
     "ss": "shadow stack",

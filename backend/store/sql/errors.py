@@ -5,11 +5,13 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import psycopg
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from backend.errors import SchemaError, StoreError
 from backend.store.contract.time_limit import check_time
+
+_UNDEFINED = ("42P01", "42703")
+"""PostgreSQL's codes for a table and a column that are not there. Its driver is imported where it is used."""
 
 
 @contextmanager
@@ -40,7 +42,7 @@ def store_error(exc: BaseException | None) -> StoreError:
 
 
 def _is_of_other_tables(exc: BaseException | None) -> bool:
-    if isinstance(exc, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+    if getattr(exc, "sqlstate", None) in _UNDEFINED:
         return True
     # SQLite has no code of its own for these.
     return isinstance(exc, sqlite3.OperationalError) and any(

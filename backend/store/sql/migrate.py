@@ -1,21 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bringing a database to this version's tables, and telling whether it has them."""
+"""Bringing a database to this version's tables."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
-from pathlib import Path
 
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from backend.errors import SchemaError
 from backend.store.sql.errors import store_errors
+from backend.store.sql.revision import check_known, migrations_folder
 from backend.store.sql.tables import metadata
 from backend.store.url import database_of
 
@@ -54,49 +52,11 @@ def check_drift(url: str) -> Sequence[str]:
         return [repr(difference) for difference in compare_metadata(context, metadata)]
 
 
-def check_revision(connection: Connection) -> None:
-    """Compare the database's revision to this version's.
-
-    :raises SchemaError: it is another, or there is none
-    """
-    needed = _revisions()[0]
-    found = ", ".join(MigrationContext.configure(connection).get_current_heads())
-    if found == needed:
-        return
-    # Without the URL, which may hold a password.
-    how = "run: kvmfaults-server migrate --database URL"
-    if not found:
-        raise SchemaError(f"the database has no tables of kvmfaults yet; {how}")
-    at = f"the database is at revision {found}, this version needs {needed}"
-    if found in _revisions():
-        raise SchemaError(f"{at}; {how}")
-    raise SchemaError(f"{at}; a later version has migrated it, use that one")
-
-
-def _check_known(connection: Connection) -> None:
-    """Refuse a database of a later version, whose tables this one cannot bring anywhere.
-
-    :raises SchemaError: the database is at a revision that this version does not know
-    """
-    found = ", ".join(MigrationContext.configure(connection).get_current_heads())
-    if found and found not in _revisions():
-        raise SchemaError(
-            f"the database is at revision {found}, this version knows those up to {_revisions()[0]}; "
-            "a later version has migrated it, use that one"
-        )
-
-
-@cache
-def _revisions() -> Sequence[str]:
-    """Every revision that this version knows, newest first."""
-    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
-
-
 def _run(url: str, migration: Callable[[Config], None], progress: Progress) -> None:
     config = _config()
     config.attributes["progress"] = progress
     with _connected(url) as connection:
-        _check_known(connection)
+        check_known(connection)
         config.attributes["connection"] = connection
         try:
             migration(config)
@@ -118,12 +78,5 @@ def _connected(url: str) -> Iterator[Connection]:
 def _config() -> Config:
     config = Config()
     # Config reads its values with %-interpolation.
-    config.set_main_option("script_location", str(_migrations_folder()).replace("%", "%%"))
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     return config
-
-
-def _migrations_folder() -> Path:
-    """The folder in an installed package; in a checkout it is beside the package instead."""
-    package = Path(__file__).parents[2]
-    installed = package / "migrations"
-    return installed if installed.is_dir() else package.parent / "migrations"

@@ -20,7 +20,7 @@ from backend.store.contract.jobs import JobClaim, JobState
 from backend.store.contract.levels import LENGTHS_S, Levels, Storage, StoredLevel
 from backend.store.contract.news import HostChange, Listener, News, decode, encode, news_of
 from backend.store.contract.series import Block, Series
-from backend.store.sql import migrate, removal
+from backend.store.sql import removal
 from backend.store.sql.catalog import (
     applied,
     countings,
@@ -39,6 +39,7 @@ from backend.store.sql.catalog import (
     vm_queries,
 )
 from backend.store.sql.host_reads import HostReads
+from backend.store.sql.revision import check_revision
 from backend.store.sql.series import rollup
 from backend.store.sql.series.pending import read_levels
 from backend.store.sql.series.series import SqlSeries
@@ -132,7 +133,7 @@ class SqlStore(VmReads, HostReads):
     def check_schema(self) -> None:
         """Raise SchemaError unless the database is migrated to exactly this version."""
         with self.checking() as connection:
-            migrate.check_revision(connection)
+            check_revision(connection)
 
     def apply(self, batch: Batch, received_ns: int, token: str = "") -> bool:
         """Store a batch once and remember its number, in one transaction. See ``Store.apply``."""

@@ -10,12 +10,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine
 
 from backend.errors import SchemaError
 from backend.store import open_store
 from backend.store.contract.values import TimeRange
 from backend.store.sql.migrate import check_drift, downgrade, migrate
+from backend.store.sql.revision import migrations_folder, revisions
 from backend.store.sql.tables import metadata
 from tests import previous
 from tests.backend.store.conftest import NewUrl
@@ -32,6 +35,13 @@ _CHECKOUT = Path(__file__).parents[3]
 
 def test_a_migrated_database_has_no_drift_from_the_tables(new_url: NewUrl) -> None:
     assert check_drift(new_url()) == []
+
+
+def test_the_files_names_say_what_the_revisions_are() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()))
+    known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
+    assert list(revisions()) == known
 
 
 def test_drift_is_found(new_url: NewUrl) -> None:

@@ -1,8 +1,8 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: Apache-2.0
 # The first process of an emulated machine: mounts what the host shares over 9p and runs tests.emulated.inside.
-# Of the host's files nothing can be written but the job folder; what else is written goes to memory, as does the
-# byte code of the checkout. That of Python's own library is beside it, and is found only where no other place is set.
+# Of the host's files nothing can be written but the job folder; what else is written goes to memory. Byte code is
+# beside its source, and is found only where no other place is set.
 busybox=/bin/busybox
 $busybox mkdir -p /proc /sys /dev /lower /lower-checkout /upper /root
 $busybox mount -t proc proc /proc

@@ -13,15 +13,15 @@ from types import TracebackType
 from typing import NamedTuple
 
 from tests.emulated import initramfs
+from tests.emulated.checkout import copy_checkout
 from tests.emulated.kernels import Kernel
 from tests.emulated.platforms import Platform
-from tests.product import TOP
 
 HOST_ADDRESS = "10.0.2.2"
 """This host, as a machine sees it: QEMU's user networking leads to the loopback interface."""
 
-_BOOT_S = 180.0
-_ANSWER_S = 150.0
+_BOOT_S = 600.0
+_ANSWER_S = 600.0
 _POLL_S = 0.05
 _BUSYBOX = "/emulated/busybox"
 _KERNEL_FAILED = re.compile(
@@ -63,7 +63,7 @@ class Machine:
         ramdisk.write_bytes(kernel.modules.read_bytes() + _first_process(platform))
         with self._console.open("wb") as console:
             self._process = subprocess.Popen(
-                _command(platform, kernel.image, ramdisk, self.job, kernel_options),
+                _command(platform, kernel.image, ramdisk, copy_checkout(folder), self.job, kernel_options),
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
@@ -178,7 +178,7 @@ def _first_process(platform: Platform) -> bytes:
 
 
 def _command(
-    platform: Platform, image: Path, ramdisk: Path, job: Path, kernel_options: Sequence[str]
+    platform: Platform, image: Path, ramdisk: Path, checkout: Path, job: Path, kernel_options: Sequence[str]
 ) -> list[str]:
     program = shutil.which(platform.program)
     assert program is not None, f"{platform.program} is not installed"
@@ -191,7 +191,7 @@ def _command(
         *("-kernel", str(image), "-initrd", str(ramdisk), "-append", " ".join(options)),
         *("-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="),
         *_shared("root", platform.root, "readonly=on"),
-        *_shared("checkout", TOP, "readonly=on"),
+        *_shared("checkout", checkout, "readonly=on"),
         *_shared("job", job, "readonly=off"),
     ]
 

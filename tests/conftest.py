@@ -4,6 +4,10 @@
 Every property is tried for as long as it takes: how fast this machine is says nothing about what is tested.
 """
 
+import fcntl
+import os
+import tempfile
+from collections.abc import Generator
 from pathlib import Path
 
 import hypothesis
@@ -13,6 +17,8 @@ from tests.tracing import kernel_gap
 
 hypothesis.settings.register_profile("kvmfaults", deadline=None)
 hypothesis.settings.load_profile("kvmfaults")
+
+_GUESTS_LOCK = Path(tempfile.gettempdir()) / f"kvmfaults-guests-{os.getuid()}.lock"
 
 _reached: list[str] = []
 _ran: list[str] = []
@@ -37,6 +43,19 @@ def headers_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _needs_kernel(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("kernel") and (gap := kernel_gap()):
         pytest.skip(f"no guest can be traced here: {gap}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Share the machine with guests of other test processes, or have it alone where the test is marked so.
+
+    What is of no guest that is known, as an event that nothing can attribute, every collector there counts.
+    """
+    if item.get_closest_marker("kernel") is None:
+        return (yield)
+    with _GUESTS_LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if item.get_closest_marker("alone") else fcntl.LOCK_SH)
+        return (yield)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

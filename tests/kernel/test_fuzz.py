@@ -17,6 +17,7 @@ pytestmark = pytest.mark.kernel
 RUNS = 18
 
 
+@pytest.mark.alone
 def test_random_vmms_are_counted_as_perf_counts_them(product: Product, tmp_path: Path) -> None:
     if gap := oracle.gap():
         pytest.skip(gap)

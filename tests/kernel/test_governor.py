@@ -38,6 +38,7 @@ def test_over_its_budget_the_collector_records_less_says_why_and_counts_as_exact
     assert ledger["sampled_out"] == truth.faults
 
 
+@pytest.mark.alone
 def test_with_all_records_every_fault_is_recorded(own_server: Product) -> None:
     own_server.start_collector("--records", "all", "--budget", "0")
     truth = run_guest(write=5003, read=101, vcpus=2)

@@ -97,6 +97,7 @@ def _read_twice(probes: Probes) -> list[Seen]:
     return found
 
 
+@pytest.mark.alone
 def test_it_changes_nothing_that_is_counted(headers_cache: Path, inserted: Path) -> None:
     with _counting(headers_cache, FOLDER) as probes:
         expected = _read_twice(probes)

@@ -138,6 +138,7 @@ def _with_fewer_fields(layout: Layout) -> Layout:
     return msgspec.structs.replace(layout, types={**layout.types, "fault_record": fewer})
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("change", [_without_records, _with_other_records, _with_fewer_fields])
 def test_records_that_cannot_be_read_do_not_end_the_counts_and_are_reported_as_lost(
     headers_cache: Path, pins: Pins, change: Callable[[Layout], Layout]

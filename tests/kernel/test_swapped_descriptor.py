@@ -55,6 +55,7 @@ def _touch_with_another_vcpus_file(guest: Guest, touch: Touch, withheld: Withhel
     os.close(own_file)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("sides", [Sides.RAW, Sides.BOTH], ids=["one side", "both sides"])
 def test_faults_under_another_vcpus_file_are_counted_as_unattributed(
     headers_cache: Path, sides: Sides

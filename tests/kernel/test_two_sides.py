@@ -100,12 +100,14 @@ def by_one(headers_cache: Path) -> Seen:
     return _seen(headers_cache, Sides.RAW)
 
 
+@pytest.mark.alone
 def test_with_both_sides_everything_is_counted_once_and_alike(headers_cache: Path, by_one: Seen) -> None:
     assert _seen(headers_cache, Sides.BOTH) == by_one
     assert by_one.lost == {}
     assert sum(by_one.recorded.values()) == by_one.faults
 
 
+@pytest.mark.alone
 def test_what_the_perf_side_is_skipped_for_the_raw_side_counts(headers_cache: Path, by_one: Seen) -> None:
     seen = _seen(headers_cache, Sides.BOTH, without=PERF_SIDE)
     assert (seen.words, seen.exits, seen.recorded, seen.lost) == (
@@ -118,6 +120,7 @@ def test_what_the_perf_side_is_skipped_for_the_raw_side_counts(headers_cache: Pa
     assert seen.looks["kvm_userspace_exit"] >= sum(by_one.exits.values())
 
 
+@pytest.mark.alone
 def test_what_the_raw_side_is_skipped_for_is_counted_without_what_it_alone_shows(
     headers_cache: Path, by_one: Seen
 ) -> None:

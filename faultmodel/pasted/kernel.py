@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the kernel prints on every architecture, on arm64 and on riscv.
 
-Source: Linux 7.3 include/trace/events/kvm.h, arch/arm64/kvm/trace_arm.h and arch/riscv/kvm/trace.h.
+Source: Linux 7.3 include/trace/events/kvm.h, arch/arm64/kvm/trace_arm.h, arch/riscv/kvm/trace.h
+and vcpu_exit.c.
 """
 
 from collections.abc import Iterator
@@ -75,4 +76,5 @@ PATTERNS: Patterns = (
     (r"\b(?:HSR|ESR)_EC: 0x([0-9a-fA-F]{1,4})\b", _exception_class),
     (r"(?i)\b(esr(?:_el[12x])?)\b\s*[:=]?\s*0x([0-9a-f]{1,16})\b", _esr),
     (r"\bSCAUSE:0x([0-9a-fA-F]{1,16})\b", simple("kvm_exit SCAUSE", "riscv64:scause")),
+    (r"\bSCAUSE=0x([0-9a-fA-F]{1,16})\b", simple("SCAUSE", "riscv64:scause")),
 )  # fmt: skip

@@ -110,6 +110,7 @@ PATTERNS: Patterns = (
     (r"^[^\w]*[)}\]]", _end),
     (r"(?:KVM_RUN\)?|(?:kvm|vcpu)[ _]run)(?: failed)?:? ([A-Z].{3,80})", _error_text),
     (r"\(os error (\d{1,4})\)", simple("os error", ERRNO, 10)),
+    (r"\bOs \{ code: (\d{1,4}), kind: ", simple("os error", ERRNO, 10)),
     (r"(?i)\berrno\b\s?[=:]?\s?-?(\d{1,10})\b", _errno),
     (r"(?i)\b(?:ret|returned|error|failed)\b(?: with)?\s?[=:]?\s?-(\d{1,3})\b", _returned),
     (rf"(?i)(?<!\()\bexit[_ ]reason\b[\s\"'=:(]{{1,4}}{NUMBER}", _exit_reason),

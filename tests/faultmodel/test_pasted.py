@@ -170,6 +170,8 @@ CASES: list[tuple[str, list[tuple[str, int]]]] = [
     ("ESR_EL1: 0x96000004", [("code", 0x9600_0004)]),
     ("process exit_code: 1", []),
     ("kvm:kvm_page_fault(fault_address: 1, error_code: -5)", []),
+    ("kvm [99]: SCAUSE=0x15 STVAL=0x0 HTVAL=0x2000 HTINST=0x0", [("riscv64:scause", 0x15)]),
+    ('VcpuRun(Os { code: 14, kind: Uncategorized, message: "Bad address" })', [("errno", 14)]),
 ]
 
 

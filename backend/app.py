@@ -16,6 +16,7 @@ from backend.api import (
     events,
     exits,
     faults,
+    guests,
     health,
     host_events,
     ingest,
@@ -50,7 +51,7 @@ from faultmodel.units import NS_PER_S
 
 _FOR_ALL = (health, ingest, session)
 _FOR_READERS = (architectures, events, description)
-_READING = (status, storage, vms, faults, rates, exits, ledger, host_events, costs)
+_READING = (status, storage, vms, faults, guests, rates, exits, ledger, host_events, costs)
 """Those that read from the store: their routes check who asks by themselves."""
 
 

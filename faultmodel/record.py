@@ -139,6 +139,8 @@ class Vm(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What runs the VMM, where it shows: libvirt, kata, kubevirt, jailer, cuttlefish, podman."""
     command: LongText = ""
     ended_ns: TimeNs | None = None
+    name_is_comm: bool = False
+    """Nothing names the VM but its process's comm, which other VMs have as well."""
 
 
 class Probe(Struct, frozen=True, kw_only=True):

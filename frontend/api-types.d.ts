@@ -41,7 +41,7 @@ export interface AsOf {
 }
 
 /** What makes a series of its own. */
-export type By = "vm" | "vcpu" | "flag" | "access" | "level" | "arch";
+export type By = "vm" | "guest" | "vcpu" | "flag" | "access" | "level" | "arch";
 
 /** A point that a host's collector looked at. */
 export interface Check {
@@ -61,7 +61,7 @@ export interface Check {
 export type CheckState = "ok" | "lacking" | "missing" | "other";
 
 /** What is wrong. */
-export type Code = "counted_twice" | "two_names" | "two_machines" | "renamed" | "clock_ahead" | "server_clock" | "refused" | "job_failed" | "never_delivered";
+export type Code = "counted_twice" | "two_names" | "two_machines" | "renamed" | "clock_ahead" | "server_clock" | "refused" | "job_failed" | "duplicate_guest" | "never_delivered";
 
 /** A collector's process on its host. */
 export interface Collector {
@@ -237,7 +237,8 @@ export interface Finding {
    * `renamed`: a machine goes by another name than before; `clock_ahead`: a clock is ahead of the
    * server's; `server_clock`: the server's own clock cannot be right; `refused`: batches were refused;
    * `job_failed`: what the server does without being asked failed, or was not done for long;
-   * `never_delivered`: there is a token for the host, and no batch of it ever came
+   * `duplicate_guest`: VMs of one UUID, or of one name on a host, run at once for longer than a migration
+   * takes; `never_delivered`: there is a token for the host, and no batch of it ever came
    */
   code: Code;
   /** Whom it is about; none where that is the server, or a sender that is not known */
@@ -258,6 +259,8 @@ export interface Finding {
   times: number | null;
   /** Which of the server's `jobs` failed */
   job: string | null;
+  /** Of which guest several VMs run at once */
+  guest: string | null;
   /**
    * What the newest refusal was answered with; of the server's clock, what to do; of a job, why it
    * failed; else empty
@@ -324,6 +327,117 @@ export interface FoundWords {
   items: FoundWord[];
   /** The text was not looked at to its end: there may be more words */
   truncated: boolean;
+}
+
+/** A guest with the totals of all its VMs within from..to. */
+export interface Guest {
+  /** 16 hexadecimal digits that follow from what identifies it */
+  id: string;
+  /**
+   * `uuid`: wherever it runs; `name`: on one host; `vm`: it is the one VM, of which neither is known, or
+   * which ran beside another of the same process
+   */
+  identified_by: IdentifiedBy;
+  /** Empty where none identifies it */
+  uuid: string;
+  /** Of its newest VM */
+  name: string;
+  /** Those on which it runs at the range's end, else that of its newest VM */
+  hosts: string[];
+  /** How many VMs of it existed within from..to */
+  vms_count: number;
+  /** How many of them run at the range's end: two while it migrates */
+  running: number;
+  first_seen: string;
+  last_seen: string;
+  faults: number;
+  memory_fault_exits: number;
+  bare_error_exits: number;
+  /** Either of these two, in a recording that does not show which */
+  unclassified_error_exits: number;
+  /**
+   * Faults per second of its VMs together in the newest covered step of the range; null where none ran,
+   * or no host of them was read any more
+   */
+  rate_at_end: number | null;
+}
+
+/** A guest with its VMs, and what happened to it, within from..to. */
+export interface GuestDetail {
+  /** 16 hexadecimal digits that follow from what identifies it */
+  id: string;
+  /**
+   * `uuid`: wherever it runs; `name`: on one host; `vm`: it is the one VM, of which neither is known, or
+   * which ran beside another of the same process
+   */
+  identified_by: IdentifiedBy;
+  /** Empty where none identifies it */
+  uuid: string;
+  /** Of its newest VM */
+  name: string;
+  /** Those on which it runs at the range's end, else that of its newest VM */
+  hosts: string[];
+  /** How many VMs of it existed within from..to */
+  vms_count: number;
+  /** How many of them run at the range's end: two while it migrates */
+  running: number;
+  first_seen: string;
+  last_seen: string;
+  faults: number;
+  memory_fault_exits: number;
+  bare_error_exits: number;
+  /** Either of these two, in a recording that does not show which */
+  unclassified_error_exits: number;
+  /**
+   * Faults per second of its VMs together in the newest covered step of the range; null where none ran,
+   * or no host of them was read any more
+   */
+  rate_at_end: number | null;
+  /** Those that run first, each the newest first */
+  vms: Vm[];
+  /** How many more existed within from..to, of which the totals have nothing */
+  vms_left_out: number;
+  /** Within from..to, in order */
+  events: GuestEvent[];
+  /** In order; those that reach into from..to */
+  at_once: VmsAtOnce[];
+  as_of: AsOf;
+}
+
+/** Something that happened to a guest. Times are those of the VM's host. */
+export interface GuestEvent {
+  time: string;
+  /**
+   * `start`: a VM started, the first or beside another; `restart`: on the host of the one that had ended
+   * before; `host_change`: on another host; `move`: a VM ended while one on another host that had started
+   * meanwhile goes on, a live migration; `end`: a VM ended
+   */
+  kind: GuestEventKind;
+  /** What it happened to; of a move, the VM that goes on */
+  vm: string;
+  /** Of that VM */
+  host: string;
+  /** The VM before it, which has ended */
+  from_vm: string | null;
+  from_host: string | null;
+  /** Of an end or a move: whether the end was seen. If not, this is when the VM was seen last */
+  end_seen: boolean;
+}
+
+/** What happened to a guest. */
+export type GuestEventKind = "start" | "restart" | "host_change" | "move" | "end";
+
+/** Guests in the order that was asked for; else those that run first, each the last seen first. */
+export interface GuestPage {
+  items: Guest[];
+  /** `cursor` of the next page, null on the last */
+  next_cursor: string | null;
+  /**
+   * VMs of the range that were not looked through, as there are too many. A shorter range, or `host`,
+   * leaves out fewer.
+   */
+  vms_left_out: number;
+  as_of: AsOf;
 }
 
 /** The server answers. */
@@ -476,6 +590,9 @@ export interface HostLedger {
 /** What a host's collector is about. */
 export type HostState = "attached" | "waiting" | "stopped" | "replay" | "other";
 
+/** What identifies a guest. */
+export type IdentifiedBy = "uuid" | "name" | "vm";
+
 /** What the server does without being asked, on one of the servers that share the database. */
 export interface JobRun {
   name: string;
@@ -520,6 +637,8 @@ export interface ListedVm {
   id: string;
   /** What its host calls it: the same, but where another host's VM had this id first */
   reported_id: string;
+  /** The guest that it is a life of, from `/api/v1/guests` */
+  guest: string;
   /** As the VMM reports, else empty */
   name: string;
   uuid: string;
@@ -743,7 +862,7 @@ export type RecordingLevel = "none" | "sample" | "all" | "other";
 
 /** One line of a chart. */
 export interface Series {
-  /** VM id; `VM id/vCPU`; or name of the flag, access, level or architecture */
+  /** VM id; guest id; `VM id/vCPU`; or name of the flag, access, level or architecture */
   key: string;
   /** The key for people */
   label: string;
@@ -851,11 +970,57 @@ export interface Vcpu {
   untold_error_exits: number;
 }
 
+/** A VM with its totals within from..to. */
+export interface Vm {
+  id: string;
+  /** What its host calls it: the same, but where another host's VM had this id first */
+  reported_id: string;
+  /** The guest that it is a life of, from `/api/v1/guests` */
+  guest: string;
+  /** As the VMM reports, else empty */
+  name: string;
+  uuid: string;
+  /** Kind of VMM, else its process's name */
+  vmm: string;
+  /** What runs the VMM, where that shows */
+  manager: string;
+  /** The VMM's command line */
+  command: string;
+  host: string;
+  arch: string;
+  /** The VMM's process id on its host */
+  pid: number;
+  started_at: string;
+  ended_at: string | null;
+  first_seen: string;
+  last_seen: string;
+  faults: number;
+  memory_fault_exits: number;
+  bare_error_exits: number;
+  /** Either of these two, in a recording that does not show which */
+  unclassified_error_exits: number;
+  /** Per second of covered time, null where none was covered */
+  fault_rate: number | null;
+  /** Memory-fault exits per second of covered time */
+  exit_rate: number | null;
+  /** Whether it had not ended at the range's end */
+  running: boolean;
+  /**
+   * Faults per second in the newest covered step of the range; null where the VM had ended, or its host
+   * was not read any more
+   */
+  rate_at_end: number | null;
+  /** Former name of `unclassified_error_exits`; the next release leaves it out */
+  untold_error_exits: number;
+}
+
 /** A VM with its vCPUs, and all of its exits to user space by reason, within from..to. */
 export interface VmDetail {
   id: string;
   /** What its host calls it: the same, but where another host's VM had this id first */
   reported_id: string;
+  /** The guest that it is a life of, from `/api/v1/guests` */
+  guest: string;
   /** As the VMM reports, else empty */
   name: string;
   uuid: string;
@@ -969,6 +1134,20 @@ export interface VmTotals {
   rate_at_end: number | null;
   /** Former name of `unclassified_error_exits`; the next release leaves it out */
   untold_error_exits: number;
+}
+
+/**
+ * A time in which several VMs of a guest ran: on several hosts while it migrates. On one host, or for
+ * long, VMs have the same UUID or name that are not the same guest.
+ */
+export interface VmsAtOnce {
+  since: string;
+  /** null where it goes on, as far as is known */
+  until: string | null;
+  /** Those that ran in it */
+  vms: string[];
+  /** Their hosts */
+  hosts: string[];
 }
 
 /** A field of a word, with the value it has there. */

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
+from backend.api.choosing import vms_asked_for
 from backend.api.former_names import current_name
 from backend.api.parameters import InPages, InTime, OfVms
 from backend.api.presented import exit_body
@@ -34,10 +35,11 @@ def list_exits(services: ServicesDep, asked: Annotated[ExitsParameters, Query()]
     """List memory-fault exits and bare error exits, newest first."""
     span, limit = asked.span(services.now_ms), asked.limit
     before = read_place_cursor(Listed.EXITS, asked.cursor)
-    vm_ids = asked.vm_ids or None
-    if vm_ids is not None:
-        services.store.host_of(vm_ids)  # a VM that is not there is said to be so
-    found = services.store.exits(vm_ids, asked.kind, span, limit=limit + 1, before=before)
+    with services.store.snapshot():
+        vm_ids = vms_asked_for(services.store, asked, span)
+        if vm_ids is not None:
+            services.store.host_of(vm_ids)  # a VM that is not there is said to be so
+        found = services.store.exits(vm_ids, asked.kind, span, limit=limit + 1, before=before)
     page = found[:limit]
     more = len(found) > limit
     return schemas.ExitPage(

@@ -30,7 +30,7 @@ def list_faults(
     """
     span, limit = asked.span(services.now_ms), asked.limit
     before = read_place_cursor(Listed.FAULTS, asked.cursor)
-    found = services.store.faults(id, span, limit=limit + 1, before=before)
+    found = services.store.faults([id], span, limit=limit + 1, before=before)
     page = found[:limit]
     more = len(found) > limit
     return schemas.FaultPage(

@@ -8,6 +8,7 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
+from backend.api.choosing import vms_asked_for
 from backend.api.parameters import MAX_LIMIT, InSteps, OfHost, OfVms
 from backend.api.presented import as_of_body
 from backend.api.reading import ReadingRoute
@@ -40,15 +41,16 @@ def show_ledger(services: ServicesDep, asked: Annotated[LedgerParameters, Query(
     """
     grid = asked.grid(services.now_ms)
     services.refusals.write()
-    found = account(
-        services.store,
-        asked.vm_ids or None,
-        asked.host,
-        grid,
-        services.now_ns(),
-        with_vms=asked.vms,
-        most=asked.most,
-    )
+    with services.store.snapshot():
+        found = account(
+            services.store,
+            vms_asked_for(services.store, asked, grid.span),
+            asked.host,
+            grid,
+            services.now_ns(),
+            with_vms=asked.vms,
+            most=asked.most,
+        )
     return schemas.Ledger(
         step_ms=grid.step_ms,
         times_ms=list(grid.starts_ms),

@@ -16,6 +16,7 @@ from backend.times import DURATION_PATTERN, PATTERN, parse_duration, parse_time
 from faultmodel.record import TEXT_LENGTH
 
 VM_ID_PATTERN = "^[0-9a-f]{16}$"
+GUEST_ID_PATTERN = VM_ID_PATTERN
 MAX_VMS = 100
 MAX_LIMIT = 1000
 _TIME = "RFC 3339 (`2026-01-31T12:00:00Z`), relative (`now`, `now-15m`; s, m, h, d, w) or ms since the epoch."
@@ -29,6 +30,16 @@ VmPath = Annotated[
         examples=["00000000000000a1"],
         # Only described: another text is no VM's id and answered with 404, not with 400.
         json_schema_extra={"pattern": VM_ID_PATTERN},
+    ),
+]
+
+GuestPath = Annotated[
+    str,
+    Path(
+        description="The guest's id, from `/api/v1/guests`.",
+        examples=["f427c24233487b35"],
+        # As of a VM's id.
+        json_schema_extra={"pattern": GUEST_ID_PATTERN},
     ),
 ]
 
@@ -125,8 +136,24 @@ class OfHost(Parameters):
     )
 
 
-class OfVms(Parameters):
-    """Some VMs, or every one."""
+class OfGuests(Parameters):
+    """The VMs of some guests, or every one."""
+
+    guest: list[Annotated[str, Field(pattern=GUEST_ID_PATTERN)]] = Field(
+        [],
+        max_length=MAX_VMS,
+        description="A guest's id: all VMs of it. May be given several times.",
+        examples=[["f427c24233487b35"]],
+    )
+
+    @property
+    def guest_ids(self) -> tuple[str, ...]:
+        """Each guest once; none where every VM is meant."""
+        return tuple(dict.fromkeys(self.guest))
+
+
+class OfVms(OfGuests):
+    """Some VMs, those of some guests, or every one."""
 
     vm: list[Annotated[str, Field(pattern=VM_ID_PATTERN)]] = Field(
         [],
@@ -139,6 +166,11 @@ class OfVms(Parameters):
     def vm_ids(self) -> tuple[str, ...]:
         """Each VM once; none where every one is meant."""
         return tuple(dict.fromkeys(self.vm))
+
+    def check_one_way(self) -> None:
+        """Raise ParameterError where VMs are chosen both by their own ids and by their guests."""
+        if self.vm and self.guest:
+            raise ParameterError("guest", "VMs are chosen by their ids, or by their guests, not by both")
 
 
 async def check_names(request: Request) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from backend.api import schemas
 from backend.api.presented_events import recording_body
-from backend.query.breakdown import FlagCount
+from backend.query.breakdown import Breakdown, FlagCount
 from backend.query.costs import Cost
 from backend.query.findings import Found
 from backend.query.readiness import is_fresh
@@ -16,7 +16,7 @@ from backend.query.reckoning import CountedVm, Totals
 from backend.query.vm_list import End
 from backend.store.contract.hosts import AsOf, HostStatus
 from backend.store.contract.jobs import JobState
-from backend.store.contract.values import RecordRow
+from backend.store.contract.values import RecordRow, SyndromeCount
 from backend.store.contract.vms import VcpuSummary, VmMember, VmSummary
 from backend.times import rfc3339_ms, rfc3339_ns
 from faultmodel import arch, exits
@@ -96,6 +96,7 @@ def _who(vm: VmSummary | VmMember) -> dict[str, Any]:
     return {
         "id": vm.id,
         "reported_id": vm.reported_id,
+        "guest": vm.guest,
         "name": vm.name,
         "uuid": vm.uuid,
         "vmm": vm.vmm,
@@ -129,6 +130,27 @@ def flag_body(item: FlagCount) -> schemas.FlagCount:
     flag = item.flag
     return schemas.FlagCount(
         flag=flag.name, count=item.count, side=flag.side, bit=flag.bit, meaning=flag.meaning
+    )
+
+
+def flags_body(found: Breakdown) -> schemas.Flags:
+    """Return the body of faults by flag and by outcome."""
+    return schemas.Flags(
+        total=found.total,
+        items=[flag_body(item) for item in found.flags],
+        undefined=[flag_body(item) for item in found.undefined],
+        outcomes=[flag_body(item) for item in found.outcomes],
+    )
+
+
+def syndrome_body(item: SyndromeCount) -> schemas.Syndrome:
+    """Return the body of a raw word with its count."""
+    count = item.counters["faults"]
+    if item.format is None:
+        return schemas.Syndrome(word=None, format=None, count=count, decoded=None)
+    form = arch.get(item.arch).format_named(item.format)
+    return schemas.Syndrome(
+        word=hex(item.word), format=item.format, count=count, decoded=decoded_body(form, item.word)
     )
 
 
@@ -253,6 +275,7 @@ def finding_body(item: Found) -> schemas.Finding:
         reason=item.reason,
         times=item.times,
         job=item.job or None,
+        guest=item.guest or None,
         detail=item.detail,
     )
 

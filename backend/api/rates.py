@@ -29,8 +29,8 @@ class RatesParameters(Chosen, InSteps, OfVms):
     metric: Metric = Field(Metric.FAULTS, description="What is counted.")
     by: By = Field(
         By.VM,
-        description="What makes a series of its own; exits have `vm`, `vcpu` and `arch`. A fault has any "
-        "number of flags, so the series by flag do not add up to the faults.",
+        description="What makes a series of its own; exits have `vm`, `guest`, `vcpu`, `arch`. A fault has "
+        "any number of flags, so the series by flag do not add up to the faults.",
     )
     most: int = Field(
         MAX_VALUES,
@@ -53,9 +53,11 @@ class RatesParameters(Chosen, InSteps, OfVms):
         :raises ParameterError: VMs are chosen in two ways, or the steps cannot be used
         """
         grid = self.grid(now_ms)
-        if self.vm and not self.choice.is_everyone:
+        self.check_one_way()
+        if (self.vm or self.guest) and not self.choice.is_everyone:
             raise ParameterError(
-                "vm", "VMs are chosen by their ids, or by what is known of them, not by both"
+                "vm" if self.vm else "guest",
+                "VMs are chosen by their ids or guests, or by what is known of them, not by both",
             )
         return Question(
             metric=self.metric,
@@ -63,6 +65,7 @@ class RatesParameters(Chosen, InSteps, OfVms):
             grid=grid,
             most=self.most,
             vm_ids=self.vm_ids,
+            guest_ids=self.guest_ids,
             choice=self.choice,
             after=self.after,
         )

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """VMs, and what their faults were."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -10,13 +11,13 @@ from pydantic.json_schema import SkipJsonSchema
 from backend.api import schemas
 from backend.api.choosing import Chosen
 from backend.api.former_names import current_name
-from backend.api.parameters import MAX_LIMIT, InPages, InSteps, InTime, Limit, VmPath
+from backend.api.parameters import MAX_LIMIT, InPages, InSteps, InTime, Limit, OfGuests, VmPath
 from backend.api.presented import (
     as_of_body,
     collector_body,
-    decoded_body,
-    flag_body,
+    flags_body,
     listed_vm_body,
+    syndrome_body,
     totals_body,
     vcpu_body,
     vm_body,
@@ -26,13 +27,15 @@ from backend.api.responses import reader_problems
 from backend.api.services import Services, ServicesDep
 from backend.query import cursors
 from backend.query.breakdown import breakdown
-from backend.query.cursors import Listed, place_cursor, read_place_cursor
+from backend.query.choice import Choice
+from backend.query.cursors import Listed, Sorted, place_cursor, read_place_cursor
 from backend.query.grid import end_grid
 from backend.query.vm_list import SORTS, End, ends_of
 from backend.query.vm_list import list_vms as find_vms
-from backend.store.contract.values import Steps, SyndromeCount, TimeRange
+from backend.store.contract.store import Store
+from backend.store.contract.values import Steps, TimeRange
 from backend.store.contract.vms import VmPlace, VmSummary
-from faultmodel import arch, exits
+from faultmodel import exits
 
 router = APIRouter(prefix="/api/v1/vms", tags=["Virtual machines"], route_class=ReadingRoute)
 
@@ -40,7 +43,7 @@ _SORTS = "^-?(" + "|".join(SORTS) + ")$"
 MAX_TREND = 200
 
 
-class VmsParameters(InPages, InSteps, Chosen):
+class VmsParameters(InPages, InSteps, Chosen, OfGuests):
     """Which VMs, and what of them."""
 
     sort: str | SkipJsonSchema[None] = Field(
@@ -62,26 +65,37 @@ class VmsParameters(InPages, InSteps, Chosen):
     commands: bool = Field(True, description="Give command lines; without them `command` is empty.")
     _current_sort = field_validator("sort", mode="before")(current_name)
 
+    def choice_of(self, store: Store) -> Choice:
+        """Return which VMs these are. :raises NotFoundError: a guest is unknown"""
+        if not self.guest:
+            return self.choice
+        guests = {guest.id for guest in store.guests_named(self.guest_ids).values()}
+        return replace(self.choice, where=replace(self.choice.where, guests=tuple(sorted(guests))))
+
     @property
     def is_plain(self) -> bool:
         """Whether the database's own order answers it, without a look at every VM."""
         return self.sort is None and not (self.choice.text or self.choice.state or self.totals or self.trend)
 
 
-@router.get("", responses=reader_problems())
+@router.get("", responses=reader_problems(404))
 def list_vms(services: ServicesDep, asked: Annotated[VmsParameters, Query()]) -> schemas.VmPage:
     """List the VMs that existed within from..to, with their totals in it (default: all time)."""
     span = asked.span(services.now_ms)
     grid = end_grid(span, services.now_ms, asked.step_ms)
-    return _newest(services, asked, span, grid) if asked.is_plain else _sorted(services, asked, span, grid)
+    choice = asked.choice_of(services.store)
+    list_them = _newest if asked.is_plain else _sorted
+    return list_them(services, asked, choice, span, grid)
 
 
-def _sorted(services: Services, asked: VmsParameters, span: TimeRange, grid: Steps) -> schemas.VmPage:
-    after = cursors.read_sorted_cursor(asked.cursor)
+def _sorted(
+    services: Services, asked: VmsParameters, choice: Choice, span: TimeRange, grid: Steps
+) -> schemas.VmPage:
+    after = cursors.read_sorted_cursor(Sorted.VMS, asked.cursor)
     with services.store.snapshot():
         found = find_vms(
             services.sources,
-            asked.choice,
+            choice,
             grid,
             span,
             services.now_ms,
@@ -92,14 +106,16 @@ def _sorted(services: Services, asked: VmsParameters, span: TimeRange, grid: Ste
         )
         items = found.items
         lines = services.store.commands([item.vm.id for item in items]) if asked.commands else {}
-        as_of = services.store.as_of(asked.choice.host_names)
+        as_of = services.store.as_of(choice.host_names)
     place = (after[0] if after else 0) + len(items)
     return schemas.VmPage(
         items=[
             listed_vm_body(item, lines.get(item.vm.id, ""), found.trends.get(item.vm.id, ()))
             for item in items
         ],
-        next_cursor=cursors.sorted_cursor(place, items[-1].vm.id) if found.has_more and items else None,
+        next_cursor=cursors.sorted_cursor(Sorted.VMS, place, items[-1].vm.id)
+        if found.has_more and items
+        else None,
         totals=totals_body(found.totals) if asked.totals else None,
         trend=schemas.Trend(step_ms=found.trend_grid.step_ms, times_ms=list(found.trend_grid.starts_ms))
         if asked.trend
@@ -109,15 +125,17 @@ def _sorted(services: Services, asked: VmsParameters, span: TimeRange, grid: Ste
     )
 
 
-def _newest(services: Services, asked: VmsParameters, span: TimeRange, grid: Steps) -> schemas.VmPage:
+def _newest(
+    services: Services, asked: VmsParameters, choice: Choice, span: TimeRange, grid: Steps
+) -> schemas.VmPage:
     """List VMs in the database's own order: a page costs what it holds, whatever the range."""
     after = None if asked.cursor is None else cursors.read_vm_cursor(asked.cursor)
     limit = asked.limit
     with services.store.snapshot():
-        found = services.store.vms(asked.choice.where, span, limit=limit + 1, after=after)
+        found = services.store.vms(choice.where, span, limit=limit + 1, after=after)
         page = found[:limit]
         ends = ends_of(services.sources, [vm.id for vm in page], span, services.now_ms, grid.step_ms)
-        as_of = services.store.as_of(asked.choice.host_names)
+        as_of = services.store.as_of(choice.host_names)
     more = len(found) > limit
     return schemas.VmPage(
         items=[_plain_body(vm, ends[vm.id], commands=asked.commands) for vm in page],
@@ -189,13 +207,8 @@ def break_down_by_flag(services: ServicesDep, id: VmPath, asked: Annotated[InTim
     """Break a VM's faults down by what the hardware and KVM said of them."""
     # Whose counts they are and the counts would else be read with a connection each.
     with services.store.snapshot():
-        found = breakdown(services.store.each_syndrome(id, asked.span(services.now_ms)))
-    return schemas.Flags(
-        total=found.total,
-        items=[flag_body(item) for item in found.flags],
-        undefined=[flag_body(item) for item in found.undefined],
-        outcomes=[flag_body(item) for item in found.outcomes],
-    )
+        found = breakdown(services.store.each_syndrome([id], asked.span(services.now_ms)))
+    return flags_body(found)
 
 
 @router.get("/{id}/syndromes", responses=reader_problems(404))
@@ -210,22 +223,12 @@ def list_syndromes(
     span, limit = asked.span(services.now_ms), asked.limit
     after = cursors.read_syndrome_cursor(asked.cursor)
     with services.store.snapshot():
-        found = services.store.syndromes(id, span, limit=limit + 1, after=after)
-        words, faults = services.store.syndrome_number(id, span)
+        found = services.store.syndromes([id], span, limit=limit + 1, after=after)
+        words, faults = services.store.syndrome_number([id], span)
     page = found[:limit]
     return schemas.Syndromes(
-        items=[_syndrome(item) for item in page],
+        items=[syndrome_body(item) for item in page],
         words=words,
         count=faults,
         next_cursor=cursors.syndrome_cursor(page[-1].place) if len(found) > limit else None,
-    )
-
-
-def _syndrome(item: SyndromeCount) -> schemas.Syndrome:
-    count = item.counters["faults"]
-    if item.format is None:
-        return schemas.Syndrome(word=None, format=None, count=count, decoded=None)
-    form = arch.get(item.arch).format_named(item.format)
-    return schemas.Syndrome(
-        word=hex(item.word), format=item.format, count=count, decoded=decoded_body(form, item.word)
     )

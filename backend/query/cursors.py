@@ -23,8 +23,7 @@ _SYNDROME = struct.Struct(">cqQ16s")
 _VM_MARK = b"v"
 _SYNDROME_MARK = b"w"
 _FORMAT = re.compile(rb"([a-z0-9_]*)\0*")
-_SORTED_MARK = b"s"
-_VM_ID = re.compile(rb"[0-9a-f]{16}")
+_ID = re.compile(rb"[0-9a-f]{16}")
 _WRONG = "this is no cursor of this list; take next_cursor of the page before"
 
 
@@ -35,6 +34,13 @@ class Listed(Enum):
     FAULTS = b"f"
     HOST_EVENTS = b"h"
     VCPUS = b"c"
+
+
+class Sorted(Enum):
+    """A list that is sorted anew for each page. Its value marks its cursors."""
+
+    VMS = b"s"
+    GUESTS = b"g"
 
 
 def vm_cursor(place: VmPlace) -> str:
@@ -48,27 +54,27 @@ def read_vm_cursor(text: str) -> VmPlace:
     :raises ParameterError: it is no cursor
     """
     mark, has_ended, first_seen_ms, vm_id = _unpack(_VM, text)
-    if mark != _VM_MARK or not _VM_ID.fullmatch(vm_id):
+    if mark != _VM_MARK or not _ID.fullmatch(vm_id):
         raise ParameterError("cursor", _WRONG)
     return VmPlace(has_ended, first_seen_ms, vm_id.decode("ascii"))
 
 
-def sorted_cursor(place: int, vm_id: str) -> str:
-    """Return the cursor after the VM that is so far down in a sorted list."""
-    return _text(_SORTED.pack(_SORTED_MARK, place, vm_id.encode("ascii")))
+def sorted_cursor(listed: Sorted, place: int, item_id: str) -> str:
+    """Return the cursor after the VM or guest that is so far down in this list."""
+    return _text(_SORTED.pack(listed.value, place, item_id.encode("ascii")))
 
 
-def read_sorted_cursor(text: str | None) -> tuple[int, str] | None:
-    """Return how many VMs the pages before had, and the last one's id; None for the first page.
+def read_sorted_cursor(listed: Sorted, text: str | None) -> tuple[int, str] | None:
+    """Return how many items the pages before had, and the last one's id; None for the first page.
 
-    :raises ParameterError: it is no cursor of a sorted list
+    :raises ParameterError: it is no cursor of this list
     """
     if text is None:
         return None
-    mark, place, vm_id = _unpack(_SORTED, text)
-    if mark != _SORTED_MARK or place > _MOST_PLACE or not _VM_ID.fullmatch(vm_id):
+    mark, place, item_id = _unpack(_SORTED, text)
+    if mark != listed.value or place > _MOST_PLACE or not _ID.fullmatch(item_id):
         raise ParameterError("cursor", _WRONG)
-    return place, vm_id.decode("ascii")
+    return place, item_id.decode("ascii")
 
 
 def syndrome_cursor(place: SyndromePlace) -> str:

@@ -6,18 +6,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from backend.query.guest_history import AtOnce, at_once
 from backend.query.readiness import is_fresh
 from backend.schedule import EVERY_S, WITHIN_S
 from backend.store.contract.access import Refusal, Token
 from backend.store.contract.hosts import FindingCode, HostStatus
 from backend.store.contract.jobs import JobState
 from backend.store.contract.store import Store
+from backend.store.contract.vms import VmMember
 from backend.token_list import token_id
 from faultmodel.problem import ProblemCode
-from faultmodel.units import NS_PER_S
+from faultmodel.units import NS_PER_MS, NS_PER_S
 
 CURRENT_NS = 60 * 10**9
 """What was seen within this goes on."""
+ONE_HOST_MS = 60_000
+"""VMs of one guest that run at once on a host for longer are no migration within it."""
+TWO_HOSTS_MS = 3_600_000
+"""The same of two hosts."""
 AHEAD_NS = 10 * 10**9
 """A clock that is ahead by more is a finding."""
 _INGEST = "ingest"
@@ -38,6 +44,8 @@ class Code(StrEnum):
     """Batches of the host, or of an unknown sender, were refused."""
     JOB_FAILED = "job_failed"
     """What the server does without being asked failed, or was not done for long."""
+    DUPLICATE_GUEST = "duplicate_guest"
+    """VMs that run at once go by one UUID, or by one name on a host: for longer than a migration takes."""
     NEVER_DELIVERED = "never_delivered"
     """There is a token for the host, and no batch of it ever came."""
 
@@ -53,7 +61,8 @@ class Found:
     ``is_current``: it goes on. ``is_lacking``: of what was refused, not all is known to be stored since.
     ``seconds``: by how much a host's clock is ahead. ``token`` (its id, empty where it is not known),
     ``reason``, ``times`` and ``detail`` (the newest answer) are those of refusals; of the server's clock,
-    ``detail`` says what to do. ``job`` is what a job that failed is called, ``detail`` why it did.
+    ``detail`` says what to do. ``job`` is what a job that failed is called, ``detail`` why it did. ``guest``
+    is the id of the guest whose VMs run at once.
     """
 
     code: Code
@@ -67,6 +76,7 @@ class Found:
     reason: ProblemCode | None = None
     times: int | None = None
     job: str = ""
+    guest: str = ""
     detail: str = ""
 
     @property
@@ -114,6 +124,7 @@ def find_among(
         found.append(Found(code=Code.SERVER_CLOCK, hosts=[], detail=clock_problem))
     found += _jobs_failed(store.jobs(), store.shared_now_ns(now_ns))
     found += _clocks_ahead(hosts, now_ns)
+    found += _duplicate_guests(store.lives_at_once())
     # Who brought something to an earlier release is not known: perhaps a host of a recording's very name.
     found += _never_delivered([token for token in unused if token.host not in of_unknown])
     return sorted(found, key=lambda item: (not item.is_current, -(item.last_ns or now_ns)))
@@ -167,6 +178,35 @@ def _clocks_ahead(hosts: Sequence[HostStatus], now_ns: int) -> Sequence[Found]:
         and host.clock_offset_ns > AHEAD_NS
         and is_fresh(host, now_ns // 10**6)
     ]
+
+
+def _duplicate_guests(lives: Sequence[VmMember]) -> Sequence[Found]:
+    """Return the guests of which several VMs run at once: on one host, else on several, for too long."""
+    by_guest: dict[str, list[VmMember]] = defaultdict(list)
+    for vm in lives:
+        if vm.is_current:
+            by_guest[vm.guest].append(vm)
+    found = []
+    for guest, vms in sorted(by_guest.items()):
+        by_host: dict[str, list[VmMember]] = defaultdict(list)
+        for vm in vms:
+            by_host[vm.host].append(vm)
+        too_long = [one for of_host in by_host.values() for one in _longer_than(ONE_HOST_MS, of_host)]
+        for one in too_long or _longer_than(TWO_HOSTS_MS, vms):
+            found.append(
+                Found(
+                    code=Code.DUPLICATE_GUEST,
+                    hosts=one.hosts,
+                    since_ns=one.from_ms * NS_PER_MS,
+                    last_ns=one.to_ms * NS_PER_MS,
+                    guest=guest,
+                )
+            )
+    return found
+
+
+def _longer_than(time_ms: int, vms: Sequence[VmMember]) -> Sequence[AtOnce]:
+    return [one for one in at_once(vms) if one.to_ms - one.from_ms > time_ms]
 
 
 def _jobs_failed(jobs: Sequence[JobState], now_ns: int) -> Sequence[Found]:

@@ -26,6 +26,7 @@ class By(StrEnum):
     """What makes a series of its own."""
 
     VM = "vm"
+    GUEST = "guest"
     VCPU = "vcpu"
     FLAG = "flag"
     ACCESS = "access"
@@ -40,12 +41,13 @@ EXIT_KINDS = {
 }
 SUMMED: Mapping[Metric, ExitKind | None] = {Metric.FAULTS: None, **EXIT_KINDS}
 """As what every VM has sums of by blocks of time (``blocks.Key``)."""
-EXIT_BY = (By.VM, By.VCPU, By.ARCH)
+EXIT_BY = (By.VM, By.GUEST, By.VCPU, By.ARCH)
 _LEVELS = {"mapped_4k": "4k", "mapped_2m": "2m", "mapped_1g": "1g"}
 NO_LEVEL = "none"
 
 _SPLITS = {
     By.VM: Split(vm=True),
+    By.GUEST: Split(vm=True),
     By.VCPU: Split(vm=True, vcpu=True),
     By.FLAG: Split(word=True),
     By.ACCESS: Split(word=True),
@@ -64,29 +66,39 @@ _LEVEL_LABELS = {
 
 
 def keyed(
-    store: Store, vm_ids: Sequence[str] | None, metric: Metric, by: By, grid: Steps
+    store: Store,
+    vm_ids: Sequence[str] | None,
+    metric: Metric,
+    by: By,
+    grid: Steps,
+    guest_of: Mapping[str, str],
 ) -> Iterator[tuple[int, str, int]]:
-    """Yield counts as (start of the step, key of the series, count); no order, keys come again."""
+    """Yield counts as (start of the step, key of the series, count); no order, keys come again.
+
+    :param guest_of: by VM, where the series are by guest
+    """
     kind = EXIT_KINDS.get(metric)
     if kind is not None:
         exits = store.exit_points(vm_ids, kind, grid)
         for exit_point in in_time(exits):
-            yield exit_point.step_start_ms, _owner(exit_point, by), exit_point.count
+            yield exit_point.step_start_ms, _owner(exit_point, by, guest_of), exit_point.count
         return
     keys = _FAULT_KEYS.get(by)
     points = store.fault_points(vm_ids, grid, split=_SPLITS[by], counters=_COUNTERS.get(by, _FAULTS))
     for point in in_time(points):
         if keys is None:
-            yield point.step_start_ms, _owner(point, by), point.counters["faults"]
+            yield point.step_start_ms, _owner(point, by, guest_of), point.counters["faults"]
         else:
             for key, count in keys(point):
                 yield point.step_start_ms, key, count
 
 
-def _owner(point: FaultPoint | ExitPoint, by: By) -> str:
+def _owner(point: FaultPoint | ExitPoint, by: By, guest_of: Mapping[str, str]) -> str:
     match by:
         case By.VM:
             return str(point.vm)
+        case By.GUEST:
+            return guest_of[str(point.vm)]
         case By.VCPU:
             return f"{point.vm}/{point.vcpu}"
         case _:

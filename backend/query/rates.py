@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rates over time: counts per second of covered time, on a grid, as one series per VM, flag, access, ..."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backend.errors import ParameterError
 from backend.query.blocks import Sums
 from backend.query.choice import EVERYONE, Choice, life_of
 from backend.query.grid import covered_ms, drawn_spans
-from backend.query.names import labels
+from backend.query.lives import lives_of
+from backend.query.names import guest_labels, labels
 from backend.query.rate_keys import EXIT_BY, EXIT_KINDS, SUMMED, By, Metric, keyed, label_of
 from backend.query.sources import Sources
 from backend.query.versions import State
@@ -31,8 +32,9 @@ MAX_KEYS = 100_000
 class Question:
     """What is to be charted.
 
-    ``vm_ids``: these VMs, else those of ``choice``. ``most``: so many series, those with the greatest totals.
-    ``after``: the version of an earlier answer to this question, of which only what has changed is wanted.
+    ``vm_ids``: these VMs, else those of the guests ``guest_ids``, else those of ``choice``.
+    ``most``: so many series, those with the greatest totals. ``after``: the version of an earlier answer to
+    this question, of which only what has changed is wanted.
     """
 
     metric: Metric
@@ -40,18 +42,24 @@ class Question:
     grid: Steps
     most: int
     vm_ids: tuple[str, ...] = ()
+    guest_ids: tuple[str, ...] = ()
     choice: Choice = EVERYONE
     after: str | None = None
 
     @property
     def is_about_everyone(self) -> bool:
         """Whether no VM is left out."""
-        return not self.vm_ids and self.choice.is_everyone
+        return not self.are_named and self.choice.is_everyone
+
+    @property
+    def are_named(self) -> bool:
+        """Whether VMs are asked for by ids, their own or those of their guests."""
+        return bool(self.vm_ids or self.guest_ids)
 
     @property
     def identity(self) -> Hashable:
         """What makes it another question, the range aside."""
-        return self.metric, self.by, self.grid.step_ms, self.most, self.vm_ids, self.choice
+        return self.metric, self.by, self.grid.step_ms, self.most, self.vm_ids, self.guest_ids, self.choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +119,10 @@ def rates(sources: Sources, question: Question, now_ms: int) -> Rates:
     """Return the rates of VMs.
 
     A series that has no count in a covered step is 0 there. The covered time of a series of one VM is that
-    of the boot of its host, of another series that of any of the VMs' hosts.
+    of the boot of its host, of a guest that of its VMs together while each was there, of another series that
+    of any of the VMs' hosts.
 
-    :raises NotFoundError: a VM is unknown
+    :raises NotFoundError: a VM or guest is unknown
     :raises ParameterError: the metric has no such series, or the answer would be too large
     """
     if question.metric in EXIT_KINDS and question.by not in EXIT_BY:
@@ -125,7 +134,8 @@ def rates(sources: Sources, question: Question, now_ms: int) -> Rates:
         version = sources.store.version()
         vms, left_out = _vms(sources, question, span, now_ms)
         chosen = None if question.is_about_everyone else vms
-        state = State.of(version, chosen, question.identity, grid)
+        grouping = sorted((vm.number, vm.guest) for vm in vms) if question.by is By.GUEST else ()
+        state = State.of(version, chosen, (question.identity, grouping), grid)
         part = _changed_part(sources, question, state, version, chosen)
         view = View(sources.blocks, version, now_ms)
         counts = _count(sources, question, vms, part, view)
@@ -136,7 +146,7 @@ def rates(sources: Sources, question: Question, now_ms: int) -> Rates:
         hosts = None if chosen is None else sorted({vm.host for vm in chosen})
         coverage = sources.store.coverage(hosts, span)
         of_vms = sources.store.vm_coverage([vm.id for vm in counts.vms], span)
-        as_of = sources.store.as_of(hosts if question.vm_ids else question.choice.host_names)
+        as_of = sources.store.as_of(hosts if question.are_named else question.choice.host_names)
     name = sources.versions.name(state)
     return _Composer(question, counts.vms, part, coverage, of_vms).rates(name, counts, left_out, as_of)
 
@@ -145,6 +155,8 @@ def _vms(sources: Sources, question: Question, span: TimeRange, now_ms: int) -> 
     """Return the VMs that are asked for, as far as it matters which they are."""
     if question.vm_ids:
         return VmMembers(sources.store.members_named(question.vm_ids))
+    if question.guest_ids:
+        return VmMembers(lives_of(sources.store, question.guest_ids, span))
     if question.is_about_everyone and question.by in (By.VM, By.ACCESS, By.FLAG, By.LEVEL):
         return VmMembers(())
     return question.choice.members(sources.store, span, now_ms)
@@ -167,7 +179,7 @@ def _changed_part(
 
 
 def _is_ranked_by_blocks(question: Question) -> bool:
-    return not question.vm_ids and question.by in (By.VM, By.ARCH)
+    return not question.are_named and question.by in (By.VM, By.GUEST, By.ARCH)
 
 
 def _count(sources: Sources, question: Question, vms: Sequence[VmMember], part: Steps, view: View) -> _Counts:
@@ -189,10 +201,10 @@ def _check_room(question: Question, number: int) -> None:
 def _from_blocks(
     sources: Sources, question: Question, vms: Sequence[VmMember], part: Steps, view: View
 ) -> _Counts:
-    """Count what every VM has a sum of: by VM, of which only those that are shown need be known, or
+    """Count what every VM has a sum of: by VM, of which only those that are shown need be known, by guest or
     architecture."""
     kind = SUMMED[question.metric]
-    group_of = {vm.number: vm.number if question.by is By.VM else vm.arch for vm in vms}
+    group_of = {vm.number: _group_of(vm, question.by) for vm in vms}
     is_by_number = question.by is By.VM and question.is_about_everyone
 
     def grouped(sums: Sums) -> Counter[int | str]:
@@ -217,16 +229,26 @@ def _from_blocks(
             counts.append(counts_of_step[group])
             left -= counts[-1]
         others.append(left)
-    if question.by is By.ARCH:
-        return _Counts(
-            {str(arch): counts for arch, counts in shown.items()}, (), len(ranked) - len(shown), others
-        )
+    if question.by is not By.VM:
+        lives = [vm for vm in vms if vm.guest in shown] if question.by is By.GUEST else ()
+        of_groups = {str(group): counts for group, counts in shown.items()}
+        return _Counts(of_groups, lives, len(ranked) - len(shown), others)
     named = {vm.number: vm for vm in vms} or {
         vm.number: vm for vm in sources.store.members_numbered([int(number) for number in shown])
     }
     known = [named[int(number)] for number in shown]
     by_id = {vm.id: shown[vm.number] for vm in known}
     return _Counts(by_id, known, len(ranked) - len(shown), others)
+
+
+def _group_of(vm: VmMember, by: By) -> int | str:
+    match by:
+        case By.VM:
+            return vm.number
+        case By.GUEST:
+            return vm.guest
+        case _:
+            return vm.arch
 
 
 def _from_store(
@@ -238,11 +260,14 @@ def _from_store(
 ) -> _Counts:
     points = len(part.starts_ms)
     room = MAX_VALUES // max(1, len(question.grid.starts_ms))
-    # A VM that was asked for is shown, if only to say that it was quiet.
-    asked = question.vm_ids if question.by is By.VM else ()
+    # Who was asked for is shown, if only to say that it was quiet.
+    asked: Sequence[str] = ()
+    if question.are_named and question.by in (By.VM, By.GUEST):
+        asked = list(dict.fromkeys(vm.id if question.by is By.VM else vm.guest for vm in vms))
+    guest_of = {vm.id: vm.guest for vm in vms}
     totals: Counter[str] = Counter(dict.fromkeys(asked, 0))
     by_key: dict[str, list[int]] = {key: [0] * points for key in asked[:room]}
-    for start_ms, key, count in keyed(sources.store, vm_ids, question.metric, question.by, part):
+    for start_ms, key, count in keyed(sources.store, vm_ids, question.metric, question.by, part, guest_of):
         if not count:
             continue
         totals[key] += count
@@ -260,7 +285,7 @@ def _from_store(
     # Which are listed is known only now: the counts of all together were too many to keep.
     by_key = {key: [0] * points for key in shown}
     others = [0] * points
-    for start_ms, key, count in keyed(sources.store, vm_ids, question.metric, question.by, part):
+    for start_ms, key, count in keyed(sources.store, vm_ids, question.metric, question.by, part, guest_of):
         by_key.get(key, others)[(start_ms - part.from_ms) // part.step_ms] += count
     return _Counts(by_key, vms, len(rest), others)
 
@@ -283,12 +308,22 @@ class _Composer:
         self._place_of = of_vms.place_of
         self._in_place = {place: covered_ms(part, spans) for place, spans in of_vms.spans.items()}
         self._anywhere = covered_ms(part, coverage)
+        self._spans = of_vms.spans
+        self._lives: dict[str, list[VmMember]] = defaultdict(list)
+        for vm in vms:
+            self._lives[vm.guest].append(vm)
         if len(question.vm_ids) == 1:
             self._anywhere = self._in_life(vms[0], self._anywhere)
+        elif question.guest_ids:
+            self._anywhere = self._in_lives(vms)
 
     def rates(self, version: str, counts: _Counts, left_out: int, as_of: AsOf) -> Rates:
         """Return the answer."""
-        names = labels(self._vms[key] for key in counts.shown) if self._by is By.VM else {}
+        names: Mapping[str, str] = {}
+        if self._by is By.VM:
+            names = labels(self._vms[key] for key in counts.shown)
+        elif self._by is By.GUEST:
+            names = guest_labels(self._vms.values())
         series = [
             Series(key, names.get(key) or label_of(key, self._by), of_key, self._per_second(key, of_key))
             for key, of_key in in_time(counts.shown.items(), every=1)
@@ -302,10 +337,37 @@ class _Composer:
         return Rates(version, self._part, series, others, quiet, drawn, left_out, as_of)
 
     def _per_second(self, key: str, counts: Sequence[int]) -> Sequence[float | None]:
+        if self._by is By.GUEST:
+            return _per_second(counts, self._in_lives(self._lives[key], counts))
         if self._by not in (By.VM, By.VCPU):
             return _per_second(counts, self._anywhere)
         vm = self._vms[key.partition("/")[0]]
         return _per_second(counts, self._in_life(vm, self._in_place[self._place_of[vm.id]], counts))
+
+    def _in_lives(self, vms: Sequence[VmMember], counts: Sequence[int] | None = None) -> Sequence[int]:
+        """Return what was covered of each step in which any of these VMs was there, where it then was."""
+        step_ms, spans = self._part.step_ms, []
+        for vm in vms:
+            began_ms, ended_ms = life_of(vm)
+            first_ms = began_ms // step_ms * step_ms
+            last_ms = self._part.to_ms if ended_ms is None else (ended_ms // step_ms + 1) * step_ms
+            spans += [
+                replace(span, from_ms=max(span.from_ms, first_ms), to_ms=min(span.to_ms, last_ms))
+                for span in self._spans[self._place_of[vm.id]]
+                if span.from_ms < last_ms and span.to_ms > first_ms
+            ]
+        covered = list(covered_ms(self._part, spans))
+        if counts is not None and any(
+            count and not time_ms for count, time_ms in zip(counts, covered, strict=True)
+        ):
+            # What was counted outside of all these lives was counted where they are.
+            places = {self._place_of[vm.id] for vm in vms}
+            anywhen = covered_ms(self._part, [span for place in places for span in self._spans[place]])
+            covered = [
+                whenever if count and not time_ms else time_ms
+                for count, time_ms, whenever in zip(counts, covered, anywhen, strict=True)
+            ]
+        return covered
 
     def _in_life(
         self, vm: VmMember, covered: Sequence[int], counts: Sequence[int] | None = None

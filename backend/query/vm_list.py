@@ -2,7 +2,6 @@
 """The VMs of a range with their counts in it: those that are looked for, in the order of a figure, and their
 sums."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
@@ -10,7 +9,7 @@ from typing import Any
 
 from backend.query.choice import Choice, end_of, is_running, life_of
 from backend.query.covering import STALE_MS, Covering
-from backend.query.names import title
+from backend.query.names import natural, title
 from backend.query.reckoning import CountedVm, Reckoning, Totals, rates_at_end
 from backend.query.sources import Sources
 from backend.query.view import View
@@ -34,19 +33,13 @@ class VmList:
     """VMs of the range that were not looked through: there are too many."""
 
 
-def _natural(text: str) -> Sequence[object]:
-    """Return a key that sorts texts as people do: vm-2 before vm-10, letter case aside."""
-    parts = re.split(r"([0-9]+)", text.casefold())
-    return [(1, int(part), "") if at % 2 else (0, 0, part) for at, part in enumerate(parts)]
-
-
 def _exits_of(kind: ExitKind) -> Callable[[Reckoning, VmMember], int]:
     return lambda reckoning, vm: reckoning.exits[kind].get(vm.number, 0)
 
 
 SORTS: Mapping[str, Callable[[Reckoning, VmMember], Any]] = {
-    "name": lambda _, vm: _natural(title(vm)),
-    "host": lambda _, vm: _natural(vm.host),
+    "name": lambda _, vm: natural(title(vm)),
+    "host": lambda _, vm: natural(vm.host),
     "arch": lambda _, vm: vm.arch,
     "started": lambda _, vm: vm.started_ns,
     "rate_at_end": lambda reckoning, vm: reckoning.at_end.get(vm.number),

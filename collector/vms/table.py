@@ -232,6 +232,7 @@ class VmTable:
             vmm=naming.vmm,
             manager=naming.manager,
             command=command_text(command),
+            name_is_comm=naming.is_comm,
         )
 
     def _end_if_live(self, identity: str | None, ended_ns: int) -> None:

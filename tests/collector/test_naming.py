@@ -178,7 +178,7 @@ def test_libvirt_names_the_cgroup_of_a_process_that_shows_no_command_line(cgroup
     ],
 )
 def test_other_cgroups_are_not_libvirts(cgroup: str) -> None:
-    assert name_vm([], cgroup, "qemu-kvm") == Naming("qemu-kvm", "", "qemu", "")
+    assert name_vm([], cgroup, "qemu-kvm") == Naming("qemu-kvm", "", "qemu", "", is_comm=True)
 
 
 def test_libvirts_command_line_is_preferred_to_its_lossy_cgroup() -> None:
@@ -251,7 +251,9 @@ def test_an_underscore_alone_is_not_kubevirts() -> None:
 
 
 def test_a_script_is_named_after_its_comm() -> None:
-    assert name("/usr/bin/python3 firecracker.py", comm="python3") == Naming("python3", "", "python3", "")
+    assert name("/usr/bin/python3 firecracker.py", comm="python3") == Naming(
+        "python3", "", "python3", "", is_comm=True
+    )
 
 
 def test_comm_shows_the_vmm_behind_a_loader() -> None:

@@ -32,4 +32,6 @@ def spelt(text: str) -> str:
 def test_a_vm_is_named_as_its_program_says(row: list[str]) -> None:
     comm, cgroup, command, *expected = row
     arguments = [spelt(argument) if argument != "-" else argument for argument in shlex.split(command)]
-    assert name_vm(arguments, spelt(cgroup), comm) == Naming(*map(spelt, expected))
+    name, uuid, vmm, manager = map(spelt, expected)
+    named = Naming(name, uuid, vmm, manager, is_comm=name == comm)
+    assert name_vm(arguments, spelt(cgroup), comm) == named

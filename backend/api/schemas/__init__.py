@@ -5,6 +5,7 @@
 """
 
 from backend.api.schemas.as_of import AsOf, NewestBatch
+from backend.api.schemas.guests import Guest, GuestDetail, GuestEvent, GuestPage, VmsAtOnce
 from backend.api.schemas.hosts import (
     Check,
     Collector,
@@ -75,6 +76,10 @@ __all__ = [
     "FormatDefinition",
     "FoundWord",
     "FoundWords",
+    "Guest",
+    "GuestDetail",
+    "GuestEvent",
+    "GuestPage",
     "Health",
     "Host",
     "HostBatches",
@@ -110,5 +115,6 @@ __all__ = [
     "VmLedger",
     "VmPage",
     "VmTotals",
+    "VmsAtOnce",
     "WordField",
 ]

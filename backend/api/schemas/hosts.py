@@ -144,6 +144,8 @@ class Finding(BaseModel):
         "name; `renamed`: a machine goes by another name than before; `clock_ahead`: a clock is ahead of the "
         "server's; `server_clock`: the server's own clock cannot be right; `refused`: batches were refused; "
         "`job_failed`: what the server does without being asked failed, or was not done for long; "
+        "`duplicate_guest`: VMs of one UUID, or of one name on a host, run at once for longer than a "
+        "migration takes; "
         "`never_delivered`: there is a token for the host, and no batch of it ever came",
         examples=["counted_twice"],
     )
@@ -158,6 +160,7 @@ class Finding(BaseModel):
     reason: ProblemCode | None = Field(description="Why it was refused", examples=[None])
     times: int | None = Field(description="How often it was refused", examples=[None])
     job: str | None = Field(description="Which of the server's `jobs` failed", examples=[None])
+    guest: str | None = Field(description="Of which guest several VMs run at once", examples=[None])
     detail: HostText = Field(
         description="What the newest refusal was answered with; of the server's clock, what to do; of a job, "
         "why it failed; else empty"

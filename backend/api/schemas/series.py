@@ -11,7 +11,7 @@ class Series(BaseModel):
     """One line of a chart."""
 
     key: HostText = Field(
-        description="VM id; `VM id/vCPU`; or name of the flag, access, level or architecture",
+        description="VM id; guest id; `VM id/vCPU`; or name of the flag, access, level or architecture",
         examples=["write"],
     )
     label: HostText = Field(description="The key for people", examples=["write"])

@@ -45,6 +45,9 @@ class Vm(WithFormerName):
         description="What its host calls it: the same, but where another host's VM had this id first",
         examples=["00000000000000a1"],
     )
+    guest: str = Field(
+        description="The guest that it is a life of, from `/api/v1/guests`", examples=["f427c24233487b35"]
+    )
     name: HostText = Field(description="As the VMM reports, else empty", examples=["guest"])
     uuid: HostText = Field(examples=["6f1d0c9a-52a5-4ad5-8f43-0f6b1f0d7a11"])
     vmm: HostText = Field(description="Kind of VMM, else its process's name", examples=["qemu"])

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from backend.store.contract.access import Brought, Refusal, Session, Token
 from backend.store.contract.accounts import BatchAccount, CountingTotal
+from backend.store.contract.guests import Guest
 from backend.store.contract.hosts import (
     AsOf,
     Contents,
@@ -35,6 +36,15 @@ class Catalog(Protocol):
 
     def members_numbered(self, numbers: Sequence[int]) -> Sequence[VmMember]:
         """Return the VMs with these numbers; no order."""
+
+    def guests_named(self, guest_ids: Sequence[str]) -> Mapping[str, Guest]:
+        """Return guests by the ids that are given, of which one may be a former one of its guest.
+
+        :raises NotFoundError: a guest is unknown
+        """
+
+    def lives_at_once(self) -> Sequence[VmMember]:
+        """Return VMs that have no known end and are not the only such life of their guest; no order."""
 
     def commands(self, vm_ids: Sequence[str]) -> Mapping[str, str]:
         """Return the command lines of VMs, by id."""

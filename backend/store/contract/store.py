@@ -121,19 +121,24 @@ class Store(Catalog, Protocol):
         """Return a VM's vCPUs by number, those after ``after``. Every vCPU that ever counted is listed."""
 
     def syndromes(
-        self, vm_id: str, span: TimeRange, *, limit: int | None = None, after: SyndromePlace | None = None
+        self,
+        vm_ids: Sequence[str],
+        span: TimeRange,
+        *,
+        limit: int | None = None,
+        after: SyndromePlace | None = None,
     ) -> Sequence[SyndromeCount]:
-        """Return counts by raw word, of words that faults had, in the order of their places.
+        """Return counts by raw word, of words that VMs' faults had, in the order of their places.
 
         :param after: of the last word of the page before. One that has got more faults than that since, and
             was on no page yet, is on none
         """
 
-    def each_syndrome(self, vm_id: str, span: TimeRange) -> Iterator[SyndromeCount]:
+    def each_syndrome(self, vm_ids: Sequence[str], span: TimeRange) -> Iterator[SyndromeCount]:
         """Yield counts by raw word, in no order: of words that were only mapped ahead of the guest, too."""
 
-    def syndrome_number(self, vm_id: str, span: TimeRange) -> tuple[int, int]:
-        """Return how many different words a VM's faults had, and how many faults that is."""
+    def syndrome_number(self, vm_ids: Sequence[str], span: TimeRange) -> tuple[int, int]:
+        """Return how many different words VMs' faults had, and how many faults that is."""
 
     def snapshot(self) -> AbstractContextManager[None]:
         """Let everything that this thread reads until the end of the block see one state of the store."""
@@ -173,8 +178,10 @@ class Store(Catalog, Protocol):
         :param before: (time_ns, position) of the last record of the page before
         """
 
-    def faults(self, vm_id: str, span: TimeRange, *, limit: int, before: Place | None) -> Sequence[RecordRow]:
-        """Return the records of a VM's guest faults, newest first. :raises NotFoundError: there is no such VM
+    def faults(
+        self, vm_ids: Sequence[str], span: TimeRange, *, limit: int, before: Place | None
+    ) -> Sequence[RecordRow]:
+        """Return the records of VMs' guest faults, newest first. :raises NotFoundError: a VM is unknown
 
         :param before: (time_ns, position) of the last record of the page before
         """

@@ -10,12 +10,13 @@ from backend.store.contract.hosts import CoveredSpan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VmFilter:
-    """Which VMs. Every given field must match; ``name`` matches exactly."""
+    """Which VMs. Every given field must match; ``name`` matches exactly; ``guests``: their current ids."""
 
     host: str | None = None
     name: str | None = None
     pid: int | None = None
     arch: str | None = None
+    guests: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,8 @@ class VmSummary:
     id: str
     reported_id: str
     """What its host calls it: the same, but where another host's VM had this id first."""
+    guest: str
+    """The id of the guest that it is a life of."""
     name: str
     uuid: str
     vmm: str
@@ -70,6 +73,8 @@ class VmMember(NamedTuple):
     """Whether its end was not reported, on a host that has not booted anew since."""
     boot_id: str
     """Of the host, while the VM ran."""
+    guest: str
+    """The id of the guest that it is a life of."""
 
     @property
     def place(self) -> tuple[str, str]:

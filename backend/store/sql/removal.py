@@ -10,6 +10,7 @@ from sqlalchemy import Column, Connection, Table, delete, func, select, update
 
 from backend.errors import NotFoundError, StoreError
 from backend.store.contract.hosts import Contents
+from backend.store.sql.catalog import guests
 from backend.store.sql.ranges import chunks
 from backend.store.sql.sums import sum_of
 from backend.store.sql.tables import (
@@ -88,7 +89,10 @@ def remove_vm(writing: Writing, vm_number: int, arch: str, owner: Owner) -> None
         _lock(writer.connection, owner)
         for table, column in _of_vm(arch):
             writer.connection.execute(delete(table).where(column == vm_number))
+        guest_id = writer.connection.scalar(select(vms.c.guest_id).where(vms.c.id == vm_number))
         writer.connection.execute(delete(vms).where(vms.c.id == vm_number, vms.c.host_id == owner.host_id))
+        if guest_id:
+            guests.forget_without_lives(writer.connection, guest_id)
         # What readers keep of this host's counts is out of date.
         writer.connection.execute(
             update(hosts).where(hosts.c.id == owner.host_id).values(applied=hosts.c.applied + 1)

@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from backend.store.contract.accounts import CountingTotal, LedgerPoint
+from backend.store.contract.guests import Guest
 from backend.store.contract.series import COUNT, FIGURES, OWNER, Metric, Page, Recorded, Row, Top
 from backend.store.contract.values import (
     ExitPoint,
@@ -28,7 +29,7 @@ from backend.store.contract.values import (
 )
 from backend.store.contract.vms import VcpuSummary, VmFilter, VmMember, VmMembers, VmPlace, VmSummary
 from backend.store.sql import vm_summaries
-from backend.store.sql.catalog import countings, sources, vm_members, vm_queries
+from backend.store.sql.catalog import countings, guests, sources, vm_members, vm_queries
 from backend.store.sql.catalog.hosts import read_version
 from backend.store.sql.catalog.kept_vms import KeptVms
 from backend.store.sql.reads import SqlReads
@@ -38,6 +39,8 @@ from faultmodel.record import COUNTERS, ExitKind
 _FAULTS = "faults"
 _KINDS = tuple(kind.value for kind in ExitKind)
 _BY_WORD = ("word", "format")
+_MOST_AT_ONCE = 200
+"""Guests of which several VMs may run at once: more say nothing new."""
 _MAX_REASONS = 1000
 """KVM has some 40 reasons, nearly all with errno 0."""
 
@@ -82,6 +85,17 @@ class VmReads(SqlReads):
         """Return the VMs with these numbers; no order."""
         with self._reading() as connection:
             return vm_members.numbered_members(connection, numbers)
+
+    def guests_named(self, guest_ids: Sequence[str]) -> Mapping[str, Guest]:
+        """Return guests by the ids that are given. :raises NotFoundError: a guest is unknown"""
+        with self._reading() as connection:
+            return guests.guests_named(connection, guest_ids)
+
+    def lives_at_once(self) -> Sequence[VmMember]:
+        """Return VMs without a known end that are not the only such life of their guest; no order."""
+        with self._reading() as connection:
+            found = guests.lived_at_once(connection, _MOST_AT_ONCE)
+            return vm_members.members_of_guests(connection, found) if found else []
 
     def commands(self, vm_ids: Sequence[str]) -> Mapping[str, str]:
         """Return the command lines of VMs, by id. Those that are not known have none."""
@@ -129,29 +143,40 @@ class VmReads(SqlReads):
             return vm_queries.vcpu_count(connection, number)
 
     def syndromes(
-        self, vm_id: str, span: TimeRange, *, limit: int | None = None, after: SyndromePlace | None = None
+        self,
+        vm_ids: Sequence[str],
+        span: TimeRange,
+        *,
+        limit: int | None = None,
+        after: SyndromePlace | None = None,
     ) -> Sequence[SyndromeCount]:
-        """Return counts by raw word, most faults first. :raises NotFoundError: there is no such VM"""
+        """Return counts by raw word, most faults first. :raises NotFoundError: a VM is unknown"""
+        found: list[SyndromeCount] = []
         with self.snapshot() as connection:
-            number, arch_name = vm_queries.vm_number(connection, vm_id)
-            top = Top(limit, None if after is None else _last(after, arch_name))
-            return [_syndrome_count(arch_name, row) for row in self._by_word(number, span, top)]
+            for arch_name, numbers in vm_queries.by_arch(connection, vm_ids).items():
+                top = Top(limit, None if after is None else _last(after, arch_name))
+                found += [_syndrome_count(arch_name, row) for row in self._by_word(numbers, span, top)]
+        found.sort(key=lambda item: (-item.place.faults, item.place.word, item.place.format))
+        return found if limit is None else found[:limit]
 
-    def each_syndrome(self, vm_id: str, span: TimeRange) -> Iterator[SyndromeCount]:
-        """Yield counts by raw word. :raises NotFoundError: there is no such VM"""
+    def each_syndrome(self, vm_ids: Sequence[str], span: TimeRange) -> Iterator[SyndromeCount]:
+        """Yield counts by raw word. :raises NotFoundError: a VM is unknown"""
         with self._reading() as connection:
-            number, arch_name = vm_queries.vm_number(connection, vm_id)
-        for row in self._by_word(number, span):
-            yield _syndrome_count(arch_name, row)
+            chosen = vm_queries.by_arch(connection, vm_ids)
+        for arch_name, numbers in chosen.items():
+            for row in self._by_word(numbers, span):
+                yield _syndrome_count(arch_name, row)
 
-    def syndrome_number(self, vm_id: str, span: TimeRange) -> tuple[int, int]:
-        """Return how many words a VM's faults had, and how many faults. :raises NotFoundError: no such VM"""
+    def syndrome_number(self, vm_ids: Sequence[str], span: TimeRange) -> tuple[int, int]:
+        """Return how many words VMs' faults had, and their number. :raises NotFoundError: a VM is unknown"""
         number = total = 0
         with self.snapshot() as connection:
-            vm, _ = vm_queries.vm_number(connection, vm_id)
-            for *_, faults in self.series.totals(Metric.FAULTS, [vm], span, by=_BY_WORD, figures=(_FAULTS,)):
-                number += faults > 0
-                total += faults
+            for numbers in vm_queries.by_arch(connection, vm_ids).values():
+                for *_, faults in self.series.totals(
+                    Metric.FAULTS, numbers, span, by=_BY_WORD, figures=(_FAULTS,)
+                ):
+                    number += faults > 0
+                    total += faults
         return number, total
 
     def fault_points(
@@ -224,12 +249,15 @@ class VmReads(SqlReads):
             ids = vm_queries.ids_of(connection, sorted({owner for owner, _ in found}))
         return [_of_vm(row, ids[owner]) for owner, row in found]
 
-    def faults(self, vm_id: str, span: TimeRange, *, limit: int, before: Place | None) -> Sequence[RecordRow]:
-        """Return a VM's fault records, newest first. :raises NotFoundError: there is no such VM"""
+    def faults(
+        self, vm_ids: Sequence[str], span: TimeRange, *, limit: int, before: Place | None
+    ) -> Sequence[RecordRow]:
+        """Return VMs' fault records, newest first. :raises NotFoundError: a VM is unknown"""
         with self.snapshot() as connection:
-            number, arch_name = vm_queries.vm_number(connection, vm_id)
-            found = self.series.records(Recorded.FAULTS, {number: arch_name}, span, Page(limit, before))
-        return [_of_vm(row, vm_id) for _, row in found]
+            known = vm_queries.known_vms(connection, vm_ids)
+            chosen = {number: arch_name for number, (_, arch_name) in known.items()}
+            found = self.series.records(Recorded.FAULTS, chosen, span, Page(limit, before))
+        return [_of_vm(row, known[owner][0]) for owner, row in found]
 
     def ledger_points(self, vm_ids: Sequence[str], steps: Steps) -> Sequence[LedgerPoint]:
         """Return what became of VMs' faults, in steps. VMs that are not known have none."""
@@ -274,8 +302,8 @@ class VmReads(SqlReads):
         with self._reading() as connection:
             yield from vm_queries.vms_of(connection, host, span)
 
-    def _by_word(self, vm: int, span: TimeRange, top: Top | None = None) -> Iterator[Row]:
-        return self.series.totals(Metric.FAULTS, [vm], span, by=_BY_WORD, figures=COUNTERS, top=top)
+    def _by_word(self, vms: Sequence[int], span: TimeRange, top: Top | None = None) -> Iterator[Row]:
+        return self.series.totals(Metric.FAULTS, vms, span, by=_BY_WORD, figures=COUNTERS, top=top)
 
     @staticmethod
     def _numbers(connection: Connection, vm_ids: Sequence[str]) -> Mapping[int, str]:

@@ -67,6 +67,7 @@ def _summary(
     return VmSummary(
         id=row.public_id,
         reported_id=row.reported_id,
+        guest=row.guest_id,
         name=row.name,
         uuid=row.uuid,
         vmm=row.vmm,

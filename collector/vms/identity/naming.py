@@ -27,12 +27,16 @@ _PODMAN_FILE = re.compile(r"/podman/(?:qmp_([^/,=]+)\.sock|([^/,=]+)_(?:vm\.pid|
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """A VM's identity as far as it shows. ``name`` and ``vmm`` are never empty where comm is not."""
+    """A VM's identity as far as it shows. ``name`` and ``vmm`` are never empty where comm is not.
+
+    ``is_comm``: ``name`` is the comm alone, which every VM of such a process has.
+    """
 
     name: str
     uuid: str
     vmm: str
     manager: str
+    is_comm: bool = False
 
 
 def name_vm(command: Sequence[str], cgroup: str, comm: str) -> Naming:
@@ -47,11 +51,13 @@ def name_vm(command: Sequence[str], cgroup: str, comm: str) -> Naming:
     vmm = vmms.kind(command, comm)
     said = vmms.said_by(vmm, command)
     manager, managed_name = _manager(vmm, said, command, cgroup)
+    own_name = managed_name or said.name
     return Naming(
-        name=cut(managed_name or said.name or comm, TEXT_LENGTH),
+        name=cut(own_name or comm, TEXT_LENGTH),
         uuid=_uuid(said.uuid),
         vmm=cut(vmm or comm, TEXT_LENGTH),
         manager=manager,
+        is_comm=not own_name,
     )
 
 

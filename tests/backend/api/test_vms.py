@@ -21,6 +21,7 @@ def test_a_vm_has_every_field_of_the_interface(server: Server) -> None:
                 "id": VM_ID,
                 "reported_id": VM_ID,
                 "name": "guest",
+                "guest": "f427c24233487b35",
                 "uuid": "6f1d0c9a-52a5-4ad5-8f43-0f6b1f0d7a11",
                 "vmm": "qemu",
                 "manager": "",

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from backend.errors import ParameterError
 from backend.query.cursors import (
     Listed,
+    Sorted,
     place_cursor,
     read_place_cursor,
     read_sorted_cursor,
@@ -62,9 +63,12 @@ def test_the_cursor_of_one_list_is_none_of_the_other() -> None:
 
 
 def test_a_place_that_no_list_has_is_refused() -> None:
-    assert read_sorted_cursor(sorted_cursor(2**31, "00000000000000a1")) == (2**31, "00000000000000a1")
+    assert read_sorted_cursor(Sorted.VMS, sorted_cursor(Sorted.VMS, 2**31, "00000000000000a1")) == (
+        2**31,
+        "00000000000000a1",
+    )
     with pytest.raises(ParameterError, match="no cursor of this list"):
-        read_sorted_cursor(sorted_cursor(2**32 - 1, "00000000000000a1"))
+        read_sorted_cursor(Sorted.VMS, sorted_cursor(Sorted.VMS, 2**32 - 1, "00000000000000a1"))
 
 
 @given(st.text(max_size=64))

@@ -31,6 +31,7 @@ def member(number: int) -> VmMember:
         first_seen_ms=START_MS,
         life_end_ms=START_MS + 60_000,
         is_current=True,
+        guest="",
         boot_id="",
     )
 

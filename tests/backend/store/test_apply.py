@@ -76,7 +76,7 @@ def test_equal_keys_in_one_batch_add_up(store: Store) -> None:
         START_NS,
     )
 
-    (syndrome,) = store.syndromes(VM_ID, ALWAYS)
+    (syndrome,) = store.syndromes([VM_ID], ALWAYS)
     assert syndrome.counters["faults"] == 5
     assert syndrome.counters["mmio"] == 1
     assert store.vm(VM_ID, ALWAYS).memory_fault_exits == 9
@@ -121,7 +121,7 @@ def test_every_word_of_every_architecture_comes_back(store: Store, arch_name: st
         make_batch(arch=arch_name, fault_counts=[fault_count(arch_name=arch_name, word=word)]), START_NS
     )
 
-    (syndrome,) = store.syndromes(VM_ID, ALWAYS)
+    (syndrome,) = store.syndromes([VM_ID], ALWAYS)
     assert (syndrome.arch, syndrome.word) == (arch_name, word)
     assert syndrome.format == next(iter(arch.get(arch_name).formats))
 
@@ -145,7 +145,7 @@ def test_every_counter_adds_up_on_its_own(store: Store, arch_name: str) -> None:
         count = fault_count(arch_name=arch_name, **counters)
         store.apply(make_batch(number, arch=arch_name, fault_counts=[count]), START_NS)
 
-    (syndrome,) = store.syndromes(VM_ID, ALWAYS)
+    (syndrome,) = store.syndromes([VM_ID], ALWAYS)
     assert syndrome.counters == {name: 2 * value for name, value in counters.items()}
 
 
@@ -161,14 +161,14 @@ def test_the_same_word_in_two_formats_is_two_syndromes(store: Store) -> None:
         START_NS,
     )
 
-    found = [(item.format, item.word, item.counters["faults"]) for item in store.syndromes(VM_ID, ALWAYS)]
+    found = [(item.format, item.word, item.counters["faults"]) for item in store.syndromes([VM_ID], ALWAYS)]
     assert found == [(None, 0, 3), ("npf", 7, 2), ("ept", 7, 1)]
 
 
 def test_a_word_in_a_format_of_a_later_version_is_kept_and_not_named(store: Store) -> None:
     store.apply(make_batch(fault_counts=[fault_count(format_name="tdx", word=5, faults=3)]), START_NS)
 
-    (syndrome,) = store.syndromes(VM_ID, ALWAYS)
+    (syndrome,) = store.syndromes([VM_ID], ALWAYS)
     assert (syndrome.format, syndrome.word, syndrome.counters["faults"]) == (None, 5, 3)
 
 

@@ -44,7 +44,7 @@ def test_a_bucket_belongs_to_the_range_in_which_it_starts(store: Store, span: Ti
     store.apply(make_batch(fault_counts=counts), START_NS)
 
     assert store.vm(VM_ID, span).faults == faults
-    assert sum(item.counters["faults"] for item in store.syndromes(VM_ID, span)) == faults
+    assert sum(item.counters["faults"] for item in store.syndromes([VM_ID], span)) == faults
 
 
 def test_exits_are_kept_apart_by_reason_and_errno(store: Store) -> None:
@@ -208,10 +208,10 @@ def test_words_follow_one_another_from_page_to_page(store: Store, arch_name: str
         for name in formats
     ]
     store.apply(make_batch(arch=arch_name, fault_counts=counts), START_NS)
-    whole = [item.place for item in store.syndromes(VM_ID, TimeRange())]
+    whole = [item.place for item in store.syndromes([VM_ID], TimeRange())]
     assert whole == sorted(whole, key=lambda place: (-place.faults, place.word, place.format))
     assert len(whole) == len(words) * len(formats)
     found: list[SyndromePlace] = []
-    while page := store.syndromes(VM_ID, TimeRange(), limit=1, after=found[-1] if found else None):
+    while page := store.syndromes([VM_ID], TimeRange(), limit=1, after=found[-1] if found else None):
         found += [item.place for item in page]
     assert found == whole

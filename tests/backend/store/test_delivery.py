@@ -80,7 +80,7 @@ def _stored(store: Store) -> tuple[Totals, Totals, Totals, Totals]:
     records: Totals = Counter(
         (row.arch, row.record.vm, row.record.vcpu)
         for vm_id in vm_ids
-        for row in store.faults(vm_id, ALWAYS, limit=1000, before=None)
+        for row in store.faults([vm_id], ALWAYS, limit=1000, before=None)
     )
     seen: Totals = Counter()
     for entry in store.ledger_points(vm_ids, Steps(START_MS, START_MS + 60_000, 1000)):

@@ -25,7 +25,7 @@ def _apply(store: Store, sequence: int, *records: Struct) -> None:
 def _pages(store: Store, limit: int) -> list[RecordRow]:
     rows: list[RecordRow] = []
     before = None
-    while page := store.faults(VM_ID, ALWAYS, limit=limit, before=before):
+    while page := store.faults([VM_ID], ALWAYS, limit=limit, before=before):
         assert len(page) <= limit
         rows.extend(page)
         before = (page[-1].record.time_ns, page[-1].position)
@@ -53,7 +53,7 @@ def test_every_field_of_every_architecture_comes_back(store: Store, arch_name: s
     records = [fault_record(arch_name=arch_name, word=word), _full(arch_name, word)]
     store.apply(make_batch(arch=arch_name, host=make_host(arch=arch_name), faults=records), START_NS)
 
-    rows = store.faults(VM_ID, ALWAYS, limit=9, before=None)
+    rows = store.faults([VM_ID], ALWAYS, limit=9, before=None)
     assert [(row.arch, row.record) for row in rows] == [(arch_name, record) for record in reversed(records)]
 
 
@@ -101,13 +101,13 @@ def test_faults_are_those_of_the_vm_and_the_range_to_the_nanosecond(store: Store
     times = [START_NS - 1, START_NS, START_NS + 999_999, START_NS + 1_000_000]
     _apply(store, 0, *(fault_record(time_ns=time) for time in times), fault_record(OTHER_VM))
 
-    rows = store.faults(VM_ID, TimeRange(START_MS, START_MS + 1), limit=9, before=None)
+    rows = store.faults([VM_ID], TimeRange(START_MS, START_MS + 1), limit=9, before=None)
     assert [row.record.time_ns for row in rows] == [START_NS + 999_999, START_NS]
     after = (START_NS + 1_000_000, rows[0].position + 9)
-    rows = store.faults(VM_ID, TimeRange(START_MS, START_MS + 1), limit=9, before=after)
+    rows = store.faults([VM_ID], TimeRange(START_MS, START_MS + 1), limit=9, before=after)
     assert [row.record.time_ns for row in rows] == [START_NS + 999_999, START_NS]
 
 
 def test_a_vm_that_is_not_there_has_no_faults_to_list(store: Store) -> None:
     with pytest.raises(NotFoundError, match=VM_ID):
-        store.faults(VM_ID, ALWAYS, limit=9, before=None)
+        store.faults([VM_ID], ALWAYS, limit=9, before=None)

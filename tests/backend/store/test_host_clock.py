@@ -149,13 +149,13 @@ def test_no_time_of_anything_is_beyond_what_can_be(store: Store) -> None:
     assert vm.ended_ns is not None
     assert max(vm.ended_ns, vm.started_ns) <= START_NS + 300 * NS_PER_S
     assert vm.last_seen_ms <= LATEST_MS
-    assert len(store.faults(VM_ID, possible, limit=9, before=None)) == 1
+    assert len(store.faults([VM_ID], possible, limit=9, before=None)) == 1
     assert len(store.exits([VM_ID], None, possible, limit=9, before=None)) == 1
     assert len(store.host_events(None, possible, limit=9, before=None)) == 3
     assert sum(item.cpu_ns for item in store.costs(None, Steps(EARLIEST_MS, LATEST_MS, 10**9))) == 1
     for span in (TimeRange(None, EARLIEST_MS), TimeRange(LATEST_MS, None)):
         assert store.vm(VM_ID, span).faults == 0
-        assert store.faults(VM_ID, span, limit=9, before=None) == []
+        assert store.faults([VM_ID], span, limit=9, before=None) == []
         assert store.exits(None, None, span, limit=9, before=None) == []
         assert store.host_events(None, span, limit=9, before=None) == []
 

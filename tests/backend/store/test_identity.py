@@ -80,7 +80,7 @@ def test_what_is_recorded_of_a_vm_is_found_by_its_public_id(store: Store) -> Non
         assert store.apply(batch, START_NS)
 
     for vm in store.vms(VmFilter(), ALWAYS, limit=9, after=None):
-        assert [row.record.vm for row in store.faults(vm.id, ALWAYS, limit=9, before=None)] == [vm.id]
+        assert [row.record.vm for row in store.faults([vm.id], ALWAYS, limit=9, before=None)] == [vm.id]
         exits = store.exits([vm.id], None, ALWAYS, limit=9, before=None)
         assert [row.record.vm for row in exits] == [vm.id]
 

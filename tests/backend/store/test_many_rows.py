@@ -28,7 +28,7 @@ def _counts(first: int, last: int, vm_id: str = VM_ID, *, second: int = 0, fault
 
 def _faults(store: Store, vm_id: str = VM_ID) -> Mapping[int, int]:
     """Return a VM's faults by word."""
-    return {item.word: item.counters["faults"] for item in store.syndromes(vm_id, ALWAYS)}
+    return {item.word: item.counters["faults"] for item in store.syndromes([vm_id], ALWAYS)}
 
 
 @pytest.mark.parametrize("number", [1, 31, 32, 33, 255, 256, 257, MANY])

@@ -44,9 +44,9 @@ def test_faults_that_were_stored_before_nested_guests_were_counted_apart_are_kep
     migrate(url)
 
     store = open_store(url)
-    (counted,) = store.syndromes(VM_ID, TimeRange())
+    (counted,) = store.syndromes([VM_ID], TimeRange())
     assert [counted.counters[name] for name in ("faults", "nested", "context_unknown")] == [3, 0, 0]
-    (fault,) = store.faults(VM_ID, TimeRange(), limit=9, before=None)
+    (fault,) = store.faults([VM_ID], TimeRange(), limit=9, before=None)
     (exited,) = store.exits(None, None, TimeRange(), limit=9, before=None)
     assert (fault.record.nested, exited.record.nested) == (None, None)
     store.close()

@@ -64,7 +64,7 @@ def statements() -> Iterator[list[Statement]]:
         lambda s: s.vms(VmFilter(pid=4242), SPAN, limit=9, after=None),
         lambda s: s.vm(VM_ID, SPAN),
         lambda s: s.vcpus(VM_ID, SPAN),
-        lambda s: s.syndromes(VM_ID, SPAN),
+        lambda s: s.syndromes([VM_ID], SPAN),
         lambda s: list(s.fault_points([VM_ID], STEPS, split=Split(word=True), counters=COUNTERS)),
         lambda s: list(s.fault_points(None, STEPS, split=Split(vm=True, vcpu=True), counters=COUNTERS)),
         lambda s: list(s.fault_points(None, STEPS, split=Split(), counters=COUNTERS)),
@@ -73,8 +73,8 @@ def statements() -> Iterator[list[Statement]]:
         lambda s: s.exits(None, None, SPAN, limit=9, before=PLACE),
         lambda s: s.exits(None, None, TimeRange(), limit=9, before=None),
         lambda s: s.exits([VM_ID], None, SPAN, limit=9, before=PLACE),
-        lambda s: s.faults(VM_ID, SPAN, limit=9, before=PLACE),
-        lambda s: s.faults(VM_ID, TimeRange(), limit=9, before=None),
+        lambda s: s.faults([VM_ID], SPAN, limit=9, before=PLACE),
+        lambda s: s.faults([VM_ID], TimeRange(), limit=9, before=None),
         lambda s: s.ledger_points([VM_ID], STEPS),
         lambda s: s.counting_totals([VM_ID]),
         lambda s: list(s.vms_of("host-1", SPAN)),
@@ -124,7 +124,7 @@ def test_pages_of_faults_are_read_in_the_order_of_their_key(path: Path, statemen
     store = open_store(f"sqlite:///{path}")
     store.apply(make_batch(0, faults=[fault_record()]), START_NS)
     statements.clear()
-    store.faults(VM_ID, SPAN, limit=9, before=PLACE)
+    store.faults([VM_ID], SPAN, limit=9, before=PLACE)
     store.close()
 
     plan = [step for step in _plan(path, statements) if "_faults" in step]

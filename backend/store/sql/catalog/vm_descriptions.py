@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.engine import Row
 
 from backend.errors import StoreError
-from backend.store.sql.catalog import origins
+from backend.store.sql.catalog import guests, origins
 from backend.store.sql.catalog.host_clock import EARLIEST_NS
 from backend.store.sql.ranges import chunks
 from backend.store.sql.tables import vcpus, vms
@@ -91,7 +91,10 @@ def describe_vms(
     # The streams of its newest description are known: that is every VM, nearly always.
     unknown = [row.id for row in known.values() if row.described_stream_id != stream_id]
     origins.remember_streams(writer, [*unknown, *(known[vm_id].id for vm_id in added)], stream_id)
-    anew = _update(writer.connection, batch, seen, known, described)
+    anew, renamed = _update(writer.connection, batch, seen, known, described)
+    if renamed:
+        unnamed = frozenset(vm.id for vm in batch.vms if vm.name_is_comm)
+        anew = [*anew, *guests.assign(writer, renamed, unnamed)]
     numbers = {vm_id: row.id for vm_id, row in known.items()}
     _add_vcpus(writer, sightings, numbers)
     return numbers, anew
@@ -147,14 +150,20 @@ def _update(
     seen: Mapping[str, Seen],
     known: Mapping[str, Row[Any]],
     described: dict[str, int],
-) -> Sequence[int]:
-    """Bring the rows of VMs up to date; return the numbers of those of which more is new than their times."""
+) -> tuple[Sequence[int], Sequence[int]]:
+    """Bring the rows of VMs up to date.
+
+    :return: the numbers of those of which more is new than their times; of those whose guest is to be decided
+    """
     newest = (described["described_stream_id"], described["described_sequence"])
-    changes = []
+    changes: list[dict[str, Any]] = []
+    renamed: list[int] = []
     last_seen: dict[int, list[int]] = defaultdict(list)
     for as_sent in batch.vms:
         row = known[as_sent.id]
         vm = _with_known_start(as_sent, row)
+        if not row.guest_id:
+            renamed.append(row.id)
         is_newer = newest > (row.described_stream_id, row.described_sequence)
         if is_newer and _is_as_before(row, vm, seen[vm.id]):
             last_seen[max(row.last_seen_ms, seen[vm.id].last_ms)].append(row.id)
@@ -162,12 +171,14 @@ def _update(
         change = _merged(row, _values(vm, seen[vm.id]) | described, is_newer)
         if change is not None:
             changes.append(change)
+            if (change["name"], change["uuid"]) != (row.name, row.uuid):
+                renamed.append(row.id)
     if changes:
         connection.execute(_this_vm, changes)
     for last_ms, numbers in last_seen.items():
         for some in chunks(numbers):
             connection.execute(_these_vms, {"numbers": some, "last_seen_ms": last_ms, **described})
-    return [change["number"] for change in changes]
+    return [change["number"] for change in changes], renamed
 
 
 def _values(vm: Vm, seen: Seen) -> dict[str, Any]:

@@ -23,6 +23,7 @@ COLUMNS: Mapping[str, ColumnElement[Any]] = {
     "host": hosts.c.name,
     "life_end_ms": life_end_ms,
     "is_current": is_running,
+    "guest": vms.c.guest_id,
 } | {name: vms.c[name] for name in VmMember._fields if name in vms.c and name != "id"}
 """What each field of a ``VmMember`` is read from; hosts must be joined."""
 
@@ -39,6 +40,9 @@ _in_range = _select.where(
     life_end_ms >= bindparam("from_ms"), vms.c.first_seen_ms < bindparam("to_ms")
 ).limit(MAX_MEMBERS + 1)
 _numbered = _select.where(vms.c.id.in_(bindparam("numbers", expanding=True)))
+_of_guests = _select.where(
+    vms.c.ended_ns.is_(None), vms.c.guest_id.in_(bindparam("guests", expanding=True))
+).limit(MAX_MEMBERS)
 _named = _select.where(vms.c.public_id.in_(bindparam("ids", expanding=True)))
 
 
@@ -89,6 +93,11 @@ def numbered_members(connection: Connection, numbers: Sequence[int]) -> Sequence
         for some in chunks(numbers)
         for row in connection.execute(_numbered, {"numbers": some})
     ]
+
+
+def members_of_guests(connection: Connection, guest_ids: Sequence[str]) -> Sequence[VmMember]:
+    """Return the VMs of these guests that have no known end; no order."""
+    return [VmMember._make(row) for row in connection.execute(_of_guests, {"guests": list(guest_ids)})]
 
 
 def lifetimes(connection: Connection) -> tuple[int, int]:

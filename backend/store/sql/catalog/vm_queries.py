@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """VMs as they are asked for: found by id, by host and by what they are called, in a range of time."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -91,6 +92,23 @@ def chosen_vms(connection: Connection, vm_ids: Sequence[str]) -> Mapping[int, tu
     for some in chunks(storable(vm_ids)):
         rows = connection.execute(_known.where(vms.c.public_id.in_(some)))
         found.update((row.id, (row.public_id, row.arch)) for row in rows)
+    return found
+
+
+def known_vms(connection: Connection, vm_ids: Sequence[str]) -> Mapping[int, tuple[str, str]]:
+    """Return the same. :raises NotFoundError: a VM is unknown"""
+    found = chosen_vms(connection, vm_ids)
+    if len(found) < len(set(vm_ids)):
+        known = {vm_id for vm_id, _ in found.values()}
+        raise NotFoundError(f"no VM {next(vm_id for vm_id in vm_ids if vm_id not in known)!r}")
+    return found
+
+
+def by_arch(connection: Connection, vm_ids: Sequence[str]) -> Mapping[str, Sequence[int]]:
+    """Return the numbers of VMs by their architectures. :raises NotFoundError: a VM is unknown"""
+    found: dict[str, list[int]] = defaultdict(list)
+    for number, (_, arch) in sorted(known_vms(connection, vm_ids).items()):
+        found[arch].append(number)
     return found
 
 
@@ -200,6 +218,8 @@ def matching(where: VmFilter) -> list[ColumnElement[bool]]:
     for column, text in ((hosts.c.name, where.host), (vms.c.name, where.name), (vms.c.arch, where.arch)):
         if text is not None:
             conditions.append(column.in_(storable([text])))
+    if where.guests is not None:
+        conditions.append(vms.c.guest_id.in_(storable(where.guests)))
     if where.pid is not None:
         conditions.append(vms.c.pid.in_([where.pid] if abs(where.pid) <= SIGNED_MAX else []))
     return conditions

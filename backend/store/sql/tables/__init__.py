@@ -9,6 +9,7 @@ Inside the database a VM, a host and a stream is a small integer: counts are man
 from backend.store.sql.tables.access import refusals, sessions, stream_tokens, tokens, vm_streams
 from backend.store.sql.tables.columns import GREATEST, metadata
 from backend.store.sql.tables.families import Family, derive, families
+from backend.store.sql.tables.guests import guests
 from backend.store.sql.tables.hosts import (
     applied_batches,
     collector_costs,
@@ -38,6 +39,7 @@ __all__ = [
     "families",
     "fault_counts",
     "findings",
+    "guests",
     "host_events",
     "hosts",
     "jobs",

@@ -30,10 +30,13 @@ vms = Table(
     number("described_stream_id"),
     number("described_sequence"),
     text("reported_id", default="''"),
+    text("guest_id", default="''"),
     Index(None, "host_id", "reported_id", "arch", unique=True),
     Index(None, "reported_id"),
     Index(None, "name"),
     Index(None, "pid"),
+    Index(None, "guest_id"),
+    Index(None, "ended_ns", "guest_id"),
     sqlite_autoincrement=True,
 )
 Index("ix_vms_first_seen_ms_public_id", vms.c.first_seen_ms.desc(), vms.c.public_id)

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The VMs that are lives of guests."""
+
+from collections.abc import Sequence
+
+from backend.errors import ParameterError
+from backend.store.contract.guests import Guest
+from backend.store.contract.store import Store
+from backend.store.contract.values import TimeRange
+from backend.store.contract.vms import VmFilter, VmMember
+
+MAX_LIVES = 500
+"""Of the guests of a question: as many VMs as one statement sums up, so that no word or key comes twice."""
+
+
+def guest_of(store: Store, guest_id: str) -> Guest:
+    """Return a guest by an id of its own, a former one too. :raises NotFoundError: there is none"""
+    return store.guests_named([guest_id])[guest_id]
+
+
+def lives_of(store: Store, guest_ids: Sequence[str], span: TimeRange) -> Sequence[VmMember]:
+    """Return the VMs of the range that are lives of these guests, in the order in which they were seen first.
+
+    Within the caller's snapshot of the store, if it reads more of them.
+
+    :raises NotFoundError: a guest is unknown
+    :raises ParameterError: they had more lives than can be looked through
+    """
+    current = {guest.id for guest in store.guests_named(guest_ids).values()}
+    found, left_out = store.members(VmFilter(guests=tuple(sorted(current))), span)
+    number = len(found) + left_out
+    if number > MAX_LIVES:
+        raise ParameterError(
+            "guest", f"{number} VMs in this range, more than {MAX_LIVES}; ask for a shorter one"
+        )
+    return sorted(found, key=lambda vm: (vm.first_seen_ms, vm.id))
+
+
+def ids_of_lives(store: Store, guest_ids: Sequence[str], span: TimeRange) -> list[str]:
+    """Return the ids of the same. :raises NotFoundError, ParameterError: as ``lives_of``"""
+    return [vm.id for vm in lives_of(store, guest_ids, span)]

@@ -199,7 +199,10 @@ def test_exits_are_charted_by_kind(server: Server, metric: str, count: int) -> N
 @pytest.mark.parametrize("by", ["flag", "access", "level"])
 def test_exits_have_no_series_by_what_only_faults_have(server: Server, by: str) -> None:
     status, detail = server.problem(RATES, metric="memory_fault_exits", by=by)
-    assert (status, detail) == (400, f"by: memory_fault_exits has no series by {by}; it has vm, guest, vcpu, arch")
+    assert (status, detail) == (
+        400,
+        f"by: memory_fault_exits has no series by {by}; it has vm, guest, vcpu, arch",
+    )
 
 
 def test_the_last_quarter_of_an_hour_is_the_default(server: Server) -> None:

@@ -148,8 +148,10 @@ def send(uplink: Uplink, batch: bytes, *, patience_s: float = PATIENCE_S) -> Non
             raise TraceError(f"the server refused the recording: {answer.detail}")
         if answer.code in _OF_EVERY_FILE:
             raise NoServerError(f"the server refused the recording: {answer.detail}")
-        if answer.is_unauthorized:
+        if answer.is_unauthorized or answer.is_unsent:
             raise NoServerError(answer.detail)
+        if pause_s == _FIRST_PAUSE_S:
+            logger.warning("waiting for the server, at most %g s: %s", patience_s, answer.detail)
         if time.monotonic() >= deadline:
             raise NoServerError(f"the server took nothing for {patience_s:g} s: {answer.detail}")
         time.sleep(min(max(pause_s, answer.pause_s), max(0.0, deadline - time.monotonic())))

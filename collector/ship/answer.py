@@ -39,6 +39,7 @@ class Answer:
     ``code``: of the problem, where a kvmfaults server gave one. ``status``: of HTTP, 0 where there was no
     answer. ``was_reached``: somebody was there to take the batch, answered or not.
     ``is_unauthorized``: for want of a token that the server accepts; there may be one later.
+    ``is_unsent``: the token file cannot be used, so that nothing was sent.
     """
 
     verdict: Verdict
@@ -48,6 +49,7 @@ class Answer:
     status: int = 0
     was_reached: bool = True
     is_unauthorized: bool = False
+    is_unsent: bool = False
 
     def is_like(self, other: "Answer") -> bool:
         """Return whether both give the same reason."""

@@ -57,13 +57,13 @@ class Uplink:
         if self._token_file is not None and not self._token:
             failure = self._read_token(self._token_file)
             if failure:
-                return Answer(Verdict.LATER, failure)
+                return Answer(Verdict.LATER, failure, is_unsent=True)
         answer = self._post(batch, within_s)
         if answer.is_unauthorized and self._token_file is not None:
             refused = self._token
             failure = self._read_token(self._token_file)
             if failure:
-                return Answer(Verdict.LATER, failure)
+                return Answer(Verdict.LATER, failure, is_unsent=True)
             if self._token != refused:
                 return self._post(batch, within_s)
         return answer

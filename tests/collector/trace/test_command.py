@@ -80,6 +80,27 @@ def test_a_server_that_wants_another_token_is_not_asked_again(tmp_path: Path, st
         command.run(parse(str(path), "--server", server.url, "--token-file", str(token)))
 
 
+@pytest.mark.parametrize("contents", [None, "", "two words"])
+def test_a_token_file_that_cannot_be_used_is_said_at_once(tmp_path: Path, contents: str | None) -> None:
+    path, token = write(tmp_path, FAULT), tmp_path / "token"
+    if contents is not None:
+        token.write_text(contents)
+    with serve() as server, pytest.raises(TraceError, match=r"^token file .* (cannot be read|hold a token)"):
+        command.run(parse(str(path), "--server", server.url, "--token-file", str(token)))
+
+
+def test_that_the_server_is_waited_for_is_said_once_with_the_reason(caplog: pytest.LogCaptureFixture) -> None:
+    with serve() as server:
+        url = server.url
+    uplink = Uplink(url)
+    with pytest.raises(TraceError, match="the server took nothing"):
+        command.send(uplink, b"", patience_s=0.3)
+    uplink.close()
+    (message,) = caplog.messages
+    assert message.startswith("waiting for the server, at most 0.3 s: ")
+    assert "Connection refused" in message
+
+
 def test_a_server_that_is_away_is_not_waited_for_without_end() -> None:
     with serve() as server:
         url = server.url

@@ -298,6 +298,9 @@ export interface Flags {
   outcomes: FlagCount[];
 }
 
+/** ``json`` is a page of a list with its cursor; the others are files with all of its rows. */
+export type Format = "json" | "csv" | "ndjson" | "parquet";
+
 /** A form in which an architecture's word comes. */
 export interface FormatDefinition {
   name: string;

@@ -9,8 +9,9 @@ from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
 from backend.api.choosing import vms_asked_for
+from backend.api.exports.formats import FILES
 from backend.api.former_names import current_name
-from backend.api.parameters import InPages, InTime, OfVms
+from backend.api.parameters import InFormat, InPages, InTime, OfVms
 from backend.api.presented import exit_body
 from backend.api.reading import RangeRoute
 from backend.api.responses import reader_problems
@@ -21,7 +22,7 @@ from faultmodel.record import ExitKind
 router = APIRouter(prefix="/api/v1/exits", tags=["Exits"], route_class=RangeRoute)
 
 
-class ExitsParameters(InPages, InTime, OfVms):
+class ExitsParameters(InPages, InTime, OfVms, InFormat):
     """Which exits."""
 
     kind: ExitKind | SkipJsonSchema[None] = Field(
@@ -30,7 +31,7 @@ class ExitsParameters(InPages, InTime, OfVms):
     _current_kind = field_validator("kind", mode="before")(current_name)
 
 
-@router.get("", responses=reader_problems(404))
+@router.get("", responses={**FILES, **reader_problems(404)})
 def list_exits(services: ServicesDep, asked: Annotated[ExitsParameters, Query()]) -> schemas.ExitPage:
     """List memory-fault exits and bare error exits, newest first."""
     span, limit = asked.span(services.now_ms), asked.limit

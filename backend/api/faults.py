@@ -6,7 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from backend.api import schemas
-from backend.api.parameters import InPages, InTime, VmPath
+from backend.api.exports.formats import FILES
+from backend.api.parameters import InFormat, InPages, InTime, VmPath
 from backend.api.presented import fault_body
 from backend.api.reading import RangeRoute
 from backend.api.responses import reader_problems
@@ -16,11 +17,11 @@ from backend.query.cursors import Listed, place_cursor, read_place_cursor
 router = APIRouter(prefix="/api/v1/vms", tags=["Virtual machines"], route_class=RangeRoute)
 
 
-class FaultsParameters(InPages, InTime):
+class FaultsParameters(InPages, InTime, InFormat):
     """Which recorded faults."""
 
 
-@router.get("/{id}/faults", responses=reader_problems(404))
+@router.get("/{id}/faults", responses={**FILES, **reader_problems(404)})
 def list_faults(
     services: ServicesDep, id: VmPath, asked: Annotated[FaultsParameters, Query()]
 ) -> schemas.FaultPage:

@@ -9,8 +9,9 @@ from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
 from backend.api.choosing import Chosen
+from backend.api.exports.formats import FILES
 from backend.api.faults import FaultsParameters
-from backend.api.parameters import GuestPath, InPages, InSteps, InTime
+from backend.api.parameters import GuestPath, InFormat, InPages, InSteps, InTime
 from backend.api.presented import as_of_body, fault_body, flags_body, syndrome_body, vm_body
 from backend.api.presented_guests import at_once_body, event_body, guest_body, who
 from backend.api.reading import ReadingRoute
@@ -39,7 +40,7 @@ _MOST_IN_HISTORY = 5000
 _SORTS = "^-?(" + "|".join(SORTS) + ")$"
 
 
-class GuestsParameters(InPages, InSteps, Chosen):
+class GuestsParameters(InPages, InSteps, Chosen, InFormat):
     """Which guests."""
 
     sort: str | SkipJsonSchema[None] = Field(
@@ -56,7 +57,7 @@ class GuestParameters(InSteps):
     """When. ``step`` is what the rates at the end are of."""
 
 
-@router.get("", responses=reader_problems())
+@router.get("", responses={**FILES, **reader_problems()})
 def list_guests(services: ServicesDep, asked: Annotated[GuestsParameters, Query()]) -> schemas.GuestPage:
     """List the guests of which a VM existed within from..to (default: all time), with their totals in it.
 
@@ -134,7 +135,7 @@ def break_down_guest_by_flag(
     return flags_body(found)
 
 
-@router.get("/{id}/syndromes", responses=reader_problems(404))
+@router.get("/{id}/syndromes", responses={**FILES, **reader_problems(404)})
 def list_guest_syndromes(
     services: ServicesDep, id: GuestPath, asked: Annotated[SyndromesParameters, Query()]
 ) -> schemas.Syndromes:
@@ -154,7 +155,7 @@ def list_guest_syndromes(
     )
 
 
-@router.get("/{id}/faults", responses=reader_problems(404))
+@router.get("/{id}/faults", responses={**FILES, **reader_problems(404)})
 def list_guest_faults(
     services: ServicesDep, id: GuestPath, asked: Annotated[FaultsParameters, Query()]
 ) -> schemas.FaultPage:

@@ -6,7 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from backend.api import schemas
-from backend.api.parameters import InPages, InTime, OfHost
+from backend.api.exports.formats import FILES
+from backend.api.parameters import InFormat, InPages, InTime, OfHost
 from backend.api.presented_events import host_event_body
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
@@ -16,11 +17,11 @@ from backend.query.cursors import Listed, place_cursor, read_place_cursor
 router = APIRouter(prefix="/api/v1/host-events", tags=["Hosts"], route_class=ReadingRoute)
 
 
-class HostEventsParameters(InPages, InTime, OfHost):
+class HostEventsParameters(InPages, InTime, OfHost, InFormat):
     """Which events."""
 
 
-@router.get("", responses=reader_problems(404))
+@router.get("", responses={**FILES, **reader_problems(404)})
 def list_host_events(
     services: ServicesDep, asked: Annotated[HostEventsParameters, Query()]
 ) -> schemas.HostEventPage:

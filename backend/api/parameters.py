@@ -8,6 +8,7 @@ from fastapi import Path, Request
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.json_schema import SkipJsonSchema
 
+from backend.api.exports.formats import Format
 from backend.errors import ParameterError
 from backend.query import cursors
 from backend.query.grid import MAX_POINTS, make_grid
@@ -111,6 +112,16 @@ class InSteps(InTime):
         :raises ParameterError: range or step cannot be used
         """
         return make_grid(self.span(now_ms), now_ms, self.step_ms)
+
+
+class InFormat(Parameters):
+    """In which format."""
+
+    format: Format = Field(
+        Format.JSON,
+        description="`json`, or a file with every row of the range: `csv`, `ndjson` or `parquet`. With "
+        "`limit` it has so many rows at most.",
+    )
 
 
 class InPages(Parameters):

@@ -9,8 +9,9 @@ from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
 from backend.api.choosing import Chosen
+from backend.api.exports.formats import FILES
 from backend.api.former_names import current_name
-from backend.api.parameters import InSteps, OfVms
+from backend.api.parameters import InFormat, InSteps, OfVms
 from backend.api.presented import as_of_body
 from backend.api.reading import RangeRoute
 from backend.api.responses import reader_problems
@@ -23,7 +24,7 @@ from backend.query.versions import PATTERN
 router = APIRouter(prefix="/api/v1/rates", tags=["Rates"], route_class=RangeRoute)
 
 
-class RatesParameters(Chosen, InSteps, OfVms):
+class RatesParameters(Chosen, InSteps, OfVms, InFormat):
     """What is charted, of which VMs, and how."""
 
     metric: Metric = Field(Metric.FAULTS, description="What is counted.")
@@ -71,7 +72,7 @@ class RatesParameters(Chosen, InSteps, OfVms):
         )
 
 
-@router.get("", responses=reader_problems(404))
+@router.get("", responses={**FILES, **reader_problems(404)})
 def chart_rates(services: ServicesDep, asked: Annotated[RatesParameters, Query()]) -> schemas.Rates:
     """Chart counts per second of covered time, over from..to (default: the last 15 min) in whole steps.
 

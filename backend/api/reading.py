@@ -2,12 +2,14 @@
 """How readers' questions come to be answered: checked, in turn, within a time, equal ones once.
 
 A question about a range that is over has the same answer for long: it is kept (``backend.query.closed``), and
-whoever has it already is told so by its tag instead of being sent it again.
+whoever has it already learns so by its tag, and is not sent it again.
 """
 
-from collections.abc import Callable, Coroutine
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import wraps
-from typing import Any
+from typing import Any, get_type_hints
+from urllib.parse import urlencode
 
 from anyio import to_thread
 from fastapi import Request, Response
@@ -17,6 +19,10 @@ from pydantic import BaseModel
 from backend.answers import HungUpError
 from backend.api.access import client_address, require_reader
 from backend.api.codings import codings_of
+from backend.api.exports.formats import MEDIA_TYPES, Format
+from backend.api.exports.rows import RowsOf, rows_of
+from backend.api.exports.sending import file_of
+from backend.api.parameters import MAX_LIMIT
 from backend.api.problems import problem_response
 from backend.api.services import Services, services_of
 from backend.api.shared_answers import SharedAnswer
@@ -35,6 +41,7 @@ class ReadingRoute(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., BaseModel], **described: Any) -> None:  # noqa: ANN401 - APIRoute's
         super().__init__(path, _written(endpoint), **described)
+        self._rows_of = rows_of(get_type_hints(endpoint)["return"])
 
     def get_route_handler(self) -> _Handler:
         """Return what answers a request."""
@@ -42,15 +49,10 @@ class ReadingRoute(APIRoute):
 
         async def answer(request: Request) -> Response:
             await require_reader(request)
-            services = services_of(request)
-            question = request.url.path, tuple(sorted(request.query_params.multi_items()))
+            if self._rows_of is not None and (form := _file_format(request)) is not None:
+                return await self._file(form, self._rows_of, make, request)
             try:
-                made = await services.answers.answer(
-                    question,
-                    client_address(request),
-                    lambda: self._made(make, request, question, services),
-                    lambda: _has_hung_up(request),
-                )
+                made = await self._shared(make, request, lambda: _has_hung_up(request))
             except HungUpError:
                 return problem_response(400, ProblemCode.INCOMPLETE, "nobody waits for this answer")
             coding = next(iter(codings_of(request.headers.get("accept-encoding", ""))), None)
@@ -61,10 +63,38 @@ class ReadingRoute(APIRoute):
 
         return answer
 
+    async def _shared(
+        self, make: _Handler, request: Request, hung_up: Callable[[], Awaitable[None]]
+    ) -> SharedAnswer:
+        services = services_of(request)
+        question = request.url.path, tuple(sorted(request.query_params.multi_items()))
+        return await services.answers.answer(
+            question,
+            client_address(request),
+            lambda: self._made(make, request, question, services),
+            hung_up,
+        )
+
     async def _made(
         self, make: _Handler, request: Request, question: _Question, services: Services
     ) -> SharedAnswer:
         return SharedAnswer(await make(request))
+
+    async def _file(self, form: Format, rows_of: RowsOf, make: _Handler, request: Request) -> Response:
+        """Answer with every row that there is, page after page of one range."""
+        pinned = _pinned(request, services_of(request).now_ms, has_pages=rows_of.has_pages)
+        limit = request.query_params.get("limit", "")
+        most = int(limit) if limit.isdecimal() else None
+
+        async def read(cursor: str | None) -> bytes | Response:
+            page = pinned if cursor is None else {**pinned, "cursor": cursor}
+            query = [(name, value) for name, value in request.query_params.multi_items() if name not in page]
+            scope = {**request.scope, "query_string": urlencode([*query, *page.items()]).encode()}
+            # Whoever hangs up ends the sending, and with it this.
+            made = await self._shared(make, Request(scope, request.receive), _for_ever)
+            return made.body if made.is_final else made.response(None, "")
+
+        return await file_of(form, f"kvmfaults-{self.path.rpartition('/')[2]}", rows_of, read, most)
 
 
 class RangeRoute(ReadingRoute):
@@ -101,6 +131,28 @@ def _written(endpoint: Callable[..., BaseModel]) -> Callable[..., Response]:
     return answer
 
 
+def _file_format(request: Request) -> Format | None:
+    """Return the format of the file that is asked for; None for JSON, and for what is refused as it is."""
+    formats = request.query_params.getlist("format")
+    known = [form for form in MEDIA_TYPES if formats == [form]]
+    return known[0] if known else None
+
+
+def _pinned(request: Request, now_ms: int, *, has_pages: bool) -> dict[str, str]:
+    """Return the parameters of a file's pages that are others than those of the request.
+
+    The range of the pages does not move with now. What is given twice stays, and is refused.
+    """
+    pinned = {"format": Format.JSON.value}
+    for name in ("from", "to"):
+        texts = request.query_params.getlist(name)
+        if len(texts) == 1 and is_relative(texts[0]):
+            pinned[name] = str(parse_time(name, texts[0], now_ms))
+    if has_pages and "limit" not in request.query_params:
+        pinned["limit"] = str(MAX_LIMIT)
+    return pinned
+
+
 def _end_of_closed(request: Request, now_ms: int) -> int | None:
     """Return the end, UTC ms, of all that an answer is about; None where it is not over or moves with now.
 
@@ -119,6 +171,10 @@ def _end_of_closed(request: Request, now_ms: int) -> int | None:
         # The endpoint says what is wrong.
         return None
     return end_ms if end_ms <= now_ms else None
+
+
+async def _for_ever() -> None:
+    await asyncio.Event().wait()
 
 
 async def _has_hung_up(request: Request) -> None:

@@ -10,8 +10,18 @@ from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
 from backend.api.choosing import Chosen
+from backend.api.exports.formats import FILES
 from backend.api.former_names import current_name
-from backend.api.parameters import MAX_LIMIT, InPages, InSteps, InTime, Limit, OfGuests, VmPath
+from backend.api.parameters import (
+    MAX_LIMIT,
+    InFormat,
+    InPages,
+    InSteps,
+    InTime,
+    Limit,
+    OfGuests,
+    VmPath,
+)
 from backend.api.presented import (
     as_of_body,
     collector_body,
@@ -43,7 +53,7 @@ _SORTS = "^-?(" + "|".join(SORTS) + ")$"
 MAX_TREND = 200
 
 
-class VmsParameters(InPages, InSteps, Chosen, OfGuests):
+class VmsParameters(InPages, InSteps, Chosen, OfGuests, InFormat):
     """Which VMs, and what of them."""
 
     sort: str | SkipJsonSchema[None] = Field(
@@ -78,7 +88,7 @@ class VmsParameters(InPages, InSteps, Chosen, OfGuests):
         return self.sort is None and not (self.choice.text or self.choice.state or self.totals or self.trend)
 
 
-@router.get("", responses=reader_problems(404))
+@router.get("", responses={**FILES, **reader_problems(404)})
 def list_vms(services: ServicesDep, asked: Annotated[VmsParameters, Query()]) -> schemas.VmPage:
     """List the VMs that existed within from..to, with their totals in it (default: all time)."""
     span = asked.span(services.now_ms)
@@ -160,7 +170,7 @@ class VmParameters(InPages, InSteps):
     limit: Limit = MAX_LIMIT
 
 
-class SyndromesParameters(InPages, InTime):
+class SyndromesParameters(InPages, InTime, InFormat):
     """Which raw words."""
 
     limit: Limit = MAX_LIMIT
@@ -211,7 +221,7 @@ def break_down_by_flag(services: ServicesDep, id: VmPath, asked: Annotated[InTim
     return flags_body(found)
 
 
-@router.get("/{id}/syndromes", responses=reader_problems(404))
+@router.get("/{id}/syndromes", responses={**FILES, **reader_problems(404)})
 def list_syndromes(
     services: ServicesDep, id: VmPath, asked: Annotated[SyndromesParameters, Query()]
 ) -> schemas.Syndromes:

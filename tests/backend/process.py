@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 TOP = Path(__file__).parents[2]
 FIRST_LINE = "kvmfaults: dashboard at "
 
@@ -50,7 +52,10 @@ def serving(
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
-            assert line.startswith(FIRST_LINE), line + process.stdout.read()
+            if not line.startswith(FIRST_LINE):
+                # It may be running: what it has to say does not end by itself.
+                process.kill()
+                pytest.fail(line + process.stdout.read())
             yield process, line.removeprefix(FIRST_LINE).strip()
         finally:
             if process.poll() is None:

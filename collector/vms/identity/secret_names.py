@@ -6,7 +6,18 @@ import re
 _ENDINGS = ("password", "passwd", "passphrase", "passcode", "secret", "token", "credential", "pwd")
 _WHOLE = frozenset(
     (
-        *("pass", "key", "psk", "bearer", "cookie", "txcookie", "rxcookie", "authorization", "settingspw"),
+        *(
+            "pass",
+            "key",
+            "psk",
+            "osk",
+            "bearer",
+            "cookie",
+            "txcookie",
+            "rxcookie",
+            "authorization",
+            "settingspw",
+        ),
         *("apikey", "accesskey", "authkey", "masterkey", "privatekey", "secretkey", "sharedkey", "sshpass"),
         *("dbpass", "userpass", "keypass", "pw", "rootpw"),
     )
@@ -38,7 +49,7 @@ _NOT_PROOF = _NOT_SECRET | {"enable", "disable", "require", "without", "skip"}
 """With one of these words, an option is about whether somebody is authenticated."""
 _SECRET_OBJECT = re.compile(r"(?:proxy-)?(?:password|key|cookie)-secret")
 """QEMU's names for the id of the object that has the secret."""
-_PART = re.compile(r"pass|pwd|pw|secret|token|credential|key|psk|cookie|auth|pat|bearer", re.IGNORECASE)
+_PART = re.compile(r"pass|pwd|pw|secret|token|credential|key|psk|osk|cookie|auth|pat|bearer", re.IGNORECASE)
 """Without one of these no name is a secret's, which most are not."""
 _OPTION = re.compile(r"-+[\w.:-]+")
 _SWITCHES = frozenset(("", "on", "off", "yes", "no", "true", "false", "null"))

@@ -101,6 +101,49 @@ def test_failed_runs_that_were_not_recorded_are_those_that_the_host_lost() -> No
     assert len(differences(kernel, shown)) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "recorded", "unrecorded", "is_equal"),
+    [
+        (None, 3, 0, True),  # recorded, and not written
+        (None, 2, 1, True),  # neither, or another was not recorded
+        (None, 1, 2, True),
+        (None, 2, 0, False),
+        (None, 1, 1, False),
+        (None, 4, 0, False),
+        (0, 3, 0, False),  # who ends in order has written all
+        (0, 2, 0, True),
+    ],
+)
+def test_a_program_that_was_killed_may_not_have_written_its_last_failure(
+    status: int | None, recorded: int, unrecorded: int, is_equal: bool
+) -> None:
+    kernel = by_kernel(
+        {
+            "counts": {"kvm_userspace_exit": [({"reason": 0, "errno": -14}, 3)]},
+            "status": status,
+            "results": {},
+            "failures": ["0 0 14 0 0 0"] * 2,
+        }
+    )
+    shown = Counted(exits=Counter({(0, 14): 3}), unrecorded=unrecorded)
+    shown.failures[Failure(0, 0, 14, None, None, None)] = recorded
+    assert (differences(kernel, shown) == []) == is_equal
+
+
+def test_a_program_that_was_killed_has_written_all_but_the_last_of_each_vcpu() -> None:
+    kernel = by_kernel(
+        {
+            "counts": {"kvm_userspace_exit": [({"reason": 0, "errno": -14}, 4)]},
+            "status": None,
+            "results": {},
+            "failures": ["0 0 14 0 0 0"] * 2,
+        }
+    )
+    shown = Counted(exits=Counter({(0, 14): 4}))
+    shown.failures[Failure(0, 0, 14, None, None, None)] = 4
+    assert len(differences(kernel, shown)) == 1
+
+
 def test_of_several_histograms_of_an_event_each_is_read_by_itself(tmp_path: Path) -> None:
     (tmp_path / "hist").write_text(HISTOGRAM)
     assert read_counts(tmp_path, "hist:keys=level if pfn < 9223372036854775808") == [
@@ -121,6 +164,7 @@ def test_the_kernels_errnos_are_read_as_they_lie_in_memory() -> None:
         "counts": {
             "kvm_userspace_exit": [({"reason": 39, "errno": errno}, 1) for errno in (0, -14, 2**64 - 4)]
         },
+        "status": 0,
         "results": {},
         "failures": ["1 39 14 40000000 1000 8", "0 0 14 ffff 1 1"],
     }

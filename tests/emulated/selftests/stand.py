@@ -3,6 +3,7 @@
 
 import json
 import logging
+import re
 import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ _BESIDE_S = 120.0  # for the machine to start Python and to read its histograms
 _SHOWN_S = 300.0
 _ATTACHED_S = 1800.0  # on a busy machine compiling alone takes minutes
 _SKIPPED = 4  # KSFT_SKIP, tools/testing/selftests/kselftest.h
+
+_ASSERTION = re.compile(r"\S+\.[ch]:\d+: ")  # kvm/lib/assert.c, test_assert()
 
 logger = logging.getLogger(__name__)
 
@@ -152,7 +155,7 @@ class Stand:
         return Outcome(
             status=witnessed["status"],
             said=witnessed["said"],
-            refused=_why_not(witnessed["said"]) if _is_refused(witnessed, shown.counted) else "",
+            refused=why_not(witnessed["said"]) if _is_refused(witnessed, shown.counted) else "",
             kernel=by_kernel(witnessed),
             shown=shown.counted,
             vms=shown.vms,
@@ -175,8 +178,9 @@ def _is_refused(witnessed: dict[str, Any], shown: Counted) -> bool:
     return witnessed["status"] == _SKIPPED or (bool(witnessed["status"]) and not shown.exits)
 
 
-def _why_not(said: str) -> str:
+def why_not(said: str) -> str:
+    """Return by what a program says why a kernel cannot run it: what it skips, or what it had assumed."""
     lines = [line.strip() for line in said.splitlines()]
     lines = [line for line in lines if line and not line.startswith("Random seed")]
-    reasons = [line for line in lines if "SKIP" in line or line.startswith("Test Assertion")]
+    reasons = [line for line in lines if "SKIP" in line or _ASSERTION.match(line)]
     return [*reasons, *lines, "it does not say why"][0]

@@ -13,7 +13,7 @@ from tests.emulated.selftests.counted import Counted, Failure, by_kernel, differ
 from tests.emulated.selftests.matrix import ROWS, programs_of
 from tests.emulated.selftests.programs import reporting_failures
 from tests.emulated.selftests.results import Result
-from tests.emulated.selftests.stand import Outcome
+from tests.emulated.selftests.stand import Outcome, why_not
 from tests.emulated.selftests.witness import read_counts
 
 HISTOGRAM = """\
@@ -228,3 +228,19 @@ def test_the_programs_write_each_failure_whatever_a_source_in_the_folder_was_mad
 def test_a_source_that_is_another_is_refused() -> None:
     with pytest.raises(ArchiveError, match="__vcpu_run"):
         reporting_failures(HEADER.replace("__vcpu_run", "vcpu_run"))
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ("Random seed: 0x1\n1..0 # SKIP - Requirement not met: X\n", "1..0 # SKIP - Requirement not met: X"),
+        (
+            "Random seed\n==== Test Assertion Failure ====\n  guest_memfd_test.c:97: ret == -1\n  pid=9\n",
+            "guest_memfd_test.c:97: ret == -1",
+        ),
+        ("it ends\n", "it ends"),
+        ("", "it does not say why"),
+    ],
+)
+def test_why_a_kernel_cannot_run_a_program_is_what_the_program_says(said: str, why: str) -> None:
+    assert why_not(said) == why

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A recording's bytes as lines of text, also where it passed through other programs on its way.
 
-A shell may have written it as UTF-16, an editor put a byte order mark before it, a mail program quoted it or
-made no-break spaces of its blanks, a terminal left blanks or carriage returns at the ends of its lines. None
-of that is part of what the kernel printed.
+A shell may have written it as UTF-16, an editor put a byte order mark before it or tabs in place of its
+blanks, a mail program quoted it or made no-break spaces of its blanks, a terminal left blanks or carriage
+returns at the ends of its lines, grep coloured what it found. Of all that the kernel printed nothing.
 """
 
 import codecs
@@ -14,8 +14,11 @@ _LONGEST_LINE = 1 << 16
 """Characters. ftrace prints no longer ones: an event's text is at most a page."""
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _LOOKED_AT = 512
-_LINE_ENDS = re.compile(r"[ \t\r]+$", re.MULTILINE)
-_QUOTED = re.compile(r"^(?:>[ \t]?)+", re.MULTILINE)
+_LINE_ENDS = re.compile(r"[ \r]+$", re.MULTILINE)
+_QUOTED = re.compile(r"^(?:> ?)+", re.MULTILINE)
+_COLOURS = re.compile(r"\x1b\[[0-9;]*[mK]")
+_NO_BREAK_SPACE = 0xA0
+"""In Latin-1 and Windows' code pages. Alone it is no UTF-8."""
 _BLANKS = str.maketrans({"\u00a0": " ", "\u2007": " ", "\u202f": " ", "\ufeff": "", "\u200b": ""})
 
 
@@ -44,11 +47,21 @@ def lines(content: Iterator[bytes]) -> Iterator[str | None]:
 
 def _texts(content: Iterator[bytes]) -> Iterator[str]:
     first = next(content, b"")
-    decoder = codecs.getincrementaldecoder(_encoding(first))("replace")
+    decoder = codecs.getincrementaldecoder(_encoding(first))(_ERRORS)
     yield decoder.decode(first)
     for chunk in content:
         yield decoder.decode(chunk)
     yield decoder.decode(b"", final=True)
+
+
+def _no_text(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError), "only decoding has this handler"
+    wrong = error.object[error.start : error.end]
+    return "".join(" " if byte == _NO_BREAK_SPACE else "\ufffd" for byte in wrong), error.end
+
+
+_ERRORS = "kvmfaults-blanks"
+codecs.register_error(_ERRORS, _no_text)
 
 
 def _encoding(content: bytes) -> str:
@@ -68,7 +81,11 @@ def _cleaned(text: str) -> str:
     # Each is looked for before it is replaced: it is rare, and looking takes a hundredth of the time.
     if not text.isascii():
         text = text.translate(_BLANKS)
-    if "\r" in text or " \n" in text or "\t\n" in text or text.endswith((" ", "\t")):
+    if "\t" in text:
+        text = text.replace("\t", " ")
+    if "\x1b" in text:
+        text = _COLOURS.sub("", text)
+    if "\r" in text or " \n" in text or text.endswith(" "):
         text = _LINE_ENDS.sub("", text)
     if text.startswith(">") or "\n>" in text:
         text = _QUOTED.sub("", text)

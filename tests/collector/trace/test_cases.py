@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Recordings as people post them: cut by tools, sent through mail, made by other programs."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,33 @@ def test_a_quoted_mail_is_read(tmp_path: Path, quote: str) -> None:
     path.write_text("".join(f"{quote}{line}\n" for line in lines))
     assert counters(path) == {"faults": 2, "spurious": 2}
     assert unreadable(path) == 0
+
+
+def _coloured(text: str) -> bytes:
+    """As ``grep --color=always kvm_`` writes it."""
+    return text.replace("kvm_", "\x1b[01;31m\x1b[Kkvm_\x1b[m\x1b[K").encode()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        lambda text: text.replace("  ", "\u00a0 ").encode("latin-1"),
+        lambda text: text.replace("  ", "\u00a0 ").encode("cp1252"),
+        lambda text: text.expandtabs().replace(" " * 4, "\t").encode(),
+        lambda text: text.replace(": ", ":\t").encode(),
+        _coloured,
+    ],
+    ids=["latin-1", "cp1252", "tabs", "tabs behind names", "colours"],
+)
+def test_bytes_that_programs_put_in_place_of_blanks_and_round_words_are_no_matter(
+    tmp_path: Path, written: Callable[[str], bytes]
+) -> None:
+    path = tmp_path / "trace.txt"
+    text = LINE_ENDS.read_bytes().decode().replace("\r\n", "\n")
+    path.write_bytes(written(text))
+    assert counters(path) == {"faults": 2, "spurious": 2}
+    assert unreadable(path) == 0
+    assert vm_of(path).name == "qemu"
 
 
 ARM_FAULT = event("kvm_guest_fault: ipa 0x485cb000, hsr 0x93050047, hxfar 0x485cb000, pc 0x00000040001058")

@@ -26,6 +26,7 @@ ALLOWED = {
     "pages": {*_FOR_PAGES, "pages"},
     "pages/overview": {*_FOR_PAGES, "pages", "pages/overview"},
     "pages/vm": {*_FOR_PAGES, "pages", "pages/vm"},
+    "pages/guest": {*_FOR_PAGES, "pages", "pages/guest"},
     "http.js": set[str](),
     "api.js": {"http.js"},
     "appearance.js": {"base"},
@@ -34,7 +35,7 @@ ALLOWED = {
     "state.js": {"base"},
     "live.js": {"http.js"},
     "main.js": {
-        *("base", "panels", "pages", "pages/overview", "pages/vm"),
+        *("base", "panels", "pages", "pages/overview", "pages/vm", "pages/guest"),
         *("http.js", "appearance.js", "keys.js", "live.js", "plotly.js", "state.js"),
     },
 }

@@ -22,7 +22,7 @@ from backend.api.sending import Packed
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK_FIRST = "no-cache"
 _PLOTLY_PLACE = "{{plotly}}"
-_VIEW = re.compile(r"/|/index\.html|/vms/[^/]+")
+_VIEW = re.compile(r"/|/index\.html|/(vms|guests)/[^/]+")
 _LEAST_PACKED = 500
 
 
@@ -34,7 +34,7 @@ def page_folder() -> Path:
 
 
 class Page:
-    """Serves ``/``, ``/vms/{id}`` (the same page), the page's files and Plotly.
+    """Serves ``/``, ``/vms/{id}`` and ``/guests/{id}`` (the same page), the page's files and Plotly.
 
     The page's own files may change with each version: browsers ask each time, and are answered with 304.
     """

@@ -13,6 +13,9 @@ function timesOf(range) {
 /** @param {string} vm */
 const vmPath = (vm) => `/api/v1/vms/${encodeURIComponent(vm)}`;
 
+/** @param {string} guest */
+const guestPath = (guest) => `/api/v1/guests/${encodeURIComponent(guest)}`;
+
 /** @param {AbortSignal} [signal] @returns {Promise<import("./model/host-types.js").Status>} */
 export function getStatus(signal) {
   return request("/api/v1/status", {}, { signal });
@@ -72,6 +75,48 @@ export function getSyndromes(vm, range, page, signal) {
 }
 
 /**
+ * @param {string} guest
+ * @param {Range} range
+ * @param {number} stepMs
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./model/types.js").GuestDetail>}
+ */
+export function getGuest(guest, range, stepMs, signal) {
+  return request(guestPath(guest), { ...timesOf(range), step: `${stepMs / 1000}s` }, { signal });
+}
+
+/**
+ * A guest with all VMs that it ever had.
+ * @param {string} guest
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./model/types.js").GuestDetail>}
+ */
+export function getWholeGuest(guest, signal) {
+  return request(guestPath(guest), {}, { signal });
+}
+
+/**
+ * @param {string} guest
+ * @param {Range} range
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./model/types.js").Flags>}
+ */
+export function getGuestFlags(guest, range, signal) {
+  return request(`${guestPath(guest)}/flags`, timesOf(range), { signal });
+}
+
+/**
+ * @param {string} guest
+ * @param {Range} range
+ * @param {{limit: number, cursor?: string | null}} page
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./model/types.js").SyndromePage>}
+ */
+export function getGuestSyndromes(guest, range, page, signal) {
+  return request(`${guestPath(guest)}/syndromes`, { ...timesOf(range), ...page }, { signal });
+}
+
+/**
  * VMs of one host, whenever they were.
  * @param {string} host
  * @returns {Promise<import("./model/types.js").VmPage>}
@@ -86,6 +131,7 @@ export function getVmsOf(host) {
  * @property {string} by
  * @property {number} stepMs
  * @property {string} [vm]
+ * @property {string} [guest]
  * @property {string} [search]
  * @property {string} [state]
  * @property {number} [most]
@@ -126,12 +172,12 @@ export function getFaults(vm, range, page, signal) {
 
 /**
  * @param {Range} range
- * @param {{stepMs: number, vms: readonly string[]}} what every VM where none is named
+ * @param {{stepMs: number, vms: readonly string[], guest?: string}} what every VM where none is named
  * @param {AbortSignal} [signal]
  * @returns {Promise<import("./model/host-types.js").Ledger>}
  */
-export function getLedger(range, { stepMs, vms }, signal) {
-  return request("/api/v1/ledger", { vm: vms, ...timesOf(range), step: `${stepMs / 1000}s` }, { signal });
+export function getLedger(range, { stepMs, vms, guest }, signal) {
+  return request("/api/v1/ledger", { vm: vms, guest, ...timesOf(range), step: `${stepMs / 1000}s` }, { signal });
 }
 
 /**

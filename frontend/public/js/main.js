@@ -13,6 +13,7 @@ import { moved, rangeOf, resumedSpan } from "./pages/moving.js";
 import { createDecoding } from "./pages/decoding.js";
 import { createSigningIn, signOut } from "./pages/signing-in.js";
 import { createOverview } from "./pages/overview/page.js";
+import { createGuestPage } from "./pages/guest/page.js";
 import { createVmPage } from "./pages/vm/page.js";
 import { createHelp } from "./panels/help.js";
 import { createNotice } from "./panels/notice.js";
@@ -63,8 +64,8 @@ const context = {
 
 /** @type {import("./pages/context.js").Page | null} */
 let page = null;
-/** @type {string | null | undefined} the VM whose page is shown, undefined before there is one */
-let shownVm;
+/** Whose page is shown. */
+let shownPath = "";
 /** What was last asked for; a change of the rest of the view needs no new answer. */
 let asked = "";
 /** @type {number | null} */
@@ -114,7 +115,7 @@ function onFailure(failure) {
     notice.update("The page failed to show the server’s answer. Reload it; the browser’s console says more.");
     return false;
   }
-  const { vm } = state.get();
+  const { vm, guest } = state.get();
   if (failure.status === 401) {
     chip.update({ tone: "idle", text: "log in to see the collectors", lost: 0 });
     page?.showMessage({
@@ -123,9 +124,10 @@ function onFailure(failure) {
       actions: [{ label: "Log in", act: login.open }],
     });
     login.open();
-  } else if (failure.status === 404 && vm !== null) {
+  } else if (failure.status === 404 && (vm ?? guest) !== null) {
     notice.update("");
-    page?.showMessage(missingMessage(vm, () => context.open(viewOf(state.get(), null))));
+    const what = vm === null ? "guest" : "VM";
+    page?.showMessage(missingMessage(what, vm ?? guest ?? "", () => context.open(viewOf(state.get(), null))));
   } else showFailure(failure);
   return failure.status === 0 || failure.status >= 500;
 }
@@ -156,11 +158,11 @@ function showAge() {
 /** @param {View} view @param {{isBack: boolean, scroll: number}} how */
 function onView(view, how) {
   if (how.isBack) scrollTo = how.scroll;
-  if (view.vm !== shownVm || page === null) makePage(view);
+  if (pathOf(view) !== shownPath || page === null) makePage(view);
   const { range } = rangeOf(view, now());
   timeRange.update(view.span, range, now());
-  const { vm, span, from, to, by, kind, sort, filter, state: life, rows } = view;
-  const next = JSON.stringify([vm, span, from, to, by, kind, sort, filter, life, rows]);
+  const { vm, guest, span, from, to, by, kind, sort, filter, state: life, rows } = view;
+  const next = JSON.stringify([vm, guest, span, from, to, by, kind, sort, filter, life, rows]);
   if (next !== asked) refresh.now();
   else page?.show();
   asked = next;
@@ -173,11 +175,17 @@ function showColours() {
 }
 
 /** @param {View} view */
+function pathOf({ vm, guest }) {
+  return `${vm} ${guest}`;
+}
+
+/** @param {View} view */
 function makePage(view) {
   page?.destroy();
-  shownVm = view.vm;
+  shownPath = pathOf(view);
   answeredAt = null;
-  page = view.vm === null ? createOverview(context) : createVmPage(context, view.vm);
+  if (view.guest !== null) page = createGuestPage(context, view.guest);
+  else page = view.vm === null ? createOverview(context) : createVmPage(context, view.vm);
   page.showMessage({ title: "Loading …", text: "Asking the server." });
   notice.update(problemText(view));
   setChildren(main(), notice.root, page.root);

@@ -6,7 +6,8 @@ import { spanText } from "./base/time.js";
 
 /**
  * @typedef {object} View
- * @property {string | null} vm the VM whose page this is, null for the overview
+ * @property {string | null} vm the VM whose page this is; null, and no guest either, for the overview
+ * @property {string | null} guest the guest whose page this is
  * @property {boolean} isLost whether the address is that of no page
  * @property {number | null} span live: the newest so many milliseconds; null where from and to are fixed
  * @property {number} from fixed range, UTC ms
@@ -80,9 +81,11 @@ export function parseView(url, now = Date.now()) {
     return TEXTS[name];
   };
   const vm = /^\/vms\/([^/]+)$/.exec(url.pathname)?.[1] ?? null;
+  const guest = /^\/guests\/([^/]+)$/.exec(url.pathname)?.[1] ?? null;
   return {
     vm,
-    isLost: vm === null && !["/", "/index.html"].includes(url.pathname),
+    guest,
+    isLost: vm === null && guest === null && !["/", "/index.html"].includes(url.pathname),
     ...when,
     by: text("by"),
     sort: text("sort"),
@@ -114,7 +117,8 @@ export function formatView(view) {
   for (const name of /** @type {(keyof typeof TEXTS)[]} */ (Object.keys(TEXTS))) {
     if (view[name] !== TEXTS[name]) query.set(name, view[name]);
   }
-  const path = view.vm === null ? "/" : `/vms/${view.vm}`;
+  const ofOne = view.guest === null ? `/vms/${view.vm}` : `/guests/${view.guest}`;
+  const path = view.vm === null && view.guest === null ? "/" : ofOne;
   // A colon may stand in a query as it is; times stay readable.
   const text = query.toString().replaceAll("%3A", ":").replaceAll("%2C", ",");
   return text ? `${path}?${text}` : path;
@@ -126,7 +130,16 @@ export function formatView(view) {
  * @param {string | null} vm
  */
 export function viewOf(view, vm) {
-  return { ...view, vm, isLost: false, by: "", hide: "", kind: "" };
+  return { ...view, vm, guest: null, isLost: false, by: "", hide: "", kind: "" };
+}
+
+/**
+ * The address of a guest's page, in the same range.
+ * @param {View} view
+ * @param {string} guest
+ */
+export function viewOfGuest(view, guest) {
+  return { ...viewOf(view, null), guest };
 }
 
 /**

@@ -27,6 +27,11 @@ const KINDS = {
     `The clock is ${significant(seconds ?? 0)} s ahead of the server’s: set it by NTP. Times are set back until then.`,
   ],
   server_clock: ({ detail }) => ["clock cannot be right", `No batch is taken: ${detail}. Collectors keep them until then.`],
+  duplicate_guest: ({ guest }) => [
+    "VMs that run at once go by one UUID or name",
+    `VMs of guest ${guest} run at once for longer than a migration takes. Where they are different guests, give each ` +
+      "its own UUID; until then figures by guest have the counts of all. Those of each VM are right.",
+  ],
   job_failed: ({ job, detail }) => [`job ${job} failed`, `What the server does by itself is not done: ${detail}.`],
   refused: ({ times, reason, token, detail }) => [
     "batches refused",

@@ -9,6 +9,9 @@
 /** @typedef {import("../../../api-types.js").Vcpu} Vcpu */
 /** @typedef {import("../../../api-types.js").ExitReason} ExitReason */
 /** @typedef {import("../../../api-types.js").VmDetail} VmDetail */
+/** @typedef {import("../../../api-types.js").GuestDetail} GuestDetail */
+/** @typedef {import("../../../api-types.js").GuestEvent} GuestEvent */
+/** @typedef {import("../../../api-types.js").VmsAtOnce} VmsAtOnce */
 /** @typedef {import("../../../api-types.js").Series} Series */
 /** @typedef {import("../../../api-types.js").OtherSeries} OtherSeries */
 /** @typedef {import("../../../api-types.js").CoveredSpan} Span */

@@ -149,15 +149,16 @@ export function emptyMessage(title, request, state, isWhole, { text, actions }) 
 }
 
 /**
- * There is no such VM.
- * @param {string} vm
+ * There is no such VM or guest.
+ * @param {"VM" | "guest"} what
+ * @param {string} id
  * @param {() => void} goBack
  * @returns {Message}
  */
-export function missingMessage(vm, goBack) {
+export function missingMessage(what, id, goBack) {
   return {
-    title: "There is no such VM.",
-    text: `The server knows no VM with the id ${vm}. It may have been on another server, or the address was cut short.`,
+    title: `There is no such ${what}.`,
+    text: `The server knows no ${what} with the id ${id}. It may have been on another server, or the address was cut short.`,
     actions: [{ label: "All VMs", act: goBack }],
   };
 }

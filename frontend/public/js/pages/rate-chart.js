@@ -28,6 +28,7 @@ import { gapsOf, shortRecordings, shortSpan } from "./exactness.js";
  * @property {readonly import("../model/host-events.js").ReadEvent[]} events
  * @property {import("./context.js").Request} request
  * @property {import("../model/types.js").Vm} [life] the VM whose chart it is
+ * @property {readonly import("../model/marks.js").Mark[]} [marks] further ones
  * @property {string[]} notes what is not in the chart
  * @property {import("../model/inexact.js").Subject} subject
  */
@@ -72,7 +73,7 @@ export function createRateChart(context, { id, title, onCursor, splits = [] }) {
   }
 
   /** @param {RateView} view @param {string} by */
-  function update({ rates, lines, stacked, ledger, events, request, life, notes: left, subject }, by) {
+  function update({ rates, lines, stacked, ledger, events, request, life, marks: further = [], notes: left, subject }, by) {
     const { times_ms: times, step_ms: stepMs } = rates;
     // The outermost steps may reach out of the range; what lies there was not asked for.
     const { range } = request;
@@ -83,7 +84,8 @@ export function createRateChart(context, { id, title, onCursor, splits = [] }) {
     const isEmpty = lines.every((line) => line.total === 0);
     notes.update(left, isEmpty ? [] : rates.coverage, request);
     const inexact = findInexact(ledger, subject);
-    const marks = [...marksOf(events, inexact, subject), ...(life ? lifeMarks(life) : [])].sort((a, b) => a.time - b.time);
+    const ofLife = life ? lifeMarks(life) : [];
+    const marks = [...marksOf(events, inexact, subject), ...ofLife, ...further].sort((a, b) => a.time - b.time);
     const plotted = { times, stepMs, range, lines: shown, gaps, marks, stacked };
     legend.update(
       lines.map((line) => legendItem(line, { isHidden: hidden.has(line.key), isArea: stacked, stepMs })),

@@ -7,28 +7,34 @@ import { lifeText, vmTitle, vmmBadge } from "../model/vm.js";
 
 /** @typedef {import("../model/types.js").Vm} Vm */
 
-/** @param {(event: Event) => void} onBack */
-export function createVmHeader(onBack) {
+/**
+ * @param {(event: Event) => void} onBack
+ * @param {(event: Event) => void} onGuest
+ */
+export function createVmHeader(onBack, onGuest) {
   const back = el("a", { class: "back", href: "/", click: onBack }, "All VMs");
   const name = el("h1", {});
   const badges = el("span", { class: "badges" });
   const life = el("span", { class: "life-chip" });
   const facts = el("dl", { class: "facts" });
+  const guest = el("a", { class: "to-guest", click: onGuest }, "Its guest, with all VMs");
   const command = el("code", { class: "command" });
   const fold = el("details", { class: "fold" }, el("summary", {}, "Command line"), command);
   const root = el(
     "header",
     { class: "vm-header" },
     el("nav", { "aria-label": "Breadcrumb" }, back),
-    el("div", { class: "vm-title" }, name, life, badges),
+    el("div", { class: "vm-title" }, name, life, badges, guest),
     facts,
     fold,
   );
   return {
     root,
-    /** @param {Vm} vm @param {number} now @param {string} backHref */
-    update(vm, now, backHref) {
-      setAttr(back, "href", backHref);
+    /** @param {Vm} vm @param {number} now @param {{back: string, guest: string}} hrefs */
+    update(vm, now, hrefs) {
+      setAttr(back, "href", hrefs.back);
+      setAttr(guest, "href", hrefs.guest);
+      setShown(guest, vm.guest !== "");
       setText(name, vmTitle(vm));
       setText(life, lifeText(vm));
       setAttr(life, "data-life", vm.running ? "running" : "ended");

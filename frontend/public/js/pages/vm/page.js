@@ -9,12 +9,13 @@ import {
   getLedger,
   getSyndromes,
   getVm,
+  getWholeGuest,
 } from "../../api.js";
 import { EXIT_KINDS } from "../../model/exit-words.js";
 import { concerns, readEvents } from "../../model/host-events.js";
 import { emptyList, nameOfExit, nameOfFault, withNewest } from "../../base/paged-list.js";
 import { vmTitle } from "../../model/vm.js";
-import { viewOf } from "../../state.js";
+import { viewOf, viewOfGuest } from "../../state.js";
 import { MOST_EVENTS } from "../chart-notes.js";
 import { createFollower } from "../follow.js";
 import { bringOlder } from "../older.js";
@@ -26,6 +27,7 @@ import { SPLITS, createVmView } from "./view.js";
 /**
  * @typedef {object} Answer
  * @property {import("../../model/types.js").VmDetail} vm
+ * @property {import("../../model/types.js").GuestDetail | null} guest that it is a life of, of all time
  * @property {Rates} faults as they are split
  * @property {{kind: string, rates: Rates | null}[]} exitRates one for each kind; null where there was none
  * @property {import("../../model/types.js").Flags} flags
@@ -40,6 +42,7 @@ import { SPLITS, createVmView } from "./view.js";
  * @property {Request} request
  */
 
+const GUEST_FOR_MS = 15_000;
 const NEWEST_PAGE = 15;
 const OLDER_PAGE = 120;
 /** Words that are asked for at first, and at most with one question. */
@@ -51,19 +54,36 @@ const WORDS = { first: 100, page: 1000 };
  * @returns {import("../context.js").Page}
  */
 export function createVmPage(context, id) {
-  const view = createVmView(context, { goBack, olderExits, olderFaults, moreWords });
+  const view = createVmView(context, { goBack, openGuest, olderExits, olderFaults, moreWords });
   /** @type {Answer | null} */
   let answer = null;
   /** What the lists on show answer. */
   let shown = { exits: "", records: "" };
   const followers = createFollowers();
   let wantedWords = WORDS.first;
+  /** @type {{id: string, at: number, answer: Answer["guest"]}} */
+  let knownGuest = { id: "", at: 0, answer: null };
 
   /** @param {Event} event */
   function goBack(event) {
     if (event instanceof MouseEvent && (event.ctrlKey || event.metaKey || event.shiftKey)) return;
     event.preventDefault();
     context.open(viewOf(context.state.get(), null));
+  }
+
+  /** @param {Event} event */
+  function openGuest(event) {
+    if (!answer || (event instanceof MouseEvent && (event.ctrlKey || event.metaKey || event.shiftKey))) return;
+    event.preventDefault();
+    context.open(viewOfGuest(context.state.get(), answer.vm.guest));
+  }
+
+  // A VM's other lives seldom change: they are not asked for each second.
+  /** @param {string} guest @param {Request} request */
+  async function askGuest(guest, { now, signal }) {
+    if (guest !== "" && (guest !== knownGuest.id || now - knownGuest.at > GUEST_FOR_MS))
+      knownGuest = { id: guest, at: now, answer: await getWholeGuest(guest, signal) };
+    return guest === "" ? null : knownGuest.answer;
   }
 
   /** @param {Request} request */
@@ -76,6 +96,7 @@ export function createVmPage(context, id) {
     const records = answer && asked.records === before?.records ? answer.records : emptyList();
     answer = {
       ...found,
+      guest: await askGuest(found.vm.guest, request),
       exits: withNewest(exits, newestExits, nameOfExit),
       records: withNewest(records, newestFaults, nameOfFault),
       request,

@@ -3,6 +3,7 @@
 
 import { stickyPlaces } from "../../base/color.js";
 import { el, setShown } from "../../base/dom.js";
+import { guestMarks } from "../../model/guest-events.js";
 import { exitsOf } from "../../model/exit-words.js";
 import { plural } from "../../base/format.js";
 import { isUncovered } from "../../charts/gaps.js";
@@ -12,10 +13,11 @@ import { createFaults } from "../../panels/tables/faults.js";
 import { createFigures } from "../../panels/figures.js";
 import { createFlags } from "../../panels/flags.js";
 import { createLedger } from "../../panels/ledger.js";
+import { createLives } from "../../panels/tables/lives.js";
 import { createMessage } from "../../panels/message.js";
 import { createSyndromes } from "../../panels/tables/syndromes.js";
 import { createVmHeader } from "../../panels/vm-header.js";
-import { viewOf } from "../../state.js";
+import { viewOf, viewOfGuest } from "../../state.js";
 import { leftOutNotes } from "../chart-notes.js";
 import { gapsOf } from "../exactness.js";
 import { aheadMessage, emptyMessage, lifeElsewhere, uncoveredMessage } from "../messages.js";
@@ -42,13 +44,19 @@ const MOST_LINES = 12;
  * @param {Context} context
  * @param {object} actions
  * @param {(event: Event) => void} actions.goBack
+ * @param {(event: Event) => void} actions.openGuest
  * @param {() => Promise<void>} actions.olderExits
  * @param {() => Promise<void>} actions.olderFaults
  * @param {() => Promise<void>} actions.moreWords
  */
-export function createVmView(context, { goBack, olderExits, olderFaults, moreWords }) {
+export function createVmView(context, { goBack, openGuest, olderExits, olderFaults, moreWords }) {
   const { state } = context;
-  const header = createVmHeader(goBack);
+  const header = createVmHeader(goBack, openGuest);
+  const lives = createLives({
+    title: "All VMs of its guest",
+    note: "of all time",
+    onOpen: (vm) => context.open(viewOf(state.get(), vm)),
+  });
   const charts = createCharts(context);
   const details = createDetails(moreWords);
   const exits = createExits({
@@ -68,6 +76,7 @@ export function createVmView(context, { goBack, olderExits, olderFaults, moreWor
     ...details.roots,
     exits.root,
     faults.root,
+    lives.root,
   );
 
   return {
@@ -79,7 +88,18 @@ export function createVmView(context, { goBack, olderExits, olderFaults, moreWor
       setShown(content, true);
       instead.update(null);
       inside.update(messageOf(answer, state));
-      header.update(answer.vm, answer.request.now, context.hrefOf(viewOf(state.get(), null)));
+      const view = state.get();
+      header.update(answer.vm, answer.request.now, {
+        back: context.hrefOf(viewOf(view, null)),
+        guest: context.hrefOf(viewOfGuest(view, answer.vm.guest)),
+      });
+      // A guest that had no other VM says nothing more.
+      const vms = answer.guest?.vms ?? [];
+      setShown(lives.root, vms.length > 1);
+      lives.update(
+        vms.map((vm) => ({ vm, href: context.hrefOf(viewOf(view, vm.id)), isShown: vm.id === answer.vm.id })),
+        answer.guest?.vms_left_out ? `and ${plural(answer.guest.vms_left_out, "more VM")}` : "",
+      );
       charts.show(answer);
       details.show(answer);
     },
@@ -117,7 +137,9 @@ function createCharts(context) {
       const placed = places(biggestKeys(answer.faults.series, MOST_LINES));
       const lines = namedLines(answer.faults.series, answer.faults.others, placed, (series) => series.label);
       const notes = leftOutNotes({ hasMoreEvents: answer.hasMoreEvents });
-      const beside = { ledger, events, request, notes, life: answer.vm };
+      // Its own beginning and end are marked as the VM's.
+      const others = (answer.guest?.events ?? []).filter(({ vm, kind }) => vm !== answer.vm.id || kind === "move");
+      const beside = { ledger, events, request, notes, life: answer.vm, marks: guestMarks(others) };
       // Flags overlap: they are lines, not parts of a whole.
       faults.update({ rates: answer.faults, lines, stacked: by !== "flag", subject: "faults", ...beside }, by);
       exits.update({ rates: answer.faults, lines: exitLines(answer), stacked: true, subject: "exits", ...beside }, "");

@@ -18,6 +18,8 @@ test("without anything said the newest 15 minutes of all VMs are shown", () => {
 test("an address comes back as it was", () => {
   for (const path of [
     "/?range=6h&by=access&sort=name&filter=web",
+    "/guests/f427c24233487b35?by=vm",
+    "/?by=guest",
     "/vms/00000000000000a1?from=2026-07-01T10:00:00.000Z&to=2026-07-01T11:00:00.000Z&by=flag&kind=bare_error&hide=read,write",
   ]) {
     assert.equal(formatView(parse(path)), path);

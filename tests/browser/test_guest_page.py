@@ -109,6 +109,14 @@ def test_a_vm_leads_to_its_guest_and_to_its_other_vms(visit: Visit, guest: str) 
     assert visit.problems == []
 
 
+def test_all_vms_of_a_guest_are_one_line_of_the_overview(visit: Visit, guest: str) -> None:
+    page = visit.go(f"/?by=guest&filter=wanderer&{visit.fixed(25)}")
+    expect(page.locator("#faults .legend")).to_have_text(re.compile(r"^\s*wanderer\s*49\s*$"))
+    page.locator('#faults [data-by="vm"]').click()
+    expect(page.locator("#faults .legend")).to_contain_text("wanderer · pid 243")
+    assert visit.problems == []
+
+
 def test_a_vm_that_is_its_guests_only_one_has_no_list_of_others(visit: Visit) -> None:
     page = visit.go(f"/vms/00000000000000a7?{visit.fixed()}")
     expect(page.locator(".to-guest")).to_be_visible()

@@ -47,7 +47,7 @@ const SORTS = [
 // What a text may be; of those that are not here, anything.
 /** @type {Record<string, (text: string) => boolean>} */
 const IS_KNOWN = {
-  by: (text) => ["", "vm", "access", "level", "arch", "vcpu", "flag"].includes(text),
+  by: (text) => ["", "vm", "guest", "access", "level", "arch", "vcpu", "flag"].includes(text),
   sort: (text) => SORTS.includes(text.replace(/^-/, "")),
   state: (text) => ["", "running", "ended"].includes(text),
   rows: (text) => /^[1-9]\d{0,3}$/.test(text) && Number(text) <= ROWS.most,

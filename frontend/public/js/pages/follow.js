@@ -20,7 +20,7 @@ export function createFollower() {
     const next = JSON.stringify(what);
     const before = next === question ? known : null;
     const answer = await getRates(range, { ...what, after: before?.version ?? null }, signal);
-    const isRanked = what.by === "vm";
+    const isRanked = what.by === "vm" || what.by === "guest";
     const merged = before ? mergeRates(before, answer, range, isRanked) : answer;
     const whole = merged ?? (await getRates(range, what, signal));
     [question, known] = [next, whole];

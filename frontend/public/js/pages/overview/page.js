@@ -21,6 +21,7 @@ const TREND_EVERY_MS = 5000;
  */
 export const SPLITS = [
   ["vm", "VM"],
+  ["guest", "guest"],
   ["access", "access"],
   ["level", "level"],
   ["arch", "arch"],
@@ -44,7 +45,7 @@ export function createOverview(context) {
     const { range, stepMs, signal } = request;
     const { by: split, filter: search, state: life } = request.view;
     const by = SPLITS.some(([known]) => known === split) ? split : "vm";
-    const most = by === "vm" ? MOST_LINES : undefined;
+    const most = by === "vm" || by === "guest" ? MOST_LINES : undefined;
     const [listed, rates, hosts] = await Promise.all([
       list(request),
       follow(range, { metric: "faults", by, stepMs, search, state: life, most }, signal),

@@ -5,7 +5,6 @@ All of it follows from the VMs' own times, of which each host's are by its own c
 its beginning and, once it has ended, one of its end.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +16,8 @@ _SAME_HOST_MS = 5_000
 """An end is noticed up to so long after it, and the next VM may start meanwhile: that is a restart."""
 _OTHER_HOST_MS = 2_000
 """The same of two hosts: a migration may take no longer, so that less is passed over."""
+_ONE_START_NS = 10**9
+"""When a process started is reported anew with each of its VMs, and never quite the same."""
 
 
 class GuestEventKind(StrEnum):
@@ -119,14 +120,15 @@ def _together(lives: Sequence[_Life]) -> AtOnce:
 def _lives(vms: Iterable[VmMember]) -> Sequence[_Life]:
     """Return when VMs began and ended, by their beginnings."""
     ordered = sorted(vms, key=lambda vm: (vm.first_seen_ms, vm.id))
-    of_process: Counter[tuple[object, ...]] = Counter()
+    before: dict[tuple[object, ...], VmMember] = {}
     lives = []
     for vm in ordered:
-        process = (vm.place, vm.pid, vm.started_ns)
+        process = (vm.place, vm.pid)
         began_ms, ended_ms = life_of(vm)
         # A VM is said to begin when its process did: the next one in it began later.
-        first_ms = vm.first_seen_ms if of_process[process] else began_ms
-        of_process[process] += 1
+        is_next = process in before and abs(vm.started_ns - before[process].started_ns) < _ONE_START_NS
+        first_ms = vm.first_seen_ms if is_next else began_ms
+        before[process] = vm
         end_ms = vm.life_end_ms if ended_ms is None else ended_ms
         lives.append(_Life(vm, first_ms, max(first_ms, end_ms), ended_ms is None))
     return sorted(lives, key=lambda life: (life.from_ms, life.vm.first_seen_ms, life.vm.id))

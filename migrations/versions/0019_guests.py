@@ -23,7 +23,7 @@ _AT_ONCE = 1000
 _MOMENT_MS = 5_000
 _VMS = (
     "SELECT vms.id, vms.public_id, vms.name, vms.uuid, vms.vmm, vms.command, vms.host_id, vms.boot_id, "
-    "vms.pid, vms.started_ns, vms.ended_ns, vms.first_seen_ms, hosts.reported_name, hosts.is_recording "
+    "vms.pid, vms.ended_ns, vms.first_seen_ms, hosts.reported_name, hosts.is_recording "
     "FROM vms JOIN hosts ON hosts.id = vms.host_id "
     "WHERE (vms.first_seen_ms, vms.id) > (:first_ms, :number) "
     f"ORDER BY vms.first_seen_ms, vms.id LIMIT {_AT_ONCE}"
@@ -61,17 +61,17 @@ def downgrade() -> None:
 def _join() -> None:
     connection = op.get_bind()
     guests: dict[str, tuple[str, str]] = {}
-    ends: dict[tuple[str, int, str, int, int], int | None] = {}
+    before: dict[tuple[str, int, str, int], _Row] = {}
     for rows in _pages(connection):
         chosen = []
         for row in rows:
             key = _key_of(row)
-            process = (_id(key), row.host_id, row.boot_id, row.pid, row.started_ns)
+            process = (_id(key), row.host_id, row.boot_id, row.pid)
             # Two VMs that one process has at once are two guests.
-            if key[0] != "vm" and process in ends and _goes_on(ends[process], row.first_seen_ms):
+            if key[0] != "vm" and process in before and not _follows(row, before[process]):
                 key = ("vm", row.public_id)
             else:
-                ends[process] = row.ended_ns
+                before[process] = row
             guests[_id(key)] = key[0], key[1] if key[0] == "uuid" else ""
             chosen.append({"number": row.id, "guest": _id(key)})
         connection.execute(sa.text("UPDATE vms SET guest_id = :guest WHERE id = :number"), chosen)
@@ -100,8 +100,13 @@ def _key_of(row: _Row) -> Key:
     return "name", f"{row.reported_name}\0{row.name}"
 
 
-def _goes_on(ended_ns: int | None, at_ms: int) -> bool:
-    return ended_ns is None or ended_ns // 1_000_000 > at_ms + _MOMENT_MS
+def _follows(row: _Row, other: _Row) -> bool:
+    return (
+        other.ended_ns is not None
+        and other.ended_ns // 1_000_000 <= row.first_seen_ms + _MOMENT_MS
+        and row.first_seen_ms > other.first_seen_ms
+        and (row.ended_ns is None or row.ended_ns > other.ended_ns)
+    )
 
 
 def _id(key: Key) -> str:

@@ -3,6 +3,7 @@
 
 import subprocess
 import sys
+from uuid import uuid4
 
 import pytest
 
@@ -31,10 +32,21 @@ print(os.getpid(), *counts)
 """
 
 
-@pytest.mark.parametrize("program", [_TWO_AT_ONCE, _ONE_AFTER_THE_OTHER], ids=["at once", "in turn"])
-def test_vms_of_one_process_are_kept_apart(product: Product, program: str) -> None:
+@pytest.mark.parametrize(
+    ("program", "guests"),
+    [(_TWO_AT_ONCE, {2}), (_ONE_AFTER_THE_OTHER, {1, 2, 3, 4})],
+    ids=["at once", "in turn"],
+)
+def test_vms_of_one_process_are_kept_apart(product: Product, program: str, guests: set[int]) -> None:
+    uuid = str(uuid4())
+    # What identifies a guest is the process's, so that all of its VMs have it.
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=TOP, check=True, stdout=subprocess.PIPE, text=True
+        ["qemu-system-x86_64", "-c", program, "-name", "several", "-uuid", uuid],
+        executable=sys.executable,
+        cwd=TOP,
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     pid, *expected = map(int, done.stdout.split())
 
@@ -43,3 +55,7 @@ def test_vms_of_one_process_are_kept_apart(product: Product, program: str) -> No
         return counts if sum(counts) >= sum(expected) else None
 
     assert sorted(wait_for(all_counted, SEEN_S, "every VM is shown")) == sorted(expected)
+    vms = product.get("vms", pid=pid)["items"]
+    assert {vm["uuid"] for vm in vms} == {uuid}
+    # One that follows another is the same guest's next life where that shows: these are too short.
+    assert len({vm["guest"] for vm in vms}) in guests

@@ -126,7 +126,7 @@ def test_a_vm_whose_host_is_not_heard_of_any_more_may_run_on() -> None:
 
 def test_the_next_vm_of_a_process_begins_when_it_is_seen_first() -> None:
     first = member("a", "h1", 0, 9)
-    second = member("b", "h1", 9, None)._replace(pid=first.pid, started_ns=first.started_ns)
+    second = member("b", "h1", 9, None)._replace(pid=first.pid, started_ns=first.started_ns + 20)
     assert happened(first, second) == [
         (0, "start", "a", None),
         (9, "end", "a", None),

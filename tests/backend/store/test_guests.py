@@ -138,9 +138,18 @@ def test_a_pid_that_is_used_again_is_another_guest(hosts: Hosts) -> None:
 
 @pytest.mark.parametrize("uuid", ["", UUID], ids=["name", "uuid"])
 def test_two_vms_that_a_process_has_at_once_are_two_guests(hosts: Hosts, uuid: str) -> None:
-    hosts.describe("host-1", vm(A, uuid=uuid), vm(B, uuid=uuid))
-    hosts.describe("host-1", vm(A, uuid=uuid), vm(B, uuid=uuid), at_s=5)
+    first, second = vm(A, uuid=uuid), vm(B, uuid=uuid, started_ns=START_NS - 59 * NS_PER_S)
+    hosts.describe("host-1", first, second)
+    hosts.describe("host-1", first, second, at_s=5)
     assert hosts.guest_of[A] != hosts.guest_of[B]
+
+
+@pytest.mark.parametrize("uuid", ["", UUID], ids=["name", "uuid"])
+def test_two_vms_of_a_process_of_which_no_order_is_known_are_two_guests(hosts: Hosts, uuid: str) -> None:
+    # All in one second, as a test's VMs may be.
+    hosts.describe("host-1", ended(A, 1, uuid=uuid), ended(B, 1, uuid=uuid))
+    hosts.describe("host-1", ended(C, 6, uuid=uuid, pid=5), vm(D, uuid=uuid, pid=5), at_s=5)
+    assert len(set(hosts.guest_of.values())) == 3
 
 
 def test_a_vm_that_a_process_makes_anew_is_the_next_life(hosts: Hosts) -> None:

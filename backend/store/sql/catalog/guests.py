@@ -22,8 +22,8 @@ from backend.store.sql.writer import Writer
 from faultmodel.units import NS_PER_MS
 
 _MOMENT_MS = 5_000
-"""A VM whose predecessor in its process ended no later than this after its first sight follows it: ends are
-noticed late."""
+"""The VM before one in its process may seem to end so long after the latter was seen first: ends are noticed
+late."""
 _MOST_ATTEMPTS = 8
 """To have a guest's row: another host's removal may take one that was there."""
 _RANK = {IdentifiedBy.VM: 0, IdentifiedBy.NAME: 1, IdentifiedBy.UUID: 2}
@@ -47,7 +47,6 @@ _in_process = select(vms).where(
     vms.c.host_id == bindparam("of_host"),
     vms.c.boot_id == bindparam("of_boot"),
     vms.c.pid == bindparam("of_pid"),
-    vms.c.started_ns == bindparam("of_start"),
 )
 _lives_of = select(vms.c.id, vms.c.ended_ns, vms.c.boot_id).where(vms.c.guest_id == bindparam("guest"))
 _move = update(vms).where(vms.c.id == bindparam("number"))
@@ -167,19 +166,30 @@ def _made(writer: Writer, keys: Sequence[GuestKey]) -> Mapping[str, str]:
 
 
 def _has_twin(connection: Connection, row: Row[Any], guest: str) -> bool:
-    """Tell whether another VM of one process is a life of the guest and goes on beside this one."""
+    """Tell whether another VM of one process is a life of the guest and goes on beside this one.
+
+    At one time a pid is one process's. When it started is reported anew for each VM, never quite the same.
+    """
     process = {
         "guest": guest,
         "of_host": row.host_id,
         "of_boot": row.boot_id,
         "of_pid": row.pid,
-        "of_start": row.started_ns,
     }
     return any(
-        other.id != row.id
-        and (other.ended_ns is None or other.ended_ns // NS_PER_MS > row.first_seen_ms + _MOMENT_MS)
-        and (row.ended_ns is None or row.ended_ns // NS_PER_MS > other.first_seen_ms + _MOMENT_MS)
+        other.id != row.id and not _follows(row, other) and not _follows(other, row)
         for other in connection.execute(_in_process, process)
+    )
+
+
+def _follows(row: Row[Any], other: Row[Any]) -> bool:
+    """Tell whether a VM is known to have begun once another had ended: what is not known is no reason to
+    join them."""
+    return (
+        other.ended_ns is not None
+        and other.ended_ns // NS_PER_MS <= row.first_seen_ms + _MOMENT_MS
+        and row.first_seen_ms > other.first_seen_ms
+        and (row.ended_ns is None or row.ended_ns > other.ended_ns)
     )
 
 

@@ -46,14 +46,12 @@ def upgrade() -> None:
     op.add_column("vms", sa.Column("guest_id", sa.Text(), nullable=False, server_default=sa.text("''")))
     _join()
     op.create_index("ix_guests_joined_to", "guests", ["joined_to"])
-    op.create_index("ix_vms_guest_id", "vms", ["guest_id"])
-    op.create_index("ix_vms_ended_ns_guest_id", "vms", ["ended_ns", "guest_id"])
+    op.create_index("ix_vms_guest_id_ended_ns", "vms", ["guest_id", "ended_ns"])
 
 
 def downgrade() -> None:
     """Forget guests."""
-    op.drop_index("ix_vms_ended_ns_guest_id", "vms")
-    op.drop_index("ix_vms_guest_id", "vms")
+    op.drop_index("ix_vms_guest_id_ended_ns", "vms")
     op.drop_column("vms", "guest_id")
     op.drop_table("guests")
 

@@ -29,6 +29,7 @@ from tests.batches import (
 Statement = tuple[str, Any]
 STEPS = Steps(START_MS, START_MS + 60_000, 1000)
 SPAN = TimeRange(START_MS, START_MS + 60_000)
+GUEST = "f427c24233487b35"
 PLACE = (START_NS + 5, 3)
 
 
@@ -62,6 +63,10 @@ def statements() -> Iterator[list[Statement]]:
         lambda s: s.vms(VmFilter(host="host-1"), SPAN, limit=9, after=None),
         lambda s: s.vms(VmFilter(name="guest"), SPAN, limit=9, after=None),
         lambda s: s.vms(VmFilter(pid=4242), SPAN, limit=9, after=None),
+        lambda s: s.vms(VmFilter(guests=(GUEST,)), SPAN, limit=9, after=None),
+        lambda s: s.members(VmFilter(guests=(GUEST,)), SPAN),
+        lambda s: s.guests_named([GUEST]),
+        lambda s: s.lives_at_once(),
         lambda s: s.vm(VM_ID, SPAN),
         lambda s: s.vcpus(VM_ID, SPAN),
         lambda s: s.syndromes([VM_ID], SPAN),
@@ -105,6 +110,17 @@ def test_no_query_scans_a_table(
     own = ("SUBQUERY", "anon_1", "whole", "totals", "rollup_pending")
     scans = [step for step in plan if step.startswith("SCAN") and "USING" not in step]
     assert [step for step in scans if not any(name in step for name in own)] == []
+
+
+def test_pages_of_vms_are_read_in_the_order_of_an_index(path: Path, statements: list[Statement]) -> None:
+    store = open_store(f"sqlite:///{path}")
+    store.apply(make_batch(0), START_NS)
+    statements.clear()
+    store.vms(VmFilter(), SPAN, limit=9, after=None)
+    store.close()
+
+    plan = [step for step in _plan(path, statements) if " vms " in step]
+    assert plan == ["SEARCH vms USING INDEX ix_vms_first_seen_ms_public_id (first_seen_ms<?)"] * 2
 
 
 def test_pages_of_exits_are_read_in_the_order_of_an_index(path: Path, statements: list[Statement]) -> None:

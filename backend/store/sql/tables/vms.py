@@ -35,8 +35,7 @@ vms = Table(
     Index(None, "reported_id"),
     Index(None, "name"),
     Index(None, "pid"),
-    Index(None, "guest_id"),
-    Index(None, "ended_ns", "guest_id"),
+    Index(None, "guest_id", "ended_ns"),
     sqlite_autoincrement=True,
 )
 Index("ix_vms_first_seen_ms_public_id", vms.c.first_seen_ms.desc(), vms.c.public_id)

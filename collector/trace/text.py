@@ -3,7 +3,7 @@
 
 A shell may have written it as UTF-16, an editor put a byte order mark before it or tabs in place of its
 blanks, a mail program quoted it or made no-break spaces of its blanks, a terminal left blanks or carriage
-returns at the ends of its lines, grep coloured what it found. Of all that the kernel printed nothing.
+returns at the ends of its lines, grep coloured what it found. The kernel printed none of that.
 """
 
 import codecs

@@ -6,20 +6,9 @@ import re
 _ENDINGS = ("password", "passwd", "passphrase", "passcode", "secret", "token", "credential", "pwd")
 _WHOLE = frozenset(
     (
-        *(
-            "pass",
-            "key",
-            "psk",
-            "osk",
-            "bearer",
-            "cookie",
-            "txcookie",
-            "rxcookie",
-            "authorization",
-            "settingspw",
-        ),
+        *("pass", "key", "psk", "osk", "bearer", "cookie", "txcookie", "rxcookie", "authorization"),
         *("apikey", "accesskey", "authkey", "masterkey", "privatekey", "secretkey", "sharedkey", "sshpass"),
-        *("dbpass", "userpass", "keypass", "pw", "rootpw"),
+        *("dbpass", "userpass", "keypass", "pw", "rootpw", "settingspw"),
     )
 )
 _NOT_SECRET = frozenset(("pub", "public", "authorized", "no", "ask"))

@@ -37,6 +37,7 @@ from backend.api.sending import Sending
 from backend.api.services import Services
 from backend.limits import Limits
 from backend.live import Live
+from backend.logins import Logins
 from backend.query.closed import ClosedAnswers
 from backend.query.sources import Sources
 from backend.quotas import Quotas
@@ -87,6 +88,7 @@ def create_app(
         waiting=limits.waiting,
         waiting_of_client=limits.waiting_of_client,
     )
+    checking = Threads(limits.checking)
     services = Services(
         settings=settings,
         limits=limits,
@@ -98,10 +100,12 @@ def create_app(
         quotas=Quotas(),
         ingesting=Threads(limits.ingesting),
         ingesting_large=Threads(_INGESTING_LARGE),
-        checking=Threads(limits.checking),
+        checking=checking,
         writing_sessions=Threads(_WRITING_SESSIONS, most_waiting=_WAITING_TO_WRITE_SESSIONS),
         decoding=Threads(_DECODING, most_waiting=_WAITING_TO_DECODE),
-        logins=Slots(of_client=limits.logins_of_address),
+        logins=Logins(
+            lambda hashes: checking.run(store.known_tokens, hashes), most_failing=limits.failing_logins
+        ),
         refusals=refusals or make_refusals(store, now_ns),
         now_ns=now_ns,
         started_ns=now_ns(),

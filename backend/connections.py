@@ -14,6 +14,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from backend.clients import address_of, share_of
 from backend.log_lines import RareLines
 
 _MOST_CONNECTIONS = 4096
@@ -106,7 +107,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a new connection."""
         super().connection_made(transport)
-        self._address = "" if self.client is None else self.client[0]
+        self._address = share_of(address_of(self.client))
         self._of_address[self._address] += 1
         if self._of_address[self._address] > max(1, self.most // 2) or len(self.connections) > self.most:
             _lines.warn(f"too many connections address={self._address}", f"open={len(self.connections)}")

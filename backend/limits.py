@@ -16,8 +16,8 @@ from backend.slots import AT_WORK, OF_CLIENT, WAITING, WAITING_OF_CLIENT
 class Limits:
     """Of one process.
 
-    Threads: ``ingesting`` batches, ``checking`` tokens and health. ``logins_of_address``: looked at at once;
-    ``failing_logins``: of an address, that wait for their answers. The rest is as in ``Slots``.
+    Threads: ``ingesting`` batches, ``checking`` tokens and health. ``failing_logins``: of an address,
+    that wait for their answers. The rest is as in ``Slots``.
     """
 
     ingesting: int = 8
@@ -26,7 +26,6 @@ class Limits:
     reading_of_client: int = OF_CLIENT
     waiting: int = WAITING
     waiting_of_client: int = WAITING_OF_CLIENT
-    logins_of_address: int = 2
     failing_logins: int = 16
 
     @classmethod
@@ -44,7 +43,6 @@ class Limits:
             reading_of_client=reading - 1,
             waiting=_share(whole.waiting, workers, 16),
             waiting_of_client=_share(whole.waiting_of_client, workers, 8),
-            logins_of_address=_share(whole.logins_of_address, workers, 1),
             failing_logins=_share(whole.failing_logins, workers, 1),
         )
 

@@ -21,7 +21,9 @@ class Threads:
         :param most_waiting: so many wait at most; None where something else bounds them
         """
         self._limiter = CapacityLimiter(most)
-        self._most_waiting = most_waiting
+        self._most_calls = None if most_waiting is None else most + most_waiting
+        self._calls = 0
+        """That run or wait. The limiter knows of one that waits only once the event loop has gone round."""
 
     async def run(
         self, call: Callable[_Parameters, _Result], *args: _Parameters.args, **named: _Parameters.kwargs
@@ -30,6 +32,10 @@ class Threads:
 
         :raises BusyError: too many wait already
         """
-        if self._most_waiting is not None and self._limiter.statistics().tasks_waiting >= self._most_waiting:
+        if self._most_calls is not None and self._calls >= self._most_calls:
             raise BusyError("too many wait for this already; try again")
-        return await to_thread.run_sync(lambda: call(*args, **named), limiter=self._limiter)
+        self._calls += 1
+        try:
+            return await to_thread.run_sync(lambda: call(*args, **named), limiter=self._limiter)
+        finally:
+            self._calls -= 1

@@ -10,6 +10,7 @@ from fastapi.security import APIKeyCookie, HTTPBearer
 from backend.api.problems import ProblemError
 from backend.api.services import Services, services_of
 from backend.auth import TokenKind, find_token, token_of_session
+from backend.clients import address_of
 from backend.log_lines import RareLines
 from backend.store.contract.access import Token
 from faultmodel.problem import ProblemCode
@@ -114,8 +115,8 @@ IngestRightDep = Annotated[IngestRight, Depends(_ingest_token)]
 
 
 def client_address(request: Request) -> str:
-    """Return the address that a request came from, empty where that is not known."""
-    return "" if request.client is None else request.client.host
+    """Return the address that a request came from, as far as it is known."""
+    return address_of(request.client)
 
 
 def bearer_of(request: Request) -> str:

@@ -13,6 +13,7 @@ from backend.api.access import client_address, may_read
 from backend.api.problems import NOT_NOW, ProblemError
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
+from backend.clients import share_of
 from backend.errors import StoreError
 from backend.live import Live
 from backend.times import rfc3339_ns
@@ -64,7 +65,7 @@ class EventStreamResponse(StreamingResponse):
 async def stream_events(request: Request, services: ServicesDep) -> EventStreamResponse:
     """Stream an event each time that new data can be read."""
     # Taken before the stream begins: those that are about to begin count.
-    give_back = services.live.take_place(client_address(request))
+    give_back = services.live.take_place(share_of(client_address(request)))
     if give_back is None:
         raise ProblemError(503, ProblemCode.BUSY, "too many are listening", NOT_NOW)
 

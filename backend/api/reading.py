@@ -26,6 +26,7 @@ from backend.api.parameters import MAX_LIMIT
 from backend.api.problems import problem_response
 from backend.api.services import Services, services_of
 from backend.api.shared_answers import SharedAnswer
+from backend.clients import share_of
 from backend.errors import ParameterError
 from backend.query.grid import make_grid
 from backend.store.contract.values import TimeRange
@@ -70,7 +71,7 @@ class ReadingRoute(APIRoute):
         question = request.url.path, tuple(sorted(request.query_params.multi_items()))
         return await services.answers.answer(
             question,
-            client_address(request),
+            share_of(client_address(request)),
             lambda: self._made(make, request, question, services),
             hung_up,
         )

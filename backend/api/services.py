@@ -11,12 +11,12 @@ from backend.answers import Answers
 from backend.api.shared_answers import SharedAnswer
 from backend.limits import Limits
 from backend.live import Live
+from backend.logins import Logins
 from backend.query.closed import ClosedAnswers
 from backend.query.sources import Sources
 from backend.quotas import Quotas
 from backend.refusals import Refusals
 from backend.settings import Settings
-from backend.slots import Slots
 from backend.store.contract.store import Store
 from backend.threads import Threads
 from faultmodel.units import NS_PER_MS
@@ -44,7 +44,7 @@ class Services:
     checking: Threads
     writing_sessions: Threads
     decoding: Threads
-    logins: Slots
+    logins: Logins
     refusals: Refusals
     now_ns: Callable[[], int]
     started_ns: int

@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions: how a browser shows a read token once, instead of with each request."""
 
-import asyncio
 import logging
-from collections import Counter
 
 import msgspec
 from fastapi import APIRouter, Request, Response
@@ -12,11 +10,13 @@ from backend import auth
 from backend.api import schemas
 from backend.api.access import SESSION_COOKIE, client_address
 from backend.api.bodies import read_body
-from backend.api.problems import NOT_NOW, ProblemError
+from backend.api.problems import ProblemError
 from backend.api.responses import problems
-from backend.api.services import Services, ServicesDep
-from backend.auth import SESSION_NS, TokenKind, find_token, hash_token
+from backend.api.services import ServicesDep
+from backend.auth import SESSION_NS, TokenKind, hash_token
+from backend.clients import share_of
 from backend.log_lines import RareLines
+from backend.store.contract.access import Token
 from backend.times import rfc3339_ns
 from faultmodel.problem import ProblemCode
 from faultmodel.units import NS_PER_S
@@ -26,10 +26,7 @@ router = APIRouter(prefix="/api/v1/session", tags=["Session"])
 _MAX_BYTES = 4096
 _BODY_S = 5.0
 """For 4 kB, of somebody who has shown nothing yet."""
-_FAILED_S = 1.0
-"""How long a login that failed waits for its answer."""
 _lines = RareLines(logging.getLogger(__name__))
-_failing: Counter[str] = Counter()
 
 
 class _Login(msgspec.Struct, forbid_unknown_fields=True):
@@ -60,20 +57,14 @@ class _Login(msgspec.Struct, forbid_unknown_fields=True):
 )
 async def open_session(request: Request, response: Response, services: ServicesDep) -> schemas.Session:
     """Open a session: its cookie then stands for the token, for 12 h, at every server on this database."""
-    address = client_address(request)
     token = _token(await read_body(request, _MAX_BYTES, "application/json", within_s=_BODY_S))
     try:
-        # Of an address few are looked at at once: whoever guesses takes no thread from others.
-        async with services.logins.one(address):
-            await services.checking.run(_check, services, token)
+        _check(await services.logins.token(hash_token(token)))
     except ProblemError:
+        address = client_address(request)
         _lines.warn(f"login failed address={address}", "")
         # Only whoever is wrong: others may come from the same address, a proxy's or Docker's.
-        if _failing[address] >= services.limits.failing_logins:
-            raise ProblemError(
-                503, ProblemCode.BUSY, "too many logins have just failed; try again", NOT_NOW
-            ) from None
-        await _slow_down(address)
+        await services.logins.fail(share_of(address))
         raise
     now_ns = services.now_ns()
     writing = services.writing_sessions
@@ -100,16 +91,6 @@ async def close_session(request: Request, response: Response, services: Services
     response.delete_cookie(SESSION_COOKIE, path="/api", httponly=True, samesite="strict")
 
 
-async def _slow_down(address: str) -> None:
-    _failing[address] += 1
-    try:
-        await asyncio.sleep(_FAILED_S)
-    finally:
-        _failing[address] -= 1
-        if not _failing[address]:
-            del _failing[address]
-
-
 def _token(body: bytes) -> str:
     try:
         return msgspec.json.decode(body, type=_Login).token
@@ -119,8 +100,7 @@ def _token(body: bytes) -> str:
         ) from exc
 
 
-def _check(services: Services, text: str) -> None:
-    token = find_token(services.store, text)
+def _check(token: Token | None) -> None:
     if token is None:
         raise ProblemError(
             401, ProblemCode.TOKEN_UNKNOWN, "the token is not known here", {"WWW-Authenticate": "Bearer"}

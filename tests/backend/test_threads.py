@@ -37,3 +37,25 @@ def test_who_would_wait_behind_too_many_is_asked_to_come_again() -> None:
 
     anyio.run(run_all)
     assert done == [0, 1, 2, 4]
+
+
+def test_of_many_who_come_at_the_same_moment_no_more_are_let_in() -> None:
+    threads = Threads(1, most_waiting=2)
+    go_on = threading.Event()
+    refused: list[int] = []
+
+    async def one(number: int) -> None:
+        try:
+            await threads.run(go_on.wait)
+        except BusyError:
+            refused.append(number)
+
+    async def run_all() -> None:
+        async with anyio.create_task_group() as tasks:
+            for number in range(10):
+                tasks.start_soon(one, number)
+            await anyio.wait_all_tasks_blocked()
+            go_on.set()
+
+    anyio.run(run_all)
+    assert len(refused) == 7

@@ -169,6 +169,9 @@ class Catalog(Protocol):
     def token(self, sha256: str) -> Token | None:
         """Return the token with this hash, None where there is none."""
 
+    def known_tokens(self, hashes: Sequence[str]) -> Mapping[str, Token]:
+        """Return the tokens with these hashes, as far as there are any, by hash."""
+
     def remove_token(self, sha256: str) -> None:
         """Forget the token with this hash, if it is there, and its sessions."""
 

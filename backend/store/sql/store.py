@@ -10,8 +10,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import chain, count
 from secrets import token_hex
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy.engine import Row
 
 from backend.store.contract.access import Refusal, Session, Token
 from backend.store.contract.changes import FOR_EVER_MS, Change, counted_of
@@ -39,6 +41,7 @@ from backend.store.sql.catalog import (
     vm_queries,
 )
 from backend.store.sql.host_reads import HostReads
+from backend.store.sql.ranges import chunks
 from backend.store.sql.revision import check_revision
 from backend.store.sql.series import rollup
 from backend.store.sql.series.pending import read_levels
@@ -54,6 +57,7 @@ from faultmodel.wire import Batch
 # Built once: it is executed for every batch.
 _tokens = select(tokens_table).order_by(tokens_table.c.sha256)
 _token = select(tokens_table).where(tokens_table.c.sha256 == bindparam("hash"))
+_these_tokens = select(tokens_table).where(tokens_table.c.sha256.in_(bindparam("hashes", expanding=True)))
 
 
 class SqlStore(VmReads, HostReads):
@@ -221,14 +225,22 @@ class SqlStore(VmReads, HostReads):
     def tokens(self) -> Sequence[Token]:
         """Return every token's hash."""
         with self._reading() as connection:
-            rows = connection.execute(_tokens)
-            return [Token(row.sha256, row.kind, row.host, row.created_ns) for row in rows]
+            return list(map(_as_token, connection.execute(_tokens)))
 
     def token(self, sha256: str) -> Token | None:
         """Return the token with this hash, None where there is none."""
         with self.checking() as connection:
             row = connection.execute(_token, {"hash": sha256}).one_or_none()
-            return None if row is None else Token(row.sha256, row.kind, row.host, row.created_ns)
+            return None if row is None else _as_token(row)
+
+    def known_tokens(self, hashes: Sequence[str]) -> Mapping[str, Token]:
+        """Return the tokens with these hashes, as far as there are any, by hash."""
+        with self.checking() as connection:
+            return {
+                row.sha256: _as_token(row)
+                for some in chunks(hashes)
+                for row in connection.execute(_these_tokens, {"hashes": some})
+            }
 
     def remove_token(self, sha256: str) -> None:
         """Forget the token with this hash, if it is there, and its sessions."""
@@ -319,6 +331,10 @@ class SqlStore(VmReads, HostReads):
         """Add refusals to those of their token and reason."""
         with self.writing() as writer:
             refusals.add_refusals(writer, found)
+
+
+def _as_token(row: Row[Any]) -> Token:
+    return Token(row.sha256, row.kind, row.host, row.created_ns)
 
 
 def _stored_level(levels: Levels, length_s: int) -> StoredLevel:

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from backend.api import session
+from backend import logins
 from backend.auth import SESSION_NS, TokenKind, hash_token
 from backend.store.contract.store import Store
 from faultmodel.kinds import HostState
@@ -157,7 +157,7 @@ def test_a_token_comes_as_json(public: Server) -> None:
 
 def test_wrong_tokens_keep_no_right_one_out(public: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind a proxy that does not say for whom it asks, everybody comes from one address."""
-    monkeypatch.setattr(session, "_FAILED_S", 600.0)
+    monkeypatch.setattr(logins, "_FAILED_S", 600.0)
     right = public.new_token(TokenKind.READ)["Authorization"].removeprefix("Bearer ")
 
     async def try_all() -> httpx.Response:

@@ -15,9 +15,11 @@ from backend.errors import BackendError, SettingError
 from backend.settings import (
     DEFAULT_HOST,
     DEFAULT_PORT,
+    DEFAULT_PROXIES,
     Settings,
     has_password,
     parse_port,
+    parse_proxy,
     parse_switch,
     parse_workers,
 )
@@ -58,8 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kvmfaults-server",
         description="The server of kvmfaults. Each option of serve and --database may be set in the "
-        "environment instead: KVMFAULTS_DATABASE, _HOST, _PORT, _FRONTEND, _ALLOWED_HOSTS (with commas), "
-        "_EXPECT_COLLECTOR (1 or 0), _WORKERS.",
+        "environment instead: KVMFAULTS_DATABASE, _HOST, _PORT, _FRONTEND, _ALLOWED_HOSTS and "
+        "_TRUSTED_PROXIES (with commas), _EXPECT_COLLECTOR (1 or 0), _WORKERS.",
     )
     parser.add_argument("--version", action="version", version=f"kvmfaults-server {version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -118,6 +120,13 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         action="append",
         metavar="NAME",
         help="answer to this name too; may be given several times",
+    )
+    parser.add_argument(
+        "--trusted-proxy",
+        action="append",
+        metavar="ADDRESS",
+        help="believe this address, or network of addresses, for whom it asks (X-Forwarded-For) and whether"
+        " by https (X-Forwarded-Proto); may be given several times (127.0.0.1)",
     )
     parser.add_argument(
         "--expect-collector",
@@ -194,7 +203,8 @@ def _serve(options: argparse.Namespace) -> None:
         port=parse_port(options.port),
         frontend=options.frontend,
         expects_collector=_expects_collector(options),
-        allowed_hosts=_allowed_hosts(options),
+        allowed_hosts=_listed("ALLOWED_HOSTS", options.allowed_host),
+        trusted_proxies=_trusted_proxies(options),
         workers=parse_workers(options.workers),
     )
     serve(settings)
@@ -278,9 +288,19 @@ def _expects_collector(options: argparse.Namespace) -> bool:
     return parse_switch("KVMFAULTS_EXPECT_COLLECTOR", _environment("EXPECT_COLLECTOR") or "1")
 
 
-def _allowed_hosts(options: argparse.Namespace) -> tuple[str, ...]:
-    listed = (_environment("ALLOWED_HOSTS") or "").split(",")
-    return tuple(name.strip() for name in (*listed, *(options.allowed_host or ())) if name.strip())
+def _trusted_proxies(options: argparse.Namespace) -> tuple[str, ...]:
+    named = _listed("TRUSTED_PROXIES", options.trusted_proxy)
+    # The variable of uvicorn, which this server was given before it had one of its own.
+    named = named or _split(os.environ.get("FORWARDED_ALLOW_IPS", ""))
+    return tuple(map(parse_proxy, named)) or DEFAULT_PROXIES
+
+
+def _listed(variable: str, given: Sequence[str] | None) -> tuple[str, ...]:
+    return *_split(_environment(variable) or ""), *_split(",".join(given or ()))
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from backend.errors import SettingError
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8470
+DEFAULT_PROXIES = ("127.0.0.1",)
 MOST_WORKERS = 64
 _YES = frozenset({"1", "true", "yes", "on"})
 _NO = frozenset({"0", "false", "no", "off"})
@@ -23,6 +24,7 @@ class Settings:
     ``expects_collector``: not ready until a host's probes are attached.
     ``workers``: processes that serve on one socket.
     ``allowed_hosts``: names, beside the loopback ones and ``host``, under which it may be addressed.
+    ``trusted_proxies``: addresses and networks that are believed for whom they ask.
     """
 
     database: str
@@ -31,6 +33,7 @@ class Settings:
     frontend: Path | None = None
     expects_collector: bool = True
     allowed_hosts: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = DEFAULT_PROXIES
     workers: int = 1
 
     @property
@@ -75,6 +78,21 @@ def parse_workers(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 2 and 1 <= int(text) <= MOST_WORKERS):
         raise SettingError(f"workers {text!r} is not a number from 1 to {MOST_WORKERS}")
     return int(text)
+
+
+def parse_proxy(text: str) -> str:
+    """Return the address, or the network of addresses, of a proxy that is believed for whom it asks.
+
+    :raises SettingError: it is neither, or any address is in it
+    """
+    named = f"trusted proxy {text!r}"
+    try:
+        network = ipaddress.ip_network("0.0.0.0/0" if text == "*" else text)
+    except ValueError as exc:
+        raise SettingError(f"{named} is no address and no network of addresses: {exc}") from exc
+    if not network.prefixlen:
+        raise SettingError(f"{named} would let anybody say whose address they have; name the proxies' own")
+    return text
 
 
 def parse_switch(name: str, text: str) -> bool:

@@ -16,7 +16,15 @@ from tests.backend.process import run, serving
 
 @pytest.fixture(autouse=True)
 def _no_settings_around(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("DATABASE", "HOST", "PORT", "FRONTEND", "EXPECT_COLLECTOR", "ALLOWED_HOSTS"):
+    for name in (
+        "DATABASE",
+        "HOST",
+        "PORT",
+        "FRONTEND",
+        "EXPECT_COLLECTOR",
+        "ALLOWED_HOSTS",
+        "TRUSTED_PROXIES",
+    ):
         monkeypatch.delenv(f"KVMFAULTS_{name}", raising=False)
 
 
@@ -207,3 +215,22 @@ def test_a_switch_in_the_environment_is_yes_or_no(
     monkeypatch.setenv("KVMFAULTS_EXPECT_COLLECTOR", word)
     line = failure(capsys, "serve", "--port", "0", "--database", database)
     assert line == f"KVMFAULTS_EXPECT_COLLECTOR is {word!r}; write 1 or 0"
+
+
+@pytest.mark.parametrize(
+    ("proxy", "why"),
+    [
+        ("proxy.example.org", "is no address and no network of addresses"),
+        ("192.0.2.1/24", "is no address and no network of addresses: 192.0.2.1/24 has host bits set"),
+        ("*", "would let anybody say whose address they have"),
+        ("::/0", "would let anybody say whose address they have"),
+        ("0.0.0.0/0", "would let anybody say whose address they have"),
+    ],
+)
+def test_what_cannot_be_a_trusted_proxy_is_refused_at_the_start(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, proxy: str, why: str
+) -> None:
+    database = f"sqlite:///{tmp_path / 'k.db'}"
+    assert f"trusted proxy {proxy!r} {why}" in failure(
+        capsys, "serve", "--database", database, "--trusted-proxy", proxy
+    )

@@ -4,18 +4,33 @@
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from tests.product import wait_for
 
+TOP = Path(__file__).parents[2]
+
 
 @contextmanager
-def nginx(directory: Path, port: int, server_ports: int | Sequence[int], more: str = "") -> Iterator[None]:
-    """Run nginx before the server, or several, as the documentation has it, but for ``more``."""
+def nginx(
+    directory: Path,
+    port: int,
+    server_ports: int | Sequence[int],
+    changes: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[None]:
+    """Run nginx before the server, or several, as docs/operations.md has it.
+
+    :param changes: a documented directive, and what is there instead
+    """
+    location = _documented_location()
+    for directive, instead in changes.items():
+        assert directive in location
+        location = location.replace(directive, instead)
     directory.mkdir(exist_ok=True)
     ports = [server_ports] if isinstance(server_ports, int) else server_ports
     servers = " ".join(f"server 127.0.0.1:{number};" for number in ports)
@@ -29,13 +44,7 @@ def nginx(directory: Path, port: int, server_ports: int | Sequence[int], more: s
             upstream kvmfaults {{ {servers} }}
             server {{
                 listen 127.0.0.1:{port};
-                location / {{
-                    proxy_pass http://kvmfaults;
-                    proxy_set_header Host $host;
-                    proxy_set_header X-Forwarded-Proto $scheme;
-                    proxy_set_header X-Forwarded-For $remote_addr;
-                    {more}
-                }}
+                location / {{ {location} }}
             }}
         }}
         """
@@ -56,6 +65,11 @@ def nginx(directory: Path, port: int, server_ports: int | Sequence[int], more: s
 def _answers(port: int) -> bool | None:
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0 or None
+
+
+def _documented_location() -> str:
+    text = (TOP / "docs" / "operations.md").read_text()
+    return text.partition("\tlocation / {\n")[2].partition("\t}\n")[0]
 
 
 def free_port() -> int:

@@ -124,15 +124,15 @@ def test_an_nginx_that_takes_no_large_batches_holds_up_no_small_ones(
         faults = _fill(spool, large, product.host, rows=40_000)
         after = _fill(spool, small, product.host)
         # Its own default: no body of more than 1 MiB.
-        with nginx(tmp_path / "nginx", port, product.port), _shipping(spool, product, url):
+        default = {"client_max_body_size 32m;": ""}
+        with nginx(tmp_path / "nginx", port, product.port, default), _shipping(spool, product, url):
             wait_for(lambda: spool.backlog_batches == 0 or None, SETTLED_S, "the small ones are taken")
         assert _faults(product, small) == after
         assert [reason.detail[:3] for reason in spool.aside.values()] == ["413"] * BATCHES
         assert spool.dropped_batches == 0
         for number in spool.aside:
             ask_for(spool.directory, number)
-        more = "client_max_body_size 32m; proxy_read_timeout 1h;"
-        with nginx(tmp_path / "nginx", port, product.port, more), _shipping(spool, product, url):
+        with nginx(tmp_path / "nginx", port, product.port), _shipping(spool, product, url):
             wait_for(lambda: not (spool.backlog_batches or spool.aside) or None, SETTLED_S, "all is taken")
     assert _faults(product, large) == faults
 

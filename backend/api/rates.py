@@ -86,7 +86,8 @@ def chart_rates(services: ServicesDep, asked: Annotated[RatesParameters, Query()
         version=found.version,
         step_ms=question.grid.step_ms,
         times_ms=list(found.grid.starts_ms),
-        series=[
+        # Each is made when it is written, and gone then.
+        series=(
             schemas.Series(
                 key=one.key,
                 label=one.label,
@@ -95,7 +96,7 @@ def chart_rates(services: ServicesDep, asked: Annotated[RatesParameters, Query()
                 values=list(one.values),
             )
             for one in found.series
-        ],
+        ),
         others=None
         if others is None
         else schemas.OtherSeries(

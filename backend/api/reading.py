@@ -15,6 +15,7 @@ from anyio import to_thread
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 from backend.answers import HungUpError
 from backend.api.access import client_address, require_reader
@@ -127,7 +128,7 @@ def _written(endpoint: Callable[..., BaseModel]) -> Callable[..., Response]:
 
     @wraps(endpoint)
     def answer(**parameters: object) -> Response:
-        return Response(endpoint(**parameters).model_dump_json(), media_type="application/json")
+        return Response(to_json(endpoint(**parameters)), media_type="application/json")
 
     return answer
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rates over time: counts per second of covered time, on a grid, as one series per VM, flag, access, ..."""
 
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -66,14 +67,21 @@ class Question:
 class Series:
     """One line of the chart.
 
-    ``counts``: of each step; ``values``: per second of covered time, None where no time of the step was
-    covered or the VM was not there.
+    ``counts``: of each step; ``covered``: time of each step, ms, that was covered while the VM was there.
     """
 
     key: str
     label: str
     counts: Sequence[int]
-    values: Sequence[float | None]
+    covered: Sequence[int]
+
+    @property
+    def values(self) -> Sequence[float | None]:
+        """Return counts per second of covered time, None where no time of a step was.
+
+        Made when it is asked for: of all series at once it would take most of an answer's memory.
+        """
+        return _per_second(self.counts, self.covered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +227,8 @@ def _from_blocks(
     totals = grouped(view.total(kind, question.grid.from_ms // MS_PER_S, question.grid.to_ms // MS_PER_S))
     ranked = sorted(totals, key=lambda group: (-totals[group], group))
     _check_room(question, len(ranked))
-    shown: dict[int | str, list[int]] = {group: [] for group in ranked[: question.most]}
-    others: list[int] = []
+    shown: dict[int | str, array[int]] = {group: array("q") for group in ranked[: question.most]}
+    others = array("q")
     steps = view.steps(kind, part.from_ms // MS_PER_S, part.to_ms // MS_PER_S, part.step_ms // MS_PER_S)
     for counts_of_step in map(grouped, steps):
         check_time()
@@ -266,7 +274,7 @@ def _from_store(
         asked = list(dict.fromkeys(vm.id if question.by is By.VM else vm.guest for vm in vms))
     guest_of = {vm.id: vm.guest for vm in vms}
     totals: Counter[str] = Counter(dict.fromkeys(asked, 0))
-    by_key: dict[str, list[int]] = {key: [0] * points for key in asked[:room]}
+    by_key = {key: _zeros(points) for key in asked[:room]}
     for start_ms, key, count in keyed(sources.store, vm_ids, question.metric, question.by, part, guest_of):
         if not count:
             continue
@@ -274,20 +282,25 @@ def _from_store(
         if len(totals) > MAX_KEYS:
             raise ParameterError("by", f"more than {MAX_KEYS} series; ask for those of some VMs")
         if len(totals) <= room:
-            counts = by_key.setdefault(key, [0] * points)
+            counts = by_key.setdefault(key, _zeros(points))
             counts[(start_ms - part.from_ms) // part.step_ms] += count
     ranked = sorted(totals, key=lambda key: (-totals[key], key))
     _check_room(question, len(ranked))
     shown, rest = ranked[: question.most], ranked[question.most :]
     if len(ranked) <= room:
-        others = [sum(counts) for counts in zip(*(by_key[key] for key in rest), strict=True)]
+        others = array("q", map(sum, zip(*(by_key[key] for key in rest), strict=True)))
         return _Counts({key: by_key[key] for key in shown}, vms, len(rest), others)
     # Which are listed is known only now: the counts of all together were too many to keep.
-    by_key = {key: [0] * points for key in shown}
-    others = [0] * points
+    by_key = {key: _zeros(points) for key in shown}
+    others = _zeros(points)
     for start_ms, key, count in keyed(sources.store, vm_ids, question.metric, question.by, part, guest_of):
         by_key.get(key, others)[(start_ms - part.from_ms) // part.step_ms] += count
     return _Counts(by_key, vms, len(rest), others)
+
+
+def _zeros(points: int) -> "array[int]":
+    # An eighth of what a list of numbers takes.
+    return array("q", bytes(8 * points))
 
 
 class _Composer:
@@ -325,7 +338,7 @@ class _Composer:
         elif self._by is By.GUEST:
             names = guest_labels(self._vms.values())
         series = [
-            Series(key, names.get(key) or label_of(key, self._by), of_key, self._per_second(key, of_key))
+            Series(key, names.get(key) or label_of(key, self._by), of_key, self._covered(key, of_key))
             for key, of_key in in_time(counts.shown.items(), every=1)
         ]
         others = None
@@ -336,13 +349,13 @@ class _Composer:
         drawn = drawn_spans(self._coverage, self._part.step_ms)
         return Rates(version, self._part, series, others, quiet, drawn, left_out, as_of)
 
-    def _per_second(self, key: str, counts: Sequence[int]) -> Sequence[float | None]:
+    def _covered(self, key: str, counts: Sequence[int]) -> Sequence[int]:
         if self._by is By.GUEST:
-            return _per_second(counts, self._in_lives(self._lives[key], counts))
+            return self._in_lives(self._lives[key], counts)
         if self._by not in (By.VM, By.VCPU):
-            return _per_second(counts, self._anywhere)
+            return self._anywhere
         vm = self._vms[key.partition("/")[0]]
-        return _per_second(counts, self._in_life(vm, self._in_place[self._place_of[vm.id]], counts))
+        return self._in_life(vm, self._in_place[self._place_of[vm.id]], counts)
 
     def _in_lives(self, vms: Sequence[VmMember], counts: Sequence[int] | None = None) -> Sequence[int]:
         """Return what was covered of each step in which any of these VMs was there, where it then was."""

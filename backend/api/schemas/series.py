@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rates over time."""
 
+from collections.abc import Iterable
+
 from pydantic import BaseModel, Field
 
 from backend.api.schemas.as_of import AsOf
@@ -54,7 +56,7 @@ class Rates(BaseModel):
         description="Start of each step given, a multiple of the step; with `after`, those that may have "
         "changed"
     )
-    series: list[Series] = Field(description="Greatest total first")
+    series: Iterable[Series] = Field(description="Greatest total first")
     others: OtherSeries | None = Field(description="null where every series is among those")
     quiet: list[float | None] = Field(
         description="Values of a series without any count: 0 in steps of which some was covered, else null"

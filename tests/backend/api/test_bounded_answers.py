@@ -156,3 +156,22 @@ def test_the_greatest_of_more_series_than_there_is_room_for_are_named_and_the_ot
     assert (others["count"], others["total"]) == (98, sum(range(99)))
     assert others["counts"][:100] == [*range(1, 99), 0, 0]
     assert peak_of() < 50 * MB
+
+
+def test_of_a_dense_answer_little_more_than_its_text_is_in_memory_at_once(server: Server) -> None:
+    ids, seconds = [f"{number:016x}" for number in range(100)], 1_000
+    for sequence in range(4):
+        part = range(sequence * seconds // 4, (sequence + 1) * seconds // 4)
+        counts = [
+            fault_count(vm_id, second=second, faults=10**6 + second * len(ids) + number)
+            for second in part
+            for number, vm_id in enumerate(ids)
+        ]
+        server.apply(make_batch(sequence, vms=[make_vm(vm_id) for vm_id in ids], fault_counts=counts))
+    asked = {"by": "vm", "from": START_MS, "to": START_MS + seconds * 1000, "step": "1s"}
+    # Sums of seconds stay in memory, as long as there is room.
+    server.request("GET", "/api/v1/rates", params={**asked, "most": 1})
+    with traced() as peak_of:
+        response = server.request("GET", "/api/v1/rates", params=asked)
+    assert len(response.json()["series"]) == len(ids)
+    assert peak_of() < 4.5 * len(response.content)

@@ -35,6 +35,7 @@ from backend.api.problems import add_problem_handlers
 from backend.api.reading import size_of
 from backend.api.sending import Sending
 from backend.api.services import Services
+from backend.host_clocks import HostClocks
 from backend.limits import Limits
 from backend.live import Live
 from backend.logins import Logins
@@ -98,6 +99,7 @@ def create_app(
         answers=Answers(readers, lambda: (now_ns() // NS_PER_S, store.changes), size_of, read_s=read_s),
         closed_answers=ClosedAnswers(store),
         quotas=Quotas(),
+        host_clocks=HostClocks(),
         ingesting=Threads(limits.ingesting),
         ingesting_large=Threads(_INGESTING_LARGE),
         checking=checking,

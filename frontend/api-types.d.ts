@@ -61,7 +61,7 @@ export interface Check {
 export type CheckState = "ok" | "lacking" | "missing" | "other";
 
 /** What is wrong. */
-export type Code = "counted_twice" | "two_names" | "two_machines" | "renamed" | "clock_ahead" | "server_clock" | "refused" | "job_failed" | "duplicate_guest" | "never_delivered";
+export type Code = "counted_twice" | "two_names" | "two_machines" | "renamed" | "clock_ahead" | "clock_behind" | "server_clock_ahead" | "server_clock" | "refused" | "job_failed" | "duplicate_guest" | "never_delivered";
 
 /** A collector's process on its host. */
 export interface Collector {
@@ -235,10 +235,12 @@ export interface Finding {
    * `counted_twice`: two collectors count on one machine under one name, a fault is there twice;
    * `two_names`: one machine is counted under two names; `two_machines`: two machines go by one name;
    * `renamed`: a machine goes by another name than before; `clock_ahead`: a clock is ahead of the
-   * server's; `server_clock`: the server's own clock cannot be right; `refused`: batches were refused;
-   * `job_failed`: what the server does without being asked failed, or was not done for long;
-   * `duplicate_guest`: VMs of one UUID, or of one name on a host, run at once for longer than a migration
-   * takes; `never_delivered`: there is a token for the host, and no batch of it ever came
+   * server's; `clock_behind`: it is behind the server's, one of the two is wrong; `server_clock_ahead`:
+   * the server's clock is ahead of most hosts'; `server_clock`: the server's own clock cannot be right,
+   * no batch is taken; `refused`: batches were refused; `job_failed`: what the server does without being
+   * asked failed, or was not done for long; `duplicate_guest`: VMs of one UUID, or of one name on a host,
+   * run at once for longer than a migration takes; `never_delivered`: there is a token for the host, and
+   * no batch of it ever came
    */
   code: Code;
   /** Whom it is about; none where that is the server, or a sender that is not known */
@@ -249,7 +251,7 @@ export interface Finding {
   last: string | null;
   /** Whether it goes on. A refusal does not once its batch is stored */
   is_current: boolean;
-  /** By how much a host's clock is ahead */
+  /** By how much a host's clock, or the server's, is ahead or behind */
   seconds: number | null;
   /** The id of the token that was refused */
   token: string | null;

@@ -12,6 +12,7 @@ from backend.api.problems import NOT_NOW, ProblemError, code_of
 from backend.api.responses import problems
 from backend.api.services import Services, ServicesDep
 from backend.errors import BackendError
+from backend.host_clocks import sent_ns
 from backend.ingest import ingest
 from backend.log_lines import RareLines
 from faultmodel import wire
@@ -45,6 +46,9 @@ async def take_batch(request: Request, services: ServicesDep, right: IngestRight
     batch and sends it again.
     """
     body = b""
+    clock_ns = sent_ns(request.headers.get("date"))
+    if clock_ns is not None:
+        services.host_clocks.hear(right.host, clock_ns)
     try:
         async with services.quotas.turn(right.host):
             body = await _read(request)

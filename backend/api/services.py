@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from backend.answers import Answers
 from backend.api.shared_answers import SharedAnswer
+from backend.host_clocks import HostClocks
 from backend.limits import Limits
 from backend.live import Live
 from backend.logins import Logins
@@ -39,6 +40,7 @@ class Services:
     answers: Answers[SharedAnswer]
     closed_answers: ClosedAnswers[SharedAnswer]
     quotas: Quotas
+    host_clocks: HostClocks
     ingesting: Threads
     ingesting_large: Threads
     checking: Threads

@@ -26,6 +26,7 @@ def show_status(services: ServicesDep) -> schemas.Status:
     expects_collector = services.settings.expects_collector
     missing = what_is_missing(services.store, expects_collector=False, now_ms=services.now_ms)
     services.refusals.write()
+    ahead_ns = services.host_clocks.ahead_ns(now_ns)
     with services.store.snapshot():
         hosts = services.store.hosts(recordings=LISTED_RECORDINGS)
         known = services.store.known_hosts(recordings=LISTED_RECORDINGS)
@@ -33,7 +34,7 @@ def show_status(services: ServicesDep) -> schemas.Status:
         costs = recent_costs(services.store, services.now_ms, _RECENT_MS)
         clock_problem = services.store.clock_problem(now_ns)
         jobs, shared_ns = services.store.jobs(), services.store.shared_now_ns(now_ns)
-        found = find_among(services.store, hosts, known.taken_ns, clock_problem, now_ns)
+        found = find_among(services.store, hosts, known.taken_ns, clock_problem, ahead_ns, now_ns)
     if expects_collector and not missing:
         missing = why_not_traced(hosts, clock_problem, services.now_ms)
     return schemas.Status(

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import median
 
 from backend.query.guest_history import AtOnce, at_once
 from backend.query.readiness import is_fresh
@@ -14,6 +15,8 @@ from backend.store.contract.hosts import FindingCode, HostStatus
 from backend.store.contract.jobs import JobState
 from backend.store.contract.store import Store
 from backend.store.contract.vms import VmMember
+from backend.store.sql.catalog.server_clock import BEHIND_NS, RELEASED_NS
+from backend.times import rfc3339_ns
 from backend.token_list import token_id
 from faultmodel.problem import ProblemCode
 from faultmodel.units import NS_PER_MS, NS_PER_S
@@ -38,6 +41,10 @@ class Code(StrEnum):
     RENAMED = FindingCode.RENAMED.value
     CLOCK_AHEAD = "clock_ahead"
     """The host's clock is ahead of the server's."""
+    CLOCK_BEHIND = "clock_behind"
+    """The host's clock is behind the server's: one of the two is wrong."""
+    SERVER_CLOCK_AHEAD = "server_clock_ahead"
+    """The server's clock is ahead of most hosts' clocks."""
     SERVER_CLOCK = "server_clock"
     """The server's own clock cannot be right: no batch is taken."""
     REFUSED = "refused"
@@ -59,10 +66,10 @@ class Found:
     """One thing that is wrong. Times: UTC ns, None where nothing is known of them.
 
     ``is_current``: it goes on. ``is_lacking``: of what was refused, not all is known to be stored since.
-    ``seconds``: by how much a host's clock is ahead. ``token`` (its id, empty where it is not known),
-    ``reason``, ``times`` and ``detail`` (the newest answer) are those of refusals; of the server's clock,
-    ``detail`` says what to do. ``job`` is what a job that failed is called, ``detail`` why it did. ``guest``
-    is the id of the guest whose VMs run at once.
+    ``seconds``: by how much a host's clock, or the server's, is ahead or behind. ``token`` (its id, empty
+    where it is not known), ``reason``, ``times`` and ``detail`` (the newest answer) are those of refusals; of
+    the server's clock, ``detail`` says what to do. ``job`` is what a job that failed is called, ``detail``
+    why it did. ``guest`` is the id of the guest whose VMs run at once.
     """
 
     code: Code
@@ -88,18 +95,26 @@ class Found:
 
 
 def find(store: Store, now_ns: int) -> Sequence[Found]:
-    """Return everything that is wrong, what goes on first, then the newest."""
+    """Return everything that is wrong with hosts' accounts, what goes on first, then the newest."""
     with store.snapshot():
         hosts, taken_ns = store.hosts(recordings=0), store.known_hosts(recordings=0).taken_ns
-        return find_among(store, hosts, taken_ns, store.clock_problem(now_ns), now_ns)
+        return find_among(store, hosts, taken_ns, store.clock_problem(now_ns), {}, now_ns)
 
 
 def find_among(
-    store: Store, hosts: Sequence[HostStatus], taken_ns: Mapping[str, int], clock_problem: str, now_ns: int
+    store: Store,
+    hosts: Sequence[HostStatus],
+    taken_ns: Mapping[str, int],
+    clock_problem: str,
+    ahead_ns: Mapping[str, int],
+    now_ns: int,
 ) -> Sequence[Found]:
-    """Return the same where the hosts, all that are live, were read, and what is wrong with the clock.
+    """Return the same, and what is wrong with clocks, where the hosts, all that are live, were read, and
+    what is wrong with the clock.
 
     Within the snapshot of the store in which they were.
+
+    :param ahead_ns: by how much clocks of hosts are ahead of the server's, as ``HostClocks`` has it
     """
     tokens = store.tokens()
     used = frozenset(store.tokens_that_brought(""))
@@ -122,6 +137,7 @@ def find_among(
     found += [_refused(alike, taken_ns.get(alike[0].host), now_ns) for alike in refused.values()]
     if clock_problem:
         found.append(Found(code=Code.SERVER_CLOCK, hosts=[], detail=clock_problem))
+    found += _clocks_behind(ahead_ns, now_ns)
     found += _jobs_failed(store.jobs(), store.shared_now_ns(now_ns))
     found += _clocks_ahead(hosts, now_ns)
     found += _duplicate_guests(store.lives_at_once())
@@ -207,6 +223,26 @@ def _duplicate_guests(lives: Sequence[VmMember]) -> Sequence[Found]:
 
 def _longer_than(time_ms: int, vms: Sequence[VmMember]) -> Sequence[AtOnce]:
     return [one for one in at_once(vms) if one.to_ms - one.from_ms > time_ms]
+
+
+def _clocks_behind(ahead_ns: Mapping[str, int], now_ns: int) -> Sequence[Found]:
+    """Return whose clocks are behind, or that the server's is ahead: of most hosts', and of two at least."""
+    behind_ns = {host: -ahead for host, ahead in ahead_ns.items() if ahead < -AHEAD_NS}
+    # A clock that says a time before this program was made is wrong itself.
+    witnesses = {host: ahead for host, ahead in ahead_ns.items() if now_ns + ahead >= RELEASED_NS}
+    confirming = [-ahead for ahead in witnesses.values() if ahead < -BEHIND_NS]
+    if len(confirming) < 2 or 2 * len(confirming) <= len(witnesses):
+        return [
+            Found(code=Code.CLOCK_BEHIND, hosts=[host], seconds=behind / NS_PER_S)
+            for host, behind in sorted(behind_ns.items())
+        ]
+    detail = (
+        f"the server's clock says {rfc3339_ns(now_ns)[:19]}Z, ahead of the clocks of {len(confirming)} of"
+        f" {len(witnesses)} hosts: set it"
+    )
+    return [
+        Found(code=Code.SERVER_CLOCK_AHEAD, hosts=[], seconds=median(confirming) / NS_PER_S, detail=detail)
+    ]
 
 
 def _jobs_failed(jobs: Sequence[JobState], now_ns: int) -> Sequence[Found]:

@@ -304,5 +304,8 @@ test("a finding says whom it is about, what it means and when it was", () => {
   const failed = { ...FINDING, code: "job_failed", hosts: [], job: "sessions", detail: "the disk is full" };
   assert.equal(readFinding(failed, NOW).title, "the server: job sessions failed");
   assert.match(readFinding(failed, NOW).text, /is not done: the disk is full\./);
+  const ahead = { ...FINDING, code: "server_clock_ahead", hosts: [], seconds: 7200, detail: "set it" };
+  assert.equal(readFinding(ahead, NOW).title, "the server: clock ahead");
+  assert.match(readFinding(ahead, NOW).text, /^It is ahead by 7200 s: set it\. Batches are taken/);
   assert.equal(readFinding({ ...FINDING, code: "of_a_later_server", detail: "x" }, NOW).text, "x");
 });

@@ -3,6 +3,8 @@
 
 import ssl
 import subprocess
+import time
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,10 @@ def test_the_token_is_sent(tmp_path: Path) -> None:
         uplink = Uplink(server.url, token_file=tmp_path / "token")
         assert uplink.send(b"1").verdict is Verdict.ACCEPTED
         uplink.close()
-        assert server.next_request().headers["authorization"] == "Bearer kf_secret"
+        headers = server.next_request().headers
+        assert headers["authorization"] == "Bearer kf_secret"
+        # What this clock says now, whenever the batch was made.
+        assert abs(parsedate_to_datetime(headers["date"]).timestamp() - time.time()) < 600
 
 
 def test_a_refused_token_is_read_anew(tmp_path: Path) -> None:

@@ -142,7 +142,9 @@ class Finding(BaseModel):
         description="`counted_twice`: two collectors count on one machine under one name, a fault is there "
         "twice; `two_names`: one machine is counted under two names; `two_machines`: two machines go by one "
         "name; `renamed`: a machine goes by another name than before; `clock_ahead`: a clock is ahead of the "
-        "server's; `server_clock`: the server's own clock cannot be right; `refused`: batches were refused; "
+        "server's; `clock_behind`: it is behind the server's, one of the two is wrong; `server_clock_ahead`: "
+        "the server's clock is ahead of most hosts'; `server_clock`: the server's own clock cannot be right, "
+        "no batch is taken; `refused`: batches were refused; "
         "`job_failed`: what the server does without being asked failed, or was not done for long; "
         "`duplicate_guest`: VMs of one UUID, or of one name on a host, run at once for longer than a "
         "migration takes; "
@@ -155,7 +157,9 @@ class Finding(BaseModel):
     since: TimeText | None = Field(description="When the server saw it first; null where that is not known")
     last: TimeText | None = Field(description="When the server saw it last")
     is_current: bool = Field(description="Whether it goes on. A refusal does not once its batch is stored")
-    seconds: float | None = Field(description="By how much a host's clock is ahead", examples=[None])
+    seconds: float | None = Field(
+        description="By how much a host's clock, or the server's, is ahead or behind", examples=[None]
+    )
     token: str | None = Field(description="The id of the token that was refused", examples=[None])
     reason: ProblemCode | None = Field(description="Why it was refused", examples=[None])
     times: int | None = Field(description="How often it was refused", examples=[None])

@@ -26,6 +26,15 @@ const KINDS = {
     "clock ahead",
     `The clock is ${significant(seconds ?? 0)} s ahead of the server’s: set it by NTP. Times are set back until then.`,
   ],
+  clock_behind: ({ seconds }) => [
+    "clock behind",
+    `The clock is ${significant(seconds ?? 0)} s behind the server’s: set by NTP whichever of the two is wrong.`,
+  ],
+  server_clock_ahead: ({ seconds, detail }) => [
+    "clock ahead",
+    `It is ahead by ${significant(seconds ?? 0)} s: ${detail}. Batches are taken, and counts stay where hosts’ clocks put ` +
+      "them: “the last 15 minutes” of this server are later than all of them.",
+  ],
   server_clock: ({ detail }) => ["clock cannot be right", `No batch is taken: ${detail}. Collectors keep them until then.`],
   duplicate_guest: ({ guest }) => [
     "VMs that run at once go by one UUID or name",
@@ -41,7 +50,7 @@ const KINDS = {
   never_delivered: () => ["never heard of", "There is a token for this host, and no batch of it ever came."],
 };
 
-const OF_THE_SERVER = ["server_clock", "job_failed"];
+const OF_THE_SERVER = ["server_clock", "server_clock_ahead", "job_failed"];
 
 /**
  * @param {Finding} finding

@@ -1065,7 +1065,10 @@ export interface VmDetail {
   vcpu_count: number;
   /** `cursor` of the next page, null on the last */
   next_cursor: string | null;
+  /** Most first, 1000 at most */
   exit_reasons: ExitReason[];
+  /** Exits whose reasons are not among those */
+  exits_of_other_reasons: number;
   /** Of its host: how its commands are called there */
   collector: Collector | null;
   as_of: AsOf;

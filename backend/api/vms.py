@@ -189,6 +189,7 @@ def show_vm(services: ServicesDep, id: VmPath, asked: Annotated[VmParameters, Qu
         vcpu_count = services.store.vcpu_count(id)
         as_of = services.store.as_of([vm.host])
         counted = services.store.exit_reasons(id, span)
+        exit_total = services.store.exit_total(id, span)
         collector = services.store.collector_of(vm.host)
     vcpus = found[:limit]
     reasons = [
@@ -207,6 +208,7 @@ def show_vm(services: ServicesDep, id: VmPath, asked: Annotated[VmParameters, Qu
         vcpu_count=vcpu_count,
         next_cursor=place_cursor(Listed.VCPUS, vcpus[-1].vcpu, 0) if len(found) > limit else None,
         exit_reasons=reasons,
+        exits_of_other_reasons=exit_total - sum(item.count for item in reasons),
         collector=collector_body(collector),
         as_of=as_of_body(as_of),
     )

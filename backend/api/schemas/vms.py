@@ -148,7 +148,8 @@ class VmDetail(Vm):
     vcpus: list[Vcpu] = Field(description="A page of those that ever counted, by number")
     vcpu_count: int = Field(description="How many vCPUs ever counted", examples=[2])
     next_cursor: NextCursor
-    exit_reasons: list[ExitReason]
+    exit_reasons: list[ExitReason] = Field(description="Most first, 1000 at most")
+    exits_of_other_reasons: Count = Field(description="Exits whose reasons are not among those")
     collector: Collector | None = Field(description="Of its host: how its commands are called there")
     as_of: AsOf
 

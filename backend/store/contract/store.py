@@ -162,7 +162,10 @@ class Store(Catalog, Protocol):
         """Yield exit counts of a kind, summed into steps."""
 
     def exit_reasons(self, vm_id: str, span: TimeRange) -> Sequence[ExitReasonCount]:
-        """Return every exit to user space by reason and errno, most first."""
+        """Return exits to user space by reason and errno, most first: of 1,000 reasons at most."""
+
+    def exit_total(self, vm_id: str, span: TimeRange) -> int:
+        """Return how many exits to user space there were, of whatever reason."""
 
     def exits(
         self,

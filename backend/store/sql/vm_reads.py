@@ -216,7 +216,7 @@ class VmReads(SqlReads):
                     yield ExitPoint(steps.start_of(step), vm_id, vcpu, arch_name, count)
 
     def exit_reasons(self, vm_id: str, span: TimeRange) -> Sequence[ExitReasonCount]:
-        """Return every exit by reason and errno, most first. :raises NotFoundError: there is no such VM"""
+        """Return exits by reason and errno, most first. :raises NotFoundError: there is no such VM"""
         with self.snapshot() as connection:
             number, _ = vm_queries.vm_number(connection, vm_id)
             found = self.series.totals(
@@ -228,6 +228,13 @@ class VmReads(SqlReads):
                 top=Top(_MAX_REASONS),
             )
             return [ExitReasonCount(*row) for row in found]
+
+    def exit_total(self, vm_id: str, span: TimeRange) -> int:
+        """Return how many exits there were. :raises NotFoundError: there is no such VM"""
+        with self.snapshot() as connection:
+            number, _ = vm_queries.vm_number(connection, vm_id)
+            found = self.series.totals(Metric.EXITS, [number], span, by=(OWNER,), figures=(COUNT,))
+            return sum(count for _, count in found)
 
     def exits(
         self,

@@ -175,3 +175,14 @@ def test_of_a_dense_answer_little_more_than_its_text_is_in_memory_at_once(server
         response = server.request("GET", "/api/v1/rates", params=asked)
     assert len(response.json()["series"]) == len(ids)
     assert peak_of() < 4.5 * len(response.content)
+
+
+def test_exits_of_more_reasons_than_are_listed_are_added_up(server: Server) -> None:
+    counts = [exit_count(reason=reason, errno=14, count=1 + reason) for reason in range(1100)]
+    server.apply(make_batch(exit_counts=counts))
+    vm = server.get(f"/api/v1/vms/{VM_ID}")
+    assert [item["count"] for item in vm["exit_reasons"]] == list(range(1100, 100, -1))
+    assert vm["exits_of_other_reasons"] == sum(range(101))
+    # Within a range that has fewer, nothing is left out.
+    later = server.get(f"/api/v1/vms/{VM_ID}", **{"from": START_MS + 60_000})
+    assert (later["exit_reasons"], later["exits_of_other_reasons"]) == ([], 0)

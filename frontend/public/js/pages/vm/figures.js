@@ -115,7 +115,7 @@ export function createVcpus() {
  * @returns {import("../../panels/tables/counts-table.js").TableRow[]}
  */
 export function reasonRows(vm) {
-  return vm.exit_reasons.map((item) => ({
+  const rows = vm.exit_reasons.map((item) => ({
     key: `${item.reason} ${item.errno}`,
     cells: [
       reasonText(item),
@@ -123,6 +123,10 @@ export function reasonRows(vm) {
       { text: countText(item.count), title: plural(item.count, "exit") },
     ],
   }));
+  const others = vm.exits_of_other_reasons;
+  if (others === 0) return rows;
+  const cells = [{ text: "other reasons" }, { text: "" }, { text: countText(others), title: plural(others, "exit") }];
+  return [...rows, { key: "others", cells }];
 }
 
 /**

@@ -143,6 +143,19 @@ def test_the_list_comes_in_pages(fleet: Server) -> None:
     assert fleet.request("GET", f"/api/v1/vms?sort=name&cursor={first['next_cursor']}").status_code == 400
 
 
+def test_guests_come_as_a_file_too(fleet: Server) -> None:
+    text = fleet.request("GET", f"{GUESTS}?format=csv&sort=name").text
+    names, *rows = [line.split(",") for line in text.splitlines()]
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    assert [(one["id"] == GUEST, one["name"], one["hosts"], one["faults"]) for one in found] == [
+        (False, "db", "host-1", "100"),
+        (True, "web", "host-2", "40"),
+    ]
+    for what, rows_of_it in (("faults", 2), ("syndromes", 2)):
+        text = fleet.request("GET", f"{GUESTS}/{GUEST}/{what}?format=ndjson").text
+        assert len(text.splitlines()) == rows_of_it
+
+
 def test_a_guest_has_its_vms_and_what_happened_to_it(fleet: Server) -> None:
     guest = fleet.get(f"{GUESTS}/{GUEST}")
     assert [(one["id"], one["host"], one["running"], one["faults"]) for one in guest["vms"]] == [

@@ -2,6 +2,7 @@
 """Which VMs are lives of one guest: by UUID, else by host and name; whatever comes first."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -213,6 +214,33 @@ def test_a_host_that_states_anothers_uuid_takes_none_of_its_lives(hosts: Hosts) 
     assert len(guests) == 1
     at_once = hosts.store.lives_at_once()
     assert sorted(life.host for life in at_once) == ["host-1", "host-2"]
+
+
+def test_hosts_that_deliver_at_once_have_their_vms_in_the_same_guests(hosts: Hosts) -> None:
+    guests, names = range(20), [f"host-{number}" for number in range(4)]
+
+    def deliver(host: str) -> None:
+        # Each in another order, so that two could wait for one another.
+        shift = names.index(host) * 5
+        for batch in range(4):
+            vms = [
+                vm(
+                    f"{names.index(host):02x}{number:014x}",
+                    uuid=f"6f1d0c9a-52a5-4ad5-8f43-{number:012x}",
+                    pid=number,
+                    name="",
+                )
+                for number in guests[batch * 5 : batch * 5 + 5]
+            ]
+            hosts.describe(host, *vms[shift % 5 :], *vms[: shift % 5], at_s=batch)
+
+    with ThreadPoolExecutor(len(names)) as threads:
+        for _ in threads.map(deliver, names):
+            pass
+    for number in guests:
+        key = by_uuid(f"6f1d0c9a-52a5-4ad5-8f43-{number:012x}")
+        assert key is not None
+        assert len(hosts.lives(key.id)) == len(names)
 
 
 def test_lives_at_once_are_those_without_an_end_of_guests_with_several(hosts: Hosts) -> None:

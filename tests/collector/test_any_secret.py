@@ -89,6 +89,8 @@ FORMS: dict[str, Form] = {
     "a colon in a list": lambda s: ["--set", f"user:u,password:a{_list(s)},x:1"],
     "a header in two arguments": lambda s: ["-H", "X-Auth-Token:", f"a{s}"],
     "a header in three arguments": lambda s: ["-H", "Authorization:", "Bearer", f"a{s}"],
+    "a header in JSON": lambda s: [json.dumps({"args": ["curl", "-H", "X-Auth-Token:", s, "-m", "1"]})],
+    "a login in JSON": lambda s: [json.dumps({"args": ["curl", "--proxy-user", f"DOMAIN/me:{s}", "-m"]})],
     "a user and a password in one argument": lambda s: [f"--proxy-user=me:a{s}"],
     "a user and a password at once": lambda s: [f"-ume:a{s}"],
     "a user, whatever the option is called": lambda s: ["--http-username", f"me:{s}"],

@@ -225,6 +225,8 @@ def _json_text(token: str, said: str, option: str, depth: int) -> str:
     """Return a string of JSON as it is shown: as it is written, unless there is a secret in it."""
     if takes_secret(option):
         shown = said if may_show_after(option, said) else HIDDEN
+    elif names_secret(option) and not said.startswith("-"):
+        shown = HIDDEN
     else:
         login = without_login(option, said) if takes_login(option) else said
         shown = without_secrets(login, option, End.LIST, depth + 1)

@@ -9,6 +9,7 @@ import hashlib
 import platform
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from collector.errors import ProbeError
 BTF_DIRECTORY = Path("/sys/kernel/btf")
 
 _FACTS = "facts.h"
+_CONTENT = "content"
+"""Written last, with the digest of the types: a tree that has it is complete."""
 _FACT_LINES = (
     "} memory_fault;",
     "VCPU_REGS_RIP = ",
@@ -68,13 +71,22 @@ def ensure_headers(cache: Path) -> Path:
     """
     sources = _btf_sources()
     tree = cache / _fingerprint(sources)
-    if (tree / "complete").exists():
+    if (tree / _CONTENT).exists():
         return tree
     try:
-        _write_tree(tree, sources)
+        cache.mkdir(parents=True, exist_ok=True)
+        # Made beside it, so that another collector never compiles with a part of it.
+        with tempfile.TemporaryDirectory(prefix=f"{tree.name}-", dir=cache) as made:
+            _write_tree(Path(made) / tree.name, sources)
+            _put_in_place(Path(made) / tree.name, tree)
     except OSError as exc:
         raise ProbeError(f"cannot write the BPF headers to {tree}: {exc.strerror}") from exc
     return tree
+
+
+def content_of(tree: Path) -> str:
+    """Return a digest of a tree's types. :raises OSError: it cannot be read"""
+    return (tree / _CONTENT).read_text()
 
 
 def read_facts(tree: Path) -> str:
@@ -128,7 +140,20 @@ def _write_tree(tree: Path, sources: tuple[Path, ...]) -> None:
         "#define KERNEL_VERSION(a, b, c) (((a) << 16) + ((b) << 8) + (c))\n#define LINUX_VERSION_CODE 0\n",
     )
     _write(include / "asm" / "page.h", "#define PAGE_SIZE 4096\n")
-    _write(tree / "complete", "")
+    content = hashlib.sha256((include / "vmlinux.h").read_bytes()).hexdigest()
+    _write(tree / _CONTENT, content)
+
+
+def _put_in_place(made: Path, tree: Path) -> None:
+    try:
+        made.rename(tree)
+    except OSError:
+        if (tree / _CONTENT).exists():
+            # Another collector was faster.
+            return
+        # An earlier version, which was killed while it wrote it.
+        shutil.rmtree(tree)
+        made.rename(tree)
 
 
 def _dump(sources: tuple[Path, ...], path: Path) -> None:

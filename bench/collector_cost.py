@@ -61,6 +61,8 @@ def main() -> None:
         sys.exit("tracing takes root: run this with sudo")
     with tempfile.TemporaryDirectory() as directory:
         product = Product(Path(directory))
+        # So that the first start finds nothing, and the second what the first has kept.
+        product.cache_dir = Path(directory) / "cache"
         try:
             product.start_server()
             figures = list(_measure(product, options))

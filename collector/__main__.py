@@ -18,7 +18,7 @@ from collector.commands import spool as spool_command
 from collector.commands.import_trace import add_parser as add_import
 from collector.errors import CollectorError
 from collector.pipeline import Pipeline
-from collector.private_files import check_data_directory
+from collector.private_files import check_data_directory, own_directory
 from collector.probe.layout import RecordLevel
 from collector.probe.opener import Opener
 from collector.settings import (
@@ -72,6 +72,8 @@ def _run(options: argparse.Namespace) -> int:
     _warn_of_open_file(options.token_file)
     # It may have to be made in another user's: later there is no right to.
     check_data_directory(options.data_dir)
+    if options.cache_dir is not None:
+        own_directory(options.cache_dir, "--cache-dir")
     # Before any thread: each has rights of its own.
     with Opener() as opener:
         rights.keep_only(rights.needed(_read_later(options)))
@@ -80,9 +82,10 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _read_later(options: argparse.Namespace) -> list[Path]:
-    """What is read again while it runs: the loader is started anew for each vendor's module."""
+    """What is read again while it runs: programs are compiled anew for each vendor's module."""
     own = [Path(__file__), Path(sys.executable), Path(sys.prefix)]
-    return [*own, options.data_dir, options.token_file, *([options.ca_file] if options.ca_file else [])]
+    others = [path for path in (options.ca_file, options.cache_dir) if path]
+    return [*own, options.data_dir, options.token_file, *others]
 
 
 def _warn_of_open_file(path: Path) -> None:
@@ -111,6 +114,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         budget=options.budget / 100,
         bpffs=options.bpffs,
         lock_file=options.lock_file,
+        cache_dir=options.cache_dir,
     )
 
 
@@ -142,6 +146,13 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=_default("DATA_DIR", "/var/lib/kvmfaults"),
         help="where batches and what it has to remember are kept (%(default)s)",
+    )
+    run.add_argument(
+        "--cache-dir",
+        type=Path,
+        default=_default("CACHE_DIR") or None,
+        help="where the kernel's types and the compiled programs are kept, which can be removed at any time"
+        " (the data directory)",
     )
     run.add_argument(
         "--host",

@@ -4,6 +4,7 @@
 CollectorError
 ├── ProbeError           the programs cannot be made, attached or read on this host
 │   ├── CompileTimeoutError  the programs were not compiled in time
+│   ├── BytecodeError        what the compiler made cannot be used on this kernel
 │   └── PinnedError          what an earlier collector left counting can never be read
 ├── DataDirectoryError   the directory for what is written is not this user's own
 ├── SpoolError           the spool's directory cannot be used
@@ -28,6 +29,10 @@ class ProbeError(CollectorError):
 
 class CompileTimeoutError(ProbeError):
     """The programs were not compiled in time; with more of it they may be."""
+
+
+class BytecodeError(ProbeError):
+    """What the compiler made is refused: by the kernel's verifier, or by this version's views of the maps."""
 
 
 class PinnedError(ProbeError):

@@ -5,7 +5,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,9 +27,11 @@ from collector.counting.session import Session
 from collector.counting.time_slices import ask_for_long_slices
 from collector.errors import ProbeError
 from collector.private_files import check_data_directory
-from collector.probe.handles import load
+from collector.probe.bytecode_cache import BytecodeCache
+from collector.probe.compiler_process import Terms
 from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.instant import Instant
+from collector.probe.loading import load
 from collector.probe.opener import Opener
 from collector.probe.patience import Patience
 from collector.probe.plan import Plan, find_flavour, is_idle, make_plan
@@ -179,8 +181,12 @@ class Pipeline:
             refused = None
             probes = predecessor.go_on(source)
             if probes is None:
-                self._say_what_takes_time(outbox, was_in_vain=was_in_vain)
-                probes = self._load(plan, source, headers)
+                probes = self._load(
+                    plan,
+                    source,
+                    headers,
+                    announce=lambda: self._say_what_takes_time(outbox, was_in_vain=was_in_vain),
+                )
             else:
                 self._machine.others.pause_expected()
             if probes.handles.has_both_sides:
@@ -215,7 +221,8 @@ class Pipeline:
             # already has the reason, which this must not replace.
             outbox.send(self._host.waiting(_waits_for("programs", _COMPILING)), Content())
 
-    def _load(self, plan: Plan, source: Source, headers: Path) -> Probes:
+    def _load(self, plan: Plan, source: Source, headers: Path, *, announce: Callable[[], None]) -> Probes:
+        """Load the programs. :param announce: called before they are compiled, if they have to be"""
         self._in_vain = True
         with self._patience.trying() as deadline_s, _module_types(self._opener) as types_fd:
             return Probes(
@@ -226,8 +233,8 @@ class Pipeline:
                     predecessor=self._predecessor.handles,
                     types_fd=types_fd,
                     open_event=self._opener.tracepoint_event,
-                    deadline_s=deadline_s,
-                    is_cancelled=self._stop.is_set,
+                    cache=BytecodeCache(self._settings.bytecode_directory),
+                    terms=Terms(deadline_s, self._stop.is_set, announce),
                 )
             )
 

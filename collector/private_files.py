@@ -47,23 +47,24 @@ def open_to_others(path: Path) -> tuple[str, ...]:
     return (*([str(path)] if _is_open(found) else []), *sorted(opened))
 
 
-def own_directory(path: Path) -> None:
+def own_directory(path: Path, option: str = "--data-dir") -> None:
     """Make a directory for this user alone, or see that the one there is.
 
+    :param option: which names another one
     :raises DataDirectoryError: it is somebody else's, others can write to it, or it cannot be made
     """
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         # First: another user's may not even be opened.
-        _refuse_directory(path.stat(), path)
+        _refuse_directory(path.stat(), path, option)
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as exc:
         raise DataDirectoryError(
-            f"cannot use {path}: {exc.strerror}", "name another directory with --data-dir"
+            f"cannot use {path}: {exc.strerror}", f"name another directory with {option}"
         ) from exc
     try:
         found = os.fstat(descriptor)
-        _refuse_directory(found, path)
+        _refuse_directory(found, path, option)
         if stat.S_IMODE(found.st_mode) != stat.S_IRWXU:
             os.fchmod(descriptor, stat.S_IRWXU)
     finally:
@@ -77,8 +78,23 @@ def read(path: Path) -> bytes:
     """
     descriptor = open_own(path, os.O_RDONLY)
     with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(None, "it is no regular file", str(path))
+        _refuse_no_file(os.fstat(descriptor), path)
+        return file.read(_MAX_BYTES)
+
+
+def read_own(path: Path) -> bytes:
+    """Read a file whole that only this user can have written.
+
+    :raises OSError: as ``read``, or it is somebody else's, or others can write to it
+    """
+    descriptor = open_own(path, os.O_RDONLY)
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        _refuse_no_file(found, path)
+        if found.st_uid != os.geteuid():
+            raise OSError(None, f"it belongs to {_user(found.st_uid)}", str(path))
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise OSError(None, "others can write to it", str(path))
         return file.read(_MAX_BYTES)
 
 
@@ -104,7 +120,7 @@ def open_own(path: Path, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
 
 
-_OURS = ("vms.json", "pins", "requests", "spool", "headers")
+_OURS = ("vms.json", "pins", "requests", "spool", "headers", "bytecode")
 """What the names of the collector's files begin with. The directory may hold a server's, too."""
 
 
@@ -117,17 +133,22 @@ def _entries(path: Path) -> Iterator["os.DirEntry[str]"]:
             yield from entries
 
 
-def _refuse_directory(found: os.stat_result, path: Path) -> None:
+def _refuse_no_file(found: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(None, "it is no regular file", str(path))
+
+
+def _refuse_directory(found: os.stat_result, path: Path, option: str = "--data-dir") -> None:
     if found.st_uid != os.geteuid():
         raise DataDirectoryError(
             f"{path} belongs to {_user(found.st_uid)}, this is {_user(os.geteuid())}",
-            "chown it if it is the collector's, or name another directory with --data-dir",
+            f"chown it if it is the collector's, or name another directory with {option}",
         )
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise DataDirectoryError(
             f"others can write to {path}",
             "look whether what is in it is the collector's, then chmod 700 it, or name another directory with"
-            " --data-dir",
+            f" {option}",
         )
 
 

@@ -28,11 +28,13 @@ class Settings:
     """What one collector runs with.
 
     ``server``: base URL. ``token_file`` holds the ingest token. ``host``: the name under which this host is
-    stored; the token must be this host's. Everything written lies in ``data_dir``. ``spool_bytes`` bounds
-    what waits on disk for the server. ``interval_s``: how often counters are read and shipped.
+    stored; the token must be this host's. Everything written lies in ``data_dir`` and ``cache_dir``.
+    ``spool_bytes`` bounds what waits on disk for the server. ``interval_s``: how often counters are read and
+    shipped.
     ``records``: which guest faults are recorded one by one, of a sample at most ``records_per_second`` of
     each VM.
     ``budget``: CPU time per time that the collector may use before it records less; 0 for no bound.
+    ``cache_dir``: where what can be made again is kept; None for ``data_dir``.
     ``bpffs``: where programs and maps are pinned. ``lock_file``: locked, so that one collector counts on this
     machine at a time.
     """
@@ -49,6 +51,7 @@ class Settings:
     budget: float = DEFAULT_BUDGET
     bpffs: Path = BPFFS
     lock_file: Path = LOCK_FILE
+    cache_dir: Path | None = None
 
     @property
     def spool_directory(self) -> Path:
@@ -58,7 +61,12 @@ class Settings:
     @property
     def headers_directory(self) -> Path:
         """Where the kernel's types are kept between starts."""
-        return self.data_dir / "headers"
+        return (self.cache_dir or self.data_dir) / "headers"
+
+    @property
+    def bytecode_directory(self) -> Path:
+        """Where the compiled programs are kept between starts."""
+        return (self.cache_dir or self.data_dir) / "bytecode"
 
     @property
     def vms_file(self) -> Path:

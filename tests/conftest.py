@@ -33,10 +33,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let all collectors share what was compiled. ``script/test`` keeps it for the next run."""
+    if "KVMFAULTS_CACHE_DIR" not in os.environ:
+        os.environ["KVMFAULTS_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
-def headers_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the header tree of the running kernel is kept for the session."""
-    return tmp_path_factory.mktemp("headers")
+def headers_cache() -> Path:
+    """Where the header tree of the running kernel is kept. Beside it is what was compiled."""
+    return Path(os.environ["KVMFAULTS_CACHE_DIR"]) / "headers"
 
 
 @pytest.fixture(autouse=True)

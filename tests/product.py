@@ -71,6 +71,8 @@ class Product:
         self.lock_file = directory / "machine.lock"
         self.data_dir = directory
         """The collector's."""
+        self.cache_dir: Path | None = None
+        """The collector's own; None for the one that the tests share, where most is compiled already."""
         self.server: subprocess.Popen[bytes] | None = None
         self.collector: subprocess.Popen[bytes] | None = None
         if database is None and tree == TOP:
@@ -163,6 +165,7 @@ class Product:
             *("--bpffs", str(self.bpffs)),
             # Versions before did not know of each other.
             *(("--lock-file", str(self.lock_file)) if self.tree == TOP else ()),
+            *(("--cache-dir", str(self.cache_dir)) if self.cache_dir else ()),
         )
 
     def covers(self, since: datetime) -> bool:

@@ -12,8 +12,8 @@ from pathlib import Path
 from bench.overhead.tracer import RefusedError
 from collector.counting.reader import Reader
 from collector.errors import ProbeError
-from collector.probe.handles import load
 from collector.probe.layout import RecordLevel
+from collector.probe.loading import load
 from collector.probe.plan import Plan
 from collector.probe.probes import Probes
 from collector.probe.sides import Sides

@@ -10,9 +10,10 @@ from pathlib import Path
 from collector.counting.pins import Pins
 from collector.errors import ProbeError
 from collector.own_command import host_command
-from collector.probe.handles import Handles, load
+from collector.probe.compiler import bcc_version
+from collector.probe.handles import Handles
 from collector.probe.headers import BTF_DIRECTORY, ensure_headers, find_bpftool, read_facts
-from collector.probe.loader import bcc_version
+from collector.probe.loading import load
 from collector.probe.plan import TRACEPOINTS, Plan, find_flavour, is_idle, make_plan
 from collector.probe.source import make_source
 from collector.vms.identity.process import host_proc

@@ -10,6 +10,21 @@ import ctypes
 from ctypes import c_char, c_int32, c_uint32, c_uint64
 
 
+class MapCreate(ctypes.Structure):
+    """Of BPF_MAP_CREATE."""
+
+    _fields_ = [
+        ("kind", c_uint32),
+        ("key_size", c_uint32),
+        ("value_size", c_uint32),
+        ("max_entries", c_uint32),
+        ("flags", c_uint32),
+        ("inner_map_fd", c_uint32),
+        ("numa_node", c_uint32),
+        ("name", c_char * 16),
+    ]
+
+
 class MapElement(ctypes.Structure):
     """Of BPF_MAP_LOOKUP_ELEM, BPF_MAP_UPDATE_ELEM and BPF_MAP_DELETE_ELEM. ``key``, ``value``: addresses."""
 
@@ -115,6 +130,8 @@ class MapInfo(ctypes.Structure):
         ("key_size", c_uint32),
         ("value_size", c_uint32),
         ("max_entries", c_uint32),
+        ("flags", c_uint32),
+        ("name", c_char * 16),
     ]
 
 

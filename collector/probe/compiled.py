@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The layout of the maps of one set of programs: where the compiler put each field of C.
 
-The loader gets the layout from the compiler and writes it into the set's own map ``layout``, which is pinned
+The layout comes from the compiler. The loader writes it into the set's own map ``layout``, which is pinned
 with the set. Every set is read by its own layout (``views``), also one of another version: a field that is
 added or moved in event.h changes nothing here. A field whose meaning changes needs another name, or its
 concern another meaning (``layout.MEANINGS``).

@@ -1,31 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The programs and maps of one counting as file descriptors, which the loader made or which were pinned."""
 
-import contextlib
-import json
 import os
-import socket
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import IO
 
-from collector.errors import CompileTimeoutError, ProbeError
+from collector.errors import ProbeError
 from collector.probe import syscall
-from collector.probe.events import OpenEvent, why_not
-from collector.probe.patience import FIRST_S
-from collector.probe.plan import Plan
-from collector.probe.sides import Sides
-from collector.probe.source import Source
+from collector.probe.events import OpenEvent
 from collector.probe.tracefs import event_id
 
-_ANSWER_BYTES = 64 * 1024
-_MOST_FDS = 128
-_POLL_S = 0.2
 PERF = "perf_"
 """Before the tracepoint, in the name of the program on its perf side and its link."""
 
@@ -100,88 +84,3 @@ class Handles:
         """Close maps and programs."""
         for fd in (*self.maps.values(), *self.programs.values()):
             os.close(fd)
-
-
-def load(
-    plan: Plan,
-    source: Source,
-    headers: Path,
-    *,
-    predecessor: Handles | None = None,
-    types_fd: int | None = None,
-    open_event: OpenEvent = syscall.open_event,
-    deadline_s: float = FIRST_S,
-    is_cancelled: Callable[[], bool] = lambda: False,
-    sides: Sides = Sides.AS_NEEDED,
-) -> Handles:
-    """Have the programs compiled and loaded in another process.
-
-    :param headers: tree from ``collector.probe.headers``
-    :param predecessor: the set that counts until these programs begin
-    :param types_fd: BTF of KVM's module, where the loader itself may not open it
-    :param open_event: opens perf events; the loader itself needs none
-    :param deadline_s: how long it may take
-    :param is_cancelled: asked meanwhile
-    :raises CompileTimeoutError: it takes longer
-    :raises ProbeError: BCC is missing, the kernel refuses a program, or this was cancelled
-    """
-    generation_fd = None if predecessor is None else predecessor.maps["active_generation"]
-    request = {
-        "text": source.text,
-        "flags": source.flags,
-        "headers": str(headers),
-        "attach": plan.attach,
-        "generation_fd": generation_fd,
-        "types_fd": types_fd,
-        "no_events": why_not(plan.attach, open_event),
-        "sides": sides,
-    }
-    ours, theirs = socket.socketpair()
-    with ours, theirs, tempfile.TemporaryFile() as errors:
-        fds = [theirs.fileno(), *(fd for fd in (generation_fd, types_fd) if fd is not None)]
-        _run_loader(theirs.fileno(), json.dumps(request).encode(), fds, errors, deadline_s, is_cancelled)
-        theirs.close()
-        data, received, _, _ = socket.recv_fds(ours, _ANSWER_BYTES, _MOST_FDS)
-        errors.seek(0)
-        said = errors.read()
-    if not data:
-        lines = said.decode(errors="replace").strip().splitlines()
-        raise ProbeError(f"the loader ended without an answer: {lines[-1] if lines else 'it said nothing'}")
-    answer = json.loads(data)
-    if answer["error"]:
-        raise ProbeError(_with_compiler(answer["error"], said))
-    handles = Handles.named(dict(zip(answer["names"], received, strict=True)))
-    return replace(handles, lacking=answer["lacking"], open_event=open_event)
-
-
-def _run_loader(
-    socket_fd: int,
-    request: bytes,
-    fds: Sequence[int],
-    errors: IO[bytes],
-    deadline_s: float,
-    is_cancelled: Callable[[], bool],
-) -> None:
-    command = [sys.executable, "-m", "collector.probe.loader", str(socket_fd)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=errors, pass_fds=fds) as loader:
-        assert loader.stdin is not None
-        try:
-            with contextlib.suppress(BrokenPipeError):
-                loader.stdin.write(request)
-                loader.stdin.close()
-            ends_at_s = time.monotonic() + deadline_s
-            while loader.poll() is None:
-                if is_cancelled():
-                    raise ProbeError("stopped while the programs were compiled")
-                if time.monotonic() > ends_at_s:
-                    raise CompileTimeoutError(f"the programs were not compiled within {deadline_s:g} s")
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    loader.wait(_POLL_S)
-        finally:
-            loader.kill()
-
-
-def _with_compiler(error: str, stderr: bytes) -> str:
-    """Add the compiler's first error, which says more than that it failed."""
-    complaints = [line for line in stderr.decode(errors="replace").splitlines() if "error:" in line]
-    return f"{error} ({complaints[0].strip()})" if complaints else error

@@ -8,7 +8,7 @@ import ctypes
 import errno
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -21,6 +21,7 @@ from collector.probe.bpf_attr import (
     Instruction,
     LinkCreate,
     MapBatch,
+    MapCreate,
     MapElement,
     MapInfo,
     Object,
@@ -30,22 +31,23 @@ from collector.probe.bpf_attr import (
     RawTracepoint,
 )
 
-_SYSCALL = {"x86_64": 321, "aarch64": 280, "riscv64": 280}
-_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241, "riscv64": 241}
+_NO_SYSCALL = -1
+"""The kernel answers ENOSYS."""
+_BPF = {"x86_64": 321, "aarch64": 280, "riscv64": 280}.get(platform.machine(), _NO_SYSCALL)
+_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241, "riscv64": 241}.get(platform.machine(), _NO_SYSCALL)
 _TRACEPOINT_EVENT = 2
 _DISABLED = 1
 _CLOSE_ON_EXEC = 8
 _ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
 _BATCH_BYTES = 512 * 1024
 _FIRST_BATCH = 64
-_LOAD_64 = 0x18
-_PSEUDO_MAP_FD = 1
-"""BPF_LD | BPF_IMM | BPF_DW, whose source register says that its number is a map's file descriptor."""
+_GROWTH = 8
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class _Command(IntEnum):
+    MAP_CREATE = 0
     MAP_LOOKUP = 1
     MAP_UPDATE = 2
     MAP_DELETE = 3
@@ -81,9 +83,34 @@ class Map:
 
 def open_map(fd: int) -> Map:
     """Return the map behind a file descriptor. :raises OSError: it is none"""
+    info = map_info(fd)
+    return Map(fd, info.key_size, info.value_size, info.max_entries)
+
+
+def create_map(
+    kind: int, *, key_size: int, value_size: int, max_entries: int, flags: int = 0, name: str = ""
+) -> int:
+    """Make a map and return its file descriptor. Sizes are in bytes.
+
+    :param kind: BPF_MAP_TYPE_*
+    :raises OSError: the kernel refuses
+    """
+    attr = MapCreate(
+        kind=kind,
+        key_size=key_size,
+        value_size=value_size,
+        max_entries=max_entries,
+        flags=flags,
+        name=name.encode(),
+    )
+    return _bpf(_Command.MAP_CREATE, attr)
+
+
+def map_info(fd: int) -> MapInfo:
+    """Return what the kernel knows of a map. :raises OSError: it is none"""
     info = MapInfo()
     _get_info(fd, info)
-    return Map(fd, info.key_size, info.value_size, info.max_entries)
+    return info
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +168,27 @@ def entries(table: Map) -> Iterator[tuple[bytes, bytes]]:
 
     :raises OSError: the kernel refuses
     """
+    return entries_of(table, blocks(table))
+
+
+def entries_of(table: Map, read: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield every key and value of blocks that were read."""
     key_size, value_size = table.key_size, table.value_size
-    most = max(_FIRST_BATCH, _BATCH_BYTES // (key_size + value_size))
+    for keys, values in read:
+        for index in range(len(keys) // key_size):
+            yield (
+                keys[index * key_size : (index + 1) * key_size],
+                values[index * value_size : (index + 1) * value_size],
+            )
+
+
+def blocks(table: Map) -> Iterator[tuple[bytes, bytes]]:
+    """Yield a hash map's keys and values, many of each in a row. The order is the same until a key is added.
+
+    :raises OSError: the kernel refuses
+    """
+    key_size, value_size = table.key_size, table.value_size
+    most = min(table.max_entries, max(_FIRST_BATCH, _BATCH_BYTES // (key_size + value_size)))
     # Most maps have few entries or none, and a large buffer takes longer to make than they to read.
     batch = min(table.max_entries, _FIRST_BATCH)
     cursor = ctypes.c_uint32()
@@ -155,16 +201,11 @@ def entries(table: Map) -> Iterator[tuple[bytes, bytes]]:
             # A bucket with more than fits; it is read again.
             batch *= 2
             continue
-        raw_keys, raw_values = keys.raw, values.raw
-        for index in range(count):
-            yield (
-                raw_keys[index * key_size : (index + 1) * key_size],
-                raw_values[index * value_size : (index + 1) * value_size],
-            )
+        yield ctypes.string_at(keys, count * key_size), ctypes.string_at(values, count * value_size)
         if code == errno.ENOENT:
             return
         first = False
-        batch = min(table.max_entries, most)
+        batch = min(most, _GROWTH * batch)
 
 
 def update_all(table: Map, items: Mapping[bytes, bytes]) -> None:
@@ -200,7 +241,6 @@ def load_program(
     """
     code = ctypes.create_string_buffer(instructions, len(instructions))
     license_ = ctypes.create_string_buffer(b"GPL")
-    log = ctypes.create_string_buffer(1 << 20)
     attr = ProgramLoad(
         kind=PROG_TRACING if type_id else kind,
         instruction_count=len(instructions) // ctypes.sizeof(Instruction),
@@ -215,22 +255,13 @@ def load_program(
         return _bpf(_Command.PROG_LOAD, attr)
     except OSError:
         # Only now with a log: a log costs time, and may itself be too long.
+        log = ctypes.create_string_buffer(1 << 20)
         attr.log_level, attr.log_size, attr.log = 1, len(log), ctypes.addressof(log)
     try:
         return _bpf(_Command.PROG_LOAD, attr)
     except OSError as exc:
         said = log.value.decode(errors="replace").strip().splitlines()
         raise OSError(exc.errno, "; ".join([os.strerror(exc.errno or 0), *said[-3:]])) from exc
-
-
-def with_map(instructions: bytes, fd: int, other: int) -> bytes:
-    """Return a program that uses another map in the place of one, both given by file descriptor."""
-    code = bytearray(instructions)
-    for at in range(0, len(code), ctypes.sizeof(Instruction)):
-        one = Instruction.from_buffer(code, at)
-        if one.opcode == _LOAD_64 and one.registers >> 4 == _PSEUDO_MAP_FD and one.immediate == fd:
-            one.immediate = other
-    return bytes(code)
 
 
 def attach(program: int, tracepoint: str) -> int:
@@ -255,8 +286,7 @@ def open_event(event_id: int) -> int:
     :raises OSError: the kernel refuses
     """
     attr = PerfEvent(kind=_TRACEPOINT_EVENT, size=ctypes.sizeof(PerfEvent), config=event_id, flags=_DISABLED)
-    number = _PERF_EVENT_OPEN[platform.machine()]
-    return _checked(_libc.syscall(number, ctypes.byref(attr), -1, _first_cpu(), -1, _CLOSE_ON_EXEC))
+    return _checked(_libc.syscall(_PERF_EVENT_OPEN, ctypes.byref(attr), -1, _first_cpu(), -1, _CLOSE_ON_EXEC))
 
 
 def attach_to_event(program: int, event: int) -> int:
@@ -367,9 +397,7 @@ def _get_info(fd: int, info: ctypes.Structure) -> None:
 
 
 def _bpf(command: _Command, attr: ctypes.Structure) -> int:
-    return _checked(
-        _libc.syscall(_SYSCALL[platform.machine()], int(command), ctypes.byref(attr), ctypes.sizeof(attr))
-    )
+    return _checked(_libc.syscall(_BPF, int(command), ctypes.byref(attr), ctypes.sizeof(attr)))
 
 
 def _checked(result: int) -> int:

@@ -60,6 +60,12 @@ def test_a_directory_of_another_user_is_refused(tmp_path: Path) -> None:
         private_files.check_data_directory(tmp_path)
 
 
+def test_what_is_wrong_with_the_cache_names_its_option(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)
+    with pytest.raises(DataDirectoryError, match=r"name another directory with --cache-dir"):
+        private_files.own_directory(tmp_path, "--cache-dir")
+
+
 @as_root
 def test_a_file_of_another_user_is_refused(tmp_path: Path) -> None:
     (tmp_path / "vms.json").touch()
@@ -72,13 +78,23 @@ def test_a_file_of_another_user_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["vms.json", "vms.json.new", "pins", "pins.given-up", "requests.json", "spool", "headers", "spool/lock"],
+    [
+        "vms.json",
+        "vms.json.new",
+        "pins",
+        "pins.given-up",
+        "requests.json",
+        "spool",
+        "headers",
+        "bytecode",
+        "spool/lock",
+    ],
 )
 def test_a_link_in_the_directory_is_refused(tmp_path: Path, name: str) -> None:
     data = tmp_path / "data"
     (data / name).parent.mkdir(parents=True)
     victim = tmp_path / "victim"
-    victim.mkdir() if name in ("spool", "headers") else victim.touch()
+    victim.mkdir() if name in ("spool", "headers", "bytecode") else victim.touch()
     (data / name).symlink_to(victim)
     with pytest.raises(DataDirectoryError, match=f"{name} is a link, which is not followed; remove it"):
         private_files.check_data_directory(data)

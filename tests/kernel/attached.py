@@ -9,9 +9,10 @@ from pathlib import Path
 
 from collector.counting.reader import Reader
 from collector.counting.reading import Reading
-from collector.probe.handles import load
+from collector.probe.bytecode_cache import BytecodeCache
 from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.layout import VmKey
+from collector.probe.loading import load
 from collector.probe.plan import make_plan
 from collector.probe.probes import Probes
 from collector.probe.sides import Sides
@@ -26,7 +27,8 @@ def attached(
     headers = ensure_headers(headers_cache)
     plan = make_plan(read_facts(headers))
     source = make_source(plan, limits)
-    with Probes(load(plan, source, headers, sides=sides)) as probes:
+    cache = BytecodeCache(headers_cache.with_name("bytecode"))
+    with Probes(load(plan, source, headers, sides=sides, cache=cache)) as probes:
         probes.attach(plan)
         probes.begin(source)
         yield probes

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from collector.errors import ProbeError
-from collector.probe.handles import load
 from collector.probe.headers import ensure_headers
+from collector.probe.loading import load
 from collector.probe.plan import make_plan
 from collector.probe.source import make_source
 

@@ -10,9 +10,9 @@ import pytest
 from collector.counting.pins import Pins
 from collector.counting.predecessor import Predecessor
 from collector.counting.reader import Reader
-from collector.probe.handles import load
 from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.instant import Instant, now
+from collector.probe.loading import load
 from collector.probe.plan import make_plan
 from collector.probe.probes import Probes
 from collector.probe.source import make_source

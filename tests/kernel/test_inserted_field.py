@@ -13,9 +13,9 @@ import pytest
 
 from collector.counting.reader import Reader
 from collector.counting.reading import Reading
-from collector.probe.handles import load
 from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.layout import RecordLevel
+from collector.probe.loading import load
 from collector.probe.pinned import open_pinned
 from collector.probe.plan import make_plan
 from collector.probe.probes import Probes

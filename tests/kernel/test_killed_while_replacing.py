@@ -22,9 +22,9 @@ from collector.counting.predecessor import Predecessor
 from collector.counting.reader import Reader
 from collector.errors import ProbeError
 from collector.probe import syscall
-from collector.probe.handles import load
 from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.instant import Instant
+from collector.probe.loading import load
 from collector.probe.plan import Plan, make_plan
 from collector.probe.probes import Probes
 from collector.probe.source import Source, make_source

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from collector.errors import CompileTimeoutError, ProbeError
-from collector.probe.handles import load
+from collector.probe.compiler_process import Terms
 from collector.probe.headers import ensure_headers, read_facts
+from collector.probe.loading import load
 from collector.probe.plan import make_plan
 from collector.probe.sides import Sides
 from collector.probe.source import FOLDER, make_source
@@ -22,14 +23,14 @@ def test_a_deadline_that_is_too_short_is_named_as_such(headers_cache: Path) -> N
     headers = ensure_headers(headers_cache)
     plan = make_plan(read_facts(headers))
     with pytest.raises(CompileTimeoutError, match=r"within 0\.01 s"):
-        load(plan, make_source(plan), headers, deadline_s=0.01)
+        load(plan, make_source(plan), headers, terms=Terms(deadline_s=0.01))
 
 
 def test_it_is_given_up_when_the_collector_is_to_end(headers_cache: Path) -> None:
     headers = ensure_headers(headers_cache)
     plan = make_plan(read_facts(headers))
     with pytest.raises(ProbeError, match="stopped while"):
-        load(plan, make_source(plan), headers, is_cancelled=lambda: True)
+        load(plan, make_source(plan), headers, terms=Terms(is_cancelled=lambda: True))
 
 
 def test_a_counter_that_has_another_name_in_the_programs_is_no_zero(

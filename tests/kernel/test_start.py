@@ -21,6 +21,7 @@ STEPS = ("starting", "compiling", "attached")
 
 def test_a_start_says_at_once_what_it_does_and_what_it_waits_for(tmp_path: Path) -> None:
     product = Product(tmp_path)
+    product.cache_dir = tmp_path
     log = tmp_path / "log"
     with log.open("wb") as output:
         started = subprocess.Popen(
@@ -39,6 +40,7 @@ def test_a_start_says_at_once_what_it_does_and_what_it_waits_for(tmp_path: Path)
 
 def test_the_page_says_that_it_compiles_and_not_that_nobody_is_there(tmp_path: Path) -> None:
     product = Product(tmp_path)
+    product.cache_dir = tmp_path
     product.start_server()
     try:
         product.spawn_collector()
@@ -60,6 +62,7 @@ def _is_attached(product: Product) -> bool:
 
 def test_a_host_that_cannot_attach_says_why_and_not_in_turns_that_it_compiles(tmp_path: Path) -> None:
     product = Product(tmp_path)
+    product.cache_dir = tmp_path
     log = tmp_path / "log"
     with log.open("wb") as output:
         started = subprocess.Popen(

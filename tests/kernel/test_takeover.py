@@ -68,32 +68,40 @@ def _is_waiting(product: Product) -> bool | None:
     return any(host["state"] == "waiting" for host in product.get("status")["hosts"]) or None
 
 
-def test_counting_goes_on_while_the_next_collector_waits_for_its_host(own_product: Product) -> None:
-    _left(own_product)
-    headers = own_product.directory / "headers"
-    headers.rename(own_product.directory / "away")
+@pytest.fixture
+def own_cache(own_server: Product) -> Product:
+    """A product whose collector has its headers for itself."""
+    own_server.cache_dir = own_server.directory
+    own_server.start_collector()
+    return own_server
+
+
+def test_counting_goes_on_while_the_next_collector_waits_for_its_host(own_cache: Product) -> None:
+    _left(own_cache)
+    headers = own_cache.directory / "headers"
+    headers.rename(own_cache.directory / "away")
     headers.write_text("no directory")
-    own_product.spawn_collector()
-    wait_for(lambda: _is_waiting(own_product), SEEN_S, "the collector waits")
+    own_cache.spawn_collector()
+    wait_for(lambda: _is_waiting(own_cache), SEEN_S, "the collector waits")
     unseen = run_guest(write=503, memory_fault=7)
     headers.unlink()
-    (own_product.directory / "away").rename(headers)
-    vm = own_product.vm_with(unseen.pid, faults=unseen.faults, memory_fault_exits=7)
+    (own_cache.directory / "away").rename(headers)
+    vm = own_cache.vm_with(unseen.pid, faults=unseen.faults, memory_fault_exits=7)
     assert (vm["faults"], vm["memory_fault_exits"]) == (unseen.faults, 7)
-    assert _events(own_product, "taken_over")
+    assert _events(own_cache, "taken_over")
 
 
-def test_a_collector_that_waits_and_is_stopped_leaves_nothing_counting(own_product: Product) -> None:
-    folder = _left(own_product)
-    headers = own_product.directory / "headers"
-    headers.rename(own_product.directory / "away")
+def test_a_collector_that_waits_and_is_stopped_leaves_nothing_counting(own_cache: Product) -> None:
+    folder = _left(own_cache)
+    headers = own_cache.directory / "headers"
+    headers.rename(own_cache.directory / "away")
     headers.write_text("no directory")
-    own_product.spawn_collector()
-    wait_for(lambda: _is_waiting(own_product), SEEN_S, "the collector waits")
+    own_cache.spawn_collector()
+    wait_for(lambda: _is_waiting(own_cache), SEEN_S, "the collector waits")
     assert folder.exists()
-    assert own_product.collector is not None
-    own_product.collector.terminate()
-    own_product.collector.wait(60)
+    assert own_cache.collector is not None
+    own_cache.collector.terminate()
+    own_cache.collector.wait(60)
     assert not folder.exists()
 
 

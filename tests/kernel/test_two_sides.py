@@ -16,9 +16,10 @@ import pytest
 from collector.counting.reader import Reader
 from collector.counting.reading import Reading
 from collector.probe import syscall
-from collector.probe.handles import PERF, Handles, load
+from collector.probe.handles import PERF, Handles
 from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.layout import FORMATS, RecordLevel
+from collector.probe.loading import load
 from collector.probe.pinned import open_pinned
 from collector.probe.plan import TRACEPOINTS, make_plan
 from collector.probe.probes import Probes
@@ -175,7 +176,7 @@ def test_a_kernel_with_types_needs_no_slower_way_for_both_sides(headers_cache: P
 LOAD_BOTH = """
 import sys
 from pathlib import Path
-from collector.probe.handles import load
+from collector.probe.loading import load
 from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.plan import TRACEPOINTS, make_plan
 from collector.probe.sides import Sides

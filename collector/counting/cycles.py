@@ -37,6 +37,9 @@ class Cycles:
         self._ended: frozenset[VmKey] = frozenset()
         self._done: frozenset[VmKey] = frozenset()
         self._named: dict[VmKey, Vm] = {}
+        self._ids: dict[VmKey, str] = {}
+        self._settled: tuple[object, object] | None = None
+        """The VMs that were read and those that lived when all had their final description."""
 
     @property
     def counting(self) -> str:
@@ -56,7 +59,7 @@ class Cycles:
         vms = self._name(reading)
         ended = self._table.ended(reading.to_ns)
         described = {vm.id: vm for vm in self._counted(reading, vms)} | {vm.id: vm for vm in ended}
-        ids = {key: vm.id for key, vm in vms.items()}
+        ids = self._ids
         content = Content(
             vms=tuple(described.values()),
             fault_counts=decoder.fault_counts(reading, self._architecture, ids),
@@ -84,6 +87,8 @@ class Cycles:
 
     def _name(self, reading: Reading) -> Mapping[VmKey, Vm]:
         """Return every VM's description; final descriptions are not read again."""
+        if self._settled is not None and self._is_as_it_was(self._settled, reading):
+            return self._named
 
         def first(item: tuple[VmKey, VmRecord]) -> int:
             return item[1].first_monotonic_ns
@@ -93,7 +98,14 @@ class Cycles:
         for key, record in sorted(unsettled, key=first):
             known[key] = self._table.see(_kernel_vm(key, record), reading.to_ns)
         self._named = known
+        self._ids = {key: vm.id for key, vm in known.items()}
+        self._settled = None if unsettled else (reading.vms, self._table.living())
         return known
+
+    def _is_as_it_was(self, settled: tuple[object, object], reading: Reading) -> bool:
+        """Whether no VM began or ended since. There may be hundreds: they are compared by identity."""
+        vms, living = settled
+        return reading.vms is vms and self._table.living() is living
 
     def _is_settled(self, key: VmKey, now_ns: int) -> bool:
         vm = self._named.get(key)

@@ -92,11 +92,14 @@ class Reader:
         until_checkpoint = _until(checkpoint, self._views)
         self._totals = _totals(until_checkpoint, checkpoint, self._views)
         self._vcpus: dict[VcpuKey, Reconciler] = defaultdict(Reconciler)
+        self._waiting: set[VcpuKey] = set()
+        """The vCPUs that the next reading has to reconcile even if nothing was added."""
         known = probes.vms()
         for vcpu, account in until_checkpoint.vcpus.items():
             # Of a VM that is not there any more, a killed collector had forgotten a part.
             if vcpu[:2] in known:
                 self._vcpus[vcpu] = Reconciler(in_flight=account.in_map - account.found_in_map)
+                self._note_waiting(vcpu)
 
     @property
     def counting(self) -> str:
@@ -173,6 +176,7 @@ class Reader:
             }
         for vcpu in [vcpu for vcpu in self._vcpus if vcpu[:2] in gone]:
             del self._vcpus[vcpu]
+            self._waiting.discard(vcpu)
 
     def _keep(self, records: Collection[FaultRecord]) -> None:
         for record in records:
@@ -209,12 +213,12 @@ class Reader:
         """Return the account of each VM, and the fault records that the accounts count as recorded."""
         accounts: dict[VmKey, Account] = {}
         faults: list[FaultRecord] = []
-        waiting = [vcpu for vcpu, one in self._vcpus.items() if one.is_waiting]
-        for vcpu in {*found.vcpus, *waiting}:
+        for vcpu in {*found.vcpus, *self._waiting}:
             added = found.vcpus[vcpu]
             of_vcpu = self._vcpus[vcpu].reconcile(
                 added, is_drained=is_drained, is_unread=vcpu in found.unread
             )
+            self._note_waiting(vcpu)
             faults += of_vcpu.records
             if of_vcpu.unbalanced:
                 found.lost[LossKind.UNBALANCED] = found.lost.get(LossKind.UNBALANCED, 0) + of_vcpu.unbalanced
@@ -234,6 +238,12 @@ class Reader:
                 seen_total=totals.seen,
             )
         return accounts, faults
+
+    def _note_waiting(self, vcpu: VcpuKey) -> None:
+        if self._vcpus[vcpu].is_waiting:
+            self._waiting.add(vcpu)
+        else:
+            self._waiting.discard(vcpu)
 
     def _span(self, clock: ClockOffsets, until: Instant | None) -> tuple[int, int]:
         """Return the UTC span since the last reading, of the monotonic clock's length: UTC may be stepped."""

@@ -69,7 +69,9 @@ class Probes:
             is_drained=True,
             are_readable=False,
         )
-        self._vms: dict[bytes, tuple[bytes, VmKey, VmRecord]] = {}
+        self._vms: dict[VmKey, VmRecord] = {}
+        self._vms_by_bytes: dict[bytes, tuple[bytes, VmKey, VmRecord]] = {}
+        self._vm_blocks: list[tuple[bytes, bytes]] = []
         self._attached = bool(handles.links)
 
     def __enter__(self) -> Self:
@@ -179,6 +181,8 @@ class Probes:
 
     def vms(self) -> Mapping[VmKey, VmRecord]:
         """Read the VMs. Call it last: it then has every VM of the counts and records that were read before.
+
+        It returns the same object until something changes.
 
         :raises ProbeError: the kernel refuses; nothing is lost by reading again
         """
@@ -321,14 +325,20 @@ class Probes:
         return dict(self._maps.entries(name))
 
     def _read_vms(self) -> dict[VmKey, VmRecord]:
-        known = self._vms
-        self._vms = {}
-        for key, value in syscall.entries(self._maps["vms"]):
+        blocks = list(syscall.blocks(self._maps["vms"]))
+        # There may be hundreds, and mostly none begins or ends from one reading to the next.
+        if blocks == self._vm_blocks:
+            return self._vms
+        known = self._vms_by_bytes
+        self._vms_by_bytes = {}
+        for key, value in syscall.entries_of(self._maps["vms"], blocks):
             entry = known.get(key)
             if entry is None or entry[0] != value:
                 entry = (value, self._views.vm.unpack(key), self._views.vm_record.unpack(value))
-            self._vms[key] = entry
-        return {vm: record for _, vm, record in self._vms.values()}
+            self._vms_by_bytes[key] = entry
+        self._vm_blocks = blocks
+        self._vms = {vm: record for _, vm, record in self._vms_by_bytes.values()}
+        return self._vms
 
 
 def pinned_name(name: str) -> str:

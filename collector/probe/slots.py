@@ -4,6 +4,7 @@
 import mmap
 import struct
 from collections.abc import Collection
+from itertools import compress
 
 from collector.probe.layout import VmKey
 from collector.probe.snapshot import Table
@@ -26,7 +27,8 @@ class Slots:
 
     def read_all(self) -> Table:
         """Return every slot that has an owner."""
-        return {_INDEX.pack(place): self._home(place) for place in self._claimed()}
+        memory, size, pack = self._memory, self._view.size, _INDEX.pack
+        return {pack(place): memory[place * size : (place + 1) * size] for place in self._claimed()}
 
     def read(self, key: bytes) -> bytes:
         """Return one slot."""
@@ -54,7 +56,7 @@ class Slots:
     def _claimed(self) -> list[int]:
         with memoryview(self._memory) as raw, raw.cast("I") as words:
             tids = words[self._view.tid_offset // _WORD_BYTES :: self._view.size // _WORD_BYTES].tolist()
-        return [place for place, tid in enumerate(tids[: self._places]) if tid]
+        return list(compress(range(self._places), tids))
 
     def _owner(self, place: int) -> VmKey:
         head = self._view.head.unpack(self._home(place))

@@ -100,7 +100,12 @@ class SamplingPolicy:
     def _apply(
         self, active: Sequence[RecordRequest], vms: Mapping[VmKey, Vm], cost: Cost, now_ns: int
     ) -> tuple[HostEvent, ...]:
-        asked = {key: vm.id for key, vm in vms.items() if any(item.means(vm) for item in active)}
+        # Nearly always nothing is active, and there may be hundreds of VMs.
+        asked = (
+            {key: vm.id for key, vm in vms.items() if any(item.means(vm) for item in active)}
+            if active
+            else {}
+        )
         wanted = RecordLevel.ALL if asked else self._wanted
         step = self._governor.judge(cost.cpu_ns, cost.to_ns - cost.from_ns, wanted)
         most = self._governor.most

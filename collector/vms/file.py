@@ -48,7 +48,7 @@ class VmFile:
         self._boot_id = boot_id
         self._utc_offset_ns = utc_offset_ns
         self._kept_offset_ns = 0
-        self._kept: frozenset[KernelVm] | None = None
+        self._kept: tuple[KernelVm, ...] | None = None
         self._failure = ""
 
     def last_read(self) -> LastRead | None:
@@ -81,7 +81,7 @@ class VmFile:
 
     def keep(self, vms: Sequence[KernelVm]) -> None:
         """Store the living VMs; if they have not changed, only the time."""
-        wanted = frozenset(vms)
+        wanted = tuple(vms)
         failure = ""
         offset_ns = self._utc_offset_ns()
         is_set = abs(offset_ns - self._kept_offset_ns) > _CLOCK_SET_NS
@@ -90,7 +90,7 @@ class VmFile:
                 # If writing fails, the file's content is not the current one.
                 self._kept = None
                 private_files.replace(
-                    self._path, msgspec.json.encode(_Kept(self._boot_id, tuple(vms), offset_ns))
+                    self._path, msgspec.json.encode(_Kept(self._boot_id, wanted, offset_ns))
                 )
                 self._kept, self._kept_offset_ns = wanted, offset_ns
         except OSError as exc:

@@ -97,14 +97,17 @@ class VmTable:
         self._gap: tuple[int, int] | None = None
         self._unseen_ends: list[UnseenEnd] = []
         self._destroyed_unseen: OrderedDict[str, int] = OrderedDict()
+        self._living: tuple[KernelVm, ...] | None = None
 
     def __len__(self) -> int:
         """Return how many VMs live."""
         return len(self._live)
 
     def living(self) -> tuple[KernelVm, ...]:
-        """Return the VMs that live."""
-        return tuple(entry.seen for entry in self._live.values())
+        """Return the VMs that live: the same object until one begins or ends."""
+        if self._living is None:
+            self._living = tuple(entry.seen for entry in self._live.values())
+        return self._living
 
     def see(self, seen: KernelVm, now_ns: int) -> Vm:
         """Return a VM's description; a new VM is added to the table.
@@ -184,6 +187,7 @@ class VmTable:
         process = self._process(seen)
         vm = self._describe(identity, seen, process)
         entry = self._live[identity] = _Entry(seen, vm, now_ns, now_ns, process)
+        self._living = None
         if self._watch is not None:
             self._watch.add(_process_of(entry))
         self._by_address[seen.kvm] = identity
@@ -239,6 +243,7 @@ class VmTable:
         entry = self._live.pop(identity, None) if identity is not None else None
         if entry is None:
             return
+        self._living = None
         vm = msgspec.structs.replace(entry.vm, ended_ns=max(ended_ns, entry.vm.started_ns))
         if self._watch is not None and not self._live:
             self._watch.keep(set())

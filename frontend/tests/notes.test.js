@@ -70,10 +70,12 @@ test("a count of one has the singular", () => {
 });
 
 test("an exit says the usual causes of its error and where to look", () => {
-  const [text, ...others] = causesOf([{ errno_name: "EFAULT", flags: [] }], 4242);
+  const [text, ...others] = causesOf([{ errno: 14, errno_name: "EFAULT", flags: [] }], 4242);
   assert.deepEqual(others, []);
   for (const word of ["munmap", "MADV_DONTNEED", "hugetlb", "truncated", "/proc/4242/smaps"]) assert.ok(text?.includes(word));
-  assert.match(causesOf([{ errno_name: "EHWPOISON", flags: [] }], 1)[0] ?? "", /memory error/);
-  assert.match(causesOf([{ errno_name: "EFAULT", flags: ["private"] }], 1)[0] ?? "", /private or shared/);
+  assert.match(causesOf([{ errno: 133, errno_name: "EHWPOISON", flags: [] }], 1)[0] ?? "", /memory error/);
+  assert.match(causesOf([{ errno: 14, errno_name: "EFAULT", flags: ["private"] }], 1)[0] ?? "", /private or shared/);
+  const unclassified = { errno: 4294967295, errno_name: "not shown", flags: [] };
+  assert.match(causesOf([unclassified], 1).join(), /does not show with which error.*no fault led to/);
   assert.deepEqual(causesOf([], 1), []);
 });

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Why KVM_RUN fails on a memory fault: the usual causes, and what to look at next. */
 
-/** @typedef {Pick<import("./types.js").Exit, "errno_name" | "flags">} Exit */
+import { NOT_SHOWN } from "./exit-words.js";
+
+/** @typedef {Pick<import("./types.js").Exit, "errno" | "errno_name" | "flags">} Exit */
 
 /**
  * @param {readonly Exit[]} exits
@@ -11,9 +13,12 @@
 export function causesOf(exits, pid) {
   const failed = new Set(exits.filter(({ flags }) => !flags.includes("private")).map((exit) => exit.errno_name));
   const asks = exits.some(({ flags }) => flags.includes("private"));
-  return [failed.has("EFAULT") ? badAddress(pid) : "", failed.has("EHWPOISON") ? POISONED : "", asks ? PRIVATE : ""].filter(
-    Boolean,
-  );
+  return [
+    failed.has("EFAULT") ? badAddress(pid) : "",
+    failed.has("EHWPOISON") ? POISONED : "",
+    asks ? PRIVATE : "",
+    exits.some(({ errno }) => errno === NOT_SHOWN) ? NOT_SHOWN_ERROR : "",
+  ].filter(Boolean);
 }
 
 // hva_to_pfn() of virt/kvm/kvm_main.c gives KVM_PFN_ERR_FAULT, of which KVM_RUN makes EFAULT (Linux 6.12).
@@ -30,6 +35,10 @@ function badAddress(pid) {
 
 const POISONED =
   "EHWPOISON means that the host page has a memory error. Look at dmesg for “Memory failure”, and at the host’s EDAC counters.";
+
+const NOT_SHOWN_ERROR =
+  "Where the errno is not shown, KVM_RUN failed, and the recording does not show with which error. It may be EFAULT, “Bad " +
+  "address”, or a failure that no fault led to: look at the fault before it, if there is one.";
 
 const PRIVATE =
   "An exit with the flag “private” asks the VMM to make the page private or shared (guest_memfd). Where the VMM does " +

@@ -13,7 +13,7 @@ const KINDS = {
 };
 
 /** In place of a reason or an errno, where a recording does not show it. No kernel uses this number. */
-const NOT_SHOWN = 0xffff_ffff;
+export const NOT_SHOWN = 0xffff_ffff;
 /** Every kind of exit, in the order in which they are shown. */
 export const EXIT_KINDS = Object.keys(KINDS);
 

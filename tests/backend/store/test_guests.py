@@ -180,6 +180,25 @@ def test_a_life_whose_uuid_is_known_takes_the_history_of_its_name_along(hosts: H
     assert hosts.lives(hosts.guest_of[C]) == [A, B, C]
 
 
+@pytest.mark.parametrize("is_end_late", [False, True])
+def test_what_came_before_a_uuid_was_known_is_its_guests_though_it_arrives_later(
+    hosts: Hosts, is_end_late: bool
+) -> None:
+    hosts.describe("host-1", vm(C, uuid=UUID, pid=6), at_s=9)
+    if is_end_late:
+        hosts.describe("host-1", vm(A))
+        hosts.describe("host-1", vm(B, pid=5), at_s=5)
+    hosts.describe("host-1", ended(A, 1))
+    hosts.describe("host-1", ended(B, 6, pid=5), at_s=5)
+    assert hosts.lives(hosts.guest_of[C]) == [A, B, C]
+
+
+def test_a_name_without_a_uuid_after_one_that_had_one_is_another_guest(hosts: Hosts) -> None:
+    hosts.describe("host-1", ended(A, 1, uuid=UUID))
+    hosts.describe("host-1", ended(B, 6, pid=5), at_s=5)
+    assert hosts.guest_of[A] != hosts.guest_of[B]
+
+
 def test_of_two_vms_of_one_name_neither_takes_the_others_history(hosts: Hosts) -> None:
     hosts.describe("host-1", vm(A), vm(B, pid=5))
     hosts.describe("host-1", vm(A), vm(B, pid=5, uuid=UUID), at_s=5)

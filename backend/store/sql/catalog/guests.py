@@ -48,6 +48,18 @@ _in_process = select(vms).where(
     vms.c.boot_id == bindparam("of_boot"),
     vms.c.pid == bindparam("of_pid"),
 )
+_with_uuid_after = (
+    select(vms.c.guest_id)
+    .join(guests, guests.c.id == vms.c.guest_id)
+    .where(
+        vms.c.host_id == bindparam("of_host"),
+        vms.c.name == bindparam("called"),
+        vms.c.first_seen_ms >= bindparam("ended_ms") - _MOMENT_MS,
+        guests.c.identified_by == IdentifiedBy.UUID,
+    )
+    .order_by(vms.c.first_seen_ms, vms.c.id)
+    .limit(1)
+)
 _lives_of = select(vms.c.id, vms.c.ended_ns, vms.c.boot_id).where(vms.c.guest_id == bindparam("guest"))
 _move = update(vms).where(vms.c.id == bindparam("number"))
 _move_all = update(vms).where(vms.c.guest_id == bindparam("guest"))
@@ -114,7 +126,7 @@ class _Assigning:
             return ()  # Less is known of it than before: it stays whose it was.
         guest = self._targets[key.id]
         if guest == row.guest_id:
-            return ()
+            return self._join_later(row, key, guest)
         if guest in self._with_lives or key.id in self._with_lives:
             self.write()
             if _has_twin(self._connection, row, guest):
@@ -140,7 +152,16 @@ class _Assigning:
         ):
             self.write()
             moved += _join_name(self._connection, row, name.id, guest)
-        return moved
+        return [*moved, *self._join_later(row, key, guest)]
+
+    def _join_later(self, row: Row[Any], key: GuestKey, guest: str) -> Sequence[int]:
+        """Have a name's guest be that of a UUID which became known later, but was described before."""
+        if key.by is not IdentifiedBy.NAME or guest != key.id or row.ended_ns is None:
+            return ()
+        self.write()
+        named = {"of_host": row.host_id, "called": row.name, "ended_ms": row.ended_ns // NS_PER_MS}
+        later = self._connection.execute(_with_uuid_after, named).first()
+        return () if later is None else _join_name(self._connection, row, guest, later.guest_id)
 
     def write(self) -> None:
         """Write what was decided."""

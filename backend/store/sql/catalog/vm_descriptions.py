@@ -171,7 +171,9 @@ def _update(
         change = _merged(row, _values(vm, seen[vm.id]) | described, is_newer)
         if change is not None:
             changes.append(change)
-            if (change["name"], change["uuid"]) != (row.name, row.uuid):
+            # Once a VM has ended, what came after it may show whose life it was.
+            has_ended = row.ended_ns is None and change["ended_ns"] is not None and not change["uuid"]
+            if has_ended or (change["name"], change["uuid"]) != (row.name, row.uuid):
                 renamed.append(row.id)
     if changes:
         connection.execute(_this_vm, changes)

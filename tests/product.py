@@ -219,7 +219,7 @@ class Product:
     def get(self, path: str, **parameters: object) -> Any:
         """The JSON of an endpoint under /api/v1."""
         query = urlencode([(key.rstrip("_"), value) for key, value in parameters.items()], doseq=True)
-        with urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=10) as response:
+        with urlopen(f"{self.url}/api/v1/{path}?{query}", timeout=60) as response:
             return json.load(response)
 
     def vm(self, pid: int) -> dict[str, Any] | None:

@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from tests.browser.feed import Feed
 from tests.browser.scene import history, scene_hosts
 
-CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM = Path("/usr/bin/chromium-headless-shell")
+"""The same engine without a browser's own windows, which took a third of the CPU time of every page."""
 ARGUMENTS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -57,7 +58,7 @@ def _rfc3339(second: int) -> str:
 def browser() -> Iterator[Browser]:
     """Debian's Chromium, for as long as these tests run."""
     if not CHROMIUM.exists():
-        pytest.fail(f"{CHROMIUM} is missing: apt-get install -y chromium", pytrace=False)
+        pytest.fail(f"{CHROMIUM} is missing: apt-get install -y chromium-headless-shell", pytrace=False)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=[*ARGUMENTS])
         yield launched

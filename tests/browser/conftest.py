@@ -20,6 +20,7 @@ ARGUMENTS = (
 )
 expect.set_options(timeout=30_000)
 LOADED = "html[data-ready]"
+_NEW_S = 240.0
 LIVE_HOST = "hv-live"
 """A host of which the scene has nothing."""
 
@@ -65,19 +66,41 @@ def browser() -> Iterator[Browser]:
         launched.close()
 
 
+@pytest.fixture(scope="package")
+def scenes() -> Iterator[list[Feed]]:
+    """The servers that files which only look have shared, oldest first."""
+    made: list[Feed] = []
+    yield made
+    for feed in made:
+        feed.product.stop()
+
+
 @pytest.fixture(scope="module")
-def feed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
+def feed(
+    request: pytest.FixtureRequest, scenes: list[Feed], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Feed]:
     """A server that has taken the whole scene, up to this minute.
 
     For one file's tests: the page shows the last 15 minutes, and on a busy machine all tests take longer.
+    Files that say that they only look (``ONLY_LOOKS``) share one for as long as it is new.
     """
-    feed = Feed(tmp_path_factory.mktemp("scene"), [*(host.name for host in scene_hosts()), LIVE_HOST])
+    if not getattr(request.module, "ONLY_LOOKS", False):
+        own = _fill(tmp_path_factory.mktemp("scene"))
+        yield own
+        own.product.stop()
+        return
+    if not scenes or time.time() - scenes[-1].end_s > _NEW_S:
+        scenes.append(_fill(tmp_path_factory.mktemp("scene")))
+    yield scenes[-1]
+
+
+def _fill(directory: Path) -> Feed:
+    feed = Feed(directory, [*(host.name for host in scene_hosts()), LIVE_HOST])
     feed.product.start_server(expect_collector=False)
     feed.end_s = int(time.time()) // 60 * 60
     for batch in history(feed.end_s):
         feed.send(batch)
-    yield feed
-    feed.product.stop()
+    return feed
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from tests.browser.conftest import LOADED, Visit
 from tests.browser.reading import names
 
 pytestmark = pytest.mark.browser
+ONLY_LOOKS = True
 
 
 def test_range_sort_and_filter_survive_a_reload_and_no_theme_is_in_a_link(visit: Visit) -> None:

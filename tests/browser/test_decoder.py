@@ -7,6 +7,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Visit
 
 pytestmark = pytest.mark.browser
+ONLY_LOOKS = True
 
 
 def _decode(page: Page, text: str) -> None:

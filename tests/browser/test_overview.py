@@ -9,6 +9,7 @@ from tests.browser.feed import Feed
 from tests.browser.reading import counts_by_name, figure, names, number, title_of
 
 pytestmark = pytest.mark.browser
+ONLY_LOOKS = True
 
 
 def _vms(visit: Visit, feed: Feed) -> list[dict[str, object]]:

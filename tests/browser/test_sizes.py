@@ -14,6 +14,7 @@ from tests.browser.conftest import Visit, new_visit
 from tests.browser.feed import Feed
 
 pytestmark = pytest.mark.browser
+ONLY_LOOKS = True
 
 LONG = "x" * 256
 WIDE = "資料庫伺服器" * 30

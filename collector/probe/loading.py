@@ -116,7 +116,8 @@ class _Making:
             except CompileTimeoutError:
                 raise
             except ProbeError as exc:
-                logger.info("compiling the programs in another way reason=%r", str(exc))
+                # No loss: they count the same, and take longer.
+                logger.debug("programs not typed reason=%r", str(exc))
         return self._compiled(last, load, key)
 
     def _compiled(self, order: Order, load: Load, key: str | None) -> Handles:

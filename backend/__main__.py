@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from backend import clock_command, removal_commands
+from backend import clock_command, removal_commands, retention_command
 from backend.auth import TokenKind
 from backend.errors import BackendError, SettingError
 from backend.settings import (
@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_token_list(tokens.add_parser("list", help="list every token's id, kind and host"))
     removal_commands.add_parsers(commands, tokens, _add_database)
     clock_command.add_parser(commands, _add_database)
+    retention_command.add_parser(commands, _add_database)
     _add_token_revoke(
         tokens.add_parser("revoke", help="take tokens away; sessions and streams opened with them end")
     )

@@ -8,6 +8,7 @@ BackendError
 ├── NotFoundError     no VM, host or architecture of that name
 ├── NotNowError       a batch cannot be taken now
 ├── ParameterError    a query parameter cannot be used
+├── RetentionError    things cannot be kept so long
 ├── SettingError      the server cannot run with its settings
 ├── WrongHostError    a batch is of another host than its token
 └── StoreError        the database cannot be used
@@ -52,6 +53,10 @@ class ParameterError(BackendError):
     def __init__(self, parameter: str, message: str) -> None:
         super().__init__(message)
         self.parameter = parameter
+
+
+class RetentionError(BackendError):
+    """Things cannot be kept so long, or not while others are."""
 
 
 class SettingError(BackendError):

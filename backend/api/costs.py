@@ -23,11 +23,13 @@ class CostsParameters(OfHost, InSteps):
 @router.get("", responses=reader_problems(404))
 def chart_costs(services: ServicesDep, asked: Annotated[CostsParameters, Query()]) -> schemas.Costs:
     """Chart what tracing costs on each host, over from..to (default: the last 15 min) in whole steps."""
-    grid = asked.grid(services.now_ms)
+    grid = asked.grid(services.now_ms, services.store.kept_levels(asked.hosts))
+    found = costs(services.store, asked.host, grid)
     return schemas.Costs(
         step_ms=grid.step_ms,
         times_ms=list(grid.starts_ms),
-        hosts=[_body(item) for item in costs(services.store, asked.host, grid)],
+        hosts=[_body(item) for item in found.hosts],
+        kept_from_ms=found.kept_from_ms,
     )
 
 

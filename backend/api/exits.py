@@ -12,11 +12,12 @@ from backend.api.choosing import vms_asked_for
 from backend.api.exports.formats import FILES
 from backend.api.former_names import current_name
 from backend.api.parameters import InFormat, InPages, InTime, OfVms
-from backend.api.presented import exit_body
+from backend.api.presented import exit_body, kept_from_ms
 from backend.api.reading import RangeRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.query.cursors import Listed, place_cursor, read_place_cursor
+from backend.store.contract.retention import Kept
 from faultmodel.record import ExitKind
 
 router = APIRouter(prefix="/api/v1/exits", tags=["Exits"], route_class=RangeRoute)
@@ -41,9 +42,11 @@ def list_exits(services: ServicesDep, asked: Annotated[ExitsParameters, Query()]
         if vm_ids is not None:
             services.store.host_of(vm_ids)  # a VM that is not there is said to be so
         found = services.store.exits(vm_ids, asked.kind, span, limit=limit + 1, before=before)
+        kept_from_s = services.store.kept_from_s(Kept.EXITS, vm_ids or ())
     page = found[:limit]
     more = len(found) > limit
     return schemas.ExitPage(
         items=[exit_body(row) for row in page],
         next_cursor=place_cursor(Listed.EXITS, page[-1].record.time_ns, page[-1].position) if more else None,
+        kept_from_ms=kept_from_ms(kept_from_s, span),
     )

@@ -8,11 +8,12 @@ from fastapi import APIRouter, Query
 from backend.api import schemas
 from backend.api.exports.formats import FILES
 from backend.api.parameters import InFormat, InPages, InTime, VmPath
-from backend.api.presented import fault_body
+from backend.api.presented import fault_body, kept_from_ms
 from backend.api.reading import RangeRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.query.cursors import Listed, place_cursor, read_place_cursor
+from backend.store.contract.retention import Kept
 
 router = APIRouter(prefix="/api/v1/vms", tags=["Virtual machines"], route_class=RangeRoute)
 
@@ -31,10 +32,13 @@ def list_faults(
     """
     span, limit = asked.span(services.now_ms), asked.limit
     before = read_place_cursor(Listed.FAULTS, asked.cursor)
-    found = services.store.faults([id], span, limit=limit + 1, before=before)
+    with services.store.snapshot():
+        found = services.store.faults([id], span, limit=limit + 1, before=before)
+        kept_from_s = services.store.kept_from_s(Kept.FAULTS, [id])
     page = found[:limit]
     more = len(found) > limit
     return schemas.FaultPage(
         items=[fault_body(row) for row in page],
         next_cursor=place_cursor(Listed.FAULTS, page[-1].record.time_ns, page[-1].position) if more else None,
+        kept_from_ms=kept_from_ms(kept_from_s, span),
     )

@@ -12,7 +12,15 @@ from backend.api.choosing import Chosen
 from backend.api.exports.formats import FILES
 from backend.api.faults import FaultsParameters
 from backend.api.parameters import GuestPath, InFormat, InPages, InSteps, InTime
-from backend.api.presented import as_of_body, fault_body, flags_body, syndrome_body, vm_body
+from backend.api.presented import (
+    as_of_body,
+    counted_body,
+    fault_body,
+    flags_body,
+    kept_from_ms,
+    syndrome_body,
+    vm_body,
+)
 from backend.api.presented_guests import at_once_body, event_body, guest_body, who
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
@@ -27,8 +35,9 @@ from backend.query.grid import end_grid
 from backend.query.guest_history import at_once, events_of
 from backend.query.guest_list import SORTS
 from backend.query.guest_list import list_guests as find_guests
-from backend.query.lives import guest_of, ids_of_lives
+from backend.query.lives import guest_of, ids_of_lives, whole_lives
 from backend.query.vm_list import ends_of
+from backend.store.contract.retention import Kept
 from backend.store.contract.values import TimeRange
 from backend.store.contract.vms import VmFilter
 
@@ -63,10 +72,12 @@ def list_guests(services: ServicesDep, asked: Annotated[GuestsParameters, Query(
 
     What chooses VMs chooses the guests of these; each comes with all of its VMs.
     """
-    span = asked.span(services.now_ms)
-    grid = end_grid(span, services.now_ms, asked.step_ms)
+    wanted = asked.span(services.now_ms)
     after = cursors.read_sorted_cursor(Sorted.GUESTS, asked.cursor)
     with services.store.snapshot():
+        levels = services.store.kept_levels()
+        span = levels.whole(wanted)
+        grid = end_grid(span, services.now_ms, asked.step_ms, levels, coarser=asked.coarser)
         found = find_guests(
             services.sources,
             asked.choice,
@@ -84,6 +95,7 @@ def list_guests(services: ServicesDep, asked: Annotated[GuestsParameters, Query(
     return schemas.GuestPage(
         items=[guest_body(item, end_ms) for item in items],
         next_cursor=cursors.sorted_cursor(Sorted.GUESTS, place, items[-1].guest.id) if more else None,
+        counted=counted_body(wanted, span),
         vms_left_out=found.left_out,
         as_of=as_of_body(as_of),
     )
@@ -97,9 +109,11 @@ def show_guest(
 
     An id that was the guest's before its UUID or name became known is its own, too.
     """
-    span, now_ms = asked.span(services.now_ms), services.now_ms
-    grid = end_grid(span, now_ms, asked.step_ms)
+    wanted, now_ms = asked.span(services.now_ms), services.now_ms
     with services.store.snapshot():
+        levels = services.store.kept_levels()
+        span = levels.whole(wanted)
+        grid = end_grid(span, now_ms, asked.step_ms, levels, coarser=asked.coarser)
         guest = guest_of(services.store, id)
         only = VmFilter(guests=(guest.id,))
         page = services.store.vms(only, span, limit=MAX_VMS, after=None)
@@ -114,10 +128,11 @@ def show_guest(
     return schemas.GuestDetail(
         **who(guest, ever, page, ends, number),
         vms=[vm_body(vm, ends[vm.id]) for vm in page],
+        counted=counted_body(wanted, span),
         vms_left_out=number - len(page),
-        events=[event_body(item) for item in events_of(history) if _contains(span, item.at_ms, item.at_ms)],
+        events=[event_body(item) for item in events_of(history) if _contains(wanted, item.at_ms, item.at_ms)],
         at_once=[
-            at_once_body(item) for item in at_once(history) if _contains(span, item.from_ms, item.to_ms)
+            at_once_body(item) for item in at_once(history) if _contains(wanted, item.from_ms, item.to_ms)
         ],
         as_of=as_of_body(as_of),
     )
@@ -128,11 +143,11 @@ def break_down_guest_by_flag(
     services: ServicesDep, id: GuestPath, asked: Annotated[InTime, Query()]
 ) -> schemas.Flags:
     """Break the faults of all of a guest's VMs down by what the hardware and KVM said of them."""
-    span = asked.span(services.now_ms)
+    wanted = asked.span(services.now_ms)
     with services.store.snapshot():
-        lives = ids_of_lives(services.store, [id], span)
+        span, lives = whole_lives(services.store, [id], wanted)
         found = breakdown(services.store.each_syndrome(lives, span))
-    return flags_body(found)
+    return flags_body(found, counted_body(wanted, span))
 
 
 @router.get("/{id}/syndromes", responses={**FILES, **reader_problems(404)})
@@ -140,10 +155,10 @@ def list_guest_syndromes(
     services: ServicesDep, id: GuestPath, asked: Annotated[SyndromesParameters, Query()]
 ) -> schemas.Syndromes:
     """List the raw words of the faults of all of a guest's VMs, as of one VM."""
-    span, limit = asked.span(services.now_ms), asked.limit
+    wanted, limit = asked.span(services.now_ms), asked.limit
     after = cursors.read_syndrome_cursor(asked.cursor)
     with services.store.snapshot():
-        lives = ids_of_lives(services.store, [id], span)
+        span, lives = whole_lives(services.store, [id], wanted)
         found = services.store.syndromes(lives, span, limit=limit + 1, after=after)
         words, faults = services.store.syndrome_number(lives, span)
     page = found[:limit]
@@ -151,6 +166,7 @@ def list_guest_syndromes(
         items=[syndrome_body(item) for item in page],
         words=words,
         count=faults,
+        counted=counted_body(wanted, span),
         next_cursor=cursors.syndrome_cursor(page[-1].place) if len(found) > limit else None,
     )
 
@@ -165,6 +181,7 @@ def list_guest_faults(
     with services.store.snapshot():
         lives = ids_of_lives(services.store, [id], span)
         found = services.store.faults(lives, span, limit=limit + 1, before=before)
+        kept_from_s = services.store.kept_from_s(Kept.FAULTS, lives)
     page = found[:limit]
     more = len(found) > limit
     return schemas.FaultPage(
@@ -172,6 +189,7 @@ def list_guest_faults(
         next_cursor=cursors.place_cursor(Listed.FAULTS, page[-1].record.time_ns, page[-1].position)
         if more
         else None,
+        kept_from_ms=kept_from_ms(kept_from_s, span),
     )
 
 

@@ -39,7 +39,7 @@ def show_ledger(services: ServicesDep, asked: Annotated[LedgerParameters, Query(
 
     Every batch is checked when it arrives: one whose figures do not add up is refused.
     """
-    grid = asked.grid(services.now_ms)
+    grid = asked.grid(services.now_ms, services.store.kept_levels(asked.hosts, asked.vm_ids))
     services.refusals.write()
     with services.store.snapshot():
         found = account(
@@ -57,6 +57,7 @@ def show_ledger(services: ServicesDep, asked: Annotated[LedgerParameters, Query(
         vms=[_vm_body(item) for item in found.vms],
         others=None if found.others is None else _others_body(found.others),
         hosts=[_host_body(item) for item in found.hosts],
+        kept_from_ms=found.kept_from_ms,
         recordings_left_out=found.recordings_left_out,
         as_of=as_of_body(found.as_of),
     )

@@ -12,6 +12,7 @@ from backend.api.exports.formats import Format
 from backend.errors import ParameterError
 from backend.query import cursors
 from backend.query.grid import MAX_POINTS, make_grid
+from backend.store.contract.levels import Levels
 from backend.store.contract.values import Steps, TimeRange
 from backend.times import DURATION_PATTERN, PATTERN, parse_duration, parse_time
 from faultmodel.record import TEXT_LENGTH
@@ -97,6 +98,11 @@ class InSteps(InTime):
         f"such that there are about 300 points at most; there may be {MAX_POINTS}.",
         examples=["10s"],
     )
+    coarser: bool = Field(
+        False,
+        description="Where counts are no longer kept in such steps of the time where the range begins, take "
+        "longer steps, in which they are.",
+    )
 
     @property
     def step_ms(self) -> int | None:
@@ -106,12 +112,12 @@ class InSteps(InTime):
         """
         return None if self.step is None else parse_duration("step", self.step)
 
-    def grid(self, now_ms: int) -> Steps:
-        """Return the grid that is meant at this time.
+    def grid(self, now_ms: int, levels: Levels) -> Steps:
+        """Return the grid that is meant at this time, of what is kept.
 
         :raises ParameterError: range or step cannot be used
         """
-        return make_grid(self.span(now_ms), now_ms, self.step_ms)
+        return make_grid(self.span(now_ms), now_ms, self.step_ms, levels, coarser=self.coarser)
 
 
 class InFormat(Parameters):
@@ -145,6 +151,11 @@ class OfHost(Parameters):
         description="A host's name. Every host where it is left out.",
         examples=["host-1"],
     )
+
+    @property
+    def hosts(self) -> tuple[str, ...] | None:
+        """The host as a list, None for every one."""
+        return None if self.host is None else (self.host,)
 
 
 class OfGuests(Parameters):

@@ -16,7 +16,7 @@ from backend.query.reckoning import CountedVm, Totals
 from backend.query.vm_list import End
 from backend.store.contract.hosts import AsOf, HostStatus
 from backend.store.contract.jobs import JobState
-from backend.store.contract.values import RecordRow, SyndromeCount
+from backend.store.contract.values import RecordRow, SyndromeCount, TimeRange
 from backend.store.contract.vms import VcpuSummary, VmMember, VmSummary
 from backend.times import rfc3339_ms, rfc3339_ns
 from faultmodel import arch, exits
@@ -24,7 +24,7 @@ from faultmodel.arch.base import EXIT_FIELDS, FAULT_FIELDS, Architecture, Syndro
 from faultmodel.bits import BitField, FieldValue
 from faultmodel.kinds import HostState
 from faultmodel.record import Collector, ExitKind
-from faultmodel.units import NS_PER_MS
+from faultmodel.units import MS_PER_S, NS_PER_MS
 
 _COVERING_STATES = (HostState.ATTACHED, HostState.REPLAY)
 
@@ -44,6 +44,18 @@ def vm_body(vm: VmSummary, end: End) -> schemas.Vm:
         running=end.is_running,
         rate_at_end=end.rate_at_end,
     )
+
+
+def counted_body(wanted: TimeRange, span: TimeRange) -> schemas.Counted | None:
+    """Return the range that counts are of, where they are not kept of exactly the one that is wanted."""
+    return None if span == wanted else schemas.Counted(from_ms=span.from_ms, to_ms=span.to_ms)
+
+
+def kept_from_ms(kept_from_s: int | None, span: TimeRange) -> int | None:
+    """Return from when on something is kept, where a range begins before."""
+    if kept_from_s is None or (span.from_ms is not None and span.from_ms >= kept_from_s * MS_PER_S):
+        return None
+    return kept_from_s * MS_PER_S
 
 
 def as_of_body(as_of: AsOf) -> schemas.AsOf:
@@ -133,9 +145,10 @@ def flag_body(item: FlagCount) -> schemas.FlagCount:
     )
 
 
-def flags_body(found: Breakdown) -> schemas.Flags:
+def flags_body(found: Breakdown, counted: schemas.Counted | None) -> schemas.Flags:
     """Return the body of faults by flag and by outcome."""
     return schemas.Flags(
+        counted=counted,
         total=found.total,
         items=[flag_body(item) for item in found.flags],
         undefined=[flag_body(item) for item in found.undefined],

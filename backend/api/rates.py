@@ -20,6 +20,7 @@ from backend.errors import ParameterError
 from backend.query.rate_keys import By, Metric
 from backend.query.rates import MAX_VALUES, Question, rates
 from backend.query.versions import PATTERN
+from backend.store.contract.levels import Levels
 
 router = APIRouter(prefix="/api/v1/rates", tags=["Rates"], route_class=RangeRoute)
 
@@ -48,12 +49,12 @@ class RatesParameters(Chosen, InSteps, OfVms, InFormat):
     )
     _current_metric = field_validator("metric", mode="before")(current_name)
 
-    def question(self, now_ms: int) -> Question:
+    def question(self, now_ms: int, levels: Levels) -> Question:
         """Return what is asked at this time.
 
         :raises ParameterError: VMs are chosen in two ways, or the steps cannot be used
         """
-        grid = self.grid(now_ms)
+        grid = self.grid(now_ms, levels)
         self.check_one_way()
         if (self.vm or self.guest) and not self.choice.is_everyone:
             raise ParameterError(
@@ -79,7 +80,7 @@ def chart_rates(services: ServicesDep, asked: Annotated[RatesParameters, Query()
     A step of which no time was covered is null, not 0; so is one in which a VM was not there.
     """
     now_ms = services.now_ms
-    question = asked.question(now_ms)
+    question = asked.question(now_ms, services.store.kept_levels(asked.choice.host_names, asked.vm_ids))
     found = rates(services.sources, question, now_ms)
     others = found.others
     return schemas.Rates(
@@ -112,6 +113,7 @@ def chart_rates(services: ServicesDep, asked: Annotated[RatesParameters, Query()
             )
             for one in found.coverage
         ],
+        kept_from_ms=found.kept_from_ms,
         vms_left_out=found.vms_left_out,
         as_of=as_of_body(found.as_of),
     )

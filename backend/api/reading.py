@@ -30,11 +30,18 @@ from backend.api.shared_answers import SharedAnswer
 from backend.clients import share_of
 from backend.errors import ParameterError
 from backend.query.grid import make_grid
+from backend.store.contract.levels import AFTER_ALL_S, LENGTHS_S, Levels
+from backend.store.contract.retention import LEAST_S
 from backend.store.contract.values import TimeRange
 from backend.times import is_relative, parse_duration, parse_time
 from faultmodel.problem import ProblemCode
+from faultmodel.units import MS_PER_S
 
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+_ANY_LEVELS = [
+    Levels(kept_from_s=dict.fromkeys(LENGTHS_S[:kept], AFTER_ALL_S)) for kept in range(len(LENGTHS_S))
+]
+"""Whichever is the finest level that is kept."""
 _Question = tuple[str, tuple[tuple[str, str], ...]]
 
 
@@ -168,7 +175,11 @@ def _end_of_closed(request: Request, now_ms: int) -> int | None:
     try:
         from_ms, to_ms = (parse_time("", text, now_ms) for text in texts)
         step_ms = parse_duration("", asked["step"]) if "step" in asked else None
-        end_ms = make_grid(TimeRange(from_ms, to_ms), now_ms, step_ms).to_ms
+        # Of what is older than an hour, longer buckets may be all that is kept; which, changes with time.
+        kept = _ANY_LEVELS if from_ms < now_ms - LEAST_S * MS_PER_S else _ANY_LEVELS[:1]
+        span = TimeRange(from_ms, to_ms)
+        ends = [make_grid(levels.whole(span), now_ms, step_ms, levels, coarser=True).to_ms for levels in kept]
+        end_ms = max(ends)
     except ParameterError:
         # The endpoint says what is wrong.
         return None

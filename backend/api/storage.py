@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is stored, at which levels."""
+"""What is kept how long, and how far back it reaches."""
 
 from fastapi import APIRouter
 
@@ -7,7 +7,7 @@ from backend.api import schemas
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
-from backend.store.contract.levels import StoredLevel
+from backend.store.contract.retention import StoredLevel, StoredRecords
 from backend.times import rfc3339_ns
 from faultmodel.units import NS_PER_S
 
@@ -16,17 +16,25 @@ router = APIRouter(prefix="/api/v1/storage", tags=["Status"], route_class=Readin
 
 @router.get("", responses=reader_problems())
 def show_storage(services: ServicesDep) -> schemas.Storage:
-    """Show at which levels counts are kept, and what is yet to be summed up."""
+    """Show at which levels counts are kept, how far back each reaches, and what is yet to be summed up."""
     found = services.store.storage()
     return schemas.Storage(
         levels=[_level_body(level) for level in found.levels],
+        exits=_records_body(found.exits),
+        faults=_records_body(found.faults),
         bytes=found.bytes,
     )
+
+
+def _records_body(records: StoredRecords) -> schemas.StoredRecords:
+    return schemas.StoredRecords(age_s=records.age_s, kept_from=_time(records.kept_from_s))
 
 
 def _level_body(level: StoredLevel) -> schemas.StoredLevel:
     return schemas.StoredLevel(
         bucket_s=level.length_s,
+        age_s=level.age_s,
+        kept_from=_time(level.kept_from_s),
         pending=level.pending,
         pending_from=_time(level.pending_from_s),
     )

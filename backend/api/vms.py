@@ -25,6 +25,7 @@ from backend.api.parameters import (
 from backend.api.presented import (
     as_of_body,
     collector_body,
+    counted_body,
     flags_body,
     listed_vm_body,
     syndrome_body,
@@ -43,7 +44,6 @@ from backend.query.grid import end_grid
 from backend.query.vm_list import SORTS, End, ends_of
 from backend.query.vm_list import list_vms as find_vms
 from backend.store.contract.store import Store
-from backend.store.contract.values import Steps, TimeRange
 from backend.store.contract.vms import VmPlace, VmSummary
 from faultmodel import exits
 
@@ -91,18 +91,19 @@ class VmsParameters(InPages, InSteps, Chosen, OfGuests, InFormat):
 @router.get("", responses={**FILES, **reader_problems(404)})
 def list_vms(services: ServicesDep, asked: Annotated[VmsParameters, Query()]) -> schemas.VmPage:
     """List the VMs that existed within from..to, with their totals in it (default: all time)."""
-    span = asked.span(services.now_ms)
-    grid = end_grid(span, services.now_ms, asked.step_ms)
     choice = asked.choice_of(services.store)
     list_them = _newest if asked.is_plain else _sorted
-    return list_them(services, asked, choice, span, grid)
+    return list_them(services, asked, choice)
 
 
-def _sorted(
-    services: Services, asked: VmsParameters, choice: Choice, span: TimeRange, grid: Steps
-) -> schemas.VmPage:
+def _sorted(services: Services, asked: VmsParameters, choice: Choice) -> schemas.VmPage:
     after = cursors.read_sorted_cursor(Sorted.VMS, asked.cursor)
+    wanted = asked.span(services.now_ms)
     with services.store.snapshot():
+        # All that is listed is added up from counts of everyone.
+        levels = services.store.kept_levels()
+        span = levels.whole(wanted)
+        grid = end_grid(span, services.now_ms, asked.step_ms, levels, coarser=asked.coarser)
         found = find_vms(
             services.sources,
             choice,
@@ -130,18 +131,20 @@ def _sorted(
         trend=schemas.Trend(step_ms=found.trend_grid.step_ms, times_ms=list(found.trend_grid.starts_ms))
         if asked.trend
         else None,
+        counted=counted_body(wanted, span),
         vms_left_out=found.left_out,
         as_of=as_of_body(as_of),
     )
 
 
-def _newest(
-    services: Services, asked: VmsParameters, choice: Choice, span: TimeRange, grid: Steps
-) -> schemas.VmPage:
+def _newest(services: Services, asked: VmsParameters, choice: Choice) -> schemas.VmPage:
     """List VMs in the database's own order: a page costs what it holds, whatever the range."""
     after = None if asked.cursor is None else cursors.read_vm_cursor(asked.cursor)
-    limit = asked.limit
+    limit, wanted = asked.limit, asked.span(services.now_ms)
     with services.store.snapshot():
+        levels = services.store.kept_levels(choice.host_names)
+        span = levels.whole(wanted)
+        grid = end_grid(span, services.now_ms, asked.step_ms, levels, coarser=asked.coarser)
         found = services.store.vms(choice.where, span, limit=limit + 1, after=after)
         page = found[:limit]
         ends = ends_of(services.sources, [vm.id for vm in page], span, services.now_ms, grid.step_ms)
@@ -152,6 +155,7 @@ def _newest(
         next_cursor=cursors.vm_cursor(VmPlace.of(page[-1])) if more else None,
         totals=None,
         trend=None,
+        counted=counted_body(wanted, span),
         vms_left_out=0,
         as_of=as_of_body(as_of),
     )
@@ -179,10 +183,12 @@ class SyndromesParameters(InPages, InTime, InFormat):
 @router.get("/{id}", responses=reader_problems(404))
 def show_vm(services: ServicesDep, id: VmPath, asked: Annotated[VmParameters, Query()]) -> schemas.VmDetail:
     """Show one VM with its exits by reason and its vCPUs, of which a page has so many as ``limit`` says."""
-    span, limit = asked.span(services.now_ms), asked.limit
+    wanted, limit = asked.span(services.now_ms), asked.limit
     after = read_place_cursor(Listed.VCPUS, asked.cursor) or (-1, 0)
-    grid = end_grid(span, services.now_ms, asked.step_ms)
     with services.store.snapshot():
+        levels = services.store.kept_levels(vm_ids=[id])
+        span = levels.whole(wanted)
+        grid = end_grid(span, services.now_ms, asked.step_ms, levels, coarser=asked.coarser)
         vm = services.store.vm(id, span)
         end = ends_of(services.sources, [id], span, services.now_ms, grid.step_ms)[id]
         found = services.store.vcpus(id, span, limit=limit + 1, after=after[0])
@@ -209,6 +215,7 @@ def show_vm(services: ServicesDep, id: VmPath, asked: Annotated[VmParameters, Qu
         next_cursor=place_cursor(Listed.VCPUS, vcpus[-1].vcpu, 0) if len(found) > limit else None,
         exit_reasons=reasons,
         exits_of_other_reasons=exit_total - sum(item.count for item in reasons),
+        counted=counted_body(wanted, span),
         collector=collector_body(collector),
         as_of=as_of_body(as_of),
     )
@@ -218,9 +225,11 @@ def show_vm(services: ServicesDep, id: VmPath, asked: Annotated[VmParameters, Qu
 def break_down_by_flag(services: ServicesDep, id: VmPath, asked: Annotated[InTime, Query()]) -> schemas.Flags:
     """Break a VM's faults down by what the hardware and KVM said of them."""
     # Whose counts they are and the counts would else be read with a connection each.
+    wanted = asked.span(services.now_ms)
     with services.store.snapshot():
-        found = breakdown(services.store.each_syndrome([id], asked.span(services.now_ms)))
-    return flags_body(found)
+        span = services.store.kept_levels(vm_ids=[id]).whole(wanted)
+        found = breakdown(services.store.each_syndrome([id], span))
+    return flags_body(found, counted_body(wanted, span))
 
 
 @router.get("/{id}/syndromes", responses={**FILES, **reader_problems(404)})
@@ -232,9 +241,10 @@ def list_syndromes(
     No word is on two pages. One that gets more faults between two pages than the place between them has may
     be on none; in a range that has passed, nothing moves.
     """
-    span, limit = asked.span(services.now_ms), asked.limit
+    wanted, limit = asked.span(services.now_ms), asked.limit
     after = cursors.read_syndrome_cursor(asked.cursor)
     with services.store.snapshot():
+        span = services.store.kept_levels(vm_ids=[id]).whole(wanted)
         found = services.store.syndromes([id], span, limit=limit + 1, after=after)
         words, faults = services.store.syndrome_number([id], span)
     page = found[:limit]
@@ -242,5 +252,6 @@ def list_syndromes(
         items=[syndrome_body(item) for item in page],
         words=words,
         count=faults,
+        counted=counted_body(wanted, span),
         next_cursor=cursors.syndrome_cursor(page[-1].place) if len(found) > limit else None,
     )

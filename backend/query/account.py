@@ -10,7 +10,7 @@ from operator import attrgetter
 
 from backend.errors import ParameterError
 from backend.query.findings import Code, Found, find
-from backend.query.grid import covered_ms
+from backend.query.grid import covered_ms, kept_of
 from backend.query.rates import MAX_VALUES
 from backend.store.contract.accounts import BatchAccount, CountingTotal, LedgerPoint, LossPoint
 from backend.store.contract.hosts import LISTED_RECORDINGS, AsOf, CoveredSpan
@@ -81,9 +81,13 @@ class OtherAccounts:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The accounts of VMs and of their hosts on one grid."""
+    """The accounts of VMs and of their hosts on one grid.
+
+    ``kept_from_ms``: where the grid begins before counts are kept in such steps, from when on they are.
+    """
 
     grid: Steps
+    kept_from_ms: int | None
     vms: Sequence[VmAccount]
     others: OtherAccounts | None
     hosts: Sequence[HostAccount]
@@ -118,38 +122,43 @@ def account(
         found = [item for item in find(store, now_ns) if item.code is not Code.DUPLICATE_GUEST]
         absent = {name for item in found if item.code is Code.NEVER_DELIVERED for name in item.hosts}
         if vm_ids is None and host in absent:
-            return Account(grid, [], None, [_absent_account(grid, str(host))], 0, store.as_of([]))
+            return Account(grid, None, [], None, [_absent_account(grid, str(host))], 0, store.as_of([]))
         span = grid.span
+        levels = store.kept_levels(None if host is None else [host], vm_ids or ())
+        counted = levels.kept_steps(grid)
         if vm_ids is not None:
             owners = store.host_of(vm_ids)
         else:
-            owners = _most_seen(store, host, grid, most) if with_vms else {}
+            owners = _most_seen(store, host, counted, most) if with_vms else {}
         _check_owners(owners, host)
         if len(owners) * len(FIGURES) * len(grid.starts_ms) > MAX_VALUES:
             raise ParameterError(
                 "step",
                 f"{len(owners)} VMs and {len(grid.starts_ms)} points; ask for longer steps, or name VMs",
             )
-        points = store.ledger_points(list(owners), grid)
+        points = store.ledger_points(list(owners), counted)
         countings = store.counting_totals(list(owners))
         known = store.known_hosts(recordings=LISTED_RECORDINGS)
         names = _hosts(vm_ids, owners, host)
         is_everyone, names = names is None, known.listed if names is None else names
         coverage = store.coverage(names, span)
         batches = store.batch_accounts(names)
-        losses = store.losses(names, grid)
+        losses = store.losses(names, counted)
         _check_room(grid, names, losses)
         of_vms = store.vm_coverage(list(owners), span)
         doubled = store.doubled(list(owners))
         of_hosts = _by_host(found)
-        others = _others(store, host, owners, grid, of_hosts) if vm_ids is None and with_vms else None
+        others = _others(store, host, owners, counted, of_hosts) if vm_ids is None and with_vms else None
         as_of = store.as_of(None if is_everyone else names)
     covered = _covered(grid, [item.host for item in batches], coverage)
-    hosts = list(_host_accounts(grid, batches, losses, covered, of_hosts))
+    hosts = list(_host_accounts(grid, counted, batches, losses, covered, of_hosts))
     if is_everyone:
         hosts = sorted([*hosts, *(_absent_account(grid, name) for name in absent)], key=attrgetter("host"))
-    accounts = _vm_accounts(grid, owners, points, countings, of_vms, _of_vms(owners, of_hosts, doubled))
-    return Account(grid, accounts, others, hosts, known.left_out if is_everyone else 0, as_of)
+    accounts = _vm_accounts(
+        grid, counted, owners, points, countings, of_vms, _of_vms(owners, of_hosts, doubled)
+    )
+    kept_from_ms = None if counted == grid else levels.begins_ms(grid)
+    return Account(grid, kept_from_ms, accounts, others, hosts, known.left_out if is_everyone else 0, as_of)
 
 
 def _check_room(grid: Steps, hosts: Sequence[str], losses: Sequence[LossPoint]) -> None:
@@ -263,13 +272,16 @@ def _covered(
 
 def _vm_accounts(
     grid: Steps,
+    counted: Steps,
     owners: Mapping[str, str],
     points: Sequence[LedgerPoint],
     countings: Sequence[CountingTotal],
     of_vms: VmCoverage,
     found: Mapping[str, Sequence[Found]],
 ) -> Sequence[VmAccount]:
-    covered = {place: covered_ms(grid, spans) for place, spans in of_vms.spans.items()}
+    covered = {
+        place: covered_ms(grid, kept_of(spans, counted.from_ms)) for place, spans in of_vms.spans.items()
+    }
     points_of: dict[str, list[LedgerPoint]] = defaultdict(list)
     for point in points:
         points_of[point.vm].append(point)
@@ -316,6 +328,7 @@ def _vm_account(
 
 def _host_accounts(
     grid: Steps,
+    counted: Steps,
     batches: Sequence[BatchAccount],
     losses: Sequence[LossPoint],
     covered: Mapping[str, Sequence[int]],
@@ -324,11 +337,16 @@ def _host_accounts(
     lost: dict[str, dict[LossKind, dict[int, int]]] = defaultdict(lambda: defaultdict(Counter))
     for loss in losses:
         lost[loss.host][loss.kind][loss.step_start_ms] += loss.count
+    older = (counted.from_ms - grid.from_ms) // grid.step_ms
+
+    def kept(host: str) -> Sequence[int]:
+        return [0] * older + list(covered[host][older:])
+
     return [
         HostAccount(
             item.host,
             covered[item.host],
-            {kind: _line(grid, steps, covered[item.host]) for kind, steps in sorted(lost[item.host].items())},
+            {kind: _line(grid, steps, kept(item.host)) for kind, steps in sorted(lost[item.host].items())},
             item,
             item.stored == item.shipped
             and not item.dropped

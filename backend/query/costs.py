@@ -38,14 +38,28 @@ class HostCosts:
     steps: Sequence[Cost | None]
 
 
-def costs(store: Store, host: str | None, grid: Steps) -> Sequence[HostCosts]:
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Costs by host.
+
+    ``kept_from_ms``: where the grid begins before they are kept in such steps, from when on they are.
+    """
+
+    hosts: Sequence[HostCosts]
+    kept_from_ms: int | None
+
+
+def costs(store: Store, host: str | None, grid: Steps) -> Costs:
     """Return the costs of a host, or of every host that reported any in the grid's range, by name.
 
     :raises NotFoundError: there is no such host
     :raises ParameterError: the answer would be too large
     """
     names = None if host is None else [host]
-    points = store.costs(names, grid)
+    with store.snapshot():
+        levels = store.kept_levels(names)
+        counted = levels.kept_steps(grid)
+        points = store.costs(names, counted)
     by_host: dict[str, dict[int, Cost]] = defaultdict(dict)
     for point in points:
         by_host[point.host][point.step_start_ms] = cost_of(point)
@@ -53,10 +67,11 @@ def costs(store: Store, host: str | None, grid: Steps) -> Sequence[HostCosts]:
         by_host.setdefault(host, {})
     if len(by_host) * len(grid.starts_ms) > MAX_VALUES:
         raise ParameterError("step", f"{len(by_host)} hosts and {len(grid.starts_ms)} points; ask for fewer")
-    return [
+    found = [
         HostCosts(name, [steps.get(start) for start in grid.starts_ms])
         for name, steps in sorted(by_host.items())
     ]
+    return Costs(found, None if counted == grid else levels.begins_ms(grid))
 
 
 def recent_costs(store: Store, now_ms: int, span_ms: int) -> Mapping[str, Cost]:

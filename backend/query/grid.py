@@ -2,17 +2,21 @@
 """The grid of a chart: steps whose both ends are multiples of the step, and how much of each was covered."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from backend.errors import ParameterError
 from backend.store.contract.hosts import CoveredSpan
+from backend.store.contract.levels import Levels
 from backend.store.contract.values import Steps, TimeRange
 from faultmodel.record import BUCKET_MS
+from faultmodel.units import MS_PER_S
 
 MAX_POINTS = 11_000
 DEFAULT_POINTS = 300
 DEFAULT_SPAN_MS = 15 * 60_000
 
+ALL_KEPT = Levels()
 _MOST_DRAWN = 200
 """Spans of a host. One that is traced without a break has one."""
 _DAY_MS = 86_400_000
@@ -22,10 +26,19 @@ _STEPS_MS = tuple(
 )
 
 
-def make_grid(span: TimeRange, now_ms: int, step_ms: int | None) -> Steps:
+def make_grid(
+    span: TimeRange,
+    now_ms: int,
+    step_ms: int | None,
+    levels: Levels = ALL_KEPT,
+    *,
+    coarser: bool = False,
+) -> Steps:
     """Return the grid whose whole steps contain a range: an open one ends now and is 15 min long.
 
-    :param step_ms: None for the smallest usual step that gives at most about ``DEFAULT_POINTS``
+    :param step_ms: None for the smallest usual step that gives at most about ``DEFAULT_POINTS``, and of
+        which there are whole buckets that are kept where the range begins
+    :param coarser: take such a step also where there are none of the one that is given
     :raises ParameterError: the step is no multiple of a bucket, or gives more than ``MAX_POINTS``
     """
     to_ms = now_ms if span.to_ms is None else span.to_ms
@@ -33,7 +46,9 @@ def make_grid(span: TimeRange, now_ms: int, step_ms: int | None) -> Steps:
     if from_ms > to_ms:
         raise ParameterError("from", "from is after to")
     span_ms = to_ms - from_ms
-    step_ms = _usual_step(span_ms) if step_ms is None else step_ms
+    kept_ms = levels.finest_at(from_ms // MS_PER_S) * MS_PER_S
+    if step_ms is None or (coarser and step_ms % kept_ms):
+        step_ms = _usual_step(span_ms, kept_ms)
     if step_ms < BUCKET_MS or step_ms % BUCKET_MS:
         raise ParameterError("step", "the step must be a multiple of 1 s, at least 1 s")
     start = from_ms // step_ms * step_ms
@@ -47,12 +62,27 @@ def make_grid(span: TimeRange, now_ms: int, step_ms: int | None) -> Steps:
     return Steps(start, end, step_ms)
 
 
-def end_grid(span: TimeRange, now_ms: int, step_ms: int | None) -> Steps:
+def end_grid(
+    span: TimeRange,
+    now_ms: int,
+    step_ms: int | None,
+    levels: Levels = ALL_KEPT,
+    *,
+    coarser: bool = False,
+) -> Steps:
     """Return a grid for a range that may be open: of one without a beginning, its newest part."""
     to_ms = now_ms if span.to_ms is None else span.to_ms
-    return make_grid(
-        TimeRange(min(span.from_ms, to_ms) if span.from_ms is not None else None, to_ms), now_ms, step_ms
-    )
+    whole = TimeRange(min(span.from_ms, to_ms) if span.from_ms is not None else None, to_ms)
+    return make_grid(whole, now_ms, step_ms, levels, coarser=coarser)
+
+
+def kept_of(spans: Iterable[CoveredSpan], kept_from_ms: int | None) -> Iterator[CoveredSpan]:
+    """Yield the spans as far as counts of them are kept; None where all are."""
+    for span in spans:
+        if kept_from_ms is None or span.from_ms >= kept_from_ms:
+            yield span
+        elif span.to_ms > kept_from_ms:
+            yield replace(span, from_ms=kept_from_ms)
 
 
 def covered_ms(grid: Steps, spans: Iterable[CoveredSpan]) -> Sequence[int]:
@@ -99,9 +129,9 @@ def _union(spans: Iterable[CoveredSpan]) -> Iterable[tuple[int, int]]:
             reached = span.to_ms
 
 
-def _usual_step(span_ms: int) -> int:
+def _usual_step(span_ms: int, kept_ms: int) -> int:
     for step_ms in _STEPS_MS:
-        if span_ms <= step_ms * DEFAULT_POINTS:
+        if span_ms <= step_ms * DEFAULT_POINTS and not step_ms % kept_ms:
             return step_ms
     days = -(-span_ms // (DEFAULT_POINTS * _DAY_MS))
     return days * _DAY_MS

@@ -85,6 +85,7 @@ def list_guests(
 
     Within a snapshot of the store, which the caller has.
 
+    :param span: of whole buckets that are kept
     :param grid: its step is what ``rate_at_end`` is of
     :param sort: of ``SORTS``, with ``-`` before it where the greatest come first; "" for those that run
         before the others, each the last seen first
@@ -118,10 +119,14 @@ def _summed(
     sources: Sources, lives: Mapping[str, Sequence[VmMember]], grid: Steps, span: TimeRange, now_ms: int
 ) -> Sequence[_Sums]:
     vms = [vm for of_guest in lives.values() for vm in of_guest]
-    from_ms = min((vm.first_seen_ms for vm in vms), default=0) if span.from_ms is None else span.from_ms
+    levels = sources.store.kept_levels()
+    from_ms = span.from_ms
+    if from_ms is None:
+        from_ms = min((vm.first_seen_ms for vm in vms), default=0)
+        from_ms = levels.whole(TimeRange(from_ms)).from_ms or 0
     within = TimeRange(from_ms, grid.to_ms if span.to_ms is None else span.to_ms)
     covering = Covering(sources.store.boot_coverage(None, within), end_of(span, now_ms), grid.step_ms)
-    view = View(sources.blocks, sources.store.version(), now_ms)
+    view = View(sources.blocks, sources.store.version(), now_ms, levels)
     reckoning = Reckoning.of(vms, view, within, covering)
     return [_sums(guest, of_guest, reckoning) for guest, of_guest in lives.items()]
 

@@ -39,3 +39,12 @@ def lives_of(store: Store, guest_ids: Sequence[str], span: TimeRange) -> Sequenc
 def ids_of_lives(store: Store, guest_ids: Sequence[str], span: TimeRange) -> list[str]:
     """Return the ids of the same. :raises NotFoundError, ParameterError: as ``lives_of``"""
     return [vm.id for vm in lives_of(store, guest_ids, span)]
+
+
+def whole_lives(store: Store, guest_ids: Sequence[str], span: TimeRange) -> tuple[TimeRange, Sequence[str]]:
+    """Return a range extended to whole buckets that are kept, and the ids of the guests' lives in it.
+
+    :raises NotFoundError, ParameterError: as ``lives_of``
+    """
+    span = store.kept_levels().whole(span)
+    return span, ids_of_lives(store, guest_ids, span)

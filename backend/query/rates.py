@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from backend.errors import ParameterError
 from backend.query.blocks import Sums
 from backend.query.choice import EVERYONE, Choice, life_of
-from backend.query.grid import covered_ms, drawn_spans
+from backend.query.grid import covered_ms, drawn_spans, kept_of
 from backend.query.lives import lives_of
 from backend.query.names import guest_labels, labels
 from backend.query.rate_keys import EXIT_BY, EXIT_KINDS, SUMMED, By, Metric, keyed, label_of
@@ -18,6 +18,7 @@ from backend.query.versions import State
 from backend.query.view import View
 from backend.store.contract.changes import Version
 from backend.store.contract.hosts import AsOf, CoveredSpan
+from backend.store.contract.levels import Levels
 from backend.store.contract.time_limit import check_time, in_time
 from backend.store.contract.values import Steps, TimeRange
 from backend.store.contract.vms import VmCoverage, VmMember, VmMembers
@@ -98,6 +99,7 @@ class Rates:
     """Series on the steps of ``grid``: those of the question, or only the last of them where nothing else
     changed.
 
+    ``kept_from_ms``: where the range begins before counts are kept in such steps, from when on they are.
     ``quiet``: the values of a series without any count. ``coverage``: of the whole range that was asked for.
     """
 
@@ -107,6 +109,7 @@ class Rates:
     others: Others | None
     quiet: Sequence[float | None]
     coverage: Sequence[CoveredSpan]
+    kept_from_ms: int | None
     vms_left_out: int
     as_of: AsOf
 
@@ -145,18 +148,26 @@ def rates(sources: Sources, question: Question, now_ms: int) -> Rates:
         grouping = sorted((vm.number, vm.guest) for vm in vms) if question.by is By.GUEST else ()
         state = State.of(version, chosen, (question.identity, grouping), grid)
         part = _changed_part(sources, question, state, version, chosen)
-        view = View(sources.blocks, version, now_ms)
-        counts = _count(sources, question, vms, part, view)
-        if counts.other_keys and part != grid and not _is_ranked_by_blocks(question):
+        kept = sources.store.kept_levels(question.choice.host_names, question.vm_ids)
+        of_all = sources.store.kept_levels()
+        # A block has the counts of everyone, in steps in which they are kept of everyone.
+        is_by_blocks = _is_ranked_by_blocks(question) and kept == of_all
+        view = View(sources.blocks, version, now_ms, of_all)
+        counts = _count(sources, question, vms, part, view, kept, is_by_blocks=is_by_blocks)
+        if counts.other_keys and part != grid and not is_by_blocks:
             # Which series are the greatest shows in the whole alone.
             part = grid
-            counts = _count(sources, question, vms, part, view)
+            counts = _count(sources, question, vms, part, view, kept, is_by_blocks=is_by_blocks)
         hosts = None if chosen is None else sorted({vm.host for vm in chosen})
         coverage = sources.store.coverage(hosts, span)
         of_vms = sources.store.vm_coverage([vm.id for vm in counts.vms], span)
         as_of = sources.store.as_of(hosts if question.are_named else question.choice.host_names)
     name = sources.versions.name(state)
-    return _Composer(question, counts.vms, part, coverage, of_vms).rates(name, counts, left_out, as_of)
+    kept_from_ms = kept.begins_ms(grid)
+    if kept_from_ms is not None and kept_from_ms <= grid.from_ms:
+        kept_from_ms = None
+    composer = _Composer(question, counts.vms, part, coverage, of_vms, kept_from_ms)
+    return composer.rates(name, counts, left_out, as_of)
 
 
 def _vms(sources: Sources, question: Question, span: TimeRange, now_ms: int) -> VmMembers:
@@ -190,11 +201,20 @@ def _is_ranked_by_blocks(question: Question) -> bool:
     return not question.are_named and question.by in (By.VM, By.GUEST, By.ARCH)
 
 
-def _count(sources: Sources, question: Question, vms: Sequence[VmMember], part: Steps, view: View) -> _Counts:
-    if _is_ranked_by_blocks(question):
-        return _from_blocks(sources, question, vms, part, view)
+def _count(
+    sources: Sources,
+    question: Question,
+    vms: Sequence[VmMember],
+    part: Steps,
+    view: View,
+    kept: Levels,
+    *,
+    is_by_blocks: bool,
+) -> _Counts:
+    if is_by_blocks:
+        return _from_blocks(sources, question, vms, part, view, kept)
     ids = None if question.is_about_everyone else [vm.id for vm in vms]
-    return _from_store(sources, question, ids, vms, part)
+    return _from_store(sources, question, ids, vms, part, kept)
 
 
 def _check_room(question: Question, number: int) -> None:
@@ -207,7 +227,7 @@ def _check_room(question: Question, number: int) -> None:
 
 
 def _from_blocks(
-    sources: Sources, question: Question, vms: Sequence[VmMember], part: Steps, view: View
+    sources: Sources, question: Question, vms: Sequence[VmMember], part: Steps, view: View, kept: Levels
 ) -> _Counts:
     """Count what every VM has a sum of: by VM, of which only those that are shown need be known, by guest or
     architecture."""
@@ -224,7 +244,8 @@ def _from_blocks(
                 counts[group_of[number]] += count
         return counts
 
-    totals = grouped(view.total(kind, question.grid.from_ms // MS_PER_S, question.grid.to_ms // MS_PER_S))
+    counted = kept.kept_steps(question.grid)
+    totals = grouped(view.total(kind, counted.from_ms // MS_PER_S, counted.to_ms // MS_PER_S))
     ranked = sorted(totals, key=lambda group: (-totals[group], group))
     _check_room(question, len(ranked))
     shown: dict[int | str, array[int]] = {group: array("q") for group in ranked[: question.most]}
@@ -265,7 +286,9 @@ def _from_store(
     vm_ids: Sequence[str] | None,
     vms: Sequence[VmMember],
     part: Steps,
+    kept: Levels,
 ) -> _Counts:
+    counted = kept.kept_steps(part)
     points = len(part.starts_ms)
     room = MAX_VALUES // max(1, len(question.grid.starts_ms))
     # Who was asked for is shown, if only to say that it was quiet.
@@ -275,7 +298,7 @@ def _from_store(
     guest_of = {vm.id: vm.guest for vm in vms}
     totals: Counter[str] = Counter(dict.fromkeys(asked, 0))
     by_key = {key: _zeros(points) for key in asked[:room]}
-    for start_ms, key, count in keyed(sources.store, vm_ids, question.metric, question.by, part, guest_of):
+    for start_ms, key, count in keyed(sources.store, vm_ids, question.metric, question.by, counted, guest_of):
         if not count:
             continue
         totals[key] += count
@@ -293,7 +316,7 @@ def _from_store(
     # Which are listed is known only now: the counts of all together were too many to keep.
     by_key = {key: _zeros(points) for key in shown}
     others = _zeros(points)
-    for start_ms, key, count in keyed(sources.store, vm_ids, question.metric, question.by, part, guest_of):
+    for start_ms, key, count in keyed(sources.store, vm_ids, question.metric, question.by, counted, guest_of):
         by_key.get(key, others)[(start_ms - part.from_ms) // part.step_ms] += count
     return _Counts(by_key, vms, len(rest), others)
 
@@ -313,15 +336,22 @@ class _Composer:
         part: Steps,
         coverage: Sequence[CoveredSpan],
         of_vms: VmCoverage,
+        kept_from_ms: int | None,
     ) -> None:
+        self._kept_from_ms = kept_from_ms
+        # What was covered and is no longer kept says nothing, least of all 0.
+        first_ms = kept_from_ms
+        if first_ms is not None:
+            grid = question.grid
+            first_ms = grid.from_ms + -(-(first_ms - grid.from_ms) // grid.step_ms) * grid.step_ms
         self._by = question.by
         self._part = part
         self._coverage = coverage
         self._vms = {vm.id: vm for vm in vms}
         self._place_of = of_vms.place_of
-        self._in_place = {place: covered_ms(part, spans) for place, spans in of_vms.spans.items()}
-        self._anywhere = covered_ms(part, coverage)
-        self._spans = of_vms.spans
+        self._spans = {place: list(kept_of(spans, first_ms)) for place, spans in of_vms.spans.items()}
+        self._in_place = {place: covered_ms(part, spans) for place, spans in self._spans.items()}
+        self._anywhere = covered_ms(part, kept_of(coverage, first_ms))
         self._lives: dict[str, list[VmMember]] = defaultdict(list)
         for vm in vms:
             self._lives[vm.guest].append(vm)
@@ -347,7 +377,7 @@ class _Composer:
             others = Others(counts.other_keys, counts.others, values)
         quiet = _per_second([0] * len(self._part.starts_ms), self._anywhere)
         drawn = drawn_spans(self._coverage, self._part.step_ms)
-        return Rates(version, self._part, series, others, quiet, drawn, left_out, as_of)
+        return Rates(version, self._part, series, others, quiet, drawn, self._kept_from_ms, left_out, as_of)
 
     def _covered(self, key: str, counts: Sequence[int]) -> Sequence[int]:
         if self._by is By.GUEST:

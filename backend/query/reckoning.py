@@ -120,19 +120,21 @@ class Reckoning:
 def rates_at_end(vms: Sequence[VmMember], view: View, covering: Covering) -> Mapping[int, float]:
     """Return the faults per second of VMs that run, in their hosts' newest covered step, by the VM's number.
 
-    A VM whose host was not read at the end any more is left out.
+    A VM whose host was not read at the end any more is left out, and all where no such steps are kept of
+    that time.
     """
     places = list(map(_place, vms))
     newest = {place: covering.newest_step(place) for place in set(places)}
     step_s = covering.step_ms // MS_PER_S
     sums: dict[int, Sums] = {}
     for start_ms, _ in filter(None, newest.values()):
-        if start_ms not in sums:
-            (sums[start_ms],) = view.steps(None, start_ms // MS_PER_S, start_ms // MS_PER_S + step_s, step_s)
+        start_s = start_ms // MS_PER_S
+        if start_ms not in sums and start_s >= view.begins_s(start_s, start_s + step_s, step_s):
+            (sums[start_ms],) = view.steps(None, start_s, start_s + step_s, step_s)
     rates = {}
     for vm, place in zip(vms, places, strict=True):
         step = newest[place]
-        if step is not None:
+        if step is not None and step[0] in sums:
             start_ms, time_ms = step
             rates[vm.number] = sums[start_ms].get(vm.number, 0) * MS_PER_S / time_ms
     return rates

@@ -12,8 +12,10 @@ from typing import TypeVar
 from backend.errors import ParameterError
 from backend.query.blocks import LENGTHS_S, NONE, Blocks, Key, Sums, added, block_key
 from backend.store.contract.changes import Version
+from backend.store.contract.levels import COARSEST_S, Levels
+from backend.store.contract.levels import LENGTHS_S as LEVELS_S
 from backend.store.contract.time_limit import check_time
-from backend.store.contract.values import Steps
+from backend.store.contract.values import Steps, TimeRange
 from faultmodel.record import ExitKind
 
 MOST_READ = 250_000
@@ -28,18 +30,28 @@ _FRESH_S = 120
 _FIRST_PART = 64
 """Blocks that are read at first: what the database sorts for them takes memory, too."""
 _Row = TypeVar("_Row")
+ALL_KEPT = Levels()
 
 
 class View:
     """The counts of one version. Of one thread."""
 
-    def __init__(self, blocks: Blocks, version: Version, now_ms: int, *, at_once: int = MOST_READ) -> None:
-        """Take a version that must be that of this thread's snapshot of the store.
+    def __init__(
+        self,
+        blocks: Blocks,
+        version: Version,
+        now_ms: int,
+        levels: Levels = ALL_KEPT,
+        *,
+        at_once: int = MOST_READ,
+    ) -> None:
+        """Take a version, and where levels are kept: those of this thread's snapshot of the store.
 
         :param at_once: so many counts are in memory, but of a single block
         """
         self._blocks = blocks
         self._version = version
+        self._levels = levels
         self._first_s, self._end_s = blocks.follow(version)
         self._fresh_from_s = now_ms // _MS - _FRESH_S
         self._own: dict[Key, Sums] = {}
@@ -48,7 +60,10 @@ class View:
         self._at_once = at_once
 
     def steps(self, counted: ExitKind | None, from_s: int, to_s: int, step_s: int) -> Iterator[Sums]:
-        """Yield what every VM counted in each step of [from_s, to_s), in order. Steps are whole in it."""
+        """Yield what every VM counted in each step of [from_s, to_s), in order. Steps are whole in it.
+
+        Of steps that begin before ``begins_s``, nothing is known: they are empty here.
+        """
         return map(added, self.in_steps(counted, from_s, to_s, step_s))
 
     def in_steps(
@@ -58,11 +73,13 @@ class View:
 
         Of a step that is longer than what memory is for, they are added up as far as they were read.
         """
-        length_s = max(
-            length
-            for length in LENGTHS_S
-            if step_s % length == 0 and from_s % length == 0 and to_s % length == 0
-        )
+        length_s = _length_in(from_s, to_s, step_s)
+        begins_s = self.begins_s(from_s, to_s, step_s)
+        while from_s < min(begins_s, to_s):
+            yield ()
+            from_s += step_s
+        if from_s >= to_s:
+            return
         of_step = step_s // length_s
         step: list[Sums] = []
         lacking = of_step
@@ -83,13 +100,23 @@ class View:
         if step:
             yield step
 
+    def begins_s(self, from_s: int, to_s: int, step_s: int) -> int:
+        """Return from when on such steps are kept: those that begin before are not, or not whole."""
+        length_s = _length_in(from_s, to_s, step_s)
+        return self._levels.kept_from(max(level for level in LEVELS_S if length_s % level == 0))
+
     def total(self, counted: ExitKind | None, from_s: int, to_s: int) -> Sums:
-        """Return what every VM counted in [from_s, to_s)."""
+        """Return what every VM counted in [from_s, to_s), extended to whole buckets that are kept."""
+        whole = self._levels.whole(TimeRange(from_s * _MS, to_s * _MS))
+        from_s, to_s = (whole.from_ms or 0) // _MS, (whole.to_ms or 0) // _MS
         key = counted, from_s, to_s
         total = self._found(key)
         if total is None:
             total = NONE
-            for length_s, first, end in _parts(max(from_s, self._first_s), min(to_s, self._end_s)):
+            # As many as there may be, and whole hours: shorter blocks of them need not be kept.
+            first_s = max(from_s, self._first_s // COARSEST_S * COARSEST_S)
+            end_s = min(to_s, -(-self._end_s // COARSEST_S) * COARSEST_S)
+            for length_s, first, end in _parts(first_s, end_s):
                 for blocks in self._in_parts(counted, length_s, first, end):
                     total = added([total, *blocks])
             self._blocks.keep({key: total}, self._version)
@@ -155,6 +182,7 @@ class View:
             index
             for index in missing
             if shorter
+            and self._is_kept(shorter, index * length_s)
             and ((index + 1) * length_s > self._fresh_from_s or self._is_at_hand(counted, length_s, index))
         ]
         for start, stop in _runs([index for index in missing if index not in made]):
@@ -179,8 +207,14 @@ class View:
         if length_s == LENGTHS_S[0]:
             return False
         shorter = LENGTHS_S[LENGTHS_S.index(length_s) - 1]
+        if not self._is_kept(shorter, index * length_s):
+            return False
         times = length_s // shorter
         return all(self._is_at_hand(counted, shorter, index * times + part) for part in range(times))
+
+    def _is_kept(self, length_s: int, from_s: int) -> bool:
+        """Return whether blocks of a length are whole buckets that are kept, from a time on."""
+        return from_s >= self._levels.kept_from(COARSEST_S) and not length_s % self._levels.finest_at(from_s)
 
     def _read(self, counted: ExitKind | None, length_s: int, first: int, end: int, most: int) -> None:
         check_time()
@@ -227,6 +261,13 @@ def _runs(indices: Sequence[int]) -> Iterator[tuple[int, int]]:
         if place == len(indices) or indices[place] != indices[place - 1] + 1:
             yield indices[start], indices[place - 1] + 1
             start = place
+
+
+def _length_in(from_s: int, to_s: int, step_s: int) -> int:
+    """Return the length of the longest blocks of which steps, and a range, are made."""
+    return max(
+        length for length in LENGTHS_S if step_s % length == 0 and from_s % length == 0 and to_s % length == 0
+    )
 
 
 def _parts(from_s: int, to_s: int) -> Iterator[tuple[int, int, int]]:

@@ -69,16 +69,18 @@ def list_vms(
     Within a snapshot of the store, which the caller has: it reads more of these VMs.
 
     :param grid: its step is what ``rate_at_end`` is of
+    :param span: of whole buckets that are kept
     :param sort: of ``SORTS``, with ``-`` before it where the greatest come first; "" for those that run
         before those that have ended, each the newest first
     :param after: place and id of the last VM of the page before
     :param trend_points: so many steps at most; 0 for no trends
     """
-    view = View(sources.blocks, sources.store.version(), now_ms)
+    view = View(sources.blocks, sources.store.version(), now_ms, sources.store.kept_levels())
     found, left_out = choice.members(sources.store, span, now_ms)
     from_ms = span.from_ms
     if from_ms is None:
         from_ms = min((vm.first_seen_ms for vm in found), default=0)
+        from_ms = sources.store.kept_levels().whole(TimeRange(from_ms)).from_ms or 0
     within = TimeRange(from_ms, grid.to_ms if span.to_ms is None else span.to_ms)
     covering = Covering(sources.store.boot_coverage(None, within), end_of(span, now_ms), grid.step_ms)
     reckoning = Reckoning.of(found, view, within, covering)
@@ -113,7 +115,7 @@ def ends_of(
     :raises NotFoundError: a VM is unknown
     """
     end_ms = end_of(span, now_ms)
-    view = View(sources.blocks, sources.store.version(), now_ms)
+    view = View(sources.blocks, sources.store.version(), now_ms, sources.store.kept_levels())
     vms = sources.store.members_named(vm_ids)
     newest = TimeRange(max(0, end_ms - STALE_MS - step_ms), span.to_ms)
     hosts = sorted({vm.host for vm in vms})
@@ -161,12 +163,14 @@ def _trends(
     lives = [(vm, *life_of(vm), covered[vm.place]) for vm in vms]
     trends: dict[str, list[float | None]] = {vm.id: [] for vm in vms}
     seconds = (grid.from_ms // MS_PER_S, to_ms // MS_PER_S, grid.step_ms // MS_PER_S)
+    begins_ms = view.begins_s(*seconds) * MS_PER_S
     for place, (start_ms, blocks) in enumerate(
         zip(grid.starts_ms, view.in_steps(None, *seconds), strict=True)
     ):
         for vm, began_ms, ended_ms, of_host in lives:
             count = sum([block.get(vm.number, 0) for block in blocks])
             was_there = start_ms + grid.step_ms > began_ms and (ended_ms is None or start_ms <= ended_ms)
-            time_ms = of_host[place] if was_there or count else 0
+            is_known = start_ms >= begins_ms and (was_there or count)
+            time_ms = of_host[place] if is_known else 0
             trends[vm.id].append(round(count * MS_PER_S / time_ms, 3) if time_ms else None)
     return trends

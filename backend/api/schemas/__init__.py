@@ -23,8 +23,9 @@ from backend.api.schemas.ledger import HostBatches, HostLedger, Ledger, LedgerLi
 from backend.api.schemas.records import Exit, ExitPage, Fault, FaultPage, RawSyndrome
 from backend.api.schemas.series import CoveredSpan, OtherSeries, Rates, Series
 from backend.api.schemas.server import Applied, Health, JobRun, NotStored, Session, Status
-from backend.api.schemas.storage import Storage, StoredLevel
+from backend.api.schemas.storage import Storage, StoredLevel, StoredRecords
 from backend.api.schemas.vms import (
+    Counted,
     ExitReason,
     FlagCount,
     Flags,
@@ -60,6 +61,7 @@ __all__ = [
     "Check",
     "Collector",
     "Costs",
+    "Counted",
     "CoveredSpan",
     "Decoded",
     "Decoding",
@@ -106,6 +108,7 @@ __all__ = [
     "Status",
     "Storage",
     "StoredLevel",
+    "StoredRecords",
     "Syndrome",
     "Syndromes",
     "Trend",

@@ -5,7 +5,7 @@ from pydantic import BaseModel, Field
 
 from backend.api.schemas.as_of import AsOf
 from backend.api.schemas.fields import Count, HostText, NextCursor, Rate, TimeText, UnclassifiedCount
-from backend.api.schemas.vms import Vm
+from backend.api.schemas.vms import CountedRange, Vm
 from backend.query.guest_history import GuestEventKind
 from backend.store.contract.guests import IdentifiedBy
 
@@ -48,6 +48,7 @@ class GuestPage(BaseModel):
 
     items: list[Guest]
     next_cursor: NextCursor
+    counted: CountedRange
     vms_left_out: int = Field(
         description="VMs of the range that were not looked through, as there are too many. A shorter range, "
         "or `host`, leaves out fewer.",
@@ -91,6 +92,7 @@ class GuestDetail(Guest):
     """A guest with its VMs, and what happened to it, within from..to."""
 
     vms: list[Vm] = Field(description="Those that run first, each the newest first")
+    counted: CountedRange
     vms_left_out: int = Field(
         description="How many more existed within from..to, of which the totals have nothing", examples=[0]
     )

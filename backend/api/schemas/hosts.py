@@ -247,3 +247,8 @@ class Costs(BaseModel):
     step_ms: int = Field(examples=[1000])
     times_ms: list[int] = Field(description="Start of each step, a multiple of the step")
     hosts: list[HostCosts] = Field(description="Those that reported costs, by name")
+    kept_from_ms: int | None = Field(
+        description="Where the range begins before counts are kept in such steps: from when on they are. "
+        "Steps that begin earlier are null; longer steps may reach further back.",
+        examples=[None],
+    )

@@ -95,4 +95,9 @@ class Ledger(BaseModel):
     recordings_left_out: int = Field(
         description="How many more recordings there are; `host` asks for one", examples=[0]
     )
+    kept_from_ms: int | None = Field(
+        description="Where the range begins before counts are kept in such steps: from when on they are. "
+        "Steps that begin earlier are null; longer steps may reach further back.",
+        examples=[None],
+    )
     as_of: AsOf

@@ -59,6 +59,10 @@ class ExitPage(BaseModel):
 
     items: list[Exit]
     next_cursor: NextCursor
+    kept_from_ms: int | None = Field(
+        description="Where the range begins before records are kept: from when on they are; null else.",
+        examples=[None],
+    )
 
 
 class Fault(BaseModel):
@@ -106,3 +110,7 @@ class FaultPage(BaseModel):
 
     items: list[Fault]
     next_cursor: NextCursor
+    kept_from_ms: int | None = Field(
+        description="Where the range begins before records are kept: from when on they are; null else.",
+        examples=[None],
+    )

@@ -65,6 +65,11 @@ class Rates(BaseModel):
         description="Of the whole range. Where a host has more than 200 spans in it, gaps that are shorter "
         "than a step are not listed."
     )
+    kept_from_ms: int | None = Field(
+        description="Where the range begins before counts are kept in such steps: from when on they are. "
+        "Steps that begin earlier are null; longer steps may reach further back.",
+        examples=[None],
+    )
     vms_left_out: int = Field(
         description="VMs of the range that were not looked through, as there are too many: no series has "
         "their counts. A shorter range, or `host`, leaves out fewer.",

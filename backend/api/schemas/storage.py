@@ -1,15 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is stored."""
+"""What is kept, and how long."""
+
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 
 from backend.api.schemas.fields import TimeText
+
+_Age = Annotated[
+    int | None, Field(description="Up to which age it is kept, in s; null for ever", examples=[1_209_600])
+]
+_KeptFrom = Annotated[
+    TimeText | None,
+    Field(description="From when on it is kept; null where nothing was removed. Of recordings, all is kept"),
+]
 
 
 class StoredLevel(BaseModel):
     """A level of history: counts in buckets of one length."""
 
     bucket_s: int = Field(description="Length of its buckets in s", examples=[60])
+    age_s: _Age
+    kept_from: _KeptFrom
     pending: int = Field(
         description="How many ranges of time are yet to be summed up to it: answers read them from the level "
         "below",
@@ -18,8 +30,17 @@ class StoredLevel(BaseModel):
     pending_from: TimeText | None = Field(description="Where the first of them starts; null without one")
 
 
+class StoredRecords(BaseModel):
+    """Records of exits, or of single faults."""
+
+    age_s: _Age
+    kept_from: _KeptFrom
+
+
 class Storage(BaseModel):
-    """What is stored."""
+    """What is kept, and how long."""
 
     levels: list[StoredLevel] = Field(description="The shortest buckets first")
+    exits: StoredRecords
+    faults: StoredRecords
     bytes: int = Field(description="What the whole database takes", examples=[81_920])

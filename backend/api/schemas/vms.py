@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """VMs, and what their faults were."""
 
-from typing import Protocol
+from typing import Annotated, Protocol
 
 from pydantic import BaseModel, Field, computed_field
 
@@ -105,6 +105,22 @@ class Trend(BaseModel):
     times_ms: list[int] = Field(description="Start of each step, a multiple of the step")
 
 
+class Counted(BaseModel):
+    """The range of which counts are: whole buckets of what is kept of it."""
+
+    from_ms: int | None = Field(description="null for the beginning", examples=[1794700800000])
+    to_ms: int | None = Field(description="null for the end", examples=[None])
+
+
+CountedRange = Annotated[
+    Counted | None,
+    Field(
+        description="Where counts are not kept of exactly from..to: the range that they are of. What is "
+        "older than is kept is in none of them. null where they are exactly of from..to."
+    ),
+]
+
+
 class VmPage(BaseModel):
     """VMs in the order that was asked for; else those that run first, each the newest first."""
 
@@ -112,6 +128,7 @@ class VmPage(BaseModel):
     next_cursor: NextCursor
     totals: VmTotals | None = Field(description="null where they were not asked for")
     trend: Trend | None = Field(description="null where no trends were asked for")
+    counted: CountedRange
     vms_left_out: int = Field(
         description="VMs of the range that were not looked through, as there are too many: they are neither "
         "listed nor in the totals. A shorter range, or `host`, leaves out fewer.",
@@ -150,6 +167,7 @@ class VmDetail(Vm):
     next_cursor: NextCursor
     exit_reasons: list[ExitReason] = Field(description="Most first, 1000 at most")
     exits_of_other_reasons: Count = Field(description="Exits whose reasons are not among those")
+    counted: CountedRange
     collector: Collector | None = Field(description="Of its host: how its commands are called there")
     as_of: AsOf
 
@@ -178,6 +196,7 @@ class Flags(BaseModel):
     outcomes: list[FlagCount] = Field(
         description="How faults ended, where the kernel shows it; `prefetched` is beside the total"
     )
+    counted: CountedRange
 
 
 class Syndrome(BaseModel):
@@ -198,3 +217,4 @@ class Syndromes(BaseModel):
         description="Faults with any of them: what is not in a page is known from it", examples=[6126]
     )
     next_cursor: NextCursor
+    counted: CountedRange

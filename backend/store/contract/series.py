@@ -87,7 +87,7 @@ class Block:
     """What is appended at once: a batch, whose host and VMs have these numbers.
 
     ``lost``: of which losses a series is kept, in the bucket of ``lost_s``. ``first_position``: of its
-    records of faults.
+    records of faults. ``is_recording``: all of it is kept, however long ago it was.
     """
 
     batch: Batch
@@ -96,6 +96,7 @@ class Block:
     lost: Sequence[Loss]
     lost_s: int
     first_position: int
+    is_recording: bool
 
 
 class Series(Protocol):

@@ -9,8 +9,9 @@ from backend.store.contract.accounts import CostPoint, LedgerPoint, LossPoint
 from backend.store.contract.catalog import Catalog
 from backend.store.contract.changes import Counted, Version
 from backend.store.contract.jobs import JobClaim
-from backend.store.contract.levels import Storage
+from backend.store.contract.levels import Levels
 from backend.store.contract.news import HostChange, Listener
+from backend.store.contract.retention import Kept, Storage
 from backend.store.contract.series import Series
 from backend.store.contract.values import (
     ExitPoint,
@@ -81,7 +82,35 @@ class Store(Catalog, Protocol):
         """
 
     def storage(self) -> Storage:
-        """Return what is stored, and what is yet to be summed up."""
+        """Return what is stored and how long, and what is yet to be summed up."""
+
+    def kept_levels(self, host_names: Sequence[str] | None = None, vm_ids: Sequence[str] = ()) -> Levels:
+        """Return from when on each level of counts is kept. Where recordings alone are named, all is."""
+
+    def kept_from_s(self, kept: Kept, vm_ids: Sequence[str] = ()) -> int | None:
+        """Return from when on something is kept of VMs, of all where none is named; None for ever."""
+
+    def set_ages(self, ages_s: Mapping[Kept, int | None]) -> None:
+        """Keep these up to other ages, in s, from now on: None for ever. The others as before.
+
+        :raises RetentionError: they contradict one another; nothing changes
+        """
+
+    def note_kept(self, now_s: int, claim: JobClaim) -> bool:
+        """Note from when on things are kept, by their ages. Return whether that has changed.
+
+        From then on, nobody reads what is older. What is yet to be summed up is kept; and no time later than
+        what the newest host's own clock said is taken for now.
+
+        :raises LostJobError: another server has taken over the job; nothing changes
+        :raises StoreError: others are storing what takes long; nothing changes
+        """
+
+    def remove_older(self, within_s: float, claim: JobClaim) -> int:
+        """Remove what is older than is kept, for a while, in transactions of some 30 ms.
+
+        Return how many rows that were. :raises LostJobError: another server has taken over the job
+        """
 
     def version(self) -> Version:
         """Return which state of counts, coverage and VMs is read."""

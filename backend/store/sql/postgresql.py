@@ -155,6 +155,12 @@ class PostgresqlWriter:
         statement = text("SELECT nextval('exit_positions') FROM generate_series(1, :count)")
         return sorted(self.connection.scalars(statement, {"count": count}))
 
+    def hold_hosts(self) -> None:
+        """Wait for all who write, and let nobody begin to; not for long, as others wait behind this."""
+        self.connection.exec_driver_sql("SET LOCAL lock_timeout = '100ms'")
+        self.connection.exec_driver_sql("LOCK TABLE hosts IN EXCLUSIVE MODE")
+        self.connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+
     def announce(self, text: str) -> None:
         """Have those who listen be notified."""
         self.announced.append(text)

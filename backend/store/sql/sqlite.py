@@ -185,6 +185,9 @@ class SqliteWriter:
         )
         return range(greatest + 1, greatest + 1 + count)
 
+    def hold_hosts(self) -> None:
+        """Do nothing: no one else writes meanwhile."""
+
     def announce(self, text: str) -> None:
         """Do nothing: whoever listens looks whether the file has changed."""
 

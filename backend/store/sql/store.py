@@ -5,7 +5,7 @@ A database's own file opens the transactions and brings the Writer; everything e
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import chain, count
@@ -15,12 +15,14 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, select
 from sqlalchemy.engine import Row
 
+from backend.errors import StoreError
 from backend.store.contract.access import Refusal, Session, Token
 from backend.store.contract.changes import FOR_EVER_MS, Change, counted_of
 from backend.store.contract.check import check_batch
 from backend.store.contract.jobs import JobClaim, JobState
-from backend.store.contract.levels import LENGTHS_S, Levels, Storage, StoredLevel
+from backend.store.contract.levels import LENGTHS_S, Levels
 from backend.store.contract.news import HostChange, Listener, News, decode, encode, news_of
+from backend.store.contract.retention import BY_LENGTH_S, Kept, Retention, Storage, StoredLevel, StoredRecords
 from backend.store.contract.series import Block, Series
 from backend.store.sql import removal
 from backend.store.sql.catalog import (
@@ -34,6 +36,7 @@ from backend.store.sql.catalog import (
     losses,
     origins,
     refusals,
+    retention,
     server_clock,
     sessions,
     sources,
@@ -43,6 +46,7 @@ from backend.store.sql.catalog import (
 from backend.store.sql.host_reads import HostReads
 from backend.store.sql.ranges import chunks
 from backend.store.sql.revision import check_revision
+from backend.store.sql.series import retention as removing
 from backend.store.sql.series import rollup
 from backend.store.sql.series.pending import read_levels
 from backend.store.sql.series.series import SqlSeries
@@ -70,6 +74,7 @@ class SqlStore(VmReads, HostReads):
         self._name = token_hex(8)
         """By which this process knows its own news."""
         self.series: Series = SqlSeries(self._reading, self._writing)
+        self._rollup = rollup.Rollup()
         self._clock = server_clock.ServerClock(self._read_later)
 
     @property
@@ -179,6 +184,7 @@ class SqlStore(VmReads, HostReads):
                 lost=lost,
                 lost_s=losses.bucket_of(batch, received_ns),
                 first_position=host.applied * MAX_ROWS,
+                is_recording=host.is_recording,
             )
             self.series.append(block, f"{batch.stream}/{batch.sequence}")
             change = Change(
@@ -277,23 +283,76 @@ class SqlStore(VmReads, HostReads):
         with self.checking() as connection:
             if not rollup.is_due(connection, now_s):
                 return False
-        with self.writing() as writer:
-            is_more = rollup.roll_up(writer, now_s)
-            jobs.check_held(writer, claim)
+        try:
+            with self.writing() as writer:
+                is_more = self._rollup.roll_up(writer, now_s)
+                jobs.check_held(writer, claim)
+        except StoreError as exc:
+            self._rollup.note_failure(str(exc))
+            raise
+        if not is_more and self._rollup.failure:
+            raise StoreError(f"all is summed up but what failed: {self._rollup.failure}")
         return is_more
 
     def storage(self) -> Storage:
-        """Return what is stored, and what is yet to be summed up."""
+        """Return what is stored and how long, and what is yet to be summed up."""
         with self._reading() as connection:
-            levels = read_levels(connection)
+            levels, wanted = read_levels(connection), retention.read_retention(connection)
+            records = removing.read_kept_from(connection)
+            exits, faults = (
+                StoredRecords(age_s=wanted.age_s(kept), kept_from_s=records.get(kept))
+                for kept in (Kept.EXITS, Kept.FAULTS)
+            )
             return Storage(
-                levels=[_stored_level(levels, length_s) for length_s in LENGTHS_S],
+                levels=[_stored_level(levels, length_s, wanted) for length_s in LENGTHS_S],
+                exits=exits,
+                faults=faults,
                 bytes=self._size_of(connection),
             )
 
     @abstractmethod
     def _size_of(self, connection: Connection) -> int:
         """Return how many bytes the database takes."""
+
+    def set_ages(self, ages_s: Mapping[Kept, int | None]) -> None:
+        """Keep these up to other ages from now on; the others as before."""
+        with self.writing() as writer:
+            retention.set_ages(writer, ages_s)
+
+    def note_kept(self, now_s: int, claim: JobClaim) -> bool:
+        """Note from when on things are kept, for a job, by their ages. Return whether that has changed."""
+        with self.writing() as writer:
+            wanted = retention.read_retention(writer.connection)
+            if wanted.is_for_ever:
+                return False
+            time_s = retention.go_on(writer, now_s)
+            jobs.check_held(writer, claim)
+        if time_s is None:
+            return False
+        ages = {kept: wanted.age_s(kept) for kept in Kept}
+        wanted_s = {kept: time_s - age_s for kept, age_s in ages.items() if age_s is not None}
+        with self.checking() as connection:
+            if not removing.is_later(connection, wanted_s):
+                return False
+        with self.writing() as writer:
+            is_noted = removing.note_kept(writer, wanted_s)
+            jobs.check_held(writer, claim)
+        return is_noted
+
+    def remove_older(self, within_s: float, claim: JobClaim) -> int:
+        """Remove what is older than is kept, for a job and for a while. Return how many rows that were."""
+        return removing.remove_older(self.reading, self._writing_for(claim), within_s)
+
+    def _writing_for(self, claim: JobClaim) -> Callable[[], AbstractContextManager[Writer]]:
+        """Return what opens transactions that write nothing once the job was taken over."""
+
+        @contextmanager
+        def writing() -> Iterator[Writer]:
+            with self.writing() as writer:
+                yield writer
+                jobs.check_held(writer, claim)
+
+        return writing
 
     @abstractmethod
     def shared_now_ns(self, own_ns: int) -> int:
@@ -337,10 +396,12 @@ def _as_token(row: Row[Any]) -> Token:
     return Token(row.sha256, row.kind, row.host, row.created_ns)
 
 
-def _stored_level(levels: Levels, length_s: int) -> StoredLevel:
+def _stored_level(levels: Levels, length_s: int, wanted: Retention) -> StoredLevel:
     pending = levels.pending.get(length_s, ())
     return StoredLevel(
         length_s=length_s,
+        age_s=wanted.age_s(BY_LENGTH_S[length_s]),
+        kept_from_s=levels.kept_from_s.get(length_s),
         pending=len(pending),
         pending_from_s=min((one.from_s for one in pending), default=None),
     )

@@ -12,6 +12,8 @@ from sqlalchemy import Connection
 
 from backend.store.contract.accounts import CountingTotal, LedgerPoint
 from backend.store.contract.guests import Guest
+from backend.store.contract.levels import Levels
+from backend.store.contract.retention import Kept
 from backend.store.contract.series import COUNT, FIGURES, OWNER, Metric, Page, Recorded, Row, Top
 from backend.store.contract.values import (
     ExitPoint,
@@ -33,8 +35,12 @@ from backend.store.sql.catalog import countings, guests, sources, vm_members, vm
 from backend.store.sql.catalog.hosts import read_version
 from backend.store.sql.catalog.kept_vms import KeptVms
 from backend.store.sql.reads import SqlReads
+from backend.store.sql.series.owners import name_recordings
+from backend.store.sql.series.pending import read_kept
+from backend.store.sql.series.retention import read_kept_from
 from faultmodel import arch
 from faultmodel.record import COUNTERS, ExitKind
+from faultmodel.units import MS_PER_S
 
 _FAULTS = "faults"
 _KINDS = tuple(kind.value for kind in ExitKind)
@@ -252,6 +258,7 @@ class VmReads(SqlReads):
                 known = vm_queries.chosen_vms(connection, vm_ids)
                 chosen = {number: arch for number, (_, arch) in known.items()}
             page = Page(limit, before)
+            span = self._kept_span(Kept.EXITS, vm_ids or (), span)
             found = self.series.records(Recorded.EXITS, chosen, span, page, exit_kind=kind)
             ids = vm_queries.ids_of(connection, sorted({owner for owner, _ in found}))
         return [_of_vm(row, ids[owner]) for owner, row in found]
@@ -263,6 +270,7 @@ class VmReads(SqlReads):
         with self.snapshot() as connection:
             known = vm_queries.known_vms(connection, vm_ids)
             chosen = {number: arch_name for number, (_, arch_name) in known.items()}
+            span = self._kept_span(Kept.FAULTS, vm_ids, span)
             found = self.series.records(Recorded.FAULTS, chosen, span, Page(limit, before))
         return [_of_vm(row, known[owner][0]) for owner, row in found]
 
@@ -308,6 +316,28 @@ class VmReads(SqlReads):
         """Yield id and host's name of the VMs of a host, or of all, that existed in the range."""
         with self._reading() as connection:
             yield from vm_queries.vms_of(connection, host, span)
+
+    def kept_levels(self, host_names: Sequence[str] | None = None, vm_ids: Sequence[str] = ()) -> Levels:
+        """Return from when on each level of counts is kept. Of recordings alone, all is."""
+        with self._reading() as connection:
+            kept = read_kept(connection)
+            is_whole = bool(kept) and name_recordings(connection, host_names, vm_ids)
+            return Levels() if is_whole else Levels(kept_from_s=kept)
+
+    def kept_from_s(self, kept: Kept, vm_ids: Sequence[str] = ()) -> int | None:
+        """Return from when on something is kept of VMs, of all where none is named; None for ever."""
+        with self._reading() as connection:
+            from_s = read_kept_from(connection).get(kept)
+            return None if from_s is None or name_recordings(connection, None, vm_ids) else from_s
+
+    def _kept_span(self, kept: Kept, vm_ids: Sequence[str], span: TimeRange) -> TimeRange:
+        """Return the part of a range of which records are kept."""
+        from_s = self.kept_from_s(kept, vm_ids)
+        if from_s is None:
+            return span
+        from_ms = from_s * MS_PER_S
+        to_ms = None if span.to_ms is None else max(span.to_ms, from_ms)
+        return TimeRange(max(span.from_ms or from_ms, from_ms), to_ms)
 
     def _by_word(self, vms: Sequence[int], span: TimeRange, top: Top | None = None) -> Iterator[Row]:
         return self.series.totals(Metric.FAULTS, vms, span, by=_BY_WORD, figures=COUNTERS, top=top)

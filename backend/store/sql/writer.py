@@ -42,6 +42,12 @@ class Writer(Protocol):
     def next_positions(self, count: int) -> Sequence[int]:
         """Return numbers for exit records, ascending, never given before to a record that is stored."""
 
+    def hold_hosts(self) -> None:
+        """Have nobody else add anything of any host until the end of the transaction.
+
+        :raises StoreError: those who do so now take long; nothing is changed
+        """
+
     def announce(self, text: str) -> None:
         """Announce, once the transaction is committed, to those who listen: a text as ``news`` has it.
 

@@ -62,6 +62,7 @@ def test_a_memory_fault_exit_has_every_field_of_the_interface(server: Server) ->
             }
         ],
         "next_cursor": None,
+        "kept_from_ms": None,
     }
 
 

@@ -56,6 +56,7 @@ def test_a_fault_has_every_field_of_the_interface(server: Server) -> None:
             }
         ],
         "next_cursor": None,
+        "kept_from_ms": None,
     }
 
 

@@ -69,6 +69,7 @@ def test_the_ledger_of_a_vm_and_its_host(server: Server) -> None:
                 "findings": [],
             }
         ],
+        "kept_from_ms": None,
         "recordings_left_out": 0,
         "as_of": {
             "hosts": [

@@ -48,6 +48,7 @@ def test_a_vm_has_every_field_of_the_interface(server: Server) -> None:
         "next_cursor": None,
         "totals": None,
         "trend": None,
+        "counted": None,
         "vms_left_out": 0,
         "as_of": {
             "hosts": [
@@ -72,6 +73,7 @@ def test_there_are_no_vms_at_first(server: Server) -> None:
         "next_cursor": None,
         "totals": None,
         "trend": None,
+        "counted": None,
         "vms_left_out": 0,
         "as_of": nobody,
     }

@@ -212,14 +212,14 @@ def check(store: Store, from_s: int, step_s: int, *metrics: Metric) -> None:
             by = (OWNER, *KEYS[metric])
             figures = FIGURES[metric]
             seconds = _of_seconds(store, metric, owners, by)
-            found = _added(metric, store.series.points(metric, owners, steps, by=by, figures=figures))
-            assert found == pytest.approx(_expected(metric, seconds, steps))
+            found = added(metric, store.series.points(metric, owners, steps, by=by, figures=figures))
+            assert found == pytest.approx(expected(metric, seconds, steps))
             for span in (TimeRange(), steps.span, TimeRange(from_ms=steps.from_ms)):
-                whole = _added(
+                whole = added(
                     metric,
                     ((0, *row) for row in store.series.totals(metric, owners, span, by=by, figures=figures)),
                 )
-                assert whole == pytest.approx(_expected(metric, seconds, span))
+                assert whole == pytest.approx(expected(metric, seconds, span))
 
 
 def _of_seconds(store: Store, metric: Metric, owners: Sequence[int], by: Sequence[str]) -> Sequence[Row]:
@@ -229,7 +229,11 @@ def _of_seconds(store: Store, metric: Metric, owners: Sequence[int], by: Sequenc
     return [(START_S - 9001 + second, *rest) for second, *rest in rows]
 
 
-def _expected(metric: Metric, seconds: Sequence[Row], within: Steps | TimeRange) -> Mapping[Row, object]:
+def expected(
+    metric: Metric, seconds: Sequence[Row], within: Steps | TimeRange, figures: Sequence[str] | None = None
+) -> Mapping[Row, object]:
+    """Return what rows of seconds come to in steps or in a range, by step, keys and figure."""
+
     def placed() -> Iterator[Row]:
         for second, *rest in seconds:
             at_ms = second * 1000
@@ -240,15 +244,15 @@ def _expected(metric: Metric, seconds: Sequence[Row], within: Steps | TimeRange)
             number = (at_ms - within.from_ms) // within.step_ms if isinstance(within, Steps) else 0
             yield number, *rest
 
-    return _added(metric, placed())
+    return added(metric, placed(), figures)
 
 
-def _added(metric: Metric, rows: Iterator[Row]) -> Mapping[Row, object]:
+def added(metric: Metric, rows: Iterator[Row], figures: Sequence[str] | None = None) -> Mapping[Row, object]:
     """Return rows of equal keys as one, by key and figure."""
     width = 2 + len(KEYS[metric])
     sums: dict[Row, object] = {}
     for row in rows:
-        for name, value in zip(FIGURES[metric], row[width:], strict=True):
+        for name, value in zip(figures or FIGURES[metric], row[width:], strict=True):
             key = (*row[:width], name)
             add: Callable[[object, object], object] = max if name == "resident_bytes" else lambda a, b: a + b  # type: ignore[operator, assignment]
             sums[key] = add(sums[key], value) if key in sums else value

@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a batch adds to the series: counts by second, and records."""
+"""What a batch adds to the series: counts, each at the finest level that is kept of its time, and records."""
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
 from sqlalchemy import Table
 
-from backend.store.contract.levels import FINEST_S
+from backend.store.contract.levels import FINEST_S, Levels
 from backend.store.contract.series import Block
 from backend.store.sql.records import count_columns, fault_count_columns, record_columns
-from backend.store.sql.series.pending import add_pending
+from backend.store.sql.series.late import at_level
+from backend.store.sql.series.pending import add_pending, read_kept
 from backend.store.sql.tables import collector_costs, exit_counts, families, fault_counts, ledger, losses
+from backend.store.sql.tables.levels import levels
 from backend.store.sql.writer import Columns, Row, Writer, columns_of
 from faultmodel import arch
 from faultmodel.record import BUCKET_MS, Cost
@@ -21,27 +23,44 @@ _BUCKET_NS = BUCKET_MS * NS_PER_MS
 
 def append(writer: Writer, block: Block) -> None:
     """Add a block. :raises BatchError: a count or a bucket is impossible"""
-    counts = _Counts(writer)
+    # Of a recording all is kept: somebody asked for it.
+    kept = Levels() if block.is_recording else Levels(kept_from_s=read_kept(writer.connection))
+    counts = _Counts(writer, kept)
     for add in _ADDERS.values():
         add(counts, block)
     for append_records in _RECORDS.values():
         append_records(writer, block)
     # In the same transaction: no count is ever missing at a coarser level that is taken for up to date.
-    add_pending(writer.connection, block.host, FINEST_S, counts.seconds)
+    for length_s, starts in counts.touched.items():
+        add_pending(writer.connection, block.host, length_s, starts)
 
 
 class _Counts:
-    """Adds counts. ``seconds``: in which there are any."""
+    """Adds rows of seconds. ``touched``: starts of buckets to which was added, by their length in s."""
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: Writer, kept: Levels) -> None:
         self._writer = writer
-        self.seconds: set[int] = set()
+        self._kept = kept
+        self.touched: dict[int, set[int]] = defaultdict(set)
 
     def add(self, table: Table, columns: Columns) -> None:
-        """Add rows, of which there may be none."""
-        if columns:
+        """Add rows of a table of seconds, of which there may be none."""
+        if not columns:
+            return
+        place = list(table.columns.keys()).index("bucket_s")
+        seconds = set(columns[place])
+        if min(seconds) >= self._kept.kept_from(FINEST_S):
             self._writer.add(table, columns)
-            self.seconds.update(columns[list(table.columns.keys()).index("bucket_s")])
+            self.touched[FINEST_S] |= seconds
+            return
+        lengths = {second: self._kept.finest_at(second) for second in seconds}
+        for length_s in sorted(set(lengths.values())):
+            rows = zip(*columns, strict=True)
+            chosen = columns_of(row for row in rows if lengths[row[place]] == length_s)
+            if length_s != FINEST_S:
+                chosen = at_level(table, chosen, length_s)
+            self._writer.add(levels[table][length_s], chosen)
+            self.touched[length_s].update(chosen[place])
 
 
 def _add_lost(counts: _Counts, block: Block) -> None:

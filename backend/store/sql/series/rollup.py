@@ -7,11 +7,15 @@ the bucket of the level above out of date in turn. So it does not matter how oft
 which order its counts came, or how late: a crash leaves it either pending or done. Readers take pending
 buckets from the level below meanwhile (``contract.levels``).
 
+Of many VMs, a bucket is summed for some at a time, each in a transaction of its own: it stays pending
+meanwhile, with a note of how far it is, and whatever is appended to it has it begun anew.
+
 A host's row is locked, as by whoever appends counts of it: none comes between reading and noting.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -20,7 +24,6 @@ from sqlalchemy import (
     Connection,
     Delete,
     Insert,
-    Row,
     Table,
     bindparam,
     delete,
@@ -29,9 +32,10 @@ from sqlalchemy import (
     select,
 )
 
-from backend.store.contract.levels import LENGTHS_S, Range
+from backend.store.contract.levels import LENGTHS_S, Range, whole_buckets
 from backend.store.sql.series.measures import MEASURES, Measure, lived_within, measured_seen
-from backend.store.sql.series.pending import add_pending, remove_pending
+from backend.store.sql.series.pending import add_pending, remove_pending, set_part
+from backend.store.sql.sums import MOST as MOST_NUMBER
 from backend.store.sql.sums import capped_sum_of
 from backend.store.sql.tables import hosts, rollup_pending, vms
 from backend.store.sql.tables.levels import MEASURED_SEEN
@@ -43,85 +47,197 @@ _QUIET_S = 5
 _WITHIN_S = 0.04
 """Of one transaction, about: others wait to write meanwhile."""
 _SHORT_S, _LONG_S = 0.005, 0.02
-"""Of what a range takes: after a shorter one more buckets are summed at once, after a longer one fewer."""
+"""Of what is summed at once: after less there is more of it, after more there is less."""
 _MOST_BUCKETS = 4096
+FIRST_VMS, MOST_VMS = 32, 4096
+"""Of a bucket, so many VMs are summed at once: at first, and at most."""
+_AGAIN_S = 600
+"""A bucket that could not be summed is tried again so much later."""
 
-_due = (
-    select(rollup_pending)
-    .where(rollup_pending.c.from_s + rollup_pending.c.length_s <= bindparam("by"))
-    # The finest level first: the others are summed from it. The newest time first: it is asked for most.
-    .order_by(rollup_pending.c.length_s, rollup_pending.c.from_s.desc())
-    .limit(1)
-)
-_due_of_host = _due.where(
-    rollup_pending.c.host_id == bindparam("host"), rollup_pending.c.length_s == bindparam("length")
-)
+_is_due = rollup_pending.c.from_s + rollup_pending.c.length_s <= bindparam("by")
+_hosts = select(rollup_pending.c.host_id).where(_is_due).distinct().order_by(rollup_pending.c.host_id)
+_pending_of = select(rollup_pending).where(rollup_pending.c.host_id == bindparam("host"))
 _host = select(hosts.c.id).where(hosts.c.id == bindparam("host"))
 _lock = _host.with_for_update()
 _lock_if_free = _host.with_for_update(skip_locked=True)
+_vms_in_order = (
+    select(vms.c.id)
+    .where(vms.c.host_id == bindparam("host"), vms.c.id > bindparam("after"), *lived_within())
+    .order_by(vms.c.id)
+    .limit(bindparam("most"))
+)
 
 
-def roll_up(writer: Writer, now_s: int) -> bool:
-    """Sum what is due, for some 40 ms or one bucket, and return whether there may be more.
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Buckets to be summed, for the VMs with greater numbers than ``after_vm``."""
 
-    :param now_s: UTC; buckets of which counts may still be on their way are left
-    """
-    end_s = time.monotonic() + _WITHIN_S
-    locked: set[int] = set()
-    buckets = 1
-    while time.monotonic() < end_s:
-        began_s = time.monotonic()
-        due = _next_due(writer.connection, now_s - _QUIET_S, locked)
-        if due is None:
-            # Whose host is locked by another is summed the next time.
-            return bool(locked) and is_due(writer.connection, now_s)
-        _sum(writer.connection, due, now_s - _QUIET_S, buckets)
-        took_s = time.monotonic() - began_s
+    host: int
+    length_s: int
+    span: Range
+    after_vm: int
+
+
+class Rollup:
+    """Sums what is due: hosts in turn, and of each the coarsest level that it can. Of one thread."""
+
+    def __init__(self) -> None:
+        self._host = 0
+        """The last one that was summed."""
+        self._buckets = 1
+        self._vms = FIRST_VMS
+        self._piece: _Piece | None = None
+        """What is being summed."""
+        self._failed: dict[tuple[int, int, Range], tuple[float, str]] = {}
+        """By host, level and bucket: when it is tried again, and why it failed."""
+
+    def roll_up(self, writer: Writer, now_s: int) -> bool:
+        """Sum what is due, for some 40 ms, and return whether there may be more.
+
+        :param now_s: UTC; buckets of which counts may still be on their way are left
+        """
+        end_s = time.monotonic() + _WITHIN_S
+        by_s = now_s - _QUIET_S
+        waiting = self._in_turn(writer.connection, by_s)
+        locked: set[int] = set()
+        is_left = False
+        while waiting:
+            host = waiting.pop(0)
+            if not _lock_host(writer.connection, host, locked):
+                # Whose host is locked by another is summed the next time.
+                is_left = True
+                continue
+            locked.add(host)
+            piece = self._next(writer.connection, host, by_s)
+            if piece is None:
+                continue
+            self._piece, self._host = piece, host
+            began_s = time.monotonic()
+            is_whole = self._sum(writer.connection, piece)
+            self._adapt(time.monotonic() - began_s, is_whole=is_whole)
+            self._piece = None
+            waiting.append(host)
+            if time.monotonic() >= end_s:
+                break
+        return bool(waiting) or is_left
+
+    def note_failure(self, error: str) -> None:
+        """Have what was being summed, if anything was, not be tried first the next time."""
+        piece, self._piece = self._piece, None
+        if piece is None:
+            return
+        self._buckets = 1
+        # Of several, it is not known which it was: now they are summed one by one.
+        if piece.span.to_s - piece.span.from_s == piece.length_s:
+            self._failed[piece.host, piece.length_s, piece.span] = (time.monotonic() + _AGAIN_S, error)
+
+    @property
+    def failure(self) -> str:
+        """Why a bucket is not summed; empty where none failed."""
+        return next((error for _, error in self._failed.values()), "")
+
+    def _in_turn(self, connection: Connection, by_s: int) -> list[int]:
+        """Return the hosts of which something is due, from the one after the last on."""
+        found = list(connection.scalars(_hosts, {"by": by_s}))
+        return [
+            *(host for host in found if host > self._host),
+            *(host for host in found if host <= self._host),
+        ]
+
+    def _next(self, connection: Connection, host: int, by_s: int) -> _Piece | None:
+        """Return what is summed next of a host: the newest of the coarsest level whose finer one is ready."""
+        rows = connection.execute(_pending_of, {"host": host}).all()
+        for length_s in reversed(LENGTHS_S[1:]):
+            not_ready = [Range(row.from_s, row.to_s) for row in rows if row.length_s < length_s]
+            not_ready += self._not_tried(host, length_s)
+            for row in sorted(rows, key=lambda row: row.from_s, reverse=True):
+                if row.length_s != length_s:
+                    continue
+                ended = Range(row.from_s, min(row.to_s, by_s // length_s * length_s))
+                ready = list(_without(ended, sorted(whole_buckets(not_ready, length_s))))
+                if not ready:
+                    continue
+                if row.part_s is not None and any(one.from_s <= row.part_s < one.to_s for one in ready):
+                    return _Piece(host, length_s, Range(row.part_s, row.part_s + length_s), row.after_vm)
+                newest = ready[-1]
+                from_s = max(newest.from_s, newest.to_s - self._buckets * length_s)
+                return _Piece(host, length_s, Range(from_s, newest.to_s), 0)
+        return None
+
+    def _not_tried(self, host: int, length_s: int) -> Sequence[Range]:
+        now_s = time.monotonic()
+        for key in [key for key, (again_s, _) in self._failed.items() if again_s < now_s]:
+            del self._failed[key]
+        return [span for of_host, length, span in self._failed if (of_host, length) == (host, length_s)]
+
+    def _sum(self, connection: Connection, piece: _Piece) -> bool:
+        """Sum buckets for as many VMs as at once, and return whether that was all."""
+        span, length_s = piece.span, piece.length_s
+        asked = {**_bounds(piece.host, span), "after": piece.after_vm, "most": self._vms + 1}
+        found = list(connection.scalars(_vms_in_order, asked))
+        if is_whole := len(found) <= self._vms:
+            last = MOST_NUMBER
+        else:
+            last = found[self._vms - 1]
+            span = Range(span.to_s - length_s, span.to_s)
+        for measure in MEASURES.values():
+            if measure.owner == "vm_id" or is_whole:
+                _sum_measure(connection, measure, piece, span, last)
+        if is_whole:
+            remove_pending(connection, piece.host, length_s, span)
+            add_pending(connection, piece.host, length_s, range(span.from_s, span.to_s, length_s))
+        else:
+            set_part(connection, piece.host, length_s, span.from_s, last)
+        return is_whole
+
+    def _adapt(self, took_s: float, *, is_whole: bool) -> None:
         if took_s < _SHORT_S:
-            buckets = min(2 * buckets, _MOST_BUCKETS)
+            if is_whole:
+                self._buckets = min(2 * self._buckets, _MOST_BUCKETS)
+            self._vms = min(2 * self._vms, MOST_VMS)
         elif took_s > _LONG_S:
-            buckets = 1
-    return True
+            if self._buckets == 1:
+                self._vms = max(1, self._vms // 2)
+            self._buckets = 1
 
 
 def is_due(connection: Connection, now_s: int) -> bool:
     """Return whether there is anything to sum."""
-    return connection.execute(_due, {"by": now_s - _QUIET_S}).one_or_none() is not None
+    return connection.execute(_hosts.limit(1), {"by": now_s - _QUIET_S}).one_or_none() is not None
 
 
-def _next_due(connection: Connection, by_s: int, locked: set[int]) -> Row[Any] | None:
-    """Return what is summed next, with its host locked. Nobody is waited for while another host is locked."""
-    found = connection.execute(_due, {"by": by_s}).one_or_none()
-    if found is None:
-        return None
-    host = {"host": found.host_id}
-    if connection.scalar(_lock_if_free if locked - {found.host_id} else _lock, host) is None:
-        return None
-    locked.add(found.host_id)
-    # Another server may have been at it until it was locked.
-    return connection.execute(_due_of_host, {"by": by_s, **host, "length": found.length_s}).one_or_none()
+def _lock_host(connection: Connection, host: int, locked: set[int]) -> bool:
+    """Lock a host, and return whether it is. Nobody is waited for while another host is locked."""
+    lock = _lock_if_free if locked - {host} else _lock
+    return connection.scalar(lock, {"host": host}) is not None
 
 
-def _sum(connection: Connection, due: Row[Any], by_s: int, buckets: int) -> None:
-    length_s = due.length_s
-    end_s = min(due.to_s, by_s // length_s * length_s)
-    span = Range(max(due.from_s, end_s - buckets * length_s), end_s)
-    for measure in MEASURES.values():
-        _sum_measure(connection, measure, due.host_id, length_s, span)
-    remove_pending(connection, due.host_id, length_s, span)
-    add_pending(connection, due.host_id, length_s, range(span.from_s, span.to_s, length_s))
+def _without(span: Range, others: Sequence[Range]) -> Iterator[Range]:
+    """Yield what is left of a range, in order. The others are in order, too."""
+    at_s = span.from_s
+    for one in others:
+        if at_s < min(one.from_s, span.to_s):
+            yield Range(at_s, min(one.from_s, span.to_s))
+        at_s = max(at_s, one.to_s)
+    if at_s < span.to_s:
+        yield Range(at_s, span.to_s)
 
 
-def _sum_measure(connection: Connection, measure: Measure, host: int, length_s: int, span: Range) -> None:
-    finer_s = LENGTHS_S[LENGTHS_S.index(length_s) - 1]
-    finer, coarser = measure.tables[finer_s], measure.tables[length_s]
-    asked = {
+def _bounds(host: int, span: Range) -> Mapping[str, int]:
+    return {
         "host": host,
         "from_s": span.from_s,
         "to_s": span.to_s,
         "from_ms": span.from_s * MS_PER_S,
         "to_ms": span.to_s * MS_PER_S,
     }
+
+
+def _sum_measure(connection: Connection, measure: Measure, piece: _Piece, span: Range, last_vm: int) -> None:
+    """Remove what is there of buckets, and sum them anew. Of VMs, for those that are in turn."""
+    length_s = piece.length_s
+    finer, coarser = measure.tables[LENGTHS_S[LENGTHS_S.index(length_s) - 1]], measure.tables[length_s]
+    asked = {**_bounds(piece.host, span), "after": piece.after_vm, "last": last_vm}
     connection.execute(_removal(coarser, measure.owner), asked)
     connection.execute(_summing(finer, coarser, measure.owner, length_s), asked)
 
@@ -154,5 +270,6 @@ def _of_host(table: Table, owner: str) -> Sequence[ColumnElement[bool]]:
     within = table.c.bucket_s >= bindparam("from_s"), table.c.bucket_s < bindparam("to_s")
     if owner == "host_id":
         return [table.c.host_id == bindparam("host"), *within]
-    owners = select(vms.c.id).where(vms.c.host_id == bindparam("host"), *lived_within())
+    in_turn = vms.c.id > bindparam("after"), vms.c.id <= bindparam("last")
+    owners = select(vms.c.id).where(vms.c.host_id == bindparam("host"), *in_turn, *lived_within())
     return [table.c[owner].in_(owners), *within]

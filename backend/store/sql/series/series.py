@@ -6,14 +6,16 @@ from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection
 
-from backend.store.contract.levels import Levels, fitting
+from backend.store.contract.levels import FINEST_S, Levels, fitting
 from backend.store.contract.series import Block, Metric, Page, Recorded, Row, Top
 from backend.store.contract.values import RecordRow, Steps, TimeRange
 from backend.store.sql.series import recorded, totals
 from backend.store.sql.series.append import append
+from backend.store.sql.series.owners import are_recordings
 from backend.store.sql.series.pending import read_levels
 from backend.store.sql.writer import Writer
 from faultmodel.record import ExitKind
+from faultmodel.units import MS_PER_S
 
 
 class SqlSeries:
@@ -44,7 +46,9 @@ class SqlSeries:
         """Yield (number of the step, *keys, *figures)."""
         with self._reading() as connection:
             # Such short steps are read from seconds alone, as a page that is open asks for them each second.
-            levels = read_levels(connection) if len(fitting(steps)) > 1 else Levels()
+            levels = Levels()
+            if len(fitting(steps)) > 1:
+                levels = _levels(connection, metric, selector, steps.span)
             yield from totals.points(connection, levels, metric, selector, steps, by, figures)
 
     def totals(
@@ -59,7 +63,7 @@ class SqlSeries:
     ) -> Iterator[Row]:
         """Yield (*keys, *figures) over a range."""
         with self._reading() as connection:
-            levels = read_levels(connection)
+            levels = _levels(connection, metric, selector, span)
             yield from totals.totals(connection, levels, metric, selector, span, by, figures, top)
 
     def records(
@@ -74,3 +78,12 @@ class SqlSeries:
         """Return records, newest first, each with its owner's number."""
         with self._reading() as connection:
             return recorded.read_records(connection, kind, selector, span, page, exit_kind)
+
+
+def _levels(connection: Connection, metric: Metric, owners: Sequence[int] | None, span: TimeRange) -> Levels:
+    """Return where levels may be read of these owners: of recordings alone, all is kept."""
+    levels = read_levels(connection)
+    finest_ms = levels.kept_from(FINEST_S) * MS_PER_S
+    if owners is None or (span.from_ms is not None and span.from_ms >= finest_ms):
+        return levels
+    return Levels(levels.pending) if are_recordings(connection, metric, owners) else levels

@@ -24,7 +24,7 @@ from backend.store.sql.tables.hosts import (
     waiting_coverage,
 )
 from backend.store.sql.tables.jobs import jobs
-from backend.store.sql.tables.levels import rollup_pending
+from backend.store.sql.tables.levels import kept_from, retention, retention_state, rollup_pending
 from backend.store.sql.tables.vms import countings, exit_counts, fault_counts, ledger, vcpus, vms
 
 __all__ = [
@@ -43,11 +43,14 @@ __all__ = [
     "host_events",
     "hosts",
     "jobs",
+    "kept_from",
     "ledger",
     "loss_totals",
     "losses",
     "metadata",
     "refusals",
+    "retention",
+    "retention_state",
     "rollup_pending",
     "sessions",
     "sources",

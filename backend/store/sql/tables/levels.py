@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Levels of history: each table of counts once more for longer buckets, and how far rollup is.
+"""Levels of history: each table of counts once more for longer buckets, and how far rollup and
+retention are.
 
 A coarser level has the same columns, ``bucket_s`` being where its bucket starts.
 """
@@ -10,7 +11,7 @@ from typing import Any
 from sqlalchemy import Column, DefaultClause, Double, PrimaryKeyConstraint, Table
 
 from backend.store.contract.levels import FINEST_S, LENGTHS_S
-from backend.store.sql.tables.columns import metadata, number, reference
+from backend.store.sql.tables.columns import metadata, number, reference, text
 from backend.store.sql.tables.hosts import collector_costs, losses
 from backend.store.sql.tables.vms import exit_counts, fault_counts, ledger
 
@@ -55,7 +56,46 @@ rollup_pending = Table(
     number("length_s"),
     number("from_s"),
     number("to_s"),
+    number("part_s", nullable=True),
+    number("after_vm", nullable=True),
     PrimaryKeyConstraint("host_id", "length_s", "from_s"),
     sqlite_with_rowid=False,
 )
-"""Ranges of a host whose buckets of this length are yet to be summed anew. A level's are apart."""
+"""Ranges of a host whose buckets of this length are yet to be summed anew. A level's are apart.
+
+``part_s``: the bucket of the range that is summed for the VMs up to ``after_vm`` already; NULL for none.
+"""
+
+kept_from = Table(
+    "kept_from",
+    metadata,
+    text("kept"),
+    number("from_s"),
+    number("removed_to_s", nullable=True),
+    PrimaryKeyConstraint("kept"),
+    sqlite_with_rowid=False,
+)
+"""From when on a level, or records, are kept; what is not there is kept from the beginning.
+
+``removed_to_s``: what is older than this is removed, NULL for nothing.
+"""
+
+retention = Table(
+    "retention",
+    metadata,
+    text("kept"),
+    number("age_s", nullable=True),
+    PrimaryKeyConstraint("kept"),
+    sqlite_with_rowid=False,
+)
+"""Up to which age something is kept, where that was set; NULL for ever."""
+
+retention_state = Table(
+    "retention_state",
+    metadata,
+    text("name"),
+    number("value"),
+    PrimaryKeyConstraint("name"),
+    sqlite_with_rowid=False,
+)
+"""``reached_s``: the time by which ages were judged last, s since the epoch."""

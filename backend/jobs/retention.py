@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is older than it is to be kept is removed, a part in each run."""
+
+import time
+
+from backend.errors import StoreError
+from backend.store.contract.jobs import JobClaim
+from backend.store.contract.store import Store
+from faultmodel.units import NS_PER_S
+
+_WITHIN_S = 20
+"""The first time there may be work for hours. What is left is no failure: the next run goes on with it."""
+_ATTEMPTS = 10
+_PAUSE_S = 0.5
+
+
+def remove_old(store: Store, claim: JobClaim) -> None:
+    """Note from when on things are kept, and remove some of what is older."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            store.note_kept(claim.began_ns // NS_PER_S, claim)
+            break
+        except StoreError:
+            # Somebody stores what takes long.
+            if attempt + 1 == _ATTEMPTS:
+                raise
+            time.sleep(_PAUSE_S)
+    store.remove_older(_WITHIN_S, claim)

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command that shows and sets how long what is stored is kept."""
+
+import argparse
+import re
+from collections.abc import Callable, Mapping
+from contextlib import closing
+
+from backend.errors import RetentionError, SettingError
+from backend.store import open_store
+from backend.store.contract.retention import BY_LENGTH_S, DEFAULT_S, Kept, Storage, StoredLevel, StoredRecords
+from backend.times import rfc3339_ns
+from faultmodel.units import NS_PER_S
+
+_FOR_EVER = "forever"
+_UNITS_S: Mapping[str, int] = {"h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
+_AGE = re.compile(rf"(\d{{1,6}})([{''.join(_UNITS_S)}])")
+_SET = "NAME=AGE"
+
+
+def add_parser(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    add_database: Callable[[argparse.ArgumentParser], None],
+) -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "retention",
+        help="show and set how long what is stored is kept",
+        description="Counts are kept in buckets of several lengths: the shorter, the less long. Records of "
+        "single exits and faults are kept by themselves. A server removes what is older, in parts. What is "
+        "removed does not come back. Recordings that were imported are kept whole.",
+    )
+    parser.add_argument(
+        "ages",
+        nargs="*",
+        metavar=_SET,
+        help=f"keep so long from now on: NAME is {', '.join(Kept)}; AGE is {_FOR_EVER}, or a number with "
+        "h, d, w or y, as in 1min=30d. Shown alone where none is given",
+    )
+    parser.add_argument(
+        "--defaults",
+        action="store_true",
+        help="keep everything as long as a new database does, but for what is given beside it",
+    )
+    parser.set_defaults(command=_run)
+    add_database(parser)
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.database is None:
+        raise SettingError("no database named; give --database URL or set KVMFAULTS_DATABASE")
+    ages_s = {**(DEFAULT_S if options.defaults else {}), **dict(map(_parse, options.ages))}
+    with closing(open_store(str(options.database))) as store:
+        store.check_schema()
+        if ages_s:
+            store.set_ages(ages_s)
+        _show(store.storage())
+
+
+def _parse(text: str) -> tuple[Kept, int | None]:
+    name, separator, age = text.partition("=")
+    if not separator or name not in set(Kept):
+        raise RetentionError(f"{text!r} is not {_SET}; NAME is one of {', '.join(Kept)}, as in 1min=30d")
+    if age == _FOR_EVER:
+        return Kept(name), None
+    found = _AGE.fullmatch(age)
+    if found is None:
+        raise RetentionError(f"{text!r}: an age is {_FOR_EVER}, or a number with h, d, w or y, as in 30d")
+    return Kept(name), int(found[1]) * _UNITS_S[found[2]]
+
+
+def _show(found: Storage) -> None:
+    for level in found.levels:
+        kept = BY_LENGTH_S[level.length_s]
+        line = f"{kept:<6} counts in buckets of {kept:<6} {_kept(level)}"
+        if level.pending_from_s is not None:
+            line += f"; to be summed up from {_time(level.pending_from_s)}"
+        print(line)
+    for kept, what, records in (
+        (Kept.EXITS, "records of exits", found.exits),
+        (Kept.FAULTS, "records of faults", found.faults),
+    ):
+        print(f"{kept:<6} {what:<28} {_kept(records)}")
+    print(f"the database takes {found.bytes:,} bytes")
+    ages_s = [*(level.age_s for level in found.levels), found.exits.age_s, found.faults.age_s]
+    if not any(ages_s):
+        print("all is kept for ever, and the database grows; --defaults sets ages")
+
+
+def _kept(one: StoredLevel | StoredRecords) -> str:
+    since = "nothing removed yet" if one.kept_from_s is None else f"kept from {_time(one.kept_from_s)}"
+    return f"{_age(one.age_s):<10} {since}"
+
+
+def _age(age_s: int | None) -> str:
+    if age_s is None:
+        return _FOR_EVER
+    unit = [name for name, length_s in _UNITS_S.items() if not age_s % length_s][-1]
+    return f"{age_s // _UNITS_S[unit]}{unit}"
+
+
+def _time(time_s: int) -> str:
+    return f"{rfc3339_ns(time_s * NS_PER_S)[:19]}Z"

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How long what is stored is kept: counts by level, and records. Of recordings, all is kept."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from backend.errors import RetentionError
+from backend.store.contract.levels import LENGTHS_S
+
+_HOUR_S = 3600
+_DAY_S = 24 * _HOUR_S
+
+
+class Kept(StrEnum):
+    """What has an age up to which it is kept."""
+
+    COUNTS_1S = "1s"
+    COUNTS_10S = "10s"
+    COUNTS_1MIN = "1min"
+    COUNTS_10MIN = "10min"
+    COUNTS_1H = "1h"
+    EXITS = "exits"
+    FAULTS = "faults"
+
+
+BY_LENGTH_S: Mapping[int, Kept] = dict(
+    zip(
+        LENGTHS_S,
+        (Kept.COUNTS_1S, Kept.COUNTS_10S, Kept.COUNTS_1MIN, Kept.COUNTS_10MIN, Kept.COUNTS_1H),
+        strict=True,
+    )
+)
+"""Counts, by the length of their buckets in s."""
+DEFAULT_S: Mapping[Kept, int | None] = {
+    Kept.COUNTS_1S: _DAY_S,
+    Kept.COUNTS_10S: 3 * _DAY_S,
+    Kept.COUNTS_1MIN: 14 * _DAY_S,
+    Kept.COUNTS_10MIN: 180 * _DAY_S,
+    Kept.COUNTS_1H: None,
+    Kept.EXITS: 180 * _DAY_S,
+    Kept.FAULTS: 3 * _DAY_S,
+}
+"""Ages in s, None for ever: of a new database (docs/database.md has the arithmetic)."""
+FOR_EVER: Mapping[Kept, int | None] = dict.fromkeys(Kept)
+LEAST_S = _HOUR_S
+"""A batch may be on its way, and a page of the newest 15 minutes looked at."""
+MOST_S = 100 * 365 * _DAY_S
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """Up to which age, in s, what is kept; None for ever. :raises RetentionError: ages contradict"""
+
+    ages_s: Mapping[Kept, int | None] = field(default_factory=dict)
+    """What is not there is kept as long as by default."""
+
+    def __post_init__(self) -> None:
+        for kept, age_s in self.ages_s.items():
+            if age_s is not None and not LEAST_S <= age_s <= MOST_S:
+                raise RetentionError(f"{kept} is to be kept {age_s} s; it can be {LEAST_S} to {MOST_S} s")
+        levels: Sequence[Kept] = list(BY_LENGTH_S.values())
+        for finer, coarser in itertools.pairwise(levels):
+            finer_s, coarser_s = self.age_s(finer), self.age_s(coarser)
+            if coarser_s is not None and (finer_s is None or finer_s > coarser_s):
+                raise RetentionError(
+                    f"counts of {finer} are to be kept longer than those of {coarser}, which are summed from "
+                    f"them; keep {coarser} at least as long"
+                )
+
+    def age_s(self, kept: Kept) -> int | None:
+        """Return up to which age something is kept, in s; None for ever."""
+        return self.ages_s[kept] if kept in self.ages_s else DEFAULT_S[kept]
+
+    @property
+    def is_for_ever(self) -> bool:
+        """Whether nothing is removed."""
+        return all(self.age_s(kept) is None for kept in Kept)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredLevel:
+    """A level of counts. ``length_s``: of its buckets; ``age_s``: up to which it is kept, None for ever.
+
+    ``kept_from_s``: from when on it is kept, None from the beginning. ``pending``: ranges of time that are
+    yet to be summed up to it; ``pending_from_s``: the start of the earliest, None where there is none.
+    """
+
+    length_s: int
+    age_s: int | None
+    kept_from_s: int | None
+    pending: int
+    pending_from_s: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRecords:
+    """Records of exits or of single faults: ``age_s`` and ``kept_from_s`` as a level has them."""
+
+    age_s: int | None
+    kept_from_s: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """What is stored, and how long. ``levels``: the finest first. ``bytes``: of the whole database."""
+
+    levels: Sequence[StoredLevel]
+    exits: StoredRecords
+    faults: StoredRecords
+    bytes: int

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is older than kept is neither a gap nor zero, in any answer."""
+
+from typing import Any
+
+import pytest
+
+from backend.store.contract.jobs import JobClaim
+from backend.store.contract.store import Store
+from faultmodel.record import Span
+from tests.backend.serving import Server
+from tests.batches import (
+    NS_PER_S,
+    START_MS,
+    START_NS,
+    START_S,
+    VM_ID,
+    exit_record,
+    fault_count,
+    fault_record,
+    ledger_entry,
+    make_batch,
+    make_host,
+)
+
+DAY_S = 86_400
+AT_S = (7, 8, 5 * DAY_S)
+FAULTS = 100
+MIDDLE_MS = START_MS + 7_000
+
+
+@pytest.fixture
+def aged(store: Store, server: Server) -> Server:
+    """Return a server of whose VM the first counts are kept in minutes, and no records of faults."""
+    for sequence, second in enumerate(AT_S):
+        time_ns = START_NS + second * NS_PER_S
+        batch = make_batch(
+            sequence,
+            host=make_host(),
+            covered=[Span(time_ns, time_ns + NS_PER_S)],
+            fault_counts=[fault_count(second=second, faults=FAULTS)],
+            ledger=[ledger_entry(second=second, seen=FAULTS, recorded=1)],
+            faults=[fault_record(time_ns=time_ns)],
+            exits=[exit_record(time_ns=time_ns)],
+        )
+        assert store.apply(batch, time_ns + NS_PER_S)
+    for name in ("rollup", "retention"):
+        claim = JobClaim(name=name, holder="us", began_ns=START_NS, within_ns=10**15, every_ns=0)
+        assert store.claim_job(claim)
+        if name == "rollup":
+            while store.roll_up(START_S + 6 * DAY_S, claim):
+                pass
+        else:
+            store.note_kept(START_S + 6 * DAY_S, claim)
+            store.remove_older(60, claim)
+    server.clock.now_ns = START_NS + 6 * DAY_S * NS_PER_S
+    return server
+
+
+def chart(server: Server, path: str, step: str, **further: Any) -> Any:
+    """Ask for the first minute of the history."""
+    return server.get(f"/api/v1/{path}", from_=START_MS, to=START_MS + 60_000, step=step, **further)
+
+
+def test_steps_that_are_not_kept_are_null_and_it_is_said_from_when_on_they_are(aged: Server) -> None:
+    for further in ({}, {"by": "level"}, {"vm": VM_ID}):
+        found = chart(aged, "rates", "10s", **further)
+        assert found["kept_from_ms"] == START_MS + 2 * DAY_S * 1000
+        assert all(value is None for one in found["series"] for value in one["values"])
+        assert found["quiet"] == [None] * 6
+        assert found["coverage"] != []
+        found = chart(aged, "rates", "1m", **further)
+        assert (found["kept_from_ms"], [one["total"] for one in found["series"]]) == (None, [2 * FAULTS])
+        assert found["series"][0]["values"] == [FAULTS]
+        found = chart(aged, "rates", "10s", coarser="true", **further)
+        assert (found["step_ms"], found["kept_from_ms"]) == (60_000, None)
+
+
+def test_the_ledger_and_costs_have_null_there(aged: Server) -> None:
+    found = chart(aged, "ledger", "10s", vm=VM_ID)
+    assert found["kept_from_ms"] == START_MS + 2 * DAY_S * 1000
+    assert found["vms"][0]["seen"] == {"total": 0, "values": [None] * 6}
+    found = chart(aged, "ledger", "1m", vm=VM_ID)
+    assert found["vms"][0]["seen"] == {"total": 2 * FAULTS, "values": [2 * FAULTS]}
+    assert chart(aged, "costs", "10s")["kept_from_ms"] == START_MS + 2 * DAY_S * 1000
+
+
+@pytest.mark.parametrize("further", [{}, {"sort": "-faults", "totals": "true"}])
+def test_totals_say_of_which_range_they_are(aged: Server, further: dict[str, str]) -> None:
+    found = aged.get("/api/v1/vms", from_=MIDDLE_MS, to=MIDDLE_MS + 1000, **further)
+    assert found["counted"] == {"from_ms": START_MS, "to_ms": START_MS + 60_000}
+    assert found["items"][0]["faults"] == 2 * FAULTS
+    assert found["items"][0]["rate_at_end"] is None
+    found = aged.get("/api/v1/vms", **further)
+    assert (found["counted"], found["items"][0]["faults"]) == (None, 3 * FAULTS)
+
+
+def test_a_vm_says_so_as_well(aged: Server) -> None:
+    for path in ("", "/flags", "/syndromes"):
+        found = aged.get(f"/api/v1/vms/{VM_ID}{path}", from_=MIDDLE_MS, to=MIDDLE_MS + 1000)
+        assert found["counted"] == {"from_ms": START_MS, "to_ms": START_MS + 60_000}
+
+
+def test_records_say_from_when_on_they_are_kept(aged: Server) -> None:
+    found = aged.get(f"/api/v1/vms/{VM_ID}/faults")
+    assert (len(found["items"]), found["kept_from_ms"]) == (1, START_MS + 2 * DAY_S * 1000)
+    found = aged.get("/api/v1/exits")
+    assert len(found["items"]) == 3
+    assert aged.get("/api/v1/exits", from_=START_MS)["kept_from_ms"] is None
+
+
+def test_it_is_shown_how_far_back_each_level_reaches(aged: Server) -> None:
+    found = aged.get("/api/v1/storage")
+    assert [level["age_s"] for level in found["levels"][:2]] == [DAY_S, 3 * DAY_S]
+    assert found["levels"][0]["kept_from"] == "2027-01-19T08:00:00.000000000Z"
+    assert found["levels"][4]["kept_from"] is None
+    assert found["faults"] == {"age_s": 3 * DAY_S, "kept_from": "2027-01-17T08:00:00.000000000Z"}

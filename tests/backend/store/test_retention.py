@@ -1,0 +1,480 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is older than it is to be kept is removed, and nothing that is kept changes by it."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete
+
+from backend.errors import LostJobError, RetentionError
+from backend.query.blocks import Blocks
+from backend.query.view import View
+from backend.store import open_store
+from backend.store.contract.jobs import JobClaim
+from backend.store.contract.levels import COARSEST_S, LENGTHS_S, Levels, Range
+from backend.store.contract.retention import DEFAULT_S, FOR_EVER, Kept, Retention
+from backend.store.contract.series import FIGURES, KEYS, OWNER, Metric
+from backend.store.contract.store import Store
+from backend.store.contract.values import Steps, TimeRange
+from backend.store.contract.vms import VmFilter
+from backend.store.sql.migrate import downgrade, migrate
+from backend.store.sql.store import SqlStore
+from backend.store.sql.tables import retention_state
+from faultmodel.kinds import HostState
+from faultmodel.record import Span
+from tests.backend.store.conftest import NewUrl
+from tests.backend.store.test_levels import RANGES, ROLLED, STORED, TIMES, Scene, added, expected
+from tests.batches import (
+    NS_PER_S,
+    START_NS,
+    START_S,
+    exit_record,
+    fault_count,
+    fault_record,
+    ledger_entry,
+    make_batch,
+    make_host,
+)
+
+DAY_S = 86_400
+HOUR_S = 3600
+LIVE, RECORDED = "000000000000000a", "000000000000000b"
+COUNTS = {0: 3, 7: 4, 3601: 5, DAY_S + 40: 6, 2 * DAY_S: 7}
+"""Faults by second."""
+SHORT: Mapping[Kept, int | None] = {
+    **dict.fromkeys(Kept, HOUR_S),
+    Kept.COUNTS_1MIN: 2 * HOUR_S,
+    Kept.COUNTS_10MIN: 3 * HOUR_S,
+    Kept.COUNTS_1H: None,
+}
+ALL = TimeRange()
+
+
+def claim(name: str = "retention", holder: str = "us") -> JobClaim:
+    """Return what the job is taken by."""
+    return JobClaim(name=name, holder=holder, began_ns=START_NS, within_ns=10**15, every_ns=0)
+
+
+def add(
+    store: Store,
+    vm: str,
+    second: int,
+    faults: int,
+    sequence: int,
+    *,
+    recording: bool = False,
+    days: int = 400,
+) -> None:
+    """Store a second of a VM's faults, from a host whose clock said so many days after the start."""
+    time_ns = START_NS + second * NS_PER_S
+    if not recording:
+        ahead_ns = START_NS + days * DAY_S * NS_PER_S
+        heard = make_batch(
+            sequence, host=make_host("clock"), stream="c" * 32, covered=[Span(ahead_ns, ahead_ns + 1)]
+        )
+        assert store.apply(heard, ahead_ns)
+    batch = make_batch(
+        sequence,
+        host=make_host("trace", state=HostState.REPLAY) if recording else None,
+        stream="7" * 32 if recording else "5" * 32,
+        covered=[Span(time_ns, time_ns + NS_PER_S)],
+        fault_counts=[fault_count(vm, second=second, faults=faults)],
+        ledger=[ledger_entry(vm, second=second, seen=faults, recorded=1)],
+        faults=[fault_record(vm, time_ns=time_ns)],
+        exits=[exit_record(vm, time_ns=time_ns)],
+    )
+    assert store.apply(batch, START_NS + days * DAY_S * NS_PER_S)
+
+
+def take_jobs(store: Store) -> None:
+    """Take both jobs."""
+    for name in ("rollup", "retention"):
+        assert store.claim_job(claim(name))
+
+
+@pytest.fixture
+def filled(store: Store) -> Store:
+    """Fill a store with the same counts of a VM and of a recording's."""
+    for sequence, (second, faults) in enumerate(COUNTS.items()):
+        add(store, LIVE, second, faults, sequence)
+        add(store, RECORDED, second, faults, sequence, recording=True)
+    take_jobs(store)
+    return store
+
+
+def roll_up(store: Store, at: int = 10 * DAY_S) -> None:
+    """Sum up all that is stored."""
+    while store.roll_up(START_S + at, claim("rollup")):
+        pass
+
+
+def remove(store: Store, at: int) -> int:
+    """Remove what is too old at a second after the start, as in the first run that there is."""
+    with sql_store(store).writing() as writer:
+        writer.connection.execute(delete(retention_state).where(retention_state.c.name == "reached_s"))
+    return run(store, at)
+
+
+def run(store: Store, at: int) -> int:
+    """Run the job once."""
+    store.note_kept(START_S + at, claim())
+    return store.remove_older(60, claim())
+
+
+def sql_store(store: Store) -> SqlStore:
+    """Return the store, as what it is."""
+    assert isinstance(store, SqlStore)
+    return store
+
+
+def total(store: Store, vm: str, span: TimeRange = ALL) -> int:
+    """Return a VM's faults."""
+    return store.vm(vm, store.kept_levels(vm_ids=[vm]).whole(span)).faults
+
+
+def points(store: Store, vm: str, from_s: int, step_s: int, number: int = 10) -> Sequence[int | None]:
+    """Return a VM's faults in steps from a second after the start on; None of what is not kept."""
+    (member,) = store.members_named([vm])
+    start_s = (START_S + from_s) // step_s * step_s
+    steps = Steps(start_s * 1000, (start_s + number * step_s) * 1000, step_s * 1000)
+    kept = store.kept_levels(vm_ids=[vm]).kept_steps(steps)
+    counts: list[int | None] = [None if start < kept.from_ms else 0 for start in steps.starts_ms]
+    older = counts.count(None)
+    found = store.series.points(Metric.FAULTS, [member.number], kept, by=(OWNER,), figures=("faults",))
+    for step, _, faults in found:
+        counts[older + step] = (counts[older + step] or 0) + faults
+    return counts
+
+
+def in_all(counts: Sequence[int | None]) -> int:
+    """Return the sum of what is kept."""
+    return sum(count or 0 for count in counts)
+
+
+def test_no_total_changes_and_what_is_kept_coarsely_is_read_coarsely(filled: Store) -> None:
+    roll_up(filled)
+    filled.set_ages({Kept.FAULTS: None})
+    assert run(filled, 2 * DAY_S + 60) > 0
+    assert [total(filled, vm) for vm in (LIVE, RECORDED)] == [sum(COUNTS.values())] * 2
+    assert points(filled, LIVE, 0, 1) == [None] * 10
+    assert points(filled, RECORDED, 0, 1) == [3, 0, 0, 0, 0, 0, 0, 4, 0, 0]
+    assert in_all(points(filled, LIVE, 0, 10)) == 7
+    assert points(filled, LIVE, 2 * DAY_S, 1)[0] == 7
+    levels = filled.kept_levels()
+    assert START_S < levels.kept_from(1) <= START_S + DAY_S + 60
+    assert levels.kept_from(10) < START_S
+    assert filled.kept_levels(["trace"]).kept_from_s == {}
+    assert filled.kept_levels(vm_ids=[LIVE, RECORDED]) == levels
+    # Once more, there is nothing to do.
+    assert run(filled, 2 * DAY_S + 60) == 0
+
+
+def test_what_is_yet_to_be_summed_is_kept(filled: Store) -> None:
+    assert run(filled, 30 * DAY_S) > 0, "records"
+    assert filled.kept_levels().kept_from(1) <= START_S
+    assert in_all(points(filled, LIVE, 0, 1)) == 7
+    roll_up(filled)
+    run(filled, 30 * DAY_S)
+    assert points(filled, LIVE, 0, 1) == [None] * 10
+    assert total(filled, LIVE) == sum(COUNTS.values())
+
+
+def test_no_bucket_is_removed_in_part(filled: Store) -> None:
+    roll_up(filled)
+    # Late, in the middle of a bucket of each level, and not summed up when retention comes.
+    add(filled, LIVE, 25, 10, len(COUNTS))
+    run(filled, 9 * DAY_S)
+    for length_s in LENGTHS_S:
+        assert filled.kept_levels().kept_from(length_s) % COARSEST_S == 0 or length_s > 10
+    roll_up(filled)
+    assert total(filled, LIVE) == sum(COUNTS.values()) + 10
+    remove(filled, 9 * DAY_S + 600)
+    roll_up(filled)
+    assert filled.kept_levels().kept_from(10) > START_S + DAY_S
+    assert total(filled, LIVE) == sum(COUNTS.values()) + 10
+    assert total(filled, LIVE, TimeRange((START_S + 20) * 1000, (START_S + 21) * 1000)) == 17
+
+
+def test_what_comes_too_late_for_seconds_is_in_the_finest_level_that_is_kept(filled: Store) -> None:
+    roll_up(filled)
+    remove(filled, 4 * DAY_S)
+    assert filled.kept_levels().kept_from(10) > START_S
+    add(filled, LIVE, 8, 100, len(COUNTS))
+    assert total(filled, LIVE) == sum(COUNTS.values()) + 100
+    assert points(filled, LIVE, 0, 10)[0] is None
+    assert in_all(points(filled, LIVE, 0, 60)) == 107
+    roll_up(filled)
+    remove(filled, 100 * DAY_S)
+    assert in_all(points(filled, LIVE, 0, 3600, 2)) == 112
+    assert total(filled, LIVE) == sum(COUNTS.values()) + 100
+
+
+def test_what_comes_too_late_for_all_levels_is_counted_as_stored_and_shown_nowhere(filled: Store) -> None:
+    roll_up(filled)
+    filled.set_ages(dict.fromkeys(Kept, DAY_S))
+    remove(filled, 3 * DAY_S)
+    levels = filled.kept_levels()
+    before = total(filled, LIVE)
+    add(filled, LIVE, 8, 100, len(COUNTS))
+    assert total(filled, LIVE) == before == COUNTS[2 * DAY_S]
+    assert levels.whole(ALL).from_ms == levels.kept_from(COARSEST_S) * 1000
+    assert filled.vm_faults(LIVE) == sum(COUNTS.values()) + 100
+    assert filled.counting_totals([LIVE])[0].stored == sum(COUNTS.values()) + 100
+
+
+def test_records_go_by_themselves_and_recordings_stay(filled: Store) -> None:
+    run(filled, 3 * DAY_S + 3700)
+    for vm, faults in ((LIVE, 3), (RECORDED, 5)):
+        assert len(filled.faults([vm], ALL, limit=99, before=None)) == faults
+        assert len(filled.exits([vm], None, ALL, limit=99, before=None)) == 5
+    filled.set_ages({Kept.EXITS: DAY_S})
+    run(filled, 3 * DAY_S + 3700)
+    kept = [len(filled.exits([vm], None, ALL, limit=99, before=None)) for vm in (LIVE, RECORDED)]
+    assert kept == [0, 5]
+    assert len(filled.vms(VmFilter(), ALL, limit=9, after=None)) == 2
+    assert filled.kept_from_s(Kept.EXITS, [RECORDED]) is None
+    assert (filled.kept_from_s(Kept.EXITS) or 0) > START_S
+
+
+def test_nothing_is_removed_for_a_server_that_lost_the_job(filled: Store) -> None:
+    roll_up(filled)
+    with pytest.raises(LostJobError):
+        filled.note_kept(START_S + 9 * DAY_S, claim(holder="others"))
+    assert filled.kept_levels().kept_from_s == {}
+    filled.note_kept(START_S + 9 * DAY_S, claim())
+    with pytest.raises(LostJobError):
+        filled.remove_older(60, claim(holder="others"))
+
+
+def test_a_clock_that_is_ahead_removes_nothing(store: Store) -> None:
+    take_jobs(store)
+    add(store, LIVE, 5, 100, 0, days=0)
+    roll_up(store)
+    assert run(store, 400 * DAY_S) == 0
+    assert all(at <= START_S for at in store.kept_levels().kept_from_s.values())
+    assert in_all(points(store, LIVE, 0, 1)) == 100
+
+
+def test_the_time_of_removing_goes_on_by_minutes(filled: Store) -> None:
+    roll_up(filled)
+    filled.set_ages({Kept.COUNTS_1S: HOUR_S})
+    run(filled, HOUR_S)
+    run(filled, 300 * DAY_S)
+    assert in_all(points(filled, LIVE, 0, 1)) == 7
+    for _ in range(12):
+        run(filled, 300 * DAY_S)
+    assert points(filled, LIVE, 0, 1) == [None] * 10
+    assert filled.kept_levels().kept_from(1) <= START_S + 2 * HOUR_S
+
+
+def test_what_readers_keep_is_forgotten_with_what_is_removed(filled: Store) -> None:
+    blocks, span = Blocks(filled), (START_S - 600, START_S + 5 * DAY_S)
+
+    def view() -> View:
+        return View(blocks, filled.version(), (START_S + 5 * DAY_S) * 1000, filled.kept_levels())
+
+    roll_up(filled)
+    with filled.snapshot():
+        assert [sum(step.values()) for step in view().steps(None, START_S, START_S + 2, 1)] == [6, 0]
+    remove(filled, 4 * DAY_S)
+    with filled.snapshot():
+        assert [sum(step.values()) for step in view().steps(None, START_S, START_S + 2, 1)] == [0, 0]
+        assert view().begins_s(START_S, START_S + 2, 1) > START_S
+        whole = filled.kept_levels().whole(TimeRange(span[0] * 1000, span[1] * 1000))
+        assert whole.from_ms is not None
+        assert whole.to_ms is not None
+        found = view().total(None, whole.from_ms // 1000, whole.to_ms // 1000)
+        assert sorted(found.values()) == [sum(COUNTS.values())] * 2
+
+
+def test_taken_back_a_database_has_all_counts_that_were_kept(new_url: NewUrl) -> None:
+    url = new_url()
+    with closing(open_store(url)) as store:
+        take_jobs(store)
+        for sequence, (second, faults) in enumerate(COUNTS.items()):
+            add(store, LIVE, second, faults, sequence)
+            add(store, RECORDED, second, faults, sequence, recording=True)
+        roll_up(store)
+        store.set_ages(SHORT)
+        remove(store, 3 * DAY_S)
+        assert points(store, LIVE, 0, 600)[0] is None
+        assert in_all(points(store, RECORDED, 0, 1)) == 7
+        before = store.vms(VmFilter(), ALL, limit=9, after=None)
+    for revision in ("0019", "0016"):
+        downgrade(url, revision)
+        migrate(url)
+        with closing(open_store(url)) as store:
+            assert store.vms(VmFilter(), ALL, limit=9, after=None) == before
+            assert store.kept_levels().kept_from_s == {}
+            assert all(level.age_s is None for level in store.storage().levels)
+            roll_up(store)
+            assert store.vms(VmFilter(), ALL, limit=9, after=None) == before
+            assert in_all(points(store, RECORDED, 0, 1)) == 7
+            assert in_all(points(store, LIVE, 0, 3600, 2)) == 12
+
+
+def test_a_database_that_has_stored_something_keeps_it_until_ages_are_set(new_url: NewUrl) -> None:
+    url = new_url()
+    with closing(open_store(url)) as store:
+        assert [level.age_s for level in store.storage().levels] == list(DEFAULT_S.values())[:5]
+        add(store, LIVE, 0, 1, 0)
+    downgrade(url, "0019")
+    migrate(url)
+    with closing(open_store(url)) as store:
+        take_jobs(store)
+        roll_up(store)
+        assert run(store, 300 * DAY_S) == 0
+        assert in_all(points(store, LIVE, 0, 1)) == 1
+        store.set_ages({Kept.COUNTS_1S: DAY_S})
+        run(store, 300 * DAY_S)
+        assert points(store, LIVE, 0, 1) == [None] * 10
+        assert in_all(points(store, LIVE, 0, 10)) == 1
+
+
+def test_how_long_each_thing_is_kept_is_shown_and_set(store: Store) -> None:
+    before = store.storage()
+    assert [level.age_s for level in before.levels] == list(DEFAULT_S.values())[:5]
+    assert before.bytes > 0
+    store.set_ages({Kept.COUNTS_1MIN: 30 * DAY_S, Kept.EXITS: None})
+    store.set_ages({Kept.COUNTS_1S: 7200})
+    found = store.storage()
+    assert [level.age_s for level in found.levels[:3]] == [7200, 3 * DAY_S, 30 * DAY_S]
+    assert (found.exits.age_s, found.faults.age_s) == (None, DEFAULT_S[Kept.FAULTS])
+    for wrong in ({Kept.COUNTS_1S: 10}, {Kept.COUNTS_1S: None}, {Kept.COUNTS_1MIN: 2 * DAY_S}):
+        with pytest.raises(RetentionError):
+            store.set_ages(wrong)
+    assert store.storage().levels == found.levels
+
+
+def test_ages_of_levels_ascend() -> None:
+    Retention({Kept.COUNTS_10MIN: None})
+    assert Retention(FOR_EVER).is_for_ever
+    with pytest.raises(RetentionError, match="counts of 10min are to be kept longer than those of 1h"):
+        Retention({Kept.COUNTS_1H: DAY_S})
+    with pytest.raises(RetentionError, match="it can be 3600 to"):
+        Retention({Kept.FAULTS: 1})
+
+
+HOURS = st.lists(st.integers(0, 3), min_size=4, max_size=4).map(lambda found: sorted(found, reverse=True))
+
+
+@given(
+    hours=HOURS,
+    pending=RANGES,
+    ends=st.tuples(st.integers(0, 5 * HOUR_S), st.integers(0, 5 * HOUR_S)).map(sorted),
+)
+def test_what_is_kept_of_a_whole_range_is_read_once(
+    hours: Sequence[int], pending: Sequence[Range], ends: Sequence[int]
+) -> None:
+    kept = {length_s: hour * HOUR_S for length_s, hour in zip(LENGTHS_S[:4], hours, strict=True)}
+    late = [Range(one.from_s + 3 * HOUR_S, one.to_s + 3 * HOUR_S) for one in pending]
+    levels = Levels({10: late}, kept)
+    whole = levels.whole(TimeRange(ends[0] * 1000, ends[1] * 1000))
+    assert whole.from_ms is not None
+    assert whole.to_ms is not None
+    assert whole.from_ms <= ends[0] * 1000
+    assert whole.to_ms >= ends[1] * 1000
+    span = Range(whole.from_ms // 1000, whole.to_ms // 1000)
+    found: dict[int, int] = {}
+    for length_s, from_s, to_s in levels.pieces(span):
+        assert from_s % length_s == to_s % length_s == 0
+        for second in range(from_s, to_s):
+            assert second not in found
+            found[second] = length_s
+    assert sorted(found) == list(range(*span))
+    assert all(second >= levels.kept_from(length_s) for second, length_s in found.items())
+
+
+REMOVED = st.tuples(st.just("remove"), st.integers(-2, 12))
+ASKED = st.tuples(
+    st.just("ask"), TIMES, st.sampled_from([1, 5, 10, 60, 90, 600, 3600, 7200]), st.sampled_from(Metric)
+)
+STEPS = st.lists(st.one_of(STORED, STORED, ROLLED, ROLLED, REMOVED, REMOVED, ASKED), min_size=4, max_size=20)
+
+
+def _figures(metric: Metric) -> Sequence[str]:
+    # Of costs that came late, it is not known which seconds of a bucket were measured.
+    return [name for name in FIGURES[metric] if name != "measured_seen"]
+
+
+def owners_of(store: Store, metric: Metric) -> list[int]:
+    """Return the numbers of a metric's owners, in an order that is the same in every store."""
+    if metric in (Metric.LOSSES, Metric.COSTS):
+        return sorted(store.version())
+    return [vm.number for vm in sorted(store.members(VmFilter(), ALL).vms, key=lambda vm: vm.id)]
+
+
+def compare(store: Store, twin: Store, blocks: Blocks, from_s: int, step_s: int, metric: Metric) -> None:
+    """Hold a metric, in steps and in all, against a store that keeps all, of what is kept."""
+    from_s = from_s // step_s * step_s
+    steps = Steps(from_s * 1000, (from_s + 40 * step_s) * 1000, step_s * 1000)
+    by, figures = (OWNER, *KEYS[metric]), _figures(metric)
+    every_second = Steps((START_S - 9001) * 1000, (START_S + 9001) * 1000, 1000)
+    with store.snapshot(), twin.snapshot():
+        of_twin = owners_of(twin, metric)
+        # What the store counts of an owner is compared with what the twin does of the same one.
+        owners = owners_of(store, metric)
+        twin_of = dict(zip(owners, of_twin, strict=True))
+        seconds = [
+            (START_S - 9001 + second, *rest)
+            for second, *rest in twin.series.points(metric, of_twin, every_second, by=by, figures=figures)
+        ]
+        levels = store.kept_levels()
+        kept = levels.kept_steps(steps)
+        found = (
+            (step, twin_of[owner], *rest)
+            for step, owner, *rest in store.series.points(metric, owners, kept, by=by, figures=figures)
+        )
+        assert added(metric, found, figures) == expected(metric, seconds, kept, figures)
+        for span in map(levels.whole, (ALL, steps.span, TimeRange(from_ms=steps.from_ms))):
+            rows = store.series.totals(metric, owners, span, by=by, figures=figures)
+            whole = added(metric, ((0, twin_of[owner], *rest) for owner, *rest in rows), figures)
+            assert whole == expected(metric, seconds, span, figures)
+        if metric is not Metric.FAULTS:
+            return
+        span = levels.whole(steps.span)
+        view = View(blocks, store.version(), (START_S + DAY_S) * 1000, levels)
+        of_vms = view.total(None, (span.from_ms or 0) // 1000, (span.to_ms or 0) // 1000)
+        faults: dict[int, int] = {}
+        for key, value in expected(metric, seconds, span, figures).items():
+            if key[-1] == "faults":
+                faults[key[1]] = faults.get(key[1], 0) + int(str(value))
+        counted = {twin_of[vm]: count for vm, count in of_vms.items() if count}
+        assert counted == {vm: count for vm, count in faults.items() if count}
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_whatever_was_removed_every_answer_is_that_of_a_store_that_keeps_all(
+    empty_url: NewUrl,
+    migrated_sqlite: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[tuple[object, ...]],
+) -> None:
+    folder = tmp_path_factory.mktemp("twin")
+    other = f"sqlite:///{shutil.copy(migrated_sqlite, folder / 'twin.db')}"
+    with closing(open_store(empty_url())) as store, closing(open_store(other)) as twin:
+        scene, of_twin, blocks = Scene(store), Scene(twin), Blocks(store)
+        assert store.claim_job(claim())
+        store.set_ages(SHORT)
+        for step in steps:
+            match step:
+                case "remove", int(hours):
+                    remove(store, hours * HOUR_S)
+                case "ask", int(time_s), int(step_s), Metric() as metric:
+                    compare(store, twin, blocks, START_S + time_s, step_s, metric)
+                case "store", _:
+                    scene.take(step)
+                    of_twin.take(step)
+                case _:
+                    scene.take(step)
+        for _ in range(2):
+            compare(store, twin, blocks, START_S - 7200, 10, Metric.FAULTS)
+            for metric in Metric:
+                compare(store, twin, blocks, START_S - 7200, 3600, metric)
+            scene.roll(START_S + DAY_S)

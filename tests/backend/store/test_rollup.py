@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Counts are summed up a part at a time, whoever's turn it is, and whatever cannot be summed."""
+
+from contextlib import closing
+
+import pytest
+
+from backend.errors import StoreError
+from backend.store import open_store
+from backend.store.contract.jobs import JobClaim
+from backend.store.contract.levels import LENGTHS_S
+from backend.store.contract.store import Store
+from backend.store.contract.values import TimeRange
+from backend.store.contract.vms import VmFilter
+from backend.store.sql.series import rollup
+from backend.store.sql.store import SqlStore
+from faultmodel.record import Span
+from tests.backend.store.conftest import NewUrl
+from tests.batches import NS_PER_S, START_NS, START_S, fault_count, ledger_entry, make_batch, make_host
+
+CLAIM = JobClaim(name="rollup", holder="us", began_ns=START_NS, within_ns=10**15, every_ns=0)
+HOUR_S = 3600
+LATER_S = START_S + 100 * HOUR_S
+
+
+def add(store: Store, sequence: int, seconds: range, *, vms: int = 1, host: int = 0) -> None:
+    """Store a fault of each VM of a host in each second."""
+    ids = [f"{host + 1:08x}{vm:08x}" for vm in range(vms)]
+    batch = make_batch(
+        sequence,
+        host=make_host(f"host-{host}"),
+        stream=f"{host:032x}",
+        covered=[Span(START_NS + seconds[0] * NS_PER_S, START_NS + (seconds[-1] + 1) * NS_PER_S)],
+        fault_counts=[fault_count(vm, second=second, faults=1) for second in seconds for vm in ids],
+        ledger=[ledger_entry(vm, second=second, seen=1) for second in seconds for vm in ids],
+    )
+    assert store.apply(batch, START_NS + 200 * HOUR_S * NS_PER_S)
+
+
+def roll_up(store: Store) -> None:
+    """Sum up all that is due."""
+    while store.roll_up(LATER_S, CLAIM):
+        pass
+
+
+def pending(store: Store) -> list[int]:
+    """Return how many ranges are yet to be summed, by level."""
+    return [level.pending for level in store.storage().levels]
+
+
+def counts(store: Store) -> list[int]:
+    """Return the faults of every VM over all time."""
+    return [vm.faults for vm in store.vms(VmFilter(), TimeRange(), limit=99, after=None)]
+
+
+def test_many_vms_are_summed_some_at_a_time(new_url: NewUrl, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollup, "FIRST_VMS", 2)
+    monkeypatch.setattr(rollup, "MOST_VMS", 2)
+    monkeypatch.setattr(rollup, "_WITHIN_S", 0)
+    with closing(open_store(new_url())) as store:
+        assert store.claim_job(CLAIM)
+        add(store, 0, range(3), vms=5)
+        steps = 0
+        while store.roll_up(LATER_S, CLAIM):
+            steps += 1
+            assert counts(store) == [3 if steps <= 2 else 5] * 5
+            if steps == 2:
+                # What comes meanwhile is of VMs that are summed already, and of others.
+                add(store, 1, range(3, 5), vms=5)
+        assert steps > 3 * 4
+        assert counts(store) == [5] * 5
+        assert pending(store) == [0] * len(LENGTHS_S)
+
+
+def test_each_host_has_its_turn_and_levels_are_ready_before_all_is(store: Store) -> None:
+    assert store.claim_job(CLAIM)
+    for host in range(2):
+        for sequence in range(30):
+            add(store, sequence, range(sequence * 1009, sequence * 1009 + 2), host=host)
+    seen = []
+    while store.roll_up(LATER_S, CLAIM):
+        seen.append(pending(store))
+    assert pending(store) == [0] * len(LENGTHS_S)
+    assert counts(store) == [60, 60]
+
+
+@pytest.fixture
+def broken_url(new_url: NewUrl, database: str) -> str:
+    """Return a database in which one bucket of 10 s cannot be stored."""
+    url = new_url()
+    with closing(open_store(url)) as store:
+        assert isinstance(store, SqlStore)
+        with store.writing() as writer:
+            if database == "sqlite":
+                writer.connection.exec_driver_sql(
+                    "CREATE TRIGGER broken BEFORE INSERT ON fault_counts_10s"
+                    f" WHEN NEW.bucket_s = {START_S + 50} BEGIN SELECT RAISE(ABORT, 'broken'); END"
+                )
+            else:
+                writer.connection.exec_driver_sql(
+                    f"ALTER TABLE fault_counts_10s ADD CONSTRAINT broken CHECK (bucket_s <> {START_S + 50})"
+                )
+    return url
+
+
+def test_a_bucket_that_cannot_be_summed_keeps_no_other_from_it(broken_url: str) -> None:
+    with closing(open_store(broken_url)) as store:
+        assert store.claim_job(CLAIM)
+        add(store, 0, range(120), host=0)
+        add(store, 0, range(0, 10_000, 100), host=1)
+        failures = 0
+        for _ in range(200):
+            try:
+                if not store.roll_up(LATER_S, CLAIM):
+                    break
+            except StoreError as exc:
+                failures += 1
+                if "all is summed up but" in str(exc):
+                    break
+        # It is said as long as it is so.
+        with pytest.raises(StoreError, match="broken"):
+            roll_up(store)
+        found = store.storage().levels
+        assert [level.pending for level in found] == [0, 1, 1, 1, 0]
+        assert found[1].pending_from_s == START_S + 50
+        assert sorted(counts(store)) == [100, 120]

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command that shows and sets how long what is stored is kept."""
+
+from contextlib import closing
+
+import pytest
+
+from backend.__main__ import main
+from backend.store import open_store
+from backend.store.contract.retention import DEFAULT_S, FOR_EVER, Kept
+
+
+def test_ages_are_shown_and_set(database: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ("retention", "--database", database)
+    assert main(command) == 0
+    first, *_, records, size = capsys.readouterr().out.splitlines()
+    assert first.split() == ["1s", "counts", "in", "buckets", "of", "1s", "1d", "nothing", "removed", "yet"]
+    assert records.split()[:5] == ["faults", "records", "of", "faults", "3d"]
+    assert size.startswith("the database takes ")
+
+    assert main((*command, "1min=30d", "exits=forever")) == 0
+    printed = capsys.readouterr().out
+    assert "30d" in printed
+    assert "forever" in printed
+    with closing(open_store(database)) as store:
+        assert store.storage().levels[2].age_s == 30 * 86_400
+        assert store.storage().exits.age_s is None
+        store.set_ages(FOR_EVER)
+    assert main(command) == 0
+    assert "all is kept for ever" in capsys.readouterr().out
+    assert main((*command, "--defaults", "1h=10y")) == 0
+    with closing(open_store(database)) as store:
+        levels = store.storage().levels
+    assert levels[0].age_s == DEFAULT_S[Kept.COUNTS_1S]
+    assert levels[4].age_s == 10 * 365 * 86_400
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ("1min", "'1min' is not NAME=AGE"),
+        ("2min=1d", "NAME is one of 1s, 10s"),
+        ("1s=5", "an age is forever, or a number with h, d, w or y"),
+        ("1s=0h", "it can be 3600 to"),
+        ("1s=4d", "keep 10s at least as long"),
+    ],
+)
+def test_what_cannot_be_is_said(
+    database: str, capsys: pytest.CaptureFixture[str], given: str, error: str
+) -> None:
+    assert main(("retention", given, "--database", database)) != 0
+    assert error in capsys.readouterr().err

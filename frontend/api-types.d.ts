@@ -81,6 +81,19 @@ export interface Costs {
   times_ms: number[];
   /** Those that reported costs, by name */
   hosts: HostCosts[];
+  /**
+   * Where the range begins before counts are kept in such steps: from when on they are. Steps that begin
+   * earlier are null; longer steps may reach further back.
+   */
+  kept_from_ms: number | null;
+}
+
+/** The range of which counts are: whole buckets of what is kept of it. */
+export interface Counted {
+  /** null for the beginning */
+  from_ms: number | null;
+  /** null for the end */
+  to_ms: number | null;
 }
 
 /** Half-open span in which a host's probes were attached and read. */
@@ -156,6 +169,8 @@ export interface ExitPage {
   items: Exit[];
   /** `cursor` of the next page, null on the last */
   next_cursor: string | null;
+  /** Where the range begins before records are kept: from when on they are; null else. */
+  kept_from_ms: number | null;
 }
 
 /** Exits to user space with one reason and errno. */
@@ -208,6 +223,8 @@ export interface FaultPage {
   items: Fault[];
   /** `cursor` of the next page, null on the last */
   next_cursor: string | null;
+  /** Where the range begins before records are kept: from when on they are; null else. */
+  kept_from_ms: number | null;
 }
 
 /** A field that a word can have. */
@@ -298,6 +315,11 @@ export interface Flags {
   undefined: FlagCount[];
   /** How faults ended, where the kernel shows it; `prefetched` is beside the total */
   outcomes: FlagCount[];
+  /**
+   * Where counts are not kept of exactly from..to: the range that they are of. What is older than is kept
+   * is in none of them. null where they are exactly of from..to.
+   */
+  counted: Counted | null;
 }
 
 /** ``json`` is a page of a list with its cursor; the others are files with all of its rows. */
@@ -400,6 +422,11 @@ export interface GuestDetail {
   rate_at_end: number | null;
   /** Those that run first, each the newest first */
   vms: Vm[];
+  /**
+   * Where counts are not kept of exactly from..to: the range that they are of. What is older than is kept
+   * is in none of them. null where they are exactly of from..to.
+   */
+  counted: Counted | null;
   /** How many more existed within from..to, of which the totals have nothing */
   vms_left_out: number;
   /** Within from..to, in order */
@@ -437,6 +464,11 @@ export interface GuestPage {
   items: Guest[];
   /** `cursor` of the next page, null on the last */
   next_cursor: string | null;
+  /**
+   * Where counts are not kept of exactly from..to: the range that they are of. What is older than is kept
+   * is in none of them. null where they are exactly of from..to.
+   */
+  counted: Counted | null;
   /**
    * VMs of the range that were not looked through, as there are too many. A shorter range, or `host`,
    * leaves out fewer.
@@ -626,6 +658,11 @@ export interface Ledger {
   hosts: HostLedger[];
   /** How many more recordings there are; `host` asks for one */
   recordings_left_out: number;
+  /**
+   * Where the range begins before counts are kept in such steps: from when on they are. Steps that begin
+   * earlier are null; longer steps may reach further back.
+   */
+  kept_from_ms: number | null;
   as_of: AsOf;
 }
 
@@ -799,6 +836,11 @@ export interface Rates {
    */
   coverage: CoveredSpan[];
   /**
+   * Where the range begins before counts are kept in such steps: from when on they are. Steps that begin
+   * earlier are null; longer steps may reach further back.
+   */
+  kept_from_ms: number | null;
+  /**
    * VMs of the range that were not looked through, as there are too many: no series has their counts. A
    * shorter range, or `host`, leaves out fewer.
    */
@@ -916,10 +958,12 @@ export interface Status {
   jobs: JobRun[];
 }
 
-/** What is stored. */
+/** What is kept, and how long. */
 export interface Storage {
   /** The shortest buckets first */
   levels: StoredLevel[];
+  exits: StoredRecords;
+  faults: StoredRecords;
   /** What the whole database takes */
   bytes: number;
 }
@@ -928,10 +972,22 @@ export interface Storage {
 export interface StoredLevel {
   /** Length of its buckets in s */
   bucket_s: number;
+  /** Up to which age it is kept, in s; null for ever */
+  age_s: number | null;
+  /** From when on it is kept; null where nothing was removed. Of recordings, all is kept */
+  kept_from: string | null;
   /** How many ranges of time are yet to be summed up to it: answers read them from the level below */
   pending: number;
   /** Where the first of them starts; null without one */
   pending_from: string | null;
+}
+
+/** Records of exits, or of single faults. */
+export interface StoredRecords {
+  /** Up to which age it is kept, in s; null for ever */
+  age_s: number | null;
+  /** From when on it is kept; null where nothing was removed. Of recordings, all is kept */
+  kept_from: string | null;
 }
 
 /** Faults with one raw word. Without a syndrome from the kernel, word, format and decoded are null. */
@@ -951,6 +1007,11 @@ export interface Syndromes {
   count: number;
   /** `cursor` of the next page, null on the last */
   next_cursor: string | null;
+  /**
+   * Where counts are not kept of exactly from..to: the range that they are of. What is older than is kept
+   * is in none of them. null where they are exactly of from..to.
+   */
+  counted: Counted | null;
 }
 
 /** What a batch has times of. */
@@ -1069,6 +1130,11 @@ export interface VmDetail {
   exit_reasons: ExitReason[];
   /** Exits whose reasons are not among those */
   exits_of_other_reasons: number;
+  /**
+   * Where counts are not kept of exactly from..to: the range that they are of. What is older than is kept
+   * is in none of them. null where they are exactly of from..to.
+   */
+  counted: Counted | null;
   /** Of its host: how its commands are called there */
   collector: Collector | null;
   as_of: AsOf;
@@ -1118,6 +1184,11 @@ export interface VmPage {
   totals: VmTotals | null;
   /** null where no trends were asked for */
   trend: Trend | null;
+  /**
+   * Where counts are not kept of exactly from..to: the range that they are of. What is older than is kept
+   * is in none of them. null where they are exactly of from..to.
+   */
+  counted: Counted | null;
   /**
    * VMs of the range that were not looked through, as there are too many: they are neither listed nor in
    * the totals. A shorter range, or `host`, leaves out fewer.

@@ -163,6 +163,7 @@ const PLOTTED = {
   range: { from: 0, to: 3000 },
   lines: [line("read", [1, null, 3]), line("write", [2, null, 5])],
   gaps: [{ from: 1000, to: 2000, missing: 1, hosts: 1 }],
+  keptFrom: null,
   marks: [],
   stacked: true,
 };
@@ -188,6 +189,15 @@ test("a step without a value that is in no gap says why nothing is known of it",
   const life = { ...PLOTTED, gaps: [], lines: [{ ...PLOTTED.lines[0], values: [null, 1, null] }] };
   assert.equal(readStep(life, 0).note, "the VM was not there yet");
   assert.equal(readStep(life, 2).note, "not yet complete, or the VM had ended");
+});
+
+test("what is older than kept is neither a gap nor zero", () => {
+  const lines = [{ ...PLOTTED.lines[0], values: [null, null, 1] }];
+  const older = { ...PLOTTED, gaps: [], keptFrom: 2000, lines };
+  assert.equal(readStep(older, 0).note, "older than kept");
+  assert.equal(readStep(older, 1).note, "older than kept");
+  assert.equal(readStep(older, 2).note, "");
+  assert.match(summaryText("Guest faults per second", older), /Before .* older than kept\./);
 });
 
 test("a chart is said in words, gaps and all", () => {

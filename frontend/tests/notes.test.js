@@ -52,6 +52,8 @@ test("a recording that is shorter than a step is pointed out among what else was
 
 test("what a chart leaves out is said under it, in the singular where it is one", () => {
   assert.deepEqual(leftOutNotes({ hasMoreEvents: false }), []);
+  const counted = { from_ms: Date.UTC(2026, 10, 22), to_ms: null };
+  assert.match(leftOutNotes({ hasMoreEvents: false, counted })[0] ?? "", /^Totals are from 2026-11-2\d .*kept in longer/);
   const [vms, events, recordings] = leftOutNotes({ hasMoreEvents: true, recordings: 1, vms: 2 });
   assert.match(vms, /^And 2 more VMs .* they are in no figure/);
   assert.match(events, /newest 500 events/);

@@ -10,6 +10,14 @@ function timesOf(range) {
   return { from: new Date(range.from).toISOString(), to: new Date(range.to).toISOString() };
 }
 
+/**
+ * Such steps, or longer ones where counts so old are no longer kept in such.
+ * @param {number} stepMs
+ */
+function inSteps(stepMs) {
+  return { step: `${stepMs / 1000}s`, coarser: "true" };
+}
+
 /** @param {string} vm */
 const vmPath = (vm) => `/api/v1/vms/${encodeURIComponent(vm)}`;
 
@@ -38,7 +46,7 @@ export function getStatus(signal) {
  * @returns {Promise<import("./model/types.js").VmPage>}
  */
 export function getVms(range, { stepMs, ...what }, signal) {
-  const fixed = { step: `${stepMs / 1000}s`, totals: "true", commands: "false" };
+  const fixed = { ...inSteps(stepMs), totals: "true", commands: "false" };
   return request("/api/v1/vms", { ...timesOf(range), ...what, ...fixed }, { signal });
 }
 
@@ -50,7 +58,7 @@ export function getVms(range, { stepMs, ...what }, signal) {
  * @returns {Promise<import("./model/types.js").VmDetail>}
  */
 export function getVm(vm, range, stepMs, signal) {
-  return request(vmPath(vm), { ...timesOf(range), step: `${stepMs / 1000}s` }, { signal });
+  return request(vmPath(vm), { ...timesOf(range), ...inSteps(stepMs) }, { signal });
 }
 
 /**
@@ -82,7 +90,7 @@ export function getSyndromes(vm, range, page, signal) {
  * @returns {Promise<import("./model/types.js").GuestDetail>}
  */
 export function getGuest(guest, range, stepMs, signal) {
-  return request(guestPath(guest), { ...timesOf(range), step: `${stepMs / 1000}s` }, { signal });
+  return request(guestPath(guest), { ...timesOf(range), ...inSteps(stepMs) }, { signal });
 }
 
 /**
@@ -145,7 +153,7 @@ export function getVmsOf(host) {
  * @returns {Promise<import("./model/types.js").Rates>}
  */
 export function getRates(range, { stepMs, ...what }, signal) {
-  return request("/api/v1/rates", { ...what, ...timesOf(range), step: `${stepMs / 1000}s` }, { signal });
+  return request("/api/v1/rates", { ...what, ...timesOf(range), ...inSteps(stepMs) }, { signal });
 }
 
 /**
@@ -177,7 +185,7 @@ export function getFaults(vm, range, page, signal) {
  * @returns {Promise<import("./model/host-types.js").Ledger>}
  */
 export function getLedger(range, { stepMs, vms, guest }, signal) {
-  return request("/api/v1/ledger", { vm: vms, guest, ...timesOf(range), step: `${stepMs / 1000}s` }, { signal });
+  return request("/api/v1/ledger", { vm: vms, guest, ...timesOf(range), ...inSteps(stepMs) }, { signal });
 }
 
 /**
@@ -190,7 +198,7 @@ export function getLedger(range, { stepMs, vms, guest }, signal) {
 export function getHostLosses(range, stepMs, signal) {
   return request(
     "/api/v1/ledger",
-    { ...timesOf(range), step: `${stepMs / 1000}s`, vms: "false" },
+    { ...timesOf(range), ...inSteps(stepMs), vms: "false" },
     { signal },
   );
 }

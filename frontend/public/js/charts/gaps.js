@@ -68,6 +68,17 @@ export function gapLabel(gap) {
   return gap.missing === gap.hosts ? "not covered" : `${gap.missing} of ${gap.hosts} hosts not covered`;
 }
 
+/** What to write where counts are no longer kept in such steps. */
+export const OLDER = "older than kept";
+
+/**
+ * @param {number} time
+ * @param {number | null} keptFrom from when on counts are kept in such steps, null where always
+ */
+export function isOlder(time, keptFrom) {
+  return keptFrom !== null && time < keptFrom;
+}
+
 /**
  * Tell whether nothing at all of a range was covered.
  * @param {readonly Span[]} coverage

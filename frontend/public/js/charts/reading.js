@@ -4,7 +4,7 @@
 import { clockText, dateText } from "../base/time.js";
 import { rateText } from "../base/format.js";
 import { known, newest, sumOf } from "../base/values.js";
-import { gapLabel } from "./gaps.js";
+import { OLDER, gapLabel, isOlder } from "./gaps.js";
 import { marksWithin } from "../model/marks.js";
 
 /** @typedef {import("../model/types.js").Range} Range */
@@ -21,6 +21,7 @@ import { marksWithin } from "../model/marks.js";
  * @property {Range} range
  * @property {readonly NamedLine[]} lines
  * @property {readonly Gap[]} gaps
+ * @property {number | null} keptFrom from when on counts are kept in such steps, null where always
  * @property {readonly import("../model/marks.js").Mark[]} marks
  * @property {boolean} stacked
  */
@@ -31,7 +32,7 @@ import { marksWithin } from "../model/marks.js";
  * @param {Plotted} plotted
  */
 export function summaryText(what, plotted) {
-  const { range, lines, gaps, marks, times } = plotted;
+  const { range, lines, gaps, keptFrom, marks, times } = plotted;
   const span = `${what} from ${dateText(range.from)} to ${dateText(range.to)}.`;
   const sums = totalsAt(plotted);
   const highest = Math.max(...known(sums));
@@ -39,6 +40,7 @@ export function summaryText(what, plotted) {
   const peakTime = clockText(times[sums.indexOf(highest)] ?? 0);
   const parts = [`Latest ${rateText(newest(sums))}, highest ${rateText(highest)} at ${peakTime}.`];
   if (lines.length > 1) parts.push(`By ${lines.map((line) => line.label).join(", ")}.`);
+  if (isOlder(range.from, keptFrom)) parts.push(`Before ${dateText(Number(keptFrom))} ${OLDER}.`);
   for (const gap of gaps.slice(0, 4))
     parts.push(`${gapLabel(gap)} ${clockText(gap.from)} to ${clockText(gap.to)}.`);
   for (const mark of marks.slice(-4)) parts.push(`${mark.text}.`);
@@ -86,7 +88,8 @@ function entry({ label, colour, dash }, value, isArea) {
 
 // A step without a value that is in no gap is one whose counts are still on their way.
 /** @param {Plotted} plotted @param {number} time */
-function noteAt({ gaps, stepMs, lines, times }, time) {
+function noteAt({ gaps, keptFrom, stepMs, lines, times }, time) {
+  if (isOlder(time, keptFrom)) return OLDER;
   if (lines.length === 0) return "no faults";
   if (gaps.some((gap) => gap.from < time + stepMs && gap.to > time)) return "not covered";
   // Where something is known before and after, it is not the newest that lacks: the VM was not there.

@@ -2,7 +2,7 @@
 /** What a chart leaves out, in sentences under it. */
 
 import { forCount, plural } from "../base/format.js";
-import { durationText } from "../base/time.js";
+import { dateText, durationText } from "../base/time.js";
 
 /** As many events as are asked for. */
 export const MOST_EVENTS = 500;
@@ -12,14 +12,22 @@ export const MOST_EVENTS = 500;
  * @param {boolean} about.hasMoreEvents
  * @param {number} [about.recordings] whose losses were not asked for
  * @param {number} [about.vms] that the server did not look through
+ * @param {import("../../../api-types.js").Counted | null} [about.counted] the range that totals are of, where it is another one
  * @returns {string[]}
  */
-export function leftOutNotes({ hasMoreEvents, recordings = 0, vms = 0 }) {
+export function leftOutNotes({ hasMoreEvents, recordings = 0, vms = 0, counted = null }) {
   return [
     vms > 0 ? vmsLeftOut(vms) : "",
+    counted ? countedNote(counted) : "",
     hasMoreEvents ? `Only the newest ${MOST_EVENTS} events are marked; choose a shorter range for those before.` : "",
     recordings > 0 ? `And ${plural(recordings, "more recording")}, whose losses are not marked here.` : "",
   ].filter(Boolean);
+}
+
+/** @param {import("../../../api-types.js").Counted} counted */
+function countedNote({ from_ms: from, to_ms: to }) {
+  const span = [from === null ? "" : `from ${dateText(from)}`, to === null ? "" : `to ${dateText(to)}`];
+  return `Totals are ${span.filter(Boolean).join(" ")}: counts so old are kept in longer buckets, or no more.`;
 }
 
 /** @param {number} count */

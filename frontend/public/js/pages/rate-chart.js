@@ -5,7 +5,7 @@ import { countText, rateText } from "../base/format.js";
 import { el, setAttr, setChildren } from "../base/dom.js";
 import { alignRange, durationText, stepFor } from "../base/time.js";
 import { newest } from "../base/values.js";
-import { gapLabel } from "../charts/gaps.js";
+import { OLDER, gapLabel, isOlder } from "../charts/gaps.js";
 import { findInexact, inexactLabel } from "../model/inexact.js";
 import { lifeMarks, marksOf } from "../model/marks.js";
 import { MARGIN, rateFigure } from "../charts/rate.js";
@@ -86,7 +86,8 @@ export function createRateChart(context, { id, title, onCursor, splits = [] }) {
     const inexact = findInexact(ledger, subject);
     const ofLife = life ? lifeMarks(life) : [];
     const marks = [...marksOf(events, inexact, subject), ...ofLife, ...further].sort((a, b) => a.time - b.time);
-    const plotted = { times, stepMs, range, lines: shown, gaps, marks, stacked };
+    const keptFrom = rates.kept_from_ms;
+    const plotted = { times, stepMs, range, lines: shown, gaps, keptFrom, marks, stacked };
     legend.update(
       lines.map((line) => legendItem(line, { isHidden: hidden.has(line.key), isArea: stacked, stepMs })),
     );
@@ -95,7 +96,7 @@ export function createRateChart(context, { id, title, onCursor, splits = [] }) {
       range,
       times,
       stepMs,
-      bands: bandsOf(gaps, inexact),
+      bands: [...bandsOf(gaps, inexact), ...olderBands(range, keptFrom)],
       marks,
       summary: summaryText(`${title} per second`, plotted),
       draw: (width) => {
@@ -150,6 +151,17 @@ function bandsOf(gaps, inexact) {
       .filter((run) => run.isTooLow)
       .map((run) => ({ ...run, label: inexactLabel(run), kind: /** @type {const} */ ("inexact") })),
   ];
+}
+
+/**
+ * @param {import("../model/types.js").Range} range
+ * @param {number | null} keptFrom
+ * @returns {import("../panels/chart/bands.js").Band[]}
+ */
+function olderBands(range, keptFrom) {
+  return isOlder(range.from, keptFrom)
+    ? [{ from: range.from, to: Math.min(range.to, Number(keptFrom)), label: OLDER, kind: "older" }]
+    : [];
 }
 
 /** @param {NamedLine} line @param {{isHidden: boolean, isArea: boolean, stepMs: number}} how */

@@ -129,6 +129,7 @@ export function createOverviewView(context, splits) {
       hasMoreEvents,
       recordings: ledger.recordings_left_out,
       vms: Math.max(vms.vms_left_out, rates.vms_left_out),
+      counted: vms.counted,
     });
     const subject = isChoice(request.view) ? "some faults" : "all faults";
     chart.update({ rates, lines, stacked: true, ledger, events, request, notes, subject }, by);

@@ -136,7 +136,7 @@ function createCharts(context) {
       const { by, ledger, events, request } = answer;
       const placed = places(biggestKeys(answer.faults.series, MOST_LINES));
       const lines = namedLines(answer.faults.series, answer.faults.others, placed, (series) => series.label);
-      const notes = leftOutNotes({ hasMoreEvents: answer.hasMoreEvents });
+      const notes = leftOutNotes({ hasMoreEvents: answer.hasMoreEvents, counted: answer.vm.counted });
       // Its own beginning and end are marked as the VM's.
       const others = (answer.guest?.events ?? []).filter(({ vm, kind }) => vm !== answer.vm.id || kind === "move");
       const beside = { ledger, events, request, notes, life: answer.vm, marks: guestMarks(others) };

@@ -5,7 +5,7 @@ import { el, setChildren } from "../../base/dom.js";
 import { timeScale } from "../../base/scale.js";
 
 /** @typedef {import("./chart.js").ChartView} ChartView */
-/** @typedef {{from: number, to: number, label: string, kind: "gap" | "inexact"}} Band */
+/** @typedef {{from: number, to: number, label: string, kind: "gap" | "older" | "inexact"}} Band */
 
 const CHARACTER_PX = 6.5;
 const PADDING_PX = 8;

@@ -84,7 +84,13 @@ def events_of(vms: Iterable[VmMember]) -> Sequence[Event]:
     """Return what happened to the guest whose VMs these are, in order."""
     lives = _lives(vms)
     found = [*_beginnings(lives), *_ends(lives)]
-    return sorted(found, key=lambda event: (event.at_ms, event.kind is not GuestEventKind.MOVE, event.vm.id))
+    return sorted(found, key=_place)
+
+
+def _place(event: Event) -> tuple[int, bool, str]:
+    # Of one moment, an end comes before the beginning of what follows it.
+    is_end = event.kind in (GuestEventKind.END, GuestEventKind.MOVE)
+    return event.at_ms, not is_end, event.vm.id
 
 
 def at_once(vms: Iterable[VmMember]) -> Sequence[AtOnce]:
@@ -153,13 +159,17 @@ def _ends(lives: Sequence[_Life]) -> Iterable[Event]:
         if life.goes_on:
             continue
         is_seen = life.vm.ended_ns is not None
-        heir = None
+        heir, end_ms = None, life.to_ms
         for later in lives[place + 1 :]:
-            if not life.outlives(later, _OTHER_HOST_MS):
+            if later.from_ms >= life.to_ms:
                 break
+            if not life.outlives(later):
+                # It follows this one, whose end was noticed after it had begun.
+                end_ms = max(life.from_ms + 1, min(end_ms, later.from_ms))
+                continue
             if later.vm.host != life.vm.host and (later.goes_on or later.to_ms > life.to_ms):
                 heir = later
         if heir is None:
-            yield Event(GuestEventKind.END, life.to_ms, life.vm, is_seen=is_seen)
+            yield Event(GuestEventKind.END, end_ms, life.vm, is_seen=is_seen)
         else:
             yield Event(GuestEventKind.MOVE, life.to_ms, heir.vm, life.vm, is_seen=is_seen)

@@ -61,7 +61,7 @@ def happened(*vms: VmMember) -> list[tuple[int, str, str, str | None]]:
         ),
         pytest.param(
             [("a", "h1", 0, 12), ("b", "h1", 10, None)],
-            [(0, "start", "a", None), (10, "restart", "b", "a"), (12, "end", "a", None)],
+            [(0, "start", "a", None), (10, "end", "a", None), (10, "restart", "b", "a")],
             id="restart, and the end is noticed late",
         ),
         pytest.param(

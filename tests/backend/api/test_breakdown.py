@@ -98,7 +98,13 @@ def test_a_word_is_listed_with_what_it_says(server: Server) -> None:
 def test_a_fault_without_a_syndrome_has_no_word(server: Server) -> None:
     server.apply(make_batch(fault_counts=[fault_count(word=0, format_name="none", faults=3)]))
     assert server.get(SYNDROMES)["items"] == [{"word": None, "format": None, "count": 3, "decoded": None}]
-    assert server.get(FLAGS) == {"total": 3, "items": [], "undefined": [], "outcomes": []}
+    assert server.get(FLAGS) == {
+        "total": 3,
+        "items": [],
+        "undefined": [],
+        "outcomes": [],
+        "counted": None,
+    }
 
 
 def test_a_bit_that_its_word_leaves_undefined_is_no_flag(server: Server) -> None:

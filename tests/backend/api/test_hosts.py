@@ -145,6 +145,7 @@ def test_costs_are_shares_of_a_core_and_of_each_fault(server: Server) -> None:
                 "resident_bytes": [1000, 2000, None],
             }
         ],
+        "kept_from_ms": None,
     }
 
 

@@ -103,7 +103,12 @@ def broken_url(new_url: NewUrl, database: str) -> str:
     return url
 
 
-def test_a_bucket_that_cannot_be_summed_keeps_no_other_from_it(broken_url: str) -> None:
+@pytest.mark.parametrize("transaction_s", [0, 60])
+def test_a_bucket_that_cannot_be_summed_keeps_no_other_from_it(
+    broken_url: str, transaction_s: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However much is summed in one transaction, all of which is undone where one bucket fails."""
+    monkeypatch.setattr(rollup, "_WITHIN_S", transaction_s)
     with closing(open_store(broken_url)) as store:
         assert store.claim_job(CLAIM)
         add(store, 0, range(120), host=0)

@@ -90,6 +90,8 @@ class Rollup:
         """What is being summed."""
         self._failed: dict[tuple[int, int, Range], tuple[float, str]] = {}
         """By host, level and bucket: when it is tried again, and why it failed."""
+        self._suspected: dict[tuple[int, int, Range], float] = {}
+        """By host, level and several buckets, one of which failed: until when they are summed one by one."""
 
     def roll_up(self, writer: Writer, now_s: int) -> bool:
         """Sum what is due, for some 40 ms, and return whether there may be more.
@@ -127,9 +129,14 @@ class Rollup:
         if piece is None:
             return
         self._buckets = 1
-        # Of several, it is not known which it was: now they are summed one by one.
+        again_s = time.monotonic() + _AGAIN_S
+        key = piece.host, piece.length_s, piece.span
         if piece.span.to_s - piece.span.from_s == piece.length_s:
-            self._failed[piece.host, piece.length_s, piece.span] = (time.monotonic() + _AGAIN_S, error)
+            self._failed[key] = again_s, error
+        else:
+            # Which it was is not known. All that was summed in this transaction is undone: if the next were
+            # the same again, nothing would ever be done.
+            self._suspected[key] = again_s
 
     @property
     def failure(self) -> str:
@@ -161,6 +168,8 @@ class Rollup:
                     return _Piece(host, length_s, Range(row.part_s, row.part_s + length_s), row.after_vm)
                 newest = ready[-1]
                 from_s = max(newest.from_s, newest.to_s - self._buckets * length_s)
+                if self._is_suspected(host, length_s, Range(from_s, newest.to_s)):
+                    from_s = newest.to_s - length_s
                 return _Piece(host, length_s, Range(from_s, newest.to_s), 0)
         return None
 
@@ -169,6 +178,15 @@ class Rollup:
         for key in [key for key, (again_s, _) in self._failed.items() if again_s < now_s]:
             del self._failed[key]
         return [span for of_host, length, span in self._failed if (of_host, length) == (host, length_s)]
+
+    def _is_suspected(self, host: int, length_s: int, span: Range) -> bool:
+        now_s = time.monotonic()
+        for key in [key for key, until_s in self._suspected.items() if until_s < now_s]:
+            del self._suspected[key]
+        return any(
+            (of_host, length) == (host, length_s) and of.from_s < span.to_s and of.to_s > span.from_s
+            for of_host, length, of in self._suspected
+        )
 
     def _sum(self, connection: Connection, piece: _Piece) -> bool:
         """Sum buckets for as many VMs as at once, and return whether that was all."""

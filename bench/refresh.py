@@ -12,8 +12,11 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from bench.cost.process import cpu_s
 from bench.markdown import table
@@ -26,6 +29,8 @@ _STEPS_S = (1, 2, 5, 10, 15, 30, 60)
 _MOST_STEPS = 360
 """As frontend/public/js/base/time.js chooses a step."""
 _TURN_S = 10
+_LATE_S = 30
+"""The newest counts of a level are summed up some seconds after their buckets have ended."""
 
 
 def main() -> None:
@@ -39,6 +44,7 @@ def main() -> None:
         try:
             start_s = int(time.time()) - options.minutes * 60
             sequence = _fill(feed, fleet, start_s)
+            sequence = _until_summed_up(feed, fleet, sequence, start_s)
             rows = _measure(feed, fleet, sequence, start_s, options)
         finally:
             feed.product.stop()
@@ -59,6 +65,22 @@ def _fill(feed: Feed, fleet: Fleet, start_s: int) -> int:
         print(f"filled {at_s - start_s} s", end="\r", file=sys.stderr, flush=True)
     feed.end_s = at_s
     return sequence
+
+
+def _until_summed_up(feed: Feed, fleet: Fleet, sequence: int, start_s: int) -> int:
+    """Go on until the server has summed up what it was filled with: that is no cost of a refresh."""
+    while any(_is_behind(level) for level in feed.product.get("storage")["levels"]):
+        sequence = _take_a_second(feed, fleet, sequence, start_s)
+        print("summing up   ", end="\r", file=sys.stderr, flush=True)
+    return sequence
+
+
+def _is_behind(level: Mapping[str, Any]) -> bool:
+    from_text = level["pending_from"]
+    if from_text is None:
+        return False
+    length_s = int(level["bucket_s"])
+    return time.time() - datetime.fromisoformat(from_text).timestamp() > 2 * length_s + _LATE_S
 
 
 def _measure(

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Single guest faults of one VM, where they are recorded."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -11,9 +12,10 @@ from backend.api.parameters import InFormat, InPages, InTime, VmPath
 from backend.api.presented import fault_body, kept_from_ms
 from backend.api.reading import RangeRoute
 from backend.api.responses import reader_problems
-from backend.api.services import ServicesDep
+from backend.api.services import Services, ServicesDep
 from backend.query.cursors import Listed, place_cursor, read_place_cursor
 from backend.store.contract.retention import Kept
+from backend.store.contract.values import TimeRange
 
 router = APIRouter(prefix="/api/v1/vms", tags=["Virtual machines"], route_class=RangeRoute)
 
@@ -30,11 +32,18 @@ def list_faults(
 
     Every fault is counted, and the sampling policy says how many are recorded: the ledger shows the number.
     """
-    span, limit = asked.span(services.now_ms), asked.limit
-    before = read_place_cursor(Listed.FAULTS, asked.cursor)
     with services.store.snapshot():
-        found = services.store.faults([id], span, limit=limit + 1, before=before)
-        kept_from_s = services.store.kept_from_s(Kept.FAULTS, [id])
+        return faults_of(services, asked, [id], asked.span(services.now_ms))
+
+
+def faults_of(
+    services: Services, asked: FaultsParameters, vm_ids: Sequence[str], span: TimeRange
+) -> schemas.FaultPage:
+    """Return a page of VMs' recorded faults, within a snapshot of the store that the caller has."""
+    limit = asked.limit
+    before = read_place_cursor(Listed.FAULTS, asked.cursor)
+    found = services.store.faults(vm_ids, span, limit=limit + 1, before=before)
+    kept_from_s = services.store.kept_from_s(Kept.FAULTS, vm_ids)
     page = found[:limit]
     more = len(found) > limit
     return schemas.FaultPage(

@@ -10,34 +10,30 @@ from pydantic.json_schema import SkipJsonSchema
 from backend.api import schemas
 from backend.api.choosing import Chosen
 from backend.api.exports.formats import FILES
-from backend.api.faults import FaultsParameters
+from backend.api.faults import FaultsParameters, faults_of
 from backend.api.parameters import GuestPath, InFormat, InPages, InSteps, InTime
 from backend.api.presented import (
     as_of_body,
     counted_body,
-    fault_body,
     flags_body,
-    kept_from_ms,
-    syndrome_body,
     vm_body,
 )
 from backend.api.presented_guests import at_once_body, event_body, guest_body, who
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
-from backend.api.vms import SyndromesParameters
+from backend.api.vms import SyndromesParameters, syndromes_of
 from backend.errors import NotFoundError
 from backend.query import cursors
 from backend.query.breakdown import breakdown
 from backend.query.choice import end_of
-from backend.query.cursors import Listed, Sorted
+from backend.query.cursors import Sorted
 from backend.query.grid import end_grid
 from backend.query.guest_history import at_once, events_of
 from backend.query.guest_list import SORTS
 from backend.query.guest_list import list_guests as find_guests
 from backend.query.lives import guest_of, ids_of_lives, whole_lives
 from backend.query.vm_list import ends_of
-from backend.store.contract.retention import Kept
 from backend.store.contract.values import TimeRange
 from backend.store.contract.vms import VmFilter
 
@@ -155,20 +151,10 @@ def list_guest_syndromes(
     services: ServicesDep, id: GuestPath, asked: Annotated[SyndromesParameters, Query()]
 ) -> schemas.Syndromes:
     """List the raw words of the faults of all of a guest's VMs, as of one VM."""
-    wanted, limit = asked.span(services.now_ms), asked.limit
-    after = cursors.read_syndrome_cursor(asked.cursor)
+    wanted = asked.span(services.now_ms)
     with services.store.snapshot():
         span, lives = whole_lives(services.store, [id], wanted)
-        found = services.store.syndromes(lives, span, limit=limit + 1, after=after)
-        words, faults = services.store.syndrome_number(lives, span)
-    page = found[:limit]
-    return schemas.Syndromes(
-        items=[syndrome_body(item) for item in page],
-        words=words,
-        count=faults,
-        counted=counted_body(wanted, span),
-        next_cursor=cursors.syndrome_cursor(page[-1].place) if len(found) > limit else None,
-    )
+        return syndromes_of(services, asked, lives, wanted, span)
 
 
 @router.get("/{id}/faults", responses={**FILES, **reader_problems(404)})
@@ -176,21 +162,9 @@ def list_guest_faults(
     services: ServicesDep, id: GuestPath, asked: Annotated[FaultsParameters, Query()]
 ) -> schemas.FaultPage:
     """List the guest faults of all of a guest's VMs that were recorded one by one, newest first."""
-    span, limit = asked.span(services.now_ms), asked.limit
-    before = cursors.read_place_cursor(Listed.FAULTS, asked.cursor)
+    span = asked.span(services.now_ms)
     with services.store.snapshot():
-        lives = ids_of_lives(services.store, [id], span)
-        found = services.store.faults(lives, span, limit=limit + 1, before=before)
-        kept_from_s = services.store.kept_from_s(Kept.FAULTS, lives)
-    page = found[:limit]
-    more = len(found) > limit
-    return schemas.FaultPage(
-        items=[fault_body(row) for row in page],
-        next_cursor=cursors.place_cursor(Listed.FAULTS, page[-1].record.time_ns, page[-1].position)
-        if more
-        else None,
-        kept_from_ms=kept_from_ms(kept_from_s, span),
-    )
+        return faults_of(services, asked, ids_of_lives(services.store, [id], span), span)
 
 
 def _contains(span: TimeRange, from_ms: int, to_ms: int) -> bool:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """VMs, and what their faults were."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
@@ -44,6 +45,7 @@ from backend.query.grid import end_grid
 from backend.query.vm_list import SORTS, End, ends_of
 from backend.query.vm_list import list_vms as find_vms
 from backend.store.contract.store import Store
+from backend.store.contract.values import TimeRange
 from backend.store.contract.vms import VmPlace, VmSummary
 from faultmodel import exits
 
@@ -241,12 +243,23 @@ def list_syndromes(
     No word is on two pages. One that gets more faults between two pages than the place between them has may
     be on none; in a range that has passed, nothing moves.
     """
-    wanted, limit = asked.span(services.now_ms), asked.limit
-    after = cursors.read_syndrome_cursor(asked.cursor)
+    wanted = asked.span(services.now_ms)
     with services.store.snapshot():
         span = services.store.kept_levels(vm_ids=[id]).whole(wanted)
-        found = services.store.syndromes([id], span, limit=limit + 1, after=after)
-        words, faults = services.store.syndrome_number([id], span)
+        return syndromes_of(services, asked, [id], wanted, span)
+
+
+def syndromes_of(
+    services: Services, asked: SyndromesParameters, vm_ids: Sequence[str], wanted: TimeRange, span: TimeRange
+) -> schemas.Syndromes:
+    """Return a page of VMs' raw words, within a snapshot of the store that the caller has.
+
+    :param span: the range that is wanted, extended to whole buckets that are kept
+    """
+    limit = asked.limit
+    after = cursors.read_syndrome_cursor(asked.cursor)
+    found = services.store.syndromes(vm_ids, span, limit=limit + 1, after=after)
+    words, faults = services.store.syndrome_number(vm_ids, span)
     page = found[:limit]
     return schemas.Syndromes(
         items=[syndrome_body(item) for item in page],

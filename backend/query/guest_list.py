@@ -10,7 +10,7 @@ from typing import Any
 from backend.query.choice import EVERYONE, Choice, end_of
 from backend.query.covering import Covering
 from backend.query.names import natural, title
-from backend.query.reckoning import Reckoning
+from backend.query.reckoning import Reckoning, both_ends_of
 from backend.query.sources import Sources
 from backend.query.view import View
 from backend.store.contract.guests import Guest
@@ -120,11 +120,7 @@ def _summed(
 ) -> Sequence[_Sums]:
     vms = [vm for of_guest in lives.values() for vm in of_guest]
     levels = sources.store.kept_levels()
-    from_ms = span.from_ms
-    if from_ms is None:
-        from_ms = min((vm.first_seen_ms for vm in vms), default=0)
-        from_ms = levels.whole(TimeRange(from_ms)).from_ms or 0
-    within = TimeRange(from_ms, grid.to_ms if span.to_ms is None else span.to_ms)
+    within = both_ends_of(span, vms, grid, levels)
     covering = Covering(sources.store.boot_coverage(None, within), end_of(span, now_ms), grid.step_ms)
     view = View(sources.blocks, sources.store.version(), now_ms, levels)
     reckoning = Reckoning.of(vms, view, within, covering)

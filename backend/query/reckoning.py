@@ -11,7 +11,8 @@ from backend.query.blocks import Sums
 from backend.query.choice import is_running
 from backend.query.covering import Covering
 from backend.query.view import View
-from backend.store.contract.values import TimeRange
+from backend.store.contract.levels import Levels
+from backend.store.contract.values import Steps, TimeRange
 from backend.store.contract.vms import VmMember
 from faultmodel.record import ExitKind
 from faultmodel.units import MS_PER_S
@@ -48,6 +49,15 @@ class Totals:
     exits: Mapping[ExitKind, int]
     rate_at_end: float | None
     """None where no host was read at the range's end."""
+
+
+def both_ends_of(span: TimeRange, vms: Sequence[VmMember], grid: Steps, levels: Levels) -> TimeRange:
+    """Return a range with both ends: without them it is from the first of the VMs on, to the grid's end."""
+    from_ms = span.from_ms
+    if from_ms is None:
+        first_ms = min((vm.first_seen_ms for vm in vms), default=0)
+        from_ms = levels.whole(TimeRange(first_ms)).from_ms or 0
+    return TimeRange(from_ms, grid.to_ms if span.to_ms is None else span.to_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any
 from backend.query.choice import Choice, end_of, is_running, life_of
 from backend.query.covering import STALE_MS, Covering
 from backend.query.names import natural, title
-from backend.query.reckoning import CountedVm, Reckoning, Totals, rates_at_end
+from backend.query.reckoning import CountedVm, Reckoning, Totals, both_ends_of, rates_at_end
 from backend.query.sources import Sources
 from backend.query.view import View
 from backend.store.contract.values import Steps, TimeRange
@@ -75,13 +75,10 @@ def list_vms(
     :param after: place and id of the last VM of the page before
     :param trend_points: so many steps at most; 0 for no trends
     """
-    view = View(sources.blocks, sources.store.version(), now_ms, sources.store.kept_levels())
+    levels = sources.store.kept_levels()
+    view = View(sources.blocks, sources.store.version(), now_ms, levels)
     found, left_out = choice.members(sources.store, span, now_ms)
-    from_ms = span.from_ms
-    if from_ms is None:
-        from_ms = min((vm.first_seen_ms for vm in found), default=0)
-        from_ms = sources.store.kept_levels().whole(TimeRange(from_ms)).from_ms or 0
-    within = TimeRange(from_ms, grid.to_ms if span.to_ms is None else span.to_ms)
+    within = both_ends_of(span, found, grid, levels)
     covering = Covering(sources.store.boot_coverage(None, within), end_of(span, now_ms), grid.step_ms)
     reckoning = Reckoning.of(found, view, within, covering)
     ordered = _ordered(found, reckoning, sort)

@@ -137,6 +137,34 @@ function createNotes(zoom) {
   };
 }
 
+/**
+ * Faults above exits, with one cursor.
+ * @param {import("./context.js").Context} context
+ * @param {[string, string][]} splits what faults can be split by
+ */
+export function createRateCharts(context, splits) {
+  const faults = createRateChart(context, {
+    id: "faults",
+    title: "Guest faults",
+    splits,
+    onCursor: (time) => exits.setCursor(time),
+  });
+  const exits = createRateChart(context, {
+    id: "exit-rates",
+    title: "Memory-fault and error exits",
+    onCursor: (time) => faults.setCursor(time),
+  });
+  return {
+    faults,
+    exits,
+    roots: [faults.root, exits.root],
+    destroy() {
+      faults.destroy();
+      exits.destroy();
+    },
+  };
+}
+
 /** @typedef {ReturnType<typeof createRateChart>} RateChart */
 
 /**

@@ -17,7 +17,7 @@ import { viewOf } from "../../state.js";
 import { leftOutNotes } from "../chart-notes.js";
 import { exactness } from "../exactness.js";
 import { latestLabel } from "../messages.js";
-import { createRateChart } from "../rate-chart.js";
+import { createRateCharts } from "../rate-chart.js";
 
 /** @typedef {import("./page.js").Answer} Answer */
 /** @typedef {import("../context.js").Context} Context */
@@ -86,20 +86,10 @@ export function createGuestView(context, { goBack, moreWords }) {
 
 /** @param {Context} context */
 function createCharts(context) {
-  const faults = createRateChart(context, {
-    id: "faults",
-    title: "Guest faults",
-    splits: GUEST_SPLITS,
-    onCursor: (time) => exits.setCursor(time),
-  });
-  const exits = createRateChart(context, {
-    id: "exit-rates",
-    title: "Memory-fault and error exits",
-    onCursor: (time) => faults.setCursor(time),
-  });
+  const { faults, exits, roots, destroy } = createRateCharts(context, GUEST_SPLITS);
   const places = stickyPlaces();
   return {
-    roots: [faults.root, exits.root],
+    roots,
     /** @param {Answer} answer */
     show(answer) {
       const { by, ledger, events, request, guest } = answer;
@@ -114,10 +104,7 @@ function createCharts(context) {
       faults.update({ rates: answer.faults, lines, stacked: by !== "flag", ...beside }, by);
       exits.update({ rates: answer.faults, lines: exitLines(answer), stacked: true, ...beside }, "");
     },
-    destroy() {
-      faults.destroy();
-      exits.destroy();
-    },
+    destroy,
   };
 }
 

@@ -21,7 +21,7 @@ import { viewOf, viewOfGuest } from "../../state.js";
 import { leftOutNotes } from "../chart-notes.js";
 import { gapsOf } from "../exactness.js";
 import { aheadMessage, emptyMessage, lifeElsewhere, uncoveredMessage } from "../messages.js";
-import { createRateChart } from "../rate-chart.js";
+import { createRateCharts } from "../rate-chart.js";
 import { createReasons, createVcpus, exitLines, figuresOf, reasonRows, vcpuRows } from "./figures.js";
 
 /** @typedef {import("./page.js").Answer} Answer */
@@ -117,20 +117,10 @@ export function createVmView(context, { goBack, openGuest, olderExits, olderFaul
 
 /** @param {Context} context */
 function createCharts(context) {
-  const faults = createRateChart(context, {
-    id: "faults",
-    title: "Guest faults",
-    splits: SPLITS,
-    onCursor: (time) => exits.setCursor(time),
-  });
-  const exits = createRateChart(context, {
-    id: "exit-rates",
-    title: "Memory-fault and error exits",
-    onCursor: (time) => faults.setCursor(time),
-  });
+  const { faults, exits, roots, destroy } = createRateCharts(context, SPLITS);
   const places = stickyPlaces();
   return {
-    roots: [faults.root, exits.root],
+    roots,
     /** @param {Answer} answer */
     show(answer) {
       const { by, ledger, events, request } = answer;
@@ -144,10 +134,7 @@ function createCharts(context) {
       faults.update({ rates: answer.faults, lines, stacked: by !== "flag", subject: "faults", ...beside }, by);
       exits.update({ rates: answer.faults, lines: exitLines(answer), stacked: true, subject: "exits", ...beside }, "");
     },
-    destroy() {
-      faults.destroy();
-      exits.destroy();
-    },
+    destroy,
   };
 }
 

@@ -122,6 +122,7 @@ def test_a_bit_that_its_word_leaves_undefined_is_no_flag(server: Server) -> None
         "gva_user",
         "gva_writable",
         "gva_nx",
+        "prot_user_exec",
         "supervisor_shadow_stack",
     }
 

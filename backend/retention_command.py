@@ -8,7 +8,16 @@ from contextlib import closing
 
 from backend.errors import RetentionError, SettingError
 from backend.store import open_store
-from backend.store.contract.retention import BY_LENGTH_S, DEFAULT_S, Kept, Storage, StoredLevel, StoredRecords
+from backend.store.contract.retention import (
+    BY_LENGTH_S,
+    DEFAULT_S,
+    FreeSpace,
+    Kept,
+    Storage,
+    StoredLevel,
+    StoredRecords,
+)
+from backend.store.contract.store import Store
 from backend.times import rfc3339_ns
 from faultmodel.units import NS_PER_S
 
@@ -16,6 +25,12 @@ _FOR_EVER = "forever"
 _UNITS_S: Mapping[str, int] = {"h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
 _AGE = re.compile(rf"(\d{{1,6}})([{''.join(_UNITS_S)}])")
 _SET = "NAME=AGE"
+_FREE_SPACE: Mapping[FreeSpace, str] = {
+    FreeSpace.GIVEN_BACK: "it gets smaller as things are removed",
+    FreeSpace.KEPT_UNTIL_COMPACTED: "new rows take what is free, but the file does not get smaller: it was "
+    "made by an earlier release. --compact writes it anew once, and it does from then on",
+    FreeSpace.REUSED: "new rows take the space of what is removed, but the files do not get smaller",
+}
 
 
 def add_parser(
@@ -42,6 +57,12 @@ def add_parser(
         action="store_true",
         help="keep everything as long as a new database does, but for what is given beside it",
     )
+    parser.add_argument(
+        "--compact",
+        action="store_true",
+        help="write an SQLite file anew, without what is free in it: from then on it gets smaller by itself. "
+        "Nothing else is written meanwhile, and as much space again is needed twice",
+    )
     parser.set_defaults(command=_run)
     add_database(parser)
 
@@ -54,7 +75,19 @@ def _run(options: argparse.Namespace) -> None:
         store.check_schema()
         if ages_s:
             store.set_ages(ages_s)
+        if options.compact:
+            _compact(store)
         _show(store.storage())
+
+
+def _compact(store: Store) -> None:
+    seconds, found = store.seconds_to_compact(), store.storage()
+    print(
+        f"writing {found.bytes - (found.free_bytes or 0):,} of {found.bytes:,} bytes anew: that takes some "
+        f"{seconds} s, and hosts keep their batches meanwhile",
+        flush=True,
+    )
+    store.compact()
 
 
 def _parse(text: str) -> tuple[Kept, int | None]:
@@ -81,7 +114,8 @@ def _show(found: Storage) -> None:
         (Kept.FAULTS, "records of faults", found.faults),
     ):
         print(f"{kept:<6} {what:<28} {_kept(records)}")
-    print(f"the database takes {found.bytes:,} bytes")
+    free = "" if found.free_bytes is None else f", of which {found.free_bytes:,} are free"
+    print(f"the database takes {found.bytes:,} bytes{free}; {_FREE_SPACE[found.free_space]}")
     ages_s = [*(level.age_s for level in found.levels), found.exits.age_s, found.faults.age_s]
     if not any(ages_s):
         print("all is kept for ever, and the database grows; --defaults sets ages")

@@ -356,6 +356,9 @@ export interface FoundWords {
   truncated: boolean;
 }
 
+/** What becomes of the space of what is removed. */
+export type FreeSpace = "given_back" | "kept_until_compacted" | "reused";
+
 /** A guest with the totals of all its VMs within from..to. */
 export interface Guest {
   /** 16 hexadecimal digits that follow from what identifies it */
@@ -966,6 +969,14 @@ export interface Storage {
   faults: StoredRecords;
   /** What the whole database takes */
   bytes: number;
+  /** What of that is free for new rows; null where it is not known */
+  free_bytes: number | null;
+  /**
+   * What becomes of the space of what is removed: given_back (the file gets smaller),
+   * kept_until_compacted (new rows take it; `kvmfaults-server retention --compact` has the file give it
+   * back) or reused (new rows take it)
+   */
+  free_space: FreeSpace;
 }
 
 /** A level of history: counts in buckets of one length. */

@@ -23,6 +23,8 @@ def show_storage(services: ServicesDep) -> schemas.Storage:
         exits=_records_body(found.exits),
         faults=_records_body(found.faults),
         bytes=found.bytes,
+        free_bytes=found.free_bytes,
+        free_space=found.free_space,
     )
 
 

@@ -10,12 +10,13 @@ from faultmodel.units import NS_PER_S
 
 _WITHIN_S = 20
 """The first time there may be work for hours. What is left is no failure: the next run goes on with it."""
+_GIVE_BACK_S = 10
 _ATTEMPTS = 10
 _PAUSE_S = 0.5
 
 
 def remove_old(store: Store, claim: JobClaim) -> None:
-    """Note from when on things are kept, and remove some of what is older."""
+    """Note from when on things are kept, remove some of what is older, and give some of its space back."""
     for attempt in range(_ATTEMPTS):
         try:
             store.note_kept(claim.began_ns // NS_PER_S, claim)
@@ -26,3 +27,4 @@ def remove_old(store: Store, claim: JobClaim) -> None:
                 raise
             time.sleep(_PAUSE_S)
     store.remove_older(_WITHIN_S, claim)
+    store.give_back(_GIVE_BACK_S, claim)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command that shows and sets how long what is stored is kept."""
 
+import sqlite3
 from contextlib import closing
 
 import pytest
@@ -50,3 +51,18 @@ def test_what_cannot_be_is_said(
 ) -> None:
     assert main(("retention", given, "--database", database)) != 0
     assert error in capsys.readouterr().err
+
+
+def test_a_file_of_an_earlier_release_is_written_anew_when_told_to(
+    database: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = database.removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript("PRAGMA auto_vacuum = NONE; VACUUM;")
+    command = ("retention", "--database", database)
+    assert main(command) == 0
+    assert "--compact writes it anew once" in capsys.readouterr().out
+    assert main((*command, "--compact")) == 0
+    printed = capsys.readouterr().out
+    assert "bytes anew: that takes some 1 s" in printed
+    assert "it gets smaller as things are removed" in printed

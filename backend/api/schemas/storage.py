@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from backend.api.schemas.fields import TimeText
+from backend.store.contract.retention import FreeSpace
 
 _Age = Annotated[
     int | None, Field(description="Up to which age it is kept, in s; null for ever", examples=[1_209_600])
@@ -44,3 +45,11 @@ class Storage(BaseModel):
     exits: StoredRecords
     faults: StoredRecords
     bytes: int = Field(description="What the whole database takes", examples=[81_920])
+    free_bytes: int | None = Field(
+        description="What of that is free for new rows; null where it is not known", examples=[4096]
+    )
+    free_space: FreeSpace = Field(
+        description="What becomes of the space of what is removed: given_back (the file gets smaller), "
+        "kept_until_compacted (new rows take it; `kvmfaults-server retention --compact` has the file give it "
+        "back) or reused (new rows take it)"
+    )

@@ -79,6 +79,17 @@ class Retention:
         return all(self.age_s(kept) is None for kept in Kept)
 
 
+class FreeSpace(StrEnum):
+    """What becomes of the space of what is removed."""
+
+    GIVEN_BACK = "given_back"
+    """The file gets smaller."""
+    KEPT_UNTIL_COMPACTED = "kept_until_compacted"
+    """It is used for new rows, and the file stays as large, until it is written anew once."""
+    REUSED = "reused"
+    """It is used for new rows, and the files stay as large."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredLevel:
     """A level of counts. ``length_s``: of its buckets; ``age_s``: up to which it is kept, None for ever.
@@ -104,9 +115,14 @@ class StoredRecords:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
-    """What is stored, and how long. ``levels``: the finest first. ``bytes``: of the whole database."""
+    """What is stored, and how long. ``levels``: the finest first. ``bytes``: of the whole database.
+
+    ``free_bytes``: what of that is free, None where it is not known.
+    """
 
     levels: Sequence[StoredLevel]
     exits: StoredRecords
     faults: StoredRecords
     bytes: int
+    free_bytes: int | None
+    free_space: FreeSpace

@@ -112,6 +112,22 @@ class Store(Catalog, Protocol):
         Return how many rows that were. :raises LostJobError: another server has taken over the job
         """
 
+    def give_back(self, within_s: float, claim: JobClaim) -> int:
+        """Have the database take less space by what is free in it, where it can, for a while, in transactions
+        of some 30 ms.
+
+        Return by how many bytes. :raises LostJobError: another server has taken over the job
+        """
+
+    def seconds_to_compact(self) -> int:
+        """Return about how long ``compact`` takes. :raises StoreError: there is no room, or no need for it"""
+
+    def compact(self) -> None:
+        """Write the database anew, without what is free in it, so that it gives back from then on.
+
+        Nobody else writes meanwhile. :raises StoreError: it is locked, or there is no room
+        """
+
     def version(self) -> Version:
         """Return which state of counts, coverage and VMs is read."""
 

@@ -19,11 +19,13 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from backend.errors import StoreError
+from backend.store.contract.jobs import JobClaim
+from backend.store.contract.retention import FreeSpace
 from backend.store.contract.time_limit import current_limit
 from backend.store.sql.errors import store_error, store_errors
 from backend.store.sql.notifications import Outbox, PostgresqlListener
 from backend.store.sql.reads import stop_between_statements
-from backend.store.sql.store import SqlStore
+from backend.store.sql.store import Bytes, SqlStore
 from backend.store.sql.sums import MOST
 from backend.store.sql.writer import Columns, Row, columns_of, is_greatest, key_names, value_columns
 
@@ -110,8 +112,23 @@ class PostgresqlStore(SqlStore):
         with self.checking() as connection:
             return int(connection.execute(_NOW_US).scalar_one()) * 1000
 
-    def _size_of(self, connection: Connection) -> int:
-        return int(connection.execute(_SIZE).scalar_one())
+    def _bytes_of(self, connection: Connection) -> Bytes:
+        return Bytes(int(connection.execute(_SIZE).scalar_one()), None, FreeSpace.REUSED)
+
+    def give_back(self, within_s: float, claim: JobClaim) -> int:
+        """Do nothing: PostgreSQL's autovacuum has removed rows' space be used for new ones."""
+        return 0
+
+    def seconds_to_compact(self) -> int:
+        """Refuse to: that is PostgreSQL's own affair."""
+        raise StoreError(
+            "PostgreSQL uses the space of removed rows for new ones. To make its files smaller, stop the "
+            "servers and run VACUUM FULL, which needs as much space again"
+        )
+
+    def compact(self) -> None:
+        """Refuse to, too."""
+        self.seconds_to_compact()
 
     def close(self) -> None:
         """Release every connection."""

@@ -25,11 +25,15 @@ from sqlalchemy.pool import QueuePool
 
 from backend.errors import StoreError
 from backend.private_files import close_to_others
+from backend.store.contract.jobs import JobClaim
 from backend.store.contract.news import News
-from backend.store.contract.time_limit import current_limit
+from backend.store.contract.retention import FreeSpace
+from backend.store.contract.time_limit import check_time, current_limit
+from backend.store.sql import sqlite_space
+from backend.store.sql.catalog import jobs
 from backend.store.sql.errors import store_error, store_errors
 from backend.store.sql.reads import stop_between_statements
-from backend.store.sql.store import SqlStore
+from backend.store.sql.store import Bytes, SqlStore
 from backend.store.sql.sums import MOST
 from backend.store.sql.tables import families
 from backend.store.sql.writer import Columns, is_greatest, key_names, value_columns
@@ -43,6 +47,8 @@ _STEPS_BETWEEN_LOOKS = 1_000_000
 """Of SQLite's virtual machine: some 20 ms. To look takes Python's lock, which others may hold for 5 ms."""
 _ROWS_AT_ONCE = 32
 """Of one statement: more are no faster."""
+_GIVE_BACK_S = 0.03
+"""Of one transaction, about: others wait to write meanwhile."""
 # A transaction that reads before it writes could otherwise find that another wrote meanwhile.
 _BEGIN_WRITING = "BEGIN IMMEDIATE"
 
@@ -68,6 +74,7 @@ class SqliteStore(SqlStore):
 
     def __init__(self, url: URL) -> None:
         super().__init__()
+        self._path = Path(url.database or "")
         self._writer = _create_engine(url, _BEGIN_WRITING, pool_size=1)
         self._readers = _create_engine(url, "BEGIN", pool_size=_MAX_READERS)
         stop_between_statements(self._readers)
@@ -123,9 +130,44 @@ class SqliteStore(SqlStore):
         """Return the machine's time: servers on one file are on one machine."""
         return own_ns
 
-    def _size_of(self, connection: Connection) -> int:
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-        return int(pages * connection.exec_driver_sql("PRAGMA page_size").scalar_one())
+    def _bytes_of(self, connection: Connection) -> Bytes:
+        space = sqlite_space.read_space(connection)
+        free_space = FreeSpace.GIVEN_BACK if space.gives_back else FreeSpace.KEPT_UNTIL_COMPACTED
+        return Bytes(space.whole, space.free, free_space)
+
+    def give_back(self, within_s: float, claim: JobClaim) -> int:
+        """Make the file smaller by what is free in it, in transactions of some 30 ms."""
+        end_s, given = time.monotonic() + within_s, 0
+        while True:
+            check_time()
+            with self.checking() as connection:
+                left = sqlite_space.read_space(connection).to_give_back
+            began_s = time.monotonic()
+            if not left or began_s > end_s:
+                return given
+            with self.writing() as writer:
+                given += sqlite_space.give_back(writer.connection, left, began_s + _GIVE_BACK_S)
+                jobs.check_held(writer, claim)
+            # Whoever stores batches has as much of the time.
+            time.sleep(min(time.monotonic() - began_s, _GIVE_BACK_S))
+
+    def seconds_to_compact(self) -> int:
+        """Return about how long ``compact`` takes, if there is room for it."""
+        with self.checking() as connection:
+            space = sqlite_space.read_space(connection)
+        sqlite_space.check_room(self._path, space)
+        return sqlite_space.seconds_to_compact(space)
+
+    def compact(self) -> None:
+        """Write the file anew, so that it gives back from then on. Nobody else writes meanwhile."""
+        with self._lock, store_errors(), closing(self._writer.raw_connection()) as connection:
+            driver = connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            try:
+                sqlite_space.compact(driver)
+            except sqlite3.Error as exc:
+                raise store_error(exc) from exc
+        self.note_change()
 
     def close(self) -> None:
         """Release every connection."""
@@ -247,7 +289,10 @@ def _create_engine(url: URL, begin: str, *, pool_size: int, foreign_keys: bool =
     def set_up(connection: sqlite3.Connection, _: object) -> None:
         # The driver must not open transactions on its own: "begin" below does, and says of which kind.
         connection.isolation_level = None
+        # Before anything is written: a file is made so or not.
+        connection.execute(sqlite_space.CAN_GIVE_BACK)
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(sqlite_space.KEEP_LOG_SMALL)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA foreign_keys = {foreign_keys:d}")
 

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import chain, count
 from secrets import token_hex
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, delete, select
 from sqlalchemy.engine import Row
@@ -22,7 +22,15 @@ from backend.store.contract.check import check_batch
 from backend.store.contract.jobs import JobClaim, JobState
 from backend.store.contract.levels import LENGTHS_S, Levels
 from backend.store.contract.news import HostChange, Listener, News, decode, encode, news_of
-from backend.store.contract.retention import BY_LENGTH_S, Kept, Retention, Storage, StoredLevel, StoredRecords
+from backend.store.contract.retention import (
+    BY_LENGTH_S,
+    FreeSpace,
+    Kept,
+    Retention,
+    Storage,
+    StoredLevel,
+    StoredRecords,
+)
 from backend.store.contract.series import Block, Series
 from backend.store.sql import removal
 from backend.store.sql.catalog import (
@@ -62,6 +70,14 @@ from faultmodel.wire import Batch
 _tokens = select(tokens_table).order_by(tokens_table.c.sha256)
 _token = select(tokens_table).where(tokens_table.c.sha256 == bindparam("hash"))
 _these_tokens = select(tokens_table).where(tokens_table.c.sha256.in_(bindparam("hashes", expanding=True)))
+
+
+class Bytes(NamedTuple):
+    """What a database takes, and how much of it is free: None where that is not known."""
+
+    whole: int
+    free: int | None
+    free_space: FreeSpace
 
 
 class SqlStore(VmReads, HostReads):
@@ -299,6 +315,7 @@ class SqlStore(VmReads, HostReads):
         with self._reading() as connection:
             levels, wanted = read_levels(connection), retention.read_retention(connection)
             records = removing.read_kept_from(connection)
+            space = self._bytes_of(connection)
             exits, faults = (
                 StoredRecords(age_s=wanted.age_s(kept), kept_from_s=records.get(kept))
                 for kept in (Kept.EXITS, Kept.FAULTS)
@@ -307,12 +324,26 @@ class SqlStore(VmReads, HostReads):
                 levels=[_stored_level(levels, length_s, wanted) for length_s in LENGTHS_S],
                 exits=exits,
                 faults=faults,
-                bytes=self._size_of(connection),
+                bytes=space.whole,
+                free_bytes=space.free,
+                free_space=space.free_space,
             )
 
     @abstractmethod
-    def _size_of(self, connection: Connection) -> int:
+    def _bytes_of(self, connection: Connection) -> "Bytes":
         """Return how many bytes the database takes."""
+
+    @abstractmethod
+    def give_back(self, within_s: float, claim: JobClaim) -> int:
+        """Have the database take less space, for a job and for a while. Return by how many bytes."""
+
+    @abstractmethod
+    def seconds_to_compact(self) -> int:
+        """Return about how long ``compact`` takes."""
+
+    @abstractmethod
+    def compact(self) -> None:
+        """Write the database anew, so that it gives free space back from then on."""
 
     def set_ages(self, ages_s: Mapping[Kept, int | None]) -> None:
         """Keep these up to other ages from now on; the others as before."""

@@ -8,15 +8,8 @@ from contextlib import closing
 
 from backend.errors import RetentionError, SettingError
 from backend.store import open_store
-from backend.store.contract.retention import (
-    BY_LENGTH_S,
-    DEFAULT_S,
-    FreeSpace,
-    Kept,
-    Storage,
-    StoredLevel,
-    StoredRecords,
-)
+from backend.store.contract.retention import BY_LENGTH_S, DEFAULT_S, Kept
+from backend.store.contract.storage import FreeSpace, Size, Storage, StoredLevel, StoredRecords
 from backend.store.contract.store import Store
 from backend.times import rfc3339_ns
 from faultmodel.units import NS_PER_S
@@ -109,16 +102,26 @@ def _show(found: Storage) -> None:
         if level.pending_from_s is not None:
             line += f"; to be summed up from {_time(level.pending_from_s)}"
         print(line)
+        for metric, size in level.sizes.items():
+            print(f"         {metric:<26} {_size(size)}")
     for kept, what, records in (
         (Kept.EXITS, "records of exits", found.exits),
         (Kept.FAULTS, "records of faults", found.faults),
     ):
         print(f"{kept:<6} {what:<28} {_kept(records)}")
+        print(f"         {'':<26} {_size(records.size)}")
     free = "" if found.free_bytes is None else f", of which {found.free_bytes:,} are free"
     print(f"the database takes {found.bytes:,} bytes{free}; {_FREE_SPACE[found.free_space]}")
     ages_s = [*(level.age_s for level in found.levels), found.exits.age_s, found.faults.age_s]
     if not any(ages_s):
         print("all is kept for ever, and the database grows; --defaults sets ages")
+
+
+def _size(size: Size) -> str:
+    if size.rows is None or size.bytes is None or size.measured_ns is None:
+        return "not measured yet; a server does"
+    about = "about " if size.is_about else ""
+    return f"{about}{size.rows:,} rows, {size.bytes:,} bytes ({_time(size.measured_ns // NS_PER_S)})"
 
 
 def _kept(one: StoredLevel | StoredRecords) -> str:

@@ -991,6 +991,7 @@ export interface StoredLevel {
   pending: number;
   /** Where the first of them starts; null without one */
   pending_from: string | null;
+  sizes: StoredSizes;
 }
 
 /** Records of exits, or of single faults. */
@@ -999,6 +1000,28 @@ export interface StoredRecords {
   age_s: number | null;
   /** From when on it is kept; null where nothing was removed. Of recordings, all is kept */
   kept_from: string | null;
+  size: StoredSize;
+}
+
+/** What something takes. A server measures it every minute; what is large, less often. */
+export interface StoredSize {
+  /** Null where it was not measured yet */
+  rows: number | null;
+  /** With its indexes; null likewise */
+  bytes: number | null;
+  /** Whether a figure is an estimate: on PostgreSQL, of rows */
+  is_about: boolean;
+  /** When it was measured; null where it was not yet */
+  measured: string | null;
+}
+
+/** What counts of one level take. */
+export interface StoredSizes {
+  faults: StoredSize;
+  exits: StoredSize;
+  ledger: StoredSize;
+  losses: StoredSize;
+  costs: StoredSize;
 }
 
 /** Faults with one raw word. Without a syndrome from the kernel, word, format and decoded are null. */

@@ -7,7 +7,8 @@ from backend.api import schemas
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
-from backend.store.contract.retention import StoredLevel, StoredRecords
+from backend.store.contract.series import Metric
+from backend.store.contract.storage import Size, StoredLevel, StoredRecords
 from backend.times import rfc3339_ns
 from faultmodel.units import NS_PER_S
 
@@ -29,7 +30,9 @@ def show_storage(services: ServicesDep) -> schemas.Storage:
 
 
 def _records_body(records: StoredRecords) -> schemas.StoredRecords:
-    return schemas.StoredRecords(age_s=records.age_s, kept_from=_time(records.kept_from_s))
+    return schemas.StoredRecords(
+        age_s=records.age_s, kept_from=_time(records.kept_from_s), size=_size_body(records.size)
+    )
 
 
 def _level_body(level: StoredLevel) -> schemas.StoredLevel:
@@ -39,6 +42,22 @@ def _level_body(level: StoredLevel) -> schemas.StoredLevel:
         kept_from=_time(level.kept_from_s),
         pending=level.pending,
         pending_from=_time(level.pending_from_s),
+        sizes=schemas.StoredSizes(
+            faults=_size_body(level.sizes[Metric.FAULTS]),
+            exits=_size_body(level.sizes[Metric.EXITS]),
+            ledger=_size_body(level.sizes[Metric.LEDGER]),
+            losses=_size_body(level.sizes[Metric.LOSSES]),
+            costs=_size_body(level.sizes[Metric.COSTS]),
+        ),
+    )
+
+
+def _size_body(size: Size) -> schemas.StoredSize:
+    return schemas.StoredSize(
+        rows=size.rows,
+        bytes=size.bytes,
+        is_about=size.is_about,
+        measured=None if size.measured_ns is None else rfc3339_ns(size.measured_ns),
     )
 
 

@@ -14,9 +14,10 @@ from backend.store.contract.retention import DEFAULT_S, FOR_EVER, Kept
 def test_ages_are_shown_and_set(database: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = ("retention", "--database", database)
     assert main(command) == 0
-    first, *_, records, size = capsys.readouterr().out.splitlines()
+    first, *_, records, unknown, size = capsys.readouterr().out.splitlines()
     assert first.split() == ["1s", "counts", "in", "buckets", "of", "1s", "1d", "nothing", "removed", "yet"]
     assert records.split()[:5] == ["faults", "records", "of", "faults", "3d"]
+    assert unknown.strip() == "not measured yet; a server does"
     assert size.startswith("the database takes ")
 
     assert main((*command, "1min=30d", "exits=forever")) == 0

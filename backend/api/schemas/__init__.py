@@ -23,7 +23,7 @@ from backend.api.schemas.ledger import HostBatches, HostLedger, Ledger, LedgerLi
 from backend.api.schemas.records import Exit, ExitPage, Fault, FaultPage, RawSyndrome
 from backend.api.schemas.series import CoveredSpan, OtherSeries, Rates, Series
 from backend.api.schemas.server import Applied, Health, JobRun, NotStored, Session, Status
-from backend.api.schemas.storage import Storage, StoredLevel, StoredRecords
+from backend.api.schemas.storage import Storage, StoredLevel, StoredRecords, StoredSize, StoredSizes
 from backend.api.schemas.vms import (
     Counted,
     ExitReason,
@@ -109,6 +109,8 @@ __all__ = [
     "Storage",
     "StoredLevel",
     "StoredRecords",
+    "StoredSize",
+    "StoredSizes",
     "Syndrome",
     "Syndromes",
     "Trend",

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from backend.api.schemas.fields import TimeText
-from backend.store.contract.retention import FreeSpace
+from backend.store.contract.storage import FreeSpace
 
 _Age = Annotated[
     int | None, Field(description="Up to which age it is kept, in s; null for ever", examples=[1_209_600])
@@ -15,6 +15,25 @@ _KeptFrom = Annotated[
     TimeText | None,
     Field(description="From when on it is kept; null where nothing was removed. Of recordings, all is kept"),
 ]
+
+
+class StoredSize(BaseModel):
+    """What something takes. A server measures it every minute; what is large, less often."""
+
+    rows: int | None = Field(description="Null where it was not measured yet", examples=[1_200_000])
+    bytes: int | None = Field(description="With its indexes; null likewise", examples=[54_000_000])
+    is_about: bool = Field(description="Whether a figure is an estimate: on PostgreSQL, of rows")
+    measured: TimeText | None = Field(description="When it was measured; null where it was not yet")
+
+
+class StoredSizes(BaseModel):
+    """What counts of one level take."""
+
+    faults: StoredSize
+    exits: StoredSize
+    ledger: StoredSize
+    losses: StoredSize
+    costs: StoredSize
 
 
 class StoredLevel(BaseModel):
@@ -29,6 +48,7 @@ class StoredLevel(BaseModel):
         examples=[1],
     )
     pending_from: TimeText | None = Field(description="Where the first of them starts; null without one")
+    sizes: StoredSizes
 
 
 class StoredRecords(BaseModel):
@@ -36,6 +56,7 @@ class StoredRecords(BaseModel):
 
     age_s: _Age
     kept_from: _KeptFrom
+    size: StoredSize
 
 
 class Storage(BaseModel):

@@ -11,8 +11,9 @@ from backend.store.contract.changes import Counted, Version
 from backend.store.contract.jobs import JobClaim
 from backend.store.contract.levels import Levels
 from backend.store.contract.news import HostChange, Listener
-from backend.store.contract.retention import Kept, Storage
+from backend.store.contract.retention import Kept
 from backend.store.contract.series import Series
+from backend.store.contract.storage import Storage
 from backend.store.contract.values import (
     ExitPoint,
     ExitReasonCount,
@@ -110,6 +111,12 @@ class Store(Catalog, Protocol):
         """Remove what is older than is kept, for a while, in transactions of some 30 ms.
 
         Return how many rows that were. :raises LostJobError: another server has taken over the job
+        """
+
+    def measure_sizes(self, claim: JobClaim) -> None:
+        """Measure what counts and records take, where that was long ago: ``storage`` has what was found.
+
+        :raises LostJobError: another server has taken over the job; nothing changes
         """
 
     def give_back(self, within_s: float, claim: JobClaim) -> int:

@@ -27,12 +27,13 @@ from backend.errors import StoreError
 from backend.private_files import close_to_others
 from backend.store.contract.jobs import JobClaim
 from backend.store.contract.news import News
-from backend.store.contract.retention import FreeSpace
+from backend.store.contract.storage import FreeSpace
 from backend.store.contract.time_limit import check_time, current_limit
 from backend.store.sql import sqlite_space
 from backend.store.sql.catalog import jobs
 from backend.store.sql.errors import store_error, store_errors
 from backend.store.sql.reads import stop_between_statements
+from backend.store.sql.series.sizes import Measured
 from backend.store.sql.store import Bytes, SqlStore
 from backend.store.sql.sums import MOST
 from backend.store.sql.tables import families
@@ -134,6 +135,9 @@ class SqliteStore(SqlStore):
         space = sqlite_space.read_space(connection)
         free_space = FreeSpace.GIVEN_BACK if space.gives_back else FreeSpace.KEPT_UNTIL_COMPACTED
         return Bytes(space.whole, space.free, free_space)
+
+    def _measure(self, connection: Connection, table: Table) -> Measured:
+        return sqlite_space.measure(connection, table)
 
     def give_back(self, within_s: float, claim: JobClaim) -> int:
         """Make the file smaller by what is free in it, in transactions of some 30 ms."""

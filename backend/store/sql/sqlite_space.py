@@ -12,9 +12,10 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table, func, select
 
 from backend.errors import StoreError
+from backend.store.sql.series.sizes import Measured
 
 CAN_GIVE_BACK = "PRAGMA auto_vacuum = INCREMENTAL"
 """Has an empty file be made so, and one that is written anew; any other stays as it is."""
@@ -22,6 +23,15 @@ KEEP_LOG_SMALL = "PRAGMA journal_size_limit = 67108864"
 """Has the log be cut to so many bytes once it is begun anew; else it stays as large as it ever was."""
 _SPARE_SHARE = 20
 """A twentieth of the file stays free: rows are removed all the time, and as many come."""
+_SHOWS_PAGES = "SELECT 1 FROM pragma_compile_options WHERE compile_options = 'ENABLE_DBSTAT_VTAB'"
+# Of a table WITHOUT ROWID each cell is a row; of another those of leaves are.
+_OF_PAGES = (
+    "SELECT sum(pgsize), sum(CASE WHEN name = :name AND (pagetype = 'leaf' OR NOT :has_rowid)"
+    " THEN ncell ELSE 0 END) FROM dbstat"
+    " WHERE name IN (SELECT name FROM sqlite_master WHERE tbl_name = :name)"
+)
+_BYTES_A_ROW = 45
+"""As measured of fault counts."""
 _INCREMENTAL = 2
 _GIVE_BACK_ONE = "PRAGMA incremental_vacuum(1)"
 _TEMPORARY = ("/var/tmp", "/usr/tmp", "/tmp")  # Where SQLite itself looks.
@@ -59,6 +69,17 @@ def read_space(connection: Connection) -> Space:
         for name in ("page_size", "page_count", "freelist_count", "auto_vacuum")
     )
     return Space(page, pages * page, free * page, mode == _INCREMENTAL)
+
+
+def measure(connection: Connection, table: Table) -> Measured:
+    """Return what a table takes: exactly where SQLite was compiled so that it shows its pages."""
+    has_rowid = table.dialect_options["sqlite"]["with_rowid"]
+    if connection.exec_driver_sql(_SHOWS_PAGES).scalar() is not None:
+        asked = {"name": table.name, "has_rowid": has_rowid}
+        size, rows = connection.exec_driver_sql(_OF_PAGES, asked).one()
+        return Measured(rows, size, is_about=False)
+    rows = connection.scalar(select(func.count()).select_from(table)) or 0
+    return Measured(rows, rows * _BYTES_A_ROW, is_about=True)
 
 
 def give_back(connection: Connection, most: int, until_s: float) -> int:

@@ -12,7 +12,7 @@ from itertools import chain, count
 from secrets import token_hex
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, select
+from sqlalchemy import Connection, Table, bindparam, delete, select
 from sqlalchemy.engine import Row
 
 from backend.errors import StoreError
@@ -22,16 +22,9 @@ from backend.store.contract.check import check_batch
 from backend.store.contract.jobs import JobClaim, JobState
 from backend.store.contract.levels import LENGTHS_S, Levels
 from backend.store.contract.news import HostChange, Listener, News, decode, encode, news_of
-from backend.store.contract.retention import (
-    BY_LENGTH_S,
-    FreeSpace,
-    Kept,
-    Retention,
-    Storage,
-    StoredLevel,
-    StoredRecords,
-)
-from backend.store.contract.series import Block, Series
+from backend.store.contract.retention import BY_LENGTH_S, Kept, Retention
+from backend.store.contract.series import Block, Metric, Recorded, Series
+from backend.store.contract.storage import FreeSpace, Storage, StoredLevel, StoredRecords
 from backend.store.sql import removal
 from backend.store.sql.catalog import (
     applied,
@@ -55,7 +48,7 @@ from backend.store.sql.host_reads import HostReads
 from backend.store.sql.ranges import chunks
 from backend.store.sql.revision import check_revision
 from backend.store.sql.series import retention as removing
-from backend.store.sql.series import rollup
+from backend.store.sql.series import rollup, sizes
 from backend.store.sql.series.pending import read_levels
 from backend.store.sql.series.series import SqlSeries
 from backend.store.sql.tables import tokens as tokens_table
@@ -316,12 +309,17 @@ class SqlStore(VmReads, HostReads):
             levels, wanted = read_levels(connection), retention.read_retention(connection)
             records = removing.read_kept_from(connection)
             space = self._bytes_of(connection)
+            known = sizes.read_sizes(connection)
             exits, faults = (
-                StoredRecords(age_s=wanted.age_s(kept), kept_from_s=records.get(kept))
-                for kept in (Kept.EXITS, Kept.FAULTS)
+                StoredRecords(
+                    age_s=wanted.age_s(kept),
+                    kept_from_s=records.get(kept),
+                    size=sizes.records_size(known, kind),
+                )
+                for kept, kind in ((Kept.EXITS, Recorded.EXITS), (Kept.FAULTS, Recorded.FAULTS))
             )
             return Storage(
-                levels=[_stored_level(levels, length_s, wanted) for length_s in LENGTHS_S],
+                levels=[_stored_level(levels, length_s, wanted, known) for length_s in LENGTHS_S],
                 exits=exits,
                 faults=faults,
                 bytes=space.whole,
@@ -332,6 +330,19 @@ class SqlStore(VmReads, HostReads):
     @abstractmethod
     def _bytes_of(self, connection: Connection) -> "Bytes":
         """Return how many bytes the database takes."""
+
+    def measure_sizes(self, claim: JobClaim) -> None:
+        """Measure what counts and records take, for a job, where that was long ago."""
+        with self.checking() as connection:
+            known = sizes.read_sizes(connection)
+        found = sizes.measure_due(known, self.reading, self._measure, claim.began_ns)
+        with self.writing() as writer:
+            sizes.note_sizes(writer, found)
+            jobs.check_held(writer, claim)
+
+    @abstractmethod
+    def _measure(self, connection: Connection, table: Table) -> sizes.Measured:
+        """Return what a table takes, its indexes included."""
 
     @abstractmethod
     def give_back(self, within_s: float, claim: JobClaim) -> int:
@@ -427,7 +438,7 @@ def _as_token(row: Row[Any]) -> Token:
     return Token(row.sha256, row.kind, row.host, row.created_ns)
 
 
-def _stored_level(levels: Levels, length_s: int, wanted: Retention) -> StoredLevel:
+def _stored_level(levels: Levels, length_s: int, wanted: Retention, known: sizes.Sizes) -> StoredLevel:
     pending = levels.pending.get(length_s, ())
     return StoredLevel(
         length_s=length_s,
@@ -435,6 +446,7 @@ def _stored_level(levels: Levels, length_s: int, wanted: Retention) -> StoredLev
         kept_from_s=levels.kept_from_s.get(length_s),
         pending=len(pending),
         pending_from_s=min((one.from_s for one in pending), default=None),
+        sizes={metric: sizes.counts_size(known, metric, length_s) for metric in Metric},
     )
 
 

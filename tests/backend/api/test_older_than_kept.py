@@ -114,4 +114,12 @@ def test_it_is_shown_how_far_back_each_level_reaches(aged: Server) -> None:
     assert [level["age_s"] for level in found["levels"][:2]] == [DAY_S, 3 * DAY_S]
     assert found["levels"][0]["kept_from"] == "2027-01-19T08:00:00.000000000Z"
     assert found["levels"][4]["kept_from"] is None
-    assert found["faults"] == {"age_s": 3 * DAY_S, "kept_from": "2027-01-17T08:00:00.000000000Z"}
+    faults = found["faults"]
+    assert (faults["age_s"], faults["kept_from"]) == (3 * DAY_S, "2027-01-17T08:00:00.000000000Z")
+    assert faults["size"] == {"rows": None, "bytes": None, "is_about": True, "measured": None}
+    job = JobClaim(name="sizes", holder="us", began_ns=START_NS, within_ns=10**15, every_ns=0)
+    assert aged.store.claim_job(job)
+    aged.store.measure_sizes(job)
+    sizes = aged.get("/api/v1/storage")["levels"][4]["sizes"]
+    assert sizes["faults"]["rows"] > 0
+    assert sizes["faults"]["measured"].startswith("2027-01-15T08:00:00")

@@ -12,7 +12,8 @@ import pytest
 
 from backend.errors import LostJobError, StoreError
 from backend.store import open_store
-from backend.store.contract.retention import FreeSpace, Kept
+from backend.store.contract.retention import Kept
+from backend.store.contract.storage import FreeSpace
 from backend.store.contract.store import Store
 from backend.store.sql.sqlite_space import Space, check_room
 from tests.backend.store.test_retention import DAY_S, LIVE, add, claim, remove, take_jobs, total

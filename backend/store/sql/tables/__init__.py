@@ -24,7 +24,13 @@ from backend.store.sql.tables.hosts import (
     waiting_coverage,
 )
 from backend.store.sql.tables.jobs import jobs
-from backend.store.sql.tables.levels import kept_from, retention, retention_state, rollup_pending
+from backend.store.sql.tables.levels import (
+    kept_from,
+    retention,
+    retention_state,
+    rollup_pending,
+    stored_sizes,
+)
 from backend.store.sql.tables.vms import countings, exit_counts, fault_counts, ledger, vcpus, vms
 
 __all__ = [
@@ -54,6 +60,7 @@ __all__ = [
     "rollup_pending",
     "sessions",
     "sources",
+    "stored_sizes",
     "stream_tokens",
     "streams",
     "tokens",

@@ -8,7 +8,7 @@ A coarser level has the same columns, ``bucket_s`` being where its bucket starts
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Column, DefaultClause, Double, PrimaryKeyConstraint, Table
+from sqlalchemy import Boolean, Column, DefaultClause, Double, PrimaryKeyConstraint, Table, Text
 
 from backend.store.contract.levels import FINEST_S, LENGTHS_S
 from backend.store.sql.tables.columns import metadata, number, reference, text
@@ -99,3 +99,16 @@ retention_state = Table(
     sqlite_with_rowid=False,
 )
 """``reached_s``: the time by which ages were judged last, s since the epoch."""
+
+stored_sizes = Table(
+    "stored_sizes",
+    metadata,
+    Column("name", Text, primary_key=True),
+    number("rows", nullable=True),
+    number("bytes", nullable=True),
+    Column("is_about", Boolean, nullable=False),
+    number("measured_ns"),
+    number("took_ns"),
+    sqlite_with_rowid=False,
+)
+"""What a table of counts or records takes. ``rows``, ``bytes``: NULL where they are not known."""

@@ -9,6 +9,7 @@ version before is read in the same way: collectors and servers need not change a
 says otherwise is brought into the form of this one when it is read (``faultmodel.earlier``).
 """
 
+import hashlib
 from dataclasses import dataclass, replace
 from functools import cache
 from operator import attrgetter
@@ -32,6 +33,8 @@ READABLE_VERSIONS = (2, 3, 4)
 CONTENT_TYPE = "application/vnd.kvmfaults.batch+msgpack"
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 """No batch is larger: the collector cuts, the server refuses."""
+DIGEST_HEADER = "Kvmfaults-Batch"
+"""Of a final answer: the digest of the batch that it is about. Servers of earlier releases do not send it."""
 
 StreamId = Annotated[str, Meta(pattern=r"^[0-9a-f]{32}\Z")]
 
@@ -142,6 +145,11 @@ def decode(data: bytes) -> Batch:
         raise WireError(f"batch {batch.sequence} cannot be part {batch.part} of a reading: too few before it")
     check_ledger(batch.ledger, batch.fault_counts, batch.faults)
     return batch
+
+
+def digest_of(data: bytes) -> str:
+    """Return what tells a batch's bytes from any others: 32 hexadecimal digits."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def name_of(data: bytes) -> BatchName | None:

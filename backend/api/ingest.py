@@ -3,7 +3,7 @@
 
 import logging
 
-from fastapi import APIRouter, Request, Security
+from fastapi import APIRouter, Request, Response, Security
 
 from backend.api import schemas
 from backend.api.access import IngestRight, IngestRightDep, ingest_bearer
@@ -39,11 +39,13 @@ router = APIRouter(prefix="/api/v1/ingest", tags=["Ingest"])
         }
     },
 )
-async def take_batch(request: Request, services: ServicesDep, right: IngestRightDep) -> schemas.Applied:
+async def take_batch(
+    request: Request, response: Response, services: ServicesDep, right: IngestRightDep
+) -> schemas.Applied:
     """Take a batch of the token's host. One that is sent again counts once.
 
     Problem code `damaged` is final: the bytes can never be taken. After any other the collector keeps the
-    batch and sends it again.
+    batch and sends it again. Final answers name the batch in the header `Kvmfaults-Batch`.
     """
     body = b""
     clock_ns = sent_ns(request.headers.get("date"))
@@ -69,11 +71,18 @@ async def take_batch(request: Request, services: ServicesDep, right: IngestRight
         # A clock that cannot be right cannot say when that was. It is a finding of its own.
         if code is not ProblemCode.SERVER_CLOCK:
             await services.ingesting.run(_note, services, right, body, code, str(exc))
+        if code is ProblemCode.DAMAGED:
+            raise ProblemError(400, code, str(exc), _about(body)) from exc
         raise
+    response.headers.update(_about(body))
     if applied:
         services.live.announce(right.host, services.now_ns())
     not_stored = [schemas.NotStored(what=item.what, vm=item.vm, count=item.count) for item in left_out]
     return schemas.Applied(applied=applied, not_stored=not_stored or None)
+
+
+def _about(body: bytes) -> dict[str, str]:
+    return {wire.DIGEST_HEADER: wire.digest_of(body)}
 
 
 def _note(services: Services, right: IngestRight, body: bytes, code: ProblemCode, detail: str) -> None:

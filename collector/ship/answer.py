@@ -2,8 +2,9 @@
 """What a server's answer means for the batch that was sent.
 
 Only two answers are final, and both must prove that they are kvmfaults' own: a receipt, after which the batch
-is deleted, and a problem body with the code ``damaged``, after which it is put aside. Everything else, from
-whoever stands between, may pass: the batch is kept and sent again.
+is deleted, and a problem body with the code ``damaged``, after which it is put aside. Both name their batch:
+what a cache repeats is about another. Everything else, from whoever stands between, may pass: the batch is
+kept and sent again.
 """
 
 import email.utils
@@ -16,6 +17,7 @@ from http import HTTPStatus
 
 import msgspec
 
+from faultmodel import wire
 from faultmodel.problem import ProblemCode
 
 _PROBLEM_TYPE = "application/problem+json"
@@ -66,11 +68,16 @@ class _Problem(msgspec.Struct):
     code: str = ""
 
 
-def judge(status: int, reason: str, headers: Mapping[str, str], body: bytes) -> Answer:
-    """Return what an answer means.
+def judge(status: int, reason: str, headers: Mapping[str, str], body: bytes, batch: bytes) -> Answer:
+    """Return what an answer means for a batch.
 
     :param headers: whose names are found in any case
     """
+    digest = headers.get(wire.DIGEST_HEADER)
+    # A server of an earlier release names none.
+    if digest is not None and digest != wire.digest_of(batch):
+        detail = f"{status} {reason}, about another batch: a cache between repeats the server's answers"
+        return Answer(Verdict.LATER, detail, status=status)
     if status == HTTPStatus.OK and _is_receipt(body):
         return Answer(Verdict.ACCEPTED, status=status)
     problem = _problem(headers, body)

@@ -99,7 +99,7 @@ class Uplink:
             return Answer(
                 Verdict.LATER, reason, was_reached=isinstance(exc, (ReadTimeoutError, ProtocolError))
             )
-        answer = judge(response.status, response.reason or "", response.headers, body)
+        answer = judge(response.status, response.reason or "", response.headers, body, batch)
         return replace(answer, detail=self._unauthorized(answer)) if answer.is_unauthorized else answer
 
     def _unauthorized(self, answer: Answer) -> str:

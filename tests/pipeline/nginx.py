@@ -22,10 +22,12 @@ def nginx(
     port: int,
     server_ports: int | Sequence[int],
     changes: Mapping[str, str] = MappingProxyType({}),
+    beside: str = "",
 ) -> Iterator[None]:
     """Run nginx before the server, or several, as docs/operations.md has it.
 
     :param changes: a documented directive, and what is there instead
+    :param beside: directives beside the server, in the block ``http``
     """
     location = _documented_location()
     for directive, instead in changes.items():
@@ -40,7 +42,7 @@ def nginx(
         http {{
             access_log off; client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
             fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi;
-            scgi_temp_path {directory}/scgi;
+            scgi_temp_path {directory}/scgi; {beside}
             upstream kvmfaults {{ {servers} }}
             server {{
                 listen 127.0.0.1:{port};

@@ -29,6 +29,11 @@ def _reply(status: int, reason: str, body: bytes = b"", kind: str = "text/html",
     return "\r\n".join([*head, "connection: close", "", ""]).encode() + body
 
 
+def _of_another_batch(status: int, reason: str, body: bytes, kind: str) -> bytes:
+    """What a cache has that keeps a server's answers and repeats them."""
+    return _reply(status, reason, body, kind, f"{wire.DIGEST_HEADER}: {wire.digest_of(b'another')}")
+
+
 ANSWERS = {
     "200 a page": _reply(200, "OK", HTML),
     "200 without a body": _reply(200, "OK"),
@@ -51,6 +56,10 @@ ANSWERS = {
     "500": _reply(500, "Internal Server Error", HTML),
     "502": _reply(502, "Bad Gateway", HTML),
     "503": _reply(503, "Service Unavailable", HTML),
+    "the receipt of another batch": _of_another_batch(200, "OK", b'{"applied":true}', "application/json"),
+    "the refusal of another batch": _of_another_batch(
+        400, "Bad Request", b'{"title":"Bad Request","code":"damaged"}', "application/problem+json"
+    ),
     "a cut receipt": b"HTTP/1.1 200 OK\r\ncontent-length: 400\r\n\r\n" + CUT_RECEIPT,
     "a cut head": b"HTTP/1.1 200",
     "no HTTP": b"\x15\x03\x01\x00\x02\x02\x16",
@@ -112,6 +121,28 @@ def test_what_answers_in_the_servers_place_changes_no_total(
             wait_for(lambda: spool.backlog_batches == 0 or None, SETTLED_S, "everything is taken")
         assert front.given == 4
         assert (spool.aside, spool.dropped_batches) == ({}, 0)
+    assert _faults(product, vm_id) == faults
+
+
+def test_a_cache_that_repeats_answers_changes_no_total(product: Product, tmp_path: Path) -> None:
+    """An nginx that keeps each answer of the server for a second, and gives it to whoever asks next."""
+    port, vm_id = free_port(), "00000000000000d1"
+    cache = f"proxy_cache_path {tmp_path}/cache keys_zone=all:1m;"
+    repeating = {
+        "proxy_buffering off;": "proxy_buffering on; proxy_cache all; proxy_cache_methods POST;"
+        " proxy_cache_key $uri; proxy_cache_valid any 1s;"
+        " proxy_ignore_headers Cache-Control Expires Vary Set-Cookie;"
+    }
+    with Spool(tmp_path / "spool") as spool:
+        faults = _fill(spool, vm_id, product.host)
+        url = f"http://127.0.0.1:{port}"
+        with nginx(tmp_path / "nginx", port, product.port, repeating, cache), _shipping(spool, product, url):
+            wait_for(lambda: spool.backlog_batches == 0 or None, SETTLED_S, "none waits its turn")
+        for number in spool.aside:
+            ask_for(spool.directory, number)
+        with _shipping(spool, product, f"http://127.0.0.1:{product.port}"):
+            wait_for(lambda: not (spool.backlog_batches or spool.aside) or None, SETTLED_S, "all is taken")
+        assert spool.dropped_batches == 0
     assert _faults(product, vm_id) == faults
 
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hands batches to a server as a collector does."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 from urllib.request import Request, urlopen
 
 from faultmodel import wire
@@ -18,6 +20,18 @@ class Feed:
         self.end_s = 0
         """Where the scene ends, UTC seconds."""
         self._tokens = {host: self._token(host) for host in hosts}
+
+    @classmethod
+    def of_copy(cls, directory: Path, other: "Feed", stored: Path) -> Self:
+        """A server with what another has stored, and its tokens.
+
+        :param stored: copy of the other's database
+        """
+        feed = cls(directory, [])
+        shutil.copyfile(stored, directory / "kvmfaults.db")
+        feed.end_s = other.end_s
+        feed._tokens = other._tokens
+        return feed
 
     def _token(self, host: str) -> str:
         path = self.product.directory / f"{host}.token"

@@ -10,10 +10,11 @@ from faultmodel.kinds import CheckState, HostState
 from faultmodel.record import Check, Cost, Span
 from faultmodel.wire import Batch
 from tests.batches import NS_PER_S, make_batch, make_host
-from tests.browser.conftest import LIVE_HOST, Visit
+from tests.browser.conftest import Visit
 from tests.browser.feed import Feed
 from tests.browser.reading import number, table
 from tests.browser.scene import DROPPED
+from tests.browser.scenes import LIVE_HOST
 
 pytestmark = pytest.mark.browser
 

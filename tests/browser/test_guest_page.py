@@ -8,9 +8,10 @@ from playwright.sync_api import Page, expect
 
 from faultmodel.record import Span, Vm
 from tests.batches import NS_PER_S, START_MS, fault_count, make_batch, make_host, make_vm
-from tests.browser.conftest import LIVE_HOST, Visit
+from tests.browser.conftest import Visit
 from tests.browser.feed import Feed
 from tests.browser.reading import figure, number
+from tests.browser.scenes import LIVE_HOST
 
 pytestmark = pytest.mark.browser
 

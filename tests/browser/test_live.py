@@ -12,8 +12,9 @@ from playwright.sync_api import Page, expect
 from faultmodel.record import Span, Vm
 from faultmodel.wire import Batch
 from tests.batches import NS_PER_S, exit_record, fault_count, make_batch, make_host, make_vm
-from tests.browser.conftest import LIVE_HOST, Visit
+from tests.browser.conftest import Visit
 from tests.browser.feed import Feed
+from tests.browser.scenes import LIVE_HOST
 from tests.product import SEEN_S
 
 pytestmark = pytest.mark.browser

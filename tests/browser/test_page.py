@@ -9,8 +9,9 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from faultmodel.record import Span
 from tests.batches import NS_PER_S, make_batch, make_host, make_vm
-from tests.browser.conftest import LIVE_HOST, Visit, new_visit
+from tests.browser.conftest import Visit, new_visit
 from tests.browser.feed import Feed
+from tests.browser.scenes import LIVE_HOST
 
 pytestmark = pytest.mark.browser
 

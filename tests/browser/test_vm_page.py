@@ -9,9 +9,10 @@ from playwright.sync_api import Page, Route, expect
 from faultmodel import arch
 from faultmodel.record import Span
 from tests.batches import NS_PER_S, make_batch, make_host, make_vm
-from tests.browser.conftest import LIVE_HOST, Visit
+from tests.browser.conftest import Visit
 from tests.browser.feed import Feed
 from tests.browser.reading import bars, figure, number, table
+from tests.browser.scenes import LIVE_HOST
 
 pytestmark = pytest.mark.browser
 

@@ -27,11 +27,16 @@ def attached(
     headers = ensure_headers(headers_cache)
     plan = make_plan(read_facts(headers))
     source = make_source(plan, limits)
-    cache = BytecodeCache(headers_cache.with_name("bytecode"))
+    cache = bytecode_of(headers_cache)
     with Probes(load(plan, source, headers, sides=sides, cache=cache)) as probes:
         probes.attach(plan)
         probes.begin(source)
         yield probes
+
+
+def bytecode_of(headers_cache: Path) -> BytecodeCache:
+    """What is compiled already, for tests that are not about compiling."""
+    return BytecodeCache(headers_cache.with_name("bytecode"))
 
 
 @contextmanager

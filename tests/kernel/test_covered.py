@@ -17,7 +17,7 @@ from collector.probe.plan import make_plan
 from collector.probe.probes import Probes
 from collector.probe.source import make_source
 from collector.spool.queue import Spool
-from tests.kernel.attached import attached, mounted_bpffs
+from tests.kernel.attached import attached, bytecode_of, mounted_bpffs
 
 pytestmark = pytest.mark.kernel
 
@@ -55,9 +55,10 @@ def test_the_next_set_covers_the_time_from_where_the_last_one_ends(
     headers = ensure_headers(headers_cache)
     plan = make_plan(read_facts(headers))
     source = make_source(plan)
+    cache = bytecode_of(headers_cache)
     with (
         _predecessor(left, tmp_path) as predecessor,
-        Probes(load(plan, source, headers, predecessor=predecessor.handles)) as probes,
+        Probes(load(plan, source, headers, predecessor=predecessor.handles, cache=cache)) as probes,
     ):
         probes.attach(plan)
         before = now()

@@ -22,7 +22,7 @@ from collector.probe.probes import Probes
 from collector.probe.source import FOLDER, make_source
 from demo.exact import ExactGuest, Order
 from faultmodel.kinds import LossKind
-from tests.kernel.attached import own_vms, pinned
+from tests.kernel.attached import bytecode_of, own_vms, pinned
 
 pytestmark = pytest.mark.kernel
 
@@ -61,7 +61,7 @@ def _counting(headers_cache: Path, folder: Path) -> Iterator[Probes]:
     headers = ensure_headers(headers_cache)
     plan = make_plan(read_facts(headers))
     source = make_source(plan, folder=folder)
-    with Probes(load(plan, source, headers)) as probes:
+    with Probes(load(plan, source, headers, cache=bytecode_of(headers_cache))) as probes:
         probes.attach(plan)
         probes.record(RecordLevel.ALL, 0, {})
         probes.begin(source)

@@ -22,6 +22,7 @@ from collector.counting.predecessor import Predecessor
 from collector.counting.reader import Reader
 from collector.errors import ProbeError
 from collector.probe import syscall
+from collector.probe.bytecode_cache import BytecodeCache
 from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.instant import Instant
 from collector.probe.loading import load
@@ -31,7 +32,7 @@ from collector.probe.source import Source, make_source
 from collector.spool.entry import Parcel
 from collector.spool.queue import Spool
 from demo.exact import ExactGuest, Order
-from tests.kernel.attached import mounted_bpffs, own_vms
+from tests.kernel.attached import bytecode_of, mounted_bpffs, own_vms
 
 pytestmark = pytest.mark.kernel
 
@@ -52,6 +53,7 @@ class Life:
     data: Path
     bpffs: Path
     headers: Path
+    bytecode: BytecodeCache
     plan: Plan
     source: Source
     killed_at: str = ""
@@ -82,7 +84,10 @@ class Life:
             self._store(probes, spool)
 
     def _load(self, predecessor: Predecessor) -> Probes:
-        probes = Probes(load(self.plan, self.source, self.headers, predecessor=predecessor.handles))
+        loaded = load(
+            self.plan, self.source, self.headers, predecessor=predecessor.handles, cache=self.bytecode
+        )
+        probes = Probes(loaded)
         self._step("loaded", probes.close)
         return probes
 
@@ -141,7 +146,8 @@ def first(headers_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     plan = make_plan(read_facts(headers))
     top = tmp_path_factory.mktemp("replaced")
     with mounted_bpffs(top / "bpf") as bpffs:
-        oldest = Life(top / "data", bpffs, headers, plan, make_source(plan)).of_version(0)
+        bytecode = bytecode_of(headers_cache)
+        oldest = Life(top / "data", bpffs, headers, bytecode, plan, make_source(plan)).of_version(0)
         oldest.live()
         yield oldest
         Pins(oldest.data / "pins", bpffs, "host").remove()
@@ -168,7 +174,7 @@ def _no_more_files() -> Iterator[None]:
 
 @pytest.mark.parametrize("version", range(1, len(STEPS) + 1), ids=STEPS)
 def test_every_fault_is_stored_once(first: Life, version: int) -> None:
-    """Each replaces what the one before it left, so that as little as possible is compiled."""
+    """Each replaces what the one before it left."""
     life = first.of_version(version)
     before = _stored(life.data).keys()
     with ExactGuest(ORDER) as guest:

@@ -27,7 +27,7 @@ from collector.probe.sides import Sides
 from collector.probe.source import make_source
 from demo.exact import ExactGuest, Order
 from faultmodel.record import COUNTERS
-from tests.kernel.attached import own_vms, pinned
+from tests.kernel.attached import bytecode_of, own_vms, pinned
 from tests.product import TOP
 
 pytestmark = pytest.mark.kernel
@@ -55,7 +55,8 @@ def _seen(headers_cache: Path, sides: Sides, without: Collection[str] = ()) -> S
     headers = ensure_headers(headers_cache)
     plan = make_plan(read_facts(headers))
     source = make_source(plan)
-    with Probes(_without(load(plan, source, headers, sides=sides).attach(plan.attach), without)) as probes:
+    loaded = load(plan, source, headers, sides=sides, cache=bytecode_of(headers_cache))
+    with Probes(_without(loaded.attach(plan.attach), without)) as probes:
         probes.record(RecordLevel.ALL, 0, {})
         probes.begin(source)
         reader = Reader(probes)
@@ -142,7 +143,7 @@ def test_both_sides_are_pinned_and_count_on_without_the_process(headers_cache: P
     headers = ensure_headers(headers_cache)
     plan = make_plan(read_facts(headers))
     source = make_source(plan)
-    with Probes(load(plan, source, headers, sides=Sides.BOTH)) as probes:
+    with Probes(load(plan, source, headers, sides=Sides.BOTH, cache=bytecode_of(headers_cache))) as probes:
         probes.attach(plan)
         probes.begin(source)
         with pinned(probes, tmp_path) as folder:

@@ -5,6 +5,7 @@ import argparse
 import re
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from typing import NamedTuple
 
 from backend.errors import RetentionError, SettingError
 from backend.store import open_store
@@ -18,6 +19,9 @@ _FOR_EVER = "forever"
 _UNITS_S: Mapping[str, int] = {"h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
 _AGE = re.compile(rf"(\d{{1,6}})([{''.join(_UNITS_S)}])")
 _SET = "NAME=AGE"
+_ANY = "unlimited"
+_SIZE_UNITS: Mapping[str, int] = {"MB": 10**6, "GB": 10**9, "TB": 10**12}
+_SIZE = re.compile(rf"(\d{{1,6}})({'|'.join(_SIZE_UNITS)})")
 _FREE_SPACE: Mapping[FreeSpace, str] = {
     FreeSpace.GIVEN_BACK: "it gets smaller as things are removed",
     FreeSpace.KEPT_UNTIL_COMPACTED: "new rows take what is free, but the file does not get smaller: it was "
@@ -48,7 +52,14 @@ def add_parser(
     parser.add_argument(
         "--defaults",
         action="store_true",
-        help="keep everything as long as a new database does, but for what is given beside it",
+        help="keep everything as long as a new database does, and let it take as much, but for what is given "
+        "beside it",
+    )
+    parser.add_argument(
+        "--max-bytes",
+        metavar="SIZE",
+        help=f"have all that is stored take so much at most, as 500MB, 10GB or 2TB, or {_ANY}. Beyond, the "
+        "oldest counts of the shortest buckets go first, and the oldest records of faults with them",
     )
     parser.add_argument(
         "--compact",
@@ -63,11 +74,16 @@ def add_parser(
 def _run(options: argparse.Namespace) -> None:
     if options.database is None:
         raise SettingError("no database named; give --database URL or set KVMFAULTS_DATABASE")
+    most = None if options.max_bytes is None else _parse_size(options.max_bytes)
     ages_s = {**(DEFAULT_S if options.defaults else {}), **dict(map(_parse, options.ages))}
     with closing(open_store(str(options.database))) as store:
         store.check_schema()
         if ages_s:
             store.set_ages(ages_s)
+        if most is not None:
+            store.set_max_bytes(most.bytes)
+        elif options.defaults:
+            store.reset_max_bytes()
         if options.compact:
             _compact(store)
         _show(store.storage())
@@ -95,6 +111,21 @@ def _parse(text: str) -> tuple[Kept, int | None]:
     return Kept(name), int(found[1]) * _UNITS_S[found[2]]
 
 
+class _Size(NamedTuple):
+    """None for any number."""
+
+    bytes: int | None
+
+
+def _parse_size(text: str) -> _Size:
+    if text == _ANY:
+        return _Size(None)
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise RetentionError(f"{text!r}: a size is {_ANY}, or a number with MB, GB or TB, as in 10GB")
+    return _Size(int(found[1]) * _SIZE_UNITS[found[2]])
+
+
 def _show(found: Storage) -> None:
     for level in found.levels:
         kept = BY_LENGTH_S[level.length_s]
@@ -112,8 +143,11 @@ def _show(found: Storage) -> None:
         print(f"         {'':<26} {_size(records.size)}")
     free = "" if found.free_bytes is None else f", of which {found.free_bytes:,} are free"
     print(f"the database takes {found.bytes:,} bytes{free}; {_FREE_SPACE[found.free_space]}")
+    about = "about " if found.used_is_about else ""
+    most = "it may take any number" if found.max_bytes is None else f"it may take {found.max_bytes:,}"
+    print(f"what is stored takes {about}{found.used_bytes:,} bytes; {most}")
     ages_s = [*(level.age_s for level in found.levels), found.exits.age_s, found.faults.age_s]
-    if not any(ages_s):
+    if not any(ages_s) and found.max_bytes is None:
         print("all is kept for ever, and the database grows; --defaults sets ages")
 
 

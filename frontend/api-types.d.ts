@@ -977,6 +977,12 @@ export interface Storage {
    * back) or reused (new rows take it)
    */
   free_space: FreeSpace;
+  /** What is stored takes, without what is free */
+  used_bytes: number;
+  /** Whether that is an estimate: on PostgreSQL it is */
+  used_is_about: boolean;
+  /** It may take so many: beyond, the oldest of the finest is removed. Null for any number */
+  max_bytes: number | null;
 }
 
 /** A level of history: counts in buckets of one length. */

@@ -26,6 +26,9 @@ def show_storage(services: ServicesDep) -> schemas.Storage:
         bytes=found.bytes,
         free_bytes=found.free_bytes,
         free_space=found.free_space,
+        used_bytes=found.used_bytes,
+        used_is_about=found.used_is_about,
+        max_bytes=found.max_bytes,
     )
 
 

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is older than it is to be kept is removed, a part in each run."""
 
+import itertools
 import time
+from collections.abc import Callable
 
 from backend.errors import StoreError
 from backend.store.contract.jobs import JobClaim
 from backend.store.contract.store import Store
 from faultmodel.units import NS_PER_S
 
-_WITHIN_S = 20
+_WITHIN_S = 15
 """The first time there may be work for hours. What is left is no failure: the next run goes on with it."""
 _GIVE_BACK_S = 10
 _ATTEMPTS = 10
@@ -16,15 +18,24 @@ _PAUSE_S = 0.5
 
 
 def remove_old(store: Store, claim: JobClaim) -> None:
-    """Note from when on things are kept, remove some of what is older, and give some of its space back."""
-    for attempt in range(_ATTEMPTS):
-        try:
-            store.note_kept(claim.began_ns // NS_PER_S, claim)
-            break
-        except StoreError:
-            # Somebody stores what takes long.
-            if attempt + 1 == _ATTEMPTS:
-                raise
-            time.sleep(_PAUSE_S)
+    """Note from when on things are kept, remove some of what is older, and give some of its space back.
+
+    Where what is left takes too many bytes, some more is removed.
+    """
+    _patiently(lambda: store.note_kept(claim.began_ns // NS_PER_S, claim))
     store.remove_older(_WITHIN_S, claim)
     store.give_back(_GIVE_BACK_S, claim)
+    if _patiently(lambda: store.note_bytes(claim)):
+        store.remove_older(_WITHIN_S, claim)
+
+
+def _patiently(note: Callable[[], bool]) -> bool:
+    for attempt in itertools.count(1):
+        try:
+            return note()
+        except StoreError:
+            # Somebody stores what takes long.
+            if attempt == _ATTEMPTS:
+                raise
+            time.sleep(_PAUSE_S)
+    raise AssertionError

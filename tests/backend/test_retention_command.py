@@ -14,11 +14,12 @@ from backend.store.contract.retention import DEFAULT_S, FOR_EVER, Kept
 def test_ages_are_shown_and_set(database: str, capsys: pytest.CaptureFixture[str]) -> None:
     command = ("retention", "--database", database)
     assert main(command) == 0
-    first, *_, records, unknown, size = capsys.readouterr().out.splitlines()
+    first, *_, records, unknown, size, bound = capsys.readouterr().out.splitlines()
     assert first.split() == ["1s", "counts", "in", "buckets", "of", "1s", "1d", "nothing", "removed", "yet"]
     assert records.split()[:5] == ["faults", "records", "of", "faults", "3d"]
     assert unknown.strip() == "not measured yet; a server does"
     assert size.startswith("the database takes ")
+    assert bound.endswith("it may take 9,000,000,000")
 
     assert main((*command, "1min=30d", "exits=forever")) == 0
     printed = capsys.readouterr().out
@@ -28,13 +29,17 @@ def test_ages_are_shown_and_set(database: str, capsys: pytest.CaptureFixture[str
         assert store.storage().levels[2].age_s == 30 * 86_400
         assert store.storage().exits.age_s is None
         store.set_ages(FOR_EVER)
-    assert main(command) == 0
+    assert main((*command, "--max-bytes", "unlimited")) == 0
     assert "all is kept for ever" in capsys.readouterr().out
     assert main((*command, "--defaults", "1h=10y")) == 0
     with closing(open_store(database)) as store:
         levels = store.storage().levels
     assert levels[0].age_s == DEFAULT_S[Kept.COUNTS_1S]
     assert levels[4].age_s == 10 * 365 * 86_400
+    assert main((*command, "--max-bytes", "20GB", "--defaults")) == 0
+    assert "it may take 20,000,000,000" in capsys.readouterr().out
+    assert main((*command, "--defaults")) == 0
+    assert "it may take 9,000,000,000" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -45,6 +50,8 @@ def test_ages_are_shown_and_set(database: str, capsys: pytest.CaptureFixture[str
         ("1s=5", "an age is forever, or a number with h, d, w or y"),
         ("1s=0h", "it can be 3600 to"),
         ("1s=4d", "keep 10s at least as long"),
+        ("--max-bytes=10", "a size is unlimited, or a number with MB, GB or TB"),
+        ("--max-bytes=1MB", "it can be 10,000,000 or more"),
     ],
 )
 def test_what_cannot_be_is_said(

@@ -74,3 +74,9 @@ class Storage(BaseModel):
         "kept_until_compacted (new rows take it; `kvmfaults-server retention --compact` has the file give it "
         "back) or reused (new rows take it)"
     )
+    used_bytes: int = Field(description="What is stored takes, without what is free", examples=[77_824])
+    used_is_about: bool = Field(description="Whether that is an estimate: on PostgreSQL it is")
+    max_bytes: int | None = Field(
+        description="It may take so many: beyond, the oldest of the finest is removed. Null for any number",
+        examples=[9_000_000_000],
+    )

@@ -77,3 +77,45 @@ class Retention:
     def is_for_ever(self) -> bool:
         """Whether nothing is removed."""
         return all(self.age_s(kept) is None for kept in Kept)
+
+
+MAX_BYTES_A_HOST = 9 * 10**9
+"""By default, for each host that is traced: with what stays free for new rows, that is less than 10 GB."""
+LEAST_BYTES = 10**7
+_TIERS: Sequence[Sequence[Kept]] = (
+    (Kept.COUNTS_1S, Kept.FAULTS),
+    (Kept.COUNTS_10S,),
+    (Kept.COUNTS_1MIN,),
+    (Kept.COUNTS_10MIN, Kept.EXITS),
+    (Kept.COUNTS_1H,),
+)
+"""What goes first where the database is to take less space: what shows the finest detail."""
+_LEFT_S: Mapping[Kept, int] = {
+    Kept.COUNTS_1S: LEAST_S,
+    Kept.FAULTS: LEAST_S,
+    Kept.COUNTS_10S: 6 * _HOUR_S,
+    Kept.COUNTS_1MIN: _DAY_S,
+    Kept.COUNTS_10MIN: 7 * _DAY_S,
+    Kept.EXITS: 7 * _DAY_S,
+    Kept.COUNTS_1H: 30 * _DAY_S,
+}
+"""So much of each stays, however much space it takes. No coarser level has less than a finer one."""
+_STEP_SHARE = 16
+"""A step removes a sixteenth of what is there, an hour at least: what it frees is known before the next."""
+
+
+def next_to_remove(from_s: Mapping[Kept, int], now_s: int) -> tuple[Kept, int] | None:
+    """Return what goes next to save space, and from when on it is kept then; None where nothing may go.
+
+    Of the first tier of which more is left than has to stay, it is what reaches further back.
+
+    :param from_s: from when on each is kept, s
+    """
+    for tier in _TIERS:
+        for kept in sorted(tier, key=lambda one: from_s[one]):
+            least_s = (now_s - _LEFT_S[kept]) // _HOUR_S * _HOUR_S
+            step_s = max(_HOUR_S, (now_s - from_s[kept]) // _STEP_SHARE)
+            later_s = min((from_s[kept] + step_s) // _HOUR_S * _HOUR_S, least_s)
+            if later_s > from_s[kept]:
+                return kept, later_s
+    return None

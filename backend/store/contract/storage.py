@@ -73,7 +73,8 @@ class StoredRecords:
 class Storage:
     """What is stored, and how long. ``levels``: the finest first. ``bytes``: of the whole database.
 
-    ``free_bytes``: what of that is free, None where it is not known.
+    ``free_bytes``: what of that is free, None where it is not known. ``used_bytes``: what is stored takes; an
+    estimate where ``used_is_about``. ``max_bytes``: it may take so many, None for any number.
     """
 
     levels: Sequence[StoredLevel]
@@ -82,3 +83,6 @@ class Storage:
     bytes: int
     free_bytes: int | None
     free_space: FreeSpace
+    used_bytes: int
+    used_is_about: bool
+    max_bytes: int | None

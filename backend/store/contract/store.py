@@ -97,6 +97,15 @@ class Store(Catalog, Protocol):
         :raises RetentionError: they contradict one another; nothing changes
         """
 
+    def set_max_bytes(self, most: int | None) -> None:
+        """Have what is stored take so many bytes at most from now on; None for any number.
+
+        :raises RetentionError: they are too few; nothing changes
+        """
+
+    def reset_max_bytes(self) -> None:
+        """Have what is stored take as many bytes as by default, by the number of hosts."""
+
     def note_kept(self, now_s: int, claim: JobClaim) -> bool:
         """Note from when on things are kept, by their ages. Return whether that has changed.
 
@@ -104,6 +113,17 @@ class Store(Catalog, Protocol):
         what the newest host's own clock said is taken for now.
 
         :raises LostJobError: another server has taken over the job; nothing changes
+        :raises StoreError: others are storing what takes long; nothing changes
+        """
+
+    def note_bytes(self, claim: JobClaim) -> bool:
+        """Note from when on one more thing is kept, where what is stored takes too many bytes.
+
+        Return whether one was noted: none is while there is something to remove of what was noted before, or
+        before ``note_kept`` has judged ages once.
+
+        :raises LostJobError: another server has taken over the job; nothing changes
+        :raises RetentionError: nothing more may be removed, or not yet
         :raises StoreError: others are storing what takes long; nothing changes
         """
 

@@ -22,6 +22,7 @@ from backend.errors import StoreError
 from backend.store.contract.jobs import JobClaim
 from backend.store.contract.storage import FreeSpace
 from backend.store.contract.time_limit import current_limit
+from backend.store.sql import postgresql_space
 from backend.store.sql.errors import store_error, store_errors
 from backend.store.sql.notifications import Outbox, PostgresqlListener
 from backend.store.sql.reads import stop_between_statements
@@ -34,14 +35,6 @@ _CONNECT_TIMEOUT_S = 10
 _KEPT_CONNECTIONS = 8
 _MORE_CONNECTIONS = 16
 """Of writers and checks, and as many of readers."""
-_SIZE = text("SELECT pg_database_size(current_database())")
-# The statistics' count goes with every transaction, but is lost with a crash; the catalog's is of the last
-# VACUUM or ANALYZE, and -1 before the first.
-_TABLE_SIZE = text(
-    "SELECT coalesce(nullif(s.n_live_tup, 0), greatest(c.reltuples, 0)::bigint),"
-    " pg_total_relation_size(c.oid) FROM pg_class AS c LEFT JOIN pg_stat_user_tables AS s ON s.relid = c.oid"
-    " WHERE c.oid = to_regclass(:name)"
-)
 _CANCEL_TIMEOUT_S = 5.0
 _KEEPALIVES = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 """Nothing is sent on a connection that listens: so it is found out that the other end is gone."""
@@ -121,11 +114,11 @@ class PostgresqlStore(SqlStore):
             return int(connection.execute(_NOW_US).scalar_one()) * 1000
 
     def _bytes_of(self, connection: Connection) -> Bytes:
-        return Bytes(int(connection.execute(_SIZE).scalar_one()), None, FreeSpace.REUSED)
+        whole, used = postgresql_space.read_bytes(connection)
+        return Bytes(whole, None, FreeSpace.REUSED, used, is_about=True)
 
     def _measure(self, connection: Connection, table: Table) -> Measured:
-        rows, size = connection.execute(_TABLE_SIZE, {"name": table.name}).one()
-        return Measured(rows, size, is_about=True)
+        return postgresql_space.measure(connection, table)
 
     def give_back(self, within_s: float, claim: JobClaim) -> int:
         """Do nothing: PostgreSQL's autovacuum has removed rows' space be used for new ones."""

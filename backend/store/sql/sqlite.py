@@ -134,7 +134,7 @@ class SqliteStore(SqlStore):
     def _bytes_of(self, connection: Connection) -> Bytes:
         space = sqlite_space.read_space(connection)
         free_space = FreeSpace.GIVEN_BACK if space.gives_back else FreeSpace.KEPT_UNTIL_COMPACTED
-        return Bytes(space.whole, space.free, free_space)
+        return Bytes(space.whole, space.free, free_space, space.used, is_about=False)
 
     def _measure(self, connection: Connection, table: Table) -> Measured:
         return sqlite_space.measure(connection, table)

@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Table, bindparam, delete, select
 from sqlalchemy.engine import Row
 
-from backend.errors import StoreError
+from backend.errors import RetentionError, StoreError
 from backend.store.contract.access import Refusal, Session, Token
 from backend.store.contract.changes import FOR_EVER_MS, Change, counted_of
 from backend.store.contract.check import check_batch
 from backend.store.contract.jobs import JobClaim, JobState
 from backend.store.contract.levels import LENGTHS_S, Levels
 from backend.store.contract.news import HostChange, Listener, News, decode, encode, news_of
-from backend.store.contract.retention import BY_LENGTH_S, Kept, Retention
+from backend.store.contract.retention import BY_LENGTH_S, Kept, Retention, next_to_remove
 from backend.store.contract.series import Block, Metric, Recorded, Series
 from backend.store.contract.storage import FreeSpace, Storage, StoredLevel, StoredRecords
 from backend.store.sql import removal
@@ -66,11 +66,16 @@ _these_tokens = select(tokens_table).where(tokens_table.c.sha256.in_(bindparam("
 
 
 class Bytes(NamedTuple):
-    """What a database takes, and how much of it is free: None where that is not known."""
+    """What a database takes, how much of it is free (None where that is not known) and what is stored takes.
+
+    ``is_about``: whether that is an estimate.
+    """
 
     whole: int
     free: int | None
     free_space: FreeSpace
+    used: int
+    is_about: bool
 
 
 class SqlStore(VmReads, HostReads):
@@ -325,6 +330,9 @@ class SqlStore(VmReads, HostReads):
                 bytes=space.whole,
                 free_bytes=space.free,
                 free_space=space.free_space,
+                used_bytes=space.used,
+                used_is_about=space.is_about,
+                max_bytes=retention.max_bytes(connection),
             )
 
     @abstractmethod
@@ -361,11 +369,21 @@ class SqlStore(VmReads, HostReads):
         with self.writing() as writer:
             retention.set_ages(writer, ages_s)
 
+    def set_max_bytes(self, most: int | None) -> None:
+        """Have what is stored take so many bytes at most; None for any number."""
+        with self.writing() as writer:
+            retention.set_max_bytes(writer, most)
+
+    def reset_max_bytes(self) -> None:
+        """Have what is stored take as many bytes as by default."""
+        with self.writing() as writer:
+            retention.reset_max_bytes(writer)
+
     def note_kept(self, now_s: int, claim: JobClaim) -> bool:
         """Note from when on things are kept, for a job, by their ages. Return whether that has changed."""
         with self.writing() as writer:
             wanted = retention.read_retention(writer.connection)
-            if wanted.is_for_ever:
+            if wanted.is_for_ever and retention.max_bytes(writer.connection) is None:
                 return False
             time_s = retention.go_on(writer, now_s)
             jobs.check_held(writer, claim)
@@ -380,6 +398,29 @@ class SqlStore(VmReads, HostReads):
             is_noted = removing.note_kept(writer, wanted_s)
             jobs.check_held(writer, claim)
         return is_noted
+
+    def note_bytes(self, claim: JobClaim) -> bool:
+        """Note from when on one more thing is kept, for a job, where what is stored takes too many bytes."""
+        with self.checking() as connection:
+            most, now_s = retention.max_bytes(connection), retention.reached_s(connection)
+            first_s = retention.first_s(connection)
+            if most is None or now_s is None or first_s is None:
+                return False
+            used = self._bytes_of(connection).used
+            # What was noted before frees some yet.
+            if used <= most or not removing.is_all_removed(connection):
+                return False
+            kept_from_s = removing.read_kept_from(connection)
+        following = next_to_remove({kept: kept_from_s.get(kept, first_s) for kept in Kept}, now_s)
+        too_many = f"what is stored takes {used:,} bytes, and may take {most:,}"
+        if following is None:
+            raise RetentionError(f"{too_many}; all is removed that may be: set shorter ages, or more bytes")
+        with self.writing() as writer:
+            is_noted = removing.note_kept(writer, dict([following]))
+            jobs.check_held(writer, claim)
+        if not is_noted:
+            raise RetentionError(f"{too_many}; what is to be removed next is yet to be summed up")
+        return True
 
     def remove_older(self, within_s: float, claim: JobClaim) -> int:
         """Remove what is older than is kept, for a job and for a while. Return how many rows that were."""

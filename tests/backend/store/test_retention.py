@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is older than it is to be kept is removed, and nothing that is kept changes by it."""
 
+import itertools
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -124,6 +125,24 @@ def run(store: Store, at: int) -> int:
     """Run the job once."""
     store.note_kept(START_S + at, claim())
     return store.remove_older(60, claim())
+
+
+def save(store: Store, at: int) -> int:
+    """Run the job at a second after the start where next to no byte may be taken, and return how often more
+    was removed, until nothing more may be."""
+    with sql_store(store).writing() as writer:
+        for name, value in (("reached_s", START_S + at), ("most_bytes", 1)):
+            statement = writer.insert(retention_state).values(name=name, value=value)
+            statement = statement.on_conflict_do_update(index_elements=["name"], set_={"value": value})
+            writer.connection.execute(statement)
+    for times in itertools.count():
+        store.remove_older(60, claim())
+        try:
+            if not store.note_bytes(claim()):
+                return times
+        except RetentionError:
+            return times
+    raise AssertionError
 
 
 def sql_store(store: Store) -> SqlStore:
@@ -390,11 +409,14 @@ def test_what_is_kept_of_a_whole_range_is_read_once(
     assert all(second >= levels.kept_from(length_s) for second, length_s in found.items())
 
 
+SAVED = st.tuples(st.just("save"), st.integers(0, 40 * 24))
 REMOVED = st.tuples(st.just("remove"), st.integers(-2, 12))
 ASKED = st.tuples(
     st.just("ask"), TIMES, st.sampled_from([1, 5, 10, 60, 90, 600, 3600, 7200]), st.sampled_from(Metric)
 )
-STEPS = st.lists(st.one_of(STORED, STORED, ROLLED, ROLLED, REMOVED, REMOVED, ASKED), min_size=4, max_size=20)
+STEPS = st.lists(
+    st.one_of(STORED, STORED, ROLLED, ROLLED, REMOVED, REMOVED, SAVED, ASKED), min_size=4, max_size=20
+)
 
 
 def _figures(metric: Metric) -> Sequence[str]:
@@ -466,6 +488,8 @@ def test_whatever_was_removed_every_answer_is_that_of_a_store_that_keeps_all(
             match step:
                 case "remove", int(hours):
                     remove(store, hours * HOUR_S)
+                case "save", int(hours):
+                    save(store, hours * HOUR_S)
                 case "ask", int(time_s), int(step_s), Metric() as metric:
                     compare(store, twin, blocks, START_S + time_s, step_s, metric)
                 case "store", _:

@@ -2,6 +2,7 @@
 """What counts and records take is measured by a job, and shown from what it noted."""
 
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +45,15 @@ def measure(store: Store, after_s: int = 0) -> Storage:
     return store.storage()
 
 
-def test_rows_and_bytes_of_each_thing_are_shown(store: Store, database: str) -> None:
+@pytest.fixture
+def fresh(new_url: NewUrl) -> Iterator[Store]:
+    """Return a store in a database of its own: of others' PostgreSQL's statistics know roughly."""
+    with closing(open_store(new_url())) as store:
+        yield store
+
+
+def test_rows_and_bytes_of_each_thing_are_shown(fresh: Store, database: str) -> None:
+    store = fresh
     assert filled(store).storage().exits.size == Size()
     deadline, after_s = time.monotonic() + DEADLINE_S, 0
     found = measure(store)

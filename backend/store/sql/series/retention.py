@@ -105,6 +105,11 @@ def _noted(before_s: Mapping[Kept, int], levels: Levels, wanted_s: Mapping[Kept,
     return after_s
 
 
+def is_all_removed(connection: Connection) -> bool:
+    """Return whether all rows are removed that are older than was noted."""
+    return all(row.removed_to_s == row.from_s for row in connection.execute(_all))
+
+
 def remove_older(reading: Reading, writing: Writing, within_s: float) -> int:
     """Remove what is older than is kept, for a while, and return how many rows that were."""
     end_s = time.monotonic() + within_s

@@ -9,7 +9,7 @@ from playwright.sync_api import BrowserContext, Route, expect
 
 from tests.browser.conftest import Visit, new_visit
 from tests.browser.feed import Feed
-from tests.browser.reading import figure, names
+from tests.browser.reading import figure, names, table
 
 pytestmark = pytest.mark.browser
 
@@ -145,5 +145,11 @@ def test_the_state_of_the_collectors_is_in_the_header_and_in_full_in_its_drawer(
     expect(drawer).to_contain_text("lab-intel")
     expect(drawer).to_contain_text("kvm:kvm_userspace_exit")
     expect(drawer).to_contain_text("12 exits that were counted, whose record found the ring buffer full")
+    kept = drawer.get_by_role("region", name="What is kept")
+    rows = table(kept.locator("tbody"))
+    levels = [f"counts of {length}" for length in ("1 s", "10 s", "1 min", "10 min", "1 h")]
+    assert [row[0] for row in rows] == [*levels, "records of faults", "records of exits"]
+    assert [row[1] for row in rows] == ["1 d", "3 d", "14 d", "180 d", "for ever", "3 d", "180 d"]
+    expect(kept).to_contain_text("and may take")
     page.keyboard.press("Escape")
     expect(drawer).to_be_hidden()

@@ -29,6 +29,11 @@ export function getStatus(signal) {
   return request("/api/v1/status", {}, { signal });
 }
 
+/** @param {AbortSignal} [signal] @returns {Promise<import("./model/storage.js").Storage>} */
+export function getStorage(signal) {
+  return request("/api/v1/storage", {}, { signal });
+}
+
 /**
  * @typedef {object} VmsQuestion
  * @property {string} sort

@@ -27,6 +27,7 @@ export function rateText(rate) {
 /** @param {number} value */
 function compact(value) {
   for (const [size, suffix] of /** @type {[number, string][]} */ ([
+    [1e12, "T"],
     [1e9, "G"],
     [1e6, "M"],
     [1e3, "k"],
@@ -75,6 +76,15 @@ export function sizeText(bytes) {
     unit += 1;
   }
   return `${value} ${units[unit]}`;
+}
+
+/**
+ * About how many bytes, three digits of it: "1.50 GB".
+ * @param {number | null} bytes
+ */
+export function aboutBytesText(bytes) {
+  if (bytes === null) return NONE;
+  return bytes < 999.5 ? `${Math.round(bytes)}\u2009B` : `${compact(bytes)}B`;
 }
 
 /**

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** The state of the collectors: a few words in the header, in full in a drawer. */
 
-import { getHostEvents, getHostLosses, getStatus } from "../api.js";
+import { getHostEvents, getHostLosses, getStatus, getStorage } from "../api.js";
 import { now } from "../http.js";
 import { acknowledgeLosses, newLosses } from "../model/acknowledged.js";
 import { overallHealth } from "../model/health.js";
@@ -64,13 +64,15 @@ export function createCollectors(onOpen, onLogOut, onRange) {
 /** @param {Range} range @param {AbortSignal} signal @returns {Promise<import("../panels/hosts/status-drawer.js").Detail>} */
 async function askDetail(range, signal) {
   const at = Math.floor(now() / LEDGER_MS) * LEDGER_MS;
-  const [ledger, events] = await Promise.all([
+  const [ledger, events, storage] = await Promise.all([
     getHostLosses({ from: at, to: at + LEDGER_MS }, LEDGER_MS, signal),
     getHostEvents(range, { limit: MOST_EVENTS }, signal),
+    getStorage(signal),
   ]);
   return {
     batches: new Map(ledger.hosts.map(({ host, batches }) => [host, batches])),
     events: readEvents(events.items),
     hasMoreEvents: events.next_cursor !== null,
+    storage,
   };
 }

@@ -9,6 +9,7 @@ import { createDialog } from "../dialog.js";
 import { createEventList } from "./event-list.js";
 import { createFindingList } from "./finding-list.js";
 import { hostCard } from "./host-card.js";
+import { createStorageTable } from "./storage-table.js";
 
 /** @typedef {import("../../model/host-types.js").Host} Host */
 /** @typedef {import("../../model/host-types.js").Status} Status */
@@ -18,6 +19,7 @@ import { hostCard } from "./host-card.js";
  * @property {Map<string, import("../../model/host-types.js").HostBatches>} batches by host
  * @property {import("../../model/host-events.js").ReadEvent[]} events
  * @property {boolean} hasMoreEvents
+ * @property {import("../../model/storage.js").Storage} storage
  */
 
 /**
@@ -39,6 +41,7 @@ export function createStatusDrawer({ onOpen, onAcknowledge, onLogOut, onShow }) 
   const recordings = el("p", { class: "hint", hidden: true });
   const events = createEventList();
   const findings = createFindingList();
+  const storage = createStorageTable();
   const dialog = createDialog(
     { id: "status", title: "Collectors", kind: "drawer" },
     server,
@@ -46,6 +49,7 @@ export function createStatusDrawer({ onOpen, onAcknowledge, onLogOut, onShow }) 
     findings.root,
     hosts,
     recordings,
+    storage.root,
     events.root,
   );
   /** @type {Node[] | null} as last shown; null before the first time */
@@ -78,6 +82,7 @@ export function createStatusDrawer({ onOpen, onAcknowledge, onLogOut, onShow }) 
       setShown(logOut, status.asks_for_token);
       setShown(acknowledge, newLosses(status.hosts) > 0);
       if (!detail) return;
+      storage.update(detail.storage, now);
       events.update(detail.events, detail.hasMoreEvents);
       // Rebuilt only where something else is said, so that text in it can be selected.
       const cards = status.hosts.map((host) =>

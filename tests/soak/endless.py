@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``python -m tests.soak.endless``: one guest that faults as fast as it can until standard input ends.
+"""``python -m tests.soak.endless``: one guest that faults in bursts, as fast as it can, until its input ends.
 
 Then it prints two lines of JSON: the truth of ``demo.truth``, and its faults in each second of its life.
 """
@@ -20,6 +20,8 @@ from demo.machine import Op, Touch
 from demo.truth import Truth, VcpuTruth
 
 _WINDOW_PAGES = 512
+_BURST_S, _REST_S = 0.1, 0.2
+"""Without rests it would take the processor from what is killed, which would hardly be at work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +65,15 @@ class EndlessGuest:
         """Fault until asked to stop, end the VM, and return what was done."""
         begin_ns, begin_s = time.time_ns(), time.monotonic()
         extra = self._guest.warm_up()
+        rest_s = begin_s + _BURST_S
         while not stop.is_set():
             for op in (Op.WRITE, Op.READ, Op.EXECUTE):
                 self._fault(op)
                 self.by_second[int(time.monotonic() - begin_s)] += _WINDOW_PAGES * len(self._regions)
             self._fail()
+            if time.monotonic() >= rest_s:
+                stop.wait(_REST_S)
+                rest_s = time.monotonic() + _BURST_S
         self._guest.close()
         return Truth(os.getpid(), "endless", begin_ns, time.time_ns(), extra, self._truths)
 

@@ -30,6 +30,8 @@ Result = TypeVar("Result")
 TOP = Path(__file__).resolve().parent.parent
 START_S = 180.0
 _LONGEST_PAUSE_S = 0.25
+_PAUSE_SHARE = 0.02
+"""Of the time that was waited already: so much longer may a wait be than it has to."""
 SEEN_S = 90.0
 """How long to look. The promise is two seconds, which bench/latency.py measures."""
 
@@ -39,16 +41,18 @@ def wait_for(look: Callable[[], Result | None], seconds: float, what: str) -> Re
 
     To ask a server costs the CPU time that it, and what is waited for, would need.
     """
-    deadline = time.monotonic() + seconds
+    began = time.monotonic()
+    deadline = began + seconds
     pause_s = 0.02
     while True:
         found = look()
         if found is not None:
             return found
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             raise AssertionError(f"{what}: not within {seconds:g} s")
         time.sleep(pause_s)
-        pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+        pause_s = min(2 * pause_s, max(_LONGEST_PAUSE_S, _PAUSE_SHARE * (now - began)))
 
 
 class Product:

@@ -13,7 +13,7 @@ from demo.programme import PROGRAMME, Case
 from tests.demo.command import command, report_of, run
 from tests.demo.tracefs import Witness
 
-_DEADLINE_SECONDS = 20.0
+_DEADLINE_SECONDS = 60.0
 
 
 @pytest.fixture

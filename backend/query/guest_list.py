@@ -10,7 +10,7 @@ from typing import Any
 from backend.query.choice import EVERYONE, Choice, end_of
 from backend.query.covering import Covering
 from backend.query.names import natural, title
-from backend.query.reckoning import Reckoning, both_ends_of
+from backend.query.reckoning import Reckoning, both_ends_of, whole_steps_of
 from backend.query.sources import Sources
 from backend.query.view import View
 from backend.store.contract.guests import Guest
@@ -121,7 +121,8 @@ def _summed(
     vms = [vm for of_guest in lives.values() for vm in of_guest]
     levels = sources.store.kept_levels()
     within = both_ends_of(span, vms, grid, levels)
-    covering = Covering(sources.store.boot_coverage(None, within), end_of(span, now_ms), grid.step_ms)
+    covered = sources.store.boot_coverage(None, whole_steps_of(within, grid))
+    covering = Covering(covered, end_of(span, now_ms), grid.step_ms)
     view = View(sources.blocks, sources.store.version(), now_ms, levels)
     reckoning = Reckoning.of(vms, view, within, covering)
     return [_sums(guest, of_guest, reckoning) for guest, of_guest in lives.items()]

@@ -60,6 +60,16 @@ def both_ends_of(span: TimeRange, vms: Sequence[VmMember], grid: Steps, levels: 
     return TimeRange(from_ms, grid.to_ms if span.to_ms is None else span.to_ms)
 
 
+def whole_steps_of(span: TimeRange, grid: Steps, first_ms: int | None = None) -> TimeRange:
+    """Return a range with both ends, widened to whole steps: what is counted in a step of which only a part
+    lies in the range is a rate over the step's own covered time.
+
+    :param first_ms: where longer steps begin that end with the grid's
+    """
+    starts = [span.from_ms or 0, grid.from_ms, grid.from_ms if first_ms is None else first_ms]
+    return TimeRange(min(starts), max(span.to_ms or 0, grid.to_ms))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reckoning:
     """The figures of VMs, by their numbers. ``running``: at the range's end; ``at_end``: rates of those."""

@@ -10,7 +10,7 @@ from typing import Any
 from backend.query.choice import Choice, end_of, is_running, life_of
 from backend.query.covering import STALE_MS, Covering
 from backend.query.names import natural, title
-from backend.query.reckoning import CountedVm, Reckoning, Totals, both_ends_of, rates_at_end
+from backend.query.reckoning import CountedVm, Reckoning, Totals, both_ends_of, rates_at_end, whole_steps_of
 from backend.query.sources import Sources
 from backend.query.view import View
 from backend.store.contract.values import Steps, TimeRange
@@ -79,12 +79,14 @@ def list_vms(
     view = View(sources.blocks, sources.store.version(), now_ms, levels)
     found, left_out = choice.members(sources.store, span, now_ms)
     within = both_ends_of(span, found, grid, levels)
-    covering = Covering(sources.store.boot_coverage(None, within), end_of(span, now_ms), grid.step_ms)
+    trend_grid = _trend_grid(grid, trend_points)
+    first_ms = trend_grid.from_ms if trend_points else None
+    covered = sources.store.boot_coverage(None, whole_steps_of(within, grid, first_ms))
+    covering = Covering(covered, end_of(span, now_ms), grid.step_ms)
     reckoning = Reckoning.of(found, view, within, covering)
     ordered = _ordered(found, reckoning, sort)
     start = _start(ordered, after)
     listed = ordered[start : start + limit]
-    trend_grid = _trend_grid(grid, trend_points)
     trends = _trends(listed, view, covering, trend_grid, grid.to_ms) if trend_points else {}
     return VmList(
         items=[reckoning.counted(vm) for vm in listed],
@@ -114,7 +116,8 @@ def ends_of(
     end_ms = end_of(span, now_ms)
     view = View(sources.blocks, sources.store.version(), now_ms, sources.store.kept_levels())
     vms = sources.store.members_named(vm_ids)
-    newest = TimeRange(max(0, end_ms - STALE_MS - step_ms), span.to_ms)
+    to_ms = None if span.to_ms is None else -(-span.to_ms // step_ms) * step_ms
+    newest = TimeRange(max(0, end_ms - STALE_MS - step_ms), to_ms)
     hosts = sorted({vm.host for vm in vms})
     covering = Covering(sources.store.boot_coverage(hosts, newest), end_ms, step_ms)
     running = [vm for vm in vms if is_running(vm, end_ms)]

@@ -24,6 +24,8 @@ B, C = "00000000000000b2", "00000000000000c3"
 STREAM_2 = "6" * 32
 END = {"from_": START_MS, "to": START_MS + 10_000, "step": "1s"}
 
+_OLD = make_vm(VM_ID, started_ns=START_NS - 30 * NS_PER_S)
+
 
 @pytest.fixture
 def fleet(server: Server) -> Server:
@@ -153,6 +155,25 @@ def test_a_trend_has_rates_and_null_where_nothing_is_known(fleet: Server) -> Non
     page = fleet.get(VMS, search="web-2", trend=6, **{**END, "to": START_MS + 12_000})
     assert page["trend"] == {"step_ms": 2000, "times_ms": list(range(START_MS, START_MS + 12_000, 2000))}
     assert page["items"][0]["trend"] == [0.0, 0.0, 0.0, 0.0, 20.0, None]
+
+
+def test_steps_that_reach_beyond_the_range_have_the_rates_that_the_chart_has(server: Server) -> None:
+    """A VM that faults ten times a second, asked for from within a step to within a step."""
+    counts = [fault_count(VM_ID, second=second, faults=10) for second in range(40)]
+    server.apply(
+        make_batch(0, covered=(Span(START_NS, START_NS + 40 * NS_PER_S),), vms=[_OLD], fault_counts=counts)
+    )
+    for from_s, to_s in ((7, 33), (10, 33), (7, 30), (19, 21)):
+        asked = {"from_": START_MS + from_s * 1000, "to": START_MS + to_s * 1000, "step": "10s"}
+        (item,) = server.get(VMS, trend=60, **asked)["items"]
+        assert set(item["trend"]) == {10.0}
+        assert (item["fault_rate"], item["rate_at_end"]) == (10.0, 10.0)
+        assert server.get(f"{VMS}/{VM_ID}", **asked)["rate_at_end"] == 10.0
+        assert server.get("/api/v1/guests", **asked)["items"][0]["rate_at_end"] == 10.0
+        (item,) = server.get(VMS, trend=1, **asked)["items"]
+        assert set(item["trend"]) == {10.0}
+        (series,) = server.get("/api/v1/rates", by="vm", **asked)["series"]
+        assert set(series["values"]) == {10.0}
 
 
 @pytest.mark.parametrize("asked", [{}, {"name": "web-10"}, {"sort": "name"}, {"totals": True}])

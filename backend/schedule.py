@@ -3,7 +3,13 @@
 
 from collections.abc import Mapping
 
-EVERY_S: Mapping[str, int] = {"sessions": 600, "rollup": 5, "retention": 60, "sizes": 60}
+EVERY_S: Mapping[str, int] = {
+    "sessions": 600,
+    "rollup": 5,
+    "retention": 60,
+    "sizes": 60,
+    "folding": 3600,
+}
 """Of each job, by its name."""
 WITHIN_S = 60
 """A run of any job ends within this time."""

@@ -322,6 +322,15 @@ export interface Flags {
   counted: Counted | null;
 }
 
+/** VMs that ended long ago, of which nothing is kept but this sum. */
+export interface FoldedVms {
+  vms: number;
+  /** Guest faults that were seen of them, ever; all are in stored batches */
+  faults: number;
+  /** All of them had ended by then */
+  before: string;
+}
+
 /** ``json`` is a page of a list with its cursor; the others are files with all of its rows. */
 export type Format = "json" | "csv" | "ndjson" | "parquet";
 
@@ -621,6 +630,8 @@ export interface HostLedger {
   /** Losses by kind; a kind that never occurred is not there */
   lost: Record<string, LedgerLine>;
   batches: HostBatches;
+  /** Null where there are none */
+  folded: FoldedVms | null;
   /** Whether each batch that is known of is stored, and nothing that was found leaves it open */
   balanced: boolean;
   /** What was found of the host, as in the status */

@@ -15,6 +15,9 @@ from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.query.account import HostAccount, Line, OtherAccounts, VmAccount, account
+from backend.store.contract.accounts import FoldedVms
+from backend.times import rfc3339_ns
+from faultmodel.units import NS_PER_S
 
 router = APIRouter(prefix="/api/v1/ledger", tags=["Ledger"], route_class=ReadingRoute)
 
@@ -93,9 +96,14 @@ def _host_body(item: HostAccount) -> schemas.HostLedger:
             dropped=batches.dropped,
             under_way=batches.under_way,
         ),
+        folded=None if item.folded is None else _folded_body(item.folded),
         balanced=item.is_balanced,
         findings=list(item.findings),
     )
+
+
+def _folded_body(item: FoldedVms) -> schemas.FoldedVms:
+    return schemas.FoldedVms(vms=item.vms, faults=item.faults, before=rfc3339_ns(item.before_s * NS_PER_S))
 
 
 def _line_body(line: Line) -> schemas.LedgerLine:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the server does without being asked: one runner, and these jobs."""
 
+from backend.jobs.folding import fold_old
 from backend.jobs.retention import remove_old
 from backend.jobs.rollup import roll_up
 from backend.jobs.runner import Job
@@ -13,6 +14,7 @@ _WORK = {
     "rollup": roll_up,
     "retention": remove_old,
     "sizes": measure_sizes,
+    "folding": fold_old,
 }
 JOBS = tuple(
     Job(name=name, every_s=EVERY_S[name], within_s=WITHIN_S, work=work) for name, work in _WORK.items()

@@ -12,7 +12,7 @@ from backend.errors import ParameterError
 from backend.query.findings import Code, Found, find
 from backend.query.grid import covered_ms, kept_of
 from backend.query.rates import MAX_VALUES
-from backend.store.contract.accounts import BatchAccount, CountingTotal, LedgerPoint, LossPoint
+from backend.store.contract.accounts import BatchAccount, CountingTotal, FoldedVms, LedgerPoint, LossPoint
 from backend.store.contract.hosts import LISTED_RECORDINGS, AsOf, CoveredSpan
 from backend.store.contract.store import Store
 from backend.store.contract.values import Steps
@@ -58,6 +58,8 @@ class VmAccount:
 class HostAccount:
     """What a host lost by kind, what became of its batches (ever), and how long it was covered.
 
+    ``folded``: its VMs that are not known one by one any more; None where there are none.
+
     ``is_balanced``: every batch that is known of is stored, and nothing that was found leaves it open.
     """
 
@@ -65,6 +67,7 @@ class HostAccount:
     covered_ms: Sequence[int]
     lost: Mapping[LossKind, Line]
     batches: BatchAccount
+    folded: FoldedVms | None
     is_balanced: bool
     findings: Sequence[Code]
 
@@ -143,6 +146,7 @@ def account(
         is_everyone, names = names is None, known.listed if names is None else names
         coverage = store.coverage(names, span)
         batches = store.batch_accounts(names)
+        folded = {item.host: item for item in store.folded_vms(names)}
         losses = store.losses(names, counted)
         _check_room(grid, names, losses)
         of_vms = store.vm_coverage(list(owners), span)
@@ -151,7 +155,7 @@ def account(
         others = _others(store, host, owners, counted, of_hosts) if vm_ids is None and with_vms else None
         as_of = store.as_of(None if is_everyone else names)
     covered = _covered(grid, [item.host for item in batches], coverage)
-    hosts = list(_host_accounts(grid, counted, batches, losses, covered, of_hosts))
+    hosts = list(_host_accounts(grid, counted, batches, folded, losses, covered, of_hosts))
     if is_everyone:
         hosts = sorted([*hosts, *(_absent_account(grid, name) for name in absent)], key=attrgetter("host"))
     accounts = _vm_accounts(
@@ -242,7 +246,7 @@ def _of_vms(
 
 def _absent_account(grid: Steps, host: str) -> HostAccount:
     nothing = BatchAccount(host=host, shipped=0, stored=0, dropped=0)
-    return HostAccount(host, [0] * len(grid.starts_ms), {}, nothing, False, [Code.NEVER_DELIVERED])
+    return HostAccount(host, [0] * len(grid.starts_ms), {}, nothing, None, False, [Code.NEVER_DELIVERED])
 
 
 def _codes(found: Sequence[Found]) -> Sequence[Code]:
@@ -330,6 +334,7 @@ def _host_accounts(
     grid: Steps,
     counted: Steps,
     batches: Sequence[BatchAccount],
+    folded: Mapping[str, FoldedVms],
     losses: Sequence[LossPoint],
     covered: Mapping[str, Sequence[int]],
     found: Mapping[str, Sequence[Found]],
@@ -348,6 +353,7 @@ def _host_accounts(
             covered[item.host],
             {kind: _line(grid, steps, kept(item.host)) for kind, steps in sorted(lost[item.host].items())},
             item,
+            folded.get(item.host),
             item.stored == item.shipped
             and not item.dropped
             and not any(one.leaves_open for one in found.get(item.host, ())),

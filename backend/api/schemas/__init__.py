@@ -19,7 +19,15 @@ from backend.api.schemas.hosts import (
     RecentCost,
     Recording,
 )
-from backend.api.schemas.ledger import HostBatches, HostLedger, Ledger, LedgerLine, OtherVmLedgers, VmLedger
+from backend.api.schemas.ledger import (
+    FoldedVms,
+    HostBatches,
+    HostLedger,
+    Ledger,
+    LedgerLine,
+    OtherVmLedgers,
+    VmLedger,
+)
 from backend.api.schemas.records import Exit, ExitPage, Fault, FaultPage, RawSyndrome
 from backend.api.schemas.series import CoveredSpan, OtherSeries, Rates, Series
 from backend.api.schemas.server import Applied, Health, JobRun, NotStored, Session, Status
@@ -75,6 +83,7 @@ __all__ = [
     "FlagCount",
     "FlagDefinition",
     "Flags",
+    "FoldedVms",
     "FormatDefinition",
     "FoundWord",
     "FoundWords",

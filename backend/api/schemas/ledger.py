@@ -4,7 +4,7 @@
 from pydantic import BaseModel, Field
 
 from backend.api.schemas.as_of import AsOf
-from backend.api.schemas.fields import Count, HostText
+from backend.api.schemas.fields import Count, HostText, TimeText
 from backend.query.findings import Code
 from faultmodel.kinds import LossKind
 
@@ -67,6 +67,14 @@ class HostBatches(BaseModel):
     under_way: Count = Field(description="The rest: in the spool, or dropped and not yet reported")
 
 
+class FoldedVms(BaseModel):
+    """VMs that ended long ago, of which nothing is kept but this sum."""
+
+    vms: Count
+    faults: Count = Field(description="Guest faults that were seen of them, ever; all are in stored batches")
+    before: TimeText = Field(description="All of them had ended by then")
+
+
 class HostLedger(BaseModel):
     """What a host lost, and what became of its batches."""
 
@@ -76,6 +84,7 @@ class HostLedger(BaseModel):
         description="Losses by kind; a kind that never occurred is not there"
     )
     batches: HostBatches
+    folded: FoldedVms | None = Field(description="Null where there are none")
     balanced: bool = Field(
         description="Whether each batch that is known of is stored, and nothing that was found leaves it open"
     )

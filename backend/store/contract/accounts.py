@@ -58,6 +58,19 @@ class BatchAccount:
 
 
 @dataclass(frozen=True, slots=True)
+class FoldedVms:
+    """VMs of a host that are not known one by one any more. ``faults``: all that were seen of them, ever.
+
+    ``before_s``: all of them had ended by then; UTC.
+    """
+
+    host: str
+    vms: int
+    faults: int
+    before_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class LossPoint:
     """What a host lost of one kind in one step."""
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from backend.store.contract.access import Brought, Refusal, Session, Token
-from backend.store.contract.accounts import BatchAccount, CountingTotal
+from backend.store.contract.accounts import BatchAccount, CountingTotal, FoldedVms
 from backend.store.contract.guests import Guest
 from backend.store.contract.hosts import (
     AsOf,
@@ -136,6 +136,12 @@ class Catalog(Protocol):
         """Return events of a host, or of every host, newest first. :raises NotFoundError: no such host
 
         :param before: (time_ns, position) of the last event of the page before
+        """
+
+    def folded_vms(self, host_names: Sequence[str] | None) -> Sequence[FoldedVms]:
+        """Return VMs of which nothing is kept but their sum, by host; hosts without any are left out.
+
+        None: of every host. :raises NotFoundError: there is no such host
         """
 
     def batch_accounts(self, host_names: Sequence[str] | None) -> Sequence[BatchAccount]:

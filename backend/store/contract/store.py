@@ -133,6 +133,14 @@ class Store(Catalog, Protocol):
         Return how many rows that were. :raises LostJobError: another server has taken over the job
         """
 
+    def fold(self, within_s: float, claim: JobClaim) -> int:
+        """Fold VMs, coverage and events of which nothing else is kept any more, for a while.
+
+        Transactions take some 30 ms.
+
+        Return how much that was. :raises LostJobError: another server has taken over the job
+        """
+
     def measure_sizes(self, claim: JobClaim) -> None:
         """Measure what counts and records take, where that was long ago: ``storage`` has what was found.
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from sqlalchemy import func, select
 
 from backend.store.contract.access import Brought, Refusal
-from backend.store.contract.accounts import BatchAccount, CostPoint, LossPoint
+from backend.store.contract.accounts import BatchAccount, CostPoint, FoldedVms, LossPoint
 from backend.store.contract.changes import Counted, Version
 from backend.store.contract.hosts import (
     AsOf,
@@ -34,9 +34,9 @@ from backend.store.sql.catalog import (
 )
 from backend.store.sql.reads import SqlReads
 from backend.store.sql.sums import sum_of
+from backend.store.sql.tables import folded, loss_totals
 from backend.store.sql.tables import host_events as host_events_table
 from backend.store.sql.tables import hosts as hosts_table
-from backend.store.sql.tables import loss_totals
 from faultmodel.kinds import HostState, LossKind
 from faultmodel.record import Collector
 
@@ -46,6 +46,7 @@ _news = select(
     select(func.max(host_events_table.c.id)).scalar_subquery(),
     select(sum_of(loss_totals.c["count"])).scalar_subquery(),
 )
+_folded = select(folded)
 
 
 class HostReads(SqlReads):
@@ -207,6 +208,16 @@ class HostReads(SqlReads):
                     **dict(zip(figures, values, strict=True)),
                 )
                 for number, host, *values in found
+            ]
+
+    def folded_vms(self, host_names: Sequence[str] | None) -> Sequence[FoldedVms]:
+        """Return VMs that are not known one by one any more, by host; those of hosts without any left out."""
+        with self._reading() as connection:
+            names = hosts.host_names(connection, host_names)
+            return [
+                FoldedVms(names[row.host_id], row.vms, row.faults, row.before_s)
+                for row in connection.execute(_folded)
+                if row.host_id in names
             ]
 
     def batch_accounts(self, host_names: Sequence[str] | None) -> Sequence[BatchAccount]:

@@ -22,6 +22,7 @@ from backend.store.sql.tables import (
     families,
     fault_counts,
     findings,
+    folded,
     host_events,
     hosts,
     ledger,
@@ -61,6 +62,9 @@ def read_contents(connection: Connection, host_id: int | None) -> Contents:
     """Return how much is stored, of one host or of all."""
     of_host = [] if host_id is None else [vms.c.host_id == host_id]
     faults = select(sum_of(countings.c.seen)).join(vms, vms.c.id == countings.c.vm_id).where(*of_host)
+    of_folded = select(sum_of(folded.c.faults)).where(
+        *([] if host_id is None else [folded.c.host_id == host_id])
+    )
     batches = (
         select(sum_of(applied_batches.c.last_sequence - applied_batches.c.first_sequence + 1))
         .join(streams, streams.c.id == applied_batches.c.stream_id)
@@ -69,7 +73,7 @@ def read_contents(connection: Connection, host_id: int | None) -> Contents:
     return Contents(
         hosts=1 if host_id is not None else connection.scalar(select(func.count(hosts.c.id))) or 0,
         vms=connection.scalar(select(func.count(vms.c.id)).where(*of_host)) or 0,
-        faults=connection.scalar(faults) or 0,
+        faults=(connection.scalar(faults) or 0) + (connection.scalar(of_folded) or 0),
         batches=connection.scalar(batches) or 0,
     )
 
@@ -86,17 +90,22 @@ def remove_vm(writing: Writing, vm_number: int, arch: str, owner: Owner) -> None
     """
     _empty_vm(writing, vm_number, arch, owner)
     with writing() as writer:
-        _lock(writer.connection, owner)
-        for table, column in _of_vm(arch):
-            writer.connection.execute(delete(table).where(column == vm_number))
-        guest_id = writer.connection.scalar(select(vms.c.guest_id).where(vms.c.id == vm_number))
-        writer.connection.execute(delete(vms).where(vms.c.id == vm_number, vms.c.host_id == owner.host_id))
-        if guest_id:
-            guests.forget_without_lives(writer.connection, guest_id)
+        lock_host(writer.connection, owner)
+        remove_emptied(writer.connection, vm_number, arch, owner)
         # What readers keep of this host's counts is out of date.
         writer.connection.execute(
             update(hosts).where(hosts.c.id == owner.host_id).values(applied=hosts.c.applied + 1)
         )
+
+
+def remove_emptied(connection: Connection, vm_number: int, arch: str, owner: Owner) -> None:
+    """Remove a VM that has few rows left. Its host is locked."""
+    for table, column in _of_vm(arch):
+        connection.execute(delete(table).where(column == vm_number))
+    guest_id = connection.scalar(select(vms.c.guest_id).where(vms.c.id == vm_number))
+    connection.execute(delete(vms).where(vms.c.id == vm_number, vms.c.host_id == owner.host_id))
+    if guest_id:
+        guests.forget_without_lives(connection, guest_id)
 
 
 def remove_host(writing: Writing, owner: Owner) -> None:
@@ -125,7 +134,7 @@ def _remove_empty_host(writing: Writing, owner: Owner) -> bool:
     host_id = owner.host_id
     with writing() as writer:
         connection = writer.connection
-        _lock(connection, owner)
+        lock_host(connection, owner)
         if connection.scalar(select(vms.c.id).where(vms.c.host_id == host_id).limit(1)) is not None:
             return False
         own_streams = select(streams.c.id).where(streams.c.host_id == host_id)
@@ -133,7 +142,7 @@ def _remove_empty_host(writing: Writing, owner: Owner) -> bool:
         for table in (applied_batches, waiting_coverage, stream_tokens, vm_streams):
             connection.execute(delete(table).where(table.c.stream_id.in_(own_streams)))
         connection.execute(delete(coverage).where(coverage.c.source_id.in_(own_sources)))
-        of_host = (streams, sources, findings, loss_totals, host_events, rollup_pending)
+        of_host = (streams, sources, findings, folded, loss_totals, host_events, rollup_pending)
         for table in (*of_host, *_at_levels(losses, collector_costs)):
             connection.execute(delete(table).where(table.c.host_id == host_id))
         connection.execute(delete(findings).where(findings.c.subject == str(host_id)))
@@ -142,7 +151,8 @@ def _remove_empty_host(writing: Writing, owner: Owner) -> bool:
         return True
 
 
-def _lock(connection: Connection, owner: Owner) -> None:
+def lock_host(connection: Connection, owner: Owner) -> None:
+    """Lock a host's row. :raises NotFoundError: it was removed meanwhile, or goes by another name now"""
     # By name as well: whoever removes it was asked about the host of that name.
     this_host = hosts.c.id == owner.host_id, hosts.c.name == owner.name
     row = connection.execute(select(hosts.c.id).where(*this_host).with_for_update()).one_or_none()
@@ -177,7 +187,7 @@ def _empty_vm(writing: Writing, vm_number: int, arch: str, owner: Owner) -> None
     exits = family.exits.c
     while True:
         with writing() as writer:
-            _lock(writer.connection, owner)
+            lock_host(writer.connection, owner)
             found = writer.connection.scalars(
                 select(exits.position).where(exits.vm_id == vm_number).limit(_AT_ONCE)
             ).all()
@@ -196,7 +206,7 @@ def _delete_by(
     """
     while True:
         with writing() as writer:
-            _lock(writer.connection, owner)
+            lock_host(writer.connection, owner)
             last = writer.connection.scalar(
                 select(order).where(whose == number).order_by(order).limit(1).offset(_AT_ONCE)
             )

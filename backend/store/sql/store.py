@@ -25,7 +25,7 @@ from backend.store.contract.news import HostChange, Listener, News, decode, enco
 from backend.store.contract.retention import BY_LENGTH_S, Kept, Retention, next_to_remove
 from backend.store.contract.series import Block, Metric, Recorded, Series
 from backend.store.contract.storage import FreeSpace, Storage, StoredLevel, StoredRecords
-from backend.store.sql import removal
+from backend.store.sql import folding, removal
 from backend.store.sql.catalog import (
     applied,
     countings,
@@ -425,6 +425,10 @@ class SqlStore(VmReads, HostReads):
     def remove_older(self, within_s: float, claim: JobClaim) -> int:
         """Remove what is older than is kept, for a job and for a while. Return how many rows that were."""
         return removing.remove_older(self.reading, self._writing_for(claim), within_s)
+
+    def fold(self, within_s: float, claim: JobClaim) -> int:
+        """Fold what nothing is kept of any more, for a job and for a while. Return how much that was."""
+        return folding.fold(self.reading, self._writing_for(claim), within_s)
 
     def _writing_for(self, claim: JobClaim) -> Callable[[], AbstractContextManager[Writer]]:
         """Return what opens transactions that write nothing once the job was taken over."""

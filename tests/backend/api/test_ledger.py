@@ -9,8 +9,11 @@ from backend.auth import TokenKind
 from faultmodel.kinds import LossKind
 from faultmodel.record import LedgerEntry, Loss
 from tests.backend.serving import Server
+from tests.backend.store.test_folding import AT, aged, fold
 from tests.batches import (
+    NS_PER_S,
     START_MS,
+    START_NS,
     STREAM,
     VM_ID,
     fault_count,
@@ -65,6 +68,7 @@ def test_the_ledger_of_a_vm_and_its_host(server: Server) -> None:
                 "covered_ms": [1000, 0, 1000, 0],
                 "lost": {"keys_full": _zero(1, None, 0, None)},
                 "batches": {"shipped": 3, "stored": 2, "dropped": 0, "under_way": 1},
+                "folded": None,
                 "balanced": False,
                 "findings": [],
             }
@@ -209,3 +213,13 @@ def test_a_batch_whose_ledger_balances_is_taken(server: Server) -> None:
     assert server.send(batch, token).json() == {"applied": True}
     (vm,) = server.get(LEDGER, **GRID)["vms"]
     assert (vm["seen"]["total"], vm["counted"]["total"], vm["uncounted"]["total"]) == (6, 5, 1)
+
+
+def test_what_is_folded_of_a_host_is_a_sum(server: Server) -> None:
+    fold(aged(server.store))
+    server.clock.now_ns = START_NS + (AT + 3600) * NS_PER_S
+    one, recording = server.get(
+        LEDGER, from_=START_MS + AT * 1000, to=START_MS + (AT + 60) * 1000, step="60s"
+    )["hosts"]
+    assert one["folded"] == {"vms": 1, "faults": 5, "before": "2027-04-24T08:00:00.000000000Z"}
+    assert recording["folded"] is None

@@ -170,3 +170,15 @@ collector_costs = Table(
     PrimaryKeyConstraint("host_id", "bucket_s"),
     sqlite_with_rowid=False,
 )
+
+folded = Table(
+    "folded",
+    metadata,
+    reference("host_id", "hosts.id"),
+    number("vms"),
+    number("faults"),
+    number("before_s", info=GREATEST),
+    PrimaryKeyConstraint("host_id"),
+    sqlite_with_rowid=False,
+)
+"""The sum of a host's VMs of which nothing is kept any more: all had ended before that time."""

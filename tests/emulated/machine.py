@@ -21,7 +21,7 @@ HOST_ADDRESS = "10.0.2.2"
 """This host, as a machine sees it: QEMU's user networking leads to the loopback interface."""
 
 _BOOT_S = 600.0
-_ANSWER_S = 600.0
+_ANSWER_S = 1800.0
 _POLL_S = 0.05
 _POLL_SHARE = 0.02
 """Of the time that was waited already."""

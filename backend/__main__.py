@@ -24,6 +24,7 @@ from backend.settings import (
     parse_workers,
 )
 from backend.store import open_store
+from backend.store.contract.store import Store
 from backend.token_file import create_token_file
 from backend.token_list import describe_token, revoke_by_id, revoke_by_kind
 from backend.version import version
@@ -59,8 +60,8 @@ def _run(arguments: Sequence[str] | None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kvmfaults-server",
-        description="The server of kvmfaults. Each option of serve and --database may be set in the "
-        "environment instead: KVMFAULTS_DATABASE, _HOST, _PORT, _FRONTEND, _ALLOWED_HOSTS and "
+        description="The server of kvmfaults. Each option of serve, --database and --series may be set in "
+        "the environment instead: KVMFAULTS_DATABASE, _SERIES, _HOST, _PORT, _FRONTEND, _ALLOWED_HOSTS and "
         "_TRUSTED_PROXIES (with commas), _EXPECT_COLLECTOR (1 or 0), _WORKERS.",
     )
     parser.add_argument("--version", action="version", version=f"kvmfaults-server {version()}")
@@ -88,6 +89,13 @@ def _add_database(parser: argparse.ArgumentParser) -> None:
         default=_environment("DATABASE"),
         help="sqlite:///PATH or postgresql://USER@HOST:PORT/NAME; the password is read from ~/.pgpass, from"
         " the file that PGPASSFILE names, or from a service file (?service=NAME and PGSERVICEFILE)",
+    )
+    parser.add_argument(
+        "--series",
+        metavar="URL",
+        default=_environment("SERIES"),
+        help="clickhousedb://USER:PASSWORD@HOST:PORT/NAME, where counts and records are in ClickHouse and"
+        " only the rest is in --database",
     )
 
 
@@ -200,6 +208,7 @@ def _serve(options: argparse.Namespace) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     settings = Settings(
         database=_database(options),
+        series=options.series,
         host=options.host,
         port=parse_port(options.port),
         frontend=options.frontend,
@@ -216,6 +225,9 @@ def _migrate(options: argparse.Namespace) -> None:
     from backend.store.sql.migrate import migrate
 
     migrate(_database(options), _print_progress)
+    if options.series is not None:
+        with closing(open_store(_database(options), options.series)) as store:
+            store.prepare()
 
 
 def _print_progress(what: str, done: int, whole: int) -> None:
@@ -229,7 +241,7 @@ def _create_token(options: argparse.Namespace) -> None:
         raise SettingError("an ingest token is for one --host, a read token for none")
     if options.host is not None and printable(options.host) != options.host:
         raise SettingError(f"host name {options.host!r} has characters that do not show; choose another")
-    with closing(open_store(_database(options))) as store:
+    with closing(_open(options)) as store:
         store.check_schema()
         made = create_token_file(store, kind, options.host, options.file, if_missing=options.if_missing)
     if made:
@@ -237,7 +249,7 @@ def _create_token(options: argparse.Namespace) -> None:
 
 
 def _list_tokens(options: argparse.Namespace) -> None:
-    with closing(open_store(_database(options))) as store:
+    with closing(_open(options)) as store:
         store.check_schema()
         for token in store.tokens():
             print(describe_token(token))
@@ -246,7 +258,7 @@ def _list_tokens(options: argparse.Namespace) -> None:
 def _revoke_tokens(options: argparse.Namespace) -> None:
     if options.host is not None and options.kind != TokenKind.INGEST:
         raise SettingError("--host goes with --kind ingest: other tokens are of no host")
-    with closing(open_store(_database(options))) as store:
+    with closing(_open(options)) as store:
         store.check_schema()
         if options.id is not None:
             revoked = [revoke_by_id(store, options.id)]
@@ -280,7 +292,18 @@ def _database(options: argparse.Namespace) -> str:
             " it; put it into ~/.pgpass or a service file, or the URL into KVMFAULTS_DATABASE",
             file=sys.stderr,
         )
+    series = getattr(options, "series", None)
+    if series and series != _environment("SERIES") and has_password(series):
+        print(
+            "kvmfaults-server: every user of this machine can read the password in --series, as ps shows it;"
+            " put the URL into KVMFAULTS_SERIES",
+            file=sys.stderr,
+        )
     return str(options.database)
+
+
+def _open(options: argparse.Namespace) -> Store:
+    return open_store(_database(options), options.series)
 
 
 def _expects_collector(options: argparse.Namespace) -> bool:

@@ -35,7 +35,7 @@ def add_parser(
 def _reset(options: argparse.Namespace) -> None:
     if options.database is None:
         raise SettingError("no database named; give --database URL or set KVMFAULTS_DATABASE")
-    with closing(open_store(str(options.database))) as store:
+    with closing(open_store(str(options.database), options.series)) as store:
         store.check_schema()
         now_ns, newest_ns = time.time_ns(), store.newest_received_ns()
         wrong = before_release(now_ns)

@@ -55,7 +55,7 @@ def add_parsers(
 def _opened(options: argparse.Namespace) -> "closing[Store]":
     if options.database is None:
         raise SettingError("no database named; give --database URL or set KVMFAULTS_DATABASE")
-    store = open_store(str(options.database))
+    store = open_store(str(options.database), options.series)
     store.check_schema()
     return closing(store)
 

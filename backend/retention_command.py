@@ -76,7 +76,7 @@ def _run(options: argparse.Namespace) -> None:
         raise SettingError("no database named; give --database URL or set KVMFAULTS_DATABASE")
     most = None if options.max_bytes is None else _parse_size(options.max_bytes)
     ages_s = {**(DEFAULT_S if options.defaults else {}), **dict(map(_parse, options.ages))}
-    with closing(open_store(str(options.database))) as store:
+    with closing(open_store(str(options.database), options.series)) as store:
         store.check_schema()
         if ages_s:
             store.set_ages(ages_s)

@@ -43,7 +43,7 @@ def serve(settings: Settings) -> None:
     :raises SettingError: the address cannot be listened on, or needs tokens that there are not
     :raises SchemaError: the database is not migrated
     """
-    with closing(open_store(settings.database)) as store:
+    with closing(open_store(settings.database, settings.series)) as store:
         store.check_schema()
         _check_tokens(settings, store)
         if settings.workers == 1:
@@ -57,7 +57,7 @@ def serve(settings: Settings) -> None:
 
 def _serve_as_worker(listener: socket.socket, settings: Settings, ties: Ties) -> None:
     try:
-        with closing(open_store(settings.database)) as store:
+        with closing(open_store(settings.database, settings.series)) as store:
             _serve_on(
                 listener, settings, store, lambda: os.write(ties.ready, bytes([ties.number])), ties.alive
             )

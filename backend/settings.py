@@ -20,6 +20,7 @@ _NO = frozenset({"0", "false", "no", "off"})
 class Settings:
     """How the server runs.
 
+    ``series``: the URL of counts and records, None where they are in the database.
     ``frontend``: the folder of the page, None for the one that comes with the server.
     ``expects_collector``: not ready until a host's probes are attached.
     ``workers``: processes that serve on one socket.
@@ -28,6 +29,7 @@ class Settings:
     """
 
     database: str
+    series: str | None = None
     host: str = DEFAULT_HOST
     port: int = DEFAULT_PORT
     frontend: Path | None = None

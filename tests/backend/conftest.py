@@ -12,6 +12,9 @@ from backend.store import open_store
 from backend.store.contract.store import Store
 from backend.store.sql.migrate import migrate
 from tests.backend.serving import Server, make_server
+from tests.clickhouse import clickhouse
+
+__all__ = ["clickhouse"]
 
 
 @pytest.fixture(scope="session")

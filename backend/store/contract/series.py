@@ -5,6 +5,7 @@ Owners are what the catalog has numbers for: VMs, or hosts. A series knows them 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
@@ -87,9 +88,11 @@ class Block:
     """What is appended at once: a batch, whose host and VMs have these numbers.
 
     ``lost``: of which losses a series is kept, in the bucket of ``lost_s``. ``first_position``: of its
-    records of faults. ``is_recording``: all of it is kept, however long ago it was.
+    records of faults. ``is_recording``: all of it is kept, however long ago it was. ``number``: what
+    ``Series.opening`` gave.
     """
 
+    number: int
     batch: Batch
     host: int
     vms: Mapping[str, int]
@@ -102,11 +105,17 @@ class Block:
 class Series(Protocol):
     """Counts and records over time."""
 
-    def append(self, block: Block, token: str) -> None:
-        """Add what a batch counts, and its records. The same token again changes nothing.
+    def opening(self) -> AbstractContextManager[int]:
+        """Give the number of the next block, for as long as its batch is applied.
 
-        :param token: names the batch; a store that adds in the transaction in which the catalog notes the
-            batch has no need of it
+        Before the transaction in which the catalog notes the batch, and in which ``append`` is called.
+        """
+
+    def append(self, block: Block) -> None:
+        """Add what a batch counts, and its records: in no answer until the catalog's transaction ends.
+
+        Where that is undone, it is in none, ever; the batch comes again, in another block.
+
         :raises BatchError: a count or a bucket is impossible; nothing is added
         """
 

@@ -66,6 +66,12 @@ class Store(Catalog, Protocol):
     def check_schema(self) -> None:
         """Raise SchemaError unless the database is migrated to exactly this version."""
 
+    def prepare(self) -> None:
+        """Make what the series needs, where it lies in a database of its own; the catalog is migrated.
+
+        :raises SchemaError: the two do not belong together, or the catalog is not migrated
+        """
+
     def apply(self, batch: Batch, received_ns: int, token: str = "") -> bool:
         """Store a batch and remember its number, in one transaction.
 
@@ -220,7 +226,7 @@ class Store(Catalog, Protocol):
     def syndrome_number(self, vm_ids: Sequence[str], span: TimeRange) -> tuple[int, int]:
         """Return how many different words VMs' faults had, and how many faults that is."""
 
-    def snapshot(self) -> AbstractContextManager[None]:
+    def snapshot(self) -> AbstractContextManager[object]:
         """Let everything that this thread reads until the end of the block see one state of the store."""
 
     def fault_points(

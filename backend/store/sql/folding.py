@@ -8,7 +8,7 @@ late, must be known.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Connection, Row, Table, delete, or_, select, tuple_, update
@@ -18,6 +18,7 @@ from backend.store.contract.retention import Kept
 from backend.store.contract.time_limit import check_time
 from backend.store.sql import removal
 from backend.store.sql.series.retention import is_all_removed, read_kept_from
+from backend.store.sql.series.stored import Reading, StoredSeries, Writing
 from backend.store.sql.sums import sum_of
 from backend.store.sql.tables import (
     applied_batches,
@@ -41,11 +42,8 @@ _VMS_AT_ONCE = 8
 _ROWS_AT_ONCE = 1000
 _traced = select(hosts.c.id, hosts.c.name).where(hosts.c.is_recording.is_(False)).order_by(hosts.c.id)
 
-Reading = Callable[[], AbstractContextManager[Connection]]
-Writing = Callable[[], AbstractContextManager[Writer]]
 
-
-def fold(reading: Reading, writing: Writing, within_s: float) -> int:
+def fold(reading: Reading, writing: Writing, series: StoredSeries, within_s: float) -> int:
     """Fold for a while, and return how many VMs were folded, and rows removed."""
     end_s = time.monotonic() + within_s
     with reading() as connection:
@@ -54,7 +52,7 @@ def fold(reading: Reading, writing: Writing, within_s: float) -> int:
     done = 0
     for owner in owners:
         assert before_s is not None
-        for fold_some in (_fold_vms, _remove_rows):
+        for fold_some in (partial(_fold_vms, series), _remove_rows):
             while time.monotonic() < end_s:
                 check_time()
                 began_s = time.monotonic()
@@ -97,14 +95,17 @@ def _in_one(
     return done
 
 
-def _fold_vms(writer: Writer, owner: removal.Owner, before_s: int) -> int:
+def _fold_vms(series: StoredSeries, writer: Writer, owner: removal.Owner, before_s: int) -> int:
     connection = writer.connection
     found: Sequence[Row[Any]] = connection.execute(_old_vms(owner, before_s).limit(_VMS_AT_ONCE)).all()
     if found:
         numbers = [row.id for row in found]
         faults = connection.scalar(select(sum_of(countings.c.seen)).where(countings.c.vm_id.in_(numbers)))
         for row in found:
-            removal.remove_emptied(connection, row.id, row.arch, owner)
+            # Elsewhere what is left goes with its day: no other VM ever has this number.
+            if not series.is_elsewhere:
+                series.remove_vm(writer, row.id, row.arch)
+            removal.remove_emptied(connection, row.id, owner)
         writer.add(folded, columns_of([(owner.host_id, len(found), faults or 0, before_s)]))
     return len(found)
 

@@ -5,7 +5,7 @@ Many rows come in by binary COPY: measured, eight times as fast as inserts with 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from operator import itemgetter
@@ -26,10 +26,23 @@ from backend.store.sql import postgresql_space
 from backend.store.sql.errors import store_error, store_errors
 from backend.store.sql.notifications import Outbox, PostgresqlListener
 from backend.store.sql.reads import stop_between_statements
+from backend.store.sql.series.rows import greatest_position
+from backend.store.sql.series.series import SqlSeries
 from backend.store.sql.series.sizes import Measured
+from backend.store.sql.series.stored import NewSeries
 from backend.store.sql.store import Bytes, SqlStore
 from backend.store.sql.sums import MOST
-from backend.store.sql.writer import Columns, Row, columns_of, is_greatest, key_names, value_columns
+from backend.store.sql.tables import metadata
+from backend.store.sql.writer import (
+    EXITS,
+    Columns,
+    Row,
+    Writer,
+    columns_of,
+    is_greatest,
+    key_names,
+    value_columns,
+)
 
 _CONNECT_TIMEOUT_S = 10
 _KEPT_CONNECTIONS = 8
@@ -43,9 +56,9 @@ _MANY = 256
 """Rows: from here on, what COPY takes to begin is worth while."""
 
 
-def open_store(url: URL) -> SqlStore:
+def open_store(url: URL, new_series: NewSeries = SqlSeries) -> SqlStore:
     """Return the store in the database that the URL names; it is reached when it is first used."""
-    return PostgresqlStore(url)
+    return PostgresqlStore(url, new_series)
 
 
 def create_migration_engine(url: URL) -> Engine:
@@ -56,8 +69,8 @@ def create_migration_engine(url: URL) -> Engine:
 class PostgresqlStore(SqlStore):
     """A Store in a PostgreSQL database."""
 
-    def __init__(self, url: URL) -> None:
-        super().__init__()
+    def __init__(self, url: URL, new_series: NewSeries = SqlSeries) -> None:
+        super().__init__(new_series)
         self._engine = _create_engine(url)
         self._outbox = Outbox()
         self._listener = _create_listener(url)
@@ -113,6 +126,23 @@ class PostgresqlStore(SqlStore):
         with self.checking() as connection:
             return int(connection.execute(_NOW_US).scalar_one()) * 1000
 
+    def numbers_given(self, connection: Connection) -> Mapping[str, int]:
+        """Return the sequences' last values."""
+        found = {}
+        for name, sequence in _sequences(connection).items():
+            row = connection.exec_driver_sql(f"SELECT last_value, is_called FROM {sequence}").one()
+            found[name] = row.last_value if row.is_called else 0
+        return found
+
+    def give_after(self, writer: Writer, numbers: Mapping[str, int]) -> None:
+        """Set the sequences."""
+        connection = writer.connection
+        greatest = {**numbers, EXITS: max(numbers.get(EXITS, 0), greatest_position(connection))}
+        for name, sequence in _sequences(connection).items():
+            if greatest.get(name):
+                statement = text("SELECT setval(:sequence, :number)")
+                connection.execute(statement, {"sequence": sequence, "number": greatest[name]})
+
     def _bytes_of(self, connection: Connection) -> Bytes:
         whole, used = postgresql_space.read_bytes(connection)
         return Bytes(whole, None, FreeSpace.REUSED, used, is_about=True)
@@ -137,6 +167,7 @@ class PostgresqlStore(SqlStore):
 
     def close(self) -> None:
         """Release every connection."""
+        super().close()
         self._readers.dispose()
         self._engine.dispose()
         self._listener.dispose()
@@ -232,6 +263,22 @@ def _stopped_in_time(connection: Connection) -> Iterator[None]:
 
     with limit.cancelling(cancel):
         yield
+
+
+def _sequences(connection: Connection) -> Mapping[str, str]:
+    """Return the sequences that number rows, by their table."""
+    found = {EXITS: EXITS}
+    for table in metadata.tables.values():
+        sequence = connection.scalar(
+            text(
+                "SELECT pg_get_serial_sequence(:name, column_name) FROM information_schema.columns"
+                " WHERE table_name = :name AND column_name = 'id'"
+            ),
+            {"name": table.name},
+        )
+        if sequence is not None:
+            found[table.name] = sequence
+    return found
 
 
 def _driver(connection: Connection) -> psycopg.Connection:

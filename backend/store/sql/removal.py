@@ -1,33 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
 """Removes what is stored of VMs and hosts, in transactions of so many rows: others write in between."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Column, Connection, Table, delete, func, select, update
+from sqlalchemy import Connection, delete, func, select, update
 
 from backend.errors import NotFoundError, StoreError
 from backend.store.contract.hosts import Contents
 from backend.store.sql.catalog import guests
-from backend.store.sql.ranges import chunks
+from backend.store.sql.series.removal import delete_by
+from backend.store.sql.series.stored import StoredSeries, Writing
 from backend.store.sql.sums import sum_of
 from backend.store.sql.tables import (
     applied_batches,
-    collector_costs,
     countings,
     coverage,
-    exit_counts,
-    families,
-    fault_counts,
     findings,
     folded,
     host_events,
     hosts,
-    ledger,
     loss_totals,
-    losses,
     refusals,
     rollup_pending,
     sources,
@@ -38,11 +32,8 @@ from backend.store.sql.tables import (
     vms,
     waiting_coverage,
 )
-from backend.store.sql.tables.levels import levels
 from backend.store.sql.writer import Writer
 
-_AT_ONCE = 5_000
-"""Rows of one transaction: some 20 ms."""
 _ROUNDS = 10
 """A host that goes on delivering is emptied so often at most."""
 
@@ -53,9 +44,6 @@ class Owner:
 
     host_id: int
     name: str
-
-
-Writing = Callable[[], AbstractContextManager[Writer]]
 
 
 def read_contents(connection: Connection, host_id: int | None) -> Contents:
@@ -83,72 +71,84 @@ def read_vm_faults(connection: Connection, vm_number: int) -> int:
     return connection.scalar(select(sum_of(countings.c.seen)).where(countings.c.vm_id == vm_number)) or 0
 
 
-def remove_vm(writing: Writing, vm_number: int, arch: str, owner: Owner) -> None:
+def remove_vm(writing: Writing, series: StoredSeries, vm_number: int, arch: str, owner: Owner) -> None:
     """Remove a VM. One that is counted still comes again, with what is counted from then on.
 
     :raises NotFoundError: its host was removed meanwhile
     """
-    _empty_vm(writing, vm_number, arch, owner)
-    with writing() as writer:
-        lock_host(writer.connection, owner)
-        remove_emptied(writer.connection, vm_number, arch, owner)
+    locked = _locking(writing, owner)
+    series.empty_vm(locked, vm_number, arch)
+    with locked() as writer:
+        series.remove_vm(writer, vm_number, arch)
+        remove_emptied(writer.connection, vm_number, owner)
         # What readers keep of this host's counts is out of date.
         writer.connection.execute(
             update(hosts).where(hosts.c.id == owner.host_id).values(applied=hosts.c.applied + 1)
         )
 
 
-def remove_emptied(connection: Connection, vm_number: int, arch: str, owner: Owner) -> None:
-    """Remove a VM that has few rows left. Its host is locked."""
-    for table, column in _of_vm(arch):
-        connection.execute(delete(table).where(column == vm_number))
+def remove_emptied(connection: Connection, vm_number: int, owner: Owner) -> None:
+    """Remove a VM of which the series has nothing. Its host is locked."""
+    for table in (countings, vcpus, vm_streams):
+        connection.execute(delete(table).where(table.c.vm_id == vm_number))
     guest_id = connection.scalar(select(vms.c.guest_id).where(vms.c.id == vm_number))
     connection.execute(delete(vms).where(vms.c.id == vm_number, vms.c.host_id == owner.host_id))
     if guest_id:
         guests.forget_without_lives(connection, guest_id)
 
 
-def remove_host(writing: Writing, owner: Owner) -> None:
+def remove_host(writing: Writing, series: StoredSeries, owner: Owner) -> None:
     """Remove a host and everything that is its own.
 
     :raises NotFoundError: it was removed meanwhile, or goes by another name now
     :raises StoreError: batches of it keep coming
     """
     host_id = owner.host_id
+    locked = _locking(writing, owner)
     for _ in range(_ROUNDS):
         with writing() as writer:
             rows = writer.connection.execute(
                 select(vms.c.id, vms.c.arch).where(vms.c.host_id == host_id)
             ).all()
         for row in rows:
-            remove_vm(writing, row.id, row.arch, owner)
-        for table in _at_levels(losses, collector_costs):
-            _delete_by(writing, table, table.c.host_id, host_id, table.c.bucket_s, owner)
-        _delete_by(writing, host_events, host_events.c.host_id, host_id, host_events.c.id, owner)
-        if _remove_empty_host(writing, owner):
+            remove_vm(writing, series, row.id, row.arch, owner)
+        series.empty_host(locked, host_id)
+        delete_by(locked, host_events, host_events.c.host_id, host_id, host_events.c.id)
+        if _remove_empty_host(locked, series, owner):
             return
     raise StoreError(f"batches of host {owner.name} keep coming; revoke its tokens, then remove it")
 
 
-def _remove_empty_host(writing: Writing, owner: Owner) -> bool:
+def _remove_empty_host(locked: Writing, series: StoredSeries, owner: Owner) -> bool:
     host_id = owner.host_id
-    with writing() as writer:
+    with locked() as writer:
         connection = writer.connection
-        lock_host(connection, owner)
         if connection.scalar(select(vms.c.id).where(vms.c.host_id == host_id).limit(1)) is not None:
             return False
+        series.remove_host(writer, host_id)
         own_streams = select(streams.c.id).where(streams.c.host_id == host_id)
         own_sources = select(sources.c.id).where(sources.c.host_id == host_id)
         for table in (applied_batches, waiting_coverage, stream_tokens, vm_streams):
             connection.execute(delete(table).where(table.c.stream_id.in_(own_streams)))
         connection.execute(delete(coverage).where(coverage.c.source_id.in_(own_sources)))
-        of_host = (streams, sources, findings, folded, loss_totals, host_events, rollup_pending)
-        for table in (*of_host, *_at_levels(losses, collector_costs)):
+        for table in (streams, sources, findings, folded, loss_totals, host_events, rollup_pending):
             connection.execute(delete(table).where(table.c.host_id == host_id))
         connection.execute(delete(findings).where(findings.c.subject == str(host_id)))
         connection.execute(delete(refusals).where(refusals.c.host == owner.name))
         connection.execute(delete(hosts).where(hosts.c.id == host_id))
         return True
+
+
+def _locking(writing: Writing, owner: Owner) -> Writing:
+    """Return what opens transactions in which nobody adds anything of the host."""
+
+    @contextmanager
+    def locked() -> Iterator[Writer]:
+        with writing() as writer:
+            lock_host(writer.connection, owner)
+            yield writer
+
+    return locked
 
 
 def lock_host(connection: Connection, owner: Owner) -> None:
@@ -158,59 +158,3 @@ def lock_host(connection: Connection, owner: Owner) -> None:
     row = connection.execute(select(hosts.c.id).where(*this_host).with_for_update()).one_or_none()
     if row is None:
         raise NotFoundError(f"host {owner.name!r} was removed meanwhile, or goes by another name")
-
-
-def _at_levels(*tables: Table) -> Sequence[Table]:
-    """Return the tables of counts of seconds with those of all coarser levels."""
-    return [at_level for table in tables for at_level in levels[table].values()]
-
-
-def _of_vm(arch: str) -> Sequence[tuple[Table, Column[Any]]]:
-    family = families[arch]
-    tables = (
-        *_at_levels(fault_counts, exit_counts, ledger),
-        family.faults,
-        family.exits,
-        countings,
-        vcpus,
-        vm_streams,
-    )
-    return [(table, table.c.vm_id) for table in tables]
-
-
-def _empty_vm(writing: Writing, vm_number: int, arch: str, owner: Owner) -> None:
-    family = families[arch]
-    for table in _at_levels(fault_counts, exit_counts, ledger):
-        _delete_by(writing, table, table.c.vm_id, vm_number, table.c.bucket_s, owner)
-    faults = family.faults
-    _delete_by(writing, faults, faults.c.vm_id, vm_number, faults.c.time_ns, owner)
-    exits = family.exits.c
-    while True:
-        with writing() as writer:
-            lock_host(writer.connection, owner)
-            found = writer.connection.scalars(
-                select(exits.position).where(exits.vm_id == vm_number).limit(_AT_ONCE)
-            ).all()
-            for some in chunks(found):
-                writer.connection.execute(delete(family.exits).where(exits.position.in_(some)))
-        if len(found) < _AT_ONCE:
-            return
-
-
-def _delete_by(
-    writing: Writing, table: Table, whose: Column[Any], number: int, order: Column[Any], owner: Owner
-) -> None:
-    """Delete an owner's rows along a key that begins with the owner and this column.
-
-    The host is locked meanwhile, as by whoever adds to these rows: else the two could wait for one another.
-    """
-    while True:
-        with writing() as writer:
-            lock_host(writer.connection, owner)
-            last = writer.connection.scalar(
-                select(order).where(whose == number).order_by(order).limit(1).offset(_AT_ONCE)
-            )
-            until = [] if last is None else [order <= last]
-            writer.connection.execute(delete(table).where(whose == number, *until))
-        if last is None:
-            return

@@ -9,6 +9,9 @@ from sqlalchemy import Connection, inspect
 
 from backend.errors import SchemaError
 
+COPYING = "copying"
+"""The table that a database has while it is copied into."""
+
 
 def check_revision(connection: Connection) -> None:
     """Compare the database's revision to this version's.
@@ -27,6 +30,15 @@ def check_revision(connection: Connection) -> None:
     if found in revisions():
         raise SchemaError(f"{at}; {how}")
     raise SchemaError(f"{at}; a later version has migrated it, use that one")
+
+
+def check_whole(connection: Connection) -> None:
+    """Check that nothing is copied into the database. :raises SchemaError: a copy has not come to its end"""
+    if inspect(connection).has_table(COPYING):
+        raise SchemaError(
+            "the database is being copied into; let kvmfaults-server copy come to its end, or begin with an"
+            " empty database"
+        )
 
 
 def check_known(connection: Connection) -> None:

@@ -11,14 +11,14 @@ fsync for each batch.
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, Table, create_engine, event, func, select
+from sqlalchemy import Column, Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import QueuePool
@@ -33,11 +33,13 @@ from backend.store.sql import sqlite_space
 from backend.store.sql.catalog import jobs
 from backend.store.sql.errors import store_error, store_errors
 from backend.store.sql.reads import stop_between_statements
+from backend.store.sql.series.rows import greatest_position
+from backend.store.sql.series.series import SqlSeries
 from backend.store.sql.series.sizes import Measured
+from backend.store.sql.series.stored import NewSeries
 from backend.store.sql.store import Bytes, SqlStore
 from backend.store.sql.sums import MOST
-from backend.store.sql.tables import families
-from backend.store.sql.writer import Columns, is_greatest, key_names, value_columns
+from backend.store.sql.writer import EXITS, Columns, Writer, is_greatest, key_names, value_columns
 
 _BUSY_TIMEOUT_S = 30
 _MAX_READERS = 32
@@ -54,12 +56,12 @@ _GIVE_BACK_S = 0.03
 _BEGIN_WRITING = "BEGIN IMMEDIATE"
 
 
-def open_store(url: URL) -> SqlStore:
+def open_store(url: URL, new_series: NewSeries = SqlSeries) -> SqlStore:
     """Return the store in the file that the URL names; the file is made when it is first used.
 
     :raises StoreError: the URL names no file, or one in a folder that is not there
     """
-    return SqliteStore(url)
+    return SqliteStore(url, new_series)
 
 
 def create_migration_engine(url: URL) -> Engine:
@@ -73,8 +75,8 @@ def create_migration_engine(url: URL) -> Engine:
 class SqliteStore(SqlStore):
     """A Store in an SQLite file."""
 
-    def __init__(self, url: URL) -> None:
-        super().__init__()
+    def __init__(self, url: URL, new_series: NewSeries = SqlSeries) -> None:
+        super().__init__(new_series)
         self._path = Path(url.database or "")
         self._writer = _create_engine(url, _BEGIN_WRITING, pool_size=1)
         self._readers = _create_engine(url, "BEGIN", pool_size=_MAX_READERS)
@@ -131,6 +133,20 @@ class SqliteStore(SqlStore):
         """Return the machine's time: servers on one file are on one machine."""
         return own_ns
 
+    def numbers_given(self, connection: Connection) -> Mapping[str, int]:
+        """Return what SQLite notes of tables that give each number once."""
+        rows = connection.exec_driver_sql("SELECT name, seq FROM sqlite_sequence").all()
+        return {EXITS: greatest_position(connection), **{row.name: row.seq for row in rows}}
+
+    def give_after(self, writer: Writer, numbers: Mapping[str, int]) -> None:
+        """Have tables give greater numbers; those of exits follow from the exits."""
+        for name, number in numbers.items():
+            if name != EXITS:
+                statement = "DELETE FROM sqlite_sequence WHERE name = ?"
+                writer.connection.exec_driver_sql(statement, (name,))
+                statement = "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)"
+                writer.connection.exec_driver_sql(statement, (name, number))
+
     def _bytes_of(self, connection: Connection) -> Bytes:
         space = sqlite_space.read_space(connection)
         free_space = FreeSpace.GIVEN_BACK if space.gives_back else FreeSpace.KEPT_UNTIL_COMPACTED
@@ -175,6 +191,7 @@ class SqliteStore(SqlStore):
 
     def close(self) -> None:
         """Release every connection."""
+        super().close()
         self._readers.dispose()
         self._checks.dispose()
         self._writer.dispose()
@@ -225,10 +242,7 @@ class SqliteWriter:
 
     def next_positions(self, count: int) -> Sequence[int]:
         """Return the numbers after the greatest there is: no one else writes meanwhile."""
-        greatest = max(
-            self.connection.scalar(select(func.coalesce(func.max(family.exits.c.position), 0))) or 0
-            for family in families.values()
-        )
+        greatest = greatest_position(self.connection)
         return range(greatest + 1, greatest + 1 + count)
 
     def hold_hosts(self) -> None:

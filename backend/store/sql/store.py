@@ -23,7 +23,7 @@ from backend.store.contract.jobs import JobClaim, JobState
 from backend.store.contract.levels import LENGTHS_S, Levels
 from backend.store.contract.news import HostChange, Listener, News, decode, encode, news_of
 from backend.store.contract.retention import BY_LENGTH_S, Kept, Retention, next_to_remove
-from backend.store.contract.series import Block, Metric, Recorded, Series
+from backend.store.contract.series import Block, Metric, Recorded
 from backend.store.contract.storage import FreeSpace, Storage, StoredLevel, StoredRecords
 from backend.store.sql import folding, removal
 from backend.store.sql.catalog import (
@@ -46,11 +46,12 @@ from backend.store.sql.catalog import (
 )
 from backend.store.sql.host_reads import HostReads
 from backend.store.sql.ranges import chunks
-from backend.store.sql.revision import check_revision
+from backend.store.sql.revision import check_revision, check_whole
 from backend.store.sql.series import retention as removing
 from backend.store.sql.series import rollup, sizes
 from backend.store.sql.series.pending import read_levels
 from backend.store.sql.series.series import SqlSeries
+from backend.store.sql.series.stored import NewSeries, StoredSeries, Transactions
 from backend.store.sql.tables import tokens as tokens_table
 from backend.store.sql.vm_reads import VmReads
 from backend.store.sql.writer import Writer
@@ -81,14 +82,16 @@ class Bytes(NamedTuple):
 class SqlStore(VmReads, HostReads):
     """A Store. Thread-safe as far as ``reading``, ``checking`` and ``writing`` are."""
 
-    def __init__(self) -> None:
+    series: StoredSeries
+
+    def __init__(self, new_series: NewSeries = SqlSeries) -> None:
         super().__init__()
         self._numbers_of_changes = count(1)
         self._changes = 0
         self._name = token_hex(8)
         """By which this process knows its own news."""
-        self.series: Series = SqlSeries(self._reading, self._writing)
-        self._rollup = rollup.Rollup()
+        self.series = new_series(Transactions(self._reading, self.checking, self._writing))
+        self._rollup = rollup.Rollup(self.series.sum_up)
         self._clock = server_clock.ServerClock(self._read_later)
 
     @property
@@ -149,14 +152,22 @@ class SqlStore(VmReads, HostReads):
             finally:
                 self._of_thread.writer = None
 
-    @abstractmethod
     def close(self) -> None:
         """Release every connection."""
+        self.series.close()
 
     def check_schema(self) -> None:
         """Raise SchemaError unless the database is migrated to exactly this version."""
         with self.checking() as connection:
             check_revision(connection)
+            check_whole(connection)
+            self.series.check(connection)
+
+    def prepare(self) -> None:
+        """Make what a series in a database of its own needs. See ``StoredSeries.prepare``."""
+        with self.writing() as writer:
+            check_revision(writer.connection)
+            self.series.prepare(writer.connection)
 
     def apply(self, batch: Batch, received_ns: int, token: str = "") -> bool:
         """Store a batch once and remember its number, in one transaction. See ``Store.apply``."""
@@ -164,7 +175,7 @@ class SqlStore(VmReads, HostReads):
         if self._clock.check(received_ns, batch.host.name, host_clock.witnessed_ns(batch)):
             with self.writing() as writer:
                 server_clock.go_on(writer, received_ns)
-        with self._noted.noting() as note, self._writing() as writer:
+        with self.series.opening() as number, self._noted.noting() as note, self._writing() as writer:
             named = hosts.named_first(writer.connection, batch.host, batch.stream)
             batch = replace(batch, host=named)
             host = hosts.lock_host(writer, batch.host, received_ns)
@@ -192,6 +203,7 @@ class SqlStore(VmReads, HostReads):
             )
             countings.add_countings(writer, batch, vm_numbers)
             block = Block(
+                number=number,
                 batch=batch,
                 host=host.id,
                 vms=vm_numbers,
@@ -200,7 +212,7 @@ class SqlStore(VmReads, HostReads):
                 first_position=host.applied * MAX_ROWS,
                 is_recording=host.is_recording,
             )
-            self.series.append(block, f"{batch.stream}/{batch.sequence}")
+            self.series.append(block)
             change = Change(
                 first_ms=_first_changed_ms(batch, covered),
                 counted=counted_of(batch, vm_numbers),
@@ -327,12 +339,12 @@ class SqlStore(VmReads, HostReads):
                 levels=[_stored_level(levels, length_s, wanted, known) for length_s in LENGTHS_S],
                 exits=exits,
                 faults=faults,
-                bytes=space.whole,
+                bytes=space.whole + self.series.size(),
                 free_bytes=space.free,
                 free_space=space.free_space,
-                used_bytes=space.used,
+                used_bytes=space.used + self.series.size(),
                 used_is_about=space.is_about,
-                max_bytes=retention.max_bytes(connection),
+                max_bytes=None if self.series.is_elsewhere else retention.max_bytes(connection),
             )
 
     @abstractmethod
@@ -343,10 +355,13 @@ class SqlStore(VmReads, HostReads):
         """Measure what counts and records take, for a job, where that was long ago."""
         with self.checking() as connection:
             known = sizes.read_sizes(connection)
-        found = sizes.measure_due(known, self.reading, self._measure, claim.began_ns)
+        found = sizes.measure_due(known, self.reading, self._measure_any, claim.began_ns)
         with self.writing() as writer:
             sizes.note_sizes(writer, found)
             jobs.check_held(writer, claim)
+
+    def _measure_any(self, connection: Connection, table: Table) -> sizes.Measured:
+        return self.series.measured(table) or self._measure(connection, table)
 
     @abstractmethod
     def _measure(self, connection: Connection, table: Table) -> sizes.Measured:
@@ -371,6 +386,8 @@ class SqlStore(VmReads, HostReads):
 
     def set_max_bytes(self, most: int | None) -> None:
         """Have what is stored take so many bytes at most; None for any number."""
+        if self.series.is_elsewhere:
+            raise RetentionError("the series lies elsewhere, and no bound of bytes holds there; set ages")
         with self.writing() as writer:
             retention.set_max_bytes(writer, most)
 
@@ -401,6 +418,9 @@ class SqlStore(VmReads, HostReads):
 
     def note_bytes(self, claim: JobClaim) -> bool:
         """Note from when on one more thing is kept, for a job, where what is stored takes too many bytes."""
+        if self.series.is_elsewhere:
+            # What is removed there frees nothing here, and there whole days alone.
+            return False
         with self.checking() as connection:
             most, now_s = retention.max_bytes(connection), retention.reached_s(connection)
             first_s = retention.first_s(connection)
@@ -424,11 +444,11 @@ class SqlStore(VmReads, HostReads):
 
     def remove_older(self, within_s: float, claim: JobClaim) -> int:
         """Remove what is older than is kept, for a job and for a while. Return how many rows that were."""
-        return removing.remove_older(self.reading, self._writing_for(claim), within_s)
+        return self.series.remove_older(self.reading, self._writing_for(claim), within_s)
 
     def fold(self, within_s: float, claim: JobClaim) -> int:
         """Fold what nothing is kept of any more, for a job and for a while. Return how much that was."""
-        return folding.fold(self.reading, self._writing_for(claim), within_s)
+        return folding.fold(self.reading, self._writing_for(claim), self.series, within_s)
 
     def _writing_for(self, claim: JobClaim) -> Callable[[], AbstractContextManager[Writer]]:
         """Return what opens transactions that write nothing once the job was taken over."""
@@ -440,6 +460,14 @@ class SqlStore(VmReads, HostReads):
                 jobs.check_held(writer, claim)
 
         return writing
+
+    @abstractmethod
+    def numbers_given(self, connection: Connection) -> Mapping[str, int]:
+        """Return the greatest number that each table, and the exits of all, ever gave to a row."""
+
+    @abstractmethod
+    def give_after(self, writer: Writer, numbers: Mapping[str, int]) -> None:
+        """Give greater numbers from now on."""
 
     @abstractmethod
     def shared_now_ns(self, own_ns: int) -> int:
@@ -465,13 +493,13 @@ class SqlStore(VmReads, HostReads):
         with self._reading() as connection:
             number, arch = vm_queries.vm_number(connection, vm_id)
             host_id, name, _ = vm_queries.places_of(connection, [vm_id])[vm_id]
-        removal.remove_vm(self.writing, number, arch, removal.Owner(host_id, name))
+        removal.remove_vm(self.writing, self.series, number, arch, removal.Owner(host_id, name))
 
     def remove_host(self, name: str) -> None:
         """Remove a host and everything of it. :raises NotFoundError: there is no such host"""
         with self._reading() as connection:
             number = hosts.host_number(connection, name)
-        removal.remove_host(self.writing, removal.Owner(number, name))
+        removal.remove_host(self.writing, self.series, removal.Owner(number, name))
 
     def add_refusals(self, found: Sequence[Refusal]) -> None:
         """Add refusals to those of their token and reason."""

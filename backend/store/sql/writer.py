@@ -16,6 +16,8 @@ Row = tuple[Any, ...]
 Columns = Sequence[Sequence[Any]]
 """One or more rows by column, in the table's order: that is how many are checked and mapped."""
 
+EXITS = "exit_positions"
+"""Of what is numbered, the exits of all architectures together: PostgreSQL's sequence is called so."""
 Insert = sqlite.Insert | postgresql.Insert
 
 

@@ -14,6 +14,7 @@ from backend.store import open_store
 from backend.store.contract.store import Store
 from backend.store.sql.migrate import migrate
 from backend.store.sql.tables import metadata
+from tests.clickhouse import ClickHouse
 from tests.postgresql import PostgresqlServer, postgresql_server, postgresql_url
 
 __all__ = ["postgresql_server", "postgresql_url"]
@@ -44,7 +45,37 @@ def shared_postgresql(postgresql_server: PostgresqlServer, migrated_postgresql: 
     return postgresql_server.new_database(migrated_postgresql)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+CLICKHOUSE = "clickhouse"
+"""The series in ClickHouse, beside a catalog in SQLite."""
+_OF_SERIES = (
+    "test_apply",
+    "test_costs",
+    "test_counts",
+    "test_delivery",
+    "test_exits",
+    "test_fault_series",
+    "test_faults",
+    "test_ledger",
+    "test_levels",
+    "test_removal",
+    "test_retention",
+    "test_series",
+)
+"""Tests of counts and records; others are of the catalog, which is the same beside any series."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run each test on every database; one that opens a URL by itself, on those that one URL names."""
+    chosen = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "database" in metafunc.fixturenames and "database" not in chosen:
+        names = ["sqlite", "postgresql"]
+        name = metafunc.module.__name__.rpartition(".")[2]
+        if name in _OF_SERIES and {"new_store", "new_url"} & set(metafunc.fixturenames) == {"new_store"}:
+            names.append(CLICKHOUSE)
+        metafunc.parametrize("database", names, indirect=True)
+
+
+@pytest.fixture
 def database(request: pytest.FixtureRequest) -> str:
     """Name the database that the test runs on."""
     name: str = request.param
@@ -54,7 +85,7 @@ def database(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def new_url(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> Iterator[NewUrl]:
     """Return a function that makes a migrated database for this test alone, and returns its URL."""
-    if database == "sqlite":
+    if database != "postgresql":
         template: Path = request.getfixturevalue("migrated_sqlite")
         numbers = count()
         yield lambda: f"sqlite:///{shutil.copy(template, tmp_path / f'store-{next(numbers)}.db')}"
@@ -74,20 +105,28 @@ def new_url(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> It
 @pytest.fixture
 def empty_url(request: pytest.FixtureRequest, database: str) -> NewUrl:
     """Return a function that returns the URL of an empty database, in place of the one before."""
-    name = "new_url" if database == "sqlite" else "emptied_postgresql"
+    name = "emptied_postgresql" if database == "postgresql" else "new_url"
     made: NewUrl = request.getfixturevalue(name)
     return made
 
 
 @pytest.fixture
-def new_store(empty_url: NewUrl) -> Iterator[NewStore]:
+def new_store(request: pytest.FixtureRequest, database: str, empty_url: NewUrl) -> Iterator[NewStore]:
     """Return a function that opens an empty store, in place of the one that it opened before."""
     opened: list[Store] = []
+    clickhouse: ClickHouse | None = None
+    if database == CLICKHOUSE:
+        clickhouse = request.getfixturevalue("clickhouse")
 
     def make() -> Store:
         while opened:
             opened.pop().close()
-        opened.append(open_store(empty_url()))
+        if clickhouse is None:
+            opened.append(open_store(empty_url()))
+        else:
+            clickhouse.empty()
+            opened.append(open_store(empty_url(), clickhouse.url))
+            opened[-1].prepare()
         return opened[-1]
 
     yield make

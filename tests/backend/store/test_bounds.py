@@ -123,6 +123,7 @@ def test_numbers_of_batches_that_add_up_to_too_much_are_named(store: Store) -> N
     assert math.isclose(found["bad"].shipped, 3 * (2**62 + 1))
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])  # Of rows that are changed.
 def test_costs_that_add_up_to_too_much_break_no_answer(store: Store, database: str) -> None:
     """As a release before could store them."""
     assert isinstance(store, SqlStore)
@@ -145,6 +146,7 @@ def test_costs_that_add_up_to_too_much_break_no_answer(store: Store, database: s
     assert recent_costs(store, START_MS + 10_000, 10_000)["good"].cpu_percent == 1
 
 
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])  # Of rows that are changed.
 def test_a_row_stays_an_integer_however_much_is_added(store: Store) -> None:
     assert isinstance(store, SqlStore)
     cost = Cost(from_ns=START_NS, to_ns=START_NS + 1, cpu_ns=2**47, resident_bytes=1)

@@ -16,7 +16,7 @@ from backend.store.contract.vms import VmFilter
 from faultmodel import arch
 from faultmodel.record import COUNTERS
 from faultmodel.wire import Batch
-from tests.backend.store.conftest import NewStore, NewUrl
+from tests.backend.store.conftest import CLICKHOUSE, NewStore, NewUrl
 from tests.backend.store.sender import COUNT_PER_BATCH, batches_to_send
 from tests.batches import START_MS, START_NS, VM_ID, exit_record, fault_count, fault_record, make_batch
 
@@ -105,6 +105,15 @@ def _sent(batches: list[Batch]) -> tuple[Totals, Totals, Totals, Totals]:
     return +faults, exits, records, +seen
 
 
+def hold(store: Store, batches: list[Batch], order: list[int]) -> None:
+    """Deliver batches in an order, and hold what is stored against each of them once."""
+    applied = [store.apply(batches[number], START_NS) for number in order]
+
+    assert sum(applied) == len(batches)
+    assert _stored(store) == _sent(batches)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 @given(deliveries())
 @settings(
     max_examples=40,
@@ -114,13 +123,19 @@ def _sent(batches: list[Batch]) -> tuple[Totals, Totals, Totals, Totals]:
 def test_batches_sent_twice_and_out_of_order_count_once_each(
     new_store: NewStore, delivery: tuple[list[Batch], list[int]]
 ) -> None:
-    batches, order = delivery
-    store = new_store()
+    hold(new_store(), *delivery)
 
-    applied = [store.apply(batches[number], START_NS) for number in order]
 
-    assert sum(applied) == len(batches)
-    assert _stored(store) == _sent(batches)
+@pytest.mark.parametrize("database", [CLICKHOUSE])
+@given(deliveries())
+@settings(
+    max_examples=8,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_so_it_is_in_clickhouse(new_store: NewStore, delivery: tuple[list[Batch], list[int]]) -> None:
+    hold(new_store(), *delivery)
 
 
 @pytest.mark.parametrize("kill_after", [1, 2, 7, 11])

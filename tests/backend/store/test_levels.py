@@ -21,7 +21,7 @@ from backend.store.contract.vms import VmFilter
 from backend.store.sql.migrate import downgrade, migrate
 from faultmodel.kinds import LossKind
 from faultmodel.record import Cost, Loss, Span
-from tests.backend.store.conftest import NewUrl
+from tests.backend.store.conftest import CLICKHOUSE, NewStore, NewUrl
 from tests.batches import (
     NS_PER_S,
     START_NS,
@@ -259,19 +259,31 @@ def added(metric: Metric, rows: Iterator[Row], figures: Sequence[str] | None = N
     return sums
 
 
+def hold(store: Store, steps: list[tuple[object, ...]]) -> None:
+    """Take steps, and hold every answer against the seconds."""
+    scene = Scene(store)
+    for step in steps:
+        scene.take(step)
+    check(store, START_S, 60, Metric.FAULTS, Metric.COSTS)
+    scene.roll(START_S + DAY_S)
+    for step_s in (10, 3600):
+        check(store, START_S - 7200, step_s, *Metric)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_whatever_is_rolled_up_when_every_answer_is_that_of_the_seconds(
-    empty_url: NewUrl, steps: list[tuple[object, ...]]
+    new_store: NewStore, steps: list[tuple[object, ...]]
 ) -> None:
-    with closing(open_store(empty_url())) as store:
-        scene = Scene(store)
-        for step in steps:
-            scene.take(step)
-        check(store, START_S, 60, Metric.FAULTS, Metric.COSTS)
-        scene.roll(START_S + DAY_S)
-        for step_s in (10, 3600):
-            check(store, START_S - 7200, step_s, *Metric)
+    hold(new_store(), steps)
+
+
+@pytest.mark.parametrize("database", [CLICKHOUSE])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_so_it_is_in_clickhouse(new_store: NewStore, steps: list[tuple[object, ...]]) -> None:
+    hold(new_store(), steps)
 
 
 def test_what_was_stored_before_there_were_levels_is_summed_up(new_url: NewUrl) -> None:

@@ -28,7 +28,7 @@ from backend.store.sql.store import SqlStore
 from backend.store.sql.tables import retention_state
 from faultmodel.kinds import HostState
 from faultmodel.record import Span
-from tests.backend.store.conftest import NewUrl
+from tests.backend.store.conftest import CLICKHOUSE, NewStore, NewUrl
 from tests.backend.store.test_levels import RANGES, ROLLED, STORED, TIMES, Scene, added, expected
 from tests.batches import (
     NS_PER_S,
@@ -470,17 +470,10 @@ def compare(store: Store, twin: Store, blocks: Blocks, from_s: int, step_s: int,
         assert counted == {vm: count for vm, count in faults.items() if count}
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=STEPS)
-def test_whatever_was_removed_every_answer_is_that_of_a_store_that_keeps_all(
-    empty_url: NewUrl,
-    migrated_sqlite: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    steps: list[tuple[object, ...]],
-) -> None:
-    folder = tmp_path_factory.mktemp("twin")
+def hold(store: Store, migrated_sqlite: Path, folder: Path, steps: list[tuple[object, ...]]) -> None:
+    """Take steps, and hold every answer against a store that keeps all."""
     other = f"sqlite:///{shutil.copy(migrated_sqlite, folder / 'twin.db')}"
-    with closing(open_store(empty_url())) as store, closing(open_store(other)) as twin:
+    with closing(open_store(other)) as twin:
         scene, of_twin, blocks = Scene(store), Scene(twin), Blocks(store)
         assert store.claim_job(claim())
         store.set_ages(SHORT)
@@ -502,3 +495,27 @@ def test_whatever_was_removed_every_answer_is_that_of_a_store_that_keeps_all(
             for metric in Metric:
                 compare(store, twin, blocks, START_S - 7200, 3600, metric)
             scene.roll(START_S + DAY_S)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_whatever_was_removed_every_answer_is_that_of_a_store_that_keeps_all(
+    new_store: NewStore,
+    migrated_sqlite: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[tuple[object, ...]],
+) -> None:
+    hold(new_store(), migrated_sqlite, tmp_path_factory.mktemp("twin"), steps)
+
+
+@pytest.mark.parametrize("database", [CLICKHOUSE])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_so_it_is_in_clickhouse(
+    new_store: NewStore,
+    migrated_sqlite: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[tuple[object, ...]],
+) -> None:
+    hold(new_store(), migrated_sqlite, tmp_path_factory.mktemp("twin"), steps)

@@ -2,9 +2,10 @@
 """What a batch adds to the series: counts, each at the finest level that is kept of its time, and records."""
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
-from sqlalchemy import Table
+from sqlalchemy import Connection, Table
 
 from backend.store.contract.levels import FINEST_S, Levels
 from backend.store.contract.series import Block
@@ -13,7 +14,7 @@ from backend.store.sql.series.late import at_level
 from backend.store.sql.series.pending import add_pending, read_kept
 from backend.store.sql.tables import collector_costs, exit_counts, families, fault_counts, ledger, losses
 from backend.store.sql.tables.levels import levels
-from backend.store.sql.writer import Columns, Row, Writer, columns_of
+from backend.store.sql.writer import Columns, Row, columns_of
 from faultmodel import arch
 from faultmodel.record import BUCKET_MS, Cost
 from faultmodel.units import NS_PER_MS
@@ -21,25 +22,41 @@ from faultmodel.units import NS_PER_MS
 _BUCKET_NS = BUCKET_MS * NS_PER_MS
 
 
-def append(writer: Writer, block: Block) -> None:
-    """Add a block. :raises BatchError: a count or a bucket is impossible"""
+class Rows(Protocol):
+    """Where rows of counts and records go: what a ``Writer`` does with them."""
+
+    def add(self, table: Table, columns: Columns) -> None:
+        """Add counts, as rows of a level's table. Several may have the same key."""
+
+    def append(self, table: Table, columns: Columns) -> None:
+        """Insert records."""
+
+    def next_positions(self, count: int) -> Sequence[int]:
+        """Return numbers for records of exits."""
+
+
+def append(rows: Rows, connection: Connection, block: Block) -> None:
+    """Add a block. :raises BatchError: a count or a bucket is impossible
+
+    :param connection: the catalog's transaction, in which it is noted what is yet to be summed up
+    """
     # Of a recording all is kept: somebody asked for it.
-    kept = Levels() if block.is_recording else Levels(kept_from_s=read_kept(writer.connection))
-    counts = _Counts(writer, kept)
+    kept = Levels() if block.is_recording else Levels(kept_from_s=read_kept(connection))
+    counts = _Counts(rows, kept)
     for add in _ADDERS.values():
         add(counts, block)
     for append_records in _RECORDS.values():
-        append_records(writer, block)
+        append_records(rows, block)
     # In the same transaction: no count is ever missing at a coarser level that is taken for up to date.
     for length_s, starts in counts.touched.items():
-        add_pending(writer.connection, block.host, length_s, starts)
+        add_pending(connection, block.host, length_s, starts)
 
 
 class _Counts:
     """Adds rows of seconds. ``touched``: starts of buckets to which was added, by their length in s."""
 
-    def __init__(self, writer: Writer, kept: Levels) -> None:
-        self._writer = writer
+    def __init__(self, rows: Rows, kept: Levels) -> None:
+        self._rows = rows
         self._kept = kept
         self.touched: dict[int, set[int]] = defaultdict(set)
 
@@ -50,16 +67,15 @@ class _Counts:
         place = list(table.columns.keys()).index("bucket_s")
         seconds = set(columns[place])
         if min(seconds) >= self._kept.kept_from(FINEST_S):
-            self._writer.add(table, columns)
+            self._rows.add(table, columns)
             self.touched[FINEST_S] |= seconds
             return
         lengths = {second: self._kept.finest_at(second) for second in seconds}
         for length_s in sorted(set(lengths.values())):
-            rows = zip(*columns, strict=True)
-            chosen = columns_of(row for row in rows if lengths[row[place]] == length_s)
+            chosen = columns_of(row for row in zip(*columns, strict=True) if lengths[row[place]] == length_s)
             if length_s != FINEST_S:
                 chosen = at_level(table, chosen, length_s)
-            self._writer.add(levels[table][length_s], chosen)
+            self._rows.add(levels[table][length_s], chosen)
             self.touched[length_s].update(chosen[place])
 
 
@@ -97,18 +113,18 @@ def _add_ledger(counts: _Counts, block: Block) -> None:
         counts.add(ledger, count_columns(ledger, entries, block.vms))
 
 
-def _append_exits(writer: Writer, block: Block) -> None:
+def _append_exits(rows: Rows, block: Block) -> None:
     if records := block.batch.exits:
         table = families[block.batch.arch].exits
-        positions = writer.next_positions(len(records))
-        writer.append(table, record_columns(table, records, block.vms, positions))
+        positions = rows.next_positions(len(records))
+        rows.append(table, record_columns(table, records, block.vms, positions))
 
 
-def _append_faults(writer: Writer, block: Block) -> None:
+def _append_faults(rows: Rows, block: Block) -> None:
     if records := block.batch.faults:
         table = families[block.batch.arch].faults
         numbers = range(block.first_position, block.first_position + len(records))
-        writer.append(table, record_columns(table, records, block.vms, numbers))
+        rows.append(table, record_columns(table, records, block.vms, numbers))
 
 
 def _cost_row(host_id: int, cost: Cost) -> Row:
@@ -134,5 +150,5 @@ _ADDERS: Mapping[str, Callable[[_Counts, Block], None]] = {
     "exit_counts": _add_exit_counts,
     "ledger": _add_ledger,
 }
-_RECORDS: Mapping[str, Callable[[Writer, Block], None]] = {"exits": _append_exits, "faults": _append_faults}
+_RECORDS: Mapping[str, Callable[[Rows, Block], None]] = {"exits": _append_exits, "faults": _append_faults}
 """Both by section of a batch. The others are the catalog's."""

@@ -14,7 +14,7 @@ A host's row is locked, as by whoever appends counts of it: none comes between r
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -33,7 +33,7 @@ from sqlalchemy import (
 )
 
 from backend.store.contract.levels import LENGTHS_S, Range, whole_buckets
-from backend.store.sql.series.measures import MEASURES, Measure, lived_within, measured_seen
+from backend.store.sql.series.measures import MEASURES, lived_within, measured_seen
 from backend.store.sql.series.pending import add_pending, remove_pending, set_part
 from backend.store.sql.sums import MOST as MOST_NUMBER
 from backend.store.sql.sums import capped_sum_of
@@ -66,6 +66,12 @@ _vms_in_order = (
     .order_by(vms.c.id)
     .limit(bindparam("most"))
 )
+_vms_up_to = select(vms.c.id).where(
+    vms.c.host_id == bindparam("host"),
+    vms.c.id > bindparam("after"),
+    vms.c.id <= bindparam("last"),
+    *lived_within(),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +84,36 @@ class _Piece:
     after_vm: int
 
 
+@dataclass(frozen=True, slots=True)
+class Summing:
+    """Buckets of a level in ``span``, to be summed anew from the next finer one.
+
+    Of the host's VMs those with numbers in (``after_vm``, ``last_vm``]; of the host itself where they are
+    the last.
+    """
+
+    host: int
+    length_s: int
+    span: Range
+    after_vm: int
+    last_vm: int
+    is_whole: bool
+
+    @property
+    def finer_s(self) -> int:
+        """The length of the buckets that are summed."""
+        return LENGTHS_S[LENGTHS_S.index(self.length_s) - 1]
+
+
+SumUp = Callable[[Writer, Summing], None]
+"""Replaces these buckets by what they are now, in the catalog's transaction, which has the host locked."""
+
+
 class Rollup:
     """Sums what is due: hosts in turn, and of each the coarsest level that it can. Of one thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, sum_up: SumUp) -> None:
+        self._sum_up = sum_up
         self._host = 0
         """The last one that was summed."""
         self._buckets = 1
@@ -115,7 +147,7 @@ class Rollup:
                 continue
             self._piece, self._host = piece, host
             began_s = time.monotonic()
-            is_whole = self._sum(writer.connection, piece)
+            is_whole = self._sum(writer, piece)
             self._adapt(time.monotonic() - began_s, is_whole=is_whole)
             self._piece = None
             waiting.append(host)
@@ -188,8 +220,9 @@ class Rollup:
             for of_host, length, of in self._suspected
         )
 
-    def _sum(self, connection: Connection, piece: _Piece) -> bool:
+    def _sum(self, writer: Writer, piece: _Piece) -> bool:
         """Sum buckets for as many VMs as at once, and return whether that was all."""
+        connection = writer.connection
         span, length_s = piece.span, piece.length_s
         asked = {**_bounds(piece.host, span), "after": piece.after_vm, "most": self._vms + 1}
         found = list(connection.scalars(_vms_in_order, asked))
@@ -198,9 +231,7 @@ class Rollup:
         else:
             last = found[self._vms - 1]
             span = Range(span.to_s - length_s, span.to_s)
-        for measure in MEASURES.values():
-            if measure.owner == "vm_id" or is_whole:
-                _sum_measure(connection, measure, piece, span, last)
+        self._sum_up(writer, Summing(piece.host, length_s, span, piece.after_vm, last, is_whole))
         if is_whole:
             remove_pending(connection, piece.host, length_s, span)
             add_pending(connection, piece.host, length_s, range(span.from_s, span.to_s, length_s))
@@ -251,13 +282,21 @@ def _bounds(host: int, span: Range) -> Mapping[str, int]:
     }
 
 
-def _sum_measure(connection: Connection, measure: Measure, piece: _Piece, span: Range, last_vm: int) -> None:
+def sum_up(writer: Writer, summing: Summing) -> None:
     """Remove what is there of buckets, and sum them anew. Of VMs, for those that are in turn."""
-    length_s = piece.length_s
-    finer, coarser = measure.tables[LENGTHS_S[LENGTHS_S.index(length_s) - 1]], measure.tables[length_s]
-    asked = {**_bounds(piece.host, span), "after": piece.after_vm, "last": last_vm}
-    connection.execute(_removal(coarser, measure.owner), asked)
-    connection.execute(_summing(finer, coarser, measure.owner, length_s), asked)
+    length_s = summing.length_s
+    asked = {**_bounds(summing.host, summing.span), "after": summing.after_vm, "last": summing.last_vm}
+    for measure in MEASURES.values():
+        if measure.owner == "vm_id" or summing.is_whole:
+            finer, coarser = measure.tables[summing.finer_s], measure.tables[length_s]
+            writer.connection.execute(_removal(coarser, measure.owner), asked)
+            writer.connection.execute(_summing(finer, coarser, measure.owner, length_s), asked)
+
+
+def vms_summed(connection: Connection, summing: Summing) -> Sequence[int]:
+    """Return the numbers of the VMs that are summed."""
+    asked = {**_bounds(summing.host, summing.span), "after": summing.after_vm, "last": summing.last_vm}
+    return list(connection.scalars(_vms_up_to, asked))
 
 
 @cache

@@ -1,38 +1,59 @@
 # SPDX-License-Identifier: Apache-2.0
 """The series over an SQL database: in the transaction that the store has open."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Table, select
 
+from backend.errors import SchemaError
 from backend.store.contract.levels import FINEST_S, Levels, fitting
 from backend.store.contract.series import Block, Metric, Page, Recorded, Row, Top
 from backend.store.contract.values import RecordRow, Steps, TimeRange
-from backend.store.sql.series import recorded, totals
+from backend.store.sql.series import recorded, removal, retention, rollup, rows, totals
 from backend.store.sql.series.append import append
 from backend.store.sql.series.owners import are_recordings
 from backend.store.sql.series.pending import read_levels
-from backend.store.sql.writer import Writer
+from backend.store.sql.series.sizes import Measured
+from backend.store.sql.series.stored import IDENTITY, Reading, Transactions, Writing
+from backend.store.sql.tables import series_state
+from backend.store.sql.writer import Columns, Writer
 from faultmodel.record import ExitKind
 from faultmodel.units import MS_PER_S
 
+_identity = select(series_state).where(series_state.c.name == IDENTITY)
+
 
 class SqlSeries:
-    """A Series. ``reading`` and ``writing`` go on with what this thread has open."""
+    """A series in the catalog's own database."""
 
-    def __init__(
-        self,
-        reading: Callable[[], AbstractContextManager[Connection]],
-        writing: Callable[[], AbstractContextManager[Writer]],
-    ) -> None:
-        self._reading = reading
-        self._writing = writing
+    is_elsewhere = False
 
-    def append(self, block: Block, token: str) -> None:
+    def __init__(self, transactions: Transactions) -> None:
+        self._reading = transactions.reading
+        self._writing = transactions.writing
+
+    def check(self, connection: Connection) -> None:
+        """Check that the catalog has its series in the same database."""
+        if connection.execute(_identity).one_or_none() is not None:
+            raise SchemaError(
+                "the series of this database lies in another one, and it is of no use alone; name both, with "
+                "--series URL"
+            )
+
+    def prepare(self, connection: Connection) -> None:
+        """Do nothing: its tables are migrated with the catalog's."""
+
+    @contextmanager
+    def opening(self) -> Iterator[int]:
+        """Give no number: what a transaction that is undone has added is gone."""
+        yield 0
+
+    def append(self, block: Block) -> None:
         """Add what a batch counts, and its records. The catalog notes the batch in the same transaction."""
         with self._writing() as writer:
-            append(writer, block)
+            append(writer, writer.connection, block)
 
     def points(
         self,
@@ -48,7 +69,7 @@ class SqlSeries:
             # Such short steps are read from seconds alone, as a page that is open asks for them each second.
             levels = Levels()
             if len(fitting(steps)) > 1:
-                levels = _levels(connection, metric, selector, steps.span)
+                levels = levels_of(connection, metric, selector, steps.span)
             yield from totals.points(connection, levels, metric, selector, steps, by, figures)
 
     def totals(
@@ -63,7 +84,7 @@ class SqlSeries:
     ) -> Iterator[Row]:
         """Yield (*keys, *figures) over a range."""
         with self._reading() as connection:
-            levels = _levels(connection, metric, selector, span)
+            levels = levels_of(connection, metric, selector, span)
             yield from totals.totals(connection, levels, metric, selector, span, by, figures, top)
 
     def records(
@@ -79,8 +100,59 @@ class SqlSeries:
         with self._reading() as connection:
             return recorded.read_records(connection, kind, selector, span, page, exit_kind)
 
+    def sum_up(self, writer: Writer, summing: rollup.Summing) -> None:
+        """Replace buckets of a level by what they are now."""
+        rollup.sum_up(writer, summing)
 
-def _levels(connection: Connection, metric: Metric, owners: Sequence[int] | None, span: TimeRange) -> Levels:
+    def remove_older(self, reading: Reading, writing: Writing, within_s: float) -> int:
+        """Remove what is older than is kept, for a while, and return how many rows that were."""
+        return retention.remove_older(reading, writing, within_s)
+
+    def empty_vm(self, locked: Writing, vm_number: int, arch: str) -> None:
+        """Remove what there is of a VM."""
+        removal.empty_vm(locked, vm_number, arch)
+
+    def remove_vm(self, writer: Writer, vm_number: int, arch: str) -> None:
+        """Remove what was added since."""
+        removal.remove_vm(writer, vm_number, arch)
+
+    def empty_host(self, locked: Writing, host_id: int) -> None:
+        """Remove what there is of a host itself."""
+        removal.empty_host(locked, host_id)
+
+    def remove_host(self, writer: Writer, host_id: int) -> None:
+        """Remove what was added since."""
+        removal.remove_host(writer, host_id)
+
+    def read_rows(
+        self, connection: Connection, table: Table, after: Sequence[Any] | None, limit: int
+    ) -> rows.Rows:
+        """Return rows of a table, in the order of its key."""
+        return rows.plain_rows(connection, table, after, limit)
+
+    def put_rows(self, writer: Writer, number: int, table: Table, columns: Columns) -> None:
+        """Add rows of a table that are not there yet."""
+        writer.append(table, columns)
+
+    def row_sums(self, connection: Connection, table: Table) -> tuple[int, Sequence[int]]:
+        """Return how many rows a table has, and the sums of its counts."""
+        return rows.plain_sums(connection, table)
+
+    def measured(self, table: Table) -> Measured | None:
+        """Return None: they lie in the catalog's database."""
+        return None
+
+    def size(self) -> int:
+        """Return 0: it lies in the catalog's database."""
+        return 0
+
+    def close(self) -> None:
+        """Do nothing: the connections are the store's."""
+
+
+def levels_of(
+    connection: Connection, metric: Metric, owners: Sequence[int] | None, span: TimeRange
+) -> Levels:
     """Return where levels may be read of these owners: of recordings alone, all is kept."""
     levels = read_levels(connection)
     finest_ms = levels.kept_from(FINEST_S) * MS_PER_S

@@ -38,7 +38,7 @@ def points(
     figures: Sequence[str],
 ) -> Iterator[Row]:
     """Yield (number of the step, *keys, *figures). See ``Series.points``."""
-    pieces = levels.pieces(_range_of(steps.span), fitting(steps))
+    pieces = levels.pieces(range_of(steps.span), fitting(steps))
     if not pieces:
         return
     # A range that SQL cannot hold has nothing at its ends.
@@ -68,7 +68,7 @@ def totals(
     top: Top | None,
 ) -> Iterator[Row]:
     """Yield (*keys, *figures). See ``Series.totals``."""
-    pieces = levels.pieces(_range_of(span))
+    pieces = levels.pieces(range_of(span))
     if not pieces:
         return
     lengths = tuple(piece.length_s for piece in pieces)
@@ -241,7 +241,7 @@ def _bounds(pieces: Sequence[Piece]) -> Mapping[str, int]:
     return {name: bounded(end_s) for name, end_s in ends.items()}
 
 
-def _range_of(span: TimeRange) -> Range:
+def range_of(span: TimeRange) -> Range:
     """Return the first bucket that starts within a range, and the first after it."""
     return Range(
         BEFORE_ALL_S if span.from_ms is None else -(-span.from_ms // BUCKET_MS),

@@ -30,6 +30,8 @@ from backend.store.sql.tables.levels import (
     retention,
     retention_state,
     rollup_pending,
+    series_blocks,
+    series_state,
     stored_sizes,
 )
 from backend.store.sql.tables.vms import countings, exit_counts, fault_counts, ledger, vcpus, vms
@@ -60,6 +62,8 @@ __all__ = [
     "retention",
     "retention_state",
     "rollup_pending",
+    "series_blocks",
+    "series_state",
     "sessions",
     "sources",
     "stored_sizes",

@@ -112,3 +112,27 @@ stored_sizes = Table(
     sqlite_with_rowid=False,
 )
 """What a table of counts or records takes. ``rows``, ``bytes``: NULL where they are not known."""
+
+series_state = Table(
+    "series_state",
+    metadata,
+    text("name"),
+    number("value"),
+    PrimaryKeyConstraint("name"),
+    sqlite_with_rowid=False,
+)
+"""Of a series that lies in a database of its own, nothing where it lies in this one.
+
+``identity``: by which the two know one another. ``block``: the newest number that was given to a block.
+``version``: how often something was summed up.
+"""
+
+series_blocks = Table(
+    "series_blocks",
+    metadata,
+    number("number"),
+    number("opened_ns"),
+    PrimaryKeyConstraint("number"),
+    sqlite_with_rowid=False,
+)
+"""Numbers of blocks that are given and not stored: what the series has of these is in no answer."""

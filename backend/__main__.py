@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from backend import clock_command, removal_commands, retention_command
+from backend import clock_command, copy_command, removal_commands, retention_command
 from backend.auth import TokenKind
 from backend.errors import BackendError, SettingError
 from backend.settings import (
@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     removal_commands.add_parsers(commands, tokens, _add_database)
     clock_command.add_parser(commands, _add_database)
     retention_command.add_parser(commands, _add_database)
+    copy_command.add_parser(commands)
     _add_token_revoke(
         tokens.add_parser("revoke", help="take tokens away; sessions and streams opened with them end")
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long a batch takes while many read, beside a server that nobody reads: now, and at another commit.
+"""How long a batch takes while many read, beside a server that nobody reads: now, and before if wanted.
 
 48 readers ask for the list of VMs as fast as they are answered, each another question; whoever is refused
 for now asks again. Meanwhile a host hands in a batch every 0.2 s. The same without readers before. Each side
@@ -46,7 +46,7 @@ _NS_PER_S = 10**9
 
 
 def main() -> None:
-    """Measure both sides, one after the other, and print them."""
+    """Measure each side, one after the other, and print them."""
     options = _options()
     if options.side:
         print(json.dumps(measure(options)))
@@ -54,18 +54,9 @@ def main() -> None:
     rows: list[tuple[str, ...]] = [
         ("", "batch alone, ms", "p99", f"with {options.readers} readers, ms", "p99", "ratio", "answered")
     ]
-    with tempfile.TemporaryDirectory() as directory:
-        before = Path(directory) / "before"
-        subprocess.run(
-            ["git", "-C", _TOP, "worktree", "add", "--detach", before, options.before],
-            check=True,
-            capture_output=True,
-        )
-        try:
-            for name, checkout in ((options.before, before), ("now", _TOP)):
-                rows.append((name, *_cells(_run(checkout))))
-        finally:
-            subprocess.run(["git", "-C", _TOP, "worktree", "remove", "--force", before], check=True)
+    if options.before:
+        rows.append((options.before, *_cells(_run_at(options.before))))
+    rows.append(("now", *_cells(_run(_TOP))))
     print(*table(rows), sep="\n")
 
 
@@ -176,6 +167,27 @@ def _ask(
         return response.status, float(response.headers.get("retry-after", 0))
 
 
+def _run_at(commit: str) -> dict[str, list[float] | int]:
+    """Measure another commit, which must have this file: each side runs its own."""
+    here = Path(__file__).resolve().relative_to(_TOP)
+    named = subprocess.run(
+        ["git", "-C", _TOP, "cat-file", "-e", f"{commit}:{here}"], check=False, capture_output=True
+    )
+    if named.returncode != 0:
+        raise SystemExit(f"--before {commit}: no such commit, or it has no {here}")
+    with tempfile.TemporaryDirectory() as directory:
+        checkout = Path(directory) / "before"
+        subprocess.run(
+            ["git", "-C", _TOP, "worktree", "add", "--detach", checkout, commit],
+            check=True,
+            capture_output=True,
+        )
+        try:
+            return _run(checkout)
+        finally:
+            subprocess.run(["git", "-C", _TOP, "worktree", "remove", "--force", checkout], check=True)
+
+
 def _run(checkout: Path) -> dict[str, list[float] | int]:
     """Measure a checkout in a process of its own."""
     print(f"measuring {checkout}", file=sys.stderr, flush=True)
@@ -210,7 +222,7 @@ def _ms(value: float) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--before", default="b47223a", help="the commit to compare with (%(default)s)")
+    parser.add_argument("--before", metavar="COMMIT", default="", help="measure this one too, before now")
     parser.add_argument("--readers", type=int, default=48)
     parser.add_argument("--seconds", type=float, default=20, help="with readers, and as long without")
     parser.add_argument("--history", type=int, default=300, help="seconds that are stored already")

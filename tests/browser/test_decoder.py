@@ -25,7 +25,7 @@ def test_lines_and_words_are_decoded_and_what_is_none_is_said(visit: Visit) -> N
     expect(words).to_have_count(2)
     expect(words.nth(0)).to_contain_text("read, page not present, final translation")
     expect(words.nth(0)).to_contain_text("gva_is_valid")
-    expect(words.nth(1)).to_contain_text("EFAULT: Bad address")
+    expect(words.nth(1)).to_contain_text("errno 14 EFAULT: Bad address")
 
     _decode(page, "x86_64:ept 181")
     expect(words.nth(0)).to_contain_text("read as hexadecimal")
@@ -33,7 +33,7 @@ def test_lines_and_words_are_decoded_and_what_is_none_is_said(visit: Visit) -> N
 
     _decode(page, "exit-reason 39")
     expect(words).to_have_count(1)
-    expect(words.nth(0)).to_contain_text("KVM_EXIT_MEMORY_FAULT")
+    expect(words.nth(0)).to_contain_text("exit-reason 39 KVM_EXIT_MEMORY_FAULT")
 
     _decode(page, "0x96000004")
     expect(words).to_have_count(1)

@@ -53,14 +53,18 @@ export function createDecoder(decode) {
   return createDialog({ id: "decoder", title: "Decode", kind: "modal" }, form, found);
 }
 
+/** What the kernel's headers and VMMs write in decimal. */
+const NUMBERS = new Set(["errno", "exit-reason"]);
+
 /** @param {FoundWord} item */
 function wordBlock({ where, target, word, summary, decoded }) {
+  const shown = NUMBERS.has(target) ? String(Number(word)) : word;
   const set = (decoded?.fields ?? []).filter((field) => !/^0x0*$/.test(field.value));
   return el(
     "section",
     { class: "found-word" },
     el("h3", {}, where),
-    el("p", {}, el("span", { class: "badge outline" }, target), " ", el("code", {}, word), " ", summary),
+    el("p", {}, el("span", { class: "badge outline" }, target), " ", el("code", {}, shown), " ", summary),
     set.length > 0 &&
       el(
         "ul",

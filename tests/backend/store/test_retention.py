@@ -3,6 +3,7 @@
 
 import itertools
 import shutil
+import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from backend.errors import LostJobError, RetentionError
 from backend.query.blocks import Blocks
@@ -24,8 +25,9 @@ from backend.store.contract.store import Store
 from backend.store.contract.values import Steps, TimeRange
 from backend.store.contract.vms import VmFilter
 from backend.store.sql.migrate import downgrade, migrate
+from backend.store.sql.series.retention import each_old, remove_some
 from backend.store.sql.store import SqlStore
-from backend.store.sql.tables import retention_state
+from backend.store.sql.tables import retention_state, vms
 from faultmodel.kinds import HostState
 from faultmodel.record import Span
 from tests.backend.store.conftest import CLICKHOUSE, NewStore, NewUrl
@@ -368,6 +370,42 @@ def test_how_long_each_thing_is_kept_is_shown_and_set(store: Store) -> None:
         with pytest.raises(RetentionError):
             store.set_ages(wrong)
     assert store.storage().levels == found.levels
+
+
+@pytest.mark.parametrize("of_one_time", [True, False])
+def test_what_is_removed_at_once_costs_what_it_is_and_not_what_there_is(
+    migrated_sqlite: Path, tmp_path: Path, of_one_time: bool
+) -> None:
+    found = [
+        _most_work(tmp_path / f"{rows}.db", migrated_sqlite, rows, of_one_time) for rows in (5000, 15_000)
+    ]
+    assert found[1] < 2 * found[0]
+
+
+def _most_work(path: Path, template: Path, rows: int, of_one_time: bool) -> int:
+    """Return the most steps of SQLite's machine, in thousands, in which a part of such rows is removed."""
+    looks: list[int] = []
+    work: list[int] = []
+    with closing(open_store(f"sqlite:///{shutil.copy(template, path)}")) as store:
+        at = [(0, place) if of_one_time else (place // 5, place % 5) for place in range(rows)]
+        counts = [fault_count(LIVE, second=second, vcpu=vcpu) for second, vcpu in at]
+        assert store.apply(make_batch(0, fault_counts=counts), START_NS + HOUR_S * NS_PER_S)
+        with sql_store(store).writing() as writer:
+            driver = writer.connection.connection.driver_connection
+            assert isinstance(driver, sqlite3.Connection)
+            number = writer.connection.scalar(select(vms.c.id).where(vms.c.public_id == LIVE))
+            assert number is not None
+            old = next(iter(each_old(Kept.COUNTS_1S, START_S + DAY_S)))
+            driver.set_progress_handler(lambda: looks.append(0), 1000)
+            is_more, removed = True, 0
+            while is_more:
+                before = len(looks)
+                some, is_more = remove_some(writer.connection, old, number)
+                work.append(len(looks) - before)
+                removed += some
+            driver.set_progress_handler(None, 0)
+    assert removed == rows
+    return max(work)
 
 
 def test_ages_of_levels_ascend() -> None:

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     bindparam,
     delete,
+    func,
     select,
     tuple_,
     update,
@@ -34,8 +35,10 @@ from backend.store.contract.retention import BY_LENGTH_S, Kept
 from backend.store.contract.time_limit import check_time
 from backend.store.sql.series.measures import MEASURES
 from backend.store.sql.series.pending import read_levels
-from backend.store.sql.tables import families, hosts, kept_from, vms
+from backend.store.sql.tables import families, hosts, kept_from, losses, vms
+from backend.store.sql.tables.levels import levels
 from backend.store.sql.writer import Writer, key_names
+from faultmodel.kinds import LossKind
 from faultmodel.record import ExitKind
 from faultmodel.units import NS_PER_S
 
@@ -119,7 +122,7 @@ def remove_older(reading: Reading, writing: Writing, within_s: float) -> int:
     for row in found:
         if row.removed_to_s == row.from_s or row.kept not in set(Kept):
             continue
-        for old in _each(Kept(row.kept), row.from_s):
+        for old in each_old(Kept(row.kept), row.from_s):
             some, is_all = _remove(reading, writing, old, end_s)
             removed += some
             if not is_all:
@@ -135,7 +138,7 @@ def remove_older(reading: Reading, writing: Writing, within_s: float) -> int:
 class _Old:
     """Rows of a table that are too old. ``when``: the column of their time; ``where``: leads to an index.
 
-    ``order``: columns of that index, of which the first are the owner and, at last, all of the key.
+    ``order``: columns of that index, apart from ``where``: the owner, ``when``, and what else a key has.
     """
 
     table: Table
@@ -163,28 +166,59 @@ class _Old:
     @cached_property
     def last(self) -> Select[*tuple[Any, ...]]:
         """The key of the last row of an owner that is removed at once, where there are more."""
-        order = [self.table.c[name] for name in self.order]
-        theirs = self.table.c[self.owner] == bindparam("owner")
-        return select(*order).where(theirs, *self._is_older).order_by(*order).limit(1).offset(_AT_ONCE - 1)
+        order = self._order
+        return select(*order).where(*self._theirs).order_by(*order).limit(1).offset(_AT_ONCE - 1)
+
+    @cached_property
+    def first(self) -> Select[Any]:
+        """The time of an owner's first row."""
+        return select(func.min(self.when)).where(*self._theirs)
+
+    # With one bound of time, and by time alone wherever it can be: with two bounds SQLite may go by the wider
+    # one, and to compare keys it goes through all of an owner's rows.
+
+    @cached_property
+    def until(self) -> Delete:
+        """Removes an owner's rows of before a time."""
+        return delete(self.table).where(*self._owned, self.when < bindparam(f"last_{self.when.name}"))
 
     @cached_property
     def some(self) -> Delete:
-        """Removes an owner's rows up to that key."""
-        order = [self.table.c[name] for name in self.order]
-        ends = [bindparam(f"last_{name}", type_=self.table.c[name].type) for name in self.order]
-        return self.rest.where(tuple_(*order) <= tuple_(*ends))
+        """Removes an owner's rows of one time, up to a key."""
+        key = self._order[2:]
+        ends = [bindparam(f"last_{column.name}", type_=column.type) for column in key]
+        of_time = delete(self.table).where(*self._owned, self.when == bindparam(f"last_{self.when.name}"))
+        return of_time.where(tuple_(*key) <= tuple_(*ends)) if key else of_time
+
+    @property
+    def _order(self) -> Sequence[Column[Any]]:
+        return [self.table.c[name] for name in self.order]
+
+    @property
+    def _owned(self) -> Sequence[ColumnElement[bool]]:
+        return [self.table.c[self.owner] == bindparam("owner"), *self.where]
+
+    @property
+    def _theirs(self) -> Sequence[ColumnElement[bool]]:
+        return [*self._owned, self.when < bindparam("before")]
 
     @cached_property
     def rest(self) -> Delete:
         """Removes all of an owner's rows."""
-        return delete(self.table).where(self.table.c[self.owner] == bindparam("owner"), *self._is_older)
+        return delete(self.table).where(*self._theirs)
 
 
-def _each(kept: Kept, from_s: int) -> Iterator[_Old]:
+def each_old(kept: Kept, from_s: int) -> Iterator[_Old]:
+    """Yield what is too old where something is kept from a time on."""
     if kept not in _RECORDS:
         (length_s,) = (length for length, name in BY_LENGTH_S.items() if name is kept)
         for measure in MEASURES.values():
             table = measure.tables[length_s]
+            if table in levels[losses].values():
+                for loss in LossKind:
+                    of_loss = [table.c.kind == loss.value]
+                    yield _Old(table, "host_id", table.c.bucket_s, from_s, ("host_id", "bucket_s"), of_loss)
+                continue
             yield _Old(table, measure.owner, table.c.bucket_s, from_s, key_names(table))
         return
     for family in families.values():
@@ -211,7 +245,7 @@ def _remove(reading: Reading, writing: Writing, old: _Old, end_s: float) -> tupl
             return removed, False
         with writing() as writer:
             while waiting and time.monotonic() < began_s + _WITHIN_S:
-                found, is_more = _remove_some(writer.connection, old, waiting[-1])
+                found, is_more = remove_some(writer.connection, old, waiting[-1])
                 removed += found
                 if not is_more:
                     waiting.pop()
@@ -220,10 +254,14 @@ def _remove(reading: Reading, writing: Writing, old: _Old, end_s: float) -> tupl
     return removed, True
 
 
-def _remove_some(connection: Connection, old: _Old, owner: int) -> tuple[int, bool]:
+def remove_some(connection: Connection, old: _Old, owner: int) -> tuple[int, bool]:
+    """Remove some of an owner's rows, and return how many these were, and whether there are more."""
     asked = {"owner": owner, "before": old.before}
     last = connection.execute(old.last, asked).one_or_none()
     if last is None:
         return connection.execute(old.rest, asked).rowcount, False
-    ends = {f"last_{name}": value for name, value in last._mapping.items()}
+    ends = {f"last_{name}": value for name, value in last._mapping.items() if name != old.owner}
+    when = f"last_{old.when.name}"
+    if connection.scalar(old.first, asked) < ends[when]:
+        return connection.execute(old.until, {**asked, when: ends[when]}).rowcount, True
     return connection.execute(old.some, {**asked, **ends}).rowcount, True

@@ -50,6 +50,7 @@ _MIGRATE = "run: kvmfaults-server migrate --database URL --series URL"
 class ClickHouseSeries:
     """A series beside a catalog in SQL. ``transactions`` are the catalog's."""
 
+    pace = 25
     is_elsewhere = True
 
     def __init__(self, url: URL, transactions: Transactions) -> None:

@@ -91,7 +91,7 @@ class SqlStore(VmReads, HostReads):
         self._name = token_hex(8)
         """By which this process knows its own news."""
         self.series = new_series(Transactions(self._reading, self.checking, self._writing))
-        self._rollup = rollup.Rollup(self.series.sum_up)
+        self._rollup = rollup.Rollup(self.series.sum_up, pace=self.series.pace)
         self._clock = server_clock.ServerClock(self._read_later)
 
     @property

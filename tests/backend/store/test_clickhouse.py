@@ -2,6 +2,7 @@
 """ClickHouse beside a catalog: whatever ends between two statements, each batch counts once or not yet."""
 
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine, event, select, update
 
-from backend.errors import SchemaError
+from backend.errors import SchemaError, StoreError
 from backend.store import open_store
 from backend.store.clickhouse.blocks import read_noted
 from backend.store.clickhouse.database import Database
@@ -326,3 +327,9 @@ def test_on_a_cluster_tables_are_replicated_and_spread_by_owner() -> None:
 def test_all_levels_are_partitioned_alike() -> None:
     days = {one.partition("PARTITION BY ")[2].partition(" ORDER")[0] for one in statements(Place())}
     assert days == {"", "intDiv(bucket_s, 86400)", "intDiv(time_ns, 86400000000000)"}
+
+
+def test_where_the_client_is_not_installed_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "clickhouse_connect.driver.exceptions", None)
+    with pytest.raises(StoreError, match=r"pip install 'kvmfaults\[clickhouse\]'"):
+        open_store("sqlite:///unused.db", "clickhousedb://host/name")

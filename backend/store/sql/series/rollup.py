@@ -112,8 +112,10 @@ SumUp = Callable[[Writer, Summing], None]
 class Rollup:
     """Sums what is due: hosts in turn, and of each the coarsest level that it can. Of one thread."""
 
-    def __init__(self, sum_up: SumUp) -> None:
+    def __init__(self, sum_up: SumUp, *, pace: int = 1) -> None:
+        """Take what sums. ``pace``: so many times as long as a statement of SQL takes each of its own."""
         self._sum_up = sum_up
+        self._pace = pace
         self._host = 0
         """The last one that was summed."""
         self._buckets = 1
@@ -130,7 +132,7 @@ class Rollup:
 
         :param now_s: UTC; buckets of which counts may still be on their way are left
         """
-        end_s = time.monotonic() + _WITHIN_S
+        end_s = time.monotonic() + _WITHIN_S * self._pace
         by_s = now_s - _QUIET_S
         waiting = self._in_turn(writer.connection, by_s)
         locked: set[int] = set()
@@ -240,11 +242,11 @@ class Rollup:
         return is_whole
 
     def _adapt(self, took_s: float, *, is_whole: bool) -> None:
-        if took_s < _SHORT_S:
+        if took_s < _SHORT_S * self._pace:
             if is_whole:
                 self._buckets = min(2 * self._buckets, _MOST_BUCKETS)
             self._vms = min(2 * self._vms, MOST_VMS)
-        elif took_s > _LONG_S:
+        elif took_s > _LONG_S * self._pace:
             if self._buckets == 1:
                 self._vms = max(1, self._vms // 2)
             self._buckets = 1

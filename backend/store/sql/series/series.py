@@ -28,6 +28,7 @@ _identity = select(series_state).where(series_state.c.name == IDENTITY)
 class SqlSeries:
     """A series in the catalog's own database."""
 
+    pace = 1
     is_elsewhere = False
 
     def __init__(self, transactions: Transactions) -> None:

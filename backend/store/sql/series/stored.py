@@ -43,6 +43,9 @@ IDENTITY = "identity"
 class StoredSeries(Series, Protocol):
     """What is done with a series beside adding to it and reading it."""
 
+    pace: int
+    """How many times as long as over SQL it takes to begin a statement, at least: so much more is summed at
+    once."""
     is_elsewhere: bool
     """Whether it lies in a database of its own: what is removed of it frees nothing in the catalog's."""
 

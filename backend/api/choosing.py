@@ -2,13 +2,16 @@
 """Parameters that choose VMs by what is known of them."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from backend.api.parameters import OfVms, Parameters
+from backend.api.parameters import MAX_NAMES, OfHosts, OfVms, Text
+from backend.errors import ParameterError
 from backend.query.choice import Choice, State
-from backend.query.lives import ids_of_lives
+from backend.query.globs import is_glob, plain, resolved
+from backend.query.lives import ids_of_chosen, ids_of_lives
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange
 from backend.store.contract.vms import VmFilter
@@ -16,20 +19,28 @@ from faultmodel import arch as architectures
 from faultmodel.record import TEXT_LENGTH, U32_MAX
 
 
-class Chosen(Parameters):
-    """The VMs for which all of this holds."""
+class Chosen(OfHosts):
+    """The VMs for which all of this holds; of values of one parameter, one."""
 
-    host: str | SkipJsonSchema[None] = Field(
-        None, max_length=TEXT_LENGTH, description="Only VMs of this host.", examples=["host-1"]
+    name: list[Text] = Field(
+        [],
+        max_length=MAX_NAMES,
+        description="Only VMs of this name, or of names that match a glob, as of `host`. May be given "
+        "several times.",
+        examples=[["guest"]],
     )
-    name: str | SkipJsonSchema[None] = Field(
-        None, max_length=TEXT_LENGTH, description="Only VMs of exactly this name.", examples=["guest"]
+    pid: list[Annotated[int, Field(ge=0, le=U32_MAX)]] = Field(
+        [],
+        max_length=MAX_NAMES,
+        description="Only VMs of the VMM with this process id. May be given several times.",
+        examples=[[4242]],
     )
-    pid: int | SkipJsonSchema[None] = Field(
-        None, ge=0, le=U32_MAX, description="Only VMs of the VMM with this process id.", examples=[4242]
-    )
-    arch: str | SkipJsonSchema[None] = Field(
-        None, max_length=TEXT_LENGTH, description="Only VMs of this architecture.", examples=["x86_64"]
+    arch: list[Text] = Field(
+        [],
+        max_length=MAX_NAMES,
+        description="Only VMs of this architecture, or of those that match a glob. May be given several "
+        "times.",
+        examples=[["x86_64"]],
     )
     search: str | SkipJsonSchema[None] = Field(
         None,
@@ -43,10 +54,39 @@ class Chosen(Parameters):
     )
 
     @property
-    def choice(self) -> Choice:
-        """Which VMs these are."""
-        where = VmFilter(host=self.host, name=self.name, pid=self.pid, arch=_canonical(self.arch))
-        return Choice(where=where, text=(self.search or "").strip(), state=self.state)
+    def chooses(self) -> bool:
+        """Whether it may leave out a VM."""
+        text = (self.search or "").strip()
+        return bool(self.host or self.name or self.pid or self.arch or text or self.state is not None)
+
+    def choice_of(self, store: Store) -> Choice:
+        """Return which VMs these are."""
+        has_globs = any(map(is_glob, self.name))
+        where = VmFilter(
+            hosts=self.hosts_of(store),
+            names=tuple(map(plain, self.name)) if self.name and not has_globs else None,
+            pids=tuple(self.pid) or None,
+            archs=tuple(_canonical(self.arch)) if self.arch else None,
+        )
+        return Choice(
+            where=where,
+            names=tuple(self.name) if has_globs else (),
+            text=(self.search or "").strip(),
+            state=self.state,
+        )
+
+
+class NamedOrChosen(Chosen, OfVms):
+    """VMs by their ids, by their guests, or by what is known of them."""
+
+    def check_one_way(self) -> None:
+        """Raise ParameterError where VMs are chosen in two of these ways."""
+        super().check_one_way()
+        if (self.vm or self.guest) and self.chooses:
+            raise ParameterError(
+                "vm" if self.vm else "guest",
+                "VMs are chosen by their ids or guests, or by what is known of them, not by both",
+            )
 
 
 def vms_asked_for(store: Store, asked: OfVms, span: TimeRange) -> Sequence[str] | None:
@@ -61,7 +101,20 @@ def vms_asked_for(store: Store, asked: OfVms, span: TimeRange) -> Sequence[str] 
     return asked.vm_ids or None
 
 
-def _canonical(name: str | None) -> str | None:
+def vms_chosen(store: Store, asked: NamedOrChosen, span: TimeRange, now_ms: int) -> Sequence[str] | None:
+    """Return the ids of the VMs that a question names or chooses; None where it leaves out none.
+
+    :raises NotFoundError: a guest is unknown
+    :raises ParameterError: they are chosen in two ways, or more than can be looked through
+    """
+    if not asked.chooses:
+        return vms_asked_for(store, asked, span)
+    asked.check_one_way()
+    return ids_of_chosen(store, asked.choice_of(store), span, now_ms)
+
+
+def _canonical(wanted: Sequence[str]) -> Sequence[str]:
     # VMs are kept under the canonical name: arm64 is aarch64. A name of nothing finds nothing.
-    known = architectures.architectures().values()
-    return next((one.name for one in known if name in one.machines), name)
+    known = list(architectures.architectures().values())
+    found = resolved(wanted, [name for one in known for name in one.machines])
+    return [next((one.name for one in known if name in one.machines), name) for name in found]

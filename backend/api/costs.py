@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from backend.api import schemas
-from backend.api.parameters import InSteps, OfHost
+from backend.api.parameters import InSteps, OfHosts
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
@@ -16,15 +16,16 @@ from backend.query.costs import HostCosts, costs
 router = APIRouter(prefix="/api/v1/costs", tags=["Hosts"], route_class=ReadingRoute)
 
 
-class CostsParameters(OfHost, InSteps):
+class CostsParameters(OfHosts, InSteps):
     """Whose costs, and when."""
 
 
 @router.get("", responses=reader_problems(404))
 def chart_costs(services: ServicesDep, asked: Annotated[CostsParameters, Query()]) -> schemas.Costs:
     """Chart what tracing costs on each host, over from..to (default: the last 15 min) in whole steps."""
-    grid = asked.grid(services.now_ms, services.store.kept_levels(asked.hosts))
-    found = costs(services.store, asked.host, grid)
+    hosts = asked.hosts_of(services.store)
+    grid = asked.grid(services.now_ms, services.store.kept_levels(hosts))
+    found = costs(services.store, hosts, grid)
     return schemas.Costs(
         step_ms=grid.step_ms,
         times_ms=list(grid.starts_ms),

@@ -8,10 +8,10 @@ from pydantic import Field, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
-from backend.api.choosing import vms_asked_for
+from backend.api.choosing import NamedOrChosen, vms_chosen
 from backend.api.exports.formats import FILES
 from backend.api.former_names import current_name
-from backend.api.parameters import InFormat, InPages, InTime, OfVms
+from backend.api.parameters import InFormat, InPages, InTime
 from backend.api.presented import exit_body, kept_from_ms
 from backend.api.reading import RangeRoute
 from backend.api.responses import reader_problems
@@ -23,7 +23,7 @@ from faultmodel.record import ExitKind
 router = APIRouter(prefix="/api/v1/exits", tags=["Exits"], route_class=RangeRoute)
 
 
-class ExitsParameters(InPages, InTime, OfVms, InFormat):
+class ExitsParameters(InPages, InTime, NamedOrChosen, InFormat):
     """Which exits."""
 
     kind: ExitKind | SkipJsonSchema[None] = Field(
@@ -38,7 +38,7 @@ def list_exits(services: ServicesDep, asked: Annotated[ExitsParameters, Query()]
     span, limit = asked.span(services.now_ms), asked.limit
     before = read_place_cursor(Listed.EXITS, asked.cursor)
     with services.store.snapshot():
-        vm_ids = vms_asked_for(services.store, asked, span)
+        vm_ids = vms_chosen(services.store, asked, span, services.now_ms)
         if vm_ids is not None:
             services.store.host_of(vm_ids)  # a VM that is not there is said to be so
         found = services.store.exits(vm_ids, asked.kind, span, limit=limit + 1, before=before)

@@ -76,7 +76,7 @@ def list_guests(services: ServicesDep, asked: Annotated[GuestsParameters, Query(
         grid = end_grid(span, services.now_ms, asked.step_ms, levels, coarser=asked.coarser)
         found = find_guests(
             services.sources,
-            asked.choice,
+            asked.choice_of(services.store),
             grid,
             span,
             services.now_ms,

@@ -9,7 +9,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
 from backend.api.choosing import vms_asked_for
-from backend.api.parameters import MAX_LIMIT, InSteps, OfHost, OfVms
+from backend.api.parameters import MAX_LIMIT, InSteps, OfHosts, OfVms
 from backend.api.presented import as_of_body
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
@@ -22,7 +22,7 @@ from faultmodel.units import NS_PER_S
 router = APIRouter(prefix="/api/v1/ledger", tags=["Ledger"], route_class=ReadingRoute)
 
 
-class LedgerParameters(OfVms, OfHost, InSteps):
+class LedgerParameters(OfVms, OfHosts, InSteps):
     """Whose accounts, and how many."""
 
     most: int | SkipJsonSchema[None] = Field(
@@ -42,13 +42,14 @@ def show_ledger(services: ServicesDep, asked: Annotated[LedgerParameters, Query(
 
     Every batch is checked when it arrives: one whose figures do not add up is refused.
     """
-    grid = asked.grid(services.now_ms, services.store.kept_levels(asked.hosts, asked.vm_ids))
+    levels = services.store.kept_levels(asked.hosts_of(services.store), asked.vm_ids)
+    grid = asked.grid(services.now_ms, levels)
     services.refusals.write()
     with services.store.snapshot():
         found = account(
             services.store,
             vms_asked_for(services.store, asked, grid.span),
-            asked.host,
+            asked.host or None,
             grid,
             services.now_ns(),
             with_vms=asked.vms,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What resources are asked with: parameters that several have, and the rule that no other one is taken."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, get_origin
 
 from fastapi import Path, Request
@@ -11,8 +11,10 @@ from pydantic.json_schema import SkipJsonSchema
 from backend.api.exports.formats import Format
 from backend.errors import ParameterError
 from backend.query import cursors
+from backend.query.globs import SYNTAX, is_glob, resolved
 from backend.query.grid import MAX_POINTS, make_grid
 from backend.store.contract.levels import Levels
+from backend.store.contract.store import Store
 from backend.store.contract.values import Steps, TimeRange
 from backend.times import DURATION_PATTERN, PATTERN, parse_duration, parse_time
 from faultmodel.record import TEXT_LENGTH
@@ -20,10 +22,12 @@ from faultmodel.record import TEXT_LENGTH
 VM_ID_PATTERN = "^[0-9a-f]{16}$"
 GUEST_ID_PATTERN = VM_ID_PATTERN
 MAX_VMS = 100
+MAX_NAMES = 100
 MAX_LIMIT = 1000
 _TIME = "RFC 3339 (`2026-01-31T12:00:00Z`), relative (`now`, `now-15m`; s, m, h, d, w) or ms since the epoch."
 # Patterns are described, and checked where a text is read: the message there says more than a pattern.
 _TIME_SCHEMA: dict[str, JsonValue] = {"pattern": PATTERN}
+Text = Annotated[str, Field(max_length=TEXT_LENGTH)]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Most items of a page.", examples=[100])]
 VmPath = Annotated[
     str,
@@ -142,20 +146,23 @@ class InPages(Parameters):
     )
 
 
-class OfHost(Parameters):
-    """One host, or every one."""
+class OfHosts(Parameters):
+    """Some hosts, or every one."""
 
-    host: str | SkipJsonSchema[None] = Field(
-        None,
-        max_length=TEXT_LENGTH,
-        description="A host's name. Every host where it is left out.",
-        examples=["host-1"],
+    host: list[Text] = Field(
+        [],
+        max_length=MAX_NAMES,
+        description=f"A host's name, or a glob: {SYNTAX}. May be given several times. Every host where it is "
+        "left out.",
+        examples=[["host-1"]],
     )
 
-    @property
-    def hosts(self) -> tuple[str, ...] | None:
-        """The host as a list, None for every one."""
-        return None if self.host is None else (self.host,)
+    def hosts_of(self, store: Store) -> tuple[str, ...] | None:
+        """Return the names of the hosts that are meant, those that there are and those that there are not.
+
+        :return: None for every host
+        """
+        return tuple(resolved(self.host, _host_names(store, self.host))) if self.host else None
 
 
 class OfGuests(Parameters):
@@ -193,6 +200,11 @@ class OfVms(OfGuests):
         """Raise ParameterError where VMs are chosen both by their own ids and by their guests."""
         if self.vm and self.guest:
             raise ParameterError("guest", "VMs are chosen by their ids, or by their guests, not by both")
+
+
+def _host_names(store: Store, wanted: Sequence[str]) -> Sequence[str]:
+    """Return the names that may match: none where each is given as it is."""
+    return store.host_names() if any(map(is_glob, wanted)) else ()
 
 
 async def check_names(request: Request) -> None:

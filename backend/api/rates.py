@@ -8,15 +8,15 @@ from pydantic import Field, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
-from backend.api.choosing import Chosen
+from backend.api.choosing import NamedOrChosen
 from backend.api.exports.formats import FILES
 from backend.api.former_names import current_name
-from backend.api.parameters import InFormat, InSteps, OfVms
+from backend.api.parameters import InFormat, InSteps
 from backend.api.presented import as_of_body
 from backend.api.reading import RangeRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
-from backend.errors import ParameterError
+from backend.query.choice import Choice
 from backend.query.rate_keys import By, Metric
 from backend.query.rates import MAX_VALUES, Question, rates
 from backend.query.versions import PATTERN
@@ -25,7 +25,7 @@ from backend.store.contract.levels import Levels
 router = APIRouter(prefix="/api/v1/rates", tags=["Rates"], route_class=RangeRoute)
 
 
-class RatesParameters(Chosen, InSteps, OfVms, InFormat):
+class RatesParameters(NamedOrChosen, InSteps, InFormat):
     """What is charted, of which VMs, and how."""
 
     metric: Metric = Field(Metric.FAULTS, description="What is counted.")
@@ -49,18 +49,14 @@ class RatesParameters(Chosen, InSteps, OfVms, InFormat):
     )
     _current_metric = field_validator("metric", mode="before")(current_name)
 
-    def question(self, now_ms: int, levels: Levels) -> Question:
+    def question(self, now_ms: int, choice: Choice, levels: Levels) -> Question:
         """Return what is asked at this time.
 
+        :param choice: ``choice_of``
         :raises ParameterError: VMs are chosen in two ways, or the steps cannot be used
         """
         grid = self.grid(now_ms, levels)
         self.check_one_way()
-        if (self.vm or self.guest) and not self.choice.is_everyone:
-            raise ParameterError(
-                "vm" if self.vm else "guest",
-                "VMs are chosen by their ids or guests, or by what is known of them, not by both",
-            )
         return Question(
             metric=self.metric,
             by=self.by,
@@ -68,7 +64,7 @@ class RatesParameters(Chosen, InSteps, OfVms, InFormat):
             most=self.most,
             vm_ids=self.vm_ids,
             guest_ids=self.guest_ids,
-            choice=self.choice,
+            choice=choice,
             after=self.after,
         )
 
@@ -80,7 +76,9 @@ def chart_rates(services: ServicesDep, asked: Annotated[RatesParameters, Query()
     A step of which no time was covered is null, not 0; so is one in which a VM was not there.
     """
     now_ms = services.now_ms
-    question = asked.question(now_ms, services.store.kept_levels(asked.choice.host_names, asked.vm_ids))
+    choice = asked.choice_of(services.store)
+    levels = services.store.kept_levels(choice.host_names, asked.vm_ids)
+    question = asked.question(now_ms, choice, levels)
     found = rates(services.sources, question, now_ms)
     others = found.others
     return schemas.Rates(

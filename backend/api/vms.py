@@ -79,22 +79,23 @@ class VmsParameters(InPages, InSteps, Chosen, OfGuests, InFormat):
 
     def choice_of(self, store: Store) -> Choice:
         """Return which VMs these are. :raises NotFoundError: a guest is unknown"""
+        choice = super().choice_of(store)
         if not self.guest:
-            return self.choice
+            return choice
         guests = {guest.id for guest in store.guests_named(self.guest_ids).values()}
-        return replace(self.choice, where=replace(self.choice.where, guests=tuple(sorted(guests))))
+        return replace(choice, where=replace(choice.where, guests=tuple(sorted(guests))))
 
-    @property
-    def is_plain(self) -> bool:
+    def is_plain(self, choice: Choice) -> bool:
         """Whether the database's own order answers it, without a look at every VM."""
-        return self.sort is None and not (self.choice.text or self.choice.state or self.totals or self.trend)
+        is_sorted = self.sort is not None or choice.names or choice.text or choice.state is not None
+        return not (is_sorted or self.totals or self.trend)
 
 
 @router.get("", responses={**FILES, **reader_problems(404)})
 def list_vms(services: ServicesDep, asked: Annotated[VmsParameters, Query()]) -> schemas.VmPage:
     """List the VMs that existed within from..to, with their totals in it (default: all time)."""
     choice = asked.choice_of(services.store)
-    list_them = _newest if asked.is_plain else _sorted
+    list_them = _newest if asked.is_plain(choice) else _sorted
     return list_them(services, asked, choice)
 
 

@@ -10,6 +10,7 @@ from operator import attrgetter
 
 from backend.errors import ParameterError
 from backend.query.findings import Code, Found, find
+from backend.query.globs import resolved
 from backend.query.grid import covered_ms, kept_of
 from backend.query.rates import MAX_VALUES
 from backend.store.contract.accounts import BatchAccount, CountingTotal, FoldedVms, LedgerPoint, LossPoint
@@ -101,39 +102,42 @@ class Account:
 def account(
     store: Store,
     vm_ids: Sequence[str] | None,
-    host: str | None,
+    wanted: Sequence[str] | None,
     grid: Steps,
     now_ns: int,
     *,
     with_vms: bool = True,
     most: int | None = None,
 ) -> Account:
-    """Return the accounts of these VMs, else of every VM (of the host) that existed in the grid's range.
+    """Return the accounts of these VMs, else of every VM (of these hosts) that existed in the grid's range.
 
-    The hosts are those of the VMs that were asked for, else the host, else every host: also one that is
+    The hosts are those of the VMs that were asked for, else the wanted, else every host: also one that is
     expected, since there is a token for it, and of which nothing ever came. Of recordings it is then those
     that were heard of last.
 
+    :param wanted: names of hosts, or globs; None for every one
     :param most: where no VMs are asked for, so many have an account of their own: those of which most was
         seen; as many as there is room for where None
     :param with_vms: False for the accounts of the hosts alone, where no VMs are asked for
-    :raises NotFoundError: a VM or the host is unknown
-    :raises ParameterError: a VM is not of the host, or the answer would be too large
+    :raises NotFoundError: a VM or host is unknown
+    :raises ParameterError: a VM is not of the wanted hosts, or the answer would be too large
     """
     with store.snapshot():
         # Whose VMs run at once changes nothing about what was counted of each.
         found = [item for item in find(store, now_ns) if item.code is not Code.DUPLICATE_GUEST]
         absent = {name for item in found if item.code is Code.NEVER_DELIVERED for name in item.hosts}
-        if vm_ids is None and host in absent:
-            return Account(grid, None, [], None, [_absent_account(grid, str(host))], 0, store.as_of([]))
+        if wanted is not None:
+            meant = resolved(wanted, sorted({*store.host_names(), *absent}))
+            absent.intersection_update(meant)
+            wanted = [name for name in meant if name not in absent]
         span = grid.span
-        levels = store.kept_levels(None if host is None else [host], vm_ids or ())
+        levels = store.kept_levels(wanted, vm_ids or ())
         counted = levels.kept_steps(grid)
         if vm_ids is not None:
             owners = store.host_of(vm_ids)
         else:
-            owners = _most_seen(store, host, counted, most) if with_vms else {}
-        _check_owners(owners, host)
+            owners = _most_seen(store, wanted, counted, most) if with_vms else {}
+        _check_owners(owners, wanted)
         if len(owners) * len(FIGURES) * len(grid.starts_ms) > MAX_VALUES:
             raise ParameterError(
                 "step",
@@ -142,7 +146,7 @@ def account(
         points = store.ledger_points(list(owners), counted)
         countings = store.counting_totals(list(owners))
         known = store.known_hosts(recordings=LISTED_RECORDINGS)
-        names = _hosts(vm_ids, owners, host)
+        names = _hosts(vm_ids, owners, wanted)
         is_everyone, names = names is None, known.listed if names is None else names
         coverage = store.coverage(names, span)
         batches = store.batch_accounts(names)
@@ -152,11 +156,11 @@ def account(
         of_vms = store.vm_coverage(list(owners), span)
         doubled = store.doubled(list(owners))
         of_hosts = _by_host(found)
-        others = _others(store, host, owners, counted, of_hosts) if vm_ids is None and with_vms else None
+        others = _others(store, wanted, owners, counted, of_hosts) if vm_ids is None and with_vms else None
         as_of = store.as_of(None if is_everyone else names)
     covered = _covered(grid, [item.host for item in batches], coverage)
     hosts = list(_host_accounts(grid, counted, batches, folded, losses, covered, of_hosts))
-    if is_everyone:
+    if vm_ids is None:
         hosts = sorted([*hosts, *(_absent_account(grid, name) for name in absent)], key=attrgetter("host"))
     accounts = _vm_accounts(
         grid, counted, owners, points, countings, of_vms, _of_vms(owners, of_hosts, doubled)
@@ -174,11 +178,11 @@ def _check_room(grid: Steps, hosts: Sequence[str], losses: Sequence[LossPoint]) 
         )
 
 
-def _most_seen(store: Store, host: str | None, grid: Steps, most: int | None) -> Mapping[str, str]:
+def _most_seen(store: Store, hosts: Sequence[str] | None, grid: Steps, most: int | None) -> Mapping[str, str]:
     """Return those VMs of the range of which most was seen."""
     if most is None:
         most = max(1, min(_MOST, MAX_VALUES // (len(FIGURES) * max(1, len(grid.starts_ms)))))
-    everyone = store.vms_of(host, grid.span)
+    everyone = store.vms_of(hosts, grid.span)
     first = dict(islice(everyone, most + 1))
     if len(first) <= most:
         return first
@@ -195,7 +199,7 @@ def _by_seen(store: Store, owners: Mapping[str, str], grid: Steps) -> Iterator[t
 
 def _others(
     store: Store,
-    host: str | None,
+    hosts: Sequence[str] | None,
     shown: Mapping[str, str],
     grid: Steps,
     of_hosts: Mapping[str, Sequence[Found]],
@@ -203,7 +207,7 @@ def _others(
     """Return the sum over VMs of the range that are not shown."""
     count, missing, is_balanced = 0, 0, True
     totals = dict.fromkeys(FIGURES, 0)
-    everyone = store.vms_of(host, grid.span)
+    everyone = store.vms_of(hosts, grid.span)
     for owners in _parts(item for item in everyone if item[0] not in shown):
         vm_ids = list(owners)
         points = store.ledger_points(vm_ids, grid.whole)
@@ -253,16 +257,16 @@ def _codes(found: Sequence[Found]) -> Sequence[Code]:
     return sorted({item.code for item in found})
 
 
-def _hosts(vm_ids: Sequence[str] | None, owners: Mapping[str, str], host: str | None) -> Sequence[str] | None:
-    if vm_ids is not None:
-        return sorted(set(owners.values()))
-    return None if host is None else [host]
+def _hosts(
+    vm_ids: Sequence[str] | None, owners: Mapping[str, str], wanted: Sequence[str] | None
+) -> Sequence[str] | None:
+    return wanted if vm_ids is None else sorted(set(owners.values()))
 
 
-def _check_owners(owners: Mapping[str, str], host: str | None) -> None:
+def _check_owners(owners: Mapping[str, str], wanted: Sequence[str] | None) -> None:
     for vm_id, owner in owners.items():
-        if host is not None and owner != host:
-            raise ParameterError("vm", f"VM {vm_id} is of host {owner!r}, not of {host!r}")
+        if wanted is not None and owner not in wanted:
+            raise ParameterError("vm", f"VM {vm_id} is of host {owner!r}, which `host` leaves out")
 
 
 def _covered(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from backend.query.globs import matching
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange
 from backend.store.contract.vms import VmFilter, VmMember, VmMembers
@@ -26,11 +27,13 @@ _ANYTHING = VmFilter()
 class Choice:
     """VMs that fulfil all of this.
 
+    ``names``: one of these, or of these globs, is the VM's name (``globs``); any where there are none.
     ``text``: is part of the VM's name, UUID, VMM, manager, host, architecture, process id or id; letter case
     aside.
     """
 
     where: VmFilter = _ANYTHING
+    names: tuple[str, ...] = ()
     text: str = ""
     state: State | None = None
 
@@ -42,12 +45,15 @@ class Choice:
     @property
     def host_names(self) -> Sequence[str] | None:
         """The hosts whose batches can change which VMs these are; None for every one."""
-        return None if self.where.host is None else [self.where.host]
+        return self.where.hosts
 
     def members(self, store: Store, span: TimeRange, now_ms: int) -> VmMembers:
         """Return the VMs of the range; no order. What is left out was not looked through."""
         found, left_out = store.members(self.where, span)
         text, at_ms = self.text.strip().casefold(), end_of(span, now_ms)
+        if self.names:
+            named = set(matching({vm.name for vm in found}, self.names))
+            found = [vm for vm in found if vm.name in named]
         if text:
             found = [vm for vm in found if text in _searched(vm)]
         if self.state is not None:

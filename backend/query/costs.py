@@ -49,13 +49,12 @@ class Costs:
     kept_from_ms: int | None
 
 
-def costs(store: Store, host: str | None, grid: Steps) -> Costs:
-    """Return the costs of a host, or of every host that reported any in the grid's range, by name.
+def costs(store: Store, names: Sequence[str] | None, grid: Steps) -> Costs:
+    """Return the costs of hosts, or of every host that reported any in the grid's range, by name.
 
     :raises NotFoundError: there is no such host
     :raises ParameterError: the answer would be too large
     """
-    names = None if host is None else [host]
     with store.snapshot():
         levels = store.kept_levels(names)
         counted = levels.kept_steps(grid)
@@ -63,8 +62,8 @@ def costs(store: Store, host: str | None, grid: Steps) -> Costs:
     by_host: dict[str, dict[int, Cost]] = defaultdict(dict)
     for point in points:
         by_host[point.host][point.step_start_ms] = cost_of(point)
-    if host is not None:
-        by_host.setdefault(host, {})
+    for name in names or ():
+        by_host.setdefault(name, {})
     if len(by_host) * len(grid.starts_ms) > MAX_VALUES:
         raise ParameterError("step", f"{len(by_host)} hosts and {len(grid.starts_ms)} points; ask for fewer")
     found = [

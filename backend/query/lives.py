@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The VMs that are lives of guests."""
+"""The VMs that are lives of guests, or that are chosen: as many as one answer may be of."""
 
 from collections.abc import Sequence
 
 from backend.errors import ParameterError
+from backend.query.choice import Choice
 from backend.store.contract.guests import Guest
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange
@@ -28,17 +29,20 @@ def lives_of(store: Store, guest_ids: Sequence[str], span: TimeRange) -> Sequenc
     """
     current = {guest.id for guest in store.guests_named(guest_ids).values()}
     found, left_out = store.members(VmFilter(guests=tuple(sorted(current))), span)
-    number = len(found) + left_out
-    if number > MAX_LIVES:
-        raise ParameterError(
-            "guest", f"{number} VMs in this range, more than {MAX_LIVES}; ask for a shorter one"
-        )
+    _check_number(len(found) + left_out, "guest")
     return sorted(found, key=lambda vm: (vm.first_seen_ms, vm.id))
 
 
 def ids_of_lives(store: Store, guest_ids: Sequence[str], span: TimeRange) -> list[str]:
     """Return the ids of the same. :raises NotFoundError, ParameterError: as ``lives_of``"""
     return [vm.id for vm in lives_of(store, guest_ids, span)]
+
+
+def ids_of_chosen(store: Store, choice: Choice, span: TimeRange, now_ms: int) -> list[str]:
+    """Return the ids of the chosen VMs of the range. :raises ParameterError: they are too many"""
+    found, left_out = choice.members(store, span, now_ms)
+    _check_number(len(found) + left_out, "host")
+    return sorted(vm.id for vm in found)
 
 
 def whole_lives(store: Store, guest_ids: Sequence[str], span: TimeRange) -> tuple[TimeRange, Sequence[str]]:
@@ -48,3 +52,11 @@ def whole_lives(store: Store, guest_ids: Sequence[str], span: TimeRange) -> tupl
     """
     span = store.kept_levels().whole(span)
     return span, ids_of_lives(store, guest_ids, span)
+
+
+def _check_number(number: int, parameter: str) -> None:
+    if number > MAX_LIVES:
+        raise ParameterError(
+            parameter,
+            f"{number} VMs in this range, more than {MAX_LIVES}; choose fewer, or ask for a shorter one",
+        )

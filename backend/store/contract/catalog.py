@@ -121,8 +121,11 @@ class Catalog(Protocol):
     def host_of(self, vm_ids: Sequence[str]) -> Mapping[str, str]:
         """Return the host's name by VM id. :raises NotFoundError: a VM is unknown"""
 
-    def vms_of(self, host: str | None, span: TimeRange) -> Iterator[tuple[str, str]]:
-        """Yield id and host's name of the VMs of a host, or of every host, that existed in the range.
+    def host_names(self) -> Sequence[str]:
+        """Return the name of every host, in order."""
+
+    def vms_of(self, host_names: Sequence[str] | None, span: TimeRange) -> Iterator[tuple[str, str]]:
+        """Yield id and host's name of the VMs of hosts, or of every host, that existed in the range.
 
         :raises NotFoundError: there is no such host
         """
@@ -131,9 +134,9 @@ class Catalog(Protocol):
         """Return a text that is another one after each loss and each event of a host."""
 
     def host_events(
-        self, host: str | None, span: TimeRange, *, limit: int, before: Place | None
+        self, host_names: Sequence[str] | None, span: TimeRange, *, limit: int, before: Place | None
     ) -> Sequence[HostEventRow]:
-        """Return events of a host, or of every host, newest first. :raises NotFoundError: no such host
+        """Return events of hosts, or of every host, newest first. :raises NotFoundError: no such host
 
         :param before: (time_ns, position) of the last event of the page before
         """

@@ -10,12 +10,12 @@ from backend.store.contract.hosts import CoveredSpan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VmFilter:
-    """Which VMs. Every given field must match; ``name`` matches exactly; ``guests``: their current ids."""
+    """Which VMs. Of every given field one text must match exactly; ``guests``: their current ids."""
 
-    host: str | None = None
-    name: str | None = None
-    pid: int | None = None
-    arch: str | None = None
+    hosts: tuple[str, ...] | None = None
+    names: tuple[str, ...] | None = None
+    pids: tuple[int, ...] | None = None
+    archs: tuple[str, ...] | None = None
     guests: tuple[str, ...] | None = None
 
 

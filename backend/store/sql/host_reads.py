@@ -176,12 +176,17 @@ class HostReads(SqlReads):
             return f"{newest or 0}-{lost or 0}"
 
     def host_events(
-        self, host: str | None, span: TimeRange, *, limit: int, before: Place | None
+        self, host_names: Sequence[str] | None, span: TimeRange, *, limit: int, before: Place | None
     ) -> Sequence[HostEventRow]:
-        """Return events of a host, or of every host, newest first. :raises NotFoundError: no such host"""
+        """Return events of hosts, or of every host, newest first. :raises NotFoundError: no such host"""
         with self._reading() as connection:
-            number = None if host is None else hosts.host_number(connection, host)
-            return host_events.read_events(connection, number, span, limit=limit, before=before)
+            numbers = None if host_names is None else list(hosts.host_names(connection, host_names))
+            return host_events.read_events(connection, numbers, span, limit=limit, before=before)
+
+    def host_names(self) -> Sequence[str]:
+        """Return the name of every host, in order."""
+        with self._reading() as connection:
+            return list(hosts.host_names(connection, None).values())
 
     def losses(self, host_names: Sequence[str] | None, steps: Steps) -> Sequence[LossPoint]:
         """Return what hosts lost, in steps. :raises NotFoundError: no such host"""

@@ -312,10 +312,10 @@ class VmReads(SqlReads):
         with self._reading() as connection:
             return vm_queries.hosts_of(connection, vm_ids)
 
-    def vms_of(self, host: str | None, span: TimeRange) -> Iterator[tuple[str, str]]:
-        """Yield id and host's name of the VMs of a host, or of all, that existed in the range."""
+    def vms_of(self, host_names: Sequence[str] | None, span: TimeRange) -> Iterator[tuple[str, str]]:
+        """Yield id and host's name of the VMs of hosts, or of all, that existed in the range."""
         with self._reading() as connection:
-            yield from vm_queries.vms_of(connection, host, span)
+            yield from vm_queries.vms_of(connection, host_names, span)
 
     def kept_levels(self, host_names: Sequence[str] | None = None, vm_ids: Sequence[str] = ()) -> Levels:
         """Return from when on each level of counts is kept. Of recordings alone, all is."""

@@ -155,7 +155,7 @@ def test_what_is_not_there_is_said_to_be_so(server: Server) -> None:
     assert server.problem(LEDGER, host="nobody") == (404, "no host 'nobody'")
     server.apply(make_batch(host=make_host("host-2"), stream=OTHER_STREAM))
     status, detail = server.problem(LEDGER, vm=VM_ID, host="host-2")
-    assert (status, detail) == (400, f"vm: VM {VM_ID} is of host 'host-1', not of 'host-2'")
+    assert (status, detail) == (400, f"vm: VM {VM_ID} is of host 'host-1', which `host` leaves out")
 
 
 def test_an_empty_server_has_an_empty_ledger(server: Server) -> None:

@@ -54,7 +54,7 @@ def fleet(store: Store) -> Store:
 @pytest.mark.parametrize("host", [None, "host-2"])
 def test_the_vms_of_which_most_was_seen_have_their_own_account(fleet: Store, host: str | None) -> None:
     numbers = [number for number in range(NUMBER) if host is None or number // 800 % 2]
-    found = account(fleet, None, host, GRID, NOW_NS, most=3)
+    found = account(fleet, None, None if host is None else [host], GRID, NOW_NS, most=3)
     assert [(item.vm, item.figures["seen"].total) for item in found.vms] == [
         (vm_id(number), number + 1) for number in reversed(numbers[-3:])
     ]

@@ -199,13 +199,13 @@ def test_vms_are_found_by_each_of_their_fields(store: Store) -> None:
         return [vm.id for vm in store.vms(where, ALWAYS, limit=9, after=None)]
 
     assert found(VmFilter()) == [VM_ID, other.id]
-    assert found(VmFilter(host="host-2")) == [other.id]
-    assert found(VmFilter(name="other")) == [other.id]
-    assert found(VmFilter(pid=7)) == [other.id]
-    assert found(VmFilter(arch="aarch64")) == [other.id]
-    assert found(VmFilter(host="host-1", pid=7)) == []
-    assert found(VmFilter(name="\0")) == []
-    assert found(VmFilter(pid=2**80)) == []
+    assert found(VmFilter(hosts=("host-2",))) == [other.id]
+    assert found(VmFilter(names=("other",))) == [other.id]
+    assert found(VmFilter(pids=(7,))) == [other.id]
+    assert found(VmFilter(archs=("aarch64",))) == [other.id]
+    assert found(VmFilter(hosts=("host-1",), pids=(7,))) == []
+    assert found(VmFilter(names=("\0",))) == []
+    assert found(VmFilter(pids=(2**80,))) == []
 
 
 def test_pages_of_vms_follow_one_another_without_gap_or_repeat(store: Store) -> None:

@@ -79,7 +79,7 @@ def test_a_clock_that_jumps_and_comes_back_leaves_nothing_behind(
     assert host.covered_to_ns == START_NS + 12 * NS_PER_S
     points = store.ledger_points([VM_ID], Steps(START_MS, START_MS + 12_000, 1000))
     assert sorted(point.step_start_ms for point in points) == [START_MS + n * 1000 for n in range(12)]
-    events = store.host_events("host-1", ALWAYS, limit=10, before=None)
+    events = store.host_events(["host-1"], ALWAYS, limit=10, before=None)
     assert [item.event.kind for item in events] == ["clock_stepped"] * 2
 
 
@@ -105,7 +105,7 @@ def test_a_clock_that_is_always_ahead_gets_the_time_of_the_server(store: Store) 
 def test_what_may_be_is_taken_as_it_is(store: Store, ahead_s: int) -> None:
     store.apply(reading(0, at_s=0, ahead_s=ahead_s), received_ns(0) - NS_PER_S)
     assert covered(store) == [(ahead_s, ahead_s + 1)]
-    assert store.host_events("host-1", ALWAYS, limit=1, before=None) == []
+    assert store.host_events(["host-1"], ALWAYS, limit=1, before=None) == []
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_recording_is_of_any_time_that_has_passed(store: Store) -> None:
 
 def events(store: Store) -> list[tuple[str, EventFacts | None]]:
     """Return kinds and facts of what was reported of the host, oldest first."""
-    found = store.host_events("host-1", ALWAYS, limit=100, before=None)
+    found = store.host_events(["host-1"], ALWAYS, limit=100, before=None)
     return [(item.event.kind, item.event.facts) for item in reversed(found)]
 
 

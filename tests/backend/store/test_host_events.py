@@ -31,10 +31,10 @@ def filled(store: Store) -> Store:
     return store
 
 
-def _pages(store: Store, host: str | None, limit: int) -> list[HostEventRow]:
+def _pages(store: Store, hosts: Sequence[str] | None, limit: int) -> list[HostEventRow]:
     rows: list[HostEventRow] = []
     before = None
-    while page := store.host_events(host, ALWAYS, limit=limit, before=before):
+    while page := store.host_events(hosts, ALWAYS, limit=limit, before=before):
         rows.extend(page)
         before = (page[-1].event.time_ns, page[-1].position)
     return rows
@@ -56,7 +56,7 @@ def test_events_come_newest_first_page_by_page(filled: Store, limit: int) -> Non
 
 
 def test_events_of_one_host_and_range_are_found_alone(filled: Store) -> None:
-    assert _said(_pages(filled, "host-2", 9)) == [("host-2", "records", 0)]
+    assert _said(_pages(filled, ["host-2"], 9)) == [("host-2", "records", 0)]
     span = TimeRange(START_MS + 1000, START_MS + 3000)
     assert _said(filled.host_events(None, span, limit=9, before=None)) == [
         ("host-2", "records", 0),
@@ -65,12 +65,12 @@ def test_events_of_one_host_and_range_are_found_alone(filled: Store) -> None:
 
 
 def test_an_event_comes_back_as_it_was_sent(filled: Store) -> None:
-    assert _pages(filled, "host-1", 9)[1].event == _event(3, one_in=16)
+    assert _pages(filled, ["host-1"], 9)[1].event == _event(3, one_in=16)
 
 
 def test_a_host_that_is_not_there_is_said_to_be_so(filled: Store) -> None:
     with pytest.raises(NotFoundError, match="no host 'nobody'"):
-        filled.host_events("nobody", ALWAYS, limit=9, before=None)
+        filled.host_events(["nobody"], ALWAYS, limit=9, before=None)
 
 
 def test_a_hosts_status_has_its_newest_recording_step(filled: Store) -> None:

@@ -47,7 +47,7 @@ def test_two_hosts_that_report_one_id_have_a_vm_each(store: Store) -> None:
     assert store.vm(VM_ID, ALWAYS).host == "host-1"
     (other,) = [
         vm.id
-        for vm in store.vms(VmFilter(host="host-2"), ALWAYS, limit=9, after=None)
+        for vm in store.vms(VmFilter(hosts=("host-2",)), ALWAYS, limit=9, after=None)
         if vm.reported_id == VM_ID
     ]
     assert other != VM_ID
@@ -88,7 +88,7 @@ def test_what_is_recorded_of_a_vm_is_found_by_its_public_id(store: Store) -> Non
 def test_ids_taken_in_advance_lock_nobody_out(store: Store) -> None:
     store.apply(make_batch(fault_counts=[fault_count()]), START_NS)
     store.apply(make_batch(host=make_host("host-2"), stream=OTHER_STREAM, vms=[make_vm()]), START_NS)
-    (derived,) = [vm.id for vm in store.vms(VmFilter(host="host-2"), ALWAYS, limit=9, after=None)]
+    (derived,) = [vm.id for vm in store.vms(VmFilter(hosts=("host-2",)), ALWAYS, limit=9, after=None)]
     # Another server's rows show which id that is, so someone may take it here before its host comes.
     taker = make_batch(host=make_host("taker"), stream=THIRD_STREAM, vms=[make_vm(derived)])
     store.apply(taker, START_NS)

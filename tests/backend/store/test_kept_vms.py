@@ -20,7 +20,7 @@ from tests.backend.store.two_servers import HOSTS, Step, TwoServers, go_through,
 from tests.batches import NS_PER_S, START_MS, START_NS, make_batch, make_host, make_vm
 
 SPANS = (TimeRange(), TimeRange(START_MS + 5_000), TimeRange(START_MS, START_MS + 3_000))
-EVERYONE = VmFilter(arch="x86_64")
+EVERYONE = VmFilter(archs=("x86_64",))
 """The same VMs as without a filter, and read from the database, all of them."""
 
 VMS = st.lists(

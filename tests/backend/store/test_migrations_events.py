@@ -146,7 +146,7 @@ def test_which_earlier_events_were_the_governors_is_known(new_url: NewUrl) -> No
     migrate(url)
 
     with closing(open_store(url)) as store:
-        rows = store.host_events("a", TimeRange(), limit=99, before=None)
+        rows = store.host_events(["a"], TimeRange(), limit=99, before=None)
     found = [(row.event.kind, row.event.level, row.event.reason) for row in reversed(rows)]
     budget = [EventReason.BUDGET if number in (2, 4) else None for number in range(len(steps))]
     assert found == [(*step, reason) for step, reason in zip(steps, budget, strict=True)]

@@ -146,7 +146,7 @@ def test_what_is_missing_of_a_renamed_host_is_missing(store: Store) -> None:
     for at_s in (0, 2, 3, 5):
         name, sequence = ("a", at_s) if at_s < 3 else ("b", at_s - 3)
         store.apply(second(at_s, ONE, name=name, sequence=sequence), received_ns(at_s))
-    (renamed,) = dict(store.vms_of("b", ALWAYS))
+    (renamed,) = dict(store.vms_of(["b"], ALWAYS))
     (total,) = store.counting_totals([renamed])
     assert total.seen_total - total.stored == 20
 

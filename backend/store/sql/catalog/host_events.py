@@ -59,13 +59,13 @@ def event_row(host_id: int, event: HostEvent) -> dict[str, Any]:
 
 def read_events(
     connection: Connection,
-    host_id: int | None,
+    host_ids: Sequence[int] | None,
     span: TimeRange,
     *,
     limit: int,
     before: Place | None,
 ) -> Sequence[HostEventRow]:
-    """Return events of a host, or of every host, newest first.
+    """Return events of these hosts, or of every host, newest first.
 
     :param before: (time_ns, position) of the last event of the page before
     """
@@ -77,8 +77,8 @@ def read_events(
         .order_by(_events.time_ns.desc(), _events.id.desc())
         .limit(limit)
     )
-    if host_id is not None:
-        statement = statement.where(_events.host_id == host_id)
+    if host_ids is not None:
+        statement = statement.where(_events.host_id.in_(host_ids))
     return [
         # A VM that is not known, or was removed, goes by the id that its host gave it.
         HostEventRow(row.name, _event(row), row.id, row.public_id or row.vm, row.vm_name or "")

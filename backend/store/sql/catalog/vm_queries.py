@@ -11,7 +11,7 @@ from sqlalchemy.engine import Row
 from backend.errors import NotFoundError
 from backend.store.contract.values import TimeRange
 from backend.store.contract.vms import VmFilter, VmPlace
-from backend.store.sql.catalog.hosts import host_number
+from backend.store.sql.catalog.hosts import host_names
 from backend.store.sql.ranges import MOST_AT_ONCE, bounded, chunks
 from backend.store.sql.tables import hosts, vcpus, vms
 from backend.store.sql.words import SIGNED_MAX
@@ -133,14 +133,16 @@ def each_chosen(
         yield {row.id: (row.public_id, row.arch) for row in rows}
 
 
-def vms_of(connection: Connection, host: str | None, span: TimeRange) -> Iterator[tuple[str, str]]:
-    """Yield id and host's name of the VMs of a host, or of every host, that existed in the range.
+def vms_of(
+    connection: Connection, hosts_named: Sequence[str] | None, span: TimeRange
+) -> Iterator[tuple[str, str]]:
+    """Yield id and host's name of the VMs of these hosts, or of every host, that existed in the range.
 
     :raises NotFoundError: there is no such host
     """
     conditions = alive_in(span)
-    if host is not None:
-        conditions.append(vms.c.host_id == host_number(connection, host))
+    if hosts_named is not None:
+        conditions.append(vms.c.host_id.in_(list(host_names(connection, hosts_named))))
     for rows in _in_pages(connection, conditions):
         for row in rows:
             yield row.public_id, row.name
@@ -215,13 +217,16 @@ def storable(texts: Sequence[str]) -> list[str]:
 def matching(where: VmFilter) -> list[ColumnElement[bool]]:
     """Return the conditions that a filter makes."""
     conditions: list[ColumnElement[bool]] = []
-    for column, text in ((hosts.c.name, where.host), (vms.c.name, where.name), (vms.c.arch, where.arch)):
-        if text is not None:
-            conditions.append(column.in_(storable([text])))
-    if where.guests is not None:
-        conditions.append(vms.c.guest_id.in_(storable(where.guests)))
-    if where.pid is not None:
-        conditions.append(vms.c.pid.in_([where.pid] if abs(where.pid) <= SIGNED_MAX else []))
+    for column, texts in (
+        (hosts.c.name, where.hosts),
+        (vms.c.name, where.names),
+        (vms.c.arch, where.archs),
+        (vms.c.guest_id, where.guests),
+    ):
+        if texts is not None:
+            conditions.append(column.in_(storable(texts)))
+    if where.pids is not None:
+        conditions.append(vms.c.pid.in_([pid for pid in where.pids if abs(pid) <= SIGNED_MAX]))
     return conditions
 
 

@@ -36,6 +36,7 @@ from backend.api.reading import size_of
 from backend.api.sending import Sending
 from backend.api.services import Services
 from backend.host_clocks import HostClocks
+from backend.host_findings import HostFindings
 from backend.limits import Limits
 from backend.live import Live
 from backend.logins import Logins
@@ -90,6 +91,7 @@ def create_app(
         waiting_of_client=limits.waiting_of_client,
     )
     checking = Threads(limits.checking)
+    host_clocks = HostClocks()
     services = Services(
         settings=settings,
         limits=limits,
@@ -99,7 +101,8 @@ def create_app(
         answers=Answers(readers, lambda: (now_ns() // NS_PER_S, store.changes), size_of, read_s=read_s),
         closed_answers=ClosedAnswers(store),
         quotas=Quotas(),
-        host_clocks=HostClocks(),
+        host_clocks=host_clocks,
+        host_findings=HostFindings(store, host_clocks),
         ingesting=Threads(limits.ingesting),
         ingesting_large=Threads(_INGESTING_LARGE),
         checking=checking,

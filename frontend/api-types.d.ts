@@ -11,6 +11,8 @@ export interface Applied {
   applied: boolean;
   /** Parts that could not be stored, where there are any */
   not_stored?: NotStored[];
+  /** What is wrong with the host, as `/api/v1/status` has it, where anything is */
+  findings?: Finding[];
 }
 
 /** An architecture and its syndrome formats. */

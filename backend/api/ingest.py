@@ -2,12 +2,14 @@
 """Batches from collectors."""
 
 import logging
+from collections.abc import Sequence
 
 from fastapi import APIRouter, Request, Response, Security
 
 from backend.api import schemas
 from backend.api.access import IngestRight, IngestRightDep, ingest_bearer
 from backend.api.bodies import read_body
+from backend.api.presented import finding_body
 from backend.api.problems import NOT_NOW, ProblemError, code_of
 from backend.api.responses import problems
 from backend.api.services import Services, ServicesDep
@@ -15,6 +17,8 @@ from backend.errors import BackendError
 from backend.host_clocks import sent_ns
 from backend.ingest import ingest
 from backend.log_lines import RareLines
+from backend.query.findings import Found
+from backend.store.contract.parts import NotStored
 from faultmodel import wire
 from faultmodel.errors import FaultModelError
 from faultmodel.problem import ProblemCode
@@ -56,15 +60,7 @@ async def take_batch(
             body = await _read(request)
             # Once decoded, a batch takes thirty times its bytes.
             threads = services.ingesting if len(body) <= _LARGE_BYTES else services.ingesting_large
-            applied, left_out = await threads.run(
-                ingest,
-                services.store,
-                services.quotas,
-                body,
-                host=right.host,
-                token=right.token,
-                now_ns=services.now_ns,
-            )
+            applied, left_out, noticed = await threads.run(_take, services, right, body)
     except (ProblemError, BackendError, FaultModelError) as exc:
         code = code_of(exc)
         _lines.warn(f"batch refused host={right.host} code={code}", f"detail={str(exc)[:200]!r}")
@@ -78,7 +74,23 @@ async def take_batch(
     if applied:
         services.live.announce(right.host, services.now_ns())
     not_stored = [schemas.NotStored(what=item.what, vm=item.vm, count=item.count) for item in left_out]
-    return schemas.Applied(applied=applied, not_stored=not_stored or None)
+    findings = list(map(finding_body, noticed))
+    return schemas.Applied(applied=applied, not_stored=not_stored or None, findings=findings or None)
+
+
+def _take(
+    services: Services, right: IngestRight, body: bytes
+) -> tuple[bool, Sequence[NotStored], Sequence[Found]]:
+    """Store a batch. Return what ``ingest`` does, and what is wrong with its host."""
+    applied, left_out = ingest(
+        services.store,
+        services.quotas,
+        body,
+        host=right.host,
+        token=right.token,
+        now_ns=services.now_ns,
+    )
+    return applied, left_out, services.host_findings.of(right.host, services.now_ns())
 
 
 def _about(body: bytes) -> dict[str, str]:

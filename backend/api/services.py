@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from backend.answers import Answers
 from backend.api.shared_answers import SharedAnswer
 from backend.host_clocks import HostClocks
+from backend.host_findings import HostFindings
 from backend.limits import Limits
 from backend.live import Live
 from backend.logins import Logins
@@ -41,6 +42,7 @@ class Services:
     closed_answers: ClosedAnswers[SharedAnswer]
     quotas: Quotas
     host_clocks: HostClocks
+    host_findings: HostFindings
     ingesting: Threads
     ingesting_large: Threads
     checking: Threads

@@ -94,11 +94,14 @@ class Found:
         return self.is_lacking or (self.code in _OPEN and self.is_current)
 
 
-def find(store: Store, now_ns: int) -> Sequence[Found]:
-    """Return everything that is wrong with hosts' accounts, what goes on first, then the newest."""
+def find(store: Store, now_ns: int, ahead_ns: Mapping[str, int] | None = None) -> Sequence[Found]:
+    """Return everything that is wrong with hosts' accounts, what goes on first, then the newest.
+
+    :param ahead_ns: as ``find_among`` has it; None where nothing is known of clocks
+    """
     with store.snapshot():
         hosts, taken_ns = store.hosts(recordings=0), store.known_hosts(recordings=0).taken_ns
-        return find_among(store, hosts, taken_ns, store.clock_problem(now_ns), {}, now_ns)
+        return find_among(store, hosts, taken_ns, store.clock_problem(now_ns), ahead_ns or {}, now_ns)
 
 
 def find_among(

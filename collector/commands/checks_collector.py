@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from collector.commands.checks_server import server_finding
 from collector.counting.checks import Finding
 from collector.counting.host_lock import holder_of
 from collector.counting.other_sets import sort_out
@@ -24,7 +25,9 @@ def examine_collector(data_dir: Path, bpffs: Path, lock_file: Path) -> Iterator[
     counts = f"a collector counts: {holder}" if holder is not None else "no collector counts just now"
     yield Finding("counting", State.OK, counts)
     yield _left(bpffs)
-    yield _delivery(spool_directory(data_dir))
+    spool = spool_directory(data_dir)
+    yield _delivery(spool)
+    yield _noticed(spool)
 
 
 def _left(bpffs: Path) -> Finding:
@@ -80,6 +83,16 @@ def _delivery(spool: Path) -> Finding:
             f" {own_command('spool', 'list', '--data-dir', spool.parent)}",
         )
     return Finding("delivery", State.OK, f"{waiting} batches wait")
+
+
+def _noticed(spool: Path) -> Finding:
+    try:
+        delivery = read_delivery(spool)
+    except OSError as exc:
+        return Finding("server", State.OK, f"what it noticed cannot be seen by this user: {exc.strerror}")
+    if delivery is None:
+        return Finding("server", State.OK, "it was not heard of yet")
+    return server_finding(delivery.noticed)
 
 
 def _ago(since_ns: int) -> str:

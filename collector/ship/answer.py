@@ -17,12 +17,15 @@ from http import HTTPStatus
 
 import msgspec
 
+from collector.spool.state import HostFinding
 from faultmodel import wire
 from faultmodel.problem import ProblemCode
+from faultmodel.text import cut
 
 _PROBLEM_TYPE = "application/problem+json"
 _LONGEST_PAUSE_S = 60.0
 _DETAIL_CHARACTERS = 300
+_MOST_FINDINGS = 10
 _UNAUTHORIZED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
@@ -42,6 +45,7 @@ class Answer:
     answer. ``was_reached``: somebody was there to take the batch, answered or not.
     ``is_unauthorized``: for want of a token that the server accepts; there may be one later.
     ``is_unsent``: the token file cannot be used, so that nothing was sent.
+    ``noticed``: what is wrong with the host, as a receipt says.
     """
 
     verdict: Verdict
@@ -52,6 +56,7 @@ class Answer:
     was_reached: bool = True
     is_unauthorized: bool = False
     is_unsent: bool = False
+    noticed: tuple[HostFinding, ...] = ()
 
     def is_like(self, other: "Answer") -> bool:
         """Return whether both give the same reason."""
@@ -60,6 +65,10 @@ class Answer:
 
 class _Receipt(msgspec.Struct):
     applied: bool
+
+
+class _Noticed(msgspec.Struct):
+    findings: tuple[HostFinding, ...] = ()
 
 
 class _Problem(msgspec.Struct):
@@ -79,7 +88,7 @@ def judge(status: int, reason: str, headers: Mapping[str, str], body: bytes, bat
         detail = f"{status} {reason}, about another batch: a cache between repeats the server's answers"
         return Answer(Verdict.LATER, detail, status=status)
     if status == HTTPStatus.OK and _is_receipt(body):
-        return Answer(Verdict.ACCEPTED, status=status)
+        return Answer(Verdict.ACCEPTED, status=status, noticed=_noticed(body))
     problem = _problem(headers, body)
     if problem is None:
         said, code = f"{reason}, not from a kvmfaults server: a proxy's answer, or a wrong address", ""
@@ -101,6 +110,30 @@ def _is_receipt(body: bytes) -> bool:
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
     return True
+
+
+def _noticed(body: bytes) -> tuple[HostFinding, ...]:
+    """Return what a receipt says of the host. What cannot be read costs no receipt."""
+    try:
+        found = msgspec.json.decode(body, type=_Noticed).findings
+    except msgspec.DecodeError:
+        return ()
+    # The time of what goes on is another one in each receipt.
+    return tuple(
+        msgspec.structs.replace(
+            one,
+            code=_shown(one.code),
+            hosts=tuple(map(_shown, one.hosts[:_MOST_FINDINGS])),
+            last=None if one.is_current or one.last is None else _shown(one.last),
+            seconds=None if one.seconds is None else round(one.seconds),
+            detail=_shown(one.detail),
+        )
+        for one in found[:_MOST_FINDINGS]
+    )
+
+
+def _shown(text: str) -> str:
+    return cut(text, _DETAIL_CHARACTERS)
 
 
 def _problem(headers: Mapping[str, str], body: bytes) -> _Problem | None:

@@ -11,7 +11,7 @@ from collector.ship.turn import Turn
 from collector.ship.uplink import Uplink
 from collector.spool.entry import Spooled
 from collector.spool.queue import Spool
-from collector.spool.state import Delivery, keep_delivery
+from collector.spool.state import Delivery, HostFinding, keep_delivery
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +36,8 @@ class Shipper:
         self._thread = threading.Thread(target=self._run, name="shipper", daemon=True)
         self._failed_in_a_row = 0
         self._last_error: str | None = None
+        self._since_ns = 0
+        self._last_noticed: tuple[HostFinding, ...] = ()
         self._last_aside = ""
 
     def start(self) -> None:
@@ -84,10 +86,10 @@ class Shipper:
             self._tell_aside(batch, reason)
             return 0.0
         if answer.verdict is Verdict.LATER:
-            self._note(answer.detail, answer.code)
+            self._note(answer.detail, answer.code, self._last_noticed)
             return max(self._backoff_s(), answer.pause_s)
         self._failed_in_a_row = 0
-        self._note("", "")
+        self._note("", "", answer.noticed)
         return 0.0
 
     def _tell_aside(self, batch: Spooled, reason: str) -> None:
@@ -96,15 +98,20 @@ class Shipper:
             self._last_aside = reason
             logger.warning("batch not taken, put aside number=%d answer=%r", batch.number, reason)
 
-    def _note(self, error: str, code: str) -> None:
-        if error == self._last_error:
+    def _note(self, error: str, code: str, noticed: tuple[HostFinding, ...]) -> None:
+        if error == self._last_error and noticed == self._last_noticed:
             return
-        if error:
-            logger.warning("server takes no batches error=%r", error)
-        elif self._last_error:
-            logger.info("server takes batches again backlog=%d", self._spool.backlog_batches)
-        self._last_error = error
-        keep_delivery(self._spool.directory, Delivery(error, code, time.time_ns()))
+        if error != self._last_error:
+            self._since_ns = time.time_ns()
+            if error:
+                logger.warning("server takes no batches error=%r", error)
+            elif self._last_error:
+                logger.info("server takes batches again backlog=%d", self._spool.backlog_batches)
+        if noticed != self._last_noticed:
+            codes = sorted({one.code for one in noticed if one.is_current})
+            logger.warning("server's findings about this host current=%s", ",".join(codes) or "none")
+        self._last_error, self._last_noticed = error, noticed
+        keep_delivery(self._spool.directory, Delivery(error, code, self._since_ns, noticed))
 
     def _backoff_s(self) -> float:
         # The jitter keeps a fleet from coming back all at once.

@@ -9,12 +9,30 @@ import msgspec
 logger = logging.getLogger(__name__)
 
 
+class HostFinding(msgspec.Struct, frozen=True):
+    """Something that the server noticed about this host: ``code`` is one of those of ``/api/v1/status``.
+
+    ``hosts``: whom it is about. ``last``: when that was seen last, in RFC 3339, of what does not go on.
+    """
+
+    code: str
+    hosts: tuple[str, ...] = ()
+    is_current: bool = True
+    last: str | None = None
+    seconds: float | None = None
+    detail: str = ""
+
+
 class Delivery(msgspec.Struct, frozen=True):
-    """Why the server accepts nothing (empty if it does), its ``ProblemCode``, and since when (UTC)."""
+    """Why the server accepts nothing (empty if it does), its ``ProblemCode``, and since when (UTC).
+
+    ``noticed``: what the newest receipt says of this host.
+    """
 
     error: str
     code: str
     since_ns: int
+    noticed: tuple[HostFinding, ...] = ()
 
 
 def keep_delivery(spool: Path, delivery: Delivery) -> None:

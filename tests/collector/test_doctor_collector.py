@@ -7,10 +7,13 @@ import os
 import shlex
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from backend.query.findings import Code
+from collector.commands.checks_server import server_finding
 from collector.counting.host_lock import Holder, HostLock
 from collector.counting.pins import Pins
 from collector.settings import spool_directory
@@ -18,6 +21,7 @@ from collector.ship.shipper import Shipper
 from collector.ship.uplink import Uplink
 from collector.spool.aside import Reason
 from collector.spool.queue import Spool
+from collector.spool.state import HostFinding
 from tests.collector.server import Reply, serve
 from tests.product import TOP, wait_for
 
@@ -87,6 +91,62 @@ def test_what_is_put_aside_is_found_with_each_reason(tmp_path: Path) -> None:
     listed = subprocess.run(shlex.split(command), cwd=TOP, capture_output=True, text=True, check=False)
     assert listed.returncode == 0
     assert "409 another's" in listed.stdout
+
+
+def _noticed(directory: Path, *receipts: bytes) -> dict[str, str]:
+    """What the doctor says of the server once batches got these receipts."""
+    with serve(*[Reply(body=receipt) for receipt in receipts]) as server:
+        with Spool(spool_directory(directory)) as spool:
+            shipper = Shipper(spool, Uplink(server.url))
+            shipper.start()
+            for number in range(len(receipts)):
+                spool.put(str(number).encode())
+            assert shipper.flush(20)
+        assert len(server.bodies(len(receipts))) == len(receipts)
+    return _doctor(directory)["server"]
+
+
+def _receipt(*findings: Mapping[str, object]) -> bytes:
+    return json.dumps({"applied": True, "findings": findings}).encode()
+
+
+def test_what_the_server_noticed_is_found(tmp_path: Path) -> None:
+    finding = {"code": "two_names", "hosts": ["a", "b"], "is_current": True, "detail": ""}
+    server = _noticed(tmp_path, b'{"applied":true}', _receipt(finding))
+    assert server["state"] == "lacking"
+    assert "under two names at once (a, b)" in server["found"]
+    assert server["remedy"] == "stop one of its collectors"
+
+
+def test_what_no_longer_goes_on_is_found_with_its_time(tmp_path: Path) -> None:
+    finding = {"code": "renamed", "hosts": ["a", "b"], "is_current": False, "last": "2026-11-22T21:00:29Z"}
+    server = _noticed(tmp_path, _receipt(finding))
+    assert server["state"] == "ok"
+    assert "another name than before (a, b)" in server["found"]
+    assert "(last 2026-11-22T21:00:29Z)" in server["found"]
+
+
+def test_where_the_server_notices_nothing_more_the_doctor_says_so(tmp_path: Path) -> None:
+    server = _noticed(tmp_path, _receipt({"code": "two_machines"}), b'{"applied":true}')
+    assert (server["state"], server["found"]) == ("ok", "it noticed nothing wrong with this host")
+
+
+@pytest.mark.parametrize(
+    "findings", [b'"x"', b"[1]", b'[{"code":1}]', b'[{"code":"\\u001b[31m later","detail":"{hosts}"}]']
+)
+def test_no_finding_costs_a_receipt(tmp_path: Path, findings: bytes) -> None:
+    server = _noticed(tmp_path, b'{"applied":true,"findings":' + findings + b"}")
+    assert server["state"] == "ok"
+    assert server["found"].isprintable()
+
+
+def test_each_finding_about_a_host_has_its_words() -> None:
+    of_no_host = {Code.SERVER_CLOCK, Code.SERVER_CLOCK_AHEAD, Code.JOB_FAILED}
+    # Who never delivered has no receipt; a guest's UUID is not what is wrong with how a host is traced.
+    of_no_receipt = {Code.NEVER_DELIVERED, Code.DUPLICATE_GUEST}
+    for code in set(Code) - of_no_host - of_no_receipt:
+        found = server_finding((HostFinding(code=code.value, seconds=7.0, detail="why"),)).found
+        assert found != f"it noticed: {code} why"
 
 
 def test_who_counts_is_found(tmp_path: Path) -> None:

@@ -68,6 +68,9 @@ class Applied(BaseModel):
     not_stored: list[NotStored] | SkipJsonSchema[None] = Field(
         default=None, description="Parts that could not be stored, where there are any"
     )
+    findings: list[Finding] | SkipJsonSchema[None] = Field(
+        default=None, description="What is wrong with the host, as `/api/v1/status` has it, where anything is"
+    )
 
 
 class Session(BaseModel):

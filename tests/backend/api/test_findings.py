@@ -52,6 +52,32 @@ def test_a_host_that_never_delivered_is_reported(server: Server) -> None:
         assert host["batches"] == {"shipped": 0, "stored": 0, "dropped": 0, "under_way": 0}
 
 
+def test_a_receipt_says_what_is_wrong_with_the_host(server: Server) -> None:
+    token = server.new_token(TokenKind.INGEST, "b")
+    assert server.send(make_batch(host=make_host("a")), server.new_token(TokenKind.INGEST, "a")).json() == {
+        "applied": True
+    }
+    # Another server of the database, as one reads findings every few seconds.
+    other = make_server(server.store)
+    receipt = other.send(make_batch(1, stream="5" * 32, host=make_host("b")), token).json()
+    (finding,) = receipt["findings"]
+    assert (finding["code"], sorted(finding["hosts"])) == ("renamed", ["a", "b"])
+    assert finding["is_current"]
+    assert "times" not in finding
+
+
+def test_a_receipt_says_nothing_of_other_hosts(server: Server) -> None:
+    for name, number in (("a", 1), ("b", 2)):
+        server.apply(make_batch(stream=f"{number:032x}", host=make_host(name)))
+    server.apply(make_batch(stream="7" * 32, host=make_host("c", boot_id=OTHER_BOOT)))
+    receipt = server.send(
+        make_batch(1, stream="7" * 32, host=make_host("c", boot_id=OTHER_BOOT)),
+        server.new_token(TokenKind.INGEST, "c"),
+    )
+    assert receipt.json() == {"applied": True}
+    assert "renamed" in findings(server)
+
+
 def test_a_host_whose_recordings_came_has_delivered(server: Server) -> None:
     token = server.new_token(TokenKind.INGEST, "import")
     server.new_token(TokenKind.INGEST, "imp")

@@ -122,7 +122,9 @@ def test_connections_beyond_what_may_be_open_leave_some_for_others(database: str
         process.terminate()
         assert process.wait(END_S) == 0
         assert process.stdout is not None
-        assert len(process.stdout.read().splitlines()) <= 2
+        lines = process.stdout.read().splitlines()
+        # A job that found no descriptor either has a line of its own.
+        assert len([line for line in lines if "connection" in line.partition(" error=")[0]]) <= 2
 
 
 def _is_closed(connection: socket.socket) -> bool:

@@ -45,3 +45,17 @@ def store(database: str) -> Iterator[Store]:
 def server(store: Store) -> Server:
     """Return a server on loopback with an empty store."""
     return make_server(store)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that ask for ClickHouse's engine: they have a process of their own."""
+    for item in items:
+        if isinstance(item, pytest.Function) and _asks_for_clickhouse(item):
+            item.add_marker("clickhouse")
+
+
+def _asks_for_clickhouse(item: pytest.Function) -> bool:
+    chosen = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    of_several = [part for value in chosen for part in (value if isinstance(value, tuple) else [value])]
+    return "clickhouse" in (*item.fixturenames, *(part for part in of_several if isinstance(part, str)))

@@ -45,7 +45,7 @@ def main() -> None:
         try:
             start_s = int(time.time()) - options.minutes * 60
             sequence = _fill(feed, fleet, start_s)
-            sequence = _until_summed_up(feed, fleet, sequence, start_s)
+            sequence = _until_settled(feed, fleet, sequence, start_s)
             rows = _measure(feed, fleet, sequence, start_s, options)
         finally:
             feed.product.stop()
@@ -68,12 +68,19 @@ def _fill(feed: Feed, fleet: Fleet, start_s: int) -> int:
     return sequence
 
 
-def _until_summed_up(feed: Feed, fleet: Fleet, sequence: int, start_s: int) -> int:
-    """Go on until the server has summed up what it was filled with: that is no cost of a refresh."""
-    while any(_is_behind(level) for level in feed.product.get("storage")["levels"]):
+def _until_settled(feed: Feed, fleet: Fleet, sequence: int, start_s: int) -> int:
+    """Go on until the server has summed up what it was filled with, and judged once how long that is kept.
+
+    Neither is a cost of a refresh: the first is done once, the second once an hour.
+    """
+    while any(_is_behind(level) or _is_unjudged(level) for level in feed.product.get("storage")["levels"]):
         sequence = _take_a_second(feed, fleet, sequence, start_s)
         print("summing up   ", end="\r", file=sys.stderr, flush=True)
     return sequence
+
+
+def _is_unjudged(level: Mapping[str, Any]) -> bool:
+    return level["age_s"] is not None and level["kept_from"] is None
 
 
 def _is_behind(level: Mapping[str, Any]) -> bool:

@@ -119,9 +119,7 @@ def test_a_number_that_cannot_be_takes_nothing_of_the_quota(server: Server, absu
     token = server.new_token(TokenKind.INGEST, "host-1")
     refused = server.send(make_batch(0, **absurd), token)
     assert (refused.status_code, refused.json()["code"]) == (400, "damaged")
-    assert server.send(make_batch(1, lost=[Loss(LossKind.KEYS_FULL, 2**40)]), token).json() == {
-        "applied": True
-    }
+    assert server.send(make_batch(1, lost=[Loss(LossKind.KEYS_FULL, 2**40)]), token).json()["applied"]
 
 
 def test_what_is_no_batch_is_counted_before_it_is_read(store: Store) -> None:
@@ -172,4 +170,4 @@ def test_a_host_that_hands_in_too_much_is_refused_and_the_others_are_not_held_up
     assert [answer.status_code for answer in answers] == [200] * 4 + [429]
     assert answers[-1].json()["code"] == "quota"
     assert answers[-1].headers["retry-after"] == "1"
-    assert server.send(make_batch(host=make_host("host-2"), stream="2" * 32), two).json() == {"applied": True}
+    assert server.send(make_batch(host=make_host("host-2"), stream="2" * 32), two).json()["applied"]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is wrong with a host, for its collector: so that who looks there learns what the server noticed."""
 
+import contextlib
 import time
 from collections.abc import Sequence
 from threading import Lock
@@ -28,13 +29,12 @@ class HostFindings:
         self._found: Sequence[Found] = ()
 
     def of(self, host: str, now_ns: int) -> Sequence[Found]:
-        """Return what is wrong with a host, what goes on first. What cannot be read now is not there."""
+        """Return what is wrong with a host, what goes on first: as before where it cannot be read now."""
         # One reads; the others have what was read before.
         if self._is_due() and self._reading.acquire(blocking=False):
             try:
-                self._found = find(self._store, now_ns, self._clocks.ahead_ns(now_ns))
-            except BackendError:
-                self._found = ()
+                with contextlib.suppress(BackendError):
+                    self._found = find(self._store, now_ns, self._clocks.ahead_ns(now_ns))
             finally:
                 self._read_at_s = time.monotonic()
                 self._reading.release()

@@ -3,6 +3,8 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from fnmatch import translate
+from glob import escape
 
 SYNTAX = r"`*` stands for any text, `?` for one character; after `\` each of them, and `\`, stands for itself"
 _PART = re.compile(r"\\([*?\\])|([*?])|(.)", re.DOTALL)
@@ -20,7 +22,7 @@ def plain(text: str) -> str:
 
 def matching(names: Iterable[str], wanted: Sequence[str]) -> list[str]:
     """Return the names that match one of the wanted, letter case included."""
-    pattern = re.compile("|".join(map(_expression, wanted)) if wanted else "(?!)", re.DOTALL)
+    pattern = re.compile("|".join(map(_expression, wanted)) if wanted else "(?!)")
     return [name for name in names if pattern.fullmatch(name)]
 
 
@@ -32,7 +34,6 @@ def resolved(wanted: Sequence[str], names: Iterable[str]) -> list[str]:
 
 
 def _expression(text: str) -> str:
-    return "".join(
-        {"*": ".*", "?": "."}[wild] if wild else re.escape(escaped or other)
-        for escaped, wild, other in _PART.findall(text)
-    )
+    """Return a regular expression. It does not try each way to match, which may take for ever."""
+    parts = [wild or escape(escaped or other) for escaped, wild, other in _PART.findall(text)]
+    return translate("".join(parts))

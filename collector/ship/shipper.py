@@ -107,9 +107,11 @@ class Shipper:
                 logger.warning("server takes no batches error=%r", error)
             elif self._last_error:
                 logger.info("server takes batches again backlog=%d", self._spool.backlog_batches)
-        if noticed != self._last_noticed:
-            codes = sorted({one.code for one in noticed if one.is_current})
-            logger.warning("server's findings about this host current=%s", ",".join(codes) or "none")
+        # By how much a clock is wrong is another figure each time.
+        codes, before = _current(noticed), _current(self._last_noticed)
+        if codes != before:
+            log = logger.warning if codes else logger.info
+            log("server's findings about this host current=%s", ",".join(codes) or "none")
         self._last_error, self._last_noticed = error, noticed
         keep_delivery(self._spool.directory, Delivery(error, code, self._since_ns, noticed))
 
@@ -123,3 +125,8 @@ class Shipper:
         if seconds > 0 and self._stopping.wait(seconds):
             # There is little time left, and the event that ends a pause is set: try often.
             time.sleep(max(0.0, min(_FIRST_PAUSE_S, self._stop_at - time.monotonic())))
+
+
+def _current(noticed: tuple[HostFinding, ...]) -> list[str]:
+    """Return the codes of what goes on."""
+    return sorted({one.code for one in noticed if one.is_current})

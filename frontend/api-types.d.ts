@@ -88,6 +88,10 @@ export interface Costs {
    * earlier are null; longer steps may reach further back.
    */
   kept_from_ms: number | null;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts were not covered in all of the range */
+  warnings_left_out: number;
 }
 
 /** The range of which counts are: whole buckets of what is kept of it. */
@@ -173,6 +177,10 @@ export interface ExitPage {
   next_cursor: string | null;
   /** Where the range begins before records are kept: from when on they are; null else. */
   kept_from_ms: number | null;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts were not covered in all of the range */
+  warnings_left_out: number;
 }
 
 /** Exits to user space with one reason and errno. */
@@ -227,6 +235,10 @@ export interface FaultPage {
   next_cursor: string | null;
   /** Where the range begins before records are kept: from when on they are; null else. */
   kept_from_ms: number | null;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts were not covered in all of the range */
+  warnings_left_out: number;
 }
 
 /** A field that a word can have. */
@@ -322,6 +334,10 @@ export interface Flags {
    * is in none of them. null where they are exactly of from..to.
    */
   counted: Counted | null;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts were not covered in all of the range */
+  warnings_left_out: number;
 }
 
 /** VMs that ended long ago, of which nothing is kept but this sum. */
@@ -447,6 +463,10 @@ export interface GuestDetail {
   events: GuestEvent[];
   /** In order; those that reach into from..to */
   at_once: VmsAtOnce[];
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts were not covered in all of the range */
+  warnings_left_out: number;
   as_of: AsOf;
 }
 
@@ -488,6 +508,10 @@ export interface GuestPage {
    * leaves out fewer.
    */
   vms_left_out: number;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts were not covered in all of the range */
+  warnings_left_out: number;
   as_of: AsOf;
 }
 
@@ -679,6 +703,10 @@ export interface Ledger {
    * earlier are null; longer steps may reach further back.
    */
   kept_from_ms: number | null;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts were not covered in all of the range */
+  warnings_left_out: number;
   as_of: AsOf;
 }
 
@@ -833,6 +861,23 @@ export interface ProblemParameter {
   message: string;
 }
 
+/** A part of the range that the answer has nothing, or not all, of. */
+export interface RangeWarning {
+  /**
+   * `older_than_kept`: the range begins before what is kept, or, of a chart, before what is kept in such
+   * steps; `not_covered`: its host's probes were not attached, or not read
+   */
+  code: WarningCode;
+  /** null where it is about every host */
+  host: string | null;
+  /** Where that begins, UTC ms; null for the beginning */
+  from_ms: number | null;
+  /** Where that ends, UTC ms */
+  to_ms: number;
+  /** How much of from_ms..to_ms it is; null where it has no beginning */
+  lacking_ms: number | null;
+}
+
 /** Series on one grid of steps. */
 export interface Rates {
   /** Names this state of the counts: `after` of the next question */
@@ -861,6 +906,10 @@ export interface Rates {
    * shorter range, or `host`, leaves out fewer.
    */
   vms_left_out: number;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts were not covered in all of the range */
+  warnings_left_out: number;
   as_of: AsOf;
 }
 
@@ -1065,6 +1114,10 @@ export interface Syndromes {
    * is in none of them. null where they are exactly of from..to.
    */
   counted: Counted | null;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts were not covered in all of the range */
+  warnings_left_out: number;
 }
 
 /** What a batch has times of. */
@@ -1190,6 +1243,10 @@ export interface VmDetail {
   counted: Counted | null;
   /** Of its host: how its commands are called there */
   collector: Collector | null;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts were not covered in all of the range */
+  warnings_left_out: number;
   as_of: AsOf;
   /** Former name of `unclassified_error_exits`; the next release leaves it out */
   untold_error_exits: number;
@@ -1247,6 +1304,10 @@ export interface VmPage {
    * the totals. A shorter range, or `host`, leaves out fewer.
    */
   vms_left_out: number;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts were not covered in all of the range */
+  warnings_left_out: number;
   as_of: AsOf;
 }
 
@@ -1281,6 +1342,9 @@ export interface VmsAtOnce {
   /** Their hosts */
   hosts: string[];
 }
+
+/** Why something of the range is not in the answer. */
+export type WarningCode = "older_than_kept" | "not_covered";
 
 /** A field of a word, with the value it has there. */
 export interface WordField {

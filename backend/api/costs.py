@@ -11,6 +11,7 @@ from backend.api.parameters import InSteps, OfHosts
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
+from backend.api.warned import warned
 from backend.query.costs import HostCosts, costs
 
 router = APIRouter(prefix="/api/v1/costs", tags=["Hosts"], route_class=ReadingRoute)
@@ -25,12 +26,13 @@ def chart_costs(services: ServicesDep, asked: Annotated[CostsParameters, Query()
     """Chart what tracing costs on each host, over from..to (default: the last 15 min) in whole steps."""
     hosts = asked.hosts_of(services.store)
     grid = asked.grid(services.now_ms, services.store.kept_levels(hosts))
-    found = costs(services.store, hosts, grid)
+    found = costs(services.store, hosts, grid, services.now_ms)
     return schemas.Costs(
         step_ms=grid.step_ms,
         times_ms=list(grid.starts_ms),
         hosts=[_body(item) for item in found.hosts],
         kept_from_ms=found.kept_from_ms,
+        **warned(grid.span, found.kept_from_ms, found.uncovered),
     )
 
 

@@ -16,7 +16,9 @@ from backend.api.presented import exit_body, kept_from_ms
 from backend.api.reading import RangeRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
+from backend.api.warned import warned
 from backend.query.cursors import Listed, place_cursor, read_place_cursor
+from backend.query.uncovered import uncovered_of_hosts, uncovered_of_vms
 from backend.store.contract.retention import Kept
 from faultmodel.record import ExitKind
 
@@ -43,10 +45,17 @@ def list_exits(services: ServicesDep, asked: Annotated[ExitsParameters, Query()]
             services.store.host_of(vm_ids)  # a VM that is not there is said to be so
         found = services.store.exits(vm_ids, asked.kind, span, limit=limit + 1, before=before)
         kept_from_s = services.store.kept_from_s(Kept.EXITS, vm_ids or ())
+        uncovered = (
+            uncovered_of_hosts(services.store, None, span, services.now_ms)
+            if vm_ids is None
+            else uncovered_of_vms(services.store, vm_ids, span, services.now_ms)
+        )
     page = found[:limit]
     more = len(found) > limit
+    kept_ms = kept_from_ms(kept_from_s, span)
     return schemas.ExitPage(
         items=[exit_body(row) for row in page],
         next_cursor=place_cursor(Listed.EXITS, page[-1].record.time_ns, page[-1].position) if more else None,
-        kept_from_ms=kept_from_ms(kept_from_s, span),
+        kept_from_ms=kept_ms,
+        **warned(span, kept_ms, uncovered),
     )

@@ -13,7 +13,9 @@ from backend.api.presented import fault_body, kept_from_ms
 from backend.api.reading import RangeRoute
 from backend.api.responses import reader_problems
 from backend.api.services import Services, ServicesDep
+from backend.api.warned import warned
 from backend.query.cursors import Listed, place_cursor, read_place_cursor
+from backend.query.uncovered import uncovered_of_vms
 from backend.store.contract.retention import Kept
 from backend.store.contract.values import TimeRange
 
@@ -43,11 +45,13 @@ def faults_of(
     limit = asked.limit
     before = read_place_cursor(Listed.FAULTS, asked.cursor)
     found = services.store.faults(vm_ids, span, limit=limit + 1, before=before)
-    kept_from_s = services.store.kept_from_s(Kept.FAULTS, vm_ids)
+    kept_ms = kept_from_ms(services.store.kept_from_s(Kept.FAULTS, vm_ids), span)
+    uncovered = uncovered_of_vms(services.store, vm_ids, span, services.now_ms)
     page = found[:limit]
     more = len(found) > limit
     return schemas.FaultPage(
         items=[fault_body(row) for row in page],
         next_cursor=place_cursor(Listed.FAULTS, page[-1].record.time_ns, page[-1].position) if more else None,
-        kept_from_ms=kept_from_ms(kept_from_s, span),
+        kept_from_ms=kept_ms,
+        **warned(span, kept_ms, uncovered),
     )

@@ -12,17 +12,13 @@ from backend.api.choosing import Chosen
 from backend.api.exports.formats import FILES
 from backend.api.faults import FaultsParameters, faults_of
 from backend.api.parameters import GuestPath, InFormat, InPages, InSteps, InTime
-from backend.api.presented import (
-    as_of_body,
-    counted_body,
-    flags_body,
-    vm_body,
-)
+from backend.api.presented import as_of_body, flags_body, vm_body
 from backend.api.presented_guests import at_once_body, event_body, guest_body, who
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.api.vms import SyndromesParameters, syndromes_of
+from backend.api.warned import warned_totals
 from backend.errors import NotFoundError
 from backend.query import cursors
 from backend.query.breakdown import breakdown
@@ -33,6 +29,7 @@ from backend.query.guest_history import at_once, events_of
 from backend.query.guest_list import SORTS
 from backend.query.guest_list import list_guests as find_guests
 from backend.query.lives import guest_of, ids_of_lives, whole_lives
+from backend.query.uncovered import uncovered_of_hosts, uncovered_of_vms
 from backend.query.vm_list import ends_of
 from backend.store.contract.values import TimeRange
 from backend.store.contract.vms import VmFilter
@@ -84,6 +81,7 @@ def list_guests(services: ServicesDep, asked: Annotated[GuestsParameters, Query(
             limit=asked.limit,
             after=after,
         )
+        uncovered = uncovered_of_hosts(services.store, None, wanted, services.now_ms)
         as_of = services.store.as_of(None)
     items, end_ms = found.items, end_of(span, services.now_ms)
     place = (after[0] if after else 0) + len(items)
@@ -91,7 +89,7 @@ def list_guests(services: ServicesDep, asked: Annotated[GuestsParameters, Query(
     return schemas.GuestPage(
         items=[guest_body(item, end_ms) for item in items],
         next_cursor=cursors.sorted_cursor(Sorted.GUESTS, place, items[-1].guest.id) if more else None,
-        counted=counted_body(wanted, span),
+        **warned_totals(wanted, span, uncovered),
         vms_left_out=found.left_out,
         as_of=as_of_body(as_of),
     )
@@ -119,12 +117,13 @@ def show_guest(
             raise NotFoundError(f"no guest {id!r}")
         ends = ends_of(services.sources, [vm.id for vm in page], span, now_ms, grid.step_ms)
         as_of = services.store.as_of(sorted({vm.host for vm in ever}))
+        uncovered = uncovered_of_vms(services.store, [vm.id for vm in page], wanted, now_ms)
     history = sorted(ever, key=lambda vm: vm.first_seen_ms)[-_MOST_IN_HISTORY:]
     number = len(in_range.vms) + in_range.left_out
     return schemas.GuestDetail(
         **who(guest, ever, page, ends, number),
         vms=[vm_body(vm, ends[vm.id]) for vm in page],
-        counted=counted_body(wanted, span),
+        **warned_totals(wanted, span, uncovered),
         vms_left_out=number - len(page),
         events=[event_body(item) for item in events_of(history) if _contains(wanted, item.at_ms, item.at_ms)],
         at_once=[
@@ -143,7 +142,8 @@ def break_down_guest_by_flag(
     with services.store.snapshot():
         span, lives = whole_lives(services.store, [id], wanted)
         found = breakdown(services.store.each_syndrome(lives, span))
-    return flags_body(found, counted_body(wanted, span))
+        uncovered = uncovered_of_vms(services.store, lives, wanted, services.now_ms)
+    return flags_body(found, warned_totals(wanted, span, uncovered))
 
 
 @router.get("/{id}/syndromes", responses={**FILES, **reader_problems(404)})

@@ -14,6 +14,7 @@ from backend.api.presented import as_of_body
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
+from backend.api.warned import warned
 from backend.query.account import HostAccount, Line, OtherAccounts, VmAccount, account
 from backend.store.contract.accounts import FoldedVms
 from backend.times import rfc3339_ns
@@ -62,6 +63,7 @@ def show_ledger(services: ServicesDep, asked: Annotated[LedgerParameters, Query(
         others=None if found.others is None else _others_body(found.others),
         hosts=[_host_body(item) for item in found.hosts],
         kept_from_ms=found.kept_from_ms,
+        **warned(grid.span, found.kept_from_ms, found.uncovered),
         recordings_left_out=found.recordings_left_out,
         as_of=as_of_body(found.as_of),
     )

@@ -8,6 +8,7 @@ import msgspec
 
 from backend.api import schemas
 from backend.api.presented_events import recording_body
+from backend.api.warned import WarnedTotals
 from backend.query.breakdown import Breakdown, FlagCount
 from backend.query.costs import Cost
 from backend.query.findings import Found
@@ -44,11 +45,6 @@ def vm_body(vm: VmSummary, end: End) -> schemas.Vm:
         running=end.is_running,
         rate_at_end=end.rate_at_end,
     )
-
-
-def counted_body(wanted: TimeRange, span: TimeRange) -> schemas.Counted | None:
-    """Return the range that counts are of, where they are not kept of exactly the one that is wanted."""
-    return None if span == wanted else schemas.Counted(from_ms=span.from_ms, to_ms=span.to_ms)
 
 
 def kept_from_ms(kept_from_s: int | None, span: TimeRange) -> int | None:
@@ -145,10 +141,10 @@ def flag_body(item: FlagCount) -> schemas.FlagCount:
     )
 
 
-def flags_body(found: Breakdown, counted: schemas.Counted | None) -> schemas.Flags:
+def flags_body(found: Breakdown, of_range: WarnedTotals) -> schemas.Flags:
     """Return the body of faults by flag and by outcome."""
     return schemas.Flags(
-        counted=counted,
+        **of_range,
         total=found.total,
         items=[flag_body(item) for item in found.flags],
         undefined=[flag_body(item) for item in found.undefined],

@@ -16,6 +16,7 @@ from backend.api.presented import as_of_body
 from backend.api.reading import RangeRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
+from backend.api.warned import warned
 from backend.query.choice import Choice
 from backend.query.rate_keys import By, Metric
 from backend.query.rates import MAX_VALUES, Question, rates
@@ -112,6 +113,7 @@ def chart_rates(services: ServicesDep, asked: Annotated[RatesParameters, Query()
             for one in found.coverage
         ],
         kept_from_ms=found.kept_from_ms,
+        **warned(question.grid.span, found.kept_from_ms, found.uncovered),
         vms_left_out=found.vms_left_out,
         as_of=as_of_body(found.as_of),
     )

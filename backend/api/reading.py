@@ -29,6 +29,7 @@ from backend.api.services import Services, services_of
 from backend.api.shared_answers import SharedAnswer
 from backend.clients import share_of
 from backend.errors import ParameterError
+from backend.query.covering import STALE_MS
 from backend.query.grid import make_grid
 from backend.store.contract.levels import AFTER_ALL_S, LENGTHS_S, Levels
 from backend.store.contract.retention import LEAST_S
@@ -183,7 +184,8 @@ def _end_of_closed(request: Request, now_ms: int) -> int | None:
     except ParameterError:
         # The endpoint says what is wrong.
         return None
-    return end_ms if end_ms <= now_ms else None
+    # What was not covered until then shows as such only once its host should have been heard of.
+    return end_ms if end_ms <= now_ms - STALE_MS else None
 
 
 async def _for_ever() -> None:

@@ -26,7 +26,6 @@ from backend.api.parameters import (
 from backend.api.presented import (
     as_of_body,
     collector_body,
-    counted_body,
     flags_body,
     listed_vm_body,
     syndrome_body,
@@ -37,11 +36,13 @@ from backend.api.presented import (
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import Services, ServicesDep
+from backend.api.warned import warned_totals
 from backend.query import cursors
 from backend.query.breakdown import breakdown
 from backend.query.choice import Choice
 from backend.query.cursors import Listed, Sorted, place_cursor, read_place_cursor
 from backend.query.grid import end_grid
+from backend.query.uncovered import uncovered_of_hosts, uncovered_of_vms
 from backend.query.vm_list import SORTS, End, ends_of
 from backend.query.vm_list import list_vms as find_vms
 from backend.store.contract.store import Store
@@ -120,6 +121,7 @@ def _sorted(services: Services, asked: VmsParameters, choice: Choice) -> schemas
         )
         items = found.items
         lines = services.store.commands([item.vm.id for item in items]) if asked.commands else {}
+        uncovered = uncovered_of_hosts(services.store, choice.host_names, wanted, services.now_ms)
         as_of = services.store.as_of(choice.host_names)
     place = (after[0] if after else 0) + len(items)
     return schemas.VmPage(
@@ -134,7 +136,7 @@ def _sorted(services: Services, asked: VmsParameters, choice: Choice) -> schemas
         trend=schemas.Trend(step_ms=found.trend_grid.step_ms, times_ms=list(found.trend_grid.starts_ms))
         if asked.trend
         else None,
-        counted=counted_body(wanted, span),
+        **warned_totals(wanted, span, uncovered),
         vms_left_out=found.left_out,
         as_of=as_of_body(as_of),
     )
@@ -151,6 +153,7 @@ def _newest(services: Services, asked: VmsParameters, choice: Choice) -> schemas
         found = services.store.vms(choice.where, span, limit=limit + 1, after=after)
         page = found[:limit]
         ends = ends_of(services.sources, [vm.id for vm in page], span, services.now_ms, grid.step_ms)
+        uncovered = uncovered_of_hosts(services.store, choice.host_names, wanted, services.now_ms)
         as_of = services.store.as_of(choice.host_names)
     more = len(found) > limit
     return schemas.VmPage(
@@ -158,7 +161,7 @@ def _newest(services: Services, asked: VmsParameters, choice: Choice) -> schemas
         next_cursor=cursors.vm_cursor(VmPlace.of(page[-1])) if more else None,
         totals=None,
         trend=None,
-        counted=counted_body(wanted, span),
+        **warned_totals(wanted, span, uncovered),
         vms_left_out=0,
         as_of=as_of_body(as_of),
     )
@@ -200,6 +203,7 @@ def show_vm(services: ServicesDep, id: VmPath, asked: Annotated[VmParameters, Qu
         counted = services.store.exit_reasons(id, span)
         exit_total = services.store.exit_total(id, span)
         collector = services.store.collector_of(vm.host)
+        uncovered = uncovered_of_vms(services.store, [id], wanted, services.now_ms)
     vcpus = found[:limit]
     reasons = [
         schemas.ExitReason(
@@ -218,7 +222,7 @@ def show_vm(services: ServicesDep, id: VmPath, asked: Annotated[VmParameters, Qu
         next_cursor=place_cursor(Listed.VCPUS, vcpus[-1].vcpu, 0) if len(found) > limit else None,
         exit_reasons=reasons,
         exits_of_other_reasons=exit_total - sum(item.count for item in reasons),
-        counted=counted_body(wanted, span),
+        **warned_totals(wanted, span, uncovered),
         collector=collector_body(collector),
         as_of=as_of_body(as_of),
     )
@@ -232,7 +236,8 @@ def break_down_by_flag(services: ServicesDep, id: VmPath, asked: Annotated[InTim
     with services.store.snapshot():
         span = services.store.kept_levels(vm_ids=[id]).whole(wanted)
         found = breakdown(services.store.each_syndrome([id], span))
-    return flags_body(found, counted_body(wanted, span))
+        uncovered = uncovered_of_vms(services.store, [id], wanted, services.now_ms)
+    return flags_body(found, warned_totals(wanted, span, uncovered))
 
 
 @router.get("/{id}/syndromes", responses={**FILES, **reader_problems(404)})
@@ -261,11 +266,12 @@ def syndromes_of(
     after = cursors.read_syndrome_cursor(asked.cursor)
     found = services.store.syndromes(vm_ids, span, limit=limit + 1, after=after)
     words, faults = services.store.syndrome_number(vm_ids, span)
+    uncovered = uncovered_of_vms(services.store, vm_ids, wanted, services.now_ms)
     page = found[:limit]
     return schemas.Syndromes(
         items=[syndrome_body(item) for item in page],
         words=words,
         count=faults,
-        counted=counted_body(wanted, span),
+        **warned_totals(wanted, span, uncovered),
         next_cursor=cursors.syndrome_cursor(page[-1].place) if len(found) > limit else None,
     )

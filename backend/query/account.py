@@ -13,12 +13,14 @@ from backend.query.findings import Code, Found, find
 from backend.query.globs import resolved
 from backend.query.grid import covered_ms, kept_of
 from backend.query.rates import MAX_VALUES
+from backend.query.uncovered import Uncovered, uncovered_of_hosts, uncovered_of_vms
 from backend.store.contract.accounts import BatchAccount, CountingTotal, FoldedVms, LedgerPoint, LossPoint
 from backend.store.contract.hosts import LISTED_RECORDINGS, AsOf, CoveredSpan
 from backend.store.contract.store import Store
 from backend.store.contract.values import Steps
 from backend.store.contract.vms import VmCoverage
 from faultmodel.kinds import LossKind
+from faultmodel.units import NS_PER_MS
 
 FIGURES = ("seen", "counted", "uncounted", "recorded", "sampled_out", "dropped")
 """Of what became of a VM's faults."""
@@ -96,6 +98,7 @@ class Account:
     others: OtherAccounts | None
     hosts: Sequence[HostAccount]
     recordings_left_out: int
+    uncovered: Sequence[Uncovered]
     as_of: AsOf
 
 
@@ -158,6 +161,11 @@ def account(
         of_hosts = _by_host(found)
         others = _others(store, wanted, owners, counted, of_hosts) if vm_ids is None and with_vms else None
         as_of = store.as_of(None if is_everyone else names)
+        uncovered = (
+            uncovered_of_hosts(store, wanted, span, now_ns // NS_PER_MS)
+            if vm_ids is None
+            else uncovered_of_vms(store, vm_ids, span, now_ns // NS_PER_MS)
+        )
     covered = _covered(grid, [item.host for item in batches], coverage)
     hosts = list(_host_accounts(grid, counted, batches, folded, losses, covered, of_hosts))
     if vm_ids is None:
@@ -166,7 +174,8 @@ def account(
         grid, counted, owners, points, countings, of_vms, _of_vms(owners, of_hosts, doubled)
     )
     kept_from_ms = None if counted == grid else levels.begins_ms(grid)
-    return Account(grid, kept_from_ms, accounts, others, hosts, known.left_out if is_everyone else 0, as_of)
+    left_out = known.left_out if is_everyone else 0
+    return Account(grid, kept_from_ms, accounts, others, hosts, left_out, uncovered, as_of)
 
 
 def _check_room(grid: Steps, hosts: Sequence[str], losses: Sequence[LossPoint]) -> None:

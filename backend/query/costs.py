@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from backend.errors import ParameterError
 from backend.query.rates import MAX_VALUES
+from backend.query.uncovered import Uncovered, uncovered_of_hosts
 from backend.store.contract.accounts import CostPoint
 from backend.store.contract.store import Store
 from backend.store.contract.values import Steps
@@ -47,9 +48,10 @@ class Costs:
 
     hosts: Sequence[HostCosts]
     kept_from_ms: int | None
+    uncovered: Sequence[Uncovered]
 
 
-def costs(store: Store, names: Sequence[str] | None, grid: Steps) -> Costs:
+def costs(store: Store, names: Sequence[str] | None, grid: Steps, now_ms: int) -> Costs:
     """Return the costs of hosts, or of every host that reported any in the grid's range, by name.
 
     :raises NotFoundError: there is no such host
@@ -59,6 +61,7 @@ def costs(store: Store, names: Sequence[str] | None, grid: Steps) -> Costs:
         levels = store.kept_levels(names)
         counted = levels.kept_steps(grid)
         points = store.costs(names, counted)
+        uncovered = uncovered_of_hosts(store, names, grid.span, now_ms)
     by_host: dict[str, dict[int, Cost]] = defaultdict(dict)
     for point in points:
         by_host[point.host][point.step_start_ms] = cost_of(point)
@@ -70,7 +73,7 @@ def costs(store: Store, names: Sequence[str] | None, grid: Steps) -> Costs:
         HostCosts(name, [steps.get(start) for start in grid.starts_ms])
         for name, steps in sorted(by_host.items())
     ]
-    return Costs(found, None if counted == grid else levels.begins_ms(grid))
+    return Costs(found, None if counted == grid else levels.begins_ms(grid), uncovered)
 
 
 def recent_costs(store: Store, now_ms: int, span_ms: int) -> Mapping[str, Cost]:

@@ -14,6 +14,7 @@ from backend.query.lives import lives_of
 from backend.query.names import guest_labels, labels
 from backend.query.rate_keys import EXIT_BY, EXIT_KINDS, SUMMED, By, Metric, keyed, label_of
 from backend.query.sources import Sources
+from backend.query.uncovered import Uncovered, uncovered_of_hosts, uncovered_of_vms
 from backend.query.versions import State
 from backend.query.view import View
 from backend.store.contract.changes import Version
@@ -110,6 +111,7 @@ class Rates:
     quiet: Sequence[float | None]
     coverage: Sequence[CoveredSpan]
     kept_from_ms: int | None
+    uncovered: Sequence[Uncovered]
     vms_left_out: int
     as_of: AsOf
 
@@ -162,12 +164,16 @@ def rates(sources: Sources, question: Question, now_ms: int) -> Rates:
         coverage = sources.store.coverage(hosts, span)
         of_vms = sources.store.vm_coverage([vm.id for vm in counts.vms], span)
         as_of = sources.store.as_of(hosts if question.are_named else question.choice.host_names)
+        if question.are_named:
+            uncovered = uncovered_of_vms(sources.store, [vm.id for vm in vms], span, now_ms)
+        else:
+            uncovered = uncovered_of_hosts(sources.store, question.choice.host_names, span, now_ms)
     name = sources.versions.name(state)
     kept_from_ms = kept.begins_ms(grid)
     if kept_from_ms is not None and kept_from_ms <= grid.from_ms:
         kept_from_ms = None
     composer = _Composer(question, counts.vms, part, coverage, of_vms, kept_from_ms)
-    return composer.rates(name, counts, left_out, as_of)
+    return composer.rates(name, counts, uncovered, left_out, as_of)
 
 
 def _vms(sources: Sources, question: Question, span: TimeRange, now_ms: int) -> VmMembers:
@@ -360,7 +366,9 @@ class _Composer:
         elif question.guest_ids:
             self._anywhere = self._in_lives(vms)
 
-    def rates(self, version: str, counts: _Counts, left_out: int, as_of: AsOf) -> Rates:
+    def rates(
+        self, version: str, counts: _Counts, uncovered: Sequence[Uncovered], left_out: int, as_of: AsOf
+    ) -> Rates:
         """Return the answer."""
         names: Mapping[str, str] = {}
         if self._by is By.VM:
@@ -377,7 +385,18 @@ class _Composer:
             others = Others(counts.other_keys, counts.others, values)
         quiet = _per_second([0] * len(self._part.starts_ms), self._anywhere)
         drawn = drawn_spans(self._coverage, self._part.step_ms)
-        return Rates(version, self._part, series, others, quiet, drawn, self._kept_from_ms, left_out, as_of)
+        return Rates(
+            version,
+            self._part,
+            series,
+            others,
+            quiet,
+            drawn,
+            self._kept_from_ms,
+            uncovered,
+            left_out,
+            as_of,
+        )
 
     def _covered(self, key: str, counts: Sequence[int]) -> Sequence[int]:
         if self._by is By.GUEST:

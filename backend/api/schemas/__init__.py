@@ -47,6 +47,7 @@ from backend.api.schemas.vms import (
     VmPage,
     VmTotals,
 )
+from backend.api.schemas.warnings import RangeWarning, WarningCode
 from backend.api.schemas.words import (
     ArchitectureDefinition,
     Architectures,
@@ -107,6 +108,7 @@ __all__ = [
     "OtherSeries",
     "OtherVmLedgers",
     "Probe",
+    "RangeWarning",
     "Rates",
     "RawSyndrome",
     "Reading",
@@ -130,5 +132,6 @@ __all__ = [
     "VmPage",
     "VmTotals",
     "VmsAtOnce",
+    "WarningCode",
     "WordField",
 ]

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field
 from backend.api.schemas.as_of import AsOf
 from backend.api.schemas.fields import Count, HostText, NextCursor, Rate, TimeText, UnclassifiedCount
 from backend.api.schemas.vms import CountedRange, Vm
+from backend.api.schemas.warnings import Warnings, WarningsLeftOut
 from backend.query.guest_history import GuestEventKind
 from backend.store.contract.guests import IdentifiedBy
 
@@ -54,6 +55,8 @@ class GuestPage(BaseModel):
         "or `host`, leaves out fewer.",
         examples=[0],
     )
+    warnings: Warnings
+    warnings_left_out: WarningsLeftOut
     as_of: AsOf
 
 
@@ -98,4 +101,6 @@ class GuestDetail(Guest):
     )
     events: list[GuestEvent] = Field(description="Within from..to, in order")
     at_once: list[VmsAtOnce] = Field(description="In order; those that reach into from..to")
+    warnings: Warnings
+    warnings_left_out: WarningsLeftOut
     as_of: AsOf

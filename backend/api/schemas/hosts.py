@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, Field
 
 from backend.api.schemas.fields import ExactTimeText, HostText, NextCursor, TimeText
+from backend.api.schemas.warnings import Warnings, WarningsLeftOut
 from backend.query.findings import Code
 from faultmodel.kinds import (
     CheckState,
@@ -252,3 +253,5 @@ class Costs(BaseModel):
         "Steps that begin earlier are null; longer steps may reach further back.",
         examples=[None],
     )
+    warnings: Warnings
+    warnings_left_out: WarningsLeftOut

@@ -5,6 +5,7 @@ from pydantic import BaseModel, Field
 
 from backend.api.schemas.as_of import AsOf
 from backend.api.schemas.fields import Count, HostText, TimeText
+from backend.api.schemas.warnings import Warnings, WarningsLeftOut
 from backend.query.findings import Code
 from faultmodel.kinds import LossKind
 
@@ -109,4 +110,6 @@ class Ledger(BaseModel):
         "Steps that begin earlier are null; longer steps may reach further back.",
         examples=[None],
     )
+    warnings: Warnings
+    warnings_left_out: WarningsLeftOut
     as_of: AsOf

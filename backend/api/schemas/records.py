@@ -4,6 +4,7 @@
 from pydantic import BaseModel, Field
 
 from backend.api.schemas.fields import ExactTimeText, NextCursor, WordText
+from backend.api.schemas.warnings import Warnings, WarningsLeftOut
 from faultmodel.record import Access, ExitKind
 
 
@@ -63,6 +64,8 @@ class ExitPage(BaseModel):
         description="Where the range begins before records are kept: from when on they are; null else.",
         examples=[None],
     )
+    warnings: Warnings
+    warnings_left_out: WarningsLeftOut
 
 
 class Fault(BaseModel):
@@ -114,3 +117,5 @@ class FaultPage(BaseModel):
         description="Where the range begins before records are kept: from when on they are; null else.",
         examples=[None],
     )
+    warnings: Warnings
+    warnings_left_out: WarningsLeftOut

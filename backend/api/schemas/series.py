@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from backend.api.schemas.as_of import AsOf
 from backend.api.schemas.fields import Count, HostText
+from backend.api.schemas.warnings import Warnings, WarningsLeftOut
 
 
 class Series(BaseModel):
@@ -75,4 +76,6 @@ class Rates(BaseModel):
         "their counts. A shorter range, or `host`, leaves out fewer.",
         examples=[0],
     )
+    warnings: Warnings
+    warnings_left_out: WarningsLeftOut
     as_of: AsOf

@@ -16,6 +16,7 @@ from backend.api.schemas.fields import (
     WordText,
 )
 from backend.api.schemas.hosts import Collector
+from backend.api.schemas.warnings import Warnings, WarningsLeftOut
 from backend.api.schemas.words import Decoded
 from faultmodel.record import Side
 
@@ -134,6 +135,8 @@ class VmPage(BaseModel):
         "listed nor in the totals. A shorter range, or `host`, leaves out fewer.",
         examples=[0],
     )
+    warnings: Warnings
+    warnings_left_out: WarningsLeftOut
     as_of: AsOf
 
 
@@ -169,6 +172,8 @@ class VmDetail(Vm):
     exits_of_other_reasons: Count = Field(description="Exits whose reasons are not among those")
     counted: CountedRange
     collector: Collector | None = Field(description="Of its host: how its commands are called there")
+    warnings: Warnings
+    warnings_left_out: WarningsLeftOut
     as_of: AsOf
 
 
@@ -197,6 +202,8 @@ class Flags(BaseModel):
         description="How faults ended, where the kernel shows it; `prefetched` is beside the total"
     )
     counted: CountedRange
+    warnings: Warnings
+    warnings_left_out: WarningsLeftOut
 
 
 class Syndrome(BaseModel):
@@ -218,3 +225,5 @@ class Syndromes(BaseModel):
     )
     next_cursor: NextCursor
     counted: CountedRange
+    warnings: Warnings
+    warnings_left_out: WarningsLeftOut

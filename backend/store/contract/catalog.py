@@ -124,6 +124,9 @@ class Catalog(Protocol):
     def host_names(self) -> Sequence[str]:
         """Return the name of every host, in order."""
 
+    def live_hosts(self, host_names: Sequence[str] | None) -> Sequence[str]:
+        """Return which of these hosts, or of all, were ever covered and are no recordings, in order."""
+
     def vms_of(self, host_names: Sequence[str] | None, span: TimeRange) -> Iterator[tuple[str, str]]:
         """Yield id and host's name of the VMs of hosts, or of every host, that existed in the range.
 

@@ -73,7 +73,8 @@ class HostReads(SqlReads):
         """Return covered spans that meet the range, by host and time, clipped to it."""
         with self._reading() as connection:
             rows = connection.execute(_names).all()
-            chosen = [row for row in rows if hosts is None or row.name in hosts]
+            wanted = None if hosts is None else set(hosts)
+            chosen = [row for row in rows if wanted is None or row.name in wanted]
             spans = coverage.read_coverage(connection, [row.id for row in chosen], span)
             return [
                 CoveredSpan(row.name, from_ms, to_ms, row.state == HostState.REPLAY)
@@ -104,7 +105,8 @@ class HostReads(SqlReads):
         """Return covered spans clipped to the range, by time, of each host's name and boot."""
         with self._reading() as connection:
             rows = connection.execute(_names)
-            names = {row.id: row.name for row in rows if hosts is None or row.name in hosts}
+            wanted = None if hosts is None else set(hosts)
+            names = {row.id: row.name for row in rows if wanted is None or row.name in wanted}
             covered = coverage.read_boot_coverage(connection, sorted(names), span)
             return {
                 (names[number], boot_id): [
@@ -187,6 +189,11 @@ class HostReads(SqlReads):
         """Return the name of every host, in order."""
         with self._reading() as connection:
             return list(hosts.host_names(connection, None).values())
+
+    def live_hosts(self, host_names: Sequence[str] | None) -> Sequence[str]:
+        """Return which of these hosts, or of all, were ever covered and are no recordings, in order."""
+        with self._reading() as connection:
+            return hosts.live_hosts(connection, host_names)
 
     def losses(self, host_names: Sequence[str] | None, steps: Steps) -> Sequence[LossPoint]:
         """Return what hosts lost, in steps. :raises NotFoundError: no such host"""

@@ -4,6 +4,7 @@
 import pytest
 
 from faultmodel import arch
+from tests.backend.api.warned import not_covered
 from tests.backend.serving import Server
 from tests.batches import START_MS, VM_ID, fault_count, make_batch, make_host
 
@@ -104,6 +105,8 @@ def test_a_fault_without_a_syndrome_has_no_word(server: Server) -> None:
         "undefined": [],
         "outcomes": [],
         "counted": None,
+        "warnings": [not_covered(START_MS - 60_000, START_MS + 45_000, 104_000)],
+        "warnings_left_out": 0,
     }
 
 

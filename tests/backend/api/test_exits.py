@@ -7,6 +7,7 @@ import pytest
 
 from faultmodel import arch
 from faultmodel.record import ExitKind
+from tests.backend.api.warned import not_covered
 from tests.backend.serving import Server
 from tests.batches import (
     NS_PER_S,
@@ -63,6 +64,8 @@ def test_a_memory_fault_exit_has_every_field_of_the_interface(server: Server) ->
         ],
         "next_cursor": None,
         "kept_from_ms": None,
+        "warnings": [not_covered(START_MS + 1000, START_MS + 45_000)],
+        "warnings_left_out": 0,
     }
 
 

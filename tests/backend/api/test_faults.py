@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from faultmodel import arch
+from tests.backend.api.warned import not_covered
 from tests.backend.serving import Server
 from tests.batches import START_MS, START_NS, VM_ID, exit_record, fault_record, make_batch, make_host
 
@@ -57,6 +58,8 @@ def test_a_fault_has_every_field_of_the_interface(server: Server) -> None:
         ],
         "next_cursor": None,
         "kept_from_ms": None,
+        "warnings": [not_covered(START_MS - 60_000, START_MS + 45_000, 104_000)],
+        "warnings_left_out": 0,
     }
 
 

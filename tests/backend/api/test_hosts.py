@@ -9,6 +9,7 @@ import msgspec
 from faultmodel import wire
 from faultmodel.kinds import EventKind, EventReason, RecordingLevel
 from faultmodel.record import Cost, EventFacts, HostEvent
+from tests.backend.api.warned import not_covered
 from tests.backend.serving import NOW_NS, Server
 from tests.batches import NS_PER_S, START_MS, START_NS, ledger_entry, make_batch, make_host, make_vm
 
@@ -146,6 +147,8 @@ def test_costs_are_shares_of_a_core_and_of_each_fault(server: Server) -> None:
             }
         ],
         "kept_from_ms": None,
+        "warnings": [not_covered(START_MS + 2000, START_MS + 3000)],
+        "warnings_left_out": 0,
     }
 
 

@@ -8,6 +8,7 @@ import pytest
 from backend.auth import TokenKind
 from faultmodel.kinds import LossKind
 from faultmodel.record import LedgerEntry, Loss
+from tests.backend.api.warned import not_covered
 from tests.backend.serving import Server
 from tests.backend.store.test_folding import AT, aged, fold
 from tests.batches import (
@@ -74,6 +75,8 @@ def test_the_ledger_of_a_vm_and_its_host(server: Server) -> None:
             }
         ],
         "kept_from_ms": None,
+        "warnings": [not_covered(START_MS + 1000, START_MS + 4000, 2000)],
+        "warnings_left_out": 0,
         "recordings_left_out": 0,
         "as_of": {
             "hosts": [

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from backend.store.contract.jobs import JobClaim
+from backend.store.contract.retention import Kept
 from backend.store.contract.store import Store
 from faultmodel.record import Span
+from tests.backend.api.warned import older_than_kept
 from tests.backend.serving import Server
 from tests.batches import (
     NS_PER_S,
@@ -107,6 +109,44 @@ def test_records_say_from_when_on_they_are_kept(aged: Server) -> None:
     found = aged.get("/api/v1/exits")
     assert len(found["items"]) == 3
     assert aged.get("/api/v1/exits", from_=START_MS)["kept_from_ms"] is None
+
+
+def warned(found: Any) -> Any:
+    """Return the warnings of an answer that are not about what was not covered."""
+    return [one for one in found["warnings"] if one["code"] != "not_covered"]
+
+
+@pytest.mark.parametrize("path", ["rates", "ledger", "costs"])
+def test_a_chart_warns_of_steps_that_are_not_kept(aged: Server, path: str) -> None:
+    kept_ms = START_MS + 2 * DAY_S * 1000
+    assert warned(chart(aged, path, "10s")) == [older_than_kept(START_MS, START_MS + 60_000)]
+    assert warned(chart(aged, path, "1m")) == []
+    span = {"from_": START_MS, "to": kept_ms + 60_000, "step": "1m"}
+    assert warned(aged.get(f"/api/v1/{path}", **span)) == []
+    span["step"] = "30s"
+    assert warned(aged.get(f"/api/v1/{path}", **span)) == [older_than_kept(START_MS, kept_ms)]
+
+
+def test_records_warn_of_those_that_are_not_kept(aged: Server) -> None:
+    kept_ms = START_MS + 2 * DAY_S * 1000
+    path = f"/api/v1/vms/{VM_ID}/faults"
+    assert warned(aged.get(path)) == [older_than_kept(None, kept_ms)]
+    assert warned(aged.get(path, from_=START_MS)) == [older_than_kept(START_MS, kept_ms)]
+    assert warned(aged.get(path, from_=kept_ms)) == []
+    assert warned(aged.get("/api/v1/exits", from_=START_MS)) == []
+
+
+@pytest.mark.parametrize("path", ["", f"/{VM_ID}", f"/{VM_ID}/flags", f"/{VM_ID}/syndromes"])
+def test_totals_warn_where_nothing_at_all_is_kept(aged: Server, path: str) -> None:
+    path = f"/api/v1/vms{path}"
+    assert warned(aged.get(path, from_=MIDDLE_MS)) == []
+    aged.store.set_ages(dict.fromkeys(Kept, 4 * DAY_S))
+    claim = JobClaim(name="retention", holder="us", began_ns=START_NS, within_ns=10**15, every_ns=0)
+    aged.store.note_kept(START_S + 6 * DAY_S, claim)
+    kept_ms = START_MS + DAY_S * 1000
+    assert warned(aged.get(path)) == [older_than_kept(None, kept_ms)]
+    assert warned(aged.get(path, from_=MIDDLE_MS)) == [older_than_kept(MIDDLE_MS, kept_ms)]
+    assert warned(aged.get(path, from_=kept_ms)) == []
 
 
 def test_it_is_shown_how_far_back_each_level_reaches(aged: Server) -> None:

@@ -4,6 +4,7 @@
 import pytest
 
 from faultmodel.record import Collector
+from tests.backend.api.warned import not_covered
 from tests.backend.serving import Server
 from tests.batches import START_MS, STREAM, VM_ID, exit_count, fault_count, make_batch, make_host, make_vm
 
@@ -50,6 +51,8 @@ def test_a_vm_has_every_field_of_the_interface(server: Server) -> None:
         "trend": None,
         "counted": None,
         "vms_left_out": 0,
+        "warnings": [not_covered(START_MS + 1000, START_MS + 45_000)],
+        "warnings_left_out": 0,
         "as_of": {
             "hosts": [
                 {
@@ -75,6 +78,8 @@ def test_there_are_no_vms_at_first(server: Server) -> None:
         "trend": None,
         "counted": None,
         "vms_left_out": 0,
+        "warnings": [],
+        "warnings_left_out": 0,
         "as_of": nobody,
     }
 

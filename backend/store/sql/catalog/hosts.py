@@ -59,6 +59,11 @@ _versions = select(hosts.c.id, hosts.c.applied)
 _changes = select(hosts.c.id, hosts.c.name, hosts.c.applied, hosts.c.last_batch_ns)
 _heard_of = select(hosts.c.reported_name, hosts.c.is_recording, hosts.c.last_batch_ns)
 _names = select(hosts.c.id, hosts.c.name).order_by(hosts.c.name)
+_live_names = (
+    select(hosts.c.name)
+    .where(~hosts.c.is_recording, hosts.c.covered_to_ns.is_not(None))
+    .order_by(hosts.c.name)
+)
 
 
 def named_first(connection: Connection, host: Host, stream: str) -> Host:
@@ -235,6 +240,13 @@ def host_names(connection: Connection, names: Sequence[str] | None) -> Mapping[i
             if name not in known:
                 raise NotFoundError(f"no host {name!r}")
     return {row.id: row.name for row in rows if names is None or row.name in names}
+
+
+def live_hosts(connection: Connection, names: Sequence[str] | None) -> Sequence[str]:
+    """Return which of these hosts, or of all, were ever covered and are no recordings, in order."""
+    wanted = None if names is None else set(names)
+    found = connection.scalars(_live_names)
+    return [name for name in found if wanted is None or name in wanted]
 
 
 def host_number(connection: Connection, name: str) -> int:

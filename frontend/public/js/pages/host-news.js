@@ -12,7 +12,8 @@ export function createHostNews() {
   let asked = "";
   /** @type {HostNews} */
   let known = {
-    ledger: { step_ms: 1000, times_ms: [], vms: [], others: null, hosts: [], kept_from_ms: null, recordings_left_out: 0, as_of: { hosts: [], left_out: 0 } },
+    ledger: { step_ms: 1000, times_ms: [], vms: [], others: null, hosts: [], kept_from_ms: null, recordings_left_out: 0,
+      warnings: [], warnings_left_out: 0, as_of: { hosts: [], left_out: 0 } },
     events: [],
     hasMoreEvents: false,
   };

@@ -30,7 +30,7 @@ export function createSyndromes(onMore) {
   let total = 0;
   let isAll = false;
   /** @type {Page} */
-  let page = { items: [], words: 0, count: 0, counted: null, next_cursor: null };
+  let page = { items: [], words: 0, count: 0, counted: null, warnings: [], warnings_left_out: 0, next_cursor: null };
   const show = keyedList(body, keyOf, () => createSyndromeRow(() => total));
 
   function showAll() {

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an answer cannot know of its range."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from backend.api.schemas.fields import HostText
+
+
+class WarningCode(StrEnum):
+    """Why something of the range is not in the answer."""
+
+    OLDER_THAN_KEPT = "older_than_kept"
+    NOT_COVERED = "not_covered"
+
+
+class RangeWarning(BaseModel):
+    """A part of the range that the answer has nothing, or not all, of."""
+
+    code: WarningCode = Field(
+        description="`older_than_kept`: the range begins before what is kept, or, of a chart, before what is "
+        "kept in such steps; `not_covered`: its host's probes were not attached, or not read",
+        examples=["not_covered"],
+    )
+    host: HostText | None = Field(description="null where it is about every host", examples=["host-1"])
+    from_ms: int | None = Field(
+        description="Where that begins, UTC ms; null for the beginning", examples=[1795381190000]
+    )
+    to_ms: int = Field(description="Where that ends, UTC ms", examples=[1795381202500])
+    lacking_ms: int | None = Field(
+        description="How much of from_ms..to_ms it is; null where it has no beginning", examples=[12500]
+    )
+
+
+Warnings = Annotated[
+    list[RangeWarning],
+    Field(
+        description="What the answer cannot know of its range: empty where all of that is kept and covered"
+    ),
+]
+WarningsLeftOut = Annotated[
+    int, Field(description="How many more hosts were not covered in all of the range", examples=[0])
+]

@@ -26,6 +26,13 @@ _POLL_S = 0.05
 _POLL_SHARE = 0.02
 """Of the time that was waited already."""
 _BUSYBOX = "/emulated/busybox"
+_ACCELERATOR = "tcg,thread=single"
+"""All processors of a machine take turns in one thread.
+
+Where each has a thread of its own, one that waits for another spins for as long as this host gives the other
+no time. QEMU before 8.1 also translates code while another thread changes it: a kernel that patches its own
+code then ends in ``Oops: int3``.
+"""
 _KERNEL_FAILED = re.compile(
     r"Kernel panic|Oops: ?\w*|\bBUG: |general protection fault|double fault|rcu: INFO.*stall"
 )
@@ -190,7 +197,7 @@ def _command(
     return [
         program,
         *platform.options,
-        *("-accel", "tcg,thread=multi", "-smp", str(min(os.cpu_count() or 1, 4)), "-m", str(platform.memory)),
+        *("-accel", _ACCELERATOR, "-smp", str(min(os.cpu_count() or 1, 4)), "-m", str(platform.memory)),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"),
         *("-kernel", str(image), "-initrd", str(ramdisk), "-append", " ".join(options)),
         *("-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="),

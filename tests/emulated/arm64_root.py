@@ -8,10 +8,10 @@ import hashlib
 import subprocess
 import sys
 import tempfile
-import tomllib
 from pathlib import Path
 
 from tests.emulated.archive import Archive, run, unpack
+from tests.emulated.checkout import requirements_of_collector
 from tests.product import TOP
 
 PYTHON = "/usr/bin/python3"
@@ -28,7 +28,7 @@ def ensure_root(archive: Archive, folder: Path) -> Path:
 
     :raises ArchiveError: a package cannot be downloaded
     """
-    requirements = _requirements()
+    requirements = requirements_of_collector()
     constraints = TOP / "constraints.txt"
     stamp = hashlib.sha256(repr((_RELEASE, _PACKAGES, requirements)).encode() + constraints.read_bytes())
     place = folder / f"root-{stamp.hexdigest()[:16]}"
@@ -43,12 +43,6 @@ def ensure_root(archive: Archive, folder: Path) -> Path:
     if not (place / _LIBRARY / "__pycache__").is_dir():
         _compile(place)
     return place
-
-
-def _requirements() -> list[str]:
-    """What the collector needs of Python packages, beside BCC."""
-    project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
-    return [*project["dependencies"], *project["optional-dependencies"]["collector"]]
 
 
 def _add_wheels(root: Path, requirements: list[str], constraints: Path) -> None:

@@ -4,6 +4,7 @@
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from tests.product import TOP
@@ -27,3 +28,9 @@ def copy_checkout(folder: Path) -> Path:
     command = (*ours, "-qq", "--invalidation-mode", "unchecked-hash", *paths, str(place))
     subprocess.run(command, check=True)
     return place
+
+
+def requirements_of_collector() -> list[str]:
+    """Return what the collector needs of Python packages beside BCC, as pip takes it."""
+    project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
+    return [*project["dependencies"], *project["optional-dependencies"]["collector"]]

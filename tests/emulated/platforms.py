@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.emulated.archive import Archive
 from tests.emulated.arm64_root import PYTHON, ensure_root
-from tests.emulated.x86_root import ROOT, ensure_busybox
+from tests.emulated.x86_root import ROOT, ensure_busybox, ensure_byte_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,7 @@ def x86(archive: Archive, folder: Path) -> Platform:
 
     Without CMPXCHG16B: QEMU 7.2 (Debian 12) corrupts flags in it, which kernels do not survive.
     """
+    ensure_byte_code()
     return Platform(
         program="qemu-system-x86_64",
         options=("-cpu", "EPYC,-cx16"),

@@ -14,7 +14,7 @@ import msgspec
 
 from collector.batches.host import HostView
 from collector.batches.outbox import Outbox
-from collector.counting.checks import first_missing
+from collector.counting.checks import capabilities, first_missing
 from collector.counting.clock import boot_id, measure
 from collector.counting.cost import CostMeter
 from collector.counting.cycles import Cycles
@@ -181,6 +181,8 @@ class Pipeline:
             refused = None
             probes = predecessor.go_on(source)
             if probes is None:
+                if was_in_vain:
+                    self._check_rights()
                 probes = self._load(
                     plan,
                     source,
@@ -220,6 +222,16 @@ class Pipeline:
             # If a predecessor counts meanwhile, the host is not waiting. After a failed try, the host's state
             # already has the reason, which this must not replace.
             outbox.send(self._host.waiting(_waits_for("programs", _COMPILING)), Content())
+
+    def _check_rights(self) -> None:
+        """Check for what a process without rights would else compile again, only to be refused.
+
+        :raises ProbeError: they are lacking
+        """
+        found = capabilities()
+        if found.state is CheckState.MISSING:
+            self._in_vain = True
+            raise ProbeError(found.found, found.remedy)
 
     def _load(self, plan: Plan, source: Source, headers: Path, *, announce: Callable[[], None]) -> Probes:
         """Load the programs. :param announce: called before they are compiled, if they have to be"""

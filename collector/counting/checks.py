@@ -77,7 +77,7 @@ def examine(cache: Path, bpffs: Path, *, attach: bool) -> Iterator[Finding]:
         _bcc,
         _lockdown,
         _tracefs,
-        _capabilities,
+        capabilities,
         _naming,
     ):
         yield check()
@@ -192,7 +192,8 @@ def _tracefs() -> Finding:
     return Finding("tracefs", State.OK, 'not mounted; needed only where "sides" says so')
 
 
-def _capabilities() -> Finding:
+def capabilities() -> Finding:
+    """Return whether this process may load programs."""
     held = _effective()
     if held >> _SYS_ADMIN & 1:
         return Finding("capabilities", State.OK, "SYS_ADMIN")

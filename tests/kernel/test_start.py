@@ -76,6 +76,7 @@ def test_a_host_that_cannot_attach_says_why_and_not_in_turns_that_it_compiles(tm
             started.send_signal(signal.SIGTERM)
             started.wait()
             product.stop()
+    assert log.read_text().count(" compiling the programs ") == 1
     first, *others = _what_it_waited_for(product.data_dir)
     assert first.startswith("compiling the programs for this kernel")
     assert len(others) == log.read_text().count(" waiting reason=")

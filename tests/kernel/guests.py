@@ -4,6 +4,8 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +42,28 @@ def run_guest(**options: object) -> Truth:
 def start_guest(**options: object) -> subprocess.Popen[bytes]:
     """Start a guest and go on."""
     return subprocess.Popen(_command(options), cwd=TOP, stdout=subprocess.PIPE, stdin=subprocess.PIPE)
+
+
+def start_endless(*, vcpus: int = 1, steadily: bool = False) -> subprocess.Popen[bytes]:
+    """Start a guest that faults for as long as its input is open: in bursts, or without a rest."""
+    command = [sys.executable, "-m", "tests.soak.endless", "--vcpus", str(vcpus)]
+    command += ["--steadily"] if steadily else []
+    return subprocess.Popen(command, cwd=TOP, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+@contextmanager
+def endless(*, vcpus: int = 1, steadily: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+    """Run such a guest, for no longer than it is needed: so many faults as last on any machine take long."""
+    with start_endless(vcpus=vcpus, steadily=steadily) as guest:
+        try:
+            yield guest
+        finally:
+            guest.kill()
+
+
+def end_endless(guest: subprocess.Popen[bytes]) -> Truth:
+    """End such a guest and return what it did."""
+    return truth_of(guest.communicate()[0].splitlines()[0])
 
 
 def truth_of(line: bytes) -> Truth:

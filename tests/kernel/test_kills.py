@@ -7,21 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.guests import run_guest, start_guest, truth_of
+from tests.kernel.guests import end_endless, endless, run_guest, start_guest, truth_of
 from tests.product import SEEN_S, Product, wait_for
 
 pytestmark = pytest.mark.kernel
 
 
 def test_killing_the_server_while_a_guest_faults_changes_no_total(own_product: Product) -> None:
-    guest = start_guest(write=400_000, memory_fault=20, vcpus=2)
-    for _ in range(3):
-        time.sleep(0.3)
-        own_product.kill_server()
-        own_product.start_server()
-    truth = truth_of(guest.communicate()[0])
-    vm = own_product.vm_with(truth.pid, faults=truth.faults, memory_fault_exits=20)
-    assert (vm["faults"], vm["memory_fault_exits"]) == (truth.faults, 20)
+    with endless(vcpus=2) as guest:
+        for _ in range(3):
+            time.sleep(0.3)
+            own_product.kill_server()
+            own_product.start_server()
+        truth = end_endless(guest)
+    exits = len(truth.memory_fault_exits)
+    vm = own_product.vm_with(truth.pid, faults=truth.faults, memory_fault_exits=exits)
+    assert (vm["faults"], vm["memory_fault_exits"]) == (truth.faults, exits)
 
 
 def test_faults_while_the_server_is_away_arrive_when_it_is_back(own_product: Product) -> None:

@@ -17,7 +17,7 @@ from collector.counting.pins import Pins
 from collector.counting.reader import Reader
 from collector.probe.probes import Probes
 from tests.kernel.attached import attached
-from tests.kernel.guests import run_guest, start_guest, truth_of
+from tests.kernel.guests import end_endless, endless, run_guest
 from tests.product import SEEN_S, TOP, Product, wait_for
 
 pytestmark = pytest.mark.kernel
@@ -160,11 +160,10 @@ def test_what_another_left_counting_stops_before_this_one_begins(
     assert own_product.collector is not None
     own_product.collector.terminate()
     own_product.collector.wait(60)
-    with _pinned_by_another(probes, own_product, tmp_path / "another"):
-        guest = start_guest(write=1_000_000)
+    with _pinned_by_another(probes, own_product, tmp_path / "another"), endless(steadily=True) as guest:
         own_product.start_collector()
         assert guest.poll() is None, "the guest was done before the collector began"
-        truth = truth_of(guest.communicate()[0])
+        truth = end_endless(guest)
         ended = datetime.now(UTC)
         wait_for(lambda: own_product.covers(ended) or None, SEEN_S, "all is counted")
         vm = own_product.vm(truth.pid)
@@ -213,22 +212,33 @@ def test_the_doctor_finds_who_counts_and_what_nobody_reads(
     assert _doctor(own_product)["left"]["state"] == "ok"
 
 
+def _faults(product: Product, pid: int, host: str | None = None) -> int:
+    """What is shown of a process's VMs: of all hosts, or of one."""
+    vms = product.get("vms", pid=pid, **({"host": host} if host else {}))["items"]
+    return sum(vm["faults"] for vm in vms)
+
+
 def test_a_host_that_is_renamed_while_a_vm_lives_loses_and_doubles_nothing(own_product: Product) -> None:
-    guest = start_guest(write=1_000_000)
-    wait_for(lambda: own_product.get("vms", pid=guest.pid)["items"] or None, SEEN_S, "the guest is seen")
-    # It is to fault under the one name and under the other, however fast the machine is.
-    guest.send_signal(signal.SIGSTOP)
-    old, old_token = own_product.host, own_product.token
-    own_product.kill_server()
-    spool = own_product.data_dir / "spool"
-    wait_for(lambda: len(list(spool.glob("*.batch"))) > 2 or None, SEEN_S, "batches wait")
-    own_product.kill_collector()
-    own_product.spawn_server()
-    wait_for(lambda: own_product.status("/healthz") == 200 or None, 60, "the server answers")
-    own_product.rename("new-name")
-    own_product.start_collector()
-    guest.send_signal(signal.SIGCONT)
-    truth = truth_of(guest.communicate()[0])
+    with endless(steadily=True) as guest:
+        wait_for(lambda: _faults(own_product, guest.pid) or None, SEEN_S, "the guest is seen")
+        # In between it would fault for nothing.
+        guest.send_signal(signal.SIGSTOP)
+        old, old_token = own_product.host, own_product.token
+        own_product.kill_server()
+        spool = own_product.data_dir / "spool"
+        wait_for(lambda: len(list(spool.glob("*.batch"))) > 2 or None, SEEN_S, "batches wait")
+        own_product.kill_collector()
+        own_product.spawn_server()
+        wait_for(lambda: own_product.status("/healthz") == 200 or None, 60, "the server answers")
+        own_product.rename("new-name")
+        own_product.start_collector()
+        guest.send_signal(signal.SIGCONT)
+        wait_for(
+            lambda: _faults(own_product, guest.pid, "new-name") or None,
+            SEEN_S,
+            "it faults under the new name",
+        )
+        truth = end_endless(guest)
     new = own_product.get("status")["hosts"]
     assert "put aside (it counts for host 'test-host')" in next(
         host["detail"] for host in new if host["name"] == "new-name"
@@ -238,7 +248,7 @@ def test_a_host_that_is_renamed_while_a_vm_lives_loses_and_doubles_nothing(own_p
     own_product.restart_collector()
 
     def total() -> int | None:
-        faults = sum(vm["faults"] for vm in own_product.get("vms", pid=truth.pid)["items"])
+        faults = _faults(own_product, truth.pid)
         return faults if faults >= truth.faults else None
 
     assert wait_for(total, SEEN_S + 15, "all was counted") <= truth.faults + 1

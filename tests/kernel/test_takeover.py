@@ -16,7 +16,7 @@ from collector.probe import compiled, syscall
 from collector.probe.compiled import Layout
 from collector.probe.layout import About
 from collector.probe.views import View
-from tests.kernel.guests import run_guest, start_guest, truth_of
+from tests.kernel.guests import end_endless, endless, run_guest, start_guest, truth_of
 from tests.product import SEEN_S, TOP, Product, wait_for
 
 pytestmark = pytest.mark.kernel
@@ -119,10 +119,10 @@ def test_programs_of_another_version_are_read_a_last_time_and_replaced(own_produ
 def test_a_switch_of_versions_opens_no_gap(own_product: Product) -> None:
     folder = _left(own_product)
     _as_of_another_version(folder)
-    guest = start_guest(write=1_000_000)
-    own_product.start_collector()
-    assert guest.poll() is None, "the guest was done before the switch"
-    truth = truth_of(guest.communicate()[0])
+    with endless(steadily=True) as guest:
+        own_product.start_collector()
+        assert guest.poll() is None, "the guest was done before the switch"
+        truth = end_endless(guest)
     vm = own_product.vm_with(truth.pid, faults=truth.faults)
     # Of one vCPU: a fault that was under way at the switch is in both.
     assert truth.faults <= vm["faults"] <= truth.faults + 1

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python -m tests.soak.endless``: one guest that faults in bursts, as fast as it can, until its input ends.
 
-Then it prints two lines of JSON: the truth of ``demo.truth``, and its faults in each second of its life.
+With ``--steadily`` it does not rest between bursts. At its end it prints two lines of JSON: the truth of
+``demo.truth``, and its faults in each second of its life.
 """
 
 import argparse
@@ -61,19 +62,22 @@ class EndlessGuest:
         self.by_second: Counter[int] = Counter()
         """Faults by second since the guest began to fault."""
 
-    def run(self, stop: threading.Event) -> Truth:
-        """Fault until asked to stop, end the VM, and return what was done."""
+    def run(self, stop: threading.Event, *, rest_s: float) -> Truth:
+        """Fault until asked to stop, end the VM, and return what was done.
+
+        :param rest_s: how long to rest after each burst
+        """
         begin_ns, begin_s = time.time_ns(), time.monotonic()
         extra = self._guest.warm_up()
-        rest_s = begin_s + _BURST_S
+        burst_ends_s = begin_s + _BURST_S
         while not stop.is_set():
             for op in (Op.WRITE, Op.READ, Op.EXECUTE):
                 self._fault(op)
                 self.by_second[int(time.monotonic() - begin_s)] += _WINDOW_PAGES * len(self._regions)
             self._fail()
-            if time.monotonic() >= rest_s:
-                stop.wait(_REST_S)
-                rest_s = time.monotonic() + _BURST_S
+            if rest_s and time.monotonic() >= burst_ends_s:
+                stop.wait(rest_s)
+                burst_ends_s = time.monotonic() + _BURST_S
         self._guest.close()
         return Truth(os.getpid(), "endless", begin_ns, time.time_ns(), extra, self._truths)
 
@@ -95,10 +99,12 @@ def main() -> None:
     """Run one guest."""
     parser = argparse.ArgumentParser(prog="python -m tests.soak.endless")
     parser.add_argument("--vcpus", type=int, default=1)
-    guest = EndlessGuest(parser.parse_args().vcpus)
+    parser.add_argument("--steadily", action="store_true")
+    options = parser.parse_args()
+    guest = EndlessGuest(options.vcpus)
     stop = threading.Event()
     threading.Thread(target=_await_end_of_input, args=(stop,), daemon=True).start()
-    truth = guest.run(stop)
+    truth = guest.run(stop, rest_s=0.0 if options.steadily else _REST_S)
     last = max(guest.by_second, default=0)
     by_second = [guest.by_second[second] for second in range(last)]
     sys.stdout.write(f"{truth.to_json()}\n{json.dumps(by_second)}\n")

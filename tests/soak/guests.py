@@ -3,11 +3,9 @@
 
 import json
 import subprocess
-import sys
 from dataclasses import dataclass
 
-from tests.kernel.guests import Truth, start_guest, truth_of
-from tests.product import TOP
+from tests.kernel.guests import Truth, start_endless, start_guest, truth_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +30,7 @@ class Guests:
 
     def start_endless(self, *, vcpus: int) -> None:
         """Start a guest that faults until ``end``."""
-        command = [sys.executable, "-m", "tests.soak.endless", "--vcpus", str(vcpus)]
-        self._endless.append(
-            subprocess.Popen(command, cwd=TOP, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        )
+        self._endless.append(start_endless(vcpus=vcpus))
 
     def start_passing(self, *, faults: int) -> None:
         """Start a guest that ends by itself when it had so many faults of each kind."""

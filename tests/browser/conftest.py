@@ -2,12 +2,12 @@
 """A real server, filled through its ingest, and Debian's Chromium to look at it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
 from tests.browser.feed import Feed
 from tests.browser.scenes import Scenes
@@ -20,23 +20,58 @@ ARGUMENTS = (
 )
 expect.set_options(timeout=30_000)
 LOADED = "html[data-ready]"
+SIZE: ViewportSize = {"width": 1440, "height": 900}
+MOVE = """path => {
+    document.documentElement.removeAttribute("data-ready");
+    const other = location.pathname === "/" ? "/vms/0" : "/";
+    const isThere = new URL(path, location.href).pathname === location.pathname;
+    for (const step of isThere ? [other, path] : [path]) {
+        history.pushState(null, "", step);
+        dispatchEvent(new PopStateEvent("popstate"));
+    }
+}"""
+"""Goes to a path within the document, by way of another if need be: what is shown is always made anew."""
 
 
 @dataclass
 class Visit:
-    """A page in a window of its own, and what it did that it should not have done."""
+    """A page in a window of its own, and what it did that it should not have done.
+
+    ``is_loaded``: its document is that of the server already.
+    """
 
     page: Page
     url: str
     end_s: int
     problems: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    is_loaded: bool = False
 
     def go(self, path: str = "/") -> Page:
         """Open a path and wait until the server's answer, or that there is none, is on the screen."""
-        self.page.goto(self.url + path)
+        if self.is_loaded:
+            self.page.evaluate(MOVE, path)
+        else:
+            self.page.goto(self.url + path)
         self.page.wait_for_selector(LOADED, state="attached")
         return self.page
+
+    def leave(self) -> None:
+        """Leave the document for another test, as if it were new."""
+        self.page.unroute_all()
+        self.page.mouse.move(0, 0)
+        self.page.evaluate(
+            """() => {
+                document.querySelectorAll("dialog[open]").forEach(dialog => dialog.close());
+                document.activeElement?.blur();
+                localStorage.clear();
+            }"""
+        )
+        if self.page.viewport_size != SIZE:
+            self.page.set_viewport_size(SIZE)
+        self.problems.clear()
+        self.requests.clear()
+        self.is_loaded = True
 
     def settle(self) -> Page:
         """Wait until what was asked last is answered and on the screen."""
@@ -92,18 +127,36 @@ def window(browser: Browser) -> Iterator[BrowserContext]:
 
     What it has compiled of the page's scripts it need not compile again: two thirds of a page's CPU time.
     """
-    window = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light")
+    window = browser.new_context(viewport=SIZE, color_scheme="light")
     window.set_default_timeout(40_000)
     window.new_page()
     yield window
     window.close()
 
 
+@pytest.fixture(scope="module")
+def kept() -> Iterator[dict[str, Visit]]:
+    """The pages that a file's tests go on with, by server.
+
+    For files that say that their tests leave nothing in a document (``ONE_DOCUMENT``): to load one takes
+    four times the CPU time of going to another path in it, as links and the browser's back do.
+    """
+    visits: dict[str, Visit] = {}
+    yield visits
+    for visit in visits.values():
+        visit.page.close()
+
+
 @pytest.fixture
-def context(window: BrowserContext) -> Iterator[BrowserContext]:
+def context(window: BrowserContext, kept: dict[str, Visit]) -> Iterator[BrowserContext]:
     """A window without history, storage or cookies."""
     yield window
+    for visit in kept.values():
+        visit.leave()
+    stay = [visit.page for visit in kept.values()]
     for page in window.pages[1:]:
+        if page in stay:
+            continue
         # Storage is that of an address: an empty page has none.
         if page.url.startswith("http"):
             page.evaluate("localStorage.clear()")
@@ -112,9 +165,25 @@ def context(window: BrowserContext) -> Iterator[BrowserContext]:
 
 
 @pytest.fixture
-def visit(context: BrowserContext, feed: Feed) -> Visit:
+def visit_to(
+    request: pytest.FixtureRequest, context: BrowserContext, kept: dict[str, Visit]
+) -> Callable[[Feed], Visit]:
+    """Opens a page on a server, or takes the one that is there."""
+
+    def open_or_take(feed: Feed) -> Visit:
+        url = feed.product.url
+        visit = kept.get(url) or new_visit(context, url, feed.end_s)
+        if getattr(request.module, "ONE_DOCUMENT", False):
+            kept[url] = visit
+        return visit
+
+    return open_or_take
+
+
+@pytest.fixture
+def visit(visit_to: Callable[[Feed], Visit], feed: Feed) -> Visit:
     """A page on the scene's server."""
-    return new_visit(context, feed.product.url, feed.end_s)
+    return visit_to(feed)
 
 
 def new_visit(context: BrowserContext, url: str, end_s: int) -> Visit:

@@ -17,6 +17,7 @@ from tests.browser.scene import DROPPED
 from tests.browser.scenes import LIVE_HOST
 
 pytestmark = pytest.mark.browser
+ONE_DOCUMENT = True
 
 VM, UNRECORDED = "00000000000000a7", "00000000000000b1"
 

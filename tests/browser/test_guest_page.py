@@ -14,6 +14,7 @@ from tests.browser.reading import figure, number
 from tests.browser.scenes import LIVE_HOST
 
 pytestmark = pytest.mark.browser
+ONE_DOCUMENT = True
 
 UUID = "0c9a6f1d-52a5-4ad5-8f43-0f6b1f0d7a11"
 OTHER_HOST = "hv-fra-01"

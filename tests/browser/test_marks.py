@@ -11,6 +11,7 @@ from tests.browser.scene import EVENTS, UNCOUNTED
 
 pytestmark = pytest.mark.browser
 ONLY_LOOKS = True
+ONE_DOCUMENT = True
 
 POSTGRES, CONFIDENTIAL = "00000000000000a2", "00000000000000a7"
 STEP_DOWN = "no fault is recorded (2.40% of a core used, 2.00% granted)"

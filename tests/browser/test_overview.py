@@ -10,6 +10,7 @@ from tests.browser.reading import counts_by_name, figure, names, number, title_o
 
 pytestmark = pytest.mark.browser
 ONLY_LOOKS = True
+ONE_DOCUMENT = True
 
 
 def _vms(visit: Visit, feed: Feed) -> list[dict[str, object]]:

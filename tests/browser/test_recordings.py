@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A recording is of its own time: the page leads there, and says where it is shorter than a step."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
@@ -15,6 +15,7 @@ from tests.browser.feed import Feed
 from tests.browser.reading import figure
 
 pytestmark = pytest.mark.browser
+ONE_DOCUMENT = True
 
 SECOND = 1_760_000_000
 HOST = "night.trace"
@@ -26,6 +27,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
     """A server that has a recording of a tenth of a second, and nothing else."""
     feed = Feed(tmp_path_factory.mktemp("recording"), [HOST, LIVE])
     feed.product.start_server(expect_collector=False)
+    feed.end_s = SECOND
     start = SECOND * NS_PER_S
     vm = make_vm("00000000000000e1", name="recorded", started_ns=start)
     count = msgspec.structs.replace(fault_count(vm.id, faults=57), bucket_ms=SECOND * 1000)
@@ -43,9 +45,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
 
 
 @pytest.fixture
-def looking(context: BrowserContext, server: Feed) -> Visit:
+def looking(visit_to: Callable[[Feed], Visit], server: Feed) -> Visit:
     """A page on that server."""
-    return new_visit(context, server.product.url, SECOND)
+    return visit_to(server)
 
 
 def test_a_page_of_now_leads_to_the_recording_and_not_to_a_collector(looking: Visit) -> None:
@@ -99,9 +101,10 @@ def test_a_recording_that_is_shorter_than_a_step_says_that_it_is_one_bar(looking
 
 
 def test_a_server_that_lists_not_all_of_its_recordings_and_findings_says_how_many_more(
-    looking: Visit,
+    context: BrowserContext, server: Feed
 ) -> None:
-    page = looking.go("/")
+    # In a document of its own, where what asks is another.
+    page = new_visit(context, server.product.url, SECOND).go("/")
     page.evaluate(
         """() => {
             const asking = fetch;

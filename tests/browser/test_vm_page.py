@@ -15,6 +15,7 @@ from tests.browser.reading import bars, figure, number, table
 from tests.browser.scenes import LIVE_HOST
 
 pytestmark = pytest.mark.browser
+ONE_DOCUMENT = True
 
 VM = "00000000000000a7"
 

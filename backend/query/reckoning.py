@@ -149,7 +149,7 @@ def rates_at_end(vms: Sequence[VmMember], view: View, covering: Covering) -> Map
     sums: dict[int, Sums] = {}
     for start_ms, _ in filter(None, newest.values()):
         start_s = start_ms // MS_PER_S
-        if start_ms not in sums and start_s >= view.begins_s(start_s, start_s + step_s, step_s):
+        if start_ms not in sums and start_s >= view.begins_s(start_s, step_s):
             (sums[start_ms],) = view.steps(None, start_s, start_s + step_s, step_s)
     rates = {}
     for vm, place in zip(vms, places, strict=True):

@@ -73,13 +73,24 @@ class View:
 
         Of a step that is longer than what memory is for, they are added up as far as they were read.
         """
-        length_s = _length_in(from_s, to_s, step_s)
-        begins_s = self.begins_s(from_s, to_s, step_s)
+        whole_to_s = to_s - (to_s - from_s) % step_s
+        begins_s = self.begins_s(from_s, step_s)
         while from_s < min(begins_s, to_s):
             yield ()
             from_s += step_s
-        if from_s >= to_s:
-            return
+        if from_s < whole_to_s:
+            yield from self._whole_steps(counted, from_s, whole_to_s, step_s)
+        if max(from_s, whole_to_s) < to_s:
+            yield [
+                added(blocks)
+                for length_s, first, end in _parts(whole_to_s, to_s)
+                for blocks in self._in_parts(counted, length_s, first, end)
+            ]
+
+    def _whole_steps(
+        self, counted: ExitKind | None, from_s: int, to_s: int, step_s: int
+    ) -> Iterator[Sequence[Sums]]:
+        length_s = _length_in(from_s, step_s)
         of_step = step_s // length_s
         step: list[Sums] = []
         lacking = of_step
@@ -100,9 +111,9 @@ class View:
         if step:
             yield step
 
-    def begins_s(self, from_s: int, to_s: int, step_s: int) -> int:
+    def begins_s(self, from_s: int, step_s: int) -> int:
         """Return from when on such steps are kept: those that begin before are not, or not whole."""
-        length_s = _length_in(from_s, to_s, step_s)
+        length_s = _length_in(from_s, step_s)
         return self._levels.kept_from(max(level for level in LEVELS_S if length_s % level == 0))
 
     def total(self, counted: ExitKind | None, from_s: int, to_s: int) -> Sums:
@@ -263,11 +274,9 @@ def _runs(indices: Sequence[int]) -> Iterator[tuple[int, int]]:
             start = place
 
 
-def _length_in(from_s: int, to_s: int, step_s: int) -> int:
-    """Return the length of the longest blocks of which steps, and a range, are made."""
-    return max(
-        length for length in LENGTHS_S if step_s % length == 0 and from_s % length == 0 and to_s % length == 0
-    )
+def _length_in(from_s: int, step_s: int) -> int:
+    """Return the length of the longest blocks of which steps are made that begin at a time."""
+    return max(length for length in LENGTHS_S if step_s % length == 0 and from_s % length == 0)
 
 
 def _parts(from_s: int, to_s: int) -> Iterator[tuple[int, int, int]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
+from backend.query.blocks import LENGTHS_S
 from backend.query.choice import Choice, end_of, is_running, life_of
 from backend.query.covering import STALE_MS, Covering
 from backend.query.names import natural, title
@@ -149,9 +150,11 @@ def _start(ordered: Sequence[VmMember], after: tuple[int, str] | None) -> int:
 
 
 def _trend_grid(grid: Steps, points: int) -> Steps:
-    """Return the grid in as few times longer steps as give at most so many points."""
-    times = -(-len(grid.starts_ms) // max(1, points))
-    step_ms = max(1, times) * grid.step_ms
+    """Return the grid in longer steps, which give at most so many points: in steps that blocks are kept of,
+    where these are no more than twice as long as would do."""
+    least_ms = max(1, -(-len(grid.starts_ms) // max(1, points))) * grid.step_ms
+    of_blocks = (length * MS_PER_S for length in LENGTHS_S if length * MS_PER_S % grid.step_ms == 0)
+    step_ms = next((step_ms for step_ms in of_blocks if least_ms <= step_ms <= 2 * least_ms), least_ms)
     return Steps(grid.from_ms // step_ms * step_ms, -(-grid.to_ms // step_ms) * step_ms, step_ms)
 
 
@@ -162,10 +165,10 @@ def _trends(
     covered = {place: covering.of_steps(place, grid) for place in {vm.place for vm in vms}}
     lives = [(vm, *life_of(vm), covered[vm.place]) for vm in vms]
     trends: dict[str, list[float | None]] = {vm.id: [] for vm in vms}
-    seconds = (grid.from_ms // MS_PER_S, to_ms // MS_PER_S, grid.step_ms // MS_PER_S)
-    begins_ms = view.begins_s(*seconds) * MS_PER_S
+    from_s, to_s, step_s = (time_ms // MS_PER_S for time_ms in (grid.from_ms, to_ms, grid.step_ms))
+    begins_ms = view.begins_s(from_s, step_s) * MS_PER_S
     for place, (start_ms, blocks) in enumerate(
-        zip(grid.starts_ms, view.in_steps(None, *seconds), strict=True)
+        zip(grid.starts_ms, view.in_steps(None, from_s, to_s, step_s), strict=True)
     ):
         for vm, began_ms, ended_ms, of_host in lives:
             count = sum([block.get(vm.number, 0) for block in blocks])

@@ -151,6 +151,18 @@ def test_a_host_that_was_not_read_at_the_end_has_no_rate_there(fleet: Server) ->
     assert fleet.get(f"{VMS}/{VM_ID}", **later)["rate_at_end"] is None
 
 
+def test_a_trend_has_steps_that_are_summed_up_anyway_where_these_are_not_much_longer(fleet: Server) -> None:
+    def step_s(span_s: int, step: str) -> int:
+        asked = {"from_": START_MS - span_s * 1000, "to": START_MS, "step": step}
+        return int(fleet.get(VMS, trend=60, **asked)["trend"]["step_ms"]) // 1000
+
+    assert step_s(900, "5s") == 30
+    assert step_s(86_400, "5m") == 1800
+    assert step_s(7 * 86_400, "30m") == 10_800
+    assert step_s(30 * 86_400, "3h") == 86_400
+    assert step_s(600, "7s") == 14
+
+
 def test_a_trend_has_rates_and_null_where_nothing_is_known(fleet: Server) -> None:
     page = fleet.get(VMS, search="web-2", trend=6, **{**END, "to": START_MS + 12_000})
     assert page["trend"] == {"step_ms": 2000, "times_ms": list(range(START_MS, START_MS + 12_000, 2000))}

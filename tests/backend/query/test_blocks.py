@@ -91,6 +91,14 @@ def test_steps_are_those_of_the_store(filled: Store, step_s: int) -> None:
     assert steps == [truth(filled, at, at + step_s) for at in range(from_s, to_s, step_s)]
 
 
+@pytest.mark.parametrize("to_s", [4100, 4095, 4001, 61])
+@pytest.mark.parametrize("step_s", [5, 60, 300, 1800, 10_800])
+def test_the_last_step_may_end_before_it_is_whole(filled: Store, step_s: int, to_s: int) -> None:
+    from_s, end_s = START_S // step_s * step_s, START_S + to_s
+    steps = list(view(filled, Blocks(filled)).steps(None, from_s, end_s, step_s))
+    assert steps == [truth(filled, at, min(at + step_s, end_s)) for at in range(from_s, end_s, step_s)]
+
+
 def test_a_batch_that_comes_late_is_in_the_next_answer(filled: Store) -> None:
     blocks = Blocks(filled)
     before = view(filled, blocks).total(None, START_S, START_S + 4000)

@@ -4,7 +4,7 @@
 /** @typedef {import("../model/types.js").Range} Range */
 
 const UNITS_MS = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
-const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 43200, 86400];
+const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 10800, 21600, 43200, 86400];
 const MAX_STEPS = 360;
 const DAY_MS = 86_400_000;
 /** The last millisecond that an address can have: of the year 9999, the last that the server reads. */

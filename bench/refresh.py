@@ -2,10 +2,10 @@
 """What a refresh of the overview costs the server: its CPU time from the question to the last answer.
 
 A server of its own has the newest minutes of a fleet without guests, and takes a batch of each host each
-second. Then a page asks what it asks each second. What the server does besides, between the question and the
-last answer, counts as well. Needs no KVM and no root.
+second. Then a page asks what it asks each second, and after that many pages do so at once. What the server
+does besides, between the question and the last answer, counts as well. Needs no KVM and no root.
 
-    python -m bench.refresh [--vms 560] [--hosts 4] [--minutes 15] [--seconds 60]
+    python -m bench.refresh [--vms 560] [--hosts 4] [--minutes 15] [--seconds 60] [--pages 200]
 """
 
 import argparse
@@ -13,7 +13,8 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from statistics import mean, median
@@ -27,6 +28,8 @@ from tests.browser.feed import Feed
 from tests.fleet import Fleet
 
 LIMIT_MS = 20.0
+LIMIT_OF_PAGES = 5.0
+"""What many pages cost at most, in terms of one."""
 _STEPS_S = (1, 2, 5, 10, 15, 30, 60)
 _MOST_STEPS = 360
 """As frontend/public/js/base/time.js chooses a step."""
@@ -107,15 +110,31 @@ def _measure(
         taken_ms.append(_cpu_ms_of(feed) - start_ms)
         looked_ms.append(_cpu_ms(feed, lambda: viewer.refresh(int(time.time() * 1000))))
     refreshes = len(looked_ms)
+    requests, received = viewer.requests - requests, viewer.received - received
+    together_ms: list[float] = []
+    pages = [Viewer(viewer.address, viewer.span_ms, viewer.step_ms) for _ in range(options.pages)]
+    with ThreadPoolExecutor(len(pages)) as readers:
+        for _ in range(options.seconds // 4 + 2):
+            sequence = _take_a_second(feed, fleet, sequence, start_s)
+            together_ms.append(_cpu_ms(feed, lambda: _all_refresh(readers, pages)))
+    # When pages open, each asks for all.
+    of_pages_ms = mean(together_ms[2:])
     return [
         ["", "measured", "limit"],
         ["a page that is opened, ms of CPU", f"{opened_ms:,.0f}", ""],
         ["a refresh, ms of CPU: mean", f"{mean(looked_ms):,.1f}", f"{LIMIT_MS:g}"],
         ["median", f"{median(looked_ms):,.1f}", ""],
         ["taking one second of batches, ms of CPU: mean", f"{mean(taken_ms):,.1f}", ""],
-        ["requests of a refresh", f"{(viewer.requests - requests) / refreshes:.1f}", ""],
-        ["kB of a refresh, not compressed", f"{(viewer.received - received) / refreshes / 1000:,.1f}", ""],
+        ["requests of a refresh", f"{requests / refreshes:.1f}", ""],
+        ["kB of a refresh, not compressed", f"{received / refreshes / 1000:,.1f}", ""],
+        [f"a refresh of {len(pages)} pages at once, ms of CPU", f"{of_pages_ms:,.0f}", ""],
+        ["in terms of one", f"{of_pages_ms / mean(looked_ms):.1f}", f"{LIMIT_OF_PAGES:g}"],
     ]
+
+
+def _all_refresh(readers: ThreadPoolExecutor, pages: Sequence[Viewer]) -> None:
+    now_ms = int(time.time() * 1000)
+    list(readers.map(lambda page: page.refresh(now_ms), pages))
 
 
 def _take_a_second(feed: Feed, fleet: Fleet, sequence: int, start_s: int) -> int:
@@ -147,6 +166,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--hosts", type=int, default=4, help="%(default)s")
     parser.add_argument("--minutes", type=int, default=15, help="range of the page (%(default)s)")
     parser.add_argument("--seconds", type=int, default=60, help="how long to measure (%(default)s)")
+    parser.add_argument("--pages", type=int, default=200, help="that are open at once (%(default)s)")
     return parser.parse_args()
 
 

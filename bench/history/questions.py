@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every question of the API over a range, and those that the overview and a VM's page ask."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_CHART_POINTS = 360
+_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 10800, 21600)
+RANGES_S: Mapping[str, int] = {"15 min": 900, "24 h": 86_400, "7 d": 7 * 86_400, "30 d": 30 * 86_400}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A path below ``/api/v1`` and its parameters, the range aside."""
+
+    name: str
+    path: str
+    parameters: Mapping[str, object]
+    has_steps: bool = False
+
+    def asked(self, from_ms: int, to_ms: int) -> Mapping[str, object]:
+        """Return all parameters for a range, UTC ms; its steps are those that the page would choose."""
+        span = {"from": from_ms, "to": to_ms}
+        if not self.has_steps:
+            return {**span, **self.parameters}
+        span_s = (to_ms - from_ms) // 1000
+        step_s = next((step for step in _STEPS_S if span_s / step <= _CHART_POINTS), _STEPS_S[-1])
+        return {**span, "step": f"{step_s}s", "coarser": "true", **self.parameters}
+
+
+def questions(vm: str, guest: str, host: str) -> list[Question]:
+    """Return them, of one VM, guest and host where they are about one."""
+    listed = {"sort": "-rate_at_end", "totals": "true", "commands": "false", "limit": 50}
+    of_vm = f"vms/{vm}"
+    return [
+        Question("overview: VMs", "vms", {**listed, "trend": 60}, has_steps=True),
+        Question("overview: rates by VM", "rates", {"by": "vm", "most": 7}, has_steps=True),
+        Question("overview: ledger of hosts", "ledger", {"vms": "false"}, has_steps=True),
+        Question("overview: events of hosts", "host-events", {}),
+        Question("VMs, newest first", "vms", {}),
+        Question("VMs, found by name", "vms", {"name": "vm-00*", "sort": "-faults"}),
+        Question("VMs of a host", "vms", {"host": host, "sort": "-faults", "totals": "true"}),
+        Question("guests", "guests", {"sort": "-faults"}),
+        Question("rates of all by guest", "rates", {"by": "guest", "most": 7}, has_steps=True),
+        Question("rates of all by flag", "rates", {"by": "flag"}, has_steps=True),
+        Question("rates of all by level", "rates", {"by": "level"}, has_steps=True),
+        Question("rates of all by architecture", "rates", {"by": "arch"}, has_steps=True),
+        Question(
+            "rates of all memory-fault exits",
+            "rates",
+            {"metric": "memory_fault_exits", "most": 7},
+            has_steps=True,
+        ),
+        Question("exits of all", "exits", {}),
+        Question("ledger of all VMs", "ledger", {"most": 50}, has_steps=True),
+        Question("costs of all hosts", "costs", {}, has_steps=True),
+        Question("VM page: VM", of_vm, {}),
+        Question("VM page: flags", f"{of_vm}/flags", {}),
+        Question("VM page: syndromes", f"{of_vm}/syndromes", {}),
+        Question("VM page: rates", "rates", {"vm": vm}, has_steps=True),
+        Question("VM page: rates by flag", "rates", {"vm": vm, "by": "flag"}, has_steps=True),
+        Question("VM page: rates by access", "rates", {"vm": vm, "by": "access"}, has_steps=True),
+        Question("VM page: rates by vCPU", "rates", {"vm": vm, "by": "vcpu"}, has_steps=True),
+        Question("VM page: rates by level", "rates", {"vm": vm, "by": "level"}, has_steps=True),
+        Question("VM page: exits", "exits", {"vm": vm}),
+        Question("VM page: recorded faults", f"{of_vm}/faults", {}),
+        Question("VM page: ledger", "ledger", {"vm": vm}, has_steps=True),
+        Question("guest page: guest", f"guests/{guest}", {}, has_steps=True),
+        Question("guest page: flags", f"guests/{guest}/flags", {}),
+        Question("status", "status", {}),
+        Question("storage", "storage", {}),
+    ]
+
+
+WITHOUT_A_RANGE = frozenset(("status", "storage"))

@@ -24,13 +24,14 @@ from backend.store.contract.storage import FreeSpace
 from backend.store.contract.time_limit import current_limit
 from backend.store.sql import postgresql_space
 from backend.store.sql.errors import store_error, store_errors
+from backend.store.sql.history import Bytes
 from backend.store.sql.notifications import Outbox, PostgresqlListener
 from backend.store.sql.reads import stop_between_statements
 from backend.store.sql.series.rows import greatest_position
 from backend.store.sql.series.series import SqlSeries
 from backend.store.sql.series.sizes import Measured
 from backend.store.sql.series.stored import NewSeries
-from backend.store.sql.store import Bytes, SqlStore
+from backend.store.sql.store import SqlStore
 from backend.store.sql.sums import MOST
 from backend.store.sql.tables import metadata
 from backend.store.sql.writer import (

@@ -26,7 +26,8 @@ _FREE_SPACE: Mapping[FreeSpace, str] = {
     FreeSpace.GIVEN_BACK: "it gets smaller as things are removed",
     FreeSpace.KEPT_UNTIL_COMPACTED: "new rows take what is free, but the file does not get smaller: it was "
     "made by an earlier release. --compact writes it anew once, and it does from then on",
-    FreeSpace.REUSED: "new rows take the space of what is removed, but the files do not get smaller",
+    FreeSpace.REUSED: "partitions of old times go with their files, and new rows take the space of other "
+    "rows that are removed",
 }
 
 

@@ -9,6 +9,7 @@ EVERY_S: Mapping[str, int] = {
     "retention": 60,
     "sizes": 60,
     "folding": 3600,
+    "partitions": 600,
 }
 """Of each job, by its name."""
 WITHIN_S = 60

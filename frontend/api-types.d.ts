@@ -1036,7 +1036,7 @@ export interface Storage {
   /**
    * What becomes of the space of what is removed: given_back (the file gets smaller),
    * kept_until_compacted (new rows take it; `kvmfaults-server retention --compact` has the file give it
-   * back) or reused (new rows take it)
+   * back) or reused (new rows take it, and whole partitions go with their files)
    */
   free_space: FreeSpace;
   /** What is stored takes, without what is free */

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import OperationalError
 
 from backend.errors import StoreError
+from backend.store.sql.postgresql_partitions import partition_names
 from backend.store.sql.tables import metadata
 from backend.store.sql.words import Word
 from backend.store.url import database_of
@@ -42,6 +43,7 @@ def _migrate(connection: Connection) -> None:
         # waits for a table makes everyone else wait behind it.
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
         connection.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
+    partitions = set(partition_names(connection))
     context.configure(
         connection=connection,
         target_metadata=metadata,
@@ -49,6 +51,7 @@ def _migrate(connection: Connection) -> None:
         compare_type=True,
         compare_server_default=True,
         render_item=_render_item,
+        include_name=lambda name, *_: name not in partitions,
     )
     if connection.dialect.name == "postgresql" and _changes_something():
         _lock_tables(connection)

@@ -72,7 +72,7 @@ class Storage(BaseModel):
     free_space: FreeSpace = Field(
         description="What becomes of the space of what is removed: given_back (the file gets smaller), "
         "kept_until_compacted (new rows take it; `kvmfaults-server retention --compact` has the file give it "
-        "back) or reused (new rows take it)"
+        "back) or reused (new rows take it, and whole partitions go with their files)"
     )
     used_bytes: int = Field(description="What is stored takes, without what is free", examples=[77_824])
     used_is_about: bool = Field(description="Whether that is an estimate: on PostgreSQL it is")

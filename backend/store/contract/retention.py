@@ -104,12 +104,32 @@ _STEP_SHARE = 16
 """A step removes a sixteenth of what is there, an hour at least: what it frees is known before the next."""
 
 
-def next_to_remove(from_s: Mapping[Kept, int], now_s: int) -> tuple[Kept, int] | None:
+_PART_SHARE = 4
+"""A part of a table goes as a whole where it has no more than a quarter of what is kept."""
+
+
+def kept_whole(wanted_s: int, now_s: int, ends_s: Sequence[int]) -> int:
+    """Return from when on something is kept that has parts, of which each goes as a whole.
+
+    No later than wanted, and, unless that is where a part ends, no more than a quarter further back.
+
+    :param wanted_s: from when on it would be kept without parts
+    :param ends_s: where its parts end
+    """
+    first_s = wanted_s - (now_s - wanted_s) // _PART_SHARE
+    return max((end_s for end_s in ends_s if first_s <= end_s <= wanted_s), default=wanted_s)
+
+
+def next_to_remove(
+    from_s: Mapping[Kept, int], now_s: int, ends_s: Mapping[Kept, Sequence[int]] | None = None
+) -> tuple[Kept, int] | None:
     """Return what goes next to save space, and from when on it is kept then; None where nothing may go.
 
-    Of the first tier of which more is left than has to stay, it is what reaches further back.
+    Of the first tier of which more is left than has to stay, it is what reaches further back. A step ends
+    where a part of it does, if that is no more than a quarter of what is there.
 
     :param from_s: from when on each is kept, s
+    :param ends_s: where its parts end, of what has parts that go as a whole
     """
     for tier in _TIERS:
         for kept in sorted(tier, key=lambda one: from_s[one]):
@@ -117,5 +137,7 @@ def next_to_remove(from_s: Mapping[Kept, int], now_s: int) -> tuple[Kept, int] |
             step_s = max(_HOUR_S, (now_s - from_s[kept]) // _STEP_SHARE)
             later_s = min((from_s[kept] + step_s) // _HOUR_S * _HOUR_S, least_s)
             if later_s > from_s[kept]:
-                return kept, later_s
+                most_s = min(least_s, from_s[kept] + (now_s - from_s[kept]) // _PART_SHARE)
+                ends = (ends_s or {}).get(kept, ())
+                return kept, min((end_s for end_s in ends if later_s <= end_s <= most_s), default=later_s)
     return None

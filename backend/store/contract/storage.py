@@ -16,7 +16,7 @@ class FreeSpace(StrEnum):
     KEPT_UNTIL_COMPACTED = "kept_until_compacted"
     """It is used for new rows, and the file stays as large, until it is written anew once."""
     REUSED = "reused"
-    """It is used for new rows, and the files stay as large."""
+    """That of rows is used for new ones, and their files stay as large; partitions go with their files."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -136,7 +136,15 @@ class Store(Catalog, Protocol):
     def remove_older(self, within_s: float, claim: JobClaim) -> int:
         """Remove what is older than is kept, for a while, in transactions of some 30 ms.
 
-        Return how many rows that were. :raises LostJobError: another server has taken over the job
+        Return how many rows that were, those of parts of a table aside that were removed as a whole.
+        :raises LostJobError: another server has taken over the job
+        """
+
+    def make_partitions(self, claim: JobClaim) -> None:
+        """Make ready where rows of the time to come will lie, where the database parts tables by time.
+
+        :raises StoreError: somewhere it cannot be done now; rows are stored all the same
+        :raises LostJobError: another server has taken over the job
         """
 
     def fold(self, within_s: float, claim: JobClaim) -> int:

@@ -2,7 +2,7 @@
 """The part of a Store over any SQL database that keeps its history: sums it up, and bounds what it takes."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Table
 from backend.errors import RetentionError, StoreError
 from backend.store.contract.jobs import JobClaim
 from backend.store.contract.levels import LENGTHS_S, Levels
-from backend.store.contract.retention import BY_LENGTH_S, Kept, Retention, next_to_remove
+from backend.store.contract.retention import BY_LENGTH_S, Kept, Retention, kept_whole, next_to_remove
 from backend.store.contract.series import Metric, Recorded
 from backend.store.contract.storage import FreeSpace, Storage, StoredLevel, StoredRecords
 from backend.store.sql import folding
@@ -154,6 +154,10 @@ class HistoryJobs(SqlReads):
         ages = {kept: wanted.age_s(kept) for kept in Kept}
         wanted_s = {kept: time_s - age_s for kept, age_s in ages.items() if age_s is not None}
         with self.checking() as connection:
+            ends_s = self._parted_at(connection)
+            wanted_s = {
+                kept: kept_whole(from_s, time_s, ends_s.get(kept, ())) for kept, from_s in wanted_s.items()
+            }
             if not removing.is_later(connection, wanted_s):
                 return False
         with self.writing() as writer:
@@ -176,7 +180,8 @@ class HistoryJobs(SqlReads):
             if used <= most or not removing.is_all_removed(connection):
                 return False
             kept_from_s = removing.read_kept_from(connection)
-        following = next_to_remove({kept: kept_from_s.get(kept, first_s) for kept in Kept}, now_s)
+            ends_s = self._parted_at(connection)
+        following = next_to_remove({kept: kept_from_s.get(kept, first_s) for kept in Kept}, now_s, ends_s)
         too_many = f"what is stored takes {used:,} bytes, and may take {most:,}"
         if following is None:
             raise RetentionError(f"{too_many}; all is removed that may be: set shorter ages, or more bytes")
@@ -186,6 +191,13 @@ class HistoryJobs(SqlReads):
         if not is_noted:
             raise RetentionError(f"{too_many}; what is to be removed next is yet to be summed up")
         return True
+
+    def make_partitions(self, claim: JobClaim) -> None:
+        """Do nothing: a table has no parts."""
+
+    def _parted_at(self, connection: Connection) -> Mapping[Kept, Sequence[int]]:
+        """Return where parts of tables end that are removed as a whole, s since the epoch, ascending."""
+        return {}
 
     def remove_older(self, within_s: float, claim: JobClaim) -> int:
         """Remove what is older than is kept, for a job and for a while. Return how many rows that were."""

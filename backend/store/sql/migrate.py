@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from backend.errors import SchemaError
 from backend.store.sql.errors import store_errors
+from backend.store.sql.postgresql_partitions import partition_names
 from backend.store.sql.revision import check_known, migrations_folder
 from backend.store.sql.tables import metadata
 from backend.store.url import database_of
@@ -46,8 +47,14 @@ def downgrade(url: str, revision: str, progress: Progress = _silent) -> None:
 def check_drift(url: str) -> Sequence[str]:
     """Return how a migrated database differs from ``sql.tables``, one text for each difference."""
     with _connected(url) as connection:
+        partitions = set(partition_names(connection))
         context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": True}
+            connection,
+            opts={
+                "compare_type": True,
+                "compare_server_default": True,
+                "include_name": lambda name, *_: name not in partitions,
+            },
         )
         return [repr(difference) for difference in compare_metadata(context, metadata)]
 

@@ -20,9 +20,12 @@ from sqlalchemy.pool import NullPool
 
 from backend.errors import StoreError
 from backend.store.contract.jobs import JobClaim
+from backend.store.contract.retention import Kept
 from backend.store.contract.storage import FreeSpace
 from backend.store.contract.time_limit import current_limit
+from backend.store.sql import postgresql_partitions as partitions
 from backend.store.sql import postgresql_space
+from backend.store.sql.catalog.retention import read_retention
 from backend.store.sql.errors import store_error, store_errors
 from backend.store.sql.history import Bytes
 from backend.store.sql.notifications import Outbox, PostgresqlListener
@@ -37,6 +40,7 @@ from backend.store.sql.tables import metadata
 from backend.store.sql.writer import (
     EXITS,
     Columns,
+    Removed,
     Row,
     Writer,
     columns_of,
@@ -44,6 +48,7 @@ from backend.store.sql.writer import (
     key_names,
     value_columns,
 )
+from faultmodel.units import NS_PER_S
 
 _CONNECT_TIMEOUT_S = 10
 _KEPT_CONNECTIONS = 8
@@ -151,8 +156,20 @@ class PostgresqlStore(SqlStore):
     def _measure(self, connection: Connection, table: Table) -> Measured:
         return postgresql_space.measure(connection, table)
 
+    def make_partitions(self, claim: JobClaim) -> None:
+        """Make them, for a job."""
+        if self.series.is_elsewhere:
+            return
+        with self.checking() as connection:
+            wanted = read_retention(connection)
+        now_s = claim.began_ns // NS_PER_S
+        partitions.make_ahead(self.reading, self._writing_for(claim), wanted, now_s)
+
+    def _parted_at(self, connection: Connection) -> Mapping[Kept, Sequence[int]]:
+        return {} if self.series.is_elsewhere else partitions.parted_at(connection)
+
     def give_back(self, within_s: float, claim: JobClaim) -> int:
-        """Do nothing: PostgreSQL's autovacuum has removed rows' space be used for new ones."""
+        """Do nothing: a partition's space is back once it is dropped, and new rows use that of other rows."""
         return 0
 
     def seconds_to_compact(self) -> int:
@@ -208,6 +225,10 @@ class PostgresqlWriter:
         """Return numbers from the sequence that all architectures share."""
         statement = text("SELECT nextval('exit_positions') FROM generate_series(1, :count)")
         return sorted(self.connection.scalars(statement, {"count": count}))
+
+    def remove_parts(self, table: Table, before_s: int) -> Removed:
+        """Drop a partition."""
+        return partitions.drop_old(self.connection, table, before_s)
 
     def hold_hosts(self) -> None:
         """Wait for all who write, and let nobody begin to; not for long, as others wait behind this."""

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tables take on PostgreSQL, and what of that is stored rows.
 
-A table's files stay as large when rows are removed, and new rows use the space. So what is stored is worked
-out of how many rows there are, by the statistics, and what a row of such columns takes.
+A table's files stay as large when rows are removed, and new rows use the space; only with a partition go its
+files. So what is stored is worked out of how many rows there are, by the statistics, and what a row of such
+columns takes.
 """
 
 from collections.abc import Sequence
@@ -14,19 +15,26 @@ from sqlalchemy import Boolean, Column, Connection, Table, bindparam, text
 from backend.store.sql.series.sizes import Measured, every_table
 
 _SIZE = text("SELECT pg_database_size(current_database())")
-# The statistics' count goes with every transaction, but is lost with a crash; the catalog's is of the last
-# VACUUM or ANALYZE, and -1 before the first.
+# Of a table and its partitions. The statistics' count goes with every transaction, but is lost with a crash;
+# the catalog's is of the last VACUUM or ANALYZE, and -1 before the first.
 _OF_TABLE = text(
-    "SELECT coalesce(nullif(s.n_live_tup, 0), greatest(c.reltuples, 0)::bigint),"
-    " pg_total_relation_size(c.oid) FROM pg_class AS c LEFT JOIN pg_stat_user_tables AS s ON s.relid = c.oid"
+    "SELECT coalesce(sum(coalesce(nullif(s.n_live_tup, 0), greatest(c.reltuples, 0)::bigint)), 0)::bigint,"
+    " coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint"
+    " FROM pg_class AS c LEFT JOIN pg_stat_user_tables AS s ON s.relid = c.oid"
     " WHERE c.oid = to_regclass(:name)"
+    " OR c.oid IN (SELECT inhrelid FROM pg_inherits WHERE inhparent = to_regclass(:name))"
 )
-_ROWS = text("SELECT relname, n_live_tup FROM pg_stat_user_tables WHERE relname IN :names").bindparams(
-    bindparam("names", expanding=True)
+_TABLES = (
+    " FROM pg_stat_user_tables AS s LEFT JOIN pg_inherits AS i ON i.inhrelid = s.relid"
+    " LEFT JOIN pg_class AS p ON p.oid = i.inhparent WHERE coalesce(p.relname, s.relname)"
 )
+"""Tables and partitions, of which each counts as its table."""
+_ROWS = text(
+    f"SELECT coalesce(p.relname, s.relname) AS name, sum(s.n_live_tup)::bigint AS rows {_TABLES} IN :names"
+    " GROUP BY 1"
+).bindparams(bindparam("names", expanding=True))
 _OTHERS = text(
-    "SELECT coalesce(sum(pg_total_relation_size(relid)), 0)::bigint FROM pg_stat_user_tables"
-    " WHERE relname NOT IN :names"
+    f"SELECT coalesce(sum(pg_total_relation_size(s.relid)), 0)::bigint {_TABLES} NOT IN :names"
 ).bindparams(bindparam("names", expanding=True))
 # Source: PostgreSQL's manual, "Database Page Layout" and "B-Tree Implementation".
 _ROW_BYTES, _ENTRY_BYTES = 28, 20
@@ -44,9 +52,7 @@ def read_bytes(connection: Connection) -> tuple[int, int]:
     whole = int(connection.execute(_SIZE).scalar_one())
     tables = {table.name: table for table in every_table()}
     names = list(tables)
-    used = sum(
-        row.n_live_tup * row_bytes(tables[row.relname]) for row in connection.execute(_ROWS, {"names": names})
-    )
+    used = sum(row.rows * row_bytes(tables[row.name]) for row in connection.execute(_ROWS, {"names": names}))
     return whole, min(whole, used + int(connection.execute(_OTHERS, {"names": names}).scalar_one()))
 
 

@@ -40,7 +40,7 @@ from backend.store.sql.series.sizes import Measured
 from backend.store.sql.series.stored import NewSeries
 from backend.store.sql.store import SqlStore
 from backend.store.sql.sums import MOST
-from backend.store.sql.writer import EXITS, Columns, Writer, is_greatest, key_names, value_columns
+from backend.store.sql.writer import EXITS, Columns, Removed, Writer, is_greatest, key_names, value_columns
 
 _BUSY_TIMEOUT_S = 30
 _MAX_READERS = 32
@@ -245,6 +245,10 @@ class SqliteWriter:
         """Return the numbers after the greatest there is: no one else writes meanwhile."""
         greatest = greatest_position(self.connection)
         return range(greatest + 1, greatest + 1 + count)
+
+    def remove_parts(self, table: Table, before_s: int) -> Removed:
+        """Remove none: a table has no parts."""
+        return Removed.ALL
 
     def hold_hosts(self) -> None:
         """Do nothing: no one else writes meanwhile."""

@@ -6,6 +6,7 @@ database's own file has to bring.
 """
 
 from collections.abc import Iterable, Sequence
+from enum import Enum, auto
 from typing import Any, Protocol
 
 from sqlalchemy import Column, Connection, Table
@@ -19,6 +20,17 @@ Columns = Sequence[Sequence[Any]]
 EXITS = "exit_positions"
 """Of what is numbered, the exits of all architectures together: PostgreSQL's sequence is called so."""
 Insert = sqlite.Insert | postgresql.Insert
+
+
+class Removed(Enum):
+    """What became of removing parts of a table."""
+
+    ALL = auto()
+    """There is no part, or none any more, that has nothing but what is too old."""
+    SOME = auto()
+    """There may be more."""
+    IN_USE = auto()
+    """One is in use now."""
 
 
 class Writer(Protocol):
@@ -43,6 +55,12 @@ class Writer(Protocol):
 
     def next_positions(self, count: int) -> Sequence[int]:
         """Return numbers for exit records, ascending, never given before to a record that is stored."""
+
+    def remove_parts(self, table: Table, before_s: int) -> Removed:
+        """Remove a part of a table, without looking at its rows, where all are of before a time, s.
+
+        None of a recording is removed. :param before_s: from when on what is in the table is kept, as noted
+        """
 
     def hold_hosts(self) -> None:
         """Have nobody else add anything of any host until the end of the transaction.

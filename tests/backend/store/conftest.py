@@ -14,6 +14,7 @@ from backend.store import open_store
 from backend.store.contract.store import Store
 from backend.store.sql.migrate import migrate
 from backend.store.sql.tables import metadata
+from tests.backend.store.migrating import FIRST_HOUR, begin_parting
 from tests.clickhouse import ClickHouse
 from tests.postgresql import PostgresqlServer, postgresql_server, postgresql_url
 
@@ -35,7 +36,9 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def migrated_postgresql(postgresql_server: PostgresqlServer) -> str:
     """Return a migrated database's name, to copy."""
     name = postgresql_server.new_database()
-    migrate(postgresql_server.url(name))
+    url = postgresql_server.url(name)
+    migrate(url)
+    begin_parting(url, FIRST_HOUR)
     return name
 
 

@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ from backend.store.contract.vms import VmFilter
 from backend.store.sql.migrate import downgrade, migrate
 from backend.store.sql.series.retention import each_old, remove_some
 from backend.store.sql.store import SqlStore
-from backend.store.sql.tables import retention_state, vms
+from backend.store.sql.tables import jobs, retention_state, vms
 from faultmodel.kinds import HostState
 from faultmodel.record import Span
 from tests.backend.store.conftest import CLICKHOUSE, NewStore, NewUrl
@@ -127,6 +128,15 @@ def run(store: Store, at: int) -> int:
     """Run the job once."""
     store.note_kept(START_S + at, claim())
     return store.remove_older(60, claim())
+
+
+def part(store: Store, at: int) -> None:
+    """Make partitions, where the database has any, as at a second after the start."""
+    taken = replace(claim("partitions"), began_ns=START_NS + at * NS_PER_S)
+    with sql_store(store).writing() as writer:
+        writer.connection.execute(delete(jobs).where(jobs.c.name == taken.name))
+    assert store.claim_job(taken)
+    store.make_partitions(taken)
 
 
 def save(store: Store, at: int) -> int:
@@ -449,11 +459,12 @@ def test_what_is_kept_of_a_whole_range_is_read_once(
 
 SAVED = st.tuples(st.just("save"), st.integers(0, 40 * 24))
 REMOVED = st.tuples(st.just("remove"), st.integers(-2, 12))
+PARTED = st.tuples(st.just("part"), st.integers(-2, 12))
 ASKED = st.tuples(
     st.just("ask"), TIMES, st.sampled_from([1, 5, 10, 60, 90, 600, 3600, 7200]), st.sampled_from(Metric)
 )
 STEPS = st.lists(
-    st.one_of(STORED, STORED, ROLLED, ROLLED, REMOVED, REMOVED, SAVED, ASKED), min_size=4, max_size=20
+    st.one_of(STORED, STORED, ROLLED, ROLLED, REMOVED, REMOVED, PARTED, SAVED, ASKED), min_size=4, max_size=20
 )
 
 
@@ -519,6 +530,8 @@ def hold(store: Store, migrated_sqlite: Path, folder: Path, steps: list[tuple[ob
             match step:
                 case "remove", int(hours):
                     remove(store, hours * HOUR_S)
+                case "part", int(hours):
+                    part(store, hours * HOUR_S)
                 case "save", int(hours):
                     save(store, hours * HOUR_S)
                 case "ask", int(time_s), int(step_s), Metric() as metric:

@@ -20,6 +20,7 @@ from backend.store.contract.retention import (
 )
 from backend.store.contract.store import Store
 from backend.store.sql.migrate import downgrade, migrate
+from backend.store.sql.postgresql_partitions import read_partitions
 from backend.store.sql.postgresql_space import row_bytes
 from backend.store.sql.tables import fault_counts
 from tests.backend.store.conftest import NewUrl
@@ -185,7 +186,10 @@ def keep_statistics_exact(store: Store) -> None:
     """Have nobody put an estimate in the place of what PostgreSQL's statistics counted, as ANALYZE does."""
     if is_postgresql(store):
         with sql_store(store).writing() as writer:
-            writer.connection.exec_driver_sql("ALTER TABLE fault_counts_1s SET (autovacuum_enabled = false)")
+            for partition in read_partitions(writer.connection, fault_counts):
+                writer.connection.exec_driver_sql(
+                    f"ALTER TABLE {partition.name} SET (autovacuum_enabled = false)"
+                )
 
 
 def settled(store: Store) -> int:
@@ -209,7 +213,7 @@ def statistics_rows(store: Store) -> int:
     with sql_store(store).checking() as connection:
         return int(
             connection.exec_driver_sql(
-                "SELECT n_live_tup FROM pg_stat_user_tables WHERE relname = 'fault_counts_1s'"
+                "SELECT sum(n_live_tup) FROM pg_stat_user_tables WHERE relname LIKE 'fault_counts_1s_%%'"
             ).scalar_one()
         )
 
@@ -224,7 +228,10 @@ def test_on_postgresql_it_is_estimated_well_what_rows_take(
         assert store.apply(make_batch(0, stream="5" * 32, fault_counts=counts), START_NS)
         settled(store)
         with sql_store(store).checking() as connection:
-            size = connection.exec_driver_sql("SELECT pg_total_relation_size('fault_counts_1s')").scalar_one()
+            size = sum(
+                connection.exec_driver_sql(f"SELECT pg_total_relation_size('{one.name}')").scalar_one()
+                for one in read_partitions(connection, fault_counts)
+            )
     postgresql_server.drop_database(name)
     assert 0.7 < row_bytes(fault_counts) * ROWS / size < 1.4
 

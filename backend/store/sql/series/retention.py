@@ -37,7 +37,7 @@ from backend.store.sql.series.measures import MEASURES
 from backend.store.sql.series.pending import read_levels
 from backend.store.sql.tables import families, hosts, kept_from, losses, vms
 from backend.store.sql.tables.levels import levels
-from backend.store.sql.writer import Writer, key_names
+from backend.store.sql.writer import Removed, Writer, key_names
 from faultmodel.kinds import LossKind
 from faultmodel.record import ExitKind
 from faultmodel.units import NS_PER_S
@@ -48,6 +48,9 @@ _AT_ONCE = 2_000
 """Rows of one statement: some 10 ms."""
 _WITHIN_S = 0.03
 """Of one transaction, about: others wait to write meanwhile."""
+_ATTEMPTS = 4
+_PAUSE_S = 0.5
+"""To remove a part of a table that others read or write."""
 _all = select(kept_from)
 _RECORDS = (Kept.EXITS, Kept.FAULTS)
 
@@ -114,13 +117,19 @@ def is_all_removed(connection: Connection) -> bool:
 
 
 def remove_older(reading: Reading, writing: Writing, within_s: float) -> int:
-    """Remove what is older than is kept, for a while, and return how many rows that were."""
+    """Remove what is older than is kept, for a while, and return how many rows that were.
+
+    Those of parts of a table that were removed as a whole are not counted.
+    """
     end_s = time.monotonic() + within_s
     with reading() as connection:
         found = connection.execute(_all).all()
     removed = 0
     for row in found:
         if row.removed_to_s == row.from_s or row.kept not in set(Kept):
+            continue
+        if not _remove_parts(writing, Kept(row.kept), row.from_s, end_s):
+            # The next run goes on with it: to delete its rows would be work for nothing.
             continue
         for old in each_old(Kept(row.kept), row.from_s):
             some, is_all = _remove(reading, writing, old, end_s)
@@ -231,6 +240,24 @@ def each_old(kept: Kept, from_s: int) -> Iterator[_Old]:
             order = ("vm_id", "time_ns", "position")
             of_kind = [table.c.kind == kind.value]
             yield _Old(table, "vm_id", table.c.time_ns, from_s * NS_PER_S, order, of_kind)
+
+
+def _remove_parts(writing: Writing, kept: Kept, from_s: int, end_s: float) -> bool:
+    """Remove parts of tables as a whole, and return whether none is left that can be removed so."""
+    tables = list(dict.fromkeys(old.table for old in each_old(kept, from_s)))
+    attempts = 0
+    while attempts < _ATTEMPTS and time.monotonic() < end_s:
+        check_time()
+        with writing() as writer:
+            # One at a time: whoever stores batches waits meanwhile.
+            each = (writer.remove_parts(table, from_s) for table in tables)
+            found = next((one for one in each if one is not Removed.ALL), Removed.ALL)
+        if found is Removed.ALL:
+            return True
+        if found is Removed.IN_USE:
+            attempts += 1
+            time.sleep(_PAUSE_S)
+    return False
 
 
 def _remove(reading: Reading, writing: Writing, old: _Old, end_s: float) -> tuple[int, bool]:

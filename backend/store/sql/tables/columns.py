@@ -2,6 +2,7 @@
 """What tables are made of: the naming convention, and columns by what they hold."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Integer, MetaData, Text
 from sqlalchemy import text as sql_text
@@ -21,6 +22,9 @@ ROW_NUMBER = BigInteger().with_variant(Integer(), "sqlite")
 
 GREATEST: Mapping[str, bool] = {"greatest": True}
 """``info`` of a column of which a row keeps the greatest value, where the others add up (``Writer.add``)."""
+BY_BUCKET: Mapping[str, Any] = {"postgresql_partition_by": "RANGE (bucket_s)"}
+"""Of a table of counts of VMs. What is counted of hosts is a row of a host: a thousandth of that."""
+BY_TIME: Mapping[str, Any] = {"postgresql_partition_by": "RANGE (time_ns)"}
 
 
 def number(name: str, *, nullable: bool = False, info: Mapping[str, bool] | None = None) -> Column[int]:

@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, MetaData, PrimaryKeyC
 from sqlalchemy.types import TypeEngine
 
 from backend.errors import StoreError
-from backend.store.sql.tables.columns import ROW_NUMBER, metadata, number
+from backend.store.sql.tables.columns import BY_TIME, ROW_NUMBER, metadata, number
 from backend.store.sql.words import Word
 from faultmodel import arch
 from faultmodel.arch.base import Architecture
@@ -65,6 +65,7 @@ def _faults(architecture: Architecture, into: MetaData) -> Table:
         *_own_columns(architecture.fault),
         PrimaryKeyConstraint("vm_id", "time_ns", "position"),
         sqlite_with_rowid=False,
+        **BY_TIME,
     )
 
 

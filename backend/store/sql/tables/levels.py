@@ -40,7 +40,8 @@ def _at_level(table: Table, length_s: int) -> Table:
     ]
     columns += [Column(further, Double, nullable=False) for further in _FURTHER.get(table.name, ())]
     key = PrimaryKeyConstraint(*(column.name for column in table.primary_key))
-    return Table(name, metadata, *columns, key, sqlite_with_rowid=False)
+    partition_by = table.dialect_options["postgresql"]["partition_by"]
+    return Table(name, metadata, *columns, key, sqlite_with_rowid=False, postgresql_partition_by=partition_by)
 
 
 levels: Mapping[Table, Mapping[int, Table]] = {

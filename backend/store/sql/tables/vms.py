@@ -3,7 +3,15 @@
 
 from sqlalchemy import BigInteger, Column, Index, PrimaryKeyConstraint, Table, Text
 
-from backend.store.sql.tables.columns import GREATEST, ROW_NUMBER, metadata, number, reference, text
+from backend.store.sql.tables.columns import (
+    BY_BUCKET,
+    GREATEST,
+    ROW_NUMBER,
+    metadata,
+    number,
+    reference,
+    text,
+)
 from backend.store.sql.words import Word
 from faultmodel.record import COUNTERS
 
@@ -68,6 +76,7 @@ fault_counts = Table(
     *map(_counter, COUNTERS),
     PrimaryKeyConstraint("vm_id", "bucket_s", "vcpu", "format", "word"),
     sqlite_with_rowid=False,
+    **BY_BUCKET,
 )
 
 exit_counts = Table(
@@ -81,6 +90,7 @@ exit_counts = Table(
     number("count"),
     PrimaryKeyConstraint("vm_id", "bucket_s", "vcpu", "reason", "errno"),
     sqlite_with_rowid=False,
+    **BY_BUCKET,
 )
 
 ledger = Table(
@@ -96,6 +106,7 @@ ledger = Table(
     number("dropped"),
     PrimaryKeyConstraint("vm_id", "bucket_s"),
     sqlite_with_rowid=False,
+    **BY_BUCKET,
 )
 
 countings = Table(

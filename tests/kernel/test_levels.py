@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest's totals are the same at every level of history and in every step, also once the seconds are gone."""
+"""A guest's totals are the same at every level and in every step, also once its seconds are gone."""
 
 import time
 from contextlib import closing

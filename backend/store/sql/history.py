@@ -160,8 +160,8 @@ class HistoryJobs(SqlReads):
             }
             if not removing.is_later(connection, wanted_s):
                 return False
-        with self.writing() as writer:
-            is_noted = removing.note_kept(writer, wanted_s)
+        with self._noted.noting() as note, self.writing() as writer:
+            is_noted = removing.note_kept(writer, wanted_s, note)
             jobs.check_held(writer, claim)
         return is_noted
 
@@ -185,8 +185,8 @@ class HistoryJobs(SqlReads):
         too_many = f"what is stored takes {used:,} bytes, and may take {most:,}"
         if following is None:
             raise RetentionError(f"{too_many}; all is removed that may be: set shorter ages, or more bytes")
-        with self.writing() as writer:
-            is_noted = removing.note_kept(writer, dict([following]))
+        with self._noted.noting() as note, self.writing() as writer:
+            is_noted = removing.note_kept(writer, dict([following]), note)
             jobs.check_held(writer, claim)
         if not is_noted:
             raise RetentionError(f"{too_many}; what is to be removed next is yet to be summed up")

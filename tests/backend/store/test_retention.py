@@ -303,6 +303,26 @@ def test_the_time_of_removing_goes_on_by_minutes(filled: Store) -> None:
     assert filled.kept_levels().kept_from(1) <= START_S + 2 * HOUR_S
 
 
+def test_what_a_reader_has_summed_up_need_not_be_read_again_when_something_is_no_longer_kept(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocks, newest = Blocks(filled), (START_S + DAY_S, START_S + 3 * DAY_S)
+
+    def total() -> int:
+        with filled.snapshot():
+            view = View(blocks, filled.version(), (START_S + 9 * DAY_S) * 1000, filled.kept_levels())
+            return sum(view.total(None, *newest).values())
+
+    roll_up(filled)
+    before, version = total(), filled.version()
+    assert before > 0
+    assert filled.note_kept(START_S + 3 * DAY_S, claim())
+    # Answers about what is over may be others, and are asked for again.
+    assert filled.same_before(version, filled.version()) == 0
+    monkeypatch.setattr(filled, "fault_sums", lambda steps: pytest.fail(f"{steps} were read"))
+    assert total() == before
+
+
 def test_what_readers_keep_is_forgotten_with_what_is_removed(filled: Store) -> None:
     blocks, span = Blocks(filled), (START_S - 600, START_S + 5 * DAY_S)
 

@@ -30,6 +30,7 @@ from sqlalchemy import (
     update,
 )
 
+from backend.store.contract.changes import Change, Note
 from backend.store.contract.levels import BEFORE_ALL_S, COARSEST_S, LENGTHS_S, Levels
 from backend.store.contract.retention import BY_LENGTH_S, Kept
 from backend.store.contract.time_limit import check_time
@@ -67,12 +68,13 @@ def is_later(connection: Connection, wanted_s: Mapping[Kept, int]) -> bool:
     return _noted(before_s, read_levels(connection), wanted_s) != before_s
 
 
-def note_kept(writer: Writer, wanted_s: Mapping[Kept, int]) -> bool:
+def note_kept(writer: Writer, wanted_s: Mapping[Kept, int], note: Note) -> bool:
     """Note from when on things are kept, and return whether that is later than before for any.
 
     Never earlier than before, and of levels only as far as all is summed up to the next.
 
     :param wanted_s: from when on they are to be kept; what is not there, as far as before
+    :param note: takes the change of each host
     """
     # Nobody adds counts meanwhile: some of a time that is no longer kept would not be summed up.
     writer.hold_hosts()
@@ -86,8 +88,11 @@ def note_kept(writer: Writer, wanted_s: Mapping[Kept, int]) -> bool:
             statement = writer.insert(kept_from).values(kept=kept.value, from_s=from_s)
             statement = statement.on_conflict_do_update(index_elements=["kept"], set_={"from_s": from_s})
             connection.execute(statement)
-    # What readers keep of any host's counts is out of date.
-    connection.execute(update(hosts).values(applied=hosts.c.applied + 1))
+    # Any answer about what is over may be another one from now on. What was counted in a bucket stays as it
+    # was: who has it in memory need not read it again.
+    change = update(hosts).values(applied=hosts.c.applied + 1).returning(hosts.c.id, hosts.c.applied)
+    for row in connection.execute(change).all():
+        note(row.id, row.applied, Change(first_ms=0, counted={}, described=()))
     return True
 
 

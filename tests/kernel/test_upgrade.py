@@ -2,7 +2,8 @@
 """Upgrades under guests that fault meanwhile, with the version before as the old side."""
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,18 @@ from tests.product import TOP, Product, wait_for
 pytestmark = pytest.mark.kernel
 
 
+@pytest.fixture(scope="module")
+def tree_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Unpacks a version, once: the next test needs not compile its Python again."""
+    return cache(lambda commit: previous.unpack(tmp_path_factory.mktemp("previous"), commit))
+
+
 @pytest.fixture
 def old_product(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+    request: pytest.FixtureRequest, tree_of: Callable[[str], Path], tmp_path: Path
 ) -> Iterator[Product]:
     """Server and collector of a version before: the parameter's commit."""
-    commit = getattr(request, "param", previous.COMMIT)
-    running = Product(tmp_path, tree=previous.unpack(tmp_path_factory.mktemp("previous"), commit))
+    running = Product(tmp_path, tree=tree_of(getattr(request, "param", previous.COMMIT)))
     try:
         running.start_server()
         running.start_collector()

@@ -33,6 +33,19 @@ MOVE = """path => {
 """Goes to a path within the document, by way of another if need be: what is shown is always made anew."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files first that share a server (``ONLY_LOOKS``): a scene, while it is new, serves the most."""
+    places = [place for place, item in enumerate(items) if item.path.parent == Path(__file__).parent]
+    ours = [items[place] for place in places]
+    ours.sort(key=lambda item: not (isinstance(item, pytest.Function) and _only_looks(item.module)))
+    for place, item in zip(places, ours, strict=True):
+        items[place] = item
+
+
+def _only_looks(module: object) -> bool:
+    return bool(getattr(module, "ONLY_LOOKS", False))
+
+
 @dataclass
 class Visit:
     """A page in a window of its own, and what it did that it should not have done.
@@ -113,7 +126,7 @@ def feed(request: pytest.FixtureRequest, scenes: Scenes) -> Iterator[Feed]:
     For one file's tests: the page shows the last 15 minutes, and on a busy machine all tests take longer.
     Files that say that they only look (``ONLY_LOOKS``) share one for as long as it is new.
     """
-    if getattr(request.module, "ONLY_LOOKS", False):
+    if _only_looks(request.module):
         yield scenes.shared()
         return
     own = scenes.own()

@@ -1,23 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """The description of the API: complete, and kept by what is served."""
 
+import json
 import re
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from tests.backend.serving import Server
+from backend.store import open_store
+from tests.backend.serving import make_server
 
 TOP = Path(__file__).parents[3]
 DOCUMENT = TOP / "docs" / "http-api.md"
 
 
-@pytest.fixture
-def description(server: Server) -> dict[str, Any]:
+@pytest.fixture(scope="module")
+def given(migrated_file: Path) -> bytes:
     """Return the description that the server gives."""
-    return dict(server.get("/api/v1/openapi.json"))
+    with closing(open_store(f"sqlite:///{migrated_file}")) as store:
+        return make_server(store).request("GET", "/api/v1/openapi.json").content
+
+
+@pytest.fixture
+def description(given: bytes) -> dict[str, Any]:
+    """Return the description, for one test."""
+    return dict(json.loads(given))
 
 
 def operations(description: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:

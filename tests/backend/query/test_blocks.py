@@ -3,9 +3,10 @@
 
 import tracemalloc
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from shutil import copyfile
+from shutil import copy
 
 import pytest
 
@@ -64,12 +65,24 @@ def recording_of_1970(faults: int) -> Batch:
     return make_batch(0, stream="e" * 32, host=host, vms=[vm], covered=(span,), fault_counts=counts)
 
 
+@pytest.fixture(scope="module")
+def filled_file(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file with faults of two VMs here and there in more than an hour; to copy."""
+    path = tmp_path_factory.mktemp("filled") / "blocks.db"
+    copy(migrated_file, path)
+    with closing(open_store(f"sqlite:///{path}")) as store:
+        for at in (*range(0, 70), 299, 300, 301, 1799, 1800, 3599, 3600, 3601, 3999):
+            store.apply(second(at, at + 1, vm=(VM_ID, OTHER)[at % 2]), RECEIVED_NS)
+    return path
+
+
 @pytest.fixture
-def filled(store: Store) -> Store:
-    """Return a store with faults of two VMs here and there in more than an hour."""
-    for at in (*range(0, 70), 299, 300, 301, 1799, 1800, 3599, 3600, 3601, 3999):
-        store.apply(second(at, at + 1, vm=(VM_ID, OTHER)[at % 2]), RECEIVED_NS)
-    return store
+def filled(filled_file: Path, tmp_path: Path) -> Iterator[Store]:
+    """Return a store with faults of two VMs, for one test."""
+    path = tmp_path / "blocks.db"
+    copy(filled_file, path)
+    with closing(open_store(f"sqlite:///{path}")) as store:
+        yield store
 
 
 @pytest.mark.parametrize(
@@ -137,7 +150,7 @@ def test_whoever_still_reads_an_older_state_sees_that_one(filled: Store) -> None
 
 def test_what_another_process_stored_is_in_the_next_answer(migrated_file: Path, tmp_path: Path) -> None:
     path = tmp_path / "shared.db"
-    copyfile(migrated_file, path)
+    copy(migrated_file, path)
     with closing(open_store(f"sqlite:///{path}")) as ours, closing(open_store(f"sqlite:///{path}")) as theirs:
         ours.apply(second(0, 3), RECEIVED_NS)
         blocks = Blocks(ours)

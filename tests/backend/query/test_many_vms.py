@@ -2,11 +2,15 @@
 """What is asked of every VM of a range takes no memory for those that are not shown."""
 
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from shutil import copy
 
 import pytest
 
 from backend.query.account import FIGURES, account
+from backend.store import open_store
 from backend.store.contract.store import Store
 from backend.store.contract.values import Split, Steps, TimeRange
 from faultmodel.record import ExitKind
@@ -33,22 +37,35 @@ def vm_id(number: int) -> str:
     return f"{number:016x}"
 
 
+@pytest.fixture(scope="module")
+def filled_file(migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file with many VMs of two hosts, each of which faults once more than its number; to copy."""
+    path = tmp_path_factory.mktemp("filled") / "many-vms.db"
+    copy(migrated_file, path)
+    with closing(open_store(f"sqlite:///{path}")) as store:
+        for host in (1, 2):
+            for part in range(host - 1, NUMBER // 800, 2):
+                ids = range(part * 800, part * 800 + 800)
+                batch = make_batch(
+                    part,
+                    host=make_host(f"host-{host}"),
+                    stream=f"{host:032x}",
+                    # Each is a guest of its own.
+                    vms=[make_vm(vm_id(number), name=vm_id(number), uuid="") for number in ids],
+                    fault_counts=[fault_count(vm_id(number), faults=number + 1) for number in ids],
+                    exit_counts=[exit_count(vm_id(number)) for number in ids],
+                )
+                assert store.apply(batch, NOW_NS)
+    return path
+
+
 @pytest.fixture
-def fleet(store: Store) -> Store:
-    """Return a store with many VMs of two hosts, each of which faults once more than its number."""
-    for host in (1, 2):
-        for part in range(host - 1, NUMBER // 800, 2):
-            ids = range(part * 800, part * 800 + 800)
-            batch = make_batch(
-                part,
-                host=make_host(f"host-{host}"),
-                stream=f"{host:032x}",
-                vms=[make_vm(vm_id(number)) for number in ids],
-                fault_counts=[fault_count(vm_id(number), faults=number + 1) for number in ids],
-                exit_counts=[exit_count(vm_id(number)) for number in ids],
-            )
-            assert store.apply(batch, NOW_NS)
-    return store
+def fleet(filled_file: Path, tmp_path: Path) -> Iterator[Store]:
+    """Return a store with many VMs, for one test."""
+    path = tmp_path / "many-vms.db"
+    copy(filled_file, path)
+    with closing(open_store(f"sqlite:///{path}")) as store:
+        yield store
 
 
 @pytest.mark.parametrize("host", [None, "host-2"])
@@ -74,7 +91,7 @@ def test_one_of_many_others_that_lacks_something_is_noticed(fleet: Store) -> Non
         99,
         host=make_host("host-1"),
         stream=f"{1:032x}",
-        vms=[make_vm(vm_id(7))],
+        vms=[make_vm(vm_id(7), name=vm_id(7), uuid="")],
         fault_counts=[fault_count(vm_id(7))],
         ledger=[entry],
     )

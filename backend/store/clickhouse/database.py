@@ -21,11 +21,12 @@ _READING: Mapping[str, Any] = {
     # Of rows with the same key the greatest version alone, also before they are merged. They are of one day.
     "final": 1,
     "do_not_merge_across_partitions_select_final": 1,
-    "max_query_size": _MAX_QUERY_BYTES,
 }
-_WRITING: Mapping[str, Any] = {
-    "max_partitions_per_insert_block": 0,
+# Given once for each connection: around a statement with its own, the engine within a process is asked for
+# those that it has, and told each of them twice.
+_OF_CONNECTION: Mapping[str, Any] = {
     "max_query_size": _MAX_QUERY_BYTES,
+    "max_partitions_per_insert_block": 0,
     "mutations_sync": 2,
     "lightweight_deletes_sync": 2,
 }
@@ -51,8 +52,10 @@ class Database:
         try:
             import clickhouse_connect.driver.exceptions as exceptions
 
+            settings = {**_OF_CONNECTION, **(_OF_CLUSTER if self.place.cluster else {})}
             self._engine = create_engine(
                 url.difference_update_query([_CLUSTER]),
+                connect_args={f"ch_{name}": value for name, value in settings.items()},
                 pool_size=_KEPT_CONNECTIONS,
                 max_overflow=_MORE_CONNECTIONS,
             )
@@ -72,7 +75,7 @@ class Database:
         """Return what a statement in SQL finds. :raises TooLongError: the time to read is over"""
         check_time()
         limit = current_limit()
-        settings = {**_READING, **self._of_cluster}
+        settings = dict(_READING)
         if limit is not None:
             settings["max_execution_time"] = max(limit.left_s, 0.01)
         with self._client() as client:
@@ -89,31 +92,26 @@ class Database:
                 column_names=[column.name for column in table.columns],
                 column_type_names=list(column_types(table)),
                 column_oriented=True,
-                settings={**_WRITING, **self._of_cluster, "insert_deduplication_token": token},
+                settings={"insert_deduplication_token": token},
             )
 
-    def command(self, statement: str, **settings: object) -> None:
+    def command(self, statement: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Execute a statement that changes something."""
         with self._client() as client:
-            client.command(statement, settings={**_WRITING, **self._of_cluster, **settings})
+            client.command(statement, parameters=dict(parameters or {}))
 
     def insert_from(self, table: Table, statement: Select[*tuple[Any, ...]]) -> None:
         """Insert the columns that a statement finds, under their names."""
         names = ", ".join(f"`{column.name}`" for column in statement.selected_columns)
         compiled = statement.compile(self._engine, compile_kwargs={"render_postcompile": True})
-        text = f"INSERT INTO `{table.name}` ({names}) {compiled}"
+        reading = ", ".join(f"{name} = {value}" for name, value in _READING.items())
         # Inserted twice, it is the same row: what was summed up equally before must not keep it out.
-        settings = {**_READING, **_WRITING, **self._of_cluster, "insert_deduplicate": 0}
-        with self._client() as client:
-            client.command(text, parameters=dict(compiled.params), settings=settings)
+        into = f"INSERT INTO `{table.name}` ({names}) SETTINGS insert_deduplicate = 0"
+        self.command(f"{into} {compiled} SETTINGS {reading}", compiled.params)
 
     def close(self) -> None:
         """Release every connection."""
         self._engine.dispose()
-
-    @property
-    def _of_cluster(self) -> Mapping[str, Any]:
-        return _OF_CLUSTER if self.place.cluster else {}
 
     @contextmanager
     def _client(self) -> Iterator[Any]:

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Readers behind a proxy: the server knows each by their own address, and believes nobody else about it."""
 
+import json
 import subprocess
 import threading
 from collections import Counter
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
 import pytest
 
 from backend.auth import TokenKind, hash_token, new_token
@@ -31,11 +31,11 @@ def log_in(port: int, token: str, *, source: str, claimed: str = "") -> int:
 
     :param claimed: whom the client says that it asks for
     """
-    transport = httpx.HTTPTransport(local_address=source)
-    headers: Mapping[str, str] = {"X-Forwarded-For": claimed} if claimed else {}
-    url = f"http://127.0.0.1:{port}{LOGIN}"
-    with httpx.Client(transport=transport, timeout=ANSWERED_S) as client:
-        return client.post(url, json={"token": token}, headers=headers).status_code
+    headers = {"Content-Type": "application/json", **({"X-Forwarded-For": claimed} if claimed else {})}
+    # A client that can do more, TLS as well, takes more CPU time than the server that is asked.
+    with closing(HTTPConnection("127.0.0.1", port, ANSWERED_S, source_address=(source, 0))) as connection:
+        connection.request("POST", LOGIN, json.dumps({"token": token}), headers)
+        return connection.getresponse().status
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from tests.fleet import Fleet
 from tests.pipeline.nginx import free_port, nginx
 from tests.pipeline.servers import (
     ANSWERED_S,
+    NO_TLS,
     Relay,
     ask,
     hand_in,
@@ -203,7 +204,11 @@ def test_what_one_server_refused_is_shown_by_all(url: str) -> None:
     with several_servers(url, 2) as servers:
         for _ in range(3):
             answer = httpx.post(
-                f"{servers.url(0)}api/v1/ingest", content=of_another, headers=headers, timeout=ANSWERED_S
+                f"{servers.url(0)}api/v1/ingest",
+                content=of_another,
+                headers=headers,
+                timeout=ANSWERED_S,
+                verify=NO_TLS,
             )
             assert answer.json()["code"] == "wrong_host"
 

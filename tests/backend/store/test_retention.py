@@ -30,13 +30,14 @@ from backend.store.sql.series.retention import each_old, remove_some
 from backend.store.sql.store import SqlStore
 from backend.store.sql.tables import jobs, retention_state, vms
 from faultmodel.kinds import HostState
-from faultmodel.record import Span
+from faultmodel.record import Cost, Span
 from tests.backend.store.conftest import CLICKHOUSE, NewStore, NewUrl
 from tests.backend.store.test_levels import RANGES, ROLLED, STORED, TIMES, Scene, added, expected
 from tests.batches import (
     NS_PER_S,
     START_NS,
     START_S,
+    exit_count,
     exit_record,
     fault_count,
     fault_record,
@@ -280,6 +281,49 @@ def test_nothing_is_removed_for_a_server_that_lost_the_job(filled: Store) -> Non
     filled.note_kept(START_S + 9 * DAY_S, claim())
     with pytest.raises(LostJobError):
         filled.remove_older(60, claim(holder="others"))
+
+
+def test_all_that_one_batch_brings_late_of_one_bucket_counts(filled: Store) -> None:
+    def figures() -> list[int]:
+        vm = filled.vm(LIVE, filled.kept_levels(vm_ids=[LIVE]).whole(ALL))
+        hours = Steps(START_S * 1000, (START_S + HOUR_S) * 1000, HOUR_S * 1000)
+        (point,) = filled.ledger_points([LIVE], hours)
+        cost = next(iter(filled.costs(["host-1"], hours)), None)
+        return [
+            vm.faults,
+            sum(item.count for item in filled.exit_reasons(LIVE, ALL)),
+            point.seen,
+            cost.cpu_ns if cost else 0,
+            cost.resident_bytes if cost else 0,
+        ]
+
+    roll_up(filled)
+    run(filled, 9 * DAY_S)
+    assert filled.kept_levels().finest_at(START_S) > 1
+    before = figures()
+    seconds = (21, 23, 24)
+    late = make_batch(
+        len(COUNTS),
+        covered=(),
+        fault_counts=[fault_count(LIVE, second=at, faults=at) for at in seconds],
+        ledger=[ledger_entry(LIVE, second=at, seen=at) for at in seconds],
+        exit_counts=[exit_count(LIVE, second=at, count=at) for at in seconds],
+        costs=[
+            Cost(
+                from_ns=START_NS + at * NS_PER_S,
+                to_ns=START_NS + (at + 1) * NS_PER_S,
+                cpu_ns=at,
+                resident_bytes=100 - at,
+            )
+            for at in seconds
+        ],
+    )
+    assert filled.apply(late, START_NS + 400 * DAY_S * NS_PER_S)
+    whole = sum(seconds)
+    for _ in range(2):
+        added = [after - one for after, one in zip(figures(), before, strict=True)]
+        assert added == [whole, whole, whole, whole, 100 - seconds[0]]
+        roll_up(filled)
 
 
 def test_a_clock_that_is_ahead_removes_nothing(store: Store) -> None:

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Table
 
+from backend.store.sql.sums import MOST
 from backend.store.sql.tables.levels import MEASURED_SEEN, levels
-from backend.store.sql.writer import Columns
+from backend.store.sql.writer import Columns, Row, columns_of, is_greatest
 
 
 def at_level(table: Table, columns: Columns, length_s: int) -> Columns:
-    """Return rows of seconds as rows of a coarser level. Several may have the same key.
+    """Return rows of seconds as rows of a coarser level, of which no two have the same key.
 
     :param columns: of the table of seconds
     :param length_s: of that level's buckets
@@ -20,9 +21,32 @@ def at_level(table: Table, columns: Columns, length_s: int) -> Columns:
     place = names.index("bucket_s")
     found = list(columns)
     found[place] = [start // length_s * length_s for start in columns[place]]
-    if MEASURED_SEEN in levels[table][length_s].columns:
+    coarser = levels[table][length_s]
+    if MEASURED_SEEN in coarser.columns:
         found.append(_measured_seen(dict(zip(names, columns, strict=True))))
-    return found
+    return _added_up(coarser, found)
+
+
+def _added_up(table: Table, columns: Columns) -> Columns:
+    """Add up the rows that have the same key: a series may keep one row of a batch for each key."""
+    keys = [place for place, column in enumerate(table.columns) if column.primary_key]
+    values = [place for place, column in enumerate(table.columns) if not column.primary_key]
+    greatest = [is_greatest(table.columns.values()[place]) for place in values]
+    found: dict[Row, Row] = {}
+    for row in zip(*columns, strict=True):
+        key, new = tuple(row[place] for place in keys), tuple(row[place] for place in values)
+        known = found.get(key)
+        found[key] = new if known is None else _added(known, new, greatest)
+    places = [*keys, *values]
+    ordered = columns_of((*key, *of_key) for key, of_key in found.items())
+    return [ordered[places.index(place)] for place in range(len(places))]
+
+
+def _added(one: Row, other: Row, greatest: Sequence[bool]) -> Row:
+    return tuple(
+        max(a, b) if is_greatest else min(a + b, MOST)
+        for a, b, is_greatest in zip(one, other, greatest, strict=True)
+    )
 
 
 def _measured_seen(costs: Mapping[str, Sequence[int]]) -> Sequence[float]:

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The API under a fuzzer that follows its description: on a server that needs tokens, with data in it."""
 
+import re
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import pytest
 import schemathesis
@@ -93,9 +94,8 @@ schemathesis.serializer.alias(wire.CONTENT_TYPE, "application/octet-stream")
 schema = describe()
 
 
-@schema.parametrize()
-@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), derandomize=True)
-def test_the_api_keeps_its_description(case: "schemathesis.Case[Any]", fuzzed: Fuzzed) -> None:
+def hold(case: "schemathesis.Case[Any]", fuzzed: Fuzzed) -> None:
+    """Send a case, and hold the answer against the description."""
     is_ingest = case.path == INGEST
     token = fuzzed.ingest_token if is_ingest else fuzzed.read_token
     if case.path_parameters and "id" in case.path_parameters and len(str(case.path_parameters["id"])) == 16:
@@ -108,3 +108,21 @@ def test_the_api_keeps_its_description(case: "schemathesis.Case[Any]", fuzzed: F
         excluded = [*excluded, negative_data_rejection]
     case.validate_response(response, headers=token, excluded_checks=excluded)
     assert response.status_code != 500
+
+
+def fuzzing(method: str, path: str) -> Callable[..., None]:
+    """Return the test of one operation."""
+
+    @schema.include(method=method, path=path).parametrize()
+    @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), derandomize=True)
+    def test(case: "schemathesis.Case[Any]", fuzzed: Fuzzed) -> None:
+        hold(case, fuzzed)
+
+    return cast("Callable[..., None]", test)
+
+
+# A function for each: all operations of one function have the same name, and of these pytest-xdist runs one.
+for found in cast("Iterator[Any]", schema.get_all_operations()):
+    one = found.ok()
+    name = re.sub(r"\W+", "_", f"{one.method}{one.path}").strip("_").lower()
+    globals()[f"test_the_api_keeps_its_description_of_{name}"] = fuzzing(one.method, one.path)

@@ -23,7 +23,7 @@ _READING: Mapping[str, Any] = {
     "do_not_merge_across_partitions_select_final": 1,
 }
 # Given once for each connection: around a statement with its own, the engine within a process is asked for
-# those that it has, and told each of them twice.
+# those that it has, and sets each of them twice.
 _OF_CONNECTION: Mapping[str, Any] = {
     "max_query_size": _MAX_QUERY_BYTES,
     "max_partitions_per_insert_block": 0,

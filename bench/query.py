@@ -31,6 +31,7 @@ from statistics import quantiles
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from backend.store.sql.migrate import migrate
 from bench.cost.process import cpu_ns
 from bench.history.making import make_history
 from bench.history.questions import RANGES_S, WITHOUT_A_RANGE, Question, questions
@@ -181,7 +182,10 @@ def _place(made: Path, folder: Path, options: argparse.Namespace) -> Iterator[Pl
         else:
             # Batches are handed in to a copy, so that each run finds the same.
             subprocess.run(["cp", "--reflink=auto", made, own], check=True)
-            yield Place(f"sqlite:///{own}")
+            place = Place(f"sqlite:///{own}")
+            # One that was kept may be of an earlier revision.
+            migrate(place.url)
+            yield place
             return
         _copy(made, place)
         yield place

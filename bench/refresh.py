@@ -22,7 +22,7 @@ from typing import Any
 
 from bench.cost.process import cpu_ns
 from bench.markdown import table
-from bench.viewing.questions import Viewer
+from bench.viewing.questions import Viewer, page_step_s
 from faultmodel.units import NS_PER_MS
 from tests.browser.feed import Feed
 from tests.fleet import Fleet
@@ -30,9 +30,6 @@ from tests.fleet import Fleet
 LIMIT_MS = 20.0
 LIMIT_OF_PAGES = 5.0
 """What many pages cost at most, in terms of one."""
-_STEPS_S = (1, 2, 5, 10, 15, 30, 60)
-_MOST_STEPS = 360
-"""As frontend/public/js/base/time.js chooses a step."""
 _LATE_S = 30
 """The newest counts of a level are summed up some seconds after their buckets have ended."""
 
@@ -98,7 +95,7 @@ def _measure(
     feed: Feed, fleet: Fleet, sequence: int, start_s: int, options: argparse.Namespace
 ) -> list[list[str]]:
     span_s = options.minutes * 60
-    step_s = next(step for step in _STEPS_S if span_s / step <= _MOST_STEPS)
+    step_s = page_step_s(span_s)
     viewer = Viewer(feed.product.url.partition("//")[2], span_s * 1000, step_s * 1000)
     opened_ms = _cpu_ms(feed, lambda: viewer.refresh(int(time.time() * 1000)))
     requests, received = viewer.requests, viewer.received

@@ -18,7 +18,7 @@ from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.api.warned import warned
 from backend.query.cursors import Listed, place_cursor, read_place_cursor
-from backend.query.uncovered import uncovered_of_hosts, uncovered_of_vms
+from backend.query.uncovered import uncovered_of
 from backend.store.contract.retention import Kept
 from faultmodel.record import ExitKind
 
@@ -45,11 +45,7 @@ def list_exits(services: ServicesDep, asked: Annotated[ExitsParameters, Query()]
             services.store.host_of(vm_ids)  # a VM that is not there is said to be so
         found = services.store.exits(vm_ids, asked.kind, span, limit=limit + 1, before=before)
         kept_from_s = services.store.kept_from_s(Kept.EXITS, vm_ids or ())
-        uncovered = (
-            uncovered_of_hosts(services.store, None, span, services.now_ms)
-            if vm_ids is None
-            else uncovered_of_vms(services.store, vm_ids, span, services.now_ms)
-        )
+        uncovered = uncovered_of(services.store, vm_ids, None, span, services.now_ms)
     page = found[:limit]
     more = len(found) > limit
     kept_ms = kept_from_ms(kept_from_s, span)

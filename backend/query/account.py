@@ -13,7 +13,7 @@ from backend.query.findings import Code, Found, find
 from backend.query.globs import resolved
 from backend.query.grid import covered_ms, kept_of
 from backend.query.rates import MAX_VALUES
-from backend.query.uncovered import Uncovered, uncovered_of_hosts, uncovered_of_vms
+from backend.query.uncovered import Uncovered, uncovered_of
 from backend.store.contract.accounts import BatchAccount, CountingTotal, FoldedVms, LedgerPoint, LossPoint
 from backend.store.contract.hosts import LISTED_RECORDINGS, AsOf, CoveredSpan
 from backend.store.contract.store import Store
@@ -161,11 +161,7 @@ def account(
         of_hosts = _by_host(found)
         others = _others(store, wanted, owners, counted, of_hosts) if vm_ids is None and with_vms else None
         as_of = store.as_of(None if is_everyone else names)
-        uncovered = (
-            uncovered_of_hosts(store, wanted, span, now_ns // NS_PER_MS)
-            if vm_ids is None
-            else uncovered_of_vms(store, vm_ids, span, now_ns // NS_PER_MS)
-        )
+        uncovered = uncovered_of(store, vm_ids, wanted, span, now_ns // NS_PER_MS)
     covered = _covered(grid, [item.host for item in batches], coverage)
     hosts = list(_host_accounts(grid, counted, batches, folded, losses, covered, of_hosts))
     if vm_ids is None:

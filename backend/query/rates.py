@@ -14,7 +14,7 @@ from backend.query.lives import lives_of
 from backend.query.names import guest_labels, labels
 from backend.query.rate_keys import EXIT_BY, EXIT_KINDS, SUMMED, By, Metric, keyed, label_of
 from backend.query.sources import Sources
-from backend.query.uncovered import Uncovered, uncovered_of_hosts, uncovered_of_vms
+from backend.query.uncovered import Uncovered, uncovered_of
 from backend.query.versions import State
 from backend.query.view import View
 from backend.store.contract.changes import Version
@@ -164,10 +164,8 @@ def rates(sources: Sources, question: Question, now_ms: int) -> Rates:
         coverage = sources.store.coverage(hosts, span)
         of_vms = sources.store.vm_coverage([vm.id for vm in counts.vms], span)
         as_of = sources.store.as_of(hosts if question.are_named else question.choice.host_names)
-        if question.are_named:
-            uncovered = uncovered_of_vms(sources.store, [vm.id for vm in vms], span, now_ms)
-        else:
-            uncovered = uncovered_of_hosts(sources.store, question.choice.host_names, span, now_ms)
+        named = [vm.id for vm in vms] if question.are_named else None
+        uncovered = uncovered_of(sources.store, named, question.choice.host_names, span, now_ms)
     name = sources.versions.name(state)
     kept_from_ms = kept.begins_ms(grid)
     if kept_from_ms is not None and kept_from_ms <= grid.from_ms:

@@ -24,6 +24,18 @@ class Uncovered:
     uncovered_ms: int
 
 
+def uncovered_of(
+    store: Store, vm_ids: Sequence[str] | None, hosts: Sequence[str] | None, span: TimeRange, now_ms: int
+) -> Sequence[Uncovered]:
+    """Return what is not covered of VMs where they are named, else of hosts.
+
+    :raises NotFoundError: a VM is unknown
+    """
+    if vm_ids is None:
+        return uncovered_of_hosts(store, hosts, span, now_ms)
+    return uncovered_of_vms(store, vm_ids, span, now_ms)
+
+
 def uncovered_of_hosts(
     store: Store, hosts: Sequence[str] | None, span: TimeRange, now_ms: int
 ) -> Sequence[Uncovered]:

@@ -121,7 +121,7 @@ def _make(connection: sqlite3.Connection, length_s: int) -> None:
         column.name for column in fault_counts.columns if column.name not in columns.split(", ")
     )
     nothing = ", ".join("0" for _ in others.split(", "))
-    # Of a second, or of ten, not every vCPU has every word.
+    # In a second one vCPU has one of the words; in longer buckets each has both.
     some = (
         "vcpu = (bucket_s / 7) % 2 AND (word % 4 = 0) = ((bucket_s / 3) % 2 = 0)" if length_s == 1 else "true"
     )

@@ -4,8 +4,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-_CHART_POINTS = 360
-_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 10800, 21600)
+from bench.viewing.questions import page_step_s
+
 RANGES_S: Mapping[str, int] = {"15 min": 900, "24 h": 86_400, "7 d": 7 * 86_400, "30 d": 30 * 86_400}
 
 
@@ -23,8 +23,7 @@ class Question:
         span = {"from": from_ms, "to": to_ms}
         if not self.has_steps:
             return {**span, **self.parameters}
-        span_s = (to_ms - from_ms) // 1000
-        step_s = next((step for step in _STEPS_S if span_s / step <= _CHART_POINTS), _STEPS_S[-1])
+        step_s = page_step_s((to_ms - from_ms) // 1000)
         return {**span, "step": f"{step_s}s", "coarser": "true", **self.parameters}
 
 

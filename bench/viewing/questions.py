@@ -11,6 +11,13 @@ _TREND = 60
 _LINES = 7
 _STATUS_EVERY_MS = 2000
 _TREND_EVERY_MS = 5000
+_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 10800, 21600)
+_MOST_STEPS = 360
+
+
+def page_step_s(span_s: int) -> int:
+    """Return the step, s, that frontend/public/js/base/time.js chooses for a range of up to 90 days."""
+    return next(step for step in _STEPS_S if span_s / step <= _MOST_STEPS)
 
 
 @dataclass

@@ -86,7 +86,8 @@ class Counting:
 
     ``in_place``: how many words a vCPU counts in its slot; ``room``: how many more find one in
     ``fault_counts``; ``ring_records``: how many the ring of faults holds. ``pause`` is called before each
-    thing that a snapshot reads. ``layout``: of the maps.
+    thing that a snapshot reads. ``layout``: of the maps. ``are_readable``: whether this version can read the
+    records.
     """
 
     in_place: int = 8
@@ -94,6 +95,7 @@ class Counting:
     ring_records: int = 1000
     pause: Callable[[], None] = lambda: None
     layout: Layout = COMPILED
+    are_readable: bool = True
     views: Views = field(init=False)
     slots: dict[int, Vcpu] = field(default_factory=dict)
     overflow: dict[VcpuKey, Vcpu] = field(default_factory=dict)
@@ -169,6 +171,7 @@ class Counting:
             exits=exits,
             positions=Positions(exits=self._exits_read, faults=self._read),
             is_drained=self._read == len(self.faults),
+            are_readable=self.are_readable,
         )
 
     def reread(self, table: str, key: bytes) -> bytes | None:

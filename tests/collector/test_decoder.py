@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A reading becomes the architecture's own records."""
 
+from dataclasses import replace
+
 import pytest
 
 from collector.counting import decoder
@@ -71,6 +73,20 @@ def test_a_reading_within_a_second_counts_for_that_second() -> None:
     reading = _reading({key: COUNTS}, from_ns=10_200_000_000, to_ns=10_300_000_000)
     (count,) = decoder.fault_counts(reading, arch.get("x86_64"), IDS)
     assert (count.bucket_ms, count.faults) == (10_000, 1)
+
+
+def test_a_reading_that_took_no_time_counts_whole_for_its_second() -> None:
+    key = FaultKey(*VM, word=6, vcpu=0, format=3)
+    reading = _reading({key: COUNTS}, from_ns=10_000_000_001, to_ns=10_000_000_001)
+    (count,) = decoder.fault_counts(reading, arch.get("x86_64"), IDS)
+    assert (count.bucket_ms, count.faults, count.mapped_4k) == (10_000, COUNTS[0], COUNTS[1])
+
+
+def test_a_reading_of_one_nanosecond_counts_whole_for_its_second() -> None:
+    reading = _reading({FaultKey(*VM, word=6, vcpu=0, format=3): COUNTS}, to_ns=10_000_000_001)
+    (count,) = decoder.fault_counts(reading, arch.get("x86_64"), IDS)
+    assert (count.bucket_ms, count.faults) == (10_000, COUNTS[0])
+    assert isinstance(count.bucket_ms, int)
 
 
 def test_a_late_reading_is_spread_over_the_seconds_it_covers_and_loses_nothing() -> None:
@@ -198,6 +214,24 @@ def test_a_fault_on_arm64_keeps_its_registers() -> None:
     assert (fault.pc, fault.weight) == (0xFFFFFFFF81000000, 7)
     assert (fault.vm, fault.vcpu) == ("00000000000000aa", 1)
     assert (fault.time_ns, fault.monotonic_ns) == (5_000_001_000, 1_000)
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+@pytest.mark.parametrize(("nested", "shown"), [(NOT_SHOWN_8, None), (0, False), (1, True)])
+def test_whose_guest_faulted_is_shown_where_it_is_known(
+    machine: str, nested: int, shown: bool | None
+) -> None:
+    reading = _reading(faults=[_fault(3, nested=nested)], exits=[_exit(39, 14, 3)._replace(nested=nested)])
+    (fault,) = decoder.faults(reading, arch.get(machine), IDS)
+    (found,) = decoder.exits(reading, arch.get(machine), IDS)
+    assert (fault.nested, found.nested) == (shown, shown)
+
+
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_a_fault_before_1970_by_a_wrong_clock_has_the_earliest_time_there_is(machine: str) -> None:
+    reading = replace(_reading(faults=[_fault(3)]), clock=ClockOffsets(-5_000_000_000, 0, 0))
+    (fault,) = decoder.faults(reading, arch.get(machine), IDS)
+    assert (fault.time_ns, fault.monotonic_ns) == (0, 1_000)
 
 
 def test_the_ledger_says_what_became_of_each_fault() -> None:

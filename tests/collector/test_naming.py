@@ -41,6 +41,7 @@ def name(command: str, cgroup: str = "0::/\n", comm: str = "thread") -> Naming:
         pytest.param(
             "qemu-system-x86_64 -append '-name fooled' -name web", "web", id="in another option's value"
         ),
+        pytest.param("qemu-system-x86_64 -name web -append", "web", id="value of another option missing"),
         pytest.param("qemu-system-x86_64 -m 512", "thread", id="none"),
         pytest.param("qemu-system-x86_64 -name", "thread", id="value missing"),
         pytest.param("qemu-system-x86_64 -name debug-threads=on", "thread", id="no guest in it"),
@@ -69,6 +70,11 @@ def test_qemu_gives_its_name(command: str, expected: str) -> None:
         pytest.param(
             f"cloud-hypervisor --platform num_pci_segments=2,uuid={UUID}", UUID, id="cloud-hypervisor"
         ),
+        pytest.param(f"qemu-system-x86_64 -append -uuid -uuid {UUID}", UUID, id="in another option's value"),
+        pytest.param(
+            f"qemu-system-x86_64 -smbios first,type=1,uuid={UUID}", UUID, id="smbios item without a key"
+        ),
+        pytest.param(f"cloud-hypervisor --platform 'uuid=\"{UUID}\"'", UUID, id="cloud-hypervisor quoted"),
         pytest.param("firecracker --id web", "", id="firecracker has none"),
     ],
 )
@@ -84,6 +90,10 @@ def test_uuid_is_found_and_written_in_one_form(command: str, expected: str) -> N
         ),
         pytest.param(
             "/usr/bin/firecracker --api-sock /a.sock --id web", "firecracker", "web", id="firecracker id"
+        ),
+        pytest.param("firecracker --id=a=b", "firecracker", "a=b", id="firecracker equals sign"),
+        pytest.param(
+            "firecracker --id web -- --id other", "firecracker", "web", id="firecracker end of options"
         ),
         pytest.param("firecracker-v1.7.0-x86_64 --id web", "firecracker", "web", id="firecracker release"),
         pytest.param(
@@ -119,6 +129,9 @@ def test_uuid_is_found_and_written_in_one_form(command: str, expected: str) -> N
         ),
         pytest.param(
             "cloud-hypervisor-static --api-socket /run/w.sock", "cloud-hypervisor", "w", id="ch static"
+        ),
+        pytest.param(
+            "openvmm --rpc listen,path=/run/vms/a=b.sock", "openvmm", "a=b", id="openvmm equals sign"
         ),
         pytest.param("crosvm run --name web --cid 3 /vmlinux", "crosvm", "web", id="crosvm name"),
         pytest.param(

@@ -181,6 +181,16 @@ def test_an_idle_vcpu_hides_no_other() -> None:
     assert _faults(reader) == {(1, 4): (1, 1)}
 
 
+def test_exits_whose_records_cannot_be_read_are_reported_as_lost() -> None:
+    reader, counting, _ = _reader(Counting(are_readable=False))
+    vcpu = counting.slot(0)
+    # Of those that have records: EFAULT and EHWPOISON. KVM_EXIT_IO and EINTR have none.
+    for reason, errno in ((39, 14), (39, 14), (0, 133), (2, 0), (10, 4)):
+        counting.leave(vcpu, reason, errno)
+    assert reader.read().lost == {"exit_records": 3}
+    assert reader.read().lost == {}
+
+
 def test_losses_are_differences_too() -> None:
     reader, counting, _ = _reader()
     counting.lost["exit_records"], counting.missed_runs = 2, 5

@@ -219,6 +219,36 @@ def test_a_step_in_which_a_guest_had_no_vm_is_no_zero(fleet: Server) -> None:
         assert None not in values[:10] + values[12:]
 
 
+def test_what_is_counted_of_a_guest_outside_of_its_lives_has_a_rate(server: Server) -> None:
+    # The second VM was seen first in second 12, and what it did in second 11 comes from another reading. The
+    # host was not covered in seconds 5 and 6, nor is in second 14.
+    server.apply(
+        make_batch(
+            0,
+            host=make_host("host-1"),
+            stream=FIRST,
+            covered=(*covered(0, 5), *covered(7, 14)),
+            vms=[vm(A, 0, 8), vm(B, 12)],
+            fault_counts=[
+                fault_count(A, second=5, faults=3),
+                fault_count(A, second=7, faults=2),
+                fault_count(B, second=11, faults=4),
+                fault_count(B, second=12, faults=6),
+            ],
+        ),
+        make_batch(
+            0, host=make_host("host-2", boot_id="another"), stream=SECOND, covered=covered(0, 9), vms=[]
+        ),
+    )
+    steps: dict[str, Any] = {"from_": START_MS, "to": START_MS + 15_000, "step": "1s"}
+    found = server.get(RATES, **steps, by="guest", guest=GUEST)["series"][0]["values"]
+    # Second 5 has a count and was not covered: no rate is known. Second 11 was covered.
+    assert found == [0.0] * 5 + [None, None, 2.0, 0.0, None, None, 4.0, 6.0, 0.0, None]
+    # A step that a life covers in part has the time of it in which the host was covered.
+    (series,) = server.get(RATES, **{**steps, "step": "5s"}, by="guest", guest=GUEST)["series"]
+    assert (series["counts"], series["values"]) == ([0, 5, 10], [0.0, 5 / 3, 2.5])
+
+
 @pytest.mark.parametrize("by", ["access", "flag", "level", "arch"])
 def test_other_series_of_a_guest_are_of_all_its_vms(fleet: Server, by: str) -> None:
     found = fleet.get(RATES, **GRID, by=by, guest=GUEST)

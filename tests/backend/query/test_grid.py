@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.errors import ParameterError
-from backend.query.grid import MAX_POINTS, covered_ms, make_grid
+from backend.query.grid import MAX_POINTS, covered_ms, drawn_spans, end_grid, kept_of, make_grid
 from backend.store.contract.hosts import CoveredSpan
 from backend.store.contract.values import Steps, TimeRange
 
@@ -103,3 +103,59 @@ def test_a_range_with_too_many_points_is_refused_with_a_step_that_would_do() -> 
 def test_the_most_points_that_there_may_be_can_be_asked_for(offset_ms: int) -> None:
     grid = make_grid(TimeRange(offset_ms, offset_ms + (MAX_POINTS - 1) * 1000), 0, 1000)
     assert len(grid.starts_ms) <= MAX_POINTS
+
+
+def test_an_open_range_without_a_beginning_is_its_newest_part() -> None:
+    assert end_grid(TimeRange(), 3_600_000, 1000) == Steps(2_700_000, 3_600_000, 1000)
+    assert end_grid(TimeRange(to_ms=1_800_000), 3_600_000, 1000) == Steps(900_000, 1_800_000, 1000)
+    assert end_grid(TimeRange(3_000_000), 3_600_000, 10_000) == Steps(3_000_000, 3_600_000, 10_000)
+
+
+def test_an_open_range_that_begins_after_now_is_the_step_of_now() -> None:
+    assert end_grid(TimeRange(9_000_000), 3_600_500, 1000) == Steps(3_600_000, 3_601_000, 1000)
+
+
+def test_a_span_is_kept_from_when_on_its_counts_are() -> None:
+    all_spans = spans((10, 20), (20, 30), (30, 40))
+    assert list(kept_of(all_spans, None)) == all_spans
+    assert list(kept_of(all_spans, 20)) == spans((20, 30), (30, 40))
+    assert list(kept_of(all_spans, 21)) == spans((21, 30), (30, 40))
+
+
+MOST_DRAWN = 200
+
+
+def every_2_s(number: int, host: str = "host") -> list[CoveredSpan]:
+    """Return spans of one second with gaps of one second."""
+    return [CoveredSpan(host, 2000 * place, 2000 * place + 1000) for place in range(number)]
+
+
+def test_of_a_host_with_few_gaps_all_are_drawn() -> None:
+    covered = every_2_s(MOST_DRAWN)
+    assert drawn_spans(covered, 60_000) == covered
+
+
+def test_of_a_host_with_many_gaps_those_of_a_step_and_more_are_drawn() -> None:
+    many = MOST_DRAWN + 1
+    assert drawn_spans(every_2_s(many), 1000) == every_2_s(many)
+    assert drawn_spans(every_2_s(many), 1001) == spans((0, 2000 * many - 1000))
+    far = CoveredSpan("host", 2000 * many + 4000, 2000 * many + 5000)
+    assert drawn_spans([*every_2_s(many), far], 5000) == [*spans((0, 2000 * many - 1000)), far]
+
+
+def test_spans_that_overlap_are_drawn_as_one_up_to_where_the_longer_ends() -> None:
+    inner = CoveredSpan("host", 2000, 3000)
+    long = CoveredSpan("host", 0, 9_000_000)
+    assert drawn_spans([long, *every_2_s(MOST_DRAWN)[1:], inner], 1000) == [long]
+
+
+def test_spans_of_several_hosts_are_not_joined() -> None:
+    first, second = every_2_s(MOST_DRAWN + 1, "host-1"), every_2_s(2, "host-2")
+    end_ms = first[-1].to_ms
+    assert drawn_spans([*first, *second], 1001) == [CoveredSpan("host-1", 0, end_ms), *second]
+    assert drawn_spans([*second, *first], 1001) == [*second, CoveredSpan("host-1", 0, end_ms)]
+
+
+def test_what_is_drawn_of_a_recording_is_one() -> None:
+    covered = [CoveredSpan("host", span.from_ms, span.to_ms, True) for span in every_2_s(MOST_DRAWN + 1)]
+    assert [span.is_recording for span in drawn_spans(covered, 1001)] == [True]

@@ -64,7 +64,9 @@ def _list_hosts(options: argparse.Namespace) -> None:
     with _opened(options) as store:
         for host in store.hosts():
             contents = store.contents(host.name)
-            state = f"{host.state:<8}  {contents.vms:>6} VMs  {contents.faults:>14,} faults"
+            vms = _counted(contents.vms, "VM", "VMs")
+            faults = _counted(contents.faults, "fault", "faults")
+            state = f"{host.state:<8}  {vms:>10}  {faults:>21}"
             print(f"{printable(host.name)}  {state}  last batch {rfc3339_ns(host.last_batch_ns)[:19]}Z")
         for item in find(store, time.time_ns()):
             if item.code is Code.SERVER_CLOCK:
@@ -163,5 +165,13 @@ def _tell_of_tokens(store: Store, name: str) -> None:
 
 
 def _words(contents: Contents, *, hosts: bool = False) -> str:
-    of_hosts = f"{contents.hosts:,} hosts, " if hosts else ""
-    return f"{of_hosts}{contents.vms:,} VMs, {contents.faults:,} faults, {contents.batches:,} batches"
+    parts = [
+        _counted(contents.vms, "VM", "VMs"),
+        _counted(contents.faults, "fault", "faults"),
+        _counted(contents.batches, "batch", "batches"),
+    ]
+    return ", ".join([_counted(contents.hosts, "host", "hosts"), *parts] if hosts else parts)
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"

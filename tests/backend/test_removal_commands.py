@@ -51,7 +51,7 @@ def test_hosts_are_listed_with_what_is_wrong(filled: str, capsys: pytest.Capture
     status, printed = run(capsys, "host", "list", "--database", filled)
     assert status == 0
     lines = printed.splitlines()
-    assert re.match(r"a  attached +1 VMs +1,234 faults  last batch 2027-01-15T08:00:00Z", lines[0])
+    assert re.match(r"a  attached +1 VM +1,234 faults  last batch 2027-01-15T08:00:00Z", lines[0])
     assert lines[1].startswith("b  ")
     assert "! never_delivered: absent" in lines[2:]
 
@@ -60,14 +60,14 @@ def test_a_host_is_removed_when_it_is_confirmed(filled: str, capsys: pytest.Capt
     command = ("host", "remove", "b", "--database", filled)
     assert run(capsys, *command) == (
         0,
-        "host b: 1 VMs, 50 faults, 1 batches\nnothing is removed yet; --yes removes it for good\n",
+        "host b: 1 VM, 50 faults, 1 batch\nnothing is removed yet; --yes removes it for good\n",
     )
     assert names(filled) == ["a", "b"]
     status, printed = run(capsys, *command, "--yes")
     assert status == 0
     assert printed.splitlines()[:2] == [
-        "host b: 1 VMs, 50 faults, 1 batches",
-        "removed; there are left: 1 hosts, 1 VMs, 1,234 faults, 1 batches",
+        "host b: 1 VM, 50 faults, 1 batch",
+        "removed; there are left: 1 host, 1 VM, 1,234 faults, 1 batch",
     ]
     assert "token revoke --kind ingest --host b" in printed
     assert names(filled) == ["a"]
@@ -79,7 +79,7 @@ def test_a_vm_is_removed_when_it_is_confirmed(filled: str, capsys: pytest.Captur
     assert (status, printed.splitlines()[0]) == (0, f"VM {VM_ID} (guest) of host a: 1,234 faults")
     status, printed = run(capsys, *command, "--yes")
     assert status == 0
-    assert "left: 2 hosts, 1 VMs, 50 faults, 2 batches" in printed
+    assert "left: 2 hosts, 1 VM, 50 faults, 2 batches" in printed
     with closing(open_store(filled)) as store:
         assert set(dict(store.vms_of(None, TimeRange()))) == {OTHER_VM}
 
@@ -89,7 +89,7 @@ def test_what_a_token_brought_is_found_and_removed(filled: str, capsys: pytest.C
     assert status == 0
     assert printed.splitlines() == [
         "token aaaaaaaaaaaa alone brought:",
-        "  host b: 1 VMs, 50 faults, 1 batches",
+        "  host b: 1 VM, 50 faults, 1 batch",
         f"  VM {OTHER_VM}: 50 faults",
     ]
     # Also once it is revoked.
@@ -99,7 +99,7 @@ def test_what_a_token_brought_is_found_and_removed(filled: str, capsys: pytest.C
     assert names(filled) == ["a", "b"]
     status, printed = run(capsys, *command, "--yes")
     assert status == 0
-    assert "removed; there are left: 1 hosts, 1 VMs, 1,234 faults, 1 batches" in printed
+    assert "removed; there are left: 1 host, 1 VM, 1,234 faults, 1 batch" in printed
     assert names(filled) == ["a"]
 
 

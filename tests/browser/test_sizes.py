@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """However long or wide a name is, and however narrow the window: nothing is cut off or pushed away."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -144,6 +145,12 @@ def test_on_paper_the_whole_chart_is_within_the_page(browser: Browser, feed: Fee
     )
     brightness = page.evaluate("getComputedStyle(document.querySelector('#faults')).backgroundColor")
     assert brightness == "rgb(255, 255, 255)"
+    # The range is told by dates, which the newest quarter of an hour is not.
+    shown = page.locator(".time-range .on-paper")
+    expect(shown).to_be_visible()
+    expect(shown).to_have_text(re.compile(r"^\d{4}-\d\d-\d\d [\d:]{8} to \d{4}-\d\d-\d\d [\d:]{8}, \S+"))
+    page.emulate_media(media="screen")
+    expect(shown).to_be_hidden()
     context.close()
 
 

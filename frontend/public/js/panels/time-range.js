@@ -2,11 +2,11 @@
 /** The range of time: presets, a typed range, live or standing still. */
 
 import { el, setAttr, setShown, setText } from "../base/dom.js";
-import { rangeText, spanText, toLocalInput, zoneName } from "../base/time.js";
+import { dateText, rangeText, spanText, toLocalInput, zoneName } from "../base/time.js";
 
 /** @typedef {import("../model/types.js").Range} Range */
 
-const PRESETS = ["1m", "5m", "15m", "1h", "6h", "24h"];
+const PRESETS = ["1m", "5m", "15m", "1h", "6h", "24h", "7d", "30d"];
 
 /**
  * @param {object} options
@@ -29,6 +29,7 @@ export function createTimeRange({ onSpan, onRange, onLive }) {
     "aria-controls": "custom-range",
   });
   const form = createForm(onRange, close);
+  const onPaper = el("p", { class: "on-paper" });
   const live = el(
     "button",
     { type: "button", class: "live", title: "Follow the present (l)", click: onLive },
@@ -41,6 +42,7 @@ export function createTimeRange({ onSpan, onRange, onLive }) {
     el("div", { class: "segments", role: "group", "aria-label": "Time range" }, ...presets, custom),
     live,
     form.root,
+    onPaper,
   );
   custom.addEventListener("click", () => (form.root.hidden ? open() : close()));
   form.root.addEventListener("keydown", (event) => {
@@ -80,6 +82,8 @@ export function createTimeRange({ onSpan, onRange, onLive }) {
       const fixed = rangeText(next, now);
       setText(custom, span === null ? fixed : isCustom ? `last ${shownAs}` : "Custom");
       setAttr(live, "aria-pressed", String(span !== null));
+      // "15m" says nothing on paper the next day.
+      setText(onPaper, `${dateText(next.from)} to ${dateText(next.to)}, ${zoneName()}`);
     },
   };
 }

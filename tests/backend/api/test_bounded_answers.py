@@ -7,8 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from faultmodel.kinds import LossKind
+from faultmodel.record import Loss
 from tests.backend.serving import Server
-from tests.batches import START_MS, VM_ID, exit_count, fault_count, make_batch, make_vm
+from tests.batches import START_MS, VM_ID, exit_count, fault_count, make_batch, make_host, make_vm
 
 WORDS = 2500
 MB = 10**6
@@ -124,6 +126,19 @@ def test_the_ledger_of_more_vms_than_an_answer_has_room_for_adds_up_the_others(s
     found = server.get("/api/v1/ledger")
     assert len(found["vms"]) + found["others"]["count"] == 2000
     assert sum(item["seen"]["total"] for item in found["vms"]) + found["others"]["seen"] == 2001
+
+
+def test_the_ledger_of_more_hosts_and_losses_than_there_is_room_for_is_refused(server: Server) -> None:
+    # 272 lines of 11,000 points are within three million values, and 273 are not.
+    for number in range(271):
+        lost = [Loss(LossKind.KEYS_FULL, 1), Loss(LossKind.COSTS, 1)] if number == 5 else []
+        host = make_host(f"host-{number}", boot_id=f"{number}")
+        server.apply(make_batch(host=host, stream=f"{number:032x}", lost=lost))
+    status, detail = server.problem("/api/v1/ledger", **LONGEST)
+    assert (status, detail) == (
+        400,
+        "step: 273 lines of hosts and 11000 points; ask for longer steps, or one host",
+    )
 
 
 @pytest.mark.parametrize("metric", ["faults", "memory_fault_exits"])

@@ -50,6 +50,7 @@ def test_a_host_that_never_delivered_is_reported(server: Server) -> None:
         host = server.get(LEDGER, **GRID, **parameters)["hosts"][-1]
         assert (host["host"], host["balanced"], host["findings"]) == ("host-9", False, ["never_delivered"])
         assert host["batches"] == {"shipped": 0, "stored": 0, "dropped": 0, "under_way": 0}
+        assert set(host["covered_ms"]) == {0}
 
 
 def test_a_receipt_says_what_is_wrong_with_the_host(server: Server) -> None:

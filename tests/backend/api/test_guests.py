@@ -244,9 +244,7 @@ def test_what_is_counted_of_a_guest_outside_of_its_lives_has_a_rate(server: Serv
     found = server.get(RATES, **steps, by="guest", guest=GUEST)["series"][0]["values"]
     # Second 5 has a count and was not covered: no rate is known. Second 11 was covered.
     assert found == [0.0] * 5 + [None, None, 2.0, 0.0, None, None, 4.0, 6.0, 0.0, None]
-    by_vm = {
-        one["key"]: one["values"] for one in server.get(RATES, **steps, by="vm", vm=[A, B])["series"]
-    }
+    by_vm = {one["key"]: one["values"] for one in server.get(RATES, **steps, by="vm", vm=[A, B])["series"]}
     assert by_vm[A] == [0.0] * 5 + [None, None, 2.0, 0.0] + [None] * 6
     assert by_vm[B] == [None] * 11 + [4.0, 6.0, 0.0, None]
     # A step that a life covers in part has the time of it in which the host was covered.

@@ -101,6 +101,22 @@ def test_one_of_many_others_that_lacks_something_is_noticed(fleet: Store) -> Non
     assert (found.others.count, found.others.missing) == (NUMBER - 3, 50 - 8 - 1)
 
 
+def test_one_of_many_others_of_which_too_much_is_stored_is_noticed(fleet: Store) -> None:
+    more = make_batch(
+        99,
+        host=make_host("host-1"),
+        stream=f"{1:032x}",
+        vms=[make_vm(vm_id(7), name=vm_id(7), uuid="")],
+        fault_counts=[fault_count(vm_id(7))],
+        # Of the eight faults before and this one, seen by the programs were two.
+        ledger=[ledger_entry(vm_id(7), second=0, seen=1, seen_total=2)],
+    )
+    assert fleet.apply(more, NOW_NS)
+    found = account(fleet, None, None, GRID, NOW_NS, most=3)
+    assert found.others is not None
+    assert (found.others.missing, found.others.is_balanced) == (0, False)
+
+
 @pytest.mark.parametrize(
     "ask",
     [

@@ -18,8 +18,10 @@ from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.api.warned import warned
 from backend.query.choice import Choice
+from backend.query.grid import MAX_VALUES
 from backend.query.rate_keys import By, Metric
-from backend.query.rates import MAX_VALUES, Question, rates
+from backend.query.rate_question import Question
+from backend.query.rates import rates
 from backend.query.versions import PATTERN
 from backend.store.contract.levels import Levels
 

@@ -11,8 +11,7 @@ from operator import attrgetter
 from backend.errors import ParameterError
 from backend.query.findings import Code, Found, find
 from backend.query.globs import resolved
-from backend.query.grid import covered_ms, kept_of
-from backend.query.rates import MAX_VALUES
+from backend.query.grid import MAX_VALUES, covered_ms, kept_of
 from backend.query.uncovered import Uncovered, uncovered_of
 from backend.store.contract.accounts import BatchAccount, CountingTotal, FoldedVms, LedgerPoint, LossPoint
 from backend.store.contract.hosts import LISTED_RECORDINGS, AsOf, CoveredSpan

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backend.errors import ParameterError
-from backend.query.rates import MAX_VALUES
+from backend.query.grid import MAX_VALUES
 from backend.query.uncovered import Uncovered, uncovered_of_hosts
 from backend.store.contract.accounts import CostPoint
 from backend.store.contract.store import Store

@@ -13,6 +13,8 @@ from faultmodel.record import BUCKET_MS
 from faultmodel.units import MS_PER_S
 
 MAX_POINTS = 11_000
+MAX_VALUES = 300_000
+"""Points of all series together: some 40 MB, for as long as they are answered."""
 DEFAULT_POINTS = 300
 DEFAULT_SPAN_MS = 15 * 60_000
 

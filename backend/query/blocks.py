@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every VM counted, summed by blocks of time and kept: a chart of 15 minutes that is asked for each
-second has to read nothing from the database.
+"""What was counted, summed by blocks of time and kept: a chart of 15 minutes that is asked for each second
+has to read nothing, or next to nothing, from the database. ``summed`` says whose sums there are.
 
-A block holds the counts of all VMs in [index * length, (index + 1) * length) seconds, for one of
+A block holds the counts of all owners in [index * length, (index + 1) * length) seconds, for one of
 ``LENGTHS_S``. Beside them the sums of some whole ranges are kept, those that were asked for last: a page
 asks for the same one until its ends move by a step. All that is kept is of one version of the store, and goes
 on to the next in one of two ways:
 
-- Where the store knows all that was counted in between (``Store.counted_between``), that is added to them. Of
+- Where the store tells all that was counted in between (``Store.counted_between``), that is added to them. Of
   the seconds after the last in which anything was counted, all blocks are known unread: they were empty.
 - Else those are forgotten of which the store does not say that they stayed as they were
   (``Store.same_before``), and read again when they are asked for (``View``).
@@ -20,28 +20,24 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
 
+from backend.query.summed import NONE, OF_VMS, Kind, Summed, Sums
 from backend.store.contract.changes import FOR_EVER_MS, Counted, Version
 from backend.store.contract.store import Store
-from faultmodel.record import ExitKind
 
 LENGTHS_S = (1, 5, 10, 30, 60, 300, 600, 1800, 3600, 10_800, 21_600, 43_200, 86_400)
 """Each is a multiple of the one before, and each level of the store is among them. The days since 1970 are
 few enough to be kept."""
 MOST_CELLS = 1_500_000
-"""Counts that are kept, of a VM in a block: some 120 MB. Charts of 1,000 VMs over 24 h, 7 and 30 days have a
-million."""
+"""Counts that are kept, of an owner in a block: some 120 MB. Charts of 1,000 VMs over 24 h, 7 and 30 days
+have a million."""
 _MS = 1_000
 _MOST_NEW_S = 120
 """Seconds at the end that may be new at once: of each there is a block of every kind, empty or not."""
 
-Sums = Mapping[int, int]
-"""Counts by a VM's number. A VM without any is not there."""
-NONE: Sums = {}
-Key = tuple[ExitKind | None, int, int]
-"""What is counted (None: guest faults), the first second, the one after the last."""
+Key = tuple[Kind, int, int]
+"""What is counted, the first second, the one after the last."""
 Bounds = tuple[int, int]
 """The first second that may have counts, and the one after the last."""
-_KINDS = (None, *ExitKind)
 _MOST_RANGES = 64
 """That are no blocks: each is looked at whenever something was counted."""
 
@@ -49,8 +45,14 @@ _MOST_RANGES = 64
 class Blocks:
     """The blocks that are kept. Thread-safe."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, of: Summed = OF_VMS, *, most_cells: int = MOST_CELLS) -> None:
+        """Keep none yet.
+
+        :param most_cells: counts that are kept, of an owner in a block
+        """
         self.store = store
+        self.of = of
+        self._most_cells = most_cells
         self._kept: OrderedDict[Key, Sums] = OrderedDict()
         self._ranges: dict[Key, None] = {}
         """Those that are kept and no blocks, the oldest first."""
@@ -100,7 +102,7 @@ class Blocks:
         """Add what was counted since, where it is known; return whether it was."""
         if version == before:
             return True
-        counted = self.store.counted_between(before, version)
+        counted = self.store.counted_between(before, version) if self.of.are_told else None
         if counted is None:
             return False
         first_s, end_s = self._bounds
@@ -110,7 +112,7 @@ class Blocks:
             return False
         for length_s in LENGTHS_S:
             for index in range(-(-end_s // length_s), -(-new_end_s // length_s)):
-                for kind in _KINDS:
+                for kind in self.of.kinds:
                     self._put(block_key(kind, length_s, index), NONE)
         self._add(counted)
         self._evict()
@@ -163,7 +165,7 @@ class Blocks:
             self._cells -= 1 + len(found)
 
     def _evict(self) -> None:
-        while self._cells > MOST_CELLS and self._kept:
+        while self._cells > self._most_cells and self._kept:
             self._drop(next(iter(self._kept)))
 
 
@@ -190,7 +192,7 @@ def added(blocks: Iterable[Sums]) -> Sums:
     return sums
 
 
-def block_key(kind: ExitKind | None, length_s: int, index: int) -> Key:
+def block_key(kind: Kind, length_s: int, index: int) -> Key:
     """Return what a block is kept by."""
     return kind, index * length_s, (index + 1) * length_s
 

@@ -3,16 +3,18 @@
 store."""
 
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 
 from backend.errors import ParameterError
-from backend.query.blocks import Sums
+from backend.query.blocks import Blocks, added
 from backend.query.grid import MAX_VALUES
-from backend.query.rate_keys import SUMMED, By, keyed
+from backend.query.rate_keys import SUMMED, By, Metric, keyed
 from backend.query.rate_question import Question
 from backend.query.sources import Sources
+from backend.query.summed import Kind, Sums
 from backend.query.view import View
 from backend.store.contract.levels import Levels
 from backend.store.contract.time_limit import check_time
@@ -36,8 +38,17 @@ class Counts:
     others: Sequence[int]
 
 
-def is_ranked_by_blocks(question: Question) -> bool:
-    return not question.are_named and question.by in (By.VM, By.GUEST, By.ARCH)
+def blocks_of(sources: Sources, question: Question) -> Blocks | None:
+    """Return the sums by blocks that have all the series of a question, if some have.
+
+    Which of these series are the greatest shows without what is not asked for.
+    """
+    if question.are_named:
+        return None
+    if question.by in (By.VM, By.GUEST, By.ARCH):
+        return sources.blocks
+    is_kept = question.metric is Metric.FAULTS and question.by in sources.series.of.kinds
+    return sources.series if is_kept and question.is_about_everyone else None
 
 
 def count(
@@ -45,15 +56,19 @@ def count(
     question: Question,
     vms: Sequence[VmMember],
     part: Steps,
-    view: View,
+    view: View | None,
     kept: Levels,
-    *,
-    is_by_blocks: bool,
 ) -> Counts:
-    if is_by_blocks:
-        return _from_blocks(sources, question, vms, part, view, kept)
-    ids = None if question.is_about_everyone else [vm.id for vm in vms]
-    return _from_store(sources, question, ids, vms, part, kept)
+    """Count the steps of a part of the grid.
+
+    :param view: of ``blocks_of``; None where the store is to be asked
+    """
+    if view is None:
+        ids = None if question.is_about_everyone else [vm.id for vm in vms]
+        return _from_store(sources, question, ids, vms, part, kept)
+    if question.by in (By.VM, By.GUEST, By.ARCH):
+        return _of_vms(sources, question, vms, part, view, kept)
+    return _of_series(question, part, view, kept)
 
 
 def _check_room(question: Question, number: int) -> None:
@@ -65,48 +80,83 @@ def _check_room(question: Question, number: int) -> None:
         )
 
 
-def _from_blocks(
+def _of_vms(
     sources: Sources, question: Question, vms: Sequence[VmMember], part: Steps, view: View, kept: Levels
 ) -> Counts:
     """Count what every VM has a sum of: by VM, of which only those that are shown need be known, by guest or
     architecture."""
     kind = SUMMED[question.metric]
-    group_of = {vm.number: _group_of(vm, question.by) for vm in vms}
-    is_by_number = question.by is By.VM and question.is_about_everyone
-
-    def grouped(sums: Sums) -> Counter[int | str]:
-        if is_by_number:
-            return Counter(sums)
-        counts: Counter[int | str] = Counter()
-        for number, count in sums.items():
-            if number in group_of:
-                counts[group_of[number]] += count
-        return counts
-
+    groups: dict[int | str, list[int]] = defaultdict(list)
+    for vm in vms:
+        groups[_group_of(vm, question.by)].append(vm.number)
     counted = kept.kept_steps(question.grid)
-    totals = grouped(view.total(kind, counted.from_ms // MS_PER_S, counted.to_ms // MS_PER_S))
-    ranked = sorted(totals, key=lambda group: (-totals[group], group))
-    _check_room(question, len(ranked))
-    shown: dict[int | str, array[int]] = {group: array("q") for group in ranked[: question.most]}
-    others = array("q")
-    steps = view.steps(kind, part.from_ms // MS_PER_S, part.to_ms // MS_PER_S, part.step_ms // MS_PER_S)
-    for counts_of_step in map(grouped, steps):
-        check_time()
-        left = counts_of_step.total()
-        for group, counts in shown.items():
-            counts.append(counts_of_step[group])
-            left -= counts[-1]
-        others.append(left)
+    sums = view.total(kind, counted.from_ms // MS_PER_S, counted.to_ms // MS_PER_S)
+    if question.by is By.VM and question.is_about_everyone:
+        members, totals = None, sums
+    else:
+        members = groups
+        of_groups = {group: _sum(sums, numbers) for group, numbers in groups.items()}
+        totals = {group: total for group, total in of_groups.items() if total}
+    shown, others = _in_steps(question, part, view, kind, totals, members)
+    others_count = len(totals) - len(shown)
     if question.by is not By.VM:
         lives = [vm for vm in vms if vm.guest in shown] if question.by is By.GUEST else ()
-        of_groups = {str(group): counts for group, counts in shown.items()}
-        return Counts(of_groups, lives, len(ranked) - len(shown), others)
+        return Counts({str(group): counts for group, counts in shown.items()}, lives, others_count, others)
     named = {vm.number: vm for vm in vms} or {
         vm.number: vm for vm in sources.store.members_numbered([int(number) for number in shown])
     }
     known = [named[int(number)] for number in shown]
-    by_id = {vm.id: shown[vm.number] for vm in known}
-    return Counts(by_id, known, len(ranked) - len(shown), others)
+    return Counts({vm.id: shown[vm.number] for vm in known}, known, others_count, others)
+
+
+def _of_series(question: Question, part: Steps, view: View, kept: Levels) -> Counts:
+    """Count what there are sums of for each series."""
+    kind, grid = question.by, kept.kept_steps(question.grid)
+    # The steps of a chart are kept: its total need not be read beside them.
+    totals = added(view.steps(kind, *_seconds(grid)))
+    shown, others = _in_steps(question, part, view, kind, totals, None)
+    of_keys = {str(key): counts for key, counts in shown.items()}
+    return Counts(of_keys, (), len(totals) - len(shown), others)
+
+
+def _in_steps(
+    question: Question,
+    part: Steps,
+    view: View,
+    kind: Kind,
+    totals: Sums,
+    members: Mapping[int | str, Sequence[int]] | None,
+) -> tuple[Mapping[int | str, Sequence[int]], Sequence[int]]:
+    """Return the counts of those with the greatest totals in each step of a part, and of the others together.
+
+    :param members: whose sums are added up for each key; None where each key has a sum of its own
+    """
+    ranked = sorted(totals, key=lambda key: (-totals[key], key))
+    _check_room(question, len(ranked))
+    owners = {key: [key] if members is None else members[key] for key in ranked[: question.most]}
+    shown = {key: array("q") for key in owners}
+    everyone = None if members is None else list(chain.from_iterable(members.values()))
+    others = array("q")
+    has_others = len(shown) < len(ranked)
+    for blocks in view.in_steps(kind, *_seconds(part)):
+        check_time()
+        left = 0
+        if has_others:
+            # Each is looked up where it is shown alone: to add all up for each step takes far longer.
+            left = sum(sum(sums.values()) if everyone is None else _sum(sums, everyone) for sums in blocks)
+        for key, counts in shown.items():
+            counts.append(sum(_sum(sums, owners[key]) for sums in blocks))
+            left -= counts[-1]
+        others.append(left)
+    return shown, others
+
+
+def _sum(sums: Sums, owners: Sequence[int | str]) -> int:
+    return sum(map(sums.get, owners, repeat(0)))
+
+
+def _seconds(steps: Steps) -> tuple[int, int, int]:
+    return steps.from_ms // MS_PER_S, steps.to_ms // MS_PER_S, steps.step_ms // MS_PER_S
 
 
 def _group_of(vm: VmMember, by: By) -> int | str:

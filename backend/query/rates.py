@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from backend.errors import ParameterError
 from backend.query.lives import lives_of
-from backend.query.rate_counts import count, is_ranked_by_blocks
+from backend.query.rate_counts import blocks_of, count
 from backend.query.rate_keys import EXIT_BY, EXIT_KINDS, By
 from backend.query.rate_question import Question
 from backend.query.rate_series import Composer, Rates
@@ -43,13 +43,13 @@ def rates(sources: Sources, question: Question, now_ms: int) -> Rates:
         kept = sources.store.kept_levels(question.choice.host_names, question.vm_ids)
         of_all = sources.store.kept_levels()
         # A block has the counts of everyone, in steps in which they are kept of everyone.
-        is_by_blocks = is_ranked_by_blocks(question) and kept == of_all
-        view = View(sources.blocks, version, now_ms, of_all)
-        counts = count(sources, question, vms, part, view, kept, is_by_blocks=is_by_blocks)
-        if counts.other_keys and part != grid and not is_by_blocks:
+        blocks = blocks_of(sources, question) if kept == of_all else None
+        view = None if blocks is None else View(blocks, version, now_ms, of_all)
+        counts = count(sources, question, vms, part, view, kept)
+        if counts.other_keys and part != grid and view is None:
             # Which series are the greatest shows in the whole alone.
             part = grid
-            counts = count(sources, question, vms, part, view, kept, is_by_blocks=is_by_blocks)
+            counts = count(sources, question, vms, part, view, kept)
         hosts = None if chosen is None else sorted({vm.host for vm in chosen})
         coverage = sources.store.coverage(hosts, span)
         of_vms = sources.store.vm_coverage([vm.id for vm in counts.vms], span)

@@ -7,9 +7,9 @@ from itertools import repeat
 from operator import attrgetter
 from typing import Self
 
-from backend.query.blocks import Sums
 from backend.query.choice import is_running
 from backend.query.covering import Covering
+from backend.query.summed import Sums
 from backend.query.view import View
 from backend.store.contract.levels import Levels
 from backend.store.contract.values import Steps, TimeRange

@@ -1,22 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every VM counted, in steps and in all, in one version of the store: of blocks that are kept, and of
-those that are read for it.
+"""What was counted, by owner, in steps and in all, in one version of the store: of blocks that are kept, and
+of those that are read for it.
 
 Long blocks are added up from shorter ones where these are new, as only few of them have changed since, or all
 at hand, as behind the start of a range that moves; else the database sums them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Mapping, Sequence
 
 from backend.errors import ParameterError
-from backend.query.blocks import LENGTHS_S, NONE, Blocks, Key, Sums, added, block_key
+from backend.query.blocks import LENGTHS_S, Blocks, Key, added, block_key
+from backend.query.summed import NONE, Kind, Sums
 from backend.store.contract.changes import Version
 from backend.store.contract.levels import COARSEST_S, Levels
 from backend.store.contract.levels import LENGTHS_S as LEVELS_S
 from backend.store.contract.time_limit import check_time
 from backend.store.contract.values import Steps, TimeRange
-from faultmodel.record import ExitKind
 
 MOST_READ = 250_000
 """Counts that a question has in memory at once, beside those that are kept: some 20 MB. Of more it reads one
@@ -29,7 +28,6 @@ _FRESH_S = 120
 """Blocks that end less than so long ago are added up from shorter ones: their end still changes."""
 _FIRST_PART = 64
 """Blocks that are read at first: what the database sorts for them takes memory, too."""
-_Row = TypeVar("_Row")
 ALL_KEPT = Levels()
 
 
@@ -59,16 +57,14 @@ class View:
         self._cells = 0
         self._at_once = at_once
 
-    def steps(self, counted: ExitKind | None, from_s: int, to_s: int, step_s: int) -> Iterator[Sums]:
-        """Yield what every VM counted in each step of [from_s, to_s), in order. Steps are whole in it.
+    def steps(self, counted: Kind, from_s: int, to_s: int, step_s: int) -> Iterator[Sums]:
+        """Yield what every owner counted in each step of [from_s, to_s), in order. Steps are whole in it.
 
         Of steps that begin before ``begins_s``, nothing is known: they are empty here.
         """
         return map(added, self.in_steps(counted, from_s, to_s, step_s))
 
-    def in_steps(
-        self, counted: ExitKind | None, from_s: int, to_s: int, step_s: int
-    ) -> Iterator[Sequence[Sums]]:
+    def in_steps(self, counted: Kind, from_s: int, to_s: int, step_s: int) -> Iterator[Sequence[Sums]]:
         """Yield the same as blocks that are yet to be added up. The last step may end before it is whole.
 
         Of a step that is longer than what memory is for, they are added up as far as they were read.
@@ -87,9 +83,7 @@ class View:
                 for blocks in self._in_parts(counted, length_s, first, end)
             ]
 
-    def _whole_steps(
-        self, counted: ExitKind | None, from_s: int, to_s: int, step_s: int
-    ) -> Iterator[Sequence[Sums]]:
+    def _whole_steps(self, counted: Kind, from_s: int, to_s: int, step_s: int) -> Iterator[Sequence[Sums]]:
         length_s = _length_in(from_s, step_s)
         of_step = step_s // length_s
         step: list[Sums] = []
@@ -116,8 +110,8 @@ class View:
         length_s = _length_in(from_s, step_s)
         return self._levels.kept_from(max(level for level in LEVELS_S if length_s % level == 0))
 
-    def total(self, counted: ExitKind | None, from_s: int, to_s: int) -> Sums:
-        """Return what every VM counted in [from_s, to_s), extended to whole buckets that are kept."""
+    def total(self, counted: Kind, from_s: int, to_s: int) -> Sums:
+        """Return what every owner counted in [from_s, to_s), extended to whole buckets that are kept."""
         whole = self._levels.whole(TimeRange(from_s * _MS, to_s * _MS))
         from_s, to_s = (whole.from_ms or 0) // _MS, (whole.to_ms or 0) // _MS
         key = counted, from_s, to_s
@@ -133,9 +127,7 @@ class View:
             self._blocks.keep({key: total}, self._version)
         return total
 
-    def _in_parts(
-        self, counted: ExitKind | None, length_s: int, first: int, end: int
-    ) -> Iterator[Sequence[Sums]]:
+    def _in_parts(self, counted: Kind, length_s: int, first: int, end: int) -> Iterator[Sequence[Sums]]:
         """Yield the blocks with these indices in order, as many at a time as memory is for."""
         at_once = _FIRST_PART
         while first < end:
@@ -164,7 +156,7 @@ class View:
         self._own.clear()
         self._cells = 0
 
-    def _block(self, counted: ExitKind | None, length_s: int, index: int, most: int) -> Sums:
+    def _block(self, counted: Kind, length_s: int, index: int, most: int) -> Sums:
         key = block_key(counted, length_s, index)
         found = self._found(key)
         if found is None:
@@ -181,7 +173,7 @@ class View:
         own = self._own.get(key)
         return self._blocks.get(key, self._version) if own is None else own
 
-    def _load(self, counted: ExitKind | None, length_s: int, first: int, end: int, most: int) -> None:
+    def _load(self, counted: Kind, length_s: int, first: int, end: int, most: int) -> None:
         """Have the blocks with these indices, with all that was read here at most ``most`` counts."""
         first = max(first, self._first_s // length_s)
         end = min(end, -(-self._end_s // length_s))
@@ -211,7 +203,7 @@ class View:
                 most,
             )
 
-    def _is_at_hand(self, counted: ExitKind | None, length_s: int, index: int) -> bool:
+    def _is_at_hand(self, counted: Kind, length_s: int, index: int) -> bool:
         """Return whether a block need not be read: it is there, or all shorter ones that make it are."""
         if self._found(block_key(counted, length_s, index)) is not None:
             return True
@@ -227,30 +219,33 @@ class View:
         """Return whether blocks of a length are whole buckets that are kept, from a time on."""
         return from_s >= self._levels.kept_from(COARSEST_S) and not length_s % self._levels.finest_at(from_s)
 
-    def _read(self, counted: ExitKind | None, length_s: int, first: int, end: int, most: int) -> None:
+    def _read(self, counted: Kind, length_s: int, first: int, end: int, most: int) -> None:
         check_time()
         store = self._blocks.store
+        of, store = self._blocks.of, self._blocks.store
         steps = Steps(first * length_s * _MS, end * length_s * _MS, length_s * _MS)
-        kinds: Sequence[ExitKind | None] = [None] if counted is None else list(ExitKind)
-        found: dict[Key, dict[int, int]] = {
-            block_key(kind, length_s, index): {} for kind in kinds for index in range(first, end)
+        found: dict[Kind, Sequence[dict[int | str, int]]] = {
+            kind: [{} for _ in range(first, end)] for kind in of.read_with(counted)
         }
-        if counted is None:
-            for vm, step, faults in self._as_many_as_may(store.fault_sums(steps), most):
-                if faults:
-                    found[block_key(None, length_s, first + step)][vm] = faults
-        else:
-            for vm, step, counts in self._as_many_as_may(store.exit_sums(steps), most):
-                for kind, count in zip(ExitKind, counts, strict=True):
-                    if count:
-                        found[block_key(kind, length_s, first + step)][vm] = count
-        self._add(found, most)
-
-    def _as_many_as_may(self, rows: Iterable[_Row], most: int) -> Iterator[_Row]:
-        for number, row in enumerate(rows):
-            if self._cells + number > most:
-                raise _TooManyError
-            yield row
+        cells = self._cells
+        for kind, step, owner, count in of.read(store, counted, steps):
+            if count:
+                sums = found[kind][step]
+                if owner in sums:
+                    sums[owner] += count
+                    continue
+                sums[owner] = count
+                cells += 1
+                if cells > most:
+                    raise _TooManyError
+        self._add(
+            {
+                block_key(kind, length_s, first + number): sums
+                for kind, some in found.items()
+                for number, sums in enumerate(some)
+            },
+            most,
+        )
 
     def _add(self, blocks: Mapping[Key, Sums], most: int) -> None:
         self._own.update(blocks)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sums that go on with what batches counted are what the database has, whoever stores or removes what."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
@@ -13,12 +13,16 @@ from hypothesis import strategies as st
 
 from backend.following import Follower
 from backend.query.blocks import Blocks
+from backend.query.breakdown import FAULT_CONTEXT
+from backend.query.rate_keys import By
+from backend.query.summed import OF_SERIES
 from backend.query.view import View
 from backend.store import open_store
 from backend.store.contract.changes import Change, Changes
 from backend.store.contract.store import Store
-from backend.store.contract.values import FaultSum, Steps
-from faultmodel.record import ExitKind, Span
+from backend.store.contract.values import FaultSum, Split, Steps
+from faultmodel import arch
+from faultmodel.record import COUNTERS, ExitKind, Span
 from faultmodel.wire import Batch
 from tests.backend.store.conftest import NewUrl
 from tests.backend.store.two_servers import HOSTS, Step, TwoServers, go_through, steps_of, vm_id
@@ -38,6 +42,7 @@ PATIENCE_S = 120.0
 RECEIVED_NS = START_NS + 4000 * NS_PER_S
 NOW_MS = START_MS + 20_000
 REASONS = ((39, 14), (0, 14), (2**32 - 1, 133), (39, 0))
+WORDS = (0x1, 0x181, 0x182, 0x184, 0x7, 0x83)
 KINDS = (None, *ExitKind)
 RANGES = ((0, 21), (3, 17), (-3600, 7200), (0, 400))
 """Seconds from ``START_S`` on."""
@@ -61,7 +66,7 @@ class Scene(TwoServers):
 
     def __init__(self, ours: Store, theirs: Store) -> None:
         super().__init__(ours, theirs)
-        self.kept = (Blocks(ours), Blocks(theirs))
+        self.kept = tuple((Blocks(store), Blocks(store, OF_SERIES)) for store in self.stores)
         self._sent: list[Batch] = []
         self._sequence = 0
         self._newest = 0
@@ -87,7 +92,16 @@ class Scene(TwoServers):
                 Span(START_NS + at * NS_PER_S, START_NS + (at + 1) * NS_PER_S) for _, at, _, _ in counts[:1]
             ),
             fault_counts=[
-                fault_count(vm_id(host, vm), second=at, vcpu=place, faults=faults, prefetched=1)
+                fault_count(
+                    vm_id(host, vm),
+                    second=at,
+                    vcpu=place,
+                    word=WORDS[faults],
+                    faults=faults,
+                    mapped_4k=faults // 2,
+                    private=vm,
+                    prefetched=1,
+                )
                 for place, (vm, at, faults, _) in enumerate(counts)
             ],
             exit_counts=[
@@ -107,9 +121,10 @@ class Scene(TwoServers):
 
     def check(self) -> None:
         """Hold what each process sums against the database."""
-        for store, blocks in zip(self.stores, self.kept, strict=True):
+        for store, (blocks, series) in zip(self.stores, self.kept, strict=True):
             with store.snapshot():
                 check(store, blocks)
+                check_series(store, series)
 
 
 def check(store: Store, blocks: Blocks) -> None:
@@ -122,6 +137,36 @@ def check(store: Store, blocks: Blocks) -> None:
         for step_s in (1, 5):
             found = list(view.steps(kind, START_S, START_S + 30, step_s))
             assert found == [summed(counted, kind, at, at + step_s) for at in range(0, 30, step_s)]
+
+
+def check_series(store: Store, series: Blocks) -> None:
+    """Hold sums by what faults were against the words and counters that the database has."""
+    view = View(series, store.version(), NOW_MS)
+    first, end = min(RANGES)[0], max(end for _, end in RANGES)
+    steps = Steps((START_S + first) * 1000, (START_S + end) * 1000, 1000)
+    counted: dict[tuple[By, int], Counter[str]] = defaultdict(Counter)
+    for point in store.fault_points(None, steps, split=Split(word=True), counters=COUNTERS):
+        second, format_ = (
+            (point.step_start_ms - START_MS) // 1000,
+            arch.get(point.arch).format_named(str(point.format)),
+        )
+        faults, word = point.counters["faults"], int(point.word or 0)
+        of_levels = {name: point.counters[f"mapped_{name}"] for name in ("4k", "2m", "1g")}
+        counted[By.LEVEL, second].update(of_levels, none=faults - sum(of_levels.values()))
+        counted[By.ACCESS, second][format_.access(word)] += faults
+        counted[By.FLAG, second].update({flag.name: faults for flag in format_.flags(word)})
+        counted[By.FLAG, second].update({name: point.counters[name] for name in FAULT_CONTEXT})
+
+    def of_series(kind: By, first: int, end: int) -> dict[str, int]:
+        within = (some for (of, second), some in counted.items() if of is kind and first <= second < end)
+        return dict(+sum(within, Counter()))
+
+    for kind in OF_SERIES.kinds:
+        for first, end in RANGES:
+            assert view.total(kind, START_S + first, START_S + end) == of_series(kind, first, end)
+        for step_s in (1, 5):
+            found = list(view.steps(kind, START_S, START_S + 30, step_s))
+            assert found == [of_series(kind, at, at + step_s) for at in range(0, 30, step_s)]
 
 
 def truth(store: Store) -> Truth:

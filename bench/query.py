@@ -9,15 +9,17 @@ by the clock, and the server's CPU time meanwhile, that for batches included. Th
 nothing that is kept, is apart.
 
     python -m bench.query [--postgresql | --clickhouse] [--vms 1000] [--days 30] [--times 20] [--quiet]
-        [--keep DIR]
+        [--keep DIR] [--only PATTERN]
 
 ``--quiet`` hands no batches in. ``--keep`` keeps the history in a folder, or takes the one that is there.
+``--only`` asks those questions alone in whose name a regular expression is found.
 """
 
 import argparse
 import http.client
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -124,6 +126,8 @@ def _measure(server: Server, options: argparse.Namespace) -> Iterator[tuple[str,
     vm = f"{_VM:016x}"
     one = server.json(f"vms/{vm}")
     for question in questions(vm, one["guest"], one["host"]):
+        if not options.only.search(question.name):
+            continue
         is_ranged = question.name not in WITHOUT_A_RANGE
         ranges = (
             {name: s for name, s in RANGES_S.items() if s <= options.days * 86_400} if is_ranged else {"": 0}
@@ -234,6 +238,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quiet", action="store_true", help="no batches come in meanwhile")
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="keep the history there, or take that of an earlier run"
+    )
+    parser.add_argument(
+        "--only", type=re.compile, default=re.compile(""), metavar="PATTERN", help="of these questions alone"
     )
     return parser.parse_args()
 

@@ -26,7 +26,7 @@ def chart_costs(services: ServicesDep, asked: Annotated[CostsParameters, Query()
     """Chart what tracing costs on each host, over from..to (default: the last 15 min) in whole steps."""
     hosts = asked.hosts_of(services.store)
     grid = asked.grid(services.now_ms, services.store.kept_levels(hosts))
-    found = costs(services.store, hosts, grid, services.now_ms)
+    found = costs(services.sources, hosts, grid, services.now_ms)
     return schemas.Costs(
         step_ms=grid.step_ms,
         times_ms=list(grid.starts_ms),

@@ -10,8 +10,8 @@ from backend.api import schemas
 from backend.api.presented_events import recording_body
 from backend.api.warned import WarnedTotals
 from backend.query.breakdown import Breakdown, FlagCount
-from backend.query.costs import Cost
 from backend.query.findings import Found
+from backend.query.host_cost import Cost
 from backend.query.readiness import is_fresh
 from backend.query.reckoning import CountedVm, Totals
 from backend.query.vm_list import End

@@ -8,8 +8,8 @@ from backend.api.presented import finding_body, host_body, job_body
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
-from backend.query.costs import recent_costs
 from backend.query.findings import find_among
+from backend.query.host_cost import recent_costs
 from backend.query.readiness import what_is_missing, why_not_traced
 from backend.store.contract.hosts import LISTED_RECORDINGS
 from backend.times import rfc3339_ns

@@ -1,34 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tracing costs on hosts: CPU, time of the BPF programs for each fault, memory."""
+"""What tracing costs on hosts, in steps of time."""
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from backend.errors import ParameterError
 from backend.query.grid import MAX_VALUES
+from backend.query.host_cost import Cost, cost_of
+from backend.query.sources import Sources
 from backend.query.uncovered import Uncovered, uncovered_of_hosts
-from backend.store.contract.accounts import CostPoint
-from backend.store.contract.store import Store
 from backend.store.contract.values import Steps
-
-_PERCENT = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """A host's cost, over a span of which part is accounted for. None where there is nothing to divide by.
-
-    ``cpu_percent``: of one core, the collector's process. ``program_cpu_percent``: of one core, its BPF
-    programs, which run in the vCPUs' threads. ``program_*`` is of the time in which they were measured.
-    ``resident_bytes``: the most that the process had.
-    """
-
-    cpu_percent: float
-    program_cpu_percent: float | None
-    program_ns_per_fault: float | None
-    program_ns_per_run: float | None
-    resident_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,22 +32,24 @@ class Costs:
     uncovered: Sequence[Uncovered]
 
 
-def costs(store: Store, names: Sequence[str] | None, grid: Steps, now_ms: int) -> Costs:
+def costs(sources: Sources, names: Sequence[str] | None, grid: Steps, now_ms: int) -> Costs:
     """Return the costs of hosts, or of every host that reported any in the grid's range, by name.
 
     :raises NotFoundError: there is no such host
     :raises ParameterError: the answer would be too large
     """
+    store = sources.store
+
+    def read(some: Sequence[str], steps: Steps) -> Iterator[tuple[str, int, Cost]]:
+        return ((point.host, point.step_start_ms, cost_of(point)) for point in store.costs(some, steps))
+
     with store.snapshot():
         levels = store.kept_levels(names)
         counted = levels.kept_steps(grid)
-        points = store.costs(names, counted)
+        owners = store.host_names() if names is None else names
+        found_of = sources.costs.get(owners, counted, store.version(), read)
         uncovered = uncovered_of_hosts(store, names, grid.span, now_ms)
-    by_host: dict[str, dict[int, Cost]] = defaultdict(dict)
-    for point in points:
-        by_host[point.host][point.step_start_ms] = cost_of(point)
-    for name in names or ():
-        by_host.setdefault(name, {})
+    by_host = {name: steps for name, steps in found_of.items() if steps or names is not None}
     if len(by_host) * len(grid.starts_ms) > MAX_VALUES:
         raise ParameterError("step", f"{len(by_host)} hosts and {len(grid.starts_ms)} points; ask for fewer")
     found = [
@@ -74,24 +57,3 @@ def costs(store: Store, names: Sequence[str] | None, grid: Steps, now_ms: int) -
         for name, steps in sorted(by_host.items())
     ]
     return Costs(found, None if counted == grid else levels.begins_ms(grid), uncovered)
-
-
-def recent_costs(store: Store, now_ms: int, span_ms: int) -> Mapping[str, Cost]:
-    """Return the cost of each host that reported any in the last ``span_ms``, by the host's name."""
-    points = store.costs(None, Steps(now_ms - span_ms, now_ms, span_ms))
-    return {point.host: cost_of(point) for point in points}
-
-
-def cost_of(point: CostPoint) -> Cost:
-    """Return what a step's sums say."""
-    return Cost(
-        cpu_percent=point.cpu_ns * _PERCENT / point.wall_ns,
-        program_cpu_percent=_ratio(point.program_ns * _PERCENT, point.measured_ns),
-        program_ns_per_fault=_ratio(point.program_ns, point.measured_seen),
-        program_ns_per_run=_ratio(point.program_ns, point.program_runs),
-        resident_bytes=point.resident_bytes,
-    )
-
-
-def _ratio(value: int, by: float) -> float | None:
-    return value / by if by else None

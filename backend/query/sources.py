@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from backend.query.blocks import Blocks
+from backend.query.host_cost import Cost
+from backend.query.kept_points import KeptPoints
 from backend.query.summed import OF_SERIES
 from backend.query.versions import Versions
 from backend.store.contract.store import Store
@@ -17,16 +19,17 @@ _MOST_OF_SERIES = 250_000
 class Sources:
     """A store with its sums and the names of its states.
 
-    ``blocks``: of VMs; ``series``: of the series of all VMs together.
+    ``blocks``: of VMs; ``series``: of the series of all VMs together. ``costs``: of hosts in steps.
     """
 
     store: Store
     blocks: Blocks
     series: Blocks
+    costs: KeptPoints[Cost]
     versions: Versions
 
     @classmethod
     def of(cls, store: Store) -> Self:
         """Return a store with nothing remembered yet."""
         series = Blocks(store, OF_SERIES, most_cells=_MOST_OF_SERIES)
-        return cls(store, Blocks(store), series, Versions())
+        return cls(store, Blocks(store), series, KeptPoints(store), Versions())

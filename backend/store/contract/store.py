@@ -181,7 +181,7 @@ class Store(Catalog, Protocol):
         """Return which state of counts, coverage and VMs is read."""
 
     def same_before(self, one: Version, other: Version) -> int:
-        """Return the time, UTC ms, before which counts and coverage are the same; 0 where unknown."""
+        """Return the time, UTC ms, before which counts, accounts and coverage are the same; 0: unknown."""
 
     def counted_between(self, one: Version, later: Version) -> Sequence[Counted] | None:
         """Return all that was counted from one version to a later one; None where unknown."""

@@ -321,8 +321,10 @@ def _as_token(row: Row[Any]) -> Token:
 
 
 def _first_changed_ms(batch: Batch, covered: Sequence[Span]) -> int:
-    """Return the time before which a batch leaves counts, records and coverage as they are."""
-    buckets = (item.bucket_ms for item in chain(batch.fault_counts, batch.exit_counts))
+    """Return the time before which a batch leaves counts, accounts, records and coverage as they are."""
+    counts = chain(batch.fault_counts, batch.exit_counts, batch.ledger)
+    buckets = (item.bucket_ms for item in counts)
+    costs = (item.from_ns // NS_PER_MS for item in batch.costs)
     records = (item.time_ns // NS_PER_MS for item in chain(batch.faults, batch.exits))
     spans = (span.from_ns // NS_PER_MS for span in covered)
-    return min(chain(buckets, records, spans), default=FOR_EVER_MS)
+    return min(chain(buckets, costs, records, spans), default=FOR_EVER_MS)

@@ -9,7 +9,7 @@ from sqlalchemy import insert, select, text
 
 from backend.errors import BatchError
 from backend.query.account import account
-from backend.query.costs import recent_costs
+from backend.query.host_cost import recent_costs
 from backend.store.contract.bounds import MAX_SEQUENCE, counted_in
 from backend.store.contract.store import Store
 from backend.store.contract.values import Steps

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -14,15 +15,17 @@ from hypothesis import strategies as st
 from backend.following import Follower
 from backend.query.blocks import Blocks
 from backend.query.breakdown import FAULT_CONTEXT
+from backend.query.kept_points import KeptPoints
 from backend.query.rate_keys import By
 from backend.query.summed import OF_SERIES
 from backend.query.view import View
 from backend.store import open_store
+from backend.store.contract.accounts import CostPoint
 from backend.store.contract.changes import Change, Changes
 from backend.store.contract.store import Store
 from backend.store.contract.values import FaultSum, Split, Steps
 from faultmodel import arch
-from faultmodel.record import COUNTERS, ExitKind, Span
+from faultmodel.record import COUNTERS, Cost, ExitKind, Span
 from faultmodel.wire import Batch
 from tests.backend.store.conftest import NewUrl
 from tests.backend.store.two_servers import HOSTS, Step, TwoServers, go_through, steps_of, vm_id
@@ -36,6 +39,7 @@ from tests.batches import (
     make_batch,
     make_host,
 )
+from tests.ledgers import unrecorded_ledger
 from tests.product import wait_for
 
 PATIENCE_S = 120.0
@@ -66,7 +70,9 @@ class Scene(TwoServers):
 
     def __init__(self, ours: Store, theirs: Store) -> None:
         super().__init__(ours, theirs)
-        self.kept = tuple((Blocks(store), Blocks(store, OF_SERIES)) for store in self.stores)
+        self.kept = tuple(
+            (Blocks(store), Blocks(store, OF_SERIES), KeptPoints[CostPoint](store)) for store in self.stores
+        )
         self._sent: list[Batch] = []
         self._sequence = 0
         self._newest = 0
@@ -84,6 +90,21 @@ class Scene(TwoServers):
 
     def _send(self, by: bool, host: int, counts: Sequence[tuple[int, int, int, int]]) -> None:
         self._sequence += 1
+        # Accounts may be of an earlier second than all counts.
+        at_ns = START_NS + ((counts[0][1] if counts else self._newest) - 1) * NS_PER_S
+        faults = [
+            fault_count(
+                vm_id(host, vm),
+                second=at,
+                vcpu=place,
+                word=WORDS[number],
+                faults=number,
+                mapped_4k=number // 2,
+                private=vm,
+                prefetched=1,
+            )
+            for place, (vm, at, number, _) in enumerate(counts)
+        ]
         batch = make_batch(
             self._sequence,
             host=make_host(f"host-{host}"),
@@ -91,26 +112,15 @@ class Scene(TwoServers):
             covered=tuple(
                 Span(START_NS + at * NS_PER_S, START_NS + (at + 1) * NS_PER_S) for _, at, _, _ in counts[:1]
             ),
-            fault_counts=[
-                fault_count(
-                    vm_id(host, vm),
-                    second=at,
-                    vcpu=place,
-                    word=WORDS[faults],
-                    faults=faults,
-                    mapped_4k=faults // 2,
-                    private=vm,
-                    prefetched=1,
-                )
-                for place, (vm, at, faults, _) in enumerate(counts)
-            ],
+            fault_counts=faults,
             exit_counts=[
                 exit_count(
                     vm_id(host, vm), second=at, vcpu=place, reason=REASONS[exit_][0], errno=REASONS[exit_][1]
                 )
                 for place, (vm, at, _, exit_) in enumerate(counts)
             ],
-            ledger=(),
+            ledger=unrecorded_ledger(at_ns // NS_PER_S * 1000, faults, {}),
+            costs=[Cost(from_ns=at_ns, to_ns=at_ns + NS_PER_S, cpu_ns=len(counts), resident_bytes=1)],
         )
         assert self.stores[by].apply(batch, RECEIVED_NS)
         self._sent.append(batch)
@@ -121,10 +131,11 @@ class Scene(TwoServers):
 
     def check(self) -> None:
         """Hold what each process sums against the database."""
-        for store, (blocks, series) in zip(self.stores, self.kept, strict=True):
+        for store, (blocks, series, points) in zip(self.stores, self.kept, strict=True):
             with store.snapshot():
                 check(store, blocks)
                 check_series(store, series)
+                check_points(store, points)
 
 
 def check(store: Store, blocks: Blocks) -> None:
@@ -167,6 +178,22 @@ def check_series(store: Store, series: Blocks) -> None:
         for step_s in (1, 5):
             found = list(view.steps(kind, START_S, START_S + 30, step_s))
             assert found == [of_series(kind, at, at + step_s) for at in range(0, 30, step_s)]
+
+
+def check_points(store: Store, kept: KeptPoints[CostPoint]) -> None:
+    """Hold points of hosts that are kept against those of the database, of ranges that overlap."""
+
+    def read(hosts: Sequence[str], steps: Steps) -> Iterator[tuple[str, int, CostPoint]]:
+        return ((point.host, point.step_start_ms, point) for point in store.costs(hosts, steps))
+
+    hosts = store.host_names()
+    for first, end, step_s in ((0, 10, 1), (5, 25, 1), (-3600, 7200, 600), (0, 20, 1), (0, 40, 5)):
+        steps = Steps(START_MS + first * 1000, START_MS + end * 1000, step_s * 1000)
+        found = kept.get(hosts, steps, store.version(), read)
+        assert list(found) == list(hosts)
+        points = [point for of_host in found.values() for point in of_host.values()]
+        key = attrgetter("host", "step_start_ms")
+        assert sorted(points, key=key) == sorted(store.costs(hosts, steps), key=key)
 
 
 def truth(store: Store) -> Truth:

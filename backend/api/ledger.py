@@ -15,7 +15,8 @@ from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.api.warned import warned
-from backend.query.account import HostAccount, Line, OtherAccounts, VmAccount, account
+from backend.query.account import HostAccount, OtherAccounts, VmAccount, account
+from backend.query.account_line import Line
 from backend.store.contract.accounts import FoldedVms
 from backend.times import rfc3339_ns
 from faultmodel.units import NS_PER_S
@@ -48,7 +49,7 @@ def show_ledger(services: ServicesDep, asked: Annotated[LedgerParameters, Query(
     services.refusals.write()
     with services.store.snapshot():
         found = account(
-            services.store,
+            services.sources,
             vms_asked_for(services.store, asked, grid.span),
             asked.host or None,
             grid,

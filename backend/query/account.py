@@ -9,10 +9,13 @@ from itertools import chain, islice
 from operator import attrgetter
 
 from backend.errors import ParameterError
+from backend.query.account_line import Line, line, vm_line
 from backend.query.findings import Code, Found, find
 from backend.query.globs import resolved
 from backend.query.grid import MAX_VALUES, covered_ms, kept_of
+from backend.query.sources import Sources
 from backend.query.uncovered import Uncovered, uncovered_of
+from backend.query.vm_totals import VmTotals, vm_totals
 from backend.store.contract.accounts import BatchAccount, CountingTotal, FoldedVms, LedgerPoint, LossPoint
 from backend.store.contract.hosts import LISTED_RECORDINGS, AsOf, CoveredSpan
 from backend.store.contract.store import Store
@@ -29,14 +32,6 @@ _MOST = 500
 """VMs that have an account of their own where it is not said how many."""
 _AT_ONCE = 500
 """VMs that are looked at together."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A figure over the grid. A step of which no time was covered, and nothing came, is None."""
-
-    total: int
-    values: Sequence[int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +97,7 @@ class Account:
 
 
 def account(
-    store: Store,
+    sources: Sources,
     vm_ids: Sequence[str] | None,
     wanted: Sequence[str] | None,
     grid: Steps,
@@ -124,6 +119,11 @@ def account(
     :raises NotFoundError: a VM or host is unknown
     :raises ParameterError: a VM is not of the wanted hosts, or the answer would be too large
     """
+    store = sources.store
+
+    def read(some: Sequence[str], steps: Steps) -> Iterator[tuple[str, int, LedgerPoint]]:
+        return ((point.vm, point.step_start_ms, point) for point in store.ledger_points(some, steps))
+
     with store.snapshot():
         # Whose VMs run at once changes nothing about what was counted of each.
         found = [item for item in find(store, now_ns) if item.code is not Code.DUPLICATE_GUEST]
@@ -135,17 +135,18 @@ def account(
         span = grid.span
         levels = store.kept_levels(wanted, vm_ids or ())
         counted = levels.kept_steps(grid)
+        totals = vm_totals(sources, counted, levels, now_ns // NS_PER_MS)
         if vm_ids is not None:
             owners = store.host_of(vm_ids)
         else:
-            owners = _most_seen(store, wanted, counted, most) if with_vms else {}
+            owners = _most_seen(store, totals, wanted, counted, most) if with_vms else {}
         _check_owners(owners, wanted)
         if len(owners) * len(FIGURES) * len(grid.starts_ms) > MAX_VALUES:
             raise ParameterError(
                 "step",
                 f"{len(owners)} VMs and {len(grid.starts_ms)} points; ask for longer steps, or name VMs",
             )
-        points = store.ledger_points(list(owners), counted)
+        points_of = sources.ledger.get(list(owners), counted, store.version(), read)
         countings = store.counting_totals(list(owners))
         known = store.known_hosts(recordings=LISTED_RECORDINGS)
         names = _hosts(vm_ids, owners, wanted)
@@ -158,7 +159,9 @@ def account(
         of_vms = store.vm_coverage(list(owners), span)
         doubled = store.doubled(list(owners))
         of_hosts = _by_host(found)
-        others = _others(store, wanted, owners, counted, of_hosts) if vm_ids is None and with_vms else None
+        others = (
+            _others(store, totals, wanted, owners, counted, of_hosts) if vm_ids is None and with_vms else None
+        )
         as_of = store.as_of(None if is_everyone else names)
         uncovered = uncovered_of(store, vm_ids, wanted, span, now_ns // NS_PER_MS)
     covered = _covered(grid, [item.host for item in batches], coverage)
@@ -166,7 +169,7 @@ def account(
     if vm_ids is None:
         hosts = sorted([*hosts, *(_absent_account(grid, name) for name in absent)], key=attrgetter("host"))
     accounts = _vm_accounts(
-        grid, counted, owners, points, countings, of_vms, _of_vms(owners, of_hosts, doubled)
+        grid, counted, owners, points_of, countings, of_vms, _of_vms(owners, of_hosts, doubled)
     )
     kept_from_ms = None if counted == grid else levels.begins_ms(grid)
     left_out = known.left_out if is_everyone else 0
@@ -182,7 +185,9 @@ def _check_room(grid: Steps, hosts: Sequence[str], losses: Sequence[LossPoint]) 
         )
 
 
-def _most_seen(store: Store, hosts: Sequence[str] | None, grid: Steps, most: int | None) -> Mapping[str, str]:
+def _most_seen(
+    store: Store, totals: VmTotals, hosts: Sequence[str] | None, grid: Steps, most: int | None
+) -> Mapping[str, str]:
     """Return those VMs of the range of which most was seen."""
     if most is None:
         most = max(1, min(_MOST, MAX_VALUES // (len(FIGURES) * max(1, len(grid.starts_ms)))))
@@ -191,18 +196,18 @@ def _most_seen(store: Store, hosts: Sequence[str] | None, grid: Steps, most: int
     if len(first) <= most:
         return first
     # Only those that are shown are kept: there may be more than memory is for.
-    ranked = (item for some in _parts(chain(first.items(), everyone)) for item in _by_seen(store, some, grid))
+    ranked = (item for some in _parts(chain(first.items(), everyone)) for item in _by_seen(totals, some))
     return {vm_id: owner for _, vm_id, owner in heapq.nsmallest(most, ranked)}
 
 
-def _by_seen(store: Store, owners: Mapping[str, str], grid: Steps) -> Iterator[tuple[int, str, str]]:
-    points = store.ledger_points(list(owners), grid.whole)
-    seen = {point.vm: point.seen for point in points}
+def _by_seen(totals: VmTotals, owners: Mapping[str, str]) -> Iterator[tuple[int, str, str]]:
+    seen = {point.vm: point.seen for point in totals(list(owners))}
     return ((-seen.get(vm_id, 0), vm_id, owner) for vm_id, owner in owners.items())
 
 
 def _others(
     store: Store,
+    totals: VmTotals,
     hosts: Sequence[str] | None,
     shown: Mapping[str, str],
     grid: Steps,
@@ -210,19 +215,19 @@ def _others(
 ) -> OtherAccounts | None:
     """Return the sum over VMs of the range that are not shown."""
     count, missing, is_balanced = 0, 0, True
-    totals = dict.fromkeys(FIGURES, 0)
+    figures = dict.fromkeys(FIGURES, 0)
     everyone = store.vms_of(hosts, grid.span)
     for owners in _parts(item for item in everyone if item[0] not in shown):
         vm_ids = list(owners)
-        points = store.ledger_points(vm_ids, grid.whole)
+        points = totals(vm_ids)
         countings = store.counting_totals(vm_ids)
         found = _of_vms(owners, of_hosts, store.doubled(vm_ids))
         count += len(owners)
         for name in FIGURES:
-            totals[name] += sum(map(attrgetter(name), points))
+            figures[name] += sum(map(attrgetter(name), points))
         missing += _missing(countings)
         is_balanced &= _is_balanced(points, countings, list(chain.from_iterable(found.values())))
-    return OtherAccounts(count, totals, missing, is_balanced) if count else None
+    return OtherAccounts(count, figures, missing, is_balanced) if count else None
 
 
 def _parts(vms: Iterable[tuple[str, str]]) -> Iterator[Mapping[str, str]]:
@@ -286,7 +291,7 @@ def _vm_accounts(
     grid: Steps,
     counted: Steps,
     owners: Mapping[str, str],
-    points: Sequence[LedgerPoint],
+    points_of: Mapping[str, Mapping[int, LedgerPoint]],
     countings: Sequence[CountingTotal],
     of_vms: VmCoverage,
     found: Mapping[str, Sequence[Found]],
@@ -294,9 +299,6 @@ def _vm_accounts(
     covered = {
         place: covered_ms(grid, kept_of(spans, counted.from_ms)) for place, spans in of_vms.spans.items()
     }
-    points_of: dict[str, list[LedgerPoint]] = defaultdict(list)
-    for point in points:
-        points_of[point.vm].append(point)
     countings_of: dict[str, list[CountingTotal]] = defaultdict(list)
     for counting in countings:
         countings_of[counting.vm].append(counting)
@@ -305,7 +307,7 @@ def _vm_accounts(
             grid,
             vm_id,
             host,
-            points_of[vm_id],
+            list(points_of[vm_id].values()),
             countings_of[vm_id],
             covered[of_vms.place_of[vm_id]],
             found[vm_id],
@@ -324,10 +326,9 @@ def _vm_account(
     covered: Sequence[int],
     found: Sequence[Found],
 ) -> VmAccount:
-    figures = {
-        name: _line(grid, {point.step_start_ms: getattr(point, name) for point in points}, covered)
-        for name in FIGURES
-    }
+    quiet = [0 if time_ms else None for time_ms in covered]
+    places = [(point.step_start_ms - grid.from_ms) // grid.step_ms for point in points]
+    figures = {name: vm_line(quiet, places, list(map(attrgetter(name), points))) for name in FIGURES}
     return VmAccount(
         vm=vm_id,
         host=host,
@@ -359,7 +360,7 @@ def _host_accounts(
         HostAccount(
             item.host,
             covered[item.host],
-            {kind: _line(grid, steps, kept(item.host)) for kind, steps in sorted(lost[item.host].items())},
+            {kind: line(grid, steps, kept(item.host)) for kind, steps in sorted(lost[item.host].items())},
             item,
             folded.get(item.host),
             item.stored == item.shipped
@@ -388,11 +389,3 @@ def _is_balanced(
 def _balances(point: LedgerPoint) -> bool:
     recorded = point.recorded + point.sampled_out + point.dropped
     return point.seen == point.counted + point.uncounted == recorded
-
-
-def _line(grid: Steps, steps: Mapping[int, int], covered: Sequence[int]) -> Line:
-    values = [
-        steps.get(start, 0 if time_ms else None)
-        for start, time_ms in zip(grid.starts_ms, covered, strict=True)
-    ]
-    return Line(sum(steps.values()), values)

@@ -2,6 +2,7 @@
 """What is summed and kept (``blocks``): of which owners there are sums, and how a store is asked for them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from typing import Any, Protocol
 
 from backend.query.rate_keys import By, Metric, keyed
@@ -12,7 +13,23 @@ from faultmodel.record import ExitKind
 Sums = Mapping[Any, int]
 """Counts by their owner: by a VM's number, or by the key of a series. One without any is not there."""
 NONE: Sums = {}
-Kind = ExitKind | By | None
+
+
+class Account(StrEnum):
+    """What became of a VM's guest faults, in figures of which most are 0, so that they are not kept.
+
+    ``COUNTED_OFF`` and ``SAMPLED_OFF``: by how much more were counted, or sampled out, than the others leave.
+    """
+
+    SEEN = "seen"
+    UNCOUNTED = "uncounted"
+    RECORDED = "recorded"
+    DROPPED = "dropped"
+    COUNTED_OFF = "counted_off"
+    SAMPLED_OFF = "sampled_off"
+
+
+Kind = ExitKind | By | Account | None
 """What is counted; None: guest faults."""
 Row = tuple[Kind, int, int | str, int]
 """What is counted, the number of the step, the owner, and the count."""
@@ -22,7 +39,8 @@ class Summed(Protocol):
     """Sums of some kinds.
 
     ``are_told``: the store tells what was counted of them from one version to the next
-    (``Store.counted_between``).
+    (``Store.counted_between``). ``are_within_lives``: none are of a time at which no VM is
+    known to have been there.
     """
 
     @property
@@ -32,6 +50,10 @@ class Summed(Protocol):
     @property
     def are_told(self) -> bool:
         """Return whether the store tells what was counted."""
+
+    @property
+    def are_within_lives(self) -> bool:
+        """Return whether none are of a time at which no VM is known to have been there."""
 
     def read_with(self, kind: Kind) -> Sequence[Kind]:
         """Return the kinds that are read at once with this one, itself included."""
@@ -45,6 +67,7 @@ class OfVms:
 
     kinds = (None, *ExitKind)
     are_told = True
+    are_within_lives = True
 
     def read_with(self, kind: Kind) -> Sequence[Kind]:
         """Return faults alone, or every kind of exits."""
@@ -69,6 +92,7 @@ class OfSeries:
 
     kinds = (By.FLAG, By.ACCESS, By.LEVEL)
     are_told = False
+    are_within_lives = True
 
     def read_with(self, kind: Kind) -> Sequence[Kind]:
         """Return the kind alone."""
@@ -80,5 +104,28 @@ class OfSeries:
             yield kind, (start_ms - steps.from_ms) // steps.step_ms, key, count
 
 
+class OfAccounts:
+    """What became of the faults of every VM, by its id."""
+
+    kinds = tuple(Account)
+    are_told = False
+    are_within_lives = False
+
+    def read_with(self, kind: Kind) -> Sequence[Kind]:
+        """Return every kind."""
+        return self.kinds
+
+    def read(self, store: Store, kind: Kind, steps: Steps) -> Iterator[Row]:
+        """Yield figures of the store."""
+        for step, vm, seen, counted, uncounted, recorded, sampled_out, dropped in store.ledger_sums(steps):
+            yield Account.SEEN, step, vm, seen
+            yield Account.UNCOUNTED, step, vm, uncounted
+            yield Account.RECORDED, step, vm, recorded
+            yield Account.DROPPED, step, vm, dropped
+            yield Account.COUNTED_OFF, step, vm, counted - (seen - uncounted)
+            yield Account.SAMPLED_OFF, step, vm, sampled_out - (seen - recorded - dropped)
+
+
 OF_VMS = OfVms()
+OF_ACCOUNTS = OfAccounts()
 OF_SERIES = OfSeries()

@@ -51,6 +51,8 @@ class View:
         self._version = version
         self._levels = levels
         self._first_s, self._end_s = blocks.follow(version)
+        if not blocks.of.are_within_lives:
+            self._first_s, self._end_s = 0, max(self._end_s, now_ms // _MS + 1)
         self._fresh_from_s = now_ms // _MS - _FRESH_S
         self._own: dict[Key, Sums] = {}
         """What was read here: a block that is new, or that is another one in the version that is kept."""

@@ -3,6 +3,7 @@
 tracing cost. Steps are those of a series: [step_start_ms, step_start_ms + step_ms), UTC ms."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from faultmodel.kinds import LossKind
 
@@ -15,6 +16,19 @@ class LedgerPoint:
     """
 
     step_start_ms: int
+    vm: str
+    seen: int
+    counted: int
+    uncounted: int
+    recorded: int
+    sampled_out: int
+    dropped: int
+
+
+class LedgerSum(NamedTuple):
+    """The same as a row. ``step``: its number, counted from the range's start."""
+
+    step: int
     vm: str
     seen: int
     counted: int

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from backend.store.contract.accounts import CostPoint, LedgerPoint, LossPoint
+from backend.store.contract.accounts import CostPoint, LedgerPoint, LedgerSum, LossPoint
 from backend.store.contract.catalog import Catalog
 from backend.store.contract.changes import Counted, Version
 from backend.store.contract.jobs import JobClaim
@@ -285,6 +285,9 @@ class Store(Catalog, Protocol):
 
     def ledger_points(self, vm_ids: Sequence[str], steps: Steps) -> Sequence[LedgerPoint]:
         """Return what became of VMs' guest faults, in steps; no order."""
+
+    def ledger_sums(self, steps: Steps) -> Iterator[LedgerSum]:
+        """Yield what became of every VM's guest faults, in steps; no order. One without any is left out."""
 
     # These two take many short transactions: others write in between.
 

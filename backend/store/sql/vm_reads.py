@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from backend.store.contract.accounts import CountingTotal, LedgerPoint
+from backend.store.contract.accounts import CountingTotal, LedgerPoint, LedgerSum
 from backend.store.contract.guests import Guest
 from backend.store.contract.levels import Levels
 from backend.store.contract.retention import Kept
@@ -288,6 +288,17 @@ class VmReads(SqlReads):
                 )
                 for step, vm, *values in found
             ]
+
+    def ledger_sums(self, steps: Steps) -> Iterator[LedgerSum]:
+        """Yield what became of the faults of every VM in steps; no order."""
+        # Also of times before the first count of a VM: an account begins with its reading.
+        with self._reading() as connection:
+            for chosen in vm_queries.each_chosen(connection, None, TimeRange()):
+                found = self.series.points(
+                    Metric.LEDGER, list(chosen), steps, by=(OWNER,), figures=FIGURES[Metric.LEDGER]
+                )
+                for step, vm, *figures in found:
+                    yield LedgerSum(step, chosen[vm][0], *figures)
 
     def counting_totals(self, vm_ids: Sequence[str]) -> Sequence[CountingTotal]:
         """Return what each counting has seen of VMs, ever. VMs that are not known have none."""

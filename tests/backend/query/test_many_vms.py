@@ -10,6 +10,7 @@ from shutil import copy
 import pytest
 
 from backend.query.account import FIGURES, account
+from backend.query.sources import Sources
 from backend.store import open_store
 from backend.store.contract.store import Store
 from backend.store.contract.values import Split, Steps, TimeRange
@@ -71,7 +72,7 @@ def fleet(filled_file: Path, tmp_path: Path) -> Iterator[Store]:
 @pytest.mark.parametrize("host", [None, "host-2"])
 def test_the_vms_of_which_most_was_seen_have_their_own_account(fleet: Store, host: str | None) -> None:
     numbers = [number for number in range(NUMBER) if host is None or number // 800 % 2]
-    found = account(fleet, None, None if host is None else [host], GRID, NOW_NS, most=3)
+    found = account(Sources.of(fleet), None, None if host is None else [host], GRID, NOW_NS, most=3)
     assert [(item.vm, item.figures["seen"].total) for item in found.vms] == [
         (vm_id(number), number + 1) for number in reversed(numbers[-3:])
     ]
@@ -96,7 +97,7 @@ def test_one_of_many_others_that_lacks_something_is_noticed(fleet: Store) -> Non
         ledger=[entry],
     )
     assert fleet.apply(lacks, NOW_NS)
-    found = account(fleet, None, None, GRID, NOW_NS, most=3)
+    found = account(Sources.of(fleet), None, None, GRID, NOW_NS, most=3)
     assert found.others is not None
     assert (found.others.count, found.others.missing) == (NUMBER - 3, 50 - 8 - 1)
 
@@ -112,7 +113,7 @@ def test_one_of_many_others_of_which_too_much_is_stored_is_noticed(fleet: Store)
         ledger=[ledger_entry(vm_id(7), second=0, seen=1, seen_total=2)],
     )
     assert fleet.apply(more, NOW_NS)
-    found = account(fleet, None, None, GRID, NOW_NS, most=3)
+    found = account(Sources.of(fleet), None, None, GRID, NOW_NS, most=3)
     assert found.others is not None
     assert (found.others.missing, found.others.is_balanced) == (0, False)
 
@@ -120,20 +121,23 @@ def test_one_of_many_others_of_which_too_much_is_stored_is_noticed(fleet: Store)
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda store: account(store, None, None, GRID, NOW_NS, most=3),
-        lambda store: sum(
+        lambda sources: account(sources, None, None, GRID, NOW_NS, most=3),
+        lambda sources: sum(
             point.counters["faults"]
-            for point in store.fault_points(None, STEPS, split=Split(word=True), counters=("faults",))
+            for point in sources.store.fault_points(None, STEPS, split=Split(word=True), counters=("faults",))
         ),
-        lambda store: sum(point.count for point in store.exit_points(None, ExitKind.MEMORY_FAULT, STEPS)),
-        lambda store: sum(1 for _ in store.vms_of(None, TimeRange())),
+        lambda sources: sum(
+            point.count for point in sources.store.exit_points(None, ExitKind.MEMORY_FAULT, STEPS)
+        ),
+        lambda sources: sum(1 for _ in sources.store.vms_of(None, TimeRange())),
     ],
 )
-def test_vms_that_are_not_shown_are_not_kept(fleet: Store, ask: Callable[[Store], object]) -> None:
-    ask(fleet)
+def test_vms_that_are_not_shown_are_not_kept(fleet: Store, ask: Callable[[Sources], object]) -> None:
+    sources = Sources.of(fleet)
+    ask(sources)
     tracemalloc.start()
     try:
-        ask(fleet)
+        ask(sources)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

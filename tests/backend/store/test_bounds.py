@@ -10,6 +10,7 @@ from sqlalchemy import insert, select, text
 from backend.errors import BatchError
 from backend.query.account import account
 from backend.query.host_cost import recent_costs
+from backend.query.sources import Sources
 from backend.store.contract.bounds import MAX_SEQUENCE, counted_in
 from backend.store.contract.store import Store
 from backend.store.contract.values import Steps
@@ -118,7 +119,7 @@ def test_numbers_of_batches_that_add_up_to_too_much_are_named(store: Store) -> N
             insert(applied_batches),
             [{"stream_id": n, "first_sequence": 2**62, "last_sequence": 2**62} for n in bad],
         )
-    found = {item.host: item.batches for item in account(store, None, None, GRID, START_NS).hosts}
+    found = {item.host: item.batches for item in account(Sources.of(store), None, None, GRID, START_NS).hosts}
     assert found["good"].shipped == found["good"].stored == 1
     assert math.isclose(found["bad"].shipped, 3 * (2**62 + 1))
 

@@ -17,13 +17,15 @@ from backend.query.blocks import Blocks
 from backend.query.breakdown import FAULT_CONTEXT
 from backend.query.kept_points import KeptPoints
 from backend.query.rate_keys import By
+from backend.query.sources import Sources
 from backend.query.summed import OF_SERIES
 from backend.query.view import View
+from backend.query.vm_totals import vm_totals
 from backend.store import open_store
 from backend.store.contract.accounts import CostPoint
 from backend.store.contract.changes import Change, Changes
 from backend.store.contract.store import Store
-from backend.store.contract.values import FaultSum, Split, Steps
+from backend.store.contract.values import FaultSum, Split, Steps, TimeRange
 from faultmodel import arch
 from faultmodel.record import COUNTERS, Cost, ExitKind, Span
 from faultmodel.wire import Batch
@@ -71,7 +73,8 @@ class Scene(TwoServers):
     def __init__(self, ours: Store, theirs: Store) -> None:
         super().__init__(ours, theirs)
         self.kept = tuple(
-            (Blocks(store), Blocks(store, OF_SERIES), KeptPoints[CostPoint](store)) for store in self.stores
+            (Blocks(store), Blocks(store, OF_SERIES), KeptPoints[CostPoint](store), Sources.of(store))
+            for store in self.stores
         )
         self._sent: list[Batch] = []
         self._sequence = 0
@@ -131,11 +134,12 @@ class Scene(TwoServers):
 
     def check(self) -> None:
         """Hold what each process sums against the database."""
-        for store, (blocks, series, points) in zip(self.stores, self.kept, strict=True):
+        for store, (blocks, series, points, sources) in zip(self.stores, self.kept, strict=True):
             with store.snapshot():
                 check(store, blocks)
                 check_series(store, series)
                 check_points(store, points)
+                check_accounts(sources)
 
 
 def check(store: Store, blocks: Blocks) -> None:
@@ -194,6 +198,18 @@ def check_points(store: Store, kept: KeptPoints[CostPoint]) -> None:
         points = [point for of_host in found.values() for point in of_host.values()]
         key = attrgetter("host", "step_start_ms")
         assert sorted(points, key=key) == sorted(store.costs(hosts, steps), key=key)
+
+
+def check_accounts(sources: Sources) -> None:
+    """Hold totals of what became of VMs' faults against the database's own."""
+    store, levels = sources.store, sources.store.kept_levels()
+    vm_ids = list(dict(store.vms_of(None, TimeRange())))
+    for first, end in RANGES:
+        steps = Steps(START_MS + first * 1000, START_MS + end * 1000, (end - first) * 1000)
+        totals = vm_totals(sources, steps, levels, NOW_MS)(vm_ids)
+        in_store = {point.vm: point for point in store.ledger_points(vm_ids, steps)}
+        assert [point.vm for point in totals] == vm_ids
+        assert {point.vm: point for point in totals if point.seen} == in_store
 
 
 def truth(store: Store) -> Truth:

@@ -117,5 +117,8 @@ def _remove_day(database: Database, table: Table, day: int, rows: int, recorded:
 
 
 def _delete(database: Database, table: Table, condition: str) -> None:
+    # Each deletion waits for a mutation of all parts, also where it finds nothing.
+    if not database.query(f"SELECT 1 FROM {quoted(table.name)} WHERE {condition} LIMIT 1"):
+        return
     place = database.place
     database.command(f"DELETE FROM {quoted(place.local(table))}{place.everywhere} WHERE {condition}")

@@ -231,10 +231,10 @@ class ClickHouseSeries:
         self._database.close()
 
     def _has_rows(self) -> bool:
-        return any(
-            self._database.query(f"SELECT 1 FROM {tables.quoted(table.name)} LIMIT 1")
-            for table in tables.metadata.sorted_tables
+        some = (
+            f"(SELECT 1 FROM {tables.quoted(table.name)} LIMIT 1)" for table in tables.metadata.sorted_tables
         )
+        return bool(self._database.query(" UNION ALL ".join(some)))
 
     def _read_identity(self) -> int | None:
         found = self._database.query(f"SELECT min(id), count() FROM {IDENTITY}")

@@ -58,7 +58,12 @@ def up_to(
     stored = measure.tables[summing.length_s]
     table = of_sql[measure.tables[summing.finer_s]]
     span = Piece(summing.finer_s, summing.span.from_s, summing.span.to_s)
-    finer = _per_bucket(table, measure, span, owners, noted)
+    conditions: Sequence[ColumnElement[bool]] = ()
+    if measure_of is Metric.COSTS:
+        # By its share of the time: of the whole bucket first.
+        finer = _per_bucket(table, measure, span, owners, noted)
+    else:
+        finer, conditions = table.c, _chosen(table, measure, span, owners, noted)
     length_s = summing.length_s
     keys: list[ColumnElement[Any]] = [
         (func.intDiv(finer.bucket_s, length_s) * length_s) if name == "bucket_s" else finer[name]
@@ -78,7 +83,7 @@ def up_to(
     names = key_names(stored)
     labelled = [key.label(name) for key, name in zip(keys, names, strict=True)]
     noted_as = [literal(0).label(BLOCK), literal(version).label(VERSION)]
-    return select(*labelled, *values, *noted_as).group_by(*keys)
+    return select(*labelled, *values, *noted_as).where(*conditions).group_by(*keys)
 
 
 def _part(question: Question, piece: Piece, steps: Steps | None) -> Select[Any]:

@@ -17,11 +17,14 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from backend.api.codings import Coding, codings_of
+from backend.api.editions import Editions
 from backend.api.sending import Packed
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK_FIRST = "no-cache"
 _PLOTLY_PLACE = "{{plotly}}"
+_FILES_PLACE = "{{files}}"
+_EDITION = re.compile(r"/static/([0-9a-f]{32})/(.+)")
 _VIEW = re.compile(r"/|/index\.html|/(vms|guests)/[^/]+")
 _LEAST_PACKED = 500
 
@@ -36,11 +39,15 @@ def page_folder() -> Path:
 class Page:
     """Serves ``/``, ``/vms/{id}`` and ``/guests/{id}`` (the same page), the page's files and Plotly.
 
-    The page's own files may change with each version: browsers ask each time, and are answered with 304.
+    Browsers ask for the page each time, and are answered with 304 where it is the same. The files that it
+    names are those of an edition (``editions``), which are kept for ever. Under the name of another edition
+    a file is served as it is here, to be asked for each time: while servers are upgraded, one answers for
+    the page and another for its files.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._editions = Editions(folder)
         self._files = StaticFiles(directory=folder, check_dir=False)
         self._packed = Packed()
 
@@ -63,42 +70,57 @@ class Page:
         if path.startswith("/vendor/"):
             return await run_in_threadpool(_vendor, request, path)
         try:
-            return await run_in_threadpool(self._file, request, self._files.get_path(scope))
+            if named := _EDITION.fullmatch(path):
+                return await run_in_threadpool(self._of_edition, request, *named.groups())
+            return await run_in_threadpool(self._file, request, path)
         except HTTPException:
             # A browser gets the page, which shows the problem; a program gets a problem body.
             if "text/html" not in request.headers.get("accept", ""):
                 raise
             return await run_in_threadpool(self._index, request, 404)
 
+    def _of_edition(self, request: Request, digest: str, name: str) -> Response:
+        edition = self._editions.made()
+        if edition is None or edition.digest != digest or name not in edition.files:
+            return self._file(request, f"/{name}")
+        return self._sent(request, edition.files[name], _kind(name), _FOR_EVER)
+
     def _file(self, request: Request, path: str) -> Response:
         try:
-            full_path, found = self._files.lookup_path(path)
+            full_path, found = self._files.lookup_path(self._files.get_path({"path": path}))
         except (OSError, ValueError):
             raise HTTPException(404) from None
         if found is None or not stat.S_ISREG(found.st_mode):
             raise HTTPException(404)
-        kind = mimetypes.guess_type(full_path)[0] or "application/octet-stream"
-        return self._sent(request, Path(full_path).read_bytes(), kind, 200)
+        return self._sent(request, Path(full_path).read_bytes(), _kind(full_path))
 
     def _index(self, request: Request, status: int) -> Response:
         try:
             text = (self._folder / "index.html").read_text(encoding="utf-8")
         except FileNotFoundError:
             raise HTTPException(404) from None
-        body = text.replace(_PLOTLY_PLACE, _plotly().path).encode()
-        return self._sent(request, body, "text/html", status)
+        edition = self._editions.newest()
+        files = "" if edition is None else f"/static/{edition.digest}"
+        body = text.replace(_PLOTLY_PLACE, _plotly().path).replace(_FILES_PLACE, files).encode()
+        return self._sent(request, body, "text/html", status=status)
 
-    def _sent(self, request: Request, body: bytes, kind: str, status: int) -> Response:
+    def _sent(
+        self, request: Request, body: bytes, kind: str, kept: str = _ASK_FIRST, *, status: int = 200
+    ) -> Response:
         name = hashlib.sha256(body).hexdigest()[:32]
         is_packed = len(body) >= _LEAST_PACKED and _takes_gzip(request)
         tag = f'"{name}-gzip"' if is_packed else f'"{name}"'
-        headers = {"Cache-Control": _ASK_FIRST, "ETag": tag, "Vary": "Accept-Encoding"}
+        headers = {"Cache-Control": kept, "ETag": tag, "Vary": "Accept-Encoding"}
         if status == 200 and tag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
         if is_packed:
             headers["Content-Encoding"] = "gzip"
             body = self._packed.of(name, body)
         return Response(body, status, media_type=kind, headers=headers)
+
+
+def _kind(path: str) -> str:
+    return mimetypes.guess_type(path)[0] or "application/octet-stream"
 
 
 class _Plotly:

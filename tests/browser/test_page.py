@@ -22,6 +22,8 @@ UNNAMED = """() => [...document.querySelectorAll('button, a, input, [role="img"]
     .filter(e => !(e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.labels?.length
         || e.textContent.trim() || e.closest('[hidden]')))
     .map(e => e.outerHTML.slice(0, 120))"""
+SENT = """() => performance.getEntriesByType("resource")
+    .filter(entry => entry.transferSize > 0).map(entry => new URL(entry.name).pathname)"""
 SMALL = """() => [...document.querySelectorAll('button, summary, input')]
     .filter(e => e.offsetParent && Math.min(e.offsetHeight, e.offsetWidth) < 24)
     .map(e => e.outerHTML.slice(0, 120))"""
@@ -33,6 +35,14 @@ def test_nothing_is_asked_of_another_host_and_nothing_is_complained_of(visit: Vi
     page.wait_for_selector(".plot .main-svg")
     assert [url for url in visit.requests if not url.startswith(visit.url)] == []
     assert visit.problems == []
+
+
+def test_a_page_that_is_opened_again_asks_for_none_of_its_files(visit: Visit) -> None:
+    visit.go("/")
+    page = visit.go("/?range=1h")
+    sent = page.evaluate(SENT)
+    assert [path for path in sent if not path.startswith("/api/")] == []
+    assert sent != []
 
 
 @pytest.mark.parametrize("path", PATHS[1:3])

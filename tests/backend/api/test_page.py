@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The page's files."""
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,10 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "secret.txt").write_text("secret")
     public = tmp_path / "public"
     (public / "js").mkdir(parents=True)
-    (public / "index.html").write_text('<!doctype html><script defer src="{{plotly}}"></script>')
+    (public / "index.html").write_text(
+        '<!doctype html><script type="module" src="{{files}}/js/main.js"></script>'
+        '<script defer src="{{plotly}}"></script>'
+    )
     (public / "js" / "main.js").write_text("export {};")
     return public
 
@@ -30,11 +35,19 @@ def paged(store: Store, folder: Path) -> Server:
     return make_server(store, frontend=folder)
 
 
+def scripts_of(server: Server, path: str = "/") -> list[str]:
+    """Return the paths of the scripts that the page names."""
+    response = server.request("GET", path)
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    return re.findall(r'src="([^"]*)"', response.text)
+
+
 @pytest.mark.parametrize("path", ["/", "/index.html", "/vms/00000000000000a1", "/?from=now-1h"])
 def test_every_view_is_the_same_page(paged: Server, path: str) -> None:
-    response = paged.request("GET", path)
-    assert response.headers["content-type"] == "text/html; charset=utf-8"
-    assert response.text == f'<!doctype html><script defer src="{PLOTLY}"></script>'
+    module, plotly = scripts_of(paged, path)
+    assert paged.request("GET", module).text == "export {};"
+    assert plotly == PLOTLY
+    assert paged.request("GET", path).content == paged.request("GET", "/").content
 
 
 @pytest.mark.parametrize("path", ["/", "/js/main.js"])
@@ -54,13 +67,70 @@ def test_a_changed_file_is_sent_anew(paged: Server, folder: Path) -> None:
 
 
 def test_modules_are_javascript(paged: Server) -> None:
-    response = paged.request("GET", "/js/main.js")
-    assert response.headers["content-type"].startswith("text/javascript")
+    for path in ("/js/main.js", scripts_of(paged)[0]):
+        response = paged.request("GET", path)
+        assert response.headers["content-type"].startswith("text/javascript")
+        assert response.text == "export {};"
+
+
+def test_what_the_page_names_is_kept_for_ever(paged: Server) -> None:
+    response = paged.request("GET", scripts_of(paged)[0])
+    assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+
+
+@pytest.mark.parametrize("changed", ["js/main.js", "js/other.js"])
+def test_a_changed_file_changes_the_name_of_all(paged: Server, folder: Path, changed: str) -> None:
+    before = scripts_of(paged)[0]
+    (folder / changed).write_text("export const changed = 1;")
+    after = scripts_of(paged)[0]
+    assert after != before
+    (folder / changed).rename(folder / "js" / "renamed.js")
+    assert scripts_of(paged)[0] not in (before, after)
+
+
+def test_a_name_has_the_content_that_it_was_made_of(paged: Server, folder: Path) -> None:
+    path = scripts_of(paged)[0]
+    (folder / "js" / "main.js").write_text("export const changed = 1;")
+    # Nobody has asked for the page since.
+    response = paged.request("GET", path)
     assert response.text == "export {};"
+    assert "immutable" in response.headers["cache-control"]
+
+
+def test_under_another_version_s_name_is_the_file_of_this_one_and_it_is_not_kept(
+    paged: Server, folder: Path
+) -> None:
+    before = scripts_of(paged)[0]
+    (folder / "js" / "main.js").write_text("export const changed = 1;")
+    scripts_of(paged)
+    for path in (before, "/static/" + "0" * 32 + "/js/main.js"):
+        response = paged.request("GET", path)
+        assert response.text == "export const changed = 1;"
+        assert response.headers["cache-control"] == "no-cache"
+
+
+def test_servers_with_the_same_files_have_the_same_names(
+    paged: Server, folder: Path, store: Store, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy, copy_function=shutil.copyfile)
+    other = make_server(store, frontend=copy)
+    # Before anybody has asked the other one for its page.
+    response = other.request("GET", scripts_of(paged)[0])
+    assert "immutable" in response.headers["cache-control"]
+    assert scripts_of(other) == scripts_of(paged)
+
+
+def test_a_folder_with_much_else_is_served_without_names_of_content(paged: Server, folder: Path) -> None:
+    for number in range(1001):
+        (folder / "js" / f"{number}.txt").touch()
+    module = scripts_of(paged)[0]
+    assert module == "/js/main.js"
+    assert paged.request("GET", module).headers["cache-control"] == "no-cache"
 
 
 def test_head_gives_the_headers_alone(paged: Server) -> None:
-    for path in ("/", "/js/main.js", PLOTLY):
+    for path in ("/", "/js/main.js", *scripts_of(paged)):
         response = paged.request("HEAD", path)
         assert (response.status_code, response.content) == (200, b"")
 
@@ -106,14 +176,20 @@ def test_another_version_of_plotly_is_not_there(paged: Server) -> None:
     ],
 )
 def test_nothing_outside_the_folder_is_served(paged: Server, path: str) -> None:
-    response = paged.request("GET", path)
-    assert response.status_code == 404
-    assert "secret" not in response.json()["title"]
+    named = scripts_of(paged)[0].removesuffix("/js/main.js")
+    for below in ("", named, "/static/" + "0" * 32):
+        response = paged.request("GET", below + path)
+        assert response.status_code == 404
+        assert "secret" not in response.json()["title"]
 
 
 def test_a_link_out_of_the_folder_leads_nowhere(paged: Server, folder: Path) -> None:
     (folder / "link.txt").symlink_to(folder.parent / "secret.txt")
-    assert paged.problem("/link.txt")[0] == 404
+    (folder / "linked").symlink_to(folder.parent)
+    named = scripts_of(paged)[0].removesuffix("/js/main.js")
+    for path in ("/link.txt", "/linked/secret.txt"):
+        assert paged.problem(path)[0] == 404
+        assert paged.problem(named + path)[0] == 404
 
 
 def test_without_a_page_the_api_is_served_all_the_same(store: Store, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -132,7 +132,9 @@ class PostgresqlServer:
         pid = self._process.pid
         os.kill(pid, number)
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-            os.kill(int(child), number)
+            # One may end meanwhile.
+            with suppress(ProcessLookupError):
+                os.kill(int(child), number)
 
 
 @contextmanager

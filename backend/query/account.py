@@ -163,7 +163,7 @@ def account(
             _others(store, totals, wanted, owners, counted, of_hosts) if vm_ids is None and with_vms else None
         )
         as_of = store.as_of(None if is_everyone else names)
-        uncovered = uncovered_of(store, vm_ids, wanted, span, now_ns // NS_PER_MS)
+        uncovered = uncovered_of(store, vm_ids, wanted, span, now_ns // NS_PER_MS, of_vms)
     covered = _covered(grid, [item.host for item in batches], coverage)
     hosts = list(_host_accounts(grid, counted, batches, folded, losses, covered, of_hosts))
     if vm_ids is None:

@@ -55,7 +55,7 @@ def rates(sources: Sources, question: Question, now_ms: int) -> Rates:
         of_vms = sources.store.vm_coverage([vm.id for vm in counts.vms], span)
         as_of = sources.store.as_of(hosts if question.are_named else question.choice.host_names)
         named = [vm.id for vm in vms] if question.are_named else None
-        uncovered = uncovered_of(sources.store, named, question.choice.host_names, span, now_ms)
+        uncovered = uncovered_of(sources.store, named, question.choice.host_names, span, now_ms, of_vms)
     name = sources.versions.name(state)
     kept_from_ms = kept.begins_ms(grid)
     if kept_from_ms is not None and kept_from_ms <= grid.from_ms:

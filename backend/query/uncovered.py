@@ -9,6 +9,7 @@ from backend.query.covering import STALE_MS
 from backend.store.contract.hosts import CoveredSpan
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange
+from backend.store.contract.vms import VmCoverage
 
 _Part = tuple[int, int]
 """Half-open range of time, UTC ms."""
@@ -25,15 +26,21 @@ class Uncovered:
 
 
 def uncovered_of(
-    store: Store, vm_ids: Sequence[str] | None, hosts: Sequence[str] | None, span: TimeRange, now_ms: int
+    store: Store,
+    vm_ids: Sequence[str] | None,
+    hosts: Sequence[str] | None,
+    span: TimeRange,
+    now_ms: int,
+    coverage: VmCoverage | None = None,
 ) -> Sequence[Uncovered]:
     """Return what is not covered of VMs where they are named, else of hosts.
 
+    :param coverage: of the named VMs, in all of the range, where it was read
     :raises NotFoundError: a VM is unknown
     """
     if vm_ids is None:
         return uncovered_of_hosts(store, hosts, span, now_ms)
-    return uncovered_of_vms(store, vm_ids, span, now_ms)
+    return uncovered_of_vms(store, vm_ids, span, now_ms, coverage)
 
 
 def uncovered_of_hosts(
@@ -60,16 +67,17 @@ def uncovered_of_hosts(
 
 
 def uncovered_of_vms(
-    store: Store, vm_ids: Sequence[str], span: TimeRange, now_ms: int
+    store: Store, vm_ids: Sequence[str], span: TimeRange, now_ms: int, coverage: VmCoverage | None = None
 ) -> Sequence[Uncovered]:
     """Return what the hosts of VMs were not covered in, by name, while any of these VMs was there.
 
+    :param coverage: of these VMs, in all of the range, where it was read
     :raises NotFoundError: a VM is unknown
     """
     span = _over(span, now_ms)
     if span.to_ms is None:
         return ()
-    coverage = store.vm_coverage(vm_ids, span)
+    coverage = coverage or store.vm_coverage(vm_ids, span)
     lives: dict[tuple[str, str], list[_Part]] = {place: [] for place in coverage.spans}
     for vm in store.members_named(vm_ids):
         began_ms, ended_ms = life_of(vm)

@@ -8,6 +8,7 @@ import pytest
 from backend.store.contract.jobs import JobClaim
 from backend.store.contract.retention import Kept
 from backend.store.contract.store import Store
+from faultmodel.kinds import HostState
 from faultmodel.record import Span
 from tests.backend.api.warned import older_than_kept
 from tests.backend.serving import Server
@@ -26,6 +27,7 @@ from tests.batches import (
 )
 
 DAY_S = 86_400
+OTHER = "00000000000000b2"
 AT_S = (7, 8, 5 * DAY_S)
 FAULTS = 100
 MIDDLE_MS = START_MS + 7_000
@@ -76,6 +78,24 @@ def test_steps_that_are_not_kept_are_null_and_it_is_said_from_when_on_they_are(a
         assert found["series"][0]["values"] == [FAULTS]
         found = chart(aged, "rates", "10s", coarser="true", **further)
         assert (found["step_ms"], found["kept_from_ms"]) == (60_000, None)
+
+
+def test_seconds_of_a_recording_are_kept_whatever_their_age(aged: Server, store: Store) -> None:
+    recording = make_batch(
+        host=make_host("recording", boot_id="another", state=HostState.REPLAY),
+        stream="9" * 32,
+        fault_counts=[fault_count(OTHER, second=3, faults=5)],
+        covered=[Span(START_NS, START_NS + 10 * NS_PER_S)],
+    )
+    assert store.apply(recording, aged.clock.now_ns)
+    for further in ({"vm": OTHER}, {"host": "recording"}, {"vm": OTHER, "by": "level"}):
+        found = chart(aged, "rates", "1s", **further)
+        assert (found["kept_from_ms"], [one["counts"][:4] for one in found["series"]]) == (
+            None,
+            [[0, 0, 0, 5]],
+        )
+    # With what else there is, they are as all is.
+    assert chart(aged, "rates", "1s", vm=[VM_ID, OTHER])["kept_from_ms"] is not None
 
 
 def test_the_ledger_and_costs_have_null_there(aged: Server) -> None:

@@ -56,6 +56,37 @@ def test_only_the_steps_that_are_new_come(three: Server, by: str) -> None:
     assert new["coverage"] == whole["coverage"]
 
 
+@pytest.mark.parametrize("by", ["vcpu", "vm", "guest"])
+def test_which_series_are_the_greatest_is_told_by_the_whole_range(server: Server, by: str) -> None:
+    vms = {VM_ID: 0, B: 1, C: 2}
+
+    def batch(at: int, *faults: int) -> Any:
+        return make_batch(
+            at,
+            vms=[make_vm(vm, name=f"web-{number}", uuid="", pid=number + 1) for vm, number in vms.items()],
+            fault_counts=[
+                fault_count(vm, vcpu=number, second=at, faults=count)
+                for (vm, number), count in zip(vms.items(), faults, strict=True)
+                if count
+            ],
+        )
+
+    server.apply(batch(0, 10, 1, 2), batch(1, 0, 4, 2))
+    known = rates(server, 2, by=by, most=1)
+    assert [one["counts"] for one in known["series"]] == [[10, 0]]
+    # The second series has the most of the new step, and the first of all.
+    server.apply(batch(2, 1, 3, 0))
+    found = rates(server, 3, by=by, most=1, after=known["version"])
+    whole = rates(server, 3, by=by, most=1)
+    assert [one["counts"] for one in whole["series"]] == [[10, 0, 1]]
+    assert (whole["others"]["count"], whole["others"]["counts"]) == (2, [3, 6, 3])
+    since = len(whole["times_ms"]) - len(found["times_ms"])
+    assert found["series"][0]["key"] == whole["series"][0]["key"]
+    assert found["series"][0]["counts"] == whole["series"][0]["counts"][since:]
+    assert found["others"]["counts"] == whole["others"]["counts"][since:]
+    assert found["others"]["count"] == 2
+
+
 def test_nothing_new_is_no_step(three: Server) -> None:
     known = rates(three, 3)
     assert rates(three, 3, after=known["version"])["times_ms"] == []

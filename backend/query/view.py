@@ -223,7 +223,6 @@ class View:
 
     def _read(self, counted: Kind, length_s: int, first: int, end: int, most: int) -> None:
         check_time()
-        store = self._blocks.store
         of, store = self._blocks.of, self._blocks.store
         steps = Steps(first * length_s * _MS, end * length_s * _MS, length_s * _MS)
         found: dict[Kind, Sequence[dict[int | str, int]]] = {

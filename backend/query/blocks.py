@@ -102,7 +102,7 @@ class Blocks:
         """Add what was counted since, where it is known; return whether it was."""
         if version == before:
             return True
-        counted = self.store.counted_between(before, version) if self.of.are_told else None
+        counted = self.store.counted_between(before, version) if self.of.are_followed else None
         if counted is None:
             return False
         first_s, end_s = self._bounds

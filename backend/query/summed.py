@@ -38,7 +38,7 @@ Row = tuple[Kind, int, int | str, int]
 class Summed(Protocol):
     """Sums of some kinds.
 
-    ``are_told``: the store tells what was counted of them from one version to the next
+    ``are_followed``: what was counted of them from one version to the next is known
     (``Store.counted_between``). ``are_within_lives``: none are of a time at which no VM is
     known to have been there.
     """
@@ -48,8 +48,8 @@ class Summed(Protocol):
         """Return every kind."""
 
     @property
-    def are_told(self) -> bool:
-        """Return whether the store tells what was counted."""
+    def are_followed(self) -> bool:
+        """Return whether what was counted since a version is known."""
 
     @property
     def are_within_lives(self) -> bool:
@@ -66,7 +66,7 @@ class OfVms:
     """Faults (None) and exits of every VM, by its number."""
 
     kinds = (None, *ExitKind)
-    are_told = True
+    are_followed = True
     are_within_lives = True
 
     def read_with(self, kind: Kind) -> Sequence[Kind]:
@@ -91,7 +91,7 @@ class OfSeries:
     """
 
     kinds = (By.FLAG, By.ACCESS, By.LEVEL)
-    are_told = False
+    are_followed = False
     are_within_lives = True
 
     def read_with(self, kind: Kind) -> Sequence[Kind]:
@@ -108,7 +108,7 @@ class OfAccounts:
     """What became of the faults of every VM, by its id."""
 
     kinds = tuple(Account)
-    are_told = False
+    are_followed = False
     are_within_lives = False
 
     def read_with(self, kind: Kind) -> Sequence[Kind]:

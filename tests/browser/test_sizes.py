@@ -145,7 +145,7 @@ def test_on_paper_the_whole_chart_is_within_the_page(browser: Browser, feed: Fee
     )
     brightness = page.evaluate("getComputedStyle(document.querySelector('#faults')).backgroundColor")
     assert brightness == "rgb(255, 255, 255)"
-    # The range is told by dates, which the newest quarter of an hour is not.
+    # The range is written as dates: "15m" would say nothing the next day.
     shown = page.locator(".time-range .on-paper")
     expect(shown).to_be_visible()
     expect(shown).to_have_text(re.compile(r"^\d{4}-\d\d-\d\d [\d:]{8} to \d{4}-\d\d-\d\d [\d:]{8}, \S+"))

@@ -235,8 +235,12 @@ def test_a_vm_that_ended_while_no_collector_ran_is_shown_to_have_ended_in_that_t
     time.sleep(max(0.0, looked_ns / 1e9 + 3 - time.time()))
     own_product.start_collector()
 
-    (event,) = wait_for(lambda: _events(own_product, "ended_unseen") or None, SEEN_S, "the end is reported")
+    def its_end() -> list[dict[str, Any]] | None:
+        # Another test's guest may have ended meanwhile, too.
+        return [item for item in _events(own_product, "ended_unseen") if item["vm"] == vm["id"]] or None
+
+    (event,) = wait_for(its_end, SEEN_S, "the end is reported")
     ended_at = own_product.get(f"vms/{vm['id']}")["ended_at"]
     since = datetime.fromtimestamp(looked_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    assert (event["vm"], event["vm_name"]) == (vm["id"], "gone-guest")
+    assert event["vm_name"] == "gone-guest"
     assert (event["since"][:19], event["until"][:19]) == (since, ended_at[:19])

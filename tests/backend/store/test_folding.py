@@ -29,8 +29,8 @@ from backend.store.sql.tables import (
 from faultmodel.kinds import EventKind, HostState
 from faultmodel.record import HostEvent, Span
 from faultmodel.wire import Batch
+from tests.backend.store.aging import DAY_S, claim, remove, roll_up, sql_store
 from tests.backend.store.conftest import NewUrl
-from tests.backend.store.test_retention import DAY_S, claim, remove, roll_up, sql_store
 from tests.batches import (
     NS_PER_S,
     START_NS,

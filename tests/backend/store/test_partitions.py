@@ -27,9 +27,7 @@ from backend.store.sql.postgresql_partitions import (
     read_partitions,
 )
 from backend.store.sql.tables import fault_counts, metadata
-from tests.backend.store.conftest import NewUrl
-from tests.backend.store.migrating import FIRST_HOUR, begin_parting, rows, tables, write
-from tests.backend.store.test_retention import (
+from tests.backend.store.aging import (
     ALL,
     DAY_S,
     HOUR_S,
@@ -47,6 +45,8 @@ from tests.backend.store.test_retention import (
     take_jobs,
     total,
 )
+from tests.backend.store.conftest import NewUrl
+from tests.backend.store.migrating import FIRST_HOUR, begin_parting, rows, tables, write
 from tests.batches import START_NS, START_S, fault_count, make_batch
 
 pytestmark = pytest.mark.parametrize("database", ["postgresql"])

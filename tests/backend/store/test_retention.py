@@ -1,105 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is older than it is to be kept is removed, and nothing that is kept changes by it."""
 
-import itertools
 import shutil
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from backend.errors import LostJobError, RetentionError
 from backend.query.blocks import Blocks
 from backend.query.view import View
 from backend.store import open_store
-from backend.store.contract.jobs import JobClaim
 from backend.store.contract.levels import COARSEST_S, LENGTHS_S, Levels, Range
 from backend.store.contract.retention import DEFAULT_S, FOR_EVER, Kept, Retention
-from backend.store.contract.series import FIGURES, KEYS, OWNER, Metric
 from backend.store.contract.store import Store
 from backend.store.contract.values import Steps, TimeRange
 from backend.store.contract.vms import VmFilter
 from backend.store.sql.migrate import downgrade, migrate
 from backend.store.sql.series.retention import each_old, remove_some
-from backend.store.sql.store import SqlStore
-from backend.store.sql.tables import jobs, retention_state, vms
-from faultmodel.kinds import HostState
-from faultmodel.record import Cost, Span
-from tests.backend.store.conftest import CLICKHOUSE, NewStore, NewUrl
-from tests.backend.store.test_levels import RANGES, ROLLED, STORED, TIMES, Scene, added, expected
+from backend.store.sql.tables import vms
+from faultmodel.record import Cost
+from tests.backend.store.aging import (
+    ALL,
+    COUNTS,
+    DAY_S,
+    HOUR_S,
+    LIVE,
+    RECORDED,
+    SHORT,
+    add,
+    claim,
+    in_all,
+    points,
+    remove,
+    roll_up,
+    run,
+    sql_store,
+    take_jobs,
+    total,
+)
+from tests.backend.store.conftest import NewUrl
+from tests.backend.store.test_levels import RANGES
 from tests.batches import (
     NS_PER_S,
     START_NS,
     START_S,
     exit_count,
-    exit_record,
     fault_count,
-    fault_record,
     ledger_entry,
     make_batch,
-    make_host,
 )
-
-DAY_S = 86_400
-HOUR_S = 3600
-LIVE, RECORDED = "000000000000000a", "000000000000000b"
-COUNTS = {0: 3, 7: 4, 3601: 5, DAY_S + 40: 6, 2 * DAY_S: 7}
-"""Faults by second."""
-SHORT: Mapping[Kept, int | None] = {
-    **dict.fromkeys(Kept, HOUR_S),
-    Kept.COUNTS_1MIN: 2 * HOUR_S,
-    Kept.COUNTS_10MIN: 3 * HOUR_S,
-    Kept.COUNTS_1H: None,
-}
-ALL = TimeRange()
-
-
-def claim(name: str = "retention", holder: str = "us") -> JobClaim:
-    """Return what the job is taken by."""
-    return JobClaim(name=name, holder=holder, began_ns=START_NS, within_ns=10**15, every_ns=0)
-
-
-def add(
-    store: Store,
-    vm: str,
-    second: int,
-    faults: int,
-    sequence: int,
-    *,
-    recording: bool = False,
-    days: int = 400,
-) -> None:
-    """Store a second of a VM's faults, from a host whose clock said so many days after the start."""
-    time_ns = START_NS + second * NS_PER_S
-    if not recording:
-        ahead_ns = START_NS + days * DAY_S * NS_PER_S
-        heard = make_batch(
-            sequence, host=make_host("clock"), stream="c" * 32, covered=[Span(ahead_ns, ahead_ns + 1)]
-        )
-        assert store.apply(heard, ahead_ns)
-    batch = make_batch(
-        sequence,
-        host=make_host("trace", state=HostState.REPLAY) if recording else None,
-        stream="7" * 32 if recording else "5" * 32,
-        covered=[Span(time_ns, time_ns + NS_PER_S)],
-        fault_counts=[fault_count(vm, second=second, faults=faults)],
-        ledger=[ledger_entry(vm, second=second, seen=faults, recorded=1)],
-        faults=[fault_record(vm, time_ns=time_ns)],
-        exits=[exit_record(vm, time_ns=time_ns)],
-    )
-    assert store.apply(batch, START_NS + days * DAY_S * NS_PER_S)
-
-
-def take_jobs(store: Store) -> None:
-    """Take both jobs."""
-    for name in ("rollup", "retention"):
-        assert store.claim_job(claim(name))
 
 
 @pytest.fixture
@@ -110,82 +65,6 @@ def filled(store: Store) -> Store:
         add(store, RECORDED, second, faults, sequence, recording=True)
     take_jobs(store)
     return store
-
-
-def roll_up(store: Store, at: int = 10 * DAY_S) -> None:
-    """Sum up all that is stored."""
-    while store.roll_up(START_S + at, claim("rollup")):
-        pass
-
-
-def remove(store: Store, at: int) -> int:
-    """Remove what is too old at a second after the start, as in the first run that there is."""
-    with sql_store(store).writing() as writer:
-        writer.connection.execute(delete(retention_state).where(retention_state.c.name == "reached_s"))
-    return run(store, at)
-
-
-def run(store: Store, at: int) -> int:
-    """Run the job once."""
-    store.note_kept(START_S + at, claim())
-    return store.remove_older(60, claim())
-
-
-def part(store: Store, at: int) -> None:
-    """Make partitions, where the database has any, as at a second after the start."""
-    taken = replace(claim("partitions"), began_ns=START_NS + at * NS_PER_S)
-    with sql_store(store).writing() as writer:
-        writer.connection.execute(delete(jobs).where(jobs.c.name == taken.name))
-    assert store.claim_job(taken)
-    store.make_partitions(taken)
-
-
-def save(store: Store, at: int) -> int:
-    """Run the job at a second after the start where next to no byte may be taken, and return how often more
-    was removed, until nothing more may be."""
-    with sql_store(store).writing() as writer:
-        for name, value in (("reached_s", START_S + at), ("most_bytes", 1)):
-            statement = writer.insert(retention_state).values(name=name, value=value)
-            statement = statement.on_conflict_do_update(index_elements=["name"], set_={"value": value})
-            writer.connection.execute(statement)
-    for times in itertools.count():
-        store.remove_older(60, claim())
-        try:
-            if not store.note_bytes(claim()):
-                return times
-        except RetentionError:
-            return times
-    raise AssertionError
-
-
-def sql_store(store: Store) -> SqlStore:
-    """Return the store, as what it is."""
-    assert isinstance(store, SqlStore)
-    return store
-
-
-def total(store: Store, vm: str, span: TimeRange = ALL) -> int:
-    """Return a VM's faults."""
-    return store.vm(vm, store.kept_levels(vm_ids=[vm]).whole(span)).faults
-
-
-def points(store: Store, vm: str, from_s: int, step_s: int, number: int = 10) -> Sequence[int | None]:
-    """Return a VM's faults in steps from a second after the start on; None of what is not kept."""
-    (member,) = store.members_named([vm])
-    start_s = (START_S + from_s) // step_s * step_s
-    steps = Steps(start_s * 1000, (start_s + number * step_s) * 1000, step_s * 1000)
-    kept = store.kept_levels(vm_ids=[vm]).kept_steps(steps)
-    counts: list[int | None] = [None if start < kept.from_ms else 0 for start in steps.starts_ms]
-    older = counts.count(None)
-    found = store.series.points(Metric.FAULTS, [member.number], kept, by=(OWNER,), figures=("faults",))
-    for step, _, faults in found:
-        counts[older + step] = (counts[older + step] or 0) + faults
-    return counts
-
-
-def in_all(counts: Sequence[int | None]) -> int:
-    """Return the sum of what is kept."""
-    return sum(count or 0 for count in counts)
 
 
 def test_no_total_changes_and_what_is_kept_coarsely_is_read_coarsely(filled: Store) -> None:
@@ -519,118 +398,3 @@ def test_what_is_kept_of_a_whole_range_is_read_once(
             found[second] = length_s
     assert sorted(found) == list(range(*span))
     assert all(second >= levels.kept_from(length_s) for second, length_s in found.items())
-
-
-SAVED = st.tuples(st.just("save"), st.integers(0, 40 * 24))
-REMOVED = st.tuples(st.just("remove"), st.integers(-2, 12))
-PARTED = st.tuples(st.just("part"), st.integers(-2, 12))
-ASKED = st.tuples(
-    st.just("ask"), TIMES, st.sampled_from([1, 5, 10, 60, 90, 600, 3600, 7200]), st.sampled_from(Metric)
-)
-STEPS = st.lists(
-    st.one_of(STORED, STORED, ROLLED, ROLLED, REMOVED, REMOVED, PARTED, SAVED, ASKED), min_size=4, max_size=20
-)
-
-
-def _figures(metric: Metric) -> Sequence[str]:
-    # Of costs that came late, it is not known which seconds of a bucket were measured.
-    return [name for name in FIGURES[metric] if name != "measured_seen"]
-
-
-def owners_of(store: Store, metric: Metric) -> list[int]:
-    """Return the numbers of a metric's owners, in an order that is the same in every store."""
-    if metric in (Metric.LOSSES, Metric.COSTS):
-        return sorted(store.version())
-    return [vm.number for vm in sorted(store.members(VmFilter(), ALL).vms, key=lambda vm: vm.id)]
-
-
-def compare(store: Store, twin: Store, blocks: Blocks, from_s: int, step_s: int, metric: Metric) -> None:
-    """Hold a metric, in steps and in all, against a store that keeps all, of what is kept."""
-    from_s = from_s // step_s * step_s
-    steps = Steps(from_s * 1000, (from_s + 40 * step_s) * 1000, step_s * 1000)
-    by, figures = (OWNER, *KEYS[metric]), _figures(metric)
-    every_second = Steps((START_S - 9001) * 1000, (START_S + 9001) * 1000, 1000)
-    with store.snapshot(), twin.snapshot():
-        of_twin = owners_of(twin, metric)
-        # What the store counts of an owner is compared with what the twin does of the same one.
-        owners = owners_of(store, metric)
-        twin_of = dict(zip(owners, of_twin, strict=True))
-        seconds = [
-            (START_S - 9001 + second, *rest)
-            for second, *rest in twin.series.points(metric, of_twin, every_second, by=by, figures=figures)
-        ]
-        levels = store.kept_levels()
-        kept = levels.kept_steps(steps)
-        found = (
-            (step, twin_of[owner], *rest)
-            for step, owner, *rest in store.series.points(metric, owners, kept, by=by, figures=figures)
-        )
-        assert added(metric, found, figures) == expected(metric, seconds, kept, figures)
-        for span in map(levels.whole, (ALL, steps.span, TimeRange(from_ms=steps.from_ms))):
-            rows = store.series.totals(metric, owners, span, by=by, figures=figures)
-            whole = added(metric, ((0, twin_of[owner], *rest) for owner, *rest in rows), figures)
-            assert whole == expected(metric, seconds, span, figures)
-        if metric is not Metric.FAULTS:
-            return
-        span = levels.whole(steps.span)
-        view = View(blocks, store.version(), (START_S + DAY_S) * 1000, levels)
-        of_vms = view.total(None, (span.from_ms or 0) // 1000, (span.to_ms or 0) // 1000)
-        faults: dict[int, int] = {}
-        for key, value in expected(metric, seconds, span, figures).items():
-            if key[-1] == "faults":
-                faults[key[1]] = faults.get(key[1], 0) + int(str(value))
-        counted = {twin_of[vm]: count for vm, count in of_vms.items() if count}
-        assert counted == {vm: count for vm, count in faults.items() if count}
-
-
-def hold(store: Store, migrated_sqlite: Path, folder: Path, steps: list[tuple[object, ...]]) -> None:
-    """Take steps, and hold every answer against a store that keeps all."""
-    other = f"sqlite:///{shutil.copy(migrated_sqlite, folder / 'twin.db')}"
-    with closing(open_store(other)) as twin:
-        scene, of_twin, blocks = Scene(store), Scene(twin), Blocks(store)
-        assert store.claim_job(claim())
-        store.set_ages(SHORT)
-        for step in steps:
-            match step:
-                case "remove", int(hours):
-                    remove(store, hours * HOUR_S)
-                case "part", int(hours):
-                    part(store, hours * HOUR_S)
-                case "save", int(hours):
-                    save(store, hours * HOUR_S)
-                case "ask", int(time_s), int(step_s), Metric() as metric:
-                    compare(store, twin, blocks, START_S + time_s, step_s, metric)
-                case "store", _:
-                    scene.take(step)
-                    of_twin.take(step)
-                case _:
-                    scene.take(step)
-        for _ in range(2):
-            compare(store, twin, blocks, START_S - 7200, 10, Metric.FAULTS)
-            for metric in Metric:
-                compare(store, twin, blocks, START_S - 7200, 3600, metric)
-            scene.roll(START_S + DAY_S)
-
-
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=STEPS)
-def test_whatever_was_removed_every_answer_is_that_of_a_store_that_keeps_all(
-    new_store: NewStore,
-    migrated_sqlite: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    steps: list[tuple[object, ...]],
-) -> None:
-    hold(new_store(), migrated_sqlite, tmp_path_factory.mktemp("twin"), steps)
-
-
-@pytest.mark.parametrize("database", [CLICKHOUSE])
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=STEPS)
-def test_so_it_is_in_clickhouse(
-    new_store: NewStore,
-    migrated_sqlite: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    steps: list[tuple[object, ...]],
-) -> None:
-    hold(new_store(), migrated_sqlite, tmp_path_factory.mktemp("twin"), steps)

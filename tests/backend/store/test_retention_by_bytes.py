@@ -23,8 +23,7 @@ from backend.store.sql.migrate import downgrade, migrate
 from backend.store.sql.postgresql_partitions import read_partitions
 from backend.store.sql.postgresql_space import row_bytes
 from backend.store.sql.tables import fault_counts
-from tests.backend.store.conftest import NewUrl
-from tests.backend.store.test_retention import (
+from tests.backend.store.aging import (
     COUNTS,
     DAY_S,
     HOUR_S,
@@ -40,6 +39,7 @@ from tests.backend.store.test_retention import (
     take_jobs,
     total,
 )
+from tests.backend.store.conftest import NewUrl
 from tests.batches import START_NS, START_S, exit_count, fault_count, make_batch
 from tests.postgresql import PostgresqlServer
 

@@ -17,8 +17,8 @@ from backend.store.contract.store import Store
 from backend.store.contract.time_limit import TimeLimit, limited
 from backend.store.sql import sqlite_space
 from backend.store.sql.migrate import downgrade, migrate
+from tests.backend.store.aging import LIVE, add, claim, sql_store
 from tests.backend.store.conftest import NewUrl
-from tests.backend.store.test_retention import LIVE, add, claim, sql_store
 from tests.batches import NS_PER_S, START_NS, exit_record, fault_count, make_batch
 
 ROWS = 2000

@@ -16,7 +16,7 @@ from backend.store.contract.retention import Kept
 from backend.store.contract.storage import FreeSpace
 from backend.store.contract.store import Store
 from backend.store.sql.sqlite_space import Space, check_room
-from tests.backend.store.test_retention import DAY_S, LIVE, add, claim, remove, take_jobs, total
+from tests.backend.store.aging import DAY_S, LIVE, add, claim, remove, take_jobs, total
 from tests.batches import START_NS, exit_record, fault_count, make_batch
 
 BATCHES, ROWS = 4, 1000

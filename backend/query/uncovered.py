@@ -77,7 +77,8 @@ def uncovered_of_vms(
     span = _over(span, now_ms)
     if span.to_ms is None:
         return ()
-    coverage = coverage or store.vm_coverage(vm_ids, span)
+    if coverage is None:
+        coverage = store.vm_coverage(vm_ids, span)
     lives: dict[tuple[str, str], list[_Part]] = {place: [] for place in coverage.spans}
     for vm in store.members_named(vm_ids):
         began_ms, ended_ms = life_of(vm)

@@ -6,6 +6,17 @@ from typing import Any
 
 from playwright.sync_api import Locator, Page
 
+from tests.product import SEEN_S, wait_for
+
+
+def wait_for_page(page: Page, expression: str, argument: object = None) -> None:
+    """Wait until an expression is true in the page.
+
+    Playwright's own ``wait_for_function`` looks again from inside of the page, where the
+    Content Security Policy forbids to evaluate text: it fails whenever the first look is too early.
+    """
+    wait_for(lambda: page.evaluate(expression, argument) or None, SEEN_S, expression)
+
 
 def number(text: str) -> int:
     """Read a count that has thin spaces between its thousands."""

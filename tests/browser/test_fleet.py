@@ -9,7 +9,7 @@ from playwright.sync_api import BrowserContext, Route, expect
 
 from tests.browser.conftest import Visit, new_visit
 from tests.browser.feed import Feed
-from tests.browser.reading import figure, names, number
+from tests.browser.reading import figure, names, number, wait_for_page
 from tests.fleet import Fleet
 
 pytestmark = pytest.mark.browser
@@ -92,7 +92,7 @@ def test_more_rows_are_shown_when_they_are_asked_for_and_back_brings_one_to_wher
     expect(page.get_by_role("heading", level=1)).to_have_text("vm-0099")
     page.go_back()
     expect(page.locator(".vm-name")).to_have_count(100)
-    page.wait_for_function("place => Math.abs(scrollY - place) < 5", arg=place)
+    wait_for_page(page, "place => Math.abs(scrollY - place) < 5", place)
 
 
 def test_rows_hold_still_under_the_pointer_until_it_leaves_them(context: BrowserContext, fleet: Feed) -> None:

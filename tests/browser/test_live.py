@@ -78,7 +78,7 @@ def test_a_refresh_leaves_scroll_selection_and_focus_alone(visit: Visit, feed: F
     page.evaluate("scrollTo(0, 600)")
     before = _answers(page)
     feed.send(_batch_of_now(_vm(3, "other"), 1))
-    page.wait_for_function("before => document.documentElement.dataset.ready !== before", arg=before)
+    expect(page.locator("html")).not_to_have_attribute("data-ready", before)
     assert page.evaluate("scrollY") == 600
     assert page.evaluate("getSelection().toString()") == "6f1d0c9a-52a5-4ad5-8f43-0f6b1f0da711"
     assert page.evaluate("document.activeElement.closest('.syndrome') !== null")
@@ -90,7 +90,7 @@ def test_a_reading_under_the_pointer_stays_over_a_refresh(visit: Visit, feed: Fe
     page.hover("#faults .chart-frame", position={"x": 500, "y": 80})
     before = _answers(page)
     feed.send(_batch_of_now(_vm(4, "another"), 1))
-    page.wait_for_function("before => document.documentElement.dataset.ready !== before", arg=before)
+    expect(page.locator("html")).not_to_have_attribute("data-ready", before)
     expect(page.locator("#faults .reading")).to_be_visible()
 
 

@@ -13,6 +13,7 @@ from faultmodel.record import Span
 from tests.batches import NS_PER_S, fault_count, make_batch, make_host, make_vm
 from tests.browser.conftest import Visit, new_visit
 from tests.browser.feed import Feed
+from tests.browser.reading import wait_for_page
 
 pytestmark = pytest.mark.browser
 ONLY_LOOKS = True
@@ -140,8 +141,8 @@ def test_on_paper_the_whole_chart_is_within_the_page(browser: Browser, feed: Fee
     page = visit.go(f"/vms/00000000000000a4?{visit.fixed()}")
     page.emulate_media(media="print")
     page.set_viewport_size({"width": 720, "height": 900})
-    page.wait_for_function(
-        "document.querySelector('#faults .main-svg').getBoundingClientRect().right <= innerWidth"
+    wait_for_page(
+        page, "document.querySelector('#faults .main-svg').getBoundingClientRect().right <= innerWidth"
     )
     brightness = page.evaluate("getComputedStyle(document.querySelector('#faults')).backgroundColor")
     assert brightness == "rgb(255, 255, 255)"

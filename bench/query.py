@@ -210,10 +210,12 @@ def _send(
     address: str, tokens: Mapping[str, str], fleet: Fleet, start_s: int, ended: threading.Event
 ) -> None:
     """Hand in each second of each host, once it is over, after what the history has."""
-    sequence, at_s = 1, int(time.time())
+    began_s = int(time.time())
+    sequence, at_s = 1, began_s
     with closing(http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)) as connection:
         while not ended.wait(max(0.0, at_s + 1 - time.time())):
-            for batch in fleet.batches(range(at_s, at_s + 1), sequence, start_s=start_s):
+            seconds = range(at_s, at_s + 1)
+            for batch in fleet.batches(seconds, sequence, start_s=start_s, counted_from_s=began_s):
                 headers = {
                     "Authorization": f"Bearer {tokens[batch.host.name]}",
                     "Content-Type": wire.CONTENT_TYPE,

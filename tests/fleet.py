@@ -17,6 +17,8 @@ from tests.ledgers import unrecorded_ledger
 
 _WORDS = (0x1_0000_0004, 0x1_0000_0006)
 _VCPUS = 2
+_ROUND_S = 20
+"""After so long a VM's faults are what they were."""
 _EXITS_EVERY = 40
 """Every so manieth VM leaves KVM_RUN with a memory fault, once a second; the next one with a bare error."""
 
@@ -49,19 +51,32 @@ class Fleet:
         own."""
         return _VCPUS * len(_WORDS) * self._each(number, second)
 
-    def batches(self, seconds: range, sequence: int, *, start_s: int) -> Iterator[Batch]:
+    def batches(
+        self, seconds: range, sequence: int, *, start_s: int, counted_from_s: int | None = None
+    ) -> Iterator[Batch]:
         """Yield one batch of each host for some seconds.
 
-        :param start_s: where the fleet began to be read
+        :param start_s: when the fleet was first there
+        :param counted_from_s: where its faults began to be counted, if that was not at ``start_s``
         """
+        seen_from_s = start_s if counted_from_s is None else counted_from_s
         for place, name in enumerate(self.host_names):
             host = make_host(name, boot_id=f"boot-of-{name}", kernel="6.12.48")
-            yield self._batch(host, range(place, self.vms, self.hosts), seconds, sequence, start_s)
+            numbers = range(place, self.vms, self.hosts)
+            yield self._batch(host, numbers, seconds, sequence, start_s, seen_from_s)
+
+    def _seen(self, number: int, seconds: range) -> int:
+        rounds, rest = divmod(len(seconds), _ROUND_S)
+        of_round = sum(self._each(number, second) for second in range(_ROUND_S)) if rounds else 0
+        each = rounds * of_round + sum(self._each(number, second) for second in seconds[:rest])
+        return _VCPUS * len(_WORDS) * each
 
     def _each(self, number: int, second: int) -> int:
-        return 1 + number // 4 + (second * (number % 7 + 1)) % 20
+        return 1 + number // 4 + (second * (number % 7 + 1)) % _ROUND_S
 
-    def _batch(self, host: Host, numbers: range, seconds: range, sequence: int, start_s: int) -> Batch:
+    def _batch(
+        self, host: Host, numbers: range, seconds: range, sequence: int, start_s: int, seen_from_s: int
+    ) -> Batch:
         make = arch.get("x86_64").fault_count
         vms = [self.vm(number, start_s) for number in numbers]
         counts = [
@@ -85,6 +100,8 @@ class Fleet:
             if number % _EXITS_EVERY < 2
             for second in seconds
         ]
+        before = range(seen_from_s, seconds.start)
+        seen_before = {vm.id: self._seen(number, before) for vm, number in zip(vms, numbers, strict=True)}
         stream = msgspec.json.encode(host.name).hex().rjust(32, "0")[:32]
         return Batch(
             host=host,
@@ -96,5 +113,5 @@ class Fleet:
             vms=tuple(vms),
             fault_counts=tuple(counts),
             exit_counts=tuple(exits),
-            ledger=unrecorded_ledger(seconds.start * 1000, counts, {}),
+            ledger=unrecorded_ledger(seconds.start * 1000, counts, seen_before),
         )

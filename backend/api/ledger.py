@@ -15,8 +15,9 @@ from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.api.warned import warned
-from backend.query.account import HostAccount, OtherAccounts, VmAccount, account
+from backend.query.account import HostAccount, VmAccount, account
 from backend.query.account_line import Line
+from backend.query.other_accounts import OtherAccounts
 from backend.store.contract.accounts import FoldedVms
 from backend.times import rfc3339_ns
 from faultmodel.units import NS_PER_S

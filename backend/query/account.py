@@ -1,37 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """The ledger over time: what became of VMs' faults and hosts' batches, on a grid."""
 
-import heapq
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, islice
 from operator import attrgetter
 
 from backend.errors import ParameterError
+from backend.query.account_balance import Findings, findings_of_vms, is_balanced, missing
 from backend.query.account_line import Line, line, vm_line
 from backend.query.findings import Code, Found, find
 from backend.query.globs import resolved
 from backend.query.grid import MAX_VALUES, covered_ms, kept_of
+from backend.query.other_accounts import OtherAccounts, most_seen, other_accounts
 from backend.query.sources import Sources
 from backend.query.uncovered import Uncovered, uncovered_of
-from backend.query.vm_totals import VmTotals, vm_totals
+from backend.query.vm_totals import FIGURES, vm_totals
 from backend.store.contract.accounts import BatchAccount, CountingTotal, FoldedVms, LedgerPoint, LossPoint
 from backend.store.contract.hosts import LISTED_RECORDINGS, AsOf, CoveredSpan
-from backend.store.contract.store import Store
 from backend.store.contract.values import Steps
 from backend.store.contract.vms import VmCoverage
 from faultmodel.kinds import LossKind
 from faultmodel.units import NS_PER_MS
 
-FIGURES = ("seen", "counted", "uncounted", "recorded", "sampled_out", "dropped")
-"""Of what became of a VM's faults."""
 MAX_HOST_VALUES = 3_000_000
 """Of hosts' lines together: a thousand hosts have four lines each, mostly of noughts."""
-_MOST = 500
-"""VMs that have an account of their own where it is not said how many."""
-_AT_ONCE = 500
-"""VMs that are looked at together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +60,6 @@ class HostAccount:
     folded: FoldedVms | None
     is_balanced: bool
     findings: Sequence[Code]
-
-
-@dataclass(frozen=True, slots=True)
-class OtherAccounts:
-    """The accounts of VMs that have none of their own, added up over the whole grid. ``count``: how many."""
-
-    count: int
-    totals: Mapping[str, int]
-    missing: int
-    is_balanced: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +122,7 @@ def account(
         if vm_ids is not None:
             owners = store.host_of(vm_ids)
         else:
-            owners = _most_seen(store, totals, wanted, counted, most) if with_vms else {}
+            owners = most_seen(store, totals, wanted, counted, most) if with_vms else {}
         _check_owners(owners, wanted)
         if len(owners) * len(FIGURES) * len(grid.starts_ms) > MAX_VALUES:
             raise ParameterError(
@@ -156,21 +139,21 @@ def account(
         folded = {item.host: item for item in store.folded_vms(names)}
         losses = store.losses(names, counted)
         _check_room(grid, names, losses)
-        of_vms = store.vm_coverage(list(owners), span)
-        doubled = store.doubled(list(owners))
+        coverage_of_vms = store.vm_coverage(list(owners), span)
         of_hosts = _by_host(found)
+        findings = findings_of_vms(store, owners, of_hosts)
         others = (
-            _others(store, totals, wanted, owners, counted, of_hosts) if vm_ids is None and with_vms else None
+            other_accounts(store, totals, wanted, owners, counted, of_hosts)
+            if vm_ids is None and with_vms
+            else None
         )
         as_of = store.as_of(None if is_everyone else names)
-        uncovered = uncovered_of(store, vm_ids, wanted, span, now_ns // NS_PER_MS, of_vms)
+        uncovered = uncovered_of(store, vm_ids, wanted, span, now_ns // NS_PER_MS, coverage_of_vms)
     covered = _covered(grid, [item.host for item in batches], coverage)
     hosts = list(_host_accounts(grid, counted, batches, folded, losses, covered, of_hosts))
     if vm_ids is None:
         hosts = sorted([*hosts, *(_absent_account(grid, name) for name in absent)], key=attrgetter("host"))
-    accounts = _vm_accounts(
-        grid, counted, owners, points_of, countings, of_vms, _of_vms(owners, of_hosts, doubled)
-    )
+    accounts = _vm_accounts(grid, counted, owners, points_of, countings, coverage_of_vms, findings)
     kept_from_ms = None if counted == grid else levels.begins_ms(grid)
     left_out = known.left_out if is_everyone else 0
     return Account(grid, kept_from_ms, accounts, others, hosts, left_out, uncovered, as_of)
@@ -185,76 +168,12 @@ def _check_room(grid: Steps, hosts: Sequence[str], losses: Sequence[LossPoint]) 
         )
 
 
-def _most_seen(
-    store: Store, totals: VmTotals, hosts: Sequence[str] | None, grid: Steps, most: int | None
-) -> Mapping[str, str]:
-    """Return those VMs of the range of which most was seen."""
-    if most is None:
-        most = max(1, min(_MOST, MAX_VALUES // (len(FIGURES) * max(1, len(grid.starts_ms)))))
-    everyone = store.vms_of(hosts, grid.span)
-    first = dict(islice(everyone, most + 1))
-    if len(first) <= most:
-        return first
-    # Only those that are shown are kept: there may be more than memory is for.
-    ranked = (item for some in _parts(chain(first.items(), everyone)) for item in _by_seen(totals, some))
-    return {vm_id: owner for _, vm_id, owner in heapq.nsmallest(most, ranked)}
-
-
-def _by_seen(totals: VmTotals, owners: Mapping[str, str]) -> Iterator[tuple[int, str, str]]:
-    seen = {point.vm: point.seen for point in totals(list(owners))}
-    return ((-seen.get(vm_id, 0), vm_id, owner) for vm_id, owner in owners.items())
-
-
-def _others(
-    store: Store,
-    totals: VmTotals,
-    hosts: Sequence[str] | None,
-    shown: Mapping[str, str],
-    grid: Steps,
-    of_hosts: Mapping[str, Sequence[Found]],
-) -> OtherAccounts | None:
-    """Return the sum over VMs of the range that are not shown."""
-    count, missing, is_balanced = 0, 0, True
-    figures = dict.fromkeys(FIGURES, 0)
-    everyone = store.vms_of(hosts, grid.span)
-    for owners in _parts(item for item in everyone if item[0] not in shown):
-        vm_ids = list(owners)
-        points = totals(vm_ids)
-        countings = store.counting_totals(vm_ids)
-        found = _of_vms(owners, of_hosts, store.doubled(vm_ids))
-        count += len(owners)
-        for name in FIGURES:
-            figures[name] += sum(map(attrgetter(name), points))
-        missing += _missing(countings)
-        is_balanced &= _is_balanced(points, countings, list(chain.from_iterable(found.values())))
-    return OtherAccounts(count, figures, missing, is_balanced) if count else None
-
-
-def _parts(vms: Iterable[tuple[str, str]]) -> Iterator[Mapping[str, str]]:
-    """Yield VMs with their hosts, some at a time."""
-    left = iter(vms)
-    while part := dict(islice(left, _AT_ONCE)):
-        yield part
-
-
-def _by_host(found: Sequence[Found]) -> Mapping[str, Sequence[Found]]:
+def _by_host(found: Sequence[Found]) -> Findings:
     by_host: dict[str, list[Found]] = defaultdict(list)
     for item in found:
         for name in item.hosts:
             by_host[name].append(item)
     return by_host
-
-
-def _of_vms(
-    owners: Mapping[str, str], of_hosts: Mapping[str, Sequence[Found]], doubled: Collection[str]
-) -> Mapping[str, Sequence[Found]]:
-    """Return what concerns each VM: a double count only where it was itself counted twice."""
-    return {
-        vm_id: [
-            item for item in of_hosts.get(host, ()) if item.code is not Code.COUNTED_TWICE or vm_id in doubled
-        ]
-        for vm_id, host in owners.items()
-    }
 
 
 def _absent_account(grid: Steps, host: str) -> HostAccount:
@@ -294,7 +213,7 @@ def _vm_accounts(
     points_of: Mapping[str, Mapping[int, LedgerPoint]],
     countings: Sequence[CountingTotal],
     of_vms: VmCoverage,
-    found: Mapping[str, Sequence[Found]],
+    found: Findings,
 ) -> Sequence[VmAccount]:
     covered = {
         place: covered_ms(grid, kept_of(spans, counted.from_ms)) for place, spans in of_vms.spans.items()
@@ -333,8 +252,8 @@ def _vm_account(
         vm=vm_id,
         host=host,
         figures=figures,
-        missing=_missing(countings),
-        is_balanced=_is_balanced(points, countings, found),
+        missing=missing(countings),
+        is_balanced=is_balanced(points, countings, found),
         findings=_codes(found),
     )
 
@@ -346,7 +265,7 @@ def _host_accounts(
     folded: Mapping[str, FoldedVms],
     losses: Sequence[LossPoint],
     covered: Mapping[str, Sequence[int]],
-    found: Mapping[str, Sequence[Found]],
+    found: Findings,
 ) -> Sequence[HostAccount]:
     lost: dict[str, dict[LossKind, dict[int, int]]] = defaultdict(lambda: defaultdict(Counter))
     for loss in losses:
@@ -370,22 +289,3 @@ def _host_accounts(
         )
         for item in batches
     ]
-
-
-def _missing(countings: Sequence[CountingTotal]) -> int:
-    return sum(max(0, item.seen_total - item.stored) for item in countings)
-
-
-def _is_balanced(
-    points: Sequence[LedgerPoint], countings: Sequence[CountingTotal], found: Sequence[Found]
-) -> bool:
-    return (
-        all(_balances(point) for point in points)
-        and all(item.stored <= item.seen_total for item in countings)
-        and not any(item.leaves_open for item in found)
-    )
-
-
-def _balances(point: LedgerPoint) -> bool:
-    recorded = point.recorded + point.sampled_out + point.dropped
-    return point.seen == point.counted + point.uncounted == recorded

@@ -1,62 +1,99 @@
 # SPDX-License-Identifier: Apache-2.0
 """What became of VMs' faults in a whole range: of sums that are kept, where they are kept as the range is."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Protocol
 
+from backend.query.account_balance import adds_up
 from backend.query.sources import Sources
 from backend.query.summed import Account, Sums
 from backend.query.view import View
-from backend.store.contract.accounts import LedgerPoint
 from backend.store.contract.levels import Levels
+from backend.store.contract.store import Store
 from backend.store.contract.values import Steps
 from faultmodel.units import MS_PER_S
 
-VmTotals = Callable[[Sequence[str]], Sequence[LedgerPoint]]
-"""Returns what became of the faults of VMs, by their ids; one of which none were seen may be left out."""
+FIGURES = ("seen", "counted", "uncounted", "recorded", "sampled_out", "dropped")
+"""Of what became of a VM's faults."""
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What became of the faults of some VMs together. ``adds_up``: that of each of them does."""
+
+    figures: Mapping[str, int]
+    adds_up: bool
+
+
+class VmTotals(Protocol):
+    """What became of the faults of VMs, by their ids, over all steps."""
+
+    def seen(self, vm_ids: Sequence[str]) -> Mapping[str, int]:
+        """Return how many were seen of each VM; one of which none were may be left out."""
+
+    def added(self, vm_ids: Sequence[str]) -> Added:
+        """Return what became of the faults of these VMs."""
 
 
 def vm_totals(sources: Sources, steps: Steps, levels: Levels, now_ms: int) -> VmTotals:
-    """Return what gives the totals of VMs over all steps, within the snapshot that this thread reads.
+    """Return the totals of VMs over all steps, within the snapshot that this thread reads.
 
     :param levels: what is kept of these VMs: of recordings more than of others
     """
     store = sources.store
     if levels != store.kept_levels():
-        return lambda vm_ids: store.ledger_points(vm_ids, steps.whole)
-
-    @cache
-    def sums() -> Mapping[Account, Sums]:
-        view = View(sources.accounts, store.version(), now_ms, levels)
-        from_s, to_s = steps.from_ms // MS_PER_S, steps.to_ms // MS_PER_S
-        return {figure: view.total(figure, from_s, to_s) for figure in Account}
-
-    def totals(vm_ids: Sequence[str]) -> Sequence[LedgerPoint]:
-        return [
-            _point(steps.from_ms, vm_id, *(of_figure.get(vm_id, 0) for of_figure in sums().values()))
-            for vm_id in vm_ids
-        ]
-
-    return totals
+        return _Read(store, steps.whole)
+    return _Kept(View(sources.accounts, store.version(), now_ms, levels), steps)
 
 
-def _point(
-    start_ms: int,
-    vm: str,
-    seen: int,
-    uncounted: int,
-    recorded: int,
-    dropped: int,
-    counted_off: int,
-    sampled_off: int,
-) -> LedgerPoint:
-    return LedgerPoint(
-        step_start_ms=start_ms,
-        vm=vm,
-        seen=seen,
-        counted=seen - uncounted + counted_off,
-        uncounted=uncounted,
-        recorded=recorded,
-        sampled_out=seen - recorded - dropped + sampled_off,
-        dropped=dropped,
-    )
+class _Read:
+    """Totals that the store adds up."""
+
+    def __init__(self, store: Store, whole: Steps) -> None:
+        self._store = store
+        self._whole = whole
+
+    def seen(self, vm_ids: Sequence[str]) -> Mapping[str, int]:
+        return {point.vm: point.seen for point in self._store.ledger_points(vm_ids, self._whole)}
+
+    def added(self, vm_ids: Sequence[str]) -> Added:
+        points = self._store.ledger_points(vm_ids, self._whole)
+        figures = {name: sum(map(attrgetter(name), points)) for name in FIGURES}
+        return Added(figures, all(map(adds_up, points)))
+
+
+class _Kept:
+    """Totals of sums that are kept."""
+
+    def __init__(self, view: View, steps: Steps) -> None:
+        self._view = view
+        self._from_s, self._to_s = steps.from_ms // MS_PER_S, steps.to_ms // MS_PER_S
+        self._totals: dict[Account, Sums] = {}
+
+    def seen(self, vm_ids: Sequence[str]) -> Mapping[str, int]:
+        sums = self._sums(Account.SEEN)
+        return {vm_id: sums.get(vm_id, 0) for vm_id in vm_ids}
+
+    def added(self, vm_ids: Sequence[str]) -> Added:
+        sums = {figure: self._sums(figure) for figure in Account}
+        total = {figure: sum(of.get(vm_id, 0) for vm_id in vm_ids) for figure, of in sums.items() if of}
+        seen, uncounted, recorded, dropped, counted_off, sampled_off = (
+            total.get(figure, 0) for figure in Account
+        )
+        figures = {
+            "seen": seen,
+            "counted": seen - uncounted + counted_off,
+            "uncounted": uncounted,
+            "recorded": recorded,
+            "sampled_out": seen - recorded - dropped + sampled_off,
+            "dropped": dropped,
+        }
+        off = (sums[Account.COUNTED_OFF], sums[Account.SAMPLED_OFF])
+        return Added(figures, not any(of.get(vm_id) for of in off if of for vm_id in vm_ids))
+
+    def _sums(self, figure: Account) -> Sums:
+        if figure not in self._totals:
+            self._totals[figure] = self._view.total(figure, self._from_s, self._to_s)
+        return self._totals[figure]

@@ -55,6 +55,9 @@ class Catalog(Protocol):
     def counting_totals(self, vm_ids: Sequence[str]) -> Sequence[CountingTotal]:
         """Return what each counting has seen of VMs, ever; no order."""
 
+    def unequal_countings(self, vm_ids: Sequence[str]) -> Sequence[CountingTotal]:
+        """Return the same of those countings alone of which not as much is stored as was seen."""
+
     def doubled(self, vm_ids: Sequence[str]) -> Collection[str]:
         """Return those of the VMs that two countings counted at the same time."""
 

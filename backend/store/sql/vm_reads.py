@@ -305,6 +305,13 @@ class VmReads(SqlReads):
         with self._reading() as connection:
             return list(countings.counting_totals(connection, self._numbers(connection, vm_ids)))
 
+    def unequal_countings(self, vm_ids: Sequence[str]) -> Sequence[CountingTotal]:
+        """Return the same of those countings alone of which not as much is stored as was seen."""
+        with self._reading() as connection:
+            unequal = countings.vms_of_unequal(connection, vm_ids)
+            totals = countings.counting_totals(connection, unequal)
+            return [item for item in totals if item.stored != item.seen_total]
+
     def doubled(self, vm_ids: Sequence[str]) -> Collection[str]:
         """Return those of the VMs that two countings counted at the same time."""
         with self._reading() as connection:

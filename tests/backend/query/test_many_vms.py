@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is asked of every VM of a range takes no memory for those that are not shown."""
 
+import sqlite3
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -9,8 +10,9 @@ from shutil import copy
 
 import pytest
 
-from backend.query.account import FIGURES, account
+from backend.query.account import account
 from backend.query.sources import Sources
+from backend.query.vm_totals import FIGURES
 from backend.store import open_store
 from backend.store.contract.store import Store
 from backend.store.contract.values import Split, Steps, TimeRange
@@ -116,6 +118,25 @@ def test_one_of_many_others_of_which_too_much_is_stored_is_noticed(fleet: Store)
     found = account(Sources.of(fleet), None, None, GRID, NOW_NS, most=3)
     assert found.others is not None
     assert (found.others.missing, found.others.is_balanced) == (0, False)
+
+
+@pytest.mark.parametrize("figure", ["counted", "sampled_out"])
+def test_one_of_many_others_whose_figures_do_not_add_up_is_noticed(
+    filled_file: Path, tmp_path: Path, figure: str
+) -> None:
+    # No batch that says so is taken: the database itself is wrong.
+    path = tmp_path / "wrong.db"
+    copy(filled_file, path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            f"UPDATE ledger_1s SET {figure} = {figure} + 2 FROM vms WHERE vms.id = vm_id AND public_id = ?",
+            (vm_id(7),),
+        )
+    with closing(open_store(f"sqlite:///{path}")) as store:
+        found = account(Sources.of(store), None, None, GRID, NOW_NS, most=3)
+    assert found.others is not None
+    assert (found.others.missing, found.others.is_balanced) == (0, False)
+    assert found.others.totals[figure] == found.others.totals["seen"] + 2
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from backend.query.rate_keys import By
 from backend.query.sources import Sources
 from backend.query.summed import OF_SERIES
 from backend.query.view import View
-from backend.query.vm_totals import vm_totals
+from backend.query.vm_totals import FIGURES, Added, vm_totals
 from backend.store import open_store
 from backend.store.contract.accounts import CostPoint
 from backend.store.contract.changes import Change, Changes
@@ -206,10 +206,14 @@ def check_accounts(sources: Sources) -> None:
     vm_ids = list(dict(store.vms_of(None, TimeRange())))
     for first, end in RANGES:
         steps = Steps(START_MS + first * 1000, START_MS + end * 1000, (end - first) * 1000)
-        totals = vm_totals(sources, steps, levels, NOW_MS)(vm_ids)
-        in_store = {point.vm: point for point in store.ledger_points(vm_ids, steps)}
-        assert [point.vm for point in totals] == vm_ids
-        assert {point.vm: point for point in totals if point.seen} == in_store
+        totals = vm_totals(sources, steps, levels, NOW_MS)
+        points = store.ledger_points(vm_ids, steps)
+        seen = {vm_id: number for vm_id, number in totals.seen(vm_ids).items() if number}
+        assert seen == {point.vm: point.seen for point in points}
+        for some in (vm_ids, *([one] for one in vm_ids)):
+            of_some = [point for point in points if point.vm in some]
+            figures = {name: sum(getattr(point, name) for point in of_some) for name in FIGURES}
+            assert totals.added(some) == Added(figures, adds_up=True)
 
 
 def truth(store: Store) -> Truth:

@@ -82,6 +82,7 @@ def statements() -> Iterator[list[Statement]]:
         lambda s: s.faults([VM_ID], TimeRange(), limit=9, before=None),
         lambda s: s.ledger_points([VM_ID], STEPS),
         lambda s: s.counting_totals([VM_ID]),
+        lambda s: s.unequal_countings([VM_ID]),
         lambda s: list(s.vms_of(["host-1"], SPAN)),
         lambda s: list(s.vms_of(None, SPAN)),
         lambda s: s.losses(["host-1"], STEPS),

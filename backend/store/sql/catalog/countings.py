@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What each counting has seen of VMs, ever, and how much of that is in stored batches."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, select
 
 from backend.store.contract.accounts import CountingTotal
+from backend.store.sql.catalog.vm_queries import storable
 from backend.store.sql.ranges import chunks
 from backend.store.sql.sums import sum_of
 from backend.store.sql.tables import countings, vms
@@ -18,6 +19,19 @@ def add_countings(writer: Writer, batch: Batch, vm_numbers: Mapping[str, int]) -
     totals = [(vm_numbers[item.vm], batch.counting, item.seen, item.seen_total) for item in batch.ledger]
     if totals:
         writer.add(countings, columns_of(totals))
+
+
+def vms_of_unequal(connection: Connection, vm_ids: Sequence[str]) -> Mapping[int, str]:
+    """Return those VMs, by number, of which a counting has brought another number than it has seen."""
+    found: dict[int, str] = {}
+    for some in chunks(storable(vm_ids)):
+        statement = (
+            select(vms.c.id, vms.c.public_id)
+            .join(countings, countings.c.vm_id == vms.c.id)
+            .where(vms.c.public_id.in_(some), countings.c.seen != countings.c.seen_total)
+        )
+        found.update((number, vm_id) for number, vm_id in connection.execute(statement))
+    return found
 
 
 def counting_totals(connection: Connection, vm_ids: Mapping[int, str]) -> Iterator[CountingTotal]:

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whether what became of VMs' faults adds up."""
+
+from collections.abc import Collection, Mapping, Sequence
+
+from backend.query.findings import Code, Found
+from backend.store.contract.accounts import CountingTotal, LedgerPoint
+from backend.store.contract.store import Store
+
+Findings = Mapping[str, Sequence[Found]]
+"""By the host's name, or by the VM's id."""
+
+
+def missing(countings: Sequence[CountingTotal]) -> int:
+    """Return how many faults were seen and are in no stored batch."""
+    return sum(max(0, item.seen_total - item.stored) for item in countings)
+
+
+def is_balanced(
+    points: Sequence[LedgerPoint], countings: Sequence[CountingTotal], found: Sequence[Found]
+) -> bool:
+    """Return whether each step adds up, no more is stored than was seen, and no finding leaves it open."""
+    return all(map(adds_up, points)) and is_settled(countings, found)
+
+
+def is_settled(countings: Sequence[CountingTotal], found: Sequence[Found]) -> bool:
+    """Return whether no more is stored than was seen, and no finding leaves open what was counted."""
+    return all(item.stored <= item.seen_total for item in countings) and not any(
+        item.leaves_open for item in found
+    )
+
+
+def adds_up(point: LedgerPoint) -> bool:
+    """Return whether every fault that was seen became one of those of the ledger."""
+    recorded = point.recorded + point.sampled_out + point.dropped
+    return point.seen == point.counted + point.uncounted == recorded
+
+
+def findings_of_vms(store: Store, owners: Mapping[str, str], of_hosts: Findings) -> Findings:
+    """Return what concerns each VM: a double count only where it was itself counted twice.
+
+    :param owners: the host's name by the VM's id
+    """
+    twice = {host for host, found in of_hosts.items() if any(map(_is_double, found))}
+    perhaps = [vm_id for vm_id, host in owners.items() if host in twice]
+    doubled: Collection[str] = store.doubled(perhaps) if perhaps else ()
+    return {
+        vm_id: [item for item in of_hosts.get(host, ()) if not _is_double(item) or vm_id in doubled]
+        for vm_id, host in owners.items()
+    }
+
+
+def _is_double(item: Found) -> bool:
+    return item.code is Code.COUNTED_TWICE

@@ -25,7 +25,7 @@ from backend.live import Live
 from backend.settings import Settings
 from backend.store import open_store
 from backend.store.contract.store import Store
-from backend.supervisor import Supervisor, Ties
+from backend.supervisor import BEAT_S, HUNG_S, Supervisor, Ties
 
 _FAILED = 2
 _GRACE_S = 1
@@ -35,11 +35,12 @@ _KEEP_ALIVE_S = 75
 """Longer than any collector's pause between two batches."""
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, *, hung_s: float = HUNG_S) -> None:
     """Serve until SIGINT or SIGTERM; requests that are under way then have a second to end.
 
     Prints the address as the first line on standard output once it can be used.
 
+    :param hung_s: one of several workers whose event loop has not gone round for so long is replaced
     :raises SettingError: the address cannot be listened on, or needs tokens that there are not
     :raises SchemaError: the database is not migrated
     """
@@ -52,15 +53,14 @@ def serve(settings: Settings) -> None:
             return
     with listen(settings) as listener:
         work = partial(_serve_as_worker, listener, settings)
-        Supervisor(work, settings.workers, partial(_tell_address, settings, listener)).run()
+        tell = partial(_tell_address, settings, listener)
+        Supervisor(work, settings.workers, tell, hung_s=hung_s).run()
 
 
 def _serve_as_worker(listener: socket.socket, settings: Settings, ties: Ties) -> None:
     try:
         with closing(open_store(settings.database, settings.series)) as store:
-            _serve_on(
-                listener, settings, store, lambda: os.write(ties.ready, bytes([ties.number])), ties.alive
-            )
+            _serve_on(listener, settings, store, ties.beat, ties)
     except BackendError as exc:
         sys.stderr.write(f"kvmfaults-server: {exc}\n")
         raise SystemExit(_FAILED) from exc
@@ -71,11 +71,12 @@ def _serve_on(
     settings: Settings,
     store: Store,
     on_ready: Callable[[], object],
-    alive: int | None = None,
+    ties: Ties | None = None,
 ) -> None:
     """Serve on a socket until a signal comes.
 
-    :param alive: a descriptor at whose end it is over, too
+    :param on_ready: called once it serves
+    :param ties: of one of several workers, which ends with its supervisor, too
     """
     live, refusals = Live(), make_refusals(store)
     Connection.most = raise_descriptor_limit()
@@ -95,7 +96,7 @@ def _serve_on(
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S,
     )
-    server = _Server(config, live, on_ready, alive)
+    server = _Server(config, live, on_ready, ties)
     with (
         refusals.writing(),
         Runner(store, JOBS).running(),
@@ -143,12 +144,12 @@ def _tell_address(settings: Settings, listener: socket.socket) -> None:
 
 class _Server(uvicorn.Server):
     def __init__(
-        self, config: uvicorn.Config, live: Live, on_ready: Callable[[], object], alive: int | None
+        self, config: uvicorn.Config, live: Live, on_ready: Callable[[], object], ties: Ties | None
     ) -> None:
         super().__init__(config)
         self._live = live
         self._on_ready = on_ready
-        self._alive = alive
+        self._ties = ties
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def announce(self, host: str, time_ns: int) -> None:
@@ -165,8 +166,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._loop.set_exception_handler(log_rarely)
-        if self._alive is not None:
-            self._loop.add_reader(self._alive, self._end)
+        if self._ties is not None:
+            self._loop.add_reader(self._ties.alive, self._end)
         await super().startup(sockets)
         # What the application is made of stays. Looking through all of it for garbage, as happens every ten
         # seconds or so, would keep everyone waiting for 100 ms.
@@ -174,11 +175,17 @@ class _Server(uvicorn.Server):
         gc.freeze()
         if self.started:
             self._on_ready()
+            if self._ties is not None:
+                self._loop.call_later(BEAT_S, self._beat, self._loop, self._ties)
+
+    def _beat(self, loop: asyncio.AbstractEventLoop, ties: Ties) -> None:
+        ties.beat()
+        loop.call_later(BEAT_S, self._beat, loop, ties)
 
     def _end(self) -> None:
         assert self._loop is not None
-        assert self._alive is not None
-        self._loop.remove_reader(self._alive)
+        assert self._ties is not None
+        self._loop.remove_reader(self._ties.alive)
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -4,11 +4,15 @@
     starting --- all are ready ---> running --- SIGTERM, SIGINT ---> stopping ---> ended
        |                            |    ^
        | one ends                   +----+ one ends: another is started, after a pause that grows
-       v
+       v                                 | one hangs: it is killed, and so ends
     stopping ---> SettingError
 
 This process does nothing else: it has no threads, no event loop and no connections that a fork would share.
 A worker ends by itself once this process is gone, however it went: ``Ties.alive``.
+
+A worker whose event loop goes round says so each second (``Ties.beat``). One that has served and says nothing
+for ``HUNG_S`` hangs. This process counts that time itself, and of each of its own waits ``BEAT_S`` at most:
+while it was stopped, suspended with its machine or had no processor, workers may not have had one either.
 """
 
 import logging
@@ -16,19 +20,25 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import connection, get_context
 from multiprocessing.context import ForkProcess
 
 from backend.errors import SettingError
 
+BEAT_S = 1.0
+"""A worker says so often that its event loop goes round."""
+HUNG_S = 30.0
+"""Far longer than an event loop waits for a processor on a machine that is much too busy."""
 _FIRST_PAUSE_S = 0.1
 _MOST_PAUSE_S = 10.0
 _LASTED_S = 30.0
 """A worker that lived so long did not fail at its start."""
 _STOP_S = 20.0
 """Workers that are asked to end have so long: requests that are under way, and jobs, have a few seconds."""
+_PIPE_BYTES = 65_536
+"""As many as a pipe holds: what gathered while this process was stopped is read at once."""
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 _logger = logging.getLogger(__name__)
@@ -37,18 +47,26 @@ _context = get_context("fork")
 
 @dataclass(frozen=True, slots=True)
 class Ties:
-    """A worker's number, and descriptors of it: it writes a byte to ``ready`` once it serves; ``alive`` is at
-    its end once the supervisor is gone."""
+    """A worker's number, and descriptors of it: it writes to ``beats``; ``alive`` is at its end once the
+    supervisor is gone."""
 
     number: int
-    ready: int
+    beats: int
     alive: int
+
+    def beat(self) -> None:
+        """Say that the worker serves: once it does, and then every ``BEAT_S``. Never waits."""
+        # A supervisor that was stopped for long has a full pipe, one that is gone has none.
+        with suppress(BlockingIOError, BrokenPipeError):
+            os.write(self.beats, bytes([self.number]))
 
 
 @dataclass(slots=True)
 class _Worker:
     process: ForkProcess | None = None
-    is_ready: bool = False
+    has_served: bool = False
+    silent_s: float | None = None
+    """For how long it has said nothing; None while it does not serve, and once it was killed for that."""
     started_s: float = 0.0
     pause_s: float = 0.0
     due_s: float = 0.0
@@ -80,15 +98,24 @@ class _Pipe:
 class Supervisor:
     """Runs ``work`` in so many processes until a signal ends them."""
 
-    def __init__(self, work: Callable[[Ties], None], count: int, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        work: Callable[[Ties], None],
+        count: int,
+        on_ready: Callable[[], None],
+        *,
+        hung_s: float = HUNG_S,
+    ) -> None:
         """Make one that has started nothing.
 
         :param on_ready: called once, when all of them serve
+        :param hung_s: a worker that has said nothing for so long is killed and replaced
         """
         self._work = work
         self._on_ready = on_ready
+        self._hung_s = hung_s
         self._workers = [_Worker() for _ in range(count)]
-        self._ready, self._alive, self._signals = _Pipe(), _Pipe(), _Pipe()
+        self._beats, self._alive, self._signals = _Pipe(), _Pipe(), _Pipe()
         self._has_started = False
 
     def run(self) -> None:
@@ -104,7 +131,7 @@ class Supervisor:
                 finally:
                     self._stop()
         finally:
-            for pipe in (self._ready, self._alive, self._signals):
+            for pipe in (self._beats, self._alive, self._signals):
                 pipe.close()
 
     def _go_on(self) -> bool:
@@ -114,23 +141,29 @@ class Supervisor:
             if worker.process is None and worker.due_s <= now_s:
                 self._start(number, worker)
         happened = self._wait()
+        waited_s = min(time.monotonic() - now_s, BEAT_S)
         if self._signals.read_end in happened:
             return False
-        if self._ready.read_end in happened:
-            self._note_ready()
+        for worker in self._workers:
+            if worker.silent_s is not None:
+                worker.silent_s += waited_s
+        if self._beats.read_end in happened:
+            self._note_beats()
         for worker in self._workers:
             if worker.process is not None and worker.process.sentinel in happened:
                 self._note_end(worker)
+            elif worker.silent_s is not None and worker.silent_s >= self._hung_s:
+                self._kill_hung(worker)
         return True
 
     def _wait(self) -> list[object]:
         sentinels = [worker.process.sentinel for worker in self._workers if worker.process is not None]
         due_s = [worker.due_s for worker in self._workers if worker.process is None]
-        left_s = max(0.0, min(due_s) - time.monotonic()) if due_s else None
-        return list(connection.wait([self._signals.read_end, self._ready.read_end, *sentinels], left_s))
+        left_s = min([BEAT_S, *(max(0.0, due - time.monotonic()) for due in due_s)])
+        return list(connection.wait([self._signals.read_end, self._beats.read_end, *sentinels], left_s))
 
     def _start(self, number: int, worker: _Worker) -> None:
-        ties = Ties(number, self._ready.write_end, self._alive.read_end)
+        ties = Ties(number, self._beats.write_end, self._alive.read_end)
         # A signal that comes before the worker has handlers of its own would be handled by this one's.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
@@ -138,23 +171,36 @@ class Supervisor:
             worker.process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        worker.is_ready = False
+        worker.has_served = False
         worker.started_s = time.monotonic()
 
     def _begin(self, ties: Ties, mask: set[signal.Signals]) -> None:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        for end in (self._ready.read_end, self._alive.write_end, *self._signals.ends):
+        for end in (self._beats.read_end, self._alive.write_end, *self._signals.ends):
             os.close(end)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         self._work(ties)
 
-    def _note_ready(self) -> None:
-        for number in os.read(self._ready.read_end, 4096):
-            self._workers[number].is_ready = True
-        if not self._has_started and all(worker.is_ready for worker in self._workers):
+    def _note_beats(self) -> None:
+        for number in set(os.read(self._beats.read_end, _PIPE_BYTES)):
+            worker = self._workers[number]
+            # Of one that was killed a beat may still be in the pipe.
+            if not worker.has_served or worker.silent_s is not None:
+                worker.has_served, worker.silent_s = True, 0.0
+        if not self._has_started and all(worker.has_served for worker in self._workers):
             self._has_started = True
             self._on_ready()
+
+    def _kill_hung(self, worker: _Worker) -> None:
+        assert worker.process is not None
+        _logger.warning(
+            "worker %d hangs: its event loop has not gone round for %g s; it is killed",
+            worker.process.pid,
+            self._hung_s,
+        )
+        worker.silent_s = None
+        worker.process.kill()
 
     def _note_end(self, worker: _Worker) -> None:
         assert worker.process is not None
@@ -168,7 +214,7 @@ class Supervisor:
         worker.pause_s = min(worker.pause_s, _MOST_PAUSE_S)
         worker.due_s = now_s + worker.pause_s
         _logger.warning("worker %d %s; another is started in %.1f s", worker.process.pid, how, worker.pause_s)
-        worker.process = None
+        worker.process = worker.silent_s = None
 
     def _stop(self) -> None:
         processes = [worker.process for worker in self._workers if worker.process is not None]

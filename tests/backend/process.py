@@ -35,14 +35,18 @@ def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def serving(
-    *arguments: str, wrapper: Sequence[str] = (), **variables: str
+    *arguments: str,
+    wrapper: Sequence[str] = (),
+    program: Sequence[str] = ("-m", "backend", "serve", "--port", "0"),
+    **variables: str,
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Start kvmfaults-server serve on a free port; yield the process and its URL once it answers.
 
     :param wrapper: what starts it
+    :param program: what Python is started with, before the arguments
     """
     process = subprocess.Popen(
-        [*wrapper, sys.executable, "-m", "backend", "serve", "--port", "0", *arguments],
+        [*wrapper, sys.executable, *program, *arguments],
         env=environment(**variables),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several processes on one socket: they serve as one, and one that dies is replaced."""
+"""Several processes on one socket: they serve as one, and one that dies or hangs is replaced."""
 
 import os
 import signal
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -20,6 +21,14 @@ from tests.pipeline.servers import hand_in, watching
 from tests.product import wait_for
 
 PATIENCE_S = 120.0
+HUNG_S = 5.0
+IMPATIENT = f"""
+import sys
+from backend.server import serve
+from backend.settings import Settings
+serve(Settings(database=sys.argv[1], port=0, workers=2), hung_s={HUNG_S})
+"""
+"""A server as the command starts it, but for how long it bears with a worker that hangs."""
 
 
 def workers_of(process: "subprocess.Popen[str]") -> list[int]:
@@ -76,6 +85,40 @@ def test_a_worker_that_is_killed_is_replaced_while_the_others_serve(database: st
         said = process.stdout.read().splitlines()
     assert [line.split("; ")[1].rpartition(" in ")[0] for line in said] == ["another is started"] * 2
     assert all("was ended by SIGKILL" in line for line in said)
+
+
+def test_a_worker_whose_event_loop_hangs_is_replaced(database: str) -> None:
+    with serving(database, program=("-c", IMPATIENT)) as (process, url):
+        os.kill(hung := workers_of(process)[0], signal.SIGSTOP)
+        wait_for(
+            lambda: (len(workers_of(process)) == 2 and hung not in workers_of(process)) or None,
+            PATIENCE_S,
+            "another is started",
+        )
+        assert all(answers(url) for _ in range(10))
+        process.terminate()
+        assert process.wait(PATIENCE_S) == 0
+        assert process.stdout is not None
+        said = process.stdout.read().splitlines()
+    about = [line for line in said if line.startswith(f"worker {hung} ")]
+    assert about == [
+        f"worker {hung} hangs: its event loop has not gone round for {HUNG_S:g} s; it is killed",
+        f"worker {hung} was ended by SIGKILL; another is started in 0.1 s",
+    ]
+
+
+def test_workers_that_were_stopped_together_with_their_supervisor_go_on(database: str) -> None:
+    with serving(database, program=("-c", IMPATIENT)) as (process, url):
+        before = workers_of(process)
+        for pid in (process.pid, *before):
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(HUNG_S + 1)
+        # The supervisor first: it finds that nobody has said anything for so long.
+        for pid in (process.pid, *before):
+            os.kill(pid, signal.SIGCONT)
+            time.sleep(0.5)
+        assert answers(url)
+        assert workers_of(process) == before
 
 
 def test_workers_end_when_their_supervisor_is_killed(database: str) -> None:

@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from backend.store.clickhouse.database import Database
 from backend.store.clickhouse.tables import IDENTITY, metadata, statements
 
-_SHARED_MEMORY = Path("/dev/shm")
+SHARED_MEMORY = Path("/dev/shm")
 """Each part that is inserted is some dozen files."""
 
 
@@ -64,7 +64,7 @@ def clickhouse() -> Iterator[ClickHouse]:
     with ExitStack() as stack:
         url = os.environ.get("KVMFAULTS_TEST_CLICKHOUSE")
         if not url:
-            parent = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
+            parent = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
             folder = tempfile.mkdtemp(prefix="kvmfaults-chdb-", dir=parent)
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             url = f"clickhousedb:///default?interface=chdb&path={folder}"

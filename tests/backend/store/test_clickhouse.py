@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """ClickHouse beside a catalog: whatever ends between two statements, each batch counts once or not yet."""
 
-import shutil
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from threading import Thread
 from typing import Any
 
@@ -18,36 +15,22 @@ from backend.store import open_store
 from backend.store.clickhouse.blocks import read_noted
 from backend.store.clickhouse.database import Database
 from backend.store.clickhouse.tables import Place, of_sql, statements
-from backend.store.contract.jobs import JobClaim
-from backend.store.contract.series import FIGURES, KEYS, OWNER, Metric
+from backend.store.contract.series import Metric
 from backend.store.contract.store import Store
-from backend.store.contract.values import Steps, TimeRange
+from backend.store.contract.values import Steps
 from backend.store.contract.vms import VmFilter
 from backend.store.sql.store import SqlStore
 from backend.store.sql.tables import fault_counts, series_blocks
-from faultmodel.kinds import LossKind
-from faultmodel.record import Cost, Loss, Span
-from faultmodel.wire import Batch
 from tests.backend.store.conftest import NewUrl
+from tests.backend.store.everything import ALWAYS, CLAIM, RECEIVED_NS, a_batch, roll_up, stored
 from tests.batches import (
-    NS_PER_S,
     START_MS,
-    START_NS,
-    START_S,
-    exit_count,
-    exit_record,
     fault_count,
-    fault_record,
     ledger_entry,
     make_batch,
     make_host,
-    make_vm,
 )
 from tests.clickhouse import ClickHouse
-
-CLAIM = JobClaim(name="rollup", holder="us", began_ns=START_NS, within_ns=10**15, every_ns=0)
-RECEIVED_NS = START_NS + 10**6 * NS_PER_S
-ALWAYS = TimeRange()
 
 
 class Killed(BaseException):
@@ -75,62 +58,6 @@ def open_anew(empty_url: NewUrl, clickhouse: ClickHouse) -> Iterator[Callable[[]
         opened.pop().close()
 
 
-def a_batch(number: int, *, host: int = 0, vm: str | None = None) -> Batch:
-    """Return a batch of a VM that no other has, with something of everything that is counted or recorded."""
-    vm_id = vm or f"{host + 1:08x}{number + 1:08x}"
-    start_ns = START_NS + number * NS_PER_S
-    return make_batch(
-        number,
-        stream=f"{host:032x}",
-        host=make_host(f"host-{host}"),
-        vms=[make_vm(vm_id, pid=1000 + number)],
-        covered=[Span(start_ns, start_ns + NS_PER_S)],
-        fault_counts=[fault_count(vm_id, second=number, word=word, faults=3) for word in (1, 2**64 - 1)],
-        exit_counts=[exit_count(vm_id, second=number, count=2)],
-        exits=[exit_record(vm_id, time_ns=start_ns)],
-        faults=[fault_record(vm_id, time_ns=start_ns, word=2**64 - 1)],
-        ledger=[ledger_entry(vm_id, second=number, seen=6, seen_total=6)],
-        lost=[Loss(LossKind.KEYS_FULL, 1)],
-        costs=[
-            Cost(
-                from_ns=start_ns,
-                to_ns=start_ns + NS_PER_S,
-                cpu_ns=7,
-                resident_bytes=5,
-                program_ns=3,
-                program_runs=2,
-            )
-        ],
-    )
-
-
-def roll_up(store: Store) -> None:
-    """Sum up all that is due."""
-    store.claim_job(CLAIM)
-    while store.roll_up(START_S + 10**5, CLAIM):
-        pass
-
-
-def stored(store: Store, *metrics: Metric) -> Mapping[object, object]:
-    """Return all that answers have, or of some metrics, by the ids of VMs and hosts."""
-    found: Counter[object] = Counter()
-    with store.snapshot():
-        vms = {vm.number: vm.id for vm in store.members(VmFilter(), ALWAYS).vms}
-        hosts = {number: f"host {place}" for place, number in enumerate(sorted(store.version()))}
-        for metric in metrics or Metric:
-            owners = hosts if metric in (Metric.LOSSES, Metric.COSTS) else vms
-            by = (OWNER, *KEYS[metric])
-            for row in store.series.totals(metric, list(owners), ALWAYS, by=by, figures=FIGURES[metric]):
-                found[metric, owners[row[0]], *row[1 : len(by)]] += 1
-                for name, value in zip(FIGURES[metric], row[len(by) :], strict=True):
-                    found[metric, name, owners[row[0]], *row[1 : len(by)]] += value
-        for record in store.exits(None, None, ALWAYS, limit=9999, before=None):
-            found["exit", record.record.vm, record.record.time_ns] += 1
-        for record in store.faults(list(vms.values()), ALWAYS, limit=9999, before=None) if vms else ():
-            found["fault", record.record.vm, record.record.time_ns] += 1
-    return found
-
-
 @contextmanager
 def killed_at(number: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """End it before the so-manieth statement or insert of this block; what is yielded counts them."""
@@ -155,44 +82,6 @@ def killed_at(number: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int
             yield count
         finally:
             event.remove(Engine, "before_cursor_execute", step)
-
-
-@pytest.fixture
-def twin(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Store]:
-    """Return an empty store in one database."""
-    with closing(open_store(f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'twin.db')}")) as opened:
-        yield opened
-
-
-def test_a_batch_that_is_sent_again_after_an_end_between_any_two_statements_counts_once(
-    open_anew: Callable[[], SqlStore], twin: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Each batch is ended one statement later than the one before, and has a VM that is new."""
-    store = open_anew()
-    for one in (store, twin):
-        assert one.apply(a_batch(0), RECEIVED_NS)
-    ends = 0
-    for number in range(1, 200):
-        before = stored(store, Metric.FAULTS)
-        with killed_at(number, monkeypatch) as count, suppress(Killed):
-            store.apply(a_batch(number), RECEIVED_NS)
-        if count[0] < number:
-            # It came to its end: there are no more statements to end before.
-            break
-        ends += 1
-        store = open_anew()
-        assert stored(store, Metric.FAULTS) == before
-        # Another host's VM is given a number meanwhile: on SQLite that of the VM whose batch was undone.
-        for host in (1, 0):
-            for one in (store, twin):
-                assert one.apply(a_batch(number, host=host), RECEIVED_NS)
-                assert not one.apply(a_batch(number, host=host), RECEIVED_NS)
-    assert ends > 20
-    assert twin.apply(a_batch(ends + 1), RECEIVED_NS)
-    whole = stored(twin)
-    assert stored(store) == whole
-    roll_up(store)
-    assert stored(open_anew()) == whole
 
 
 def test_what_is_stored_while_an_answer_is_made_is_not_in_it(open_anew: Callable[[], SqlStore]) -> None:

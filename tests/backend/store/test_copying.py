@@ -18,7 +18,7 @@ from backend.store.contract.values import TimeRange
 from backend.store.sql import copying
 from backend.store.sql.copying import copy
 from backend.store.sql.store import SqlStore
-from tests.backend.store.test_clickhouse import RECEIVED_NS, a_batch, roll_up, stored
+from tests.backend.store.everything import RECEIVED_NS, a_batch, roll_up, stored
 from tests.clickhouse import ClickHouse
 from tests.postgresql import PostgresqlServer
 

@@ -7,7 +7,8 @@ others are deleted.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, Table, delete, select, update
 
@@ -48,6 +49,21 @@ def remove_older(database: Database, reading: Reading, writing: Writing, within_
             of_this = sql.kept_from.c.kept == row.kept
             writer.connection.execute(update(sql.kept_from).where(of_this).values(removed_to_s=row.from_s))
     return removed
+
+
+def ends_s(database: Database) -> Mapping[Kept, Sequence[int]]:
+    """Return from when on things have to be kept for another of their days to be dropped, s, ascending."""
+    place = database.place
+    kept_by_name = {place.local(table): kept for kept in Kept for table in _tables_of(kept)}
+    found: dict[Kept, set[int]] = defaultdict(set)
+    days = database.query(
+        f"SELECT DISTINCT table, toInt64(partition) FROM {place.parts} WHERE active"
+        " AND database = currentDatabase() AND partition != 'tuple()'"
+    )
+    for name, day in days:
+        if name in kept_by_name:
+            found[kept_by_name[name]].add((day + 1) * _DAY_S + _AFTER_S)
+    return {kept: sorted(ends) for kept, ends in found.items()}
 
 
 def remove_owner(database: Database, owner: str, number: int) -> None:
@@ -99,6 +115,8 @@ def _days(database: Database, table: Table, before: int) -> Sequence[tuple[int, 
 
 def _remove_day(database: Database, table: Table, day: int, rows: int, recorded: Sequence[int]) -> int:
     owner = "vm_id" if "vm_id" in table.columns else "host_id"
+    place = database.place
+    alter = f"ALTER TABLE {quoted(place.local(table))}{place.everywhere}"
     kept = 0
     if recorded:
         of_recordings = f"{owner} IN ({', '.join(map(str, recorded))})"
@@ -108,11 +126,10 @@ def _remove_day(database: Database, table: Table, day: int, rows: int, recorded:
         if kept == rows:
             return 0
         if kept:
-            _delete(database, table, f"{day_of(table)} = {day} AND NOT {of_recordings}")
+            # Rows that are deleted in the light way take their space until parts are merged.
+            database.command(f"{alter} DELETE IN PARTITION {day} WHERE NOT {of_recordings}")
             return rows - int(kept)
-    place = database.place
-    name = quoted(place.local(table))
-    database.command(f"ALTER TABLE {name}{place.everywhere} DROP PARTITION {day}")
+    database.command(f"{alter} DROP PARTITION {day}")
     return rows
 
 

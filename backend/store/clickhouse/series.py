@@ -23,6 +23,7 @@ from backend.store.contract.levels import (
     Range,
     fitting,
 )
+from backend.store.contract.retention import Kept
 from backend.store.contract.series import Block, Metric, Page, Recorded, Row, Top
 from backend.store.contract.values import RecordRow, Steps, TimeRange
 from backend.store.sql.series import rows
@@ -209,20 +210,26 @@ class ClickHouseSeries:
         return copied.row_sums(self._database, blocks.read_noted(connection), table)
 
     def measured(self, table: Table) -> Measured | None:
-        """Return what a table takes on the server that answers: its parts, merged or not."""
+        """Return what a table takes, its parts merged or not; of each shard on one server."""
+        parts = self._database.place.parts
         ((number, size),) = self._database.query(
-            "SELECT sum(rows), sum(bytes_on_disk) FROM system.parts WHERE active AND table = %(name)s"
+            f"SELECT sum(rows), sum(bytes_on_disk) FROM {parts} WHERE active AND table = %(name)s"
             " AND database = currentDatabase()",
             {"name": self._database.place.local(of_sql[table])},
         )
         return Measured(int(number), int(size), is_about=False)
 
     def size(self) -> int:
-        """Return how many bytes the tables take on the server that answers."""
+        """Return how many bytes the tables take; of each shard on one server."""
+        parts = self._database.place.parts
         ((size,),) = self._database.query(
-            "SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase()"
+            f"SELECT sum(bytes_on_disk) FROM {parts} WHERE active AND database = currentDatabase()"
         )
         return int(size)
+
+    def ends_s(self) -> Mapping[Kept, Sequence[int]]:
+        """Return from when on things have to be kept for another day to be dropped, s, ascending."""
+        return removal.ends_s(self._database)
 
     def close(self) -> None:
         """Take back numbers that were not used, and release every connection."""

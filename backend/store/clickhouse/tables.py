@@ -52,6 +52,11 @@ class Place:
         """What a statement says to be executed on each server."""
         return f" ON CLUSTER {quoted(self.cluster)}" if self.cluster else ""
 
+    @property
+    def parts(self) -> str:
+        """What a statement reads to know the parts of tables: of each shard on one server."""
+        return f"cluster({quoted(self.cluster)}, system.parts)" if self.cluster else "system.parts"
+
     def local(self, table: Table) -> str:
         """Return the name of the table that holds the rows of one server."""
         return f"{table.name}_local" if self.cluster else table.name

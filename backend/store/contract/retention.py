@@ -121,7 +121,11 @@ def kept_whole(wanted_s: int, now_s: int, ends_s: Sequence[int]) -> int:
 
 
 def next_to_remove(
-    from_s: Mapping[Kept, int], now_s: int, ends_s: Mapping[Kept, Sequence[int]] | None = None
+    from_s: Mapping[Kept, int],
+    now_s: int,
+    ends_s: Mapping[Kept, Sequence[int]] | None = None,
+    *,
+    is_whole: bool = False,
 ) -> tuple[Kept, int] | None:
     """Return what goes next to save space, and from when on it is kept then; None where nothing may go.
 
@@ -130,14 +134,20 @@ def next_to_remove(
 
     :param from_s: from when on each is kept, s
     :param ends_s: where its parts end, of what has parts that go as a whole
+    :param is_whole: only whole parts go. What has none that may is passed over
     """
     for tier in _TIERS:
         for kept in sorted(tier, key=lambda one: from_s[one]):
             least_s = (now_s - _LEFT_S[kept]) // _HOUR_S * _HOUR_S
+            ends = (ends_s or {}).get(kept, ())
+            if is_whole:
+                whole_s = min((end_s for end_s in ends if from_s[kept] < end_s <= least_s), default=None)
+                if whole_s is not None:
+                    return kept, whole_s
+                continue
             step_s = max(_HOUR_S, (now_s - from_s[kept]) // _STEP_SHARE)
             later_s = min((from_s[kept] + step_s) // _HOUR_S * _HOUR_S, least_s)
             if later_s > from_s[kept]:
                 most_s = min(least_s, from_s[kept] + (now_s - from_s[kept]) // _PART_SHARE)
-                ends = (ends_s or {}).get(kept, ())
                 return kept, min((end_s for end_s in ends if later_s <= end_s <= most_s), default=later_s)
     return None

@@ -125,8 +125,8 @@ class Store(Catalog, Protocol):
     def note_bytes(self, claim: JobClaim) -> bool:
         """Note from when on one more thing is kept, where what is stored takes too many bytes.
 
-        Return whether one was noted: none is while there is something to remove of what was noted before, or
-        before ``note_kept`` has judged ages once.
+        Return whether one was noted that can be removed at once: none is noted while there is something to
+        remove of what was noted before, or before ``note_kept`` has judged ages once.
 
         :raises LostJobError: another server has taken over the job; nothing changes
         :raises RetentionError: nothing more may be removed, or not yet

@@ -89,7 +89,7 @@ class HistoryJobs(SqlReads):
                 free_space=space.free_space,
                 used_bytes=space.used + self.series.size(),
                 used_is_about=space.is_about,
-                max_bytes=None if self.series.is_elsewhere else retention.max_bytes(connection),
+                max_bytes=retention.max_bytes(connection),
             )
 
     @abstractmethod
@@ -131,8 +131,6 @@ class HistoryJobs(SqlReads):
 
     def set_max_bytes(self, most: int | None) -> None:
         """Have what is stored take so many bytes at most; None for any number."""
-        if self.series.is_elsewhere:
-            raise RetentionError("the series lies elsewhere, and no bound of bytes holds there; set ages")
         with self.writing() as writer:
             retention.set_max_bytes(writer, most)
 
@@ -167,21 +165,20 @@ class HistoryJobs(SqlReads):
 
     def note_bytes(self, claim: JobClaim) -> bool:
         """Note from when on one more thing is kept, for a job, where what is stored takes too many bytes."""
-        if self.series.is_elsewhere:
-            # What is removed there frees nothing here, and there whole days alone.
-            return False
+        is_elsewhere = self.series.is_elsewhere
         with self.checking() as connection:
             most, now_s = retention.max_bytes(connection), retention.reached_s(connection)
             first_s = retention.first_s(connection)
             if most is None or now_s is None or first_s is None:
                 return False
-            used = self._bytes_of(connection).used
+            used = self._bytes_of(connection).used + self.series.size()
             # What was noted before frees some yet.
             if used <= most or not removing.is_all_removed(connection):
                 return False
             kept_from_s = removing.read_kept_from(connection)
-            ends_s = self._parted_at(connection)
-        following = next_to_remove({kept: kept_from_s.get(kept, first_s) for kept in Kept}, now_s, ends_s)
+            ends_s = self.series.ends_s() if is_elsewhere else self._parted_at(connection)
+        from_s = {kept: kept_from_s.get(kept, first_s) for kept in Kept}
+        following = next_to_remove(from_s, now_s, ends_s, is_whole=is_elsewhere)
         too_many = f"what is stored takes {used:,} bytes, and may take {most:,}"
         if following is None:
             raise RetentionError(f"{too_many}; all is removed that may be: set shorter ages, or more bytes")
@@ -190,7 +187,8 @@ class HistoryJobs(SqlReads):
             jobs.check_held(writer, claim)
         if not is_noted:
             raise RetentionError(f"{too_many}; what is to be removed next is yet to be summed up")
-        return True
+        # Elsewhere nobody waits for whoever still reads a state of before: it is removed with the next run.
+        return not is_elsewhere
 
     def make_partitions(self, claim: JobClaim) -> None:
         """Do nothing: a table has no parts."""

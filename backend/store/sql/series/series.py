@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Table, select
 
 from backend.errors import SchemaError
 from backend.store.contract.levels import FINEST_S, Levels, fitting
+from backend.store.contract.retention import Kept
 from backend.store.contract.series import Block, Metric, Page, Recorded, Row, Top
 from backend.store.contract.values import RecordRow, Steps, TimeRange
 from backend.store.sql.series import recorded, removal, retention, rollup, rows, totals
@@ -146,6 +147,10 @@ class SqlSeries:
     def size(self) -> int:
         """Return 0: it lies in the catalog's database."""
         return 0
+
+    def ends_s(self) -> Mapping[Kept, Sequence[int]]:
+        """Return none: its parts are the database's own affair."""
+        return {}
 
     def close(self) -> None:
         """Do nothing: the connections are the store's."""

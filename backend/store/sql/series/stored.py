@@ -5,13 +5,14 @@ What is noted of it (what is yet to be summed up, from when on levels are kept) 
 database, and changes in the catalog's transactions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from sqlalchemy import Connection, Table
 
+from backend.store.contract.retention import Kept
 from backend.store.contract.series import Series
 from backend.store.sql.series.rollup import Summing
 from backend.store.sql.series.rows import Rows
@@ -99,6 +100,12 @@ class StoredSeries(Series, Protocol):
 
     def size(self) -> int:
         """Return how many bytes it takes beside the catalog's database."""
+
+    def ends_s(self) -> Mapping[Kept, Sequence[int]]:
+        """Return from when on things have to be kept for another part of them to go, s, ascending.
+
+        Of what lies elsewhere whole parts alone go.
+        """
 
     def close(self) -> None:
         """Release every connection."""

@@ -452,6 +452,14 @@ export interface GuestDetail {
   rate_at_end: number | null;
   /** Those that run first, each the newest first */
   vms: Vm[];
+  /** By number, 1000 at most: of these VMs' vCPUs with that number, the sums */
+  vcpus: Vcpu[];
+  /** How many vCPUs ever counted, by number */
+  vcpu_count: number;
+  /** Of these VMs together; most first, 1000 at most */
+  exit_reasons: ExitReason[];
+  /** Exits whose reasons are not among those */
+  exits_of_other_reasons: number;
   /**
    * Where counts are not kept of exactly from..to: the range that they are of. What is older than is kept
    * is in none of them. null where they are exactly of from..to.

@@ -11,13 +11,13 @@ from backend.api import schemas
 from backend.api.choosing import Chosen
 from backend.api.exports.formats import FILES
 from backend.api.faults import FaultsParameters, faults_of
-from backend.api.parameters import GuestPath, InFormat, InPages, InSteps, InTime
-from backend.api.presented import as_of_body, flags_body, vm_body
+from backend.api.parameters import MAX_LIMIT, GuestPath, InFormat, InPages, InSteps, InTime
+from backend.api.presented import as_of_body, flags_body, vcpu_body, vm_body
 from backend.api.presented_guests import at_once_body, event_body, guest_body, who
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
-from backend.api.vms import SyndromesParameters, syndromes_of
+from backend.api.vms import SyndromesParameters, exits_by_reason, syndromes_of
 from backend.api.warned import warned_totals
 from backend.errors import NotFoundError
 from backend.query import cursors
@@ -111,18 +111,25 @@ def show_guest(
         guest = guest_of(services.store, id)
         only = VmFilter(guests=(guest.id,))
         page = services.store.vms(only, span, limit=MAX_VMS, after=None)
+        shown = [vm.id for vm in page]
         in_range = services.store.members(only, span)
         ever = services.store.members(only, TimeRange()).vms
         if not ever:
             raise NotFoundError(f"no guest {id!r}")
-        ends = ends_of(services.sources, [vm.id for vm in page], span, now_ms, grid.step_ms)
+        ends = ends_of(services.sources, shown, span, now_ms, grid.step_ms)
+        vcpus = services.store.vcpus(shown, span, limit=MAX_LIMIT)
+        vcpu_count = services.store.vcpu_count(shown)
+        reasons = exits_by_reason(services.store, shown, span)
         as_of = services.store.as_of(sorted({vm.host for vm in ever}))
-        uncovered = uncovered_of_vms(services.store, [vm.id for vm in page], wanted, now_ms)
+        uncovered = uncovered_of_vms(services.store, shown, wanted, now_ms)
     history = sorted(ever, key=lambda vm: vm.first_seen_ms)[-_MOST_IN_HISTORY:]
     number = len(in_range.vms) + in_range.left_out
     return schemas.GuestDetail(
         **who(guest, ever, page, ends, number),
         vms=[vm_body(vm, ends[vm.id]) for vm in page],
+        vcpus=[vcpu_body(vcpu) for vcpu in vcpus],
+        vcpu_count=vcpu_count,
+        **reasons,
         **warned_totals(wanted, span, uncovered),
         vms_left_out=number - len(page),
         events=[event_body(item) for item in events_of(history) if _contains(wanted, item.at_ms, item.at_ms)],

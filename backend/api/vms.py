@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from pydantic import Field, field_validator
@@ -197,14 +197,28 @@ def show_vm(services: ServicesDep, id: VmPath, asked: Annotated[VmParameters, Qu
         grid = end_grid(span, services.now_ms, asked.step_ms, levels, coarser=asked.coarser)
         vm = services.store.vm(id, span)
         end = ends_of(services.sources, [id], span, services.now_ms, grid.step_ms)[id]
-        found = services.store.vcpus(id, span, limit=limit + 1, after=after[0])
-        vcpu_count = services.store.vcpu_count(id)
+        found = services.store.vcpus([id], span, limit=limit + 1, after=after[0])
+        vcpu_count = services.store.vcpu_count([id])
         as_of = services.store.as_of([vm.host])
-        counted = services.store.exit_reasons(id, span)
-        exit_total = services.store.exit_total(id, span)
+        reasons = exits_by_reason(services.store, [id], span)
         collector = services.store.collector_of(vm.host)
         uncovered = uncovered_of_vms(services.store, [id], wanted, services.now_ms)
     vcpus = found[:limit]
+    return schemas.VmDetail(
+        **vm_body(vm, end).model_dump(),
+        vcpus=[vcpu_body(vcpu) for vcpu in vcpus],
+        vcpu_count=vcpu_count,
+        next_cursor=place_cursor(Listed.VCPUS, vcpus[-1].vcpu, 0) if len(found) > limit else None,
+        **reasons,
+        **warned_totals(wanted, span, uncovered),
+        collector=collector_body(collector),
+        as_of=as_of_body(as_of),
+    )
+
+
+def exits_by_reason(store: Store, vm_ids: Sequence[str], span: TimeRange) -> dict[str, Any]:
+    """Return the fields of a body that have all exits to user space of VMs, by reason."""
+    counted = store.exit_reasons(vm_ids, span)
     reasons = [
         schemas.ExitReason(
             reason=item.reason,
@@ -215,17 +229,8 @@ def show_vm(services: ServicesDep, id: VmPath, asked: Annotated[VmParameters, Qu
         )
         for item in counted
     ]
-    return schemas.VmDetail(
-        **vm_body(vm, end).model_dump(),
-        vcpus=[vcpu_body(vcpu) for vcpu in vcpus],
-        vcpu_count=vcpu_count,
-        next_cursor=place_cursor(Listed.VCPUS, vcpus[-1].vcpu, 0) if len(found) > limit else None,
-        exit_reasons=reasons,
-        exits_of_other_reasons=exit_total - sum(item.count for item in reasons),
-        **warned_totals(wanted, span, uncovered),
-        collector=collector_body(collector),
-        as_of=as_of_body(as_of),
-    )
+    others = store.exit_total(vm_ids, span) - sum(item.count for item in counted)
+    return {"exit_reasons": reasons, "exits_of_other_reasons": others}
 
 
 @router.get("/{id}/flags", responses=reader_problems(404))

@@ -7,10 +7,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from faultmodel.record import Span, Vm
-from tests.batches import NS_PER_S, START_MS, fault_count, make_batch, make_host, make_vm
+from tests.batches import NS_PER_S, START_MS, exit_count, fault_count, make_batch, make_host, make_vm
 from tests.browser.conftest import Visit
 from tests.browser.feed import Feed
-from tests.browser.reading import figure, number
+from tests.browser.reading import figure, number, table
 from tests.browser.scenes import LIVE_HOST
 
 pytestmark = pytest.mark.browser
@@ -54,6 +54,10 @@ def guest(feed: Feed) -> str:
                     fault_count(vm.id, second=vm.started_ns // NS_PER_S + 20 - at, faults=faults[vm.id])
                     for vm in vms
                 ],
+                exit_counts=[
+                    exit_count(vm.id, second=vm.started_ns // NS_PER_S + 20 - at, count=faults[vm.id] // 3)
+                    for vm in vms
+                ],
             )
         )
     return str(feed.product.get(f"vms/{FIRST}")["guest"])
@@ -77,6 +81,8 @@ def test_all_vms_of_a_guest_are_on_its_page(page: Page, visit: Visit, guest: str
     lines = page.locator("#faults .legend").inner_text()
     assert f"on {OTHER_HOST}" in lines
     assert f"on {LIVE_HOST}" in lines
+    assert [row[:2] for row in table(page.locator("#vcpus tbody"))] == [["0", "49"]]
+    assert [row[2] for row in table(page.locator("#reasons tbody"))] == ["16"]
     expect(page.locator(".at-once")).to_contain_text(f"2 VMs ran at once on {OTHER_HOST} and {LIVE_HOST}")
     assert visit.problems == []
 

@@ -5,7 +5,7 @@ from pydantic import BaseModel, Field
 
 from backend.api.schemas.as_of import AsOf
 from backend.api.schemas.fields import Count, HostText, NextCursor, Rate, TimeText, UnclassifiedCount
-from backend.api.schemas.vms import CountedRange, Vm
+from backend.api.schemas.vms import CountedRange, ExitReason, Vcpu, Vm
 from backend.api.schemas.warnings import Warnings, WarningsLeftOut
 from backend.query.guest_history import GuestEventKind
 from backend.store.contract.guests import IdentifiedBy
@@ -95,6 +95,12 @@ class GuestDetail(Guest):
     """A guest with its VMs, and what happened to it, within from..to."""
 
     vms: list[Vm] = Field(description="Those that run first, each the newest first")
+    vcpus: list[Vcpu] = Field(
+        description="By number, 1000 at most: of these VMs' vCPUs with that number, the sums"
+    )
+    vcpu_count: int = Field(description="How many vCPUs ever counted, by number", examples=[2])
+    exit_reasons: list[ExitReason] = Field(description="Of these VMs together; most first, 1000 at most")
+    exits_of_other_reasons: Count = Field(description="Exits whose reasons are not among those")
     counted: CountedRange
     vms_left_out: int = Field(
         description="How many more existed within from..to, of which the totals have nothing", examples=[0]

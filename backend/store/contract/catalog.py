@@ -49,8 +49,8 @@ class Catalog(Protocol):
     def commands(self, vm_ids: Sequence[str]) -> Mapping[str, str]:
         """Return the command lines of VMs, by id."""
 
-    def vcpu_count(self, vm_id: str) -> int:
-        """Return how many vCPUs of a VM ever counted."""
+    def vcpu_count(self, vm_ids: Sequence[str]) -> int:
+        """Return how many vCPUs of VMs ever counted, one of the same number in several VMs once."""
 
     def counting_totals(self, vm_ids: Sequence[str]) -> Sequence[CountingTotal]:
         """Return what each counting has seen of VMs, ever; no order."""

@@ -210,9 +210,12 @@ class Store(Catalog, Protocol):
         """Return one VM. :raises NotFoundError: there is none"""
 
     def vcpus(
-        self, vm_id: str, span: TimeRange, *, limit: int | None = None, after: int = -1
+        self, vm_ids: Sequence[str], span: TimeRange, *, limit: int | None = None, after: int = -1
     ) -> Sequence[VcpuSummary]:
-        """Return a VM's vCPUs by number, those after ``after``. Every vCPU that ever counted is listed."""
+        """Return VMs' vCPUs by number, those after ``after``. Every vCPU that ever counted is listed.
+
+        Of vCPUs of several VMs with the same number, the sums.
+        """
 
     def syndromes(
         self,
@@ -255,11 +258,11 @@ class Store(Catalog, Protocol):
     def exit_points(self, vm_ids: Sequence[str] | None, kind: ExitKind, steps: Steps) -> Iterator[ExitPoint]:
         """Yield exit counts of a kind, summed into steps."""
 
-    def exit_reasons(self, vm_id: str, span: TimeRange) -> Sequence[ExitReasonCount]:
-        """Return exits to user space by reason and errno, most first: of 1,000 reasons at most."""
+    def exit_reasons(self, vm_ids: Sequence[str], span: TimeRange) -> Sequence[ExitReasonCount]:
+        """Return VMs' exits to user space by reason and errno, most first: of 1,000 reasons at most."""
 
-    def exit_total(self, vm_id: str, span: TimeRange) -> int:
-        """Return how many exits to user space there were, of whatever reason."""
+    def exit_total(self, vm_ids: Sequence[str], span: TimeRange) -> int:
+        """Return how many exits to user space VMs had, of whatever reason."""
 
     def exits(
         self,

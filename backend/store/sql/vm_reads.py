@@ -34,6 +34,7 @@ from backend.store.sql import vm_summaries
 from backend.store.sql.catalog import countings, guests, sources, vm_members, vm_queries
 from backend.store.sql.catalog.hosts import read_version
 from backend.store.sql.catalog.kept_vms import KeptVms
+from backend.store.sql.ranges import MOST_AT_ONCE
 from backend.store.sql.reads import SqlReads
 from backend.store.sql.series.owners import name_recordings
 from backend.store.sql.series.pending import read_kept
@@ -126,27 +127,26 @@ class VmReads(SqlReads):
             return vm_summaries.find_vm(connection, self.series, vm_id, span)
 
     def vcpus(
-        self, vm_id: str, span: TimeRange, *, limit: int | None = None, after: int = -1
+        self, vm_ids: Sequence[str], span: TimeRange, *, limit: int | None = None, after: int = -1
     ) -> Sequence[VcpuSummary]:
-        """Return vCPUs that a VM ever had. :raises NotFoundError: there is no such VM"""
+        """Return vCPUs that VMs ever had. :raises NotFoundError: a VM is unknown"""
         with self.snapshot() as connection:
-            vm, _ = vm_queries.vm_number(connection, vm_id)
-            numbers = vm_queries.vcpus_of(connection, vm, limit=limit, after=after)
+            vms = sorted(vm_queries.known_vms(connection, vm_ids))
+            numbers = vm_queries.vcpus_of(connection, vms, limit=limit, after=after)
             by = ("vcpu",)
-            faults: dict[int, int] = dict(
-                self.series.totals(Metric.FAULTS, [vm], span, by=by, figures=(_FAULTS,))
-            )
-            exits = {
-                vcpu: counts
-                for vcpu, *counts in self.series.totals(Metric.EXITS, [vm], span, by=by, figures=_KINDS)
-            }
-            return [_vcpu_summary(vcpu, faults.get(vcpu, 0), exits.get(vcpu)) for vcpu in numbers]
+            # Of many VMs, each vCPU comes several times.
+            faults: Counter[int] = Counter()
+            for vcpu, count in self.series.totals(Metric.FAULTS, vms, span, by=by, figures=(_FAULTS,)):
+                faults[vcpu] += count
+            exits: dict[int, Sequence[int]] = {}
+            for vcpu, *counts in self.series.totals(Metric.EXITS, vms, span, by=by, figures=_KINDS):
+                exits[vcpu] = [a + b for a, b in zip(exits.get(vcpu, repeat(0)), counts, strict=False)]
+            return [_vcpu_summary(vcpu, faults[vcpu], exits.get(vcpu)) for vcpu in numbers]
 
-    def vcpu_count(self, vm_id: str) -> int:
-        """Return how many vCPUs a VM ever had. :raises NotFoundError: there is no such VM"""
+    def vcpu_count(self, vm_ids: Sequence[str]) -> int:
+        """Return how many vCPUs VMs ever had. :raises NotFoundError: a VM is unknown"""
         with self._reading() as connection:
-            number, _ = vm_queries.vm_number(connection, vm_id)
-            return vm_queries.vcpu_count(connection, number)
+            return vm_queries.vcpu_count(connection, sorted(vm_queries.known_vms(connection, vm_ids)))
 
     def syndromes(
         self,
@@ -221,25 +221,25 @@ class VmReads(SqlReads):
                     vm_id, arch_name = chosen[number]
                     yield ExitPoint(steps.start_of(step), vm_id, vcpu, arch_name, count)
 
-    def exit_reasons(self, vm_id: str, span: TimeRange) -> Sequence[ExitReasonCount]:
-        """Return exits by reason and errno, most first. :raises NotFoundError: there is no such VM"""
+    def exit_reasons(self, vm_ids: Sequence[str], span: TimeRange) -> Sequence[ExitReasonCount]:
+        """Return exits by reason and errno, most first. :raises NotFoundError: a VM is unknown"""
         with self.snapshot() as connection:
-            number, _ = vm_queries.vm_number(connection, vm_id)
-            found = self.series.totals(
-                Metric.EXITS,
-                [number],
-                span,
-                by=("reason", "errno"),
-                figures=(COUNT,),
-                top=Top(_MAX_REASONS),
-            )
-            return [ExitReasonCount(*row) for row in found]
+            vms = sorted(vm_queries.known_vms(connection, vm_ids))
+            # One statement finds the greatest of so many VMs; of more, each sum comes in parts.
+            top = Top(_MAX_REASONS) if len(vms) <= MOST_AT_ONCE else None
+            counts: Counter[tuple[int, int]] = Counter()
+            for reason, errno, count in self.series.totals(
+                Metric.EXITS, vms, span, by=("reason", "errno"), figures=(COUNT,), top=top
+            ):
+                counts[reason, errno] += count
+            most = sorted((-count, *key) for key, count in counts.items())[:_MAX_REASONS]
+            return [ExitReasonCount(reason, errno, -count) for count, reason, errno in most]
 
-    def exit_total(self, vm_id: str, span: TimeRange) -> int:
-        """Return how many exits there were. :raises NotFoundError: there is no such VM"""
+    def exit_total(self, vm_ids: Sequence[str], span: TimeRange) -> int:
+        """Return how many exits there were. :raises NotFoundError: a VM is unknown"""
         with self.snapshot() as connection:
-            number, _ = vm_queries.vm_number(connection, vm_id)
-            found = self.series.totals(Metric.EXITS, [number], span, by=(OWNER,), figures=(COUNT,))
+            vms = sorted(vm_queries.known_vms(connection, vm_ids))
+            found = self.series.totals(Metric.EXITS, vms, span, by=(OWNER,), figures=(COUNT,))
             return sum(count for _, count in found)
 
     def exits(

@@ -188,6 +188,42 @@ def test_a_guest_has_what_was_within_the_range_alone(fleet: Server) -> None:
     assert len(guest["at_once"]) == 1
 
 
+def test_exits_and_vcpus_of_a_guest_are_those_of_its_vms_together(fleet: Server) -> None:
+    more = [
+        exit_count(B, second=15, count=3),
+        exit_count(B, second=15, vcpu=1, reason=2, errno=0, count=7),
+        exit_count(B, second=27, vcpu=2, reason=2, errno=0, count=100),
+    ]
+    faults = [fault_count(B, second=16, vcpu=1, faults=5, word=0x6)]
+    fleet.apply(
+        make_batch(
+            1,
+            host=make_host("host-1"),
+            stream=FIRST,
+            vms=[vm(B, 12, 30)],
+            covered=covered(40, 41),
+            exit_counts=more,
+            fault_counts=faults,
+        )
+    )
+    guest = fleet.get(f"{GUESTS}/{GUEST}", from_=START_MS, to=START_MS + 26_000)
+    assert [(one["reason_name"], one["errno_name"], one["count"]) for one in guest["exit_reasons"]] == [
+        ("KVM_EXIT_IO", "none", 7),
+        ("KVM_EXIT_MEMORY_FAULT", "EFAULT", 5),
+    ]
+    assert guest["exits_of_other_reasons"] == 0
+    # The third ever counted, though not in the range.
+    assert [(one["vcpu"], one["faults"], one["memory_fault_exits"]) for one in guest["vcpus"]] == [
+        (0, 30, 5),
+        (1, 5, 0),
+        (2, 0, 0),
+    ]
+    assert guest["vcpu_count"] == 3
+    # One VM's are of the same form.
+    of_vm = fleet.get(f"/api/v1/vms/{B}")
+    assert {"vcpus", "vcpu_count", "exit_reasons", "exits_of_other_reasons"} <= guest.keys() & of_vm.keys()
+
+
 def test_vms_show_whose_lives_they_are(fleet: Server) -> None:
     assert fleet.get(f"/api/v1/vms/{A}")["guest"] == GUEST
     for asked in ({}, {"sort": "name"}):

@@ -61,7 +61,7 @@ def test_exits_are_kept_apart_by_reason_and_errno(store: Store) -> None:
 
     vm = store.vm(VM_ID, ALWAYS)
     assert (vm.memory_fault_exits, vm.bare_error_exits, vm.unclassified_error_exits) == (11, 1100, 7)
-    assert store.exit_reasons(VM_ID, ALWAYS) == [
+    assert store.exit_reasons([VM_ID], ALWAYS) == [
         ExitReasonCount(2, 0, 100_000),
         ExitReasonCount(39, 4, 10_000),
         ExitReasonCount(2, 133, 1000),
@@ -70,6 +70,31 @@ def test_exits_are_kept_apart_by_reason_and_errno(store: Store) -> None:
         ExitReasonCount(REASON_NOT_SHOWN, 14, 7),
         ExitReasonCount(39, 14, 1),
     ]
+
+
+def test_exits_and_vcpus_of_more_vms_than_one_statement_sums_are_summed(store: Store) -> None:
+    vms = [f"{number:016x}" for number in range(1, 502)]
+    exits = [exit_count(vm, vcpu=place % 2, reason=39) for place, vm in enumerate(vms)]
+    exits += [exit_count(vms[place], reason=2, errno=0, count=300) for place in (0, 500)]
+    faults = [fault_count(vm, vcpu=place % 3, faults=2) for place, vm in enumerate(vms)]
+    assert store.apply(make_batch(exit_counts=exits, fault_counts=faults), START_NS)
+
+    for some in (vms, vms[:500]):
+        odd = len(some) // 2
+        assert (
+            store.exit_reasons(some, ALWAYS)
+            == [
+                ExitReasonCount(2, 0, 600 if len(some) == 501 else 300),
+                ExitReasonCount(39, 14, len(some)),
+            ][:: 1 if len(some) == 501 else -1]
+        )
+        assert store.exit_total(some, ALWAYS) == sum(one.count for one in store.exit_reasons(some, ALWAYS))
+        found = store.vcpus(some, ALWAYS)
+        assert [one.memory_fault_exits for one in found] == [len(some) - odd, odd, 0]
+        assert [one.vcpu for one in found] == [0, 1, 2]
+        assert sum(one.faults for one in found) == 2 * len(some)
+        assert store.vcpu_count(some) == 3
+        assert store.vcpus(some, ALWAYS, limit=1, after=0) == found[1:2]
 
 
 @pytest.mark.parametrize("kind", ExitKind)
@@ -95,7 +120,7 @@ def test_every_vcpu_that_ever_counted_is_listed_with_its_totals_in_the_range(sto
         START_NS,
     )
 
-    assert store.vcpus(VM_ID, TimeRange(None, START_MS + 5000)) == [
+    assert store.vcpus([VM_ID], TimeRange(None, START_MS + 5000)) == [
         VcpuSummary(vcpu=0, faults=0, memory_fault_exits=0, bare_error_exits=0, unclassified_error_exits=0),
         VcpuSummary(vcpu=1, faults=0, memory_fault_exits=2, bare_error_exits=0, unclassified_error_exits=0),
         VcpuSummary(vcpu=3, faults=5, memory_fault_exits=0, bare_error_exits=4, unclassified_error_exits=0),

@@ -170,7 +170,7 @@ def test_all_that_one_batch_brings_late_of_one_bucket_counts(filled: Store) -> N
         cost = next(iter(filled.costs(["host-1"], hours)), None)
         return [
             vm.faults,
-            sum(item.count for item in filled.exit_reasons(LIVE, ALL)),
+            sum(item.count for item in filled.exit_reasons([LIVE], ALL)),
             point.seen,
             cost.cpu_ns if cost else 0,
             cost.resident_bytes if cost else 0,

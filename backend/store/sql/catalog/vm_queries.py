@@ -69,20 +69,28 @@ def vm_number(connection: Connection, vm_id: str) -> tuple[int, str]:
     return row.id, row.arch
 
 
-def vcpus_of(connection: Connection, vm_number: int, *, limit: int | None, after: int) -> Sequence[int]:
-    """Return the numbers of vCPUs that a VM ever had, those after ``after``."""
-    statement = (
-        select(vcpus.c.vcpu)
-        .where(vcpus.c.vm_id == vm_number, vcpus.c.vcpu > after)
-        .order_by(vcpus.c.vcpu)
-        .limit(limit)
-    )
-    return connection.scalars(statement).all()
+def vcpus_of(
+    connection: Connection, vm_numbers: Sequence[int], *, limit: int | None, after: int
+) -> Sequence[int]:
+    """Return the numbers of vCPUs that VMs ever had, those after ``after``, each once, ascending."""
+    found: set[int] = set()
+    for some in chunks(vm_numbers):
+        statement = (
+            select(vcpus.c.vcpu)
+            .distinct()
+            .where(vcpus.c.vm_id.in_(some), vcpus.c.vcpu > after)
+            .order_by(vcpus.c.vcpu)
+            .limit(limit)
+        )
+        found.update(connection.scalars(statement))
+    return sorted(found)[:limit]
 
 
-def vcpu_count(connection: Connection, vm_number: int) -> int:
-    """Return how many vCPUs a VM ever had."""
-    statement = select(func.count()).select_from(vcpus).where(vcpus.c.vm_id == vm_number)
+def vcpu_count(connection: Connection, vm_numbers: Sequence[int]) -> int:
+    """Return how many vCPUs VMs ever had, one of the same number in several VMs once."""
+    if len(vm_numbers) > MOST_AT_ONCE:
+        return len(vcpus_of(connection, vm_numbers, limit=None, after=-1))
+    statement = select(func.count(vcpus.c.vcpu.distinct())).where(vcpus.c.vm_id.in_(vm_numbers))
     return connection.scalar(statement) or 0
 
 

@@ -16,6 +16,7 @@ import { createSyndromes } from "../../panels/tables/syndromes.js";
 import { viewOf } from "../../state.js";
 import { leftOutNotes } from "../chart-notes.js";
 import { exactness } from "../exactness.js";
+import { createReasons, createVcpus, moreVcpus, reasonRows, vcpuRows } from "../exits-and-vcpus.js";
 import { latestLabel } from "../messages.js";
 import { createRateCharts } from "../rate-chart.js";
 
@@ -52,6 +53,8 @@ export function createGuestView(context, { goBack, moreWords }) {
     onOpen: (vm) => context.open(viewOf(state.get(), vm)),
   });
   const flags = createFlags();
+  const reasons = createReasons();
+  const vcpus = createVcpus("those of its VMs with one number together");
   const syndromes = createSyndromes(moreWords);
   const instead = createMessage("h1");
   const content = el(
@@ -62,6 +65,7 @@ export function createGuestView(context, { goBack, moreWords }) {
     ...charts.roots,
     lives.root,
     flags.root,
+    el("div", { class: "columns" }, reasons.root, vcpus.root),
     syndromes.root,
   );
   return {
@@ -79,6 +83,8 @@ export function createGuestView(context, { goBack, moreWords }) {
       const rows = guest.vms.map((vm) => ({ vm, href: context.hrefOf(viewOf(state.get(), vm.id)), isShown: false }));
       lives.update(rows, guest.vms_left_out > 0 ? `and ${plural(guest.vms_left_out, "more VM")}` : "");
       flags.update(answer.flags);
+      reasons.update(reasonRows(guest));
+      vcpus.update(vcpuRows(guest), moreVcpus(guest));
       syndromes.update(answer.syndromes, answer.flags.total);
     },
   };

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-/** What a VM's page derives from the answers: key figures, lines and rows. */
+/** What a VM's page derives from the answers: key figures and lines. */
 
 import { knownLook } from "../../base/color.js";
-import { errnoText, kindText, reasonText } from "../../model/exit-words.js";
-import { countText, plural, rateText } from "../../base/format.js";
+import { kindText } from "../../model/exit-words.js";
+import { countText, rateText } from "../../base/format.js";
 import { exactness } from "../exactness.js";
 import { latestLabel } from "../messages.js";
-import { createCountsTable } from "../../panels/tables/counts-table.js";
 
 /** @typedef {import("./page.js").Answer} Answer */
-/** @typedef {import("../../model/types.js").VmDetail} VmDetail */
 /** @typedef {import("../../charts/series.js").NamedLine} NamedLine */
 
 /**
@@ -82,66 +80,4 @@ export function exitLines({ exitRates, faults }) {
     const values = series?.values ?? faults.quiet;
     return { key: kind, label: kindText(kind), values, total: series?.total ?? 0, ...look };
   });
-}
-
-export function createReasons() {
-  return createCountsTable({
-    id: "reasons",
-    title: "All exits to user space",
-    note: "by reason and error",
-    empty: "No exit to user space was seen in this range.",
-    columns: [{ label: "Reason" }, { label: "Error" }, { label: "Count", kind: "number" }],
-  });
-}
-
-export function createVcpus() {
-  return createCountsTable({
-    id: "vcpus",
-    title: "vCPUs",
-    note: "totals in the range",
-    empty: "No fault or exit of any vCPU is known.",
-    columns: [
-      { label: "vCPU" },
-      { label: "Faults", kind: "number" },
-      { label: "Memory-fault exits", kind: "number" },
-      { label: "Bare error exits", kind: "number" },
-      { label: "Unclassified error exits", kind: "number" },
-    ],
-  });
-}
-
-/**
- * @param {VmDetail} vm
- * @returns {import("../../panels/tables/counts-table.js").TableRow[]}
- */
-export function reasonRows(vm) {
-  const rows = vm.exit_reasons.map((item) => ({
-    key: `${item.reason} ${item.errno}`,
-    cells: [
-      reasonText(item),
-      { text: errnoText(item) },
-      { text: countText(item.count), title: plural(item.count, "exit") },
-    ],
-  }));
-  const others = vm.exits_of_other_reasons;
-  if (others === 0) return rows;
-  const cells = [{ text: "other reasons" }, { text: "" }, { text: countText(others), title: plural(others, "exit") }];
-  return [...rows, { key: "others", cells }];
-}
-
-/**
- * @param {VmDetail} vm
- * @returns {import("../../panels/tables/counts-table.js").TableRow[]}
- */
-export function vcpuRows(vm) {
-  return vm.vcpus.map((item) => ({
-    key: String(item.vcpu),
-    cells: [
-      { text: String(item.vcpu) },
-      { text: countText(item.faults) },
-      { text: countText(item.memory_fault_exits), mark: item.memory_fault_exits > 0 },
-      { text: countText(item.bare_error_exits), mark: item.bare_error_exits > 0 },
-      { text: countText(item.unclassified_error_exits), mark: item.unclassified_error_exits > 0 },
-    ],
-  }));
 }

@@ -20,9 +20,10 @@ import { createVmHeader } from "../../panels/vm-header.js";
 import { viewOf, viewOfGuest } from "../../state.js";
 import { leftOutNotes } from "../chart-notes.js";
 import { gapsOf } from "../exactness.js";
+import { createReasons, createVcpus, moreVcpus, reasonRows, vcpuRows } from "../exits-and-vcpus.js";
 import { aheadMessage, emptyMessage, lifeElsewhere, uncoveredMessage } from "../messages.js";
 import { createRateCharts } from "../rate-chart.js";
-import { createReasons, createVcpus, exitLines, figuresOf, reasonRows, vcpuRows } from "./figures.js";
+import { exitLines, figuresOf } from "./figures.js";
 
 /** @typedef {import("./page.js").Answer} Answer */
 /** @typedef {import("../context.js").Context} Context */
@@ -161,8 +162,7 @@ function createDetails(moreWords) {
       if (account) ledger.update(account);
       flags.update(answer.flags);
       reasons.update(reasonRows(answer.vm));
-      const left = answer.vm.vcpu_count - answer.vm.vcpus.length;
-      vcpus.update(vcpuRows(answer.vm), left > 0 ? `and ${plural(left, "more vCPU")}` : "");
+      vcpus.update(vcpuRows(answer.vm), moreVcpus(answer.vm));
       syndromes.update(answer.syndromes, answer.flags.total);
     },
   };

@@ -6,6 +6,7 @@ once with marks in place of what is another number each second, and cut at the m
 pieces with that second's numbers between them: the very bytes that ``wire.encode`` would return for it.
 """
 
+import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +37,8 @@ _BOOTED_S = 100_000
 """Before the first second."""
 _WORD = 0x1_0000_0004
 _MARK = 2**62
-_PRIMES = 2_654_435_761, 40_503
+_PAGES = 2**20
+"""Of a VM: 4 GiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class HostBatches:
         from_ns = second * NS_PER_S
         times = [from_ns + record * NS_PER_S // load.records for record in range(load.records)]
         booted_ns = (self._start_s - _BOOTED_S) * NS_PER_S
-        gfns = [(second * _PRIMES[0] + record * _PRIMES[1]) % 2**22 for record in range(load.records)]
+        gfns = random.Random(f"{self.name} {second}").choices(range(_PAGES), k=load.records)
         return Numbers(
             batch=(
                 sequence,
@@ -180,7 +182,10 @@ class HostBatches:
 
     def _records(self, vm: Vm, numbers: Numbers) -> list[object]:
         load, make = self._load, arch.get(_ARCH).fault
-        of_each = zip(numbers.times_ns, numbers.monotonic_ns, numbers.gfns, numbers.addresses, strict=True)
+        # Each VM has them in another order, or whatever compresses would see one VM many times.
+        order = random.Random(vm.id).sample(range(load.records), load.records)
+        gfns, addresses = ([some[place] for place in order] for some in (numbers.gfns, numbers.addresses))
+        of_each = zip(numbers.times_ns, numbers.monotonic_ns, gfns, addresses, strict=True)
         return [
             make(
                 time_ns=time_ns,

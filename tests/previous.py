@@ -17,6 +17,9 @@ WITHOUT_LAYOUT = "2b13f77abae7af79959c4dc0a9748602a7992a1b"
 COUNTS_APART = "c5f3e87467bb1ff6061dd3b081c30742a7fa9a21"
 """The newest that has a table of fault counts for each architecture."""
 
+WITHOUT_LEVELS = "9783def71d3e044255f5507f138c6c5fd4fc1f12"
+"""The newest that keeps counts of seconds alone."""
+
 
 def unpack(directory: Path, commit: str = COMMIT) -> Path:
     """Unpack it; skip the test where there is no history to take it from."""

@@ -58,4 +58,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _asks_for_clickhouse(item: pytest.Function) -> bool:
     chosen = item.callspec.params.values() if hasattr(item, "callspec") else ()
     of_several = [part for value in chosen for part in (value if isinstance(value, tuple) else [value])]
-    return "clickhouse" in (*item.fixturenames, *(part for part in of_several if isinstance(part, str)))
+    names = [*item.fixturenames, *(part for part in of_several if isinstance(part, str))]
+    return any(name == "clickhouse" or name.startswith("clickhouse-") for name in names)

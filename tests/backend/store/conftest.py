@@ -50,6 +50,8 @@ def shared_postgresql(postgresql_server: PostgresqlServer, migrated_postgresql: 
 
 CLICKHOUSE = "clickhouse"
 """The series in ClickHouse, beside a catalog in SQLite."""
+CLICKHOUSE_BESIDE_POSTGRESQL = "clickhouse-postgresql"
+"""The same, beside one in PostgreSQL."""
 _OF_SERIES = (
     "test_apply",
     "test_costs",
@@ -65,6 +67,9 @@ _OF_SERIES = (
     "test_series",
 )
 """Tests of counts and records; others are of the catalog, which is the same beside any series."""
+_OF_BOTH = ("test_apply", "test_removal")
+"""Of these, tests in which transactions of the catalog and what lies in ClickHouse go together: with either
+catalog. The others read, or sum up in one transaction, which each catalog's own tests hold."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -75,6 +80,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         name = metafunc.module.__name__.rpartition(".")[2]
         if name in _OF_SERIES and {"new_store", "new_url"} & set(metafunc.fixturenames) == {"new_store"}:
             names.append(CLICKHOUSE)
+            if name in _OF_BOTH:
+                names.append(CLICKHOUSE_BESIDE_POSTGRESQL)
         metafunc.parametrize("database", names, indirect=True)
 
 
@@ -85,10 +92,14 @@ def database(request: pytest.FixtureRequest) -> str:
     return name
 
 
+def _has_postgresql(database: str) -> bool:
+    return database.endswith("postgresql")
+
+
 @pytest.fixture
 def new_url(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> Iterator[NewUrl]:
     """Return a function that makes a migrated database for this test alone, and returns its URL."""
-    if database != "postgresql":
+    if not _has_postgresql(database):
         template: Path = request.getfixturevalue("migrated_sqlite")
         numbers = count()
         yield lambda: f"sqlite:///{shutil.copy(template, tmp_path / f'store-{next(numbers)}.db')}"
@@ -108,7 +119,7 @@ def new_url(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> It
 @pytest.fixture
 def empty_url(request: pytest.FixtureRequest, database: str) -> NewUrl:
     """Return a function that returns the URL of an empty database, in place of the one before."""
-    name = "emptied_postgresql" if database == "postgresql" else "new_url"
+    name = "emptied_postgresql" if _has_postgresql(database) else "new_url"
     made: NewUrl = request.getfixturevalue(name)
     return made
 
@@ -118,7 +129,7 @@ def new_store(request: pytest.FixtureRequest, database: str, empty_url: NewUrl) 
     """Return a function that opens an empty store, in place of the one that it opened before."""
     opened: list[Store] = []
     clickhouse: ClickHouse | None = None
-    if database == CLICKHOUSE:
+    if database.startswith(CLICKHOUSE):
         clickhouse = request.getfixturevalue("clickhouse")
 
     def make() -> Store:

@@ -18,6 +18,7 @@ from backend.store.contract.values import TimeRange
 from backend.store.sql import copying
 from backend.store.sql.copying import copy
 from backend.store.sql.store import SqlStore
+from tests.backend.store.conftest import CLICKHOUSE, CLICKHOUSE_BESIDE_POSTGRESQL
 from tests.backend.store.everything import RECEIVED_NS, a_batch, roll_up, stored
 from tests.clickhouse import ClickHouse
 from tests.postgresql import PostgresqlServer
@@ -26,8 +27,8 @@ Open = Callable[[str], SqlStore]
 PAIRS = (
     ("sqlite", "postgresql"),
     ("postgresql", "sqlite"),
-    ("sqlite", "clickhouse"),
-    ("clickhouse", "postgresql"),
+    ("sqlite", CLICKHOUSE),
+    (CLICKHOUSE_BESIDE_POSTGRESQL, "postgresql"),
 )
 
 
@@ -39,14 +40,14 @@ def open_kind(request: pytest.FixtureRequest, migrated_sqlite: Path, tmp_path: P
 
     def new(kind: str) -> SqlStore:
         series = None
-        if kind == "postgresql":
+        if kind.endswith("postgresql"):
             server: PostgresqlServer = request.getfixturevalue("postgresql_server")
             name = server.new_database(request.getfixturevalue("migrated_postgresql"))
             request.addfinalizer(lambda: server.drop_database(name))
             url = server.url(name)
         else:
             url = f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / f'copy-{next(numbers)}.db')}"
-        if kind == "clickhouse":
+        if kind.startswith(CLICKHOUSE):
             clickhouse: ClickHouse = request.getfixturevalue("clickhouse")
             clickhouse.empty()
             series = clickhouse.url
@@ -104,7 +105,7 @@ def test_a_copy_has_all_and_goes_on(
     assert len(set(places)) == len(places)
 
 
-@pytest.mark.parametrize("to", ["postgresql", "clickhouse"])
+@pytest.mark.parametrize("to", ["postgresql", CLICKHOUSE_BESIDE_POSTGRESQL])
 def test_a_copy_that_ends_half_way_goes_on_and_no_server_begins_meanwhile(
     open_kind: Open, to: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

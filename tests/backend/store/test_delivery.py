@@ -16,7 +16,7 @@ from backend.store.contract.vms import VmFilter
 from faultmodel import arch
 from faultmodel.record import COUNTERS
 from faultmodel.wire import Batch
-from tests.backend.store.conftest import CLICKHOUSE, NewStore, NewUrl
+from tests.backend.store.conftest import CLICKHOUSE, CLICKHOUSE_BESIDE_POSTGRESQL, NewStore, NewUrl
 from tests.backend.store.sender import COUNT_PER_BATCH, batches_to_send
 from tests.batches import START_MS, START_NS, VM_ID, exit_record, fault_count, fault_record, make_batch
 
@@ -126,10 +126,10 @@ def test_batches_sent_twice_and_out_of_order_count_once_each(
     hold(new_store(), *delivery)
 
 
-@pytest.mark.parametrize("database", [CLICKHOUSE])
+@pytest.mark.parametrize("database", [CLICKHOUSE, CLICKHOUSE_BESIDE_POSTGRESQL])
 @given(deliveries())
 @settings(
-    max_examples=8,
+    max_examples=5,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],

@@ -809,7 +809,10 @@ export interface OtherSeries {
   count: number;
   /** Exact count over the steps given */
   total: number;
-  /** Exact count of each step */
+  /**
+   * Exact count of each step. Of level `none` below 0 where faults were mapped that began in an earlier
+   * step: the sum over both is right
+   */
   counts: number[];
   /** Per second of time that any host covered */
   values: (number | null)[];
@@ -988,9 +991,15 @@ export interface Series {
   label: string;
   /** Exact count over the steps given */
   total: number;
-  /** Exact count of each step */
+  /**
+   * Exact count of each step. Of level `none` below 0 where faults were mapped that began in an earlier
+   * step: the sum over both is right
+   */
   counts: number[];
-  /** Per second of the step's covered time; null where none of it was covered, or the VM was not there */
+  /**
+   * Per second of the step's covered time, 0 at least; null where none of it was covered, or the VM was
+   * not there
+   */
   values: (number | null)[];
 }
 

@@ -29,7 +29,7 @@ MAX_KEYS = 100_000
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Counts of each step by key, greatest total first; what is beyond the most that were asked for, added
-    up."""
+    up. Of a key that was not asked for the total is above 0; a step may have less (``NO_LEVEL``)."""
 
     shown: Mapping[str, Sequence[int]]
     vms: Sequence[VmMember]
@@ -113,8 +113,9 @@ def _of_series(question: Question, part: Steps, view: View, kept: Levels) -> Cou
     """Count what there are sums of for each series."""
     kind, grid = question.by, kept.kept_steps(question.grid)
     # The steps of a chart are kept: its total need not be read beside them.
-    totals = added(view.steps(kind, *_seconds(grid)))
-    shown, others = _in_steps(question, part, view, kind, totals, None)
+    sums = added(view.steps(kind, *_seconds(grid)))
+    totals = {key: total for key, total in sums.items() if total > 0}
+    shown, others = _in_steps(question, part, view, kind, totals, {key: (key,) for key in totals})
     of_keys = {str(key): counts for key, counts in shown.items()}
     return Counts(of_keys, (), len(totals) - len(shown), others)
 
@@ -196,17 +197,19 @@ def _from_store(
         if len(totals) <= room:
             counts = by_key.setdefault(key, _zeros(points))
             counts[(start_ms - part.from_ms) // part.step_ms] += count
-    ranked = sorted(totals, key=lambda key: (-totals[key], key))
+    listed = {key for key, total in totals.items() if total > 0}.union(asked)
+    ranked = sorted(listed, key=lambda key: (-totals[key], key))
     _check_room(question, len(ranked))
     shown, rest = ranked[: question.most], ranked[question.most :]
-    if len(ranked) <= room:
+    if len(totals) <= room:
         others = array("q", map(sum, zip(*(by_key[key] for key in rest), strict=True)))
         return Counts({key: by_key[key] for key in shown}, vms, len(rest), others)
     # Which are listed is known only now: the counts of all together were too many to keep.
     by_key = {key: _zeros(points) for key in shown}
     others = _zeros(points)
     for start_ms, key, count in keyed(sources.store, vm_ids, question.metric, question.by, counted, guest_of):
-        by_key.get(key, others)[(start_ms - part.from_ms) // part.step_ms] += count
+        if key in listed:
+            by_key.get(key, others)[(start_ms - part.from_ms) // part.step_ms] += count
     return Counts(by_key, vms, len(rest), others)
 
 

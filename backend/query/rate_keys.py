@@ -121,7 +121,9 @@ def _by_level(point: FaultPoint) -> Iterable[tuple[str, int]]:
     for counter, level in _LEVELS.items():
         left -= point.counters[counter]
         yield level, point.counters[counter]
-    yield NO_LEVEL, max(0, left)
+    # A fault may be mapped in a later second than it began in: there fewer are left than none, which only the
+    # sum with the second before makes right. So nothing is cut off here.
+    yield NO_LEVEL, left
 
 
 _FAULT_KEYS: Mapping[By, Callable[[FaultPoint], Iterable[tuple[str, int]]]] = {

@@ -185,6 +185,6 @@ class Composer:
 
 def _per_second(counts: Sequence[int], covered: Sequence[int]) -> Sequence[float | None]:
     return [
-        count * MS_PER_S / time_ms if time_ms else None
+        max(0, count) * MS_PER_S / time_ms if time_ms else None
         for count, time_ms in zip(counts, covered, strict=True)
     ]

@@ -9,6 +9,11 @@ from backend.api.schemas.as_of import AsOf
 from backend.api.schemas.fields import Count, HostText
 from backend.api.schemas.warnings import Warnings, WarningsLeftOut
 
+_COUNTS = (
+    "Exact count of each step. Of level `none` below 0 where faults were mapped that began in an earlier "
+    "step: the sum over both is right"
+)
+
 
 class Series(BaseModel):
     """One line of a chart."""
@@ -19,10 +24,10 @@ class Series(BaseModel):
     )
     label: HostText = Field(description="The key for people", examples=["write"])
     total: Count = Field(description="Exact count over the steps given")
-    counts: list[Count] = Field(description="Exact count of each step")
+    counts: list[int] = Field(description=_COUNTS)
     values: list[float | None] = Field(
-        description="Per second of the step's covered time; null where none of it was covered, or the VM was "
-        "not there"
+        description="Per second of the step's covered time, 0 at least; null where none of it was covered, "
+        "or the VM was not there"
     )
 
 
@@ -31,7 +36,7 @@ class OtherSeries(BaseModel):
 
     count: Count = Field(description="How many")
     total: Count = Field(description="Exact count over the steps given")
-    counts: list[Count] = Field(description="Exact count of each step")
+    counts: list[int] = Field(description=_COUNTS)
     values: list[float | None] = Field(description="Per second of time that any host covered")
 
 

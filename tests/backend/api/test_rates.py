@@ -172,6 +172,34 @@ def test_faults_make_series_by(server: Server, by: str, expected: dict[str, int]
     assert {series["key"]: series["total"] for series in found["series"]} == expected
 
 
+@pytest.mark.parametrize("chosen", [{}, {"vm": VM_ID}], ids=["all", "one"])
+def test_faults_that_are_mapped_in_a_later_step_are_not_counted_as_unmapped(
+    server: Server, chosen: dict[str, str]
+) -> None:
+    began = [fault_count(faults=10, mapped_4k=9, second=second) for second in range(9)]
+    late = [fault_count(faults=0, mapped_4k=1, second=second, vcpu=1) for second in range(1, 10)]
+    whole = Span(START_NS, START_NS + 20 * NS_PER_S)
+    counts = [*began, *late, fault_count(faults=3, second=10)]
+    server.apply(make_batch(covered=(whole,), fault_counts=counts))
+    of_steps = {
+        # In whole steps it is one fault of the first that ends in the next, and so on.
+        "1s": [1, *[0] * 8, -1, 3],
+        "5s": [1, -1, 3],
+        "10s": [0, 3],
+    }
+    for step, none in of_steps.items():
+        # What was asked before, and is kept, changes nothing.
+        for _ in range(2):
+            answer = rates(server, by="level", step=step, to=START_MS + 20_000, **chosen)
+            found = {one["key"]: one for one in answer["series"]}
+            assert found["none"]["counts"][: len(none)] == none
+            assert (found["none"]["total"], found["4k"]["total"]) == (3, 90)
+            assert min(value for value in found["none"]["values"] if value is not None) == 0.0
+    covered_s = {"from": START_MS, "to": START_MS + 10_000}
+    (only,) = rates(server, by="level", step="1s", **covered_s, **chosen)["series"]
+    assert (only["key"], only["total"]) == ("4k", 90)
+
+
 def test_series_by_flag_have_hardware_and_software_flags(server: Server) -> None:
     server.apply(make_batch(fault_counts=[fault_count(word=2, format_name="npf", faults=6, private=4)]))
     found = values(rates(server, by="flag"))

@@ -11,6 +11,9 @@ from backend.query.sources import Sources
 from backend.query.uncovered import Uncovered, uncovered_of_hosts
 from backend.store.contract.values import Steps
 
+_AT_ONCE = 30_000
+"""Costs that are read at once: some 10 MB."""
+
 
 @dataclass(frozen=True, slots=True)
 class HostCosts:
@@ -41,8 +44,18 @@ def costs(sources: Sources, names: Sequence[str] | None, grid: Steps, now_ms: in
     store = sources.store
 
     def read(some: Sequence[str], steps: Steps) -> Iterator[tuple[str, int, Cost]]:
-        return ((point.host, point.step_start_ms, cost_of(point)) for point in store.costs(some, steps))
+        # What is refused takes no memory before: which hosts have costs shows only as they are read.
+        found, at_once = 0, max(1, _AT_ONCE // len(steps.starts_ms))
+        for first in range(0, len(some), at_once):
+            points = store.costs(some[first : first + at_once], steps)
+            found += len(points)
+            if found > MAX_VALUES:
+                raise _too_many(len(some), grid)
+            for point in points:
+                yield point.host, point.step_start_ms, cost_of(point)
 
+    if names is not None:
+        _check_room(len(names), grid)
     with store.snapshot():
         levels = store.kept_levels(names)
         counted = levels.kept_steps(grid)
@@ -50,10 +63,20 @@ def costs(sources: Sources, names: Sequence[str] | None, grid: Steps, now_ms: in
         found_of = sources.costs.get(owners, counted, store.version(), read)
         uncovered = uncovered_of_hosts(store, names, grid.span, now_ms)
     by_host = {name: steps for name, steps in found_of.items() if steps or names is not None}
-    if len(by_host) * len(grid.starts_ms) > MAX_VALUES:
-        raise ParameterError("step", f"{len(by_host)} hosts and {len(grid.starts_ms)} points; ask for fewer")
+    _check_room(len(by_host), grid)
     found = [
         HostCosts(name, [steps.get(start) for start in grid.starts_ms])
         for name, steps in sorted(by_host.items())
     ]
     return Costs(found, None if counted == grid else levels.begins_ms(grid), uncovered)
+
+
+def _check_room(hosts: int, grid: Steps) -> None:
+    if hosts * len(grid.starts_ms) > MAX_VALUES:
+        raise _too_many(hosts, grid)
+
+
+def _too_many(hosts: int, grid: Steps) -> ParameterError:
+    return ParameterError(
+        "step", f"{hosts} hosts and {len(grid.starts_ms)} points; ask for longer steps, or fewer hosts"
+    )

@@ -107,6 +107,9 @@ class KeptPoints(Generic[_Point]):
         return found
 
     def _keep(self, found: Mapping[tuple[str, int], _Known[_Point]]) -> None:
+        if sum(known.size for known in found.values()) > self._most:
+            # It would drive out those of all others, and part of itself.
+            return
         with self._lock:
             for key, known in found.items():
                 self._drop(key)

@@ -56,13 +56,14 @@ def ends_s(database: Database) -> Mapping[Kept, Sequence[int]]:
     place = database.place
     kept_by_name = {place.local(table): kept for kept in Kept for table in _tables_of(kept)}
     found: dict[Kept, set[int]] = defaultdict(set)
+    # Others may have tables in this database, with partitions that are no days since 1970.
+    ours = ", ".join(f"'{name}'" for name in kept_by_name)
     days = database.query(
-        f"SELECT DISTINCT table, toInt64(partition) FROM {place.parts} WHERE active"
-        " AND database = currentDatabase() AND partition != 'tuple()'"
+        f"SELECT DISTINCT table, partition FROM {place.parts} WHERE active"
+        f" AND database = currentDatabase() AND table IN ({ours})"
     )
     for name, day in days:
-        if name in kept_by_name:
-            found[kept_by_name[name]].add((day + 1) * _DAY_S + _AFTER_S)
+        found[kept_by_name[name]].add((int(day) + 1) * _DAY_S + _AFTER_S)
     return {kept: sorted(ends) for kept, ends in found.items()}
 
 

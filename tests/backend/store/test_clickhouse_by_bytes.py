@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where catalog and ClickHouse take too many bytes together, whole days go, the finest detail first."""
 
+from collections.abc import Iterator
+from contextlib import closing
 from random import Random
 
 import pytest
@@ -100,6 +102,19 @@ def whole_days(store: Store) -> int:
     return max(0, (store.kept_levels().kept_from(1) - HOUR_S - MIDNIGHT_S) // DAY_S)
 
 
+@pytest.fixture
+def others_table(clickhouse: ClickHouse) -> Iterator[None]:
+    """Have a table in the database that is not the store's, with another sort of partitions."""
+    with closing(clickhouse.connect()) as database:
+        database.command(
+            "CREATE TABLE theirs (day Date) ENGINE = MergeTree ORDER BY day PARTITION BY day"
+            " AS SELECT toDate('2026-01-01') AS day"
+        )
+        yield
+        database.command("DROP TABLE theirs")
+
+
+@pytest.mark.usefixtures("others_table")
 @pytest.mark.parametrize("database", [CLICKHOUSE])
 def test_days_go_until_the_rest_takes_no_more_than_it_may(filled: Store, clickhouse: ClickHouse) -> None:
     store = filled

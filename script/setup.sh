@@ -64,15 +64,55 @@ find_python() {
 	fail "Python 3.11 or newer is needed"
 }
 
+# uv_options PIP: how uv finds what pip would find, one option a line: uv does not read pip's configuration. Fails where
+# pip is configured in a way that uv may not follow.
+uv_options() {
+	local configured key value part index=
+	configured=$("$1" config list) || return
+	while IFS='=' read -r key value; do
+		# A value is quoted, and has \n between several.
+		value=${value:1:-1}
+		case ${key##*.} in
+		index-url)
+			[ -z "$index" ] || [ "$index" = "$value" ] || return
+			index=$value
+			;;
+		extra-index-url | find-links | constraint)
+			for part in ${value//\\n/ }; do
+				case ${key##*.} in
+				extra-index-url) printf '%s\n' --index "$part" ;;
+				find-links) printf '%s\n' --find-links "$part" ;;
+				constraint) printf '%s\n' --constraint "$part" ;;
+				esac
+			done
+			;;
+		cert)
+			[ "$value" = /etc/ssl/certs/ca-certificates.crt ] || return
+			printf '%s\n' --system-certs
+			;;
+		cache-dir | config-file | timeout | default-timeout | disable-pip-version-check | no-color | no-input | \
+			progress-bar | quiet | root-user-action) ;;
+		*) [ -z "$key" ] || return ;;
+		esac
+	done <<<"$configured"
+	[ -z "$index" ] || printf '%s\n' --default-index "$index"
+}
+
 # install_packages VENV PACKAGE: this checkout with its pinned dependencies. uv does in five seconds what takes pip a
-# minute and more of processor time, but does not read pip's configuration, of a mirror for example: then pip does it.
+# minute and more of processor time.
 install_packages() {
 	# Byte code is made of what is imported, when it is: of all that is installed it takes ten seconds.
-	local pip=("$1/bin/pip" install -qq --disable-pip-version-check --no-compile -c "$top/constraints.txt")
-	if ! { "${pip[@]}" uv && "$1/bin/uv" pip install -q --python "$1/bin/python" -c "$top/constraints.txt" -e "$2"; } \
-		2>/dev/null; then
-		"${pip[@]}" -e "$2"
+	local found options=() pip=("$1/bin/pip" install -qq --disable-pip-version-check --no-compile -c "$top/constraints.txt")
+	if found=$(uv_options "$1/bin/pip") && "${pip[@]}" --retries 1 uv 2>/dev/null; then
+		mapfile -t options <<<"$found"
+		[ -n "$found" ] || options=()
+		"$1/bin/uv" pip install -q --no-config --index-strategy unsafe-best-match "${options[@]}" \
+			--python "$1/bin/python" -c "$top/constraints.txt" -e "$2" && return
+		echo "kvmfaults: uv could not install the dependencies; pip is tried" >&2
 	fi
+	"${pip[@]}" -e "$2" ||
+		fail "the dependencies cannot be installed, see above. Without a way to PyPI, name an index that can be reached:" \
+			"PIP_INDEX_URL=https://mirror.example/simple $0"
 }
 
 # ensure_venv DIRECTORY EXTRAS: a virtual environment that runs this checkout, with the pinned dependencies.
@@ -84,7 +124,7 @@ ensure_venv() {
 		echo "kvmfaults: making a virtual environment in $venv, which may take a minute, once" >&2
 		rm -rf "$venv"
 		"$python" -m venv "$venv" || fail "cannot make a virtual environment; install python3-venv"
-		install_packages "$venv" "${top}[$extras]" || fail "pip could not install the dependencies"
+		install_packages "$venv" "${top}[$extras]"
 		touch "$venv/complete-$stamp"
 	fi
 	# Only bcc of the distribution's Python packages: the others could shadow the pinned ones.

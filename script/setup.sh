@@ -67,7 +67,7 @@ find_python() {
 # uv_options PIP: how uv finds what pip would find, one option a line: uv does not read pip's configuration. Fails where
 # pip is configured in a way that uv may not follow.
 uv_options() {
-	local configured key value part index=
+	local configured key value part index='' certs=''
 	configured=$("$1" config list) || return
 	while IFS='=' read -r key value; do
 		# A value is quoted, and has \n between several.
@@ -88,7 +88,7 @@ uv_options() {
 			;;
 		cert)
 			[ "$value" = /etc/ssl/certs/ca-certificates.crt ] || return
-			printf '%s\n' --system-certs
+			certs=--system-certs
 			;;
 		cache-dir | config-file | timeout | default-timeout | disable-pip-version-check | no-color | no-input | \
 			progress-bar | quiet | root-user-action) ;;
@@ -96,6 +96,7 @@ uv_options() {
 		esac
 	done <<<"$configured"
 	[ -z "$index" ] || printf '%s\n' --default-index "$index"
+	[ -z "$certs" ] || printf '%s\n' "$certs"
 }
 
 # install_packages VENV PACKAGE: this checkout with its pinned dependencies. uv does in five seconds what takes pip a
@@ -110,7 +111,7 @@ install_packages() {
 			--python "$1/bin/python" -c "$top/constraints.txt" -e "$2" && return
 		echo "kvmfaults: uv could not install the dependencies; pip is tried" >&2
 	fi
-	"${pip[@]}" -e "$2" ||
+	"${pip[@]}" --retries 2 -e "$2" ||
 		fail "the dependencies cannot be installed, see above. Without a way to PyPI, name an index that can be reached:" \
 			"PIP_INDEX_URL=https://mirror.example/simple $0"
 }

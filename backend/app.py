@@ -48,8 +48,8 @@ from backend.quotas import Quotas
 from backend.refusals import Refusals
 from backend.settings import Settings
 from backend.slots import Slots
+from backend.store.contract.clock import RELEASED_NS
 from backend.store.contract.store import Store
-from backend.store.sql.catalog.server_clock import RELEASED_NS
 from backend.threads import Threads
 from backend.version import version
 from faultmodel.units import NS_PER_S

@@ -8,7 +8,8 @@ from contextlib import closing
 
 from backend.errors import SettingError
 from backend.store import open_store
-from backend.store.sql.catalog.server_clock import BEHIND_NS, before_release
+from backend.store.contract.clock import BEHIND_NS
+from backend.store.sql.catalog.server_clock import before_release
 from backend.times import rfc3339_ns
 from faultmodel.text import printable
 

@@ -11,11 +11,11 @@ from backend.query.guest_history import AtOnce, at_once
 from backend.query.readiness import is_fresh
 from backend.schedule import EVERY_S, WITHIN_S
 from backend.store.contract.access import Refusal, Token
+from backend.store.contract.clock import BEHIND_NS, RELEASED_NS
 from backend.store.contract.hosts import FindingCode, HostStatus
 from backend.store.contract.jobs import JobState
 from backend.store.contract.store import Store
 from backend.store.contract.vms import VmMember
-from backend.store.sql.catalog.server_clock import BEHIND_NS, RELEASED_NS
 from backend.times import rfc3339_ns
 from backend.token_list import token_id
 from faultmodel.problem import ProblemCode

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, Table, bindparam, func, insert, or_, select, update
 
 from backend.errors import NotNowError
+from backend.store.contract.clock import BEHIND_NS, RELEASED_NS
 from backend.store.sql.catalog.host_events import event_row
 from backend.store.sql.tables import findings, host_events, hosts, refusals, sources, vms
 from backend.store.sql.tables import tokens as tokens_table
@@ -25,10 +26,6 @@ from faultmodel.problem import ProblemCode
 from faultmodel.record import EventFacts, HostEvent
 from faultmodel.units import NS_PER_MS
 
-RELEASED_NS = 1_793_491_200 * 10**9
-"""2026-11-01: this program is not older."""
-BEHIND_NS = 300 * 10**9
-"""By so much a clock that is set right may step back: less than that is taken for right."""
 _REPORTED_AGAIN_NS = 3600 * 10**9
 """Two servers whose clocks differ would report it with every batch."""
 _READ_AGAIN_NS = 5 * 10**9

@@ -66,6 +66,8 @@ class PostgresqlServer:
             # A power cut is no part of the tests.
             "fsync": "on" if self._is_durable else "off",
             "full_page_writes": "on" if self._is_durable else "off",
+            # It begins when it likes; a job that finds it at work leaves what it was to do to its next run.
+            "autovacuum": "on" if self._is_durable else "off",
         }
         arguments = [f"--{name}={value}" for name, value in settings.items()]
         self._process = self._spawn("postgres", "-D", str(self._folder / "files"), *arguments)

@@ -67,7 +67,7 @@ find_python() {
 # uv_options PIP: how uv finds what pip would find, one option a line: uv does not read pip's configuration. Fails where
 # pip is configured in a way that uv may not follow.
 uv_options() {
-	local configured key value part index='' certs=''
+	local configured key value part option index='' certs=''
 	configured=$("$1" config list) || return
 	while IFS='=' read -r key value; do
 		# A value is quoted, and has \n between several.
@@ -78,12 +78,10 @@ uv_options() {
 			index=$value
 			;;
 		extra-index-url | find-links | constraint)
+			option=${key##*.}
+			[ "$option" != extra-index-url ] || option=index
 			for part in ${value//\\n/ }; do
-				case ${key##*.} in
-				extra-index-url) printf '%s\n' --index "$part" ;;
-				find-links) printf '%s\n' --find-links "$part" ;;
-				constraint) printf '%s\n' --constraint "$part" ;;
-				esac
+				printf '%s\n' "--$option" "$part"
 			done
 			;;
 		cert)

@@ -79,15 +79,14 @@ class _Kept:
     def added(self, vm_ids: Sequence[str]) -> Added:
         sums = {figure: self._sums(figure) for figure in Account}
         total = {figure: sum(of.get(vm_id, 0) for vm_id in vm_ids) for figure, of in sums.items() if of}
-        seen, uncounted, recorded, dropped, counted_off, sampled_off = (
-            total.get(figure, 0) for figure in Account
-        )
+        seen, uncounted = total.get(Account.SEEN, 0), total.get(Account.UNCOUNTED, 0)
+        recorded, dropped = total.get(Account.RECORDED, 0), total.get(Account.DROPPED, 0)
         figures = {
             "seen": seen,
-            "counted": seen - uncounted + counted_off,
+            "counted": seen - uncounted + total.get(Account.COUNTED_OFF, 0),
             "uncounted": uncounted,
             "recorded": recorded,
-            "sampled_out": seen - recorded - dropped + sampled_off,
+            "sampled_out": seen - recorded - dropped + total.get(Account.SAMPLED_OFF, 0),
             "dropped": dropped,
         }
         off = (sums[Account.COUNTED_OFF], sums[Account.SAMPLED_OFF])

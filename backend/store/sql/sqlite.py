@@ -13,12 +13,11 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Column, Connection, Engine, Table, create_engine, event
+from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import registry, sqlite
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine import URL
@@ -40,9 +39,9 @@ from backend.store.sql.series.rows import greatest_position
 from backend.store.sql.series.series import SqlSeries
 from backend.store.sql.series.sizes import Measured
 from backend.store.sql.series.stored import NewSeries
+from backend.store.sql.sqlite_rows import PREPARED, add_rows, append_rows
 from backend.store.sql.store import SqlStore
-from backend.store.sql.sums import MOST
-from backend.store.sql.writer import EXITS, Columns, Removed, Writer, is_greatest, key_names, value_columns
+from backend.store.sql.writer import EXITS, Columns, Removed, Writer
 
 _BUSY_TIMEOUT_S = 30
 _MAX_READERS = 32
@@ -51,8 +50,6 @@ _LOOK_S = 0.1
 """How often it is looked whether another process has written. A look takes 13 us."""
 _STEPS_BETWEEN_LOOKS = 1_000_000
 """Of SQLite's virtual machine: some 20 ms. To look takes Python's lock, which others may hold for 5 ms."""
-_ROWS_AT_ONCE = 32
-"""Of one statement: more are no faster."""
 _GIVE_BACK_S = 0.03
 """Of one transaction, about: others wait to write meanwhile."""
 # A transaction that reads before it writes could otherwise find that another wrote meanwhile.
@@ -240,11 +237,7 @@ class SqliteListener:
 
 
 class SqliteWriter:
-    """Writes rows by the driver itself, many to a statement.
-
-    The driver lets go of Python's lock for each statement, and has to wait for it afterwards where another
-    thread decodes a batch or makes an answer: with a statement for each row it would do so for each row.
-    """
+    """Writes rows by the driver itself: see ``sqlite_rows``."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -255,11 +248,11 @@ class SqliteWriter:
 
     def add(self, table: Table, columns: Columns) -> None:
         """Insert rows, adding to those that are there."""
-        self._write(table, _add_statement, columns)
+        add_rows(_driver(self.connection), table, columns)
 
     def append(self, table: Table, columns: Columns) -> None:
         """Insert rows whose keys are new."""
-        self._write(table, _insert_statement, columns)
+        append_rows(_driver(self.connection), table, columns)
 
     def next_positions(self, count: int) -> Sequence[int]:
         """Return the numbers after the greatest there is: no one else writes meanwhile."""
@@ -275,17 +268,6 @@ class SqliteWriter:
 
     def announce(self, text: str) -> None:
         """Do nothing: whoever listens looks whether the file has changed."""
-
-    def _write(self, table: Table, statement: Callable[[Table, int], str], columns: Columns) -> None:
-        driver = _driver(self.connection)
-        width, rows = len(columns), len(columns[0])
-        values: list[Any] = [None] * (width * rows)
-        for place, column in enumerate(columns):
-            values[place::width] = column
-        at_once = min(_ROWS_AT_ONCE, driver.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // width)
-        for first in range(0, rows, at_once):
-            some = values[first * width : (first + at_once) * width]
-            driver.execute(statement(table, len(some) // width), some)
 
 
 @contextmanager
@@ -326,7 +308,7 @@ def _create_engine(url: URL, begin: str, *, pool_size: int, foreign_keys: bool =
         poolclass=QueuePool,
         pool_size=pool_size,
         max_overflow=0,
-        connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT_S},
+        connect_args={"check_same_thread": False, "timeout": _BUSY_TIMEOUT_S, "cached_statements": PREPARED},
         execution_options={"compiled_cache": _COMPILED},
     )
 
@@ -343,29 +325,3 @@ def _create_engine(url: URL, begin: str, *, pool_size: int, foreign_keys: bool =
     event.listen(engine, "connect", set_up)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine
-
-
-@cache
-def _insert_statement(table: Table, rows: int) -> str:
-    names = [column.name for column in table.columns]
-    row = f"({', '.join('?' * len(names))})"
-    return f'INSERT INTO {table.name} ("{_list(names)}") VALUES {", ".join([row] * rows)}'
-
-
-@cache
-def _add_statement(table: Table, rows: int) -> str:
-    changes = ", ".join(_addition(column) for column in value_columns(table))
-    action = f"UPDATE SET {changes}" if changes else "NOTHING"
-    return f'{_insert_statement(table, rows)} ON CONFLICT ("{_list(key_names(table))}") DO {action}'
-
-
-def _addition(column: Column[Any]) -> str:
-    stored, new = f'"{column.name}"', f'excluded."{column.name}"'
-    if is_greatest(column):
-        return f"{stored} = max({stored}, {new})"
-    # Beyond 2**63 it would become a floating-point number, without a word.
-    return f"{stored} = min({stored} + {new}, {MOST})"
-
-
-def _list(names: Sequence[str]) -> str:
-    return '", "'.join(names)

@@ -68,6 +68,22 @@ def test_rows_of_one_batch_with_equal_keys_add_up(store: Store, is_stored: bool)
     assert _faults(store) == dict.fromkeys(range(MANY), 3) | ({0: 103} if is_stored else {})
 
 
+def test_rows_that_are_all_the_same_add_up(store: Store) -> None:
+    store.apply(make_batch(0, fault_counts=_counts(7, 8, faults=3) * MANY), START_NS)
+
+    assert _faults(store) == {7: 3 * MANY}
+
+
+@pytest.mark.parametrize("odd", [0, 1, 500, 991, 992, MANY - 1])
+def test_one_value_that_differs_from_all_others_of_its_column_is_kept(store: Store, odd: int) -> None:
+    counts = [fault_count(word=word, faults=1, mmio=int(word == odd)) for word in range(MANY)]
+    store.apply(make_batch(0, fault_counts=counts), START_NS)
+    store.apply(make_batch(1, fault_counts=counts), START_NS)
+
+    found = {item.word: item.counters["mmio"] for item in store.syndromes([VM_ID], ALWAYS)}
+    assert found == {word: 2 * (word == odd) for word in range(MANY)}
+
+
 def test_the_second_bucket_of_a_vm_is_kept_apart_from_its_first(store: Store) -> None:
     for second in range(3):
         store.apply(make_batch(second, fault_counts=_counts(0, MANY, second=second)), START_NS)

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The account of a reading's guest faults: nothing seen is missing from what was counted or recorded."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
 from faultmodel.errors import WireError
 from faultmodel.record import LedgerEntry
+from faultmodel.rows import column, summed
 
 
 def check_ledger(ledger: Sequence[LedgerEntry], fault_counts: Sequence[Any], faults: Sequence[Any]) -> None:
@@ -65,12 +64,8 @@ def recorded_ledger(
 
 
 def _counted(fault_counts: Sequence[Any]) -> Mapping[str, int]:
-    sums: dict[str, int] = defaultdict(int)
-    # A VM's counts lie together, nearly always: they are summed in C, where there may be many.
-    for vm, counts in groupby(fault_counts, attrgetter("vm")):
-        sums[vm] += sum(map(attrgetter("faults"), counts))
-    return sums
+    return {vm: faults for (vm,), faults in summed(fault_counts, ("vm",), "faults").items()}
 
 
 def _recorded(faults: Sequence[Any]) -> Mapping[str, int]:
-    return Counter(map(attrgetter("vm"), faults))
+    return Counter(column(faults, "vm"))

@@ -8,12 +8,12 @@ each section; a test that stores a batch with a row in each fails where a sectio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
 
 from faultmodel.record import Cost, ExitCount, HostEvent, LedgerEntry, Loss, Span, Vm
+from faultmodel.rows import column
 
 MAX_ROWS = 200_000
 MAX_HOST_ROWS = 1000
@@ -102,7 +102,6 @@ OF_VMS = tuple(section for section in SECTIONS if section.of is not Of.HOST)
 """Those whose rows name a VM."""
 OF_VCPUS = tuple(section for section in SECTIONS if section.of is Of.VCPU)
 """Those whose rows name a vCPU, too."""
-_vm_of = attrgetter("vm")
 
 
 def rows_of(content: Content) -> dict[str, Any]:
@@ -112,7 +111,7 @@ def rows_of(content: Content) -> dict[str, Any]:
 
 def vm_ids_of(content: Content) -> set[str]:
     """Return the VMs that the rows name. A batch has many rows and few VMs."""
-    return {vm_id for section in OF_VMS for vm_id in set(map(_vm_of, section.rows(content)))}
+    return {vm_id for section in OF_VMS for vm_id in set(column(section.rows(content), "vm"))}
 
 
 def timed(time: Time) -> Iterator[Section]:

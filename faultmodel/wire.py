@@ -12,7 +12,6 @@ says otherwise is brought into the form of this one when it is read (``faultmode
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cache
-from operator import attrgetter
 from typing import Annotated, Any
 
 import msgspec
@@ -24,6 +23,7 @@ from faultmodel.contradictions import check_content
 from faultmodel.errors import UnknownVersionError, WireError
 from faultmodel.ledger import check_ledger
 from faultmodel.record import Count, Host, Text
+from faultmodel.rows import Rows, column
 from faultmodel.sections import SECTIONS, Content, Section, rows_of
 from faultmodel.text import printable, with_printable_texts
 
@@ -198,7 +198,7 @@ def _rows(section: Section, envelope: _Head, architecture: Architecture) -> tupl
             rows = decode_rows(rows)
         except msgspec.DecodeError as exc:
             raise WireError(f"not a batch: {exc}, in {section.name}") from exc
-    decoded: tuple[Any, ...] = with_printable_texts(rows) if section.has_texts else rows
+    decoded: tuple[Any, ...] = with_printable_texts(rows) if section.has_texts else Rows(rows)
     return decoded
 
 
@@ -213,11 +213,10 @@ def _check_formats(batch: Batch, architecture: Architecture) -> None:
         return
     # An exit before which the kernel showed no fault has None.
     allowed = {*architecture.formats, NO_FORMAT, None}
-    format_of = attrgetter(architecture.format_field)
     for section in SECTIONS:
         if not section.is_architectures:
             continue
-        for name in set(map(format_of, section.rows(batch))) - allowed:
+        for name in set(column(section.rows(batch), architecture.format_field)) - allowed:
             known = ", ".join((*architecture.formats, NO_FORMAT))
             raise UnknownVersionError(
                 f"batch has a syndrome of format {name!r}; this server knows {known} of {architecture.name}"

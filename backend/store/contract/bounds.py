@@ -14,6 +14,7 @@ import msgspec
 from backend.errors import BatchError
 from faultmodel import arch
 from faultmodel.record import COUNTERS, MAX_VCPU, Cost
+from faultmodel.rows import column
 from faultmodel.sections import OF_VCPUS
 from faultmodel.wire import Batch
 
@@ -58,15 +59,15 @@ def check_bounds(batch: Batch) -> None:
     for name, items, most in counted:
         _check_most(f"number of {name}", len(items), most)
     for name, total in (
-        ("faults seen", sum(map(attrgetter("seen"), batch.ledger))),
-        ("exits", sum(map(attrgetter("count"), batch.exit_counts))),
-        ("things lost", sum(map(attrgetter("count"), batch.lost))),
+        ("faults seen", sum(column(batch.ledger, "seen"))),
+        ("exits", sum(column(batch.exit_counts, "count"))),
+        ("things lost", sum(column(batch.lost, "count"))),
     ):
         _check_most(f"number of {name}", total, MAX_COUNT)
     characters = sum(len(text) for probe in batch.host.probes for text in msgspec.structs.astuple(probe))
     _check_most("number of its probes' characters", characters, MAX_PROBE_CHARACTERS)
     for section in OF_VCPUS:
-        _check_most("vCPU", max(map(attrgetter("vcpu"), section.rows(batch)), default=0), MAX_VCPU)
+        _check_most("vCPU", max(column(section.rows(batch), "vcpu"), default=0), MAX_VCPU)
     if len(batch.fault_counts) > MAX_WORDS:
         _check_words(batch)
     _check_costs(batch.costs)
@@ -78,14 +79,14 @@ def counted_in(batch: Batch) -> int:
     :raises BatchError: a VM's faults have higher counters than they can have
     """
     totals: dict[str, int] = {
-        name: sum(map(attrgetter(name), batch.fault_counts)) for name in COUNTERS if name != "faults"
+        name: sum(column(batch.fault_counts, name)) for name in COUNTERS if name != "faults"
     }
     for name, total in totals.items():
         _check_most(name, total, MAX_COUNT)
     if max(totals[name] for name in _OF_FAULTS) > MAX_AHEAD:
         _check_balance(batch)
-    seen: int = sum(map(attrgetter("seen"), batch.ledger))
-    others: int = sum(map(attrgetter("count"), chain(batch.exit_counts, batch.lost)))
+    seen: int = sum(column(batch.ledger, "seen"))
+    others: int = sum(chain(column(batch.exit_counts, "count"), column(batch.lost, "count")))
     return seen + others + sum(totals.values())
 
 

@@ -16,6 +16,7 @@ from itertools import chain
 from threading import Condition
 
 from faultmodel.record import BUCKET_MS, ExitKind, exit_kind
+from faultmodel.rows import summed
 from faultmodel.wire import Batch
 
 Version = Mapping[int, int]
@@ -198,13 +199,15 @@ class Changes:
 def counted_of(batch: Batch, vm_numbers: Mapping[str, int]) -> Counted:
     """Return what a batch counts. Its counts were checked."""
     found: dict[tuple[ExitKind | None, int], dict[int, int]] = defaultdict(lambda: defaultdict(int))
-    for item in batch.fault_counts:
-        if item.faults:
-            found[None, item.bucket_ms // BUCKET_MS][vm_numbers[item.vm]] += item.faults
-    for item in batch.exit_counts:
-        kind = exit_kind(item.reason, item.errno)
-        if kind is not None and item.count:
-            found[kind, item.bucket_ms // BUCKET_MS][vm_numbers[item.vm]] += item.count
+    faults = summed(batch.fault_counts, ("bucket_ms", "vm"), "faults")
+    for (bucket_ms, vm_id), count in faults.items():
+        if count:
+            found[None, bucket_ms // BUCKET_MS][vm_numbers[vm_id]] += count
+    exits = summed(batch.exit_counts, ("bucket_ms", "vm", "reason", "errno"), "count")
+    for (bucket_ms, vm_id, reason, errno), count in exits.items():
+        kind = exit_kind(reason, errno)
+        if kind is not None and count:
+            found[kind, bucket_ms // BUCKET_MS][vm_numbers[vm_id]] += count
     return found
 
 

@@ -8,7 +8,6 @@ hot path.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import chain
 from typing import Any
 
 import msgspec
@@ -25,6 +24,7 @@ from backend.store.sql.words import SIGNED_MAX, Word, to_signed
 from faultmodel import arch
 from faultmodel.arch.base import Architecture
 from faultmodel.record import BUCKET_MS, ExitKind
+from faultmodel.rows import Rows
 
 _FIELDS = {"vm_id": "vm", "bucket_s": "bucket_ms"}
 
@@ -114,9 +114,7 @@ def _values(
     naming: _Naming = _PLAIN,
 ) -> list[Sequence[Any]]:
     """The columns' values, as the driver takes them."""
-    names = records[0].__struct_fields__
-    values = list(chain.from_iterable(map(msgspec.structs.astuple, records)))
-    found = {name: values[place :: len(names)] for place, name in enumerate(names)}
+    found = dict((records if isinstance(records, Rows) else Rows(records)).columns)
     found |= {name: [value] * len(records) for name, value in naming.constants.items()}
     fields = naming.fields
     return [_stored(column, found[fields.get(column.name, column.name)], vm_numbers) for column in columns]

@@ -50,7 +50,8 @@ from backend.store.sql.tables import tokens as tokens_table
 from backend.store.sql.vm_reads import VmReads
 from backend.store.sql.writer import Writer
 from faultmodel.record import Span
-from faultmodel.sections import MAX_ROWS
+from faultmodel.rows import column
+from faultmodel.sections import MAX_ROWS, Time, timed
 from faultmodel.units import NS_PER_MS
 from faultmodel.wire import Batch
 
@@ -322,9 +323,10 @@ def _as_token(row: Row[Any]) -> Token:
 
 def _first_changed_ms(batch: Batch, covered: Sequence[Span]) -> int:
     """Return the time before which a batch leaves counts, accounts, records and coverage as they are."""
-    counts = chain(batch.fault_counts, batch.exit_counts, batch.ledger)
-    buckets = (item.bucket_ms for item in counts)
-    costs = (item.from_ns // NS_PER_MS for item in batch.costs)
-    records = (item.time_ns // NS_PER_MS for item in chain(batch.faults, batch.exits))
-    spans = (span.from_ns // NS_PER_MS for span in covered)
-    return min(chain(buckets, costs, records, spans), default=FOR_EVER_MS)
+    buckets_ms = chain.from_iterable(
+        column(section.rows(batch), "bucket_ms") for section in timed(Time.SECOND)
+    )
+    records_ns = chain.from_iterable(column(section.rows(batch), "time_ns") for section in timed(Time.MOMENT))
+    others_ns = chain((cost.from_ns for cost in batch.costs), (span.from_ns for span in covered))
+    first_ns = min(chain(records_ns, others_ns), default=FOR_EVER_MS * NS_PER_MS)
+    return min(first_ns // NS_PER_MS, min(buckets_ms, default=FOR_EVER_MS))

@@ -9,7 +9,6 @@ lies in a future that others would wait for, and once the clock is right nothing
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,6 +16,7 @@ import msgspec
 from backend.store.sql.catalog.sources import Source
 from faultmodel.kinds import EventKind, HostState, TimesOf
 from faultmodel.record import BUCKET_MS, Cost, EventFacts, HostEvent, Span, Vm
+from faultmodel.rows import column
 from faultmodel.sections import Time, timed
 from faultmodel.units import NS_PER_MS
 from faultmodel.wire import Batch
@@ -170,13 +170,13 @@ def witnessed_ns(batch: Batch) -> int | None:
 
 def _times_in(batch: Batch) -> Mapping[TimesOf, Sequence[int]]:
     """Return the times that a batch reports, by what they are of."""
-    counted = chain.from_iterable(section.rows(batch) for section in timed(Time.SECOND))
-    recorded = chain.from_iterable(section.rows(batch) for section in timed(Time.MOMENT))
+    counted = chain.from_iterable(column(section.rows(batch), "bucket_ms") for section in timed(Time.SECOND))
+    recorded = chain.from_iterable(column(section.rows(batch), "time_ns") for section in timed(Time.MOMENT))
     return {
         TimesOf.COVERED_TIME: [time_ns for span in batch.covered for time_ns in (span.from_ns, span.to_ns)],
-        TimesOf.RECORDS: [*map(attrgetter("time_ns"), recorded)],
+        TimesOf.RECORDS: [*recorded],
         TimesOf.EVENTS: [*chain.from_iterable(map(_times_of, batch.events))],
-        TimesOf.COUNTS: [bucket_ms * NS_PER_MS for bucket_ms in set(map(attrgetter("bucket_ms"), counted))],
+        TimesOf.COUNTS: [bucket_ms * NS_PER_MS for bucket_ms in set(counted)],
         TimesOf.STARTS: [vm.started_ns for vm in batch.vms if vm.started_ns > EARLIEST_NS],
         TimesOf.ENDS: [vm.ended_ns for vm in batch.vms if vm.ended_ns is not None],
         TimesOf.COSTS: [cost.from_ns for cost in batch.costs],

@@ -20,6 +20,7 @@ from backend.store.sql.ranges import chunks
 from backend.store.sql.tables import vcpus, vms
 from backend.store.sql.writer import Writer, columns_of
 from faultmodel.record import Vm
+from faultmodel.rows import column
 from faultmodel.units import NS_PER_MS
 from faultmodel.wire import Batch
 
@@ -107,7 +108,10 @@ def _add_vcpus(writer: Writer, sightings: Iterable[Sighting], vm_numbers: Mappin
 
 
 def _sightings(batch: Batch) -> set[Sighting]:
-    counts = map(attrgetter("vm", "vcpu", "bucket_ms"), chain(batch.fault_counts, batch.exit_counts))
+    counts = chain.from_iterable(
+        zip(*(column(rows, name) for name in ("vm", "vcpu", "bucket_ms")), strict=True)
+        for rows in (batch.fault_counts, batch.exit_counts)
+    )
     return {*counts, *((item.vm, item.vcpu, item.time_ns // NS_PER_MS) for item in batch.exits)}
 
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A server with an empty SQLite store for each test. How databases differ is tested in ``store``."""
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,9 +13,9 @@ from backend.store import open_store
 from backend.store.contract.store import Store
 from backend.store.sql.migrate import migrate
 from tests.backend.serving import Server, make_server
-from tests.clickhouse import clickhouse
+from tests.clickhouse import clickhouse, clickhouse_http, clickhouse_server
 
-__all__ = ["clickhouse"]
+__all__ = ["clickhouse", "clickhouse_http", "clickhouse_server"]
 
 
 @pytest.fixture(scope="session")
@@ -59,4 +60,4 @@ def _asks_for_clickhouse(item: pytest.Function) -> bool:
     chosen = item.callspec.params.values() if hasattr(item, "callspec") else ()
     of_several = [part for value in chosen for part in (value if isinstance(value, tuple) else [value])]
     names = [*item.fixturenames, *(part for part in of_several if isinstance(part, str))]
-    return any(name == "clickhouse" or name.startswith("clickhouse-") for name in names)
+    return any(re.match(r"clickhouse\b|clickhouse_(http|server)$", name) for name in names)

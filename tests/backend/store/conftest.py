@@ -52,6 +52,8 @@ CLICKHOUSE = "clickhouse"
 """The series in ClickHouse, beside a catalog in SQLite."""
 CLICKHOUSE_BESIDE_POSTGRESQL = "clickhouse-postgresql"
 """The same, beside one in PostgreSQL."""
+CLICKHOUSE_OVER_HTTP = "clickhouse-http-postgresql"
+"""That, and ClickHouse reached over HTTP, as where it is a server."""
 _OF_SERIES = (
     "test_apply",
     "test_costs",
@@ -70,6 +72,16 @@ _OF_SERIES = (
 _OF_BOTH = ("test_apply", "test_removal")
 """Of these, tests in which transactions of the catalog and what lies in ClickHouse go together: with either
 catalog. The others read, or sum up in one transaction, which each catalog's own tests hold."""
+_OVER_HTTP = (
+    "test_a_batch_that_comes_twice_counts_once",
+    "test_batches_of_several_hosts_applied_at_once_all_count",
+    "test_every_counter_adds_up_on_its_own",
+    "test_every_exit_record_of_every_architecture_comes_back",
+    "test_no_total_changes_and_what_is_kept_coarsely_is_read_coarsely",
+    "test_a_host_is_removed_and_no_other",
+)
+"""Tests over HTTP, too: of each sort of statement one at least, each type of value, and many at once. What
+the engine makes of them is the same."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -82,6 +94,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             names.append(CLICKHOUSE)
             if name in _OF_BOTH:
                 names.append(CLICKHOUSE_BESIDE_POSTGRESQL)
+            if metafunc.function.__name__ in _OVER_HTTP:
+                names.append(CLICKHOUSE_OVER_HTTP)
         metafunc.parametrize("database", names, indirect=True)
 
 
@@ -130,7 +144,8 @@ def new_store(request: pytest.FixtureRequest, database: str, empty_url: NewUrl) 
     opened: list[Store] = []
     clickhouse: ClickHouse | None = None
     if database.startswith(CLICKHOUSE):
-        clickhouse = request.getfixturevalue("clickhouse")
+        is_over_http = database == CLICKHOUSE_OVER_HTTP
+        clickhouse = request.getfixturevalue("clickhouse_http" if is_over_http else "clickhouse")
 
     def make() -> Store:
         while opened:

@@ -52,11 +52,8 @@ class End:
     levels: Mapping[object, object]
 
 
-def main(catalog: str, series: str, *, is_each: bool) -> None:
-    """Fork one process after the other, until one comes to its end.
-
-    :param is_each: whether statements and inserts are steps, not only commits and the acknowledgement
-    """
+def main(catalog: str, series: str) -> None:
+    """Fork one process after the other, until one comes to its end."""
     # What each of them would read otherwise; pandas is read at the first insert where it is there.
     for name in ("clickhouse_connect.dbapi", "backend.store.clickhouse.series", "backend.store.sql.sqlite"):
         importlib.import_module(name)
@@ -66,14 +63,14 @@ def main(catalog: str, series: str, *, is_each: bool) -> None:
         number += 1
         child = os.fork()
         if not child:
-            live(number, catalog, series, is_each=is_each)
+            live(number, catalog, series)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGKILL:
             sys.exit(os.waitstatus_to_exitcode(status))
 
 
-def live(number: int, catalog: str, series: str, *, is_each: bool) -> None:
+def live(number: int, catalog: str, series: str) -> None:
     """Send again what the one before was at, and end at a step of the next batch."""
     store = open_store(catalog, series)
     if number == 1:
@@ -94,7 +91,7 @@ def live(number: int, catalog: str, series: str, *, is_each: bool) -> None:
         if len(steps) == number:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    with watched(step, is_each=is_each):
+    with watched(step):
         assert begun.apply(a_batch(number), RECEIVED_NS)
         step("acknowledge")
     whole = stored(store)
@@ -103,18 +100,17 @@ def live(number: int, catalog: str, series: str, *, is_each: bool) -> None:
 
 
 @contextmanager
-def watched(step: Callable[[str], None], *, is_each: bool) -> Iterator[None]:
+def watched(step: Callable[[str], None]) -> Iterator[None]:
     """Have a function called before each step."""
     insert = Database.insert
 
     def insert_later(self: Database, *args: Any) -> None:
-        if is_each:
-            step(f"insert {args[0].name}")
+        step(f"insert {args[0].name}")
         insert(self, *args)
 
     def execute(*args: Any) -> None:
         statement = str(args[2])
-        if is_each and not statement.startswith(("SELECT", "BEGIN")):
+        if not statement.startswith(("SELECT", "BEGIN")):
             step(statement)
 
     def commit(_: Connection) -> None:

@@ -16,7 +16,13 @@ from backend.store.contract.vms import VmFilter
 from faultmodel import arch
 from faultmodel.record import COUNTERS
 from faultmodel.wire import Batch
-from tests.backend.store.conftest import CLICKHOUSE, CLICKHOUSE_BESIDE_POSTGRESQL, NewStore, NewUrl
+from tests.backend.store.conftest import (
+    CLICKHOUSE,
+    CLICKHOUSE_BESIDE_POSTGRESQL,
+    CLICKHOUSE_OVER_HTTP,
+    NewStore,
+    NewUrl,
+)
 from tests.backend.store.sender import COUNT_PER_BATCH, batches_to_send
 from tests.batches import START_MS, START_NS, VM_ID, exit_record, fault_count, fault_record, make_batch
 
@@ -126,7 +132,7 @@ def test_batches_sent_twice_and_out_of_order_count_once_each(
     hold(new_store(), *delivery)
 
 
-@pytest.mark.parametrize("database", [CLICKHOUSE, CLICKHOUSE_BESIDE_POSTGRESQL])
+@pytest.mark.parametrize("database", [CLICKHOUSE, CLICKHOUSE_BESIDE_POSTGRESQL, CLICKHOUSE_OVER_HTTP])
 @given(deliveries())
 @settings(
     max_examples=5,

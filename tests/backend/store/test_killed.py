@@ -1,12 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Killed between any two statements of a batch, catalog and ClickHouse have it once when it came again."""
 
-import os
 import pickle
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -18,18 +16,10 @@ from backend.store.contract.store import Store
 from tests.backend.store.conftest import NewUrl
 from tests.backend.store.everything import RECEIVED_NS, a_batch, stored
 from tests.backend.store.killed import End, Life, levels
-from tests.clickhouse import SHARED_MEMORY
+from tests.clickhouse import ClickHouse, engine_folder
 
 FAULTS = 6
 """Of a batch."""
-
-
-@pytest.fixture
-def engine_folder() -> Iterator[Path]:
-    """Return a folder for the engine of the processes that are killed: only one may have it open."""
-    parent = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="kvmfaults-killed-", dir=parent) as folder:
-        yield Path(folder)
 
 
 @pytest.fixture
@@ -40,13 +30,27 @@ def twin(migrated_sqlite: Path, tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.mark.clickhouse
+@pytest.mark.parametrize("database", ["sqlite"])
 def test_a_batch_that_is_sent_again_after_a_kill_between_any_two_statements_counts_once(
-    database: str, new_url: NewUrl, engine_folder: Path, twin: Store
+    new_url: NewUrl, twin: Store
 ) -> None:
-    """Beside PostgreSQL before each commit alone: what lies in ClickHouse before it is the same there."""
-    is_each = database == "sqlite"
-    series = f"clickhousedb:///default?interface=chdb&path={engine_folder}"
-    code = f"from tests.backend.store.killed import main; main({new_url()!r}, {series!r}, is_each={is_each})"
+    """Catalog and engine are killed with the process."""
+    with engine_folder() as folder:
+        hold(new_url(), f"clickhousedb:///default?interface=chdb&path={folder}", twin)
+
+
+@pytest.mark.parametrize("database", ["postgresql"])
+def test_so_it_is_where_both_databases_go_on(
+    new_url: NewUrl, clickhouse_http: ClickHouse, twin: Store
+) -> None:
+    """As servers of their own do."""
+    clickhouse_http.empty()
+    hold(new_url(), clickhouse_http.url, twin)
+
+
+def hold(catalog: str, series: str, twin: Store) -> None:
+    """Apply batches in processes that are killed, and hold what each found, and what is there at the end."""
+    code = f"from tests.backend.store.killed import main; main({catalog!r}, {series!r})"
     reports: list[Life | End] = []
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -63,8 +67,8 @@ def test_a_batch_that_is_sent_again_after_a_kill_between_any_two_statements_coun
     assert end.steps[-2:] == ["commit", "acknowledge"]
     assert end.steps.count("commit") > 1
     inserts = [step for step in end.steps if step.startswith("insert ")]
-    assert len(set(inserts)) == len(inserts) == (7 if is_each else 0)
-    assert len(end.steps) > 20 or not is_each
+    assert len(set(inserts)) == len(inserts) == 7
+    assert len(end.steps) > 20
 
     whole = 0
     for number, life in enumerate(lives, 1):

@@ -21,7 +21,7 @@ from backend.store.contract.vms import VmFilter
 from backend.store.sql.migrate import downgrade, migrate
 from faultmodel.kinds import LossKind
 from faultmodel.record import Cost, Loss, Span
-from tests.backend.store.conftest import CLICKHOUSE, NewStore, NewUrl
+from tests.backend.store.conftest import CLICKHOUSE, CLICKHOUSE_OVER_HTTP, NewStore, NewUrl
 from tests.batches import (
     NS_PER_S,
     START_NS,
@@ -283,6 +283,13 @@ def test_whatever_is_rolled_up_when_every_answer_is_that_of_the_seconds(
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_so_it_is_in_clickhouse(new_store: NewStore, steps: list[tuple[object, ...]]) -> None:
+    hold(new_store(), steps)
+
+
+@pytest.mark.parametrize("database", [CLICKHOUSE_OVER_HTTP])
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_so_it_is_over_http(new_store: NewStore, steps: list[tuple[object, ...]]) -> None:
     hold(new_store(), steps)
 
 

@@ -18,7 +18,7 @@ from backend.store.contract.store import Store
 from backend.store.contract.values import Steps, TimeRange
 from backend.store.contract.vms import VmFilter
 from tests.backend.store.aging import ALL, DAY_S, HOUR_S, SHORT, claim, part, remove, save
-from tests.backend.store.conftest import CLICKHOUSE, NewStore
+from tests.backend.store.conftest import CLICKHOUSE, CLICKHOUSE_OVER_HTTP, NewStore
 from tests.backend.store.test_levels import ROLLED, STORED, TIMES, Scene, added, expected
 from tests.batches import (
     START_S,
@@ -131,6 +131,18 @@ def test_whatever_was_removed_every_answer_is_that_of_a_store_that_keeps_all(
 @settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=STEPS)
 def test_so_it_is_in_clickhouse(
+    new_store: NewStore,
+    migrated_sqlite: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    steps: list[tuple[object, ...]],
+) -> None:
+    hold(new_store(), migrated_sqlite, tmp_path_factory.mktemp("twin"), steps)
+
+
+@pytest.mark.parametrize("database", [CLICKHOUSE_OVER_HTTP])
+@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps=STEPS)
+def test_so_it_is_over_http(
     new_store: NewStore,
     migrated_sqlite: Path,
     tmp_path_factory: pytest.TempPathFactory,

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Connections to ClickHouse: statements and inserts, and what they raise as the server's own errors."""
+"""Connections to ClickHouse: statements and inserts, and what they raise as the server's own errors.
+
+Nobody waits for an answer without end: for one to a question until the time to read is over, for an insert a
+minute, and for what may have to work through all of a table as long as the client waits of its own accord
+(``send_receive_timeout``, which the URL may set). What is then executed all the same changes no answer.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,14 +12,20 @@ from typing import Any
 
 from sqlalchemy import Select, Table, create_engine
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 
 from backend.errors import StoreError
+from backend.store.clickhouse.errors import said
 from backend.store.clickhouse.tables import Place, column_types
 from backend.store.contract.time_limit import check_time, current_limit
 
 _KEPT_CONNECTIONS = 8
 _MORE_CONNECTIONS = 32
 _CLUSTER = "cluster"
+_INSERTED_WITHIN_S = 60.0
+"""The catalog's transaction is open meanwhile."""
+_ANSWERED_WITHIN_S = 1.0
+"""After the time to read, within which the server ends a statement by itself."""
 _MAX_QUERY_BYTES = 64 * 2**20
 """Lists of VMs are part of a statement."""
 _READING: Mapping[str, Any] = {
@@ -30,6 +41,9 @@ _OF_CONNECTION: Mapping[str, Any] = {
     "mutations_sync": 2,
     "lightweight_deletes_sync": 2,
 }
+# Without a session, in which nothing would be kept: where an answer did not come, the next question would be
+# refused for as long as the server is at the one before.
+_OF_NETWORK: Mapping[str, Any] = {"autogenerate_session_id": False}
 # What is inserted is read by the next statement, whichever server that is sent to.
 _OF_CLUSTER: Mapping[str, Any] = {
     "distributed_foreground_insert": 1,
@@ -49,13 +63,17 @@ class Database:
         """
         cluster = url.query.get(_CLUSTER, "")
         self.place = Place(cluster if isinstance(cluster, str) else cluster[-1])
+        self._address = f"{url.host}:{url.port or _port(url)}" if url.host else ""
         try:
             import clickhouse_connect.driver.exceptions as exceptions
 
             settings = {**_OF_CONNECTION, **(_OF_CLUSTER if self.place.cluster else {})}
             self._engine = create_engine(
                 url.difference_update_query([_CLUSTER]),
-                connect_args={f"ch_{name}": value for name, value in settings.items()},
+                connect_args={
+                    **{f"ch_{name}": value for name, value in settings.items()},
+                    **(_OF_NETWORK if self._address else {}),
+                },
                 pool_size=_KEPT_CONNECTIONS,
                 max_overflow=_MORE_CONNECTIONS,
             )
@@ -78,14 +96,15 @@ class Database:
         settings = dict(_READING)
         if limit is not None:
             settings["max_execution_time"] = max(limit.left_s, 0.01)
-        with self._client() as client:
+        within_s = None if limit is None else limit.left_s + _ANSWERED_WITHIN_S
+        with self._client(within_s) as client:
             found = client.query(statement, parameters=dict(parameters or {}), settings=settings)
             rows: Sequence[tuple[Any, ...]] = found.result_rows
             return rows
 
     def insert(self, table: Table, columns: Sequence[Sequence[Any]], token: str) -> None:
         """Insert rows as one block. ``token``: another one for each block that is inserted."""
-        with self._client() as client:
+        with self._client(_INSERTED_WITHIN_S) as client:
             client.insert(
                 table.name,
                 list(columns),
@@ -97,8 +116,7 @@ class Database:
 
     def command(self, statement: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Execute a statement that changes something."""
-        with self._client() as client:
-            client.command(statement, parameters=dict(parameters or {}))
+        self._command(statement, parameters, None)
 
     def insert_from(self, table: Table, statement: Select[*tuple[Any, ...]]) -> None:
         """Insert the columns that a statement finds, under their names."""
@@ -107,27 +125,51 @@ class Database:
         reading = ", ".join(f"{name} = {value}" for name, value in _READING.items())
         # Inserted twice, it is the same row: what was summed up equally before must not keep it out.
         into = f"INSERT INTO `{table.name}` ({names}) SETTINGS insert_deduplicate = 0"
-        self.command(f"{into} {compiled} SETTINGS {reading}", compiled.params)
+        self._command(f"{into} {compiled} SETTINGS {reading}", compiled.params, _INSERTED_WITHIN_S)
 
     def close(self) -> None:
         """Release every connection."""
         self._engine.dispose()
 
+    def _command(self, statement: str, parameters: Mapping[str, Any] | None, within_s: float | None) -> None:
+        with self._client(within_s) as client:
+            client.command(statement, parameters=dict(parameters or {}))
+
     @contextmanager
-    def _client(self) -> Iterator[Any]:
+    def _client(self, within_s: float | None) -> Iterator[Any]:
+        """Yield a client. ``within_s``: it waits so long at most; None for as long as of its own accord."""
         try:
             connection = self._engine.raw_connection()
             try:
                 driver: Any = connection.driver_connection
-                yield driver.client
+                with _waiting(driver.client, within_s):
+                    yield driver.client
             finally:
                 connection.close()
-        except self._error as exc:
+        except (self._error, DBAPIError) as exc:
             check_time(exc)
-            raise StoreError(f"series: {_first_line(exc)}") from exc
+            # The first connection is asked for what SQLAlchemy wants to know, which wraps what comes of it.
+            cause = exc.orig if isinstance(exc, DBAPIError) and exc.orig is not None else exc
+            raise StoreError(f"series: {said(cause, self._address)}") from exc
         except ImportError as exc:
-            raise StoreError(f"series: {_first_line(exc)}") from exc
+            raise StoreError(f"series: {said(exc, '')}") from exc
 
 
-def _first_line(exc: BaseException) -> str:
-    return str(exc).strip().partition("\n")[0][:500]
+@contextmanager
+def _waiting(client: Any, within_s: float | None) -> Iterator[None]:  # noqa: ANN401 - it has no types
+    """Have a client wait for no answer longer than so. The engine within the process has nothing to set."""
+    usual = getattr(client, "timeout", None)
+    if usual is None or within_s is None:
+        yield
+        return
+    longest_s = within_s if usual.read_timeout is None else min(within_s, usual.read_timeout)
+    client.timeout = type(usual)(connect=usual.connect_timeout, read=longest_s)
+    try:
+        yield
+    finally:
+        client.timeout = usual
+
+
+def _port(url: URL) -> int:
+    is_secure = str(url.query.get("secure", "")).lower() in ("1", "true", "yes", "on", "y")
+    return 8443 if is_secure else 8123

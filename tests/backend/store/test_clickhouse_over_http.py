@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ClickHouse over a network: whatever goes wrong there is said, and nothing is lost or counted twice."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+
+import pytest
+from sqlalchemy.engine import make_url
+
+from backend.errors import StoreError, TooLongError
+from backend.store import open_store
+from backend.store.contract.store import Store
+from backend.store.contract.time_limit import TimeLimit, limited
+from backend.store.sql.tables import fault_counts
+from tests.backend.store.conftest import NewUrl
+from tests.backend.store.everything import RECEIVED_NS, a_batch, stored
+from tests.clickhouse import ClickHouse, ClickHouseServer
+
+pytestmark = pytest.mark.parametrize("database", ["sqlite"])
+COUNTS = r"insert_deduplication_token.*/fault_counts_1s"
+"""Is in the request that inserts a batch's counts of faults."""
+Open = Callable[..., Store]
+
+
+@pytest.fixture
+def server(clickhouse_server: ClickHouseServer) -> Iterator[ClickHouseServer]:
+    """Return a server that serves, also after a test that ended it."""
+    yield clickhouse_server
+    clickhouse_server.go_on()
+
+
+@pytest.fixture
+def open_it(
+    new_url: NewUrl, clickhouse_http: ClickHouse, server: ClickHouseServer
+) -> Iterator[Callable[..., Store]]:
+    """Return what opens the same store, empty at first; what its URL says else is given by name."""
+    clickhouse_http.empty()
+    url = new_url()
+    opened: list[Store] = []
+
+    def open_it(**said: str) -> Store:
+        opened.append(open_store(url, server.url_with(**said)))
+        return opened[-1]
+
+    open_it().prepare()
+    yield open_it
+    for store in opened:
+        store.close()
+
+
+def expected(new_url: NewUrl, *numbers: int) -> Mapping[object, object]:
+    """Return what a store in one database has of batches."""
+    with closing(open_store(new_url())) as twin:
+        for number in numbers:
+            assert twin.apply(a_batch(number), RECEIVED_NS)
+        return stored(twin)
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"password": "wrong"}, "Code: 516.*kvmfaults: Authentication failed"),
+        ({"database": "elsewhere"}, "Code: 81.*Database elsewhere does not exist"),
+        ({"query": "?no_such_setting=1"}, "no_such_setting"),
+    ],
+)
+def test_what_a_server_refuses_is_said(open_it: Open, said: Mapping[str, str], expected: str) -> None:
+    store = open_it(**said)
+    with pytest.raises(StoreError, match=expected) as raised:
+        store.check_schema()
+    assert "http" not in str(raised.value)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_a_server_that_is_away_is_said_to_be_and_asked_again(open_it: Open, server: ClickHouseServer) -> None:
+    store = open_it()
+    store.check_schema()
+    server.end()
+    place = re.escape(str(make_url(server.url).host))
+    try:
+        for ask in (store.check_schema, lambda: store.apply(a_batch(0), RECEIVED_NS)):
+            with pytest.raises(StoreError, match=f"^series: ClickHouse at {place}:.*: Connection refused$"):
+                ask()
+    finally:
+        server.begin()
+    store.check_schema()
+    assert store.apply(a_batch(0), RECEIVED_NS)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_insert_whose_connection_is_reset_counts_once(
+    open_it: Open,
+    new_url: NewUrl,
+    server: ClickHouseServer,
+    clickhouse_http: ClickHouse,
+    when: str,
+    times: int,
+) -> None:
+    """Reset once, it is repeated at once with its token. Reset twice, the whole batch is sent again."""
+    store = open_it()
+    server.have("reset", when, of=COUNTS, times=times)
+    if times == 1:
+        assert store.apply(a_batch(0), RECEIVED_NS)
+        assert clickhouse_http.rows(fault_counts) == 2
+    else:
+        with pytest.raises(StoreError, match=r"series: ClickHouse at .*: Connection reset by peer"):
+            store.apply(a_batch(0), RECEIVED_NS)
+        assert store.apply(a_batch(0), RECEIVED_NS)
+    assert not store.apply(a_batch(0), RECEIVED_NS)
+    assert stored(store) == expected(new_url, 0)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("number", [1, 4])
+def test_a_batch_between_whose_inserts_the_server_ends_counts_once(
+    open_it: Open, new_url: NewUrl, server: ClickHouseServer, when: str, number: int
+) -> None:
+    store = open_it()
+    assert store.apply(a_batch(0), RECEIVED_NS)
+    server.have("end", when, of="insert_deduplication_token", number=number)
+    with pytest.raises(StoreError):
+        store.apply(a_batch(1), RECEIVED_NS)
+    server.wait()
+    server.begin()
+    assert stored(store) == expected(new_url, 0)
+    assert store.apply(a_batch(1), RECEIVED_NS)
+    assert not store.apply(a_batch(1), RECEIVED_NS)
+    assert stored(store) == expected(new_url, 0, 1)
+
+
+def test_a_question_without_an_answer_ends_with_its_time_and_is_in_nobodys_way(
+    open_it: Open, new_url: NewUrl, server: ClickHouseServer
+) -> None:
+    store = open_it()
+    assert store.apply(a_batch(0), RECEIVED_NS)
+    server.have("wait", "before", of="SELECT.*fault_counts_1s")
+    with limited(TimeLimit(0.5)), pytest.raises(TooLongError):
+        stored(store)
+    # That one still waits there.
+    assert stored(store) == expected(new_url, 0)
+
+
+def test_an_insert_without_an_answer_is_undone_and_counts_once(
+    open_it: Open, new_url: NewUrl, server: ClickHouseServer
+) -> None:
+    store = open_it(query="?send_receive_timeout=1")
+    server.have("wait", "before", of=COUNTS)
+    with pytest.raises(StoreError, match=r"series: ClickHouse at .*: no answer in time"):
+        store.apply(a_batch(0), RECEIVED_NS)
+    assert store.apply(a_batch(0), RECEIVED_NS)
+    server.go_on()
+    # Inserted after all, it is not of the batch that counts.
+    assert stored(store) == expected(new_url, 0)

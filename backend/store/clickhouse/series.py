@@ -67,21 +67,18 @@ class ClickHouseSeries:
         if self._read_identity() != expected:
             raise SchemaError(_OTHERS)
 
-    def prepare(self, connection: Connection) -> None:
+    def prepare(self) -> None:
         """Make the tables, and have an empty catalog and an empty series know one another."""
         for statement in tables.statements(self._database.place):
             self._database.command(statement)
-        expected, found = blocks.read_identity(connection), self._read_identity()
-        if expected is None and connection.execute(_any_host).one_or_none() is not None:
-            raise SchemaError(
-                "the database has counts of its own, and its series cannot lie elsewhere from now on; begin"
-                " with an empty database, and copy what this one has: kvmfaults-server copy"
-            )
-        if expected is None and found is None:
-            expected = randbits(62)
-            blocks.begin(connection, expected)
-        if found is None and not self._has_rows():
-            # Of one that was made and not noted, as the catalog's transaction did not end, nothing is known.
+        found = self._read_identity()
+        is_empty = found is None and not self._has_rows()
+        with self._catalog.writing() as writer:
+            expected = blocks.read_identity(writer.connection)
+            if expected is None:
+                expected = _begin(writer.connection, is_empty=is_empty)
+        # The catalog knows it first: an insert of which nobody knows whether it was done is done again.
+        if is_empty:
             self._database.command(f"INSERT INTO {IDENTITY} VALUES ({expected})")
         elif expected != found:
             raise SchemaError(_OTHERS)
@@ -151,6 +148,15 @@ class ClickHouseSeries:
         with self._catalog.reading() as connection:
             noted = blocks.read_noted(connection)
         return recorded.read_records(self._database, noted, kind, selector, span, page, exit_kind)
+
+    def begin_summing(self) -> None:
+        """Have sums from now on be newer than all that were begun before.
+
+        One may be inserted at any time yet, long after its transaction was undone: its statement had no
+        answer, or the server ended that had sent it.
+        """
+        with self._catalog.writing() as writer:
+            blocks.next_version(writer)
 
     def sum_up(self, writer: Writer, summing: Summing) -> None:
         """Insert a new version of buckets, in the catalog's transaction: until its end they are pending."""
@@ -335,6 +341,20 @@ def _pieces(levels: Levels, span: Range, lengths_s: Sequence[int]) -> Sequence[P
         *levels.pieces(Range(span.from_s, end_s), lengths_s),
         *levels.pieces(Range(end_s, span.to_s), lengths_s[:1]),
     ]
+
+
+def _begin(connection: Connection, *, is_empty: bool) -> int:
+    """Note a new series in the catalog, and return by which number. ``is_empty``: nothing is in it."""
+    if connection.execute(_any_host).one_or_none() is not None:
+        raise SchemaError(
+            "the database has counts of its own, and its series cannot lie elsewhere from now on; begin"
+            " with an empty database, and copy what this one has: kvmfaults-server copy"
+        )
+    if not is_empty:
+        raise SchemaError(_OTHERS)
+    identity = randbits(62)
+    blocks.begin(connection, identity)
+    return identity
 
 
 def _some(owners: Sequence[int] | None) -> Iterator[Sequence[int] | None]:

@@ -54,6 +54,7 @@ class HistoryJobs(SqlReads):
         with self.checking() as connection:
             if not rollup.is_due(connection, now_s):
                 return False
+        self.series.begin_summing()
         try:
             with self.writing() as writer:
                 is_more = self._rollup.roll_up(writer, now_s)

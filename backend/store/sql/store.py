@@ -141,9 +141,9 @@ class SqlStore(VmReads, HostReads, HistoryJobs):
 
     def prepare(self) -> None:
         """Make what a series in a database of its own needs. See ``StoredSeries.prepare``."""
-        with self.writing() as writer:
-            check_revision(writer.connection)
-            self.series.prepare(writer.connection)
+        with self.checking() as connection:
+            check_revision(connection)
+        self.series.prepare()
 
     def apply(self, batch: Batch, received_ns: int, token: str = "") -> bool:
         """Store a batch once and remember its number, in one transaction. See ``Store.apply``."""

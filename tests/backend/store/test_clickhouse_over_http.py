@@ -14,8 +14,11 @@ from backend.store.contract.store import Store
 from backend.store.contract.time_limit import TimeLimit, limited
 from backend.store.sql.tables import fault_counts
 from tests.backend.store.conftest import NewUrl
-from tests.backend.store.everything import RECEIVED_NS, a_batch, stored
+from tests.backend.store.everything import RECEIVED_NS, a_batch, roll_up, stored
+from tests.backend.store.killed import levels
+from tests.batches import fault_count, ledger_entry, make_batch, make_host
 from tests.clickhouse import ClickHouse, ClickHouseServer
+from tests.product import wait_for
 
 pytestmark = pytest.mark.parametrize("database", ["sqlite"])
 COUNTS = r"insert_deduplication_token.*/fault_counts_1s"
@@ -153,3 +156,58 @@ def test_an_insert_without_an_answer_is_undone_and_counts_once(
     server.go_on()
     # Inserted after all, it is not of the batch that counts.
     assert stored(store) == expected(new_url, 0)
+
+
+def inserts(clickhouse: ClickHouse, table: str) -> int:
+    """Return a number that each insert makes greater."""
+    with closing(clickhouse.connect()) as database:
+        ((number,),) = database.query(
+            "SELECT max(max_block_number) FROM system.parts"
+            f" WHERE database = currentDatabase() AND table = '{table}'"
+        )
+    return int(number)
+
+
+def test_a_sum_that_is_inserted_too_late_takes_the_place_of_none_that_is_newer(
+    open_it: Open, new_url: NewUrl, server: ClickHouseServer, clickhouse_http: ClickHouse
+) -> None:
+    late = make_batch(
+        9,
+        host=make_host("host-0"),
+        stream="f" * 32,
+        vms=[],
+        fault_counts=[fault_count(f"{1:08x}{1:08x}", second=1, word=1, faults=100)],
+        ledger=[ledger_entry(f"{1:08x}{1:08x}", second=1, seen=100, seen_total=106)],
+    )
+    first = open_it(query="?send_receive_timeout=1")
+    assert first.apply(a_batch(0), RECEIVED_NS)
+    server.have("wait", "before", of="INSERT INTO .fault_counts_10s")
+    with pytest.raises(StoreError, match="no answer in time"):
+        roll_up(first)
+    second = open_it()
+    assert second.apply(late, RECEIVED_NS)
+    roll_up(second)
+    with closing(open_store(new_url())) as twin:
+        for batch in (a_batch(0), late):
+            assert twin.apply(batch, RECEIVED_NS)
+        roll_up(twin)
+        assert levels(second) == levels(twin)
+        before = inserts(clickhouse_http, "fault_counts_10s")
+        server.go_on()
+        wait_for(
+            lambda: inserts(clickhouse_http, "fault_counts_10s") > before or None, 60, "the late sum is there"
+        )
+        assert levels(second) == levels(twin)
+        assert stored(second) == stored(twin)
+
+
+def test_a_series_whose_first_note_had_no_answer_is_made_all_the_same(
+    new_url: NewUrl, server: ClickHouseServer, clickhouse_http: ClickHouse
+) -> None:
+    clickhouse_http.empty()
+    with closing(open_store(new_url(), server.url)) as store:
+        server.have("reset", "after", of="INSERT INTO kvmfaults_series")
+        with pytest.raises(StoreError, match="Connection reset"):
+            store.prepare()
+        store.prepare()
+        store.check_schema()

@@ -44,8 +44,11 @@ class SqlSeries:
                 "--series URL"
             )
 
-    def prepare(self, connection: Connection) -> None:
+    def prepare(self) -> None:
         """Do nothing: its tables are migrated with the catalog's."""
+
+    def begin_summing(self) -> None:
+        """Do nothing: of a transaction that is undone no sum is left."""
 
     @contextmanager
     def opening(self) -> Iterator[int]:

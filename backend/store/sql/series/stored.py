@@ -53,11 +53,14 @@ class StoredSeries(Series, Protocol):
     def check(self, connection: Connection) -> None:
         """Raise SchemaError unless this is the series of the catalog that the connection reads."""
 
-    def prepare(self, connection: Connection) -> None:
-        """Make what is not there, in a transaction of the catalog that writes, once that is migrated.
+    def prepare(self) -> None:
+        """Make what is not there, once the catalog is migrated.
 
         :raises SchemaError: this is another catalog's, or that has had its series elsewhere so far
         """
+
+    def begin_summing(self) -> None:
+        """Note that buckets are about to be summed, before the transaction in which they are."""
 
     def sum_up(self, writer: Writer, summing: Summing) -> None:
         """Replace buckets of a level by what they are now. See ``rollup.SumUp``."""

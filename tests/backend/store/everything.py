@@ -45,7 +45,7 @@ def a_batch(number: int, *, host: int = 0, vm: str | None = None) -> Batch:
         exit_counts=[exit_count(vm_id, second=number, count=2)],
         exits=[exit_record(vm_id, time_ns=start_ns)],
         faults=[fault_record(vm_id, time_ns=start_ns, word=2**64 - 1)],
-        ledger=[ledger_entry(vm_id, second=number, seen=6, seen_total=6)],
+        ledger=[ledger_entry(vm_id, second=number, seen=6, recorded=1, seen_total=6)],
         lost=[Loss(LossKind.KEYS_FULL, 1)],
         costs=[
             Cost(

@@ -23,6 +23,7 @@ from backend.api import (
     host_events,
     ingest,
     ledger,
+    overview,
     rates,
     session,
     status,
@@ -56,7 +57,7 @@ from faultmodel.units import NS_PER_S
 
 _FOR_ALL = (health, ingest, session)
 _FOR_READERS = (architectures, events, description)
-_READING = (status, storage, vms, faults, guests, rates, exits, ledger, host_events, costs)
+_READING = (status, storage, overview, vms, faults, guests, rates, exits, ledger, host_events, costs)
 """Those that read from the store: their routes check who asks by themselves."""
 
 

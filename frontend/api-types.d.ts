@@ -834,6 +834,13 @@ export interface OtherVmLedgers {
   balanced: boolean;
 }
 
+/** Parts of one moment: of no host is a batch in one of them that is not in the others. */
+export interface Overview {
+  vms: VmPage;
+  rates: Rates;
+  status: Status;
+}
+
 /** One tracepoint on a host. */
 export interface Probe {
   tracepoint: string;

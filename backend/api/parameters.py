@@ -26,7 +26,7 @@ MAX_NAMES = 100
 MAX_LIMIT = 1000
 _TIME = "RFC 3339 (`2026-01-31T12:00:00Z`), relative (`now`, `now-15m`; s, m, h, d, w) or ms since the epoch."
 # Patterns are described, and checked where a text is read: the message there says more than a pattern.
-_TIME_SCHEMA: dict[str, JsonValue] = {"pattern": PATTERN}
+TIME_SCHEMA: dict[str, JsonValue] = {"pattern": PATTERN}
 Text = Annotated[str, Field(max_length=TEXT_LENGTH)]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Most items of a page.", examples=[100])]
 VmPath = Annotated[
@@ -68,7 +68,7 @@ class InTime(Parameters):
         max_length=64,
         description=f"Start, inclusive. {_TIME}",
         examples=["now-15m"],
-        json_schema_extra=_TIME_SCHEMA,
+        json_schema_extra=TIME_SCHEMA,
     )
     to_text: str | SkipJsonSchema[None] = Field(
         None,
@@ -76,7 +76,7 @@ class InTime(Parameters):
         max_length=64,
         description=f"End, exclusive. {_TIME}",
         examples=["now"],
-        json_schema_extra=_TIME_SCHEMA,
+        json_schema_extra=TIME_SCHEMA,
     )
 
     def span(self, now_ms: int) -> TimeRange:

@@ -11,7 +11,7 @@ from backend.api import schemas
 from backend.api.choosing import NamedOrChosen
 from backend.api.exports.formats import FILES
 from backend.api.former_names import current_name
-from backend.api.parameters import InFormat, InSteps
+from backend.api.parameters import InFormat, InSteps, Parameters
 from backend.api.presented import as_of_body
 from backend.api.reading import RangeRoute
 from backend.api.responses import reader_problems
@@ -28,14 +28,13 @@ from backend.store.contract.levels import Levels
 router = APIRouter(prefix="/api/v1/rates", tags=["Rates"], route_class=RangeRoute)
 
 
-class RatesParameters(NamedOrChosen, InSteps, InFormat):
-    """What is charted, of which VMs, and how."""
+class Charted(Parameters):
+    """How rates are charted."""
 
-    metric: Metric = Field(Metric.FAULTS, description="What is counted.")
     by: By = Field(
         By.VM,
-        description="What makes a series of its own; exits have `vm`, `guest`, `vcpu`, `arch`. A fault has "
-        "any number of flags, so the series by flag do not add up to the faults.",
+        description="What makes a series of its own. A fault has any number of flags, so the series by flag "
+        "do not add up to the faults.",
     )
     most: int = Field(
         MAX_VALUES,
@@ -49,6 +48,14 @@ class RatesParameters(NamedOrChosen, InSteps, InFormat):
         pattern=PATTERN,
         description="`version` of an earlier answer to this question: give the steps alone that may have "
         "changed since, and those that are new. All of them where it is not known any more.",
+    )
+
+
+class RatesParameters(Charted, NamedOrChosen, InSteps, InFormat):
+    """What is charted, of which VMs, and how."""
+
+    metric: Metric = Field(
+        Metric.FAULTS, description="What is counted. Exits have series by `vm`, `guest`, `vcpu` and `arch`."
     )
     _current_metric = field_validator("metric", mode="before")(current_name)
 

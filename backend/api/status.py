@@ -7,7 +7,7 @@ from backend.api import schemas
 from backend.api.presented import finding_body, host_body, job_body
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
-from backend.api.services import ServicesDep
+from backend.api.services import Services, ServicesDep
 from backend.query.findings import find_among
 from backend.query.host_cost import recent_costs
 from backend.query.readiness import what_is_missing, why_not_traced
@@ -22,10 +22,15 @@ router = APIRouter(prefix="/api/v1/status", tags=["Status"], route_class=Reading
 @router.get("", responses=reader_problems())
 def show_status(services: ServicesDep) -> schemas.Status:
     """Show what the server is, and each host: its probes, what it lost, and when it was last heard of."""
+    services.refusals.write()
+    return status_of(services)
+
+
+def status_of(services: Services) -> schemas.Status:
+    """Return the status as far as it is stored by now."""
     now_ns = services.now_ns()
     expects_collector = services.settings.expects_collector
     missing = what_is_missing(services.store, expects_collector=False, now_ms=services.now_ms)
-    services.refusals.write()
     ahead_ns = services.host_clocks.ahead_ns(now_ns)
     with services.store.snapshot():
         hosts = services.store.hosts(recordings=LISTED_RECORDINGS)

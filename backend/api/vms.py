@@ -21,6 +21,7 @@ from backend.api.parameters import (
     InTime,
     Limit,
     OfGuests,
+    Parameters,
     VmPath,
 )
 from backend.api.presented import (
@@ -56,8 +57,8 @@ _SORTS = "^-?(" + "|".join(SORTS) + ")$"
 MAX_TREND = 200
 
 
-class VmsParameters(InPages, InSteps, Chosen, OfGuests, InFormat):
-    """Which VMs, and what of them."""
+class Sorting(Parameters):
+    """In which order VMs are listed, and with what of the past."""
 
     sort: str | SkipJsonSchema[None] = Field(
         None,
@@ -68,15 +69,20 @@ class VmsParameters(InPages, InSteps, Chosen, OfGuests, InFormat):
         + " the newest first.",
         examples=["-faults"],
     )
-    totals: bool = Field(False, description="Add up all VMs that are found, beside this page.")
     trend: int = Field(
         0,
         ge=0,
         le=MAX_TREND,
         description="Give each VM's rates over the range, in so many steps at most.",
     )
-    commands: bool = Field(True, description="Give command lines; without them `command` is empty.")
     _current_sort = field_validator("sort", mode="before")(current_name)
+
+
+class VmsParameters(Sorting, InPages, InSteps, Chosen, OfGuests, InFormat):
+    """Which VMs, and what of them."""
+
+    totals: bool = Field(False, description="Add up all VMs that are found, beside this page.")
+    commands: bool = Field(True, description="Give command lines; without them `command` is empty.")
 
     def choice_of(self, store: Store) -> Choice:
         """Return which VMs these are. :raises NotFoundError: a guest is unknown"""

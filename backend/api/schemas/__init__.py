@@ -28,6 +28,7 @@ from backend.api.schemas.ledger import (
     OtherVmLedgers,
     VmLedger,
 )
+from backend.api.schemas.overview import Overview
 from backend.api.schemas.records import Exit, ExitPage, Fault, FaultPage, RawSyndrome
 from backend.api.schemas.series import CoveredSpan, OtherSeries, Rates, Series
 from backend.api.schemas.server import Applied, Health, JobRun, NotStored, Session, Status
@@ -107,6 +108,7 @@ __all__ = [
     "NotStored",
     "OtherSeries",
     "OtherVmLedgers",
+    "Overview",
     "Probe",
     "RangeWarning",
     "Rates",

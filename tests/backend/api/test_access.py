@@ -22,6 +22,7 @@ READABLE = [
     "/api/v1/vms/00000000000000a1/flags",
     "/api/v1/vms/00000000000000a1/syndromes",
     "/api/v1/rates",
+    "/api/v1/overview",
     "/api/v1/exits",
     "/api/v1/architectures",
     "/api/v1/decode/x86_64/1",

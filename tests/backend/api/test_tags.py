@@ -38,7 +38,9 @@ def three(server: Server) -> Server:
     return server
 
 
-@pytest.mark.parametrize("path", ["/api/v1/vms", "/api/v1/status", "/api/v1/ledger", *ABOUT_A_RANGE])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/vms", "/api/v1/status", "/api/v1/ledger", "/api/v1/overview", *ABOUT_A_RANGE]
+)
 def test_what_one_has_is_not_sent_again(three: Server, path: str) -> None:
     parameters: dict[str, Any] = {} if path == "/api/v1/status" else CLOSED
     first = ask(three, path, **parameters)

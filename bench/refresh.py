@@ -123,7 +123,7 @@ def _measure(
         ["median", f"{median(looked_ms):,.1f}", ""],
         ["taking one second of batches, ms of CPU: mean", f"{mean(taken_ms):,.1f}", ""],
         ["requests of a refresh", f"{requests / refreshes:.1f}", ""],
-        ["kB of a refresh, not compressed", f"{received / refreshes / 1000:,.1f}", ""],
+        ["kB of a refresh, compressed", f"{received / refreshes / 1000:,.1f}", ""],
         [f"a refresh of {len(pages)} pages at once, ms of CPU", f"{of_pages_ms:,.0f}", ""],
         ["in terms of one", f"{of_pages_ms / mean(looked_ms):.1f}", f"{LIMIT_OF_PAGES:g}"],
     ]

@@ -29,13 +29,15 @@ class Question:
 
 def questions(vm: str, guest: str, host: str) -> list[Question]:
     """Return them, of one VM, guest and host where they are about one."""
+    at_once = {"sort": "-rate_at_end", "limit": 50, "trend": 60}
     listed = {"sort": "-rate_at_end", "totals": "true", "commands": "false", "limit": 50}
     of_vm = f"vms/{vm}"
     return [
-        Question("overview: VMs", "vms", {**listed, "trend": 60}, has_steps=True),
-        Question("overview: rates by VM", "rates", {"by": "vm", "most": 7}, has_steps=True),
+        Question("overview", "overview", {**at_once, "by": "vm", "most": 7}, has_steps=True),
         Question("overview: ledger of hosts", "ledger", {"vms": "false"}, has_steps=True),
         Question("overview: events of hosts", "host-events", {}),
+        Question("VMs, with the most faults a second first", "vms", {**listed, "trend": 60}, has_steps=True),
+        Question("rates of all by VM", "rates", {"by": "vm", "most": 7}, has_steps=True),
         Question("VMs, newest first", "vms", {}),
         Question("VMs, found by name", "vms", {"name": "vm-00*", "sort": "-faults"}),
         Question("VMs of a host", "vms", {"host": host, "sort": "-faults", "totals": "true"}),

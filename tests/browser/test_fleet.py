@@ -106,9 +106,9 @@ def test_rows_hold_still_under_the_pointer_until_it_leaves_them(context: Browser
             window.kept = fetch;
             window.fetch = async (...asked) => {
                 const answer = await window.kept(...asked);
-                if (!String(asked[0]).includes("/vms?")) return answer;
+                if (!String(asked[0]).includes("/overview?")) return answer;
                 const body = await answer.json();
-                body.items.reverse();
+                body.vms.items.reverse();
                 return new Response(JSON.stringify(body), { headers: answer.headers });
             };
         }"""
@@ -146,9 +146,10 @@ def test_enter_opens_nothing_where_more_is_found_than_is_listed(looking: Visit) 
 def test_vms_that_the_server_did_not_look_through_are_counted(looking: Visit) -> None:
     def left(route: Route) -> None:
         answer = route.fetch()
-        route.fulfill(response=answer, json={**answer.json(), "vms_left_out": 7})
+        found = answer.json()
+        route.fulfill(response=answer, json={**found, "vms": {**found["vms"], "vms_left_out": 7}})
 
-    looking.page.route("**/api/v1/vms?**", left)
+    looking.page.route("**/api/v1/overview?**", left)
     page = looking.go(f"/?{looking.fixed(1)}")
     expect(page.locator("#vms").get_by_text("And 7 more VMs of this range")).to_be_visible()
     expect(page.locator("#faults .chart-notes")).to_contain_text("And 7 more VMs of this range")

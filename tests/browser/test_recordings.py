@@ -110,11 +110,11 @@ def test_a_server_that_lists_not_all_of_its_recordings_and_findings_says_how_man
             const asking = fetch;
             window.fetch = async (...asked) => {
                 const answer = await asking(...asked);
-                if (!String(asked[0]).includes("/status")) return answer;
+                if (!String(asked[0]).includes("/overview")) return answer;
                 const body = await answer.json();
                 const finding = { code: "renamed", hosts: ["h"], is_current: true, detail: "" };
                 const left = { recordings_left_out: 12, findings_left_out: 3, findings: [finding] };
-                return Response.json({ ...body, ...left });
+                return Response.json({ ...body, status: { ...body.status, ...left } });
             };
         }"""
     )

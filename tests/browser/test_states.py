@@ -104,18 +104,20 @@ def test_without_any_answer_the_page_says_so(visit: Visit) -> None:
 
 def test_while_the_answer_is_awaited_the_page_says_so(visit: Visit) -> None:
     held: list[Route] = []
-    visit.page.route("**/api/v1/vms?**", lambda route: held.append(route))
+    visit.page.route("**/api/v1/overview?**", lambda route: held.append(route))
     visit.page.goto(visit.url)
     expect(visit.page.get_by_role("heading", name="Loading")).to_be_visible()
 
 
 def test_a_refusal_is_shown_in_the_server_s_words(visit: Visit) -> None:
     problem = {"title": "Bad Request", "status": 400, "detail": "step: too many points"}
-    visit.page.route("**/api/v1/rates?**", lambda route: route.fulfill(status=400, json=problem))
+    visit.page.route("**/api/v1/overview?**", lambda route: route.fulfill(status=400, json=problem))
     page = visit.go("/")
     expect(
         page.get_by_role("heading", name="The server refused this: step: too many points.")
     ).to_be_visible()
+    # What the collectors do is shown all the same.
+    expect(page.locator(".controls .chip")).to_contain_text("newly lost")
 
 
 def test_a_server_that_needs_a_token_asks_for_it(visit: Visit) -> None:

@@ -35,24 +35,26 @@ export function getStorage(signal) {
 }
 
 /**
- * @typedef {object} VmsQuestion
+ * @typedef {object} OverviewQuestion
+ * @property {string} by
  * @property {string} sort
  * @property {string} search
  * @property {string} state
  * @property {number} stepMs
- * @property {number} limit
+ * @property {number} limit of VMs
+ * @property {number} [most] of series
  * @property {number} trend
+ * @property {string | null} [after] version of the rates of an earlier answer
  */
 
 /**
  * @param {Range} range
- * @param {VmsQuestion} what
+ * @param {OverviewQuestion} what
  * @param {AbortSignal} [signal]
- * @returns {Promise<import("./model/types.js").VmPage>}
+ * @returns {Promise<import("./model/types.js").Overview>}
  */
-export function getVms(range, { stepMs, ...what }, signal) {
-  const fixed = { ...inSteps(stepMs), totals: "true", commands: "false" };
-  return request("/api/v1/vms", { ...timesOf(range), ...what, ...fixed }, { signal });
+export function getOverview(range, { stepMs, ...what }, signal) {
+  return request("/api/v1/overview", { ...what, ...timesOf(range), ...inSteps(stepMs) }, { signal });
 }
 
 /**

@@ -85,9 +85,12 @@ async function work(signal) {
   const shown = page;
   setAttr(document.documentElement, "data-asking", view === answered ? null : true);
   const { range, stepMs } = rangeOf(view, now());
+  const question = { view, range, stepMs, now: now(), signal };
+  const asking = view.isLost ? null : shown;
   // What the collectors do is shown also where the page's own answer fails.
-  const status = loadCollectors(range, signal);
-  const loading = view.isLost ? undefined : shown?.load({ view, range, stepMs, now: now(), status, signal });
+  const asked = asking?.ask?.(question);
+  const status = loadCollectors(range, signal, asked);
+  const loading = asking?.load({ ...question, status }, asked);
   await Promise.all([status, loading]);
   if (signal.aborted || shown !== page) return;
   answeredAt = now();

@@ -11,6 +11,7 @@ import { createStateChip } from "../panels/hosts/state-chip.js";
 import { createStatusDrawer } from "../panels/hosts/status-drawer.js";
 
 /** @typedef {import("../model/types.js").Range} Range */
+/** @typedef {import("../model/host-types.js").Status} Status */
 
 const MOST_EVENTS = 500;
 const STATUS_EVERY_MS = 2000;
@@ -26,7 +27,7 @@ export function createCollectors(onOpen, onLogOut, onRange) {
   const onShow = async (/** @type {import("../model/host-types.js").Host} */ host) => onRange(await timeOf(host));
   const drawer = createStatusDrawer({ onOpen, onAcknowledge: acknowledge, onLogOut, onShow });
   const chip = createStateChip(drawer.open);
-  /** @type {import("../model/host-types.js").Status | null} */
+  /** @type {Status | null} */
   let shown = null;
   let askedAt = -Infinity;
 
@@ -44,12 +45,16 @@ export function createCollectors(onOpen, onLogOut, onRange) {
   return {
     drawer,
     chip,
-    /** @param {Range} range @param {AbortSignal} signal */
-    async load(range, signal) {
+    /**
+     * @param {Range} range
+     * @param {AbortSignal} signal
+     * @param {Promise<{status: Status}>} [asked] what the status comes with, where the page asks for that
+     */
+    async load(range, signal, asked) {
       // Counts change each second, hosts do not.
-      const isFresh = shown !== null && !drawer.isOpen() && now() - askedAt < STATUS_EVERY_MS;
+      const isFresh = !asked && shown !== null && !drawer.isOpen() && now() - askedAt < STATUS_EVERY_MS;
       const [status, detail] = await Promise.all([
-        isFresh && shown ? shown : getStatus(signal),
+        isFresh && shown ? shown : statusOf(asked, signal),
         drawer.isOpen() ? askDetail(range, signal) : null,
       ]);
       if (!isFresh) askedAt = now();
@@ -59,6 +64,17 @@ export function createCollectors(onOpen, onLogOut, onRange) {
       return status;
     },
   };
+}
+
+/** @param {Promise<{status: Status}> | undefined} asked @param {AbortSignal} signal */
+async function statusOf(asked, signal) {
+  try {
+    if (asked) return (await asked).status;
+  } catch (failure) {
+    // What else was asked for may be why: a filter that is refused, for instance.
+    if (signal.aborted) throw failure;
+  }
+  return getStatus(signal);
 }
 
 /** @param {Range} range @param {AbortSignal} signal @returns {Promise<import("../panels/hosts/status-drawer.js").Detail>} */

@@ -14,19 +14,23 @@
 /**
  * What a page is asked for at each refresh.
  *
- * @typedef {object} Request
+ * @typedef {object} Question
  * @property {import("../state.js").View} view
  * @property {import("../model/types.js").Range} range
  * @property {number} stepMs
  * @property {number} now the server's
- * @property {Promise<import("../model/host-types.js").Status>} status
  * @property {AbortSignal} signal
  */
+
+/** @typedef {Question & {status: Promise<import("../model/host-types.js").Status>}} Request */
 
 /**
  * @typedef {object} Page
  * @property {HTMLElement} root
- * @property {(request: Request) => Promise<void>} load asks the server and shows the answer
+ * @property {(question: Question) => Promise<import("../model/types.js").Overview>} [ask] asks what the server answers at
+ *   once with the status
+ * @property {(request: Request, asked?: Promise<import("../model/types.js").Overview>) => Promise<void>} load asks the
+ *   server what ask() did not, and shows the answers
  * @property {() => void} show shows the newest answer again: the view or the theme has changed
  * @property {(message: import("../panels/message.js").Message | null) => void} showMessage in place of data that there is not
  * @property {() => string} title

@@ -20,7 +20,6 @@ import { aheadMessage, emptyMessage, latestLabel, newestElsewhere, uncoveredMess
 /**
  * @typedef {object} Answer
  * @property {VmPage} vms
- * @property {Map<string, (number | null)[]>} trends by VM
  * @property {Rates} rates split as the chart is
  * @property {string} by
  * @property {import("../../model/host-types.js").Ledger} ledger
@@ -48,13 +47,13 @@ export function sortAfterClick(current, column) {
  * @param {(vm: string) => string} hrefOf
  * @returns {VmRow[]}
  */
-export function rowsOf({ vms, trends }, hrefOf) {
+export function rowsOf({ vms }, hrefOf) {
   const nameOf = (/** @type {Vm} */ vm) => `${vm.host} ${vm.pid} ${vmTitle(vm)}`;
   /** @type {Map<string, number>} */
   const alike = new Map();
   for (const vm of vms.items) alike.set(nameOf(vm), (alike.get(nameOf(vm)) ?? 0) + 1);
   return vms.items.map((vm) => {
-    const spark = sparkShape(trends.get(vm.id) ?? [], SPARK.width, SPARK.height);
+    const spark = sparkShape(vm.trend, SPARK.width, SPARK.height);
     return { vm, spark, href: hrefOf(vm.id), isTwin: alike.get(nameOf(vm)) !== 1 };
   });
 }

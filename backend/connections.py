@@ -3,29 +3,25 @@
 
 import asyncio
 import logging
-import re
 import resource
 from collections import Counter
 from enum import Enum, auto
 from typing import Any, ClassVar
 
-import h11
+import httptools
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from starlette.types import Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from backend.clients import address_of, share_of
+from backend.framing import Cutter, FramingError
 from backend.log_lines import RareLines
 
 _MOST_CONNECTIONS = 4096
 _MOST_DESCRIPTORS = 2 * _MOST_CONNECTIONS
 _OTHER_DESCRIPTORS = 128
 """Of the databases, files and pipes."""
-# What other programs on the way may read otherwise. RFC 9112, 2.2 and 5.2: a line's end without a carriage
-# return, and a line that goes on with the next.
-_AMBIGUOUS = re.compile(rb"(?<=[^\r])\n|\r\n[ \t]|\r(?!\n|\Z)")
-_HEAD_END = b"\r\n\r\n"
-_MOST_HEAD_BYTES = 64 * 1024
 
 _lines = RareLines(logging.getLogger(__name__))
 
@@ -42,28 +38,6 @@ def raise_descriptor_limit() -> int:
     return max(1, min(_MOST_CONNECTIONS, wanted - _OTHER_DESCRIPTORS))
 
 
-class StrictReader(h11.Connection):
-    """Reads requests, of which none may have a head that can be read in two ways, also where it comes at once
-    with another request or with the rest of one."""
-
-    def __init__(self) -> None:
-        """Make one that has read nothing."""
-        super().__init__(h11.SERVER, _MOST_HEAD_BYTES)
-        self._looked_at = 0
-
-    def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
-        """Return what comes next. :raises h11.RemoteProtocolError: it is no request, or an ambiguous one"""
-        if self.their_state is h11.IDLE:
-            # A head comes in pieces, cut anywhere: what is looked for may begin in the three bytes before.
-            start = max(0, self._looked_at - 3)
-            unread = self.trailing_data[0]
-            head, end, _ = unread[start:].partition(_HEAD_END)
-            if _AMBIGUOUS.search(head):
-                raise h11.RemoteProtocolError("a line of the head can be read in two ways")
-            self._looked_at = 0 if end else len(unread)
-        return super().next_event()
-
-
 class _Awaited(Enum):
     """What a client is given little time for."""
 
@@ -72,11 +46,14 @@ class _Awaited(Enum):
     """Of a body that nobody waits for, as it was answered before."""
 
 
-class Connection(H11Protocol):
+class Connection(HttpToolsProtocol):
     """Closes a connection that is one too many, or keeps the server waiting.
 
     uvicorn itself waits for ever, for a request's head as for a client that reads its answer, so that whoever
     opens enough connections leaves none for others.
+
+    Where a request ends, the cutter says; what is in it, the parser. A request on whose end they differ is
+    refused. While one is answered, what comes behind it waits, and is not parsed.
     """
 
     most: ClassVar[int] = _MOST_CONNECTIONS
@@ -102,7 +79,11 @@ class Connection(H11Protocol):
     ) -> None:
         """Make one that is not connected yet."""
         super().__init__(config, server_state, app_state, _loop)
-        self.conn = StrictReader()
+        self._cutter = Cutter()
+        self._is_whole = True
+        """Whether the parser, too, has found the request's end."""
+        self._served = self.app
+        self.app = self._serve
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a new connection."""
@@ -117,13 +98,35 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, of which the first after a request begin the next one."""
-        super().data_received(data)
-        self._watch()
+        self._unset_keepalive_if_required()
+        self._cutter.put(data)
+        self._go_on()
 
     def on_response_complete(self) -> None:
         """Go on with what came meanwhile: it may be the beginning of a head, or not all of a body."""
         super().on_response_complete()
-        self._watch()
+        self._go_on()
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self._is_whole = False
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field. The space behind its value is no part of it (RFC 9112, 5.1)."""
+        super().on_header(name, value.rstrip(b" \t"))
+
+    def on_headers_complete(self) -> None:
+        """Begin to answer."""
+        if self.parser.get_http_version() == "1.0":
+            # It does not know of such answers (RFC 9110, 10.1.1).
+            self.expect_100_continue = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._is_whole = True
+        super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
@@ -147,6 +150,42 @@ class Connection(H11Protocol):
         self._stop_watching_writes()
         super().resume_writing()
 
+    def _go_on(self) -> None:
+        """Parse what came, up to the end of a request that is to be answered first."""
+        try:
+            while not self.transport.is_closing():
+                if not self._is_answered and not self._cutter.is_in_body:
+                    if self._cutter.has_more:
+                        self.flow.pause_reading()
+                    break
+                piece = self._cutter.take()
+                if piece is None:
+                    break
+                self.parser.feed_data(piece)
+                if self._is_whole is self._cutter.is_in_body:
+                    raise FramingError
+        except (FramingError, httptools.HttpParserError):
+            self._refuse()
+        self._watch()
+
+    def _refuse(self) -> None:
+        """Say that what came is no request, where that can be said still, and close the connection."""
+        message = "Invalid HTTP request received."
+        self.logger.warning(message)
+        is_too_late = self._cutter.is_in_body if self._is_answered else self.cycle.response_started
+        if is_too_late:
+            self.transport.close()
+        else:
+            self.send_400_response(message)
+        if not self._is_answered:
+            # Whoever answers it sends nothing any more.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_old = scope["http_version"] == "1.0"
+        await self._served(scope, receive, _ended_by_closing(self.cycle, send) if is_old else send)
+
     def _watch(self) -> None:
         awaited = self._what_is_awaited()
         if awaited is not self._awaited:
@@ -154,21 +193,27 @@ class Connection(H11Protocol):
             if awaited is not None:
                 self._await_timer = self.loop.call_later(self.head_s, self.transport.close)
             self._awaited = awaited
-        if self._is_idle() and self.timeout_keep_alive_task is None and not self.transport.is_closing():
+        if self._is_idle and self.timeout_keep_alive_task is None and not self.transport.is_closing():
             # uvicorn begins this with an answer, and ends it with the rest of a body that comes after it.
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
 
     def _what_is_awaited(self) -> _Awaited | None:
-        if self.conn.their_state is h11.SEND_BODY and self.conn.our_state is h11.DONE:
-            return _Awaited.REST
-        return _Awaited.HEAD if self.conn.their_state is h11.IDLE and not self._is_idle() else None
+        if not self._is_answered or self._is_idle:
+            return None
+        return _Awaited.REST if self._cutter.is_in_body else _Awaited.HEAD
 
+    @property
+    def _is_answered(self) -> bool:
+        """Whether there is no request that waits for its answer."""
+        return self.cycle is None or self.cycle.response_complete
+
+    @property
     def _is_idle(self) -> bool:
-        """Return whether all that came was answered: the next request may come whenever the client likes."""
-        was_answered = self.cycle is not None
-        return was_answered and self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
+        """Whether all that came was answered: the next request may come whenever the client likes."""
+        was_answered = self.cycle is not None and self.cycle.response_complete
+        return was_answered and not self._cutter.is_in_body and not self._cutter.has_more
 
     def _stop_watching(self) -> None:
         if self._await_timer is not None:
@@ -180,6 +225,25 @@ class Connection(H11Protocol):
         if self._write_timer is not None:
             self._write_timer.cancel()
             self._write_timer = None
+
+
+def _ended_by_closing(cycle: RequestResponseCycle, send: Send) -> Send:
+    """Return what sends an answer whose length is not known to one who knows no chunks, HTTP/1.0.
+
+    Such an answer ends with the connection (RFC 9112, 6.3). uvicorn would send chunks.
+    """
+    has_length = False
+
+    async def send_on(message: Message) -> None:
+        nonlocal has_length
+        if message["type"] == "http.response.start":
+            has_length = any(name.lower() == b"content-length" for name, _ in message.get("headers", ()))
+            cycle.chunked_encoding = None if has_length else False
+        elif not has_length:
+            cycle.expected_content_length = len(message.get("body", b""))
+        await send(message)
+
+    return send_on
 
 
 def log_rarely(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:

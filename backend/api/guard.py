@@ -85,16 +85,11 @@ def _parts(message: Message) -> Iterator[Message]:
 
 
 def _head_refusal(scope: Scope) -> Response | None:
-    """Return what refuses a request whose head is too large, or which proxies may read in two ways."""
+    """Return what refuses a request whose head is too large."""
     size = sum(len(name) + len(value) for name, value in scope["headers"])
     if len(scope["headers"]) > _MAX_HEADERS or size > _MAX_HEADER_BYTES:
         detail = f"the head has more than {_MAX_HEADERS} fields or {_MAX_HEADER_BYTES} bytes"
         return problem_response(431, ProblemCode.TOO_LARGE, detail, headers=_CLOSE)
-    names = {name for name, _ in scope["headers"]}
-    if {b"content-length", b"transfer-encoding"} <= names:
-        # RFC 9112, 6.3: an attempt at smuggling a request past a proxy, perhaps.
-        detail = "Content-Length and Transfer-Encoding contradict each other"
-        return problem_response(400, ProblemCode.BAD_REQUEST, detail, headers=_CLOSE)
     return None
 
 

@@ -99,6 +99,22 @@ def test_a_head_that_is_too_large_is_refused(url: str, fields: bytes) -> None:
     assert status(url, b"GET /healthz HTTP/1.1\r\n" + HOST + fields + b"\r\n") in (400, 431)
 
 
+@pytest.mark.parametrize("version", [b"1.0", b"1.1"])
+def test_a_body_is_read_whole_however_it_comes(url: str, version: bytes) -> None:
+    head = b"POST /api/v1/decode HTTP/%s\r\n" % version + HOST + b"Content-Type: text/plain\r\n"
+    chunked = b"Transfer-Encoding: chunked\r\n\r\n", b"2\r\n0x\r\n", b"1;a\r\n1\r\n0\r\n\r\n"
+    sized = b"Content-Length: 3\r\n\r\n0", b"x1"
+    for parts in (chunked, sized) if version == b"1.1" else (sized,):
+        with connect(url) as connection:
+            connection.sendall(head + b"Connection: close\r\n")
+            for part in parts:
+                connection.sendall(part)
+                time.sleep(0.01)
+            answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b'"0x1"' in answer
+
+
 def test_whoever_logs_in_must_not_keep_the_server_waiting(url: str) -> None:
     head = b"POST /api/v1/session HTTP/1.1\r\n" + HOST + b"Content-Type: application/json\r\n"
     with connect(url) as connection:

@@ -64,7 +64,7 @@ class ClickHouse:
 class ClickHouseServer:
     """A process that serves the engine over HTTP (``clickhouse_http``), ends, and begins again as it was."""
 
-    _PASSWORD = "s3cret"
+    PASSWORD = "s3cret"
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -77,7 +77,7 @@ class ClickHouseServer:
         """The series' URL."""
         return self.url_with()
 
-    def url_with(self, *, password: str = _PASSWORD, database: str = "kvmfaults", query: str = "") -> str:
+    def url_with(self, *, password: str = PASSWORD, database: str = "kvmfaults", query: str = "") -> str:
         """Return a URL that says something else."""
         return f"clickhousedb://kvmfaults:{password}@127.0.0.1:{self._port}/{database}{query}"
 
@@ -89,7 +89,7 @@ class ClickHouseServer:
         self._process = subprocess.Popen([*command, *options], stdin=pipe, stdout=pipe, text=True)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{self._PASSWORD}\n")
+        self._process.stdin.write(f"{self.PASSWORD}\n")
         self._process.stdin.flush()
         ready = self._process.stdout.readline()
         assert ready, "it ended instead"

@@ -8,6 +8,7 @@ minute, and for what may have to work through all of a table as long as the clie
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Select, Table, create_engine
@@ -21,7 +22,7 @@ from backend.store.contract.time_limit import check_time, current_limit
 
 _KEPT_CONNECTIONS = 8
 _MORE_CONNECTIONS = 32
-_CLUSTER = "cluster"
+_CLUSTER, _PASSWORD_FILE = "cluster", "password_file"
 _INSERTED_WITHIN_S = 60.0
 """The catalog's transaction is open meanwhile."""
 _ANSWERED_WITHIN_S = 1.0
@@ -57,19 +58,23 @@ class Database:
     """A ClickHouse database. Thread-safe."""
 
     def __init__(self, url: URL) -> None:
-        """Take a URL as clickhouse-connect has it. ``?cluster=NAME``: tables are spread over that cluster.
+        """Take a URL as clickhouse-connect has it, and more.
 
-        :raises StoreError: clickhouse-connect is not installed, or the URL says what it does not know
+        ``?cluster=NAME``: tables are spread over that cluster. ``?password_file=PATH``: the password is the
+        first line of that file.
+
+        :raises StoreError: clickhouse-connect is not installed, or the password cannot be read
         """
-        cluster = url.query.get(_CLUSTER, "")
-        self.place = Place(cluster if isinstance(cluster, str) else cluster[-1])
+        self.place = Place(_said(url, _CLUSTER))
+        if path := _said(url, _PASSWORD_FILE):
+            url = url.set(password=_read_password(path))
         self._address = f"{url.host}:{url.port or _port(url)}" if url.host else ""
         try:
             import clickhouse_connect.driver.exceptions as exceptions
 
             settings = {**_OF_CONNECTION, **(_OF_CLUSTER if self.place.cluster else {})}
             self._engine = create_engine(
-                url.difference_update_query([_CLUSTER]),
+                url.difference_update_query([_CLUSTER, _PASSWORD_FILE]),
                 connect_args={
                     **{f"ch_{name}": value for name, value in settings.items()},
                     **(_OF_NETWORK if self._address else {}),
@@ -170,6 +175,20 @@ def _waiting(client: Any, within_s: float | None) -> Iterator[None]:  # noqa: AN
         client.timeout = usual
 
 
+def _said(url: URL, name: str) -> str:
+    """Return what a URL's query says of a name, last where several times; empty where nothing."""
+    values = url.query.get(name, "")
+    return values if isinstance(values, str) else values[-1]
+
+
+def _read_password(path: str) -> str:
+    try:
+        return Path(path).read_text().partition("\n")[0]
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it is no text"
+        raise StoreError(f"series: the password file {path} cannot be read: {reason}") from exc
+
+
 def _port(url: URL) -> int:
-    is_secure = str(url.query.get("secure", "")).lower() in ("1", "true", "yes", "on", "y")
+    is_secure = _said(url, "secure").lower() in ("1", "true", "yes", "on", "y")
     return 8443 if is_secure else 8123

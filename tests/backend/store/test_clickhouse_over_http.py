@@ -4,6 +4,7 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from sqlalchemy.engine import make_url
@@ -73,7 +74,16 @@ def test_what_a_server_refuses_is_said(open_it: Open, said: Mapping[str, str], e
     with pytest.raises(StoreError, match=expected) as raised:
         store.check_schema()
     assert "http" not in str(raised.value)
-    assert "s3cret" not in str(raised.value)
+    assert ClickHouseServer.PASSWORD not in str(raised.value)
+
+
+def test_a_password_can_be_in_a_file(open_it: Open, server: ClickHouseServer, tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    said = {"password": "", "query": f"?password_file={file}"}
+    with pytest.raises(StoreError, match=f"the password file {file} cannot be read: No such file"):
+        open_it(**said)
+    file.write_text(f"{server.PASSWORD}\n")
+    open_it(**said).check_schema()
 
 
 def test_a_server_that_is_away_is_said_to_be_and_asked_again(open_it: Open, server: ClickHouseServer) -> None:

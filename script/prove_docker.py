@@ -29,6 +29,9 @@ HOST = "proof-host"
 GUESTS = ("proof-guest", "outage-guest", "unwatched-guest")
 CANNOT_TRY = 77
 """The exit code by which test harnesses know a test that could not be run."""
+SERIES = "clickhousedb://kvmfaults@clickhouse:8123/default?password_file=/run/kvmfaults/series/password"
+CLICKHOUSE = {"COMPOSE_PROFILES": "clickhouse", "KVMFAULTS_SERIES": SERIES}
+"""The settings with which counts and records are in ClickHouse."""
 OLDEST_ENGINE = 25
 """The first that knows start_interval of a health check."""
 BUILD_S = 1200.0
@@ -54,7 +57,7 @@ def main() -> int:
     try:
         _require_engine()
         _require_no_collector()
-        with _deployment(keep=options.keep) as deployment:
+        with _deployment(keep=options.keep, clickhouse=options.clickhouse) as deployment:
             _prove(deployment)
     except CannotTryError as exc:
         print(f"prove-docker: cannot try: {exc}", file=sys.stderr)
@@ -69,7 +72,8 @@ def main() -> int:
 class Deployment:
     """The project on the engine, and its API."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, clickhouse: bool) -> None:
+        self.has_clickhouse = clickhouse
         self._url = f"http://127.0.0.1:{port}"
         self._token = ""
         self._environment = {
@@ -79,6 +83,7 @@ class Deployment:
             "KVMFAULTS_PORT": str(port),
             "KVMFAULTS_HOST_NAME": HOST,
             "KVMFAULTS_TAG": TAG,
+            **(CLICKHOUSE if clickhouse else dict.fromkeys(CLICKHOUSE, "")),
         }
 
     def compose(self, *arguments: str, within_s: float = 60.0) -> str:
@@ -130,6 +135,7 @@ def _options() -> argparse.Namespace:
         epilog=f"exit code: 0 proved, 1 not, {CANNOT_TRY} where it cannot be tried",
     )
     parser.add_argument("--keep", action="store_true", help=f"leave the project {PROJECT} running at the end")
+    parser.add_argument("--clickhouse", action="store_true", help="with counts and records in ClickHouse")
     return parser.parse_args()
 
 
@@ -163,8 +169,8 @@ def _require_engine() -> None:
 
 
 @contextmanager
-def _deployment(*, keep: bool) -> Iterator[Deployment]:
-    deployment = Deployment(_free_port())
+def _deployment(*, keep: bool, clickhouse: bool) -> Iterator[Deployment]:
+    deployment = Deployment(_free_port(), clickhouse=clickhouse)
     remove = ("down", "--volumes", "--remove-orphans")
     # What a proof that was killed left behind.
     deployment.compose(*remove)
@@ -186,6 +192,8 @@ def _prove(deployment: Deployment) -> None:
     _step("start, all healthy", deployment.start)
     _step("server: no root, no capability, nothing to write", lambda: _check_server(deployment))
     _step("database: the same", lambda: _check_capabilities(deployment, "db", 0))
+    if deployment.has_clickhouse:
+        _step("ClickHouse: the same", lambda: _check_capabilities(deployment, "clickhouse", 0))
     _step("collector: BPF and PERFMON only", lambda: _check_collector(deployment))
     _step("the page is there, reading needs the token", lambda: _check_access(deployment))
     _step("secrets are in files only", lambda: _check_secrets(deployment))
@@ -247,6 +255,7 @@ def _check_secrets(deployment: Deployment) -> None:
     secrets = [
         database.partition("password=")[2].strip(),
         deployment.read_file("/run/kvmfaults/read/read.token").strip(),
+        deployment.read_file("/run/kvmfaults/series/password").strip(),
     ]
     _expect(all(len(secret) > 30 for secret in secrets), "the secrets are short")
     containers = deployment.compose("ps", "--all", "--quiet").split()

@@ -2,12 +2,17 @@
 """What docker-compose.yml promises about rights, ports and secrets. script/prove-docker runs it for real."""
 
 import re
+import subprocess
 from collections.abc import Iterator
+from hashlib import sha256
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from sqlalchemy.engine import make_url
 
 TOP = Path(__file__).resolve().parent.parent
 TEXT = (TOP / "docker-compose.yml").read_text()
@@ -36,7 +41,8 @@ def test_no_container_can_gain_privileges(service: dict[str, Any]) -> None:
 
 def test_every_container_has_limits_of_memory_processes_and_logs(service: dict[str, Any]) -> None:
     assert re.fullmatch("[0-9]+[mg]", service["mem_limit"])
-    assert 0 < service["pids_limit"] <= 256
+    # ClickHouse has hundreds of threads, which are counted as processes.
+    assert 0 < service["pids_limit"] <= (4096 if service is SERVICES["clickhouse"] else 256)
     options = service["logging"]["options"]
     assert re.fullmatch("[0-9]+m", options["max-size"])
     assert 0 < int(options["max-file"]) <= 5
@@ -77,15 +83,17 @@ def test_ports_are_published_on_loopback_only() -> None:
     assert published == ["127.0.0.1:${KVMFAULTS_PORT:-8470}:8470"]
 
 
-def test_the_database_and_the_collector_have_no_way_out() -> None:
-    networks = {*SERVICES["db"]["networks"], *SERVICES["collector"]["networks"]}
+def test_the_databases_and_the_collector_have_no_way_out() -> None:
+    networks = {
+        network for name in ("db", "clickhouse", "collector") for network in SERVICES[name]["networks"]
+    }
     assert all(COMPOSE["networks"][network]["internal"] for network in networks)
 
 
 def test_what_keeps_running_has_a_health_check() -> None:
     kept = {name for name, service in SERVICES.items() if "restart" in service}
     assert kept == {name for name, service in SERVICES.items() if "healthcheck" in service}
-    assert kept == {"db", "server", "collector"}
+    assert kept == {"db", "clickhouse", "server", "collector"}
 
 
 def test_what_runs_once_is_waited_for() -> None:
@@ -97,6 +105,61 @@ def test_what_runs_once_is_waited_for() -> None:
         if how["condition"] == "service_completed_successfully"
     }
     assert once == awaited
+
+
+def test_clickhouse_runs_with_its_profile_alone_and_is_waited_for_where_it_does() -> None:
+    assert {name for name, service in SERVICES.items() if "profiles" in service} == {"clickhouse"}
+    assert SERVICES["clickhouse"]["profiles"] == ["clickhouse"]
+    awaited = SERVICES["migrate"]["depends_on"]["clickhouse"]
+    assert awaited == {"condition": "service_healthy", "required": False}
+
+
+def test_images_of_others_are_of_a_version() -> None:
+    others = {service["image"] for service in SERVICES.values() if "KVMFAULTS_TAG" not in service["image"]}
+    assert len(others) == 2
+    assert all(re.fullmatch(r"[a-z/-]+:[0-9.]+", image) for image in others)
+    # That of the engine with which ClickHouse is tested.
+    assert SERVICES["clickhouse"]["image"].partition(":")[2] == ".".join(version("chdb-core").split(".")[:2])
+
+
+def test_passwords_are_made_once_and_are_those_that_the_databases_know(tmp_path: Path) -> None:
+    for name in ("database", "series"):
+        (tmp_path / name).mkdir()
+    (made,) = SERVICES["secrets"]["command"]
+    script = made.replace("$$", "$").replace("/run/kvmfaults", str(tmp_path))
+    held: list[dict[str, str]] = []
+    for _ in range(2):
+        subprocess.run(["sh", "-euc", script], check=True)
+        held.append({file.name: file.read_text() for file in tmp_path.glob("*/*")})
+        held[-1]["password"] = (tmp_path / "database" / "password").read_text()
+    assert held[0] == held[1]
+    of_postgresql = held[0]["password"].strip()
+    assert held[0]["service.conf"] == f"[kvmfaults]\npassword={of_postgresql}\n"
+    of_clickhouse = (tmp_path / "series" / "password").read_text().strip()
+    assert len(of_clickhouse) > 40
+    assert of_clickhouse != of_postgresql
+    users = ElementTree.fromstring(held[0]["user.xml"])
+    expected = sha256(of_clickhouse.encode()).hexdigest()
+    assert users.findtext("users/kvmfaults/password_sha256_hex") == expected
+    default = users.find("users/default")
+    assert default is not None
+    assert default.get("remove") == "remove"
+
+
+def test_who_needs_clickhouses_password_finds_it_where_the_documentation_says() -> None:
+    (said,) = re.findall(r"^KVMFAULTS_SERIES=(.*)$", (TOP / "docs" / "docker.md").read_text(), re.MULTILINE)
+    assert f'"{said}"' in (TOP / "script" / "prove_docker.py").read_text()
+    url = make_url(said)
+    assert (url.host, url.username, url.password) == ("clickhouse", "kvmfaults", None)
+    file = Path(str(url.query["password_file"]))
+    assert file.name == "password"
+    needed = {"migrate", "enrol", "server"}
+    assert needed == {
+        name
+        for name, service in SERVICES.items()
+        if f"series-secret:{file.parent}:ro" in service.get("volumes", ())
+    }
+    assert "series-secret:/etc/clickhouse-server/users.d:ro" in SERVICES["clickhouse"]["volumes"]
 
 
 def test_no_environment_holds_a_password_or_a_token(service: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ on to the next in one of two ways:
 - Where the store tells all that was counted in between (``Store.counted_between``), that is added to them. Of
   the seconds after the last in which anything was counted, all blocks are known unread: they were empty.
 - Else those are forgotten of which the store does not say that they stayed as they were
-  (``Store.same_before``), and read again when they are asked for (``View``).
+  (``Store.same_counts_before``), and read again when they are asked for (``View``).
 
 Either way a batch that comes late is in the next answer: nothing here is ever an estimate. A block is never
 changed, but replaced by another: who has it may be reading it.
@@ -141,7 +141,7 @@ class Blocks:
         if version is self._version or version == self._version:
             return FOR_EVER_MS
         if version is not self._compared[0]:
-            self._compared = version, self.store.same_before(self._version or {}, version)
+            self._compared = version, self.store.same_counts_before(self._version or {}, version)
         return self._compared[1]
 
     def _forget_from(self, time_ms: int) -> None:

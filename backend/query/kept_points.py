@@ -4,7 +4,7 @@ goes on, only what is new is read.
 
 Of an owner and a length of steps one range is kept, that of the newest question. It is of the version of the
 store in which it was read. A question of another version, a later or an earlier one, takes of it the steps
-that end before anything differs (``Store.same_before``), and reads the others. So a batch that comes late is
+that end before anything differs (``Store.same_counts_before``), and reads the others. So a batch that comes late is
 in the next answer. Steps are never added up or cut: each is what the store answered.
 """
 
@@ -97,7 +97,7 @@ class KeptPoints(Generic[_Point]):
             if known is None:
                 continue
             if id(known.version) not in same_before:
-                same_before[id(known.version)] = self._store.same_before(known.version, version)
+                same_before[id(known.version)] = self._store.same_counts_before(known.version, version)
             same_ms = same_before[id(known.version)]
             from_ms = max(known.from_ms, steps.from_ms)
             to_ms = min(known.to_ms, steps.to_ms, same_ms - same_ms % steps.step_ms)

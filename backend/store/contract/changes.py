@@ -39,7 +39,8 @@ class Change:
     """What a batch changed. ``begins``: it is the first of its host; ``is_stored``: it is committed.
 
     ``described``: numbers of the VMs of which it said something else than was known, their times aside.
-    ``is_own``: this process applied it.
+    ``is_own``: this process applied it. ``counts_from_ms``: where it is not ``first_ms``, the time before which
+    all counts stayed as they were, though answers may be others.
     """
 
     first_ms: int
@@ -48,6 +49,7 @@ class Change:
     begins: bool = False
     is_stored: bool = False
     is_own: bool = True
+    counts_from_ms: int | None = None
 
 
 Note = Callable[[int, int, Change], None]
@@ -111,6 +113,15 @@ class Changes:
         known."""
         changes = self._settled_between(one, other)
         return 0 if changes is None else min((item.first_ms for item in changes), default=FOR_EVER_MS)
+
+    def same_counts_before(self, one: Version, other: Version) -> int:
+        """Return the time, UTC ms, before which each bucket that is kept in both has the same counts; 0 where
+        it is not known."""
+        changes = self._settled_between(one, other)
+        firsts = (
+            item.first_ms if item.counts_from_ms is None else item.counts_from_ms for item in changes or ()
+        )
+        return 0 if changes is None else min(firsts, default=FOR_EVER_MS)
 
     def counted_between(self, one: Version, later: Version) -> Sequence[Counted] | None:
         """Return all that was counted from one version to a later one; None where that is not known."""

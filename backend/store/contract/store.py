@@ -183,6 +183,12 @@ class Store(Catalog, Protocol):
     def same_before(self, one: Version, other: Version) -> int:
         """Return the time, UTC ms, before which counts, accounts and coverage are the same; 0: unknown."""
 
+    def same_counts_before(self, one: Version, other: Version) -> int:
+        """Return the time, UTC ms, before which each bucket that is kept in both has the same counts; 0: unknown.
+
+        It is later than ``same_before`` where less is kept since, which changes answers and no count.
+        """
+
     def counted_between(self, one: Version, later: Version) -> Sequence[Counted] | None:
         """Return all that was counted from one version to a later one; None where unknown."""
 

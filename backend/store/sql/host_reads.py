@@ -61,6 +61,10 @@ class HostReads(SqlReads):
         """Return the time before which counts and coverage are the same; 0 where that is not known."""
         return self._noted.same_before(one, other)
 
+    def same_counts_before(self, one: Version, other: Version) -> int:
+        """Return the time before which buckets kept in both have the same counts; 0 where it is not known."""
+        return self._noted.same_counts_before(one, other)
+
     def counted_between(self, one: Version, later: Version) -> Sequence[Counted] | None:
         """Return all that was counted from one version to a later one; None where that is not known."""
         return self._noted.counted_between(one, later)

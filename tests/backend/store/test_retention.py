@@ -14,6 +14,8 @@ from sqlalchemy import select
 
 from backend.errors import LostJobError, RetentionError
 from backend.query.blocks import Blocks
+from backend.query.rate_keys import By
+from backend.query.summed import OF_ACCOUNTS, OF_SERIES, OF_VMS, Account, Kind, Summed
 from backend.query.view import View
 from backend.store import open_store
 from backend.store.contract.levels import COARSEST_S, LENGTHS_S, Levels, Range
@@ -226,15 +228,20 @@ def test_the_time_of_removing_goes_on_by_minutes(filled: Store) -> None:
     assert filled.kept_levels().kept_from(1) <= START_S + 2 * HOUR_S
 
 
+@pytest.mark.parametrize(
+    ("of", "kind"),
+    [(OF_VMS, None), (OF_SERIES, By.ACCESS), (OF_ACCOUNTS, Account.SEEN)],
+    ids=["faults", "access", "seen"],
+)
 def test_what_a_reader_has_summed_up_need_not_be_read_again_when_something_is_no_longer_kept(
-    filled: Store, monkeypatch: pytest.MonkeyPatch
+    filled: Store, monkeypatch: pytest.MonkeyPatch, of: Summed, kind: Kind
 ) -> None:
-    blocks, newest = Blocks(filled), (START_S + DAY_S, START_S + 3 * DAY_S)
+    blocks, newest = Blocks(filled, of), (START_S + DAY_S, START_S + 3 * DAY_S)
 
     def total() -> int:
         with filled.snapshot():
             view = View(blocks, filled.version(), (START_S + 9 * DAY_S) * 1000, filled.kept_levels())
-            return sum(view.total(None, *newest).values())
+            return sum(view.total(kind, *newest).values())
 
     roll_up(filled)
     before, version = total(), filled.version()
@@ -242,7 +249,7 @@ def test_what_a_reader_has_summed_up_need_not_be_read_again_when_something_is_no
     assert filled.note_kept(START_S + 3 * DAY_S, claim())
     # Answers about what is over may be others, and are asked for again.
     assert filled.same_before(version, filled.version()) == 0
-    monkeypatch.setattr(filled, "fault_sums", lambda steps: pytest.fail(f"{steps} were read"))
+    monkeypatch.setattr(type(of), "read", lambda *_: pytest.fail("something was read again"))
     assert total() == before
 
 

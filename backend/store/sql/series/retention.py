@@ -30,7 +30,7 @@ from sqlalchemy import (
     update,
 )
 
-from backend.store.contract.changes import Change, Note
+from backend.store.contract.changes import FOR_EVER_MS, Change, Note
 from backend.store.contract.levels import BEFORE_ALL_S, COARSEST_S, LENGTHS_S, Levels
 from backend.store.contract.retention import BY_LENGTH_S, Kept
 from backend.store.contract.time_limit import check_time
@@ -90,9 +90,10 @@ def note_kept(writer: Writer, wanted_s: Mapping[Kept, int], note: Note) -> bool:
             connection.execute(statement)
     # Any answer about what is over may be another one from now on. What was counted in a bucket stays as it
     # was: who has it in memory need not read it again.
-    change = update(hosts).values(applied=hosts.c.applied + 1).returning(hosts.c.id, hosts.c.applied)
-    for row in connection.execute(change).all():
-        note(row.id, row.applied, Change(first_ms=0, counted={}, described=()))
+    following = update(hosts).values(applied=hosts.c.applied + 1).returning(hosts.c.id, hosts.c.applied)
+    for row in connection.execute(following).all():
+        change = Change(first_ms=0, counted={}, described=(), counts_from_ms=FOR_EVER_MS)
+        note(row.id, row.applied, change)
     return True
 
 

@@ -4,8 +4,8 @@ goes on, only what is new is read.
 
 Of an owner and a length of steps one range is kept, that of the newest question. It is of the version of the
 store in which it was read. A question of another version, a later or an earlier one, takes of it the steps
-that end before anything differs (``Store.same_counts_before``), and reads the others. So a batch that comes late is
-in the next answer. Steps are never added up or cut: each is what the store answered.
+that end before anything differs (``Store.same_counts_before``), and reads the others. So a batch that comes
+late is in the next answer. Steps are never added up or cut: each is what the store answered.
 """
 
 from collections import OrderedDict, defaultdict

@@ -19,7 +19,7 @@ from backend.query.view import View
 from backend.store.contract.levels import Levels
 from backend.store.contract.time_limit import check_time
 from backend.store.contract.values import Steps
-from backend.store.contract.vms import VmMember
+from backend.store.contract.vms import VmMember, VmMembers
 from faultmodel.units import MS_PER_S
 
 MAX_KEYS = 100_000
@@ -54,7 +54,7 @@ def blocks_of(sources: Sources, question: Question) -> Blocks | None:
 def count(
     sources: Sources,
     question: Question,
-    vms: Sequence[VmMember],
+    found: VmMembers,
     part: Steps,
     view: View | None,
     kept: Levels,
@@ -63,11 +63,13 @@ def count(
 
     :param view: of ``blocks_of``; None where the store is to be asked
     """
+    vms, left_out = found
     if view is None:
         ids = None if question.is_about_everyone else [vm.id for vm in vms]
         return _from_store(sources, question, ids, vms, part, kept)
     if question.by in (By.VM, By.GUEST, By.ARCH):
-        return _of_vms(sources, question, vms, part, view, kept)
+        are_all = question.is_about_everyone and not left_out
+        return _of_vms(sources, question, vms, part, view, kept, are_all=are_all)
     return _of_series(question, part, view, kept)
 
 
@@ -81,10 +83,20 @@ def _check_room(question: Question, number: int) -> None:
 
 
 def _of_vms(
-    sources: Sources, question: Question, vms: Sequence[VmMember], part: Steps, view: View, kept: Levels
+    sources: Sources,
+    question: Question,
+    vms: Sequence[VmMember],
+    part: Steps,
+    view: View,
+    kept: Levels,
+    *,
+    are_all: bool,
 ) -> Counts:
     """Count what every VM has a sum of: by VM, of which only those that are shown need be known, by guest or
-    architecture."""
+    architecture.
+
+    :param are_all: no other VM has counts
+    """
     kind = SUMMED[question.metric]
     groups: dict[int | str, list[int]] = defaultdict(list)
     for vm in vms:
@@ -97,7 +109,7 @@ def _of_vms(
         members = groups
         of_groups = {group: _sum(sums, numbers) for group, numbers in groups.items()}
         totals = {group: total for group, total in of_groups.items() if total}
-    shown, others = _in_steps(question, part, view, kind, totals, members)
+    shown, others = _in_steps(question, part, view, kind, totals, members, are_all=are_all)
     others_count = len(totals) - len(shown)
     if question.by is not By.VM:
         lives = [vm for vm in vms if vm.guest in shown] if question.by is By.GUEST else ()
@@ -115,7 +127,8 @@ def _of_series(question: Question, part: Steps, view: View, kept: Levels) -> Cou
     # The steps of a chart are kept: its total need not be read beside them.
     sums = added(view.steps(kind, *_seconds(grid)))
     totals = {key: total for key, total in sums.items() if total > 0}
-    shown, others = _in_steps(question, part, view, kind, totals, {key: (key,) for key in totals})
+    members = {key: (key,) for key in totals}
+    shown, others = _in_steps(question, part, view, kind, totals, members, are_all=False)
     of_keys = {str(key): counts for key, counts in shown.items()}
     return Counts(of_keys, (), len(totals) - len(shown), others)
 
@@ -127,29 +140,35 @@ def _in_steps(
     kind: Kind,
     totals: Sums,
     members: Mapping[int | str, Sequence[int]] | None,
+    *,
+    are_all: bool,
 ) -> tuple[Mapping[int | str, Sequence[int]], Sequence[int]]:
     """Return the counts of those with the greatest totals in each step of a part, and of the others together.
 
     :param members: whose sums are added up for each key; None where each key has a sum of its own
+    :param are_all: no block has a sum of anyone else
     """
     ranked = sorted(totals, key=lambda key: (-totals[key], key))
     _check_room(question, len(ranked))
     owners = {key: [key] if members is None else members[key] for key in ranked[: question.most]}
     shown = {key: array("q") for key in owners}
-    everyone = None if members is None else list(chain.from_iterable(members.values()))
+    everyone = None if are_all or members is None else list(chain.from_iterable(members.values()))
     others = array("q")
     has_others = len(shown) < len(ranked)
+    # To look each of many up in each step takes far longer than to add up all that there is. So the others,
+    # or else the largest group, have what the groups that are shown leave of that.
+    rest = max(owners, key=lambda key: len(owners[key]), default=None) if are_all and not has_others else None
+    looked_up = [(counts, owners[key]) for key, counts in shown.items() if key != rest]
     for blocks in view.in_steps(kind, *_seconds(part)):
         check_time()
         left = 0
-        if has_others:
-            # Each is looked up where it is shown alone: to add all up for each step takes far longer.
+        if has_others or rest is not None:
             left = sum(sum(sums.values()) if everyone is None else _sum(sums, everyone) for sums in blocks)
-        for key, counts in shown.items():
-            counts.append(sum(_sum(sums, owners[key]) for sums in blocks))
+        for counts, some in looked_up:
+            counts.append(sum(_sum(sums, some) for sums in blocks))
             left -= counts[-1]
-        others.append(left)
-    return shown, others
+        (others if rest is None else shown[rest]).append(left)
+    return shown, others if rest is None else array("q", bytes(others.itemsize * len(shown[rest])))
 
 
 def _sum(sums: Sums, owners: Sequence[int | str]) -> int:

@@ -35,7 +35,8 @@ def rates(sources: Sources, question: Question, now_ms: int) -> Rates:
     # Counts and coverage of one moment: a second that is covered and not yet counted would look quiet.
     with sources.store.snapshot():
         version = sources.store.version()
-        vms, left_out = _vms(sources, question, span, now_ms)
+        found = _vms(sources, question, span, now_ms)
+        vms, left_out = found
         chosen = None if question.is_about_everyone else vms
         grouping = sorted((vm.number, vm.guest) for vm in vms) if question.by is By.GUEST else ()
         state = State.of(version, chosen, (question.identity, grouping), grid)
@@ -45,11 +46,11 @@ def rates(sources: Sources, question: Question, now_ms: int) -> Rates:
         # A block has the counts of everyone, in steps in which they are kept of everyone.
         blocks = blocks_of(sources, question) if kept == of_all else None
         view = None if blocks is None else View(blocks, version, now_ms, of_all)
-        counts = count(sources, question, vms, part, view, kept)
+        counts = count(sources, question, found, part, view, kept)
         if counts.other_keys and part != grid and view is None:
             # Which series are the greatest shows in the whole alone.
             part = grid
-            counts = count(sources, question, vms, part, view, kept)
+            counts = count(sources, question, found, part, view, kept)
         hosts = None if chosen is None else sorted({vm.host for vm in chosen})
         coverage = sources.store.coverage(hosts, span)
         of_vms = sources.store.vm_coverage([vm.id for vm in counts.vms], span)

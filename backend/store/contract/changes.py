@@ -39,8 +39,8 @@ class Change:
     """What a batch changed. ``begins``: it is the first of its host; ``is_stored``: it is committed.
 
     ``described``: numbers of the VMs of which it said something else than was known, their times aside.
-    ``is_own``: this process applied it. ``counts_from_ms``: where it is not ``first_ms``, the time before which
-    all counts stayed as they were, though answers may be others.
+    ``is_own``: this process applied it. ``counts_from_ms``: the time before which all counts stayed as they
+    were, though answers may be others; None where it is ``first_ms``, too.
     """
 
     first_ms: int

@@ -184,7 +184,7 @@ class Store(Catalog, Protocol):
         """Return the time, UTC ms, before which counts, accounts and coverage are the same; 0: unknown."""
 
     def same_counts_before(self, one: Version, other: Version) -> int:
-        """Return the time, UTC ms, before which each bucket that is kept in both has the same counts; 0: unknown.
+        """Return the time, UTC ms, before which buckets that both keep have the same counts; 0: unknown.
 
         It is later than ``same_before`` where less is kept since, which changes answers and no count.
         """

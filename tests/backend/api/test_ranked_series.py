@@ -7,7 +7,17 @@ import pytest
 
 from faultmodel.record import Span
 from tests.backend.serving import Server
-from tests.batches import NS_PER_S, START_MS, START_NS, VM_ID, exit_count, fault_count, make_batch, make_vm
+from tests.batches import (
+    NS_PER_S,
+    START_MS,
+    START_NS,
+    VM_ID,
+    exit_count,
+    fault_count,
+    make_batch,
+    make_host,
+    make_vm,
+)
 
 RATES = "/api/v1/rates"
 OTHER = "00000000000000b2"
@@ -105,6 +115,47 @@ def test_guests_that_are_asked_for_are_ranked(server: Server, steps: dict[str, A
     found = server.get(RATES, by="guest", guest=guests, most=40, **FEW_POINTS)
     assert ranked(found)[-1] == ("guest-0", 0, [0, 0, 0])
     assert found["series"][-1]["values"] == [0.0] * 4
+
+
+@RANGES
+@pytest.mark.parametrize("by", ["guest", "arch"])
+@pytest.mark.parametrize("most", [1, 2, 3, 4])
+def test_of_all_together_each_has_its_own_and_the_others_the_rest(
+    server: Server, steps: dict[str, Any], by: str, most: int
+) -> None:
+    # Faults in the first seconds of a VM of each guest, on a host of each architecture.
+    of_each = {"x86_64": [[5, 0, 2], [1, 1, 0]], "arm64": [[0, 9, 0]], "riscv64": [[0, 0, 3], [0, 0, 0]]}
+    for place, (name, guests) in enumerate(of_each.items()):
+        ids = [f"{place:015x}{guest}" for guest in range(len(guests))]
+        counts = [
+            fault_count(vm, arch_name=name, word=0, second=second, faults=faults)
+            for vm, seconds in zip(ids, guests, strict=True)
+            for second, faults in enumerate(seconds)
+            if faults
+        ]
+        batch = make_batch(
+            host=make_host(name, arch=name),
+            stream=f"{place:032x}",
+            arch=name,
+            covered=(Span(START_NS, START_NS + 4 * NS_PER_S),),
+            vms=[make_vm(vm, name=f"{name} {number}", uuid="") for number, vm in enumerate(ids)],
+            fault_counts=counts,
+        )
+        server.apply(batch)
+    named = {
+        "arch": {name: list(map(sum, zip(*guests, strict=True))) for name, guests in of_each.items()},
+        "guest": {
+            f"{name} {number}": one for name, all_of in of_each.items() for number, one in enumerate(all_of)
+        },
+    }[by]
+    counted = sorted((-sum(counts), label, counts) for label, counts in named.items() if sum(counts))
+    found = server.get(RATES, by=by, most=most, **steps)
+    assert sorted((-total, label, counts) for label, total, counts in ranked(found)) == counted[:most]
+    rest = [counts for _, _, counts in counted[most:]]
+    if rest:
+        assert others(found) == (len(rest), sum(map(sum, rest)), list(map(sum, zip(*rest, strict=True))))
+    else:
+        assert found["others"] is None
 
 
 def test_more_series_than_can_be_ranked_are_refused(server: Server) -> None:

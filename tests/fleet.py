@@ -16,7 +16,6 @@ from tests.batches import NS_PER_S, make_host, make_vm
 from tests.ledgers import unrecorded_ledger
 
 _WORDS = (0x1_0000_0004, 0x1_0000_0006)
-_VCPUS = 2
 _ROUND_S = 20
 """After so long a VM's faults are what they were."""
 _EXITS_EVERY = 40
@@ -29,6 +28,8 @@ class Fleet:
 
     vms: int
     hosts: int
+    vcpus: int = 2
+    """Of each VM."""
 
     @property
     def host_names(self) -> Sequence[str]:
@@ -49,7 +50,7 @@ class Fleet:
     def faults(self, number: int, second: int) -> int:
         """Return how often a VM faults in a second: the higher its number, the more often, in waves of its
         own."""
-        return _VCPUS * len(_WORDS) * self._each(number, second)
+        return self.vcpus * len(_WORDS) * self._each(number, second)
 
     def batches(
         self, seconds: range, sequence: int, *, start_s: int, counted_from_s: int | None = None
@@ -69,7 +70,7 @@ class Fleet:
         rounds, rest = divmod(len(seconds), _ROUND_S)
         of_round = sum(self._each(number, second) for second in range(_ROUND_S)) if rounds else 0
         each = rounds * of_round + sum(self._each(number, second) for second in seconds[:rest])
-        return _VCPUS * len(_WORDS) * each
+        return self.vcpus * len(_WORDS) * each
 
     def _each(self, number: int, second: int) -> int:
         return 1 + number // 4 + (second * (number % 7 + 1)) % _ROUND_S
@@ -91,7 +92,7 @@ class Fleet:
             )
             for vm, number in zip(vms, numbers, strict=True)
             for second in seconds
-            for vcpu in range(_VCPUS)
+            for vcpu in range(self.vcpus)
             for word in _WORDS
         ]
         exits = [

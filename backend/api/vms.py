@@ -44,7 +44,7 @@ from backend.query.choice import Choice
 from backend.query.cursors import Listed, Sorted, place_cursor, read_place_cursor
 from backend.query.grid import end_grid
 from backend.query.uncovered import uncovered_of_hosts, uncovered_of_vms
-from backend.query.vm_list import SORTS, End, ends_of
+from backend.query.vm_list import SORTS, End, ends_of, newest_vms
 from backend.query.vm_list import list_vms as find_vms
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange
@@ -156,7 +156,9 @@ def _newest(services: Services, asked: VmsParameters, choice: Choice) -> schemas
         levels = services.store.kept_levels(choice.host_names)
         span = levels.whole(wanted)
         grid = end_grid(span, services.now_ms, asked.step_ms, levels, coarser=asked.coarser)
-        found = services.store.vms(choice.where, span, limit=limit + 1, after=after)
+        found = newest_vms(
+            services.sources, choice.where, span, services.now_ms, limit=limit + 1, after=after
+        )
         page = found[:limit]
         ends = ends_of(services.sources, [vm.id for vm in page], span, services.now_ms, grid.step_ms)
         uncovered = uncovered_of_hosts(services.store, choice.host_names, wanted, services.now_ms)

@@ -114,20 +114,35 @@ class View:
 
     def total(self, counted: Kind, from_s: int, to_s: int) -> Sums:
         """Return what every owner counted in [from_s, to_s), extended to whole buckets that are kept."""
-        whole = self._levels.whole(TimeRange(from_s * _MS, to_s * _MS))
-        from_s, to_s = (whole.from_ms or 0) // _MS, (whole.to_ms or 0) // _MS
-        key = counted, from_s, to_s
+        key = self._whole(counted, from_s, to_s)
         total = self._found(key)
         if total is None:
             total = NONE
-            # As many as there may be, and whole hours: shorter blocks of them need not be kept.
-            first_s = max(from_s, self._first_s // COARSEST_S * COARSEST_S)
-            end_s = min(to_s, -(-self._end_s // COARSEST_S) * COARSEST_S)
-            for length_s, first, end in _parts(first_s, end_s):
+            for length_s, first, end in self._parts_of(key):
                 for blocks in self._in_parts(counted, length_s, first, end):
                     total = added([total, *blocks])
             self._blocks.keep({key: total}, self._version)
         return total
+
+    def is_at_hand(self, counted: Kind, from_s: int, to_s: int) -> bool:
+        """Return whether nothing need be read for this total."""
+        key = self._whole(counted, from_s, to_s)
+        return self._found(key) is not None or all(
+            self._is_at_hand(counted, length_s, index)
+            for length_s, first, end in self._parts_of(key)
+            for index in range(first, end)
+        )
+
+    def _whole(self, counted: Kind, from_s: int, to_s: int) -> Key:
+        whole = self._levels.whole(TimeRange(from_s * _MS, to_s * _MS))
+        return counted, (whole.from_ms or 0) // _MS, (whole.to_ms or 0) // _MS
+
+    def _parts_of(self, key: Key) -> Iterator[tuple[int, int, int]]:
+        _, from_s, to_s = key
+        # As many as there may be, and whole hours: shorter blocks of them need not be kept.
+        first_s = max(from_s, self._first_s // COARSEST_S * COARSEST_S)
+        end_s = min(to_s, -(-self._end_s // COARSEST_S) * COARSEST_S)
+        return _parts(first_s, end_s)
 
     def _in_parts(self, counted: Kind, length_s: int, first: int, end: int) -> Iterator[Sequence[Sums]]:
         """Yield the blocks with these indices in order, as many at a time as memory is for."""

@@ -15,7 +15,7 @@ from backend.query.reckoning import CountedVm, Reckoning, Totals, both_ends_of, 
 from backend.query.sources import Sources
 from backend.query.view import View
 from backend.store.contract.values import Steps, TimeRange
-from backend.store.contract.vms import VmMember
+from backend.store.contract.vms import VmFilter, VmMember, VmPlace, VmSummary
 from faultmodel.record import ExitKind
 from faultmodel.units import MS_PER_S
 
@@ -97,6 +97,26 @@ def list_vms(
         trend_grid=trend_grid,
         left_out=left_out,
     )
+
+
+def newest_vms(
+    sources: Sources, where: VmFilter, span: TimeRange, now_ms: int, *, limit: int, after: VmPlace | None
+) -> Sequence[VmSummary]:
+    """Return VMs that existed in the range: first those that run; newest first, then by id.
+
+    Within the caller's snapshot of the store. What they counted is that of sums that are kept where these are
+    all at hand; else the store adds up that of these VMs alone: all others may be far more.
+    """
+    store = sources.store
+    levels = store.kept_levels()
+    counted = None
+    if span.from_ms is not None and span.to_ms is not None and levels == store.kept_levels(where.hosts):
+        seconds = span.from_ms // MS_PER_S, -(-span.to_ms // MS_PER_S)
+        view = View(sources.blocks, store.version(), now_ms, levels)
+        kinds = (None, *ExitKind)
+        if all(view.is_at_hand(kind, *seconds) for kind in kinds):
+            counted = {kind: view.total(kind, *seconds) for kind in kinds}
+    return store.vms(where, span, limit=limit, after=after, counted=counted)
 
 
 @dataclass(frozen=True, slots=True)

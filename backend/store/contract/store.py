@@ -28,7 +28,7 @@ from backend.store.contract.values import (
     SyndromePlace,
     TimeRange,
 )
-from backend.store.contract.vms import VcpuSummary, VmFilter, VmPlace, VmSummary
+from backend.store.contract.vms import CountsOfVms, VcpuSummary, VmFilter, VmPlace, VmSummary
 from faultmodel.record import ExitKind
 from faultmodel.wire import Batch
 
@@ -205,10 +205,17 @@ class Store(Catalog, Protocol):
         """Yield the same of exits of each kind."""
 
     def vms(
-        self, where: VmFilter, span: TimeRange, *, limit: int, after: VmPlace | None
+        self,
+        where: VmFilter,
+        span: TimeRange,
+        *,
+        limit: int,
+        after: VmPlace | None,
+        counted: CountsOfVms | None = None,
     ) -> Sequence[VmSummary]:
         """Return VMs that existed in the range: first those that run; newest first, then by id.
 
+        :param counted: what every VM counted in the range, where that is known: else it is added up
         :param after: of the last VM of the page before. A VM that ends between two pages may be on both.
         """
 

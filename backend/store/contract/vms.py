@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from backend.store.contract.hosts import CoveredSpan
+from faultmodel.record import ExitKind
+
+CountsOfVms = Mapping[ExitKind | None, Mapping[int, int]]
+"""By what was counted (None: guest faults): counts by the VM's number. One without any may be left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,15 @@ from backend.store.contract.values import (
     SyndromePlace,
     TimeRange,
 )
-from backend.store.contract.vms import VcpuSummary, VmFilter, VmMember, VmMembers, VmPlace, VmSummary
+from backend.store.contract.vms import (
+    CountsOfVms,
+    VcpuSummary,
+    VmFilter,
+    VmMember,
+    VmMembers,
+    VmPlace,
+    VmSummary,
+)
 from backend.store.sql import vm_summaries
 from backend.store.sql.catalog import countings, guests, sources, vm_members, vm_queries
 from backend.store.sql.catalog.hosts import read_version
@@ -60,7 +68,13 @@ class VmReads(SqlReads):
         self._kept_vms = KeptVms(self._noted.described_between)
 
     def vms(
-        self, where: VmFilter, span: TimeRange, *, limit: int, after: VmPlace | None
+        self,
+        where: VmFilter,
+        span: TimeRange,
+        *,
+        limit: int,
+        after: VmPlace | None,
+        counted: CountsOfVms | None = None,
     ) -> Sequence[VmSummary]:
         """Return VMs that existed in the range: those that run first, newest ``first_seen_ms`` first, by id.
 
@@ -69,7 +83,9 @@ class VmReads(SqlReads):
         time. Its rates divide by the covered time of its host within the range and this life.
         """
         with self.snapshot() as connection:
-            return vm_summaries.find_vms(connection, self.series, where, span, limit=limit, after=after)
+            return vm_summaries.find_vms(
+                connection, self.series, where, span, limit=limit, after=after, counted=counted
+            )
 
     def members(self, where: VmFilter, span: TimeRange) -> VmMembers:
         """Return the VMs that existed in the range, as many as can be looked through; no order."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """VMs with what was counted of them: their totals and rates in a range."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection
@@ -9,7 +9,7 @@ from sqlalchemy.engine import Row
 
 from backend.store.contract.series import OWNER, Metric, Series
 from backend.store.contract.values import TimeRange
-from backend.store.contract.vms import VmFilter, VmPlace, VmSummary
+from backend.store.contract.vms import CountsOfVms, VmFilter, VmPlace, VmSummary
 from backend.store.sql.catalog.coverage import MsSpan, boot_spans, covered_ms, read_boot_coverage
 from backend.store.sql.catalog.vm_queries import vm_row, vm_rows
 from faultmodel.record import ExitKind
@@ -24,44 +24,43 @@ def find_vms(
     *,
     limit: int,
     after: VmPlace | None,
+    counted: CountsOfVms | None,
 ) -> Sequence[VmSummary]:
-    """Return VMs that existed in the range: those that run first, newest ``first_seen_ms`` first, by id."""
-    return _summaries(connection, series, vm_rows(connection, where, span, limit=limit, after=after), span)
+    """Return VMs that existed in the range: those that run first, newest ``first_seen_ms`` first, by id.
+
+    :param counted: what every VM counted in the range, where that is known
+    """
+    rows = vm_rows(connection, where, span, limit=limit, after=after)
+    return _summaries(connection, rows, span, _counts(series, rows, span) if counted is None else counted)
 
 
 def find_vm(connection: Connection, series: Series, vm_id: str, span: TimeRange) -> VmSummary:
     """Return one VM. :raises NotFoundError: there is none"""
-    return _summaries(connection, series, [vm_row(connection, vm_id)], span)[0]
+    rows = [vm_row(connection, vm_id)]
+    return _summaries(connection, rows, span, _counts(series, rows, span))[0]
+
+
+def _counts(series: Series, rows: Sequence[Row[Any]], span: TimeRange) -> CountsOfVms:
+    numbers = [row.id for row in rows]
+    found: dict[ExitKind | None, dict[int, int]] = {kind: {} for kind in (None, *ExitKind)}
+    found[None].update(series.totals(Metric.FAULTS, numbers, span, by=(OWNER,), figures=("faults",)))
+    kinds = tuple(kind.value for kind in ExitKind)
+    for number, *counts in series.totals(Metric.EXITS, numbers, span, by=(OWNER,), figures=kinds):
+        for kind, count in zip(ExitKind, counts, strict=True):
+            found[kind][number] = count
+    return found
 
 
 def _summaries(
-    connection: Connection, series: Series, rows: Sequence[Row[Any]], span: TimeRange
+    connection: Connection, rows: Sequence[Row[Any]], span: TimeRange, counted: CountsOfVms
 ) -> Sequence[VmSummary]:
-    numbers = [row.id for row in rows]
-    faults: dict[int, int] = dict(
-        series.totals(Metric.FAULTS, numbers, span, by=(OWNER,), figures=("faults",))
-    )
-    kinds = tuple(kind.value for kind in ExitKind)
-    exits: dict[int, Mapping[ExitKind, int]] = {
-        number: dict(zip(ExitKind, counts, strict=True))
-        for number, *counts in series.totals(Metric.EXITS, numbers, span, by=(OWNER,), figures=kinds)
-    }
     covered = read_boot_coverage(connection, sorted({row.host_id for row in rows}), span)
-    return [
-        _summary(
-            row,
-            faults.get(row.id, 0),
-            exits.get(row.id, {}),
-            boot_spans(covered, row.host_id, row.boot_id),
-        )
-        for row in rows
-    ]
+    return [_summary(row, counted, boot_spans(covered, row.host_id, row.boot_id)) for row in rows]
 
 
-def _summary(
-    row: Row[Any], faults: int, exits: Mapping[ExitKind, int], covered: Sequence[MsSpan]
-) -> VmSummary:
-    memory_fault_exits = exits.get(ExitKind.MEMORY_FAULT, 0)
+def _summary(row: Row[Any], counted: CountsOfVms, covered: Sequence[MsSpan]) -> VmSummary:
+    faults = counted[None].get(row.id, 0)
+    exits = {kind: counted[kind].get(row.id, 0) for kind in ExitKind}
     # Spans are clipped to the range already; this clips them to the VM's life.
     seen_ms = covered_ms(covered, row.first_seen_ms, row.life_end_ms)
     return VmSummary(
@@ -81,11 +80,11 @@ def _summary(
         first_seen_ms=row.first_seen_ms,
         last_seen_ms=row.life_end_ms,
         faults=faults,
-        memory_fault_exits=memory_fault_exits,
-        bare_error_exits=exits.get(ExitKind.BARE_ERROR, 0),
-        unclassified_error_exits=exits.get(ExitKind.UNCLASSIFIED_ERROR, 0),
+        memory_fault_exits=exits[ExitKind.MEMORY_FAULT],
+        bare_error_exits=exits[ExitKind.BARE_ERROR],
+        unclassified_error_exits=exits[ExitKind.UNCLASSIFIED_ERROR],
         fault_rate=_per_second(faults, seen_ms),
-        exit_rate=_per_second(memory_fault_exits, seen_ms),
+        exit_rate=_per_second(exits[ExitKind.MEMORY_FAULT], seen_ms),
     )
 
 

@@ -210,3 +210,33 @@ def test_a_vm_of_a_boot_that_is_over_has_ended_when_it_was_seen_last(server: Ser
     )
     page = server.get(VMS, sort="name", from_=START_MS, to=START_MS + 6000)
     assert {vm["id"]: vm["running"] for vm in page["items"]} == {VM_ID: False, B: True}
+
+
+@pytest.mark.parametrize("to_ms", [10_000, 4_500, 3_600_000])
+def test_the_newest_vms_have_the_same_counts_whoever_has_summed_them_up(fleet: Server, to_ms: int) -> None:
+    asked = {"from_": START_MS, "to": START_MS + to_ms, "step": "1s"}
+
+    def newest() -> dict[str, Any]:
+        return {vm["id"]: vm for vm in fleet.get(VMS, **asked)["items"]}
+
+    def summed() -> dict[str, Any]:
+        """Return the same VMs of a list that adds up everyone's counts, which are kept then."""
+        return {vm["id"]: vm for vm in fleet.get(VMS, sort="-faults", **asked)["items"]}
+
+    before = newest()
+    assert before == summed() == newest()
+    assert before[VM_ID]["faults"] == (53 if to_ms >= 10_000 else 50)
+    # A batch that comes late is in the sums, too.
+    fleet.apply(
+        make_batch(
+            1,
+            covered=(Span(START_NS, START_NS + 10 * NS_PER_S),),
+            vms=[make_vm(VM_ID, name="web-10", pid=1, started_ns=START_NS - 30 * NS_PER_S)],
+            fault_counts=[fault_count(VM_ID, second=3, faults=7)],
+            exit_counts=[exit_count(VM_ID, second=3, count=2)],
+        )
+    )
+    after = newest()
+    assert after == summed() == newest()
+    assert after[VM_ID]["faults"] == before[VM_ID]["faults"] + 7
+    assert after[VM_ID]["memory_fault_exits"] == before[VM_ID]["memory_fault_exits"] + 2

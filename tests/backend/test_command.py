@@ -152,6 +152,7 @@ def test_a_file_that_is_no_database_is_refused(capsys: pytest.CaptureFixture[str
 def test_serve_refuses_a_database_that_is_not_migrated(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    (tmp_path / "new.db").touch()
     line = failure(capsys, "serve", "--port", "0", "--database", f"sqlite:///{tmp_path / 'new.db'}")
     assert line == "the database has no tables of kvmfaults yet; run: kvmfaults-server migrate --database URL"
 
@@ -234,3 +235,25 @@ def test_what_cannot_be_a_trusted_proxy_is_refused_at_the_start(
     assert f"trusted proxy {proxy!r} {why}" in failure(
         capsys, "serve", "--database", database, "--trusted-proxy", proxy
     )
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["serve"],
+        ["host", "list"],
+        ["token", "list"],
+        ["retention"],
+        ["copy", "--to", "sqlite:///{folder}/copy.db"],
+    ],
+    ids=" ".join,
+)
+def test_a_file_that_is_not_there_is_said_and_not_made(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, command: list[str]
+) -> None:
+    named = "--from" if command[0] == "copy" else "--database"
+    arguments = [argument.format(folder=tmp_path) for argument in command]
+    assert main([*arguments, named, f"sqlite:///{tmp_path}/mistyped.db"]) == 2
+    said = capsys.readouterr().err
+    assert f"there is no file {tmp_path}/mistyped.db" in said
+    assert not (tmp_path / "mistyped.db").exists()

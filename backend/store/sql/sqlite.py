@@ -24,7 +24,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.util import LRUCache
 
-from backend.errors import StoreError
+from backend.errors import SchemaError, StoreError
 from backend.private_files import close_to_others
 from backend.store.contract.jobs import JobClaim
 from backend.store.contract.news import News
@@ -75,11 +75,16 @@ registry.register("sqlite.kvmfaults", __name__, _Dialect.__name__)
 
 
 def open_store(url: URL, new_series: NewSeries = SqlSeries) -> SqlStore:
-    """Return the store in the file that the URL names; the file is made when it is first used.
+    """Return the store in the file that the URL names.
 
     :raises StoreError: the URL names no file, or one in a folder that is not there
+    :raises SchemaError: the file is not there: migrations make it
     """
-    return SqliteStore(url, new_series)
+    store = SqliteStore(url, new_series)
+    # SQLite would make an empty one, also where a path was mistyped.
+    if not Path(url.database or "").exists():
+        raise SchemaError(f"there is no file {url.database}; run: kvmfaults-server migrate --database URL")
+    return store
 
 
 def create_migration_engine(url: URL) -> Engine:

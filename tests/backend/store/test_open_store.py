@@ -48,6 +48,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_database_that_is_not_migrated_is_named_as_such(tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
     store = open_store(f"sqlite:///{tmp_path / 'empty.db'}")
 
     with pytest.raises(SchemaError, match="no tables"):

@@ -10,9 +10,10 @@
 This process does nothing else: it has no threads, no event loop and no connections that a fork would share.
 A worker ends by itself once this process is gone, however it went: ``Ties.alive``.
 
-A worker whose event loop goes round says so each second (``Ties.beat``). One that has served and says nothing
-for ``HUNG_S`` hangs. This process counts that time itself, and of each of its own waits ``BEAT_S`` at most:
-while it was stopped, suspended with its machine or had no processor, workers may not have had one either.
+A worker whose event loop goes round says so each second (``Ties.beat``). One that says nothing for ``HUNG_S``
+hangs, and one that does not serve within ``START_S``. This process counts that time itself, and of each of its
+own waits ``BEAT_S`` at most: while it was stopped, suspended with its machine or had no processor, workers may
+not have had one either.
 """
 
 import logging
@@ -31,6 +32,8 @@ BEAT_S = 1.0
 """A worker says so often that its event loop goes round."""
 HUNG_S = 30.0
 """Far longer than an event loop waits for a processor on a machine that is much too busy."""
+START_S = 120.0
+"""Far longer than a start takes, on such a machine as where a database is long in answering."""
 _FIRST_PAUSE_S = 0.1
 _MOST_PAUSE_S = 10.0
 _LASTED_S = 30.0
@@ -66,7 +69,8 @@ class _Worker:
     process: ForkProcess | None = None
     has_served: bool = False
     silent_s: float | None = None
-    """For how long it has said nothing; None while it does not serve, and once it was killed for that."""
+    """For how long it has said nothing, since its start; None while there is none, and once it was killed for
+    that."""
     started_s: float = 0.0
     pause_s: float = 0.0
     due_s: float = 0.0
@@ -105,15 +109,18 @@ class Supervisor:
         on_ready: Callable[[], None],
         *,
         hung_s: float = HUNG_S,
+        start_s: float = START_S,
     ) -> None:
         """Make one that has started nothing.
 
         :param on_ready: called once, when all of them serve
-        :param hung_s: a worker that has said nothing for so long is killed and replaced
+        :param hung_s: a worker that served and has said nothing for so long is killed and replaced
+        :param start_s: one that does not serve within so long, too
         """
         self._work = work
         self._on_ready = on_ready
         self._hung_s = hung_s
+        self._start_s = start_s
         self._workers = [_Worker() for _ in range(count)]
         self._beats, self._alive, self._signals = _Pipe(), _Pipe(), _Pipe()
         self._has_started = False
@@ -152,9 +159,12 @@ class Supervisor:
         for worker in self._workers:
             if worker.process is not None and worker.process.sentinel in happened:
                 self._note_end(worker)
-            elif worker.silent_s is not None and worker.silent_s >= self._hung_s:
+            elif worker.silent_s is not None and worker.silent_s >= self._most_silent_s(worker):
                 self._kill_hung(worker)
         return True
+
+    def _most_silent_s(self, worker: _Worker) -> float:
+        return self._hung_s if worker.has_served else self._start_s
 
     def _wait(self) -> list[object]:
         sentinels = [worker.process.sentinel for worker in self._workers if worker.process is not None]
@@ -171,7 +181,7 @@ class Supervisor:
             worker.process.start()
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        worker.has_served = False
+        worker.has_served, worker.silent_s = False, 0.0
         worker.started_s = time.monotonic()
 
     def _begin(self, ties: Ties, mask: set[signal.Signals]) -> None:
@@ -186,7 +196,7 @@ class Supervisor:
         for number in set(os.read(self._beats.read_end, _PIPE_BYTES)):
             worker = self._workers[number]
             # Of one that was killed a beat may still be in the pipe.
-            if not worker.has_served or worker.silent_s is not None:
+            if worker.silent_s is not None:
                 worker.has_served, worker.silent_s = True, 0.0
         if not self._has_started and all(worker.has_served for worker in self._workers):
             self._has_started = True
@@ -194,10 +204,12 @@ class Supervisor:
 
     def _kill_hung(self, worker: _Worker) -> None:
         assert worker.process is not None
+        what = "its event loop has not gone round" if worker.has_served else "it has not begun to serve"
         _logger.warning(
-            "worker %d hangs: its event loop has not gone round for %g s; it is killed",
+            "worker %d hangs: %s for %g s; it is killed",
             worker.process.pid,
-            self._hung_s,
+            what,
+            self._most_silent_s(worker),
         )
         worker.silent_s = None
         worker.process.kill()

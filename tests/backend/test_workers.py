@@ -4,6 +4,7 @@
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -29,6 +30,23 @@ from backend.settings import Settings
 serve(Settings(database=sys.argv[1], port=0, workers=2), hung_s={HUNG_S})
 """
 """A server as the command starts it, but for how long it bears with a worker that hangs."""
+HANGS_AT_ITS_START = """
+import logging, sys, time
+from pathlib import Path
+from backend.supervisor import Supervisor
+logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+starts = Path(sys.argv[1])
+def work(ties):
+    with starts.open("a") as file:
+        file.write("one\\n")
+    hangs = len(starts.read_text().splitlines()) == 2
+    while not hangs:
+        ties.beat()
+        time.sleep(0.2)
+    time.sleep(3600)
+Supervisor(work, 1, lambda: print("ready", flush=True), start_s=3.0).run()
+"""
+"""Of a worker that was killed, the first that takes its place never serves."""
 
 
 def workers_of(process: "subprocess.Popen[str]") -> list[int]:
@@ -105,6 +123,24 @@ def test_a_worker_whose_event_loop_hangs_is_replaced(database: str) -> None:
         f"worker {hung} hangs: its event loop has not gone round for {HUNG_S:g} s; it is killed",
         f"worker {hung} was ended by SIGKILL; another is started in 0.1 s",
     ]
+
+
+def test_a_worker_that_hangs_before_it_has_served_is_replaced(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    arguments = [sys.executable, "-c", HANGS_AT_ITS_START, str(starts)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        os.kill(workers_of(process)[0], signal.SIGKILL)
+        wait_for(lambda: starts.read_text().count("one") == 3 or None, PATIENCE_S, "a third one is started")
+        process.terminate()
+        said = process.stdout.read().splitlines()
+    assert [line.partition(" ")[2].partition(" ")[2] for line in said][:3] == [
+        "was ended by SIGKILL; another is started in 0.1 s",
+        "hangs: it has not begun to serve for 3 s; it is killed",
+        "was ended by SIGKILL; another is started in 0.2 s",
+    ]
+    assert process.returncode == 0
 
 
 def test_workers_that_were_stopped_together_with_their_supervisor_go_on(database: str) -> None:

@@ -92,9 +92,9 @@ class Blocks:
     def keep(self, blocks: Mapping[Key, Sums], version: Version) -> None:
         """Keep what was read in a version, as far as it is still so."""
         with self._lock:
-            same_before_ms = self._same_before(version)
+            same_before_s = self._same_before(version) // _MS
             for key, sums in blocks.items():
-                if end_ms(key) <= same_before_ms and key not in self._kept:
+                if key[2] <= same_before_s and key not in self._kept:
                     self._put(key, sums)
             self._evict()
 

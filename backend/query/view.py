@@ -25,7 +25,8 @@ MOST_OF_ONE = 2_000_000
 """Counts of a single block, with those that it is added up from."""
 _MS = 1_000
 _FRESH_S = 120
-"""Blocks that end less than so long ago are added up from shorter ones: their end still changes."""
+"""Blocks that end less than so long ago, and begin no later ahead, are added up from shorter ones: their end
+still changes. Of times further ahead only clocks that are wrong have counts."""
 _FIRST_PART = 64
 """Blocks that are read at first: what the database sorts for them takes memory, too."""
 ALL_KEPT = Levels()
@@ -53,7 +54,7 @@ class View:
         self._first_s, self._end_s = blocks.follow(version)
         if not blocks.of.are_within_lives:
             self._first_s, self._end_s = 0, max(self._end_s, now_ms // _MS + 1)
-        self._fresh_from_s = now_ms // _MS - _FRESH_S
+        self._fresh_from_s, self._fresh_to_s = now_ms // _MS - _FRESH_S, now_ms // _MS + _FRESH_S
         self._own: dict[Key, Sums] = {}
         """What was read here: a block that is new, or that is another one in the version that is kept."""
         self._cells = 0
@@ -203,7 +204,7 @@ class View:
             for index in missing
             if shorter
             and self._is_kept(shorter, index * length_s)
-            and ((index + 1) * length_s > self._fresh_from_s or self._is_at_hand(counted, length_s, index))
+            and (self._is_fresh(length_s, index) or self._is_at_hand(counted, length_s, index))
         ]
         for start, stop in _runs([index for index in missing if index not in made]):
             self._read(counted, length_s, start, stop, most)
@@ -219,6 +220,9 @@ class View:
                 },
                 most,
             )
+
+    def _is_fresh(self, length_s: int, index: int) -> bool:
+        return index * length_s < self._fresh_to_s and (index + 1) * length_s > self._fresh_from_s
 
     def _is_at_hand(self, counted: Kind, length_s: int, index: int) -> bool:
         """Return whether a block need not be read: it is there, or all shorter ones that make it are."""

@@ -10,10 +10,10 @@
 This process does nothing else: it has no threads, no event loop and no connections that a fork would share.
 A worker ends by itself once this process is gone, however it went: ``Ties.alive``.
 
-A worker whose event loop goes round says so each second (``Ties.beat``). One that says nothing for ``HUNG_S``
-hangs, and one that does not serve within ``START_S``. This process counts that time itself, and of each of its
-own waits ``BEAT_S`` at most: while it was stopped, suspended with its machine or had no processor, workers may
-not have had one either.
+A worker whose event loop goes round says so each second (``Ties.beat``). One that says nothing for
+``HUNG_S`` hangs, and one that does not serve within ``START_S``. This process counts that time itself, and of
+each of its own waits ``BEAT_S`` at most: while it was stopped, suspended with its machine or had no
+processor, workers may not have had one either.
 """
 
 import logging

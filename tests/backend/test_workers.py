@@ -168,7 +168,7 @@ def test_a_worker_that_cannot_serve_at_the_start_ends_the_server(tmp_path: Path)
     done = run("serve", "--port", "0", "--workers", "2", "--database", f"sqlite:///{tmp_path / 'new.db'}")
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith("kvmfaults-server: the database has no tables of kvmfaults yet")
+    assert done.stderr.startswith("kvmfaults-server: there is no file ")
 
 
 @pytest.mark.parametrize("number", ["0", "65", "-1", "two", "1.5"])

@@ -75,16 +75,11 @@ registry.register("sqlite.kvmfaults", __name__, _Dialect.__name__)
 
 
 def open_store(url: URL, new_series: NewSeries = SqlSeries) -> SqlStore:
-    """Return the store in the file that the URL names.
+    """Return the store in the file that the URL names, which migrations make.
 
     :raises StoreError: the URL names no file, or one in a folder that is not there
-    :raises SchemaError: the file is not there: migrations make it
     """
-    store = SqliteStore(url, new_series)
-    # SQLite would make an empty one, also where a path was mistyped.
-    if not Path(url.database or "").exists():
-        raise SchemaError(f"there is no file {url.database}; run: kvmfaults-server migrate --database URL")
-    return store
+    return SqliteStore(url, new_series)
 
 
 def create_migration_engine(url: URL) -> Engine:
@@ -92,7 +87,7 @@ def create_migration_engine(url: URL) -> Engine:
 
     :raises StoreError: the URL names no file, or one in a folder that is not there
     """
-    return _create_engine(url, _BEGIN_WRITING, pool_size=1, foreign_keys=False)
+    return _create_engine(url, _BEGIN_WRITING, pool_size=1, is_migrated=False)
 
 
 class SqliteStore(SqlStore):
@@ -296,7 +291,7 @@ def _driver(connection: Connection) -> sqlite3.Connection:
     return driver
 
 
-def _create_engine(url: URL, begin: str, *, pool_size: int, foreign_keys: bool = True) -> Engine:
+def _create_engine(url: URL, begin: str, *, pool_size: int, is_migrated: bool = True) -> Engine:
     if not url.database or url.database == ":memory:":
         raise StoreError(f"{url} names no file; write sqlite:///path/to/file")
     folder = Path(url.database).parent
@@ -325,8 +320,17 @@ def _create_engine(url: URL, begin: str, *, pool_size: int, foreign_keys: bool =
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(sqlite_space.KEEP_LOG_SMALL)
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA foreign_keys = {foreign_keys:d}")
+        connection.execute(f"PRAGMA foreign_keys = {is_migrated:d}")
 
+    def refuse_to_make(*_: object) -> None:
+        # SQLite would make an empty one, also where a path was mistyped.
+        path = Path(url.database or "")
+        if not path.exists():
+            # Without the folder: readers of the API see this, too.
+            raise SchemaError(f"there is no file {path.name}; run: kvmfaults-server migrate --database URL")
+
+    if is_migrated:
+        event.listen(engine, "do_connect", refuse_to_make)
     event.listen(engine, "connect", set_up)
     event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(begin))
     return engine

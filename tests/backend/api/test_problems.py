@@ -139,6 +139,7 @@ def test_a_wrong_method_is_answered_with_the_right_ones(
 
 
 def test_a_database_that_is_not_migrated_is_unavailable_not_a_failure(tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
     server = make_server(open_store(f"sqlite:///{tmp_path / 'empty.db'}"))
     response = server.request("GET", VMS)
     assert response.status_code == 503

@@ -33,6 +33,7 @@ def test_without_a_collector_to_expect_a_migrated_database_is_enough(server: Ser
 
 
 def test_without_a_migrated_database_the_server_is_not_ready(tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
     server = make_server(open_store(f"sqlite:///{tmp_path / 'empty.db'}"))
     status, detail = server.problem("/readyz")
     assert (status, detail) == (

@@ -70,7 +70,7 @@ class Mishap:
     """What happens to the so-manieth request from now on that matches, and to some after it.
 
     ``of``: what is found in the parameters or the beginning of the statement. ``what``: ``reset``, ``end``
-    (of the process) or ``wait`` (until told to go on). ``when``: ``before`` or ``after`` it is executed.
+    (of the process) or ``wait`` (until it may go on). ``when``: ``before`` or ``after`` it is executed.
     """
 
     of: str

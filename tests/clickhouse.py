@@ -150,7 +150,7 @@ def clickhouse_server() -> Iterator[ClickHouseServer]:
         server.end()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def clickhouse_http(clickhouse_server: ClickHouseServer) -> Iterator[ClickHouse]:
     """Return a ClickHouse that is reached over HTTP."""
     with closing(ClickHouse(clickhouse_server.url)) as made:

@@ -41,7 +41,16 @@ _OF_CONNECTION: Mapping[str, Any] = {
     "max_partitions_per_insert_block": 0,
     "mutations_sync": 2,
     "lightweight_deletes_sync": 2,
+    # What is acknowledged is stored, and what is repeated with its token is stored once, whatever the profile
+    # of the server says. Nor is an insert put off to go with others', unless the URL asks for it: the five of
+    # a batch would wait one after the other.
+    "async_insert": 0,
+    "wait_for_async_insert": 1,
+    "insert_deduplicate": 1,
+    "async_insert_deduplicate": 1,
 }
+_OF_URL = frozenset({"async_insert"})
+"""Of these settings, those that the URL may set."""
 # Without a session, in which nothing would be kept: where an answer did not come, the next question would be
 # refused for as long as the server is at the one before.
 _OF_NETWORK: Mapping[str, Any] = {"autogenerate_session_id": False}
@@ -73,6 +82,7 @@ class Database:
             import clickhouse_connect.driver.exceptions as exceptions
 
             settings = {**_OF_CONNECTION, **(_OF_CLUSTER if self.place.cluster else {})}
+            settings = {name: value for name, value in settings.items() if name not in _OF_URL & {*url.query}}
             self._engine = create_engine(
                 url.difference_update_query([_CLUSTER, _PASSWORD_FILE]),
                 connect_args={

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """ClickHouse beside a catalog: whatever ends between two statements, each batch counts once or not yet."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -21,6 +22,7 @@ from backend.store.contract.values import Steps
 from backend.store.contract.vms import VmFilter
 from backend.store.sql.store import SqlStore
 from backend.store.sql.tables import fault_counts, series_blocks
+from faultmodel.sections import MAX_ROWS
 from tests.backend.store.conftest import NewUrl
 from tests.backend.store.everything import ALWAYS, CLAIM, RECEIVED_NS, a_batch, roll_up, stored
 from tests.batches import (
@@ -30,7 +32,7 @@ from tests.batches import (
     make_batch,
     make_host,
 )
-from tests.clickhouse import ClickHouse
+from tests.clickhouse import ClickHouse, ClickHouseServer
 
 
 class Killed(BaseException):
@@ -161,6 +163,22 @@ def test_an_insert_that_is_repeated_with_its_token_is_there_once(clickhouse: Cli
     assert clickhouse.rows(fault_counts) == 2
 
 
+def test_the_greatest_insert_is_one_block_and_is_repeated_as_one(
+    clickhouse_server: ClickHouseServer, clickhouse_http: ClickHouse
+) -> None:
+    clickhouse_http.empty()
+    table = of_sql[fault_counts]
+    columns = [["npf" if column.name == "format" else 1] * MAX_ROWS for column in table.columns]
+    with closing(clickhouse_http.connect()) as database:
+        clickhouse_server.have("reset", "after", of="insert_deduplication_token")
+        database.insert(table, columns, f"1/{table.name}")
+        parts = database.query(
+            "SELECT rows FROM system.parts WHERE active AND database = currentDatabase()"
+            f" AND table = '{table.name}'"
+        )
+    assert parts == [(MAX_ROWS,)]
+
+
 def test_a_catalog_and_a_series_know_one_another(
     empty_url: NewUrl, new_url: NewUrl, clickhouse: ClickHouse
 ) -> None:
@@ -216,6 +234,16 @@ def test_on_a_cluster_tables_are_replicated_and_spread_by_owner() -> None:
 def test_all_levels_are_partitioned_alike() -> None:
     days = {one.partition("PARTITION BY ")[2].partition(" ORDER")[0] for one in statements(Place())}
     assert days == {"", "intDiv(bucket_s, 86400)", "intDiv(time_ns, 86400000000000)"}
+
+
+def test_nothing_is_summed_or_removed_when_parts_are_merged() -> None:
+    """As nobody knows when that is: what an answer has is said by the catalog alone."""
+    made = " ".join(statements(Place()))
+    assert "TTL" not in made
+    assert "MATERIALIZED VIEW" not in made
+    engines = set(re.findall(r"ENGINE = (\w+)", made))
+    # What replaces is asked for its newest row, whether merged or not.
+    assert engines == {"MergeTree", "ReplacingMergeTree"}
 
 
 def test_where_the_client_is_not_installed_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,6 +101,19 @@ def test_a_server_that_is_away_is_said_to_be_and_asked_again(open_it: Open, serv
     assert store.apply(a_batch(0), RECEIVED_NS)
 
 
+@pytest.mark.parametrize(("query", "expected"), [("", "0"), ("?async_insert=1&wait_for_async_insert=0", "1")])
+def test_inserts_are_asked_to_be_stored_before_they_are_acknowledged(
+    open_it: Open, server: ClickHouseServer, query: str, expected: str
+) -> None:
+    """A server's profile may have it otherwise, and 26.9 puts inserts off by itself."""
+    store = open_it(query=query)
+    asked = [f"'async_insert': '{expected}'", "'wait_for_async_insert': '1'", "deduplicate': '1'"]
+    for setting in asked:
+        server.have("reset", "before", of=f"{setting}.*insert_deduplication_token", times=2)
+        with pytest.raises(StoreError, match="Connection reset"):
+            store.apply(a_batch(0), RECEIVED_NS)
+
+
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("times", [1, 2])
 def test_an_insert_whose_connection_is_reset_counts_once(

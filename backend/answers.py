@@ -75,6 +75,10 @@ class Answers(Generic[_Answer]):
         self._questions: dict[Hashable, _Question[_Answer]] = {}
         self._kept: _Kept[_Answer] = _Kept()
 
+    def is_known(self, question: Hashable) -> bool:
+        """Return whether a question's answer is there, or somebody works on it."""
+        return question in self._questions or self._find(question, self._stamp()) is not None
+
     async def answer(
         self,
         question: Hashable,
@@ -90,9 +94,24 @@ class Answers(Generic[_Answer]):
         :raises HungUpError: whoever asks has gone
         """
         stamp = self._stamp()
-        if self._kept.stamp == stamp and question in self._kept.answers:
-            return self._kept.answers[question]
-        run = self._join(question, stamp, client, make)
+        if (kept := self._find(question, stamp)) is not None:
+            return kept
+        run = self._joined(question, stamp) or self._begun(question, client, make)
+        return await self._awaited(run, hung_up)
+
+    async def known(self, question: Hashable, hung_up: Callable[[], Awaitable[None]]) -> _Answer:
+        """Return an answer that is there, or is being made for somebody else, as ``answer`` does.
+
+        :raises LookupError: nobody asks this now
+        """
+        stamp = self._stamp()
+        if (kept := self._find(question, stamp)) is not None:
+            return kept
+        if (run := self._joined(question, stamp)) is None:
+            raise LookupError
+        return await self._awaited(run, hung_up)
+
+    async def _awaited(self, run: _Run[_Answer], hung_up: Callable[[], Awaitable[None]]) -> _Answer:
         assert run.task is not None
         run.waiting += 1
         gone = asyncio.ensure_future(hung_up())
@@ -107,14 +126,22 @@ class Answers(Generic[_Answer]):
             if not run.waiting and not run.task.done():
                 await _abandon(run)
 
-    def _join(
-        self, question: Hashable, stamp: Hashable, client: str, make: Callable[[], Awaitable[_Answer]]
-    ) -> _Run[_Answer]:
-        known = self._questions.setdefault(question, _Question())
+    def _find(self, question: Hashable, stamp: Hashable) -> _Answer | None:
+        return self._kept.answers.get(question) if self._kept.stamp == stamp else None
+
+    def _joined(self, question: Hashable, stamp: Hashable) -> _Run[_Answer] | None:
+        """Return who makes the answer of what is known now."""
+        known = self._questions.get(question, _Question())
         if known.now is not None and known.now.stamp in (None, stamp) and not _is_given_up(known.now):
             return known.now
         if known.next is not None and not _is_given_up(known.next):
             return known.next
+        return None
+
+    def _begun(
+        self, question: Hashable, client: str, make: Callable[[], Awaitable[_Answer]]
+    ) -> _Run[_Answer]:
+        known = self._questions.setdefault(question, _Question())
         run: _Run[_Answer] = _Run()
         before = known.now
         if before is None:

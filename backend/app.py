@@ -36,6 +36,7 @@ from backend.api.page import Page, page_folder
 from backend.api.parameters import check_names
 from backend.api.problems import add_problem_handlers
 from backend.api.reading import size_of
+from backend.api.ready import Ready
 from backend.api.sending import Sending
 from backend.api.services import Services
 from backend.host_clocks import HostClocks
@@ -119,7 +120,7 @@ def create_app(
         started_ns=now_ns(),
         version=version(),
     )
-    return Guard(Sending(create_api(services)), settings)
+    return Guard(Ready(Sending(create_api(services)), services), settings)
 
 
 def make_refusals(store: Store, now_ns: Callable[[], int] = time.time_ns) -> Refusals:

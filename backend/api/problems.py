@@ -84,6 +84,12 @@ def problem_response(
     return JSONResponse(problem.model_dump(), status, dict(headers or {}), CONTENT_TYPE)
 
 
+def not_now_response(error: BusyError | TooLongError) -> JSONResponse:
+    """Return the response to a question for which there was no time."""
+    code = ProblemCode.BUSY if isinstance(error, BusyError) else ProblemCode.TOO_LONG
+    return problem_response(503, code, str(error), headers=NOT_NOW)
+
+
 def add_problem_handlers(app: FastAPI) -> None:
     """Have every error answered with a problem."""
 
@@ -106,12 +112,9 @@ def add_problem_handlers(app: FastAPI) -> None:
         return _of_parameter(exc)
 
     @app.exception_handler(BusyError)
-    async def _(_request: Request, exc: BusyError) -> JSONResponse:
-        return problem_response(503, ProblemCode.BUSY, str(exc), headers=NOT_NOW)
-
     @app.exception_handler(TooLongError)
-    async def _(_request: Request, exc: TooLongError) -> JSONResponse:
-        return problem_response(503, ProblemCode.TOO_LONG, str(exc), headers=NOT_NOW)
+    async def _(_request: Request, exc: BusyError | TooLongError) -> JSONResponse:
+        return not_now_response(exc)
 
     @app.exception_handler(StoreError)
     async def _(request: Request, exc: StoreError) -> JSONResponse:

@@ -7,7 +7,7 @@ whoever has it already learns so by its tag, and is not sent it again.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from functools import wraps
+from functools import lru_cache, wraps
 from typing import Any, get_type_hints
 from urllib.parse import urlencode
 
@@ -16,6 +16,8 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic_core import to_json
+from starlette.datastructures import QueryParams
+from starlette.types import Scope
 
 from backend.answers import HungUpError
 from backend.api.access import client_address, require_reader
@@ -43,7 +45,7 @@ _ANY_LEVELS = [
     Levels(kept_from_s=dict.fromkeys(LENGTHS_S[:kept], AFTER_ALL_S)) for kept in range(len(LENGTHS_S))
 ]
 """Whichever is the finest level that is kept."""
-_Question = tuple[str, tuple[tuple[str, str], ...]]
+Question = tuple[str, tuple[tuple[str, str], ...]]
 
 
 class ReadingRoute(APIRoute):
@@ -61,15 +63,7 @@ class ReadingRoute(APIRoute):
             await require_reader(request)
             if self._rows_of is not None and (form := _file_format(request)) is not None:
                 return await self._file(form, self._rows_of, make, request)
-            try:
-                made = await self._shared(make, request, lambda: _has_hung_up(request))
-            except HungUpError:
-                return problem_response(400, ProblemCode.INCOMPLETE, "nobody waits for this answer")
-            coding = next(iter(codings_of(request.headers.get("accept-encoding", ""))), None)
-            known_tags = request.headers.get("if-none-match", "")
-            if made.is_packed_in(coding):
-                return made.response(coding, known_tags)
-            return await to_thread.run_sync(made.response, coding, known_tags)
+            return await response_to(request, lambda gone: self._shared(make, request, gone))
 
         return answer
 
@@ -77,7 +71,7 @@ class ReadingRoute(APIRoute):
         self, make: _Handler, request: Request, hung_up: Callable[[], Awaitable[None]]
     ) -> SharedAnswer:
         services = services_of(request)
-        question = request.url.path, tuple(sorted(request.query_params.multi_items()))
+        question = question_of(request.scope)
         return await services.answers.answer(
             question,
             share_of(client_address(request)),
@@ -86,7 +80,7 @@ class ReadingRoute(APIRoute):
         )
 
     async def _made(
-        self, make: _Handler, request: Request, question: _Question, services: Services
+        self, make: _Handler, request: Request, question: Question, services: Services
     ) -> SharedAnswer:
         return SharedAnswer(await make(request))
 
@@ -111,7 +105,7 @@ class RangeRoute(ReadingRoute):
     """A route whose answers depend on nothing but what was counted and recorded in their range of time."""
 
     async def _made(
-        self, make: _Handler, request: Request, question: _Question, services: Services
+        self, make: _Handler, request: Request, question: Question, services: Services
     ) -> SharedAnswer:
         to_ms = _end_of_closed(request, services.now_ms)
         if to_ms is None:
@@ -124,6 +118,32 @@ class RangeRoute(ReadingRoute):
         if made.is_final:
             closed.keep(question, made, version, len(made.body))
         return made
+
+
+async def response_to(
+    request: Request, ask: Callable[[Callable[[], Awaitable[None]]], Awaitable[SharedAnswer]]
+) -> Response:
+    """Return the response to one of those who get an answer.
+
+    :param ask: returns the answer; it is given what returns when the client has gone
+    """
+    try:
+        made = await ask(lambda: _has_hung_up(request))
+    except HungUpError:
+        return problem_response(400, ProblemCode.INCOMPLETE, "nobody waits for this answer")
+    coding = next(iter(codings_of(request.headers.get("accept-encoding", ""))), None)
+    return await made.packed_response(coding, request.headers.get("if-none-match", ""))
+
+
+def question_of(scope: Scope) -> Question:
+    """Return what a request asks, equal for equal questions."""
+    return _question(scope["path"], scope["query_string"])
+
+
+@lru_cache(maxsize=256)
+def _question(path: str, query: bytes) -> Question:
+    # Whoever follows something asks as others do, word for word.
+    return path, tuple(sorted(QueryParams(query).multi_items()))
 
 
 def size_of(answer: SharedAnswer) -> int | None:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Answers that many readers get: written once, compressed once, and not sent to whoever has it already."""
 
+import asyncio
 from hashlib import blake2b
-from threading import Lock
 
+from anyio import to_thread
 from fastapi import Response
 
 from backend.api.codings import LEAST_BYTES, Coding, compress
@@ -13,7 +14,7 @@ _VARY = {"Vary": "Accept-Encoding"}
 
 
 class SharedAnswer:
-    """One answer, for whoever asks the question. Thread-safe.
+    """One answer, for whoever asks the question. Belongs to an event loop.
 
     ``tag`` is its entity tag (RFC 9110, 8.8.3). It is a weak one, as it is the same in every coding.
     ``may_be_kept``: a browser may keep the answer, and has to ask with the tag whether it is still right.
@@ -23,7 +24,7 @@ class SharedAnswer:
         self._made = made
         self._headers = {**_VARY, **({"Cache-Control": "private, no-cache"} if may_be_kept else {})}
         self._packed: dict[Coding, bytes] = {}
-        self._lock = Lock()
+        self._packing: dict[Coding, asyncio.Future[bytes]] = {}
         self.tag = f'W/"{blake2b(self.body, digest_size=_TAG_BYTES).hexdigest()}"'
 
     @property
@@ -36,13 +37,22 @@ class SharedAnswer:
         """Whether it answers the question, and does not say why it cannot be answered."""
         return self._made.status_code == 200
 
-    def is_packed_in(self, coding: Coding | None) -> bool:
-        """Return whether it takes no time to send it in a coding."""
-        return coding is None or len(self.body) < LEAST_BYTES or coding in self._packed
+    async def packed_response(self, coding: Coding | None, known_tags: str) -> Response:
+        """Return the same as ``response``, once the answer is compressed: by a thread, for all who wait."""
+        if coding is not None and coding not in self._packed and len(self.body) >= LEAST_BYTES:
+            if coding not in self._packing:
+                packing = to_thread.run_sync(compress, self.body, coding)
+                self._packing[coding] = asyncio.ensure_future(packing)
+            try:
+                self._packed[coding] = await asyncio.shield(self._packing[coding])
+            finally:
+                self._packing.pop(coding, None)
+        return self.response(coding, known_tags)
 
     def response(self, coding: Coding | None, known_tags: str) -> Response:
         """Return what is sent to one who asks.
 
+        :param coding: one in which it was compressed before, or None
         :param known_tags: the header If-None-Match, empty where there is none
         """
         headers = {**self._headers, **({"ETag": self.tag} if self.is_final else {})}
@@ -52,11 +62,5 @@ class SharedAnswer:
         body = self.body
         if coding is not None and len(body) >= LEAST_BYTES:
             headers["Content-Encoding"] = coding
-            body = self._in(coding)
+            body = self._packed[coding]
         return Response(body, self._made.status_code, headers, self._made.media_type)
-
-    def _in(self, coding: Coding) -> bytes:
-        with self._lock:
-            if coding not in self._packed:
-                self._packed[coding] = compress(self.body, coding)
-            return self._packed[coding]

@@ -87,6 +87,36 @@ def test_who_asks_after_a_change_never_gets_what_was_begun_before_it() -> None:
     assert asyncio.run(run()) == ([0, *[1] * 10], [0, 1])
 
 
+def test_who_only_joins_begins_nothing_and_is_worked_for() -> None:
+    async def run() -> None:
+        asked = Asked()
+        with pytest.raises(LookupError):
+            await asked.answers.known("q", _never)
+        assert not asked.answers.is_known("q")
+        hung_up = asyncio.Event()
+
+        async def gone() -> None:
+            await hung_up.wait()
+
+        first = asyncio.create_task(asked.ask(hung_up=gone))
+        await _until(lambda: bool(asked.made))
+        joined = asyncio.create_task(asked.answers.known("q", _never))
+        await asyncio.sleep(0)
+        hung_up.set()
+        with pytest.raises(HungUpError):
+            await first
+        asked.state = 1
+        # What is made is of the state before.
+        with pytest.raises(LookupError):
+            await asked.answers.known("q", _never)
+        asked.go.set()
+        assert await joined == 0
+        assert asked.made == [0]
+        assert await asked.ask() == await asked.answers.known("q", _never) == 1
+
+    asyncio.run(run())
+
+
 def test_the_last_who_hangs_up_ends_the_work_and_only_the_last() -> None:
     async def run() -> None:
         asked = Asked()

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import BigInteger, Boolean, Table, Text, create_engine
+from sqlalchemy import BigInteger, Boolean, MetaData, Table, Text, create_engine
 from sqlalchemy.engine import make_url
 
 from backend.store.sql.words import Word
@@ -34,7 +34,10 @@ def open_bare_driver(url: str, table: Table) -> BareDriver:
     """Make the table in an empty database and return the driver that fills it."""
     is_sqlite = make_url(url).drivername == "sqlite"
     engine = create_engine(url if is_sqlite else make_url(url).set(drivername="postgresql+psycopg"))
-    table.create(engine)
+    whole = table.to_metadata(MetaData())
+    # To find each row's partition takes time, and there would be none.
+    whole.dialect_options["postgresql"]["partition_by"] = None
+    whole.create(engine)
     engine.dispose()
     return BareSqlite(make_url(url).database or "", table) if is_sqlite else BarePostgresql(url, table)
 

@@ -12,7 +12,6 @@ from operator import itemgetter
 from typing import Any
 
 import psycopg
-from psycopg import sql
 from sqlalchemy import Column, Connection, Engine, Table, create_engine, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import URL
@@ -29,6 +28,7 @@ from backend.store.sql.catalog.retention import read_retention
 from backend.store.sql.errors import store_error, store_errors
 from backend.store.sql.history import Bytes
 from backend.store.sql.notifications import Outbox, PostgresqlListener
+from backend.store.sql.postgresql_copy import copy_rows, types_of
 from backend.store.sql.reads import stop_between_statements
 from backend.store.sql.series.rows import greatest_position
 from backend.store.sql.series.series import SqlSeries
@@ -212,14 +212,7 @@ class PostgresqlWriter:
 
     def append(self, table: Table, columns: Columns) -> None:
         """Insert rows whose keys are new."""
-        names = [column.name for column in table.columns]
-        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
-            sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, names))
-        )
-        with self._driver.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.set_types(_types(table))
-            for row in zip(*columns, strict=True):
-                copy.write_row(row)
+        copy_rows(self._driver, table, columns)
 
     def next_positions(self, count: int) -> Sequence[int]:
         """Return numbers from the sequence that all architectures share."""
@@ -362,12 +355,6 @@ def _reductions(table: Table) -> Sequence[Callable[[Sequence[Any]], Any]]:
 
 
 @cache
-def _types(table: Table) -> Sequence[str]:
-    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
-    return [column.type.compile(dialect).lower() for column in table.columns]
-
-
-@cache
 def _begun_statement(table: Table) -> tuple[bytes, Sequence[int]]:
     first = key_names(table)[:2]
     conditions = " AND ".join(f'"{name}" = %s' for name in first)
@@ -379,7 +366,7 @@ def _begun_statement(table: Table) -> tuple[bytes, Sequence[int]]:
 def _merge_statement(table: Table) -> bytes:
     names = ", ".join(f'"{column.name}"' for column in table.columns)
     keys = ", ".join(f'"{name}"' for name in key_names(table))
-    arrays = ", ".join(f"%b::{name}[]" for name in _types(table))
+    arrays = ", ".join(f"%b::{name}[]" for name in types_of(table))
     additions = ", ".join(map(_addition, value_columns(table)))
     action = f"UPDATE SET {additions}" if additions else "NOTHING"
     return (

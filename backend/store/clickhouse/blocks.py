@@ -32,6 +32,7 @@ _BLOCK, _VERSION = "block", "version"
 _state = select(series_state)
 _open = select(series_blocks.c.number)
 _strike_off = delete(series_blocks).where(series_blocks.c.number == bindparam("block"))
+_strike_off_one = _strike_off.returning(series_blocks.c.number)
 _go_on = (
     update(series_state)
     .where(series_state.c.name == bindparam("which"))
@@ -87,7 +88,7 @@ def go_beyond(writer: Writer, number: int) -> None:
 
 def strike_off(writer: Writer, number: int) -> None:
     """Have a block count once the transaction is committed. :raises StoreError: it is not open any more"""
-    if writer.connection.execute(_strike_off, {"block": number}).rowcount != 1:
+    if writer.connection.scalar(_strike_off_one, {"block": number}) is None:
         raise StoreError(f"block {number} of the series is not open; the batch is to be sent again")
 
 

@@ -6,7 +6,7 @@ Many rows come in by binary COPY: measured, eight times as fast as inserts with 
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 from operator import itemgetter
 from typing import Any
@@ -28,6 +28,7 @@ from backend.store.sql.catalog.retention import read_retention
 from backend.store.sql.errors import store_error, store_errors
 from backend.store.sql.history import Bytes
 from backend.store.sql.notifications import Outbox, PostgresqlListener
+from backend.store.sql.postgresql_ahead import Ahead, wait_for_rows
 from backend.store.sql.postgresql_copy import copy_rows, types_of
 from backend.store.sql.reads import stop_between_statements
 from backend.store.sql.series.rows import greatest_position
@@ -78,6 +79,7 @@ class PostgresqlStore(SqlStore):
     def __init__(self, url: URL, new_series: NewSeries = SqlSeries) -> None:
         super().__init__(new_series)
         self._engine = _create_engine(url)
+        wait_for_rows(self._engine)
         self._outbox = Outbox()
         self._listener = _create_listener(url)
         self._readers = _create_engine(url)
@@ -197,6 +199,7 @@ class PostgresqlWriter:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self._ahead = Ahead(connection)
         self.announced: list[str] = []
         """What is to be announced once the transaction is committed."""
 
@@ -212,7 +215,8 @@ class PostgresqlWriter:
 
     def append(self, table: Table, columns: Columns) -> None:
         """Insert rows whose keys are new."""
-        copy_rows(self._driver, table, columns)
+        with self._ahead.interrupted():
+            copy_rows(self._driver, table, columns)
 
     def next_positions(self, count: int) -> Sequence[int]:
         """Return numbers from the sequence that all architectures share."""
@@ -228,6 +232,10 @@ class PostgresqlWriter:
         self.connection.exec_driver_sql("SET LOCAL lock_timeout = '100ms'")
         self.connection.exec_driver_sql("LOCK TABLE hosts IN EXCLUSIVE MODE")
         self.connection.exec_driver_sql("SET LOCAL lock_timeout = 0")
+
+    def sending_ahead(self) -> AbstractContextManager[None]:
+        """Send by psycopg's pipeline."""
+        return self._ahead.sending()
 
     def announce(self, text: str) -> None:
         """Have those who listen be notified."""

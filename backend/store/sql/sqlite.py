@@ -12,7 +12,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -265,6 +265,10 @@ class SqliteWriter:
 
     def hold_hosts(self) -> None:
         """Do nothing: no one else writes meanwhile."""
+
+    def sending_ahead(self) -> AbstractContextManager[None]:
+        """Do nothing: a statement is a call."""
+        return nullcontext()
 
     def announce(self, text: str) -> None:
         """Do nothing: whoever listens looks whether the file has changed."""

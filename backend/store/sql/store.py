@@ -128,6 +128,11 @@ class SqlStore(VmReads, HostReads, HistoryJobs):
             finally:
                 self._of_thread.writer = None
 
+    @contextmanager
+    def _writing_ahead(self) -> Iterator[Writer]:
+        with self._writing() as writer, writer.sending_ahead():
+            yield writer
+
     def close(self) -> None:
         """Release every connection."""
         self.series.close()
@@ -151,7 +156,7 @@ class SqlStore(VmReads, HostReads, HistoryJobs):
         if self._clock.check(received_ns, batch.host.name, host_clock.witnessed_ns(batch)):
             with self.writing() as writer:
                 server_clock.go_on(writer, received_ns)
-        with self.series.opening() as number, self._noted.noting() as note, self._writing() as writer:
+        with self.series.opening() as number, self._noted.noting() as note, self._writing_ahead() as writer:
             named = hosts.named_first(writer.connection, batch.host, batch.stream)
             batch = replace(batch, host=named)
             host = hosts.lock_host(writer, batch.host, received_ns)

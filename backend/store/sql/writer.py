@@ -6,6 +6,7 @@ database's own file has to bring.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from enum import Enum, auto
 from typing import Any, Protocol
 
@@ -66,6 +67,13 @@ class Writer(Protocol):
         """Have nobody else add anything of any host until the end of the transaction.
 
         :raises StoreError: those who do so now take long; nothing is changed
+        """
+
+    def sending_ahead(self) -> AbstractContextManager[None]:
+        """Send statements that return no rows without waiting for their end, until that of the block.
+
+        The order stays. What one of them fails with is raised by one after it, or at the end of the block;
+        how many rows it has changed is not known. Where nobody waits for a statement, this does nothing.
         """
 
     def announce(self, text: str) -> None:

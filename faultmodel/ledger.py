@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The account of a reading's guest faults: nothing seen is missing from what was counted or recorded."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -64,7 +64,10 @@ def recorded_ledger(
 
 
 def _counted(fault_counts: Sequence[Any]) -> Mapping[str, int]:
-    return {vm: faults for (vm,), faults in summed(fault_counts, ("vm",), "faults").items()}
+    sums: dict[str, int] = defaultdict(int)
+    for (_, vm), faults in summed(fault_counts, ("bucket_ms", "vm"), "faults").items():
+        sums[vm] += faults
+    return sums
 
 
 def _recorded(faults: Sequence[Any]) -> Mapping[str, int]:

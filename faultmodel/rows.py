@@ -28,6 +28,11 @@ class Rows(tuple[Any, ...]):
         values = list(chain.from_iterable(map(msgspec.structs.astuple, self)))
         return {name: values[place :: len(names)] for place, name in enumerate(names)}
 
+    @cached_property
+    def sums(self) -> dict[tuple[tuple[str, ...], str], Mapping[tuple[Any, ...], int]]:
+        """What was summed of them, by the fields and what was summed."""
+        return {}
+
 
 def column(records: Sequence[Any], name: str) -> Sequence[Any]:
     """Return a field of every record."""
@@ -36,8 +41,16 @@ def column(records: Sequence[Any], name: str) -> Sequence[Any]:
     return list(map(attrgetter(name), records))
 
 
-def summed(records: Sequence[Any], keys: Iterable[str], name: str) -> Mapping[tuple[Any, ...], int]:
+def summed(records: Sequence[Any], keys: tuple[str, ...], name: str) -> Mapping[tuple[Any, ...], int]:
     """Return the sums of a field, by the values of others."""
+    if not isinstance(records, Rows):
+        return _summed(records, keys, name)
+    if (keys, name) not in records.sums:
+        records.sums[keys, name] = _summed(records, keys, name)
+    return records.sums[keys, name]
+
+
+def _summed(records: Sequence[Any], keys: Iterable[str], name: str) -> Mapping[tuple[Any, ...], int]:
     of_keys = zip(*(column(records, key) for key in keys), strict=True)
     sums: dict[tuple[Any, ...], int] = defaultdict(int)
     # Records with equal keys lie together, nearly always: they are summed in C.

@@ -39,6 +39,7 @@ from backend.store.sql.catalog import (
     vm_descriptions,
     vm_queries,
 )
+from backend.store.sql.catalog.known_vcpus import KnownVcpus
 from backend.store.sql.history import HistoryJobs
 from backend.store.sql.host_reads import HostReads
 from backend.store.sql.ranges import chunks
@@ -73,6 +74,7 @@ class SqlStore(VmReads, HostReads, HistoryJobs):
         self.series = new_series(Transactions(self._reading, self.checking, self._writing))
         self._rollup = rollup.Rollup(self.series.sum_up, pace=self.series.pace)
         self._clock = server_clock.ServerClock(self._read_later)
+        self._vcpus = KnownVcpus()
 
     @property
     def changes(self) -> int:
@@ -179,15 +181,15 @@ class SqlStore(VmReads, HostReads, HistoryJobs):
             covered = coverage.add_coverage(writer, source.id, stream_id, batch, run)
             if not host.is_recording:
                 sources.notice(writer, host.id, source, batch, covered, shift_ns, received_ns)
-            vm_numbers, described = vm_descriptions.describe_vms(
-                writer, batch, host.id, stream_id, received_ns
+            described = vm_descriptions.describe_vms(
+                writer, batch, host.id, stream_id, received_ns, self._vcpus
             )
-            countings.add_countings(writer, batch, vm_numbers)
+            countings.add_countings(writer, batch, described.numbers)
             block = Block(
                 number=number,
                 batch=batch,
                 host=host.id,
-                vms=vm_numbers,
+                vms=described.numbers,
                 lost=lost,
                 lost_s=losses.bucket_of(batch, received_ns),
                 first_position=host.applied * MAX_ROWS,
@@ -196,12 +198,13 @@ class SqlStore(VmReads, HostReads, HistoryJobs):
             self.series.append(block)
             change = Change(
                 first_ms=_first_changed_ms(batch, covered),
-                counted=counted_of(batch, vm_numbers),
-                described=described,
+                counted=counted_of(batch, described.numbers),
+                described=described.anew,
                 begins=host.described_stream_id == hosts.NO_STREAM,
             )
             note(host.id, host.applied + 1, change)
             writer.announce(encode(news_of(self._name, host.id, host.applied + 1, change)))
+        self._vcpus.add(described.added)
         return True
 
     def host_changes(self) -> Mapping[int, HostChange]:

@@ -2,7 +2,7 @@
 """VMs as batches describe them: who they are, and from when to when they were seen."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain
@@ -16,6 +16,7 @@ from sqlalchemy.engine import Row
 from backend.errors import StoreError
 from backend.store.sql.catalog import guests, origins
 from backend.store.sql.catalog.host_clock import EARLIEST_NS
+from backend.store.sql.catalog.known_vcpus import KnownVcpus, Vcpu
 from backend.store.sql.ranges import chunks
 from backend.store.sql.tables import vcpus, vms
 from backend.store.sql.writer import Writer, columns_of
@@ -51,9 +52,19 @@ class Seen:
     last_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """The VMs' numbers by reported id; those of VMs that were known and are described anew; vCPUs that are
+    stored with them."""
+
+    numbers: Mapping[str, int]
+    anew: Sequence[int]
+    added: Collection[Vcpu]
+
+
 def describe_vms(
-    writer: Writer, batch: Batch, host_id: int, stream_id: int, received_ns: int
-) -> tuple[Mapping[str, int], Sequence[int]]:
+    writer: Writer, batch: Batch, host_id: int, stream_id: int, received_ns: int, known_vcpus: KnownVcpus
+) -> Described:
     """Store what a batch says about its VMs and their vCPUs.
 
     A VM is identified by its host, its architecture and the id that the host reports. That is also its
@@ -61,11 +72,9 @@ def describe_vms(
 
     A batch older than the one that described a VM adds only what it cannot contradict: an earlier first
     sight, a later last one, and the end, which once set stays.
-
-    :return: the VMs' numbers by reported id; the numbers of those that were known and are described anew
     """
     if not batch.vms:
-        return {}, []
+        return Described({}, (), ())
     sightings = _sightings(batch)
     seen = _seen(batch, sightings, received_ns)
     described = {"described_stream_id": stream_id, "described_sequence": batch.sequence}
@@ -97,14 +106,10 @@ def describe_vms(
         unnamed = frozenset(vm.id for vm in batch.vms if vm.name_is_comm)
         anew = [*anew, *guests.assign(writer, renamed, unnamed)]
     numbers = {vm_id: row.id for vm_id, row in known.items()}
-    _add_vcpus(writer, sightings, numbers)
-    return numbers, anew
-
-
-def _add_vcpus(writer: Writer, sightings: Iterable[Sighting], vm_numbers: Mapping[str, int]) -> None:
-    found = {(vm_numbers[vm_id], vcpu) for vm_id, vcpu, _ in sightings}
-    if found:
-        writer.add(vcpus, columns_of(sorted(found)))
+    missing = known_vcpus.missing({(numbers[vm_id], vcpu) for vm_id, vcpu, _ in sightings})
+    if missing:
+        writer.add(vcpus, columns_of(sorted(missing)))
+    return Described(numbers, anew, missing)
 
 
 def _sightings(batch: Batch) -> set[Sighting]:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Dialect, cast, func
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -61,6 +62,12 @@ class capped_sum_of(safe_sum_of):  # noqa: N801 - it is a function in SQL
     inherit_cache = True
 
 
+class quick_capped_sum_of(capped_sum_of):  # noqa: N801 - it is a function in SQL
+    """The same in two thirds of the time with SQLite, which fails where the sum is beyond 2**63."""
+
+    inherit_cache = True
+
+
 @compiles(capped_sum_of)
 def _capped(element: capped_sum_of, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
     return f"least({_sum(element, compiler, **options)}, {MOST})"
@@ -69,3 +76,13 @@ def _capped(element: capped_sum_of, compiler: SQLCompiler, **options: Any) -> st
 @compiles(capped_sum_of, "sqlite")
 def _capped_halves(element: capped_sum_of, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
     return f"min({_sum_of_halves(element, compiler, **options)}, {MOST})"
+
+
+@compiles(quick_capped_sum_of, "sqlite")
+def _quick(element: quick_capped_sum_of, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+    return f"min(sum({compiler.process(element.clauses, **options)}), {MOST})"
+
+
+def is_beyond(exc: DBAPIError) -> bool:
+    """Return whether a statement failed as a sum of it was beyond 2**63."""
+    return "integer overflow" in str(exc.orig)

@@ -4,6 +4,7 @@
 from contextlib import closing
 
 import pytest
+from sqlalchemy import text
 
 from backend.errors import StoreError
 from backend.store import open_store
@@ -14,6 +15,7 @@ from backend.store.contract.values import TimeRange
 from backend.store.contract.vms import VmFilter
 from backend.store.sql.series import rollup
 from backend.store.sql.store import SqlStore
+from backend.store.sql.sums import MOST
 from faultmodel.record import Span
 from tests.backend.store.conftest import NewUrl
 from tests.batches import NS_PER_S, START_NS, START_S, fault_count, ledger_entry, make_batch, make_host
@@ -51,6 +53,23 @@ def pending(store: Store) -> list[int]:
 def counts(store: Store) -> list[int]:
     """Return the faults of every VM over all time."""
     return [vm.faults for vm in store.vms(VmFilter(), TimeRange(), limit=99, after=None)]
+
+
+@pytest.mark.parametrize("database", ["sqlite", "postgresql"])  # Of rows that are changed.
+def test_what_is_made_up_is_summed_to_the_most_there_can_be_and_the_rest_exactly(store: Store) -> None:
+    assert isinstance(store, SqlStore)
+    assert store.claim_job(CLAIM)
+    add(store, 0, range(3), vms=3)
+    with store.writing() as writer:
+        huge = "UPDATE fault_counts_1s SET faults = :most WHERE vm_id = (SELECT min(vm_id) + 1 FROM vcpus)"
+        writer.connection.execute(text(huge), {"most": MOST})
+    roll_up(store)
+
+    with store.reading() as connection:
+        for level in ("10s", "1min", "10min", "1h"):
+            rows = connection.execute(text(f"SELECT faults FROM fault_counts_{level} ORDER BY vm_id")).all()
+            assert [row.faults for row in rows] == [3, MOST, 3], level
+            assert all(isinstance(row.faults, int) for row in rows), level
 
 
 def test_many_vms_are_summed_some_at_a_time(new_url: NewUrl, monkeypatch: pytest.MonkeyPatch) -> None:

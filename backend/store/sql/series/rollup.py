@@ -31,12 +31,13 @@ from sqlalchemy import (
     insert,
     select,
 )
+from sqlalchemy.exc import DBAPIError
 
 from backend.store.contract.levels import LENGTHS_S, Range, whole_buckets
 from backend.store.sql.series.measures import MEASURES, lived_within, measured_seen
 from backend.store.sql.series.pending import add_pending, remove_pending, set_part
 from backend.store.sql.sums import MOST as MOST_NUMBER
-from backend.store.sql.sums import capped_sum_of
+from backend.store.sql.sums import capped_sum_of, is_beyond, quick_capped_sum_of
 from backend.store.sql.tables import hosts, rollup_pending, vms
 from backend.store.sql.tables.levels import MEASURED_SEEN
 from backend.store.sql.writer import Writer, is_greatest, key_names
@@ -291,8 +292,7 @@ def sum_up(writer: Writer, summing: Summing) -> None:
     for measure in MEASURES.values():
         if measure.owner == "vm_id" or summing.is_whole:
             finer, coarser = measure.tables[summing.finer_s], measure.tables[length_s]
-            writer.connection.execute(_removal(coarser, measure.owner), asked)
-            writer.connection.execute(_summing(finer, coarser, measure.owner, length_s), asked)
+            _sum_anew(writer.connection, _Levels(finer, coarser, measure.owner, length_s), asked)
 
 
 def vms_summed(connection: Connection, summing: Summing) -> Sequence[int]:
@@ -301,28 +301,58 @@ def vms_summed(connection: Connection, summing: Summing) -> Sequence[int]:
     return list(connection.scalars(_vms_up_to, asked))
 
 
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """Tables of a measure, of which one is summed up to the other."""
+
+    finer: Table
+    coarser: Table
+    owner: str
+    length_s: int
+
+
+def _sum_anew(connection: Connection, tables: _Levels, asked: Mapping[str, int]) -> None:
+    removal = _removal(tables.coarser, tables.owner)
+    connection.execute(removal, asked)
+    try:
+        connection.execute(_summing(tables, quick_capped_sum_of), asked)
+    except DBAPIError as exc:
+        if not is_beyond(exc):
+            raise
+        # No host comes near: somebody made the counts up. What there is of the attempt goes, too.
+        connection.execute(removal, asked)
+        connection.execute(_summing(tables, capped_sum_of), asked)
+
+
 @cache
 def _removal(table: Table, owner: str) -> Delete:
     return delete(table).where(*_of_host(table, owner))
 
 
 @cache
-def _summing(finer: Table, coarser: Table, owner: str, length_s: int) -> Insert:
+def _summing(tables: _Levels, sum_of: type[capped_sum_of]) -> Insert:
+    finer, coarser, length_s = tables.finer, tables.coarser, tables.length_s
     columns = finer.c
     keys: dict[str, ColumnElement[Any]] = {name: columns[name] for name in key_names(finer)}
     keys["bucket_s"] = columns.bucket_s - columns.bucket_s % length_s
     values = {
-        column.name: _summed(finer, column.name) for column in coarser.columns if column.name not in keys
+        column.name: _summed(finer, column.name, sum_of)
+        for column in coarser.columns
+        if column.name not in keys
     }
-    rows = select(*keys.values(), *values.values()).where(*_of_host(finer, owner)).group_by(*keys.values())
+    rows = (
+        select(*keys.values(), *values.values())
+        .where(*_of_host(finer, tables.owner))
+        .group_by(*keys.values())
+    )
     return insert(coarser).from_select([*keys, *values], rows)
 
 
-def _summed(finer: Table, name: str) -> ColumnElement[Any]:
+def _summed(finer: Table, name: str, sum_of: type[capped_sum_of]) -> ColumnElement[Any]:
     if name == MEASURED_SEEN:
         return func.sum(measured_seen(finer.c))
     column = finer.c[name]
-    return func.max(column) if is_greatest(column) else capped_sum_of(column)
+    return func.max(column) if is_greatest(column) else sum_of(column)
 
 
 def _of_host(table: Table, owner: str) -> Sequence[ColumnElement[bool]]:

@@ -72,6 +72,33 @@ def test_what_is_made_up_is_summed_to_the_most_there_can_be_and_the_rest_exactly
             assert all(isinstance(row.faults, int) for row in rows), level
 
 
+def test_the_bucket_that_a_host_is_at_is_summed_once_it_is_filled_or_left(store: Store) -> None:
+    assert store.claim_job(CLAIM)
+
+    def hand_in(sequence: int, seconds: range) -> None:
+        span = Span(START_NS + seconds[0] * NS_PER_S, START_NS + (seconds[-1] + 1) * NS_PER_S)
+        counts = [fault_count(second=second, faults=1) for second in seconds]
+        ledger = [ledger_entry(second=seconds[0], seen=len(counts))]
+        batch = make_batch(sequence, covered=[span], fault_counts=counts, ledger=ledger)
+        assert store.apply(batch, LATER_S * NS_PER_S)
+
+    def summed(after_s: int) -> list[int]:
+        while store.roll_up(LATER_S + after_s, CLAIM):
+            pass
+        return pending(store)
+
+    hand_in(0, range(25))
+    before = pending(store)
+    assert summed(1) == [0, 1, 1, 0, 0]
+    hand_in(1, range(25, 30))
+    assert summed(2)[1] == 0
+    hand_in(2, range(30, 31))
+    assert summed(3)[1] == 1
+    assert summed(60) == [0, 0, 0, 0, 0]
+    assert before[1] == 1
+    assert counts(store) == [31]
+
+
 def test_many_vms_are_summed_some_at_a_time(new_url: NewUrl, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rollup, "FIRST_VMS", 2)
     monkeypatch.setattr(rollup, "MOST_VMS", 2)

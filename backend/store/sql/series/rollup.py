@@ -31,6 +31,7 @@ from sqlalchemy import (
     insert,
     select,
 )
+from sqlalchemy.engine import Row
 from sqlalchemy.exc import DBAPIError
 
 from backend.store.contract.levels import LENGTHS_S, Range, whole_buckets
@@ -41,10 +42,12 @@ from backend.store.sql.sums import capped_sum_of, is_beyond, quick_capped_sum_of
 from backend.store.sql.tables import hosts, rollup_pending, vms
 from backend.store.sql.tables.levels import MEASURED_SEEN
 from backend.store.sql.writer import Writer, is_greatest, key_names
-from faultmodel.units import MS_PER_S
+from faultmodel.units import MS_PER_S, NS_PER_S
 
 _QUIET_S = 5
 """So long after its end a bucket is summed: until then its newest counts are on their way."""
+_AT_IT_S = 15
+"""A host that handed in something so lately is taken to go on."""
 _WITHIN_S = 0.04
 """Of one transaction, about: others wait to write meanwhile."""
 _SHORT_S, _LONG_S = 0.005, 0.02
@@ -58,7 +61,7 @@ _AGAIN_S = 600
 _is_due = rollup_pending.c.from_s + rollup_pending.c.length_s <= bindparam("by")
 _hosts = select(rollup_pending.c.host_id).where(_is_due).distinct().order_by(rollup_pending.c.host_id)
 _pending_of = select(rollup_pending).where(rollup_pending.c.host_id == bindparam("host"))
-_host = select(hosts.c.id).where(hosts.c.id == bindparam("host"))
+_host = select(hosts.c.covered_to_ns, hosts.c.last_batch_ns).where(hosts.c.id == bindparam("host"))
 _lock = _host.with_for_update()
 _lock_if_free = _host.with_for_update(skip_locked=True)
 _vms_in_order = (
@@ -140,12 +143,13 @@ class Rollup:
         is_left = False
         while waiting:
             host = waiting.pop(0)
-            if not _lock_host(writer.connection, host, locked):
+            row = _lock_host(writer.connection, host, locked)
+            if row is None:
                 # Whose host is locked by another is summed the next time.
                 is_left = True
                 continue
             locked.add(host)
-            piece = self._next(writer.connection, host, by_s)
+            piece = self._next(writer.connection, host, by_s, _filled_to_s(row, now_s))
             if piece is None:
                 continue
             self._piece, self._host = piece, host
@@ -186,16 +190,20 @@ class Rollup:
             *(host for host in found if host <= self._host),
         ]
 
-    def _next(self, connection: Connection, host: int, by_s: int) -> _Piece | None:
-        """Return what is summed next of a host: the newest of the coarsest level whose finer one is ready."""
+    def _next(self, connection: Connection, host: int, by_s: int, filled_to_s: int) -> _Piece | None:
+        """Return what is summed next of a host: the newest of the coarsest level whose finer one is ready.
+
+        :param filled_to_s: a level's newest bucket is left for now if it ends later
+        """
         rows = connection.execute(_pending_of, {"host": host}).all()
         for length_s in reversed(LENGTHS_S[1:]):
             not_ready = [Range(row.from_s, row.to_s) for row in rows if row.length_s < length_s]
             not_ready += self._not_tried(host, length_s)
-            for row in sorted(rows, key=lambda row: row.from_s, reverse=True):
-                if row.length_s != length_s:
-                    continue
-                ended = Range(row.from_s, min(row.to_s, by_s // length_s * length_s))
+            of_level = sorted((row for row in rows if row.length_s == length_s), key=lambda row: -row.from_s)
+            for row in of_level:
+                is_filled = row is not of_level[0] or row.to_s <= filled_to_s
+                to_s = row.to_s if is_filled else row.to_s - length_s
+                ended = Range(row.from_s, min(to_s, by_s // length_s * length_s))
                 ready = list(_without(ended, sorted(whole_buckets(not_ready, length_s))))
                 if not ready:
                     continue
@@ -258,10 +266,20 @@ def is_due(connection: Connection, now_s: int) -> bool:
     return connection.execute(_hosts.limit(1), {"by": now_s - _QUIET_S}).one_or_none() is not None
 
 
-def _lock_host(connection: Connection, host: int, locked: set[int]) -> bool:
-    """Lock a host, and return whether it is. Nobody is waited for while another host is locked."""
+def _lock_host(connection: Connection, host: int, locked: set[int]) -> Row[Any, Any] | None:
+    """Lock a host, and return its times if it is. Nobody is waited for while another host is locked."""
     lock = _lock_if_free if locked - {host} else _lock
-    return connection.scalar(lock, {"host": host}) is not None
+    return connection.execute(lock, {"host": host}).one_or_none()
+
+
+def _filled_to_s(host: Row[Any, Any], now_s: int) -> int:
+    """Return up to when a host has handed in what it has, s; a late time where it hands in nothing now.
+
+    What gathered in an outage comes a second after the other: the bucket that it is at would be summed anew
+    with every run.
+    """
+    is_at_it = now_s - _AT_IT_S <= host.last_batch_ns // NS_PER_S <= now_s
+    return host.covered_to_ns // NS_PER_S if is_at_it and host.covered_to_ns is not None else MOST_NUMBER
 
 
 def _without(span: Range, others: Sequence[Range]) -> Iterator[Range]:

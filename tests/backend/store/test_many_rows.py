@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Batches of many rows: each database has a way of its own to take them, and all end with the same sums."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from sqlite3 import SQLITE_LIMIT_VARIABLE_NUMBER
+from typing import Any
 
 import pytest
 from msgspec import Struct
-from sqlalchemy import Column, Integer, MetaData, Table, select
+from sqlalchemy import BigInteger, Boolean, Column, Integer, MetaData, Table, Text, select
+from sqlalchemy.types import TypeEngine
 
 from backend.store import open_store
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange
 from backend.store.sql.sqlite import SqliteStore
+from backend.store.sql.store import SqlStore
 from backend.store.sql.writer import columns_of
 from tests.batches import START_MS, START_NS, VM_ID, fault_count, ledger_entry, make_batch, make_host, make_vm
 
@@ -119,6 +122,35 @@ def test_what_countings_saw_of_many_vms_is_the_greatest_that_came(store: Store) 
     totals = store.counting_totals([vm.id for vm in vms])
     assert {total.vm for total in totals} == {vm.id for vm in vms}
     assert {(total.stored, total.seen_total) for total in totals} == {(35, 35)}
+
+
+@pytest.mark.parametrize("number", [1, 2, 255, 256, 257, MANY])
+def test_whatever_a_column_holds_is_stored_as_it_is(store: Store, number: int) -> None:
+    assert isinstance(store, SqlStore)
+    kinds: dict[str, tuple[type[TypeEngine[Any]], Sequence[object]]] = {
+        "least_and_most": (BigInteger, [-(2**63), 2**63 - 1, -1, 0, 255, 256]),
+        "one_value": (BigInteger, [2**40]),
+        "no_number": (BigInteger, [None]),
+        "now_and_then": (BigInteger, [None, 1]),
+        "yes_and_no": (Boolean, [True, False]),
+        "yes": (Boolean, [True]),
+        "perhaps": (Boolean, [None, True]),
+        "text": (Text, ["\u00e4\u20ac"]),
+        "texts": (Text, ["", "a", "\u00e4\u20ac"]),
+        "no_text": (Text, [None]),
+    }
+    for left_out in ((), ("now_and_then", "perhaps", "texts")):
+        chosen = {name: of for name, of in kinds.items() if name not in left_out}
+        columns = [Column("id", BigInteger, primary_key=True, autoincrement=False)]
+        columns += [Column(name, kind) for name, (kind, _) in chosen.items()]
+        rows = [(row, *(values[row % len(values)] for _, values in chosen.values())) for row in range(number)]
+        odd = Table(f"odd_{len(left_out)}", MetaData(), *columns)
+        with store.writing() as writer:
+            odd.create(writer.connection)
+            writer.append(odd, columns_of(rows))
+            stored = writer.connection.execute(select(odd).order_by(odd.c.id)).all()
+            odd.drop(writer.connection)
+        assert [tuple(row) for row in stored] == rows
 
 
 def test_a_wide_table_takes_as_many_values_at_once_as_sqlite_does(tmp_path: Path) -> None:

@@ -103,6 +103,15 @@ def test_a_host_is_removed_and_no_other(store: Store) -> None:
     assert store.vm(VM_ID, ALWAYS).faults == 7
 
 
+def test_a_removed_vm_that_comes_again_has_its_vcpus_again(store: Store) -> None:
+    store.apply(full("a", ONE, VM_ID), START_NS)
+    before = [vcpu.vcpu for vcpu in store.vcpus([VM_ID], ALWAYS)]
+    store.remove_vm(VM_ID)
+    store.apply(full("a", ONE, VM_ID, sequence=1), START_NS)
+    assert before
+    assert [vcpu.vcpu for vcpu in store.vcpus([VM_ID], ALWAYS)] == before
+
+
 def numbers(store: Store) -> dict[str, int]:
     """Return the greatest number that each table gives, of those that number their rows."""
     assert isinstance(store, SqlStore)

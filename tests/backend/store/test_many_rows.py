@@ -159,7 +159,9 @@ def test_a_wide_table_takes_as_many_values_at_once_as_sqlite_does(tmp_path: Path
         "wide", MetaData(), Column("id", Integer, primary_key=True), *(Column(n, Integer) for n in names)
     )
     rows = [tuple(range(number, number + 41)) for number in range(100)]
-    store = open_store(f"sqlite:///{tmp_path / 'wide.db'}")
+    path = tmp_path / "wide.db"
+    path.touch()
+    store = open_store(f"sqlite:///{path}")
     assert isinstance(store, SqliteStore)
     with store.writing() as writer:
         driver = writer.connection.connection.driver_connection

@@ -68,8 +68,9 @@ class RefusedError(Exception):
 class Mishap:
     """What happens to the so-manieth request from now on that matches, and to some after it.
 
-    ``of``: what is found in the parameters or the beginning of the statement. ``what``: ``reset``, ``end``
-    (of the process) or ``wait`` (until it may go on). ``when``: ``before`` or ``after`` it is executed.
+    ``of``: what is found in the parameters or the beginning of the statement. ``what``: ``reset``, ``cut``
+    (that, after half of the answer), ``end`` (of the process) or ``wait`` (until it may go on). ``when``:
+    ``before`` or ``after`` it is executed.
     """
 
     of: str
@@ -171,6 +172,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers one connection's requests."""
 
     server: Service
+    _mishap: Mishap | None = None
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
@@ -206,6 +208,11 @@ class Handler(BaseHTTPRequestHandler):
         except ConnectionResetError:
             self._reset()
         else:
+            if self._mishap and self._mishap.what == "cut":
+                self._begin_answer(200, {**identity, **headers})
+                self.wfile.write(_chunk(found[: len(found) // 2]))
+                self._reset()
+                return
             self._answer(200, found, {**identity, **headers})
 
     def log_message(self, format: str, *args: Any) -> None:
@@ -215,13 +222,13 @@ class Handler(BaseHTTPRequestHandler):
         self._check_user()
         settings = {name: value for name, value in parameters.items() if not _NOT_SETTINGS.match(name)}
         form = parameters.get("default_format", "TabSeparated")
-        mishap = self.server.take_mishap(f"{parameters} {statement[:10_000]!r}")
+        self._mishap = mishap = self.server.take_mishap(f"{parameters} {statement[:10_000]!r}")
         with self.server.session(parameters.get("session_id", "")):
             if mishap and mishap.when == "before":
                 self._have(mishap)
             database = parameters.get("database", "default")
             result = self.server.engine.execute(statement, settings, database, form)
-            if mishap and mishap.when == "after":
+            if mishap and mishap.when == "after" and mishap.what != "cut":
                 # As far as it goes: the rest of the headers, with the length of the answer, never comes.
                 self.wfile.write(b"HTTP/1.1 200 OK\r\nX-ClickHouse-Query-Id: half\r\n")
                 self._have(mishap)
@@ -264,13 +271,15 @@ class Handler(BaseHTTPRequestHandler):
                 raise RefusedError(UNKNOWN, f"the tests' server does not know the encoding {other}")
 
     def _answer(self, status: int, body: bytes, headers: Mapping[str, str]) -> None:
+        self._begin_answer(status, headers)
+        self.wfile.write((_chunk(body) if body else b"") + _chunk(b""))
+
+    def _begin_answer(self, status: int, headers: Mapping[str, str]) -> None:
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        chunks = (f"{len(body):x}\r\n".encode(), body, b"\r\n") if body else ()
-        self.wfile.write(b"".join((*chunks, b"0\r\n\r\n")))
 
     def _refuse(self, error: RefusedError, headers: Mapping[str, str]) -> None:
         code = {"X-ClickHouse-Exception-Code": str(error.code)}
@@ -291,6 +300,10 @@ class Handler(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close_connection = True
         self.connection.close()
+
+
+def _chunk(part: bytes) -> bytes:
+    return f"{len(part):x}\r\n".encode() + part + b"\r\n"
 
 
 def _frames(compressed: bytes) -> Iterator[bytes]:

@@ -168,6 +168,19 @@ def test_a_question_without_an_answer_ends_with_its_time_and_is_in_nobodys_way(
     assert stored(store) == expected(new_url, 0)
 
 
+@pytest.mark.parametrize("what", ["reset", "cut"])
+def test_half_an_answer_to_a_question_is_none(
+    open_it: Open, new_url: NewUrl, server: ClickHouseServer, what: str
+) -> None:
+    store = open_it()
+    assert store.apply(a_batch(0), RECEIVED_NS)
+    server.have(what, "after", of="SELECT.*fault_counts_1s", times=9)
+    with pytest.raises(StoreError, match=r"^series: ClickHouse at .*: "):
+        stored(store)
+    server.go_on()
+    assert stored(store) == expected(new_url, 0)
+
+
 def test_an_insert_without_an_answer_is_undone_and_counts_once(
     open_it: Open, new_url: NewUrl, server: ClickHouseServer
 ) -> None:

@@ -74,7 +74,7 @@ def test_a_fleet_is_counted_whatever_becomes_of_clickhouse(
         done = run("migrate", **settings)
         assert (done.returncode, done.stderr) == (0, "")
 
-    with serving("--no-collector", **settings) as (_, address):
+    with serving("--no-collector", **settings) as (process, address):
         collector = Collector(address, token)
         collector.hands_in(0)
         assert faults(address) == FAULTS
@@ -99,6 +99,12 @@ def test_a_fleet_is_counted_whatever_becomes_of_clickhouse(
         for number in (2, 2, 1, 0):
             collector.hands_in(number)
         assert faults(address) == 3 * FAULTS
+        process.terminate()
+        assert process.stdout is not None
+        logged = process.stdout.read().splitlines()
+        # The server's own lines, once for each that was refused.
+        assert [line for line in logged if not line.startswith("WARNING backend.")] == []
+        assert len([line for line in logged if "database cannot be used" in line]) == 4
 
     target = f"sqlite:///{tmp_path / 'copied.db'}"
     done = run("copy", "--from", database, "--from-series", clickhouse.url, "--to", target)

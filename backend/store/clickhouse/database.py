@@ -6,6 +6,7 @@ minute, and for what may have to work through all of a table as long as the clie
 (``send_receive_timeout``, which the URL may set). What is then executed all the same changes no answer.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from backend.store.clickhouse.errors import said
 from backend.store.clickhouse.tables import Place, column_types
 from backend.store.contract.time_limit import check_time, current_limit
 
+# What the client, and what it asks over, warn of is raised, too.
+_LOGGERS = ("clickhouse_connect", "urllib3")
 _KEPT_CONNECTIONS = 8
 _MORE_CONNECTIONS = 32
 _CLUSTER, _PASSWORD_FILE = "cluster", "password_file"
@@ -81,6 +84,8 @@ class Database:
         try:
             import clickhouse_connect.driver.exceptions as exceptions
 
+            for name in _LOGGERS:
+                logging.getLogger(name).setLevel(logging.ERROR)
             settings = {**_OF_CONNECTION, **(_OF_CLUSTER if self.place.cluster else {})}
             settings = {name: value for name, value in settings.items() if name not in _OF_URL & {*url.query}}
             self._engine = create_engine(

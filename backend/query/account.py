@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from operator import attrgetter
 
 from backend.errors import ParameterError
-from backend.query.account_balance import Findings, findings_of_vms, is_balanced, missing
+from backend.query.account_balance import Findings, add_up, findings_of_vms, is_settled, missing
 from backend.query.account_line import Line, line, vm_line
 from backend.query.findings import Code, Found, find
 from backend.query.globs import resolved
 from backend.query.grid import MAX_VALUES, covered_ms, kept_of
-from backend.query.other_accounts import OtherAccounts, most_seen, other_accounts
+from backend.query.other_accounts import Everyone, OtherAccounts, most_seen, other_accounts
 from backend.query.sources import Sources
 from backend.query.uncovered import Uncovered, uncovered_of
 from backend.query.vm_totals import FIGURES, vm_totals
@@ -119,10 +119,12 @@ def account(
         levels = store.kept_levels(wanted, vm_ids or ())
         counted = levels.kept_steps(grid)
         totals = vm_totals(sources, counted, levels, now_ns // NS_PER_MS)
+        everyone = None
         if vm_ids is not None:
             owners = store.host_of(vm_ids)
         else:
-            owners = most_seen(store, totals, wanted, counted, most) if with_vms else {}
+            everyone = Everyone(store, wanted, counted.span) if with_vms else None
+            owners = {} if everyone is None else most_seen(totals, everyone, counted, most)
         _check_owners(owners, wanted)
         if len(owners) * len(FIGURES) * len(grid.starts_ms) > MAX_VALUES:
             raise ParameterError(
@@ -142,11 +144,7 @@ def account(
         coverage_of_vms = store.vm_coverage(list(owners), span)
         of_hosts = _by_host(found)
         findings = findings_of_vms(store, owners, of_hosts)
-        others = (
-            other_accounts(store, totals, wanted, owners, counted, of_hosts)
-            if vm_ids is None and with_vms
-            else None
-        )
+        others = None if everyone is None else other_accounts(store, totals, everyone, owners, of_hosts)
         as_of = store.as_of(None if is_everyone else names)
         uncovered = uncovered_of(store, vm_ids, wanted, span, now_ns // NS_PER_MS, coverage_of_vms)
     covered = _covered(grid, [item.host for item in batches], coverage)
@@ -247,13 +245,13 @@ def _vm_account(
 ) -> VmAccount:
     quiet = [0 if time_ms else None for time_ms in covered]
     places = [(point.step_start_ms - grid.from_ms) // grid.step_ms for point in points]
-    figures = {name: vm_line(quiet, places, list(map(attrgetter(name), points))) for name in FIGURES}
+    columns = {name: list(map(attrgetter(name), points)) for name in FIGURES}
     return VmAccount(
         vm=vm_id,
         host=host,
-        figures=figures,
+        figures={name: vm_line(quiet, places, column) for name, column in columns.items()},
         missing=missing(countings),
-        is_balanced=is_balanced(points, countings, found),
+        is_balanced=add_up(columns) and is_settled(countings, found),
         findings=_codes(found),
     )
 

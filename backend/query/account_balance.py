@@ -2,9 +2,10 @@
 """Whether what became of VMs' faults adds up."""
 
 from collections.abc import Collection, Mapping, Sequence
+from operator import add, eq
 
 from backend.query.findings import Code, Found
-from backend.store.contract.accounts import CountingTotal, LedgerPoint
+from backend.store.contract.accounts import CountingTotal
 from backend.store.contract.store import Store
 
 Findings = Mapping[str, Sequence[Found]]
@@ -16,13 +17,6 @@ def missing(countings: Sequence[CountingTotal]) -> int:
     return sum(max(0, item.seen_total - item.stored) for item in countings)
 
 
-def is_balanced(
-    points: Sequence[LedgerPoint], countings: Sequence[CountingTotal], found: Sequence[Found]
-) -> bool:
-    """Return whether each step adds up, no more is stored than was seen, and no finding leaves it open."""
-    return all(map(adds_up, points)) and is_settled(countings, found)
-
-
 def is_settled(countings: Sequence[CountingTotal], found: Sequence[Found]) -> bool:
     """Return whether no more is stored than was seen, and no finding leaves open what was counted."""
     return all(item.stored <= item.seen_total for item in countings) and not any(
@@ -30,10 +24,16 @@ def is_settled(countings: Sequence[CountingTotal], found: Sequence[Found]) -> bo
     )
 
 
-def adds_up(point: LedgerPoint) -> bool:
-    """Return whether every fault that was seen became one of those of the ledger."""
-    recorded = point.recorded + point.sampled_out + point.dropped
-    return point.seen == point.counted + point.uncounted == recorded
+def add_up(figures: Mapping[str, Sequence[int]]) -> bool:
+    """Return whether every fault that was seen became one of those of the ledger, at each of many points.
+
+    :param figures: of the points, by name
+    """
+    counted = map(add, figures["counted"], figures["uncounted"])
+    kept = map(add, figures["recorded"], figures["sampled_out"])
+    recorded = map(add, kept, figures["dropped"])
+    seen = figures["seen"]
+    return all(map(eq, seen, counted)) and all(map(eq, seen, recorded))
 
 
 def findings_of_vms(store: Store, owners: Mapping[str, str], of_hosts: Findings) -> Findings:

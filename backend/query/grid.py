@@ -91,13 +91,18 @@ def covered_ms(grid: Steps, spans: Iterable[CoveredSpan]) -> Sequence[int]:
     """Return, for each step, how many of its ms at least one of the spans covers."""
     covered = [0] * len(grid.starts_ms)
     for from_ms, to_ms in _union(spans):
-        start = max(from_ms, grid.from_ms)
-        end = min(to_ms, grid.to_ms)
-        while start < end:
-            index = (start - grid.from_ms) // grid.step_ms
-            step_end = min(end, grid.from_ms + (index + 1) * grid.step_ms)
-            covered[index] += step_end - start
-            start = step_end
+        start = max(from_ms, grid.from_ms) - grid.from_ms
+        end = min(to_ms, grid.to_ms) - grid.from_ms
+        if start >= end:
+            continue
+        first, last = start // grid.step_ms, (end - 1) // grid.step_ms
+        if first == last:
+            covered[first] += end - start
+            continue
+        covered[first] += (first + 1) * grid.step_ms - start
+        # No other span has a part of these.
+        covered[first + 1 : last] = [grid.step_ms] * (last - first - 1)
+        covered[last] += end - last * grid.step_ms
     return covered
 
 

@@ -119,11 +119,17 @@ class OfAccounts:
         """Yield figures of the store."""
         for step, vm, seen, counted, uncounted, recorded, sampled_out, dropped in store.ledger_sums(steps):
             yield Account.SEEN, step, vm, seen
-            yield Account.UNCOUNTED, step, vm, uncounted
-            yield Account.RECORDED, step, vm, recorded
-            yield Account.DROPPED, step, vm, dropped
-            yield Account.COUNTED_OFF, step, vm, counted - (seen - uncounted)
-            yield Account.SAMPLED_OFF, step, vm, sampled_out - (seen - recorded - dropped)
+            # The others are 0 of nearly everyone.
+            if uncounted:
+                yield Account.UNCOUNTED, step, vm, uncounted
+            if recorded:
+                yield Account.RECORDED, step, vm, recorded
+            if dropped:
+                yield Account.DROPPED, step, vm, dropped
+            if counted != seen - uncounted:
+                yield Account.COUNTED_OFF, step, vm, counted - (seen - uncounted)
+            if sampled_out != seen - recorded - dropped:
+                yield Account.SAMPLED_OFF, step, vm, sampled_out - (seen - recorded - dropped)
 
 
 OF_VMS = OfVms()

@@ -83,7 +83,7 @@ class View:
             yield [
                 added(blocks)
                 for length_s, first, end in _parts(whole_to_s, to_s)
-                for blocks in self._in_parts(counted, length_s, first, end)
+                for (blocks,) in self._in_parts((counted,), length_s, first, end)
             ]
 
     def _whole_steps(self, counted: Kind, from_s: int, to_s: int, step_s: int) -> Iterator[Sequence[Sums]]:
@@ -91,7 +91,7 @@ class View:
         of_step = step_s // length_s
         step: list[Sums] = []
         lacking = of_step
-        for part in self._in_parts(counted, length_s, from_s // length_s, to_s // length_s):
+        for (part,) in self._in_parts((counted,), length_s, from_s // length_s, to_s // length_s):
             taken = 0
             while taken < len(part):
                 blocks = part[taken : taken + lacking]
@@ -115,15 +115,24 @@ class View:
 
     def total(self, counted: Kind, from_s: int, to_s: int) -> Sums:
         """Return what every owner counted in [from_s, to_s), extended to whole buckets that are kept."""
-        key = self._whole(counted, from_s, to_s)
-        total = self._found(key)
-        if total is None:
-            total = NONE
-            for length_s, first, end in self._parts_of(key):
-                for blocks in self._in_parts(counted, length_s, first, end):
-                    total = added([total, *blocks])
-            self._blocks.keep({key: total}, self._version)
-        return total
+        return self.totals((counted,), from_s, to_s)[counted]
+
+    def totals(self, kinds: Sequence[Kind], from_s: int, to_s: int) -> Mapping[Kind, Sums]:
+        """Return the same of several kinds. What is read of all at once is read once, also where there are
+        more blocks than are kept.
+        """
+        keys = {kind: self._whole(kind, from_s, to_s) for kind in kinds}
+        totals = {kind: self._found(key) for kind, key in keys.items()}
+        found = {kind: total for kind, total in totals.items() if total is not None}
+        missing = [kind for kind in kinds if kind not in found]
+        if missing:
+            found |= dict.fromkeys(missing, NONE)
+            for length_s, first, end in self._parts_of(keys[missing[0]]):
+                for of_kinds in self._in_parts(missing, length_s, first, end):
+                    for kind, blocks in zip(missing, of_kinds, strict=True):
+                        found[kind] = added([found[kind], *blocks])
+            self._blocks.keep({keys[kind]: found[kind] for kind in missing}, self._version)
+        return found
 
     def is_at_hand(self, counted: Kind, from_s: int, to_s: int) -> bool:
         """Return whether nothing need be read for this total."""
@@ -145,16 +154,17 @@ class View:
         end_s = min(to_s, -(-self._end_s // COARSEST_S) * COARSEST_S)
         return _parts(first_s, end_s)
 
-    def _in_parts(self, counted: Kind, length_s: int, first: int, end: int) -> Iterator[Sequence[Sums]]:
-        """Yield the blocks with these indices in order, as many at a time as memory is for."""
+    def _in_parts(
+        self, kinds: Sequence[Kind], length_s: int, first: int, end: int
+    ) -> Iterator[Sequence[Sequence[Sums]]]:
+        """Yield the blocks of each kind with these indices in order, as many at a time as memory is for."""
         at_once = _FIRST_PART
         while first < end:
             is_alone = not self._own
             stop = min(end, first + at_once)
             most = self._at_once if stop - first > 1 else MOST_OF_ONE
             try:
-                self._load(counted, length_s, first, stop, most)
-                blocks = [self._block(counted, length_s, index, most) for index in range(first, stop)]
+                blocks = [self._loaded(kind, length_s, first, stop, most) for kind in kinds]
             except _TooManyError as exc:
                 self._forget()
                 if is_alone and at_once == 1:
@@ -163,12 +173,17 @@ class View:
                     ) from exc
                 at_once = -(-at_once // 2) if is_alone else at_once
                 continue
-            at_once = max(1, min(2 * at_once, self._at_once // max(1, *map(len, blocks))))
+            largest = max(len(block) for some in blocks for block in some)
+            at_once = max(1, min(2 * at_once, self._at_once // max(1, largest)))
             yield blocks
             del blocks
             first = stop
             if first < end:
                 self._forget()
+
+    def _loaded(self, counted: Kind, length_s: int, first: int, end: int, most: int) -> Sequence[Sums]:
+        self._load(counted, length_s, first, end, most)
+        return [self._block(counted, length_s, index, most) for index in range(first, end)]
 
     def _forget(self) -> None:
         self._own.clear()

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What became of VMs' faults in a whole range: of sums that are kept, where they are kept as the range is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Protocol
 
-from backend.query.account_balance import adds_up
+from backend.query.account_balance import add_up
 from backend.query.sources import Sources
-from backend.query.summed import Account, Sums
+from backend.query.summed import Account, Kind, Sums
 from backend.query.view import View
 from backend.store.contract.levels import Levels
 from backend.store.contract.store import Store
@@ -60,8 +60,8 @@ class _Read:
 
     def added(self, vm_ids: Sequence[str]) -> Added:
         points = self._store.ledger_points(vm_ids, self._whole)
-        figures = {name: sum(map(attrgetter(name), points)) for name in FIGURES}
-        return Added(figures, all(map(adds_up, points)))
+        columns = {name: list(map(attrgetter(name), points)) for name in FIGURES}
+        return Added({name: sum(column) for name, column in columns.items()}, add_up(columns))
 
 
 class _Kept:
@@ -70,14 +70,14 @@ class _Kept:
     def __init__(self, view: View, steps: Steps) -> None:
         self._view = view
         self._from_s, self._to_s = steps.from_ms // MS_PER_S, steps.to_ms // MS_PER_S
-        self._totals: dict[Account, Sums] = {}
+        self._totals: dict[Kind, Sums] = {}
 
     def seen(self, vm_ids: Sequence[str]) -> Mapping[str, int]:
-        sums = self._sums(Account.SEEN)
+        sums = self._sums((Account.SEEN,))[Account.SEEN]
         return {vm_id: sums.get(vm_id, 0) for vm_id in vm_ids}
 
     def added(self, vm_ids: Sequence[str]) -> Added:
-        sums = {figure: self._sums(figure) for figure in Account}
+        sums = self._sums(Account)
         total = {figure: sum(of.get(vm_id, 0) for vm_id in vm_ids) for figure, of in sums.items() if of}
         seen, uncounted = total.get(Account.SEEN, 0), total.get(Account.UNCOUNTED, 0)
         recorded, dropped = total.get(Account.RECORDED, 0), total.get(Account.DROPPED, 0)
@@ -92,7 +92,8 @@ class _Kept:
         off = (sums[Account.COUNTED_OFF], sums[Account.SAMPLED_OFF])
         return Added(figures, not any(of.get(vm_id) for of in off if of for vm_id in vm_ids))
 
-    def _sums(self, figure: Account) -> Sums:
-        if figure not in self._totals:
-            self._totals[figure] = self._view.total(figure, self._from_s, self._to_s)
-        return self._totals[figure]
+    def _sums(self, figures: Iterable[Account]) -> Mapping[Kind, Sums]:
+        missing = [figure for figure in figures if figure not in self._totals]
+        if missing:
+            self._totals |= self._view.totals(missing, self._from_s, self._to_s)
+        return self._totals

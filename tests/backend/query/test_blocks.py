@@ -11,6 +11,7 @@ from shutil import copy
 import pytest
 
 from backend.query.blocks import LENGTHS_S, Blocks, added
+from backend.query.summed import OF_ACCOUNTS, Account, Kind, OfAccounts, Row
 from backend.query.view import View
 from backend.store import open_store
 from backend.store.contract.store import Store
@@ -188,3 +189,25 @@ def test_of_a_step_that_is_as_long_as_many_blocks_few_are_held(filled: Store, st
         assert sum(1 + len(block) for block in blocks) <= 2 * at_once
         sums.append(added(blocks))
     assert sums == [truth(filled, start_s + at * step_s, start_s + (at + 1) * step_s) for at in range(2)]
+
+
+def test_what_is_read_of_all_kinds_at_once_is_read_once_however_little_is_kept(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Steps] = []
+    in_store = OfAccounts.read
+
+    def noted(of: OfAccounts, store: Store, kind: Kind, steps: Steps) -> Iterator[Row]:
+        read.append(steps)
+        return in_store(of, store, kind, steps)
+
+    monkeypatch.setattr(OfAccounts, "read", noted)
+    found, numbers = [], []
+    for most_cells in (1_000_000, 5):
+        read.clear()
+        blocks = Blocks(filled, OF_ACCOUNTS, most_cells=most_cells)
+        found.append(view(filled, blocks).totals(tuple(Account), START_S, START_S + 4000))
+        numbers.append(len(read))
+    assert found[0] == found[1]
+    assert sum(found[0][Account.SEEN].values()) == sum(truth(filled, START_S, START_S + 4000).values())
+    assert numbers[0] == numbers[1]

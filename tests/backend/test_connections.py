@@ -258,6 +258,42 @@ def test_whoever_was_answered_early_and_asks_nothing_more_is_left() -> None:
         assert connection.recv(1) == b""
 
 
+def test_a_body_that_goes_wrong_once_it_was_answered_ends_the_connection() -> None:
+    with (
+        answering(_at_once, Connection) as address,
+        socket.create_connection(address, END_S) as connection,
+    ):
+        connection.sendall(b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n")
+        _read_answer(connection)
+        connection.sendall(b"none\r\n")
+        # A second answer would be taken for that to the next request.
+        assert connection.recv(1) == b""
+
+
+def test_a_body_that_goes_wrong_while_it_is_answered_cuts_the_answer_off() -> None:
+    gone = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"begun", "more_body": True})
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone.set()
+        await send({"type": "http.response.body", "body": b"ended"})
+
+    with answering(app, Connection) as address, socket.create_connection(address, END_S) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n")
+        answer = b""
+        while b"begun" not in answer:
+            answer += connection.recv(4096)
+        connection.sendall(b"none\r\n")
+        while some := connection.recv(4096):
+            answer += some
+    assert gone.wait(END_S)
+    assert answer.count(b"HTTP/1.1") == 1
+    assert b"ended" not in answer
+
+
 async def _at_once(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer before the body is read."""
     await send({"type": "http.response.start", "status": 429, "headers": [(b"content-length", b"0")]})

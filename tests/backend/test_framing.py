@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requests are read in one way, however they are cut, and not at all where there is another one.
 
-What a connection takes is compared with what two other readers make of it: h11, which is strict, and one that
-takes what it can for a request, as some proxies do.
+What a connection takes is compared with what two other readers make of it, a strict one and a lenient one.
 """
 
 import asyncio
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
-import h11
 import pytest
 import uvicorn
 from hypothesis import given
@@ -21,20 +19,12 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from backend.connections import Connection
+from tests.backend.other_readers import Request, comparable, read_by_h11, read_leniently
 
 GET = b"GET /a?b=c HTTP/1.1\r\nHost: localhost\r\n"
 POST = b"POST /a HTTP/1.1\r\nHost: localhost\r\n"
 CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
 NEXT = b"GET /next HTTP/1.1\r\nHost: localhost\r\n\r\n"
-
-
-class Request(NamedTuple):
-    """A request that came whole. Names of fields and codings are in lower case; ``upgrade`` is left out."""
-
-    method: bytes
-    target: bytes
-    fields: tuple[tuple[bytes, bytes], ...]
-    body: bytes
 
 
 @dataclass
@@ -87,7 +77,7 @@ def taken(*pieces: bytes) -> Taken:
                 return
             body, has_more = body + message["body"], message["more_body"]
         target = scope["raw_path"] + (b"?" + scope["query_string"] if scope["query_string"] else b"")
-        requests.append(Request(scope["method"].encode(), target, _comparable(scope["headers"]), body))
+        requests.append(Request(scope["method"].encode(), target, comparable(scope["headers"]), body))
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"one", "more_body": True})
         await send({"type": "http.response.body", "body": b"two"})
@@ -120,96 +110,6 @@ def refused(*pieces: bytes) -> bool:
     """Return whether nothing is taken of what is sent, and the connection closes with 400."""
     found = taken(*pieces)
     return found.is_closed and found.statuses == [400] and not found.requests
-
-
-def read_by_h11(data: bytes) -> list[Request]:
-    """Return the requests that h11 finds, up to what it refuses."""
-    found: list[Request] = []
-    connection = h11.Connection(h11.SERVER)
-    connection.receive_data(data)
-    try:
-        while not isinstance(event := connection.next_event(), type):
-            if isinstance(event, h11.Request):
-                head, body = event, b""
-            elif isinstance(event, h11.Data):
-                body += bytes(event.data)
-            elif isinstance(event, h11.EndOfMessage):
-                found.append(Request(head.method, head.target, _comparable(head.headers), body))
-                connection.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
-                connection.send(h11.EndOfMessage())
-                if connection.our_state is not h11.DONE:
-                    break
-                connection.start_next_cycle()
-    except h11.RemoteProtocolError:
-        pass
-    return found
-
-
-def read_leniently(data: bytes) -> list[Request]:
-    """Return the requests that a reader finds who takes what it can.
-
-    Lines may end and go on in any way, of several lengths the last counts, and any coding may mean chunks.
-    """
-    found: list[Request] = []
-    while data:
-        lines, data = _lines_up_to_an_empty_one(data)
-        if not lines or len(first := lines[0].split()) != 3:
-            break
-        fields: list[tuple[bytes, bytes]] = []
-        for line in lines[1:]:
-            if line[:1] in b" \t" and fields:
-                fields[-1] = fields[-1][0], fields[-1][1] + b" " + line.strip()
-            else:
-                name, _, value = line.partition(b":")
-                fields.append((name.strip().lower(), value.strip(b" \t")))
-        by_name = dict(fields)
-        if b"chunked" in by_name.get(b"transfer-encoding", b"").lower():
-            body, data = _unchunked(data)
-        else:
-            length = int(re.sub(rb"[^0-9]", b"", by_name.get(b"content-length", b"")) or b"0")
-            body, data = (data[:length], data[length:]) if len(data) >= length else (None, b"")
-        if body is None:
-            break
-        found.append(Request(first[0], first[1], _comparable(fields), body))
-        if by_name.get(b"connection", b"").lower() == b"close" or first[2].endswith(b"1.0"):
-            break
-    return found
-
-
-def _lines_up_to_an_empty_one(data: bytes) -> tuple[Sequence[bytes], bytes]:
-    lines: list[bytes] = []
-    while b"\n" in data:
-        line, _, data = data.partition(b"\n")
-        line = line.removesuffix(b"\r")
-        if not line and lines:
-            return lines, data
-        if line:
-            lines.append(line)
-    return (), b""
-
-
-def _unchunked(data: bytes) -> tuple[bytes | None, bytes]:
-    body = b""
-    while b"\n" in data:
-        line, _, data = data.partition(b"\n")
-        size = int(re.sub(rb"[^0-9A-Fa-f]", b"", line.partition(b";")[0]) or b"0", 16)
-        body, data = body + data[:size], data[size:]
-        end = re.match(rb"\r?\n", data)
-        if end is None:
-            break
-        data = data[end.end() :]
-        if size == 0:
-            return body, data
-    return None, b""
-
-
-def _comparable(fields: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[bytes, bytes], ...]:
-    """Return fields as ``Request`` has them."""
-    return tuple(
-        (bytes(name), bytes(value).lower() if name == b"transfer-encoding" else bytes(value))
-        for name, value in fields
-        if name != b"upgrade"
-    )
 
 
 def cuts(data: bytes) -> Iterator[Sequence[bytes]]:

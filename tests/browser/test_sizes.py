@@ -165,9 +165,9 @@ def test_rows_hold_still_while_text_in_them_is_selected(context: BrowserContext,
             const asking = fetch;
             window.fetch = async (...asked) => {
                 const answer = await asking(...asked);
-                if (!String(asked[0]).includes("/vms?")) return answer;
+                if (!String(asked[0]).includes("/overview?")) return answer;
                 const body = await answer.json();
-                body.items.reverse();
+                body.vms.items.reverse();
                 return Response.json(body);
             };
         }"""

@@ -22,6 +22,8 @@ from backend.api.sending import Packed
 
 _FOR_EVER = "public, max-age=31536000, immutable"
 _ASK_FIRST = "no-cache"
+_TEMPLATE = "index.html"
+"""Of the page, with places that are filled in."""
 _PLOTLY_PLACE = "{{plotly}}"
 _FILES_PLACE = "{{files}}"
 _EDITION = re.compile(r"/static/([0-9a-f]{32})/(.+)")
@@ -80,6 +82,8 @@ class Page:
             return await run_in_threadpool(self._index, request, 404)
 
     def _of_edition(self, request: Request, digest: str, name: str) -> Response:
+        if name == _TEMPLATE:
+            raise HTTPException(404)
         edition = self._editions.made()
         if edition is None or edition.digest != digest or name not in edition.files:
             return self._file(request, f"/{name}")
@@ -96,7 +100,7 @@ class Page:
 
     def _index(self, request: Request, status: int) -> Response:
         try:
-            text = (self._folder / "index.html").read_text(encoding="utf-8")
+            text = (self._folder / _TEMPLATE).read_text(encoding="utf-8")
         except FileNotFoundError:
             raise HTTPException(404) from None
         edition = self._editions.newest()

@@ -183,6 +183,12 @@ def test_nothing_outside_the_folder_is_served(paged: Server, path: str) -> None:
         assert "secret" not in response.json()["title"]
 
 
+def test_the_page_s_own_text_is_not_there_as_a_file(paged: Server) -> None:
+    named = scripts_of(paged)[0].removesuffix("/js/main.js")
+    for below in (named, "/static/" + "0" * 32):
+        assert paged.problem(f"{below}/index.html")[0] == 404
+
+
 def test_a_link_out_of_the_folder_leads_nowhere(paged: Server, folder: Path) -> None:
     (folder / "link.txt").symlink_to(folder.parent / "secret.txt")
     (folder / "linked").symlink_to(folder.parent)

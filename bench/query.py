@@ -164,6 +164,8 @@ def _made(folder: Path, fleet: Fleet, days: int) -> tuple[Path, int]:
     """Return the SQLite file of the history, and when it ends, UTC s."""
     path, note = folder / "history.db", folder / "history.json"
     if note.exists():
+        # It may be of an earlier revision.
+        migrate(f"sqlite:///{path}")
         return path, int(json.loads(note.read_text(encoding="utf-8"))["end_s"])
     began_s, end_s = time.time(), int(time.time()) // _HOUR_S * _HOUR_S
     rows = make_history(path, fleet, days, end_s)
@@ -189,10 +191,7 @@ def _place(made: Path, folder: Path, options: argparse.Namespace) -> Iterator[Pl
         else:
             # Batches are handed in to a copy, so that each run finds the same.
             subprocess.run(["cp", "--reflink=auto", made, own], check=True)
-            place = Place(f"sqlite:///{own}")
-            # One that was kept may be of an earlier revision.
-            migrate(place.url)
-            yield place
+            yield Place(f"sqlite:///{own}")
             return
         _copy(made, place)
         yield place

@@ -33,7 +33,7 @@ BEAT_S = 1.0
 HUNG_S = 30.0
 """Far longer than an event loop waits for a processor on a machine that is much too busy."""
 START_S = 120.0
-"""Far longer than a start takes, on such a machine as where a database is long in answering."""
+"""A start takes far less, also on a busy machine whose database answers slowly."""
 _FIRST_PAUSE_S = 0.1
 _MOST_PAUSE_S = 10.0
 _LASTED_S = 30.0

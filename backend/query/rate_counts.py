@@ -155,8 +155,8 @@ def _in_steps(
     everyone = None if are_all or members is None else list(chain.from_iterable(members.values()))
     others = array("q")
     has_others = len(shown) < len(ranked)
-    # To look each of many up in each step takes far longer than to add up all that there is. So the others,
-    # or else the largest group, have what the groups that are shown leave of that.
+    # To look up each of many takes far longer than to add up all that there is. So the others are not looked
+    # up, or where there are none, the largest group is not: it has what the groups beside it leave.
     rest = max(owners, key=lambda key: len(owners[key]), default=None) if are_all and not has_others else None
     looked_up = [(counts, owners[key]) for key, counts in shown.items() if key != rest]
     for blocks in view.in_steps(kind, *_seconds(part)):
@@ -168,7 +168,7 @@ def _in_steps(
             counts.append(sum(_sum(sums, some) for sums in blocks))
             left -= counts[-1]
         (others if rest is None else shown[rest]).append(left)
-    return shown, others if rest is None else array("q", bytes(others.itemsize * len(shown[rest])))
+    return shown, others if rest is None else _zeros(len(shown[rest]))
 
 
 def _sum(sums: Sums, owners: Sequence[int | str]) -> int:

@@ -119,7 +119,7 @@ class OfAccounts:
         """Yield figures of the store."""
         for step, vm, seen, counted, uncounted, recorded, sampled_out, dropped in store.ledger_sums(steps):
             yield Account.SEEN, step, vm, seen
-            # The others are 0 of nearly everyone.
+            # Nearly every VM has none of the others.
             if uncounted:
                 yield Account.UNCOUNTED, step, vm, uncounted
             if recorded:

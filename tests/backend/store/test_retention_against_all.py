@@ -2,7 +2,7 @@
 """Whatever is removed, every answer is that of a store that keeps all."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -115,37 +115,27 @@ def hold(store: Store, migrated_sqlite: Path, folder: Path, steps: list[tuple[ob
             scene.roll(START_S + DAY_S)
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=STEPS)
-def test_whatever_was_removed_every_answer_is_that_of_a_store_that_keeps_all(
-    new_store: NewStore,
-    migrated_sqlite: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    steps: list[tuple[object, ...]],
-) -> None:
-    hold(new_store(), migrated_sqlite, tmp_path_factory.mktemp("twin"), steps)
+def holding(databases: Sequence[str], examples: int) -> Callable[..., None]:
+    """Return a test with stores on these databases, and so many examples."""
+
+    @pytest.mark.parametrize("database", databases)
+    @settings(
+        max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    )
+    @given(steps=STEPS)
+    def test(
+        new_store: NewStore,
+        migrated_sqlite: Path,
+        tmp_path_factory: pytest.TempPathFactory,
+        steps: list[tuple[object, ...]],
+    ) -> None:
+        hold(new_store(), migrated_sqlite, tmp_path_factory.mktemp("twin"), steps)
+
+    made: Callable[..., None] = test
+    return made
 
 
-@pytest.mark.parametrize("database", [CLICKHOUSE])
-@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=STEPS)
-def test_so_it_is_in_clickhouse(
-    new_store: NewStore,
-    migrated_sqlite: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    steps: list[tuple[object, ...]],
-) -> None:
-    hold(new_store(), migrated_sqlite, tmp_path_factory.mktemp("twin"), steps)
-
-
-@pytest.mark.parametrize("database", [CLICKHOUSE_OVER_HTTP])
-@settings(max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(steps=STEPS)
-def test_so_it_is_over_http(
-    new_store: NewStore,
-    migrated_sqlite: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    steps: list[tuple[object, ...]],
-) -> None:
-    hold(new_store(), migrated_sqlite, tmp_path_factory.mktemp("twin"), steps)
+SQL = ["sqlite", "postgresql"]
+test_whatever_was_removed_every_answer_is_that_of_a_store_that_keeps_all = holding(SQL, 12)
+test_so_it_is_in_clickhouse = holding([CLICKHOUSE], 4)
+test_so_it_is_over_http = holding([CLICKHOUSE_OVER_HTTP], 2)

@@ -13,6 +13,16 @@ from typing import Any
 from msgspec import Struct
 
 from faultmodel.record import Cost, ExitCount, HostEvent, LedgerEntry, Loss, Span, Vm
+from faultmodel.record_looks import KvmCount, Memslot, VmPages
+from faultmodel.record_stalls import (
+    CauseCount,
+    HostPressure,
+    Pressure,
+    StallCount,
+    StallEntry,
+    VcpuStall,
+    WaitCount,
+)
 from faultmodel.rows import column
 
 MAX_ROWS = 200_000
@@ -54,6 +64,16 @@ class Content:
     lost: Sequence[Loss] = ()
     events: Sequence[HostEvent] = ()
     costs: Sequence[Cost] = ()
+    stalls: Sequence[StallCount] = ()
+    vcpu_stalls: Sequence[VcpuStall] = ()
+    stall_ledger: Sequence[StallEntry] = ()
+    waits: Sequence[WaitCount] = ()
+    pressures: Sequence[Pressure] = ()
+    host_pressures: Sequence[HostPressure] = ()
+    causes: Sequence[CauseCount] = ()
+    memslots: Sequence[Memslot] = ()
+    kvm_counts: Sequence[KvmCount] = ()
+    vm_pages: Sequence[VmPages] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +82,7 @@ class Section:
 
     ``row``: the type of its rows, or the field of ``Architecture`` that has the type. ``most``: how many rows
     it may have. ``row_bytes``: the most that a row may take encoded, for sections that are cut to size.
+    ``since``: the wire version from which on batches have it.
     """
 
     name: str
@@ -71,6 +92,7 @@ class Section:
     has_texts: bool = False
     most: int = MAX_ROWS
     row_bytes: int = 0
+    since: int = 0
 
     @property
     def is_architectures(self) -> bool:
@@ -95,6 +117,16 @@ SECTIONS = (
     Section(name="lost", row=Loss, has_texts=True),
     Section(name="events", row=HostEvent, has_texts=True, most=MAX_HOST_ROWS),
     Section(name="costs", row=Cost, most=MAX_HOST_ROWS),
+    Section(name="stalls", row=StallCount, of=Of.VM, time=_SECOND, row_bytes=112, since=5),
+    Section(name="vcpu_stalls", row=VcpuStall, of=Of.VCPU, time=_SECOND, row_bytes=88, since=5),
+    Section(name="stall_ledger", row=StallEntry, of=Of.VM, time=_SECOND, since=5),
+    Section(name="waits", row=WaitCount, of=Of.VM, time=_SECOND, has_texts=True, row_bytes=360, since=5),
+    Section(name="pressures", row=Pressure, of=Of.VM, time=_SECOND, row_bytes=48, since=5),
+    Section(name="host_pressures", row=HostPressure, time=_SECOND, most=MAX_HOST_ROWS, since=5),
+    Section(name="causes", row=CauseCount, of=Of.VCPU, time=_MOMENT, has_texts=True, row_bytes=1160, since=5),
+    Section(name="memslots", row=Memslot, of=Of.VM, time=_MOMENT, has_texts=True, row_bytes=920, since=5),
+    Section(name="kvm_counts", row=KvmCount, of=Of.VM, time=_SECOND, row_bytes=104, since=5),
+    Section(name="vm_pages", row=VmPages, of=Of.VM, time=_MOMENT, row_bytes=100, since=5),
 )
 OF_HOST = tuple(section for section in SECTIONS if section.of is Of.HOST and section.row is not Vm)
 """Those that are about the host alone."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The form in which a batch travels from collector to server: MessagePack, version 4.
+"""The form in which a batch travels from collector to server: MessagePack, version 5.
 
 A batch stands alone: it names its host, its stream and number, describes every VM that it counts for,
 and says which time it covers. The architecture's own lists are encoded as that architecture's types.
@@ -21,15 +21,15 @@ from faultmodel import arch, bounded, earlier
 from faultmodel.arch.base import NO_FORMAT, Architecture
 from faultmodel.contradictions import check_content
 from faultmodel.errors import UnknownVersionError, WireError
-from faultmodel.ledger import check_ledger
+from faultmodel.ledger import check_ledger, check_stalls
 from faultmodel.record import Count, Host, Text
 from faultmodel.rows import Rows, column
 from faultmodel.sections import SECTIONS, Content, Section, rows_of
 from faultmodel.text import printable, with_printable_texts
 
-VERSION = 4
+VERSION = 5
 """The one that is written."""
-READABLE_VERSIONS = (2, 3, 4)
+READABLE_VERSIONS = (2, 3, 4, 5)
 CONTENT_TYPE = "application/vnd.kvmfaults.batch+msgpack"
 MAX_BATCH_BYTES = 8 * 1024 * 1024
 """No batch is larger: the collector cuts, the server refuses."""
@@ -91,11 +91,12 @@ class _Head(Struct, frozen=True, kw_only=True):
     part: Count = 0
 
 
-def _field(section: Section) -> tuple[str, Any]:
+def _field(section: Section) -> tuple[str, Any] | tuple[str, Any, Any]:
     """The architecture's own rows are read once it is known which that is."""
     if section.is_architectures:
         return section.name, Raw
-    return section.name, Annotated[tuple[section.row, ...], Meta(max_length=section.most)]  # type: ignore[name-defined]
+    rows = Annotated[tuple[section.row, ...], Meta(max_length=section.most)]  # type: ignore[name-defined]
+    return (section.name, rows, ()) if section.since > READABLE_VERSIONS[0] else (section.name, rows)
 
 
 _Envelope = defstruct("_Envelope", map(_field, SECTIONS), bases=(_Head,), frozen=True, kw_only=True)
@@ -144,6 +145,7 @@ def decode(data: bytes) -> Batch:
     if batch.part > batch.sequence:
         raise WireError(f"batch {batch.sequence} cannot be part {batch.part} of a reading: too few before it")
     check_ledger(batch.ledger, batch.fault_counts, batch.faults)
+    check_stalls(batch.stall_ledger, batch.stalls)
     return batch
 
 

@@ -5,15 +5,34 @@ Everything is built from the registry, so that an architecture that is added is 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from faultmodel import arch
+from faultmodel.causes import Cause
 from faultmodel.kinds import HostState, ProbeState
-from faultmodel.record import Cost, ExitCount, ExitKind, Host, HostEvent, LedgerEntry, Loss, Probe, Span, Vm
+from faultmodel.outcomes import Outcome
+from faultmodel.record import (
+    Access,
+    Cost,
+    ExitCount,
+    ExitKind,
+    Host,
+    HostEvent,
+    LedgerEntry,
+    Loss,
+    Probe,
+    Span,
+    Vm,
+)
+from faultmodel.record_looks import KvmCount, Memslot, VmPages
+from faultmodel.record_stalls import CauseCount, HostPressure, Pressure, StallCount, VcpuStall, WaitCount
+from faultmodel.sections import OF_VMS
+from faultmodel.waits import WaitsFor
 from faultmodel.wire import Batch
-from tests.ledgers import unrecorded_ledger
+from tests.ledgers import stall_ledger, unrecorded_ledger
 
 START_S = 1_800_000_000
 START_MS = START_S * 1000
@@ -174,6 +193,76 @@ def full_exit_record(*, arch_name: str = X86, word: int = 2**64 - 1) -> Struct:
     return msgspec.structs.replace(record, **optional)
 
 
+def stall_count(vm_id: str = VM_ID, *, second: int = 0, octave: int = 2, **fields: Any) -> StallCount:
+    """Return stalls: of one write that took 4 µs where nothing else is said, and mapped a page."""
+    values: dict[str, Any] = {
+        **{"access": Access.WRITE, "outcome": Outcome.MAPPED_4K, "nested": False, "octave": octave},
+        **{"q0": 1, "q1": 0, "q2": 0, "q3": 0, "running_ns": 4000, "blocked_ns": 0, "max_ns": 4000},
+    }
+    return StallCount(bucket_ms=START_MS + second * 1000, vm=vm_id, **(values | fields))
+
+
+def later_sections(vm_id: str = VM_ID, *, second: int = 0, vcpu: int = 0, count: int = 1) -> dict[str, Any]:
+    """Return rows of each section that wire version 5 added, of one VM, by the section's name."""
+    bucket_ms = START_MS + second * 1000
+    time_ns = bucket_ms * 1_000_000
+    stalls = [stall_count(vm_id, second=second, octave=octave, q3=count) for octave in (-1, 31)]
+    untimed = {"octave": -2, "running_ns": 0, "max_ns": 0}
+    stalls.append(stall_count(vm_id, second=second, nested=True, outcome=Outcome.FAST, **untimed))
+    return {
+        "stalls": stalls,
+        "vcpu_stalls": [VcpuStall(bucket_ms, vm_id, vcpu, 3 * count, count, 5, 6, 3 + count)],
+        "stall_ledger": stall_ledger(bucket_ms, stalls, uncounted=2),
+        "waits": [
+            WaitCount(bucket_ms, vm_id, WaitsFor.SWAP, "", count, 70),
+            WaitCount(bucket_ms, vm_id, WaitsFor.LOCK, "rwsem_down_read_slowpath", count, 8),
+        ],
+        "pressures": [Pressure(bucket_ms, vm_id, 10 * count, count)],
+        "host_pressures": [HostPressure(bucket_ms, 11 * count, count)],
+        "causes": [
+            CauseCount(
+                time_ns=time_ns + 7,
+                vm=vm_id,
+                vcpu=vcpu,
+                cause=Cause.PROT_NONE,
+                count=count,
+                span_ns=5,
+                evidence='{"permissions": "---p"}',
+            )
+        ],
+        "memslots": [
+            Memslot(
+                time_ns=time_ns,
+                vm=vm_id,
+                address_space=0,
+                slot=count,
+                gpa=2**64 - 2**21,
+                size=2**21,
+                flags=2,
+                host_address=0x7F00_0000_0000,
+                backing="file",
+                file="/boot/rom",
+                offset=0,
+                userfaultfd=False,
+                permissions="r--p",
+            )
+        ],
+        "kvm_counts": [KvmCount(bucket_ms, vm_id, *(place * count for place in range(8)))],
+        "vm_pages": [
+            VmPages(
+                time_ns=time_ns,
+                vm=vm_id,
+                pages_4k=count,
+                pages_2m=2,
+                pages_1g=3,
+                could_4k=4,
+                could_2m=5,
+                could_1g=6,
+            )
+        ],
+    }
+
+
 def make_batch(
     sequence: int = 0,
     *,
@@ -192,16 +281,21 @@ def make_batch(
     lost: Sequence[Loss] = (),
     events: Sequence[HostEvent] = (),
     costs: Sequence[Cost] = (),
+    **later: Sequence[Any],
 ) -> Batch:
     """Return a batch. VMs that are counted for and not described are described too.
 
     :param counting: that of the stream's own where nothing is said
     :param covered: second number ``sequence`` where nothing is said
     :param ledger: where nothing is said, one that balances: every fault was counted, none recorded
+    :param later: sections of wire version 5, by name; the stall ledger balances where it is not said
     """
     start_ns = START_NS + sequence * NS_PER_S
     described = {vm.id for vm in vms}
-    counted = {getattr(item, "vm") for part in (fault_counts, faults, exit_counts, exits) for item in part}  # noqa: B009
+    if "stalls" in later:
+        later = {"stall_ledger": stall_ledger(start_ns // 10**9 * 1000, later["stalls"]), **later}
+    of_vms = (later.get(section.name, ()) for section in OF_VMS)
+    counted = {item.vm for part in (fault_counts, faults, exit_counts, exits, *of_vms) for item in part}
     return Batch(
         host=host or make_host(),
         stream=stream,
@@ -221,4 +315,5 @@ def make_batch(
         lost=tuple(lost),
         events=tuple(events),
         costs=tuple(costs),
+        **{name: tuple(rows) for name, rows in later.items()},
     )

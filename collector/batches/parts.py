@@ -9,7 +9,9 @@ from typing import Any
 import msgspec
 
 from faultmodel import wire
+from faultmodel.ledger import stalled_in
 from faultmodel.record import COUNTERS, HostEvent, LedgerEntry, Vm
+from faultmodel.record_stalls import StallEntry
 from faultmodel.sections import MAX_HOST_ROWS, OF_HOST, OF_VMS, SECTIONS, Content
 
 _CUT_BYTES = wire.MAX_BATCH_BYTES // 4
@@ -17,8 +19,10 @@ _CUT_BYTES = wire.MAX_BATCH_BYTES // 4
 _CUT_ROWS = 4096
 """Rows of one VM and kind in one piece. One VM may have more rows than fit into a batch."""
 _SIZES = {section.name: section.row_bytes for section in SECTIONS}
-_CUT = tuple(section for section in OF_VMS if section.name != "ledger")
-"""Those whose rows of one VM may go into several pieces: of the ledger there is one, which is divided."""
+_LEDGERS = ("ledger", "stall_ledger")
+"""Of these a VM has one row, which is divided so that that of each piece balances."""
+_CUT = tuple(section for section in OF_VMS if section.name not in _LEDGERS)
+"""Those whose rows of one VM may go into several pieces."""
 
 Rows = Mapping[str, Sequence[Any]]
 """Of one VM, by section."""
@@ -31,11 +35,11 @@ def cut_to_size(content: Content) -> Iterator[Content]:
     there are too many events for one part, the first ones get parts of their own before it.
     """
     part, size = _Builder(), 0
-    for vm, rows, entry in _pieces(content):
+    for vm, rows in _pieces(content):
         if part.vms and (size + _size(rows) > _CUT_BYTES or vm is part.vms[-1]):
             yield part.content()
             part, size = _Builder(), 0
-        part.add(vm, rows, entry)
+        part.add(vm, rows)
         size += _size(rows)
     last = part.content()
     *before, events = _cut_events(content.events)
@@ -52,18 +56,15 @@ def _cut_events(events: Sequence[HostEvent]) -> list[Sequence[HostEvent]]:
 class _Builder:
     def __init__(self) -> None:
         self.vms: list[Vm] = []
-        self._rows: dict[str, list[Any]] = {section.name: [] for section in _CUT}
-        self._ledger: list[LedgerEntry] = []
+        self._rows: dict[str, list[Any]] = {section.name: [] for section in OF_VMS}
 
-    def add(self, vm: Vm, rows: Rows, entry: LedgerEntry | None) -> None:
+    def add(self, vm: Vm, rows: Rows) -> None:
         self.vms.append(vm)
         for name, of_section in rows.items():
             self._rows[name] += of_section
-        if entry is not None:
-            self._ledger.append(entry)
 
     def content(self) -> Content:
-        return Content(vms=self.vms, ledger=self._ledger, **self._rows)
+        return Content(vms=self.vms, **self._rows)
 
 
 def _size(rows: Rows) -> int:
@@ -71,13 +72,22 @@ def _size(rows: Rows) -> int:
     return _SIZES["vms"] + sum(_SIZES[name] * len(of_section) for name, of_section in rows.items())
 
 
-def _pieces(content: Content) -> Iterator[tuple[Vm, Rows, LedgerEntry | None]]:
+def _pieces(content: Content) -> Iterator[tuple[Vm, Rows]]:
     of_vms = {section.name: _by_vm(section.rows(content)) for section in _CUT}
     ledger = {entry.vm: entry for entry in content.ledger}
+    stall_ledger = {entry.vm: entry for entry in content.stall_ledger}
     for vm in content.vms:
         rows = {name: by_vm.get(vm.id, ()) for name, by_vm in of_vms.items()}
+        rest = stall_ledger.get(vm.id)
         for piece, entry in _cut_vm(rows, ledger.get(vm.id)):
-            yield vm, piece, entry
+            found = dict(piece)
+            if entry is not None:
+                found["ledger"] = (entry,)
+            if rest is not None and (of_piece := _stalls_of(rest, piece["stalls"])).ended:
+                found["stall_ledger"] = (of_piece,)
+                # What was not counted is in the first piece that has anything.
+                rest = msgspec.structs.replace(rest, uncounted=0)
+            yield vm, found
 
 
 def _cut_vm(rows: Rows, entry: LedgerEntry | None) -> Iterator[tuple[Rows, LedgerEntry | None]]:
@@ -148,6 +158,11 @@ def _divide(entry: LedgerEntry, counted: int, pieces: int) -> tuple[LedgerEntry,
     rest = {name: getattr(entry, name) - value for name, value in taken.items()}
     first = msgspec.structs.replace(entry, **taken, seen_total=entry.seen_total - left)
     return first, msgspec.structs.replace(entry, **rest)
+
+
+def _stalls_of(entry: StallEntry, stalls: Sequence[Any]) -> StallEntry:
+    stalled = stalled_in(stalls)
+    return msgspec.structs.replace(entry, ended=stalled + entry.uncounted, stalled=stalled)
 
 
 def _share(counts: Sequence[Any], index: int, number: int) -> list[Any]:

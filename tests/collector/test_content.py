@@ -13,11 +13,16 @@ from collector.batches.parts import cut_to_size
 from faultmodel import wire
 from faultmodel.arch.x86 import X86Exit, X86Fault, X86FaultCount
 from faultmodel.kinds import EventKind, LossKind
+from faultmodel.ledger import stalled_in
 from faultmodel.record import COUNTERS, Cost, ExitCount, ExitKind, HostEvent, LedgerEntry, Loss, Span, Vm
-from faultmodel.sections import MAX_HOST_ROWS, Content
-from tests.batches import make_host
+from faultmodel.record_stalls import HostPressure, StallEntry
+from faultmodel.sections import MAX_HOST_ROWS, OF_HOST, OF_VMS, SECTIONS, Content, rows_of
+from tests.batches import later_sections, make_host, stall_count
 
 CUT_ROWS = 8
+DIVIDED = ("ledger", "stall_ledger", "fault_counts", "faults", "stalls")
+"""Sections that balance with one another."""
+CUT_BY_ROWS = tuple(section.name for section in OF_VMS if section.name not in DIVIDED)
 
 
 @st.composite
@@ -41,8 +46,18 @@ def a_vm(draw: st.DrawFn, number: int) -> Content:
         dropped=dropped,
         seen_total=seen + draw(st.integers(0, 10**12)),
     )
+    stalls = [
+        stall_count(vm.id, second=row % 3, octave=row % 32, q1=each)
+        for row, each in enumerate(draw(st.lists(st.integers(0, 10**9), max_size=5 * CUT_ROWS)))
+    ]
+    not_stalled = draw(st.one_of(st.just(0), size))
+    ended = stalled_in(stalls) + not_stalled
+    others = later_sections(vm.id)
     return Content(
         vms=[vm],
+        stalls=stalls,
+        stall_ledger=[StallEntry(1000, vm.id, ended, ended - not_stalled, not_stalled)] if ended else [],
+        **{name: others[name] * draw(size) for name in CUT_BY_ROWS if name in others},
         fault_counts=[_count(vm.id, word, count) for word, count in enumerate(counts)],
         faults=[_fault(vm.id, when) for when in range(recorded)],
         exit_counts=[ExitCount(1000, vm.id, vcpu, 39, 14, 3) for vcpu in range(draw(size))],
@@ -75,13 +90,14 @@ def _exit(vm: str, when: int) -> X86Exit:
 def contents(draw: st.DrawFn) -> Content:
     """A reading of up to four VMs."""
     vms = [draw(a_vm(number)) for number in range(draw(st.integers(0, 4)))]
+    of_vms = {
+        section.name: [row for of in vms for row in section.rows(of)]
+        for section in SECTIONS
+        if section not in OF_HOST
+    }
     return Content(
-        vms=[vm for of in vms for vm in of.vms],
-        fault_counts=[row for of in vms for row in of.fault_counts],
-        faults=[row for of in vms for row in of.faults],
-        exit_counts=[row for of in vms for row in of.exit_counts],
-        exits=[row for of in vms for row in of.exits],
-        ledger=[entry for of in vms for entry in of.ledger],
+        **of_vms,
+        host_pressures=[HostPressure(1000, 2, 1)],
         lost=[Loss(LossKind.KEYS_FULL, 1)],
         covered=[Span(1, 2)],
         events=[HostEvent(time_ns=1, kind=EventKind.RECORDS)],
@@ -98,19 +114,18 @@ def test_parts_balance_are_small_and_are_the_whole(content: Content) -> None:
     for part in parts:
         # As the server reads it: described VMs, and a ledger that balances.
         wire.decode(wire.encode(_batch(part)))
-        for rows in (part.fault_counts, part.exit_counts, part.exits):
-            assert len(rows) <= CUT_ROWS * len(part.vms)
+        for name in ("fault_counts", "stalls", *CUT_BY_ROWS):
+            assert len(getattr(part, name)) <= CUT_ROWS * len(part.vms)
         assert len(part.faults) <= 2 * CUT_ROWS * len(part.vms)
         assert len(part.vms) == 1 or len(wire.encode(_batch(part))) <= 16 * 1024
     assert _sums(parts) == _sums([content])
-    for name in ("faults", "exits", "exit_counts"):
+    for name in ("faults", "stalls", *CUT_BY_ROWS):
         assert [row for part in parts for row in getattr(part, name)] == list(getattr(content, name))
     assert all(_totals_grow(parts, entry) for entry in content.ledger)
     *before, last = parts
-    assert (last.lost, last.covered, last.events, last.costs) == (
-        *(content.lost, content.covered, content.events, content.costs),
-    )
-    assert not any(part.lost or part.covered or part.events or part.costs for part in before)
+    for section in OF_HOST:
+        assert section.rows(last) == section.rows(content)
+        assert not any(section.rows(part) for part in before)
 
 
 def test_a_reading_that_found_nothing_is_one_part_that_covers() -> None:
@@ -157,14 +172,7 @@ def _batch(part: Content) -> wire.Batch:
         sequence=0,
         arch="x86_64",
         counting="c" * 32,
-        vms=tuple(part.vms),
-        fault_counts=tuple(part.fault_counts),
-        faults=tuple(part.faults),
-        exit_counts=tuple(part.exit_counts),
-        exits=tuple(part.exits),
-        ledger=tuple(part.ledger),
-        covered=tuple(part.covered),
-        events=tuple(part.events),
+        **rows_of(part),
     )
 
 
@@ -175,6 +183,9 @@ def _sums(parts: list[Content]) -> Counter[tuple[str, ...]]:
             sums.update({(row.vm, hex(row.syndrome), name): getattr(row, name) for name in COUNTERS})
         for entry in part.ledger:
             sums.update({(entry.vm, name): getattr(entry, name) for name in _FIGURES})
+        for ended in part.stall_ledger:
+            figures = ("ended", "stalled", "uncounted")
+            sums.update({(ended.vm, "stalls", name): getattr(ended, name) for name in figures})
     return +sums
 
 

@@ -6,8 +6,11 @@ import pytest
 
 from faultmodel.arch.x86 import X86Fault, X86FaultCount
 from faultmodel.errors import WireError
-from faultmodel.ledger import check_ledger, recorded_ledger
+from faultmodel.ledger import check_ledger, check_stalls, recorded_ledger
 from faultmodel.record import LedgerEntry
+from faultmodel.record_stalls import StallEntry
+from tests.batches import stall_count
+from tests.ledgers import stall_ledger
 
 VM = "00000000000000ff"
 OTHER = "00000000000000ee"
@@ -84,3 +87,45 @@ def test_the_account_of_a_recording_that_has_every_fault() -> None:
         VM: LedgerEntry(1000, VM, 7, 7, 0, recorded=7, sampled_out=0, dropped=0, seen_total=107),
         OTHER: LedgerEntry(1000, OTHER, 5, 5, 0, recorded=5, sampled_out=0, dropped=0, seen_total=5),
     }
+
+
+STALLS = (stall_count(VM, octave=3, q0=1, q1=2, q2=3, q3=0), stall_count(VM, octave=-1, q0=0, q3=1))
+STALL_ENTRY = StallEntry(bucket_ms=1000, vm=VM, ended=9, stalled=7, uncounted=2)
+
+
+def test_stalls_that_balance_are_taken() -> None:
+    check_stalls((STALL_ENTRY,), STALLS)
+    check_stalls((), (stall_count(VM, q0=0),))
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"ended": 8}, "ended = stalled [+] uncounted, but 8 and 9"),
+        ({"uncounted": 3}, "ended = stalled [+] uncounted, but 9 and 10"),
+        ({"stalled": 6, "uncounted": 3}, "stalled = faults of the stalls, but 6 and 7"),
+    ],
+)
+def test_stalls_that_do_not_balance_are_refused_by_their_rule(change: dict[str, int], rule: str) -> None:
+    with pytest.raises(WireError, match=f"stall ledger of VM {VM} does not balance: {rule}$"):
+        check_stalls((msgspec.structs.replace(STALL_ENTRY, **change),), STALLS)
+
+
+def test_stalls_of_a_vm_without_an_entry_are_refused() -> None:
+    with pytest.raises(WireError, match=f"stall ledger lacks VM {OTHER}"):
+        check_stalls((STALL_ENTRY,), (*STALLS, stall_count(OTHER)))
+
+
+def test_a_vm_has_one_entry_of_stalls() -> None:
+    with pytest.raises(WireError, match="a VM twice"):
+        check_stalls((STALL_ENTRY, STALL_ENTRY), STALLS)
+
+
+@pytest.mark.parametrize("change", [{"q1": 1}, {"running_ns": 1}, {"blocked_ns": 1}, {"max_ns": 1}])
+def test_what_was_not_timed_has_no_time(change: dict[str, int]) -> None:
+    untimed = {"octave": -2, "running_ns": 0, "max_ns": 0}
+    rows = (stall_count(VM, **untimed),)
+    check_stalls(stall_ledger(1000, rows), rows)
+    wrong = (stall_count(VM, **(untimed | change)),)
+    with pytest.raises(WireError, match=f"stalls of VM {VM} have times"):
+        check_stalls(stall_ledger(1000, wrong), wrong)

@@ -27,9 +27,9 @@ from faultmodel.record import (
     Span,
     Vm,
 )
-from faultmodel.sections import MAX_ROWS
+from faultmodel.sections import MAX_ROWS, OF_VMS, SECTIONS
 from faultmodel.wire import Batch
-from tests.batches import START_NS, make_batch, make_host
+from tests.batches import START_NS, VM_ID, later_sections, make_batch, make_host, stall_count
 from tests.ledgers import unrecorded_ledger
 
 VM = "00000000000000aa"
@@ -126,6 +126,81 @@ def test_a_batch_without_the_fields_that_came_later_has_their_defaults(architect
     assert decoded.exits[0].nested is None
 
 
+def test_rows_of_every_section_survive() -> None:
+    whole = make_batch(**later_sections())
+    assert all(section.rows(whole) for section in SECTIONS if section.since == wire.VERSION)
+    assert wire.decode(wire.encode(whole)) == whole
+
+
+def test_a_batch_without_the_sections_that_came_later_has_none_of_them() -> None:
+    content: dict[str, Any] = msgspec.msgpack.decode(wire.encode(make_batch(**later_sections())))
+    later = [section for section in SECTIONS if section.since]
+    assert {section.since for section in later} == {wire.VERSION}
+    for section in later:
+        del content[section.name]
+    read = wire.decode(msgspec.msgpack.encode(content))
+    assert not any(section.rows(read) for section in later)
+
+
+@pytest.mark.parametrize(
+    ("section", "place", "value", "read"),
+    [
+        ("stalls", 3, "teleported", "unknown"),
+        ("waits", 2, "godot", "other"),
+        ("causes", 3, "fate", "not_told"),
+    ],
+)
+def test_a_word_of_a_later_collector_is_read_as_one_that_is_not_known(
+    section: str, place: int, value: str, read: str
+) -> None:
+    content: dict[str, Any] = msgspec.msgpack.decode(wire.encode(make_batch(**later_sections())))
+    content[section][0][place] = value
+    decoded = wire.decode(msgspec.msgpack.encode(content))
+    (row, *_) = getattr(decoded, section)
+    assert getattr(row, row.__struct_fields__[place]) == read
+
+
+@pytest.mark.parametrize(
+    ("section", "place", "value"),
+    [
+        ("stalls", 2, "gaze"),
+        ("stalls", 4, 1),
+        ("stalls", 5, 32),
+        ("stalls", 5, -3),
+        ("stalls", 10, 2**62 + 1),
+        ("vcpu_stalls", 3, -1),
+        ("waits", 3, "d" * 257),
+        ("pressures", 2, None),
+        ("host_pressures", 0, -1),
+        ("causes", 6, "e" * 1025),
+        ("memslots", 4, -1),
+        ("memslots", 11, "yes"),
+        ("kvm_counts", 9, 0.5),
+        ("vm_pages", 8, "none"),
+    ],
+)
+def test_a_figure_out_of_bounds_or_of_another_type_is_refused(
+    section: str, place: int, value: object
+) -> None:
+    content: dict[str, Any] = msgspec.msgpack.decode(wire.encode(make_batch(**later_sections())))
+    content[section][0][place] = value
+    with pytest.raises(WireError, match=section):
+        wire.decode(msgspec.msgpack.encode(content))
+
+
+@pytest.mark.parametrize("name", sorted(section.name for section in OF_VMS if section.since))
+def test_no_section_names_a_vm_that_is_not_described(name: str) -> None:
+    rows: dict[str, Any] = {name: tuple(later_sections(OTHER_VM)[name])}
+    with pytest.raises(WireError, match=f"counts for VM {OTHER_VM} and does not describe it"):
+        wire.decode(wire.encode(replace(make_batch(**later_sections()), **rows)))
+
+
+def test_stalls_that_do_not_balance_are_refused() -> None:
+    whole = make_batch(**later_sections())
+    with pytest.raises(WireError, match=f"stall ledger of VM {VM_ID} does not balance"):
+        wire.decode(wire.encode(replace(whole, stalls=(*whole.stalls, stall_count()))))
+
+
 def test_a_field_of_a_later_collector_is_ignored() -> None:
     assert wire.decode(altered(weather="fine")) == batch(X86)
 
@@ -194,7 +269,7 @@ def test_another_version_is_refused_for_being_another(same_shape: bool) -> None:
     data = (
         altered(version=later) if same_shape else msgspec.msgpack.encode({"version": later, "shape": "new"})
     )
-    with pytest.raises(UnknownVersionError, match=f"version {later}, this server reads versions 2, 3, 4"):
+    with pytest.raises(UnknownVersionError, match=f"version {later}, this server reads versions 2, 3, 4, 5"):
         wire.decode(data)
 
 

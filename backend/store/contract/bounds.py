@@ -15,7 +15,7 @@ from backend.errors import BatchError
 from faultmodel import arch
 from faultmodel.record import COUNTERS, MAX_VCPU, Cost
 from faultmodel.rows import column
-from faultmodel.sections import OF_VCPUS
+from faultmodel.sections import OF_VCPUS, SECTIONS
 from faultmodel.wire import Batch
 
 MAX_SEQUENCE = 2**40
@@ -41,6 +41,9 @@ in two batches, and a vCPU has one at a time.
 """
 MAX_COUNT = 2**40
 """No batch counts more: at 10**12 something is broken, and sums over every batch must stay below 2**63."""
+
+_STORED_VERSION = 4
+"""Sections of later versions are refused."""
 
 _OF_FAULTS = tuple(name for name in COUNTERS if name not in ("faults", "prefetched"))
 """Each of these a fault counts once at most."""
@@ -71,6 +74,9 @@ def check_bounds(batch: Batch) -> None:
     if len(batch.fault_counts) > MAX_WORDS:
         _check_words(batch)
     _check_costs(batch.costs)
+    for section in SECTIONS:
+        if section.since > _STORED_VERSION and section.rows(batch):
+            raise BatchError(f"batch has {section.name}, which this server does not store")
 
 
 def counted_in(batch: Batch) -> int:

@@ -148,7 +148,13 @@ def test_what_is_no_batch_is_refused(server: Server, token: dict[str, str], body
 
 
 @pytest.mark.parametrize(
-    "changes", [{"version": 5}, {"version": 1}, {"version": 5, "stream": 7}, {"arch": "loongarch64"}]
+    "changes",
+    [
+        {"version": wire.VERSION + 1},
+        {"version": 1},
+        {"version": wire.VERSION + 1, "stream": 7},
+        {"arch": "loongarch64"},
+    ],
 )
 def test_what_another_version_may_read_is_not_final(
     server: Server, token: dict[str, str], changes: dict[str, object]

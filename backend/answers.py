@@ -9,6 +9,7 @@ from typing import Generic, TypeVar
 
 from anyio import to_thread
 
+from backend.precedence import Precedence
 from backend.slots import Slots
 from backend.store.contract.time_limit import TimeLimit, limited
 
@@ -60,6 +61,7 @@ class Answers(Generic[_Answer]):
         slots: Slots,
         stamp: Callable[[], Hashable],
         size_of: Callable[[_Answer], int | None],
+        precedence: Precedence,
         *,
         read_s: float = READ_S,
     ) -> None:
@@ -67,10 +69,12 @@ class Answers(Generic[_Answer]):
 
         :param stamp: equal as long as the same question has the same answer
         :param size_of: an answer's bytes; None where it is not to be kept
+        :param precedence: what has others give way while an answer is made
         """
         self._slots = slots
         self._stamp = stamp
         self._size_of = size_of
+        self._precedence = precedence
         self._read_s = read_s
         self._questions: dict[Hashable, _Question[_Answer]] = {}
         self._kept: _Kept[_Answer] = _Kept()
@@ -167,7 +171,7 @@ class Answers(Generic[_Answer]):
             async with self._slots.one(client):
                 run.limit = TimeLimit(self._read_s)
                 run.stamp = self._stamp()
-                with limited(run.limit):
+                with limited(run.limit), self._precedence.answering():
                     answer = await make()
                 self._keep(question, run.stamp, answer)
                 return answer

@@ -44,6 +44,7 @@ from backend.host_findings import HostFindings
 from backend.limits import Limits
 from backend.live import Live
 from backend.logins import Logins
+from backend.precedence import Precedence
 from backend.query.closed import ClosedAnswers
 from backend.query.sources import Sources
 from backend.quotas import Quotas
@@ -77,6 +78,7 @@ def create_app(
     *,
     live: Live | None = None,
     refusals: Refusals | None = None,
+    precedence: Precedence | None = None,
     now_ns: Callable[[], int] = time.time_ns,
     read_s: float = READ_S,
 ) -> ASGIApp:
@@ -84,6 +86,7 @@ def create_app(
 
     :param live: to end the event streams with; one of its own where None
     :param refusals: to have them written; one of its own where None
+    :param precedence: to have jobs give way to answers; one of its own where None
     :param now_ns: the clock, UTC ns since the epoch
     :param read_s: how long an answer to a reader may take to make
     """
@@ -95,6 +98,7 @@ def create_app(
         waiting_of_client=limits.waiting_of_client,
     )
     checking = Threads(limits.checking)
+    precedence = precedence or Precedence()
     host_clocks = HostClocks()
     services = Services(
         settings=settings,
@@ -102,10 +106,13 @@ def create_app(
         store=store,
         sources=Sources.of(store),
         live=live or Live(),
-        answers=Answers(readers, lambda: (now_ns() // NS_PER_S, store.changes), size_of, read_s=read_s),
+        answers=Answers(
+            readers, lambda: (now_ns() // NS_PER_S, store.changes), size_of, precedence, read_s=read_s
+        ),
         closed_answers=ClosedAnswers(store),
         quotas=Quotas(),
         host_clocks=host_clocks,
+        precedence=precedence,
         host_findings=HostFindings(store, host_clocks),
         ingesting=Threads(limits.ingesting),
         ingesting_large=Threads(_INGESTING_LARGE),

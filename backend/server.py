@@ -19,9 +19,10 @@ from backend.auth import TokenKind
 from backend.connections import Connection, RareWarnings, log_rarely, raise_descriptor_limit
 from backend.errors import BackendError, SettingError
 from backend.following import Follower
-from backend.jobs import JOBS
+from backend.jobs import jobs
 from backend.jobs.runner import Runner
 from backend.live import Live
+from backend.precedence import Precedence
 from backend.settings import Settings
 from backend.store import open_store
 from backend.store.contract.store import Store
@@ -78,12 +79,12 @@ def _serve_on(
     :param on_ready: called once it serves
     :param ties: of one of several workers, which ends with its supervisor, too
     """
-    live, refusals = Live(), make_refusals(store)
+    live, refusals, precedence = Live(), make_refusals(store), Precedence()
     Connection.most = raise_descriptor_limit()
     uvicorn_log = logging.getLogger("uvicorn.error")
     uvicorn_log.addFilter(RareWarnings(uvicorn_log))
     config = uvicorn.Config(
-        create_app(settings, store, live=live, refusals=refusals),
+        create_app(settings, store, live=live, refusals=refusals, precedence=precedence),
         http=Connection,
         ws="none",
         loop="asyncio",
@@ -99,7 +100,7 @@ def _serve_on(
     server = _Server(config, live, on_ready, ties)
     with (
         refusals.writing(),
-        Runner(store, JOBS).running(),
+        Runner(store, jobs(precedence.have_thread_give_way)).running(),
         Follower(store, server.announce).running(),
     ):
         server.run(sockets=[listener])

@@ -60,6 +60,7 @@ async def take_batch(
             body = await _read(request)
             # Once decoded, a batch takes thirty times its bytes.
             threads = services.ingesting if len(body) <= _LARGE_BYTES else services.ingesting_large
+            await services.precedence.give_way()
             applied, left_out, noticed = await threads.run(_take, services, right, body)
     except (ProblemError, BackendError, FaultModelError) as exc:
         code = code_of(exc)

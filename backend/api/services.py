@@ -14,6 +14,7 @@ from backend.host_findings import HostFindings
 from backend.limits import Limits
 from backend.live import Live
 from backend.logins import Logins
+from backend.precedence import Precedence
 from backend.query.closed import ClosedAnswers
 from backend.query.sources import Sources
 from backend.quotas import Quotas
@@ -42,6 +43,7 @@ class Services:
     closed_answers: ClosedAnswers[SharedAnswer]
     quotas: Quotas
     host_clocks: HostClocks
+    precedence: Precedence
     host_findings: HostFindings
     ingesting: Threads
     ingesting_large: Threads

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the server does without being asked: one runner, and these jobs."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
+
 from backend.jobs.folding import fold_old
 from backend.jobs.partitions import make_partitions
 from backend.jobs.retention import remove_old
@@ -9,15 +12,20 @@ from backend.jobs.runner import Job
 from backend.jobs.sessions import forget_ended_sessions
 from backend.jobs.sizes import measure_sizes
 from backend.schedule import EVERY_S, WITHIN_S
+from backend.store.contract.jobs import JobClaim
+from backend.store.contract.store import Store
 
-_WORK = {
-    "sessions": forget_ended_sessions,
-    "rollup": roll_up,
-    "retention": remove_old,
-    "sizes": measure_sizes,
-    "folding": fold_old,
-    "partitions": make_partitions,
-}
-JOBS = tuple(
-    Job(name=name, every_s=EVERY_S[name], within_s=WITHIN_S, work=work) for name, work in _WORK.items()
-)
+
+def jobs(give_way: Callable[[], object]) -> tuple[Job, ...]:
+    """Return all jobs. ``give_way`` waits, for a bounded time, while readers wait for answers."""
+    work: Mapping[str, Callable[[Store, JobClaim], None]] = {
+        "sessions": forget_ended_sessions,
+        "rollup": partial(roll_up, give_way=give_way),
+        "retention": remove_old,
+        "sizes": measure_sizes,
+        "folding": fold_old,
+        "partitions": make_partitions,
+    }
+    return tuple(
+        Job(name=name, every_s=EVERY_S[name], within_s=WITHIN_S, work=of_job) for name, of_job in work.items()
+    )

@@ -8,6 +8,7 @@ import pytest
 
 from backend.answers import Answers, HungUpError
 from backend.errors import BusyError, TooLongError
+from backend.precedence import Precedence
 from backend.slots import Slots
 from backend.store.contract.time_limit import TimeLimit, current_limit
 
@@ -22,7 +23,10 @@ class Asked:
         self.made: list[int] = []
         self.limits: list[TimeLimit] = []
         self.go = asyncio.Event()
-        self.answers: Answers[int] = Answers(slots or Slots(), lambda: self.state, lambda _: 1, read_s=read_s)
+        self.precedence = Precedence()
+        self.answers: Answers[int] = Answers(
+            slots or Slots(), lambda: self.state, lambda _: 1, self.precedence, read_s=read_s
+        )
 
     async def ask(self, question: str = "q", hung_up: Callable[[], Awaitable[None]] | None = None) -> int:
         """Ask, and wait for the answer: the state when it was begun."""
@@ -59,6 +63,23 @@ def test_equal_questions_at_the_same_time_are_answered_once() -> None:
         return list(await asyncio.gather(*waiting)), asked.made
 
     assert asyncio.run(run()) == ([0] * 48, [0])
+
+
+def test_others_give_way_while_an_answer_is_made_and_no_longer() -> None:
+    async def run() -> bool:
+        asked = Asked()
+        asked.precedence.at_most_s = END_S  # type: ignore[misc]
+        waiting = asyncio.create_task(asked.ask())
+        await _until(lambda: bool(asked.made))
+        behind = asyncio.create_task(asked.precedence.give_way())
+        await asyncio.sleep(0)
+        was_waiting = not behind.done()
+        asked.go.set()
+        await waiting
+        await behind
+        return was_waiting
+
+    assert asyncio.run(run())
 
 
 def test_an_answer_is_kept_until_something_changes() -> None:

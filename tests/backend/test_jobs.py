@@ -11,7 +11,7 @@ import pytest
 
 from backend.auth import SESSION_NS, has_session, open_session, token_of_session
 from backend.errors import StoreError
-from backend.jobs import JOBS
+from backend.jobs import jobs
 from backend.jobs import runner as runner_module
 from backend.jobs.runner import Job, Outcome, Runner
 from backend.store import open_store
@@ -22,6 +22,7 @@ from backend.store.contract.time_limit import check_time, current_limit
 from tests.backend.process import serving
 from tests.backend.serving import Clock, Server
 
+JOBS = jobs(give_way=lambda: None)
 PATIENCE_S = 120.0
 
 

@@ -32,6 +32,7 @@ from backend.store.sql.catalog import (
     refusals,
     vm_queries,
 )
+from backend.store.sql.once import rows_once
 from backend.store.sql.reads import SqlReads
 from backend.store.sql.sums import sum_of
 from backend.store.sql.tables import folded, loss_totals
@@ -76,7 +77,7 @@ class HostReads(SqlReads):
     def coverage(self, hosts: Sequence[str] | None, span: TimeRange) -> Sequence[CoveredSpan]:
         """Return covered spans that meet the range, by host and time, clipped to it."""
         with self._reading() as connection:
-            rows = connection.execute(_names).all()
+            rows = rows_once(connection, _names)
             wanted = None if hosts is None else set(hosts)
             chosen = [row for row in rows if wanted is None or row.name in wanted]
             spans = coverage.read_coverage(connection, [row.id for row in chosen], span)
@@ -108,7 +109,7 @@ class HostReads(SqlReads):
     ) -> Mapping[tuple[str, str], Sequence[CoveredSpan]]:
         """Return covered spans clipped to the range, by time, of each host's name and boot."""
         with self._reading() as connection:
-            rows = connection.execute(_names)
+            rows = rows_once(connection, _names)
             wanted = None if hosts is None else set(hosts)
             names = {row.id: row.name for row in rows if wanted is None or row.name in wanted}
             covered = coverage.read_boot_coverage(connection, sorted(names), span)

@@ -28,6 +28,7 @@ from backend.store.sql.catalog.retention import read_retention
 from backend.store.sql.errors import store_error, store_errors
 from backend.store.sql.history import Bytes
 from backend.store.sql.notifications import Outbox, PostgresqlListener
+from backend.store.sql.once import one_state
 from backend.store.sql.postgresql_ahead import Ahead, wait_for_rows
 from backend.store.sql.postgresql_copy import copy_rows, types_of
 from backend.store.sql.reads import stop_between_statements
@@ -92,7 +93,12 @@ class PostgresqlStore(SqlStore):
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a transaction that reads."""
-        with store_errors(), self._reader.begin() as connection, _stopped_in_time(connection):
+        with (
+            store_errors(),
+            self._reader.begin() as connection,
+            _stopped_in_time(connection),
+            one_state(connection),
+        ):
             yield connection
 
     @contextmanager

@@ -34,6 +34,7 @@ from backend.store.sql import sqlite_space
 from backend.store.sql.catalog import jobs
 from backend.store.sql.errors import store_error, store_errors
 from backend.store.sql.history import Bytes
+from backend.store.sql.once import one_state
 from backend.store.sql.reads import stop_between_statements
 from backend.store.sql.series.rows import greatest_position
 from backend.store.sql.series.series import SqlSeries
@@ -105,7 +106,12 @@ class SqliteStore(SqlStore):
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Open a transaction that reads."""
-        with store_errors(), self._readers.begin() as connection, _stopped_in_time(connection):
+        with (
+            store_errors(),
+            self._readers.begin() as connection,
+            _stopped_in_time(connection),
+            one_state(connection),
+        ):
             yield connection
 
     @contextmanager

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select
 
 from backend.store.contract.values import TimeRange
 from backend.store.sql.catalog.applied import Run
+from backend.store.sql.once import rows_once
 from backend.store.sql.ranges import bounded_ns, chunks
 from backend.store.sql.tables import coverage, sources, waiting_coverage
 from backend.store.sql.words import SIGNED_MAX
@@ -125,7 +126,8 @@ def _read(connection: Connection, host_ids: Sequence[int], span: TimeRange) -> I
     start_ns = -SIGNED_MAX if span.from_ms is None else bounded_ns(span.from_ms)
     end_ns = SIGNED_MAX if span.to_ms is None else bounded_ns(span.to_ms)
     for some in chunks(host_ids):
-        for row in connection.execute(_in_range, {"of_hosts": some, "start_ns": start_ns, "end_ns": end_ns}):
+        asked = {"of_hosts": tuple(some), "start_ns": start_ns, "end_ns": end_ns}
+        for row in rows_once(connection, _in_range, asked):
             # Outwards, so that a span of less than a ms is covered time too: recordings may be so short.
             yield row, _clip(row.from_ns // NS_PER_MS, -(-row.to_ns // NS_PER_MS), span)
 

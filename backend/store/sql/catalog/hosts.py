@@ -15,6 +15,7 @@ from backend.store.contract.changes import Version
 from backend.store.contract.hosts import BELOW, HostStatus, KnownHosts
 from backend.store.contract.news import HostChange
 from backend.store.sql.catalog.host_events import newest_recording
+from backend.store.sql.once import once, rows_once
 from backend.store.sql.tables import hosts, loss_totals, streams
 from backend.store.sql.writer import Writer
 from faultmodel.kinds import HostState, LossKind
@@ -174,7 +175,7 @@ def describe_host(
 
 def read_version(connection: Connection) -> Version:
     """Return which state of the hosts' counts is read."""
-    return {row.id: row.applied for row in connection.execute(_versions)}
+    return {row.id: row.applied for row in rows_once(connection, _versions)}
 
 
 def read_changes(connection: Connection) -> Mapping[int, HostChange]:
@@ -200,6 +201,10 @@ def _lost_ever(connection: Connection) -> Mapping[int, Mapping[LossKind, int]]:
 
 def known_hosts(connection: Connection, recordings: int) -> KnownHosts:
     """Return which hosts there are, and the names of those that ``read_hosts`` lists."""
+    return once(connection, (known_hosts, recordings), lambda: _known_hosts(connection, recordings))
+
+
+def _known_hosts(connection: Connection, recordings: int) -> KnownHosts:
     rows = connection.execute(_heard_of).all()
     taken_ns: dict[str, int] = {}
     for row in rows:
@@ -233,7 +238,7 @@ def host_names(connection: Connection, names: Sequence[str] | None) -> Mapping[i
 
     :raises NotFoundError: there is no host of a name
     """
-    rows = connection.execute(_names).all()
+    rows = rows_once(connection, _names)
     if names is not None:
         known = {row.name for row in rows}
         for name in names:
@@ -245,8 +250,7 @@ def host_names(connection: Connection, names: Sequence[str] | None) -> Mapping[i
 def live_hosts(connection: Connection, names: Sequence[str] | None) -> Sequence[str]:
     """Return which of these hosts, or of all, were ever covered and are no recordings, in order."""
     wanted = None if names is None else set(names)
-    found = connection.scalars(_live_names)
-    return [name for name in found if wanted is None or name in wanted]
+    return [name for (name,) in rows_once(connection, _live_names) if wanted is None or name in wanted]
 
 
 def host_number(connection: Connection, name: str) -> int:

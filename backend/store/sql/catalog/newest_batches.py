@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, func, select
 
 from backend.store.contract.hosts import MOST_NEWEST_BATCHES, AsOf, NewestBatch
+from backend.store.sql.once import rows_once
 from backend.store.sql.tables import hosts, streams
 
 _described = hosts.join(streams, streams.c.id == hosts.c.described_stream_id)
@@ -15,8 +16,8 @@ _described = hosts.join(streams, streams.c.id == hosts.c.described_stream_id)
 
 def read_as_of(connection: Connection, names: Collection[str] | None) -> AsOf:
     """Return the newest batch of these hosts, None for every one: of those that were heard of last."""
-    asked = {} if names is None else {"names": sorted(names)}
-    rows = connection.execute(_newest(names is None), asked).all()
+    asked = {} if names is None else {"names": tuple(sorted(names))}
+    rows = rows_once(connection, _newest(names is None), asked)
     found = sorted(map(NewestBatch._make, rows))
     if len(found) < MOST_NEWEST_BATCHES:
         return AsOf(found, 0)

@@ -10,6 +10,7 @@ from backend.errors import NotFoundError
 from backend.store.contract.values import TimeRange
 from backend.store.contract.vms import VmFilter, VmMember, VmMembers
 from backend.store.sql.catalog.vm_queries import alive_in, is_running, life_end_ms, matching, storable
+from backend.store.sql.once import rows_once
 from backend.store.sql.ranges import bounded, chunks
 from backend.store.sql.tables import hosts, vms
 from backend.store.sql.words import SIGNED_MAX
@@ -78,7 +79,7 @@ def named_members(connection: Connection, vm_ids: Sequence[str]) -> Sequence[VmM
     """Return these VMs, in this order. :raises NotFoundError: a VM is unknown"""
     found: dict[str, VmMember] = {}
     for some in chunks(storable(vm_ids)):
-        rows = connection.execute(_named, {"ids": some})
+        rows = rows_once(connection, _named, {"ids": tuple(some)})
         found.update((vm.id, vm) for vm in map(VmMember._make, rows))
     for vm_id in vm_ids:
         if vm_id not in found:

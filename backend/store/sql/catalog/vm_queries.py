@@ -12,6 +12,7 @@ from backend.errors import NotFoundError
 from backend.store.contract.values import TimeRange
 from backend.store.contract.vms import VmFilter, VmPlace
 from backend.store.sql.catalog.hosts import host_names
+from backend.store.sql.once import rows_once
 from backend.store.sql.ranges import MOST_AT_ONCE, bounded, chunks
 from backend.store.sql.tables import hosts, vcpus, vms
 from backend.store.sql.words import SIGNED_MAX
@@ -34,6 +35,7 @@ _places = (
 )
 _ids = select(vms.c.id, vms.c.public_id).where(vms.c.id.in_(bindparam("numbers", expanding=True)))
 _known = select(vms.c.id, vms.c.public_id, vms.c.arch, hosts.c.name).join(hosts, hosts.c.id == vms.c.host_id)
+_chosen = _known.where(vms.c.public_id.in_(bindparam("ids", expanding=True)))
 
 
 def vm_rows(
@@ -98,7 +100,7 @@ def chosen_vms(connection: Connection, vm_ids: Sequence[str]) -> Mapping[int, tu
     """Return id and architecture, by number, of the VMs of these ids that are known."""
     found: dict[int, tuple[str, str]] = {}
     for some in chunks(storable(vm_ids)):
-        rows = connection.execute(_known.where(vms.c.public_id.in_(some)))
+        rows = rows_once(connection, _chosen, {"ids": tuple(some)})
         found.update((row.id, (row.public_id, row.arch)) for row in rows)
     return found
 

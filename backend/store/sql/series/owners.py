@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Connection, Select, bindparam, select
 
 from backend.store.contract.series import Metric
+from backend.store.sql.once import rows_once
 from backend.store.sql.ranges import chunks
 from backend.store.sql.series.measures import MEASURES
 from backend.store.sql.tables import hosts, vms
@@ -42,4 +43,4 @@ def name_recordings(connection: Connection, host_names: Sequence[str] | None, vm
 
 def _found(connection: Connection, statement: Select[str], names: Sequence[str]) -> Iterator[str]:
     for some in chunks(names):
-        yield from connection.scalars(statement, {"some": some})
+        yield from (name for (name,) in rows_once(connection, statement, {"some": tuple(some)}))

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from backend.store.contract.levels import COARSEST_S, LENGTHS_S, Levels, Range, joined, whole_buckets
 from backend.store.contract.retention import BY_LENGTH_S
+from backend.store.sql.once import once, rows_once
 from backend.store.sql.tables import kept_from, rollup_pending
 
 _of_all = select(rollup_pending.c.length_s, rollup_pending.c.from_s, rollup_pending.c.to_s).distinct()
@@ -42,6 +43,10 @@ class _Pending(NamedTuple):
 
 def read_levels(connection: Connection) -> Levels:
     """Return where each level may be read, of hosts that are traced."""
+    return once(connection, read_levels, lambda: _read_levels(connection))
+
+
+def _read_levels(connection: Connection) -> Levels:
     pending: dict[int, list[Range]] = defaultdict(list)
     for length_s, from_s, to_s in connection.execute(_of_all):
         pending[length_s].append(Range(from_s, to_s))
@@ -50,7 +55,7 @@ def read_levels(connection: Connection) -> Levels:
 
 def read_kept(connection: Connection) -> Mapping[int, int]:
     """Return from when on levels are kept, by the length of their buckets, s."""
-    found = {row.kept: row.from_s for row in connection.execute(_kept)}
+    found = {row.kept: row.from_s for row in rows_once(connection, _kept)}
     return {length_s: found[kept] for length_s, kept in BY_LENGTH_S.items() if kept in found}
 
 

@@ -34,6 +34,7 @@ from backend.store.contract.changes import FOR_EVER_MS, Change, Note
 from backend.store.contract.levels import BEFORE_ALL_S, COARSEST_S, LENGTHS_S, Levels
 from backend.store.contract.retention import BY_LENGTH_S, Kept
 from backend.store.contract.time_limit import check_time
+from backend.store.sql.once import rows_once
 from backend.store.sql.series.measures import MEASURES
 from backend.store.sql.series.pending import read_levels
 from backend.store.sql.tables import families, hosts, kept_from, losses, vms
@@ -59,7 +60,7 @@ _RECORDS = (Kept.EXITS, Kept.FAULTS)
 def read_kept_from(connection: Connection) -> Mapping[Kept, int]:
     """Return from when on things are kept, s; what is not there, from the beginning."""
     known = set(Kept)
-    return {Kept(row.kept): row.from_s for row in connection.execute(_all) if row.kept in known}
+    return {Kept(row.kept): row.from_s for row in rows_once(connection, _all) if row.kept in known}
 
 
 def is_later(connection: Connection, wanted_s: Mapping[Kept, int]) -> bool:

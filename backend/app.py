@@ -2,7 +2,7 @@
 """The server's parts, put together as one ASGI application."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -39,11 +39,13 @@ from backend.api.reading import size_of
 from backend.api.ready import Ready
 from backend.api.sending import Sending
 from backend.api.services import Services
+from backend.auth import tokens_of_sessions
 from backend.host_clocks import HostClocks
 from backend.host_findings import HostFindings
 from backend.limits import Limits
 from backend.live import Live
-from backend.logins import Logins
+from backend.logins import PAUSE_S, Logins
+from backend.lookup import Lookup
 from backend.precedence import Precedence
 from backend.query.closed import ClosedAnswers
 from backend.query.sources import Sources
@@ -51,6 +53,7 @@ from backend.quotas import Quotas
 from backend.refusals import Refusals
 from backend.settings import Settings
 from backend.slots import Slots
+from backend.store.contract.access import Token
 from backend.store.contract.clock import RELEASED_NS
 from backend.store.contract.store import Store
 from backend.threads import Threads
@@ -100,6 +103,13 @@ def create_app(
     checking = Threads(limits.checking)
     precedence = precedence or Precedence()
     host_clocks = HostClocks()
+
+    async def known_tokens(hashes: Sequence[str]) -> Mapping[str, Token]:
+        return await checking.run(store.known_tokens, hashes)
+
+    async def open_sessions(hashes: Sequence[str]) -> Mapping[str, Token]:
+        return await checking.run(tokens_of_sessions, store, hashes, now_ns())
+
     services = Services(
         settings=settings,
         limits=limits,
@@ -119,9 +129,9 @@ def create_app(
         checking=checking,
         writing_sessions=Threads(_WRITING_SESSIONS, most_waiting=_WAITING_TO_WRITE_SESSIONS),
         decoding=Threads(_DECODING, most_waiting=_WAITING_TO_DECODE),
-        logins=Logins(
-            lambda hashes: checking.run(store.known_tokens, hashes), most_failing=limits.failing_logins
-        ),
+        logins=Logins(Lookup(known_tokens, pause_s=PAUSE_S), most_failing=limits.failing_logins),
+        tokens=Lookup(known_tokens),
+        sessions=Lookup(open_sessions),
         refusals=refusals or make_refusals(store, now_ns),
         now_ns=now_ns,
         started_ns=now_ns(),

@@ -7,6 +7,7 @@ reads and can do nothing else.
 
 import hashlib
 import secrets
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from backend.store.contract.access import Session, Token
@@ -53,16 +54,20 @@ def open_session(store: Store, token: str, now_ns: int) -> str:
     return name
 
 
-def token_of_session(store: Store, name: str, now_ns: int) -> Token | None:
-    """Return the token of a session, None where it is not open or its token was taken away."""
+def tokens_of_sessions(store: Store, names: Sequence[str], now_ns: int) -> Mapping[str, Token]:
+    """Return the tokens of sessions that are open, by the hashes of their names.
+
+    Whose token was taken away is not open.
+
+    :param names: hashes of them
+    """
     # One that ends later than any that is opened now was opened by a clock that was ahead.
-    by_ns = now_ns + SESSION_NS + _APART_NS
-    return store.session_token(hash_token(name), now_ns, by_ns) if name else None
+    return store.session_tokens(names, now_ns, now_ns + SESSION_NS + _APART_NS)
 
 
 def has_session(store: Store, name: str) -> bool:
     """Return whether there is a session of this name, open or not."""
-    return bool(name) and store.session_token(hash_token(name), 0, _LATEST_NS) is not None
+    return bool(name) and bool(store.session_tokens([hash_token(name)], 0, _LATEST_NS))
 
 
 def close_session(store: Store, name: str) -> None:

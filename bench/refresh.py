@@ -5,7 +5,11 @@ A server of its own has the newest minutes of a fleet without guests, and takes 
 second. Then a page asks what it asks each second, and after that many pages do so at once. What the server
 does besides, between the question and the last answer, counts as well. Needs no KVM and no root.
 
-    python -m bench.refresh [--vms 560] [--hosts 4] [--minutes 15] [--seconds 60] [--pages 200]
+    python -m bench.refresh [--vms 560] [--hosts 4] [--minutes 15] [--seconds 60] [--pages 200] [--sessions]
+
+With ``--sessions`` the server listens on every address and asks for tokens, and each page has a session of
+its own. Run it where nobody else reaches it: ``unshare --net sh -c "ip link set lo up; python -m
+bench.refresh --sessions"``.
 """
 
 import argparse
@@ -15,11 +19,15 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
+from backend.auth import TokenKind
+from backend.store import open_store
+from backend.token_file import create_token_file
 from bench.cost.process import cpu_ns
 from bench.markdown import table
 from bench.viewing.questions import Viewer, page_step_s
@@ -46,7 +54,8 @@ def main() -> None:
             start_s = int(time.time()) - options.minutes * 60
             sequence = _fill(feed, fleet, start_s)
             sequence = _until_settled(feed, fleet, sequence, start_s)
-            rows = _measure(feed, fleet, sequence, start_s, options)
+            token = _asking_for_tokens(feed, Path(directory)) if options.sessions else None
+            rows = _measure(feed, fleet, sequence, start_s, token, options)
         finally:
             feed.product.stop()
     loads.append(os.getloadavg()[0])
@@ -92,11 +101,16 @@ def _is_behind(level: Mapping[str, Any]) -> bool:
 
 
 def _measure(
-    feed: Feed, fleet: Fleet, sequence: int, start_s: int, options: argparse.Namespace
+    feed: Feed,
+    fleet: Fleet,
+    sequence: int,
+    start_s: int,
+    token: str | None,
+    options: argparse.Namespace,
 ) -> list[list[str]]:
     span_s = options.minutes * 60
     step_s = page_step_s(span_s)
-    viewer = Viewer(feed.product.url.partition("//")[2], span_s * 1000, step_s * 1000)
+    viewer = _page(feed, span_s * 1000, step_s * 1000, token)
     opened_ms = _cpu_ms(feed, lambda: viewer.refresh(int(time.time() * 1000)))
     requests, received = viewer.requests, viewer.received
     taken_ms: list[float] = []
@@ -109,7 +123,7 @@ def _measure(
     refreshes = len(looked_ms)
     requests, received = viewer.requests - requests, viewer.received - received
     together_ms: list[float] = []
-    pages = [Viewer(viewer.address, viewer.span_ms, viewer.step_ms) for _ in range(options.pages)]
+    pages = [_page(feed, viewer.span_ms, viewer.step_ms, token) for _ in range(options.pages)]
     with ThreadPoolExecutor(len(pages)) as readers:
         for _ in range(options.seconds // 4 + 2):
             sequence = _take_a_second(feed, fleet, sequence, start_s)
@@ -127,6 +141,23 @@ def _measure(
         [f"a refresh of {len(pages)} pages at once, ms of CPU", f"{of_pages_ms:,.0f}", ""],
         ["in terms of one", f"{of_pages_ms / mean(looked_ms):.1f}", f"{LIMIT_OF_PAGES:g}"],
     ]
+
+
+def _asking_for_tokens(feed: Feed, directory: Path) -> str:
+    """Start the server anew as one that asks for tokens, and return one to read with."""
+    file = directory / "read.token"
+    with closing(open_store(feed.product.database)) as store:
+        create_token_file(store, TokenKind.READ, None, file, if_missing=False)
+    feed.product.kill_server()
+    feed.product.start_server("--host", "0.0.0.0", expect_collector=False)
+    return file.read_text(encoding="utf-8").strip()
+
+
+def _page(feed: Feed, span_ms: int, step_ms: int, token: str | None) -> Viewer:
+    viewer = Viewer(feed.product.url.partition("//")[2], span_ms, step_ms)
+    if token is not None:
+        viewer.log_in(token)
+    return viewer
 
 
 def _all_refresh(readers: ThreadPoolExecutor, pages: Sequence[Viewer]) -> None:
@@ -164,6 +195,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--minutes", type=int, default=15, help="range of the page (%(default)s)")
     parser.add_argument("--seconds", type=int, default=60, help="how long to measure (%(default)s)")
     parser.add_argument("--pages", type=int, default=200, help="that are open at once (%(default)s)")
+    parser.add_argument("--sessions", action="store_true", help="each page has to show its session")
     return parser.parse_args()
 
 

@@ -9,7 +9,7 @@ from fastapi.security import APIKeyCookie, HTTPBearer
 
 from backend.api.problems import ProblemError
 from backend.api.services import Services, services_of
-from backend.auth import TokenKind, find_token, token_of_session
+from backend.auth import TokenKind, find_token, hash_token
 from backend.clients import address_of
 from backend.log_lines import RareLines
 from backend.store.contract.access import Token
@@ -46,30 +46,30 @@ async def require_reader(request: Request) -> None:
     """Let only readers pass, where the server needs tokens."""
     services = services_of(request)
     if services.settings.requires_tokens:
-        await services.checking.run(check_reader, request, services)
+        await check_reader(request, services)
 
 
-def check_reader(request: Request, services: Services) -> None:
+async def check_reader(request: Request, services: Services) -> None:
     """Check the request's read token, or else its session.
 
     :raises ProblemError: 401, there is none or it is not known; 403, the token is for something else
     """
-    if bearer_of(request):
-        require_token(request, services, TokenKind.READ)
+    if text := bearer_of(request):
+        _checked(request, await services.tokens.get(hash_token(text)), TokenKind.READ)
         return
     session = request.cookies.get(SESSION_COOKIE, "")
-    if token_of_session(services.store, session, services.now_ns()) is None:
+    if not session or await services.sessions.get(hash_token(session)) is None:
         raise ProblemError(
             401, ProblemCode.TOKEN_MISSING, "reading needs a read token or a session", _CHALLENGE
         )
 
 
-def may_read(request: Request, services: Services) -> bool:
+async def may_read(request: Request, services: Services) -> bool:
     """Return whether the request may read."""
     if not services.settings.requires_tokens:
         return True
     try:
-        check_reader(request, services)
+        await check_reader(request, services)
     except ProblemError:
         return False
     return True
@@ -88,7 +88,10 @@ def require_token(request: Request, services: Services, kind: TokenKind) -> Toke
             f"this needs a token of kind {kind}: Authorization: Bearer ...",
             _CHALLENGE,
         )
-    token = find_token(services.store, text)
+    return _checked(request, find_token(services.store, text), kind)
+
+
+def _checked(request: Request, token: Token | None, kind: TokenKind) -> Token:
     if token is None:
         _lines.warn(f"unknown token address={client_address(request)}", f"path={request.url.path!r}")
         raise ProblemError(401, ProblemCode.TOKEN_UNKNOWN, "the token is not known here", _CHALLENGE)

@@ -71,7 +71,7 @@ async def stream_events(request: Request, services: ServicesDep) -> EventStreamR
 
     async def may_still_read() -> bool:
         try:
-            return await services.checking.run(may_read, request, services)
+            return await may_read(request, services)
         except StoreError:
             # Whether it may is not known. The browser connects again, and gets the answer then.
             return False

@@ -31,7 +31,7 @@ class Ready:
         request = Request(scope, receive)
         try:
             if self._services.settings.requires_tokens:
-                await self._services.checking.run(check_reader, request, self._services)
+                await check_reader(request, self._services)
             response = await response_to(request, lambda gone: answers.known(question_of(scope), gone))
         except (BusyError, TooLongError) as exc:
             response = not_now_response(exc)

@@ -14,12 +14,14 @@ from backend.host_findings import HostFindings
 from backend.limits import Limits
 from backend.live import Live
 from backend.logins import Logins
+from backend.lookup import Lookup
 from backend.precedence import Precedence
 from backend.query.closed import ClosedAnswers
 from backend.query.sources import Sources
 from backend.quotas import Quotas
 from backend.refusals import Refusals
 from backend.settings import Settings
+from backend.store.contract.access import Token
 from backend.store.contract.store import Store
 from backend.threads import Threads
 from faultmodel.units import NS_PER_MS
@@ -51,6 +53,8 @@ class Services:
     writing_sessions: Threads
     decoding: Threads
     logins: Logins
+    tokens: Lookup[Token]
+    sessions: Lookup[Token]
     refusals: Refusals
     now_ns: Callable[[], int]
     started_ns: int

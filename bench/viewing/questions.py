@@ -43,12 +43,13 @@ class _Overview(msgspec.Struct):
 class Viewer:
     """A page that is open: it remembers what it has, and asks for what is new.
 
-    ``received``: bytes of answers, as they were sent.
+    ``received``: bytes of answers, as they were sent. ``cookie``: of its session, where it has one.
     """
 
     address: str
     span_ms: int
     step_ms: int
+    cookie: str | None = None
     requests: int = 0
     received: int = 0
     _after: str | None = None
@@ -66,11 +67,24 @@ class Viewer:
         }
         self._after = msgspec.json.decode(self._get("overview", asked), type=_Overview).rates.version
 
+    def log_in(self, token: str) -> None:
+        """Open a session, as the page does. :raises OSError: the token is not right"""
+        connection = http.client.HTTPConnection(self.address, timeout=60)
+        body = msgspec.json.encode({"token": token})
+        headers = {"Content-Type": "application/json", "Origin": f"http://{self.address}"}
+        connection.request("POST", "/api/v1/session", body, headers)
+        response = connection.getresponse()
+        if response.status != http.client.OK:
+            raise OSError(f"POST session: {response.status} {response.read().decode()}")
+        self.cookie = response.headers["Set-Cookie"].partition(";")[0]
+        connection.close()
+
     def _get(self, path: str, parameters: dict[str, object]) -> bytes:
         if self._connection is None:
             self._connection = http.client.HTTPConnection(self.address, timeout=60)
         target = f"/api/v1/{path}?{urlencode(parameters)}"
-        self._connection.request("GET", target, headers=_HEADERS)
+        own = {} if self.cookie is None else {"Cookie": self.cookie}
+        self._connection.request("GET", target, headers={**_HEADERS, **own})
         response = self._connection.getresponse()
         body = response.read()
         if response.status != http.client.OK:

@@ -193,10 +193,10 @@ class Catalog(Protocol):
     def add_session(self, session: Session) -> None:
         """Store a session. Of very many, those that end first are forgotten."""
 
-    def session_token(self, sha256: str, after_ns: int, by_ns: int) -> Token | None:
-        """Return the token of the session with this hash, None where it is not open or the token is gone.
+    def session_tokens(self, hashes: Sequence[str], after_ns: int, by_ns: int) -> Mapping[str, Token]:
+        """Return the tokens of the sessions with these hashes, by hash, as far as they are open.
 
-        It is open where it ends after ``after_ns`` and by ``by_ns``, UTC.
+        One is open where it ends after ``after_ns`` and by ``by_ns``, UTC, and its token is there.
         """
 
     def remove_session(self, sha256: str) -> None:

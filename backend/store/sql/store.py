@@ -270,10 +270,10 @@ class SqlStore(VmReads, HostReads, HistoryJobs):
         with self.writing() as writer:
             sessions.add_session(writer, session)
 
-    def session_token(self, sha256: str, after_ns: int, by_ns: int) -> Token | None:
-        """Return the token of the session with this hash, None where it is not open or the token is gone."""
+    def session_tokens(self, hashes: Sequence[str], after_ns: int, by_ns: int) -> Mapping[str, Token]:
+        """Return the tokens of the sessions with these hashes, by hash, as far as they are open."""
         with self.checking() as connection:
-            return sessions.session_token(connection, sha256, after_ns, by_ns)
+            return sessions.session_tokens(connection, hashes, after_ns, by_ns)
 
     def remove_session(self, sha256: str) -> None:
         """Forget the session with this hash, if it is there."""

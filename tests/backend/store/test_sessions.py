@@ -21,9 +21,9 @@ def with_tokens(store: Store) -> None:
 def test_a_session_is_of_its_token_until_it_ends(store: Store) -> None:
     store.add_session(Session("1", TOKEN.sha256, ends_ns=10))
 
-    assert store.session_token("1", 9, EVER) == TOKEN
-    assert store.session_token("1", 10, EVER) is None
-    assert store.session_token("2", 9, EVER) is None
+    assert store.session_tokens(["1"], 9, EVER).get("1") == TOKEN
+    assert store.session_tokens(["1"], 10, EVER).get("1") is None
+    assert store.session_tokens(["2"], 9, EVER).get("2") is None
 
 
 def test_a_session_is_removed(store: Store) -> None:
@@ -33,7 +33,7 @@ def test_a_session_is_removed(store: Store) -> None:
     store.remove_session("1")
     store.remove_session("3")
 
-    assert [store.session_token(name, 0, EVER) for name in "12"] == [None, TOKEN]
+    assert list(map(store.session_tokens(list("12"), 0, EVER).get, "12")) == [None, TOKEN]
 
 
 def test_with_a_token_its_sessions_end_for_good(store: Store) -> None:
@@ -43,14 +43,14 @@ def test_with_a_token_its_sessions_end_for_good(store: Store) -> None:
     store.remove_token(TOKEN.sha256)
     store.add_token(TOKEN)
 
-    assert [store.session_token(name, 0, EVER) for name in "12"] == [None, OTHER]
+    assert list(map(store.session_tokens(list("12"), 0, EVER).get, "12")) == [None, OTHER]
 
 
 def test_a_session_that_ends_too_late_is_not_open(store: Store) -> None:
     store.add_session(Session("1", TOKEN.sha256, ends_ns=10))
 
-    assert store.session_token("1", 0, 10) == TOKEN
-    assert store.session_token("1", 0, 9) is None
+    assert store.session_tokens(["1"], 0, 10).get("1") == TOKEN
+    assert store.session_tokens(["1"], 0, 9).get("1") is None
 
 
 def test_sessions_that_end_at_other_times_are_forgotten_and_counted(store: Store) -> None:
@@ -61,7 +61,13 @@ def test_sessions_that_end_at_other_times_are_forgotten_and_counted(store: Store
 
     assert store.remove_sessions_outside(11, 13, job) == 3
     assert store.remove_sessions_outside(11, 13, job) == 0
-    assert [store.session_token(name, 0, EVER) for name in "12345"] == [None, None, TOKEN, TOKEN, None]
+    assert list(map(store.session_tokens(list("12345"), 0, EVER).get, "12345")) == [
+        None,
+        None,
+        TOKEN,
+        TOKEN,
+        None,
+    ]
 
 
 def test_of_very_many_those_that_end_first_make_room(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,4 +75,4 @@ def test_of_very_many_those_that_end_first_make_room(store: Store, monkeypatch: 
     for name, ends_ns in (("1", 10), ("2", 30), ("3", 20), ("4", 40)):
         store.add_session(Session(name, TOKEN.sha256, ends_ns))
 
-    assert [store.session_token(name, 0, EVER) for name in "1234"] == [None, TOKEN, None, TOKEN]
+    assert list(map(store.session_tokens(list("1234"), 0, EVER).get, "1234")) == [None, TOKEN, None, TOKEN]

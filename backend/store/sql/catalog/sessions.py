@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions of browsers: by the hash of their name, each of a token that may be taken away."""
 
+from collections.abc import Mapping, Sequence
+
 from sqlalchemy import Connection, bindparam, delete, or_, select
 
 from backend.store.contract.access import Session, Token
+from backend.store.sql.ranges import chunks
 from backend.store.sql.tables import sessions, tokens
 from backend.store.sql.writer import Writer
 
 MOST_SESSIONS = 10_000
 """Whoever has a token may open as many as he likes: those that end first make room."""
 # Built once: to build a statement takes longer than to execute it.
-_token = (
-    select(tokens)
+_tokens = (
+    select(sessions.c.sha256.label("session"), tokens)
     .join(sessions, sessions.c.token == tokens.c.sha256)
     .where(
-        sessions.c.sha256 == bindparam("hash"),
+        sessions.c.sha256.in_(bindparam("hashes", expanding=True)),
         sessions.c.ends_ns > bindparam("after_ns"),
         sessions.c.ends_ns <= bindparam("by_ns"),
     )
@@ -32,11 +35,15 @@ def add_session(writer: Writer, session: Session) -> None:
         writer.connection.execute(delete(sessions).where(sessions.c.ends_ns <= last_ns))
 
 
-def session_token(connection: Connection, sha256: str, after_ns: int, by_ns: int) -> Token | None:
-    """Return the token of a session, None where it is not open or its token was taken away."""
-    asked = {"hash": sha256, "after_ns": after_ns, "by_ns": by_ns}
-    row = connection.execute(_token, asked).one_or_none()
-    return None if row is None else Token(row.sha256, row.kind, row.host, row.created_ns)
+def session_tokens(
+    connection: Connection, hashes: Sequence[str], after_ns: int, by_ns: int
+) -> Mapping[str, Token]:
+    """Return the tokens of sessions, by hash, as far as they are open and the tokens are still there."""
+    return {
+        row.session: Token(row.sha256, row.kind, row.host, row.created_ns)
+        for some in chunks(hashes)
+        for row in connection.execute(_tokens, {"hashes": some, "after_ns": after_ns, "by_ns": by_ns})
+    }
 
 
 def remove_session(writer: Writer, sha256: str) -> None:

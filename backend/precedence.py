@@ -4,14 +4,18 @@
 Python lets one thread of a process run at a time, and hands over every 5 ms only. An answer that asks its
 database thirty things, and waits for its turn after each, takes several times as long beside a thread that
 stores batches. So work in the background begins its next part once no answer is being made. It waits for a
-bounded time: where somebody asks always, the work goes on beside the answers.
+bounded time. Where that was in vain, as somebody asks always, nobody waits again for ten times as long: the
+work goes on beside the answers, and a host that has a day's batches to hand in is held up by a tenth.
 """
 
 import asyncio
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from threading import Event
 from typing import ClassVar
+
+_IN_VAIN_TIMES = 10
 
 
 class Precedence:
@@ -24,6 +28,8 @@ class Precedence:
         self._answering = 0
         self._is_free = asyncio.Event()
         self._is_free_for_threads = Event()
+        self._waits_from_s = 0.0
+        """By the monotonic clock: until then nobody waits."""
         self._free()
 
     @contextmanager
@@ -41,13 +47,22 @@ class Precedence:
 
     async def give_way(self) -> None:
         """Return once no answer is being made, or after some time."""
-        with suppress(TimeoutError):
+        if time.monotonic() < self._waits_from_s:
+            return
+        try:
             async with asyncio.timeout(self.at_most_s):
                 await self._is_free.wait()
+        except TimeoutError:
+            self._note_in_vain()
 
     def have_thread_give_way(self) -> None:
         """Do the same in a thread."""
-        self._is_free_for_threads.wait(self.at_most_s)
+        is_hopeless = time.monotonic() < self._waits_from_s
+        if not is_hopeless and not self._is_free_for_threads.wait(self.at_most_s):
+            self._note_in_vain()
+
+    def _note_in_vain(self) -> None:
+        self._waits_from_s = time.monotonic() + _IN_VAIN_TIMES * self.at_most_s
 
     def _free(self) -> None:
         self._is_free.set()

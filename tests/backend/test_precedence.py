@@ -65,6 +65,21 @@ def test_whoever_gives_way_goes_on_beside_an_answer_that_takes_long() -> None:
     assert asyncio.run(run()) == ["way given"]
 
 
+def test_nobody_waits_again_at_once_where_it_was_in_vain() -> None:
+    async def run() -> None:
+        precedence = Precedence()
+        # The pause that follows is ten times as long: a slow machine does the rest meanwhile.
+        precedence.at_most_s = 3.0  # type: ignore[misc]
+        with precedence.answering():
+            await precedence.give_way()
+            # From now on it would take longer than the test may.
+            precedence.at_most_s = 10 * PATIENCE_S  # type: ignore[misc]
+            await precedence.give_way()
+            await asyncio.to_thread(precedence.have_thread_give_way)
+
+    asyncio.run(asyncio.wait_for(run(), PATIENCE_S))
+
+
 def test_nobody_waits_where_no_answer_is_made() -> None:
     async def run() -> None:
         precedence = _Unending()

@@ -38,8 +38,8 @@ class Program(msgspec.Struct, frozen=True):
     """One program.
 
     ``tracepoint``: ``subsystem:name``, which it is for. ``uses``: the indexes of the instructions that load a
-    map's address, with the map's name. ``type_id``: BTF id of the tracepoint's type; 0 for a program that
-    does not follow its arguments.
+    map's address, with the map's name. ``type_id``: BTF id of the tracepoint's type, which is in KVM's module
+    if ``is_type_in_module``; 0 for a program that does not follow its arguments.
     """
 
     tracepoint: str
@@ -47,6 +47,7 @@ class Program(msgspec.Struct, frozen=True):
     instructions: bytes
     uses: tuple[tuple[int, str], ...]
     type_id: int = 0
+    is_type_in_module: bool = False
 
     def with_maps(self, fds: Mapping[str, int]) -> bytes:
         """Return the instructions for this process. :param fds: the maps' file descriptors, by name"""
@@ -81,14 +82,13 @@ class Bytecode(msgspec.Struct, frozen=True):
     """The maps and programs of one text.
 
     ``programs``: in the order in which they are loaded, by the name of their handle. ``layout``: of the maps
-    that user space reads, None where it reads none by name. ``are_types_in_module``: whether the programs'
-    ``type_id`` are of KVM's module. ``compiler``: the files that the compiler consists of.
+    that user space reads, None where it reads none by name. ``compiler``: the files that the
+    compiler consists of.
     """
 
     maps: Mapping[str, MapDefinition]
     programs: Mapping[str, Program]
     layout: Layout | None
-    are_types_in_module: bool
     compiler: tuple[FileIdentity, ...]
 
     def changed_files(self) -> list[str]:

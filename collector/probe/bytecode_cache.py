@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 MOST_FILES = 16
 """A start needs one or two; the others are of kernels and versions to which one may go back."""
-_MAGIC = b"kvmfaults bytecode 1\n"
+_MAGIC = b"kvmfaults bytecode 2\n"
 _DIGEST_BYTES = 32
 _OWN_SOURCES = (bpf_attr, bytecode, compiled, compiler_process, layout, needed_types, syscall)
 """With ``compiler.py``, which is not imported for it: what makes bytecode out of what BCC compiles."""

@@ -15,7 +15,7 @@ import socket
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,11 +45,14 @@ _DIALECT = ("-fms-extensions", "-Wno-microsoft-anon-tag")
 
 
 @dataclass(frozen=True, slots=True)
-class _Types:
-    """BTF ids of the tracepoints' types, by tracepoint; whether they are those of KVM's module."""
+class _Type:
+    """A type's BTF id, and whether it is one of KVM's module."""
 
-    ids: dict[str, int]
-    are_in_module: bool
+    id: int
+    is_in_module: bool
+
+
+_NO_TYPE = _Type(0, is_in_module=False)
 
 
 def main() -> int:
@@ -94,29 +97,33 @@ def _only_needed(headers: Path, text: str, directory: Path) -> Path:
     return directory
 
 
-def _bytecode(module: Any, order: Order, types: _Types | None) -> Bytecode:
+def _bytecode(module: Any, order: Order, types: Mapping[str, _Type] | None) -> Bytecode:
     fds = dict(_map_fds(module))
     names = {fd: name for name, fd in fds.items()}
     programs: dict[str, Program] = {}
 
-    def add(handle: str, function: str, tracepoint: str, kind: int, type_id: int = 0) -> None:
+    def add(
+        handle: str,
+        function: str,
+        tracepoint: str,
+        kind: int,
+        of: _Type = _NO_TYPE,
+    ) -> None:
         try:
             instructions, uses = by_name(module.dump_func(function.encode()), names)
         except ValueError as exc:
             raise ProbeError(f"the program {function} cannot be loaded: {exc}") from exc
-        programs[handle] = Program(tracepoint, kind, instructions, uses, type_id)
+        programs[handle] = Program(tracepoint, kind, instructions, uses, of.id, of.is_in_module)
 
     for tracepoint, name in zip(order.tracepoints, order.names, strict=True):
         if order.has_both_sides:
             add(f"{_PERF}{name}", f"{_PERF}{name}", tracepoint, syscall.PROG_TRACEPOINT)
-        type_id = 0 if types is None else types.ids[name]
-        add(name, f"on_{name}", tracepoint, syscall.PROG_RAW_TRACEPOINT, type_id)
+        add(name, f"on_{name}", tracepoint, syscall.PROG_RAW_TRACEPOINT, (types or {}).get(name, _NO_TYPE))
     used = {name for program in programs.values() for _, name in program.uses}
     return Bytecode(
         maps={name: _definition(fds[name]) for name in sorted({*used, *order.maps})},
         programs=programs,
         layout=layout_of(module, list(order.tracepoints)) if LAYOUT_MAP in order.maps else None,
-        are_types_in_module=types is not None and types.are_in_module,
         compiler=_own_files(),
     )
 
@@ -195,8 +202,8 @@ def _import_bcc() -> Any:
     return bcc
 
 
-def _types(tracepoints: tuple[str, ...]) -> _Types | None:
-    """The tracepoints' types in BTF; None where they cannot be had or used."""
+def _types(tracepoints: tuple[str, ...]) -> dict[str, _Type] | None:
+    """The types of all that programs are for, by name; None if one of them cannot be had or used."""
     try:
         libbpf = ctypes.CDLL("libbpf.so.1")
     except OSError:
@@ -208,20 +215,19 @@ def _types(tracepoints: tuple[str, ...]) -> _Types | None:
     kernel = libbpf.btf__load_vmlinux_btf()
     if not kernel:
         return None
-    ids = _ids(libbpf, kernel, tracepoints)
-    if ids is not None:
-        return _Types(ids, are_in_module=False)
-    module = libbpf.btf__load_module_btf(b"kvm", kernel)
-    ids = _ids(libbpf, module, tracepoints) if module else None
-    return None if ids is None else _Types(ids, are_in_module=True)
 
+    def among(btf: int, names: Iterable[str], *, is_in_module: bool) -> dict[str, _Type]:
+        numbers = {
+            name: libbpf.btf__find_by_name_kind(btf, f"btf_trace_{name}".encode(), _KIND_TYPEDEF)
+            for name in names
+        }
+        return {name: _Type(number, is_in_module) for name, number in numbers.items() if number > 0}
 
-def _ids(libbpf: Any, btf: int, tracepoints: tuple[str, ...]) -> dict[str, int] | None:
-    found = {
-        name: int(libbpf.btf__find_by_name_kind(btf, f"btf_trace_{name}".encode(), _KIND_TYPEDEF))
-        for name in tracepoints
-    }
-    return found if all(number > 0 for number in found.values()) else None
+    found = among(kernel, tracepoints, is_in_module=False)
+    missing = set(tracepoints) - found.keys()
+    if missing and (module := libbpf.btf__load_module_btf(b"kvm", kernel)):
+        found |= among(module, missing, is_in_module=True)
+    return found if found.keys() == set(tracepoints) else None
 
 
 if __name__ == "__main__":

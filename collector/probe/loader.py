@@ -5,10 +5,11 @@ import errno
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
+from types import MappingProxyType
 
 from collector.errors import BytecodeError, ProbeError
 from collector.probe import compiled, syscall
-from collector.probe.bytecode import Bytecode
+from collector.probe.bytecode import Bytecode, MapDefinition
 from collector.probe.compiled import Layout
 from collector.probe.handles import Handles
 from collector.probe.layout import CONCERNS, LAYOUT_MAP
@@ -18,7 +19,9 @@ _ONCE = (errno.EPERM, errno.ENOMEM, errno.EAGAIN, errno.EMFILE, errno.ENFILE, er
 """Refusals that concern this moment or this process, and not the program."""
 
 
-def load(bytecode: Bytecode, shared: Mapping[str, int] | None = None, types_fd: int | None = None) -> Handles:
+def load(
+    bytecode: Bytecode, shared: Mapping[str, int] = MappingProxyType({}), types_fd: int | None = None
+) -> Handles:
     """Load the programs.
 
     :param shared: file descriptors of maps of another set, by name, that are used in place of new ones
@@ -31,20 +34,11 @@ def load(bytecode: Bytecode, shared: Mapping[str, int] | None = None, types_fd: 
         maps = {}
         try:
             for name, one in bytecode.maps.items():
-                maps[name] = syscall.create_map(
-                    one.kind,
-                    key_size=one.key_size,
-                    value_size=one.value_size,
-                    max_entries=one.max_entries,
-                    flags=one.flags,
-                    name=one.name,
-                )
+                maps[name] = os.dup(shared[name]) if name in shared else _create(one)
                 undo.callback(os.close, maps[name])
             if bytecode.layout is not None:
                 _check_own(bytecode.layout, maps)
                 compiled.write(syscall.open_map(maps[LAYOUT_MAP]), bytecode.layout)
-            for name, fd in (shared or {}).items():
-                os.dup2(fd, maps[name], inheritable=False)
         except OSError as exc:
             raise ProbeError(f"the kernel refuses the programs' maps: {exc.strerror}") from exc
         programs = {}
@@ -55,12 +49,26 @@ def load(bytecode: Bytecode, shared: Mapping[str, int] | None = None, types_fd: 
     return Handles(maps, programs, {})
 
 
+def _create(one: MapDefinition) -> int:
+    return syscall.create_map(
+        one.kind,
+        key_size=one.key_size,
+        value_size=one.value_size,
+        max_entries=one.max_entries,
+        flags=one.flags,
+        name=one.name,
+    )
+
+
 def _load_program(bytecode: Bytecode, name: str, maps: Mapping[str, int], types_fd: int | None) -> int:
     program = bytecode.programs[name]
-    btf_fd = (types_fd or 0) if bytecode.are_types_in_module and program.type_id else 0
     try:
         return syscall.load_program(
-            program.with_maps(maps), name, kind=program.kind, type_id=program.type_id, btf_fd=btf_fd
+            program.with_maps(maps),
+            name,
+            kind=program.kind,
+            type_id=program.type_id,
+            btf_fd=(types_fd or 0) if program.is_type_in_module else 0,
         )
     except OSError as exc:
         text = f"the kernel refuses the program for {program.tracepoint}: {exc.strerror}"

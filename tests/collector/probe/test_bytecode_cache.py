@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from collector.probe import loader, syscall
 from collector.probe.bytecode import Bytecode, MapDefinition, Program, by_name, identities
 from collector.probe.bytecode_cache import MOST_FILES, BytecodeCache, key_of
 from collector.probe.compiler_process import Order
@@ -30,7 +31,6 @@ def made(tmp_path: Path) -> Bytecode:
         maps={"counts": MapDefinition(2, 4, 8, 1, 0, "counts")},
         programs={"fault": Program("kvm:fault", 17, code, uses)},
         layout=None,
-        are_types_in_module=False,
         compiler=identities([compiler]),
     )
 
@@ -266,3 +266,22 @@ def test_another_bcc_has_another_key(order: Order, tmp_path: Path, monkeypatch: 
     (tmp_path / "bcc" / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
     assert key_of(order) != before
+
+
+def test_each_program_has_its_types_from_where_they_are(
+    made: Bytecode, cache: BytecodeCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_kernel = Program("sched:switch", 17, EXIT, (), type_id=5)
+    of_module = Program("kvm:fault", 17, EXIT, (), type_id=5, is_type_in_module=True)
+    cache.put(KEY, structs.replace(made, maps={}, programs={"switch": of_kernel, "fault": of_module}))
+    loaded: dict[str, object] = {}
+
+    def load_program(_code: bytes, name: str, **asked: object) -> int:
+        loaded[name] = asked["btf_fd"]
+        return os.open(os.devnull, os.O_RDONLY)
+
+    monkeypatch.setattr(syscall, "load_program", load_program)
+    kept = cache.get(KEY)
+    assert kept is not None
+    loader.load(kept, types_fd=77).close()
+    assert loaded == {"switch": 0, "fault": 77}

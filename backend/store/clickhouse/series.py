@@ -167,6 +167,8 @@ class ClickHouseSeries:
             of_host = measure.owner == "host_id"
             owners = ([summing.host] if summing.is_whole else []) if of_host else vms
             table = of_sql[measure.tables[summing.length_s]]
+            if not self._has_any(of_sql[measure.tables[summing.finer_s]]):
+                continue
             for first in range(0, len(owners), _OWNERS_AT_ONCE):
                 some = owners[first : first + _OWNERS_AT_ONCE]
                 self._database.insert_from(table, sums.up_to(metric, some, summing, noted, version))
@@ -242,6 +244,9 @@ class ClickHouseSeries:
         with suppress(StoreError):
             self._numbers.close()
         self._database.close()
+
+    def _has_any(self, table: Table) -> bool:
+        return bool(self._database.query(f"SELECT 1 FROM {tables.quoted(table.name)} LIMIT 1"))
 
     def _has_rows(self) -> bool:
         some = (

@@ -24,11 +24,13 @@ from sqlalchemy import (
     Connection,
     Delete,
     Insert,
+    Select,
     Table,
     bindparam,
     delete,
     func,
     insert,
+    literal_column,
     select,
 )
 from sqlalchemy.engine import Row
@@ -310,7 +312,14 @@ def sum_up(writer: Writer, summing: Summing) -> None:
     for measure in MEASURES.values():
         if measure.owner == "vm_id" or summing.is_whole:
             finer, coarser = measure.tables[summing.finer_s], measure.tables[length_s]
-            _sum_anew(writer.connection, _Levels(finer, coarser, measure.owner, length_s), asked)
+            # What no host counts is not looked for, VM by VM, in each bucket.
+            if any(writer.connection.scalar(_any_row(table)) for table in (finer, coarser)):
+                _sum_anew(writer.connection, _Levels(finer, coarser, measure.owner, length_s), asked)
+
+
+@cache
+def _any_row(table: Table) -> Select[tuple[int]]:
+    return select(literal_column("1")).select_from(table).limit(1)
 
 
 def vms_summed(connection: Connection, summing: Summing) -> Sequence[int]:

@@ -11,14 +11,14 @@ from backend.store import open_store
 from backend.store.contract.jobs import JobClaim
 from backend.store.contract.levels import LENGTHS_S
 from backend.store.contract.store import Store
-from backend.store.contract.values import TimeRange
+from backend.store.contract.values import Steps, TimeRange
 from backend.store.contract.vms import VmFilter
 from backend.store.sql.series import rollup
 from backend.store.sql.store import SqlStore
 from backend.store.sql.sums import MOST
 from faultmodel.record import Span
 from tests.backend.store.conftest import NewUrl
-from tests.batches import NS_PER_S, START_NS, START_S, fault_count, ledger_entry, make_batch, make_host
+from tests.batches import NS_PER_S, START_NS, START_S, VM_ID, fault_count, ledger_entry, make_batch, make_host
 
 CLAIM = JobClaim(name="rollup", holder="us", began_ns=START_NS, within_ns=10**15, every_ns=0)
 HOUR_S = 3600
@@ -175,3 +175,18 @@ def test_a_bucket_that_cannot_be_summed_keeps_no_other_from_it(
         assert [level.pending for level in found] == [0, 1, 1, 1, 0]
         assert found[1].pending_from_s == START_S + 50
         assert sorted(counts(store)) == [100, 120]
+
+
+def test_a_ledger_that_begins_before_its_vms_first_count_is_in_every_level(store: Store) -> None:
+    covered = Span(START_NS + 9 * NS_PER_S + NS_PER_S // 2, START_NS + 12 * NS_PER_S)
+    batch = make_batch(
+        covered=[covered],
+        fault_counts=[fault_count(second=11, faults=5)],
+        ledger=[ledger_entry(second=9, seen=5)],
+    )
+    assert store.apply(batch, START_NS + 200 * HOUR_S * NS_PER_S)
+    assert store.claim_job(CLAIM)
+    for step_s in (1, 10, HOUR_S):
+        roll_up(store)
+        steps = Steps(START_S * 1000 - HOUR_S * 1000, START_S * 1000 + HOUR_S * 1000, step_s * 1000)
+        assert [point.seen for point in store.ledger_points([VM_ID], steps)] == [5]

@@ -22,6 +22,7 @@ from backend.store.sql.tables import vcpus, vms
 from backend.store.sql.writer import Writer, columns_of
 from faultmodel.record import Vm
 from faultmodel.rows import column
+from faultmodel.sections import OF_VCPUS, OF_VMS, Time
 from faultmodel.units import NS_PER_MS
 from faultmodel.wire import Batch
 
@@ -114,15 +115,37 @@ def describe_vms(
 
 def _sightings(batch: Batch) -> set[Sighting]:
     counts = chain.from_iterable(
-        zip(*(column(rows, name) for name in ("vm", "vcpu", "bucket_ms")), strict=True)
-        for rows in (batch.fault_counts, batch.exit_counts)
+        zip(*(column(section.rows(batch), name) for name in ("vm", "vcpu", "bucket_ms")), strict=True)
+        for section in OF_VCPUS
+        if section.time is Time.SECOND
     )
-    return {*counts, *((item.vm, item.vcpu, item.time_ns // NS_PER_MS) for item in batch.exits)}
+    # What was recorded of faults is counted, too.
+    records = chain.from_iterable(
+        zip(*(column(rows, name) for name in ("vm", "vcpu", "time_ns")), strict=True)
+        for rows in (batch.exits, batch.causes)
+    )
+    return {*counts, *((vm_id, vcpu, time_ns // NS_PER_MS) for vm_id, vcpu, time_ns in records)}
+
+
+def _others_seen(batch: Batch) -> set[tuple[str, int]]:
+    """Return when VMs were seen otherwise than by what a vCPU of theirs did, UTC ms."""
+    counts = chain.from_iterable(
+        zip(column(section.rows(batch), "vm"), column(section.rows(batch), "bucket_ms"), strict=True)
+        for section in OF_VMS
+        if section not in OF_VCPUS and section.time is Time.SECOND
+    )
+    looks = chain.from_iterable(
+        zip(column(rows, "vm"), column(rows, "time_ns"), strict=True)
+        for rows in (batch.memslots, batch.vm_pages)
+    )
+    return {*counts, *((vm_id, time_ns // NS_PER_MS) for vm_id, time_ns in looks)}
 
 
 def _seen(batch: Batch, sightings: Iterable[Sighting], received_ns: int) -> Mapping[str, Seen]:
     evidence: dict[str, list[int]] = {vm.id: [] for vm in batch.vms}
     for vm_id, _, at_ms in sightings:
+        evidence[vm_id].append(at_ms)
+    for vm_id, at_ms in _others_seen(batch):
         evidence[vm_id].append(at_ms)
     covered_from_ms = min((span.from_ns for span in batch.covered), default=received_ns) // NS_PER_MS
     covered_to_ms = max((span.to_ns for span in batch.covered), default=received_ns) // NS_PER_MS

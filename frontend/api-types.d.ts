@@ -1114,6 +1114,14 @@ export interface StoredSizes {
   ledger: StoredSize;
   losses: StoredSize;
   costs: StoredSize;
+  stalls: StoredSize;
+  vcpu_stalls: StoredSize;
+  stall_ledger: StoredSize;
+  waits: StoredSize;
+  pressures: StoredSize;
+  host_pressures: StoredSize;
+  causes: StoredSize;
+  kvm_counts: StoredSize;
 }
 
 /** Faults with one raw word. Without a syndrome from the kernel, word, format and decoded are null. */

@@ -4,7 +4,8 @@
 Everything is built from the registry, so that an architecture that is added is tested like the others.
 """
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -202,17 +203,34 @@ def stall_count(vm_id: str = VM_ID, *, second: int = 0, octave: int = 2, **field
     return StallCount(bucket_ms=START_MS + second * 1000, vm=vm_id, **(values | fields))
 
 
-def later_sections(vm_id: str = VM_ID, *, second: int = 0, vcpu: int = 0, count: int = 1) -> dict[str, Any]:
+def later_sections(
+    vm_id: str = VM_ID, *, seconds: Sequence[int] = (0,), vcpu: int = 0, count: int = 1
+) -> dict[str, Any]:
     """Return rows of each section that wire version 5 added, of one VM, by the section's name."""
+    found: dict[str, Any] = defaultdict(list)
+    for second in seconds:
+        for name, rows in _later_in(vm_id, second, vcpu, count).items():
+            found[name] += rows
+    found["stall_ledger"] = stall_ledger(START_MS + min(seconds) * 1000, found["stalls"], uncounted=2)
+    return dict(found)
+
+
+def sections_of(*parts: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """Return the rows of several VMs by section, as those of one batch."""
+    return {name: [row for part in parts for row in part[name]] for name in parts[0]} if parts else {}
+
+
+def _later_in(vm_id: str, second: int, vcpu: int, count: int) -> Mapping[str, Sequence[Any]]:
     bucket_ms = START_MS + second * 1000
     time_ns = bucket_ms * 1_000_000
-    stalls = [stall_count(vm_id, second=second, octave=octave, q3=count) for octave in (-1, 31)]
-    untimed = {"octave": -2, "running_ns": 0, "max_ns": 0}
-    stalls.append(stall_count(vm_id, second=second, nested=True, outcome=Outcome.FAST, **untimed))
+    untimed: Any = {"octave": -2, "running_ns": 0, "max_ns": 0, "nested": True, "outcome": Outcome.FAST}
+    timed: Any = {"q3": count, "max_ns": 4000 + count, "blocked_ns": count}
     return {
-        "stalls": stalls,
+        "stalls": [
+            stall_count(vm_id, second=second, **untimed),
+            *(stall_count(vm_id, second=second, octave=octave, **timed) for octave in (-1, 31)),
+        ],
         "vcpu_stalls": [VcpuStall(bucket_ms, vm_id, vcpu, 3 * count, count, 5, 6, 3 + count)],
-        "stall_ledger": stall_ledger(bucket_ms, stalls, uncounted=2),
         "waits": [
             WaitCount(bucket_ms, vm_id, WaitsFor.SWAP, "", count, 70),
             WaitCount(bucket_ms, vm_id, WaitsFor.LOCK, "rwsem_down_read_slowpath", count, 8),

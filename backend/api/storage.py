@@ -7,7 +7,6 @@ from backend.api import schemas
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
-from backend.store.contract.series import Metric
 from backend.store.contract.storage import Size, StoredLevel, StoredRecords
 from backend.times import rfc3339_ns
 from faultmodel.units import NS_PER_S
@@ -45,13 +44,7 @@ def _level_body(level: StoredLevel) -> schemas.StoredLevel:
         kept_from=_time(level.kept_from_s),
         pending=level.pending,
         pending_from=_time(level.pending_from_s),
-        sizes=schemas.StoredSizes(
-            faults=_size_body(level.sizes[Metric.FAULTS]),
-            exits=_size_body(level.sizes[Metric.EXITS]),
-            ledger=_size_body(level.sizes[Metric.LEDGER]),
-            losses=_size_body(level.sizes[Metric.LOSSES]),
-            costs=_size_body(level.sizes[Metric.COSTS]),
-        ),
+        sizes=schemas.StoredSizes(**{metric.value: _size_body(size) for metric, size in level.sizes.items()}),
     )
 
 

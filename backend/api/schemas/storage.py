@@ -34,6 +34,14 @@ class StoredSizes(BaseModel):
     ledger: StoredSize
     losses: StoredSize
     costs: StoredSize
+    stalls: StoredSize
+    vcpu_stalls: StoredSize
+    stall_ledger: StoredSize
+    waits: StoredSize
+    pressures: StoredSize
+    host_pressures: StoredSize
+    causes: StoredSize
+    kvm_counts: StoredSize
 
 
 class StoredLevel(BaseModel):

@@ -45,7 +45,7 @@ _OF_CONNECTION: Mapping[str, Any] = {
     "mutations_sync": 2,
     "lightweight_deletes_sync": 2,
     # What is acknowledged is stored, and what is repeated with its token is stored once, whatever the profile
-    # of the server says. Nor is an insert put off to go with others', unless the URL asks for it: the five of
+    # of the server says. Nor is an insert put off to go with others', unless the URL asks for it: those of
     # a batch would wait one after the other.
     "async_insert": 0,
     "wait_for_async_insert": 1,

@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Select, Table, case, func, literal, select
 from backend.store.clickhouse.blocks import Noted
 from backend.store.clickhouse.tables import BLOCK, VERSION, of_sql
 from backend.store.contract.levels import Piece
-from backend.store.contract.series import OWNER, Metric, Top
+from backend.store.contract.series import GREATEST_FIGURES, OWNER, Metric, Top
 from backend.store.contract.values import Steps
 from backend.store.sql.series.measures import MEASURES, Columns, Measure
 from backend.store.sql.series.rollup import Summing
@@ -24,8 +24,9 @@ from backend.store.sql.writer import is_greatest, key_names
 from faultmodel.record import BUCKET_MS
 
 _STEP = "step"
-_SAFE = (Metric.LOSSES, Metric.COSTS)
-"""Of these a host may make up any amount; it is asked for with all others'."""
+_BOUNDED = (Metric.FAULTS, Metric.EXITS, Metric.LEDGER)
+"""Of these there is a bound to what a host may hand in. Of others it may make up any amount, and is asked for
+with all other hosts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +164,9 @@ def _value(measure: Measure, name: str, columns: Columns) -> ColumnElement[Any]:
 
 
 def _total(metric: Metric, name: str, value: ColumnElement[Any]) -> ColumnElement[Any]:
-    if name == "resident_bytes":
+    if name in GREATEST_FIGURES:
         return func.max(value)
-    if metric in _SAFE and name != MEASURED_SEEN:
+    if metric not in _BOUNDED and name != MEASURED_SEEN:
         return func.sum(func.toInt128(value))
     return func.sum(value)
 

@@ -15,7 +15,7 @@ from backend.errors import BatchError
 from faultmodel import arch
 from faultmodel.record import COUNTERS, MAX_VCPU, Cost
 from faultmodel.rows import column
-from faultmodel.sections import OF_VCPUS, SECTIONS
+from faultmodel.sections import OF_VCPUS
 from faultmodel.wire import Batch
 
 MAX_SEQUENCE = 2**40
@@ -42,8 +42,10 @@ in two batches, and a vCPU has one at a time.
 MAX_COUNT = 2**40
 """No batch counts more: at 10**12 something is broken, and sums over every batch must stay below 2**63."""
 
-_STORED_VERSION = 4
-"""Sections of later versions are refused."""
+MAX_NS = 2**60
+"""Of the times of one kind that a batch counts: 36 years of a vCPU. Two such sums are below 2**63."""
+MAX_LOOKS = 4096
+"""Of memslots, of causes and of VMs' pages in one batch: a collector cuts it before."""
 
 _OF_FAULTS = tuple(name for name in COUNTERS if name not in ("faults", "prefetched"))
 """Each of these a fault counts once at most."""
@@ -58,12 +60,16 @@ def check_bounds(batch: Batch) -> None:
         ("losses", batch.lost, MAX_LOSSES),
         ("probes", batch.host.probes, MAX_PROBES),
         ("costs", batch.costs, MAX_COSTS),
+        ("memslots", batch.memslots, MAX_LOOKS),
+        ("causes", batch.causes, MAX_LOOKS),
+        ("pages of VMs", batch.vm_pages, MAX_LOOKS),
     )
     for name, items, most in counted:
         _check_most(f"number of {name}", len(items), most)
     for name, total in (
         ("faults seen", sum(column(batch.ledger, "seen"))),
         ("exits", sum(column(batch.exit_counts, "count"))),
+        ("exits with a cause", sum(column(batch.causes, "count"))),
         ("things lost", sum(column(batch.lost, "count"))),
     ):
         _check_most(f"number of {name}", total, MAX_COUNT)
@@ -74,9 +80,6 @@ def check_bounds(batch: Batch) -> None:
     if len(batch.fault_counts) > MAX_WORDS:
         _check_words(batch)
     _check_costs(batch.costs)
-    for section in SECTIONS:
-        if section.since > _STORED_VERSION and section.rows(batch):
-            raise BatchError(f"batch has {section.name}, which this server does not store")
 
 
 def counted_in(batch: Batch) -> int:

@@ -23,17 +23,37 @@ class Metric(StrEnum):
     LEDGER = "ledger"
     LOSSES = "losses"
     COSTS = "costs"
+    STALLS = "stalls"
+    VCPU_STALLS = "vcpu_stalls"
+    STALL_LEDGER = "stall_ledger"
+    WAITS = "waits"
+    PRESSURES = "pressures"
+    HOST_PRESSURES = "host_pressures"
+    CAUSES = "causes"
+    KVM_COUNTS = "kvm_counts"
 
 
 OWNER = "owner"
 """In ``by``: the number of the VM or host."""
 COUNT = "count"
+QUARTERS = ("q0", "q1", "q2", "q3")
+"""Of an octave of stalls (``faultmodel.stalls``)."""
+_STALL_TIMES = ("running_ns", "blocked_ns", "max_ns")
+_PRESSURE = ("some_ns", "full_ns")
 KEYS: Mapping[Metric, Sequence[str]] = {
     Metric.FAULTS: ("vcpu", "format", "word"),
     Metric.EXITS: ("vcpu", "reason", "errno"),
     Metric.LEDGER: (),
     Metric.LOSSES: ("kind",),
     Metric.COSTS: (),
+    Metric.STALLS: ("access", "outcome", "nested", "octave"),
+    Metric.VCPU_STALLS: ("vcpu",),
+    Metric.STALL_LEDGER: (),
+    Metric.WAITS: ("waits_for", "detail"),
+    Metric.PRESSURES: (),
+    Metric.HOST_PRESSURES: (),
+    Metric.CAUSES: ("cause",),
+    Metric.KVM_COUNTS: (),
 }
 """What counts of an owner are kept apart by, beside time."""
 FIGURES: Mapping[Metric, Sequence[str]] = {
@@ -50,8 +70,21 @@ FIGURES: Mapping[Metric, Sequence[str]] = {
         "program_runs",
         "measured_seen",
     ),
+    Metric.STALLS: (*QUARTERS, *_STALL_TIMES),
+    Metric.VCPU_STALLS: (COUNT, "timed", *_STALL_TIMES),
+    Metric.STALL_LEDGER: ("ended", "stalled", "uncounted"),
+    Metric.WAITS: (COUNT, "ns"),
+    Metric.PRESSURES: _PRESSURE,
+    Metric.HOST_PRESSURES: _PRESSURE,
+    Metric.CAUSES: (COUNT,),
+    Metric.KVM_COUNTS: (
+        *("pf_taken", "pf_fixed", "pf_emulate", "pf_spurious", "pf_fast", "pf_mmio"),
+        *("splits", "seen"),
+    ),
 }
-"""What is summed; of ``resident_bytes`` it is the greatest. An exit counts as ``count``, and by its kind."""
+"""What is summed. An exit counts as ``count``, and by its kind."""
+GREATEST_FIGURES = frozenset({"resident_bytes", "max_ns"})
+"""Of these, it is the greatest."""
 
 Row = tuple[Any, ...]
 """Of a step its number, then the values of the keys that were asked for, then the figures."""

@@ -10,9 +10,11 @@ from backend.store.contract.catalog import Catalog
 from backend.store.contract.changes import Counted, Version
 from backend.store.contract.jobs import JobClaim
 from backend.store.contract.levels import Levels
+from backend.store.contract.looks import Looks
 from backend.store.contract.news import HostChange, Listener
 from backend.store.contract.retention import Kept
 from backend.store.contract.series import Series
+from backend.store.contract.stalls import Stalls
 from backend.store.contract.storage import Storage
 from backend.store.contract.values import (
     ExitPoint,
@@ -33,7 +35,7 @@ from faultmodel.record import ExitKind
 from faultmodel.wire import Batch
 
 
-class Store(Catalog, Protocol):
+class Store(Catalog, Stalls, Looks, Protocol):
     """A catalog and a series, and what needs both. Thread-safe: every method may be called from any thread.
 
     What reads keeps to the limit that ``time_limit.limited`` sets, and raises TooLongError beyond it.

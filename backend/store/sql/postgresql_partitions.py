@@ -32,7 +32,7 @@ from sqlalchemy.exc import DBAPIError
 from backend.errors import StoreError
 from backend.store.contract.retention import BY_LENGTH_S, Kept, Retention
 from backend.store.contract.time_limit import check_time
-from backend.store.sql.tables import exit_counts, families, fault_counts, ledger
+from backend.store.sql.tables import families
 from backend.store.sql.tables.levels import levels
 from backend.store.sql.writer import Removed, Writer
 from faultmodel.units import NS_PER_S
@@ -293,8 +293,9 @@ def _kept_by_table() -> Mapping[Table, Kept]:
     """Return the tables that have partitions, and as what each is kept."""
     counts = {
         at_level: BY_LENGTH_S[length_s]
-        for table in (fault_counts, exit_counts, ledger)
-        for length_s, at_level in levels[table].items()
+        for table, at_levels in levels.items()
+        if "vm_id" in table.columns
+        for length_s, at_level in at_levels.items()
     }
     return {**counts, **{family.faults: Kept.FAULTS for family in families.values()}}
 

@@ -7,16 +7,17 @@ hot path.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import cache
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Column, Table, Text
+from sqlalchemy import BigInteger, Column, Table, Text
 from sqlalchemy.engine import Row
 
 from backend.errors import BatchError, StoreError
-from backend.store.contract.bounds import MAX_COUNT
+from backend.store.contract.bounds import MAX_COUNT, MAX_NS
 from backend.store.contract.check import check_texts
 from backend.store.sql import writer
 from backend.store.sql.tables import fault_counts
@@ -57,8 +58,9 @@ def count_columns(
     counts = {column.name for column in writer.value_columns(table)}
     values = _values(list(table.columns), records, vm_numbers, naming)
     for column, found in zip(table.columns, values, strict=True):
-        if column.name in counts and (total := sum(found)) > MAX_COUNT:
-            raise BatchError(f"{column.name} is {total} in one batch, more than {MAX_COUNT}")
+        most = MAX_NS if column.name.endswith("ns") else MAX_COUNT
+        if column.name in counts and (total := sum(found)) > most:
+            raise BatchError(f"{column.name} is {total} in one batch, more than {most}")
     return values
 
 
@@ -67,6 +69,11 @@ def fault_count_columns(
 ) -> writer.Columns:
     """Return the columns of one or more of an architecture's fault counts. See ``count_columns``."""
     return count_columns(fault_counts, records, vm_numbers, _naming_of(architecture.name))
+
+
+def host_count_columns(table: Table, records: Sequence[Any], host_id: int) -> writer.Columns:
+    """Return the columns of one or more counts of a host. See ``count_columns``."""
+    return count_columns(table, records, {}, _Naming(constants={"host_id": host_id}))
 
 
 def record_columns(
@@ -126,11 +133,13 @@ def _stored(column: Column[Any], found: Sequence[Any], vm_numbers: Mapping[str, 
             return list(map(vm_numbers.__getitem__, found))
         case "bucket_s":
             return _buckets_s(found)
-        case "kind":
-            return [kind.value for kind in found]
     if isinstance(column.type, Word):
         return _signed(found)
+    if isinstance(found[0], bool) and isinstance(column.type, BigInteger):
+        return list(map(int, found))
     if isinstance(column.type, Text):
+        if isinstance(found[0], Enum):
+            return [one.value for one in found]
         check_texts(set(found))
     return found
 

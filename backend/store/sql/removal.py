@@ -15,6 +15,7 @@ from backend.store.sql.series.stored import StoredSeries, Writing
 from backend.store.sql.sums import sum_of
 from backend.store.sql.tables import (
     applied_batches,
+    causes,
     countings,
     coverage,
     findings,
@@ -22,12 +23,14 @@ from backend.store.sql.tables import (
     host_events,
     hosts,
     loss_totals,
+    memslots,
     refusals,
     rollup_pending,
     sources,
     stream_tokens,
     streams,
     vcpus,
+    vm_pages,
     vm_streams,
     vms,
     waiting_coverage,
@@ -89,7 +92,7 @@ def remove_vm(writing: Writing, series: StoredSeries, vm_number: int, arch: str,
 
 def remove_emptied(connection: Connection, vm_number: int, owner: Owner) -> None:
     """Remove a VM of which the series has nothing. Its host is locked."""
-    for table in (countings, vcpus, vm_streams):
+    for table in (countings, vcpus, vm_streams, causes, memslots, vm_pages):
         connection.execute(delete(table).where(table.c.vm_id == vm_number))
     guest_id = connection.scalar(select(vms.c.guest_id).where(vms.c.id == vm_number))
     connection.execute(delete(vms).where(vms.c.id == vm_number, vms.c.host_id == owner.host_id))

@@ -30,6 +30,7 @@ from backend.store.sql.catalog import (
     host_events,
     hosts,
     jobs,
+    looks,
     losses,
     origins,
     refusals,
@@ -42,11 +43,13 @@ from backend.store.sql.catalog import (
 from backend.store.sql.catalog.known_vcpus import KnownVcpus
 from backend.store.sql.history import HistoryJobs
 from backend.store.sql.host_reads import HostReads
+from backend.store.sql.look_reads import LookReads
 from backend.store.sql.ranges import chunks
 from backend.store.sql.revision import check_revision, check_whole
 from backend.store.sql.series import rollup
 from backend.store.sql.series.series import SqlSeries
 from backend.store.sql.series.stored import NewSeries, Transactions
+from backend.store.sql.stall_reads import StallReads
 from backend.store.sql.tables import tokens as tokens_table
 from backend.store.sql.vm_reads import VmReads
 from backend.store.sql.writer import Writer
@@ -62,7 +65,7 @@ _token = select(tokens_table).where(tokens_table.c.sha256 == bindparam("hash"))
 _these_tokens = select(tokens_table).where(tokens_table.c.sha256.in_(bindparam("hashes", expanding=True)))
 
 
-class SqlStore(VmReads, HostReads, HistoryJobs):
+class SqlStore(VmReads, StallReads, LookReads, HostReads, HistoryJobs):
     """A Store. Thread-safe as far as ``reading``, ``checking`` and ``writing`` are."""
 
     def __init__(self, new_series: NewSeries = SqlSeries) -> None:
@@ -185,6 +188,7 @@ class SqlStore(VmReads, HostReads, HistoryJobs):
                 writer, batch, host.id, stream_id, received_ns, self._vcpus
             )
             countings.add_countings(writer, batch, described.numbers)
+            looks.add_looks(writer, batch, described.numbers)
             block = Block(
                 number=number,
                 batch=batch,

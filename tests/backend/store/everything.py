@@ -9,6 +9,7 @@ from backend.store.contract.series import FIGURES, KEYS, OWNER, Metric
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange
 from backend.store.contract.vms import VmFilter
+from backend.store.sql.series.measures import MEASURES
 from faultmodel.kinds import LossKind
 from faultmodel.record import Cost, Loss, Span
 from faultmodel.wire import Batch
@@ -20,6 +21,7 @@ from tests.batches import (
     exit_record,
     fault_count,
     fault_record,
+    later_sections,
     ledger_entry,
     make_batch,
     make_host,
@@ -29,6 +31,8 @@ from tests.batches import (
 CLAIM = JobClaim(name="rollup", holder="us", began_ns=START_NS, within_ns=10**15, every_ns=0)
 RECEIVED_NS = START_NS + 10**6 * NS_PER_S
 ALWAYS = TimeRange()
+OF_HOSTS = frozenset(metric for metric, measure in MEASURES.items() if measure.owner == "host_id")
+"""What is counted of hosts, not of VMs."""
 
 
 def a_batch(number: int, *, host: int = 0, vm: str | None = None) -> Batch:
@@ -57,6 +61,7 @@ def a_batch(number: int, *, host: int = 0, vm: str | None = None) -> Batch:
                 program_runs=2,
             )
         ],
+        **later_sections(vm_id, seconds=[number]),
     )
 
 
@@ -74,12 +79,18 @@ def stored(store: Store, *metrics: Metric) -> Mapping[object, object]:
         vms = {vm.number: vm.id for vm in store.members(VmFilter(), ALWAYS).vms}
         hosts = {number: f"host {place}" for place, number in enumerate(sorted(store.version()))}
         for metric in metrics or Metric:
-            owners = hosts if metric in (Metric.LOSSES, Metric.COSTS) else vms
+            owners = hosts if metric in OF_HOSTS else vms
             by = (OWNER, *KEYS[metric])
             for row in store.series.totals(metric, list(owners), ALWAYS, by=by, figures=FIGURES[metric]):
                 found[metric, owners[row[0]], *row[1 : len(by)]] += 1
                 for name, value in zip(FIGURES[metric], row[len(by) :], strict=True):
                     found[metric, name, owners[row[0]], *row[1 : len(by)]] += value
+        for life in store.memslots(list(vms.values()), ALWAYS, limit=9999):
+            found["memslot", life] += 1
+        for pages in store.vm_pages(list(vms.values())):
+            found["pages", pages] += 1
+        for cause in store.cause_sums(None, ALWAYS):
+            found["cause", cause] += 1
         for record in store.exits(None, None, ALWAYS, limit=9999, before=None):
             found["exit", record.record.vm, record.record.time_ns] += 1
         for record in store.faults(list(vms.values()), ALWAYS, limit=9999, before=None) if vms else ():

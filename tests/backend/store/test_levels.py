@@ -14,7 +14,7 @@ from backend.errors import LostJobError
 from backend.store import open_store
 from backend.store.contract.jobs import JobClaim
 from backend.store.contract.levels import AFTER_ALL_S, BEFORE_ALL_S, LENGTHS_S, Levels, Range, joined
-from backend.store.contract.series import FIGURES, KEYS, OWNER, Metric, Row
+from backend.store.contract.series import FIGURES, GREATEST_FIGURES, KEYS, OWNER, Metric, Row
 from backend.store.contract.store import Store
 from backend.store.contract.values import Steps, TimeRange
 from backend.store.contract.vms import VmFilter
@@ -22,15 +22,18 @@ from backend.store.sql.migrate import downgrade, migrate
 from faultmodel.kinds import LossKind
 from faultmodel.record import Cost, Loss, Span
 from tests.backend.store.conftest import CLICKHOUSE, CLICKHOUSE_OVER_HTTP, NewStore, NewUrl
+from tests.backend.store.everything import OF_HOSTS
 from tests.batches import (
     NS_PER_S,
     START_NS,
     START_S,
     exit_count,
     fault_count,
+    later_sections,
     ledger_entry,
     make_batch,
     make_host,
+    sections_of,
 )
 
 DAY_S = 86_400
@@ -184,6 +187,17 @@ class Scene:
                 )
                 for second in seconds
             ],
+            **sections_of(
+                *(
+                    later_sections(
+                        vm,
+                        seconds=sorted({second for of_vm, second, _ in by_key if of_vm == vm}),
+                        vcpu=self._sequence % 3,
+                        count=1 + self._sequence % 9,
+                    )
+                    for vm in sorted({key[0] for key in by_key})
+                )
+            ),
         )
         assert self.store.apply(batch, RECEIVED_NS)
 
@@ -208,7 +222,7 @@ def check(store: Store, from_s: int, step_s: int, *metrics: Metric) -> None:
         vms = [vm.number for vm in store.members(VmFilter(), TimeRange()).vms]
         hosts = list(store.version())
         for metric in metrics:
-            owners = hosts if metric in (Metric.LOSSES, Metric.COSTS) else vms
+            owners = hosts if metric in OF_HOSTS else vms
             by = (OWNER, *KEYS[metric])
             figures = FIGURES[metric]
             seconds = _of_seconds(store, metric, owners, by)
@@ -254,7 +268,7 @@ def added(metric: Metric, rows: Iterator[Row], figures: Sequence[str] | None = N
     for row in rows:
         for name, value in zip(figures or FIGURES[metric], row[width:], strict=True):
             key = (*row[:width], name)
-            add: Callable[[object, object], object] = max if name == "resident_bytes" else lambda a, b: a + b  # type: ignore[operator, assignment]
+            add: Callable[[object, object], object] = max if name in GREATEST_FIGURES else lambda a, b: a + b  # type: ignore[operator, assignment]
             sums[key] = add(sums[key], value) if key in sums else value
     return sums
 

@@ -295,10 +295,13 @@ def test_a_database_is_parted_and_joined_again_with_all_that_is_stored(url: str)
         roll_up(store)
         assert len(partitions(store)) > 10
 
-    def stored() -> list[list[tuple[object, ...]]]:
-        return [
-            sorted(rows(url, f"SELECT * FROM {table.name}"), key=repr) for table in metadata.sorted_tables
-        ]
+    def stored() -> dict[str, list[tuple[object, ...]]]:
+        found = {
+            name: sorted(rows(url, f"SELECT * FROM {name}"), key=repr)
+            for name in tables(url) - {"alembic_version"}
+        }
+        # Tables of later revisions are not there, and had nothing.
+        return {name: of_table for name, of_table in found.items() if of_table}
 
     before = stored()
     downgrade(url, "0023")

@@ -29,6 +29,7 @@ from tests.batches import (
     exit_record,
     fault_count,
     fault_record,
+    later_sections,
     ledger_entry,
     make_batch,
     make_host,
@@ -61,6 +62,7 @@ def full(name: str, stream: str, vm: str, sequence: int = 0, faults: int = 7) ->
         costs=[
             Cost(from_ns=START_NS + n * NS_PER_S, to_ns=end_ns, cpu_ns=1, resident_bytes=1) for n in range(9)
         ],
+        **later_sections(vm, seconds=range(9)),
     )
 
 

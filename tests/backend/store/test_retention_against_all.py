@@ -19,6 +19,7 @@ from backend.store.contract.values import Steps, TimeRange
 from backend.store.contract.vms import VmFilter
 from tests.backend.store.aging import ALL, DAY_S, HOUR_S, SHORT, claim, part, remove, save
 from tests.backend.store.conftest import CLICKHOUSE, CLICKHOUSE_OVER_HTTP, NewStore
+from tests.backend.store.everything import OF_HOSTS
 from tests.backend.store.test_levels import ROLLED, STORED, TIMES, Scene, added, expected
 from tests.batches import (
     START_S,
@@ -42,7 +43,7 @@ def _figures(metric: Metric) -> Sequence[str]:
 
 def owners_of(store: Store, metric: Metric) -> list[int]:
     """Return the numbers of a metric's owners, in an order that is the same in every store."""
-    if metric in (Metric.LOSSES, Metric.COSTS):
+    if metric in OF_HOSTS:
         return sorted(store.version())
     return [vm.number for vm in sorted(store.members(VmFilter(), ALL).vms, key=lambda vm: vm.id)]
 

@@ -5,19 +5,22 @@ from collections import Counter
 
 import pytest
 
-from backend.store.contract.series import FIGURES, KEYS, OWNER, Metric, Top
+from backend.store.contract.series import FIGURES, GREATEST_FIGURES, KEYS, OWNER, Metric, Top
 from backend.store.contract.store import Store
 from backend.store.contract.values import Steps, TimeRange
 from faultmodel.kinds import LossKind
 from faultmodel.record import Cost, Loss
+from tests.backend.store.everything import OF_HOSTS
 from tests.batches import (
     NS_PER_S,
     START_MS,
     START_NS,
     exit_count,
     fault_count,
+    later_sections,
     ledger_entry,
     make_batch,
+    sections_of,
 )
 
 VM_IDS = [f"{number:016x}" for number in range(1, 4)]
@@ -56,6 +59,7 @@ def numbers(store: Store) -> list[int]:
             ledger=[ledger_entry(vm, seen=4 * second + 6, seen_total=10**6, second=second) for vm in VM_IDS],
             lost=[Loss(LossKind.KEYS_FULL, 3), Loss(LossKind.EXIT_RECORDS, 1)],
             costs=[_cost(second)],
+            **sections_of(*(later_sections(vm, seconds=[second], count=1 + second) for vm in VM_IDS)),
         )
         assert store.apply(batch, START_NS + 20 * NS_PER_S)
     return [vm.number for vm in store.members_named(VM_IDS)]
@@ -63,10 +67,9 @@ def numbers(store: Store) -> list[int]:
 
 @pytest.mark.parametrize("metric", Metric)
 def test_points_add_up_to_totals_by_every_key(store: Store, numbers: list[int], metric: Metric) -> None:
-    is_of_host = metric in (Metric.LOSSES, Metric.COSTS)
-    owners = list(store.version()) if is_of_host else numbers
-    # Of the greatest amount of memory there is no sum.
-    figures = [name for name in FIGURES[metric] if name != "resident_bytes"]
+    owners = list(store.version()) if metric in OF_HOSTS else numbers
+    # Of the greatest there is no sum.
+    figures = [name for name in FIGURES[metric] if name not in GREATEST_FIGURES]
     asked = [(), (OWNER,), *((key,) for key in KEYS[metric]), (OWNER, *KEYS[metric])]
     for by in asked:
         found: Counter[tuple[object, ...]] = Counter()

@@ -3,16 +3,37 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from sqlalchemy import Connection, Table
 
 from backend.store.contract.levels import FINEST_S, Levels
 from backend.store.contract.series import Block
-from backend.store.sql.records import count_columns, fault_count_columns, record_columns
+from backend.store.sql.records import (
+    count_columns,
+    fault_count_columns,
+    host_count_columns,
+    record_columns,
+)
 from backend.store.sql.series.late import at_level
 from backend.store.sql.series.pending import add_pending, read_kept
-from backend.store.sql.tables import collector_costs, exit_counts, families, fault_counts, ledger, losses
+from backend.store.sql.tables import (
+    cause_counts,
+    collector_costs,
+    exit_counts,
+    families,
+    fault_counts,
+    host_pressures,
+    kvm_counts,
+    ledger,
+    losses,
+    pressures,
+    stall_ledger,
+    stalls,
+    vcpu_stalls,
+    waits,
+)
 from backend.store.sql.tables.levels import levels
 from backend.store.sql.writer import Columns, Row, columns_of
 from faultmodel import arch
@@ -102,15 +123,30 @@ def _add_fault_counts(counts: _Counts, block: Block) -> None:
         counts.add(fault_counts, fault_count_columns(arch.get(block.batch.arch), found, block.vms))
 
 
-def _add_exit_counts(counts: _Counts, block: Block) -> None:
-    if found := block.batch.exit_counts:
-        counts.add(exit_counts, count_columns(exit_counts, found, block.vms))
+def _add_rows(section: str, table: Table, counts: _Counts, block: Block) -> None:
+    """Add the rows of a section whose fields are the table's columns."""
+    if found := getattr(block.batch, section):
+        counts.add(table, count_columns(table, found, block.vms))
 
 
 def _add_ledger(counts: _Counts, block: Block) -> None:
     # A quiet VM's entry says only how much was seen before.
     if entries := [entry for entry in block.batch.ledger if entry.seen]:
         counts.add(ledger, count_columns(ledger, entries, block.vms))
+
+
+def _add_host_pressures(counts: _Counts, block: Block) -> None:
+    if found := block.batch.host_pressures:
+        counts.add(host_pressures, host_count_columns(host_pressures, found, block.host))
+
+
+def _add_causes(counts: _Counts, block: Block) -> None:
+    """Add exits by cause, in the second of the last of each row."""
+    rows = (
+        (block.vms[item.vm], item.time_ns // _BUCKET_NS, item.cause.value, item.count)
+        for item in block.batch.causes
+    )
+    counts.add(cause_counts, columns_of(rows))
 
 
 def _append_exits(rows: Rows, block: Block) -> None:
@@ -147,8 +183,21 @@ _ADDERS: Mapping[str, Callable[[_Counts, Block], None]] = {
     "lost": _add_lost,
     "costs": _add_costs,
     "fault_counts": _add_fault_counts,
-    "exit_counts": _add_exit_counts,
     "ledger": _add_ledger,
+    "host_pressures": _add_host_pressures,
+    "causes": _add_causes,
+    **{
+        section: partial(_add_rows, section, table)
+        for section, table in (
+            ("exit_counts", exit_counts),
+            ("stalls", stalls),
+            ("vcpu_stalls", vcpu_stalls),
+            ("stall_ledger", stall_ledger),
+            ("waits", waits),
+            ("pressures", pressures),
+            ("kvm_counts", kvm_counts),
+        )
+    },
 }
 _RECORDS: Mapping[str, Callable[[Rows, Block], None]] = {"exits": _append_exits, "faults": _append_faults}
-"""Both by section of a batch. The others are the catalog's."""
+"""Both by section of a batch. The others are the catalog's, as is more of the causes."""

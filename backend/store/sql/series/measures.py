@@ -8,9 +8,24 @@ from typing import Any
 from sqlalchemy import ColumnElement, Double, Table, and_, bindparam, case, cast, func, not_, or_
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from backend.store.contract.series import COUNT, FIGURES, Metric
+from backend.store.contract.series import COUNT, FIGURES, GREATEST_FIGURES, Metric
 from backend.store.sql.sums import safe_sum_of, sum_of
-from backend.store.sql.tables import collector_costs, exit_counts, fault_counts, ledger, losses, vms
+from backend.store.sql.tables import (
+    cause_counts,
+    collector_costs,
+    exit_counts,
+    fault_counts,
+    host_pressures,
+    kvm_counts,
+    ledger,
+    losses,
+    pressures,
+    stall_ledger,
+    stalls,
+    vcpu_stalls,
+    vms,
+    waits,
+)
 from backend.store.sql.tables.levels import MEASURED_SEEN, levels
 from faultmodel.record import (
     EFAULT,
@@ -56,7 +71,10 @@ def _any(columns: Columns, figures: Sequence[str]) -> Sequence[ColumnElement[boo
 
 
 def _plain(metric: Metric, owner: str, table: Table, aggregate: Aggregate) -> Measure:
-    figures = {name: Figure(_column(name), aggregate) for name in FIGURES[metric]}
+    figures = {
+        name: Figure(_column(name), func.max if name in GREATEST_FIGURES else aggregate)
+        for name in FIGURES[metric]
+    }
     return Measure(owner, levels[table], figures, _any)
 
 
@@ -122,9 +140,16 @@ MEASURES: Mapping[Metric, Measure] = {
         _costs.tables,
         {
             **_costs.figures,
-            "resident_bytes": Figure(_column("resident_bytes"), func.max),
             "measured_seen": Figure(measured_seen, func.sum),
         },
         lambda columns, figures: [columns.wall_ns > 0],
     ),
+    Metric.STALLS: _plain(Metric.STALLS, "vm_id", stalls, safe_sum_of),
+    Metric.VCPU_STALLS: _plain(Metric.VCPU_STALLS, "vm_id", vcpu_stalls, safe_sum_of),
+    Metric.STALL_LEDGER: _plain(Metric.STALL_LEDGER, "vm_id", stall_ledger, safe_sum_of),
+    Metric.WAITS: _plain(Metric.WAITS, "vm_id", waits, safe_sum_of),
+    Metric.PRESSURES: _plain(Metric.PRESSURES, "vm_id", pressures, safe_sum_of),
+    Metric.HOST_PRESSURES: _plain(Metric.HOST_PRESSURES, "host_id", host_pressures, safe_sum_of),
+    Metric.CAUSES: _plain(Metric.CAUSES, "vm_id", cause_counts, safe_sum_of),
+    Metric.KVM_COUNTS: _plain(Metric.KVM_COUNTS, "vm_id", kvm_counts, safe_sum_of),
 }

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Removes counts and records of VMs and hosts, in transactions of so many rows: others write in between."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
 from sqlalchemy import Column, Table, delete, select
 
 from backend.store.sql.ranges import chunks
-from backend.store.sql.tables import collector_costs, exit_counts, families, fault_counts, ledger, losses
+from backend.store.sql.tables import families
 from backend.store.sql.tables.levels import levels
 from backend.store.sql.writer import Writer
 
@@ -17,12 +17,15 @@ Locked = Callable[[], AbstractContextManager[Writer]]
 for one another."""
 _AT_ONCE = 5_000
 """Rows of one transaction: some 20 ms."""
+_every_level = [table for at_levels in levels.values() for table in at_levels.values()]
+_OF_VMS = [table for table in _every_level if "vm_id" in table.columns]
+_OF_HOSTS = [table for table in _every_level if "host_id" in table.columns]
 
 
 def empty_vm(locked: Locked, vm_number: int, arch: str) -> None:
     """Remove what there is of a VM."""
     family = families[arch]
-    for table in _at_levels(fault_counts, exit_counts, ledger):
+    for table in _OF_VMS:
         delete_by(locked, table, table.c.vm_id, vm_number, table.c.bucket_s)
     faults = family.faults
     delete_by(locked, faults, faults.c.vm_id, vm_number, faults.c.time_ns)
@@ -41,19 +44,19 @@ def empty_vm(locked: Locked, vm_number: int, arch: str) -> None:
 def remove_vm(writer: Writer, vm_number: int, arch: str) -> None:
     """Remove what was added of a VM since it was emptied."""
     family = families[arch]
-    for table in (*_at_levels(fault_counts, exit_counts, ledger), family.faults, family.exits):
+    for table in (*_OF_VMS, family.faults, family.exits):
         writer.connection.execute(delete(table).where(table.c.vm_id == vm_number))
 
 
 def empty_host(locked: Locked, host_id: int) -> None:
     """Remove what there is of a host itself."""
-    for table in _at_levels(losses, collector_costs):
+    for table in _OF_HOSTS:
         delete_by(locked, table, table.c.host_id, host_id, table.c.bucket_s)
 
 
 def remove_host(writer: Writer, host_id: int) -> None:
     """Remove what was added of a host since it was emptied."""
-    for table in _at_levels(losses, collector_costs):
+    for table in _OF_HOSTS:
         writer.connection.execute(delete(table).where(table.c.host_id == host_id))
 
 
@@ -68,8 +71,3 @@ def delete_by(locked: Locked, table: Table, whose: Column[Any], number: int, ord
             writer.connection.execute(delete(table).where(whose == number, *until))
         if last is None:
             return
-
-
-def _at_levels(*tables: Table) -> Sequence[Table]:
-    """Return the tables of counts of seconds with those of all coarser levels."""
-    return [at_level for table in tables for at_level in levels[table].values()]

@@ -13,6 +13,16 @@ from sqlalchemy import Boolean, Column, DefaultClause, Double, PrimaryKeyConstra
 from backend.store.contract.levels import FINEST_S, LENGTHS_S
 from backend.store.sql.tables.columns import metadata, number, reference, text
 from backend.store.sql.tables.hosts import collector_costs, losses
+from backend.store.sql.tables.stalls import (
+    cause_counts,
+    host_pressures,
+    kvm_counts,
+    pressures,
+    stall_ledger,
+    stalls,
+    vcpu_stalls,
+    waits,
+)
 from backend.store.sql.tables.vms import exit_counts, fault_counts, ledger
 
 MEASURED_SEEN = "measured_seen"
@@ -46,7 +56,10 @@ def _at_level(table: Table, length_s: int) -> Table:
 
 levels: Mapping[Table, Mapping[int, Table]] = {
     table: {length_s: table if length_s == FINEST_S else _at_level(table, length_s) for length_s in LENGTHS_S}
-    for table in (fault_counts, exit_counts, ledger, losses, collector_costs)
+    for table in (
+        *(fault_counts, exit_counts, ledger, losses, collector_costs),
+        *(stalls, vcpu_stalls, stall_ledger, waits, pressures, host_pressures, cause_counts, kvm_counts),
+    )
 }
 """By the table of counts of a second, the tables of all levels, by the length of their buckets in s."""
 

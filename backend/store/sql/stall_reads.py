@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The part of a Store over any SQL database that reads how long guests stood still."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from sqlalchemy import select
+
+from backend.store.contract.series import FIGURES, OWNER, QUARTERS, Metric
+from backend.store.contract.stalls import (
+    PressurePoint,
+    PressureSum,
+    StallLedgerSum,
+    StallPoint,
+    StallSum,
+    VcpuStallSum,
+    WaitPoint,
+    WaitSum,
+)
+from backend.store.contract.values import Steps, TimeRange
+from backend.store.sql.tables import hosts
+from backend.store.sql.vm_sums import VmSums
+
+
+class StallReads(VmSums):
+    """See ``contract.stalls.Stalls``."""
+
+    def stall_sums(self, vm_ids: Sequence[str] | None, span: TimeRange) -> Iterator[StallSum]:
+        """Yield histograms; no order."""
+        for vm, access, outcome, nested, octave, *figures in self._sums(Metric.STALLS, vm_ids, span):
+            quarters, times = figures[: len(QUARTERS)], figures[len(QUARTERS) :]
+            yield StallSum(vm, access, outcome, bool(nested), octave, quarters, *times)
+
+    def stall_points(self, vm_ids: Sequence[str] | None, steps: Steps) -> Iterator[StallPoint]:
+        """Yield histograms of steps; no order, and an octave of a step may come several times."""
+        for _, row in self._points(Metric.STALLS, vm_ids, steps, by=("octave",), figures=QUARTERS):
+            step, octave, *quarters = row
+            yield StallPoint(step, octave, quarters)
+
+    def vcpu_stalls(self, vm_ids: Sequence[str], span: TimeRange) -> Sequence[VcpuStallSum]:
+        """Return stalls of vCPUs, by VM and vCPU."""
+        return sorted(VcpuStallSum(*row) for row in self._sums(Metric.VCPU_STALLS, vm_ids, span))
+
+    def stall_ledger(self, vm_ids: Sequence[str] | None, span: TimeRange) -> Sequence[StallLedgerSum]:
+        """Return what became of faults that ended; no order."""
+        return [StallLedgerSum(*row) for row in self._sums(Metric.STALL_LEDGER, vm_ids, span)]
+
+    def wait_sums(self, vm_ids: Sequence[str] | None, span: TimeRange) -> Sequence[WaitSum]:
+        """Return what VMs waited for, the longest first."""
+        found = [WaitSum(*row) for row in self._sums(Metric.WAITS, vm_ids, span)]
+        return sorted(found, key=lambda item: (-item.ns, item))
+
+    def wait_points(self, vm_ids: Sequence[str] | None, steps: Steps) -> Iterator[WaitPoint]:
+        """Yield the same in steps; no order, and what is waited for in a step may come several times."""
+        figures = FIGURES[Metric.WAITS]
+        for _, row in self._points(Metric.WAITS, vm_ids, steps, by=("waits_for",), figures=figures):
+            yield WaitPoint(*row)
+
+    def pressure_sums(self, vm_ids: Sequence[str] | None, span: TimeRange) -> Sequence[PressureSum]:
+        """Return VMs' pressure; no order."""
+        return [PressureSum(*row) for row in self._sums(Metric.PRESSURES, vm_ids, span)]
+
+    def pressure_points(self, vm_ids: Sequence[str], steps: Steps) -> Iterator[PressurePoint]:
+        """Yield the same in steps; no order."""
+        figures = FIGURES[Metric.PRESSURES]
+        for chosen, row in self._points(Metric.PRESSURES, vm_ids, steps, by=(OWNER,), figures=figures):
+            step, owner, some_ns, full_ns = row
+            yield PressurePoint(step, chosen[owner][0], some_ns, full_ns)
+
+    def host_pressures(self, span: TimeRange) -> Mapping[str, PressureSum]:
+        """Return hosts' pressure, by name."""
+        figures = FIGURES[Metric.HOST_PRESSURES]
+        with self.snapshot() as connection:
+            names = {row.id: row.name for row in connection.execute(select(hosts.c.id, hosts.c.name))}
+            found = self.series.totals(Metric.HOST_PRESSURES, list(names), span, by=(OWNER,), figures=figures)
+            return {names[host]: PressureSum(names[host], *row) for host, *row in found}

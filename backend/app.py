@@ -28,6 +28,7 @@ from backend.api import (
     session,
     status,
     storage,
+    stream,
     vms,
 )
 from backend.api.access import read_bearer, read_cookie, require_reader
@@ -40,6 +41,7 @@ from backend.api.ready import Ready
 from backend.api.sending import Sending
 from backend.api.services import Services
 from backend.auth import tokens_of_sessions
+from backend.feed import Feed
 from backend.host_clocks import HostClocks
 from backend.host_findings import HostFindings
 from backend.limits import Limits
@@ -61,7 +63,7 @@ from backend.version import version
 from faultmodel.units import NS_PER_S
 
 _FOR_ALL = (health, ingest, session)
-_FOR_READERS = (architectures, events, description)
+_FOR_READERS = (architectures, events, stream, description)
 _READING = (status, storage, overview, vms, faults, guests, rates, exits, ledger, host_events, costs)
 """Those that read from the store: their routes check who asks by themselves."""
 
@@ -103,6 +105,7 @@ def create_app(
     checking = Threads(limits.checking)
     precedence = precedence or Precedence()
     host_clocks = HostClocks()
+    live = live or Live()
 
     async def known_tokens(hashes: Sequence[str]) -> Mapping[str, Token]:
         return await checking.run(store.known_tokens, hashes)
@@ -115,7 +118,8 @@ def create_app(
         limits=limits,
         store=store,
         sources=Sources.of(store),
-        live=live or Live(),
+        live=live,
+        feed=Feed(store, live, stream.written, now_ns),
         answers=Answers(
             readers, lambda: (now_ns() // NS_PER_S, store.changes), size_of, precedence, read_s=read_s
         ),

@@ -41,18 +41,27 @@ class Live:
             watcher.news[host] = time_ns
             watcher.wake.set()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether every watch has ended for good."""
+        return self._closed
+
     def close(self) -> None:
         """End every watch, now and from now on."""
         self._closed = True
         for watcher in self._watchers:
             watcher.wake.set()
 
-    async def watch(self) -> AsyncIterator[Mapping[str, int]]:
+    async def watch(self, *, at_once: bool = False) -> AsyncIterator[Mapping[str, int]]:
         """Yield, at most every ``LEAST_PAUSE_S``, hosts with news and the time of their newest batch.
 
         After ``HEARTBEAT_S`` without news it yields nothing new: an empty mapping. Ends at ``close``.
+
+        :param at_once: it does so at the beginning, too; what comes from then on is news
         """
         watcher = _Watcher()
+        if at_once:
+            watcher.wake.set()
         self._watchers.add(watcher)
         try:
             while not self._closed:

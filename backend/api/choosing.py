@@ -2,6 +2,7 @@
 """Parameters that choose VMs by what is known of them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
@@ -19,8 +20,8 @@ from faultmodel import arch as architectures
 from faultmodel.record import TEXT_LENGTH, U32_MAX
 
 
-class Chosen(OfHosts):
-    """The VMs for which all of this holds; of values of one parameter, one."""
+class Described(OfHosts):
+    """The VMs of which all of this is known; of values of one parameter, one."""
 
     name: list[Text] = Field(
         [],
@@ -49,15 +50,11 @@ class Chosen(OfHosts):
         "id or id; letter case aside.",
         examples=["web"],
     )
-    state: State | SkipJsonSchema[None] = Field(
-        None, description="Only VMs that run, or that had ended, at the range's end."
-    )
 
     @property
     def chooses(self) -> bool:
         """Whether it may leave out a VM."""
-        text = (self.search or "").strip()
-        return bool(self.host or self.name or self.pid or self.arch or text or self.state is not None)
+        return bool(self.host or self.name or self.pid or self.arch or (self.search or "").strip())
 
     def choice_of(self, store: Store) -> Choice:
         """Return which VMs these are."""
@@ -72,11 +69,27 @@ class Chosen(OfHosts):
             where=where,
             names=tuple(self.name) if has_globs else (),
             text=(self.search or "").strip(),
-            state=self.state,
         )
 
 
-class NamedOrChosen(Chosen, OfVms):
+class Chosen(Described):
+    """Those of them that run, or have ended, or both."""
+
+    state: State | SkipJsonSchema[None] = Field(
+        None, description="Only VMs that run, or that had ended, at the range's end."
+    )
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it may leave out a VM."""
+        return super().chooses or self.state is not None
+
+    def choice_of(self, store: Store) -> Choice:
+        """Return which VMs these are."""
+        return replace(super().choice_of(store), state=self.state)
+
+
+class NamedOrDescribed(Described, OfVms):
     """VMs by their ids, by their guests, or by what is known of them."""
 
     def check_one_way(self) -> None:
@@ -87,6 +100,10 @@ class NamedOrChosen(Chosen, OfVms):
                 "vm" if self.vm else "guest",
                 "VMs are chosen by their ids or guests, or by what is known of them, not by both",
             )
+
+
+class NamedOrChosen(Chosen, NamedOrDescribed):
+    """The same, or by whether they run."""
 
 
 def vms_asked_for(store: Store, asked: OfVms, span: TimeRange) -> Sequence[str] | None:

@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from backend.api.access import client_address, may_read
 from backend.api.problems import NOT_NOW, ProblemError
 from backend.api.responses import reader_problems
-from backend.api.services import ServicesDep
+from backend.api.services import Services, ServicesDep
 from backend.clients import share_of
 from backend.errors import StoreError
 from backend.live import Live
@@ -65,18 +65,32 @@ class EventStreamResponse(StreamingResponse):
 async def stream_events(request: Request, services: ServicesDep) -> EventStreamResponse:
     """Stream an event each time that new data can be read."""
     # Taken before the stream begins: those that are about to begin count.
+    give_back = place_of(request, services)
+    return EventStreamResponse(event_texts(services.live, right_to_read(request, services)), give_back)
+
+
+def place_of(request: Request, services: Services) -> Callable[[], None]:
+    """Take a place among those who listen, and return what gives it back.
+
+    :raises ProblemError: 503, there is none
+    """
     give_back = services.live.take_place(share_of(client_address(request)))
     if give_back is None:
         raise ProblemError(503, ProblemCode.BUSY, "too many are listening", NOT_NOW)
+    return give_back
+
+
+def right_to_read(request: Request, services: Services) -> Callable[[], Awaitable[bool]]:
+    """Return what tells whether the request may still read."""
 
     async def may_still_read() -> bool:
         try:
             return await may_read(request, services)
         except StoreError:
-            # Whether it may is not known. The browser connects again, and gets the answer then.
+            # Whether it may is not known. The client connects again, and gets the answer then.
             return False
 
-    return EventStreamResponse(event_texts(services.live, may_still_read), give_back)
+    return may_still_read
 
 
 async def event_texts(

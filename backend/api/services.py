@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from backend.answers import Answers
 from backend.api.shared_answers import SharedAnswer
+from backend.feed import Feed
 from backend.host_clocks import HostClocks
 from backend.host_findings import HostFindings
 from backend.limits import Limits
@@ -41,6 +42,7 @@ class Services:
     store: Store
     sources: Sources
     live: Live
+    feed: Feed
     answers: Answers[SharedAnswer]
     closed_answers: ClosedAnswers[SharedAnswer]
     quotas: Quotas

@@ -61,6 +61,19 @@ class Choice:
             found = [vm for vm in found if is_running(vm, at_ms) is wanted]
         return VmMembers(found, left_out)
 
+    def takes(self, vm: VmMember) -> bool:
+        """Tell whether a VM is one of them, whether it runs aside."""
+        where = self.where
+        is_there = (
+            (where.hosts is None or vm.host in where.hosts)
+            and (where.names is None or vm.name in where.names)
+            and (where.pids is None or vm.pid in where.pids)
+            and (where.archs is None or vm.arch in where.archs)
+            and (where.guests is None or vm.guest in where.guests)
+        )
+        is_named = not self.names or bool(matching([vm.name], self.names))
+        return is_there and is_named and self.text.strip().casefold() in _searched(vm)
+
 
 EVERYONE = Choice()
 

@@ -19,11 +19,14 @@ _SORTED = struct.Struct(">cI16s")
 _MOST_PLACE = 2**31
 """Far beyond every list: the next page's place is to fit, too."""
 _PLACE = struct.Struct(">cqq")
+_EVENT = struct.Struct(">cqI")
 _SYNDROME = struct.Struct(">cqQ16s")
 _VM_MARK = b"v"
+_EVENT_MARK = b"t"
 _SYNDROME_MARK = b"w"
 _FORMAT = re.compile(rb"([a-z0-9_]*)\0*")
 _ID = re.compile(rb"[0-9a-f]{16}")
+_WRONG_EVENT = "this is no id of an event of this stream; leave it out to begin with what comes from now on"
 _WRONG = "this is no cursor of this list; take next_cursor of the page before"
 
 
@@ -112,6 +115,25 @@ def read_place_cursor(listed: Listed, text: str | None) -> tuple[int, int] | Non
     if mark != listed.value:
         raise ParameterError("cursor", _WRONG)
     return time_ns, position
+
+
+def event_id(position: int, known_s: int) -> str:
+    """Return the id of an event of a stream: all up to a number was sent, as of a time, UTC s."""
+    return _text(_EVENT.pack(_EVENT_MARK, position, known_s))
+
+
+def read_event_id(name: str, text: str) -> tuple[int, int]:
+    """Return number and time of the last event that a reader has. :raises ParameterError: it is no such id
+
+    :param name: of what it came in
+    """
+    try:
+        mark, position, known_s = _unpack(_EVENT, text)
+    except ParameterError as exc:
+        raise ParameterError(name, _WRONG_EVENT) from exc
+    if mark != _EVENT_MARK or position < 0:
+        raise ParameterError(name, _WRONG_EVENT)
+    return position, known_s
 
 
 def _text(packed: bytes) -> str:

@@ -29,7 +29,7 @@ from backend.api.schemas.ledger import (
     VmLedger,
 )
 from backend.api.schemas.overview import Overview
-from backend.api.schemas.records import Exit, ExitPage, Fault, FaultPage, RawSyndrome
+from backend.api.schemas.records import Exit, ExitPage, Fault, FaultPage, Missed, MissedReason, RawSyndrome
 from backend.api.schemas.series import CoveredSpan, OtherSeries, Rates, Series
 from backend.api.schemas.server import Applied, Health, JobRun, NotStored, Session, Status
 from backend.api.schemas.storage import Storage, StoredLevel, StoredRecords, StoredSize, StoredSizes
@@ -104,6 +104,8 @@ __all__ = [
     "Ledger",
     "LedgerLine",
     "ListedVm",
+    "Missed",
+    "MissedReason",
     "NewestBatch",
     "NotStored",
     "OtherSeries",

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Single faults and exits."""
 
+from enum import StrEnum
+
 from pydantic import BaseModel, Field
 
 from backend.api.schemas.fields import ExactTimeText, NextCursor, WordText
@@ -53,6 +55,32 @@ class Exit(BaseModel):
     flags: list[str] = Field(examples=[["private"]])
     flags_raw: WordText | None = Field(examples=["0x8"])
     syndrome: RawSyndrome | None = Field(description="Null where the kernel showed no fault before the exit")
+
+
+class MissedReason(StrEnum):
+    """Why a stream leaves something out."""
+
+    SLOW = "slow"
+    """The reader is further behind than items are kept for it: the stream goes on with the newest."""
+    NOT_KEPT = "not_kept"
+    """What was stored since the last event may be older than is kept."""
+    UNKNOWN_ID = "unknown_id"
+    """The last event is none of this database, or is of before it was restored: it begins with what comes."""
+
+
+class Missed(BaseModel):
+    """What a stream leaves out.
+
+    ``count``, ``first``, ``last``, ``after`` are of a slow reader: how many events, the times of the earliest
+    and the latest, the id behind which they come. ``count`` is None where that took too long to find out.
+    """
+
+    reason: MissedReason
+    count: int | None = None
+    first: ExactTimeText | None = None
+    last: ExactTimeText | None = None
+    kept_from: ExactTimeText | None = None
+    after: str | None = None
 
 
 class ExitPage(BaseModel):

@@ -80,12 +80,6 @@ def next_version(writer: Writer) -> int:
     return _next(writer, _VERSION, 1)
 
 
-def go_beyond(writer: Writer, number: int) -> None:
-    """Give greater numbers to blocks from now on."""
-    of_block = series_state.c.name == _BLOCK, series_state.c.value < number
-    writer.connection.execute(update(series_state).where(*of_block).values(value=number))
-
-
 def strike_off(writer: Writer, number: int) -> None:
     """Have a block count once the transaction is committed. :raises StoreError: it is not open any more"""
     if writer.connection.scalar(_strike_off_one, {"block": number}) is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records of single faults and exits, read newest first over all architectures."""
+"""Records of single faults and exits over all architectures: newest first, and exits as they were stored."""
 
 import heapq
 from collections import defaultdict
@@ -18,6 +18,7 @@ from backend.store.contract.series import Page, Recorded
 from backend.store.contract.values import Place, RecordRow, TimeRange
 from backend.store.sql.ranges import in_page
 from backend.store.sql.records import record_of
+from backend.store.sql.series.recorded import between, counts_by_vm
 from backend.store.sql.tables import Family, families
 from faultmodel.record import ExitKind
 
@@ -43,6 +44,36 @@ def read_records(
         parts.append([_record(kind, family, dict(zip(names, row, strict=True))) for row in rows])
     newest = heapq.merge(*parts, key=lambda item: item[0], reverse=True)
     return [(vm, row) for _, vm, row in islice(newest, page.limit)]
+
+
+def read_exits_after(
+    database: Database, noted: Noted, after: int, to: int, span: TimeRange, limit: int
+) -> Sequence[tuple[int, RecordRow]]:
+    """Return the first exits by position, each with its VM's number. See ``Series.exits_after``."""
+    found: list[tuple[Place, int, RecordRow]] = []
+    for family in families.values():
+        table = of_sql[family.exits]
+        columns = [column for column in table.columns if column.name != BLOCK]
+        conditions = [*noted.counts(table), *between(table, after, to, span)]
+        statement = select(*columns).where(*conditions).order_by(table.c.position).limit(limit)
+        names = [column.name for column in columns]
+        rows = database.rows(statement)
+        found += [_record(Recorded.EXITS, family, dict(zip(names, row, strict=True))) for row in rows]
+    found.sort(key=lambda item: item[2].position)
+    return [(vm, row) for _, vm, row in found[:limit]]
+
+
+def read_exit_counts(
+    database: Database, noted: Noted, after: int, to: int, span: TimeRange
+) -> Sequence[tuple[int, int, int, int]]:
+    """Return how many they are by VM, with their times. See ``Series.exit_counts_between``."""
+    found: list[tuple[int, int, int, int]] = []
+    for family in families.values():
+        table = of_sql[family.exits]
+        conditions = [*noted.counts(table), *between(table, after, to, span)]
+        rows = database.rows(counts_by_vm(table).where(*conditions))
+        found += [(int(vm), int(count), int(first), int(last)) for vm, count, first, last in rows]
+    return found
 
 
 def _owners(chosen: Mapping[int, str] | None) -> Iterator[tuple[Family, Sequence[int] | None]]:

@@ -77,6 +77,8 @@ class ClickHouseSeries:
             expected = blocks.read_identity(writer.connection)
             if expected is None:
                 expected = _begin(writer.connection, is_empty=is_empty)
+            # The release before numbered exits by their blocks.
+            writer.go_beyond(blocks.read_noted(writer.connection).newest * MAX_ROWS + MAX_ROWS)
         # The catalog knows it first: an insert of which nobody knows whether it was done is done again.
         if is_empty:
             self._database.command(f"INSERT INTO {IDENTITY} VALUES ({expected})")
@@ -91,7 +93,7 @@ class ClickHouseSeries:
         """Insert what a batch counts, and have it count with the catalog's transaction."""
         with self._catalog.writing() as writer:
             self._numbers.use(block.number)
-            append(_Rows(self._database, block.number), writer.connection, block)
+            append(_Rows(self._database, block.number, writer), writer.connection, block)
             blocks.strike_off(writer, block.number)
 
     def points(
@@ -149,6 +151,22 @@ class ClickHouseSeries:
             noted = blocks.read_noted(connection)
         return recorded.read_records(self._database, noted, kind, selector, span, page, exit_kind)
 
+    def exits_after(
+        self, after: int, to: int, span: TimeRange, limit: int
+    ) -> Sequence[tuple[int, RecordRow]]:
+        """Return the first exits by position, each with its owner's number."""
+        with self._catalog.reading() as connection:
+            noted = blocks.read_noted(connection)
+        return recorded.read_exits_after(self._database, noted, after, to, span, limit)
+
+    def exit_counts_between(
+        self, after: int, to: int, span: TimeRange
+    ) -> Sequence[tuple[int, int, int, int]]:
+        """Return how many exits owners have, and the times of the earliest and the latest."""
+        with self._catalog.reading() as connection:
+            noted = blocks.read_noted(connection)
+        return recorded.read_exit_counts(self._database, noted, after, to, span)
+
     def begin_summing(self) -> None:
         """Have sums from now on be newer than all that were begun before.
 
@@ -204,13 +222,12 @@ class ClickHouseSeries:
         self._numbers.use(number)
         if tables.VERSION in of_sql[table].columns:
             # Sums of their buckets: the next take their place.
-            _Rows(self._database, 0, blocks.next_version(writer), str(number)).append(table, columns)
+            _Rows(self._database, 0, writer, blocks.next_version(writer), str(number)).append(table, columns)
         else:
-            _Rows(self._database, number).append(table, columns)
+            _Rows(self._database, number, writer).append(table, columns)
         if table in _EXITS:
-            # Blocks from now on give positions behind these.
             place = list(table.columns.keys()).index("position")
-            blocks.go_beyond(writer, max(columns[place]) // MAX_ROWS)
+            writer.go_beyond(max(columns[place]))
         blocks.strike_off(writer, number)
 
     def row_sums(self, connection: Connection, table: Table) -> tuple[int, Sequence[int]]:
@@ -305,9 +322,12 @@ class ClickHouseSeries:
 class _Rows:
     """Inserts the rows of a block: those of a table at once."""
 
-    def __init__(self, database: Database, number: int, version: int = 0, token: str = "") -> None:
+    def __init__(
+        self, database: Database, number: int, writer: Writer, version: int = 0, token: str = ""
+    ) -> None:
         self._database = database
         self._number = number
+        self._writer = writer
         self._version = version
         self._token = token or str(number)
 
@@ -329,8 +349,8 @@ class _Rows:
         self._database.insert(stored, found, f"{self._token}/{stored.name}")
 
     def next_positions(self, count: int) -> Sequence[int]:
-        """Return positions that no other block has."""
-        return range(self._number * MAX_ROWS, self._number * MAX_ROWS + count)
+        """Return positions that the catalog gives: whoever follows them misses none."""
+        return self._writer.next_positions(count)
 
 
 def _pieces(levels: Levels, span: Range, lengths_s: Sequence[int]) -> Sequence[Piece]:

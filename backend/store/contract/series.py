@@ -196,3 +196,19 @@ class Series(Protocol):
         :param selector: architectures by the VM's number; None for every VM, of exits alone
         :param exit_kind: of exits, those of this kind alone
         """
+
+    def exits_after(
+        self, after: int, to: int, span: TimeRange, limit: int
+    ) -> Sequence[tuple[int, RecordRow]]:
+        """Return the first exits of every VM by position, of those behind ``after`` and up to ``to``.
+
+        Each comes with its owner's number: in the record itself the VM is empty.
+        """
+
+    def exit_counts_between(
+        self, after: int, to: int, span: TimeRange
+    ) -> Sequence[tuple[int, int, int, int]]:
+        """Return (owner's number, how many, time of the earliest, of the latest, UTC ns) of the same exits.
+
+        An owner may come several times.
+        """

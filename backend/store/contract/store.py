@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from backend.store.contract.accounts import CostPoint, LedgerPoint, LedgerSum, LossPoint
+from backend.store.contract.arrivals import ArrivalCount, Arrivals, Settled
 from backend.store.contract.catalog import Catalog
 from backend.store.contract.changes import Counted, Version
 from backend.store.contract.jobs import JobClaim
@@ -292,6 +293,21 @@ class Store(Catalog, Stalls, Looks, Protocol):
 
         :param before: (time_ns, position) of the last record of the page before
         """
+
+    def settled(self) -> Settled:
+        """Return up to which number all is stored that ever will be: ``arrivals`` has it from now on.
+
+        Not within a ``snapshot``, which may be of a time before.
+        """
+
+    def arrivals(self, after: int, to: int, *, limit: int) -> Arrivals:
+        """Return the first items that were stored behind ``after``, up to ``to``, by their numbers.
+
+        :param to: what ``settled`` gave, or less
+        """
+
+    def arrival_counts(self, after: int, to: int) -> Sequence[ArrivalCount]:
+        """Return how much that is of each VM; a VM may come several times."""
 
     def faults(
         self, vm_ids: Sequence[str], span: TimeRange, *, limit: int, before: Place | None

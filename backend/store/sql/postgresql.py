@@ -18,6 +18,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
 from backend.errors import StoreError
+from backend.store.contract.arrivals import Settled
 from backend.store.contract.jobs import JobClaim
 from backend.store.contract.retention import Kept
 from backend.store.contract.storage import FreeSpace
@@ -31,6 +32,7 @@ from backend.store.sql.notifications import Outbox, PostgresqlListener
 from backend.store.sql.once import one_state
 from backend.store.sql.postgresql_ahead import Ahead, wait_for_rows
 from backend.store.sql.postgresql_copy import copy_rows, types_of
+from backend.store.sql.postgresql_positions import go_beyond, next_positions, read_settled
 from backend.store.sql.reads import stop_between_statements
 from backend.store.sql.series.rows import greatest_position
 from backend.store.sql.series.series import SqlSeries
@@ -148,6 +150,11 @@ class PostgresqlStore(SqlStore):
             found[name] = row.last_value if row.is_called else 0
         return found
 
+    def settled(self) -> Settled:
+        """Return below what every transaction that stores exits will number them."""
+        with self.checking() as connection:
+            return read_settled(connection)
+
     def give_after(self, writer: Writer, numbers: Mapping[str, int]) -> None:
         """Set the sequences."""
         connection = writer.connection
@@ -226,8 +233,11 @@ class PostgresqlWriter:
 
     def next_positions(self, count: int) -> Sequence[int]:
         """Return numbers from the sequence that all architectures share."""
-        statement = text("SELECT nextval('exit_positions') FROM generate_series(1, :count)")
-        return sorted(self.connection.scalars(statement, {"count": count}))
+        return next_positions(self.connection, count)
+
+    def go_beyond(self, position: int) -> None:
+        """Set the sequence, where it is behind."""
+        go_beyond(self.connection, position)
 
     def remove_parts(self, table: Table, before_s: int) -> Removed:
         """Drop a partition."""

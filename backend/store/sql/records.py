@@ -6,7 +6,7 @@ hot path.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cache
 from typing import Any
@@ -19,6 +19,7 @@ from sqlalchemy.engine import Row
 from backend.errors import BatchError, StoreError
 from backend.store.contract.bounds import MAX_COUNT, MAX_NS
 from backend.store.contract.check import check_texts
+from backend.store.contract.values import RecordRow
 from backend.store.sql import writer
 from backend.store.sql.tables import fault_counts
 from backend.store.sql.words import SIGNED_MAX, Word, to_signed
@@ -91,6 +92,11 @@ def record_of(record: type[Struct], row: Row[Any]) -> Struct:
     if "kind" in fields:
         fields["kind"] = ExitKind(fields["kind"])
     return record(vm="", **fields)
+
+
+def of_vm(row: RecordRow, vm_id: str) -> RecordRow:
+    """Return a record with its VM."""
+    return replace(row, record=msgspec.structs.replace(row.record, vm=vm_id))
 
 
 @cache

@@ -26,6 +26,7 @@ from sqlalchemy.util import LRUCache
 
 from backend.errors import SchemaError, StoreError
 from backend.private_files import close_to_others
+from backend.store.contract.arrivals import Settled
 from backend.store.contract.jobs import JobClaim
 from backend.store.contract.news import News
 from backend.store.contract.storage import FreeSpace
@@ -36,12 +37,13 @@ from backend.store.sql.errors import store_error, store_errors
 from backend.store.sql.history import Bytes
 from backend.store.sql.once import one_state
 from backend.store.sql.reads import stop_between_statements
-from backend.store.sql.series.rows import greatest_position
+from backend.store.sql.series.rows import greatest_position, newest_position
 from backend.store.sql.series.series import SqlSeries
 from backend.store.sql.series.sizes import Measured
 from backend.store.sql.series.stored import NewSeries
 from backend.store.sql.sqlite_rows import PREPARED, add_rows, append_rows
 from backend.store.sql.store import SqlStore
+from backend.store.sql.tables import series_state
 from backend.store.sql.writer import EXITS, Columns, Removed, Writer
 
 _BUSY_TIMEOUT_S = 30
@@ -160,10 +162,17 @@ class SqliteStore(SqlStore):
     def numbers_given(self, connection: Connection) -> Mapping[str, int]:
         """Return what SQLite notes of tables that give each number once."""
         rows = connection.exec_driver_sql("SELECT name, seq FROM sqlite_sequence").all()
-        return {EXITS: greatest_position(connection), **{row.name: row.seq for row in rows}}
+        return {EXITS: newest_position(connection), **{row.name: row.seq for row in rows}}
+
+    def settled(self) -> Settled:
+        """Return the newest number: one transaction writes at a time."""
+        with self.checking() as connection:
+            newest = newest_position(connection)
+        return Settled(newest, newest)
 
     def give_after(self, writer: Writer, numbers: Mapping[str, int]) -> None:
-        """Have tables give greater numbers; those of exits follow from the exits."""
+        """Have tables give greater numbers."""
+        writer.go_beyond(max(numbers.get(EXITS, 0), greatest_position(writer.connection)))
         for name, number in numbers.items():
             if name != EXITS:
                 statement = "DELETE FROM sqlite_sequence WHERE name = ?"
@@ -261,9 +270,20 @@ class SqliteWriter:
         append_rows(_driver(self.connection), table, columns)
 
     def next_positions(self, count: int) -> Sequence[int]:
-        """Return the numbers after the greatest there is: no one else writes meanwhile."""
-        greatest = greatest_position(self.connection)
-        return range(greatest + 1, greatest + 1 + count)
+        """Return the numbers after the newest, which may be removed by now: no one else writes meanwhile."""
+        newest = newest_position(self.connection)
+        self._note_position(newest + count)
+        return range(newest + 1, newest + 1 + count)
+
+    def go_beyond(self, position: int) -> None:
+        """Note it, where it is not behind."""
+        if position > newest_position(self.connection):
+            self._note_position(position)
+
+    def _note_position(self, position: int) -> None:
+        statement = self.insert(series_state).values(name=EXITS, value=position)
+        change = {"value": statement.excluded.value}
+        self.connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=change))
 
     def remove_parts(self, table: Table, before_s: int) -> Removed:
         """Remove none: a table has no parts."""

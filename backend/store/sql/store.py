@@ -22,6 +22,7 @@ from backend.store.contract.jobs import JobClaim, JobState
 from backend.store.contract.news import HostChange, Listener, News, decode, encode, news_of
 from backend.store.contract.series import Block
 from backend.store.sql import removal
+from backend.store.sql.arrival_reads import ArrivalReads
 from backend.store.sql.catalog import (
     applied,
     countings,
@@ -65,7 +66,7 @@ _token = select(tokens_table).where(tokens_table.c.sha256 == bindparam("hash"))
 _these_tokens = select(tokens_table).where(tokens_table.c.sha256.in_(bindparam("hashes", expanding=True)))
 
 
-class SqlStore(VmReads, StallReads, LookReads, HostReads, HistoryJobs):
+class SqlStore(VmReads, StallReads, LookReads, HostReads, ArrivalReads, HistoryJobs):
     """A Store. Thread-safe as far as ``reading``, ``checking`` and ``writing`` are."""
 
     def __init__(self, new_series: NewSeries = SqlSeries) -> None:

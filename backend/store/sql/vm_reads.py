@@ -3,11 +3,9 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import repeat
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection
 
 from backend.store.contract.accounts import CountingTotal, LedgerPoint, LedgerSum
@@ -44,6 +42,7 @@ from backend.store.sql.catalog.hosts import read_version
 from backend.store.sql.catalog.kept_vms import KeptVms
 from backend.store.sql.ranges import MOST_AT_ONCE
 from backend.store.sql.reads import SqlReads
+from backend.store.sql.records import of_vm
 from backend.store.sql.series.owners import name_recordings
 from backend.store.sql.series.pending import read_kept
 from backend.store.sql.series.retention import read_kept_from
@@ -277,7 +276,7 @@ class VmReads(SqlReads):
             span = self._kept_span(Kept.EXITS, vm_ids or (), span)
             found = self.series.records(Recorded.EXITS, chosen, span, page, exit_kind=kind)
             ids = vm_queries.ids_of(connection, sorted({owner for owner, _ in found}))
-        return [_of_vm(row, ids[owner]) for owner, row in found]
+        return [of_vm(row, ids[owner]) for owner, row in found]
 
     def faults(
         self, vm_ids: Sequence[str], span: TimeRange, *, limit: int, before: Place | None
@@ -288,7 +287,7 @@ class VmReads(SqlReads):
             chosen = {number: arch_name for number, (_, arch_name) in known.items()}
             span = self._kept_span(Kept.FAULTS, vm_ids, span)
             found = self.series.records(Recorded.FAULTS, chosen, span, Page(limit, before))
-        return [_of_vm(row, known[owner][0]) for owner, row in found]
+        return [of_vm(row, known[owner][0]) for owner, row in found]
 
     def ledger_points(self, vm_ids: Sequence[str], steps: Steps) -> Sequence[LedgerPoint]:
         """Return what became of VMs' faults, in steps. VMs that are not known have none."""
@@ -415,7 +414,3 @@ def _vcpu_summary(vcpu: int, faults: int, exits: Sequence[int] | None) -> VcpuSu
         bare_error_exits=counts[ExitKind.BARE_ERROR],
         unclassified_error_exits=counts[ExitKind.UNCLASSIFIED_ERROR],
     )
-
-
-def _of_vm(row: RecordRow, vm_id: str) -> RecordRow:
-    return replace(row, record=msgspec.structs.replace(row.record, vm=vm_id))

@@ -19,7 +19,8 @@ Columns = Sequence[Sequence[Any]]
 """One or more rows by column, in the table's order: that is how many are checked and mapped."""
 
 EXITS = "exit_positions"
-"""Of what is numbered, the exits of all architectures together: PostgreSQL's sequence is called so."""
+"""Of what is numbered, the exits of all architectures together: PostgreSQL's sequence is called so, and
+SQLite's row of ``series_state``."""
 Insert = sqlite.Insert | postgresql.Insert
 
 
@@ -55,7 +56,13 @@ class Writer(Protocol):
         """Insert rows whose keys are new."""
 
     def next_positions(self, count: int) -> Sequence[int]:
-        """Return numbers for exit records, ascending, never given before to a record that is stored."""
+        """Return numbers for exit records, ascending, none of which a record that is stored ever had.
+
+        Once ``settled`` has said that all up to a number is stored, only greater ones are given.
+        """
+
+    def go_beyond(self, position: int) -> None:
+        """Give greater numbers to exit records from now on."""
 
     def remove_parts(self, table: Table, before_s: int) -> Removed:
         """Remove a part of a table, without looking at its rows, where all are of before a time, s.

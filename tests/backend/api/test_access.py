@@ -36,14 +36,14 @@ def public(store: Store) -> Server:
     return make_server(store, host="0.0.0.0")
 
 
-@pytest.mark.parametrize("path", [*READABLE, "/api/v1/events"])
+@pytest.mark.parametrize("path", [*READABLE, "/api/v1/events", "/api/v1/stream"])
 def test_nothing_is_read_without_a_token(public: Server, path: str) -> None:
     response = public.request("GET", path)
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("path", [*READABLE, "/api/v1/events"])
+@pytest.mark.parametrize("path", [*READABLE, "/api/v1/events", "/api/v1/stream"])
 def test_an_ingest_token_cannot_read(public: Server, path: str) -> None:
     response = public.request("GET", path, headers=public.new_token(TokenKind.INGEST, "host-1"))
     assert response.status_code == 403

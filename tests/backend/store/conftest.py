@@ -56,6 +56,7 @@ CLICKHOUSE_OVER_HTTP = "clickhouse-http-postgresql"
 """That, and ClickHouse reached over HTTP, as where it is a server."""
 _OF_SERIES = (
     "test_apply",
+    "test_arrivals",
     "test_costs",
     "test_counts",
     "test_delivery",
@@ -69,7 +70,7 @@ _OF_SERIES = (
     "test_series",
 )
 """Tests of counts and records; others are of the catalog, which is the same beside any series."""
-_OF_BOTH = ("test_apply", "test_removal")
+_OF_BOTH = ("test_apply", "test_arrivals", "test_removal")
 """Of these, tests in which transactions of the catalog and what lies in ClickHouse go together: with either
 catalog. The others read, or sum up in one transaction, which each catalog's own tests hold."""
 _OVER_HTTP = (

@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Connection, Float, MetaData, Table, func, select, tuple_
 
 from backend.store.sql.sums import safe_sum_of
-from backend.store.sql.tables import families
+from backend.store.sql.tables import families, series_state
 from backend.store.sql.tables.levels import levels
 from backend.store.sql.words import Word
-from backend.store.sql.writer import Row, key_names, value_columns
+from backend.store.sql.writer import EXITS, Row, key_names, value_columns
 
 SERIES_TABLES = frozenset(
     (
@@ -22,6 +22,7 @@ SERIES_TABLES = frozenset(
         *(table for family in families.values() for table in (family.exits, family.faults)),
     )
 )
+_noted_position = select(series_state.c.value).where(series_state.c.name == EXITS)
 Rows = tuple[Sequence[Row], Sequence[Any]]
 """Rows, and the place of the last of them: what ``after`` is of the next page."""
 
@@ -59,6 +60,14 @@ def greatest_position(connection: Connection) -> int:
         connection.scalar(select(func.coalesce(func.max(family.exits.c.position), 0))) or 0
         for family in families.values()
     )
+
+
+def newest_position(connection: Connection) -> int:
+    """Return the newest number that SQLite has given to an exit, which may be removed; 0 where there is none.
+
+    What is noted is greater, but in a file that the release before has written to.
+    """
+    return max(connection.scalar(_noted_position) or 0, greatest_position(connection))
 
 
 @cache

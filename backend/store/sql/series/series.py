@@ -105,6 +105,20 @@ class SqlSeries:
         with self._reading() as connection:
             return recorded.read_records(connection, kind, selector, span, page, exit_kind)
 
+    def exits_after(
+        self, after: int, to: int, span: TimeRange, limit: int
+    ) -> Sequence[tuple[int, RecordRow]]:
+        """Return the first exits by position, each with its owner's number."""
+        with self._reading() as connection:
+            return recorded.read_exits_after(connection, after, to, span, limit)
+
+    def exit_counts_between(
+        self, after: int, to: int, span: TimeRange
+    ) -> Sequence[tuple[int, int, int, int]]:
+        """Return how many exits owners have, and the times of the earliest and the latest."""
+        with self._reading() as connection:
+            return recorded.read_exit_counts(connection, after, to, span)
+
     def sum_up(self, writer: Writer, summing: rollup.Summing) -> None:
         """Replace buckets of a level by what they are now."""
         rollup.sum_up(writer, summing)

@@ -135,10 +135,10 @@ series_state = Table(
     PrimaryKeyConstraint("name"),
     sqlite_with_rowid=False,
 )
-"""Of a series that lies in a database of its own, nothing where it lies in this one.
+"""Of a series that lies in a database of its own, ``identity``: by which the two know one another; ``block``:
+the newest number that was given to a block; ``version``: how often something was summed up.
 
-``identity``: by which the two know one another. ``block``: the newest number that was given to a block.
-``version``: how often something was summed up.
+On SQLite, ``exit_positions``: the newest number that was given to an exit.
 """
 
 series_blocks = Table(

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stream of exits, as programs follow it: real servers, killed, several of them, and many readers."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import insert
+
+from backend.auth import TokenKind, hash_token, new_token
+from backend.live import MAX_WATCHERS
+from backend.store import open_store
+from backend.store.contract.access import Token
+from backend.store.contract.retention import Kept
+from backend.store.sql.migrate import migrate
+from backend.store.sql.store import SqlStore
+from backend.store.sql.tables import kept_from
+from tests.backend.process import serving
+from tests.batches import NS_PER_S, START_NS, exit_record, full_exit_record, make_batch, make_host, make_vm
+from tests.pipeline.servers import ANSWERED_S, ask, hand_in, new_ingest_token, several_servers
+from tests.pipeline.stream import Event, following
+
+
+@pytest.fixture
+def postgresql(postgresql_url: str) -> str:
+    """Return the URL of a migrated database."""
+    migrate(postgresql_url)
+    return postgresql_url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the URL of a migrated database of each kind."""
+    if request.param == "postgresql":
+        migrated: str = request.getfixturevalue("postgresql")
+        return migrated
+    return new_file(tmp_path / "kvmfaults.db")
+
+
+def new_file(path: Path) -> str:
+    """Make a migrated SQLite file, and return its URL."""
+    path.touch(mode=0o600)  # Another mode is warned of.
+    migrate(url := f"sqlite:///{path}")
+    return url
+
+
+@dataclass
+class Collector:
+    """Hands in exits of a host, each of which has a number of its own: its size."""
+
+    database: str
+    host: str = "host-1"
+    arch: str = "x86_64"
+    sequences: Iterator[int] = field(default_factory=count)
+
+    def __post_init__(self) -> None:
+        self.token = new_ingest_token(self.database, self.host)
+
+    def send(self, url: str, vm: str, *numbers: int, second: int = 0, name: str = "guest") -> None:
+        """Hand in a batch with exits of these numbers."""
+        at_ns = START_NS + second * NS_PER_S
+        exits = [exit_record(vm, arch_name=self.arch, size=number, time_ns=at_ns) for number in numbers]
+        batch = make_batch(
+            next(self.sequences),
+            host=make_host(self.host, boot_id=self.host, arch=self.arch),
+            stream=self.host.encode().hex().ljust(32, "0")[-32:],
+            arch=self.arch,
+            vms=[make_vm(vm, name=name, uuid="", pid=int(vm, 16) % 1000)],
+            exits=exits,
+        )
+        assert hand_in(url, self.token, batch)
+
+
+def numbers(events: Sequence[Event]) -> list[int]:
+    """Return the numbers of exits; nothing else may have come."""
+    assert {event.name for event in events} <= {"exit"}
+    return [event.data["size"] for event in events]
+
+
+def keep_what_is_to_come(database: str) -> None:
+    """Have no exit be kept that is older than some time to come, as the job of retention notes it."""
+    from_s = int(time.time()) + 5
+    with closing(open_store(database)) as store:
+        assert isinstance(store, SqlStore)
+        with store.writing() as writer:
+            writer.connection.execute(
+                insert(kept_from).values(kept=Kept.EXITS.value, from_s=from_s, removed_to_s=from_s)
+            )
+
+
+def vm_id(number: int) -> str:
+    """Return a VM's id."""
+    return f"{number:016x}"
+
+
+def test_exits_come_as_they_are_stored_with_the_fields_of_the_list(database: str) -> None:
+    collector = Collector(database)
+    with serving("--database", database, "--no-collector") as (_, url):
+        collector.send(url, vm_id(1), 1)
+        with following(url) as stream:
+            assert hand_in(url, collector.token, make_batch(9, exits=[full_exit_record(), exit_record()]))
+            found = stream.take(2)
+            # Of a quarter of an hour ago: its host was away.
+            collector.send(url, vm_id(2), 5, second=-900)
+            found += stream.take(1)
+        listed = ask(url, "exits", limit=10)["items"]
+    assert [event.name for event in found] == ["exit"] * 3
+    assert sorted((event.data for event in found), key=listed.index) == [
+        item for item in listed if item["vm"] != vm_id(1)
+    ]
+
+
+def test_a_stream_resumes_exactly_where_servers_are_killed(database: str) -> None:
+    """After each event that it has read, and wherever the reader or the server ended."""
+    collector = Collector(database)
+    with serving("--database", database, "--no-collector") as (server, url), following(url) as stream:
+        begin = stream.last_id
+        collector.send(url, vm_id(1), *range(5))
+        events = stream.take(3)
+        server.kill()
+        server.wait()
+        events += stream.rest()
+    assert numbers(events) == list(range(len(events)))
+    with serving("--database", database, "--no-collector") as (_, url):
+        collector.send(url, vm_id(1), *range(5, 8))
+        for last_id, seen in [(begin, 0), *((event.id, number + 1) for number, event in enumerate(events))]:
+            with following(url, last_id) as stream:
+                assert numbers(stream.take(8 - seen)) == list(range(seen, 8))
+        with following(url, stream.last_id) as stream:
+            collector.send(url, vm_id(1), 8)
+            assert numbers(stream.take(1)) == [8]
+
+
+def test_ids_of_one_server_are_good_at_another_and_each_sees_what_the_others_store(postgresql: str) -> None:
+    collectors = [Collector(postgresql, f"host-{number}") for number in range(2)]
+    with several_servers(postgresql, 2) as servers:
+        ours, theirs = servers.url(0), servers.url(1)
+        with following(ours) as stream, following(theirs) as other:
+            sent = 0
+            for sequence in range(10):
+                for at, collector in enumerate(collectors):
+                    url = servers.url((at + sequence) % 2)
+                    collector.send(url, vm_id(at + 1), *range(sent, sent + 5))
+                    sent += 5
+            found, others = stream.take(sent), other.take(sent)
+        assert [event.data for event in found] == [event.data for event in others]
+        assert sorted(numbers(found)) == list(range(sent))
+        for place in (0, 7, 50, 98):
+            with following(theirs, found[place].id) as stream:
+                rest = stream.take(sent - place - 1)
+            assert [event.data for event in rest] == [event.data for event in found[place + 1 :]]
+
+
+def test_workers_of_one_server_stream_what_each_of_them_stores(database: str) -> None:
+    collector = Collector(database)
+    with (
+        serving("--database", database, "--no-collector", "--workers", "3") as (_, url),
+        ExitStack() as stack,
+    ):
+        streams = [stack.enter_context(following(url)) for _ in range(6)]
+        for number in range(9):
+            collector.send(url, vm_id(1), number)
+        for stream in streams:
+            assert numbers(stream.take(9)) == list(range(9))
+
+
+def test_streams_have_the_vms_that_are_asked_for_those_to_come_too(tmp_path: Path) -> None:
+    database = new_file(tmp_path / "kvmfaults.db")
+    one = Collector(database, "rack-1")
+    two, three = Collector(database, "rack-2", arch="aarch64"), Collector(database, "web-1")
+    with serving("--database", database, "--no-collector") as (_, url), ExitStack() as stack:
+        one.send(url, vm_id(1), 0, name="one")
+        guest = ask(url, f"vms/{vm_id(1)}")["guest"]
+        wanted: list[tuple[dict[str, Any], list[int]]] = [
+            ({}, [1, 2, 3, 4, 5]),
+            ({"host": "rack-*"}, [1, 2, 4, 5]),
+            ({"host": ["rack-1", "web-?"]}, [1, 3, 4, 5]),
+            ({"arch": "x86*"}, [1, 3, 4, 5]),
+            ({"arch": ["arm64", "x86_64"], "host": "rack-*"}, [1, 2, 4, 5]),
+            ({"vm": vm_id(1)}, [1, 5]),
+            ({"guest": guest}, [1, 5]),
+            ({"name": ["one", "tw*"]}, [1, 2, 3, 5]),
+            ({"search": "ONE"}, [1, 4, 5]),
+        ]
+        streams = [stack.enter_context(following(url, **asked)) for asked, _ in wanted]
+        one.send(url, vm_id(1), 1, name="one")
+        two.send(url, vm_id(2), 2, name="two")
+        three.send(url, vm_id(3), 3, name="two")
+        one.send(url, vm_id(4), 4, name="one-b")
+        one.send(url, vm_id(1), 5, name="one")
+        found = [
+            numbers(stream.take(len(expected))) for stream, (_, expected) in zip(streams, wanted, strict=True)
+        ]
+    assert found == [expected for _, expected in wanted]
+
+
+def test_readers_that_do_not_read_keep_nobody_waiting(database: str) -> None:
+    collector = Collector(database)
+    most = MAX_WATCHERS // 2
+    with serving("--database", database, "--no-collector") as (_, url), ExitStack() as stack:
+        streams = [stack.enter_context(following(url)) for _ in range(most)]
+        refused = httpx.get(f"{url}api/v1/stream", timeout=ANSWERED_S)
+        assert (refused.status_code, refused.json()["code"]) == (503, "busy")
+        for batch in range(10):
+            collector.send(url, vm_id(1), *range(batch * 10, batch * 10 + 10))
+        for stream in streams:
+            assert numbers(stream.take(100)) == list(range(100))
+
+
+def test_what_is_not_kept_any_more_is_said(database: str) -> None:
+    collector = Collector(database)
+    with serving("--database", database, "--no-collector") as (_, url):
+        with following(url) as stream:
+            begin = stream.last_id
+        collector.send(url, vm_id(1), 0, 1)
+        keep_what_is_to_come(database)
+    with serving("--database", database, "--no-collector") as (_, url):
+        with following(url, begin) as stream:
+            missed = stream.next()
+        assert (missed.name, missed.data["reason"]) == ("missed", "not_kept")
+        assert missed.data["kept_from"] == ask(url, "storage")["exits"]["kept_from"]
+
+
+def test_an_id_of_another_database_is_said_to_be_unknown(database: str, tmp_path: Path) -> None:
+    collector = Collector(database)
+    with serving("--database", database, "--no-collector") as (_, url), following(url) as stream:
+        collector.send(url, vm_id(1), 0, 1, 2)
+        last_id = stream.take(3)[-1].id
+    empty = new_file(tmp_path / "other.db")
+    other = Collector(empty)
+    with serving("--database", empty, "--no-collector") as (_, url), following(url, last_id) as stream:
+        missed = stream.next()
+        assert (missed.name, missed.data["reason"]) == ("missed", "unknown_id")
+        other.send(url, vm_id(1), 9)
+        assert numbers(stream.take(1)) == [9]
+
+
+def test_a_stream_ends_with_its_token_and_with_the_server(database: str) -> None:
+    token = new_token(TokenKind.READ)
+    with closing(open_store(database)) as store:
+        store.add_token(Token(hash_token(token), TokenKind.READ, None))
+    bearer = {"Authorization": f"Bearer {token}"}
+    with serving("--database", database, "--no-collector", "--host", "0.0.0.0") as (server, url):
+        url = url.replace("0.0.0.0", "127.0.0.1")
+        assert httpx.get(f"{url}api/v1/stream", timeout=ANSWERED_S).status_code == 401
+        with following(url, headers=bearer) as stream:
+            with closing(open_store(database)) as store:
+                store.remove_token(hash_token(token))
+            assert stream.rest() == []
+            assert server.poll() is None
+        with closing(open_store(database)) as store:
+            store.add_token(Token(hash_token(token), TokenKind.READ, None))
+        with following(url, headers=bearer) as stream:
+            server.terminate()
+            assert stream.rest() == []
+        assert server.wait(ANSWERED_S) == 0

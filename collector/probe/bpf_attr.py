@@ -97,6 +97,53 @@ class LinkCreate(ctypes.Structure):
     ]
 
 
+class TestRun(ctypes.Structure):
+    """Of BPF_PROG_TEST_RUN, which fills ``returned``. ``context``: an address."""
+
+    _fields_ = [
+        ("program_fd", c_uint32),
+        ("returned", c_uint32),
+        ("data_in_size", c_uint32),
+        ("data_out_size", c_uint32),
+        ("data_in", c_uint64),
+        ("data_out", c_uint64),
+        ("repeat", c_uint32),
+        ("duration", c_uint32),
+        ("context_size", c_uint32),
+        ("context_out_size", c_uint32),
+        ("context", c_uint64),
+        ("context_out", c_uint64),
+        ("flags", c_uint32),
+        ("cpu", c_uint32),
+        ("batch_size", c_uint32),
+    ]
+
+
+class TaskOfIterator(ctypes.Structure):
+    """``union bpf_iter_link_info`` of an iterator over a process."""
+
+    _fields_ = [("tid", c_uint32), ("pid", c_uint32), ("pid_fd", c_uint32), ("pad", c_uint32)]
+
+
+class IteratorLink(ctypes.Structure):
+    """Of BPF_LINK_CREATE, for an iterator. ``info``: an address."""
+
+    _fields_ = [
+        ("program_fd", c_uint32),
+        ("target_fd", c_uint32),
+        ("attach_type", c_uint32),
+        ("flags", c_uint32),
+        ("info", c_uint64),
+        ("info_size", c_uint32),
+    ]
+
+
+class IteratorCreate(ctypes.Structure):
+    """Of BPF_ITER_CREATE."""
+
+    _fields_ = [("link_fd", c_uint32), ("flags", c_uint32)]
+
+
 class Object(ctypes.Structure):
     """Of BPF_OBJ_PIN and BPF_OBJ_GET. ``path``: an address."""
 

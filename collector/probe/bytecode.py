@@ -14,6 +14,7 @@ import msgspec
 
 from collector.probe.bpf_attr import Instruction
 from collector.probe.compiled import Layout
+from collector.probe.syscall import ATTACH_RAW_TRACEPOINT
 
 _LOAD_64 = 0x18
 """BPF_LD | BPF_IMM | BPF_DW, which loads a number of 64 bits."""
@@ -37,9 +38,10 @@ class MapDefinition(msgspec.Struct, frozen=True, array_like=True):
 class Program(msgspec.Struct, frozen=True):
     """One program.
 
-    ``tracepoint``: ``subsystem:name``, which it is for. ``uses``: the indexes of the instructions that load a
-    map's address, with the map's name. ``type_id``: BTF id of the tracepoint's type, which is in KVM's module
-    if ``is_type_in_module``; 0 for a program that does not follow its arguments.
+    ``tracepoint``: ``subsystem:name``, which it is for; the program's own name if it is for none. ``uses``:
+    the indexes of the instructions that load a map's address, with the map's name. ``type_id``: BTF id of the
+    type of what it is for, which is in KVM's module if ``is_type_in_module``; 0 for a program that does not
+    follow its arguments. ``attach_type``: one of ``syscall.ATTACH_*``, for a program with a type.
     """
 
     tracepoint: str
@@ -48,6 +50,7 @@ class Program(msgspec.Struct, frozen=True):
     uses: tuple[tuple[int, str], ...]
     type_id: int = 0
     is_type_in_module: bool = False
+    attach_type: int = ATTACH_RAW_TRACEPOINT
 
     def with_maps(self, fds: Mapping[str, int]) -> bytes:
         """Return the instructions for this process. :param fds: the maps' file descriptors, by name"""

@@ -36,7 +36,7 @@ from collector.probe.headers import content_of
 logger = logging.getLogger(__name__)
 
 MOST_FILES = 16
-"""A start needs one or two; the others are of kernels and versions to which one may go back."""
+"""A start needs up to four; the others are of kernels and versions to which one may go back."""
 _MAGIC = b"kvmfaults bytecode 2\n"
 _DIGEST_BYTES = 32
 _OWN_SOURCES = (bpf_attr, bytecode, compiled, compiler_process, layout, needed_types, syscall)

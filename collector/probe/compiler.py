@@ -37,7 +37,7 @@ from collector.probe.layout import CONCERNS, COUNTS, FORMATS, LAYOUT_MAP, MEANIN
 from collector.probe.needed_types import COMPILER_WORDS, needed_types, words_of
 
 _BCC_REMEDY = "install the distribution's python3-bpfcc; PyPI's bcc is another package"
-_KIND_TYPEDEF = 8
+_KIND_TYPEDEF, _KIND_FUNCTION = 8, 12
 _PERF = "perf_"
 _TYPED = "-DTYPED_ARGUMENTS"
 _DIALECT = ("-fms-extensions", "-Wno-microsoft-anon-tag")
@@ -73,7 +73,7 @@ def compile_order(order: Order) -> Bytecode:
     :raises ProbeError: BCC is missing, or cannot compile it
     """
     _import_bcc()
-    types = _types(order.names) if order.is_typed else None
+    types = _types(order) if order.is_typed else None
     flags = [*order.flags, *([_TYPED] if types is not None else [])]
     with tempfile.TemporaryDirectory(prefix="kvmfaults-") as directory:
         headers = Path(order.headers)
@@ -108,17 +108,24 @@ def _bytecode(module: Any, order: Order, types: Mapping[str, _Type] | None) -> B
         tracepoint: str,
         kind: int,
         of: _Type = _NO_TYPE,
+        attach_type: int = syscall.ATTACH_RAW_TRACEPOINT,
     ) -> None:
         try:
             instructions, uses = by_name(module.dump_func(function.encode()), names)
         except ValueError as exc:
             raise ProbeError(f"the program {function} cannot be loaded: {exc}") from exc
-        programs[handle] = Program(tracepoint, kind, instructions, uses, of.id, of.is_in_module)
+        programs[handle] = Program(tracepoint, kind, instructions, uses, of.id, of.is_in_module, attach_type)
 
     for tracepoint, name in zip(order.tracepoints, order.names, strict=True):
         if order.has_both_sides:
             add(f"{_PERF}{name}", f"{_PERF}{name}", tracepoint, syscall.PROG_TRACEPOINT)
         add(name, f"on_{name}", tracepoint, syscall.PROG_RAW_TRACEPOINT, (types or {}).get(name, _NO_TYPE))
+    for name in order.looks:
+        add(name, f"look_{name}", name, syscall.PROG_RAW_TRACEPOINT)
+    for name in order.iterators:
+        if types is None:
+            raise ProbeError(f"the kernel's types show no iterator over {name}")
+        add(name, f"iterate_{name}", name, syscall.PROG_TRACING, types[name], syscall.ATTACH_ITERATOR)
     used = {name for program in programs.values() for _, name in program.uses}
     return Bytecode(
         maps={name: _definition(fds[name]) for name in sorted({*used, *order.maps})},
@@ -202,7 +209,7 @@ def _import_bcc() -> Any:
     return bcc
 
 
-def _types(tracepoints: tuple[str, ...]) -> dict[str, _Type] | None:
+def _types(order: Order) -> dict[str, _Type] | None:
     """The types of all that programs are for, by name; None if one of them cannot be had or used."""
     try:
         libbpf = ctypes.CDLL("libbpf.so.1")
@@ -215,19 +222,21 @@ def _types(tracepoints: tuple[str, ...]) -> dict[str, _Type] | None:
     kernel = libbpf.btf__load_vmlinux_btf()
     if not kernel:
         return None
+    wanted = {name: (f"btf_trace_{name}", _KIND_TYPEDEF) for name in order.names}
+    wanted |= {name: (f"bpf_iter_{name}", _KIND_FUNCTION) for name in order.iterators}
 
     def among(btf: int, names: Iterable[str], *, is_in_module: bool) -> dict[str, _Type]:
         numbers = {
-            name: libbpf.btf__find_by_name_kind(btf, f"btf_trace_{name}".encode(), _KIND_TYPEDEF)
+            name: libbpf.btf__find_by_name_kind(btf, wanted[name][0].encode(), wanted[name][1])
             for name in names
         }
         return {name: _Type(number, is_in_module) for name, number in numbers.items() if number > 0}
 
-    found = among(kernel, tracepoints, is_in_module=False)
-    missing = set(tracepoints) - found.keys()
+    found = among(kernel, wanted, is_in_module=False)
+    missing = wanted.keys() - found.keys()
     if missing and (module := libbpf.btf__load_module_btf(b"kvm", kernel)):
         found |= among(module, missing, is_in_module=True)
-    return found if found.keys() == set(tracepoints) else None
+    return found if found.keys() == wanted.keys() else None
 
 
 if __name__ == "__main__":

@@ -30,9 +30,11 @@ class Order(msgspec.Struct, frozen=True):
     """What is to be compiled.
 
     ``headers``: the tree from ``headers``. ``picks_types``: of its types only those that the text needs.
-    ``tracepoints``: ``subsystem:name``, each with a program in the text. ``maps``: those that user space
-    opens. ``is_typed``: whether programs may follow the tracepoints' arguments by their types.
-    ``has_both_sides``: whether each tracepoint has a program for its perf side as well.
+    ``tracepoints``: ``subsystem:name``, each with a program in the text. ``looks``: programs that user space
+    runs, ``look_*`` in the text. ``iterators``: programs ``iterate_*``, by the kernel's name of what they
+    iterate over. ``maps``: those that user space opens. ``is_typed``: whether programs may follow their
+    arguments by their types, as iterators have to. ``has_both_sides``: whether each tracepoint has a program
+    for its perf side as well.
     """
 
     text: str
@@ -42,6 +44,8 @@ class Order(msgspec.Struct, frozen=True):
     maps: tuple[str, ...]
     is_typed: bool = False
     has_both_sides: bool = False
+    looks: tuple[str, ...] = ()
+    iterators: tuple[str, ...] = ()
     picks_types: bool = True
 
     @property

@@ -30,6 +30,9 @@ _FACT_LINES = (
     "struct kvm_s2_mmu **nested_mmus;",
     "short unsigned int migration_disabled;",
     "unsigned short migration_disabled;",
+    "struct hlist_head id_hash[",
+    "atomic64_t pages_4k;",
+    "struct userfaultfd_ctx *ctx;",
 )
 _WHOLE = ("struct kvm_page_fault {", "struct mutex {")
 _CHUNK_BYTES = 1 << 20

@@ -69,6 +69,7 @@ def _load_program(bytecode: Bytecode, name: str, maps: Mapping[str, int], types_
             kind=program.kind,
             type_id=program.type_id,
             btf_fd=(types_fd or 0) if program.is_type_in_module else 0,
+            attach_type=program.attach_type,
         )
     except OSError as exc:
         text = f"the kernel refuses the program for {program.tracepoint}: {exc.strerror}"

@@ -5,7 +5,7 @@ import logging
 import os
 import struct
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -88,6 +88,20 @@ def load(
         os.close(loaded.maps[name])
     maps = {name: loaded.maps[name] for name in _MAPS}
     return replace(loaded, maps=maps, lacking=lacking, open_event=open_event)
+
+
+def load_unattached(
+    order: Order, shared: Mapping[str, int], *, cache: BytecodeCache | None, terms: Terms
+) -> Handles:
+    """Load programs that user space runs, compiled in another process if need be.
+
+    :param shared: file descriptors of maps of a set that counts, by name
+    :param cache: as ``load`` has it
+    :raises ProbeError: BCC is missing, the kernel refuses a program, or this was cancelled
+    """
+    with CompilerProcess(terms) as compiler:
+        careful = structs.replace(order, picks_types=False)
+        return _Making(compiler, cache).loaded([order, careful], lambda made: loader.load(made, shared))
 
 
 class _Making:

@@ -39,6 +39,9 @@ _SHOWN_BY: Mapping[str, str] = {
     "HAVE_NESTED_MMUS": r"^\tstruct kvm_s2_mmu \*+nested_mmus;",
     "HAVE_MUTEX_OWNER": r"^struct mutex \{\n\tatomic_long_t owner;",
     "HAVE_RT_MUTEX": r"^struct mutex \{\n\tstruct rt_mutex_base rtmutex;",
+    "HAVE_MEMSLOT_HASH": r"^\tstruct hlist_head id_hash\[",
+    "HAVE_PAGE_STATS": r"^\t*atomic64_t pages_4k;",
+    "HAVE_USERFAULTFD": r"^\tstruct userfaultfd_ctx \*ctx;",
     "HAVE_MIGRATION_DISABLED": r"^\t(short unsigned int|unsigned short) migration_disabled;",
 }
 """By macro, the pattern in the kernel's types that defines it (``headers.plan_facts`` keeps such lines)."""

@@ -2,7 +2,7 @@
 """One set of programs and maps: attaching, starting and reading it, and saying what it records."""
 
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -171,6 +171,10 @@ class Probes:
             )
         except OSError as exc:
             raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
+
+    def places(self) -> Sequence[int]:
+        """Return the places of the slots that the newest snapshot has."""
+        return self._slots.places
 
     def records(self) -> Records:
         """Read the records that wait; ``commit`` releases them.

@@ -24,11 +24,14 @@ class Slots:
         self._view = view
         size = -(-self._places * view.size // mmap.PAGESIZE) * mmap.PAGESIZE
         self._memory = mmap.mmap(table.fd, size, mmap.MAP_SHARED)
+        self.places: list[int] = []
+        """The slots that had an owner when all were read last."""
 
     def read_all(self) -> Table:
         """Return every slot that has an owner."""
         memory, size, pack = self._memory, self._view.size, _INDEX.pack
-        return {pack(place): memory[place * size : (place + 1) * size] for place in self._claimed()}
+        self.places = self._claimed()
+        return {pack(place): memory[place * size : (place + 1) * size] for place in self.places}
 
     def read(self, key: bytes) -> bytes:
         """Return one slot."""

@@ -81,16 +81,16 @@ def make_source(plan: Plan, limits: Limits | None = None, folder: Path = FOLDER)
         f"-DPAGE_FAULT_FORMAT=FORMAT_{plan.flavour.page_fault_format.upper()}",
         *(f"-D{macro}" for macro in plan.macros),
     )
-    text = _one_text(folder)
+    text = one_text(folder, _MAIN)
     return Source(
         text, flags, blake2b("\n".join([text, *flags]).encode(), digest_size=_FINGERPRINT_BYTES).digest()
     )
 
 
-def _one_text(folder: Path) -> str:
-    """Return the main file with its includes pasted in: BCC rewrites map accesses in one file only."""
+def one_text(folder: Path, main: str) -> str:
+    """Return a main file with its includes pasted in: BCC rewrites map accesses in one file only."""
     parts = []
-    for line in (folder / _MAIN).read_text().splitlines():
+    for line in (folder / main).read_text().splitlines():
         included = re.fullmatch(r'#include "(.+)"', line)
         parts.append((folder / included[1]).read_text() if included else line)
     return "\n".join(parts)

@@ -8,7 +8,7 @@ import ctypes
 import errno
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -19,6 +19,8 @@ from collector.probe.bpf_attr import (
     Id,
     InfoRequest,
     Instruction,
+    IteratorCreate,
+    IteratorLink,
     LinkCreate,
     MapBatch,
     MapCreate,
@@ -29,6 +31,8 @@ from collector.probe.bpf_attr import (
     ProgramInfo,
     ProgramLoad,
     RawTracepoint,
+    TaskOfIterator,
+    TestRun,
 )
 
 _NO_SYSCALL = -1
@@ -42,6 +46,7 @@ _ONLINE_CPUS = Path("/sys/devices/system/cpu/online")
 _BATCH_BYTES = 512 * 1024
 _FIRST_BATCH = 64
 _GROWTH = 8
+_ITERATOR_BYTES = 64 * 1024
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -54,6 +59,7 @@ class _Command(IntEnum):
     PROG_LOAD = 5
     OBJ_PIN = 6
     OBJ_GET = 7
+    PROG_TEST_RUN = 10
     OBJ_GET_INFO = 15
     RAW_TRACEPOINT_OPEN = 17
     BTF_GET_FD_BY_ID = 19
@@ -62,12 +68,14 @@ class _Command(IntEnum):
     MAP_UPDATE_BATCH = 26
     LINK_CREATE = 28
     ENABLE_STATS = 32
+    ITER_CREATE = 33
 
 
 PROG_TRACEPOINT = 5
 PROG_RAW_TRACEPOINT = 17
 PROG_TRACING = 26
 ATTACH_RAW_TRACEPOINT = 23
+ATTACH_ITERATOR = 28
 ATTACH_PERF_EVENT = 41
 
 
@@ -231,12 +239,15 @@ def load_program(
     kind: int = PROG_RAW_TRACEPOINT,
     type_id: int = 0,
     btf_fd: int = 0,
+    attach_type: int = ATTACH_RAW_TRACEPOINT,
 ) -> int:
-    """Load a program for a tracepoint and return its file descriptor.
+    """Load a program and return its file descriptor.
 
     :param kind: where no ``type_id`` is given: PROG_RAW_TRACEPOINT, or PROG_TRACEPOINT for its perf side
-    :param type_id: BTF id of the tracepoint's ``btf_trace_*``: the program may then follow its arguments
+    :param type_id: BTF id of the tracepoint's ``btf_trace_*``: the program may then follow its arguments;
+        or that of the function of an iterator
     :param btf_fd: BTF of the module that has the tracepoint; 0 for the kernel's own
+    :param attach_type: with a ``type_id``: what it is of
     :raises OSError: the kernel refuses; its message is the verifier's last message
     """
     code = ctypes.create_string_buffer(instructions, len(instructions))
@@ -249,7 +260,7 @@ def load_program(
         name=name.encode()[:15],
     )
     if type_id:
-        attr.expected_attach_type = ATTACH_RAW_TRACEPOINT
+        attr.expected_attach_type = attach_type
         attr.attach_btf_id, attr.attach_btf_fd = type_id, btf_fd
     try:
         return _bpf(_Command.PROG_LOAD, attr)
@@ -297,6 +308,44 @@ def attach_to_event(program: int, event: int) -> int:
     """
     attr = LinkCreate(program_fd=program, target_fd=event, attach_type=ATTACH_PERF_EVENT)
     return _bpf(_Command.LINK_CREATE, attr)
+
+
+def run(program: int, arguments: bytes) -> int:
+    """Run a program for a raw tracepoint once, now, and return what it returns.
+
+    :param program: it need not be attached
+    :param arguments: numbers of 8 bytes, 12 at most: those of the tracepoint
+    :raises OSError: the kernel refuses
+    """
+    given = ctypes.create_string_buffer(arguments, len(arguments))
+    attr = TestRun(program_fd=program, context=ctypes.addressof(given), context_size=len(arguments))
+    _bpf(_Command.PROG_TEST_RUN, attr)
+    return int(attr.returned)
+
+
+def iterate(program: int, pid: int) -> Generator[bytes, None, None]:
+    """Run an iterator's program over one process's threads, and yield what it writes.
+
+    :param pid: in this process's namespace
+    :raises OSError: the kernel refuses, or there is no such process
+    """
+    of = TaskOfIterator(pid=pid)
+    attr = IteratorLink(
+        program_fd=program,
+        attach_type=ATTACH_ITERATOR,
+        info=ctypes.addressof(of),
+        info_size=ctypes.sizeof(of),
+    )
+    link = _bpf(_Command.LINK_CREATE, attr)
+    try:
+        fd = _bpf(_Command.ITER_CREATE, IteratorCreate(link_fd=link))
+    finally:
+        os.close(link)
+    try:
+        while part := os.read(fd, _ITERATOR_BYTES):
+            yield part
+    finally:
+        os.close(fd)
 
 
 def _first_cpu() -> int:

@@ -11,6 +11,7 @@
  * (sides.bpf.h). To add a tracepoint: docs/adding-a-count.md.
  */
 #include "event.h"
+#include "kernel.bpf.h"
 #include "maps.bpf.h"
 #include "vcpu.bpf.h"
 #include "state.bpf.h"

@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +19,14 @@ from collector.counting.clock import boot_id, measure
 from collector.counting.cost import CostMeter
 from collector.counting.cycles import Cycles
 from collector.counting.host_lock import Holder, HostLock
+from collector.counting.looking import looking
 from collector.counting.notes import note
 from collector.counting.pins import Pins
 from collector.counting.predecessor import Predecessor, ReadLast
 from collector.counting.reader import Reader
 from collector.counting.session import Session
 from collector.counting.time_slices import ask_for_long_slices
+from collector.counting.watching import Watchers
 from collector.errors import ProbeError
 from collector.private_files import check_data_directory
 from collector.probe.bytecode_cache import BytecodeCache
@@ -210,7 +212,7 @@ class Pipeline:
                 )
                 host = self._host.attached(plan, around.events, refused, probes.handles.lacking)
                 try:
-                    self._read(probes, host, plan, around, outbox, attached)
+                    self._read(probes, host, plan, headers, around, outbox, attached)
                 except ProbeError as exc:
                     # New programs will count from here on; reading this set again would count twice.
                     predecessor.give_up(str(exc))
@@ -282,11 +284,16 @@ class Pipeline:
         probes: Probes,
         host: Host,
         plan: Plan,
+        headers: Path,
         around: _Surroundings,
         outbox: Outbox,
         notes: Iterable[HostEvent],
     ) -> None:
-        with self._session(probes, around, outbox) as session:
+        with (
+            self._session(probes, around, outbox) as session,
+            self._looking(probes, plan, headers) as watchers,
+        ):
+            session.watch(watchers)
             for event in (*self._predecessor.notes(), *notes):
                 session.note(event)
             # At once, to report the host, and what was counted while no collector ran.
@@ -333,6 +340,10 @@ class Pipeline:
                 # The first cycle finds out which of these VMs have ended meanwhile.
                 table.see(vm, time.time_ns())
             yield _Surroundings(events, table, memory)
+
+    def _looking(self, probes: Probes, plan: Plan, headers: Path) -> AbstractContextManager[Watchers]:
+        cache = BytecodeCache(self._settings.bytecode_directory)
+        return looking(probes, plan, headers, cache=cache, terms=Terms(is_cancelled=self._stop.is_set))
 
     @contextmanager
     def _session(self, probes: Probes, around: _Surroundings, outbox: Outbox) -> Iterator[Session]:

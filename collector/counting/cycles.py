@@ -2,34 +2,37 @@
 """Collection cycles: read the maps, name the VMs, decode; remember which VMs have ended."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from collector.counting import decoder
 from collector.counting.reader import Reader
 from collector.counting.reading import Reading
+from collector.counting.watching import Watchers
 from collector.probe.instant import Instant
 from collector.probe.layout import VmKey, VmRecord
 from collector.probe.snapshot import Checkpoint
 from collector.vms.identity.uevents import KvmEvents
 from collector.vms.table import KernelVm, VmTable
 from faultmodel.arch.base import Architecture
-from faultmodel.record import Span, Vm
-from faultmodel.sections import Content
+from faultmodel.record import Check, Span, Vm
+from faultmodel.sections import Content, vm_ids_of
 
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """The result of one cycle. ``vms``: the VMs that the probes know."""
+    """The result of one cycle. ``vms``: the VMs that the probes know. ``checks``: of what was watched."""
 
     content: Content
     checkpoint: Checkpoint
     vms: Mapping[VmKey, Vm]
+    checks: tuple[Check, ...]
 
 
 class Cycles:
     """Runs the collection cycles of one counting."""
 
     def __init__(self, reader: Reader, table: VmTable, events: KvmEvents, architecture: Architecture) -> None:
+        self._watchers = Watchers()
         self._reader = reader
         self._table = table
         self._events = events
@@ -46,6 +49,10 @@ class Cycles:
         """The id of what is read."""
         return self._reader.counting
 
+    def watch(self, watchers: Watchers) -> None:
+        """Have further rows from now on."""
+        self._watchers = watchers
+
     def collect(self, until: Instant | None = None) -> Cycle:
         """Run one cycle.
 
@@ -58,10 +65,8 @@ class Cycles:
             self._table.apply(event, reading.to_ns)
         vms = self._name(reading)
         ended = self._table.ended(reading.to_ns)
-        described = {vm.id: vm for vm in self._counted(reading, vms)} | {vm.id: vm for vm in ended}
         ids = self._ids
         content = Content(
-            vms=tuple(described.values()),
             fault_counts=decoder.fault_counts(reading, self._architecture, ids),
             faults=decoder.faults(reading, self._architecture, ids),
             exit_counts=decoder.exit_counts(reading, ids),
@@ -69,11 +74,15 @@ class Cycles:
             ledger=decoder.ledger(reading, ids),
             lost=decoder.losses(reading),
             covered=(Span(reading.from_ns, reading.to_ns),),
+            **self._watchers.rows(reading, ids),
         )
+        named = vm_ids_of(content)
+        described = {vm.id: vm for vm in vms.values() if vm.id in named} | {vm.id: vm for vm in ended}
+        content = replace(content, vms=tuple(described.values()))
         gone = {vm.id for vm in ended}
         self._done = self._ended
         self._ended = frozenset(key for key, identity in ids.items() if identity in gone)
-        return Cycle(content, reading.checkpoint, vms)
+        return Cycle(content, reading.checkpoint, vms, self._watchers.checks)
 
     def forget_ended(self) -> None:
         """Free the map entries of VMs that ended before the last cycle: it has read their last counts.
@@ -83,6 +92,7 @@ class Cycles:
         :raises ProbeError: the kernel refuses
         """
         self._reader.forget(self._done)
+        self._watchers.forget(self._done)
         self._done = frozenset()
 
     def _name(self, reading: Reading) -> Mapping[VmKey, Vm]:
@@ -110,14 +120,6 @@ class Cycles:
     def _is_settled(self, key: VmKey, now_ns: int) -> bool:
         vm = self._named.get(key)
         return vm is not None and self._table.is_settled(vm.id, now_ns)
-
-    @staticmethod
-    def _counted(reading: Reading, vms: Mapping[VmKey, Vm]) -> list[Vm]:
-        keys = {VmKey(key.kvm, key.instance) for key in reading.fault_counts}
-        keys |= {VmKey(key.kvm, key.instance) for key in reading.exit_counts}
-        keys |= {VmKey(record.kvm, record.instance) for record in reading.exits}
-        keys |= set(reading.accounts)
-        return [vms[key] for key in keys]
 
 
 def _kernel_vm(key: VmKey, record: VmRecord) -> KernelVm:

@@ -12,6 +12,7 @@ from collector.batches.outbox import Outbox
 from collector.counting.cost import CostMeter
 from collector.counting.cycles import Cycle, Cycles
 from collector.counting.reader import Reader
+from collector.counting.watching import Watchers
 from collector.probe.instant import Instant
 from collector.probe.probes import Probes
 from collector.sampling.policy import SamplingPolicy
@@ -45,6 +46,10 @@ class Session:
     def note(self, event: HostEvent) -> None:
         """Add an event of the host, with the time of now, to the next cycle's batch."""
         self._notes.append(msgspec.structs.replace(event, time_ns=time.time_ns()))
+
+    def watch(self, watchers: Watchers) -> None:
+        """Have what watchers find in the next cycles."""
+        self._cycles.watch(watchers)
 
     def read_on(
         self,
@@ -105,7 +110,7 @@ class Session:
             ledger = [msgspec.structs.replace(entry, seen_total=entry.seen) for entry in ledger]
             counting = ""
         self._outbox.send(
-            host,
+            msgspec.structs.replace(host, checks=(*host.checks, *found.checks)),
             replace(
                 found.content,
                 vms=_with_named(found, events),

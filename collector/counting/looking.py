@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Loads what looks at VMs beside counting. If the kernel refuses it, a check says so and counting goes on."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from collector.counting.kvm_counts import KvmCountsWatcher
+from collector.counting.memslots import MemslotWatcher
+from collector.counting.watching import VmStates, Watcher, Watchers, check
+from collector.errors import ProbeError
+from collector.probe import looks, mappings
+from collector.probe.bytecode_cache import BytecodeCache
+from collector.probe.compiler_process import Terms
+from collector.probe.plan import Plan
+from collector.probe.probes import Probes
+from faultmodel.record import Check
+
+_HAS_COUNTS = "ARCH_X86_64"
+"""The architecture on which KVM counts faults at all."""
+_NO_COUNTS = "KVM's own counts are not known: this kernel has not all of them, as before 5.18"
+_NO_MEMSLOTS = "memslots are not known: this kernel keeps them in another way, as before 5.17"
+
+
+Found = tuple[Sequence[Watcher], Sequence[Check]]
+"""Watchers, and checks of those that could not be made."""
+
+
+@contextmanager
+def looking(
+    probes: Probes, plan: Plan, headers: Path, *, cache: BytecodeCache, terms: Terms
+) -> Iterator[Watchers]:
+    """Make the watchers of one counting. They begin when they are loaded: no reading waits for a compiler.
+
+    :param headers: tree from ``collector.probe.headers``
+    :param terms: on which programs are compiled that the cache has not
+    """
+    with ExitStack() as stack, ThreadPoolExecutor(max_workers=1) as loader:
+        yield Watchers(loader.submit(load_watchers, stack, probes, plan, headers, cache, terms))
+
+
+def load_watchers(
+    stack: ExitStack, probes: Probes, plan: Plan, headers: Path, cache: BytecodeCache, terms: Terms
+) -> Found:
+    """Load now. :param stack: takes what is to be closed; else as ``looking``"""
+    checks: list[Check] = []
+    loaded = _load_looks(probes, plan, headers, cache, terms, checks)
+    if loaded is None:
+        return (), checks
+    stack.enter_context(loaded)
+    shown = _load_mappings(plan, headers, cache, terms, checks)
+    if shown is not None:
+        stack.enter_context(shown)
+    return _watchers(loaded, shown, probes, plan, checks), checks
+
+
+def _watchers(
+    loaded: looks.Looks,
+    shown: mappings.Mappings | None,
+    probes: Probes,
+    plan: Plan,
+    checks: list[Check],
+) -> list[Watcher]:
+    states = VmStates(loaded)
+    memslots = MemslotWatcher(loaded, states, shown)
+    found: list[Watcher] = []
+    if loaded.shows_memslots:
+        found.append(memslots)
+    else:
+        checks.append(check(memslots.name, _NO_MEMSLOTS))
+    if loaded.shows_counts:
+        found.append(KvmCountsWatcher(loaded, states, probes.places, memslots.could_have))
+    elif _HAS_COUNTS in plan.macros:
+        checks.append(check(KvmCountsWatcher.name, _NO_COUNTS))
+    return found
+
+
+def _load_looks(
+    probes: Probes, plan: Plan, headers: Path, cache: BytecodeCache, terms: Terms, checks: list[Check]
+) -> looks.Looks | None:
+    try:
+        return looks.load(plan, headers, probes.handles.maps["slots"], cache=cache, terms=terms)
+    except ProbeError as exc:
+        checks.append(check("looks", f"memslots and KVM's own counts are not known: {exc}"))
+        return None
+
+
+def _load_mappings(
+    plan: Plan, headers: Path, cache: BytecodeCache, terms: Terms, checks: list[Check]
+) -> mappings.Mappings | None:
+    try:
+        return mappings.load(plan, headers, cache=cache, terms=terms)
+    except ProbeError as exc:
+        checks.append(check("mappings", f"what is behind memslots is not known: {exc}"))
+        return None

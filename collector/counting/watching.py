@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is found out about VMs beside what the programs count, at each reading."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+from collector.counting.reading import Reading
+from collector.errors import ProbeError
+from collector.probe.layout import VmKey
+from collector.probe.looks import LookedVm, Looks
+from faultmodel.kinds import CheckState
+from faultmodel.record import DETAIL_LENGTH, Check
+from faultmodel.text import cut
+
+
+class Watcher(Protocol):
+    """Adds rows to each reading's content. For one thread."""
+
+    name: str
+    """Of its check."""
+
+    def rows(self, reading: Reading, ids: Mapping[VmKey, str]) -> Mapping[str, Sequence[Any]]:
+        """Return rows by section. :raises ProbeError: the kernel refuses"""
+
+    def lacking(self) -> str:
+        """Return what the newest rows lack; empty if they are whole."""
+
+    def forget(self, vms: Collection[VmKey]) -> None:
+        """Forget VMs that have ended."""
+
+
+class Watchers:
+    """All of them. One that the kernel refuses costs its rows, and a check says so; counts are never lost."""
+
+    def __init__(self, found: Future[tuple[Sequence[Watcher], Sequence[Check]]] | None = None) -> None:
+        """:param found: the watchers, once they are loaded, and checks of those that could not be"""
+        self._found = found
+        self._watchers: Sequence[Watcher] = ()
+        self._checks: dict[str, Check] = {}
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """What was found at the newest reading."""
+        return tuple(self._checks.values())
+
+    def rows(self, reading: Reading, ids: Mapping[VmKey, str]) -> dict[str, Sequence[Any]]:
+        """Return rows by section."""
+        if self._found is not None and self._found.done():
+            self._watchers, checks = self._found.result()
+            self._checks = {check.name: check for check in checks}
+            self._found = None
+        found: dict[str, Sequence[Any]] = {}
+        for watcher in self._watchers:
+            try:
+                found |= watcher.rows(reading, ids)
+                lacking = watcher.lacking()
+            except ProbeError as exc:
+                lacking = str(exc)
+            self._checks[watcher.name] = check(watcher.name, lacking)
+        return found
+
+    def forget(self, vms: Collection[VmKey]) -> None:
+        """Forget VMs that have ended."""
+        for watcher in self._watchers if vms else ():
+            watcher.forget(vms)
+
+
+class VmStates:
+    """The states of a reading's VMs, looked at once for all watchers."""
+
+    def __init__(self, looks: Looks) -> None:
+        self._looks = looks
+        self._reading: Reading | None = None
+        self._found: Mapping[VmKey, LookedVm] = {}
+
+    def at(self, reading: Reading, vms: Iterable[VmKey]) -> Mapping[VmKey, LookedVm]:
+        """Return the states of those that live. :raises ProbeError: the kernel refuses"""
+        if self._reading is not reading:
+            self._found = self._looks.vms(vms)
+            self._reading = reading
+        return self._found
+
+
+def check(name: str, lacking: str) -> Check:
+    """Return a check. :param lacking: empty if all is well"""
+    state = CheckState.LACKING if lacking else CheckState.OK
+    return Check(name=name, state=state, found=cut(lacking, DETAIL_LENGTH))

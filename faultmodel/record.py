@@ -156,8 +156,9 @@ class Check(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``name``: ``pins`` (counting outlives the collector), ``ends`` (KVM announces VMs made and gone),
     ``names`` (VMMs can be looked at), ``sides`` (the kernel skips no program), ``aside`` (batches that were
-    put aside), ``left_out`` (the host reports more than is kept, see ``faultmodel.bounded``), or what a
-    host waits for.
+    put aside), ``left_out`` (the host reports more than is kept, see ``faultmodel.bounded``), ``looks``,
+    ``mappings``, ``memslots`` and ``kvm_counts`` (the kernel can be asked about VMs), or what a host waits
+    for.
     """
 
     name: Text

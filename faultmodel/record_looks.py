@@ -24,7 +24,10 @@ class Memslot(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
     """As KVM has them: 1 logs dirty pages, 2 is read-only, 4 has a guest_memfd."""
     host_address: U64
     backing: Text = ""
-    """anonymous, file, hugetlb, memfd, guest_memfd, device, or none (nothing is mapped); empty: not known."""
+    """anonymous, file, hugetlb, memfd, guest_memfd, device, none (nothing is mapped), or mixed.
+
+    Empty: not known.
+    """
     file: Text = ""
     offset: U64 | None = None
     guest_memfd: bool = False

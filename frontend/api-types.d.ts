@@ -49,8 +49,8 @@ export type By = "vm" | "guest" | "vcpu" | "flag" | "access" | "level" | "arch";
 export interface Check {
   /**
    * `pins`: counting outlives the collector; `ends`: KVM announces VMs made and gone; `names`: VMMs can
-   * be looked at; `sides`: the kernel skips no program; `aside`: batches that were put aside; or what the
-   * host waits for
+   * be looked at; `sides`: the kernel skips no program; `aside`: batches that were put aside; `looks`,
+   * `mappings`, `memslots`, `kvm_counts`: the kernel can be asked about VMs; or what the host waits for
    */
   name: string;
   /** `lacking`: it works without, with less; `missing`: nothing can be traced */

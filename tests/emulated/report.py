@@ -23,6 +23,8 @@ _HEAD = (
     "memory-fault exit",
     "private flag",
     "bare error exit",
+    "memslots",
+    "KVM's own counts",
 )
 
 
@@ -73,7 +75,16 @@ def _cells(row: Row, session: Session) -> tuple[str, ...]:
         _memory_faults(accounts),
         "raised" if any("private" in _flags(account) for account in accounts) else "by hand-made words only",
         _bare_errors(accounts),
+        *(_looked(session, name) for name in ("memslots", "kvm_counts")),
     )
+
+
+def _looked(session: Session, name: str) -> str:
+    (state, found) = next(
+        ((one["state"], one["found"]) for one in session.status["checks"] if one["name"] == name),
+        ("", "not on this architecture"),
+    )
+    return "shown" if state == "ok" else found
 
 
 def _names(names: set[str]) -> str:

@@ -62,7 +62,8 @@ def test_the_collector_attaches_pins_and_ends_in_order(session: Session) -> None
         "kvm:kvm_userspace_exit": "attached",
     }
     checks = {check["name"]: check["state"] for check in session.status["checks"]}
-    assert (checks["ends"], checks["pins"]) == ("ok", "ok")
+    assert (checks["ends"], checks["pins"], checks["memslots"]) == ("ok", "ok", "ok")
+    assert "kvm_counts" not in checks, "KVM has none there"
     assert session.collector_status == 0
 
 

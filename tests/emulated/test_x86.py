@@ -68,6 +68,7 @@ def test_the_collector_attaches_to_every_tracepoint_pins_and_ends_in_order(
     }
     checks = {check["name"]: check["state"] for check in session.status["checks"]}
     assert (checks["ends"], checks["pins"]) == ("ok", "ok")
+    assert (checks["memslots"], checks["kvm_counts"]) == ("ok", "ok")
     assert session.collector_status == 0
 
 

@@ -93,7 +93,8 @@ class Check(BaseModel):
     name: HostText = Field(
         description="`pins`: counting outlives the collector; `ends`: KVM announces VMs made and gone; "
         "`names`: VMMs can be looked at; `sides`: the kernel skips no program; `aside`: batches that were "
-        "put aside; or what the host waits for",
+        "put aside; `looks`, `mappings`, `memslots`, `kvm_counts`: the kernel can be asked about VMs; or "
+        "what the host waits for",
         examples=["pins"],
     )
     state: CheckState = Field(

@@ -42,6 +42,7 @@ from collector.probe.source import Source, make_source
 from collector.sampling.governor import Governor
 from collector.sampling.policy import SamplingPolicy
 from collector.sampling.requests import RecordRequests
+from collector.sampling.server_requests import ServerRequests
 from collector.settings import Settings
 from collector.ship.shipper import Shipper
 from collector.ship.uplink import Uplink
@@ -98,6 +99,7 @@ class Pipeline:
         self._in_vain = False
         """Whether the last try failed at compiling, loading or attaching, though nothing was missing."""
         self._governor = Governor(settings.budget)
+        self._of_server = ServerRequests()
         self._patience = Patience()
         self._predecessor = Predecessor(self._pins, settings.host)
 
@@ -113,7 +115,7 @@ class Pipeline:
         check_data_directory(settings.data_dir)
         with Spool(settings.spool_directory, max_bytes=settings.spool_bytes) as spool:
             uplink = Uplink(settings.server, token_file=settings.token_file, ca_file=settings.ca_file)
-            shipper = Shipper(spool, uplink)
+            shipper = Shipper(spool, uplink, self._of_server.take)
             self._open_predecessor(spool)
             part_by_host(spool, settings.host)
             shipper.start()
@@ -355,6 +357,7 @@ class Pipeline:
             settings.records_per_second,
             self._governor,
             RecordRequests(settings.requests_file),
+            self._of_server,
         )
         cycles = Cycles(reader, around.table, around.events, self._architecture)
         meter = CostMeter(probes, self._opener.run_times)

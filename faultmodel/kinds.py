@@ -86,6 +86,16 @@ class RecordingLevel(_Open):
     OTHER = "other"
 
 
+class RecordEnd(_Open):
+    """Why a server's request to record every fault of a VM is over."""
+
+    TIME = "time"
+    """The time that was asked for is over."""
+    WITHDRAWN = "withdrawn"
+    VM_ENDED = "vm_ended"
+    OTHER = "other"
+
+
 class EventReason(_Open):
     """Why a host is read otherwise; an event has one at most."""
 

@@ -172,13 +172,14 @@ class Collector(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     ``program`` is the path of ``kvmfaults-collector``, empty where there is none beside the interpreter;
     ``in_container``: both paths are those in its container. ``capabilities``: as capabilities(7) has them,
-    without ``CAP_``.
+    without ``CAP_``. ``takes_requests``: it records what its server asks for (``record_answers``).
     """
 
     program: LongText = ""
     data_dir: LongText = ""
     in_container: bool = False
     capabilities: tuple[Text, ...] = ()
+    takes_requests: bool = False
 
 
 class Host(Struct, frozen=True, kw_only=True, omit_defaults=True):

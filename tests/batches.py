@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from faultmodel import arch
 from faultmodel.causes import Cause
-from faultmodel.kinds import HostState, ProbeState
+from faultmodel.kinds import HostState, ProbeState, RecordingLevel
 from faultmodel.outcomes import Outcome
 from faultmodel.record import (
     Access,
@@ -28,6 +28,7 @@ from faultmodel.record import (
     Span,
     Vm,
 )
+from faultmodel.record_answers import RecordAnswer
 from faultmodel.record_looks import KvmCount, Memslot, VmPages
 from faultmodel.record_stalls import CauseCount, HostPressure, Pressure, StallCount, VcpuStall, WaitCount
 from faultmodel.sections import OF_VMS
@@ -276,6 +277,11 @@ def _later_in(vm_id: str, second: int, vcpu: int, count: int) -> Mapping[str, Se
                 could_4k=4,
                 could_2m=5,
                 could_1g=6,
+            )
+        ],
+        "record_answers": [
+            RecordAnswer(
+                time_ns=time_ns, request="00000000000000aa", part=0, is_found=True, level=RecordingLevel.ALL
             )
         ],
     }

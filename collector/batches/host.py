@@ -87,6 +87,7 @@ def _collector(data_dir: Path) -> Collector:
         data_dir=str(data_dir.absolute()),
         in_container=is_in_container() and _is_containers_own(),
         capabilities=rights.held(),
+        takes_requests=True,
     )
 
 

@@ -104,7 +104,7 @@ class Session:
         adjusted = self._policy.adjust(
             found.vms, found.content, cost, span.to_ns, self._outbox.dropped_batches
         )
-        events = (*self._notes, *unseen, *adjusted)
+        events = (*self._notes, *unseen, *adjusted.events)
         ledger, counting = found.content.ledger, found.checkpoint.counting
         if is_anew:
             ledger = [msgspec.structs.replace(entry, seen_total=entry.seen) for entry in ledger]
@@ -118,6 +118,7 @@ class Session:
                 covered=covered,
                 events=events,
                 costs=(cost,),
+                record_answers=adjusted.answers,
             ),
             counting=counting,
             checkpoint=msgspec.msgpack.encode(found.checkpoint),

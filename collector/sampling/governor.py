@@ -46,7 +46,7 @@ class Governor:
         self._used: deque[tuple[int, int]] = deque(maxlen=_JUDGED_READINGS)
         self._most = RecordLevel.ALL
         self._wanted = RecordLevel.NONE
-        self._reason = ""
+        self._held_back: Step | None = None
         self._patience_ns = _FIRST_PATIENCE_NS
         self._calm_ns = 0
         self._went_up = False
@@ -57,9 +57,9 @@ class Governor:
         return self._most
 
     @property
-    def reason(self) -> str:
-        """Why the allowed level is lower than the wanted one; empty if it is not."""
-        return self._reason
+    def held_back(self) -> Step | None:
+        """The step by which the allowed level is lower than the wanted one; None if it is not."""
+        return self._held_back
 
     def judge(self, cpu_ns: int, passed_ns: int, wanted: RecordLevel) -> Step | None:
         """Judge the cost of a reading; return a step if one is due.
@@ -73,9 +73,9 @@ class Governor:
         self._wanted = wanted
         step = self._judge(cpu_ns, passed_ns, in_force)
         if self._most >= wanted:
-            self._reason = ""
+            self._held_back = None
         elif step and step.most < in_force:
-            self._reason = step.reason
+            self._held_back = step
         return step
 
     def _judge(self, cpu_ns: int, passed_ns: int, in_force: RecordLevel) -> Step | None:

@@ -17,6 +17,7 @@ from http import HTTPStatus
 
 import msgspec
 
+from collector.sampling.server_requests import Asked
 from collector.spool.state import HostFinding
 from faultmodel import wire
 from faultmodel.problem import ProblemCode
@@ -26,6 +27,7 @@ _PROBLEM_TYPE = "application/problem+json"
 _LONGEST_PAUSE_S = 60.0
 _DETAIL_CHARACTERS = 300
 _MOST_FINDINGS = 10
+_MOST_ASKED = 64
 _UNAUTHORIZED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 
@@ -45,7 +47,8 @@ class Answer:
     answer. ``was_reached``: somebody was there to take the batch, answered or not.
     ``is_unauthorized``: for want of a token that the server accepts; there may be one later.
     ``is_unsent``: the token file cannot be used, so that nothing was sent.
-    ``noticed``: what is wrong with the host, as a receipt says.
+    ``noticed``: what is wrong with the host, as a receipt says. ``asked``: what the server asks to be
+    recorded.
     """
 
     verdict: Verdict
@@ -57,6 +60,7 @@ class Answer:
     is_unauthorized: bool = False
     is_unsent: bool = False
     noticed: tuple[HostFinding, ...] = ()
+    asked: tuple[Asked, ...] = ()
 
     def is_like(self, other: "Answer") -> bool:
         """Return whether both give the same reason."""
@@ -69,6 +73,10 @@ class _Receipt(msgspec.Struct):
 
 class _Noticed(msgspec.Struct):
     findings: tuple[HostFinding, ...] = ()
+
+
+class _Asking(msgspec.Struct):
+    record: tuple[Asked, ...] = ()
 
 
 class _Problem(msgspec.Struct):
@@ -88,7 +96,7 @@ def judge(status: int, reason: str, headers: Mapping[str, str], body: bytes, bat
         detail = f"{status} {reason}, about another batch: a cache between repeats the server's answers"
         return Answer(Verdict.LATER, detail, status=status)
     if status == HTTPStatus.OK and _is_receipt(body):
-        return Answer(Verdict.ACCEPTED, status=status, noticed=_noticed(body))
+        return Answer(Verdict.ACCEPTED, status=status, noticed=_noticed(body), asked=_asked(body))
     problem = _problem(headers, body)
     if problem is None:
         said, code = f"{reason}, not from a kvmfaults server: a proxy's answer, or a wrong address", ""
@@ -130,6 +138,15 @@ def _noticed(body: bytes) -> tuple[HostFinding, ...]:
         )
         for one in found[:_MOST_FINDINGS]
     )
+
+
+def _asked(body: bytes) -> tuple[Asked, ...]:
+    """Return what a receipt asks to be recorded: nothing where that cannot be read."""
+    try:
+        asked = msgspec.json.decode(body, type=_Asking).record
+    except msgspec.DecodeError:
+        return ()
+    return asked[:_MOST_ASKED]
 
 
 def _shown(text: str) -> str:

@@ -5,7 +5,9 @@ import logging
 import random
 import threading
 import time
+from collections.abc import Callable, Sequence
 
+from collector.sampling.server_requests import Asked
 from collector.ship.answer import Verdict
 from collector.ship.turn import Turn
 from collector.ship.uplink import Uplink
@@ -26,10 +28,16 @@ class Shipper:
     server does not take while it takes newer batches is put aside (``shipper_turn``).
     """
 
-    def __init__(self, spool: Spool, uplink: Uplink) -> None:
-        """Make a shipper that is not running yet. It owns ``uplink`` and closes it."""
+    def __init__(
+        self, spool: Spool, uplink: Uplink, take: Callable[[Sequence[Asked]], object] = lambda _asked: None
+    ) -> None:
+        """Make a shipper that is not running yet. It owns ``uplink`` and closes it.
+
+        :param take: called with what each receipt asks to be recorded, in the shipper's thread
+        """
         self._spool = spool
         self._uplink = uplink
+        self._take = take
         self._turn = Turn(spool)
         self._stopping = threading.Event()
         self._stop_at = float("inf")
@@ -81,6 +89,8 @@ class Shipper:
         # Returns how long to pause before the next.
         within_s = max(0.05, self._stop_at - time.monotonic())
         answer = self._uplink.send(batch.batch, within_s=within_s)
+        if answer.verdict is Verdict.ACCEPTED:
+            self._take(answer.asked)
         reason = self._turn.see(batch, answer)
         if reason:
             self._tell_aside(batch, reason)

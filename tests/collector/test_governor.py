@@ -188,20 +188,25 @@ def test_what_the_sample_cost_is_not_held_against_every_fault_that_follows() -> 
     assert [step.most for step in _judge(governor, 0.03, 1, ALL)] == [SAMPLE]
 
 
+def _why(governor: Governor) -> str:
+    assert governor.held_back is not None
+    return governor.held_back.reason
+
+
 def test_why_is_reported_while_something_is_held_back_and_never_that_of_a_step_up() -> None:
     governor = _recording()
-    assert governor.reason == ""
+    assert governor.held_back is None
     _judge(governor, 0.05, 5)
-    assert governor.reason == "5% of a core used, 2% granted"
+    assert _why(governor) == "5% of a core used, 2% granted"
     _judge(governor, 0.05, 5)
     _until_step(governor, 0.0, SAMPLE)
-    assert governor.reason == "5% of a core used, 2% granted"
+    assert _why(governor) == "5% of a core used, 2% granted"
     _until_step(governor, 0.0, ALL)
-    assert governor.reason == ""
+    assert governor.held_back is None
 
 
 def test_what_is_not_wanted_any_more_is_not_held_back() -> None:
     governor = _recording()
     _judge(governor, 0.05, 5)
     _judge(governor, 0.0, 1, SAMPLE)
-    assert (governor.most, governor.reason) == (SAMPLE, "")
+    assert (governor.most, governor.held_back) == (SAMPLE, None)

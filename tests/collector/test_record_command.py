@@ -21,6 +21,7 @@ from collector.probe.layout import RecordLevel, VmKey
 from collector.sampling.governor import Governor
 from collector.sampling.policy import SamplingPolicy
 from collector.sampling.requests import NS_PER_S, Answer, Granted, RecordRequest, RecordRequests
+from collector.sampling.server_requests import ServerRequests
 from collector.settings import requests_file, spool_directory
 from collector.spool.queue import Spool
 from faultmodel.record import Cost, LedgerEntry
@@ -66,7 +67,12 @@ def _answering(data_dir: Path, *, governor: Governor | None = None, recorded: in
     :param recorded: how many of seven faults of "guest", in each reading
     """
     policy = SamplingPolicy(
-        _Programs(), RecordLevel.SAMPLE, 10, governor or Governor(0), RecordRequests(requests_file(data_dir))
+        _Programs(),
+        RecordLevel.SAMPLE,
+        10,
+        governor or Governor(0),
+        RecordRequests(requests_file(data_dir)),
+        ServerRequests(),
     )
     ended = threading.Event()
 

@@ -11,6 +11,7 @@ from collector.probe.layout import RecordLevel, VmKey
 from collector.sampling.governor import Governor
 from collector.sampling.policy import SamplingPolicy
 from collector.sampling.requests import Answer, RecordRequest, RecordRequests
+from collector.sampling.server_requests import ServerRequests
 from faultmodel.kinds import LossKind
 from faultmodel.record import Cost, EventFacts, HostEvent, Loss, Vm
 from faultmodel.sections import Content
@@ -47,7 +48,10 @@ class Desk:
     def __init__(self, directory: Path, wanted: RecordLevel = SAMPLE, budget: float = 0.0) -> None:
         self.programs = Programs()
         self.requests = RecordRequests(directory / "requests.json")
-        self._recording = SamplingPolicy(self.programs, wanted, 10, Governor(budget), self.requests)
+        self.of_server = ServerRequests()
+        self._recording = SamplingPolicy(
+            self.programs, wanted, 10, Governor(budget), self.requests, self.of_server
+        )
 
     def adjust(self, now_s: int, *, share: float = 0.0, vms: Mapping[VmKey, Vm] = VMS) -> list[Event]:
         """Take a reading of a second that cost this share of a core; return the events of it."""
@@ -65,7 +69,7 @@ class Desk:
     ) -> tuple[HostEvent, ...]:
         now_ns = now_s * SECOND
         cost = Cost(from_ns=now_ns, to_ns=now_ns + SECOND, cpu_ns=round(share * SECOND), resident_bytes=1)
-        return self._recording.adjust(vms, content, cost, now_ns, dropped_batches)
+        return self._recording.adjust(vms, content, cost, now_ns, dropped_batches).events
 
     def answer(self, request: RecordRequest) -> Answer:
         """What is said to a request."""

@@ -21,6 +21,7 @@ from collector.probe.layout import RecordLevel, VmKey
 from collector.sampling.governor import Governor
 from collector.sampling.policy import SamplingPolicy
 from collector.sampling.requests import RecordRequests
+from collector.sampling.server_requests import ServerRequests
 from collector.spool.queue import Spool
 from collector.vms.file import VmFile
 from collector.vms.identity.process import read_process
@@ -87,7 +88,12 @@ def test_an_end_that_nobody_saw_is_reported_by_the_cycle_that_is_stored(
             reader,
             Cycles(reader, table, events, architecture),
             SamplingPolicy(
-                probes, RecordLevel.SAMPLE, 10, Governor(0), RecordRequests(tmp_path / "requests")
+                probes,
+                RecordLevel.SAMPLE,
+                10,
+                Governor(0),
+                RecordRequests(tmp_path / "requests"),
+                ServerRequests(),
             ),
             Outbox(spool, architecture.name),
             CostMeter(probes, _not_measured),  # type: ignore[arg-type]

@@ -6,7 +6,8 @@ BackendError
 ├── BusyError         others are served now; the same may be asked again
 ├── LostJobError      another server has taken a job over
 ├── NotFoundError     no VM, host or architecture of that name
-├── NotNowError       a batch cannot be taken now
+├── NotNowError       what is asked for cannot be done now
+├── NotPossibleError  what is asked for can never be done
 ├── ParameterError    a query parameter cannot be used
 ├── RetentionError    things cannot be kept so long
 ├── SettingError      the server cannot run with its settings
@@ -28,7 +29,7 @@ class BatchError(BackendError):
 
 
 class NotNowError(BackendError):
-    """A batch cannot be applied now, for a reason that may pass; ``code`` names it."""
+    """A batch cannot be applied, or a request not taken, now; ``code`` names the reason, which may pass."""
 
     def __init__(self, code: ProblemCode, message: str) -> None:
         super().__init__(message)
@@ -45,6 +46,10 @@ class LostJobError(BackendError):
 
 class NotFoundError(BackendError):
     """Nothing has this name."""
+
+
+class NotPossibleError(BackendError):
+    """It can never be done, as things are; the message says what to do instead."""
 
 
 class ParameterError(BackendError):

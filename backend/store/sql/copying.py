@@ -54,6 +54,7 @@ _SHOWING = (
     sql.retention_state,
     sql.rollup_pending,
     sql.refusals,
+    sql.record_requests,
 )
 """Of these, one changes with whatever is written: jobs alone, wherever a server runs."""
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from backend.errors import NotFoundError, StoreError
 from backend.store.contract.hosts import Contents
-from backend.store.sql.catalog import guests
+from backend.store.sql.catalog import guests, record_requests
 from backend.store.sql.series.removal import delete_by
 from backend.store.sql.series.stored import StoredSeries, Writing
 from backend.store.sql.sums import sum_of
@@ -35,6 +35,7 @@ from backend.store.sql.tables import (
     vms,
     waiting_coverage,
 )
+from backend.store.sql.tables import record_requests as record_requests_table
 from backend.store.sql.writer import Writer
 
 _ROUNDS = 10
@@ -94,6 +95,7 @@ def remove_emptied(connection: Connection, vm_number: int, owner: Owner) -> None
     """Remove a VM of which the series has nothing. Its host is locked."""
     for table in (countings, vcpus, vm_streams, causes, memslots, vm_pages):
         connection.execute(delete(table).where(table.c.vm_id == vm_number))
+    record_requests.forget_requests(connection, record_requests_table.c.vm_id == vm_number)
     guest_id = connection.scalar(select(vms.c.guest_id).where(vms.c.id == vm_number))
     connection.execute(delete(vms).where(vms.c.id == vm_number, vms.c.host_id == owner.host_id))
     if guest_id:

@@ -20,6 +20,7 @@ from backend.store.contract.changes import FOR_EVER_MS, Change, counted_of
 from backend.store.contract.check import check_batch
 from backend.store.contract.jobs import JobClaim, JobState
 from backend.store.contract.news import HostChange, Listener, News, decode, encode, news_of
+from backend.store.contract.record_requests import OpenRequest, RecordRequest
 from backend.store.contract.series import Block
 from backend.store.sql import removal
 from backend.store.sql.arrival_reads import ArrivalReads
@@ -34,6 +35,7 @@ from backend.store.sql.catalog import (
     looks,
     losses,
     origins,
+    record_requests,
     refusals,
     server_clock,
     sessions,
@@ -190,6 +192,9 @@ class SqlStore(VmReads, StallReads, LookReads, HostReads, ArrivalReads, HistoryJ
             )
             countings.add_countings(writer, batch, described.numbers)
             looks.add_looks(writer, batch, described.numbers)
+            record_requests.add_answers(
+                writer, batch.record_answers, host.id, stream_id, batch.sequence, received_ns
+            )
             block = Block(
                 number=number,
                 batch=batch,
@@ -323,6 +328,26 @@ class SqlStore(VmReads, StallReads, LookReads, HostReads, ArrivalReads, HistoryJ
         with self._reading() as connection:
             number = hosts.host_number(connection, name)
         removal.remove_host(self.writing, self.series, removal.Owner(number, name))
+
+    def add_record_request(self, vm_id: str, request: str, seconds: int, token: str, now_ns: int) -> None:
+        """Add a request for a VM, and forget old ones. See ``RecordRequests``."""
+        with self.writing() as writer:
+            record_requests.add_request(writer, vm_id, request, seconds, token, now_ns)
+
+    def withdraw_record_request(self, vm_id: str, request: str, now_ns: int) -> None:
+        """Withdraw a request. :raises NotFoundError: the VM has no such request"""
+        with self.writing() as writer:
+            record_requests.withdraw_request(writer, vm_id, request, now_ns)
+
+    def record_requests(self, vm_id: str) -> Sequence[RecordRequest]:
+        """Return the requests for a VM, newest first. :raises NotFoundError: there is no such VM"""
+        with self.snapshot() as connection:
+            return record_requests.read_requests(connection, vm_id)
+
+    def open_record_requests(self, now_ns: int) -> Mapping[str, Sequence[OpenRequest]]:
+        """Return what each host is asked for, by the name that its collector gives."""
+        with self.checking() as connection:
+            return record_requests.read_open(connection, now_ns)
 
     def add_refusals(self, found: Sequence[Refusal]) -> None:
         """Add refusals to those of their token and reason."""

@@ -18,12 +18,18 @@ from backend.store.contract.values import TimeRange
 from backend.store.sql import copying
 from backend.store.sql.copying import copy
 from backend.store.sql.store import SqlStore
+from faultmodel.kinds import RecordingLevel
+from faultmodel.record import Collector
+from faultmodel.record_answers import RecordAnswer
 from tests.backend.store.conftest import CLICKHOUSE, CLICKHOUSE_BESIDE_POSTGRESQL
 from tests.backend.store.everything import RECEIVED_NS, a_batch, roll_up, stored
+from tests.batches import START_NS, make_batch, make_host
 from tests.clickhouse import ClickHouse
 from tests.postgresql import PostgresqlServer
 
 Open = Callable[[str], SqlStore]
+RECORDED, REQUEST = f"{2:08x}{1:08x}", "00000000000000aa"
+"""A VM of ``host-1``, and what was asked for of it."""
 PAIRS = (
     ("sqlite", "postgresql"),
     ("postgresql", "sqlite"),
@@ -71,6 +77,13 @@ def fill(store: Store) -> None:
             roll_up(store)
     store.add_token(Token("a" * 64, "read", None))
     store.set_ages({Kept.FAULTS: None})
+    collector = Collector(takes_requests=True)
+    recorder = make_host("host-1", collector=collector)
+    assert store.apply(make_batch(5000, stream="a" * 32, host=recorder), RECEIVED_NS)
+    store.add_record_request(RECORDED, REQUEST, 60, "a" * 64, RECEIVED_NS)
+    answer = RecordAnswer(time_ns=START_NS, request=REQUEST, part=0, is_found=True, level=RecordingLevel.ALL)
+    answers = make_batch(5001, stream="a" * 32, host=recorder, record_answers=[answer])
+    assert store.apply(answers, RECEIVED_NS)
 
 
 def silent(table: str, done: int, whole: int) -> None:
@@ -92,6 +105,8 @@ def test_a_copy_has_all_and_goes_on(
     target.check_schema()
     assert stored(target) == stored(source) == before
     assert target.tokens() == source.tokens()
+    assert target.record_requests(RECORDED) == source.record_requests(RECORDED)
+    assert target.record_requests(RECORDED)[0].recorded is not None
     assert [level.age_s for level in target.storage().levels] == [
         level.age_s for level in source.storage().levels
     ]

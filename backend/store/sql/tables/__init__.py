@@ -35,6 +35,7 @@ from backend.store.sql.tables.levels import (
     stored_sizes,
 )
 from backend.store.sql.tables.looks import causes, memslots, vm_pages
+from backend.store.sql.tables.record_requests import record_answers, record_requests
 from backend.store.sql.tables.stalls import (
     cause_counts,
     host_pressures,
@@ -75,6 +76,8 @@ __all__ = [
     "memslots",
     "metadata",
     "pressures",
+    "record_answers",
+    "record_requests",
     "refusals",
     "retention",
     "retention_state",

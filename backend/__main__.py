@@ -106,7 +106,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--host",
         default=_environment("HOST") or DEFAULT_HOST,
-        help="address to listen on (%(default)s); any but a loopback one needs a read token",
+        help="address to listen on (%(default)s); any but a loopback one needs a token to read",
     )
     parser.add_argument(
         "--port",
@@ -162,7 +162,13 @@ def _add_migrate(parser: argparse.ArgumentParser) -> None:
 
 def _add_token_create(parser: argparse.ArgumentParser) -> None:
     _add_database(parser)
-    parser.add_argument("--kind", choices=[kind.value for kind in TokenKind], required=True)
+    parser.add_argument(
+        "--kind",
+        choices=[kind.value for kind in TokenKind],
+        required=True,
+        help="ingest hands in a host's batches; read reads; record reads, and has hosts record every fault of"
+        " a VM",
+    )
     parser.add_argument("--host", metavar="NAME", help="the host whose batches an ingest token may hand in")
     parser.add_argument("--file", type=Path, metavar="PATH", required=True, help="where to write the token")
     parser.add_argument(
@@ -243,7 +249,7 @@ def _print_progress(what: str, done: int, whole: int) -> None:
 def _create_token(options: argparse.Namespace) -> None:
     kind = TokenKind(options.kind)
     if (kind is TokenKind.INGEST) != (options.host is not None):
-        raise SettingError("an ingest token is for one --host, a read token for none")
+        raise SettingError("an ingest token is for one --host, tokens of other kinds for none")
     if options.host is not None and printable(options.host) != options.host:
         raise SettingError(f"host name {options.host!r} has characters that do not show; choose another")
     with closing(_open(options)) as store:

@@ -25,6 +25,8 @@ from backend.api import (
     ledger,
     overview,
     rates,
+    record,
+    recording,
     session,
     status,
     storage,
@@ -52,6 +54,7 @@ from backend.precedence import Precedence
 from backend.query.closed import ClosedAnswers
 from backend.query.sources import Sources
 from backend.quotas import Quotas
+from backend.record_orders import RecordOrders
 from backend.refusals import Refusals
 from backend.settings import Settings
 from backend.slots import Slots
@@ -62,9 +65,22 @@ from backend.threads import Threads
 from backend.version import version
 from faultmodel.units import NS_PER_S
 
-_FOR_ALL = (health, ingest, session)
+_FOR_ALL = (health, ingest, record, session)
 _FOR_READERS = (architectures, events, stream, description)
-_READING = (status, storage, overview, vms, faults, guests, rates, exits, ledger, host_events, costs)
+_READING = (
+    status,
+    storage,
+    overview,
+    vms,
+    recording,
+    faults,
+    guests,
+    rates,
+    exits,
+    ledger,
+    host_events,
+    costs,
+)
 """Those that read from the store: their routes check who asks by themselves."""
 
 
@@ -72,6 +88,8 @@ _INGESTING_LARGE = 1
 _WRITING_SESSIONS = 1
 _WAITING_TO_WRITE_SESSIONS = 4
 """Writers wait for one another: whoever is let in meanwhile waits for an answer at once."""
+_WRITING_REQUESTS = 1
+_WAITING_TO_WRITE_REQUESTS = 16
 _DECODING = 2
 _WAITING_TO_DECODE = 32
 """Each with its text."""
@@ -128,10 +146,12 @@ def create_app(
         host_clocks=host_clocks,
         precedence=precedence,
         host_findings=HostFindings(store, host_clocks),
+        record_orders=RecordOrders(store, now_ns),
         ingesting=Threads(limits.ingesting),
         ingesting_large=Threads(_INGESTING_LARGE),
         checking=checking,
         writing_sessions=Threads(_WRITING_SESSIONS, most_waiting=_WAITING_TO_WRITE_SESSIONS),
+        writing_requests=Threads(_WRITING_REQUESTS, most_waiting=_WAITING_TO_WRITE_REQUESTS),
         decoding=Threads(_DECODING, most_waiting=_WAITING_TO_DECODE),
         logins=Logins(Lookup(known_tokens, pause_s=PAUSE_S), most_failing=limits.failing_logins),
         tokens=Lookup(known_tokens),

@@ -2,7 +2,7 @@
 """Who may do what: tokens, of which the database has only hashes, and the sessions of browsers.
 
 A token of kind ``ingest`` hands in batches of its own host and can do nothing else; one of kind ``read``
-reads and can do nothing else.
+reads and can do nothing else; one of kind ``record`` reads, and has hosts record every fault of a VM.
 """
 
 import hashlib
@@ -26,6 +26,11 @@ class TokenKind(StrEnum):
 
     INGEST = "ingest"
     READ = "read"
+    RECORD = "record"
+
+
+READERS = frozenset((TokenKind.READ, TokenKind.RECORD))
+"""Whose holders may read."""
 
 
 def new_token(kind: TokenKind) -> str:

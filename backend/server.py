@@ -15,7 +15,7 @@ from types import FrameType
 import uvicorn
 
 from backend.app import create_app, make_refusals
-from backend.auth import TokenKind
+from backend.auth import READERS
 from backend.connections import Connection, RareWarnings, log_rarely, raise_descriptor_limit
 from backend.errors import BackendError, SettingError
 from backend.following import Follower
@@ -127,7 +127,7 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def _check_tokens(settings: Settings, store: Store) -> None:
-    if settings.requires_tokens and all(token.kind != TokenKind.READ for token in store.tokens()):
+    if settings.requires_tokens and all(token.kind not in READERS for token in store.tokens()):
         raise SettingError(
             f"{settings.host} can be reached from elsewhere and no read token exists; make one with "
             "kvmfaults-server token create --kind read --file PATH --database URL, or listen on 127.0.0.1"

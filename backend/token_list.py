@@ -10,13 +10,13 @@ from backend.store.contract.access import Token
 from backend.store.contract.store import Store
 from faultmodel.text import printable
 
-_ID_LENGTH = 12
+ID_LENGTH = 12
 _PREFIX = re.compile("[0-9a-f]{4,64}")
 
 
 def token_id(token: Token) -> str:
     """Return the beginning of a token's hash, by which people name it."""
-    return token.sha256[:_ID_LENGTH]
+    return token.sha256[:ID_LENGTH]
 
 
 def describe_token(token: Token) -> str:

@@ -13,6 +13,8 @@ export interface Applied {
   not_stored?: NotStored[];
   /** What is wrong with the host, as `/api/v1/status` has it, where anything is */
   findings?: Finding[];
+  /** What the host is asked to record, where anything is */
+  record?: RecordOrder[];
 }
 
 /** An architecture and its syndrome formats. */
@@ -74,6 +76,8 @@ export interface Collector {
   in_container: boolean;
   /** Those that it holds */
   capabilities: string[];
+  /** Whether it records what `/api/v1/vms/{id}/record` asks for */
+  takes_requests: boolean;
 }
 
 /** What tracing costs, on one grid of steps. */
@@ -869,7 +873,7 @@ export interface Problem {
 }
 
 /** Why a request was not done. For a batch, only ``DAMAGED`` is final; all others may pass. */
-export type ProblemCode = "damaged" | "unknown_version" | "wrong_host" | "server_clock" | "quota" | "busy" | "too_long" | "database" | "too_large" | "wrong_type" | "incomplete" | "token_missing" | "token_unknown" | "token_kind" | "bad_request" | "bad_parameter" | "not_found" | "wrong_method" | "wrong_name" | "not_ready" | "failed";
+export type ProblemCode = "damaged" | "unknown_version" | "wrong_host" | "server_clock" | "quota" | "busy" | "too_long" | "database" | "too_large" | "wrong_type" | "incomplete" | "not_possible" | "cross_site" | "token_missing" | "token_unknown" | "token_kind" | "bad_request" | "bad_parameter" | "not_found" | "wrong_method" | "wrong_name" | "not_ready" | "failed";
 
 /** One parameter that cannot be used. */
 export interface ProblemParameter {
@@ -961,6 +965,99 @@ export interface RecentCost {
   program_ns_per_fault: number | null;
   program_ns_per_run: number | null;
   resident_bytes: number;
+}
+
+/** What the collector used in the time that the sums are of. Recording cost about the difference. */
+export interface RecordCost {
+  /** CPU time of the collector's process */
+  cpu_s: number;
+  /**
+   * What it would have used in as long a time as it did before the request; null where it was not running
+   * before
+   */
+  usual_cpu_s: number | null;
+}
+
+/** Why a server's request to record every fault of a VM is over. */
+export type RecordEnd = "time" | "withdrawn" | "vm_ended" | "other";
+
+/** A request to record every fault of a VM of the host. One that is not named goes on until its end. */
+export interface RecordOrder {
+  id: string;
+  /** As the host calls it */
+  vm: string;
+  /** That are left; 0: it was withdrawn */
+  seconds: number;
+}
+
+/** A request. Its sums are of complete readings after it; null before the first answer of the host. */
+export interface RecordRequest {
+  id: string;
+  vm: string;
+  host: string;
+  /**
+   * `asked`: the host has not answered yet; `waiting`: it is not heard of; `not_found`: its collector
+   * knows no such VM now, as one that has taken no fault since the collector began to count; `recording`,
+   * which `level` says; `over`
+   */
+  state: RecordState;
+  /** Why it is over; null while it goes on */
+  end: RecordEnd | null;
+  /** Whether the host said that it is over: the sums do not change any more */
+  is_final: boolean;
+  asked_at: string;
+  /** The id of the token that asked, as `token list` has it; null where none was needed */
+  asked_by: string | null;
+  /** For how long it was asked */
+  seconds: number;
+  /** When it ends by itself, by the servers' clock */
+  ends_at: string;
+  /** Seconds until then */
+  left_s: number;
+  withdrawn_at: string | null;
+  /** When the server took the host's newest batch */
+  heard_at: string;
+  /** Begin of the time that the sums are of, by the host's clock */
+  began_at: string | null;
+  /** Its end. Between them may be gaps, where the collector was restarted: `time` has none */
+  to: string | null;
+  time: RecordedTime | null;
+  /** What is recorded of the VM from `to` on */
+  level: RecordingLevel | null;
+  /** Faults of the VM */
+  seen: number | null;
+  /** Of these, how many were recorded one by one */
+  recorded: number | null;
+  /** Whose record found the buffer full */
+  dropped: number | null;
+  /** That were not to be recorded: `seen` is the sum of the three */
+  left_out: number | null;
+  /** Of those left out, how many came before the collector knew that the VM is meant */
+  late: number | null;
+  /** Events of the whole host that cannot be attributed; some may be faults of the VM */
+  missed: number | null;
+  /** Batches that the host had to drop; some may have had records of the VM */
+  dropped_batches: number | null;
+  /** Where the collector's budget did not allow all: what it used of a core when less was recorded */
+  used_percent: number | null;
+  /** And what it may use */
+  granted_percent: number | null;
+  cost: RecordCost | null;
+}
+
+/** Requests for a VM, newest first: of a host the newest 100, for 30 days. */
+export interface RecordRequests {
+  items: RecordRequest[];
+}
+
+/** Where a request is. */
+export type RecordState = "asked" | "waiting" | "not_found" | "recording" | "over";
+
+/** How long each level was in force, in seconds, of the time that the sums are of. */
+export interface RecordedTime {
+  all_s: number;
+  sample_s: number;
+  none_s: number;
 }
 
 /** How guest faults are recorded one by one, beside being counted. */

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may use what: readers by token or session, collectors by ingest token."""
+"""Who may use what: readers by token or session, who may ask hosts to record too, and collectors."""
 
 import logging
 from typing import Annotated, NamedTuple
+from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPBearer
 
 from backend.api.problems import ProblemError
 from backend.api.services import Services, services_of
-from backend.auth import TokenKind, find_token, hash_token
+from backend.auth import READERS, TokenKind, find_token, hash_token
 from backend.clients import address_of
 from backend.log_lines import RareLines
 from backend.store.contract.access import Token
@@ -21,13 +22,19 @@ _CHALLENGE = {"WWW-Authenticate": "Bearer"}
 
 read_bearer = HTTPBearer(
     scheme_name="read_token",
-    description="A read token. Needed where the server listens on more than loopback.",
+    description="A token of kind `read` or `record`. Needed where the server listens on more than loopback.",
     auto_error=False,
 )
 read_cookie = APIKeyCookie(
     name=SESSION_COOKIE,
     scheme_name="session",
-    description="A session, opened with a read token at `/api/v1/session`.",
+    description="A session, opened with such a token at `/api/v1/session`.",
+    auto_error=False,
+)
+record_bearer = HTTPBearer(
+    scheme_name="record_token",
+    description="A token of kind `record`, or a session opened with one. Needed where the server listens on"
+    " more than loopback.",
     auto_error=False,
 )
 ingest_bearer = HTTPBearer(
@@ -55,7 +62,7 @@ async def check_reader(request: Request, services: Services) -> None:
     :raises ProblemError: 401, there is none or it is not known; 403, the token is for something else
     """
     if text := bearer_of(request):
-        _checked(request, await services.tokens.get(hash_token(text)), TokenKind.READ)
+        check_kind(_known(request, await services.tokens.get(hash_token(text))), *READERS)
         return
     session = request.cookies.get(SESSION_COOKIE, "")
     if not session or await services.sessions.get(hash_token(session)) is None:
@@ -75,6 +82,58 @@ async def may_read(request: Request, services: Services) -> bool:
     return True
 
 
+async def _recorder(request: Request) -> str:
+    """Let only those pass who may have hosts record; return their token's hash, empty where none is needed.
+
+    A page of another site can have a browser send a session's cookie, and reach a server on loopback: what a
+    browser says of who asks is looked at, whoever has which right.
+    """
+    _check_site(request)
+    services = services_of(request)
+    if not services.settings.requires_tokens:
+        return ""
+    if text := bearer_of(request):
+        token = _known(request, await services.tokens.get(hash_token(text)))
+    else:
+        session = request.cookies.get(SESSION_COOKIE, "")
+        found = await services.sessions.get(hash_token(session)) if session else None
+        if found is None:
+            raise ProblemError(
+                401,
+                ProblemCode.TOKEN_MISSING,
+                f"this needs a token of kind {TokenKind.RECORD}, or a session opened with one",
+                _CHALLENGE,
+            )
+        token = found
+    check_kind(token, TokenKind.RECORD)
+    return token.sha256
+
+
+RecorderDep = Annotated[str, Depends(_recorder)]
+
+
+def _check_site(request: Request) -> None:
+    """Refuse what a page of another site has a browser send. Programs send neither header."""
+    headers = request.headers
+    if (site := headers.get("sec-fetch-site")) is not None:
+        is_own = site in ("same-origin", "none")
+    elif (origin := headers.get("origin")) is not None:
+        is_own = _authority(origin) == headers.get("host", "").lower()
+    else:
+        is_own = True
+    if not is_own:
+        raise ProblemError(
+            403, ProblemCode.CROSS_SITE, "a page of another site asks for this; only the server's own may"
+        )
+
+
+def _authority(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
+
+
 def require_token(request: Request, services: Services, kind: TokenKind) -> Token:
     """Return what is known of the request's bearer token.
 
@@ -88,18 +147,25 @@ def require_token(request: Request, services: Services, kind: TokenKind) -> Toke
             f"this needs a token of kind {kind}: Authorization: Bearer ...",
             _CHALLENGE,
         )
-    return _checked(request, find_token(services.store, text), kind)
+    token = _known(request, find_token(services.store, text))
+    check_kind(token, kind)
+    return token
 
 
-def _checked(request: Request, token: Token | None, kind: TokenKind) -> Token:
+def _known(request: Request, token: Token | None) -> Token:
     if token is None:
         _lines.warn(f"unknown token address={client_address(request)}", f"path={request.url.path!r}")
         raise ProblemError(401, ProblemCode.TOKEN_UNKNOWN, "the token is not known here", _CHALLENGE)
-    if token.kind != kind:
-        raise ProblemError(
-            403, ProblemCode.TOKEN_KIND, f"the token is of kind {token.kind}, this needs one of kind {kind}"
-        )
     return token
+
+
+def check_kind(token: Token, *kinds: TokenKind) -> None:
+    """Check that a token is of one of these kinds. :raises ProblemError: 403, it is for something else"""
+    if token.kind not in kinds:
+        wanted = " or ".join(sorted(kinds))
+        raise ProblemError(
+            403, ProblemCode.TOKEN_KIND, f"the token is of kind {token.kind}, this needs one of kind {wanted}"
+        )
 
 
 async def _ingest_token(request: Request) -> IngestRight:

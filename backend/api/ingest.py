@@ -18,6 +18,7 @@ from backend.host_clocks import sent_ns
 from backend.ingest import ingest
 from backend.log_lines import RareLines
 from backend.query.findings import Found
+from backend.record_orders import Order
 from backend.store.contract.parts import NotStored
 from faultmodel import wire
 from faultmodel.errors import FaultModelError
@@ -61,7 +62,7 @@ async def take_batch(
             # Once decoded, a batch takes thirty times its bytes.
             threads = services.ingesting if len(body) <= _LARGE_BYTES else services.ingesting_large
             await services.precedence.give_way()
-            applied, left_out, noticed = await threads.run(_take, services, right, body)
+            applied, left_out, noticed, orders = await threads.run(_take, services, right, body)
     except (ProblemError, BackendError, FaultModelError) as exc:
         code = code_of(exc)
         _lines.warn(f"batch refused host={right.host} code={code}", f"detail={str(exc)[:200]!r}")
@@ -76,13 +77,19 @@ async def take_batch(
         services.live.announce(right.host, services.now_ns())
     not_stored = [schemas.NotStored(what=item.what, vm=item.vm, count=item.count) for item in left_out]
     findings = list(map(finding_body, noticed))
-    return schemas.Applied(applied=applied, not_stored=not_stored or None, findings=findings or None)
+    record = [schemas.RecordOrder(id=one.id, vm=one.vm, seconds=one.seconds) for one in orders]
+    return schemas.Applied(
+        applied=applied,
+        not_stored=not_stored or None,
+        findings=findings or None,
+        record=record or None,
+    )
 
 
 def _take(
     services: Services, right: IngestRight, body: bytes
-) -> tuple[bool, Sequence[NotStored], Sequence[Found]]:
-    """Store a batch. Return what ``ingest`` does, and what is wrong with its host."""
+) -> tuple[bool, Sequence[NotStored], Sequence[Found], Sequence[Order]]:
+    """Store a batch. Return what ``ingest`` does, what is wrong with its host, and what it is to record."""
     applied, left_out = ingest(
         services.store,
         services.quotas,
@@ -91,7 +98,8 @@ def _take(
         token=right.token,
         now_ns=services.now_ns,
     )
-    return applied, left_out, services.host_findings.of(right.host, services.now_ns())
+    noticed = services.host_findings.of(right.host, services.now_ns())
+    return applied, left_out, noticed, services.record_orders.of(right.host)
 
 
 def _about(body: bytes) -> dict[str, str]:

@@ -268,6 +268,7 @@ def collector_body(collector: Collector | None) -> schemas.Collector | None:
         data_dir=collector.data_dir,
         in_container=collector.in_container,
         capabilities=list(collector.capabilities),
+        takes_requests=collector.takes_requests,
     )
 
 

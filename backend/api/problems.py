@@ -18,6 +18,7 @@ from backend.errors import (
     BusyError,
     NotFoundError,
     NotNowError,
+    NotPossibleError,
     ParameterError,
     SchemaError,
     StoreError,
@@ -152,6 +153,7 @@ _ANSWERS: Mapping[type[Exception], tuple[int, ProblemCode]] = {
     BatchError: (400, ProblemCode.DAMAGED),
     WrongHostError: (403, ProblemCode.WRONG_HOST),
     NotFoundError: (404, ProblemCode.NOT_FOUND),
+    NotPossibleError: (409, ProblemCode.NOT_POSSIBLE),
     UnknownNameError: (404, ProblemCode.NOT_FOUND),
 }
 _NOT_NOW: Mapping[type[Exception], ProblemCode] = {

@@ -25,6 +25,11 @@ _DESCRIPTIONS = {
     ),
     404: ("Nothing has this name.", ProblemCode.NOT_FOUND, "no VM '00000000000000ff'"),
     408: ("The body did not come in time.", ProblemCode.INCOMPLETE, "the body did not come within 60 s"),
+    409: (
+        "It cannot be done of this; the detail says what to do instead.",
+        ProblemCode.NOT_POSSIBLE,
+        "the VM is one of a recording, which has all that there is of it",
+    ),
     413: ("The body is too large.", ProblemCode.TOO_LARGE, "the body is larger than 4096 bytes"),
     415: ("The body is of another type.", ProblemCode.WRONG_TYPE, "the body is of type 'text/plain'"),
     421: (

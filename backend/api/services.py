@@ -20,6 +20,7 @@ from backend.precedence import Precedence
 from backend.query.closed import ClosedAnswers
 from backend.query.sources import Sources
 from backend.quotas import Quotas
+from backend.record_orders import RecordOrders
 from backend.refusals import Refusals
 from backend.settings import Settings
 from backend.store.contract.access import Token
@@ -32,9 +33,9 @@ from faultmodel.units import NS_PER_MS
 class Services:
     """The server's parts. ``now_ns`` is the clock: UTC, ns since the epoch.
 
-    Whoever hands in batches, whoever shows a token or asks for health, whoever logs in or out, whoever reads
-    and whoever has texts decoded have threads and connections of their own: none of them can take those of
-    the others.
+    Whoever hands in batches, whoever shows a token or asks for health, whoever logs in or out, whoever has
+    hosts record, whoever reads and whoever has texts decoded have threads and connections of their own: none
+    of them can take those of the others.
     """
 
     settings: Settings
@@ -49,10 +50,12 @@ class Services:
     host_clocks: HostClocks
     precedence: Precedence
     host_findings: HostFindings
+    record_orders: RecordOrders
     ingesting: Threads
     ingesting_large: Threads
     checking: Threads
     writing_sessions: Threads
+    writing_requests: Threads
     decoding: Threads
     logins: Logins
     tokens: Lookup[Token]

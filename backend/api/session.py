@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sessions: how a browser shows a read token once, instead of with each request."""
+"""Sessions: how a browser shows a token once, instead of with each request."""
 
 import logging
 
@@ -8,12 +8,12 @@ from fastapi import APIRouter, Request, Response
 
 from backend import auth
 from backend.api import schemas
-from backend.api.access import SESSION_COOKIE, client_address
+from backend.api.access import SESSION_COOKIE, check_kind, client_address
 from backend.api.bodies import read_body
 from backend.api.problems import ProblemError
 from backend.api.responses import problems
 from backend.api.services import ServicesDep
-from backend.auth import SESSION_NS, TokenKind, hash_token
+from backend.auth import READERS, SESSION_NS, hash_token
 from backend.clients import share_of
 from backend.log_lines import RareLines
 from backend.store.contract.access import Token
@@ -44,7 +44,11 @@ class _Login(msgspec.Struct, forbid_unknown_fields=True):
                     "schema": {
                         "type": "object",
                         "properties": {
-                            "token": {"type": "string", "description": "A read token", "maxLength": 512}
+                            "token": {
+                                "type": "string",
+                                "description": "A token of kind `read` or `record`",
+                                "maxLength": 512,
+                            }
                         },
                         "required": ["token"],
                         "additionalProperties": False,
@@ -105,9 +109,4 @@ def _check(token: Token | None) -> None:
         raise ProblemError(
             401, ProblemCode.TOKEN_UNKNOWN, "the token is not known here", {"WWW-Authenticate": "Bearer"}
         )
-    if token.kind != TokenKind.READ:
-        raise ProblemError(
-            403,
-            ProblemCode.TOKEN_KIND,
-            f"the token is of kind {token.kind}, this needs one of kind {TokenKind.READ}",
-        )
+    check_kind(token, *READERS)

@@ -185,17 +185,24 @@ def test_an_ingest_token_is_for_a_host_and_a_read_token_for_none(
     capsys: pytest.CaptureFixture[str], database: str, tmp_path: Path
 ) -> None:
     file = str(tmp_path / "token")
-    for arguments in (("--kind", "ingest"), ("--kind", "read", "--host", "host-1")):
+    for arguments in (
+        ("--kind", "ingest"),
+        ("--kind", "read", "--host", "host-1"),
+        ("--kind", "record", "--host", "host-1"),
+    ):
         line = failure(capsys, "token", "create", *arguments, "--file", file, "--database", database)
-        assert line == "an ingest token is for one --host, a read token for none"
+        assert line == "an ingest token is for one --host, tokens of other kinds for none"
     assert not Path(file).exists()
 
 
-def test_no_token_is_ever_printed(capsys: pytest.CaptureFixture[str], database: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["read", "record"])
+def test_no_token_is_ever_printed(
+    capsys: pytest.CaptureFixture[str], database: str, tmp_path: Path, kind: str
+) -> None:
     file = tmp_path / "token"
-    assert main(["token", "create", "--kind", "read", "--file", str(file), "--database", database]) == 0
+    assert main(["token", "create", "--kind", kind, "--file", str(file), "--database", database]) == 0
     out, err = capsys.readouterr()
-    assert out == f"kvmfaults: read token in {file}\n"
+    assert out == f"kvmfaults: {kind} token in {file}\n"
     assert file.read_text().strip() not in out + err
     with sqlite3.connect(database.removeprefix("sqlite:///")) as connection:
         assert file.read_text().strip() not in "".join(connection.iterdump())

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from itertools import count
 from pathlib import Path
 from threading import Barrier
 from urllib.parse import urlsplit
@@ -22,7 +23,8 @@ from collector.ship.shipper import Shipper
 from collector.ship.uplink import Uplink
 from collector.spool.queue import Spool
 from faultmodel import wire
-from tests.batches import VM_ID, fault_count, make_batch, make_host
+from faultmodel.record import Collector
+from tests.batches import VM_ID, fault_count, make_batch, make_host, make_vm
 from tests.fleet import Fleet
 from tests.pipeline.nginx import free_port, nginx
 from tests.pipeline.servers import (
@@ -252,3 +254,38 @@ def test_another_server_takes_over_the_job_of_one_that_was_killed(url: str) -> N
         with several_servers(url, 1):
             wait_for(lambda: job()[2], DELIVERED_S, "another server has done the job")
     assert job()[:2] == ("", "")
+
+
+def test_what_one_server_is_asked_to_have_recorded_the_other_asks_the_host_for(url: str) -> None:
+    token = new_ingest_token(url, "host-1")
+    host = make_host("host-1", collector=Collector(takes_requests=True))
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": wire.CONTENT_TYPE}
+    numbers = count()
+
+    def asked_by(server: str) -> dict[str, float]:
+        """Hand in a batch, and return for how long the receipt asks for what."""
+        body = wire.encode(make_batch(next(numbers), host=host, vms=[make_vm()]))
+        answer = httpx.post(
+            f"{server}api/v1/ingest", content=body, headers=headers, timeout=ANSWERED_S, verify=NO_TLS
+        )
+        assert answer.status_code == 200, answer.text
+        return {one["id"]: one["seconds"] for one in answer.json().get("record", [])}
+
+    with several_servers(url, 2) as servers:
+        one, other = servers.url(0), servers.url(1)
+        assert asked_by(one) == asked_by(other) == {}
+        path = f"api/v1/vms/{VM_ID}/record"
+        made = httpx.post(f"{one}{path}", json={"seconds": 3600}, timeout=ANSWERED_S, verify=NO_TLS)
+        assert made.status_code == 202, made.text
+        request = made.json()["id"]
+        assert 0 < asked_by(one)[request] <= 3600
+        wait_for(lambda: asked_by(other).get(request) or None, ANSWERED_S, "the other asks for it, too")
+        withdrawn = httpx.delete(f"{other}{path}/{request}", timeout=ANSWERED_S, verify=NO_TLS)
+        assert withdrawn.status_code == 200, withdrawn.text
+        assert asked_by(other) == {request: 0}
+        wait_for(lambda: asked_by(one)[request] == 0 or None, ANSWERED_S, "the first knows that it is over")
+        # What is withdrawn stays so where the server is started anew.
+        servers.kill(0)
+        servers.start(0)
+        assert asked_by(one) == {request: 0}
+        assert ask(other, f"vms/{VM_ID}/record")["items"][0]["end"] == "withdrawn"

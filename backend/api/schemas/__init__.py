@@ -29,9 +29,10 @@ from backend.api.schemas.ledger import (
     VmLedger,
 )
 from backend.api.schemas.overview import Overview
+from backend.api.schemas.recording import RecordCost, RecordedTime, RecordRequest, RecordRequests
 from backend.api.schemas.records import Exit, ExitPage, Fault, FaultPage, Missed, MissedReason, RawSyndrome
 from backend.api.schemas.series import CoveredSpan, OtherSeries, Rates, Series
-from backend.api.schemas.server import Applied, Health, JobRun, NotStored, Session, Status
+from backend.api.schemas.server import Applied, Health, JobRun, NotStored, RecordOrder, Session, Status
 from backend.api.schemas.storage import Storage, StoredLevel, StoredRecords, StoredSize, StoredSizes
 from backend.api.schemas.vms import (
     Counted,
@@ -117,6 +118,11 @@ __all__ = [
     "RawSyndrome",
     "Reading",
     "RecentCost",
+    "RecordCost",
+    "RecordOrder",
+    "RecordRequest",
+    "RecordRequests",
+    "RecordedTime",
     "Recording",
     "Series",
     "Session",

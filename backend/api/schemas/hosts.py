@@ -85,6 +85,7 @@ class Collector(BaseModel):
     data_dir: HostText = Field(examples=["/var/lib/kvmfaults"])
     in_container: bool = Field(description="Whether these are paths in its container")
     capabilities: list[HostText] = Field(description="Those that it holds", examples=[["PERFMON", "BPF"]])
+    takes_requests: bool = Field(description="Whether it records what `/api/v1/vms/{id}/record` asks for")
 
 
 class Check(BaseModel):

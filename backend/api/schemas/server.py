@@ -61,6 +61,14 @@ class NotStored(BaseModel):
     count: int
 
 
+class RecordOrder(BaseModel):
+    """A request to record every fault of a VM of the host. One that is not named goes on until its end."""
+
+    id: str = Field(examples=["5f0c1d2e3a4b5968"])
+    vm: str = Field(description="As the host calls it", examples=["00000000000000a1"])
+    seconds: float = Field(description="That are left; 0: it was withdrawn", examples=[59.3])
+
+
 class Applied(BaseModel):
     """A batch was taken."""
 
@@ -70,6 +78,9 @@ class Applied(BaseModel):
     )
     findings: list[Finding] | SkipJsonSchema[None] = Field(
         default=None, description="What is wrong with the host, as `/api/v1/status` has it, where anything is"
+    )
+    record: list[RecordOrder] | SkipJsonSchema[None] = Field(
+        default=None, description="What the host is asked to record, where anything is"
     )
 
 

@@ -87,6 +87,8 @@ def test_reading_needs_a_token_or_a_session_and_ingest_its_own_token(description
         names = {name for scheme in operation.get("security", ()) for name in scheme}
         if path == "/api/v1/ingest":
             assert names == {"ingest_token"}
+        elif path.startswith("/api/v1/vms/{id}/record") and method != "GET":
+            assert names == {"record_token", "session"}
         elif (method == "GET" and path.startswith("/api/")) or path == "/api/v1/decode":
             assert names == {"read_token", "session"}, path
         else:

@@ -179,7 +179,10 @@ def test_a_host_with_two_vms_of_one_process_lists_both(server: Server) -> None:
 
 def test_a_vm_tells_how_its_hosts_collector_is_called(server: Server) -> None:
     collector = Collector(
-        program="/opt/x/kvmfaults-collector", data_dir="/d", capabilities=("PERFMON", "BPF")
+        program="/opt/x/kvmfaults-collector",
+        data_dir="/d",
+        capabilities=("PERFMON", "BPF"),
+        takes_requests=True,
     )
     server.apply(make_batch(host=make_host(collector=collector), fault_counts=[fault_count(faults=1)]))
     expected = {
@@ -187,6 +190,7 @@ def test_a_vm_tells_how_its_hosts_collector_is_called(server: Server) -> None:
         "data_dir": "/d",
         "in_container": False,
         "capabilities": ["PERFMON", "BPF"],
+        "takes_requests": True,
     }
     assert server.get(f"/api/v1/vms/{VM_ID}")["collector"] == expected
     assert server.get("/api/v1/status")["hosts"][0]["collector"] == expected

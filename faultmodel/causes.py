@@ -6,7 +6,7 @@ from typing import Self
 
 
 class Cause(StrEnum):
-    """What was found at the faulting address. What a later version knows is ``NOT_TOLD``."""
+    """What was found at the faulting address. What a later version knows is ``UNKNOWN``."""
 
     NO_MEMSLOT = "no_memslot"
     READ_ONLY_MEMSLOT = "read_only_memslot"
@@ -34,9 +34,9 @@ class Cause(StrEnum):
     """KVM would have had to emulate an access to private memory."""
     UNSUPPORTED_FAULT_STATUS = "unsupported_fault_status"
     """arm64: the hardware reports a fault that KVM does not handle."""
-    NOT_TOLD = "not_told"
+    UNKNOWN = "unknown"
     """None of these shows; the evidence says what could not be looked at."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self:
-        return cls("not_told")
+        return cls("unknown")

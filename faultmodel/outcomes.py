@@ -37,7 +37,7 @@ class Outcome(StrEnum):
     RESUMED = "resumed"
     """The guest went on, and the kernel does not show why it could."""
     ASYNC = "async"
-    """The guest was told to do something else until the page is there."""
+    """The page was not there yet, and the guest does something else until it is (async page fault)."""
 
     @classmethod
     def _missing_(cls, value: object) -> Self:

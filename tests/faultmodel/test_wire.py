@@ -147,7 +147,7 @@ def test_a_batch_without_the_sections_that_came_later_has_none_of_them() -> None
     [
         ("stalls", 3, "teleported", "unknown"),
         ("waits", 2, "godot", "other"),
-        ("causes", 3, "fate", "not_told"),
+        ("causes", 3, "fate", "unknown"),
     ],
 )
 def test_a_word_of_a_later_collector_is_read_as_one_that_is_not_known(

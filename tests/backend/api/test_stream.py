@@ -64,7 +64,7 @@ def _store_exits(store: Store, host: int, sequence: int, first: int, count: int)
     assert store.apply(batch, START_NS + 3600 * NS_PER_S)
 
 
-async def _is_told(store: Store, live: Live) -> None:
+async def _announces_what_it_stored(store: Store, live: Live) -> None:
     app = create_app(SETTINGS, store, live=live)
     slow, other = SlowReader(app, host="host-0"), SlowReader(app, host="host-1")
     for number, reader in enumerate((slow, other)):
@@ -105,5 +105,5 @@ async def _is_told(store: Store, live: Live) -> None:
         await reader.leave()
 
 
-def test_a_slow_reader_is_told_what_it_missed_and_can_have_it(store: Store) -> None:
-    asyncio.run(asyncio.wait_for(_is_told(store, Live()), ANSWERED_S))
+def test_a_slow_reader_announces_what_it_stored_what_it_missed_and_can_have_it(store: Store) -> None:
+    asyncio.run(asyncio.wait_for(_announces_what_it_stored(store, Live()), ANSWERED_S))

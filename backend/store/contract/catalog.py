@@ -13,6 +13,7 @@ from backend.store.contract.hosts import (
     CoveredSpan,
     Finding,
     HostEventRow,
+    HostProbes,
     HostStatus,
     KnownHosts,
 )
@@ -120,6 +121,9 @@ class Catalog(Protocol):
 
         :raises NotFoundError: there is no host of this name
         """
+
+    def probes_of(self, host_names: Sequence[str]) -> Sequence[HostProbes]:
+        """Return what these hosts' collectors read, by name. A host that is not known is left out."""
 
     def host_of(self, vm_ids: Sequence[str]) -> Mapping[str, str]:
         """Return the host's name by VM id. :raises NotFoundError: a VM is unknown"""

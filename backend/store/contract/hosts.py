@@ -58,6 +58,14 @@ class HostStatus:
         return "; ".join(filter(None, (self.detail, *map(check_words, wrong))))
 
 
+class HostProbes(NamedTuple):
+    """What a host's newest batch says that its collector reads."""
+
+    host: str
+    flavour: str
+    probes: Sequence[Probe]
+
+
 class KnownHosts(NamedTuple):
     """Which hosts there are. ``listed``: names of the listed ones. ``taken_ns``: when a batch was taken
     last, UTC, by the name of the host that a token is for; recordings are named below it.

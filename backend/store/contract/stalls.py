@@ -28,6 +28,9 @@ class StallPoint(NamedTuple):
     step: int
     octave: int
     quarters: Sequence[int]
+    running_ns: int
+    blocked_ns: int
+    max_ns: int
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -44,12 +47,23 @@ class VcpuStallSum:
 
 
 class StallLedgerSum(NamedTuple):
-    """What became of one VM's faults that ended: ``ended = stalled + uncounted``."""
+    """What became of one VM's faults that ended: ``ended = stalled + uncounted``. ``seen``: that began."""
 
     vm: str
+    seen: int
     ended: int
     stalled: int
     uncounted: int
+    vcpus: int
+    """That it ever had. Each has one fault at most that began and has not ended."""
+
+
+class StallLedgerPoint(NamedTuple):
+    """How many faults of VMs began and ended in a step. ``step``: as of ``StallPoint``."""
+
+    step: int
+    seen: int
+    ended: int
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -107,7 +121,10 @@ class Stalls(Protocol):
         """Return stalls of vCPUs, by VM and vCPU."""
 
     def stall_ledger(self, vm_ids: Sequence[str] | None, span: TimeRange) -> Sequence[StallLedgerSum]:
-        """Return what became of faults that ended; no order."""
+        """Return what became of faults; no order."""
+
+    def stall_ledger_points(self, vm_ids: Sequence[str] | None, steps: Steps) -> Iterator[StallLedgerPoint]:
+        """Yield how many began and ended in steps; no order, and a step may come several times."""
 
     def wait_sums(self, vm_ids: Sequence[str] | None, span: TimeRange) -> Sequence[WaitSum]:
         """Return what VMs waited for, the longest first."""

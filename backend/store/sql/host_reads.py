@@ -14,6 +14,7 @@ from backend.store.contract.hosts import (
     CoveredSpan,
     Finding,
     HostEventRow,
+    HostProbes,
     HostStatus,
     KnownHosts,
 )
@@ -175,6 +176,11 @@ class HostReads(SqlReads):
         """Return what a host's collector reports of itself. :raises NotFoundError: no such host"""
         with self._reading() as connection:
             return hosts.collector_of(connection, host)
+
+    def probes_of(self, host_names: Sequence[str]) -> Sequence[HostProbes]:
+        """Return what these hosts' collectors read, by name."""
+        with self._reading() as connection:
+            return hosts.probes_of(connection, host_names)
 
     def news(self) -> str:
         """Return a text that is another one after each loss and each event of a host."""

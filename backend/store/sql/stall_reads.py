@@ -9,6 +9,7 @@ from backend.store.contract.series import FIGURES, OWNER, QUARTERS, Metric
 from backend.store.contract.stalls import (
     PressurePoint,
     PressureSum,
+    StallLedgerPoint,
     StallLedgerSum,
     StallPoint,
     StallSum,
@@ -17,6 +18,7 @@ from backend.store.contract.stalls import (
     WaitSum,
 )
 from backend.store.contract.values import Steps, TimeRange
+from backend.store.sql.catalog import vm_queries
 from backend.store.sql.tables import hosts
 from backend.store.sql.vm_sums import VmSums
 
@@ -32,17 +34,37 @@ class StallReads(VmSums):
 
     def stall_points(self, vm_ids: Sequence[str] | None, steps: Steps) -> Iterator[StallPoint]:
         """Yield histograms of steps; no order, and an octave of a step may come several times."""
-        for _, row in self._points(Metric.STALLS, vm_ids, steps, by=("octave",), figures=QUARTERS):
-            step, octave, *quarters = row
-            yield StallPoint(step, octave, quarters)
+        figures = FIGURES[Metric.STALLS]
+        for _, row in self._points(Metric.STALLS, vm_ids, steps, by=("octave",), figures=figures):
+            step, octave, *values = row
+            yield StallPoint(step, octave, values[: len(QUARTERS)], *values[len(QUARTERS) :])
 
     def vcpu_stalls(self, vm_ids: Sequence[str], span: TimeRange) -> Sequence[VcpuStallSum]:
         """Return stalls of vCPUs, by VM and vCPU."""
         return sorted(VcpuStallSum(*row) for row in self._sums(Metric.VCPU_STALLS, vm_ids, span))
 
     def stall_ledger(self, vm_ids: Sequence[str] | None, span: TimeRange) -> Sequence[StallLedgerSum]:
-        """Return what became of faults that ended; no order."""
-        return [StallLedgerSum(*row) for row in self._sums(Metric.STALL_LEDGER, vm_ids, span)]
+        """Return what became of faults; no order."""
+        with self.snapshot() as connection:
+            seen: dict[str, int] = {}
+            for vm, count in self._sums(Metric.LEDGER, vm_ids, span, ("seen",)):
+                seen[vm] = count
+            ended: dict[str, tuple[int, int, int]] = {}
+            for vm, *figures in self._sums(Metric.STALL_LEDGER, vm_ids, span):
+                ended[vm] = figures[0], figures[1], figures[2]
+            vms = sorted(ended.keys() | seen.keys())
+            vcpus = vm_queries.vcpu_counts(connection, vms)
+        none = (0, 0, 0)
+        return [
+            StallLedgerSum(vm, seen.get(vm, 0), *ended.get(vm, none), vcpus=vcpus.get(vm, 0)) for vm in vms
+        ]
+
+    def stall_ledger_points(self, vm_ids: Sequence[str] | None, steps: Steps) -> Iterator[StallLedgerPoint]:
+        """Yield how many began and ended in steps; no order, and a step may come several times."""
+        for _, (step, seen) in self._points(Metric.LEDGER, vm_ids, steps, by=(), figures=("seen",)):
+            yield StallLedgerPoint(step, seen, 0)
+        for _, (step, ended) in self._points(Metric.STALL_LEDGER, vm_ids, steps, by=(), figures=("ended",)):
+            yield StallLedgerPoint(step, 0, ended)
 
     def wait_sums(self, vm_ids: Sequence[str] | None, span: TimeRange) -> Sequence[WaitSum]:
         """Return what VMs waited for, the longest first."""

@@ -12,9 +12,15 @@ from backend.store.sql.reads import SqlReads
 class VmSums(SqlReads):
     """Sums of VMs that are chosen by their ids."""
 
-    def _sums(self, metric: Metric, vm_ids: Sequence[str] | None, span: TimeRange) -> Iterator[Row]:
-        """Yield (id of a VM, *keys, *figures), all that the metric has."""
-        by, figures = (OWNER, *KEYS[metric]), FIGURES[metric]
+    def _sums(
+        self,
+        metric: Metric,
+        vm_ids: Sequence[str] | None,
+        span: TimeRange,
+        figures: Sequence[str] | None = None,
+    ) -> Iterator[Row]:
+        """Yield (id of a VM, *keys, *figures), all figures of the metric where none are named."""
+        by, figures = (OWNER, *KEYS[metric]), FIGURES[metric] if figures is None else figures
         with self._reading() as connection:
             for chosen in vm_queries.each_chosen(connection, vm_ids, span):
                 for owner, *row in self.series.totals(metric, list(chosen), span, by=by, figures=figures):

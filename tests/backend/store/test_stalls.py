@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from backend.errors import BatchError
+from backend.store.contract.hosts import HostProbes
 from backend.store.contract.stalls import (
     PressurePoint,
     PressureSum,
@@ -16,14 +17,18 @@ from backend.store.contract.stalls import (
 )
 from backend.store.contract.store import Store
 from backend.store.contract.values import Steps, TimeRange
+from faultmodel.kinds import ProbeState
+from faultmodel.record import Probe
 from faultmodel.record_stalls import HostPressure, Pressure, StallCount, VcpuStall
 from tests.batches import (
     NS_PER_S,
     START_MS,
     START_NS,
     VM_ID,
+    fault_count,
     later_sections,
     make_batch,
+    make_host,
     make_vm,
     sections_of,
     stall_count,
@@ -61,13 +66,41 @@ def test_histograms_have_every_fault_that_ended(filled: Store) -> None:
     assert found[VM_ID, -2, True].outcome == "fast"
     (ledger,) = filled.stall_ledger([VM_ID], ALWAYS)
     stalled = sum(sum(item.quarters) for key, item in found.items() if key[0] == VM_ID)
-    assert ledger == StallLedgerSum(VM_ID, stalled + 8, stalled, 8)
+    assert ledger == StallLedgerSum(VM_ID, 0, stalled + 8, stalled, 8, vcpus=2)
+
+
+def test_the_ledger_has_what_began_beside_what_ended(store: Store) -> None:
+    stalls = [stall_count(q0=3)]
+    store.apply(make_batch(0, fault_counts=[fault_count(faults=5)], stalls=stalls), RECEIVED_NS)
+    store.apply(make_batch(1, fault_counts=[fault_count(OTHER_VM, second=1, faults=2)]), RECEIVED_NS)
+    assert store.stall_ledger(None, ALWAYS) == [
+        StallLedgerSum(VM_ID, 5, 3, 3, 0, vcpus=1),
+        StallLedgerSum(OTHER_VM, 2, 0, 0, 0, vcpus=1),
+    ]
+    steps = Steps(START_MS, START_MS + 2000, 1000)
+    found: Counter[tuple[int, str]] = Counter()
+    for point in store.stall_ledger_points([VM_ID, OTHER_VM], steps):
+        found[point.step, "seen"] += point.seen
+        found[point.step, "ended"] += point.ended
+    assert +found == {(0, "seen"): 5, (0, "ended"): 3, (1, "seen"): 2}
+
+
+def test_what_hosts_read_is_as_their_newest_batch_says(store: Store) -> None:
+    probe = Probe(tracepoint="kvm:kvm_entry", state=ProbeState.ATTACHED)
+    store.apply(make_batch(0), RECEIVED_NS)
+    store.apply(make_batch(1, host=make_host(flavour="vmx", probes=(probe,))), RECEIVED_NS)
+    assert store.probes_of(["host-1", "nobody"]) == [HostProbes("host-1", "vmx", (probe,))]
 
 
 def test_steps_have_what_the_range_has(filled: Store) -> None:
     found: Counter[tuple[int, int]] = Counter()
     for point in filled.stall_points(None, STEPS):
         found[point.step, point.octave] += sum(point.quarters)
+    longest = max(point.max_ns for point in filled.stall_points(None, STEPS))
+    assert longest == max(item.max_ns for item in filled.stall_sums(None, ALWAYS))
+    for name in ("running_ns", "blocked_ns"):
+        of_steps = sum(getattr(point, name) for point in filled.stall_points(None, STEPS))
+        assert of_steps == sum(getattr(item, name) for item in filled.stall_sums(None, ALWAYS)) > 0
     # Of each octave with a time one in each second, and then as many as the VM has.
     assert found == {
         **{(step, -2): 4 for step in range(2)},

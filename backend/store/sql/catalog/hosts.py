@@ -12,10 +12,11 @@ from sqlalchemy.engine import Row
 
 from backend.errors import NotFoundError, NotNowError, StoreError
 from backend.store.contract.changes import Version
-from backend.store.contract.hosts import BELOW, HostStatus, KnownHosts
+from backend.store.contract.hosts import BELOW, HostProbes, HostStatus, KnownHosts
 from backend.store.contract.news import HostChange
 from backend.store.sql.catalog.host_events import newest_recording
 from backend.store.sql.once import once, rows_once
+from backend.store.sql.ranges import chunks
 from backend.store.sql.tables import hosts, loss_totals, streams
 from backend.store.sql.writer import Writer
 from faultmodel.kinds import HostState, LossKind
@@ -59,6 +60,11 @@ _this_host = update(hosts).where(hosts.c.id == bindparam("number"))
 _versions = select(hosts.c.id, hosts.c.applied)
 _changes = select(hosts.c.id, hosts.c.name, hosts.c.applied, hosts.c.last_batch_ns)
 _heard_of = select(hosts.c.reported_name, hosts.c.is_recording, hosts.c.last_batch_ns)
+_probes = (
+    select(hosts.c.name, hosts.c.flavour, hosts.c.probes)
+    .where(hosts.c.name.in_(bindparam("names", expanding=True)))
+    .order_by(hosts.c.name)
+)
 _names = select(hosts.c.id, hosts.c.name).order_by(hosts.c.name)
 _live_names = (
     select(hosts.c.name)
@@ -281,6 +287,15 @@ def collector_of(connection: Connection, name: str) -> Collector | None:
     if found is None:
         raise NotFoundError(f"no host {name!r}")
     return _collector(found.collector)
+
+
+def probes_of(connection: Connection, names: Sequence[str]) -> Sequence[HostProbes]:
+    """Return what these hosts' collectors read, by name. A host that is not known is left out."""
+    return [
+        HostProbes(row.name, row.flavour, _decode_probes(row.probes))
+        for some in chunks(sorted(names))
+        for row in connection.execute(_probes, {"names": some})
+    ]
 
 
 _decode_checks = msgspec.json.Decoder(tuple[Check, ...]).decode

@@ -34,6 +34,12 @@ _places = (
     .where(vms.c.public_id.in_(bindparam("ids", expanding=True)))
 )
 _ids = select(vms.c.id, vms.c.public_id).where(vms.c.id.in_(bindparam("numbers", expanding=True)))
+_vcpus_of_each = (
+    select(vms.c.public_id, func.count().label("vcpus"))
+    .join(vcpus, vcpus.c.vm_id == vms.c.id)
+    .where(vms.c.public_id.in_(bindparam("ids", expanding=True)))
+    .group_by(vms.c.public_id)
+)
 _known = select(vms.c.id, vms.c.public_id, vms.c.arch, hosts.c.name).join(hosts, hosts.c.id == vms.c.host_id)
 _chosen = _known.where(vms.c.public_id.in_(bindparam("ids", expanding=True)))
 
@@ -94,6 +100,15 @@ def vcpu_count(connection: Connection, vm_numbers: Sequence[int]) -> int:
         return len(vcpus_of(connection, vm_numbers, limit=None, after=-1))
     statement = select(func.count(vcpus.c.vcpu.distinct())).where(vcpus.c.vm_id.in_(vm_numbers))
     return connection.scalar(statement) or 0
+
+
+def vcpu_counts(connection: Connection, vm_ids: Sequence[str]) -> Mapping[str, int]:
+    """Return how many vCPUs each of these VMs ever had. Those that had none, or are not known, have none."""
+    found: dict[str, int] = {}
+    for some in chunks(storable(vm_ids)):
+        rows = connection.execute(_vcpus_of_each, {"ids": some})
+        found.update((row.public_id, row.vcpus) for row in rows)
+    return found
 
 
 def chosen_vms(connection: Connection, vm_ids: Sequence[str]) -> Mapping[int, tuple[str, str]]:

@@ -94,7 +94,7 @@ export interface Costs {
   kept_from_ms: number | null;
   /** What the answer cannot know of its range: empty where all of that is kept and covered */
   warnings: RangeWarning[];
-  /** How many more hosts were not covered in all of the range */
+  /** How many more hosts there are such warnings of */
   warnings_left_out: number;
 }
 
@@ -132,6 +132,22 @@ export interface Decoding {
   /** That of the first reading */
   word: string;
   readings: Reading[];
+}
+
+/** The faults of one VM that wanted the same, and ended in the same way. */
+export interface EndedFaults {
+  vm: string;
+  access: Access;
+  outcome: Outcome;
+  /** Size of the page that was mapped; null where none was, or it is not shown */
+  level: "4k" | "2m" | "1g" | null;
+  /** `l2`: of the VM's own guest */
+  layer: "l1" | "l2";
+  /** Whether the order of events shows it: no event of the kernel says so there */
+  derived: boolean;
+  count: number;
+  /** Of the VM's faults that ended */
+  share: number;
 }
 
 /** What changed how a host is read. */
@@ -183,7 +199,7 @@ export interface ExitPage {
   kept_from_ms: number | null;
   /** What the answer cannot know of its range: empty where all of that is kept and covered */
   warnings: RangeWarning[];
-  /** How many more hosts were not covered in all of the range */
+  /** How many more hosts there are such warnings of */
   warnings_left_out: number;
 }
 
@@ -241,7 +257,7 @@ export interface FaultPage {
   kept_from_ms: number | null;
   /** What the answer cannot know of its range: empty where all of that is kept and covered */
   warnings: RangeWarning[];
-  /** How many more hosts were not covered in all of the range */
+  /** How many more hosts there are such warnings of */
   warnings_left_out: number;
 }
 
@@ -340,7 +356,7 @@ export interface Flags {
   counted: Counted | null;
   /** What the answer cannot know of its range: empty where all of that is kept and covered */
   warnings: RangeWarning[];
-  /** How many more hosts were not covered in all of the range */
+  /** How many more hosts there are such warnings of */
   warnings_left_out: number;
 }
 
@@ -477,7 +493,7 @@ export interface GuestDetail {
   at_once: VmsAtOnce[];
   /** What the answer cannot know of its range: empty where all of that is kept and covered */
   warnings: RangeWarning[];
-  /** How many more hosts were not covered in all of the range */
+  /** How many more hosts there are such warnings of */
   warnings_left_out: number;
   as_of: AsOf;
 }
@@ -522,7 +538,7 @@ export interface GuestPage {
   vms_left_out: number;
   /** What the answer cannot know of its range: empty where all of that is kept and covered */
   warnings: RangeWarning[];
-  /** How many more hosts were not covered in all of the range */
+  /** How many more hosts there are such warnings of */
   warnings_left_out: number;
   as_of: AsOf;
 }
@@ -717,7 +733,7 @@ export interface Ledger {
   kept_from_ms: number | null;
   /** What the answer cannot know of its range: empty where all of that is kept and covered */
   warnings: RangeWarning[];
-  /** How many more hosts were not covered in all of the range */
+  /** How many more hosts there are such warnings of */
   warnings_left_out: number;
   as_of: AsOf;
 }
@@ -779,6 +795,16 @@ export interface ListedVm {
 /** What was seen and could not be kept. */
 export type LossKind = "keys_full" | "unattributed" | "missed_runs" | "unread_vcpus" | "unbalanced" | "exit_records" | "spool_batches" | "costs" | "trace_lines" | "trace_events" | "other";
 
+/** By which events a host's stalls are measured, as its newest batch says. */
+export interface MeasuredBy {
+  host: string;
+  begins: string | null;
+  /** `kvm_entry`: the guest went on; `kvm_mmu_spte_requested`: its page was mapped */
+  ends: string | null;
+  /** Whether it shows when vCPUs are asleep */
+  blocked: boolean;
+}
+
 /** What is counted. */
 export type Metric = "faults" | "memory_fault_exits" | "bare_error_exits" | "unclassified_error_exits";
 
@@ -838,6 +864,35 @@ export interface OtherVmLedgers {
   balanced: boolean;
 }
 
+/** What KVM did about a guest fault. One that a later version knows is read as ``UNKNOWN``. */
+export type Outcome = "unknown" | "mapped_4k" | "mapped_2m" | "mapped_1g" | "mapped" | "fast" | "spurious" | "write_protected" | "mmio" | "emulated" | "retried" | "exit" | "access_flag" | "nisv" | "reflected" | "resumed" | "async";
+
+/** How faults ended, by VM, access and outcome. */
+export interface Outcomes {
+  /** The most first */
+  items: EndedFaults[];
+  /** `cursor` of the next page, null on the last */
+  next_cursor: string | null;
+  /** Faults that ended: those of all items, and `uncounted` */
+  ended: number;
+  /** Ended, and it is not known how: the map of stalls was full */
+  uncounted: number;
+  /**
+   * Seen, and not seen to end: open at the end of the range, or not measured; below 0 where more ended
+   * that had begun before the range. Null where no stall was measured.
+   */
+  not_ended: number | null;
+  measured_by: MeasuredBy[];
+  counted: Counted | null;
+  /** VMs of the range that were not looked through, as there are too many */
+  vms_left_out: number;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts there are such warnings of */
+  warnings_left_out: number;
+  as_of: AsOf;
+}
+
 /** Parts of one moment: of no host is a batch in one of them that is not in the others. */
 export interface Overview {
   vms: VmPage;
@@ -887,7 +942,9 @@ export interface ProblemParameter {
 export interface RangeWarning {
   /**
    * `older_than_kept`: the range begins before what is kept, or, of a chart, before what is kept in such
-   * steps; `not_covered`: its host's probes were not attached, or not read
+   * steps; `not_covered`: its host's probes were not attached, or not read; `stalls_not_measured`,
+   * `stalls_partly_measured`: of none, or not all, of the host's faults it was measured how long they
+   * stalled vCPUs
    */
   code: WarningCode;
   /** null where it is about every host */
@@ -896,7 +953,7 @@ export interface RangeWarning {
   from_ms: number | null;
   /** Where that ends, UTC ms */
   to_ms: number;
-  /** How much of from_ms..to_ms it is; null where it has no beginning */
+  /** How much of from_ms..to_ms it is; null where it has no beginning, or of stalls */
   lacking_ms: number | null;
 }
 
@@ -930,7 +987,7 @@ export interface Rates {
   vms_left_out: number;
   /** What the answer cannot know of its range: empty where all of that is kept and covered */
   warnings: RangeWarning[];
-  /** How many more hosts were not covered in all of the range */
+  /** How many more hosts there are such warnings of */
   warnings_left_out: number;
   as_of: AsOf;
 }
@@ -1115,6 +1172,131 @@ export interface Session {
 /** Who says it: the hardware's syndrome, or KVM's own software context. */
 export type Side = "hardware" | "software";
 
+/** The faults of one VM that wanted the same, and ended in the same way. */
+export interface Stall {
+  /** Faults that ended: exact */
+  count: number;
+  /** Of how many a time was taken: of all that blocked, and of a sample */
+  timed: number;
+  /** On a CPU, or waiting for one. Where `estimated`, as if all had */
+  running_s: number | null;
+  /** Asleep, until it ran again: exact; null where it is not shown */
+  blocked_s: number | null;
+  /** Whether some have no time: they are spread over the buckets as those that have */
+  estimated: boolean;
+  /** Half of them took at most so long; exact is the bucket */
+  p50_s: number | null;
+  p99_s: number | null;
+  /** The longest of them, or what is known of it: at least so long */
+  max_s: number | null;
+  /** Those with a count, in order, each its own; together `count`, if any has a time */
+  buckets: StallBucket[];
+  vm: string;
+  access: Access;
+  outcome: Outcome;
+  /** Whether the order of events shows it: no event of the kernel says so there */
+  derived: boolean;
+  /** Whether they were its own guest's (L2) */
+  nested: boolean;
+}
+
+/** Faults that took a time from the end of the bucket before to `le_us`, exclusively. */
+export interface StallBucket {
+  /**
+   * Where it ends, µs: 0.25, 0.5, 0.75, 1, then each power of two, and it with a quarter, a half and
+   * three quarters more; null for the last one, which has no end
+   */
+  le_us: number | null;
+  count: number;
+}
+
+/** Stalls over time. Each list has an item for each step; null where nothing is known of it. */
+export interface StallHeat {
+  step_ms: number;
+  /** Start of each step, a multiple of the step */
+  times_ms: number[];
+  /** Where each bucket ends that any step has, in order, as `le_us` of a stall */
+  le_us: (number | null)[];
+  /** Of each step, the counts of these buckets: of those that have a time */
+  counts: (number[] | null)[];
+  /** How many more ended, of which no time was taken */
+  untimed: (number | null)[];
+  /** Null also where no fault was timed */
+  p50_s: (number | null)[];
+  p99_s: (number | null)[];
+  max_s: (number | null)[];
+  /** Of those that have a time */
+  running_s: (number | null)[];
+  blocked_s: (number | null)[];
+  /** As of rates, while the VMs were there */
+  coverage: CoveredSpan[];
+  /** As of rates */
+  kept_from_ms: number | null;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts there are such warnings of */
+  warnings_left_out: number;
+  as_of: AsOf;
+}
+
+/** What became of one VM's faults: ended = stalled + uncounted. */
+export interface StallLedger {
+  vm: string;
+  /** That were seen to begin in the range */
+  faults: number;
+  /** That were seen to end in it */
+  ended: number;
+  /** Of those, in the buckets or untimed */
+  stalled: number;
+  /** Of those, in none: the map of stalls was full */
+  uncounted: number;
+}
+
+/** How long faults stalled vCPUs. Times are null where none was taken. */
+export interface StallTimes {
+  /** Faults that ended: exact */
+  count: number;
+  /** Of how many a time was taken: of all that blocked, and of a sample */
+  timed: number;
+  /** On a CPU, or waiting for one. Where `estimated`, as if all had */
+  running_s: number | null;
+  /** Asleep, until it ran again: exact; null where it is not shown */
+  blocked_s: number | null;
+  /** Whether some have no time: they are spread over the buckets as those that have */
+  estimated: boolean;
+  /** Half of them took at most so long; exact is the bucket */
+  p50_s: number | null;
+  p99_s: number | null;
+  /** The longest of them, or what is known of it: at least so long */
+  max_s: number | null;
+  /** Those with a count, in order, each its own; together `count`, if any has a time */
+  buckets: StallBucket[];
+}
+
+/** Stalls by VM, access and outcome. */
+export interface Stalls {
+  /** The longest together first */
+  items: Stall[];
+  /** `cursor` of the next page, null on the last */
+  next_cursor: string | null;
+  /** All of them together, of all pages */
+  total: StallTimes;
+  /** Of up to 20 VMs that are asked for; else empty */
+  vcpus: VcpuStall[];
+  /** Of the VMs that are asked for; where none is, of those with an item on this page */
+  ledger: StallLedger[];
+  /** Of the hosts of all of them, by name */
+  measured_by: MeasuredBy[];
+  counted: Counted | null;
+  /** VMs of the range that were not looked through, as there are too many */
+  vms_left_out: number;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts there are such warnings of */
+  warnings_left_out: number;
+  as_of: AsOf;
+}
+
 /** Whether a VM runs at a range's end. */
 export type State = "running" | "ended";
 
@@ -1245,7 +1427,7 @@ export interface Syndromes {
   counted: Counted | null;
   /** What the answer cannot know of its range: empty where all of that is kept and covered */
   warnings: RangeWarning[];
-  /** How many more hosts were not covered in all of the range */
+  /** How many more hosts there are such warnings of */
   warnings_left_out: number;
 }
 
@@ -1269,6 +1451,19 @@ export interface Vcpu {
   unclassified_error_exits: number;
   /** Former name of `unclassified_error_exits`; the next release leaves it out */
   untold_error_exits: number;
+}
+
+/** The stalls of one vCPU. */
+export interface VcpuStall {
+  vm: string;
+  vcpu: number;
+  count: number;
+  timed: number;
+  running_s: number | null;
+  blocked_s: number | null;
+  max_s: number | null;
+  /** Of the time that its host was read while the VM was there; null where none was, or nothing was timed */
+  share: number | null;
 }
 
 /** A VM with its totals within from..to. */
@@ -1374,7 +1569,7 @@ export interface VmDetail {
   collector: Collector | null;
   /** What the answer cannot know of its range: empty where all of that is kept and covered */
   warnings: RangeWarning[];
-  /** How many more hosts were not covered in all of the range */
+  /** How many more hosts there are such warnings of */
   warnings_left_out: number;
   as_of: AsOf;
   /** Former name of `unclassified_error_exits`; the next release leaves it out */
@@ -1435,7 +1630,7 @@ export interface VmPage {
   vms_left_out: number;
   /** What the answer cannot know of its range: empty where all of that is kept and covered */
   warnings: RangeWarning[];
-  /** How many more hosts were not covered in all of the range */
+  /** How many more hosts there are such warnings of */
   warnings_left_out: number;
   as_of: AsOf;
 }
@@ -1473,7 +1668,7 @@ export interface VmsAtOnce {
 }
 
 /** Why something of the range is not in the answer. */
-export type WarningCode = "older_than_kept" | "not_covered";
+export type WarningCode = "older_than_kept" | "not_covered" | "stalls_not_measured" | "stalls_partly_measured";
 
 /** A field of a word, with the value it has there. */
 export interface WordField {

@@ -2,9 +2,10 @@
 """What an answer cannot know of its range, as the fields of its body that say so."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 from backend.api.schemas import Counted, RangeWarning, WarningCode
+from backend.query.stall_measuring import Unmeasured
 from backend.query.uncovered import Uncovered
 from backend.store.contract.values import TimeRange
 
@@ -32,6 +33,9 @@ def warned(span: TimeRange, kept_from_ms: int | None, uncovered: Sequence[Uncove
     return Warned(warnings=found, warnings_left_out=max(0, len(uncovered) - MOST_HOSTS))
 
 
+_Warned = TypeVar("_Warned", bound=Warned)
+
+
 class WarnedTotals(Warned):
     """The same, and the range that totals are of where that is not exactly the one that is wanted."""
 
@@ -44,6 +48,26 @@ def warned_totals(wanted: TimeRange, span: TimeRange, uncovered: Sequence[Uncove
     is_older = span.from_ms is not None and (wanted.from_ms is None or wanted.from_ms < span.from_ms)
     counted = None if span == wanted else Counted(from_ms=span.from_ms, to_ms=span.to_ms)
     return WarnedTotals(counted=counted, **warned(wanted, span.from_ms if is_older else None, uncovered))
+
+
+def with_unmeasured(
+    found: _Warned, span: TimeRange, unmeasured: Sequence[Unmeasured], now_ms: int
+) -> _Warned:
+    """Return warnings of an answer with those of the hosts on which not all stalls were measured."""
+    to_ms = now_ms if span.to_ms is None else min(span.to_ms, now_ms)
+    found["warnings"] += [_not_measured(one, span.from_ms, to_ms) for one in unmeasured[:MOST_HOSTS]]
+    found["warnings_left_out"] += max(0, len(unmeasured) - MOST_HOSTS)
+    return found
+
+
+def _not_measured(one: Unmeasured, from_ms: int | None, to_ms: int) -> RangeWarning:
+    return RangeWarning(
+        code=WarningCode.STALLS_NOT_MEASURED if one.is_all else WarningCode.STALLS_PARTLY_MEASURED,
+        host=one.host,
+        from_ms=from_ms,
+        to_ms=to_ms,
+        lacking_ms=None,
+    )
 
 
 def _older(from_ms: int | None, to_ms: int) -> RangeWarning:

@@ -31,12 +31,17 @@ _WRONG = "this is no cursor of this list; take next_cursor of the page before"
 
 
 class Listed(Enum):
-    """A list, most in the order of time and position. Its value marks its cursors."""
+    """A list, most in the order of time and position. Its value marks its cursors.
+
+    Of stalls and outcomes the position is how many items the pages before had.
+    """
 
     EXITS = b"e"
     FAULTS = b"f"
     HOST_EVENTS = b"h"
     VCPUS = b"c"
+    STALLS = b"t"
+    OUTCOMES = b"o"
 
 
 class Sorted(Enum):

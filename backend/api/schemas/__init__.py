@@ -33,6 +33,18 @@ from backend.api.schemas.recording import RecordCost, RecordedTime, RecordReques
 from backend.api.schemas.records import Exit, ExitPage, Fault, FaultPage, Missed, MissedReason, RawSyndrome
 from backend.api.schemas.series import CoveredSpan, OtherSeries, Rates, Series
 from backend.api.schemas.server import Applied, Health, JobRun, NotStored, RecordOrder, Session, Status
+from backend.api.schemas.stalls import (
+    EndedFaults,
+    MeasuredBy,
+    Outcomes,
+    Stall,
+    StallBucket,
+    StallHeat,
+    StallLedger,
+    Stalls,
+    StallTimes,
+    VcpuStall,
+)
 from backend.api.schemas.storage import Storage, StoredLevel, StoredRecords, StoredSize, StoredSizes
 from backend.api.schemas.vms import (
     Counted,
@@ -76,6 +88,7 @@ __all__ = [
     "CoveredSpan",
     "Decoded",
     "Decoding",
+    "EndedFaults",
     "Exit",
     "ExitPage",
     "ExitReason",
@@ -105,12 +118,14 @@ __all__ = [
     "Ledger",
     "LedgerLine",
     "ListedVm",
+    "MeasuredBy",
     "Missed",
     "MissedReason",
     "NewestBatch",
     "NotStored",
     "OtherSeries",
     "OtherVmLedgers",
+    "Outcomes",
     "Overview",
     "Probe",
     "RangeWarning",
@@ -126,6 +141,12 @@ __all__ = [
     "Recording",
     "Series",
     "Session",
+    "Stall",
+    "StallBucket",
+    "StallHeat",
+    "StallLedger",
+    "StallTimes",
+    "Stalls",
     "Status",
     "Storage",
     "StoredLevel",
@@ -136,6 +157,7 @@ __all__ = [
     "Syndromes",
     "Trend",
     "Vcpu",
+    "VcpuStall",
     "Vm",
     "VmDetail",
     "VmLedger",

@@ -14,6 +14,8 @@ class WarningCode(StrEnum):
 
     OLDER_THAN_KEPT = "older_than_kept"
     NOT_COVERED = "not_covered"
+    STALLS_NOT_MEASURED = "stalls_not_measured"
+    STALLS_PARTLY_MEASURED = "stalls_partly_measured"
 
 
 class RangeWarning(BaseModel):
@@ -21,7 +23,9 @@ class RangeWarning(BaseModel):
 
     code: WarningCode = Field(
         description="`older_than_kept`: the range begins before what is kept, or, of a chart, before what is "
-        "kept in such steps; `not_covered`: its host's probes were not attached, or not read",
+        "kept in such steps; `not_covered`: its host's probes were not attached, or not read; "
+        "`stalls_not_measured`, `stalls_partly_measured`: of none, or not all, of the host's faults it was "
+        "measured how long they stalled vCPUs",
         examples=["not_covered"],
     )
     host: HostText | None = Field(description="null where it is about every host", examples=["host-1"])
@@ -30,7 +34,8 @@ class RangeWarning(BaseModel):
     )
     to_ms: int = Field(description="Where that ends, UTC ms", examples=[1795381202500])
     lacking_ms: int | None = Field(
-        description="How much of from_ms..to_ms it is; null where it has no beginning", examples=[12500]
+        description="How much of from_ms..to_ms it is; null where it has no beginning, or of stalls",
+        examples=[12500],
     )
 
 
@@ -41,5 +46,5 @@ Warnings = Annotated[
     ),
 ]
 WarningsLeftOut = Annotated[
-    int, Field(description="How many more hosts were not covered in all of the range", examples=[0])
+    int, Field(description="How many more hosts there are such warnings of", examples=[0])
 ]

@@ -18,6 +18,7 @@ from tests.batches import (
     make_batch,
     make_host,
     make_vm,
+    stall_count,
 )
 
 RANGE = {"from_": START_MS, "to": START_MS + 10_000, "step": "1s"}
@@ -41,6 +42,7 @@ def fleet(server: Server) -> Server:
                 vms=[make_vm(vm, name=name, uuid="", pid=number + 1)],
                 fault_counts=[fault_count(vm, arch_name=arch, second=1, faults=10**number)],
                 exits=[exit_record(vm, arch_name=arch)],
+                stalls=[stall_count(vm, second=1, q0=10**number)],
                 costs=[Cost(from_ns=START_NS, to_ns=START_NS + NS_PER_S, cpu_ns=7, resident_bytes=1)],
             )
         )
@@ -67,6 +69,11 @@ CHOICES: Mapping[str, tuple[dict[str, Any], set[int]]] = {
 }
 
 
+def rates_sum(rates: dict[str, Any]) -> int:
+    """Return the counts of all series."""
+    return sum(one["total"] for one in rates["series"])
+
+
 @pytest.mark.parametrize("choice", CHOICES)
 def test_lists_rates_and_exits_are_of_the_vms_that_are_chosen(fleet: Server, choice: str) -> None:
     asked, numbers = CHOICES[choice]
@@ -83,7 +90,12 @@ def test_lists_rates_and_exits_are_of_the_vms_that_are_chosen(fleet: Server, cho
     assert {one["key"]: one["total"] for one in rates["series"]} == {
         IDS[number]: 10**number for number in numbers
     }
-    assert {row["vm"] for row in fleet.get("/api/v1/exits", **asked)["items"]} == wanted
+    for path in ("exits", "stall", "outcomes"):
+        assert {row["vm"] for row in fleet.get(f"/api/v1/{path}", **asked)["items"]} == wanted
+    stall = fleet.get("/api/v1/stall", **asked)
+    assert stall["total"]["count"] == fleet.get("/api/v1/outcomes", **asked)["ended"] == rates_sum(rates)
+    heat = fleet.get("/api/v1/stall/heat", **asked, **RANGE)
+    assert sum(sum(counts or ()) for counts in heat["counts"]) == rates_sum(rates)
 
 
 @pytest.mark.parametrize("choice", [name for name, (asked, _) in CHOICES.items() if set(asked) == {"host"}])
@@ -102,7 +114,7 @@ def test_what_is_of_hosts_is_of_those_that_are_chosen(fleet: Server, choice: str
 
 
 def test_a_vm_is_chosen_in_one_way(fleet: Server) -> None:
-    for path in ("rates", "exits"):
+    for path in ("rates", "exits", "stall", "stall/heat", "outcomes"):
         status, detail = fleet.problem(f"/api/v1/{path}", vm=IDS[0], host="kvm-*")
         assert (status, "not by both" in detail) == (400, True)
 

@@ -145,8 +145,10 @@ def questions(server: Server) -> Iterator[tuple[str, dict[str, Any]]]:
             for by in By if metric is Metric.FAULTS else EXIT_BY:
                 chosen = {"vm": vms[0]} if by == By.VCPU else {}
                 yield "/api/v1/rates", {**span, **chosen, "metric": metric, "by": by}
-        for path in ("/api/v1/ledger", "/api/v1/costs"):
+        for path in ("/api/v1/ledger", "/api/v1/costs", "/api/v1/stall/heat"):
             yield path, span
+        for path in ("/api/v1/stall", "/api/v1/outcomes"):
+            yield path, within
         yield "/api/v1/exits", {**within, "limit": 20}
         for vm in vms[:2]:
             yield f"/api/v1/vms/{vm}", within

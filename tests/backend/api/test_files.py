@@ -28,6 +28,7 @@ from tests.batches import (
     fault_record,
     make_batch,
     make_vm,
+    stall_count,
 )
 
 EXITS, ROWS = "/api/v1/exits", 2345
@@ -75,7 +76,8 @@ def filled(server: Server) -> Server:
     exits = [exit_record(time_ns=START_NS + number * 1000) for number in range(ROWS)]
     faults = [fault_record(time_ns=START_NS + number * 1000) for number in range(3)]
     counts = [fault_count(VM_ID, second=0, faults=5), fault_count("00000000000000b2", second=0, faults=2)]
-    server.apply(make_batch(0, vms=vms, fault_counts=counts, faults=faults, exits=exits))
+    stalls = [stall_count(vm.id, octave=octave, q1=octave) for vm in vms for octave in (2, 9)]
+    server.apply(make_batch(0, vms=vms, fault_counts=counts, faults=faults, exits=exits, stalls=stalls))
     return server
 
 
@@ -87,6 +89,8 @@ def filled(server: Server) -> Server:
         f"/api/v1/vms/{VM_ID}/faults",
         f"/api/v1/vms/{VM_ID}/syndromes",
         "/api/v1/host-events",
+        "/api/v1/stall",
+        "/api/v1/outcomes",
     ],
 )
 def test_json_lines_are_the_items_of_all_pages(filled: Server, path: str) -> None:
@@ -117,6 +121,14 @@ def test_parquet_has_the_same_rows_with_their_types(filled: Server) -> None:
         assert row["time"].replace(" ", "T") == item["time"]
         assert (row["vcpu"], row["errno"], row["size"]) == (item["vcpu"], item["errno"], item["size"])
         assert (row["nested"], row["flags"]) == (item["nested"], item["flags"])
+
+
+def test_the_buckets_of_a_stall_are_in_one_cell(filled: Server) -> None:
+    items = listed(filled, "/api/v1/stall", **RANGE)
+    rows = csv_rows(get_file(filled, "/api/v1/stall", "csv", **RANGE))
+    assert [json.loads(row["buckets"]) for row in rows] == [item["buckets"] for item in items]
+    columns = parquet_rows(get_file(filled, "/api/v1/stall", "parquet", **RANGE))
+    assert [row["count"] for row in columns] == [item["count"] for item in items] == [13, 13]
 
 
 def test_names_stay_what_they_are(filled: Server) -> None:

@@ -10,6 +10,7 @@ from backend.store.contract.retention import Kept
 from backend.store.contract.store import Store
 from faultmodel.kinds import HostState
 from faultmodel.record import Span
+from faultmodel.record_stalls import StallEntry
 from tests.backend.api.warned import older_than_kept
 from tests.backend.serving import Server
 from tests.batches import (
@@ -24,6 +25,7 @@ from tests.batches import (
     ledger_entry,
     make_batch,
     make_host,
+    stall_count,
 )
 
 DAY_S = 86_400
@@ -46,6 +48,8 @@ def aged(store: Store, server: Server) -> Server:
             ledger=[ledger_entry(second=second, seen=FAULTS, recorded=1)],
             faults=[fault_record(time_ns=time_ns)],
             exits=[exit_record(time_ns=time_ns)],
+            stalls=[stall_count(second=second, q0=FAULTS)],
+            stall_ledger=[StallEntry(START_MS + second * 1000, VM_ID, FAULTS, FAULTS, 0)],
         )
         assert store.apply(batch, time_ns + NS_PER_S)
     for name in ("rollup", "retention"):
@@ -123,6 +127,16 @@ def test_a_vm_says_so_as_well(aged: Server) -> None:
         assert found["counted"] == {"from_ms": START_MS, "to_ms": START_MS + 60_000}
 
 
+def test_stalls_say_so_as_well(aged: Server) -> None:
+    for path in ("stall", "outcomes"):
+        found = aged.get(f"/api/v1/{path}", from_=MIDDLE_MS, to=MIDDLE_MS + 1000)
+        assert found["counted"] == {"from_ms": START_MS, "to_ms": START_MS + 60_000}
+        assert [item["count"] for item in found["items"]] == [2 * FAULTS]
+    found = chart(aged, "stall/heat", "10s", vm=VM_ID)
+    assert (found["kept_from_ms"], found["counts"]) == (START_MS + 2 * DAY_S * 1000, [None] * 6)
+    assert chart(aged, "stall/heat", "1m", vm=VM_ID)["counts"] == [[2 * FAULTS]]
+
+
 def test_records_say_from_when_on_they_are_kept(aged: Server) -> None:
     found = aged.get(f"/api/v1/vms/{VM_ID}/faults")
     assert (len(found["items"]), found["kept_from_ms"]) == (1, START_MS + 2 * DAY_S * 1000)
@@ -136,7 +150,7 @@ def warned(found: Any) -> Any:
     return [one for one in found["warnings"] if one["code"] != "not_covered"]
 
 
-@pytest.mark.parametrize("path", ["rates", "ledger", "costs"])
+@pytest.mark.parametrize("path", ["rates", "ledger", "costs", "stall/heat"])
 def test_a_chart_warns_of_steps_that_are_not_kept(aged: Server, path: str) -> None:
     kept_ms = START_MS + 2 * DAY_S * 1000
     assert warned(chart(aged, path, "10s")) == [older_than_kept(START_MS, START_MS + 60_000)]
@@ -156,9 +170,11 @@ def test_records_warn_of_those_that_are_not_kept(aged: Server) -> None:
     assert warned(aged.get("/api/v1/exits", from_=START_MS)) == []
 
 
-@pytest.mark.parametrize("path", ["", f"/{VM_ID}", f"/{VM_ID}/flags", f"/{VM_ID}/syndromes"])
+@pytest.mark.parametrize(
+    "path", ["vms", *(f"vms/{VM_ID}{of}" for of in ("", "/flags", "/syndromes")), "stall", "outcomes"]
+)
 def test_totals_warn_where_nothing_at_all_is_kept(aged: Server, path: str) -> None:
-    path = f"/api/v1/vms{path}"
+    path = f"/api/v1/{path}"
     assert warned(aged.get(path, from_=MIDDLE_MS)) == []
     aged.store.set_ages(dict.fromkeys(Kept, 4 * DAY_S))
     claim = JobClaim(name="retention", holder="us", began_ns=START_NS, within_ns=10**15, every_ns=0)

@@ -7,10 +7,22 @@ import httpx
 import pytest
 
 from tests.backend.serving import Server, make_server
-from tests.batches import START_MS, START_NS, VM_ID, exit_record, fault_count, make_batch, make_vm
+from tests.batches import (
+    START_MS,
+    START_NS,
+    VM_ID,
+    exit_record,
+    fault_count,
+    make_batch,
+    make_vm,
+    stall_count,
+)
 
 CLOSED: dict[str, Any] = {"from": START_MS, "to": START_MS + 3000}
-ABOUT_A_RANGE = ["/api/v1/rates", "/api/v1/exits", f"/api/v1/vms/{VM_ID}/faults"]
+ABOUT_A_RANGE = [
+    *("/api/v1/rates", "/api/v1/exits", f"/api/v1/vms/{VM_ID}/faults"),
+    *("/api/v1/stall", "/api/v1/stall/heat", "/api/v1/outcomes"),
+]
 B = "00000000000000b2"
 
 
@@ -67,6 +79,15 @@ def test_a_late_batch_is_in_the_next_answer(three: Server) -> None:
     late = ask(three, "/api/v1/rates", first.headers["etag"], **CLOSED)
     assert late.status_code == 200
     assert late.json()["series"][0]["total"] == first.json()["series"][0]["total"] + 2
+
+
+@pytest.mark.parametrize("path", ["stall", "outcomes"])
+def test_a_late_stall_is_in_the_next_answer(three: Server, path: str) -> None:
+    first = ask(three, f"/api/v1/{path}", **CLOSED)
+    assert first.json()["items"] == []
+    three.apply(make_batch(7, covered=(), vms=[make_vm(VM_ID)], stalls=[stall_count(second=1)]))
+    late = ask(three, f"/api/v1/{path}", first.headers["etag"], **CLOSED)
+    assert [item["count"] for item in late.json()["items"]] == [1]
 
 
 def test_a_late_record_is_in_the_next_answer(three: Server) -> None:

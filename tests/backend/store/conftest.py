@@ -68,6 +68,7 @@ _OF_SERIES = (
     "test_removal",
     "test_retention",
     "test_series",
+    "test_stall_answers",
 )
 """Tests of counts and records; others are of the catalog, which is the same beside any series."""
 _OF_BOTH = ("test_apply", "test_arrivals", "test_removal")

@@ -13,7 +13,7 @@ FILES = sorted(path for path in PUBLIC.rglob("*") if path.is_file())
 
 _FOR_PAGES = {
     *("base", "model", "charts", "panels", "panels/chart", "panels/tables", "panels/hosts"),
-    *("api.js", "http.js", "plotly.js", "state.js"),
+    *("api.js", "vm-api.js", "http.js", "plotly.js", "state.js"),
 }
 ALLOWED = {
     "base": {"base"},
@@ -29,6 +29,7 @@ ALLOWED = {
     "pages/guest": {*_FOR_PAGES, "pages", "pages/guest"},
     "http.js": set[str](),
     "api.js": {"http.js"},
+    "vm-api.js": {"api.js", "http.js"},
     "appearance.js": {"base"},
     "keys.js": set[str](),
     "plotly.js": set[str](),

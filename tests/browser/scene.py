@@ -32,6 +32,7 @@ from faultmodel.record import (
 from faultmodel.wire import Batch
 from tests.batches import NS_PER_S, exit_record, make_host, make_vm
 from tests.browser.accounts import Accounts
+from tests.browser.stalls import stalls_of
 
 MINUTES = 40
 SECONDS_PER_BATCH = 20
@@ -133,6 +134,8 @@ PROBES = (
     Probe(tracepoint="kvmmmu:fast_page_fault", state=ProbeState.ATTACHED),
     Probe(tracepoint="kvmmmu:handle_mmio_page_fault", state=ProbeState.ATTACHED),
     Probe(tracepoint="kvm:kvm_userspace_exit", state=ProbeState.ATTACHED),
+    Probe(tracepoint="kvm:kvm_entry", state=ProbeState.ATTACHED),
+    Probe(tracepoint="sched:sched_switch", state=ProbeState.ATTACHED),
     Probe(
         tracepoint="kvm:kvm_guest_fault", state=ProbeState.ABSENT, detail="this kernel has no such tracepoint"
     ),
@@ -246,6 +249,8 @@ def one_batch(
             dropped=DROPPED if guest is GUESTS[6] and end_s - DROPPED_MINUTE * 60 in seconds else 0,
         )
     faults, ledger = accounts.take()
+    stalled = GUESTS[6].vm.id
+    stalls = stalls_of(stalled, [item for item in counts if getattr(item, "vm") == stalled])  # noqa: B009
     return Batch(
         host=host,
         stream=accounts.counting,
@@ -262,6 +267,7 @@ def one_batch(
         lost=lost,
         events=_events(end_s, seconds) if host.flavour == "svm" else (),
         costs=_costs(seconds),
+        **stalls,
     )
 
 

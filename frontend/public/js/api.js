@@ -6,7 +6,7 @@ import { request } from "./http.js";
 /** @typedef {import("./model/types.js").Range} Range */
 
 /** @param {Range} range */
-function timesOf(range) {
+export function timesOf(range) {
   return { from: new Date(range.from).toISOString(), to: new Date(range.to).toISOString() };
 }
 
@@ -14,7 +14,7 @@ function timesOf(range) {
  * Such steps, or longer ones where counts so old are no longer kept in such.
  * @param {number} stepMs
  */
-function inSteps(stepMs) {
+export function inSteps(stepMs) {
   return { step: `${stepMs / 1000}s`, coarser: "true" };
 }
 

@@ -19,6 +19,7 @@ export const loaded = new Promise((resolve) => {
 
 /** What a chart takes from tokens.css, without the "--". */
 const COLOURS = [
+  "text",
   "text-muted",
   "grid",
   "axis",

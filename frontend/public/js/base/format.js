@@ -49,6 +49,23 @@ export function significant(value) {
 }
 
 /**
+ * How long something took, three digits of it: "250 ns", "4.83 µs", "11.2 ms", "183 s".
+ * @param {number | null | undefined} seconds
+ */
+export function secondsText(seconds) {
+  if (seconds === null || seconds === undefined) return NONE;
+  if (seconds === 0) return "0 s";
+  for (const [size, unit] of /** @type {[number, string][]} */ ([
+    [1, "s"],
+    [1e-3, "ms"],
+    [1e-6, "µs"],
+  ])) {
+    if (seconds >= size * 0.9995) return `${significant(seconds / size)} ${unit}`;
+  }
+  return `${Math.round(seconds * 1e9)} ns`;
+}
+
+/**
  * A share of a whole: "12.3 %", "<0.1 %", "100 %".
  * @param {number} part
  * @param {number} whole

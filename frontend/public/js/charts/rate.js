@@ -210,8 +210,12 @@ function axes(range, highest, width) {
   };
 }
 
-/** @param {string} colour #rrggbb @param {number} alpha */
-function withAlpha(colour, alpha) {
+/**
+ * A colour that lets what is under it through.
+ * @param {string} colour #rrggbb
+ * @param {number} alpha
+ */
+export function withAlpha(colour, alpha) {
   const part = (/** @type {number} */ at) => Number.parseInt(colour.slice(at, at + 2), 16);
   return `rgba(${part(1)}, ${part(3)}, ${part(5)}, ${alpha})`;
 }

@@ -30,6 +30,10 @@
 /** @typedef {import("../../../api-types.js").Fault} Fault */
 /** @typedef {import("../../../api-types.js").FaultPage} FaultPage */
 /** @typedef {import("../../../api-types.js").VmPage & {totals: VmTotals}} VmPage the page always asks for totals */
+/** @typedef {import("../../../api-types.js").Stalls} Stalls */
+/** @typedef {import("../../../api-types.js").StallHeat} StallHeat */
+/** @typedef {import("../../../api-types.js").EndedFaults} EndedFaults */
+/** @typedef {import("../../../api-types.js").Outcomes} Outcomes */
 /** @typedef {import("../../../api-types.js").Overview & {vms: VmPage}} Overview */
 
 /** @typedef {Omit<ListedVm, "trend">} Vm what a VM of a list and a VM alone have in common */

@@ -5,8 +5,7 @@ import { countText, rateText } from "../base/format.js";
 import { el, setAttr, setChildren } from "../base/dom.js";
 import { alignRange, durationText, stepFor } from "../base/time.js";
 import { newest } from "../base/values.js";
-import { OLDER, gapLabel, isOlder } from "../charts/gaps.js";
-import { findInexact, inexactLabel } from "../model/inexact.js";
+import { findInexact } from "../model/inexact.js";
 import { lifeMarks, marksOf } from "../model/marks.js";
 import { MARGIN, rateFigure } from "../charts/rate.js";
 import { chartTable, readStep, summaryText } from "../charts/reading.js";
@@ -14,6 +13,7 @@ import { createChart } from "../panels/chart/chart.js";
 import { createLegend } from "../panels/chart/legend.js";
 import { draw } from "../plotly.js";
 import { recordingsNote, shortNote } from "./chart-notes.js";
+import { bandsOf, olderBands, toggled } from "./chart-parts.js";
 import { gapsOf, shortRecordings, shortSpan } from "./exactness.js";
 
 /** @typedef {import("../model/types.js").Rates} Rates */
@@ -167,31 +167,6 @@ export function createRateCharts(context, splits) {
 
 /** @typedef {ReturnType<typeof createRateChart>} RateChart */
 
-/**
- * @param {readonly import("../charts/gaps.js").Gap[]} gaps
- * @param {readonly import("../model/inexact.js").Inexact[]} inexact
- * @returns {import("../panels/chart/bands.js").Band[]}
- */
-function bandsOf(gaps, inexact) {
-  return [
-    ...gaps.map((gap) => ({ ...gap, label: gapLabel(gap), kind: /** @type {const} */ ("gap") })),
-    ...inexact
-      .filter((run) => run.isTooLow)
-      .map((run) => ({ ...run, label: inexactLabel(run), kind: /** @type {const} */ ("inexact") })),
-  ];
-}
-
-/**
- * @param {import("../model/types.js").Range} range
- * @param {number | null} keptFrom
- * @returns {import("../panels/chart/bands.js").Band[]}
- */
-function olderBands(range, keptFrom) {
-  return isOlder(range.from, keptFrom)
-    ? [{ from: range.from, to: Math.min(range.to, Number(keptFrom)), label: OLDER, kind: "older" }]
-    : [];
-}
-
 /** @param {NamedLine} line @param {{isHidden: boolean, isArea: boolean, stepMs: number}} how */
 function legendItem(line, { isHidden, isArea, stepMs }) {
   const { key, label, colour, dash } = line;
@@ -199,11 +174,4 @@ function legendItem(line, { isHidden, isArea, stepMs }) {
     `${label}: ${countText(line.total)} in the steps shown, ` +
     `${rateText(newest(line.values))} per second in the newest covered ${durationText(stepMs)}`;
   return { key, label, colour, dash, isArea, title, hidden: isHidden, value: countText(line.total) };
-}
-
-/** @param {string} list keys with commas between @param {string} key */
-function toggled(list, key) {
-  const keys = new Set(list.split(",").filter(Boolean));
-  if (!keys.delete(key)) keys.add(key);
-  return [...keys].join(",");
 }

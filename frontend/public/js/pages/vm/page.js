@@ -19,6 +19,7 @@ import { viewOf, viewOfGuest } from "../../state.js";
 import { MOST_EVENTS } from "../chart-notes.js";
 import { createFollower } from "../follow.js";
 import { bringOlder } from "../older.js";
+import { askCards } from "./cards.js";
 import { SPLITS, createVmView } from "./view.js";
 
 /** @typedef {import("../../model/types.js").Rates} Rates */
@@ -37,6 +38,7 @@ import { SPLITS, createVmView } from "./view.js";
  * @property {boolean} hasMoreEvents
  * @property {import("../../base/paged-list.js").PagedList<import("../../model/types.js").Exit>} exits
  * @property {import("../../base/paged-list.js").PagedList<import("../../model/types.js").Fault>} records
+ * @property {import("./cards.js").CardAnswers} cards
  * @property {string} by
  * @property {import("../../model/host-types.js").Status} status
  * @property {Request} request
@@ -90,7 +92,10 @@ export function createVmPage(context, id) {
   async function load(request) {
     // Of a VM that there is not, one question is enough; and it shows the host, of which to ask.
     const host = (answer?.vm ?? (await getVm(id, request.range, request.stepMs, request.signal))).host;
-    const { newestExits, newestFaults, ...found } = await ask(id, host, request, followers, wantedWords);
+    const [{ newestExits, newestFaults, ...found }, cards] = await Promise.all([
+      ask(id, host, request, followers, wantedWords),
+      askCards(id, request),
+    ]);
     const [asked, before] = [questionsOf(request), answer ? questionsOf(answer.request) : null];
     const exits = answer && asked.exits === before?.exits ? answer.exits : emptyList();
     const records = answer && asked.records === before?.records ? answer.records : emptyList();
@@ -99,6 +104,7 @@ export function createVmPage(context, id) {
       guest: await askGuest(found.vm.guest, request),
       exits: withNewest(exits, newestExits, nameOfExit),
       records: withNewest(records, newestFaults, nameOfFault),
+      cards,
       request,
       status: await request.status,
     };

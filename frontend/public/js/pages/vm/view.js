@@ -23,6 +23,7 @@ import { gapsOf } from "../exactness.js";
 import { createReasons, createVcpus, moreVcpus, reasonRows, vcpuRows } from "../exits-and-vcpus.js";
 import { aheadMessage, emptyMessage, lifeElsewhere, uncoveredMessage } from "../messages.js";
 import { createRateCharts } from "../rate-chart.js";
+import { createCards } from "./cards.js";
 import { exitLines, figuresOf } from "./figures.js";
 
 /** @typedef {import("./page.js").Answer} Answer */
@@ -58,6 +59,7 @@ export function createVmView(context, { goBack, openGuest, olderExits, olderFaul
     note: "of all time",
     onOpen: (vm) => context.open(viewOf(state.get(), vm)),
   });
+  const cards = createCards(context);
   const charts = createCharts(context);
   const details = createDetails(moreWords);
   const exits = createExits({
@@ -73,6 +75,7 @@ export function createVmView(context, { goBack, openGuest, olderExits, olderFaul
     header.root,
     details.figures,
     inside.root,
+    ...cards.roots,
     ...charts.roots,
     ...details.roots,
     exits.root,
@@ -83,7 +86,10 @@ export function createVmView(context, { goBack, openGuest, olderExits, olderFaul
   return {
     root: el("div", { class: "page vm" }, instead.root, content),
     showMessage: instead.update,
-    destroy: charts.destroy,
+    destroy() {
+      cards.destroy();
+      charts.destroy();
+    },
     /** @param {Answer} answer */
     show(answer) {
       setShown(content, true);
@@ -101,6 +107,7 @@ export function createVmView(context, { goBack, openGuest, olderExits, olderFaul
         vms.map((vm) => ({ vm, href: context.hrefOf(viewOf(view, vm.id)), isShown: vm.id === answer.vm.id })),
         answer.guest?.vms_left_out ? `and ${plural(answer.guest.vms_left_out, "more VM")}` : "",
       );
+      cards.show(answer.cards, answer.request);
       charts.show(answer);
       details.show(answer);
     },

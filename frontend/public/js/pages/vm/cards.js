@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+/**
+ * Cards of a VM's page that ask for themselves. One that has nothing to say gives way, and one whose question
+ * fails says so in its place: the page goes on without it.
+ */
+
+import { el, setShown } from "../../base/dom.js";
+import { createMessage } from "../../panels/message.js";
+import { STALL_CARD } from "./stall-card.js";
+
+/** @typedef {import("../context.js").Context} Context */
+/** @typedef {import("../context.js").Request} Request */
+
+/**
+ * @template T
+ * @typedef {object} Card
+ * @property {string} id
+ * @property {string} title
+ * @property {(vm: string, request: Request) => Promise<T>} ask
+ * @property {(answer: T) => boolean} isEmpty
+ * @property {(context: Context) => {root: HTMLElement, update: (answer: T, request: Request) => void, destroy: () => void}} create
+ */
+
+/** In the order in which they stand. @type {readonly Card<any>[]} */
+const CARDS = [STALL_CARD];
+
+/** @typedef {{answer: any, error: string}} Asked error "" where there is an answer */
+/** @typedef {ReadonlyMap<string, Asked>} CardAnswers by the card's id */
+
+/**
+ * Ask what every card asks.
+ * @param {string} vm
+ * @param {Request} request
+ * @returns {Promise<CardAnswers>}
+ */
+export async function askCards(vm, request) {
+  const asked = CARDS.map(async (card) => /** @type {const} */ ([card.id, await askOne(card, vm, request)]));
+  return new Map(await Promise.all(asked));
+}
+
+/** @param {Card<any>} card @param {string} vm @param {Request} request @returns {Promise<Asked>} */
+async function askOne(card, vm, request) {
+  try {
+    return { answer: await card.ask(vm, request), error: "" };
+  } catch (error) {
+    // Whoever asks something else meanwhile wants neither.
+    if (request.signal.aborted) throw error;
+    return { answer: null, error: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** @param {Context} context */
+export function createCards(context) {
+  const made = CARDS.map((card) => {
+    const body = card.create(context);
+    const message = createMessage();
+    return { card, body, message, root: el("div", { class: "stack", hidden: true }, message.root, body.root) };
+  });
+  return {
+    roots: made.map(({ root }) => root),
+    /** @param {CardAnswers} answers @param {Request} request */
+    show(answers, request) {
+      for (const { card, body, message, root } of made) {
+        const { answer, error } = answers.get(card.id) ?? { answer: null, error: "" };
+        const isShown = error === "" && answer !== null && !card.isEmpty(answer);
+        message.update(error === "" ? null : { title: card.title, text: `This could not be asked: ${error}.` });
+        setShown(body.root, isShown);
+        setShown(root, isShown || error !== "");
+        if (isShown) body.update(answer, request);
+      }
+    },
+    destroy() {
+      for (const { body } of made) body.destroy();
+    },
+  };
+}

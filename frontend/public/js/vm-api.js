@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+/** The questions of a VM's page that only some of its cards ask. */
+
+import { inSteps, timesOf } from "./api.js";
+import { request } from "./http.js";
+
+/** @typedef {import("./model/types.js").Range} Range */
+
+/**
+ * @param {string} vm
+ * @param {Range} range
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./model/types.js").Stalls>}
+ */
+export function getStalls(vm, range, signal) {
+  return request("/api/v1/stall", { vm, ...timesOf(range) }, { signal });
+}
+
+/**
+ * @param {string} vm
+ * @param {Range} range
+ * @param {number} stepMs
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./model/types.js").StallHeat>}
+ */
+export function getStallHeat(vm, range, stepMs, signal) {
+  return request("/api/v1/stall/heat", { vm, ...timesOf(range), ...inSteps(stepMs) }, { signal });
+}
+
+/**
+ * @param {string} vm
+ * @param {Range} range
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./model/types.js").Outcomes>}
+ */
+export function getOutcomes(vm, range, signal) {
+  return request("/api/v1/outcomes", { vm, ...timesOf(range) }, { signal });
+}

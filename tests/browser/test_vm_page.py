@@ -3,12 +3,13 @@
 
 import re
 
+import msgspec
 import pytest
 from playwright.sync_api import Page, Route, expect
 
 from faultmodel import arch
 from faultmodel.record import Span
-from tests.batches import NS_PER_S, make_batch, make_host, make_vm
+from tests.batches import NS_PER_S, exit_count, exit_record, make_batch, make_host, make_vm
 from tests.browser.conftest import Visit
 from tests.browser.feed import Feed
 from tests.browser.reading import bars, figure, number, table
@@ -220,3 +221,23 @@ def test_words_beyond_those_that_are_listed_are_counted_and_can_be_had(visit: Vi
     page.get_by_role("button", name="Show more words").click()
     expect(page.locator(".syndrome")).to_have_count(130)
     expect(page.locator("#syndromes .more")).to_be_hidden()
+
+
+def test_what_is_about_faults_gives_way_where_a_vm_only_exits(visit: Visit, feed: Feed) -> None:
+    second = feed.end_s - 60
+    vm = make_vm("00000000000000d8", name="only-dies", started_ns=second * NS_PER_S)
+    exits = msgspec.structs.replace(exit_count(vm.id, count=3), bucket_ms=second * 1000)
+    record = exit_record(vm.id, time_ns=second * NS_PER_S, monotonic_ns=1)
+    covered = (Span(second * NS_PER_S, (second + 1) * NS_PER_S),)
+    host = make_host(LIVE_HOST)
+    feed.send(
+        make_batch(
+            1, host=host, stream="9" * 32, covered=covered, vms=[vm], exit_counts=[exits], exits=[record]
+        )
+    )
+    page = visit.go(f"/vms/{vm.id}?{visit.fixed(5)}")
+    expect(page.locator("#exit-rates")).to_be_visible()
+    expect(page.locator(".exits tbody tr")).to_have_count(1)
+    for name in ("#faults", "#ledger", "#flags", "#syndromes", "#records"):
+        expect(page.locator(name)).to_be_hidden()
+    expect(page.get_by_text("there is nothing to show of their rates")).to_be_visible()

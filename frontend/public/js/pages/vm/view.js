@@ -41,6 +41,9 @@ export const SPLITS = [
 ];
 
 const MOST_LINES = 12;
+const NO_FAULTS =
+  "No guest fault was seen in this range: there is nothing to show of their rates, ledger, flags and words, " +
+  "and of single faults.";
 
 /**
  * @param {Context} context
@@ -67,6 +70,8 @@ export function createVmView(context, { goBack, openGuest, olderExits, olderFaul
     onMore: olderExits,
   });
   const faults = createFaults(olderFaults);
+  const ofFaults = [...charts.ofFaults, ...details.ofFaults, faults.root];
+  const noFaults = el("p", { class: "hint", hidden: true }, NO_FAULTS);
   const inside = createMessage();
   const instead = createMessage("h1");
   const content = el(
@@ -80,6 +85,7 @@ export function createVmView(context, { goBack, openGuest, olderExits, olderFaul
     ...details.roots,
     exits.root,
     faults.root,
+    noFaults,
     lives.root,
   );
 
@@ -110,6 +116,9 @@ export function createVmView(context, { goBack, openGuest, olderExits, olderFaul
       cards.show(answer.cards, answer.request);
       charts.show(answer);
       details.show(answer);
+      const onlyExits = hasOnlyExits(answer);
+      for (const root of ofFaults) setShown(root, !onlyExits);
+      setShown(noFaults, onlyExits);
     },
     /** @param {Answer} answer @param {boolean} isOther */
     showExits({ exits: { items, next }, vm, request }, isOther) {
@@ -129,6 +138,7 @@ function createCharts(context) {
   const places = stickyPlaces();
   return {
     roots,
+    ofFaults: [faults.root],
     /** @param {Answer} answer */
     show(answer) {
       const { by, ledger, events, request } = answer;
@@ -162,6 +172,7 @@ function createDetails(moreWords) {
       el("div", { class: "columns" }, reasons.root, vcpus.root),
       syndromes.root,
     ],
+    ofFaults: [ledger.root, flags.root, syndromes.root],
     /** @param {Answer} answer */
     show(answer) {
       figures.update(figuresOf(answer));
@@ -173,6 +184,14 @@ function createDetails(moreWords) {
       syndromes.update(answer.syndromes, answer.flags.total);
     },
   };
+}
+
+/**
+ * Whether all that is known of a VM is that it left to user space: what is about faults gives way to that.
+ * @param {Pick<Answer, "vm" | "ledger">} answer
+ */
+export function hasOnlyExits({ vm, ledger }) {
+  return vm.faults === 0 && exitsOf(vm) > 0 && ledger.vms.every(({ seen }) => seen.total === 0);
 }
 
 /** @param {Answer} answer @param {import("../../state.js").State} state */

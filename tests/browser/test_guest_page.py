@@ -7,7 +7,16 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from faultmodel.record import Span, Vm
-from tests.batches import NS_PER_S, START_MS, exit_count, fault_count, make_batch, make_host, make_vm
+from tests.batches import (
+    NS_PER_S,
+    START_MS,
+    exit_count,
+    fault_count,
+    ledger_entry,
+    make_batch,
+    make_host,
+    make_vm,
+)
 from tests.browser.conftest import Visit
 from tests.browser.feed import Feed
 from tests.browser.reading import figure, number, table
@@ -52,6 +61,10 @@ def guest(feed: Feed) -> str:
                 vms=vms,
                 fault_counts=[
                     fault_count(vm.id, second=vm.started_ns // NS_PER_S + 20 - at, faults=faults[vm.id])
+                    for vm in vms
+                ],
+                ledger=[
+                    ledger_entry(vm.id, second=vm.started_ns // NS_PER_S + 20 - at, seen=faults[vm.id])
                     for vm in vms
                 ],
                 exit_counts=[

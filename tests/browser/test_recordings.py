@@ -9,7 +9,7 @@ from playwright.sync_api import BrowserContext, expect
 
 from faultmodel.kinds import HostState
 from faultmodel.record import Span
-from tests.batches import NS_PER_S, fault_count, make_batch, make_host, make_vm
+from tests.batches import NS_PER_S, fault_count, ledger_entry, make_batch, make_host, make_vm
 from tests.browser.conftest import Visit, new_visit
 from tests.browser.feed import Feed
 from tests.browser.reading import figure
@@ -31,6 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
     start = SECOND * NS_PER_S
     vm = make_vm("00000000000000e1", name="recorded", started_ns=start)
     count = msgspec.structs.replace(fault_count(vm.id, faults=57), bucket_ms=SECOND * 1000)
+    entry = msgspec.structs.replace(ledger_entry(vm.id, seen=57), bucket_ms=SECOND * 1000)
     feed.send(
         make_batch(
             0,
@@ -38,6 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Feed]:
             covered=(Span(start, start + NS_PER_S // 10),),
             vms=[vm],
             fault_counts=[count],
+            ledger=[entry],
         )
     )
     yield feed

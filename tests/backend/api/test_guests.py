@@ -271,6 +271,7 @@ def test_what_is_counted_of_a_guest_outside_of_its_lives_has_a_rate(server: Serv
                 fault_count(B, second=11, faults=4),
                 fault_count(B, second=12, faults=6),
             ],
+            ledger=[ledger_entry(A, seen=5), ledger_entry(B, second=12, seen=10)],
         ),
         make_batch(
             0, host=make_host("host-2", boot_id="another"), stream=SECOND, covered=covered(0, 9), vms=[]

@@ -15,6 +15,7 @@ from tests.batches import (
     VM_ID,
     exit_count,
     fault_count,
+    ledger_entry,
     make_batch,
     make_vm,
 )
@@ -209,7 +210,12 @@ def test_a_rate_divides_by_the_covered_time_of_the_range(store: Store) -> None:
 def test_a_rate_divides_only_by_the_life_of_the_vm(store: Store) -> None:
     vm = make_vm(ended_ns=START_NS + 6 * NS_PER_S)
     store.apply(
-        make_batch(covered=_seconds(0, 10), vms=[vm], fault_counts=[fault_count(second=4, faults=10)]),
+        make_batch(
+            covered=_seconds(0, 10),
+            vms=[vm],
+            fault_counts=[fault_count(second=4, faults=10)],
+            ledger=[ledger_entry(second=4, seen=10)],
+        ),
         START_NS,
     )
 

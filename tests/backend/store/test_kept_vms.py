@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lists of VMs whose texts are kept are those of the database, whoever stores, describes or removes what."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, event
 
 from backend.store import open_store
 from backend.store.contract.store import Store
@@ -16,6 +15,7 @@ from backend.store.contract.values import TimeRange
 from backend.store.contract.vms import VmFilter, VmMember
 from faultmodel.record import Span
 from tests.backend.store.conftest import NewUrl
+from tests.backend.store.statements import asked
 from tests.backend.store.two_servers import HOSTS, Step, TwoServers, go_through, steps_of, vm_id
 from tests.batches import NS_PER_S, START_MS, START_NS, make_batch, make_host, make_vm
 
@@ -101,21 +101,6 @@ def test_a_vm_that_has_its_name_late_has_it_in_the_next_list(store: Store) -> No
     for name in ("", "one", "two"):
         scene.send(False, 0, "boot-1", [(0, name, 1, None), (1, "other", 1, None)])
         assert [vm.name for vm in found(store, VmFilter(), TimeRange())] == [name, "other"]
-
-
-@contextmanager
-def asked() -> Iterator[list[str]]:
-    """Return the statements that are executed within the block."""
-    texts: list[str] = []
-
-    def remember(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        texts.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", remember)
-    try:
-        yield texts
-    finally:
-        event.remove(Engine, "before_cursor_execute", remember)
 
 
 def test_who_a_vm_is_is_not_read_again_while_it_stays_as_it_was(store: Store) -> None:

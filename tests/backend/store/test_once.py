@@ -1,30 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What several parts of an answer need is read once, in one state of the store."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from threading import Thread
-
-from sqlalchemy import Engine, event
 
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange
 from tests.backend.serving import NOW_NS
+from tests.backend.store.statements import asked
 from tests.batches import make_batch, make_host
-
-
-@contextmanager
-def _asked() -> Iterator[list[str]]:
-    texts: list[str] = []
-
-    def remember(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        texts.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", remember)
-    try:
-        yield texts
-    finally:
-        event.remove(Engine, "before_cursor_execute", remember)
 
 
 def _read(store: Store) -> object:
@@ -42,7 +25,7 @@ def _read(store: Store) -> object:
 
 def test_what_is_asked_again_in_one_state_is_not_read_again(store: Store) -> None:
     store.apply(make_batch(sequence=0), NOW_NS)
-    with store.snapshot(), _asked() as texts:
+    with store.snapshot(), asked() as texts:
         first = _read(store)
         once = len(texts)
         assert _read(store) == first

@@ -13,18 +13,18 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
-from typing import ClassVar
 
+_AT_MOST_S = 0.1
+"""Most answers are made within half of this."""
 _IN_VAIN_TIMES = 10
 
 
 class Precedence:
     """Says whether an answer is being made, to coroutines of one event loop and to threads."""
 
-    at_most_s: ClassVar[float] = 0.1
-    """Most answers are made within half of this."""
-
-    def __init__(self) -> None:
+    def __init__(self, at_most_s: float = _AT_MOST_S) -> None:
+        """Make one. ``at_most_s``: so long is waited for an answer."""
+        self.at_most_s = at_most_s
         self._answering = 0
         self._is_free = asyncio.Event()
         self._is_free_for_threads = Event()

@@ -68,7 +68,7 @@ def test_equal_questions_at_the_same_time_are_answered_once() -> None:
 def test_others_give_way_while_an_answer_is_made_and_no_longer() -> None:
     async def run() -> bool:
         asked = Asked()
-        asked.precedence.at_most_s = END_S  # type: ignore[misc]
+        asked.precedence.at_most_s = END_S
         waiting = asyncio.create_task(asked.ask())
         await _until(lambda: bool(asked.made))
         behind = asyncio.create_task(asked.precedence.give_way())

@@ -20,7 +20,8 @@ PATIENCE_S = 120.0
 class _Unending(Precedence):
     """Gives way for as long as it takes, so that no slow machine ends it."""
 
-    at_most_s = PATIENCE_S
+    def __init__(self) -> None:
+        super().__init__(PATIENCE_S)
 
 
 def test_a_batch_waits_until_every_answer_is_made() -> None:
@@ -69,11 +70,11 @@ def test_nobody_waits_again_at_once_where_it_was_in_vain() -> None:
     async def run() -> None:
         precedence = Precedence()
         # The pause that follows is ten times as long: a slow machine does the rest meanwhile.
-        precedence.at_most_s = 3.0  # type: ignore[misc]
+        precedence.at_most_s = 3.0
         with precedence.answering():
             await precedence.give_way()
             # From now on it would take longer than the test may.
-            precedence.at_most_s = 10 * PATIENCE_S  # type: ignore[misc]
+            precedence.at_most_s = 10 * PATIENCE_S
             await precedence.give_way()
             await asyncio.to_thread(precedence.have_thread_give_way)
 

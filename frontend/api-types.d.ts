@@ -713,6 +713,35 @@ export interface JobRun {
   detail: string;
 }
 
+/** One of KVM's counts, and ours beside it. */
+export interface KvmCount {
+  /** As in KVM's statistics (arch/x86/include/asm/kvm_host.h, kvm_vcpu_stat) */
+  name: string;
+  kvm: number;
+  /** Null where there is no count of ours beside it */
+  ours: number | null;
+  /** How much more KVM counted */
+  difference: number | null;
+  same_meaning: boolean;
+  /** Why they may differ; null where they do not */
+  why: string | null;
+}
+
+/** What KVM itself counted of VMs, by their ids: of x86 alone, as other architectures count none of it. */
+export interface KvmStats {
+  items: VmKvmStats[];
+  /** `cursor` of the next page, null on the last */
+  next_cursor: string | null;
+  counted: Counted | null;
+  /** VMs of the range that were not looked through, as there are too many */
+  vms_left_out: number;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts there are such warnings of */
+  warnings_left_out: number;
+  as_of: AsOf;
+}
+
 /** The ledger on one grid of steps. */
 export interface Ledger {
   step_ms: number;
@@ -803,6 +832,53 @@ export interface MeasuredBy {
   ends: string | null;
   /** Whether it shows when vCPUs are asleep */
   blocked: boolean;
+}
+
+/** A memslot as it was from `from` until `to`. */
+export interface Memslot {
+  vm: string;
+  /** On x86, 1 is that of system management mode */
+  address_space: number;
+  slot: number;
+  gpa: string;
+  /** Bytes */
+  size: number;
+  /** `log_dirty_pages`, `read_only`, `guest_memfd`; others as their bit, `0x8` */
+  flags: string[];
+  host_address: string;
+  /**
+   * What is mapped there: `anonymous`, `file`, `hugetlb`, `memfd`, `guest_memfd`, `device`, `none`, or
+   * `mixed`; null where that could not be seen
+   */
+  backing: string | null;
+  /** Null where there is none */
+  file: string | null;
+  /** In the file, bytes */
+  offset: number | null;
+  /** Whether it has one for private memory */
+  guest_memfd: boolean;
+  /** As in /proc/PID/maps; of several mappings, theirs. Null where not known */
+  permissions: string | null;
+  /** Whether another process provides its pages; null where not known */
+  userfaultfd: boolean | null;
+  /** When it was seen so first: by then it may have been so */
+  from: string;
+  /** When it was seen otherwise; null where it still is so */
+  to: string | null;
+}
+
+/** Memslots, by VM, address space, slot and time. */
+export interface MemslotPage {
+  items: Memslot[];
+  /** `cursor` of the next page, null on the last */
+  next_cursor: string | null;
+  /** VMs of the range that were not looked through, as there are too many */
+  vms_left_out: number;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts there are such warnings of */
+  warnings_left_out: number;
+  as_of: AsOf;
 }
 
 /** What is counted. */
@@ -898,6 +974,15 @@ export interface Overview {
   vms: VmPage;
   rates: Rates;
   status: Status;
+}
+
+/** Pages of one size. */
+export interface PagesOfSize {
+  size: "4k" | "2m" | "1g";
+  /** That KVM maps */
+  mapped: number;
+  /** That it could map: as large pages as alignment and backing of the memslots allow */
+  could: number;
 }
 
 /** One tracepoint on a host. */
@@ -1576,6 +1661,16 @@ export interface VmDetail {
   untold_error_exits: number;
 }
 
+/** What KVM itself counted of one VM. */
+export interface VmKvmStats {
+  vm: string;
+  counts: KvmCount[];
+  /** Huge pages that were split to make a part of them executable */
+  splits: number;
+  /** As last looked at, whatever the range; null: not known */
+  pages: VmPageSizes | null;
+}
+
 /**
  * What became of a VM's guest faults. In each step and in total, seen = counted + uncounted and recorded
  * + sampled_out + dropped = seen.
@@ -1633,6 +1728,19 @@ export interface VmPage {
   /** How many more hosts there are such warnings of */
   warnings_left_out: number;
   as_of: AsOf;
+}
+
+/** In what pages KVM maps a VM's memory. */
+export interface VmPageSizes {
+  /** RFC 3339 with ns */
+  at: string;
+  sizes: PagesOfSize[];
+  /** Of the memory that is mapped, in pages of more than 4 KiB; null where none is mapped */
+  huge_share: number | null;
+  /** Of all memory of the memslots, that could be in such pages */
+  huge_could: number | null;
+  /** Pages of KVM's own page tables; null where not shown */
+  shadow_pages: number | null;
 }
 
 /** Sums over all VMs that were found, on whatever page they are. */

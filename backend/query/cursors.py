@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any
 
 from backend.errors import ParameterError
+from backend.store.contract.looks import MemslotPlace
 from backend.store.contract.values import SyndromePlace
 from backend.store.contract.vms import VmPlace
 
@@ -20,9 +21,11 @@ _MOST_PLACE = 2**31
 """Far beyond every list: the next page's place is to fit, too."""
 _PLACE = struct.Struct(">cqq")
 _EVENT = struct.Struct(">cqI")
+_MEMSLOT = struct.Struct(">c16sIIq")
 _SYNDROME = struct.Struct(">cqQ16s")
 _VM_MARK = b"v"
 _EVENT_MARK = b"t"
+_MEMSLOT_MARK = b"m"
 _SYNDROME_MARK = b"w"
 _FORMAT = re.compile(rb"([a-z0-9_]*)\0*")
 _ID = re.compile(rb"[0-9a-f]{16}")
@@ -33,7 +36,7 @@ _WRONG = "this is no cursor of this list; take next_cursor of the page before"
 class Listed(Enum):
     """A list, most in the order of time and position. Its value marks its cursors.
 
-    Of stalls and outcomes the position is how many items the pages before had.
+    Of stalls, outcomes and KVM's own counts the position is how many items the pages before had.
     """
 
     EXITS = b"e"
@@ -42,6 +45,7 @@ class Listed(Enum):
     VCPUS = b"c"
     STALLS = b"t"
     OUTCOMES = b"o"
+    KVM_STATS = b"k"
 
 
 class Sorted(Enum):
@@ -102,6 +106,25 @@ def read_syndrome_cursor(text: str | None) -> SyndromePlace | None:
     if mark != _SYNDROME_MARK or faults < 0 or form is None:
         raise ParameterError("cursor", _WRONG)
     return SyndromePlace(faults, word, form[1].decode("ascii"))
+
+
+def memslot_cursor(place: MemslotPlace) -> str:
+    """Return the cursor after the memslot at this place."""
+    vm_id, *numbers = place
+    return _text(_MEMSLOT.pack(_MEMSLOT_MARK, vm_id.encode("ascii"), *numbers))
+
+
+def read_memslot_cursor(text: str | None) -> MemslotPlace | None:
+    """Return the place of the last memslot of the page before, None for the first page.
+
+    :raises ParameterError: it is no cursor of memslots
+    """
+    if text is None:
+        return None
+    mark, vm_id, address_space, slot, from_ns = _unpack(_MEMSLOT, text)
+    if mark != _MEMSLOT_MARK or not _ID.fullmatch(vm_id):
+        raise ParameterError("cursor", _WRONG)
+    return vm_id.decode("ascii"), address_space, slot, from_ns
 
 
 def place_cursor(listed: Listed, time_ns: int, position: int) -> str:

@@ -36,6 +36,8 @@ def test_memslots_and_kvms_own_counts_of_a_guest_are_stored(own_product: Product
         if platform.machine() == "x86_64":
             of_kvm = wait_for(counts, SEEN_S, "KVM's own counts are stored")
             assert (of_kvm.pf_taken, of_kvm.seen) == (truth.faults, truth.faults)
+            (fixed,) = store.fixed_sums([vm], EVER)
+            assert sum(fixed[1:]) == of_kvm.pf_fixed == truth.faults
             (pages,) = store.vm_pages([vm])
             assert pages.pages_4k > 0
         guest.communicate(timeout=60)

@@ -28,6 +28,15 @@ from backend.api.schemas.ledger import (
     OtherVmLedgers,
     VmLedger,
 )
+from backend.api.schemas.looks import (
+    KvmCount,
+    KvmStats,
+    Memslot,
+    MemslotPage,
+    PagesOfSize,
+    VmKvmStats,
+    VmPageSizes,
+)
 from backend.api.schemas.overview import Overview
 from backend.api.schemas.recording import RecordCost, RecordedTime, RecordRequest, RecordRequests
 from backend.api.schemas.records import Exit, ExitPage, Fault, FaultPage, Missed, MissedReason, RawSyndrome
@@ -115,10 +124,14 @@ __all__ = [
     "HostEventPage",
     "HostLedger",
     "JobRun",
+    "KvmCount",
+    "KvmStats",
     "Ledger",
     "LedgerLine",
     "ListedVm",
     "MeasuredBy",
+    "Memslot",
+    "MemslotPage",
     "Missed",
     "MissedReason",
     "NewestBatch",
@@ -127,6 +140,7 @@ __all__ = [
     "OtherVmLedgers",
     "Outcomes",
     "Overview",
+    "PagesOfSize",
     "Probe",
     "RangeWarning",
     "Rates",
@@ -160,8 +174,10 @@ __all__ = [
     "VcpuStall",
     "Vm",
     "VmDetail",
+    "VmKvmStats",
     "VmLedger",
     "VmPage",
+    "VmPageSizes",
     "VmTotals",
     "VmsAtOnce",
     "WarningCode",

@@ -39,6 +39,17 @@ class KvmCountSum(NamedTuple):
     seen: int
 
 
+class FixedSum(NamedTuple):
+    """How faults of one VM that were counted were fixed: names as of ``faultmodel.record.COUNTERS``."""
+
+    vm: str
+    mapped_4k: int
+    mapped_2m: int
+    mapped_1g: int
+    fast: int
+    spurious: int
+
+
 MemslotPlace = tuple[str, int, int, int]
 """A memslot in a list: its VM, address space, number, and from when on it was so."""
 
@@ -64,6 +75,9 @@ class Looks(Protocol):
 
     def kvm_count_sums(self, vm_ids: Sequence[str] | None, span: TimeRange) -> Sequence[KvmCountSum]:
         """Return what KVM counted, of all VMs where ``vm_ids`` is None; no order."""
+
+    def fixed_sums(self, vm_ids: Sequence[str] | None, span: TimeRange) -> Sequence[FixedSum]:
+        """Return how counted faults were fixed, of all VMs where ``vm_ids`` is None; no order."""
 
     def memslots(
         self, vm_ids: Sequence[str], span: TimeRange, *, limit: int, after: MemslotPlace | None = None

@@ -3,8 +3,8 @@
 
 from collections.abc import Sequence
 
-from backend.store.contract.looks import CauseSum, KvmCountSum, MemslotLife, MemslotPlace
-from backend.store.contract.series import Metric
+from backend.store.contract.looks import CauseSum, FixedSum, KvmCountSum, MemslotLife, MemslotPlace
+from backend.store.contract.series import OWNER, Metric
 from backend.store.contract.values import TimeRange
 from backend.store.sql.catalog import looks, vm_queries
 from backend.store.sql.vm_sums import VmSums
@@ -27,6 +27,18 @@ class LookReads(VmSums):
     def kvm_count_sums(self, vm_ids: Sequence[str] | None, span: TimeRange) -> Sequence[KvmCountSum]:
         """Return what KVM counted; no order."""
         return [KvmCountSum(*row) for row in self._sums(Metric.KVM_COUNTS, vm_ids, span)]
+
+    def fixed_sums(self, vm_ids: Sequence[str] | None, span: TimeRange) -> Sequence[FixedSum]:
+        """Return how counted faults were fixed; no order."""
+        figures = FixedSum._fields[1:]
+        with self.snapshot() as connection:
+            return [
+                FixedSum(chosen[owner][0], *row)
+                for chosen in vm_queries.each_chosen(connection, vm_ids, span)
+                for owner, *row in self.series.totals(
+                    Metric.FAULTS, list(chosen), span, by=(OWNER,), figures=figures
+                )
+            ]
 
     def memslots(
         self, vm_ids: Sequence[str], span: TimeRange, *, limit: int, after: MemslotPlace | None = None

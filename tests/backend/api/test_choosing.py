@@ -15,6 +15,7 @@ from tests.batches import (
     X86,
     exit_record,
     fault_count,
+    later_sections,
     make_batch,
     make_host,
     make_vm,
@@ -43,6 +44,7 @@ def fleet(server: Server) -> Server:
                 fault_counts=[fault_count(vm, arch_name=arch, second=1, faults=10**number)],
                 exits=[exit_record(vm, arch_name=arch)],
                 stalls=[stall_count(vm, second=1, q0=10**number)],
+                **{name: later_sections(vm)[name] for name in ("memslots", "kvm_counts", "vm_pages")},
                 costs=[Cost(from_ns=START_NS, to_ns=START_NS + NS_PER_S, cpu_ns=7, resident_bytes=1)],
             )
         )
@@ -90,7 +92,7 @@ def test_lists_rates_and_exits_are_of_the_vms_that_are_chosen(fleet: Server, cho
     assert {one["key"]: one["total"] for one in rates["series"]} == {
         IDS[number]: 10**number for number in numbers
     }
-    for path in ("exits", "stall", "outcomes"):
+    for path in ("exits", "stall", "outcomes", "memslots", "kvm-stats"):
         assert {row["vm"] for row in fleet.get(f"/api/v1/{path}", **asked)["items"]} == wanted
     stall = fleet.get("/api/v1/stall", **asked)
     assert stall["total"]["count"] == fleet.get("/api/v1/outcomes", **asked)["ended"] == rates_sum(rates)
@@ -114,7 +116,7 @@ def test_what_is_of_hosts_is_of_those_that_are_chosen(fleet: Server, choice: str
 
 
 def test_a_vm_is_chosen_in_one_way(fleet: Server) -> None:
-    for path in ("rates", "exits", "stall", "stall/heat", "outcomes"):
+    for path in ("rates", "exits", "stall", "stall/heat", "outcomes", "memslots", "kvm-stats"):
         status, detail = fleet.problem(f"/api/v1/{path}", vm=IDS[0], host="kvm-*")
         assert (status, "not by both" in detail) == (400, True)
 

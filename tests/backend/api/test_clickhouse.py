@@ -147,7 +147,7 @@ def questions(server: Server) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield "/api/v1/rates", {**span, **chosen, "metric": metric, "by": by}
         for path in ("/api/v1/ledger", "/api/v1/costs", "/api/v1/stall/heat"):
             yield path, span
-        for path in ("/api/v1/stall", "/api/v1/outcomes"):
+        for path in ("/api/v1/stall", "/api/v1/outcomes", "/api/v1/memslots", "/api/v1/kvm-stats"):
             yield path, within
         yield "/api/v1/exits", {**within, "limit": 20}
         for vm in vms[:2]:

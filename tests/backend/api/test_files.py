@@ -26,8 +26,10 @@ from tests.batches import (
     exit_record,
     fault_count,
     fault_record,
+    later_sections,
     make_batch,
     make_vm,
+    sections_of,
     stall_count,
 )
 
@@ -77,7 +79,11 @@ def filled(server: Server) -> Server:
     faults = [fault_record(time_ns=START_NS + number * 1000) for number in range(3)]
     counts = [fault_count(VM_ID, second=0, faults=5), fault_count("00000000000000b2", second=0, faults=2)]
     stalls = [stall_count(vm.id, octave=octave, q1=octave) for vm in vms for octave in (2, 9)]
-    server.apply(make_batch(0, vms=vms, fault_counts=counts, faults=faults, exits=exits, stalls=stalls))
+    looks = sections_of(*(later_sections(vm.id) for vm in vms))
+    looked = {name: looks[name] for name in ("memslots", "kvm_counts", "vm_pages")}
+    server.apply(
+        make_batch(0, vms=vms, fault_counts=counts, faults=faults, exits=exits, stalls=stalls, **looked)
+    )
     return server
 
 
@@ -91,6 +97,8 @@ def filled(server: Server) -> Server:
         "/api/v1/host-events",
         "/api/v1/stall",
         "/api/v1/outcomes",
+        "/api/v1/memslots",
+        "/api/v1/kvm-stats",
     ],
 )
 def test_json_lines_are_the_items_of_all_pages(filled: Server, path: str) -> None:

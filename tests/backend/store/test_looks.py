@@ -7,14 +7,23 @@ from typing import Any
 import pytest
 
 from backend.errors import BatchError
-from backend.store.contract.looks import CauseSum, KvmCountSum, MemslotLife, MemslotPlace
+from backend.store.contract.looks import CauseSum, FixedSum, KvmCountSum, MemslotLife, MemslotPlace
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange
 from backend.store.sql.catalog import looks
 from faultmodel.causes import Cause
 from faultmodel.record_looks import KvmCount, Memslot, VmPages
 from faultmodel.record_stalls import CauseCount
-from tests.batches import NS_PER_S, START_MS, START_NS, VM_ID, later_sections, make_batch, make_vm
+from tests.batches import (
+    NS_PER_S,
+    START_MS,
+    START_NS,
+    VM_ID,
+    fault_count,
+    later_sections,
+    make_batch,
+    make_vm,
+)
 
 ALWAYS = TimeRange()
 OTHER_VM = "00000000000000b2"
@@ -158,6 +167,20 @@ def test_what_kvm_counted_is_summed(store: Store) -> None:
         store.apply(make_batch(second, kvm_counts=[count]), RECEIVED_NS)
     for vms in (None, [VM_ID, "f" * 16]):
         assert store.kvm_count_sums(vms, ALWAYS) == [KvmCountSum(VM_ID, *range(1, 17, 2))]
+
+
+def test_how_counted_faults_were_fixed_is_summed(store: Store) -> None:
+    counts = [
+        fault_count(vm, vcpu=vcpu, faults=9, mapped_4k=1, mapped_2m=2, mapped_1g=3, fast=4, spurious=5)
+        for vm in (VM_ID, OTHER_VM)
+        for vcpu in (0, 1)
+    ]
+    store.apply(make_batch(vms=[make_vm(), make_vm(OTHER_VM)], fault_counts=counts), RECEIVED_NS)
+    assert sorted(store.fixed_sums(None, ALWAYS)) == [
+        FixedSum(vm, 2, 4, 6, 8, 10) for vm in (VM_ID, OTHER_VM)
+    ]
+    assert store.fixed_sums([VM_ID, "f" * 16], ALWAYS) == [FixedSum(VM_ID, 2, 4, 6, 8, 10)]
+    assert store.fixed_sums([VM_ID], _span(7, 9)) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What KVM itself counts of VMs, beside what was counted here."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from backend.api import schemas
+from backend.api.choosing import NamedOrChosen, vms_chosen
+from backend.api.exports.formats import FILES
+from backend.api.parameters import MAX_LIMIT, InFormat, InPages, InTime, Limit
+from backend.api.presented import as_of_body
+from backend.api.presented_looks import kvm_stats_body
+from backend.api.reading import ReadingRoute
+from backend.api.responses import reader_problems
+from backend.api.services import ServicesDep
+from backend.api.warned import warned_totals
+from backend.query.cursors import Listed, place_cursor, read_place_cursor
+from backend.query.looks import kvm_stats
+from backend.query.uncovered import uncovered_of
+
+# Not a RangeRoute: pages are as they were looked at last, whatever the range.
+router = APIRouter(prefix="/api/v1/kvm-stats", tags=["Looks"], route_class=ReadingRoute)
+
+
+class KvmStatsParameters(InPages, InTime, NamedOrChosen, InFormat):
+    """Whose counts, and of when."""
+
+    limit: Limit = MAX_LIMIT
+
+
+@router.get("", responses={**FILES, **reader_problems(404)})
+def show_kvm_stats(services: ServicesDep, asked: Annotated[KvmStatsParameters, Query()]) -> schemas.KvmStats:
+    """Tell what KVM itself counted within from..to (default: all time), beside our counts, and what pages it
+    maps."""
+    _, after = read_place_cursor(Listed.KVM_STATS, asked.cursor) or (0, 0)
+    wanted, store, now_ms = asked.span(services.now_ms), services.store, services.now_ms
+    with store.snapshot():
+        levels = store.kept_levels(asked.choice_of(store).host_names, asked.vm_ids)
+        span = levels.whole(wanted)
+        vm_ids = vms_chosen(store, asked, span, now_ms)
+        found = kvm_stats(store, vm_ids, span, now_ms, limit=asked.limit, after=after)
+        uncovered = uncovered_of(store, vm_ids, None, wanted, now_ms)
+    return schemas.KvmStats(
+        items=[kvm_stats_body(item) for item in found.items],
+        next_cursor=place_cursor(Listed.KVM_STATS, 0, after + asked.limit) if found.has_more else None,
+        vms_left_out=found.vms_left_out,
+        **warned_totals(wanted, span, uncovered),
+        as_of=as_of_body(found.as_of),
+    )

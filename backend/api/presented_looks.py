@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What looks at the kernel's own state showed, as bodies of answers."""
+
+from typing import Any
+
+from backend.api import schemas
+from backend.query.looks import KvmStats, Pages
+from backend.store.contract.looks import MemslotLife
+from backend.times import rfc3339_ns
+
+_FLAGS = {1: "log_dirty_pages", 2: "read_only", 4: "guest_memfd"}
+"""include/uapi/linux/kvm.h, KVM_MEM_*."""
+_FLAG_BITS = 32
+
+
+def memslot_body(life: MemslotLife) -> schemas.Memslot:
+    """Return the body of a memslot."""
+    found = life.memslot
+    return schemas.Memslot(
+        vm=found.vm,
+        address_space=found.address_space,
+        slot=found.slot,
+        gpa=hex(found.gpa),
+        size=found.size,
+        flags=[
+            _FLAGS.get(bit, hex(bit)) for bit in (1 << at for at in range(_FLAG_BITS)) if found.flags & bit
+        ],
+        host_address=hex(found.host_address),
+        backing=found.backing or None,
+        file=found.file or None,
+        offset=found.offset,
+        guest_memfd=found.guest_memfd,
+        permissions=found.permissions or None,
+        userfaultfd=found.userfaultfd,
+        from_=rfc3339_ns(found.time_ns),
+        to=None if life.to_ns is None else rfc3339_ns(life.to_ns),
+    )
+
+
+def kvm_stats_body(item: KvmStats) -> schemas.VmKvmStats:
+    """Return the body of what KVM counted of a VM."""
+    return schemas.VmKvmStats(
+        vm=item.vm,
+        counts=[
+            schemas.KvmCount(
+                name=one.name,
+                kvm=one.kvm,
+                ours=one.ours,
+                difference=one.difference,
+                same_meaning=one.has_same_meaning,
+                why=one.why or None,
+            )
+            for one in item.counts
+        ],
+        splits=item.splits,
+        pages=None if item.pages is None else _pages_body(item.pages),
+    )
+
+
+def _pages_body(pages: Pages) -> schemas.VmPageSizes:
+    sizes: list[Any] = [{"size": one.size, "mapped": one.mapped, "could": one.could} for one in pages.sizes]
+    return schemas.VmPageSizes(
+        at=rfc3339_ns(pages.time_ns),
+        sizes=sizes,
+        huge_share=pages.huge_share,
+        huge_could=pages.huge_could,
+        shadow_pages=pages.shadow_pages,
+    )

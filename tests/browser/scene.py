@@ -32,9 +32,12 @@ from faultmodel.record import (
 from faultmodel.wire import Batch
 from tests.batches import NS_PER_S, exit_record, make_host, make_vm
 from tests.browser.accounts import Accounts
+from tests.browser.looks import kvm_counts_of, memslots_of, pages_of
 from tests.browser.stalls import stalls_of
 
 MINUTES = 40
+REPLACED_MINUTE = 6
+"""So many minutes before the end, a memslot is put elsewhere."""
 SECONDS_PER_BATCH = 20
 GAP_MINUTES = (16, 19)
 """Minutes before the end between which the first host's collector was down."""
@@ -249,8 +252,9 @@ def one_batch(
             dropped=DROPPED if guest is GUESTS[6] and end_s - DROPPED_MINUTE * 60 in seconds else 0,
         )
     faults, ledger = accounts.take()
-    stalled = GUESTS[6].vm.id
-    stalls = stalls_of(stalled, [item for item in counts if getattr(item, "vm") == stalled])  # noqa: B009
+    looked = GUESTS[6].vm.id
+    of_looked = [item for item in counts if getattr(item, "vm") == looked]  # noqa: B009
+    looks = _looks(looked, of_looked, seconds, sequence, end_s) if host.flavour == "svm" else {}
     return Batch(
         host=host,
         stream=accounts.counting,
@@ -267,8 +271,18 @@ def one_batch(
         lost=lost,
         events=_events(end_s, seconds) if host.flavour == "svm" else (),
         costs=_costs(seconds),
-        **stalls,
+        **stalls_of(looked, of_looked),
+        **looks,
     )
+
+
+def _looks(vm: str, counts: list[Struct], seconds: range, sequence: int, end_s: int) -> dict[str, Any]:
+    is_replaced = end_s - REPLACED_MINUTE * 60 in seconds
+    return {
+        "memslots": memslots_of(vm, seconds.start, is_first=sequence == 0, is_replaced=is_replaced),
+        "kvm_counts": kvm_counts_of(vm, counts),
+        "vm_pages": (pages_of(vm, seconds.start),) if sequence == 0 else (),
+    }
 
 
 def _events(end_s: int, seconds: range) -> tuple[HostEvent, ...]:

@@ -36,3 +36,23 @@ export function getStallHeat(vm, range, stepMs, signal) {
 export function getOutcomes(vm, range, signal) {
   return request("/api/v1/outcomes", { vm, ...timesOf(range) }, { signal });
 }
+
+/**
+ * @param {string} vm
+ * @param {Range} range
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./model/types.js").MemslotPage>}
+ */
+export function getMemslots(vm, range, signal) {
+  return request("/api/v1/memslots", { vm, ...timesOf(range) }, { signal });
+}
+
+/**
+ * @param {string} vm
+ * @param {Range} range
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./model/types.js").KvmStats>}
+ */
+export function getKvmStats(vm, range, signal) {
+  return request("/api/v1/kvm-stats", { vm, ...timesOf(range) }, { signal });
+}

@@ -34,6 +34,10 @@
 /** @typedef {import("../../../api-types.js").StallHeat} StallHeat */
 /** @typedef {import("../../../api-types.js").EndedFaults} EndedFaults */
 /** @typedef {import("../../../api-types.js").Outcomes} Outcomes */
+/** @typedef {import("../../../api-types.js").Memslot} Memslot */
+/** @typedef {import("../../../api-types.js").MemslotPage} MemslotPage */
+/** @typedef {import("../../../api-types.js").KvmStats} KvmStats */
+/** @typedef {import("../../../api-types.js").VmKvmStats} VmKvmStats */
 /** @typedef {import("../../../api-types.js").Overview & {vms: VmPage}} Overview */
 
 /** @typedef {Omit<ListedVm, "trend">} Vm what a VM of a list and a VM alone have in common */

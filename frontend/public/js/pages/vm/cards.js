@@ -6,6 +6,8 @@
 
 import { el, setShown } from "../../base/dom.js";
 import { createMessage } from "../../panels/message.js";
+import { KVM_STATS_CARD } from "./kvm-stats-card.js";
+import { MEMSLOTS_CARD } from "./memslots-card.js";
 import { STALL_CARD } from "./stall-card.js";
 
 /** @typedef {import("../context.js").Context} Context */
@@ -16,13 +18,14 @@ import { STALL_CARD } from "./stall-card.js";
  * @typedef {object} Card
  * @property {string} id
  * @property {string} title
+ * @property {boolean} [isDetail] it stands below the charts
  * @property {(vm: string, request: Request) => Promise<T>} ask
  * @property {(answer: T) => boolean} isEmpty
  * @property {(context: Context) => {root: HTMLElement, update: (answer: T, request: Request) => void, destroy: () => void}} create
  */
 
 /** In the order in which they stand. @type {readonly Card<any>[]} */
-const CARDS = [STALL_CARD];
+const CARDS = [STALL_CARD, MEMSLOTS_CARD, KVM_STATS_CARD];
 
 /** @typedef {{answer: any, error: string}} Asked error "" where there is an answer */
 /** @typedef {ReadonlyMap<string, Asked>} CardAnswers by the card's id */
@@ -57,7 +60,8 @@ export function createCards(context) {
     return { card, body, message, root: el("div", { class: "stack", hidden: true }, message.root, body.root) };
   });
   return {
-    roots: made.map(({ root }) => root),
+    roots: made.filter(({ card }) => !card.isDetail).map(({ root }) => root),
+    details: made.filter(({ card }) => card.isDetail).map(({ root }) => root),
     /** @param {CardAnswers} answers @param {Request} request */
     show(answers, request) {
       for (const { card, body, message, root } of made) {

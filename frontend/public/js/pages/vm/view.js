@@ -24,6 +24,7 @@ import { createReasons, createVcpus, moreVcpus, reasonRows, vcpuRows } from "../
 import { aheadMessage, emptyMessage, lifeElsewhere, uncoveredMessage } from "../messages.js";
 import { createRateCharts } from "../rate-chart.js";
 import { createCards } from "./cards.js";
+import { namesOf } from "./memslots-card.js";
 import { exitLines, figuresOf } from "./figures.js";
 
 /** @typedef {import("./page.js").Answer} Answer */
@@ -85,6 +86,7 @@ export function createVmView(context, { goBack, openGuest, olderExits, olderFaul
     ...details.roots,
     exits.root,
     faults.root,
+    ...cards.details,
     noFaults,
     lives.root,
   );
@@ -121,13 +123,15 @@ export function createVmView(context, { goBack, openGuest, olderExits, olderFaul
       setShown(noFaults, onlyExits);
     },
     /** @param {Answer} answer @param {boolean} isOther */
-    showExits({ exits: { items, next }, vm, request }, isOther) {
-      exits.update(items, { kind: request.view.kind, pid: vm.pid, hasMore: next !== null, isOther });
+    showExits({ exits: { items, next }, vm, request, cards: asked }, isOther) {
+      const how = { kind: request.view.kind, pid: vm.pid, hasMore: next !== null, isOther, nameOf: namesOf(asked) };
+      exits.update(items, how);
     },
     /** @param {Answer} answer @param {boolean} isOther */
-    showFaults({ records: { items, next }, ledger, vm }, isOther) {
+    showFaults({ records: { items, next }, ledger, vm, cards: asked }, isOther) {
       const [account] = ledger.vms;
-      if (account) faults.update(items, { ledger: account, vm, hasMore: next !== null, isOther });
+      const nameOf = namesOf(asked);
+      if (account) faults.update(items, { ledger: account, vm, hasMore: next !== null, isOther, nameOf });
     },
   };
 }

@@ -6,6 +6,7 @@ import { causesOf } from "../../model/exit-causes.js";
 import { EXIT_KINDS, kindText } from "../../model/exit-words.js";
 import { countText } from "../../base/format.js";
 import { MOST_ROWS } from "../../base/paged-list.js";
+import { nameAddresses } from "./address-cell.js";
 import { createCalmRows } from "./calm-rows.js";
 import { card } from "../card.js";
 import { withColumnNames } from "./column-names.js";
@@ -64,13 +65,19 @@ export function createExits({ onKind, onMore }) {
     root: card(about, causes, table, empty, more.root),
     /**
      * @param {readonly KeyedExit[]} exits
-     * @param {{kind: string, pid: number, hasMore: boolean, isOther: boolean}} how isOther: another question than before
+     * @param {object} how
+     * @param {string} how.kind
+     * @param {number} how.pid
+     * @param {boolean} how.hasMore
+     * @param {boolean} how.isOther another question than before
+     * @param {import("../../model/memslots.js").NameOf} [how.nameOf]
      */
-    update(exits, { kind, pid, hasMore, isOther }) {
+    update(exits, { kind, pid, hasMore, isOther, nameOf = () => "" }) {
       const texts = causesOf(exits, pid);
       if (texts.join() !== said) setChildren(causes, ...texts.map((text) => el("p", { class: "card-note" }, text)));
       said = texts.join();
       rows.update(exits, isOther);
+      nameAddresses(rows.body, nameOf);
       kinds.forEach((button) => setAttr(button, "aria-pressed", String(button.dataset.kind === kind)));
       more.update(hasMore && exits.length < MOST_ROWS, hasMore && exits.length >= MOST_ROWS ? FULL : "");
       setShown(table, exits.length > 0);

@@ -5,6 +5,7 @@ import { el, setChildren, setShown, setText } from "../../base/dom.js";
 import { countText, forCount, plural, shareText } from "../../base/format.js";
 import { recordCommand, recordNote, recordPlace } from "../../model/record-command.js";
 import { MOST_ROWS } from "../../base/paged-list.js";
+import { nameAddresses } from "./address-cell.js";
 import { createCalmRows } from "./calm-rows.js";
 import { copyButton } from "../copy-button.js";
 import { card } from "../card.js";
@@ -49,9 +50,11 @@ export function createFaults(onMore) {
      * @param {import("../../model/types.js").VmDetail} how.vm
      * @param {boolean} how.hasMore
      * @param {boolean} how.isOther another question than before
+     * @param {import("../../model/memslots.js").NameOf} [how.nameOf]
      */
-    update(faults, { ledger, vm, hasMore, isOther }) {
+    update(faults, { ledger, vm, hasMore, isOther, nameOf = () => "" }) {
       rows.update(faults, isOther);
+      nameAddresses(rows.body, nameOf);
       setShown(table, faults.length > 0);
       more.update(hasMore && faults.length < MOST_ROWS, hasMore && faults.length >= MOST_ROWS ? FULL : "");
       setText(share, shareSentence(ledger));

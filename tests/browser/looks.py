@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scene's memslots: RAM of a memfd, a ROM, a buffer that was replaced; and what KVM counted itself."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from faultmodel.record_looks import KvmCount, Memslot, VmPages
+from tests.batches import NS_PER_S
+
+ROM_GPA = 0xFFFC_0000
+_RAM = {"backing": "memfd", "file": "/memfd:memory-backend-memfd", "offset": 0, "permissions": "rw-s"}
+_ROM = {"backing": "file", "file": "/usr/share/seabios/bios-256k.bin", "offset": 0, "permissions": "r--p"}
+_BUFFER = {"backing": "anonymous", "permissions": "rw-p", "userfaultfd": True}
+
+
+def memslots_of(vm: str, at_s: int, *, is_first: bool, is_replaced: bool) -> tuple[Memslot, ...]:
+    """Return what a batch says of a VM's memslots. :param is_replaced: from then on one is elsewhere"""
+    first = (
+        _memslot(vm, at_s, 0, 1 << 32, 2 << 30, 0x7F12_0000_0000, **_RAM),
+        _memslot(vm, at_s, 1, ROM_GPA, 256 << 10, 0x7F10_4000_0000, flags=2, **_ROM),
+        _memslot(vm, at_s, 2, 0xFD00_0000, 16 << 20, 0x7F10_8000_0000, flags=1, **_BUFFER),
+    )
+    moved = (_memslot(vm, at_s, 2, 0xE000_0000, 16 << 20, 0x7F10_8000_0000, **_BUFFER),)
+    return first if is_first else moved if is_replaced else ()
+
+
+def kvm_counts_of(vm: str, counts: Sequence[Any]) -> tuple[KvmCount, ...]:
+    """Return what KVM counted of these faults: all, and more of those that were fixed already."""
+    return tuple(
+        KvmCount(
+            item.bucket_ms,
+            vm,
+            item.faults,
+            item.mapped_4k + item.mapped_2m + item.fast,
+            item.dirty_logging,
+            2 * item.spurious,
+            item.fast + item.spurious,
+            0,
+            0,
+            item.faults,
+        )
+        for item in counts
+    )
+
+
+def pages_of(vm: str, at_s: int) -> VmPages:
+    """Return what pages KVM maps: a third of the memory that could be in huge ones is."""
+    return VmPages(
+        time_ns=at_s * NS_PER_S,
+        vm=vm,
+        pages_4k=512 * 1000,
+        pages_2m=500,
+        pages_1g=0,
+        could_4k=4160,
+        could_2m=1024,
+        could_1g=0,
+    )
+
+
+def _memslot(vm: str, at_s: int, slot: int, gpa: int, size: int, host_address: int, **fields: Any) -> Memslot:
+    values: dict[str, Any] = {"flags": 0, "userfaultfd": False, **fields}
+    return Memslot(
+        time_ns=at_s * NS_PER_S,
+        vm=vm,
+        address_space=0,
+        slot=slot,
+        gpa=gpa,
+        size=size,
+        host_address=host_address,
+        **values,
+    )

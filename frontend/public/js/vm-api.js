@@ -56,3 +56,36 @@ export function getMemslots(vm, range, signal) {
 export function getKvmStats(vm, range, signal) {
   return request("/api/v1/kvm-stats", { vm, ...timesOf(range) }, { signal });
 }
+
+/** @param {string} vm */
+const recordPath = (vm) => `/api/v1/vms/${encodeURIComponent(vm)}/record`;
+
+/**
+ * Requests to record every fault of a VM, newest first.
+ * @param {string} vm
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./model/types.js").RecordRequests>}
+ */
+export function getRecordRequests(vm, signal) {
+  return request(recordPath(vm), {}, { signal });
+}
+
+/**
+ * Have every fault of a VM recorded from now on.
+ * @param {string} vm
+ * @param {number} seconds
+ * @returns {Promise<import("./model/types.js").RecordRequest>}
+ */
+export function recordVm(vm, seconds) {
+  const body = JSON.stringify({ seconds });
+  return request(recordPath(vm), {}, { method: "POST", body, headers: { "content-type": "application/json" } });
+}
+
+/**
+ * @param {string} vm
+ * @param {string} name of the request
+ * @returns {Promise<import("./model/types.js").RecordRequest>}
+ */
+export function withdrawRecordRequest(vm, name) {
+  return request(`${recordPath(vm)}/${encodeURIComponent(name)}`, {}, { method: "DELETE" });
+}

@@ -29,6 +29,8 @@
 /** @typedef {import("../../../api-types.js").ExitPage} ExitPage */
 /** @typedef {import("../../../api-types.js").Fault} Fault */
 /** @typedef {import("../../../api-types.js").FaultPage} FaultPage */
+/** @typedef {import("../../../api-types.js").RecordRequest} RecordRequest */
+/** @typedef {import("../../../api-types.js").RecordRequests} RecordRequests */
 /** @typedef {import("../../../api-types.js").VmPage & {totals: VmTotals}} VmPage the page always asks for totals */
 /** @typedef {import("../../../api-types.js").Stalls} Stalls */
 /** @typedef {import("../../../api-types.js").StallHeat} StallHeat */

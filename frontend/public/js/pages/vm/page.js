@@ -1,28 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 /** One VM: asks for all that its page shows, and keeps the list of its exits together. */
 
-import {
-  getExits,
-  getFaults,
-  getFlags,
-  getHostEvents,
-  getLedger,
-  getSyndromes,
-  getVm,
-  getWholeGuest,
-} from "../../api.js";
-import { EXIT_KINDS } from "../../model/exit-words.js";
-import { concerns, readEvents } from "../../model/host-events.js";
+import { getExits, getFaults, getVm, getWholeGuest } from "../../api.js";
 import { emptyList, nameOfExit, nameOfFault, withNewest } from "../../base/paged-list.js";
 import { vmTitle } from "../../model/vm.js";
 import { viewOf, viewOfGuest } from "../../state.js";
-import { MOST_EVENTS } from "../chart-notes.js";
-import { createFollower } from "../follow.js";
+import { recordVm, withdrawRecordRequest } from "../../vm-api.js";
 import { bringOlder } from "../older.js";
 import { askCards } from "./cards.js";
-import { SPLITS, createVmView } from "./view.js";
+import { WORDS, ask, askWords, createFollowers } from "./questions.js";
+import { createVmView } from "./view.js";
 
 /** @typedef {import("../../model/types.js").Rates} Rates */
+/** @typedef {import("../../model/types.js").RecordRequest} RecordRequest */
 /** @typedef {import("../context.js").Request} Request */
 
 /**
@@ -38,6 +28,7 @@ import { SPLITS, createVmView } from "./view.js";
  * @property {boolean} hasMoreEvents
  * @property {import("../../base/paged-list.js").PagedList<import("../../model/types.js").Exit>} exits
  * @property {import("../../base/paged-list.js").PagedList<import("../../model/types.js").Fault>} records
+ * @property {readonly RecordRequest[]} requests to record every fault of it, newest first
  * @property {import("./cards.js").CardAnswers} cards
  * @property {string} by
  * @property {import("../../model/host-types.js").Status} status
@@ -45,10 +36,7 @@ import { SPLITS, createVmView } from "./view.js";
  */
 
 const GUEST_FOR_MS = 15_000;
-const NEWEST_PAGE = 15;
 const OLDER_PAGE = 120;
-/** Words that are asked for at first, and at most with one question. */
-const WORDS = { first: 100, page: 1000 };
 
 /**
  * @param {import("../context.js").Context} context
@@ -56,7 +44,11 @@ const WORDS = { first: 100, page: 1000 };
  * @returns {import("../context.js").Page}
  */
 export function createVmPage(context, id) {
-  const view = createVmView(context, { goBack, openGuest, olderExits, olderFaults, moreWords });
+  const recording = {
+    record: (/** @type {number} */ seconds) => requested(() => recordVm(id, seconds)),
+    withdraw: (/** @type {string} */ request) => requested(() => withdrawRecordRequest(id, request)),
+  };
+  const view = createVmView(context, { goBack, openGuest, olderExits, olderFaults, moreWords, recording });
   /** @type {Answer | null} */
   let answer = null;
   /** What the lists on show answer. */
@@ -145,6 +137,19 @@ export function createVmPage(context, id) {
     view.show(answer);
   }
 
+  /** @param {() => Promise<RecordRequest>} ask */
+  async function requested(ask) {
+    try {
+      const request = await ask();
+      if (!answer) return "";
+      answer = { ...answer, requests: [request, ...answer.requests.filter((one) => one.id !== request.id)] };
+      view.showFaults(answer, false);
+      return "";
+    } catch (error) {
+      return `It could not be asked: ${error instanceof Error ? error.message : error}.`;
+    }
+  }
+
   const rangeOnShow = () => answer?.request.range ?? { from: 0, to: 0 };
   const kindOnShow = () => answer?.request.view.kind ?? "";
 
@@ -172,76 +177,4 @@ export function createVmPage(context, id) {
 function questionsOf({ view }) {
   const records = [view.span, view.from, view.to].join(" ");
   return { records, exits: `${records} ${view.kind}` };
-}
-
-function createFollowers() {
-  return {
-    faults: createFollower(),
-    exits: new Map(EXIT_KINDS.map((kind) => [kind, createFollower()])),
-  };
-}
-
-/**
- * @param {string} id
- * @param {string} host
- * @param {Request} request
- * @param {ReturnType<typeof createFollowers>} followers
- * @param {number} wantedWords
- */
-async function ask(id, host, { view, range, stepMs, signal }, followers, wantedWords) {
-  const by = SPLITS.some(([known]) => known === view.by) ? view.by : "access";
-  const asked = getVm(id, range, stepMs, signal);
-  const [vm, faults, exitRates, flags, syndromes, ledger, events, newestExits, newestFaults] =
-    await Promise.all([
-      asked,
-      followers.faults(range, { metric: "faults", by, stepMs, vm: id }, signal),
-      asked.then((vm) => askExits(vm, range, stepMs, signal, followers.exits)),
-      getFlags(id, range, signal),
-      askWords(id, range, wantedWords, signal),
-      getLedger(range, { stepMs, vms: [id] }, signal),
-      getHostEvents(range, { host, limit: MOST_EVENTS }, signal),
-      getExits(id, range, { kind: view.kind, limit: NEWEST_PAGE }, signal),
-      getFaults(id, range, { limit: NEWEST_PAGE }, signal),
-    ]);
-  return {
-    ...{ vm, faults, exitRates, flags, syndromes, ledger },
-    events: readEvents(events.items.filter((event) => concerns(event, vm.id))),
-    hasMoreEvents: events.next_cursor !== null,
-    ...{ newestExits, newestFaults, by },
-  };
-}
-
-/**
- * @param {string} id
- * @param {import("../../model/types.js").Range} range
- * @param {number} wanted how many words
- * @param {AbortSignal} [signal]
- * @returns {Promise<import("../../model/types.js").SyndromePage>}
- */
-async function askWords(id, range, wanted, signal) {
-  const limit = Math.min(WORDS.page, wanted);
-  let found = await getSyndromes(id, range, { limit }, signal);
-  while (found.items.length < wanted && found.next_cursor !== null) {
-    const next = await getSyndromes(id, range, { limit, cursor: found.next_cursor }, signal);
-    found = { ...next, items: [...found.items, ...next.items] };
-  }
-  return found;
-}
-
-/**
- * Ask for the exits of each kind of which there are any.
- * @param {import("../../model/types.js").VmDetail} vm
- * @param {import("../../model/types.js").Range} range
- * @param {number} stepMs
- * @param {AbortSignal} signal
- * @param {ReadonlyMap<string, ReturnType<typeof createFollower>>} followers by kind
- */
-function askExits(vm, range, stepMs, signal, followers) {
-  return Promise.all(
-    [...followers].map(async ([kind, follow]) => {
-      const metric = /** @type {"memory_fault_exits"} */ (`${kind}_exits`);
-      const rates = vm[metric] > 0 ? await follow(range, { metric, by: "vm", stepMs, vm: vm.id }, signal) : null;
-      return { kind, rates };
-    }),
-  );
 }

@@ -54,8 +54,9 @@ const NO_FAULTS =
  * @param {() => Promise<void>} actions.olderExits
  * @param {() => Promise<void>} actions.olderFaults
  * @param {() => Promise<void>} actions.moreWords
+ * @param {Parameters<typeof createFaults>[1]} actions.recording
  */
-export function createVmView(context, { goBack, openGuest, olderExits, olderFaults, moreWords }) {
+export function createVmView(context, { goBack, openGuest, olderExits, olderFaults, moreWords, recording }) {
   const { state } = context;
   const header = createVmHeader(goBack, openGuest);
   const lives = createLives({
@@ -70,7 +71,7 @@ export function createVmView(context, { goBack, openGuest, olderExits, olderFaul
     onKind: (kind) => state.set({ kind }, { replace: true }),
     onMore: olderExits,
   });
-  const faults = createFaults(olderFaults);
+  const faults = createFaults(olderFaults, recording);
   const ofFaults = [...charts.ofFaults, ...details.ofFaults, faults.root];
   const noFaults = el("p", { class: "hint", hidden: true }, NO_FAULTS);
   const inside = createMessage();
@@ -128,10 +129,10 @@ export function createVmView(context, { goBack, openGuest, olderExits, olderFaul
       exits.update(items, how);
     },
     /** @param {Answer} answer @param {boolean} isOther */
-    showFaults({ records: { items, next }, ledger, vm, cards: asked }, isOther) {
+    showFaults({ records: { items, next }, ledger, vm, requests, cards: asked }, isOther) {
       const [account] = ledger.vms;
-      const nameOf = namesOf(asked);
-      if (account) faults.update(items, { ledger: account, vm, hasMore: next !== null, isOther, nameOf });
+      const how = { vm, requests, hasMore: next !== null, isOther, nameOf: namesOf(asked) };
+      if (account) faults.update(items, { ledger: account, ...how });
     },
   };
 }

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Guest faults that were recorded one by one, newest first, and what share of all of them they are. */
 
-import { el, setChildren, setShown, setText } from "../../base/dom.js";
+import { el, setShown, setText } from "../../base/dom.js";
 import { countText, forCount, plural, shareText } from "../../base/format.js";
-import { recordCommand, recordNote, recordPlace } from "../../model/record-command.js";
 import { MOST_ROWS } from "../../base/paged-list.js";
 import { nameAddresses } from "./address-cell.js";
 import { createCalmRows } from "./calm-rows.js";
-import { copyButton } from "../copy-button.js";
 import { card } from "../card.js";
+import { createRecordControl } from "../record-control.js";
 import { withColumnNames } from "./column-names.js";
 import { createFaultRow } from "./fault-row.js";
 import { createLoadMore } from "./load-more.js";
@@ -20,11 +19,14 @@ const COLUMNS = ["Time", "vCPU", "Access", "GPA", "Syndrome", "RIP / PC", "Level
 const NUMBERS = ["vCPU", "Memslot", "Weight"];
 const FULL = `No more than ${countText(MOST_ROWS)} are listed: choose an earlier range for those before.`;
 
-/** @param {() => Promise<void>} onMore */
-export function createFaults(onMore) {
+/**
+ * @param {() => Promise<void>} onMore
+ * @param {Parameters<typeof createRecordControl>[0]} recording
+ */
+export function createFaults(onMore, recording) {
   const rows = createCalmRows(withColumnNames(createFaultRow, COLUMNS));
   const share = el("p", { class: "card-note" });
-  const how = el("p", { class: "card-note" });
+  const control = createRecordControl(recording);
   const heads = COLUMNS.map((text) =>
     el("th", { scope: "col", class: NUMBERS.includes(text) ? "number" : "" }, text),
   );
@@ -40,36 +42,25 @@ export function createFaults(onMore) {
   );
   const more = createLoadMore("Load older faults", onMore);
   const about = { id: "records", title: "Single faults", note: "recorded one by one", controls: [rows.held] };
-  let shown = "";
   return {
-    root: card(about, share, how, table, more.root),
+    root: card(about, share, control.root, table, more.root),
     /**
      * @param {readonly KeyedFault[]} faults
      * @param {object} how
      * @param {VmLedger} how.ledger of the range
      * @param {import("../../model/types.js").VmDetail} how.vm
+     * @param {readonly import("../../model/types.js").RecordRequest[]} how.requests to record every fault of it
      * @param {boolean} how.hasMore
      * @param {boolean} how.isOther another question than before
      * @param {import("../../model/memslots.js").NameOf} [how.nameOf]
      */
-    update(faults, { ledger, vm, hasMore, isOther, nameOf = () => "" }) {
+    update(faults, { ledger, vm, requests, hasMore, isOther, nameOf = () => "" }) {
       rows.update(faults, isOther);
       nameAddresses(rows.body, nameOf);
       setShown(table, faults.length > 0);
       more.update(hasMore && faults.length < MOST_ROWS, hasMore && faults.length >= MOST_ROWS ? FULL : "");
       setText(share, shareSentence(ledger));
-      const command =
-        ledger.recorded.total < ledger.seen.total && vm.ended_at === null ? recordCommand(vm, vm.collector) : "";
-      setShown(how, command !== "");
-      if (command === shown) return;
-      shown = command;
-      setChildren(
-        how,
-        `To record every fault of this VM for a minute, ${recordPlace(vm.collector)}`,
-        el("code", {}, command),
-        copyButton(command),
-        recordNote(vm.collector),
-      );
+      control.update(vm, requests, ledger.recorded.total >= ledger.seen.total);
     },
   };
 }

@@ -27,6 +27,7 @@ from backend.api import (
     memslots,
     outcomes,
     overview,
+    pressure,
     rates,
     record,
     recording,
@@ -36,6 +37,7 @@ from backend.api import (
     storage,
     stream,
     vms,
+    waits,
 )
 from backend.api.access import read_bearer, read_cookie, require_reader
 from backend.api.guard import Guard
@@ -85,6 +87,8 @@ _READING = (
     outcomes,
     memslots,
     kvm_stats,
+    waits,
+    pressure,
     ledger,
     host_events,
     costs,

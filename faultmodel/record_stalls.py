@@ -78,7 +78,8 @@ class WaitCount(Struct, frozen=True, array_like=True, gc=False):
     vm: DescribedVm
     waits_for: WaitsFor
     detail: Text
-    """Of ``lock`` the kernel function that waits for it; else empty."""
+    """Of ``lock`` the kernel function that waits for it. Of ``other`` the functions that it slept in,
+    innermost first, with `` < `` between them. Else empty."""
     count: Count
     ns: Count
 

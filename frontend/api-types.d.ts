@@ -692,6 +692,20 @@ export interface HostLedger {
   findings: Code[];
 }
 
+/** How long the VMs of a host stood still, taken together. */
+export interface HostPressure {
+  host: string;
+  /** At least one vCPU was asleep in a fault */
+  some: PressureOf;
+  /** And no other ran */
+  full: PressureOf;
+  /**
+   * Where the averages end, UTC ms: the newest second that was read whole; null where the host was not
+   * read at the range's end any more
+   */
+  at_ms: number | null;
+}
+
 /** What a host's collector is about. */
 export type HostState = "attached" | "waiting" | "stopped" | "replay" | "other";
 
@@ -983,6 +997,56 @@ export interface PagesOfSize {
   mapped: number;
   /** That it could map: as large pages as alignment and backing of the memslots allow */
   could: number;
+}
+
+/** A line of PSI. Averages are plain means, in percent of the covered time; null where none was. */
+export interface PressureOf {
+  /** Of the newest 10 s */
+  avg10: number | null;
+  /** Of the newest 60 s */
+  avg60: number | null;
+  /** Of the newest 300 s */
+  avg300: number | null;
+  /** In the whole range, µs */
+  total_us: number;
+}
+
+/** A VM's pressure over time. Each list has an item for each step; null where nothing is known of it. */
+export interface PressureSeries {
+  step_ms: number;
+  /** Start of each step, a multiple of the step */
+  times_ms: number[];
+  /** Of the step's covered time, in percent */
+  some: (number | null)[];
+  full: (number | null)[];
+  /** As of rates, while the VMs were there */
+  coverage: CoveredSpan[];
+  /** As of rates */
+  kept_from_ms: number | null;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts there are such warnings of */
+  warnings_left_out: number;
+  as_of: AsOf;
+}
+
+/** Pressure of VMs and of hosts, where it is shown. */
+export interface Pressures {
+  /** The greatest average of 10 s first */
+  items: VmPressure[];
+  /** `cursor` of the next page, null on the last */
+  next_cursor: string | null;
+  /** Of these VMs, and those that `host` names; by name */
+  hosts: HostPressure[];
+  measured_by: MeasuredBy[];
+  counted: Counted | null;
+  /** VMs of the range that were not looked through, as there are too many */
+  vms_left_out: number;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts there are such warnings of */
+  warnings_left_out: number;
+  as_of: AsOf;
 }
 
 /** One tracepoint on a host. */
@@ -1743,6 +1807,21 @@ export interface VmPageSizes {
   shadow_pages: number | null;
 }
 
+/** How long a VM stood still. */
+export interface VmPressure {
+  host: string;
+  /** At least one vCPU was asleep in a fault */
+  some: PressureOf;
+  /** And no other ran */
+  full: PressureOf;
+  /**
+   * Where the averages end, UTC ms: the newest second that was read whole; null where the host was not
+   * read at the range's end any more
+   */
+  at_ms: number | null;
+  vm: string;
+}
+
 /** Sums over all VMs that were found, on whatever page they are. */
 export interface VmTotals {
   vms: number;
@@ -1774,6 +1853,92 @@ export interface VmsAtOnce {
   /** Their hosts */
   hosts: string[];
 }
+
+/** What the vCPUs of one VM waited for while they were asleep in faults. */
+export interface Wait {
+  vm: string;
+  waits_for: WaitsFor;
+  /** How often a vCPU went to sleep for it, and ran again */
+  count: number;
+  /** All vCPUs together: exact */
+  seconds: number;
+  /** Of all that the VM waited */
+  share: number;
+  /** Of `lock` and `other`: the 20 longest */
+  details: WaitDetail[];
+  /** How many more there are */
+  details_left_out: number;
+}
+
+/** One lock, or one stack, of a wait. */
+export interface WaitDetail {
+  /**
+   * Of `lock` the kernel function that waits for it; of `other` the functions that the vCPU slept in,
+   * innermost first
+   */
+  detail: string;
+  count: number;
+  seconds: number;
+}
+
+/** What was waited for, over time. */
+export interface WaitLine {
+  waits_for: WaitsFor;
+  /** In the steps */
+  total_s: number;
+  /** In each step; null where nothing is known of it */
+  seconds: (number | null)[];
+}
+
+/** What vCPUs waited for, over time. Each list of seconds has an item for each step. */
+export interface WaitSeries {
+  step_ms: number;
+  /** Start of each step, a multiple of the step */
+  times_ms: number[];
+  /** The longest first */
+  series: WaitLine[];
+  /** As of rates, while the VMs were there */
+  coverage: CoveredSpan[];
+  /** As of rates */
+  kept_from_ms: number | null;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts there are such warnings of */
+  warnings_left_out: number;
+  as_of: AsOf;
+}
+
+/** The same of all VMs together. */
+export interface WaitTotal {
+  waits_for: WaitsFor;
+  count: number;
+  seconds: number;
+}
+
+/** What vCPUs waited for, by VM. */
+export interface Waits {
+  /** The longest first */
+  items: Wait[];
+  /** `cursor` of the next page, null on the last */
+  next_cursor: string | null;
+  /** Of all pages, the longest first */
+  totals: WaitTotal[];
+  /** All of it; null where no host shows when vCPUs are asleep */
+  blocked_s: number | null;
+  /** Of the hosts of all of them, by name */
+  measured_by: MeasuredBy[];
+  counted: Counted | null;
+  /** VMs of the range that were not looked through, as there are too many */
+  vms_left_out: number;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts there are such warnings of */
+  warnings_left_out: number;
+  as_of: AsOf;
+}
+
+/** What it waits for, by the kernel functions it sleeps in. What a later version knows is ``OTHER``. */
+export type WaitsFor = "userfaultfd" | "swap" | "file" | "reclaim" | "compaction" | "memcg" | "lock" | "numa" | "guest_memfd" | "huge_page" | "other";
 
 /** Why something of the range is not in the answer. */
 export type WarningCode = "older_than_kept" | "not_covered" | "stalls_not_measured" | "stalls_partly_measured";

@@ -15,7 +15,7 @@ from backend.query.host_cost import Cost
 from backend.query.readiness import is_fresh
 from backend.query.reckoning import CountedVm, Totals
 from backend.query.vm_list import End
-from backend.store.contract.hosts import AsOf, HostStatus
+from backend.store.contract.hosts import AsOf, CoveredSpan, HostStatus
 from backend.store.contract.jobs import JobState
 from backend.store.contract.values import RecordRow, SyndromeCount, TimeRange
 from backend.store.contract.vms import VcpuSummary, VmMember, VmSummary
@@ -52,6 +52,16 @@ def kept_from_ms(kept_from_s: int | None, span: TimeRange) -> int | None:
     if kept_from_s is None or (span.from_ms is not None and span.from_ms >= kept_from_s * MS_PER_S):
         return None
     return kept_from_s * MS_PER_S
+
+
+def coverage_body(spans: Iterable[CoveredSpan]) -> list[schemas.CoveredSpan]:
+    """Return the bodies of covered spans."""
+    return [
+        schemas.CoveredSpan(
+            host=one.host, from_ms=one.from_ms, to_ms=one.to_ms, is_recording=one.is_recording
+        )
+        for one in spans
+    ]
 
 
 def as_of_body(as_of: AsOf) -> schemas.AsOf:

@@ -12,7 +12,7 @@ from backend.api.choosing import NamedOrChosen
 from backend.api.exports.formats import FILES
 from backend.api.former_names import current_name
 from backend.api.parameters import InFormat, InSteps, Parameters
-from backend.api.presented import as_of_body
+from backend.api.presented import as_of_body, coverage_body
 from backend.api.reading import RangeRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
@@ -115,12 +115,7 @@ def chart_rates(services: ServicesDep, asked: Annotated[RatesParameters, Query()
             values=list(others.values),
         ),
         quiet=list(found.quiet),
-        coverage=[
-            schemas.CoveredSpan(
-                host=one.host, from_ms=one.from_ms, to_ms=one.to_ms, is_recording=one.is_recording
-            )
-            for one in found.coverage
-        ],
+        coverage=coverage_body(found.coverage),
         kept_from_ms=found.kept_from_ms,
         **warned(question.grid.span, found.kept_from_ms, found.uncovered),
         vms_left_out=found.vms_left_out,

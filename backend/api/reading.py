@@ -51,7 +51,7 @@ Question = tuple[str, tuple[tuple[str, str], ...]]
 class ReadingRoute(APIRoute):
     """A route that reads from the store. All who may read may read all: an answer is the same for each."""
 
-    def __init__(self, path: str, endpoint: Callable[..., BaseModel], **described: Any) -> None:  # noqa: ANN401 - APIRoute's
+    def __init__(self, path: str, endpoint: Callable[..., BaseModel | Response], **described: Any) -> None:  # noqa: ANN401 - APIRoute's
         super().__init__(path, _written(endpoint), **described)
         self._rows_of = rows_of(get_type_hints(endpoint)["return"])
 
@@ -151,12 +151,13 @@ def size_of(answer: SharedAnswer) -> int | None:
     return len(answer.body) if answer.is_final else None
 
 
-def _written(endpoint: Callable[..., BaseModel]) -> Callable[..., Response]:
+def _written(endpoint: Callable[..., BaseModel | Response]) -> Callable[..., Response]:
     """Have an answer written by the thread that makes it. FastAPI would have another one check it before."""
 
     @wraps(endpoint)
     def answer(**parameters: object) -> Response:
-        return Response(to_json(endpoint(**parameters)), media_type="application/json")
+        made = endpoint(**parameters)
+        return made if isinstance(made, Response) else Response(to_json(made), media_type="application/json")
 
     return answer
 

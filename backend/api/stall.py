@@ -10,7 +10,7 @@ from backend.api import schemas
 from backend.api.choosing import NamedOrChosen, vms_chosen
 from backend.api.exports.formats import FILES
 from backend.api.parameters import MAX_LIMIT, InFormat, InPages, InSteps, InTime, Limit
-from backend.api.presented import as_of_body
+from backend.api.presented import as_of_body, coverage_body
 from backend.api.presented_stalls import measured_by_body, seconds, stall_body, times_body, vcpu_stall_body
 from backend.api.reading import RangeRoute
 from backend.api.responses import reader_problems
@@ -103,12 +103,7 @@ def chart_stall(services: ServicesDep, asked: Annotated[HeatParameters, Query()]
         max_s=_line(steps, "max_ns"),
         running_s=_line(steps, "running_ns"),
         blocked_s=_line(steps if found.has_blocked else [None] * len(steps), "blocked_ns"),
-        coverage=[
-            schemas.CoveredSpan(
-                host=one.host, from_ms=one.from_ms, to_ms=one.to_ms, is_recording=one.is_recording
-            )
-            for one in found.coverage
-        ],
+        coverage=coverage_body(found.coverage),
         kept_from_ms=found.kept_from_ms,
         **with_unmeasured(
             warned(grid.span, found.kept_from_ms, uncovered), grid.span, found.unmeasured, now_ms

@@ -36,7 +36,8 @@ _WRONG = "this is no cursor of this list; take next_cursor of the page before"
 class Listed(Enum):
     """A list, most in the order of time and position. Its value marks its cursors.
 
-    Of stalls, outcomes and KVM's own counts the position is how many items the pages before had.
+    Of stalls, outcomes, waits, pressure and KVM's own counts the position is how many items the pages before
+    had.
     """
 
     EXITS = b"e"
@@ -46,6 +47,8 @@ class Listed(Enum):
     STALLS = b"t"
     OUTCOMES = b"o"
     KVM_STATS = b"k"
+    WAITS = b"a"
+    PRESSURES = b"p"
 
 
 class Sorted(Enum):

@@ -3,13 +3,13 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 from backend.errors import ParameterError
-from backend.query.choice import life_of
-from backend.query.grid import MAX_VALUES, covered_ms, drawn_spans, kept_of
+from backend.query.grid import MAX_VALUES
+from backend.query.measured_steps import measured_steps
 from backend.query.stall_buckets import Bucket, Counts, Histogram, quantile_ns
-from backend.query.stall_measuring import Unmeasured, measured_by, unmeasured
+from backend.query.stall_measuring import Unmeasured
 from backend.store.contract.hosts import CoveredSpan
 from backend.store.contract.levels import Levels
 from backend.store.contract.stalls import StallPoint, StallSum
@@ -18,6 +18,7 @@ from backend.store.contract.time_limit import in_time
 from backend.store.contract.values import Steps
 
 MEDIAN, NEARLY_ALL = 0.5, 0.99
+_NOTHING = Histogram()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,60 +53,38 @@ class Heat:
     unmeasured: Sequence[Unmeasured]
 
 
-@dataclass(slots=True)
-class _Step:
-    histogram: Histogram = field(default_factory=Histogram)
-    seen: int = 0
-    ended: int = 0
-
-
 def stall_heat(store: Store, vm_ids: Sequence[str] | None, grid: Steps, levels: Levels) -> Heat:
     """Return the stalls of VMs together, of every VM where None.
 
-    Within the caller's snapshot of the store. A step is known in which a host of theirs was read while the VM
-    was there, unless so many faults began in it that some must have ended, and none was measured.
+    Within the caller's snapshot of the store.
 
     :raises NotFoundError: a VM is unknown
     :raises ParameterError: the answer would be too large
     """
-    counted = levels.kept_steps(grid)
-    first = (counted.from_ms - grid.from_ms) // grid.step_ms
-    found: dict[int, _Step] = defaultdict(_Step)
+    measured = measured_steps(store, vm_ids, grid, levels)
+    found: dict[int, Histogram] = defaultdict(Histogram)
     cells = 0
-    for point in in_time(store.stall_points(vm_ids, counted), every=1000):
-        histogram = found[first + point.step].histogram
+    for point in in_time(store.stall_points(vm_ids, measured.counted), every=1000):
+        histogram = found[measured.first + point.step]
         before = len(histogram.counts)
         histogram.add(_row_of(point))
         cells += len(histogram.counts) - before
         if cells > MAX_VALUES:
             raise _too_many(grid)
-    for item in in_time(store.stall_ledger_points(vm_ids, counted), every=1000):
-        step = found[first + item.step]
-        step.seen += item.seen
-        step.ended += item.ended
-    ledger = store.stall_ledger(vm_ids, counted.span)
-    vcpus = sum(item.vcpus for item in ledger)
-    spans = _spans(store, vm_ids, grid)
-    kept_from_ms = None if counted == grid else levels.begins_ms(grid)
-    covered = covered_ms(grid, kept_of(spans, counted.from_ms))
+    known = measured.known({number for number, one in found.items() if one.counts})
     steps = [
-        None if number < first else _heat_step(found.get(number), is_covered=time_ms > 0, vcpus=vcpus)
-        for number, time_ms in enumerate(covered)
+        _heat_step(found.get(number, _NOTHING)) if is_known else None for number, is_known in enumerate(known)
     ]
     buckets = sorted({bucket for step in steps if step is not None for bucket in step.counts})
     if len(buckets) * len(steps) > MAX_VALUES:
         raise _too_many(grid)
-    hosts = {span.host for span in spans}
-    has_blocked = any(one.histogram.blocked_ns for one in found.values()) or any(
-        one.blocked for one in measured_by(store, hosts)
-    )
     return Heat(
         steps=steps,
         buckets=buckets,
-        has_blocked=has_blocked,
-        coverage=drawn_spans(spans, grid.step_ms),
-        kept_from_ms=kept_from_ms,
-        unmeasured=unmeasured(ledger, store.host_of([item.vm for item in ledger])),
+        has_blocked=measured.shows_blocked or any(one.blocked_ns for one in found.values()),
+        coverage=measured.coverage,
+        kept_from_ms=measured.kept_from_ms,
+        unmeasured=measured.unmeasured,
     )
 
 
@@ -114,12 +93,7 @@ def _row_of(point: StallPoint) -> StallSum:
     return StallSum("", "", "", False, point.octave, point.quarters, *times)
 
 
-def _heat_step(found: _Step | None, *, is_covered: bool, vcpus: int) -> HeatStep | None:
-    if found is None:
-        return HeatStep({}, 0, None, None, None, 0, 0) if is_covered else None
-    histogram = found.histogram
-    if not found.ended and not histogram.counts and (found.seen > vcpus or not is_covered):
-        return None
+def _heat_step(histogram: Histogram) -> HeatStep:
     counts, longest = histogram.counts, histogram.max_ns
     return HeatStep(
         counts,
@@ -130,22 +104,6 @@ def _heat_step(found: _Step | None, *, is_covered: bool, vcpus: int) -> HeatStep
         histogram.running_ns,
         histogram.blocked_ns,
     )
-
-
-def _spans(store: Store, vm_ids: Sequence[str] | None, grid: Steps) -> Sequence[CoveredSpan]:
-    """Return when any of the VMs was there and its host was read, by host and time; some may overlap."""
-    if vm_ids is None:
-        return store.coverage(None, grid.span)
-    coverage = store.vm_coverage(vm_ids, grid.span)
-    spans = set()
-    for vm in store.members_named(vm_ids):
-        began_ms, ended_ms = life_of(vm)
-        last_ms = grid.to_ms if ended_ms is None else ended_ms
-        for span in coverage.spans[coverage.place_of[vm.id]]:
-            if span.from_ms < last_ms and span.to_ms > began_ms:
-                life = max(span.from_ms, began_ms), min(span.to_ms, last_ms)
-                spans.add(replace(span, from_ms=life[0], to_ms=life[1]))
-    return sorted(spans, key=lambda span: (span.host, span.from_ms, span.to_ms))
 
 
 def _too_many(grid: Steps) -> ParameterError:

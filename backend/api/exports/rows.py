@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from fastapi import Response
 from pydantic import BaseModel, Field
 
 from backend.api import schemas
@@ -34,8 +35,10 @@ class RowsOf:
     has_pages: bool
 
 
-def rows_of(answer: type[BaseModel]) -> RowsOf | None:
+def rows_of(answer: type[BaseModel] | type[Response]) -> RowsOf | None:
     """Return what the rows of a file are; None for an answer that is no list."""
+    if issubclass(answer, Response):
+        return None
     if answer is schemas.Rates:
         return RowsOf(RatePoint, _points, has_pages=False)
     fields = answer.model_fields

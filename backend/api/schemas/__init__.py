@@ -70,6 +70,19 @@ from backend.api.schemas.vms import (
     VmPage,
     VmTotals,
 )
+from backend.api.schemas.waits import (
+    HostPressure,
+    PressureOf,
+    Pressures,
+    PressureSeries,
+    VmPressure,
+    Wait,
+    WaitDetail,
+    WaitLine,
+    Waits,
+    WaitSeries,
+    WaitTotal,
+)
 from backend.api.schemas.warnings import RangeWarning, WarningCode
 from backend.api.schemas.words import (
     ArchitectureDefinition,
@@ -123,6 +136,7 @@ __all__ = [
     "HostEvent",
     "HostEventPage",
     "HostLedger",
+    "HostPressure",
     "JobRun",
     "KvmCount",
     "KvmStats",
@@ -141,6 +155,9 @@ __all__ = [
     "Outcomes",
     "Overview",
     "PagesOfSize",
+    "PressureOf",
+    "PressureSeries",
+    "Pressures",
     "Probe",
     "RangeWarning",
     "Rates",
@@ -178,8 +195,15 @@ __all__ = [
     "VmLedger",
     "VmPage",
     "VmPageSizes",
+    "VmPressure",
     "VmTotals",
     "VmsAtOnce",
+    "Wait",
+    "WaitDetail",
+    "WaitLine",
+    "WaitSeries",
+    "WaitTotal",
+    "Waits",
     "WarningCode",
     "WordField",
 ]

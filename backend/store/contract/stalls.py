@@ -126,8 +126,8 @@ class Stalls(Protocol):
     def stall_ledger_points(self, vm_ids: Sequence[str] | None, steps: Steps) -> Iterator[StallLedgerPoint]:
         """Yield how many began and ended in steps; no order, and a step may come several times."""
 
-    def wait_sums(self, vm_ids: Sequence[str] | None, span: TimeRange) -> Sequence[WaitSum]:
-        """Return what VMs waited for, the longest first."""
+    def wait_sums(self, vm_ids: Sequence[str] | None, span: TimeRange) -> Iterator[WaitSum]:
+        """Yield what VMs waited for; no order."""
 
     def wait_points(self, vm_ids: Sequence[str] | None, steps: Steps) -> Iterator[WaitPoint]:
         """Yield the same in steps; no order, and what is waited for in a step may come several times."""
@@ -138,5 +138,5 @@ class Stalls(Protocol):
     def pressure_points(self, vm_ids: Sequence[str], steps: Steps) -> Iterator[PressurePoint]:
         """Yield the same in steps; no order."""
 
-    def host_pressures(self, span: TimeRange) -> Mapping[str, PressureSum]:
-        """Return hosts' pressure, by name."""
+    def host_pressures(self, host_names: Sequence[str], span: TimeRange) -> Mapping[str, PressureSum]:
+        """Return hosts' pressure, by name; of those that had any."""

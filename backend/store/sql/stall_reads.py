@@ -66,10 +66,10 @@ class StallReads(VmSums):
         for _, (step, ended) in self._points(Metric.STALL_LEDGER, vm_ids, steps, by=(), figures=("ended",)):
             yield StallLedgerPoint(step, 0, ended)
 
-    def wait_sums(self, vm_ids: Sequence[str] | None, span: TimeRange) -> Sequence[WaitSum]:
-        """Return what VMs waited for, the longest first."""
-        found = [WaitSum(*row) for row in self._sums(Metric.WAITS, vm_ids, span)]
-        return sorted(found, key=lambda item: (-item.ns, item))
+    def wait_sums(self, vm_ids: Sequence[str] | None, span: TimeRange) -> Iterator[WaitSum]:
+        """Yield what VMs waited for; no order."""
+        for row in self._sums(Metric.WAITS, vm_ids, span):
+            yield WaitSum(*row)
 
     def wait_points(self, vm_ids: Sequence[str] | None, steps: Steps) -> Iterator[WaitPoint]:
         """Yield the same in steps; no order, and what is waited for in a step may come several times."""
@@ -88,10 +88,12 @@ class StallReads(VmSums):
             step, owner, some_ns, full_ns = row
             yield PressurePoint(step, chosen[owner][0], some_ns, full_ns)
 
-    def host_pressures(self, span: TimeRange) -> Mapping[str, PressureSum]:
-        """Return hosts' pressure, by name."""
+    def host_pressures(self, host_names: Sequence[str], span: TimeRange) -> Mapping[str, PressureSum]:
+        """Return hosts' pressure, by name; of those that had any."""
         figures = FIGURES[Metric.HOST_PRESSURES]
+        wanted = frozenset(host_names)
         with self.snapshot() as connection:
-            names = {row.id: row.name for row in connection.execute(select(hosts.c.id, hosts.c.name))}
+            known = connection.execute(select(hosts.c.id, hosts.c.name))
+            names = {row.id: row.name for row in known if row.name in wanted}
             found = self.series.totals(Metric.HOST_PRESSURES, list(names), span, by=(OWNER,), figures=figures)
             return {names[host]: PressureSum(names[host], *row) for host, *row in found}

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from faultmodel.record import Cost, Span
+from faultmodel.record_stalls import HostPressure, Pressure, WaitCount
+from faultmodel.waits import WaitsFor
 from tests.backend.serving import Server
 from tests.batches import (
     NS_PER_S,
@@ -45,6 +47,9 @@ def fleet(server: Server) -> Server:
                 exits=[exit_record(vm, arch_name=arch)],
                 stalls=[stall_count(vm, second=1, q0=10**number)],
                 **{name: later_sections(vm)[name] for name in ("memslots", "kvm_counts", "vm_pages")},
+                waits=[WaitCount(START_MS + 1000, vm, WaitsFor.SWAP, "", 1, 10**number)],
+                pressures=[Pressure(START_MS + 1000, vm, 10**number, 0)],
+                host_pressures=[HostPressure(START_MS + 1000, 10**number, 0)],
                 costs=[Cost(from_ns=START_NS, to_ns=START_NS + NS_PER_S, cpu_ns=7, resident_bytes=1)],
             )
         )
@@ -92,12 +97,14 @@ def test_lists_rates_and_exits_are_of_the_vms_that_are_chosen(fleet: Server, cho
     assert {one["key"]: one["total"] for one in rates["series"]} == {
         IDS[number]: 10**number for number in numbers
     }
-    for path in ("exits", "stall", "outcomes", "memslots", "kvm-stats"):
+    for path in ("exits", "stall", "outcomes", "waits", "pressure", "memslots", "kvm-stats"):
         assert {row["vm"] for row in fleet.get(f"/api/v1/{path}", **asked)["items"]} == wanted
     stall = fleet.get("/api/v1/stall", **asked)
     assert stall["total"]["count"] == fleet.get("/api/v1/outcomes", **asked)["ended"] == rates_sum(rates)
     heat = fleet.get("/api/v1/stall/heat", **asked, **RANGE)
     assert sum(sum(counts or ()) for counts in heat["counts"]) == rates_sum(rates)
+    waited = fleet.get("/api/v1/waits/series", **asked, **RANGE)
+    assert sum(round(one["total_s"] * NS_PER_S) for one in waited["series"]) == rates_sum(rates)
 
 
 @pytest.mark.parametrize("choice", [name for name, (asked, _) in CHOICES.items() if set(asked) == {"host"}])
@@ -116,7 +123,8 @@ def test_what_is_of_hosts_is_of_those_that_are_chosen(fleet: Server, choice: str
 
 
 def test_a_vm_is_chosen_in_one_way(fleet: Server) -> None:
-    for path in ("rates", "exits", "stall", "stall/heat", "outcomes", "memslots", "kvm-stats"):
+    lists = ("exits", "stall", "outcomes", "waits", "pressure", "memslots", "kvm-stats")
+    for path in (*lists, "rates", "stall/heat", "waits/series"):
         status, detail = fleet.problem(f"/api/v1/{path}", vm=IDS[0], host="kvm-*")
         assert (status, "not by both" in detail) == (400, True)
 

@@ -18,6 +18,8 @@ from backend.store.contract.store import Store
 from faultmodel import arch
 from faultmodel.kinds import LossKind
 from faultmodel.record import Cost, Loss, Span
+from faultmodel.record_stalls import HostPressure, Pressure, WaitCount
+from faultmodel.waits import WaitsFor
 from faultmodel.wire import Batch
 from tests.backend.serving import Server, make_server
 from tests.batches import (
@@ -33,6 +35,7 @@ from tests.batches import (
     make_batch,
     make_host,
     make_vm,
+    stall_count,
 )
 from tests.clickhouse import ClickHouse
 
@@ -81,6 +84,14 @@ def batches() -> Iterator[Batch]:
             exits=[
                 exit_record(vm, arch_name=arch_name, time_ns=start_ns + place) for place, vm in enumerate(vms)
             ],
+            stalls=[stall_count(vm, second=second, q1=random.randrange(9)) for vm in vms],
+            waits=[
+                WaitCount(START_MS + second * 1000, vm, waits_for, "", 1, random.randrange(10**9))
+                for vm in vms
+                for waits_for in (WaitsFor.SWAP, WaitsFor.MEMCG)
+            ],
+            pressures=[Pressure(START_MS + second * 1000, vm, random.randrange(10**9), number) for vm in vms],
+            host_pressures=[HostPressure(START_MS + second * 1000, random.randrange(10**9), number)],
             faults=[
                 fault_record(vm, arch_name=arch_name, time_ns=start_ns + place, word=words[0])
                 for place, vm in enumerate(vms)
@@ -145,10 +156,11 @@ def questions(server: Server) -> Iterator[tuple[str, dict[str, Any]]]:
             for by in By if metric is Metric.FAULTS else EXIT_BY:
                 chosen = {"vm": vms[0]} if by == By.VCPU else {}
                 yield "/api/v1/rates", {**span, **chosen, "metric": metric, "by": by}
-        for path in ("/api/v1/ledger", "/api/v1/costs", "/api/v1/stall/heat"):
+        for path in ("/api/v1/ledger", "/api/v1/costs", "/api/v1/stall/heat", "/api/v1/waits/series"):
             yield path, span
-        for path in ("/api/v1/stall", "/api/v1/outcomes", "/api/v1/memslots", "/api/v1/kvm-stats"):
-            yield path, within
+        yield "/api/v1/pressure/series", {**span, "vm": vms[0]}
+        for path in ("stall", "outcomes", "waits", "pressure", "memslots", "kvm-stats"):
+            yield f"/api/v1/{path}", within
         yield "/api/v1/exits", {**within, "limit": 20}
         for vm in vms[:2]:
             yield f"/api/v1/vms/{vm}", within

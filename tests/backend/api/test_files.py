@@ -17,6 +17,8 @@ from pyarrow import parquet
 
 from backend.store.contract.store import Store
 from backend.times import rfc3339_ms
+from faultmodel.record_stalls import Pressure, WaitCount
+from faultmodel.waits import WaitsFor
 from tests.backend.process import serving
 from tests.backend.serving import Server
 from tests.batches import (
@@ -81,9 +83,11 @@ def filled(server: Server) -> Server:
     stalls = [stall_count(vm.id, octave=octave, q1=octave) for vm in vms for octave in (2, 9)]
     looks = sections_of(*(later_sections(vm.id) for vm in vms))
     looked = {name: looks[name] for name in ("memslots", "kvm_counts", "vm_pages")}
-    server.apply(
-        make_batch(0, vms=vms, fault_counts=counts, faults=faults, exits=exits, stalls=stalls, **looked)
-    )
+    waits = [WaitCount(START_MS, vm.id, WaitsFor.LOCK, name, 1, 10**9) for vm in vms for name in ("a", "b")]
+    pressures = [Pressure(START_MS, vm.id, 10**9, 1) for vm in vms]
+    of_faults: dict[str, Any] = {"fault_counts": counts, "faults": faults, "exits": exits}
+    of_stalls: dict[str, Any] = {"stalls": stalls, "waits": waits, "pressures": pressures}
+    server.apply(make_batch(0, vms=vms, **of_faults, **of_stalls, **looked))
     return server
 
 
@@ -99,6 +103,8 @@ def filled(server: Server) -> Server:
         "/api/v1/outcomes",
         "/api/v1/memslots",
         "/api/v1/kvm-stats",
+        "/api/v1/waits",
+        "/api/v1/pressure",
     ],
 )
 def test_json_lines_are_the_items_of_all_pages(filled: Server, path: str) -> None:
@@ -137,6 +143,12 @@ def test_the_buckets_of_a_stall_are_in_one_cell(filled: Server) -> None:
     assert [json.loads(row["buckets"]) for row in rows] == [item["buckets"] for item in items]
     columns = parquet_rows(get_file(filled, "/api/v1/stall", "parquet", **RANGE))
     assert [row["count"] for row in columns] == [item["count"] for item in items] == [13, 13]
+
+
+def test_a_line_of_pressure_is_columns_of_its_own(filled: Server) -> None:
+    rows = csv_rows(get_file(filled, "/api/v1/pressure", "csv", **RANGE))
+    items = listed(filled, "/api/v1/pressure", **RANGE)
+    assert [row["some.total_us"] for row in rows] == [str(item["some"]["total_us"]) for item in items] != []
 
 
 def test_names_stay_what_they_are(filled: Server) -> None:

@@ -10,7 +10,8 @@ from backend.store.contract.retention import Kept
 from backend.store.contract.store import Store
 from faultmodel.kinds import HostState
 from faultmodel.record import Span
-from faultmodel.record_stalls import StallEntry
+from faultmodel.record_stalls import Pressure, StallEntry, WaitCount
+from faultmodel.waits import WaitsFor
 from tests.backend.api.warned import older_than_kept
 from tests.backend.serving import Server
 from tests.batches import (
@@ -50,6 +51,8 @@ def aged(store: Store, server: Server) -> Server:
             exits=[exit_record(time_ns=time_ns)],
             stalls=[stall_count(second=second, q0=FAULTS)],
             stall_ledger=[StallEntry(START_MS + second * 1000, VM_ID, FAULTS, FAULTS, 0)],
+            waits=[WaitCount(START_MS + second * 1000, VM_ID, WaitsFor.SWAP, "", FAULTS, NS_PER_S)],
+            pressures=[Pressure(START_MS + second * 1000, VM_ID, NS_PER_S, NS_PER_S)],
         )
         assert store.apply(batch, time_ns + NS_PER_S)
     for name in ("rollup", "retention"):
@@ -128,13 +131,24 @@ def test_a_vm_says_so_as_well(aged: Server) -> None:
 
 
 def test_stalls_say_so_as_well(aged: Server) -> None:
-    for path in ("stall", "outcomes"):
+    for path in ("stall", "outcomes", "waits"):
         found = aged.get(f"/api/v1/{path}", from_=MIDDLE_MS, to=MIDDLE_MS + 1000)
         assert found["counted"] == {"from_ms": START_MS, "to_ms": START_MS + 60_000}
         assert [item["count"] for item in found["items"]] == [2 * FAULTS]
     found = chart(aged, "stall/heat", "10s", vm=VM_ID)
     assert (found["kept_from_ms"], found["counts"]) == (START_MS + 2 * DAY_S * 1000, [None] * 6)
     assert chart(aged, "stall/heat", "1m", vm=VM_ID)["counts"] == [[2 * FAULTS]]
+    found = chart(aged, "waits/series", "10s", vm=VM_ID)
+    assert (found["kept_from_ms"], found["series"]) == (START_MS + 2 * DAY_S * 1000, [])
+    assert chart(aged, "waits/series", "1m", vm=VM_ID)["series"][0]["seconds"] == [2.0]
+
+
+def test_an_average_of_time_that_is_kept_in_longer_buckets_is_not_known(aged: Server) -> None:
+    (item,) = aged.get("/api/v1/pressure", vm=VM_ID, from_=START_MS, to=START_MS + 30_000)["items"]
+    assert item["some"] == {"avg10": None, "avg60": None, "avg300": None, "total_us": 2_000_000}
+    found = chart(aged, "pressure/series", "10s", vm=VM_ID)
+    assert (found["kept_from_ms"], found["some"]) == (START_MS + 2 * DAY_S * 1000, [None] * 6)
+    assert chart(aged, "pressure/series", "1m", vm=VM_ID)["some"] == [100.0]
 
 
 def test_records_say_from_when_on_they_are_kept(aged: Server) -> None:
@@ -150,7 +164,7 @@ def warned(found: Any) -> Any:
     return [one for one in found["warnings"] if one["code"] != "not_covered"]
 
 
-@pytest.mark.parametrize("path", ["rates", "ledger", "costs", "stall/heat"])
+@pytest.mark.parametrize("path", ["rates", "ledger", "costs", "stall/heat", "waits/series"])
 def test_a_chart_warns_of_steps_that_are_not_kept(aged: Server, path: str) -> None:
     kept_ms = START_MS + 2 * DAY_S * 1000
     assert warned(chart(aged, path, "10s")) == [older_than_kept(START_MS, START_MS + 60_000)]
@@ -171,7 +185,15 @@ def test_records_warn_of_those_that_are_not_kept(aged: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["vms", *(f"vms/{VM_ID}{of}" for of in ("", "/flags", "/syndromes")), "stall", "outcomes"]
+    "path",
+    [
+        "vms",
+        *(f"vms/{VM_ID}{of}" for of in ("", "/flags", "/syndromes")),
+        "stall",
+        "outcomes",
+        "waits",
+        "pressure",
+    ],
 )
 def test_totals_warn_where_nothing_at_all_is_kept(aged: Server, path: str) -> None:
     path = f"/api/v1/{path}"

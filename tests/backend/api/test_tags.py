@@ -22,6 +22,7 @@ CLOSED: dict[str, Any] = {"from": START_MS, "to": START_MS + 3000}
 ABOUT_A_RANGE = [
     *("/api/v1/rates", "/api/v1/exits", f"/api/v1/vms/{VM_ID}/faults"),
     *("/api/v1/stall", "/api/v1/stall/heat", "/api/v1/outcomes"),
+    *("/api/v1/waits", "/api/v1/waits/series", "/api/v1/pressure"),
 ]
 B = "00000000000000b2"
 

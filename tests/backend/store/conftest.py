@@ -69,6 +69,7 @@ _OF_SERIES = (
     "test_retention",
     "test_series",
     "test_stall_answers",
+    "test_wait_answers",
 )
 """Tests of counts and records; others are of the catalog, which is the same beside any series."""
 _OF_BOTH = ("test_apply", "test_arrivals", "test_removal")

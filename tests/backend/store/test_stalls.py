@@ -118,16 +118,19 @@ def test_vcpus_waits_and_pressure_add_up(filled: Store) -> None:
         VcpuStallSum(VM_ID, 0, 12, 4, 10, 12, 6),
         VcpuStallSum(VM_ID, 1, 18, 6, 10, 12, 7),
     ]
-    assert filled.wait_sums([VM_ID], ALWAYS) == [
+    assert set(filled.wait_sums([VM_ID], ALWAYS)) == {
         WaitSum(VM_ID, "swap", "", 10, 280),
         WaitSum(VM_ID, "lock", "rwsem_down_read_slowpath", 10, 32),
-    ]
+    }
     assert filled.pressure_sums([VM_ID], ALWAYS) == [PressureSum(VM_ID, 100, 10)]
     assert sorted(filled.pressure_points([VM_ID], STEPS)) == [
         PressurePoint(0, VM_ID, 30, 3),
         PressurePoint(1, VM_ID, 70, 7),
     ]
-    assert filled.host_pressures(ALWAYS) == {"host-1": PressureSum("host-1", 11 * 50, 50)}
+    assert filled.host_pressures(["host-1", "host-9"], ALWAYS) == {
+        "host-1": PressureSum("host-1", 11 * 50, 50)
+    }
+    assert filled.host_pressures([], ALWAYS) == {}
     assert filled.pressure_sums(["f" * 16], ALWAYS) == []
 
 

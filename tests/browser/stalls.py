@@ -3,17 +3,26 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from faultmodel.outcomes import Outcome
 from faultmodel.record import Access
-from faultmodel.record_stalls import StallCount, StallEntry, VcpuStall
+from faultmodel.record_stalls import HostPressure, Pressure, StallCount, StallEntry, VcpuStall, WaitCount
 from faultmodel.stalls import UNTIMED, bucket_of
+from faultmodel.units import NS_PER_S
+from faultmodel.waits import WaitsFor
 
 _Key = tuple[int, Access, Outcome, int]
 _UNTIMED_EVERY = 3
 """Of so many faults of one kind, one has no time."""
+_WAITS = (
+    (WaitsFor.SWAP, "", 0.3),
+    (WaitsFor.LOCK, "rwsem_down_read_slowpath", 0.15),
+    (WaitsFor.LOCK, "__mutex_lock", 0.05),
+    (WaitsFor.OTHER, "schedule_timeout < io_schedule_timeout < blk_io_wait < dax_fault < do_fault", 0.1),
+)
+"""Of what is waited for: at most that share of it."""
 
 
 def stalls_of(vm: str, counts: Sequence[Any]) -> dict[str, Any]:
@@ -50,6 +59,28 @@ def stalls_of(vm: str, counts: Sequence[Any]) -> dict[str, Any]:
         "stalls": tuple(stalls),
         "vcpu_stalls": tuple(VcpuStall(at_ms, vm, vcpu, *found) for (at_ms, vcpu), found in vcpus.items()),
         "stall_ledger": (StallEntry(first_ms, vm, ended, ended, 0),) if ended else (),
+        **_asleep(vm, blocked),
+    }
+
+
+def _asleep(vm: str, blocked: Mapping[_Key, int]) -> dict[str, Any]:
+    """Return what a VM waited for while it was blocked, and its pressure: most of it in reclaim."""
+    by_second: Counter[int] = Counter()
+    for (bucket_ms, *_), ns in blocked.items():
+        by_second[bucket_ms] += ns
+    waits = []
+    for bucket_ms, ns in by_second.items():
+        left = ns
+        for kind, detail, share in _WAITS:
+            part = int(ns * share * (1 + math.sin(bucket_ms / 200_000)) / 2)
+            left -= part
+            waits.append(WaitCount(bucket_ms, vm, kind, detail, 1 + part // 10**6, part))
+        waits.append(WaitCount(bucket_ms, vm, WaitsFor.RECLAIM, "", 1 + left // 10**6, left))
+    stood = {at_ms: min(ns, NS_PER_S) for at_ms, ns in by_second.items()}
+    return {
+        "waits": tuple(waits),
+        "pressures": tuple(Pressure(at_ms, vm, ns, ns // 3) for at_ms, ns in stood.items()),
+        "host_pressures": tuple(HostPressure(at_ms, ns, ns // 4) for at_ms, ns in stood.items()),
     }
 
 

@@ -89,3 +89,45 @@ export function recordVm(vm, seconds) {
 export function withdrawRecordRequest(vm, name) {
   return request(`${recordPath(vm)}/${encodeURIComponent(name)}`, {}, { method: "DELETE" });
 }
+
+/**
+ * @param {string} vm
+ * @param {Range} range
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./model/types.js").Waits>}
+ */
+export function getWaits(vm, range, signal) {
+  return request("/api/v1/waits", { vm, ...timesOf(range) }, { signal });
+}
+
+/**
+ * @param {string} vm
+ * @param {Range} range
+ * @param {number} stepMs
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./model/types.js").WaitSeries>}
+ */
+export function getWaitSeries(vm, range, stepMs, signal) {
+  return request("/api/v1/waits/series", { vm, ...timesOf(range), ...inSteps(stepMs) }, { signal });
+}
+
+/**
+ * @param {string} vm
+ * @param {Range} range
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./model/types.js").Pressures>}
+ */
+export function getPressure(vm, range, signal) {
+  return request("/api/v1/pressure", { vm, ...timesOf(range) }, { signal });
+}
+
+/**
+ * @param {string} vm
+ * @param {Range} range
+ * @param {number} stepMs
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./model/types.js").PressureSeries>}
+ */
+export function getPressureSeries(vm, range, stepMs, signal) {
+  return request("/api/v1/pressure/series", { vm, ...timesOf(range), ...inSteps(stepMs) }, { signal });
+}

@@ -36,6 +36,12 @@
 /** @typedef {import("../../../api-types.js").StallHeat} StallHeat */
 /** @typedef {import("../../../api-types.js").EndedFaults} EndedFaults */
 /** @typedef {import("../../../api-types.js").Outcomes} Outcomes */
+/** @typedef {import("../../../api-types.js").Wait} Wait */
+/** @typedef {import("../../../api-types.js").Waits} Waits */
+/** @typedef {import("../../../api-types.js").WaitSeries} WaitSeries */
+/** @typedef {import("../../../api-types.js").VmPressure} VmPressure */
+/** @typedef {import("../../../api-types.js").Pressures} Pressures */
+/** @typedef {import("../../../api-types.js").PressureSeries} PressureSeries */
 /** @typedef {import("../../../api-types.js").Memslot} Memslot */
 /** @typedef {import("../../../api-types.js").MemslotPage} MemslotPage */
 /** @typedef {import("../../../api-types.js").KvmStats} KvmStats */

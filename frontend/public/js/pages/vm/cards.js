@@ -8,7 +8,9 @@ import { el, setShown } from "../../base/dom.js";
 import { createMessage } from "../../panels/message.js";
 import { KVM_STATS_CARD } from "./kvm-stats-card.js";
 import { MEMSLOTS_CARD } from "./memslots-card.js";
+import { PRESSURE_CARD } from "./pressure-card.js";
 import { STALL_CARD } from "./stall-card.js";
+import { WAITS_CARD } from "./waits-card.js";
 
 /** @typedef {import("../context.js").Context} Context */
 /** @typedef {import("../context.js").Request} Request */
@@ -25,7 +27,7 @@ import { STALL_CARD } from "./stall-card.js";
  */
 
 /** In the order in which they stand. @type {readonly Card<any>[]} */
-const CARDS = [STALL_CARD, MEMSLOTS_CARD, KVM_STATS_CARD];
+const CARDS = [STALL_CARD, WAITS_CARD, PRESSURE_CARD, MEMSLOTS_CARD, KVM_STATS_CARD];
 
 /** @typedef {{answer: any, error: string}} Asked error "" where there is an answer */
 /** @typedef {ReadonlyMap<string, Asked>} CardAnswers by the card's id */

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { PLACES, waitText, waitsSentence } from "../public/js/model/waits.js";
+
+const total = (/** @type {"reclaim" | "swap"} */ kind, /** @type {number} */ seconds) => ({
+  waits_for: kind,
+  count: 1,
+  seconds,
+});
+
+test("a sentence says how long the guest stood still, and for what most of it", () => {
+  const totals = [total("reclaim", 2.9), total("swap", 0.2)];
+  assert.equal(
+    waitsSentence({ blocked_s: 3.1, totals }),
+    "The guest stood still for 3.10 s, 2.90 s of it in reclaim.",
+  );
+  assert.equal(
+    waitsSentence({ blocked_s: 0.0112, totals: [total("swap", 0.0112)] }),
+    "The guest stood still for 11.2 ms, all of it for swap.",
+  );
+});
+
+test("where nothing is known there is no sentence", () => {
+  assert.equal(waitsSentence({ blocked_s: null, totals: [] }), "");
+  assert.equal(waitsSentence({ blocked_s: 0, totals: [] }), "");
+});
+
+test("each kind has a name, a meaning and a place of its own", () => {
+  assert.equal(PLACES.size, 11);
+  assert.equal(new Set(PLACES.values()).size, 11);
+  assert.deepEqual(waitText("memcg").text, "memory cgroup");
+  for (const kind of PLACES.keys()) assert.ok(waitText(/** @type {any} */ (kind)).title);
+});

@@ -1,16 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """All VMs: the table, its order, the chart over it."""
 
+import time
+
 import pytest
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Visit
 from tests.browser.feed import Feed
-from tests.browser.reading import counts_by_name, figure, names, number, title_of
+from tests.browser.reading import counts_by_name, figure, names, number, table, title_of
 
 pytestmark = pytest.mark.browser
 ONLY_LOOKS = True
 ONE_DOCUMENT = True
+
+
+def _clock(time_ms: int) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(time_ms // 1000))
 
 
 def _vms(visit: Visit, feed: Feed) -> list[dict[str, object]]:
@@ -41,6 +47,38 @@ def test_the_key_figures_are_the_sums_of_all_vms(visit: Visit, feed: Feed) -> No
         == sum(int(str(vm["unclassified_error_exits"])) for vm in vms)
         > 0
     )
+
+
+def test_exits_come_first_each_vm_s_with_its_first_and_its_last(visit: Visit, feed: Feed) -> None:
+    page = visit.go(f"/?{visit.fixed()}")
+    vms = {str(vm["id"]): vm for vm in _vms(visit, feed)}
+    from_, to = (part.partition("=")[2] for part in visit.fixed().split("&"))
+    expected = []
+    for kind in ("memory_fault", "bare_error", "unclassified_error"):
+        asked = feed.product.get(
+            "rates", metric=f"{kind}_exits", by="vm", from_=from_, to=to, step="10s", coarser="true"
+        )
+        for series in asked["series"]:
+            at = [place for place, count in enumerate(series["counts"]) if count]
+            first, last = (_clock(asked["times_ms"][place]) for place in (at[0], at[-1]))
+            name = title_of(vms[series["key"]])
+            expected.append((last, first, name, kind.replace("_", " "), series["total"]))
+    rows = table(page.locator("#exits-by-vm tbody"))
+    found = [(row[4][-8:], row[3][-8:], row[0], row[1], number(row[2])) for row in rows]
+    assert sorted(found) == sorted(expected)
+    assert [row[4] for row in rows] == sorted((row[4] for row in rows), reverse=True)
+    totals = page.locator("#exit-rates .legend-value").all_inner_texts()
+    assert sum(map(number, totals)) == sum(item[4] for item in expected) > 0
+    # They stand above the chart of faults, and the figure leads there.
+    order = page.locator("#exit-rates, #faults").evaluate_all("cards => cards.map(card => card.id)")
+    assert order == ["exit-rates", "faults"]
+    expect(page.locator('[data-figure="exits"] a')).to_have_attribute("href", "#exit-rates")
+
+
+def test_where_no_vm_exits_nothing_is_said_of_exits(visit: Visit) -> None:
+    page = visit.go(f"/?{visit.fixed()}&filter=web-frontend")
+    expect(page.locator("#exit-rates")).to_be_hidden()
+    expect(page.locator('[data-figure="exits"] a')).to_have_count(0)
 
 
 def test_the_legend_s_totals_add_up_to_the_faults(visit: Visit) -> None:

@@ -12,6 +12,7 @@ import { el, keyedList, setAttr, setShown, setText } from "../base/dom.js";
  * @property {string} [note]
  * @property {string} [title]
  * @property {"" | "warn" | "bad"} [tone]
+ * @property {string} [leadsTo] id of what says more on the page
  */
 
 export function createFigures() {
@@ -24,6 +25,7 @@ export function createFigures() {
       const unit = el("span", { class: "figure-unit" });
       const note = el("dd", { class: "figure-note" });
       const label = el("dt", {});
+      const link = el("a", { click: goTo });
       const box = el(
         "div",
         { class: "figure", "data-figure": figure.key },
@@ -34,7 +36,7 @@ export function createFigures() {
       return {
         root: box,
         update(next) {
-          setText(label, next.label);
+          showLabel(label, link, next);
           setText(value, next.value);
           setText(unit, next.unit ?? "");
           setText(note, next.note ?? "");
@@ -46,4 +48,20 @@ export function createFigures() {
     },
   );
   return { root, update };
+}
+
+/** @param {HTMLElement} label @param {HTMLAnchorElement} link @param {Figure} figure */
+function showLabel(label, link, { label: text, leadsTo }) {
+  if (!leadsTo) link.remove();
+  else if (link.parentNode !== label) label.replaceChildren(link);
+  setAttr(link, "href", leadsTo && `#${leadsTo}`);
+  setText(leadsTo ? link : label, text);
+}
+
+// The address of the page is what it shows, so it stays as it is.
+/** @param {Event} event */
+function goTo(event) {
+  event.preventDefault();
+  const link = /** @type {HTMLAnchorElement} */ (event.currentTarget);
+  document.getElementById(link.hash.slice(1))?.scrollIntoView();
 }

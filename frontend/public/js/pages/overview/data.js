@@ -22,6 +22,7 @@ import { aheadMessage, emptyMessage, latestLabel, newestElsewhere, uncoveredMess
  * @property {VmPage} vms
  * @property {Rates} rates split as the chart is
  * @property {string} by
+ * @property {import("./exits.js").ExitRates} exits
  * @property {import("../../model/host-types.js").Ledger} ledger
  * @property {import("../../model/host-events.js").ReadEvent[]} events
  * @property {boolean} hasMoreEvents
@@ -83,6 +84,7 @@ export function figuresOf({ vms: { totals }, rates, ledger, request }) {
       label: "Memory-fault exits",
       value: known(totals.memory_fault_exits),
       tone: totals.memory_fault_exits > 0 ? "warn" : "",
+      leadsTo: totals.memory_fault_exits > 0 ? "exit-rates" : "",
       ...{ note, title },
     },
     {
@@ -90,6 +92,7 @@ export function figuresOf({ vms: { totals }, rates, ledger, request }) {
       label: "Bare error exits",
       value: known(totals.bare_error_exits),
       tone: totals.bare_error_exits > 0 ? "bad" : "",
+      leadsTo: totals.bare_error_exits > 0 ? "exit-rates" : "",
       ...{ note, title },
     },
     {
@@ -97,6 +100,7 @@ export function figuresOf({ vms: { totals }, rates, ledger, request }) {
       label: "Unclassified error exits",
       value: known(totals.unclassified_error_exits),
       tone: totals.unclassified_error_exits > 0 ? "bad" : "",
+      leadsTo: totals.unclassified_error_exits > 0 ? "exit-rates" : "",
       note,
       title: `Memory-fault exits or bare error exits, of recordings that do not show which. ${title}`,
     },

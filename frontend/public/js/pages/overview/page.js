@@ -4,6 +4,7 @@
 import { getOverview } from "../../api.js";
 import { createFollowerOf } from "../follow.js";
 import { createHostNews } from "../host-news.js";
+import { createExitQuestion } from "./exits.js";
 import { createOverviewView } from "./view.js";
 import { messageOf, newsOfShown } from "./data.js";
 
@@ -36,6 +37,7 @@ export function createOverview(context) {
   const view = createOverviewView(context, SPLITS);
   const follow = createFollowerOf(getOverview);
   const hostNews = createHostNews();
+  const askExits = createExitQuestion();
   /** @type {Answer | null} */
   let answer = null;
   /** @param {Question} question */
@@ -49,8 +51,10 @@ export function createOverview(context) {
 
   /** @param {Request} request @param {Promise<Overview>} [asked] */
   async function load(request, asked) {
-    const [found, hosts] = await Promise.all([asked ?? ask(request), hostNews(request)]);
-    answer = { ...found, ...newsOfShown(hosts, { ...found, request }), by: splitOf(request.view), request };
+    const overview = asked ?? ask(request);
+    const exitsAsked = overview.then((found) => askExits(found, request));
+    const [found, hosts, exits] = await Promise.all([overview, hostNews(request), exitsAsked]);
+    answer = { ...found, ...newsOfShown(hosts, { ...found, request }), exits, by: splitOf(request.view), request };
     show();
   }
 

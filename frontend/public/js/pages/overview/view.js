@@ -14,6 +14,7 @@ import { leftOutNotes, vmsLeftOut } from "../chart-notes.js";
 import { latestLabel } from "../messages.js";
 import { figuresOf, isChoice, rowsOf, sortAfterClick } from "./data.js";
 import { createRateChart } from "../rate-chart.js";
+import { createExitsCard } from "./exits.js";
 
 /** @typedef {import("./data.js").Answer} Answer */
 
@@ -38,8 +39,9 @@ export function createOverviewView(context, splits) {
     id: "faults",
     title: "Guest faults",
     splits,
-    onCursor: () => undefined,
+    onCursor: (time) => exits.setCursor(time),
   });
+  const exits = createExitsCard(context, (time) => chart.setCursor(time));
   const table = createVmTable({
     onSort: (column) => state.set({ sort: sortAfterClick(state.get().sort, column) }, { replace: true }),
     onOpen: (vm) => context.open(viewOf(state.get(), vm)),
@@ -68,6 +70,7 @@ export function createOverviewView(context, splits) {
     "div",
     { class: "page-content", hidden: true },
     el("section", { class: "card figures-card", "aria-label": "Key figures" }, figures.root),
+    exits.root,
     chart.root,
     card(
       {
@@ -133,11 +136,16 @@ export function createOverviewView(context, splits) {
     });
     const subject = isChoice(request.view) ? "some faults" : "all faults";
     chart.update({ rates, lines, stacked: true, ledger, events, request, notes, subject }, by);
+    exits.update(answer.exits, { ledger, events, request, notes: [] });
   }
 
   const heading = el("h1", { class: "sr-only" }, "All VMs");
   const root = el("div", { class: "page overview" }, heading, message.root, content);
-  return { root, message, show, destroy: chart.destroy };
+  const destroy = () => {
+    chart.destroy();
+    exits.destroy();
+  };
+  return { root, message, show, destroy };
 }
 
 /** @param {import("../../state.js").State} state @param {(text: string | null) => void} onEnter null: the text is another one again */

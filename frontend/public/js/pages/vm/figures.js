@@ -42,6 +42,7 @@ export function figuresOf({ vm, faults, ledger, request }) {
       title: ofExits.title,
       note: [`${rateText(vm.exit_rate)} /s`, ofExits.note].filter(Boolean).join(", "),
       tone: vm.memory_fault_exits > 0 ? "warn" : "",
+      leadsTo: vm.memory_fault_exits > 0 ? "exits" : "",
     },
     {
       key: "bare",
@@ -49,6 +50,7 @@ export function figuresOf({ vm, faults, ledger, request }) {
       value: known(vm.bare_error_exits),
       ...ofExits,
       tone: vm.bare_error_exits > 0 ? "bad" : "",
+      leadsTo: vm.bare_error_exits > 0 ? "exits" : "",
     },
     {
       key: "unclassified",
@@ -56,6 +58,7 @@ export function figuresOf({ vm, faults, ledger, request }) {
       value: known(vm.unclassified_error_exits),
       note: ofExits.note,
       tone: vm.unclassified_error_exits > 0 ? "bad" : "",
+      leadsTo: vm.unclassified_error_exits > 0 ? "exits" : "",
       title: "Memory-fault exits or bare error exits, of a recording that does not show which",
     },
     {

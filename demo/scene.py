@@ -63,6 +63,11 @@ class Window:
         self._next = 0
 
     @property
+    def taken(self) -> int:
+        """How many pages this round has gone through."""
+        return self._next
+
+    @property
     def is_through(self) -> bool:
         """Whether no page is left in this round."""
         return self._next >= self.region.pages

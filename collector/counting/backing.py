@@ -71,14 +71,19 @@ def backing_of(memslot: LookedMemslot, mappings: Sequence[HostMapping]) -> Backi
     if whole < memslot.pages * PAGE:
         kinds.add("none")
     permissions = list(dict.fromkeys(one.permissions for one in within))
-    path = first.path.removesuffix(_DELETED) if first.path.startswith(_OF_MEMORY) else first.path
     return Backing(
         backing=kinds.pop() if len(kinds) == 1 else "mixed",
-        file=cut(command_text((path,)), TEXT_LENGTH) if path else "",
+        file=shown_file(first),
         offset=memslot.host_address - first.start + first.offset if first.mode else None,
         userfaultfd=any(one.has_userfaultfd for one in within),
         permissions=",".join(permissions[:_MOST_PERMISSIONS]),
     )
+
+
+def shown_file(mapping: HostMapping) -> str:
+    """Return the path of a mapping's file without secrets; empty where there is none."""
+    path = mapping.path.removesuffix(_DELETED) if mapping.path.startswith(_OF_MEMORY) else mapping.path
+    return cut(command_text((path,)), TEXT_LENGTH) if path else ""
 
 
 def page_sizes(

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Loads what looks at VMs beside counting. If the kernel refuses it, a check says so and counting goes on."""
 
+import platform
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from collector.counting.cause_watcher import CauseWatcher
 from collector.counting.kvm_counts import KvmCountsWatcher
 from collector.counting.memslots import MemslotWatcher
 from collector.counting.watching import VmStates, Watcher, Watchers, check
@@ -15,6 +17,7 @@ from collector.probe.bytecode_cache import BytecodeCache
 from collector.probe.compiler_process import Terms
 from collector.probe.plan import Plan
 from collector.probe.probes import Probes
+from faultmodel import arch
 from faultmodel.record import Check
 
 _HAS_COUNTS = "ARCH_X86_64"
@@ -73,6 +76,8 @@ def _watchers(
         found.append(KvmCountsWatcher(loaded, states, probes.places, memslots.could_have))
     elif _HAS_COUNTS in plan.macros:
         checks.append(check(KvmCountsWatcher.name, _NO_COUNTS))
+    architecture = arch.get(platform.machine())
+    found.append(CauseWatcher(loaded, states, shown, architecture))
     return found
 
 

@@ -33,6 +33,9 @@ _FACT_LINES = (
     "struct hlist_head id_hash[",
     "atomic64_t pages_4k;",
     "struct userfaultfd_ctx *ctx;",
+    "u64 last_used_slot_gen;",
+    "} gmem;",
+    "struct percpu_counter used_blocks;",
 )
 _WHOLE = ("struct kvm_page_fault {", "struct mutex {")
 _CHUNK_BYTES = 1 << 20

@@ -152,6 +152,13 @@ class ExitRecord(NamedTuple):
     errno: int
     format: int
     nested: int = NOT_SHOWN_8
+    slot: int = NOT_SHOWN_32
+    slot_flags: int = 0
+    slot_gfn: int = 0
+    slot_pages: int = 0
+    slot_address: int = 0
+    memfd_bytes: int = NOT_SHOWN
+    memfd_page: int = 0
 
 
 class RecordOrder(NamedTuple):

@@ -24,7 +24,7 @@ from collector.probe.source import FOLDER, make_source, one_text
 
 _MAIN = "mappings.bpf.c"
 _ITERATOR = "task_vma"
-_HEAD = struct.Struct("=6Q4I")
+_HEAD = struct.Struct("=6Q4I2Qq")
 _PATH_BYTES = 7
 """Which number of it is the length of the path that follows."""
 _SHOWN = ((0x1, "r"), (0x2, "w"), (0x4, "x"))
@@ -37,6 +37,8 @@ _HUGETLB, _HUGE_WANTED, _HUGE_REFUSED = 0x400000, 0x20000000, 0x40000000
 class Mapping:
     """One mapping. Addresses, ``offset`` (in its file) and ``page_bytes`` (of the file system) in bytes.
 
+    ``file_bytes``: the size of the file. ``limit_blocks``: how much its file system may hold, and
+    ``used_blocks`` how much it does at least, in pages; None where it is no tmpfs, or has no limit.
     ``path`` is empty where there is no file, and where the path is too long; ``mode`` is the file's, 0 where
     there is none. ``has_userfaultfd``: one is registered.
     """
@@ -49,6 +51,9 @@ class Mapping:
     mode: int
     page_bytes: int
     path: str
+    file_bytes: int = 0
+    limit_blocks: int | None = None
+    used_blocks: int = 0
 
     @property
     def permissions(self) -> str:
@@ -176,7 +181,9 @@ def _records(parts: Iterable[bytes]) -> Iterator[tuple[tuple[int, ...], bytes]]:
 
 
 def _mapping(numbers: tuple[int, ...], path: bytes) -> Mapping:
-    start, end, _, flags, page_offset, userfaultfd, mode, _, shift, _ = numbers
+    start, end, _, flags, page_offset, userfaultfd, mode, _, shift, has_limit, file_bytes, limit, used = (
+        numbers
+    )
     return Mapping(
         start=start,
         end=end,
@@ -186,4 +193,7 @@ def _mapping(numbers: tuple[int, ...], path: bytes) -> Mapping:
         mode=mode,
         page_bytes=1 << shift,
         path=path.partition(b"\0")[0].decode(errors="replace"),
+        file_bytes=file_bytes,
+        limit_blocks=limit if has_limit else None,
+        used_blocks=used,
     )

@@ -211,6 +211,11 @@ class Probes:
         """Becomes readable when the ring of fault records should be emptied before the next reading."""
         return self._maps["fault_records"].fd
 
+    @property
+    def exits_fd(self) -> int:
+        """Becomes readable at the first memory-fault or bare error exit after a reading."""
+        return self._maps["exit_records"].fd
+
     def last_checkpoint(self) -> Checkpoint:
         """See ``Checkpoints.last``."""
         return self._checkpoints.last()

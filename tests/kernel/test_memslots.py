@@ -2,12 +2,8 @@
 """Memslots are shown as the VMM made them, with what it has mapped behind them."""
 
 import ctypes
-import fcntl
 import mmap
 import os
-import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,14 +24,11 @@ from demo.memory import PAGE, HostMemory
 from faultmodel.record_looks import Memslot
 from tests.kernel.attached import attached, bytecode_of
 from tests.kernel.looked import looked
+from tests.kernel.userfaultfd import userfaultfd
 
 pytestmark = pytest.mark.kernel
 
 _HUGETLB, _NO_RESERVE = 0x40000, 0x4000
-_USERFAULTFD = 323
-_UFFD_USER_MODE_ONLY = 1
-_UFFDIO_API, _UFFDIO_REGISTER = 0xC018AA3F, 0xC020AA00
-_UFFD_API, _MISSING = 0xAA, 1
 
 
 def _named(path: Path, pages: int) -> HostMemory:
@@ -48,20 +41,6 @@ def _hugetlb() -> HostMemory:
     """Two huge pages, which are not there: the guest touches none of them."""
     flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _HUGETLB | _NO_RESERVE
     return HostMemory(mmap.mmap(-1, 2 * memory.HUGE_PAGE, flags), 0, 2 * memory.HUGE_PAGE // PAGE)
-
-
-@contextmanager
-def _registered(host: HostMemory) -> Iterator[None]:
-    """Register memory with a userfaultfd, as a VMM does that receives a VM."""
-    fd = ctypes.CDLL(None).syscall(_USERFAULTFD, os.O_CLOEXEC | _UFFD_USER_MODE_ONLY)
-    assert fd >= 0, "no userfaultfd"
-    try:
-        fcntl.ioctl(fd, _UFFDIO_API, bytearray(struct.pack("<QQQ", _UFFD_API, 0, 0)))
-        request = struct.pack("<QQQQ", host.address, host.size, _MISSING, 0)
-        fcntl.ioctl(fd, _UFFDIO_REGISTER, bytearray(request))
-        yield
-    finally:
-        os.close(fd)
 
 
 def _of(rows: list[Memslot], region: Region) -> Memslot:
@@ -88,7 +67,7 @@ def test_every_kind_of_backing_is_told_from_the_others(headers_cache: Path, tmp_
     with looked(headers_cache) as probes, Guest(layout) as guest:
         descriptor = guest.attach_guest_memfd(guest_memfd)
         guest.warm_up()
-        with _registered(regions["late"].require_memory()):
+        with userfaultfd(regions["late"].require_memory()):
             rows = list(probes.rows()["memslots"])
         os.close(descriptor)
     found = {name: _of(rows, region) for name, region in regions.items()}

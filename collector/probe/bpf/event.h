@@ -160,12 +160,21 @@ struct exit_record {
 	u64 address; /* GPA or GVA of that fault; FAR_EL2 on arm64 */
 	u64 ipa;     /* arm64 */
 	u64 pc;	     /* NOT_SHOWN where it could not be had */
+	/* Of the memslot that was looked up last; slot is NOT_SHOWN_32 where none is shown. */
+	u64 slot_gfn;
+	u64 slot_pages;
+	u64 slot_address;
+	u64 memfd_bytes; /* of its guest_memfd; NOT_SHOWN where none is open */
+	u64 memfd_page;	 /* where in it the memslot begins */
+	u32 slot;
+	u32 slot_flags;
 	u32 vcpu;
 	u32 reason;
 	u32 errno;
 	u16 format;
 	u8 nested; /* 0, 1, or NOT_SHOWN_8 */
 	u8 pad;
+	u32 pad2;
 };
 
 /* Which faults to record; set by user space. */

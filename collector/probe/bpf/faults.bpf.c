@@ -20,6 +20,7 @@
 #include "sides.bpf.h"
 #include "outcome.bpf.h"
 #include "context.bpf.h"
+#include "memslot.bpf.h"
 
 /* The raw side: plan.py names the tracepoints to attach; handles.py attaches on_<tracepoint> to
  * each. */

@@ -19,6 +19,9 @@ static __always_inline void record_exit(struct vcpu_counts *state, u32 reason, u
 	record.errno = errno;
 	record.pc = guest_pc(state);
 	record.nested = NOT_SHOWN_8;
+	record.slot = NOT_SHOWN_32;
+	record.memfd_bytes = NOT_SHOWN;
+	note_memslot(vcpu, &record);
 	if (state->pending) {
 		record.nested = state->nested;
 		record.word = state->word;
@@ -35,7 +38,9 @@ static __always_inline void record_exit(struct vcpu_counts *state, u32 reason, u
 		READ(record.size, run, kvm_run, memory_fault.size);
 	}
 #endif
-	if (exit_records.ringbuf_output(&record, sizeof(record), BPF_RB_NO_WAKEUP))
+	/* Wakes the reader if it has read all before: the VMM may soon end, and is to be looked at.
+	 */
+	if (exit_records.ringbuf_output(&record, sizeof(record), 0))
 		COUNT_LOST(exit_records);
 }
 

@@ -18,7 +18,10 @@ struct mapping {
 	u32 mode;	 /* of the file, 0 where there is none */
 	u32 path_bytes;	 /* 0: no file, and no path follows */
 	u32 page_shift;	 /* of the file's file system */
-	u32 pad;
+	u32 has_limit;	 /* whether its file system has one: the two below */
+	u64 file_bytes;
+	u64 limit_blocks;
+	s64 used_blocks; /* less what CPUs have not added up yet */
 	char path[PATH_BYTES];
 };
 BPF_ARRAY(mapping_written, struct mapping, 1);
@@ -32,6 +35,28 @@ BPF_ARRAY(mapping_written, struct mapping, 1);
 		asm volatile("" : "+r"(number)); \
 		number;                          \
 	})
+
+#define TMPFS_MAGIC 0x01021994
+
+/* How full a tmpfs is that may hold only so much. */
+static __always_inline void note_limit(u64 inode, struct mapping *mapping)
+{
+#ifdef HAVE_SHMEM_LIMIT
+	u64 superblock = 0, magic = 0, info = 0, limit = 0;
+	s64 used = 0;
+
+	LOAD(superblock, inode, inode, i_sb);
+	LOAD(magic, superblock, super_block, s_magic);
+	if (magic != TMPFS_MAGIC)
+		return;
+	LOAD(info, superblock, super_block, s_fs_info);
+	READ(limit, info, shmem_sb_info, max_blocks);
+	READ(used, info, shmem_sb_info, used_blocks.count);
+	mapping->has_limit = limit != 0;
+	mapping->limit_blocks = limit;
+	mapping->used_blocks = used;
+#endif
+}
 
 int iterate_task_vma(struct bpf_iter__task_vma *ctx)
 {
@@ -54,10 +79,15 @@ int iterate_task_vma(struct bpf_iter__task_vma *ctx)
 	mapping->mode = 0;
 	mapping->path_bytes = 0;
 	mapping->page_shift = 0;
+	mapping->has_limit = 0;
+	mapping->file_bytes = 0;
+	mapping->limit_blocks = 0;
+	mapping->used_blocks = 0;
 	LOAD(file, vma, vm_area_struct, vm_file);
 	if (file) {
 		u16 mode = 0;
 		u8 shift = 0;
+		u64 bytes = 0;
 		long length;
 
 		LOAD(inode, file, file, f_inode);
@@ -65,6 +95,9 @@ int iterate_task_vma(struct bpf_iter__task_vma *ctx)
 		LOAD(shift, inode, inode, i_blkbits);
 		mapping->mode = mode;
 		mapping->page_shift = shift;
+		LOAD(bytes, inode, inode, i_size);
+		mapping->file_bytes = bytes;
+		note_limit(inode, mapping);
 		length = bpf_d_path((struct path *)(file + __builtin_offsetof(struct file, f_path)),
 				    mapping->path, PATH_BYTES);
 		/* A path that is too long is shown as none. */

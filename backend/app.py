@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from backend.answers import READ_S, Answers
 from backend.api import (
     architectures,
+    causes,
     costs,
     description,
     events,
@@ -85,6 +86,7 @@ _READING = (
     exits,
     stall,
     outcomes,
+    causes,
     memslots,
     kvm_stats,
     waits,

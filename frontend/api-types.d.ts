@@ -47,6 +47,42 @@ export interface AsOf {
 /** What makes a series of its own. */
 export type By = "vm" | "guest" | "vcpu" | "flag" | "access" | "level" | "arch";
 
+/** What was found at the faulting address. What a later version knows is ``UNKNOWN``. */
+export type Cause = "no_memslot" | "read_only_memslot" | "not_mapped" | "prot_none" | "pfn_not_writable" | "tmpfs_full" | "file_truncated" | "userfaultfd_gone" | "hwpoison" | "guest_memfd_hole" | "private_shared_mismatch" | "guest_memfd_failed" | "emulation_on_private" | "unsupported_fault_status" | "unknown";
+
+/** Exits of one VM that had one cause. */
+export interface CauseOfExits {
+  vm: string;
+  cause: Cause;
+  /** In the range */
+  count: number;
+  /** Of all time, as `last_at` */
+  first_at: string;
+  /** RFC 3339 with ns */
+  last_at: string;
+  /** What was found of the last of them; `not_possible` says which look was not possible */
+  evidence: Record<string, string | number | string[]>;
+  /** What it usually means */
+  meaning: string;
+  /** What to do next */
+  next: string;
+}
+
+/** Why KVM_RUN failed, most exits first. */
+export interface Causes {
+  items: CauseOfExits[];
+  /** `cursor` of the next page, null on the last */
+  next_cursor: string | null;
+  counted: Counted | null;
+  /** VMs of the range that were not looked through, as there are too many */
+  vms_left_out: number;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts there are such warnings of */
+  warnings_left_out: number;
+  as_of: AsOf;
+}
+
 /** A point that a host's collector looked at. */
 export interface Check {
   /**

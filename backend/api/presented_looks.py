@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What looks at the kernel's own state showed, as bodies of answers."""
 
+import json
 from typing import Any
 
 from backend.api import schemas
 from backend.query.looks import KvmStats, Pages
-from backend.store.contract.looks import MemslotLife
+from backend.store.contract.looks import CauseSum, MemslotLife
 from backend.times import rfc3339_ns
+from faultmodel.causes import MEANINGS, Cause
+from faultmodel.text import printable
 
 _FLAGS = {1: "log_dirty_pages", 2: "read_only", 4: "guest_memfd"}
 """include/uapi/linux/kvm.h, KVM_MEM_*."""
@@ -35,6 +38,45 @@ def memslot_body(life: MemslotLife) -> schemas.Memslot:
         from_=rfc3339_ns(found.time_ns),
         to=None if life.to_ns is None else rfc3339_ns(life.to_ns),
     )
+
+
+def cause_body(item: CauseSum) -> schemas.CauseOfExits:
+    """Return the body of exits that had one cause."""
+    cause = Cause(item.cause)
+    meaning, what_next = MEANINGS[cause]
+    return schemas.CauseOfExits(
+        vm=item.vm,
+        cause=cause,
+        count=item.count,
+        first_at=rfc3339_ns(item.first_ns),
+        last_at=rfc3339_ns(item.last_ns),
+        evidence=_evidence(item.evidence),
+        meaning=meaning,
+        next=what_next,
+    )
+
+
+def _evidence(text: str) -> dict[str, str | int | list[str]]:
+    """Return what a collector found, by name. What is no text, number or list of texts is left out."""
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    return {name: _printable(value) for name, value in found.items() if _is_plain(value)}
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, list):
+        return all(isinstance(one, str) for one in value)
+    return isinstance(value, str | int)
+
+
+def _printable(value: Any) -> Any:  # noqa: ANN401 - JSON's
+    if isinstance(value, list):
+        return [printable(one) for one in value]
+    return printable(value) if isinstance(value, str) else value
 
 
 def kvm_stats_body(item: KvmStats) -> schemas.VmKvmStats:

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What looks at the kernel's own state showed: memslots, and what KVM itself counted beside what was counted
-here."""
+"""What looks at the kernel's own state showed: memslots, why KVM_RUN failed, and what KVM itself counted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backend.query.choice import EVERYONE
 from backend.store.contract.hosts import AsOf
-from backend.store.contract.looks import FixedSum, KvmCountSum, MemslotLife, MemslotPlace
+from backend.store.contract.looks import CauseSum, FixedSum, KvmCountSum, MemslotLife, MemslotPlace
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange
 from faultmodel.record_looks import VmPages
@@ -112,6 +111,31 @@ class AllKvmStats:
     has_more: bool
     vms_left_out: int
     as_of: AsOf
+
+
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """A page of causes, most exits first."""
+
+    items: Sequence[CauseSum]
+    has_more: bool
+    vms_left_out: int
+    as_of: AsOf
+
+
+def causes(
+    store: Store, vm_ids: Sequence[str] | None, span: TimeRange, now_ms: int, *, limit: int, after: int
+) -> Causes:
+    """Return why KVM_RUN of VMs failed, of every VM of the range where None.
+
+    Within the caller's snapshot of the store.
+
+    :param after: how many items the pages before had
+    :raises NotFoundError: a VM is unknown
+    """
+    ids, left_out, as_of = _members(store, vm_ids, span, now_ms)
+    found = store.cause_sums(ids, span)
+    return Causes(found[after : after + limit], len(found) > after + limit, left_out, as_of)
 
 
 def memslots(

@@ -4,10 +4,24 @@
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
+from faultmodel.causes import Cause
 from faultmodel.record_looks import KvmCount, Memslot, VmPages
+from faultmodel.record_stalls import CauseCount
 from tests.batches import NS_PER_S
 
 ROM_GPA = 0xFFFC_0000
+FORBIDDEN = {
+    "gpa": "0x140001000",
+    "memslot": 1,
+    "memslot_gpa": "0x100000000",
+    "memslot_size": 2 << 30,
+    "host_address": "0x7f1240001000",
+    "mapping": "0x7f1240000000",
+    "permissions": "---p",
+    "file": "/dev/shm/a-rather-long-name-of-a-file-that-holds-the-memory-of-a-guest-and-of-nothing-else",
+}
 _RAM = {"backing": "memfd", "file": "/memfd:memory-backend-memfd", "offset": 0, "permissions": "rw-s"}
 _ROM = {"backing": "file", "file": "/usr/share/seabios/bios-256k.bin", "offset": 0, "permissions": "r--p"}
 _BUFFER = {"backing": "anonymous", "permissions": "rw-p", "userfaultfd": True}
@@ -68,4 +82,19 @@ def _memslot(vm: str, at_s: int, slot: int, gpa: int, size: int, host_address: i
         size=size,
         host_address=host_address,
         **values,
+    )
+
+
+def causes_of(exits: Sequence[Any]) -> tuple[CauseCount, ...]:
+    """Return why exits were: the memory may not be accessed."""
+    return tuple(
+        CauseCount(
+            time_ns=item.time_ns,
+            vm=item.vm,
+            vcpu=item.vcpu,
+            cause=Cause.PROT_NONE,
+            count=1,
+            evidence=msgspec.json.encode(FORBIDDEN).decode(),
+        )
+        for item in exits
     )

@@ -32,7 +32,7 @@ from faultmodel.record import (
 from faultmodel.wire import Batch
 from tests.batches import NS_PER_S, exit_record, make_host, make_vm
 from tests.browser.accounts import Accounts
-from tests.browser.looks import kvm_counts_of, memslots_of, pages_of
+from tests.browser.looks import causes_of, kvm_counts_of, memslots_of, pages_of
 from tests.browser.stalls import stalls_of
 
 MINUTES = 40
@@ -255,6 +255,7 @@ def one_batch(
     looked = GUESTS[6].vm.id
     of_looked = [item for item in counts if getattr(item, "vm") == looked]  # noqa: B009
     looks = _looks(looked, of_looked, seconds, sequence, end_s) if host.flavour == "svm" else {}
+    failed = GUESTS[3].vm.id
     return Batch(
         host=host,
         stream=accounts.counting,
@@ -273,6 +274,7 @@ def one_batch(
         costs=_costs(seconds),
         **stalls_of(looked, of_looked),
         **looks,
+        causes=causes_of([item for item in exits if getattr(item, "vm") == failed]),  # noqa: B009
     )
 
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.feed import Feed
-from tests.browser.reading import number, table
+from tests.browser.reading import figure, number, table
 
 pytestmark = pytest.mark.browser
 ONLY_LOOKS = True
@@ -16,6 +16,7 @@ ONE_DOCUMENT = True
 
 VM = "00000000000000a7"
 OTHER = "00000000000000a1"
+FAILED = "00000000000000a4"
 
 
 @pytest.fixture
@@ -86,9 +87,42 @@ def test_a_vm_that_was_not_looked_at_has_no_such_cards(visit: Visit) -> None:
         expect(page.locator(f"#{name}")).to_be_hidden()
 
 
+def test_causes_say_what_was_found_and_what_to_do(visit: Visit, feed: Feed) -> None:
+    page = visit.go(f"/vms/{FAILED}?{visit.fixed()}")
+    from_, to = (part.partition("=")[2] for part in visit.fixed().split("&"))
+    (item,) = feed.product.get("causes", vm=FAILED, from_=from_, to=to)["items"]
+    assert item["count"] == number(figure(page, "bare")) > 1
+    (cause,) = page.locator("#causes li").all()
+    expect(cause.locator("h3")).to_have_text("No access allowed (PROT_NONE)")
+    expect(cause).to_contain_text(f"{item['count']} exits; first")
+    for text in (item["meaning"], item["next"]):
+        expect(cause).to_contain_text(text)
+    named = cause.locator("dl > div").all_inner_texts()
+    assert {tuple(text.split("\n")) for text in named} >= {("permissions", "---p"), ("memslot", "1")}
+
+
+def test_the_tiles_of_exits_lead_to_their_causes(visit: Visit) -> None:
+    page = visit.go(f"/vms/{FAILED}?{visit.fixed()}")
+    page.set_viewport_size({"width": 800, "height": 300})
+    expect(page.locator("#causes h3").first).not_to_be_in_viewport()
+    page.get_by_role("link", name="Bare error exits").click()
+    expect(page.locator("#causes h3").first).to_be_in_viewport()
+
+
+def test_where_no_cause_is_known_the_tiles_lead_to_the_exits(visit: Visit) -> None:
+    page = visit.go(f"/vms/{VM}?{visit.fixed()}")
+    expect(page.locator("#causes")).to_be_hidden()
+    expect(page.locator("#exits-title")).not_to_be_in_viewport()
+    page.get_by_role("link", name="Memory-fault exits").click()
+    expect(page.locator("#exits-title")).to_be_in_viewport()
+
+
 @pytest.mark.parametrize("width", [320, 360, 768])
 def test_the_cards_fit_a_narrow_window(visit: Visit, width: int) -> None:
     visit.page.set_viewport_size({"width": width, "height": 800})
     page = visit.go(f"/vms/{VM}?{visit.fixed()}")
     expect(page.locator("#memslots")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page = visit.go(f"/vms/{FAILED}?{visit.fixed()}")
+    expect(page.locator("#causes")).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= width

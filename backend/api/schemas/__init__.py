@@ -29,6 +29,8 @@ from backend.api.schemas.ledger import (
     VmLedger,
 )
 from backend.api.schemas.looks import (
+    CauseOfExits,
+    Causes,
     KvmCount,
     KvmStats,
     Memslot,
@@ -103,6 +105,8 @@ __all__ = [
     "ArchitectureDefinition",
     "Architectures",
     "AsOf",
+    "CauseOfExits",
+    "Causes",
     "Check",
     "Collector",
     "Costs",

@@ -9,6 +9,7 @@ from backend.api.schemas.as_of import AsOf
 from backend.api.schemas.fields import Count, ExactTimeText, HostText, NextCursor, WordText
 from backend.api.schemas.vms import Counted
 from backend.api.schemas.warnings import Warnings, WarningsLeftOut
+from faultmodel.causes import Cause
 
 _VM = Field(examples=["00000000000000a1"])
 _VMS_LEFT_OUT = Field(
@@ -113,6 +114,34 @@ class KvmStats(BaseModel):
     """What KVM itself counted of VMs, by their ids: of x86 alone, as other architectures count none of it."""
 
     items: list[VmKvmStats]
+    next_cursor: NextCursor
+    counted: Counted | None
+    vms_left_out: int = _VMS_LEFT_OUT
+    warnings: Warnings
+    warnings_left_out: WarningsLeftOut
+    as_of: AsOf
+
+
+class CauseOfExits(BaseModel):
+    """Exits of one VM that had one cause."""
+
+    vm: str = _VM
+    cause: Cause
+    count: Count = Field(description="In the range")
+    first_at: ExactTimeText = Field(description="Of all time, as `last_at`")
+    last_at: ExactTimeText
+    evidence: dict[str, str | int | list[str]] = Field(
+        description="What was found of the last of them; `not_possible` says which look was not possible",
+        examples=[{"memslot": 1, "permissions": "---p"}],
+    )
+    meaning: str = Field(description="What it usually means")
+    next: str = Field(description="What to do next")
+
+
+class Causes(BaseModel):
+    """Why KVM_RUN failed, most exits first."""
+
+    items: list[CauseOfExits]
     next_cursor: NextCursor
     counted: Counted | None
     vms_left_out: int = _VMS_LEFT_OUT

@@ -131,3 +131,13 @@ export function getPressure(vm, range, signal) {
 export function getPressureSeries(vm, range, stepMs, signal) {
   return request("/api/v1/pressure/series", { vm, ...timesOf(range), ...inSteps(stepMs) }, { signal });
 }
+
+/**
+ * @param {string} vm
+ * @param {Range} range
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./model/types.js").Causes>}
+ */
+export function getCauses(vm, range, signal) {
+  return request("/api/v1/causes", { vm, ...timesOf(range) }, { signal });
+}

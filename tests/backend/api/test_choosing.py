@@ -27,6 +27,8 @@ from tests.batches import (
 RANGE = {"from_": START_MS, "to": START_MS + 10_000, "step": "1s"}
 HOSTS = ("kvm-a1", "kvm-a2", "kvm-b*", "other")
 NAMES = ("web-1", "web-2", "db-1", "we?")
+LOOKED = ("memslots", "kvm_counts", "vm_pages", "causes")
+"""Sections of what was looked at."""
 IDS = tuple(f"{number:016x}" for number in range(1, 5))
 
 
@@ -46,7 +48,7 @@ def fleet(server: Server) -> Server:
                 fault_counts=[fault_count(vm, arch_name=arch, second=1, faults=10**number)],
                 exits=[exit_record(vm, arch_name=arch)],
                 stalls=[stall_count(vm, second=1, q0=10**number)],
-                **{name: later_sections(vm)[name] for name in ("memslots", "kvm_counts", "vm_pages")},
+                **{name: later_sections(vm)[name] for name in LOOKED},
                 waits=[WaitCount(START_MS + 1000, vm, WaitsFor.SWAP, "", 1, 10**number)],
                 pressures=[Pressure(START_MS + 1000, vm, 10**number, 0)],
                 host_pressures=[HostPressure(START_MS + 1000, 10**number, 0)],
@@ -97,7 +99,7 @@ def test_lists_rates_and_exits_are_of_the_vms_that_are_chosen(fleet: Server, cho
     assert {one["key"]: one["total"] for one in rates["series"]} == {
         IDS[number]: 10**number for number in numbers
     }
-    for path in ("exits", "stall", "outcomes", "waits", "pressure", "memslots", "kvm-stats"):
+    for path in ("exits", "stall", "outcomes", "waits", "pressure", "memslots", "kvm-stats", "causes"):
         assert {row["vm"] for row in fleet.get(f"/api/v1/{path}", **asked)["items"]} == wanted
     stall = fleet.get("/api/v1/stall", **asked)
     assert stall["total"]["count"] == fleet.get("/api/v1/outcomes", **asked)["ended"] == rates_sum(rates)
@@ -123,7 +125,7 @@ def test_what_is_of_hosts_is_of_those_that_are_chosen(fleet: Server, choice: str
 
 
 def test_a_vm_is_chosen_in_one_way(fleet: Server) -> None:
-    lists = ("exits", "stall", "outcomes", "waits", "pressure", "memslots", "kvm-stats")
+    lists = ("exits", "stall", "outcomes", "waits", "pressure", "memslots", "kvm-stats", "causes")
     for path in (*lists, "rates", "stall/heat", "waits/series"):
         status, detail = fleet.problem(f"/api/v1/{path}", vm=IDS[0], host="kvm-*")
         assert (status, "not by both" in detail) == (400, True)

@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from faultmodel.causes import MEANINGS, Cause
 from faultmodel.record_looks import KvmCount, Memslot, VmPages
+from faultmodel.record_stalls import CauseCount
 from tests.backend.serving import Server
 from tests.batches import NS_PER_S, START_MS, START_NS, VM_ID, fault_count, make_batch, make_vm
 
-MEMSLOTS, STATS = "/api/v1/memslots", "/api/v1/kvm-stats"
+MEMSLOTS, STATS, CAUSES = "/api/v1/memslots", "/api/v1/kvm-stats", "/api/v1/causes"
 B = "00000000000000b2"
 
 
@@ -108,7 +110,7 @@ def test_memslots_come_in_pages(server: Server, limit: int) -> None:
     assert found == [(vm, slot) for vm in (VM_ID, B) for slot in (3, 9, 2**32 - 1)]
 
 
-@pytest.mark.parametrize("path", [MEMSLOTS, STATS])
+@pytest.mark.parametrize("path", [MEMSLOTS, STATS, CAUSES])
 def test_a_cursor_of_another_list_and_an_unknown_vm_are_refused(server: Server, path: str) -> None:
     server.apply(make_batch(0))
     assert server.problem(path, cursor="AAAA")[0] == 400
@@ -174,3 +176,73 @@ def test_a_vm_of_which_kvm_counts_nothing_is_not_there(server: Server) -> None:
     server.apply(make_batch(0, vms=[make_vm(VM_ID), make_vm(B)], vm_pages=[pages(B)]))
     assert [item["vm"] for item in server.get(STATS)["items"]] == [B]
     assert server.get(STATS, vm=VM_ID)["items"] == []
+
+
+def cause(second: int = 0, *, vm: str = VM_ID, **fields: Any) -> CauseCount:
+    """Return three exits within a second, of memory that may not be accessed."""
+    values: dict[str, Any] = {
+        "vcpu": 0,
+        "cause": Cause.PROT_NONE,
+        "count": 3,
+        "span_ns": 500,
+        "evidence": '{"memslot": 1, "permissions": "---p", "not_possible": ["one", "two"]}',
+    }
+    return CauseCount(time_ns=START_NS + second * NS_PER_S + 1000, vm=vm, **(values | fields))
+
+
+def test_a_cause_has_every_field_of_the_interface(server: Server) -> None:
+    server.apply(make_batch(0, causes=[cause()]))
+    found = server.get(CAUSES, vm=VM_ID)
+    (item,) = found["items"]
+    meaning, what_next = MEANINGS[Cause.PROT_NONE]
+    assert item == {
+        "vm": VM_ID,
+        "cause": "prot_none",
+        "count": 3,
+        "first_at": "2027-01-15T08:00:00.000000500Z",
+        "last_at": "2027-01-15T08:00:00.000001000Z",
+        "evidence": {"memslot": 1, "permissions": "---p", "not_possible": ["one", "two"]},
+        "meaning": meaning,
+        "next": what_next,
+    }
+    assert (found["next_cursor"], found["counted"], found["vms_left_out"]) == (None, None, 0)
+
+
+def test_causes_are_of_the_range_the_most_exits_first(server: Server) -> None:
+    server.apply(
+        make_batch(0, vms=[make_vm(VM_ID), make_vm(B)], causes=[cause(), cause(vm=B, cause=Cause.HWPOISON)]),
+        make_batch(1, causes=[cause(2, count=7), cause(2, cause=Cause.UNKNOWN, count=9)]),
+    )
+    who = [(item["vm"], item["cause"], item["count"]) for item in server.get(CAUSES)["items"]]
+    assert who == [(VM_ID, "prot_none", 10), (VM_ID, "unknown", 9), (B, "hwpoison", 3)]
+    (item,) = server.get(CAUSES, vm=VM_ID, from_=START_MS, to=START_MS + 1000)["items"]
+    assert (item["cause"], item["count"], item["last_at"][17:19]) == ("prot_none", 3, "02")
+
+
+@pytest.mark.parametrize(
+    ("evidence", "shown"),
+    [
+        ("", {}),
+        ("no JSON", {}),
+        ("[1]", {}),
+        ('{"a": {"b": 1}, "c": [1], "d": null, "e": 1.5, "f": 7}', {"f": 7}),
+        ('{"file": "/a\\u202eb"}', {"file": "/a\ufffdb"}),
+    ],
+)
+def test_evidence_that_is_none_is_left_out(server: Server, evidence: str, shown: dict[str, Any]) -> None:
+    server.apply(make_batch(0, causes=[cause(evidence=evidence)]))
+    (item,) = server.get(CAUSES)["items"]
+    assert item["evidence"] == shown
+
+
+def test_causes_come_in_pages(server: Server) -> None:
+    rows = [cause(cause=one, count=number + 1) for number, one in enumerate(Cause)]
+    server.apply(make_batch(0, causes=rows))
+    found, cursor = [], None
+    while True:
+        page = server.get(CAUSES, limit=4, **({"cursor": cursor} if cursor else {}))
+        found += [item["cause"] for item in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert found == [str(one) for one in reversed(Cause)]

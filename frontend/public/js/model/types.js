@@ -42,6 +42,8 @@
 /** @typedef {import("../../../api-types.js").VmPressure} VmPressure */
 /** @typedef {import("../../../api-types.js").Pressures} Pressures */
 /** @typedef {import("../../../api-types.js").PressureSeries} PressureSeries */
+/** @typedef {import("../../../api-types.js").CauseOfExits} CauseOfExits */
+/** @typedef {import("../../../api-types.js").Causes} Causes */
 /** @typedef {import("../../../api-types.js").Memslot} Memslot */
 /** @typedef {import("../../../api-types.js").MemslotPage} MemslotPage */
 /** @typedef {import("../../../api-types.js").KvmStats} KvmStats */

@@ -6,6 +6,7 @@ import { kindText } from "../../model/exit-words.js";
 import { countText, rateText } from "../../base/format.js";
 import { exactness } from "../exactness.js";
 import { latestLabel } from "../messages.js";
+import { CAUSES_CARD, knowsCauses } from "./causes-card.js";
 
 /** @typedef {import("./page.js").Answer} Answer */
 /** @typedef {import("../../charts/series.js").NamedLine} NamedLine */
@@ -14,10 +15,11 @@ import { latestLabel } from "../messages.js";
  * @param {Answer} answer
  * @returns {import("../../panels/figures.js").Figure[]}
  */
-export function figuresOf({ vm, faults, ledger, request }) {
+export function figuresOf({ vm, faults, ledger, request, cards }) {
   // Of time that was not covered nothing is known, which is not zero.
   const known = (/** @type {number} */ count) => countText(faults.coverage.length > 0 ? count : null);
   const counted = { coverage: faults.coverage, ledger, request };
+  const exitsAt = knowsCauses(cards) ? CAUSES_CARD.id : "exits";
   const [ofFaults, ofExits] = [exactness(counted, "faults"), exactness(counted, "exits")];
   return [
     {
@@ -42,7 +44,7 @@ export function figuresOf({ vm, faults, ledger, request }) {
       title: ofExits.title,
       note: [`${rateText(vm.exit_rate)} /s`, ofExits.note].filter(Boolean).join(", "),
       tone: vm.memory_fault_exits > 0 ? "warn" : "",
-      leadsTo: vm.memory_fault_exits > 0 ? "exits" : "",
+      leadsTo: vm.memory_fault_exits > 0 ? exitsAt : "",
     },
     {
       key: "bare",
@@ -50,7 +52,7 @@ export function figuresOf({ vm, faults, ledger, request }) {
       value: known(vm.bare_error_exits),
       ...ofExits,
       tone: vm.bare_error_exits > 0 ? "bad" : "",
-      leadsTo: vm.bare_error_exits > 0 ? "exits" : "",
+      leadsTo: vm.bare_error_exits > 0 ? exitsAt : "",
     },
     {
       key: "unclassified",
@@ -58,7 +60,7 @@ export function figuresOf({ vm, faults, ledger, request }) {
       value: known(vm.unclassified_error_exits),
       note: ofExits.note,
       tone: vm.unclassified_error_exits > 0 ? "bad" : "",
-      leadsTo: vm.unclassified_error_exits > 0 ? "exits" : "",
+      leadsTo: vm.unclassified_error_exits > 0 ? exitsAt : "",
       title: "Memory-fault exits or bare error exits, of a recording that does not show which",
     },
     {

@@ -12,8 +12,12 @@ HUGE_PAGE = 2 << 20
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+_libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, *(ctypes.c_int,) * 3, ctypes.c_long)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 _libc.fallocate64.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 
+_FAR = 0x1000_0000_0000
 FALLOC_FL_KEEP_SIZE = 1 << 0  # include/uapi/linux/falloc.h
 FALLOC_FL_PUNCH_HOLE = 1 << 1
 
@@ -71,6 +75,26 @@ class HostMemory:
             raise DemoError(f"mprotect: {os.strerror(ctypes.get_errno())}")
 
 
+class FarMemory(HostMemory):
+    """Anonymous memory of which nothing is mapped at its address any more once it is closed.
+
+    The kernel puts what a process maps next to what it has. This is far from that: else the guest would be
+    given whatever the process maps there later.
+    """
+
+    def __init__(self, pages: int) -> None:
+        """:raises DemoError: it cannot be mapped"""
+        self.pages = pages
+        protection, kind = mmap.PROT_READ | mmap.PROT_WRITE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+        self.address = _libc.mmap(_FAR, self.size, protection, kind, -1, 0)
+        if self.address != _FAR:
+            raise DemoError(f"nothing can be mapped at {_FAR:#x}")
+
+    def close(self) -> None:
+        """Unmap it."""
+        _libc.munmap(self.address, self.size)
+
+
 def anonymous(pages: int, *, huge: bool = False) -> HostMemory:
     """Map anonymous memory, absent until touched: of 4 KiB pages or, where possible, 2 MiB ones."""
     mapping = mmap.mmap(-1, pages * PAGE + HUGE_PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -90,7 +114,7 @@ def file_backed(pages: int) -> HostMemory:
 
 
 def mapped(fd: int, pages: int) -> HostMemory:
-    """Map the start of a guest_memfd."""
+    """Map the start of a file, or of a guest_memfd."""
     return HostMemory(mmap.mmap(fd, pages * PAGE, mmap.MAP_SHARED), 0, pages)
 
 

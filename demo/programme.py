@@ -16,6 +16,7 @@ from demo.cases import (
     HugePages,
     MemoryFault,
 )
+from demo.failures import FullTmpfs, Truncated, Unmapped
 from demo.handler_cases import ClosedHandler, DeadHandler, SlowHandler
 from demo.rates import Rate, bursts, stairs, wave
 from demo.scene import Scene
@@ -52,6 +53,9 @@ PROGRAMME = (
     Case("guest-memfd", "enclave", (Role(GuestMemfd, wave(80, 420, period=55)),)),
     Case("memory-fault", "sealed-worker", (Role(MemoryFault, bursts(0.2, 4, period=35, share=0.15)),)),
     Case("bare-error", "leaky-balloon", (Role(BareError, bursts(0.1, 2, period=50, share=0.1)),)),
+    Case("unmapped", "early-munmap", (Role(Unmapped, bursts(0.1, 2, period=70, share=0.1)),)),
+    Case("truncated", "cut-file", (Role(Truncated, bursts(0.1, 2, period=80, share=0.1)),)),
+    Case("full-tmpfs", "full-shm", (Role(FullTmpfs, bursts(0.1, 2, period=90, share=0.1)),)),
     Case("device", "appliance", (Role(Device, wave(20, 120, period=20)),)),
     Case("slow-handler", "post-copy", (Role(SlowHandler, wave(4, 24, period=45)),)),
     Case("dead-handler", "orphaned", (Role(DeadHandler, stairs(1, seconds=1)),)),

@@ -6,7 +6,7 @@ records were lost: such exits have the cause of the newest record that failed in
 """
 
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -40,6 +40,7 @@ _FAULT_STATUS = 0x3F
 _TOO_MANY = "nothing was looked at: too many VMs failed at once"
 _TOO_MANY_WAYS = "nothing was looked at: this VM failed at too many addresses at once"
 _ENDED = "mapping: the process had ended, or cannot be seen"
+_ENDED_SINCE = "mapping: the process had ended; what is said of it was so before"
 _NO_MAPPINGS = "mapping: this kernel does not show them"
 _NO_MEMSLOTS = "memslot: this kernel does not show them"
 _NO_SLOT = "memslot: the one that was looked up last is not shown, nor a guest-physical address"
@@ -83,13 +84,25 @@ class CauseWatcher:
     name = "causes"
 
     def __init__(
-        self, looks: Looks, states: VmStates, mappings: Mappings | None, architecture: Architecture
+        self,
+        looks: Looks,
+        states: VmStates,
+        mappings: Mappings | None,
+        architecture: Architecture,
+        seen_before: Callable[[VmKey, Collection[int]], Sequence[HostMapping] | None],
     ) -> None:
-        """:param mappings: None if the kernel does not show them; then few causes can be told"""
+        """:param mappings: None if the kernel does not show them; then few causes are found
+
+        :param seen_before: returns what a VM had mapped at memslots of these addresses, when it was looked
+            at for another reason
+        """
         self._looks = looks
         self._states = states
         self._mappings = mappings
         self._architecture = architecture
+        self._seen_before = seen_before
+        self._seen: dict[VmKey, tuple[frozenset[int], Sequence[HostMapping]]] = {}
+        """What VMs had mapped at which addresses when an exit of theirs was looked at last."""
         self._known: dict[ExitKey, _Known] = {}
 
     def rows(self, reading: Reading, ids: Mapping[VmKey, str]) -> Mapping[str, Sequence[Any]]:
@@ -131,6 +144,8 @@ class CauseWatcher:
         self._known = {
             key: known for key, known in self._known.items() if VmKey(key.kvm, key.instance) not in gone
         }
+        for vm in gone:
+            self._seen.pop(vm, None)
 
     def _counted(self, key: ExitKey, count: int, now_ns: int) -> list[tuple[int, Found, int]]:
         """Return when exits were, their cause, and how many: ``count`` of one vCPU, reason and errno."""
@@ -173,7 +188,7 @@ class CauseWatcher:
             lacks = []
             if slot is None and not has_no_slot:
                 lacks.append(_NO_SLOT if memslots is not None else _NO_MEMSLOTS)
-            if slot is not None and mappings is None:
+            if slot is not None and why:
                 lacks.append(why)
             found[way] = diagnose(
                 Failure(
@@ -203,15 +218,25 @@ class CauseWatcher:
     def _mappings_of(
         self, reading: Reading, ids: Mapping[VmKey, str], vm: VmKey, slots: Sequence[Slot]
     ) -> tuple[Sequence[HostMapping] | None, str]:
-        """Return what the VMM has mapped in these memslots; None where that cannot be seen, and why."""
+        """Return what the VMM has mapped in these memslots; None where that is not known.
+
+        :return: also, why it is not what is mapped now; empty where it is
+        """
         if self._mappings is None:
             return None, _NO_MAPPINGS
         state = self._states.at(reading, ids).get(vm)
-        if state is None or not slots:
-            return None, _ENDED
-        ranges = [(slot.host_address, slot.host_address + slot.size) for slot in slots]
-        found = self._mappings.of(reading.vms[vm].tgid, state.mm, ranges)
-        return found, _ENDED
+        found = None
+        if state is not None and slots:
+            ranges = [(slot.host_address, slot.host_address + slot.size) for slot in slots]
+            found = self._mappings.of(reading.vms[vm].tgid, state.mm, ranges)
+        addresses = frozenset(slot.host_address for slot in slots)
+        if found is not None:
+            self._seen[vm] = addresses, found
+            return found, ""
+        known, before = self._seen.get(vm, (frozenset(), None))
+        if before is None or not addresses <= known:
+            before = self._seen_before(vm, addresses)
+        return before, _ENDED if before is None else _ENDED_SINCE
 
     def _way(self, record: ExitRecord) -> _Way:
         form = FORMATS[record.format] if record.format else None

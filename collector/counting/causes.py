@@ -210,7 +210,7 @@ def _likely(failure: Failure, one: HostMapping) -> Iterator[Found]:
 
 
 def _described(failure: Failure) -> Evidence:
-    """Return what is mapped where nothing is wrong: one that writes to r-- is told by its permissions."""
+    """Return what is mapped where nothing is wrong: its permissions may say that it is for reading."""
     slot, address = failure.slot, failure.host_address
     assert slot is not None
     begin = slot.host_address if address is None else address

@@ -67,7 +67,9 @@ def _watchers(
 ) -> list[Watcher]:
     states = VmStates(loaded)
     memslots = MemslotWatcher(loaded, states, shown)
-    found: list[Watcher] = []
+    # First, since a VMM whose exits are looked at may soon end.
+    architecture = arch.get(platform.machine())
+    found: list[Watcher] = [CauseWatcher(loaded, states, shown, architecture, memslots.mappings_before)]
     if loaded.shows_memslots:
         found.append(memslots)
     else:
@@ -76,8 +78,6 @@ def _watchers(
         found.append(KvmCountsWatcher(loaded, states, probes.places, memslots.could_have))
     elif _HAS_COUNTS in plan.macros:
         checks.append(check(KvmCountsWatcher.name, _NO_COUNTS))
-    architecture = arch.get(platform.machine())
-    found.append(CauseWatcher(loaded, states, shown, architecture))
     return found
 
 

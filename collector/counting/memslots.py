@@ -37,12 +37,13 @@ _GUEST_MEMFD = 4
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What was found at the newest look. ``could``: None if the mappings could not be seen."""
+    """What was found at the newest look. ``could``, ``mappings``: None if the mappings could not be seen."""
 
     generation: int
     looked_ns: int
     memslots: Mapping[tuple[int, int], Memslot]
     could: PageSizes | None
+    mappings: Sequence[HostMapping] | None
 
 
 class MemslotWatcher:
@@ -93,6 +94,17 @@ class MemslotWatcher:
         known = self._known.get(vm)
         return None if known is None else known.could
 
+    def mappings_before(self, vm: VmKey, addresses: Iterable[int]) -> Sequence[HostMapping] | None:
+        """Return what was mapped in a VM's memslots at the newest look.
+
+        :param addresses: where memslots begin in the VMM's memory
+        :return: None if that is not known, or was not looked at for each of these
+        """
+        known = self._known.get(vm)
+        if known is None or not {one.host_address for one in known.memslots.values()}.issuperset(addresses):
+            return None
+        return known.mappings
+
     def lacking(self) -> str:
         """Return what the rows lack; empty if they are whole."""
         if self._refusal or not self._left_out:
@@ -137,6 +149,7 @@ class MemslotWatcher:
             reading.to_ns,
             {(one.address_space, one.slot): _row(one, identity, mappings, reading.to_ns) for one in found},
             None if mappings is None else page_sizes(_of_the_guest(found), mappings, settings),
+            mappings,
         )
 
     def _mappings_of(

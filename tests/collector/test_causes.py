@@ -235,7 +235,7 @@ def kernel() -> Kernel:
 @pytest.fixture
 def watcher(kernel: Kernel) -> CauseWatcher:
     looks: Any = kernel
-    return CauseWatcher(looks, VmStates(looks), looks, arch.get("x86_64"))
+    return CauseWatcher(looks, VmStates(looks), looks, arch.get("x86_64"), lambda _vm, _addresses: None)
 
 
 def found(watcher: CauseWatcher, one: Reading) -> Sequence[CauseCount]:
@@ -287,6 +287,20 @@ def test_of_a_vm_that_has_ended_it_is_said_what_could_not_be_seen(
     (row,) = found(watcher, reading([record(5)], {VMS[0]: 1}))
     assert row.cause is Cause.UNKNOWN
     assert "had ended" in json.loads(row.evidence)["not_possible"][0]
+
+
+def test_of_a_vm_that_has_ended_since_it_is_said_what_was_there_before(
+    watcher: CauseWatcher, kernel: Kernel
+) -> None:
+    (row,) = found(watcher, reading([record(5)], {VMS[0]: 1}))
+    kernel.is_there = False
+    (later,) = found(watcher, reading([record(10**9, gpa=GPA + PAGE)], {VMS[0]: 1}, second=1))
+    assert later.cause is row.cause is Cause.NOT_MAPPED
+    assert "not_possible" not in row.evidence
+    assert "so before" in json.loads(later.evidence)["not_possible"][0]
+    watcher.forget([VMS[0]])
+    (last,) = found(watcher, reading([record(2 * 10**9)], {VMS[0]: 1}, second=2))
+    assert last.cause is Cause.UNKNOWN
 
 
 def test_other_exits_have_no_cause(watcher: CauseWatcher) -> None:

@@ -21,7 +21,7 @@ from demo import memory
 from demo.guest import Guest
 from demo.layout import Layout, Region
 from demo.machine import Op
-from demo.memory import PAGE, HostMemory
+from demo.memory import PAGE, FarMemory, HostMemory
 from faultmodel.causes import Cause
 from faultmodel.record_stalls import CauseCount
 from tests.kernel.looked import Looked, looked
@@ -32,7 +32,6 @@ pytestmark = pytest.mark.kernel
 PAGES = 16
 TOUCHES = ((Op.READ, 3), (Op.READ, 4), (Op.WRITE, 5))
 _libc = ctypes.CDLL(None, use_errno=True)
-_libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 _libc.mprotect.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
 _HUGETLB, _NO_RESERVE = 0x40000, 0x4000
 
@@ -82,12 +81,8 @@ def test_memory_that_may_not_be_accessed(probes: Looked) -> None:
 
 
 def test_memory_that_is_unmapped(probes: Looked) -> None:
-    host = memory.anonymous(PAGES)
-
-    def unmap(host: HostMemory) -> None:
-        assert _libc.munmap(host.address, host.size) == 0
-
-    counts, evidence, region = _with(probes, host, unmap)
+    host = FarMemory(PAGES)
+    counts, evidence, region = _with(probes, host, lambda host: host.close())
     assert counts == {Cause.NOT_MAPPED: len(TOUCHES)}
     assert (evidence["memslot"], evidence["not_mapped"]) == (region.slot, hex(host.address))
 
@@ -118,7 +113,7 @@ def test_memory_of_which_nobody_provides_the_pages(probes: Looked) -> None:
     assert evidence["userfaultfd"] == "registered"
 
 
-def test_a_write_to_a_mapping_for_reading_is_told_by_its_permissions(probes: Looked) -> None:
+def test_a_write_to_a_mapping_for_reading_has_its_permissions_as_evidence(probes: Looked) -> None:
     layout = Layout()
     fd = os.memfd_create("rom", os.MFD_CLOEXEC)
     os.ftruncate(fd, PAGES * PAGE)
@@ -173,18 +168,21 @@ def test_a_guest_memfd_that_is_closed(probes: Looked) -> None:
     assert (evidence["guest_memfd"], evidence["gpa"]) == ("closed", hex(lost.gpa + 5 * PAGE))
 
 
-def test_one_defect_does_not_hide_another(probes: Looked) -> None:
-    """Of a memslot with two defects it is not said which one it was, where no address is shown."""
-    host = memory.anonymous(PAGES)
+def test_of_two_defects_it_is_not_guessed_which_it_was(probes: Looked) -> None:
+    """Only where the kernel shows the address is it known which part of the memslot was touched."""
+    fd = os.memfd_create("both", os.MFD_CLOEXEC)
+    os.ftruncate(fd, PAGES * PAGE)
+    host = _mapped(fd)
 
     def break_both(host: HostMemory) -> None:
-        host.forbid()
-        assert _libc.munmap(host.address, PAGE) == 0
+        assert _libc.mprotect(host.address + 12 * PAGE, PAGE, 0) == 0
+        os.ftruncate(fd, 2 * PAGE)
 
     counts, evidence, _ = _with(probes, host, break_both)
-    assert counts in ({Cause.UNKNOWN: 3}, {Cause.PROT_NONE: 3})
+    os.close(fd)
+    assert counts in ({Cause.UNKNOWN: 3}, {Cause.FILE_TRUNCATED: 3})
     if counts[Cause.UNKNOWN]:
-        assert evidence["found"] == ["not_mapped", "prot_none"]
+        assert evidence["found"] == ["file_truncated", "prot_none"]
 
 
 def test_exits_are_counted_once_each_by_their_cause(probes: Looked) -> None:

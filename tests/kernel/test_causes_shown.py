@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the kernel to the API: each exit of a guest has the cause that its VMM made."""
+
+import subprocess
+import sys
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from tests.demo.command import report_of
+from tests.kernel.guests import run_guest, start_guest, truth_of
+from tests.product import SEEN_S, TOP, Product, wait_for
+
+pytestmark = pytest.mark.kernel
+
+BARE, MEMORY_FAULTS = 13, 37
+
+
+def _causes(product: Product, pid: int, exits: int) -> Counter[str]:
+    """Return the causes of so many exits of a process's VM, once all are known."""
+
+    def found() -> list[dict[str, Any]] | None:
+        vms = product.get("vms", pid=pid)["items"]
+        items = product.get("causes", vm=vms[0]["id"])["items"] if vms else []
+        return items if sum(item["count"] for item in items) >= exits else None
+
+    items = wait_for(found, SEEN_S, f"the causes of {exits} exits")
+    return Counter({item["cause"]: item["count"] for item in items})
+
+
+def test_exits_have_the_causes_that_the_vmm_made(own_product: Product) -> None:
+    with start_guest(hold=True, bare_error=BARE, memory_fault=MEMORY_FAULTS) as guest:
+        assert guest.stdout is not None
+        truth = truth_of(guest.stdout.readline())
+        found = _causes(own_product, truth.pid, BARE + MEMORY_FAULTS)
+        guest.communicate(timeout=60)
+    assert found == {"prot_none": BARE, "guest_memfd_failed": MEMORY_FAULTS}
+
+
+def test_exits_of_a_vmm_that_ends_at_once_are_counted_all_the_same(own_product: Product) -> None:
+    truth = run_guest(bare_error=BARE)
+    found = _causes(own_product, truth.pid, BARE)
+    # On a host that is busy the process may have ended before it is looked at.
+    assert found.total() == BARE
+    assert found.keys() <= {"prot_none", "unknown"}
+
+
+@pytest.mark.parametrize(
+    ("case", "cause"),
+    [
+        ("bare-error", "prot_none"),
+        ("unmapped", "not_mapped"),
+        ("truncated", "file_truncated"),
+        ("full-tmpfs", "tmpfs_full"),
+    ],
+)
+def test_a_case_of_the_demonstration_has_its_cause(own_product: Product, case: str, cause: str) -> None:
+    command = [sys.executable, "-m", "demo", "case", case, "--truth"]
+    with subprocess.Popen(
+        command, cwd=TOP, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert set(_causes(own_product, process.pid, 1)) == {cause}
+        output, _ = process.communicate(timeout=60)
+    truth = report_of(output)
+    found = _causes(own_product, process.pid, len(truth.exits))
+    assert found.total() == len(truth.exits)
+    assert found.keys() <= {cause, "unknown"}, "what was not looked at before the process ended is not known"

@@ -12,8 +12,8 @@ from backend.store.contract.values import TimeRange
 from faultmodel.record_looks import VmPages
 
 _MMIO = (
-    "Accesses to memory-mapped I/O that KVM knows already are faults here where the hardware reports them as "
-    "such, as on AMD; KVM counts them elsewhere. A fault that is under way is in one count before the other."
+    "Accesses to memory-mapped I/O that KVM knows already may be in one of both counts alone. A fault that "
+    "is under way is in one count before the other."
 )
 _FIRST_LOOK = (
     "KVM's count is of the time between looks at it, which begin at the second one for a VM that was there "

@@ -33,13 +33,13 @@ class NoTracer:
 
 @dataclass(frozen=True)
 class EmptyProgram:
-    """The floor: what any BPF tracer on this tracepoint costs.
+    """The floor: what any BPF tracer on these tracepoints costs.
 
     :param headers: tree from ``collector.probe.headers``
     """
 
     name: str
-    tracepoint: str
+    tracepoints: tuple[str, ...]
     headers: Path
 
     @contextlib.contextmanager
@@ -50,7 +50,8 @@ class EmptyProgram:
         program = bcc.BPF(text=_EMPTY, cflags=[])
         try:
             program.load_func(b"on_fault", program.RAW_TRACEPOINT)
-            program.attach_raw_tracepoint(tp=self.tracepoint.encode(), fn_name=b"on_fault")
+            for tracepoint in self.tracepoints:
+                program.attach_raw_tracepoint(tp=tracepoint.encode(), fn_name=b"on_fault")
             yield
         finally:
             program.cleanup()

@@ -34,10 +34,10 @@ def lines(names: Sequence[str], taken: Sequence[Taken], limits: Mapping[str, Lim
     return [*table([_HEAD, *rows]), *refused]
 
 
-def exit_lines(names: Sequence[str], taken: Sequence[Taken]) -> list[str]:
-    """Return the table of what each exit to user space took. The first tracer is none."""
+def exit_lines(event: str, names: Sequence[str], taken: Sequence[Taken]) -> list[str]:
+    """Return the table of what each of some other event took. The first tracer is none."""
     base = taken[0]
-    rows: list[Row] = [("", "CPU ns/exit", "added", "ns/run")]
+    rows: list[Row] = [("", f"CPU ns/{event}", "added", "ns/run")]
     for name, of in zip(names, taken, strict=True):
         added = statistics.median(_added(of.cpu_ns, base.cpu_ns))
         rows.append(

@@ -154,6 +154,8 @@ class LossKind(_Open):
     """Faults on which the kernel's own counters do not agree."""
     EXIT_RECORDS = "exit_records"
     """Exits counted, whose record found the ring buffer full, or contradicts its reason."""
+    STALLS_FULL = "stalls_full"
+    """Faults that ended, and found the map of stalls full."""
     SPOOL_BATCHES = "spool_batches"
     """Batches that the spool had to drop."""
     COSTS = "costs"

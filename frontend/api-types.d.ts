@@ -872,7 +872,7 @@ export interface ListedVm {
 }
 
 /** What was seen and could not be kept. */
-export type LossKind = "keys_full" | "unattributed" | "missed_runs" | "unread_vcpus" | "unbalanced" | "exit_records" | "spool_batches" | "costs" | "trace_lines" | "trace_events" | "other";
+export type LossKind = "keys_full" | "unattributed" | "missed_runs" | "unread_vcpus" | "unbalanced" | "exit_records" | "stalls_full" | "spool_batches" | "costs" | "trace_lines" | "trace_events" | "other";
 
 /** By which events a host's stalls are measured, as its newest batch says. */
 export interface MeasuredBy {

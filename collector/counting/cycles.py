@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from collector.counting import decoder
 from collector.counting.reader import Reader
 from collector.counting.reading import Reading
+from collector.counting.stall_rows import stall_rows
 from collector.counting.watching import Watchers
 from collector.probe.instant import Instant
 from collector.probe.layout import VmKey, VmRecord
@@ -66,6 +67,7 @@ class Cycles:
         vms = self._name(reading)
         ended = self._table.ended(reading.to_ns)
         ids = self._ids
+        stalls, vcpu_stalls, stall_ledger = stall_rows(reading, self._architecture, ids)
         content = Content(
             fault_counts=decoder.fault_counts(reading, self._architecture, ids),
             faults=decoder.faults(reading, self._architecture, ids),
@@ -74,6 +76,9 @@ class Cycles:
             ledger=decoder.ledger(reading, ids),
             lost=decoder.losses(reading),
             covered=(Span(reading.from_ns, reading.to_ns),),
+            stalls=stalls,
+            vcpu_stalls=vcpu_stalls,
+            stall_ledger=stall_ledger,
             **self._watchers.rows(reading, ids),
         )
         named = vm_ids_of(content)

@@ -9,7 +9,8 @@ from functools import partial
 
 from collector.probe.layout import ExitKey, FaultKey, VcpuHead, VcpuKey
 from collector.probe.snapshot import Table
-from collector.probe.views import NumbersView, NumberView, VcpuView, Views
+from collector.probe.view import NumbersView, NumberView
+from collector.probe.views import VcpuView, Views
 from faultmodel.kinds import LossKind
 from faultmodel.record import COUNTERS
 
@@ -81,7 +82,7 @@ def differences(
     found = Differences()
     for name in ("slots", "overflow"):
         _add_vcpus(found, name, now[name], before[name], views.vcpu, reread)
-    changed = found.changed["fault_counts"] = _changed(now["fault_counts"], before["fault_counts"])
+    changed = found.changed["fault_counts"] = changed_entries(now["fault_counts"], before["fault_counts"])
     for key, value in changed.items():
         old = before["fault_counts"].get(key)
         counters = views.fault_counters.unpack(value)
@@ -92,7 +93,7 @@ def differences(
         found.vcpus[VcpuKey(fault_key.kvm, fault_key.instance, fault_key.vcpu)].found_in_map += counters[
             FAULTS
         ]
-    changed = found.changed["exit_counts"] = _changed(now["exit_counts"], before["exit_counts"])
+    changed = found.changed["exit_counts"] = changed_entries(now["exit_counts"], before["exit_counts"])
     for key, value in changed.items():
         found.add_exits(
             views.exit_key.unpack(key), _added(views.exit_count, value, before["exit_counts"].get(key))
@@ -111,7 +112,7 @@ def _add_lost(found: Differences, now: Table, before: Table, view: NumbersView) 
     # A reading in between has reported that loss already. The counter keeps the greater value, so that the
     # next loss is not reported in addition.
     most = view.pack({name: max(number, was[name]) for name, number in lost.items()}, over=now)
-    found.changed["lost"] = _changed(most, before)
+    found.changed["lost"] = changed_entries(most, before)
 
 
 def _add_vcpus(
@@ -123,7 +124,7 @@ def _add_vcpus(
         old = before.get(key, blank)
         if value == old:
             continue
-        copy = _consistent_copy(value, view, partial(reread, name, key))
+        copy = consistent_copy(value, view.is_consistent, partial(reread, name, key))
         if copy is None:
             found.lost[LossKind.UNREAD_VCPUS] = found.lost.get(LossKind.UNREAD_VCPUS, 0) + 1
             torn = view.head.unpack(value)
@@ -133,21 +134,18 @@ def _add_vcpus(
         _add_vcpu(found, view, copy, old)
 
 
-def _consistent_copy(value: bytes, view: VcpuView, reread: Callable[[], bytes | None]) -> bytes | None:
+def consistent_copy(
+    value: bytes, is_consistent: Callable[[bytes], bool], reread: Callable[[], bytes | None]
+) -> bytes | None:
     """Return a consistent copy of these counts, reread if need be; None if no copy is consistent."""
     current: bytes | None = value
     for instant in range(_INSTANTS + _PAUSES):
-        if current is None or _is_consistent(current, view):
+        if current is None or is_consistent(current):
             return current
         if instant >= _INSTANTS:
             time.sleep(_PAUSE_S)
         current = reread()
     return None
-
-
-def _is_consistent(value: bytes, view: VcpuView) -> bool:
-    head = view.head.unpack(value)
-    return head.seen == view.faults_in_place(value) + head.in_map + head.uncounted
 
 
 def _add_vcpu(found: Differences, view: VcpuView, now: bytes, before: bytes) -> None:
@@ -178,7 +176,8 @@ def _is_of_the_same(head: VcpuHead, was: VcpuHead) -> bool:
     return (head.tid, head.vcpu_id, head.kvm, head.instance) == (was.tid, was.vcpu_id, was.kvm, was.instance)
 
 
-def _changed(now: Table, before: Table) -> dict[bytes, bytes]:
+def changed_entries(now: Table, before: Table) -> dict[bytes, bytes]:
+    """Return the entries that were not there before, or had another value."""
     return {key: value for key, value in now.items() if before.get(key) != value}
 
 

@@ -11,9 +11,11 @@ from collector.counting.clock import ClockOffsets, measure
 from collector.counting.differences import FAULTS, Differences, differences
 from collector.counting.reading import Account, Reading
 from collector.counting.reconciler import Reconciler
+from collector.counting.stall_differences import Stalls, stall_differences
 from collector.probe.instant import Instant
 from collector.probe.layout import FaultRecord, VcpuKey, VmKey, VmRecord
-from collector.probe.snapshot import COUNTED, MISSED_FAULTS, Checkpoint, Records, Snapshot
+from collector.probe.snapshot import COUNTED, COUNTED_STALLS, MISSED_FAULTS, Checkpoint, Records, Snapshot
+from collector.probe.source import TIMED_PER_READING
 from collector.probe.views import Views
 from faultmodel.kinds import LossKind
 from faultmodel.record import BUCKET_MS, EFAULT, EHWPOISON
@@ -63,6 +65,9 @@ class Probes(Protocol):
     def last_checkpoint(self) -> Checkpoint:
         """Return the newest checkpoint."""
 
+    def allow_timing(self, faults: int) -> None:
+        """Let each vCPU take the time of so many faults more."""
+
     def forget(self, vms: Collection[VmKey]) -> None:
         """Remove VMs' keys."""
 
@@ -82,7 +87,7 @@ class Reader:
         self._monotonic_ns = monotonic_ns
         checkpoint = probes.last_checkpoint()
         self._counting = checkpoint.counting
-        self._before = {name: dict(checkpoint.tables[name]) for name in COUNTED}
+        self._before = {name: dict(checkpoint.tables.get(name, {})) for name in (*COUNTED, *COUNTED_STALLS)}
         self._missed_runs = checkpoint.missed_runs
         self._missed_before = 0
         self._read_monotonic_ns = checkpoint.monotonic_ns
@@ -121,6 +126,7 @@ class Reader:
         from_ns, to_ns = self._span(clock, until)
         snapshot = self._probes.snapshot()
         found = differences(snapshot.tables, self._before, self._views, self._probes.reread)
+        stalls = self._stalls(snapshot)
         missed_runs = max(0, snapshot.missed_runs - self._missed_runs)
         if missed_runs:
             found.lost[LossKind.MISSED_RUNS] = missed_runs
@@ -133,7 +139,8 @@ class Reader:
             _add_unread_exits(found)
         missed_faults = self._attribute(found, missed_runs)
         accounts, faults = self._reconcile(found, missed_faults, is_drained=records.is_drained)
-        for name, changed in found.changed.items():
+        tables = {**found.changed, **({} if stalls is None else stalls.changed)}
+        for name, changed in tables.items():
             self._before[name].update(changed)
         self._missed_runs += missed_runs
         return Reading(
@@ -147,13 +154,14 @@ class Reader:
             exits=records.exits,
             accounts=accounts,
             lost=found.lost,
+            stalls=stalls,
             checkpoint=Checkpoint(
                 counting=self._counting,
                 batch=0,
                 monotonic_ns=self._read_monotonic_ns,
                 utc_ns=self._covered_to_ns,
                 missed_runs=self._missed_runs,
-                tables={**found.changed, MISSED_FAULTS: self._add_missed_faults(missed_faults)},
+                tables={**tables, MISSED_FAULTS: self._add_missed_faults(missed_faults)},
                 positions=records.positions,
             ),
         )
@@ -166,8 +174,9 @@ class Reader:
         for vm in vms:
             self._totals.pop(vm, None)
         gone = frozenset(vms)
-        for name in ("fault_counts", "exit_counts", "overflow", "slots"):
-            in_value = name == "slots"
+        of_stalls = () if self._views.stalls is None else COUNTED_STALLS
+        for name in ("fault_counts", "exit_counts", "overflow", "slots", *of_stalls):
+            in_value = name in ("slots", "stall_slots")
             owner = self._views.owner(name, in_value=in_value)
             self._before[name] = {
                 key: value
@@ -177,6 +186,14 @@ class Reader:
         for vcpu in [vcpu for vcpu in self._vcpus if vcpu[:2] in gone]:
             del self._vcpus[vcpu]
             self._waiting.discard(vcpu)
+
+    def _stalls(self, snapshot: Snapshot) -> Stalls | None:
+        views = self._views.stalls
+        if views is None:
+            return None
+        found = stall_differences(snapshot.tables, self._before, views, self._views.vcpu, self._probes.reread)
+        self._probes.allow_timing(TIMED_PER_READING)
+        return found
 
     def _keep(self, records: Collection[FaultRecord]) -> None:
         for record in records:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from collector.counting.clock import ClockOffsets
+from collector.counting.stall_differences import Stalls
 from collector.probe.layout import ExitKey, ExitRecord, FaultKey, FaultRecord, VmKey, VmRecord
 from collector.probe.snapshot import Checkpoint
 from faultmodel.kinds import LossKind
@@ -45,3 +46,5 @@ class Reading:
     accounts: Mapping[VmKey, Account]
     lost: Mapping[LossKind, int]
     checkpoint: Checkpoint
+    stalls: Stalls | None = None
+    """The faults that ended; None where nothing shows that."""

@@ -33,8 +33,18 @@ from collector.probe.bytecode import (
     identities,
 )
 from collector.probe.compiler_process import Answer, Order, receive, send
-from collector.probe.layout import CONCERNS, COUNTS, FORMATS, LAYOUT_MAP, MEANINGS, RECORD_TYPES
+from collector.probe.layout import (
+    CONCERNS,
+    COUNTS,
+    FORMATS,
+    LAYOUT_MAP,
+    MEANINGS,
+    PROGRAMS_OF_STALLS,
+    RECORD_TYPES,
+    STALLS,
+)
 from collector.probe.needed_types import COMPILER_WORDS, needed_types, words_of
+from collector.probe.sides import RAW_SIDE_ALONE
 
 _BCC_REMEDY = "install the distribution's python3-bpfcc; PyPI's bcc is another package"
 _KIND_TYPEDEF, _KIND_FUNCTION = 8, 12
@@ -117,7 +127,7 @@ def _bytecode(module: Any, order: Order, types: Mapping[str, _Type] | None) -> B
         programs[handle] = Program(tracepoint, kind, instructions, uses, of.id, of.is_in_module, attach_type)
 
     for tracepoint, name in zip(order.tracepoints, order.names, strict=True):
-        if order.has_both_sides:
+        if order.has_both_sides and name not in RAW_SIDE_ALONE:
             add(f"{_PERF}{name}", f"{_PERF}{name}", tracepoint, syscall.PROG_TRACEPOINT)
         add(name, f"on_{name}", tracepoint, syscall.PROG_RAW_TRACEPOINT, (types or {}).get(name, _NO_TYPE))
     for name in order.looks:
@@ -172,6 +182,8 @@ def layout_of(module: Any, attach: list[str]) -> compiled.Layout:
     :param attach: the tracepoints
     """
 
+    names = [name.partition(":")[2] for name in attach]
+
     def types(name: str) -> tuple[Any, Any]:
         table = module[name.encode()]
         value = module[RECORD_TYPES[name].encode()] if name in RECORD_TYPES else table
@@ -180,7 +192,10 @@ def layout_of(module: Any, attach: list[str]) -> compiled.Layout:
     return compiled.describe(
         {name: {one: types(one) for one in maps} for name, maps in CONCERNS.items()},
         MEANINGS,
-        {COUNTS: tuple(name.partition(":")[2] for name in attach)},
+        {
+            COUNTS: tuple(name for name in names if name not in PROGRAMS_OF_STALLS),
+            STALLS: tuple(name for name in names if name in PROGRAMS_OF_STALLS),
+        },
         FORMATS,
     )
 

@@ -8,11 +8,30 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
+from faultmodel.outcomes import Outcome
+
 FORMATS: Mapping[int, str] = {0: "none", 1: "ept", 2: "npf", 3: "pferr", 4: "esr_el2"}
 """The syndrome format that each FORMAT_* of the programs stands for, by number."""
+OUTCOMES: Mapping[int, Outcome] = dict(
+    enumerate(
+        (
+            Outcome.UNKNOWN,
+            Outcome.MAPPED_4K,
+            Outcome.MAPPED_2M,
+            Outcome.MAPPED_1G,
+            Outcome.MAPPED,
+            Outcome.FAST,
+            Outcome.SPURIOUS,
+            Outcome.MMIO,
+            Outcome.EXIT,
+        )
+    )
+)
+"""How a fault ended, by the number that OUTCOME_* of the programs has. 1 to 3 are the kernel's PG_LEVEL_*."""
 
 COUNTS = "counts"
 RECORDS = "records"
+STALLS = "stalls"
 CONCERNS: Mapping[str, tuple[str, ...]] = {
     COUNTS: (
         "slots",
@@ -37,13 +56,23 @@ CONCERNS: Mapping[str, tuple[str, ...]] = {
         "missed_faults_checkpoint",
     ),
     RECORDS: ("exit_records", "fault_records", "record_default", "record_orders", "orders_number"),
+    STALLS: (
+        "stall_slots",
+        "stall_overflow",
+        "stall_counts",
+        "stall_slots_checkpoint",
+        "stall_overflow_checkpoint",
+        "stall_counts_checkpoint",
+    ),
 }
 """The maps that user space reads or writes, by concern.
 
 ``pinned`` finds out for each concern by itself whether this version can read it. So a new concern does not
 change whether the others can be read.
 """
-MEANINGS: Mapping[str, int] = {COUNTS: 1, RECORDS: 1}
+PROGRAMS_OF_STALLS = frozenset({"kvm_mmu_pagetable_walk", "kvm_mmu_walker_error", "sched_switch"})
+"""The tracepoints whose programs count for STALLS alone; all others count for COUNTS."""
+MEANINGS: Mapping[str, int] = {COUNTS: 1, RECORDS: 1, STALLS: 1}
 """By concern, a number that changes when a field means something else under the same name."""
 LAYOUT_MAP = "layout"
 """The map that holds the layout of the other maps, as text."""
@@ -203,6 +232,31 @@ class Syndrome(NamedTuple):
     word: int
     format: int
     used: int
+
+
+class StallHead(NamedTuple):
+    """The fields of ``struct vcpu_stalls`` that are read, but for its cells."""
+
+    kvm: int
+    instance: int
+    vcpu_id: int
+    tid: int
+    ended: int
+    in_map: int
+    uncounted: int
+    longest_ns: int
+    longest_kind: int
+
+
+class StallKey(NamedTuple):
+    """The key by which ended faults are counted in a map. ``kind``: see ``struct stall_cell`` in event.h."""
+
+    kvm: int
+    instance: int
+    word: int
+    vcpu: int
+    format: int
+    kind: int
 
 
 EXIT_REASON = ("reason", "errno", "count")

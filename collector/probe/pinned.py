@@ -23,7 +23,8 @@ from collector.probe.layout import (
 )
 from collector.probe.probes import Probes, pinned_name
 from collector.probe.syscall import Map
-from collector.probe.views import RecordViews, View, fits
+from collector.probe.view import View
+from collector.probe.views import RecordViews, fits
 
 R = TypeVar("R")
 _FIRST = bytes(4)

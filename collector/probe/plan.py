@@ -16,6 +16,9 @@ from collector.errors import ProbeError
 TRACEPOINTS: Mapping[str, tuple[str, ...]] = {
     "x86_64": (
         "kvm:kvm_page_fault",
+        "kvmmmu:kvm_mmu_pagetable_walk",
+        "kvmmmu:kvm_mmu_walker_error",
+        "sched:sched_switch",
         "kvmmmu:kvm_mmu_spte_requested",
         "kvmmmu:fast_page_fault",
         "kvmmmu:handle_mmio_page_fault",
@@ -29,6 +32,14 @@ _COUNTS_FAULTS = ("kvm_page_fault", "kvm_mmu_spte_requested", "kvm_guest_fault")
 _PAGE_FAULT = re.compile(r"(struct kvm_vcpu \*, )?(u64|long unsigned int), (u64|unsigned int)")
 """Arguments of kvm_page_fault: vCPU (from 6.1 on), address, error code."""
 
+_STALLS = ("kvm_mmu_pagetable_walk", "kvm_mmu_walker_error", "sched_switch")
+"""Show how long a fault lasts, where its first event is a walk of the guest's page tables."""
+_SHAPES: Mapping[str, str] = {
+    "kvm_mmu_pagetable_walk": r"(u64|long unsigned int), (u32|unsigned int)",
+    "kvm_mmu_walker_error": r"u32|unsigned int",
+    "sched_switch": r"bool, struct task_struct \*, struct task_struct \*, unsigned int",
+}
+"""Of those, the arguments that the programs can read."""
 _OUTCOMES = ("kvm_mmu_spte_requested", "fast_page_fault", "handle_mmio_page_fault")
 _SHOWN_BY: Mapping[str, str] = {
     "HAVE_VCPU_REGS_RIP": r"^\t*VCPU_REGS_RIP = ",
@@ -107,6 +118,9 @@ def make_plan(vmlinux: str, machine: str | None = None, modules: Path = Path("/s
     attach: list[str] = []
     absent: list[Absent] = []
     for tracepoint in tracepoints:
+        if flavour.fires_page_fault and tracepoint.partition(":")[2] in _STALLS:
+            # There kvm_page_fault is a fault's first event.
+            continue
         reason = _why_not(tracepoint.partition(":")[2], shapes, flavour)
         if reason is None:
             attach.append(tracepoint)
@@ -175,6 +189,10 @@ def _why_not(name: str, shapes: Mapping[str, str], flavour: Flavour) -> str | No
         return f"its arguments ({arguments}) do not carry the fault"
     if name == "kvm_page_fault" and not _PAGE_FAULT.fullmatch(arguments):
         return f"its arguments ({arguments}) are of no known shape"
+    if name in _SHAPES and not re.fullmatch(_SHAPES[name], arguments):
+        return f"its arguments ({arguments}) are of no known shape"
+    if name in _STALLS and "kvm_mmu_pagetable_walk" not in shapes:
+        return "no event shows where a fault begins"
     if name == "handle_mmio_page_fault" and flavour.page_fault_format == "ept":
         return "cached MMIO is an EPT misconfiguration here, which is no counted fault"
     return None

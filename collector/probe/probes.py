@@ -27,7 +27,7 @@ from collector.probe.maps import INDEX, Maps
 from collector.probe.plan import Plan
 from collector.probe.rings import Rings
 from collector.probe.slots import Slots
-from collector.probe.snapshot import COUNTED, Checkpoint, Positions, Records, Snapshot, Table
+from collector.probe.snapshot import COUNTED, COUNTED_STALLS, Checkpoint, Positions, Records, Snapshot, Table
 from collector.probe.source import Source
 from collector.probe.views import Views
 
@@ -37,7 +37,8 @@ _OF_VMS = ("vms", "overflow_threads", "record_orders", "overflow", "fault_counts
 """Maps whose keys or values name the VM, in the order in which a VM's entries are deleted: maps that
 attribute faults come before maps that count them."""
 _OF_VMS_COUNTED = tuple(name for name in _OF_VMS if name != "record_orders")
-_WITH_CHECKPOINT = ("overflow", "fault_counts", "exit_counts")
+_OF_STALLS = ("stall_overflow", "stall_counts")
+_WITH_CHECKPOINT = ("overflow", "fault_counts", "exit_counts", *_OF_STALLS)
 
 
 class Probes:
@@ -58,7 +59,8 @@ class Probes:
         self._views = Views(layout or compiled.read(by_name[LAYOUT_MAP]), readable)
         self._maps = Maps(by_name, self._views)
         self._slots = Slots(self._maps["slots"], self._views.vcpu)
-        records = self._views.records
+        stalls, records = self._views.stalls, self._views.records
+        self._stalls = None if stalls is None else Slots(self._maps["stall_slots"], stalls.vcpu)
         self._rings = None if records is None else Rings(by_name, records)
         self._checkpoints = Checkpoints(self._maps, self._rings)
         about = self._maps.about()
@@ -165,8 +167,9 @@ class Probes:
         :raises ProbeError: the kernel refuses; nothing is lost by reading again
         """
         try:
+            names = COUNTED if self._stalls is None else (*COUNTED_STALLS, *COUNTED)
             return Snapshot(
-                tables={name: self._table(name) for name in COUNTED},
+                tables={name: self._table(name) for name in names},
                 missed_runs=self._missed_runs(),
             )
         except OSError as exc:
@@ -196,8 +199,19 @@ class Probes:
             raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
 
     def reread(self, table: str, key: bytes) -> bytes | None:
-        """Read one vCPU's counts again. :param table: ``slots`` or ``overflow``"""
-        return self._slots.read(key) if table == "slots" else syscall.lookup(self._maps[table], key)
+        """Read one vCPU's counts or stalls again. :param table: its table's name in a snapshot"""
+        if table == "slots":
+            return self._slots.read(key)
+        if table == "stall_slots" and self._stalls is not None:
+            return self._stalls.read(key)
+        return syscall.lookup(self._maps[table], key)
+
+    def allow_timing(self, faults: int) -> None:
+        """Let each vCPU take the time of so many faults more, and note its longest stall anew."""
+        views = self._views.stalls
+        if views is not None and self._stalls is not None:
+            self._slots.write_all(views.timed_left, faults)
+            self._stalls.write_all(views.vcpu.longest_ns, 0)
 
     def take_faults(self) -> list[FaultRecord]:
         """Read the fault records and release them at once, so that the ring does not fill up.
@@ -267,7 +281,8 @@ class Probes:
         """
         gone = frozenset(vms)
         try:
-            for name in _OF_VMS if self._views.records is not None else _OF_VMS_COUNTED:
+            of_vms = _OF_VMS if self._views.records is not None else _OF_VMS_COUNTED
+            for name in of_vms if self._stalls is None else (*of_vms, *_OF_STALLS):
                 in_value = name == "overflow_threads"
                 owner = self._views.owner(name, in_value=in_value)
                 for key, value in self._maps.entries(name):
@@ -277,6 +292,9 @@ class Probes:
                         if name in _WITH_CHECKPOINT:
                             self._checkpoints.forget(name, key)
             self._checkpoints.forget_missed_faults(gone)
+            # Before a thread can claim the slots.
+            for key in () if self._stalls is None else self._stalls.free(gone):
+                self._checkpoints.forget("stall_slots", key)
             for key in self._slots.free(gone):
                 syscall.delete(self._maps["slot_owners"], key)
                 self._checkpoints.forget("slots", key)
@@ -304,6 +322,8 @@ class Probes:
         """Detach the programs, except pinned ones, and close the maps."""
         self.detach()
         self._slots.close()
+        if self._stalls is not None:
+            self._stalls.close()
         if self._rings is not None:
             self._rings.close()
         self._handles.close()
@@ -329,6 +349,8 @@ class Probes:
     def _table(self, name: str) -> Table:
         if name == "slots":
             return self._slots.read_all()
+        if name == "stall_slots" and self._stalls is not None:
+            return self._stalls.read_all()
         if name == "lost":
             return self._maps.array(name)
         return dict(self._maps.entries(name))

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from collector.errors import PinnedError
 from collector.probe.syscall import Map
-from collector.probe.views import View
+from collector.probe.view import View
 
 _POSITION = struct.Struct("=Q")
 _HEADER_BYTES = 8

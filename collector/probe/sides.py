@@ -10,3 +10,7 @@ class Sides(StrEnum):
     AS_NEEDED = "as_needed"
     BOTH = "both"
     RAW = "raw"
+
+
+RAW_SIDE_ALONE = frozenset({"sched_switch"})
+"""Tracepoints that are raised with interrupts off: their programs are neither preempted nor skipped."""

@@ -8,7 +8,9 @@ from itertools import compress
 
 from collector.probe.layout import VmKey
 from collector.probe.snapshot import Table
+from collector.probe.stall_views import StallsView
 from collector.probe.syscall import Map
+from collector.probe.view import Place
 from collector.probe.views import VcpuView
 
 _INDEX = struct.Struct("=I")
@@ -16,9 +18,12 @@ _WORD_BYTES = 4
 
 
 class Slots:
-    """The slots of one counting, each a ``struct vcpu_counts``. A slot's key is its index, as in the map."""
+    """The slots of one counting, each a ``struct vcpu_counts``, or the same vCPU's ``struct vcpu_stalls``.
 
-    def __init__(self, table: Map, view: VcpuView) -> None:
+    A slot's key is its index, as in the map.
+    """
+
+    def __init__(self, table: Map, view: VcpuView | StallsView) -> None:
         """:raises OSError: the kernel refuses to share it"""
         self._places = table.max_entries
         self._view = view
@@ -51,6 +56,12 @@ class Slots:
             self._memory[tid : tid + _WORD_BYTES] = bytes(_WORD_BYTES)
             self._memory[start:end] = bytes(end - start)
         return [_INDEX.pack(place) for place in freed]
+
+    def write_all(self, place: Place, number: int) -> None:
+        """Set one number in every slot that has an owner. :param place: see ``view.number_at``"""
+        form, offset = place
+        for claimed in self._claimed():
+            form.pack_into(self._memory, claimed * self._view.size + offset, number)
 
     def close(self) -> None:
         """Unmap it."""

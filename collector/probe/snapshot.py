@@ -29,6 +29,11 @@ COUNTED = ("fault_counts", "exit_counts", "slots", "overflow", "lost")
 ``overflow``, whose ``in_map`` counts the faults in it: the copy of ``fault_counts`` may lack faults that
 ``in_map`` has, which the next reading finds. It never has more."""
 
+COUNTED_STALLS = ("stall_counts", "stall_slots", "stall_overflow")
+"""Further maps that count, where a set has them, in the order in which they must be read: before those in
+``COUNTED``, since the words of what they count are in ``slots`` and ``overflow``. ``stall_counts`` is to the
+others what ``fault_counts`` is to those."""
+
 MISSED_FAULTS = "missed_faults"
 """One more table of a checkpoint: by VM, the missed faults that batches have reported since the counting
 began."""
@@ -44,7 +49,7 @@ class Positions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The counters as they are, by the names in ``COUNTED``."""
+    """The counters as they are, by the names in ``COUNTED`` and ``COUNTED_STALLS``."""
 
     tables: Mapping[str, Table]
     missed_runs: int
@@ -77,6 +82,6 @@ class Checkpoint:
     utc_ns: int
     missed_runs: int
     tables: Mapping[str, Table]
-    """By the names in ``COUNTED``, and ``MISSED_FAULTS``: all entries, or only those that changed since the
-    checkpoint before."""
+    """By the names in ``COUNTED``, ``COUNTED_STALLS``, and ``MISSED_FAULTS``: all entries, or only those that
+    changed since the checkpoint before."""
     positions: Positions

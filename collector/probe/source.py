@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
-from collector.probe.layout import FORMATS, NOT_SHOWN, NOT_SHOWN_8, NOT_SHOWN_32, RecordLevel
+from collector.probe.layout import FORMATS, NOT_SHOWN, NOT_SHOWN_8, NOT_SHOWN_32, OUTCOMES, RecordLevel
 from collector.probe.plan import Plan
 
 FOLDER = Path(__file__).parent / "bpf"
@@ -14,11 +14,16 @@ _MAIN = "faults.bpf.c"
 
 _OVERFLOW_THREADS = 65_536
 _WAKEUP_RECORDS = 16_384
+TIMED_PER_READING = 4096
+"""How many faults a vCPU may take the time of from one reading to the next; to take it costs two readings of
+the clock. Of further ones, one in ``TIMED_ONE_IN``."""
+TIMED_ONE_IN = 16
 _PAGE_BYTES = 4096
 """PAGE_SIZE as headers.py gives it to BCC, by which BCC multiplies; not the host's."""
 _FINGERPRINT_BYTES = 16
 _MEANINGS = (
     *(f"-DFORMAT_{name.upper()}={number}" for number, name in FORMATS.items()),
+    *(f"-DOUTCOME_{outcome.name}={number}" for number, outcome in OUTCOMES.items()),
     *(f"-DRECORD_{level.name}={level.value}" for level in RecordLevel),
     f"-DNOT_SHOWN={NOT_SHOWN}ULL",
     f"-DNOT_SHOWN_32={NOT_SHOWN_32}U",
@@ -58,6 +63,8 @@ class Limits:
             f"-DEXIT_RING_PAGES={self.exit_ring_bytes // _PAGE_BYTES}",
             f"-DFAULT_RING_PAGES={self.fault_ring_bytes // _PAGE_BYTES}",
             f"-DWAKEUP_RECORDS={_WAKEUP_RECORDS}",
+            f"-DTIMED_PER_READING={TIMED_PER_READING}",
+            f"-DTIMED_ONE_IN={TIMED_ONE_IN}",
         )
 
 

@@ -22,7 +22,8 @@ from collector.probe.layout import (
     VmRecord,
 )
 from collector.probe.snapshot import COUNTED, MISSED_FAULTS, Checkpoint, Positions, Records, Snapshot, Table
-from collector.probe.views import View, Views
+from collector.probe.view import View
+from collector.probe.views import Views
 from faultmodel.record import COUNTERS
 from tests.collector.layouts import COMPILED
 
@@ -203,6 +204,9 @@ class Counting:
     def vms(self) -> Mapping[VmKey, VmRecord]:
         """See ``Probes.vms``."""
         return {vm: VmRecord(0, 0, 1, "", "") for vm in self._vms()}
+
+    def allow_timing(self, faults: int) -> None:
+        """As ``Probes.allow_timing``: these maps have no stalls."""
 
     def forget(self, vms: Collection[VmKey]) -> None:
         """As ``Probes.forget``."""

@@ -150,8 +150,8 @@ def test_a_bare_error_is_a_fault_without_outcome_and_an_exit_without_address(
     session: Session, paging: Paging
 ) -> None:
     truth, shown = both(session, "bare errors")
-    assert shown.words == paging.counts(truth.read + 13, write=13, fetch=1 + 13)
-    assert shown.outcomes == {"mapped_4k": truth.faults}
+    assert shown.words == paging.counts(truth.read, write=13, fetch=1 + 13)
+    assert shown.outcomes == {"mapped_4k": truth.mapped}
     assert shown.vm["bare_error_exits"] == len(truth.exits) == 39
     assert {(item["kind"], item["reason"], item["errno"], item["gpa"]) for item in shown.exits} == {
         ("bare_error", 0, 14, None)
@@ -163,7 +163,8 @@ def test_a_memory_fault_exit_is_a_fault_and_an_exit_with_its_address(
     session: Session, paging: Paging
 ) -> None:
     truth, shown = both(session, "memory faults")
-    assert shown.words == paging.counts(truth.read + 10, write=20, fetch=1 + 10)
+    assert shown.words == paging.counts(truth.read, write=20, fetch=1 + 10)
+    assert shown.outcomes == {"mapped_4k": truth.mapped}
     assert shown.vm["memory_fault_exits"] == len(truth.exits) == 40
     assert sorted(int(item["gpa"], 16) for item in shown.exits) == sorted(item["gpa"] for item in truth.exits)
     assert Counter(item["vcpu"] for item in shown.exits) == {0: 20, 1: 20}

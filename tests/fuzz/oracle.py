@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +16,16 @@ _FAST = "kvmmmu/fast_page_fault"
 _EVERY_FAULT = ("kvm/kvm_page_fault", "kvm/kvm_guest_fault")
 _MAPPED = ("kvmmmu/kvm_mmu_spte_requested", _FAST, "kvmmmu/handle_mmio_page_fault")
 _EXIT = "kvm/kvm_userspace_exit"
+_FAILED = "errno == -14 || errno == -133"
+"""The exits to user space that a fault ends in: EFAULT, EHWPOISON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
     """Guest faults, and exits to user space.
 
-    ``only_mapped``: no tracepoint shows every fault here (PVM), only of those that are put right.
+    ``only_mapped``: no tracepoint shows every fault here (PVM), only of those that are put right. The others
+    are as many as the exits that a fault ends in.
     """
 
     faults: int
@@ -41,24 +45,34 @@ def gap() -> str:
 def start(module: str, *arguments: str, output: Path) -> subprocess.Popen[bytes]:
     """Start one of this checkout's modules under perf, which writes to ``output`` at its end."""
     command = ["perf", "stat", "--output", str(output), "--field-separator", ","]
-    for event in (*_EVERY_FAULT, *_MAPPED, _EXIT):
+    for event in (*_EVERY_FAULT, *_MAPPED):
         if (_EVENTS / event).is_dir():
-            command += ["--event", event.replace("/", ":")]
+            command += ["--event", _as_perf_has_it(event)]
             command += ["--filter", _that_ended_it()] if event == _FAST else []
+    # Twice, which ``read`` tells apart by their order.
+    command += ["--event", _as_perf_has_it(_EXIT), "--event", _as_perf_has_it(_EXIT), "--filter", _FAILED]
     command += ["--", sys.executable, "-m", module, *arguments]
     return subprocess.Popen(command, cwd=TOP, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
 def read(output: Path) -> Counted:
     """Return what perf counted."""
-    counts = {}
+    counts = Counter[str]()
+    of_exits = []
     for line in output.read_text().splitlines():
         fields = line.split(",")
-        if len(fields) > 2 and fields[2]:
-            counts[fields[2].replace(":", "/")] = int(fields[0])
-    every = sum(counts.get(event, 0) for event in _EVERY_FAULT)
-    mapped = sum(counts.get(event, 0) for event in _MAPPED)
-    return Counted(every or mapped, counts[_EXIT], only_mapped=not every)
+        if len(fields) > 2 and fields[2] == _as_perf_has_it(_EXIT):
+            of_exits.append(int(fields[0]))
+        elif len(fields) > 2 and fields[2]:
+            counts[fields[2]] = int(fields[0])
+    every = sum(counts[_as_perf_has_it(event)] for event in _EVERY_FAULT)
+    mapped = sum(counts[_as_perf_has_it(event)] for event in _MAPPED)
+    exits, failed = of_exits
+    return Counted(every or mapped + failed, exits, only_mapped=not every)
+
+
+def _as_perf_has_it(event: str) -> str:
+    return event.replace("/", ":")
 
 
 def _that_ended_it() -> str:

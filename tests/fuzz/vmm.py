@@ -2,7 +2,8 @@
 """A VMM that follows a plan: python -m tests.fuzz.vmm SEED.
 
 Prints a line of JSON with its process id before its first guest, and one with the truth of each VM that went
-to its end: {"faults": {"0": 101, "1": 7}, "failures": 3}. ``faults`` are by vCPU, those that KVM mapped.
+to its end: {"faults": {"0": 101, "1": 7}, "failures": 3}. ``faults`` are by vCPU; those
+that KVM could not map are ``failures``, too.
 """
 
 import json
@@ -72,8 +73,8 @@ class PlannedVm:
             outcomes = self._touch_swapped(counts, step.swap)
         for vcpu, outcome in outcomes.items():
             self._failures += len(outcome.exits)
+            self._faults[vcpu] += step.counts[vcpu]
             if step.op != "error":
-                self._faults[vcpu] += step.counts[vcpu]
                 # What was touched is there now, and is to fault anew in the next step.
                 self._guest.discard(regions[vcpu])
 

@@ -14,7 +14,10 @@ from tests.product import TOP
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """A guest's truth: totals by access (its own pages included), and its exits."""
+    """A guest's truth: totals by access (its own pages included), and its exits.
+
+    A fault that KVM could not map is one of its access, too.
+    """
 
     pid: int
     read: int
@@ -27,6 +30,11 @@ class Truth:
     def faults(self) -> int:
         """All guest faults."""
         return self.read + self.write + self.execute
+
+    @property
+    def mapped(self) -> int:
+        """Those that KVM could map: all that earlier versions count on PVM."""
+        return self.faults - len(self.exits)
 
     @property
     def memory_fault_exits(self) -> list[dict[str, Any]]:
@@ -70,6 +78,9 @@ def truth_of(line: bytes) -> Truth:
     """Read a guest's line of truth."""
     printed = json.loads(line)
     extra, vcpus = printed["extra_faults"], printed["vcpus"]
+    for vcpu in vcpus:
+        for failed in vcpu["exits"]:
+            vcpu[failed["op"]] += 1
     by_vcpu = {vcpu["vcpu"]: vcpu["read"] + vcpu["write"] + vcpu["execute"] for vcpu in vcpus}
     # The guest's own pages: its vCPU 0 takes these faults once, before the others.
     by_vcpu[0] += extra["read"] + extra["write"] + extra["execute"]

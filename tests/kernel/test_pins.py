@@ -17,7 +17,7 @@ from collector.counting.reader import Reader
 from collector.probe import compiled, syscall
 from collector.probe.compiled import Concern, Layout
 from collector.probe.handles import PERF
-from collector.probe.layout import RecordLevel
+from collector.probe.layout import PROGRAMS_OF_STALLS, RecordLevel
 from collector.probe.probes import Probes
 from demo.exact import ExactGuest, Order
 from faultmodel.kinds import LossKind
@@ -179,7 +179,8 @@ def test_a_format_of_a_later_version_is_refused_when_the_set_is_opened(
 
 
 def test_every_program_that_is_attached_counts(probes: Probes) -> None:
-    assert {name.removeprefix(PERF) for name in probes.handles.programs} == set(probes.views.programs)
+    named = {name.removeprefix(PERF) for name in probes.handles.programs}
+    assert named == {*probes.views.programs, *PROGRAMS_OF_STALLS}
 
 
 def test_counts_that_mean_something_else_are_not_taken_over(probes: Probes, pins: Pins, folder: Path) -> None:

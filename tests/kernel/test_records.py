@@ -185,10 +185,10 @@ def test_records_of_a_stored_batch_are_not_read_again_by_a_successor(
             nothing = one.own(read(successor, left))
             one.guest.follow("second")
             second = one.own(read(successor, left))
-    assert (len(records(first)), len(first.exits)) == (101, 7)
+    assert (len(records(first)), len(first.exits)) == (108, 7)
     assert (nothing.accounts, nothing.faults, nothing.exits) == ({}, [], [])
-    assert (len(records(second)), len(second.exits)) == (101, 7)
-    assert len(set(records(first, second))) == 202
+    assert (len(records(second)), len(second.exits)) == (108, 7)
+    assert len(set(records(first, second))) == 216
 
 
 def _released(probes: Probes) -> list[bytes]:

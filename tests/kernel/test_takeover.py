@@ -15,7 +15,7 @@ import pytest
 from collector.probe import compiled, syscall
 from collector.probe.compiled import Layout
 from collector.probe.layout import About
-from collector.probe.views import View
+from collector.probe.view import View
 from tests.kernel.guests import end_endless, endless, run_guest, start_guest, truth_of
 from tests.product import SEEN_S, TOP, Product, wait_for
 

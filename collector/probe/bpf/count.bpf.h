@@ -4,19 +4,22 @@
  * in its own state; further words in the map fault_counts.
  */
 
-/* Return the counters of this vCPU's faults with this word; NULL if the map is full. in_map becomes
- * 1 where they are in the map fault_counts. */
+#define IN_MAP 15 /* in place of an index of syndromes: the word is counted in a map */
+
+/* Return the counters of this vCPU's faults with this word; NULL if the map is full. word_place
+ * becomes the word's index in syndromes, or IN_MAP. */
 static __always_inline struct fault_counters *counters_of(struct vcpu_counts *state, u32 format,
-							  u64 word, int *in_map)
+							  u64 word)
 {
 	struct fault_key key = {};
 	struct fault_counters *counters;
 	struct syndrome *syndrome;
-	int i;
+	u32 i;
 
 #pragma unroll
 	for (i = 0; i < SYNDROMES_IN_PLACE; i++) {
 		syndrome = &state->syndromes[i];
+		state->word_place = i;
 		if (!syndrome->used) {
 			syndrome->word = word;
 			syndrome->format = format;
@@ -26,7 +29,7 @@ static __always_inline struct fault_counters *counters_of(struct vcpu_counts *st
 		if (syndrome->word == word && syndrome->format == format)
 			return &syndrome->counters;
 	}
-	*in_map = 1;
+	state->word_place = IN_MAP;
 	key.vm = state->vm;
 	key.word = word;
 	key.vcpu = state->vcpu_id;
@@ -43,15 +46,14 @@ static __always_inline struct fault_counters *counters_of(struct vcpu_counts *st
 }
 
 /* Add a guest fault to what counters_of() returned. */
-static __always_inline void count_fault(struct vcpu_counts *state, struct fault_counters *counters,
-					int in_map)
+static __always_inline void count_fault(struct vcpu_counts *state, struct fault_counters *counters)
 {
 	if (!counters) {
 		state->uncounted++;
 		COUNT_LOST(keys_full);
 	} else {
 		counters->faults++;
-		if (in_map)
+		if (state->word_place == IN_MAP)
 			state->in_map++;
 	}
 	/* Last, and after the fault's record: user space may read in between. It then finds more
@@ -59,15 +61,8 @@ static __always_inline void count_fault(struct vcpu_counts *state, struct fault_
 	state->seen++;
 }
 
-#define OUTCOME_MMIO 0
-/* PG_LEVEL_* (arch/x86/include/asm/pgtable_types.h) */
-#define OUTCOME_MAPPED_4K 1
-#define OUTCOME_MAPPED_2M 2
-#define OUTCOME_MAPPED_1G 3
-#define OUTCOME_FAST	  8
-#define OUTCOME_SPURIOUS  9
-
-/* Count how a fault ended. KVM maps at these three levels only. */
+/* Count how a fault ended, OUTCOME_*. KVM maps at these three levels only, by their numbers
+ * PG_LEVEL_* (arch/x86/include/asm/pgtable_types.h). */
 static __always_inline void count_outcome(struct fault_counters *counters, u32 outcome)
 {
 	if (outcome == OUTCOME_MAPPED_4K)

@@ -81,14 +81,26 @@ struct vcpu_counts {
 	u64 vcpu; /* struct kvm_vcpu * */
 	u32 tid;  /* owner of this slot; 0: free, or a vCPU in the map overflow */
 	u32 vcpu_id;
-	u32 running; /* the thread is inside KVM_RUN with this vCPU */
-	u32 pending; /* the outcome of the newest fault is not known yet */
+	u32 running;	/* the thread is inside KVM_RUN with this vCPU */
+	u32 pending;	/* the outcome of the newest fault is not known yet */
+	u32 place;	/* index of this slot; of no use to a vCPU in the map overflow */
+	u32 word_place; /* of the word that was counted last: its index in syndromes, or IN_MAP */
 	u64 seen;
 	u64 next_record; /* the value of seen at which a record is next considered */
-	u32 format;
-	u16 gap;    /* by how much next_record advances */
-	u16 orders; /* the orders_number that next_record was computed for */
-	u64 word;   /* of the newest fault */
+	u16 gap;	 /* by how much next_record advances */
+	u16 orders;	 /* the orders_number that next_record was computed for */
+	/* The fault under way, where events show that one begins (stall.bpf.h): beside what each
+	 * fault reads, so that no further line of the cache is needed. */
+	u32 is_open;
+	u64 begun_ns;	     /* 0: not timed so far */
+	u64 slept_ns;	     /* within it, until the thread last woke up */
+	u64 asleep_since_ns; /* 0: it is not */
+	u64 walk_address;
+	u32 walk_word;
+	u32 timed_left; /* how many more faults are timed before the next reading */
+	u32 untimed;	/* since the last that was timed */
+	u32 format;	/* of the newest fault */
+	u64 word;
 	u64 address;
 	u64 ipa;
 	u64 pc;
@@ -107,6 +119,50 @@ struct vcpu_counts {
 	u64 missed_faults; /* faults in KVM's count that neither side saw */
 	struct syndrome syndromes[SYNDROMES];
 	struct exit_reason exits[EXIT_REASONS];
+};
+
+/* Faults of one vCPU that ended with one outcome, by how long they stalled it. */
+struct stall_cell {
+	/* 0: unused. From the lowest bits on: the place of the word in syndromes, or IN_MAP (4
+	 * bits), OUTCOME_* (5), nested (1), the octave plus 2 (6). */
+	u32 kind;
+	u32 pad;
+	u64 quarters[4]; /* faults in each quarter of the octave */
+	u64 running_ns;
+	u64 blocked_ns;
+};
+
+#define STALL_CELLS 16
+
+/*
+ * The stalls of one vCPU, at the same place as its counts. A vCPU without a slot
+ * has them in the map stall_overflow.
+ *
+ * ended = the sum of the cells' quarters + in_map + uncounted, but for the
+ * instant in which a program is between two of its additions.
+ */
+struct vcpu_stalls {
+	struct vm_key vm;
+	u32 vcpu_id;
+	u32 tid;
+	u32 used;   /* whether the fields are of this vCPU */
+	u32 bucket; /* of the fault that is being counted */
+	u64 ended;
+	u64 in_map;	/* counted in stall_counts */
+	u64 longest_ns; /* since user space has set it to 0; and the cell that it is counted in */
+	u64 uncounted;	/* found stall_counts full */
+	u32 longest_kind;
+	u32 pad[13]; /* each cell is a line of the cache */
+	struct stall_cell cells[STALL_CELLS];
+};
+
+struct stall_key {
+	struct vm_key vm;
+	u64 word;
+	u32 vcpu;
+	u32 format;
+	u32 kind; /* of struct stall_cell, with IN_MAP as its place */
+	u32 pad;
 };
 
 struct vcpu_key {
@@ -207,6 +263,8 @@ struct used {
 	u32 fault_counts;
 	u32 exit_counts;
 	u32 overflow;
+	u32 stall_counts;
+	u32 stall_overflow;
 };
 
 /* Events that only the raw side of their tracepoint has seen (sides.bpf.h). */
@@ -217,6 +275,8 @@ struct raw_side_only {
 	u64 fast_page_fault;
 	u64 handle_mmio_page_fault;
 	u64 kvm_userspace_exit;
+	u64 kvm_mmu_pagetable_walk;
+	u64 kvm_mmu_walker_error;
 };
 
 /* What was seen and not kept, by the names of faultmodel.kinds.LossKind. */
@@ -224,4 +284,5 @@ struct lost {
 	u64 keys_full;
 	u64 unattributed;
 	u64 exit_records;
+	u64 stalls_full;
 };

@@ -34,8 +34,10 @@ PROBE(fast_page_fault)
 	owed_nothing = state && owes_nothing(state);
 	if (prefetch) {
 		/* As in count_prefetch(). */
-		if (state)
+		if (state) {
+			drop_stall(state);
 			leave(state);
+		}
 		return 0;
 	}
 	if (owed_nothing)
@@ -52,9 +54,11 @@ PROBE(fast_page_fault)
 	if (!counted && is_considered(state))
 		record_mmu_fault(state, fault, 0);
 	counters = outcome_counters(state, counted, FORMAT_PFERR, word);
-	if (!counters)
-		return 0;
-	end_fault(state, counters, outcome);
-	count_context(counters, fault);
+	if (counters) {
+		end_fault(state, counters, outcome);
+		count_context(counters, fault);
+	}
+	if (!counted)
+		end_stall(state, outcome, word, FORMAT_PFERR);
 	return 0;
 }

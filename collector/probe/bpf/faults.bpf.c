@@ -17,6 +17,8 @@
 #include "state.bpf.h"
 #include "count.bpf.h"
 #include "record.bpf.h"
+#include "buckets.bpf.h"
+#include "stall.bpf.h"
 #include "sides.bpf.h"
 #include "outcome.bpf.h"
 #include "context.bpf.h"
@@ -35,6 +37,15 @@
 
 #ifdef WITH_KVM_GUEST_FAULT
 #include "kvm_guest_fault.bpf.h"
+#endif
+#ifdef WITH_KVM_MMU_PAGETABLE_WALK
+#include "kvm_mmu_pagetable_walk.bpf.h"
+#endif
+#ifdef WITH_KVM_MMU_WALKER_ERROR
+#include "kvm_mmu_walker_error.bpf.h"
+#endif
+#ifdef WITH_SCHED_SWITCH
+#include "sched_switch.bpf.h"
 #endif
 #ifdef WITH_KVM_PAGE_FAULT
 #include "kvm_page_fault.bpf.h"

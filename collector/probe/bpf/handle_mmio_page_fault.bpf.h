@@ -21,6 +21,8 @@ static __always_inline void see_mmio(struct vcpu_counts *state, u64 address, u64
 	counters = outcome_counters(state, counted, FORMAT_NONE, 0);
 	if (counters)
 		counters->mmio++;
+	if (!counted)
+		end_stall(state, OUTCOME_MMIO, 0, FORMAT_NONE);
 }
 
 #ifdef PREEMPTIBLE

@@ -20,7 +20,6 @@ static __always_inline void see_guest_fault(struct vcpu_counts *state, u64 pc, u
 					    u64 ipa)
 {
 	struct fault_counters *counters;
-	int in_map = 0;
 
 	state->pc = pc;
 	state->word = esr;
@@ -42,10 +41,10 @@ static __always_inline void see_guest_fault(struct vcpu_counts *state, u64 pc, u
 
 		record_fault(state, &record);
 	}
-	counters = counters_of(state, FORMAT_ESR_EL2, esr, &in_map);
+	counters = counters_of(state, FORMAT_ESR_EL2, esr);
 	if (counters && state->nested)
 		counters->nested++;
-	count_fault(state, counters, in_map);
+	count_fault(state, counters);
 }
 
 #ifdef PREEMPTIBLE

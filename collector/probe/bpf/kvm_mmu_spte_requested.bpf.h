@@ -5,15 +5,15 @@
 static __always_inline void count_prefetch(struct vcpu_counts *state, u64 fault)
 {
 	struct fault_counters *counters;
-	int in_map;
 	u64 word = 0;
 
 	LOAD(word, fault, kvm_page_fault, error_code);
-	counters = counters_of(state, FORMAT_PFERR, word, &in_map);
+	counters = counters_of(state, FORMAT_PFERR, word);
 	if (counters)
 		counters->prefetched++;
 	else
 		COUNT_LOST(keys_full);
+	drop_stall(state);
 	/* A prefetch may happen outside KVM_RUN. The thread may then run another vCPU without a
 	 * kvm_userspace_exit in between, so its vCPU is looked up again at the next event. */
 	leave(state);
@@ -30,15 +30,84 @@ PERF_PROBE(kvm_mmu_spte_requested, trace_event_raw_kvm_mmu_spte_requested)
 }
 #endif
 
+#if defined(WITH_KVM_MMU_PAGETABLE_WALK) && defined(TYPED_ARGUMENTS) && !defined(PREEMPTIBLE)
+#define COUNTS_AT_ONCE
+/*
+ * Count a fault as most are: its time is not taken, its word is that of the fault
+ * before, its page is mapped, and there is nothing to record or to note of it.
+ * Returns 0, and has done nothing, where that is not so. It counts what the rest
+ * of this file counts of such a fault; why apart: running_in_first_slot(). All
+ * conditions are one number, with one branch: the compiler puts what comes after
+ * a branch far away.
+ */
+static __always_inline int count_at_once(u64 fault)
+{
+	struct vcpu_counts *state = running_in_first_slot();
+	u32 index = 0, flags = 0, kind, zero;
+	u64 word = 0, pfn = 0, slot = 0, other;
+	u32 *current = active_generation.lookup(&index), *own = own_generation.lookup(&index);
+	u32 *seen = page_fault_seen.lookup(&index);
+	u16 *number = orders_number.lookup(&index);
+	struct vcpu_stalls *stalls;
+	struct syndrome *syndrome;
+	struct stall_cell *cell;
+	bool prefetch = 0, is_private = 0;
+	u8 level = 0;
+
+	if (!state || !current || !own || !seen || !number)
+		return 0;
+	index = state->place;
+	stalls = stall_slots.lookup(&index);
+	index = state->word_place;
+	LOAD(slot, fault, kvm_page_fault, slot);
+	if (!stalls || index >= SYNDROMES_IN_PLACE || !slot)
+		return 0;
+	syndrome = &state->syndromes[index];
+	kind = IS_USED | UNTIMED << OCTAVE_SHIFT | OUTCOME_MAPPED_4K << OUTCOME_SHIFT | index;
+	cell = &stalls->cells[first_cell(kind, index)];
+	LOAD(word, fault, kvm_page_fault, error_code);
+	LOAD(prefetch, fault, kvm_page_fault, prefetch);
+	LOAD(pfn, fault, kvm_page_fault, pfn);
+	LOAD(level, fault, kvm_page_fault, goal_level);
+	LOAD(flags, slot, kvm_memory_slot, flags);
+#ifdef HAVE_IS_PRIVATE
+	LOAD(is_private, fault, kvm_page_fault, is_private);
+#endif
+	/* is_counting(), !is_counted_before(), !is_considered() */
+	other = (*current ^ *own) | *seen | (*number ^ state->orders);
+	other |= (u64)((s64)(state->next_record - state->seen - 2) >> 63);
+	other |= (state->is_open ^ 1) | state->begun_ns | state->retries;
+	other |= (syndrome->word ^ word) | (syndrome->format ^ FORMAT_PFERR) | (cell->kind ^ kind);
+	other |= (level ^ OUTCOME_MAPPED_4K) | (pfn & PFN_ERROR_OR_NOSLOT) | prefetch | is_private;
+	other |= flags & KVM_MEM_LOG_DIRTY_PAGES;
+	asm volatile("%0 = 0" : "=r"(zero));
+	if (other != zero)
+		return 0;
+	syndrome->counters.faults++;
+	syndrome->counters.mapped_4k++;
+	/* Last: see count_fault() and end_stall(). */
+	state->seen++;
+	state->is_open = 0;
+	cell->quarters[0]++;
+	stalls->ended++;
+	return 1;
+}
+#endif
+
 PROBE(kvm_mmu_spte_requested)
 {
 	u64 fault = ctx->args[0], word = 0, pfn = 0;
 	struct vcpu_counts *state = perf_counted(EVENT(kvm_mmu_spte_requested));
 	struct fault_counters *counters;
 	bool prefetch = 0;
+	u32 outcome = OUTCOME_MMIO;
 	u8 level = 0;
 	int counted;
 
+#ifdef COUNTS_AT_ONCE
+	if (count_at_once(fault))
+		return 0;
+#endif
 	LOAD(prefetch, fault, kvm_page_fault, prefetch);
 	if (state && owes_nothing(state) && !prefetch)
 		return 0;
@@ -53,16 +122,20 @@ PROBE(kvm_mmu_spte_requested)
 	counted = is_counted_before();
 	LOAD(word, fault, kvm_page_fault, error_code);
 	LOAD(pfn, fault, kvm_page_fault, pfn);
-	if (!(pfn & PFN_ERROR_OR_NOSLOT))
+	if (!(pfn & PFN_ERROR_OR_NOSLOT)) {
 		LOAD(level, fault, kvm_page_fault, goal_level);
-	if (is_another_try(state, counted, level))
+		outcome = level;
+	}
+	if (is_another_try(state, counted, outcome))
 		return 0;
 	if (!counted && is_considered(state))
 		record_mmu_fault(state, fault, level);
 	counters = outcome_counters(state, counted, FORMAT_PFERR, word);
-	if (!counters)
-		return 0;
-	end_fault(state, counters, level);
-	count_context(counters, fault);
+	if (counters) {
+		end_fault(state, counters, outcome);
+		count_context(counters, fault);
+	}
+	if (!counted)
+		end_stall(state, outcome, word, FORMAT_PFERR);
 	return 0;
 }

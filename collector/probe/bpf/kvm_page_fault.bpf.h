@@ -38,7 +38,6 @@ static __always_inline void see_page_fault(struct vcpu_counts *state, u64 addres
 					   u8 nested)
 {
 	struct fault_counters *counters;
-	int in_map = 0;
 
 	count_held(state);
 	state->word = word;
@@ -59,10 +58,10 @@ static __always_inline void see_page_fault(struct vcpu_counts *state, u64 addres
 
 		record_fault(state, &record);
 	}
-	counters = counters_of(state, PAGE_FAULT_FORMAT, word, &in_map);
+	counters = counters_of(state, PAGE_FAULT_FORMAT, word);
 	if (counters && nested == 1)
 		counters->nested++;
-	count_fault(state, counters, in_map);
+	count_fault(state, counters);
 }
 
 #ifdef PREEMPTIBLE

@@ -83,6 +83,41 @@ static __always_inline void count_exit(struct vcpu_counts *state, u32 reason, u3
 		COUNT_LOST(keys_full);
 }
 
+#ifdef WITH_KVM_MMU_PAGETABLE_WALK
+/*
+ * KVM_RUN fails over a fault that no event has counted, since it was never
+ * mapped: count it now. The walk's error code lacks the bit RSVD and the upper half.
+ */
+static __always_inline void count_failed_fault(struct vcpu_counts *state)
+{
+	struct fault_counters *counters;
+
+	if (!state->is_open || is_counted_before())
+		return;
+	state->word = state->walk_word;
+	state->address = state->walk_address;
+	state->format = FORMAT_PFERR;
+	state->nested = NOT_SHOWN_8;
+	state->pending = 1;
+	if (is_considered(state)) {
+		struct fault_record record = {
+			.word = state->word,
+			.address = state->address,
+			.frame = NOT_SHOWN,
+			.format = FORMAT_PFERR,
+			.memslot = NOT_SHOWN_32,
+			.private = NOT_SHOWN_8,
+			.nested = NOT_SHOWN_8,
+		};
+
+		record_fault(state, &record);
+	}
+	counters = counters_of(state, FORMAT_PFERR, state->word);
+	count_fault(state, counters);
+	end_stall(state, OUTCOME_EXIT, state->word, FORMAT_PFERR);
+}
+#endif
+
 /* result: 0 or negative. In the vCPU's thread, after vcpu_put(). */
 static __always_inline void see_exit(struct vcpu_counts *state, u32 reason, int result)
 {
@@ -90,10 +125,36 @@ static __always_inline void see_exit(struct vcpu_counts *state, u32 reason, int 
 
 	count_held(state);
 	count_exit(state, reason, errno);
-	if (errno == EFAULT || errno == EHWPOISON)
+	if (errno == EFAULT || errno == EHWPOISON) {
+#ifdef WITH_KVM_MMU_PAGETABLE_WALK
+		count_failed_fault(state);
+#endif
 		record_exit(state, reason, errno);
+	}
+	drop_stall(state);
 	leave(state);
 }
+
+#ifndef PREEMPTIBLE
+/* See an exit that is no error, with the reason that the vCPU left with first. Returns 0, and has
+ * done nothing, if it is another. Why apart: running_in_first_slot(). */
+static __always_inline int see_exit_at_once(u32 reason, int result)
+{
+	struct vcpu_counts *state = running_in_first_slot();
+	struct exit_reason *first;
+
+	if (!state || result < 0 || !is_counting() || state->held)
+		return 0;
+	first = &state->exits[0];
+	if (first->reason != reason || first->errno || !first->count)
+		return 0;
+	first->count++;
+	drop_stall(state);
+	state->running = 0;
+	state->pending = 0;
+	return 1;
+}
+#endif
 
 #ifdef PREEMPTIBLE
 PERF_PROBE(kvm_userspace_exit, trace_event_raw_kvm_userspace_exit)
@@ -110,6 +171,10 @@ PROBE(kvm_userspace_exit)
 {
 	struct vcpu_counts *state;
 
+#ifndef PREEMPTIBLE
+	if (see_exit_at_once((u32)ctx->args[0], (int)ctx->args[1]))
+		return 0;
+#endif
 	if (perf_counted(EVENT(kvm_userspace_exit)))
 		return 0;
 	state = raw_state(EVENT(kvm_userspace_exit), 0);

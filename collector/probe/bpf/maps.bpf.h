@@ -27,6 +27,10 @@ BPF_F_TABLE("hash", struct vm_key, struct vm_record, vms, MAX_VMS, BPF_F_NO_PREA
 BPF_F_TABLE("hash", struct fault_key, struct fault_counters, fault_counts, MAX_KEYS,
 	    BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct exit_key, u64, exit_counts, MAX_KEYS, BPF_F_NO_PREALLOC);
+BPF_F_TABLE("array", u32, struct vcpu_stalls, stall_slots, SLOTS, BPF_F_MMAPABLE);
+BPF_F_TABLE("hash", struct vcpu_key, struct vcpu_stalls, stall_overflow, MAX_OVERFLOW,
+	    BPF_F_NO_PREALLOC);
+BPF_F_TABLE("hash", struct stall_key, struct stall_cell, stall_counts, MAX_KEYS, BPF_F_NO_PREALLOC);
 BPF_ARRAY(lost, struct lost, 1);
 BPF_ARRAY(used, struct used, 1);
 BPF_ARRAY(raw_side_only, struct raw_side_only, 1);
@@ -71,12 +75,18 @@ BPF_F_TABLE("hash", struct vcpu_key, struct vcpu_counts, overflow_checkpoint, MA
 BPF_F_TABLE("hash", struct fault_key, struct fault_counters, fault_counts_checkpoint, MAX_KEYS,
 	    BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct exit_key, u64, exit_counts_checkpoint, MAX_KEYS, BPF_F_NO_PREALLOC);
+BPF_F_TABLE("hash", u32, struct vcpu_stalls, stall_slots_checkpoint, SLOTS, BPF_F_NO_PREALLOC);
+BPF_F_TABLE("hash", struct vcpu_key, struct vcpu_stalls, stall_overflow_checkpoint, MAX_OVERFLOW,
+	    BPF_F_NO_PREALLOC);
+BPF_F_TABLE("hash", struct stall_key, struct stall_cell, stall_counts_checkpoint, MAX_KEYS,
+	    BPF_F_NO_PREALLOC);
 BPF_ARRAY(lost_checkpoint, struct lost, 1);
 /* Missed faults that batches have reported so far, by VM (reader.py). */
 BPF_F_TABLE("hash", struct vm_key, u64, missed_faults_checkpoint, MAX_VMS, BPF_F_NO_PREALLOC);
 
-/* All zeros, to initialise an overflow entry: struct vcpu_counts is too large for the stack. */
+/* All zeros, to initialise entries of the overflow maps: these are too large for the stack. */
 BPF_ARRAY(blank, struct vcpu_counts, 1);
+BPF_ARRAY(blank_stalls, struct vcpu_stalls, 1);
 
 static __always_inline struct used *what_is_used(void)
 {

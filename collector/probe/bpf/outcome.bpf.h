@@ -14,11 +14,10 @@ static __always_inline void count_held(struct vcpu_counts *state)
 {
 #ifdef WITH_TDX
 	struct fault_counters *counters;
-	int in_map = 0;
 
 	if (!state->held)
 		return;
-	counters = counters_of(state, state->format, state->word, &in_map);
+	counters = counters_of(state, state->format, state->word);
 	if (counters)
 		count_outcome(counters, state->held - 1);
 	state->held = 0;
@@ -56,7 +55,6 @@ static __always_inline struct fault_counters *outcome_counters(struct vcpu_count
 							       int counted, u32 format, u64 word)
 {
 	struct fault_counters *counters;
-	int in_map = 0;
 
 	if (counted) {
 		if (!state->pending)
@@ -65,9 +63,9 @@ static __always_inline struct fault_counters *outcome_counters(struct vcpu_count
 		format = state->format;
 		word = state->word;
 	}
-	counters = counters_of(state, format, word, &in_map);
+	counters = counters_of(state, format, word);
 	if (!counted)
-		count_fault(state, counters, in_map);
+		count_fault(state, counters);
 	return counters;
 }
 

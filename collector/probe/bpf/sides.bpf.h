@@ -29,29 +29,30 @@
 /* What the raw side has still to add: one of these plus an outcome, OUTCOME_* in count.bpf.h. The
  * outcome does not count if the page was mapped ahead of the guest. */
 #define OWES_NOTHING 0
-#define OWES_OUTCOME 16 /* the outcome and the context of the newest fault */
-#define OWES_FAULT   32 /* also the fault itself: only the raw side has its word */
+#define OWES_OUTCOME 32 /* the outcome and the context of the newest fault */
+#define OWES_FAULT   64 /* also the fault itself: only the raw side has its word */
 
 static __always_inline void count_owed(struct vcpu_counts *state)
 {
 	struct fault_counters *counters;
 	u32 owed = state->owed;
-	int in_map = 0;
 
 	if (owed == OWES_NOTHING)
 		return;
 	state->owed = OWES_NOTHING;
 	if (owed >= OWES_FAULT) {
-		counters = counters_of(state, FORMAT_NONE, 0, &in_map);
-		count_fault(state, counters, in_map);
+		counters = counters_of(state, FORMAT_NONE, 0);
+		count_fault(state, counters);
 	} else {
 		state->pending = 0;
-		counters = counters_of(state, state->format, state->word, &in_map);
+		counters = counters_of(state, state->format, state->word);
 	}
-	if (!counters)
-		return;
-	end_fault(state, counters, owed % OWES_OUTCOME);
-	counters->context_unknown++;
+	if (counters) {
+		end_fault(state, counters, owed % OWES_OUTCOME);
+		counters->context_unknown++;
+	}
+	if (owed >= OWES_FAULT)
+		end_unseen_stall(state, owed % OWES_OUTCOME);
 }
 
 /*

@@ -24,10 +24,13 @@ static __always_inline struct vcpu_counts *slot_of(u32 tid, u32 way)
 	return slots.lookup(&place);
 }
 
-static __always_inline void assign(struct vcpu_counts *state, struct vcpu_key *key, u32 tid)
+static __always_inline void assign(struct vcpu_counts *state, struct vcpu_key *key, u32 tid,
+				   u32 place)
 {
+	state->place = place;
 	state->vm = key->vm;
 	state->vcpu_id = key->vcpu;
+	state->timed_left = TIMED_PER_READING;
 	state->tid = tid;
 }
 
@@ -43,11 +46,15 @@ static __always_inline int is_assigned(struct vcpu_counts *state, u32 tid, struc
 }
 
 /* Claim one of the thread's two slots if it is free. Returns whether this thread has it. */
-static __always_inline int claim_place(struct vcpu_counts *state, u32 tid, u32 way)
+static __always_inline int claim_place(struct vcpu_counts *state, struct vcpu_key *key, u32 tid,
+				       u32 way)
 {
 	u32 place = (tid ^ way) & (SLOTS - 1);
 
-	return state && !state->tid && !slot_owners.insert(&place, &tid);
+	if (!state || state->tid || slot_owners.insert(&place, &tid))
+		return 0;
+	assign(state, key, tid, place);
+	return 1;
 }
 
 /* Return the thread's slot if this vCPU is counted in it. */
@@ -67,12 +74,10 @@ static __always_inline struct vcpu_counts *claim_slot(u32 tid, struct vcpu_key *
 	/* A thread owns one slot only, since is_running() finds it by the tid alone. */
 	if ((first && first->tid == tid) || (second && second->tid == tid))
 		return NULL;
-	if (claim_place(first, tid, 0))
+	if (claim_place(first, key, tid, 0))
 		state = first;
-	else if (claim_place(second, tid, 1))
+	else if (claim_place(second, key, tid, 1))
 		state = second;
-	if (state)
-		assign(state, key, tid);
 	return state;
 }
 
@@ -91,7 +96,7 @@ static __always_inline struct vcpu_counts *enter_overflow(u32 tid, struct vcpu_k
 		state = overflow.lookup(key);
 		if (!state)
 			return NULL;
-		assign(state, key, 0);
+		assign(state, key, 0, 0);
 	}
 	overflow_threads.update(&tid, &thread);
 	return overflow_threads.lookup(&tid) ? state : NULL;
@@ -148,6 +153,7 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, u32 kind)
 	state->vcpu = running.vcpu;
 	state->running = 1;
 	state->pending = 0;
+	state->is_open = 0;
 	state->kvm_count = KVM_COUNT_UNKNOWN;
 	state->retries = retries_within(running.kvm);
 	return state;
@@ -181,6 +187,37 @@ static __always_inline int is_counting(void)
 }
 
 /*
+ * Return the state of the vCPU that the current thread runs, if it is in the
+ * thread's first slot: as it is for nearly every event. See find_state().
+ *
+ * A program that goes on from here by itself, and returns, has all that it needs
+ * in one piece of code. The rest of it is so long that to fetch its lines into
+ * the cache, from where the guest has driven them out, takes longer than to run
+ * it: a walk took 240 ns, and so takes 75 (bench/README.md).
+ */
+static __always_inline struct vcpu_counts *running_in_first_slot(void)
+{
+	u32 tid = bpf_get_current_pid_tgid();
+	struct vcpu_counts *state = slot_of(tid, 0);
+
+	return is_running(state, tid, 0, ANY_VCPU) ? state : NULL;
+}
+
+/* Return the state of the vCPU that a thread runs; NULL if none is known. See find_state(). */
+static __always_inline struct vcpu_counts *running_state(u32 tid, u64 vcpu, u32 vcpu_id)
+{
+	struct vcpu_counts *state = slot_of(tid, 0);
+
+	if (is_running(state, tid, vcpu, vcpu_id))
+		return state;
+	state = slot_of(tid, 1);
+	if (is_running(state, tid, vcpu, vcpu_id))
+		return state;
+	state = overflow_state(tid);
+	return state && state->running && is_this(state, vcpu, vcpu_id) ? state : NULL;
+}
+
+/*
  * Return the state in which the current thread's vCPU is counted. NULL if this
  * set does not count now, or if there is no vCPU or no room for it: then the
  * event is counted as lost, unless kind is EVENT_NONE.
@@ -195,19 +232,12 @@ static __always_inline int is_counting(void)
 static __always_inline struct vcpu_counts *find_state(u64 vcpu, u32 vcpu_id, u32 kind)
 {
 	u32 tid = bpf_get_current_pid_tgid();
-	struct vcpu_counts *state = slot_of(tid, 0);
+	struct vcpu_counts *state;
 
 	if (!is_counting())
 		return NULL;
-	if (is_running(state, tid, vcpu, vcpu_id))
-		return state;
-	state = slot_of(tid, 1);
-	if (is_running(state, tid, vcpu, vcpu_id))
-		return state;
-	state = overflow_state(tid);
-	if (state && state->running && is_this(state, vcpu, vcpu_id))
-		return state;
-	return enter(tid, vcpu, kind);
+	state = running_state(tid, vcpu, vcpu_id);
+	return state ? state : enter(tid, vcpu, kind);
 }
 
 /* The thread has left KVM_RUN. Its next KVM_RUN may run another vCPU. */

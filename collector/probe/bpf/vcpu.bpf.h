@@ -11,6 +11,7 @@
 struct ioctl_args {
 	u64 number;
 	u64 fd;
+	u64 command;
 };
 
 #if defined(ARCH_X86_64)
@@ -25,9 +26,11 @@ static __always_inline int read_ioctl_args(u64 regs, struct ioctl_args *args)
 	LOAD(args->number, regs, pt_regs, orig_ax);
 	if ((cs & 0xffff) == USER32_CS) {
 		LOAD(args->fd, regs, pt_regs, bx);
+		LOAD(args->command, regs, pt_regs, cx);
 		return args->number == NR_IOCTL_COMPAT;
 	}
 	LOAD(args->fd, regs, pt_regs, di);
+	LOAD(args->command, regs, pt_regs, si);
 	return args->number == NR_IOCTL;
 }
 #elif defined(ARCH_AARCH64)

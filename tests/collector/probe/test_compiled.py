@@ -9,7 +9,7 @@ from collector.errors import PinnedError
 from collector.probe import compiled
 from collector.probe.compiled import Field, Layout
 from collector.probe.layout import VcpuKey
-from collector.probe.views import View
+from collector.probe.view import View
 
 
 class Key(ctypes.Structure):

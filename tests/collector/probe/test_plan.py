@@ -39,6 +39,9 @@ def test_everything_a_new_x86_kernel_has_is_attached(tmp_path: Path) -> None:
     assert {gap.tracepoint for gap in plan.absent} == {
         "kvmmmu:fast_page_fault",
         "kvmmmu:handle_mmio_page_fault",
+        "kvmmmu:kvm_mmu_pagetable_walk",
+        "kvmmmu:kvm_mmu_walker_error",
+        "sched:sched_switch",
     }
     assert {"HAVE_KVM_PAGE_FAULT_VCPU", "HAVE_IS_PRIVATE", "HAVE_MEMORY_FAULT"} <= set(plan.macros)
 
@@ -136,6 +139,39 @@ def test_cached_mmio_is_an_outcome_on_svm_and_nobodys_on_vmx(tmp_path: Path) -> 
     vmx = make_plan(vmlinux, "x86_64", _modules(tmp_path / "vmx", kvm_intel__ept="Y"))
     assert "kvmmmu:handle_mmio_page_fault" in svm.attach
     assert "kvmmmu:handle_mmio_page_fault" not in vmx.attach
+
+
+WALK = "typedef void (*btf_trace_kvm_mmu_pagetable_walk)(void *, u64, u32);\n"
+WALK_FAILED = "typedef void (*btf_trace_kvm_mmu_walker_error)(void *, u32);\n"
+SWITCH = (
+    "typedef void (*btf_trace_sched_switch)(void *, bool, struct task_struct *, struct task_struct *, "
+    "unsigned int);\n"
+)
+
+
+def test_how_long_faults_last_is_shown_by_walks_where_they_come_first(
+    tmp_path: Path,
+) -> None:
+    vmlinux = EXIT + PAGE_FAULT + SPTE + FAULT_STRUCT + WALK + WALK_FAILED + SWITCH
+    pvm = make_plan(vmlinux, "x86_64", _modules(tmp_path / "pvm", kvm_pvm=""))
+    svm = make_plan(vmlinux, "x86_64", _modules(tmp_path / "svm", kvm_amd__npt="Y"))
+    walks = ("kvmmmu:kvm_mmu_pagetable_walk", "kvmmmu:kvm_mmu_walker_error", "sched:sched_switch")
+    assert pvm.attach[1:4] == walks
+    assert not set(walks) & {*svm.attach, *(gap.tracepoint for gap in svm.absent)}
+
+
+def test_sleep_is_not_looked_for_where_nothing_shows_in_what(tmp_path: Path) -> None:
+    plan = make_plan(EXIT + SPTE + FAULT_STRUCT + SWITCH, "x86_64", tmp_path)
+    reasons = {gap.tracepoint: gap.reason for gap in plan.absent}
+    assert reasons["sched:sched_switch"] == "no event shows where a fault begins"
+
+
+def test_a_scheduler_of_an_unknown_shape_is_not_watched(tmp_path: Path) -> None:
+    plan = make_plan(
+        EXIT + SPTE + FAULT_STRUCT + WALK + SWITCH.replace(", unsigned int", ""), "x86_64", tmp_path
+    )
+    assert "kvmmmu:kvm_mmu_pagetable_walk" in plan.attach
+    assert "sched:sched_switch" not in plan.attach
 
 
 def test_arm64_attaches_guest_faults(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from collector.errors import PinnedError
 from collector.probe.compiled import Field, Structure
 from collector.probe.ring import Ring
 from collector.probe.syscall import Map
-from collector.probe.views import View
+from collector.probe.view import View
 
 PAGE = mmap.PAGESIZE
 

@@ -135,9 +135,6 @@ export function blindSpots({ arch, flavour }) {
       "EPT misconfigurations, the fast path for MMIO: no fault tracepoint fires for them, so they are not counted.",
     );
   if (flavour === "pvm")
-    spots.push(
-      "A fault that ends in an error exit: it is counted as that exit only, without syndrome.",
-      "A fault that is retried before it reaches the mapping.",
-    );
+    spots.push("A fault that is retried before it reaches the mapping.");
   return spots;
 }

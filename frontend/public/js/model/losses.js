@@ -59,6 +59,11 @@ const KINDS = {
     many: "exits that were counted, whose record found the ring buffer full",
     spoils: "records",
   },
+  stalls_full: {
+    one: "fault that was counted, and whose stall found the map of stalls full",
+    many: "faults that were counted, and whose stalls found the map of stalls full",
+    spoils: "records",
+  },
   costs: {
     one: "impossible figure of what tracing costs",
     many: "impossible figures of what tracing costs",

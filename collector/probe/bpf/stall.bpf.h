@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * How long faults stall their vCPUs.
+ *
+ *   begin_stall()    a fault may have begun: the guest's page tables are walked
+ *   fall_asleep()    the thread goes to sleep meanwhile, and wake_up() runs again
+ *   end_stall()      the fault has ended: it is counted in a histogram
+ *   drop_stall()     it was none: KVM walked the tables for itself
+ *
+ * Every fault that ends is counted. Its time is taken only while its vCPU has
+ * some left to take (timed_left, which user space renews with each reading),
+ * then of one fault in TIMED_ONE_IN: to read the clock costs more than all the
+ * rest. A fault in which the thread sleeps is timed always, from when it falls
+ * asleep if not before.
+ */
+
+#ifdef WITH_KVM_MMU_PAGETABLE_WALK
+static __always_inline struct vcpu_stalls *overflow_stalls(struct vcpu_counts *state)
+{
+	struct vcpu_key key = {.vm = state->vm, .vcpu = state->vcpu_id};
+	struct vcpu_stalls *stalls = stall_overflow.lookup(&key), *zero;
+	u32 index = 0;
+
+	if (stalls)
+		return stalls;
+	zero = blank_stalls.lookup(&index);
+	if (!zero)
+		return NULL;
+	NOTE_USED(stall_overflow);
+	stall_overflow.insert(&key, zero);
+	return stall_overflow.lookup(&key);
+}
+
+/* Return where a vCPU's stalls are counted; NULL if there is no room. */
+static __always_inline struct vcpu_stalls *stalls_of(struct vcpu_counts *state)
+{
+	u32 place = state->place;
+	struct vcpu_stalls *stalls =
+		state->tid ? stall_slots.lookup(&place) : overflow_stalls(state);
+
+	if (stalls && !stalls->used) {
+		stalls->vm = state->vm;
+		stalls->vcpu_id = state->vcpu_id;
+		stalls->tid = state->tid;
+		stalls->used = 1;
+	}
+	return stalls;
+}
+
+#define PAGE_BITS 12
+
+/* word, address: as the walk has them. */
+static __always_inline void begin_stall(struct vcpu_counts *state, u64 address, u64 word)
+{
+	u32 untimed;
+
+	/* KVM tries again: the guest stands still since the first try. */
+	if (state->is_open && state->walk_address >> PAGE_BITS == address >> PAGE_BITS)
+		return;
+	state->walk_address = address;
+	state->walk_word = word;
+	state->is_open = 1;
+	state->slept_ns = 0;
+	state->asleep_since_ns = 0;
+	state->begun_ns = 0;
+	untimed = state->untimed + 1;
+	if (!state->timed_left && untimed < TIMED_ONE_IN) {
+		state->untimed = untimed;
+		return;
+	}
+	if (state->timed_left)
+		state->timed_left--;
+	else
+		state->untimed = 0;
+	state->begun_ns = bpf_ktime_get_ns();
+}
+
+/* The thread leaves its CPU, and not because another is to run there. */
+static __always_inline void fall_asleep(struct vcpu_counts *state)
+{
+	state->asleep_since_ns = bpf_ktime_get_ns();
+}
+
+static __always_inline void wake_up(struct vcpu_counts *state)
+{
+	u64 since_ns = state->asleep_since_ns;
+
+	if (!since_ns)
+		return;
+	state->asleep_since_ns = 0;
+	state->slept_ns += bpf_ktime_get_ns() - since_ns;
+	if (!state->begun_ns)
+		state->begun_ns = since_ns;
+}
+
+static __always_inline void drop_stall(struct vcpu_counts *state)
+{
+	state->is_open = 0;
+}
+
+#define OCTAVE_SHIFT  10
+#define OUTCOME_SHIFT 4
+#define IS_USED	      (1U << 31)
+#define UNTIMED	      0 /* octave -2: see bucket_of() */
+
+/* Return the cell of this kind in the map; NULL if the map is full. */
+static __always_inline struct stall_cell *cell_in_map(struct vcpu_counts *state, u32 kind, u64 word,
+						      u32 format)
+{
+	struct stall_key key = {};
+	struct stall_cell *cell;
+
+	key.vm = state->vm;
+	key.word = word;
+	key.vcpu = state->vcpu_id;
+	key.format = format;
+	key.kind = kind;
+	cell = stall_counts.lookup(&key);
+	if (!cell) {
+		struct stall_cell zero = {};
+
+		NOTE_USED(stall_counts);
+		stall_counts.insert(&key, &zero);
+		cell = stall_counts.lookup(&key);
+	}
+	return cell;
+}
+
+#define TRIES 4
+
+/* Return the index of the cell at which a search for this kind begins. */
+static __always_inline u32 first_cell(u32 kind, u32 place)
+{
+	return ((kind >> OCTAVE_SHIFT) + 3 * (kind >> OUTCOME_SHIFT) + 5 * place) &
+	       (STALL_CELLS - 1);
+}
+
+/* Return the cell of this kind in place, which is claimed if need be; NULL if there is none. */
+static __always_inline struct stall_cell *cell_in_place(struct vcpu_stalls *stalls, u32 kind,
+							u32 place)
+{
+	u32 start = first_cell(kind, place), index;
+	struct stall_cell *cell;
+	int i;
+
+	if (place == IN_MAP)
+		return NULL;
+#pragma unroll
+	for (i = 0; i < TRIES; i++) {
+		index = (start + i) & (STALL_CELLS - 1);
+		cell = &stalls->cells[index];
+		if (cell->kind == kind)
+			return cell;
+		if (!cell->kind) {
+			cell->kind = kind;
+			return cell;
+		}
+	}
+	return NULL;
+}
+
+/*
+ * Count a fault that has ended.
+ *
+ * outcome  OUTCOME_*.
+ * word     the one that counters_of() was called with last.
+ */
+static __always_inline void end_stall(struct vcpu_counts *state, u32 outcome, u64 word, u32 format)
+{
+	struct vcpu_stalls *stalls = stalls_of(state);
+	u64 ns = 0, slept_ns = 0;
+	struct stall_cell *cell;
+	u32 place = state->word_place, bucket = UNTIMED << 2, kind;
+
+	if (!stalls) {
+		COUNT_LOST(stalls_full);
+		return;
+	}
+	if (state->is_open && state->begun_ns) {
+		ns = bpf_ktime_get_ns() - state->begun_ns;
+		slept_ns = state->slept_ns;
+		bucket = bucket_of(ns);
+	}
+	state->is_open = 0;
+	/* The verifier does not know what is in memory, and so checks what follows once, not for
+	 * each bucket. */
+	*(volatile u32 *)&stalls->bucket = bucket;
+	bucket = *(volatile u32 *)&stalls->bucket;
+	kind = IS_USED | (bucket >> 2) << OCTAVE_SHIFT | outcome << OUTCOME_SHIFT | place;
+	cell = cell_in_place(stalls, kind, place);
+	if (!cell) {
+		cell = cell_in_map(state, kind | IN_MAP, word, format);
+		if (!cell) {
+			COUNT_LOST(stalls_full);
+			stalls->uncounted++;
+			stalls->ended++;
+			return;
+		}
+		stalls->in_map++;
+	}
+	cell->quarters[bucket & 3]++;
+	if (ns) {
+		cell->running_ns += ns - slept_ns;
+		cell->blocked_ns += slept_ns;
+		if (ns > stalls->longest_ns) {
+			stalls->longest_ns = ns;
+			stalls->longest_kind = kind;
+		}
+	}
+	/* Last: see vcpu_stalls in event.h. */
+	stalls->ended++;
+}
+
+/* Count a fault whose end was not seen when it was, so that how long it took is not known. Its word
+ * is not known either. */
+static __always_inline void end_unseen_stall(struct vcpu_counts *state, u32 outcome)
+{
+	struct vcpu_stalls *stalls = stalls_of(state);
+	u32 kind = IS_USED | UNTIMED << OCTAVE_SHIFT | outcome << OUTCOME_SHIFT | IN_MAP;
+	struct stall_cell *cell;
+
+	drop_stall(state);
+	if (!stalls) {
+		COUNT_LOST(stalls_full);
+		return;
+	}
+	cell = cell_in_map(state, kind, 0, FORMAT_NONE);
+	if (cell) {
+		cell->quarters[0]++;
+		stalls->in_map++;
+	} else {
+		COUNT_LOST(stalls_full);
+		stalls->uncounted++;
+	}
+	stalls->ended++;
+}
+#else
+static __always_inline void drop_stall(struct vcpu_counts *state)
+{
+}
+
+static __always_inline void end_stall(struct vcpu_counts *state, u32 outcome, u64 word, u32 format)
+{
+}
+
+static __always_inline void end_unseen_stall(struct vcpu_counts *state, u32 outcome)
+{
+}
+#endif

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { causeText, evidenceTexts } from "../public/js/model/causes.js";
+import { causeText, evidenceTexts, whyText } from "../public/js/model/causes.js";
 import { whenText } from "../public/js/pages/vm/causes-card.js";
 
 test("a cause has a name, one of a later version as well", () => {
@@ -20,4 +20,12 @@ test("one exit was at one time", () => {
   assert.match(whenText({ count: 1, first_at: at, last_at: at }), /^1 exit; at 2026-01-31 [0-9:]+$/);
   const later = "2026-01-31T12:00:07.000000001Z";
   assert.match(whenText({ count: 9, first_at: at, last_at: later }), /^9 exits; first .*, last .*07$/);
+});
+
+test("of several causes of a VM each has its count", () => {
+  const of = (/** @type {string} */ vm, /** @type {"not_mapped" | "prot_none"} */ cause, count = 1200) => ({ vm, cause, count });
+  const causes = [of("a", "prot_none"), of("b", "not_mapped"), of("a", "not_mapped", 7)];
+  assert.equal(whyText(causes, "a"), "No access allowed (PROT_NONE): 1\u202f200; Host address not mapped: 7");
+  assert.equal(whyText(causes, "b"), "Host address not mapped");
+  assert.equal(whyText(causes, "c"), "");
 });

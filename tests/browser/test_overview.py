@@ -13,6 +13,8 @@ from tests.browser.reading import counts_by_name, figure, names, number, table, 
 pytestmark = pytest.mark.browser
 ONLY_LOOKS = True
 ONE_DOCUMENT = True
+CAUSED = "00000000000000a4"
+"""The VM whose exits have a cause."""
 
 
 def _clock(time_ms: int) -> str:
@@ -69,6 +71,8 @@ def test_exits_come_first_each_vm_s_with_its_first_and_its_last(visit: Visit, fe
     assert [row[4] for row in rows] == sorted((row[4] for row in rows), reverse=True)
     totals = page.locator("#exit-rates .legend-value").all_inner_texts()
     assert sum(map(number, totals)) == sum(item[4] for item in expected) > 0
+    causes = {row[0]: row[5] for row in rows if row[5]}
+    assert causes == {title_of(vms[CAUSED]): "No access allowed (PROT_NONE)"}
     # They stand above the chart of faults, and the figure leads there.
     order = page.locator("#exit-rates, #faults").evaluate_all("cards => cards.map(card => card.id)")
     assert order == ["exit-rates", "faults"]

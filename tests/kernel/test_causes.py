@@ -8,6 +8,7 @@ import ctypes
 import json
 import mmap
 import os
+import select
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -183,6 +184,20 @@ def test_of_two_defects_it_is_not_guessed_which_it_was(probes: Looked) -> None:
     assert counts in ({Cause.UNKNOWN: 3}, {Cause.FILE_TRUNCATED: 3})
     if counts[Cause.UNKNOWN]:
         assert evidence["found"] == ["file_truncated", "prot_none"]
+
+
+def test_the_first_exit_wakes_who_waits_for_it(probes: Looked) -> None:
+    layout = Layout()
+    region = layout.add(memory.anonymous(PAGES))
+    with Guest(layout) as guest, select.epoll() as epoll:
+        guest.warm_up()
+        _causes(probes)
+        epoll.register(probes.probes.exits_fd, select.EPOLLIN | select.EPOLLET)
+        guest.touch(region.touch(Op.WRITE, 2, first=8))
+        assert not epoll.poll(0), "nothing failed"
+        region.require_memory().forbid()
+        _failing(guest, region)
+        assert [fd for fd, _ in epoll.poll(60)] == [probes.probes.exits_fd]
 
 
 def test_exits_are_counted_once_each_by_their_cause(probes: Looked) -> None:

@@ -133,11 +133,11 @@ export function getPressureSeries(vm, range, stepMs, signal) {
 }
 
 /**
- * @param {string} vm
+ * @param {{vm: string} | {search: string, state: string}} chosen one VM, or all that are found so
  * @param {Range} range
  * @param {AbortSignal} [signal]
  * @returns {Promise<import("./model/types.js").Causes>}
  */
-export function getCauses(vm, range, signal) {
-  return request("/api/v1/causes", { vm, ...timesOf(range) }, { signal });
+export function getCauses(chosen, range, signal) {
+  return request("/api/v1/causes", { ...chosen, ...timesOf(range) }, { signal });
 }

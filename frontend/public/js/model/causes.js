@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Causes of failed runs of KVM_RUN, and what was found of them, in words. */
 
-import { words } from "../base/format.js";
+import { countText, words } from "../base/format.js";
 
 /** @typedef {import("./types.js").CauseOfExits} CauseOfExits */
 
@@ -38,4 +38,15 @@ export function evidenceTexts(evidence) {
 /** @param {unknown} value */
 function valueText(value) {
   return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+/**
+ * Why a VM's exits were, most exits first.
+ * @param {readonly Pick<CauseOfExits, "vm" | "cause" | "count">[]} causes of several VMs
+ * @param {string} vm
+ */
+export function whyText(causes, vm) {
+  const its = causes.filter((item) => item.vm === vm);
+  if (its.length === 1) return its.map(({ cause }) => causeText(cause)).join();
+  return its.map(({ cause, count }) => `${causeText(cause)}: ${countText(count)}`).join("; ");
 }

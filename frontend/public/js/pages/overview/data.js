@@ -22,7 +22,7 @@ import { aheadMessage, emptyMessage, latestLabel, newestElsewhere, uncoveredMess
  * @property {VmPage} vms
  * @property {Rates} rates split as the chart is
  * @property {string} by
- * @property {import("./exits.js").ExitRates} exits
+ * @property {import("./exits.js").Exits} exits
  * @property {import("../../model/host-types.js").Ledger} ledger
  * @property {import("../../model/host-events.js").ReadEvent[]} events
  * @property {boolean} hasMoreEvents

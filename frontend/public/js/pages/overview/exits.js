@@ -3,14 +3,17 @@
 
 import { el, setShown } from "../../base/dom.js";
 import { EXIT_KINDS, exitsOf } from "../../model/exit-words.js";
+import { whyText } from "../../model/causes.js";
 import { linesOf, unnamedOf, vmsOf } from "../../model/exits-by-vm.js";
 import { createExitsByVm } from "../../panels/tables/exits-by-vm.js";
 import { viewOf } from "../../state.js";
+import { getCauses } from "../../vm-api.js";
 import { createFollower } from "../follow.js";
 import { createRateChart } from "../rate-chart.js";
 
 /** @typedef {import("../../model/types.js").Overview} Overview */
 /** @typedef {{kind: string, rates: import("../../model/types.js").Rates}[]} ExitRates by VM, of each kind of which there were any */
+/** @typedef {{rates: ExitRates, causes: readonly import("../../model/types.js").CauseOfExits[]}} Exits */
 
 /** VMs of each kind that are named; the others are one sum. */
 const MOST_VMS = 10;
@@ -21,19 +24,36 @@ export function createExitQuestion() {
   /**
    * @param {Pick<Overview, "vms">} overview
    * @param {import("../context.js").Request} request
-   * @returns {Promise<ExitRates>}
+   * @returns {Promise<Exits>}
    */
   return async ({ vms: { totals } }, { view, range, stepMs, signal }) => {
-    if (exitsOf(totals) === 0) return [];
+    if (exitsOf(totals) === 0) return { rates: [], causes: [] };
+    const chosen = { search: view.filter, state: view.state };
+    const causes = askCauses(chosen, range, signal);
     const asked = [...followers].map(async ([kind, follow]) => {
       const metric = /** @type {"memory_fault_exits"} */ (`${kind}_exits`);
       if (totals[metric] === 0) return [];
-      const chosen = { search: view.filter, state: view.state };
       const rates = await follow(range, { metric, by: "vm", stepMs, most: MOST_VMS, ...chosen }, signal);
       return [{ kind, rates }];
     });
-    return (await Promise.all(asked)).flat();
+    const [rates, found] = await Promise.all([Promise.all(asked), causes]);
+    return { rates: rates.flat(), causes: found };
   };
+}
+
+/**
+ * Why they were. Where that cannot be asked, exits are shown all the same.
+ * @param {{search: string, state: string}} chosen
+ * @param {import("../../model/types.js").Range} range
+ * @param {AbortSignal} signal
+ */
+async function askCauses(chosen, range, signal) {
+  try {
+    return (await getCauses(chosen, range, signal)).items;
+  } catch (error) {
+    if (signal.aborted) throw error;
+    return [];
+  }
 }
 
 /**
@@ -54,10 +74,10 @@ export function createExitsCard(context, onCursor) {
     setCursor: chart.setCursor,
     destroy: chart.destroy,
     /**
-     * @param {ExitRates} exits
+     * @param {Exits} exits
      * @param {Pick<import("../rate-chart.js").RateView, "ledger" | "events" | "request" | "notes">} beside
      */
-    update(exits, beside) {
+    update({ rates: exits, causes }, beside) {
       const [first] = exits;
       setShown(root, first !== undefined);
       if (first === undefined) return;
@@ -65,7 +85,7 @@ export function createExitsCard(context, onCursor) {
       const view = state.get();
       const { now } = beside.request;
       table.update(
-        vmsOf(exits).map((of) => ({ ...of, href: context.hrefOf(viewOf(view, of.vm)), stepMs: first.rates.step_ms, now })),
+        vmsOf(exits).map((of) => ({ ...of, why: whyText(causes, of.vm), href: context.hrefOf(viewOf(view, of.vm)), stepMs: first.rates.step_ms, now })),
         unnamedOf(exits),
       );
     },

@@ -15,7 +15,7 @@ import { getCauses } from "../../vm-api.js";
 export const CAUSES_CARD = {
   id: "causes",
   title: "Why KVM_RUN failed",
-  ask: (vm, { range, signal }) => getCauses(vm, range, signal),
+  ask: (vm, { range, signal }) => getCauses({ vm }, range, signal),
   isEmpty: ({ items }) => items.length === 0,
   create() {
     const list = el("ul", { class: "cause-list" });

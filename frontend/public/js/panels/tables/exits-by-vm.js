@@ -8,9 +8,9 @@ import { kindText } from "../../model/exit-words.js";
 import { card } from "../card.js";
 
 /** @typedef {import("../../model/exits-by-vm.js").VmExits} VmExits */
-/** @typedef {VmExits & {href: string, stepMs: number, now: number}} ExitsRow */
+/** @typedef {VmExits & {why: string, href: string, stepMs: number, now: number}} ExitsRow */
 
-const COLUMNS = ["VM", "Kind", "Exits", "First", "Last"];
+const COLUMNS = ["VM", "Kind", "Exits", "First", "Last", "Causes of the VM’s exits"];
 const NUMBERS = ["Exits"];
 const numberOf = (/** @type {string} */ column) => (NUMBERS.includes(column) ? "number" : "");
 
@@ -56,14 +56,15 @@ function createRow(onOpen) {
       onOpen(id);
     },
   });
-  const [kind, count, first, last] = COLUMNS.slice(1).map((text) => el("td", { class: numberOf(text) }));
+  const [kind, count, first, last, why] = COLUMNS.slice(1).map((text) => el("td", { class: numberOf(text) }));
   return {
-    root: el("tr", {}, el("td", {}, link), kind, count, first, last),
+    root: el("tr", {}, el("td", {}, link), kind, count, first, last, why),
     update(row) {
       id = row.vm;
       setText(link, row.label);
       setAttr(link, "href", row.href);
       if (kind) setText(kind, kindText(row.kind));
+      if (why) setText(why, row.why);
       if (count) setText(count, countText(row.count));
       if (first) showStep(first, row.firstMs, row);
       if (last) showStep(last, row.lastMs, row);

@@ -15,7 +15,7 @@ from demo.truth import Truth
 from demo.userfaultfd import Userfaultfd
 
 _PAGES = 512
-_DELAYS_S = (0.0003, 0.001, 0.004, 0.012, 0.05, 0.15)
+DELAYS_S = (0.0003, 0.001, 0.004, 0.012, 0.05, 0.15)
 _LOOK_S = 0.1
 _DEAD_S = 20.0
 """So long a vCPU stands still before another handler takes over."""
@@ -29,7 +29,7 @@ class SlowHandler(Scene):
         self._windows = [Window(layout.add(memory.anonymous(_PAGES))) for _ in range(2)]
         super().__init__(layout, vcpus=2)
         self._handlers = [
-            _Handler(Userfaultfd(window.region.require_memory()), _DELAYS_S) for window in self._windows
+            _Handler(Userfaultfd(window.region.require_memory()), DELAYS_S) for window in self._windows
         ]
 
     def act(self, count: int) -> None:
@@ -118,7 +118,7 @@ class ClosedHandler(Scene):
         super().close()
 
     def _begin(self) -> None:
-        self._handler = _Handler(Userfaultfd(self._window.region.require_memory()), _DELAYS_S[:2])
+        self._handler = _Handler(Userfaultfd(self._window.region.require_memory()), DELAYS_S[:2])
 
     def _end_handler(self) -> None:
         if self._handler is not None:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs in an emulated machine: is one of the demonstration's guests, acts once, and prints the truth.
+"""Runs in an emulated machine, or here: is one of the demo's guests, acts once, and prints the truth.
 
 python -m tests.emulated.act SCENE COUNT
 """
 
 import sys
 
-from demo import cases
+from demo import cases, handler_cases
 from demo.errors import DemoError
 from demo.scene import Scene
 
@@ -14,7 +14,7 @@ from demo.scene import Scene
 def main(name: str, count: int) -> None:
     """Act, where this kernel can run the guest; say why where it cannot."""
     try:
-        scene: Scene = getattr(cases, name)()
+        scene: Scene = getattr(cases if hasattr(cases, name) else handler_cases, name)()
     except DemoError as error:
         sys.exit(str(error))
     scene.act(count)

@@ -150,12 +150,12 @@ def test_the_cursor_moves_by_key_and_says_the_step(page: Page) -> None:
 
 
 def test_a_bare_error_says_what_is_known_of_its_address_and_what_its_usual_causes_are(visit: Visit) -> None:
-    page = visit.go(f"/vms/00000000000000a4?{visit.fixed()}")
+    page = visit.go(f"/vms/00000000000000b1?{visit.fixed()}")
     first = table(page.locator(".exits tbody"))[0]
     assert re.fullmatch(r"not shown \(fault before: 0x14\w+\)", first[5])
     causes = page.locator("#exits .causes")
     expect(causes).to_contain_text("the hugetlb pool is empty")
-    expect(causes).to_contain_text("/proc/4511/smaps")
+    expect(causes).to_contain_text("/proc/901/smaps")
 
 
 def test_an_exit_s_time_is_copied_to_the_nanosecond(page: Page, feed: Feed, span: dict[str, str]) -> None:

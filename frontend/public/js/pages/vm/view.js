@@ -24,6 +24,7 @@ import { createReasons, createVcpus, moreVcpus, reasonRows, vcpuRows } from "../
 import { aheadMessage, emptyMessage, lifeElsewhere, uncoveredMessage } from "../messages.js";
 import { createRateCharts } from "../rate-chart.js";
 import { createCards } from "./cards.js";
+import { knowsCauses } from "./causes-card.js";
 import { namesOf } from "./memslots-card.js";
 import { exitLines, figuresOf } from "./figures.js";
 
@@ -125,8 +126,8 @@ export function createVmView(context, { goBack, openGuest, olderExits, olderFaul
     },
     /** @param {Answer} answer @param {boolean} isOther */
     showExits({ exits: { items, next }, vm, request, cards: asked }, isOther) {
-      const how = { kind: request.view.kind, pid: vm.pid, hasMore: next !== null, isOther, nameOf: namesOf(asked) };
-      exits.update(items, how);
+      const known = { nameOf: namesOf(asked), isExplained: knowsCauses(asked) };
+      exits.update(items, { kind: request.view.kind, pid: vm.pid, hasMore: next !== null, isOther, ...known });
     },
     /** @param {Answer} answer @param {boolean} isOther */
     showFaults({ records: { items, next }, ledger, vm, requests, cards: asked }, isOther) {

@@ -71,9 +71,10 @@ export function createExits({ onKind, onMore }) {
      * @param {boolean} how.hasMore
      * @param {boolean} how.isOther another question than before
      * @param {import("../../model/memslots.js").NameOf} [how.nameOf]
+     * @param {boolean} [how.isExplained] their causes are known: the usual ones say nothing more
      */
-    update(exits, { kind, pid, hasMore, isOther, nameOf = () => "" }) {
-      const texts = causesOf(exits, pid);
+    update(exits, { kind, pid, hasMore, isOther, nameOf = () => "", isExplained = false }) {
+      const texts = isExplained ? [] : causesOf(exits, pid);
       if (texts.join() !== said) setChildren(causes, ...texts.map((text) => el("p", { class: "card-note" }, text)));
       said = texts.join();
       rows.update(exits, isOther);

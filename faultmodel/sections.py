@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from faultmodel.record import Cost, ExitCount, HostEvent, LedgerEntry, Loss, Span, Vm
 from faultmodel.record_answers import RecordAnswer
+from faultmodel.record_livelocks import Livelock
 from faultmodel.record_looks import KvmCount, Memslot, VmPages
 from faultmodel.record_stalls import (
     CauseCount,
@@ -76,6 +77,7 @@ class Content:
     kvm_counts: Sequence[KvmCount] = ()
     vm_pages: Sequence[VmPages] = ()
     record_answers: Sequence[RecordAnswer] = ()
+    livelocks: Sequence[Livelock] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +132,7 @@ SECTIONS = (
     Section(name="kvm_counts", row=KvmCount, of=Of.VM, time=_SECOND, row_bytes=104, since=5),
     Section(name="vm_pages", row=VmPages, of=Of.VM, time=_MOMENT, row_bytes=100, since=5),
     Section(name="record_answers", row=RecordAnswer, time=_MOMENT, most=64, since=5),
+    Section(name="livelocks", row=Livelock, of=Of.VCPU, time=_MOMENT, row_bytes=160, since=5),
 )
 OF_HOST = tuple(section for section in SECTIONS if section.of is Of.HOST and section.row is not Vm)
 """Those that are about the host alone."""

@@ -29,6 +29,7 @@ from faultmodel.record import (
     Vm,
 )
 from faultmodel.record_answers import RecordAnswer
+from faultmodel.record_livelocks import Livelock
 from faultmodel.record_looks import KvmCount, Memslot, VmPages
 from faultmodel.record_stalls import CauseCount, HostPressure, Pressure, StallCount, VcpuStall, WaitCount
 from faultmodel.sections import OF_VMS
@@ -204,6 +205,21 @@ def stall_count(vm_id: str = VM_ID, *, second: int = 0, octave: int = 2, **field
     return StallCount(bucket_ms=START_MS + second * 1000, vm=vm_id, **(values | fields))
 
 
+def livelock(vm_id: str = VM_ID, *, second: int = 0, began: int = 0, **fields: Any) -> Livelock:
+    """Return a livelock that began in one second and was seen last in another."""
+    values: dict[str, Any] = {
+        **{"vcpu": 0, "faults": 1000, "is_over": False, "gpa": 2**64 - 2**12, "gva": 0x7F00, "pc": 0x401000},
+        **{"format": "npf", "syndrome": 1 << 32 | 0x4, "invalidate_seq": 7, "invalidating": True},
+    }
+    return Livelock(
+        time_ns=START_NS + second * NS_PER_S,
+        vm=vm_id,
+        since_monotonic_ns=(1000 + began) * NS_PER_S,
+        for_ns=(second - began) * NS_PER_S,
+        **(values | fields),
+    )
+
+
 def later_sections(
     vm_id: str = VM_ID, *, seconds: Sequence[int] = (0,), vcpu: int = 0, count: int = 1
 ) -> dict[str, Any]:
@@ -279,6 +295,7 @@ def _later_in(vm_id: str, second: int, vcpu: int, count: int) -> Mapping[str, Se
                 could_1g=6,
             )
         ],
+        "livelocks": [livelock(vm_id, second=second, vcpu=vcpu, faults=count)],
         "record_answers": [
             RecordAnswer(
                 time_ns=time_ns, request="00000000000000aa", part=0, is_found=True, level=RecordingLevel.ALL

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from backend.query.globs import matching
+from backend.store.contract.hosts import AsOf
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange
 from backend.store.contract.vms import VmFilter, VmMember, VmMembers
@@ -76,6 +77,22 @@ class Choice:
 
 
 EVERYONE = Choice()
+
+
+def chosen_members(
+    store: Store, vm_ids: Sequence[str] | None, span: TimeRange, now_ms: int
+) -> tuple[Sequence[str], int, AsOf]:
+    """Return the ids of VMs, of every VM of the range where None; how many were left out; as of when.
+
+    :raises NotFoundError: a VM is unknown
+    """
+    if vm_ids is None:
+        members, left_out = EVERYONE.members(store, span, now_ms)
+        as_of = store.as_of(None)
+    else:
+        members, left_out = store.members_named(vm_ids), 0
+        as_of = store.as_of(sorted({vm.host for vm in members}))
+    return [vm.id for vm in members], left_out, as_of
 
 
 def end_of(span: TimeRange, now_ms: int) -> int:

@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from backend.query.choice import EVERYONE
+from backend.query.choice import chosen_members
 from backend.store.contract.hosts import AsOf
 from backend.store.contract.looks import CauseSum, FixedSum, KvmCountSum, MemslotLife, MemslotPlace
 from backend.store.contract.store import Store
@@ -133,7 +133,7 @@ def causes(
     :param after: how many items the pages before had
     :raises NotFoundError: a VM is unknown
     """
-    ids, left_out, as_of = _members(store, vm_ids, span, now_ms)
+    ids, left_out, as_of = chosen_members(store, vm_ids, span, now_ms)
     found = store.cause_sums(ids, span)
     return Causes(found[after : after + limit], len(found) > after + limit, left_out, as_of)
 
@@ -153,7 +153,7 @@ def memslots(
 
     :raises NotFoundError: a VM is unknown
     """
-    ids, left_out, as_of = _members(store, vm_ids, span, now_ms)
+    ids, left_out, as_of = chosen_members(store, vm_ids, span, now_ms)
     found = store.memslots(ids, span, limit=limit + 1, after=after)
     items = found[:limit]
     return Memslots(items, items[-1].place if len(found) > limit else None, left_out, as_of)
@@ -169,7 +169,7 @@ def kvm_stats(
     :param after: how many items the pages before had
     :raises NotFoundError: a VM is unknown
     """
-    ids, left_out, as_of = _members(store, vm_ids, span, now_ms)
+    ids, left_out, as_of = chosen_members(store, vm_ids, span, now_ms)
     counts = {one.vm: one for one in store.kvm_count_sums(ids, span)}
     pages = {one.vm: one for one in store.vm_pages(ids)}
     known = sorted(counts.keys() | pages.keys())
@@ -178,18 +178,6 @@ def kvm_stats(
     return AllKvmStats(
         [_stats(vm, counts, fixed, pages) for vm in shown], len(known) > after + limit, left_out, as_of
     )
-
-
-def _members(
-    store: Store, vm_ids: Sequence[str] | None, span: TimeRange, now_ms: int
-) -> tuple[Sequence[str], int, AsOf]:
-    if vm_ids is None:
-        members, left_out = EVERYONE.members(store, span, now_ms)
-        as_of = store.as_of(None)
-    else:
-        members, left_out = store.members_named(vm_ids), 0
-        as_of = store.as_of(sorted({vm.host for vm in members}))
-    return [vm.id for vm in members], left_out, as_of
 
 
 def _stats(

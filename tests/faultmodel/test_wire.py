@@ -177,6 +177,9 @@ def test_a_word_of_a_later_collector_is_read_as_one_that_is_not_known(
         ("memslots", 11, "yes"),
         ("kvm_counts", 9, 0.5),
         ("vm_pages", 8, "none"),
+        ("livelocks", 6, 1),
+        ("livelocks", 7, -1),
+        ("livelocks", 13, "yes"),
     ],
 )
 def test_a_figure_out_of_bounds_or_of_another_type_is_refused(

@@ -45,7 +45,7 @@ MAX_COUNT = 2**40
 MAX_NS = 2**60
 """Of the times of one kind that a batch counts: 36 years of a vCPU. Two such sums are below 2**63."""
 MAX_LOOKS = 4096
-"""Of memslots, of causes and of VMs' pages in one batch: a collector cuts it before."""
+"""Of memslots, of causes, of VMs' pages and of livelocks in one batch: a collector cuts it before."""
 
 _OF_FAULTS = tuple(name for name in COUNTERS if name not in ("faults", "prefetched"))
 """Each of these a fault counts once at most."""
@@ -63,6 +63,7 @@ def check_bounds(batch: Batch) -> None:
         ("memslots", batch.memslots, MAX_LOOKS),
         ("causes", batch.causes, MAX_LOOKS),
         ("pages of VMs", batch.vm_pages, MAX_LOOKS),
+        ("livelocks", batch.livelocks, MAX_LOOKS),
     )
     for name, items, most in counted:
         _check_most(f"number of {name}", len(items), most)

@@ -11,6 +11,7 @@ from backend.store.contract.catalog import Catalog
 from backend.store.contract.changes import Counted, Version
 from backend.store.contract.jobs import JobClaim
 from backend.store.contract.levels import Levels
+from backend.store.contract.livelocks import Livelocks
 from backend.store.contract.looks import Looks
 from backend.store.contract.news import HostChange, Listener
 from backend.store.contract.record_requests import RecordRequests
@@ -37,7 +38,7 @@ from faultmodel.record import ExitKind
 from faultmodel.wire import Batch
 
 
-class Store(Catalog, Stalls, Looks, RecordRequests, Protocol):
+class Store(Catalog, Stalls, Looks, Livelocks, RecordRequests, Protocol):
     """A catalog and a series, and what needs both. Thread-safe: every method may be called from any thread.
 
     What reads keeps to the limit that ``time_limit.limited`` sets, and raises TooLongError beyond it.

@@ -22,6 +22,7 @@ from backend.store.sql.tables import (
     folded,
     host_events,
     hosts,
+    livelocks,
     loss_totals,
     memslots,
     refusals,
@@ -93,7 +94,7 @@ def remove_vm(writing: Writing, series: StoredSeries, vm_number: int, arch: str,
 
 def remove_emptied(connection: Connection, vm_number: int, owner: Owner) -> None:
     """Remove a VM of which the series has nothing. Its host is locked."""
-    for table in (countings, vcpus, vm_streams, causes, memslots, vm_pages):
+    for table in (countings, vcpus, vm_streams, causes, memslots, vm_pages, livelocks):
         connection.execute(delete(table).where(table.c.vm_id == vm_number))
     record_requests.forget_requests(connection, record_requests_table.c.vm_id == vm_number)
     guest_id = connection.scalar(select(vms.c.guest_id).where(vms.c.id == vm_number))

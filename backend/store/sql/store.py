@@ -32,6 +32,7 @@ from backend.store.sql.catalog import (
     host_events,
     hosts,
     jobs,
+    livelocks,
     looks,
     losses,
     origins,
@@ -46,6 +47,7 @@ from backend.store.sql.catalog import (
 from backend.store.sql.catalog.known_vcpus import KnownVcpus
 from backend.store.sql.history import HistoryJobs
 from backend.store.sql.host_reads import HostReads
+from backend.store.sql.livelock_reads import LivelockReads
 from backend.store.sql.look_reads import LookReads
 from backend.store.sql.ranges import chunks
 from backend.store.sql.revision import check_revision, check_whole
@@ -68,7 +70,7 @@ _token = select(tokens_table).where(tokens_table.c.sha256 == bindparam("hash"))
 _these_tokens = select(tokens_table).where(tokens_table.c.sha256.in_(bindparam("hashes", expanding=True)))
 
 
-class SqlStore(VmReads, StallReads, LookReads, HostReads, ArrivalReads, HistoryJobs):
+class SqlStore(VmReads, StallReads, LookReads, LivelockReads, HostReads, ArrivalReads, HistoryJobs):
     """A Store. Thread-safe as far as ``reading``, ``checking`` and ``writing`` are."""
 
     def __init__(self, new_series: NewSeries = SqlSeries) -> None:
@@ -192,6 +194,7 @@ class SqlStore(VmReads, StallReads, LookReads, HostReads, ArrivalReads, HistoryJ
             )
             countings.add_countings(writer, batch, described.numbers)
             looks.add_looks(writer, batch, described.numbers)
+            livelocks.add_livelocks(writer, batch.livelocks, described.numbers)
             record_requests.add_answers(
                 writer, batch.record_answers, host.id, stream_id, batch.sequence, received_ns
             )

@@ -87,6 +87,8 @@ def stored(store: Store, *metrics: Metric) -> Mapping[object, object]:
                     found[metric, name, owners[row[0]], *row[1 : len(by)]] += value
         for life in store.memslots(list(vms.values()), ALWAYS, limit=9999):
             found["memslot", life] += 1
+        for livelock in store.livelocks(list(vms.values()), ALWAYS):
+            found["livelock", livelock] += 1
         for pages in store.vm_pages(list(vms.values())):
             found["pages", pages] += 1
         for cause in store.cause_sums(None, ALWAYS):

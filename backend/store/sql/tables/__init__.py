@@ -34,6 +34,7 @@ from backend.store.sql.tables.levels import (
     series_state,
     stored_sizes,
 )
+from backend.store.sql.tables.livelocks import livelocks
 from backend.store.sql.tables.looks import causes, memslots, vm_pages
 from backend.store.sql.tables.record_requests import record_answers, record_requests
 from backend.store.sql.tables.stalls import (
@@ -71,6 +72,7 @@ __all__ = [
     "kept_from",
     "kvm_counts",
     "ledger",
+    "livelocks",
     "loss_totals",
     "losses",
     "memslots",

@@ -15,6 +15,7 @@ from uuid import UUID
 from collector.trace.arm64 import Arm64Reader
 from collector.trace.errors import LineError, TraceError, UnattributedError
 from collector.trace.lines import Line, LostEvents, Unreadable, read
+from collector.trace.livelocks import Livelocks
 from collector.trace.qemu import QemuExits
 from collector.trace.riscv import RiscvReader
 from collector.trace.seen import Counted, ExitSeen, Thread, TraceReader
@@ -101,6 +102,7 @@ class Recording:
             self._offset_ns, self._architecture.exit, memory_faults_shown=survey.qemu_memory_faults_shown
         )
         self._handlers = {**reader.handlers, **qemu.handlers}
+        self._livelocks = Livelocks(self._architecture)
 
     def batches(self, see_bytes: Callable[[int], object] = lambda count: None) -> Iterator[Batch]:
         """Yield the batches in order, at least one. ``report`` is complete after the last.
@@ -115,9 +117,9 @@ class Recording:
             if seen.line.monotonic_ns > latest_ns:
                 latest_ns = seen.line.monotonic_ns
             if len(tally) >= BATCH_RECORDS:
-                yield self._batch(sequence, tally, covered_ns, latest_ns, ())
+                yield self._batch(sequence, tally, covered_ns, latest_ns)
                 sequence, covered_ns = sequence + 1, latest_ns
-        yield self._batch(sequence, tally, covered_ns, self._survey.last_ns + 1, self._losses())
+        yield self._batch(sequence, tally, covered_ns, self._survey.last_ns + 1, is_end=True)
 
     def seen(self, see_bytes: Callable[[int], object] = lambda count: None) -> Iterator[Counted | ExitSeen]:
         """Yield every fault, once its end is seen, and every exit."""
@@ -128,6 +130,7 @@ class Recording:
                 continue
             handler, thread = handlers.get(item.event), threads.get(item.tid)
             if handler is None or thread is None:
+                self._livelocks.note(item, thread)
                 continue
             try:
                 seen = handler(thread, item)
@@ -151,11 +154,13 @@ class Recording:
             self.report.errno_left_out += seen.errno == ERRNO_NOT_SHOWN
         else:
             self.report.faults += seen.is_guest_fault
+        self._livelocks.see(seen)
         yield seen
 
     def _note(self, item: object) -> None:
         if isinstance(item, LostEvents):
             self.report.lost_events += item.count
+            self._livelocks.note_loss()
         elif isinstance(item, Unreadable):
             self.report.unreadable_lines += 1
             if len(self.report.unreadable) < NAMED_LINES:
@@ -176,8 +181,8 @@ class Recording:
         }
         return tuple(Loss(kind, count) for kind, count in counted.items() if count)
 
-    def _batch(self, sequence: int, tally: Tally, from_ns: int, to_ns: int, lost: tuple[Loss, ...]) -> Batch:
-        counts = tally.take()
+    def _batch(self, sequence: int, tally: Tally, from_ns: int, to_ns: int, *, is_end: bool = False) -> Batch:
+        counts = replace(tally.take(), livelocks=self._livelocks.take(is_end=is_end))
         bucket_ms = (from_ns + self._offset_ns) // (BUCKET_MS * 1_000_000) * BUCKET_MS
         ledger = recorded_ledger(bucket_ms, counts.fault_counts, self._seen_totals)
         self._seen_totals.update((entry.vm, entry.seen_total) for entry in ledger)
@@ -187,7 +192,7 @@ class Recording:
             covered=(Span(from_ns + self._offset_ns, to_ns + self._offset_ns),),
             vms=tuple(vm for vm in self._machines.vms.values() if vm.id in vm_ids),
             ledger=ledger,
-            lost=lost,
+            lost=self._losses() if is_end else (),
         )
         return Batch(
             host=self._host,

@@ -33,6 +33,8 @@ FAULT_FIELDS: Mapping[str, tuple[type, ...]] = {
     "vcpu": (int,),
     "gpa": (int, type(None)),
     "l2_address": (int, type(None)),
+    "gva": (int, type(None)),
+    "guest_pc": (int, type(None)),
     "access": (Access,),
     "private": (bool, type(None)),
     "memslot": (int, type(None)),
@@ -42,6 +44,7 @@ FAULT_FIELDS: Mapping[str, tuple[type, ...]] = {
 """Required of every architecture's ``Fault``: field or property, and the types that it may have.
 
 ``gpa`` is the VM's own guest-physical address and nothing else: that of a guest's guest is ``l2_address``.
+``gva`` is the address that the guest accessed, ``guest_pc`` that of the instruction; None where not shown.
 """
 
 COUNT_FIELDS: Mapping[str, tuple[type, ...]] = {

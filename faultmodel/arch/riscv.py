@@ -146,6 +146,16 @@ class RiscvFault(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
         return (self.htval << 2) | (self.stval & 3) if self.nested else None
 
     @property
+    def gva(self) -> int | None:
+        """stval."""
+        return self.stval
+
+    @property
+    def guest_pc(self) -> int | None:
+        """sepc."""
+        return self.sepc
+
+    @property
     def access(self) -> Access:
         """Access as scause has it."""
         return ARCHITECTURE.format_named("scause").access(self.scause)

@@ -146,6 +146,14 @@ class WithProperties(msgspec.Struct):
         return None
 
     @property
+    def gva(self) -> int | None:
+        return None
+
+    @property
+    def guest_pc(self) -> int | None:
+        return None
+
+    @property
     def access(self) -> Access:
         return Access.READ
 

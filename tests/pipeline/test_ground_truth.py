@@ -123,6 +123,20 @@ def test_a_livelock_s_lost_events_are_counted() -> None:
     assert words == {0x8200000F: Access.EXECUTE}
 
 
+@pytest.mark.parametrize("name", recordings.names())
+def test_a_livelock_is_found_where_a_guest_was_stuck_and_nowhere_else(name: str) -> None:
+    stuck = [int(item["pc"], 16) for item in recordings.truth()[name] if item.get("stuck")]
+    assert [row.pc for batch in recordings.recording_of(name).batches() for row in batch.livelocks] == stuck
+
+
+def test_a_livelock_has_its_page_its_word_and_all_of_its_faults() -> None:
+    name = "arm64-6.18.15-gmem"
+    (found,) = (row for batch in recordings.recording_of(name).batches() for row in batch.livelocks)
+    assert (found.vcpu, found.gpa, found.pc) == (0, 0x4804_0000, 0x4804_0000)
+    assert (found.format, found.syndrome, found.is_over) == ("esr_el2", 0x8200_000F, False)
+    assert found.faults == recordings.fault_lines(name)
+
+
 def _flags(name: str) -> set[str]:
     records = [seen.record for seen in recordings.read(name).counted if seen.is_guest_fault]
     architecture = arch.for_machine(name.split("-")[0])

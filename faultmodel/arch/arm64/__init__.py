@@ -43,6 +43,16 @@ class Arm64Fault(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
         return self.ipa | (self.far & 0xFFF) if self.nested else None
 
     @property
+    def gva(self) -> int | None:
+        """FAR_EL2."""
+        return self.far
+
+    @property
+    def guest_pc(self) -> int | None:
+        """The PC."""
+        return self.pc
+
+    @property
     def access(self) -> Access:
         """Access as ESR_EL2 has it."""
         return ARCHITECTURE.format_named("esr_el2").access(self.esr_el2)

@@ -53,6 +53,16 @@ class X86Fault(Struct, frozen=True, kw_only=True, array_like=True, gc=False):
         return self.address if self.nested and self.format in _GUEST_PHYSICAL else None
 
     @property
+    def gva(self) -> int | None:
+        """CR2, which only a shadow page fault has."""
+        return self.address if self.format == "pferr" else None
+
+    @property
+    def guest_pc(self) -> int | None:
+        """RIP."""
+        return self.rip
+
+    @property
     def access(self) -> Access:
         """Access as this word's format has it, unknown where the kernel showed no syndrome."""
         syndrome = ARCHITECTURE.format_of(self)

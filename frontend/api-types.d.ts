@@ -871,6 +871,48 @@ export interface ListedVm {
   untold_error_exits: number;
 }
 
+/** A vCPU that faulted on the same page again and again, with nothing mapped that stayed. */
+export interface Livelock {
+  vm: string;
+  vcpu: number;
+  /** Guest-physical address; null where not shown */
+  gpa: string | null;
+  /** Guest-virtual address; null where not shown */
+  gva: string | null;
+  /** When the first of its faults was */
+  since: string;
+  /** When the last of them was; null where the vCPU had not gone on when it was seen last */
+  until: string | null;
+  /** When the last of its faults was that was seen */
+  seen_at: string;
+  faults: number;
+  /** Of the instruction that faults; null where not shown */
+  pc: string | null;
+  /** Of the syndrome; null where none was shown */
+  format: string | null;
+  /** The hardware's raw word */
+  syndrome: string | null;
+  decoded: Decoded | null;
+  /** KVM's `mmu_invalidate_seq`, how often the host has taken back memory of the VM; null where not shown */
+  invalidate_seq: number | null;
+  /** Whether the host was taking back memory; null where not shown */
+  invalidating: boolean | null;
+}
+
+/** Livelocks, newest first. */
+export interface LivelockPage {
+  items: Livelock[];
+  /** `cursor` of the next page, null on the last */
+  next_cursor: string | null;
+  /** VMs of the range that were not looked through, as there are too many */
+  vms_left_out: number;
+  /** What the answer cannot know of its range: empty where all of that is kept and covered */
+  warnings: RangeWarning[];
+  /** How many more hosts there are such warnings of */
+  warnings_left_out: number;
+  as_of: AsOf;
+}
+
 /** What was seen and could not be kept. */
 export type LossKind = "keys_full" | "unattributed" | "missed_runs" | "unread_vcpus" | "unbalanced" | "exit_records" | "stalls_full" | "spool_batches" | "costs" | "trace_lines" | "trace_events" | "other";
 

@@ -28,6 +28,7 @@ from backend.api.schemas.ledger import (
     OtherVmLedgers,
     VmLedger,
 )
+from backend.api.schemas.livelocks import Livelock, LivelockPage
 from backend.api.schemas.looks import (
     CauseOfExits,
     Causes,
@@ -147,6 +148,8 @@ __all__ = [
     "Ledger",
     "LedgerLine",
     "ListedVm",
+    "Livelock",
+    "LivelockPage",
     "MeasuredBy",
     "Memslot",
     "MemslotPage",

@@ -27,8 +27,8 @@ from tests.batches import (
 RANGE = {"from_": START_MS, "to": START_MS + 10_000, "step": "1s"}
 HOSTS = ("kvm-a1", "kvm-a2", "kvm-b*", "other")
 NAMES = ("web-1", "web-2", "db-1", "we?")
-LOOKED = ("memslots", "kvm_counts", "vm_pages", "causes")
-"""Sections of what was looked at."""
+LOOKED = ("memslots", "kvm_counts", "vm_pages", "causes", "livelocks")
+"""Sections of what was looked at, and of livelocks."""
 IDS = tuple(f"{number:016x}" for number in range(1, 5))
 
 
@@ -99,7 +99,17 @@ def test_lists_rates_and_exits_are_of_the_vms_that_are_chosen(fleet: Server, cho
     assert {one["key"]: one["total"] for one in rates["series"]} == {
         IDS[number]: 10**number for number in numbers
     }
-    for path in ("exits", "stall", "outcomes", "waits", "pressure", "memslots", "kvm-stats", "causes"):
+    for path in (
+        "exits",
+        "stall",
+        "outcomes",
+        "waits",
+        "pressure",
+        "memslots",
+        "kvm-stats",
+        "causes",
+        "livelocks",
+    ):
         assert {row["vm"] for row in fleet.get(f"/api/v1/{path}", **asked)["items"]} == wanted
     stall = fleet.get("/api/v1/stall", **asked)
     assert stall["total"]["count"] == fleet.get("/api/v1/outcomes", **asked)["ended"] == rates_sum(rates)
@@ -125,7 +135,17 @@ def test_what_is_of_hosts_is_of_those_that_are_chosen(fleet: Server, choice: str
 
 
 def test_a_vm_is_chosen_in_one_way(fleet: Server) -> None:
-    lists = ("exits", "stall", "outcomes", "waits", "pressure", "memslots", "kvm-stats", "causes")
+    lists = (
+        "exits",
+        "stall",
+        "outcomes",
+        "waits",
+        "pressure",
+        "memslots",
+        "kvm-stats",
+        "causes",
+        "livelocks",
+    )
     for path in (*lists, "rates", "stall/heat", "waits/series"):
         status, detail = fleet.problem(f"/api/v1/{path}", vm=IDS[0], host="kvm-*")
         assert (status, "not by both" in detail) == (400, True)

@@ -159,7 +159,16 @@ def questions(server: Server) -> Iterator[tuple[str, dict[str, Any]]]:
         for path in ("/api/v1/ledger", "/api/v1/costs", "/api/v1/stall/heat", "/api/v1/waits/series"):
             yield path, span
         yield "/api/v1/pressure/series", {**span, "vm": vms[0]}
-        for path in ("stall", "outcomes", "waits", "pressure", "memslots", "kvm-stats", "causes"):
+        for path in (
+            "stall",
+            "outcomes",
+            "waits",
+            "pressure",
+            "memslots",
+            "kvm-stats",
+            "causes",
+            "livelocks",
+        ):
             yield f"/api/v1/{path}", within
         yield "/api/v1/exits", {**within, "limit": 20}
         for vm in vms[:2]:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scene's memslots: RAM of a memfd, a ROM, a buffer that was replaced; and what KVM counted itself."""
+"""The scene's memslots: RAM of a memfd, a ROM, a buffer that was replaced; what KVM counted itself; and two
+livelocks, one of which is over."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import msgspec
 
 from faultmodel.causes import Cause
+from faultmodel.record_livelocks import Livelock
 from faultmodel.record_looks import KvmCount, Memslot, VmPages
 from faultmodel.record_stalls import CauseCount
 from tests.batches import NS_PER_S
@@ -68,6 +70,29 @@ def pages_of(vm: str, at_s: int) -> VmPages:
         could_4k=4160,
         could_2m=1024,
         could_1g=0,
+    )
+
+
+def livelocks_of(vm: str, at_s: int) -> tuple[Livelock, ...]:
+    """Return two livelocks that were seen last at a time: one was over then, the other was not."""
+    return (
+        _livelock(vm, 0, at_s, 40, faults=9000, is_over=True),
+        _livelock(vm, 1, at_s, 20, faults=70_000, is_over=False, invalidate_seq=41, invalidating=True),
+    )
+
+
+def _livelock(vm: str, vcpu: int, at_s: int, for_s: int, **fields: Any) -> Livelock:
+    return Livelock(
+        time_ns=at_s * NS_PER_S,
+        vm=vm,
+        vcpu=vcpu,
+        since_monotonic_ns=(at_s - for_s) * NS_PER_S,
+        for_ns=for_s * NS_PER_S,
+        gpa=0x1_4804_0000 + vcpu * 4096,
+        pc=0x40_1000,
+        format="npf",
+        syndrome=1 << 32 | 0x4,
+        **fields,
     )
 
 

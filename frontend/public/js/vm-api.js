@@ -51,6 +51,16 @@ export function getMemslots(vm, range, signal) {
  * @param {string} vm
  * @param {Range} range
  * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./model/types.js").LivelockPage>}
+ */
+export function getLivelocks(vm, range, signal) {
+  return request("/api/v1/livelocks", { vm, ...timesOf(range) }, { signal });
+}
+
+/**
+ * @param {string} vm
+ * @param {Range} range
+ * @param {AbortSignal} [signal]
  * @returns {Promise<import("./model/types.js").KvmStats>}
  */
 export function getKvmStats(vm, range, signal) {

@@ -46,6 +46,8 @@
 /** @typedef {import("../../../api-types.js").Causes} Causes */
 /** @typedef {import("../../../api-types.js").Memslot} Memslot */
 /** @typedef {import("../../../api-types.js").MemslotPage} MemslotPage */
+/** @typedef {import("../../../api-types.js").Livelock} Livelock */
+/** @typedef {import("../../../api-types.js").LivelockPage} LivelockPage */
 /** @typedef {import("../../../api-types.js").KvmStats} KvmStats */
 /** @typedef {import("../../../api-types.js").VmKvmStats} VmKvmStats */
 /** @typedef {import("../../../api-types.js").Overview & {vms: VmPage}} Overview */

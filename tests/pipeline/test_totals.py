@@ -72,6 +72,8 @@ def test_the_store_has_the_totals_of_every_recording_and_a_second_time_changes_n
     vms = store.vms(VmFilter(), ALWAYS, limit=1000, after=None)
     assert len(vms) == len(texts)
     assert sum(vm.faults for vm in vms) == sum(map(recordings.fault_lines, recordings.names()))
+    (livelock,) = store.livelocks([vm.id for vm in vms], ALWAYS)
+    assert livelock.livelock.faults == recordings.fault_lines("arm64-6.18.15-gmem")
     exits = store.exits(None, ExitKind.UNCLASSIFIED_ERROR, ALWAYS, limit=1000, before=None)
     assert len(exits) == sum(len(ERROR_EXIT.findall(text)) for text in texts)
     assert {(vm.memory_fault_exits, vm.bare_error_exits) for vm in vms} == {(0, 0)}

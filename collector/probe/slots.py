@@ -58,9 +58,9 @@ class Slots:
         return [_INDEX.pack(place) for place in freed]
 
     def write_all(self, place: Place, number: int) -> None:
-        """Set one number in every slot that has an owner. :param place: see ``view.number_at``"""
+        """Set one number in every slot that ``read_all`` found. :param place: see ``view.number_at``"""
         form, offset = place
-        for claimed in self._claimed():
+        for claimed in self.places:
             form.pack_into(self._memory, claimed * self._view.size + offset, number)
 
     def close(self) -> None:

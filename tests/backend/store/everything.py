@@ -35,8 +35,11 @@ OF_HOSTS = frozenset(metric for metric, measure in MEASURES.items() if measure.o
 """What is counted of hosts, not of VMs."""
 
 
-def a_batch(number: int, *, host: int = 0, vm: str | None = None) -> Batch:
-    """Return a batch of a VM that no other has, with something of everything that is counted or recorded."""
+def a_batch(number: int, *, host: int = 0, vm: str | None = None, is_small: bool = False) -> Batch:
+    """Return a batch of a VM that no other has, with something of everything that is counted or recorded.
+
+    :param is_small: of faults, exits and the host alone
+    """
     vm_id = vm or f"{host + 1:08x}{number + 1:08x}"
     start_ns = START_NS + number * NS_PER_S
     return make_batch(
@@ -61,7 +64,7 @@ def a_batch(number: int, *, host: int = 0, vm: str | None = None) -> Batch:
                 program_runs=2,
             )
         ],
-        **later_sections(vm_id, seconds=[number]),
+        **({} if is_small else later_sections(vm_id, seconds=[number])),
     )
 
 

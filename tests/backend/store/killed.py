@@ -3,9 +3,10 @@
 
 A step is a statement of the catalog that writes, a commit, an insert into ClickHouse, and last of all the
 acknowledgement; the process ends itself just before it. (Before a statement that reads it would leave the
-same.) The next process sends again what its predecessor was at. What each found is on standard output,
-pickled. They are forked from one that has read the code and has no thread: the engine of ClickHouse begins
-anew in each.
+same.) The next process sends again what its predecessor was at. The batches are small: with the inserts,
+lives grow in number and in length, and each table is inserted into alike. What each found is on standard
+output, pickled. They are forked from one that has read the code and has no thread: the engine of ClickHouse
+begins anew in each.
 """
 
 import importlib
@@ -80,7 +81,7 @@ def live(number: int, catalog: str, series: str) -> None:
     resent: list[bool] = []
     # Another host's VM is given a number first: on SQLite that of the VM whose batch was undone.
     for host in (1, 0) if number > 1 else ():
-        resent += [store.apply(a_batch(number - 1, host=host), RECEIVED_NS) for _ in range(2)]
+        resent += [store.apply(a_batch(number - 1, host=host, is_small=True), RECEIVED_NS) for _ in range(2)]
     _say(Life(found, resent, faults(store)))
     # As a server that has just begun: it is given numbers of blocks anew. The engine goes on.
     begun = open_store(catalog, series)
@@ -92,7 +93,7 @@ def live(number: int, catalog: str, series: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     with watched(step):
-        assert begun.apply(a_batch(number), RECEIVED_NS)
+        assert begun.apply(a_batch(number, is_small=True), RECEIVED_NS)
         step("acknowledge")
     whole = stored(store)
     roll_up(store)

@@ -11,6 +11,7 @@ from backend.api import schemas
 from backend.api.choosing import Chosen
 from backend.api.exports.formats import FILES
 from backend.api.faults import FaultsParameters, faults_of
+from backend.api.forms import sort_by
 from backend.api.parameters import MAX_LIMIT, GuestPath, InFormat, InPages, InSteps, InTime
 from backend.api.presented import as_of_body, flags_body, vcpu_body, vm_body
 from backend.api.presented_guests import at_once_body, event_body, guest_body, who
@@ -39,7 +40,6 @@ router = APIRouter(prefix="/api/v1/guests", tags=["Guests"], route_class=Reading
 MAX_VMS = 1000
 _MOST_IN_HISTORY = 5000
 """VMs of a guest of which the events are made: those that were seen first last."""
-_SORTS = "^-?(" + "|".join(SORTS) + ")$"
 
 
 class GuestsParameters(InPages, InSteps, Chosen, InFormat):
@@ -47,7 +47,7 @@ class GuestsParameters(InPages, InSteps, Chosen, InFormat):
 
     sort: str | SkipJsonSchema[None] = Field(
         None,
-        pattern=_SORTS,
+        pattern=sort_by(list(SORTS)),
         description="Sort by this over all guests, with `-` before it from the greatest down: "
         + ", ".join(f"`{name}`" for name in SORTS)
         + ". Without it those that run come first, each the last seen first.",

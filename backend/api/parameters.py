@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.api.exports.formats import Format
+from backend.api.forms import GUEST_ID, VM_ID
 from backend.errors import ParameterError
 from backend.query import cursors
 from backend.query.globs import SYNTAX, is_glob, resolved
@@ -19,8 +20,6 @@ from backend.store.contract.values import Steps, TimeRange
 from backend.times import DURATION_PATTERN, PATTERN, parse_duration, parse_time
 from faultmodel.record import TEXT_LENGTH
 
-VM_ID_PATTERN = "^[0-9a-f]{16}$"
-GUEST_ID_PATTERN = VM_ID_PATTERN
 MAX_VMS = 100
 MAX_NAMES = 100
 MAX_LIMIT = 1000
@@ -35,7 +34,7 @@ VmPath = Annotated[
         description="The VM's id, from `/api/v1/vms`.",
         examples=["00000000000000a1"],
         # Only described: another text is no VM's id and answered with 404, not with 400.
-        json_schema_extra={"pattern": VM_ID_PATTERN},
+        json_schema_extra={"pattern": VM_ID},
     ),
 ]
 
@@ -45,7 +44,7 @@ GuestPath = Annotated[
         description="The guest's id, from `/api/v1/guests`.",
         examples=["f427c24233487b35"],
         # As of a VM's id.
-        json_schema_extra={"pattern": GUEST_ID_PATTERN},
+        json_schema_extra={"pattern": GUEST_ID},
     ),
 ]
 
@@ -168,7 +167,7 @@ class OfHosts(Parameters):
 class OfGuests(Parameters):
     """The VMs of some guests, or every one."""
 
-    guest: list[Annotated[str, Field(pattern=GUEST_ID_PATTERN)]] = Field(
+    guest: list[Annotated[str, Field(pattern=GUEST_ID)]] = Field(
         [],
         max_length=MAX_VMS,
         description="A guest's id: all VMs of it. May be given several times.",
@@ -184,7 +183,7 @@ class OfGuests(Parameters):
 class OfVms(OfGuests):
     """Some VMs, those of some guests, or every one."""
 
-    vm: list[Annotated[str, Field(pattern=VM_ID_PATTERN)]] = Field(
+    vm: list[Annotated[str, Field(pattern=VM_ID)]] = Field(
         [],
         max_length=MAX_VMS,
         description="A VM's id; may be given several times. Every VM where it is left out.",

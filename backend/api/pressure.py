@@ -12,9 +12,9 @@ from pydantic.json_schema import SkipJsonSchema
 from backend.api import schemas
 from backend.api.choosing import NamedOrChosen, vms_asked_for
 from backend.api.exports.formats import FILES
+from backend.api.forms import VM_ID
 from backend.api.parameters import (
     MAX_LIMIT,
-    VM_ID_PATTERN,
     InFormat,
     InPages,
     InSteps,
@@ -55,14 +55,14 @@ class PressureParameters(InPages, InTime, NamedOrChosen, InFormat):
 class PressureSeriesParameters(InSteps):
     """Whose pressure, and in which steps."""
 
-    vm: str = Field(pattern=VM_ID_PATTERN, description="A VM's id.", examples=["00000000000000a1"])
+    vm: str = Field(pattern=VM_ID, description="A VM's id.", examples=["00000000000000a1"])
 
 
 class PsiParameters(Parameters):
     """Whose pressure: of one VM, or of one host."""
 
     vm: str | SkipJsonSchema[None] = Field(
-        None, pattern=VM_ID_PATTERN, description="A VM's id.", examples=["00000000000000a1"]
+        None, pattern=VM_ID, description="A VM's id.", examples=["00000000000000a1"]
     )
     host: Text | SkipJsonSchema[None] = Field(None, description="A host's name.", examples=["host-1"])
 

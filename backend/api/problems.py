@@ -3,6 +3,7 @@
 
 import http
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from fastapi import FastAPI, Request
@@ -11,6 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from backend.api.forms import words_of
 from backend.api.parameters import unknown_parameter
 from backend.api.services import services_of
 from backend.errors import (
@@ -34,6 +36,8 @@ logger = logging.getLogger(__name__)
 CONTENT_TYPE = "application/problem+json"
 NOT_NOW = {"Retry-After": "1"}
 """Headers of what may be done later."""
+_SUBJECT = re.compile("^(Input|String|List)")
+"""What Pydantic's messages call a value."""
 
 
 class ProblemParameter(BaseModel):
@@ -199,7 +203,9 @@ def _allowed(request: Request) -> Mapping[str, str]:
     # Each method of a path is a route of its own, and knows of itself alone.
     path = getattr(request.scope.get("route"), "path", None)
     operations = request.app.openapi()["paths"].get(path, {})
-    return {"Allow": ", ".join(sorted(operations)).upper()} if operations else {}
+    # What can be read can be asked for by its head.
+    methods = {*operations, "head"} if "get" in operations else operations
+    return {"Allow": ", ".join(sorted(methods)).upper()} if methods else {}
 
 
 def _of_parameters(errors: Sequence[ProblemParameter]) -> JSONResponse:
@@ -225,4 +231,9 @@ def _of_validation(error: Mapping[str, object]) -> ProblemParameter:
     # loc is ("query", "limit"), with an index where the parameter is repeated.
     where = error["loc"]
     name = str(where[1]) if isinstance(where, tuple) and len(where) > 1 else "request"
-    return ProblemParameter(parameter=name, message=str(error["msg"]).replace("Input", "this", 1))
+    context = error.get("ctx")
+    if error["type"] == "string_pattern_mismatch" and isinstance(context, Mapping):
+        message = f"{error['input']!r} should be {words_of(str(context['pattern']))}"
+    else:
+        message = _SUBJECT.sub("this", str(error["msg"]))
+    return ProblemParameter(parameter=name, message=message)

@@ -13,6 +13,7 @@ from backend.api import schemas
 from backend.api.choosing import Chosen
 from backend.api.exports.formats import FILES
 from backend.api.former_names import current_name
+from backend.api.forms import sort_by
 from backend.api.parameters import (
     MAX_LIMIT,
     InFormat,
@@ -53,7 +54,6 @@ from faultmodel import exits
 
 router = APIRouter(prefix="/api/v1/vms", tags=["Virtual machines"], route_class=ReadingRoute)
 
-_SORTS = "^-?(" + "|".join(SORTS) + ")$"
 MAX_TREND = 200
 
 
@@ -62,7 +62,7 @@ class Sorting(Parameters):
 
     sort: str | SkipJsonSchema[None] = Field(
         None,
-        pattern=_SORTS,
+        pattern=sort_by(list(SORTS)),
         description="Sort by this over all VMs, with `-` before it from the greatest down: "
         + ", ".join(f"`{name}`" for name in SORTS)
         + ". What has no value comes last, the most faults first. Without it those that run come first, each"

@@ -30,10 +30,10 @@ from backend.store.sql.series import rows
 from backend.store.sql.series.append import append
 from backend.store.sql.series.measures import MEASURES
 from backend.store.sql.series.pending import read_levels
-from backend.store.sql.series.rollup import Summing, vms_summed
 from backend.store.sql.series.series import levels_of
 from backend.store.sql.series.sizes import Measured
 from backend.store.sql.series.stored import Reading, Transactions, Writing
+from backend.store.sql.series.summing import Summing, vms_summed
 from backend.store.sql.series.totals import range_of
 from backend.store.sql.tables import families, hosts
 from backend.store.sql.words import Word, to_unsigned

@@ -17,7 +17,7 @@ from backend.store.contract.levels import Piece
 from backend.store.contract.series import GREATEST_FIGURES, OWNER, Metric, Top
 from backend.store.contract.values import Steps
 from backend.store.sql.series.measures import MEASURES, Columns, Measure
-from backend.store.sql.series.rollup import Summing
+from backend.store.sql.series.summing import Summing
 from backend.store.sql.sums import MOST
 from backend.store.sql.tables.levels import MEASURED_SEEN
 from backend.store.sql.writer import is_greatest, key_names

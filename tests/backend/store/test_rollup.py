@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Counts are summed up a part at a time, whoever's turn it is, and whatever cannot be summed."""
 
+import time
 from contextlib import closing
 
 import pytest
@@ -14,8 +15,10 @@ from backend.store.contract.store import Store
 from backend.store.contract.values import Steps, TimeRange
 from backend.store.contract.vms import VmFilter
 from backend.store.sql.series import rollup
+from backend.store.sql.series.summing import Summing
 from backend.store.sql.store import SqlStore
 from backend.store.sql.sums import MOST
+from backend.store.sql.writer import Writer
 from faultmodel.record import Span
 from tests.backend.store.conftest import NewUrl
 from tests.batches import NS_PER_S, START_NS, START_S, VM_ID, fault_count, ledger_entry, make_batch, make_host
@@ -70,6 +73,25 @@ def test_what_is_made_up_is_summed_to_the_most_there_can_be_and_the_rest_exactly
             rows = connection.execute(text(f"SELECT faults FROM fault_counts_{level} ORDER BY vm_id")).all()
             assert [row.faults for row in rows] == [3, MOST, 3], level
             assert all(isinstance(row.faults, int) for row in rows), level
+
+
+def test_where_each_part_takes_long_whatever_it_sums_many_buckets_are_summed_at_once(store: Store) -> None:
+    assert isinstance(store, SqlStore)
+    buckets = 1000
+    add(store, 0, range(0, 10 * buckets, 10))
+    parts: list[Summing] = []
+
+    def sum_up(_writer: Writer, summing: Summing) -> None:
+        time.sleep(0.03)
+        parts.append(summing)
+
+    summed = rollup.Rollup(sum_up)
+    while True:
+        with store.writing() as writer:
+            if not summed.roll_up(writer, LATER_S):
+                break
+    assert sum(part.span.to_s - part.span.from_s for part in parts if part.length_s == 10) == 10 * buckets
+    assert len(parts) < buckets / 2
 
 
 def test_the_bucket_that_a_host_is_at_is_summed_once_it_is_filled_or_left(store: Store) -> None:

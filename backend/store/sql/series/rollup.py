@@ -14,37 +14,25 @@ A host's row is locked, as by whoever appends counts of it: none comes between r
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
-    Delete,
-    Insert,
-    Select,
-    Table,
     bindparam,
-    delete,
-    func,
-    insert,
-    literal_column,
     select,
 )
 from sqlalchemy.engine import Row
-from sqlalchemy.exc import DBAPIError
 
 from backend.store.contract.levels import LENGTHS_S, Range, whole_buckets
-from backend.store.sql.series.measures import MEASURES, lived_within, measured_seen
+from backend.store.sql.series.measures import lived_within
 from backend.store.sql.series.pending import add_pending, remove_pending, set_part
+from backend.store.sql.series.summing import Summing, bounds_of
 from backend.store.sql.sums import MOST as MOST_NUMBER
-from backend.store.sql.sums import capped_sum_of, is_beyond, quick_capped_sum_of
 from backend.store.sql.tables import hosts, rollup_pending, vms
-from backend.store.sql.tables.levels import MEASURED_SEEN
-from backend.store.sql.writer import Writer, is_greatest, key_names
-from faultmodel.units import MS_PER_S, NS_PER_S
+from backend.store.sql.writer import Writer
+from faultmodel.units import NS_PER_S
 
 _QUIET_S = 5
 """So long after its end a bucket is summed: until then its newest counts are on their way."""
@@ -53,7 +41,9 @@ _AT_IT_S = 15
 _WITHIN_S = 0.04
 """Of one transaction, about: others wait to write meanwhile."""
 _SHORT_S, _LONG_S = 0.005, 0.02
-"""Of what is summed at once: after less there is more of it, after more there is less."""
+"""Of what is summed at once, beyond what the least takes: after less there is more of it, after more less."""
+_LEAST_S = 0.04
+"""The least takes no longer than so, or it is not the statements themselves that take long."""
 _MOST_BUCKETS = 4096
 FIRST_VMS, MOST_VMS = 32, 4096
 """Of a bucket, so many VMs are summed at once: at first, and at most."""
@@ -72,12 +62,6 @@ _vms_in_order = (
     .order_by(vms.c.id)
     .limit(bindparam("most"))
 )
-_vms_up_to = select(vms.c.id).where(
-    vms.c.host_id == bindparam("host"),
-    vms.c.id > bindparam("after"),
-    vms.c.id <= bindparam("last"),
-    *lived_within(),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,27 +72,6 @@ class _Piece:
     length_s: int
     span: Range
     after_vm: int
-
-
-@dataclass(frozen=True, slots=True)
-class Summing:
-    """Buckets of a level in ``span``, to be summed anew from the next finer one.
-
-    Of the host's VMs those with numbers in (``after_vm``, ``last_vm``]; of the host itself where they are
-    the last.
-    """
-
-    host: int
-    length_s: int
-    span: Range
-    after_vm: int
-    last_vm: int
-    is_whole: bool
-
-    @property
-    def finer_s(self) -> int:
-        """The length of the buckets that are summed."""
-        return LENGTHS_S[LENGTHS_S.index(self.length_s) - 1]
 
 
 SumUp = Callable[[Writer, Summing], None]
@@ -126,6 +89,8 @@ class Rollup:
         """The last one that was summed."""
         self._buckets = 1
         self._vms = FIRST_VMS
+        self._least_s = 0.0
+        """What one bucket of few VMs took the last time: to sum less at once would save none of it."""
         self._piece: _Piece | None = None
         """What is being summed."""
         self._failed: dict[tuple[int, int, Range], tuple[float, str]] = {}
@@ -156,8 +121,11 @@ class Rollup:
                 continue
             self._piece, self._host = piece, host
             began_s = time.monotonic()
-            is_whole = self._sum(writer, piece)
-            self._adapt(time.monotonic() - began_s, is_whole=is_whole)
+            vms, is_whole = self._sum(writer, piece)
+            buckets = (piece.span.to_s - piece.span.from_s) // piece.length_s
+            self._adapt(
+                time.monotonic() - began_s, is_least=buckets == 1 and vms <= FIRST_VMS, is_whole=is_whole
+            )
             self._piece = None
             waiting.append(host)
             if time.monotonic() >= end_s:
@@ -233,11 +201,11 @@ class Rollup:
             for of_host, length, of in self._suspected
         )
 
-    def _sum(self, writer: Writer, piece: _Piece) -> bool:
-        """Sum buckets for as many VMs as at once, and return whether that was all."""
+    def _sum(self, writer: Writer, piece: _Piece) -> tuple[int, bool]:
+        """Sum buckets for as many VMs as at once; return how many these were, and whether that was all."""
         connection = writer.connection
         span, length_s = piece.span, piece.length_s
-        asked = {**_bounds(piece.host, span), "after": piece.after_vm, "most": self._vms + 1}
+        asked = {**bounds_of(piece.host, span), "after": piece.after_vm, "most": self._vms + 1}
         found = list(connection.scalars(_vms_in_order, asked))
         if is_whole := len(found) <= self._vms:
             last = MOST_NUMBER
@@ -250,9 +218,12 @@ class Rollup:
             add_pending(connection, piece.host, length_s, range(span.from_s, span.to_s, length_s))
         else:
             set_part(connection, piece.host, length_s, span.from_s, last)
-        return is_whole
+        return min(len(found), self._vms), is_whole
 
-    def _adapt(self, took_s: float, *, is_whole: bool) -> None:
+    def _adapt(self, took_s: float, *, is_least: bool, is_whole: bool) -> None:
+        if is_least or took_s < self._least_s:
+            self._least_s = min(took_s, _LEAST_S * self._pace)
+        took_s -= self._least_s
         if took_s < _SHORT_S * self._pace:
             if is_whole:
                 self._buckets = min(2 * self._buckets, _MOST_BUCKETS)
@@ -293,99 +264,3 @@ def _without(span: Range, others: Sequence[Range]) -> Iterator[Range]:
         at_s = max(at_s, one.to_s)
     if at_s < span.to_s:
         yield Range(at_s, span.to_s)
-
-
-def _bounds(host: int, span: Range) -> Mapping[str, int]:
-    return {
-        "host": host,
-        "from_s": span.from_s,
-        "to_s": span.to_s,
-        "from_ms": span.from_s * MS_PER_S,
-        "to_ms": span.to_s * MS_PER_S,
-    }
-
-
-def sum_up(writer: Writer, summing: Summing) -> None:
-    """Remove what is there of buckets, and sum them anew. Of VMs, for those that are in turn."""
-    length_s = summing.length_s
-    asked = {**_bounds(summing.host, summing.span), "after": summing.after_vm, "last": summing.last_vm}
-    for measure in MEASURES.values():
-        if measure.owner == "vm_id" or summing.is_whole:
-            finer, coarser = measure.tables[summing.finer_s], measure.tables[length_s]
-            # What no host counts is not looked for, VM by VM, in each bucket.
-            if any(writer.connection.scalar(_any_row(table)) for table in (finer, coarser)):
-                _sum_anew(writer.connection, _Levels(finer, coarser, measure.owner, length_s), asked)
-
-
-@cache
-def _any_row(table: Table) -> Select[tuple[int]]:
-    return select(literal_column("1")).select_from(table).limit(1)
-
-
-def vms_summed(connection: Connection, summing: Summing) -> Sequence[int]:
-    """Return the numbers of the VMs that are summed."""
-    asked = {**_bounds(summing.host, summing.span), "after": summing.after_vm, "last": summing.last_vm}
-    return list(connection.scalars(_vms_up_to, asked))
-
-
-@dataclass(frozen=True, slots=True)
-class _Levels:
-    """Tables of a measure, of which one is summed up to the other."""
-
-    finer: Table
-    coarser: Table
-    owner: str
-    length_s: int
-
-
-def _sum_anew(connection: Connection, tables: _Levels, asked: Mapping[str, int]) -> None:
-    removal = _removal(tables.coarser, tables.owner)
-    connection.execute(removal, asked)
-    try:
-        connection.execute(_summing(tables, quick_capped_sum_of), asked)
-    except DBAPIError as exc:
-        if not is_beyond(exc):
-            raise
-        # No host comes near: somebody made the counts up. What there is of the attempt goes, too.
-        connection.execute(removal, asked)
-        connection.execute(_summing(tables, capped_sum_of), asked)
-
-
-@cache
-def _removal(table: Table, owner: str) -> Delete:
-    return delete(table).where(*_of_host(table, owner))
-
-
-@cache
-def _summing(tables: _Levels, sum_of: type[capped_sum_of]) -> Insert:
-    finer, coarser, length_s = tables.finer, tables.coarser, tables.length_s
-    columns = finer.c
-    keys: dict[str, ColumnElement[Any]] = {name: columns[name] for name in key_names(finer)}
-    keys["bucket_s"] = columns.bucket_s - columns.bucket_s % length_s
-    values = {
-        column.name: _summed(finer, column.name, sum_of)
-        for column in coarser.columns
-        if column.name not in keys
-    }
-    rows = (
-        select(*keys.values(), *values.values())
-        .where(*_of_host(finer, tables.owner))
-        .group_by(*keys.values())
-    )
-    return insert(coarser).from_select([*keys, *values], rows)
-
-
-def _summed(finer: Table, name: str, sum_of: type[capped_sum_of]) -> ColumnElement[Any]:
-    if name == MEASURED_SEEN:
-        return func.sum(measured_seen(finer.c))
-    column = finer.c[name]
-    return func.max(column) if is_greatest(column) else sum_of(column)
-
-
-def _of_host(table: Table, owner: str) -> Sequence[ColumnElement[bool]]:
-    within = table.c.bucket_s >= bindparam("from_s"), table.c.bucket_s < bindparam("to_s")
-    if owner == "host_id":
-        return [table.c.host_id == bindparam("host"), *within]
-    in_turn = vms.c.id > bindparam("after"), vms.c.id <= bindparam("last")
-    owners = select(vms.c.id).where(vms.c.host_id == bindparam("host"), *in_turn, *lived_within())
-    return [table.c[owner].in_(owners), *within]

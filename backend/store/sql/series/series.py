@@ -12,12 +12,13 @@ from backend.store.contract.levels import FINEST_S, Levels, fitting
 from backend.store.contract.retention import Kept
 from backend.store.contract.series import Block, Metric, Page, Recorded, Row, Top
 from backend.store.contract.values import RecordRow, Steps, TimeRange
-from backend.store.sql.series import recorded, removal, retention, rollup, rows, totals
+from backend.store.sql.series import recorded, removal, retention, rows, totals
 from backend.store.sql.series.append import append
 from backend.store.sql.series.owners import are_recordings
 from backend.store.sql.series.pending import read_levels
 from backend.store.sql.series.sizes import Measured
 from backend.store.sql.series.stored import IDENTITY, Reading, Transactions, Writing
+from backend.store.sql.series.summing import Summing, sum_up
 from backend.store.sql.tables import series_state
 from backend.store.sql.writer import Columns, Writer
 from faultmodel.record import ExitKind
@@ -119,9 +120,9 @@ class SqlSeries:
         with self._reading() as connection:
             return recorded.read_exit_counts(connection, after, to, span)
 
-    def sum_up(self, writer: Writer, summing: rollup.Summing) -> None:
+    def sum_up(self, writer: Writer, summing: Summing) -> None:
         """Replace buckets of a level by what they are now."""
-        rollup.sum_up(writer, summing)
+        sum_up(writer, summing)
 
     def remove_older(self, reading: Reading, writing: Writing, within_s: float) -> int:
         """Remove what is older than is kept, for a while, and return how many rows that were."""

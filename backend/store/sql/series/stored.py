@@ -14,9 +14,9 @@ from sqlalchemy import Connection, Table
 
 from backend.store.contract.retention import Kept
 from backend.store.contract.series import Series
-from backend.store.sql.series.rollup import Summing
 from backend.store.sql.series.rows import Rows
 from backend.store.sql.series.sizes import Measured
+from backend.store.sql.series.summing import Summing
 from backend.store.sql.writer import Columns, Writer
 
 Reading = Callable[[], AbstractContextManager[Connection]]

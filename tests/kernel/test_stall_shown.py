@@ -26,9 +26,13 @@ def measuring(product: Product) -> Product:
 def _stall(product: Product, truth: Truth) -> dict[str, Any]:
     """What the API has of a guest's stalls, once all of its faults are shown: each is among them."""
     vm_id = product.vm_with(truth.pid, faults=truth.faults)["id"]
-    answer: dict[str, Any] = wait_for(
-        lambda: found if (found := product.get("stall", vm=vm_id))["items"] else None, SEEN_S, "stalls"
-    )
+
+    def all_of_them() -> dict[str, Any] | None:
+        found: dict[str, Any] = product.get("stall", vm=vm_id)
+        return found if sum(item["ended"] for item in found["ledger"]) >= truth.faults else None
+
+    # Stalls are read before the faults, so a fault in between is among the next reading's.
+    answer = wait_for(all_of_them, SEEN_S, "every fault's stall")
     (ledger,) = answer["ledger"]
     assert {name: ledger[name] for name in ("faults", "ended", "stalled", "uncounted")} == {
         **dict.fromkeys(("faults", "ended", "stalled"), truth.faults),

@@ -156,6 +156,8 @@ class LossKind(_Open):
     """Exits counted, whose record found the ring buffer full, or contradicts its reason."""
     STALLS_FULL = "stalls_full"
     """Faults that ended, and found the map of stalls full."""
+    WAITS_FULL = "waits_full"
+    """Sleeps within faults, and what was waited for found no room."""
     SPOOL_BATCHES = "spool_batches"
     """Batches that the spool had to drop."""
     COSTS = "costs"

@@ -914,7 +914,7 @@ export interface LivelockPage {
 }
 
 /** What was seen and could not be kept. */
-export type LossKind = "keys_full" | "unattributed" | "missed_runs" | "unread_vcpus" | "unbalanced" | "exit_records" | "stalls_full" | "spool_batches" | "costs" | "trace_lines" | "trace_events" | "other";
+export type LossKind = "keys_full" | "unattributed" | "missed_runs" | "unread_vcpus" | "unbalanced" | "exit_records" | "stalls_full" | "waits_full" | "spool_batches" | "costs" | "trace_lines" | "trace_events" | "other";
 
 /** By which events a host's stalls are measured, as its newest batch says. */
 export interface MeasuredBy {

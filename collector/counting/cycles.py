@@ -8,6 +8,7 @@ from collector.counting import decoder
 from collector.counting.reader import Reader
 from collector.counting.reading import Reading
 from collector.counting.stall_rows import stall_rows
+from collector.counting.waits import UNNAMED, pressure_rows
 from collector.counting.watching import Watchers
 from collector.probe.instant import Instant
 from collector.probe.layout import VmKey, VmRecord
@@ -60,7 +61,9 @@ class Cycles:
         :param until: see ``Reader.read``
         :raises ProbeError: the maps cannot be read
         """
-        reading = self._reader.read(until)
+        # Later readings say by name what vCPUs waited for until then.
+        is_last = until is not None
+        reading = self._reader.read(until, with_waits=is_last or self._watchers.are_loaded)
         # After the reading: KVM announces a VM before its first count, and its end after its last count.
         for event in self._events.read():
             self._table.apply(event, reading.to_ns)
@@ -68,6 +71,8 @@ class Cycles:
         ended = self._table.ended(reading.to_ns)
         ids = self._ids
         stalls, vcpu_stalls, stall_ledger = stall_rows(reading, self._architecture, ids)
+        pressures, host_pressures = pressure_rows(reading, ids)
+        watched = {**UNNAMED.rows(reading, ids), **self._watchers.rows(reading, ids)}
         content = Content(
             fault_counts=decoder.fault_counts(reading, self._architecture, ids),
             faults=decoder.faults(reading, self._architecture, ids),
@@ -79,7 +84,9 @@ class Cycles:
             stalls=stalls,
             vcpu_stalls=vcpu_stalls,
             stall_ledger=stall_ledger,
-            **self._watchers.rows(reading, ids),
+            pressures=pressures,
+            host_pressures=host_pressures,
+            **watched,
         )
         named = vm_ids_of(content)
         described = {vm.id: vm for vm in vms.values() if vm.id in named} | {vm.id: vm for vm in ended}

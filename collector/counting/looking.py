@@ -10,9 +10,10 @@ from pathlib import Path
 from collector.counting.cause_watcher import CauseWatcher
 from collector.counting.kvm_counts import KvmCountsWatcher
 from collector.counting.memslots import MemslotWatcher
+from collector.counting.waits import WaitWatcher
 from collector.counting.watching import VmStates, Watcher, Watchers, check
 from collector.errors import ProbeError
-from collector.probe import looks, mappings
+from collector.probe import looks, mappings, symbols
 from collector.probe.bytecode_cache import BytecodeCache
 from collector.probe.compiler_process import Terms
 from collector.probe.plan import Plan
@@ -48,14 +49,27 @@ def load_watchers(
 ) -> Found:
     """Load now. :param stack: takes what is to be closed; else as ``looking``"""
     checks: list[Check] = []
+    waits = _wait_watchers(stack, probes, plan, headers, cache, terms)
     loaded = _load_looks(probes, plan, headers, cache, terms, checks)
     if loaded is None:
-        return (), checks
+        return waits, checks
     stack.enter_context(loaded)
     shown = _load_mappings(plan, headers, cache, terms, checks)
     if shown is not None:
         stack.enter_context(shown)
-    return _watchers(loaded, shown, probes, plan, checks), checks
+    return [*waits, *_watchers(loaded, shown, probes, plan, checks)], checks
+
+
+def _wait_watchers(
+    stack: ExitStack, probes: Probes, plan: Plan, headers: Path, cache: BytecodeCache, terms: Terms
+) -> list[WaitWatcher]:
+    if probes.views.waits is None:
+        return []
+    try:
+        named = stack.enter_context(symbols.load(plan, headers, cache=cache, terms=terms))
+    except ProbeError:
+        named = None
+    return [WaitWatcher(named, probes.stack)]
 
 
 def _watchers(

@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 from collector.counting.clock import ClockOffsets, measure
@@ -12,9 +13,18 @@ from collector.counting.differences import FAULTS, Differences, differences
 from collector.counting.reading import Account, Reading
 from collector.counting.reconciler import Reconciler
 from collector.counting.stall_differences import Stalls, stall_differences
+from collector.counting.wait_differences import Waits, wait_differences
 from collector.probe.instant import Instant
 from collector.probe.layout import FaultRecord, VcpuKey, VmKey, VmRecord
-from collector.probe.snapshot import COUNTED, COUNTED_STALLS, MISSED_FAULTS, Checkpoint, Records, Snapshot
+from collector.probe.snapshot import (
+    COUNTED,
+    COUNTED_STALLS,
+    COUNTED_WAITS,
+    MISSED_FAULTS,
+    Checkpoint,
+    Records,
+    Snapshot,
+)
 from collector.probe.source import TIMED_PER_READING
 from collector.probe.views import Views
 from faultmodel.kinds import LossKind
@@ -87,10 +97,15 @@ class Reader:
         self._monotonic_ns = monotonic_ns
         checkpoint = probes.last_checkpoint()
         self._counting = checkpoint.counting
-        self._before = {name: dict(checkpoint.tables.get(name, {})) for name in (*COUNTED, *COUNTED_STALLS)}
+        self._before = {
+            name: dict(checkpoint.tables.get(name, {}))
+            for name in (*COUNTED, *COUNTED_STALLS, *COUNTED_WAITS)
+        }
         self._missed_runs = checkpoint.missed_runs
         self._missed_before = 0
         self._read_monotonic_ns = checkpoint.monotonic_ns
+        self._pressed_ns = checkpoint.monotonic_ns
+        """Up to when the time is counted for which VMs stood still."""
         # Not rounded to a second: the span would then cover time in which nothing was counted.
         self._covered_to_ns = checkpoint.utc_ns
         self._views = probes.views
@@ -115,10 +130,11 @@ class Reader:
         """Take the waiting fault records, for the next reading."""
         self._keep(self._probes.take_faults())
 
-    def read(self, until: Instant | None = None) -> Reading:
+    def read(self, until: Instant | None = None, *, with_waits: bool = True) -> Reading:
         """Take a reading.
 
         :param until: when the programs stopped; None while they count
+        :param with_waits: whether to say what vCPUs waited for; else a later reading does
         :raises ProbeError: a map cannot be read; nothing is lost by trying again
         """
         clock = self._clock()
@@ -127,6 +143,7 @@ class Reader:
         snapshot = self._probes.snapshot()
         found = differences(snapshot.tables, self._before, self._views, self._probes.reread)
         stalls = self._stalls(snapshot)
+        waits = self._waits(snapshot, until, with_waits=with_waits)
         missed_runs = max(0, snapshot.missed_runs - self._missed_runs)
         if missed_runs:
             found.lost[LossKind.MISSED_RUNS] = missed_runs
@@ -139,7 +156,8 @@ class Reader:
             _add_unread_exits(found)
         missed_faults = self._attribute(found, missed_runs)
         accounts, faults = self._reconcile(found, missed_faults, is_drained=records.is_drained)
-        tables = {**found.changed, **({} if stalls is None else stalls.changed)}
+        further = [part.changed for part in (stalls, waits) if part is not None]
+        tables = dict(chain.from_iterable(part.items() for part in (found.changed, *further)))
         for name, changed in tables.items():
             self._before[name].update(changed)
         self._missed_runs += missed_runs
@@ -155,6 +173,7 @@ class Reader:
             accounts=accounts,
             lost=found.lost,
             stalls=stalls,
+            waits=waits,
             checkpoint=Checkpoint(
                 counting=self._counting,
                 batch=0,
@@ -174,7 +193,7 @@ class Reader:
         for vm in vms:
             self._totals.pop(vm, None)
         gone = frozenset(vms)
-        of_stalls = () if self._views.stalls is None else COUNTED_STALLS
+        of_stalls = () if self._views.stalls is None else (*COUNTED_STALLS, *COUNTED_WAITS)
         for name in ("fault_counts", "exit_counts", "overflow", "slots", *of_stalls):
             in_value = name in ("slots", "stall_slots")
             owner = self._views.owner(name, in_value=in_value)
@@ -194,6 +213,17 @@ class Reader:
         found = stall_differences(snapshot.tables, self._before, views, self._views.vcpu, self._probes.reread)
         self._probes.allow_timing(TIMED_PER_READING)
         return found
+
+    def _waits(self, snapshot: Snapshot, until: Instant | None, *, with_waits: bool) -> Waits | None:
+        views = self._views.waits
+        if views is None:
+            return None
+        # After the copy: no state in it began later.
+        now_ns = self._monotonic_ns() if until is None else until.monotonic_ns
+        span = self._pressed_ns, max(self._pressed_ns, now_ns)
+        self._pressed_ns = span[1]
+        reread = self._probes.reread
+        return wait_differences(snapshot.tables, self._before, views, span, reread, with_waits=with_waits)
 
     def _keep(self, records: Collection[FaultRecord]) -> None:
         for record in records:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from collector.counting.clock import ClockOffsets
 from collector.counting.stall_differences import Stalls
+from collector.counting.wait_differences import Waits
 from collector.probe.layout import ExitKey, ExitRecord, FaultKey, FaultRecord, VmKey, VmRecord
 from collector.probe.snapshot import Checkpoint
 from faultmodel.kinds import LossKind
@@ -48,3 +49,5 @@ class Reading:
     checkpoint: Checkpoint
     stalls: Stalls | None = None
     """The faults that ended; None where nothing shows that."""
+    waits: Waits | None = None
+    """What vCPUs waited for in faults, and how long VMs stood still; None where nothing shows that."""

@@ -40,6 +40,11 @@ class Watchers:
         self._checks: dict[str, Check] = {}
 
     @property
+    def are_loaded(self) -> bool:
+        """Whether all are there that will be."""
+        return self._found is None or self._found.done()
+
+    @property
     def checks(self) -> tuple[Check, ...]:
         """What was found at the newest reading."""
         return tuple(self._checks.values())

@@ -8,7 +8,15 @@ from collector.probe import syscall
 from collector.probe.layout import VmKey
 from collector.probe.maps import Maps
 from collector.probe.rings import Rings
-from collector.probe.snapshot import COUNTED, COUNTED_STALLS, MISSED_FAULTS, Checkpoint, Positions, Table
+from collector.probe.snapshot import (
+    COUNTED,
+    COUNTED_STALLS,
+    COUNTED_WAITS,
+    MISSED_FAULTS,
+    Checkpoint,
+    Positions,
+    Table,
+)
 
 _MISSED_FAULTS = f"{MISSED_FAULTS}_checkpoint"
 
@@ -30,7 +38,7 @@ class Checkpoints:
             about = self._maps.about()
             tables: dict[str, Table] = {
                 name: dict(syscall.entries(self._maps[f"{name}_checkpoint"]))
-                for name in (*COUNTED, *COUNTED_STALLS)
+                for name in (*COUNTED, *COUNTED_STALLS, *COUNTED_WAITS)
                 # A set of a version that did not take the time of faults has no such maps.
                 if name != "lost" and (name in COUNTED or f"{name}_checkpoint" in self._maps)
             }

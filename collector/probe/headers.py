@@ -25,6 +25,7 @@ _FACT_LINES = (
     "VCPU_REGS_RIP = ",
     "u64 guest_mode;",
     "u64 pf_taken;",
+    "u64 blocking;",
     "bool guest_state_protected;",
     "struct kvm_s2_mmu *nested_mmus;",
     "struct kvm_s2_mmu **nested_mmus;",

@@ -63,6 +63,12 @@ CONCERNS: Mapping[str, tuple[str, ...]] = {
         "stall_slots_checkpoint",
         "stall_overflow_checkpoint",
         "stall_counts_checkpoint",
+        "stacks",
+        "wait_counts",
+        "wait_counts_checkpoint",
+        "pressures",
+        "pressures_checkpoint",
+        "gone_vcpus",
     ),
 }
 """The maps that user space reads or writes, by concern.
@@ -257,6 +263,32 @@ class StallKey(NamedTuple):
     vcpu: int
     format: int
     kind: int
+
+
+class WaitKey(NamedTuple):
+    """The key by which sleeps within faults are counted. ``stack``: of the map ``stacks``; below 0: none."""
+
+    kvm: int
+    instance: int
+    stack: int
+
+
+class Wait(NamedTuple):
+    """How often vCPUs were asleep, and how long."""
+
+    sleeps: int
+    ns: int
+
+
+class PressureSums(NamedTuple):
+    """How long a VM has stood still, as sums of moments; see wait.bpf.h."""
+
+    state: int
+    number: int
+    some_begun_ns: int
+    some_ended_ns: int
+    full_begun_ns: int
+    full_ended_ns: int
 
 
 EXIT_REASON = ("reason", "errno", "count")

@@ -46,6 +46,7 @@ _SHOWN_BY: Mapping[str, str] = {
     "HAVE_MEMORY_FAULT": r"^\t*\} memory_fault;",
     "HAVE_STAT_GUEST_MODE": r"^\tu64 guest_mode;",
     "HAVE_PF_TAKEN": r"^\tu64 pf_taken;",
+    "HAVE_STAT_BLOCKING": r"^\tu64 blocking;",
     "HAVE_GUEST_STATE_PROTECTED": r"^\tbool guest_state_protected;",
     "HAVE_NESTED_MMUS": r"^\tstruct kvm_s2_mmu \*+nested_mmus;",
     "HAVE_MUTEX_OWNER": r"^struct mutex \{\n\tatomic_long_t owner;",

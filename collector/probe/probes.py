@@ -27,7 +27,16 @@ from collector.probe.maps import INDEX, Maps
 from collector.probe.plan import Plan
 from collector.probe.rings import Rings
 from collector.probe.slots import Slots
-from collector.probe.snapshot import COUNTED, COUNTED_STALLS, Checkpoint, Positions, Records, Snapshot, Table
+from collector.probe.snapshot import (
+    COUNTED,
+    COUNTED_STALLS,
+    COUNTED_WAITS,
+    Checkpoint,
+    Positions,
+    Records,
+    Snapshot,
+    Table,
+)
 from collector.probe.source import Source
 from collector.probe.views import Views
 
@@ -37,7 +46,7 @@ _OF_VMS = ("vms", "overflow_threads", "record_orders", "overflow", "fault_counts
 """Maps whose keys or values name the VM, in the order in which a VM's entries are deleted: maps that
 attribute faults come before maps that count them."""
 _OF_VMS_COUNTED = tuple(name for name in _OF_VMS if name != "record_orders")
-_OF_STALLS = ("stall_overflow", "stall_counts")
+_OF_STALLS = ("stall_overflow", "stall_counts", *COUNTED_WAITS)
 _WITH_CHECKPOINT = ("overflow", "fault_counts", "exit_counts", *_OF_STALLS)
 
 
@@ -167,7 +176,7 @@ class Probes:
         :raises ProbeError: the kernel refuses; nothing is lost by reading again
         """
         try:
-            names = COUNTED if self._stalls is None else (*COUNTED_STALLS, *COUNTED)
+            names = COUNTED if self._stalls is None else (*COUNTED_WAITS, *COUNTED_STALLS, *COUNTED)
             return Snapshot(
                 tables={name: self._table(name) for name in names},
                 missed_runs=self._missed_runs(),
@@ -205,6 +214,19 @@ class Probes:
         if table == "stall_slots" and self._stalls is not None:
             return self._stalls.read(key)
         return syscall.lookup(self._maps[table], key)
+
+    def stack(self, number: int) -> tuple[int, ...]:
+        """Return the return addresses of a kernel stack, the innermost first; none where it is not known.
+
+        :raises ProbeError: the kernel refuses
+        """
+        if self._stalls is None:
+            return ()
+        try:
+            found = syscall.lookup(self._maps["stacks"], INDEX.pack(number))
+        except OSError as exc:
+            raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
+        return () if found is None else tuple(filter(None, memoryview(found).cast("Q")))
 
     def allow_timing(self, faults: int) -> None:
         """Let each vCPU take the time of so many faults more, and note its longest stall anew."""
@@ -287,6 +309,8 @@ class Probes:
                 owner = self._views.owner(name, in_value=in_value)
                 for key, value in self._maps.entries(name):
                     if owner.unpack(value if in_value else key) in gone:
+                        if name == "pressures":
+                            self._note_gone(value)
                         syscall.delete(self._maps[name], key)
                         # The count first: a checkpoint without a count does no harm.
                         if name in _WITH_CHECKPOINT:
@@ -354,6 +378,14 @@ class Probes:
         if name == "lost":
             return self._maps.array(name)
         return dict(self._maps.entries(name))
+
+    def _note_gone(self, pressure: bytes) -> None:
+        """Have the host's pressure no longer wait for the vCPUs of a VM that has ended (wait.bpf.h)."""
+        views = self._views.waits
+        if views is not None:
+            number = views.gone_vcpus.unpack(self._maps.value("gone_vcpus"))
+            number += views.pressure.unpack(pressure).number
+            self._maps.set_value("gone_vcpus", views.gone_vcpus.pack(number))
 
     def _read_vms(self) -> dict[VmKey, VmRecord]:
         blocks = list(syscall.blocks(self._maps["vms"]))

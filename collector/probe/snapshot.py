@@ -34,6 +34,9 @@ COUNTED_STALLS = ("stall_counts", "stall_slots", "stall_overflow")
 ``COUNTED``, since the words of what they count are in ``slots`` and ``overflow``. ``stall_counts`` is to the
 others what ``fault_counts`` is to those."""
 
+COUNTED_WAITS = ("wait_counts", "pressures")
+"""Further ones, of the same sets: what vCPUs waited for, and how long VMs stood still."""
+
 MISSED_FAULTS = "missed_faults"
 """One more table of a checkpoint: by VM, the missed faults that batches have reported since the counting
 began."""
@@ -49,7 +52,7 @@ class Positions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The counters as they are, by the names in ``COUNTED`` and ``COUNTED_STALLS``."""
+    """The counters as they are, by the names in ``COUNTED``, ``COUNTED_STALLS`` and ``COUNTED_WAITS``."""
 
     tables: Mapping[str, Table]
     missed_runs: int
@@ -82,6 +85,6 @@ class Checkpoint:
     utc_ns: int
     missed_runs: int
     tables: Mapping[str, Table]
-    """By the names in ``COUNTED``, ``COUNTED_STALLS``, and ``MISSED_FAULTS``: all entries, or only those that
-    changed since the checkpoint before."""
+    """By the names in ``COUNTED``, ``COUNTED_STALLS``, ``COUNTED_WAITS``, and ``MISSED_FAULTS``: all entries,
+    or only those that changed since the checkpoint before."""
     positions: Positions

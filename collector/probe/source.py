@@ -14,6 +14,8 @@ _MAIN = "faults.bpf.c"
 
 _OVERFLOW_THREADS = 65_536
 _WAKEUP_RECORDS = 16_384
+_STACKS = 2048
+"""Different stacks in which vCPUs fall asleep: some hundred. Each has 0.5 kB in the kernel."""
 TIMED_PER_READING = 4096
 """How many faults a vCPU may take the time of from one reading to the next; to take it costs two readings of
 the clock. Of further ones, one in ``TIMED_ONE_IN``."""
@@ -38,12 +40,14 @@ class Limits:
 
     ``slots``, a power of two: threads that have one are counted faster. ``syndromes`` and ``exit_reasons``:
     how many of a vCPU are counted in place; None for as many as event.h has room for. Further ones are in
-    maps of ``keys`` entries. Ring buffers are in bytes, powers of two.
+    maps of ``keys`` entries. ``waits``: stacks in which vCPUs fall asleep, of each VM. Ring buffers are in
+    bytes, powers of two.
     """
 
     vms: int = 4096
     overflow: int = 262_144
     keys: int = 262_144
+    waits: int = 65_536
     slots: int = 8192
     syndromes: int | None = None
     exit_reasons: int | None = None
@@ -64,6 +68,8 @@ class Limits:
             f"-DFAULT_RING_PAGES={self.fault_ring_bytes // _PAGE_BYTES}",
             f"-DWAKEUP_RECORDS={_WAKEUP_RECORDS}",
             f"-DTIMED_PER_READING={TIMED_PER_READING}",
+            f"-DMAX_STACKS={_STACKS}",
+            f"-DMAX_WAITS={self.waits}",
             f"-DTIMED_ONE_IN={TIMED_ONE_IN}",
         )
 

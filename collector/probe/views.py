@@ -44,6 +44,7 @@ from collector.probe.view import (
     struct_of,
     tid_offset,
 )
+from collector.probe.wait_views import WaitViews
 
 _FAULTS = "faults"
 _NOW = {"stands_for": "weight"}
@@ -154,6 +155,8 @@ class Views:
         """None where this set's records cannot be read."""
         self.stalls = StallViews(layout) if STALLS in readable and STALLS in layout.concerns else None
         """None where this set does not take the time of faults, or where that cannot be read."""
+        self.waits = WaitViews(layout) if self.stalls is not None else None
+        """None likewise."""
         self.programs = layout.concerns[COUNTS].programs
         """The tracepoints whose programs count."""
         self._layout = layout
@@ -165,7 +168,8 @@ class Views:
         fields = [name for view in (*views, self.exit_key) for name in view.lacking]
         records = [] if self.records is None else self.records.lacking()
         stalls = [] if self.stalls is None else self.stalls.lacking()
-        return [*maps, *fields, *self.vcpu.lacking(), *records, *stalls]
+        waits = [] if self.waits is None else self.waits.lacking()
+        return [*maps, *fields, *self.vcpu.lacking(), *records, *stalls, *waits]
 
     def owner(self, name: str, *, in_value: bool = False) -> View[VmKey]:
         """Return a view of the VM that a map's entry belongs to, in its key or in its value."""

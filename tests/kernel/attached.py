@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from collector.counting.reader import Reader
 from collector.counting.reading import Reading
 from collector.probe.bytecode_cache import BytecodeCache
@@ -32,6 +34,13 @@ def attached(
         probes.attach(plan)
         probes.begin(source)
         yield probes
+
+
+def skip_where_stalls_are_not_measured(headers_cache: Path) -> None:
+    """Skip a test of what the programs measure on some flavours only."""
+    plan = make_plan(read_facts(ensure_headers(headers_cache)))
+    if plan.flavour.name != "pvm":
+        pytest.skip(f"stalls are measured on PVM so far, not on {plan.flavour.name}")
 
 
 def bytecode_of(headers_cache: Path) -> BytecodeCache:

@@ -32,12 +32,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class SlowHandler:
     """Answers the faults of a range, one after the other. A context manager: leaving it ends the thread.
 
-    ``spans_ns``: by page, how long it had the fault in hand. The guest stood still all of that time.
+    ``spans_ns``: by page, how long it had the fault in hand, from ``begun_ns`` on. The guest stood still all
+    of that time.
     """
 
     def __init__(self, address: int, size: int, delays_s: Sequence[float]) -> None:
         """:param delays_s: before each answer, in turn"""
         self.spans_ns: list[int] = []
+        self.begun_ns: list[int] = []
         self._delays_s = delays_s
         self._fd = int(_libc.syscall(_SYSCALL, os.O_CLOEXEC | os.O_NONBLOCK))
         if self._fd < 0:
@@ -69,6 +71,7 @@ class SlowHandler:
                 return
             message = os.read(self._fd, _MESSAGE_BYTES)
             begun_ns = time.monotonic_ns()
+            self.begun_ns.append(begun_ns)
             (address,) = _ADDRESS.unpack(message)
             time.sleep(self._delays_s[len(self.spans_ns) % len(self._delays_s)])
             self.spans_ns.append(time.monotonic_ns() - begun_ns)

@@ -12,9 +12,7 @@ import pytest
 from collector.counting.reader import Reader
 from collector.counting.reading import Reading
 from collector.counting.stall_rows import stall_rows
-from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.layout import VmKey
-from collector.probe.plan import make_plan
 from collector.probe.source import TIMED_ONE_IN, Limits
 from demo import memory
 from demo.exact import ExactGuest, Order
@@ -27,7 +25,7 @@ from faultmodel.outcomes import Outcome
 from faultmodel.record import Access
 from faultmodel.record_stalls import StallCount, VcpuStall
 from faultmodel.stalls import UNTIMED, lower_ns
-from tests.kernel.attached import attached, own_vms, read
+from tests.kernel.attached import attached, own_vms, read, skip_where_stalls_are_not_measured
 from tests.kernel.slow_handler import SlowHandler
 
 pytestmark = pytest.mark.kernel
@@ -40,9 +38,7 @@ TIMES = 6
 
 @pytest.fixture(autouse=True)
 def _measured(headers_cache: Path) -> None:
-    plan = make_plan(read_facts(ensure_headers(headers_cache)))
-    if plan.flavour.name != "pvm":
-        pytest.skip(f"stalls are measured on PVM so far, not on {plan.flavour.name}")
+    skip_where_stalls_are_not_measured(headers_cache)
 
 
 def _stalls(reading: Reading, vm: VmKey) -> tuple[list[StallCount], list[VcpuStall]]:

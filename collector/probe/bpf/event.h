@@ -94,7 +94,7 @@ struct vcpu_counts {
 	u32 is_open;
 	u64 begun_ns;	     /* 0: not timed so far */
 	u64 slept_ns;	     /* within it, until the thread last woke up */
-	u64 asleep_since_ns; /* 0: it is not */
+	u64 asleep_since_ns; /* while it is ASLEEP_IN_FAULT */
 	u64 walk_address;
 	u32 walk_word;
 	u32 timed_left; /* how many more faults are timed before the next reading */
@@ -117,6 +117,9 @@ struct vcpu_counts {
 	u16 owed;	/* what the raw side has still to add to that event: OWES_* */
 	u64 kvm_count;	/* KVM's own count of faults, at the newest one; or KVM_COUNT_UNKNOWN */
 	u64 missed_faults; /* faults in KVM's count that neither side saw */
+	u32 asleep;	   /* 0: its thread is not; else ASLEEP_* */
+	s32 stack;	   /* in which it fell asleep last within a fault; or NO_STACK */
+	u32 pressed;	   /* while asleep: whether it is in the state of its VM */
 	struct syndrome syndromes[SYNDROMES];
 	struct exit_reason exits[EXIT_REASONS];
 };
@@ -163,6 +166,39 @@ struct stall_key {
 	u32 format;
 	u32 kind; /* of struct stall_cell, with IN_MAP as its place */
 	u32 pad;
+};
+
+#define ASLEEP_IN_FAULT 1
+#define ASLEEP_IDLE	2
+#define NO_STACK	(-1)
+#define STACK_FRAMES	64
+
+/* A kernel stack: return addresses, the innermost first. */
+struct wait_stack {
+	u64 addresses[STACK_FRAMES];
+};
+
+struct wait_key {
+	struct vm_key vm;
+	s32 stack; /* its id, or NO_STACK */
+	u32 pad;
+};
+
+/* Sleeps of a VM's vCPUs within faults. Only ever grow. */
+struct wait {
+	u64 sleeps;
+	u64 ns;
+};
+
+/* How long a VM, or the host, has stood still: see wait.bpf.h. Times are sums of moments. */
+struct pressure {
+	u64 state;
+	u64 number; /* of vCPUs: of the VM, that are in state; of the host: those of gone_vcpus that
+		      are not any more */
+	u64 some_begun_ns;
+	u64 some_ended_ns;
+	u64 full_begun_ns;
+	u64 full_ended_ns;
 };
 
 struct vcpu_key {
@@ -265,6 +301,8 @@ struct used {
 	u32 overflow;
 	u32 stall_counts;
 	u32 stall_overflow;
+	u32 wait_counts;
+	u32 pressures;
 };
 
 /* Events that only the raw side of their tracepoint has seen (sides.bpf.h). */
@@ -285,4 +323,5 @@ struct lost {
 	u64 unattributed;
 	u64 exit_records;
 	u64 stalls_full;
+	u64 waits_full;
 };

@@ -18,6 +18,7 @@
 #include "count.bpf.h"
 #include "record.bpf.h"
 #include "buckets.bpf.h"
+#include "wait.bpf.h"
 #include "stall.bpf.h"
 #include "sides.bpf.h"
 #include "outcome.bpf.h"

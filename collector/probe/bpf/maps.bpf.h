@@ -31,6 +31,11 @@ BPF_F_TABLE("array", u32, struct vcpu_stalls, stall_slots, SLOTS, BPF_F_MMAPABLE
 BPF_F_TABLE("hash", struct vcpu_key, struct vcpu_stalls, stall_overflow, MAX_OVERFLOW,
 	    BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct stall_key, struct stall_cell, stall_counts, MAX_KEYS, BPF_F_NO_PREALLOC);
+BPF_TABLE("stacktrace", u32, struct wait_stack, stacks, MAX_STACKS);
+BPF_F_TABLE("hash", struct wait_key, struct wait, wait_counts, MAX_WAITS, BPF_F_NO_PREALLOC);
+/* And of the host, under a key of zeros. */
+BPF_F_TABLE("hash", struct vm_key, struct pressure, pressures, MAX_VMS + 1, BPF_F_NO_PREALLOC);
+BPF_ARRAY(gone_vcpus, u64, 1); /* written by user space: of VMs that have ended */
 BPF_ARRAY(lost, struct lost, 1);
 BPF_ARRAY(used, struct used, 1);
 BPF_ARRAY(raw_side_only, struct raw_side_only, 1);
@@ -77,6 +82,10 @@ BPF_F_TABLE("hash", struct fault_key, struct fault_counters, fault_counts_checkp
 BPF_F_TABLE("hash", struct exit_key, u64, exit_counts_checkpoint, MAX_KEYS, BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", u32, struct vcpu_stalls, stall_slots_checkpoint, SLOTS, BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct vcpu_key, struct vcpu_stalls, stall_overflow_checkpoint, MAX_OVERFLOW,
+	    BPF_F_NO_PREALLOC);
+BPF_F_TABLE("hash", struct wait_key, struct wait, wait_counts_checkpoint, MAX_WAITS,
+	    BPF_F_NO_PREALLOC);
+BPF_F_TABLE("hash", struct vm_key, struct pressure, pressures_checkpoint, MAX_VMS + 1,
 	    BPF_F_NO_PREALLOC);
 BPF_F_TABLE("hash", struct stall_key, struct stall_cell, stall_counts_checkpoint, MAX_KEYS,
 	    BPF_F_NO_PREALLOC);

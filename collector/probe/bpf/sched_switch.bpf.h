@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * sched:sched_switch: preempt, prev, next, prev_state. Shows when a vCPU's thread
- * goes to sleep within a fault, and when it runs again. Raised with interrupts
+ * goes to sleep, within a fault or not, and when it runs again. Raised with interrupts
  * off, so its program is neither preempted nor skipped: it has no perf side.
  *
  * A task has preempt notifiers while it is inside an ioctl of a vCPU, and then
@@ -12,17 +12,15 @@
 /* struct kvm_vcpu of the thread, given the first of its preempt notifiers. */
 #define VCPU_OF(notifier) ((notifier) - __builtin_offsetof(struct kvm_vcpu, preempt_notifier.link))
 
-/* Return the state of the vCPU that a thread runs, if it is in a fault. */
-static __always_inline struct vcpu_counts *faulting(u64 task, u64 notifier)
+/* Return the state of the vCPU that a thread runs; NULL if it is not known yet. */
+static __always_inline struct vcpu_counts *state_of(u64 task, u64 notifier)
 {
-	struct vcpu_counts *state;
 	u32 tid = 0;
 
 	if (!is_counting())
 		return NULL;
 	LOAD(tid, task, task_struct, pid);
-	state = running_state(tid, VCPU_OF(notifier), ANY_VCPU);
-	return state && state->is_open ? state : NULL;
+	return running_state(tid, VCPU_OF(notifier), ANY_VCPU);
 }
 
 PROBE(sched_switch)
@@ -33,14 +31,18 @@ PROBE(sched_switch)
 	LOAD(notifier, prev, task_struct, preempt_notifiers.first);
 	/* A preempted thread wants to run. */
 	if (notifier && !(u8)ctx->args[0] && (u32)ctx->args[3]) {
-		state = faulting(prev, notifier);
-		if (state)
-			fall_asleep(state);
+		state = state_of(prev, notifier);
+		if (state) {
+			if (state->is_open && !is_halted(state))
+				fall_asleep(state, stacks.get_stackid(ctx, 0));
+			else
+				fall_idle(state);
+		}
 	}
 	LOAD(notifier, next, task_struct, preempt_notifiers.first);
 	if (notifier) {
-		state = faulting(next, notifier);
-		if (state)
+		state = state_of(next, notifier);
+		if (state && state->asleep)
 			wake_up(state);
 	}
 	return 0;

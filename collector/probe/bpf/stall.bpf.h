@@ -61,7 +61,6 @@ static __always_inline void begin_stall(struct vcpu_counts *state, u64 address, 
 	state->walk_word = word;
 	state->is_open = 1;
 	state->slept_ns = 0;
-	state->asleep_since_ns = 0;
 	state->begun_ns = 0;
 	untimed = state->untimed + 1;
 	if (!state->timed_left && untimed < TIMED_ONE_IN) {
@@ -75,23 +74,41 @@ static __always_inline void begin_stall(struct vcpu_counts *state, u64 address, 
 	state->begun_ns = bpf_ktime_get_ns();
 }
 
-/* The thread leaves its CPU, and not because another is to run there. */
-static __always_inline void fall_asleep(struct vcpu_counts *state)
+#ifdef WITH_SCHED_SWITCH
+/* The thread leaves its CPU within a fault, and not because another is to run there. stack: the
+ * kernel's id, or negative. */
+static __always_inline void fall_asleep(struct vcpu_counts *state, s32 stack)
 {
-	state->asleep_since_ns = bpf_ktime_get_ns();
+	u64 now_ns = bpf_ktime_get_ns();
+
+	state->stack = stack < 0 ? NO_STACK : stack;
+	state->asleep_since_ns = now_ns;
+	state->asleep = ASLEEP_IN_FAULT;
+	state->pressed = press(state, STALLED, now_ns);
+}
+
+/* The same within none. */
+static __always_inline void fall_idle(struct vcpu_counts *state)
+{
+	state->asleep = ASLEEP_IDLE;
+	state->pressed = press(state, IDLE, bpf_ktime_get_ns());
 }
 
 static __always_inline void wake_up(struct vcpu_counts *state)
 {
-	u64 since_ns = state->asleep_since_ns;
+	u64 now_ns = bpf_ktime_get_ns(), since_ns = state->asleep_since_ns;
 
-	if (!since_ns)
-		return;
-	state->asleep_since_ns = 0;
-	state->slept_ns += bpf_ktime_get_ns() - since_ns;
-	if (!state->begun_ns)
-		state->begun_ns = since_ns;
+	if (state->pressed)
+		press(state, state->asleep == ASLEEP_IN_FAULT ? -STALLED : -IDLE, now_ns);
+	if (state->asleep == ASLEEP_IN_FAULT) {
+		count_wait(state, now_ns - since_ns);
+		state->slept_ns += now_ns - since_ns;
+		if (!state->begun_ns)
+			state->begun_ns = since_ns;
+	}
+	state->asleep = 0;
 }
+#endif
 
 static __always_inline void drop_stall(struct vcpu_counts *state)
 {

@@ -64,6 +64,11 @@ const KINDS = {
     many: "faults that were counted, and whose stalls found the map of stalls full",
     spoils: "records",
   },
+  waits_full: {
+    one: "sleep within a fault, of which it is not known what for",
+    many: "sleeps within faults, of which it is not known what for",
+    spoils: "records",
+  },
   costs: {
     one: "impossible figure of what tracing costs",
     many: "impossible figures of what tracing costs",

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A guest whose memory is a file on a disk, and that waits for a line before it writes to all of it.
+
+    python -m tests.kernel.limited_guest FILE
+
+It prints a line when it waits, and one when it has written.
+"""
+
+import os
+import sys
+
+from demo import memory
+from demo.guest import Guest
+from demo.layout import Layout
+from demo.machine import Op
+
+PAGES = 16_384
+TIMES = 2
+
+
+def main() -> None:
+    """Run the guest."""
+    fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    os.ftruncate(fd, PAGES * memory.PAGE)
+    layout = Layout()
+    region = layout.add(memory.mapped(fd, PAGES))
+    with Guest(layout) as guest:
+        guest.warm_up()
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        sys.stdin.readline()
+        for _ in range(TIMES):
+            guest.touch(region.touch(Op.WRITE, PAGES))
+        sys.stdout.write("done\n")
+        sys.stdout.flush()
+        sys.stdin.readline()
+
+
+if __name__ == "__main__":
+    main()

@@ -131,10 +131,13 @@ class CompilerProcess:
                 self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed with this object
                 command = [sys.executable, "-m", "collector.probe.compiler", str(theirs.fileno())]
                 self._process = subprocess.Popen(command, stderr=self._errors, pass_fds=[theirs.fileno()])
+        else:
+            # Of an order that was given up the answer may yet come: it would be taken for that to the next.
+            self._wait()
         return self._channel
 
     def _wait(self) -> None:
-        """Called every now and then while nothing comes."""
+        """Called every now and then while nothing comes, and before another order."""
         if self._terms.is_cancelled():
             raise ProbeError("stopped while the programs were compiled")
         if time.monotonic() > self._ends_at_s:

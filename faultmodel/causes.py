@@ -43,6 +43,27 @@ class Cause(StrEnum):
         return cls("unknown")
 
 
+class Unseen(StrEnum):
+    """What could not be looked at when the cause of an exit was looked for, and why."""
+
+    TOO_MANY_VMS = "too_many_vms"
+    """Nothing was: more VMs failed at once than are looked at in one reading."""
+    TOO_MANY_ADDRESSES = "too_many_addresses"
+    """Nothing was: the VM failed at more addresses at once than are looked at in one reading."""
+    RECORD_LOST = "record_lost"
+    """Nothing was: the exit is counted, and its record was lost."""
+    MEMSLOTS = "memslots"
+    """The kernel does not show memslots."""
+    MEMSLOT = "memslot"
+    """Neither a guest-physical address nor the memslot that was looked up last is shown."""
+    MAPPINGS = "mappings"
+    """The kernel does not show what processes have mapped."""
+    PROCESS_ENDED = "process_ended"
+    """What was mapped: the VMM's process had ended, or cannot be seen."""
+    PROCESS_ENDED_SINCE = "process_ended_since"
+    """What is mapped now: the process had ended, and what is said of it was so before."""
+
+
 MEANINGS: Mapping[Cause, tuple[str, str]] = {
     Cause.NO_MEMSLOT: (
         "The VMM gave the guest no memory at this address, and KVM could not have the access emulated.",

@@ -60,7 +60,7 @@ export interface CauseOfExits {
   first_at: string;
   /** RFC 3339 with ns */
   last_at: string;
-  /** What was found of the last of them; `not_possible` says which look was not possible */
+  /** What was found of the last of them; `not_seen` says what could not be looked at */
   evidence: Record<string, string | number | string[]>;
   /** What it usually means */
   meaning: string;

@@ -22,7 +22,7 @@ from collector.probe.looks import LookedMemslot, Looks
 from collector.probe.mappings import Mapping as HostMapping
 from collector.probe.mappings import Mappings
 from faultmodel.arch.base import Architecture
-from faultmodel.causes import Cause
+from faultmodel.causes import Cause, Unseen
 from faultmodel.record import DETAIL_LENGTH, KVM_EXIT_MEMORY_FAULT, Access, exit_kind
 from faultmodel.record_stalls import CauseCount
 
@@ -37,14 +37,6 @@ _GUEST_PHYSICAL = frozenset({"ept", "npf", _ARM64})
 """Formats of words that come with a guest-physical address."""
 _FAULT_STATUS = 0x3F
 """arm64: ESR_EL2.FSC."""
-_TOO_MANY = "nothing was looked at: too many VMs failed at once"
-_TOO_MANY_WAYS = "nothing was looked at: this VM failed at too many addresses at once"
-_ENDED = "mapping: the process had ended, or cannot be seen"
-_ENDED_SINCE = "mapping: the process had ended; what is said of it was so before"
-_NO_MAPPINGS = "mapping: this kernel does not show them"
-_NO_MEMSLOTS = "memslot: this kernel does not show them"
-_NO_SLOT = "memslot: the one that was looked up last is not shown, nor a guest-physical address"
-_NO_RECORD = "nothing was looked at: the record of the exit was lost"
 
 
 class _Way(NamedTuple):
@@ -154,7 +146,7 @@ class CauseWatcher:
         # A record that comes with its reading may be of an exit that the next reading counts.
         found = [(*waiting.popleft(), 1) for _ in range(min(count, len(waiting)))]
         if (left := count - len(found)) > 0:
-            cause = known.newest or (Cause.UNKNOWN, {"not_possible": [_NO_RECORD]})
+            cause = known.newest or (Cause.UNKNOWN, {"not_seen": [Unseen.RECORD_LOST]})
             found.append((found[-1][0] if found else now_ns - 1, cause, left))
         return found
 
@@ -169,10 +161,12 @@ class CauseWatcher:
         for number, (vm, records) in enumerate(by_vm.items()):
             ways = {record: self._way(record) for record in records}
             if number >= _MOST_VMS:
-                found += [(record, (Cause.UNKNOWN, {"not_possible": [_TOO_MANY]})) for record in records]
+                found += [
+                    (record, (Cause.UNKNOWN, {"not_seen": [Unseen.TOO_MANY_VMS]})) for record in records
+                ]
                 continue
             causes = self._causes(reading, ids, vm, list(dict.fromkeys(ways.values())))
-            none: Found = (Cause.UNKNOWN, {"not_possible": [_TOO_MANY_WAYS]})
+            none: Found = (Cause.UNKNOWN, {"not_seen": [Unseen.TOO_MANY_ADDRESSES]})
             found += [(record, causes.get(ways[record], none)) for record in records]
         return found
 
@@ -185,11 +179,11 @@ class CauseWatcher:
         found = {}
         for way, slot in placed.items():
             has_no_slot = slot is None and way.page is not None and memslots is not None
-            lacks = []
+            unseen = []
             if slot is None and not has_no_slot:
-                lacks.append(_NO_SLOT if memslots is not None else _NO_MEMSLOTS)
-            if slot is not None and why:
-                lacks.append(why)
+                unseen.append(Unseen.MEMSLOT if memslots is not None else Unseen.MEMSLOTS)
+            if slot is not None and why is not None:
+                unseen.append(why)
             found[way] = diagnose(
                 Failure(
                     reason=way.reason,
@@ -201,7 +195,7 @@ class CauseWatcher:
                     slot=slot,
                     has_no_slot=has_no_slot,
                     mappings=mappings,
-                    lacks=tuple(lacks),
+                    unseen=tuple(unseen),
                 )
             )
         return found
@@ -217,13 +211,13 @@ class CauseWatcher:
 
     def _mappings_of(
         self, reading: Reading, ids: Mapping[VmKey, str], vm: VmKey, slots: Sequence[Slot]
-    ) -> tuple[Sequence[HostMapping] | None, str]:
+    ) -> tuple[Sequence[HostMapping] | None, Unseen | None]:
         """Return what the VMM has mapped in these memslots; None where that is not known.
 
-        :return: also, why it is not what is mapped now; empty where it is
+        :return: also, why it is not what is mapped now; None where it is
         """
         if self._mappings is None:
-            return None, _NO_MAPPINGS
+            return None, Unseen.MAPPINGS
         state = self._states.at(reading, ids).get(vm)
         found = None
         if state is not None and slots:
@@ -232,11 +226,11 @@ class CauseWatcher:
         addresses = frozenset(slot.host_address for slot in slots)
         if found is not None:
             self._seen[vm] = addresses, found
-            return found, ""
+            return found, None
         known, before = self._seen.get(vm, (frozenset(), None))
         if before is None or not addresses <= known:
             before = self._seen_before(vm, addresses)
-        return before, _ENDED if before is None else _ENDED_SINCE
+        return before, Unseen.PROCESS_ENDED if before is None else Unseen.PROCESS_ENDED_SINCE
 
     def _way(self, record: ExitRecord) -> _Way:
         form = FORMATS[record.format] if record.format else None

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from collector.counting.backing import PAGE, shown_file
 from collector.probe.mappings import Mapping as HostMapping
-from faultmodel.causes import Cause
+from faultmodel.causes import Cause, Unseen
 from faultmodel.record import EHWPOISON, KVM_EXIT_MEMORY_FAULT, Access
 
 _READ_ONLY, _GUEST_MEMFD = 2, 4
@@ -45,7 +45,7 @@ class Failure:
     ``gpa``, ``access``, ``fault_status`` (arm64's FSC), ``exit_flags``: None where the kernel does not show
     it. ``slot``: the memslot of ``gpa``, else the one that KVM looked up last. ``has_no_slot``: no memslot
     has ``gpa``. ``mappings``: those of the VMM's process within the memslot, None where they cannot be seen.
-    ``lacks``: which looks were not possible, and why.
+    ``unseen``: what could not be looked at, and why.
     """
 
     reason: int
@@ -57,7 +57,7 @@ class Failure:
     slot: Slot | None = None
     has_no_slot: bool = False
     mappings: Sequence[HostMapping] | None = None
-    lacks: tuple[str, ...] = ()
+    unseen: tuple[Unseen, ...] = ()
 
     @property
     def host_address(self) -> int | None:
@@ -88,8 +88,8 @@ def diagnose(failure: Failure) -> Found:
     if cause is None and failure.slot is not None:
         cause, more = _by_mappings(failure)
         evidence |= more
-    if failure.lacks:
-        evidence["not_possible"] = list(failure.lacks)
+    if failure.unseen:
+        evidence["not_seen"] = list(failure.unseen)
     return cause or Cause.UNKNOWN, evidence
 
 
@@ -107,11 +107,13 @@ def _where(failure: Failure) -> Iterator[tuple[str, Any]]:
     yield "memslot_gpa", hex(slot.gpa)
     yield "memslot_size", slot.size
     if failure.gpa is None:
-        yield "memslot_by", "looked up last"
+        yield "memslot_by", "looked_up_last"
     if slot.flags & _READ_ONLY:
         yield "memslot_flags", "read_only"
     if slot.flags & _GUEST_MEMFD:
-        yield "guest_memfd", "closed" if slot.memfd_bytes is None else f"{slot.memfd_bytes} bytes"
+        yield "guest_memfd", "closed" if slot.memfd_bytes is None else "open"
+        if slot.memfd_bytes is not None:
+            yield "guest_memfd_bytes", slot.memfd_bytes
     address = failure.host_address
     yield "host_address", hex(slot.host_address if address is None else address)
 
@@ -158,7 +160,7 @@ def _by_mappings(failure: Failure) -> tuple[Cause | None, Evidence]:
         return None, {"found": sorted(found)}
     cause, evidence = next(iter(found.items()))
     if failure.gpa is None:
-        evidence = {**evidence, "address": "not shown: it is the only defect of the memslot's mappings"}
+        evidence = {**evidence, "found_by": "only_defect_of_memslot"}
     return cause, evidence
 
 

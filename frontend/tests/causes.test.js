@@ -11,8 +11,12 @@ test("a cause has a name, one of a later version as well", () => {
 });
 
 test("what was found is said as it is, lists with all their parts", () => {
-  const evidence = { memslot: 3, file: "/ram", not_possible: ["one", "two"] };
-  assert.deepEqual(evidenceTexts(evidence), [["memslot", "3"], ["file", "/ram"], ["not_possible", "one; two"]]);
+  const evidence = { memslot: 3, file: "mappings", not_seen: ["mappings", "of_later"] };
+  assert.deepEqual(evidenceTexts(evidence), [
+    ["memslot", "3"],
+    ["file", "mappings"],
+    ["not_seen", "the kernel does not show what processes have mapped; of_later"],
+  ]);
 });
 
 test("one exit was at one time", () => {

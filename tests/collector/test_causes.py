@@ -21,7 +21,7 @@ from collector.probe.looks import LookedMemslot, LookedVm
 from collector.probe.mappings import Mapping as HostMapping
 from collector.probe.snapshot import Checkpoint, Positions
 from faultmodel import arch
-from faultmodel.causes import MEANINGS, Cause
+from faultmodel.causes import MEANINGS, Cause, Unseen
 from faultmodel.record import DETAIL_LENGTH, EFAULT, EHWPOISON, Access
 from faultmodel.record_stalls import CauseCount
 
@@ -160,8 +160,8 @@ def test_evidence_has_what_was_looked_at() -> None:
 
 
 def test_evidence_says_what_was_not_possible_and_what_it_is_by() -> None:
-    _, evidence = diagnose(bare(gpa=None, mappings=None, lacks=("mapping: it is gone",)))
-    assert (evidence["not_possible"], evidence["memslot_by"]) == (["mapping: it is gone"], "looked up last")
+    _, evidence = diagnose(bare(gpa=None, mappings=None, unseen=(Unseen.PROCESS_ENDED,)))
+    assert (evidence["not_seen"], evidence["memslot_by"]) == (["process_ended"], "looked_up_last")
     _, evidence = diagnose(bare(gpa=None, mappings=[mapping(0, 12), mapping(13, 3, flags=0)]))
     assert evidence["found"] == ["not_mapped", "prot_none"]
     _, evidence = diagnose(bare(mappings=[mapping(flags=_R)], access=Access.WRITE))
@@ -260,7 +260,7 @@ def test_exits_whose_records_were_lost_have_the_cause_of_the_newest(watcher: Cau
     assert (row.cause, row.count, row.time_ns) == (Cause.NOT_MAPPED, 7, 2 * 10**9 - 1)
     (row,) = found(watcher, reading([], {VMS[1]: 7}, second=2))
     assert (row.cause, row.count) == (Cause.UNKNOWN, 7)
-    assert "record" in json.loads(row.evidence)["not_possible"][0]
+    assert json.loads(row.evidence)["not_seen"] == ["record_lost"]
 
 
 def test_a_record_that_comes_before_its_count_waits_for_it(watcher: CauseWatcher) -> None:
@@ -277,7 +277,7 @@ def test_however_many_vms_fail_few_are_looked_at_and_the_others_say_so(
     rows = found(watcher, reading([record(5, vm=vm) for vm in VMS], dict.fromkeys(VMS, 1)))
     assert len(kernel.asked) == 16
     assert Counter(row.cause for row in rows) == {Cause.NOT_MAPPED: 16, Cause.UNKNOWN: 14}
-    assert all(("too many" in row.evidence) == (row.cause is Cause.UNKNOWN) for row in rows)
+    assert all(("too_many_vms" in row.evidence) == (row.cause is Cause.UNKNOWN) for row in rows)
 
 
 def test_of_a_vm_that_has_ended_it_is_said_what_could_not_be_seen(
@@ -286,7 +286,7 @@ def test_of_a_vm_that_has_ended_it_is_said_what_could_not_be_seen(
     kernel.is_there = False
     (row,) = found(watcher, reading([record(5)], {VMS[0]: 1}))
     assert row.cause is Cause.UNKNOWN
-    assert "had ended" in json.loads(row.evidence)["not_possible"][0]
+    assert json.loads(row.evidence)["not_seen"] == ["process_ended"]
 
 
 def test_of_a_vm_that_has_ended_since_it_is_said_what_was_there_before(
@@ -296,8 +296,8 @@ def test_of_a_vm_that_has_ended_since_it_is_said_what_was_there_before(
     kernel.is_there = False
     (later,) = found(watcher, reading([record(10**9, gpa=GPA + PAGE)], {VMS[0]: 1}, second=1))
     assert later.cause is row.cause is Cause.NOT_MAPPED
-    assert "not_possible" not in row.evidence
-    assert "so before" in json.loads(later.evidence)["not_possible"][0]
+    assert "not_seen" not in row.evidence
+    assert json.loads(later.evidence)["not_seen"] == ["process_ended_since"]
     watcher.forget([VMS[0]])
     (last,) = found(watcher, reading([record(2 * 10**9)], {VMS[0]: 1}, second=2))
     assert last.cause is Cause.UNKNOWN

@@ -131,7 +131,7 @@ class CauseOfExits(BaseModel):
     first_at: ExactTimeText = Field(description="Of all time, as `last_at`")
     last_at: ExactTimeText
     evidence: dict[str, str | int | list[str]] = Field(
-        description="What was found of the last of them; `not_possible` says which look was not possible",
+        description="What was found of the last of them; `not_seen` says what could not be looked at",
         examples=[{"memslot": 1, "permissions": "---p"}],
     )
     meaning: str = Field(description="What it usually means")

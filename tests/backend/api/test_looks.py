@@ -185,7 +185,7 @@ def cause(second: int = 0, *, vm: str = VM_ID, **fields: Any) -> CauseCount:
         "cause": Cause.PROT_NONE,
         "count": 3,
         "span_ns": 500,
-        "evidence": '{"memslot": 1, "permissions": "---p", "not_possible": ["one", "two"]}',
+        "evidence": '{"memslot": 1, "permissions": "---p", "not_seen": ["mappings", "memslot"]}',
     }
     return CauseCount(time_ns=START_NS + second * NS_PER_S + 1000, vm=vm, **(values | fields))
 
@@ -201,7 +201,7 @@ def test_a_cause_has_every_field_of_the_interface(server: Server) -> None:
         "count": 3,
         "first_at": "2027-01-15T08:00:00.000000500Z",
         "last_at": "2027-01-15T08:00:00.000001000Z",
-        "evidence": {"memslot": 1, "permissions": "---p", "not_possible": ["one", "two"]},
+        "evidence": {"memslot": 1, "permissions": "---p", "not_seen": ["mappings", "memslot"]},
         "meaning": meaning,
         "next": what_next,
     }

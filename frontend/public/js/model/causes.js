@@ -20,6 +20,21 @@ const NAMES = {
   unknown: "Not known",
 };
 
+/** What evidence says by a word. A word of a later version is shown as it is. @type {Record<string, string>} */
+const WORDS = {
+  looked_up_last: "it was looked up last: the guest-physical address is not shown",
+  only_defect_of_memslot: "it is the only defect of the memslot’s mappings: the address is not shown",
+  too_many_vms: "nothing was looked at: too many VMs failed at once",
+  too_many_addresses: "nothing was looked at: this VM failed at too many addresses at once",
+  record_lost: "nothing was looked at: the record of the exit was lost",
+  memslots: "the kernel does not show memslots",
+  memslot: "the kernel shows neither a guest-physical address nor the memslot that was looked up last",
+  mappings: "the kernel does not show what processes have mapped",
+  process_ended: "the VMM’s process had ended, or cannot be seen",
+  process_ended_since: "the VMM’s process had ended; its mappings are those of before",
+};
+const WORDED = new Set(["memslot_by", "found_by", "not_seen"]);
+
 /** @param {CauseOfExits["cause"]} cause */
 export function causeText(cause) {
   const name = NAMES[cause] ?? words(cause);
@@ -32,12 +47,16 @@ export function causeText(cause) {
  * @returns {[string, string][]}
  */
 export function evidenceTexts(evidence) {
-  return Object.entries(evidence).map(([name, value]) => [name, Array.isArray(value) ? value.join("; ") : valueText(value)]);
+  return Object.entries(evidence).map(([name, value]) => {
+    const values = Array.isArray(value) ? value : [value];
+    return [name, values.map((one) => valueText(name, one)).join("; ")];
+  });
 }
 
-/** @param {unknown} value */
-function valueText(value) {
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
+/** @param {string} name @param {unknown} value */
+function valueText(name, value) {
+  if (typeof value === "object") return JSON.stringify(value);
+  return (WORDED.has(name) && WORDS[String(value)]) || String(value);
 }
 
 /**

@@ -31,7 +31,7 @@ def test_every_event_of_the_hosts_is_on_the_time_line(visit: Visit) -> None:
 
 def test_a_step_down_says_itself_when_it_is_pointed_at(visit: Visit) -> None:
     page = visit.go(f"/?{visit.fixed()}")
-    step = page.get_by_role("button", name=STEP_DOWN)
+    step = page.locator("#faults").get_by_role("button", name=STEP_DOWN)
     expect(step).to_have_attribute("data-tone", "warn")
     step.hover()
     expect(page.locator("#faults .mark-tip")).to_contain_text(STEP_DOWN)
@@ -62,7 +62,7 @@ def test_marks_that_would_touch_are_one_that_counts_them(visit: Visit) -> None:
 
 def test_a_mark_opens_the_list_of_all_events(visit: Visit) -> None:
     page = visit.go(f"/?{visit.fixed()}")
-    page.get_by_role("button", name=STEP_DOWN).click()
+    page.locator("#faults").get_by_role("button", name=STEP_DOWN).click()
     drawer = page.get_by_role("dialog", name="Collectors")
     expect(drawer.locator(".events li")).to_have_count(len(EVENTS))
     expect(drawer.locator(".events li").first).to_contain_text("as of the others")

@@ -35,7 +35,7 @@ from collector.probe.headers import ensure_headers, read_facts
 from collector.probe.instant import Instant
 from collector.probe.loading import load
 from collector.probe.opener import Opener
-from collector.probe.patience import Patience
+from collector.probe.patience import LONGEST_S, Patience
 from collector.probe.plan import Plan, find_flavour, is_idle, make_plan
 from collector.probe.probes import Probes
 from collector.probe.source import Source, make_source
@@ -345,7 +345,9 @@ class Pipeline:
 
     def _looking(self, probes: Probes, plan: Plan, headers: Path) -> AbstractContextManager[Watchers]:
         cache = BytecodeCache(self._settings.bytecode_directory)
-        return looking(probes, plan, headers, cache=cache, terms=Terms(is_cancelled=self._stop.is_set))
+        # Nobody waits for these: they may take as long as anything may.
+        terms = Terms(LONGEST_S, self._stop.is_set)
+        return looking(probes, plan, headers, cache=cache, terms=terms)
 
     @contextmanager
     def _session(self, probes: Probes, around: _Surroundings, outbox: Outbox) -> Iterator[Session]:

@@ -127,6 +127,16 @@ class Stage:
 
         return self.until(look, seconds, f"the machine is {state} {detail}")
 
+    def until_looking(self) -> dict[str, Any]:
+        """Wait until the status says whether memslots can be looked at: that is compiled last, and slowly."""
+
+        def look() -> dict[str, Any] | None:
+            host = self.host()
+            names = {check["name"] for check in host["checks"]} if host else ()
+            return host if {"memslots", "looks"} & set(names) else None
+
+        return self.until(look, _STATE_S, "memslots are looked at")
+
     def until(self, look: Callable[[], Result | None], seconds: float, what: str) -> Result:
         """Return what ``look`` finds, looking until it is not None.
 
@@ -227,7 +237,7 @@ def _trace(
         # All have run before the first is looked for: the machine is busy while it waits to be shown, too.
         ran = {name: machine.python(*arguments) for name, arguments in guests.items()}
         accounts = {name: _account_of(stage, answer) for name, answer in ran.items()}
-        status = stage.until_state("attached")
+        status = stage.until_looking()
         return Session(
             kernel=kernel,
             repeated=repeated,

@@ -71,10 +71,13 @@ def backing_of(memslot: LookedMemslot, mappings: Sequence[HostMapping]) -> Backi
     if whole < memslot.pages * PAGE:
         kinds.add("none")
     permissions = list(dict.fromkeys(one.permissions for one in within))
+    # A memslot may begin where nothing is mapped.
+    is_at_beginning = first.start <= memslot.host_address
+    has_file = is_at_beginning and bool(first.mode)
     return Backing(
         backing=kinds.pop() if len(kinds) == 1 else "mixed",
-        file=shown_file(first),
-        offset=memslot.host_address - first.start + first.offset if first.mode else None,
+        file=shown_file(first) if is_at_beginning else "",
+        offset=memslot.host_address - first.start + first.offset if has_file else None,
         userfaultfd=any(one.has_userfaultfd for one in within),
         permissions=",".join(permissions[:_MOST_PERMISSIONS]),
     )

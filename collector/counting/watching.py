@@ -5,13 +5,23 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
+import msgspec
+
 from collector.counting.reading import Reading
 from collector.errors import ProbeError
 from collector.probe.layout import VmKey
 from collector.probe.looks import LookedVm, Looks
 from faultmodel.kinds import CheckState
 from faultmodel.record import DETAIL_LENGTH, Check
+from faultmodel.sections import SECTIONS
 from faultmodel.text import cut
+
+_READ = {
+    section.name: msgspec.msgpack.Decoder(tuple[section.row, ...])  # type: ignore[name-defined]
+    for section in SECTIONS
+    if not section.is_architectures
+}
+"""As a server reads rows, by section."""
 
 
 class Watcher(Protocol):
@@ -31,7 +41,11 @@ class Watcher(Protocol):
 
 
 class Watchers:
-    """All of them. One that the kernel refuses costs its rows, and a check says so; counts are never lost."""
+    """All of them. One that the kernel refuses costs its rows, and a check says so; counts are never lost.
+
+    Nor are they by a row that no server takes: it would be refused with its batch, and all that is counted
+    there. Such a row is left out, and the check says so.
+    """
 
     def __init__(self, found: Future[tuple[Sequence[Watcher], Sequence[Check]]] | None = None) -> None:
         """:param found: the watchers, once they are loaded, and checks of those that could not be"""
@@ -58,8 +72,11 @@ class Watchers:
         found: dict[str, Sequence[Any]] = {}
         for watcher in self._watchers:
             try:
-                found |= watcher.rows(reading, ids)
-                lacking = watcher.lacking()
+                lacking = ""
+                for section, rows in watcher.rows(reading, ids).items():
+                    found[section], wrong = _taken(section, rows)
+                    lacking = lacking or wrong
+                lacking = lacking or watcher.lacking()
             except ProbeError as exc:
                 lacking = str(exc)
             self._checks[watcher.name] = check(watcher.name, lacking)
@@ -85,6 +102,21 @@ class VmStates:
             self._found = self._looks.vms(vms)
             self._reading = reading
         return self._found
+
+
+def _taken(section: str, rows: Sequence[Any]) -> tuple[Sequence[Any], str]:
+    """Return the rows that a server takes, and why others are none; empty where all are."""
+    if not (wrong := _why_not(section, rows)):
+        return rows, ""
+    return [row for row in rows if not _why_not(section, [row])], f"a row of {section} is left out: {wrong}"
+
+
+def _why_not(section: str, rows: Sequence[Any]) -> str:
+    try:
+        _READ[section].decode(msgspec.msgpack.encode(rows))
+    except (msgspec.ValidationError, OverflowError) as exc:
+        return str(exc)
+    return ""
 
 
 def check(name: str, lacking: str) -> Check:

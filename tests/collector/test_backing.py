@@ -73,6 +73,12 @@ def test_the_offset_is_that_of_the_memslots_beginning() -> None:
     assert backing_of(_memslot(4 * PAGE, at=AT + PAGE), [mapping]).offset == 9 * PAGE
 
 
+def test_of_a_memslot_that_begins_where_nothing_is_mapped_no_file_is_said() -> None:
+    later = _mapping(M2, at=AT + 16 * PAGE, mode=FILE, path="/srv/ram.img", flags=RW | SHARED)
+    found = backing_of(_memslot(M2), [later])
+    assert (found.backing, found.file, found.offset, found.permissions) == ("mixed", "", None, "rw-s")
+
+
 def test_a_password_in_a_files_name_stays_on_the_host() -> None:
     mapping = _mapping(M2, mode=FILE, path="/srv/ram?password=hunter2")
     assert "hunter2" not in backing_of(_memslot(M2), [mapping]).file

@@ -151,3 +151,18 @@ def test_what_is_left_out_is_said(kernel: Kernel, watchers: Watchers) -> None:
     kernel.pages.clear()
     _rows(watchers, 1)
     assert [check.found for check in watchers.checks] == [""]
+
+
+@pytest.mark.parametrize("pages", [-1, 2**60])
+def test_a_row_that_no_server_takes_costs_itself_alone(
+    kernel: Kernel, watchers: Watchers, pages: int
+) -> None:
+    kernel.pages[VMS[3]] = pages
+    rows = _rows(watchers, 0)
+    assert {row.vm for row in rows} == {IDS[vm] for vm in VMS[:16]} - {IDS[VMS[3]]}  # type: ignore[attr-defined]
+    (check,) = watchers.checks
+    assert (check.name, check.state) == ("memslots", CheckState.LACKING)
+    assert check.found.startswith("a row of memslots is left out: ")
+    kernel.pages[VMS[3]] = 4
+    _rows(watchers, 1)
+    assert [one.state for one in watchers.checks] == [CheckState.OK]

@@ -164,7 +164,7 @@ def test_a_kernel_that_refuses_to_look_costs_nothing_but_the_looks(
             assert not any(probes.rows().values())
             states = {check.name: (check.state, check.found) for check in probes.watchers.checks}
         answer = (CheckState.LACKING, "KVM's state cannot be looked at: Operation not permitted")
-        # No exit failed whose cause there would be to look for, and nothing slept whose stack would have a name.
+        # No exit failed whose cause there is to look for, and nothing slept.
         others = {"causes": (CheckState.OK, ""), "stacks": (CheckState.OK, "")}
         assert {**others, **states} == {**others, "memslots": answer, "kvm_counts": answer}
         assert len(probes.rows()["memslots"]) == 2, "as soon as it answers again"

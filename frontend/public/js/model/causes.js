@@ -20,7 +20,10 @@ const NAMES = {
   unknown: "Not known",
 };
 
-/** What evidence says by a word. A word of a later version is shown as it is. @type {Record<string, string>} */
+/**
+ * What evidence says by a word. A word of a later version is shown as it is.
+ * @type {Record<string, string>}
+ */
 const WORDS = {
   looked_up_last: "it was looked up last: the guest-physical address is not shown",
   only_defect_of_memslot: "it is the only defect of the memslot’s mappings: the address is not shown",

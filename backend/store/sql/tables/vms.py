@@ -44,6 +44,7 @@ vms = Table(
     Index(None, "name"),
     Index(None, "pid"),
     Index(None, "guest_id", "ended_ns"),
+    Index(None, "host_id", "id"),
     sqlite_autoincrement=True,
 )
 Index("ix_vms_first_seen_ms_public_id", vms.c.first_seen_ms.desc(), vms.c.public_id)

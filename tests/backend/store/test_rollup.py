@@ -75,21 +75,33 @@ def test_what_is_made_up_is_summed_to_the_most_there_can_be_and_the_rest_exactly
             assert all(isinstance(row.faults, int) for row in rows), level
 
 
-def test_where_each_part_takes_long_whatever_it_sums_many_buckets_are_summed_at_once(store: Store) -> None:
+def parts_of(store: Store, takes_s: float) -> list[Summing]:
+    """Return in which parts all is summed, where each takes so long."""
     assert isinstance(store, SqlStore)
-    buckets = 1000
-    add(store, 0, range(0, 10 * buckets, 10))
     parts: list[Summing] = []
 
     def sum_up(_writer: Writer, summing: Summing) -> None:
-        time.sleep(0.03)
+        time.sleep(takes_s)
         parts.append(summing)
 
     summed = rollup.Rollup(sum_up)
     while True:
         with store.writing() as writer:
             if not summed.roll_up(writer, LATER_S):
-                break
+                return parts
+
+
+def test_where_each_part_takes_long_whatever_it_sums_many_vms_are_summed_at_once(store: Store) -> None:
+    add(store, 0, range(1), vms=500)
+    parts = parts_of(store, 0.1)
+    assert {part.length_s for part in parts} == set(LENGTHS_S[1:])
+    assert len(parts) < 500
+
+
+def test_where_each_part_takes_long_whatever_it_sums_many_buckets_are_summed_at_once(store: Store) -> None:
+    buckets = 1000
+    add(store, 0, range(0, 10 * buckets, 10))
+    parts = parts_of(store, 0.03)
     assert sum(part.span.to_s - part.span.from_s for part in parts if part.length_s == 10) == 10 * buckets
     assert len(parts) < buckets / 2
 

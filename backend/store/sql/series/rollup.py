@@ -43,7 +43,7 @@ _WITHIN_S = 0.04
 _SHORT_S, _LONG_S = 0.005, 0.02
 """Of what is summed at once, beyond what the least takes: after less there is more of it, after more less."""
 _LEAST_S = 0.04
-"""The least takes no longer than so, or it is not the statements themselves that take long."""
+"""Where the least takes longer, it may be what these VMs count: then fewer are tried, down to one."""
 _MOST_BUCKETS = 4096
 FIRST_VMS, MOST_VMS = 32, 4096
 """Of a bucket, so many VMs are summed at once: at first, and at most."""
@@ -90,7 +90,7 @@ class Rollup:
         self._buckets = 1
         self._vms = FIRST_VMS
         self._least_s = 0.0
-        """What one bucket of few VMs took the last time: to sum less at once would save none of it."""
+        """What one bucket of few VMs took lately: to sum less at once would save none of it."""
         self._piece: _Piece | None = None
         """What is being summed."""
         self._failed: dict[tuple[int, int, Range], tuple[float, str]] = {}
@@ -123,9 +123,7 @@ class Rollup:
             began_s = time.monotonic()
             vms, is_whole = self._sum(writer, piece)
             buckets = (piece.span.to_s - piece.span.from_s) // piece.length_s
-            self._adapt(
-                time.monotonic() - began_s, is_least=buckets == 1 and vms <= FIRST_VMS, is_whole=is_whole
-            )
+            self._adapt(time.monotonic() - began_s, buckets=buckets, vms=vms, is_whole=is_whole)
             self._piece = None
             waiting.append(host)
             if time.monotonic() >= end_s:
@@ -220,9 +218,14 @@ class Rollup:
             set_part(connection, piece.host, length_s, span.from_s, last)
         return min(len(found), self._vms), is_whole
 
-    def _adapt(self, took_s: float, *, is_least: bool, is_whole: bool) -> None:
-        if is_least or took_s < self._least_s:
-            self._least_s = min(took_s, _LEAST_S * self._pace)
+    def _adapt(self, took_s: float, *, buckets: int, vms: int, is_whole: bool) -> None:
+        # Of one bucket of one VM nothing is less, however long it takes.
+        if buckets == 1 and vms <= 1:
+            self._least_s = took_s
+        elif buckets == 1 and vms <= FIRST_VMS:
+            self._least_s = min(took_s, max(self._least_s, _LEAST_S * self._pace))
+        else:
+            self._least_s = min(took_s, self._least_s)
         took_s -= self._least_s
         if took_s < _SHORT_S * self._pace:
             if is_whole:

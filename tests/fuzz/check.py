@@ -63,6 +63,8 @@ def _together(product: Product, seeds: list[int], folder: Path) -> list[Finding]
     findings = [Finding(one, len(vms[one.pid]), _wrong(one, vms[one.pid])) for one in ran]
     if missing != unattributed:
         together = f"{missing} faults and exits are missing, {unattributed} counted as unattributed"
+        # A batch that the server does not take waits in the spool, and the host says so.
+        together += _detail(product)
         findings.append(Finding(ran[0], 0, f"{together}: {', '.join(str(one.plan.seed) for one in ran)}"))
     return findings
 
@@ -115,6 +117,11 @@ def _vcpus(vm: dict[str, Any]) -> tuple[tuple[int, int], ...]:
 def _covers(product: Product, moment: float) -> bool:
     (host,) = product.get("status")["hosts"]
     return datetime.fromisoformat(host["covered_to"]) > datetime.fromtimestamp(moment, UTC)
+
+
+def _detail(product: Product) -> str:
+    (host,) = product.get("status")["hosts"]
+    return f" ({host['detail']})" if host["detail"] else ""
 
 
 def _lost(product: Product) -> int:

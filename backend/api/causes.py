@@ -6,9 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from backend.api import schemas
-from backend.api.choosing import NamedOrChosen, vms_chosen
+from backend.api.choosing import PageOfChosen, vms_chosen
 from backend.api.exports.formats import FILES
-from backend.api.parameters import MAX_LIMIT, InFormat, InPages, InTime, Limit
 from backend.api.presented import as_of_body
 from backend.api.presented_looks import cause_body
 from backend.api.reading import ReadingRoute
@@ -23,14 +22,8 @@ from backend.query.uncovered import uncovered_of
 router = APIRouter(prefix="/api/v1/causes", tags=["Looks"], route_class=ReadingRoute)
 
 
-class CausesParameters(InPages, InTime, NamedOrChosen, InFormat):
-    """Whose exits, and when."""
-
-    limit: Limit = MAX_LIMIT
-
-
 @router.get("", responses={**FILES, **reader_problems(404)})
-def show_causes(services: ServicesDep, asked: Annotated[CausesParameters, Query()]) -> schemas.Causes:
+def show_causes(services: ServicesDep, asked: Annotated[PageOfChosen, Query()]) -> schemas.Causes:
     """Tell why KVM_RUN failed over faults within from..to (default: all time), by VM and cause.
 
     Each memory-fault exit and each bare error exit has one cause. Evidence is what was found of the newest.

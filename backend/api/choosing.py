@@ -8,7 +8,17 @@ from typing import Annotated
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from backend.api.parameters import MAX_NAMES, OfHosts, OfVms, Text
+from backend.api.parameters import (
+    MAX_LIMIT,
+    MAX_NAMES,
+    InFormat,
+    InPages,
+    InTime,
+    Limit,
+    OfHosts,
+    OfVms,
+    Text,
+)
 from backend.errors import ParameterError
 from backend.query.choice import Choice, State
 from backend.query.globs import is_glob, plain, resolved
@@ -104,6 +114,12 @@ class NamedOrDescribed(Described, OfVms):
 
 class NamedOrChosen(Chosen, NamedOrDescribed):
     """The same, or by whether they run."""
+
+
+class PageOfChosen(InPages, InTime, NamedOrChosen, InFormat):
+    """Of which VMs, when, and which page or file of it."""
+
+    limit: Limit = MAX_LIMIT
 
 
 def vms_asked_for(store: Store, asked: OfVms, span: TimeRange) -> Sequence[str] | None:

@@ -6,9 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from backend.api import schemas
-from backend.api.choosing import NamedOrChosen, vms_chosen
+from backend.api.choosing import PageOfChosen, vms_chosen
 from backend.api.exports.formats import FILES
-from backend.api.parameters import MAX_LIMIT, InFormat, InPages, InTime, Limit
 from backend.api.presented import as_of_body
 from backend.api.presented_looks import kvm_stats_body
 from backend.api.reading import ReadingRoute
@@ -23,14 +22,8 @@ from backend.query.uncovered import uncovered_of
 router = APIRouter(prefix="/api/v1/kvm-stats", tags=["Looks"], route_class=ReadingRoute)
 
 
-class KvmStatsParameters(InPages, InTime, NamedOrChosen, InFormat):
-    """Whose counts, and of when."""
-
-    limit: Limit = MAX_LIMIT
-
-
 @router.get("", responses={**FILES, **reader_problems(404)})
-def show_kvm_stats(services: ServicesDep, asked: Annotated[KvmStatsParameters, Query()]) -> schemas.KvmStats:
+def show_kvm_stats(services: ServicesDep, asked: Annotated[PageOfChosen, Query()]) -> schemas.KvmStats:
     """Tell what KVM itself counted within from..to (default: all time), beside our counts, and what pages it
     maps."""
     _, after = read_place_cursor(Listed.KVM_STATS, asked.cursor) or (0, 0)

@@ -6,9 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from backend.api import schemas
-from backend.api.choosing import NamedOrChosen, vms_chosen
+from backend.api.choosing import PageOfChosen, vms_chosen
 from backend.api.exports.formats import FILES
-from backend.api.parameters import MAX_LIMIT, InFormat, InPages, InTime, Limit
 from backend.api.presented import as_of_body
 from backend.api.presented_livelocks import livelock_body
 from backend.api.reading import ReadingRoute
@@ -23,16 +22,8 @@ from backend.query.uncovered import uncovered_of
 router = APIRouter(prefix="/api/v1/livelocks", tags=["Livelocks"], route_class=ReadingRoute)
 
 
-class LivelockParameters(InPages, InTime, NamedOrChosen, InFormat):
-    """Whose livelocks, and when."""
-
-    limit: Limit = MAX_LIMIT
-
-
 @router.get("", responses={**FILES, **reader_problems(404)})
-def show_livelocks(
-    services: ServicesDep, asked: Annotated[LivelockParameters, Query()]
-) -> schemas.LivelockPage:
+def show_livelocks(services: ServicesDep, asked: Annotated[PageOfChosen, Query()]) -> schemas.LivelockPage:
     """List livelocks that were seen at some time within from..to (default: all time), newest first."""
     _, after = read_place_cursor(Listed.LIVELOCKS, asked.cursor) or (0, 0)
     span, store, now_ms = asked.span(services.now_ms), services.store, services.now_ms

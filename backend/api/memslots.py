@@ -6,9 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from backend.api import schemas
-from backend.api.choosing import NamedOrChosen, vms_chosen
+from backend.api.choosing import PageOfChosen, vms_chosen
 from backend.api.exports.formats import FILES
-from backend.api.parameters import MAX_LIMIT, InFormat, InPages, InTime, Limit
 from backend.api.presented import as_of_body
 from backend.api.presented_looks import memslot_body
 from backend.api.reading import ReadingRoute
@@ -23,14 +22,8 @@ from backend.query.uncovered import uncovered_of
 router = APIRouter(prefix="/api/v1/memslots", tags=["Looks"], route_class=ReadingRoute)
 
 
-class MemslotParameters(InPages, InTime, NamedOrChosen, InFormat):
-    """Whose memslots, and when."""
-
-    limit: Limit = MAX_LIMIT
-
-
 @router.get("", responses={**FILES, **reader_problems(404)})
-def show_memslots(services: ServicesDep, asked: Annotated[MemslotParameters, Query()]) -> schemas.MemslotPage:
+def show_memslots(services: ServicesDep, asked: Annotated[PageOfChosen, Query()]) -> schemas.MemslotPage:
     """List memslots that were there at some time within from..to (default: all time), by VM and slot.
 
     One that changes is an item for each time that it was otherwise.

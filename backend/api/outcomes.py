@@ -6,9 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from backend.api import schemas
-from backend.api.choosing import NamedOrChosen, vms_chosen
+from backend.api.choosing import PageOfChosen, vms_chosen
 from backend.api.exports.formats import FILES
-from backend.api.parameters import MAX_LIMIT, InFormat, InPages, InTime, Limit
 from backend.api.presented import as_of_body
 from backend.api.presented_stalls import ended_body, measured_by_body
 from backend.api.reading import RangeRoute
@@ -22,14 +21,8 @@ from backend.query.uncovered import uncovered_of
 router = APIRouter(prefix="/api/v1/outcomes", tags=["Stalls"], route_class=RangeRoute)
 
 
-class OutcomesParameters(InPages, InTime, NamedOrChosen, InFormat):
-    """Whose faults, and when they ended."""
-
-    limit: Limit = MAX_LIMIT
-
-
 @router.get("", responses={**FILES, **reader_problems(404)})
-def show_outcomes(services: ServicesDep, asked: Annotated[OutcomesParameters, Query()]) -> schemas.Outcomes:
+def show_outcomes(services: ServicesDep, asked: Annotated[PageOfChosen, Query()]) -> schemas.Outcomes:
     """Tell how faults ended within from..to (default: all time), by VM, access and outcome."""
     _, after = read_place_cursor(Listed.OUTCOMES, asked.cursor) or (0, 0)
     wanted, store, now_ms = asked.span(services.now_ms), services.store, services.now_ms

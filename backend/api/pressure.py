@@ -10,16 +10,12 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
-from backend.api.choosing import NamedOrChosen, vms_asked_for
+from backend.api.choosing import PageOfChosen, vms_asked_for
 from backend.api.exports.formats import FILES
 from backend.api.forms import VM_ID
 from backend.api.parameters import (
     MAX_LIMIT,
-    InFormat,
-    InPages,
     InSteps,
-    InTime,
-    Limit,
     Parameters,
     Text,
 )
@@ -46,12 +42,6 @@ from backend.store.contract.vms import VmFilter
 router = APIRouter(prefix="/api/v1/pressure", tags=["Stalls"], route_class=RangeRoute)
 
 
-class PressureParameters(InPages, InTime, NamedOrChosen, InFormat):
-    """Whose pressure, until when, and since when in all."""
-
-    limit: Limit = MAX_LIMIT
-
-
 class PressureSeriesParameters(InSteps):
     """Whose pressure, and in which steps."""
 
@@ -68,7 +58,7 @@ class PsiParameters(Parameters):
 
 
 @router.get("", responses={**FILES, **reader_problems(404)})
-def show_pressure(services: ServicesDep, asked: Annotated[PressureParameters, Query()]) -> schemas.Pressures:
+def show_pressure(services: ServicesDep, asked: Annotated[PageOfChosen, Query()]) -> schemas.Pressures:
     """Tell which share of time VMs and hosts stood still: in the newest 10, 60 and 300 s before `to`
     (default: now), and in all within from..to (default: all time).
 

@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from backend.api import schemas
-from backend.api.choosing import NamedOrChosen, vms_chosen
+from backend.api.choosing import NamedOrChosen, PageOfChosen, vms_chosen
 from backend.api.exports.formats import FILES
-from backend.api.parameters import MAX_LIMIT, InFormat, InPages, InSteps, InTime, Limit
+from backend.api.parameters import InSteps
 from backend.api.presented import as_of_body, coverage_body
 from backend.api.presented_stalls import measured_by_body, seconds, stall_body, times_body, vcpu_stall_body
 from backend.api.reading import RangeRoute
@@ -25,18 +25,12 @@ from faultmodel.stalls import upper_us
 router = APIRouter(prefix="/api/v1/stall", tags=["Stalls"], route_class=RangeRoute)
 
 
-class StallParameters(InPages, InTime, NamedOrChosen, InFormat):
-    """Whose stalls, and when."""
-
-    limit: Limit = MAX_LIMIT
-
-
 class HeatParameters(NamedOrChosen, InSteps):
     """Whose stalls, and in which steps."""
 
 
 @router.get("", responses={**FILES, **reader_problems(404)})
-def show_stall(services: ServicesDep, asked: Annotated[StallParameters, Query()]) -> schemas.Stalls:
+def show_stall(services: ServicesDep, asked: Annotated[PageOfChosen, Query()]) -> schemas.Stalls:
     """Tell how long faults that ended within from..to stalled vCPUs (default: all time), by VM, access and
     outcome.
 

@@ -6,9 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from backend.api import schemas
-from backend.api.choosing import NamedOrChosen, vms_chosen
+from backend.api.choosing import NamedOrChosen, PageOfChosen, vms_chosen
 from backend.api.exports.formats import FILES
-from backend.api.parameters import MAX_LIMIT, InFormat, InPages, InSteps, InTime, Limit
+from backend.api.parameters import InSteps
 from backend.api.presented import as_of_body, coverage_body
 from backend.api.presented_stalls import measured_by_body, seconds
 from backend.api.presented_waits import wait_body, wait_total_body
@@ -25,18 +25,12 @@ from faultmodel.waits import WaitsFor
 router = APIRouter(prefix="/api/v1/waits", tags=["Stalls"], route_class=RangeRoute)
 
 
-class WaitsParameters(InPages, InTime, NamedOrChosen, InFormat):
-    """Whose waits, and when."""
-
-    limit: Limit = MAX_LIMIT
-
-
 class WaitSeriesParameters(NamedOrChosen, InSteps):
     """Whose waits, and in which steps."""
 
 
 @router.get("", responses={**FILES, **reader_problems(404)})
-def show_waits(services: ServicesDep, asked: Annotated[WaitsParameters, Query()]) -> schemas.Waits:
+def show_waits(services: ServicesDep, asked: Annotated[PageOfChosen, Query()]) -> schemas.Waits:
     """Tell what vCPUs waited for while they were asleep in faults within from..to (default: all time), by VM.
 
     What it is follows from the kernel functions that a vCPU slept in.

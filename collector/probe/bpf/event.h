@@ -116,11 +116,11 @@ struct vcpu_counts {
 			 */
 	u16 owed;	/* what the raw side has still to add to that event: OWES_* */
 	u64 kvm_count;	/* KVM's own count of faults, at the newest one; or KVM_COUNT_UNKNOWN */
-	u64 missed_faults; /* faults in KVM's count that neither side saw */
-	u32 asleep;	   /* 0: its thread is not; else ASLEEP_* */
-	s32 stack;	   /* in which it fell asleep last within a fault; or NO_STACK */
-	u32 held_outcome;  /* of the fault that is being counted: see fast_page_fault.bpf.h */
-	u32 pressed;	   /* while asleep: whether it is in the state of its VM */
+	u64 missed_faults;  /* faults in KVM's count that neither side saw */
+	u32 asleep;	    /* 0: its thread is not; else ASLEEP_* */
+	s32 stack;	    /* in which it fell asleep last within a fault; or NO_STACK */
+	u32 opaque_outcome; /* of the fault that is being counted: see fast_page_fault.bpf.h */
+	u32 pressed;	    /* while asleep: whether it is in the state of its VM */
 	struct syndrome syndromes[SYNDROMES];
 	struct exit_reason exits[EXIT_REASONS];
 };
@@ -149,13 +149,13 @@ struct vcpu_stalls {
 	struct vm_key vm;
 	u32 vcpu_id;
 	u32 tid;
-	u32 used; /* whether the fields are of this vCPU */
-	u32 held; /* of the fault that is being counted: see end_stall() */
+	u32 used;   /* whether the fields are of this vCPU */
+	u32 opaque; /* to the verifier: of the fault that is being counted, see end_stall() */
 	u64 ended;
 	u64 in_map;	/* counted in stall_counts */
 	u64 longest_ns; /* since user space has set it to 0; and the cell that it is counted in */
 	u64 uncounted;	/* found stall_counts full */
-	u64 held_ns;
+	u64 opaque_ns;
 	u32 longest_kind;
 	u32 pad[11]; /* each cell is a line of the cache */
 	struct stall_cell cells[STALL_CELLS];

@@ -48,9 +48,9 @@ PROBE(fast_page_fault)
 		return 0;
 	counted = is_counted_before();
 	/* As in end_stall(): what follows is checked once, not for each outcome. */
-	*(volatile u32 *)&state->held_outcome =
+	*(volatile u32 *)&state->opaque_outcome =
 		result == RET_PF_FIXED ? OUTCOME_FAST : OUTCOME_SPURIOUS;
-	outcome = *(volatile u32 *)&state->held_outcome;
+	outcome = *(volatile u32 *)&state->opaque_outcome;
 	if (is_another_try(state, counted, outcome))
 		return 0;
 	LOAD(word, fault, kvm_page_fault, error_code);

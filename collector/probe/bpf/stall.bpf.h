@@ -198,16 +198,16 @@ static __always_inline void end_stall(struct vcpu_counts *state, u32 outcome, u6
 		slept_ns = state->slept_ns;
 		/* The verifier does not know what is in memory, and so checks what follows once,
 		 * not for each bucket and each outcome. */
-		*(volatile u64 *)&stalls->held_ns = ns;
+		*(volatile u64 *)&stalls->opaque_ns = ns;
 		bucket = bucket_of(ns);
-		ns = *(volatile u64 *)&stalls->held_ns;
+		ns = *(volatile u64 *)&stalls->opaque_ns;
 	}
 	state->is_open = 0;
-	*(volatile u32 *)&stalls->held = bucket;
-	bucket = *(volatile u32 *)&stalls->held;
-	*(volatile u32 *)&stalls->held =
+	*(volatile u32 *)&stalls->opaque = bucket;
+	bucket = *(volatile u32 *)&stalls->opaque;
+	*(volatile u32 *)&stalls->opaque =
 		IS_USED | (bucket >> 2) << OCTAVE_SHIFT | outcome << OUTCOME_SHIFT | place;
-	kind = *(volatile u32 *)&stalls->held;
+	kind = *(volatile u32 *)&stalls->opaque;
 	cell = cell_in_place(stalls, kind, place);
 	if (!cell) {
 		cell = cell_in_map(state, kind | IN_MAP, word, format);

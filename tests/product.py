@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import urlopen
+from weakref import WeakSet
 
 Result = TypeVar("Result")
 
@@ -50,9 +51,16 @@ def wait_for(look: Callable[[], Result | None], seconds: float, what: str) -> Re
             return found
         now = time.monotonic()
         if now > deadline:
-            raise AssertionError(f"{what}: not within {seconds:g} s")
+            said = "".join(product.last_words() for product in _products)
+            raise AssertionError(f"{what}: not within {seconds:g} s{said}")
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, max(_LONGEST_PAUSE_S, _PAUSE_SHARE * (now - began)))
+
+
+_products: WeakSet["Product"] = WeakSet()
+"""Those of this process: where a test waits in vain, one of theirs may have ended."""
+_LAST_WORDS = 12
+"""Lines of a log."""
 
 
 class Product:
@@ -79,6 +87,7 @@ class Product:
         """The collector's own; None for the one that the tests share, where most is compiled already."""
         self.server: subprocess.Popen[bytes] | None = None
         self.collector: subprocess.Popen[bytes] | None = None
+        _products.add(self)
         if database is None and tree == TOP:
             shutil.copy(_migrated_file(), directory / "kvmfaults.db")
         else:
@@ -210,6 +219,20 @@ class Product:
             if self.bpffs.is_dir():
                 subprocess.run(["umount", "--lazy", self.bpffs], check=False)
 
+    def last_words(self) -> str:
+        """Each process's state, and the last lines of its log."""
+        return "".join(
+            f"\n{name} {_state(process)}, its log ends:\n{self._end_of_log(name)}"
+            for name, process in (("backend", self.server), ("collector", self.collector))
+        )
+
+    def _end_of_log(self, name: str) -> str:
+        try:
+            lines = (self.directory / f"{name}.log").read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            return ""
+        return "\n".join(lines[-_LAST_WORDS:])
+
     def status(self, path: str) -> int | None:
         """The HTTP status of a path, None while nothing answers."""
         try:
@@ -282,6 +305,12 @@ def _end(process: subprocess.Popen[bytes] | None, number: signal.Signals) -> Non
         return
     process.send_signal(number)
     process.wait(60)
+
+
+def _state(process: subprocess.Popen[bytes] | None) -> str:
+    if process is None:
+        return "was not started"
+    return "runs" if process.poll() is None else f"ended with {process.returncode}"
 
 
 def _free_port() -> int:

@@ -11,7 +11,7 @@ import select
 import struct
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from demo.memory import PAGE
@@ -36,11 +36,22 @@ class SlowHandler:
     of that time.
     """
 
-    def __init__(self, address: int, size: int, delays_s: Sequence[float]) -> None:
-        """:param delays_s: before each answer, in turn"""
+    def __init__(
+        self,
+        address: int,
+        size: int,
+        delays_s: Sequence[float],
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Register the range.
+
+        :param delays_s: before each answer, in turn
+        :param meanwhile: called before each answer, in the handler's thread
+        """
         self.spans_ns: list[int] = []
         self.begun_ns: list[int] = []
         self._delays_s = delays_s
+        self._meanwhile = meanwhile
         self._fd = int(_libc.syscall(_SYSCALL, os.O_CLOEXEC | os.O_NONBLOCK))
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "userfaultfd is refused")
@@ -74,6 +85,7 @@ class SlowHandler:
             self.begun_ns.append(begun_ns)
             (address,) = _ADDRESS.unpack(message)
             time.sleep(self._delays_s[len(self.spans_ns) % len(self._delays_s)])
+            self._meanwhile()
             self.spans_ns.append(time.monotonic_ns() - begun_ns)
             self._ioctl(_UFFDIO_ZEROPAGE, struct.pack("=QQQq", address & -PAGE, PAGE, 0, 0))
 

@@ -2,6 +2,7 @@
 """How long faults stall their vCPUs: every one that ends is counted once, with the time that it took."""
 
 import os
+import struct
 import time
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -12,7 +13,9 @@ import pytest
 from collector.counting.reader import Reader
 from collector.counting.reading import Reading
 from collector.counting.stall_rows import stall_rows
+from collector.probe import syscall
 from collector.probe.layout import VmKey
+from collector.probe.probes import Probes
 from collector.probe.source import TIMED_ONE_IN, Limits
 from demo import memory
 from demo.exact import ExactGuest, Order
@@ -27,11 +30,14 @@ from faultmodel.record_stalls import StallCount, VcpuStall
 from faultmodel.stalls import UNTIMED, lower_ns
 from tests.kernel.attached import attached, own_vms, read, skip_where_stalls_are_not_measured
 from tests.kernel.slow_handler import SlowHandler
+from tests.product import wait_for
 
 pytestmark = pytest.mark.kernel
 
 FAULTS = 2003
 LATE_S = (0.0006, 0.003, 0.011, 0.045)
+PATIENCE_S = 60.0
+_HOUR_NS = 3600 * 10**9
 TIMES = 6
 """How often each of these is taken, by each of two vCPUs."""
 
@@ -126,6 +132,45 @@ def test_what_took_long_is_timed_and_the_time_is_that_of_the_handler(headers_cac
             assert pages - bisect_left(shortest, edge_ns) <= _at_least(late, edge_ns) <= most
     assert max(handler.spans_ns) <= max(row.max_ns for row in late) <= max(runs_ns)
     assert {row.vcpu: row.blocked_ns > 0 for row in vcpus} == {0: True, 1: True}
+
+
+def test_a_clock_that_goes_back_makes_no_stall_longer_than_it_was(headers_cache: Path) -> None:
+    layout = Layout()
+    region = layout.add(memory.anonymous(1))
+    host = region.require_memory()
+    with attached(headers_cache) as probes, Guest(layout, vcpus=1) as guest:
+        reader = Reader(probes)
+        guest.warm_up()
+        region.require_memory().discard()
+        read(reader, probes)
+        begun_ns = time.monotonic_ns()
+
+        def set_back() -> None:
+            """Have what began and fell asleep just now have done so in an hour."""
+            wait_for(lambda: _move_times(probes, begun_ns) or None, PATIENCE_S, "the fault sleeps")
+
+        with SlowHandler(host.address, host.size, [0.0], meanwhile=set_back):
+            _touch_ns(guest, region, 0)
+        took_ns = time.monotonic_ns() - begun_ns
+        reading = read(reader, probes)
+        (vm,) = own_vms(reading)
+        rows, vcpus = _stalls(reading, vm)
+    assert _count(rows) == sum(row.timed for row in vcpus) == 1
+    assert all(row.max_ns <= row.running_ns + row.blocked_ns <= took_ns for row in (*rows, *vcpus))
+    assert reading.waits is not None
+    assert all(0 <= wait.ns <= took_ns for wait in reading.waits.waits.values())
+
+
+def _move_times(probes: Probes, since_ns: int) -> bool:
+    """Add an hour to both times of a fault that sleeps, in the only slot; return whether they are there."""
+    table = syscall.open_map(probes.handles.maps["slots"])
+    ((key, slot),) = probes.snapshot().tables["slots"].items()
+    numbers = struct.unpack(f"={len(slot) // 8}Q", slot)
+    moved = [one + _HOUR_NS if since_ns <= one <= time.monotonic_ns() else one for one in numbers]
+    if sum(one != two for one, two in zip(numbers, moved, strict=True)) < 2:
+        return False
+    syscall.update(table, key, struct.pack(f"={len(moved)}Q", *moved))
+    return True
 
 
 def _touch_ns(guest: Guest, region: Region, page: int) -> int:

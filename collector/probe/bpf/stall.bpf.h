@@ -47,6 +47,16 @@ static __always_inline struct vcpu_stalls *stalls_of(struct vcpu_counts *state)
 	return stalls;
 }
 
+/*
+ * How long ago this was. bpf_ktime_get_ns() goes back by a little now and then,
+ * on another CPU or as NTP adjusts it (ktime_get_mono_fast_ns(),
+ * kernel/time/timekeeping.c): then it was now.
+ */
+static __always_inline u64 elapsed_ns(u64 since_ns, u64 now_ns)
+{
+	return now_ns > since_ns ? now_ns - since_ns : 0;
+}
+
 #define PAGE_BITS 12
 
 /* word, address: as the walk has them. */
@@ -101,8 +111,10 @@ static __always_inline void wake_up(struct vcpu_counts *state)
 	if (state->pressed)
 		press(state, state->asleep == ASLEEP_IN_FAULT ? -STALLED : -IDLE, now_ns);
 	if (state->asleep == ASLEEP_IN_FAULT) {
-		count_wait(state, now_ns - since_ns);
-		state->slept_ns += now_ns - since_ns;
+		u64 slept_ns = elapsed_ns(since_ns, now_ns);
+
+		count_wait(state, slept_ns);
+		state->slept_ns += slept_ns;
 		if (!state->begun_ns)
 			state->begun_ns = since_ns;
 	}
@@ -194,8 +206,10 @@ static __always_inline void end_stall(struct vcpu_counts *state, u32 outcome, u6
 		return;
 	}
 	if (state->is_open && state->begun_ns) {
-		ns = bpf_ktime_get_ns() - state->begun_ns;
+		ns = elapsed_ns(state->begun_ns, bpf_ktime_get_ns());
 		slept_ns = state->slept_ns;
+		if (slept_ns > ns)
+			slept_ns = ns;
 		/* The verifier does not know what is in memory, and so checks what follows once,
 		 * not for each bucket and each outcome. */
 		*(volatile u64 *)&stalls->opaque_ns = ns;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is found out about VMs beside what the programs count, at each reading."""
 
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
@@ -15,6 +16,8 @@ from faultmodel.kinds import CheckState
 from faultmodel.record import DETAIL_LENGTH, Check
 from faultmodel.sections import SECTIONS
 from faultmodel.text import cut
+
+logger = logging.getLogger(__name__)
 
 _READ = {
     section.name: msgspec.msgpack.Decoder(tuple[section.row, ...])  # type: ignore[name-defined]
@@ -41,10 +44,10 @@ class Watcher(Protocol):
 
 
 class Watchers:
-    """All of them. One that the kernel refuses costs its rows, and a check says so; counts are never lost.
+    """All of them. One that the kernel refuses, or that fails, costs its rows, and a check says so.
 
-    Nor are they by a row that no server takes: it would be refused with its batch, and all that is counted
-    there. Such a row is left out, and the check says so.
+    Counts are never lost by it. Nor are they by a row that no server takes: it would be refused with its
+    batch, and all that is counted there. Such a row is left out, and the check says so.
     """
 
     def __init__(self, found: Future[tuple[Sequence[Watcher], Sequence[Check]]] | None = None) -> None:
@@ -66,7 +69,10 @@ class Watchers:
     def rows(self, reading: Reading, ids: Mapping[VmKey, str]) -> dict[str, Sequence[Any]]:
         """Return rows by section."""
         if self._found is not None and self._found.done():
-            self._watchers, checks = self._found.result()
+            try:
+                self._watchers, checks = self._found.result()
+            except Exception as exc:  # noqa: BLE001 - whatever it is, counting goes on
+                checks = [check("looks", self._why_failed("looks", exc))]
             self._checks = {check.name: check for check in checks}
             self._found = None
         found: dict[str, Sequence[Any]] = {}
@@ -77,10 +83,20 @@ class Watchers:
                     found[section], wrong = _taken(section, rows)
                     lacking = lacking or wrong
                 lacking = lacking or watcher.lacking()
-            except ProbeError as exc:
-                lacking = str(exc)
+            except Exception as exc:  # noqa: BLE001 - whatever it is, counting goes on
+                lacking = self._why_failed(watcher.name, exc)
             self._checks[watcher.name] = check(watcher.name, lacking)
         return found
+
+    def _why_failed(self, name: str, exc: Exception) -> str:
+        if isinstance(exc, ProbeError):
+            return str(exc)
+        why = f"{type(exc).__name__}: {exc}"
+        before = self._checks.get(name)
+        # It may be the same at each reading.
+        if before is None or before.found != check(name, why).found:
+            logger.error("watcher failed name=%s", name, exc_info=exc)
+        return why
 
     def forget(self, vms: Collection[VmKey]) -> None:
         """Forget VMs that have ended."""

@@ -32,12 +32,15 @@ class Kernel:
     memslots_asked: list[VmKey] = field(default_factory=list)
     mappings_asked: list[int] = field(default_factory=list)
     refuses: bool = False
+    fails: bool = False
     each: int = 1
     hides_after: int = 2**30
 
     def vms(self, vms: Iterable[VmKey]) -> Mapping[VmKey, LookedVm]:
         if self.refuses:
             raise ProbeError("no")
+        if self.fails:
+            raise KeyError("x")
         return {vm: LookedVm(vm.kvm, self.generation[vm], 0, 0, 0, 0, 1) for vm in vms if vm in self.pages}
 
     def memslots(self, vm: VmKey, address_space: int) -> Sequence[LookedMemslot] | None:
@@ -131,6 +134,27 @@ def test_a_refusal_is_told_and_ends(kernel: Kernel, watchers: Watchers) -> None:
     kernel.refuses = False
     assert len(_rows(watchers, 1)) == 16
     assert [check.state for check in watchers.checks] == [CheckState.OK]
+
+
+def test_a_failure_is_told_and_logged_once_and_ends(
+    kernel: Kernel, watchers: Watchers, caplog: pytest.LogCaptureFixture
+) -> None:
+    kernel.fails = True
+    for second in range(2):
+        assert not watchers.rows(_reading(second, VMS), IDS)
+    (check,) = watchers.checks
+    assert (check.name, check.state, check.found) == ("memslots", CheckState.LACKING, "KeyError: 'x'")
+    assert [record.getMessage() for record in caplog.records] == ["watcher failed name=memslots"]
+    kernel.fails = False
+    assert len(_rows(watchers, 2)) == 16
+
+
+def test_watchers_that_cannot_be_made_cost_no_counts(kernel: Kernel) -> None:
+    found: Future[tuple[Sequence[Watcher], Sequence[Check]]] = Future()
+    found.set_exception(OSError("full"))
+    watchers = Watchers(found)
+    assert not watchers.rows(_reading(0, VMS), IDS)
+    assert [(one.name, one.found) for one in watchers.checks] == [("looks", "OSError: full")]
 
 
 def test_what_was_found_before_a_refusal_is_not_lost(kernel: Kernel, watchers: Watchers) -> None:

@@ -51,7 +51,7 @@ def wait_for(look: Callable[[], Result | None], seconds: float, what: str) -> Re
             return found
         now = time.monotonic()
         if now > deadline:
-            said = "".join(product.last_words() for product in _products)
+            said = "".join(product.how_it_goes() for product in _products)
             raise AssertionError(f"{what}: not within {seconds:g} s{said}")
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, max(_LONGEST_PAUSE_S, _PAUSE_SHARE * (now - began)))
@@ -59,7 +59,7 @@ def wait_for(look: Callable[[], Result | None], seconds: float, what: str) -> Re
 
 _products: WeakSet["Product"] = WeakSet()
 """Those of this process: where a test waits in vain, one of theirs may have ended."""
-_LAST_WORDS = 12
+_LOG_LINES = 12
 """Lines of a log."""
 
 
@@ -219,7 +219,7 @@ class Product:
             if self.bpffs.is_dir():
                 subprocess.run(["umount", "--lazy", self.bpffs], check=False)
 
-    def last_words(self) -> str:
+    def how_it_goes(self) -> str:
         """Each process's state, and the last lines of its log."""
         return "".join(
             f"\n{name} {_state(process)}, its log ends:\n{self._end_of_log(name)}"
@@ -231,7 +231,7 @@ class Product:
             lines = (self.directory / f"{name}.log").read_text(errors="replace").splitlines()
         except FileNotFoundError:
             return ""
-        return "\n".join(lines[-_LAST_WORDS:])
+        return "\n".join(lines[-_LOG_LINES:])
 
     def status(self, path: str) -> int | None:
         """The HTTP status of a path, None while nothing answers."""

@@ -156,7 +156,8 @@ def test_a_clock_that_goes_back_makes_no_stall_longer_than_it_was(headers_cache:
         (vm,) = own_vms(reading)
         rows, vcpus = _stalls(reading, vm)
     assert _count(rows) == sum(row.timed for row in vcpus) == 1
-    assert all(row.max_ns <= row.running_ns + row.blocked_ns <= took_ns for row in (*rows, *vcpus))
+    found: list[StallCount | VcpuStall] = [*rows, *vcpus]
+    assert all(row.max_ns <= row.running_ns + row.blocked_ns <= took_ns for row in found)
     assert reading.waits is not None
     assert all(0 <= wait.ns <= took_ns for wait in reading.waits.waits.values())
 

@@ -25,7 +25,7 @@ class Outcome(StrEnum):
     EMULATED = "emulated"
     """KVM emulated the instruction for another reason."""
     RETRIED = "retried"
-    """Nothing was done, and the vCPU faulted in the same way again."""
+    """The vCPU faulted in the same way as just before, and nothing that shows was done about either."""
     EXIT = "exit"
     """KVM_RUN failed: a memory-fault or bare error exit."""
     ACCESS_FLAG = "access_flag"

@@ -24,6 +24,8 @@ OUTCOMES: Mapping[int, Outcome] = dict(
             Outcome.SPURIOUS,
             Outcome.MMIO,
             Outcome.EXIT,
+            Outcome.RESUMED,
+            Outcome.RETRIED,
         )
     )
 )
@@ -76,7 +78,14 @@ CONCERNS: Mapping[str, tuple[str, ...]] = {
 ``pinned`` finds out for each concern by itself whether this version can read it. So a new concern does not
 change whether the others can be read.
 """
-PROGRAMS_OF_STALLS = frozenset({"kvm_mmu_pagetable_walk", "kvm_mmu_walker_error", "sched_switch"})
+PROGRAMS_OF_STALLS = frozenset(
+    {
+        "kvm_mmu_pagetable_walk",
+        "kvm_mmu_walker_error",
+        "sched_switch",
+        "kvm_entry",
+    }
+)
 """The tracepoints whose programs count for STALLS alone; all others count for COUNTS."""
 MEANINGS: Mapping[str, int] = {COUNTS: 1, RECORDS: 1, STALLS: 1}
 """By concern, a number that changes when a field means something else under the same name."""

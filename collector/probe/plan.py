@@ -22,6 +22,7 @@ TRACEPOINTS: Mapping[str, tuple[str, ...]] = {
         "kvmmmu:kvm_mmu_spte_requested",
         "kvmmmu:fast_page_fault",
         "kvmmmu:handle_mmio_page_fault",
+        "kvm:kvm_entry",
         "kvm:kvm_userspace_exit",
     ),
     "aarch64": ("kvm:kvm_guest_fault", "kvm:kvm_userspace_exit"),
@@ -32,11 +33,16 @@ _COUNTS_FAULTS = ("kvm_page_fault", "kvm_mmu_spte_requested", "kvm_guest_fault")
 _PAGE_FAULT = re.compile(r"(struct kvm_vcpu \*, )?(u64|long unsigned int), (u64|unsigned int)")
 """Arguments of kvm_page_fault: vCPU (from 6.1 on), address, error code."""
 
-_STALLS = ("kvm_mmu_pagetable_walk", "kvm_mmu_walker_error", "sched_switch")
-"""Show how long a fault lasts, where its first event is a walk of the guest's page tables."""
+_WALK = "kvm_mmu_pagetable_walk"
+_WALKS = (_WALK, "kvm_mmu_walker_error")
+"""Show where a fault begins, where its first event is a walk of the guest's page tables."""
+_ENTRY = "kvm_entry"
+"""Shows where a fault ends, elsewhere."""
+_STALLS = (*_WALKS, _ENTRY, "sched_switch")
 _SHAPES: Mapping[str, str] = {
     "kvm_mmu_pagetable_walk": r"(u64|long unsigned int), (u32|unsigned int)",
     "kvm_mmu_walker_error": r"u32|unsigned int",
+    "kvm_entry": r"struct kvm_vcpu \*(, bool)?",
     "sched_switch": r"bool, struct task_struct \*, struct task_struct \*, unsigned int",
 }
 """Of those, the arguments that the programs can read."""
@@ -74,6 +80,11 @@ class Flavour:
     page_fault_format: str
     fires_page_fault: bool
     has_tdx: bool = False
+
+    @property
+    def fires_entry(self) -> bool:
+        """Whether KVM is known to emit ``kvm_entry`` each time that the guest goes on."""
+        return self.fires_page_fault
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +130,11 @@ def make_plan(vmlinux: str, machine: str | None = None, modules: Path = Path("/s
     attach: list[str] = []
     absent: list[Absent] = []
     for tracepoint in tracepoints:
-        if flavour.fires_page_fault and tracepoint.partition(":")[2] in _STALLS:
-            # There kvm_page_fault is a fault's first event.
+        name = tracepoint.partition(":")[2]
+        if name in (_WALKS if flavour.fires_entry else (_ENTRY,)):
+            # Something else shows it first, or better.
             continue
-        reason = _why_not(tracepoint.partition(":")[2], shapes, flavour)
+        reason = _why_not(name, shapes, flavour)
         if reason is None:
             attach.append(tracepoint)
         else:
@@ -192,10 +204,17 @@ def _why_not(name: str, shapes: Mapping[str, str], flavour: Flavour) -> str | No
         return f"its arguments ({arguments}) are of no known shape"
     if name in _SHAPES and not re.fullmatch(_SHAPES[name], arguments):
         return f"its arguments ({arguments}) are of no known shape"
-    if name in _STALLS and "kvm_mmu_pagetable_walk" not in shapes:
-        return "no event shows where a fault begins"
     if name == "handle_mmio_page_fault" and flavour.page_fault_format == "ept":
         return "cached MMIO is an EPT misconfiguration here, which is no counted fault"
+    return _why_no_stalls(name, shapes, flavour) if name in _STALLS else None
+
+
+def _why_no_stalls(name: str, shapes: Mapping[str, str], flavour: Flavour) -> str | None:
+    needed = _ENTRY if flavour.fires_entry else _WALK
+    if name == _ENTRY and "kvm_page_fault" not in shapes:
+        return "no event shows where a fault begins"
+    if name != needed and _why_not(needed, shapes, flavour) is not None:
+        return f"no event shows where a fault {'ends' if flavour.fires_entry else 'begins'}"
     return None
 
 
@@ -218,6 +237,8 @@ def _macros(
     macros += [f"WITH_{tracepoint.partition(':')[2].upper()}" for tracepoint in attach]
     if any(f"WITH_{name.upper()}" in macros for name in _OUTCOMES):
         macros.append("WITH_OUTCOMES")
+    if {"WITH_KVM_MMU_PAGETABLE_WALK", "WITH_KVM_ENTRY"} & {*macros}:
+        macros.append("WITH_STALLS")
     if flavour.has_tdx:
         macros.append("WITH_TDX")
     if shapes.get("kvm_page_fault", "").startswith("struct kvm_vcpu *"):

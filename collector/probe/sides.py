@@ -12,5 +12,5 @@ class Sides(StrEnum):
     RAW = "raw"
 
 
-RAW_SIDE_ALONE = frozenset({"sched_switch"})
+RAW_SIDE_ALONE = frozenset({"sched_switch", "kvm_entry"})
 """Tracepoints that are raised with interrupts off: their programs are neither preempted nor skipped."""

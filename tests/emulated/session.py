@@ -4,6 +4,7 @@
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,8 +31,9 @@ logger = logging.getLogger(__name__)
 class Shown:
     """What the server shows of one guest.
 
-    ``words`` are the counts by syndrome word, in these ``formats``; ``outcomes`` those by how faults ended;
-    ``faults`` and ``exits`` the single ones, newest first.
+    ``words`` are the counts by syndrome word, in these ``formats``; ``outcomes`` those by what the kernel's
+    events say of how faults ended, ``ended`` those by how they were seen to end. ``faults`` and ``exits`` are
+    the single ones, newest first.
     """
 
     vm: dict[str, Any]
@@ -39,6 +41,8 @@ class Shown:
     words: dict[int, int]
     formats: frozenset[str]
     outcomes: dict[str, int]
+    ended: dict[str, int]
+    stalls: dict[str, Any]
     vcpus: dict[int, int]
     faults: list[dict[str, Any]]
     exits: list[dict[str, Any]]
@@ -211,6 +215,8 @@ def account(stage: Stage, line: str) -> Account:
         words={int(item["word"], 16): item["count"] for item in syndromes},
         formats=frozenset(item["format"] for item in syndromes),
         outcomes={item["flag"]: item["count"] for item in product.get(f"{page}/flags")["outcomes"]},
+        ended=_by_outcome(all_of(product, "outcomes", vm=vm["id"])),
+        stalls=product.get("stall", vm=vm["id"]),
         vcpus={vcpu["vcpu"]: vcpu["faults"] for vcpu in product.get(page)["vcpus"]},
         faults=all_of(product, f"{page}/faults"),
         exits=all_of(product, "exits", vm=vm["id"]),
@@ -254,6 +260,13 @@ def _account_of(stage: Stage, answer: Answer) -> Account:
     if answer.status != 0:
         return Account(None, None, answer.error.strip())
     return account(stage, answer.output)
+
+
+def _by_outcome(items: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    counts = Counter[str]()
+    for item in items:
+        counts[item["outcome"]] += item["count"]
+    return dict(counts)
 
 
 def _time(text: str) -> datetime:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.handler_cases import DELAYS_S
 from tests.emulated.guests import both
 from tests.emulated.log import steps_of
 from tests.emulated.matrix import X86, Row, parameters
@@ -29,6 +30,7 @@ GUESTS = {
     "huge pages": ("tests.emulated.act", "HugePages", "32"),
     "device": ("tests.emulated.act", "Device", "40"),
     "memslot lost": ("tests.emulated.act", "Hotplug", "40"),
+    "late handler": ("tests.emulated.act", "SlowHandler", str(len(DELAYS_S))),
 }
 
 
@@ -64,6 +66,8 @@ def test_the_collector_attaches_to_every_tracepoint_pins_and_ends_in_order(
         "kvmmmu:kvm_mmu_spte_requested": "attached",
         "kvmmmu:fast_page_fault": "attached",
         "kvmmmu:handle_mmio_page_fault": "attached",
+        "kvm:kvm_entry": "attached",
+        "sched:sched_switch": "attached",
         "kvm:kvm_userspace_exit": "attached",
     }
     checks = {check["name"]: check["state"] for check in session.status["checks"]}
@@ -144,6 +148,38 @@ def test_the_ledger_accounts_for_every_fault(session: Session, guest: str) -> No
         "recorded": faults,
     }
     assert len(shown.faults) == faults == sum(shown.words.values())
+
+
+@pytest.mark.parametrize("guest", GUESTS)
+def test_every_fault_ends_where_the_guest_goes_on_or_is_left(session: Session, guest: str) -> None:
+    truth, shown = both(session, guest)
+    faults, late = shown.vm["faults"], 2 * len(DELAYS_S)
+    failed = {"exit": len(truth.exits)} if truth.exits else {}
+    # Of these no event of the kernel's shows the outcome.
+    others = {
+        # KVM copies the page, and lets the guest try again.
+        "copy on write": {"resumed": 20},
+        # The device is read and written, and the read-only memory written twice: all is left to the VMM.
+        "device": {"mmio": 4},
+        # So here, as the handler provides the page of zeros; and again while the other vCPU's page is copied.
+        "late handler": Counter(resumed=late, retried=faults - truth.faults - late),
+    }.get(guest, {})
+    of_events = {name: count for name, count in shown.outcomes.items() if name != "mmio"}
+    assert Counter(shown.ended) == Counter(of_events) + Counter(failed) + Counter(others)
+    assert shown.stalls["ledger"] == [
+        {"vm": shown.vm["id"], "faults": faults, "ended": faults, "stalled": faults, "uncounted": 0}
+    ]
+
+
+def test_a_stall_is_measured_from_the_fault_to_the_entry_and_holds_the_time_of_a_late_handler(
+    session: Session,
+) -> None:
+    _, shown = both(session, "late handler")
+    assert [(item["begins"], item["ends"], item["blocked"]) for item in shown.stalls["measured_by"]] == [
+        ("kvm_page_fault", "kvm_entry", True)
+    ]
+    assert shown.stalls["total"]["timed"] == shown.vm["faults"]
+    assert {vcpu["vcpu"] for vcpu in shown.stalls["vcpus"] if vcpu["blocked_s"] >= sum(DELAYS_S)} == {0, 1}
 
 
 def test_a_bare_error_is_a_fault_without_outcome_and_an_exit_without_address(

@@ -40,7 +40,7 @@ def skip_where_stalls_are_not_measured(headers_cache: Path) -> None:
     """Skip a test of what the programs measure on some flavours only."""
     plan = make_plan(read_facts(ensure_headers(headers_cache)))
     if plan.flavour.name != "pvm":
-        pytest.skip(f"stalls are measured on PVM so far, not on {plan.flavour.name}")
+        pytest.skip(f"other events show where faults begin and end on {plan.flavour.name}")
 
 
 def bytecode_of(headers_cache: Path) -> BytecodeCache:

@@ -91,7 +91,8 @@ struct vcpu_counts {
 	u16 orders;	 /* the orders_number that next_record was computed for */
 	/* The fault under way, where events show that one begins (stall.bpf.h): beside what each
 	 * fault reads, so that no further line of the cache is needed. */
-	u32 is_open;
+	u16 is_open;
+	u16 noted;	     /* OUTCOME_* of it so far; of the newest fault, once that has ended */
 	u64 begun_ns;	     /* 0: not timed so far */
 	u64 slept_ns;	     /* within it, until the thread last woke up */
 	u64 asleep_since_ns; /* while it is ASLEEP_IN_FAULT */

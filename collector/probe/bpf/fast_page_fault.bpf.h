@@ -33,11 +33,8 @@ PROBE(fast_page_fault)
 	LOAD(prefetch, fault, kvm_page_fault, prefetch);
 	owed_nothing = state && owes_nothing(state);
 	if (prefetch) {
-		/* As in count_prefetch(). */
-		if (state) {
-			drop_stall(state);
-			leave(state);
-		}
+		if (state)
+			leave_prefetch(state);
 		return 0;
 	}
 	if (owed_nothing)
@@ -61,7 +58,9 @@ PROBE(fast_page_fault)
 		end_fault(state, counters, outcome);
 		count_context(counters, fault);
 	}
-	if (!counted)
+	if (counted)
+		note_outcome(state, outcome);
+	else
 		end_stall(state, outcome, word, FORMAT_PFERR);
 	return 0;
 }

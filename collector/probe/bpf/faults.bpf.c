@@ -61,3 +61,6 @@
 #include "handle_mmio_page_fault.bpf.h"
 #endif
 #include "kvm_userspace_exit.bpf.h"
+#ifdef WITH_KVM_ENTRY
+#include "kvm_entry.bpf.h"
+#endif

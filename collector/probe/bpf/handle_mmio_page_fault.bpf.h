@@ -21,7 +21,9 @@ static __always_inline void see_mmio(struct vcpu_counts *state, u64 address, u64
 	counters = outcome_counters(state, counted, FORMAT_NONE, 0);
 	if (counters)
 		counters->mmio++;
-	if (!counted)
+	if (counted)
+		note_outcome(state, OUTCOME_MMIO);
+	else
 		end_stall(state, OUTCOME_MMIO, 0, FORMAT_NONE);
 }
 

@@ -5,18 +5,18 @@
 static __always_inline void count_prefetch(struct vcpu_counts *state, u64 fault)
 {
 	struct fault_counters *counters;
+	u32 word_place = state->word_place;
 	u64 word = 0;
 
 	LOAD(word, fault, kvm_page_fault, error_code);
 	counters = counters_of(state, FORMAT_PFERR, word);
+	/* That of the fault under way, if there is one. */
+	state->word_place = word_place;
 	if (counters)
 		counters->prefetched++;
 	else
 		COUNT_LOST(keys_full);
-	drop_stall(state);
-	/* A prefetch may happen outside KVM_RUN. The thread may then run another vCPU without a
-	 * kvm_userspace_exit in between, so its vCPU is looked up again at the next event. */
-	leave(state);
+	leave_prefetch(state);
 }
 
 #ifdef PREEMPTIBLE
@@ -135,7 +135,9 @@ PROBE(kvm_mmu_spte_requested)
 		end_fault(state, counters, outcome);
 		count_context(counters, fault);
 	}
-	if (!counted)
+	if (counted)
+		note_outcome(state, outcome);
+	else
 		end_stall(state, outcome, word, FORMAT_PFERR);
 	return 0;
 }

@@ -2,7 +2,8 @@
 /*
  * kvm:kvm_page_fault, x86: vcpu, address, error code; before 6.1 without the
  * vCPU. Where KVM emits it, it counts the fault, and the next kvmmmu event of
- * the same thread is that fault's outcome (outcome.bpf.h).
+ * the same thread is that fault's outcome (outcome.bpf.h). The fault lasts until
+ * the guest goes on (kvm_entry.bpf.h).
  */
 
 /* Remember that this KVM emits kvm_page_fault: kvmmmu events are only outcomes from now on. */
@@ -37,8 +38,10 @@ static __always_inline void compare_with_kvm(struct vcpu_counts *state)
 static __always_inline void see_page_fault(struct vcpu_counts *state, u64 address, u64 word,
 					   u8 nested)
 {
+	int is_same = state->word == word && state->address == address;
 	struct fault_counters *counters;
 
+	end_open_stall(state);
 	count_held(state);
 	state->word = word;
 	state->address = address;
@@ -62,6 +65,7 @@ static __always_inline void see_page_fault(struct vcpu_counts *state, u64 addres
 	if (counters && nested == 1)
 		counters->nested++;
 	count_fault(state, counters);
+	begin_next_stall(state, is_same);
 }
 
 #ifdef PREEMPTIBLE

@@ -3,6 +3,7 @@
  * with EFAULT or EHWPOISON are also recorded. */
 
 /* include/uapi/linux/kvm.h, and errno.h of include/uapi/asm-generic; macros are not in BTF. */
+#define KVM_EXIT_MMIO	      6
 #define KVM_EXIT_MEMORY_FAULT 39
 #define EFAULT		      14
 #define EHWPOISON	      133
@@ -118,11 +119,25 @@ static __always_inline void count_failed_fault(struct vcpu_counts *state)
 }
 #endif
 
+/* The fault under way ends here, since the guest does not go on. */
+static __always_inline void end_at_exit(struct vcpu_counts *state, u32 reason, u32 errno)
+{
+	if (errno == EFAULT || errno == EHWPOISON)
+		note_outcome(state, OUTCOME_EXIT);
+	else if (!errno && reason == KVM_EXIT_MMIO)
+		note_outcome(state, OUTCOME_MMIO);
+	end_open_stall(state);
+	/* User space has done something: the next fault is no other try. */
+	if (!errno)
+		note_outcome(state, OUTCOME_UNKNOWN);
+}
+
 /* result: 0 or negative. In the vCPU's thread, after vcpu_put(). */
 static __always_inline void see_exit(struct vcpu_counts *state, u32 reason, int result)
 {
 	u32 errno = result < 0 ? -result : 0;
 
+	end_at_exit(state, reason, errno);
 	count_held(state);
 	count_exit(state, reason, errno);
 	if (errno == EFAULT || errno == EHWPOISON) {
@@ -145,11 +160,16 @@ static __always_inline int see_exit_at_once(u32 reason, int result)
 
 	if (!state || result < 0 || !is_counting() || state->held)
 		return 0;
+#ifdef WITH_KVM_ENTRY
+	if (state->is_open)
+		return 0;
+#endif
 	first = &state->exits[0];
 	if (first->reason != reason || first->errno || !first->count)
 		return 0;
 	first->count++;
 	drop_stall(state);
+	note_outcome(state, OUTCOME_UNKNOWN);
 	state->running = 0;
 	state->pending = 0;
 	return 1;

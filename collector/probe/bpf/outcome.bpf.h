@@ -40,6 +40,7 @@ static __always_inline int is_another_try(struct vcpu_counts *state, int counted
 #ifdef WITH_TDX
 	if (counted && !state->pending && state->held) {
 		state->held = outcome + 1;
+		note_outcome(state, outcome);
 		return 1;
 	}
 #endif
@@ -67,6 +68,22 @@ static __always_inline struct fault_counters *outcome_counters(struct vcpu_count
 	if (!counted)
 		count_fault(state, counters);
 	return counters;
+}
+
+/*
+ * The page was mapped ahead of the guest. That may happen outside KVM_RUN: the
+ * thread may then run another vCPU without a kvm_userspace_exit in between, so
+ * its vCPU is looked up again at the next event.
+ */
+static __always_inline void leave_prefetch(struct vcpu_counts *state)
+{
+#ifdef WITH_KVM_ENTRY
+	/* No fault is open outside KVM_RUN: the guest goes on with this one afterwards. */
+	if (state->is_open)
+		return;
+#endif
+	drop_stall(state);
+	leave(state);
 }
 
 #ifdef HAVE_KVM_PAGE_FAULT_STRUCT

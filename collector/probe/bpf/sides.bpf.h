@@ -46,6 +46,7 @@ static __always_inline void count_owed(struct vcpu_counts *state)
 	} else {
 		state->pending = 0;
 		counters = counters_of(state, state->format, state->word);
+		note_outcome(state, owed % OWES_OUTCOME);
 	}
 	if (counters) {
 		end_fault(state, counters, owed % OWES_OUTCOME);

@@ -2,10 +2,14 @@
 /*
  * How long faults stall their vCPUs.
  *
- *   begin_stall()    a fault may have begun: the guest's page tables are walked
+ *   begin_stall()    a fault has begun; or may have: the guest's page tables are walked
+ *   note_outcome()   KVM does something about it, maybe not for the last time
  *   fall_asleep()    the thread goes to sleep meanwhile, and wake_up() runs again
  *   end_stall()      the fault has ended: it is counted in a histogram
  *   drop_stall()     it was none: KVM walked the tables for itself
+ *
+ * Where kvm_entry fires, a fault ends there, with what was noted last. Elsewhere
+ * the event that shows its outcome ends it.
  *
  * Every fault that ends is counted. Its time is taken only while its vCPU has
  * some left to take (timed_left, which user space renews with each reading),
@@ -14,7 +18,7 @@
  * asleep if not before.
  */
 
-#ifdef WITH_KVM_MMU_PAGETABLE_WALK
+#ifdef WITH_STALLS
 static __always_inline struct vcpu_stalls *overflow_stalls(struct vcpu_counts *state)
 {
 	struct vcpu_key key = {.vm = state->vm, .vcpu = state->vcpu_id};
@@ -59,7 +63,7 @@ static __always_inline u64 elapsed_ns(u64 since_ns, u64 now_ns)
 
 #define PAGE_BITS 12
 
-/* word, address: as the walk has them. */
+/* word, address: as the event has them. */
 static __always_inline void begin_stall(struct vcpu_counts *state, u64 address, u64 word)
 {
 	u32 untimed;
@@ -128,6 +132,7 @@ static __always_inline void drop_stall(struct vcpu_counts *state)
 }
 
 #define OCTAVE_SHIFT  10
+#define NESTED_SHIFT  9
 #define OUTCOME_SHIFT 4
 #define IS_USED	      (1U << 31)
 #define UNTIMED	      0 /* octave -2: see bucket_of() */
@@ -202,6 +207,7 @@ static __always_inline void end_stall(struct vcpu_counts *state, u32 outcome, u6
 	u32 place = state->word_place, bucket = UNTIMED << 2, kind;
 
 	if (!stalls) {
+		drop_stall(state);
 		COUNT_LOST(stalls_full);
 		return;
 	}
@@ -219,8 +225,9 @@ static __always_inline void end_stall(struct vcpu_counts *state, u32 outcome, u6
 	state->is_open = 0;
 	*(volatile u32 *)&stalls->opaque = bucket;
 	bucket = *(volatile u32 *)&stalls->opaque;
-	*(volatile u32 *)&stalls->opaque =
-		IS_USED | (bucket >> 2) << OCTAVE_SHIFT | outcome << OUTCOME_SHIFT | place;
+	*(volatile u32 *)&stalls->opaque = IS_USED | (bucket >> 2) << OCTAVE_SHIFT |
+					   (state->nested == 1) << NESTED_SHIFT |
+					   outcome << OUTCOME_SHIFT | place;
 	kind = *(volatile u32 *)&stalls->opaque;
 	cell = cell_in_place(stalls, kind, place);
 	if (!cell) {
@@ -279,6 +286,46 @@ static __always_inline void end_stall(struct vcpu_counts *state, u32 outcome, u6
 }
 
 static __always_inline void end_unseen_stall(struct vcpu_counts *state, u32 outcome)
+{
+}
+#endif
+
+#ifdef WITH_KVM_ENTRY
+static __always_inline void note_outcome(struct vcpu_counts *state, u32 outcome)
+{
+	state->noted = outcome;
+}
+
+/* Count the fault under way, if there is one. Its word is that which was counted last. */
+static __always_inline void end_open_stall(struct vcpu_counts *state)
+{
+	if (state->is_open)
+		end_stall(state, state->noted, state->word, state->format);
+}
+
+/*
+ * The next fault begins. is_same: as the newest one did. If then nothing was done
+ * about that one, as far as events show, this is another try.
+ */
+static __always_inline void begin_next_stall(struct vcpu_counts *state, int is_same)
+{
+	u32 before = state->noted;
+
+	state->noted = is_same && (before == OUTCOME_RESUMED || before == OUTCOME_RETRIED)
+			       ? OUTCOME_RETRIED
+			       : OUTCOME_RESUMED;
+	begin_stall(state, state->address, state->word);
+}
+#else
+static __always_inline void note_outcome(struct vcpu_counts *state, u32 outcome)
+{
+}
+
+static __always_inline void end_open_stall(struct vcpu_counts *state)
+{
+}
+
+static __always_inline void begin_next_stall(struct vcpu_counts *state, int is_same)
 {
 }
 #endif

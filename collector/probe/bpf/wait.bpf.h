@@ -117,7 +117,7 @@ static __always_inline void count_wait(struct vcpu_counts *state, u64 ns)
  */
 static __always_inline int is_halted(struct vcpu_counts *state)
 {
-#ifdef HAVE_STAT_BLOCKING
+#if defined(HAVE_STAT_BLOCKING) && defined(ARCH_X86_64)
 	u64 blocking = 0;
 	u8 waits_for_page = 0;
 

@@ -157,7 +157,27 @@ def test_how_long_faults_last_is_shown_by_walks_where_they_come_first(
     svm = make_plan(vmlinux, "x86_64", _modules(tmp_path / "svm", kvm_amd__npt="Y"))
     walks = ("kvmmmu:kvm_mmu_pagetable_walk", "kvmmmu:kvm_mmu_walker_error", "sched:sched_switch")
     assert pvm.attach[1:4] == walks
-    assert not set(walks) & {*svm.attach, *(gap.tracepoint for gap in svm.absent)}
+    assert "kvm:kvm_entry" not in {*pvm.attach, *(gap.tracepoint for gap in pvm.absent)}
+    assert not set(walks[:2]) & {*svm.attach, *(gap.tracepoint for gap in svm.absent)}
+
+
+@pytest.mark.parametrize("arguments", ["struct kvm_vcpu *", "struct kvm_vcpu *, bool"])
+def test_where_the_guest_is_seen_to_go_on_that_ends_a_fault(tmp_path: Path, arguments: str) -> None:
+    entry = f"typedef void (*btf_trace_kvm_entry)(void *, {arguments});\n"
+    vmlinux = EXIT + PAGE_FAULT + SPTE + FAULT_STRUCT + WALK + SWITCH + entry
+    svm = make_plan(vmlinux, "x86_64", _modules(tmp_path, kvm_amd__npt="Y"))
+    assert {"kvm:kvm_entry", "sched:sched_switch"} <= set(svm.attach)
+    assert "WITH_STALLS" in svm.macros
+
+
+@pytest.mark.parametrize("entry", ["", "typedef void (*btf_trace_kvm_entry)(void *, unsigned int);\n"])
+def test_where_no_end_is_seen_nothing_else_of_stalls_is_attached(tmp_path: Path, entry: str) -> None:
+    vmlinux = EXIT + PAGE_FAULT + SPTE + FAULT_STRUCT + SWITCH + entry
+    svm = make_plan(vmlinux, "x86_64", _modules(tmp_path, kvm_amd__npt="Y"))
+    reasons = {gap.tracepoint: gap.reason for gap in svm.absent}
+    assert reasons["sched:sched_switch"] == "no event shows where a fault ends"
+    assert "kvm:kvm_entry" in reasons
+    assert "WITH_STALLS" not in svm.macros
 
 
 def test_sleep_is_not_looked_for_where_nothing_shows_in_what(tmp_path: Path) -> None:

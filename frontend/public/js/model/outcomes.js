@@ -17,7 +17,7 @@ const MEANINGS = {
   write_protected: "A write to a page that KVM watches: it emulated the instruction",
   mmio: "An access to where no memory is",
   emulated: "KVM emulated the instruction",
-  retried: "Nothing was done, and the vCPU faulted in the same way again",
+  retried: "The vCPU faulted in the same way as just before, and nothing that shows was done about either",
   exit: "KVM_RUN failed: a memory-fault or bare error exit",
   access_flag: "The page was there, and is marked as used",
   nisv: "An access of which the hardware gave no syndrome, handed to user space",

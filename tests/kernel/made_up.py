@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs that run on events that are made up: those of a kernel or processor that this host does not have.
+
+No program is attached. This thread is made the thread of a vCPU which is inside KVM_RUN.
+"""
+
+import struct
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from collector.counting.reader import Reader
+from collector.counting.stall_differences import Stalls
+from collector.probe import compiled, syscall
+from collector.probe.compiler_process import Order, Terms
+from collector.probe.headers import ensure_headers, read_facts
+from collector.probe.layout import CONCERNS, LAYOUT_MAP
+from collector.probe.loading import load_unattached
+from collector.probe.plan import Plan, make_plan
+from collector.probe.probes import Probes
+from collector.probe.source import make_source
+from collector.probe.view import number_at
+from faultmodel.outcomes import Outcome
+
+VCPU = 0x1000
+"""Where its ``struct kvm_vcpu`` is said to be. Nothing is there, and all of it reads as 0."""
+_VM = 0x2000
+_INDEX = struct.Struct("=I")
+_EXIT_EINTR = (10, -4)
+
+
+class MadeUp:
+    """One counting, of one vCPU."""
+
+    def __init__(self, probes: Probes) -> None:
+        self._probes = probes
+        self._table = syscall.open_map(probes.handles.maps["slots"])
+        self._slot = compiled.read(syscall.open_map(probes.handles.maps[LAYOUT_MAP])).value("slots")
+        self._place = threading.get_native_id() % self._table.max_entries
+        self._reader = Reader(probes)
+        self.set(tid=threading.get_native_id(), vcpu=VCPU, running=1, place=self._place, vcpu_id=3, kvm=_VM)
+
+    def set(self, **numbers: int) -> None:
+        """Set fields of the vCPU's counts."""
+        key = _INDEX.pack(self._place)
+        value = bytearray(syscall.lookup(self._table, key) or b"")
+        for name, number in numbers.items():
+            form, offset = number_at(self._slot, name)
+            form.pack_into(value, offset, number)
+        syscall.update(self._table, key, bytes(value))
+
+    def begin_anew(self) -> None:
+        """Forget the fault under way and the one before, and what has ended; allow faults to be timed."""
+        self.set(is_open=0, noted=0, timed_left=4096)
+        self.stalls()
+
+    def happens(self, tracepoint: str, *arguments: int) -> None:
+        """Have the programs of an event run, as far as they are on its raw side."""
+        numbers = (number % 2**64 for number in arguments)
+        syscall.run(self._probes.handles.programs[tracepoint], struct.pack(f"={len(arguments)}Q", *numbers))
+
+    def enter(self) -> None:
+        """The guest goes on."""
+        self.happens("kvm_entry", VCPU, 0)
+
+    def leave(self, reason: int, result: int = 0) -> None:
+        """KVM_RUN returns, and is called again."""
+        self.happens("kvm_userspace_exit", reason, result)
+        self.set(running=1)
+
+    def interrupt(self) -> None:
+        """A signal has KVM_RUN return, and it is called again."""
+        self.leave(*_EXIT_EINTR)
+
+    def stalls(self) -> Stalls:
+        """Return what has ended since the last time."""
+        found = self._reader.read().stalls
+        assert found is not None
+        return found
+
+    def ended(self) -> Counter[Outcome]:
+        """Return how many ended since the last time, by outcome."""
+        outcomes = Counter[Outcome]()
+        for key, values in self.stalls().counts.items():
+            outcomes[key.outcome] += sum(values[:4])
+        return outcomes
+
+
+def plan_of_svm(headers_cache: Path, folder: Path) -> tuple[Path, Plan]:
+    """Return this kernel's types, and the plan as if KVM used SVM with nested paging.
+
+    :param folder: as ``/sys/module``, to be filled
+    """
+    headers = ensure_headers(headers_cache)
+    parameters = folder / "kvm_amd" / "parameters"
+    parameters.mkdir(parents=True)
+    (parameters / "npt").write_text("Y")
+    return headers, make_plan(read_facts(headers), "x86_64", folder)
+
+
+@contextmanager
+def made_up(headers: Path, plan: Plan) -> Iterator[MadeUp]:
+    """Load a plan's programs, and have them count."""
+    source = make_source(plan)
+    maps = (LAYOUT_MAP, *(name for names in CONCERNS.values() for name in names))
+    # The kernel runs no program on request whose arguments have types.
+    order = Order(source.text, source.flags, str(headers), plan.attach, maps, is_typed=False)
+    with Probes(load_unattached(order, {}, cache=None, terms=Terms())) as probes:
+        probes.begin(source)
+        yield MadeUp(probes)

@@ -46,6 +46,8 @@ class Cause(StrEnum):
 class Unseen(StrEnum):
     """What could not be looked at when the cause of an exit was looked for, and why."""
 
+    NOT_LOADED = "not_loaded"
+    """Nothing was: the collector's programs for it were not loaded yet, or cannot be."""
     TOO_MANY_VMS = "too_many_vms"
     """Nothing was: more VMs failed at once than are looked at in one reading."""
     TOO_MANY_ADDRESSES = "too_many_addresses"

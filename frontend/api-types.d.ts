@@ -221,6 +221,8 @@ export interface Exit {
   flags_raw: string | null;
   /** Null where the kernel showed no fault before the exit */
   syndrome: RawSyndrome | null;
+  /** As in `/api/v1/causes`; null where nobody looked for it, as in recordings */
+  cause: Cause | null;
 }
 
 /** The ways in which KVM hands a guest memory fault to user space. */

@@ -187,7 +187,7 @@ def exit_record(
 
 def full_exit_record(*, arch_name: str = X86, word: int = 2**64 - 1) -> Struct:
     """Return an exit's record in which every optional field has a value: ``word``, a text, or False."""
-    record = exit_record(arch_name=arch_name)
+    record = exit_record(arch_name=arch_name, cause=Cause.PROT_NONE)
     optional = {
         field.name: "npf" if "str" in str(field.type) else False if "bool" in str(field.type) else word
         for field in msgspec.structs.fields(record)

@@ -206,6 +206,7 @@ def exit_body(row: RecordRow) -> schemas.Exit:
         flags=[] if record.flags is None else list(exits.flag_names(record.flags)),
         flags_raw=None if record.flags is None else hex(record.flags),
         syndrome=_raw_syndrome(arch.get(row.arch), record, EXIT_FIELDS),
+        cause=record.cause,
     )
 
 

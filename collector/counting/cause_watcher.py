@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from collector.counting import decoder
 from collector.counting.backing import PAGE
 from collector.counting.causes import Failure, Found, Slot, diagnose
 from collector.counting.reading import Reading
@@ -70,8 +71,23 @@ class _Known:
     newest: Found | None = None
 
 
+def without_causes(
+    reading: Reading, architecture: Architecture, ids: Mapping[VmKey, str]
+) -> Mapping[str, Sequence[Any]]:
+    """Return the sections ``causes`` and ``exits`` while nobody looks: that is then said of each exit."""
+    evidence = {"not_seen": [Unseen.NOT_LOADED]}
+    rows: dict[tuple[str, int, Cause], _Counted] = {}
+    for key, count in reading.exit_counts.items():
+        vm = ids.get(VmKey(key.kvm, key.instance))
+        if vm is not None and exit_kind(key.reason, key.errno) is not None:
+            at_ns = reading.to_ns - 1
+            _add(rows, (vm, key.vcpu, Cause.UNKNOWN), _Counted(count, at_ns, at_ns, evidence))
+    exits = decoder.exits(reading, architecture, ids, dict.fromkeys(reading.exits, Cause.UNKNOWN))
+    return {"exits": exits, "causes": _cause_counts(rows)}
+
+
 class CauseWatcher:
-    """Ships the causes of exits. For one thread."""
+    """Ships exits with their causes, and counts of them by cause. For one thread."""
 
     name = "causes"
 
@@ -98,8 +114,10 @@ class CauseWatcher:
         self._known: dict[ExitKey, _Known] = {}
 
     def rows(self, reading: Reading, ids: Mapping[VmKey, str]) -> Mapping[str, Sequence[Any]]:
-        """Return the section ``causes``. :raises ProbeError: the kernel refuses"""
+        """Return the sections ``causes`` and ``exits``. :raises ProbeError: the kernel refuses"""
+        causes: dict[ExitRecord, Cause] = {}
         for record, found in self._found(reading, ids):
+            causes[record] = found[0]
             key = ExitKey(record.kvm, record.instance, record.vcpu, record.reason, record.errno)
             known = self._known.setdefault(key, _Known())
             known.waiting.append((reading.clock.monotonic_to_utc_ns(record.monotonic_ns), found))
@@ -112,18 +130,8 @@ class CauseWatcher:
             for time_ns, (cause, evidence), exits in self._counted(key, count, reading.to_ns):
                 _add(rows, (ids[vm], key.vcpu, cause), _Counted(exits, time_ns, time_ns, evidence))
         return {
-            "causes": [
-                CauseCount(
-                    time_ns=one.last_ns,
-                    span_ns=one.last_ns - one.first_ns,
-                    vm=vm,
-                    vcpu=vcpu,
-                    cause=cause,
-                    count=one.count,
-                    evidence=_text(one.evidence),
-                )
-                for (vm, vcpu, cause), one in rows.items()
-            ]
+            "exits": decoder.exits(reading, self._architecture, ids, causes),
+            "causes": _cause_counts(rows),
         }
 
     def lacking(self) -> str:
@@ -294,6 +302,21 @@ def _add(rows: dict[tuple[str, int, Cause], _Counted], key: tuple[str, int, Caus
     one.first_ns = min(one.first_ns, more.first_ns)
     if more.last_ns >= one.last_ns:
         one.last_ns, one.evidence = more.last_ns, more.evidence
+
+
+def _cause_counts(rows: Mapping[tuple[str, int, Cause], _Counted]) -> Sequence[CauseCount]:
+    return [
+        CauseCount(
+            time_ns=one.last_ns,
+            span_ns=one.last_ns - one.first_ns,
+            vm=vm,
+            vcpu=vcpu,
+            cause=cause,
+            count=one.count,
+            evidence=_text(one.evidence),
+        )
+        for (vm, vcpu, cause), one in rows.items()
+    ]
 
 
 def _text(evidence: Any) -> str:  # noqa: ANN401 - JSON's

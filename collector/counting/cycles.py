@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from collector.counting import decoder
+from collector.counting.cause_watcher import without_causes
 from collector.counting.reader import Reader
 from collector.counting.reading import Reading
 from collector.counting.stall_rows import stall_rows
@@ -72,12 +73,16 @@ class Cycles:
         ids = self._ids
         stalls, vcpu_stalls, stall_ledger = stall_rows(reading, self._architecture, ids)
         pressures, host_pressures = pressure_rows(reading, ids)
-        watched = {**UNNAMED.rows(reading, ids), **self._watchers.rows(reading, ids)}
+        # Watchers replace what is said where nobody looks.
+        watched = {
+            **without_causes(reading, self._architecture, ids),
+            **UNNAMED.rows(reading, ids),
+            **self._watchers.rows(reading, ids),
+        }
         content = Content(
             fault_counts=decoder.fault_counts(reading, self._architecture, ids),
             faults=decoder.faults(reading, self._architecture, ids),
             exit_counts=decoder.exit_counts(reading, ids),
-            exits=decoder.exits(reading, self._architecture, ids),
             ledger=decoder.ledger(reading, ids),
             lost=decoder.losses(reading),
             covered=(Span(reading.from_ns, reading.to_ns),),

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct
@@ -19,6 +20,7 @@ from collector.probe.layout import (
     VmKey,
 )
 from faultmodel.arch.base import Architecture
+from faultmodel.causes import Cause
 from faultmodel.record import BUCKET_MS, KVM_EXIT_MEMORY_FAULT, ExitCount, LedgerEntry, Loss, exit_kind
 from faultmodel.units import NS_PER_MS
 
@@ -119,12 +121,21 @@ def ledger(reading: Reading, ids: VmIds) -> tuple[LedgerEntry, ...]:
     )
 
 
-def exits(reading: Reading, architecture: Architecture, ids: VmIds) -> tuple[Any, ...]:
-    """Return the architecture's records of memory-fault and bare error exits."""
+def exits(
+    reading: Reading,
+    architecture: Architecture,
+    ids: VmIds,
+    causes: Mapping[ExitRecord, Cause] = MappingProxyType({}),
+) -> tuple[Any, ...]:
+    """Return the architecture's records of memory-fault and bare error exits.
+
+    :param causes: of those whose cause was looked for
+    """
     hardware = _HARDWARE[architecture.name]
     return tuple(
         architecture.exit(
             vm=ids[VmKey(record.kvm, record.instance)],
+            cause=causes.get(record),
             **_common(record, reading.clock),
             **hardware(record),
         )

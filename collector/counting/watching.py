@@ -24,7 +24,7 @@ _READ = {
     for section in SECTIONS
     if not section.is_architectures
 }
-"""As a server reads rows, by section."""
+"""As a server reads rows, by section; not those of an architecture's own records."""
 
 
 class Watcher(Protocol):
@@ -122,6 +122,8 @@ class VmStates:
 
 def _taken(section: str, rows: Sequence[Any]) -> tuple[Sequence[Any], str]:
     """Return the rows that a server takes, and why others are none; empty where all are."""
+    if section not in _READ:
+        return rows, ""
     if not (wrong := _why_not(section, rows)):
         return rows, ""
     return [row for row in rows if not _why_not(section, [row])], f"a row of {section} is left out: {wrong}"

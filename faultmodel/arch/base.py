@@ -20,6 +20,7 @@ from types import UnionType
 from typing import Union, get_args, get_origin, get_type_hints
 
 from faultmodel.bits import BitField, BitLayout, Decoded
+from faultmodel.causes import Cause
 from faultmodel.errors import ArchitectureError, UnknownNameError
 from faultmodel.record import COUNTERS, Access, ExitKind, Side
 
@@ -68,6 +69,7 @@ EXIT_FIELDS: Mapping[str, tuple[type, ...]] = {
     "vm_gpa": (int, type(None)),
     "l2_address": (int, type(None)),
     "nested": (bool, type(None)),
+    "cause": (Cause, type(None)),
 }
 
 

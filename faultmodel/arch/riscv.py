@@ -9,6 +9,7 @@ from msgspec import Struct
 from faultmodel import flags
 from faultmodel.arch.base import Architecture, Flag, SyndromeFormat
 from faultmodel.bits import BitField, BitLayout
+from faultmodel.causes import Cause
 from faultmodel.record import U32, U64, Access, Count, DescribedVm, ExitKind, TimeMs, TimeNs
 
 INTERRUPT = 1 << 63
@@ -203,6 +204,8 @@ class RiscvExit(Struct, frozen=True, kw_only=True, omit_defaults=True):
     sepc: U64 | None = None
     nested: bool | None = None
     """Whether a guest of the guest ran (L2); None where the source does not show it."""
+    cause: Cause | None = None
+    """Why KVM_RUN failed; None where nobody looked."""
 
     @property
     def vm_gpa(self) -> int | None:

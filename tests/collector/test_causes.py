@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from collector.counting.backing import PAGE
-from collector.counting.cause_watcher import CauseWatcher
+from collector.counting.cause_watcher import CauseWatcher, without_causes
 from collector.counting.causes import Failure, Slot, diagnose
 from collector.counting.clock import ClockOffsets
 from collector.counting.reading import Reading
@@ -269,6 +269,21 @@ def test_a_record_that_comes_before_its_count_waits_for_it(watcher: CauseWatcher
     assert (row.cause, row.time_ns) == (Cause.NOT_MAPPED, 6)
     (row,) = found(watcher, reading([], {VMS[0]: 1}, second=2))
     assert (row.cause, row.time_ns) == (Cause.NO_MEMSLOT, 10**9)
+
+
+def test_while_nobody_looks_each_exit_says_so() -> None:
+    rows = without_causes(reading([record(5)], {VMS[0]: 1000, VMS[1]: 1}), arch.get("x86_64"), IDS)
+    assert [(row.vm, row.cause, row.count) for row in rows["causes"]] == [
+        (IDS[VMS[0]], Cause.UNKNOWN, 1000),
+        (IDS[VMS[1]], Cause.UNKNOWN, 1),
+    ]
+    assert {row.evidence for row in rows["causes"]} == {'{"not_seen":["not_loaded"]}'}
+    assert [row.cause for row in rows["exits"]] == [Cause.UNKNOWN]
+
+
+def test_each_exit_has_the_cause_that_was_found(watcher: CauseWatcher) -> None:
+    rows = watcher.rows(reading([record(5), record(6, gpa=0)], {VMS[0]: 2}), IDS)
+    assert [row.cause for row in rows["exits"]] == [Cause.NOT_MAPPED, Cause.NO_MEMSLOT]
 
 
 def test_however_many_vms_fail_few_are_looked_at_and_the_others_say_so(

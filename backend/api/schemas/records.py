@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from backend.api.schemas.fields import ExactTimeText, NextCursor, WordText
 from backend.api.schemas.warnings import Warnings, WarningsLeftOut
+from faultmodel.causes import Cause
 from faultmodel.record import Access, ExitKind
 
 
@@ -55,6 +56,10 @@ class Exit(BaseModel):
     flags: list[str] = Field(examples=[["private"]])
     flags_raw: WordText | None = Field(examples=["0x8"])
     syndrome: RawSyndrome | None = Field(description="Null where the kernel showed no fault before the exit")
+    cause: Cause | None = Field(
+        description="As in `/api/v1/causes`; null where nobody looked for it, as in recordings",
+        examples=["prot_none"],
+    )
 
 
 class MissedReason(StrEnum):

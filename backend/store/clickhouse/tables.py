@@ -38,6 +38,8 @@ _CODECS = {
     VERSION: "Delta, ZSTD(1)",
 }
 _PLAIN = "ZSTD(1)"
+_ADDED = frozenset({"cause"})
+"""Columns that tables of records have got since they are made."""
 metadata = MetaData()
 
 
@@ -77,7 +79,7 @@ def column_types(table: Table) -> Sequence[str]:
 
 
 def statements(place: Place) -> Iterator[str]:
-    """Yield what makes the tables that are not there."""
+    """Yield what makes the tables, and the columns, that are not there."""
     for table in metadata.sorted_tables:
         yield _create(table, place)
         if place.cluster:
@@ -87,6 +89,7 @@ def statements(place: Place) -> Iterator[str]:
                 f" {quoted(place.local(table))} ENGINE = Distributed({quoted(place.cluster)},"
                 f" currentDatabase(), {quoted(place.local(table))}, cityHash64({owner}))"
             )
+        yield from _add_columns(table, place)
     engine = _engine("", IDENTITY, place)
     yield (
         f"CREATE TABLE IF NOT EXISTS {IDENTITY}{place.everywhere} (id Int64) ENGINE = {engine} ORDER BY id"
@@ -125,6 +128,19 @@ def _create(table: Table, place: Place) -> str:
         f" ENGINE = {engine} PARTITION BY {day_of(table)} ORDER BY ({order})"
         f" SETTINGS {window} = {_REMEMBERED}, fsync_after_insert = 1, fsync_part_directory = 1"
     )
+
+
+def _add_columns(table: Table, place: Place) -> Iterator[str]:
+    """Yield what adds the columns that the table of an earlier release has not."""
+    before = ""
+    for column in table.columns:
+        if column.name in _ADDED:
+            for name in dict.fromkeys((place.local(table), table.name)):
+                yield (
+                    f"ALTER TABLE {quoted(name)}{place.everywhere} ADD COLUMN IF NOT EXISTS"
+                    f" {quoted(column.name)} {_type_name(column)} AFTER {quoted(before)}"
+                )
+        before = column.name
 
 
 def _engine(kind: str, name: str, place: Place) -> str:

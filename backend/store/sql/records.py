@@ -25,6 +25,7 @@ from backend.store.sql.tables import fault_counts
 from backend.store.sql.words import SIGNED_MAX, Word, to_signed
 from faultmodel import arch
 from faultmodel.arch.base import Architecture
+from faultmodel.causes import Cause
 from faultmodel.record import BUCKET_MS, ExitKind
 from faultmodel.rows import Rows
 
@@ -91,6 +92,8 @@ def record_of(record: type[Struct], row: Row[Any]) -> Struct:
     del fields["position"], fields["vm_id"]
     if "kind" in fields:
         fields["kind"] = ExitKind(fields["kind"])
+    if fields.get("cause") is not None:
+        fields["cause"] = Cause(fields["cause"])
     return record(vm="", **fields)
 
 
@@ -144,9 +147,10 @@ def _stored(column: Column[Any], found: Sequence[Any], vm_numbers: Mapping[str, 
     if isinstance(found[0], bool) and isinstance(column.type, BigInteger):
         return list(map(int, found))
     if isinstance(column.type, Text):
-        if isinstance(found[0], Enum):
-            return [one.value for one in found]
-        check_texts(set(found))
+        different = set(found)
+        if any(isinstance(one, Enum) for one in different):
+            return [None if one is None else one.value for one in found]
+        check_texts(different)
     return found
 
 

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from faultmodel.arch.arm64.esr import ESR_EL2
 from faultmodel.arch.base import Architecture
+from faultmodel.causes import Cause
 from faultmodel.record import U32, U64, Access, Count, DescribedVm, ExitKind, TimeMs, TimeNs
 
 
@@ -99,6 +100,8 @@ class Arm64Exit(Struct, frozen=True, kw_only=True, omit_defaults=True):
     pc: U64 | None = None
     nested: bool | None = None
     """Whether a guest of the guest ran (L2); None where the source does not show it."""
+    cause: Cause | None = None
+    """Why KVM_RUN failed; None where nobody looked."""
 
     @property
     def vm_gpa(self) -> int | None:

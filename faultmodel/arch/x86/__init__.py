@@ -9,6 +9,7 @@ from faultmodel.arch.base import NO_FORMAT as NO_FORMAT
 from faultmodel.arch.base import Architecture
 from faultmodel.arch.x86.ept import EPT
 from faultmodel.arch.x86.pferr import NPF, PFERR
+from faultmodel.causes import Cause
 from faultmodel.record import U32, U64, Access, Count, DescribedVm, ExitKind, Text, TimeMs, TimeNs
 
 _GUEST_PHYSICAL = frozenset(("ept", "npf"))
@@ -111,6 +112,8 @@ class X86Exit(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rip: U64 | None = None
     nested: bool | None = None
     """Whether a guest of the guest ran (L2); None where the source does not show it."""
+    cause: Cause | None = None
+    """Why KVM_RUN failed; None where nobody looked."""
 
     @property
     def vm_gpa(self) -> int | None:

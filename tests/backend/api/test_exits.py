@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from faultmodel import arch
+from faultmodel.causes import Cause
 from faultmodel.record import ExitKind
 from tests.backend.api.warned import not_covered
 from tests.backend.serving import Server
@@ -60,6 +61,7 @@ def test_a_memory_fault_exit_has_every_field_of_the_interface(server: Server) ->
                     "word": "0x200000006",
                     "words": {"address": "0x100000010", "rip": "0xffffffff81000000"},
                 },
+                "cause": None,
             }
         ],
         "next_cursor": None,
@@ -109,6 +111,14 @@ def test_words_of_64_bits_are_kept_on_every_architecture(server: Server, arch_na
     (item,) = server.get(EXITS)["items"]
     assert item["gpa"] == item["flags_raw"] == item["syndrome"]["word"] == "0xffffffffffffffff"
     assert set(item["syndrome"]["words"].values()) <= {"0xffffffffffffffff"}
+
+
+def test_each_exit_has_its_own_cause(server: Server) -> None:
+    causes = [None, Cause.PROT_NONE, Cause.UNKNOWN, None]
+    records = [exit_record(time_ns=START_NS + second, cause=cause) for second, cause in enumerate(causes)]
+    server.apply(make_batch(exits=records))
+    found = [item["cause"] for item in server.get(EXITS)["items"]]
+    assert found == [None, "unknown", "prot_none", None]
 
 
 def test_exits_come_newest_first_and_by_pages(server: Server) -> None:

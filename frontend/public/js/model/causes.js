@@ -27,6 +27,7 @@ const NAMES = {
 const WORDS = {
   looked_up_last: "it was looked up last: the guest-physical address is not shown",
   only_defect_of_memslot: "it is the only defect of the memslot’s mappings: the address is not shown",
+  not_loaded: "nothing was looked at: the collector’s programs for it were not loaded yet, or cannot be",
   too_many_vms: "nothing was looked at: too many VMs failed at once",
   too_many_addresses: "nothing was looked at: this VM failed at too many addresses at once",
   record_lost: "nothing was looked at: the record of the exit was lost",

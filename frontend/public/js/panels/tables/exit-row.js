@@ -2,6 +2,7 @@
 /** One exit as a table's row. */
 
 import { el } from "../../base/dom.js";
+import { causeText } from "../../model/causes.js";
 import { errnoText, kindText, reasonText } from "../../model/exit-words.js";
 import { NONE, sizeText, words } from "../../base/format.js";
 import { addressCell } from "./address-cell.js";
@@ -24,6 +25,7 @@ export function createExitRow(exit) {
     el("td", {}, el("span", { class: `kind ${kind}` }, kindText(kind))),
     el("td", { title: reason.title }, reason.text),
     el("td", {}, errnoText(exit)),
+    el("td", {}, exit.cause === null ? muted(NONE) : causeText(exit.cause)),
     exit.gpa === null && !exit.nested ? absentCell(exit) : addressCell(exit),
     el("td", { class: "number nowrap", title: size === null ? null : `${size} bytes` }, sizeText(size)),
     flagsCell(exit),

@@ -24,7 +24,7 @@ function label(kind) {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 }
 
-const COLUMNS = ["Time", "vCPU", "Kind", "Reason", "Error", "GPA", "Size", "Flags", "Syndrome of the fault before"];
+const COLUMNS = ["Time", "vCPU", "Kind", "Reason", "Error", "Cause", "GPA", "Size", "Flags", "Syndrome of the fault before"];
 const NUMBERS = ["vCPU", "Size"];
 const FULL = `No more than ${countText(MOST_ROWS)} are listed: choose an earlier range for those before.`;
 

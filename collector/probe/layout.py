@@ -26,6 +26,9 @@ OUTCOMES: Mapping[int, Outcome] = dict(
             Outcome.EXIT,
             Outcome.RESUMED,
             Outcome.RETRIED,
+            Outcome.ACCESS_FLAG,
+            Outcome.NISV,
+            Outcome.REFLECTED,
         )
     )
 )
@@ -83,6 +86,10 @@ PROGRAMS_OF_STALLS = frozenset(
         "kvm_mmu_pagetable_walk",
         "kvm_mmu_walker_error",
         "sched_switch",
+        "kvm_access_fault",
+        "kvm_mmio",
+        "kvm_mmio_nisv",
+        "kvm_inject_nested_exception",
         "kvm_entry",
     }
 )

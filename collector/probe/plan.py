@@ -25,7 +25,16 @@ TRACEPOINTS: Mapping[str, tuple[str, ...]] = {
         "kvm:kvm_entry",
         "kvm:kvm_userspace_exit",
     ),
-    "aarch64": ("kvm:kvm_guest_fault", "kvm:kvm_userspace_exit"),
+    "aarch64": (
+        "kvm:kvm_guest_fault",
+        "sched:sched_switch",
+        "kvm:kvm_access_fault",
+        "kvm:kvm_mmio",
+        "kvm:kvm_mmio_nisv",
+        "kvm:kvm_inject_nested_exception",
+        "kvm:kvm_entry",
+        "kvm:kvm_userspace_exit",
+    ),
 }
 """By ``uname -m``."""
 
@@ -38,11 +47,13 @@ _WALKS = (_WALK, "kvm_mmu_walker_error")
 """Show where a fault begins, where its first event is a walk of the guest's page tables."""
 _ENTRY = "kvm_entry"
 """Shows where a fault ends, elsewhere."""
-_STALLS = (*_WALKS, _ENTRY, "sched_switch")
+_NOT_IN_EARLIER = ("kvm_mmio_nisv", "kvm_inject_nested_exception")
+"""arm64: kernels that lack these do not give up such accesses in this way, and run no guests of guests."""
+_STALLS = (*_WALKS, _ENTRY, "sched_switch", "kvm_access_fault", "kvm_mmio", *_NOT_IN_EARLIER)
 _SHAPES: Mapping[str, str] = {
     "kvm_mmu_pagetable_walk": r"(u64|long unsigned int), (u32|unsigned int)",
     "kvm_mmu_walker_error": r"u32|unsigned int",
-    "kvm_entry": r"struct kvm_vcpu \*(, bool)?",
+    "kvm_entry": r"struct kvm_vcpu \*(, bool)?|long unsigned int",
     "sched_switch": r"bool, struct task_struct \*, struct task_struct \*, unsigned int",
 }
 """Of those, the arguments that the programs can read."""
@@ -84,7 +95,7 @@ class Flavour:
     @property
     def fires_entry(self) -> bool:
         """Whether KVM is known to emit ``kvm_entry`` each time that the guest goes on."""
-        return self.fires_page_fault
+        return self.fires_page_fault or self.page_fault_format == "esr_el2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +144,8 @@ def make_plan(vmlinux: str, machine: str | None = None, modules: Path = Path("/s
         name = tracepoint.partition(":")[2]
         if name in (_WALKS if flavour.fires_entry else (_ENTRY,)):
             # Something else shows it first, or better.
+            continue
+        if name in _NOT_IN_EARLIER and name not in shapes:
             continue
         reason = _why_not(name, shapes, flavour)
         if reason is None:
@@ -211,7 +224,7 @@ def _why_not(name: str, shapes: Mapping[str, str], flavour: Flavour) -> str | No
 
 def _why_no_stalls(name: str, shapes: Mapping[str, str], flavour: Flavour) -> str | None:
     needed = _ENTRY if flavour.fires_entry else _WALK
-    if name == _ENTRY and "kvm_page_fault" not in shapes:
+    if name == _ENTRY and not shapes.keys() & {"kvm_page_fault", "kvm_guest_fault"}:
         return "no event shows where a fault begins"
     if name != needed and _why_not(needed, shapes, flavour) is not None:
         return f"no event shows where a fault {'ends' if flavour.fires_entry else 'begins'}"

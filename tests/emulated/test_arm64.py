@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.handler_cases import DELAYS_S
 from tests.emulated.guests import both
 from tests.emulated.log import steps_of
 from tests.emulated.matrix import ARM64, parameters
@@ -35,7 +36,19 @@ GUESTS = {
     "huge pages": ("tests.emulated.act", "HugePages", "40"),
     "device": ("tests.emulated.act", "Device", "40"),
     "memslot lost": ("tests.emulated.act", "Hotplug", "40"),
+    "late handler": ("tests.emulated.act", "SlowHandler", str(len(DELAYS_S))),
 }
+TRACEPOINTS = frozenset(
+    {
+        "kvm:kvm_guest_fault",
+        "kvm:kvm_access_fault",
+        "kvm:kvm_mmio",
+        "kvm:kvm_entry",
+        "kvm:kvm_userspace_exit",
+        "sched:sched_switch",
+    }
+)
+NOT_IN_6_1 = frozenset({"kvm:kvm_mmio_nisv", "kvm:kvm_inject_nested_exception"})
 
 
 @pytest.fixture(scope="module", params=parameters(ARM64))
@@ -57,10 +70,10 @@ def _kinds(shown: Shown) -> dict[int, int]:
 def test_the_collector_attaches_pins_and_ends_in_order(session: Session) -> None:
     assert session.status["kernel"] == session.kernel.release
     assert session.status["lost"] == {}
-    assert {probe["tracepoint"]: probe["state"] for probe in session.status["probes"]} == {
-        "kvm:kvm_guest_fault": "attached",
-        "kvm:kvm_userspace_exit": "attached",
-    }
+    expected = TRACEPOINTS | (NOT_IN_6_1 if session.kernel.version > (6, 1) else frozenset())
+    assert {probe["tracepoint"]: probe["state"] for probe in session.status["probes"]} == dict.fromkeys(
+        expected, "attached"
+    )
     checks = {check["name"]: check["state"] for check in session.status["checks"]}
     assert (checks["ends"], checks["pins"], checks["memslots"]) == ("ok", "ok", "ok")
     assert "kvm_counts" not in checks, "KVM has none there"
@@ -138,6 +151,35 @@ def test_the_ledger_accounts_for_every_fault(session: Session, guest: str) -> No
         "recorded": faults,
     }
     assert len(shown.faults) == faults == sum(shown.words.values())
+
+
+@pytest.mark.parametrize("guest", GUESTS)
+def test_every_fault_ends_where_the_guest_goes_on_or_is_left(session: Session, guest: str) -> None:
+    truth, shown = both(session, guest)
+    faults, failed = shown.vm["faults"], len(truth.exits)
+    # The device is read and written, and the read-only memory written twice: all is left to the VMM.
+    emulated = 4 if guest == "device" else 0
+    # The handler provides the page of zeros, which is copied on write. KVM lets the guest try again when it
+    # has copied it, and as long as the other vCPU's page is being copied.
+    again = faults - truth.faults if guest == "late handler" else 0
+    ended = Counter(resumed=faults - failed - emulated - again, exit=failed, mmio=emulated, retried=again)
+    assert Counter(shown.ended) == +ended
+    assert all(item["derived"] for item in shown.stalls["items"])
+    assert shown.stalls["ledger"] == [
+        {"vm": shown.vm["id"], "faults": faults, "ended": faults, "stalled": faults, "uncounted": 0}
+    ]
+
+
+def test_a_stall_is_measured_from_the_fault_to_the_entry_and_holds_the_time_of_a_late_handler(
+    session: Session,
+) -> None:
+    _, shown = both(session, "late handler")
+    assert shown.ended["retried"] >= 2 * len(DELAYS_S)
+    assert [(item["begins"], item["ends"], item["blocked"]) for item in shown.stalls["measured_by"]] == [
+        ("kvm_guest_fault", "kvm_entry", True)
+    ]
+    assert shown.stalls["total"]["timed"] == shown.vm["faults"]
+    assert {vcpu["vcpu"] for vcpu in shown.stalls["vcpus"] if vcpu["blocked_s"] >= sum(DELAYS_S)} == {0, 1}
 
 
 def test_a_bare_error_is_a_fault_and_an_exit_without_address(session: Session) -> None:

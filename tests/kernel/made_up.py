@@ -4,6 +4,8 @@
 No program is attached. This thread is made the thread of a vCPU which is inside KVM_RUN.
 """
 
+import re
+import shutil
 import struct
 import threading
 from collections import Counter
@@ -29,6 +31,20 @@ VCPU = 0x1000
 _VM = 0x2000
 _INDEX = struct.Struct("=I")
 _EXIT_EINTR = (10, -4)
+
+# As much of arch/arm64/include/asm/ptrace.h as the programs read.
+_REGISTERS = "struct pt_regs {\n\tu64 regs[31];\n\tu64 sp, pc, pstate, orig_x0;\n\ts32 syscallno;\n};\n"
+_X86_REGISTERS = re.compile(r"^struct pt_regs \{\n.*?^\};\n", re.MULTILINE | re.DOTALL)
+_X86_ENTRY = re.compile(r"(?<=\(\*btf_trace_kvm_entry\)\()void \*, .*(?=\);)")
+_ARM64 = "".join(
+    f"typedef void (*btf_trace_{name})(void *, {arguments});\n"
+    for name, arguments in {
+        "kvm_guest_fault": "long unsigned int, long unsigned int, long unsigned int, long long unsigned int",
+        "kvm_access_fault": "long unsigned int",
+        "kvm_mmio_nisv": "long unsigned int, long unsigned int, long unsigned int, long unsigned int",
+        "kvm_inject_nested_exception": "struct kvm_vcpu *, u64, int",
+    }.items()
+)
 
 
 class MadeUp:
@@ -86,6 +102,21 @@ class MadeUp:
         for key, values in self.stalls().counts.items():
             outcomes[key.outcome] += sum(values[:4])
         return outcomes
+
+
+def headers_of_arm64(headers_cache: Path, folder: Path) -> tuple[Path, Plan]:
+    """Return this kernel's types with arm64's registers put in, and the plan for its tracepoints.
+
+    :param folder: where they are put, which is not there yet
+    """
+    shutil.copytree(ensure_headers(headers_cache), folder)
+    types = folder / "include" / "vmlinux.h"
+    vmlinux, replaced = _X86_REGISTERS.subn(_REGISTERS, types.read_text())
+    assert replaced == 1
+    types.write_text(vmlinux)
+    shapes, replaced = _X86_ENTRY.subn("void *, long unsigned int", vmlinux)
+    assert replaced == 1
+    return folder, make_plan(shapes + _ARM64, "aarch64")
 
 
 def plan_of_svm(headers_cache: Path, folder: Path) -> tuple[Path, Plan]:

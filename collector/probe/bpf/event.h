@@ -318,6 +318,10 @@ struct raw_side_only {
 	u64 kvm_userspace_exit;
 	u64 kvm_mmu_pagetable_walk;
 	u64 kvm_mmu_walker_error;
+	u64 kvm_access_fault;
+	u64 kvm_mmio;
+	u64 kvm_mmio_nisv;
+	u64 kvm_inject_nested_exception;
 };
 
 /* What was seen and not kept, by the names of faultmodel.kinds.LossKind. */

@@ -8,7 +8,8 @@
  *
  * Each tracepoint has a file of its own: what its event means, and a program for
  * each of its sides. The perf side is compiled only for kernels that need both
- * (sides.bpf.h). To add a tracepoint: docs/adding-a-count.md.
+ * (sides.bpf.h). Those that show how faults end on arm64 share one. To add a
+ * tracepoint: docs/adding-a-count.md.
  */
 #include "event.h"
 #include "kernel.bpf.h"
@@ -63,4 +64,7 @@
 #include "kvm_userspace_exit.bpf.h"
 #ifdef WITH_KVM_ENTRY
 #include "kvm_entry.bpf.h"
+#ifdef ARCH_AARCH64
+#include "outcome_arm64.bpf.h"
+#endif
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * kvm:kvm_entry, x86: vcpu. The guest goes on: what fault it had has ended.
- * Raised with interrupts off, so its program is neither preempted nor skipped:
- * it has no perf side.
+ * kvm:kvm_entry, x86: vcpu; arm64: the guest's program counter. The guest goes
+ * on: what fault it had has ended. Raised with interrupts off, so its program is
+ * neither preempted nor skipped: it has no perf side.
  *
  * Most entries are after no fault, and there are up to a million a second on a
  * host. So nothing is looked up for them but the thread's slot.

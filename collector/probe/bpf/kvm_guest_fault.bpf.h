@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* kvm:kvm_guest_fault, arm64: vcpu_pc, hsr (ESR_EL2), hxfar (FAR_EL2), ipa. Every guest fault;
- * passes no vCPU. */
+ * passes no vCPU. The fault lasts until the guest goes on (kvm_entry.bpf.h). */
 
 /* Whether the vCPU runs an L2 guest: then it uses another stage 2 than the VM's own
  * (arch/arm64/kvm/nested.c, kvm_vcpu_load_hw_mmu()). */
@@ -19,8 +19,10 @@ static __always_inline u8 is_nested(struct vcpu_counts *state)
 static __always_inline void see_guest_fault(struct vcpu_counts *state, u64 pc, u64 esr, u64 far,
 					    u64 ipa)
 {
+	int is_same = state->word == esr && state->ipa == ipa && state->pc == pc;
 	struct fault_counters *counters;
 
+	end_open_stall(state);
 	state->pc = pc;
 	state->word = esr;
 	state->address = far;
@@ -45,6 +47,7 @@ static __always_inline void see_guest_fault(struct vcpu_counts *state, u64 pc, u
 	if (counters && state->nested)
 		counters->nested++;
 	count_fault(state, counters);
+	begin_next_stall(state, is_same);
 }
 
 #ifdef PREEMPTIBLE

@@ -5,6 +5,7 @@
 /* include/uapi/linux/kvm.h, and errno.h of include/uapi/asm-generic; macros are not in BTF. */
 #define KVM_EXIT_MMIO	      6
 #define KVM_EXIT_MEMORY_FAULT 39
+#define EINTR		      4
 #define EFAULT		      14
 #define EHWPOISON	      133
 
@@ -119,10 +120,13 @@ static __always_inline void count_failed_fault(struct vcpu_counts *state)
 }
 #endif
 
-/* The fault under way ends here, since the guest does not go on. */
+/* The fault under way ends here, since the guest does not go on. Whatever KVM has done about it, it
+ * has failed if memory is why KVM_RUN does; and where it did nothing, if KVM_RUN fails at all. */
 static __always_inline void end_at_exit(struct vcpu_counts *state, u32 reason, u32 errno)
 {
 	if (errno == EFAULT || errno == EHWPOISON)
+		note_outcome(state, OUTCOME_EXIT);
+	else if (errno && errno != EINTR && is_untold(state))
 		note_outcome(state, OUTCOME_EXIT);
 	else if (!errno && reason == KVM_EXIT_MMIO)
 		note_outcome(state, OUTCOME_MMIO);

@@ -296,6 +296,12 @@ static __always_inline void note_outcome(struct vcpu_counts *state, u32 outcome)
 	state->noted = outcome;
 }
 
+/* Whether nothing was done about the newest fault, as far as events show. */
+static __always_inline int is_untold(struct vcpu_counts *state)
+{
+	return state->noted == OUTCOME_RESUMED || state->noted == OUTCOME_RETRIED;
+}
+
 /* Count the fault under way, if there is one. Its word is that which was counted last. */
 static __always_inline void end_open_stall(struct vcpu_counts *state)
 {
@@ -309,16 +315,17 @@ static __always_inline void end_open_stall(struct vcpu_counts *state)
  */
 static __always_inline void begin_next_stall(struct vcpu_counts *state, int is_same)
 {
-	u32 before = state->noted;
-
-	state->noted = is_same && (before == OUTCOME_RESUMED || before == OUTCOME_RETRIED)
-			       ? OUTCOME_RETRIED
-			       : OUTCOME_RESUMED;
+	state->noted = is_same && is_untold(state) ? OUTCOME_RETRIED : OUTCOME_RESUMED;
 	begin_stall(state, state->address, state->word);
 }
 #else
 static __always_inline void note_outcome(struct vcpu_counts *state, u32 outcome)
 {
+}
+
+static __always_inline int is_untold(struct vcpu_counts *state)
+{
+	return 0;
 }
 
 static __always_inline void end_open_stall(struct vcpu_counts *state)

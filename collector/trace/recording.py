@@ -6,13 +6,14 @@ content and what its host is below, and where it is cut depends on the content o
 changes nothing, also where its host is called otherwise then, because other files came with it.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import Path
 from uuid import UUID
 
 from collector.trace.arm64 import Arm64Reader
+from collector.trace.endings import Ended, Endings
 from collector.trace.errors import LineError, TraceError, UnattributedError
 from collector.trace.lines import Line, LostEvents, Unreadable, read
 from collector.trace.livelocks import Livelocks
@@ -103,6 +104,7 @@ class Recording:
         )
         self._handlers = {**reader.handlers, **qemu.handlers}
         self._livelocks = Livelocks(self._architecture)
+        self._endings = Endings(self._architecture)
 
     def batches(self, see_bytes: Callable[[int], object] = lambda count: None) -> Iterator[Batch]:
         """Yield the batches in order, at least one. ``report`` is complete after the last.
@@ -114,11 +116,15 @@ class Recording:
         sequence, covered_ns, latest_ns = 0, self._survey.first_ns, self._survey.first_ns
         for seen in self.seen(see_bytes):
             tally.add(seen)
+            for ended in self.ended():
+                tally.add_ended(ended)
             if seen.line.monotonic_ns > latest_ns:
                 latest_ns = seen.line.monotonic_ns
             if len(tally) >= BATCH_RECORDS:
                 yield self._batch(sequence, tally, covered_ns, latest_ns)
                 sequence, covered_ns = sequence + 1, latest_ns
+        for ended in self.ended():
+            tally.add_ended(ended)
         yield self._batch(sequence, tally, covered_ns, self._survey.last_ns + 1, is_end=True)
 
     def seen(self, see_bytes: Callable[[int], object] = lambda count: None) -> Iterator[Counted | ExitSeen]:
@@ -129,6 +135,8 @@ class Recording:
                 self._note(item)
                 continue
             handler, thread = handlers.get(item.event), threads.get(item.tid)
+            if thread is not None:
+                self._endings.note(item, thread)
             if handler is None or thread is None:
                 self._livelocks.note(item, thread)
                 continue
@@ -140,21 +148,28 @@ class Recording:
                 self.report.unattributed += 1
             else:
                 if seen is not None:
-                    yield from self._counted(thread, seen)
+                    yield from self._counted(thread, seen, item)
         for thread in threads.values():
             if (seen := thread.close()) is not None:
-                yield from self._counted(thread, seen)
+                yield from self._counted(thread, seen, None)
 
-    def _counted(self, thread: Thread, seen: Counted | ExitSeen) -> Iterator[Counted | ExitSeen]:
+    def ended(self) -> Sequence[Ended]:
+        """Return the faults that were seen to end since the last time, as ``seen`` goes on."""
+        return self._endings.take()
+
+    def _counted(
+        self, thread: Thread, seen: Counted | ExitSeen, by: Line | None
+    ) -> Iterator[Counted | ExitSeen]:
         if isinstance(seen, ExitSeen):
             # A fault that is still open is what the exit is about, and ends with it.
             if (ended := thread.close()) is not None:
-                yield from self._counted(thread, ended)
+                yield from self._counted(thread, ended, by)
             self.report.exits += seen.record is not None
             self.report.errno_left_out += seen.errno == ERRNO_NOT_SHOWN
         else:
             self.report.faults += seen.is_guest_fault
         self._livelocks.see(seen)
+        self._endings.see(seen, by)
         yield seen
 
     def _note(self, item: object) -> None:

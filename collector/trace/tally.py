@@ -1,17 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a recording's events say, counted per second and one by one, until there is enough for a batch."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from collector.trace.endings import Ended
 from collector.trace.seen import Counted, ExitSeen
 from faultmodel.arch.base import Architecture
-from faultmodel.record import BUCKET_MS, COUNTERS, ExitCount
+from faultmodel.outcomes import Outcome
+from faultmodel.record import BUCKET_MS, COUNTERS, Access, ExitCount
+from faultmodel.record_stalls import StallCount, StallEntry, VcpuStall
 from faultmodel.sections import Content
+from faultmodel.stalls import QUARTERS, UNTIMED, bucket_of
 
 _BUCKET_NS = BUCKET_MS * 1_000_000
 _PLACES = {name: place for place, name in enumerate(COUNTERS)}
+
+
+@dataclass(slots=True)
+class _Times:
+    """Of some faults: how many are in each quarter of their octave, all of their time, and the longest."""
+
+    quarters: list[int] = field(default_factory=lambda: [0] * QUARTERS)
+    running_ns: int = 0
+    max_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -23,6 +37,8 @@ class Tally:
     _faults: list[Any] = field(default_factory=list)
     _exit_counts: dict[tuple[int, str, int, int, int], int] = field(default_factory=dict)
     _exits: list[Any] = field(default_factory=list)
+    _stalls: dict[tuple[int, str, Access, Outcome, bool, int], _Times] = field(default_factory=dict)
+    _vcpu_stalls: dict[tuple[int, str, int], list[Ended]] = field(default_factory=dict)
     _word: Callable[[Any], tuple[Any, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -51,6 +67,18 @@ class Tally:
         if seen.record is not None:
             self._exits.append(seen.record)
 
+    def add_ended(self, ended: Ended) -> None:
+        """Add a fault that has ended: in the bucket in which it did."""
+        record, ns = ended.fault.record, ended.ns
+        octave, quarter = (UNTIMED, 0) if ns is None else bucket_of(ns)
+        bucket_ms = _bucket_ms(record.time_ns + (ns or 0))
+        key = (bucket_ms, record.vm, record.access, ended.outcome, bool(record.nested), octave)
+        times = self._stalls.setdefault(key, _Times())
+        times.quarters[quarter] += 1
+        times.running_ns += ns or 0
+        times.max_ns = max(times.max_ns, ns or 0)
+        self._vcpu_stalls.setdefault((bucket_ms, record.vm, record.vcpu), []).append(ended)
+
     def take(self) -> Content:
         """Return what was added since the last time: counts and records."""
         fault_count = self.architecture.fault_count
@@ -59,9 +87,36 @@ class Tally:
             faults=tuple(self._faults),
             exit_counts=tuple(ExitCount(*key, count) for key, count in self._exit_counts.items()),
             exits=tuple(self._exits),
+            stalls=(stalls := tuple(_stall_counts(self._stalls))),
+            vcpu_stalls=tuple(_of_vcpu(key, ended) for key, ended in self._vcpu_stalls.items()),
+            stall_ledger=_ledger(stalls),
         )
         self._fault_counts, self._faults, self._exit_counts, self._exits = {}, [], {}, []
+        self._stalls, self._vcpu_stalls = {}, {}
         return counts
+
+
+def _stall_counts(
+    stalls: Mapping[tuple[int, str, Access, Outcome, bool, int], _Times],
+) -> Iterator[StallCount]:
+    # A recording does not show when a thread slept: all of the time it was running, as far as is known.
+    for key, times in stalls.items():
+        q0, q1, q2, q3 = times.quarters
+        yield StallCount(*key, q0, q1, q2, q3, times.running_ns, 0, times.max_ns)
+
+
+def _of_vcpu(key: tuple[int, str, int], ended: Sequence[Ended]) -> VcpuStall:
+    times = [one.ns for one in ended if one.ns is not None]
+    return VcpuStall(*key, len(ended), len(times), sum(times), 0, max(times, default=0))
+
+
+def _ledger(stalls: Sequence[StallCount]) -> tuple[StallEntry, ...]:
+    first_ms: dict[str, int] = {}
+    counts = Counter[str]()
+    for row in stalls:
+        first_ms[row.vm] = min(first_ms.get(row.vm, row.bucket_ms), row.bucket_ms)
+        counts[row.vm] += row.q0 + row.q1 + row.q2 + row.q3
+    return tuple(StallEntry(first_ms[vm], vm, count, count, 0) for vm, count in counts.items())
 
 
 def _bucket_ms(time_ns: int) -> int:

@@ -4,17 +4,19 @@
 import json
 import lzma
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from collector.trace.endings import Ended
 from collector.trace.lines import Line
 from collector.trace.recording import Options, Recording
 from collector.trace.seen import Counted, ExitSeen
 from collector.trace.source import Source
 from collector.trace.survey import survey
+from faultmodel.outcomes import Outcome
 from faultmodel.record import Access
 
 CAPTURES = Path(__file__).parent / "captures"
@@ -61,10 +63,11 @@ class Phase:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A recording as the collector reads it: faults and exits."""
+    """A recording as the collector reads it: faults, exits, and how faults ended."""
 
     counted: tuple[Counted, ...]
     exits: tuple[ExitSeen, ...]
+    ended: tuple[Ended, ...]
 
     def faults(self, phase: Phase) -> list[Any]:
         """Return the guest faults of a phase that lie in its pages."""
@@ -73,6 +76,14 @@ class Read:
             for seen in self.counted
             if seen.is_guest_fault and phase.has(seen.line) and page(seen.record) in phase.pages
         ]
+
+    def outcomes(self, phase: Phase) -> Counter[Outcome]:
+        """Return how the guest faults of a phase ended that lie in its pages."""
+        return Counter(
+            ended.outcome
+            for ended in self.ended
+            if phase.has(ended.fault.line) and page(ended.fault.record) in phase.pages
+        )
 
     def exits_of(self, phase: Phase) -> list[ExitSeen]:
         """Return the exits to user space of a phase."""
@@ -107,6 +118,7 @@ def read_all(recording: Recording) -> Read:
     return Read(
         tuple(item for item in seen if isinstance(item, Counted)),
         tuple(item for item in seen if isinstance(item, ExitSeen)),
+        tuple(recording.ended()),
     )
 
 

@@ -16,6 +16,7 @@ from faultmodel.record import Cost, ExitCount, HostEvent, LedgerEntry, Loss, Spa
 from faultmodel.record_answers import RecordAnswer
 from faultmodel.record_livelocks import Livelock
 from faultmodel.record_looks import KvmCount, Memslot, VmPages
+from faultmodel.record_outstanding import Outstanding, OutstandingLook
 from faultmodel.record_stalls import (
     CauseCount,
     HostPressure,
@@ -78,6 +79,8 @@ class Content:
     vm_pages: Sequence[VmPages] = ()
     record_answers: Sequence[RecordAnswer] = ()
     livelocks: Sequence[Livelock] = ()
+    outstanding: Sequence[Outstanding] = ()
+    outstanding_looks: Sequence[OutstandingLook] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +136,10 @@ SECTIONS = (
     Section(name="vm_pages", row=VmPages, of=Of.VM, time=_MOMENT, row_bytes=100, since=5),
     Section(name="record_answers", row=RecordAnswer, time=_MOMENT, most=64, since=5),
     Section(name="livelocks", row=Livelock, of=Of.VCPU, time=_MOMENT, row_bytes=160, since=5),
+    Section(
+        name="outstanding", row=Outstanding, of=Of.VCPU, time=_MOMENT, has_texts=True, row_bytes=400, since=5
+    ),
+    Section(name="outstanding_looks", row=OutstandingLook, time=_MOMENT, most=64, since=5),
 )
 OF_HOST = tuple(section for section in SECTIONS if section.of is Of.HOST and section.row is not Vm)
 """Those that are about the host alone."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a vCPU waits for while it is asleep in a guest fault."""
+"""What a vCPU waits for while it is asleep in a guest fault, and who is to provide the page."""
 
 from enum import StrEnum
 from typing import Self
@@ -30,6 +30,22 @@ class WaitsFor(StrEnum):
     """A huge page is split or made."""
     OTHER = "other"
     """None of these."""
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self:
+        return cls("other")
+
+
+class Handler(StrEnum):
+    """What is known of a VM's userfaultfd handler. What a later version knows is ``OTHER``."""
+
+    ALIVE = "alive"
+    """It has read the request, or answers others."""
+    DEAD = "dead"
+    """Nobody reads the request, nor answers others: the handler has ended, or stands still."""
+    CLOSED = "closed"
+    """The userfaultfd was closed before all of the memory was there: the rest of it reads as zeros."""
+    OTHER = "other"
 
     @classmethod
     def _missing_(cls, value: object) -> Self:

@@ -31,9 +31,10 @@ from faultmodel.record import (
 from faultmodel.record_answers import RecordAnswer
 from faultmodel.record_livelocks import Livelock
 from faultmodel.record_looks import KvmCount, Memslot, VmPages
+from faultmodel.record_outstanding import Outstanding, OutstandingLook
 from faultmodel.record_stalls import CauseCount, HostPressure, Pressure, StallCount, VcpuStall, WaitCount
 from faultmodel.sections import OF_VMS
-from faultmodel.waits import WaitsFor
+from faultmodel.waits import Handler, WaitsFor
 from faultmodel.wire import Batch
 from tests.ledgers import stall_ledger, unrecorded_ledger
 
@@ -220,6 +221,20 @@ def livelock(vm_id: str = VM_ID, *, second: int = 0, began: int = 0, **fields: A
     )
 
 
+def outstanding(vm_id: str = VM_ID, *, second: int = 0, **fields: Any) -> Outstanding:
+    """Return a fault that was under way in a second."""
+    values: dict[str, Any] = {
+        **{"vcpu": 0, "age_ns": 3 * NS_PER_S, "gpa": 2**64 - 2**12, "gva": 0x7F00},
+        **{"waits_for": WaitsFor.USERFAULTFD, "handler": Handler.DEAD, "handler_pid": 4321},
+    }
+    return Outstanding(time_ns=START_NS + second * NS_PER_S, vm=vm_id, **(values | fields))
+
+
+def outstanding_look(second: int = 0, left_out: int = 0) -> OutstandingLook:
+    """Return that a host listed its faults under way in a second."""
+    return OutstandingLook(START_NS + second * NS_PER_S, left_out)
+
+
 def later_sections(
     vm_id: str = VM_ID, *, seconds: Sequence[int] = (0,), vcpu: int = 0, count: int = 1
 ) -> dict[str, Any]:
@@ -296,6 +311,8 @@ def _later_in(vm_id: str, second: int, vcpu: int, count: int) -> Mapping[str, Se
             )
         ],
         "livelocks": [livelock(vm_id, second=second, vcpu=vcpu, faults=count)],
+        "outstanding": [outstanding(vm_id, second=second, vcpu=vcpu, age_ns=count)],
+        "outstanding_looks": [outstanding_look(second, left_out=count)],
         "record_answers": [
             RecordAnswer(
                 time_ns=time_ns, request="00000000000000aa", part=0, is_found=True, level=RecordingLevel.ALL

@@ -47,6 +47,9 @@ MAX_NS = 2**60
 MAX_LOOKS = 4096
 """Of memslots, of causes, of VMs' pages and of livelocks in one batch: a collector cuts it before."""
 
+MAX_OUTSTANDING = 256
+"""Faults under way in one batch: a collector leaves the rest out."""
+
 _OF_FAULTS = tuple(name for name in COUNTERS if name not in ("faults", "prefetched"))
 """Each of these a fault counts once at most."""
 
@@ -64,6 +67,7 @@ def check_bounds(batch: Batch) -> None:
         ("causes", batch.causes, MAX_LOOKS),
         ("pages of VMs", batch.vm_pages, MAX_LOOKS),
         ("livelocks", batch.livelocks, MAX_LOOKS),
+        ("faults under way", batch.outstanding, MAX_OUTSTANDING),
     )
     for name, items, most in counted:
         _check_most(f"number of {name}", len(items), most)

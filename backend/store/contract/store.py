@@ -14,6 +14,7 @@ from backend.store.contract.levels import Levels
 from backend.store.contract.livelocks import Livelocks
 from backend.store.contract.looks import Looks
 from backend.store.contract.news import HostChange, Listener
+from backend.store.contract.outstanding import OutstandingFaults
 from backend.store.contract.record_requests import RecordRequests
 from backend.store.contract.retention import Kept
 from backend.store.contract.series import Series
@@ -38,7 +39,7 @@ from faultmodel.record import ExitKind
 from faultmodel.wire import Batch
 
 
-class Store(Catalog, Stalls, Looks, Livelocks, RecordRequests, Protocol):
+class Store(Catalog, Stalls, Looks, Livelocks, OutstandingFaults, RecordRequests, Protocol):
     """A catalog and a series, and what needs both. Thread-safe: every method may be called from any thread.
 
     What reads keeps to the limit that ``time_limit.limited`` sets, and raises TooLongError beyond it.

@@ -25,6 +25,8 @@ from backend.store.sql.tables import (
     livelocks,
     loss_totals,
     memslots,
+    outstanding,
+    outstanding_looks,
     refusals,
     rollup_pending,
     sources,
@@ -94,7 +96,7 @@ def remove_vm(writing: Writing, series: StoredSeries, vm_number: int, arch: str,
 
 def remove_emptied(connection: Connection, vm_number: int, owner: Owner) -> None:
     """Remove a VM of which the series has nothing. Its host is locked."""
-    for table in (countings, vcpus, vm_streams, causes, memslots, vm_pages, livelocks):
+    for table in (countings, vcpus, vm_streams, causes, memslots, vm_pages, livelocks, outstanding):
         connection.execute(delete(table).where(table.c.vm_id == vm_number))
     record_requests.forget_requests(connection, record_requests_table.c.vm_id == vm_number)
     guest_id = connection.scalar(select(vms.c.guest_id).where(vms.c.id == vm_number))
@@ -137,7 +139,16 @@ def _remove_empty_host(locked: Writing, series: StoredSeries, owner: Owner) -> b
         for table in (applied_batches, waiting_coverage, stream_tokens, vm_streams):
             connection.execute(delete(table).where(table.c.stream_id.in_(own_streams)))
         connection.execute(delete(coverage).where(coverage.c.source_id.in_(own_sources)))
-        for table in (streams, sources, findings, folded, loss_totals, host_events, rollup_pending):
+        for table in (
+            streams,
+            sources,
+            findings,
+            folded,
+            loss_totals,
+            host_events,
+            rollup_pending,
+            outstanding_looks,
+        ):
             connection.execute(delete(table).where(table.c.host_id == host_id))
         connection.execute(delete(findings).where(findings.c.subject == str(host_id)))
         connection.execute(delete(refusals).where(refusals.c.host == owner.name))

@@ -36,6 +36,7 @@ from backend.store.sql.catalog import (
     looks,
     losses,
     origins,
+    outstanding,
     record_requests,
     refusals,
     server_clock,
@@ -49,6 +50,7 @@ from backend.store.sql.history import HistoryJobs
 from backend.store.sql.host_reads import HostReads
 from backend.store.sql.livelock_reads import LivelockReads
 from backend.store.sql.look_reads import LookReads
+from backend.store.sql.outstanding_reads import OutstandingReads
 from backend.store.sql.ranges import chunks
 from backend.store.sql.revision import check_revision, check_whole
 from backend.store.sql.series import rollup
@@ -70,7 +72,16 @@ _token = select(tokens_table).where(tokens_table.c.sha256 == bindparam("hash"))
 _these_tokens = select(tokens_table).where(tokens_table.c.sha256.in_(bindparam("hashes", expanding=True)))
 
 
-class SqlStore(VmReads, StallReads, LookReads, LivelockReads, HostReads, ArrivalReads, HistoryJobs):
+class SqlStore(
+    VmReads,
+    StallReads,
+    LookReads,
+    LivelockReads,
+    OutstandingReads,
+    HostReads,
+    ArrivalReads,
+    HistoryJobs,
+):
     """A Store. Thread-safe as far as ``reading``, ``checking`` and ``writing`` are."""
 
     def __init__(self, new_series: NewSeries = SqlSeries) -> None:
@@ -195,6 +206,7 @@ class SqlStore(VmReads, StallReads, LookReads, LivelockReads, HostReads, Arrival
             countings.add_countings(writer, batch, described.numbers)
             looks.add_looks(writer, batch, described.numbers)
             livelocks.add_livelocks(writer, batch.livelocks, described.numbers)
+            outstanding.add_outstanding(writer, batch, host.id, described.numbers)
             record_requests.add_answers(
                 writer, batch.record_answers, host.id, stream_id, batch.sequence, received_ns
             )

@@ -92,6 +92,8 @@ def stored(store: Store, *metrics: Metric) -> Mapping[object, object]:
             found["memslot", life] += 1
         for livelock in store.livelocks(list(vms.values()), ALWAYS):
             found["livelock", livelock] += 1
+        for fault in store.outstanding(list(vms.values())):
+            found["outstanding", fault] += 1
         for pages in store.vm_pages(list(vms.values())):
             found["pages", pages] += 1
         for cause in store.cause_sums(None, ALWAYS):

@@ -122,7 +122,7 @@ def _sightings(batch: Batch) -> set[Sighting]:
     # What was recorded of faults is counted, too.
     records = chain.from_iterable(
         zip(*(column(rows, name) for name in ("vm", "vcpu", "time_ns")), strict=True)
-        for rows in (batch.exits, batch.causes, batch.livelocks)
+        for rows in (batch.exits, batch.causes, batch.livelocks, batch.outstanding)
     )
     return {*counts, *((vm_id, vcpu, time_ns // NS_PER_MS) for vm_id, vcpu, time_ns in records)}
 

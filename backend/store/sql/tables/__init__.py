@@ -36,6 +36,7 @@ from backend.store.sql.tables.levels import (
 )
 from backend.store.sql.tables.livelocks import livelocks
 from backend.store.sql.tables.looks import causes, memslots, vm_pages
+from backend.store.sql.tables.outstanding import outstanding, outstanding_looks
 from backend.store.sql.tables.record_requests import record_answers, record_requests
 from backend.store.sql.tables.stalls import (
     cause_counts,
@@ -77,6 +78,8 @@ __all__ = [
     "losses",
     "memslots",
     "metadata",
+    "outstanding",
+    "outstanding_looks",
     "pressures",
     "record_answers",
     "record_requests",

@@ -1063,11 +1063,58 @@ export interface Outcomes {
   as_of: AsOf;
 }
 
+/** A fault that has begun and not ended; its vCPU stands still. */
+export interface Outstanding {
+  vm: string;
+  /** Of the VM */
+  name: string;
+  host: string;
+  vcpu: number;
+  /** Guest-physical address; null where not shown */
+  gpa: string | null;
+  /** Guest-virtual address; null where not shown */
+  gva: string | null;
+  /**
+   * For how long the vCPU has stood still by now. Where `handler` is `closed`, how long ago the
+   * userfaultfd was closed. Where `is_stale`, by `seen_at`
+   */
+  age_s: number;
+  /** As of `/api/v1/waits`; null where the kernel does not show it */
+  waits_for: WaitsFor | null;
+  /** Of `lock`, the function that takes it; else empty */
+  detail: string;
+  /**
+   * Of `userfaultfd`, who is to provide the page: `alive`, it has read the request or answers others;
+   * `dead`, nobody does; `closed`, the userfaultfd was closed before all memory was there, and the rest
+   * reads as zeros. Null where that is not known
+   */
+  handler: "alive" | "dead" | "closed" | null;
+  /** Of the handler's process; null where it is the VMM's own, or not known */
+  handler_pid: number | null;
+  /** When its host listed it last */
+  seen_at: string;
+  /** Whether its host has not been heard of lately, so that it may have ended since */
+  is_stale: boolean;
+}
+
+/** Faults under way, the longest first. */
+export interface OutstandingPage {
+  items: Outstanding[];
+  /** `cursor` of the next page, null on the last */
+  next_cursor: string | null;
+  /** How many more the hosts had than the 256 that each lists */
+  left_out: number;
+  /** VMs of the range that were not looked through, as there are too many */
+  vms_left_out: number;
+  as_of: AsOf;
+}
+
 /** Parts of one moment: of no host is a batch in one of them that is not in the others. */
 export interface Overview {
   vms: VmPage;
   rates: Rates;
   status: Status;
+  stalled: StalledNow;
 }
 
 /** Pages of one size. */
@@ -1500,6 +1547,16 @@ export interface StallTimes {
   max_s: number | null;
   /** Those with a count, in order, each its own; together `count`, if any has a time */
   buckets: StallBucket[];
+}
+
+/** What stands still now, as far as hosts have been heard of lately. */
+export interface StalledNow {
+  /** Faults under way */
+  outstanding: number;
+  /** VMs that have one */
+  vms: number;
+  /** The age of the oldest; null where there is none */
+  oldest_s: number | null;
 }
 
 /** Stalls by VM, access and outcome. */

@@ -11,12 +11,14 @@ from pydantic import BaseModel, Field
 from backend.api import schemas
 from backend.api.choosing import Chosen
 from backend.api.parameters import TIME_SCHEMA, InSteps, Limit
+from backend.api.presented_outstanding import stalled_body
 from backend.api.rates import Charted, RatesParameters, chart_rates
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.api.status import status_of
 from backend.api.vms import Sorting, VmsParameters, list_vms
+from backend.query.outstanding import stalled_now
 
 router = APIRouter(prefix="/api/v1/overview", tags=["Overview"], route_class=ReadingRoute)
 
@@ -56,7 +58,7 @@ def show_overview(services: ServicesDep, asked: Annotated[OverviewParameters, Qu
     """List VMs with the totals of all that are found, and chart their faults over the same range.
 
     As `/api/v1/vms` with `totals=true` and `commands=false`, `/api/v1/rates` and `/api/v1/status` do, all at
-    one moment.
+    one moment. What stands still is of now, whatever the range.
     """
     now_ns = services.now_ns()
     at_once = replace(services, now_ns=lambda: now_ns)
@@ -66,4 +68,5 @@ def show_overview(services: ServicesDep, asked: Annotated[OverviewParameters, Qu
             vms=list_vms(at_once, asked.of_vms),
             rates=chart_rates(at_once, asked.of_rates),
             status=status_of(at_once),
+            stalled=stalled_body(stalled_now(at_once.store, asked.choice_of(at_once.store), now_ns)),
         )

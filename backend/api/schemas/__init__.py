@@ -40,6 +40,7 @@ from backend.api.schemas.looks import (
     VmKvmStats,
     VmPageSizes,
 )
+from backend.api.schemas.outstanding import Outstanding, OutstandingPage, StalledNow
 from backend.api.schemas.overview import Overview
 from backend.api.schemas.recording import RecordCost, RecordedTime, RecordRequest, RecordRequests
 from backend.api.schemas.records import Exit, ExitPage, Fault, FaultPage, Missed, MissedReason, RawSyndrome
@@ -160,6 +161,8 @@ __all__ = [
     "OtherSeries",
     "OtherVmLedgers",
     "Outcomes",
+    "Outstanding",
+    "OutstandingPage",
     "Overview",
     "PagesOfSize",
     "PressureOf",
@@ -184,6 +187,7 @@ __all__ = [
     "StallHeat",
     "StallLedger",
     "StallTimes",
+    "StalledNow",
     "Stalls",
     "Status",
     "Storage",

@@ -3,6 +3,7 @@
 
 from pydantic import BaseModel
 
+from backend.api.schemas.outstanding import StalledNow
 from backend.api.schemas.series import Rates
 from backend.api.schemas.server import Status
 from backend.api.schemas.vms import VmPage
@@ -14,3 +15,4 @@ class Overview(BaseModel):
     vms: VmPage
     rates: Rates
     status: Status
+    stalled: StalledNow

@@ -27,8 +27,8 @@ from tests.batches import (
 RANGE = {"from_": START_MS, "to": START_MS + 10_000, "step": "1s"}
 HOSTS = ("kvm-a1", "kvm-a2", "kvm-b*", "other")
 NAMES = ("web-1", "web-2", "db-1", "we?")
-LOOKED = ("memslots", "kvm_counts", "vm_pages", "causes", "livelocks")
-"""Sections of what was looked at, and of livelocks."""
+LOOKED = ("memslots", "kvm_counts", "vm_pages", "causes", "livelocks", "outstanding")
+"""Sections of what was looked at, of livelocks and of faults under way."""
 IDS = tuple(f"{number:016x}" for number in range(1, 5))
 
 
@@ -109,6 +109,7 @@ def test_lists_rates_and_exits_are_of_the_vms_that_are_chosen(fleet: Server, cho
         "kvm-stats",
         "causes",
         "livelocks",
+        "outstanding",
     ):
         assert {row["vm"] for row in fleet.get(f"/api/v1/{path}", **asked)["items"]} == wanted
     stall = fleet.get("/api/v1/stall", **asked)
@@ -145,6 +146,7 @@ def test_a_vm_is_chosen_in_one_way(fleet: Server) -> None:
         "kvm-stats",
         "causes",
         "livelocks",
+        "outstanding",
     )
     for path in (*lists, "rates", "stall/heat", "waits/series"):
         status, detail = fleet.problem(f"/api/v1/{path}", vm=IDS[0], host="kvm-*")

@@ -168,6 +168,7 @@ def questions(server: Server) -> Iterator[tuple[str, dict[str, Any]]]:
             "kvm-stats",
             "causes",
             "livelocks",
+            "outstanding",
         ):
             yield f"/api/v1/{path}", within
         yield "/api/v1/exits", {**within, "limit": 20}

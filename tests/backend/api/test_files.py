@@ -82,7 +82,10 @@ def filled(server: Server) -> Server:
     counts = [fault_count(VM_ID, second=0, faults=5), fault_count("00000000000000b2", second=0, faults=2)]
     stalls = [stall_count(vm.id, octave=octave, q1=octave) for vm in vms for octave in (2, 9)]
     looks = sections_of(*(later_sections(vm.id) for vm in vms))
-    looked = {name: looks[name] for name in ("memslots", "kvm_counts", "vm_pages", "causes", "livelocks")}
+    looked = {
+        name: looks[name]
+        for name in ("memslots", "kvm_counts", "vm_pages", "causes", "livelocks", "outstanding")
+    }
     waits = [WaitCount(START_MS, vm.id, WaitsFor.LOCK, name, 1, 10**9) for vm in vms for name in ("a", "b")]
     pressures = [Pressure(START_MS, vm.id, 10**9, 1) for vm in vms]
     of_faults: dict[str, Any] = {"fault_counts": counts, "faults": faults, "exits": exits}
@@ -104,6 +107,7 @@ def filled(server: Server) -> Server:
         "/api/v1/memslots",
         "/api/v1/kvm-stats",
         "/api/v1/livelocks",
+        "/api/v1/outstanding",
         "/api/v1/waits",
         "/api/v1/pressure",
         "/api/v1/causes",

@@ -63,6 +63,7 @@ def test_its_parts_are_what_is_answered_apart(
         "vms": vms,
         "rates": rates(fleet, **RANGE, **chosen, **charted),
         "status": fleet.get("/api/v1/status"),
+        "stalled": {"outstanding": 0, "vms": 0, "oldest_s": None},
     }
     assert vms["items"]
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Guests whose pages come from a userfaultfd handler: one that is late, one that died, one that closed it."""
 
+import math
 import threading
 import time
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from demo.userfaultfd import Userfaultfd
 _PAGES = 512
 DELAYS_S = (0.0003, 0.001, 0.004, 0.012, 0.05, 0.15)
 _LOOK_S = 0.1
+_CLOSING_S = 2.0
+"""A collector looks each second."""
 _DEAD_S = 20.0
 """So long a vCPU stands still before another handler takes over."""
 
@@ -93,7 +96,7 @@ class DeadHandler(Scene):
 
 
 class ClosedHandler(Scene):
-    """The userfaultfd is closed while half of the memory is missing: the guest reads zeros from then on."""
+    """The userfaultfd is closed while a vCPU waits and half of the memory is missing: it reads zeros."""
 
     def __init__(self) -> None:
         layout = Layout()
@@ -103,13 +106,12 @@ class ClosedHandler(Scene):
         self._begin()
 
     def act(self, count: int) -> None:
-        """Read as many pages; half way through, the handler closes its userfaultfd."""
+        """Read as many pages; half way through, the handler closes its userfaultfd instead of answering."""
         self.fault({0: self._window.take(Op.READ, count)})
-        if self._handler is not None and self._window.taken >= _PAGES // 2:
-            self._end_handler()
         if self._window.is_through:
             self.guest.discard(self._window.region)
             self._window.begin_again()
+            self._end_handler()
             self._begin()
 
     def close(self) -> None:
@@ -118,7 +120,8 @@ class ClosedHandler(Scene):
         super().close()
 
     def _begin(self) -> None:
-        self._handler = _Handler(Userfaultfd(self._window.region.require_memory()), DELAYS_S[:2])
+        memory_ = self._window.region.require_memory()
+        self._handler = _Handler(Userfaultfd(memory_), DELAYS_S[:2], most=_PAGES // 2)
 
     def _end_handler(self) -> None:
         if self._handler is not None:
@@ -129,8 +132,10 @@ class ClosedHandler(Scene):
 class _Handler:
     """A thread that answers, one touch after the other, each so much later than it is asked."""
 
-    def __init__(self, userfaultfd: Userfaultfd, delays_s: Sequence[float]) -> None:
+    def __init__(self, userfaultfd: Userfaultfd, delays_s: Sequence[float], most: float = math.inf) -> None:
+        """:param most: that it answers; it keeps the next waiting for ``_CLOSING_S`` and closes it then"""
         self._userfaultfd = userfaultfd
+        self._most = most
         self._delays_s = cycle(delays_s)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._answer)
@@ -143,7 +148,13 @@ class _Handler:
         self._userfaultfd.close()
 
     def _answer(self) -> None:
+        answered = 0
         while not self._end.is_set():
             if (address := self._userfaultfd.touched(_LOOK_S)) is not None:
+                if answered >= self._most:
+                    self._end.wait(_CLOSING_S)
+                    self._userfaultfd.close()
+                    return
                 time.sleep(next(self._delays_s))
                 self._userfaultfd.provide(address)
+                answered += 1

@@ -42,6 +42,10 @@ class Userfaultfd:
         asked = struct.pack("=QQQQ", memory.address, memory.size, _REGISTER_MODE_MISSING, 0)
         self._request(_UFFDIO_REGISTER, asked)
 
+    def fileno(self) -> int:
+        """Return the file descriptor, which another process may be given."""
+        return self._fd
+
     def touched(self, timeout_s: float) -> int | None:
         """Return the address that somebody waits at and that was not returned before, once there is one."""
         ready, _, _ = select.select([self._fd], [], [], timeout_s)
@@ -58,8 +62,10 @@ class Userfaultfd:
         self._request(_UFFDIO_ZEROPAGE, struct.pack("=QQQq", address & -PAGE, PAGE, 0, 0))
 
     def close(self) -> None:
-        """Have the kernel provide what is still missing."""
-        os.close(self._fd)
+        """Have the kernel provide what is still missing. Closed already, it stays so."""
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
 
     def _request(self, number: int, value: bytes) -> None:
         try:

@@ -8,12 +8,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from collector.counting.cause_watcher import CauseWatcher
+from collector.counting.handlers import Handlers
 from collector.counting.kvm_counts import KvmCountsWatcher
 from collector.counting.memslots import MemslotWatcher
+from collector.counting.outstanding import OutstandingWatcher
 from collector.counting.waits import WaitWatcher
 from collector.counting.watching import VmStates, Watcher, Watchers, check
 from collector.errors import ProbeError
-from collector.probe import looks, mappings, symbols
+from collector.probe import looks, mappings, symbols, userfaultfds
 from collector.probe.bytecode_cache import BytecodeCache
 from collector.probe.compiler_process import Terms
 from collector.probe.plan import Plan
@@ -52,12 +54,37 @@ def load_watchers(
     waits = _wait_watchers(stack, probes, plan, headers, cache, terms)
     loaded = _load_looks(probes, plan, headers, cache, terms, checks)
     if loaded is None:
-        return waits, checks
+        return [*waits, *_outstanding(waits, plan, None, checks[-1].found)], checks
     stack.enter_context(loaded)
     shown = _load_mappings(plan, headers, cache, terms, checks)
     if shown is not None:
         stack.enter_context(shown)
-    return [*waits, *_watchers(loaded, shown, probes, plan, checks)], checks
+    states = VmStates(loaded)
+    watchers = _watchers(loaded, states, shown, probes, plan, checks)
+    why_not = "the kernel does not show memslots, or what is behind them"
+    handlers = None
+    if waits and shown is not None and loaded.shows_memslots:
+        try:
+            held = stack.enter_context(userfaultfds.load(plan, headers, cache=cache, terms=terms))
+            handlers = Handlers(loaded, states, shown, held)
+        except ProbeError as exc:
+            why_not = str(exc)
+    return [*waits, *watchers, *_outstanding(waits, plan, handlers, why_not)], checks
+
+
+def _outstanding(
+    waits: Sequence[WaitWatcher], plan: Plan, handlers: Handlers | None, why_not: str
+) -> list[OutstandingWatcher]:
+    """:param why_not: why there are no handlers, if there are none"""
+    return [
+        OutstandingWatcher(
+            one.waits_for if one.names_stacks else None,
+            handlers,
+            "" if handlers is not None else why_not,
+            form=plan.flavour.page_fault_format,
+        )
+        for one in waits
+    ]
 
 
 def _wait_watchers(
@@ -74,12 +101,12 @@ def _wait_watchers(
 
 def _watchers(
     loaded: looks.Looks,
+    states: VmStates,
     shown: mappings.Mappings | None,
     probes: Probes,
     plan: Plan,
     checks: list[Check],
 ) -> list[Watcher]:
-    states = VmStates(loaded)
     memslots = MemslotWatcher(loaded, states, shown)
     # First, since a VMM whose exits are looked at may soon end.
     architecture = arch.get(platform.machine())

@@ -15,7 +15,7 @@ from collector.counting.reconciler import Reconciler
 from collector.counting.stall_differences import Stalls, stall_differences
 from collector.counting.wait_differences import Waits, wait_differences
 from collector.probe.instant import Instant
-from collector.probe.layout import FaultRecord, VcpuKey, VmKey, VmRecord
+from collector.probe.layout import FaultRecord, OpenFault, VcpuKey, VmKey, VmRecord
 from collector.probe.snapshot import (
     COUNTED,
     COUNTED_STALLS,
@@ -173,6 +173,7 @@ class Reader:
             accounts=accounts,
             lost=found.lost,
             stalls=stalls,
+            open_faults=self._open_faults(snapshot),
             waits=waits,
             checkpoint=Checkpoint(
                 counting=self._counting,
@@ -213,6 +214,16 @@ class Reader:
         found = stall_differences(snapshot.tables, self._before, views, self._views.vcpu, self._probes.reread)
         self._probes.allow_timing(TIMED_PER_READING)
         return found
+
+    def _open_faults(self, snapshot: Snapshot) -> list[OpenFault]:
+        views = self._views.stalls
+        return (
+            []
+            if views is None
+            else views.open_faults(
+                chain.from_iterable(snapshot.tables[name].values() for name in ("slots", "overflow"))
+            )
+        )
 
     def _waits(self, snapshot: Snapshot, until: Instant | None, *, with_waits: bool) -> Waits | None:
         views = self._views.waits

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from collector.counting.clock import ClockOffsets
 from collector.counting.stall_differences import Stalls
 from collector.counting.wait_differences import Waits
-from collector.probe.layout import ExitKey, ExitRecord, FaultKey, FaultRecord, VmKey, VmRecord
+from collector.probe.layout import ExitKey, ExitRecord, FaultKey, FaultRecord, OpenFault, VmKey, VmRecord
 from collector.probe.snapshot import Checkpoint
 from faultmodel.kinds import LossKind
 
@@ -49,5 +49,7 @@ class Reading:
     checkpoint: Checkpoint
     stalls: Stalls | None = None
     """The faults that ended; None where nothing shows that."""
+    open_faults: Sequence[OpenFault] = ()
+    """The faults in which vCPUs are asleep."""
     waits: Waits | None = None
     """What vCPUs waited for in faults, and how long VMs stood still; None where nothing shows that."""

@@ -41,7 +41,7 @@ class WaitWatcher:
         sums: dict[tuple[str, WaitsFor, str], list[int]] = defaultdict(lambda: [0, 0])
         for key, (sleeps, ns) in reading.waits.waits.items():
             if (vm := ids.get(VmKey(key.kvm, key.instance))) is not None:
-                total = sums[vm, *self._waits_for(key.stack)]
+                total = sums[vm, *self.waits_for(key.stack)]
                 total[0] += sleeps
                 total[1] += ns
         rows = []
@@ -51,6 +51,11 @@ class WaitWatcher:
                     rows.append(WaitCount(share.bucket_ms, *row, *parts))
         return {"waits": tuple(rows)}
 
+    @property
+    def names_stacks(self) -> bool:
+        """Whether the kernel names its functions."""
+        return self._symbols is not None
+
     def lacking(self) -> str:
         """Return what the newest rows lack."""
         return self._lacking
@@ -58,7 +63,8 @@ class WaitWatcher:
     def forget(self, vms: Collection[VmKey]) -> None:
         """Do nothing: stacks are the kernel's."""
 
-    def _waits_for(self, number: int) -> tuple[WaitsFor, str]:
+    def waits_for(self, number: int) -> tuple[WaitsFor, str]:
+        """Return what a stack waits for, and the details. :param number: as the kernel's map has it"""
         if self._symbols is None or number < 0:
             return WaitsFor.OTHER, ""
         if number not in self._known:

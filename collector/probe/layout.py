@@ -281,6 +281,28 @@ class StallKey(NamedTuple):
     kind: int
 
 
+class OpenFault(NamedTuple):
+    """The fields of ``struct vcpu_counts`` of the fault under way. ``asleep``: ``ASLEEP_IN_FAULT``, or else.
+
+    ``begun_ns`` is 0 where it was not timed. ``walk_address``: where the fault is, as its first event has it;
+    ``ipa``: of arm64, of the newest fault. ``stack``: of the map ``stacks``; below 0: none.
+    """
+
+    kvm: int
+    instance: int
+    vcpu_id: int
+    tid: int
+    asleep: int
+    begun_ns: int
+    asleep_since_ns: int
+    walk_address: int
+    ipa: int
+    stack: int
+
+
+ASLEEP_IN_FAULT = 1
+
+
 class WaitKey(NamedTuple):
     """The key by which sleeps within faults are counted. ``stack``: of the map ``stacks``; below 0: none."""
 

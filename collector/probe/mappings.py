@@ -40,14 +40,14 @@ class Mapping:
     ``file_bytes``: the size of the file. ``limit_blocks``: how much its file system may hold, and
     ``used_blocks`` how much it does at least, in pages; None where it is no tmpfs, or has no limit.
     ``path`` is empty where there is no file, and where the path is too long; ``mode`` is the file's, 0 where
-    there is none. ``has_userfaultfd``: one is registered.
+    there is none. ``userfaultfd``: the kernel's address of the one that is registered, or 0.
     """
 
     start: int
     end: int
     flags: int
     offset: int
-    has_userfaultfd: bool
+    userfaultfd: int
     mode: int
     page_bytes: int
     path: str
@@ -60,6 +60,11 @@ class Mapping:
         """As /proc/PID/maps has them."""
         letters = "".join(letter if self.flags & bit else "-" for bit, letter in _SHOWN)
         return letters + ("s" if self.flags & _SHARED else "p")
+
+    @property
+    def has_userfaultfd(self) -> bool:
+        """Whether one is registered."""
+        return bool(self.userfaultfd)
 
     @property
     def is_hugetlb(self) -> bool:
@@ -189,7 +194,7 @@ def _mapping(numbers: tuple[int, ...], path: bytes) -> Mapping:
         end=end,
         flags=flags,
         offset=page_offset * mmap.PAGESIZE,
-        has_userfaultfd=bool(userfaultfd),
+        userfaultfd=userfaultfd,
         mode=mode,
         page_bytes=1 << shift,
         path=path.partition(b"\0")[0].decode(errors="replace"),

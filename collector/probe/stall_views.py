@@ -6,7 +6,7 @@ from struct import Struct
 from typing import Any
 
 from collector.probe.compiled import Layout, Structure
-from collector.probe.layout import StallHead, StallKey
+from collector.probe.layout import ASLEEP_IN_FAULT, OpenFault, StallHead, StallKey
 from collector.probe.snapshot import COUNTED_STALLS
 from collector.probe.view import Values, View, check_checkpoints, number_at, spans, tid_offset
 
@@ -52,9 +52,19 @@ class StallViews:
         self.vcpu = StallsView(layout.value("stall_slots"))
         self.timed_left = number_at(layout.value("slots"), "timed_left")
         """In ``slots``, how many more faults of the vCPU are timed."""
+        self._open = View.of(layout.value("slots"), OpenFault)
+        self._asleep = number_at(layout.value("slots"), "asleep")
         self.key = View.of(layout.key("stall_counts"), StallKey)
         self.cell = _cell_view(layout.value("stall_counts"))
         check_checkpoints(layout, COUNTED_STALLS)
+
+    def open_faults(self, vcpus: Iterable[bytes]) -> list[OpenFault]:
+        """Return the faults in which vCPUs are asleep. :param vcpus: their counts, ``struct vcpu_counts``"""
+        form, offset = self._asleep
+        # There may be thousands, of which few are.
+        return [
+            self._open.unpack(data) for data in vcpus if form.unpack_from(data, offset)[0] == ASLEEP_IN_FAULT
+        ]
 
     def lacking(self) -> list[str]:
         """Return the fields that have their default."""

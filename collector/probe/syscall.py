@@ -326,7 +326,7 @@ def run(program: int, arguments: bytes) -> int:
 def iterate(program: int, pid: int) -> Generator[bytes, None, None]:
     """Run an iterator's program over one process's threads, and yield what it writes.
 
-    :param pid: in this process's namespace
+    :param pid: in this process's namespace; 0 for every process of it
     :raises OSError: the kernel refuses, or there is no such process
     """
     of = TaskOfIterator(pid=pid)

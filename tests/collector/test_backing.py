@@ -27,7 +27,7 @@ def _mapping(
         end=at + size,
         flags=flags,
         offset=8 * PAGE if mode else 0,
-        has_userfaultfd=False,
+        userfaultfd=0,
         mode=mode,
         page_bytes=page_bytes,
         path=path,

@@ -37,7 +37,7 @@ def mapping(first: int = 0, pages: int = 16, **fields: Any) -> HostMapping:
     values: dict[str, Any] = {
         "flags": _R | _W,
         "offset": 0,
-        "has_userfaultfd": False,
+        "userfaultfd": 0,
         "mode": 0,
         "page_bytes": PAGE,
         "path": "",
@@ -104,7 +104,7 @@ CASES: Mapping[Cause, Sequence[Failure]] = {
         bare(mappings=[file(limit_blocks=4096, used_blocks=4096)]),
         bare(mappings=[mapping(flags=_R | _W | _HUGETLB, page_bytes=2 << 20)]),
     ],
-    Cause.USERFAULTFD_GONE: [bare(mappings=[mapping(has_userfaultfd=True)])],
+    Cause.USERFAULTFD_GONE: [bare(mappings=[mapping(userfaultfd=1)])],
     Cause.UNKNOWN: [
         bare(slot=None, gpa=None),
         bare(mappings=None),

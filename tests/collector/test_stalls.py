@@ -59,7 +59,25 @@ class _Vcpu(ctypes.Structure):
 
 
 class _Counts(ctypes.Structure):
-    _fields_ = [("timed_left", ctypes.c_uint32)]
+    _fields_ = [
+        ("timed_left", ctypes.c_uint32),
+        ("asleep", ctypes.c_uint32),
+        ("vm", _VmKey),
+        ("vcpu_id", ctypes.c_uint32),
+        ("tid", ctypes.c_uint32),
+        ("begun_ns", ctypes.c_uint64),
+        ("asleep_since_ns", ctypes.c_uint64),
+        ("walk_address", ctypes.c_uint64),
+        ("ipa", ctypes.c_uint64),
+        ("stack", ctypes.c_int32),
+        ("pad", ctypes.c_uint32),
+    ]
+
+
+def _asleep(vcpu: int, asleep: int) -> bytes:
+    """A vCPU's counts, as far as a fault under way is in them."""
+    of_vm = _VmKey(kvm=VM.kvm, instance=VM.instance)
+    return bytes(_Counts(vm=of_vm, vcpu_id=vcpu, tid=500, asleep=asleep, begun_ns=7, stack=-1))
 
 
 class _Key(ctypes.Structure):
@@ -281,3 +299,9 @@ def test_a_late_reading_is_spread_over_its_seconds_and_loses_nothing(seconds: in
 
 def test_where_nothing_shows_stalls_there_are_no_rows() -> None:
     assert stall_rows(_reading(None), X86, IDS) == ((), (), ())
+
+
+def test_faults_under_way_are_those_in_which_vcpus_are_asleep() -> None:
+    # 2: asleep, and in no fault.
+    (found,) = VIEWS.open_faults([_asleep(0, 0), _asleep(1, 1), _asleep(2, 2)])
+    assert (found.kvm, found.vcpu_id, found.begun_ns, found.stack) == (VM.kvm, 1, 7, -1)

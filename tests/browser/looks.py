@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The scene's memslots: RAM of a memfd, a ROM, a buffer that was replaced; what KVM counted itself; and two
-livelocks, one of which is over."""
+"""The scene's memslots: RAM of a memfd, a ROM, a buffer that was replaced; what KVM counted itself; two
+livelocks, one of which is over; and faults under way."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,9 @@ import msgspec
 from faultmodel.causes import Cause
 from faultmodel.record_livelocks import Livelock
 from faultmodel.record_looks import KvmCount, Memslot, VmPages
+from faultmodel.record_outstanding import Outstanding, OutstandingLook
 from faultmodel.record_stalls import CauseCount
+from faultmodel.waits import Handler, WaitsFor
 from tests.batches import NS_PER_S
 
 ROM_GPA = 0xFFFC_0000
@@ -79,6 +81,33 @@ def livelocks_of(vm: str, at_s: int) -> tuple[Livelock, ...]:
         _livelock(vm, 0, at_s, 40, faults=9000, is_over=True),
         _livelock(vm, 1, at_s, 20, faults=70_000, is_over=False, invalidate_seq=41, invalidating=True),
     )
+
+
+def outstanding_of(vm: str, at_s: int) -> dict[str, Any]:
+    """Return the sections that list a VM's faults under way at a time: one for each state of a handler."""
+    waits: list[tuple[int, WaitsFor, Handler | None, int | None]] = [
+        (42, WaitsFor.USERFAULTFD, Handler.DEAD, None),
+        (30, WaitsFor.USERFAULTFD, Handler.CLOSED, None),
+        (7, WaitsFor.USERFAULTFD, Handler.ALIVE, 4321),
+        (1, WaitsFor.SWAP, None, None),
+    ]
+    return {
+        "outstanding": [
+            Outstanding(
+                time_ns=at_s * NS_PER_S,
+                vm=vm,
+                vcpu=vcpu,
+                age_ns=age_s * NS_PER_S,
+                gpa=0x1_4804_0000 + vcpu * 4096,
+                gva=0x7F00_0000 + vcpu * 4096,
+                waits_for=waits_for,
+                handler=handler,
+                handler_pid=pid,
+            )
+            for vcpu, (age_s, waits_for, handler, pid) in enumerate(waits)
+        ],
+        "outstanding_looks": [OutstandingLook(at_s * NS_PER_S, 0)],
+    }
 
 
 def _livelock(vm: str, vcpu: int, at_s: int, for_s: int, **fields: Any) -> Livelock:

@@ -32,7 +32,7 @@ from faultmodel.record import (
 from faultmodel.wire import Batch
 from tests.batches import NS_PER_S, exit_record, make_host, make_vm
 from tests.browser.accounts import Accounts
-from tests.browser.looks import causes_of, kvm_counts_of, livelocks_of, memslots_of, pages_of
+from tests.browser.looks import causes_of, kvm_counts_of, livelocks_of, memslots_of, outstanding_of, pages_of
 from tests.browser.stalls import stalls_of
 
 MINUTES = 40
@@ -285,6 +285,7 @@ def _looks(vm: str, counts: list[Struct], seconds: range, sequence: int, end_s: 
         "kvm_counts": kvm_counts_of(vm, counts),
         "livelocks": livelocks_of(vm, seconds.stop - 1) if is_replaced else (),
         "vm_pages": (pages_of(vm, seconds.start),) if sequence == 0 else (),
+        **(outstanding_of(vm, end_s - 1) if seconds.stop == end_s else {}),
     }
 
 

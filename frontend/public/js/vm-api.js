@@ -58,6 +58,16 @@ export function getLivelocks(vm, range, signal) {
 }
 
 /**
+ * Of now, whatever the range.
+ * @param {string} vm
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<import("./model/types.js").OutstandingPage>}
+ */
+export function getOutstanding(vm, signal) {
+  return request("/api/v1/outstanding", { vm }, { signal });
+}
+
+/**
  * @param {string} vm
  * @param {Range} range
  * @param {AbortSignal} [signal]

@@ -48,6 +48,9 @@
 /** @typedef {import("../../../api-types.js").MemslotPage} MemslotPage */
 /** @typedef {import("../../../api-types.js").Livelock} Livelock */
 /** @typedef {import("../../../api-types.js").LivelockPage} LivelockPage */
+/** @typedef {import("../../../api-types.js").Outstanding} Outstanding */
+/** @typedef {import("../../../api-types.js").OutstandingPage} OutstandingPage */
+/** @typedef {import("../../../api-types.js").StalledNow} StalledNow */
 /** @typedef {import("../../../api-types.js").KvmStats} KvmStats */
 /** @typedef {import("../../../api-types.js").VmKvmStats} VmKvmStats */
 /** @typedef {import("../../../api-types.js").Overview & {vms: VmPage}} Overview */

@@ -2,8 +2,9 @@
 /** What the overview derives from the answers: rows, key figures, the state in words. */
 
 import { exitsOf } from "../../model/exit-words.js";
-import { countText, rateText } from "../../base/format.js";
+import { countText, plural, rateText } from "../../base/format.js";
 import { parseSort } from "../../base/sort.js";
+import { durationText } from "../../base/time.js";
 import { isUncovered } from "../../charts/gaps.js";
 import { sparkShape } from "../../charts/spark.js";
 import { vmTitle } from "../../model/vm.js";
@@ -21,6 +22,7 @@ import { aheadMessage, emptyMessage, latestLabel, newestElsewhere, uncoveredMess
  * @typedef {object} Answer
  * @property {VmPage} vms
  * @property {Rates} rates split as the chart is
+ * @property {import("../../model/types.js").StalledNow} stalled
  * @property {string} by
  * @property {import("./exits.js").Exits} exits
  * @property {import("../../model/host-types.js").Ledger} ledger
@@ -63,7 +65,7 @@ export function rowsOf({ vms }, hrefOf) {
  * @param {Answer} answer
  * @returns {import("../../panels/figures.js").Figure[]}
  */
-export function figuresOf({ vms: { totals }, rates, ledger, request }) {
+export function figuresOf({ vms: { totals }, rates, stalled, ledger, request }) {
   // Of time that was not covered nothing is known, which is not zero.
   const known = (/** @type {number} */ count) => countText(rates.coverage.length > 0 ? count : null);
   const isChosen = isChoice(request.view);
@@ -78,6 +80,7 @@ export function figuresOf({ vms: { totals }, rates, ledger, request }) {
       unit: "/s",
       title: "All VMs that run at the range’s end, in the newest covered step",
     },
+    stalledFigure(stalled),
     { key: "faults", label: "Guest faults", value: known(totals.faults), note, title },
     {
       key: "exits",
@@ -113,6 +116,19 @@ export function figuresOf({ vms: { totals }, rates, ledger, request }) {
     },
     { key: "hosts", label: "Hosts with VMs", value: countText(totals.hosts) },
   ];
+}
+
+/** @param {import("../../model/types.js").StalledNow} stalled @returns {import("../../panels/figures.js").Figure} */
+function stalledFigure({ outstanding, vms, oldest_s: oldest }) {
+  const note = oldest === null ? "" : `${plural(vms, "VM")}, for up to ${durationText(oldest * 1000)}`;
+  return {
+    key: "stalled",
+    label: "Stalled now",
+    value: countText(outstanding),
+    tone: outstanding > 0 ? "warn" : "",
+    note,
+    title: "vCPUs that stand still for a fault now, whatever the range: each VM’s page lists them",
+  };
 }
 
 /**

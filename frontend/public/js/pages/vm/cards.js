@@ -10,6 +10,7 @@ import { CAUSES_CARD } from "./causes-card.js";
 import { KVM_STATS_CARD } from "./kvm-stats-card.js";
 import { LIVELOCKS_CARD } from "./livelocks-card.js";
 import { MEMSLOTS_CARD } from "./memslots-card.js";
+import { OUTSTANDING_CARD } from "./outstanding-card.js";
 import { PRESSURE_CARD } from "./pressure-card.js";
 import { STALL_CARD } from "./stall-card.js";
 import { WAITS_CARD } from "./waits-card.js";
@@ -29,7 +30,16 @@ import { WAITS_CARD } from "./waits-card.js";
  */
 
 /** In the order in which they stand. @type {readonly Card<any>[]} */
-const CARDS = [CAUSES_CARD, LIVELOCKS_CARD, STALL_CARD, WAITS_CARD, PRESSURE_CARD, MEMSLOTS_CARD, KVM_STATS_CARD];
+const CARDS = [
+  CAUSES_CARD,
+  OUTSTANDING_CARD,
+  LIVELOCKS_CARD,
+  STALL_CARD,
+  WAITS_CARD,
+  PRESSURE_CARD,
+  MEMSLOTS_CARD,
+  KVM_STATS_CARD,
+];
 
 /** @typedef {{answer: any, error: string}} Asked error "" where there is an answer */
 /** @typedef {ReadonlyMap<string, Asked>} CardAnswers by the card's id */

@@ -4,8 +4,8 @@
 The floor is an empty BPF program on the tracepoints that a fault passes: what any BPF tracer there costs. In
 turns, each watches the same guest, which writes pages that it has not touched. A second table is of a guest
 that takes no faults and leaves KVM_RUN as fast as it can, a third of two threads that run in turns, as the
-scheduler has it, and are no guest's. "Both sides" is what kvmfaults does where programs can be
-preempted (Linux 7.0 and later). Run as root, where nothing else traces KVM.
+scheduler has it, and are no guest's; a fourth of kvm_entry, on made-up events. "Both sides" is what kvmfaults
+does where programs can be preempted (Linux 7.0 and later). Run as root, where nothing else traces KVM.
 
     python -m bench.probe_overhead [--turns 9] [--faults 100000] [--exits 30000] [--without-peers]
 """
@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from bench.overhead import exits, guest, switches
+from bench.overhead import entries, exits, guest, switches
 from bench.overhead.floor import EmptyOnPerfSide, EmptyProgram, NoTracer
 from bench.overhead.kvmfaults import Kvmfaults
 from bench.overhead.peers import peers
@@ -87,9 +87,11 @@ def main() -> None:
         switched = measure(
             switching, turns=options.turns, run=lambda: switches.run(options.switches), say=_say
         )
+        entered = entries.lines(Path(directory)) if os.uname().machine == "x86_64" else []
     print(*lines([tracer.name for tracer in tracers], taken, _LIMITS), sep="\n")
     print("", *exit_lines("exit", [tracer.name for tracer in leaving], left), sep="\n")
     print("", *exit_lines("switch", [tracer.name for tracer in switching], switched), sep="\n")
+    print("", *entered, sep="\n")
 
 
 def _counted(plan: Plan) -> str:

@@ -72,10 +72,14 @@ class MadeUp:
         self.set(is_open=0, noted=0, timed_left=4096)
         self.stalls()
 
+    def program(self, tracepoint: str) -> int:
+        """Return the file descriptor of an event's program on the raw side."""
+        return self._probes.handles.programs[tracepoint]
+
     def happens(self, tracepoint: str, *arguments: int) -> None:
-        """Have the programs of an event run, as far as they are on its raw side."""
+        """Have that program run."""
         numbers = (number % 2**64 for number in arguments)
-        syscall.run(self._probes.handles.programs[tracepoint], struct.pack(f"={len(arguments)}Q", *numbers))
+        syscall.run(self.program(tracepoint), struct.pack(f"={len(arguments)}Q", *numbers))
 
     def enter(self) -> None:
         """The guest goes on."""

@@ -86,13 +86,14 @@ struct vcpu_counts {
 	u32 place;	/* index of this slot; of no use to a vCPU in the map overflow */
 	u32 word_place; /* of the word that was counted last: its index in syndromes, or IN_MAP */
 	u64 seen;
-	u64 next_record; /* the value of seen at which a record is next considered */
-	u16 gap;	 /* by how much next_record advances */
-	u16 orders;	 /* the orders_number that next_record was computed for */
+	u16 gap;    /* by how much next_record advances */
+	u16 orders; /* the orders_number that next_record was computed for */
 	/* The fault under way, where events show that one begins (stall.bpf.h): beside what each
-	 * fault reads, so that no further line of the cache is needed. */
+	 * fault reads, so that no further line of the cache is needed. Of an entry into the guest
+	 * all that is read lies before this. */
 	u16 is_open;
 	u16 noted;	     /* OUTCOME_* of it so far; of the newest fault, once that has ended */
+	u64 next_record;     /* the value of seen at which a record is next considered */
 	u64 begun_ns;	     /* 0: not timed so far */
 	u64 slept_ns;	     /* within it, until the thread last woke up */
 	u64 asleep_since_ns; /* while it is ASLEEP_IN_FAULT */

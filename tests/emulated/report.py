@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the sessions of one test run have shown, for its summary and for docs/kernels.md."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,8 @@ _HEAD = (
     "syndrome",
     "level",
     "outcome",
+    "how faults ended",
+    "stalls",
     "vCPU",
     "memory-fault exit",
     "private flag",
@@ -71,6 +73,8 @@ def _cells(row: Row, session: Session) -> tuple[str, ...]:
         _names({name for account in accounts if account.shown for name in account.shown.formats}),
         _levels(accounts),
         _names(_outcomes(accounts)) or "KVM shows none",
+        _names({name for account in accounts if account.shown for name in _of_any_size(account.shown.ended)}),
+        _stalls(accounts),
         "each its own" if any(account.shown and len(account.shown.vcpus) > 1 for account in accounts) else "",
         _memory_faults(accounts),
         "raised" if any("private" in _flags(account) for account in accounts) else "by hand-made words only",
@@ -99,8 +103,21 @@ def _flags(account: Account) -> set[str]:
 
 
 def _outcomes(accounts: Sequence[Account]) -> set[str]:
-    names = {name for account in accounts if account.shown for name in account.shown.outcomes}
-    return {"mapped" if name.startswith("mapped_") else name for name in names}
+    return {name for account in accounts if account.shown for name in _of_any_size(account.shown.outcomes)}
+
+
+def _of_any_size(outcomes: Iterable[str]) -> set[str]:
+    return {"mapped" if name.startswith("mapped_") else name for name in outcomes}
+
+
+def _stalls(accounts: Sequence[Account]) -> str:
+    found = {
+        f"`{item['begins']}` to `{item['ends']}`{', blocked' if item['blocked'] else ''}"
+        for account in accounts
+        if account.shown
+        for item in account.shown.stalls["measured_by"]
+    }
+    return "; ".join(sorted(found))
 
 
 def _levels(accounts: Sequence[Account]) -> str:

@@ -3,7 +3,8 @@
 
     python -m tests.kernel.limited_guest FILE
 
-It prints a line when it waits, and one when it has written.
+Without a file its memory is anonymous, and is filled before the guest writes to it. It prints a line when it
+waits, and one when it has written.
 """
 
 import os
@@ -20,20 +21,27 @@ TIMES = 2
 
 def main() -> None:
     """Run the guest."""
-    fd = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    os.ftruncate(fd, PAGES * memory.PAGE)
     layout = Layout()
-    region = layout.add(memory.mapped(fd, PAGES))
+    region = layout.add(_on_disk(sys.argv[1]) if sys.argv[1:] else memory.anonymous(PAGES))
     with Guest(layout) as guest:
         guest.warm_up()
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         sys.stdin.readline()
+        if not sys.argv[1:]:
+            # A page of zeros would not be written to swap.
+            region.require_memory().write(0, b"\xff" * PAGES * memory.PAGE)
         for _ in range(TIMES):
             guest.touch(region.touch(Op.WRITE, PAGES))
         sys.stdout.write("done\n")
         sys.stdout.flush()
         sys.stdin.readline()
+
+
+def _on_disk(path: str) -> memory.HostMemory:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    os.ftruncate(fd, PAGES * memory.PAGE)
+    return memory.mapped(fd, PAGES)
 
 
 if __name__ == "__main__":

@@ -27,8 +27,9 @@ from faultmodel.record_stalls import WaitCount
 from faultmodel.waits import WaitsFor
 from tests.kernel.attached import attached, own_vms, read, skip_where_stalls_are_not_measured
 from tests.kernel.limited_guest import PAGES
-from tests.kernel.looked import looked
+from tests.kernel.looked import Looked, looked
 from tests.kernel.slow_handler import SlowHandler
+from tests.kernel.swapping import swap_file
 from tests.product import wait_for
 
 pytestmark = pytest.mark.kernel
@@ -183,16 +184,10 @@ def memory_cgroup(limit_bytes: int) -> Iterator[Path]:
         folder.rmdir()
 
 
-def test_what_a_memory_cgroup_at_its_limit_has_a_guest_wait_for_is_named(
-    headers_cache: Path, tmp_path: Path
-) -> None:
-    """Its memory is a file's, and twice what the cgroup may have: what is written is written back first."""
-    command = [sys.executable, "-m", "tests.kernel.limited_guest", str(tmp_path / "memory")]
-    with (
-        memory_cgroup(PAGES * PAGE // 2) as members,
-        looked(headers_cache) as found,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as guest,
-    ):
+def _waits_at_the_limit(found: Looked, members: Path, *arguments: str) -> Sums:
+    """Run a guest with twice the memory that its cgroup may have; return what it waited for."""
+    command = [sys.executable, "-m", "tests.kernel.limited_guest", *arguments]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as guest:
         assert guest.stdin is not None
         assert guest.stdout is not None
         assert guest.stdout.readline() == "ready\n"
@@ -203,8 +198,28 @@ def test_what_a_memory_cgroup_at_its_limit_has_a_guest_wait_for_is_named(
         assert guest.stdout.readline() == "done\n"
         sums = _sums(found.rows([guest.pid])["waits"])
         guest.stdin.close()
+    return sums
+
+
+def test_what_a_memory_cgroup_at_its_limit_has_a_guest_wait_for_is_named(
+    headers_cache: Path, tmp_path: Path
+) -> None:
+    """Its memory is a file's, and twice what the cgroup may have: what is written is written back first."""
+    with memory_cgroup(PAGES * PAGE // 2) as members, looked(headers_cache) as found:
+        sums = _waits_at_the_limit(found, members, str(tmp_path / "memory"))
     assert sums[WaitsFor.MEMCG][1] > 0
     # The other waits are for the file itself, and locks that writing it back takes.
     assert sum(ns for _, ns in sums.values()) == sum(
         sums.get(kind, (0, 0))[1] for kind in (WaitsFor.MEMCG, WaitsFor.FILE, WaitsFor.LOCK)
     )
+
+
+def test_memory_that_is_in_swap_is_waited_for(headers_cache: Path, tmp_path: Path) -> None:
+    """The half of its memory that is too much for the cgroup is in a swap file."""
+    with (
+        swap_file(tmp_path, 2 * PAGES * PAGE),
+        memory_cgroup(PAGES * PAGE // 2) as members,
+        looked(headers_cache) as found,
+    ):
+        sums = _waits_at_the_limit(found, members)
+    assert sums[WaitsFor.SWAP][1] > 0

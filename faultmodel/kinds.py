@@ -52,7 +52,7 @@ class CheckState(_Open):
 
 
 class EventKind(_Open):
-    """What changed how a host is read."""
+    """What changed how a host is read, or befell a VM."""
 
     RECORDS = "records"
     """How guest faults are recorded from now on."""
@@ -68,6 +68,8 @@ class EventKind(_Open):
     """The collector was stopped on purpose, and counting with it."""
     ENDED_UNSEEN = "ended_unseen"
     """A VM ended while no collector looked."""
+    USERFAULTFD_CLOSED = "userfaultfd_closed"
+    """A userfaultfd was closed while a vCPU waited for a page of it, which the VM then read as zeros."""
     CLOCK_STEPPED = "clock_stepped"
     """The server sets a host's times right from now on, or no longer does."""
     TIMES_MOVED = "times_moved"

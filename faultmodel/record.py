@@ -283,7 +283,7 @@ class EventFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class HostEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Something that changed how a host is read, at one moment."""
+    """Something that changed how a host is read, or that befell a VM, at one moment."""
 
     time_ns: TimeNs
     kind: EventKind

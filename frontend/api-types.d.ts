@@ -186,8 +186,8 @@ export interface EndedFaults {
   share: number;
 }
 
-/** What changed how a host is read. */
-export type EventKind = "records" | "vm_records" | "attached" | "taken_over" | "replaced" | "stopped" | "ended_unseen" | "clock_stepped" | "times_moved" | "server_clock_was_ahead" | "other";
+/** What changed how a host is read, or befell a VM. */
+export type EventKind = "records" | "vm_records" | "attached" | "taken_over" | "replaced" | "stopped" | "ended_unseen" | "userfaultfd_closed" | "clock_stepped" | "times_moved" | "server_clock_was_ahead" | "other";
 
 /** Why a host is read otherwise; an event has one at most. */
 export type EventReason = "budget" | "asked_for" | "no_longer_asked_for" | "not_pinned" | "collector_away" | "adopted" | "unreadable" | "unread" | "renamed" | "other_version" | "paused" | "other";
@@ -650,7 +650,10 @@ export interface HostCosts {
   resident_bytes: (number | null)[];
 }
 
-/** Something that changed how a host is read. What does not belong to its kind and reason is null. */
+/**
+ * Something that changed how a host is read, or that befell a VM. What does not belong to its kind and
+ * reason is null.
+ */
 export interface HostEvent {
   host: string;
   /** RFC 3339 with ns */
@@ -659,9 +662,10 @@ export interface HostEvent {
    * `records`: faults are recorded as `level` says from now on; `vm_records`: those of `vm`; `attached`:
    * a new counting begins; `taken_over`: one goes on that an earlier collector left; `replaced`: one was
    * ended for another; `stopped`; `ended_unseen`: `vm` ended while no collector ran, between `since` and
-   * `until`; `clock_stepped`: the host's times are set back by `shift_s` from now on; `times_moved`:
-   * impossible times were moved, of what `moved` says; `server_clock_was_ahead`: what the server received
-   * then is dated anew
+   * `until`; `userfaultfd_closed`: a userfaultfd was closed while a vCPU of `vm` waited for a page, which
+   * it then read as zeros; `clock_stepped`: the host's times are set back by `shift_s` from now on;
+   * `times_moved`: impossible times were moved, of what `moved` says; `server_clock_was_ahead`: what the
+   * server received then is dated anew
    */
   kind: EventKind;
   /** The VM that it is about; null: the whole host, or a VM that only `detail` names */

@@ -8,6 +8,8 @@ from collector.counting.handlers import Handlers, Lost, Waited
 from collector.counting.reading import Reading
 from collector.errors import ProbeError
 from collector.probe.layout import OpenFault, VcpuKey, VmKey
+from faultmodel.kinds import EventKind
+from faultmodel.record import HostEvent
 from faultmodel.record_outstanding import Outstanding, OutstandingLook
 from faultmodel.units import NS_PER_S
 from faultmodel.waits import Handler, WaitsFor
@@ -56,22 +58,24 @@ class OutstandingWatcher:
         self._lacking = self._why_no_handlers
 
     def rows(self, reading: Reading, ids: Mapping[VmKey, str]) -> Mapping[str, Sequence[Any]]:
-        """Return the sections ``outstanding`` and ``outstanding_looks``."""
+        """Return the sections ``outstanding``, ``outstanding_looks`` and ``events``."""
         now_ns = reading.checkpoint.monotonic_ns
         faults = {
             VcpuKey(one.kvm, one.instance, one.vcpu_id): one
             for one in sorted(reading.open_faults, key=_since_ns)
             if VmKey(one.kvm, one.instance) in ids and now_ns - _since_ns(one) >= LEAST_NS
         }
-        known = self._known(reading, ids, faults)
+        known, lost = self._known(reading, ids, faults)
+        events = self._note(reading, ids, lost)
         rows = [
             self._row(reading, ids, vcpu, fault, known.get(vcpu)) for vcpu, fault in faults.items()
         ] + self._closed_rows(reading, ids, faults)
         had_any, self._had_any = self._had_any, bool(rows)
         if not rows and not had_any:
             return {}
+        # What was lost is among the rows.
         look = OutstandingLook(reading.to_ns, max(0, len(rows) - MOST_FAULTS))
-        return {"outstanding": rows[:MOST_FAULTS], "outstanding_looks": [look]}
+        return {"outstanding": rows[:MOST_FAULTS], "outstanding_looks": [look], "events": events}
 
     def lacking(self) -> str:
         """Return what the newest rows lack; empty if they are whole."""
@@ -86,11 +90,11 @@ class OutstandingWatcher:
 
     def _known(
         self, reading: Reading, ids: Mapping[VmKey, str], faults: Mapping[VcpuKey, OpenFault]
-    ) -> Mapping[VcpuKey, Waited]:
-        """Return what is known of vCPUs that wait for a userfaultfd; note what VMs have lost."""
+    ) -> tuple[Mapping[VcpuKey, Waited], Sequence[Lost]]:
+        """Return what is known of vCPUs that wait for a userfaultfd, and what VMs have lost."""
         self._lacking = self._why_no_handlers
         if self._handlers is None or self._waits_for is None:
-            return {}
+            return {}, ()
         waits_for = self._waits_for
         waiting = [one for one in faults.values() if waits_for(one.stack)[0] is WaitsFor.USERFAULTFD]
         waits = {} if reading.waits is None else reading.waits.waits
@@ -101,12 +105,18 @@ class OutstandingWatcher:
             found, lost = self._handlers.look(reading, waiting, answered & ids.keys())
         except ProbeError as exc:
             self._lacking = str(exc)
-            return {}
+            return {}, ()
         if left_out := self._handlers.left_out:
             self._lacking = f"{left_out} VMs more wait for one than are looked at"
+        return found, lost
+
+    def _note(self, reading: Reading, ids: Mapping[VmKey, str], lost: Sequence[Lost]) -> list[HostEvent]:
+        """Have what VMs have lost listed for a while; return an event for each of these VMs."""
         for one in lost:
             self._closed[one.vcpu] = reading.checkpoint.monotonic_ns, one
-        return found
+        vms = sorted({ids[VmKey(one.vcpu.kvm, one.vcpu.instance)] for one in lost})
+        kind = EventKind.USERFAULTFD_CLOSED
+        return [HostEvent(time_ns=reading.to_ns, kind=kind, vm=vm) for vm in vms]
 
     def _row(
         self,

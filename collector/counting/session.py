@@ -110,7 +110,7 @@ class Session:
         adjusted = self._policy.adjust(
             found.vms, found.content, cost, span.to_ns, self._outbox.dropped_batches
         )
-        events = (*self._notes, *unseen, *adjusted.events)
+        events = (*self._notes, *found.content.events, *unseen, *adjusted.events)
         ledger, counting = found.content.ledger, found.checkpoint.counting
         if is_anew:
             ledger = [msgspec.structs.replace(entry, seen_total=entry.seen) for entry in ledger]

@@ -219,6 +219,7 @@ test("nothing is said of what an event of an earlier release does not have", () 
   assert.equal(text("clock_stepped", {}), "the correction of its clock changed");
   assert.equal(text("server_clock_was_ahead", {}), "the server’s clock was ahead");
   assert.equal(text("ended_unseen", {}), "ended while no collector ran");
+  assert.match(text("userfaultfd_closed", { vm: "a1", vm_name: "web" }) ?? "", /^web: a userfaultfd was closed while /);
   assert.doesNotMatch(text("replaced", { reason: "renamed" }) ?? "", /it was/);
   assert.equal(text("records", { level: "other" }), "how faults are recorded is not known here");
 });

@@ -69,7 +69,7 @@ def listed(found: OutstandingWatcher, *faults: OpenFault) -> Sequence[Outstandin
 
 def test_a_list_without_faults_is_sent_once() -> None:
     found = watcher()
-    empty = {"outstanding": [], "outstanding_looks": [OutstandingLook(5 * NOW_NS, 0)]}
+    empty = {"outstanding": [], "outstanding_looks": [OutstandingLook(5 * NOW_NS, 0)], "events": []}
     assert found.rows(reading(), IDS) == empty
     assert found.rows(reading(), IDS) == {}
     assert len(listed(found, fault())) == 1

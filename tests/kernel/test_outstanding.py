@@ -18,6 +18,7 @@ from demo.layout import Layout, Region
 from demo.machine import Op
 from demo.memory import PAGE
 from demo.userfaultfd import Userfaultfd
+from faultmodel.kinds import EventKind
 from faultmodel.record_outstanding import Outstanding
 from faultmodel.waits import Handler, WaitsFor
 from tests.kernel.attached import skip_where_stalls_are_not_measured
@@ -44,6 +45,7 @@ class Scene:
         self._found = found
         self._guest = guest
         self._touches: list[threading.Thread] = []
+        self.events: list[EventKind] = []
 
     def touch(self, page: int, vcpu: int = 0, op: Op = Op.READ) -> None:
         """Have a vCPU touch a page: it waits for it."""
@@ -70,6 +72,7 @@ class Scene:
     def listed(self) -> Sequence[Outstanding] | None:
         """What the next reading lists; None if it says nothing of it."""
         rows = self._found.rows()
+        self.events += [event.kind for event in rows.get("events", ())]
         return rows["outstanding"] if "outstanding_looks" in rows else None
 
     def once(self, **wanted: Any) -> Outstanding:
@@ -171,6 +174,7 @@ def test_one_that_is_closed_while_a_page_is_missing_is_said_to_be(scene: Scene, 
     assert (closed.vcpu, closed.gpa, closed.gva) == (0, waiting.gpa, waiting.gva)
     later = scene.once(handler=Handler.CLOSED)
     assert later.age_ns > closed.age_ns
+    assert scene.events == [EventKind.USERFAULTFD_CLOSED]
 
 
 @pytest.mark.parametrize("op", [Op.READ, Op.WRITE])
@@ -181,7 +185,7 @@ def test_one_that_is_closed_in_order_is_not(scene: Scene, op: Op) -> None:
     scene.provide(5)
     scene.userfaultfd.close()
     found = [scene.listed() for _ in range(5)]
-    assert found == [[], None, None, None, None]
+    assert (found, scene.events) == ([[], None, None, None, None], [])
 
 
 def test_where_nothing_is_shown_of_handlers_a_check_says_so(

@@ -63,3 +63,5 @@ def test_a_fault_is_shown_while_it_lasts_and_one_whose_page_was_lost_too(
     item = listed("dead")
     _tell(guest, "close")
     assert listed("closed")["gpa"] == item["gpa"]
+    events = measuring.get("host-events")["items"]
+    assert [event["kind"] for event in events if event["vm"] == vm] == ["userfaultfd_closed"]

@@ -175,7 +175,10 @@ class Finding(BaseModel):
 
 
 class HostEvent(BaseModel):
-    """Something that changed how a host is read. What does not belong to its kind and reason is null."""
+    """Something that changed how a host is read, or that befell a VM.
+
+    What does not belong to its kind and reason is null.
+    """
 
     host: HostText = Field(examples=["host-1"])
     time: ExactTimeText
@@ -183,8 +186,9 @@ class HostEvent(BaseModel):
         description="`records`: faults are recorded as `level` says from now on; `vm_records`: those of "
         "`vm`; `attached`: a new counting begins; `taken_over`: one goes on that an earlier collector left; "
         "`replaced`: one was ended for another; `stopped`; `ended_unseen`: `vm` ended while no collector "
-        "ran, between `since` and `until`; `clock_stepped`: the host's times are set back by `shift_s` from "
-        "now on; `times_moved`: impossible times were moved, of what `moved` says; "
+        "ran, between `since` and `until`; `userfaultfd_closed`: a userfaultfd was closed while a vCPU of "
+        "`vm` waited for a page, which it then read as zeros; `clock_stepped`: the host's times are set back "
+        "by `shift_s` from now on; `times_moved`: impossible times were moved, of what `moved` says; "
         "`server_clock_was_ahead`: what the server received then is dated anew",
         examples=["records"],
     )

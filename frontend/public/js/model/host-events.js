@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/** What changed how a host is read, in words, and which way it went. */
+/** What changed how a host is read, and what befell VMs, in words, and which way it went. */
 
 import { countText, significant, words } from "../base/format.js";
 import { dateText } from "../base/time.js";
@@ -18,6 +18,7 @@ import { dateText } from "../base/time.js";
 
 /** @typedef {import("./host-types.js").Recorded} Recorded */
 
+/** @type {Record<string, string>} */
 const GLYPHS = { attached: "▶", taken_over: "◆", replaced: "◆", stopped: "■" };
 
 /** @type {Record<string, string>} */
@@ -27,6 +28,7 @@ const KINDS = {
   replaced: "a counting was replaced by another",
   stopped: "the collector was stopped on purpose, and counting with it",
   ended_unseen: "ended while no collector ran",
+  userfaultfd_closed: "a userfaultfd was closed while a vCPU waited for a page, which it then read as zeros",
   clock_stepped: "the correction of its clock changed",
   times_moved: "impossible times were moved",
   server_clock_was_ahead: "the server’s clock was ahead",
@@ -120,6 +122,11 @@ function amountOf({ level, one_in: oneIn }) {
   return level === "none" || oneIn === 0 ? 0 : 1;
 }
 
+/** @param {string} kind @returns {Pick<ReadEvent, "glyph" | "tone">} */
+function lookOf(kind) {
+  return { glyph: GLYPHS[kind] ?? "●", tone: kind === "userfaultfd_closed" ? "warn" : "" };
+}
+
 /**
  * Read events into words, in order of time. A step of the governor points the way that it went, where the step
  * before it is known.
@@ -132,11 +139,9 @@ export function readEvents(events) {
   return [...events].reverse().map((event) => {
     const { host, kind, time, vm } = event;
     const about = { time: Date.parse(time), exact: time, host, text: textOf(event) };
-    /** @type {Record<string, string>} */
-    const glyphs = GLYPHS;
     // Which VM an event of an earlier collector concerns, only its own words say.
     if (!isRecording(event) || (kind === "vm_records" && vm === null))
-      return { ...about, glyph: glyphs[kind] ?? "●", tone: "" };
+      return { ...about, ...lookOf(kind) };
     const amount = amountOf(event);
     // What was asked for begins and ends by itself; the governor takes away.
     const isStep = event.reason === "budget";

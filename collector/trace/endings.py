@@ -41,7 +41,7 @@ _BY_EVENT: Mapping[str, Outcome] = {
 }
 """arm64: what KVM does about a fault, if it does that within one."""
 
-_UNTOLD = (Outcome.RESUMED, Outcome.RETRIED)
+_RESUMED = (Outcome.RESUMED, Outcome.RETRIED)
 
 
 class Ended(Struct, frozen=True, gc=False):
@@ -119,7 +119,7 @@ class Endings:
         key = self._same(fault)
         if outcome is None:
             before = self._newest.get(vcpu)
-            is_again = before is not None and before[0] == key and before[1] in _UNTOLD
+            is_again = before is not None and before[0] == key and before[1] in _RESUMED
             outcome = Outcome.RETRIED if is_again else Outcome.RESUMED
         self._newest[vcpu] = key, outcome
         ns = None if by is None else max(0, by.monotonic_ns - fault.line.monotonic_ns)

@@ -126,7 +126,7 @@ static __always_inline void end_at_exit(struct vcpu_counts *state, u32 reason, u
 {
 	if (errno == EFAULT || errno == EHWPOISON)
 		note_outcome(state, OUTCOME_EXIT);
-	else if (errno && errno != EINTR && is_untold(state))
+	else if (errno && errno != EINTR && was_resumed(state))
 		note_outcome(state, OUTCOME_EXIT);
 	else if (!errno && reason == KVM_EXIT_MMIO)
 		note_outcome(state, OUTCOME_MMIO);

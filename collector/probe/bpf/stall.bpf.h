@@ -297,7 +297,7 @@ static __always_inline void note_outcome(struct vcpu_counts *state, u32 outcome)
 }
 
 /* Whether nothing was done about the newest fault, as far as events show. */
-static __always_inline int is_untold(struct vcpu_counts *state)
+static __always_inline int was_resumed(struct vcpu_counts *state)
 {
 	return state->noted == OUTCOME_RESUMED || state->noted == OUTCOME_RETRIED;
 }
@@ -315,7 +315,7 @@ static __always_inline void end_open_stall(struct vcpu_counts *state)
  */
 static __always_inline void begin_next_stall(struct vcpu_counts *state, int is_same)
 {
-	state->noted = is_same && is_untold(state) ? OUTCOME_RETRIED : OUTCOME_RESUMED;
+	state->noted = is_same && was_resumed(state) ? OUTCOME_RETRIED : OUTCOME_RESUMED;
 	begin_stall(state, state->address, state->word);
 }
 #else
@@ -323,7 +323,7 @@ static __always_inline void note_outcome(struct vcpu_counts *state, u32 outcome)
 {
 }
 
-static __always_inline int is_untold(struct vcpu_counts *state)
+static __always_inline int was_resumed(struct vcpu_counts *state)
 {
 	return 0;
 }

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was added to the counting maps between two copies of them. Counters never decrease."""
 
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
-from collector.probe.layout import ExitKey, FaultKey, VcpuHead, VcpuKey
+from collector.probe.layout import ExitKey, FaultKey, Repeats, VcpuHead, VcpuKey
 from collector.probe.snapshot import Table
 from collector.probe.view import NumbersView, NumberView
 from collector.probe.views import VcpuView, Views
@@ -18,11 +20,20 @@ Reread = Callable[[str, bytes], bytes | None]
 """Reads one entry again, by map and key."""
 
 FAULTS = COUNTERS.index("faults")
+MANY_REPEATS = 100
+"""From which on a vCPU is one that faults again and again."""
 _INSTANTS = 1000
 """How often an inconsistent copy is reread at once: the program is between two additions, for about 10 ns."""
 _PAUSES = 50
 _PAUSE_S = 0.002
 """Further rereads, with pauses: if this host is itself a guest, its CPU may be stopped at that point."""
+
+
+class Repeating(NamedTuple):
+    """A vCPU that faults on the same page again and again. ``place``: of its slot; None where it has none."""
+
+    place: int | None
+    repeats: Repeats
 
 
 @dataclass(slots=True)
@@ -55,6 +66,8 @@ class Differences:
     lost: dict[LossKind, int] = field(default_factory=dict)
     changed: dict[str, dict[bytes, bytes]] = field(default_factory=dict)
     """The entries that have changed, by map."""
+    repeating: dict[VcpuKey, Repeating] = field(default_factory=dict)
+    """The vCPUs that fault on the same page again and again, and did since the copy before."""
 
     def add_faults(self, key: FaultKey, counters: tuple[int, ...]) -> None:
         """Add to a word's counters."""
@@ -132,6 +145,12 @@ def _add_vcpus(
             continue
         changed[key] = copy
         _add_vcpu(found, view, copy, old)
+        repeats = view.repeats.unpack(copy)
+        if repeats.repeats >= MANY_REPEATS:
+            head = view.head.unpack(copy)
+            place = int.from_bytes(key, sys.byteorder) if name == "slots" else None
+            vcpu = VcpuKey(head.kvm, head.instance, head.vcpu_id)
+            found.repeating[vcpu] = Repeating(place, repeats)
 
 
 def consistent_copy(

@@ -174,6 +174,7 @@ class Reader:
             lost=found.lost,
             stalls=stalls,
             open_faults=self._open_faults(snapshot),
+            repeating=found.repeating,
             waits=waits,
             checkpoint=Checkpoint(
                 counting=self._counting,

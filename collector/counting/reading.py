@@ -2,12 +2,22 @@
 """One reading of the probes: the value that the reader hands to the decoder."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from collector.counting.clock import ClockOffsets
+from collector.counting.differences import Repeating
 from collector.counting.stall_differences import Stalls
 from collector.counting.wait_differences import Waits
-from collector.probe.layout import ExitKey, ExitRecord, FaultKey, FaultRecord, OpenFault, VmKey, VmRecord
+from collector.probe.layout import (
+    ExitKey,
+    ExitRecord,
+    FaultKey,
+    FaultRecord,
+    OpenFault,
+    VcpuKey,
+    VmKey,
+    VmRecord,
+)
 from collector.probe.snapshot import Checkpoint
 from faultmodel.kinds import LossKind
 
@@ -51,5 +61,7 @@ class Reading:
     """The faults that ended; None where nothing shows that."""
     open_faults: Sequence[OpenFault] = ()
     """The faults in which vCPUs are asleep."""
+    repeating: Mapping[VcpuKey, Repeating] = field(default_factory=dict)
+    """The vCPUs that fault on the same page again and again, and did since the reading before."""
     waits: Waits | None = None
     """What vCPUs waited for in faults, and how long VMs stood still; None where nothing shows that."""

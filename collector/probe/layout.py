@@ -248,6 +248,18 @@ class VcpuHead(NamedTuple):
     missed_faults: int = 0
 
 
+class Repeats(NamedTuple):
+    """Faults of a vCPU on the same page again and again: fields of ``struct vcpu_counts``; see event.h."""
+
+    repeats: int = 0
+    repeats_unmapped: int = 0
+    repeats_since_ns: int = 0
+    repeats_address: int = 0
+    repeats_pc: int = 0
+    repeats_word: int = 0
+    repeats_format: int = 0
+
+
 class Syndrome(NamedTuple):
     """A word that a vCPU has faulted with, beside its counters. ``format`` indexes FORMATS."""
 

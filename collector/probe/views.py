@@ -24,6 +24,7 @@ from collector.probe.layout import (
     FaultKey,
     FaultRecord,
     RecordOrder,
+    Repeats,
     Syndrome,
     VcpuHead,
     VcpuKey,
@@ -72,10 +73,12 @@ class VcpuView:
         self._faults = struct_of(
             [Field(start + faults.offset, faults.format) for start, _ in self._syndromes], structure.size
         )
+        self.repeats = View.of(structure, Repeats)
 
     def lacking(self) -> list[str]:
         """Return the fields that have their default."""
-        return [*self.head.lacking, *self._syndrome.lacking, *self._counters.lacking]
+        views = (self.head, self._syndrome, self._counters, self.repeats)
+        return [name for view in views for name in view.lacking]
 
     def is_consistent(self, data: bytes) -> bool:
         """Return whether a copy has what was seen counted, and not one more: see ``struct vcpu_counts``."""

@@ -18,7 +18,7 @@ from collector.counting.stall_differences import Stalls
 from collector.probe import compiled, syscall
 from collector.probe.compiler_process import Order, Terms
 from collector.probe.headers import ensure_headers, read_facts
-from collector.probe.layout import CONCERNS, LAYOUT_MAP
+from collector.probe.layout import CONCERNS, LAYOUT_MAP, Repeats
 from collector.probe.loading import load_unattached
 from collector.probe.plan import Plan, make_plan
 from collector.probe.probes import Probes
@@ -99,6 +99,11 @@ class MadeUp:
         found = self._reader.read().stalls
         assert found is not None
         return found
+
+    def repeats(self) -> Repeats | None:
+        """Return its faults on the same page again and again; None where there are not many."""
+        found = next(iter(self._reader.read().repeating.values()), None)
+        return None if found is None else found.repeats
 
     def ended(self) -> Counter[Outcome]:
         """Return how many ended since the last time, by outcome."""

@@ -98,10 +98,13 @@ struct vcpu_counts {
 	u64 slept_ns;	     /* within it, until the thread last woke up */
 	u64 asleep_since_ns; /* while it is ASLEEP_IN_FAULT */
 	u64 walk_address;
+	u64 earlier_address; /* of the newest fault at another page (repeat.bpf.h) */
+	u32 repeats;	     /* how many in turn were at one of these two pages */
 	u32 walk_word;
 	u32 timed_left; /* how many more faults are timed before the next reading */
 	u32 untimed;	/* since the last that was timed */
 	u32 format;	/* of the newest fault */
+	u32 pad;
 	u64 word;
 	u64 address;
 	u64 ipa;
@@ -123,6 +126,14 @@ struct vcpu_counts {
 	s32 stack;	    /* in which it fell asleep last within a fault; or NO_STACK */
 	u32 opaque_outcome; /* of the fault that is being counted: see fast_page_fault.bpf.h */
 	u32 pressed;	    /* while asleep: whether it is in the state of its VM */
+	/* Of the faults in repeats, from the REPEATS_READ_ONE_IN-th on: see repeat.bpf.h. */
+	u64 repeats_since_ns;
+	u64 repeats_unmapped; /* with nothing mapped since the fault before */
+	u64 repeats_address;
+	u64 repeats_pc; /* or NOT_SHOWN */
+	u64 repeats_word;
+	u32 repeats_format;
+	u32 pad2;
 	struct syndrome syndromes[SYNDROMES];
 	struct exit_reason exits[EXIT_REASONS];
 };

@@ -20,6 +20,7 @@
 #include "record.bpf.h"
 #include "buckets.bpf.h"
 #include "wait.bpf.h"
+#include "repeat.bpf.h"
 #include "stall.bpf.h"
 #include "sides.bpf.h"
 #include "outcome.bpf.h"

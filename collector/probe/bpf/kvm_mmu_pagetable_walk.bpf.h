@@ -32,6 +32,27 @@ static __always_inline struct vcpu_counts *walked_state(void)
 	return enter(tid, 0, EVENT_NONE);
 }
 
+/* As long as the walk before is open, it is not known to have mapped anything. */
+static __always_inline void see_walk(struct vcpu_counts *state, u64 address, u64 word)
+{
+	note_page(state, state->walk_address, address, word, FORMAT_PFERR, state->is_open);
+	begin_stall(state, address, word);
+}
+
+#ifndef PREEMPTIBLE
+/* See a walk for a third page, as most are. Returns 0, and has done nothing, if it is another. Why
+ * apart: running_in_first_slot(). */
+static __always_inline int see_walk_at_once(u64 address, u64 word)
+{
+	struct vcpu_counts *state = running_in_first_slot();
+
+	if (!state || !note_third_page(state, state->walk_address, address))
+		return 0;
+	begin_stall_anew(state, address, word);
+	return 1;
+}
+#endif
+
 #ifdef PREEMPTIBLE
 PERF_PROBE(kvm_mmu_pagetable_walk, trace_event_raw_kvm_mmu_pagetable_walk)
 {
@@ -41,7 +62,7 @@ PERF_PROBE(kvm_mmu_pagetable_walk, trace_event_raw_kvm_mmu_pagetable_walk)
 		return 1;
 	count_owed(state);
 	state->perf_event = EVENT(kvm_mmu_pagetable_walk);
-	begin_stall(state, event->addr, event->pferr);
+	see_walk(state, event->addr, event->pferr);
 	return 1;
 }
 #endif
@@ -51,11 +72,8 @@ PROBE(kvm_mmu_pagetable_walk)
 	struct vcpu_counts *state;
 
 #ifndef PREEMPTIBLE
-	state = running_in_first_slot();
-	if (state) {
-		begin_stall(state, ctx->args[0], (u32)ctx->args[1]);
+	if (see_walk_at_once(ctx->args[0], (u32)ctx->args[1]))
 		return 0;
-	}
 #endif
 	if (perf_counted(EVENT(kvm_mmu_pagetable_walk)))
 		return 0;
@@ -65,6 +83,6 @@ PROBE(kvm_mmu_pagetable_walk)
 #ifdef PREEMPTIBLE
 	count_owed(state);
 #endif
-	begin_stall(state, ctx->args[0], (u32)ctx->args[1]);
+	see_walk(state, ctx->args[0], (u32)ctx->args[1]);
 	return 0;
 }

@@ -61,16 +61,11 @@ static __always_inline u64 elapsed_ns(u64 since_ns, u64 now_ns)
 	return now_ns > since_ns ? now_ns - since_ns : 0;
 }
 
-#define PAGE_BITS 12
-
 /* word, address: as the event has them. */
-static __always_inline void begin_stall(struct vcpu_counts *state, u64 address, u64 word)
+static __always_inline void begin_stall_anew(struct vcpu_counts *state, u64 address, u64 word)
 {
 	u32 untimed;
 
-	/* KVM tries again: the guest stands still since the first try. */
-	if (state->is_open && state->walk_address >> PAGE_BITS == address >> PAGE_BITS)
-		return;
 	state->walk_address = address;
 	state->walk_word = word;
 	state->is_open = 1;
@@ -86,6 +81,13 @@ static __always_inline void begin_stall(struct vcpu_counts *state, u64 address, 
 	else
 		state->untimed = 0;
 	state->begun_ns = bpf_ktime_get_ns();
+}
+
+/* The same, unless KVM tries again: the guest stands still since the first try. */
+static __always_inline void begin_stall(struct vcpu_counts *state, u64 address, u64 word)
+{
+	if (!state->is_open || !is_same_page(state->walk_address, address))
+		begin_stall_anew(state, address, word);
 }
 
 #ifdef WITH_SCHED_SWITCH
@@ -315,7 +317,11 @@ static __always_inline void end_open_stall(struct vcpu_counts *state)
  */
 static __always_inline void begin_next_stall(struct vcpu_counts *state, int is_same)
 {
-	state->noted = is_same && was_resumed(state) ? OUTCOME_RETRIED : OUTCOME_RESUMED;
+	int is_unmapped = was_resumed(state);
+
+	note_page(state, state->walk_address, state->address, state->word, state->format,
+		  is_unmapped);
+	state->noted = is_same && is_unmapped ? OUTCOME_RETRIED : OUTCOME_RESUMED;
 	begin_stall(state, state->address, state->word);
 }
 #else

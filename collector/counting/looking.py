@@ -10,6 +10,7 @@ from pathlib import Path
 from collector.counting.cause_watcher import CauseWatcher
 from collector.counting.handlers import Handlers
 from collector.counting.kvm_counts import KvmCountsWatcher
+from collector.counting.livelocks import LivelockWatcher
 from collector.counting.memslots import MemslotWatcher
 from collector.counting.outstanding import OutstandingWatcher
 from collector.counting.waits import WaitWatcher
@@ -117,6 +118,7 @@ def _watchers(
         checks.append(check(memslots.name, _NO_MEMSLOTS))
     if loaded.shows_counts:
         found.append(KvmCountsWatcher(loaded, states, probes.places, memslots.could_have))
+        found.append(LivelockWatcher(loaded, states))
     elif _HAS_COUNTS in plan.macros:
         checks.append(check(KvmCountsWatcher.name, _NO_COUNTS))
     return found

@@ -37,6 +37,8 @@ _FACT_LINES = (
     "u64 last_used_slot_gen;",
     "} gmem;",
     "struct percpu_counter used_blocks;",
+    "long unsigned int mmu_invalidate_seq;",
+    "unsigned long mmu_invalidate_seq;",
 )
 _WHOLE = ("struct kvm_page_fault {", "struct mutex {")
 _CHUNK_BYTES = 1 << 20

@@ -13,7 +13,7 @@ from collector.probe import syscall
 from collector.probe.bytecode_cache import BytecodeCache
 from collector.probe.compiler_process import Order, Terms
 from collector.probe.handles import Handles
-from collector.probe.layout import VmKey
+from collector.probe.layout import NOT_SHOWN, VmKey
 from collector.probe.loading import load_unattached
 from collector.probe.plan import Plan
 from collector.probe.source import FOLDER, make_source, one_text
@@ -30,7 +30,7 @@ _TRIES = 3
 """A list that changes while it is read is read again."""
 _VM_KEY = struct.Struct("=2Q")
 _VCPU = struct.Struct("=10Q")
-_VM = struct.Struct("=6Q2I")
+_VM = struct.Struct("=6QIxxxxQ2I")
 _MEMSLOTS_HEAD = struct.Struct("=2Q4I")
 _MEMSLOT = struct.Struct("=3QI2H")
 
@@ -53,7 +53,8 @@ class LookedVcpu(NamedTuple):
 class LookedVm(NamedTuple):
     """A VM's state. ``mm``: its address space. ``generation`` changes with its memslots.
 
-    ``pages_*``: what KVM has mapped, in pages of each size. ``splits`` only grows.
+    ``pages_*``: what KVM has mapped, in pages of each size. ``splits`` only grows. ``invalidate_seq``: how
+    often the host has taken back memory, or NOT_SHOWN; ``is_invalidating``: whether it was doing so.
     """
 
     mm: int
@@ -63,6 +64,8 @@ class LookedVm(NamedTuple):
     pages_1g: int
     splits: int
     address_spaces: int
+    invalidate_seq: int = NOT_SHOWN
+    is_invalidating: int = 0
 
 
 class LookedMemslot(NamedTuple):

@@ -73,6 +73,7 @@ _SHOWN_BY: Mapping[str, str] = {
     "HAVE_GUEST_MEMFD": r"^\t\} gmem;",
     "HAVE_SHMEM_LIMIT": r"^\tstruct percpu_counter used_blocks;",
     "HAVE_PAGE_STATS": r"^\t*atomic64_t pages_4k;",
+    "HAVE_INVALIDATE_SEQ": r"^\t(long unsigned int|unsigned long) mmu_invalidate_seq;",
     "HAVE_USERFAULTFD": r"^\tstruct userfaultfd_ctx \*ctx;",
     "HAVE_MIGRATION_DISABLED": r"^\t(short unsigned int|unsigned short) migration_disabled;",
 }

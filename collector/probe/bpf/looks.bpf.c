@@ -104,6 +104,9 @@ struct looked_vm {
 	u64 pages_1g;
 	u64 splits;
 	u32 address_spaces;
+	u32 pad;
+	u64 invalidate_seq; /* or NOT_SHOWN */
+	u32 is_invalidating;
 	u32 is_there;
 };
 
@@ -124,6 +127,20 @@ static __always_inline u64 memslots_of(u64 kvm, u32 address_space)
 			      (void *)(kvm + __builtin_offsetof(struct kvm, memslots) +
 				       sizeof(u64) * address_space));
 	return memslots;
+}
+
+/* How often the host has taken back memory of a VM, and whether it is doing so. */
+static __always_inline void look_at_invalidations(u64 kvm, struct looked_vm *found)
+{
+	found->invalidate_seq = NOT_SHOWN;
+	found->is_invalidating = 0;
+#ifdef HAVE_INVALIDATE_SEQ
+	typeof(((struct kvm *)0)->mmu_invalidate_in_progress) under_way = 0;
+
+	READ(found->invalidate_seq, kvm, kvm, mmu_invalidate_seq);
+	READ(under_way, kvm, kvm, mmu_invalidate_in_progress);
+	found->is_invalidating = under_way != 0;
+#endif
 }
 
 /* The state of args[0] VMs. */
@@ -148,6 +165,7 @@ int look_vms(struct bpf_raw_tracepoint_args *ctx)
 			continue;
 		READ(found->mm, vm.kvm, kvm, mm);
 		found->address_spaces = ADDRESS_SPACES;
+		look_at_invalidations(vm.kvm, found);
 		found->generation = 0;
 		for (u32 space = 0; space < ADDRESS_SPACES; space++) {
 			u64 generation = 0;

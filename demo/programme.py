@@ -18,6 +18,7 @@ from demo.cases import (
 )
 from demo.failures import FullTmpfs, Truncated, Unmapped
 from demo.handler_cases import ClosedHandler, DeadHandler, SlowHandler
+from demo.held import HeldPage
 from demo.rates import Rate, bursts, stairs, wave
 from demo.scene import Scene
 
@@ -32,11 +33,15 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One process of the demonstration, with a VM for each role. Its ``vmm`` is the process's name."""
+    """One process of the demonstration, with a VM for each role. Its ``vmm`` is the process's name.
+
+    ``is_exact``: its guests know how often they fault.
+    """
 
     name: str
     vmm: str
     roles: tuple[Role, ...]
+    is_exact: bool = True
 
     @property
     def summary(self) -> str:
@@ -60,6 +65,7 @@ PROGRAMME = (
     Case("slow-handler", "post-copy", (Role(SlowHandler, wave(4, 24, period=45)),)),
     Case("dead-handler", "orphaned", (Role(DeadHandler, stairs(1, seconds=1)),)),
     Case("closed-handler", "closed-early", (Role(ClosedHandler, wave(5, 30, period=30)),)),
+    Case("livelock", "held-page", (Role(HeldPage, stairs(5, seconds=1)),), is_exact=False),
     Case("hotplug", "hotplug", (Role(Hotplug, stairs(40, 160, seconds=15)),)),
     Case(
         "two-vms",

@@ -84,7 +84,7 @@ def test_the_exits_are_those_of_the_api_and_older_ones_are_loaded(
     items = feed.product.get("exits", vm=VM, limit=1000, **span)["items"]
     body = page.locator(".exits tbody")
     shown = table(body)
-    assert [row[5] for row in shown] == [item["gpa"] for item in items[: len(shown)]]
+    assert [row[6] for row in shown] == [item["gpa"] for item in items[: len(shown)]]
     page.get_by_role("button", name="Load older exits").click()
     expect(body.locator("tr")).to_have_count(min(len(items), len(shown) + 120))
     assert [row[1] for row in table(body)] == [str(item["vcpu"]) for item in items[: len(shown) + 120]]
@@ -152,7 +152,7 @@ def test_the_cursor_moves_by_key_and_says_the_step(page: Page) -> None:
 def test_a_bare_error_says_what_is_known_of_its_address_and_what_its_usual_causes_are(visit: Visit) -> None:
     page = visit.go(f"/vms/00000000000000b1?{visit.fixed()}")
     first = table(page.locator(".exits tbody"))[0]
-    assert re.fullmatch(r"not shown \(fault before: 0x14\w+\)", first[5])
+    assert re.fullmatch(r"not shown \(fault before: 0x14\w+\)", first[6])
     causes = page.locator("#exits .causes")
     expect(causes).to_contain_text("the hugetlb pool is empty")
     expect(causes).to_contain_text("/proc/901/smaps")

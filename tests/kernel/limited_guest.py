@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A guest whose memory is a file on a disk, and that waits for a line before it writes to all of it.
+"""A guest that waits for a line before it writes to all of its memory, a file on a disk.
 
-    python -m tests.kernel.limited_guest FILE
+    python -m tests.kernel.limited_guest [FILE]
 
-Without a file its memory is anonymous, and is filled before the guest writes to it. It prints a line when it
-waits, and one when it has written.
+It prints a line when it waits, and one when it has written. Without a file its memory is anonymous: it is
+filled when the first line comes, and the guest writes to it when the second does.
 """
 
 import os
@@ -31,6 +31,9 @@ def main() -> None:
         if not sys.argv[1:]:
             # A page of zeros would not be written to swap.
             region.require_memory().write(0, b"\xff" * PAGES * memory.PAGE)
+            sys.stdout.write("filled\n")
+            sys.stdout.flush()
+            sys.stdin.readline()
         for _ in range(TIMES):
             guest.touch(region.touch(Op.WRITE, PAGES))
         sys.stdout.write("done\n")

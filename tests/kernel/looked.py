@@ -4,6 +4,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,9 @@ class Looked:
         vms = own_vms(reading)
         if pids is not None:
             vms = {vm for vm, record in reading.vms.items() if record.tgid in pids}
-        return self.watchers.rows(reading, {vm: identity(vm) for vm in vms})
+        # A collector knows the VMs of all exits; other guests of this machine may fail meanwhile.
+        own = [record for record in reading.exits if VmKey(record.kvm, record.instance) in vms]
+        return self.watchers.rows(replace(reading, exits=own), {vm: identity(vm) for vm in vms})
 
     def own(self) -> VmKey:
         """Return this process's VM."""

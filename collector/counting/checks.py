@@ -248,6 +248,14 @@ def _pins(cache: Path, bpffs: Path) -> Finding:
     return Finding("pins", State.OK, f"in {bpffs}: counting outlives the collector")
 
 
+_WITHOUT = {
+    "sched_switch": "what vCPUs wait for in faults is not shown",
+    "kvm_entry": "how long faults stall vCPUs is not shown",
+    "kvm_mmu_pagetable_walk": "how long faults stall vCPUs is not shown",
+}
+"""What is lost without a tracepoint, where it is something else than the outcome of faults."""
+
+
 def _tracepoints(cache: Path, *, attach: bool) -> Iterator[Finding]:
     try:
         headers = ensure_headers(cache)
@@ -258,12 +266,9 @@ def _tracepoints(cache: Path, *, attach: bool) -> Iterator[Finding]:
     for tracepoint in plan.attach:
         yield Finding(tracepoint, State.OK, "present")
     for gap in plan.absent:
-        yield Finding(
-            gap.tracepoint,
-            State.LACKING,
-            gap.reason,
-            "how a fault ended is not shown on this kernel",
-        )
+        name = gap.tracepoint.partition(":")[2]
+        lost = _WITHOUT.get(name, "how a fault ended is not shown")
+        yield Finding(gap.tracepoint, State.LACKING, gap.reason, f"{lost} on this kernel")
     if plan.word_is_cut:
         yield Finding(
             "word",

@@ -40,7 +40,7 @@ test("what the host does with the memory is not called nothing where it is not s
 });
 
 test("the sentence counts vCPUs that had not gone on, each once", () => {
-  assert.equal(livelocksSentence([OVER]), "No vCPU was seen in one last. 400 faults in all.");
+  assert.equal(livelocksSentence([OVER]), "All of them are over. 400 faults in all.");
   assert.equal(livelocksSentence([LIVELOCK, OVER]), "1 vCPU was still in one when seen last. 1\u202f600 faults in all.");
   const two = [LIVELOCK, { ...LIVELOCK, gpa: "0x1000" }, { ...LIVELOCK, vcpu: 0 }];
   assert.match(livelocksSentence(two), /^2 vCPUs were still in one when seen last\. /);

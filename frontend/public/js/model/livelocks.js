@@ -48,7 +48,7 @@ export function livelocksSentence(livelocks) {
   const faults = livelocks.reduce((sum, item) => sum + item.faults, 0);
   const first =
     vcpus === 0
-      ? "No vCPU was seen in one last."
+      ? "All of them are over."
       : `${forCount(vcpus, "1 vCPU was", `${countText(vcpus)} vCPUs were`)} still in one when seen last.`;
   return `${first} ${forCount(faults, "1 fault", `${countText(faults)} faults`)} in all.`;
 }

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from backend.live import Live
 from backend.log_lines import RareLines
-from backend.store.contract.arrivals import Arrival, ArrivalCount, Settled
+from backend.store.contract.arrivals import Arrival, ArrivalCount, ArrivalKind, KeptChanges, Settled
 from backend.store.contract.store import Store
 from backend.store.contract.time_limit import TimeLimit, limited
 from backend.store.contract.vms import VmMember
@@ -48,6 +48,7 @@ class Item(NamedTuple):
     """An item that was stored, as it is sent. ``known_s``: when it was read, s since the epoch."""
 
     position: int
+    kind: ArrivalKind
     vm: VmMember
     text: str
     known_s: int
@@ -56,12 +57,13 @@ class Item(NamedTuple):
 class Page(NamedTuple):
     """Items in the order of their numbers. ``to``: there are no others up to this number.
 
-    ``kept_from_s``: as in ``Arrivals``.
+    ``kept_from_s``, ``changes``: as in ``Arrivals``.
     """
 
     items: Sequence[Item]
     to: int
     kept_from_s: int | None = None
+    changes: KeptChanges | None = None
 
 
 class Feed:
@@ -209,8 +211,8 @@ class Feed:
         known_s = self._now_ns() // 10**9
         with limited(TimeLimit(_READ_S)):
             found = self._store.arrivals(place, to, limit=PAGE)
-        items = [Item(one.position, one.vm, self._write(one), known_s) for one in found.items]
-        return Page(items, found.to, found.kept_from_s)
+        items = [Item(one.position, one.kind, one.vm, self._write(one), known_s) for one in found.items]
+        return Page(items, found.to, found.kept_from_s, found.changes)
 
     def _count(self, place: int, to: int) -> Sequence[ArrivalCount]:
         with limited(TimeLimit(_READ_S)):

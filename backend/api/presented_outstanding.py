@@ -5,6 +5,7 @@ from typing import Literal
 
 from backend.api import schemas
 from backend.query.outstanding import OutstandingFault, Stalled
+from backend.store.contract.outstanding import KnownOutstanding
 from backend.times import rfc3339_ns
 from faultmodel.units import NS_PER_S
 from faultmodel.waits import Handler
@@ -35,6 +36,11 @@ def outstanding_body(item: OutstandingFault) -> schemas.Outstanding:
         seen_at=rfc3339_ns(fault.time_ns),
         is_stale=item.is_stale,
     )
+
+
+def listed_body(known: KnownOutstanding) -> schemas.Outstanding:
+    """Return the body of a fault as it was when it was listed."""
+    return outstanding_body(OutstandingFault(known, known.fault.age_ns, is_stale=False))
 
 
 def stalled_body(stalled: Stalled) -> schemas.StalledNow:

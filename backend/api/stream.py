@@ -7,13 +7,15 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
 from backend.api import schemas
 from backend.api.choosing import NamedOrDescribed
 from backend.api.events import RECHECK_S, EventStreamResponse, place_of, right_to_read
 from backend.api.presented import exit_body
+from backend.api.presented_livelocks import livelock_body
+from backend.api.presented_outstanding import listed_body
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
 from backend.errors import NotFoundError, StoreError, TooLongError
@@ -36,6 +38,9 @@ _MOST_DECIDED = 10_000
 """VMs of which a reader remembers whether it wants them."""
 _BODIES: Mapping[ArrivalKind, Callable[[Any], BaseModel]] = {
     ArrivalKind.EXIT: exit_body,
+    ArrivalKind.LIVELOCK: livelock_body,
+    ArrivalKind.OUTSTANDING: listed_body,
+    ArrivalKind.RESOLVED: listed_body,
 }
 """What is sent of an item, by the name of its event."""
 _EXAMPLE = (
@@ -46,7 +51,19 @@ _EXAMPLE = (
 
 
 class StreamParameters(NamedOrDescribed):
-    """Of which VMs. One is judged by what is known of it when its exit is read."""
+    """Of which VMs, each judged by what is known of it when an item of it is read; and what of them."""
+
+    kind: list[ArrivalKind] = Field(
+        [],
+        max_length=len(ArrivalKind),
+        description="Only events of this name, `missed` aside. May be given several times.",
+        examples=[["exit", "livelock"]],
+    )
+
+    @property
+    def kinds(self) -> Collection[ArrivalKind]:
+        """What is asked for."""
+        return frozenset(self.kind or ArrivalKind)
 
 
 def written(arrival: Arrival) -> str:
@@ -61,15 +78,18 @@ def written(arrival: Arrival) -> str:
         **reader_problems(404),
         200: {
             "description": "An event `exit` for each exit once it is stored: its data is an item of "
-            "`/api/v1/exits`. An event `missed` where some are left out; its `reason` is `slow` (`count`, "
-            "`first` and `last` say how many and of which time, `after` behind which id they come), "
-            "`not_kept` (what is older than `kept_from`) or `unknown_id`. What is in between keeps the "
-            "connection open, and has the newest id.",
+            "`/api/v1/exits`. An event `livelock` when one has begun and when it is over: an item of "
+            "`/api/v1/livelocks`. An event `outstanding` when a fault under way is listed first, and when "
+            "what it waits for or the state of its handler has changed; `resolved` when it is not listed any "
+            "more: an item of `/api/v1/outstanding` as it was listed then, or last. An event `missed` where "
+            "some are left out; its `reason` is `slow` (`count`, `first` and `last` say how many and of what "
+            "time, `after` behind which id they come), `not_kept` (what is older than `kept_from`) or "
+            "`unknown_id`. What is in between keeps the connection open, and has the newest id.",
             "content": {"text/event-stream": {"schema": {"type": "string"}, "example": _EXAMPLE}},
         },
     },
 )
-async def follow_exits(
+async def follow(
     request: Request,
     services: ServicesDep,
     asked: Annotated[StreamParameters, Query()],
@@ -84,7 +104,10 @@ async def follow_exits(
         ),
     ] = None,
 ) -> EventStreamResponse:
-    """Stream exits as they are stored; from a last event on, exactly those that came since and are kept."""
+    """Stream exits, livelocks and faults under way as they are stored.
+
+    From a last event on, exactly those that came since and are kept.
+    """
     last = read_event_id(LAST_EVENT_ID, last_event_id) if last_event_id else None
     asked.check_one_way()
     give_back = place_of(request, services)
@@ -92,7 +115,7 @@ async def follow_exits(
         wanted = Wanted(services.store, services.checking, asked)
         await wanted.check()
         settled = await services.feed.settled()
-        reader = Reader(services.feed, wanted, settled.to, services.now_ns() // NS_PER_S)
+        reader = Reader(services.feed, wanted, asked.kinds, settled.to, services.now_ns() // NS_PER_S)
         if last is not None:
             reader.resume(*last, newest=settled.newest)
         leave = services.feed.join()
@@ -161,15 +184,20 @@ class Reader:
     ``known_s``: as of when it has all up to that place, s since the epoch.
     """
 
-    def __init__(self, feed: Feed, wanted: Wanted, place: int, known_s: int) -> None:
+    def __init__(
+        self, feed: Feed, wanted: Wanted, kinds: Collection[ArrivalKind], place: int, known_s: int
+    ) -> None:
         """Begin with what is stored from now on."""
         self._feed = feed
         self._wanted = wanted
+        self._kinds = kinds
         self._place = place
         self._known_s = known_s
         self._is_up_to_date = False
         """Whether it has got everything once: only then it can be slow."""
         self._first = ""
+        self._noted = 0
+        """Up to which number it has said that changes are not kept."""
 
     def resume(self, place: int, known_s: int, *, newest: int) -> None:
         """Go on behind an event. :param newest: the greatest number that was given to anything"""
@@ -207,23 +235,37 @@ class Reader:
         if self._is_up_to_date:
             return await self._skip()
         page = await self._feed.stored_page(self._place)
-        before = ""
-        if page.kept_from_s is not None and page.kept_from_s > self._known_s:
-            self._known_s = page.kept_from_s
-            kept_from = rfc3339_ns(page.kept_from_s * NS_PER_S)
-            before = self._missed(schemas.Missed(reason=schemas.MissedReason.NOT_KEPT, kept_from=kept_from))
+        before = self._not_kept(page)
         # As of when it has all of what is stored, it is not known until it is up to date.
         items = [item._replace(known_s=self._known_s) for item in page.items]
         text = before + await self._sent(page._replace(items=items))
         self._is_up_to_date = not self._feed.has_dropped(self._place)
         return text
 
+    def _not_kept(self, page: Page) -> str:
+        """Say from when on all is kept, where some of what came behind its place may not be."""
+        from_s = []
+        if ArrivalKind.EXIT in self._kinds and (page.kept_from_s or 0) > self._known_s:
+            from_s.append(page.kept_from_s or 0)
+        wants_changes = any(kind is not ArrivalKind.EXIT for kind in self._kinds)
+        if wants_changes and page.changes is not None and page.changes.after > max(self._place, self._noted):
+            self._noted = page.changes.after
+            from_s.append(page.changes.from_s)
+        if not from_s:
+            return ""
+        self._known_s = max(self._known_s, *from_s)
+        kept_from = rfc3339_ns(max(from_s) * NS_PER_S)
+        return self._missed(schemas.Missed(reason=schemas.MissedReason.NOT_KEPT, kept_from=kept_from))
+
     async def _sent(self, page: Page) -> str:
         numbers = await self._wanted.of(item.vm for item in page.items)
         self._place = page.to
         if page.items:
             self._known_s = page.items[-1].known_s
-        return "".join(_with_id(item) for item in page.items if item.vm.number in numbers)
+        return "".join(_with_id(item) for item in page.items if self._takes(item.vm, item.kind, numbers))
+
+    def _takes(self, vm: VmMember, kind: ArrivalKind, numbers: Collection[int]) -> bool:
+        return vm.number in numbers and kind in self._kinds
 
     async def _skip(self) -> str:
         """Go on with the newest, and say what is left out by that."""
@@ -234,7 +276,7 @@ class Reader:
             self._place = to
             return self._missed(schemas.Missed(reason=schemas.MissedReason.SLOW, after=last_id))
         numbers = await self._wanted.of(one.vm for one in found)
-        chosen = [one for one in found if one.vm.number in numbers]
+        chosen = [one for one in found if self._takes(one.vm, one.kind, numbers)]
         self._place = to
         if not chosen:
             return ""

@@ -11,6 +11,7 @@ from faultmodel.units import NS_PER_S
 
 _WITHIN_S = 15
 """The first time there may be work for hours. What is left is no failure: the next run goes on with it."""
+_CHANGES_WITHIN_S = 5
 _GIVE_BACK_S = 10
 _ATTEMPTS = 10
 _PAUSE_S = 0.5
@@ -21,8 +22,10 @@ def remove_old(store: Store, claim: JobClaim) -> None:
 
     Where what is left takes too many bytes, some more is removed.
     """
-    _patiently(lambda: store.note_kept(claim.began_ns // NS_PER_S, claim))
+    now_s = claim.began_ns // NS_PER_S
+    _patiently(lambda: store.note_kept(now_s, claim))
     store.remove_older(_WITHIN_S, claim)
+    store.remove_old_changes(now_s, _CHANGES_WITHIN_S, claim)
     store.give_back(_GIVE_BACK_S, claim)
     if _patiently(lambda: store.note_bytes(claim)):
         store.remove_older(_WITHIN_S, claim)

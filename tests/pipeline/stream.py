@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A program that follows a server's stream of exits."""
+"""A program that follows a server's stream."""
 
 import http.client
 import json

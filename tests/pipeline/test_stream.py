@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The stream of exits, as programs follow it: real servers, killed, several of them, and many readers."""
+"""The stream, as programs follow it: real servers, killed, several of them, and many readers."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -17,12 +17,26 @@ from backend.auth import TokenKind, hash_token, new_token
 from backend.live import MAX_WATCHERS
 from backend.store import open_store
 from backend.store.contract.access import Token
+from backend.store.contract.jobs import JobClaim
 from backend.store.contract.retention import Kept
 from backend.store.sql.migrate import migrate
 from backend.store.sql.store import SqlStore
 from backend.store.sql.tables import kept_from
+from faultmodel.waits import Handler
+from faultmodel.wire import Batch
 from tests.backend.process import serving
-from tests.batches import NS_PER_S, START_NS, exit_record, full_exit_record, make_batch, make_host, make_vm
+from tests.batches import (
+    NS_PER_S,
+    START_NS,
+    exit_record,
+    full_exit_record,
+    livelock,
+    make_batch,
+    make_host,
+    make_vm,
+    outstanding,
+    outstanding_look,
+)
 from tests.pipeline.servers import ANSWERED_S, ask, hand_in, new_ingest_token, several_servers
 from tests.pipeline.stream import Event, following
 
@@ -139,6 +153,50 @@ def test_a_stream_resumes_exactly_where_servers_are_killed(database: str) -> Non
             assert numbers(stream.take(1)) == [8]
 
 
+def states(*, second: int, **sections: Any) -> Batch:
+    """Return a batch of a host's second: livelocks, faults under way and an exit."""
+    looks = [outstanding_look(second)]
+    return make_batch(second, exits=[exit_record(time_ns=START_NS)], outstanding_looks=looks, **sections)
+
+
+def kinds(events: Sequence[Event]) -> list[str]:
+    """Return the names of events."""
+    return [event.name for event in events]
+
+
+def test_what_begins_changes_and_ends_comes_between_exits_as_the_lists_have_it(database: str) -> None:
+    """And again, behind each event, to whoever comes back with its id: at a server that was not there."""
+    token = new_ingest_token(database, "host-1")
+    with serving("--database", database, "--no-collector") as (_, url), following(url) as stream:
+        begin = stream.last_id
+        fault, stuck = outstanding(second=0), livelock(second=0)
+        assert hand_in(url, token, states(second=0, livelocks=[stuck], outstanding=[fault]))
+        events = stream.take(3)
+        assert kinds(events) == ["livelock", "outstanding", "exit"]
+        assert [events[0].data] == ask(url, "livelocks")["items"]
+        # As old as it was when it was listed; in the list it ages.
+        (listed,) = ask(url, "outstanding")["items"]
+        assert events[1].data == listed | {"age_s": 3.0}
+        changed = outstanding(second=1, age_ns=4 * NS_PER_S, handler=Handler.ALIVE)
+        over = livelock(second=1, is_over=True)
+        assert hand_in(url, token, states(second=1, livelocks=[over], outstanding=[changed]))
+        assert hand_in(url, token, states(second=2))
+        events += stream.take(5)
+        assert kinds(events[3:]) == ["livelock", "outstanding", "exit", "resolved", "exit"]
+        assert [events[3].data] == ask(url, "livelocks")["items"]
+        assert events[3].data["until"] is not None
+        assert (events[4].data["handler"], events[4].data) == ("alive", events[6].data)
+    with serving("--database", database, "--no-collector") as (_, url):
+        for place, last_id in enumerate([begin, *(event.id for event in events[:-1])]):
+            with following(url, last_id) as stream:
+                found = stream.take(len(events) - place)
+            assert [(event.name, event.data) for event in found] == [
+                (event.name, event.data) for event in events[place:]
+            ]
+        with following(url, begin, kind=["livelock", "resolved"]) as stream:
+            assert kinds(stream.take(3)) == ["livelock", "livelock", "resolved"]
+
+
 def test_ids_of_one_server_are_good_at_another_and_each_sees_what_the_others_store(postgresql: str) -> None:
     collectors = [Collector(postgresql, f"host-{number}") for number in range(2)]
     with several_servers(postgresql, 2) as servers:
@@ -227,6 +285,27 @@ def test_what_is_not_kept_any_more_is_said(database: str) -> None:
             missed = stream.next()
         assert (missed.name, missed.data["reason"]) == ("missed", "not_kept")
         assert missed.data["kept_from"] == ask(url, "storage")["exits"]["kept_from"]
+
+
+def test_changes_that_are_not_kept_any_more_are_said_to_whoever_follows_them(tmp_path: Path) -> None:
+    database = new_file(tmp_path / "kvmfaults.db")
+    token = new_ingest_token(database, "host-1")
+    with serving("--database", database, "--no-collector") as (_, url):
+        with following(url) as stream:
+            begin = stream.last_id
+        assert hand_in(url, token, states(second=0, livelocks=[livelock()]))
+    later = time.time_ns() + 8 * 86_400 * NS_PER_S
+    claim = JobClaim(name="removing", holder="test", began_ns=later, within_ns=3600 * NS_PER_S, every_ns=0)
+    with closing(open_store(database)) as store:
+        assert store.claim_job(claim)
+        assert store.remove_old_changes(later // NS_PER_S, 5, claim) == 1
+    with serving("--database", database, "--no-collector") as (_, url):
+        with following(url, begin) as stream:
+            missed, kept = stream.take(2)
+        assert (missed.name, missed.data["reason"], kept.name) == ("missed", "not_kept", "exit")
+        assert missed.data["kept_from"] is not None
+        with following(url, begin, kind="exit") as stream:
+            assert kinds(stream.take(1)) == ["exit"]
 
 
 def test_an_id_of_another_database_is_said_to_be_unknown(database: str, tmp_path: Path) -> None:

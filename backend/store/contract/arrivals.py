@@ -17,6 +17,12 @@ class ArrivalKind(StrEnum):
     """What it is that was stored."""
 
     EXIT = "exit"
+    LIVELOCK = "livelock"
+    """One has begun, or is over."""
+    OUTSTANDING = "outstanding"
+    """A fault under way is listed first, or what it waits for or its handler's state has changed."""
+    RESOLVED = "resolved"
+    """It is not listed any more."""
 
 
 class Settled(NamedTuple):
@@ -31,7 +37,11 @@ class Settled(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """An item that was stored. ``item``: of an exit its ``RecordRow``."""
+    """An item that was stored.
+
+    ``item``: of an exit its ``RecordRow``, of a livelock its ``KnownLivelock``, of a fault under way its
+    ``KnownOutstanding``; of one that is resolved, as it was listed last.
+    """
 
     position: int
     kind: ArrivalKind
@@ -39,23 +49,37 @@ class Arrival(NamedTuple):
     item: Any
 
 
+class KeptChanges(NamedTuple):
+    """Which of the items that are no exits are kept: those behind a number.
+
+    ``from_s``: those that were stored since then are among them, s since the epoch.
+    """
+
+    after: int
+    from_s: int
+
+
 @dataclass(frozen=True, slots=True)
 class Arrivals:
     """The first items after a number. ``to``: there are no others up to this number.
 
-    ``kept_from_s``: what is older is not kept and not among them, s since the epoch; None where all is kept.
+    ``kept_from_s``: exits that are older are not kept and not among them, s since the epoch; None where all
+    are kept. ``changes``: the same of the others.
     """
 
     items: Sequence[Arrival]
     to: int
     kept_from_s: int | None
+    changes: KeptChanges | None
 
 
 @dataclass(frozen=True, slots=True)
 class ArrivalCount:
-    """How many items of a VM there are between two numbers, and the times of the earliest and the latest."""
+    """How many items of a kind of a VM there are between two numbers, and the times of the earliest and the
+    latest."""
 
     vm: VmMember
+    kind: ArrivalKind
     count: int
     first_ns: int
     last_ns: int

@@ -146,6 +146,15 @@ class Store(Catalog, Stalls, Looks, Livelocks, OutstandingFaults, RecordRequests
         :raises LostJobError: another server has taken over the job
         """
 
+    def remove_old_changes(self, now_s: int, within_s: float, claim: JobClaim) -> int:
+        """Remove what ``arrivals`` is to have no more of livelocks and faults under way, for a while.
+
+        What was stored within a week is kept, and no more than 100,000 items. Return how many were removed.
+
+        :param now_s: the time, s since the epoch
+        :raises LostJobError: another server has taken over the job
+        """
+
     def make_partitions(self, claim: JobClaim) -> None:
         """Make ready where rows of the time to come will lie, where the database parts tables by time.
 

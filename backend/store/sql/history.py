@@ -15,7 +15,7 @@ from backend.store.contract.retention import BY_LENGTH_S, Kept, Retention, kept_
 from backend.store.contract.series import Metric, Recorded
 from backend.store.contract.storage import FreeSpace, Storage, StoredLevel, StoredRecords
 from backend.store.sql import folding
-from backend.store.sql.catalog import jobs, retention
+from backend.store.sql.catalog import jobs, retention, state_changes
 from backend.store.sql.reads import SqlReads
 from backend.store.sql.series import retention as removing
 from backend.store.sql.series import rollup, sizes
@@ -201,6 +201,10 @@ class HistoryJobs(SqlReads):
     def remove_older(self, within_s: float, claim: JobClaim) -> int:
         """Remove what is older than is kept, for a job and for a while. Return how many rows that were."""
         return self.series.remove_older(self.reading, self._writing_for(claim), within_s)
+
+    def remove_old_changes(self, now_s: int, within_s: float, claim: JobClaim) -> int:
+        """Remove those changes that are not kept any more, for a job and for a while. Return how many."""
+        return state_changes.remove_old(self.reading, self._writing_for(claim), now_s, within_s)
 
     def fold(self, within_s: float, claim: JobClaim) -> int:
         """Fold what nothing is kept of any more, for a job and for a while. Return how much that was."""

@@ -30,6 +30,7 @@ from backend.store.sql.tables import (
     refusals,
     rollup_pending,
     sources,
+    state_changes,
     stream_tokens,
     streams,
     vcpus,
@@ -85,6 +86,7 @@ def remove_vm(writing: Writing, series: StoredSeries, vm_number: int, arch: str,
     """
     locked = _locking(writing, owner)
     series.empty_vm(locked, vm_number, arch)
+    delete_by(locked, state_changes, state_changes.c.vm_id, vm_number, state_changes.c.position)
     with locked() as writer:
         series.remove_vm(writer, vm_number, arch)
         remove_emptied(writer.connection, vm_number, owner)
@@ -96,7 +98,17 @@ def remove_vm(writing: Writing, series: StoredSeries, vm_number: int, arch: str,
 
 def remove_emptied(connection: Connection, vm_number: int, owner: Owner) -> None:
     """Remove a VM of which the series has nothing. Its host is locked."""
-    for table in (countings, vcpus, vm_streams, causes, memslots, vm_pages, livelocks, outstanding):
+    for table in (
+        countings,
+        vcpus,
+        vm_streams,
+        causes,
+        memslots,
+        vm_pages,
+        livelocks,
+        outstanding,
+        state_changes,
+    ):
         connection.execute(delete(table).where(table.c.vm_id == vm_number))
     record_requests.forget_requests(connection, record_requests_table.c.vm_id == vm_number)
     guest_id = connection.scalar(select(vms.c.guest_id).where(vms.c.id == vm_number))

@@ -42,6 +42,7 @@ from backend.store.sql.catalog import (
     server_clock,
     sessions,
     sources,
+    state_changes,
     vm_descriptions,
     vm_queries,
 )
@@ -205,8 +206,11 @@ class SqlStore(
             )
             countings.add_countings(writer, batch, described.numbers)
             looks.add_looks(writer, batch, described.numbers)
-            livelocks.add_livelocks(writer, batch.livelocks, described.numbers)
-            outstanding.add_outstanding(writer, batch, host.id, described.numbers)
+            changes = [
+                *livelocks.add_livelocks(writer, batch.livelocks, described.numbers),
+                *outstanding.add_outstanding(writer, batch, host.id, described.numbers),
+            ]
+            state_changes.add_changes(writer, changes, received_ns)
             record_requests.add_answers(
                 writer, batch.record_answers, host.id, stream_id, batch.sequence, received_ns
             )

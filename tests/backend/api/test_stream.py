@@ -2,6 +2,8 @@
 """Who cannot have a stream, and who is too slow for one. The rest: ``tests/pipeline/test_stream.py``."""
 
 import asyncio
+from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -11,7 +13,7 @@ from backend.query.cursors import Listed, event_id, place_cursor
 from backend.store.contract.store import Store
 from tests.backend.api.slow_readers import SlowReader
 from tests.backend.serving import SETTINGS, Server
-from tests.batches import NS_PER_S, START_NS, exit_record, make_batch, make_host
+from tests.batches import NS_PER_S, START_NS, exit_record, livelock, make_batch, make_host
 
 EACH, BATCHES = 4000, 4
 """More than is kept for readers that are behind, by one batch and more."""
@@ -35,6 +37,7 @@ def test_an_id_of_no_event_is_refused(server: Server, last_id: str) -> None:
     [
         ({"from": "now"}, 400, "from"),
         ({"state": "running"}, 400, "state"),
+        ({"kind": "memory_fault"}, 400, "kind"),
         ({"arch": "x86_64", "vm": "0000000000000001"}, 400, "vm"),
         ({"guest": "nobody"}, 400, "guest"),
         ({"vm": "00000000000000ff"}, 404, None),
@@ -50,7 +53,7 @@ def test_what_cannot_be_asked_for_is_refused(
 
 
 def _store_exits(store: Store, host: int, sequence: int, first: int, count: int) -> None:
-    """Store exits of a host's VM, each with a number of its own as its size."""
+    """Store exits of a host's VM, each with a number of its own as its size, and a livelock of the first."""
     at_ns = START_NS + sequence * NS_PER_S
     batch = make_batch(
         sequence,
@@ -60,48 +63,64 @@ def _store_exits(store: Store, host: int, sequence: int, first: int, count: int)
             exit_record(f"{host + 1:016x}", size=number, time_ns=at_ns)
             for number in range(first, first + count)
         ],
+        livelocks=[livelock(f"{host + 1:016x}", second=sequence, began=sequence)] if host == 0 else [],
     )
     assert store.apply(batch, START_NS + 3600 * NS_PER_S)
+
+
+async def _read_until_missed(reader: SlowReader) -> tuple[Counter[str], str, Any]:
+    """Read what was sent already. Return how much of each kind, and id and data of what tells the rest."""
+    read: Counter[str] = Counter()
+    while (event := await reader.next())[1] != "missed":
+        if event[1] == "exit":
+            assert event[2]["size"] == read["exit"]
+        read[event[1]] += 1
+    assert event[2]["reason"] == "slow"
+    return read, event[0], event[2]
 
 
 async def _announces_what_it_stored(store: Store, live: Live) -> None:
     app = create_app(SETTINGS, store, live=live)
     slow, other = SlowReader(app, host="host-0"), SlowReader(app, host="host-1")
-    for number, reader in enumerate((slow, other)):
+    picky = SlowReader(app, host="host-0", kind="exit")
+    for reader in (slow, picky, other):
         await reader.begin()
+    for number, readers in enumerate(((slow, picky), (other,))):
         _store_exits(store, number, 0, 0, 1)
         live.announce(f"host-{number}", START_NS)
-        assert (await reader.next())[2]["size"] == 0
+        if number == 0:
+            assert (await slow.next())[1] == "livelock"
+        for reader in readers:
+            assert (await reader.next())[2]["size"] == 0
     for sequence in range(1, BATCHES + 1):
         _store_exits(store, 0, sequence, (sequence - 1) * EACH, EACH)
         _store_exits(store, 1, sequence, sequence, 1)
         live.announce("host-1", START_NS)
         # The server has read all until then.
         assert (await other.next())[2]["size"] == sequence
-    read: list[int] = []
-    while (event := await slow.next())[1] == "exit":
-        read.append(event[2]["size"])
-    # Those that were sent already, and no other.
-    assert read == list(range(len(read)))
-    last_id, name, missed = event
-    assert (name, missed["reason"]) == ("missed", "slow")
-    assert missed["count"] == EACH * BATCHES - len(read)
+    read, _, missed_exits = await _read_until_missed(picky)
+    assert (read["livelock"], missed_exits["count"]) == (0, EACH * BATCHES - read["exit"])
+    read, last_id, missed = await _read_until_missed(slow)
+    assert missed["count"] == (EACH + 1) * BATCHES - read.total()
     _store_exits(store, 0, BATCHES + 1, 10**6, 1)
     live.announce("host-0", START_NS)
+    assert (await slow.next())[1] == "livelock"
     assert (await slow.next())[2]["size"] == 10**6
 
     again = SlowReader(app, missed["after"], host="host-0")
     await again.begin()
-    had = [(await again.next())[2] for _ in range(missed["count"])]
-    assert [item["size"] for item in had] == list(range(len(read), EACH * BATCHES))
-    assert missed["first"] == min(item["time"] for item in had)
-    assert missed["last"] == max(item["time"] for item in had)
-    assert (await again.next())[2]["size"] == 10**6
+    had = [(await again.next())[1:] for _ in range(missed["count"])]
+    exits = [item for name, item in had if name == "exit"]
+    assert [item["size"] for item in exits] == list(range(read["exit"], EACH * BATCHES))
+    assert [name for name, _ in had].count("livelock") == BATCHES - read["livelock"]
+    times = [item["time" if name == "exit" else "seen_at"] for name, item in had]
+    assert (missed["first"], missed["last"]) == (min(times), max(times))
+    assert [(await again.next())[1] for _ in range(2)] == ["livelock", "exit"]
 
     resumed = SlowReader(app, last_id, host="host-0")
     await resumed.begin()
-    assert (await resumed.next())[2]["size"] == 10**6
-    for reader in (slow, other, again, resumed):
+    assert [(await resumed.next())[1] for _ in range(2)] == ["livelock", "exit"]
+    for reader in (slow, picky, other, again, resumed):
         await reader.leave()
 
 

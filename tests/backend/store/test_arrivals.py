@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exits in the order in which they were stored: who follows them gets each once, whoever stores them."""
+"""What was stored, in the order in which it was: who follows it gets each once, whoever stores it."""
 
 import threading
 from collections import Counter
 from contextlib import closing, nullcontext
+from dataclasses import replace
 
 import pytest
 
 from backend.store import open_store
-from backend.store.contract.arrivals import Arrival
+from backend.store.contract.arrivals import Arrival, ArrivalKind
 from backend.store.contract.retention import Kept
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange
@@ -20,10 +21,11 @@ from faultmodel.record import Span
 from faultmodel.wire import Batch
 from tests.backend.store.aging import HOUR_S, SHORT, run, take_jobs
 from tests.backend.store.conftest import NewUrl
-from tests.batches import NS_PER_S, START_NS, exit_record, make_batch, make_host
+from tests.batches import NS_PER_S, START_NS, exit_record, livelock, make_batch, make_host
 
 HOSTS, BATCHES = 4, 30
 ALWAYS = TimeRange()
+EXIT = ArrivalKind.EXIT
 
 
 class _UndoneError(Exception):
@@ -64,10 +66,12 @@ def _names(arrivals: list[Arrival]) -> list[tuple[str, int]]:
     return [(arrival.vm.host, arrival.item.record.vcpu) for arrival in arrivals]
 
 
-def test_whoever_follows_gets_each_exit_once_while_several_hosts_store(store: Store) -> None:
+def test_whoever_follows_gets_each_once_while_several_hosts_store(store: Store) -> None:
     def hand_in(host: int) -> None:
         for sequence in range(BATCHES):
-            store.apply(_exits(host, sequence, 2 * sequence, 2 * sequence + 1), START_NS)
+            batch = _exits(host, sequence, 2 * sequence, 2 * sequence + 1)
+            stuck = livelock(f"{host + 1:016x}", began=sequence, second=sequence)
+            store.apply(replace(batch, livelocks=[stuck]), START_NS)
 
     threads = [threading.Thread(target=hand_in, args=[host]) for host in range(HOSTS)]
     for thread in threads:
@@ -81,7 +85,11 @@ def test_whoever_follows_gets_each_exit_once_while_several_hosts_store(store: St
     positions = [item.position for item in found]
     assert positions == sorted(positions)
     wanted = {(f"host-{host}", vcpu): 1 for host in range(HOSTS) for vcpu in range(2 * BATCHES)}
-    assert Counter(_names(found)) == wanted
+    assert Counter(_names([item for item in found if item.kind is EXIT])) == wanted
+    begun = Counter(
+        (item.vm.host, item.item.livelock.since_monotonic_ns) for item in found if item.kind is not EXIT
+    )
+    assert (len(begun), set(begun.values())) == (HOSTS * BATCHES, {1})
 
 
 def test_exits_of_every_architecture_come_in_one_order_with_all_that_is_known(store: Store) -> None:
@@ -94,6 +102,21 @@ def test_exits_of_every_architecture_come_in_one_order_with_all_that_is_known(st
     by_position = {row.position: row for row in listed}
     assert {item.position: item.item for item in found} == by_position
     assert all(item.vm.id == item.item.record.vm for item in found)
+
+
+def test_exits_and_what_changes_come_in_one_order(store: Store) -> None:
+    """However they are divided into pages, and in whichever database exits are."""
+    for sequence in range(6):
+        batch = _exits(0, sequence, 2 * sequence, 2 * sequence + 1)
+        batch = replace(batch, livelocks=[livelock(f"{1:016x}", began=sequence, second=sequence)])
+        assert store.apply(batch, START_NS)
+    whole, _ = _follow(store, 0, limit=100)
+    kinds = [item.kind.value for item in whole]
+    assert Counter(kinds) == {"exit": 12, "livelock": 6}
+    # Those of a batch are together.
+    assert all(kinds[first : first + 3].count("livelock") == 1 for first in range(0, 18, 3))
+    for limit in (1, 2, 5):
+        assert _follow(store, 0, limit=limit)[0] == whole
 
 
 def test_a_number_is_not_given_again_once_its_exit_is_removed(store: Store) -> None:

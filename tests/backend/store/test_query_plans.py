@@ -23,7 +23,10 @@ from tests.batches import (
     exit_record,
     fault_count,
     fault_record,
+    livelock,
     make_batch,
+    outstanding,
+    outstanding_look,
 )
 
 Statement = tuple[str, Any]
@@ -92,6 +95,10 @@ def statements() -> Iterator[list[Statement]]:
         lambda s: s.coverage(["host-1"], SPAN),
         lambda s: s.host_of([VM_ID]),
         lambda s: s.apply(make_batch(1, fault_counts=[fault_count()], exits=[exit_record()]), START_NS),
+        lambda s: s.apply(make_batch(1, livelocks=[livelock()]), START_NS),
+        lambda s: s.apply(make_batch(1, outstanding_looks=[outstanding_look(1)]), START_NS),
+        lambda s: s.arrivals(0, 9, limit=9),
+        lambda s: s.arrival_counts(0, 9),
         lambda s: s.apply(make_batch(5, exit_counts=[exit_count()]), START_NS),
         lambda s: s.apply(make_batch(1, faults=[fault_record()]), START_NS),
     ],
@@ -100,7 +107,8 @@ def test_no_query_scans_a_table(
     path: Path, statements: list[Statement], query: Callable[[Store], object]
 ) -> None:
     store = open_store(f"sqlite:///{path}")
-    store.apply(make_batch(0, fault_counts=[fault_count()], exits=[exit_record()]), START_NS)
+    states: dict[str, Any] = {"livelocks": [livelock()], "outstanding": [outstanding()]}
+    store.apply(make_batch(0, fault_counts=[fault_count()], exits=[exit_record()], **states), START_NS)
     statements.clear()
     query(store)
     store.close()

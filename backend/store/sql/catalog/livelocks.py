@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, and_, bindparam, delete, or_, select, tuple_
 
+from backend.store.contract.arrivals import ArrivalKind
 from backend.store.contract.livelocks import KnownLivelock
+from backend.store.sql.catalog.state_changes import StateChange
 from backend.store.sql.ranges import chunks
 from backend.store.sql.tables import livelocks
 from backend.store.sql.writer import Writer, value_columns
@@ -21,16 +23,30 @@ _of_vm = (
     .order_by(livelocks.c.time_ns.desc(), livelocks.c.vcpu, livelocks.c.since_monotonic_ns)
     .offset(bindparam("kept"))
 )
+_known = select(
+    livelocks.c.vm_id, *(livelocks.c[name] for name in _KEY), livelocks.c.time_ns, livelocks.c.is_over
+).where(livelocks.c.vm_id.in_(bindparam("numbers", expanding=True)))
 _of_vms = select(livelocks).where(livelocks.c.vm_id.in_(bindparam("numbers", expanding=True)))
 
 
-def add_livelocks(writer: Writer, found: Sequence[Livelock], vm_numbers: Mapping[str, int]) -> None:
-    """Add what a batch says of livelocks. ``vm_numbers``: VMs' numbers by their ids."""
+def add_livelocks(
+    writer: Writer, found: Sequence[Livelock], vm_numbers: Mapping[str, int]
+) -> Sequence[StateChange]:
+    """Add what a batch says of livelocks. Return which have begun, and which are over. The host is locked.
+
+    :param vm_numbers: VMs' numbers by their ids
+    """
     if not found:
-        return
+        return ()
     newest = {
         (vm_numbers[item.vm], item.vcpu, item.since_monotonic_ns): item
         for item in sorted(found, key=lambda one: (one.time_ns, one.is_over))
+    }
+    numbers = sorted({key[0] for key in newest})
+    before = {
+        (row.vm_id, row.vcpu, row.since_monotonic_ns): row
+        for some in chunks(numbers)
+        for row in writer.connection.execute(_known, {"numbers": some})
     }
     statement = writer.insert(livelocks)
     new, known = statement.excluded, livelocks.c
@@ -44,8 +60,14 @@ def add_livelocks(writer: Writer, found: Sequence[Livelock], vm_numbers: Mapping
         for key in sorted(newest)
     ]
     writer.connection.execute(statement, rows)
-    for vm in sorted({key[0] for key in newest}):
+    for vm in numbers:
         _bound(writer.connection, vm)
+    return [
+        StateChange(ArrivalKind.LIVELOCK, key[0], item)
+        for key, item in newest.items()
+        if (old := before.get(key)) is None
+        or (item.is_over != old.is_over and (item.time_ns, item.is_over) > (old.time_ns, False))
+    ]
 
 
 def livelocks_of(connection: Connection, vms: Mapping[int, tuple[str, str]]) -> Sequence[KnownLivelock]:

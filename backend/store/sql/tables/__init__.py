@@ -48,6 +48,7 @@ from backend.store.sql.tables.stalls import (
     vcpu_stalls,
     waits,
 )
+from backend.store.sql.tables.state_changes import state_changes
 from backend.store.sql.tables.vms import countings, exit_counts, fault_counts, ledger, vcpus, vms
 
 __all__ = [
@@ -93,6 +94,7 @@ __all__ = [
     "sources",
     "stall_ledger",
     "stalls",
+    "state_changes",
     "stored_sizes",
     "stream_tokens",
     "streams",

@@ -37,6 +37,8 @@ class ProbeState(_Open):
     ABSENT = "absent"
     """This kernel has no such tracepoint."""
     REFUSED = "refused"
+    SHED = "shed"
+    """It costs the host too much now; it is attached again later."""
     OTHER = "other"
 
 
@@ -70,6 +72,10 @@ class EventKind(_Open):
     """A VM ended while no collector looked."""
     USERFAULTFD_CLOSED = "userfaultfd_closed"
     """A userfaultfd was closed while a vCPU waited for a page of it, which the VM then read as zeros."""
+    SHED = "shed"
+    """A tracepoint is not read from now on, since that costs the host more than is granted: see ``hook``."""
+    RESTORED = "restored"
+    """It is read again."""
     CLOCK_STEPPED = "clock_stepped"
     """The server sets a host's times right from now on, or no longer does."""
     TIMES_MOVED = "times_moved"

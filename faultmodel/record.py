@@ -264,7 +264,8 @@ class EventFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     per_second: U32 | None = None
     """Of a sample: so many faults of each VM at most."""
     used_ppm: Count | None = None
-    """CPU time that the collector used, in millionths of a core, and what it is granted: of ``budget``."""
+    """CPU time that the collector used, in millionths of a core, and what it is granted: of ``budget``. Of
+    ``shed`` and ``restored``, where known: that of the hook's program."""
     granted_ppm: Count | None = None
     from_ns: TimeNs | None = None
     """Of ``ended_unseen``: the VM ended between these times. Of ``unread``: when it was read last."""
@@ -280,6 +281,8 @@ class EventFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of ``times_moved``."""
     former_host: Text | None = None
     """Of ``renamed``."""
+    hook: Text | None = None
+    """Of ``shed`` and ``restored``: the tracepoint."""
 
 
 class HostEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):

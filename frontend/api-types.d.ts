@@ -187,7 +187,7 @@ export interface EndedFaults {
 }
 
 /** What changed how a host is read, or befell a VM. */
-export type EventKind = "records" | "vm_records" | "attached" | "taken_over" | "replaced" | "stopped" | "ended_unseen" | "userfaultfd_closed" | "clock_stepped" | "times_moved" | "server_clock_was_ahead" | "other";
+export type EventKind = "records" | "vm_records" | "attached" | "taken_over" | "replaced" | "stopped" | "ended_unseen" | "userfaultfd_closed" | "shed" | "restored" | "clock_stepped" | "times_moved" | "server_clock_was_ahead" | "other";
 
 /** Why a host is read otherwise; an event has one at most. */
 export type EventReason = "budget" | "asked_for" | "no_longer_asked_for" | "not_pinned" | "collector_away" | "adopted" | "unreadable" | "unread" | "renamed" | "other_version" | "paused" | "other";
@@ -663,9 +663,10 @@ export interface HostEvent {
    * a new counting begins; `taken_over`: one goes on that an earlier collector left; `replaced`: one was
    * ended for another; `stopped`; `ended_unseen`: `vm` ended while no collector ran, between `since` and
    * `until`; `userfaultfd_closed`: a userfaultfd was closed while a vCPU of `vm` waited for a page, which
-   * it then read as zeros; `clock_stepped`: the host's times are set back by `shift_s` from now on;
-   * `times_moved`: impossible times were moved, of what `moved` says; `server_clock_was_ahead`: what the
-   * server received then is dated anew
+   * it then read as zeros; `shed`: `hook` is not read from now on, since it takes more of a core than is
+   * granted; `restored`: it is again; `clock_stepped`: the host's times are set back by `shift_s` from
+   * now on; `times_moved`: impossible times were moved, of what `moved` says; `server_clock_was_ahead`:
+   * what the server received then is dated anew
    */
   kind: EventKind;
   /** The VM that it is about; null: the whole host, or a VM that only `detail` names */
@@ -690,9 +691,9 @@ export interface HostEvent {
   reason: EventReason | null;
   /** Of a sample: so many faults of each VM at most */
   per_second: number | null;
-  /** Of a core, with reason `budget` */
+  /** Of a core, with reason `budget`, or of `hook` */
   used_percent: number | null;
-  /** Of a core, with reason `budget` */
+  /** Of a core, with reason `budget`, or of `hook` */
   granted_percent: number | null;
   since: string | null;
   until: string | null;
@@ -704,6 +705,8 @@ export interface HostEvent {
   shift_s: number | null;
   moved: TimesOf[];
   former_host: string | null;
+  /** A tracepoint */
+  hook: string | null;
   /**
    * Words of the kernel or of another program; all that there is of what a collector of an earlier
    * release reported
@@ -1183,13 +1186,13 @@ export interface Pressures {
 /** One tracepoint on a host. */
 export interface Probe {
   tracepoint: string;
-  /** `absent`: this kernel has no such tracepoint */
+  /** `absent`: this kernel has no such tracepoint; `shed`: reading it costs the host too much, for a while */
   state: ProbeState;
   detail: string;
 }
 
 /** Whether a tracepoint is being read. */
-export type ProbeState = "attached" | "absent" | "refused" | "other";
+export type ProbeState = "attached" | "absent" | "refused" | "shed" | "other";
 
 /** What went wrong. RFC 9457. */
 export interface Problem {
@@ -1224,7 +1227,8 @@ export interface RangeWarning {
    * `older_than_kept`: the range begins before what is kept, or, of a chart, before what is kept in such
    * steps; `not_covered`: its host's probes were not attached, or not read; `stalls_not_measured`,
    * `stalls_partly_measured`: of none, or not all, of the host's faults it was measured how long they
-   * stalled vCPUs
+   * stalled vCPUs; `sleep_not_measured`: its collector had shed what shows when vCPUs are asleep, so
+   * pressure, waits and the blocked part of stalls lack that time
    */
   code: WarningCode;
   /** null where it is about every host */
@@ -1409,9 +1413,9 @@ export interface Recording {
   reason: EventReason | null;
   /** Of a sample: so many faults of each VM at most */
   per_second: number | null;
-  /** Of a core, with reason `budget` */
+  /** Of a core, with reason `budget`, or of `hook` */
   used_percent: number | null;
-  /** Of a core, with reason `budget` */
+  /** Of a core, with reason `budget`, or of `hook` */
   granted_percent: number | null;
   since: string;
   /**
@@ -2082,7 +2086,7 @@ export interface Waits {
 export type WaitsFor = "userfaultfd" | "swap" | "file" | "reclaim" | "compaction" | "memcg" | "lock" | "numa" | "guest_memfd" | "huge_page" | "other";
 
 /** Why something of the range is not in the answer. */
-export type WarningCode = "older_than_kept" | "not_covered" | "stalls_not_measured" | "stalls_partly_measured";
+export type WarningCode = "older_than_kept" | "not_covered" | "stalls_not_measured" | "stalls_partly_measured" | "sleep_not_measured";
 
 /** A field of a word, with the value it has there. */
 export interface WordField {

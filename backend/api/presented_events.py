@@ -34,6 +34,7 @@ def host_event_body(row: HostEventRow) -> schemas.HostEvent:
         shift_s=facts.shift_s,
         moved=list(facts.moved),
         former_host=facts.former_host,
+        hook=facts.hook,
         detail=event.detail,
     )
 

@@ -30,7 +30,7 @@ from backend.api.presented_waits import (
 from backend.api.reading import RangeRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
-from backend.api.warned import warned, warned_totals, with_unmeasured
+from backend.api.warned import warned, warned_totals, with_shed, with_unmeasured
 from backend.errors import NotFoundError, ParameterError
 from backend.query.choice import EVERYONE, Choice
 from backend.query.cursors import Listed, place_cursor, read_place_cursor
@@ -79,7 +79,7 @@ def show_pressure(services: ServicesDep, asked: Annotated[PageOfChosen, Query()]
         next_cursor=place_cursor(Listed.PRESSURES, 0, after + asked.limit) if found.has_more else None,
         hosts=[host_pressure_body(item) for item in found.hosts],
         measured_by=[measured_by_body(item) for item in found.measured_by],
-        **warned_totals(wanted, span, uncovered),
+        **with_shed(warned_totals(wanted, span, uncovered), found.shed),
         vms_left_out=found.vms_left_out,
         as_of=as_of_body(found.as_of),
     )
@@ -122,7 +122,7 @@ def chart_pressure(
     with store.snapshot():
         levels = store.kept_levels(None, (asked.vm,))
         grid = asked.grid(now_ms, levels)
-        found = pressure_steps(store, asked.vm, grid, levels)
+        found = pressure_steps(store, asked.vm, grid, levels, now_ms)
         uncovered = uncovered_of(store, [asked.vm], None, grid.span, now_ms)
         as_of = store.as_of(sorted(store.host_of([asked.vm]).values()))
     measured = found.measured
@@ -133,8 +133,11 @@ def chart_pressure(
         full=_line(found.shares, "full"),
         coverage=coverage_body(measured.coverage),
         kept_from_ms=measured.kept_from_ms,
-        **with_unmeasured(
-            warned(grid.span, measured.kept_from_ms, uncovered), grid.span, measured.unmeasured, now_ms
+        **with_shed(
+            with_unmeasured(
+                warned(grid.span, measured.kept_from_ms, uncovered), grid.span, measured.unmeasured, now_ms
+            ),
+            measured.shed,
         ),
         as_of=as_of_body(as_of),
     )

@@ -15,7 +15,7 @@ from backend.api.presented_stalls import measured_by_body, seconds, stall_body, 
 from backend.api.reading import RangeRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
-from backend.api.warned import warned, warned_totals, with_unmeasured
+from backend.api.warned import warned, warned_totals, with_shed, with_unmeasured
 from backend.query.cursors import Listed, place_cursor, read_place_cursor
 from backend.query.stall_heat import HeatStep, stall_heat
 from backend.query.stalls import stalls
@@ -63,7 +63,10 @@ def show_stall(services: ServicesDep, asked: Annotated[PageOfChosen, Query()]) -
             if vm_ids is not None or item.vm in shown
         ],
         measured_by=[measured_by_body(item) for item in found.of.measured_by],
-        **with_unmeasured(warned_totals(wanted, span, uncovered), wanted, found.of.unmeasured, now_ms),
+        **with_shed(
+            with_unmeasured(warned_totals(wanted, span, uncovered), wanted, found.of.unmeasured, now_ms),
+            found.of.shed,
+        ),
         vms_left_out=found.of.vms_left_out,
         as_of=as_of_body(found.of.as_of),
     )
@@ -81,7 +84,7 @@ def chart_stall(services: ServicesDep, asked: Annotated[HeatParameters, Query()]
         levels = store.kept_levels(asked.choice_of(store).host_names, asked.vm_ids)
         grid = asked.grid(now_ms, levels)
         vm_ids = vms_chosen(store, asked, grid.span, now_ms)
-        found = stall_heat(store, vm_ids, grid, levels)
+        found = stall_heat(store, vm_ids, grid, levels, now_ms)
         uncovered = uncovered_of(store, vm_ids, None, grid.span, now_ms)
         hosts = None if vm_ids is None else sorted(set(store.host_of(vm_ids).values()))
         as_of = store.as_of(hosts)
@@ -96,11 +99,14 @@ def chart_stall(services: ServicesDep, asked: Annotated[HeatParameters, Query()]
         p99_s=_line(steps, "p99_ns"),
         max_s=_line(steps, "max_ns"),
         running_s=_line(steps, "running_ns"),
-        blocked_s=_line(steps if found.has_blocked else [None] * len(steps), "blocked_ns"),
+        blocked_s=_line(steps, "blocked_ns"),
         coverage=coverage_body(found.coverage),
         kept_from_ms=found.kept_from_ms,
-        **with_unmeasured(
-            warned(grid.span, found.kept_from_ms, uncovered), grid.span, found.unmeasured, now_ms
+        **with_shed(
+            with_unmeasured(
+                warned(grid.span, found.kept_from_ms, uncovered), grid.span, found.unmeasured, now_ms
+            ),
+            found.shed,
         ),
         as_of=as_of_body(as_of),
     )

@@ -15,7 +15,7 @@ from backend.api.presented_waits import wait_body, wait_total_body
 from backend.api.reading import RangeRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
-from backend.api.warned import warned, warned_totals, with_unmeasured
+from backend.api.warned import warned, warned_totals, with_shed, with_unmeasured
 from backend.query.cursors import Listed, place_cursor, read_place_cursor
 from backend.query.uncovered import uncovered_of
 from backend.query.waits import wait_steps, waits
@@ -49,7 +49,10 @@ def show_waits(services: ServicesDep, asked: Annotated[PageOfChosen, Query()]) -
         totals=[wait_total_body(item) for item in found.totals],
         blocked_s=seconds(found.blocked_ns),
         measured_by=[measured_by_body(item) for item in found.measured_by],
-        **with_unmeasured(warned_totals(wanted, span, uncovered), wanted, found.unmeasured, now_ms),
+        **with_shed(
+            with_unmeasured(warned_totals(wanted, span, uncovered), wanted, found.unmeasured, now_ms),
+            found.shed,
+        ),
         vms_left_out=found.vms_left_out,
         as_of=as_of_body(found.as_of),
     )
@@ -66,7 +69,7 @@ def chart_waits(services: ServicesDep, asked: Annotated[WaitSeriesParameters, Qu
         levels = store.kept_levels(asked.choice_of(store).host_names, asked.vm_ids)
         grid = asked.grid(now_ms, levels)
         vm_ids = vms_chosen(store, asked, grid.span, now_ms)
-        found = wait_steps(store, vm_ids, grid, levels)
+        found = wait_steps(store, vm_ids, grid, levels, now_ms)
         uncovered = uncovered_of(store, vm_ids, None, grid.span, now_ms)
         hosts = None if vm_ids is None else sorted(set(store.host_of(vm_ids).values()))
         as_of = store.as_of(hosts)
@@ -84,8 +87,11 @@ def chart_waits(services: ServicesDep, asked: Annotated[WaitSeriesParameters, Qu
         ],
         coverage=coverage_body(measured.coverage),
         kept_from_ms=measured.kept_from_ms,
-        **with_unmeasured(
-            warned(grid.span, measured.kept_from_ms, uncovered), grid.span, measured.unmeasured, now_ms
+        **with_shed(
+            with_unmeasured(
+                warned(grid.span, measured.kept_from_ms, uncovered), grid.span, measured.unmeasured, now_ms
+            ),
+            measured.shed,
         ),
         as_of=as_of_body(as_of),
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TypedDict, TypeVar
 
 from backend.api.schemas import Counted, RangeWarning, WarningCode
+from backend.query.shed import Shed
 from backend.query.stall_measuring import Unmeasured
 from backend.query.uncovered import Uncovered
 from backend.store.contract.values import TimeRange
@@ -58,6 +59,23 @@ def with_unmeasured(
     found["warnings"] += [_not_measured(one, span.from_ms, to_ms) for one in unmeasured[:MOST_HOSTS]]
     found["warnings_left_out"] += max(0, len(unmeasured) - MOST_HOSTS)
     return found
+
+
+def with_shed(found: _Warned, shed: Sequence[Shed]) -> _Warned:
+    """Return warnings of an answer with those of the hosts on which sleeps were not measured for a while."""
+    found["warnings"] += [_shed(one) for one in shed[:MOST_HOSTS]]
+    found["warnings_left_out"] += max(0, len(shed) - MOST_HOSTS)
+    return found
+
+
+def _shed(one: Shed) -> RangeWarning:
+    return RangeWarning(
+        code=WarningCode.SLEEP_NOT_MEASURED,
+        host=one.host,
+        from_ms=one.from_ms,
+        to_ms=one.to_ms,
+        lacking_ms=one.shed_ms,
+    )
 
 
 def _not_measured(one: Unmeasured, from_ms: int | None, to_ms: int) -> RangeWarning:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from backend.query.choice import life_of
 from backend.query.grid import covered_ms, drawn_spans, kept_of
+from backend.query.shed import Shed, shed_times
 from backend.query.stall_measuring import Unmeasured, measured_by, unmeasured
 from backend.store.contract.hosts import CoveredSpan
 from backend.store.contract.levels import Levels
@@ -20,8 +21,8 @@ class MeasuredSteps:
     """What is known of a chart's steps.
 
     ``counted``: the steps that are kept, of which the first is number ``first``. ``shows_blocked``: whether
-    a host shows now how long vCPUs are asleep. ``kept_from_ms``: where the grid begins before they are kept
-    in such steps, from when on they are.
+    a host shows how long vCPUs are asleep, unless it has shed what shows it. ``kept_from_ms``: where the grid
+    begins before they are kept in such steps, from when on they are.
     """
 
     counted: Steps
@@ -32,6 +33,10 @@ class MeasuredSteps:
     unmeasured: Sequence[Unmeasured]
     covered_ms: Sequence[int]
     """Of each step, how much of it a host was read in while one of its VMs was there."""
+    shed: Sequence[Shed]
+    """When hosts did not show how long vCPUs are asleep, of those that do."""
+    sleep_ms: Sequence[int]
+    """Of ``covered_ms``, what is left without that."""
     is_measured: Sequence[bool]
 
     def known(self, stored: Collection[int]) -> Sequence[bool]:
@@ -45,11 +50,18 @@ class MeasuredSteps:
         """Say of each step whether it is known how long vCPUs were asleep: as ``known``, where it is shown
         at all."""
         if self.shows_blocked:
-            return self.known(stored)
+            return [
+                is_known and (number in stored or sleep_ms > 0 or covered_ms == 0)
+                for number, (is_known, covered_ms, sleep_ms) in enumerate(
+                    zip(self.known(stored), self.covered_ms, self.sleep_ms, strict=True)
+                )
+            ]
         return [number in stored for number in range(len(self.is_measured))]
 
 
-def measured_steps(store: Store, vm_ids: Sequence[str] | None, grid: Steps, levels: Levels) -> MeasuredSteps:
+def measured_steps(
+    store: Store, vm_ids: Sequence[str] | None, grid: Steps, levels: Levels, now_ms: int
+) -> MeasuredSteps:
     """Return what is known of the steps of VMs together, of every VM where None.
 
     A step is measured in which a host of theirs was read while the VM was there, unless so many faults began
@@ -68,14 +80,18 @@ def measured_steps(store: Store, vm_ids: Sequence[str] | None, grid: Steps, leve
     vcpus = sum(item.vcpus for item in ledger)
     spans = _spans(store, vm_ids, grid)
     covered = covered_ms(grid, kept_of(spans, counted.from_ms))
+    hosts = {span.host for span in spans}
+    times = shed_times(store, hosts, grid.span, now_ms)
     return MeasuredSteps(
         counted=counted,
         first=first,
-        shows_blocked=any(one.blocked for one in measured_by(store, {span.host for span in spans})),
+        shows_blocked=any(one.has_hook for one in measured_by(store, hosts)),
         coverage=drawn_spans(spans, grid.step_ms),
         kept_from_ms=None if counted == grid else levels.begins_ms(grid),
         unmeasured=unmeasured(ledger, store.host_of([item.vm for item in ledger])),
         covered_ms=covered,
+        shed=times.sums(),
+        sleep_ms=covered_ms(grid, kept_of(times.without(spans), counted.from_ms)),
         is_measured=[
             ended[number] > 0 or (time_ms > 0 and seen[number] <= vcpus)
             for number, time_ms in enumerate(covered)

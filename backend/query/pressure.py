@@ -2,7 +2,8 @@
 """Pressure in the form of the kernel's PSI: which share of time VMs and hosts stood still, lately and in all.
 
 Averages are plain means over the newest 10, 60 and 300 s, where PSI's decay. They end with the newest second
-that was read whole. Of that time only what was covered counts: while the host was read, and the VM was there.
+that was read whole. Of that time only what was covered counts: while the host was read and showed when vCPUs
+were asleep, and the VM was there.
 """
 
 from collections import defaultdict
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from backend.query.choice import Choice, end_of, life_of
 from backend.query.covering import STALE_MS, Covering, Place
 from backend.query.measured_steps import MeasuredSteps, measured_steps
+from backend.query.shed import Shed, shed_times
 from backend.query.stall_measuring import Measuring, measured_by
 from backend.store.contract.hosts import AsOf, CoveredSpan
 from backend.store.contract.levels import Levels
@@ -54,12 +56,14 @@ class Pressures:
     """Pressure of VMs, a page of ``items``, the greatest first, and of hosts, by name.
 
     Those are not in it whose hosts do not show when vCPUs are asleep, and have stored nothing of it.
+    ``shed``: when hosts that do did not.
     """
 
     items: Sequence[Pressure]
     has_more: bool
     hosts: Sequence[Pressure]
     measured_by: Sequence[Measuring]
+    shed: Sequence[Shed]
     vms_left_out: int
     as_of: AsOf
 
@@ -111,40 +115,44 @@ def pressures(
         members, left_out = store.members_named(vm_ids), 0
     names = sorted({vm.host for vm in members}.union(choice.host_names or ()))
     measuring = measured_by(store, names)
-    shown = {one.host for one in measuring if one.blocked}
+    shown = {one.host for one in measuring if one.has_hook}
+    times = shed_times(store, names, recent, now_ms)
 
     coverage = store.vm_coverage([vm.id for vm in members], recent)
     vms = [_Owner(vm.id, vm.host, coverage.place_of[vm.id], *life_of(vm)) for vm in members]
-    of_vms = _pressures_of(vms, Covering(coverage.spans, end_ms, MS_PER_S), _sums_of_vms(store), span, levels)
+    of_vms = _pressures_of(
+        vms, Covering(times.without_all(coverage.spans), end_ms, MS_PER_S), _sums_of_vms(store), span, levels
+    )
     items = [item for item in of_vms if item.host in shown or item.total.some_ns]
     items.sort(key=_greatest_first)
 
     hosts = [_Owner(one.host, one.host, (one.host, ""), 0, None) for one in measuring]
-    covering = Covering(_by_host(store.coverage(names, recent)), end_ms, MS_PER_S)
+    covering = Covering(_by_host(times.without(store.coverage(names, recent))), end_ms, MS_PER_S)
     of_hosts = _pressures_of(hosts, covering, store.host_pressures, span, levels)
     return Pressures(
         items=items[after : after + limit],
         has_more=len(items) > after + limit,
         hosts=[item for item in of_hosts if item.host in shown or item.total.some_ns],
         measured_by=measuring,
+        shed=shed_times(store, names, span, now_ms).sums(),
         vms_left_out=left_out,
         as_of=store.as_of(names),
     )
 
 
-def pressure_steps(store: Store, vm_id: str, grid: Steps, levels: Levels) -> PressureSteps:
+def pressure_steps(store: Store, vm_id: str, grid: Steps, levels: Levels, now_ms: int) -> PressureSteps:
     """Return a VM's pressure over time. Within the caller's snapshot of the store.
 
     :raises NotFoundError: the VM is unknown
     """
-    measured = measured_steps(store, [vm_id], grid, levels)
+    measured = measured_steps(store, [vm_id], grid, levels, now_ms)
     found = {
         measured.first + point.step: point
         for point in in_time(store.pressure_points([vm_id], measured.counted), every=1000)
     }
     shares: list[Share | None] = []
     for number, is_known in enumerate(measured.known_sleep(found)):
-        covered_ns = measured.covered_ms[number] * NS_PER_MS
+        covered_ns = measured.sleep_ms[number] * NS_PER_MS
         point = found.get(number)
         if not is_known or not covered_ns:
             shares.append(None)

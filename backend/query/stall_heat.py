@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from backend.errors import ParameterError
 from backend.query.grid import MAX_VALUES
 from backend.query.measured_steps import measured_steps
+from backend.query.shed import Shed
 from backend.query.stall_buckets import Bucket, Counts, Histogram, quantile_ns
 from backend.query.stall_measuring import Unmeasured
 from backend.store.contract.hosts import CoveredSpan
@@ -34,26 +35,27 @@ class HeatStep:
     p99_ns: int | None
     max_ns: int | None
     running_ns: int
-    blocked_ns: int
+    blocked_ns: int | None
+    """None where it is not known how long vCPUs were asleep."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heat:
     """Steps, with None for those of which nothing is known, and every bucket that any of them has, in order.
 
-    ``has_blocked``: whether it is known how long vCPUs were asleep. ``kept_from_ms``: where the grid begins
-    before they are kept in such steps, from when on they are.
+    ``shed``: when hosts did not show how long vCPUs were asleep, of those that do. ``kept_from_ms``: where
+    the grid begins before they are kept in such steps, from when on they are.
     """
 
     steps: Sequence[HeatStep | None]
     buckets: Sequence[Bucket]
-    has_blocked: bool
     coverage: Sequence[CoveredSpan]
     kept_from_ms: int | None
     unmeasured: Sequence[Unmeasured]
+    shed: Sequence[Shed]
 
 
-def stall_heat(store: Store, vm_ids: Sequence[str] | None, grid: Steps, levels: Levels) -> Heat:
+def stall_heat(store: Store, vm_ids: Sequence[str] | None, grid: Steps, levels: Levels, now_ms: int) -> Heat:
     """Return the stalls of VMs together, of every VM where None.
 
     Within the caller's snapshot of the store.
@@ -61,7 +63,7 @@ def stall_heat(store: Store, vm_ids: Sequence[str] | None, grid: Steps, levels: 
     :raises NotFoundError: a VM is unknown
     :raises ParameterError: the answer would be too large
     """
-    measured = measured_steps(store, vm_ids, grid, levels)
+    measured = measured_steps(store, vm_ids, grid, levels, now_ms)
     found: dict[int, Histogram] = defaultdict(Histogram)
     cells = 0
     for point in in_time(store.stall_points(vm_ids, measured.counted), every=1000):
@@ -72,8 +74,10 @@ def stall_heat(store: Store, vm_ids: Sequence[str] | None, grid: Steps, levels: 
         if cells > MAX_VALUES:
             raise _too_many(grid)
     known = measured.known({number for number, one in found.items() if one.counts})
+    slept = measured.known_sleep({number for number, one in found.items() if one.blocked_ns})
     steps = [
-        _heat_step(found.get(number, _NOTHING)) if is_known else None for number, is_known in enumerate(known)
+        _heat_step(found.get(number, _NOTHING), has_blocked=has_blocked) if is_known else None
+        for number, (is_known, has_blocked) in enumerate(zip(known, slept, strict=True))
     ]
     buckets = sorted({bucket for step in steps if step is not None for bucket in step.counts})
     if len(buckets) * len(steps) > MAX_VALUES:
@@ -81,10 +85,10 @@ def stall_heat(store: Store, vm_ids: Sequence[str] | None, grid: Steps, levels: 
     return Heat(
         steps=steps,
         buckets=buckets,
-        has_blocked=measured.shows_blocked or any(one.blocked_ns for one in found.values()),
         coverage=measured.coverage,
         kept_from_ms=measured.kept_from_ms,
         unmeasured=measured.unmeasured,
+        shed=measured.shed,
     )
 
 
@@ -93,7 +97,7 @@ def _row_of(point: StallPoint) -> StallSum:
     return StallSum("", "", "", False, point.octave, point.quarters, *times)
 
 
-def _heat_step(histogram: Histogram) -> HeatStep:
+def _heat_step(histogram: Histogram, *, has_blocked: bool) -> HeatStep:
     counts, longest = histogram.counts, histogram.max_ns
     return HeatStep(
         counts,
@@ -102,7 +106,7 @@ def _heat_step(histogram: Histogram) -> HeatStep:
         quantile_ns(counts, NEARLY_ALL, longest),
         longest if counts else None,
         histogram.running_ns,
-        histogram.blocked_ns,
+        histogram.blocked_ns if has_blocked else None,
     )
 
 

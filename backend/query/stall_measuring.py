@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from backend.query.shed import SWITCH
 from backend.store.contract.hosts import HostProbes
 from backend.store.contract.stalls import StallLedgerSum
 from backend.store.contract.store import Store
@@ -21,20 +22,21 @@ _WALK = "kvmmmu:kvm_mmu_pagetable_walk"
 _BEGINS = ("kvm:kvm_page_fault", "kvm:kvm_guest_fault")
 _ENTRY = "kvm:kvm_entry"
 _MAPPED = "kvmmmu:kvm_mmu_spte_requested"
-_SWITCH = "sched:sched_switch"
 
 
 @dataclass(frozen=True, slots=True)
 class Measuring:
     """The events from and to which a host's stalls are measured; None where none of them is attached.
 
-    ``blocked``: whether it shows how long vCPUs were asleep.
+    ``blocked``: whether it shows how long vCPUs were asleep. ``has_hook``: whether it does so at times, and
+    may have shed now what shows it.
     """
 
     host: str
     begins: str | None
     ends: str | None
     blocked: bool
+    has_hook: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,15 @@ def measured_by(store: Store, hosts: Collection[str]) -> Sequence[Measuring]:
 
 def _measuring(found: HostProbes) -> Measuring:
     attached = {probe.tracepoint for probe in found.probes if probe.state is ProbeState.ATTACHED}
+    shed = {probe.tracepoint for probe in found.probes if probe.state is ProbeState.SHED}
     is_walk = found.flavour in _WITHOUT_PAGE_FAULT
     begins, ends = ((_WALK,), (_MAPPED,)) if is_walk else (_BEGINS, (_ENTRY, _MAPPED))
     return Measuring(
         host=found.host,
         begins=_first(begins, attached),
         ends=_first(ends, attached),
-        blocked=_SWITCH in attached,
+        blocked=SWITCH in attached,
+        has_hook=SWITCH in attached | shed,
     )
 
 

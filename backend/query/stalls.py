@@ -9,6 +9,7 @@ from typing import NamedTuple
 from backend.errors import ParameterError
 from backend.query.choice import EVERYONE, end_of, life_of
 from backend.query.covering import Covering
+from backend.query.shed import Shed, shed_times
 from backend.query.stall_buckets import Histogram, Times
 from backend.query.stall_measuring import Measuring, Unmeasured, measured_by, unmeasured
 from backend.store.contract.hosts import AsOf
@@ -60,7 +61,8 @@ class AllStalls:
     """Every stall of a range, in no order, of the VMs ``vms`` by their ids.
 
     ``ledger``: what became of the faults of each VM that had any. ``blocked_on``: hosts that show when vCPUs
-    are asleep. ``vms_left_out``: that there are too many to be looked through.
+    are asleep, in a part of the range at least; ``shed``: when they did not. ``vms_left_out``: that there are
+    too many to be looked through.
     """
 
     items: Sequence[Stall]
@@ -69,6 +71,7 @@ class AllStalls:
     measured_by: Sequence[Measuring]
     blocked_on: frozenset[str]
     unmeasured: Sequence[Unmeasured]
+    shed: Sequence[Shed]
     vms_left_out: int
     as_of: AsOf
 
@@ -131,13 +134,15 @@ def all_stalls(store: Store, vm_ids: Sequence[str] | None, span: TimeRange, now_
     ledger = [item for item in store.stall_ledger(vm_ids, span) if item.vm in vms]
     hosts = {vms[key.vm].host for key in found if key.vm in vms}
     measuring = measured_by(store, hosts)
+    shed = shed_times(store, hosts, span, now_ms)
     stalls_of = AllStalls(
         items=(),
         vms=vms,
         ledger=ledger,
         measured_by=measuring,
-        blocked_on=frozenset(one.host for one in measuring if one.blocked),
+        blocked_on=frozenset(one.host for one in measuring if one.has_hook and not shed.is_whole(one.host)),
         unmeasured=unmeasured(ledger, {vm.id: vm.host for vm in members}),
+        shed=shed.sums(),
         vms_left_out=left_out,
         as_of=store.as_of(None if vm_ids is None else sorted({vm.host for vm in members})),
     )

@@ -9,6 +9,7 @@ from backend.errors import ParameterError
 from backend.query.choice import EVERYONE
 from backend.query.grid import MAX_VALUES
 from backend.query.measured_steps import MeasuredSteps, measured_steps
+from backend.query.shed import Shed, shed_times
 from backend.query.stall_measuring import Measuring, Unmeasured, measured_by, unmeasured
 from backend.store.contract.hosts import AsOf
 from backend.store.contract.levels import Levels
@@ -50,7 +51,8 @@ class WaitTotal:
 class Waits:
     """What VMs waited for: a page of ``items``, the longest first; ``totals`` of all, the longest first.
 
-    ``blocked_ns``: all of it, None where no host shows when vCPUs are asleep.
+    ``blocked_ns``: all of it, None where no host shows when vCPUs are asleep. ``shed``: when hosts that do
+    did not.
     """
 
     items: Sequence[Wait]
@@ -59,6 +61,7 @@ class Waits:
     blocked_ns: int | None
     measured_by: Sequence[Measuring]
     unmeasured: Sequence[Unmeasured]
+    shed: Sequence[Shed]
     vms_left_out: int
     as_of: AsOf
 
@@ -102,9 +105,10 @@ def waits(
         if item.vm in host_of:
             found[item.vm, item.waits_for].append(item)
     ledger = [item for item in store.stall_ledger(vm_ids, span) if item.vm in host_of]
-    measuring = measured_by(store, {host_of[item.vm] for item in ledger} | {host_of[vm] for vm, _ in found})
+    hosts = {host_of[item.vm] for item in ledger} | {host_of[vm] for vm, _ in found}
+    measuring, times = measured_by(store, hosts), shed_times(store, hosts, span, now_ms)
     items = _items(found)
-    is_shown = bool(items) or any(one.blocked for one in measuring)
+    is_shown = bool(items) or any(one.has_hook and not times.is_whole(one.host) for one in measuring)
     return Waits(
         items=items[after : after + limit],
         has_more=len(items) > after + limit,
@@ -112,6 +116,7 @@ def waits(
         blocked_ns=sum(item.ns for item in items) if is_shown else None,
         measured_by=measuring,
         unmeasured=unmeasured(ledger, host_of),
+        shed=times.sums(),
         vms_left_out=left_out,
         as_of=store.as_of(None if vm_ids is None else sorted({vm.host for vm in members})),
     )
@@ -149,7 +154,9 @@ def _totals(items: Sequence[Wait]) -> Sequence[WaitTotal]:
     return sorted(totals, key=lambda total: (-total.ns, total.waits_for))
 
 
-def wait_steps(store: Store, vm_ids: Sequence[str] | None, grid: Steps, levels: Levels) -> WaitSteps:
+def wait_steps(
+    store: Store, vm_ids: Sequence[str] | None, grid: Steps, levels: Levels, now_ms: int
+) -> WaitSteps:
     """Return what VMs together waited for over time, every VM where None.
 
     Within the caller's snapshot of the store.
@@ -157,7 +164,7 @@ def wait_steps(store: Store, vm_ids: Sequence[str] | None, grid: Steps, levels: 
     :raises NotFoundError: a VM is unknown
     :raises ParameterError: the answer would be too large
     """
-    measured = measured_steps(store, vm_ids, grid, levels)
+    measured = measured_steps(store, vm_ids, grid, levels, now_ms)
     found: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
     for point in in_time(store.wait_points(vm_ids, measured.counted), every=1000):
         found[point.waits_for][measured.first + point.step] += point.ns

@@ -156,7 +156,7 @@ test("how faults are recorded is said, and why", () => {
 const event = (second, kind, more) => ({
   ...RECORDED,
   ...{ host: "h", kind, time: `2026-07-01T10:00:${second}Z`, vm: null, vm_name: null, since: null, until: null },
-  ...{ clock_set_s: null, count: null, shift_s: null, moved: [], former_host: null, ...more },
+  ...{ clock_set_s: null, count: null, shift_s: null, moved: [], former_host: null, hook: null, ...more },
 });
 
 test("a step of the governor points the way that it went", () => {
@@ -209,6 +209,13 @@ test("what ended a counting, and which VM ended unseen, is said from the fields"
   assert.match(text("ended_unseen", { count: 50 }) ?? "", /: 50 more VMs$/);
   assert.match(text("clock_stepped", { shift_s: 3600 }) ?? "", /set back by 3.600 s$/);
   assert.match(text("times_moved", { moved: ["vm_starts", "costs"] }) ?? "", /: vm starts, costs$/);
+  const hook = "sched:sched_switch";
+  assert.match(
+    text("shed", { hook, used_percent: 2.5, granted_percent: 1 }) ?? "",
+    /: sched:sched_switch \(2\.50% of a core used, 1\.00% granted\); what vCPUs wait for, and pressure, are not measured/,
+  );
+  assert.match(text("shed", { hook }) ?? "", /: sched:sched_switch; what/);
+  assert.equal(text("restored", { hook }), "a tracepoint is read again: sched:sched_switch");
 });
 
 test("nothing is said of what an event of an earlier release does not have", () => {

@@ -26,7 +26,9 @@ class Probe(BaseModel):
 
     tracepoint: HostText = Field(examples=["kvm:kvm_userspace_exit"])
     state: ProbeState = Field(
-        description="`absent`: this kernel has no such tracepoint", examples=["attached"]
+        description="`absent`: this kernel has no such tracepoint; `shed`: reading it costs the host too "
+        "much, for a while",
+        examples=["attached"],
     )
     detail: HostText
 
@@ -43,7 +45,9 @@ _Level = Annotated[RecordingLevel | None, Field(description="What is recorded fr
 _PerSecond = Annotated[
     int | None, Field(description="Of a sample: so many faults of each VM at most", examples=[100])
 ]
-_Percent = Annotated[float | None, Field(description="Of a core, with reason `budget`", examples=[2.5])]
+_Percent = Annotated[
+    float | None, Field(description="Of a core, with reason `budget`, or of `hook`", examples=[2.5])
+]
 _Said = Annotated[
     HostText,
     Field(
@@ -187,9 +191,10 @@ class HostEvent(BaseModel):
         "`vm`; `attached`: a new counting begins; `taken_over`: one goes on that an earlier collector left; "
         "`replaced`: one was ended for another; `stopped`; `ended_unseen`: `vm` ended while no collector "
         "ran, between `since` and `until`; `userfaultfd_closed`: a userfaultfd was closed while a vCPU of "
-        "`vm` waited for a page, which it then read as zeros; `clock_stepped`: the host's times are set back "
-        "by `shift_s` from now on; `times_moved`: impossible times were moved, of what `moved` says; "
-        "`server_clock_was_ahead`: what the server received then is dated anew",
+        "`vm` waited for a page, which it then read as zeros; `shed`: `hook` is not read from now on, since "
+        "it takes more of a core than is granted; `restored`: it is again; `clock_stepped`: the host's times "
+        "are set back by `shift_s` from now on; `times_moved`: impossible times were moved, of what `moved` "
+        "says; `server_clock_was_ahead`: what the server received then is dated anew",
         examples=["records"],
     )
     vm: str | None = Field(
@@ -223,6 +228,7 @@ class HostEvent(BaseModel):
     )
     moved: list[TimesOf] = Field(examples=[[]])
     former_host: HostText | None = Field(examples=[None])
+    hook: HostText | None = Field(description="A tracepoint", examples=[None])
     detail: _Said
 
 

@@ -16,6 +16,7 @@ class WarningCode(StrEnum):
     NOT_COVERED = "not_covered"
     STALLS_NOT_MEASURED = "stalls_not_measured"
     STALLS_PARTLY_MEASURED = "stalls_partly_measured"
+    SLEEP_NOT_MEASURED = "sleep_not_measured"
 
 
 class RangeWarning(BaseModel):
@@ -25,7 +26,8 @@ class RangeWarning(BaseModel):
         description="`older_than_kept`: the range begins before what is kept, or, of a chart, before what is "
         "kept in such steps; `not_covered`: its host's probes were not attached, or not read; "
         "`stalls_not_measured`, `stalls_partly_measured`: of none, or not all, of the host's faults it was "
-        "measured how long they stalled vCPUs",
+        "measured how long they stalled vCPUs; `sleep_not_measured`: its collector had shed what shows when "
+        "vCPUs are asleep, so pressure, waits and the blocked part of stalls lack that time",
         examples=["not_covered"],
     )
     host: HostText | None = Field(description="null where it is about every host", examples=["host-1"])

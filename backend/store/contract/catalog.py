@@ -12,6 +12,7 @@ from backend.store.contract.hosts import (
     Contents,
     CoveredSpan,
     Finding,
+    HookEvent,
     HostEventRow,
     HostProbes,
     HostStatus,
@@ -149,6 +150,11 @@ class Catalog(Protocol):
         """Return events of hosts, or of every host, newest first. :raises NotFoundError: no such host
 
         :param before: (time_ns, position) of the last event of the page before
+        """
+
+    def hook_events(self, host_names: Sequence[str], span: TimeRange) -> Sequence[HookEvent]:
+        """Return which hooks of these hosts were shed and restored, by time: the newest events before the
+        range, and those in it. A host that never shed any, or is not known, is left out.
         """
 
     def folded_vms(self, host_names: Sequence[str] | None) -> Sequence[FoldedVms]:

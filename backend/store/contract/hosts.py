@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from faultmodel.kinds import CheckState, HostState, LossKind
+from faultmodel.kinds import CheckState, EventKind, HostState, LossKind
 from faultmodel.record import Check, Collector, HostEvent, Probe, check_words
 
 BELOW = "/"
@@ -64,6 +64,16 @@ class HostProbes(NamedTuple):
     host: str
     flavour: str
     probes: Sequence[Probe]
+
+
+class HookEvent(NamedTuple):
+    """A hook was shed or restored, or a counting began, with all hooks, or was taken over. ``hook``: the
+    tracepoint, None of a counting."""
+
+    host: str
+    time_ns: int
+    kind: EventKind
+    hook: str | None
 
 
 class KnownHosts(NamedTuple):

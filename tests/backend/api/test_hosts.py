@@ -54,6 +54,7 @@ def test_an_event_has_every_field_of_the_interface(server: Server) -> None:
                 "shift_s": None,
                 "moved": [],
                 "former_host": None,
+                "hook": None,
                 "detail": "why",
             }
         ],

@@ -4,13 +4,14 @@
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from backend.errors import NotFoundError
 from backend.store.contract.hosts import HostEventRow
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange
 from faultmodel.kinds import EventKind
-from faultmodel.record import HostEvent
+from faultmodel.record import EventFacts, HostEvent
 from tests.batches import NS_PER_S, START_MS, START_NS, make_batch, make_host
 
 ALWAYS = TimeRange()
@@ -71,6 +72,29 @@ def test_an_event_comes_back_as_it_was_sent(filled: Store) -> None:
 def test_a_host_that_is_not_there_is_said_to_be_so(filled: Store) -> None:
     with pytest.raises(NotFoundError, match="no host 'nobody'"):
         filled.host_events(["nobody"], ALWAYS, limit=9, before=None)
+
+
+def test_of_hooks_it_has_the_newest_event_before_the_range_and_those_in_it(store: Store) -> None:
+    hook = EventFacts(hook="sched:sched_switch")
+    kinds = (EventKind.ATTACHED, EventKind.SHED, EventKind.RECORDS, EventKind.RESTORED, EventKind.SHED)
+    events = [
+        replace(_event(second, kind), facts=hook if kind in (EventKind.SHED, EventKind.RESTORED) else None)
+        for second, kind in enumerate(kinds)
+    ]
+    store.apply(make_batch(0, events=events), START_NS)
+    other = make_batch(host=make_host("host-2"), stream=OTHER_STREAM, events=[_event(1, EventKind.ATTACHED)])
+    store.apply(other, START_NS)
+    names, from_ms = ["host-1", "host-2", "nobody"], START_MS + 2000
+    found = store.hook_events(names, TimeRange(from_ms, START_MS + 4000))
+    assert [(one.host, one.time_ns - START_NS, one.kind, one.hook) for one in found] == [
+        ("host-1", NS_PER_S, EventKind.SHED, hook.hook),
+        ("host-1", 3 * NS_PER_S, EventKind.RESTORED, hook.hook),
+    ]
+    # A host that shed none is left out.
+    assert [one.kind for one in store.hook_events(names, ALWAYS)] == [
+        *(EventKind.ATTACHED, EventKind.SHED, EventKind.RESTORED, EventKind.SHED)
+    ]
+    assert store.hook_events(names, TimeRange(to_ms=START_MS + 1000)) == []
 
 
 def test_a_hosts_status_has_its_newest_recording_step(filled: Store) -> None:

@@ -147,8 +147,8 @@ def test_steps_are_those_of_the_sleeps(store: Store, step_s: int) -> None:
     put_in(store, sleeps)
     grid = Steps(START_MS, START_MS + SECONDS * 1000, step_s * 1000)
     with store.snapshot():
-        found = wait_steps(store, None, grid, store.kept_levels())
-        shares = pressure_steps(store, VMS[0], grid, store.kept_levels()).shares
+        found = wait_steps(store, None, grid, store.kept_levels(), grid.to_ms)
+        shares = pressure_steps(store, VMS[0], grid, store.kept_levels(), grid.to_ms).shares
     sums: dict[str, Counter[int]] = defaultdict(Counter)
     for sleep in sleeps:
         sums[sleep.waits_for][sleep.second // step_s] += sleep.ns

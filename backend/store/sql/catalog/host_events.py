@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.engine import Row
 
-from backend.store.contract.hosts import HostEventRow
+from backend.store.contract.hosts import HookEvent, HostEventRow
 from backend.store.contract.values import Place, TimeRange
-from backend.store.sql.ranges import in_page
+from backend.store.sql.ranges import bounded_ns, chunks, in_page
 from backend.store.sql.tables import host_events, hosts, vms
+from backend.store.sql.words import SIGNED_MAX
 from backend.store.sql.writer import Writer
 from faultmodel.kinds import EventKind, EventReason, RecordingLevel
 from faultmodel.record import EventFacts, HostEvent
@@ -32,6 +33,8 @@ _newest = select(host_events).join(hosts, _events.id == _newest_of_host)
 _is_vm_of_event = (
     (vms.c.host_id == _events.host_id) & (vms.c.reported_id == _events.vm) & (vms.c.arch == hosts.c.arch)
 )
+_OF_HOOKS = (EventKind.SHED, EventKind.RESTORED, EventKind.ATTACHED, EventKind.TAKEN_OVER)
+_MOST_OF_HOOKS = 20_000
 _decode_facts = msgspec.json.Decoder(EventFacts).decode
 
 
@@ -83,6 +86,51 @@ def read_events(
         # A VM that is not known, or was removed, goes by the id that its host gave it.
         HostEventRow(row.name, _event(row), row.id, row.public_id or row.vm, row.vm_name or "")
         for row in connection.execute(statement)
+    ]
+
+
+def hook_events(connection: Connection, names: Sequence[str], span: TimeRange) -> Sequence[HookEvent]:
+    """Return which hooks of hosts were shed and restored, by time, of those that shed any.
+
+    The newest before the range, and those in it; of very many, the newest.
+    """
+    to_ns = SIGNED_MAX if span.to_ms is None else bounded_ns(span.to_ms)
+    shed = select(_events.host_id).where(_events.kind == EventKind.SHED, _events.time_ns < to_ns)
+    before = host_events.alias()
+    since_ns = (
+        select(func.max(before.c.time_ns))
+        .where(
+            before.c.kind.in_(_OF_HOOKS),
+            before.c.host_id == _events.host_id,
+            before.c.time_ns < bounded_ns(span.from_ms or 0),
+        )
+        .correlate(host_events)
+        .scalar_subquery()
+    )
+    found: list[Row[Any]] = []
+    for some in chunks(names):
+        statement = (
+            select(hosts.c.name, _events.id, _events.time_ns, _events.kind, _events.facts)
+            .join(hosts, hosts.c.id == _events.host_id)
+            .where(
+                hosts.c.name.in_(some),
+                _events.kind.in_(_OF_HOOKS),
+                _events.host_id.in_(shed),
+                _events.time_ns < to_ns,
+                _events.time_ns >= func.coalesce(since_ns, 0),
+            )
+            .order_by(_events.time_ns.desc(), _events.id.desc())
+            .limit(_MOST_OF_HOOKS)
+        )
+        found += connection.execute(statement)
+    return [
+        HookEvent(
+            row.name,
+            row.time_ns,
+            EventKind(row.kind),
+            _decode_facts(row.facts).hook if row.facts else None,
+        )
+        for row in sorted(found, key=lambda row: (row.time_ns, row.id))
     ]
 
 

@@ -150,6 +150,7 @@ host_events = Table(
     Column("level", Text),
     Column("reason", Text),
     text("facts", default="''"),
+    Index(None, "kind", "host_id", "time_ns"),
     Index(None, "host_id", "time_ns", "id"),
     Index(None, "time_ns", "id"),
     sqlite_autoincrement=True,

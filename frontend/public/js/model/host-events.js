@@ -19,7 +19,12 @@ import { dateText } from "../base/time.js";
 /** @typedef {import("./host-types.js").Recorded} Recorded */
 
 /** @type {Record<string, string>} */
-const GLYPHS = { attached: "▶", taken_over: "◆", replaced: "◆", stopped: "■" };
+const GLYPHS = { attached: "▶", taken_over: "◆", replaced: "◆", stopped: "■", shed: "▼", restored: "▲" };
+
+/** Shows when vCPUs are asleep. */
+const SWITCH = "sched:sched_switch";
+
+const WARNS = new Set(["userfaultfd_closed", "shed"]);
 
 /** @type {Record<string, string>} */
 const KINDS = {
@@ -29,6 +34,8 @@ const KINDS = {
   stopped: "the collector was stopped on purpose, and counting with it",
   ended_unseen: "ended while no collector ran",
   userfaultfd_closed: "a userfaultfd was closed while a vCPU waited for a page, which it then read as zeros",
+  shed: "a tracepoint is not read for now",
+  restored: "a tracepoint is read again",
   clock_stepped: "the correction of its clock changed",
   times_moved: "impossible times were moved",
   server_clock_was_ahead: "the server’s clock was ahead",
@@ -108,6 +115,13 @@ const SENTENCES = {
   server_clock_was_ahead: ({ shift_s: shift }) =>
     shift ? `by ${countText(shift)} s; what was received then is set to now` : undefined,
   times_moved: ({ moved }) => moved.map(words).join(", "),
+  shed: ({ hook, used_percent: used, granted_percent: granted }) =>
+    (hook ?? "") +
+    (used === null || granted === null
+      ? ""
+      : ` (${significant(used)}% of a core used, ${significant(granted)}% granted)`) +
+    (hook === SWITCH ? "; what vCPUs wait for, and pressure, are not measured until it is restored" : ""),
+  restored: ({ hook }) => hook ?? "",
 };
 
 /** @param {HostEvent} event */
@@ -124,7 +138,7 @@ function amountOf({ level, one_in: oneIn }) {
 
 /** @param {string} kind @returns {Pick<ReadEvent, "glyph" | "tone">} */
 function lookOf(kind) {
-  return { glyph: GLYPHS[kind] ?? "●", tone: kind === "userfaultfd_closed" ? "warn" : "" };
+  return { glyph: GLYPHS[kind] ?? "●", tone: WARNS.has(kind) ? "warn" : "" };
 }
 
 /**

@@ -3,6 +3,7 @@
 
 import { NONE, secondsText } from "../../base/format.js";
 import { el } from "../../base/dom.js";
+import { sleepNote } from "../../model/sleep.js";
 import { getPressure, getPressureSeries } from "../../vm-api.js";
 import { createLineChart } from "../line-chart.js";
 
@@ -49,7 +50,8 @@ export const PRESSURE_CARD = {
         const href = `/api/v1/pressure/psi?vm=${of.vm}`;
         const text = el("span", {}, "For autoscalers as text, as /proc/pressure has it: ", el("a", { href }, href));
         const lines = pressureLines(answer);
-        chart.update({ lines, steps: series, figures: pressureFigures(of), notes: [text] }, request);
+        const notes = [text, sleepNote(series.warnings)].filter(Boolean);
+        chart.update({ lines, steps: series, figures: pressureFigures(of), notes }, request);
       },
     };
   },

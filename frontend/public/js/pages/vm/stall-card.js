@@ -8,6 +8,7 @@ import { LINES, heatFigure, heatSummary, heatTable, readHeat } from "../../chart
 import { MARGIN } from "../../charts/rate.js";
 import { getOutcomes, getStallHeat, getStalls } from "../../vm-api.js";
 import { outcomeText } from "../../model/outcomes.js";
+import { sleepNote } from "../../model/sleep.js";
 import { createChart } from "../../panels/chart/chart.js";
 import { createLegend } from "../../panels/chart/legend.js";
 import { createFigures } from "../../panels/figures.js";
@@ -154,6 +155,7 @@ export function notesOf({ measured_by: measured, warnings, total }) {
       ...new Set(events),
       total.estimated ? "Cells and lines are of the faults that were timed." : "",
       codes.has("stalls_partly_measured") ? "Of some faults of this range it was not measured how long they took." : "",
+      sleepNote(warnings),
     ]
       .filter(Boolean)
       .join(" "),

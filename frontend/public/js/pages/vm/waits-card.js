@@ -4,6 +4,7 @@
 import { countText, secondsText, shareText } from "../../base/format.js";
 import { looksOf, REST } from "../../base/color.js";
 import { el } from "../../base/dom.js";
+import { sleepNote } from "../../model/sleep.js";
 import { PLACES, waitText, waitsSentence } from "../../model/waits.js";
 import { createCountsTable } from "../../panels/tables/counts-table.js";
 import { getWaitSeries, getWaits } from "../../vm-api.js";
@@ -52,7 +53,10 @@ export const WAITS_CARD = {
         if (!answer) return;
         const { waits, series } = answer;
         chart.update(
-          { lines: waitLines(series), steps: series, figures: [], notes: [waitsSentence(waits)] },
+          {
+            ...{ lines: waitLines(series), steps: series, figures: [] },
+            notes: [waitsSentence(waits), sleepNote(waits.warnings)].filter(Boolean),
+          },
           request,
         );
         table.update(waitRows(waits));

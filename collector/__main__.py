@@ -24,6 +24,7 @@ from collector.probe.opener import Opener
 from collector.settings import (
     BPFFS,
     DEFAULT_BUDGET,
+    DEFAULT_HOOK_BUDGET,
     DEFAULT_RECORDS_PER_SECOND,
     LOCK_FILE,
     MAX_BUDGET_PERCENT,
@@ -112,6 +113,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         records=options.records,
         records_per_second=options.records_per_second,
         budget=options.budget / 100,
+        hook_budget=options.hook_budget / 100,
         bpffs=options.bpffs,
         lock_file=options.lock_file,
         cache_dir=options.cache_dir,
@@ -194,6 +196,13 @@ def _parser() -> argparse.ArgumentParser:
         default=_default("BUDGET", f"{DEFAULT_BUDGET * 100:g}"),
         help="percent of a core to keep within, by recording less; counts stay exact; 0: no limit"
         " (%(default)s)",
+    )
+    run.add_argument(
+        "--hook-budget",
+        type=_budget,
+        default=_default("HOOK_BUDGET", f"{DEFAULT_HOOK_BUDGET * 100:g}"),
+        help="percent of a core that the hook on the host's scheduler may take; above it, sleeps of vCPUs are"
+        " not measured for a while; 0: no limit (%(default)s)",
     )
     run.add_argument(
         "--bpffs",

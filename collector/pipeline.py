@@ -40,6 +40,7 @@ from collector.probe.plan import Plan, find_flavour, is_idle, make_plan
 from collector.probe.probes import Probes
 from collector.probe.source import Source, make_source
 from collector.sampling.governor import Governor
+from collector.sampling.hooks import HookGovernors, HookPolicy
 from collector.sampling.policy import SamplingPolicy
 from collector.sampling.requests import RecordRequests
 from collector.sampling.server_requests import ServerRequests
@@ -99,6 +100,7 @@ class Pipeline:
         self._in_vain = False
         """Whether the last try failed at compiling, loading or attaching, though nothing was missing."""
         self._governor = Governor(settings.budget)
+        self._hook_governors = HookGovernors(settings.hook_budget)
         self._of_server = ServerRequests()
         self._patience = Patience()
         self._predecessor = Predecessor(self._pins, settings.host)
@@ -298,6 +300,8 @@ class Pipeline:
             session.watch(watchers)
             for event in (*self._predecessor.notes(), *notes):
                 session.note(event)
+            # After that the counting was taken over: what is shed then is so from then on.
+            session.govern(HookPolicy(probes, self._hook_governors))
             # At once, to report the host, and what was counted while no collector ran.
             session.collect_once(host, around.table, around.memory)
             self._predecessor.forget_notes()

@@ -21,6 +21,7 @@ DEFAULT_RECORDS_PER_SECOND = 10
 MAX_RECORDS_PER_SECOND = 1_000_000
 MAX_BUDGET_PERCENT = 10_000
 DEFAULT_BUDGET = 0.02
+DEFAULT_HOOK_BUDGET = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class Settings:
     ``records``: which guest faults are recorded one by one, of a sample at most ``records_per_second`` of
     each VM.
     ``budget``: CPU time per time that the collector may use before it records less; 0 for no bound.
+    ``hook_budget``: the same of each hook that fires whether or not guests fault, before it is shed.
     ``cache_dir``: where what can be made again is kept; None for ``data_dir``.
     ``bpffs``: where programs and maps are pinned. ``lock_file``: locked, so that one collector counts on this
     machine at a time.
@@ -49,6 +51,7 @@ class Settings:
     records: RecordLevel = RecordLevel.SAMPLE
     records_per_second: int = DEFAULT_RECORDS_PER_SECOND
     budget: float = DEFAULT_BUDGET
+    hook_budget: float = DEFAULT_HOOK_BUDGET
     bpffs: Path = BPFFS
     lock_file: Path = LOCK_FILE
     cache_dir: Path | None = None

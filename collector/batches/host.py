@@ -4,7 +4,7 @@
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,6 +74,19 @@ class HostView:
             probes=probes,
             collector=_collector(self.data_dir),
         )
+
+
+def with_shed(host: Host, shed: Collection[str]) -> Host:
+    """Return a host some of whose probes are shed. :param shed: names of programs"""
+    if not shed:
+        return host
+    probes = tuple(
+        msgspec.structs.replace(probe, state=ProbeState.SHED)
+        if probe.state is ProbeState.ATTACHED and probe.tracepoint.partition(":")[2] in shed
+        else probe
+        for probe in host.probes
+    )
+    return msgspec.structs.replace(host, probes=probes)
 
 
 _WORD = "kvm:kvm_page_fault"

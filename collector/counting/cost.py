@@ -3,10 +3,11 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from collector.probe.probes import Probes
+from collector.probe.syscall import Runs
 from faultmodel.record import Cost
 
 _MEASURED_EVERY = 30
@@ -24,8 +25,11 @@ class CostMeter:
         self._cpu_ns = time.process_time_ns()
         self._readings = 0
         self._stats: int | None = None
-        self._programs = (0, 0)
-        self._may_measure = True
+        self._programs: Mapping[str, Runs] = {}
+        self.may_measure = True
+        """False once the kernel has refused it."""
+        self.run_ns: Mapping[str, int] | None = None
+        """How long each program ran during the newest reading; None where that was not measured."""
 
     def read(self, from_ns: int, to_ns: int) -> Cost:
         """Return the cost since the last call.
@@ -34,7 +38,8 @@ class CostMeter:
         """
         cpu_ns = time.process_time_ns()
         used_ns, self._cpu_ns = cpu_ns - self._cpu_ns, cpu_ns
-        program_ns, program_runs = self._end_measuring()
+        added = self._end_measuring()
+        self.run_ns = None if added is None else {name: runs.time_ns for name, runs in added.items()}
         self._readings += 1
         if self._readings % _MEASURED_EVERY == 0:
             self._begin_measuring()
@@ -43,8 +48,8 @@ class CostMeter:
             to_ns=to_ns,
             cpu_ns=used_ns,
             resident_bytes=_resident_bytes(),
-            program_ns=program_ns,
-            program_runs=program_runs,
+            program_ns=None if added is None else sum(runs.time_ns for runs in added.values()),
+            program_runs=None if added is None else sum(runs.count for runs in added.values()),
         )
 
     def close(self) -> None:
@@ -52,23 +57,30 @@ class CostMeter:
         self._end_measuring()
 
     def _begin_measuring(self) -> None:
-        if not self._may_measure:
+        if not self.may_measure:
             return
         try:
             self._stats = self._measure()
         except OSError:
             # It takes CAP_SYS_ADMIN, which nobody here has.
-            self._may_measure = False
+            self.may_measure = False
             return
         self._programs = self._probes.program_cost()
 
-    def _end_measuring(self) -> tuple[int | None, int | None]:
+    def _end_measuring(self) -> Mapping[str, Runs] | None:
         if self._stats is None:
-            return None, None
+            return None
         os.close(self._stats)
         self._stats = None
-        run_ns, runs = self._probes.program_cost()
-        return run_ns - self._programs[0], runs - self._programs[1]
+        before, none = self._programs, Runs(0, 0, 0)
+        return {
+            name: Runs(
+                runs.time_ns - before.get(name, none).time_ns,
+                runs.count - before.get(name, none).count,
+                runs.missed,
+            )
+            for name, runs in self._probes.program_cost().items()
+        }
 
 
 def _resident_bytes() -> int:

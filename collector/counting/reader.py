@@ -217,19 +217,19 @@ class Reader:
         return found
 
     def _open_faults(self, snapshot: Snapshot) -> list[OpenFault]:
-        views = self._views.stalls
-        return (
-            []
-            if views is None
-            else views.open_faults(
-                chain.from_iterable(snapshot.tables[name].values() for name in ("slots", "overflow"))
-            )
-        )
+        views, since_ns = self._views.stalls, snapshot.switches_since_ns
+        if views is None or since_ns is None:
+            return []
+        vcpus = chain.from_iterable(snapshot.tables[name].values() for name in ("slots", "overflow"))
+        return views.open_faults(vcpus, since_ns)
 
     def _waits(self, snapshot: Snapshot, until: Instant | None, *, with_waits: bool) -> Waits | None:
         views = self._views.waits
         if views is None:
             return None
+        if snapshot.switches_since_ns is None:
+            # Pressures begin anew when they are seen again.
+            self._before["pressures"] = {}
         # After the copy: no state in it began later.
         now_ns = self._monotonic_ns() if until is None else until.monotonic_ns
         span = self._pressed_ns, max(self._pressed_ns, now_ns)

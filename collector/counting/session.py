@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import msgspec
 
+from collector.batches.host import with_shed
 from collector.batches.outbox import Outbox
 from collector.counting.cost import CostMeter
 from collector.counting.cycles import Cycle, Cycles
@@ -15,6 +16,7 @@ from collector.counting.reader import Reader
 from collector.counting.watching import Watchers
 from collector.probe.instant import Instant
 from collector.probe.probes import Probes
+from collector.sampling.hooks import HookPolicy
 from collector.sampling.policy import SamplingPolicy
 from collector.stop import Stop
 from collector.vms.file import VmFile
@@ -44,9 +46,12 @@ class Session:
         self._policy = policy
         self._outbox = outbox
         self._meter = meter
+        self._hooks: HookPolicy | None = None
         self._notes: list[HostEvent] = []
         self._not_before_s = 0.0
         """When an exit may be read early again, monotonic."""
+        self._passed_ns = 0
+        """The length of the newest reading."""
 
     def note(self, event: HostEvent) -> None:
         """Add an event of the host, with the time of now, to the next cycle's batch."""
@@ -55,6 +60,12 @@ class Session:
     def watch(self, watchers: Watchers) -> None:
         """Have what watchers find in the next cycles."""
         self._cycles.watch(watchers)
+
+    def govern(self, hooks: HookPolicy) -> None:
+        """Shed and restore hooks from now on, while this counting is read on."""
+        self._hooks = hooks
+        for event in hooks.found():
+            self.note(event)
 
     def read_on(
         self,
@@ -83,6 +94,7 @@ class Session:
                 self.collect_once(host, table, memory)
                 if is_over():
                     return
+                self._adjust_hooks()
 
     def collect_once(
         self,
@@ -106,6 +118,7 @@ class Session:
         span = found.content.covered[0]
         covered = (span,) if is_covered else ()
         cost = self._meter.read(span.from_ns, span.to_ns)
+        self._passed_ns = span.to_ns - span.from_ns
         unseen = unseen_ends(table.unseen_ends, span.to_ns)
         adjusted = self._policy.adjust(
             found.vms, found.content, cost, span.to_ns, self._outbox.dropped_batches
@@ -115,8 +128,9 @@ class Session:
         if is_anew:
             ledger = [msgspec.structs.replace(entry, seen_total=entry.seen) for entry in ledger]
             counting = ""
+        checks = (*host.checks, *found.checks, *(self._hooks.checks if self._hooks is not None else ()))
         self._outbox.send(
-            msgspec.structs.replace(host, checks=(*host.checks, *found.checks)),
+            msgspec.structs.replace(with_shed(host, self._probes.shed), checks=checks),
             replace(
                 found.content,
                 vms=_with_named(found, events),
@@ -139,6 +153,13 @@ class Session:
     def close(self) -> None:
         """Stop measuring."""
         self._meter.close()
+
+    def _adjust_hooks(self) -> None:
+        if self._hooks is None:
+            return
+        meter = self._meter
+        for event in self._hooks.adjust(meter.run_ns, self._passed_ns, may_measure=meter.may_measure):
+            self.note(event)
 
     def _wait(self, epoll: select.epoll, stop: Stop, interval_s: float) -> None:
         """Wait for the next multiple of the interval in UTC, so that readings end at full seconds.

@@ -63,6 +63,18 @@ class Handles:
                 raise ProbeError(f"the kernel refuses to attach to {tracepoint}: {exc.strerror}") from exc
         return replace(self, links=links)
 
+    def without(self, name: str) -> "Handles":
+        """Close one link and return these handles without it."""
+        os.close(self.links[name])
+        return replace(self, links={other: fd for other, fd in self.links.items() if other != name})
+
+    def attached_again(self, name: str) -> "Handles":
+        """Attach one program, which has no perf side, and return these handles with its link.
+
+        :raises OSError: the kernel refuses
+        """
+        return replace(self, links={**self.links, name: syscall.attach(self.programs[name], name)})
+
     def _attach_to_perf_side(self, program: int, tracepoint: str) -> int:
         event = self.open_event(event_id(tracepoint) or 0)
         try:

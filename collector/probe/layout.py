@@ -74,6 +74,7 @@ CONCERNS: Mapping[str, tuple[str, ...]] = {
         "pressures",
         "pressures_checkpoint",
         "gone_vcpus",
+        "switches_since_ns",
     ),
 }
 """The maps that user space reads or writes, by concern.
@@ -96,9 +97,12 @@ PROGRAMS_OF_STALLS = frozenset(
 """The tracepoints whose programs count for STALLS alone; all others count for COUNTS."""
 MEANINGS: Mapping[str, int] = {COUNTS: 1, RECORDS: 1, STALLS: 1}
 """By concern, a number that changes when a field means something else under the same name."""
+SWITCH = "sched_switch"
+SHEDDABLE = frozenset({SWITCH})
+"""Programs that a set may be without for a while: they count nothing, and others do not need them."""
 LAYOUT_MAP = "layout"
 """The map that holds the layout of the other maps, as text."""
-NOT_IN_EARLIER = frozenset({"raw_side_only", "missed_faults_checkpoint"})
+NOT_IN_EARLIER = frozenset({"raw_side_only", "missed_faults_checkpoint", "switches_since_ns"})
 """Maps that a set of an earlier version may lack."""
 RECORD_TYPES: Mapping[str, str] = {
     "exit_records": "exit_record_type",

@@ -19,9 +19,11 @@ from collector.probe.layout import (
     MEANINGS,
     NOT_IN_EARLIER,
     RECORDS,
+    SHEDDABLE,
     About,
 )
-from collector.probe.probes import Probes, pinned_name
+from collector.probe.probes import Probes
+from collector.probe.shedding import pinned_name
 from collector.probe.syscall import Map
 from collector.probe.view import View
 from collector.probe.views import RecordViews, fits
@@ -50,11 +52,12 @@ def open_pinned(folder: Path) -> Probes:
             undo.callback(os.close, fd)
             fds[renamed.handle_name(path.name.replace("-", "/", 1))] = fd
         handles = Handles.named(fds)
-        # Links are pinned last and unpinned first: a set with all links is complete.
-        if not handles.links or handles.links.keys() != handles.programs.keys():
+        # Links are pinned last and unpinned first: a set with all links is complete, but for what is shed.
+        detached = handles.programs.keys() - handles.links.keys()
+        if not handles.links or detached - SHEDDABLE:
             raise PinnedError(f"{len(handles.links)} of {len(handles.programs)} programs are attached")
         _check_programs(layout, handles)
-        probes = Probes(handles, layout, _readable(layout, handles))
+        probes = Probes(handles, layout, _readable(layout, handles), folder)
         undo.pop_all()
     return probes
 

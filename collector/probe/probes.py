@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from collector.errors import ProbeError
-from collector.probe import compiled, syscall
+from collector.probe import compiled, shedding, syscall
 from collector.probe.checkpoints import Checkpoints
 from collector.probe.compiled import Layout
 from collector.probe.handles import PERF, Handles
@@ -16,6 +16,7 @@ from collector.probe.instant import Instant, now
 from collector.probe.layout import (
     CONCERNS,
     LAYOUT_MAP,
+    SWITCH,
     About,
     FaultRecord,
     RecordLevel,
@@ -26,6 +27,7 @@ from collector.probe.layout import (
 from collector.probe.maps import INDEX, Maps
 from collector.probe.plan import Plan
 from collector.probe.rings import Rings
+from collector.probe.shedding import pinned_name
 from collector.probe.slots import Slots
 from collector.probe.snapshot import (
     COUNTED,
@@ -54,16 +56,22 @@ class Probes:
     """One counting: a set of programs and maps. For one thread."""
 
     def __init__(
-        self, handles: Handles, layout: Layout | None = None, readable: Collection[str] = tuple(CONCERNS)
+        self,
+        handles: Handles,
+        layout: Layout | None = None,
+        readable: Collection[str] = tuple(CONCERNS),
+        folder: Path | None = None,
     ) -> None:
         """See ``load`` and ``open_pinned``.
 
         :param handles: are this object's from here on
         :param layout: how the maps are laid out, where it was read before; else their map of that name says
         :param readable: the concerns of the set that this version can read: COUNTS, and what else there is
+        :param folder: in bpffs, where it is pinned
         :raises PinnedError: they lack what must be read
         """
         self._handles = handles
+        self._folder = folder
         by_name = {name: syscall.open_map(fd) for name, fd in handles.maps.items()}
         self._views = Views(layout or compiled.read(by_name[LAYOUT_MAP]), readable)
         self._maps = Maps(by_name, self._views)
@@ -180,6 +188,7 @@ class Probes:
             return Snapshot(
                 tables={name: self._table(name) for name in names},
                 missed_runs=self._missed_runs(),
+                switches_since_ns=None if SWITCH in self.shed else shedding.switches_since_ns(self._maps),
             )
         except OSError as exc:
             raise ProbeError(f"cannot read the probes' maps: {exc.strerror}") from exc
@@ -291,10 +300,30 @@ class Probes:
         except OSError as exc:
             raise ProbeError(f"cannot say what to record: {exc.strerror}") from exc
 
-    def program_cost(self) -> tuple[int, int]:
-        """Return the nanoseconds and the number of the programs' runs, as far as the kernel measured them."""
-        runs = [syscall.program_runs(fd) for fd in self._handles.programs.values()]
-        return sum(run.time_ns for run in runs), sum(run.count for run in runs)
+    def program_cost(self) -> Mapping[str, syscall.Runs]:
+        """Return each program's runs, as far as the kernel measured them."""
+        return {name: syscall.program_runs(fd) for name, fd in self._handles.programs.items()}
+
+    @property
+    def shed(self) -> frozenset[str]:
+        """The programs that are detached, also from what is pinned, while the others count."""
+        return shedding.shed_of(self._handles) if self._attached else frozenset()
+
+    def shed_one(self, name: str) -> None:
+        """Detach one of the programs SHEDDABLE.
+
+        :raises OSError: it cannot be unpinned, and is still attached
+        """
+        self._handles = shedding.detached(self._handles, name, self._folder)
+
+    def restore(self, name: str) -> None:
+        """Attach a program that was shed seconds ago. If this process is killed meanwhile, it stays shed.
+
+        :raises OSError: the kernel refuses; it stays shed
+        """
+        if name == SWITCH:
+            shedding.begin_sleeps_anew(self._maps, self._checkpoints)
+        self._handles = shedding.attached_again(self._handles, name, self._folder)
 
     def forget(self, vms: Collection[VmKey]) -> None:
         """Remove ended VMs' keys. Their counts must have been read before.
@@ -335,6 +364,7 @@ class Probes:
         folder.mkdir(mode=0o700, parents=True)
         for name, fd in self._handles.all().items():
             syscall.pin(fd, folder / pinned_name(name))
+        self._folder = folder
 
     def detach(self) -> None:
         """Detach the programs, except pinned ones. The maps can still be read."""
@@ -371,6 +401,8 @@ class Probes:
         )
 
     def _table(self, name: str) -> Table:
+        if name == "pressures" and SWITCH in self.shed:
+            return {}
         if name == "slots":
             return self._slots.read_all()
         if name == "stall_slots" and self._stalls is not None:
@@ -402,8 +434,3 @@ class Probes:
         self._vm_blocks = blocks
         self._vms = {vm: record for _, vm, record in self._vms_by_bytes.values()}
         return self._vms
-
-
-def pinned_name(name: str) -> str:
-    """Return the file's name under which a program, map or link is pinned."""
-    return name.replace("/", "-")

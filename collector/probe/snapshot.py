@@ -56,6 +56,8 @@ class Snapshot:
 
     tables: Mapping[str, Table]
     missed_runs: int
+    switches_since_ns: int | None = 0
+    """Sleeps that began before that, monotonic, are none (sched_switch.bpf.h). None: no sleep is seen now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,13 +58,18 @@ class StallViews:
         self.cell = _cell_view(layout.value("stall_counts"))
         check_checkpoints(layout, COUNTED_STALLS)
 
-    def open_faults(self, vcpus: Iterable[bytes]) -> list[OpenFault]:
-        """Return the faults in which vCPUs are asleep. :param vcpus: their counts, ``struct vcpu_counts``"""
+    def open_faults(self, vcpus: Iterable[bytes], since_ns: int) -> list[OpenFault]:
+        """Return the faults in which vCPUs are asleep.
+
+        :param vcpus: their counts, ``struct vcpu_counts``
+        :param since_ns: sleeps that began earlier are none (sched_switch.bpf.h)
+        """
         form, offset = self._asleep
         # There may be thousands, of which few are.
-        return [
+        found = [
             self._open.unpack(data) for data in vcpus if form.unpack_from(data, offset)[0] == ASLEEP_IN_FAULT
         ]
+        return [fault for fault in found if fault.asleep_since_ns >= since_ns]
 
     def lacking(self) -> list[str]:
         """Return the fields that have their default."""

@@ -17,6 +17,9 @@ class WaitViews:
         self.pressure_key = View.of(layout.key("pressures"), VmKey)
         self.pressure = View.of(layout.value("pressures"), PressureSums)
         self.gone_vcpus = NumberView(layout.value("gone_vcpus"))
+        has_since = layout.has("switches_since_ns")
+        self.switches_since = NumberView(layout.value("switches_since_ns")) if has_since else None
+        """None of a set of a version that shed nothing."""
         check_checkpoints(layout, COUNTED_WAITS)
 
     def lacking(self) -> list[str]:

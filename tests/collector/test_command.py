@@ -24,6 +24,8 @@ from tests.product import TOP
         ("--records-per-second=0", "argument --records-per-second: must be 1 to 1000000"),
         ("--budget=much", "argument --budget: must be 0 to 10000 percent of a core"),
         ("--budget=-1", "argument --budget: must be 0 to 10000 percent of a core"),
+        ("--hook-budget=much", "argument --hook-budget: must be 0 to 10000 percent of a core"),
+        ("--hook-budget=-1", "argument --hook-budget: must be 0 to 10000 percent of a core"),
         ("--host=", "argument --host: must have 1 to 256 characters"),
         ("--host=" + 257 * "x", "argument --host: must have 1 to 256 characters"),
         ("--server=ftp://x", "'ftp://x' is not a URL like https://host:port"),
@@ -54,6 +56,7 @@ def test_a_wrong_option_is_said_in_a_line(tmp_path: Path, option: str, message: 
         ("RECORDS", "argument --records: must be none, sample, all"),
         ("RECORDS_PER_SECOND", "argument --records-per-second: must be 1 to 1000000"),
         ("BUDGET", "argument --budget: must be 0 to 10000 percent of a core"),
+        ("HOOK_BUDGET", "argument --hook-budget: must be 0 to 10000 percent of a core"),
         ("INTERVAL", "argument --interval: must be 0.05 to 1 seconds"),
     ],
 )

@@ -18,6 +18,7 @@ from collector.counting.reader import Reader
 from collector.counting.session import Session
 from collector.errors import ProbeError
 from collector.probe.layout import RecordLevel, VmKey
+from collector.probe.syscall import Runs
 from collector.sampling.governor import Governor
 from collector.sampling.policy import SamplingPolicy
 from collector.sampling.requests import RecordRequests
@@ -48,9 +49,11 @@ class Programs(Counting):
         if self.orders == 1:
             raise ProbeError("no")
 
-    def program_cost(self) -> tuple[int, int]:
+    shed: frozenset[str] = frozenset()
+
+    def program_cost(self) -> Mapping[str, Runs]:
         """None is measured."""
-        return 0, 0
+        return {}
 
 
 def _not_measured() -> int:

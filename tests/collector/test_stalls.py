@@ -303,5 +303,5 @@ def test_where_nothing_shows_stalls_there_are_no_rows() -> None:
 
 def test_faults_under_way_are_those_in_which_vcpus_are_asleep() -> None:
     # 2: asleep, and in no fault.
-    (found,) = VIEWS.open_faults([_asleep(0, 0), _asleep(1, 1), _asleep(2, 2)])
+    (found,) = VIEWS.open_faults([_asleep(0, 0), _asleep(1, 1), _asleep(2, 2)], 0)
     assert (found.kvm, found.vcpu_id, found.begun_ns, found.stack) == (VM.kvm, 1, 7, -1)

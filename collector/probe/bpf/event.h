@@ -96,7 +96,7 @@ struct vcpu_counts {
 	u64 next_record;     /* the value of seen at which a record is next considered */
 	u64 begun_ns;	     /* 0: not timed so far */
 	u64 slept_ns;	     /* within it, until the thread last woke up */
-	u64 asleep_since_ns; /* while it is ASLEEP_IN_FAULT */
+	u64 asleep_since_ns; /* while it is asleep */
 	u64 walk_address;
 	u64 earlier_address; /* of the newest fault at another page (repeat.bpf.h) */
 	u32 repeats;	     /* how many in turn were at one of these two pages */
@@ -122,7 +122,7 @@ struct vcpu_counts {
 	u16 owed;	/* what the raw side has still to add to that event: OWES_* */
 	u64 kvm_count;	/* KVM's own count of faults, at the newest one; or KVM_COUNT_UNKNOWN */
 	u64 missed_faults;  /* faults in KVM's count that neither side saw */
-	u32 asleep;	    /* 0: its thread is not; else ASLEEP_* */
+	u32 asleep;	    /* 0: its thread is not; else ASLEEP_*: see switches_since_ns */
 	s32 stack;	    /* in which it fell asleep last within a fault; or NO_STACK */
 	u32 opaque_outcome; /* of the fault that is being counted: see fast_page_fault.bpf.h */
 	u32 pressed;	    /* while asleep: whether it is in the state of its VM */

@@ -35,7 +35,9 @@ BPF_TABLE("stacktrace", u32, struct wait_stack, stacks, MAX_STACKS);
 BPF_F_TABLE("hash", struct wait_key, struct wait, wait_counts, MAX_WAITS, BPF_F_NO_PREALLOC);
 /* And of the host, under a key of zeros. */
 BPF_F_TABLE("hash", struct vm_key, struct pressure, pressures, MAX_VMS + 1, BPF_F_NO_PREALLOC);
-BPF_ARRAY(gone_vcpus, u64, 1); /* written by user space: of VMs that have ended */
+/* Written by user space: of VMs that have ended; and when sched_switch was attached anew. */
+BPF_ARRAY(gone_vcpus, u64, 1);
+BPF_ARRAY(switches_since_ns, u64, 1);
 BPF_ARRAY(lost, struct lost, 1);
 BPF_ARRAY(used, struct used, 1);
 BPF_ARRAY(raw_side_only, struct raw_side_only, 1);

@@ -7,6 +7,16 @@
  * A task has preempt notifiers while it is inside an ioctl of a vCPU, and then
  * the first is that vCPU's (vcpu_load() to vcpu_put()). So all other switches
  * of the host cost two loads.
+ *
+ * The collector may shed this program: it detaches it, so that switches cost
+ * nothing, and attaches it again later (collector/sampling/hooks.py). What it
+ * alone keeps does not change meanwhile, and is wrong from then on: vCPUs that
+ * were asleep stay so, in their slots and in the states of pressures. So before
+ * it is attached again, and no sooner than seconds after, when no run of it is
+ * left, user space notes the time in switches_since_ns and removes the pressures
+ * (probes.py, restore()). A sleep that began before that time is none: it is not
+ * counted where the thread wakes up, nor shown as outstanding. A vCPU that
+ * sleeps through all of that counts as one that runs, until it falls asleep anew.
  */
 
 /* struct kvm_vcpu of the thread, given the first of its preempt notifiers. */

@@ -106,14 +106,30 @@ static __always_inline void fall_asleep(struct vcpu_counts *state, s32 stack)
 /* The same within none. */
 static __always_inline void fall_idle(struct vcpu_counts *state)
 {
+	u64 now_ns = bpf_ktime_get_ns();
+
+	state->asleep_since_ns = now_ns;
 	state->asleep = ASLEEP_IDLE;
-	state->pressed = press(state, IDLE, bpf_ktime_get_ns());
+	state->pressed = press(state, IDLE, now_ns);
+}
+
+/* Whether this program has been attached since the thread fell asleep. */
+static __always_inline int is_seen_since(u64 since_ns)
+{
+	u32 index = 0;
+	u64 *attached_ns = switches_since_ns.lookup(&index);
+
+	return !attached_ns || since_ns >= *attached_ns;
 }
 
 static __always_inline void wake_up(struct vcpu_counts *state)
 {
 	u64 now_ns = bpf_ktime_get_ns(), since_ns = state->asleep_since_ns;
 
+	if (!is_seen_since(since_ns)) {
+		state->asleep = 0;
+		return;
+	}
 	if (state->pressed)
 		press(state, state->asleep == ASLEEP_IN_FAULT ? -STALLED : -IDLE, now_ns);
 	if (state->asleep == ASLEEP_IN_FAULT) {

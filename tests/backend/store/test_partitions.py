@@ -285,6 +285,17 @@ def test_sizes_are_of_all_partitions(parted: Store, url: str) -> None:
     assert found.bytes == size(url) > 2 * 100 * ROWS
 
 
+def _columns(url: str, table: str) -> str:
+    """Return a table's columns, but for those of later revisions."""
+    later = ["cause"] if table.endswith("_exits") else []
+    found = rows(
+        url,
+        "SELECT column_name FROM information_schema.columns"
+        f" WHERE table_name = '{table}' ORDER BY ordinal_position",
+    )
+    return ", ".join(f'"{name}"' for (name,) in found if name not in later)
+
+
 def test_a_database_is_parted_and_joined_again_with_all_that_is_stored(url: str) -> None:
     with closing(open_store(url)) as store:
         take_jobs(store)
@@ -297,7 +308,7 @@ def test_a_database_is_parted_and_joined_again_with_all_that_is_stored(url: str)
 
     def stored() -> dict[str, list[tuple[object, ...]]]:
         found = {
-            name: sorted(rows(url, f"SELECT * FROM {name}"), key=repr)
+            name: sorted(rows(url, f"SELECT {_columns(url, name)} FROM {name}"), key=repr)
             for name in tables(url) - {"alembic_version"}
         }
         # Tables of later revisions are not there, and had nothing.

@@ -73,12 +73,11 @@ class Cycles:
         ids = self._ids
         stalls, vcpu_stalls, stall_ledger = stall_rows(reading, self._architecture, ids)
         pressures, host_pressures = pressure_rows(reading, ids)
-        # Watchers replace what is said where nobody looks.
-        watched = {
-            **without_causes(reading, self._architecture, ids),
-            **UNNAMED.rows(reading, ids),
-            **self._watchers.rows(reading, ids),
-        }
+        watched = self._watchers.rows(reading, ids)
+        if "causes" not in watched:
+            watched |= without_causes(reading, self._architecture, ids)
+        if "waits" not in watched:
+            watched |= UNNAMED.rows(reading, ids)
         content = Content(
             fault_counts=decoder.fault_counts(reading, self._architecture, ids),
             faults=decoder.faults(reading, self._architecture, ids),

@@ -13,17 +13,16 @@ import pytest
 from collector.counting.backing import PAGE
 from collector.counting.cause_watcher import CauseWatcher, without_causes
 from collector.counting.causes import Failure, Slot, diagnose
-from collector.counting.clock import ClockOffsets
 from collector.counting.reading import Reading
 from collector.counting.watching import VmStates
 from collector.probe.layout import FORMATS, NOT_SHOWN, ExitKey, ExitRecord, VmKey, VmRecord
 from collector.probe.looks import LookedMemslot, LookedVm
 from collector.probe.mappings import Mapping as HostMapping
-from collector.probe.snapshot import Checkpoint, Positions
 from faultmodel import arch
 from faultmodel.causes import MEANINGS, Cause, Unseen
 from faultmodel.record import DETAIL_LENGTH, EFAULT, EHWPOISON, Access
 from faultmodel.record_stalls import CauseCount
+from tests.collector.readings import make_reading
 
 HOST = 0x7F00_0000_0000
 GPA = 1 << 32
@@ -204,26 +203,11 @@ def record(at_ns: int, *, vm: VmKey = VMS[0], gpa: int = GPA, **fields: Any) -> 
 
 def reading(exits: Sequence[ExitRecord], counts: Mapping[VmKey, int], second: int = 0) -> Reading:
     """Return a reading with these records, and how many such exits were counted."""
-    return Reading(
-        from_ns=second * 10**9,
-        to_ns=(second + 1) * 10**9,
-        clock=ClockOffsets(0, 0, 0),
+    return make_reading(
+        second,
         vms={vm: VmRecord(0, 0, vm.kvm, "vmm", "") for vm in VMS},
-        fault_counts={},
         exit_counts={ExitKey(*vm, 0, 0, EFAULT): count for vm, count in counts.items()},
-        faults=(),
         exits=exits,
-        accounts={},
-        lost={},
-        checkpoint=Checkpoint(
-            counting="c" * 32,
-            batch=0,
-            monotonic_ns=0,
-            utc_ns=0,
-            missed_runs=0,
-            tables={},
-            positions=Positions(exits=0, faults=0),
-        ),
     )
 
 

@@ -7,15 +7,14 @@ from dataclasses import dataclass, field, replace
 import pytest
 from msgspec import structs
 
-from collector.counting.clock import ClockOffsets
 from collector.counting.differences import Repeating
 from collector.counting.livelocks import MOST_SUSPECTS, LivelockWatcher, Seen, is_held
 from collector.counting.reading import Reading
 from collector.counting.watching import VmStates
 from collector.probe.layout import NOT_SHOWN, Repeats, VcpuKey, VmKey, VmRecord
 from collector.probe.looks import LookedVcpu, LookedVm
-from collector.probe.snapshot import Checkpoint, Positions
 from faultmodel.record_livelocks import Livelock
+from tests.collector.readings import make_reading
 
 SECOND = 10**9
 VM = VmKey(1, 1)
@@ -122,27 +121,11 @@ class Watched:
 
 
 def _reading(second: int, repeating: Mapping[VcpuKey, Repeating]) -> Reading:
-    return Reading(
-        from_ns=(second + 999) * SECOND,
-        to_ns=(second + 1000) * SECOND,
-        clock=ClockOffsets(0, 0, 0),
+    return make_reading(
+        second + 999,
+        monotonic_ns=second * SECOND,
         vms={VM: VmRecord(0, 0, 1, "vmm", "")},
-        fault_counts={},
-        exit_counts={},
-        faults=(),
-        exits=(),
-        accounts={},
-        lost={},
         repeating=repeating,
-        checkpoint=Checkpoint(
-            counting="c" * 32,
-            batch=0,
-            monotonic_ns=second * SECOND,
-            utc_ns=(second + 1000) * SECOND,
-            missed_runs=0,
-            tables={},
-            positions=Positions(exits=0, faults=0),
-        ),
     )
 
 

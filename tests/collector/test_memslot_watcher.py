@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from collector.counting.clock import ClockOffsets
 from collector.counting.memslots import MemslotWatcher
 from collector.counting.reading import Reading
 from collector.counting.watching import VmStates, Watcher, Watchers
@@ -16,9 +15,9 @@ from collector.errors import ProbeError
 from collector.probe.layout import VmKey, VmRecord
 from collector.probe.looks import MOST_MEMSLOTS, LookedMemslot, LookedVm
 from collector.probe.mappings import Mapping as HostMapping
-from collector.probe.snapshot import Checkpoint, Positions
 from faultmodel.kinds import CheckState
 from faultmodel.record import Check
+from tests.collector.readings import make_reading
 
 SECOND = 10**9
 
@@ -57,27 +56,7 @@ class Kernel:
 
 
 def _reading(second: int, vms: Iterable[VmKey]) -> Reading:
-    return Reading(
-        from_ns=second * SECOND,
-        to_ns=(second + 1) * SECOND,
-        clock=ClockOffsets(0, 0, 0),
-        vms={vm: VmRecord(0, 0, vm.kvm, "vmm", "") for vm in vms},
-        fault_counts={},
-        exit_counts={},
-        faults=(),
-        exits=(),
-        accounts={},
-        lost={},
-        checkpoint=Checkpoint(
-            counting="c" * 32,
-            batch=0,
-            monotonic_ns=0,
-            utc_ns=0,
-            missed_runs=0,
-            tables={},
-            positions=Positions(exits=0, faults=0),
-        ),
-    )
+    return make_reading(second, vms={vm: VmRecord(0, 0, vm.kvm, "vmm", "") for vm in vms})
 
 
 VMS = [VmKey(number, 1) for number in range(1, 41)]

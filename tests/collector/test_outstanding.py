@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
-from collector.counting.clock import ClockOffsets
 from collector.counting.outstanding import MOST_FAULTS, OutstandingWatcher
 from collector.counting.reading import Reading
 from collector.probe.layout import OpenFault, VmKey
-from collector.probe.snapshot import Checkpoint, Positions
 from faultmodel.record_outstanding import Outstanding, OutstandingLook
 from faultmodel.waits import WaitsFor
+from tests.collector.readings import make_reading
 
 NOW_NS = 1000 * 10**9
 S = 10**9
@@ -31,28 +30,7 @@ def fault(vcpu: int = 0, age_ns: int = S, **fields: Any) -> OpenFault:
 
 def reading(*faults: OpenFault) -> Reading:
     """A reading in which vCPUs are asleep."""
-    return Reading(
-        from_ns=0,
-        to_ns=5 * NOW_NS,
-        clock=ClockOffsets(0, 0, 0),
-        vms={},
-        fault_counts={},
-        exit_counts={},
-        faults=(),
-        exits=(),
-        accounts={},
-        lost={},
-        open_faults=faults,
-        checkpoint=Checkpoint(
-            counting="",
-            batch=0,
-            monotonic_ns=NOW_NS,
-            utc_ns=0,
-            missed_runs=0,
-            tables={},
-            positions=Positions(exits=0, faults=0),
-        ),
-    )
+    return make_reading(monotonic_ns=NOW_NS, to_ns=5 * NOW_NS, open_faults=faults)
 
 
 def watcher(form: str = "pferr", waits_for: WaitsFor | None = WaitsFor.LOCK) -> OutstandingWatcher:

@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from collector.counting.clock import ClockOffsets
 from collector.counting.reading import Reading
 from collector.counting.stall_differences import Stalled, Stalls, stall_differences
 from collector.counting.stall_rows import stall_rows
 from collector.probe import compiled
 from collector.probe.layout import FORMATS, MEANINGS, OUTCOMES, STALLS, VcpuKey, VmKey
-from collector.probe.snapshot import Checkpoint, Positions, Table
+from collector.probe.snapshot import Table
 from collector.probe.stall_views import StallViews
 from collector.probe.views import Views
 from faultmodel.arch import architectures
@@ -23,6 +22,7 @@ from faultmodel.record import Access
 from faultmodel.stalls import UNTIMED, lower_ns
 from tests.collector.counting import VM, Vcpu
 from tests.collector.layouts import COMPILED
+from tests.collector.readings import make_reading
 
 WRITE, READ = 6, 4
 PFERR = 3
@@ -215,28 +215,7 @@ def test_an_outcome_of_a_later_version_is_not_known() -> None:
 
 
 def _reading(stalls: Stalls | None, seconds: int = 1) -> Reading:
-    return Reading(
-        from_ns=0,
-        to_ns=seconds * SECOND_NS,
-        clock=ClockOffsets(0, 0, 0),
-        vms={},
-        fault_counts={},
-        exit_counts={},
-        faults=(),
-        exits=(),
-        accounts={},
-        lost={},
-        checkpoint=Checkpoint(
-            counting="",
-            batch=0,
-            monotonic_ns=0,
-            utc_ns=0,
-            missed_runs=0,
-            tables={},
-            positions=Positions(exits=0, faults=0),
-        ),
-        stalls=stalls,
-    )
+    return make_reading(to_ns=seconds * SECOND_NS, stalls=stalls)
 
 
 IDS = {VM: "a" * 16}

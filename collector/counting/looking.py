@@ -4,7 +4,7 @@
 import platform
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from collector.counting.cause_watcher import CauseWatcher
@@ -56,17 +56,17 @@ def load_watchers(
     loaded = _load_looks(probes, plan, headers, cache, terms, checks)
     if loaded is None:
         return [*waits, *_outstanding(waits, plan, None, checks[-1].found)], checks
-    stack.enter_context(loaded)
+    stack.enter_context(closing(loaded))
     shown = _load_mappings(plan, headers, cache, terms, checks)
     if shown is not None:
-        stack.enter_context(shown)
+        stack.enter_context(closing(shown))
     states = VmStates(loaded)
     watchers = _watchers(loaded, states, shown, probes, plan, checks)
     why_not = "the kernel does not show memslots, or what is behind them"
     handlers = None
     if waits and shown is not None and loaded.shows_memslots:
         try:
-            held = stack.enter_context(userfaultfds.load(plan, headers, cache=cache, terms=terms))
+            held = stack.enter_context(closing(userfaultfds.load(plan, headers, cache=cache, terms=terms)))
             handlers = Handlers(loaded, states, shown, held)
         except ProbeError as exc:
             why_not = str(exc)
@@ -94,7 +94,7 @@ def _wait_watchers(
     if probes.views.waits is None:
         return []
     try:
-        named = stack.enter_context(symbols.load(plan, headers, cache=cache, terms=terms))
+        named = stack.enter_context(closing(symbols.load(plan, headers, cache=cache, terms=terms)))
     except ProbeError:
         named = None
     return [WaitWatcher(named, probes.stack)]

@@ -5,8 +5,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self, TypeVar
+from typing import NamedTuple, TypeVar
 
 from collector.errors import ProbeError
 from collector.probe import syscall
@@ -80,20 +79,12 @@ class LookedMemslot(NamedTuple):
 
 
 class Looks:
-    """The programs, loaded. For one thread, since they answer in maps. A context manager."""
+    """The programs, loaded. For one thread, since they answer in maps. To be closed."""
 
     def __init__(self, handles: Handles) -> None:
         """:param handles: as ``load`` returns them; are this object's from here on"""
         self._handles = handles
         self._maps = {name: syscall.open_map(fd) for name, fd in handles.maps.items()}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def shows_counts(self) -> bool:

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from collector.errors import ProbeError
 from collector.probe import syscall
@@ -85,19 +83,11 @@ class Mapping:
 
 
 class Mappings:
-    """The iterator's program, loaded. A context manager."""
+    """The iterator's program, loaded. To be closed."""
 
     def __init__(self, handles: Handles) -> None:
         """:param handles: of the program; are this object's from here on"""
         self._handles = handles
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def of(self, pid: int, mm: int, ranges: Iterable[tuple[int, int]]) -> Sequence[Mapping] | None:
         """Return a process's mappings at some addresses, in their order.

@@ -9,8 +9,6 @@ import struct
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from collector.errors import ProbeError
 from collector.probe import syscall
@@ -30,20 +28,12 @@ MOST_SYMBOLS = 64
 
 
 class Symbols:
-    """The iterator's program, loaded. For one thread. A context manager."""
+    """The iterator's program, loaded. For one thread. To be closed."""
 
     def __init__(self, handles: Handles) -> None:
         """:param handles: of the program; are this object's from here on"""
         self._handles = handles
         self._question = syscall.open_map(handles.maps[_QUESTION])
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def names(self, addresses: Sequence[int]) -> Sequence[str]:
         """Return the functions at these addresses, ``MOST_SYMBOLS`` at most; a number where there is none.

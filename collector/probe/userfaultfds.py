@@ -6,8 +6,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from collector.errors import ProbeError
 from collector.probe import syscall
@@ -48,7 +47,7 @@ class Waiting(NamedTuple):
 
 
 class Userfaultfds:
-    """The programs, loaded. For one thread, since they answer in maps. A context manager."""
+    """The programs, loaded. For one thread, since they answer in maps. To be closed."""
 
     def __init__(self, handles: Handles) -> None:
         """:param handles: as ``load`` returns them; are this object's from here on"""
@@ -56,14 +55,6 @@ class Userfaultfds:
         self._maps = {name: syscall.open_map(fd) for name, fd in handles.maps.items()}
         self._watched: set[int] = set()
         self._link: int | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def waiting(self, context: int, mm: int) -> Sequence[Waiting] | None:
         """Return the vCPUs that wait for a userfaultfd, 64 threads at most.

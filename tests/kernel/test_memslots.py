@@ -4,6 +4,7 @@
 import ctypes
 import mmap
 import os
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,7 +139,7 @@ def test_what_the_vmm_unmaps_or_forbids_is_seen(headers_cache: Path, monkeypatch
 
 
 def test_a_vm_at_the_address_of_another_is_not_taken_for_it(headers_cache: Path) -> None:
-    with attached(headers_cache) as probes, _looks(headers_cache, probes) as loaded:
+    with attached(headers_cache) as probes, closing(_looks(headers_cache, probes)) as loaded:
         seen: dict[int, VmKey] = {}
         reused = []
         for size in range(1, 65):

@@ -108,6 +108,13 @@ def test_the_page_never_scrolls_sideways(visit: Visit, width: int) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("width", [320, 360])
+def test_a_range_of_many_days_fits_a_narrow_window(visit: Visit, width: int) -> None:
+    visit.page.set_viewport_size({"width": width, "height": 800})
+    page = visit.go("/?from=2025-10-28T22:10:05Z&to=2025-12-29T23:20:05Z")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_text_of_a_vm_is_shown_as_text(visit: Visit, feed: Feed) -> None:
     now = int(time.time()) * NS_PER_S
     vm = make_vm("00000000000000d1", name="<img src=x onerror=alert(1)>", started_ns=now)

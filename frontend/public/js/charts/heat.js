@@ -5,9 +5,10 @@
  */
 
 import { countText, secondsText } from "../base/format.js";
-import { clockText, dateText, timeTicks } from "../base/time.js";
+import { clockText, dateText } from "../base/time.js";
 import { OLDER, isOlder } from "./gaps.js";
-import { MARGIN, stepPath, withAlpha } from "./rate.js";
+import { axes } from "./frame.js";
+import { stepPath, withAlpha } from "./rate.js";
 
 /** @typedef {import("../model/types.js").Range} Range */
 /** @typedef {import("../model/types.js").StallHeat} Heat */
@@ -80,7 +81,7 @@ export function heatFigure({ heat, range, hidden, tokens, width }) {
       connectgaps: false,
     };
   });
-  return { data: [map, ...lines], layout: axes(range, rows.edges, width) };
+  return { data: [map, ...lines], layout: heatAxes(range, rows.edges, width) };
 }
 
 /**
@@ -119,25 +120,9 @@ function shade(heat, at, place) {
 const height = (us) => Math.log2(Math.max(LEAST_US, us));
 
 /** @param {Range} range @param {readonly number[]} edges @param {number} width */
-function axes(range, edges, width) {
-  const x = timeTicks(range, Math.max(2, Math.floor((width - MARGIN.l - MARGIN.r) / 90)));
-  return {
-    margin: MARGIN,
-    xaxis: {
-      type: "linear",
-      range: [range.from, range.to],
-      tickmode: "array",
-      tickvals: x.map((tick) => tick.value),
-      ticktext: x.map((tick) => tick.text),
-    },
-    yaxis: {
-      type: "linear",
-      range: [edges[0], edges.at(-1)],
-      tickmode: "array",
-      tickvals: TICKS_US.map(([us]) => height(us)),
-      ticktext: TICKS_US.map(([, text]) => text),
-    },
-  };
+function heatAxes(range, edges, width) {
+  const ticks = TICKS_US.map(([us, text]) => ({ value: height(us), text }));
+  return axes(range, width, { from: edges[0], to: edges.at(-1), ticks });
 }
 
 /**

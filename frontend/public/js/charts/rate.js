@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /** Rates over time: each step is drawn as the flat span that it is, and time that is not covered stays empty. */
 
-import { timeTicks } from "../base/time.js";
 import { valueTicks } from "../base/format.js";
+import { axes } from "./frame.js";
 
 /** @typedef {import("../model/types.js").Range} Range */
 /** @typedef {Record<string, string>} Tokens */
@@ -17,9 +17,6 @@ const PATTERNS = /** @type {Record<string, object>} */ ({
   dashdot: { shape: "\\", size: 7, solidity: 0.16 },
   longdash: { shape: "x", size: 7, solidity: 0.12 },
 });
-
-/** The plot's distance from its frame in pixels; the layers around it need it too. At the top is room for marks. */
-export const MARGIN = { l: 52, r: 10, t: 22, b: 24 };
 
 /**
  * Draw series over time.
@@ -48,7 +45,8 @@ export function rateFigure({ times, stepMs, range, lines, stacked, tokens, width
     const floor = index > 0 ? (tops[index - 1] ?? []) : top.map((value) => (value === null ? null : 0));
     return [areaTrace(line, colour, bandPath(times, stepMs, floor, top)), edge];
   });
-  return { data, layout: axes(range, highest, width) };
+  const { top, ticks } = valueTicks(highest);
+  return { data, layout: axes(range, width, { from: 0, to: top, ticks }) };
 }
 
 /** @param {Line} line @param {string} colour @param {Path} path @param {{dash: string, width: number}} stroke */
@@ -185,29 +183,6 @@ function runs(values) {
   });
   if (first >= 0) found.push([first, values.length]);
   return found;
-}
-
-/** @param {Range} range @param {number} highest @param {number} width */
-function axes(range, highest, width) {
-  const x = timeTicks(range, Math.max(2, Math.floor((width - MARGIN.l - MARGIN.r) / 90)));
-  const y = valueTicks(highest);
-  return {
-    margin: MARGIN,
-    xaxis: {
-      type: "linear",
-      range: [range.from, range.to],
-      tickmode: "array",
-      tickvals: x.map((tick) => tick.value),
-      ticktext: x.map((tick) => tick.text),
-    },
-    yaxis: {
-      type: "linear",
-      range: [0, y.top],
-      tickmode: "array",
-      tickvals: y.ticks.map((tick) => tick.value),
-      ticktext: y.ticks.map((tick) => tick.text),
-    },
-  };
 }
 
 /**

@@ -3,7 +3,8 @@
 
 import { el, setChildren } from "../base/dom.js";
 import { alignRange, stepFor } from "../base/time.js";
-import { MARGIN, rateFigure } from "../charts/rate.js";
+import { MARGIN } from "../charts/frame.js";
+import { rateFigure } from "../charts/rate.js";
 import { chartTable, readStep, summaryText } from "../charts/reading.js";
 import { createChart } from "../panels/chart/chart.js";
 import { createLegend } from "../panels/chart/legend.js";

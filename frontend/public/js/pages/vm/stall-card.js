@@ -5,7 +5,7 @@ import { countText, plural, secondsText, shareText } from "../../base/format.js"
 import { el, setChildren } from "../../base/dom.js";
 import { alignRange, stepFor } from "../../base/time.js";
 import { LINES, heatFigure, heatSummary, heatTable, readHeat } from "../../charts/heat.js";
-import { MARGIN } from "../../charts/rate.js";
+import { MARGIN } from "../../charts/frame.js";
 import { getOutcomes, getStallHeat, getStalls } from "../../vm-api.js";
 import { outcomeText } from "../../model/outcomes.js";
 import { sleepNote } from "../../model/sleep.js";

@@ -93,7 +93,11 @@ class Visit:
 
     def fixed(self, minutes: int = 40, *, until: int = 0) -> str:
         """The query of the scene's minutes before its end, up to ``until`` minutes before it."""
-        return f"from={_rfc3339(self.end_s - minutes * 60)}&to={_rfc3339(self.end_s - until * 60)}"
+        return "from={}&to={}".format(*self.times(minutes, until=until))
+
+    def times(self, minutes: int = 40, *, until: int = 0) -> tuple[str, str]:
+        """Where the same minutes begin and end, RFC 3339."""
+        return _rfc3339(self.end_s - minutes * 60), _rfc3339(self.end_s - until * 60)
 
 
 def _rfc3339(second: int) -> str:

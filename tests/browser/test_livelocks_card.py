@@ -23,7 +23,7 @@ def page(visit: Visit) -> Page:
 
 
 def test_livelocks_are_those_of_the_api(page: Page, visit: Visit, feed: Feed) -> None:
-    from_, to = (part.partition("=")[2] for part in visit.fixed().split("&"))
+    from_, to = visit.times()
     items = feed.product.get("livelocks", vm=VM, from_=from_, to=to)["items"]
     rows = table(page.locator("#livelocks tbody"))
     assert [[row[0], *row[1:3], number(row[4])] for row in rows] == [

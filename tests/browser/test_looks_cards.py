@@ -28,7 +28,7 @@ def page(visit: Visit) -> Page:
 @pytest.fixture
 def ask(visit: Visit, feed: Feed) -> Any:
     """Return what asks the API of the same VM and range."""
-    from_, to = (part.partition("=")[2] for part in visit.fixed().split("&"))
+    from_, to = visit.times()
     return lambda path: feed.product.get(path, vm=VM, from_=from_, to=to)
 
 
@@ -89,7 +89,7 @@ def test_a_vm_that_was_not_looked_at_has_no_such_cards(visit: Visit) -> None:
 
 def test_causes_say_what_was_found_and_what_to_do(visit: Visit, feed: Feed) -> None:
     page = visit.go(f"/vms/{FAILED}?{visit.fixed()}")
-    from_, to = (part.partition("=")[2] for part in visit.fixed().split("&"))
+    from_, to = visit.times()
     (item,) = feed.product.get("causes", vm=FAILED, from_=from_, to=to)["items"]
     assert item["count"] == number(figure(page, "bare")) > 1
     (cause,) = page.locator("#causes li").all()

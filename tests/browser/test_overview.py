@@ -22,7 +22,7 @@ def _clock(time_ms: int) -> str:
 
 
 def _vms(visit: Visit, feed: Feed) -> list[dict[str, object]]:
-    from_, to = (part.partition("=")[2] for part in visit.fixed().split("&"))
+    from_, to = visit.times()
     return list(feed.product.get("vms", from_=from_, to=to, limit=1000)["items"])
 
 
@@ -54,7 +54,7 @@ def test_the_key_figures_are_the_sums_of_all_vms(visit: Visit, feed: Feed) -> No
 def test_exits_come_first_each_vm_s_with_its_first_and_its_last(visit: Visit, feed: Feed) -> None:
     page = visit.go(f"/?{visit.fixed()}")
     vms = {str(vm["id"]): vm for vm in _vms(visit, feed)}
-    from_, to = (part.partition("=")[2] for part in visit.fixed().split("&"))
+    from_, to = visit.times()
     expected = []
     for kind in ("memory_fault", "bare_error", "unclassified_error"):
         asked = feed.product.get(

@@ -27,7 +27,7 @@ def page(visit: Visit) -> Page:
 @pytest.fixture
 def found(visit: Visit, feed: Feed) -> dict[str, Any]:
     """What the API says of the same range."""
-    from_, to = (part.partition("=")[2] for part in visit.fixed().split("&"))
+    from_, to = visit.times()
     return dict(feed.product.get("stall", vm=VM, from_=from_, to=to))
 
 

@@ -30,7 +30,7 @@ def page(visit: Visit) -> Page:
 @pytest.fixture
 def span(visit: Visit) -> dict[str, str]:
     """The same range, for the API."""
-    from_, to = (part.partition("=")[2] for part in visit.fixed().split("&"))
+    from_, to = visit.times()
     return {"from_": from_, "to": to}
 
 

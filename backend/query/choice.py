@@ -79,19 +79,25 @@ class Choice:
 EVERYONE = Choice()
 
 
-def chosen_members(
+def members_of(
     store: Store, vm_ids: Sequence[str] | None, span: TimeRange, now_ms: int
-) -> tuple[Sequence[str], int, AsOf]:
-    """Return the ids of VMs, of every VM of the range where None; how many were left out; as of when.
+) -> tuple[Sequence[VmMember], int, AsOf]:
+    """Return VMs, every VM of the range where None; how many were left out; as of when.
 
     :raises NotFoundError: a VM is unknown
     """
     if vm_ids is None:
         members, left_out = EVERYONE.members(store, span, now_ms)
-        as_of = store.as_of(None)
-    else:
-        members, left_out = store.members_named(vm_ids), 0
-        as_of = store.as_of(sorted({vm.host for vm in members}))
+        return members, left_out, store.as_of(None)
+    named = store.members_named(vm_ids)
+    return named, 0, store.as_of(sorted({vm.host for vm in named}))
+
+
+def chosen_members(
+    store: Store, vm_ids: Sequence[str] | None, span: TimeRange, now_ms: int
+) -> tuple[Sequence[str], int, AsOf]:
+    """Return VMs' ids. As ``members_of``."""
+    members, left_out, as_of = members_of(store, vm_ids, span, now_ms)
     return [vm.id for vm in members], left_out, as_of
 
 

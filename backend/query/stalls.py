@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from backend.errors import ParameterError
-from backend.query.choice import EVERYONE, end_of, life_of
+from backend.query.choice import end_of, life_of, members_of
 from backend.query.covering import Covering
 from backend.query.shed import Shed, shed_times
 from backend.query.stall_buckets import Histogram, Times
@@ -125,10 +125,7 @@ def stalls(
 
 def all_stalls(store: Store, vm_ids: Sequence[str] | None, span: TimeRange, now_ms: int) -> AllStalls:
     """Return every stall. As ``stalls``."""
-    if vm_ids is None:
-        members, left_out = EVERYONE.members(store, span, now_ms)
-    else:
-        members, left_out = store.members_named(vm_ids), 0
+    members, left_out, as_of = members_of(store, vm_ids, span, now_ms)
     vms = {vm.id: vm for vm in members}
     found = _histograms(store, vm_ids, span)
     ledger = [item for item in store.stall_ledger(vm_ids, span) if item.vm in vms]
@@ -144,7 +141,7 @@ def all_stalls(store: Store, vm_ids: Sequence[str] | None, span: TimeRange, now_
         unmeasured=unmeasured(ledger, {vm.id: vm.host for vm in members}),
         shed=shed.sums(),
         vms_left_out=left_out,
-        as_of=store.as_of(None if vm_ids is None else sorted({vm.host for vm in members})),
+        as_of=as_of,
     )
     items = []
     for key, histogram in in_time(found.items(), every=100):

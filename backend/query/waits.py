@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from backend.errors import ParameterError
-from backend.query.choice import EVERYONE
+from backend.query.choice import members_of
 from backend.query.grid import MAX_VALUES
 from backend.query.measured_steps import MeasuredSteps, measured_steps
 from backend.query.shed import Shed, shed_times
@@ -93,10 +93,7 @@ def waits(
     :raises NotFoundError: a VM is unknown
     :raises ParameterError: the answer would take too much memory
     """
-    if vm_ids is None:
-        members, left_out = EVERYONE.members(store, span, now_ms)
-    else:
-        members, left_out = store.members_named(vm_ids), 0
+    members, left_out, as_of = members_of(store, vm_ids, span, now_ms)
     host_of = {vm.id: vm.host for vm in members}
     found: dict[tuple[str, str], list[WaitSum]] = defaultdict(list)
     for number, item in enumerate(in_time(store.wait_sums(vm_ids, span), every=1000)):
@@ -118,7 +115,7 @@ def waits(
         unmeasured=unmeasured(ledger, host_of),
         shed=times.sums(),
         vms_left_out=left_out,
-        as_of=store.as_of(None if vm_ids is None else sorted({vm.host for vm in members})),
+        as_of=as_of,
     )
 
 

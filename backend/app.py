@@ -27,6 +27,7 @@ from backend.api import (
     ledger,
     livelocks,
     memslots,
+    metrics,
     outcomes,
     outstanding,
     overview,
@@ -61,6 +62,7 @@ from backend.logins import PAUSE_S, Logins
 from backend.lookup import Lookup
 from backend.precedence import Precedence
 from backend.query.closed import ClosedAnswers
+from backend.query.metrics import Metrics
 from backend.query.sources import Sources
 from backend.quotas import Quotas
 from backend.record_orders import RecordOrders
@@ -98,6 +100,7 @@ _READING = (
     ledger,
     host_events,
     costs,
+    metrics,
 )
 """Those that read from the store: their routes check who asks by themselves."""
 
@@ -160,6 +163,7 @@ def create_app(
             readers, lambda: (now_ns() // NS_PER_S, store.changes), size_of, precedence, read_s=read_s
         ),
         closed_answers=ClosedAnswers(store),
+        metrics=Metrics(store, version()),
         quotas=Quotas(),
         host_clocks=host_clocks,
         precedence=precedence,

@@ -71,13 +71,16 @@ class ReadingRoute(APIRoute):
         self, make: _Handler, request: Request, hung_up: Callable[[], Awaitable[None]]
     ) -> SharedAnswer:
         services = services_of(request)
-        question = question_of(request.scope)
+        question = self._question(request)
         return await services.answers.answer(
             question,
             share_of(client_address(request)),
             lambda: self._made(make, request, question, services),
             hung_up,
         )
+
+    def _question(self, request: Request) -> Question:
+        return question_of(request.scope)
 
     async def _made(
         self, make: _Handler, request: Request, question: Question, services: Services

@@ -18,6 +18,7 @@ from backend.logins import Logins
 from backend.lookup import Lookup
 from backend.precedence import Precedence
 from backend.query.closed import ClosedAnswers
+from backend.query.metrics import Metrics
 from backend.query.sources import Sources
 from backend.quotas import Quotas
 from backend.record_orders import RecordOrders
@@ -46,6 +47,7 @@ class Services:
     feed: Feed
     answers: Answers[SharedAnswer]
     closed_answers: ClosedAnswers[SharedAnswer]
+    metrics: Metrics
     quotas: Quotas
     host_clocks: HostClocks
     precedence: Precedence

@@ -10,7 +10,6 @@ from fastapi import Response
 from backend.api.codings import LEAST_BYTES, Coding, compress
 
 _TAG_BYTES = 12
-_VARY = {"Vary": "Accept-Encoding"}
 
 
 class SharedAnswer:
@@ -22,7 +21,8 @@ class SharedAnswer:
 
     def __init__(self, made: Response, *, may_be_kept: bool = False) -> None:
         self._made = made
-        self._headers = {**_VARY, **({"Cache-Control": "private, no-cache"} if may_be_kept else {})}
+        vary = ", ".join(filter(None, (made.headers.get("vary"), "Accept-Encoding")))
+        self._headers = {"Vary": vary, **({"Cache-Control": "private, no-cache"} if may_be_kept else {})}
         self._packed: dict[Coding, bytes] = {}
         self._packing: dict[Coding, asyncio.Future[bytes]] = {}
         self.tag = f'W/"{blake2b(self.body, digest_size=_TAG_BYTES).hexdigest()}"'

@@ -27,6 +27,7 @@ READABLE = [
     "/api/v1/architectures",
     "/api/v1/decode/x86_64/1",
     "/api/v1/openapi.json",
+    "/metrics",
 ]
 
 

@@ -1,0 +1,388 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What Prometheus scrapes: the totals of the API, of a bounded number of series, of VMs that are there."""
+
+import gzip
+import subprocess
+from typing import Any
+
+import httpx
+import pytest
+
+from backend.query import exposed_vms
+from backend.store.contract.jobs import JobClaim
+from backend.store.contract.retention import Kept
+from backend.store.contract.store import Store
+from faultmodel.exposition import Form
+from faultmodel.kinds import HostState, LossKind
+from faultmodel.metrics import MOST_SERIES_OF_VM
+from faultmodel.outcomes import Outcome
+from faultmodel.record import Access, Cost, Loss, Span, Vm
+from faultmodel.record_stalls import Pressure
+from faultmodel.wire import Batch
+from tests.backend.serving import Server, make_server
+from tests.batches import (
+    NS_PER_S,
+    START_MS,
+    START_NS,
+    START_S,
+    VM_ID,
+    exit_count,
+    fault_count,
+    ledger_entry,
+    make_batch,
+    make_host,
+    make_vm,
+    stall_count,
+)
+from tests.scraped import Scrape
+
+B = "00000000000000b2"
+DAY_S = 86_400
+READ, WRITE = 0x1, 0x2
+ALL = {"from_": 0, "to": (START_S + 1000 * DAY_S) * 1000}
+PROMETHEUS = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+
+
+def asked(server: Server, **headers: str) -> httpx.Response:
+    """Return the answer to a scrape."""
+    response = server.request("GET", "/metrics", headers=headers)
+    assert response.status_code == 200, response.text
+    return response
+
+
+def scraped(server: Server) -> Scrape:
+    """Return what a scrape says."""
+    return Scrape(asked(server).text)
+
+
+def second_of(second: int, vm_id: str = VM_ID, *, faults: int = 10, sequence: int | None = None) -> Batch:
+    """Return the batch of a second in which a VM had so many faults, reads, that were recorded in part."""
+    start_ns = START_NS + second * NS_PER_S
+    return make_batch(
+        second if sequence is None else sequence,
+        covered=[Span(start_ns, start_ns + NS_PER_S)],
+        fault_counts=[fault_count(vm_id, second=second, word=READ, faults=faults)],
+    )
+
+
+def everything(**changes: Any) -> Batch:
+    """Return a batch that counts something of everything, of two VMs."""
+    stalls = [
+        stall_count(octave=-1, q0=0, q3=2, running_ns=1600, max_ns=900),
+        stall_count(octave=2, q0=3, running_ns=12_000, max_ns=4000),
+        stall_count(octave=30, q0=1, running_ns=7, blocked_ns=2**30 * 1000, max_ns=2**30 * 1000 + 7),
+        stall_count(octave=-2, q0=4, running_ns=0, max_ns=0, access=Access.READ, outcome=Outcome.FAST),
+    ]
+    fields: dict[str, Any] = {
+        "fault_counts": [
+            fault_count(word=READ, faults=7),
+            fault_count(word=READ, vcpu=1, faults=2),
+            fault_count(word=WRITE, faults=4),
+            fault_count(B, word=WRITE, faults=5),
+        ],
+        "ledger": [
+            ledger_entry(seen=16, uncounted=3, dropped=2, seen_total=20),
+            ledger_entry(B, seen=5),
+        ],
+        "exit_counts": [
+            exit_count(count=3),
+            exit_count(reason=6, errno=0, count=11),
+            exit_count(B, vcpu=1, reason=0, errno=14, count=2),
+            exit_count(B, reason=77, errno=99, count=1),
+        ],
+        "stalls": stalls,
+        "pressures": [Pressure(START_MS, VM_ID, 5 * 10**8, 10**8)],
+        "lost": [Loss(LossKind.KEYS_FULL, 9)],
+        "costs": [Cost(from_ns=START_NS, to_ns=START_NS + NS_PER_S, cpu_ns=10**7, resident_bytes=5000)],
+    }
+    return make_batch(0, **(fields | changes))
+
+
+def test_the_counters_are_the_totals_of_the_api(server: Server) -> None:
+    server.apply(everything())
+    found = scraped(server)
+    vms = server.get("/api/v1/vms", **ALL)["items"]
+    assert {vm["id"] for vm in vms} == {VM_ID, B}
+    for vm in vms:
+        of_vm = {"vm": vm["id"]}
+        assert found.sum("kvmfaults_faults_total", **of_vm) == vm["faults"] > 0
+        for kind in ("memory_fault", "bare_error"):
+            assert found.value("kvmfaults_error_exits_total", kind=kind, **of_vm) == vm[f"{kind}_exits"]
+        detail = server.get(f"/api/v1/vms/{vm['id']}", **ALL)
+        exits = sum(item["count"] for item in detail["exit_reasons"]) + detail["exits_of_other_reasons"]
+        assert found.sum("kvmfaults_exits_total", **of_vm) == exits > 0
+        (account,) = server.get("/api/v1/ledger", **of_vm, **ALL, step="1000d")["vms"]
+        for state in ("recorded", "sampled_out", "dropped"):
+            records = found.value("kvmfaults_fault_records_total", state=state, **of_vm)
+            assert records == account[state]["total"]
+        assert found.value("kvmfaults_faults_uncounted_total", **of_vm) == account["uncounted"]["total"]
+        assert found.value("kvmfaults_faults_missing", **of_vm) == account["missing"]
+    by_access = {
+        series["key"]: series["total"]
+        for series in server.get("/api/v1/rates", by="access", vm=VM_ID, **ALL, step="1000d")["series"]
+    }
+    assert by_access == {"read": 9, "write": 4}
+    for access, total in by_access.items():
+        assert found.value("kvmfaults_faults_total", vm=VM_ID, access=access) == total
+
+
+def test_how_faults_ended_is_what_the_api_answers(server: Server) -> None:
+    server.apply(everything())
+    found = scraped(server)
+    outcomes = server.get("/api/v1/outcomes", vm=VM_ID, **ALL)["items"]
+    assert {(item["access"], item["outcome"]): item["count"] for item in outcomes} == {
+        (labels["access"], labels["outcome"]): value
+        for labels, value in found.values("kvmfaults_faults_ended_total", vm=VM_ID)
+    }
+    total = server.get("/api/v1/stall", vm=VM_ID, **ALL)["total"]
+    assert found.value("kvmfaults_stall_seconds_count", vm=VM_ID) == total["timed"] == 6
+    assert found.value("kvmfaults_stall_blocked_seconds_total", vm=VM_ID) == total["blocked_s"]
+    sum_s = found.value("kvmfaults_stall_seconds_sum", vm=VM_ID)
+    assert sum_s == pytest.approx(total["blocked_s"] + 1.3607e-05, abs=1e-9)
+
+
+def test_buckets_of_stalls_end_at_powers_of_two_of_a_microsecond(server: Server) -> None:
+    server.apply(everything())
+    found = {
+        labels["le"]: value
+        for labels, value in scraped(server).values("kvmfaults_stall_seconds_bucket", vm=VM_ID)
+    }
+    assert [float(edge) for edge in found] == [*(2**power / 10**6 for power in range(24)), float("inf")]
+    assert list(found.values()) == [2, 2, 2, *[5] * 21, 6]
+
+
+def test_a_host_has_what_it_was_covered_lost_and_cost(server: Server) -> None:
+    server.apply(everything(), second_of(1))
+    found = scraped(server)
+    of_host = {"host": "host-1"}
+    account = server.get("/api/v1/ledger", **ALL, step="1000d")["hosts"][0]
+    covered_ms = sum(account["covered_ms"])
+    assert found.value("kvmfaults_host_covered_seconds_total", **of_host) == covered_ms / 1000 == 2
+    assert found.value("kvmfaults_losses_total", kind="keys_full", **of_host) == 9
+    assert found.value("kvmfaults_losses_total", kind="unattributed", **of_host) == 0
+    assert found.value("kvmfaults_batches_stored_total", **of_host) == 2
+    assert found.value("kvmfaults_collector_cpu_seconds_total", **of_host) == 0.01
+    assert found.value("kvmfaults_collector_seconds_total", **of_host) == 1
+    assert found.value("kvmfaults_collector_resident_bytes", **of_host) == 5000
+    assert found.value("kvmfaults_host_attached", **of_host) == 1
+    assert found.value("kvmfaults_probe_attached", probe="kvm:kvm_page_fault", **of_host) == 1
+    server.apply(make_batch(2, host=make_host(state=HostState.STOPPED, probes=())))
+    assert scraped(server).value("kvmfaults_host_attached", **of_host) == 0
+
+
+def test_a_batch_that_comes_late_is_counted_once_whenever_it_was_scraped_before(server: Server) -> None:
+    server.clock.now_ns = START_NS + (10 * DAY_S + 60) * NS_PER_S
+    server.apply(second_of(0), second_of(10 * DAY_S, sequence=1))
+    assert scraped(server).sum("kvmfaults_faults_total", vm=VM_ID) == 20
+    for sequence, second in enumerate((20, 5 * DAY_S, 10 * DAY_S - 4000, 10 * DAY_S + 30), 2):
+        server.clock.now_ns += NS_PER_S
+        server.apply(second_of(second, sequence=sequence))
+        assert scraped(server).sum("kvmfaults_faults_total", vm=VM_ID) == 10 * (sequence + 1)
+    # Also once what is new is of a day that is over, and of a VM that was not there.
+    for days in (11, 12, 40):
+        server.clock.now_ns = START_NS + days * DAY_S * NS_PER_S
+        server.apply(second_of(days * DAY_S, B, sequence=days))
+        found = scraped(server)
+        assert (
+            found.sum("kvmfaults_faults_total")
+            == server.get("/api/v1/vms", totals="true", **ALL)["totals"]["faults"]
+        )
+
+
+def test_servers_on_one_database_agree(server: Server, store: Store) -> None:
+    other = make_server(store)
+    server.apply(second_of(0))
+    scraped(server)
+    for second in (1, 2):
+        server.apply(second_of(second))
+        texts = {asked(one).text for one in (server, other)}
+        assert len(texts) == 1
+
+
+def remove_old(server: Server) -> None:
+    """Have old counts removed, as the jobs do."""
+    now_s = server.clock.now_ns // NS_PER_S
+    claim = JobClaim(name="retention", holder="us", began_ns=START_NS, within_ns=10**17, every_ns=0)
+    server.store.claim_job(claim)
+    while server.store.roll_up(now_s, claim):
+        pass
+    server.store.note_kept(now_s, claim)
+    server.store.remove_older(60, claim)
+
+
+def test_no_counter_falls_as_counts_are_removed(server: Server) -> None:
+    """Where hours have an age, counters begin anew at 0 at times that do not depend on what was removed."""
+    age_s = 4 * DAY_S
+    server.store.set_ages(dict.fromkeys((Kept.COUNTS_1MIN, Kept.COUNTS_10MIN, Kept.COUNTS_1H), age_s))
+    first_s = -(-START_S // age_s) * age_s - START_S
+    counts: list[float] = []
+    for day in range(10):
+        second = first_s + day * DAY_S + 7200
+        server.clock.now_ns = START_NS + (second + 60) * NS_PER_S
+        server.apply(second_of(second, sequence=day))
+        remove_old(server)
+        counts.append(scraped(server).sum("kvmfaults_faults_total", vm=VM_ID))
+    assert counts == [10 * (1 + day % 4) for day in range(10)]
+    assert scraped(server).value("kvmfaults_counters_from_timestamp_seconds") == START_S + first_s + 2 * age_s
+
+
+def test_where_all_hours_are_kept_counters_count_all_that_there_was(server: Server) -> None:
+    for day in range(0, 40, 10):
+        server.clock.now_ns = START_NS + (day * DAY_S + 60) * NS_PER_S
+        server.apply(second_of(day * DAY_S, sequence=day))
+        remove_old(server)
+        assert scraped(server).sum("kvmfaults_faults_total", vm=VM_ID) == day + 10
+    assert scraped(server).value("kvmfaults_counters_from_timestamp_seconds") == 0
+
+
+def ended(second: int, vm_id: str = VM_ID) -> Vm:
+    """Return a VM that ended in a second."""
+    return make_vm(vm_id, ended_ns=START_NS + second * NS_PER_S)
+
+
+def test_a_vm_that_has_ended_leaves_after_two_intervals(server: Server) -> None:
+    server.apply(second_of(0), make_batch(1, vms=[ended(1)]))
+    for second, is_shown in ((2, True), (exposed_vms.GONE_S, True), (exposed_vms.GONE_S + 2, False)):
+        server.clock.now_ns = START_NS + second * NS_PER_S
+        assert bool(scraped(server).of_vm(VM_ID)) is is_shown, second
+
+
+def test_the_last_counts_of_a_vm_that_ended_while_its_host_was_away_are_shown(server: Server) -> None:
+    server.apply(second_of(0))
+    away_s = 6 * 3600
+    for second in (1, 3600, away_s):
+        server.clock.now_ns = START_NS + second * NS_PER_S
+        assert scraped(server).sum("kvmfaults_faults_total", vm=VM_ID) == 10
+    server.apply(second_of(30, faults=5, sequence=1), make_batch(2, vms=[ended(31)]))
+    for second, shown in ((1, [15.0]), (exposed_vms.GONE_S - 1, [15.0]), (exposed_vms.GONE_S + 1, [])):
+        server.clock.now_ns = START_NS + (away_s + second) * NS_PER_S
+        reads = scraped(server).values("kvmfaults_faults_total", vm=VM_ID, access="read")
+        assert [value for _, value in reads] == shown
+
+
+def test_vms_of_a_host_that_is_gone_leave_and_the_host_stays(server: Server) -> None:
+    server.apply(second_of(0))
+    server.clock.now_ns = START_NS + (exposed_vms.ABSENT_S + 60) * NS_PER_S
+    found = scraped(server)
+    assert found.of_vm(VM_ID) == []
+    assert found.value("kvmfaults_host_last_batch_timestamp_seconds", host="host-1") == START_S + 60
+
+
+def test_recordings_are_not_there(server: Server) -> None:
+    recording = make_host("import/trace", state=HostState.REPLAY)
+    server.apply(make_batch(0, host=recording, fault_counts=[fault_count()]))
+    found = scraped(server)
+    assert found.of_vm(VM_ID) == []
+    assert found.values("kvmfaults_host_info") == []
+
+
+def test_a_vm_has_no_more_series_than_is_said_whatever_its_host_sends(server: Server) -> None:
+    exits = [exit_count(vcpu=n % 7, reason=n % 83, errno=n % 151) for n in range(9000)]
+    words = [fault_count(word=word) for word in range(2000)]
+    stalls = [
+        stall_count(access=access, outcome=outcome, octave=octave)
+        for access in Access
+        for outcome in Outcome
+        for octave in (-2, -1, 31)
+    ]
+    server.apply(make_batch(0, exit_counts=exits, fault_counts=words, stalls=stalls))
+    found = scraped(server)
+    assert 300 < len(found.of_vm(VM_ID)) <= MOST_SERIES_OF_VM
+    assert found.sum("kvmfaults_exits_total", vm=VM_ID) == len(exits)
+    assert found.sum("kvmfaults_faults_total", vm=VM_ID) == len(words)
+    assert {name for _, labels, _ in found.samples for name in labels}.isdisjoint(
+        {"pid", "vcpu", "gpa", "pc"}
+    )
+
+
+def many(vms: int) -> Batch:
+    """Return a batch of so many VMs, each of which has something of most metrics."""
+    ids = [f"{number:016x}" for number in range(1, vms + 1)]
+    stalls = [
+        stall_count(vm_id, outcome=outcome, octave=octave, q0=number)
+        for number, vm_id in enumerate(ids, 1)
+        for outcome in (Outcome.MAPPED_4K, Outcome.MAPPED_2M, Outcome.FAST)
+        for octave in (0, 3, 9)
+    ]
+    return make_batch(
+        0,
+        vms=[
+            make_vm(vm_id, name=f"guest-{vm_id}", uuid=f"6f1d0c9a-52a5-4ad5-8f43-0f6b1f{vm_id[-6:]}")
+            for vm_id in ids
+        ],
+        fault_counts=[
+            fault_count(vm_id, word=word, faults=number)
+            for number, vm_id in enumerate(ids, 1)
+            for word in (READ, WRITE)
+        ],
+        exit_counts=[
+            exit_count(vm_id, reason=reason, count=reason + number)
+            for number, vm_id in enumerate(ids)
+            for reason in (0, 2, 6, 39)
+        ],
+        stalls=stalls,
+    )
+
+
+def test_500_vms_are_less_than_a_megabyte(server: Server) -> None:
+    server.apply(many(500))
+    response = asked(server, **{"Accept-Encoding": "gzip"})
+    assert response.headers["content-encoding"] == "gzip"
+    assert Scrape(response.text).value("kvmfaults_vms", state="shown") == 500
+    assert int(response.headers["content-length"]) < 1_000_000
+    assert int(response.headers["content-length"]) == len(gzip.compress(response.content, 4, mtime=0))
+
+
+def test_more_vms_than_there_is_room_for_are_counted_as_left_out(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exposed_vms, "MOST_VMS", 3)
+    server.apply(many(5))
+    found = scraped(server)
+    assert found.value("kvmfaults_vms", state="shown") == len(found.values("kvmfaults_vm_info")) == 3
+    assert found.value("kvmfaults_vms", state="left_out") == 2
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        (None, Form.TEXT),
+        ("*/*", Form.TEXT),
+        ("text/html", Form.TEXT),
+        (PROMETHEUS, Form.OPEN_METRICS),
+        ("application/openmetrics-text", Form.OPEN_METRICS),
+        ("application/openmetrics-text; version=2.0.0, text/plain;q=0.1", Form.TEXT),
+        ("application/openmetrics-text;q=0.3, text/plain;version=0.0.4;q=0.9", Form.TEXT),
+        ("application/openmetrics-text;q=0, */*", Form.TEXT),
+    ],
+)
+def test_the_form_is_the_one_that_the_client_prefers(server: Server, accept: str | None, form: Form) -> None:
+    server.apply(everything())
+    # Whatever others have just been given.
+    asked(server, Accept="application/openmetrics-text")
+    response = asked(server, **({} if accept is None else {"Accept": accept}))
+    assert response.headers["content-type"] == form.value
+    assert "Accept" in response.headers["vary"].split(", ")
+    assert response.text.endswith("# EOF\n") is (form is Form.OPEN_METRICS)
+
+
+def test_names_of_vms_are_escaped(server: Server) -> None:
+    name = 'a "quoted" \\ name'
+    server.apply(make_batch(0, vms=[make_vm(name=name)]))
+    ((labels, value),) = scraped(server).values("kvmfaults_vm_info")
+    assert (labels["name"], value) == (name, 1)
+
+
+def test_promtool_has_nothing_to_remark(server: Server) -> None:
+    server.apply(everything())
+    checked = subprocess.run(
+        ["promtool", "check", "metrics"],
+        input=asked(server).text,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")

@@ -38,6 +38,7 @@ from tests.batches import (
     stall_count,
 )
 from tests.clickhouse import ClickHouse
+from tests.scraped import Scrape
 
 SEED = 20260
 HOUR_S = 3600
@@ -190,6 +191,19 @@ def test_every_answer_is_the_same(servers: tuple[Server, Server]) -> None:
         assert _differing(expected, found) == [], (path, parameters)
         answered += 1
     assert answered > 60
+
+
+def test_a_scrape_is_the_same(servers: tuple[Server, Server]) -> None:
+    alone, other = (
+        [
+            (name, sorted(labels.items()), pytest.approx(value))
+            for name, labels, value in Scrape(server.request("GET", "/metrics").text).samples
+            if name != "kvmfaults_database_bytes"
+        ]
+        for server in servers
+    )
+    assert len(alone) > 500
+    assert other == alone
 
 
 def _comparable(answer: Any) -> Any:

@@ -19,6 +19,8 @@ from faultmodel.units import MS_PER_S
 _LATE_S = 600
 """Batches mostly come by then: hours that ended less than so long ago are not over."""
 _HOUR_S, _DAY_S = 3600, 86_400
+_OWNERS_AT_ONCE = 50
+"""Of a long time, in one reading: seconds, where each had something in every hour of a year."""
 
 _Owner = TypeVar("_Owner", int, str)
 Key = tuple[str, ...]
@@ -58,50 +60,59 @@ class KeptCounters(Generic[_Owner]):
     ) -> Mapping[_Owner, Counts]:
         """Return what owners counted, within the snapshot of the store that this thread reads.
 
+        Where reading fails or takes too long, what was read of some owners is kept: whoever asks again has
+        less to wait for.
+
         :param from_s: UTC, a whole hour; None for all that there ever was
         :param version: that of the snapshot
         """
-        over_s = now_s - _LATE_S
-        ends_s = [over_s // _DAY_S * _DAY_S, over_s // _HOUR_S * _HOUR_S]
         same_s = self._same_before(self._version, version) // MS_PER_S if self._parts else 0
-        parts, start_s = [], from_s
-        for number, end_s in enumerate(ends_s):
-            if start_s is not None and end_s <= start_s:
-                end_s = start_s
-            kept = self._parts[number] if number < len(self._parts) else None
-            if kept is None or kept.from_s != start_s or kept.to_s > min(same_s, end_s):
-                kept = _Part(start_s, end_s)
-            self._complete(kept, end_s, owners)
-            parts.append(kept)
-            start_s = end_s
-        self._parts, self._version = parts, version
+        self._parts = [part for part in self._parts if part.to_s <= same_s]
+        self._version = version
         found: dict[_Owner, Counts] = {owner: defaultdict(int) for owner in owners}
-        for part in parts:
-            for owner, counts in part.sums.items():
-                for key, count in counts.items():
-                    found[owner][key] += count
-        self._add(found, owners, start_s, None)
+        over_s = now_s - _LATE_S
+        start_s = from_s
+        for number, length_s in enumerate((_DAY_S, _HOUR_S)):
+            end_s = max(over_s // length_s * length_s, start_s or 0)
+            part = self._part(number, start_s, end_s)
+            self._complete(part, end_s, owners)
+            _add(found, part.sums)
+            start_s = end_s
+        _add(found, self._sums(owners, start_s, None))
         return found
+
+    def _part(self, number: int, from_s: int | None, to_s: int) -> _Part[_Owner]:
+        """Return the part that is kept, where it begins so and ends no later; else an empty one."""
+        kept = self._parts[number] if number < len(self._parts) else None
+        if kept is None or kept.from_s != from_s or kept.to_s > to_s:
+            kept = _Part(from_s, to_s)
+            self._parts[number:] = [kept]
+        return kept
 
     def _complete(self, part: _Part[_Owner], to_s: int, owners: Collection[_Owner]) -> None:
         """Have a part reach to a time, with these owners and no others."""
-        known = {owner: part.sums[owner] for owner in owners if owner in part.sums}
-        new = {owner: defaultdict[Key, int](int) for owner in owners if owner not in known}
-        part.sums = {**known, **new}
-        self._add(part.sums, list(new), part.from_s, to_s)
-        self._add(part.sums, list(known), part.to_s, to_s)
+        part.sums = {owner: part.sums[owner] for owner in owners if owner in part.sums}
+        new = [owner for owner in owners if owner not in part.sums]
+        for start in range(0, len(new), _OWNERS_AT_ONCE):
+            part.sums |= self._sums(new[start : start + _OWNERS_AT_ONCE], part.from_s, part.to_s)
+        added = self._sums(owners, part.to_s, to_s)
+        # From here on nothing can fail: no count is added twice.
+        _add(part.sums, added)
         part.to_s = to_s
 
-    def _add(
-        self,
-        into: Mapping[_Owner, Counts],
-        owners: Collection[_Owner],
-        from_s: int | None,
-        to_s: int | None,
-    ) -> None:
+    def _sums(self, owners: Collection[_Owner], from_s: int | None, to_s: int | None) -> dict[_Owner, Counts]:
+        sums: dict[_Owner, Counts] = {owner: defaultdict(int) for owner in owners}
         if not owners or (from_s is not None and to_s is not None and from_s >= to_s):
-            return
+            return sums
         ends = (None if end_s is None else end_s * MS_PER_S for end_s in (from_s, to_s))
         for owner, key, count in self._read(owners, TimeRange(*ends)):
             if count:
-                into[owner][key] += count
+                sums[owner][key] += count
+        return sums
+
+
+def _add(into: Mapping[_Owner, Counts], more: Mapping[_Owner, Counts]) -> None:
+    for owner, counts in more.items():
+        of_owner = into[owner]
+        for key, count in counts.items():
+            of_owner[key] += count

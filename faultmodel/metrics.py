@@ -101,6 +101,15 @@ PRESSURE = _counter(
     "How long at least one vCPU of a VM was blocked in a fault (some), and no other ran (full).",
     "seconds",
 )
+OUTSTANDING = _gauge(
+    "outstanding_faults",
+    ("vm",),
+    "Guest faults that have begun and not ended, while their vCPU sleeps, as /api/v1/outstanding lists them. "
+    "Without VMs of hosts that have not been heard of lately, and of closed userfaultfds.",
+)
+OLDEST = _gauge(
+    "oldest_outstanding_seconds", ("vm",), "For how long the oldest of them has been under way.", "seconds"
+)
 
 # Hosts.
 HOST_INFO = _info(
@@ -230,7 +239,7 @@ JOB_FAILED = _gauge("job_failed", ("job",), "Whether it failed then, or its serv
 OF_BOTH = (BUILD_INFO,)
 OF_SERVER = (
     *(VM_INFO, FAULTS, FAULTS_UNCOUNTED, FAULTS_MISSING, FAULTS_ENDED, STALL, STALL_BLOCKED, EXITS),
-    *(ERROR_EXITS, RECORDS, PRESSURE),
+    *(ERROR_EXITS, RECORDS, PRESSURE, OUTSTANDING, OLDEST),
     *(HOST_INFO, ATTACHED, LAST_BATCH, COVERED, COVERED_TO, PROBE, LOSSES, BATCHES, BATCHES_DROPPED),
     *(BATCHES_UNDER_WAY, COLLECTOR_CPU, COLLECTOR_WALL, COLLECTOR_MEMORY, PROGRAM_TIME, PROGRAM_RUNS),
     *(PROGRAM_MEASURED, REFUSED, VMS, COUNTERS_FROM, DATABASE_BYTES, KEPT_FROM, ROLLUP_PENDING, ROLLUP_FROM),
@@ -247,6 +256,7 @@ MOST_SERIES_OF_VM = (
     + (len(_REASONS) + 2) * (len(_ERRNOS) + 1)
     + len(ExitKind)
     + 3
+    + 2
     + 2
 )
 """A VM has no more, whatever its guest does. One with twenty different exits and outcomes has some 70."""

@@ -8,13 +8,15 @@ agree on: then counters begin anew there, at 0, and what is removed was before t
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from threading import Lock
 
+from backend.query.covering import STALE_MS
 from backend.query.exposed_vms import ExposedVms
 from backend.query.host_cost import Cost, recent_costs
 from backend.query.host_metrics import HostCounters
 from backend.query.vm_metrics import VmCounters
+from backend.store.contract.hosts import HostStatus
 from backend.store.contract.levels import BEFORE_ALL_S, COARSEST_S
 from backend.store.contract.storage import Storage
 from backend.store.contract.store import Store
@@ -55,7 +57,7 @@ class Metrics:
         yield metrics.BUILD_INFO, [((self._version, "kvmfaults-server"), 1)]
         yield metrics.COUNTERS_FROM, [((), from_s or 0)]
         yield metrics.VMS, [(("shown",), len(vms)), (("left_out",), left_out)]
-        yield from self._of_vms.families(vms, from_s, version, now_s)
+        yield from self._of_vms.families(vms, _fresh(hosts, now_ns), from_s, version, now_ns)
         yield from self._of_hosts.families(hosts, costs, from_s, version, now_s)
         refused: Counter[tuple[str, str]] = Counter()
         for refusal in store.refusals():
@@ -75,6 +77,11 @@ class Metrics:
             [((job.name,), job.took_ns / NS_PER_S) for job in jobs if job.took_ns is not None],
         )
         yield metrics.JOB_FAILED, [((job.name,), int(bool(job.failure(shared_ns)))) for job in jobs]
+
+
+def _fresh(hosts: Iterable[HostStatus], now_ns: int) -> Collection[str]:
+    oldest_ns = now_ns - STALE_MS * NS_PER_MS
+    return {host.name for host in hosts if (host.covered_to_ns or 0) >= oldest_ns}
 
 
 def counters_from_s(storage: Storage, now_s: int) -> int | None:

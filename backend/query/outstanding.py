@@ -68,12 +68,7 @@ def stalled_now(store: Store, choice: Choice, now_ns: int) -> Stalled:
 
     Within the caller's snapshot of the store.
     """
-    # A userfaultfd that was closed keeps nobody waiting.
-    found = [
-        item
-        for item in _current(store, None, now_ns)
-        if not item.is_stale and item.known.fault.handler is not Handler.CLOSED
-    ]
+    found = waiting_now(store, None, now_ns)
     if found and not choice.is_everyone:
         taken = _taken(store, choice, sorted({item.known.fault.vm for item in found}), now_ns)
         found = [item for item in found if item.known.fault.vm in taken]
@@ -83,6 +78,19 @@ def stalled_now(store: Store, choice: Choice, now_ns: int) -> Stalled:
         vms=len({item.known.fault.vm for item in found}),
         oldest_s=None if oldest_ns is None else oldest_ns / NS_PER_S,
     )
+
+
+def waiting_now(store: Store, vm_ids: Sequence[str] | None, now_ns: int) -> list[OutstandingFault]:
+    """Return those that keep vCPUs of VMs waiting now, the longest first. What is stale is not known now.
+
+    Within the caller's snapshot of the store.
+    """
+    # A userfaultfd that was closed keeps nobody waiting.
+    return [
+        item
+        for item in _current(store, vm_ids, now_ns)
+        if not item.is_stale and item.known.fault.handler is not Handler.CLOSED
+    ]
 
 
 def _taken(store: Store, choice: Choice, vm_ids: Sequence[str], now_ns: int) -> set[str]:

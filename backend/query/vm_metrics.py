@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from backend.query.account_balance import missing
 from backend.query.kept_counters import Counts, KeptCounters, Key
+from backend.query.outstanding import waiting_now
 from backend.store.contract.accounts import CountingTotal
 from backend.store.contract.changes import Version
 from backend.store.contract.series import COUNT, OWNER, QUARTERS, Metric
@@ -53,19 +54,27 @@ class VmCounters:
         self._kept = KeptCounters[int](self._read, store.same_counts_before)
 
     def families(
-        self, vms: Sequence[VmMember], from_s: int | None, version: Version, now_s: int
+        self,
+        vms: Sequence[VmMember],
+        fresh: Collection[str],
+        from_s: int | None,
+        version: Version,
+        now_ns: int,
     ) -> Iterator[tuple[Family, Iterable[Row]]]:
         """Yield the metrics of these VMs, within the caller's snapshot of the store.
 
+        :param fresh: hosts of which it is known what they have now
         :param from_s: as of ``KeptCounters.since``, and the others
         """
         self._archs = {vm.number: vm.arch for vm in vms}
-        counted = self._kept.since(from_s, list(self._archs), version, now_s)
+        counted = self._kept.since(from_s, list(self._archs), version, now_ns // NS_PER_S)
         of_vms = [(vm.id, counted[vm.number]) for vm in vms]
         yield metrics.VM_INFO, [((vm.id, *_named(vm)), 1) for vm in vms]
         for family, first in _COUNTED.items():
             yield family, list(_rows(family, first, of_vms))
-        yield metrics.FAULTS_MISSING, self._missing([vm.id for vm in vms])
+        vm_ids = [vm.id for vm in vms]
+        yield metrics.FAULTS_MISSING, self._missing(vm_ids)
+        yield from self._under_way([vm.id for vm in vms if vm.host in fresh], now_ns)
         yield metrics.STALL, [((vm_id,), _histogram(counts)) for vm_id, counts in of_vms]
         yield metrics.STALL_BLOCKED, [((vm_id,), counts[(_BLOCKED,)] / NS_PER_S) for vm_id, counts in of_vms]
         yield (
@@ -82,6 +91,16 @@ class VmCounters:
         for item in self._store.unequal_countings(vm_ids):
             found[item.vm].append(item)
         return [((vm_id,), missing(countings)) for vm_id, countings in found.items()]
+
+    def _under_way(self, vm_ids: Sequence[str], now_ns: int) -> Iterator[tuple[Family, Iterable[Row]]]:
+        ages_ns: dict[str, list[int]] = {vm_id: [] for vm_id in vm_ids}
+        for item in waiting_now(self._store, vm_ids, now_ns):
+            ages_ns[item.known.fault.vm].append(item.age_ns)
+        yield metrics.OUTSTANDING, [((vm_id,), len(ages)) for vm_id, ages in ages_ns.items()]
+        yield (
+            metrics.OLDEST,
+            [((vm_id,), max(ages, default=0) / NS_PER_S) for vm_id, ages in ages_ns.items()],
+        )
 
     def _read(self, vms: Collection[int], span: TimeRange) -> Iterator[tuple[int, Key, int]]:
         numbers = list(vms)

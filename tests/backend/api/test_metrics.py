@@ -20,6 +20,7 @@ from faultmodel.metrics import MOST_SERIES_OF_VM
 from faultmodel.outcomes import Outcome
 from faultmodel.record import Access, Cost, Loss, Span, Vm
 from faultmodel.record_stalls import Pressure
+from faultmodel.waits import Handler
 from faultmodel.wire import Batch
 from tests.backend.serving import Server, make_server
 from tests.batches import (
@@ -34,6 +35,8 @@ from tests.batches import (
     make_batch,
     make_host,
     make_vm,
+    outstanding,
+    outstanding_look,
     stall_count,
 )
 from tests.postgresql import postgresql_server, postgresql_url
@@ -207,6 +210,23 @@ def test_servers_on_one_database_agree_whichever_took_a_batch(postgresql_url: st
                 # Neither listens for what the other stores: answers of one second are the same.
                 server.clock.now_ns += NS_PER_S
                 assert scraped(server).value(READS, vm=VM_ID, access="read") == 10 * (sequence + 1)
+
+
+def test_faults_under_way_are_those_that_the_api_lists(server: Server) -> None:
+    found = [outstanding(vcpu=vcpu, age_ns=(3 + vcpu) * NS_PER_S) for vcpu in range(2)]
+    closed = outstanding(B, handler=Handler.CLOSED)
+    looks: dict[str, Any] = {"outstanding": [*found, closed], "outstanding_looks": [outstanding_look()]}
+    server.apply(make_batch(0, vms=[make_vm(), make_vm(B)], **looks))
+    for second, oldest_s in ((0, 4), (10, 14)):
+        server.clock.now_ns = START_NS + second * NS_PER_S
+        scrape = scraped(server)
+        assert scrape.value("kvmfaults_outstanding_faults", vm=VM_ID) == 2
+        assert scrape.value("kvmfaults_oldest_outstanding_seconds", vm=VM_ID) == oldest_s
+        assert scrape.value("kvmfaults_outstanding_faults", vm=B) == 0
+    assert len(server.get("/api/v1/outstanding", vm=VM_ID)["items"]) == 2
+    # What is so now is not known of a host that was not heard of for an hour.
+    server.clock.now_ns = START_NS + 3600 * NS_PER_S
+    assert scraped(server).values("kvmfaults_outstanding_faults") == []
 
 
 def remove_old(server: Server) -> None:

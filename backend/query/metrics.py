@@ -3,8 +3,9 @@
 
 A counter that falls is taken for one that began anew at 0. So no counter here depends on what is removed:
 each counts since a time before which anything may be removed. That is the beginning, as long as all hours of
-counts are kept. Where they have an age, it is the last of the times, one such age apart, that all servers
-agree on: then counters begin anew there, at 0, and what is removed was before that.
+counts are kept. Where they have an age, or are removed for want of space, it is the last of the times, one
+such age or 30 days apart, that all servers agree on: counters begin anew there, at 0, and what is removed was
+before that.
 """
 
 from collections import Counter
@@ -90,6 +91,9 @@ def counters_from_s(storage: Storage, now_s: int) -> int | None:
     if hours.kept_from_s is None or hours.kept_from_s == BEFORE_ALL_S:
         return None
     age_s = _LEAST_KEPT_S if hours.age_s is None else hours.age_s
+    if storage.max_bytes is not None:
+        # Less than their age may be kept of hours, but never less than this.
+        age_s = min(age_s, _LEAST_KEPT_S)
     period_s = max(COARSEST_S, age_s // COARSEST_S * COARSEST_S)
     return now_s // period_s * period_s
 

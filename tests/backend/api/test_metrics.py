@@ -256,6 +256,18 @@ def test_no_counter_falls_as_counts_are_removed(server: Server) -> None:
     assert scraped(server).value("kvmfaults_counters_from_timestamp_seconds") == START_S + first_s + 2 * age_s
 
 
+@pytest.mark.parametrize(("most_bytes", "period_s"), [(10**9, 30 * DAY_S), (None, 400 * DAY_S)])
+def test_counters_begin_anew_no_later_than_space_may_end_hours(
+    server: Server, most_bytes: int | None, period_s: int
+) -> None:
+    server.store.set_ages(dict.fromkeys((Kept.COUNTS_10MIN, Kept.COUNTS_1H), 400 * DAY_S))
+    server.store.set_max_bytes(most_bytes)
+    server.apply(second_of(0))
+    remove_old(server)
+    begins_s = scraped(server).value("kvmfaults_counters_from_timestamp_seconds")
+    assert begins_s == (START_S + 60) // period_s * period_s
+
+
 def test_where_all_hours_are_kept_counters_count_all_that_there_was(server: Server) -> None:
     for day in range(0, 40, 10):
         server.clock.now_ns = START_NS + (day * DAY_S + 60) * NS_PER_S

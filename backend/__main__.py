@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command ``kvmfaults-server``: serve, migrate, make and revoke tokens, explain words."""
+"""The command ``kvmfaults-server``: serve, migrate, make and revoke tokens, explain words, check rules."""
 
 import argparse
 import gc
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from backend import clock_command, copy_command, removal_commands, retention_command
+from backend import alerts_command, clock_command, copy_command, removal_commands, retention_command
 from backend.auth import TokenKind
 from backend.errors import BackendError, SettingError
 from backend.settings import (
@@ -47,15 +47,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
-    command: Callable[[argparse.Namespace], None] = options.command
+    command: Callable[[argparse.Namespace], int | None] = options.command
     try:
-        command(options)
+        return command(options) or 0
     except (BackendError, FaultModelError) as exc:
         print(f"kvmfaults-server: {exc}", file=sys.stderr)
         return _FAILED
     except KeyboardInterrupt:
         return 130
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     clock_command.add_parser(commands, _add_database)
     retention_command.add_parser(commands, _add_database)
     copy_command.add_parser(commands)
+    alerts_command.add_parser(commands)
     _add_token_revoke(
         tokens.add_parser("revoke", help="take tokens away; sessions and streams opened with them end")
     )

@@ -20,13 +20,12 @@ from backend.api.parameters import (
     Text,
 )
 from backend.errors import ParameterError
-from backend.query.choice import Choice, State
-from backend.query.globs import is_glob, plain, resolved
+from backend.query.choice import Choice, State, canonical_archs
+from backend.query.globs import is_glob, plain
 from backend.query.lives import ids_of_chosen, ids_of_lives
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange
 from backend.store.contract.vms import VmFilter
-from faultmodel import arch as architectures
 from faultmodel.record import TEXT_LENGTH, U32_MAX
 
 
@@ -73,7 +72,7 @@ class Described(OfHosts):
             hosts=self.hosts_of(store),
             names=tuple(map(plain, self.name)) if self.name and not has_globs else None,
             pids=tuple(self.pid) or None,
-            archs=tuple(_canonical(self.arch)) if self.arch else None,
+            archs=tuple(canonical_archs(self.arch)) if self.arch else None,
         )
         return Choice(
             where=where,
@@ -144,10 +143,3 @@ def vms_chosen(store: Store, asked: NamedOrChosen, span: TimeRange, now_ms: int)
         return vms_asked_for(store, asked, span)
     asked.check_one_way()
     return ids_of_chosen(store, asked.choice_of(store), span, now_ms)
-
-
-def _canonical(wanted: Sequence[str]) -> Sequence[str]:
-    # VMs are kept under the canonical name: arm64 is aarch64. A name of nothing finds nothing.
-    known = list(architectures.architectures().values())
-    found = resolved(wanted, [name for one in known for name in one.machines])
-    return [next((one.name for one in known if name in one.machines), name) for name in found]

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from backend.query.globs import matching
+from backend.query.globs import matching, resolved
 from backend.store.contract.hosts import AsOf
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange
 from backend.store.contract.vms import VmFilter, VmMember, VmMembers
+from faultmodel import arch as architectures
 from faultmodel.units import NS_PER_MS
 
 
@@ -122,6 +123,16 @@ def life_of(vm: VmMember) -> tuple[int, int | None]:
     if vm.ended_ns is not None:
         return began_ms, max(vm.ended_ns // NS_PER_MS, vm.life_end_ms)
     return began_ms, None if vm.is_current else vm.life_end_ms
+
+
+def canonical_archs(wanted: Sequence[str]) -> Sequence[str]:
+    """Return the architectures that go by these names, or by names that match these globs.
+
+    VMs are kept under the canonical name: arm64 is aarch64. A name of nothing finds nothing.
+    """
+    known = list(architectures.architectures().values())
+    found = resolved(wanted, [name for one in known for name in one.machines])
+    return [next((one.name for one in known if name in one.machines), name) for name in found]
 
 
 def _searched(vm: VmMember) -> str:

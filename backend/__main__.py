@@ -61,8 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kvmfaults-server",
         description="The server of kvmfaults. Each option of serve, --database and --series may be set in "
-        "the environment instead: KVMFAULTS_DATABASE, _SERIES, _HOST, _PORT, _FRONTEND, _ALLOWED_HOSTS and "
-        "_TRUSTED_PROXIES (with commas), _EXPECT_COLLECTOR (1 or 0), _WORKERS.",
+        "the environment instead: KVMFAULTS_DATABASE, _SERIES, _HOST, _PORT, _FRONTEND, _ALERTS, "
+        "_ALLOWED_HOSTS and _TRUSTED_PROXIES (with commas), _EXPECT_COLLECTOR (1 or 0), _WORKERS.",
     )
     parser.add_argument("--version", action="version", version=f"kvmfaults-server {version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -125,6 +125,13 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         default=_environment("FRONTEND"),
         help="serve the page from this folder, not the one that comes with the server",
+    )
+    parser.add_argument(
+        "--alerts",
+        type=Path,
+        metavar="FILE",
+        default=_environment("ALERTS"),
+        help="the rules of alerts, beside the default ones; read again when the file changes",
     )
     parser.add_argument(
         "--allowed-host",
@@ -223,6 +230,7 @@ def _serve(options: argparse.Namespace) -> None:
         host=options.host,
         port=parse_port(options.port),
         frontend=options.frontend,
+        alerts=options.alerts,
         expects_collector=_expects_collector(options),
         allowed_hosts=_listed("ALLOWED_HOSTS", options.allowed_host),
         trusted_proxies=_trusted_proxies(options),

@@ -10,6 +10,7 @@ EVERY_S: Mapping[str, int] = {
     "sizes": 60,
     "folding": 3600,
     "partitions": 600,
+    "alerts": 15,
 }
 """Of each job, by its name."""
 WITHIN_S = 60

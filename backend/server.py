@@ -100,7 +100,7 @@ def _serve_on(
     server = _Server(config, live, on_ready, ties)
     with (
         refusals.writing(),
-        Runner(store, jobs(precedence.have_thread_give_way)).running(),
+        Runner(store, jobs(precedence.have_thread_give_way, settings.alerts)).running(),
         Follower(store, server.announce).running(),
     ):
         server.run(sockets=[listener])

@@ -23,6 +23,7 @@ class Settings:
     ``series``: the URL of counts and records, None where they are in the database.
     ``frontend``: the folder of the page, None for the one that comes with the server.
     ``expects_collector``: not ready until a host's probes are attached.
+    ``alerts``: the file of the rules of alerts, None for the default ones alone.
     ``workers``: processes that serve on one socket.
     ``allowed_hosts``: names, beside the loopback ones and ``host``, under which it may be addressed.
     ``trusted_proxies``: addresses and networks that are believed for whom they ask.
@@ -36,6 +37,7 @@ class Settings:
     expects_collector: bool = True
     allowed_hosts: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = DEFAULT_PROXIES
+    alerts: Path | None = None
     workers: int = 1
 
     @property

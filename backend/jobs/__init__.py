@@ -3,7 +3,9 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 
+from backend.jobs.alerts import AlertsJob
 from backend.jobs.folding import fold_old
 from backend.jobs.partitions import make_partitions
 from backend.jobs.retention import remove_old
@@ -16,8 +18,13 @@ from backend.store.contract.jobs import JobClaim
 from backend.store.contract.store import Store
 
 
-def jobs(give_way: Callable[[], object]) -> tuple[Job, ...]:
-    """Return all jobs. ``give_way`` waits, for a bounded time, while readers wait for answers."""
+def jobs(give_way: Callable[[], object], rules: Path | None = None) -> tuple[Job, ...]:
+    """Return all jobs.
+
+    :param give_way: waits, for a bounded time, while readers wait for answers
+    :param rules: the file of the rules of alerts
+    :raises SettingError: it cannot be read, or something in it is wrong
+    """
     work: Mapping[str, Callable[[Store, JobClaim], None]] = {
         "sessions": forget_ended_sessions,
         "rollup": partial(roll_up, give_way=give_way),
@@ -25,6 +32,7 @@ def jobs(give_way: Callable[[], object]) -> tuple[Job, ...]:
         "sizes": measure_sizes,
         "folding": fold_old,
         "partitions": make_partitions,
+        "alerts": AlertsJob(rules),
     }
     return tuple(
         Job(name=name, every_s=EVERY_S[name], within_s=WITHIN_S, work=of_job) for name, of_job in work.items()

@@ -36,6 +36,37 @@ class Checked:
     problems: Sequence[Problem]
 
 
+class RulesFile:
+    """The rules of a file, read again when it has changed: of the default ones alone where there is none."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Read it. :raises SettingError: it cannot be read, or something in it is wrong"""
+        self._path = path
+        self._seen = self._shape()
+        self._problem = ""
+        self._rules = read_rules(path)
+
+    def current(self) -> tuple[Sequence[Rule], str]:
+        """Return the rules, and what is wrong with the file since they were read; empty where nothing is."""
+        if (shape := self._shape()) != self._seen:
+            try:
+                self._rules, self._problem = read_rules(self._path), ""
+            except SettingError as exc:
+                self._problem = str(exc)
+            self._seen = shape
+        return self._rules, self._problem
+
+    def _shape(self) -> tuple[int, ...]:
+        """Return what is another one once the file has changed."""
+        if self._path is None:
+            return ()
+        try:
+            found = self._path.stat()
+        except OSError as exc:
+            return (exc.errno or 0,)
+        return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def read_rules(path: Path | None) -> Sequence[Rule]:
     """Return the rules of a file and the default ones, the latter alone where there is no file.
 

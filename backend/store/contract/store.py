@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from backend.store.contract.accounts import CostPoint, LedgerPoint, LedgerSum, LossPoint
+from backend.store.contract.alerts import Alerts
 from backend.store.contract.arrivals import ArrivalCount, Arrivals, Settled
 from backend.store.contract.catalog import Catalog
 from backend.store.contract.changes import Counted, Version
@@ -39,7 +40,7 @@ from faultmodel.record import ExitKind
 from faultmodel.wire import Batch
 
 
-class Store(Catalog, Stalls, Looks, Livelocks, OutstandingFaults, RecordRequests, Protocol):
+class Store(Catalog, Stalls, Looks, Livelocks, OutstandingFaults, RecordRequests, Alerts, Protocol):
     """A catalog and a series, and what needs both. Thread-safe: every method may be called from any thread.
 
     What reads keeps to the limit that ``time_limit.limited`` sets, and raises TooLongError beyond it.

@@ -14,6 +14,7 @@ from backend.store.sql.series.removal import delete_by
 from backend.store.sql.series.stored import StoredSeries, Writing
 from backend.store.sql.sums import sum_of
 from backend.store.sql.tables import (
+    alerts,
     applied_batches,
     causes,
     countings,
@@ -108,6 +109,7 @@ def remove_emptied(connection: Connection, vm_number: int, owner: Owner) -> None
         livelocks,
         outstanding,
         state_changes,
+        alerts,
     ):
         connection.execute(delete(table).where(table.c.vm_id == vm_number))
     record_requests.forget_requests(connection, record_requests_table.c.vm_id == vm_number)
@@ -160,6 +162,7 @@ def _remove_empty_host(locked: Writing, series: StoredSeries, owner: Owner) -> b
             host_events,
             rollup_pending,
             outstanding_looks,
+            alerts,
         ):
             connection.execute(delete(table).where(table.c.host_id == host_id))
         connection.execute(delete(findings).where(findings.c.subject == str(host_id)))

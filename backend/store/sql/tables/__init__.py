@@ -7,6 +7,7 @@ Inside the database a VM, a host and a stream is a small integer: counts are man
 """
 
 from backend.store.sql.tables.access import refusals, sessions, stream_tokens, tokens, vm_streams
+from backend.store.sql.tables.alerts import alerts
 from backend.store.sql.tables.columns import GREATEST, metadata
 from backend.store.sql.tables.families import Family, derive, families
 from backend.store.sql.tables.guests import guests
@@ -54,6 +55,7 @@ from backend.store.sql.tables.vms import countings, exit_counts, fault_counts, l
 __all__ = [
     "GREATEST",
     "Family",
+    "alerts",
     "applied_batches",
     "cause_counts",
     "causes",

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from backend.answers import READ_S, Answers
 from backend.api import (
+    alerts,
     architectures,
     causes,
     costs,
@@ -93,6 +94,7 @@ _READING = (
     causes,
     livelocks,
     outstanding,
+    alerts,
     memslots,
     kvm_stats,
     waits,

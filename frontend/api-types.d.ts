@@ -5,6 +5,62 @@
 /** What the guest wanted, as the architecture derives it from its syndrome. */
 export type Access = "read" | "write" | "execute" | "other" | "unknown";
 
+/** That a rule holds, or has held, of a VM or a host. */
+export interface Alert {
+  rule: string;
+  severity: Severity;
+  /**
+   * `pending`: its rule does not hold for as long yet as it must. What was pending and has not fired is
+   * no alert
+   */
+  state: AlertState;
+  host: string;
+  /** Null of an alert of the host */
+  vm: string | null;
+  /** Its name; null of an alert of the host */
+  vm_name: string | null;
+  /** From when on the rule has held */
+  since: string;
+  /** When the alert fired; null while it is pending */
+  firing_since: string | null;
+  /** When that was over; null while it is not */
+  resolved_at: string | null;
+  /**
+   * Why it was resolved. `back`: the value is on the other side of the threshold; `subject_gone`: the VM
+   * ended, or the collector was stopped in order; `rule_gone`: the rule was switched off, or is of others
+   */
+  end: AlertEnd | null;
+  /** When it was last known that the rule holds */
+  known_at: string;
+  /** What the rule watches */
+  watch: string;
+  /** Of value and threshold; null of what only a later version knows */
+  unit: Unit | null;
+  comparison: Comparison;
+  /** As of `known_at` */
+  value: number;
+  /** As of `known_at` */
+  threshold: number;
+  summary: string;
+  /** The page that says what to do */
+  runbook: string;
+}
+
+/** Why an alert that had fired was resolved. */
+export type AlertEnd = "back" | "subject_gone" | "rule_gone";
+
+/** Alerts, the newest first. */
+export interface AlertPage {
+  items: Alert[];
+  /** `cursor` of the next page, null on the last */
+  next_cursor: string | null;
+  /** When the rules were judged last; null where they never were */
+  judged_at: string | null;
+}
+
+/** What an alert is. */
+export type AlertState = "pending" | "firing" | "resolved";
+
 /** A batch was taken. */
 export interface Applied {
   /** False where this batch was taken before; then nothing changed */
@@ -118,6 +174,9 @@ export interface Collector {
   /** Whether it records what `/api/v1/vms/{id}/record` asks for */
   takes_requests: boolean;
 }
+
+/** On which side of the threshold a rule holds. */
+export type Comparison = "above" | "below";
 
 /** What tracing costs, on one grid of steps. */
 export interface Costs {
@@ -1456,6 +1515,9 @@ export interface Session {
   ends_at: string;
 }
 
+/** How bad it is. */
+export type Severity = "critical" | "warning" | "info";
+
 /** Who says it: the hardware's syndrome, or KVM's own software context. */
 export type Side = "hardware" | "software";
 
@@ -1737,6 +1799,9 @@ export interface Trend {
   /** Start of each step, a multiple of the step */
   times_ms: number[];
 }
+
+/** What a watched value is in. */
+export type Unit = "per_second" | "seconds" | "count";
 
 /** A vCPU's totals within from..to. */
 export interface Vcpu {

@@ -36,8 +36,8 @@ _WRONG = "this is no cursor of this list; take next_cursor of the page before"
 class Listed(Enum):
     """A list, most in the order of time and position. Its value marks its cursors.
 
-    Of stalls, outcomes, waits, pressure, causes, livelocks, faults under way and KVM's own counts the
-    position is how many items the pages before had.
+    Of stalls, outcomes, waits, pressure, causes, livelocks, faults under way, KVM's own counts and alerts
+    the position is how many items the pages before had.
     """
 
     EXITS = b"e"
@@ -52,6 +52,7 @@ class Listed(Enum):
     CAUSES = b"r"
     LIVELOCKS = b"l"
     OUTSTANDING = b"u"
+    ALERTS = b"n"
 
 
 class Sorted(Enum):

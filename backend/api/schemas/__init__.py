@@ -4,6 +4,7 @@
 64-bit words, addresses and exact times are strings: JSON readers lose integers above 2^53.
 """
 
+from backend.api.schemas.alerts import Alert, AlertPage
 from backend.api.schemas.as_of import AsOf, NewestBatch
 from backend.api.schemas.guests import Guest, GuestDetail, GuestEvent, GuestPage, VmsAtOnce
 from backend.api.schemas.hosts import (
@@ -103,6 +104,8 @@ from backend.api.schemas.words import (
 )
 
 __all__ = [
+    "Alert",
+    "AlertPage",
     "Applied",
     "ArchitectureDefinition",
     "Architectures",

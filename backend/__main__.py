@@ -62,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="kvmfaults-server",
         description="The server of kvmfaults. Each option of serve, --database and --series may be set in "
         "the environment instead: KVMFAULTS_DATABASE, _SERIES, _HOST, _PORT, _FRONTEND, _ALERTS, "
-        "_ALLOWED_HOSTS and _TRUSTED_PROXIES (with commas), _EXPECT_COLLECTOR (1 or 0), _WORKERS.",
+        "_ALERTMANAGER, _ALLOWED_HOSTS and _TRUSTED_PROXIES (with commas), _EXPECT_COLLECTOR (1 or 0), "
+        "_WORKERS.",
     )
     parser.add_argument("--version", action="version", version=f"kvmfaults-server {version()}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -132,6 +133,12 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         default=_environment("ALERTS"),
         help="the rules of alerts, beside the default ones; read again when the file changes",
+    )
+    parser.add_argument(
+        "--alertmanager",
+        action="append",
+        metavar="URL",
+        help="tell this Alertmanager of alerts, as http://127.0.0.1:9093; may be given several times",
     )
     parser.add_argument(
         "--allowed-host",
@@ -231,6 +238,7 @@ def _serve(options: argparse.Namespace) -> None:
         port=parse_port(options.port),
         frontend=options.frontend,
         alerts=options.alerts,
+        alertmanagers=_alertmanagers(options),
         expects_collector=_expects_collector(options),
         allowed_hosts=_listed("ALLOWED_HOSTS", options.allowed_host),
         trusted_proxies=_trusted_proxies(options),
@@ -329,6 +337,16 @@ def _expects_collector(options: argparse.Namespace) -> bool:
     if options.expect_collector is not None:
         return bool(options.expect_collector)
     return parse_switch("KVMFAULTS_EXPECT_COLLECTOR", _environment("EXPECT_COLLECTOR") or "1")
+
+
+def _alertmanagers(options: argparse.Namespace) -> tuple[str, ...]:
+    if any(map(has_password, options.alertmanager or ())):
+        print(
+            "kvmfaults-server: every user of this machine can read the password in --alertmanager, as ps"
+            " shows it; put the URL into KVMFAULTS_ALERTMANAGER",
+            file=sys.stderr,
+        )
+    return _listed("ALERTMANAGER", options.alertmanager)
 
 
 def _trusted_proxies(options: argparse.Namespace) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ EVERY_S: Mapping[str, int] = {
     "folding": 3600,
     "partitions": 600,
     "alerts": 15,
+    "notices": 15,
 }
 """Of each job, by its name."""
 WITHIN_S = 60

@@ -100,7 +100,9 @@ def _serve_on(
     server = _Server(config, live, on_ready, ties)
     with (
         refusals.writing(),
-        Runner(store, jobs(precedence.have_thread_give_way, settings.alerts)).running(),
+        Runner(
+            store, jobs(precedence.have_thread_give_way, settings.alerts, settings.alertmanagers)
+        ).running(),
         Follower(store, server.announce).running(),
     ):
         server.run(sockets=[listener])

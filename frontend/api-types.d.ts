@@ -42,6 +42,13 @@ export interface Alert {
   /** As of `known_at` */
   threshold: number;
   summary: string;
+  /**
+   * What Alertmanager was told of it last. `lost`: it was over before that took that it fires, or it did
+   * not take for an hour that it is over
+   */
+  notice: Notice;
+  /** When Alertmanager took that; null where it did not */
+  notified_at: string | null;
   /** The page that says what to do */
   runbook: string;
 }
@@ -56,6 +63,8 @@ export interface AlertPage {
   next_cursor: string | null;
   /** When the rules were judged last; null where they never were */
   judged_at: string | null;
+  /** Of how many alerts that are kept a notice was lost */
+  notices_lost: number;
 }
 
 /** What an alert is. */
@@ -1071,6 +1080,9 @@ export interface NotStored {
   vm?: string;
   count: number;
 }
+
+/** What those outside were told of an alert. */
+export type Notice = "none" | "firing" | "resolved" | "lost";
 
 /** Series beyond the most that were asked for, added up. */
 export interface OtherSeries {

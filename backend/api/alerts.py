@@ -70,4 +70,5 @@ def list_alerts(services: ServicesDep, asked: Annotated[AlertsParameters, Query(
         items=[alert_body(alert) for alert in found.items],
         next_cursor=place_cursor(Listed.ALERTS, 0, after + asked.limit) if found.has_more else None,
         judged_at=None if found.judged_ns is None else rfc3339_ns(found.judged_ns),
+        notices_lost=found.notices_lost,
     )

@@ -31,6 +31,8 @@ def alert_body(alert: Alert) -> schemas.Alert:
         threshold=alert.threshold,
         summary=alert.summary,
         runbook=alert.runbook,
+        notice=alert.notice,
+        notified_at=_time(alert.notified_ns),
     )
 
 

@@ -3,10 +3,10 @@
 
 from pydantic import BaseModel, Field
 
-from backend.api.schemas.fields import ExactTimeText, HostText, NextCursor
+from backend.api.schemas.fields import Count, ExactTimeText, HostText, NextCursor
 from backend.query.alerts.rules import Comparison, Severity
 from backend.query.alerts.watches import Unit
-from backend.store.contract.alerts import AlertEnd, AlertState
+from backend.store.contract.alerts import AlertEnd, AlertState, Notice
 
 
 class Alert(BaseModel):
@@ -37,6 +37,14 @@ class Alert(BaseModel):
     value: float = Field(description="As of `known_at`", examples=[1.0])
     threshold: float = Field(description="As of `known_at`", examples=[0.0])
     summary: str = Field(examples=["A vCPU faults on the same page again and again, and does not go on."])
+    notice: Notice = Field(
+        description="What Alertmanager was told of it last. `lost`: it was over before that took that "
+        "it fires, or it did not take for an hour that it is over",
+        examples=["firing"],
+    )
+    notified_at: ExactTimeText | None = Field(
+        description="When Alertmanager took that; null where it did not"
+    )
     runbook: str = Field(description="The page that says what to do", examples=["docs/runbooks/livelock.md"])
 
 
@@ -48,3 +56,4 @@ class AlertPage(BaseModel):
     judged_at: ExactTimeText | None = Field(
         description="When the rules were judged last; null where they never were"
     )
+    notices_lost: Count = Field(description="Of how many alerts that are kept a notice was lost")

@@ -16,11 +16,15 @@ JOB = "alerts"
 
 @dataclass(frozen=True, slots=True)
 class ListedAlerts:
-    """A page of alerts. ``judged_ns``: when the rules were judged last, None where they never were."""
+    """A page of alerts. ``judged_ns``: when the rules were judged last, None where they never were.
+
+    ``notices_lost``: of how many of all that are kept.
+    """
 
     items: Sequence[Alert]
     has_more: bool
     judged_ns: int | None
+    notices_lost: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +59,8 @@ def alerts(store: Store, wanted: AlertChoice, span: TimeRange, *, limit: int, af
     elif not wanted.choice.is_everyone:
         found = _chosen(store, found, wanted.choice)
     judged = next((job.ended_ns for job in store.jobs() if job.name == JOB), None)
-    return ListedAlerts(found[after : after + limit], len(found) > after + limit, judged)
+    has_more = len(found) > after + limit
+    return ListedAlerts(found[after : after + limit], has_more, judged, store.lost_notices())
 
 
 def _chosen(store: Store, found: Sequence[Alert], choice: Choice) -> list[Alert]:

@@ -38,6 +38,16 @@ class AlertEnd(StrEnum):
     """The rule is switched off, removed, or no longer of this VM or host."""
 
 
+class Notice(StrEnum):
+    """What those outside were told of an alert."""
+
+    NONE = "none"
+    FIRING = "firing"
+    RESOLVED = "resolved"
+    LOST = "lost"
+    """It was over before anybody took that it fires; or nobody took that it is over."""
+
+
 class AlertKey(NamedTuple):
     """What an alert is of: at any time one is open. ``vm``: the VM's number, ``NO_VM`` of a host's."""
 
@@ -51,7 +61,7 @@ class Alert:
     """An alert, with what its rule said when it was judged last. Times: UTC ns.
 
     ``vm_id``, ``vm_name``: as the catalog has them, empty of a host's. ``since_ns``: from when on the rule
-    has held; ``known_ns``: when that was last known.
+    has held; ``known_ns``: when that was last known. ``notified_ns``: when a receiver took ``notice``.
     """
 
     key: AlertKey
@@ -70,6 +80,8 @@ class Alert:
     severity: str
     summary: str
     runbook: str
+    notice: Notice = field(default=Notice.NONE, compare=False)
+    notified_ns: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,3 +108,26 @@ class Alerts(Protocol):
 
         :raises LostJobError: another server has taken over the job; nothing changes
         """
+
+    def due_notices(self, before_ns: int, limit: int) -> Sequence[Alert]:
+        """Return alerts of which somebody is to be told: first those that nobody was told of.
+
+        They fire, and no receiver took that since ``before_ns``; or they are over, and the last that one took
+        is that they fire.
+        """
+
+    def note_notices(self, told: Sequence[Alert], now_ns: int, claim: JobClaim) -> None:
+        """Note that a receiver took these alerts as they are given.
+
+        :raises LostJobError: another server has taken over the job; nothing changes
+        """
+
+    def give_up_notices(self, before_ns: int, claim: JobClaim) -> None:
+        """Note as lost what nobody will be told of: an alert that was resolved before, of which a receiver
+        knows only that it fires; and one that was resolved since, and of which none knows.
+
+        :raises LostJobError: another server has taken over the job; nothing changes
+        """
+
+    def lost_notices(self) -> int:
+        """Return of how many alerts that are kept a notice was lost."""

@@ -21,3 +21,13 @@ class AlertReads(SqlReads):
         """Return those of these states that were open at some time of the range, the newest first."""
         with self._reading() as connection:
             return alerts.read_alerts(connection, span, states)
+
+    def due_notices(self, before_ns: int, limit: int) -> Sequence[Alert]:
+        """Return alerts of which somebody is to be told: first those that nobody was told of."""
+        with self._reading() as connection:
+            return alerts.due_notices(connection, before_ns, limit)
+
+    def lost_notices(self) -> int:
+        """Return of how many alerts that are kept a notice was lost."""
+        with self._reading() as connection:
+            return alerts.lost_notices(connection)

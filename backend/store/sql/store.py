@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, delete, select
 from sqlalchemy.engine import Row
 
 from backend.store.contract.access import Refusal, Session, Token
-from backend.store.contract.alerts import AlertChanges
+from backend.store.contract.alerts import Alert, AlertChanges
 from backend.store.contract.changes import FOR_EVER_MS, Change, counted_of
 from backend.store.contract.check import check_batch
 from backend.store.contract.jobs import JobClaim, JobState
@@ -338,6 +338,18 @@ class SqlStore(
         """Change alerts for a job, in one transaction. See ``contract.alerts.Alerts``."""
         with self.writing() as writer:
             alerts.change_alerts(writer, changes, now_ns)
+            jobs.check_held(writer, claim)
+
+    def note_notices(self, told: Sequence[Alert], now_ns: int, claim: JobClaim) -> None:
+        """Note for a job that a receiver took these alerts as they are given."""
+        with self.writing() as writer:
+            alerts.note_notices(writer, told, now_ns)
+            jobs.check_held(writer, claim)
+
+    def give_up_notices(self, before_ns: int, claim: JobClaim) -> None:
+        """Note for a job as lost what nobody will be told of. See ``contract.alerts.Alerts``."""
+        with self.writing() as writer:
+            alerts.give_up_notices(writer, before_ns)
             jobs.check_held(writer, claim)
 
     def jobs(self) -> Sequence[JobState]:

@@ -53,6 +53,8 @@ def test_an_alert_has_every_field(fleet: Server) -> None:
         "value": 1000.0,
         "threshold": 100.0,
         "summary": "Something is the matter.",
+        "notice": "none",
+        "notified_at": None,
         "runbook": "docs/runbooks/own.md",
     }
 
@@ -63,7 +65,7 @@ def test_one_of_a_host_has_no_vm(fleet: Server) -> None:
 
 
 def test_when_the_rules_were_judged_last_is_told(server: Server, rounds: Rounds) -> None:
-    assert server.get(ALERTS) == {"items": [], "next_cursor": None, "judged_at": None}
+    assert server.get(ALERTS) == {"items": [], "next_cursor": None, "judged_at": None, "notices_lost": 0}
     rounds.rules(STORM)
     rounds.judge()
     assert server.get(ALERTS)["judged_at"] == "2027-01-15T08:00:00.000000000Z"

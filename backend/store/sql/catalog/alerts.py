@@ -4,7 +4,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, or_, select
+from sqlalchemy import Connection, RowMapping, and_, bindparam, delete, func, or_, select, update
 
 from backend.store.contract.alerts import (
     KEPT_RESOLVED_NS,
@@ -14,6 +14,7 @@ from backend.store.contract.alerts import (
     AlertEnd,
     AlertKey,
     AlertState,
+    Notice,
 )
 from backend.store.contract.values import TimeRange
 from backend.store.sql.tables import alerts, hosts, vms
@@ -23,15 +24,16 @@ from faultmodel.units import NS_PER_MS
 
 _MICRO = 1_000_000
 _KEY = key_names(alerts)
-_VALUES = [column.name for column in value_columns(alerts)]
+_NOTICES = ("notice", "notified_ns")
+_VALUES = [column.name for column in value_columns(alerts) if column.name not in _NOTICES]
 _TEXTS = ("watch", "comparison", "severity", "summary", "runbook")
 _TIMES = ("since_ns", "firing_ns", "resolved_ns", "known_ns")
-_alerts = (
+_every = (
     select(alerts, hosts.c.name.label("host"), vms.c.public_id, vms.c.name.label("vm_name"))
     .join(hosts, hosts.c.id == alerts.c.host_id)
     .outerjoin(vms, vms.c.id == alerts.c.vm_id)
-    .where(alerts.c.state.in_(bindparam("states", expanding=True)))
 )
+_alerts = _every.where(alerts.c.state.in_(bindparam("states", expanding=True)))
 _in_range = _alerts.where(
     alerts.c.since_ns < bindparam("to_ns"),
     or_(alerts.c.resolved_ns.is_(None), alerts.c.resolved_ns >= bindparam("from_ns")),
@@ -39,6 +41,26 @@ _in_range = _alerts.where(
 _host_numbers = select(hosts.c.name, hosts.c.id)
 _forget = delete(alerts).where(and_(*(alerts.c[name] == bindparam(f"old_{name}") for name in _KEY)))
 _is_resolved = alerts.c.state == AlertState.RESOLVED.value
+_is_told = alerts.c.notice == Notice.FIRING.value
+_due = (
+    _every.where(
+        or_(
+            and_(
+                alerts.c.state == AlertState.FIRING.value,
+                or_(alerts.c.notified_ns.is_(None), alerts.c.notified_ns <= bindparam("before_ns")),
+            ),
+            and_(_is_resolved, _is_told),
+        )
+    )
+    .order_by(func.coalesce(alerts.c.notified_ns, 0), alerts.c.since_ns, alerts.c.rule, alerts.c.vm_id)
+    .limit(bindparam("most"))
+)
+_note = (
+    update(alerts)
+    .where(and_(*(alerts.c[name] == bindparam(f"old_{name}") for name in _KEY)))
+    .values(notice=bindparam("new_notice"), notified_ns=bindparam("now_ns"))
+)
+_lost = select(func.count()).where(_is_resolved, alerts.c.notice == Notice.LOST.value)
 _beyond = (
     select(alerts.c.resolved_ns)
     .where(_is_resolved)
@@ -89,6 +111,44 @@ def change_alerts(writer: Writer, changes: AlertChanges, now_ns: int) -> None:
     connection.execute(delete(alerts).where(_is_resolved, alerts.c.resolved_ns < before_ns))
 
 
+def due_notices(connection: Connection, before_ns: int, limit: int) -> Sequence[Alert]:
+    """Return alerts of which somebody is to be told: first those that nobody was told of."""
+    return [
+        _alert(row) for row in connection.execute(_due, {"before_ns": before_ns, "most": limit}).mappings()
+    ]
+
+
+def note_notices(writer: Writer, told: Sequence[Alert], now_ns: int) -> None:
+    """Note that a receiver took these alerts as they are given."""
+    connection = writer.connection
+    numbers = {row.name: row.id for row in connection.execute(_host_numbers)}
+    rows = [
+        {
+            **{f"old_{name}": value for name, value in _key(alert, numbers).items()},
+            "new_notice": alert.state.value,
+            "now_ns": now_ns,
+        }
+        for alert in told
+        if alert.key.host in numbers
+    ]
+    if rows:
+        connection.execute(_note, rows)
+
+
+def give_up_notices(writer: Writer, before_ns: int) -> None:
+    """Note as lost what nobody will be told of."""
+    is_unknown = and_(alerts.c.notice == Notice.NONE.value, alerts.c.resolved_ns >= before_ns)
+    is_late = and_(alerts.c.notice == Notice.FIRING.value, alerts.c.resolved_ns < before_ns)
+    writer.connection.execute(
+        update(alerts).where(_is_resolved, or_(is_unknown, is_late)).values(notice=Notice.LOST.value)
+    )
+
+
+def lost_notices(connection: Connection) -> int:
+    """Return of how many alerts a notice was lost."""
+    return connection.scalar(_lost) or 0
+
+
 def _ns(time_ms: int | None, otherwise: int) -> int:
     return otherwise if time_ms is None else min(time_ms * NS_PER_MS, SIGNED_MAX)
 
@@ -122,6 +182,8 @@ def _alert(row: RowMapping) -> Alert:
         end=AlertEnd(row["ended"]) if row["ended"] else None,
         value=row["value_micro"] / _MICRO,
         threshold=row["threshold_micro"] / _MICRO,
+        notice=Notice(row["notice"]),
+        notified_ns=row["notified_ns"],
         **{name: row[name] for name in (*_TIMES, *_TEXTS)},
     )
 

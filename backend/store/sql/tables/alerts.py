@@ -24,6 +24,8 @@ alerts = Table(
     text("severity"),
     text("summary"),
     text("runbook"),
+    text("notice", default="'none'"),
+    number("notified_ns", nullable=True),
     PrimaryKeyConstraint("rule", "host_id", "vm_id", "since_ns"),
     Index(None, "state"),
     sqlite_with_rowid=False,

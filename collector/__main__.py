@@ -201,8 +201,8 @@ def _parser() -> argparse.ArgumentParser:
         "--hook-budget",
         type=_budget,
         default=_default("HOOK_BUDGET", f"{DEFAULT_HOOK_BUDGET * 100:g}"),
-        help="percent of a core that the hook on the host's scheduler may take; above it, sleeps of vCPUs are"
-        " not measured for a while; 0: no limit (%(default)s)",
+        help="percent of a core that each of the hooks on the host's scheduler and on guest entry may take;"
+        " above it, sleeps of vCPUs or ends of stalls are not measured for a time; 0: no limit (%(default)s)",
     )
     run.add_argument(
         "--bpffs",

@@ -1302,7 +1302,9 @@ export interface RangeWarning {
    * steps; `not_covered`: its host's probes were not attached, or not read; `stalls_not_measured`,
    * `stalls_partly_measured`: of none, or not all, of the host's faults it was measured how long they
    * stalled vCPUs; `sleep_not_measured`: its collector had shed what shows when vCPUs are asleep, so
-   * pressure, waits and the blocked part of stalls lack that time
+   * pressure, waits and the blocked part of stalls lack that time; `end_not_measured`: it had shed what
+   * shows where stalls end, so they lasted until KVM had done what it did last about the fault, and where
+   * no event shows that, they have no time
    */
   code: WarningCode;
   /** null where it is about every host */
@@ -2166,7 +2168,7 @@ export interface Waits {
 export type WaitsFor = "userfaultfd" | "swap" | "file" | "reclaim" | "compaction" | "memcg" | "lock" | "numa" | "guest_memfd" | "huge_page" | "other";
 
 /** Why something of the range is not in the answer. */
-export type WarningCode = "older_than_kept" | "not_covered" | "stalls_not_measured" | "stalls_partly_measured" | "sleep_not_measured";
+export type WarningCode = "older_than_kept" | "not_covered" | "stalls_not_measured" | "stalls_partly_measured" | "sleep_not_measured" | "end_not_measured";
 
 /** A field of a word, with the value it has there. */
 export interface WordField {

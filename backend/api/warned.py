@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from typing import TypedDict, TypeVar
 
 from backend.api.schemas import Counted, RangeWarning, WarningCode
-from backend.query.shed import Shed
+from backend.query.shed import ENTRY, SWITCH, Shed
 from backend.query.stall_measuring import Unmeasured
 from backend.query.uncovered import Uncovered
 from backend.store.contract.values import TimeRange
 
 MOST_HOSTS = 100
+_CODES = {SWITCH: WarningCode.SLEEP_NOT_MEASURED, ENTRY: WarningCode.END_NOT_MEASURED}
+"""What it is that a host does not show which has shed a hook."""
 
 
 class Warned(TypedDict):
@@ -62,7 +64,7 @@ def with_unmeasured(
 
 
 def with_shed(found: _Warned, shed: Sequence[Shed]) -> _Warned:
-    """Return warnings of an answer with those of the hosts on which sleeps were not measured for a while."""
+    """Return warnings of an answer with those of the hosts that had shed a hook for a while."""
     found["warnings"] += [_shed(one) for one in shed[:MOST_HOSTS]]
     found["warnings_left_out"] += max(0, len(shed) - MOST_HOSTS)
     return found
@@ -70,7 +72,7 @@ def with_shed(found: _Warned, shed: Sequence[Shed]) -> _Warned:
 
 def _shed(one: Shed) -> RangeWarning:
     return RangeWarning(
-        code=WarningCode.SLEEP_NOT_MEASURED,
+        code=_CODES[one.hook],
         host=one.host,
         from_ms=one.from_ms,
         to_ms=one.to_ms,

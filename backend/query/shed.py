@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When hosts had shed the hook that shows vCPUs asleep: in that time pressure and waits are not known.
+"""When hosts had shed a hook: that which shows vCPUs asleep, so that pressure and waits are not known of that
+time, or that which shows where stalls end.
 
 What is shed stays so until it is restored, or another counting begins. A collector that takes a counting over
 says right after that what it finds shed.
@@ -16,7 +17,9 @@ from faultmodel.kinds import EventKind
 from faultmodel.units import NS_PER_MS
 
 SWITCH = "sched:sched_switch"
-"""The tracepoint that shows it."""
+"""The tracepoint that shows when vCPUs are asleep."""
+ENTRY = "kvm:kvm_entry"
+"""The tracepoint that shows where stalls end, on most hosts."""
 _Part = tuple[int, int]
 """Half-open range of time, UTC ms."""
 _Key = TypeVar("_Key")
@@ -24,8 +27,9 @@ _Key = TypeVar("_Key")
 
 @dataclass(frozen=True, slots=True)
 class Shed:
-    """What of a range a host had shed the hook in, UTC ms: ``shed_ms`` in all, within [from_ms, to_ms)."""
+    """What of a range a host had shed a hook in, UTC ms: ``shed_ms`` in all, within [from_ms, to_ms)."""
 
+    hook: str
     host: str
     from_ms: int
     to_ms: int
@@ -35,15 +39,18 @@ class Shed:
 class ShedTimes:
     """When hosts had, within a range that is clipped to now."""
 
-    def __init__(self, parts: Mapping[str, Sequence[_Part]], span: TimeRange) -> None:
+    def __init__(self, hook: str, parts: Mapping[str, Sequence[_Part]], span: TimeRange) -> None:
         """:param parts: by host's name, those within the span, in order"""
+        self._hook = hook
         self._parts = parts
         self._span = span
 
     def sums(self) -> Sequence[Shed]:
         """Return them by host's name; hosts that had not are left out."""
         return [
-            Shed(host, parts[0][0], parts[-1][1], sum(to_ms - from_ms for from_ms, to_ms in parts))
+            Shed(
+                self._hook, host, parts[0][0], parts[-1][1], sum(to_ms - from_ms for from_ms, to_ms in parts)
+            )
             for host, parts in sorted(self._parts.items())
             if parts
         ]
@@ -72,22 +79,25 @@ class ShedTimes:
             yield replace(span, from_ms=start_ms)
 
 
-def shed_times(store: Store, hosts: Collection[str], span: TimeRange, now_ms: int) -> ShedTimes:
+def shed_times(
+    store: Store, hosts: Collection[str], span: TimeRange, now_ms: int, hook: str = SWITCH
+) -> ShedTimes:
     """Return when hosts had, by name."""
     to_ms = now_ms if span.to_ms is None else min(span.to_ms, now_ms)
     clipped = TimeRange(span.from_ms, to_ms)
     parts: dict[str, list[_Part]] = {host: [] for host in hosts}
     since: dict[str, int] = {}
-    for event in store.hook_events(sorted(hosts), clipped):
+    for event in store.hook_events(sorted(hosts), hook, clipped):
         at_ms = event.time_ns // NS_PER_MS
-        if event.kind is EventKind.SHED and event.hook == SWITCH:
+        if event.kind is EventKind.SHED:
             since.setdefault(event.host, at_ms)
-        elif event.kind is not EventKind.SHED and event.hook in (SWITCH, None) and event.host in since:
+        elif event.host in since:
             parts[event.host].append((since.pop(event.host), at_ms))
     for host, from_ms in since.items():
         parts[host].append((from_ms, to_ms))
     first_ms = span.from_ms or 0
     return ShedTimes(
+        hook,
         {
             host: [(max(from_ms, first_ms), until_ms) for from_ms, until_ms in some if until_ms > first_ms]
             for host, some in parts.items()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from backend.errors import ParameterError
 from backend.query.grid import MAX_VALUES
 from backend.query.measured_steps import measured_steps
-from backend.query.shed import Shed
+from backend.query.shed import ENTRY, Shed, shed_times
 from backend.query.stall_buckets import Bucket, Counts, Histogram, quantile_ns
 from backend.query.stall_measuring import Unmeasured
 from backend.store.contract.hosts import CoveredSpan
@@ -43,8 +43,8 @@ class HeatStep:
 class Heat:
     """Steps, with None for those of which nothing is known, and every bucket that any of them has, in order.
 
-    ``shed``: when hosts did not show how long vCPUs were asleep, of those that do. ``kept_from_ms``: where
-    the grid begins before they are kept in such steps, from when on they are.
+    ``shed``: when hosts did not show how long vCPUs are asleep, or where stalls end, of those that do.
+    ``kept_from_ms``: where the grid begins before they are kept in such steps, from when on they are.
     """
 
     steps: Sequence[HeatStep | None]
@@ -82,13 +82,14 @@ def stall_heat(store: Store, vm_ids: Sequence[str] | None, grid: Steps, levels: 
     buckets = sorted({bucket for step in steps if step is not None for bucket in step.counts})
     if len(buckets) * len(steps) > MAX_VALUES:
         raise _too_many(grid)
+    hosts = {span.host for span in measured.coverage}
     return Heat(
         steps=steps,
         buckets=buckets,
         coverage=measured.coverage,
         kept_from_ms=measured.kept_from_ms,
         unmeasured=measured.unmeasured,
-        shed=measured.shed,
+        shed=[*measured.shed, *shed_times(store, hosts, grid.span, now_ms, ENTRY).sums()],
     )
 
 

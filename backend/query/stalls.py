@@ -9,7 +9,7 @@ from typing import NamedTuple
 from backend.errors import ParameterError
 from backend.query.choice import end_of, life_of, members_of
 from backend.query.covering import Covering
-from backend.query.shed import Shed, shed_times
+from backend.query.shed import ENTRY, Shed, shed_times
 from backend.query.stall_buckets import Histogram, Times
 from backend.query.stall_measuring import Measuring, Unmeasured, measured_by, unmeasured
 from backend.store.contract.hosts import AsOf
@@ -61,8 +61,8 @@ class AllStalls:
     """Every stall of a range, in no order, of the VMs ``vms`` by their ids.
 
     ``ledger``: what became of the faults of each VM that had any. ``blocked_on``: hosts that show when vCPUs
-    are asleep, in a part of the range at least; ``shed``: when they did not. ``vms_left_out``: that there are
-    too many to be looked through.
+    are asleep, in a part of the range at least; ``shed``: when they did not, nor where stalls end.
+    ``vms_left_out``: that there are too many to be looked through.
     """
 
     items: Sequence[Stall]
@@ -139,7 +139,7 @@ def all_stalls(store: Store, vm_ids: Sequence[str] | None, span: TimeRange, now_
         measured_by=measuring,
         blocked_on=frozenset(one.host for one in measuring if one.has_hook and not shed.is_whole(one.host)),
         unmeasured=unmeasured(ledger, {vm.id: vm.host for vm in members}),
-        shed=shed.sums(),
+        shed=[*shed.sums(), *shed_times(store, hosts, span, now_ms, ENTRY).sums()],
         vms_left_out=left_out,
         as_of=as_of,
     )

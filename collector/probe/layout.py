@@ -98,8 +98,9 @@ PROGRAMS_OF_STALLS = frozenset(
 MEANINGS: Mapping[str, int] = {COUNTS: 1, RECORDS: 1, STALLS: 1}
 """By concern, a number that changes when a field means something else under the same name."""
 SWITCH = "sched_switch"
-SHEDDABLE = frozenset({SWITCH})
-"""Programs that a set may be without for a while: they count nothing, and others do not need them."""
+ENTRY = "kvm_entry"
+SHEDDABLE = frozenset({SWITCH, ENTRY})
+"""Programs that a set may be without for a while: what the others count is as exact."""
 LAYOUT_MAP = "layout"
 """The map that holds the layout of the other maps, as text."""
 NOT_IN_EARLIER = frozenset({"raw_side_only", "missed_faults_checkpoint", "switches_since_ns"})

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { sleepNote } from "../public/js/model/sleep.js";
+import { endNote, sleepNote } from "../public/js/model/shed.js";
 import { PLACES, waitText, waitsSentence } from "../public/js/model/waits.js";
 
 const total = (/** @type {"reclaim" | "swap"} */ kind, /** @type {number} */ seconds) => ({
@@ -35,14 +35,16 @@ test("each kind has a name, a meaning and a place of its own", () => {
   for (const kind of PLACES.keys()) assert.ok(waitText(/** @type {any} */ (kind)).title);
 });
 
-test("for how long it was not measured when vCPUs were asleep is said once, of all hosts together", () => {
+test("for how long what was shed was not measured is said once, of all hosts together", () => {
   const range = { host: "a", from_ms: 0, to_ms: 9000 };
   /** @type {import("../api-types.js").RangeWarning[]} */
   const warnings = [
     { ...range, code: "not_covered", lacking_ms: 5000 },
     { ...range, code: "sleep_not_measured", lacking_ms: 2000 },
     { ...range, code: "sleep_not_measured", lacking_ms: 1500 },
+    { ...range, code: "end_not_measured", lacking_ms: 4000 },
   ];
   assert.match(sleepNote(warnings), /^For 3\.5\d* s of this range it was not measured /);
-  assert.equal(sleepNote(warnings.slice(0, 1)), "");
+  assert.match(endNote(warnings), /^For 4\.0* s of this range it was not measured when guests went on/);
+  for (const note of [sleepNote, endNote]) assert.equal(note(warnings.slice(0, 1)), "");
 });

@@ -162,3 +162,12 @@ def test_that_nothing_can_be_shed_is_a_check(budget: float, names: list[str], *,
     assert not policy.checks
     policy.adjust(None, SECOND, may_measure=may_measure)
     assert [check.name for check in policy.checks] == names
+
+
+def test_each_hook_is_judged_by_itself() -> None:
+    programs = _Programs()
+    policy = HookPolicy(programs, HookGovernors(BUDGET))
+    run_ns = {SWITCH: 1000, "kvm_entry": round(0.02 * SECOND)}
+    events = [event for _ in range(3) for event in policy.adjust(run_ns, SECOND, may_measure=True)]
+    assert [event.facts.hook for event in events if event.facts] == ["kvm:kvm_entry"]
+    assert programs.shed == {"kvm_entry"}

@@ -69,7 +69,7 @@ class MadeUp:
 
     def begin_anew(self) -> None:
         """Forget the fault under way and the one before, and what has ended; allow faults to be timed."""
-        self.set(is_open=0, noted=0, timed_left=4096)
+        self.set(is_open=0, noted=0, timed_left=4096, entry_unseen=0)
         self.stalls()
 
     def program(self, tracepoint: str) -> int:
@@ -84,6 +84,10 @@ class MadeUp:
     def enter(self) -> None:
         """The guest goes on."""
         self.happens("kvm_entry", VCPU, 0)
+
+    def enter_unseen(self) -> None:
+        """The guest goes on while the program on kvm_entry is shed, and exits, as KVM's own count shows."""
+        self.set(kvm_exits=1)
 
     def leave(self, reason: int, result: int = 0) -> None:
         """KVM_RUN returns, and is called again."""
@@ -143,10 +147,17 @@ def plan_of_svm(headers_cache: Path, folder: Path) -> tuple[Path, Plan]:
 @contextmanager
 def made_up(headers: Path, plan: Plan) -> Iterator[MadeUp]:
     """Load a plan's programs, and have them count."""
+    # The kernel runs no program on request whose arguments have types.
+    with loaded(headers, plan, is_typed=False) as probes:
+        probes.begin(make_source(plan))
+        yield MadeUp(probes)
+
+
+@contextmanager
+def loaded(headers: Path, plan: Plan, *, is_typed: bool) -> Iterator[Probes]:
+    """Load a plan's programs. :param is_typed: so that the verifier knows the types of their arguments"""
     source = make_source(plan)
     maps = (LAYOUT_MAP, *(name for names in CONCERNS.values() for name in names))
-    # The kernel runs no program on request whose arguments have types.
-    order = Order(source.text, source.flags, str(headers), plan.attach, maps, is_typed=False)
+    order = Order(source.text, source.flags, str(headers), plan.attach, maps, is_typed=is_typed)
     with Probes(load_unattached(order, {}, cache=None, terms=Terms())) as probes:
-        probes.begin(source)
-        yield MadeUp(probes)
+        yield probes

@@ -11,7 +11,7 @@ import pytest
 
 from faultmodel.outcomes import Outcome
 from faultmodel.stalls import UNTIMED
-from tests.kernel.made_up import VCPU, MadeUp, made_up, plan_of_svm
+from tests.kernel.made_up import VCPU, MadeUp, loaded, made_up, plan_of_svm
 
 pytestmark = pytest.mark.kernel
 
@@ -127,3 +127,68 @@ def test_where_no_more_may_be_timed_one_in_sixteen_is(x86: MadeUp) -> None:
         x86.enter()
     timed = sum(sum(values[:4]) for key, values in x86.stalls().counts.items() if key.octave != UNTIMED)
     assert timed == 2
+
+
+def _times(vcpu: MadeUp) -> list[tuple[Outcome, bool]]:
+    """Return of what has ended since the last time how, and whether it was timed."""
+    counts = vcpu.stalls().counts.items()
+    return [(key.outcome, key.octave != UNTIMED) for key, values in counts for _ in range(sum(values[:4]))]
+
+
+def test_while_no_entry_is_seen_a_fault_lasts_until_the_last_that_kvm_did_about_it(x86: MadeUp) -> None:
+    """From the second fault on: nobody has told the programs that entries are not seen."""
+    for page in range(3):
+        _fault(x86, page)
+        x86.happens("handle_mmio_page_fault", page << 12, page, 0)
+        x86.enter_unseen()
+    assert sorted(_times(x86)) == [(Outcome.MMIO, False), (Outcome.MMIO, True)]
+    _fault(x86, 4)
+    x86.enter_unseen()
+    # Nothing was done about this one that an event shows.
+    _fault(x86, 5)
+    assert sorted(_times(x86)) == [(Outcome.MMIO, True), (Outcome.RESUMED, False)]
+
+
+@pytest.mark.parametrize(("reason", "result"), [(0, EFAULT), (EXIT_MMIO, 0), (EXIT_IO, 0), (0, -22)])
+def test_an_exit_after_the_guest_has_gone_on_unseen_is_not_how_its_fault_ended(
+    x86: MadeUp, reason: int, result: int
+) -> None:
+    _fault(x86, 1)
+    x86.enter_unseen()
+    x86.leave(reason, result)
+    assert _times(x86) == [(Outcome.RESUMED, False)]
+    # The next one does end in its exit, and how long it took is known.
+    _fault(x86, 2)
+    x86.leave(0, EFAULT)
+    assert _times(x86) == [(Outcome.EXIT, True)]
+
+
+def test_the_first_entry_that_is_seen_again_is_not_the_end_of_a_fault_before(x86: MadeUp) -> None:
+    _fault(x86, 1)
+    x86.enter_unseen()
+    x86.enter()
+    assert _times(x86) == [(Outcome.RESUMED, False)]
+    _fault(x86, 2)
+    x86.enter()
+    assert _times(x86) == [(Outcome.RESUMED, True)]
+
+
+def test_the_same_fault_again_is_a_retry_where_no_entry_was_seen(x86: MadeUp) -> None:
+    for _ in range(3):
+        _fault(x86, 1)
+        x86.enter_unseen()
+    _fault(x86, 2)
+    assert sorted(_times(x86)) == [
+        (Outcome.RESUMED, False),
+        (Outcome.RETRIED, False),
+        (Outcome.RETRIED, False),
+    ]
+
+
+def test_the_verifier_takes_the_programs_with_the_types_of_their_arguments(
+    headers_cache: Path, tmp_path: Path
+) -> None:
+    """Where it refuses them, they are loaded without: to read an argument then costs some 40 ns more."""
+    headers, plan = plan_of_svm(headers_cache, tmp_path)
+    with loaded(headers, plan, is_typed=True) as probes:
+        assert {name.partition(":")[2] for name in plan.attach} == {*probes.handles.programs}

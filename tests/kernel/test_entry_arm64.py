@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from faultmodel.outcomes import Outcome
+from faultmodel.stalls import UNTIMED
 from tests.kernel.made_up import MadeUp, headers_of_arm64, made_up
 
 pytestmark = pytest.mark.kernel
@@ -82,3 +83,19 @@ def test_the_same_fault_again_is_a_retry_if_nothing_else_has_run(arm64: MadeUp) 
         _guest_fault(arm64, 1, pc=pc)
         arm64.enter()
     assert arm64.ended() == {Outcome.RESUMED: 2, Outcome.RETRIED: 3}
+
+
+def test_while_no_entry_is_seen_each_fault_ends_once_and_is_timed_where_an_event_shows_its_end(
+    arm64: MadeUp,
+) -> None:
+    for page in range(2):
+        _guest_fault(arm64, page)
+        arm64.enter_unseen()
+    _guest_fault(arm64, 2)
+    arm64.happens("kvm_access_fault", 0)
+    arm64.enter_unseen()
+    arm64.leave(0, EFAULT)
+    found = {
+        key.outcome: (key.octave != UNTIMED, sum(values[:4])) for key, values in arm64.stalls().counts.items()
+    }
+    assert found == {Outcome.RESUMED: (False, 2), Outcome.ACCESS_FLAG: (True, 1)}

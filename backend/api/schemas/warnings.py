@@ -17,6 +17,7 @@ class WarningCode(StrEnum):
     STALLS_NOT_MEASURED = "stalls_not_measured"
     STALLS_PARTLY_MEASURED = "stalls_partly_measured"
     SLEEP_NOT_MEASURED = "sleep_not_measured"
+    END_NOT_MEASURED = "end_not_measured"
 
 
 class RangeWarning(BaseModel):
@@ -27,7 +28,9 @@ class RangeWarning(BaseModel):
         "kept in such steps; `not_covered`: its host's probes were not attached, or not read; "
         "`stalls_not_measured`, `stalls_partly_measured`: of none, or not all, of the host's faults it was "
         "measured how long they stalled vCPUs; `sleep_not_measured`: its collector had shed what shows when "
-        "vCPUs are asleep, so pressure, waits and the blocked part of stalls lack that time",
+        "vCPUs are asleep, so pressure, waits and the blocked part of stalls lack that time; "
+        "`end_not_measured`: it had shed what shows where stalls end, so they lasted until KVM had done what "
+        "it did last about the fault, and where no event shows that, they have no time",
         examples=["not_covered"],
     )
     host: HostText | None = Field(description="null where it is about every host", examples=["host-1"])

@@ -152,9 +152,11 @@ class Catalog(Protocol):
         :param before: (time_ns, position) of the last event of the page before
         """
 
-    def hook_events(self, host_names: Sequence[str], span: TimeRange) -> Sequence[HookEvent]:
-        """Return which hooks of these hosts were shed and restored, by time: the newest events before the
+    def hook_events(self, host_names: Sequence[str], hook: str, span: TimeRange) -> Sequence[HookEvent]:
+        """Return when a hook of these hosts was shed and restored, by time: the newest event before the
         range, and those in it. A host that never shed any, or is not known, is left out.
+
+        :param hook: the tracepoint
         """
 
     def folded_vms(self, host_names: Sequence[str] | None) -> Sequence[FoldedVms]:

@@ -67,13 +67,11 @@ class HostProbes(NamedTuple):
 
 
 class HookEvent(NamedTuple):
-    """A hook was shed or restored, or a counting began, with all hooks, or was taken over. ``hook``: the
-    tracepoint, None of a counting."""
+    """A hook was shed or restored, or a counting began, with all hooks, or was taken over."""
 
     host: str
     time_ns: int
     kind: EventKind
-    hook: str | None
 
 
 class KnownHosts(NamedTuple):

@@ -197,10 +197,10 @@ class HostReads(SqlReads):
             numbers = None if host_names is None else list(hosts.host_names(connection, host_names))
             return host_events.read_events(connection, numbers, span, limit=limit, before=before)
 
-    def hook_events(self, host_names: Sequence[str], span: TimeRange) -> Sequence[HookEvent]:
-        """Return which hooks of these hosts were shed and restored, by time."""
+    def hook_events(self, host_names: Sequence[str], hook: str, span: TimeRange) -> Sequence[HookEvent]:
+        """Return when a hook of these hosts was shed and restored, by time."""
         with self._reading() as connection:
-            return host_events.hook_events(connection, host_names, span)
+            return host_events.hook_events(connection, host_names, hook, span)
 
     def host_names(self) -> Sequence[str]:
         """Return the name of every host, in order."""

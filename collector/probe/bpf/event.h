@@ -101,10 +101,13 @@ struct vcpu_counts {
 	u64 earlier_address; /* of the newest fault at another page (repeat.bpf.h) */
 	u32 repeats;	     /* how many in turn were at one of these two pages */
 	u32 walk_word;
-	u32 timed_left; /* how many more faults are timed before the next reading */
-	u32 untimed;	/* since the last that was timed */
-	u32 format;	/* of the newest fault */
-	u32 pad;
+	u32 timed_left;	  /* how many more faults are timed before the next reading */
+	u32 untimed;	  /* since the last that was timed */
+	u32 format;	  /* of the newest fault */
+	u32 entry_unseen; /* whether the guest last went on from a fault unseen: see
+			     end_open_stall() */
+	u64 kvm_exits;	  /* KVM's count of the guest's exits, when the fault under way began */
+	u64 noted_ns;	  /* when noted was, of the fault under way; 0: not known */
 	u64 word;
 	u64 address;
 	u64 ipa;

@@ -25,11 +25,19 @@ static __always_inline struct vcpu_counts *running_elsewhere(void)
 PROBE(kvm_entry)
 {
 	struct vcpu_counts *state = running_in_first_slot();
+	u64 exits = 0;
 
 	if (!state)
 		state = running_elsewhere();
 	if (!state || !state->is_open)
 		return 0;
+#ifdef ARCH_X86_64
+	/* Before the vCPU is compared: then the compiler takes one address for the other, of which
+	 * the verifier knows no type. */
+	LOAD(exits, ctx->args[0], kvm_vcpu, stat.exits);
+#else
+	exits = exits_of(state->vcpu);
+#endif
 	if (!is_counting()) {
 		drop_stall(state);
 		return 0;
@@ -44,6 +52,7 @@ PROBE(kvm_entry)
 #ifdef PREEMPTIBLE
 	count_owed(state);
 #endif
-	end_open_stall(state);
+	end_open_stall(state, exits);
+	state->entry_unseen = 0;
 	return 0;
 }

@@ -21,8 +21,9 @@ static __always_inline void see_guest_fault(struct vcpu_counts *state, u64 pc, u
 {
 	int is_same = state->word == esr && state->ipa == ipa && state->pc == pc;
 	struct fault_counters *counters;
+	u64 exits = exits_of(state->vcpu);
 
-	end_open_stall(state);
+	end_open_stall(state, exits);
 	state->pc = pc;
 	state->word = esr;
 	state->address = far;
@@ -47,7 +48,7 @@ static __always_inline void see_guest_fault(struct vcpu_counts *state, u64 pc, u
 	if (counters && state->nested)
 		counters->nested++;
 	count_fault(state, counters);
-	begin_next_stall(state, is_same);
+	begin_next_stall(state, is_same, exits);
 }
 
 #ifdef PREEMPTIBLE

@@ -36,12 +36,12 @@ static __always_inline void compare_with_kvm(struct vcpu_counts *state)
 }
 
 static __always_inline void see_page_fault(struct vcpu_counts *state, u64 address, u64 word,
-					   u8 nested)
+					   u8 nested, u64 exits)
 {
 	int is_same = state->word == word && state->address == address;
 	struct fault_counters *counters;
 
-	end_open_stall(state);
+	end_open_stall(state, exits);
 	count_held(state);
 	state->word = word;
 	state->address = address;
@@ -65,7 +65,7 @@ static __always_inline void see_page_fault(struct vcpu_counts *state, u64 addres
 	if (counters && nested == 1)
 		counters->nested++;
 	count_fault(state, counters);
-	begin_next_stall(state, is_same);
+	begin_next_stall(state, is_same, exits);
 }
 
 #ifdef PREEMPTIBLE
@@ -81,7 +81,8 @@ PERF_PROBE(kvm_page_fault, trace_event_raw_kvm_page_fault)
 	READ(nested, state->vcpu, kvm_vcpu, stat.guest_mode);
 #endif
 	compare_with_kvm(state);
-	see_page_fault(state, event->fault_address, event->error_code, nested);
+	see_page_fault(state, event->fault_address, event->error_code, nested,
+		       exits_of(state->vcpu));
 	return 1;
 }
 #endif
@@ -95,6 +96,7 @@ PROBE(kvm_page_fault)
 #endif
 	struct vcpu_counts *state;
 	u8 nested = NOT_SHOWN_8;
+	u64 exits = 0;
 
 #ifndef HAVE_WHOLE_WORD
 	word = (u32)word;
@@ -108,7 +110,12 @@ PROBE(kvm_page_fault)
 #if defined(HAVE_STAT_GUEST_MODE) && defined(HAVE_KVM_PAGE_FAULT_VCPU)
 	LOAD(nested, vcpu, kvm_vcpu, stat.guest_mode);
 #endif
+#ifdef HAVE_KVM_PAGE_FAULT_VCPU
+	LOAD(exits, vcpu, kvm_vcpu, stat.exits);
+#else
+	exits = exits_of(state->vcpu);
+#endif
 	compare_with_kvm(state);
-	see_page_fault(state, address, word, nested);
+	see_page_fault(state, address, word, nested, exits);
 	return 0;
 }

@@ -120,21 +120,32 @@ static __always_inline void count_failed_fault(struct vcpu_counts *state)
 }
 #endif
 
+#ifdef WITH_KVM_ENTRY
 /* The fault under way ends here, since the guest does not go on. Whatever KVM has done about it, it
- * has failed if memory is why KVM_RUN does; and where it did nothing, if KVM_RUN fails at all. */
+ * has failed if memory is why KVM_RUN does; and where it did nothing, if KVM_RUN fails at all. One
+ * from which the guest has gone on unseen did not end in this exit. */
 static __always_inline void end_at_exit(struct vcpu_counts *state, u32 reason, u32 errno)
 {
+	u64 exits = state->is_open ? exits_of(state->vcpu) : state->kvm_exits;
+	u32 outcome = state->noted;
+
 	if (errno == EFAULT || errno == EHWPOISON)
-		note_outcome(state, OUTCOME_EXIT);
+		outcome = OUTCOME_EXIT;
 	else if (errno && errno != EINTR && was_resumed(state))
-		note_outcome(state, OUTCOME_EXIT);
+		outcome = OUTCOME_EXIT;
 	else if (!errno && reason == KVM_EXIT_MMIO)
-		note_outcome(state, OUTCOME_MMIO);
-	end_open_stall(state);
+		outcome = OUTCOME_MMIO;
+	if (exits == state->kvm_exits)
+		state->noted = outcome;
+	end_open_stall(state, exits);
 	/* User space has done something: the next fault is no other try. */
-	if (!errno)
-		note_outcome(state, OUTCOME_UNKNOWN);
+	state->noted = errno ? outcome : OUTCOME_UNKNOWN;
 }
+#else
+static __always_inline void end_at_exit(struct vcpu_counts *state, u32 reason, u32 errno)
+{
+}
+#endif
 
 /* result: 0 or negative. In the vCPU's thread, after vcpu_put(). */
 static __always_inline void see_exit(struct vcpu_counts *state, u32 reason, int result)

@@ -33,6 +33,18 @@ static __always_inline struct vcpu_counts *state_of(u64 task, u64 notifier)
 	return running_state(tid, VCPU_OF(notifier), ANY_VCPU);
 }
 
+/* Whether the fault under way has not ended, also where kvm_entry is shed (stall.bpf.h). */
+static __always_inline int is_in_fault(struct vcpu_counts *state)
+{
+	if (!state->is_open || is_halted(state))
+		return 0;
+#ifdef WITH_KVM_ENTRY
+	return !state->noted_ns && exits_of(state->vcpu) == state->kvm_exits;
+#else
+	return 1;
+#endif
+}
+
 PROBE(sched_switch)
 {
 	u64 prev = ctx->args[1], next = ctx->args[2], notifier = 0;
@@ -43,7 +55,7 @@ PROBE(sched_switch)
 	if (notifier && !(u8)ctx->args[0] && (u32)ctx->args[3]) {
 		state = state_of(prev, notifier);
 		if (state) {
-			if (state->is_open && !is_halted(state))
+			if (is_in_fault(state))
 				fall_asleep(state, stacks.get_stackid(ctx, 0));
 			else
 				fall_idle(state);

@@ -11,6 +11,14 @@
  * Where kvm_entry fires, a fault ends there, with what was noted last. Elsewhere
  * the event that shows its outcome ends it.
  *
+ * The collector may shed the program on kvm_entry (collector/sampling/hooks.py).
+ * Then a fault stays open until the vCPU's next fault, or exit to user space. By
+ * then the guest may have gone on long ago: it has if KVM counts more exits from
+ * it than when the fault began. Such a fault is counted with what was noted last,
+ * and lasted until that. Where nothing was, or the time was not taken, it is one
+ * that was not timed. So each fault is counted once, whether its entry is seen or
+ * not, also if the program is detached or attached in between.
+ *
  * Every fault that ends is counted. Its time is taken only while its vCPU has
  * some left to take (timed_left, which user space renews with each reading),
  * then of one fault in TIMED_ONE_IN: to read the clock costs more than all the
@@ -149,6 +157,16 @@ static __always_inline void drop_stall(struct vcpu_counts *state)
 	state->is_open = 0;
 }
 
+/* When the fault under way has ended: now, unless the guest has gone on unseen. */
+static __always_inline u64 end_of_stall(struct vcpu_counts *state)
+{
+#ifdef WITH_KVM_ENTRY
+	if (state->noted_ns)
+		return state->noted_ns;
+#endif
+	return bpf_ktime_get_ns();
+}
+
 #define OCTAVE_SHIFT  10
 #define NESTED_SHIFT  9
 #define OUTCOME_SHIFT 4
@@ -230,7 +248,7 @@ static __always_inline void end_stall(struct vcpu_counts *state, u32 outcome, u6
 		return;
 	}
 	if (state->is_open && state->begun_ns) {
-		ns = elapsed_ns(state->begun_ns, bpf_ktime_get_ns());
+		ns = elapsed_ns(state->begun_ns, end_of_stall(state));
 		slept_ns = state->slept_ns;
 		if (slept_ns > ns)
 			slept_ns = ns;
@@ -309,9 +327,20 @@ static __always_inline void end_unseen_stall(struct vcpu_counts *state, u32 outc
 #endif
 
 #ifdef WITH_KVM_ENTRY
+/* Return KVM's own count of how often a vCPU has left its guest. */
+static __always_inline u64 exits_of(u64 vcpu)
+{
+	u64 exits = 0;
+
+	READ(exits, vcpu, kvm_vcpu, stat.exits);
+	return exits;
+}
+
 static __always_inline void note_outcome(struct vcpu_counts *state, u32 outcome)
 {
 	state->noted = outcome;
+	if (state->entry_unseen && state->is_open && state->begun_ns)
+		state->noted_ns = bpf_ktime_get_ns();
 }
 
 /* Whether nothing was done about the newest fault, as far as events show. */
@@ -320,27 +349,46 @@ static __always_inline int was_resumed(struct vcpu_counts *state)
 	return state->noted == OUTCOME_RESUMED || state->noted == OUTCOME_RETRIED;
 }
 
-/* Count the fault under way, if there is one. Its word is that which was counted last. */
-static __always_inline void end_open_stall(struct vcpu_counts *state)
+/*
+ * Count the fault under way, if there is one. Its word is that which was counted last.
+ *
+ * exits  as exits_of(), now.
+ */
+static __always_inline void end_open_stall(struct vcpu_counts *state, u64 exits)
 {
-	if (state->is_open)
-		end_stall(state, state->noted, state->word, state->format);
+	if (!state->is_open)
+		return;
+	if (exits == state->kvm_exits) {
+		state->noted_ns = 0;
+	} else {
+		state->entry_unseen = 1;
+		if (!state->noted_ns)
+			state->begun_ns = 0;
+	}
+	end_stall(state, state->noted, state->word, state->format);
 }
 
 /*
  * The next fault begins. is_same: as the newest one did. If then nothing was done
- * about that one, as far as events show, this is another try.
+ * about that one, as far as events show, this is another try. exits: as exits_of().
  */
-static __always_inline void begin_next_stall(struct vcpu_counts *state, int is_same)
+static __always_inline void begin_next_stall(struct vcpu_counts *state, int is_same, u64 exits)
 {
 	int is_unmapped = was_resumed(state);
 
 	note_page(state, state->walk_address, state->address, state->word, state->format,
 		  is_unmapped);
 	state->noted = is_same && is_unmapped ? OUTCOME_RETRIED : OUTCOME_RESUMED;
+	state->kvm_exits = exits;
+	state->noted_ns = 0;
 	begin_stall(state, state->address, state->word);
 }
 #else
+static __always_inline u64 exits_of(u64 vcpu)
+{
+	return 0;
+}
+
 static __always_inline void note_outcome(struct vcpu_counts *state, u32 outcome)
 {
 }
@@ -350,11 +398,11 @@ static __always_inline int was_resumed(struct vcpu_counts *state)
 	return 0;
 }
 
-static __always_inline void end_open_stall(struct vcpu_counts *state)
+static __always_inline void end_open_stall(struct vcpu_counts *state, u64 exits)
 {
 }
 
-static __always_inline void begin_next_stall(struct vcpu_counts *state, int is_same)
+static __always_inline void begin_next_stall(struct vcpu_counts *state, int is_same, u64 exits)
 {
 }
 #endif

@@ -14,7 +14,7 @@ from faultmodel.wire import Batch
 from tests.backend.serving import Server
 from tests.batches import NS_PER_S, START_MS, START_NS, VM_ID, make_batch, make_host, make_vm, stall_count
 
-SWITCH = "sched:sched_switch"
+SWITCH, ENTRY = "sched:sched_switch", "kvm:kvm_entry"
 SECONDS = 20
 SHED, RESTORED, TAKEN_OVER = EventKind.SHED, EventKind.RESTORED, EventKind.TAKEN_OVER
 RANGE: Mapping[str, Any] = {"vm": VM_ID, "from_": START_MS, "to": START_MS + SECONDS * 1000}
@@ -118,3 +118,33 @@ def test_the_event_says_which_hook_and_why(server: Server) -> None:
     assert (event["used_percent"], event["granted_percent"]) == (3.0, 1.0)
     (host,) = server.get("/api/v1/status")["hosts"]
     assert [(probe["tracepoint"], probe["state"]) for probe in host["probes"]] == [(SWITCH, "shed")]
+
+
+def test_that_ends_of_stalls_were_not_seen_is_said_of_stalls_alone(server: Server) -> None:
+    """While it is shed they are measured to the mapping, and ``measured_by`` says so."""
+    mapped = Probe(tracepoint="kvmmmu:kvm_mmu_spte_requested", state=ProbeState.ATTACHED)
+    for second, kind in enumerate((None, SHED, None, RESTORED)):
+        facts = EventFacts(hook=ENTRY)
+        events = (
+            [] if kind is None else [HostEvent(time_ns=START_NS + second * NS_PER_S, kind=kind, facts=facts)]
+        )
+        state = ProbeState.SHED if second in (1, 2) else ProbeState.ATTACHED
+        probes = (*make_host().probes, mapped, Probe(tracepoint=ENTRY, state=state))
+        host = make_host(flavour="svm", probes=probes)
+        stall = stall_count(second=second, q0=1, running_ns=1000)
+        server.apply(make_batch(second, host=host, vms=[make_vm()], stalls=[stall], events=events))
+        server.clock.now_ns = START_NS + (second + 1) * NS_PER_S
+        (measured,) = server.get("/api/v1/stall", vm=VM_ID)["measured_by"]
+        assert measured["ends"] == ("kvm_entry" if state is ProbeState.ATTACHED else "kvm_mmu_spte_requested")
+    span = {**RANGE, "to": START_MS + 4000}
+    for path, step in (("stall", {}), ("stall/heat", {"step": "1s"})):
+        (warning,) = [
+            one
+            for one in server.get(f"/api/v1/{path}", **step, **span)["warnings"]
+            if one["code"] == "end_not_measured"
+        ]
+        assert (warning["from_ms"], warning["to_ms"]) == (START_MS + 1000, START_MS + 3000)
+        assert warning["lacking_ms"] == 2000
+    for path in ("waits", "pressure"):
+        codes = {one["code"] for one in server.get(f"/api/v1/{path}", **span)["warnings"]}
+        assert not codes & {"end_not_measured", "sleep_not_measured"}

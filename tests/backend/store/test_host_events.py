@@ -74,27 +74,35 @@ def test_a_host_that_is_not_there_is_said_to_be_so(filled: Store) -> None:
         filled.host_events(["nobody"], ALWAYS, limit=9, before=None)
 
 
-def test_of_hooks_it_has_the_newest_event_before_the_range_and_those_in_it(store: Store) -> None:
-    hook = EventFacts(hook="sched:sched_switch")
-    kinds = (EventKind.ATTACHED, EventKind.SHED, EventKind.RECORDS, EventKind.RESTORED, EventKind.SHED)
+def test_of_a_hook_it_has_the_newest_event_before_the_range_and_those_in_it(store: Store) -> None:
+    hook, other_hook = "sched:sched_switch", "kvm:kvm_entry"
+    kinds = (
+        (EventKind.ATTACHED, None),
+        (EventKind.SHED, hook),
+        (EventKind.RECORDS, None),
+        (EventKind.RESTORED, hook),
+        (EventKind.SHED, hook),
+    )
+    # What befalls the other hook in between is nothing to this one.
+    others = [replace(_event(second, EventKind.SHED), facts=EventFacts(hook=other_hook)) for second in (2, 3)]
     events = [
-        replace(_event(second, kind), facts=hook if kind in (EventKind.SHED, EventKind.RESTORED) else None)
-        for second, kind in enumerate(kinds)
+        replace(_event(second, kind), facts=None if of is None else EventFacts(hook=of, used_ppm=7))
+        for second, (kind, of) in enumerate(kinds)
     ]
-    store.apply(make_batch(0, events=events), START_NS)
+    store.apply(make_batch(0, events=[*events, *others]), START_NS)
     other = make_batch(host=make_host("host-2"), stream=OTHER_STREAM, events=[_event(1, EventKind.ATTACHED)])
     store.apply(other, START_NS)
-    names, from_ms = ["host-1", "host-2", "nobody"], START_MS + 2000
-    found = store.hook_events(names, TimeRange(from_ms, START_MS + 4000))
-    assert [(one.host, one.time_ns - START_NS, one.kind, one.hook) for one in found] == [
-        ("host-1", NS_PER_S, EventKind.SHED, hook.hook),
-        ("host-1", 3 * NS_PER_S, EventKind.RESTORED, hook.hook),
+    names, from_ms = ["host-1", "host-2", "nobody"], START_MS + 3000
+    found = store.hook_events(names, hook, TimeRange(from_ms, START_MS + 4000))
+    assert [(one.host, one.time_ns - START_NS, one.kind) for one in found] == [
+        ("host-1", NS_PER_S, EventKind.SHED),
+        ("host-1", 3 * NS_PER_S, EventKind.RESTORED),
     ]
     # A host that shed none is left out.
-    assert [one.kind for one in store.hook_events(names, ALWAYS)] == [
+    assert [one.kind for one in store.hook_events(names, hook, ALWAYS)] == [
         *(EventKind.ATTACHED, EventKind.SHED, EventKind.RESTORED, EventKind.SHED)
     ]
-    assert store.hook_events(names, TimeRange(to_ms=START_MS + 1000)) == []
+    assert store.hook_events(names, hook, TimeRange(to_ms=START_MS + 1000)) == []
 
 
 def test_a_hosts_status_has_its_newest_recording_step(filled: Store) -> None:

@@ -92,7 +92,7 @@ def statements() -> Iterator[list[Statement]]:
         lambda s: s.costs(["host-1"], STEPS),
         lambda s: s.host_events(["host-1"], SPAN, limit=9, before=PLACE),
         lambda s: s.host_events(None, TimeRange(), limit=9, before=None),
-        lambda s: s.hook_events(["host-1"], SPAN),
+        lambda s: s.hook_events(["host-1"], "kvm:kvm_entry", SPAN),
         lambda s: s.coverage(["host-1"], SPAN),
         lambda s: s.host_of([VM_ID]),
         lambda s: s.apply(make_batch(1, fault_counts=[fault_count()], exits=[exit_record()]), START_NS),

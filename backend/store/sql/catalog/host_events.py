@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, FromClause, func, select
 from sqlalchemy.engine import Row
 
 from backend.store.contract.hosts import HookEvent, HostEventRow
@@ -33,7 +33,8 @@ _newest = select(host_events).join(hosts, _events.id == _newest_of_host)
 _is_vm_of_event = (
     (vms.c.host_id == _events.host_id) & (vms.c.reported_id == _events.vm) & (vms.c.arch == hosts.c.arch)
 )
-_OF_HOOKS = (EventKind.SHED, EventKind.RESTORED, EventKind.ATTACHED, EventKind.TAKEN_OVER)
+_OF_ALL_HOOKS = (EventKind.ATTACHED, EventKind.TAKEN_OVER)
+_OF_HOOKS = (EventKind.SHED, EventKind.RESTORED, *_OF_ALL_HOOKS)
 _MOST_OF_HOOKS = 20_000
 _decode_facts = msgspec.json.Decoder(EventFacts).decode
 
@@ -89,8 +90,10 @@ def read_events(
     ]
 
 
-def hook_events(connection: Connection, names: Sequence[str], span: TimeRange) -> Sequence[HookEvent]:
-    """Return which hooks of hosts were shed and restored, by time, of those that shed any.
+def hook_events(
+    connection: Connection, names: Sequence[str], hook: str, span: TimeRange
+) -> Sequence[HookEvent]:
+    """Return when a hook of hosts was shed and restored, by time, of those that shed any.
 
     The newest before the range, and those in it; of very many, the newest.
     """
@@ -100,7 +103,7 @@ def hook_events(connection: Connection, names: Sequence[str], span: TimeRange) -
     since_ns = (
         select(func.max(before.c.time_ns))
         .where(
-            before.c.kind.in_(_OF_HOOKS),
+            _is_of(before, hook),
             before.c.host_id == _events.host_id,
             before.c.time_ns < bounded_ns(span.from_ms or 0),
         )
@@ -110,11 +113,11 @@ def hook_events(connection: Connection, names: Sequence[str], span: TimeRange) -
     found: list[Row[Any]] = []
     for some in chunks(names):
         statement = (
-            select(hosts.c.name, _events.id, _events.time_ns, _events.kind, _events.facts)
+            select(hosts.c.name, _events.id, _events.time_ns, _events.kind)
             .join(hosts, hosts.c.id == _events.host_id)
             .where(
                 hosts.c.name.in_(some),
-                _events.kind.in_(_OF_HOOKS),
+                _is_of(host_events, hook),
                 _events.host_id.in_(shed),
                 _events.time_ns < to_ns,
                 _events.time_ns >= func.coalesce(since_ns, 0),
@@ -124,14 +127,17 @@ def hook_events(connection: Connection, names: Sequence[str], span: TimeRange) -
         )
         found += connection.execute(statement)
     return [
-        HookEvent(
-            row.name,
-            row.time_ns,
-            EventKind(row.kind),
-            _decode_facts(row.facts).hook if row.facts else None,
-        )
+        HookEvent(row.name, row.time_ns, EventKind(row.kind))
         for row in sorted(found, key=lambda row: (row.time_ns, row.id))
     ]
+
+
+def _is_of(events: FromClause, hook: str) -> ColumnElement[bool]:
+    """Whether an event is of a hook, or of all of them."""
+    fact = f'"hook":{msgspec.json.encode(hook).decode()}'
+    kind, facts = events.c.kind, events.c.facts
+    is_one: ColumnElement[bool] = kind.in_(_OF_ALL_HOOKS) | facts.contains(fact, autoescape=True)
+    return kind.in_(_OF_HOOKS) & is_one
 
 
 def newest_recording(connection: Connection) -> Mapping[int, HostEvent]:

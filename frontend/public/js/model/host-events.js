@@ -21,8 +21,12 @@ import { dateText } from "../base/time.js";
 /** @type {Record<string, string>} */
 const GLYPHS = { attached: "▶", taken_over: "◆", replaced: "◆", stopped: "■", shed: "▼", restored: "▲" };
 
-/** Shows when vCPUs are asleep. */
-const SWITCH = "sched:sched_switch";
+// What is not measured while a tracepoint is shed.
+/** @type {Record<string, string>} */
+const LACKING = {
+  "sched:sched_switch": "what vCPUs wait for, and pressure, are not measured until it is restored",
+  "kvm:kvm_entry": "until it is restored stalls are measured to what KVM did last about the fault",
+};
 
 const WARNS = new Set(["userfaultfd_closed", "shed"]);
 
@@ -120,7 +124,7 @@ const SENTENCES = {
     (used === null || granted === null
       ? ""
       : ` (${significant(used)}% of a core used, ${significant(granted)}% granted)`) +
-    (hook === SWITCH ? "; what vCPUs wait for, and pressure, are not measured until it is restored" : ""),
+    (LACKING[hook ?? ""] ? `; ${LACKING[hook ?? ""]}` : ""),
   restored: ({ hook }) => hook ?? "",
 };
 

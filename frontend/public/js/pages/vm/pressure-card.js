@@ -3,7 +3,7 @@
 
 import { NONE, secondsText } from "../../base/format.js";
 import { el } from "../../base/dom.js";
-import { sleepNote } from "../../model/sleep.js";
+import { sleepNote } from "../../model/shed.js";
 import { getPressure, getPressureSeries } from "../../vm-api.js";
 import { createLineChart } from "../line-chart.js";
 

@@ -8,7 +8,7 @@ import { LINES, heatFigure, heatSummary, heatTable, readHeat } from "../../chart
 import { MARGIN } from "../../charts/frame.js";
 import { getOutcomes, getStallHeat, getStalls } from "../../vm-api.js";
 import { outcomeText } from "../../model/outcomes.js";
-import { sleepNote } from "../../model/sleep.js";
+import { endNote, sleepNote } from "../../model/shed.js";
 import { createChart } from "../../panels/chart/chart.js";
 import { createLegend } from "../../panels/chart/legend.js";
 import { createFigures } from "../../panels/figures.js";
@@ -156,6 +156,7 @@ export function notesOf({ measured_by: measured, warnings, total }) {
       total.estimated ? "Cells and lines are of the faults that were timed." : "",
       codes.has("stalls_partly_measured") ? "Of some faults of this range it was not measured how long they took." : "",
       sleepNote(warnings),
+      endNote(warnings),
     ]
       .filter(Boolean)
       .join(" "),

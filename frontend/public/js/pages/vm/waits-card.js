@@ -4,7 +4,7 @@
 import { countText, secondsText, shareText } from "../../base/format.js";
 import { looksOf, REST } from "../../base/color.js";
 import { el } from "../../base/dom.js";
-import { sleepNote } from "../../model/sleep.js";
+import { sleepNote } from "../../model/shed.js";
 import { PLACES, waitText, waitsSentence } from "../../model/waits.js";
 import { createCountsTable } from "../../panels/tables/counts-table.js";
 import { getWaitSeries, getWaits } from "../../vm-api.js";

@@ -102,7 +102,7 @@ export interface Architectures {
 }
 
 /** What it is that was stored. */
-export type ArrivalKind = "exit" | "livelock" | "outstanding" | "resolved";
+export type ArrivalKind = "exit" | "livelock" | "outstanding" | "resolved" | "not_shown";
 
 /** The state that the whole answer is of: one moment, also where it was put together from many reads. */
 export interface AsOf {
@@ -1187,6 +1187,13 @@ export interface OutstandingPage {
   left_out: number;
   /** VMs of the range that were not looked through, as there are too many */
   vms_left_out: number;
+  /**
+   * Hosts that do not list any now, since they have shed what shows them (`sleep_not_measured`): of their
+   * VMs it is not known whether one stands still
+   */
+  warnings: RangeWarning[];
+  /** How many more hosts there are such warnings of */
+  warnings_left_out: number;
   as_of: AsOf;
 }
 
@@ -1644,6 +1651,11 @@ export interface StalledNow {
   vms: number;
   /** The age of the oldest; null where there is none */
   oldest_s: number | null;
+  /**
+   * Hosts that list none now, since they have shed what shows them: whether one of their VMs stands still
+   * is not known
+   */
+  hosts_not_shown: number;
 }
 
 /** Stalls by VM, access and outcome. */

@@ -13,6 +13,7 @@ from backend.api.presented_outstanding import outstanding_body
 from backend.api.reading import ReadingRoute
 from backend.api.responses import reader_problems
 from backend.api.services import ServicesDep
+from backend.api.warned import warned_now
 from backend.query.cursors import Listed, place_cursor, read_place_cursor
 from backend.query.outstanding import outstanding_faults
 
@@ -39,5 +40,6 @@ def show_outstanding(
         next_cursor=place_cursor(Listed.OUTSTANDING, 0, after + asked.limit) if found.has_more else None,
         left_out=found.left_out,
         vms_left_out=found.vms_left_out,
+        **warned_now(found.shed),
         as_of=as_of_body(found.as_of),
     )

@@ -45,4 +45,9 @@ def listed_body(known: KnownOutstanding) -> schemas.Outstanding:
 
 def stalled_body(stalled: Stalled) -> schemas.StalledNow:
     """Return the body of what stands still now."""
-    return schemas.StalledNow(outstanding=stalled.faults, vms=stalled.vms, oldest_s=stalled.oldest_s)
+    return schemas.StalledNow(
+        outstanding=stalled.faults,
+        vms=stalled.vms,
+        oldest_s=stalled.oldest_s,
+        hosts_not_shown=len(stalled.shed),
+    )

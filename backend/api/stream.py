@@ -41,6 +41,7 @@ _BODIES: Mapping[ArrivalKind, Callable[[Any], BaseModel]] = {
     ArrivalKind.LIVELOCK: livelock_body,
     ArrivalKind.OUTSTANDING: listed_body,
     ArrivalKind.RESOLVED: listed_body,
+    ArrivalKind.NOT_SHOWN: listed_body,
 }
 """What is sent of an item, by the name of its event."""
 _EXAMPLE = (
@@ -81,7 +82,8 @@ def written(arrival: Arrival) -> str:
             "`/api/v1/exits`. An event `livelock` when one has begun and when it is over: an item of "
             "`/api/v1/livelocks`. An event `outstanding` when a fault under way is listed first, and when "
             "what it waits for or the state of its handler has changed; `resolved` when it is not listed any "
-            "more: an item of `/api/v1/outstanding` as it was listed then, or last. An event `missed` where "
+            "more, `not_shown` when it is not since its host has shed what shows it: an item of "
+            "`/api/v1/outstanding` as it was listed then, or last. An event `missed` where "
             "some are left out; its `reason` is `slow` (`count`, `first` and `last` say how many and of what "
             "time, `after` behind which id they come), `not_kept` (what is older than `kept_from`) or "
             "`unknown_id`. What is in between keeps the connection open, and has the newest id.",

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from typing import TypedDict, TypeVar
 
 from backend.api.schemas import Counted, RangeWarning, WarningCode
-from backend.query.shed import ENTRY, SWITCH, Shed
+from backend.query.shed import Shed
 from backend.query.stall_measuring import Unmeasured
 from backend.query.uncovered import Uncovered
+from backend.store.contract.hosts import ENTRY, SWITCH
 from backend.store.contract.values import TimeRange
 
 MOST_HOSTS = 100
@@ -51,6 +52,14 @@ def warned_totals(wanted: TimeRange, span: TimeRange, uncovered: Sequence[Uncove
     is_older = span.from_ms is not None and (wanted.from_ms is None or wanted.from_ms < span.from_ms)
     counted = None if span == wanted else Counted(from_ms=span.from_ms, to_ms=span.to_ms)
     return WarnedTotals(counted=counted, **warned(wanted, span.from_ms if is_older else None, uncovered))
+
+
+def warned_now(shed: Sequence[Shed]) -> Warned:
+    """Return the warnings of an answer that is of now.
+
+    :param shed: hosts that do not show it
+    """
+    return with_shed(Warned(warnings=[], warnings_left_out=0), shed)
 
 
 def with_unmeasured(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from backend.query.choice import Choice, State, chosen_members, is_running
 from backend.query.covering import STALE_MS
+from backend.query.shed import Shed, shed_now
 from backend.store.contract.hosts import AsOf
 from backend.store.contract.outstanding import KnownOutstanding
 from backend.store.contract.store import Store
@@ -25,22 +26,28 @@ class OutstandingFault:
 
 @dataclass(frozen=True, slots=True)
 class OutstandingFaults:
-    """A page of them. ``left_out``: how many more the hosts had than they list."""
+    """A page of them. ``left_out``: how many more the hosts had than they list. ``shed``: hosts that do not
+    show any now."""
 
     items: Sequence[OutstandingFault]
     has_more: bool
     left_out: int
     vms_left_out: int
+    shed: Sequence[Shed]
     as_of: AsOf
 
 
 @dataclass(frozen=True, slots=True)
 class Stalled:
-    """How many faults are under way, of how many VMs, and for how long the longest has been."""
+    """How many faults are under way, of how many VMs, and for how long the longest has been.
+
+    ``shed``: hosts of VMs that are chosen, or may be, which do not show any now.
+    """
 
     faults: int
     vms: int
     oldest_s: float | None
+    shed: Sequence[Shed]
 
 
 def outstanding_faults(
@@ -53,14 +60,19 @@ def outstanding_faults(
     :param after: how many items the pages before had
     :raises NotFoundError: a VM is unknown
     """
-    ids, vms_left_out, as_of, hosts = vm_ids, 0, store.as_of(None), None
+    ids, vms_left_out, as_of, hosts, now_ms = vm_ids, 0, store.as_of(None), None, now_ns // NS_PER_MS
     if vm_ids is not None or span != TimeRange():
-        ids, vms_left_out, as_of = chosen_members(store, vm_ids, span, now_ns // NS_PER_MS)
+        ids, vms_left_out, as_of = chosen_members(store, vm_ids, span, now_ms)
         hosts = sorted(set(store.host_of(ids).values()))
     found = _current(store, ids, now_ns)
     left_out = store.outstanding_left_out(hosts)
+    shed = shed_now(store, store.host_names() if hosts is None else hosts, now_ms)
+    if ids is not None and shed:
+        # Of VMs that have ended nothing is lacking.
+        running = {vm.host for vm in store.members_named(ids) if is_running(vm, now_ms)}
+        shed = [one for one in shed if one.host in running]
     page = found[after : after + limit]
-    return OutstandingFaults(page, len(found) > after + limit, left_out, vms_left_out, as_of)
+    return OutstandingFaults(page, len(found) > after + limit, left_out, vms_left_out, shed, as_of)
 
 
 def stalled_now(store: Store, choice: Choice, now_ns: int) -> Stalled:
@@ -72,11 +84,13 @@ def stalled_now(store: Store, choice: Choice, now_ns: int) -> Stalled:
     if found and not choice.is_everyone:
         taken = _taken(store, choice, sorted({item.known.fault.vm for item in found}), now_ns)
         found = [item for item in found if item.known.fault.vm in taken]
+    hosts = store.host_names() if choice.host_names is None else choice.host_names
     oldest_ns = max((item.age_ns for item in found), default=None)
     return Stalled(
         faults=len(found),
         vms=len({item.known.fault.vm for item in found}),
         oldest_s=None if oldest_ns is None else oldest_ns / NS_PER_S,
+        shed=shed_now(store, hosts, now_ns // NS_PER_MS),
     )
 
 

@@ -10,16 +10,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from backend.store.contract.hosts import CoveredSpan
+from backend.store.contract.hosts import SWITCH, CoveredSpan
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange
 from faultmodel.kinds import EventKind
 from faultmodel.units import NS_PER_MS
 
-SWITCH = "sched:sched_switch"
-"""The tracepoint that shows when vCPUs are asleep."""
-ENTRY = "kvm:kvm_entry"
-"""The tracepoint that shows where stalls end, on most hosts."""
 _Part = tuple[int, int]
 """Half-open range of time, UTC ms."""
 _Key = TypeVar("_Key")
@@ -104,3 +100,16 @@ def shed_times(
         },
         clipped,
     )
+
+
+def shed_now(store: Store, hosts: Collection[str], now_ms: int) -> Sequence[Shed]:
+    """Return since when hosts, by name, have shed what shows vCPUs asleep: those that have now."""
+    newest = {
+        event.host: event for event in store.hook_events(sorted(hosts), SWITCH, TimeRange(from_ms=now_ms))
+    }
+    found = []
+    for host, event in sorted(newest.items()):
+        if event.kind is EventKind.SHED:
+            from_ms = min(event.time_ns // NS_PER_MS, now_ms)
+            found.append(Shed(SWITCH, host, from_ms, now_ms, now_ms - from_ms))
+    return found

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from backend.errors import ParameterError
 from backend.query.grid import MAX_VALUES
 from backend.query.measured_steps import measured_steps
-from backend.query.shed import ENTRY, Shed, shed_times
+from backend.query.shed import Shed, shed_times
 from backend.query.stall_buckets import Bucket, Counts, Histogram, quantile_ns
 from backend.query.stall_measuring import Unmeasured
-from backend.store.contract.hosts import CoveredSpan
+from backend.store.contract.hosts import ENTRY, CoveredSpan
 from backend.store.contract.levels import Levels
 from backend.store.contract.stalls import StallPoint, StallSum
 from backend.store.contract.store import Store

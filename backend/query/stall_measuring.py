@@ -10,8 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from backend.query.shed import SWITCH
-from backend.store.contract.hosts import HostProbes
+from backend.store.contract.hosts import ENTRY, SWITCH, HostProbes
 from backend.store.contract.stalls import StallLedgerSum
 from backend.store.contract.store import Store
 from faultmodel.kinds import ProbeState
@@ -20,7 +19,6 @@ _WITHOUT_PAGE_FAULT = frozenset(("pvm", "unknown"))
 """Flavours in which a walk of the guest's tables is the first event of a fault, and its mapping the last."""
 _WALK = "kvmmmu:kvm_mmu_pagetable_walk"
 _BEGINS = ("kvm:kvm_page_fault", "kvm:kvm_guest_fault")
-_ENTRY = "kvm:kvm_entry"
 _MAPPED = "kvmmmu:kvm_mmu_spte_requested"
 
 
@@ -60,7 +58,7 @@ def _measuring(found: HostProbes) -> Measuring:
     attached = {probe.tracepoint for probe in found.probes if probe.state is ProbeState.ATTACHED}
     shed = {probe.tracepoint for probe in found.probes if probe.state is ProbeState.SHED}
     is_walk = found.flavour in _WITHOUT_PAGE_FAULT
-    begins, ends = ((_WALK,), (_MAPPED,)) if is_walk else (_BEGINS, (_ENTRY, _MAPPED))
+    begins, ends = ((_WALK,), (_MAPPED,)) if is_walk else (_BEGINS, (ENTRY, _MAPPED))
     return Measuring(
         host=found.host,
         begins=_first(begins, attached),

@@ -9,10 +9,10 @@ from typing import NamedTuple
 from backend.errors import ParameterError
 from backend.query.choice import end_of, life_of, members_of
 from backend.query.covering import Covering
-from backend.query.shed import ENTRY, Shed, shed_times
+from backend.query.shed import Shed, shed_times
 from backend.query.stall_buckets import Histogram, Times
 from backend.query.stall_measuring import Measuring, Unmeasured, measured_by, unmeasured
-from backend.store.contract.hosts import AsOf
+from backend.store.contract.hosts import ENTRY, AsOf
 from backend.store.contract.stalls import StallLedgerSum, VcpuStallSum
 from backend.store.contract.store import Store
 from backend.store.contract.time_limit import in_time

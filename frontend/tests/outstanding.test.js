@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { adviceText, handlerText, outstandingSentence } from "../public/js/model/outstanding.js";
-import { agedBy, outstandingRows } from "../public/js/pages/vm/outstanding-card.js";
+import { countText } from "../public/js/base/format.js";
+import { stalledFigure } from "../public/js/pages/overview/data.js";
+import { OUTSTANDING_CARD, agedBy, outstandingRows } from "../public/js/pages/vm/outstanding-card.js";
 
 /** @typedef {import("../public/js/model/types.js").Outstanding} Outstanding */
 
@@ -34,6 +36,20 @@ test("the sentence counts vCPUs that stand still", () => {
   assert.equal(outstandingSentence([FAULT, SWAP, CLOSED]), "2 vCPUs stand still, for 1 min the longest.");
   assert.equal(outstandingSentence([CLOSED]), "No vCPU stands still.");
   assert.match(outstandingSentence([{ ...FAULT, is_stale: true }]), /may have ended\.$/);
+});
+
+test("where the host does not show any now, none is not taken for none", () => {
+  /** @type {import("../api-types.js").RangeWarning} */
+  const warning = { code: "sleep_not_measured", host: "kvm-a1", from_ms: 1795381190000, to_ms: 1795381200000, lacking_ms: 10000 };
+  assert.match(outstandingSentence([], [warning]), /^Whether a vCPU stands still is not known since /);
+  assert.equal(OUTSTANDING_CARD.isEmpty(/** @type {any} */ ({ items: [], warnings: [warning] })), false);
+  assert.equal(OUTSTANDING_CARD.isEmpty(/** @type {any} */ ({ items: [], warnings: [] })), true);
+  const none = { outstanding: 0, vms: 0, oldest_s: null };
+  const [known, unknown] = [0, 2].map((hosts) => stalledFigure({ ...none, hosts_not_shown: hosts }));
+  assert.deepEqual([known?.value, known?.note], ["0", ""]);
+  assert.deepEqual([unknown?.value, unknown?.note], [countText(null), "not known of 2 hosts"]);
+  const some = stalledFigure({ outstanding: 3, vms: 1, oldest_s: 2, hosts_not_shown: 1 });
+  assert.deepEqual([some.value, some.note], ["3", "1 VM, for up to 2 s, not known of 1 host"]);
 });
 
 test("ages go on, but for a host that is not heard of", () => {

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 
 from backend.api.schemas.as_of import AsOf
 from backend.api.schemas.fields import Count, ExactTimeText, NextCursor, WordText
+from backend.api.schemas.warnings import RangeWarning, WarningsLeftOut
 from faultmodel.waits import WaitsFor
 
 
@@ -52,6 +53,11 @@ class OutstandingPage(BaseModel):
     vms_left_out: int = Field(
         description="VMs of the range that were not looked through, as there are too many", examples=[0]
     )
+    warnings: list[RangeWarning] = Field(
+        description="Hosts that do not list any now, since they have shed what shows them "
+        "(`sleep_not_measured`): of their VMs it is not known whether one stands still"
+    )
+    warnings_left_out: WarningsLeftOut
     as_of: AsOf
 
 
@@ -61,3 +67,7 @@ class StalledNow(BaseModel):
     outstanding: Count = Field(description="Faults under way")
     vms: Count = Field(description="VMs that have one")
     oldest_s: float | None = Field(description="The age of the oldest; null where there is none")
+    hosts_not_shown: Count = Field(
+        description="Hosts that list none now, since they have shed what shows them: whether one of "
+        "their VMs stands still is not known"
+    )

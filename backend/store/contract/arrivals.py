@@ -22,7 +22,10 @@ class ArrivalKind(StrEnum):
     OUTSTANDING = "outstanding"
     """A fault under way is listed first, or what it waits for or its handler's state has changed."""
     RESOLVED = "resolved"
-    """It is not listed any more."""
+    """It has ended: it is not listed any more."""
+    NOT_SHOWN = "not_shown"
+    """It is not listed any more, nor is any other: its host does not look now, so that it may not have
+    ended."""
 
 
 class Settled(NamedTuple):
@@ -40,7 +43,7 @@ class Arrival(NamedTuple):
     """An item that was stored.
 
     ``item``: of an exit its ``RecordRow``, of a livelock its ``KnownLivelock``, of a fault under way its
-    ``KnownOutstanding``; of one that is resolved, as it was listed last.
+    ``KnownOutstanding``; of one that is resolved or not shown, as it was listed last.
     """
 
     position: int

@@ -66,6 +66,12 @@ class HostProbes(NamedTuple):
     probes: Sequence[Probe]
 
 
+SWITCH = "sched:sched_switch"
+"""The hook that shows when vCPUs are asleep."""
+ENTRY = "kvm:kvm_entry"
+"""The hook that shows where stalls end, on most hosts."""
+
+
 class HookEvent(NamedTuple):
     """A hook was shed or restored, or a counting began, with all hooks, or was taken over."""
 

@@ -127,7 +127,8 @@ def test_a_vm_that_is_not_known_has_no_answer(server: Server) -> None:
 
 def test_the_overview_says_what_stands_still_now(server: Server, host: Host) -> None:
     server.clock.now_ns = outstanding().time_ns + NS_PER_S
-    assert server.get("/api/v1/overview")["stalled"] == {"outstanding": 0, "vms": 0, "oldest_s": None}
+    none = {"outstanding": 0, "vms": 0, "oldest_s": None, "hosts_not_shown": 0}
+    assert server.get("/api/v1/overview")["stalled"] == none
     host.lists(
         outstanding(age_ns=9 * NS_PER_S),
         outstanding(vcpu=1),
@@ -135,7 +136,7 @@ def test_the_overview_says_what_stands_still_now(server: Server, host: Host) -> 
         # Its vCPU goes on.
         outstanding(B, vcpu=1, handler=Handler.CLOSED, age_ns=50 * NS_PER_S),
     )
-    assert server.get("/api/v1/overview")["stalled"] == {"outstanding": 3, "vms": 2, "oldest_s": 10}
+    assert server.get("/api/v1/overview")["stalled"] == {**none, "outstanding": 3, "vms": 2, "oldest_s": 10}
     for chosen, faults in (({"host": "host-1"}, 3), ({"host": "other"}, 0), ({"state": "ended"}, 0)):
         assert server.get("/api/v1/overview", **chosen)["stalled"]["outstanding"] == faults
     server.clock.now_ns += 60 * NS_PER_S

@@ -63,7 +63,7 @@ def test_its_parts_are_what_is_answered_apart(
         "vms": vms,
         "rates": rates(fleet, **RANGE, **chosen, **charted),
         "status": fleet.get("/api/v1/status"),
-        "stalled": {"outstanding": 0, "vms": 0, "oldest_s": None},
+        "stalled": {"outstanding": 0, "vms": 0, "oldest_s": None, "hosts_not_shown": 0},
     }
     assert vms["items"]
 

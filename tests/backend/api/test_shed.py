@@ -148,3 +148,20 @@ def test_that_ends_of_stalls_were_not_seen_is_said_of_stalls_alone(server: Serve
     for path in ("waits", "pressure"):
         codes = {one["code"] for one in server.get(f"/api/v1/{path}", **span)["warnings"]}
         assert not codes & {"end_not_measured", "sleep_not_measured"}
+
+
+def test_a_host_that_lists_no_faults_under_way_since_it_has_shed_what_shows_them_says_so(
+    server: Server,
+) -> None:
+    _apply(server, (SHED, 5), (RESTORED, 8), (SHED, 12))
+    found = [server.get("/api/v1/outstanding"), server.get("/api/v1/outstanding", vm=VM_ID)]
+    assert [(answer["items"], _shed_parts(answer)) for answer in found] == 2 * [([], [(12, 20, 8)])]
+    assert server.get("/api/v1/overview")["stalled"]["hosts_not_shown"] == 1
+    # Of another host's VMs nothing is lacking, nor of one that has ended.
+    assert server.get("/api/v1/overview", host="host-2")["stalled"]["hosts_not_shown"] == 0
+    ended = make_vm(ended_ns=START_NS + (SECONDS - 1) * NS_PER_S)
+    server.apply(make_batch(SECONDS, host=make_host(), vms=[ended]))
+    assert server.get("/api/v1/outstanding", vm=VM_ID)["warnings"] == []
+    server.apply(make_batch(SECONDS + 1, events=[_event(RESTORED, SECONDS)]))
+    assert server.get("/api/v1/outstanding")["warnings"] == []
+    assert server.get("/api/v1/overview")["stalled"]["hosts_not_shown"] == 0

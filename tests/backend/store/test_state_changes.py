@@ -14,6 +14,8 @@ from backend.store.sql.catalog import state_changes
 from backend.store.sql.copying import copy
 from backend.store.sql.migrate import downgrade, migrate
 from backend.store.sql.store import SqlStore
+from faultmodel.kinds import ProbeState
+from faultmodel.record import Probe
 from faultmodel.waits import Handler, WaitsFor
 from tests.backend.store.aging import DAY_S, claim, take_jobs
 from tests.backend.store.conftest import NewUrl
@@ -23,6 +25,7 @@ from tests.batches import (
     VM_ID,
     livelock,
     make_batch,
+    make_host,
     make_vm,
     outstanding,
     outstanding_look,
@@ -31,7 +34,8 @@ from tests.batches import (
 OTHER_VM = "00000000000000b2"
 VMS = [make_vm(VM_ID), make_vm(OTHER_VM)]
 RECEIVED_NS = START_NS + 60 * NS_PER_S
-LIVELOCK, OUTSTANDING, RESOLVED = ArrivalKind.LIVELOCK, ArrivalKind.OUTSTANDING, ArrivalKind.RESOLVED
+LIVELOCK, OUTSTANDING = ArrivalKind.LIVELOCK, ArrivalKind.OUTSTANDING
+RESOLVED, NOT_SHOWN = ArrivalKind.RESOLVED, ArrivalKind.NOT_SHOWN
 
 
 def _fault(second: int, *, began: float = 0, **fields: Any) -> Any:
@@ -45,12 +49,15 @@ def _list(
     *faults: Any,
     sequence: int | None = None,
     is_whole: bool = True,
+    is_shed: bool = False,
     received_ns: int = RECEIVED_NS,
 ) -> None:
     """Store what a host lists in a second."""
     looks: list[Any] = [outstanding_look(second)] if is_whole else []
     number = second if sequence is None else sequence
-    batch = make_batch(number, vms=VMS, outstanding=list(faults), outstanding_looks=looks)
+    state = ProbeState.SHED if is_shed else ProbeState.ATTACHED
+    host = make_host(probes=(Probe(tracepoint="sched:sched_switch", state=state),))
+    batch = make_batch(number, host=host, vms=VMS, outstanding=list(faults), outstanding_looks=looks)
     assert store.apply(batch, received_ns)
 
 
@@ -87,6 +94,24 @@ def test_a_fault_comes_when_it_is_listed_first_when_it_changes_and_when_it_is_re
         (OUTSTANDING, listed[1]),
         (OUTSTANDING, listed[3]),
         (RESOLVED, listed[4]),
+    ]
+
+
+def test_one_that_is_not_listed_since_its_host_does_not_look_any_more_is_not_resolved(store: Store) -> None:
+    waiting = _fault(1, began=-9)
+    _list(store, 1, waiting, _fault(1, vcpu=1))
+    _list(store, 2, _fault(2, began=-9))
+    _list(store, 3, is_shed=True)
+    _list(store, 4, is_shed=True)
+    # It is seen again once its vCPU has fallen asleep anew.
+    again = _fault(6, began=5)
+    _list(store, 6, again)
+    assert _changes(store) == [
+        (OUTSTANDING, waiting),
+        (OUTSTANDING, _fault(1, vcpu=1)),
+        (RESOLVED, _fault(1, vcpu=1)),
+        (NOT_SHOWN, _fault(2, began=-9)),
+        (OUTSTANDING, again),
     ]
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The faults under way that each host listed last: what is not in a list any more is resolved.
+"""The faults under way that each host listed last: what is not in a list any more is resolved, unless the
+host does not show any now.
 
 Batches come in any order, and one list may come in several: all of its rows have the time of the look. The
 last of them has the look itself, and only then is it known what is not in the list.
@@ -10,11 +11,14 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from sqlalchemy import Connection, RowMapping, bindparam, delete, func, select
 
 from backend.store.contract.arrivals import ArrivalKind
+from backend.store.contract.hosts import SWITCH
 from backend.store.contract.outstanding import KnownOutstanding
 from backend.store.sql.catalog.state_changes import StateChange
 from backend.store.sql.ranges import chunks
 from backend.store.sql.tables import hosts, outstanding, outstanding_looks, vms
 from backend.store.sql.writer import Writer, value_columns
+from faultmodel.kinds import ProbeState
+from faultmodel.record import Host
 from faultmodel.record_outstanding import Outstanding
 from faultmodel.waits import Handler, WaitsFor
 from faultmodel.wire import Batch
@@ -79,15 +83,23 @@ def add_outstanding(
     if ended:
         is_older = outstanding.c.time_ns < time_ns
         connection.execute(delete(outstanding).where(outstanding.c.host_id == host_id, is_older))
-    return [*_changes(before, rows, ended)]
+    gone = ArrivalKind.RESOLVED if _shows_any(batch.host) else ArrivalKind.NOT_SHOWN
+    return [*_changes(before, rows, ended, gone)]
 
 
-def _changes(before: _Faults, rows: _Faults, ended: Collection[tuple[int, int]]) -> Iterator[StateChange]:
+def _shows_any(host: Host) -> bool:
+    return all(one.tracepoint != SWITCH or one.state is not ProbeState.SHED for one in host.probes)
+
+
+def _changes(
+    before: _Faults, rows: _Faults, ended: Collection[tuple[int, int]], gone: ArrivalKind
+) -> Iterator[StateChange]:
+    """:param gone: what becomes of those that are ``ended``"""
     for key in sorted({*rows, *ended}):
         old, new = before.get(key), rows.get(key)
         is_same = old is not None and new is not None and _is_same(old, new)
         if old is not None and not is_same:
-            yield StateChange(ArrivalKind.RESOLVED, key[0], old)
+            yield StateChange(gone if new is None else ArrivalKind.RESOLVED, key[0], old)
         if new is not None and not (is_same and old is not None and _state(old) == _state(new)):
             yield StateChange(ArrivalKind.OUTSTANDING, key[0], new)
 

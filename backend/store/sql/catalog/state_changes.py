@@ -55,6 +55,7 @@ _DECODERS: Mapping[ArrivalKind, msgspec.json.Decoder[Livelock] | msgspec.json.De
     ArrivalKind.LIVELOCK: msgspec.json.Decoder(Livelock),
     ArrivalKind.OUTSTANDING: _outstanding,
     ArrivalKind.RESOLVED: _outstanding,
+    ArrivalKind.NOT_SHOWN: _outstanding,
 }
 
 

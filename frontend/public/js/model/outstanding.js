@@ -2,8 +2,9 @@
 /** Faults under way in words: for how long, what they wait for, and what is known of who provides the page. */
 
 import { countText, forCount } from "../base/format.js";
-import { durationText } from "../base/time.js";
+import { durationText, dateText } from "../base/time.js";
 
+/** @typedef {import("../../../api-types.js").RangeWarning} RangeWarning */
 /** @typedef {import("./types.js").Outstanding} Outstanding */
 
 export const OUTSTANDING_MEANING = "Faults that have begun and not ended, now: their vCPUs stand still.";
@@ -51,13 +52,22 @@ export function adviceText(faults) {
     .join(" ");
 }
 
-/** @param {readonly Outstanding[]} faults */
-export function outstandingSentence(faults) {
+/**
+ * @param {readonly Outstanding[]} faults
+ * @param {readonly RangeWarning[]} [warnings] of the answer that lists them
+ */
+export function outstandingSentence(faults, warnings = []) {
   const open = faults.filter(({ handler }) => handler !== "closed");
   const oldest = Math.max(...open.map(({ age_s: age }) => age));
   const stale = faults.some(({ is_stale: isStale }) => isStale)
     ? " The host has not been heard of since: they may have ended."
     : "";
+  const [shed] = warnings;
+  if (open.length === 0 && shed)
+    return (
+      `Whether a vCPU stands still is not known since ${dateText(shed.from_ms ?? shed.to_ms)}: ` +
+      "to see when vCPUs are asleep cost the host too much."
+    );
   if (open.length === 0) return `No vCPU stands still.${stale}`;
   const first = forCount(open.length, "1 vCPU stands still", `${countText(open.length)} vCPUs stand still`);
   return `${first}, for ${durationText(oldest * 1000)}${open.length > 1 ? " the longest" : ""}.${stale}`;

@@ -119,14 +119,18 @@ export function figuresOf({ vms: { totals }, rates, stalled, ledger, request }) 
 }
 
 /** @param {import("../../model/types.js").StalledNow} stalled @returns {import("../../panels/figures.js").Figure} */
-function stalledFigure({ outstanding, vms, oldest_s: oldest }) {
-  const note = oldest === null ? "" : `${plural(vms, "VM")}, for up to ${durationText(oldest * 1000)}`;
+export function stalledFigure({ outstanding, vms, oldest_s: oldest, hosts_not_shown: unknown }) {
+  const note = [
+    oldest === null ? "" : `${plural(vms, "VM")}, for up to ${durationText(oldest * 1000)}`,
+    unknown ? `not known of ${plural(unknown, "host")}` : "",
+  ];
   return {
     key: "stalled",
     label: "Stalled now",
-    value: countText(outstanding),
+    // With some hosts unknown, none is not known to be none.
+    value: countText(outstanding === 0 && unknown ? null : outstanding),
     tone: outstanding > 0 ? "warn" : "",
-    note,
+    note: note.filter(Boolean).join(", "),
     title: "vCPUs that stand still for a fault now, whatever the range: each VM’s page lists them",
   };
 }

@@ -22,7 +22,7 @@ export const OUTSTANDING_CARD = {
   id: "outstanding",
   title: "Outstanding faults",
   ask: (vm, { signal }) => getOutstanding(vm, signal),
-  isEmpty: ({ items }) => items.length === 0,
+  isEmpty: ({ items, warnings }) => items.length === 0 && warnings.length === 0,
   create() {
     const said = el("p", { class: "card-note" });
     const advice = el("p", { class: "card-note" });
@@ -43,10 +43,12 @@ export const OUTSTANDING_CARD = {
     /** @type {readonly Outstanding[]} */
     let answered = [];
     let answeredAt = 0;
+    /** @type {readonly import("../../../../api-types.js").RangeWarning[]} */
+    let warnings = [];
 
     function show() {
       const faults = agedBy(answered, performance.now() - answeredAt);
-      setText(said, outstandingSentence(faults));
+      setText(said, outstandingSentence(faults, warnings));
       table.update(outstandingRows(faults.slice(0, MOST_ROWS)), moreText(faults.length - MOST_ROWS));
     }
 
@@ -56,8 +58,9 @@ export const OUTSTANDING_CARD = {
     return {
       root: table.root,
       destroy: () => clearInterval(ticking),
-      update({ items }) {
+      update({ items, warnings: found }) {
         answered = items;
+        warnings = found;
         answeredAt = performance.now();
         setText(advice, adviceText(items));
         setShown(advice, advice.textContent !== "");

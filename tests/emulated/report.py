@@ -31,15 +31,20 @@ _HEAD = (
 
 
 def traced(
-    config: pytest.Config, row: Row, kernels: Path, folder: Path, guests: Mapping[str, Sequence[str]]
+    config: pytest.Config,
+    row: Row,
+    kernels: Path,
+    folder: Path,
+    guests: Mapping[str, Sequence[str]],
+    modules: Mapping[str, Sequence[str]] = {},
 ) -> Session:
-    """Run a row's session and note it.
+    """Run a row's session and note it. As ``run_session``.
 
     :param kernels: where kernels are kept
     :param folder: empty; for all that the session leaves
     """
     platform, kernel = provide(row, kernels)
-    session = run_session(platform, kernel, folder, guests, row.kvm_parameters)
+    session = run_session(platform, kernel, folder, guests, row.kvm_parameters, modules)
     config.stash[SESSIONS].append((row, session))
     return session
 

@@ -18,6 +18,8 @@ from tests.kernel.guests import Truth, truth_of
 from tests.product import Product, wait_for
 
 ATTEMPTS = 4
+DATA_DIR = "/tmp/kvmfaults"
+"""Of the collector in the machine."""
 _SHOWN_S = 1200.0
 _STATE_S = 1800.0
 """A collector on a busy machine begins to compile anew, with twice the time, until that is enough."""
@@ -63,7 +65,8 @@ class Session:
     """All that is known of a boot that went to its end.
 
     ``repeated`` says of each attempt before it why it was not the last; ``seconds`` is how long this took.
-    ``doctor``'s findings and ``accounts`` are by name; ``status`` is the host's.
+    ``doctor``'s findings and ``accounts`` are by name; ``status`` is the host's. ``counted``: what other
+    modules printed, by name.
     """
 
     kernel: Kernel
@@ -72,6 +75,7 @@ class Session:
     doctor: dict[str, dict[str, Any]]
     status: dict[str, Any]
     accounts: dict[str, Account]
+    counted: dict[str, dict[str, Any]]
     collector_status: int
     collector_log: str
 
@@ -110,7 +114,7 @@ class Stage:
         server = f"http://{HOST_ADDRESS}:{self.product.port}"
         arguments = ["--server", server, "--token-file", "/job/token", "--host", self.product.host]
         # Emulated, each run of a program takes as long as many do elsewhere.
-        arguments += ["--data-dir", "/tmp/kvmfaults", "--hook-budget", "0", *options]
+        arguments += ["--data-dir", DATA_DIR, "--hook-budget", "0", *options]
         return self.machine.start("collector.log", "collector", "run", *arguments, prefix=prefix)
 
     def collector_log(self) -> str:
@@ -165,17 +169,20 @@ def run_session(
     folder: Path,
     guests: Mapping[str, Sequence[str]],
     kvm_parameters: Sequence[str] = (),
+    modules: Mapping[str, Sequence[str]] = {},
 ) -> Session:
     """Boot, trace the guests, end. Where the emulator fails, all of it is done again.
 
     :param folder: empty; logs and the server's database stay there
     :param guests: the arguments behind ``python -m`` of each, by a name for it
     :param kvm_parameters: of the vendor's KVM module
+    :param modules: the same as of guests, of modules that print in JSON what they counted by themselves
     :raises EmulatorError: the machine failed in the last attempt
     :raises AssertionError: something did not come about in time
     """
     return attempt(
-        lambda place, repeated: _trace(platform, kernel, place, guests, kvm_parameters, repeated), folder
+        lambda place, repeated: _trace(platform, kernel, place, guests, kvm_parameters, modules, repeated),
+        folder,
     )
 
 
@@ -232,6 +239,7 @@ def _trace(
     folder: Path,
     guests: Mapping[str, Sequence[str]],
     kvm_parameters: Sequence[str],
+    modules: Mapping[str, Sequence[str]],
     repeated: tuple[str, ...],
 ) -> Session:
     began = time.monotonic()
@@ -245,16 +253,23 @@ def _trace(
         ran = {name: machine.python(*arguments) for name, arguments in guests.items()}
         accounts = {name: _account_of(stage, answer) for name, answer in ran.items()}
         status = stage.until_looking()
+        counted = {name: _printed(machine.python(*arguments)) for name, arguments in modules.items()}
         return Session(
             kernel=kernel,
             repeated=repeated,
             doctor={finding["name"]: finding for finding in findings},
             status=status,
             accounts=accounts,
+            counted=counted,
             collector_status=machine.stop(collector),
             collector_log=stage.collector_log(),
             seconds=time.monotonic() - began,
         )
+
+
+def _printed(answer: Answer) -> dict[str, Any]:
+    assert answer.status == 0, answer.error
+    return dict(json.loads(answer.output))
 
 
 def _account_of(stage: Stage, answer: Answer) -> Account:

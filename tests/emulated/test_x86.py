@@ -12,7 +12,7 @@ from tests.emulated.log import steps_of
 from tests.emulated.matrix import X86, Row, parameters
 from tests.emulated.paging import NESTED, SHADOW, Paging
 from tests.emulated.report import traced
-from tests.emulated.session import Session, Shown
+from tests.emulated.session import DATA_DIR, Session, Shown
 from tests.kernel.guests import Truth
 
 pytestmark = pytest.mark.emulated
@@ -32,6 +32,7 @@ GUESTS = {
     "memslot lost": ("tests.emulated.act", "Hotplug", "40"),
     "late handler": ("tests.emulated.act", "SlowHandler", str(len(DELAYS_S))),
 }
+MODULES = {"shed": ("tests.emulated.shed", DATA_DIR)}
 
 
 @pytest.fixture(scope="module", params=parameters(X86))
@@ -46,7 +47,7 @@ def session(
     row: Row, pytestconfig: pytest.Config, kernels_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Session:
     """One boot, on which all the guests have run."""
-    return traced(pytestconfig, row, kernels_folder, tmp_path_factory.mktemp("x86"), GUESTS)
+    return traced(pytestconfig, row, kernels_folder, tmp_path_factory.mktemp("x86"), GUESTS, MODULES)
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +181,22 @@ def test_a_stall_is_measured_from_the_fault_to_the_entry_and_holds_the_time_of_a
     ]
     assert shown.stalls["total"]["timed"] == shown.vm["faults"]
     assert {vcpu["vcpu"] for vcpu in shown.stalls["vcpus"] if vcpu["blocked_s"] >= sum(DELAYS_S)} == {0, 1}
+
+
+def test_while_the_hook_on_entries_is_shed_each_fault_ends_once_and_lasts_until_it_is_mapped(
+    session: Session,
+) -> None:
+    parts = session.counted["shed"]
+    for part in parts.values():
+        ended = sum(part["timed"].values()) + sum(part["untimed"].values())
+        assert (ended, part["lost"]) == (part["faults"], {})
+        assert part["slept_ns"] >= part["late_ns"]
+    attached, shed, restored = (parts[name] for name in ("attached", "shed", "restored"))
+    assert attached["untimed"] == restored["untimed"] == {}
+    # The first, before which each entry was seen, and the one that no event shows the end of.
+    assert shed["untimed"] == {"mapped_4k": 1, "resumed": 1}
+    assert {*shed["timed"]} == {"mapped_4k"}
+    assert shed["faults"] == attached["faults"] == restored["faults"]
 
 
 def test_a_bare_error_is_a_fault_without_outcome_and_an_exit_without_address(

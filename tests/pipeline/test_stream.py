@@ -3,6 +3,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import count
@@ -215,6 +216,65 @@ def test_ids_of_one_server_are_good_at_another_and_each_sees_what_the_others_sto
             with following(theirs, found[place].id) as stream:
                 rest = stream.take(sent - place - 1)
             assert [event.data for event in rest] == [event.data for event in found[place + 1 :]]
+
+
+LISTS = 6
+
+
+def lists_of(host: str, vm: str) -> list[Batch]:
+    """Return what a host lists, second after second: each fault is listed twice, and no more at the end."""
+    batches = []
+    for second in range(LISTS + 2):
+        faults = [
+            outstanding(vm, second=second, vcpu=vcpu, age_ns=(second - vcpu + 1) * NS_PER_S)
+            for vcpu in (second - 1, second)
+            if 0 <= vcpu < LISTS
+        ]
+        batches.append(
+            make_batch(
+                second,
+                host=make_host(host, boot_id=host),
+                stream=host.encode().hex().ljust(32, "0")[-32:],
+                vms=[make_vm(vm, uuid="", pid=int(vm, 16))],
+                outstanding=faults,
+                outstanding_looks=[outstanding_look(second)],
+            )
+        )
+    return batches
+
+
+def test_faults_under_way_come_once_to_readers_of_either_server_whichever_takes_a_list(
+    postgresql: str,
+) -> None:
+    """Each list is handed in to both at once, while the other host's is."""
+    hosts = {f"host-{number}": vm_id(number + 1) for number in range(2)}
+    tokens = {host: new_ingest_token(postgresql, host) for host in hosts}
+
+    def deliver(host: str) -> None:
+        for batch in lists_of(host, hosts[host]):
+            took = pool.map(lambda url, batch=batch: hand_in(url, tokens[host], batch), urls)
+            assert sorted(took) == [False, True]
+
+    with several_servers(postgresql, 2) as servers, ThreadPoolExecutor(4) as pool:
+        urls = [servers.url(0), servers.url(1)]
+        with following(urls[0]) as stream, following(urls[1]) as other, ThreadPoolExecutor(2) as senders:
+            begin = stream.last_id
+            list(senders.map(deliver, hosts))
+            expected = 2 * LISTS * len(hosts)
+            found, others = stream.take(expected), other.take(expected)
+        with following(urls[1], begin) as again:
+            resumed = again.take(expected)
+        assert ask(urls[0], "outstanding")["items"] == []
+    for same in (others, resumed):
+        assert [(one.name, one.data) for one in same] == [(one.name, one.data) for one in found]
+    for vm in hosts.values():
+        of_vm = [(one.name, one.data["vcpu"]) for one in found if one.data["vm"] == vm]
+        assert of_vm == [
+            change
+            for second in range(LISTS + 2)
+            for change in (("resolved", second - 2), ("outstanding", second))
+            if 0 <= change[1] < LISTS
+        ]
 
 
 def test_workers_of_one_server_stream_what_each_of_them_stores(database: str) -> None:

@@ -158,7 +158,13 @@ class Session:
         if self._hooks is None:
             return
         meter = self._meter
-        for event in self._hooks.adjust(meter.run_ns, self._passed_ns, may_measure=meter.may_measure):
+        events = self._hooks.adjust(
+            meter.run_ns,
+            self._passed_ns,
+            may_measure=meter.may_measure,
+            is_asked=self._policy.is_asked,
+        )
+        for event in events:
             self.note(event)
 
     def _wait(self, epoll: select.epoll, stop: Stop, interval_s: float) -> None:

@@ -7,7 +7,9 @@ its share of one core in two of them in a row it is shed. It is then detached, s
 Without the first, sleeps of vCPUs are not measured: what they waited for, pressure, how much of a stall they
 were asleep. Without the second, ends of stalls are not (stall.bpf.h). Counts are not concerned. While a hook
 is shed nobody knows what it would cost, so it is attached again after a time; that doubles with each time
-that this did not last.
+that this did not last. Whoever asks for every fault of a VM wants to know these things, too: what is shed
+when that begins is attached again at once, for all VMs, since it costs most to be called at all. It is then
+judged as ever.
 """
 
 import logging
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from collector.sampling.outcome import PPM
-from faultmodel.kinds import CheckState, EventKind
+from faultmodel.kinds import CheckState, EventKind, EventReason
 from faultmodel.record import Check, EventFacts, HostEvent
 
 logger = logging.getLogger(__name__)
@@ -39,11 +41,15 @@ _NOT_MEASURED = (
 
 @dataclass(frozen=True, slots=True)
 class HookStep:
-    """A hook is to be shed, or to be restored. ``used``: its share of one core; None where it is restored."""
+    """A hook is to be shed, or to be restored. ``used``: its share of one core; None where it is restored.
+
+    ``is_asked_for``: restored since somebody asks for a VM's faults.
+    """
 
     is_shed: bool
     used: float | None
     granted: float
+    is_asked_for: bool = False
 
 
 class HookGovernor:
@@ -57,14 +63,22 @@ class HookGovernor:
         self._shed_ns = 0
         self._patience_ns = _FIRST_PATIENCE_NS
         self._is_restored = False
+        self._was_asked = False
+        self._is_wanted = False
+        """Since somebody began to ask while it was shed."""
 
-    def judge(self, share: float | None, passed_ns: int, *, is_shed: bool) -> HookStep | None:
+    def judge(
+        self, share: float | None, passed_ns: int, *, is_shed: bool, is_asked: bool = False
+    ) -> HookStep | None:
         """Judge a reading; return a step if one is due.
 
         :param share: of one core that the hook's program took; None where that was not measured
         :param passed_ns: the reading's length
         :param is_shed: whether the hook was shed in it
+        :param is_asked: whether somebody asks for a VM's faults
         """
+        self._is_wanted = is_shed and is_asked and (self._is_wanted or not self._was_asked)
+        self._was_asked = is_asked
         if is_shed:
             return self._wait(passed_ns)
         self._shed_ns = 0
@@ -88,10 +102,10 @@ class HookGovernor:
     def _wait(self, passed_ns: int) -> HookStep | None:
         self._over = self._within = 0
         self._shed_ns += max(0, passed_ns)
-        if self._shed_ns < self._patience_ns:
+        if self._shed_ns < (_FIRST_PATIENCE_NS if self._is_wanted else self._patience_ns):
             return None
         self._shed_ns, self._is_restored = 0, True
-        return HookStep(is_shed=False, used=None, granted=self.budget)
+        return HookStep(is_shed=False, used=None, granted=self.budget, is_asked_for=self._is_wanted)
 
 
 class HookGovernors:
@@ -146,12 +160,13 @@ class HookPolicy:
         return (Check(name=_CHECK, state=CheckState.LACKING, found=_NOT_MEASURED),)
 
     def adjust(
-        self, run_ns: Mapping[str, int] | None, passed_ns: int, *, may_measure: bool
+        self, run_ns: Mapping[str, int] | None, passed_ns: int, *, may_measure: bool, is_asked: bool = False
     ) -> Sequence[HostEvent]:
         """Do what was said before, and judge the last reading. Call it when that reading was sent.
 
         :param run_ns: how long each program ran in it; None where that was not measured
         :param may_measure: whether that is ever measured
+        :param is_asked: whether somebody asks for a VM's faults, and gets some
         :return: events for the next reading
         """
         self._may_measure = may_measure
@@ -160,7 +175,9 @@ class HookPolicy:
         for hook in HOOKS.keys() - due:
             is_measured = run_ns is not None and hook in run_ns and passed_ns > 0
             share = run_ns[hook] / passed_ns if run_ns is not None and is_measured else None
-            step = self._governors.of(hook).judge(share, passed_ns, is_shed=hook in self._probes.shed)
+            step = self._governors.of(hook).judge(
+                share, passed_ns, is_shed=hook in self._probes.shed, is_asked=is_asked
+            )
             if step is not None and step.is_shed:
                 self._due.append(hook)
                 events.append(_event(EventKind.SHED, hook, step))
@@ -193,4 +210,5 @@ def _event(kind: EventKind, hook: str, step: HookStep | None = None) -> HostEven
         used_ppm=None if step is None or step.used is None else round(step.used * PPM),
         granted_ppm=None if step is None or not step.granted else round(step.granted * PPM),
     )
-    return HostEvent(time_ns=0, kind=kind, facts=facts)
+    reason = EventReason.ASKED_FOR if step is not None and step.is_asked_for else None
+    return HostEvent(time_ns=0, kind=kind, reason=reason, facts=facts)

@@ -70,6 +70,11 @@ class SamplingPolicy:
         self._level = RecordLevel.NONE
         """The level at which the requested VMs were recorded in the last span."""
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether somebody asks for the faults of VMs that are there, and gets some."""
+        return bool(self._asked) and self._level > RecordLevel.NONE
+
     def adjust(
         self,
         vms: Mapping[VmKey, Vm],

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from collector.sampling.hooks import HookGovernor, HookGovernors, HookPolicy, HookStep
-from faultmodel.kinds import EventKind
+from faultmodel.kinds import EventKind, EventReason
 from faultmodel.record import EventFacts, HostEvent
 
 SECOND = 1_000_000_000
@@ -171,3 +171,47 @@ def test_each_hook_is_judged_by_itself() -> None:
     events = [event for _ in range(3) for event in policy.adjust(run_ns, SECOND, may_measure=True)]
     assert [event.facts.hook for event in events if event.facts] == ["kvm:kvm_entry"]
     assert programs.shed == {"kvm_entry"}
+
+
+def test_what_is_shed_when_somebody_begins_to_ask_for_a_vm_is_restored_once_and_judged_as_ever() -> None:
+    governor = HookGovernor(BUDGET)
+
+    def read(seconds: int, *, is_asked: bool) -> list[tuple[int, HookStep]]:
+        steps = [
+            (second, governor.judge(None, SECOND, is_shed=True, is_asked=is_asked))
+            for second in range(seconds)
+        ]
+        return [(second, step) for second, step in steps if step is not None]
+
+    for _ in range(3):
+        _measured(governor, 0.02, 0.02)
+        _until_restored(governor)
+    _measured(governor, 0.02, 0.02)
+    # It would be shed for 80 s. Once it is shed for 10, whoever begins to ask has it.
+    assert read(30, is_asked=False) == []
+    ((_, step),) = read(1, is_asked=True)
+    assert step == HookStep(is_shed=False, used=None, granted=BUDGET, is_asked_for=True)
+    # Above the budget it is shed in the midst of that, for as long as ever.
+    steps = [governor.judge(0.02, SECOND, is_shed=False, is_asked=True) for _ in range(2)]
+    assert [step is not None for step in steps] == [False, True]
+    ((second, step),) = read(160, is_asked=True)
+    assert (second, step.is_asked_for) == (159, False)
+
+
+def test_one_that_was_shed_a_moment_ago_is_restored_after_seconds_and_not_if_nobody_asks_any_more() -> None:
+    governor = HookGovernor(BUDGET)
+    _measured(governor, 0.02, 0.02)
+    _until_restored(governor)
+    _measured(governor, 0.02, 0.02)
+    assert [governor.judge(None, SECOND, is_shed=True, is_asked=True) for _ in range(9)] == 9 * [None]
+    assert governor.judge(None, SECOND, is_shed=True, is_asked=False) is None
+    assert _until_restored(governor) == 10
+
+
+def test_that_a_hook_is_restored_since_somebody_asks_is_said() -> None:
+    programs = _Programs(shed=True)
+    policy = HookPolicy(programs, HookGovernors(BUDGET))
+    events = [
+        event for _ in range(10) for event in policy.adjust(None, SECOND, may_measure=True, is_asked=True)
+    ]
+    assert [(event.kind, event.reason) for event in events] == [(EventKind.RESTORED, EventReason.ASKED_FOR)]

@@ -77,6 +77,11 @@ class Desk:
         assert answer is not None
         return answer
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether somebody asks, and gets something."""
+        return self._recording.is_asked
+
     def ask(self, vm: str, until_s: int) -> None:
         self.requests.add(RecordRequest(vm, until_s * SECOND), 0)
 
@@ -160,6 +165,19 @@ def test_above_the_budget_a_request_gives_way_before_the_sample(tmp_path: Path) 
         (SAMPLE, {WEB: SAMPLE}),
         (NONE, {WEB: NONE}),
     ]
+
+
+def test_somebody_asks_while_a_vm_is_recorded_that_was_asked_for(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, budget=0.01)
+    desk.ask("web", 60)
+    desk.adjust(1, vms={DB: VMS[DB]})
+    assert not desk.is_asked
+    desk.adjust(2)
+    assert desk.is_asked
+    # Until even the sample is held back.
+    for second in range(3, 40):
+        desk.adjust(second, share=0.5)
+    assert not desk.is_asked
 
 
 def test_in_a_calm_everything_is_recorded_again(tmp_path: Path) -> None:

@@ -125,7 +125,8 @@ const SENTENCES = {
       ? ""
       : ` (${significant(used)}% of a core used, ${significant(granted)}% granted)`) +
     (LACKING[hook ?? ""] ? `; ${LACKING[hook ?? ""]}` : ""),
-  restored: ({ hook }) => hook ?? "",
+  restored: ({ hook, reason }) =>
+    (hook ?? "") + (reason === "asked_for" ? ", since all faults of a VM are asked for" : ""),
 };
 
 /** @param {HostEvent} event */

@@ -1,27 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Prometheus scrapes: the totals of the API, of a bounded number of series, of VMs that are there."""
+"""What Prometheus scrapes: the totals of the API, in counters that do not fall."""
 
-import gzip
 import subprocess
 from contextlib import closing
 from typing import Any
 
-import httpx
 import pytest
 
-from backend.query import exposed_vms
 from backend.store import open_store
 from backend.store.contract.jobs import JobClaim
 from backend.store.contract.retention import Kept
 from backend.store.sql.migrate import migrate
 from faultmodel.exposition import Form
 from faultmodel.kinds import HostState, LossKind
-from faultmodel.metrics import MOST_SERIES_OF_VM
 from faultmodel.outcomes import Outcome
-from faultmodel.record import Access, Cost, Loss, Span, Vm
+from faultmodel.record import Access, Cost, Loss
 from faultmodel.record_stalls import Pressure
 from faultmodel.waits import Handler
 from faultmodel.wire import Batch
+from tests.backend.api.scraping import READ, WRITE, asked, scraped, second_of
 from tests.backend.serving import Server, make_server
 from tests.batches import (
     NS_PER_S,
@@ -40,40 +37,16 @@ from tests.batches import (
     stall_count,
 )
 from tests.postgresql import postgresql_server, postgresql_url
-from tests.scraped import Scrape
 
 __all__ = ["postgresql_server", "postgresql_url"]
 B = "00000000000000b2"
 DAY_S = 86_400
-READ, WRITE = 0x1, 0x2
 READS = "kvmfaults_faults_total"
 ALL = {"from_": 0, "to": (START_S + 1000 * DAY_S) * 1000}
 PROMETHEUS = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
 )
-
-
-def asked(server: Server, **headers: str) -> httpx.Response:
-    """Return the answer to a scrape."""
-    response = server.request("GET", "/metrics", headers=headers)
-    assert response.status_code == 200, response.text
-    return response
-
-
-def scraped(server: Server) -> Scrape:
-    """Return what a scrape says."""
-    return Scrape(asked(server).text)
-
-
-def second_of(second: int, vm_id: str = VM_ID, *, faults: int = 10, sequence: int | None = None) -> Batch:
-    """Return the batch of a second in which a VM had so many faults, reads, that were recorded in part."""
-    start_ns = START_NS + second * NS_PER_S
-    return make_batch(
-        second if sequence is None else sequence,
-        covered=[Span(start_ns, start_ns + NS_PER_S)],
-        fault_counts=[fault_count(vm_id, second=second, word=READ, faults=faults)],
-    )
 
 
 def everything(**changes: Any) -> Batch:
@@ -275,114 +248,6 @@ def test_where_all_hours_are_kept_counters_count_all_that_there_was(server: Serv
         remove_old(server)
         assert scraped(server).sum("kvmfaults_faults_total", vm=VM_ID) == day + 10
     assert scraped(server).value("kvmfaults_counters_from_timestamp_seconds") == 0
-
-
-def ended(second: int, vm_id: str = VM_ID) -> Vm:
-    """Return a VM that ended in a second."""
-    return make_vm(vm_id, ended_ns=START_NS + second * NS_PER_S)
-
-
-def test_a_vm_that_has_ended_leaves_after_two_intervals(server: Server) -> None:
-    server.apply(second_of(0), make_batch(1, vms=[ended(1)]))
-    for second, is_shown in ((2, True), (exposed_vms.GONE_S, True), (exposed_vms.GONE_S + 2, False)):
-        server.clock.now_ns = START_NS + second * NS_PER_S
-        assert bool(scraped(server).of_vm(VM_ID)) is is_shown, second
-
-
-def test_the_last_counts_of_a_vm_that_ended_while_its_host_was_away_are_shown(server: Server) -> None:
-    server.apply(second_of(0))
-    away_s = 6 * 3600
-    for second in (1, 3600, away_s):
-        server.clock.now_ns = START_NS + second * NS_PER_S
-        assert scraped(server).sum("kvmfaults_faults_total", vm=VM_ID) == 10
-    server.apply(second_of(30, faults=5, sequence=1), make_batch(2, vms=[ended(31)]))
-    for second, shown in ((1, [15.0]), (exposed_vms.GONE_S - 1, [15.0]), (exposed_vms.GONE_S + 1, [])):
-        server.clock.now_ns = START_NS + (away_s + second) * NS_PER_S
-        reads = scraped(server).values("kvmfaults_faults_total", vm=VM_ID, access="read")
-        assert [value for _, value in reads] == shown
-
-
-def test_vms_of_a_host_that_is_gone_leave_and_the_host_stays(server: Server) -> None:
-    server.apply(second_of(0))
-    server.clock.now_ns = START_NS + (exposed_vms.ABSENT_S + 60) * NS_PER_S
-    found = scraped(server)
-    assert found.of_vm(VM_ID) == []
-    assert found.value("kvmfaults_host_last_batch_timestamp_seconds", host="host-1") == START_S + 60
-
-
-def test_recordings_are_not_there(server: Server) -> None:
-    recording = make_host("import/trace", state=HostState.REPLAY)
-    server.apply(make_batch(0, host=recording, fault_counts=[fault_count()]))
-    found = scraped(server)
-    assert found.of_vm(VM_ID) == []
-    assert found.values("kvmfaults_host_info") == []
-
-
-def test_a_vm_has_no_more_series_than_is_said_whatever_its_host_sends(server: Server) -> None:
-    exits = [exit_count(vcpu=n % 7, reason=n % 83, errno=n % 151) for n in range(9000)]
-    words = [fault_count(word=word) for word in range(2000)]
-    stalls = [
-        stall_count(access=access, outcome=outcome, octave=octave)
-        for access in Access
-        for outcome in Outcome
-        for octave in (-2, -1, 31)
-    ]
-    server.apply(make_batch(0, exit_counts=exits, fault_counts=words, stalls=stalls))
-    found = scraped(server)
-    assert 300 < len(found.of_vm(VM_ID)) <= MOST_SERIES_OF_VM
-    assert found.sum("kvmfaults_exits_total", vm=VM_ID) == len(exits)
-    assert found.sum("kvmfaults_faults_total", vm=VM_ID) == len(words)
-    assert {name for _, labels, _ in found.samples for name in labels}.isdisjoint(
-        {"pid", "vcpu", "gpa", "pc"}
-    )
-
-
-def many(vms: int) -> Batch:
-    """Return a batch of so many VMs, each of which has something of most metrics."""
-    ids = [f"{number:016x}" for number in range(1, vms + 1)]
-    stalls = [
-        stall_count(vm_id, outcome=outcome, octave=octave, q0=number)
-        for number, vm_id in enumerate(ids, 1)
-        for outcome in (Outcome.MAPPED_4K, Outcome.MAPPED_2M, Outcome.FAST)
-        for octave in (0, 3, 9)
-    ]
-    return make_batch(
-        0,
-        vms=[
-            make_vm(vm_id, name=f"guest-{vm_id}", uuid=f"6f1d0c9a-52a5-4ad5-8f43-0f6b1f{vm_id[-6:]}")
-            for vm_id in ids
-        ],
-        fault_counts=[
-            fault_count(vm_id, word=word, faults=number)
-            for number, vm_id in enumerate(ids, 1)
-            for word in (READ, WRITE)
-        ],
-        exit_counts=[
-            exit_count(vm_id, reason=reason, count=reason + number)
-            for number, vm_id in enumerate(ids)
-            for reason in (0, 2, 6, 39)
-        ],
-        stalls=stalls,
-    )
-
-
-def test_500_vms_are_less_than_a_megabyte(server: Server) -> None:
-    server.apply(many(500))
-    response = asked(server, **{"Accept-Encoding": "gzip"})
-    assert response.headers["content-encoding"] == "gzip"
-    assert Scrape(response.text).value("kvmfaults_vms", state="shown") == 500
-    assert int(response.headers["content-length"]) < 1_000_000
-    assert int(response.headers["content-length"]) == len(gzip.compress(response.content, 4, mtime=0))
-
-
-def test_more_vms_than_there_is_room_for_are_counted_as_left_out(
-    server: Server, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(exposed_vms, "MOST_VMS", 3)
-    server.apply(many(5))
-    found = scraped(server)
-    assert found.value("kvmfaults_vms", state="shown") == len(found.values("kvmfaults_vm_info")) == 3
-    assert found.value("kvmfaults_vms", state="left_out") == 2
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,22 @@ _nearest_runs = (
 _this_run = (_runs.stream_id == bindparam("of_stream")) & (_runs.first_sequence == bindparam("first"))
 _forget_run = delete(applied_batches).where(_this_run)
 _extend_run = update(applied_batches).where(_this_run).values(last_sequence=bindparam("last"))
+_dropped = select(loss_totals.c.host_id, loss_totals.c["count"]).where(
+    loss_totals.c.kind == LossKind.SPOOL_BATCHES
+)
+_of_stream = (
+    select(
+        streams.c.host_id,
+        (func.max(_runs.last_sequence) + 1).label("shipped"),
+        safe_sum_of(_runs.last_sequence - _runs.first_sequence + 1).label("stored"),
+    )
+    .join(applied_batches, _runs.stream_id == streams.c.id)
+    .group_by(streams.c.host_id, streams.c.id)
+    .subquery()
+)
+_shipped_and_stored = select(
+    _of_stream.c.host_id, safe_sum_of(_of_stream.c.shipped), safe_sum_of(_of_stream.c.stored)
+).group_by(_of_stream.c.host_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,25 +96,8 @@ def remember(writer: Writer, stream_id: int, sequence: int) -> Run | None:
 
 def batch_accounts(connection: Connection, names: Mapping[int, str]) -> Sequence[BatchAccount]:
     """Return what became of hosts' batches, ever. ``names`` has the hosts' names by number."""
-    dropped = dict(
-        connection.execute(
-            select(loss_totals.c.host_id, loss_totals.c["count"]).where(
-                loss_totals.c.kind == LossKind.SPOOL_BATCHES
-            )
-        ).all()
-    )
-    of_stream = (
-        select(
-            streams.c.host_id,
-            (func.max(_runs.last_sequence) + 1).label("shipped"),
-            safe_sum_of(_runs.last_sequence - _runs.first_sequence + 1).label("stored"),
-        )
-        .join(applied_batches, _runs.stream_id == streams.c.id)
-        .group_by(streams.c.host_id, streams.c.id)
-        .subquery()
-    )
-    sums = select(of_stream.c.host_id, safe_sum_of(of_stream.c.shipped), safe_sum_of(of_stream.c.stored))
-    found = {host_id: figures for host_id, *figures in connection.execute(sums.group_by(of_stream.c.host_id))}
+    dropped = dict(connection.execute(_dropped).all())
+    found = {host_id: figures for host_id, *figures in connection.execute(_shipped_and_stored)}
     accounts = []
     for host_id, name in names.items():
         shipped, stored = found.get(host_id, (0, 0))

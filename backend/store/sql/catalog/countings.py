@@ -3,7 +3,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from backend.store.contract.accounts import CountingTotal
 from backend.store.sql.catalog.vm_queries import storable
@@ -12,6 +12,30 @@ from backend.store.sql.sums import sum_of
 from backend.store.sql.tables import countings, vms
 from backend.store.sql.writer import Writer, columns_of
 from faultmodel.wire import Batch
+
+_mine, _everyone = vms.alias("mine"), vms.alias("everyone")
+_own, _of_all = countings.alias("own"), countings.alias("of_all")
+# A VM is one under both names, as its id and its kernel's boot say.
+_same = (
+    (_everyone.c.reported_id == _mine.c.reported_id)
+    & (_everyone.c.boot_id == _mine.c.boot_id)
+    & (_everyone.c.arch == _mine.c.arch)
+)
+_figures = (_mine.c.id, _own.c.counting, _own.c.seen, _own.c.seen_total)
+# Built once: to build a statement takes longer than to execute it.
+_totals = (
+    select(*_figures, sum_of(_of_all.c.seen).label("everywhere"))
+    .join(_own, _own.c.vm_id == _mine.c.id)
+    .join(_everyone, _same)
+    .join(_of_all, (_of_all.c.vm_id == _everyone.c.id) & (_of_all.c.counting == _own.c.counting))
+    .where(_mine.c.id.in_(bindparam("numbers", expanding=True)))
+    .group_by(*_figures)
+)
+_unequal = (
+    select(vms.c.id, vms.c.public_id)
+    .join(countings, countings.c.vm_id == vms.c.id)
+    .where(vms.c.public_id.in_(bindparam("ids", expanding=True)), countings.c.seen != countings.c.seen_total)
+)
 
 
 def add_countings(writer: Writer, batch: Batch, vm_numbers: Mapping[str, int]) -> None:
@@ -25,12 +49,8 @@ def vms_of_unequal(connection: Connection, vm_ids: Sequence[str]) -> Mapping[int
     """Return those VMs, by number, of which a counting has brought another number than it has seen."""
     found: dict[int, str] = {}
     for some in chunks(storable(vm_ids)):
-        statement = (
-            select(vms.c.id, vms.c.public_id)
-            .join(countings, countings.c.vm_id == vms.c.id)
-            .where(vms.c.public_id.in_(some), countings.c.seen != countings.c.seen_total)
-        )
-        found.update((number, vm_id) for number, vm_id in connection.execute(statement))
+        rows = connection.execute(_unequal, {"ids": some})
+        found.update((number, vm_id) for number, vm_id in rows)
     return found
 
 
@@ -40,31 +60,8 @@ def counting_totals(connection: Connection, vm_ids: Mapping[int, str]) -> Iterat
     A counting that goes on while its host is renamed is one: what is stored of it under the other name is not
     missing here.
     """
-    mine, everyone = vms.alias("mine"), vms.alias("everyone")
-    own, of_all = countings.alias("own"), countings.alias("of_all")
-    figures = [mine.c.id, own.c.counting, own.c.seen, own.c.seen_total]
-    # A VM is one under both names, as its id and its kernel's boot say.
-    same = (
-        (everyone.c.reported_id == mine.c.reported_id)
-        & (everyone.c.boot_id == mine.c.boot_id)
-        & (everyone.c.arch == mine.c.arch)
-    )
     for some in chunks(list(vm_ids)):
-        statement = (
-            select(
-                mine.c.id,
-                own.c.counting,
-                own.c.seen,
-                own.c.seen_total,
-                sum_of(of_all.c.seen).label("everywhere"),
-            )
-            .join(own, own.c.vm_id == mine.c.id)
-            .join(everyone, same)
-            .join(of_all, (of_all.c.vm_id == everyone.c.id) & (of_all.c.counting == own.c.counting))
-            .where(mine.c.id.in_(some))
-            .group_by(*figures)
-        )
-        for row in connection.execute(statement):
+        for row in connection.execute(_totals, {"numbers": some}):
             # What came under the other name after this one's newest batch is not in this one's total.
             stored = max(row.seen, min(row.everywhere, row.seen_total))
             yield CountingTotal(

@@ -18,8 +18,8 @@ from sqlalchemy import Connection, bindparam, select
 from backend.store.contract.changes import Version
 from backend.store.contract.values import TimeRange
 from backend.store.contract.vms import VmFilter, VmMember, VmMembers
-from backend.store.sql.catalog.vm_members import COLUMNS, ends_of, find_members
-from backend.store.sql.catalog.vm_queries import life_end_ms
+from backend.store.sql.catalog.vm_members import COLUMNS, find_members
+from backend.store.sql.catalog.vm_queries import ends_of, life_end_ms
 from backend.store.sql.ranges import chunks
 from backend.store.sql.tables import hosts, vms
 

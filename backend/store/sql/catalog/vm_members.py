@@ -9,11 +9,17 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, select
 from backend.errors import NotFoundError
 from backend.store.contract.values import TimeRange
 from backend.store.contract.vms import VmFilter, VmMember, VmMembers
-from backend.store.sql.catalog.vm_queries import alive_in, is_running, life_end_ms, matching, storable
+from backend.store.sql.catalog.vm_queries import (
+    alive_in,
+    ends_of,
+    is_running,
+    life_end_ms,
+    matching,
+    storable,
+)
 from backend.store.sql.once import rows_once
-from backend.store.sql.ranges import bounded, chunks
+from backend.store.sql.ranges import chunks
 from backend.store.sql.tables import hosts, vms
-from backend.store.sql.words import SIGNED_MAX
 
 MAX_MEMBERS = 50_000
 """VMs that are looked through at once: about a second's work."""
@@ -65,14 +71,6 @@ def find_members(connection: Connection, where: VmFilter, span: TimeRange) -> Vm
         rows = connection.execute(_select.where(vms.c.id.in_(newest))).all()
         left_out = number - len(rows)
     return VmMembers([VmMember._make(row) for row in rows], left_out)
-
-
-def ends_of(span: TimeRange) -> Mapping[str, int]:
-    """Return a range's ends as statements' parameters."""
-    return {
-        "from_ms": -SIGNED_MAX if span.from_ms is None else bounded(span.from_ms),
-        "to_ms": SIGNED_MAX if span.to_ms is None else bounded(span.to_ms),
-    }
 
 
 def named_members(connection: Connection, vm_ids: Sequence[str]) -> Sequence[VmMember]:

@@ -42,6 +42,26 @@ _vcpus_of_each = (
 )
 _known = select(vms.c.id, vms.c.public_id, vms.c.arch, hosts.c.name).join(hosts, hosts.c.id == vms.c.host_id)
 _chosen = _known.where(vms.c.public_id.in_(bindparam("ids", expanding=True)))
+_hosts = (
+    select(vms.c.public_id, hosts.c.name)
+    .join(hosts, hosts.c.id == vms.c.host_id)
+    .where(vms.c.public_id.in_(bindparam("ids", expanding=True)))
+)
+_commands = select(vms.c.public_id, vms.c.command).where(
+    vms.c.public_id.in_(bindparam("ids", expanding=True))
+)
+_PAGE = 5_000
+"""VMs that are read at once: of a large fleet, all take much memory."""
+_page = (
+    _known.where(
+        life_end_ms >= bindparam("from_ms"),
+        vms.c.first_seen_ms < bindparam("to_ms"),
+        vms.c.id > bindparam("reached"),
+    )
+    .order_by(vms.c.id)
+    .limit(_PAGE)
+)
+_page_of_hosts = _page.where(vms.c.host_id.in_(bindparam("hosts", expanding=True)))
 
 
 def vm_rows(
@@ -154,7 +174,7 @@ def each_chosen(
         for some in chunks(vm_ids):
             yield chosen_vms(connection, some)
         return
-    for rows in _in_pages(connection, alive_in(span)):
+    for rows in _in_pages(connection, None, span):
         yield {row.id: (row.public_id, row.arch) for row in rows}
 
 
@@ -165,35 +185,33 @@ def vms_of(
 
     :raises NotFoundError: there is no such host
     """
-    conditions = alive_in(span)
-    if hosts_named is not None:
-        conditions.append(vms.c.host_id.in_(list(host_names(connection, hosts_named))))
-    for rows in _in_pages(connection, conditions):
+    numbers = None if hosts_named is None else list(host_names(connection, hosts_named))
+    for rows in _in_pages(connection, numbers, span):
         for row in rows:
             yield row.public_id, row.name
 
 
 def _in_pages(
-    connection: Connection, conditions: Sequence[ColumnElement[bool]]
+    connection: Connection, host_numbers: Sequence[int] | None, span: TimeRange
 ) -> Iterator[Sequence[Row[int, str, str, str]]]:
-    """Yield VMs that fulfil conditions, some at a time: all of a large fleet take much memory."""
-    reached = -1
-    statement = _known.where(*conditions, vms.c.id > bindparam("reached")).order_by(vms.c.id)
-    while rows := connection.execute(statement.limit(MOST_AT_ONCE), {"reached": reached}).all():
+    """Yield the VMs of these hosts, or of every host, that existed in the range, some at a time."""
+    statement = _page if host_numbers is None else _page_of_hosts
+    asked: dict[str, Any] = {**ends_of(span), "reached": -1}
+    if host_numbers is not None:
+        asked["hosts"] = host_numbers
+    while rows := connection.execute(statement, asked).all():
         yield rows
-        reached = rows[-1].id
+        if len(rows) < _PAGE:
+            return
+        asked["reached"] = rows[-1].id
 
 
 def hosts_of(connection: Connection, vm_ids: Sequence[str]) -> Mapping[str, str]:
     """Return the host's name by VM id. :raises NotFoundError: a VM is unknown"""
     found: dict[str, str] = {}
     for some in chunks(storable(vm_ids)):
-        statement = (
-            select(vms.c.public_id, hosts.c.name)
-            .join(hosts, hosts.c.id == vms.c.host_id)
-            .where(vms.c.public_id.in_(some))
-        )
-        found.update((vm_id, host) for vm_id, host in connection.execute(statement))
+        rows = connection.execute(_hosts, {"ids": some})
+        found.update((vm_id, host) for vm_id, host in rows)
     for vm_id in vm_ids:
         if vm_id not in found:
             raise NotFoundError(f"no VM {vm_id!r}")
@@ -204,8 +222,8 @@ def commands_of(connection: Connection, vm_ids: Sequence[str]) -> Mapping[str, s
     """Return the command lines of VMs, by id."""
     found: dict[str, str] = {}
     for some in chunks(storable(vm_ids)):
-        statement = select(vms.c.public_id, vms.c.command).where(vms.c.public_id.in_(some))
-        found.update((vm_id, command) for vm_id, command in connection.execute(statement))
+        rows = connection.execute(_commands, {"ids": some})
+        found.update((vm_id, command) for vm_id, command in rows)
     return found
 
 
@@ -261,6 +279,14 @@ def _is_after(place: VmPlace) -> ColumnElement[bool]:
         vms.c.first_seen_ms < first_seen_ms,
         and_(vms.c.first_seen_ms == first_seen_ms, vms.c.public_id > vm_id),
     )
+
+
+def ends_of(span: TimeRange) -> Mapping[str, int]:
+    """Return a range's ends as statements' parameters."""
+    return {
+        "from_ms": -SIGNED_MAX if span.from_ms is None else bounded(span.from_ms),
+        "to_ms": SIGNED_MAX if span.to_ms is None else bounded(span.to_ms),
+    }
 
 
 def alive_in(span: TimeRange) -> list[ColumnElement[bool]]:

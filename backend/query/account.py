@@ -249,11 +249,22 @@ def _vm_account(
     return VmAccount(
         vm=vm_id,
         host=host,
-        figures={name: vm_line(quiet, places, column) for name, column in columns.items()},
+        figures=_lines(quiet, places, columns),
         missing=missing(countings),
         is_balanced=add_up(columns) and is_settled(countings, found),
         findings=_codes(found),
     )
+
+
+def _lines(
+    quiet: Sequence[int | None], places: Sequence[int], columns: Mapping[str, list[int]]
+) -> Mapping[str, Line]:
+    lines: dict[str, Line] = {}
+    for name, column in columns.items():
+        # Of most VMs all that was seen was counted and sampled out, and the other figures are 0.
+        like = next((known for known in lines if columns[known] == column), None)
+        lines[name] = vm_line(quiet, places, column) if like is None else lines[like]
+    return lines
 
 
 def _host_accounts(

@@ -2,7 +2,7 @@
 """Whether what became of VMs' faults adds up."""
 
 from collections.abc import Collection, Mapping, Sequence
-from operator import add, eq
+from operator import add
 
 from backend.query.findings import Code, Found
 from backend.store.contract.accounts import CountingTotal
@@ -24,16 +24,22 @@ def is_settled(countings: Sequence[CountingTotal], found: Sequence[Found]) -> bo
     )
 
 
-def add_up(figures: Mapping[str, Sequence[int]]) -> bool:
+def add_up(figures: Mapping[str, list[int]]) -> bool:
     """Return whether every fault that was seen became one of those of the ledger, at each of many points.
 
     :param figures: of the points, by name
     """
-    counted = map(add, figures["counted"], figures["uncounted"])
-    kept = map(add, figures["recorded"], figures["sampled_out"])
-    recorded = map(add, kept, figures["dropped"])
-    seen = figures["seen"]
-    return all(map(eq, seen, counted)) and all(map(eq, seen, recorded))
+    counted = _added(figures["counted"], figures["uncounted"])
+    recorded = _added(figures["sampled_out"], figures["recorded"], figures["dropped"])
+    return figures["seen"] == counted == recorded
+
+
+def _added(first: list[int], *others: list[int]) -> list[int]:
+    """Return the sums of figures, of which nearly all others are 0 at every point."""
+    for figure in others:
+        if any(figure):
+            first = list(map(add, first, figure))
+    return first
 
 
 def findings_of_vms(store: Store, owners: Mapping[str, str], of_hosts: Findings) -> Findings:
@@ -44,9 +50,12 @@ def findings_of_vms(store: Store, owners: Mapping[str, str], of_hosts: Findings)
     twice = {host for host, found in of_hosts.items() if any(map(_is_double, found))}
     perhaps = [vm_id for vm_id, host in owners.items() if host in twice]
     doubled: Collection[str] = store.doubled(perhaps) if perhaps else ()
+    of_others = {
+        host: [item for item in found if not _is_double(item)] if host in twice else found
+        for host, found in of_hosts.items()
+    }
     return {
-        vm_id: [item for item in of_hosts.get(host, ()) if not _is_double(item) or vm_id in doubled]
-        for vm_id, host in owners.items()
+        vm_id: (of_hosts if vm_id in doubled else of_others).get(host, ()) for vm_id, host in owners.items()
     }
 
 

@@ -63,7 +63,7 @@ class Catalog(Protocol):
     def doubled(self, vm_ids: Sequence[str]) -> Collection[str]:
         """Return those of the VMs that two countings counted at the same time."""
 
-    def coverage(self, hosts: Sequence[str] | None, span: TimeRange) -> Sequence[CoveredSpan]:
+    def coverage(self, host_names: Sequence[str] | None, span: TimeRange) -> Sequence[CoveredSpan]:
         """Return covered spans that meet the range, by host and time, clipped to it."""
 
     def vm_coverage(self, vm_ids: Sequence[str], span: TimeRange) -> VmCoverage:
@@ -74,7 +74,7 @@ class Catalog(Protocol):
         """
 
     def boot_coverage(
-        self, hosts: Sequence[str] | None, span: TimeRange
+        self, host_names: Sequence[str] | None, span: TimeRange
     ) -> Mapping[tuple[str, str], Sequence[CoveredSpan]]:
         """Return covered spans clipped to the range, by time, of each host's name and boot.
 

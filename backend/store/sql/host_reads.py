@@ -34,17 +34,14 @@ from backend.store.sql.catalog import (
     refusals,
     vm_queries,
 )
-from backend.store.sql.once import rows_once
 from backend.store.sql.reads import SqlReads
 from backend.store.sql.sums import sum_of
 from backend.store.sql.tables import folded, loss_totals
 from backend.store.sql.tables import host_events as host_events_table
-from backend.store.sql.tables import hosts as hosts_table
 from faultmodel.kinds import HostState, LossKind
 from faultmodel.record import Collector
 
 # Built once: to build a statement takes longer than to execute it.
-_names = select(hosts_table.c.id, hosts_table.c.name, hosts_table.c.state).order_by(hosts_table.c.name)
 _news = select(
     select(func.max(host_events_table.c.id)).scalar_subquery(),
     select(sum_of(loss_totals.c["count"])).scalar_subquery(),
@@ -76,11 +73,11 @@ class HostReads(SqlReads):
         """Return the VMs that were described anew from one version to a later one; None where unknown."""
         return self._noted.described_between(one, later)
 
-    def coverage(self, hosts: Sequence[str] | None, span: TimeRange) -> Sequence[CoveredSpan]:
+    def coverage(self, host_names: Sequence[str] | None, span: TimeRange) -> Sequence[CoveredSpan]:
         """Return covered spans that meet the range, by host and time, clipped to it."""
         with self._reading() as connection:
-            rows = rows_once(connection, _names)
-            wanted = None if hosts is None else set(hosts)
+            rows = hosts.read_briefly(connection)
+            wanted = None if host_names is None else set(host_names)
             chosen = [row for row in rows if wanted is None or row.name in wanted]
             spans = coverage.read_coverage(connection, [row.id for row in chosen], span)
             return [
@@ -107,12 +104,12 @@ class HostReads(SqlReads):
             )
 
     def boot_coverage(
-        self, hosts: Sequence[str] | None, span: TimeRange
+        self, host_names: Sequence[str] | None, span: TimeRange
     ) -> Mapping[tuple[str, str], Sequence[CoveredSpan]]:
         """Return covered spans clipped to the range, by time, of each host's name and boot."""
         with self._reading() as connection:
-            rows = rows_once(connection, _names)
-            wanted = None if hosts is None else set(hosts)
+            rows = hosts.read_briefly(connection)
+            wanted = None if host_names is None else set(host_names)
             names = {row.id: row.name for row in rows if wanted is None or row.name in wanted}
             covered = coverage.read_boot_coverage(connection, sorted(names), span)
             return {

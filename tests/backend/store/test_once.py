@@ -3,11 +3,14 @@
 
 from threading import Thread
 
+from backend.store.contract.hosts import CoveredSpan
 from backend.store.contract.store import Store
 from backend.store.contract.values import TimeRange
 from tests.backend.serving import NOW_NS
 from tests.backend.store.statements import asked
-from tests.batches import make_batch, make_host
+from tests.batches import START_MS, make_batch, make_host
+
+_HOUR_MS = 3_600_000
 
 
 def _read(store: Store) -> object:
@@ -29,6 +32,18 @@ def test_what_is_asked_again_in_one_state_is_not_read_again(store: Store) -> Non
         first = _read(store)
         once = len(texts)
         assert _read(store) == first
+        assert len(texts) == once
+
+
+def test_coverage_of_ranges_that_nearly_are_one_is_read_once(store: Store) -> None:
+    store.apply(make_batch(sequence=0), NOW_NS)
+    hour = TimeRange(START_MS // _HOUR_MS * _HOUR_MS, (START_MS // _HOUR_MS + 1) * _HOUR_MS)
+    with store.snapshot(), asked() as texts:
+        (whole,) = store.coverage(None, hour)
+        once = len(texts)
+        within = TimeRange(whole.from_ms + 1, whole.to_ms - 1)
+        assert store.coverage(None, within) == [CoveredSpan(whole.host, whole.from_ms + 1, whole.to_ms - 1)]
+        assert store.coverage(None, TimeRange(whole.to_ms, whole.to_ms + 1)) == []
         assert len(texts) == once
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select
 from backend.store.contract.values import TimeRange
 from backend.store.sql.catalog.applied import Run
 from backend.store.sql.once import rows_once
-from backend.store.sql.ranges import bounded_ns, chunks
+from backend.store.sql.ranges import bounded, bounded_ns, chunks
 from backend.store.sql.tables import coverage, sources, waiting_coverage
 from backend.store.sql.words import SIGNED_MAX
 from backend.store.sql.writer import Writer, columns_of
@@ -20,6 +20,7 @@ from faultmodel.wire import Batch
 
 MsSpan = tuple[int, int]
 """Half-open, UTC ms."""
+_HOUR_NS = 3600 * 10**9
 ANY_BOOT = ""
 """The boot of sources that were made of what an earlier release stored."""
 
@@ -125,11 +126,14 @@ def _read(connection: Connection, host_ids: Sequence[int], span: TimeRange) -> I
     """Yield spans by host and start."""
     start_ns = -SIGNED_MAX if span.from_ms is None else bounded_ns(span.from_ms)
     end_ns = SIGNED_MAX if span.to_ms is None else bounded_ns(span.to_ms)
+    # The parts of an answer ask for ranges whose ends differ by a step: in whole hours they are one.
+    first_ns, last_ns = start_ns // _HOUR_NS * _HOUR_NS, -(-end_ns // _HOUR_NS) * _HOUR_NS
     for some in chunks(host_ids):
-        asked = {"of_hosts": tuple(some), "start_ns": start_ns, "end_ns": end_ns}
+        asked = {"of_hosts": tuple(some), "start_ns": bounded(first_ns), "end_ns": bounded(last_ns)}
         for row in rows_once(connection, _in_range, asked):
-            # Outwards, so that a span of less than a ms is covered time too: recordings may be so short.
-            yield row, _clip(row.from_ns // NS_PER_MS, -(-row.to_ns // NS_PER_MS), span)
+            if row.to_ns > start_ns and row.from_ns < end_ns:
+                # Outwards, so that a span of less than a ms is covered time too: recordings may be so short.
+                yield row, _clip(row.from_ns // NS_PER_MS, -(-row.to_ns // NS_PER_MS), span)
 
 
 def covered_ms(spans: Iterable[MsSpan], from_ms: int, to_ms: int) -> int:

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.engine import Row
 
 from backend.store.contract.hosts import Finding, FindingCode
-from backend.store.sql.tables import findings, hosts
+from backend.store.sql.catalog.hosts import host_names
+from backend.store.sql.tables import findings
 
 _MOST = 20
 """Of a host and a code: what goes on is among them."""
@@ -20,7 +21,6 @@ _placed = select(findings, _place.label("place")).subquery()
 _newest = (
     select(_placed).where(_placed.c.place <= _MOST).order_by(_placed.c.last_ns.desc(), _placed.c.host_id)
 )
-_names = select(hosts.c.id, hosts.c.name)
 _OF_TWO_HOSTS = (FindingCode.TWO_NAMES, FindingCode.RENAMED)
 
 
@@ -28,7 +28,7 @@ def read_findings(connection: Connection) -> Sequence[Finding]:
     """Return findings, newest first: of each host and code the newest. Two hosts that each found the other
     are one.
     """
-    names: Mapping[int, str] = {row.id: row.name for row in connection.execute(_names)}
+    names = host_names(connection, None)
     rows = connection.execute(_newest).all()
     found: dict[object, Finding] = {}
     for row in rows:

@@ -57,20 +57,22 @@ _of_stream = (
     .order_by(hosts.c.id)
 )
 _this_host = update(hosts).where(hosts.c.id == bindparam("number"))
-_versions = select(hosts.c.id, hosts.c.applied)
 _changes = select(hosts.c.id, hosts.c.name, hosts.c.applied, hosts.c.last_batch_ns)
-_heard_of = select(hosts.c.reported_name, hosts.c.is_recording, hosts.c.last_batch_ns)
 _probes = (
     select(hosts.c.name, hosts.c.flavour, hosts.c.probes)
     .where(hosts.c.name.in_(bindparam("names", expanding=True)))
     .order_by(hosts.c.name)
 )
-_names = select(hosts.c.id, hosts.c.name).order_by(hosts.c.name)
-_live_names = (
-    select(hosts.c.name)
-    .where(~hosts.c.is_recording, hosts.c.covered_to_ns.is_not(None))
-    .order_by(hosts.c.name)
-)
+_briefly = select(
+    hosts.c.id,
+    hosts.c.name,
+    hosts.c.reported_name,
+    hosts.c.state,
+    hosts.c.is_recording,
+    hosts.c.last_batch_ns,
+    hosts.c.covered_to_ns,
+    hosts.c.applied,
+).order_by(hosts.c.name)
 
 
 def named_first(connection: Connection, host: Host, stream: str) -> Host:
@@ -179,9 +181,14 @@ def describe_host(
     writer.connection.execute(_this_host, values | {"number": known.id})
 
 
+def read_briefly(connection: Connection) -> Sequence[Row[Any]]:
+    """Return every host by name, in the columns that all parts of an answer need: read once for them."""
+    return rows_once(connection, _briefly)
+
+
 def read_version(connection: Connection) -> Version:
     """Return which state of the hosts' counts is read."""
-    return {row.id: row.applied for row in rows_once(connection, _versions)}
+    return {row.id: row.applied for row in read_briefly(connection)}
 
 
 def read_changes(connection: Connection) -> Mapping[int, HostChange]:
@@ -211,13 +218,16 @@ def known_hosts(connection: Connection, recordings: int) -> KnownHosts:
 
 
 def _known_hosts(connection: Connection, recordings: int) -> KnownHosts:
-    rows = connection.execute(_heard_of).all()
+    rows = read_briefly(connection)
     taken_ns: dict[str, int] = {}
     for row in rows:
         # A recording that is called as a live host is no sign of that one.
         for name in _names_above(row.reported_name) if row.is_recording else [row.reported_name]:
             taken_ns[name] = max(row.last_batch_ns, taken_ns.get(name, 0))
-    return KnownHosts(connection.scalars(_listed_names(recordings)).all(), taken_ns, len(rows))
+    of_recordings = sorted((-row.last_batch_ns, row.id) for row in rows if row.is_recording)
+    newest = {number for _, number in of_recordings[:recordings]}
+    listed = [row.name for row in rows if not row.is_recording or row.id in newest]
+    return KnownHosts(listed, taken_ns, len(rows))
 
 
 def _names_above(name: str) -> Iterator[str]:
@@ -234,17 +244,12 @@ def _listed(recordings: int | None) -> Select[Any]:
     return chosen.where(or_(not_(hosts.c.is_recording), hosts.c.id.in_(newest)))
 
 
-@cache
-def _listed_names(recordings: int) -> Select[Any]:
-    return _listed(recordings).with_only_columns(hosts.c.name)
-
-
 def host_names(connection: Connection, names: Sequence[str] | None) -> Mapping[int, str]:
     """Return these hosts' names, or every host's, by number, in the order of the names.
 
     :raises NotFoundError: there is no host of a name
     """
-    rows = rows_once(connection, _names)
+    rows = read_briefly(connection)
     if names is not None:
         known = {row.name for row in rows}
         for name in names:
@@ -256,7 +261,11 @@ def host_names(connection: Connection, names: Sequence[str] | None) -> Mapping[i
 def live_hosts(connection: Connection, names: Sequence[str] | None) -> Sequence[str]:
     """Return which of these hosts, or of all, were ever covered and are no recordings, in order."""
     wanted = None if names is None else set(names)
-    return [name for (name,) in rows_once(connection, _live_names) if wanted is None or name in wanted]
+    return [
+        row.name
+        for row in read_briefly(connection)
+        if not row.is_recording and row.covered_to_ns is not None and (wanted is None or row.name in wanted)
+    ]
 
 
 def host_number(connection: Connection, name: str) -> int:

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Connection, and_, or_, select, update
 
 from backend.errors import LostJobError
 from backend.store.contract.jobs import JobClaim, JobState
+from backend.store.sql.once import rows_once
 from backend.store.sql.tables import jobs
 from backend.store.sql.writer import Writer
 
@@ -76,7 +77,7 @@ def read_jobs(connection: Connection) -> Sequence[JobState]:
             took_ns=row.took_ns,
             error=row.error,
         )
-        for row in connection.execute(_in_order)
+        for row in rows_once(connection, _in_order)
     ]
 
 

@@ -3,9 +3,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, select
 
 from backend.store.contract.accounts import CountingTotal
+from backend.store.sql.among import among
 from backend.store.sql.catalog.vm_queries import storable
 from backend.store.sql.ranges import chunks
 from backend.store.sql.sums import sum_of
@@ -28,13 +29,13 @@ _totals = (
     .join(_own, _own.c.vm_id == _mine.c.id)
     .join(_everyone, _same)
     .join(_of_all, (_of_all.c.vm_id == _everyone.c.id) & (_of_all.c.counting == _own.c.counting))
-    .where(_mine.c.id.in_(bindparam("numbers", expanding=True)))
+    .where(among(_mine.c.id, "numbers"))
     .group_by(*_figures)
 )
 _unequal = (
     select(vms.c.id, vms.c.public_id)
     .join(countings, countings.c.vm_id == vms.c.id)
-    .where(vms.c.public_id.in_(bindparam("ids", expanding=True)), countings.c.seen != countings.c.seen_total)
+    .where(among(vms.c.public_id, "ids"), countings.c.seen != countings.c.seen_total)
 )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, delete, func, insert, select, update
 
 from backend.store.contract.values import TimeRange
+from backend.store.sql.among import among
 from backend.store.sql.catalog.applied import Run
 from backend.store.sql.once import rows_once
 from backend.store.sql.ranges import bounded, bounded_ns, chunks
@@ -45,7 +46,7 @@ _in_range = (
     select(sources.c.host_id, sources.c.boot_id, coverage.c.from_ns, coverage.c.to_ns)
     .join(sources, sources.c.id == coverage.c.source_id)
     .where(
-        sources.c.host_id.in_(bindparam("of_hosts", expanding=True)),
+        among(sources.c.host_id, "of_hosts"),
         coverage.c.to_ns > bindparam("start_ns"),
         coverage.c.from_ns < bindparam("end_ns"),
     )

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, bindparam, select
 from backend.store.contract.changes import Version
 from backend.store.contract.values import TimeRange
 from backend.store.contract.vms import VmFilter, VmMember, VmMembers
+from backend.store.sql.among import among
 from backend.store.sql.catalog.vm_members import COLUMNS, find_members
 from backend.store.sql.catalog.vm_queries import ends_of, life_end_ms
 from backend.store.sql.ranges import chunks
@@ -40,7 +41,7 @@ _moving = (
     .where(life_end_ms >= bindparam("from_ms"), vms.c.first_seen_ms < bindparam("to_ms"))
     .limit(MOST_KEPT + 1)
 )
-_who = select(*(COLUMNS[name] for name in _WHO)).where(vms.c.id.in_(bindparam("numbers", expanding=True)))
+_who = select(*(COLUMNS[name] for name in _WHO)).where(among(vms.c.id, "numbers"))
 _who_of = itemgetter(*map(VmMember._fields.index, _WHO))
 _both = itemgetter(*map((*_MOVING, *_WHO).index, VmMember._fields))
 _number = itemgetter(0)

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, func, select
 from backend.errors import NotFoundError
 from backend.store.contract.values import TimeRange
 from backend.store.contract.vms import VmFilter, VmMember, VmMembers
+from backend.store.sql.among import among
 from backend.store.sql.catalog.vm_queries import (
     alive_in,
     ends_of,
@@ -46,11 +47,9 @@ _place_in_host = func.row_number().over(
 _in_range = _select.where(
     life_end_ms >= bindparam("from_ms"), vms.c.first_seen_ms < bindparam("to_ms")
 ).limit(MAX_MEMBERS + 1)
-_numbered = _select.where(vms.c.id.in_(bindparam("numbers", expanding=True)))
-_of_guests = _select.where(
-    vms.c.ended_ns.is_(None), vms.c.guest_id.in_(bindparam("guests", expanding=True))
-).limit(MAX_MEMBERS)
-_named = _select.where(vms.c.public_id.in_(bindparam("ids", expanding=True)))
+_numbered = _select.where(among(vms.c.id, "numbers"))
+_of_guests = _select.where(vms.c.ended_ns.is_(None), among(vms.c.guest_id, "guests")).limit(MAX_MEMBERS)
+_named = _select.where(among(vms.c.public_id, "ids"))
 
 
 def find_members(connection: Connection, where: VmFilter, span: TimeRange) -> VmMembers:

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Row
 from backend.errors import NotFoundError
 from backend.store.contract.values import TimeRange
 from backend.store.contract.vms import VmFilter, VmPlace
+from backend.store.sql.among import among
 from backend.store.sql.catalog.hosts import host_names
 from backend.store.sql.once import rows_once
 from backend.store.sql.ranges import MOST_AT_ONCE, bounded, chunks
@@ -31,25 +32,23 @@ life_end_ms = case(
 _places = (
     select(vms.c.public_id, vms.c.host_id, hosts.c.name, vms.c.boot_id)
     .join(hosts, hosts.c.id == vms.c.host_id)
-    .where(vms.c.public_id.in_(bindparam("ids", expanding=True)))
+    .where(among(vms.c.public_id, "ids"))
 )
-_ids = select(vms.c.id, vms.c.public_id).where(vms.c.id.in_(bindparam("numbers", expanding=True)))
+_ids = select(vms.c.id, vms.c.public_id).where(among(vms.c.id, "numbers"))
 _vcpus_of_each = (
     select(vms.c.public_id, func.count().label("vcpus"))
     .join(vcpus, vcpus.c.vm_id == vms.c.id)
-    .where(vms.c.public_id.in_(bindparam("ids", expanding=True)))
+    .where(among(vms.c.public_id, "ids"))
     .group_by(vms.c.public_id)
 )
 _known = select(vms.c.id, vms.c.public_id, vms.c.arch, hosts.c.name).join(hosts, hosts.c.id == vms.c.host_id)
-_chosen = _known.where(vms.c.public_id.in_(bindparam("ids", expanding=True)))
+_chosen = _known.where(among(vms.c.public_id, "ids"))
 _hosts = (
     select(vms.c.public_id, hosts.c.name)
     .join(hosts, hosts.c.id == vms.c.host_id)
-    .where(vms.c.public_id.in_(bindparam("ids", expanding=True)))
+    .where(among(vms.c.public_id, "ids"))
 )
-_commands = select(vms.c.public_id, vms.c.command).where(
-    vms.c.public_id.in_(bindparam("ids", expanding=True))
-)
+_commands = select(vms.c.public_id, vms.c.command).where(among(vms.c.public_id, "ids"))
 _PAGE = 5_000
 """VMs that are read at once: of a large fleet, all take much memory."""
 _page = (
@@ -61,7 +60,7 @@ _page = (
     .order_by(vms.c.id)
     .limit(_PAGE)
 )
-_page_of_hosts = _page.where(vms.c.host_id.in_(bindparam("hosts", expanding=True)))
+_page_of_hosts = _page.where(among(vms.c.host_id, "hosts"))
 
 
 def vm_rows(

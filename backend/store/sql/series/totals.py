@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, selec
 from backend.store.contract.levels import AFTER_ALL_S, BEFORE_ALL_S, LENGTHS_S, Levels, Piece, Range, fitting
 from backend.store.contract.series import OWNER, Metric, Row, Top
 from backend.store.contract.values import Steps, TimeRange
+from backend.store.sql.among import among
 from backend.store.sql.ranges import bounded, chunks
 from backend.store.sql.series.measures import MEASURES, Columns, Measure, lived_within
 from backend.store.sql.tables import vms
@@ -222,7 +223,7 @@ def _column(measure: Measure, name: str) -> str:
 
 
 def _owned(measure: Measure, columns: Columns) -> Sequence[ColumnElement[bool]]:
-    return [columns[measure.owner].in_(bindparam("owners", expanding=True))]
+    return [among(columns[measure.owner], "owners")]
 
 
 def _step(columns: Columns) -> ColumnElement[int]:

@@ -37,7 +37,7 @@ class AlertsJob:
         with store.snapshot():
             alerts = store.open_alerts()
             moment = Moment(store, self._blocks, rules, now_ns)
-            judgement = judge(rules, moment)
+            judgement = judge(rules, moment, alerts)
             ended = ends(alerts, judgement, rules, moment, store)
         changes, left_out = advanced(alerts, judgement, ended, now_ns)
         store.change_alerts(changes, now_ns, claim)

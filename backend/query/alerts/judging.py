@@ -46,16 +46,17 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """Of whom rules hold, and of whom that is not known."""
+    """Of whom rules hold, and of which open alerts that is not known."""
 
     holding: Mapping[AlertKey, Holding]
     unknown: AbstractSet[AlertKey]
 
 
-def judge(rules: Sequence[Rule], moment: Moment) -> Judgement:
-    """Judge all rules of all that they are of."""
+def judge(rules: Sequence[Rule], moment: Moment, alerts: Sequence[Alert]) -> Judgement:
+    """Judge all rules of all that they are of. :param alerts: those that are open"""
     holding: dict[AlertKey, Holding] = {}
     unknown: set[AlertKey] = set()
+    is_open: AbstractSet[tuple[str, str, int]] = {alert.key for alert in alerts}
     for rule in rules:
         values = moment.values(rule)
         thresholds = None if rule.past is None else moment.thresholds(rule)
@@ -63,7 +64,9 @@ def judge(rules: Sequence[Rule], moment: Moment) -> Judgement:
             value = values.get(name)
             threshold = rule.threshold if thresholds is None else thresholds.get(name)
             if value is None or threshold is None:
-                unknown.add(AlertKey(rule.name, host, number))
+                # Of thousands it may not be known: to keep them all would have Python look for garbage.
+                if (rule.name, host, number) in is_open:
+                    unknown.add(AlertKey(rule.name, host, number))
             elif rule.holds(value, threshold):
                 holding[AlertKey(rule.name, host, number)] = Holding(rule, value, threshold)
     return Judgement(holding, unknown)

@@ -6,7 +6,7 @@ window was covered at least: of the part in which the VM was there.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 
 from backend.query.alerts.rules import DAY_S, Rule
@@ -14,6 +14,7 @@ from backend.query.alerts.watches import Subject, Watch
 from backend.query.blocks import Blocks
 from backend.query.choice import Choice, State
 from backend.query.covering import STALE_MS, Covering
+from backend.query.shed import shed_now
 from backend.query.view import View
 from backend.store.contract.hosts import CoveredSpan, HostStatus
 from backend.store.contract.series import COUNT, OWNER, Metric
@@ -76,6 +77,7 @@ class Moment:
         self._gaps = cache(self._read_gaps)
         self._livelocks = cache(self._read_livelocks)
         self._outstanding = cache(self._read_outstanding)
+        self._shed = cache(self._read_shed)
 
     def values(self, rule: Rule) -> Values:
         """Return what a rule watches, of every VM or host of which it is known."""
@@ -87,7 +89,9 @@ class Moment:
                 return {vm.number: float(found.get(vm.id, 0)) for vm in self.vms}
             case Watch.OUTSTANDING_FAULT:
                 ages_ns = self._outstanding()
-                return {vm.number: ages_ns.get(vm.id, 0) / NS_PER_S for vm in self.vms}
+                # What does not show them does not show either that there are none.
+                shed = self._shed()
+                return {vm.number: ages_ns.get(vm.id, 0) / NS_PER_S for vm in self.vms if vm.host not in shed}
             case Watch.UNCOUNTED_FAULTS:
                 return self._per_second(self._uncounted(rule.over_s), rule.over_s)
             case Watch.EXITS:
@@ -183,6 +187,10 @@ class Moment:
                 age_ns = fault.age_ns + max(0, self._now_ns - fault.time_ns)
                 found[fault.vm] = max(found[fault.vm], age_ns)
         return found
+
+    def _read_shed(self) -> Collection[str]:
+        """Return the hosts that do not show outstanding faults now."""
+        return {one.host for one in shed_now(self._store, self.hosts, self.now_ms)}
 
     def _of_hosts(self, watch: Watch, over_s: int) -> Values:
         silent_ms = {

@@ -3,14 +3,17 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
-from faultmodel.kinds import HostState, LossKind
-from faultmodel.record import Loss
+from faultmodel.kinds import EventKind, HostState, LossKind
+from faultmodel.record import EventFacts, HostEvent, Loss
 from faultmodel.waits import Handler
 from tests.backend.alerts.rounds import Rounds
 from tests.backend.alerts.rules import rule_text
 from tests.batches import (
+    NS_PER_S,
+    START_NS,
     VM_ID,
     exit_count,
     fault_count,
@@ -99,6 +102,22 @@ def test_what_is_none_of_it_does_not_count(
     rounds.rules(rule_text(**rule))
     rounds.counted(60, **batch)
     assert rounds.judge() == []
+
+
+def test_a_fault_that_its_host_does_not_show_any_more_has_not_ended(rounds: Rounds) -> None:
+    rounds.rules(rule_text(watch='"outstanding_fault"', above='"3s"'))
+    rounds.counted(60, outstanding=[outstanding(second=58)], outstanding_looks=[outstanding_look(58)])
+    assert rounds.judge() == FIRING
+    shed = HostEvent(
+        time_ns=START_NS + 61 * NS_PER_S,
+        kind=EventKind.SHED,
+        facts=EventFacts(hook="sched:sched_switch", used_ppm=30_000, granted_ppm=10_000),
+    )
+    rounds.counted(15, events=[shed], outstanding_looks=[outstanding_look(74)])
+    assert rounds.judge() == FIRING
+    restored = msgspec.structs.replace(shed, time_ns=shed.time_ns + 20 * NS_PER_S, kind=EventKind.RESTORED)
+    rounds.counted(15, events=[restored], outstanding_looks=[outstanding_look(89)])
+    assert rounds.judge() == [("own", "resolved")]
 
 
 def test_a_gap_is_what_was_not_covered_of_a_window(rounds: Rounds) -> None:

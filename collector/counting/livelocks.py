@@ -12,6 +12,9 @@ memory back:
 Both hold the vCPU where it is. Nothing else does, however often a page faults: KVM may do the access for the
 guest; the guest may change its own page tables; the host may look which pages are used or written, which
 takes nothing back; and it may take a page back now and then.
+
+On arm64 KVM counts nothing, and no event shows that it mapped a page. There, what has been mapped stays until
+the host takes it back or has the writes to it logged: that explains so many faults, and no more.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -24,6 +27,8 @@ from collector.counting.reading import Reading
 from collector.counting.watching import VmStates
 from collector.probe.layout import FORMATS, NOT_SHOWN, Repeats, VcpuKey, VmKey
 from collector.probe.looks import LookedVcpu, LookedVm, Looks
+from faultmodel.arch.arm64.esr import fault_status, is_write_fault
+from faultmodel.arch.arm64.layout import CM
 from faultmodel.record_livelocks import Livelock
 from faultmodel.units import NS_PER_S
 
@@ -38,6 +43,9 @@ MOST_SUSPECTS = 64
 _PAGE_BITS = 12
 _GUEST_VIRTUAL = "pferr"
 """The format of the words whose faults have a guest-virtual address."""
+_ARM64 = "esr_el2"
+_FAULTS_OF_ONE = 4
+"""That follow from memory taken back once, at most: two pages, each read and then written."""
 
 
 class _Place(NamedTuple):
@@ -80,7 +88,7 @@ class LivelockWatcher:
     name = "livelocks"
 
     def __init__(self, looks: Looks, states: VmStates) -> None:
-        """:param looks: that show KVM's counts"""
+        """:param looks: that show KVM's counts, where it has such"""
         self._looks = looks
         self._states = states
         self._suspects: dict[_Place, _Suspect] = {}
@@ -119,7 +127,7 @@ class LivelockWatcher:
         for vcpu, (slot, repeats) in ranked[:MOST_SUSPECTS]:
             state = states.get(VmKey(vcpu.kvm, vcpu.instance))
             if state is not None:
-                counts = () if slot is None else self._looks.vcpus([slot])
+                counts = () if slot is None or not self._looks.shows_counts else self._looks.vcpus([slot])
                 place = _Place(vcpu, repeats.repeats_address >> _PAGE_BITS)
                 found[place] = Seen(repeats, next(iter(counts), None), state.invalidate_seq)
         return found
@@ -163,6 +171,8 @@ def added_repeats(now: Repeats, before: Repeats) -> tuple[int, int]:
 
 def is_held(now: Seen, before: Seen, span_ns: int) -> bool:
     """Return whether a vCPU cannot go on, by what was added in a time."""
+    if FORMATS[now.repeats.repeats_format] == _ARM64:
+        return _is_held_on_arm64(now, before, span_ns)
     if now.counts is None or before.counts is None:
         return False
     repeats, unmapped = added_repeats(now.repeats, before.repeats)
@@ -177,6 +187,25 @@ def is_held(now: Seen, before: Seen, span_ns: int) -> bool:
         return False
     taken_back = min(repeats - unmapped, fixed, now.invalidate_seq - before.invalidate_seq)
     return taken_back * NS_PER_S >= LEAST_TAKEN_BACK * span_ns and taken_back >= done
+
+
+def _is_held_on_arm64(now: Seen, before: Seen, span_ns: int) -> bool:
+    """The same, by how many faults there were of which no event shows that KVM did the access."""
+    word = now.repeats.repeats_word
+    status = fault_status(word)
+    if status is None or status.kind not in ("translation", "permission") or word & CM:
+        # Of access flags an event shows what was done; maintenance of caches is skipped where no memory is.
+        return False
+    _, faults = added_repeats(now.repeats, before.repeats)
+    if faults * NS_PER_S >= LEAST_TAKEN_BACK * span_ns:
+        return True
+    if NOT_SHOWN in (now.invalidate_seq, before.invalidate_seq):
+        return False
+    if status.kind == "permission" and is_write_fault(word):
+        # Each may be the first since the log of dirty pages was collected, which no count shows.
+        return False
+    explained = _FAULTS_OF_ONE * (now.invalidate_seq - before.invalidate_seq)
+    return (faults - explained) * NS_PER_S >= LEAST_RETRIED * span_ns
 
 
 def _livelock(reading: Reading, place: _Place, suspect: _Suspect, state: LookedVm, vm: str) -> Livelock:

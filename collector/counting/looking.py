@@ -118,9 +118,10 @@ def _watchers(
         checks.append(check(memslots.name, _NO_MEMSLOTS))
     if loaded.shows_counts:
         found.append(KvmCountsWatcher(loaded, states, probes.places, memslots.could_have))
-        found.append(LivelockWatcher(loaded, states))
     elif _HAS_COUNTS in plan.macros:
         checks.append(check(KvmCountsWatcher.name, _NO_COUNTS))
+    if loaded.shows_counts or _HAS_COUNTS not in plan.macros:
+        found.append(LivelockWatcher(loaded, states))
     return found
 
 

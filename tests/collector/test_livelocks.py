@@ -19,7 +19,7 @@ from tests.collector.readings import make_reading
 SECOND = 10**9
 VM = VmKey(1, 1)
 IDS = {VM: "00000000000000a1"}
-PFERR, NPF = 3, 2
+PFERR, NPF, ESR_EL2 = 3, 2, 4
 COUNTS = LookedVcpu(*VM, 77, 0, *[0] * 6)
 BEFORE = Repeats(
     repeats_since_ns=7, repeats_address=0x5000, repeats_pc=0x40, repeats_word=6, repeats_format=PFERR
@@ -78,12 +78,65 @@ def test_without_kvms_own_counts_nothing_is_known() -> None:
     assert not is_held(after, replace(NOTHING, counts=None), SECOND)
 
 
+# ESR_EL2: read and write where nothing is mapped, write to what is protected, execution of what may not be,
+# cache maintenance, and an external abort.
+READ, WRITE, WRITE_OF_PROTECTED, FETCH_OF_DATA = 0x93040007, 0x93050047, 0x9305004F, 0x8200000F
+MAINTENANCE, ABORTED = 0x92000147, 0x92000010
+
+
+def _on_arm64(word: int, *, repeats: int, unmapped: int, sequence: int = 0) -> Seen:
+    """What is seen on arm64, where KVM counts nothing."""
+    seen = _after(repeats=repeats, unmapped=unmapped, sequence=sequence)
+    repeated = seen.repeats._replace(repeats_word=word, repeats_format=ESR_EL2)
+    return Seen(repeated, None, seen.invalidate_seq)
+
+
+HELD_ON_ARM64 = {
+    "tried again": _on_arm64(WRITE, repeats=100, unmapped=100),
+    "tried again while the host takes back": _on_arm64(READ, repeats=500, unmapped=500, sequence=100),
+    "may never be executed": _on_arm64(FETCH_OF_DATA, repeats=100, unmapped=100),
+    "taken back at once": _on_arm64(WRITE, repeats=1000, unmapped=1000, sequence=1000),
+    "protected at once": _on_arm64(WRITE_OF_PROTECTED, repeats=1000, unmapped=1000),
+    "sequence not shown": _on_arm64(WRITE, repeats=1000, unmapped=1000, sequence=NOT_SHOWN),
+}
+NOT_HELD_ON_ARM64 = {
+    "too seldom": _on_arm64(WRITE, repeats=99, unmapped=99),
+    "taken back slowly": _on_arm64(READ, repeats=999, unmapped=999, sequence=250),
+    "logged as dirty": _on_arm64(WRITE_OF_PROTECTED, repeats=999, unmapped=999),
+    "a device, or looked at for its age": _on_arm64(WRITE, repeats=9000, unmapped=0),
+    "maintenance of caches": _on_arm64(MAINTENANCE, repeats=9000, unmapped=9000),
+    "no fault of stage 2": _on_arm64(ABORTED, repeats=9000, unmapped=9000),
+    "sequence not shown": _on_arm64(WRITE, repeats=999, unmapped=999, sequence=NOT_SHOWN),
+}
+
+
+@pytest.mark.parametrize("what", HELD_ON_ARM64)
+def test_on_arm64_a_vcpu_is_held_that_faults_more_often_than_the_host_explains(what: str) -> None:
+    assert is_held(HELD_ON_ARM64[what], replace(NOTHING, counts=None), SECOND)
+
+
+@pytest.mark.parametrize("what", NOT_HELD_ON_ARM64)
+def test_on_arm64_one_is_not_held_whose_faults_the_host_explains(what: str) -> None:
+    assert not is_held(NOT_HELD_ON_ARM64[what], replace(NOTHING, counts=None), SECOND)
+
+
+def test_where_kvm_has_no_counts_it_is_not_asked_for_them() -> None:
+    repeats = BEGUN._replace(repeats_word=WRITE, repeats_format=ESR_EL2, repeats_address=0x48001234)
+    watched = Watched(Kernel(shows_counts=False), repeats=repeats)
+    found = [livelock for _ in range(4) for livelock in watched.read(1000)]
+    assert watched.kernel.asked == []
+    assert [(one.gpa, one.gva, one.syndrome, one.format) for one in found] == [
+        (0x48001234, None, WRITE, "esr_el2")
+    ]
+
+
 @dataclass
 class Kernel:
     """A VM of which vCPU 0 is in a livelock at a page for as long as ``retries`` are added."""
 
     taken: int = 0
     lives: bool = True
+    shows_counts: bool = True
     asked: list[Sequence[int]] = field(default_factory=list)
 
     def vms(self, vms: Iterable[VmKey]) -> Mapping[VmKey, LookedVm]:

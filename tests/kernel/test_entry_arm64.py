@@ -99,3 +99,14 @@ def test_while_no_entry_is_seen_each_fault_ends_once_and_is_timed_where_an_event
         key.outcome: (key.octave != UNTIMED, sum(values[:4])) for key, values in arm64.stalls().counts.items()
     }
     assert found == {Outcome.RESUMED: (False, 2), Outcome.ACCESS_FLAG: (True, 1)}
+
+
+def test_of_a_fault_again_and_again_the_address_in_the_guests_memory_is_kept(arm64: MadeUp) -> None:
+    arm64.set(repeats=0)
+    for _ in range(300):
+        arm64.happens("kvm_guest_fault", 0x1000, ESR, 0xFFFF_0000_5123, 0x4800_1000)
+        arm64.enter()
+    found = arm64.repeats()
+    assert found is not None
+    assert (found.repeats_address, found.repeats_pc, found.repeats_word) == (0x4800_1123, 0x1000, ESR)
+    assert found.repeats_unmapped > 250

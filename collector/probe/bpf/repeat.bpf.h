@@ -28,6 +28,10 @@ static __always_inline void compare_repeats(struct vcpu_counts *state, u64 addre
 	if (state->repeats > REPEATS_READ_ONE_IN && pc == state->repeats_pc)
 		return;
 	state->repeats_since_ns = bpf_ktime_get_ns();
+#ifdef WITH_KVM_GUEST_FAULT
+	/* address is FAR_EL2, guest-virtual. */
+	address = state->ipa | (address & ((1 << PAGE_BITS) - 1));
+#endif
 	state->repeats_address = address;
 	state->repeats_pc = pc;
 	state->repeats_word = word;

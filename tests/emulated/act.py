@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs in an emulated machine, or here: is one of the demo's guests, acts once, and prints the truth.
+"""Runs in an emulated machine, or here: is a guest of the demo's or of ours, acts once, and prints the truth.
 
 python -m tests.emulated.act SCENE COUNT
 """
@@ -9,12 +9,15 @@ import sys
 from demo import cases, handler_cases
 from demo.errors import DemoError
 from demo.scene import Scene
+from tests.emulated import poisoned
+
+_SCENES = (cases, handler_cases, poisoned)
 
 
 def main(name: str, count: int) -> None:
     """Act, where this kernel can run the guest; say why where it cannot."""
     try:
-        scene: Scene = getattr(cases if hasattr(cases, name) else handler_cases, name)()
+        scene: Scene = next(getattr(module, name) for module in _SCENES if hasattr(module, name))()
     except DemoError as error:
         sys.exit(str(error))
     scene.act(count)

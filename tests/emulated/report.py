@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the sessions of one test run have shown, for its summary and for docs/kernels.md."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.emulated.matrix import Row, provide
-from tests.emulated.session import Account, Session, run_session
+from tests.emulated.session import Account, Session, Stage, run_session
 
 SESSIONS = pytest.StashKey[list[tuple[Row, Session]]]()
 """Those of this test run, in their order."""
@@ -25,6 +26,7 @@ _HEAD = (
     "memory-fault exit",
     "private flag",
     "bare error exit",
+    "livelocks",
     "memslots",
     "KVM's own counts",
 )
@@ -37,6 +39,7 @@ def traced(
     folder: Path,
     guests: Mapping[str, Sequence[str]],
     modules: Mapping[str, Sequence[str]] = {},
+    afterwards: Callable[[Stage], Any] | None = None,
 ) -> Session:
     """Run a row's session and note it. As ``run_session``.
 
@@ -44,7 +47,7 @@ def traced(
     :param folder: empty; for all that the session leaves
     """
     platform, kernel = provide(row, kernels)
-    session = run_session(platform, kernel, folder, guests, row.kvm_parameters, modules)
+    session = run_session(platform, kernel, folder, guests, row.kvm_parameters, modules, afterwards)
     config.stash[SESSIONS].append((row, session))
     return session
 
@@ -84,6 +87,7 @@ def _cells(row: Row, session: Session) -> tuple[str, ...]:
         _memory_faults(accounts),
         "raised" if any("private" in _flags(account) for account in accounts) else "by hand-made words only",
         _bare_errors(accounts),
+        "by hand-made events only" if session.after is None else "raised",
         *(_looked(session, name) for name in ("memslots", "kvm_counts")),
     )
 

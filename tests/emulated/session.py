@@ -66,7 +66,7 @@ class Session:
 
     ``repeated`` says of each attempt before it why it was not the last; ``seconds`` is how long this took.
     ``doctor``'s findings and ``accounts`` are by name; ``status`` is the host's. ``counted``: what other
-    modules printed, by name.
+    modules printed, by name. ``after`` is what was found once that collector had ended.
     """
 
     kernel: Kernel
@@ -78,6 +78,7 @@ class Session:
     counted: dict[str, dict[str, Any]]
     collector_status: int
     collector_log: str
+    after: Any
 
 
 class Stage:
@@ -170,6 +171,7 @@ def run_session(
     guests: Mapping[str, Sequence[str]],
     kvm_parameters: Sequence[str] = (),
     modules: Mapping[str, Sequence[str]] = {},
+    afterwards: Callable[[Stage], Any] | None = None,
 ) -> Session:
     """Boot, trace the guests, end. Where the emulator fails, all of it is done again.
 
@@ -177,11 +179,14 @@ def run_session(
     :param guests: the arguments behind ``python -m`` of each, by a name for it
     :param kvm_parameters: of the vendor's KVM module
     :param modules: the same as of guests, of modules that print in JSON what they counted by themselves
+    :param afterwards: what else is done in the machine, where no collector runs any more
     :raises EmulatorError: the machine failed in the last attempt
     :raises AssertionError: something did not come about in time
     """
     return attempt(
-        lambda place, repeated: _trace(platform, kernel, place, guests, kvm_parameters, modules, repeated),
+        lambda place, repeated: _trace(
+            platform, kernel, place, guests, kvm_parameters, modules, afterwards, repeated
+        ),
         folder,
     )
 
@@ -240,6 +245,7 @@ def _trace(
     guests: Mapping[str, Sequence[str]],
     kvm_parameters: Sequence[str],
     modules: Mapping[str, Sequence[str]],
+    afterwards: Callable[[Stage], Any] | None,
     repeated: tuple[str, ...],
 ) -> Session:
     began = time.monotonic()
@@ -249,11 +255,15 @@ def _trace(
         findings = json.loads(machine.python("collector", "doctor", "--json", "--no-attach").output)
         collector = stage.start_collector("--records", "all", "--budget", "0")
         stage.until_state("attached")
+        # An exit has its cause from then on.
+        stage.until_looking()
         # All have run before the first is looked for: the machine is busy while it waits to be shown, too.
         ran = {name: machine.python(*arguments) for name, arguments in guests.items()}
         accounts = {name: _account_of(stage, answer) for name, answer in ran.items()}
         status = stage.until_looking()
         counted = {name: _printed(machine.python(*arguments)) for name, arguments in modules.items()}
+        collector_status, log = machine.stop(collector), stage.collector_log()
+        seconds = time.monotonic() - began
         return Session(
             kernel=kernel,
             repeated=repeated,
@@ -261,9 +271,10 @@ def _trace(
             status=status,
             accounts=accounts,
             counted=counted,
-            collector_status=machine.stop(collector),
-            collector_log=stage.collector_log(),
-            seconds=time.monotonic() - began,
+            collector_status=collector_status,
+            collector_log=log,
+            seconds=seconds,
+            after=afterwards(stage) if afterwards else None,
         )
 
 

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from collector.counting.livelocks import LEAST_RETRIED
 from demo.handler_cases import DELAYS_S
+from faultmodel.record import EHWPOISON
 from tests.emulated.guests import both
+from tests.emulated.livelocks import Beside, held_page
 from tests.emulated.log import steps_of
 from tests.emulated.matrix import X86, Row, parameters
 from tests.emulated.paging import NESTED, SHADOW, Paging
@@ -24,6 +27,7 @@ GUESTS = {
     "many": ("demo", "run", "--write", "20011"),
     "bare errors": ("tests.emulated.act", "BareError", "39"),
     "memory faults": ("tests.emulated.act", "MemoryFault", "40"),
+    "poisoned": ("tests.emulated.act", "Poisoned", "3"),
     "guest_memfd": ("tests.emulated.act", "GuestMemfd", "40"),
     "dirty log": ("tests.emulated.act", "DirtyLog", "40"),
     "copy on write": ("tests.emulated.act", "CopyOnWrite", "40"),
@@ -47,7 +51,10 @@ def session(
     row: Row, pytestconfig: pytest.Config, kernels_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Session:
     """One boot, on which all the guests have run."""
-    return traced(pytestconfig, row, kernels_folder, tmp_path_factory.mktemp("x86"), GUESTS, MODULES)
+    folder = tmp_path_factory.mktemp("x86")
+    # It takes longer than all the others together, and so has no place in every test run.
+    afterwards = None if pytestconfig.getoption("markexpr") == "quick" else held_page
+    return traced(pytestconfig, row, kernels_folder, folder, GUESTS, MODULES, afterwards)
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +231,17 @@ def test_a_memory_fault_exit_is_a_fault_and_an_exit_with_its_address(
     assert {
         (item["kind"], item["reason"], item["errno"], item["size"], item["flags_raw"]) for item in shown.exits
     } == {("memory_fault", 39, 14, PAGE, "0x0")}
+    assert {item["cause"] for item in shown.exits} == {"guest_memfd_failed"}
     _assert_syndromes(truth, shown, {paging.word(0x4): 10, paging.word(0x6): 20, paging.word(0x14): 10})
+
+
+def test_of_damaged_memory_it_is_said_that_it_is_the_cause(session: Session, paging: Paging) -> None:
+    truth, shown = both(session, "poisoned")
+    assert sorted(int(item["gpa"], 16) for item in shown.exits) == sorted(item["gpa"] for item in truth.exits)
+    assert [(item["kind"], item["reason"], item["errno"], item["cause"]) for item in shown.exits] == [
+        ("memory_fault", 39, EHWPOISON, "hwpoison")
+    ] * 3
+    _assert_syndromes(truth, shown, dict.fromkeys(map(paging.word, (0x4, 0x6, 0x14)), 1))
 
 
 def test_memory_of_a_guest_memfd_is_mapped_as_any_other(session: Session, paging: Paging) -> None:
@@ -277,6 +294,39 @@ def test_a_memslot_lost_and_back_makes_all_of_the_vm_fault_anew(session: Session
     truth, shown = both(session, "memslot lost")
     assert shown.words == paging.counts(truth.read, write=40, fetch=2, warm_ups=2)
     assert shown.outcomes == {"mapped_4k": truth.faults}
+
+
+@pytest.fixture
+def beside(session: Session) -> Beside:
+    """What was seen of livelocks."""
+    if session.after is None:
+        pytest.skip("not in the short run")
+    found: Beside = session.after
+    return found
+
+
+def test_a_page_that_the_host_holds_is_a_livelock_until_it_is_let_go(beside: Beside, paging: Paging) -> None:
+    lasting, over = beside.seen.lasting, beside.seen.over
+    # The guest's page is where its region begins, and its code at 0.
+    where = {"gpa": "0x1000000", "gva": None} if paging is NESTED else {"gpa": None, "gva": "0x1000000"}
+    assert {name: lasting[name] for name in ("vcpu", "gpa", "gva", "pc", "format", "syndrome", "until")} == {
+        "vcpu": 0,
+        **where,
+        "pc": "0x0",
+        "format": paging.format,
+        "syndrome": hex(paging.word(0x6)),
+        "until": None,
+    }
+    assert lasting["invalidate_seq"] is not None
+    assert lasting["invalidating"] is not None
+    assert (over["vcpu"], over["faults"] > LEAST_RETRIED) == (0, True)
+
+
+def test_a_guest_that_sweeps_and_whose_page_is_logged_is_in_no_livelock(beside: Beside) -> None:
+    assert beside.busy.status == 0, beside.busy.error
+    # Emulated processors take turns of 0.1 s. One whose turn ends while it takes back the third vCPU's page
+    # does hold that vCPU. That it goes on where nothing is emulated is shown in tests/kernel.
+    assert {one["vcpu"] for one in beside.of_busy} <= {2}
 
 
 def _assert_syndromes(truth: Truth, shown: Shown, words: dict[int, int]) -> None:

@@ -105,7 +105,8 @@ OUTSTANDING = _gauge(
     "outstanding_faults",
     ("vm",),
     "Guest faults that have begun and not ended, while their vCPU sleeps, as /api/v1/outstanding lists them. "
-    "Without VMs of hosts that have not been heard of lately, and of closed userfaultfds.",
+    "Without VMs of hosts that have not been heard of lately or have shed what shows it, and of closed "
+    "userfaultfds.",
 )
 OLDEST = _gauge(
     "oldest_outstanding_seconds", ("vm",), "For how long the oldest of them has been under way.", "seconds"

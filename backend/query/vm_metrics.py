@@ -7,6 +7,7 @@ from functools import lru_cache
 from backend.query.account_balance import missing
 from backend.query.kept_counters import Counts, KeptCounters, Key
 from backend.query.outstanding import waiting_now
+from backend.query.shed import shed_now
 from backend.store.contract.accounts import CountingTotal
 from backend.store.contract.changes import Version
 from backend.store.contract.series import COUNT, OWNER, QUARTERS, Metric
@@ -19,7 +20,7 @@ from faultmodel.exposition import EDGES_S, Buckets, Family, Row
 from faultmodel.metrics import access_label, exit_labels, outcome_label
 from faultmodel.record import Access, ExitKind
 from faultmodel.stalls import FIRST_OCTAVE, UNTIMED
-from faultmodel.units import NS_PER_S
+from faultmodel.units import NS_PER_MS, NS_PER_S
 
 _RUNNING, _BLOCKED, _OCTAVE = "running", "blocked", "octave"
 _UNCOUNTED = "uncounted"
@@ -74,7 +75,8 @@ class VmCounters:
             yield family, list(_rows(family, first, of_vms))
         vm_ids = [vm.id for vm in vms]
         yield metrics.FAULTS_MISSING, self._missing(vm_ids)
-        yield from self._under_way([vm.id for vm in vms if vm.host in fresh], now_ns)
+        shed = {one.host for one in shed_now(self._store, fresh, now_ns // NS_PER_MS)}
+        yield from self._under_way([vm.id for vm in vms if vm.host in fresh and vm.host not in shed], now_ns)
         yield metrics.STALL, [((vm_id,), _histogram(counts)) for vm_id, counts in of_vms]
         yield metrics.STALL_BLOCKED, [((vm_id,), counts[(_BLOCKED,)] / NS_PER_S) for vm_id, counts in of_vms]
         yield (

@@ -12,9 +12,9 @@ from backend.store.contract.jobs import JobClaim
 from backend.store.contract.retention import Kept
 from backend.store.sql.migrate import migrate
 from faultmodel.exposition import Form
-from faultmodel.kinds import HostState, LossKind
+from faultmodel.kinds import EventKind, HostState, LossKind
 from faultmodel.outcomes import Outcome
-from faultmodel.record import Access, Cost, Loss
+from faultmodel.record import Access, Cost, EventFacts, HostEvent, Loss
 from faultmodel.record_stalls import Pressure
 from faultmodel.waits import Handler
 from faultmodel.wire import Batch
@@ -197,6 +197,13 @@ def test_faults_under_way_are_those_that_the_api_lists(server: Server) -> None:
         assert scrape.value("kvmfaults_oldest_outstanding_seconds", vm=VM_ID) == oldest_s
         assert scrape.value("kvmfaults_outstanding_faults", vm=B) == 0
     assert len(server.get("/api/v1/outstanding", vm=VM_ID)["items"]) == 2
+    # Nor is it of a host that has shed what shows it.
+    shed = HostEvent(time_ns=START_NS, kind=EventKind.SHED, facts=EventFacts(hook="sched:sched_switch"))
+    server.apply(make_batch(1, events=[shed], outstanding_looks=[outstanding_look(1)]))
+    assert scraped(server).values("kvmfaults_outstanding_faults") == []
+    restored = HostEvent(time_ns=START_NS + NS_PER_S, kind=EventKind.RESTORED, facts=shed.facts)
+    server.apply(make_batch(2, events=[restored]))
+    assert scraped(server).value("kvmfaults_outstanding_faults", vm=VM_ID) == 0
     # What is so now is not known of a host that was not heard of for an hour.
     server.clock.now_ns = START_NS + 3600 * NS_PER_S
     assert scraped(server).values("kvmfaults_outstanding_faults") == []

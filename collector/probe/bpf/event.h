@@ -108,6 +108,8 @@ struct vcpu_counts {
 			     end_open_stall() */
 	u64 kvm_exits;	  /* KVM's count of the guest's exits, when the fault under way began */
 	u64 noted_ns;	  /* when noted was, of the fault under way; 0: not known */
+	u32 generation;	  /* own_generation when the thread entered KVM_RUN: counts_as_before() */
+	u32 pad;
 	u64 word;
 	u64 address;
 	u64 ipa;

@@ -51,6 +51,18 @@ static __always_inline int see_walk_at_once(u64 address, u64 word)
 	begin_stall_anew(state, address, word);
 	return 1;
 }
+
+/* The same of a walk for one of the last two pages: KVM walks for four, at least, to emulate an
+ * instruction. In code of its own, as that for a third page is no longer than it has to be. */
+static __always_inline int see_walk_again_at_once(u64 address, u64 word)
+{
+	struct vcpu_counts *state = running_in_first_slot();
+
+	if (!state || !note_page_again(state, state->walk_address, address, state->is_open))
+		return 0;
+	begin_stall(state, address, word);
+	return 1;
+}
 #endif
 
 #ifdef PREEMPTIBLE
@@ -73,6 +85,8 @@ PROBE(kvm_mmu_pagetable_walk)
 
 #ifndef PREEMPTIBLE
 	if (see_walk_at_once(ctx->args[0], (u32)ctx->args[1]))
+		return 0;
+	if (see_walk_again_at_once(ctx->args[0], (u32)ctx->args[1]))
 		return 0;
 #endif
 	if (perf_counted(EVENT(kvm_mmu_pagetable_walk)))

@@ -33,20 +33,22 @@ PERF_PROBE(kvm_mmu_spte_requested, trace_event_raw_kvm_mmu_spte_requested)
 #if defined(WITH_KVM_MMU_PAGETABLE_WALK) && defined(TYPED_ARGUMENTS) && !defined(PREEMPTIBLE)
 #define COUNTS_AT_ONCE
 /*
- * Count a fault as most are: its time is not taken, its word is that of the fault
- * before, its page is mapped, and there is nothing to record or to note of it.
- * Returns 0, and has done nothing, where that is not so. It counts what the rest
- * of this file counts of such a fault; why apart: running_in_first_slot(). All
- * conditions are one number, with one branch: the compiler puts what comes after
- * a branch far away.
+ * Count a fault as nearly all are: the thread has not slept in it, its word is
+ * that of the fault before, its page is mapped, there is nothing to record or to
+ * note of it, and one took as long before. Returns 0, and has done nothing, where
+ * that is not so. It counts what the rest of this file counts of such a fault;
+ * why apart: running_in_first_slot(). All conditions are one number, with one
+ * branch: the compiler puts what comes after a branch far away.
+ *
+ * is_timed: a constant. Most are not timed, and their code is no longer than it
+ * has to be; the others have a piece of their own.
  */
-static __always_inline int count_at_once(u64 fault)
+static __always_inline int count_at_once(u64 fault, int is_timed)
 {
 	struct vcpu_counts *state = running_in_first_slot();
-	u32 index = 0, flags = 0, kind, zero;
-	u64 word = 0, pfn = 0, slot = 0, other;
-	u32 *current = active_generation.lookup(&index), *own = own_generation.lookup(&index);
-	u32 *seen = page_fault_seen.lookup(&index);
+	u32 index = 0, flags = 0, bucket = UNTIMED << 2, kind, zero;
+	u64 word = 0, pfn = 0, slot = 0, ns = 0, other;
+	u32 *current = active_generation.lookup(&index);
 	u16 *number = orders_number.lookup(&index);
 	struct vcpu_stalls *stalls;
 	struct syndrome *syndrome;
@@ -54,7 +56,7 @@ static __always_inline int count_at_once(u64 fault)
 	bool prefetch = 0, is_private = 0;
 	u8 level = 0;
 
-	if (!state || !current || !own || !seen || !number)
+	if (!state || !current || !number)
 		return 0;
 	index = state->place;
 	stalls = stall_slots.lookup(&index);
@@ -62,9 +64,20 @@ static __always_inline int count_at_once(u64 fault)
 	LOAD(slot, fault, kvm_page_fault, slot);
 	if (!stalls || index >= SYNDROMES_IN_PLACE || !slot)
 		return 0;
+	other = state->begun_ns;
+	if (is_timed) {
+		if (!other)
+			return 0;
+		ns = elapsed_ns(other, bpf_ktime_get_ns());
+		other = state->slept_ns;
+		bucket = opaque_bucket_of(stalls, ns);
+		ns = *(volatile u64 *)&stalls->opaque_ns;
+	}
 	syndrome = &state->syndromes[index];
-	kind = IS_USED | UNTIMED << OCTAVE_SHIFT | OUTCOME_MAPPED_4K << OUTCOME_SHIFT | index;
+	kind = kind_of(bucket, OUTCOME_MAPPED_4K, 0, index);
 	cell = &stalls->cells[first_cell(kind, index)];
+	if (is_timed && cell->kind != kind)
+		cell = &stalls->cells[(first_cell(kind, index) + 1) & (STALL_CELLS - 1)];
 	LOAD(word, fault, kvm_page_fault, error_code);
 	LOAD(prefetch, fault, kvm_page_fault, prefetch);
 	LOAD(pfn, fault, kvm_page_fault, pfn);
@@ -73,10 +86,10 @@ static __always_inline int count_at_once(u64 fault)
 #ifdef HAVE_IS_PRIVATE
 	LOAD(is_private, fault, kvm_page_fault, is_private);
 #endif
-	/* is_counting(), !is_counted_before(), !is_considered() */
-	other = (*current ^ *own) | *seen | (*number ^ state->orders);
+	/* counts_as_before(), not is_counted_before(), not is_considered() */
+	other |= (*current ^ state->generation) | state->pending | (*number ^ state->orders);
 	other |= (u64)((s64)(state->next_record - state->seen - 2) >> 63);
-	other |= (state->is_open ^ 1) | state->begun_ns | state->retries;
+	other |= (state->is_open ^ 1) | state->retries;
 	other |= (syndrome->word ^ word) | (syndrome->format ^ FORMAT_PFERR) | (cell->kind ^ kind);
 	other |= (level ^ OUTCOME_MAPPED_4K) | (pfn & PFN_ERROR_OR_NOSLOT) | prefetch | is_private;
 	other |= flags & KVM_MEM_LOG_DIRTY_PAGES;
@@ -88,7 +101,12 @@ static __always_inline int count_at_once(u64 fault)
 	/* Last: see count_fault() and end_stall(). */
 	state->seen++;
 	state->is_open = 0;
-	cell->quarters[0]++;
+	cell->quarters[bucket & 3]++;
+	cell->running_ns += ns;
+	if (is_timed && ns > stalls->longest_ns) {
+		stalls->longest_ns = ns;
+		stalls->longest_kind = kind;
+	}
 	stalls->ended++;
 	return 1;
 }
@@ -105,7 +123,7 @@ PROBE(kvm_mmu_spte_requested)
 	int counted;
 
 #ifdef COUNTS_AT_ONCE
-	if (count_at_once(fault))
+	if (count_at_once(fault, 0) || count_at_once(fault, 1))
 		return 0;
 #endif
 	LOAD(prefetch, fault, kvm_page_fault, prefetch);

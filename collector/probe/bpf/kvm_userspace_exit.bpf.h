@@ -173,7 +173,7 @@ static __always_inline int see_exit_at_once(u32 reason, int result)
 	struct vcpu_counts *state = running_in_first_slot();
 	struct exit_reason *first;
 
-	if (!state || result < 0 || !is_counting() || state->held)
+	if (!state || result < 0 || !counts_as_before(state) || state->held)
 		return 0;
 #ifdef WITH_KVM_ENTRY
 	if (state->is_open)

@@ -51,6 +51,27 @@ static __always_inline int note_third_page(struct vcpu_counts *state, u64 before
 	return 1;
 }
 
+static __always_inline void note_repeat(struct vcpu_counts *state, u64 before, u64 address,
+					u32 is_unmapped)
+{
+	if (!is_same_page(before, address))
+		state->earlier_address = before;
+	state->repeats++;
+	if (is_unmapped)
+		state->repeats_unmapped++;
+}
+
+/* The same if it is one of the last two, and there is nothing to read for it. */
+static __always_inline int note_page_again(struct vcpu_counts *state, u64 before, u64 address,
+					   u32 is_unmapped)
+{
+	if ((state->repeats + 1) % REPEATS_READ_ONE_IN == 0 ||
+	    (!is_same_page(before, address) && !is_same_page(state->earlier_address, address)))
+		return 0;
+	note_repeat(state, before, address, is_unmapped);
+	return 1;
+}
+
 /*
  * Take note of the page of a fault, or of what may become one.
  *
@@ -62,11 +83,7 @@ static __always_inline void note_page(struct vcpu_counts *state, u64 before, u64
 {
 	if (note_third_page(state, before, address))
 		return;
-	if (!is_same_page(before, address))
-		state->earlier_address = before;
-	state->repeats++;
-	if (is_unmapped)
-		state->repeats_unmapped++;
+	note_repeat(state, before, address, is_unmapped);
 	if (state->repeats % REPEATS_READ_ONE_IN == 0)
 		compare_repeats(state, address, word, format);
 }

@@ -196,6 +196,22 @@ static __always_inline struct stall_cell *cell_in_map(struct vcpu_counts *state,
 	return cell;
 }
 
+/* Return the kind of a cell; bucket as bucket_of() returns it. */
+static __always_inline u32 kind_of(u32 bucket, u32 outcome, u32 is_nested, u32 place)
+{
+	return IS_USED | (bucket >> 2) << OCTAVE_SHIFT | is_nested << NESTED_SHIFT |
+	       outcome << OUTCOME_SHIFT | place;
+}
+
+/* Return bucket_of(), and leave the time in opaque_ns. The verifier does not know what is in
+ * memory, and so checks what follows once, not for each bucket and each outcome. */
+static __always_inline u32 opaque_bucket_of(struct vcpu_stalls *stalls, u64 ns)
+{
+	*(volatile u64 *)&stalls->opaque_ns = ns;
+	*(volatile u32 *)&stalls->opaque = bucket_of(ns);
+	return *(volatile u32 *)&stalls->opaque;
+}
+
 #define TRIES 4
 
 /* Return the index of the cell at which a search for this kind begins. */
@@ -252,18 +268,11 @@ static __always_inline void end_stall(struct vcpu_counts *state, u32 outcome, u6
 		slept_ns = state->slept_ns;
 		if (slept_ns > ns)
 			slept_ns = ns;
-		/* The verifier does not know what is in memory, and so checks what follows once,
-		 * not for each bucket and each outcome. */
-		*(volatile u64 *)&stalls->opaque_ns = ns;
-		bucket = bucket_of(ns);
+		bucket = opaque_bucket_of(stalls, ns);
 		ns = *(volatile u64 *)&stalls->opaque_ns;
 	}
 	state->is_open = 0;
-	*(volatile u32 *)&stalls->opaque = bucket;
-	bucket = *(volatile u32 *)&stalls->opaque;
-	*(volatile u32 *)&stalls->opaque = IS_USED | (bucket >> 2) << OCTAVE_SHIFT |
-					   (state->nested == 1) << NESTED_SHIFT |
-					   outcome << OUTCOME_SHIFT | place;
+	*(volatile u32 *)&stalls->opaque = kind_of(bucket, outcome, state->nested == 1, place);
 	kind = *(volatile u32 *)&stalls->opaque;
 	cell = cell_in_place(stalls, kind, place);
 	if (!cell) {

@@ -121,6 +121,7 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, u32 kind)
 	struct running running = {.vcpu = vcpu};
 	struct vcpu_key key = {};
 	struct vcpu_counts *state;
+	u32 index = 0, *own;
 	u64 dentry;
 
 	if (vcpu) {
@@ -156,6 +157,8 @@ static __always_inline struct vcpu_counts *enter(u32 tid, u64 vcpu, u32 kind)
 	state->is_open = 0;
 	state->kvm_count = KVM_COUNT_UNKNOWN;
 	state->retries = retries_within(running.kvm);
+	own = own_generation.lookup(&index);
+	state->generation = own ? *own : 0;
 	return state;
 }
 
@@ -184,6 +187,16 @@ static __always_inline int is_counting(void)
 	u32 *current = active_generation.lookup(&index), *own = own_generation.lookup(&index);
 
 	return current && own && *own && *current == *own;
+}
+
+/* Whether this set counts as it did when the thread entered KVM_RUN: what is_counting() returns, by
+ * one look less. No set has the number of another that is there. */
+static __always_inline int counts_as_before(struct vcpu_counts *state)
+{
+	u32 index = 0;
+	u32 *current = active_generation.lookup(&index);
+
+	return current && *current == state->generation;
 }
 
 /*

@@ -4,9 +4,8 @@
  * goes to sleep, within a fault or not, and when it runs again. Raised with interrupts
  * off, so its program is neither preempted nor skipped: it has no perf side.
  *
- * A task has preempt notifiers while it is inside an ioctl of a vCPU, and then
- * the first is that vCPU's (vcpu_load() to vcpu_put()). So all other switches
- * of the host cost two loads.
+ * A task that runs no vCPU has no preempt notifiers (loaded_vcpu()). So all other
+ * switches of the host cost two loads.
  *
  * The collector may shed this program: it detaches it, so that switches cost
  * nothing, and attaches it again later (collector/sampling/hooks.py). What it
@@ -19,18 +18,15 @@
  * sleeps through all of that counts as one that runs, until it falls asleep anew.
  */
 
-/* struct kvm_vcpu of the thread, given the first of its preempt notifiers. */
-#define VCPU_OF(notifier) ((notifier) - __builtin_offsetof(struct kvm_vcpu, preempt_notifier.link))
-
 /* Return the state of the vCPU that a thread runs; NULL if it is not known yet. */
-static __always_inline struct vcpu_counts *state_of(u64 task, u64 notifier)
+static __always_inline struct vcpu_counts *state_of(u64 task, u64 vcpu)
 {
 	u32 tid = 0;
 
 	if (!is_counting())
 		return NULL;
 	LOAD(tid, task, task_struct, pid);
-	return running_state(tid, VCPU_OF(notifier), ANY_VCPU);
+	return running_state(tid, vcpu, ANY_VCPU);
 }
 
 /* Whether the fault under way has not ended, also where kvm_entry is shed (stall.bpf.h). */
@@ -47,13 +43,12 @@ static __always_inline int is_in_fault(struct vcpu_counts *state)
 
 PROBE(sched_switch)
 {
-	u64 prev = ctx->args[1], next = ctx->args[2], notifier = 0;
+	u64 prev = ctx->args[1], next = ctx->args[2], vcpu = loaded_vcpu(prev);
 	struct vcpu_counts *state;
 
-	LOAD(notifier, prev, task_struct, preempt_notifiers.first);
 	/* A preempted thread wants to run. */
-	if (notifier && !(u8)ctx->args[0] && (u32)ctx->args[3]) {
-		state = state_of(prev, notifier);
+	if (vcpu && !(u8)ctx->args[0] && (u32)ctx->args[3]) {
+		state = state_of(prev, vcpu);
 		if (state) {
 			if (is_in_fault(state))
 				fall_asleep(state, stacks.get_stackid(ctx, 0));
@@ -61,9 +56,9 @@ PROBE(sched_switch)
 				fall_idle(state);
 		}
 	}
-	LOAD(notifier, next, task_struct, preempt_notifiers.first);
-	if (notifier) {
-		state = state_of(next, notifier);
+	vcpu = loaded_vcpu(next);
+	if (vcpu) {
+		state = state_of(next, vcpu);
 		if (state && state->asleep)
 			wake_up(state);
 	}

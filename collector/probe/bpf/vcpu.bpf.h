@@ -4,7 +4,8 @@
  *
  * On most kernels the tracepoints in the fault path pass no vCPU. But the
  * thread is inside ioctl(vcpu_fd, ...): KVM_RUN, or one that maps memory ahead.
- * So its saved user registers hold the file descriptor, and the file's
+ * So it has the vCPU's preempt notifier. Where it leaves the ioctl it has not any
+ * more, but its saved user registers hold the file descriptor, and the file's
  * private_data is the struct kvm_vcpu (virt/kvm/kvm_main.c, create_vcpu_fd()).
  */
 
@@ -115,6 +116,22 @@ static __always_inline void read_vcpu(struct running *running)
 	}
 }
 
+/* struct kvm_vcpu, given its preempt notifier in a task's list. */
+#define VCPU_OF(notifier) ((notifier) - __builtin_offsetof(struct kvm_vcpu, preempt_notifier.link))
+
+/*
+ * Return the vCPU whose ioctl a task is inside, from vcpu_load() to vcpu_put();
+ * 0 if there is none. Nobody but KVM has preempt notifiers, and the first is that
+ * vCPU's, whatever file is behind the descriptor by now.
+ */
+static __always_inline u64 loaded_vcpu(u64 task)
+{
+	u64 notifier = 0;
+
+	LOAD(notifier, task, task_struct, preempt_notifiers.first);
+	return notifier ? VCPU_OF(notifier) : 0;
+}
+
 /* Find the vCPU that the current thread runs. Returns 0 if it runs none. */
 static __always_inline int find_vcpu(u64 task, struct running *running)
 {
@@ -122,6 +139,11 @@ static __always_inline int find_vcpu(u64 task, struct running *running)
 	u64 files = 0, fdt = 0, fds = 0, file = 0;
 	u32 max_fds = 0;
 
+	running->vcpu = loaded_vcpu(task);
+	if (running->vcpu) {
+		read_vcpu(running);
+		return 1;
+	}
 	if (!read_ioctl_args(bpf_task_pt_regs((struct task_struct *)task), &args))
 		return 0;
 	LOAD(files, task, task_struct, files);

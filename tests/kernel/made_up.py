@@ -57,6 +57,7 @@ class MadeUp:
         self._place = threading.get_native_id() % self._table.max_entries
         self._reader = Reader(probes)
         self.set(tid=threading.get_native_id(), vcpu=VCPU, running=1, place=self._place, vcpu_id=3, kvm=_VM)
+        self.set(generation=probes.own_generation())
 
     def set(self, **numbers: int) -> None:
         """Set fields of the vCPU's counts."""

@@ -24,7 +24,7 @@ class Settings:
     ``frontend``: the folder of the page, None for the one that comes with the server.
     ``expects_collector``: not ready until a host's probes are attached.
     ``alerts``: the file of the rules of alerts, None for the default ones alone.
-    ``alertmanagers``: the addresses of those that are told of alerts.
+    ``alertmanagers``: the addresses of those that are sent alerts.
     ``workers``: processes that serve on one socket.
     ``allowed_hosts``: names, beside the loopback ones and ``host``, under which it may be addressed.
     ``trusted_proxies``: addresses and networks that are believed for whom they ask.

@@ -43,7 +43,7 @@ export interface Alert {
   threshold: number;
   summary: string;
   /**
-   * What Alertmanager was told of it last. `lost`: it was over before that took that it fires, or it did
+   * What Alertmanager was sent of it last. `lost`: it was over before that took that it fires, or it did
    * not take for an hour that it is over
    */
   notice: Notice;
@@ -1081,7 +1081,7 @@ export interface NotStored {
   count: number;
 }
 
-/** What those outside were told of an alert. */
+/** What was sent outside of an alert. */
 export type Notice = "none" | "firing" | "resolved" | "lost";
 
 /** Series beyond the most that were asked for, added up. */

@@ -26,7 +26,7 @@ def jobs(
 
     :param give_way: waits, for a bounded time, while readers wait for answers
     :param rules: the file of the rules of alerts
-    :param alertmanagers: the addresses of those that are told of alerts
+    :param alertmanagers: the addresses of those that are sent alerts
     :raises SettingError: the file cannot be read, or something in it is wrong, or an address is none
     """
     work: Mapping[str, Callable[[Store, JobClaim], None]] = {

@@ -21,7 +21,7 @@ _WITHIN_S = 5.0
 """For each step of a request."""
 _MOST_ANSWER = 4096
 FIRES_ON_NS = 15 * 60 * NS_PER_S
-"""Alertmanager takes an alert for resolved when it was not told for so long that it fires."""
+"""Alertmanager takes an alert for resolved when it was not sent for so long."""
 
 
 class NotTakenError(Exception):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Alertmanagers are told which alerts fire, again and again while they do, and which are over.
+"""Alertmanagers are sent the alerts that fire, again and again while they do, and those that are over.
 
-What is yet to be told stands in the database, with the alerts: no more than those, and whichever server has
-the job goes on with it. What is told twice changes nothing there. An alert is told when one Alertmanager took
+What is yet to be sent stands in the database, with the alerts: no more than those, and whichever server has
+the job goes on with it. What is sent twice changes nothing there. An alert is sent when one Alertmanager took
 it: several tell one another.
 """
 
@@ -20,7 +20,7 @@ _AT_ONCE = 100
 _MOST = 2_000
 """In one run. What is left is first in the next."""
 GIVE_UP_NS = 3600 * NS_PER_S
-"""A resolved alert that nobody took for so long is told no more."""
+"""A resolved alert that nobody took for so long is sent no more."""
 
 
 class NoticesJob:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What those outside were told of alerts."""
+"""What was sent outside of alerts."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,7 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the columns: of what there is, nobody was told."""
+    """Add the columns: nothing of what there is was sent."""
     op.add_column("alerts", sa.Column("notice", sa.Text(), nullable=False, server_default="none"))
     op.add_column("alerts", sa.Column("notified_ns", sa.BigInteger(), nullable=True))
 

@@ -136,7 +136,7 @@ def _times(vcpu: MadeUp) -> list[tuple[Outcome, bool]]:
 
 
 def test_while_no_entry_is_seen_a_fault_lasts_until_the_last_that_kvm_did_about_it(x86: MadeUp) -> None:
-    """From the second fault on: nobody has told the programs that entries are not seen."""
+    """From the second fault on: the programs do not know that entries are not seen."""
     for page in range(3):
         _fault(x86, page)
         x86.happens("handle_mmio_page_fault", page << 12, page, 0)

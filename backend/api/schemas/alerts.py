@@ -38,7 +38,7 @@ class Alert(BaseModel):
     threshold: float = Field(description="As of `known_at`", examples=[0.0])
     summary: str = Field(examples=["A vCPU faults on the same page again and again, and does not go on."])
     notice: Notice = Field(
-        description="What Alertmanager was told of it last. `lost`: it was over before that took that "
+        description="What Alertmanager was sent of it last. `lost`: it was over before that took that "
         "it fires, or it did not take for an hour that it is over",
         examples=["firing"],
     )

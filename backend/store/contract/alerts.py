@@ -39,7 +39,7 @@ class AlertEnd(StrEnum):
 
 
 class Notice(StrEnum):
-    """What those outside were told of an alert."""
+    """What was sent outside of an alert."""
 
     NONE = "none"
     FIRING = "firing"
@@ -110,20 +110,20 @@ class Alerts(Protocol):
         """
 
     def due_notices(self, before_ns: int, limit: int) -> Sequence[Alert]:
-        """Return alerts of which somebody is to be told: first those that nobody was told of.
+        """Return alerts that are to be sent: first those that never were.
 
         They fire, and no receiver took that since ``before_ns``; or they are over, and the last that one took
         is that they fire.
         """
 
-    def note_notices(self, told: Sequence[Alert], now_ns: int, claim: JobClaim) -> None:
+    def note_notices(self, sent: Sequence[Alert], now_ns: int, claim: JobClaim) -> None:
         """Note that a receiver took these alerts as they are given.
 
         :raises LostJobError: another server has taken over the job; nothing changes
         """
 
     def give_up_notices(self, before_ns: int, claim: JobClaim) -> None:
-        """Note as lost what nobody will be told of: an alert that was resolved before, of which a receiver
+        """Note as lost what will never be sent: an alert that was resolved before, of which a receiver
         knows only that it fires; and one that was resolved since, and of which none knows.
 
         :raises LostJobError: another server has taken over the job; nothing changes

@@ -23,7 +23,7 @@ class AlertReads(SqlReads):
             return alerts.read_alerts(connection, span, states)
 
     def due_notices(self, before_ns: int, limit: int) -> Sequence[Alert]:
-        """Return alerts of which somebody is to be told: first those that nobody was told of."""
+        """Return alerts that are to be sent: first those that never were."""
         with self._reading() as connection:
             return alerts.due_notices(connection, before_ns, limit)
 

@@ -340,14 +340,14 @@ class SqlStore(
             alerts.change_alerts(writer, changes, now_ns)
             jobs.check_held(writer, claim)
 
-    def note_notices(self, told: Sequence[Alert], now_ns: int, claim: JobClaim) -> None:
+    def note_notices(self, sent: Sequence[Alert], now_ns: int, claim: JobClaim) -> None:
         """Note for a job that a receiver took these alerts as they are given."""
         with self.writing() as writer:
-            alerts.note_notices(writer, told, now_ns)
+            alerts.note_notices(writer, sent, now_ns)
             jobs.check_held(writer, claim)
 
     def give_up_notices(self, before_ns: int, claim: JobClaim) -> None:
-        """Note for a job as lost what nobody will be told of. See ``contract.alerts.Alerts``."""
+        """Note for a job as lost what will never be sent. See ``contract.alerts.Alerts``."""
         with self.writing() as writer:
             alerts.give_up_notices(writer, before_ns)
             jobs.check_held(writer, claim)

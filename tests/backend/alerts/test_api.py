@@ -64,7 +64,7 @@ def test_one_of_a_host_has_no_vm(fleet: Server) -> None:
     assert (item["vm"], item["vm_name"], item["unit"], item["value"]) == (None, None, "seconds", 75.0)
 
 
-def test_when_the_rules_were_judged_last_is_told(server: Server, rounds: Rounds) -> None:
+def test_when_the_rules_were_judged_last_is_shown(server: Server, rounds: Rounds) -> None:
     assert server.get(ALERTS) == {"items": [], "next_cursor": None, "judged_at": None, "notices_lost": 0}
     rounds.rules(STORM)
     rounds.judge()

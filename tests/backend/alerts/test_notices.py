@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Alertmanager is told of alerts that fire and of those that are over, once each as it counts them."""
+"""Alertmanager is sent alerts that fire and those that are over, once each as it counts them."""
 
 import time
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ def notify(rounds: Rounds, *urls: str) -> str:
 
 
 def notices(rounds: Rounds) -> list[str]:
-    """Return what was told of each alert, the newest first."""
+    """Return what was sent of each alert, the newest first."""
     return [str(alert.notice) for alert in rounds.alerts()]
 
 
@@ -134,12 +134,12 @@ def test_one_that_fires_is_told_again_each_minute(rounds: Rounds) -> None:
     bodies: list[bytes] = []
     with answering(200, bodies) as url:
         firing(rounds)
-        told = []
+        sent = []
         for _ in range(9):
             assert notify(rounds, url) == ""
-            told.append(len(bodies))
+            sent.append(len(bodies))
             rounds.silent(EVERY_S)
-    assert told == [1, 1, 1, 1, 2, 2, 2, 2, 3]
+    assert sent == [1, 1, 1, 1, 2, 2, 2, 2, 3]
 
 
 def test_what_is_not_taken_is_told_later(rounds: Rounds) -> None:

@@ -41,7 +41,7 @@ _in_range = _alerts.where(
 _host_numbers = select(hosts.c.name, hosts.c.id)
 _forget = delete(alerts).where(and_(*(alerts.c[name] == bindparam(f"old_{name}") for name in _KEY)))
 _is_resolved = alerts.c.state == AlertState.RESOLVED.value
-_is_told = alerts.c.notice == Notice.FIRING.value
+_is_sent = alerts.c.notice == Notice.FIRING.value
 _due = (
     _every.where(
         or_(
@@ -49,7 +49,7 @@ _due = (
                 alerts.c.state == AlertState.FIRING.value,
                 or_(alerts.c.notified_ns.is_(None), alerts.c.notified_ns <= bindparam("before_ns")),
             ),
-            and_(_is_resolved, _is_told),
+            and_(_is_resolved, _is_sent),
         )
     )
     .order_by(func.coalesce(alerts.c.notified_ns, 0), alerts.c.since_ns, alerts.c.rule, alerts.c.vm_id)
@@ -112,13 +112,13 @@ def change_alerts(writer: Writer, changes: AlertChanges, now_ns: int) -> None:
 
 
 def due_notices(connection: Connection, before_ns: int, limit: int) -> Sequence[Alert]:
-    """Return alerts of which somebody is to be told: first those that nobody was told of."""
+    """Return alerts that are to be sent: first those that never were."""
     return [
         _alert(row) for row in connection.execute(_due, {"before_ns": before_ns, "most": limit}).mappings()
     ]
 
 
-def note_notices(writer: Writer, told: Sequence[Alert], now_ns: int) -> None:
+def note_notices(writer: Writer, sent: Sequence[Alert], now_ns: int) -> None:
     """Note that a receiver took these alerts as they are given."""
     connection = writer.connection
     numbers = {row.name: row.id for row in connection.execute(_host_numbers)}
@@ -128,7 +128,7 @@ def note_notices(writer: Writer, told: Sequence[Alert], now_ns: int) -> None:
             "new_notice": alert.state.value,
             "now_ns": now_ns,
         }
-        for alert in told
+        for alert in sent
         if alert.key.host in numbers
     ]
     if rows:
@@ -136,7 +136,7 @@ def note_notices(writer: Writer, told: Sequence[Alert], now_ns: int) -> None:
 
 
 def give_up_notices(writer: Writer, before_ns: int) -> None:
-    """Note as lost what nobody will be told of."""
+    """Note as lost what will never be sent."""
     is_unknown = and_(alerts.c.notice == Notice.NONE.value, alerts.c.resolved_ns >= before_ns)
     is_late = and_(alerts.c.notice == Notice.FIRING.value, alerts.c.resolved_ns < before_ns)
     writer.connection.execute(

@@ -18,6 +18,7 @@ _SYSCALLS = {"x86_64": 323, "aarch64": 282}
 _API = 0xAA
 _UFFDIO_API = 0xC018AA3F
 _UFFDIO_REGISTER = 0xC020AA00
+_UFFDIO_WAKE = 0x8010AA02
 _UFFDIO_ZEROPAGE = 0xC020AA04
 _REGISTER_MODE_MISSING = 1
 _MESSAGE = struct.Struct("=16xQ8x")
@@ -58,8 +59,21 @@ class Userfaultfd:
         return int(address)
 
     def provide(self, address: int) -> None:
-        """Provide a page of zeros, and let those go on that wait for it."""
-        self._request(_UFFDIO_ZEROPAGE, struct.pack("=QQQq", address & -PAGE, PAGE, 0, 0))
+        """Provide a page of zeros, where there is none, and let those go on that wait for it."""
+        page = address & -PAGE
+        while True:
+            try:
+                self._ask(_UFFDIO_ZEROPAGE, struct.pack("=QQQq", page, PAGE, 0, 0))
+                return
+            except BlockingIOError:
+                # The process changes its mappings just now.
+                continue
+            except FileExistsError:
+                # Whoever was woken meanwhile and touched it again is waiting, too.
+                self._ask(_UFFDIO_WAKE, struct.pack("=QQ", page, PAGE))
+                return
+            except OSError as exc:
+                raise _refused(_UFFDIO_ZEROPAGE, exc) from exc
 
     def close(self) -> None:
         """Have the kernel provide what is still missing. Closed already, it stays so."""
@@ -69,6 +83,13 @@ class Userfaultfd:
 
     def _request(self, number: int, value: bytes) -> None:
         try:
-            fcntl.ioctl(self._fd, number, bytearray(value))
+            self._ask(number, value)
         except OSError as exc:
-            raise DemoError(f"userfaultfd request {number:#x}: {exc.strerror}") from exc
+            raise _refused(number, exc) from exc
+
+    def _ask(self, number: int, value: bytes) -> None:
+        fcntl.ioctl(self._fd, number, bytearray(value))
+
+
+def _refused(number: int, exc: OSError) -> DemoError:
+    return DemoError(f"userfaultfd request {number:#x}: {exc.strerror}")

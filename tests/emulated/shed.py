@@ -69,7 +69,7 @@ def _act(probes: Probes) -> Mapping[str, Mapping[str, object]]:
 def _late_touch(guest: Guest, region: Region) -> int:
     """Have the vCPU wait for a page; return how long its handler had that in hand, ns."""
     host = region.require_memory()
-    with SlowHandler(host.address, host.size, (LATE_S,)) as handler:
+    with SlowHandler(host, (LATE_S,)) as handler:
         guest.touch(region.touch(Op.WRITE, 1))
     return handler.spans_ns[0]
 

@@ -45,10 +45,7 @@ def _measured(headers_cache: Path) -> None:
 def _standing_still(guest: Guest, region: Region) -> Iterator[Callable[[], object]]:
     """Have a vCPU wait for a page; yield what gives it the page, and returns when the guest is done."""
     host, answer = region.require_memory(), threading.Event()
-    with (
-        SlowHandler(host.address, host.size, (0.0,), answer.wait) as handler,
-        ThreadPoolExecutor(1) as thread,
-    ):
+    with ThreadPoolExecutor(1) as thread, SlowHandler(host, until=answer) as handler:
         running = thread.submit(guest.touch, region.touch(Op.WRITE, 1))
 
         def give() -> None:
@@ -79,7 +76,7 @@ def _open(reading: Reading, vm: VmKey) -> int:
 def _late_touch(guest: Guest, region: Region) -> tuple[int, int]:
     """Have a vCPU wait for a known time; return that in ns, and how long it took in all."""
     host = region.require_memory()
-    with SlowHandler(host.address, host.size, (LATE_S,)) as handler:
+    with SlowHandler(host, (LATE_S,)) as handler:
         begun_ns = time.monotonic_ns()
         guest.touch(region.touch(Op.WRITE, 1))
         took_ns = time.monotonic_ns() - begun_ns

@@ -113,7 +113,7 @@ def test_what_took_long_is_timed_and_the_time_is_that_of_the_handler(headers_cac
         read(reader, probes)
         region.require_memory().discard()
         probes.allow_timing(0)
-        with SlowHandler(host.address, host.size, LATE_S) as handler:
+        with SlowHandler(host, LATE_S) as handler:
             runs_ns = [_touch_ns(guest, region, page) for page in range(pages)]
         reading = read(reader, probes)
         (vm,) = own_vms(reading)
@@ -149,7 +149,7 @@ def test_a_clock_that_goes_back_makes_no_stall_longer_than_it_was(headers_cache:
             """Have what began and fell asleep just now have done so in an hour."""
             wait_for(lambda: _move_times(probes, begun_ns) or None, PATIENCE_S, "the fault sleeps")
 
-        with SlowHandler(host.address, host.size, [0.0], meanwhile=set_back):
+        with SlowHandler(host, meanwhile=set_back):
             _touch_ns(guest, region, 0)
         took_ns = time.monotonic_ns() - begun_ns
         reading = read(reader, probes)

@@ -73,7 +73,7 @@ def test_a_late_handler_is_named_and_the_time_is_its_own(headers_cache: Path) ->
         guest.touch(region.touch(Op.WRITE, 1), vcpu=1)
         host.discard()
         found.rows()
-        with SlowHandler(host.address, host.size, LATE_S) as handler:
+        with SlowHandler(host, LATE_S) as handler:
             begun_ns = time.monotonic_ns()
             for page in range(pages):
                 guest.touch(region.touch(Op.WRITE, 1, first=page), vcpu=page % 2)
@@ -137,9 +137,9 @@ def _overlapping(
         return begun_ns, time.monotonic_ns()
 
     with (
-        SlowHandler(hosts[0].address, hosts[0].size, (0.0,), answers[0].wait) as one,
-        SlowHandler(hosts[1].address, hosts[1].size, (0.0,), answers[1].wait) as two,
         ThreadPoolExecutor(2) as vcpus,
+        SlowHandler(hosts[0], until=answers[0]) as one,
+        SlowHandler(hosts[1], until=answers[1]) as two,
     ):
         running = []
         for vcpu, handler in enumerate((one, two)):
@@ -177,7 +177,7 @@ def test_a_vm_that_is_forgotten_leaves_nothing_and_the_host_waits_for_none_of_it
     with attached(headers_cache) as probes:
         gone = syscall.open_map(probes.handles.maps["gone_vcpus"])
         reader = Reader(probes)
-        with Guest(layout, vcpus=3) as guest, SlowHandler(host.address, host.size, (0.003,)):
+        with Guest(layout, vcpus=3) as guest, SlowHandler(host, (0.003,)):
             guest.touch(region.touch(Op.WRITE, 1))
         reading = read(reader, probes)
         vms = own_vms(reading)

@@ -33,7 +33,7 @@ def test_a_late_handler_is_what_the_api_says_the_guest_waited_for(own_product: P
     with Guest(layout) as guest:
         extra = guest.warm_up()
         faults = extra.read + extra.write + extra.execute + PAGES
-        with SlowHandler(host.address, host.size, (LATE_S,)) as handler:
+        with SlowHandler(host, (LATE_S,)) as handler:
             guest.touch(region.touch(Op.WRITE, PAGES))
         vm = own_product.vm_with(os.getpid(), faults=faults)["id"]
 

@@ -3,11 +3,14 @@
 
 import http.client
 import json
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode, urlsplit
+
+import pytest
 
 from tests.pipeline.servers import ANSWERED_S
 
@@ -34,10 +37,12 @@ class Following:
 
     def next(self) -> Event:
         """Return the next event. :raises StopIteration: the stream has ended"""
-        while True:
+        until_s = time.monotonic() + ANSWERED_S
+        while time.monotonic() < until_s:
             fields = self._read_block()
             if "data" in fields:
                 return Event(self.last_id, fields["event"], json.loads(fields["data"]))
+        pytest.fail(f"no event came within {ANSWERED_S:g} s, only signs that the stream goes on")
 
     def take(self, count: int) -> list[Event]:
         """Return so many events."""

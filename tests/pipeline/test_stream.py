@@ -23,6 +23,7 @@ from backend.store.contract.retention import Kept
 from backend.store.sql.migrate import migrate
 from backend.store.sql.store import SqlStore
 from backend.store.sql.tables import kept_from
+from faultmodel.record import Span
 from faultmodel.waits import Handler
 from faultmodel.wire import Batch
 from tests.backend.process import serving
@@ -219,23 +220,28 @@ def test_ids_of_one_server_are_good_at_another_and_each_sees_what_the_others_sto
 
 
 LISTS = 6
+LONG_AGO = -1000 * 86_400
+"""Seconds from ``START_NS``. Times ahead of the server's clock would be set back, each as it comes."""
 
 
 def lists_of(host: str, vm: str) -> list[Batch]:
     """Return what a host lists, second after second: each fault is listed twice, and no more at the end."""
     batches = []
-    for second in range(LISTS + 2):
+    for number in range(LISTS + 2):
+        second = LONG_AGO + number
+        at_ns = START_NS + second * NS_PER_S
         faults = [
-            outstanding(vm, second=second, vcpu=vcpu, age_ns=(second - vcpu + 1) * NS_PER_S)
-            for vcpu in (second - 1, second)
+            outstanding(vm, second=second, vcpu=vcpu, age_ns=(number - vcpu + 1) * NS_PER_S)
+            for vcpu in (number - 1, number)
             if 0 <= vcpu < LISTS
         ]
         batches.append(
             make_batch(
-                second,
+                number,
                 host=make_host(host, boot_id=host),
                 stream=host.encode().hex().ljust(32, "0")[-32:],
-                vms=[make_vm(vm, uuid="", pid=int(vm, 16))],
+                covered=[Span(at_ns, at_ns + NS_PER_S)],
+                vms=[make_vm(vm, uuid="", pid=int(vm, 16), started_ns=at_ns)],
                 outstanding=faults,
                 outstanding_looks=[outstanding_look(second)],
             )

@@ -138,7 +138,7 @@ def _add_serve(parser: argparse.ArgumentParser) -> None:
         "--alertmanager",
         action="append",
         metavar="URL",
-        help="tell this Alertmanager of alerts, as http://127.0.0.1:9093; may be given several times",
+        help="send alerts to this Alertmanager, as http://127.0.0.1:9093; may be given several times",
     )
     parser.add_argument(
         "--allowed-host",

@@ -50,7 +50,7 @@ class Alertmanager:
         """Its address without a password."""
 
     def send(self, alerts: Sequence[Alert], now_ns: int) -> None:
-        """Tell it of alerts that fire or were resolved. :raises NotTakenError: it did not take them"""
+        """Send it alerts that fire or were resolved. :raises NotTakenError: it did not take them"""
         body = json.dumps([posted(alert, now_ns) for alert in alerts]).encode()
         try:
             with closing(self._connection()) as connection:

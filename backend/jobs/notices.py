@@ -3,7 +3,7 @@
 
 What is yet to be sent stands in the database, with the alerts: no more than those, and whichever server has
 the job goes on with it. What is sent twice changes nothing there. An alert is sent when one Alertmanager took
-it: several tell one another.
+it: several pass it on to one another.
 """
 
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ GIVE_UP_NS = 3600 * NS_PER_S
 
 
 class NoticesJob:
-    """Tells these Alertmanagers."""
+    """Sends alerts to these Alertmanagers."""
 
     def __init__(self, urls: Sequence[str]) -> None:
         """Take their addresses. :raises SettingError: one is none"""
         self._receivers = [Alertmanager(url) for url in urls]
 
     def __call__(self, store: Store, claim: JobClaim) -> None:
-        """Tell what is due. :raises StoreError: a receiver did not take it; what none took is due again"""
+        """Send what is due. :raises StoreError: a receiver did not take it; what none took is due again"""
         now_ns = claim.began_ns
         store.give_up_notices(now_ns - GIVE_UP_NS, claim)
         due = store.due_notices(now_ns - RESEND_NS, _MOST)

@@ -85,12 +85,17 @@ class Collector:
         batch = make_batch(
             next(self.sequences),
             host=make_host(self.host, boot_id=self.host, arch=self.arch),
-            stream=self.host.encode().hex().ljust(32, "0")[-32:],
+            stream=stream_of(self.host),
             arch=self.arch,
             vms=[make_vm(vm, name=name, uuid="", pid=int(vm, 16) % 1000)],
             exits=exits,
         )
         assert hand_in(url, self.token, batch)
+
+
+def stream_of(host: str) -> str:
+    """Return the id of the stream that a host's batches are of."""
+    return host.encode().hex().ljust(32, "0")[-32:]
 
 
 def numbers(events: Sequence[Event]) -> list[int]:
@@ -239,7 +244,7 @@ def lists_of(host: str, vm: str) -> list[Batch]:
             make_batch(
                 number,
                 host=make_host(host, boot_id=host),
-                stream=host.encode().hex().ljust(32, "0")[-32:],
+                stream=stream_of(host),
                 covered=[Span(at_ns, at_ns + NS_PER_S)],
                 vms=[make_vm(vm, uuid="", pid=int(vm, 16), started_ns=at_ns)],
                 outstanding=faults,

@@ -14,6 +14,7 @@ is not known whether its rule has held all the time.
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from typing import Any
 
 from backend.query.alerts.moment import Moment
 from backend.query.alerts.rules import Rule
@@ -147,36 +148,30 @@ def advanced(
 
 
 def _begun(key: AlertKey, held: Holding, now_ns: int) -> Alert:
-    rule = held.rule
-    begun = Alert(
-        key=key,
-        state=AlertState.PENDING,
-        since_ns=now_ns,
-        known_ns=now_ns,
-        value=held.value,
-        threshold=held.threshold,
-        watch=rule.watch,
-        comparison=rule.comparison,
-        severity=rule.severity,
-        summary=rule.summary,
-        runbook=rule.runbook,
-    )
+    begun = Alert(key=key, state=AlertState.PENDING, since_ns=now_ns, known_ns=now_ns, **_as_held(held))
     return _gone_on(begun, held, now_ns)
 
 
 def _gone_on(alert: Alert, held: Holding, now_ns: int) -> Alert:
-    rule = held.rule
-    fires = alert.state is AlertState.FIRING or now_ns - alert.since_ns >= rule.for_s * NS_PER_S
+    fires = alert.state is AlertState.FIRING or now_ns - alert.since_ns >= held.rule.for_s * NS_PER_S
     return replace(
         alert,
         state=AlertState.FIRING if fires else AlertState.PENDING,
         firing_ns=(alert.firing_ns or now_ns) if fires else None,
         known_ns=now_ns,
-        value=held.value,
-        threshold=held.threshold,
-        watch=rule.watch,
-        comparison=rule.comparison,
-        severity=rule.severity,
-        summary=rule.summary,
-        runbook=rule.runbook,
+        **_as_held(held),
     )
+
+
+def _as_held(held: Holding) -> Mapping[str, Any]:
+    """Return what an alert has of its rule, which may have changed, and of its value."""
+    rule = held.rule
+    return {
+        "value": held.value,
+        "threshold": held.threshold,
+        "watch": rule.watch,
+        "comparison": rule.comparison,
+        "severity": rule.severity,
+        "summary": rule.summary,
+        "runbook": rule.runbook,
+    }

@@ -16,7 +16,6 @@ from sqlalchemy import bindparam, delete, select
 from sqlalchemy.engine import Row
 
 from backend.store.contract.access import Refusal, Session, Token
-from backend.store.contract.alerts import Alert, AlertChanges
 from backend.store.contract.changes import FOR_EVER_MS, Change, counted_of
 from backend.store.contract.check import check_batch
 from backend.store.contract.jobs import JobClaim, JobState
@@ -24,10 +23,9 @@ from backend.store.contract.news import HostChange, Listener, News, decode, enco
 from backend.store.contract.record_requests import OpenRequest, RecordRequest
 from backend.store.contract.series import Block
 from backend.store.sql import removal
-from backend.store.sql.alert_reads import AlertReads
+from backend.store.sql.alerts import SqlAlerts
 from backend.store.sql.arrival_reads import ArrivalReads
 from backend.store.sql.catalog import (
-    alerts,
     applied,
     countings,
     coverage,
@@ -82,7 +80,7 @@ class SqlStore(
     LookReads,
     LivelockReads,
     OutstandingReads,
-    AlertReads,
+    SqlAlerts,
     HostReads,
     ArrivalReads,
     HistoryJobs,
@@ -333,24 +331,6 @@ class SqlStore(
         """Give a job back and note how it went, unless another server has taken it over."""
         with self.writing() as writer:
             jobs.finish_job(writer, claim, ended_ns, error)
-
-    def change_alerts(self, changes: AlertChanges, now_ns: int, claim: JobClaim) -> None:
-        """Change alerts for a job, in one transaction. See ``contract.alerts.Alerts``."""
-        with self.writing() as writer:
-            alerts.change_alerts(writer, changes, now_ns)
-            jobs.check_held(writer, claim)
-
-    def note_notices(self, sent: Sequence[Alert], now_ns: int, claim: JobClaim) -> None:
-        """Note for a job that a receiver took these alerts as they are given."""
-        with self.writing() as writer:
-            alerts.note_notices(writer, sent, now_ns)
-            jobs.check_held(writer, claim)
-
-    def give_up_notices(self, before_ns: int, claim: JobClaim) -> None:
-        """Note for a job as lost what will never be sent. See ``contract.alerts.Alerts``."""
-        with self.writing() as writer:
-            alerts.give_up_notices(writer, before_ns)
-            jobs.check_held(writer, claim)
 
     def jobs(self) -> Sequence[JobState]:
         """Return every job that was ever begun, by name."""

@@ -66,7 +66,7 @@ def test_faults_under_another_vcpus_file_are_counted_as_unattributed(
     with (
         attached(headers_cache, sides=sides) as probes,
         Guest(layout, vcpus=2) as guest,
-        Withheld(host.address, host.size) as withheld,
+        Withheld(host) as withheld,
     ):
         reader = Reader(probes)
         extra = guest.warm_up()
